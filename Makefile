@@ -1,0 +1,47 @@
+# The whole vocabulary. Everything is built with Meson, in build/.
+.PHONY: all run test asan fuzz check fmt bench screenshot clean help
+
+SOURCES = $(shell git ls-files 'src/*.[ch]' 'test/*.[ch]' 'bench/*.[ch]' 2>/dev/null)
+
+all: ## build build/sennit, installing what is missing
+	@tools/install run
+	@tools/build build
+
+run: all ## the whiteboard on the local platform, several instances, Redis beside them
+	@exec build/sennit up examples/whiteboard/service.yaml
+
+test: ## all tests; ends in a count
+	@tools/install test
+	@tools/build build
+	@tools/test
+
+asan: ## the same tests with address and undefined behaviour sanitizers
+	@tools/install test
+	@tools/build build-asan -Db_sanitize=address,undefined -Db_lundef=false
+	@tools/test --build build-asan
+
+fuzz: ## run every fuzzer for a minute (clang)
+	@tools/build build-fuzz --native-file tools/clang.ini -Dfuzz=true -Db_lundef=false
+	@tools/fuzz build-fuzz
+
+check: ## layers and style, and a build with clang
+	@tools/tidy.py
+	@tools/build build-clang --native-file tools/clang.ini
+
+fmt: ## format the C sources
+	@clang-format -i $(SOURCES)
+
+bench: ## against the peers that npm offers, side by side
+	@tools/install bench
+	@tools/build build-release --buildtype=release
+	@node bench/run.mjs
+
+screenshot: all ## docs/whiteboard.png, of a service that `make run` has started
+	@tools/install test
+	@node tools/screenshot.mjs http://localhost:8080 docs/whiteboard.png
+
+clean: ## remove what was built
+	@rm -rf build build-asan build-fuzz build-clang build-release
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 20

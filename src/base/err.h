@@ -1,0 +1,20 @@
+/* err: what the operator is told when a start, a configuration or a command line is wrong.
+ *
+ * The text names the file, the line and the field, and says what to do. It is written where it is known and printed
+ * once, by cli/. Functions that can fail so are `bool f(..., struct err *err)`. */
+#ifndef SENNIT_BASE_ERR_H
+#define SENNIT_BASE_ERR_H
+
+#include <stdbool.h>
+
+struct err {
+    char text[1024];
+};
+
+/* Writes the text (cut at its size) and returns false, so that `return err_set(err, ...)` fails in one line. */
+bool err_set(struct err *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Puts a formatted text before what is there: the caller's context. Returns false. */
+bool err_prefix(struct err *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+#endif

@@ -1,0 +1,105 @@
+/* log: see log.h. */
+#include "base/log.h"
+
+#include <stdio.h>
+#include <time.h>
+
+#include "base/buf.h"
+
+static struct {
+    enum log_format format;
+    enum log_level lowest;
+    log_clock_fn *clock;
+    log_sink_fn *sink;
+} state = {LOG_TEXT, LOG_INFO, NULL, NULL};
+
+static const char *const severity[] = {"DEBUG", "INFO", "NOTICE", "WARNING", "ERROR"};
+
+void log_init(enum log_format format, enum log_level lowest, log_clock_fn *clock, log_sink_fn *sink)
+{
+    state.format = format;
+    state.lowest = lowest;
+    if (clock != NULL)
+        state.clock = clock;
+    if (sink != NULL)
+        state.sink = sink;
+}
+
+bool log_enabled(enum log_level level)
+{
+    return level >= state.lowest;
+}
+
+static void append_time(struct buf *line, int64_t ms, const char *format)
+{
+    time_t seconds = (time_t)(ms / 1000);
+    struct tm parts;
+    char text[32];
+    gmtime_r(&seconds, &parts);
+    strftime(text, sizeof text, format, &parts);
+    buf_printf(line, "%s.%03d", text, (int)(ms % 1000));
+}
+
+static void append_json(struct buf *line, enum log_level level, const char *message, int64_t ms,
+                        const struct log_field *fields, size_t count)
+{
+    buf_printf(line, "{\"severity\":\"%s\",\"message\":\"", severity[level]);
+    buf_append_json(line, span_str(message));
+    buf_append_char(line, '"');
+    if (ms >= 0) {
+        buf_append(line, SPAN_LIT(",\"time\":\""));
+        append_time(line, ms, "%Y-%m-%dT%H:%M:%S");
+        buf_append(line, SPAN_LIT("Z\""));
+    }
+    for (size_t i = 0; i < count; i++) {
+        buf_append(line, SPAN_LIT(",\""));
+        buf_append_json(line, span_str(fields[i].key));
+        if (fields[i].is_number) {
+            buf_printf(line, "\":%lld", (long long)fields[i].number);
+        } else {
+            buf_append(line, SPAN_LIT("\":\""));
+            buf_append_json(line, fields[i].text);
+            buf_append_char(line, '"');
+        }
+    }
+    buf_append(line, SPAN_LIT("}\n"));
+}
+
+static void append_text(struct buf *line, enum log_level level, const char *message, int64_t ms,
+                        const struct log_field *fields, size_t count)
+{
+    if (ms >= 0) {
+        append_time(line, ms, "%H:%M:%S");
+        buf_append_char(line, ' ');
+    }
+    if (level != LOG_INFO)
+        buf_printf(line, "%s ", severity[level]);
+    buf_append(line, span_str(message));
+    for (size_t i = 0; i < count; i++) {
+        buf_printf(line, " %s=", fields[i].key);
+        if (fields[i].is_number)
+            buf_printf(line, "%lld", (long long)fields[i].number);
+        else
+            buf_append_json(line, fields[i].text);
+    }
+    buf_append_char(line, '\n');
+}
+
+void log_write(enum log_level level, const char *message, const struct log_field *fields, size_t field_count)
+{
+    if (!log_enabled(level))
+        return;
+    struct buf line = {0};
+    int64_t ms = state.clock != NULL ? state.clock() : -1;
+    if (state.format == LOG_JSON)
+        append_json(&line, level, message, ms, fields, field_count);
+    else
+        append_text(&line, level, message, ms, fields, field_count);
+    if (state.sink != NULL) {
+        state.sink(buf_span(&line));
+    } else {
+        fwrite(line.data + line.off, 1, line.len, stdout);
+        fflush(stdout);
+    }
+    buf_finish(&line);
+}

@@ -1,0 +1,85 @@
+/* span: see span.h. */
+#include "base/span.h"
+
+static char lower(char c)
+{
+    return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+}
+
+bool span_equal_nocase(struct span a, struct span b)
+{
+    if (a.len != b.len)
+        return false;
+    for (size_t i = 0; i < a.len; i++)
+        if (lower(a.data[i]) != lower(b.data[i]))
+            return false;
+    return true;
+}
+
+bool span_starts_with(struct span s, struct span prefix)
+{
+    return s.len >= prefix.len && span_equal(span_sub(s, 0, prefix.len), prefix);
+}
+
+bool span_ends_with(struct span s, struct span suffix)
+{
+    return s.len >= suffix.len && span_equal(span_from(s, s.len - suffix.len), suffix);
+}
+
+ptrdiff_t span_find(struct span s, char c)
+{
+    const char *at = s.len != 0 ? memchr(s.data, c, s.len) : NULL;
+    return at != NULL ? at - s.data : -1;
+}
+
+struct span span_trim(struct span s)
+{
+    while (s.len > 0 && (s.data[0] == ' ' || s.data[0] == '\t')) {
+        s.data++;
+        s.len--;
+    }
+    while (s.len > 0 && (s.data[s.len - 1] == ' ' || s.data[s.len - 1] == '\t'))
+        s.len--;
+    return s;
+}
+
+bool span_next(struct span *rest, char separator, struct span *part)
+{
+    if (rest->data == NULL)
+        return false;
+    ptrdiff_t at = span_find(*rest, separator);
+    if (at < 0) {
+        *part = *rest;
+        *rest = (struct span){NULL, 0};
+        return true;
+    }
+    *part = span_sub(*rest, 0, (size_t)at);
+    *rest = span_from(*rest, (size_t)at + 1);
+    return true;
+}
+
+bool span_to_u64(struct span s, uint64_t *value)
+{
+    uint64_t sum = 0;
+    if (s.len == 0)
+        return false;
+    for (size_t i = 0; i < s.len; i++) {
+        if (s.data[i] < '0' || s.data[i] > '9')
+            return false;
+        uint64_t digit = (uint64_t)(s.data[i] - '0');
+        if (sum > (UINT64_MAX - digit) / 10)
+            return false;
+        sum = sum * 10 + digit;
+    }
+    *value = sum;
+    return true;
+}
+
+int span_compare(struct span a, struct span b)
+{
+    size_t both = a.len < b.len ? a.len : b.len;
+    int order = both != 0 ? memcmp(a.data, b.data, both) : 0;
+    if (order != 0)
+        return order;
+    return a.len < b.len ? -1 : a.len > b.len;
+}
