@@ -1,0 +1,52 @@
+/* socketio: Socket.IO v5 packets, as they stand inside Engine.IO messages:
+ *
+ *     <type>[<n attachments>-][<namespace>,][<ack id>][JSON]
+ *
+ * https://socket.io/docs/v4/socket-io-protocol/ . The payload is validated JSON of the shape the type asks for. */
+#ifndef SENNIT_WIRE_SOCKETIO_H
+#define SENNIT_WIRE_SOCKETIO_H
+
+#include "base/buf.h"
+#include "base/span.h"
+
+enum socketio_type {
+    SOCKETIO_CONNECT,
+    SOCKETIO_DISCONNECT,
+    SOCKETIO_EVENT,
+    SOCKETIO_ACK,
+    SOCKETIO_CONNECT_ERROR,
+    SOCKETIO_BINARY_EVENT,
+    SOCKETIO_BINARY_ACK,
+};
+enum { SOCKETIO_ATTACHMENTS_MAX = 10, SOCKETIO_ACK_DIGITS_MAX = 20 };
+
+struct socketio_packet {
+    enum socketio_type type;
+    uint32_t attachments;
+    struct span nsp;     /* "/" when the packet names none; what follows a '?' is kept */
+    struct span ack_id;  /* digits as they came; NULL data: none. Echoed in the acknowledgement. */
+    struct span payload; /* JSON as it came; NULL data: none */
+    struct span event;   /* EVENT, BINARY_EVENT: first element of the payload, raw JSON; NULL data: no payload */
+};
+
+/* Decodes the data of one Engine.IO message: bytes consumed (all) or -1 for what socket.io's parser closes on: unknown
+ * type; a count of attachments that is missing, garbled, 0 or above the maximum; payload that is no JSON or of the
+ * wrong shape (CONNECT: object; CONNECT_ERROR: object or string; DISCONNECT: none; EVENT: array whose first element is
+ * a number, or a string that is no reserved name; ACK: array); placeholders beyond the attachments. Also -1: an id
+ * longer than SOCKETIO_ACK_DIGITS_MAX, JSON deeper than JSON_DEPTH_MAX. As upstream does, it accepts an id on any type
+ * and any type without a payload (an EVENT without one is an empty event). */
+ptrdiff_t socketio_decode(struct span text, struct socketio_packet *packet);
+
+/* Every placeholder, `{"_placeholder":true,"num":k}`, in this valid JSON has a k that is an integer below
+ * `attachments`. */
+bool socketio_placeholders_valid(struct span payload, uint32_t attachments);
+
+/* Appends the prefix of a packet inside an Engine.IO message, `4` included: "42", "42/nsp,", "43/nsp,17". `ack_id` may
+ * be empty. */
+void socketio_prefix_encode(struct buf *to, enum socketio_type type, struct span nsp, struct span ack_id);
+
+/* True for names that an event must not have: connect, connect_error, disconnect, disconnecting, newListener,
+ * removeListener. `name` is text, not JSON. */
+bool socketio_event_is_reserved(struct span name);
+
+#endif

@@ -1,0 +1,72 @@
+/* ws: WebSocket framing (RFC 6455), both roles: handshake keys, frames out, messages in. Pure.
+ *
+ * The decoder takes all bytes it is given: what is incomplete stays with it, bounded by message_bytes_max, checked
+ * against the announced length before anything is allocated. A message that lies whole in the input is unmasked in
+ * place and handed out without a copy; an idle decoder holds no memory. */
+#ifndef SENNIT_WIRE_WS_H
+#define SENNIT_WIRE_WS_H
+
+#include "base/buf.h"
+#include "base/frame.h"
+#include "wire/utf8.h"
+
+enum ws_opcode { WS_CONTINUATION = 0, WS_TEXT = 1, WS_BINARY = 2, WS_CLOSE = 8, WS_PING = 9, WS_PONG = 10 };
+enum { WS_HEADER_BYTES_MAX = 14, WS_KEY_BYTES = 24, WS_ACCEPT_BYTES = 28 };
+
+/* What a decoder hands out. */
+struct ws_event {
+    enum ws_opcode opcode; /* TEXT and BINARY: a whole message; PING, PONG: payload; CLOSE: code and reason */
+    struct span payload;   /* valid until the next call; for CLOSE the reason text */
+    uint16_t close_code;   /* CLOSE: as received, 1005 when there was none */
+};
+
+/* Kept small: every connection has one. */
+struct ws_decoder {
+    struct buf message; /* fragments so far, and behind them the start of the frame under way, if it came in pieces */
+    uint32_t message_bytes_max;
+    uint32_t payload_len, payload_at; /* of the frame under way, and how much of it has come */
+    uint32_t handed;                  /* bytes at the end of `message` that the last event showed */
+    uint16_t bad_code;                /* after -1: the close code to send: 1002, 1007 or 1009 */
+    uint8_t header[WS_HEADER_BYTES_MAX];
+    uint8_t header_len;
+    uint8_t mask[4];
+    uint8_t opcode;         /* of the frame under way */
+    uint8_t message_opcode; /* of the message under way, 0: none */
+    struct utf8 utf8;       /* of the text message under way */
+    bool expect_masked;     /* true on the server's side */
+    bool in_payload, fin, closed;
+};
+
+/* `message_bytes_max`: 1 to 1 GiB, of a message's payload, all fragments together. */
+void ws_decoder_init(struct ws_decoder *decoder, bool expect_masked, uint32_t message_bytes_max);
+void ws_decoder_finish(struct ws_decoder *decoder); /* accepts NULL and zeroed */
+
+/* Takes from the front of `bytes`, changing them in place. Returns how many were consumed. `*got` tells whether `event`
+ * was filled: call again with the rest, even an empty one, until everything is consumed and nothing was got; the last
+ * call gives back the memory of the last message. Returns -1 when the peer broke the protocol (bad_code says how), and
+ * from then on. After a CLOSE event the rest is ignored and counted as consumed. */
+ptrdiff_t ws_decode(struct ws_decoder *decoder, char *bytes, size_t len, struct ws_event *event, bool *got);
+
+/* Writes a header for a final, unmasked frame into `to` (WS_HEADER_BYTES_MAX bytes); returns its length. */
+size_t ws_header_encode(char *to, enum ws_opcode opcode, uint64_t payload_len);
+/* A final, unmasked frame with a copy of `payload`, as a server sends it. */
+struct frame *ws_frame_create(enum ws_opcode opcode, struct span payload);
+/* Appends a final frame masked with `mask`, as a client sends it. */
+void ws_masked_encode(struct buf *to, enum ws_opcode opcode, struct span payload, const uint8_t mask[4]);
+/* A server's Close frame; code 1005 (or 0) makes an empty body. `reason`, valid UTF-8, is cut at a character's end so
+ * that it has 123 bytes at most. */
+struct frame *ws_close_create(uint16_t code, struct span reason);
+
+/* XORs in place; `offset` is the position of bytes[0] in the payload. */
+void ws_mask(char *bytes, size_t len, const uint8_t mask[4], uint64_t offset);
+
+/* True for 24 characters that are the base64 of 16 bytes (RFC 6455 section 4.2.1). The four bits of padding in the last
+ * character may be anything: clients exist that make keys up. */
+bool ws_key_is_valid(struct span key);
+/* Sec-WebSocket-Accept for a key (section 4.2.2); `to` has room for WS_ACCEPT_BYTES, no NUL. */
+void ws_accept_compute(struct span key, char to[WS_ACCEPT_BYTES]);
+/* True for a close code a peer may send (section 7.4 and the IANA registry): 1000 to 1003, 1007 to 1014, 3000 to 4999.
+ */
+bool ws_close_code_is_valid(uint16_t code);
+
+#endif

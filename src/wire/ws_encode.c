@@ -1,0 +1,61 @@
+/* ws_encode: frames out. (RFC 6455 section 5.2) */
+#include "wire/ws.h"
+
+enum { CLOSE_REASON_BYTES_MAX = 123 };
+
+size_t ws_header_encode(char *to, enum ws_opcode opcode, uint64_t payload_len)
+{
+    size_t more = payload_len < 126 ? 0 : payload_len <= UINT16_MAX ? 2 : 8;
+    to[0] = (char)(0x80 | opcode);
+    to[1] = (char)(more == 0 ? payload_len : more == 2 ? 126 : 127);
+    for (size_t i = 0; i < more; i++)
+        to[2 + i] = (char)(payload_len >> (more - 1 - i) * 8);
+    return 2 + more;
+}
+
+struct frame *ws_frame_create(enum ws_opcode opcode, struct span payload)
+{
+    char header[WS_HEADER_BYTES_MAX];
+    size_t header_len = ws_header_encode(header, opcode, payload.len);
+    struct frame *frame = frame_create(header_len + payload.len);
+    memcpy(frame->data, header, header_len);
+    if (payload.len != 0)
+        memcpy(frame->data + header_len, payload.data, payload.len);
+    return frame;
+}
+
+void ws_masked_encode(struct buf *to, enum ws_opcode opcode, struct span payload, const uint8_t mask[4])
+{
+    char *at = buf_reserve(to, WS_HEADER_BYTES_MAX + payload.len);
+    size_t header_len = ws_header_encode(at, opcode, payload.len);
+    at[1] = (char)((uint8_t)at[1] | 0x80);
+    memcpy(at + header_len, mask, 4);
+    header_len += 4;
+    if (payload.len != 0)
+        memcpy(at + header_len, payload.data, payload.len);
+    ws_mask(at + header_len, payload.len, mask, 0);
+    buf_added(to, header_len + payload.len);
+}
+
+/* The longest start of `reason` that fits and cuts no character. */
+static struct span reason_cut(struct span reason)
+{
+    size_t len = reason.len;
+    if (len > CLOSE_REASON_BYTES_MAX)
+        for (len = CLOSE_REASON_BYTES_MAX; len > 0 && ((unsigned char)reason.data[len] & 0xc0) == 0x80;)
+            len--;
+    return span_sub(reason, 0, len);
+}
+
+struct frame *ws_close_create(uint16_t code, struct span reason)
+{
+    if (code == 0 || code == 1005)
+        return ws_frame_create(WS_CLOSE, SPAN_LIT(""));
+    char payload[2 + CLOSE_REASON_BYTES_MAX];
+    reason = reason_cut(reason);
+    payload[0] = (char)(code >> 8);
+    payload[1] = (char)code;
+    if (reason.len != 0)
+        memcpy(payload + 2, reason.data, reason.len);
+    return ws_frame_create(WS_CLOSE, span_of(payload, 2 + reason.len));
+}

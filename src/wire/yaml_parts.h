@@ -1,0 +1,12 @@
+/* yaml_parts: what the files of the yaml module share, and nobody else includes. */
+#ifndef SENNIT_WIRE_YAML_PARTS_H
+#define SENNIT_WIRE_YAML_PARTS_H
+
+#include <yaml.h>
+
+#include "wire/yaml.h"
+
+/* Says in plain words why libyaml could not read `text`: `file:line:column: ...`. */
+void yaml_problem_describe(const char *file, struct span text, const yaml_parser_t *parser, struct err *err);
+
+#endif
