@@ -1,0 +1,54 @@
+/* child: processes that the loop starts and watches.
+ *
+ * Each child leads a process group of its own, has /dev/null as its standard input and dies with us (PR_SET_PDEATHSIG).
+ * Its two outputs arrive line by line. */
+#ifndef SENNIT_LOOP_CHILD_H
+#define SENNIT_LOOP_CHILD_H
+
+#include <sys/types.h>
+
+#include "base/buf.h"
+#include "loop/io.h"
+
+struct child_spec {
+    const char *const *argv;    /* NULL-terminated; argv[0] is looked up in PATH unless it has a slash */
+    const char *const *env_add; /* NULL-terminated "NAME=value"s put over our own environment; NULL for none */
+    const char *directory;      /* NULL: ours */
+};
+
+/* How a child ended. */
+struct child_end {
+    int exit_status; /* when `signal` is 0 */
+    int signal;      /* 0: exited by itself */
+};
+
+struct child;
+/* One line of output without its newline, cut at CHILD_LINE_MAX bytes. */
+typedef void child_line_fn(struct child *child, bool is_stderr, struct span line);
+/* Called once, after the process is gone and its remaining output was handed out; the memory is then the caller's
+ * again. */
+typedef void child_ended_fn(struct child *child, struct child_end end);
+
+enum { CHILD_LINE_MAX = 64 * 1024 };
+
+struct child {
+    struct loop *loop;
+    pid_t pid; /* 0 when not running */
+    child_line_fn *line;
+    child_ended_fn *ended;
+    struct io watch, out, err;
+    struct buf out_rest, err_rest;
+    struct timer settle;
+    struct child_end end;
+};
+
+/* Starts it; false with `err` set when it cannot be executed (not found, not executable: the text says which and where
+ * it was looked for). Exec failures are found here, not by an early exit. */
+bool child_start(struct child *child, struct loop *loop, const struct child_spec *spec, child_line_fn *line,
+                 child_ended_fn *ended, struct err *err);
+
+/* Sends a signal to the child, or to its whole process group; harmless when it is gone. */
+void child_signal(struct child *child, int number);
+void child_signal_group(struct child *child, int number);
+
+#endif

@@ -1,0 +1,67 @@
+/* file: see file.h. */
+#include "loop/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { STEP_BYTES = 16 * 1024 };
+
+static bool read_all(int fd, const char *path, size_t bytes_max, struct buf *to, struct err *err)
+{
+    size_t total = 0;
+    for (;;) {
+        ssize_t got = read(fd, buf_reserve(to, STEP_BYTES), STEP_BYTES);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return err_set(err, "%s: %s", path, strerror(errno));
+        if (got == 0)
+            return true;
+        total += (size_t)got;
+        if (total > bytes_max)
+            return err_set(err, "%s: larger than %zu bytes", path, bytes_max);
+        buf_added(to, (size_t)got);
+    }
+}
+
+bool file_read(const char *path, size_t bytes_max, struct buf *to, struct err *err)
+{
+    struct stat about;
+    /* Not blocking: the path may be a pipe. */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    bool ok = false;
+    if (fd < 0)
+        return err_set(err, "%s: %s", path, strerror(errno));
+    if (fstat(fd, &about) != 0)
+        err_set(err, "%s: %s", path, strerror(errno));
+    else if (!S_ISREG(about.st_mode))
+        err_set(err, "%s: is not a regular file", path);
+    else
+        ok = read_all(fd, path, bytes_max, to, err);
+    close(fd);
+    return ok;
+}
+
+bool file_exists(const char *path)
+{
+    struct stat about;
+    return stat(path, &about) == 0 && S_ISREG(about.st_mode) && access(path, R_OK) == 0;
+}
+
+bool file_self(struct buf *to)
+{
+    ssize_t len = readlink("/proc/self/exe", buf_reserve(to, PATH_MAX), PATH_MAX);
+    if (len <= 0)
+        return false;
+    buf_added(to, (size_t)len);
+    return true;
+}
+
+bool file_stdout_is_terminal(void)
+{
+    return isatty(STDOUT_FILENO) == 1;
+}

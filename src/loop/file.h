@@ -1,0 +1,18 @@
+/* file: small files, read whole and blocking, at start or on rare requests. */
+#ifndef SENNIT_LOOP_FILE_H
+#define SENNIT_LOOP_FILE_H
+
+#include "base/buf.h"
+#include "base/err.h"
+
+/* Appends the whole file to `to`; refuses more than `bytes_max`, directories and anything that is not a regular file.
+ * The error names the file and the reason. */
+bool file_read(const char *path, size_t bytes_max, struct buf *to, struct err *err);
+/* True when `path` is a readable regular file. */
+bool file_exists(const char *path);
+/* Absolute path of the running program, for starting ourselves again. */
+bool file_self(struct buf *to);
+/* True when standard output is a terminal. */
+bool file_stdout_is_terminal(void);
+
+#endif

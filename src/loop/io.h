@@ -1,0 +1,96 @@
+/* io: streams and listeners of the loop. Non-blocking, close-on-exec; never seen as a descriptor above this layer. */
+#ifndef SENNIT_LOOP_IO_H
+#define SENNIT_LOOP_IO_H
+
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+#include "base/span.h"
+#include "loop/loop.h"
+
+/* An address: IPv4, IPv6 or a unix path. */
+struct addr {
+    socklen_t len;
+    struct sockaddr_storage storage;
+};
+
+/* Parses a literal IP address; no names, those are resolved (loop/resolve.h). */
+bool addr_from_ip(struct addr *addr, struct span ip, uint16_t port);
+bool addr_from_unix(struct addr *addr, struct span path);
+/* Any local address, for listening: the dual-stack wildcard where there is IPv6, else 0.0.0.0. */
+void addr_any(struct addr *addr, uint16_t port);
+void addr_loopback(struct addr *addr, uint16_t port); /* 127.0.0.1 */
+uint16_t addr_port(const struct addr *addr);
+/* The IP alone ("127.0.0.1", "::1"; an IPv4-mapped IPv6 address as IPv4), or "unix"; `text` has room for ADDR_TEXT_MAX.
+ */
+enum { ADDR_TEXT_MAX = 64 };
+void addr_ip_text(const struct addr *addr, char text[ADDR_TEXT_MAX]);
+
+/* The IP and the port alone, small enough for every connection to keep. IPv4 is kept mapped into IPv6 (RFC 4291 section
+ * 2.5.5.2). */
+struct addr_ip {
+    uint8_t bytes[16];
+    uint16_t port;
+    bool is_unix; /* there is no IP */
+};
+void addr_ip_of(const struct addr *addr, struct addr_ip *ip);
+/* As addr_ip_text. */
+void addr_ip_print(const struct addr_ip *ip, char text[ADDR_TEXT_MAX]);
+
+enum io_events { IO_READ = 1, IO_WRITE = 2 };
+
+struct io;
+/* `ready` holds those of the wanted io_events that became possible; errors and hang-ups show as both, and the next read
+ * or write tells.
+ */
+typedef void io_ready_fn(struct io *io, unsigned ready);
+struct io {
+    struct loop *loop;
+    int fd; /* -1 when closed; of no meaning above this layer */
+    unsigned want;
+    io_ready_fn *ready;
+};
+
+/* What io_read, io_writev and io_accept return below zero. */
+enum io_result { IO_AGAIN = -1, IO_ERROR = -2, IO_EXHAUSTED = -3 };
+
+void io_init(struct io *io, struct loop *loop, io_ready_fn *ready);
+
+/* Listens; false with `err` set (a port in use names the port and what to do). Port 0 picks a free one. */
+bool io_listen(struct io *io, const struct addr *addr, struct err *err);
+/* The local address of a listener or a stream. */
+void io_local(const struct io *io, struct addr *addr);
+
+/* Takes one waiting stream into `to` (initialised): 0, or IO_AGAIN, IO_ERROR (that stream is gone, go on), IO_EXHAUSTED
+ * (no descriptor left: stop accepting for a while). TCP_NODELAY is set. */
+int io_accept(struct io *listener, struct io *to, struct addr *peer);
+
+/* Begins to connect; IO_WRITE becomes ready when it is done or failed, then io_connected tells which. False when it
+ * failed at once. TCP_NODELAY is set. */
+bool io_connect(struct io *io, const struct addr *addr);
+/* 0 when connected, else an errno value. */
+int io_connected(struct io *io);
+
+/* Bytes read (> 0), 0 at the end of the stream, IO_AGAIN or IO_ERROR. */
+ssize_t io_read(struct io *io, void *to, size_t size);
+/* Bytes written, or IO_AGAIN or IO_ERROR. `count` is IOV_MAX at most. */
+ssize_t io_writev(struct io *io, const struct iovec *parts, int count);
+/* Ends our half; the peer sees the end of the stream behind what was written. */
+void io_shutdown(struct io *io);
+/* Closes; harmless when closed. With `reset`, the peer sees a reset and unsent bytes are dropped. */
+void io_close(struct io *io, bool reset);
+
+/* Moves an open stream from one io to another, which is initialised and closed, along with what it wants. Moving a
+ * closed one does nothing. */
+void io_move(struct io *to, struct io *from);
+
+/* Which events `ready` is to be called for (level-triggered); 0 for none. */
+void io_want(struct io *io, unsigned events);
+
+static inline bool io_is_open(const struct io *io)
+{
+    return io->fd >= 0;
+}
+
+#endif

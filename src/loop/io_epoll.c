@@ -1,0 +1,239 @@
+/* io_epoll: streams and listeners on non-blocking sockets; see io.h.
+ *
+ * Errors of the peer become IO_ERROR, those of the machine's limits IO_EXHAUSTED; errno never leaves this file but
+ * through io_connected. */
+#include <assert.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "loop/loop_epoll.h"
+
+enum { LISTEN_BACKLOG = 4096, KEEPALIVE_IDLE_S = 30, KEEPALIVE_EVERY_S = 10, KEEPALIVE_PROBES = 3 };
+
+void io_init(struct io *io, struct loop *loop, io_ready_fn *ready)
+{
+    *io = (struct io){.loop = loop, .fd = -1, .ready = ready};
+}
+
+void io_want(struct io *io, unsigned events)
+{
+    if (events == io->want)
+        return;
+    assert(io->fd >= 0);
+    int op = events == 0 ? EPOLL_CTL_DEL : io->want == 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
+    struct epoll_event event = {.data.ptr = io};
+    if (events & IO_READ)
+        event.events |= EPOLLIN;
+    if (events & IO_WRITE)
+        event.events |= EPOLLOUT;
+    if (epoll_ctl(io->loop->epoll_fd, op, io->fd, &event) != 0) {
+        /* The kernel's memory or fs.epoll.max_user_watches is used up: this stream will hear nothing until its
+         * owner's timers end it. */
+        log_event(LOG_ERROR, "epoll refused a descriptor", LOG_C("error", strerror(errno)));
+        return;
+    }
+    io->want = events;
+}
+
+void io_close(struct io *io, bool reset)
+{
+    if (io->fd < 0)
+        return;
+    loop_batch_forget(io->loop, io);
+    if (reset) {
+        struct linger now = {.l_onoff = 1, .l_linger = 0};
+        setsockopt(io->fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+    }
+    /* Explicitly: a child that is about to start may share the descriptor, and epoll would go on watching it. */
+    io_want(io, 0);
+    close(io->fd);
+    io->fd = -1;
+    io->want = 0;
+}
+
+void io_move(struct io *to, struct io *from)
+{
+    assert(to->fd < 0 && to->loop == from->loop);
+    if (from->fd < 0)
+        return;
+    unsigned want = from->want;
+    io_want(from, 0);
+    loop_batch_forget(from->loop, from);
+    to->fd = from->fd;
+    from->fd = -1;
+    io_want(to, want);
+}
+
+static bool is_tcp(const struct addr *addr)
+{
+    return addr->storage.ss_family != AF_UNIX;
+}
+
+static void set_option(int fd, int level, int name, int value)
+{
+    /* Options only tune; a kernel that does not know one still carries the stream. */
+    (void)setsockopt(fd, level, name, &value, sizeof value);
+}
+
+static int socket_open(const struct addr *addr)
+{
+    int fd = socket(addr->storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd >= 0 && is_tcp(addr))
+        set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    return fd;
+}
+
+/* True when `addr` is the path of a socket that nobody listens on any more; it is removed. */
+static bool unix_leftover_removed(const struct addr *addr)
+{
+    const struct sockaddr_un *un = (const struct sockaddr_un *)&addr->storage;
+    struct stat about;
+    if (lstat(un->sun_path, &about) != 0 || !S_ISSOCK(about.st_mode))
+        return false;
+    int fd = socket_open(addr);
+    if (fd < 0)
+        return false;
+    bool refused = connect(fd, (const struct sockaddr *)un, addr->len) != 0 && errno == ECONNREFUSED;
+    close(fd);
+    return refused && unlink(un->sun_path) == 0;
+}
+
+static bool listen_failed(const struct addr *addr, int error, struct err *err)
+{
+    char ip[ADDR_TEXT_MAX];
+    unsigned port = addr_port(addr);
+    addr_ip_text(addr, ip);
+    if (!is_tcp(addr))
+        return err_set(err, "cannot listen on %s: %s", ((const struct sockaddr_un *)&addr->storage)->sun_path,
+                       error == EADDRINUSE ? "another program listens there" : strerror(error));
+    if (error == EADDRINUSE)
+        return err_set(err,
+                       "port %u is in use: another program listens there, set PORT to another or stop what listens "
+                       "there (ss -ltnp 'sport = :%u' shows it)",
+                       port, port);
+    if (error == EACCES)
+        return err_set(err, "port %u is not allowed to this user: set PORT to 1024 or above", port);
+    if (error == EADDRNOTAVAIL)
+        return err_set(err, "cannot listen on %s port %u: this machine has no such address", ip, port);
+    return err_set(err, "cannot listen on %s port %u: %s", ip, port, strerror(error));
+}
+
+bool io_listen(struct io *io, const struct addr *addr, struct err *err)
+{
+    const struct sockaddr *name = (const struct sockaddr *)&addr->storage;
+    assert(io->fd < 0);
+    int fd = socket_open(addr);
+    if (fd < 0)
+        return listen_failed(addr, errno, err);
+    if (is_tcp(addr))
+        set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+    if (addr->storage.ss_family == AF_INET6)
+        set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
+    int bound = bind(fd, name, addr->len);
+    if (bound != 0 && errno == EADDRINUSE && !is_tcp(addr)) {
+        errno = EADDRINUSE;
+        bound = unix_leftover_removed(addr) ? bind(fd, name, addr->len) : (errno = EADDRINUSE, -1);
+    }
+    if (bound != 0 || listen(fd, LISTEN_BACKLOG) != 0) {
+        int error = errno;
+        close(fd);
+        return listen_failed(addr, error, err);
+    }
+    io->fd = fd;
+    return true;
+}
+
+void io_local(const struct io *io, struct addr *addr)
+{
+    *addr = (struct addr){.len = sizeof addr->storage};
+    if (getsockname(io->fd, (struct sockaddr *)&addr->storage, &addr->len) != 0)
+        *addr = (struct addr){0};
+}
+
+int io_accept(struct io *listener, struct io *to, struct addr *peer)
+{
+    assert(to->fd < 0);
+    *peer = (struct addr){.len = sizeof peer->storage};
+    int fd;
+    do
+        fd = accept4(listener->fd, (struct sockaddr *)&peer->storage, &peer->len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    while (fd < 0 && errno == EINTR);
+    if (fd < 0) {
+        if (errno == EAGAIN || errno == EWOULDBLOCK)
+            return IO_AGAIN;
+        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+            return IO_EXHAUSTED;
+        return IO_ERROR;
+    }
+    if (is_tcp(peer))
+        set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    to->fd = fd;
+    return 0;
+}
+
+bool io_connect(struct io *io, const struct addr *addr)
+{
+    assert(io->fd < 0);
+    int fd = socket_open(addr);
+    if (fd < 0)
+        return false;
+    if (is_tcp(addr)) {
+        set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+        set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_IDLE_S);
+        set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_EVERY_S);
+        set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_PROBES);
+    }
+    if (connect(fd, (const struct sockaddr *)&addr->storage, addr->len) != 0 && errno != EINPROGRESS &&
+        errno != EINTR) {
+        close(fd);
+        return false;
+    }
+    io->fd = fd;
+    return true;
+}
+
+int io_connected(struct io *io)
+{
+    int error = 0;
+    socklen_t len = sizeof error;
+    if (getsockopt(io->fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0)
+        return errno;
+    return error;
+}
+
+static ssize_t result(ssize_t done)
+{
+    if (done >= 0)
+        return done;
+    return errno == EAGAIN || errno == EWOULDBLOCK ? IO_AGAIN : IO_ERROR;
+}
+
+ssize_t io_read(struct io *io, void *to, size_t size)
+{
+    ssize_t got;
+    do
+        got = read(io->fd, to, size);
+    while (got < 0 && errno == EINTR);
+    return result(got);
+}
+
+ssize_t io_writev(struct io *io, const struct iovec *parts, int count)
+{
+    ssize_t put;
+    do
+        put = writev(io->fd, parts, count);
+    while (put < 0 && errno == EINTR);
+    return result(put);
+}
+
+void io_shutdown(struct io *io)
+{
+    if (io->fd >= 0)
+        (void)shutdown(io->fd, SHUT_WR);
+}

@@ -1,0 +1,84 @@
+/* loop: the only door to time, randomness, descriptors and children. One process, one thread, one loop.
+ *
+ * A turn: timers that are due; poll; what became ready, which reads, decodes and acts; **flush**, once for every
+ * touched connection; **reap** of what was closed. Everything above this layer is pure but for these calls, so that
+ * test/sim can put another loop behind the same headers: virtual time, streams that delay, cut and reset, a seed that
+ * replays. */
+#ifndef SENNIT_LOOP_LOOP_H
+#define SENNIT_LOOP_LOOP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/list.h"
+
+struct loop;
+
+/* One loop; NULL with `err` set when the kernel refuses. Ignores SIGPIPE. */
+struct loop *loop_create(struct err *err);
+/* Accepts NULL. Every timer, io, child and task has been stopped before. */
+void loop_destroy(struct loop *loop);
+
+/* Runs turns until loop_stop; the turn in which it was called is finished, its reaping included. */
+void loop_run(struct loop *loop);
+void loop_stop(struct loop *loop);
+
+/* Monotonic microseconds, read once a turn before the ready callbacks, never going back. */
+uint64_t loop_now_us(const struct loop *loop);
+/* Wall clock, milliseconds since 1970 UTC; may jump. */
+int64_t loop_wall_ms(const struct loop *loop);
+/* The same without a loop, for the log. */
+int64_t loop_clock_ms(void);
+
+/* Fills with random bytes fit for secrets. */
+void loop_random(struct loop *loop, void *to, size_t size);
+/* Uniform in [0, below), below > 0. */
+uint64_t loop_random_below(struct loop *loop, uint64_t below);
+
+/* A task runs once, in the phase it was queued for, at the end of this turn; queued again it runs again. Queueing a
+ * task that waits already does nothing. A task queued during its own phase runs in the same phase. */
+struct task;
+typedef void task_fn(struct task *task);
+struct task {
+    struct list node;
+    task_fn *run;
+};
+void task_init(struct task *task, task_fn *run);
+void loop_at_flush(struct loop *loop, struct task *task);
+void loop_at_reap(struct loop *loop, struct task *task);
+/* Takes a waiting task out; harmless for one that does not wait. */
+void task_cancel(struct task *task);
+
+/* A one-shot timer, accurate to 1-2 ms. Embedded; starting a running one moves it; its callback may start it again. */
+struct timer;
+typedef void timer_fn(struct timer *timer);
+struct timer {
+    timer_fn *fire;
+    uint64_t due_us;
+    size_t place; /* in the loop's heap, counted from 1; 0: not running */
+};
+void timer_init(struct timer *timer, timer_fn *fire);
+void timer_start(struct loop *loop, struct timer *timer, uint64_t delay_us);
+void timer_stop(struct loop *loop, struct timer *timer);
+static inline bool timer_running(const struct timer *timer)
+{
+    return timer->place != 0;
+}
+
+/* Calls `caught` from the loop, once for each batch of this signal, until a NULL function takes it away. */
+struct signal_watch;
+typedef void signal_fn(struct signal_watch *watch, int number);
+struct signal_watch {
+    struct list node;
+    int number;
+    signal_fn *caught;
+};
+void signal_watch_start(struct loop *loop, struct signal_watch *watch, int number, signal_fn *caught);
+void signal_watch_stop(struct loop *loop, struct signal_watch *watch);
+
+#define LOOP_MS(ms) ((uint64_t)(ms)*1000)
+#define LOOP_S(s) ((uint64_t)(s)*1000000)
+
+#endif

@@ -1,0 +1,35 @@
+/* timer_heap: the timers of a loop, the next one due in front.
+ *
+ * A four-way heap whose slots carry the due time beside the timer, so that sifting touches the heap alone. Each timer
+ * knows its slot (`place`), so stopping and moving need no search. Any loop may use it; it knows no clock. */
+#ifndef SENNIT_LOOP_TIMER_HEAP_H
+#define SENNIT_LOOP_TIMER_HEAP_H
+
+#include "loop/loop.h"
+
+struct timer_slot {
+    uint64_t due_us;
+    struct timer *timer;
+};
+
+/* Zeroed: empty, no memory. */
+struct timer_heap {
+    struct timer_slot *slots;
+    size_t count, cap;
+};
+
+/* Frees the memory; timers still in it are forgotten, not told. Accepts NULL and zeroed. */
+void timer_heap_finish(struct timer_heap *heap);
+
+/* Puts the timer in, or moves it when it is in. */
+void timer_heap_put(struct timer_heap *heap, struct timer *timer, uint64_t due_us);
+/* Takes the timer out; harmless when it is not in. */
+void timer_heap_remove(struct timer_heap *heap, struct timer *timer);
+
+/* The timer due first, or NULL. Those due at the same microsecond come in no particular order. */
+static inline struct timer *timer_heap_first(const struct timer_heap *heap)
+{
+    return heap->count != 0 ? heap->slots[0].timer : NULL;
+}
+
+#endif
