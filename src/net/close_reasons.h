@@ -1,0 +1,56 @@
+/* close_reasons: every way a connection ends, in one table, which makes the enum, the counters, the log lines, the
+ * manual and the WebSocket codes (RFC 6455 section 7.4.1; 0: no Close frame is sent, 1005: a Close frame without a
+ * code).
+ *
+ *   X(NAME, websocket code, log level, "sentence for the manual") */
+#ifndef SENNIT_NET_CLOSE_REASONS_H
+#define SENNIT_NET_CLOSE_REASONS_H
+
+#define CLOSE_REASONS(X) \
+    X(NONE, 0, LOG_DEBUG, "open") \
+    X(PEER_CLOSED, 0, LOG_DEBUG, "the peer ended the connection") \
+    X(PEER_RESET, 0, LOG_DEBUG, "the connection was reset or broke") \
+    X(DONE, 0, LOG_DEBUG, "the exchange was complete") \
+    X(NORMAL, 1000, LOG_DEBUG, "both sides said goodbye") \
+    X(ENGINE_CLOSED, 1005, LOG_DEBUG, "the Engine.IO session was closed by the client") \
+    X(CONNECT_FAILED, 0, LOG_WARNING, "an outgoing connection could not be made") \
+    X(CONNECT_TIMEOUT, 0, LOG_WARNING, "an outgoing connection took too long") \
+    X(HEAD_TIMEOUT, 0, LOG_INFO, "the request head took too long") \
+    X(HTTP_INVALID, 0, LOG_INFO, "the bytes are not valid HTTP/1.1") \
+    X(WS_INVALID, 1002, LOG_INFO, "the bytes break RFC 6455") \
+    X(WS_NOT_UTF8, 1007, LOG_INFO, "a text message is not UTF-8") \
+    X(WS_TOO_BIG, 1009, LOG_INFO, "a message is larger than the limit") \
+    X(ENGINE_INVALID, 1005, LOG_INFO, "an Engine.IO packet is invalid") \
+    X(SOCKETIO_INVALID, 1005, LOG_INFO, "a Socket.IO packet is invalid or unexpected") \
+    X(PING_TIMEOUT, 1005, LOG_DEBUG, "no pong came within pingTimeout") \
+    X(CONNECT_PACKET_TIMEOUT, 1005, LOG_INFO, "no namespace was joined within connectTimeout") \
+    X(SLOW_CONSUMER, 1008, LOG_INFO, "the peer reads slower than it is written to: its output queue is full") \
+    X(WRITE_TIMEOUT, 0, LOG_INFO, "the peer read nothing for too long while bytes waited for it") \
+    X(INPUT_LIMIT, 1008, LOG_INFO, "the peer sends more than the limits allow") \
+    X(BROKER_BACKLOG, 1013, LOG_WARNING, "the broker is away and too much waits to be published") \
+    X(BROKER_LOST, 0, LOG_WARNING, "the link to the broker broke") \
+    X(BROKER_INVALID, 0, LOG_ERROR, "the broker answered what it must not") \
+    X(SUPERSEDED, 1005, LOG_DEBUG, "the client has come back on another connection") \
+    X(HISTORY_LOST, 1012, LOG_NOTICE, "what the client needs is no longer in the log: it reconnects without recovery") \
+    X(ROTATED, 1012, LOG_DEBUG, "closed ahead of the request timeout so that the client resumes elsewhere") \
+    X(DRAINED, 1012, LOG_DEBUG, "the instance is shutting down") \
+    X(REQUEST_TIMEOUT, 0, LOG_INFO, "the request timeout of the service passed") \
+    X(UPSTREAM_FAILED, 0, LOG_WARNING, "the instance behind the ingress broke the exchange") \
+    X(INTERNAL, 1011, LOG_ERROR, "an internal limit was hit")
+
+enum close_reason {
+#define X(name, code, level, sentence) CLOSE_##name,
+    CLOSE_REASONS(X)
+#undef X
+        CLOSE_REASON_COUNT
+};
+
+/* The name in lower case ("slow_consumer"), as logs and metrics write it. */
+const char *close_reason_name(enum close_reason reason);
+/* The sentence of the manual. */
+const char *close_reason_text(enum close_reason reason);
+/* Code of the Close frame, or 0 for none; 1005 stands for a Close frame with an empty body. */
+int close_reason_ws_code(enum close_reason reason);
+int close_reason_log_level(enum close_reason reason);
+
+#endif

@@ -1,0 +1,234 @@
+/* conn: see conn.h. Here: states, reading, closing. The output queue is in conn_queue.c. */
+#include "net/conn.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+/* The only place where the state changes; the legal moves are the picture in conn.h. */
+static void set_state(struct conn *conn, enum conn_state state)
+{
+    static const uint8_t legal[] = {
+        [CONN_CLOSED] = 1 << CONN_CONNECTING | 1 << CONN_OPEN | 1 << CONN_CLOSING,
+        [CONN_CONNECTING] = 1 << CONN_OPEN | 1 << CONN_CLOSING,
+        [CONN_OPEN] = 1 << CONN_DRAINING | 1 << CONN_CLOSING,
+        [CONN_DRAINING] = 1 << CONN_CLOSING,
+        [CONN_CLOSING] = 1 << CONN_CLOSED,
+    };
+    assert(legal[conn->state] & 1 << state);
+    conn->state = (uint8_t)state;
+}
+
+/* What the loop should tell us about, by what we could do with it. */
+static void update_want(struct conn *conn)
+{
+    unsigned want = 0;
+    if (conn->state == CONN_CONNECTING || conn->blocked)
+        want |= IO_WRITE;
+    if ((conn->state == CONN_OPEN || conn->state == CONN_DRAINING) && !conn->read_paused && !conn->read_ended)
+        want |= IO_READ;
+    if (io_is_open(&conn->io))
+        io_want(&conn->io, want);
+}
+
+static bool handing_out(const struct conn *conn)
+{
+    return (conn->state == CONN_OPEN || conn->state == CONN_DRAINING) && !conn->read_paused;
+}
+
+/* Gives the owner `len` bytes at `bytes`, which are the kept ones if there are any, and keeps what it leaves. */
+static void hand_out(struct conn *conn, char *bytes, size_t len)
+{
+    size_t used = conn->events->received(conn, bytes, len);
+    if (conn->state == CONN_CLOSING)
+        return;
+    assert(used <= len);
+    if (conn->input.len != 0) {
+        buf_consume(&conn->input, used);
+        if (conn->input.len == 0)
+            buf_finish(&conn->input);
+    } else if (used < len) {
+        buf_append(&conn->input, span_of(bytes + used, len - used));
+    }
+    if (conn->input.len > conn->limits->input_bytes_max)
+        conn_close(conn, CLOSE_INPUT_LIMIT);
+}
+
+static void read_ended(struct conn *conn)
+{
+    conn->read_ended = true;
+    if (conn->state == CONN_DRAINING)
+        conn_close(conn, conn->reason);
+    else if (conn->events->ended != NULL)
+        conn->events->ended(conn);
+    else
+        conn_close(conn, CLOSE_PEER_CLOSED);
+    update_want(conn);
+}
+
+static void read_some(struct conn *conn)
+{
+    struct net *net = conn->net;
+    size_t budget = net->budget.read_bytes_per_turn;
+    while (budget > 0 && handing_out(conn) && !conn->read_ended) {
+        size_t size = budget < NET_RECEIVE_BYTES ? budget : NET_RECEIVE_BYTES;
+        ssize_t got = io_read(&conn->io, net->receive, size);
+        if (got == IO_AGAIN)
+            return;
+        if (got == IO_ERROR) {
+            conn_close(conn, CLOSE_PEER_RESET);
+            return;
+        }
+        if (got == 0) {
+            read_ended(conn);
+            return;
+        }
+        net->bytes_in += (uint64_t)got;
+        budget -= (size_t)got;
+        if (conn->input.len != 0) {
+            buf_append(&conn->input, span_of(net->receive, (size_t)got));
+            hand_out(conn, conn->input.data + conn->input.off, conn->input.len);
+        } else {
+            hand_out(conn, net->receive, (size_t)got);
+        }
+        if ((size_t)got < size)
+            return; /* the kernel has no more for now */
+    }
+}
+
+static void connect_ended(struct conn *conn)
+{
+    timer_stop(conn->net->loop, &conn->stall);
+    if (io_connected(&conn->io) != 0) {
+        conn_close(conn, CLOSE_CONNECT_FAILED);
+        return;
+    }
+    set_state(conn, CONN_OPEN);
+    update_want(conn);
+    if (conn->queue_count > 0)
+        conn_touch(conn);
+    if (conn->events->opened != NULL)
+        conn->events->opened(conn);
+}
+
+static void on_ready(struct io *io, unsigned ready)
+{
+    struct conn *conn = container_of(io, struct conn, io);
+    if (conn->state == CONN_CONNECTING) {
+        connect_ended(conn);
+        return;
+    }
+    if (ready & IO_WRITE && conn->blocked)
+        conn_touch(conn);
+    if (ready & IO_READ)
+        read_some(conn);
+}
+
+/* Bytes wait and none was taken, the peer lingers, or a connect takes too long. */
+static void on_stall(struct timer *timer)
+{
+    struct conn *conn = container_of(timer, struct conn, stall);
+    if (conn->state == CONN_CONNECTING)
+        conn_close(conn, CLOSE_CONNECT_TIMEOUT);
+    else if (conn->state == CONN_DRAINING)
+        conn_close(conn, conn->reason);
+    else
+        conn_close(conn, CLOSE_WRITE_TIMEOUT);
+}
+
+/* Kept input is handed out again, from the loop and not from within the call that resumed reading. */
+static void on_resume(struct task *task)
+{
+    struct conn *conn = container_of(task, struct conn, resume);
+    if (handing_out(conn) && conn->input.len != 0)
+        hand_out(conn, conn->input.data + conn->input.off, conn->input.len);
+}
+
+static void on_connect_failed(struct task *task)
+{
+    conn_close(container_of(task, struct conn, resume), CLOSE_CONNECT_FAILED);
+}
+
+void conn_init(struct conn *conn, struct net *net, const struct conn_events *events, const struct conn_limits *limits)
+{
+    *conn = (struct conn){.net = net, .events = events, .limits = limits};
+    io_init(&conn->io, net->loop, on_ready);
+    list_init(&conn->touched);
+    list_init(&conn->closing);
+    timer_init(&conn->stall, on_stall);
+    task_init(&conn->resume, on_resume);
+}
+
+void conn_adopt(struct conn *conn, struct io *from, const struct addr *peer)
+{
+    io_move(&conn->io, from);
+    conn->peer = *peer;
+    set_state(conn, CONN_OPEN);
+    conn->net->conns_open++;
+    update_want(conn);
+}
+
+void conn_connect(struct conn *conn, const struct addr *addr)
+{
+    conn->peer = *addr;
+    conn->net->conns_open++;
+    set_state(conn, CONN_CONNECTING);
+    if (io_connect(&conn->io, addr)) {
+        timer_start(conn->net->loop, &conn->stall, LOOP_MS(CONN_CONNECT_MS_MAX));
+        update_want(conn);
+    } else {
+        task_init(&conn->resume, on_connect_failed);
+        loop_at_flush(conn->net->loop, &conn->resume);
+    }
+}
+
+void conn_read_pause(struct conn *conn, bool paused)
+{
+    conn->read_paused = paused;
+    update_want(conn);
+    if (!paused && conn->input.len != 0)
+        loop_at_flush(conn->net->loop, &conn->resume);
+}
+
+void conn_shutdown(struct conn *conn, enum close_reason reason, uint32_t linger_ms)
+{
+    if (conn->state == CONN_CONNECTING) {
+        conn_close(conn, reason);
+        return;
+    }
+    if (conn->state != CONN_OPEN)
+        return;
+    conn->reason = (uint8_t)reason;
+    set_state(conn, CONN_DRAINING);
+    timer_start(conn->net->loop, &conn->stall, LOOP_MS(linger_ms));
+    conn_touch(conn);
+    if (conn->read_ended)
+        conn_close(conn, reason);
+    update_want(conn);
+}
+
+void conn_close(struct conn *conn, enum close_reason reason)
+{
+    if (conn->state == CONN_CLOSING || conn->state == CONN_CLOSED)
+        return;
+    if (conn->reason == CLOSE_NONE)
+        conn->reason = (uint8_t)reason;
+    if (conn->state != CONN_CONNECTING)
+        conn_queue_write(conn); /* one last attempt */
+    set_state(conn, CONN_CLOSING);
+    timer_stop(conn->net->loop, &conn->stall);
+    task_cancel(&conn->resume);
+    list_append(&conn->net->closing, &conn->closing);
+    loop_at_reap(conn->net->loop, &conn->net->reap);
+}
+
+void conn_reap(struct conn *conn)
+{
+    list_remove(&conn->touched);
+    io_close(&conn->io, false);
+    conn_queue_drop(conn);
+    buf_finish(&conn->input);
+    set_state(conn, CONN_CLOSED);
+    conn->net->conns_open--;
+    conn->net->closed[conn->reason]++;
+    conn->events->closed(conn, (enum close_reason)conn->reason);
+}

@@ -1,0 +1,108 @@
+/* conn: one stream, its state and its bounded output queue.
+ *
+ *            conn_adopt            conn_shutdown          end of stream,
+ *   CLOSED ------------> OPEN ----------------> DRAINING -- linger over --> CLOSING --- reap ---> CLOSED
+ *      \-- conn_connect -> CONNECTING --^             conn_close from any state --^
+ *
+ * Nothing is written while events are handled: conn_send queues a reference and marks the connection as touched; at the
+ * end of the turn every touched connection is flushed once, gathered. Nobody frees a connection in its own callback:
+ * conn_close queues it, and the end of the turn calls `closed`, once, after which the memory is the owner's again. An
+ * idle connection holds no buffer. */
+#ifndef SENNIT_NET_CONN_H
+#define SENNIT_NET_CONN_H
+
+#include "base/buf.h"
+#include "base/frame.h"
+#include "base/list.h"
+#include "loop/io.h"
+#include "net/close_reasons.h"
+#include "net/net.h"
+
+enum { CONN_CONNECT_MS_MAX = 10000 };
+
+enum conn_state { CONN_CLOSED, CONN_CONNECTING, CONN_OPEN, CONN_DRAINING, CONN_CLOSING };
+
+struct conn;
+
+/* What the owner is told. Any of these may call any conn function on any connection. */
+struct conn_events {
+    /* An outgoing connection is up. May be NULL for accepted ones. */
+    void (*opened)(struct conn *conn);
+    /* Bytes came, those left over from the last call first; they may be changed in place. Returns how many were
+     * consumed; the rest is kept (bounded by input_bytes_max, beyond which the connection closes with INPUT_LIMIT) and
+     * comes again with more behind it. Not called while reading is paused. */
+    size_t (*received)(struct conn *conn, char *bytes, size_t len);
+    /* The peer ended its half. NULL: the connection is closed with PEER_CLOSED. Not repeated. */
+    void (*ended)(struct conn *conn);
+    /* The output queue, which had not fitted into the kernel, has become empty. May be NULL. */
+    void (*drained)(struct conn *conn);
+    /* Over. Called exactly once, at the end of the turn; the owner may free what embeds `conn`. */
+    void (*closed)(struct conn *conn, enum close_reason reason);
+};
+
+struct conn_limits {
+    uint32_t queue_bytes_max;    /* output queue; beyond it the connection closes with SLOW_CONSUMER */
+    uint32_t input_bytes_max;    /* unconsumed input */
+    uint32_t write_stall_ms_max; /* bytes wait and none was taken for so long: WRITE_TIMEOUT; 0: never */
+};
+
+struct conn {
+    struct net *net;
+    const struct conn_events *events;
+    const struct conn_limits *limits; /* shared by many, owned by the caller, outlives the connection */
+    struct io io;
+    struct list touched, closing; /* the turn's flush list and reap list */
+    struct frame **queue;         /* ring of waiting frames */
+    uint32_t queue_at, queue_count, queue_cap;
+    uint32_t head_written; /* bytes of the first frame that are out */
+    uint32_t queue_bytes;  /* waiting, without those */
+    struct buf input;      /* what `received` left */
+    struct timer stall;    /* also: the connect's and the linger's */
+    struct task resume;
+    uint8_t state;  /* enum conn_state */
+    uint8_t reason; /* enum close_reason, the first one given */
+    bool read_paused, read_ended, blocked, shut;
+    struct addr peer;
+};
+
+void conn_init(struct conn *conn, struct net *net, const struct conn_events *events, const struct conn_limits *limits);
+/* Takes over an accepted stream (the io is moved; `from` is closed afterwards) and starts to read. */
+void conn_adopt(struct conn *conn, struct io *from, const struct addr *peer);
+/* Connects; `opened` or, with CONNECT_FAILED, `closed` follows, never before this returns. */
+void conn_connect(struct conn *conn, const struct addr *addr);
+
+/* Queues a copy of `bytes`. Dropped silently unless CONNECTING or OPEN. */
+void conn_send(struct conn *conn, struct span bytes);
+/* Queues `frame`, taking a reference of its own. Dropped silently unless CONNECTING or OPEN. */
+void conn_send_frame(struct conn *conn, struct frame *frame);
+/* Bytes that wait in the queue. */
+static inline size_t conn_queued(const struct conn *conn)
+{
+    return conn->queue_bytes;
+}
+/* Writes what waits now instead of at the end of the turn. For what must be out before the next step; not for fan-out.
+ */
+void conn_flush(struct conn *conn);
+
+/* Stops and resumes reading: back-pressure. Kept input is handed out again on resuming, from the loop. */
+void conn_read_pause(struct conn *conn, bool paused);
+
+/* Flushes what waits, ends our half, and lets `received` see input until the peer ends too or `linger_ms` passed. */
+void conn_shutdown(struct conn *conn, enum close_reason reason, uint32_t linger_ms);
+/* Ends it at the end of this turn; one last attempt is made to write what waits. Closing twice is harmless, the first
+ * reason stands. */
+void conn_close(struct conn *conn, enum close_reason reason);
+
+/* For the layer's own files: puts it on the turn's flush list; writes what waits (bytes, or IO_ERROR); forgets what
+ * waits; ends what was closed. */
+void conn_touch(struct conn *conn);
+ssize_t conn_queue_write(struct conn *conn);
+void conn_queue_drop(struct conn *conn);
+void conn_reap(struct conn *conn);
+
+static inline bool conn_is_open(const struct conn *conn)
+{
+    return conn->state == CONN_OPEN;
+}
+
+#endif

@@ -1,0 +1,66 @@
+/* listener: see listener.h. */
+#include "net/listener.h"
+
+#include "base/list.h"
+#include "base/log.h"
+
+enum { PAUSE_MS = 100 };
+
+static void on_ready(struct io *io, unsigned ready)
+{
+    struct listener *listener = container_of(io, struct listener, io);
+    struct net *net = listener->net;
+    for (uint32_t i = 0; i < net->budget.accepts_per_turn && io_is_open(&listener->io); i++) {
+        struct io stream;
+        struct addr peer;
+        io_init(&stream, net->loop, NULL);
+        int result = io_accept(&listener->io, &stream, &peer);
+        if (result == IO_AGAIN)
+            return;
+        if (result == IO_EXHAUSTED) {
+            log_event(LOG_WARNING, "out of descriptors: accepting pauses");
+            io_want(&listener->io, 0);
+            timer_start(net->loop, &listener->pause, LOOP_MS(PAUSE_MS));
+            return;
+        }
+        if (result != 0)
+            continue;
+        listener->accepted(listener, &stream, &peer);
+        io_close(&stream, false);
+    }
+}
+
+static void on_pause_over(struct timer *timer)
+{
+    struct listener *listener = container_of(timer, struct listener, pause);
+    if (io_is_open(&listener->io))
+        io_want(&listener->io, IO_READ);
+}
+
+bool listener_open(struct listener *listener, struct net *net, const struct addr *addr, listener_accepted_fn *accepted,
+                   struct err *err)
+{
+    listener->net = net;
+    listener->accepted = accepted;
+    io_init(&listener->io, net->loop, on_ready);
+    timer_init(&listener->pause, on_pause_over);
+    if (!io_listen(&listener->io, addr, err))
+        return false;
+    io_want(&listener->io, IO_READ);
+    return true;
+}
+
+uint16_t listener_port(const struct listener *listener)
+{
+    struct addr addr;
+    io_local(&listener->io, &addr);
+    return addr_port(&addr);
+}
+
+void listener_close(struct listener *listener)
+{
+    if (listener->net == NULL)
+        return;
+    timer_stop(listener->net->loop, &listener->pause);
+    io_close(&listener->io, false);
+}

@@ -1,0 +1,53 @@
+/* net: the turn's end: touched connections are flushed, closed ones are reaped. */
+#include "net/net.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "net/conn.h"
+
+static void flush_all(struct task *task)
+{
+    struct net *net = container_of(task, struct net, flush);
+    struct list *node;
+    while ((node = list_take(&net->touched)) != NULL)
+        conn_flush(container_of(node, struct conn, touched));
+}
+
+static void reap_all(struct task *task)
+{
+    struct net *net = container_of(task, struct net, reap);
+    struct list *node;
+    while ((node = list_take(&net->closing)) != NULL)
+        conn_reap(container_of(node, struct conn, closing));
+}
+
+void net_init(struct net *net, struct loop *loop)
+{
+    *net = (struct net){.loop = loop, .budget = {.accepts_per_turn = 64, .read_bytes_per_turn = 256 * 1024}};
+    list_init(&net->touched);
+    list_init(&net->closing);
+    task_init(&net->flush, flush_all);
+    task_init(&net->reap, reap_all);
+    net->receive = mem_alloc(NET_RECEIVE_BYTES);
+}
+
+void net_reap(struct net *net)
+{
+    reap_all(&net->reap);
+}
+
+void net_finish(struct net *net)
+{
+    if (net->loop == NULL)
+        return;
+    flush_all(&net->flush);
+    reap_all(&net->reap);
+    task_cancel(&net->flush);
+    task_cancel(&net->reap);
+    assert(net->conns_open == 0);
+    free(net->receive);
+    net->receive = NULL;
+    net->loop = NULL;
+}
