@@ -1,0 +1,19 @@
+-- A connection was made. KEYS: state, publisher. ARGV: the server's run id, an epoch to open if one is due, the epoch this
+-- instance saw before ('' for none). Returns: epoch, counter, the last seq of the epoch seen before that survived ('' when it
+-- is still the current one), the publisher's last call.
+-- A server that came up again may have lost what it had accepted: its run id tells, and the epoch ends at what survived.
+local state, publisher = KEYS[1], KEYS[2]
+local have = redis.call('HMGET', state, 'epoch', 'seq', 'run_id')
+local epoch, seq = have[1], have[2] or '0'
+if not epoch or have[3] ~= ARGV[1] then
+    if epoch then
+        redis.call('HSET', state, 'end:' .. epoch, seq)
+    end
+    epoch = ARGV[2]
+    redis.call('HSET', state, 'epoch', epoch, 'seq', seq, 'run_id', ARGV[1])
+end
+local ended = ''
+if ARGV[3] ~= '' and ARGV[3] ~= epoch then
+    ended = redis.call('HGET', state, 'end:' .. ARGV[3]) or '0'
+end
+return {epoch, seq, ended, redis.call('GET', publisher) or '0'}
