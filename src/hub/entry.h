@@ -1,0 +1,46 @@
+/* entry: one published message as this instance holds it, immutable, counted, shared by all members that get it.
+ *
+ * The layer above keeps what it encoded in `frames`, one per wire format, so that a message is encoded once whoever
+ * receives it and however often it is replayed. */
+#ifndef SENNIT_HUB_ENTRY_H
+#define SENNIT_HUB_ENTRY_H
+
+#include "base/frame.h"
+#include "broker/broker.h"
+
+enum { ENTRY_FORMATS = 2 };
+
+struct entry {
+    uint32_t refs;
+    uint32_t except_len, body_len;
+    uint64_t seq; /* 0: not logged */
+    uint64_t prev;
+    uint64_t token_seq; /* the position that the shared frame carries */
+    struct frame *frames[ENTRY_FORMATS];
+    char bytes[]; /* except, body */
+};
+
+/* A copy of what the broker pushed or gave to read. */
+struct entry *entry_create(const struct broker_entry *from);
+void entry_unref(struct entry *entry); /* accepts NULL */
+
+static inline struct entry *entry_ref(struct entry *entry)
+{
+    entry->refs++;
+    return entry;
+}
+
+static inline struct span entry_except(const struct entry *entry)
+{
+    return (struct span){entry->bytes, entry->except_len};
+}
+
+static inline struct span entry_body(const struct entry *entry)
+{
+    return (struct span){entry->bytes + entry->except_len, entry->body_len};
+}
+
+/* True when `sid` is among the excepted ones. */
+bool entry_excepts(const struct entry *entry, struct span sid);
+
+#endif

@@ -1,0 +1,136 @@
+/* page: see page.h. */
+#include "hub/page.h"
+
+#include <stdlib.h>
+
+#include "base/mem.h"
+
+static void page_destroy(struct page *page)
+{
+    for (size_t i = 0; i < page->count; i++)
+        entry_unref(page->entries[i]);
+    free(page->entries);
+    list_remove(&page->of_room);
+    free(page);
+}
+
+void page_unref(struct page *page)
+{
+    if (page != NULL && --page->refs == 0)
+        page_destroy(page);
+}
+
+static void cache_drop(struct hub *hub, struct page *page)
+{
+    list_remove(&page->of_hub);
+    hub->page_count--;
+    page_unref(page);
+}
+
+static void cache_add(struct hub *hub, struct page *page)
+{
+    page->refs++;
+    list_append(&hub->pages, &page->of_hub);
+    if (++hub->page_count > HUB_PAGES_CACHED)
+        cache_drop(hub, container_of(hub->pages.next, struct page, of_hub));
+}
+
+void page_cache_clear(struct hub *hub)
+{
+    list_each (node, &hub->pages) {
+        struct page *page = container_of(node, struct page, of_hub);
+        list_remove(&page->of_room);
+        cache_drop(hub, page);
+    }
+}
+
+void page_room_gone(struct room *room)
+{
+    list_each (node, &room->pages) {
+        struct page *page = container_of(node, struct page, of_room);
+        list_remove(&page->of_room);
+        page->room = NULL;
+        if (!list_empty(&page->of_hub))
+            cache_drop(room->hub, page);
+    }
+}
+
+static void page_loaded(void *arg, enum broker_result result, const struct broker_page *got)
+{
+    struct page *page = arg;
+    page->loading = false;
+    if (result != BROKER_OK || page->room == NULL) {
+        page->failed = true;
+        list_remove(&page->of_room);
+    } else {
+        page->entries = mem_zero(got->count, sizeof *page->entries);
+        for (size_t i = 0; i < got->count; i++)
+            page->entries[page->count++] = entry_create(&got->entries[i]);
+        if (!page->newest && page->count > 0)
+            cache_add(page->hub, page);
+    }
+    struct list *node;
+    while ((node = list_take(&page->waiters)) != NULL)
+        membership_page_loaded(container_of(node, struct membership, waiter));
+    page_unref(page);
+}
+
+static struct page *page_create(struct room *room, uint64_t after)
+{
+    struct page *page = mem_zero(1, sizeof *page);
+    page->hub = room->hub;
+    page->room = room;
+    page->after = after;
+    page->loading = true;
+    page->refs = 2; /* the caller's and the read's */
+    list_init(&page->waiters);
+    list_init(&page->of_hub);
+    list_init(&page->of_room);
+    room->hub->counters.reads++;
+    return page;
+}
+
+/* A loading page may turn out not to reach that far: then the waiter looks again. */
+static bool may_serve(const struct page *page, uint64_t after)
+{
+    if (page->newest || page->after > after)
+        return false;
+    return page->loading || (page->count > 0 && page->entries[page->count - 1]->seq > after);
+}
+
+struct page *page_get(struct room *room, uint64_t after)
+{
+    list_each (node, &room->pages) {
+        struct page *page = container_of(node, struct page, of_room);
+        if (may_serve(page, after)) {
+            page->refs++;
+            return page;
+        }
+    }
+    struct page *page = page_create(room, after);
+    list_append(&room->pages, &page->of_room);
+    broker_read(room->hub->broker, span_str(room->name), after, HUB_PAGE_ENTRIES, page_loaded, page);
+    return page;
+}
+
+struct page *page_get_newest(struct room *room, uint32_t limit)
+{
+    struct page *page = page_create(room, 0);
+    page->newest = true;
+    list_append(&room->pages, &page->of_room);
+    broker_read_newest(room->hub->broker, span_str(room->name), limit, page_loaded, page);
+    return page;
+}
+
+uint32_t page_index(const struct page *page, uint64_t after)
+{
+    size_t low = 0, high = page->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (page->entries[middle]->seq > after)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return (uint32_t)low;
+}
