@@ -1,0 +1,95 @@
+/* cmd_serve: `sennit serve`. */
+#include <argp.h>
+#include <stdlib.h>
+
+#include "cli/cli.h"
+#include "serve/serve.h"
+
+enum { KEY_BROKER = 256, KEY_REQUEST_TIMEOUT, KEY_LOG_FORMAT, KEY_LOG_LEVEL };
+
+struct arguments {
+    struct serve_options serve;
+    const char *log_format, *log_level;
+};
+
+static const struct argp_option options[] = {
+    {"config", 'c', "FILE", 0, "What is relayed to whom, what is logged and replayed (YAML)", 0},
+    {"port", 'p', "PORT", 0, "Listen on this port; 0 picks a free one (PORT; default 8080)", 0},
+    {"redis-url", 'r', "URL", 0,
+     "Braid instances together through this Redis: redis://[user:password@]host[:port][/db] "
+     "or unix:///path (REDIS_URL; default: the in-process broker)",
+     0},
+    {"broker", KEY_BROKER, "NAME", 0,
+     "memory or redis. With K_SERVICE set and no REDIS_URL, the in-process broker must be "
+     "asked for by name, because a fleet would split silently (SENNIT_BROKER)",
+     0},
+    {"request-timeout", KEY_REQUEST_TIMEOUT, "SECONDS", 0,
+     "When the platform cuts a stream; told to clients "
+     "(SENNIT_REQUEST_TIMEOUT_SECONDS)",
+     0},
+    {"log-format", KEY_LOG_FORMAT, "FORMAT", 0, "text or json (default: text on a terminal)", 0},
+    {"log-level", KEY_LOG_LEVEL, "LEVEL", 0, "debug, info, notice, warning or error (default info)", 0},
+    {0},
+};
+
+static const char doc[] =
+    "Runs one stateless realtime instance for Socket.IO clients.\n\n"
+    "Several of them behind any load balancer, with one Redis, are one service: a client that is cut off and lands on "
+    "another instance receives exactly what it missed.\v"
+    "A configuration that relays the stock Socket.IO whiteboard, logs its strokes for a day and shows late joiners the "
+    "whole drawing:\n\n"
+    "  namespaces:\n"
+    "    /:\n"
+    "      log: {entries: 100000, age: 24h}\n"
+    "      replay: all\n"
+    "      events:\n"
+    "        drawing: {to: others, log: true, id: 0.id}\n\n"
+    "Paths served: /socket.io/ (the engine, and the client library as socket.io.js), /health (alive), /ready (a round "
+    "trip "
+    "through the broker), and the files of `static:`.";
+
+static error_t parse(int key, char *argument, struct argp_state *state)
+{
+    struct arguments *arguments = state->input;
+    switch (key) {
+    case 'c':
+        arguments->serve.config_path = argument;
+        break;
+    case 'p':
+        arguments->serve.port = argument;
+        break;
+    case 'r':
+        arguments->serve.redis_url = argument;
+        break;
+    case KEY_BROKER:
+        arguments->serve.broker = argument;
+        break;
+    case KEY_REQUEST_TIMEOUT:
+        arguments->serve.request_timeout = argument;
+        break;
+    case KEY_LOG_FORMAT:
+        arguments->log_format = argument;
+        break;
+    case KEY_LOG_LEVEL:
+        arguments->log_level = argument;
+        break;
+    case ARGP_KEY_ARG:
+        argp_error(state, "unexpected argument \"%s\"", argument);
+        break;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+    return 0;
+}
+
+int cmd_serve(int argc, char **argv)
+{
+    static const struct argp argp = {options, parse, NULL, doc, NULL, NULL, NULL};
+    struct arguments arguments = {0};
+    struct err err;
+    argp_err_exit_status = 2;
+    argp_parse(&argp, argc, argv, 0, NULL, &arguments);
+    if (!cli_log(arguments.log_format, arguments.log_level, &err) || !serve_run(&arguments.serve, &err))
+        return cli_fail("serve", &err);
+    return 0;
+}

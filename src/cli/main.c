@@ -1,0 +1,49 @@
+/* main: finds the command. */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/cli.h"
+
+static const struct {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *what;
+} commands[] = {
+    {"serve", cmd_serve, "run one realtime instance for Socket.IO clients"},
+};
+
+static void usage(FILE *to)
+{
+    fputs("Usage: sennit COMMAND [OPTION...]\n\nWebSocket services on stateless, autoscaled instances.\n\n", to);
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
+        fprintf(to, "  sennit %-8s %s\n", commands[i].name, commands[i].what);
+    fputs("\n`sennit COMMAND --help` says more. `sennit --version` tells the version.\n", to);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) {
+        usage(stderr);
+        return 2;
+    }
+    if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "version") == 0) {
+        puts("sennit " SENNIT_VERSION);
+        return 0;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
+        usage(stdout);
+        return 0;
+    }
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
+        if (strcmp(argv[1], commands[i].name) != 0)
+            continue;
+        /* argp names the program by argv[0]. */
+        char name[64];
+        snprintf(name, sizeof name, "sennit %s", commands[i].name);
+        argv[1] = name;
+        return commands[i].run(argc - 1, argv + 1);
+    }
+    fprintf(stderr, "sennit: there is no command \"%s\"\n\n", argv[1]);
+    usage(stderr);
+    return 2;
+}

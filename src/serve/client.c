@@ -1,0 +1,138 @@
+/* client: see client.h. */
+#include "serve/client.h"
+
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "wire/ws.h"
+
+static size_t request_received(struct client *client, char *bytes, size_t len)
+{
+    static struct http1_head head; /* large, and used by one call at a time: there is one thread */
+    int status = 400;
+    ptrdiff_t used = http1_request_decode(span_of(bytes, len), client->head_seen, &head, &status);
+    if (used == 0) {
+        client->head_seen = len;
+        return 0;
+    }
+    client->head_seen = 0;
+    timer_stop(client->server->loop, &client->head_deadline);
+    if (used < 0) {
+        client->keep_alive = false;
+        client_respond(client, NULL, status, SPAN_LIT("text/plain"), SPAN_LIT(""), span_str(http1_status_text(status)));
+        return len;
+    }
+    client->keep_alive = head.keep_alive && !client->server->draining;
+    /* No request here has a body that anybody wants: those that bring one are answered and closed. */
+    if (head.body != HTTP1_BODY_NONE)
+        client->keep_alive = false;
+    route_request(client, &head);
+    return head.body != HTTP1_BODY_NONE ? len : (size_t)used;
+}
+
+static size_t on_received(struct conn *conn, char *bytes, size_t len)
+{
+    struct client *client = container_of(conn, struct client, conn);
+    size_t used = 0;
+    while (used < len) {
+        if (client->session != NULL) {
+            session_received(client->session, bytes + used, len - used);
+            return len;
+        }
+        if (!conn_is_open(conn))
+            return len;
+        if (conn->read_paused) /* a request waits for its answer: the next one waits too */
+            return used;
+        size_t step = request_received(client, bytes + used, len - used);
+        if (step == 0)
+            break;
+        used += step;
+    }
+    return used;
+}
+
+static void on_drained(struct conn *conn)
+{
+    struct client *client = container_of(conn, struct client, conn);
+    if (client->session != NULL)
+        session_drained(client->session);
+}
+
+static void on_closed(struct conn *conn, enum close_reason reason)
+{
+    struct client *client = container_of(conn, struct client, conn);
+    struct server *server = client->server;
+    if (client->session != NULL) {
+        char ip[ADDR_TEXT_MAX];
+        addr_ip_text(&conn->peer, ip);
+        log_event(close_reason_log_level(reason), "connection closed", LOG_C("reason", close_reason_name(reason)),
+                  LOG_C("peer", ip));
+        session_closed(client->session);
+    }
+    ready_forget(client);
+    timer_stop(server->loop, &client->head_deadline);
+    list_remove(&client->of_server);
+    server->client_count--;
+    free(client);
+}
+
+static const struct conn_events client_events = {
+    .received = on_received,
+    .drained = on_drained,
+    .closed = on_closed,
+};
+
+static void head_timed_out(struct timer *timer)
+{
+    struct client *client = container_of(timer, struct client, head_deadline);
+    conn_close(&client->conn, CLOSE_HEAD_TIMEOUT);
+}
+
+void client_accept(struct server *server, struct io *io, const struct addr *peer)
+{
+    struct client *client = mem_zero(1, sizeof *client);
+    client->server = server;
+    list_init(&client->of_server);
+    list_init(&client->ready_waiter);
+    list_append(&server->clients, &client->of_server);
+    server->client_count++;
+    timer_init(&client->head_deadline, head_timed_out);
+    timer_start(server->loop, &client->head_deadline, LOOP_MS(CLIENT_HEAD_TIMEOUT_MS));
+    conn_init(&client->conn, &server->net, &client_events, &server->limits);
+    conn_adopt(&client->conn, io, peer);
+}
+
+void client_respond(struct client *client, const struct http1_head *head, int status, struct span type,
+                    struct span fields, struct span body)
+{
+    struct buf text = {0};
+    http1_response_encode(&text, status, type, fields, body, client->keep_alive);
+    struct span bytes = buf_span(&text);
+    if (head != NULL && span_equal(head->method, SPAN_LIT("HEAD")))
+        bytes.len -= body.len;
+    conn_send(&client->conn, bytes);
+    buf_finish(&text);
+    if (client->keep_alive)
+        timer_start(client->server->loop, &client->head_deadline, LOOP_MS(CLIENT_HEAD_TIMEOUT_MS));
+    else
+        conn_shutdown(&client->conn, CLOSE_DONE, 1000);
+}
+
+void client_upgrade(struct client *client, const struct http1_head *head)
+{
+    char accept[WS_ACCEPT_BYTES];
+    struct buf text = {0};
+    ws_accept_compute(http1_field_get(head, SPAN_LIT("Sec-WebSocket-Key")), accept);
+    buf_printf(&text,
+               "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+               "Sec-WebSocket-Accept: %.*s\r\n",
+               WS_ACCEPT_BYTES, accept);
+    struct span offered = http1_field_get(head, SPAN_LIT("Sec-WebSocket-Protocol")), first;
+    if (offered.data != NULL && span_next(&offered, ',', &first) && http1_name_is_valid(span_trim(first)))
+        buf_printf(&text, "Sec-WebSocket-Protocol: " SPAN_FMT "\r\n", SPAN_ARG(span_trim(first)));
+    buf_append(&text, SPAN_LIT("\r\n"));
+    conn_send(&client->conn, buf_span(&text));
+    buf_finish(&text);
+    client->session = session_create(&client->server->sessions, &client->conn);
+}

@@ -1,0 +1,38 @@
+/* client: a connection to this instance: first HTTP, then, after an upgrade, the bytes of a session. */
+#ifndef SENNIT_SERVE_CLIENT_H
+#define SENNIT_SERVE_CLIENT_H
+
+#include "serve/serve.h"
+#include "wire/http1.h"
+
+enum {
+    CLIENT_HEAD_TIMEOUT_MS = 60000,   /* from accepting, or from the last response, to a whole request head */
+    CLIENT_QUEUE_BYTES_MAX = 4 << 20, /* output waiting for one client */
+    CLIENT_STALL_MS_MAX = 30000,
+};
+
+struct client {
+    struct server *server;
+    struct conn conn;
+    struct session *session; /* NULL while it speaks HTTP */
+    struct list of_server;
+    struct list ready_waiter;
+    struct timer head_deadline;
+    size_t head_seen; /* bytes of an incomplete head that were looked at */
+    bool keep_alive;
+};
+
+void client_accept(struct server *server, struct io *io, const struct addr *peer);
+/* Answers; the connection stays open if the request allowed it. `fields` are complete header lines. */
+void client_respond(struct client *client, const struct http1_head *head, int status, struct span type,
+                    struct span fields, struct span body);
+/* Upgrades and begins a session; the request was checked. */
+void client_upgrade(struct client *client, const struct http1_head *head);
+
+/* routes.c: acts on one request. */
+void route_request(struct client *client, const struct http1_head *head);
+/* ready.c: answers with the outcome of a probe, later. */
+void ready_request(struct client *client, const struct http1_head *head);
+void ready_forget(struct client *client);
+
+#endif

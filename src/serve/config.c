@@ -1,0 +1,218 @@
+/* config: see config.h. */
+#include "serve/config.h"
+
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "loop/file.h"
+
+static const char *environment(const char *name)
+{
+    const char *value = getenv(name);
+    return value != NULL && value[0] != '\0' ? value : NULL;
+}
+
+/* `path` as seen from the directory of `file`. */
+static char *path_beside(const char *file, struct span path)
+{
+    const char *slash = strrchr(file, '/');
+    if (path.len > 0 && path.data[0] == '/')
+        return mem_text(path);
+    if (slash == NULL)
+        return mem_text(path);
+    return mem_printf("%.*s/" SPAN_FMT, (int)(slash - file), file, SPAN_ARG(path));
+}
+
+static bool duration_read(const struct yaml_node *root, const char *key, uint64_t min_ms, uint64_t max_ms, uint32_t *to,
+                          struct err *err)
+{
+    const struct yaml_node *node = yaml_get(root, key);
+    uint64_t ms;
+    if (node == NULL)
+        return true;
+    if (!yaml_duration_ms(node, min_ms, max_ms, &ms, err))
+        return false;
+    *to = (uint32_t)ms;
+    return true;
+}
+
+static bool text_read(const struct yaml_node *root, const char *key, char **to, struct err *err)
+{
+    const struct yaml_node *node = yaml_get(root, key);
+    struct span text;
+    if (node == NULL)
+        return true;
+    if (!yaml_string(node, &text, err))
+        return false;
+    *to = mem_text(text);
+    return true;
+}
+
+static bool path_read(const struct yaml_node *root, const char *key, const char *file, char **to, struct err *err)
+{
+    const struct yaml_node *node = yaml_get(root, key);
+    struct span text;
+    if (node == NULL)
+        return true;
+    if (!yaml_string(node, &text, err))
+        return false;
+    *to = path_beside(file, text);
+    return true;
+}
+
+static bool root_read(struct serve_config *config, struct loop *loop, const char *path, const struct yaml_node *root,
+                      struct err *err)
+{
+    static const char *const keys[] = {"namespaces",    "static",       "client",
+                                       "ping_interval", "ping_timeout", "connect_timeout",
+                                       "max_payload",   "prefix",       NULL};
+    if (!yaml_expect(root, YAML_MAPPING, err) || !yaml_only(root, keys, err))
+        return false;
+    struct session_limits *limits = &config->limits;
+    if (!duration_read(root, "ping_interval", 100, 3600000, &limits->ping_interval_ms, err) ||
+        !duration_read(root, "ping_timeout", 100, 3600000, &limits->ping_timeout_ms, err) ||
+        !duration_read(root, "connect_timeout", 100, 3600000, &limits->connect_timeout_ms, err) ||
+        !path_read(root, "static", path, &config->static_dir, err) ||
+        !path_read(root, "client", path, &config->client_dir, err) || !text_read(root, "prefix", &config->prefix, err))
+        return false;
+    const struct yaml_node *payload = yaml_get(root, "max_payload"), *namespaces = yaml_get(root, "namespaces");
+    uint64_t bytes;
+    if (payload != NULL) {
+        if (!yaml_bytes(payload, 128, 16 << 20, &bytes, err))
+            return false;
+        limits->payload_bytes_max = (uint32_t)bytes;
+    }
+    if (namespaces == NULL)
+        return yaml_error(err, root, "needs `namespaces:`, a mapping from namespaces to what is relayed in them");
+    return relay_init(&config->relay, loop, namespaces, err);
+}
+
+static const char nothing_relayed[] = "namespaces: {/: {events: {}}}";
+
+static bool file_read_config(struct serve_config *config, struct loop *loop, const char *path, struct err *err)
+{
+    struct buf text = {0};
+    struct yaml_node *root = NULL;
+    bool ok = false;
+    if (path == NULL)
+        buf_append(&text, span_str(nothing_relayed));
+    else if (!file_read(path, YAML_BYTES_MAX, &text, err))
+        goto out;
+    root = yaml_parse(path != NULL ? path : "the built-in configuration", buf_span(&text), err);
+    ok = root != NULL && root_read(config, loop, path != NULL ? path : "", root, err);
+out:
+    yaml_destroy(root);
+    buf_finish(&text);
+    return ok;
+}
+
+static bool port_read(struct serve_config *config, const struct serve_options *options, struct err *err)
+{
+    const char *text = options->port != NULL ? options->port : environment("PORT");
+    uint64_t port = 8080;
+    if (text != NULL && (!span_to_u64(span_str(text), &port) || port > 65535))
+        return err_set(err, "%s: expected a port from 0 to 65535, found \"%s\"",
+                       options->port != NULL ? "--port" : "PORT", text);
+    config->port = (uint16_t)port;
+    return true;
+}
+
+/* A fleet whose instances each have a broker of their own splits silently: on a platform the in-process one must be
+ * meant. */
+static bool broker_read_config(struct serve_config *config, const struct serve_options *options, struct err *err)
+{
+    const char *url = options->redis_url != NULL ? options->redis_url : environment("REDIS_URL");
+    const char *broker = options->broker != NULL ? options->broker : environment("SENNIT_BROKER");
+    if (broker != NULL && strcmp(broker, "memory") != 0 && strcmp(broker, "redis") != 0)
+        return err_set(err, "--broker: expected memory or redis, found \"%s\"", broker);
+    if (broker != NULL && strcmp(broker, "redis") == 0 && url == NULL)
+        return err_set(err, "--broker redis: set REDIS_URL, like REDIS_URL=redis://127.0.0.1:6379");
+    if (broker == NULL && url == NULL && environment("K_SERVICE") != NULL)
+        return err_set(
+            err, "K_SERVICE is set, so this is one instance of a fleet, but REDIS_URL is not: instances without a "
+                 "common broker would split the fleet silently. Set REDIS_URL=redis://HOST:PORT, or say --broker "
+                 "memory (SENNIT_BROKER=memory) if a single instance is all there will ever be");
+    if (url != NULL && (broker == NULL || strcmp(broker, "redis") == 0))
+        config->redis_url = mem_text(span_str(url));
+    return true;
+}
+
+static bool timeout_read(struct serve_config *config, const struct serve_options *options, struct err *err)
+{
+    const char *text =
+        options->request_timeout != NULL ? options->request_timeout : environment("SENNIT_REQUEST_TIMEOUT_SECONDS");
+    uint64_t seconds = 0;
+    if (text != NULL && (!span_to_u64(span_str(text), &seconds) || seconds > 86400))
+        return err_set(err, "%s: expected seconds from 0 to 86400, found \"%s\"",
+                       options->request_timeout != NULL ? "--request-timeout" : "SENNIT_REQUEST_TIMEOUT_SECONDS", text);
+    config->request_timeout_ms = seconds * 1000;
+    return true;
+}
+
+static void instance_name(struct serve_config *config, struct loop *loop)
+{
+    const char *name = environment("SENNIT_INSTANCE"), *revision = environment("K_REVISION");
+    if (name != NULL)
+        config->instance = mem_text(span_sub(span_str(name), 0, 128));
+    else
+        config->instance = mem_printf("%.100s-%08x", revision != NULL ? revision : "local",
+                                      (unsigned)loop_random_below(loop, UINT32_MAX));
+}
+
+static bool has_client(const char *directory)
+{
+    char *file = mem_printf("%s/socket.io.js", directory);
+    bool has = file_exists(file);
+    free(file);
+    return has;
+}
+
+/* The npm package is looked for beside the program and in the working directory. */
+static void client_find(struct serve_config *config)
+{
+    static const char dist[] = "node_modules/socket.io-client/dist";
+    struct buf self = {0};
+    if (config->client_dir != NULL)
+        return;
+    char *candidate = environment("SENNIT_CLIENT_DIR") != NULL ? mem_text(span_str(getenv("SENNIT_CLIENT_DIR")))
+                                                               : mem_text(span_str(dist));
+    if (!has_client(candidate) && file_self(&self)) {
+        struct span at = buf_span(&self);
+        for (int up = 0; up < 4 && !has_client(candidate); up++) {
+            while (at.len > 0 && at.data[at.len - 1] != '/')
+                at.len--;
+            free(candidate);
+            candidate = mem_printf(SPAN_FMT "%s", SPAN_ARG(at), dist);
+            at.len -= at.len > 1;
+        }
+    }
+    if (has_client(candidate))
+        config->client_dir = candidate;
+    else
+        free(candidate);
+    buf_finish(&self);
+}
+
+bool serve_config_read(struct serve_config *config, struct loop *loop, const struct serve_options *options,
+                       struct err *err)
+{
+    *config = (struct serve_config){.limits = session_limits_default};
+    if (!port_read(config, options, err) || !broker_read_config(config, options, err) ||
+        !timeout_read(config, options, err) || !file_read_config(config, loop, options->config_path, err))
+        return false;
+    instance_name(config, loop);
+    client_find(config);
+    if (config->prefix == NULL)
+        config->prefix = mem_text(SPAN_LIT("sennit"));
+    return true;
+}
+
+void serve_config_finish(struct serve_config *config)
+{
+    relay_finish(&config->relay);
+    free(config->redis_url);
+    free(config->prefix);
+    free(config->static_dir);
+    free(config->client_dir);
+    free(config->instance);
+}

@@ -1,0 +1,36 @@
+/* config: what `sennit serve` is told: its YAML file, its environment, its flags. Flags win over the environment, that
+ * over the file. */
+#ifndef SENNIT_SERVE_CONFIG_H
+#define SENNIT_SERVE_CONFIG_H
+
+#include "app/relay.h"
+#include "base/err.h"
+
+/* From the command line; NULL or 0 where nothing was said. */
+struct serve_options {
+    const char *config_path;
+    const char *port;
+    const char *redis_url;
+    const char *broker;          /* "memory" or "redis" */
+    const char *request_timeout; /* seconds */
+};
+
+struct serve_config {
+    struct relay relay;
+    struct session_limits limits;
+    uint16_t port;               /* PORT, default 8080; 0 picks a free one */
+    char *redis_url;             /* REDIS_URL; NULL: the in-process broker */
+    char *prefix;                /* of the broker's keys */
+    char *static_dir;            /* NULL: none */
+    char *client_dir;            /* where socket.io-client's dist/ is; NULL: not found */
+    char *instance;              /* SENNIT_INSTANCE, or K_REVISION and random characters, or "local-" and those */
+    uint64_t request_timeout_ms; /* SENNIT_REQUEST_TIMEOUT_SECONDS; 0: unknown */
+};
+
+/* Without a file there is one namespace, "/", in which nothing is relayed. False with `err` set: file, line, field,
+ * remedy. */
+bool serve_config_read(struct serve_config *config, struct loop *loop, const struct serve_options *options,
+                       struct err *err);
+void serve_config_finish(struct serve_config *config); /* accepts zeroed */
+
+#endif

@@ -1,0 +1,75 @@
+/* files: see files.h. */
+#include "serve/files.h"
+
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "loop/file.h"
+
+enum { PATH_BYTES_MAX = 512 };
+
+static const struct {
+    const char *ending, *type;
+} types[] = {
+    {".html", "text/html; charset=utf-8"},
+    {".js", "text/javascript; charset=utf-8"},
+    {".mjs", "text/javascript; charset=utf-8"},
+    {".css", "text/css; charset=utf-8"},
+    {".svg", "image/svg+xml"},
+    {".png", "image/png"},
+    {".ico", "image/x-icon"},
+    {".json", "application/json"},
+    {".map", "application/json"},
+    {".webmanifest", "application/manifest+json"},
+    {".txt", "text/plain; charset=utf-8"},
+    {".woff2", "font/woff2"},
+};
+
+static const char *type_of(struct span path)
+{
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
+        if (span_ends_with(path, span_str(types[i].ending)))
+            return types[i].type;
+    return "application/octet-stream";
+}
+
+static bool path_is_plain(struct span path)
+{
+    if (path.len == 0 || path.len > PATH_BYTES_MAX || path.data[0] != '/')
+        return false;
+    struct span rest = span_from(path, 1), part;
+    while (span_next(&rest, '/', &part)) {
+        if (part.len == 0 || part.data[0] == '.')
+            return false;
+        for (size_t i = 0; i < part.len; i++)
+            if (part.data[i] <= ' ' || part.data[i] == '%' || part.data[i] == '\\' || part.data[i] == 0x7f)
+                return false;
+    }
+    return true;
+}
+
+bool files_read(const char *directory, struct span path, struct buf *to, const char **type)
+{
+    struct err ignored;
+    if (span_equal(path, SPAN_LIT("/")))
+        path = SPAN_LIT("/index.html");
+    if (!path_is_plain(path))
+        return false;
+    char *file = mem_printf("%s" SPAN_FMT, directory, SPAN_ARG(path));
+    bool read = file_read(file, FILE_BYTES_MAX, to, &ignored);
+    free(file);
+    *type = type_of(path);
+    return read;
+}
+
+bool files_is_client(struct span name)
+{
+    static const char *const names[] = {"socket.io.js", "socket.io.min.js", "socket.io.esm.min.js",
+                                        "socket.io.msgpack.min.js"};
+    if (span_ends_with(name, SPAN_LIT(".map")))
+        name.len -= 4;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (span_equal(name, span_str(names[i])))
+            return true;
+    return false;
+}

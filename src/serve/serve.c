@@ -1,0 +1,156 @@
+/* serve: see serve.h. Here: start, drain, end. */
+#include "serve/serve.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "broker/memory.h"
+#include "broker/redis.h"
+#include "loop/file.h"
+#include "serve/client.h"
+#include "wire/json.h"
+
+enum {
+    DRAIN_BATCH = 200, /* sessions closed at a time, so that they do not all come back in one moment */
+    DRAIN_STEP_MS = 50,
+    DRAIN_MS_MAX = 8000, /* of the ten seconds between SIGTERM and SIGKILL */
+    PACKAGE_BYTES_MAX = 1 << 16,
+};
+
+static void on_accepted(struct listener *listener, struct io *io, const struct addr *peer)
+{
+    client_accept(container_of(listener, struct server, listener), io, peer);
+}
+
+/* Closes the transport only: a Socket.IO DISCONNECT would tell the stock client never to come back. */
+static void drain_step(struct timer *timer)
+{
+    struct server *server = container_of(timer, struct server, drain);
+    bool late = loop_now_us(server->loop) >= server->drain_until_us;
+    sessions_close_some(&server->sessions, DRAIN_BATCH, CLOSE_DRAINED);
+    list_each (node, &server->clients) {
+        struct client *client = container_of(node, struct client, of_server);
+        if (late || (client->session == NULL && conn_queued(&client->conn) == 0))
+            conn_close(&client->conn, CLOSE_DRAINED);
+    }
+    if (server->client_count == 0)
+        loop_stop(server->loop);
+    else
+        timer_start(server->loop, timer, LOOP_MS(DRAIN_STEP_MS));
+}
+
+static void on_signal(struct signal_watch *watch, int number)
+{
+    struct server *server =
+        number == SIGTERM ? container_of(watch, struct server, term) : container_of(watch, struct server, interrupt);
+    if (server->draining)
+        return;
+    log_event(LOG_INFO, "draining", LOG_C("signal", number == SIGTERM ? "SIGTERM" : "SIGINT"),
+              LOG_N("connections", server->client_count));
+    server->draining = true;
+    server->drain_until_us = loop_now_us(server->loop) + LOOP_MS(DRAIN_MS_MAX);
+    listener_close(&server->listener);
+    timer_start(server->loop, &server->drain, 0);
+}
+
+/* `"4.8.4"`, quotes included: the version of the client library we serve. */
+static void client_etag_find(struct server *server)
+{
+    struct buf text = {0};
+    struct err ignored;
+    snprintf(server->client_etag, sizeof server->client_etag, "\"" SENNIT_VERSION "\"");
+    if (server->config.client_dir == NULL)
+        return;
+    char *path = mem_printf("%s/../package.json", server->config.client_dir);
+    if (file_read(path, PACKAGE_BYTES_MAX, &text, &ignored) && json_is_valid(buf_span(&text))) {
+        struct span version = json_object_get(buf_span(&text), SPAN_LIT("version"));
+        if (version.data != NULL && json_type(version) == JSON_STRING && version.len < sizeof server->client_etag)
+            snprintf(server->client_etag, sizeof server->client_etag, SPAN_FMT, SPAN_ARG(version));
+    }
+    free(path);
+    buf_finish(&text);
+}
+
+static bool broker_start(struct server *server, struct err *err)
+{
+    const struct serve_config *config = &server->config;
+    if (config->redis_url == NULL) {
+        server->broker = broker_memory_create(server->loop);
+        return true;
+    }
+    struct broker_redis_config redis = {
+        .url = config->redis_url,
+        .prefix = config->prefix,
+        .instance = config->instance,
+    };
+    server->broker = broker_redis_create(&server->net, &redis, err);
+    return server->broker != NULL;
+}
+
+static bool server_start(struct server *server, const struct serve_options *options, struct err *err)
+{
+    struct addr addr;
+    if (!serve_config_read(&server->config, server->loop, options, err) || !broker_start(server, err))
+        return false;
+    hub_init(&server->hub, server->loop, server->broker);
+    sessions_init(&server->sessions, &server->hub, &server->config.relay.app, &server->config.limits);
+    server->sessions.instance = server->config.instance;
+    server->sessions.request_timeout_ms = server->config.request_timeout_ms;
+    server->limits = (struct conn_limits){
+        .queue_bytes_max = CLIENT_QUEUE_BYTES_MAX,
+        .input_bytes_max = HTTP1_HEAD_BYTES_MAX + NET_RECEIVE_BYTES,
+        .write_stall_ms_max = CLIENT_STALL_MS_MAX,
+    };
+    client_etag_find(server);
+    addr_any(&addr, server->config.port);
+    if (!listener_open(&server->listener, &server->net, &addr, on_accepted, err))
+        return false;
+    signal_watch_start(server->loop, &server->term, SIGTERM, on_signal);
+    signal_watch_start(server->loop, &server->interrupt, SIGINT, on_signal);
+    log_event(LOG_INFO, "listening", LOG_N("port", listener_port(&server->listener)),
+              LOG_C("instance", server->config.instance),
+              LOG_C("broker", server->config.redis_url != NULL ? "redis" : "memory"));
+    return true;
+}
+
+static void server_finish(struct server *server)
+{
+    timer_stop(server->loop, &server->drain);
+    signal_watch_stop(server->loop, &server->term);
+    signal_watch_stop(server->loop, &server->interrupt);
+    listener_close(&server->listener);
+    broker_destroy(server->broker);
+    if (server->hub.loop != NULL) {
+        sessions_finish(&server->sessions);
+        hub_finish(&server->hub);
+    }
+    serve_config_finish(&server->config);
+    net_finish(&server->net);
+    loop_destroy(server->loop);
+}
+
+bool serve_run(const struct serve_options *options, struct err *err)
+{
+    struct server *server = mem_zero(1, sizeof *server);
+    server->loop = loop_create(err);
+    bool ok = server->loop != NULL;
+    if (ok) {
+        list_init(&server->clients);
+        list_init(&server->ready_waiters);
+        list_init(&server->term.node);
+        list_init(&server->interrupt.node);
+        net_init(&server->net, server->loop);
+        timer_init(&server->drain, drain_step);
+        ok = server_start(server, options, err);
+        if (ok) {
+            loop_run(server->loop);
+            log_event(LOG_INFO, "stopped");
+        }
+        server_finish(server);
+    }
+    free(server);
+    return ok;
+}

@@ -1,0 +1,33 @@
+/* serve: one stateless realtime instance: a listener, a broker, a hub, sessions, and the HTTP around them. */
+#ifndef SENNIT_SERVE_SERVE_H
+#define SENNIT_SERVE_SERVE_H
+
+#include "net/listener.h"
+#include "serve/config.h"
+#include "session/session.h"
+
+struct server {
+    struct loop *loop;
+    struct net net;
+    struct listener listener;
+    struct serve_config config;
+    struct broker *broker;
+    struct hub hub;
+    struct sessions sessions;
+    struct list clients;
+    size_t client_count;
+    struct conn_limits limits;
+    struct signal_watch term, interrupt;
+    struct timer drain;
+    uint64_t drain_until_us;
+    bool draining;
+    /* Requests for /ready that share one probe. */
+    struct list ready_waiters;
+    bool probing;
+    char client_etag[64];
+};
+
+/* Runs one instance until SIGTERM or SIGINT, then drains. False with `err` set when it cannot start. */
+bool serve_run(const struct serve_options *options, struct err *err);
+
+#endif

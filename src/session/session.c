@@ -1,0 +1,348 @@
+/* session: see session.h. */
+#include "session/session.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "session/socket.h"
+
+enum { LEASE_SWEEP_MS = 1000 };
+
+const struct session_limits session_limits_default = {
+    .ping_interval_ms = 25000,
+    .ping_timeout_ms = 20000,
+    .connect_timeout_ms = 45000,
+    .payload_bytes_max = 1000000,
+    .sockets_max = 16,
+    .rooms_max = 64,
+    .publishes_waiting_max = 4096,
+    .replay_queue_bytes = 256 * 1024,
+    .close_linger_ms = 2000,
+};
+
+static void send_engine(struct session *session, enum engineio_type type)
+{
+    char text = (char)type;
+    struct frame *frame = ws_frame_create(WS_TEXT, span_of(&text, 1));
+    conn_send_frame(session->conn, frame);
+    frame_unref(frame);
+}
+
+static void heartbeat(struct timer *timer)
+{
+    struct session *session = container_of(timer, struct session, heartbeat);
+    if (session->awaiting_pong) {
+        session_close(session, CLOSE_PING_TIMEOUT);
+        return;
+    }
+    session->awaiting_pong = true;
+    send_engine(session, ENGINEIO_PING);
+    timer_start(session->sessions->loop, timer, LOOP_MS(session->sessions->limits.ping_timeout_ms));
+}
+
+static void connect_timed_out(struct timer *timer)
+{
+    session_close(container_of(timer, struct session, connect_deadline), CLOSE_CONNECT_PACKET_TIMEOUT);
+}
+
+static void flushed(struct task *task)
+{
+    struct session *session = container_of(task, struct session, flushed);
+    if (conn_queued(session->conn) < session->sessions->limits.replay_queue_bytes)
+        session_drained(session);
+}
+
+struct session *session_create(struct sessions *sessions, struct conn *conn)
+{
+    struct session *session = mem_zero(1, sizeof *session);
+    uint8_t random[15];
+    struct buf text = {0};
+    session->sessions = sessions;
+    session->conn = conn;
+    session->opened_us = loop_now_us(sessions->loop);
+    loop_random(sessions->loop, random, sizeof random);
+    engineio_sid_encode(random, session->sid);
+    list_init(&session->of_all);
+    list_append(&sessions->all, &session->of_all);
+    list_init(&session->sockets);
+    ws_decoder_init(&session->decoder, true, sessions->limits.payload_bytes_max);
+    task_init(&session->flushed, flushed);
+    timer_init(&session->heartbeat, heartbeat);
+    timer_start(sessions->loop, &session->heartbeat, LOOP_MS(sessions->limits.ping_interval_ms));
+    timer_init(&session->connect_deadline, connect_timed_out);
+    timer_start(sessions->loop, &session->connect_deadline, LOOP_MS(sessions->limits.connect_timeout_ms));
+    sessions->count++;
+    sessions->counters.opened++;
+
+    struct engineio_handshake handshake = {
+        .sid = span_of(session->sid, sizeof session->sid),
+        .ping_interval_ms = sessions->limits.ping_interval_ms,
+        .ping_timeout_ms = sessions->limits.ping_timeout_ms,
+        .payload_bytes_max = sessions->limits.payload_bytes_max,
+    };
+    engineio_handshake_encode(&text, &handshake);
+    struct frame *frame = ws_frame_create(WS_TEXT, buf_span(&text));
+    conn_send_frame(conn, frame);
+    frame_unref(frame);
+    buf_finish(&text);
+    return session;
+}
+
+void session_close(struct session *session, enum close_reason reason)
+{
+    if (session->closing)
+        return;
+    session->closing = true;
+    int code = close_reason_ws_code(reason);
+    if (code == 0) {
+        conn_close(session->conn, reason);
+        return;
+    }
+    struct frame *frame = ws_close_create((uint16_t)code, (struct span){NULL, 0});
+    conn_send_frame(session->conn, frame);
+    frame_unref(frame);
+    conn_shutdown(session->conn, reason, session->sessions->limits.close_linger_ms);
+}
+
+static void connect_received(struct session *session, const struct socketio_packet *packet)
+{
+    struct sessions *sessions = session->sessions;
+    const struct namespace *nsp = sessions->app->namespace_find(sessions->app, packet->nsp);
+    if (nsp != NULL && session->socket_count < sessions->limits.sockets_max) {
+        timer_stop(sessions->loop, &session->connect_deadline);
+        socket_connect(session, nsp, packet);
+        return;
+    }
+    struct buf text = {0};
+    socketio_prefix_encode(&text, SOCKETIO_CONNECT_ERROR, packet->nsp, (struct span){NULL, 0});
+    buf_append(&text, nsp == NULL ? SPAN_LIT("{\"message\":\"Invalid namespace\"}")
+                                  : SPAN_LIT("{\"message\":\"Too many namespaces\"}"));
+    struct frame *frame = ws_frame_create(WS_TEXT, buf_span(&text));
+    conn_send_frame(session->conn, frame);
+    frame_unref(frame);
+    buf_finish(&text);
+}
+
+/* What may come for a namespace depends on whether the client is in it. (Upstream's table of odd input: anything else
+ * closes the connection.) */
+static void message_received(struct session *session, struct span text)
+{
+    struct sessions *sessions = session->sessions;
+    struct socketio_packet packet;
+    if (socketio_decode(text, &packet) < 0 || packet.type == SOCKETIO_CONNECT_ERROR || packet.attachments != 0) {
+        session_close(session, CLOSE_SOCKETIO_INVALID);
+        return;
+    }
+    struct socket *socket = socket_find(session, packet.nsp);
+    if (packet.type == SOCKETIO_CONNECT) {
+        if (socket != NULL)
+            session_close(session, CLOSE_SOCKETIO_INVALID);
+        else
+            connect_received(session, &packet);
+        return;
+    }
+    if (socket == NULL || socket->state != SOCKET_CONNECTED) {
+        session_close(session, CLOSE_SOCKETIO_INVALID);
+        return;
+    }
+    switch (packet.type) {
+    case SOCKETIO_DISCONNECT:
+        socket_disconnect(socket);
+        break;
+    case SOCKETIO_EVENT:
+        sessions->counters.events_in++;
+        if (packet.event.data != NULL)
+            sessions->app->event(sessions->app, socket, &packet);
+        break;
+    default: /* an ACK for nothing we asked */
+        break;
+    }
+}
+
+static void packet_received(struct session *session, struct span text)
+{
+    struct engineio_packet packet;
+    session->sessions->counters.packets_in++;
+    if (engineio_decode(text, &packet) < 0) {
+        session_close(session, CLOSE_ENGINE_INVALID);
+        return;
+    }
+    switch (packet.type) {
+    case ENGINEIO_PONG:
+        if (session->awaiting_pong) {
+            session->awaiting_pong = false;
+            timer_start(session->sessions->loop, &session->heartbeat,
+                        LOOP_MS(session->sessions->limits.ping_interval_ms));
+        }
+        break;
+    case ENGINEIO_MESSAGE:
+        message_received(session, packet.data);
+        break;
+    case ENGINEIO_CLOSE:
+        session_close(session, CLOSE_ENGINE_CLOSED);
+        break;
+    case ENGINEIO_PING: /* in revision 4 only the server pings */
+        session_close(session, CLOSE_ENGINE_INVALID);
+        break;
+    case ENGINEIO_OPEN:
+    case ENGINEIO_UPGRADE:
+    case ENGINEIO_NOOP:
+        break;
+    }
+}
+
+static void ws_event_received(struct session *session, const struct ws_event *event)
+{
+    struct frame *frame;
+    switch (event->opcode) {
+    case WS_TEXT:
+        packet_received(session, event->payload);
+        break;
+    case WS_BINARY: /* attachments are not announced to this server yet, so a binary message comes out of the blue */
+        session_close(session, CLOSE_SOCKETIO_INVALID);
+        break;
+    case WS_PING:
+        frame = ws_frame_create(WS_PONG, event->payload);
+        conn_send_frame(session->conn, frame);
+        frame_unref(frame);
+        break;
+    case WS_CLOSE:
+        if (session->closing) { /* the answer to ours */
+            conn_close(session->conn, CLOSE_NORMAL);
+        } else {
+            session->closing = true;
+            frame = ws_close_create(event->close_code, (struct span){NULL, 0});
+            conn_send_frame(session->conn, frame);
+            frame_unref(frame);
+            conn_shutdown(session->conn, CLOSE_NORMAL, session->sessions->limits.close_linger_ms);
+        }
+        break;
+    case WS_PONG:
+    case WS_CONTINUATION:
+        break;
+    }
+}
+
+static enum close_reason reason_of_code(uint16_t code)
+{
+    return code == 1007 ? CLOSE_WS_NOT_UTF8 : code == 1009 ? CLOSE_WS_TOO_BIG : CLOSE_WS_INVALID;
+}
+
+void session_received(struct session *session, char *bytes, size_t len)
+{
+    /* Until the peer's Close we go on processing, even when we sent ours: what it sent before is not lost. What it
+     * sends after breaking the protocol is. */
+    bool got = true; /* also with nothing left: that call frees the last message */
+    while ((len > 0 || got) && session->conn->state != CONN_CLOSING) {
+        struct ws_event event;
+        got = false;
+        ptrdiff_t used = ws_decode(&session->decoder, bytes, len, &event, &got);
+        if (used < 0) {
+            enum close_reason reason = reason_of_code(session->decoder.bad_code);
+            session_close(session, reason);
+            conn_close(session->conn, reason);
+            return;
+        }
+        if (got)
+            ws_event_received(session, &event);
+        else if (used == 0)
+            return;
+        bytes += used;
+        len -= (size_t)used;
+    }
+}
+
+void session_publish_begun(struct session *session)
+{
+    if (++session->publishes_waiting >= session->sessions->limits.publishes_waiting_max && !session->paused) {
+        session->paused = true;
+        conn_read_pause(session->conn, true);
+    }
+}
+
+void session_publish_done(struct session *session)
+{
+    if (--session->publishes_waiting <= session->sessions->limits.publishes_waiting_max / 2 && session->paused) {
+        session->paused = false;
+        conn_read_pause(session->conn, false);
+    }
+}
+
+void session_drained(struct session *session)
+{
+    list_each (node, &session->sockets) {
+        member_continue(&container_of(node, struct socket, of_session)->member);
+    }
+}
+
+void session_closed(struct session *session)
+{
+    struct sessions *sessions = session->sessions;
+    timer_stop(sessions->loop, &session->heartbeat);
+    timer_stop(sessions->loop, &session->connect_deadline);
+    list_each (node, &session->sockets) {
+        socket_detach(container_of(node, struct socket, of_session));
+    }
+    task_cancel(&session->flushed);
+    ws_decoder_finish(&session->decoder);
+    list_remove(&session->of_all);
+    sessions->count--;
+    free(session);
+}
+
+size_t sessions_close_some(struct sessions *sessions, size_t count, enum close_reason reason)
+{
+    size_t left = 0;
+    list_each (node, &sessions->all) {
+        struct session *session = container_of(node, struct session, of_all);
+        if (session->closing)
+            continue;
+        if (count > 0) {
+            session_close(session, reason);
+            count--;
+        } else {
+            left++;
+        }
+    }
+    return left;
+}
+
+static void lease_sweep(struct timer *timer)
+{
+    struct sessions *sessions = container_of(timer, struct sessions, lease_sweep);
+    uint64_t now = loop_now_us(sessions->loop);
+    for (struct map_node *node = map_next(&sessions->sockets, NULL); node != NULL;
+         node = map_next(&sessions->sockets, node)) {
+        struct socket *socket = container_of(node, struct socket, by_pid);
+        if (socket->lease_due_us != 0 && now >= socket->lease_due_us)
+            socket_lease_refresh(socket);
+    }
+    timer_start(sessions->loop, timer, LOOP_MS(LEASE_SWEEP_MS));
+}
+
+static void superseded(struct hub *hub, struct span pid, uint64_t generation)
+{
+    socket_superseded(hub->owner, pid, generation);
+}
+
+void sessions_init(struct sessions *sessions, struct hub *hub, struct session_app *app,
+                   const struct session_limits *limits)
+{
+    uint64_t seed[2];
+    *sessions = (struct sessions){.loop = hub->loop, .hub = hub, .app = app, .limits = *limits, .instance = ""};
+    loop_random(hub->loop, seed, sizeof seed);
+    map_init(&sessions->sockets, seed);
+    list_init(&sessions->all);
+    timer_init(&sessions->lease_sweep, lease_sweep);
+    timer_start(hub->loop, &sessions->lease_sweep, LOOP_MS(LEASE_SWEEP_MS));
+    hub->owner = sessions;
+    hub->superseded = superseded;
+}
+
+void sessions_finish(struct sessions *sessions)
+{
+    assert(list_empty(&sessions->all));
+    timer_stop(sessions->loop, &sessions->lease_sweep);
+    map_finish(&sessions->sockets);
+}

@@ -1,0 +1,389 @@
+/* socket: see socket.h. Here: connecting, resuming, leases. What goes in and out once connected is in socket_traffic.c.
+ */
+#include "session/socket.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "session/lease.h"
+#include "session/socket_traffic.h"
+#include "wire/json.h"
+
+enum {
+    RETRY_MS = 200,
+    OFFSET_BYTES_MAX = 256, /* longer ones are not ours */
+};
+
+static void fresh_begin(struct socket *socket);
+
+static void set_state(struct socket *socket, enum socket_state state)
+{
+    static const uint8_t legal[] = {
+        [SOCKET_CLAIMING] = 1 << SOCKET_JOINING | 1 << SOCKET_GONE,
+        [SOCKET_JOINING] = 1 << SOCKET_JOINING | 1 << SOCKET_LEASING | 1 << SOCKET_CONNECTED | 1 << SOCKET_GONE,
+        [SOCKET_LEASING] = 1 << SOCKET_CONNECTED | 1 << SOCKET_GONE,
+        [SOCKET_CONNECTED] = 1 << SOCKET_GONE,
+        [SOCKET_GONE] = 0,
+    };
+    assert(legal[socket->state] & 1 << state);
+    socket->state = (uint8_t)state;
+}
+
+void socket_unref(struct socket *socket)
+{
+    assert(socket->refs > 0);
+    if (--socket->refs > 0)
+        return;
+    free(socket->offset);
+    free(socket->stale);
+    free(socket);
+}
+
+static struct span sid_span(const char id[ENGINEIO_SID_BYTES])
+{
+    return span_of(id, ENGINEIO_SID_BYTES);
+}
+
+static void id_create(struct sessions *sessions, char to[ENGINEIO_SID_BYTES])
+{
+    uint8_t random[15];
+    loop_random(sessions->loop, random, sizeof random);
+    engineio_sid_encode(random, to);
+}
+
+static uint64_t lease_life_ms(const struct socket *socket)
+{
+    /* Rewritten at half its life, so that the whole window is left whenever the instance dies. */
+    return socket->nsp->recovery_ms * 2;
+}
+
+static void lease_due_set(struct socket *socket)
+{
+    socket->lease_due_us = loop_now_us(socket->sessions->loop) + LOOP_MS(socket->nsp->recovery_ms);
+}
+
+/* Makes it known by its pid. The same client may still seem alive on another connection to this instance: that one
+ * ends. */
+void socket_list(struct socket *socket)
+{
+    struct sessions *sessions = socket->sessions;
+    struct span pid = sid_span(socket->pid);
+    struct map_node *node = map_find(&sessions->sockets, pid);
+    if (node != NULL) {
+        struct socket *old = container_of(node, struct socket, by_pid);
+        old->lease_due_us = 0;
+        old->listed = false;
+        map_remove(&sessions->sockets, node);
+        session_close(old->session, CLOSE_SUPERSEDED);
+    }
+    map_add(&sessions->sockets, &socket->by_pid, pid);
+    socket->listed = true;
+    if (socket->lease_due_us == 0)
+        lease_due_set(socket);
+}
+
+static void unlist(struct socket *socket)
+{
+    if (socket->listed)
+        map_remove(&socket->sessions->sockets, &socket->by_pid);
+    socket->listed = false;
+}
+
+static void lease_written(void *arg, enum broker_result result)
+{
+    struct socket *socket = arg;
+    socket->lease_busy = false;
+    if (socket->state == SOCKET_GONE) {
+        socket_unref(socket);
+        return;
+    }
+    if (result == BROKER_SUPERSEDED) {
+        socket->sessions->counters.leases_superseded++;
+        session_close(socket->session, CLOSE_SUPERSEDED);
+    } else if (result != BROKER_OK) {
+        socket->lease_again = true;
+        timer_start(socket->sessions->loop, &socket->retry, LOOP_MS(RETRY_MS));
+    } else if (socket->lease_again) {
+        socket_lease_refresh(socket);
+    } else {
+        lease_due_set(socket);
+        if (socket->state == SOCKET_LEASING) {
+            set_state(socket, SOCKET_CONNECTED);
+            socket_connected(socket);
+        } else {
+            socket_joins_done(socket);
+        }
+    }
+    socket_unref(socket);
+}
+
+void socket_lease_refresh(struct socket *socket)
+{
+    if (socket->lease_busy) {
+        socket->lease_again = true;
+        return;
+    }
+    struct buf rooms = {0};
+    member_note(&socket->member);
+    list_each (node, &socket->member.memberships) {
+        struct membership *membership = container_of(node, struct membership, of_member);
+        if (membership->resolved)
+            lease_room_encode(&rooms, membership->room->node.key, membership->start, membership->joined_at);
+    }
+    struct broker_lease lease = {
+        .pid = sid_span(socket->pid),
+        .sid = sid_span(socket->sid),
+        .rooms = buf_span(&rooms),
+        .data = span_str(socket->stale),
+        .generation = socket->generation,
+    };
+    socket->lease_busy = true;
+    socket->lease_again = false;
+    socket->refs++;
+    lease_due_set(socket);
+    broker_lease_write(socket->sessions->hub->broker, &lease, lease_life_ms(socket), lease_written, socket);
+    buf_finish(&rooms);
+}
+
+static void on_ready(struct member *member, bool whole)
+{
+    struct socket *socket = container_of(member, struct socket, member);
+    if (socket->state == SOCKET_JOINING && socket->recovered) {
+        if (whole) {
+            set_state(socket, SOCKET_CONNECTED);
+            socket_connected(socket);
+        } else {
+            /* Starting anew leaves the rooms, which the hub is walking now. */
+            socket->recovered = false;
+            timer_start(socket->sessions->loop, &socket->retry, 0);
+        }
+    } else if (socket->state == SOCKET_JOINING && !timer_running(&socket->retry)) {
+        set_state(socket, socket->nsp->recoverable ? SOCKET_LEASING : SOCKET_CONNECTED);
+        if (socket->nsp->recoverable)
+            socket_lease_refresh(socket);
+        else
+            socket_connected(socket);
+    } else if (socket->state == SOCKET_LEASING || socket->state == SOCKET_CONNECTED) {
+        if (socket->nsp->recoverable)
+            socket_lease_refresh(socket);
+        else
+            socket_joins_done(socket);
+    }
+}
+
+static void on_settled(struct member *member)
+{
+}
+
+static void on_lost(struct member *member)
+{
+    struct socket *socket = container_of(member, struct socket, member);
+    /* Its lease would be claimed again with the same outcome. */
+    if (socket->nsp->recoverable)
+        broker_lease_delete(socket->sessions->hub->broker, sid_span(socket->pid), socket->generation);
+    socket->lease_due_us = 0;
+    session_close(socket->session, CLOSE_HISTORY_LOST);
+}
+
+static const struct member_events member_events = {
+    .ready = on_ready,
+    .deliver = socket_deliver,
+    .settled = on_settled,
+    .lost = on_lost,
+    .has_room = socket_has_room,
+};
+
+/* A token that the client keeps from an earlier session is remembered in the lease, for we cannot make it forget. */
+static void stale_set(struct socket *socket, struct span text)
+{
+    struct token token;
+    free(socket->stale);
+    socket->stale = text.len > 0 && text.len <= OFFSET_BYTES_MAX ? mem_text(text) : NULL;
+    if (socket->stale != NULL && token_decode(text, &token)) {
+        socket->member.stale_seq = token.seq;
+        socket->member.stale_version = token.version;
+    }
+}
+
+static void fresh_begin(struct socket *socket)
+{
+    const struct namespace *nsp = socket->nsp;
+    struct buf room = {0};
+    socket->recovered = false;
+    socket->generation = 1;
+    id_create(socket->sessions, socket->sid);
+    id_create(socket->sessions, socket->pid);
+    if (socket->state != SOCKET_JOINING)
+        set_state(socket, SOCKET_JOINING);
+    member_init(&socket->member, socket->sessions->hub, &member_events, sid_span(socket->sid));
+    stale_set(socket, span_str(socket->offset));
+    free(socket->offset);
+    socket->offset = NULL;
+    socket_room_name(&room, nsp, (struct span){NULL, 0});
+    member_join(&socket->member, buf_span(&room), nsp->replay, nsp->replay_entries);
+    buf_finish(&room);
+    member_joined(&socket->member);
+}
+
+/* Takes over what another instance, or an earlier connection to this one, left. */
+static void resume_begin(struct socket *socket, const struct broker_lease *lease)
+{
+    struct token token = {0};
+    bool has_token = socket->offset != NULL && token_decode(span_str(socket->offset), &token);
+    /* The very token it had before the session began: it has got nothing of this one yet. */
+    if (has_token && span_equal(lease->data, span_str(socket->offset)))
+        has_token = false;
+    if (!has_token) {
+        token.seq = 0;
+        free(socket->offset);
+        socket->offset = NULL;
+    }
+    memcpy(socket->sid, lease->sid.data, ENGINEIO_SID_BYTES);
+    socket->generation = lease->generation;
+    socket->recovered = true;
+    socket_list(socket); /* from now on somebody else's claim must find us */
+    set_state(socket, SOCKET_JOINING);
+    member_init(&socket->member, socket->sessions->hub, &member_events, sid_span(socket->sid));
+    socket->member.sent_seq = token.seq;
+    struct span rest = lease->rooms, room;
+    uint64_t start, joined_at;
+    stale_set(socket, lease->data);
+    while (lease_room_decode(&rest, &room, &start, &joined_at) > 0) {
+        uint64_t position = has_token ? token_position(&token, room, start, joined_at) : start;
+        member_noted(member_join(&socket->member, room, START_AT, position), joined_at);
+    }
+    member_joined(&socket->member);
+}
+
+static void claimed(void *arg, enum broker_result result, const struct broker_lease *lease, bool position_ok)
+{
+    struct socket *socket = arg;
+    struct sessions *sessions = socket->sessions;
+    if (socket->state == SOCKET_GONE) {
+        socket_unref(socket);
+        return;
+    }
+    if (result == BROKER_LOST) {
+        timer_start(sessions->loop, &socket->retry, LOOP_MS(RETRY_MS));
+    } else if (result == BROKER_OK && position_ok && lease->sid.len == ENGINEIO_SID_BYTES && lease->rooms.len > 0) {
+        resume_begin(socket, lease);
+    } else {
+        sessions->counters.resumes_refused++;
+        if (result == BROKER_OK)
+            broker_lease_delete(sessions->hub->broker, sid_span(socket->pid), lease->generation);
+        fresh_begin(socket);
+    }
+    socket_unref(socket);
+}
+
+static void claim(struct socket *socket)
+{
+    struct token token = {0};
+    if (socket->offset != NULL && !token_decode(span_str(socket->offset), &token))
+        token.epoch_len = 0;
+    socket->refs++;
+    broker_lease_claim(socket->sessions->hub->broker, sid_span(socket->pid), span_of(token.epoch, token.epoch_len),
+                       token.seq, lease_life_ms(socket), claimed, socket);
+}
+
+static void retry(struct timer *timer)
+{
+    struct socket *socket = container_of(timer, struct socket, retry);
+    if (socket->state == SOCKET_CLAIMING) {
+        claim(socket);
+    } else if (socket->state == SOCKET_JOINING) {
+        /* What it was to resume from is no longer whole. */
+        socket->sessions->counters.resumes_refused++;
+        member_finish(&socket->member);
+        unlist(socket);
+        broker_lease_delete(socket->sessions->hub->broker, sid_span(socket->pid), socket->generation);
+        fresh_begin(socket);
+    } else if (socket->lease_again && !socket->lease_busy) {
+        socket_lease_refresh(socket);
+    }
+}
+
+/* `{"pid":"...","offset":"..."}` of a client that comes back. */
+static bool resume_wanted(struct socket *socket, struct span payload)
+{
+    struct buf text = {0};
+    bool wanted = false;
+    if (payload.data == NULL || !socket->nsp->recoverable)
+        return false;
+    struct span pid = json_object_get(payload, SPAN_LIT("pid"));
+    struct span offset = json_object_get(payload, SPAN_LIT("offset"));
+    if (pid.data != NULL && json_string_decode(pid, &text) && engineio_sid_is_valid(buf_span(&text))) {
+        memcpy(socket->pid, buf_span(&text).data, ENGINEIO_SID_BYTES);
+        wanted = true;
+        buf_clear(&text);
+        if (offset.data != NULL && offset.len <= OFFSET_BYTES_MAX && json_string_decode(offset, &text))
+            socket->offset = mem_text(buf_span(&text));
+    }
+    buf_finish(&text);
+    return wanted;
+}
+
+void socket_connect(struct session *session, const struct namespace *nsp, const struct socketio_packet *packet)
+{
+    struct socket *socket = mem_zero(1, sizeof *socket);
+    socket->session = session;
+    socket->sessions = session->sessions;
+    socket->nsp = nsp;
+    socket->refs = 1;
+    socket->state = SOCKET_CLAIMING;
+    timer_init(&socket->retry, retry);
+    list_init(&socket->of_session);
+    list_append(&session->sockets, &socket->of_session);
+    list_init(&socket->acks);
+    session->socket_count++;
+    session->sessions->socket_count++;
+    if (resume_wanted(socket, packet->payload))
+        claim(socket);
+    else
+        fresh_begin(socket);
+}
+
+struct socket *socket_find(struct session *session, struct span nsp)
+{
+    list_each (node, &session->sockets) {
+        struct socket *socket = container_of(node, struct socket, of_session);
+        if (span_equal(socket->nsp->name, nsp))
+            return socket;
+    }
+    return NULL;
+}
+
+void socket_detach(struct socket *socket)
+{
+    struct sessions *sessions = socket->sessions;
+    set_state(socket, SOCKET_GONE);
+    timer_stop(sessions->loop, &socket->retry);
+    socket_acks_drop(socket);
+    member_finish(&socket->member);
+    unlist(socket);
+    list_remove(&socket->of_session);
+    socket->session->socket_count--;
+    sessions->socket_count--;
+    socket->session = NULL;
+    socket_unref(socket);
+}
+
+void socket_disconnect(struct socket *socket)
+{
+    if (socket->nsp->recoverable)
+        broker_lease_delete(socket->sessions->hub->broker, sid_span(socket->pid), socket->generation);
+    socket_detach(socket);
+}
+
+void socket_superseded(struct sessions *sessions, struct span pid, uint64_t generation)
+{
+    struct map_node *node = map_find(&sessions->sockets, pid);
+    struct socket *socket = node != NULL ? container_of(node, struct socket, by_pid) : NULL;
+    if (socket == NULL || socket->generation >= generation)
+        return;
+    sessions->counters.leases_superseded++;
+    socket->lease_due_us = 0;
+    session_close(socket->session, CLOSE_SUPERSEDED);
+}

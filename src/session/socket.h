@@ -1,0 +1,64 @@
+/* socket: a Socket.IO socket: one client in one namespace of a session. A member of rooms, with a lease that lets it
+ * resume.
+ *
+ *     CLAIMING --> JOINING --> LEASING --> CONNECTED --> GONE
+ *        |            ^                        (from any)
+ *        +-- none ----+
+ *
+ * The CONNECT reply goes out first, then what was missed, then what is live: the stock client never clears what it
+ * buffered before CONNECT, so the other order would double after a second cut. */
+#ifndef SENNIT_SESSION_SOCKET_H
+#define SENNIT_SESSION_SOCKET_H
+
+#include "session/session.h"
+#include "wire/socketio.h"
+
+enum socket_state { SOCKET_CLAIMING, SOCKET_JOINING, SOCKET_LEASING, SOCKET_CONNECTED, SOCKET_GONE };
+
+struct socket {
+    struct session *session; /* NULL once gone */
+    struct sessions *sessions;
+    const struct namespace *nsp;
+    struct list of_session;
+    struct map_node by_pid;
+    struct member member;
+    struct timer retry; /* asks the broker again after a lost link */
+    uint64_t generation;
+    uint64_t lease_due_us; /* when it is to be rewritten; 0: no lease */
+    char sid[ENGINEIO_SID_BYTES], pid[ENGINEIO_SID_BYTES];
+    struct list acks; /* that wait for the lease */
+    char *stale;      /* the token it kept from an earlier session, NULL: none */
+    char *offset;     /* what the client sent as its offset, NULL: nothing */
+    uint32_t refs;    /* the session's, and one for each answer awaited */
+    uint8_t state;    /* enum socket_state */
+    bool recovered, listed, lease_busy, lease_again;
+};
+
+/* A CONNECT packet for a namespace the session is not in yet. */
+void socket_connect(struct session *session, const struct namespace *nsp, const struct socketio_packet *packet);
+/* The socket of this namespace, or NULL. */
+struct socket *socket_find(struct session *session, struct span nsp);
+/* The client leaves (41): the lease is deleted. */
+void socket_disconnect(struct socket *socket);
+/* The connection is gone: the lease stays for whoever claims it. */
+void socket_detach(struct socket *socket);
+void socket_unref(struct socket *socket);
+
+/* The broker's name of a room of a namespace ("/,lobby"), or of the namespace itself ("/") for an empty room. */
+void socket_room_name(struct buf *to, const struct namespace *nsp, struct span room);
+
+/* Publishes to a room (empty: the whole namespace) `args`, a JSON array; acknowledged with `ack_id` (may be empty) once
+ * it is accepted. `id` names the message, or is empty. NULL retention: not logged. */
+void socket_publish(struct socket *socket, struct span room, bool except_self, struct span args, struct span id,
+                    const struct broker_retention *retention, struct span ack_id);
+/* Joins and leaves a room; acknowledged once the lease knows. */
+void socket_join(struct socket *socket, struct span room, struct span ack_id);
+void socket_leave(struct socket *socket, struct span room, struct span ack_id);
+/* `43<id>[]`. */
+void socket_ack(struct socket *socket, struct span ack_id);
+
+/* Called by the sessions: rewrites leases that are due, and ends a socket whose lease was claimed elsewhere. */
+void socket_lease_refresh(struct socket *socket);
+void socket_superseded(struct sessions *sessions, struct span pid, uint64_t generation);
+
+#endif

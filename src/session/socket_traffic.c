@@ -1,0 +1,252 @@
+/* socket_traffic: see socket_traffic.h. */
+#include "session/socket_traffic.h"
+
+#include <stdlib.h>
+
+#include "base/mem.h"
+
+enum { FORMAT_SOCKETIO = 0 };
+
+/* An acknowledgement that waits: for a publish to be accepted, or for the lease to know a room. */
+struct ack {
+    struct list of_socket; /* the latter */
+    struct socket *socket;
+    size_t id_len;
+    char id[];
+};
+
+static void send_text(struct session *session, struct span text)
+{
+    struct frame *frame = ws_frame_create(WS_TEXT, text);
+    conn_send_frame(session->conn, frame);
+    frame_unref(frame);
+}
+
+void socket_room_name(struct buf *to, const struct namespace *nsp, struct span room)
+{
+    /* A namespace's name ends at the first comma on the wire, so the comma cannot be part of it. */
+    buf_append(to, nsp->name);
+    if (room.len == 0)
+        return;
+    buf_append_char(to, ',');
+    buf_append(to, room);
+}
+
+static void reply_send(struct socket *socket)
+{
+    struct buf text = {0};
+    socketio_prefix_encode(&text, SOCKETIO_CONNECT, socket->nsp->name, (struct span){NULL, 0});
+    buf_printf(&text, "{\"sid\":\"%.*s\"", ENGINEIO_SID_BYTES, socket->sid);
+    if (socket->nsp->recoverable)
+        buf_printf(&text, ",\"pid\":\"%.*s\"", ENGINEIO_SID_BYTES, socket->pid);
+    buf_append_char(&text, '}');
+    send_text(socket->session, buf_span(&text));
+    buf_finish(&text);
+}
+
+/* The event `sennit`: which instance this is, and when the platform will cut the stream. It carries the position that
+ * the client had already: nothing was sent yet. */
+static void announcement_send(struct socket *socket)
+{
+    struct sessions *sessions = socket->sessions;
+    struct buf text = {0};
+    socketio_prefix_encode(&text, SOCKETIO_EVENT, socket->nsp->name, (struct span){NULL, 0});
+    buf_append(&text, SPAN_LIT("[\"sennit\",{\"instance\":\""));
+    buf_append_json(&text, span_str(sessions->instance));
+    buf_append(&text, SPAN_LIT("\",\"deadline_ms\":"));
+    if (sessions->request_timeout_ms != 0) {
+        uint64_t age_ms = (loop_now_us(sessions->loop) - socket->session->opened_us) / 1000;
+        buf_append_u64(&text, age_ms < sessions->request_timeout_ms ? sessions->request_timeout_ms - age_ms : 0);
+    } else {
+        buf_append(&text, SPAN_LIT("null"));
+    }
+    buf_printf(&text, ",\"recovered\":%s}", socket->recovered ? "true" : "false");
+    if (socket->nsp->recoverable) {
+        buf_append(&text, SPAN_LIT(",\""));
+        if (socket->offset != NULL) {
+            buf_append(&text, span_str(socket->offset));
+        } else {
+            struct token token;
+            hub_token(sessions->hub, 0, &token);
+            token_encode(&text, &token);
+        }
+        buf_append_char(&text, '"');
+    }
+    buf_append_char(&text, ']');
+    send_text(socket->session, buf_span(&text));
+    buf_finish(&text);
+}
+
+void socket_connected(struct socket *socket)
+{
+    struct sessions *sessions = socket->sessions;
+    if (socket->nsp->recoverable && !socket->listed)
+        socket_list(socket);
+    if (socket->recovered)
+        sessions->counters.resumes++;
+    else
+        sessions->counters.connects++;
+    reply_send(socket);
+    if (socket->nsp->announce)
+        announcement_send(socket);
+    free(socket->offset);
+    socket->offset = NULL;
+    member_start(&socket->member);
+}
+
+static struct frame *event_encode(const struct socket *socket, struct span args, const struct token *token)
+{
+    struct buf text = {0};
+    socketio_prefix_encode(&text, SOCKETIO_EVENT, socket->nsp->name, (struct span){NULL, 0});
+    buf_append(&text, span_sub(args, 0, args.len - 1));
+    if (socket->nsp->recoverable) {
+        buf_append(&text, SPAN_LIT(",\""));
+        token_encode(&text, token);
+        buf_append_char(&text, '"');
+    }
+    buf_append_char(&text, ']');
+    struct frame *frame = ws_frame_create(WS_TEXT, buf_span(&text));
+    buf_finish(&text);
+    return frame;
+}
+
+void socket_deliver(struct member *member, struct entry *entry, const struct token *token, bool shared)
+{
+    struct socket *socket = container_of(member, struct socket, member);
+    if (!shared) {
+        struct frame *frame = event_encode(socket, entry_body(entry), token);
+        conn_send_frame(socket->session->conn, frame);
+        frame_unref(frame);
+        return;
+    }
+    if (entry->frames[FORMAT_SOCKETIO] == NULL)
+        entry->frames[FORMAT_SOCKETIO] = event_encode(socket, entry_body(entry), token);
+    conn_send_frame(socket->session->conn, entry->frames[FORMAT_SOCKETIO]);
+}
+
+bool socket_has_room(struct member *member)
+{
+    struct socket *socket = container_of(member, struct socket, member);
+    struct session *session = socket->session;
+    if (session->conn->state == CONN_OPEN && conn_queued(session->conn) < socket->sessions->limits.replay_queue_bytes)
+        return true;
+    /* The flush at the end of this turn may take it all; if not, the connection will tell when it did. */
+    loop_at_reap(socket->sessions->loop, &session->flushed);
+    return false;
+}
+
+static struct ack *ack_create(struct socket *socket, struct span id)
+{
+    struct ack *ack = mem_alloc(sizeof *ack + id.len);
+    list_init(&ack->of_socket);
+    ack->socket = socket;
+    ack->id_len = id.len;
+    if (id.len != 0)
+        memcpy(ack->id, id.data, id.len);
+    return ack;
+}
+
+void socket_ack(struct socket *socket, struct span ack_id)
+{
+    if (ack_id.len == 0)
+        return;
+    struct buf text = {0};
+    socketio_prefix_encode(&text, SOCKETIO_ACK, socket->nsp->name, ack_id);
+    buf_append(&text, SPAN_LIT("[]"));
+    send_text(socket->session, buf_span(&text));
+    buf_finish(&text);
+}
+
+static void published(void *arg, enum broker_result result)
+{
+    struct ack *ack = arg;
+    struct socket *socket = ack->socket;
+    if (socket->session != NULL) {
+        if (result == BROKER_OK)
+            socket_ack(socket, span_of(ack->id, ack->id_len));
+        session_publish_done(socket->session);
+    }
+    socket_unref(socket);
+    free(ack);
+}
+
+void socket_publish(struct socket *socket, struct span room, bool except_self, struct span args, struct span id,
+                    const struct broker_retention *retention, struct span ack_id)
+{
+    struct buf name = {0};
+    socket_room_name(&name, socket->nsp, room);
+    struct broker_publish publish = {
+        .room = buf_span(&name),
+        .except = except_self ? span_of(socket->sid, ENGINEIO_SID_BYTES) : (struct span){NULL, 0},
+        .body = args,
+        .id = id,
+        .retention = retention,
+    };
+    struct ack *ack = ack_create(socket, ack_id);
+    if (broker_publish(socket->sessions->hub->broker, &publish, published, ack)) {
+        socket->refs++;
+        session_publish_begun(socket->session);
+    } else {
+        free(ack);
+        session_close(socket->session, CLOSE_BROKER_BACKLOG);
+    }
+    buf_finish(&name);
+}
+
+void socket_joins_done(struct socket *socket)
+{
+    struct list *node;
+    member_start(&socket->member);
+    while ((node = list_take(&socket->acks)) != NULL) {
+        struct ack *ack = container_of(node, struct ack, of_socket);
+        socket_ack(socket, span_of(ack->id, ack->id_len));
+        free(ack);
+    }
+}
+
+void socket_acks_drop(struct socket *socket)
+{
+    struct list *node;
+    while ((node = list_take(&socket->acks)) != NULL)
+        free(container_of(node, struct ack, of_socket));
+}
+
+static size_t rooms_count(const struct socket *socket)
+{
+    size_t count = 0;
+    for (const struct list *node = socket->member.memberships.next; node != &socket->member.memberships;
+         node = node->next)
+        count++;
+    return count;
+}
+
+void socket_join(struct socket *socket, struct span room, struct span ack_id)
+{
+    struct buf name = {0};
+    socket_room_name(&name, socket->nsp, room);
+    if (room.len == 0 || name.len > BROKER_ROOM_BYTES_MAX ||
+        rooms_count(socket) >= socket->sessions->limits.rooms_max) {
+        session_close(socket->session, CLOSE_INPUT_LIMIT);
+    } else if (member_find(&socket->member, buf_span(&name)) != NULL) {
+        socket_ack(socket, ack_id);
+    } else {
+        list_append(&socket->acks, &ack_create(socket, ack_id)->of_socket);
+        member_join(&socket->member, buf_span(&name), socket->nsp->replay, socket->nsp->replay_entries);
+        member_joined(&socket->member);
+    }
+    buf_finish(&name);
+}
+
+void socket_leave(struct socket *socket, struct span room, struct span ack_id)
+{
+    struct buf name = {0};
+    socket_room_name(&name, socket->nsp, room);
+    if (room.len != 0)
+        member_leave(&socket->member, buf_span(&name));
+    list_append(&socket->acks, &ack_create(socket, ack_id)->of_socket);
+    if (socket->nsp->recoverable)
+        socket_lease_refresh(socket);
+    else
+        socket_joins_done(socket);
+    buf_finish(&name);
+}

@@ -1,0 +1,19 @@
+/* socket_traffic: what a connected socket sends and is sent. For the session layer's own files. */
+#ifndef SENNIT_SESSION_SOCKET_TRAFFIC_H
+#define SENNIT_SESSION_SOCKET_TRAFFIC_H
+
+#include "session/socket.h"
+
+/* The CONNECT reply, the announcement, and then the log. */
+void socket_connected(struct socket *socket);
+/* The lease knows the rooms joined since: they begin, and what waited for it is acknowledged. */
+void socket_joins_done(struct socket *socket);
+void socket_acks_drop(struct socket *socket);
+/* See socket.c. */
+void socket_list(struct socket *socket);
+
+/* member_events. */
+void socket_deliver(struct member *member, struct entry *entry, const struct token *token, bool shared);
+bool socket_has_room(struct member *member);
+
+#endif
