@@ -1,5 +1,6 @@
 /* log_options: what the commands have in common: the log's format and level, and how a failure is told. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -12,6 +13,8 @@ bool cli_log(const char *format, const char *level, struct err *err)
     static const char *const levels[] = {"debug", "info", "notice", "warning", "error"};
     enum log_format chosen = file_stdout_is_terminal() ? LOG_TEXT : LOG_JSON;
     enum log_level lowest = LOG_INFO;
+    if (format == NULL)
+        format = getenv("SENNIT_LOG_FORMAT");
     if (format != NULL && strcmp(format, "text") != 0 && strcmp(format, "json") != 0)
         return err_set(err, "--log-format: expected text or json, found \"%s\"", format);
     if (format != NULL)

@@ -10,6 +10,7 @@ static const struct {
     const char *what;
 } commands[] = {
     {"serve", cmd_serve, "run one realtime instance for Socket.IO clients"},
+    {"up", cmd_up, "run a service.yaml on this machine, as Cloud Run would"},
 };
 
 static void usage(FILE *to)

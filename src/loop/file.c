@@ -52,6 +52,24 @@ bool file_exists(const char *path)
     return stat(path, &about) == 0 && S_ISREG(about.st_mode) && access(path, R_OK) == 0;
 }
 
+bool file_make_directory(const char *path, struct err *err)
+{
+    struct buf part = {0};
+    bool ok = true;
+    for (const char *at = path; ok; at++) {
+        if ((*at == '/' || *at == '\0') && part.len > 0) {
+            char *prefix = buf_reserve(&part, 1);
+            *prefix = '\0';
+            ok = mkdir(part.data + part.off, 0700) == 0 || errno == EEXIST;
+        }
+        if (*at == '\0')
+            break;
+        buf_append_char(&part, *at);
+    }
+    buf_finish(&part);
+    return ok || err_set(err, "%s: cannot be made: %s", path, strerror(errno));
+}
+
 bool file_self(struct buf *to)
 {
     ssize_t len = readlink("/proc/self/exe", buf_reserve(to, PATH_MAX), PATH_MAX);

@@ -25,7 +25,7 @@ struct resp_reader {
     redisReader *reader;
     struct chunk *chunks; /* the one in use first; the last is kept from reply to reply */
     uint32_t bulk_bytes_max;
-    size_t items, bytes; /* of the reply under way */
+    size_t items, bytes; /* of the reply under way: items that came or were announced, and text */
     bool given;          /* the reply in the arena was handed out */
     bool refused;        /* a bound was passed */
 };
@@ -62,7 +62,8 @@ static void arena_reset(struct resp_reader *reader)
         kept->used = 0;
     }
     reader->chunks = kept;
-    reader->items = reader->bytes = 0;
+    reader->items = 0;
+    reader->bytes = 0;
 }
 
 static void *refuse(struct resp_reader *reader)
@@ -77,8 +78,6 @@ static struct resp *item_place(const redisReadTask *task, enum resp_type type)
 {
     struct resp_reader *reader = task->privdata;
     struct resp *item;
-    if (++reader->items > RESP_ITEMS_MAX)
-        return refuse(reader);
     if (task->parent == NULL) {
         item = arena_take(reader, sizeof *item);
     } else {
@@ -110,8 +109,6 @@ static void *string_create(const redisReadTask *task, char *bytes, size_t len)
         return refuse(reader);
     reader->bytes += len;
     struct resp *item = item_place(task, type);
-    if (item == NULL)
-        return NULL;
     char *text = arena_take(reader, len + 1);
     memcpy(text, bytes, len);
     text[len] = '\0';
@@ -122,16 +119,19 @@ static void *string_create(const redisReadTask *task, char *bytes, size_t len)
 static void *array_create(const redisReadTask *task, int count)
 {
     struct resp_reader *reader = task->privdata;
-    if (count < 0 || (size_t)count > RESP_ITEMS_MAX - reader->items)
+    int depth = 1;
+    for (const redisReadTask *above = task->parent; above != NULL; above = above->parent)
+        depth++;
+    if (count < 0 || depth > RESP_DEPTH_MAX || (size_t)count >= RESP_ITEMS_MAX - reader->items)
         return refuse(reader);
+    reader->items += (size_t)count;
     return item_place(task, RESP_ARRAY);
 }
 
 static void *integer_create(const redisReadTask *task, long long value)
 {
     struct resp *item = item_place(task, RESP_INTEGER);
-    if (item != NULL)
-        item->integer = value;
+    item->integer = value;
     return item;
 }
 

@@ -1,8 +1,7 @@
 /* resp: the Redis protocol, RESP2: commands out, replies in. Pure; hiredis' reader does the parsing.
  * https://redis.io/docs/latest/develop/reference/protocol-spec/
  *
- * What Redis may make us hold is bounded: a bulk by what the caller says, the rest by the constants here. Arrays nest 7
- * deep at most. */
+ * What Redis may make us hold is bounded: a bulk by what the caller says, the rest by the constants here. */
 #ifndef SENNIT_WIRE_RESP_H
 #define SENNIT_WIRE_RESP_H
 
@@ -10,6 +9,7 @@
 #include "base/span.h"
 
 enum {
+    RESP_DEPTH_MAX = 7,               /* arrays in arrays */
     RESP_ITEMS_MAX = 1 << 20,         /* items of one reply, arrays included */
     RESP_REPLY_BYTES_MAX = 256 << 20, /* text of one reply */
     RESP_LINE_BYTES_MAX = 65536,      /* a status or an error */

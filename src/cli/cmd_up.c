@@ -1,0 +1,113 @@
+/* cmd_up: `sennit up`. */
+#include <argp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/span.h"
+#include "cli/cli.h"
+#include "loop/file.h"
+#include "platform/up.h"
+
+enum { KEY_RUN = 256, KEY_STATE, KEY_STATUS_PORT, KEY_IDLE, KEY_STARTUP, KEY_LOG_FORMAT, KEY_LOG_LEVEL };
+
+struct arguments {
+    struct up_options up;
+    const char *log_format, *log_level;
+};
+
+static const struct argp_option options[] = {
+    {"port", 'p', "PORT", 0, "Serve on this port; 0 picks a free one (default 8080)", 0},
+    {"run", KEY_RUN, "COMMAND", 0, "What stands for the image: a command line, split like a shell's words", 0},
+    {"state", KEY_STATE, "DIR", 0, "Where the managed Redis keeps its data (default: $XDG_STATE_HOME/sennit/SERVICE)",
+     0},
+    {"status-port", KEY_STATUS_PORT, "PORT", 0,
+     "Serve /status, what runs and what it holds as JSON, on this loopback port", 0},
+    {"idle-timeout", KEY_IDLE, "SECONDS", 0, "An instance without a request goes after so long (default 900)", 0},
+    {"startup-timeout", KEY_STARTUP, "SECONDS", 0, "An instance must listen within so long (default 240)", 0},
+    {"log-format", KEY_LOG_FORMAT, "FORMAT", 0, "text or json (default: text on a terminal)", 0},
+    {"log-level", KEY_LOG_LEVEL, "LEVEL", 0, "debug, info, notice, warning or error (default info)", 0},
+    {0},
+};
+
+static const char doc[] =
+    "Runs a Knative / Cloud Run service.yaml on this machine.\n\n"
+    "Any program that listens on $PORT: instances as processes, requests to one of them at random, "
+    "containerConcurrency, "
+    "timeoutSeconds (which cuts WebSockets too), minScale and maxScale, a queue while instances start, SIGTERM and ten "
+    "seconds.\v"
+    "An image in a registry is not run here. What stands for it is said by --run, or in the file by an annotation that "
+    "Cloud Run ignores, so that the same file deploys there unchanged:\n\n"
+    "  spec:\n"
+    "    template:\n"
+    "      metadata:\n"
+    "        annotations:\n"
+    "          sennit.dev/run: node server.js\n"
+    "          sennit.dev/redis: managed\n\n"
+    "`sennit.dev/redis: managed` starts redis-server beside the service and sets REDIS_URL. `command:` and `args:` of "
+    "the "
+    "container work too; relative paths begin at the file.";
+
+static uint64_t number(struct argp_state *state, const char *option, const char *text, uint64_t max)
+{
+    uint64_t value;
+    if (!span_to_u64(span_str(text), &value) || value > max)
+        argp_error(state, "%s: expected a number from 0 to %llu, found \"%s\"", option, (unsigned long long)max, text);
+    return value;
+}
+
+static error_t parse(int key, char *argument, struct argp_state *state)
+{
+    struct arguments *arguments = state->input;
+    switch (key) {
+    case 'p':
+        arguments->up.port = (uint16_t)number(state, "--port", argument, 65535);
+        break;
+    case KEY_RUN:
+        arguments->up.run = argument;
+        break;
+    case KEY_STATE:
+        arguments->up.state_dir = argument;
+        break;
+    case KEY_STATUS_PORT:
+        arguments->up.status_port = (int32_t)number(state, "--status-port", argument, 65535);
+        break;
+    case KEY_IDLE:
+        arguments->up.idle_ms = number(state, "--idle-timeout", argument, 86400) * 1000;
+        break;
+    case KEY_STARTUP:
+        arguments->up.startup_ms = number(state, "--startup-timeout", argument, 3600) * 1000;
+        break;
+    case KEY_LOG_FORMAT:
+        arguments->log_format = argument;
+        break;
+    case KEY_LOG_LEVEL:
+        arguments->log_level = argument;
+        break;
+    case ARGP_KEY_ARG:
+        if (arguments->up.path != NULL)
+            argp_error(state, "one file at a time: %s, then %s", arguments->up.path, argument);
+        arguments->up.path = argument;
+        break;
+    case ARGP_KEY_END:
+        if (arguments->up.path == NULL)
+            argp_error(state, "which service? like: sennit up service.yaml");
+        break;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+    return 0;
+}
+
+int cmd_up(int argc, char **argv)
+{
+    static const struct argp argp = {options, parse, "FILE.yaml", doc, NULL, NULL, NULL};
+    struct arguments arguments = {.up = {.port = 8080, .status_port = -1}};
+    struct err err;
+    argp_err_exit_status = 2;
+    argp_parse(&argp, argc, argv, 0, NULL, &arguments);
+    const char *format = arguments.log_format;
+    arguments.up.text_log = format != NULL ? strcmp(format, "text") == 0 : file_stdout_is_terminal();
+    if (!cli_log(format, arguments.log_level, &err) || !up_run(&arguments.up, &err))
+        return cli_fail("up", &err);
+    return 0;
+}

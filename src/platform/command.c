@@ -1,0 +1,137 @@
+/* command: see command.h. */
+#include "platform/command.h"
+
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "loop/file.h"
+
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\n';
+}
+
+/* Takes one word off the front. */
+static bool take_word(struct span *rest, struct buf *word, struct err *err)
+{
+    char quote = '\0';
+    while (rest->len > 0 && (quote != '\0' || !is_blank(rest->data[0]))) {
+        char c = rest->data[0];
+        *rest = span_from(*rest, 1);
+        if (c == quote) {
+            quote = '\0';
+        } else if (quote == '\0' && (c == '\'' || c == '"')) {
+            quote = c;
+        } else if (c == '\\' && quote != '\'' && rest->len > 0) {
+            buf_append_char(word, rest->data[0]);
+            *rest = span_from(*rest, 1);
+        } else {
+            buf_append_char(word, c);
+        }
+    }
+    return quote == '\0' || err_set(err, "the command has an opening %c without a closing one", quote);
+}
+
+bool command_split(struct span text, struct words *words, struct err *err)
+{
+    struct buf word = {0};
+    bool ok = true;
+    for (;;) {
+        while (text.len > 0 && is_blank(text.data[0]))
+            text = span_from(text, 1);
+        if (text.len == 0 || words->count == SPEC_WORDS_MAX)
+            break;
+        buf_clear(&word);
+        if (!(ok = take_word(&text, &word, err)))
+            break;
+        words_add(words, mem_text(buf_span(&word)));
+    }
+    buf_finish(&word);
+    if (ok && words->count == 0)
+        return err_set(err, "the command is empty");
+    return ok;
+}
+
+static void add_all(struct words *to, const struct words *from)
+{
+    for (size_t i = 0; i < from->count; i++)
+        words_add(to, mem_text(span_str(from->list[i])));
+}
+
+/* "sennit" is this very program, wherever it lies. */
+static void find_self(struct words *argv)
+{
+    struct buf self = {0};
+    if (strcmp(argv->list[0], "sennit") == 0 && file_self(&self)) {
+        free(argv->list[0]);
+        argv->list[0] = mem_text(buf_span(&self));
+    }
+    buf_finish(&self);
+}
+
+static bool program_exists(const struct command *command)
+{
+    const char *name = command->argv.list[0];
+    if (strchr(name, '/') != NULL) {
+        if (name[0] == '/')
+            return file_exists(name);
+        char *path = mem_printf("%s/%s", command->directory, name);
+        bool exists = file_exists(path);
+        free(path);
+        return exists;
+    }
+    const char *list = getenv("PATH");
+    struct span rest = span_str(list != NULL ? list : "/usr/local/bin:/usr/bin:/bin"), directory;
+    while (span_next(&rest, ':', &directory)) {
+        char *path = mem_printf(SPAN_FMT "/%s", SPAN_ARG(directory), name);
+        bool exists = file_exists(path);
+        free(path);
+        if (exists)
+            return true;
+    }
+    return false;
+}
+
+static bool argv_find(struct command *command, const struct service_spec *spec, const char *path, const char *run,
+                      struct err *err)
+{
+    if (run != NULL || spec->run != NULL) {
+        if (!command_split(span_str(run != NULL ? run : spec->run), &command->argv, err))
+            return err_prefix(err, run != NULL ? "--run: " : "sennit.dev/run: ");
+    } else if (spec->command.count > 0) {
+        add_all(&command->argv, &spec->command);
+    } else if (span_starts_with(span_str(spec->image), SPAN_LIT("file://"))) {
+        words_add(&command->argv, mem_text(span_from(span_str(spec->image), 7)));
+    } else {
+        return err_set(
+            err,
+            "%s: the image %s is in a registry, and images are not run on this machine. Say which program stands "
+            "for it, with --run 'COMMAND' or a line that Cloud Run ignores:\n\n"
+            "  spec:\n    template:\n      metadata:\n        annotations:\n"
+            "          sennit.dev/run: node server.js\n",
+            path, spec->image);
+    }
+    add_all(&command->argv, &spec->args);
+    return true;
+}
+
+bool command_find(struct command *command, const struct service_spec *spec, const char *path, const char *run,
+                  struct err *err)
+{
+    *command = (struct command){.directory = mem_text(span_str(spec->directory))};
+    if (!argv_find(command, spec, path, run, err))
+        return false;
+    find_self(&command->argv);
+    if (!program_exists(command))
+        return err_set(err, "%s: the program %s is not there (looked for %s %s)", path, command->argv.list[0],
+                       strchr(command->argv.list[0], '/') != NULL ? "relative to" : "in PATH, beginning in",
+                       command->directory);
+    return true;
+}
+
+void command_finish(struct command *command)
+{
+    words_finish(&command->argv);
+    free(command->directory);
+    command->directory = NULL;
+}

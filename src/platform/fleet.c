@@ -1,0 +1,304 @@
+/* fleet: see fleet.h. */
+#include "platform/fleet.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+
+static struct instance *instance_of(struct list *node)
+{
+    return container_of(node, struct instance, of_fleet);
+}
+
+uint32_t fleet_count(const struct fleet *fleet, enum instance_state state)
+{
+    uint32_t count = 0;
+    for (struct list *node = fleet->instances.next; node != &fleet->instances; node = node->next)
+        count += instance_of(node)->state == state;
+    return count;
+}
+
+static bool has_slot(const struct fleet *fleet, const struct instance *instance)
+{
+    return instance->state == INSTANCE_READY && instance->requests < fleet->spec->concurrency;
+}
+
+/* Uniformly at random among those with a free slot: no affinity. */
+static struct instance *choose(struct fleet *fleet)
+{
+    uint64_t free_count = 0;
+    list_each (node, &fleet->instances) {
+        free_count += has_slot(fleet, instance_of(node));
+    }
+    if (free_count == 0)
+        return NULL;
+    uint64_t chosen = loop_random_below(fleet->loop, free_count);
+    list_each (node, &fleet->instances) {
+        struct instance *instance = instance_of(node);
+        if (has_slot(fleet, instance) && chosen-- == 0)
+            return instance;
+    }
+    return NULL;
+}
+
+static struct ask *ask_take(struct fleet *fleet)
+{
+    struct list *node = list_take(&fleet->asks);
+    if (node == NULL)
+        return NULL;
+    fleet->ask_count--;
+    return container_of(node, struct ask, queued);
+}
+
+static void grant(struct fleet *fleet, struct ask *ask, struct instance *instance)
+{
+    fleet->counters.requests++;
+    instance_hold(instance);
+    ask->granted(ask, instance);
+}
+
+static void refuse(struct fleet *fleet, struct ask *ask, enum fleet_refusal refusal)
+{
+    fleet->counters.refused++;
+    ask->refused(ask, refusal);
+}
+
+static void refuse_all(struct fleet *fleet, enum fleet_refusal refusal)
+{
+    struct ask *ask;
+    while ((ask = ask_take(fleet)) != NULL)
+        refuse(fleet, ask, refusal);
+}
+
+static void serve_queue(struct fleet *fleet)
+{
+    struct instance *instance;
+    while (fleet->ask_count > 0 && (instance = choose(fleet)) != NULL)
+        grant(fleet, ask_take(fleet), instance);
+}
+
+static uint64_t queue_us_max(const struct fleet *fleet)
+{
+    uint64_t average = fleet->startup_count > 0 ? fleet->startup_us_sum / fleet->startup_count : 0;
+    uint64_t us = average * 7 / 2;
+    return us > LOOP_MS(FLEET_QUEUE_MS_MIN) ? us : LOOP_MS(FLEET_QUEUE_MS_MIN);
+}
+
+static bool idle_expired(const struct fleet *fleet, const struct instance *instance)
+{
+    return instance->state == INSTANCE_READY && instance->requests == 0 &&
+           loop_now_us(fleet->loop) - instance->idle_since_us >= LOOP_MS(fleet->idle_ms);
+}
+
+static void start_one(struct fleet *fleet)
+{
+    struct err err;
+    struct instance *instance = instance_start(fleet, &err);
+    if (instance != NULL) {
+        log_event(LOG_INFO, "instance starts", LOG_C("instance", instance->id), LOG_N("pid", instance->pid),
+                  LOG_N("port", instance->port));
+        return;
+    }
+    struct err text = err;
+    log_event(LOG_ERROR, "an instance cannot be started", LOG_C("why", text.text));
+    timer_start(fleet->loop, &fleet->backoff, LOOP_MS(fleet->backoff_ms));
+}
+
+static void stop_idle(struct fleet *fleet, uint32_t count)
+{
+    list_each (node, &fleet->instances) {
+        struct instance *instance = instance_of(node);
+        if (count > 0 && idle_expired(fleet, instance)) {
+            log_event(LOG_INFO, "instance stops: idle", LOG_C("instance", instance->id));
+            instance_stop(instance);
+            count--;
+        }
+    }
+}
+
+static void scale(struct fleet *fleet)
+{
+    const struct service_spec *spec = fleet->spec;
+    struct autoscaler_policy policy = {spec->instances_min, spec->instances_max, spec->concurrency,
+                                       LOOP_MS(fleet->idle_ms)};
+    struct autoscaler_measure measure = {.queued = fleet->ask_count};
+    if (fleet->stopping)
+        return;
+    list_each (node, &fleet->instances) {
+        struct instance *instance = instance_of(node);
+        measure.ready += instance->state == INSTANCE_READY;
+        measure.starting += instance->state == INSTANCE_STARTING;
+        measure.requests += instance->requests;
+        measure.idle_expired += idle_expired(fleet, instance);
+    }
+    uint32_t have = measure.ready + measure.starting, wanted = autoscaler_wanted(&policy, &measure);
+    for (; have < wanted && !timer_running(&fleet->backoff); have++)
+        start_one(fleet);
+    if (have > wanted)
+        stop_idle(fleet, have - wanted);
+}
+
+static void backoff_over(struct timer *timer)
+{
+    scale(container_of(timer, struct fleet, backoff));
+}
+
+static void tick(struct timer *timer)
+{
+    struct fleet *fleet = container_of(timer, struct fleet, tick);
+    uint64_t now = loop_now_us(fleet->loop), longest = queue_us_max(fleet);
+    bool at_max = fleet_count(fleet, INSTANCE_READY) >= fleet->spec->instances_max;
+    list_each (node, &fleet->asks) {
+        struct ask *ask = container_of(node, struct ask, queued);
+        if (now - ask->since_us < longest)
+            break;
+        list_remove(&ask->queued);
+        fleet->ask_count--;
+        refuse(fleet, ask, at_max ? FLEET_MAX_INSTANCES : FLEET_COLD_START);
+    }
+    scale(fleet);
+    timer_start(fleet->loop, timer, LOOP_MS(FLEET_TICK_MS));
+}
+
+void fleet_init(struct fleet *fleet, struct net *net, const struct service_spec *spec, const struct command *command)
+{
+    *fleet = (struct fleet){
+        .loop = net->loop,
+        .net = net,
+        .spec = spec,
+        .command = command,
+        .startup_ms_max = FLEET_STARTUP_MS_MAX,
+        .idle_ms = FLEET_IDLE_MS,
+        .backoff_ms = FLEET_BACKOFF_MS_MIN,
+    };
+    list_init(&fleet->instances);
+    list_init(&fleet->asks);
+    timer_init(&fleet->tick, tick);
+    timer_init(&fleet->backoff, backoff_over);
+}
+
+void fleet_start(struct fleet *fleet)
+{
+    timer_start(fleet->loop, &fleet->tick, 0);
+}
+
+void fleet_ask(struct fleet *fleet, struct ask *ask)
+{
+    struct instance *instance = fleet->ask_count == 0 ? choose(fleet) : NULL;
+    list_init(&ask->queued);
+    ask->since_us = loop_now_us(fleet->loop);
+    if (fleet->stopping) {
+        refuse(fleet, ask, FLEET_STOPPING);
+    } else if (instance != NULL) {
+        grant(fleet, ask, instance);
+    } else if (fleet->ask_count >= FLEET_QUEUE_MAX) {
+        refuse(fleet, ask, FLEET_QUEUE_FULL);
+    } else {
+        list_append(&fleet->asks, &ask->queued);
+        fleet->ask_count++;
+        scale(fleet);
+    }
+}
+
+void fleet_forget(struct fleet *fleet, struct ask *ask)
+{
+    if (ask->queued.next == NULL || list_empty(&ask->queued))
+        return;
+    list_remove(&ask->queued);
+    fleet->ask_count--;
+}
+
+void fleet_slot_freed(struct fleet *fleet)
+{
+    serve_queue(fleet);
+}
+
+void fleet_instance_ready(struct fleet *fleet, struct instance *instance)
+{
+    fleet->startup_us_sum += instance->ready_us - instance->started_us;
+    fleet->startup_count++;
+    fleet->backoff_ms = FLEET_BACKOFF_MS_MIN;
+    log_event(LOG_INFO, "instance is ready", LOG_C("instance", instance->id),
+              LOG_N("ms", (instance->ready_us - instance->started_us) / 1000));
+    serve_queue(fleet);
+}
+
+static void tell_end(const struct instance *instance, enum instance_state before, struct child_end end)
+{
+    char how[64];
+    enum log_level level = before == INSTANCE_DRAINING ? LOG_INFO : LOG_ERROR;
+    if (end.signal != 0)
+        snprintf(how, sizeof how, "signal %d (%s)", end.signal, strsignal(end.signal));
+    else
+        snprintf(how, sizeof how, "exit status %d", end.exit_status);
+    log_event(level, before == INSTANCE_STARTING ? "the instance ended before it listened on $PORT" : "instance ended",
+              LOG_C("instance", instance->id), LOG_C("how", how), LOG_N("requests", instance->requests));
+    uint32_t first = instance->last_count > INSTANCE_LAST_LINES ? instance->last_count - INSTANCE_LAST_LINES : 0;
+    for (uint32_t i = first; before == INSTANCE_STARTING && i < instance->last_count; i++)
+        log_event(LOG_ERROR, "its last output", LOG_C("line", instance->last[i % INSTANCE_LAST_LINES]));
+}
+
+void fleet_instance_gone(struct fleet *fleet, struct instance *instance, enum instance_state before,
+                         struct child_end end)
+{
+    tell_end(instance, before, end);
+    if (fleet->stopping) {
+        if (list_empty(&fleet->instances))
+            fleet->stopped(fleet);
+        return;
+    }
+    if (before == INSTANCE_STARTING) {
+        fleet->counters.crashed++;
+        timer_start(fleet->loop, &fleet->backoff, LOOP_MS(fleet->backoff_ms));
+        fleet->backoff_ms = fleet->backoff_ms * 2 > FLEET_BACKOFF_MS_MAX ? FLEET_BACKOFF_MS_MAX : fleet->backoff_ms * 2;
+        if (list_empty(&fleet->instances))
+            refuse_all(fleet, FLEET_START_FAILED);
+    }
+    scale(fleet);
+}
+
+void fleet_stop(struct fleet *fleet)
+{
+    fleet->stopping = true;
+    timer_stop(fleet->loop, &fleet->tick);
+    timer_stop(fleet->loop, &fleet->backoff);
+    refuse_all(fleet, FLEET_STOPPING);
+    list_each (node, &fleet->instances) {
+        instance_stop(instance_of(node));
+    }
+    if (list_empty(&fleet->instances))
+        fleet->stopped(fleet);
+}
+
+void fleet_kill(struct fleet *fleet)
+{
+    list_each (node, &fleet->instances) {
+        instance_kill(instance_of(node));
+    }
+}
+
+void fleet_finish(struct fleet *fleet)
+{
+    if (fleet->loop == NULL)
+        return;
+    timer_stop(fleet->loop, &fleet->tick);
+    timer_stop(fleet->loop, &fleet->backoff);
+}
+
+void fleet_line(struct fleet *fleet, const struct instance *instance, bool is_stderr, struct span line)
+{
+    if (fleet->text_log) {
+        /* The number behind the revision's name tells them apart; the name itself is the same for all. */
+        printf("%s | " SPAN_FMT "\n", instance->id, SPAN_ARG(line));
+        fflush(stdout);
+    } else if (line.len > 1 && line.data[0] == '{' && line.data[line.len - 1] == '}') {
+        printf("{\"instance\":\"%s\",%s" SPAN_FMT "\n", instance->id, line.len > 2 ? "" : " ",
+               SPAN_ARG(span_from(line, 1)));
+        fflush(stdout);
+    } else {
+        log_event(is_stderr ? LOG_WARNING : LOG_INFO, "output", LOG_C("instance", instance->id), LOG_S("line", line));
+    }
+}

@@ -1,0 +1,76 @@
+/* fleet: the instances of one revision, their slots, and the requests that wait for one. */
+#ifndef SENNIT_PLATFORM_FLEET_H
+#define SENNIT_PLATFORM_FLEET_H
+
+#include "net/net.h"
+#include "platform/autoscaler.h"
+#include "platform/command.h"
+#include "platform/instance.h"
+
+enum {
+    FLEET_QUEUE_MAX = 10000,       /* requests that wait */
+    FLEET_QUEUE_MS_MIN = 10000,    /* they wait 3.5 times the average startup, and at least so long */
+    FLEET_STARTUP_MS_MAX = 240000, /* until an instance must listen */
+    FLEET_IDLE_MS = 15 * 60 * 1000,
+    FLEET_TICK_MS = 1000,
+    FLEET_BACKOFF_MS_MIN = 200,
+    FLEET_BACKOFF_MS_MAX = 10000,
+};
+
+/* Why a request got no instance. */
+enum fleet_refusal { FLEET_QUEUE_FULL, FLEET_MAX_INSTANCES, FLEET_COLD_START, FLEET_START_FAILED, FLEET_STOPPING };
+
+/* A request that wants a slot. Embedded; waits in the fleet's queue until one of these is called, once, from the loop
+ * or from fleet_ask itself. */
+struct ask;
+struct ask {
+    struct list queued;
+    uint64_t since_us;
+    /* A slot is held for it: give it back with instance_release. */
+    void (*granted)(struct ask *ask, struct instance *instance);
+    void (*refused)(struct ask *ask, enum fleet_refusal refusal);
+};
+
+struct fleet {
+    struct loop *loop;
+    struct net *net;
+    const struct service_spec *spec;
+    const struct command *command;
+    const char *redis_url; /* NULL: none */
+    bool text_log;
+    uint64_t startup_ms_max, idle_ms;
+    struct list instances;
+    struct list asks;
+    uint32_t ask_count;
+    uint32_t started; /* ever */
+    struct timer tick, backoff;
+    uint64_t backoff_ms;
+    uint64_t startup_us_sum, startup_count;
+    bool stopping;
+    void (*stopped)(struct fleet *fleet); /* the last instance is gone, while stopping */
+    struct {
+        uint64_t requests, refused, crashed;
+    } counters;
+};
+
+void fleet_init(struct fleet *fleet, struct net *net, const struct service_spec *spec, const struct command *command);
+/* Begins to scale. */
+void fleet_start(struct fleet *fleet);
+/* SIGTERM to all; waiting requests are refused. `stopped` follows, from the loop. */
+void fleet_stop(struct fleet *fleet);
+void fleet_kill(struct fleet *fleet);
+void fleet_finish(struct fleet *fleet);
+
+void fleet_ask(struct fleet *fleet, struct ask *ask);
+/* Takes back one that waits; harmless otherwise. */
+void fleet_forget(struct fleet *fleet, struct ask *ask);
+uint32_t fleet_count(const struct fleet *fleet, enum instance_state state);
+
+/* From instances. */
+void fleet_instance_ready(struct fleet *fleet, struct instance *instance);
+void fleet_instance_gone(struct fleet *fleet, struct instance *instance, enum instance_state before,
+                         struct child_end end);
+void fleet_slot_freed(struct fleet *fleet);
+void fleet_line(struct fleet *fleet, const struct instance *instance, bool is_stderr, struct span line);
+
+#endif

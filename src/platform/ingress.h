@@ -1,0 +1,44 @@
+/* ingress: the front door of a service: HTTP/1.1 and WebSocket from clients, to an instance with a free slot.
+ *
+ *     IDLE --head--> QUEUED --slot--> CONNECTING --> WAITING --response head--> BODY --> IDLE
+ *                                                       \------101-----> TUNNEL
+ *
+ * A request holds one slot from then until it ends; a WebSocket is one long request. The request timeout is total: it
+ * runs from the request's head and cuts WebSockets too, without a Close frame, as Cloud Run does. */
+#ifndef SENNIT_PLATFORM_INGRESS_H
+#define SENNIT_PLATFORM_INGRESS_H
+
+#include "net/listener.h"
+#include "platform/fleet.h"
+#include "wire/http1.h"
+
+enum {
+    INGRESS_HEAD_MS_MAX = 60000,       /* a client's request head */
+    INGRESS_QUEUE_BYTES_MAX = 8 << 20, /* output that waits for one side */
+    INGRESS_PAUSE_BYTES = 256 << 10,   /* above it, the other side is not read */
+    INGRESS_STALL_MS_MAX = 60000,
+    INGRESS_BODY_BYTES_MAX = 32 << 20, /* of a request; Cloud Run's limit for HTTP/1 */
+    INGRESS_CONNECT_TRIES = 3,
+};
+
+struct ingress {
+    struct net *net;
+    struct loop *loop;
+    struct fleet *fleet;
+    struct listener listener;
+    struct list clients;
+    size_t client_count;
+    struct conn_limits limits;
+    bool stopping;
+    struct {
+        uint64_t exchanges, tunnels, timeouts, failures;
+    } counters;
+};
+
+bool ingress_open(struct ingress *ingress, struct net *net, struct fleet *fleet, uint16_t port, struct err *err);
+/* No new connections; idle ones end, the others when their exchange does. */
+void ingress_stop(struct ingress *ingress);
+/* Ends every connection. */
+void ingress_cut(struct ingress *ingress);
+
+#endif

@@ -1,0 +1,407 @@
+/* spec: see spec.h. */
+#include "platform/spec.h"
+
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "loop/file.h"
+#include "wire/yaml.h"
+
+enum { NAME_BYTES_MAX = 49 };
+
+void words_add(struct words *words, char *text)
+{
+    words->list = mem_resize(words->list, (words->count + 2) * sizeof *words->list);
+    words->list[words->count++] = text;
+    words->list[words->count] = NULL;
+}
+
+void words_finish(struct words *words)
+{
+    for (size_t i = 0; i < words->count; i++)
+        free(words->list[i]);
+    free(words->list);
+    *words = (struct words){0};
+}
+
+/* Known to Cloud Run or Knative, and of no effect here. */
+static void inert(struct service_spec *spec, const char *name)
+{
+    if (spec->inert.len != 0)
+        buf_append(&spec->inert, SPAN_LIT(", "));
+    buf_append(&spec->inert, span_str(name));
+}
+
+static void inert_if_there(struct service_spec *spec, const struct yaml_node *mapping, const char *const *names)
+{
+    for (; *names != NULL; names++)
+        if (yaml_get(mapping, *names) != NULL)
+            inert(spec, *names);
+}
+
+static bool text_read(const struct yaml_node *mapping, const char *key, char **to, struct err *err)
+{
+    const struct yaml_node *node = yaml_get(mapping, key);
+    struct span text;
+    if (node == NULL)
+        return true;
+    if (!yaml_string(node, &text, err))
+        return false;
+    free(*to);
+    *to = mem_text(text);
+    return true;
+}
+
+static bool number_read(const struct yaml_node *mapping, const char *key, uint64_t min, uint64_t max, uint32_t *to,
+                        struct err *err)
+{
+    const struct yaml_node *node = yaml_get(mapping, key);
+    uint64_t value;
+    if (node == NULL)
+        return true;
+    if (!yaml_u64(node, min, max, &value, err))
+        return false;
+    *to = (uint32_t)value;
+    return true;
+}
+
+/* DNS-1035, as Cloud Run limits it. */
+static bool name_is_valid(struct span name)
+{
+    if (name.len == 0 || name.len > NAME_BYTES_MAX || name.data[0] < 'a' || name.data[0] > 'z' ||
+        name.data[name.len - 1] == '-')
+        return false;
+    for (size_t i = 0; i < name.len; i++) {
+        char c = name.data[i];
+        if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-'))
+            return false;
+    }
+    return true;
+}
+
+static bool redis_read(struct service_spec *spec, const struct yaml_node *node, struct err *err)
+{
+    struct span text;
+    if (!yaml_string(node, &text, err))
+        return false;
+    if (!span_equal(text, SPAN_LIT("managed")))
+        return yaml_error(err, node,
+                          "expected managed, found \"" SPAN_FMT "\"; for a Redis of your own, set REDIS_URL "
+                          "under env instead",
+                          SPAN_ARG(text));
+    spec->redis = true;
+    return true;
+}
+
+static bool instances_read(const struct yaml_node *node, uint64_t min, uint32_t *to, struct err *err)
+{
+    uint64_t value;
+    if (!yaml_u64_text(node, min, SPEC_INSTANCES_MAX, &value, err))
+        return false;
+    *to = (uint32_t)value;
+    return true;
+}
+
+static bool is_either(struct span key, const char *one, const char *other)
+{
+    return span_equal(key, span_str(one)) || span_equal(key, span_str(other));
+}
+
+static bool annotation_read(struct service_spec *spec, const struct yaml_pair *pair, struct err *err)
+{
+    struct span key = pair->key, text;
+    if (is_either(key, "autoscaling.knative.dev/minScale", "autoscaling.knative.dev/min-scale") ||
+        is_either(key, "run.googleapis.com/minScale", "run.googleapis.com/minScale"))
+        return instances_read(pair->value, 0, &spec->instances_min, err);
+    if (is_either(key, "autoscaling.knative.dev/maxScale", "autoscaling.knative.dev/max-scale") ||
+        is_either(key, "run.googleapis.com/maxScale", "run.googleapis.com/maxScale"))
+        return instances_read(pair->value, 1, &spec->instances_max, err);
+    if (!yaml_string(pair->value, &text, err))
+        return false;
+    if (span_equal(key, SPAN_LIT("sennit.dev/run"))) {
+        free(spec->run);
+        spec->run = mem_text(text);
+    } else if (span_equal(key, SPAN_LIT("sennit.dev/hint"))) {
+        free(spec->hint);
+        spec->hint = mem_text(text);
+    } else if (span_equal(key, SPAN_LIT("sennit.dev/redis"))) {
+        return redis_read(spec, pair->value, err);
+    } else if (span_equal(key, SPAN_LIT("sennit.dev/redis-restart-delay"))) {
+        return yaml_duration_ms(pair->value, 0, 3600000, &spec->redis_restart_delay_ms, err);
+    } else if (span_starts_with(key, SPAN_LIT("sennit.dev/"))) {
+        return yaml_error(err, pair->value,
+                          "unknown annotation; known: sennit.dev/run, sennit.dev/redis, sennit.dev/hint, "
+                          "sennit.dev/redis-restart-delay");
+    } else if (span_starts_with(key, SPAN_LIT("run.googleapis.com/")) ||
+               span_starts_with(key, SPAN_LIT("autoscaling.knative.dev/"))) {
+        char *name = mem_text(key);
+        inert(spec, name);
+        free(name);
+    }
+    return true;
+}
+
+static bool metadata_read(struct service_spec *spec, const struct yaml_node *metadata, char **name, struct err *err)
+{
+    static const char *const keys[] = {
+        "name",     "namespace",       "annotations",       "labels", "generation", "uid",
+        "selfLink", "resourceVersion", "creationTimestamp", NULL};
+    if (!yaml_expect(metadata, YAML_MAPPING, err) || !yaml_only(metadata, keys, err) ||
+        !text_read(metadata, "name", name, err))
+        return false;
+    const struct yaml_node *annotations = yaml_get(metadata, "annotations");
+    if (annotations == NULL)
+        return true;
+    if (!yaml_expect(annotations, YAML_MAPPING, err))
+        return false;
+    for (size_t i = 0; i < annotations->count; i++)
+        if (!annotation_read(spec, &annotations->pairs[i], err))
+            return false;
+    return true;
+}
+
+static bool words_read(const struct yaml_node *mapping, const char *key, struct words *words, struct err *err)
+{
+    const struct yaml_node *node = yaml_get(mapping, key);
+    struct span text;
+    if (node == NULL)
+        return true;
+    if (!yaml_expect(node, YAML_LIST, err))
+        return false;
+    if (node->count > SPEC_WORDS_MAX)
+        return yaml_error(err, node, "more than %d words", SPEC_WORDS_MAX);
+    for (size_t i = 0; i < node->count; i++) {
+        if (!yaml_string(node->items[i], &text, err))
+            return false;
+        words_add(words, mem_text(text));
+    }
+    return true;
+}
+
+static bool variable_read(struct service_spec *spec, const struct yaml_node *node, struct err *err)
+{
+    static const char *const keys[] = {"name", "value", "valueFrom", NULL};
+    static const char *const reserved[] = {"PORT", "K_SERVICE", "K_REVISION", "K_CONFIGURATION"};
+    if (!yaml_expect(node, YAML_MAPPING, err) || !yaml_only(node, keys, err))
+        return false;
+    const struct yaml_node *name = yaml_get(node, "name"), *value = yaml_get(node, "value"),
+                           *from = yaml_get(node, "valueFrom");
+    struct span name_text, value_text = SPAN_LIT("");
+    if (name == NULL)
+        return yaml_error(err, node, "needs a name");
+    if (!yaml_string(name, &name_text, err) || (value != NULL && !yaml_string(value, &value_text, err)))
+        return false;
+    if (name_text.len == 0 || span_find(name_text, '=') >= 0)
+        return yaml_error(err, name, "\"" SPAN_FMT "\" cannot be the name of a variable", SPAN_ARG(name_text));
+    if (from != NULL)
+        return yaml_error(err, from,
+                          "secrets are not available here: give " SPAN_FMT " a `value:` in a copy of the file",
+                          SPAN_ARG(name_text));
+    for (size_t i = 0; i < sizeof reserved / sizeof reserved[0]; i++)
+        if (span_equal(name_text, span_str(reserved[i])))
+            return yaml_error(err, name, "%s is set by the platform and cannot be set here", reserved[i]);
+    words_add(&spec->env, mem_printf(SPAN_FMT "=" SPAN_FMT, SPAN_ARG(name_text), SPAN_ARG(value_text)));
+    return true;
+}
+
+static bool env_read(struct service_spec *spec, const struct yaml_node *env, struct err *err)
+{
+    if (env == NULL)
+        return true;
+    if (!yaml_expect(env, YAML_LIST, err))
+        return false;
+    if (env->count > SPEC_WORDS_MAX)
+        return yaml_error(err, env, "more than %d variables", SPEC_WORDS_MAX);
+    for (size_t i = 0; i < env->count; i++)
+        if (!variable_read(spec, env->items[i], err))
+            return false;
+    return true;
+}
+
+/* The port is ours to choose, so containerPort has no effect; but what cannot be right is said. */
+static bool ports_read(const struct yaml_node *ports, struct err *err)
+{
+    static const char *const keys[] = {"name", "containerPort", "protocol", NULL};
+    uint32_t port;
+    struct span text;
+    if (ports == NULL)
+        return true;
+    if (!yaml_expect(ports, YAML_LIST, err))
+        return false;
+    if (ports->count > 1)
+        return yaml_error(err, ports->items[1], "a container has one port");
+    for (size_t i = 0; i < ports->count; i++) {
+        const struct yaml_node *node = ports->items[i], *name;
+        if (!yaml_expect(node, YAML_MAPPING, err) || !yaml_only(node, keys, err) ||
+            !number_read(node, "containerPort", 1, 65535, &port, err))
+            return false;
+        name = yaml_get(node, "name");
+        if (name == NULL)
+            continue;
+        if (!yaml_string(name, &text, err))
+            return false;
+        if (span_equal(text, SPAN_LIT("h2c")))
+            return yaml_error(err, name,
+                              "h2c is not served here, and WebSockets need http1: use http1 or leave it out");
+        if (!span_equal(text, SPAN_LIT("http1")) && text.len != 0)
+            return yaml_error(err, name, "expected http1, found \"" SPAN_FMT "\"", SPAN_ARG(text));
+    }
+    return true;
+}
+
+static bool container_read(struct service_spec *spec, const struct yaml_node *containers, struct err *err)
+{
+    static const char *const keys[] = {"name",
+                                       "image",
+                                       "command",
+                                       "args",
+                                       "env",
+                                       "ports",
+                                       "workingDir",
+                                       "resources",
+                                       "volumeMounts",
+                                       "startupProbe",
+                                       "livenessProbe",
+                                       "readinessProbe",
+                                       "imagePullPolicy",
+                                       "securityContext",
+                                       NULL};
+    static const char *const no_effect[] = {"resources",     "volumeMounts",   "startupProbe",
+                                            "livenessProbe", "readinessProbe", NULL};
+    if (!yaml_expect(containers, YAML_LIST, err))
+        return false;
+    if (containers->count != 1)
+        return yaml_error(err, containers, "expected one container, found %zu (sidecars are not run here)",
+                          containers->count);
+    const struct yaml_node *container = containers->items[0];
+    if (!yaml_expect(container, YAML_MAPPING, err) || !yaml_only(container, keys, err))
+        return false;
+    if (yaml_get(container, "image") == NULL)
+        return yaml_error(err, container, "needs an image");
+    inert_if_there(spec, container, no_effect);
+    return text_read(container, "image", &spec->image, err) &&
+           text_read(container, "workingDir", &spec->working_dir, err) &&
+           words_read(container, "command", &spec->command, err) && words_read(container, "args", &spec->args, err) &&
+           env_read(spec, yaml_get(container, "env"), err) && ports_read(yaml_get(container, "ports"), err);
+}
+
+static bool template_read(struct service_spec *spec, const struct yaml_node *template, struct err *err)
+{
+    static const char *const keys[] = {"metadata", "spec", NULL};
+    static const char *const spec_keys[] = {
+        "containerConcurrency",        "timeoutSeconds",     "containers",         "serviceAccountName", "volumes",
+        "responseStartTimeoutSeconds", "idleTimeoutSeconds", "enableServiceLinks", "nodeSelector",       NULL};
+    static const char *const no_effect[] = {"serviceAccountName", "volumes",      "responseStartTimeoutSeconds",
+                                            "idleTimeoutSeconds", "nodeSelector", NULL};
+    if (!yaml_expect(template, YAML_MAPPING, err) || !yaml_only(template, keys, err))
+        return false;
+    const struct yaml_node *metadata = yaml_get(template, "metadata"), *inside = yaml_get(template, "spec");
+    if (metadata != NULL && !metadata_read(spec, metadata, &spec->revision, err))
+        return false;
+    if (inside == NULL)
+        return yaml_error(err, template, "needs spec.template.spec");
+    if (!yaml_expect(inside, YAML_MAPPING, err) || !yaml_only(inside, spec_keys, err))
+        return false;
+    if (!number_read(inside, "containerConcurrency", 0, SPEC_CONCURRENCY_MAX, &spec->concurrency, err) ||
+        !number_read(inside, "timeoutSeconds", 1, SPEC_TIMEOUT_S_MAX, &spec->timeout_s, err))
+        return false;
+    if (spec->concurrency == 0)
+        spec->concurrency = SPEC_CONCURRENCY_DEFAULT;
+    inert_if_there(spec, inside, no_effect);
+    if (yaml_get(inside, "containers") == NULL)
+        return yaml_error(err, inside, "needs containers");
+    return container_read(spec, yaml_get(inside, "containers"), err);
+}
+
+static bool fixed(const struct yaml_node *root, const char *key, const char *expected, struct err *err)
+{
+    const struct yaml_node *node = yaml_get(root, key);
+    struct span text;
+    if (node == NULL)
+        return yaml_error(err, root, "needs %s: %s", key, expected);
+    if (!yaml_string(node, &text, err))
+        return false;
+    if (!span_equal(text, span_str(expected)))
+        return yaml_error(err, node, "expected %s, found \"" SPAN_FMT "\"", expected, SPAN_ARG(text));
+    return true;
+}
+
+static bool root_read(struct service_spec *spec, const struct yaml_node *root, struct err *err)
+{
+    static const char *const keys[] = {"apiVersion", "kind", "metadata", "spec", "status", NULL};
+    static const char *const spec_keys[] = {"template", "traffic", NULL};
+    static const char *const no_effect[] = {"traffic", NULL};
+    if (!yaml_expect(root, YAML_MAPPING, err) || !yaml_only(root, keys, err) ||
+        !fixed(root, "apiVersion", "serving.knative.dev/v1", err) || !fixed(root, "kind", "Service", err))
+        return false;
+    const struct yaml_node *metadata = yaml_get(root, "metadata"), *inside = yaml_get(root, "spec");
+    if (metadata == NULL || yaml_get(metadata, "name") == NULL)
+        return yaml_error(err, metadata != NULL ? metadata : root, "needs metadata.name");
+    if (!metadata_read(spec, metadata, &spec->name, err))
+        return false;
+    if (!name_is_valid(span_str(spec->name)))
+        return yaml_error(
+            err, yaml_get(metadata, "name"),
+            "expected a name of at most %d lower-case letters, digits and hyphens that begins with a letter, "
+            "found \"%s\"",
+            NAME_BYTES_MAX, spec->name);
+    if (inside == NULL || !yaml_expect(inside, YAML_MAPPING, err))
+        return inside == NULL ? yaml_error(err, root, "needs spec.template") : false;
+    if (!yaml_only(inside, spec_keys, err))
+        return false;
+    inert_if_there(spec, inside, no_effect);
+    if (yaml_get(inside, "template") == NULL)
+        return yaml_error(err, inside, "needs spec.template");
+    return template_read(spec, yaml_get(inside, "template"), err);
+}
+
+static bool spec_check(struct service_spec *spec, const struct yaml_node *root, struct err *err)
+{
+    if (spec->instances_min > spec->instances_max)
+        return yaml_error(err, root, "minScale (%u) is above maxScale (%u)", spec->instances_min, spec->instances_max);
+    if (spec->revision == NULL) {
+        spec->revision = mem_printf("%s-00001", spec->name);
+    } else {
+        struct span name = span_str(spec->name), revision = span_str(spec->revision);
+        if (!span_starts_with(revision, name) || revision.len <= name.len + 1 || revision.data[name.len] != '-')
+            return yaml_error(err, yaml_get(yaml_get(yaml_get(yaml_get(root, "spec"), "template"), "metadata"), "name"),
+                              "a revision's name begins with \"%s-\", found \"%s\"", spec->name, spec->revision);
+    }
+    return true;
+}
+
+bool service_spec_read(struct service_spec *spec, const char *path, struct err *err)
+{
+    struct buf text = {0};
+    const char *slash = strrchr(path, '/');
+    *spec = (struct service_spec){
+        .concurrency = SPEC_CONCURRENCY_DEFAULT,
+        .timeout_s = SPEC_TIMEOUT_S_DEFAULT,
+        .instances_max = SPEC_INSTANCES_DEFAULT,
+        .directory = slash == NULL ? mem_text(SPAN_LIT(".")) : mem_text(span_of(path, (size_t)(slash - path) + 1)),
+    };
+    if (!file_read(path, YAML_BYTES_MAX, &text, err)) {
+        buf_finish(&text);
+        return false;
+    }
+    struct yaml_node *root = yaml_parse(path, buf_span(&text), err);
+    bool ok = root != NULL && root_read(spec, root, err) && spec_check(spec, root, err);
+    yaml_destroy(root);
+    buf_finish(&text);
+    return ok;
+}
+
+void service_spec_finish(struct service_spec *spec)
+{
+    free(spec->name);
+    free(spec->revision);
+    free(spec->image);
+    words_finish(&spec->command);
+    words_finish(&spec->args);
+    words_finish(&spec->env);
+    free(spec->working_dir);
+    free(spec->run);
+    free(spec->hint);
+    free(spec->directory);
+    buf_finish(&spec->inert);
+}

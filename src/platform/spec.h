@@ -1,0 +1,45 @@
+/* spec: a service as its YAML file says it: Knative's `Service`, with the fields and annotations of Cloud Run.
+ * https://cloud.google.com/run/docs/reference/yaml/v1 . Unknown fields are refused by name and line; those that the
+ * platforms know and that have no effect here are listed in `inert`. */
+#ifndef SENNIT_PLATFORM_SPEC_H
+#define SENNIT_PLATFORM_SPEC_H
+
+#include "base/buf.h"
+#include "base/err.h"
+
+enum {
+    SPEC_CONCURRENCY_DEFAULT = 80,
+    SPEC_CONCURRENCY_MAX = 1000,
+    SPEC_TIMEOUT_S_DEFAULT = 300,
+    SPEC_TIMEOUT_S_MAX = 3600,
+    SPEC_INSTANCES_DEFAULT = 100,
+    SPEC_INSTANCES_MAX = 1000,
+    SPEC_WORDS_MAX = 1000, /* of a command line, and variables */
+};
+
+/* A NULL-terminated list of texts. */
+struct words {
+    char **list;
+    size_t count;
+};
+void words_add(struct words *words, char *text); /* takes the text */
+void words_finish(struct words *words);
+
+struct service_spec {
+    char *name, *revision;
+    char *image;
+    struct words command, args, env; /* env: NAME=value */
+    char *working_dir;
+    char *run;       /* sennit.dev/run */
+    char *hint;      /* sennit.dev/hint */
+    char *directory; /* of the file */
+    uint32_t concurrency, timeout_s, instances_min, instances_max;
+    bool redis; /* sennit.dev/redis: managed */
+    uint64_t redis_restart_delay_ms;
+    struct buf inert; /* names, separated by ", " */
+};
+
+bool service_spec_read(struct service_spec *spec, const char *path, struct err *err);
+void service_spec_finish(struct service_spec *spec); /* accepts zeroed */
+
+#endif

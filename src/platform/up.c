@@ -1,0 +1,192 @@
+/* up: see up.h. Here: what starts and stops in which order. First what the service needs, then its door, then its
+ * instances; backwards at the end: door, instances, what they needed. */
+#include "platform/up.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "platform/ingress.h"
+#include "platform/managed_redis.h"
+#include "platform/status.h"
+
+struct up {
+    struct loop *loop;
+    struct net net;
+    const struct up_options *options;
+    struct service_spec spec;
+    struct command command;
+    struct managed_redis redis;
+    struct fleet fleet;
+    struct ingress ingress;
+    struct status status;
+    struct signal_watch interrupt, term;
+    bool stopping;
+};
+
+static void redis_stopped(struct managed_redis *redis)
+{
+    struct up *up = container_of(redis, struct up, redis);
+    ingress_cut(&up->ingress);
+    loop_stop(up->loop);
+}
+
+static void fleet_stopped(struct fleet *fleet)
+{
+    struct up *up = container_of(fleet, struct up, fleet);
+    if (up->redis.loop == NULL) {
+        ingress_cut(&up->ingress);
+        loop_stop(up->loop);
+        return;
+    }
+    log_event(LOG_INFO, "stopping redis");
+    managed_redis_stop(&up->redis);
+}
+
+static void redis_ready(struct managed_redis *redis)
+{
+    struct up *up = container_of(redis, struct up, redis);
+    if (!up->stopping)
+        fleet_start(&up->fleet);
+}
+
+static void stop(struct up *up)
+{
+    if (up->stopping) {
+        log_event(LOG_WARNING, "asked twice: killing what is left");
+        fleet_kill(&up->fleet);
+        if (up->redis.loop != NULL)
+            managed_redis_kill(&up->redis);
+        return;
+    }
+    up->stopping = true;
+    log_event(LOG_INFO, "stopping: the door, then the instances (SIGTERM, ten seconds), then what they used");
+    ingress_stop(&up->ingress);
+    status_close(&up->status);
+    fleet_stop(&up->fleet);
+}
+
+static void on_interrupt(struct signal_watch *watch, int number)
+{
+    stop(container_of(watch, struct up, interrupt));
+}
+
+static void on_term(struct signal_watch *watch, int number)
+{
+    stop(container_of(watch, struct up, term));
+}
+
+static char *state_directory(const struct up *up)
+{
+    const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
+    if (up->options->state_dir != NULL)
+        return mem_printf("%s/redis", up->options->state_dir);
+    if (state != NULL && state[0] == '/')
+        return mem_printf("%s/sennit/%s/redis", state, up->spec.name);
+    return mem_printf("%s/.local/state/sennit/%s/redis", home != NULL ? home : "/tmp", up->spec.name);
+}
+
+static bool redis_start(struct up *up, struct err *err)
+{
+    if (!up->spec.redis)
+        return true;
+    char *directory = state_directory(up);
+    up->redis.ready = redis_ready;
+    up->redis.stopped = redis_stopped;
+    bool ok = managed_redis_start(&up->redis, &up->net, directory, up->spec.redis_restart_delay_ms, err);
+    free(directory);
+    up->fleet.redis_url = up->redis.url;
+    return ok;
+}
+
+/* What a person wants to see first. */
+static void greet(const struct up *up)
+{
+    const struct service_spec *spec = &up->spec;
+    uint16_t port = listener_port(&up->ingress.listener);
+    if (spec->inert.len != 0)
+        log_event(LOG_WARNING, "these fields have no effect on this machine", LOG_S("fields", buf_span(&spec->inert)));
+    if (!up->options->text_log) {
+        log_event(LOG_INFO, "serving", LOG_C("service", spec->name), LOG_N("port", port));
+        return;
+    }
+    printf("\n  %s  http://localhost:%u\n\n", spec->name, port);
+    printf("  %u to %u instances, %u requests each, request timeout %u s, %s\n", spec->instances_min,
+           spec->instances_max, spec->concurrency, spec->timeout_s,
+           spec->redis ? "Redis beside them" : "no Redis of ours");
+    if (spec->hint != NULL)
+        printf("  Try: %s\n", spec->hint);
+    printf("  Ctrl-C stops everything.\n\n");
+    fflush(stdout);
+}
+
+static bool start(struct up *up, struct err *err)
+{
+    const struct up_options *options = up->options;
+    if (!service_spec_read(&up->spec, options->path, err) ||
+        !command_find(&up->command, &up->spec, options->path, options->run, err))
+        return false;
+    fleet_init(&up->fleet, &up->net, &up->spec, &up->command);
+    up->fleet.text_log = options->text_log;
+    up->fleet.stopped = fleet_stopped;
+    if (options->idle_ms != 0)
+        up->fleet.idle_ms = options->idle_ms;
+    if (options->startup_ms != 0)
+        up->fleet.startup_ms_max = options->startup_ms;
+    if (!ingress_open(&up->ingress, &up->net, &up->fleet, options->port, err))
+        return false;
+    up->status = (struct status){.fleet = &up->fleet,
+                                 .ingress = &up->ingress,
+                                 .redis = &up->redis,
+                                 .ingress_port = listener_port(&up->ingress.listener)};
+    if (options->status_port >= 0 && !status_open(&up->status, &up->net, (uint16_t)options->status_port, err))
+        return false;
+    if (!redis_start(up, err))
+        return false;
+    signal_watch_start(up->loop, &up->interrupt, SIGINT, on_interrupt);
+    signal_watch_start(up->loop, &up->term, SIGTERM, on_term);
+    greet(up);
+    if (options->status_port >= 0)
+        log_event(LOG_INFO, "status", LOG_N("port", listener_port(&up->status.listener)));
+    if (!up->spec.redis)
+        fleet_start(&up->fleet);
+    return true;
+}
+
+static void finish(struct up *up)
+{
+    signal_watch_stop(up->loop, &up->interrupt);
+    signal_watch_stop(up->loop, &up->term);
+    listener_close(&up->ingress.listener);
+    status_close(&up->status);
+    net_finish(&up->net);
+    fleet_finish(&up->fleet);
+    managed_redis_finish(&up->redis);
+    command_finish(&up->command);
+    service_spec_finish(&up->spec);
+    loop_destroy(up->loop);
+}
+
+bool up_run(const struct up_options *options, struct err *err)
+{
+    struct up *up = mem_zero(1, sizeof *up);
+    up->options = options;
+    up->loop = loop_create(err);
+    bool ok = up->loop != NULL;
+    if (ok) {
+        list_init(&up->interrupt.node);
+        list_init(&up->term.node);
+        list_init(&up->fleet.instances);
+        net_init(&up->net, up->loop);
+        ok = start(up, err);
+        if (ok) {
+            loop_run(up->loop);
+            log_event(LOG_INFO, "stopped");
+        }
+        finish(up);
+    }
+    free(up);
+    return ok;
+}

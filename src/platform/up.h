@@ -1,0 +1,23 @@
+/* up: a service.yaml on this machine, as Cloud Run would run it. */
+#ifndef SENNIT_PLATFORM_UP_H
+#define SENNIT_PLATFORM_UP_H
+
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct up_options {
+    const char *path;
+    const char *run;              /* what stands for the image, NULL: as the file says */
+    const char *state_dir;        /* of the managed Redis; NULL: under $XDG_STATE_HOME or ~/.local/state */
+    uint16_t port;                /* of the ingress; 0 picks a free one */
+    int32_t status_port;          /* below 0: none; 0 picks a free one */
+    uint64_t idle_ms, startup_ms; /* 0: the defaults */
+    bool text_log;
+};
+
+/* Runs until SIGINT or SIGTERM. False with `err` set when it cannot start. */
+bool up_run(const struct up_options *options, struct err *err);
+
+#endif
