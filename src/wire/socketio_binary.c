@@ -12,10 +12,10 @@ enum member { MEMBER_OTHER, MEMBER_PLACEHOLDER, MEMBER_NUM };
 
 struct level {
     bool object;
-    bool placeholder; /* has `"_placeholder":true` */
-    bool in_range;    /* has a `num` that is an attachment's */
-    bool key_next;    /* an object's next string is a key */
-    enum member member;
+    bool placeholder;   /* has `"_placeholder":true` */
+    bool in_range;      /* has a `num` that is an attachment's */
+    bool key_next;      /* an object's next string is a key */
+    enum member member; /* what the latest key says; stays MEMBER_OTHER in an array */
 };
 
 static bool is_in_range(struct span value, uint32_t attachments)
@@ -31,7 +31,6 @@ static void level_value(struct level *level, struct span value, uint32_t attachm
         level->placeholder = span_equal(value, SPAN_LIT("true"));
     else if (level->member == MEMBER_NUM)
         level->in_range = is_in_range(value, attachments);
-    level->member = MEMBER_OTHER;
 }
 
 static void level_string(struct level *level, struct span string, uint32_t attachments)

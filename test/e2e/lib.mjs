@@ -1,0 +1,173 @@
+// lib: what the end-to-end tests share: services started on free ports and stopped by pid, and clients that keep count.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import fs from 'node:fs';
+import net from 'node:net';
+import os from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { io } from 'socket.io-client';
+
+export const top = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
+export const sennit = process.env.SENNIT ? path.resolve(process.env.SENNIT) : path.join(top, 'build/sennit');
+
+export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+export async function until(what, condition, ms = 15000) {
+  const end = Date.now() + ms;
+  for (;;) {
+    const value = await condition();
+    if (value) return value;
+    if (Date.now() > end) throw new Error(`waited ${ms} ms in vain until ${what}`);
+    await sleep(20);
+  }
+}
+
+export async function freePort() {
+  const server = net.createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address();
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+export function temporary() {
+  return fs.mkdtempSync(path.join(os.tmpdir(), 'sennit-test-'));
+}
+
+const alive = (pid) => {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+};
+
+// A program of ours, its output, and its end.
+export function program(args, options = {}) {
+  const child = spawn(sennit, args, { stdio: ['ignore', 'pipe', 'pipe'], ...options });
+  const run = { child, pid: child.pid, output: '', status: null };
+  child.stdout.on('data', (data) => (run.output += data));
+  child.stderr.on('data', (data) => (run.output += data));
+  run.ended = once(child, 'close').then(([code, signal]) => (run.status = signal ?? code));
+  run.stop = async (signal = 'SIGTERM') => {
+    if (run.status === null) child.kill(signal);
+    await run.ended;
+  };
+  return run;
+}
+
+export function serviceYaml({ name = 'board', annotations = {}, concurrency = 80, timeout = 300, run, command, args, env = {} }) {
+  const notes = { ...annotations, ...(run ? { 'sennit.dev/run': run } : {}) };
+  const lines = ['apiVersion: serving.knative.dev/v1', 'kind: Service', `metadata: {name: ${name}}`, 'spec:', '  template:',
+    '    metadata:', '      annotations:', ...Object.entries(notes).map(([key, value]) => `        ${key}: ${JSON.stringify(String(value))}`),
+    '    spec:', `      containerConcurrency: ${concurrency}`, `      timeoutSeconds: ${timeout}`, '      containers:',
+    '        - image: example.com/none', ...(command ? [`          command: ${JSON.stringify(command)}`] : []),
+    ...(args ? [`          args: ${JSON.stringify(args)}`] : []),
+    ...(Object.keys(env).length ? ['          env:', ...Object.entries(env).map(([key, value]) => `            - {name: ${key}, value: ${JSON.stringify(value)}}`)] : [])];
+  return lines.filter((line) => line !== '      annotations:' || Object.keys(notes).length).join('\n') + '\n';
+}
+
+// `sennit up` on a service.yaml in a directory of its own.
+export async function up(service, { ready, flags = [] } = {}) {
+  const directory = temporary();
+  const file = path.join(directory, 'service.yaml');
+  const [port, statusPort] = [await freePort(), await freePort()];
+  fs.writeFileSync(file, typeof service === 'string' ? service : serviceYaml(service));
+  const run = program(['up', file, '--port', port, '--status-port', statusPort, '--state', directory, '--log-format', 'json', ...flags]);
+  run.port = port;
+  run.url = `http://127.0.0.1:${port}`;
+  run.directory = directory;
+  run.status_ = async () => (await fetch(`http://127.0.0.1:${statusPort}/status`)).json();
+  run.instances = async () => (await run.status_()).instances.filter((one) => one.state === 'ready');
+  run.close = async () => {
+    let pids = [];
+    if (run.status === null) {
+      const status = await run.status_().catch(() => null);
+      pids = status ? [...status.instances.map((one) => one.pid), ...(status.redis?.pid ? [status.redis.pid] : [])] : [];
+    }
+    await run.stop();
+    await sleep(50);
+    const left = pids.filter(alive);
+    fs.rmSync(directory, { recursive: true, force: true });
+    if (left.length) throw new Error(`left behind: ${left}\n${run.output.slice(-2000)}`);
+  };
+  if (ready !== undefined) {
+    await until(`${ready} instances are ready:\n${run.output}`, async () => {
+      if (run.status !== null) throw new Error(`sennit up ended: ${run.output}`);
+      return (await run.status_().catch(() => ({ instances: [] }))).instances.filter((one) => one.state === 'ready').length >= ready;
+    });
+  }
+  return run;
+}
+
+// The whiteboard's service, with what a test wants different.
+export function board({ min = 3, timeout = 300, concurrency = 250, annotations = {} } = {}) {
+  return { name: 'board', concurrency, timeout, run: `sennit serve --config ${path.join(top, 'examples/whiteboard/board.yaml')}`,
+    annotations: { 'sennit.dev/redis': 'managed', 'autoscaling.knative.dev/minScale': min, ...annotations } };
+}
+
+// A client of the board that counts what it gets and re-sends what was not acknowledged.
+export class Client {
+  constructor(url, { name = Math.random().toString(36).slice(2), ...options } = {}) {
+    this.name = name;
+    this.got = [];
+    this.connects = [];
+    this.instances = [];
+    this.outbox = new Map();
+    this.sent = 0;
+    this.socket = io(url, { transports: ['websocket'], forceNew: true, reconnectionDelay: 50, reconnectionDelayMax: 300, timeout: 5000, ...options });
+    this.socket.on('drawing', (stroke, token) => {
+      this.got.push(stroke.id);
+      this.token = token;
+    });
+    this.socket.on('sennit', (about) => this.instances.push(about.instance));
+    this.socket.on('connect', () => {
+      if (!this.socket.recovered) this.got = []; // everything comes again
+      this.connects.push(this.socket.recovered);
+      for (const stroke of this.outbox.values()) this.emit(stroke);
+    });
+  }
+
+  emit(stroke) {
+    this.socket.emit('drawing', stroke, () => this.outbox.delete(stroke.id));
+  }
+
+  draw(more = {}) {
+    const stroke = { id: `${this.name}-${this.sent++}`, x0: 0, y0: 0, x1: 1, y1: 1, color: 'black', ...more };
+    this.outbox.set(stroke.id, stroke);
+    if (this.socket.connected) this.emit(stroke);
+    return stroke.id;
+  }
+
+  connected() {
+    return until(`${this.name} is connected`, () => this.socket.connected);
+  }
+
+  settled(ms = 20000) {
+    return until(`${this.name}'s outbox is empty`, () => this.outbox.size === 0, ms);
+  }
+
+  // Ids that came more than once.
+  doubled() {
+    return this.got.filter((id, at) => this.got.indexOf(id) !== at);
+  }
+
+  cut() {
+    this.socket.io.engine?.close();
+  }
+
+  close() {
+    this.socket.disconnect();
+  }
+}
+
+// Lost or doubled, in words; empty when the client got exactly these, in an order that all share.
+export function differences(client, expected) {
+  const got = new Set(client.got);
+  const lost = expected.filter((id) => !got.has(id)).length;
+  const extra = client.got.length - got.size;
+  return lost || extra ? `${client.name}: ${lost} lost, ${extra} doubled of ${expected.length}` : '';
+}
