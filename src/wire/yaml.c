@@ -15,6 +15,7 @@ enum {
     NODES_MAX = 100000,        /* aliases spelled out */
     NODE_BYTES_MAX = 32 << 20, /* texts and paths of all nodes */
     KEY_BYTES_MAX = 1024,
+    ANCHORS_MAX = 1000,
 };
 
 struct build {
@@ -210,19 +211,58 @@ static struct yaml_node *document_build(const char *file, struct span text, yaml
     return root;
 }
 
+/* Reads the text once for what libyaml's composer takes long over, its time growing with the square of it: depth, and
+ * the number of anchors. Also tells most of what is no YAML. */
+static bool text_check(const char *file, struct span text, yaml_parser_t *parser, struct err *err)
+{
+    int depth = 0, anchors = 0;
+    for (bool more = true; more;) {
+        yaml_event_t event;
+        if (!yaml_parser_parse(parser, &event)) {
+            yaml_problem_describe(file, text, parser, err);
+            return false;
+        }
+        bool opens = event.type == YAML_SEQUENCE_START_EVENT || event.type == YAML_MAPPING_START_EVENT;
+        bool closes = event.type == YAML_SEQUENCE_END_EVENT || event.type == YAML_MAPPING_END_EVENT;
+        size_t line = event.start_mark.line + 1;
+        depth += opens - closes;
+        anchors += (event.type == YAML_SCALAR_EVENT && event.data.scalar.anchor != NULL) ||
+                   (event.type == YAML_SEQUENCE_START_EVENT && event.data.sequence_start.anchor != NULL) ||
+                   (event.type == YAML_MAPPING_START_EVENT && event.data.mapping_start.anchor != NULL);
+        more = event.type != YAML_STREAM_END_EVENT;
+        yaml_event_delete(&event);
+        if (depth > YAML_DEPTH_MAX)
+            return err_set(err, "%s:%zu: nested more than %d deep", file, line, YAML_DEPTH_MAX);
+        if (anchors > ANCHORS_MAX)
+            return err_set(err, "%s:%zu: more than %d anchors (&)", file, line, ANCHORS_MAX);
+    }
+    return true;
+}
+
+/* libyaml's parser is made anew for each of the two passes. */
+static bool parser_open(yaml_parser_t *parser, const char *file, struct span text, struct err *err)
+{
+    if (!yaml_parser_initialize(parser))
+        return err_set(err, "%s: out of memory", file);
+    yaml_parser_set_input_string(parser, (const unsigned char *)(text.len != 0 ? text.data : ""), text.len);
+    return true;
+}
+
 struct yaml_node *yaml_parse(const char *file, struct span text, struct err *err)
 {
     yaml_parser_t parser;
+    struct yaml_node *root = NULL;
     if (text.len > YAML_BYTES_MAX) {
         err_set(err, "%s: %zu bytes; at most %d are read", file, text.len, YAML_BYTES_MAX);
         return NULL;
     }
-    if (!yaml_parser_initialize(&parser)) {
-        err_set(err, "%s: out of memory", file);
+    if (!parser_open(&parser, file, text, err))
         return NULL;
-    }
-    yaml_parser_set_input_string(&parser, (const unsigned char *)(text.len != 0 ? text.data : ""), text.len);
-    struct yaml_node *root = document_build(file, text, &parser, err);
+    bool good = text_check(file, text, &parser, err);
+    yaml_parser_delete(&parser);
+    if (!good || !parser_open(&parser, file, text, err))
+        return NULL;
+    root = document_build(file, text, &parser, err);
     yaml_parser_delete(&parser);
     return root;
 }

@@ -3,7 +3,7 @@
  * libyaml does the parsing. (libcyaml, which fits structs to schemas, has no mappings with keys of the user's choice in
  * Debian's version: annotations, namespaces and events are such.) One document a text. Refused are duplicate keys, keys
  * that are no text, tags beyond the core schema, anchors that hold themselves, nesting beyond YAML_DEPTH_MAX and more
- * than 100,000 values, counted with aliases spelled out. Errors read
+ * than 100,000 values (aliases spelled out) or 1,000 anchors. Errors read
  * `board.yaml:12: spec.template.spec.timeoutSeconds: expected a whole number from 1 to 3600, found 0.5`; where the text
  * is no YAML, `board.yaml:12:5: ...`. */
 #ifndef SENNIT_WIRE_YAML_H

@@ -146,6 +146,18 @@ static void test_bounds(void **state)
     assert_string_equal(
         err.text, "a.yaml:1: too large: more than 100000 values, or 32 MiB of text, with aliases (*) spelled out");
 
+    /* What would take libyaml's composer a minute is refused at once. */
+    buf_clear(&text);
+    for (int i = 0; i < 60000; i++)
+        buf_printf(&text, "- &a%d x\n", i);
+    assert_null(yaml_parse("a.yaml", buf_span(&text), &err));
+    assert_string_equal(err.text, "a.yaml:1001: more than 1000 anchors (&)");
+    buf_clear(&text);
+    memset(buf_reserve(&text, 1000000), '[', 1000000);
+    buf_added(&text, 1000000);
+    assert_null(yaml_parse("a.yaml", buf_span(&text), &err));
+    assert_string_equal(err.text, "a.yaml:1: nested more than 32 deep");
+
     char *large = calloc(1, YAML_BYTES_MAX + 1);
     assert_null(yaml_parse("a.yaml", span_of(large, YAML_BYTES_MAX + 1), &err));
     assert_string_equal(err.text, "a.yaml: 1048577 bytes; at most 1048576 are read");
