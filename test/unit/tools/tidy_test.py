@@ -1,0 +1,68 @@
+"""tidy's rules, each seen to fire on a small bad tree, and none on a good one."""
+import os, subprocess, sys, tempfile, unittest
+
+TIDY = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../../tools/tidy.py")
+GOOD = "/* thing: what it is. */\n#include \"base/thing.h\"\n\nint thing(void)\n{\n    return 1;\n}\n"
+HEADER = "/* thing: what it is. */\n#ifndef SENNIT_BASE_THING_H\n#define SENNIT_BASE_THING_H\n\nint thing(void);\n\n#endif\n"
+
+
+def tidy(files):
+    with tempfile.TemporaryDirectory() as root:
+        tree = {"src/base/thing.c": GOOD, "src/base/thing.h": HEADER, "src/base/meson.build": "files('thing.c')\n", **files}
+        for path, text in tree.items():
+            path = os.path.join(root, path)
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(text)
+        done = subprocess.run([sys.executable, TIDY, root], capture_output=True, text=True)
+        return done.returncode, done.stdout
+
+
+class Tidy(unittest.TestCase):
+    def fires(self, rule, files):
+        status, output = tidy(files)
+        self.assertEqual(status, 1, output)
+        self.assertIn(f": {rule}: ", output)
+
+    def test_a_good_tree_passes(self):
+        self.assertEqual(tidy({})[0], 0, tidy({})[1])
+
+    def test_layers(self):
+        self.fires("layer", {"src/base/thing.c": GOOD.replace("base/thing.h", "hub/hub.h")})
+        net = GOOD.replace("base/thing.h", "serve/serve.h").replace("thing", "front")
+        self.fires("layer", {"src/platform/front.c": net, "src/platform/meson.build": "files('front.c')\n"})
+
+    def test_include_form(self):
+        self.fires("include", {"src/base/thing.c": GOOD.replace("base/thing.h", "thing.h")})
+
+    def test_outside(self):
+        for call in ("time(NULL)", "write(1, \"x\", 1)", "fork()", "random()"):
+            self.fires("outside", {"src/base/thing.c": GOOD.replace("return 1;", f"return (int){call};")})
+
+    def test_outside_is_fine_in_loop_in_comments_and_as_members(self):
+        loop = GOOD.replace("base/thing.h", "loop/thing.h").replace("return 1;", "return fork();")
+        self.assertEqual(tidy({"src/loop/thing.c": loop, "src/loop/meson.build": "files('thing.c')\n",
+                               "src/loop/thing.h": HEADER.replace("BASE", "LOOP")})[0], 0)
+        calm = GOOD.replace("return 1;", "return ops->read(1); /* fork() */")
+        self.assertEqual(tidy({"src/base/thing.c": calm})[0], 0)
+
+    def test_lengths(self):
+        self.fires("length", {"src/base/thing.c": GOOD.replace("    return 1;\n", "    ;\n" * 80 + "    return 1;\n")})
+        self.fires("length", {"src/base/thing.c": GOOD + "\n" * 700})
+
+    def test_head_and_guard(self):
+        self.fires("head", {"src/base/thing.c": GOOD.replace("/* thing:", "/* other:")})
+        self.fires("guard", {"src/base/thing.h": HEADER.replace("SENNIT_BASE", "BASE")})
+
+    def test_names_and_dead_files(self):
+        self.fires("name", {"src/base/util.c": GOOD.replace("/* thing", "/* util"), "src/base/meson.build": "files('thing.c', 'util.c')\n"})
+        self.fires("dead", {"src/base/meson.build": "files()\n"})
+        self.fires("dead", {"src/base/lonely.h": HEADER.replace("THING", "LONELY").replace("/* thing", "/* lonely")})
+
+    def test_text(self):
+        self.fires("space", {"src/base/thing.c": GOOD.replace("    return", "\treturn")})
+        self.fires("unfinished", {"src/base/thing.c": GOOD.replace("return 1;", "return 1; /* TO" + "DO */")})
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,161 @@
+#!/usr/bin/env python3
+"""The tree's own rules, as a test: who may include whom, who may call the outside, how long things may be.
+
+    tools/tidy.py [ROOT]
+
+Prints `file:line: rule: message` for each breach, and exits with 1 when there is one.
+"""
+import os, re, sys
+
+ROOT = os.path.abspath(sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(__file__), ".."))
+
+# A layer may include itself and what stands here.
+ORDER = ["base", "wire", "loop", "net", "broker", "hub", "session", "app", "serve"]
+MAY = {layer: set(ORDER[: at + 1]) for at, layer in enumerate(ORDER)}
+MAY["platform"] = {"base", "wire", "loop", "net", "platform"}
+MAY["cli"] = set(ORDER) | {"platform", "cli"}
+
+FILE_LINES, FUNCTION_LINES = 600, 70
+# Calls that reach outside: only through loop/ (and the log, which writes lines).
+OUTSIDE = re.compile(
+    r"(?<![\w.>])(time|clock_gettime|gettimeofday|clock|random|rand|srand|getrandom|getentropy|socket|accept4?|bind|listen|connect|"
+    r"open|openat|read|write|readv|writev|recv|send|recvfrom|sendto|recvmsg|sendmsg|close|pipe2?|dup2?|fork|vfork|exec[lv]\w*|posix_spawnp?|"
+    r"kill|waitpid|signal|sigaction|epoll_\w+|poll|select|usleep|sleep|nanosleep|fopen|unlink|mkdir|chdir|stat|lstat|getaddrinfo)\s*\(")
+BAD_NAMES = {"util", "utils", "common", "misc", "helper", "helpers"}
+UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX)\b")
+STRANGERS = re.compile(r"registry\.npm" + r"js|deb\.deb" + r"ian|/wo" + r"rk/|/fa" + r"rm/")
+
+breaches = []
+
+
+def breach(path, line, rule, message):
+    breaches.append(f"{os.path.relpath(path, ROOT)}:{line}: {rule}: {message}")
+
+
+def sources(folder, endings):
+    for where, folders, names in os.walk(os.path.join(ROOT, folder)):
+        folders[:] = [name for name in folders if name not in ("node_modules", "corpus", "__pycache__") and not name.startswith("build")]
+        for name in sorted(names):
+            if name.endswith(endings):
+                yield os.path.join(where, name)
+
+
+def without_comments_and_strings(text):
+    """The same number of lines, with what is no code blanked out."""
+    blank = lambda match: re.sub(r"[^\n]", " ", match.group(0))
+    return re.sub(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', blank, text, flags=re.S)
+
+
+def check_includes(path, text, layer):
+    for number, line in enumerate(text.split("\n"), 1):
+        match = re.match(r'\s*#\s*include\s+"([^"]+)"', line)
+        if not match:
+            continue
+        other = match.group(1).split("/")[0]
+        if "/" not in match.group(1):
+            if match.group(1) != "broker_scripts.h":  # made by the build
+                breach(path, number, "include", f'"{match.group(1)}" is not of the form "layer/file.h"')
+        elif other not in MAY[layer]:
+            breach(path, number, "layer", f"{layer} must not include {other}")
+
+
+def check_outside(path, code, layer):
+    if layer == "loop" or path.endswith("src/base/log.c"):
+        return
+    for number, line in enumerate(code.split("\n"), 1):
+        match = OUTSIDE.search(line)
+        # A declaration of ours with such a name, or a member of a table, is no call.
+        if match and not re.match(r"\s*(static|void|bool|int|size_t|struct|enum|const|uint\w+)\b[^=;]*\b" + match.group(1) + r"\s*\(", line) \
+                and match.group(1) not in own_functions(code):
+            breach(path, number, "outside", f"{match.group(1)}() belongs behind src/loop")
+
+
+def own_functions(code):
+    return set(re.findall(r"^(?:static\s+)?[\w\s*]+?\b(\w+)\([^;{]*\)\s*\n\{", code, re.M))
+
+
+def check_lengths(path, text, code):
+    lines = code.split("\n")
+    if len(text.split("\n")) - 1 > FILE_LINES:
+        breach(path, FILE_LINES, "length", f"more than {FILE_LINES} lines; is there a second idea inside?")
+    start = None
+    for number, line in enumerate(lines, 1):
+        if line == "{" and start is None:
+            start = number
+        elif line.startswith("}") and start is not None:
+            if number - start - 1 > FUNCTION_LINES:
+                breach(path, start, "length", f"a function of {number - start - 1} lines; {FUNCTION_LINES} is the most")
+            start = None
+
+
+def check_head(path, text):
+    name = os.path.splitext(os.path.basename(path))[0]
+    first = text.split("\n", 1)[0]
+    if not re.match(r"/\* " + re.escape(name) + r": \S", first):
+        breach(path, 1, "head", f'the file must begin with "/* {name}: what it is"')
+
+
+def check_guard(path, text, layer):
+    name = os.path.splitext(os.path.basename(path))[0]
+    guard = f"SENNIT_{layer}_{name}_H".upper()
+    if f"#ifndef {guard}\n#define {guard}\n" not in text:
+        breach(path, 1, "guard", f"expected the include guard {guard}")
+
+
+def check_text(path, text):
+    for number, line in enumerate(text.split("\n"), 1):
+        if "\t" in line and not path.endswith("Makefile"):
+            breach(path, number, "space", "a tab")
+        if line != line.rstrip():
+            breach(path, number, "space", "space at the end of the line")
+        if UNFINISHED.search(line) and not path.endswith("tidy.py") and not path.endswith("tidy_test.py"):
+            breach(path, number, "unfinished", "say it in the code or in an issue, not in a note")
+        if STRANGERS.search(line):
+            breach(path, number, "stranger", "names a machine or a registry")
+
+
+def check_dead(paths):
+    builds = ""
+    for path in sources("src", ("meson.build",)):
+        builds += open(path).read()
+    included = set()
+    for folder in ("src", "test", "bench"):
+        for path in sources(folder, (".c", ".h")):
+            included |= set(re.findall(r'#\s*include\s+"([^"]+)"', open(path, encoding="utf-8").read()))
+    for path in paths:
+        name = os.path.basename(path)
+        if path.endswith(".c") and f"'{name}'" not in builds:
+            breach(path, 1, "dead", "is in no meson.build")
+        if path.endswith(".h") and os.path.relpath(path, os.path.join(ROOT, "src")) not in included:
+            breach(path, 1, "dead", "is included nowhere")
+
+
+def main():
+    paths = list(sources("src", (".c", ".h")))
+    for path in paths:
+        layer = os.path.relpath(path, os.path.join(ROOT, "src")).split(os.sep)[0]
+        text = open(path, encoding="utf-8").read()
+        code = without_comments_and_strings(text)
+        if layer not in MAY:
+            breach(path, 1, "layer", f"{layer} is no layer")
+            continue
+        if os.path.splitext(os.path.basename(path))[0] in BAD_NAMES:
+            breach(path, 1, "name", "says nothing about what is inside")
+        check_includes(path, text, layer)
+        check_outside(path, code, layer)
+        check_lengths(path, text, code)
+        check_head(path, text)
+        if path.endswith(".h"):
+            check_guard(path, text, layer)
+    check_dead(paths)
+    for folder in ("src", "test", "bench", "tools", "web", "examples"):
+        for path in sources(folder, (".c", ".h", ".py", ".mjs", ".js", ".html", ".css", ".lua", ".yaml", ".build")):
+            if os.path.join("test", "vectors") not in path:
+                check_text(path, open(path, encoding="utf-8").read())
+    for text in sorted(set(breaches)):
+        print(text)
+    print(f"tidy: {len(paths)} files, {len(set(breaches))} breaches")
+    return 1 if breaches else 0
+
+
+sys.exit(main())
