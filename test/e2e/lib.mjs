@@ -55,6 +55,8 @@ export function program(args, options = {}) {
   run.stop = async (signal = 'SIGTERM') => {
     if (run.status === null) child.kill(signal);
     await run.ended;
+    // What a sanitizer build says, of this program or of the instances whose output it passes on.
+    if (/(Address|Leak|UndefinedBehavior)Sanitizer|runtime error:|Assertion .* failed/.test(run.output)) throw new Error(run.output.slice(-8000));
   };
   return run;
 }
