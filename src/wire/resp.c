@@ -4,10 +4,10 @@
 #include "wire/resp.h"
 
 #include <assert.h>
-#include <hiredis/hiredis.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "wire/resp_hiredis.h"
 
 enum {
     CHUNK_BYTES = 16384,   /* the arena grows by this, or by one larger text */
@@ -101,6 +101,8 @@ static struct resp *item_place(const redisReadTask *task, enum resp_type type)
 static void *string_create(const redisReadTask *task, char *bytes, size_t len)
 {
     struct resp_reader *reader = task->privdata;
+    if (task->type != REDIS_REPLY_ERROR && task->type != REDIS_REPLY_STATUS && task->type != REDIS_REPLY_STRING)
+        return refuse(reader);
     enum resp_type type = task->type == REDIS_REPLY_ERROR    ? RESP_ERROR
                           : task->type == REDIS_REPLY_STATUS ? RESP_STATUS
                                                              : RESP_STRING;
@@ -116,13 +118,14 @@ static void *string_create(const redisReadTask *task, char *bytes, size_t len)
     return item;
 }
 
-static void *array_create(const redisReadTask *task, int count)
+static void *array_create(const redisReadTask *task, hiredis_count count)
 {
     struct resp_reader *reader = task->privdata;
     int depth = 1;
     for (const redisReadTask *above = task->parent; above != NULL; above = above->parent)
         depth++;
-    if (count < 0 || depth > RESP_DEPTH_MAX || (size_t)count >= RESP_ITEMS_MAX - reader->items)
+    if (task->type != REDIS_REPLY_ARRAY || (long long)count < 0 || depth > RESP_DEPTH_MAX ||
+        (size_t)count >= RESP_ITEMS_MAX - reader->items)
         return refuse(reader);
     reader->items += (size_t)count;
     return item_place(task, RESP_ARRAY);
@@ -147,7 +150,13 @@ static void object_free(void *object)
 
 struct resp_reader *resp_reader_create(uint32_t bulk_bytes_max)
 {
-    static redisReplyObjectFunctions functions = {string_create, array_create, integer_create, nil_create, object_free};
+    static redisReplyObjectFunctions functions = {
+        .createString = string_create,
+        .createArray = array_create,
+        .createInteger = integer_create,
+        .createNil = nil_create,
+        HIREDIS_REST(object_free),
+    };
     struct resp_reader *reader = mem_zero(1, sizeof *reader);
     reader->reader = redisReaderCreateWithFunctions(&functions);
     assert(reader->reader != NULL);
@@ -181,7 +190,7 @@ bool resp_feed(struct resp_reader *reader, struct span bytes)
 static bool awaited_is_bounded(const redisReader *in)
 {
     struct resp_reader *reader = in->privdata;
-    int type = in->ridx >= 0 ? in->rstack[in->ridx].type : -1;
+    int type = hiredis_type_awaited(in);
     struct span unread = span_of(in->buf + in->pos, in->len - in->pos), line;
     uint64_t announced;
     if (type < 0)
