@@ -90,12 +90,19 @@ static bool broker_start(struct server *server, struct err *err)
     return server->broker != NULL;
 }
 
-static bool server_start(struct server *server, const struct serve_options *options, struct err *err)
+bool server_open(struct server *server, struct loop *loop, const struct serve_options *options, struct err *err)
 {
     struct addr addr;
-    if (!serve_config_read(&server->config, server->loop, options, err) || !broker_start(server, err))
+    *server = (struct server){.loop = loop};
+    list_init(&server->clients);
+    list_init(&server->ready_waiters);
+    list_init(&server->term.node);
+    list_init(&server->interrupt.node);
+    net_init(&server->net, loop);
+    timer_init(&server->drain, drain_step);
+    if (!serve_config_read(&server->config, loop, options, err) || !broker_start(server, err))
         return false;
-    hub_init(&server->hub, server->loop, server->broker);
+    hub_init(&server->hub, loop, server->broker);
     sessions_init(&server->sessions, &server->hub, &server->config.relay.app, &server->config.limits);
     server->sessions.instance = server->config.instance;
     server->sessions.request_timeout_ms = server->config.request_timeout_ms;
@@ -108,20 +115,24 @@ static bool server_start(struct server *server, const struct serve_options *opti
     addr_any(&addr, server->config.port);
     if (!listener_open(&server->listener, &server->net, &addr, on_accepted, err))
         return false;
-    signal_watch_start(server->loop, &server->term, SIGTERM, on_signal);
-    signal_watch_start(server->loop, &server->interrupt, SIGINT, on_signal);
+    signal_watch_start(loop, &server->term, SIGTERM, on_signal);
+    signal_watch_start(loop, &server->interrupt, SIGINT, on_signal);
     log_event(LOG_INFO, "listening", LOG_N("port", listener_port(&server->listener)),
               LOG_C("instance", server->config.instance),
               LOG_C("broker", server->config.redis_url != NULL ? "redis" : "memory"));
     return true;
 }
 
-static void server_finish(struct server *server)
+void server_close(struct server *server)
 {
     timer_stop(server->loop, &server->drain);
     signal_watch_stop(server->loop, &server->term);
     signal_watch_stop(server->loop, &server->interrupt);
     listener_close(&server->listener);
+    list_each (node, &server->clients) {
+        conn_close(&container_of(node, struct client, of_server)->conn, CLOSE_DRAINED);
+    }
+    net_reap(&server->net);
     broker_destroy(server->broker);
     if (server->hub.loop != NULL) {
         sessions_finish(&server->sessions);
@@ -129,28 +140,21 @@ static void server_finish(struct server *server)
     }
     serve_config_finish(&server->config);
     net_finish(&server->net);
-    loop_destroy(server->loop);
 }
 
 bool serve_run(const struct serve_options *options, struct err *err)
 {
-    struct server *server = mem_zero(1, sizeof *server);
-    server->loop = loop_create(err);
-    bool ok = server->loop != NULL;
+    struct loop *loop = loop_create(err);
+    if (loop == NULL)
+        return false;
+    struct server *server = mem_alloc(sizeof *server);
+    bool ok = server_open(server, loop, options, err);
     if (ok) {
-        list_init(&server->clients);
-        list_init(&server->ready_waiters);
-        list_init(&server->term.node);
-        list_init(&server->interrupt.node);
-        net_init(&server->net, server->loop);
-        timer_init(&server->drain, drain_step);
-        ok = server_start(server, options, err);
-        if (ok) {
-            loop_run(server->loop);
-            log_event(LOG_INFO, "stopped");
-        }
-        server_finish(server);
+        loop_run(loop);
+        log_event(LOG_INFO, "stopped");
     }
+    server_close(server);
+    loop_destroy(loop);
     free(server);
     return ok;
 }

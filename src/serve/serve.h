@@ -27,6 +27,11 @@ struct server {
     char client_etag[64];
 };
 
+/* Starts an instance on a loop of the caller's; false with `err` set when it cannot. To be closed in either case. */
+bool server_open(struct server *server, struct loop *loop, const struct serve_options *options, struct err *err);
+/* Ends it at once: connections that are left are closed. An orderly end drains first (SIGTERM). */
+void server_close(struct server *server);
+
 /* Runs one instance until SIGTERM or SIGINT, then drains. False with `err` set when it cannot start. */
 bool serve_run(const struct serve_options *options, struct err *err);
 
