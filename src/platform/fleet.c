@@ -235,7 +235,7 @@ static void tell_end(const struct instance *instance, enum instance_state before
     else
         snprintf(how, sizeof how, "exit status %d", end.exit_status);
     log_event(level, before == INSTANCE_STARTING ? "the instance ended before it listened on $PORT" : "instance ended",
-              LOG_C("instance", instance->id), LOG_C("how", how), LOG_N("requests", instance->requests));
+              LOG_C("instance", instance->id), LOG_C("how", how), LOG_N("requests_open", instance->requests));
     uint32_t first = instance->last_count > INSTANCE_LAST_LINES ? instance->last_count - INSTANCE_LAST_LINES : 0;
     for (uint32_t i = first; before == INSTANCE_STARTING && i < instance->last_count; i++)
         log_event(LOG_ERROR, "its last output", LOG_C("line", instance->last[i % INSTANCE_LAST_LINES]));
@@ -295,7 +295,7 @@ void fleet_line(struct fleet *fleet, const struct instance *instance, bool is_st
         printf("%s | " SPAN_FMT "\n", instance->id, SPAN_ARG(line));
         fflush(stdout);
     } else if (line.len > 1 && line.data[0] == '{' && line.data[line.len - 1] == '}') {
-        printf("{\"instance\":\"%s\",%s" SPAN_FMT "\n", instance->id, line.len > 2 ? "" : " ",
+        printf("{\"from\":\"%s\",%s" SPAN_FMT "\n", instance->id, line.len > 2 ? "" : " ",
                SPAN_ARG(span_from(line, 1)));
         fflush(stdout);
     } else {
