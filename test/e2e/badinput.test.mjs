@@ -252,3 +252,23 @@ test('any program on $PORT: a plain Node server, scaled from zero, queued, cut a
     fs.rmSync(directory, { recursive: true, force: true });
   }
 });
+
+test('examples/node-hello as it stands', { timeout: 30000 }, async () => {
+  const [port, statusPort, state] = [await freePort(), await freePort(), temporary()];
+  const run = program(['up', path.join(top, 'examples/node-hello/service.yaml'), '--port', port, '--status-port', statusPort, '--state', state]);
+  try {
+    const status = async () => (await fetch(`http://127.0.0.1:${statusPort}/status`)).json();
+    await until('it serves', () => status().then(() => true, () => false));
+    const answers = await Promise.all(Array.from({ length: 20 }, () => new Promise((resolve, reject) => http.get(`http://127.0.0.1:${port}/slow`, { agent: false }, (response) => {
+      let body = '';
+      response.on('data', (data) => (body += data));
+      response.on('end', () => resolve(body));
+    }).on('error', reject))));
+    assert.ok(answers.every((body) => /^hello-00001, process \d+, GET \/slow\n$/.test(body)), answers[0]);
+    assert.equal(new Set(answers).size, 5, 'twenty requests, four at a time, on five instances');
+    assert.equal((await status()).instances.length, 5);
+  } finally {
+    await run.stop();
+    fs.rmSync(state, { recursive: true, force: true });
+  }
+});
