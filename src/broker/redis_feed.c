@@ -55,8 +55,9 @@ static struct span room_of(const struct redis_broker *redis, struct span channel
 
 static void fence_sent(void *arg, const struct resp *reply)
 {
-    if (reply != NULL)
-        redis_is_error(arg, reply, "fencing a subscription");
+    /* Without the fence the room would wait for ever: begin again from the start, which tries it again. */
+    if (reply != NULL && redis_is_error(arg, reply, "fencing a subscription"))
+        redis_break(arg, CLOSE_BROKER_LOST);
 }
 
 /* SUBSCRIBE is confirmed on this link; where it stands among the pushes comes back through the inbox. */

@@ -60,17 +60,21 @@ static size_t on_received(struct conn *conn, char *bytes, size_t len)
 static void on_closed(struct conn *conn, enum close_reason reason)
 {
     struct redis_link *link = container_of(conn, struct redis_link, conn);
-    struct list *node;
+    struct list lost, *node;
     timer_stop(conn->net->loop, &link->answer);
     resp_reader_destroy(link->reader);
     link->reader = NULL;
-    while ((node = list_take(&link->waiting)) != NULL) {
+    /* First the owner, so that whoever asks again when told NULL finds the link down. */
+    list_init(&lost);
+    while ((node = list_take(&link->waiting)) != NULL)
+        list_append(&lost, node);
+    link->busy = false;
+    link->events->closed(link);
+    while ((node = list_take(&lost)) != NULL) {
         struct waiting *waiting = container_of(node, struct waiting, node);
         waiting->done(waiting->arg, NULL);
         free(waiting);
     }
-    link->busy = false;
-    link->events->closed(link);
 }
 
 static const struct conn_events events = {.opened = on_opened, .received = on_received, .closed = on_closed};

@@ -19,7 +19,7 @@ struct redis_link_events {
     void (*opened)(struct redis_link *link);
     /* A subscriber's message, or anything else that answers no command. */
     void (*pushed)(struct redis_link *link, const struct resp *reply);
-    /* Called once for each opening, after every waiting command got its NULL. */
+    /* Called once for each opening; every waiting command gets its NULL after it. */
     void (*closed)(struct redis_link *link);
 };
 

@@ -56,7 +56,9 @@ static void answered(void *arg, const struct resp *reply)
     struct broker_page page = {0};
     struct broker_entry *entries = NULL;
     enum broker_result result = BROKER_LOST;
-    if (reply != NULL && !redis_is_error(call->redis, reply, "reading a room")) {
+    if (reply != NULL && redis_is_error(call->redis, reply, "reading a room")) {
+        redis_break(call->redis, CLOSE_BROKER_LOST); /* asked again at once, it would say the same: after a backoff */
+    } else if (reply != NULL) {
         entries = mem_zero(reply->item_count, sizeof *entries);
         if (page_decode(call, reply, &page, entries))
             result = BROKER_OK;

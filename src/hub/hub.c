@@ -152,14 +152,18 @@ static void on_subscribed(void *arg, struct span name, uint64_t last, uint64_t p
     struct room *room = room_find(hub, name);
     if (position > hub->position)
         hub->position = position;
-    if (room == NULL || room->state == ROOM_LIVE)
+    if (room == NULL)
         return;
+    bool again = room->state == ROOM_LIVE; /* asked for once more, for the position's sake */
     room->state = ROOM_LIVE;
     if (last > room->last)
         room->last = last;
     for (size_t i = 0; i < room->member_count; i++) {
+        struct member *member = room->members[i]->member;
+        if (again && !member->awaits_position)
+            continue;
         membership_resolve(room->members[i]);
-        member_rooms_live(room->members[i]->member);
+        member_rooms_live(member);
     }
 }
 

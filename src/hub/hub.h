@@ -97,6 +97,8 @@ struct member {
     uint8_t state;          /* enum member_state */
     bool again;             /* another round is due: what was held is incomplete, or a join came in between */
     bool whole;
+    bool awaits_position; /* what the client was told elsewhere has not come to this instance yet */
+    bool entering;        /* between member_join and member_joined */
     bool stepping;
 };
 

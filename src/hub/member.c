@@ -79,6 +79,7 @@ struct membership *member_join(struct member *member, struct span room, enum sta
     struct membership *membership = member_find(member, room);
     if (membership != NULL)
         return membership;
+    member->entering = true;
     membership = mem_zero(1, sizeof *membership);
     membership->member = member;
     membership->room = hub_room(member->hub, room);
@@ -112,6 +113,7 @@ void member_note(struct member *member)
 
 void member_joined(struct member *member)
 {
+    member->entering = false;
     member_rooms_live(member);
 }
 
@@ -171,15 +173,17 @@ static void resolve_from_page(struct membership *membership)
 void membership_page_loaded(struct membership *membership)
 {
     struct member *member = membership->member;
+    bool was_resolved = membership->resolved;
     if (membership->page->failed) {
         page_drop(membership);
         membership_resolve(membership);
     } else if (!membership->resolved) {
         resolve_from_page(membership);
     }
+    bool known_now = membership->resolved && !was_resolved;
     if (member->state == MEMBER_CATCHING)
         member_continue(member);
-    else
+    if (member->state != MEMBER_CATCHING || known_now)
         member_rooms_live(member);
 }
 
@@ -187,6 +191,8 @@ void membership_page_loaded(struct membership *membership)
 void member_rooms_live(struct member *member)
 {
     bool joining = false, active = false;
+    if (member->entering)
+        return; /* more rooms are to come */
     memberships_each(membership, member)
     {
         if (membership->room->state != ROOM_LIVE || !membership->resolved)
@@ -195,6 +201,17 @@ void member_rooms_live(struct member *member)
         active |= takes_part;
         joining |= !takes_part;
     }
+    if (member->sent_seq > member->hub->position) {
+        /* The client has been told more, elsewhere, than has come to this instance yet. Its rooms' targets would lie
+         * too low, and what is still on its way would be sent twice. A confirmation brings the position here. */
+        if (!member->awaits_position && member->state == MEMBER_WAITING) {
+            struct membership *first = container_of(member->memberships.next, struct membership, of_member);
+            member->awaits_position = true;
+            broker_subscribe(member->hub->broker, first->room->node.key);
+        }
+        return;
+    }
+    member->awaits_position = false;
     if (member->state == MEMBER_WAITING && active)
         member_round_begin(member);
     else if (member->state == MEMBER_WAITING)
@@ -405,7 +422,7 @@ static struct membership *lowest(struct member *member, struct entry **entry, bo
 /* The targets are reached: what was held follows, and the member is settled, or another round begins. */
 static void round_end(struct member *member)
 {
-    memberships_each(membership, member) page_drop(membership);
+    memberships_each(membership, member) if (membership->active) page_drop(membership); /* others look for their start */
     if (member->again) {
         member_round_begin(member);
         return;

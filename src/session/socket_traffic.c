@@ -128,7 +128,9 @@ bool socket_has_room(struct member *member)
 {
     struct socket *socket = container_of(member, struct socket, member);
     struct session *session = socket->session;
-    if (session->conn->state == CONN_OPEN && conn_queued(session->conn) < socket->sessions->limits.replay_queue_bytes)
+    if (!conn_is_open(session->conn))
+        return false; /* it is ending, and nobody is to ask again */
+    if (conn_queued(session->conn) < socket->sessions->limits.replay_queue_bytes)
         return true;
     /* The flush at the end of this turn may take it all; if not, the connection will tell when it did. */
     loop_at_reap(socket->sessions->loop, &session->flushed);

@@ -189,6 +189,7 @@ static void a_room_joined_late_does_not_move_the_position(void **state)
     script_run(&script);
     assert_int_equal(model->token.seq, 3);
     member_join(&model->member, SPAN_LIT("b"), START_OLDEST, 0);
+    member_joined(&model->member);
     script_run(&script);
     member_note(&model->member);
     script_publish(&script, 2, true, "");
@@ -387,9 +388,10 @@ static void tokens_are_true_at_every_moment(void **state)
                 (up ? script_down : script_up)(&script), up = !up;
             else if (what < 94)
                 model->full = !model->full;
-            else if (what < 96 && started && !drops && next_room < ROOMS && model->settled)
+            else if (what < 96 && started && !drops && next_room < ROOMS && model->settled) {
                 member_join(&model->member, span_of(&"abc"[next_room++], 1), rand() % 2 ? START_NOW : START_OLDEST, 0);
-            else
+                member_joined(&model->member);
+            } else
                 member_continue(&model->member);
             if (model->ready && !noted && rand() % 3 == 0) {
                 member_note(&model->member);
