@@ -79,6 +79,12 @@ struct membership {
     bool late;     /* this round replays what lies below sent_seq */
 };
 
+/* What came while a member was catching up, and through which of its rooms. */
+struct held {
+    struct entry *entry;
+    const struct membership *membership;
+};
+
 struct member {
     struct hub *hub;
     const struct member_events *events;
@@ -91,7 +97,7 @@ struct member {
     char stale_version; /* 0: none. The client keeps a token of an earlier session until it gets one of this: when it
                          * comes back with that very token, it has got nothing yet. So we never send it one that is
                          * spelled alike. */
-    struct entry **held;
+    struct held *held;
     uint16_t held_count, held_cap;
     uint16_t pending_count; /* memberships noted and not active */
     uint8_t state;          /* enum member_state */

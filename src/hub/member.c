@@ -36,10 +36,23 @@ void member_init(struct member *member, struct hub *hub, const struct member_eve
 static void held_drop(struct member *member)
 {
     for (size_t i = 0; i < member->held_count; i++)
-        entry_unref(member->held[i]);
+        entry_unref(member->held[i].entry);
     free(member->held);
     member->held = NULL;
     member->held_count = member->held_cap = 0;
+}
+
+/* What was held for a room that is left is no longer meant for the member. */
+static void held_forget(struct member *member, const struct membership *left)
+{
+    uint16_t kept = 0;
+    for (uint16_t i = 0; i < member->held_count; i++) {
+        if (member->held[i].membership == left)
+            entry_unref(member->held[i].entry);
+        else
+            member->held[kept++] = member->held[i];
+    }
+    member->held_count = kept;
 }
 
 static void page_drop(struct membership *membership)
@@ -122,9 +135,13 @@ void member_leave(struct member *member, struct span room)
     struct membership *membership = member_find(member, room);
     if (membership == NULL)
         return;
+    bool awaited = !membership->active || member->state == MEMBER_WAITING;
+    held_forget(member, membership);
     membership_destroy(membership);
-    /* What this room was still to be read for need not be waited for any more. */
+    /* What this room was still to be read, confirmed or looked up for need not be waited for any more. */
     member_continue(member);
+    if (awaited && !list_empty(&member->memberships))
+        member_rooms_live(member);
 }
 
 /* Finds the start, which may need a look into the log. */
@@ -342,8 +359,9 @@ static void deliver(struct member *member, struct entry *entry)
     member->events->deliver(member, entry, &token, shared);
 }
 
-static void hold(struct member *member, struct entry *entry)
+static void hold(const struct membership *membership, struct entry *entry)
 {
+    struct member *member = membership->member;
     if (member->again)
         return;
     if (member->held_count == HUB_HELD_MAX) {
@@ -353,9 +371,9 @@ static void hold(struct member *member, struct entry *entry)
     }
     if (member->held_count == member->held_cap) {
         member->held_cap = member->held_cap != 0 ? (uint16_t)(member->held_cap * 2) : 8;
-        member->held = mem_resize(member->held, member->held_cap * sizeof(struct entry *));
+        member->held = mem_resize(member->held, member->held_cap * sizeof *member->held);
     }
-    member->held[member->held_count++] = entry_ref(entry);
+    member->held[member->held_count++] = (struct held){entry_ref(entry), membership};
 }
 
 void member_entry(struct membership *membership, struct entry *entry)
@@ -365,7 +383,7 @@ void member_entry(struct membership *membership, struct entry *entry)
     if (membership->member->state == MEMBER_SETTLED)
         deliver(membership->member, entry);
     else if (membership->member->state == MEMBER_CATCHING)
-        hold(membership->member, entry);
+        hold(membership, entry);
 }
 
 /* The next entry this membership has to send in this round. False when it has none; `*waits` when a read is under way.
@@ -422,20 +440,21 @@ static struct membership *lowest(struct member *member, struct entry **entry, bo
 /* The targets are reached: what was held follows, and the member is settled, or another round begins. */
 static void round_end(struct member *member)
 {
-    memberships_each(membership, member) if (membership->active) page_drop(membership); /* others look for their start */
+    memberships_each(membership, member) if (membership->active)
+        page_drop(membership); /* others look for their start */
     if (member->again) {
         member_round_begin(member);
         return;
     }
-    struct entry **held = member->held;
+    struct held *held = member->held;
     size_t count = member->held_count;
     member->held = NULL;
     member->held_count = member->held_cap = 0;
     memberships_each(membership, member) membership->late = false;
     set_state(member, MEMBER_SETTLED);
     for (size_t i = 0; i < count; i++) {
-        deliver(member, held[i]);
-        entry_unref(held[i]);
+        deliver(member, held[i].entry);
+        entry_unref(held[i].entry);
     }
     free(held);
     member->events->settled(member);

@@ -307,6 +307,42 @@ static void a_slow_member_is_read_to_at_its_own_pace(void **state)
     model_destroy(slow);
 }
 
+static void who_leaves_a_room_gets_nothing_more_of_it(void **state)
+{
+    for (int i = 0; i < 2; i++)
+        script_publish(&script, i, true, "");
+    struct model *model = joined("one", "ab", START_OLDEST, 0);
+    script_run(&script);
+    model->full = true;
+    member_start(&model->member);
+    script_publish(&script, 0, true, "");
+    script_publish(&script, 1, true, "");
+    script_run(&script);
+    assert_int_equal(model->member.held_count, 2); /* behind the log, which waits for room */
+    model->full = false;
+    member_leave(&model->member, SPAN_LIT("b"));
+    script_run(&script);
+    assert_true(model->settled);
+    expect_got(model, 2, (uint64_t[]){1, 3});
+    model_destroy(model);
+}
+
+static void the_last_room_awaited_may_be_left(void **state)
+{
+    struct model *model = joined("one", "ab", START_NOW, 0);
+    script_run(&script);
+    member_start(&model->member);
+    script_run(&script);
+    script_down(&script);
+    script_up(&script);
+    script_publish(&script, 0, true, "");
+    script_feed_step(&script); /* room a is confirmed, b is not */
+    member_leave(&model->member, SPAN_LIT("b"));
+    script_run(&script);
+    expect_got(model, 1, (uint64_t[]){1});
+    model_destroy(model);
+}
+
 static void resumes_share_their_reads(void **state)
 {
     enum { MEMBERS = 50 };
@@ -472,6 +508,8 @@ int main(void)
         TEST(what_the_broker_lost_ends_those_who_got_it),
         TEST(a_resume_tells_whether_everything_is_there),
         TEST(a_slow_member_is_read_to_at_its_own_pace),
+        TEST(who_leaves_a_room_gets_nothing_more_of_it),
+        TEST(the_last_room_awaited_may_be_left),
         TEST(resumes_share_their_reads),
         TEST(tokens_are_true_at_every_moment),
         cmocka_unit_test(tokens_are_read_strictly),
