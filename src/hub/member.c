@@ -317,7 +317,7 @@ static bool token_add_rooms(struct member *member, bool replayed, struct token *
     memberships_each(membership, member)
     {
         uint64_t position;
-        if (!membership->active && membership->noted)
+        if (!membership->active && membership->noted && membership->start < token->seq)
             position = membership->start;
         else if (membership->active && replayed && membership->late && membership->pos < membership->target)
             position = membership->pos;

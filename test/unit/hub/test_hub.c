@@ -51,8 +51,12 @@ static void on_deliver(struct member *member, struct entry *entry, const struct 
         assert_true(model->got_count < GOT_MAX);
         model->got[model->got_count++] = entry->seq;
     }
-    model->token = *token;
+    /* What a client keeps is the text. */
+    struct buf text = {0};
+    token_encode(&text, token);
+    assert_true(token_decode(buf_span(&text), &model->token));
     model->has_token = true;
+    buf_finish(&text);
 }
 
 static void on_settled(struct member *member)
