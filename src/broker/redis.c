@@ -289,6 +289,7 @@ static void greeting_begin(struct redis_broker *redis)
 {
     redis->state = REDIS_GREETING;
     redis->greetings_left = 0;
+    redis->feed_number++;
     login(redis, &redis->commands);
     login(redis, &redis->feed);
     greet(redis, &redis->commands, (struct span[]){SPAN_LIT("INFO"), SPAN_LIT("server")}, 2, greeting_info);
@@ -434,6 +435,7 @@ struct broker *broker_redis_create(struct net *net, const struct broker_redis_co
      */
     redis->publisher_key = mem_printf("%s:{0}:publisher:%s:%016llx", redis->prefix, redis->instance,
                                       (unsigned long long)loop_random_below(redis->loop, UINT64_MAX));
+    redis->feed_number = loop_random_below(redis->loop, UINT64_MAX); /* for the same reason */
     redis->inbox = mem_printf("%s:{0}:inbox:%s", redis->prefix, redis->instance);
     redis->backoff_ms = BACKOFF_MS_MIN;
     redis->feed.subscriber = true;

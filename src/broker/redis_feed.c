@@ -67,11 +67,16 @@ static void confirmed(struct redis_broker *redis, struct span channel)
     struct eval eval;
     if (room.data == NULL || !redis->broker.is_up)
         return;
+    struct buf which = {0};
+    buf_append_u64(&which, redis->feed_number);
+    buf_append_char(&which, ' ');
+    buf_append(&which, room);
     eval_start(&eval, redis, SCRIPT_FENCE, 2, 2);
     eval_add(&eval, span_str(redis->state_key));
     eval_add_key(&eval, redis, "room", room);
     eval_add(&eval, span_str(redis->inbox));
-    eval_add(&eval, room);
+    eval_add(&eval, buf_span(&which));
+    buf_finish(&which);
     eval_send(&eval, redis, fence_sent, redis);
 }
 
@@ -106,14 +111,18 @@ static void push_received(struct redis_broker *redis, struct span channel, struc
     redis->broker.events->pushed(redis->broker.hub, &entry);
 }
 
+/* `<last> <seq>`, `<feed> <room>`. A fence that an earlier link asked for, and that was run only now, says nothing of
+ * this link's subscriptions. */
 static void fence_received(struct redis_broker *redis, struct span numbers, struct span room)
 {
     struct span part;
-    uint64_t last, position;
-    if (span_next(&numbers, ' ', &part) && span_to_u64(part, &last) && span_to_u64(numbers, &position) && room.len > 0)
-        redis->broker.events->subscribed(redis->broker.hub, room, last, position);
-    else
+    uint64_t last, position, feed;
+    bool read = span_next(&numbers, ' ', &part) && span_to_u64(part, &last) && span_to_u64(numbers, &position) &&
+                span_next(&room, ' ', &part) && span_to_u64(part, &feed) && room.len > 0;
+    if (!read)
         redis_break(redis, CLOSE_BROKER_INVALID);
+    else if (feed == redis->feed_number)
+        redis->broker.events->subscribed(redis->broker.hub, room, last, position);
 }
 
 static void probe_received(struct redis_broker *redis, uint64_t number)
@@ -129,7 +138,7 @@ static void probe_received(struct redis_broker *redis, uint64_t number)
     }
 }
 
-/* `fence <last> <seq>\n<room>`, `claimed <generation>\n<pid>`, `probe <number>\n` */
+/* `fence <last> <seq>\n<feed> <room>`, `claimed <generation>\n<pid>`, `probe <number>\n` */
 static void inbox_received(struct redis_broker *redis, struct span message)
 {
     struct span head, word;

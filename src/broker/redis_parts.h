@@ -42,7 +42,8 @@ struct redis_broker {
     char sha[SCRIPT_COUNT][SHA_BYTES];
     char run_id[RUN_ID_BYTES_MAX];
     size_t run_id_len;
-    int greetings_left; /* answers awaited before the epoch can be opened */
+    int greetings_left;   /* answers awaited before the epoch can be opened */
+    uint64_t feed_number; /* of the subscriber link: what an earlier one asked for may still come through the inbox */
     char epoch[BROKER_EPOCH_BYTES_MAX];
     size_t epoch_len;
     /* Publishing: redis_publish.c. */
