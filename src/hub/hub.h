@@ -162,6 +162,8 @@ void member_leave(struct member *member, struct span room);
 struct membership *member_find(struct member *member, struct span room);
 /* All memberships with a start are being written into the lease. From now on tokens tell the new ones' positions. */
 void member_note(struct member *member);
+/* Every membership has its start and stands in the lease. */
+bool member_is_noted(struct member *member);
 /* A membership as an earlier lease had it. */
 void member_noted(struct membership *membership, uint64_t joined_at);
 /* Begins to deliver, from each membership's start. */

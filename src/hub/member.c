@@ -124,6 +124,12 @@ void member_note(struct member *member)
         member_noted(membership, member->sent_seq);
 }
 
+bool member_is_noted(struct member *member)
+{
+    memberships_each(membership, member) if (!membership->noted) return false;
+    return true;
+}
+
 void member_joined(struct member *member)
 {
     member->entering = false;

@@ -112,9 +112,9 @@ static void lease_written(void *arg, enum broker_result result)
         if (socket->state == SOCKET_LEASING) {
             set_state(socket, SOCKET_CONNECTED);
             socket_connected(socket);
-        } else {
+        } else if (member_is_noted(&socket->member)) {
             socket_joins_done(socket);
-        }
+        } /* else a room was joined while this lease was under way: the lease that knows it will follow */
     }
     socket_unref(socket);
 }
