@@ -185,8 +185,11 @@ static void resolve_from_page(struct membership *membership)
         }
         if (at == page->count || page->entries[at]->prev > membership->start)
             membership->member->whole = false;
+    } else if (page->count > 0) {
+        membership->start = page->entries[0]->prev;
     } else {
-        membership->start = page->count > 0 ? page->entries[0]->prev : membership->room->last;
+        /* What the feed has shown since the log was read, and found empty, belongs to this membership. */
+        membership->start = page->last < membership->room->last ? page->last : membership->room->last;
     }
     membership->resolved = true;
     page_drop(membership);

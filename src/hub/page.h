@@ -18,6 +18,7 @@ struct page {
     bool newest, loading, failed;
     struct entry **entries;
     size_t count;
+    uint64_t last; /* seq of the room's newest entry when it was read */
 };
 
 /* The page to read behind `after`, loading or loaded, with a reference for the caller. */

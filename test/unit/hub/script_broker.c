@@ -48,7 +48,9 @@ static void read_add(struct broker *broker, struct span room, uint64_t after, ui
 {
     struct script_broker *script = of(broker);
     assert(script->read_tail < SCRIPT_QUEUE_MAX);
-    script->reads[script->read_tail++] = (struct script_read){script_room(room), after, limit, newest, done, arg};
+    int index = script_room(room);
+    script->reads[script->read_tail++] =
+        (struct script_read){index, after, limit, newest, script->seq, script->room_last[index], done, arg};
 }
 
 static void read_after(struct broker *broker, struct span room, uint64_t after, uint32_t limit, broker_read_fn *done,
@@ -147,6 +149,8 @@ bool script_read_step(struct script_broker *script)
         skip = matching - read.limit;
     for (size_t i = 0; i < script->log_count && page.count < read.limit; i++) {
         const struct script_entry *entry = &script->log[i];
+        if (script->reads_at_once && entry->seq > read.seq)
+            break;
         if (entry->room != read.room || entry->seq <= read.after || entry->seq <= script->trimmed[read.room])
             continue;
         if (skip > 0)
@@ -154,7 +158,7 @@ bool script_read_step(struct script_broker *script)
         else
             entries[page.count++] = entry_of(entry);
     }
-    page.last = script->room_last[read.room];
+    page.last = script->reads_at_once ? read.last : script->room_last[read.room];
     read.done(read.arg, BROKER_OK, &page);
     return true;
 }

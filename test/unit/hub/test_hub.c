@@ -347,6 +347,23 @@ static void the_last_room_awaited_may_be_left(void **state)
     model_destroy(model);
 }
 
+static void what_comes_while_an_empty_log_is_read_belongs_to_a_late_joiner(void **state)
+{
+    for (int i = 0; i < 3; i++)
+        script_publish(&script, 0, true, "");
+    script.trimmed[0] = 3;
+    script.reads_at_once = true;
+    struct model *model = joined("one", "a", START_OLDEST, 0);
+    script_feed_step(&script); /* confirmed; the log is read */
+    script_publish(&script, 0, true, "");
+    script_feed_step(&script);
+    script_run(&script);
+    member_start(&model->member);
+    script_run(&script);
+    expect_got(model, 1, (uint64_t[]){4});
+    model_destroy(model);
+}
+
 static void resumes_share_their_reads(void **state)
 {
     enum { MEMBERS = 50 };
@@ -411,6 +428,7 @@ static void tokens_are_true_at_every_moment(void **state)
         uint64_t start[ROOMS] = {UINT64_MAX, UINT64_MAX, UINT64_MAX}, joined_at[ROOMS] = {0};
         bool drops = seed % 2, noted = false, started = false, up = true;
         int next_room = 1;
+        script.reads_at_once = seed / 2 % 2;
         for (int step = 0; step < 400; step++) {
             int what = rand() % 100;
             if (what < 30)
@@ -514,6 +532,7 @@ int main(void)
         TEST(a_slow_member_is_read_to_at_its_own_pace),
         TEST(who_leaves_a_room_gets_nothing_more_of_it),
         TEST(the_last_room_awaited_may_be_left),
+        TEST(what_comes_while_an_empty_log_is_read_belongs_to_a_late_joiner),
         TEST(resumes_share_their_reads),
         TEST(tokens_are_true_at_every_moment),
         cmocka_unit_test(tokens_are_read_strictly),
