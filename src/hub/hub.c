@@ -131,6 +131,8 @@ static void on_up(void *arg, struct span epoch, struct span previous, uint64_t p
             log_event(LOG_ERROR, "the broker lost what it had accepted; the sockets that got it start anew",
                       LOG_N("entries_lost", hub->position - previous_end));
         epoch_ended(hub, previous_end);
+        if (hub->broker_lost != NULL)
+            hub->broker_lost(hub);
     }
     for (struct map_node *node = map_next(&hub->rooms, NULL); node != NULL; node = map_next(&hub->rooms, node))
         broker_subscribe(hub->broker, node->key);

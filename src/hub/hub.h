@@ -138,6 +138,8 @@ struct hub {
     /* The layer above, told about leases that were claimed elsewhere. */
     void *owner;
     void (*superseded)(struct hub *hub, struct span pid, uint64_t generation);
+    /* Told that the broker lost what it had accepted last, leases among it; those who got too much are gone. */
+    void (*broker_lost)(struct hub *hub);
     struct {
         uint64_t pushed, delivered, replayed, reads, holes, lost;
     } counters;

@@ -315,10 +315,23 @@ static void lease_sweep(struct timer *timer)
     for (struct map_node *node = map_next(&sessions->sockets, NULL); node != NULL;
          node = map_next(&sessions->sockets, node)) {
         struct socket *socket = container_of(node, struct socket, by_pid);
-        if (socket->lease_due_us != 0 && now >= socket->lease_due_us)
+        if (socket->lease_due_us != 0 && now >= socket->lease_due_us && socket->state == SOCKET_CONNECTED)
             socket_lease_refresh(socket);
     }
     timer_start(sessions->loop, timer, LOOP_MS(LEASE_SWEEP_MS));
+}
+
+/* What the broker knows of a socket's rooms may be older than what its client was told: every lease is due. */
+static void broker_lost(struct hub *hub)
+{
+    struct sessions *sessions = hub->owner;
+    for (struct map_node *node = map_next(&sessions->sockets, NULL); node != NULL;
+         node = map_next(&sessions->sockets, node)) {
+        struct socket *socket = container_of(node, struct socket, by_pid);
+        if (socket->lease_due_us != 0)
+            socket->lease_due_us = loop_now_us(sessions->loop);
+    }
+    lease_sweep(&sessions->lease_sweep);
 }
 
 static void superseded(struct hub *hub, struct span pid, uint64_t generation)
@@ -338,6 +351,7 @@ void sessions_init(struct sessions *sessions, struct hub *hub, struct session_ap
     timer_start(hub->loop, &sessions->lease_sweep, LOOP_MS(LEASE_SWEEP_MS));
     hub->owner = sessions;
     hub->superseded = superseded;
+    hub->broker_lost = broker_lost;
 }
 
 void sessions_finish(struct sessions *sessions)
