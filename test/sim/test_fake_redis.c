@@ -167,8 +167,7 @@ static void test_conversions(void **state)
         "return redis.call('GET', 'not there')",
         "return type(redis.call('GET', 'not there'))",
         "return type(redis.call('HGET', 'not there', 'x'))",
-        "redis.call('DEL', KEYS[1]) redis.call('HSET', KEYS[1], 'a', '1') return redis.call('HMGET', KEYS[1], 'a', "
-        "'b')",
+        "local k = KEYS[1] redis.call('DEL', k) redis.call('HSET', k, 'a', 1) return redis.call('HMGET', k, 'a', 'b')",
         "return redis.call('GET', KEYS[1])",
         "return redis.pcall('GET', KEYS[1])",
         "return redis.pcall('GET', KEYS[1]).err",
