@@ -1,5 +1,5 @@
 # The whole vocabulary. Everything is built with Meson, in build/.
-.PHONY: all run test asan fuzz check fmt bench screenshot clean help
+.PHONY: all run test asan sim fuzz check fmt bench screenshot clean help
 
 SOURCES = $(shell git ls-files 'src/*.[ch]' 'test/*.[ch]' 'bench/*.[ch]' 2>/dev/null)
 
@@ -19,6 +19,11 @@ asan: ## the same tests with address and undefined behaviour sanitizers (whose i
 	@tools/install test
 	@tools/build build-asan -Db_sanitize=address,undefined -Db_lundef=false -Dwerror=false
 	@tools/test --build build-asan
+
+sim: ## whole simulated fleets: SEED=n replays one and tells, SEEDS=n runs so many (FIRST=n: from there)
+	@tools/install test
+	@tools/build build
+	@build/test/sim/test_sim $(if $(SEED),$(SEED),$(or $(FIRST),1) $(or $(SEEDS),200))
 
 fuzz: ## run every fuzzer for a minute (clang)
 	@tools/build build-fuzz --native-file tools/clang.ini -Dfuzz=true -Db_lundef=false
