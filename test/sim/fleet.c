@@ -13,7 +13,7 @@
 #include "fleet_parts.h"
 
 enum {
-    IDLE_S = 8,              /* after so long without clients an instance holds nothing for them */
+    IDLE_S = 65,             /* a connection that never said anything is closed too by then */
     REDIS_KEYS_FOR_EVER = 1, /* the partition's state */
 };
 
