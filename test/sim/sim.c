@@ -415,13 +415,20 @@ void sim_cut(struct sim_end *end)
     end->other = other->other = NULL;
 }
 
+/* What is silent stays so. */
+static void silence_from(struct sim_end *end, uint64_t from_us)
+{
+    if (end->silent_from_us == 0 || from_us < end->silent_from_us)
+        end->silent_from_us = from_us;
+}
+
 void sim_silence(struct sim_end *end, bool one_way)
 {
     uint64_t now = end->sim->now_us;
-    end->silent_from_us = now;
+    silence_from(end, now);
     /* What the end goes on sending arrives, but its acknowledgements do not come back: TCP soon sends nothing new. */
     if (end->other != NULL)
-        end->other->silent_from_us = one_way ? now + LOOP_MS(200 + sim_below(end->sim, 800)) : now;
+        silence_from(end->other, one_way ? now + LOOP_MS(200 + sim_below(end->sim, 800)) : now);
 }
 
 void sim_drop_loose_ends(struct sim *sim)
