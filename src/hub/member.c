@@ -313,6 +313,11 @@ void member_hole(struct membership *membership, uint64_t after)
         membership->pos = after;
         member_round_begin(member);
     } else if (member->state == MEMBER_CATCHING) {
+        /* Another room's hole began this round: then this room was taken to be read up to the hub's position. */
+        if (membership->pos > after) {
+            page_drop(membership);
+            membership->pos = after;
+        }
         held_drop(member);
         member->again = true;
     }

@@ -229,6 +229,30 @@ static void a_lost_push_is_read_in_place(void **state)
     model_destroy(model);
 }
 
+static void a_hole_in_one_room_does_not_hide_another(void **state)
+{
+    struct model *model = joined("one", "abc", START_NOW, 0);
+    script_run(&script);
+    member_start(&model->member);
+    script_run(&script);
+    script_publish(&script, 1, true, "");
+    script_feed_drop(&script);
+    script_publish(&script, 2, true, "");
+    script_run(&script);
+    script_publish(&script, 0, true, "");
+    script_feed_drop(&script);
+    model->full = true;
+    script_publish(&script, 0, true, "");
+    script_run(&script); /* shows the hole in a, which is not read yet */
+    script_publish(&script, 1, true, "");
+    script_run(&script); /* shows the one in b */
+    model->full = false;
+    member_continue(&model->member);
+    script_run(&script);
+    expect_got(model, 5, (uint64_t[]){2, 3, 4, 1, 5});
+    model_destroy(model);
+}
+
 static void a_broken_link_is_repaired_in_order(void **state)
 {
     struct model *model = joined("one", "ab", START_NOW, 0);
@@ -526,6 +550,7 @@ int main(void)
         TEST(the_newest_entries_can_be_asked_for),
         TEST(a_room_joined_late_does_not_move_the_position),
         TEST(a_lost_push_is_read_in_place),
+        TEST(a_hole_in_one_room_does_not_hide_another),
         TEST(a_broken_link_is_repaired_in_order),
         TEST(what_the_broker_lost_ends_those_who_got_it),
         TEST(a_resume_tells_whether_everything_is_there),
