@@ -17,7 +17,7 @@ struct page {
     uint64_t after;
     bool newest, loading, failed;
     struct entry **entries;
-    size_t count;
+    size_t count, bytes; /* bytes: as the cache counts them, without frames */
 };
 
 /* The page to read behind `after`, loading or loaded, with a reference for the caller. */

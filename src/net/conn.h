@@ -80,6 +80,10 @@ static inline size_t conn_queued(const struct conn *conn)
 {
     return conn->queue_bytes;
 }
+/* Shows every waiting frame to `keep`, the first to go out in front, and drops those for which it returns false; but
+ * for a first one of which some is out already, which stays whatever it says. */
+typedef bool conn_keep_fn(void *arg, struct span bytes);
+void conn_queue_filter(struct conn *conn, conn_keep_fn *keep, void *arg);
 /* Writes what waits now instead of at the end of the turn. For what must be out before the next step; not for fan-out.
  */
 void conn_flush(struct conn *conn);

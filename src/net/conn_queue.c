@@ -38,6 +38,21 @@ void conn_queue_drop(struct conn *conn)
     conn->queue_bytes = conn->head_written = 0;
 }
 
+void conn_queue_filter(struct conn *conn, conn_keep_fn *keep, void *arg)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < conn->queue_count; i++) {
+        struct frame *frame = queue_at(conn, i);
+        if (keep(arg, frame_span(frame)) || (i == 0 && conn->head_written > 0)) {
+            conn->queue[(conn->queue_at + kept++) & (conn->queue_cap - 1)] = frame;
+        } else {
+            conn->queue_bytes -= frame->len;
+            frame_unref(frame);
+        }
+    }
+    conn->queue_count = kept;
+}
+
 void conn_touch(struct conn *conn)
 {
     if (!list_empty(&conn->touched))
