@@ -115,6 +115,7 @@ static void life_begin(struct redis_broker *redis)
     for (char *c = redis->life; *c != '\0'; c++)
         if (*c <= ' ' || *c == 0x7f)
             *c = '_';
+    redis->feed_number++;
     free(redis->of_key);
     redis->of_key = mem_printf("%sof:%s", redis->key_prefix, redis->life);
 }
@@ -268,6 +269,9 @@ struct broker *broker_redis_create(struct net *net, const struct broker_redis_co
     redis->loop = net->loop;
     names_make(redis, config);
     redis->backoff_ms = BACKOFF_MS_MIN;
+    /* What an earlier process under this name asked for may still come as well. */
+    redis->feed_number = loop_random_below(redis->loop, UINT64_MAX / 2);
+    redis->present_number = redis->feed_number;
     redis->feed.subscriber = true;
     redis_link_init(&redis->commands, net, &link_events);
     redis_link_init(&redis->feed, net, &link_events);

@@ -32,10 +32,9 @@ static void fence_sent(void *arg, const struct resp *reply)
 static void fences_send(struct redis_broker *redis)
 {
     struct list *node;
-    struct buf rooms = {0};
     struct eval eval;
     size_t count = redis->fence_count < FENCE_ROOMS_MAX ? redis->fence_count : FENCE_ROOMS_MAX;
-    eval_start(&eval, redis, SCRIPT_FENCE, 1 + count, 1 + count);
+    eval_start(&eval, redis, SCRIPT_FENCE, 1 + count, 2 + count);
     eval_add(&eval, span_str(redis->state_key));
     struct list *at = redis->fences.next;
     for (size_t i = 0; i < count; i++, at = at->next) {
@@ -43,13 +42,13 @@ static void fences_send(struct redis_broker *redis)
         eval_add_key(&eval, redis, "room", span_of(fence->room, fence->room_len));
     }
     eval_add(&eval, span_str(redis->inbox));
+    eval_add_u64(&eval, redis->feed_number);
     for (size_t i = 0; i < count && (node = list_take(&redis->fences)) != NULL; i++) {
         struct fence *fence = container_of(node, struct fence, node);
         eval_add(&eval, span_of(fence->room, fence->room_len));
         free(fence);
     }
     redis->fence_count -= count;
-    buf_finish(&rooms);
     eval_send(&eval, redis, fence_sent, redis);
 }
 
@@ -201,10 +200,13 @@ static void push_received(struct redis_broker *redis, struct span channel, struc
 
 static bool fence_received(struct redis_broker *redis, struct span numbers, struct span room)
 {
-    uint64_t last, position;
-    if (!take_u64(&numbers, ' ', &last) || !span_to_u64(numbers, &position) || room.len == 0)
+    uint64_t feed, last, position;
+    if (!take_u64(&numbers, ' ', &feed) || !take_u64(&numbers, ' ', &last) || !span_to_u64(numbers, &position) ||
+        room.len == 0)
         return false;
-    redis->broker.events->subscribed(redis->broker.hub, room, last, position);
+    /* One that an earlier link asked for, and that was run only now, says nothing of this link's subscriptions. */
+    if (feed == redis->feed_number)
+        redis->broker.events->subscribed(redis->broker.hub, room, last, position);
     return true;
 }
 
@@ -219,7 +221,7 @@ static bool probe_received(struct redis_broker *redis, struct span numbers)
     return true;
 }
 
-/* `fence <last> <seq>\n<room>`, `entry <bytes of room>\n<room><as on a channel>`, `top <last>\n<room>`,
+/* `fence <feed> <last> <seq>\n<room>`, `entry <bytes of room>\n<room><as on a channel>`, `top <last>\n<room>`,
  * `claimed <generation>\n<pid>`, `present <request> ...\n<members>`, `probe <number>[ <seq>]\n`. */
 static void inbox_received(struct redis_broker *redis, struct span message)
 {

@@ -69,7 +69,8 @@ struct redis_broker {
     struct task publish_flush;
     struct timer publish_retry;
     /* The feed: redis_feed.c. */
-    struct list fences; /* rooms whose subscription was confirmed this turn */
+    uint64_t feed_number; /* of the subscriber link: what an earlier one asked for may still come through the inbox */
+    struct list fences;   /* rooms whose subscription was confirmed this turn */
     size_t fence_count;
     struct task fence_flush;
     /* Heartbeat and probes: redis_pulse.c. */

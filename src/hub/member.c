@@ -205,6 +205,7 @@ void member_leave(struct member *member, struct span room)
     struct membership *membership = member_find(member, room);
     if (membership == NULL)
         return;
+    bool awaited = !membership->active || member->state == MEMBER_WAITING;
     if (membership->noted) {
         /* Until the lease knows, a resume would still read this room behind the token, which must not move on. */
         member->leaving = true;
@@ -219,8 +220,10 @@ void member_leave(struct member *member, struct span room)
     }
     member_held_drop_room(member, membership->room->number);
     membership_destroy(membership);
-    /* What this room was still to be read for need not be waited for any more. */
+    /* What this room was still to be read, confirmed or looked up for need not be waited for any more. */
     member_continue(member);
+    if (awaited && !list_empty(&member->memberships))
+        member_rooms_live(member);
 }
 
 uint64_t membership_top(const struct membership *membership)

@@ -13,6 +13,7 @@ enum { FORMAT_SOCKETIO = 0 };
 struct ack {
     struct list of_socket; /* the latter */
     struct socket *socket;
+    uint32_t room; /* number of the room that was joined; 0: left */
     size_t id_len;
     char id[];
 };
@@ -180,6 +181,7 @@ static struct ack *ack_create(struct socket *socket, struct span id)
     struct ack *ack = mem_alloc(sizeof *ack + id.len);
     list_init(&ack->of_socket);
     ack->socket = socket;
+    ack->room = 0;
     ack->id_len = id.len;
     if (id.len != 0)
         memcpy(ack->id, id.data, id.len);
@@ -263,12 +265,30 @@ void socket_publish(struct socket *socket, const struct socket_emit *emit)
     buf_finish(&audience);
 }
 
+static bool is_active(const struct membership *membership)
+{
+    return membership != NULL && (membership->active || membership->starting);
+}
+
+/* A room that was joined while this lease was on its way will be in the next one. */
+static bool awaits_lease(const struct socket *socket, const struct ack *ack)
+{
+    memberships_each(membership, &socket->member)
+    {
+        if (membership->room->number == ack->room && membership->stretch.end == STRETCH_OPEN)
+            return !is_active(membership);
+    }
+    return false;
+}
+
 void socket_joins_done(struct socket *socket)
 {
-    struct list *node;
     socket_begin(socket);
-    while ((node = list_take(&socket->acks)) != NULL) {
+    list_each (node, &socket->acks) {
         struct ack *ack = container_of(node, struct ack, of_socket);
+        if (awaits_lease(socket, ack))
+            continue;
+        list_remove(&ack->of_socket);
         socket_ack(socket, span_of(ack->id, ack->id_len));
         free(ack);
     }
@@ -297,12 +317,13 @@ void socket_join(struct socket *socket, struct span room, struct span ack_id)
     if (room.len == 0 || name.len > BROKER_ROOM_BYTES_MAX ||
         rooms_count(socket) >= socket->sessions->limits.rooms_max) {
         session_close(socket->session, CLOSE_INPUT_LIMIT);
-    } else if (member_find(&socket->member, buf_span(&name)) != NULL) {
+    } else if (is_active(member_find(&socket->member, buf_span(&name)))) {
         socket_ack(socket, ack_id);
     } else {
         const struct room_policy *policy = socket->sessions->app->room_policy(socket->sessions->app, socket->nsp, room);
-        list_append(&socket->acks, &ack_create(socket, ack_id)->of_socket);
-        member_join(&socket->member, buf_span(&name), policy->replay, policy->replay_entries);
+        struct ack *ack = ack_create(socket, ack_id);
+        list_append(&socket->acks, &ack->of_socket);
+        ack->room = member_join(&socket->member, buf_span(&name), policy->replay, policy->replay_entries)->room->number;
         member_joined(&socket->member);
     }
     buf_finish(&name);
