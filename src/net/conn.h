@@ -34,7 +34,8 @@ struct conn_events {
     size_t (*received)(struct conn *conn, char *bytes, size_t len);
     /* The peer ended its half. NULL: the connection is closed with PEER_CLOSED. Not repeated. */
     void (*ended)(struct conn *conn);
-    /* The output queue, which had not fitted into the kernel, has become empty. May be NULL. */
+    /* The output queue has become empty, which had not fitted into the kernel, or was waited for by conn_await_drained.
+     * May be NULL. */
     void (*drained)(struct conn *conn);
     /* Over. Called exactly once, at the end of the turn; the owner may free what embeds `conn`. */
     void (*closed)(struct conn *conn, enum close_reason reason);
@@ -61,7 +62,7 @@ struct conn {
     struct task resume;
     uint8_t state;  /* enum conn_state */
     uint8_t reason; /* enum close_reason, the first one given */
-    bool read_paused, read_ended, blocked, shut;
+    bool read_paused, read_ended, blocked, shut, awaited;
     struct addr peer;
 };
 
@@ -84,6 +85,11 @@ static inline size_t conn_queued(const struct conn *conn)
  * for a first one of which some is out already, which stays whatever it says. */
 typedef bool conn_keep_fn(void *arg, struct span bytes);
 void conn_queue_filter(struct conn *conn, conn_keep_fn *keep, void *arg);
+/* `drained` is to be called when what waits is out, also if the kernel takes it all at once. */
+static inline void conn_await_drained(struct conn *conn)
+{
+    conn->awaited = true;
+}
 /* Writes what waits now instead of at the end of the turn. For what must be out before the next step; not for fan-out.
  */
 void conn_flush(struct conn *conn);

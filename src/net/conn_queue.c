@@ -169,6 +169,8 @@ void conn_flush(struct conn *conn)
         conn->shut = true;
         io_shutdown(&conn->io);
     }
-    if (was_blocked && conn->events->drained != NULL)
+    bool awaited = was_blocked || conn->awaited;
+    conn->awaited = false;
+    if (awaited && conn->events->drained != NULL)
         conn->events->drained(conn);
 }

@@ -95,11 +95,12 @@ void session_joined(struct session *session)
     timer_start(sessions->loop, &session->deadline, begin_us > age_us ? begin_us - age_us : 0);
 }
 
-static void flushed(struct task *task)
+static void catch_up(struct task *task)
 {
-    struct session *session = container_of(task, struct session, flushed);
-    if (conn_queued(session->conn) < session->sessions->limits.replay_queue_bytes)
-        session_drained(session);
+    struct session *session = container_of(task, struct session, catch_up);
+    list_each (node, &session->sockets) {
+        member_continue(&container_of(node, struct socket, of_session)->member);
+    }
 }
 
 struct session *session_create(struct sessions *sessions, struct conn *conn)
@@ -116,7 +117,7 @@ struct session *session_create(struct sessions *sessions, struct conn *conn)
     list_append(&sessions->all, &session->of_all);
     list_init(&session->sockets);
     ws_decoder_init(&session->decoder, true, sessions->limits.payload_bytes_max);
-    task_init(&session->flushed, flushed);
+    task_init(&session->catch_up, catch_up);
     timer_init(&session->heartbeat, heartbeat);
     timer_start(sessions->loop, &session->heartbeat, LOOP_MS(sessions->limits.ping_interval_ms));
     timer_init(&session->deadline, deadline_passed);
@@ -332,9 +333,8 @@ void session_publish_done(struct session *session)
 
 void session_drained(struct session *session)
 {
-    list_each (node, &session->sockets) {
-        member_continue(&container_of(node, struct socket, of_session)->member);
-    }
+    /* Behind the flush, so that one that is quick to read takes turns with the others. */
+    loop_at_reap(session->sessions->loop, &session->catch_up);
 }
 
 void session_closed(struct session *session)
@@ -345,7 +345,7 @@ void session_closed(struct session *session)
     list_each (node, &session->sockets) {
         socket_detach(container_of(node, struct socket, of_session));
     }
-    task_cancel(&session->flushed);
+    task_cancel(&session->catch_up);
     ws_decoder_finish(&session->decoder);
     list_remove(&session->of_all);
     sessions->count--;
