@@ -169,7 +169,7 @@ static void on_up(void *arg, struct span epoch, struct span previous, uint64_t p
     for (struct map_node *node = map_next(&hub->rooms, NULL); node != NULL; node = map_next(&hub->rooms, node))
         broker_subscribe(hub->broker, node->key);
     if (hub->owner != NULL && hub->owner->up != NULL)
-        hub->owner->up(hub->owner_arg);
+        hub->owner->up(hub->owner_arg, previous.len != 0);
 }
 
 static void on_down(void *arg)

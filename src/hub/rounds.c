@@ -279,8 +279,9 @@ static struct entry *next_entry(struct membership *membership, bool *waits, bool
             membership_page_drop(membership);
             break;
         }
-        /* Nothing behind our position, though the room has more: either it was somebody else's page, or it is gone. */
-        *gone |= page->after == membership->pos && page->count == 0;
+        /* Nothing behind our position, though the room has more: it was somebody else's page, or read before that came,
+         * or it is gone. */
+        *gone |= page->after == membership->pos && page->count == 0 && page->last > membership->pos;
         membership_page_drop(membership);
         if (*gone)
             return NULL;

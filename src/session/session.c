@@ -376,7 +376,7 @@ static void lease_sweep(struct timer *timer)
     for (struct map_node *node = map_next(&sessions->sockets, NULL); node != NULL;
          node = map_next(&sessions->sockets, node)) {
         struct socket *socket = container_of(node, struct socket, by_pid);
-        if (socket->lease_due_us != 0 && now >= socket->lease_due_us)
+        if (socket->lease_due_us != 0 && now >= socket->lease_due_us && socket->state == SOCKET_CONNECTED)
             socket_lease_refresh(socket);
     }
     timer_start(sessions->loop, timer, LOOP_MS(LEASE_SWEEP_MS));
@@ -387,18 +387,21 @@ static void superseded(void *arg, struct span pid, uint64_t generation)
     socket_superseded(arg, pid, generation);
 }
 
-/* While the link was down, leases may have been claimed elsewhere, and nobody told: writing them finds out. */
-static void link_up(void *arg)
+/* While the link was down, leases may have been claimed elsewhere, and nobody told: writing them finds out. And what a
+ * broker that lost something knows of a socket's rooms may be older than what its client was told. */
+static void link_up(void *arg, bool lost)
 {
     struct sessions *sessions = arg;
     uint64_t now = loop_now_us(sessions->loop);
     for (struct map_node *node = map_next(&sessions->sockets, NULL); node != NULL;
          node = map_next(&sessions->sockets, node)) {
         struct socket *socket = container_of(node, struct socket, by_pid);
-        uint64_t due = now + loop_random_below(sessions->loop, LOOP_MS(LEASE_AGAIN_MS));
+        uint64_t due = lost ? now : now + loop_random_below(sessions->loop, LOOP_MS(LEASE_AGAIN_MS));
         if (socket->lease_due_us > due)
             socket->lease_due_us = due;
     }
+    if (lost)
+        lease_sweep(&sessions->lease_sweep);
     presence_enter_again(sessions);
     if (sessions->up != NULL)
         sessions->up(sessions);
