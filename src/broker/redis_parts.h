@@ -30,6 +30,7 @@ struct redis_broker {
     struct net *net;
     struct loop *loop;
     struct redis_url url;
+    struct tls_client *tls; /* NULL: plain */
     char *prefix, *instance;
     char *state_key, *publisher_key, *inbox; /* made from those */
     struct redis_link commands, feed;
@@ -39,6 +40,7 @@ struct redis_broker {
     uint64_t backoff_ms;
     uint8_t state; /* enum redis_state */
     bool destroying, complained;
+    uint64_t troubles; /* a bit for each that kept a link from coming up and was logged */
     char sha[SCRIPT_COUNT][SHA_BYTES];
     char run_id[RUN_ID_BYTES_MAX];
     size_t run_id_len;

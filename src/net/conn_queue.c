@@ -141,6 +141,8 @@ void conn_flush(struct conn *conn)
     bool was_blocked = conn->blocked;
     ssize_t written = conn_queue_write(conn);
     if (written == IO_ERROR) {
+        if (conn->tls != NULL)
+            conn_tls_read(conn); /* the peer's last word may be an alert that says why */
         conn_broken(conn);
         return;
     }
