@@ -185,20 +185,28 @@ void conn_init(struct conn *conn, struct net *net, const struct conn_events *eve
     task_init(&conn->resume, on_resume);
 }
 
+/* A life begins; nothing of an earlier one is left. */
+static void begin(struct conn *conn, enum conn_state state, const struct addr *peer)
+{
+    set_state(conn, state);
+    conn->reason = CLOSE_NONE;
+    conn->read_ended = conn->blocked = conn->shut = false;
+    conn->tls = NULL;
+    conn->peer = *peer;
+    task_init(&conn->resume, on_resume);
+    conn->net->conns_open++;
+}
+
 void conn_adopt(struct conn *conn, struct io *from, const struct addr *peer)
 {
     io_move(&conn->io, from);
-    conn->peer = *peer;
-    set_state(conn, CONN_OPEN);
-    conn->net->conns_open++;
+    begin(conn, CONN_OPEN, peer);
     conn_update_want(conn);
 }
 
 void conn_connect(struct conn *conn, const struct addr *addr)
 {
-    conn->peer = *addr;
-    conn->net->conns_open++;
-    set_state(conn, CONN_CONNECTING);
+    begin(conn, CONN_CONNECTING, addr);
     if (io_connect(&conn->io, addr)) {
         timer_start(conn->net->loop, &conn->stall, LOOP_MS(CONN_CONNECT_MS_MAX));
         conn_update_want(conn);
@@ -210,8 +218,8 @@ void conn_connect(struct conn *conn, const struct addr *addr)
 
 void conn_connect_tls(struct conn *conn, const struct addr *addr, const struct tls_client *client)
 {
-    conn->tls = tls_create(client);
     conn_connect(conn, addr);
+    conn->tls = tls_create(client);
 }
 
 const struct tls_problem *conn_tls_problem(const struct conn *conn)
@@ -270,6 +278,7 @@ void conn_reap(struct conn *conn)
     conn_queue_drop(conn);
     buf_finish(&conn->input);
     set_state(conn, CONN_CLOSED);
+    conn->read_paused = false;
     conn->net->conns_open--;
     conn->net->closed[conn->reason]++;
     /* `closed` may look at its problem, and free or open the connection. */

@@ -6,8 +6,8 @@
  *
  * Nothing is written while events are handled: conn_send queues a reference and marks the connection as touched; at the
  * end of the turn every touched connection is flushed once, gathered. Nobody frees a connection in its own callback:
- * conn_close queues it, and the end of the turn calls `closed`, once, after which the memory is the owner's again. An
- * idle connection holds no buffer. */
+ * conn_close queues it, and the end of the turn calls `closed`, once, after which the memory is the owner's again, who
+ * may open it once more. An idle connection holds no buffer. */
 #ifndef SENNIT_NET_CONN_H
 #define SENNIT_NET_CONN_H
 
