@@ -232,7 +232,7 @@ void conn_read_pause(struct conn *conn, bool paused)
 {
     conn->read_paused = paused;
     conn_update_want(conn);
-    if (!paused && (conn->input.len != 0 || (conn->tls != NULL && tls_has_input(conn->tls))))
+    if (conn_takes_input(conn) && (conn->input.len != 0 || (conn->tls != NULL && tls_has_input(conn->tls))))
         loop_at_flush(conn->net->loop, &conn->resume);
 }
 

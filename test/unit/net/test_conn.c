@@ -22,7 +22,9 @@ struct end {
     struct buf got;
     unsigned opened, closed;
     enum close_reason reason;
-    bool keeps; /* consumes nothing */
+    bool keeps;          /* consumes nothing */
+    struct end *resumes; /* when closed, lets this one read on */
+    bool resume_waits;   /* when closed, a task of it still waited */
 };
 
 static struct loop *loop;
@@ -100,6 +102,9 @@ static void on_closed(struct conn *conn, enum close_reason reason)
     struct end *end = container_of(conn, struct end, conn);
     end->closed++;
     end->reason = reason;
+    end->resume_waits = !list_empty(&conn->resume.node);
+    if (end->resumes != NULL)
+        conn_read_pause(&end->resumes->conn, false);
 }
 
 static const struct conn_events events = {.opened = on_opened, .received = on_received, .closed = on_closed};
@@ -246,13 +251,36 @@ static void test_a_second_life(void **state)
     assert_int_equal(ours.opened, 2);
 }
 
+/* Owners tell each other's connections to read on, whatever state these are in. */
+static void test_reading_on_when_it_is_over(void **state)
+{
+    int second;
+    ours.keeps = true;
+    connect_ours();
+    second = connect_one(&other);
+    assert_int_equal(write(peer, "kept", 4), 4);
+    await(a_moment_passed);
+    assert_int_equal(ours.conn.input.len, 4);
+    other.resumes = &ours;
+    conn_close(&other.conn, CLOSE_DONE); /* reaped first */
+    conn_close(&ours.conn, CLOSE_DONE);
+    await(is_closed);
+    assert_false(ours.resume_waits);
+    close(second);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, set_up, tear_down)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(bytes_both_ways),     TEST(the_first_reason_stands),          TEST(a_slow_consumer),
-        TEST(a_write_that_stalls), TEST(too_much_input_that_nobody_takes), TEST(a_second_life),
+        TEST(bytes_both_ways),
+        TEST(the_first_reason_stands),
+        TEST(a_slow_consumer),
+        TEST(a_write_that_stalls),
+        TEST(too_much_input_that_nobody_takes),
+        TEST(a_second_life),
+        TEST(reading_on_when_it_is_over),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
