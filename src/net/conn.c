@@ -68,8 +68,10 @@ void conn_take_input(struct conn *conn, char *bytes, size_t len)
 void conn_end_input(struct conn *conn)
 {
     conn->read_ended = true;
-    if (conn->state == CONN_DRAINING)
+    if (conn->state == CONN_DRAINING && conn->shut)
         conn_close(conn, conn->reason);
+    else if (conn->state == CONN_DRAINING)
+        conn_touch(conn); /* it still reads: once everything is written, this ends */
     else if (conn->events->ended != NULL)
         conn->events->ended(conn);
     else
@@ -248,8 +250,6 @@ void conn_shutdown(struct conn *conn, enum close_reason reason, uint32_t linger_
     set_state(conn, CONN_DRAINING);
     timer_start(conn->net->loop, &conn->stall, LOOP_MS(linger_ms));
     conn_touch(conn);
-    if (conn->read_ended)
-        conn_close(conn, reason);
     conn_update_want(conn);
 }
 

@@ -153,6 +153,10 @@ void conn_flush(struct conn *conn)
     if (conn->state == CONN_DRAINING && !conn->shut) {
         conn->shut = true;
         io_shutdown(&conn->io);
+        if (conn->read_ended) {
+            conn_close(conn, conn->reason);
+            return;
+        }
     }
     if (was_blocked && conn->events->drained != NULL)
         conn->events->drained(conn);

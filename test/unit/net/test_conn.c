@@ -1,4 +1,5 @@
 /* test_conn: plain connections over a real loopback: their states, bounds and ends. The peer is a bare socket. */
+#include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <setjmp.h>
@@ -20,7 +21,7 @@ enum { WAIT_MS = 10000 };
 struct end {
     struct conn conn;
     struct buf got;
-    unsigned opened, closed;
+    unsigned opened, ended, closed;
     enum close_reason reason;
     bool keeps;          /* consumes nothing */
     struct end *resumes; /* when closed, lets this one read on */
@@ -97,6 +98,11 @@ static size_t on_received(struct conn *conn, char *bytes, size_t len)
     return len;
 }
 
+static void on_ended(struct conn *conn)
+{
+    container_of(conn, struct end, conn)->ended++;
+}
+
 static void on_closed(struct conn *conn, enum close_reason reason)
 {
     struct end *end = container_of(conn, struct end, conn);
@@ -108,6 +114,9 @@ static void on_closed(struct conn *conn, enum close_reason reason)
 }
 
 static const struct conn_events events = {.opened = on_opened, .received = on_received, .closed = on_closed};
+static const struct conn_events events_with_end = {
+    .opened = on_opened, .received = on_received, .ended = on_ended, .closed = on_closed};
+
 static struct addr listening_addr(void)
 {
     struct sockaddr_in in;
@@ -165,6 +174,18 @@ static void connect_ours(void)
 {
     peer = connect_one(&ours);
     await(is_open);
+}
+
+/* What the peer has read; it reads as it is asked. */
+static size_t peer_got;
+
+static bool peer_reads_to_the_end(void)
+{
+    char bytes[65536];
+    ssize_t got;
+    while ((got = read(peer, bytes, sizeof bytes)) > 0)
+        peer_got += (size_t)got;
+    return got == 0 || (got < 0 && errno != EAGAIN);
 }
 
 static void test_bytes_both_ways(void **state)
@@ -251,6 +272,42 @@ static void test_a_second_life(void **state)
     assert_int_equal(ours.opened, 2);
 }
 
+enum { ANSWER_BYTES = 24 << 20 };
+
+/* The peer has said all it wants, and reads the answer slowly: it gets all of it. */
+static void answer_to_half_closed(bool ended_first)
+{
+    char *answer = mem_zero(1, ANSWER_BYTES);
+    connect_ours();
+    peer_got = 0;
+    if (ended_first) {
+        shutdown(peer, SHUT_WR);
+        await(a_moment_passed);
+    }
+    conn_send(&ours.conn, span_of(answer, ANSWER_BYTES));
+    conn_shutdown(&ours.conn, CLOSE_DONE, WAIT_MS);
+    shutdown(peer, SHUT_WR);
+    await(a_moment_passed);
+    assert_int_equal(ours.closed, 0);
+    await(peer_reads_to_the_end);
+    assert_int_equal(peer_got, ANSWER_BYTES);
+    await(is_closed);
+    assert_int_equal(ours.reason, CLOSE_DONE);
+    free(answer);
+}
+
+static void test_the_peer_ends_while_its_answer_is_written(void **state)
+{
+    answer_to_half_closed(false);
+}
+
+static void test_the_peer_has_ended_before_its_answer_is_written(void **state)
+{
+    conn_init(&ours.conn, &net, &events_with_end, &limits);
+    answer_to_half_closed(true);
+    assert_int_equal(ours.ended, 1);
+}
+
 /* Owners tell each other's connections to read on, whatever state these are in. */
 static void test_reading_on_when_it_is_over(void **state)
 {
@@ -280,6 +337,8 @@ int main(void)
         TEST(a_write_that_stalls),
         TEST(too_much_input_that_nobody_takes),
         TEST(a_second_life),
+        TEST(the_peer_ends_while_its_answer_is_written),
+        TEST(the_peer_has_ended_before_its_answer_is_written),
         TEST(reading_on_when_it_is_over),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
