@@ -76,6 +76,7 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
+    signal(SIGCHLD, SIG_DFL);
     if (ended == 0 && child.pid > 0) {
         child_signal_group(&child, SIGKILL);
         run_for(WAIT_MS);
@@ -138,6 +139,20 @@ static void test_a_grandchild_that_never_stops_talking(void **state)
     alarm(0);
 }
 
+/* A parent that ignores SIGCHLD hands that on, and the kernel would reap our children before we learn how they ended.
+ */
+static void test_sigchld_was_ignored(void **state)
+{
+    struct err err;
+    loop_destroy(loop);
+    signal(SIGCHLD, SIG_IGN);
+    loop = loop_create(&err);
+    assert_true(start("exit 4", on_line, &err));
+    run_for(2000);
+    assert_int_equal(ended, 1);
+    assert_int_equal(end.exit_status, 4);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, set_up, tear_down)
 
 int main(void)
@@ -146,6 +161,7 @@ int main(void)
         TEST(lines_and_an_end),
         TEST(a_signal),
         TEST(a_program_that_is_not_there),
+        TEST(sigchld_was_ignored),
         TEST(a_child_that_never_stops_talking),
         TEST(a_grandchild_that_never_stops_talking),
     };
