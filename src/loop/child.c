@@ -234,9 +234,17 @@ bool child_start(struct child *child, struct loop *loop, const struct child_spec
         pipes_close(pipes, 0);
         return start_error(spec, report, err);
     }
+    int watch = pid_descriptor(pid);
+    if (watch < 0) {
+        error = errno;
+        kill(-pid, SIGKILL);
+        waitpid(pid, NULL, 0);
+        pipes_close(pipes, 0);
+        return err_set(err, "%s: cannot be watched: pidfd_open: %s", spec->argv[0], strerror(error));
+    }
     child->pid = pid;
     io_init(&child->watch, loop, on_ended);
-    child->watch.fd = pid_descriptor(pid);
+    child->watch.fd = watch;
     io_want(&child->watch, IO_READ);
     watch_output(&child->out, loop, on_out, &pipes[0][0]);
     watch_output(&child->err, loop, on_err, &pipes[1][0]);

@@ -1,4 +1,7 @@
 /* test_child: processes that the loop starts: their lines, their ends, and those that behave badly. */
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -6,6 +9,10 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -153,6 +160,37 @@ static void test_sigchld_was_ignored(void **state)
     assert_int_equal(end.exit_status, 4);
 }
 
+/* Some sandboxes refuse pidfd_open. */
+static void refuse_pidfd_open(void)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_pidfd_open, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    const struct sock_fprog program = {.len = sizeof code / sizeof code[0], .filter = code};
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
+        _exit(77);
+}
+
+static void test_children_that_cannot_be_watched(void **state)
+{
+    pid_t pid = fork();
+    if (pid == 0) {
+        struct err err;
+        refuse_pidfd_open();
+        bool started = start("exec sleep 60", on_line, &err);
+        _exit(started || strstr(err.text, "cannot be watched") == NULL);
+    }
+    int status;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
+        skip();
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, set_up, tear_down)
 
 int main(void)
@@ -162,6 +200,7 @@ int main(void)
         TEST(a_signal),
         TEST(a_program_that_is_not_there),
         TEST(sigchld_was_ignored),
+        TEST(children_that_cannot_be_watched),
         TEST(a_child_that_never_stops_talking),
         TEST(a_grandchild_that_never_stops_talking),
     };
