@@ -73,6 +73,12 @@ async function serve(redisUrl, { config = whiteboard, ready = true } = {}) {
   return run;
 }
 
+// All of them, also when one ended badly.
+async function stopAll(instances) {
+  const bad = (await Promise.allSettled(instances.map((instance) => instance.stop()))).find((result) => result.status === 'rejected');
+  if (bad) throw bad.reason;
+}
+
 // Two instances; what is drawn on one is seen on the other, before and after the server was killed.
 async function draws(url, server) {
   const instances = [await serve(url), await serve(url)];
@@ -95,7 +101,7 @@ async function draws(url, server) {
     }
   } finally {
     clients.forEach((client) => client.close());
-    for (const instance of instances) await instance.stop();
+    await stopAll(instances);
   }
 }
 
@@ -248,7 +254,7 @@ test('the ACL of docs/serve.md is enough, and no command in it is too much', qui
     drawer.close(); // its lease is deleted
     viewer.close();
     await sleep(300);
-    for (const instance of instances) await instance.stop();
+    await stopAll(instances);
 
     const denied = await ask(port, 'ACL', 'LOG');
     assert.match(denied, /^\*0\r\n/, denied);
@@ -259,8 +265,8 @@ test('the ACL of docs/serve.md is enough, and no command in it is too much', qui
     for (const instance of instances) for (const { message } of instance.messages()) assert.doesNotMatch(message, /refuses|cannot/);
   } finally {
     clients.forEach((one) => one.close());
-    for (const instance of instances) await instance.stop();
     await server.stop();
+    await stopAll(instances);
   }
 });
 
