@@ -373,8 +373,10 @@ static void link_closed(struct redis_link *link)
 {
     struct redis_broker *redis = broker_of(link);
     if (redis->state != REDIS_DOWN) {
-        if (redis->state != REDIS_UP)
+        if (redis->state != REDIS_UP) {
             trouble_tell(redis, link);
+            redis->address++; /* a name may have others */
+        }
         redis_break(redis, (enum close_reason)link->conn.reason);
     }
     if (!redis->commands.busy && !redis->feed.busy && !redis->destroying)
@@ -395,7 +397,7 @@ static void resolved(void *arg, const struct addr *addrs, size_t count, const ch
     struct redis_broker *redis = arg;
     redis->resolve = NULL;
     if (count > 0) {
-        links_open(redis, &addrs[0]);
+        links_open(redis, &addrs[redis->address % count]);
         return;
     }
     if (!redis->complained)

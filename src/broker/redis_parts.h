@@ -35,6 +35,7 @@ struct redis_broker {
     char *state_key, *publisher_key, *inbox; /* made from those */
     struct redis_link commands, feed;
     struct resolve *resolve;
+    size_t address; /* of the name's, counted on: the one to try */
     struct timer backoff;
     struct timer pulse; /* the self-probe */
     uint64_t backoff_ms;
