@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -110,7 +111,7 @@ char *path_in_directory(const char *name)
 
 int set_up_all(void **state)
 {
-    char template[] = "/tmp/sennit-test-XXXXXX";
+    char template[] = P_tmpdir "/sennit-test-XXXXXX";
     directory = mem_text(span_str(mkdtemp(template)));
     ca = cert_ca("the test's CA");
     other_ca = cert_ca("another CA");
