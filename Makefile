@@ -20,15 +20,19 @@ asan: ## the same tests with address and undefined behaviour sanitizers (whose i
 	@tools/build build-asan -Db_sanitize=address,undefined -Db_lundef=false -Dwerror=false
 	@tools/test --build build-asan
 
-fuzz: ## run every fuzzer for a minute (clang)
+SECONDS = 60
+fuzz: ## run every fuzzer for a minute, or `make fuzz SECONDS=600` (clang)
+	@tools/install fuzz
 	@tools/build build-fuzz --native-file tools/clang.ini -Dfuzz=true -Db_lundef=false
-	@tools/fuzz build-fuzz
+	@SECONDS=$(SECONDS) tools/fuzz build-fuzz
 
 check: ## layers and style, and a build with clang
+	@tools/install check
 	@tools/tidy.py
 	@tools/build build-clang --native-file tools/clang.ini
 
 fmt: ## format the C sources
+	@tools/install check
 	@clang-format -i $(SOURCES)
 
 bench: ## against the peers that npm offers, side by side

@@ -51,12 +51,16 @@ export function program(args, options = {}) {
   const run = { child, pid: child.pid, output: '', status: null };
   child.stdout.on('data', (data) => (run.output += data));
   child.stderr.on('data', (data) => (run.output += data));
-  run.ended = once(child, 'close').then(([code, signal]) => (run.status = signal ?? code));
+  run.ended = once(child, 'close').then(([code, signal]) => {
+    run.status = signal ?? code;
+    // What a sanitizer build says, of this program or of the instances whose output it passes on.
+    if (/(Address|Leak|UndefinedBehavior)Sanitizer|runtime error:|Assertion .* failed/.test(run.output)) throw new Error(run.output.slice(-8000));
+    return run.status;
+  });
+  run.ended.catch(() => {}); // told to whoever waits for it, and to stop()
   run.stop = async (signal = 'SIGTERM') => {
     if (run.status === null) child.kill(signal);
     await run.ended;
-    // What a sanitizer build says, of this program or of the instances whose output it passes on.
-    if (/(Address|Leak|UndefinedBehavior)Sanitizer|runtime error:|Assertion .* failed/.test(run.output)) throw new Error(run.output.slice(-8000));
   };
   return run;
 }
