@@ -25,15 +25,19 @@ sim: ## whole simulated fleets: SEED=n replays one and tells, SEEDS=n runs so ma
 	@tools/build build
 	@build/test/sim/test_sim $(if $(SEED),$(SEED),$(or $(FIRST),1) $(or $(SEEDS),200))
 
-fuzz: ## run every fuzzer for a minute (clang)
+SECONDS = 60
+fuzz: ## run every fuzzer for a minute, or `make fuzz SECONDS=600` (clang)
+	@tools/install fuzz
 	@tools/build build-fuzz --native-file tools/clang.ini -Dfuzz=true -Db_lundef=false
-	@tools/fuzz build-fuzz
+	@SECONDS=$(SECONDS) tools/fuzz build-fuzz
 
 check: ## layers and style, and a build with clang
+	@tools/install check
 	@tools/tidy.py
 	@tools/build build-clang --native-file tools/clang.ini
 
 fmt: ## format the C sources
+	@tools/install check
 	@clang-format -i $(SOURCES)
 
 bench: ## against the peers that npm offers, side by side

@@ -5,6 +5,8 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "session/history.h"
+#include "session/presence.h"
 #include "wire/json.h"
 
 enum { ID_BYTES_MAX = 128, EVENT_NAME_BYTES_MAX = 256 };
@@ -16,22 +18,58 @@ static const struct namespace *namespace_find(struct session_app *app, struct sp
     return node != NULL ? &container_of(node, struct relay_namespace, by_name)->nsp : NULL;
 }
 
+/* `*` stands for any run of bytes. */
+static bool matches(const char *pattern, struct span name)
+{
+    const char *star = NULL;
+    size_t at = 0, star_at = 0;
+    while (at < name.len) {
+        if (*pattern == '*') {
+            star = pattern++;
+            star_at = at;
+        } else if (*pattern == name.data[at]) {
+            pattern++;
+            at++;
+        } else if (star != NULL) {
+            pattern = star + 1;
+            at = ++star_at;
+        } else {
+            return false;
+        }
+    }
+    while (*pattern == '*')
+        pattern++;
+    return *pattern == '\0';
+}
+
+const struct relay_rooms *relay_rooms_find(const struct relay_namespace *namespace, struct span room)
+{
+    list_each (node, &namespace->rooms) {
+        const struct relay_rooms *rooms = container_of(node, struct relay_rooms, of_namespace);
+        if (room.len != 0 && matches(rooms->pattern, room))
+            return rooms;
+    }
+    return &namespace->all;
+}
+
+static const struct relay_namespace *namespace_of(const struct namespace *nsp)
+{
+    return container_of(nsp, struct relay_namespace, nsp);
+}
+
+static const struct room_policy *room_policy(struct session_app *app, const struct namespace *nsp, struct span room)
+{
+    return &relay_rooms_find(namespace_of(nsp), room)->policy;
+}
+
 static const struct relay_rule *rule_find(struct socket *socket, struct span event)
 {
-    const struct relay_namespace *namespace = container_of(socket->nsp, struct relay_namespace, nsp);
     struct buf name = {0};
     struct map_node *node = NULL;
     if (event.len <= EVENT_NAME_BYTES_MAX && json_string_decode(event, &name))
-        node = map_find(&namespace->rules, buf_span(&name));
+        node = map_find(&namespace_of(socket->nsp)->rules, buf_span(&name));
     buf_finish(&name);
     return node != NULL ? container_of(node, struct relay_rule, by_event) : NULL;
-}
-
-/* The text of a string argument; false when there is none. */
-static bool room_read(struct span args, uint32_t argument, struct buf *room)
-{
-    struct span value = json_array_at(args, (size_t)argument + 1);
-    return value.data != NULL && json_string_decode(value, room) && room->len > 0;
 }
 
 /* The message's id as raw JSON, string or number; empty when the client gave none. */
@@ -48,31 +86,171 @@ static struct span id_read(const struct relay_rule *rule, struct span args)
     return json_type(value) == JSON_STRING || json_type(value) == JSON_NUMBER ? value : none;
 }
 
-static bool in_room(struct socket *socket, struct span room)
+/* Names that an argument holds: a string, or an array of strings. */
+struct names {
+    struct buf text;
+    size_t ends[RELAY_ROOMS_MAX];
+    struct span list[RELAY_ROOMS_MAX]; /* once all are there */
+    size_t count;
+};
+
+static bool name_add(struct names *names, struct span value)
 {
-    struct buf name = {0};
-    socket_room_name(&name, socket->nsp, room);
-    bool in = member_find(&socket->member, buf_span(&name)) != NULL;
-    buf_finish(&name);
-    return in;
+    size_t before = names->text.len;
+    if (names->count == RELAY_ROOMS_MAX || !json_string_decode(value, &names->text) || names->text.len == before)
+        return false;
+    names->ends[names->count++] = names->text.len;
+    return true;
 }
 
-static void publish(struct socket *socket, const struct relay_rule *rule, struct span room,
+/* False when there is no such argument, or it is something else, or names too many. */
+static bool names_read(struct names *names, struct span args, uint32_t argument)
+{
+    struct span value = json_array_at(args, (size_t)argument + 1), one;
+    *names = (struct names){.count = 0};
+    if (value.data == NULL)
+        return false;
+    if (json_type(value) == JSON_ARRAY) {
+        while (json_array_next(&value, &one))
+            if (!name_add(names, one))
+                return false;
+    } else if (!name_add(names, value)) {
+        return false;
+    }
+    for (size_t i = 0; i < names->count; i++) {
+        size_t begin = i > 0 ? names->ends[i - 1] : 0;
+        names->list[i] = span_sub(buf_span(&names->text), begin, names->ends[i] - begin);
+    }
+    return names->count > 0;
+}
+
+static bool is_in_all(struct socket *socket, const struct names *names)
+{
+    for (size_t i = 0; i < names->count; i++)
+        if (!socket_is_in(socket, names->list[i]))
+            return false;
+    return true;
+}
+
+static void publish(struct socket *socket, const struct relay_rule *rule, const struct names *to,
                     const struct socketio_packet *packet)
 {
-    bool except_self = rule->target == RELAY_OTHERS || rule->target == RELAY_ROOM_OTHERS;
     struct span args = packet->payload;
+    struct names excepts = {.count = 0};
     while (args.data[args.len - 1] != ']') /* white space behind the array */
         args.len--;
-    socket_publish(socket, room, except_self, args, id_read(rule, args), rule->logged ? &rule->retention : NULL,
-                   packet->ack_id);
+    struct socket_emit emit = {
+        .args = args,
+        .id = id_read(rule, args),
+        .ack_id = packet->ack_id,
+        .except_self = rule->action == RELAY_OTHERS || rule->action == RELAY_ROOM_OTHERS,
+    };
+    struct span room = {NULL, 0};
+    if (rule->action == RELAY_SOCKET) {
+        emit.to_sid = to->list[0];
+    } else if (to != NULL) {
+        emit.rooms = to->list;
+        emit.room_count = to->count;
+        if (to->count == 1)
+            room = to->list[0];
+    }
+    if (rule->has_except && names_read(&excepts, args, rule->except_argument)) {
+        emit.excepts = excepts.list;
+        emit.except_count = excepts.count;
+    }
+    if (rule->logged)
+        emit.retention =
+            rule->own_retention ? &rule->retention : &relay_rooms_find(namespace_of(socket->nsp), room)->retention;
+    socket_publish(socket, &emit);
+    buf_finish(&excepts.text);
+}
+
+static uint32_t limit_read(struct span options, uint32_t limit, uint32_t max)
+{
+    struct span value = json_object_get(options, SPAN_LIT("limit"));
+    uint64_t number;
+    if (value.data != NULL && span_to_u64(value, &number) && number >= 1)
+        limit = number < max ? (uint32_t)number : max;
+    return limit;
+}
+
+static void who(struct socket *socket, const struct relay_rule *rule, struct span room,
+                const struct socketio_packet *packet)
+{
+    struct span options = json_array_at(packet->payload, (size_t)rule->argument + 2);
+    struct buf text = {0};
+    uint64_t cursor = 0;
+    if (json_string_decode(json_object_get(options, SPAN_LIT("cursor")), &text))
+        span_to_u64(buf_span(&text), &cursor);
+    presence_who(socket, room, cursor, limit_read(options, BROKER_PRESENT_LIMIT_MAX, BROKER_PRESENT_LIMIT_MAX),
+                 packet->ack_id);
+    buf_finish(&text);
+}
+
+static void history(struct socket *socket, const struct relay_rule *rule, struct span room,
+                    const struct socketio_packet *packet)
+{
+    struct span options = json_array_at(packet->payload, (size_t)rule->argument + 2);
+    struct buf after = {0}, before = {0};
+    json_string_decode(json_object_get(options, SPAN_LIT("after")), &after);
+    json_string_decode(json_object_get(options, SPAN_LIT("before")), &before);
+    struct history_range range = {
+        .after = buf_span(&after),
+        .before = buf_span(&before),
+        .limit = limit_read(options, HISTORY_LIMIT_DEFAULT, BROKER_READ_LIMIT_MAX),
+    };
+    history_read(socket, room, &range, packet->ack_id);
+    buf_finish(&after);
+    buf_finish(&before);
+}
+
+/* What an event that names rooms, or a socket, asks for. False when it may not. */
+static bool named_event(struct socket *socket, const struct relay_rule *rule, const struct names *names,
+                        const struct socketio_packet *packet)
+{
+    switch (rule->action) {
+    case RELAY_ROOM:
+    case RELAY_ROOM_OTHERS:
+        if (!is_in_all(socket, names))
+            return false;
+        publish(socket, rule, names, packet);
+        return true;
+    case RELAY_SOCKET:
+        if (!engineio_sid_is_valid(names->list[0]))
+            return false;
+        publish(socket, rule, names, packet);
+        return true;
+    case RELAY_JOIN:
+        socket_join(socket, names->list[0], packet->ack_id);
+        return true;
+    case RELAY_LEAVE:
+        socket_leave(socket, names->list[0], packet->ack_id);
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* A question about a room the sender is in, or about the namespace itself (null). */
+static bool question(struct socket *socket, const struct relay_rule *rule, const struct socketio_packet *packet)
+{
+    struct span value = json_array_at(packet->payload, (size_t)rule->argument + 1);
+    struct buf room = {0};
+    bool ok = packet->ack_id.len != 0 && (value.data == NULL || json_type(value) == JSON_NULL ||
+                                          (json_string_decode(value, &room) && socket_is_in(socket, buf_span(&room))));
+    if (ok && rule->action == RELAY_WHO)
+        who(socket, rule, buf_span(&room), packet);
+    else if (ok)
+        history(socket, rule, buf_span(&room), packet);
+    buf_finish(&room);
+    return ok;
 }
 
 static void event(struct session_app *app, struct socket *socket, const struct socketio_packet *packet)
 {
     struct relay *relay = container_of(app, struct relay, app);
     const struct relay_rule *rule = rule_find(socket, packet->event);
-    struct buf room = {0};
+    struct names names;
     bool done = false;
     if (rule == NULL) {
         relay->events_dropped++;
@@ -80,37 +258,25 @@ static void event(struct session_app *app, struct socket *socket, const struct s
                   LOG_S("event", packet->event));
         return;
     }
-    switch (rule->target) {
-    case RELAY_OTHERS:
-    case RELAY_EVERYONE:
-        publish(socket, rule, (struct span){NULL, 0}, packet);
+    if (rule->action == RELAY_OTHERS || rule->action == RELAY_EVERYONE) {
+        publish(socket, rule, NULL, packet);
         done = true;
-        break;
-    case RELAY_ROOM:
-    case RELAY_ROOM_OTHERS:
-        if ((done = room_read(packet->payload, rule->room_argument, &room) && in_room(socket, buf_span(&room))))
-            publish(socket, rule, buf_span(&room), packet);
-        break;
-    case RELAY_JOIN:
-        if ((done = room_read(packet->payload, rule->room_argument, &room)))
-            socket_join(socket, buf_span(&room), packet->ack_id);
-        break;
-    case RELAY_LEAVE:
-        if ((done = room_read(packet->payload, rule->room_argument, &room)))
-            socket_leave(socket, buf_span(&room), packet->ack_id);
-        break;
+    } else if (rule->action == RELAY_WHO || rule->action == RELAY_HISTORY) {
+        done = question(socket, rule, packet);
+    } else {
+        done = names_read(&names, packet->payload, rule->argument) && named_event(socket, rule, &names, packet);
+        buf_finish(&names.text);
     }
     if (!done) {
         relay->events_dropped++;
         log_event(LOG_DEBUG, "event names no room the sender is in", LOG_S("event", packet->event));
     }
-    buf_finish(&room);
 }
 
 bool relay_init(struct relay *relay, struct loop *loop, const struct yaml_node *namespaces, struct err *err)
 {
     uint64_t seed[2];
-    *relay = (struct relay){.app = {.namespace_find = namespace_find, .event = event}};
+    *relay = (struct relay){.app = {.namespace_find = namespace_find, .room_policy = room_policy, .event = event}};
     loop_random(loop, seed, sizeof seed);
     map_init(&relay->namespaces, seed);
     if (!yaml_expect(namespaces, YAML_MAPPING, err))
@@ -120,6 +286,7 @@ bool relay_init(struct relay *relay, struct loop *loop, const struct yaml_node *
         if (pair->key.len == 0 || pair->key.data[0] != '/' || span_find(pair->key, ',') >= 0)
             return yaml_error(err, pair->value, "a namespace begins with \"/\" and has no comma");
         struct relay_namespace *namespace = mem_zero(1, sizeof *namespace);
+        list_init(&namespace->rooms);
         namespace->name = mem_text(pair->key);
         namespace->nsp.name = span_of(namespace->name, pair->key.len);
         map_add(&relay->namespaces, &namespace->by_name, namespace->nsp.name);
@@ -142,15 +309,26 @@ static void rules_destroy(struct map *rules)
     map_finish(rules);
 }
 
+static void namespace_destroy(struct relay_namespace *namespace)
+{
+    struct list *node;
+    rules_destroy(&namespace->rules);
+    while ((node = list_take(&namespace->rooms)) != NULL) {
+        struct relay_rooms *rooms = container_of(node, struct relay_rooms, of_namespace);
+        free(rooms->pattern);
+        free(rooms);
+    }
+    free(namespace->nsp.presence_key);
+    free(namespace->name);
+    free(namespace);
+}
+
 void relay_finish(struct relay *relay)
 {
     struct map_node *node;
     while ((node = map_next(&relay->namespaces, NULL)) != NULL) {
-        struct relay_namespace *namespace = container_of(node, struct relay_namespace, by_name);
         map_remove(&relay->namespaces, node);
-        rules_destroy(&namespace->rules);
-        free(namespace->name);
-        free(namespace);
+        namespace_destroy(container_of(node, struct relay_namespace, by_name));
     }
     map_finish(&relay->namespaces);
 }

@@ -1,5 +1,5 @@
 /* relay: the application that `sennit serve` runs without any code: per namespace, which events go to whom, which are
- * logged and for how long, and what a new member is sent.
+ * logged and for how long, what a new member is sent, and who is told of whom.
  *
  *     namespaces:
  *       /:
@@ -15,25 +15,41 @@
 #include "session/socket.h"
 #include "wire/yaml.h"
 
-enum relay_target {
+enum relay_action {
     RELAY_OTHERS,      /* everybody in the namespace but the sender */
     RELAY_EVERYONE,    /* the sender too */
-    RELAY_ROOM,        /* everybody in a room, the sender too; it must be in it */
-    RELAY_ROOM_OTHERS, /* everybody in a room but the sender; it must be in it */
+    RELAY_ROOM,        /* everybody in a room, or in one of several, the sender too; it must be in all of them */
+    RELAY_ROOM_OTHERS, /* the same but the sender */
+    RELAY_SOCKET,      /* the one socket with this id */
     RELAY_JOIN,        /* the sender enters the room */
     RELAY_LEAVE,       /* the sender leaves it */
+    RELAY_WHO,         /* the sender asks who is in the room */
+    RELAY_HISTORY,     /* the sender reads the room's log */
 };
+
+enum { RELAY_ROOMS_MAX = 32 }; /* that one event may name */
 
 struct relay_rule {
     struct map_node by_event;
     char *event;
-    enum relay_target target;
+    enum relay_action action;
     bool logged;
+    bool own_retention; /* else the room's */
     struct broker_retention retention;
-    uint32_t room_argument; /* counted from 0 behind the event's name */
+    uint32_t argument; /* that names the room or the socket, counted from 0 behind the event's name */
+    bool has_except;
+    uint32_t except_argument;
     bool has_id;
     uint32_t id_argument;
     char *id_member; /* NULL: the argument itself is the id */
+};
+
+/* How rooms are kept whose names match a pattern. */
+struct relay_rooms {
+    struct list of_namespace;
+    char *pattern; /* `*` stands for anything */
+    struct room_policy policy;
+    struct broker_retention retention;
 };
 
 struct relay_namespace {
@@ -41,6 +57,8 @@ struct relay_namespace {
     char *name;
     struct namespace nsp;
     struct map rules;
+    struct relay_rooms all; /* the namespace itself, and what matches no pattern */
+    struct list rooms;      /* the first that matches counts */
 };
 
 struct relay {
@@ -56,5 +74,7 @@ void relay_finish(struct relay *relay); /* accepts zeroed */
 /* For the configuration's reader: fills a namespace from its YAML mapping. */
 bool relay_namespace_read(struct relay_namespace *namespace, const struct yaml_node *node, const uint64_t seed[2],
                           struct err *err);
+/* How a room is kept; an empty name is the namespace itself. */
+const struct relay_rooms *relay_rooms_find(const struct relay_namespace *namespace, struct span room);
 
 #endif

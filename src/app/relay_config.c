@@ -7,44 +7,47 @@
 enum {
     ARGUMENT_MAX = 15,
     ENTRIES_MAX = 10000000,
-    ROOM_LOG_ENTRIES = 10000,
-    ROOM_LOG_AGE_MS = 3600 * 1000,
+    LOG_ENTRIES = 10000,
+    LOG_AGE_MS = 3600 * 1000,
+    LOG_BYTES = 64 << 20,
     RECOVERY_MS = 120 * 1000,
+    RECOVERY_MS_MAX = 12 * 3600 * 1000, /* what a broker remembers of a room must outlive every lease */
 };
-static const uint64_t age_ms_max = 366ull * 24 * 3600 * 1000;
+static const uint64_t age_ms_max = 366ull * 24 * 3600 * 1000, bytes_max = 16ull << 30;
 
 static bool log_read(const struct yaml_node *node, struct broker_retention *retention, struct err *err)
 {
-    static const char *const keys[] = {"entries", "age", NULL};
-    if (!yaml_only(node, keys, err))
+    static const char *const keys[] = {"entries", "bytes", "age", NULL};
+    if (!yaml_expect(node, YAML_MAPPING, err) || !yaml_only(node, keys, err))
         return false;
-    const struct yaml_node *entries = yaml_get(node, "entries"), *age = yaml_get(node, "age");
+    const struct yaml_node *entries = yaml_get(node, "entries"), *bytes = yaml_get(node, "bytes"),
+                           *age = yaml_get(node, "age");
     if (entries != NULL && !yaml_u64(entries, 1, ENTRIES_MAX, &retention->entries_max, err))
+        return false;
+    if (bytes != NULL && !yaml_bytes(bytes, 1024, bytes_max, &retention->bytes_max, err))
         return false;
     return age == NULL || yaml_duration_ms(age, 1000, age_ms_max, &retention->age_ms_max, err);
 }
 
-static bool target_read(const struct yaml_node *node, enum relay_target *target, struct err *err)
+static bool target_read(const struct yaml_node *node, enum relay_action *action, struct err *err)
 {
     static const struct {
         const char *name;
-        enum relay_target target;
+        enum relay_action action;
     } names[] = {
-        {"others", RELAY_OTHERS},
-        {"everyone", RELAY_EVERYONE},
-        {"room", RELAY_ROOM},
-        {"room-others", RELAY_ROOM_OTHERS},
+        {"others", RELAY_OTHERS},           {"everyone", RELAY_EVERYONE}, {"room", RELAY_ROOM},
+        {"room-others", RELAY_ROOM_OTHERS}, {"socket", RELAY_SOCKET},
     };
     struct span text;
     if (!yaml_string(node, &text, err))
         return false;
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         if (span_equal(text, span_str(names[i].name))) {
-            *target = names[i].target;
+            *action = names[i].action;
             return true;
         }
     }
-    return yaml_error(err, node, "expected one of others, everyone, room, room-others, found \"" SPAN_FMT "\"",
+    return yaml_error(err, node, "expected one of others, everyone, room, room-others, socket, found \"" SPAN_FMT "\"",
                       SPAN_ARG(text));
 }
 
@@ -80,36 +83,38 @@ static bool argument_read(const struct yaml_node *node, uint32_t *argument, stru
 static bool rule_log_read(const struct yaml_node *node, struct relay_rule *rule, struct err *err)
 {
     if (node->type == YAML_MAPPING) {
-        rule->logged = true;
+        rule->logged = rule->own_retention = true;
         return log_read(node, &rule->retention, err);
     }
     return yaml_bool(node, &rule->logged, err);
 }
 
-static bool rule_read(const struct yaml_node *node, struct relay_rule *rule, struct err *err)
+/* The argument that `room:` or `socket:` says, which goes with some targets and must with them. */
+static bool named_argument_read(const struct yaml_node *rule_node, const char *key, bool goes, struct relay_rule *rule,
+                                struct err *err)
 {
-    static const char *const keys[] = {"to", "room", "join", "leave", "log", "id", NULL};
-    if (!yaml_expect(node, YAML_MAPPING, err) || !yaml_only(node, keys, err))
+    const struct yaml_node *node = yaml_get(rule_node, key);
+    if (goes && node == NULL)
+        return yaml_error(err, rule_node, "needs `%s: N`, the argument that names it, counted from 0", key);
+    if (!goes && node != NULL)
+        return yaml_error(err, node, "goes with `to: %s` only", key);
+    return node == NULL || argument_read(node, &rule->argument, err);
+}
+
+static bool publish_read(const struct yaml_node *node, struct relay_rule *rule, struct err *err)
+{
+    const struct yaml_node *log = yaml_get(node, "log"), *id = yaml_get(node, "id"), *except = yaml_get(node, "except");
+    if (!target_read(yaml_get(node, "to"), &rule->action, err))
         return false;
-    const struct yaml_node *to = yaml_get(node, "to"), *room = yaml_get(node, "room"), *join = yaml_get(node, "join"),
-                           *leave = yaml_get(node, "leave"), *log = yaml_get(node, "log"), *id = yaml_get(node, "id");
-    if ((to != NULL) + (join != NULL) + (leave != NULL) != 1)
-        return yaml_error(err, node, "an event needs exactly one of to, join and leave");
-    if (join != NULL || leave != NULL) {
-        rule->target = join != NULL ? RELAY_JOIN : RELAY_LEAVE;
-        if (room != NULL || log != NULL || id != NULL)
-            return yaml_error(err, node, "room, log and id go with `to:` only");
-        return argument_read(join != NULL ? join : leave, &rule->room_argument, err);
-    }
-    if (!target_read(to, &rule->target, err))
+    bool to_room = rule->action == RELAY_ROOM || rule->action == RELAY_ROOM_OTHERS;
+    if (!named_argument_read(node, "room", to_room, rule, err) ||
+        !named_argument_read(node, "socket", rule->action == RELAY_SOCKET, rule, err))
         return false;
-    bool to_room = rule->target == RELAY_ROOM || rule->target == RELAY_ROOM_OTHERS;
-    if (to_room && room == NULL)
-        return yaml_error(err, node, "`to: room` needs `room: N`, the argument that names the room, counted from 0");
-    if (!to_room && room != NULL)
-        return yaml_error(err, room, "goes with `to: room` and `to: room-others` only");
-    if (room != NULL && !argument_read(room, &rule->room_argument, err))
+    if (except != NULL && rule->action == RELAY_SOCKET)
+        return yaml_error(err, except, "does not go with `to: socket`");
+    if (except != NULL && !argument_read(except, &rule->except_argument, err))
         return false;
+    rule->has_except = except != NULL;
     if (log != NULL && !rule_log_read(log, rule, err))
         return false;
     if (id != NULL && !rule->logged)
@@ -117,8 +122,35 @@ static bool rule_read(const struct yaml_node *node, struct relay_rule *rule, str
     return id == NULL || id_read(id, rule, err);
 }
 
-static bool events_read(struct relay_namespace *namespace, const struct yaml_node *events,
-                        const struct broker_retention *retention, struct err *err)
+static bool rule_read(const struct yaml_node *node, struct relay_rule *rule, struct err *err)
+{
+    static const char *const keys[] = {"to",     "join", "leave", "who",    "history", "room",
+                                       "socket", "log",  "id",    "except", NULL};
+    static const struct {
+        const char *key;
+        enum relay_action action;
+    } others[] = {{"join", RELAY_JOIN}, {"leave", RELAY_LEAVE}, {"who", RELAY_WHO}, {"history", RELAY_HISTORY}};
+    const struct yaml_node *chosen = NULL;
+    int verbs = 0;
+    if (!yaml_expect(node, YAML_MAPPING, err) || !yaml_only(node, keys, err))
+        return false;
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        if (yaml_get(node, others[i].key) == NULL)
+            continue;
+        chosen = yaml_get(node, others[i].key);
+        rule->action = others[i].action;
+        verbs++;
+    }
+    if (verbs + (yaml_get(node, "to") != NULL) != 1)
+        return yaml_error(err, node, "an event needs exactly one of to, join, leave, who and history");
+    if (chosen == NULL)
+        return publish_read(node, rule, err);
+    if (node->count != 1)
+        return yaml_error(err, node, "room, socket, log, id and except go with `to:` only");
+    return argument_read(chosen, &rule->argument, err);
+}
+
+static bool events_read(struct relay_namespace *namespace, const struct yaml_node *events, struct err *err)
 {
     if (!yaml_expect(events, YAML_MAPPING, err))
         return false;
@@ -129,28 +161,30 @@ static bool events_read(struct relay_namespace *namespace, const struct yaml_nod
                               SPAN_ARG(name));
         struct relay_rule *rule = mem_zero(1, sizeof *rule);
         rule->event = mem_text(name);
-        rule->retention = *retention;
+        rule->retention = namespace->all.retention;
         map_add(&namespace->rules, &rule->by_event, span_of(rule->event, name.len));
         if (!rule_read(events->pairs[i].value, rule, err))
             return false;
-        namespace->nsp.recoverable |= rule->logged;
+        /* A socket that can be sent to has a lease, which says where it is. */
+        namespace->nsp.recoverable |= rule->logged || rule->action == RELAY_SOCKET;
+        namespace->nsp.direct |= rule->action == RELAY_SOCKET;
     }
     return true;
 }
 
 /* `none`, `all`, or how many of the newest entries. */
-static bool replay_read(struct namespace *nsp, const struct yaml_node *node, struct err *err)
+static bool replay_read(struct room_policy *policy, const struct yaml_node *node, struct err *err)
 {
     struct span text;
     if (!yaml_string(node, &text, err))
         return false;
     if (span_equal(text, SPAN_LIT("none"))) {
-        nsp->replay = START_NOW;
+        policy->replay = START_NOW;
     } else if (span_equal(text, SPAN_LIT("all"))) {
-        nsp->replay = START_OLDEST;
-    } else if (span_to_u64(text, &nsp->replay_entries) && nsp->replay_entries >= 1 &&
-               nsp->replay_entries <= BROKER_READ_LIMIT_MAX) {
-        nsp->replay = START_NEWEST;
+        policy->replay = START_OLDEST;
+    } else if (span_to_u64(text, &policy->replay_entries) && policy->replay_entries >= 1 &&
+               policy->replay_entries <= BROKER_READ_LIMIT_MAX) {
+        policy->replay = START_NEWEST;
     } else {
         return yaml_error(err, node, "expected none, all, or a number of entries from 1 to %d, found \"" SPAN_FMT "\"",
                           BROKER_READ_LIMIT_MAX, SPAN_ARG(text));
@@ -158,32 +192,95 @@ static bool replay_read(struct namespace *nsp, const struct yaml_node *node, str
     return true;
 }
 
+/* log, replay and presence of the namespace, or of rooms. */
+static bool rooms_policy_read(struct relay_rooms *rooms, const struct yaml_node *node, struct err *err)
+{
+    const struct yaml_node *log = yaml_get(node, "log"), *replay = yaml_get(node, "replay"),
+                           *presence = yaml_get(node, "presence");
+    if (log != NULL && !log_read(log, &rooms->retention, err))
+        return false;
+    if (replay != NULL && !replay_read(&rooms->policy, replay, err))
+        return false;
+    return presence == NULL || presence->type == YAML_MAPPING || yaml_bool(presence, &rooms->policy.presence, err);
+}
+
+/* `presence: {data: KEY}`: what each tells of itself is a member of its CONNECT payload. */
+static bool presence_read(struct relay_namespace *namespace, const struct yaml_node *presence, struct err *err)
+{
+    static const char *const keys[] = {"data", NULL};
+    struct span text;
+    if (presence == NULL || presence->type != YAML_MAPPING)
+        return true;
+    if (!yaml_only(presence, keys, err))
+        return false;
+    namespace->all.policy.presence = true;
+    const struct yaml_node *data = yaml_get(presence, "data");
+    if (data == NULL)
+        return true;
+    if (!yaml_string(data, &text, err))
+        return false;
+    namespace->nsp.presence_key = mem_text(text);
+    return true;
+}
+
+static bool rooms_read(struct relay_namespace *namespace, const struct yaml_node *node, struct err *err)
+{
+    static const char *const keys[] = {"log", "replay", "presence", NULL};
+    if (node == NULL)
+        return true;
+    if (!yaml_expect(node, YAML_MAPPING, err))
+        return false;
+    for (size_t i = 0; i < node->count; i++) {
+        const struct yaml_pair *pair = &node->pairs[i];
+        struct relay_rooms *rooms = mem_zero(1, sizeof *rooms);
+        *rooms = namespace->all;
+        rooms->pattern = mem_text(pair->key);
+        list_init(&rooms->of_namespace);
+        list_append(&namespace->rooms, &rooms->of_namespace);
+        const struct yaml_node *presence = NULL;
+        if (!yaml_expect(pair->value, YAML_MAPPING, err) || !yaml_only(pair->value, keys, err))
+            return false;
+        presence = yaml_get(pair->value, "presence");
+        if (presence != NULL && !yaml_expect(presence, YAML_SCALAR, err))
+            return false;
+        if (!rooms_policy_read(rooms, pair->value, err))
+            return false;
+    }
+    return true;
+}
+
+/* Replaying and recovering need a log. */
+static bool replay_check(const struct relay_namespace *namespace, const struct yaml_node *node, struct err *err)
+{
+    const struct yaml_node *replay = yaml_get(node, "replay");
+    if (replay != NULL && namespace->all.policy.replay != START_NOW && !namespace->nsp.recoverable)
+        return yaml_error(err, replay, "there is nothing to replay: no event of this namespace has `log: true`");
+    return true;
+}
+
 bool relay_namespace_read(struct relay_namespace *namespace, const struct yaml_node *node, const uint64_t seed[2],
                           struct err *err)
 {
-    static const char *const keys[] = {"log", "replay", "events", "recovery", "announce", NULL};
-    struct broker_retention retention = {.entries_max = ROOM_LOG_ENTRIES, .age_ms_max = ROOM_LOG_AGE_MS};
+    static const char *const keys[] = {"log", "replay", "presence", "rooms", "recovery", "announce", "events", NULL};
     struct namespace *nsp = &namespace->nsp;
     map_init(&namespace->rules, seed);
     nsp->recovery_ms = RECOVERY_MS;
-    nsp->replay = START_NOW;
+    namespace->all = (struct relay_rooms){
+        .policy = {.replay = START_NOW},
+        .retention = {.entries_max = LOG_ENTRIES, .bytes_max = LOG_BYTES, .age_ms_max = LOG_AGE_MS},
+    };
     if (!yaml_expect(node, YAML_MAPPING, err) || !yaml_only(node, keys, err))
         return false;
-    const struct yaml_node *log = yaml_get(node, "log"), *replay = yaml_get(node, "replay"),
-                           *events = yaml_get(node, "events"), *recovery = yaml_get(node, "recovery"),
+    const struct yaml_node *events = yaml_get(node, "events"), *recovery = yaml_get(node, "recovery"),
                            *announce = yaml_get(node, "announce");
-    if (log != NULL && (!yaml_expect(log, YAML_MAPPING, err) || !log_read(log, &retention, err)))
-        return false;
     if (events == NULL)
         return yaml_error(err, node,
                           "needs `events:`, a mapping from event names to rules, like drawing: {to: others}");
-    if (!events_read(namespace, events, &retention, err))
+    if (!rooms_policy_read(&namespace->all, node, err) || !presence_read(namespace, yaml_get(node, "presence"), err) ||
+        !rooms_read(namespace, yaml_get(node, "rooms"), err) || !events_read(namespace, events, err) ||
+        !replay_check(namespace, node, err))
         return false;
-    if (replay != NULL && !replay_read(nsp, replay, err))
-        return false;
-    if (replay != NULL && nsp->replay != START_NOW && !nsp->recoverable)
-        return yaml_error(err, replay, "there is nothing to replay: no event of this namespace has `log: true`");
-    if (recovery != NULL && !yaml_duration_ms(recovery, 1000, age_ms_max, &nsp->recovery_ms, err))
+    if (recovery != NULL && !yaml_duration_ms(recovery, 1000, RECOVERY_MS_MAX, &nsp->recovery_ms, err))
         return false;
     return announce == NULL || yaml_bool(announce, &nsp->announce, err);
 }

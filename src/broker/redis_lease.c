@@ -1,4 +1,4 @@
-/* redis_lease: leases on Redis: a hash each, written, claimed and deleted by scripts that compare generations. */
+/* redis_lease: leases on Redis: a hash each, written, claimed and released by scripts that compare generations. */
 #include <stdlib.h>
 
 #include "base/mem.h"
@@ -35,8 +35,7 @@ static void written(void *arg, const struct resp *reply)
     free(call);
 }
 
-void redis_lease_write(struct broker *broker, const struct broker_lease *lease, uint64_t life_ms, broker_done_fn *done,
-                       void *arg)
+void redis_lease_write(struct broker *broker, const struct broker_lease *lease, broker_done_fn *done, void *arg)
 {
     struct redis_broker *redis = redis_of(broker);
     struct lease_call *call = call_create(redis, lease->pid, arg);
@@ -46,37 +45,51 @@ void redis_lease_write(struct broker *broker, const struct broker_lease *lease, 
         redis_refuse(redis, written, call);
         return;
     }
-    eval_start(&eval, redis, SCRIPT_LEASE_WRITE, 1, 6);
+    bool owns = lease->own.len != 0;
+    eval_start(&eval, redis, SCRIPT_LEASE_WRITE, owns ? 3 : 2, 9);
     eval_add_key(&eval, redis, "lease", lease->pid);
+    eval_add(&eval, span_str(redis->of_key));
+    if (owns)
+        eval_add_key(&eval, redis, "owner", lease->own);
     eval_add_u64(&eval, lease->generation);
     eval_add(&eval, lease->sid);
     eval_add(&eval, lease->rooms);
     eval_add(&eval, lease->data);
     eval_add(&eval, span_str(redis->inbox));
-    eval_add_u64(&eval, life_ms);
+    eval_add(&eval, span_str(redis->life));
+    eval_add(&eval, lease->own);
+    eval_add_u64(&eval, lease->window_ms);
+    eval_add(&eval, lease->pid);
     eval_send(&eval, redis, written, call);
+}
+
+static bool claim_decode(const struct resp *reply, struct broker_lease *lease)
+{
+    if (reply->type != RESP_ARRAY || reply->item_count != 7 || !span_to_u64(reply->items[0].text, &lease->generation) ||
+        !span_to_u64(reply->items[5].text, &lease->window_ms))
+        return false;
+    lease->sid = reply->items[1].text;
+    lease->own = reply->items[2].text;
+    lease->rooms = reply->items[3].text;
+    lease->data = reply->items[4].text;
+    return true;
 }
 
 static void claimed(void *arg, const struct resp *reply)
 {
     struct lease_call *call = arg;
     struct broker_lease lease = {.pid = span_of(call->pid, call->pid_len)};
-    if (reply == NULL || redis_is_error(call->redis, reply, "claiming a lease")) {
+    if (reply == NULL || redis_is_error(call->redis, reply, "claiming a lease"))
         call->claimed(call->arg, BROKER_LOST, NULL, false);
-    } else if (reply->type != RESP_ARRAY || reply->item_count != 5 ||
-               !span_to_u64(reply->items[0].text, &lease.generation)) {
+    else if (!claim_decode(reply, &lease))
         call->claimed(call->arg, BROKER_NONE, NULL, false);
-    } else {
-        lease.sid = reply->items[1].text;
-        lease.rooms = reply->items[2].text;
-        lease.data = reply->items[3].text;
-        call->claimed(call->arg, BROKER_OK, &lease, reply->items[4].integer == 1);
-    }
+    else
+        call->claimed(call->arg, BROKER_OK, &lease, reply->items[6].integer == 1);
     free(call);
 }
 
-void redis_lease_claim(struct broker *broker, struct span pid, struct span epoch, uint64_t seq, uint64_t life_ms,
-                       broker_claim_fn *done, void *arg)
+void redis_lease_claim(struct broker *broker, struct span pid, struct span epoch, uint64_t seq, broker_claim_fn *done,
+                       void *arg)
 {
     struct redis_broker *redis = redis_of(broker);
     struct lease_call *call = call_create(redis, pid, arg);
@@ -86,25 +99,33 @@ void redis_lease_claim(struct broker *broker, struct span pid, struct span epoch
         redis_refuse(redis, claimed, call);
         return;
     }
-    eval_start(&eval, redis, SCRIPT_LEASE_CLAIM, 2, 5);
+    eval_start(&eval, redis, SCRIPT_LEASE_CLAIM, 3, 6);
     eval_add_key(&eval, redis, "lease", pid);
     eval_add(&eval, span_str(redis->state_key));
+    eval_add(&eval, span_str(redis->of_key));
     eval_add(&eval, span_str(redis->inbox));
+    eval_add(&eval, span_str(redis->life));
     eval_add(&eval, epoch);
     eval_add_u64(&eval, seq);
-    eval_add_u64(&eval, life_ms);
     eval_add(&eval, pid);
+    eval_add(&eval, span_str(redis->key_prefix));
     eval_send(&eval, redis, claimed, call);
 }
 
-void redis_lease_delete(struct broker *broker, struct span pid, uint64_t generation)
+void redis_lease_release(struct broker *broker, const struct broker_lease *lease, bool for_good)
 {
     struct redis_broker *redis = redis_of(broker);
     struct eval eval;
     if (!broker->is_up)
         return; /* it runs out by itself */
-    eval_start(&eval, redis, SCRIPT_LEASE_DELETE, 1, 1);
-    eval_add_key(&eval, redis, "lease", pid);
-    eval_add_u64(&eval, generation);
-    eval_send(&eval, redis, written, call_create(redis, pid, NULL));
+    bool owns = lease->own.len != 0;
+    eval_start(&eval, redis, SCRIPT_LEASE_RELEASE, owns ? 3 : 2, 3);
+    eval_add_key(&eval, redis, "lease", lease->pid);
+    eval_add(&eval, span_str(redis->of_key));
+    if (owns)
+        eval_add_key(&eval, redis, "owner", lease->own);
+    eval_add_u64(&eval, lease->generation);
+    eval_add(&eval, lease->pid);
+    eval_add(&eval, for_good ? SPAN_LIT("1") : SPAN_LIT("0"));
+    eval_send(&eval, redis, written, call_create(redis, lease->pid, NULL));
 }

@@ -14,38 +14,56 @@
 enum redis_state { REDIS_DOWN, REDIS_CONNECTING, REDIS_GREETING, REDIS_UP };
 
 enum redis_script {
+    SCRIPT_CHECK,
     SCRIPT_OPEN,
     SCRIPT_PUBLISH,
     SCRIPT_READ,
     SCRIPT_FENCE,
     SCRIPT_LEASE_WRITE,
     SCRIPT_LEASE_CLAIM,
-    SCRIPT_LEASE_DELETE,
+    SCRIPT_LEASE_RELEASE,
+    SCRIPT_PRESENT,
+    SCRIPT_PRESENT_LIST,
+    SCRIPT_PULSE,
     SCRIPT_COUNT
 };
-enum { SHA_BYTES = 40, RUN_ID_BYTES_MAX = 64 };
+enum {
+    SHA_BYTES = 40,
+    RUN_ID_BYTES_MAX = 64,
+    LIFE_BYTES_MAX = 64,
+    LIFE_MS = 2500,       /* without a pulse for so long, a life has ended */
+    AWAY_MS = 4000,       /* whoever is away for so long has left */
+    META_MS = 86400000,   /* a room's meta outlives its log by so long at least: longer than any lease */
+    FENCE_ROOMS_MAX = 200 /* in one call */
+};
 
 struct redis_broker {
     struct broker broker;
     struct net *net;
     struct loop *loop;
     struct redis_url url;
+    struct tls_client *tls; /* NULL: plain */
     char *prefix, *instance;
-    char *state_key, *publisher_key, *inbox; /* made from those */
+    /* Made from those. */
+    char *key_prefix, *state_key, *publisher_key, *recent_key, *lives_key, *away_key, *inbox;
     struct redis_link commands, feed;
     struct resolve *resolve;
+    size_t address; /* of the name's, counted on: the one to try */
     struct timer backoff;
-    struct timer pulse; /* the self-probe */
     uint64_t backoff_ms;
     uint8_t state; /* enum redis_state */
     bool destroying, complained;
+    bool proven;   /* it was up once: what is wrong now may pass */
+    bool unusable; /* it was found to be of no use, and that was told */
+    uint64_t troubles; /* a bit for each that kept a link from coming up and was logged */
     char sha[SCRIPT_COUNT][SHA_BYTES];
     char run_id[RUN_ID_BYTES_MAX];
     size_t run_id_len;
-    int greetings_left;   /* answers awaited before the epoch can be opened */
-    uint64_t feed_number; /* of the subscriber link: what an earlier one asked for may still come through the inbox */
+    int greetings_left; /* answers awaited before the epoch can be opened */
     char epoch[BROKER_EPOCH_BYTES_MAX];
     size_t epoch_len;
+    char life[LIFE_BYTES_MAX]; /* this instance's name from one `up` to the next `down` */
+    char *of_key;              /* the set of what that life has */
     /* Publishing: redis_publish.c. */
     struct list publishes, flying; /* waiting; in the call under way */
     size_t backlog_bytes;
@@ -53,10 +71,21 @@ struct redis_broker {
     bool call_out, rebase;
     struct task publish_flush;
     struct timer publish_retry;
-    /* Probes: redis_feed.c. */
+    /* The feed: redis_feed.c. */
+    uint64_t feed_number; /* of the subscriber link: what an earlier one asked for may still come through the inbox */
+    struct list fences;   /* rooms whose subscription was confirmed this turn */
+    size_t fence_count;
+    struct task fence_flush;
+    /* Heartbeat and probes: redis_pulse.c. */
+    struct timer pulse;
+    uint64_t pulse_due_us;
+    uint64_t feed_seen_us;    /* something came */
+    uint64_t silent_since_us; /* a probe was accepted and nothing has come since; 0: no such probe */
     struct list probes;
-    uint64_t probe_number;
-    uint64_t pulse_sent_us, pulse_seen_us;
+    uint64_t probe_number, probe_taken, probe_seen; /* sent; answered on the command link; come back on the feed */
+    /* Presence: redis_present.c. */
+    struct list present_calls;
+    uint64_t present_number;
     /* Calls made while the link is down are answered later. */
     struct list refused;
     struct task refuse;
@@ -67,26 +96,38 @@ static inline struct redis_broker *redis_of(struct broker *broker)
     return container_of(broker, struct redis_broker, broker);
 }
 
-/* redis.c: an EVALSHA in the making. */
+/* redis_eval.c: an EVALSHA in the making. */
 struct eval {
     struct buf command;
-    size_t args, keys; /* counted */
+    size_t args; /* still to come */
 };
 void eval_start(struct eval *eval, const struct redis_broker *redis, enum redis_script script, size_t keys,
                 size_t args);
 void eval_add(struct eval *eval, struct span arg);
 void eval_add_u64(struct eval *eval, uint64_t number);
-/* `kind` is "log", "room", "lease" or "id"; `rest` (may be empty) goes behind the name. */
+/* The key "PREFIX:{0}:KIND:NAME". */
 void eval_add_key(struct eval *eval, const struct redis_broker *redis, const char *kind, struct span name);
 void eval_send(struct eval *eval, struct redis_broker *redis, redis_reply_fn *done, void *arg);
+/* "PREFIX:{0}:push:ROOM", the name of a room's channel, appended. */
+void redis_channel(struct buf *to, const struct redis_broker *redis, struct span room);
+
+/* redis_greeting.c: both links are connected: logs in, looks whether this Redis will do, loads the scripts, opens the
+ * epoch. Ends in redis_up, redis_unusable or redis_break. */
+void redis_greet(struct redis_broker *redis);
+
+/* redis.c */
+/* The greeting is done; `previous`: the epoch before, empty when it is the same; `last`: this publisher's last call. */
+void redis_up(struct redis_broker *redis, struct span previous, uint64_t previous_end, uint64_t last);
+/* Nothing will help but the operator. Says so once; then it is told over and over, in case it was proven before. */
+void redis_unusable(struct redis_broker *redis, const char *why);
 /* Breaks both links: they come up again after a backoff. */
 void redis_break(struct redis_broker *redis, enum close_reason reason);
 /* Answers from the loop that the link is down. */
-void redis_refuse(struct redis_broker *redis, void (*answer)(void *arg, const struct resp *reply), void *arg);
+void redis_refuse(struct redis_broker *redis, redis_reply_fn *answer, void *arg);
 /* True for an error reply; those that mean that the greeting must be done again break the link. */
 bool redis_is_error(struct redis_broker *redis, const struct resp *reply, const char *what);
-/* The name of a channel, "PREFIX:{0}:push:ROOM", appended. */
-void redis_channel(struct buf *to, const struct redis_broker *redis, struct span room);
+/* The value of `name` (with its colon) in INFO's answer, or a span with NULL data. */
+struct span redis_info_get(struct span info, struct span name);
 
 /* redis_publish.c */
 void redis_publish_init(struct redis_broker *redis);
@@ -96,23 +137,40 @@ void redis_publish_resume(struct redis_broker *redis, uint64_t last);
 void redis_publish_finish(struct redis_broker *redis);
 
 /* redis_feed.c */
+void redis_feed_init(struct redis_broker *redis);
 void redis_subscribe(struct broker *broker, struct span room);
 void redis_unsubscribe(struct broker *broker, struct span room);
-void redis_probe(struct broker *broker, broker_done_fn *done, void *arg);
 void redis_feed_received(struct redis_broker *redis, const struct resp *reply);
+void redis_feed_down(struct redis_broker *redis);
+
+/* redis_pulse.c */
+void redis_pulse_init(struct redis_broker *redis);
 void redis_pulse_start(struct redis_broker *redis);
-void redis_probes_lost(struct redis_broker *redis);
+void redis_probe(struct broker *broker, broker_done_fn *done, void *arg);
+void redis_probe_received(struct redis_broker *redis, uint64_t number);
+void redis_pulse_down(struct redis_broker *redis);
 
 /* redis_log.c */
-void redis_read(struct broker *broker, struct span room, uint64_t after, uint32_t limit, broker_read_fn *done,
+void redis_read(struct broker *broker, struct span room, const struct broker_range *range, broker_read_fn *done,
                 void *arg);
-void redis_read_newest(struct broker *broker, struct span room, uint32_t limit, broker_read_fn *done, void *arg);
 
 /* redis_lease.c */
-void redis_lease_write(struct broker *broker, const struct broker_lease *lease, uint64_t life_ms, broker_done_fn *done,
+void redis_lease_write(struct broker *broker, const struct broker_lease *lease, broker_done_fn *done, void *arg);
+void redis_lease_claim(struct broker *broker, struct span pid, struct span epoch, uint64_t seq, broker_claim_fn *done,
                        void *arg);
-void redis_lease_claim(struct broker *broker, struct span pid, struct span epoch, uint64_t seq, uint64_t life_ms,
-                       broker_claim_fn *done, void *arg);
-void redis_lease_delete(struct broker *broker, struct span pid, uint64_t generation);
+void redis_lease_release(struct broker *broker, const struct broker_lease *lease, bool for_good);
+
+/* redis_present.c */
+void redis_present_init(struct redis_broker *redis);
+void redis_present_enter(struct broker *broker, struct span room, const struct broker_present *who);
+void redis_present_leave(struct broker *broker, struct span room, struct span sid, bool may_return);
+void redis_present_list(struct broker *broker, struct span room, uint64_t cursor, uint32_t limit,
+                        broker_presence_fn *done, void *arg);
+/* `numbers`: what follows the word "present" in the head line. */
+void redis_present_received(struct redis_broker *redis, struct span numbers, struct span members);
+void redis_present_down(struct redis_broker *redis);
+
+/* redis_stats.c */
+void redis_stats(struct broker *broker, broker_stats_fn *done, void *arg);
 
 #endif

@@ -11,8 +11,10 @@ enum {
     BATCH_BYTES_MAX = 1 << 20,
     ENTRY_BYTES_MAX = 17 << 20,
     RETRY_MS = 250,
-    ARGS_BEFORE = 4, /* epoch, number, rebase, rooms */
-    ARGS_EACH = 6,
+    KEYS_BEFORE = 3, /* state, publisher, recent */
+    ARGS_BEFORE = 4, /* epoch, number, rebase, slots */
+    ARGS_SLOT = 5,
+    ARGS_ENTRY = 4,
 };
 
 struct waiting_publish {
@@ -20,9 +22,9 @@ struct waiting_publish {
     broker_done_fn *done;
     void *arg;
     struct broker_retention retention; /* entries_max 0: not logged */
-    size_t room_len, except_len, body_len, id_len;
-    uint32_t room_index; /* in the call under way, from 1 */
-    char bytes[];        /* room, except, body, id */
+    size_t room_len, audience_len, body_len, id_len;
+    uint32_t slot; /* in the call under way, from 1 */
+    char bytes[];  /* room, audience, body, id */
 };
 
 static struct span part(const struct waiting_publish *publish, size_t from, size_t len)
@@ -37,88 +39,117 @@ static struct span room_of(const struct waiting_publish *publish)
 
 static struct span id_of(const struct waiting_publish *publish)
 {
-    return part(publish, publish->room_len + publish->except_len + publish->body_len, publish->id_len);
+    return part(publish, publish->room_len + publish->audience_len + publish->body_len, publish->id_len);
+}
+
+static bool is_named(const struct waiting_publish *publish)
+{
+    return publish->id_len != 0 && publish->retention.entries_max != 0;
 }
 
 static size_t bytes_of(const struct waiting_publish *publish)
 {
-    return sizeof *publish + publish->room_len + publish->except_len + publish->body_len + publish->id_len;
+    return sizeof *publish + publish->room_len + publish->audience_len + publish->body_len + publish->id_len;
 }
 
-/* Rooms of the batch, each once; a batch is mostly one room, so looking from the last one is quick. */
-struct rooms {
+/* Rooms of the batch under one retention, each once; a batch is mostly one room, so looking from the last one is quick.
+ */
+struct slots {
     const struct waiting_publish *first[BATCH_ENTRIES_MAX];
     uint32_t count;
 };
 
-static uint32_t room_index(struct rooms *rooms, const struct waiting_publish *publish)
+static bool same_slot(const struct waiting_publish *a, const struct waiting_publish *b)
 {
-    for (uint32_t i = rooms->count; i > 0; i--)
-        if (span_equal(room_of(rooms->first[i - 1]), room_of(publish)))
+    return a->retention.entries_max == b->retention.entries_max && a->retention.bytes_max == b->retention.bytes_max &&
+           a->retention.age_ms_max == b->retention.age_ms_max && span_equal(room_of(a), room_of(b));
+}
+
+static uint32_t slot_of(struct slots *slots, const struct waiting_publish *publish)
+{
+    for (uint32_t i = slots->count; i > 0; i--)
+        if (same_slot(slots->first[i - 1], publish))
             return i;
-    rooms->first[rooms->count++] = publish;
-    return rooms->count;
+    slots->first[slots->count++] = publish;
+    return slots->count;
+}
+
+static void add_slot(struct eval *eval, const struct redis_broker *redis, const struct waiting_publish *first)
+{
+    struct buf target = {0};
+    struct span room = room_of(first);
+    if (broker_room_is_owned(room)) {
+        buf_printf(&target, "@%sowner:", redis->key_prefix);
+        buf_append(&target, room);
+    } else {
+        redis_channel(&target, redis, room);
+    }
+    eval_add(eval, buf_span(&target));
+    eval_add_u64(eval, first->retention.entries_max);
+    eval_add_u64(eval, first->retention.bytes_max);
+    eval_add_u64(eval, first->retention.age_ms_max);
+    eval_add_u64(eval, first->retention.age_ms_max * 5 / 4 + META_MS);
+    buf_finish(&target);
+}
+
+/* Where a client's name for a message is remembered: names are the room's. */
+static void add_name(struct eval *eval, const struct redis_broker *redis, const struct waiting_publish *publish)
+{
+    struct buf name = {0};
+    buf_append_u64(&name, publish->room_len);
+    buf_append_char(&name, ':');
+    buf_append(&name, room_of(publish));
+    buf_append_char(&name, ':');
+    buf_append(&name, id_of(publish));
+    eval_add_key(eval, redis, "id", buf_span(&name));
+    buf_finish(&name);
 }
 
 static void add_entry(struct eval *eval, const struct waiting_publish *publish, size_t *named_at)
 {
-    bool named = publish->id_len != 0 && publish->retention.entries_max != 0;
-    eval_add_u64(eval, publish->room_index);
-    eval_add_u64(eval, named ? ++*named_at : 0);
-    eval_add_u64(eval, publish->retention.entries_max);
-    eval_add_u64(eval, publish->retention.age_ms_max);
-    eval_add(eval, part(publish, publish->room_len, publish->except_len));
-    eval_add(eval, part(publish, publish->room_len + publish->except_len, publish->body_len));
+    eval_add_u64(eval, publish->slot);
+    eval_add_u64(eval, is_named(publish) ? ++*named_at : 0);
+    eval_add(eval, part(publish, publish->room_len, publish->audience_len));
+    eval_add(eval, part(publish, publish->room_len + publish->audience_len, publish->body_len));
 }
 
 static void answered(void *arg, const struct resp *reply);
 
 static void call_send(struct redis_broker *redis)
 {
-    struct rooms rooms = {.count = 0};
+    struct slots slots = {.count = 0};
     struct eval eval;
-    struct buf name = {0};
     size_t entries = 0, named = 0;
     list_each (node, &redis->flying) {
         struct waiting_publish *publish = container_of(node, struct waiting_publish, node);
-        publish->room_index = room_index(&rooms, publish);
-        named += publish->id_len != 0 && publish->retention.entries_max != 0;
+        publish->slot = slot_of(&slots, publish);
+        named += is_named(publish);
         entries++;
     }
-    size_t keys = 2 + 2 * rooms.count + named;
-    eval_start(&eval, redis, SCRIPT_PUBLISH, keys, ARGS_BEFORE + rooms.count + ARGS_EACH * entries);
+    size_t named_at = KEYS_BEFORE + 2 * slots.count;
+    eval_start(&eval, redis, SCRIPT_PUBLISH, named_at + named,
+               ARGS_BEFORE + ARGS_SLOT * slots.count + ARGS_ENTRY * entries);
     eval_add(&eval, span_str(redis->state_key));
     eval_add(&eval, span_str(redis->publisher_key));
-    for (uint32_t i = 0; i < rooms.count; i++) {
-        eval_add_key(&eval, redis, "log", room_of(rooms.first[i]));
-        eval_add_key(&eval, redis, "room", room_of(rooms.first[i]));
+    eval_add(&eval, span_str(redis->recent_key));
+    for (uint32_t i = 0; i < slots.count; i++) {
+        eval_add_key(&eval, redis, "log", room_of(slots.first[i]));
+        eval_add_key(&eval, redis, "room", room_of(slots.first[i]));
     }
     list_each (node, &redis->flying) {
         struct waiting_publish *publish = container_of(node, struct waiting_publish, node);
-        if (publish->id_len == 0 || publish->retention.entries_max == 0)
-            continue;
-        buf_clear(&name);
-        buf_append_u64(&name, publish->room_len);
-        buf_append_char(&name, ':');
-        buf_append(&name, room_of(publish));
-        buf_append_char(&name, ':');
-        buf_append(&name, id_of(publish));
-        eval_add_key(&eval, redis, "id", buf_span(&name));
+        if (is_named(publish))
+            add_name(&eval, redis, publish);
     }
     eval_add(&eval, span_of(redis->epoch, redis->epoch_len));
     eval_add_u64(&eval, redis->call_number);
     eval_add_u64(&eval, redis->rebase);
-    eval_add_u64(&eval, rooms.count);
-    for (uint32_t i = 0; i < rooms.count; i++) {
-        buf_clear(&name);
-        redis_channel(&name, redis, room_of(rooms.first[i]));
-        eval_add(&eval, buf_span(&name));
-    }
-    size_t named_at = 2 + 2 * rooms.count;
+    eval_add_u64(&eval, slots.count);
+    for (uint32_t i = 0; i < slots.count; i++)
+        add_slot(&eval, redis, slots.first[i]);
     list_each (node, &redis->flying) {
         add_entry(&eval, container_of(node, struct waiting_publish, node), &named_at);
     }
-    buf_finish(&name);
     redis->call_out = true;
     eval_send(&eval, redis, answered, redis);
 }
@@ -190,7 +221,7 @@ static void answered(void *arg, const struct resp *reply)
 bool redis_publish(struct broker *broker, const struct broker_publish *publish, broker_done_fn *done, void *arg)
 {
     struct redis_broker *redis = redis_of(broker);
-    size_t bytes = publish->room.len + publish->except.len + publish->body.len + publish->id.len;
+    size_t bytes = publish->room.len + publish->audience.len + publish->body.len + publish->id.len;
     if (bytes > ENTRY_BYTES_MAX || redis->backlog_bytes + bytes > BROKER_BACKLOG_BYTES_MAX)
         return false;
     struct waiting_publish *waiting = mem_zero(1, sizeof *waiting + bytes);
@@ -198,7 +229,7 @@ bool redis_publish(struct broker *broker, const struct broker_publish *publish, 
     waiting->arg = arg;
     if (publish->retention != NULL)
         waiting->retention = *publish->retention;
-    const struct span parts[] = {publish->room, publish->except, publish->body, publish->id};
+    const struct span parts[] = {publish->room, publish->audience, publish->body, publish->id};
     char *at = waiting->bytes;
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
         if (parts[i].len != 0)
@@ -206,7 +237,7 @@ bool redis_publish(struct broker *broker, const struct broker_publish *publish, 
         at += parts[i].len;
     }
     waiting->room_len = publish->room.len;
-    waiting->except_len = publish->except.len;
+    waiting->audience_len = publish->audience.len;
     waiting->body_len = publish->body.len;
     waiting->id_len = publish->id.len;
     list_init(&waiting->node);

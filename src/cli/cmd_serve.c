@@ -5,7 +5,7 @@
 #include "cli/cli.h"
 #include "serve/serve.h"
 
-enum { KEY_BROKER = 256, KEY_REQUEST_TIMEOUT, KEY_LOG_FORMAT, KEY_LOG_LEVEL };
+enum { KEY_BROKER = 256, KEY_REQUEST_TIMEOUT, KEY_ROTATE, KEY_LOG_FORMAT, KEY_LOG_LEVEL };
 
 struct arguments {
     struct serve_options serve;
@@ -16,7 +16,7 @@ static const struct argp_option options[] = {
     {"config", 'c', "FILE", 0, "What is relayed to whom, what is logged and replayed (YAML)", 0},
     {"port", 'p', "PORT", 0, "Listen on this port; 0 picks a free one (PORT; default 8080)", 0},
     {"redis-url", 'r', "URL", 0,
-     "Braid instances together through this Redis: redis://[user:password@]host[:port][/db] "
+     "Braid instances together through this Redis: redis://[user:password@]host[:port][/db], rediss://... (TLS) "
      "or unix:///path (REDIS_URL; default: the in-process broker)",
      0},
     {"broker", KEY_BROKER, "NAME", 0,
@@ -26,6 +26,10 @@ static const struct argp_option options[] = {
     {"request-timeout", KEY_REQUEST_TIMEOUT, "SECONDS", 0,
      "When the platform cuts a stream; told to clients "
      "(SENNIT_REQUEST_TIMEOUT_SECONDS)",
+     0},
+    {"rotate", KEY_ROTATE, "WHEN", 0,
+     "How long before that sessions begin to be closed, each in a quiet moment, so that they resume elsewhere: "
+     "a duration like 20s, off, or auto, a tenth of the request timeout and 30s at most (SENNIT_ROTATE; default auto)",
      0},
     {"log-format", KEY_LOG_FORMAT, "FORMAT", 0, "text or json (default: text on a terminal)", 0},
     {"log-level", KEY_LOG_LEVEL, "LEVEL", 0, "debug, info, notice, warning or error (default info)", 0},
@@ -66,6 +70,9 @@ static error_t parse(int key, char *argument, struct argp_state *state)
         break;
     case KEY_REQUEST_TIMEOUT:
         arguments->serve.request_timeout = argument;
+        break;
+    case KEY_ROTATE:
+        arguments->serve.rotate = argument;
         break;
     case KEY_LOG_FORMAT:
         arguments->log_format = argument;

@@ -8,19 +8,19 @@
 
 struct entry *entry_create(const struct broker_entry *from)
 {
-    struct entry *entry = mem_alloc(sizeof *entry + from->except.len + from->body.len);
+    struct entry *entry = mem_alloc(sizeof *entry + from->audience.len + from->body.len);
     *entry = (struct entry){
         .refs = 1,
-        .except_len = (uint32_t)from->except.len,
+        .audience_len = (uint32_t)from->audience.len,
         .body_len = (uint32_t)from->body.len,
         .seq = from->seq,
         .prev = from->prev,
         .token_seq = from->seq,
     };
-    if (from->except.len != 0)
-        memcpy(entry->bytes, from->except.data, from->except.len);
+    if (from->audience.len != 0)
+        memcpy(entry->bytes, from->audience.data, from->audience.len);
     if (from->body.len != 0)
-        memcpy(entry->bytes + from->except.len, from->body.data, from->body.len);
+        memcpy(entry->bytes + from->audience.len, from->body.data, from->body.len);
     return entry;
 }
 
@@ -34,17 +34,4 @@ void entry_unref(struct entry *entry)
     for (int i = 0; i < ENTRY_FORMATS; i++)
         frame_unref(entry->frames[i]);
     free(entry);
-}
-
-bool entry_excepts(const struct entry *entry, struct span sid)
-{
-    struct span rest = entry_except(entry), one;
-    if (rest.len == sid.len)
-        return span_equal(rest, sid);
-    if (rest.len < sid.len)
-        return false;
-    while (span_next(&rest, ' ', &one))
-        if (span_equal(one, sid))
-            return true;
-    return false;
 }

@@ -12,12 +12,13 @@ enum { ENTRY_FORMATS = 2 };
 
 struct entry {
     uint32_t refs;
-    uint32_t except_len, body_len;
+    uint32_t audience_len, body_len;
     uint64_t seq; /* 0: not logged */
     uint64_t prev;
     uint64_t token_seq; /* the position that the shared frame carries */
+    uint32_t room;      /* number of the room it came to, see struct room */
     struct frame *frames[ENTRY_FORMATS];
-    char bytes[]; /* except, body */
+    char bytes[]; /* audience, body */
 };
 
 /* A copy of what the broker pushed or gave to read. */
@@ -30,17 +31,14 @@ static inline struct entry *entry_ref(struct entry *entry)
     return entry;
 }
 
-static inline struct span entry_except(const struct entry *entry)
+static inline struct span entry_audience(const struct entry *entry)
 {
-    return (struct span){entry->bytes, entry->except_len};
+    return (struct span){entry->bytes, entry->audience_len};
 }
 
 static inline struct span entry_body(const struct entry *entry)
 {
-    return (struct span){entry->bytes + entry->except_len, entry->body_len};
+    return (struct span){entry->bytes + entry->audience_len, entry->body_len};
 }
-
-/* True when `sid` is among the excepted ones. */
-bool entry_excepts(const struct entry *entry, struct span sid);
 
 #endif

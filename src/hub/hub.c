@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "hub/audience.h"
 #include "hub/page.h"
 
 enum { SWEEP_MS = 1000 };
@@ -30,6 +31,7 @@ struct room *hub_room(struct hub *hub, struct span name)
     room = mem_zero(1, sizeof *room);
     room->hub = hub;
     room->name = mem_text(name);
+    room->number = ++hub->rooms_made;
     room->state = ROOM_SUBSCRIBING;
     list_init(&room->pages);
     list_init(&room->empty);
@@ -87,10 +89,40 @@ static void sweep(struct timer *timer)
     timer_start(hub->loop, timer, LOOP_MS(SWEEP_MS));
 }
 
+static void bury(struct task *task)
+{
+    struct hub *hub = container_of(task, struct hub, bury);
+    struct list *node;
+    while ((node = list_take(&hub->ended)) != NULL)
+        membership_destroy(container_of(node, struct membership, waiter));
+}
+
+void hub_membership_ended(struct membership *membership)
+{
+    struct hub *hub = membership->member->hub;
+    if (!list_empty(&membership->waiter))
+        return;
+    list_append(&hub->ended, &membership->waiter);
+    loop_at_flush(hub->loop, &hub->bury);
+}
+
 void hub_token(const struct hub *hub, uint64_t seq, struct token *token)
 {
-    *token = (struct token){.epoch_len = hub->epoch_len, .version = '1', .seq = seq};
-    memcpy(token->epoch, hub->epoch, hub->epoch_len);
+    memcpy(token->epoch, hub->epoch, sizeof token->epoch);
+    token->epoch_len = hub->epoch_len;
+    token->version = '1';
+    token->late_count = 0;
+    token->seq = seq;
+}
+
+static void stretch_clip(struct stretch *stretch, uint64_t end)
+{
+    if (stretch->start > end)
+        stretch->start = end;
+    if (stretch->since > end)
+        stretch->since = end;
+    if (stretch->end != STRETCH_OPEN && stretch->end > end)
+        stretch->end = end;
 }
 
 /* What lies above `end` was lost by the broker. Whoever was sent any of it cannot go on. */
@@ -108,10 +140,12 @@ static void epoch_ended(struct hub *hub, uint64_t end)
         struct member *member = container_of(node, struct member, of_hub);
         list_each (inner, &member->memberships) {
             struct membership *membership = container_of(inner, struct membership, of_member);
-            if (membership->start > end)
-                membership->start = end;
+            stretch_clip(&membership->stretch, end);
             if (membership->pos > end)
                 membership->pos = end;
+        }
+        list_each (inner, &member->pasts) {
+            stretch_clip(&container_of(inner, struct past, of_member)->stretch, end);
         }
         if (member->sent_seq > end) {
             hub->counters.lost++;
@@ -131,11 +165,11 @@ static void on_up(void *arg, struct span epoch, struct span previous, uint64_t p
             log_event(LOG_ERROR, "the broker lost what it had accepted; the sockets that got it start anew",
                       LOG_N("entries_lost", hub->position - previous_end));
         epoch_ended(hub, previous_end);
-        if (hub->broker_lost != NULL)
-            hub->broker_lost(hub);
     }
     for (struct map_node *node = map_next(&hub->rooms, NULL); node != NULL; node = map_next(&hub->rooms, node))
         broker_subscribe(hub->broker, node->key);
+    if (hub->owner != NULL && hub->owner->up != NULL)
+        hub->owner->up(hub->owner_arg, previous.len != 0);
 }
 
 static void on_down(void *arg)
@@ -169,6 +203,26 @@ static void on_subscribed(void *arg, struct span name, uint64_t last, uint64_t p
     }
 }
 
+/* A push was missed: everyone in the room reads the log behind `after`. */
+static void hole_found(struct room *room, uint64_t after, uint64_t seq)
+{
+    struct hub *hub = room->hub;
+    hub->counters.holes++;
+    log_event(LOG_WARNING, "a push was missed; reading the hole", LOG_S("room", room->node.key), LOG_N("after", after),
+              LOG_N("seq", seq));
+    for (size_t i = 0; i < room->member_count; i++)
+        member_hole(room->members[i], after);
+}
+
+static void room_deliver(struct room *room, struct entry *entry)
+{
+    entry->room = room->number;
+    if (entry->seq == 0)
+        entry->token_seq = room->hub->position;
+    for (size_t i = 0; i < room->member_count; i++)
+        member_entry(room->members[i], entry);
+}
+
 static void on_pushed(void *arg, const struct broker_entry *pushed)
 {
     struct hub *hub = arg;
@@ -185,36 +239,87 @@ static void on_pushed(void *arg, const struct broker_entry *pushed)
         room->last = pushed->seq;
     }
     if (hole) {
-        /* Everyone in the room reads the log, where this entry stands too. */
-        hub->counters.holes++;
-        log_event(LOG_WARNING, "a push was missed; reading the hole", LOG_S("room", room->node.key),
-                  LOG_N("after", after), LOG_N("seq", pushed->seq));
-        for (size_t i = 0; i < room->member_count; i++)
-            member_hole(room->members[i], after);
+        hole_found(room, after, pushed->seq);
     } else if (room->member_count > 0) {
         struct entry *entry = entry_create(pushed);
-        if (!logged)
-            entry->token_seq = hub->position;
-        for (size_t i = 0; i < room->member_count; i++)
-            member_entry(room->members[i], entry);
+        room_deliver(room, entry);
         entry_unref(entry);
     }
     if (pushed->seq > hub->position)
         hub->position = pushed->seq;
 }
 
+static void on_top(void *arg, struct span name, uint64_t last)
+{
+    struct room *room = room_find(arg, name);
+    if (room == NULL || room->state != ROOM_LIVE || last <= room->last)
+        return;
+    uint64_t after = room->last;
+    room->last = last;
+    hole_found(room, after, last);
+}
+
+static void on_reached(void *arg, uint64_t position)
+{
+    struct hub *hub = arg;
+    if (position > hub->position)
+        hub->position = position;
+}
+
+struct entry *hub_entry_create(struct hub *hub, struct span name, struct span body)
+{
+    struct room *room = room_find(hub, name);
+    struct entry *entry = entry_create(&(struct broker_entry){.room = name, .body = body});
+    entry->token_seq = hub->position;
+    entry->room = room != NULL ? room->number : 0;
+    return entry;
+}
+
+void hub_room_tell(struct hub *hub, struct span name, struct span body, struct span except)
+{
+    struct room *room = room_find(hub, name);
+    struct buf audience = {0};
+    if (room == NULL || room->member_count == 0)
+        return;
+    if (except.len != 0)
+        audience_add(&audience, AUDIENCE_EXCEPT_SID, except);
+    struct entry *entry =
+        entry_create(&(struct broker_entry){.room = name, .audience = buf_span(&audience), .body = body});
+    room_deliver(room, entry);
+    entry_unref(entry);
+    buf_finish(&audience);
+}
+
 static void on_superseded(void *arg, struct span pid, uint64_t generation)
 {
     struct hub *hub = arg;
-    if (hub->superseded != NULL)
-        hub->superseded(hub, pid, generation);
+    if (hub->owner != NULL && hub->owner->superseded != NULL)
+        hub->owner->superseded(hub->owner_arg, pid, generation);
+}
+
+static void on_presence(void *arg, struct span room, const struct broker_present *who, bool entered, uint64_t count)
+{
+    struct hub *hub = arg;
+    if (hub->owner != NULL && hub->owner->presence != NULL)
+        hub->owner->presence(hub->owner_arg, room, who, entered, count);
+}
+
+static void on_unusable(void *arg, const char *why)
+{
+    struct hub *hub = arg;
+    if (hub->owner != NULL && hub->owner->unusable != NULL)
+        hub->owner->unusable(hub->owner_arg, why);
 }
 
 static const struct broker_events events = {
     .up = on_up,
     .down = on_down,
+    .unusable = on_unusable,
     .subscribed = on_subscribed,
     .pushed = on_pushed,
+    .top = on_top,
+    .reached = on_reached,
+    .presence = on_presence,
     .superseded = on_superseded,
 };
 
@@ -227,6 +332,8 @@ void hub_init(struct hub *hub, struct loop *loop, struct broker *broker)
     list_init(&hub->members);
     list_init(&hub->empty_rooms);
     list_init(&hub->pages);
+    list_init(&hub->ended);
+    task_init(&hub->bury, bury);
     timer_init(&hub->sweep, sweep);
     timer_start(loop, &hub->sweep, LOOP_MS(SWEEP_MS));
     broker_attach(broker, &events, hub);
@@ -236,6 +343,7 @@ void hub_finish(struct hub *hub)
 {
     assert(list_empty(&hub->members));
     timer_stop(hub->loop, &hub->sweep);
+    task_cancel(&hub->bury);
     struct map_node *node;
     while ((node = map_next(&hub->rooms, NULL)) != NULL)
         room_destroy(room_of(node));

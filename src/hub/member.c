@@ -1,4 +1,4 @@
-/* member: see hub.h. Here: joining, the rounds of catching up, and the way of one entry to one member. */
+/* member: see hub.h. Here: entering and leaving rooms. Catching up and delivering is in rounds.c. */
 #include <assert.h>
 #include <stdlib.h>
 
@@ -6,13 +6,8 @@
 #include "hub/hub.h"
 #include "hub/page.h"
 
-#define memberships_each(name, member) \
-    list_each (name##_node, &(member)->memberships) \
-        for (struct membership *name = container_of(name##_node, struct membership, of_member); name != NULL; \
-             name = NULL)
-
 /* The only place where a member's state changes; the legal moves are the picture in hub.h. */
-static void set_state(struct member *member, enum member_state state)
+void member_set_state(struct member *member, enum member_state state)
 {
     static const uint8_t legal[] = {
         [MEMBER_IDLE] = 1 << MEMBER_WAITING,
@@ -29,33 +24,12 @@ void member_init(struct member *member, struct hub *hub, const struct member_eve
 {
     *member = (struct member){.hub = hub, .events = events, .sid = sid, .whole = true};
     list_init(&member->memberships);
+    list_init(&member->pasts);
     list_init(&member->of_hub);
     list_append(&hub->members, &member->of_hub);
 }
 
-static void held_drop(struct member *member)
-{
-    for (size_t i = 0; i < member->held_count; i++)
-        entry_unref(member->held[i].entry);
-    free(member->held);
-    member->held = NULL;
-    member->held_count = member->held_cap = 0;
-}
-
-/* What was held for a room that is left is no longer meant for the member. */
-static void held_forget(struct member *member, const struct membership *left)
-{
-    uint16_t kept = 0;
-    for (uint16_t i = 0; i < member->held_count; i++) {
-        if (member->held[i].membership == left)
-            entry_unref(member->held[i].entry);
-        else
-            member->held[kept++] = member->held[i];
-    }
-    member->held_count = kept;
-}
-
-static void page_drop(struct membership *membership)
+void membership_page_drop(struct membership *membership)
 {
     list_remove(&membership->waiter);
     page_unref(membership->page);
@@ -64,27 +38,89 @@ static void page_drop(struct membership *membership)
 
 void membership_destroy(struct membership *membership)
 {
-    page_drop(membership);
-    membership->member->pending_count -= membership->noted && !membership->active;
+    membership_page_drop(membership);
     list_remove(&membership->of_member);
     room_member_remove(membership->room, membership);
     free(membership);
 }
 
+static void past_destroy(struct member *member, struct past *past)
+{
+    list_remove(&past->of_member);
+    member->past_count--;
+    free(past);
+}
+
 void member_finish(struct member *member)
 {
+    struct list *node;
     if (member == NULL || member->hub == NULL)
         return;
     memberships_each(membership, member) membership_destroy(membership);
-    held_drop(member);
+    while ((node = list_take(&member->pasts)) != NULL)
+        past_destroy(member, container_of(node, struct past, of_member));
+    member_held_drop(member);
     list_remove(&member->of_hub);
     member->hub = NULL;
 }
 
 struct membership *member_find(struct member *member, struct span room)
 {
-    memberships_each(membership, member) if (span_equal(membership->room->node.key, room)) return membership;
+    memberships_each(membership, member)
+    {
+        if (membership->stretch.end == STRETCH_OPEN && span_equal(membership->room->node.key, room))
+            return membership;
+    }
     return NULL;
+}
+
+static bool holds(const struct stretch *stretch, uint64_t seq)
+{
+    return stretch->since < seq && seq <= stretch->end;
+}
+
+bool member_was_in(const struct member *member, struct span room, uint64_t seq)
+{
+    memberships_each(membership, member)
+    {
+        if (membership->resolved && holds(&membership->stretch, seq) && span_equal(membership->room->node.key, room))
+            return true;
+    }
+    list_each (node, &member->pasts) {
+        const struct past *past = container_of(node, struct past, of_member);
+        if (holds(&past->stretch, seq) && span_equal(span_of(past->room, past->room_len), room))
+            return true;
+    }
+    return false;
+}
+
+bool member_is_owed(const struct member *member, const struct past *past)
+{
+    memberships_each(membership, member)
+    {
+        if (membership->stretch.end == past->stretch.end && membership->stretch.since == past->stretch.since &&
+            span_equal(membership->room->node.key, span_of(past->room, past->room_len)))
+            return true;
+    }
+    return false;
+}
+
+static struct membership *membership_create(struct member *member, struct span room, enum start_mode mode)
+{
+    struct membership *membership = mem_zero(1, sizeof *membership);
+    membership->member = member;
+    membership->room = hub_room(member->hub, room);
+    membership->mode = (uint8_t)mode;
+    membership->stretch.end = STRETCH_OPEN;
+    membership->presence_due = true;
+    list_init(&membership->waiter);
+    list_init(&membership->of_member);
+    list_append(&member->memberships, &membership->of_member);
+    room_member_add(membership->room, membership);
+    member->entering = true;
+    if (member->state == MEMBER_IDLE)
+        member_set_state(member, MEMBER_WAITING);
+    return membership;
 }
 
 struct membership *member_join(struct member *member, struct span room, enum start_mode mode, uint64_t argument)
@@ -92,28 +128,17 @@ struct membership *member_join(struct member *member, struct span room, enum sta
     struct membership *membership = member_find(member, room);
     if (membership != NULL)
         return membership;
-    member->entering = true;
-    membership = mem_zero(1, sizeof *membership);
-    membership->member = member;
-    membership->room = hub_room(member->hub, room);
-    membership->mode = (uint8_t)mode;
-    membership->start = argument;
-    list_init(&membership->waiter);
-    list_init(&membership->of_member);
-    list_append(&member->memberships, &membership->of_member);
-    room_member_add(membership->room, membership);
-    if (member->state == MEMBER_IDLE)
-        set_state(member, MEMBER_WAITING);
+    membership = membership_create(member, room, mode);
+    membership->stretch.start = membership->pos = argument;
     membership_resolve(membership);
     return membership;
 }
 
-void member_noted(struct membership *membership, uint64_t joined_at)
+static void note(struct membership *membership, uint64_t joined_at)
 {
     struct member *member = membership->member;
     membership->noted = true;
-    membership->joined_at = joined_at;
-    member->pending_count++;
+    membership->stretch.joined_at = joined_at;
     if (joined_at > member->join_seq)
         member->join_seq = joined_at;
 }
@@ -121,13 +146,52 @@ void member_noted(struct membership *membership, uint64_t joined_at)
 void member_note(struct member *member)
 {
     memberships_each(membership, member) if (membership->resolved && !membership->noted)
-        member_noted(membership, member->sent_seq);
+        note(membership, member->sent_seq);
 }
 
-bool member_is_noted(struct member *member)
+static void past_add(struct member *member, struct span room, const struct stretch *stretch)
 {
-    memberships_each(membership, member) if (!membership->noted) return false;
-    return true;
+    if (member->past_count == HUB_PASTS_MAX) {
+        struct past *oldest = container_of(member->pasts.next, struct past, of_member);
+        if (oldest->stretch.end > member->past_floor)
+            member->past_floor = oldest->stretch.end;
+        past_destroy(member, oldest);
+    }
+    struct past *past = mem_zero(1, sizeof *past + room.len);
+    past->stretch = *stretch;
+    past->left_us = loop_now_us(member->hub->loop);
+    past->room_len = room.len;
+    memcpy(past->room, room.data, room.len);
+    list_init(&past->of_member);
+    list_append(&member->pasts, &past->of_member);
+    member->past_count++;
+}
+
+void member_pasts_drop(struct member *member, uint64_t before_us)
+{
+    list_each (node, &member->pasts) {
+        struct past *past = container_of(node, struct past, of_member);
+        if (past->left_us < before_us && member->state == MEMBER_SETTLED)
+            past_destroy(member, past);
+    }
+}
+
+struct membership *member_rejoin(struct member *member, struct span room, const struct stretch *stretch,
+                                 uint64_t position)
+{
+    if (stretch->joined_at > member->join_seq)
+        member->join_seq = stretch->joined_at;
+    if (stretch->end != STRETCH_OPEN) {
+        past_add(member, room, stretch);
+        if (position >= stretch->end)
+            return NULL;
+    }
+    struct membership *membership = membership_create(member, room, START_AT);
+    membership->stretch = *stretch; /* as the lease has it: tokens must be read alike by it and by us */
+    membership->pos = position;
+    note(membership, stretch->joined_at);
+    membership_resolve(membership);
+    return membership;
 }
 
 void member_joined(struct member *member)
@@ -142,12 +206,53 @@ void member_leave(struct member *member, struct span room)
     if (membership == NULL)
         return;
     bool awaited = !membership->active || member->state == MEMBER_WAITING;
-    held_forget(member, membership);
+    if (membership->noted) {
+        /* Until the lease knows, a resume would still read this room behind the token, which must not move on. */
+        member->leaving = true;
+        if (member->state == MEMBER_SETTLED)
+            member_unsettle(member);
+    }
+    if (membership->noted && membership->active) {
+        struct stretch stretch = membership->stretch;
+        /* What is held or still to be read of it does not reach the client any more. */
+        stretch.end = membership->pos;
+        past_add(member, room, &stretch);
+    }
+    member_held_drop_room(member, membership->room->number);
     membership_destroy(membership);
     /* What this room was still to be read, confirmed or looked up for need not be waited for any more. */
     member_continue(member);
     if (awaited && !list_empty(&member->memberships))
         member_rooms_live(member);
+}
+
+uint64_t membership_top(const struct membership *membership)
+{
+    uint64_t last = membership->room->last, end = membership->stretch.end;
+    return last < end ? last : end;
+}
+
+void membership_target_fix(struct membership *membership)
+{
+    uint64_t position = membership->member->hub->position, end = membership->stretch.end;
+    membership->target = membership_top(membership);
+    membership->upto = position < end ? position : end;
+}
+
+/* The start is known: from now on what comes for the room is held for it, unless nothing has begun yet. */
+static void resolved(struct membership *membership)
+{
+    struct member *member = membership->member;
+    membership->resolved = true;
+    if (membership->mode != START_AT)
+        membership->pos = membership->stretch.start;
+    membership_target_fix(membership);
+    if (!membership->noted)
+        membership->stretch.since = member->hub->position;
+    if (member->state == MEMBER_SETTLED)
+        member_unsettle(member);
+    else if (member->state == MEMBER_CATCHING && membership->starting)
+        membership_activate(membership);
 }
 
 /* Finds the start, which may need a look into the log. */
@@ -156,17 +261,17 @@ void membership_resolve(struct membership *membership)
     struct room *room = membership->room;
     if (membership->resolved || membership->page != NULL || room->state != ROOM_LIVE)
         return;
-    bool nothing = room->last == 0 || (membership->mode == START_AT && membership->start >= room->last);
+    bool nothing = room->last == 0 || (membership->mode == START_AT && membership->pos >= membership_top(membership));
     if (membership->mode == START_NOW || nothing) {
         if (membership->mode != START_AT)
-            membership->start = room->last;
-        membership->resolved = true;
+            membership->stretch.start = room->hub->position > room->last ? room->hub->position : room->last;
+        resolved(membership);
         return;
     }
     if (membership->mode == START_NEWEST)
-        membership->page = page_get_newest(room, (uint32_t)membership->start);
+        membership->page = page_get_newest(room, (uint32_t)membership->stretch.start);
     else
-        membership->page = page_get(room, membership->mode == START_OLDEST ? 0 : membership->start);
+        membership->page = page_get(room, membership->mode == START_OLDEST ? 0 : membership->pos);
     if (membership->page->loading)
         list_append(&membership->page->waiters, &membership->waiter);
     else
@@ -177,22 +282,23 @@ static void resolve_from_page(struct membership *membership)
 {
     struct page *page = membership->page;
     if (membership->mode == START_AT) {
-        uint32_t at = page_index(page, membership->start);
-        if (at == page->count && page->after != membership->start) {
-            page_drop(membership); /* somebody else's page, which did not reach that far */
+        uint32_t at = page_index(page, membership->pos);
+        if (at == page->count && (page->after != membership->pos || page->last <= membership->pos)) {
+            membership_page_drop(
+                membership); /* somebody else's page, which did not reach that far, or was read before */
             membership_resolve(membership);
             return;
         }
-        if (at == page->count || page->entries[at]->prev > membership->start)
+        if (at == page->count || page->entries[at]->prev > membership->pos)
             membership->member->whole = false;
     } else if (page->count > 0) {
-        membership->start = page->entries[0]->prev;
+        membership->stretch.start = page->entries[0]->prev;
     } else {
         /* What the feed has shown since the log was read, and found empty, belongs to this membership. */
-        membership->start = page->last < membership->room->last ? page->last : membership->room->last;
+        membership->stretch.start = page->last < membership->room->last ? page->last : membership->room->last;
     }
-    membership->resolved = true;
-    page_drop(membership);
+    membership_page_drop(membership);
+    resolved(membership);
 }
 
 /* Entries come from pages rounds later; until the first answer nothing else is known to wait for. */
@@ -201,7 +307,7 @@ void membership_page_loaded(struct membership *membership)
     struct member *member = membership->member;
     bool was_resolved = membership->resolved;
     if (membership->page->failed) {
-        page_drop(membership);
+        membership_page_drop(membership);
         membership_resolve(membership);
     } else if (!membership->resolved) {
         resolve_from_page(membership);
@@ -241,265 +347,28 @@ void member_rooms_live(struct member *member)
     if (member->state == MEMBER_WAITING && active)
         member_round_begin(member);
     else if (member->state == MEMBER_WAITING)
-        set_state(member, MEMBER_READY);
+        member_set_state(member, MEMBER_READY);
     if (joining)
         member->events->ready(member, member->whole);
 }
 
-static void leave_settled(struct member *member)
+void membership_activate(struct membership *membership)
 {
-    if (member->state != MEMBER_SETTLED)
-        return;
-    memberships_each(membership, member) if (membership->active) membership->pos = member->hub->position;
+    membership->starting = false;
+    membership->active = true;
+    membership->late = membership->pos < membership->target && membership->pos < membership->member->sent_seq;
 }
 
 void member_start(struct member *member)
 {
-    memberships_each(membership, member) membership->starting |= membership->resolved && !membership->active;
-    if (member->state == MEMBER_READY || member->state == MEMBER_SETTLED) {
-        leave_settled(member);
+    member->leaving = false;
+    memberships_each(membership, member) membership->starting |= membership->noted && !membership->active;
+    if (member->state == MEMBER_READY) {
         member_round_begin(member);
     } else if (member->state == MEMBER_CATCHING) {
-        /* What is held may lie below what the new room replays: read it again, behind. */
-        held_drop(member);
-        member->again = true;
+        /* What came since their starts were known has been held. */
+        memberships_each(membership, member) if (membership->starting && membership->resolved)
+            membership_activate(membership);
+        member_continue(member);
     }
-}
-
-static void activate(struct membership *membership)
-{
-    membership->starting = false;
-    membership->active = true;
-    membership->member->pending_count -= membership->noted;
-    membership->pos = membership->start;
-}
-
-/* Fixes the targets: what lies above them will be pushed, and is held from now on. */
-void member_round_begin(struct member *member)
-{
-    held_drop(member);
-    member->again = false;
-    memberships_each(membership, member)
-    {
-        if (membership->starting)
-            activate(membership);
-        if (!membership->active)
-            continue;
-        membership->target = membership->room->last;
-        membership->late = membership->pos < membership->target && membership->pos < member->sent_seq;
-    }
-    if (member->state != MEMBER_CATCHING)
-        set_state(member, MEMBER_CATCHING);
-    member_continue(member);
-}
-
-void member_link_lost(struct member *member)
-{
-    if (member->state == MEMBER_IDLE || member->state == MEMBER_WAITING)
-        return;
-    leave_settled(member);
-    held_drop(member);
-    memberships_each(membership, member) page_drop(membership);
-    set_state(member, MEMBER_WAITING);
-}
-
-void member_hole(struct membership *membership, uint64_t after)
-{
-    struct member *member = membership->member;
-    if (!membership->active)
-        return;
-    if (member->state == MEMBER_SETTLED) {
-        leave_settled(member);
-        membership->pos = after;
-        member_round_begin(member);
-    } else if (member->state == MEMBER_CATCHING) {
-        /* Another room's hole began this round: then this room was taken to be read up to the hub's position. */
-        if (membership->pos > after) {
-            page_drop(membership);
-            membership->pos = after;
-        }
-        held_drop(member);
-        member->again = true;
-    }
-}
-
-/* Adds what a token with this seq must say of single rooms. `replayed` is an entry below what the client was told
- * already, so the rooms that are replayed late stand where they stand. False when it would be too much for one token.
- */
-static bool token_add_rooms(struct member *member, bool replayed, struct token *token)
-{
-    memberships_each(membership, member)
-    {
-        uint64_t position;
-        if (!membership->active && membership->noted && membership->start < token->seq)
-            position = membership->start;
-        else if (membership->active && replayed && membership->late && membership->pos < membership->target)
-            position = membership->pos;
-        else if (membership->active && membership->joined_at >= token->seq && token->seq != 0)
-            position = token->seq;
-        else
-            continue;
-        if (token->late_count == TOKEN_LATE_ROOMS_MAX)
-            return false;
-        token->late[token->late_count].room = token_room_hash(membership->room->node.key);
-        token->late[token->late_count++].position = position;
-    }
-    return true;
-}
-
-static void deliver(struct member *member, struct entry *entry)
-{
-    if (entry->except_len != 0 && entry_excepts(entry, member->sid))
-        return;
-    member->hub->counters.delivered++;
-    struct token token;
-    bool shared = entry->token_seq >= member->sent_seq;
-    bool replayed = !shared && entry->seq != 0;
-    if (shared)
-        member->sent_seq = entry->token_seq;
-    hub_token(member->hub, member->sent_seq, &token);
-    if (replayed || member->pending_count != 0 || token.seq <= member->join_seq) {
-        shared = false;
-        if (!token_add_rooms(member, replayed, &token)) {
-            member->hub->counters.lost++;
-            member->events->lost(member);
-            return;
-        }
-    }
-    if (member->stale_version != 0 && token.seq == member->stale_seq) {
-        shared = false;
-        token.version = member->stale_version == '1' ? '2' : '1';
-    }
-    member->events->deliver(member, entry, &token, shared);
-}
-
-static void hold(const struct membership *membership, struct entry *entry)
-{
-    struct member *member = membership->member;
-    if (member->again)
-        return;
-    if (member->held_count == HUB_HELD_MAX) {
-        held_drop(member);
-        member->again = true;
-        return;
-    }
-    if (member->held_count == member->held_cap) {
-        member->held_cap = member->held_cap != 0 ? (uint16_t)(member->held_cap * 2) : 8;
-        member->held = mem_resize(member->held, member->held_cap * sizeof *member->held);
-    }
-    member->held[member->held_count++] = (struct held){entry_ref(entry), membership};
-}
-
-void member_entry(struct membership *membership, struct entry *entry)
-{
-    if (!membership->active)
-        return;
-    if (membership->member->state == MEMBER_SETTLED)
-        deliver(membership->member, entry);
-    else if (membership->member->state == MEMBER_CATCHING)
-        hold(membership, entry);
-}
-
-/* The next entry this membership has to send in this round. False when it has none; `*waits` when a read is under way.
- */
-static struct entry *next_entry(struct membership *membership, bool *waits, bool *gone)
-{
-    while (membership->active && membership->pos < membership->target) {
-        if (membership->page == NULL) {
-            membership->page = page_get(membership->room, membership->pos);
-            membership->page_at = UINT32_MAX;
-            if (membership->page->loading)
-                list_append(&membership->page->waiters, &membership->waiter);
-        }
-        struct page *page = membership->page;
-        if (page->loading) {
-            *waits = true;
-            return NULL;
-        }
-        if (membership->page_at == UINT32_MAX)
-            membership->page_at = page_index(page, membership->pos);
-        if (membership->page_at < page->count) {
-            struct entry *entry = page->entries[membership->page_at];
-            *gone |= entry->prev > membership->pos;
-            if (entry->seq <= membership->target)
-                return entry;
-            membership->pos = membership->target;
-            page_drop(membership);
-            return NULL;
-        }
-        /* Nothing behind our position, though the room has more: either it was somebody else's page, or it is gone. */
-        *gone |= page->after == membership->pos && page->count == 0;
-        page_drop(membership);
-        if (*gone)
-            return NULL;
-    }
-    return NULL;
-}
-
-/* The lowest entry among all rooms' next ones, or NULL: then `*waits` or `*gone` may say why. */
-static struct membership *lowest(struct member *member, struct entry **entry, bool *waits, bool *gone)
-{
-    struct membership *best = NULL;
-    memberships_each(membership, member)
-    {
-        struct entry *next = next_entry(membership, waits, gone);
-        if (next != NULL && (best == NULL || next->seq < (*entry)->seq)) {
-            best = membership;
-            *entry = next;
-        }
-    }
-    return *waits || *gone ? NULL : best;
-}
-
-/* The targets are reached: what was held follows, and the member is settled, or another round begins. */
-static void round_end(struct member *member)
-{
-    memberships_each(membership, member) if (membership->active)
-        page_drop(membership); /* others look for their start */
-    if (member->again) {
-        member_round_begin(member);
-        return;
-    }
-    struct held *held = member->held;
-    size_t count = member->held_count;
-    member->held = NULL;
-    member->held_count = member->held_cap = 0;
-    memberships_each(membership, member) membership->late = false;
-    set_state(member, MEMBER_SETTLED);
-    for (size_t i = 0; i < count; i++) {
-        deliver(member, held[i].entry);
-        entry_unref(held[i].entry);
-    }
-    free(held);
-    member->events->settled(member);
-}
-
-void member_continue(struct member *member)
-{
-    if (member->state != MEMBER_CATCHING || member->stepping)
-        return;
-    member->stepping = true;
-    for (;;) {
-        bool waits = false, gone = false;
-        struct entry *entry = NULL;
-        struct membership *from = lowest(member, &entry, &waits, &gone);
-        if (gone) {
-            member->hub->counters.lost++;
-            member->events->lost(member);
-        }
-        if (gone || waits)
-            break;
-        if (from == NULL) {
-            member->stepping = false;
-            round_end(member);
-            return;
-        }
-        if (!member->events->has_room(member))
-            break;
-        from->pos = entry->seq;
-        from->page_at++;
-        member->hub->counters.replayed++;
-        deliver(member, entry);
-    }
-    member->stepping = false;
 }

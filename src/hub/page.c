@@ -23,7 +23,7 @@ void page_unref(struct page *page)
 static void cache_drop(struct hub *hub, struct page *page)
 {
     list_remove(&page->of_hub);
-    hub->page_count--;
+    hub->page_bytes -= page->bytes;
     page_unref(page);
 }
 
@@ -31,7 +31,8 @@ static void cache_add(struct hub *hub, struct page *page)
 {
     page->refs++;
     list_append(&hub->pages, &page->of_hub);
-    if (++hub->page_count > HUB_PAGES_CACHED)
+    hub->page_bytes += page->bytes;
+    while (hub->page_bytes > HUB_PAGES_BYTES_MAX)
         cache_drop(hub, container_of(hub->pages.next, struct page, of_hub));
 }
 
@@ -65,8 +66,11 @@ static void page_loaded(void *arg, enum broker_result result, const struct broke
     } else {
         page->last = got->last;
         page->entries = mem_zero(got->count, sizeof *page->entries);
-        for (size_t i = 0; i < got->count; i++)
+        page->bytes = sizeof *page + got->count * (sizeof(struct entry) + sizeof(struct entry *));
+        for (size_t i = 0; i < got->count; i++) {
             page->entries[page->count++] = entry_create(&got->entries[i]);
+            page->bytes += got->entries[i].body.len + got->entries[i].audience.len;
+        }
         if (!page->newest && page->count > 0)
             cache_add(page->hub, page);
     }
@@ -110,7 +114,8 @@ struct page *page_get(struct room *room, uint64_t after)
     }
     struct page *page = page_create(room, after);
     list_append(&room->pages, &page->of_room);
-    broker_read(room->hub->broker, span_str(room->name), after, HUB_PAGE_ENTRIES, page_loaded, page);
+    struct broker_range range = {.seq = after, .limit = HUB_PAGE_ENTRIES};
+    broker_read(room->hub->broker, room->node.key, &range, page_loaded, page);
     return page;
 }
 
@@ -119,7 +124,8 @@ struct page *page_get_newest(struct room *room, uint32_t limit)
     struct page *page = page_create(room, 0);
     page->newest = true;
     list_append(&room->pages, &page->of_room);
-    broker_read_newest(room->hub->broker, span_str(room->name), limit, page_loaded, page);
+    struct broker_range range = {.seq = UINT64_MAX, .back = true, .limit = limit};
+    broker_read(room->hub->broker, room->node.key, &range, page_loaded, page);
     return page;
 }
 

@@ -17,8 +17,8 @@ struct page {
     uint64_t after;
     bool newest, loading, failed;
     struct entry **entries;
-    size_t count;
-    uint64_t last; /* seq of the room's newest entry when it was read */
+    uint64_t last;       /* seq of the room's newest entry when it was read */
+    size_t count, bytes; /* bytes: as the cache counts them, without frames */
 };
 
 /* The page to read behind `after`, loading or loaded, with a reference for the caller. */

@@ -37,7 +37,7 @@ void token_encode(struct buf *to, const struct token *token)
     append_base36(to, token->seq);
     for (int i = 0; i < token->late_count; i++) {
         buf_append_char(to, '.');
-        append_base36(to, token->late[i].room);
+        append_base36(to, token->late[i].key);
         buf_append_char(to, '.');
         append_base36(to, token->late[i].position);
     }
@@ -62,31 +62,41 @@ bool token_decode(struct span text, struct token *token)
     if (!span_next(&rest, '.', &part) || !read_base36(part, &token->seq))
         return false;
     while (span_next(&rest, '.', &part)) {
-        uint64_t hash, position;
-        if (token->late_count == TOKEN_LATE_ROOMS_MAX || !read_base36(part, &hash) || hash > UINT32_MAX)
+        uint64_t key, position;
+        if (token->late_count == TOKEN_LATE_MAX || !read_base36(part, &key) || key > UINT32_MAX)
             return false;
         if (!span_next(&rest, '.', &part) || !read_base36(part, &position) || position > token->seq)
             return false;
-        token->late[token->late_count].room = (uint32_t)hash;
-        token->late[token->late_count++].position = position;
+        token_add_late(token, (uint32_t)key, position);
     }
     return true;
 }
 
-uint32_t token_room_hash(struct span room)
+uint32_t token_key(struct span room, uint64_t since)
 {
     uint32_t hash = 2166136261u;
     for (size_t i = 0; i < room.len; i++)
         hash = (hash ^ (uint8_t)room.data[i]) * 16777619u;
+    for (int i = 0; i < 8; i++)
+        hash = (hash ^ (uint8_t)(since >> 8 * i)) * 16777619u;
     return hash;
 }
 
-uint64_t token_position(const struct token *token, struct span room, uint64_t start, uint64_t joined_at)
+bool token_add_late(struct token *token, uint32_t key, uint64_t position)
+{
+    if (token->late_count == TOKEN_LATE_MAX)
+        return false;
+    token->late[token->late_count].key = key;
+    token->late[token->late_count++].position = position;
+    return true;
+}
+
+uint64_t token_position(const struct token *token, struct span room, uint64_t since, uint64_t start, uint64_t joined_at)
 {
     uint64_t position = token->seq > joined_at ? token->seq : start;
-    uint32_t hash = token->late_count != 0 ? token_room_hash(room) : 0;
+    uint32_t key = token->late_count != 0 ? token_key(room, since) : 0;
     for (int i = 0; i < token->late_count; i++)
-        if (token->late[i].room == hash)
+        if (token->late[i].key == key)
             position = token->late[i].position;
     return position > start ? position : start;
 }

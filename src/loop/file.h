@@ -10,6 +10,7 @@
 bool file_read(const char *path, size_t bytes_max, struct buf *to, struct err *err);
 /* True when `path` is a readable regular file. */
 bool file_exists(const char *path);
+bool file_is_directory(const char *path);
 /* Makes a directory and those above it that are missing, for this user alone; one that is there already is fine. */
 bool file_make_directory(const char *path, struct err *err);
 /* Absolute path of the running program, for starting ourselves again. */

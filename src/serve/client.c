@@ -70,7 +70,7 @@ static void on_closed(struct conn *conn, enum close_reason reason)
                   LOG_C("peer", ip));
         session_closed(client->session);
     }
-    ready_forget(client);
+    list_remove(&client->waiter);
     timer_stop(server->loop, &client->head_deadline);
     list_remove(&client->of_server);
     server->client_count--;
@@ -94,7 +94,7 @@ void client_accept(struct server *server, struct io *io, const struct addr *peer
     struct client *client = mem_zero(1, sizeof *client);
     client->server = server;
     list_init(&client->of_server);
-    list_init(&client->ready_waiter);
+    list_init(&client->waiter);
     list_append(&server->clients, &client->of_server);
     server->client_count++;
     timer_init(&client->head_deadline, head_timed_out);

@@ -16,7 +16,7 @@ struct client {
     struct conn conn;
     struct session *session; /* NULL while it speaks HTTP */
     struct list of_server;
-    struct list ready_waiter;
+    struct list waiter; /* for /ready or /metrics */
     struct timer head_deadline;
     size_t head_seen; /* bytes of an incomplete head that were looked at */
     bool keep_alive;
@@ -33,6 +33,7 @@ void client_upgrade(struct client *client, const struct http1_head *head);
 void route_request(struct client *client, const struct http1_head *head);
 /* ready.c: answers with the outcome of a probe, later. */
 void ready_request(struct client *client, const struct http1_head *head);
-void ready_forget(struct client *client);
+/* metrics.c: answers with what was counted, and what the broker says, later. */
+void metrics_request(struct client *client, const struct http1_head *head);
 
 #endif

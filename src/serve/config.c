@@ -6,6 +6,11 @@
 #include "base/mem.h"
 #include "loop/file.h"
 
+enum {
+    ROTATE_SHARE = 10,     /* of the request timeout, in the last tenth, */
+    ROTATE_MS_MAX = 30000, /* but at most so long before its end, sessions are rotated */
+};
+
 static const char *environment(const char *name)
 {
     const char *value = getenv(name);
@@ -149,6 +154,27 @@ static bool timeout_read(struct serve_config *config, const struct serve_options
     return true;
 }
 
+/* How long before the request timeout sessions begin to be closed: `auto`, `off`, or a duration. */
+static bool rotate_read(struct serve_config *config, const struct serve_options *options, struct err *err)
+{
+    const char *text = options->rotate != NULL ? options->rotate : environment("SENNIT_ROTATE");
+    uint64_t timeout_ms = config->request_timeout_ms, lead_ms = timeout_ms / ROTATE_SHARE;
+    if (lead_ms > ROTATE_MS_MAX)
+        lead_ms = ROTATE_MS_MAX;
+    if (text != NULL && strcmp(text, "off") == 0) {
+        lead_ms = 0;
+    } else if (text != NULL && strcmp(text, "auto") != 0) {
+        if (!yaml_duration_parse(span_str(text), &lead_ms) || lead_ms < 100 || lead_ms > 3600000)
+            return err_set(err, "%s: expected auto, off or a duration from 100ms to 1h, found \"%s\"",
+                           options->rotate != NULL ? "--rotate" : "SENNIT_ROTATE", text);
+        if (timeout_ms != 0 && lead_ms >= timeout_ms)
+            return err_set(err, "--rotate %s is not shorter than the request timeout of %llu s", text,
+                           (unsigned long long)timeout_ms / 1000);
+    }
+    config->limits.rotate_lead_ms = (uint32_t)lead_ms;
+    return true;
+}
+
 static void instance_name(struct serve_config *config, struct loop *loop)
 {
     const char *name = environment("SENNIT_INSTANCE"), *revision = environment("K_REVISION");
@@ -198,7 +224,8 @@ bool serve_config_read(struct serve_config *config, struct loop *loop, const str
 {
     *config = (struct serve_config){.limits = session_limits_default};
     if (!port_read(config, options, err) || !broker_read_config(config, options, err) ||
-        !timeout_read(config, options, err) || !file_read_config(config, loop, options->config_path, err))
+        !timeout_read(config, options, err) || !rotate_read(config, options, err) ||
+        !file_read_config(config, loop, options->config_path, err))
         return false;
     instance_name(config, loop);
     client_find(config);

@@ -13,6 +13,7 @@ struct serve_options {
     const char *redis_url;
     const char *broker;          /* "memory" or "redis" */
     const char *request_timeout; /* seconds */
+    const char *rotate;          /* "auto", "off", or a duration */
 };
 
 struct serve_config {

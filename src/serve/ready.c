@@ -13,7 +13,7 @@ static void probed(void *arg, enum broker_result result)
     struct list *node;
     server->probing = false;
     while ((node = list_take(&server->ready_waiters)) != NULL) {
-        struct client *client = container_of(node, struct client, ready_waiter);
+        struct client *client = container_of(node, struct client, waiter);
         if (result == BROKER_OK && !server->draining)
             answer(client, 200, SPAN_LIT("ready\n"));
         else
@@ -29,15 +29,10 @@ void ready_request(struct client *client, const struct http1_head *head)
         answer(client, 503, server->draining ? SPAN_LIT("shutting down\n") : SPAN_LIT("no link to the broker\n"));
         return;
     }
-    list_append(&server->ready_waiters, &client->ready_waiter);
+    list_append(&server->ready_waiters, &client->waiter);
     conn_read_pause(&client->conn, true);
     if (!server->probing) {
         server->probing = true;
         broker_probe(server->broker, probed, server);
     }
-}
-
-void ready_forget(struct client *client)
-{
-    list_remove(&client->ready_waiter);
 }

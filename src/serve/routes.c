@@ -117,6 +117,8 @@ void route_request(struct client *client, const struct http1_head *head)
                        SPAN_LIT("alive\n"));
     } else if (span_equal(path, SPAN_LIT("/ready"))) {
         ready_request(client, head);
+    } else if (span_equal(path, SPAN_LIT("/metrics"))) {
+        metrics_request(client, head);
     } else {
         static_file(client, head, path);
     }

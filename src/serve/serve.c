@@ -14,8 +14,11 @@
 #include "wire/json.h"
 
 enum {
-    DRAIN_BATCH = 200, /* sessions closed at a time, so that they do not all come back in one moment */
+    DOOR_MS_MAX = 3000, /* the broker's word is waited for so long */
+    /* Sessions are closed in batches, so that they do not all come back in one moment. */
     DRAIN_STEP_MS = 50,
+    DRAIN_SPREAD_MS = 5000,
+    DRAIN_BATCH_MIN = 20,
     DRAIN_MS_MAX = 8000, /* of the ten seconds between SIGTERM and SIGKILL */
     PACKAGE_BYTES_MAX = 1 << 16,
 };
@@ -30,7 +33,7 @@ static void drain_step(struct timer *timer)
 {
     struct server *server = container_of(timer, struct server, drain);
     bool late = loop_now_us(server->loop) >= server->drain_until_us;
-    sessions_close_some(&server->sessions, DRAIN_BATCH, CLOSE_DRAINED);
+    sessions_close_some(&server->sessions, server->drain_batch, CLOSE_DRAINED);
     list_each (node, &server->clients) {
         struct client *client = container_of(node, struct client, of_server);
         if (late || (client->session == NULL && conn_queued(&client->conn) == 0))
@@ -51,7 +54,9 @@ static void on_signal(struct signal_watch *watch, int number)
     log_event(LOG_INFO, "draining", LOG_C("signal", number == SIGTERM ? "SIGTERM" : "SIGINT"),
               LOG_N("connections", server->client_count));
     server->draining = true;
+    server->drain_batch = server->sessions.count * DRAIN_STEP_MS / DRAIN_SPREAD_MS + DRAIN_BATCH_MIN;
     server->drain_until_us = loop_now_us(server->loop) + LOOP_MS(DRAIN_MS_MAX);
+    timer_stop(server->loop, &server->door);
     listener_close(&server->listener);
     timer_start(server->loop, &server->drain, 0);
 }
@@ -90,42 +95,83 @@ static bool broker_start(struct server *server, struct err *err)
     return server->broker != NULL;
 }
 
-bool server_open(struct server *server, struct loop *loop, const struct serve_options *options, struct err *err)
+static void fail(struct server *server)
+{
+    loop_stop(server->loop);
+}
+
+/* From now on there is somebody to talk to. */
+static void door_open(struct server *server)
 {
     struct addr addr;
-    *server = (struct server){.loop = loop};
+    timer_stop(server->loop, &server->door);
+    if (server->draining || io_is_open(&server->listener.io) || server->failure.text[0] != '\0')
+        return;
+    addr_any(&addr, server->config.port);
+    if (!listener_open(&server->listener, &server->net, &addr, on_accepted, &server->failure)) {
+        fail(server);
+        return;
+    }
+    log_event(LOG_INFO, "listening", LOG_N("port", listener_port(&server->listener)),
+              LOG_C("instance", server->config.instance),
+              LOG_C("broker", server->config.redis_url != NULL ? "redis" : "memory"));
+}
+
+static void door_waited(struct timer *timer)
+{
+    struct server *server = container_of(timer, struct server, door);
+    log_event(LOG_WARNING, "the broker has not answered yet: listening, but not ready");
+    door_open(server);
+}
+
+static void broker_up(struct sessions *sessions)
+{
+    door_open(container_of(sessions, struct server, sessions));
+}
+
+static void broker_unusable(struct sessions *sessions, const char *why)
+{
+    struct server *server = container_of(sessions, struct server, sessions);
+    err_set(&server->failure, "%s", why);
+    fail(server);
+}
+
+bool server_open(struct server *server, struct loop *loop, const struct serve_options *options, struct err *err)
+{
+    *server = (struct server){.loop = loop, .started_us = loop_now_us(loop)};
     list_init(&server->clients);
     list_init(&server->ready_waiters);
+    list_init(&server->metrics_waiters);
     list_init(&server->term.node);
     list_init(&server->interrupt.node);
     net_init(&server->net, loop);
+    io_init(&server->listener.io, loop, NULL);
     timer_init(&server->drain, drain_step);
+    timer_init(&server->door, door_waited);
     if (!serve_config_read(&server->config, loop, options, err) || !broker_start(server, err))
         return false;
     hub_init(&server->hub, loop, server->broker);
     sessions_init(&server->sessions, &server->hub, &server->config.relay.app, &server->config.limits);
     server->sessions.instance = server->config.instance;
     server->sessions.request_timeout_ms = server->config.request_timeout_ms;
+    server->sessions.up = broker_up;
+    server->sessions.unusable = broker_unusable;
     server->limits = (struct conn_limits){
-        .queue_bytes_max = CLIENT_QUEUE_BYTES_MAX,
+        .queue_bytes_max = CLIENT_QUEUE_BYTES_MAX + 2 * server->config.limits.payload_bytes_max,
         .input_bytes_max = HTTP1_HEAD_BYTES_MAX + NET_RECEIVE_BYTES,
         .write_stall_ms_max = CLIENT_STALL_MS_MAX,
     };
     client_etag_find(server);
-    addr_any(&addr, server->config.port);
-    if (!listener_open(&server->listener, &server->net, &addr, on_accepted, err))
-        return false;
     signal_watch_start(loop, &server->term, SIGTERM, on_signal);
     signal_watch_start(loop, &server->interrupt, SIGINT, on_signal);
-    log_event(LOG_INFO, "listening", LOG_N("port", listener_port(&server->listener)),
-              LOG_C("instance", server->config.instance),
-              LOG_C("broker", server->config.redis_url != NULL ? "redis" : "memory"));
+    timer_start(loop, &server->door, LOOP_MS(DOOR_MS_MAX));
     return true;
 }
 
 void server_close(struct server *server)
 {
     timer_stop(server->loop, &server->drain);
+    timer_stop(server->loop, &server->door);
     signal_watch_stop(server->loop, &server->term);
     signal_watch_stop(server->loop, &server->interrupt);
     listener_close(&server->listener);
@@ -151,7 +197,10 @@ bool serve_run(const struct serve_options *options, struct err *err)
     bool ok = server_open(server, loop, options, err);
     if (ok) {
         loop_run(loop);
-        log_event(LOG_INFO, "stopped");
+        if (server->failure.text[0] != '\0')
+            ok = err_set(err, "%s", server->failure.text);
+        else
+            log_event(LOG_INFO, "stopped");
     }
     server_close(server);
     loop_destroy(loop);

@@ -18,16 +18,22 @@ struct server {
     size_t client_count;
     struct conn_limits limits;
     struct signal_watch term, interrupt;
+    struct timer door; /* the listener opens without the broker's word */
     struct timer drain;
     uint64_t drain_until_us;
+    size_t drain_batch; /* sessions closed at a time */
     bool draining;
-    /* Requests for /ready that share one probe. */
-    struct list ready_waiters;
-    bool probing;
+    struct err failure; /* why it ended by itself; empty: it did not */
+    /* Requests for /ready that share one probe, and for /metrics that share one look at the broker. */
+    struct list ready_waiters, metrics_waiters;
+    bool probing, measuring;
+    uint64_t started_us;
     char client_etag[64];
 };
 
-/* Starts an instance on a loop of the caller's; false with `err` set when it cannot. To be closed in either case. */
+/* Starts an instance on a loop of the caller's; false with `err` set when it cannot. To be closed in either case. It
+ * listens once the broker has been found to be usable, or after a few seconds without a word of it: then it is alive
+ * and not ready. When it is found to be of no use, or the port is taken, the loop is stopped and `failure` says why. */
 bool server_open(struct server *server, struct loop *loop, const struct serve_options *options, struct err *err);
 /* Ends it at once: connections that are left are closed. An orderly end drains first (SIGTERM). */
 void server_close(struct server *server);

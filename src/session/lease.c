@@ -1,28 +1,63 @@
 /* lease: see lease.h. */
 #include "session/lease.h"
 
-void lease_room_encode(struct buf *to, struct span room, uint64_t start, uint64_t joined_at)
+static void number(struct buf *to, uint64_t value)
 {
-    buf_append_u64(to, start);
+    buf_append_u64(to, value);
     buf_append_char(to, ' ');
-    buf_append_u64(to, joined_at);
-    buf_append_char(to, ' ');
-    buf_append_u64(to, room.len);
-    buf_append_char(to, ' ');
+}
+
+static void room_encode(struct buf *to, struct span room, const struct stretch *stretch)
+{
+    number(to, stretch->start);
+    number(to, stretch->since);
+    if (stretch->end == STRETCH_OPEN)
+        buf_append(to, SPAN_LIT("- "));
+    else
+        number(to, stretch->end);
+    number(to, stretch->joined_at);
+    number(to, room.len);
     buf_append(to, room);
 }
 
-int lease_room_decode(struct span *rest, struct span *room, uint64_t *start, uint64_t *joined_at)
+void lease_rooms_encode(struct buf *to, const struct member *member)
 {
-    struct span number;
+    number(to, member->past_floor);
+    memberships_each(membership, member)
+    {
+        if (membership->noted && membership->stretch.end == STRETCH_OPEN)
+            room_encode(to, membership->room->node.key, &membership->stretch);
+    }
+    list_each (node, &member->pasts) {
+        const struct past *past = container_of(node, struct past, of_member);
+        room_encode(to, span_of(past->room, past->room_len), &past->stretch);
+    }
+}
+
+static bool take(struct span *rest, uint64_t *value)
+{
+    struct span part;
+    return span_next(rest, ' ', &part) && rest->data != NULL && span_to_u64(part, value);
+}
+
+bool lease_floor_decode(struct span *rest, uint64_t *floor)
+{
+    return take(rest, floor);
+}
+
+int lease_room_decode(struct span *rest, struct span *room, struct stretch *stretch)
+{
     uint64_t len;
     if (rest->len == 0)
         return 0;
-    if (!span_next(rest, ' ', &number) || !span_to_u64(number, start))
+    if (!take(rest, &stretch->start) || !take(rest, &stretch->since))
         return -1;
-    if (!span_next(rest, ' ', &number) || !span_to_u64(number, joined_at))
+    stretch->end = STRETCH_OPEN;
+    if (span_starts_with(*rest, SPAN_LIT("- ")))
+        *rest = span_from(*rest, 2);
+    else if (!take(rest, &stretch->end))
         return -1;
-    if (!span_next(rest, ' ', &number) || !span_to_u64(number, &len) || len > rest->len)
+    if (!take(rest, &stretch->joined_at) || !take(rest, &len) || len > rest->len)
         return -1;
     *room = span_sub(*rest, 0, len);
     *rest = span_from(*rest, len);

@@ -5,9 +5,14 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "session/presence.h"
 #include "session/socket.h"
 
-enum { LEASE_SWEEP_MS = 1000 };
+enum {
+    LEASE_SWEEP_MS = 1000,
+    LEASE_AGAIN_MS = 5000, /* after the link broke, leases are written again, spread over so long */
+    QUIET_MS = 100,        /* nothing came or went for so long: a quiet moment */
+};
 
 const struct session_limits session_limits_default = {
     .ping_interval_ms = 25000,
@@ -18,6 +23,7 @@ const struct session_limits session_limits_default = {
     .rooms_max = 64,
     .publishes_waiting_max = 4096,
     .replay_queue_bytes = 256 * 1024,
+    .slow_queue_bytes = 1024 * 1024,
     .close_linger_ms = 2000,
 };
 
@@ -37,20 +43,64 @@ static void heartbeat(struct timer *timer)
         return;
     }
     session->awaiting_pong = true;
+    session->pinged_us = loop_now_us(session->sessions->loop);
     send_engine(session, ENGINEIO_PING);
     timer_start(session->sessions->loop, timer, LOOP_MS(session->sessions->limits.ping_timeout_ms));
 }
 
-static void connect_timed_out(struct timer *timer)
+static bool is_quiet(struct session *session)
 {
-    session_close(container_of(timer, struct session, connect_deadline), CLOSE_CONNECT_PACKET_TIMEOUT);
+    bool quiet =
+        session->moves == session->moves_seen && session->publishes_waiting == 0 && conn_queued(session->conn) == 0;
+    session->moves_seen = session->moves;
+    return quiet;
 }
 
-static void flushed(struct task *task)
+/* The platform is about to cut the stream: better now than then. */
+static void rotate(struct session *session)
 {
-    struct session *session = container_of(task, struct session, flushed);
-    if (conn_queued(session->conn) < session->sessions->limits.replay_queue_bytes)
-        session_drained(session);
+    struct sessions *sessions = session->sessions;
+    uint64_t age_us = loop_now_us(sessions->loop) - session->opened_us;
+    uint64_t last_us = LOOP_MS(sessions->request_timeout_ms - sessions->limits.rotate_lead_ms / 4);
+    if (is_quiet(session) || age_us >= last_us) {
+        sessions->counters.rotated++;
+        session_close(session, CLOSE_ROTATED);
+    } else {
+        timer_start(sessions->loop, &session->deadline, LOOP_MS(QUIET_MS));
+    }
+}
+
+static void deadline_passed(struct timer *timer)
+{
+    struct session *session = container_of(timer, struct session, deadline);
+    if (session->joined)
+        rotate(session);
+    else
+        session_close(session, CLOSE_CONNECT_PACKET_TIMEOUT);
+}
+
+void session_joined(struct session *session)
+{
+    struct sessions *sessions = session->sessions;
+    uint64_t lead_ms = sessions->limits.rotate_lead_ms, timeout_ms = sessions->request_timeout_ms;
+    if (session->joined)
+        return;
+    session->joined = true;
+    timer_stop(sessions->loop, &session->deadline);
+    if (lead_ms == 0 || timeout_ms <= lead_ms)
+        return;
+    /* Sessions that were opened together are not closed together. */
+    uint64_t begin_us = LOOP_MS(timeout_ms - lead_ms + loop_random_below(sessions->loop, lead_ms / 2 + 1));
+    uint64_t age_us = loop_now_us(sessions->loop) - session->opened_us;
+    timer_start(sessions->loop, &session->deadline, begin_us > age_us ? begin_us - age_us : 0);
+}
+
+static void catch_up(struct task *task)
+{
+    struct session *session = container_of(task, struct session, catch_up);
+    list_each (node, &session->sockets) {
+        member_continue(&container_of(node, struct socket, of_session)->member);
+    }
 }
 
 struct session *session_create(struct sessions *sessions, struct conn *conn)
@@ -67,11 +117,11 @@ struct session *session_create(struct sessions *sessions, struct conn *conn)
     list_append(&sessions->all, &session->of_all);
     list_init(&session->sockets);
     ws_decoder_init(&session->decoder, true, sessions->limits.payload_bytes_max);
-    task_init(&session->flushed, flushed);
+    task_init(&session->catch_up, catch_up);
     timer_init(&session->heartbeat, heartbeat);
     timer_start(sessions->loop, &session->heartbeat, LOOP_MS(sessions->limits.ping_interval_ms));
-    timer_init(&session->connect_deadline, connect_timed_out);
-    timer_start(sessions->loop, &session->connect_deadline, LOOP_MS(sessions->limits.connect_timeout_ms));
+    timer_init(&session->deadline, deadline_passed);
+    timer_start(sessions->loop, &session->deadline, LOOP_MS(sessions->limits.connect_timeout_ms));
     sessions->count++;
     sessions->counters.opened++;
 
@@ -110,7 +160,7 @@ static void connect_received(struct session *session, const struct socketio_pack
     struct sessions *sessions = session->sessions;
     const struct namespace *nsp = sessions->app->namespace_find(sessions->app, packet->nsp);
     if (nsp != NULL && session->socket_count < sessions->limits.sockets_max) {
-        timer_stop(sessions->loop, &session->connect_deadline);
+        session_joined(session);
         socket_connect(session, nsp, packet);
         return;
     }
@@ -160,6 +210,16 @@ static void message_received(struct session *session, struct span text)
     }
 }
 
+/* What was sent before the ping has arrived. */
+static void session_heard(struct session *session)
+{
+    list_each (node, &session->sockets) {
+        struct socket *socket = container_of(node, struct socket, of_session);
+        if (socket->member.past_count > 0)
+            member_pasts_drop(&socket->member, session->pinged_us);
+    }
+}
+
 static void packet_received(struct session *session, struct span text)
 {
     struct engineio_packet packet;
@@ -172,11 +232,13 @@ static void packet_received(struct session *session, struct span text)
     case ENGINEIO_PONG:
         if (session->awaiting_pong) {
             session->awaiting_pong = false;
+            session_heard(session);
             timer_start(session->sessions->loop, &session->heartbeat,
                         LOOP_MS(session->sessions->limits.ping_interval_ms));
         }
         break;
     case ENGINEIO_MESSAGE:
+        session->moves++;
         message_received(session, packet.data);
         break;
     case ENGINEIO_CLOSE:
@@ -271,20 +333,19 @@ void session_publish_done(struct session *session)
 
 void session_drained(struct session *session)
 {
-    list_each (node, &session->sockets) {
-        member_continue(&container_of(node, struct socket, of_session)->member);
-    }
+    /* Behind the flush, so that one that is quick to read takes turns with the others. */
+    loop_at_reap(session->sessions->loop, &session->catch_up);
 }
 
 void session_closed(struct session *session)
 {
     struct sessions *sessions = session->sessions;
     timer_stop(sessions->loop, &session->heartbeat);
-    timer_stop(sessions->loop, &session->connect_deadline);
+    timer_stop(sessions->loop, &session->deadline);
     list_each (node, &session->sockets) {
         socket_detach(container_of(node, struct socket, of_session));
     }
-    task_cancel(&session->flushed);
+    task_cancel(&session->catch_up);
     ws_decoder_finish(&session->decoder);
     list_remove(&session->of_all);
     sessions->count--;
@@ -321,23 +382,44 @@ static void lease_sweep(struct timer *timer)
     timer_start(sessions->loop, timer, LOOP_MS(LEASE_SWEEP_MS));
 }
 
-/* What the broker knows of a socket's rooms may be older than what its client was told: every lease is due. */
-static void broker_lost(struct hub *hub)
+static void superseded(void *arg, struct span pid, uint64_t generation)
 {
-    struct sessions *sessions = hub->owner;
+    socket_superseded(arg, pid, generation);
+}
+
+/* While the link was down, leases may have been claimed elsewhere, and nobody told: writing them finds out. And what a
+ * broker that lost something knows of a socket's rooms may be older than what its client was told. */
+static void link_up(void *arg, bool lost)
+{
+    struct sessions *sessions = arg;
+    uint64_t now = loop_now_us(sessions->loop);
     for (struct map_node *node = map_next(&sessions->sockets, NULL); node != NULL;
          node = map_next(&sessions->sockets, node)) {
         struct socket *socket = container_of(node, struct socket, by_pid);
-        if (socket->lease_due_us != 0)
-            socket->lease_due_us = loop_now_us(sessions->loop);
+        uint64_t due = lost ? now : now + loop_random_below(sessions->loop, LOOP_MS(LEASE_AGAIN_MS));
+        if (socket->lease_due_us > due)
+            socket->lease_due_us = due;
     }
-    lease_sweep(&sessions->lease_sweep);
+    if (lost)
+        lease_sweep(&sessions->lease_sweep);
+    presence_enter_again(sessions);
+    if (sessions->up != NULL)
+        sessions->up(sessions);
 }
 
-static void superseded(struct hub *hub, struct span pid, uint64_t generation)
+static void presence(void *arg, struct span room, const struct broker_present *who, bool entered, uint64_t count)
 {
-    socket_superseded(hub->owner, pid, generation);
+    presence_changed(arg, room, who, entered, count);
 }
+
+static void unusable(void *arg, const char *why)
+{
+    struct sessions *sessions = arg;
+    if (sessions->unusable != NULL)
+        sessions->unusable(sessions, why);
+}
+
+static const struct hub_owner hub_owner = {link_up, unusable, superseded, presence};
 
 void sessions_init(struct sessions *sessions, struct hub *hub, struct session_app *app,
                    const struct session_limits *limits)
@@ -347,16 +429,16 @@ void sessions_init(struct sessions *sessions, struct hub *hub, struct session_ap
     loop_random(hub->loop, seed, sizeof seed);
     map_init(&sessions->sockets, seed);
     list_init(&sessions->all);
+    presence_init(sessions);
     timer_init(&sessions->lease_sweep, lease_sweep);
     timer_start(hub->loop, &sessions->lease_sweep, LOOP_MS(LEASE_SWEEP_MS));
-    hub->owner = sessions;
-    hub->superseded = superseded;
-    hub->broker_lost = broker_lost;
+    hub_owner_set(hub, &hub_owner, sessions);
 }
 
 void sessions_finish(struct sessions *sessions)
 {
     assert(list_empty(&sessions->all));
     timer_stop(sessions->loop, &sessions->lease_sweep);
+    presence_finish(sessions);
     map_finish(&sessions->sockets);
 }

@@ -21,7 +21,11 @@ struct session_limits {
     uint32_t rooms_max;             /* 64: rooms one socket is in */
     uint32_t publishes_waiting_max; /* 4096: of one session, not accepted yet */
     uint32_t replay_queue_bytes;    /* 256 KiB: replay waits while more than this is queued */
+    uint32_t slow_queue_bytes;      /* 1 MiB: with more queued, what can be read again later is dropped */
     uint32_t close_linger_ms;       /* 2000: how long the peer's Close is waited for */
+    /* Before the request timeout of the platform, sessions are closed in a quiet moment of each, spread over this time;
+     * 0: they are left to be cut. */
+    uint32_t rotate_lead_ms;
 };
 extern const struct session_limits session_limits_default;
 
@@ -33,12 +37,16 @@ struct sessions {
     struct session_limits limits;
     const char *instance;        /* this instance's id, as told to clients */
     uint64_t request_timeout_ms; /* of the platform; 0: unknown */
+    /* The layer above is told that the broker is up, and that it never will be (see broker_events). May be NULL. */
+    void (*up)(struct sessions *sessions);
+    void (*unusable)(struct sessions *sessions, const char *why);
     struct list all;
     struct map sockets; /* recoverable ones, by pid */
+    struct map rosters; /* presence.c */
     struct timer lease_sweep;
     size_t count, socket_count;
     struct {
-        uint64_t opened, packets_in, events_in, connects, resumes, resumes_refused, leases_superseded;
+        uint64_t opened, packets_in, events_in, connects, resumes, resumes_refused, leases_superseded, rotated, slowed;
     } counters;
 };
 
@@ -48,14 +56,16 @@ struct session {
     struct list of_all;
     struct list sockets;
     struct ws_decoder decoder;
-    struct task flushed;    /* runs behind the flush, for a replay that waits for it */
+    struct task catch_up;   /* what waited for room in the queue goes on */
     struct timer heartbeat; /* the next ping, or the end of waiting for its pong */
-    struct timer connect_deadline;
+    struct timer deadline;  /* until a namespace is joined; then, until it is rotated */
     uint64_t opened_us;
+    uint64_t pinged_us;
+    uint32_t moves, moves_seen; /* messages in and out; at the last look for a quiet moment */
     uint32_t publishes_waiting;
     uint16_t socket_count;
     char sid[ENGINEIO_SID_BYTES];
-    bool awaiting_pong, closing, paused;
+    bool awaiting_pong, closing, paused, joined;
 };
 
 void sessions_init(struct sessions *sessions, struct hub *hub, struct session_app *app,
@@ -68,6 +78,8 @@ size_t sessions_close_some(struct sessions *sessions, size_t count, enum close_r
 struct session *session_create(struct sessions *sessions, struct conn *conn);
 /* Bytes from the connection, changed in place; all are consumed. */
 void session_received(struct session *session, char *bytes, size_t len);
+/* A namespace was joined: the session has come to stay. */
+void session_joined(struct session *session);
 /* The output queue is empty again. */
 void session_drained(struct session *session);
 /* The connection is gone; frees the session. */

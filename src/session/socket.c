@@ -8,12 +8,13 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "session/lease.h"
+#include "session/presence.h"
 #include "session/socket_traffic.h"
 #include "wire/json.h"
 
 enum {
     RETRY_MS = 200,
-    OFFSET_BYTES_MAX = 256, /* longer ones are not ours */
+    OFFSET_BYTES_MAX = TOKEN_BYTES_MAX, /* longer ones are not ours */
 };
 
 static void fresh_begin(struct socket *socket);
@@ -38,6 +39,7 @@ void socket_unref(struct socket *socket)
         return;
     free(socket->offset);
     free(socket->stale);
+    free(socket->tells);
     free(socket);
 }
 
@@ -53,12 +55,7 @@ static void id_create(struct sessions *sessions, char to[ENGINEIO_SID_BYTES])
     engineio_sid_encode(random, to);
 }
 
-static uint64_t lease_life_ms(const struct socket *socket)
-{
-    /* Rewritten at half its life, so that the whole window is left whenever the instance dies. */
-    return socket->nsp->recovery_ms * 2;
-}
-
+/* Rewritten at half its life, so that the whole window is left whenever the instance dies. */
 static void lease_due_set(struct socket *socket)
 {
     socket->lease_due_us = loop_now_us(socket->sessions->loop) + LOOP_MS(socket->nsp->recovery_ms);
@@ -91,6 +88,20 @@ static void unlist(struct socket *socket)
     socket->listed = false;
 }
 
+/* What names a socket's lease, and what it owns; `own` is given back by the caller. */
+static struct broker_lease lease_of(const struct socket *socket, struct buf *own)
+{
+    if (socket->nsp->direct)
+        socket_own_room_name(own, socket->nsp, sid_span(socket->sid));
+    return (struct broker_lease){
+        .pid = sid_span(socket->pid),
+        .sid = sid_span(socket->sid),
+        .own = buf_span(own),
+        .generation = socket->generation,
+        .window_ms = socket->nsp->recovery_ms,
+    };
+}
+
 static void lease_written(void *arg, enum broker_result result)
 {
     struct socket *socket = arg;
@@ -112,9 +123,9 @@ static void lease_written(void *arg, enum broker_result result)
         if (socket->state == SOCKET_LEASING) {
             set_state(socket, SOCKET_CONNECTED);
             socket_connected(socket);
-        } else if (member_is_noted(&socket->member)) {
+        } else {
             socket_joins_done(socket);
-        } /* else a room was joined while this lease was under way: the lease that knows it will follow */
+        }
     }
     socket_unref(socket);
 }
@@ -125,26 +136,27 @@ void socket_lease_refresh(struct socket *socket)
         socket->lease_again = true;
         return;
     }
-    struct buf rooms = {0};
+    struct buf rooms = {0}, own = {0};
     member_note(&socket->member);
-    list_each (node, &socket->member.memberships) {
-        struct membership *membership = container_of(node, struct membership, of_member);
-        if (membership->resolved)
-            lease_room_encode(&rooms, membership->room->node.key, membership->start, membership->joined_at);
-    }
-    struct broker_lease lease = {
-        .pid = sid_span(socket->pid),
-        .sid = sid_span(socket->sid),
-        .rooms = buf_span(&rooms),
-        .data = span_str(socket->stale),
-        .generation = socket->generation,
-    };
+    lease_rooms_encode(&rooms, &socket->member);
+    struct broker_lease lease = lease_of(socket, &own);
+    lease.rooms = buf_span(&rooms);
+    lease.data = span_str(socket->stale);
     socket->lease_busy = true;
     socket->lease_again = false;
     socket->refs++;
     lease_due_set(socket);
-    broker_lease_write(socket->sessions->hub->broker, &lease, lease_life_ms(socket), lease_written, socket);
+    broker_lease_write(socket->sessions->hub->broker, &lease, lease_written, socket);
     buf_finish(&rooms);
+    buf_finish(&own);
+}
+
+static void lease_release(struct socket *socket, bool for_good)
+{
+    struct buf own = {0};
+    struct broker_lease lease = lease_of(socket, &own);
+    broker_lease_release(socket->sessions->hub->broker, &lease, for_good);
+    buf_finish(&own);
 }
 
 static void on_ready(struct member *member, bool whole)
@@ -175,6 +187,7 @@ static void on_ready(struct member *member, bool whole)
 
 static void on_settled(struct member *member)
 {
+    presence_settled(container_of(member, struct socket, member));
 }
 
 static void on_lost(struct member *member)
@@ -182,7 +195,7 @@ static void on_lost(struct member *member)
     struct socket *socket = container_of(member, struct socket, member);
     /* Its lease would be claimed again with the same outcome. */
     if (socket->nsp->recoverable)
-        broker_lease_delete(socket->sessions->hub->broker, sid_span(socket->pid), socket->generation);
+        lease_release(socket, true);
     socket->lease_due_us = 0;
     session_close(socket->session, CLOSE_HISTORY_LOST);
 }
@@ -221,10 +234,36 @@ static void fresh_begin(struct socket *socket)
     stale_set(socket, span_str(socket->offset));
     free(socket->offset);
     socket->offset = NULL;
-    socket_room_name(&room, nsp, (struct span){NULL, 0});
-    member_join(&socket->member, buf_span(&room), nsp->replay, nsp->replay_entries);
+    struct span all = {NULL, 0};
+    const struct room_policy *policy = socket->sessions->app->room_policy(socket->sessions->app, nsp, all);
+    socket_room_name(&room, nsp, all);
+    member_join(&socket->member, buf_span(&room), policy->replay, policy->replay_entries);
+    if (nsp->direct) {
+        buf_clear(&room);
+        socket_own_room_name(&room, nsp, sid_span(socket->sid));
+        member_join(&socket->member, buf_span(&room), START_NOW, 0);
+    }
     buf_finish(&room);
     member_joined(&socket->member);
+}
+
+/* Its rooms as the lease has them; false when something the client may lack is no longer known. */
+static bool rooms_restore(struct socket *socket, struct span rooms, const struct token *token)
+{
+    struct span room;
+    struct stretch stretch;
+    uint64_t floor;
+    int more;
+    if (!lease_floor_decode(&rooms, &floor))
+        return false;
+    socket->member.past_floor = floor;
+    while ((more = lease_room_decode(&rooms, &room, &stretch)) > 0) {
+        uint64_t position = stretch.start;
+        if (token != NULL)
+            position = token_position(token, room, stretch.since, stretch.start, stretch.joined_at);
+        member_rejoin(&socket->member, room, &stretch, position);
+    }
+    return more == 0 && (token != NULL ? token->seq : 0) >= floor;
 }
 
 /* Takes over what another instance, or an earlier connection to this one, left. */
@@ -247,12 +286,10 @@ static void resume_begin(struct socket *socket, const struct broker_lease *lease
     set_state(socket, SOCKET_JOINING);
     member_init(&socket->member, socket->sessions->hub, &member_events, sid_span(socket->sid));
     socket->member.sent_seq = token.seq;
-    struct span rest = lease->rooms, room;
-    uint64_t start, joined_at;
     stale_set(socket, lease->data);
-    while (lease_room_decode(&rest, &room, &start, &joined_at) > 0) {
-        uint64_t position = has_token ? token_position(&token, room, start, joined_at) : start;
-        member_noted(member_join(&socket->member, room, START_AT, position), joined_at);
+    if (!rooms_restore(socket, lease->rooms, has_token ? &token : NULL)) {
+        socket->recovered = false;
+        timer_start(socket->sessions->loop, &socket->retry, 0);
     }
     member_joined(&socket->member);
 }
@@ -272,7 +309,7 @@ static void claimed(void *arg, enum broker_result result, const struct broker_le
     } else {
         sessions->counters.resumes_refused++;
         if (result == BROKER_OK)
-            broker_lease_delete(sessions->hub->broker, sid_span(socket->pid), lease->generation);
+            broker_lease_release(sessions->hub->broker, lease, true);
         fresh_begin(socket);
     }
     socket_unref(socket);
@@ -285,7 +322,7 @@ static void claim(struct socket *socket)
         token.epoch_len = 0;
     socket->refs++;
     broker_lease_claim(socket->sessions->hub->broker, sid_span(socket->pid), span_of(token.epoch, token.epoch_len),
-                       token.seq, lease_life_ms(socket), claimed, socket);
+                       token.seq, claimed, socket);
 }
 
 static void retry(struct timer *timer)
@@ -298,7 +335,7 @@ static void retry(struct timer *timer)
         socket->sessions->counters.resumes_refused++;
         member_finish(&socket->member);
         unlist(socket);
-        broker_lease_delete(socket->sessions->hub->broker, sid_span(socket->pid), socket->generation);
+        lease_release(socket, true);
         fresh_begin(socket);
     } else if (socket->lease_again && !socket->lease_busy) {
         socket_lease_refresh(socket);
@@ -325,6 +362,17 @@ static bool resume_wanted(struct socket *socket, struct span payload)
     return wanted;
 }
 
+/* What it wants the others to know of it; nothing when that is too much. */
+static void tells_read(struct socket *socket, struct span payload)
+{
+    const char *key = socket->nsp->presence_key;
+    struct span value = {NULL, 0};
+    if (key != NULL && payload.data != NULL)
+        value = json_object_get(payload, span_str(key));
+    if (value.data != NULL && value.len <= BROKER_TELLS_BYTES_MAX)
+        socket->tells = mem_text(value);
+}
+
 void socket_connect(struct session *session, const struct namespace *nsp, const struct socketio_packet *packet)
 {
     struct socket *socket = mem_zero(1, sizeof *socket);
@@ -339,6 +387,7 @@ void socket_connect(struct session *session, const struct namespace *nsp, const 
     list_init(&socket->acks);
     session->socket_count++;
     session->sessions->socket_count++;
+    tells_read(socket, packet->payload);
     if (resume_wanted(socket, packet->payload))
         claim(socket);
     else
@@ -355,9 +404,13 @@ struct socket *socket_find(struct session *session, struct span nsp)
     return NULL;
 }
 
-void socket_detach(struct socket *socket)
+static void detach(struct socket *socket, bool for_good)
 {
     struct sessions *sessions = socket->sessions;
+    if (socket->member.hub != NULL)
+        presence_leave_all(socket, !for_good);
+    if (socket->nsp->recoverable && (for_good || socket->lease_due_us != 0))
+        lease_release(socket, for_good);
     set_state(socket, SOCKET_GONE);
     timer_stop(sessions->loop, &socket->retry);
     socket_acks_drop(socket);
@@ -370,11 +423,14 @@ void socket_detach(struct socket *socket)
     socket_unref(socket);
 }
 
+void socket_detach(struct socket *socket)
+{
+    detach(socket, false);
+}
+
 void socket_disconnect(struct socket *socket)
 {
-    if (socket->nsp->recoverable)
-        broker_lease_delete(socket->sessions->hub->broker, sid_span(socket->pid), socket->generation);
-    socket_detach(socket);
+    detach(socket, true);
 }
 
 void socket_superseded(struct sessions *sessions, struct span pid, uint64_t generation)

@@ -29,6 +29,7 @@ struct socket {
     struct list acks; /* that wait for the lease */
     char *stale;      /* the token it kept from an earlier session, NULL: none */
     char *offset;     /* what the client sent as its offset, NULL: nothing */
+    char *tells;      /* what it tells those present of itself, JSON; NULL: nothing */
     uint32_t refs;    /* the session's, and one for each answer awaited */
     uint8_t state;    /* enum socket_state */
     bool recovered, listed, lease_busy, lease_again;
@@ -44,18 +45,35 @@ void socket_disconnect(struct socket *socket);
 void socket_detach(struct socket *socket);
 void socket_unref(struct socket *socket);
 
-/* The broker's name of a room of a namespace ("/,lobby"), or of the namespace itself ("/") for an empty room. */
+/* The broker's name of a room of a namespace ("/,lobby"), or of the namespace itself ("/") for an empty room; and back.
+ */
 void socket_room_name(struct buf *to, const struct namespace *nsp, struct span room);
+struct span socket_room_of(const struct namespace *nsp, struct span name);
+/* The room of one socket alone ("@/,<sid>"). */
+void socket_own_room_name(struct buf *to, const struct namespace *nsp, struct span sid);
+/* It is in this room of its namespace. */
+bool socket_is_in(struct socket *socket, struct span room);
 
-/* Publishes to a room (empty: the whole namespace) `args`, a JSON array; acknowledged with `ack_id` (may be empty) once
- * it is accepted. `id` names the message, or is empty. NULL retention: not logged. */
-void socket_publish(struct socket *socket, struct span room, bool except_self, struct span args, struct span id,
-                    const struct broker_retention *retention, struct span ack_id);
+/* What is to be published, to whom. */
+struct socket_emit {
+    const struct span *rooms; /* who is in one of them; none: the whole namespace */
+    size_t room_count;
+    const struct span *excepts; /* but not who is in one of these (a sid is one as well) */
+    size_t except_count;
+    struct span to_sid;                       /* to this socket alone, of whatever instance; empty: to rooms */
+    bool except_self;                         /* not to the sender */
+    struct span args;                         /* a JSON array */
+    struct span id;                           /* the client's name for the message; may be empty */
+    struct span ack_id;                       /* acknowledged with it once it is accepted; may be empty */
+    const struct broker_retention *retention; /* NULL: not logged */
+};
+void socket_publish(struct socket *socket, const struct socket_emit *emit);
 /* Joins and leaves a room; acknowledged once the lease knows. */
 void socket_join(struct socket *socket, struct span room, struct span ack_id);
 void socket_leave(struct socket *socket, struct span room, struct span ack_id);
-/* `43<id>[]`. */
+/* `43<id>[]`, or with these arguments, a JSON array. */
 void socket_ack(struct socket *socket, struct span ack_id);
+void socket_ack_with(struct socket *socket, struct span ack_id, struct span args);
 
 /* Called by the sessions: rewrites leases that are due, and ends a socket whose lease was claimed elsewhere. */
 void socket_lease_refresh(struct socket *socket);

@@ -60,6 +60,7 @@ bool yaml_u64_text(const struct yaml_node *node, uint64_t min, uint64_t max, uin
 /* `true` or `false` without quotes. */
 bool yaml_bool(const struct yaml_node *node, bool *value, struct err *err);
 /* A duration: "500ms", "90s", "10m", "24h", "7d"; milliseconds. A bare number is seconds. */
+bool yaml_duration_parse(struct span text, uint64_t *ms); /* the same from a flag or a variable */
 bool yaml_duration_ms(const struct yaml_node *node, uint64_t min_ms, uint64_t max_ms, uint64_t *ms, struct err *err);
 /* A size: "64KiB", "10MiB", "1GiB", "10MB"; also "512Mi" as Kubernetes writes it. A bare number is bytes. */
 bool yaml_bytes(const struct yaml_node *node, uint64_t min, uint64_t max, uint64_t *bytes, struct err *err);

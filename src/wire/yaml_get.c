@@ -239,6 +239,11 @@ static const char *units_write(uint64_t value, const struct unit *units, struct 
     return shown->text;
 }
 
+bool yaml_duration_parse(struct span text, uint64_t *ms)
+{
+    return units_read(text, times, 1000, ms);
+}
+
 bool yaml_duration_ms(const struct yaml_node *node, uint64_t min_ms, uint64_t max_ms, uint64_t *ms, struct err *err)
 {
     struct shown shown, low, high;

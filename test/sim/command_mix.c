@@ -47,6 +47,7 @@ static const char *const patterns[] = {
     "SMEMBERS %e",
     "SISMEMBER %e %m",
     "SCARD %e",
+    "SPOP %e (0|99|x|-1) [surplus]",
     "ZADD %z %d %m [%d %m] [%d %m]",
     "ZADD %z [(NX|XX)] [(GT|LT)] [CH] [INCR] %d %m [%d %m]",
     "ZADD %z (%d|x|nan|inf|-inf) %m",
@@ -79,6 +80,7 @@ static const char *const patterns[] = {
     "XDEL %x %J [%J] [x]",
     "XINFO STREAM %x",
     "DBSIZE",
+    "KEYS (*|s?|[hz]*|*1|nothing)",
     "PING [%v]",
     "SELECT (0|0|0|99|x)",
     "CONFIG GET (stream-node-max-entries|maxmemory-policy|maxmemory|nonsense)",
@@ -350,8 +352,9 @@ void command_mix_next(struct command_mix *mix, struct command *command)
     while (mix->only != '\0' && mix->only != pattern[0]);
     command_begin(command);
     expand(mix, command, pattern, pattern + strlen(pattern));
-    /* A word too few or too many. */
-    if (chance(mix, 2) && command->count > 1)
+    /* A word too few or too many. (Without its count, SPOP takes what it likes.) */
+    bool random = strncmp(pattern, "SPOP", 4) == 0;
+    if (chance(mix, 2) && command->count > 1 && !random)
         command->bytes.len -= command->args[--command->count].len;
     if (chance(mix, 2))
         command_add(command, SPAN_LIT("surplus"));

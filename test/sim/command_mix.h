@@ -4,7 +4,7 @@
 
 #include "base/buf.h"
 
-enum { COMMAND_ARGS_MAX = 64 };
+enum { COMMAND_ARGS_MAX = 96 };
 
 struct command {
     struct span args[COMMAND_ARGS_MAX];

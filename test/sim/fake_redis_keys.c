@@ -138,11 +138,29 @@ static void pttl(struct fake_call *call)
     fake_reply_integer(call, left_ms(call));
 }
 
+static void keys(struct fake_call *call)
+{
+    const struct map *db = &call->redis->dbs[call->client->db];
+    struct buf found = {0};
+    size_t count = 0;
+    fake_keys_expire(call->redis, call->client->db);
+    for (struct map_node *node = map_next(db, NULL); node != NULL; node = map_next(db, node)) {
+        if (!fake_glob(call->args[1], node->key))
+            continue;
+        fake_append_bulk(&found, node->key);
+        count++;
+    }
+    fake_reply_array(call, count);
+    buf_append(call->reply, buf_span(&found));
+    buf_finish(&found);
+}
+
 const struct fake_command fake_key_commands[] = {
     {"del", del, -2, FAKE_WRITE},
     {"unlink", del, -2, FAKE_WRITE},
     {"exists", exists, -2, 0},
     {"type", type, 2, 0},
+    {"keys", keys, 2, 0},
     {"expire", expire, -3, FAKE_WRITE},
     {"pexpire", pexpire, -3, FAKE_WRITE},
     {"persist", persist, 2, FAKE_WRITE},

@@ -52,9 +52,41 @@ static void scard(struct fake_call *call)
         fake_reply_integer(call, key != NULL ? (int64_t)key->table->by_name.count : 0);
 }
 
+/* Those that have been there for longest, where Redis takes any. */
+static void spop(struct fake_call *call)
+{
+    struct fake_key *key;
+    int64_t wanted = 1;
+    if (call->count > 3) {
+        fake_reply_syntax_error(call);
+        return;
+    }
+    if (call->count > 2 && (!fake_span_i64(call->args[2], &wanted) || wanted < 0)) {
+        fake_reply_error(call, "ERR value is out of range, must be positive");
+        return;
+    }
+    if (!fake_key_typed(call, call->args[1], FAKE_SET, &key))
+        return;
+    size_t count = key != NULL ? key->table->by_name.count : 0;
+    if ((uint64_t)wanted < count)
+        count = (size_t)wanted;
+    if (call->count > 2)
+        fake_reply_array(call, count);
+    else if (count == 0)
+        fake_reply_nil(call);
+    for (size_t i = 0; i < count; i++) {
+        struct fake_field *first = container_of(key->table->fields.next, struct fake_field, node);
+        fake_reply_bulk(call, fake_field_name(first));
+        fake_table_remove(key->table, fake_field_name(first));
+    }
+    if (key != NULL && key->table->by_name.count == 0)
+        fake_key_delete(call, key);
+}
+
 const struct fake_command fake_set_commands[] = {
     {"sadd", sadd, -3, FAKE_WRITE | FAKE_MEMORY},
     {"srem", srem, -3, FAKE_WRITE},
+    {"spop", spop, -2, FAKE_WRITE},
     {"smembers", smembers, 2, 0},
     {"sismember", sismember, 3, 0},
     {"scard", scard, 2, 0},

@@ -64,8 +64,8 @@ void redis_pause(struct fleet *fleet);
 void redis_heal(struct fleet *fleet);
 void redis_snapshot(struct fleet *fleet);
 void redis_clock_jump(struct fleet *fleet, int64_t offset_ms);
-/* How many keys there would be once everything that ends has ended. */
-uint64_t redis_keys_for_ever(struct fleet *fleet);
+/* The keys, one a line, that would be there once everything that ends has ended. */
+void redis_keys_for_ever(struct fleet *fleet, struct buf *names);
 
 /* fleet_faults.c */
 void faults_start(struct fleet *fleet);

@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "fleet_parts.h"
+#include "hub/audience.h"
 #include "wire/json.h"
 
 enum {
@@ -79,28 +80,36 @@ static int room_of_channel(struct span channel)
     return channel.data[channel.len - 1] - '0';
 }
 
-/* `<epoch> <seq> <prev> <ms> <bytes of except>\n<except><body>`, as it was pushed the moment it was accepted. */
+/* The sid that an audience leaves out, empty: none. */
+static struct span except_of(struct span audience)
+{
+    struct span text, none = {"", 0};
+    enum audience_sign sign;
+    return audience_next(&audience, &sign, &text) && sign == AUDIENCE_EXCEPT_SID ? text : none;
+}
+
+/* `<epoch> <seq> <prev> <ms> <bytes of audience>\n<audience><body>`, as it was pushed the moment it was accepted. */
 static void observed(struct fleet *fleet, struct span channel, struct span message)
 {
     struct span head, part, epoch;
-    uint64_t seq = 0, except = 0, id;
+    uint64_t seq = 0, audience = 0, id;
     int room = room_of_channel(channel);
-    if (room < 0 || !span_next(&message, '\n', &head))
-        return;
+    if (room < 0 || !span_next(&message, '\n', &head) || span_find(SPAN_LIT("+-^"), head.data[0]) >= 0)
+        return; /* who came and went; digests */
     span_next(&head, ' ', &epoch);
     span_next(&head, ' ', &part);
     span_to_u64(part, &seq);
     span_next(&head, ' ', &part);
     span_next(&head, ' ', &part);
-    span_to_u64(head, &except);
+    span_to_u64(head, &audience);
     if (seq == 0)
         return;
-    struct span body = span_from(message, except);
+    struct span body = span_from(message, audience), except = except_of(span_sub(message, 0, audience));
     if (fleet->world.traced >= 0)
         fleet_say(fleet, "accepted " SPAN_FMT ".%llu for room %d but " SPAN_FMT ": " SPAN_FMT, SPAN_ARG(epoch),
-                  (unsigned long long)seq, room, SPAN_ARG(span_sub(message, 0, except)), SPAN_ARG(body));
+                  (unsigned long long)seq, room, SPAN_ARG(except), SPAN_ARG(body));
     if (span_to_u64(json_object_get(json_array_at(body, room == 0 ? 1 : 2), SPAN_LIT("id")), &id))
-        check_accepted(&fleet->check, room, (uint32_t)id, epoch, span_sub(message, 0, except));
+        check_accepted(&fleet->check, room, (uint32_t)id, epoch, except);
 }
 
 static void observer_out(void *arg, const char *bytes, size_t len)
@@ -214,24 +223,28 @@ void redis_clock_jump(struct fleet *fleet, int64_t offset_ms)
     fleet->clock_jump_ms = offset_ms;
 }
 
-static void count_out(void *arg, const char *bytes, size_t len)
+static void keys_out(void *arg, const char *bytes, size_t len)
 {
     buf_append(arg, span_of(bytes, len));
 }
 
-uint64_t redis_keys_for_ever(struct fleet *fleet)
+void redis_keys_for_ever(struct fleet *fleet, struct buf *names)
 {
-    static const char dbsize[] = "*1\r\n$6\r\nDBSIZE\r\n";
-    struct buf reply = {0};
-    uint64_t count = 0;
-    struct fake_redis_client *client = fake_redis_connect(fleet->redis, count_out, &reply);
+    static const char keys[] = "*2\r\n$4\r\nKEYS\r\n$1\r\n*\r\n";
+    struct buf bytes = {0};
+    const struct resp *reply;
+    struct resp_reader *reader = resp_reader_create(1 << 20);
+    struct fake_redis_client *client = fake_redis_connect(fleet->redis, keys_out, &bytes);
     fleet->clock_jump_ms += FOR_EVER_S * INT64_C(1000);
     redis_clock(fleet);
-    fake_redis_feed(client, dbsize, sizeof dbsize - 1);
-    span_to_u64(span_sub(buf_span(&reply), 1, reply.len - 3), &count);
+    fake_redis_feed(client, keys, sizeof keys - 1);
+    resp_feed(reader, buf_span(&bytes));
+    if (resp_next(reader, &reply) > 0)
+        for (size_t i = 0; i < reply->item_count; i++)
+            buf_printf(names, SPAN_FMT "\n", SPAN_ARG(reply->items[i].text));
+    resp_reader_destroy(reader);
     fake_redis_disconnect(client);
-    buf_finish(&reply);
-    return count;
+    buf_finish(&bytes);
 }
 
 void redis_start(struct fleet *fleet)

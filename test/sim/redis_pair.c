@@ -166,7 +166,8 @@ static bool same(bool words_compared, const struct command *command, struct span
         if (number_of(a) >= 0 && number_of(b) >= 0)
             return left <= most && left >= -most;
     }
-    if (span_equal(name, SPAN_LIT("SMEMBERS")))
+    if (span_equal(name, SPAN_LIT("SMEMBERS")) || span_equal(name, SPAN_LIT("SPOP")) ||
+        span_equal(name, SPAN_LIT("KEYS")))
         return sets_equal(a, b);
     if (span_equal(name, SPAN_LIT("XINFO")))
         return infos_equal(a, b);

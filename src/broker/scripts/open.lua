@@ -1,6 +1,7 @@
--- A connection was made. KEYS: state, publisher. ARGV: the server's run id, an epoch to open if one is due, the epoch this
--- instance saw before ('' for none). Returns: epoch, counter, the last seq of the epoch seen before that survived ('' when it
--- is still the current one), the publisher's last call.
+-- A connection was made. KEYS: state, publisher, lives. ARGV: the server's run id, an epoch to open if one is due, the epoch
+-- this instance saw before ('' for none), the life it begins now, how long a life lasts without a pulse (ms).
+-- Returns: epoch, counter, the last seq of the epoch seen before that survived ('' when it is still the current one), the
+-- publisher's last call.
 -- A server that came up again may have lost what it had accepted: its run id tells, and the epoch ends at what survived.
 local state, publisher = KEYS[1], KEYS[2]
 local have = redis.call('HMGET', state, 'epoch', 'seq', 'run_id')
@@ -16,4 +17,7 @@ local ended = ''
 if ARGV[3] ~= '' and ARGV[3] ~= epoch then
     ended = redis.call('HGET', state, 'end:' .. ARGV[3]) or '0'
 end
+local time = redis.call('TIME')
+local ms = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+redis.call('ZADD', KEYS[3], string.format('%.0f', ms + tonumber(ARGV[5])), ARGV[4])
 return {epoch, seq, ended, redis.call('GET', publisher) or '0'}

@@ -1,23 +1,34 @@
--- Reads a room. KEYS: log, meta. ARGV: seq to read behind, how many entries, '1' for the newest ones, how many bytes at most.
--- Returns: seq of the room's newest entry, then the entries, rising.
+-- Reads a room. KEYS: log, meta, state. ARGV: 'after' or 'before', the seq, its epoch ('' for the current one), how many entries,
+-- how many bytes at most (but one entry at least). Returns: seq of the room's newest entry, 1 when the seq lies beyond what is left
+-- of its epoch (then it is read from where that ends), then the entries, rising.
 local log, meta = KEYS[1], KEYS[2]
-local entries
-if ARGV[3] == '1' then
-    local falling = redis.call('XREVRANGE', log, '+', '-', 'COUNT', ARGV[2])
-    entries = {}
-    for i = #falling, 1, -1 do
-        entries[#entries + 1] = falling[i]
+local back, seq, clipped = ARGV[1] == 'before', tonumber(ARGV[2]), 0
+if ARGV[3] ~= '' then
+    local state = redis.call('HMGET', KEYS[3], 'epoch', 'end:' .. ARGV[3])
+    if state[1] ~= ARGV[3] then
+        local last = tonumber(state[2] or '0')
+        if seq > (back and last + 1 or last) then
+            seq, clipped = back and last + 1 or last, 1
+        end
     end
-else
-    local from = string.format('%.0f', tonumber(ARGV[1]) + 1)
-    entries = redis.call('XRANGE', log, from, '+', 'COUNT', ARGV[2])
 end
-local bytes, answer = 0, {redis.call('HGET', meta, 'last') or '0'}
+local entries
+if back then
+    -- Ids are <seq>-<ms>, and <seq>-0 lies below them all.
+    entries = redis.call('XREVRANGE', log, string.format('(%.0f-0', seq), '-', 'COUNT', ARGV[4])
+else
+    entries = redis.call('XRANGE', log, string.format('%.0f', seq + 1), '+', 'COUNT', ARGV[4])
+end
+local bytes, count = 0, 0
 for i, entry in ipairs(entries) do
-    bytes = bytes + #entry[2][6]
-    if i > 1 and bytes > tonumber(ARGV[4]) then
+    bytes = bytes + #entry[2][4] + #entry[2][6]
+    if i > 1 and bytes > tonumber(ARGV[5]) then
         break
     end
-    answer[#answer + 1] = entry
+    count = i
+end
+local answer = {redis.call('HGET', meta, 'last') or '0', clipped}
+for i = 1, count do
+    answer[i + 2] = entries[back and count + 1 - i or i]
 end
 return answer

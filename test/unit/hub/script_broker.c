@@ -43,32 +43,26 @@ static void unsubscribe(struct broker *broker, struct span room)
     of(broker)->subscribed[script_room(room)] = false;
 }
 
-static void read_add(struct broker *broker, struct span room, uint64_t after, uint32_t limit, bool newest,
-                     broker_read_fn *done, void *arg)
-{
-    struct script_broker *script = of(broker);
-    assert(script->read_tail < SCRIPT_QUEUE_MAX);
-    int index = script_room(room);
-    script->reads[script->read_tail++] =
-        (struct script_read){index, after, limit, newest, script->seq, script->room_last[index], done, arg};
-}
-
-static void read_after(struct broker *broker, struct span room, uint64_t after, uint32_t limit, broker_read_fn *done,
+static void read_range(struct broker *broker, struct span room, const struct broker_range *range, broker_read_fn *done,
                        void *arg)
 {
-    read_add(broker, room, after, limit < 3 ? limit : 3, false, done, arg); /* small pages: more seams */
-}
-
-static void read_newest(struct broker *broker, struct span room, uint32_t limit, broker_read_fn *done, void *arg)
-{
-    read_add(broker, room, 0, limit, true, done, arg);
+    struct script_broker *script = of(broker);
+    uint32_t limit = range->back || range->limit < 3 ? range->limit : 3; /* small pages: more seams */
+    assert(script->read_tail < SCRIPT_QUEUE_MAX);
+    script->reads[script->read_tail++] = (struct script_read){script_room(room),
+                                                              range->seq,
+                                                              limit,
+                                                              range->back,
+                                                              script->seq,
+                                                              script->room_last[script_room(room)],
+                                                              done,
+                                                              arg};
 }
 
 static const struct broker_ops ops = {
     .subscribe = subscribe,
     .unsubscribe = unsubscribe,
-    .read = read_after,
-    .read_newest = read_newest,
+    .read = read_range,
 };
 
 void script_init(struct script_broker *script)
@@ -83,11 +77,11 @@ static struct broker_entry entry_of(const struct script_entry *entry)
     return (struct broker_entry){.room = name_of(entry->room),
                                  .seq = entry->seq,
                                  .prev = entry->prev,
-                                 .except = span_str(entry->except),
+                                 .audience = span_str(entry->audience),
                                  .body = span_str(entry->body)};
 }
 
-uint64_t script_publish(struct script_broker *script, int room, bool logged, const char *except)
+uint64_t script_publish(struct script_broker *script, int room, bool logged, const char *audience)
 {
     struct script_entry entry = {.room = room};
     if (logged) {
@@ -95,7 +89,7 @@ uint64_t script_publish(struct script_broker *script, int room, bool logged, con
         entry.prev = script->room_last[room];
         script->room_last[room] = entry.seq;
     }
-    snprintf(entry.except, sizeof entry.except, "%s", except);
+    snprintf(entry.audience, sizeof entry.audience, "%s", audience);
     snprintf(entry.body, sizeof entry.body, "[%llu]", (unsigned long long)entry.seq);
     if (logged) {
         assert(script->log_count < SCRIPT_ENTRIES_MAX);
@@ -113,6 +107,8 @@ bool script_feed_step(struct script_broker *script)
     struct script_event *event = &script->feed[script->feed_head++];
     if (event->kind == SCRIPT_CONFIRM) {
         script->broker.events->subscribed(script->broker.hub, name_of(event->room), event->last, event->position);
+    } else if (event->kind == SCRIPT_TOP) {
+        script->broker.events->top(script->broker.hub, name_of(event->room), event->last);
     } else {
         struct broker_entry entry = entry_of(&event->entry);
         script->broker.events->pushed(script->broker.hub, &entry);
@@ -120,6 +116,13 @@ bool script_feed_step(struct script_broker *script)
     if (script->feed_head == script->feed_tail)
         script->feed_head = script->feed_tail = 0;
     return true;
+}
+
+void script_tops(struct script_broker *script)
+{
+    for (int room = 0; room < SCRIPT_ROOMS_MAX; room++)
+        if (script->subscribed[room])
+            feed_add(script, (struct script_event){.kind = SCRIPT_TOP, .room = room, .last = script->room_last[room]});
 }
 
 void script_feed_drop(struct script_broker *script)
@@ -143,15 +146,18 @@ bool script_read_step(struct script_broker *script)
         return true;
     }
     size_t skip = 0, matching = 0;
-    for (size_t i = 0; read.newest && i < script->log_count; i++)
-        matching += script->log[i].room == read.room && script->log[i].seq > script->trimmed[read.room];
-    if (read.newest && matching > read.limit)
+    uint64_t after = read.back ? 0 : read.from, before = read.back ? read.from : UINT64_MAX;
+    if (script->reads_at_once && before > read.seq + 1)
+        before = read.seq + 1;
+    if (after < script->trimmed[read.room])
+        after = script->trimmed[read.room];
+    for (size_t i = 0; read.back && i < script->log_count; i++)
+        matching += script->log[i].room == read.room && script->log[i].seq > after && script->log[i].seq < before;
+    if (read.back && matching > read.limit)
         skip = matching - read.limit;
     for (size_t i = 0; i < script->log_count && page.count < read.limit; i++) {
         const struct script_entry *entry = &script->log[i];
-        if (script->reads_at_once && entry->seq > read.seq)
-            break;
-        if (entry->room != read.room || entry->seq <= read.after || entry->seq <= script->trimmed[read.room])
+        if (entry->room != read.room || entry->seq <= after || entry->seq >= before)
             continue;
         if (skip > 0)
             skip--;

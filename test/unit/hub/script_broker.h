@@ -10,11 +10,11 @@ enum { SCRIPT_ENTRIES_MAX = 4096, SCRIPT_QUEUE_MAX = 8192, SCRIPT_ROOMS_MAX = 8 
 struct script_entry {
     uint64_t seq, prev; /* seq 0: not logged */
     int room;
-    char except[24];
+    char audience[32];
     char body[24];
 };
 
-enum script_event_kind { SCRIPT_PUSH, SCRIPT_CONFIRM };
+enum script_event_kind { SCRIPT_PUSH, SCRIPT_CONFIRM, SCRIPT_TOP };
 struct script_event {
     enum script_event_kind kind;
     int room;
@@ -24,9 +24,9 @@ struct script_event {
 
 struct script_read {
     int room;
-    uint64_t after;
+    uint64_t from;
     uint32_t limit;
-    bool newest;
+    bool back;
     uint64_t seq, last; /* the partition's and the room's newest entry when it was asked */
     broker_read_fn *done;
     void *arg;
@@ -45,7 +45,7 @@ struct script_broker {
     struct script_read reads[SCRIPT_QUEUE_MAX];
     size_t read_head, read_tail;
     size_t reads_answered;
-    bool reads_at_once; /* the broker reads when it is asked, and the answer is long on its way */
+    bool reads_at_once; /* a read shows what was there when it was asked, not when it is answered */
     uint64_t ended;     /* what `up` says of the epoch before */
     char epoch[4];
 };
@@ -54,7 +54,9 @@ void script_init(struct script_broker *script);
 /* Rooms are called "a", "b", ... */
 int script_room(struct span name);
 /* Accepts an entry: into the log (unless not logged) and, where subscribed, into the feed. Returns its seq. */
-uint64_t script_publish(struct script_broker *script, int room, bool logged, const char *except);
+uint64_t script_publish(struct script_broker *script, int room, bool logged, const char *audience);
+/* The digest: tells what each subscribed room's newest entry is. */
+void script_tops(struct script_broker *script);
 /* Lets one event of the feed, or one answer, go. False when there is none. */
 bool script_feed_step(struct script_broker *script);
 bool script_read_step(struct script_broker *script);

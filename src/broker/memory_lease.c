@@ -1,0 +1,167 @@
+/* memory_lease: leases in this process: each a copy of what was written last, until its time is over. */
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "broker/memory_parts.h"
+
+struct kept {
+    struct map_node by_pid, by_own;
+    uint64_t generation, window_ms;
+    int64_t until_ms;
+    struct buf bytes; /* pid, sid, own, rooms, data */
+    size_t pid_len, sid_len, own_len, rooms_len;
+};
+
+static struct broker_lease kept_lease(const struct kept *kept)
+{
+    struct span all = buf_span(&kept->bytes);
+    size_t own_at = kept->pid_len + kept->sid_len, rooms_at = own_at + kept->own_len;
+    return (struct broker_lease){
+        .pid = span_sub(all, 0, kept->pid_len),
+        .sid = span_sub(all, kept->pid_len, kept->sid_len),
+        .own = span_sub(all, own_at, kept->own_len),
+        .rooms = span_sub(all, rooms_at, kept->rooms_len),
+        .data = span_from(all, rooms_at + kept->rooms_len),
+        .generation = kept->generation,
+        .window_ms = kept->window_ms,
+    };
+}
+
+void memory_kept_destroy(struct kept *kept)
+{
+    if (kept == NULL)
+        return;
+    buf_finish(&kept->bytes);
+    free(kept);
+}
+
+static struct kept *kept_create(const struct broker_lease *lease)
+{
+    struct kept *kept = mem_zero(1, sizeof *kept);
+    kept->generation = lease->generation;
+    kept->window_ms = lease->window_ms;
+    kept->pid_len = lease->pid.len;
+    kept->sid_len = lease->sid.len;
+    kept->own_len = lease->own.len;
+    kept->rooms_len = lease->rooms.len;
+    const struct span parts[] = {lease->pid, lease->sid, lease->own, lease->rooms, lease->data};
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
+        buf_append(&kept->bytes, parts[i]);
+    return kept;
+}
+
+static void kept_remove(struct memory *memory, struct kept *kept)
+{
+    map_remove(&memory->leases, &kept->by_pid);
+    if (kept->own_len != 0)
+        map_remove(&memory->owned, &kept->by_own);
+    memory_kept_destroy(kept);
+}
+
+/* The lease of this pid that has not run out, or NULL. */
+static struct kept *kept_find(struct memory *memory, struct span pid)
+{
+    struct map_node *node = map_find(&memory->leases, pid);
+    struct kept *kept = node != NULL ? container_of(node, struct kept, by_pid) : NULL;
+    if (kept == NULL || kept->until_ms > loop_wall_ms(memory->loop))
+        return kept;
+    kept_remove(memory, kept);
+    return NULL;
+}
+
+bool memory_room_has_owner(struct memory *memory, struct span room)
+{
+    struct map_node *node = map_find(&memory->owned, room);
+    return node != NULL && container_of(node, struct kept, by_own)->until_ms > loop_wall_ms(memory->loop);
+}
+
+static void live(struct memory *memory, struct kept *kept, uint64_t ms)
+{
+    kept->until_ms = loop_wall_ms(memory->loop) + (int64_t)ms;
+}
+
+void memory_lease_write(struct broker *broker, const struct broker_lease *lease, broker_done_fn *done, void *arg)
+{
+    struct memory *memory = memory_of(broker);
+    struct kept *old = kept_find(memory, lease->pid);
+    if (old != NULL && old->generation > lease->generation) {
+        memory_done_later(memory, done, arg, BROKER_SUPERSEDED);
+        return;
+    }
+    struct kept *kept = kept_create(lease);
+    struct broker_lease mine = kept_lease(kept);
+    live(memory, kept, kept->window_ms * 2);
+    if (old != NULL)
+        kept_remove(memory, old);
+    map_add(&memory->leases, &kept->by_pid, mine.pid);
+    if (kept->own_len != 0)
+        map_add(&memory->owned, &kept->by_own, mine.own);
+    memory_done_later(memory, done, arg, BROKER_OK);
+}
+
+static void tell_superseded(struct memory *memory, struct notice *notice)
+{
+    struct broker_lease lease = kept_lease(notice->lease);
+    memory->broker.events->superseded(memory->broker.hub, lease.pid, lease.generation);
+}
+
+static void tell_claim(struct memory *memory, struct notice *notice)
+{
+    struct broker_lease lease = notice->lease != NULL ? kept_lease(notice->lease) : (struct broker_lease){0};
+    notice->call.claim(notice->arg, notice->result, notice->lease != NULL ? &lease : NULL, notice->flag);
+}
+
+void memory_lease_claim(struct broker *broker, struct span pid, struct span epoch, uint64_t seq, broker_claim_fn *done,
+                        void *arg)
+{
+    struct memory *memory = memory_of(broker);
+    struct kept *kept = kept_find(memory, pid);
+    struct broker_lease lease;
+    if (kept != NULL) {
+        kept->generation++;
+        live(memory, kept, kept->window_ms * 2);
+        lease = kept_lease(kept);
+        memory_notice(memory, tell_superseded)->lease = kept_create(&lease);
+    }
+    struct notice *notice = memory_notice(memory, tell_claim);
+    notice->call.claim = done;
+    notice->arg = arg;
+    notice->result = kept != NULL ? BROKER_OK : BROKER_NONE;
+    notice->flag =
+        epoch.len == 0 || (span_equal(epoch, span_of(memory->epoch, MEMORY_EPOCH_BYTES)) && seq <= memory->seq);
+    if (kept != NULL)
+        notice->lease = kept_create(&lease);
+}
+
+void memory_lease_release(struct broker *broker, const struct broker_lease *lease, bool for_good)
+{
+    struct memory *memory = memory_of(broker);
+    struct kept *kept = kept_find(memory, lease->pid);
+    if (kept == NULL || kept->generation > lease->generation)
+        return;
+    if (for_good)
+        kept_remove(memory, kept);
+    else
+        live(memory, kept, kept->window_ms);
+}
+
+void memory_leases_sweep(struct memory *memory)
+{
+    int64_t now = loop_wall_ms(memory->loop);
+    struct map_node *next = map_next(&memory->leases, NULL);
+    while (next != NULL) {
+        struct kept *kept = container_of(next, struct kept, by_pid);
+        next = map_next(&memory->leases, next);
+        if (kept->until_ms <= now)
+            kept_remove(memory, kept);
+    }
+}
+
+void memory_leases_finish(struct memory *memory)
+{
+    struct map_node *node;
+    while ((node = map_next(&memory->leases, NULL)) != NULL)
+        kept_remove(memory, container_of(node, struct kept, by_pid));
+    map_finish(&memory->leases);
+    map_finish(&memory->owned);
+}

@@ -1,0 +1,186 @@
+/* memory_present: who is in the rooms of this one process. */
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "broker/memory_parts.h"
+
+struct present {
+    struct map_node by_sid;
+    struct list of_room, of_away;
+    struct channel *channel;
+    uint64_t number;   /* rises with the order of coming: the cursor of lists */
+    uint64_t leave_us; /* while away */
+    size_t sid_len, tells_len;
+    char bytes[]; /* sid, tells */
+};
+
+static struct broker_present text_of(const struct present *present)
+{
+    return (struct broker_present){.sid = span_of(present->bytes, present->sid_len),
+                                   .tells = span_of(present->bytes + present->sid_len, present->tells_len)};
+}
+
+static struct present *present_find(struct channel *channel, struct span sid)
+{
+    struct map_node *node = map_find(&channel->present_by_sid, sid);
+    return node != NULL ? container_of(node, struct present, by_sid) : NULL;
+}
+
+static void notice_add(struct notice *notice, const struct broker_present *who)
+{
+    notice->lens = mem_resize(notice->lens, (notice->len_count + 2) * sizeof *notice->lens);
+    notice->lens[notice->len_count++] = who->sid.len;
+    notice->lens[notice->len_count++] = who->tells.len;
+    buf_append(&notice->text, who->sid);
+    buf_append(&notice->text, who->tells);
+}
+
+/* Takes the next one off `*rest`. */
+static struct broker_present notice_take(const struct notice *notice, size_t index, struct span *rest)
+{
+    struct broker_present who = {.sid = span_sub(*rest, 0, notice->lens[2 * index])};
+    who.tells = span_sub(*rest, who.sid.len, notice->lens[2 * index + 1]);
+    *rest = span_from(*rest, who.sid.len + who.tells.len);
+    return who;
+}
+
+static void tell_presence(struct memory *memory, struct notice *notice)
+{
+    struct span rest = buf_span(&notice->text);
+    struct broker_present who = notice_take(notice, 0, &rest);
+    if (notice->channel->subscribed)
+        memory->broker.events->presence(memory->broker.hub, notice->channel->by_room.key, &who, notice->flag,
+                                        notice->number);
+}
+
+static void change_tell(struct memory *memory, const struct present *present, bool entered)
+{
+    struct notice *notice = memory_notice(memory, tell_presence);
+    struct broker_present who = text_of(present);
+    notice->channel = present->channel;
+    notice->flag = entered;
+    notice->number = present->channel->present_by_sid.count;
+    notice_add(notice, &who);
+}
+
+static void remove_from_room(struct present *present)
+{
+    map_remove(&present->channel->present_by_sid, &present->by_sid);
+    list_remove(&present->of_room);
+    list_remove(&present->of_away);
+}
+
+void memory_present_enter(struct broker *broker, struct span room, const struct broker_present *who)
+{
+    struct memory *memory = memory_of(broker);
+    struct channel *channel = memory_channel(memory, room);
+    struct present *present = present_find(channel, who->sid);
+    if (present != NULL) {
+        list_remove(&present->of_away);
+        return;
+    }
+    present = mem_zero(1, sizeof *present + who->sid.len + who->tells.len);
+    present->channel = channel;
+    present->number = ++channel->present_number;
+    present->sid_len = who->sid.len;
+    present->tells_len = who->tells.len;
+    memcpy(present->bytes, who->sid.data, who->sid.len);
+    if (who->tells.len != 0)
+        memcpy(present->bytes + who->sid.len, who->tells.data, who->tells.len);
+    list_init(&present->of_room);
+    list_init(&present->of_away);
+    list_append(&channel->present, &present->of_room);
+    map_add(&channel->present_by_sid, &present->by_sid, text_of(present).sid);
+    change_tell(memory, present, true);
+}
+
+static void left(struct memory *memory, struct present *present)
+{
+    remove_from_room(present);
+    change_tell(memory, present, false);
+    free(present);
+}
+
+/* Everybody may be away for equally long, so the list is in order. */
+static void leaves_start(struct memory *memory)
+{
+    if (list_empty(&memory->away))
+        return;
+    uint64_t now = loop_now_us(memory->loop);
+    uint64_t due = container_of(memory->away.next, struct present, of_away)->leave_us;
+    timer_start(memory->loop, &memory->leaves, due > now ? due - now : 0);
+}
+
+void memory_leaves(struct timer *timer)
+{
+    struct memory *memory = container_of(timer, struct memory, leaves);
+    uint64_t now = loop_now_us(memory->loop);
+    list_each (node, &memory->away) {
+        struct present *present = container_of(node, struct present, of_away);
+        if (present->leave_us > now)
+            break;
+        left(memory, present);
+    }
+    leaves_start(memory);
+}
+
+void memory_present_leave(struct broker *broker, struct span room, struct span sid, bool may_return)
+{
+    struct memory *memory = memory_of(broker);
+    struct present *present = present_find(memory_channel(memory, room), sid);
+    if (present == NULL)
+        return;
+    if (!may_return) {
+        left(memory, present);
+    } else if (list_empty(&present->of_away)) {
+        present->leave_us = loop_now_us(memory->loop) + LOOP_MS(MEMORY_AWAY_MS);
+        list_append(&memory->away, &present->of_away);
+        leaves_start(memory);
+    }
+}
+
+static void tell_list(struct memory *memory, struct notice *notice)
+{
+    struct broker_presence presence = {
+        .count = notice->number, .member_count = notice->len_count / 2, .cursor = notice->cursor};
+    struct broker_present *members = mem_zero(presence.member_count, sizeof *members);
+    struct span rest = buf_span(&notice->text);
+    for (size_t i = 0; i < presence.member_count; i++)
+        members[i] = notice_take(notice, i, &rest);
+    presence.members = members;
+    notice->call.presence(notice->arg, notice->result, notice->result == BROKER_OK ? &presence : NULL);
+    free(members);
+}
+
+void memory_present_list(struct broker *broker, struct span room, uint64_t cursor, uint32_t limit,
+                         broker_presence_fn *done, void *arg)
+{
+    struct memory *memory = memory_of(broker);
+    struct channel *channel = memory_channel(memory, room);
+    struct notice *notice = memory_notice(memory, tell_list);
+    notice->call.presence = done;
+    notice->arg = arg;
+    notice->number = channel->present_by_sid.count;
+    list_each (node, &channel->present) {
+        const struct present *present = container_of(node, struct present, of_room);
+        if (present->number <= cursor)
+            continue;
+        if (notice->len_count / 2 == limit) {
+            notice->cursor = present->number - 1;
+            break;
+        }
+        struct broker_present who = text_of(present);
+        notice_add(notice, &who);
+    }
+}
+
+void memory_present_finish(struct channel *channel)
+{
+    struct list *node;
+    while ((node = list_take(&channel->present)) != NULL) {
+        struct present *present = container_of(node, struct present, of_room);
+        remove_from_room(present);
+        free(present);
+    }
+    map_finish(&channel->present_by_sid);
+}

@@ -1,0 +1,155 @@
+/* redis_present: who is in a room: a hash per room, changed by present.lua, which tells the room. What an instance has
+ * is under its life's name, so that a peer can clean up behind it (redis_pulse.c). */
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "broker/redis_parts.h"
+
+struct present_call {
+    struct list node;
+    uint64_t number;
+    broker_presence_fn *done;
+    void *arg;
+};
+
+void redis_present_init(struct redis_broker *redis)
+{
+    list_init(&redis->present_calls);
+}
+
+static void changed(void *arg, const struct resp *reply)
+{
+    if (reply != NULL)
+        redis_is_error(arg, reply, "changing who is present");
+}
+
+static void change(struct redis_broker *redis, struct span what, struct span room, const struct broker_present *who)
+{
+    struct eval eval;
+    struct buf channel = {0};
+    if (!redis->broker.is_up)
+        return;
+    redis_channel(&channel, redis, room);
+    eval_start(&eval, redis, SCRIPT_PRESENT, 3, 8);
+    eval_add_key(&eval, redis, "here", room);
+    eval_add(&eval, span_str(redis->away_key));
+    eval_add(&eval, span_str(redis->of_key));
+    eval_add(&eval, what);
+    eval_add(&eval, room);
+    eval_add(&eval, who->sid);
+    eval_add(&eval, who->tells);
+    eval_add(&eval, span_str(redis->life));
+    eval_add(&eval, buf_span(&channel));
+    eval_add(&eval, span_str(redis->key_prefix));
+    eval_add_u64(&eval, AWAY_MS);
+    eval_send(&eval, redis, changed, redis);
+    buf_finish(&channel);
+}
+
+void redis_present_enter(struct broker *broker, struct span room, const struct broker_present *who)
+{
+    change(redis_of(broker), SPAN_LIT("+"), room, who);
+}
+
+void redis_present_leave(struct broker *broker, struct span room, struct span sid, bool may_return)
+{
+    struct broker_present who = {.sid = sid};
+    change(redis_of(broker), may_return ? SPAN_LIT("?") : SPAN_LIT("-"), room, &who);
+}
+
+static void lost(void *arg, const struct resp *reply)
+{
+    struct present_call *call = arg;
+    call->done(call->arg, BROKER_LOST, NULL);
+    free(call);
+}
+
+static void listed(void *arg, const struct resp *reply)
+{
+    /* The answer comes through the inbox; without it the askers would wait for ever. */
+    if (reply != NULL && redis_is_error(arg, reply, "listing who is present"))
+        redis_break(arg, CLOSE_BROKER_LOST);
+}
+
+void redis_present_list(struct broker *broker, struct span room, uint64_t cursor, uint32_t limit,
+                        broker_presence_fn *done, void *arg)
+{
+    struct redis_broker *redis = redis_of(broker);
+    struct present_call *call = mem_zero(1, sizeof *call);
+    struct eval eval;
+    call->number = ++redis->present_number;
+    call->done = done;
+    call->arg = arg;
+    list_init(&call->node);
+    if (!broker->is_up) {
+        redis_refuse(redis, lost, call);
+        return;
+    }
+    list_append(&redis->present_calls, &call->node);
+    eval_start(&eval, redis, SCRIPT_PRESENT_LIST, 1, 4);
+    eval_add_key(&eval, redis, "here", room);
+    eval_add(&eval, span_str(redis->inbox));
+    eval_add_u64(&eval, call->number);
+    eval_add_u64(&eval, cursor);
+    eval_add_u64(&eval, limit);
+    eval_send(&eval, redis, listed, redis);
+}
+
+/* `<bytes of sid> <bytes of tells>\n<sid><tells>`, one behind the other. */
+static bool member_decode(struct span *rest, struct broker_present *member)
+{
+    struct span number;
+    uint64_t sid, tells;
+    if (!span_next(rest, ' ', &number) || !span_to_u64(number, &sid) || !span_next(rest, '\n', &number) ||
+        !span_to_u64(number, &tells) || sid > rest->len || tells > rest->len - sid)
+        return false;
+    member->sid = span_sub(*rest, 0, sid);
+    member->tells = span_sub(*rest, sid, tells);
+    *rest = span_from(*rest, sid + tells);
+    return true;
+}
+
+static bool presence_decode(struct span numbers, struct span members, uint64_t *number,
+                            struct broker_presence *presence)
+{
+    struct span part;
+    if (!span_next(&numbers, ' ', &part) || !span_to_u64(part, number) || !span_next(&numbers, ' ', &part) ||
+        !span_to_u64(part, &presence->cursor) || !span_to_u64(numbers, &presence->count))
+        return false;
+    struct broker_present *list = NULL, one;
+    size_t cap = 0;
+    while (members.len > 0 && member_decode(&members, &one)) {
+        if (presence->member_count == cap) {
+            cap = cap != 0 ? cap * 2 : 16;
+            list = mem_resize(list, cap * sizeof *list);
+        }
+        list[presence->member_count++] = one;
+    }
+    presence->members = list;
+    return members.len == 0;
+}
+
+void redis_present_received(struct redis_broker *redis, struct span numbers, struct span members)
+{
+    struct broker_presence presence = {0};
+    uint64_t number;
+    bool ok = presence_decode(numbers, members, &number, &presence);
+    struct list *first = redis->present_calls.next;
+    struct present_call *call = first != &redis->present_calls ? container_of(first, struct present_call, node) : NULL;
+    /* They are answered in order; one of before the link broke is nobody's. */
+    if (ok && call != NULL && call->number == number) {
+        list_remove(&call->node);
+        call->done(call->arg, BROKER_OK, &presence);
+        free(call);
+    }
+    free((void *)(uintptr_t)presence.members);
+    if (!ok)
+        redis_break(redis, CLOSE_BROKER_INVALID);
+}
+
+void redis_present_down(struct redis_broker *redis)
+{
+    struct list *node;
+    while ((node = list_take(&redis->present_calls)) != NULL)
+        lost(container_of(node, struct present_call, node), NULL);
+}

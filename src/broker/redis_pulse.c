@@ -1,0 +1,155 @@
+/* redis_pulse: the heartbeat, once a second, by a script that also looks after what ended instances left (pulse.lua),
+ * and probes in between.
+ *
+ * A subscriber link can die without a word: its output buffer was killed, a middlebox forgot it. So when it has been
+ * silent for a moment, it must carry something of ours. The command link says when Redis took the probe, so that a
+ * Redis that is only slow is not taken for a dead link. */
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "broker/redis_parts.h"
+
+enum { PULSE_MS = 1000, LOOK_MS = 200, SILENCE_MS = 200, PROBE_MS_MAX = 500 };
+
+struct probe {
+    struct list node;
+    uint64_t number;
+    broker_done_fn *done;
+    void *arg;
+};
+
+/* Redis took the next probe (it answers in order): from now on the feed has PROBE_MS_MAX to bring it, unless it was
+ * faster than this answer. */
+static void probe_taken(struct redis_broker *redis)
+{
+    if (++redis->probe_taken > redis->probe_seen && redis->silent_since_us == 0)
+        redis->silent_since_us = loop_now_us(redis->loop);
+}
+
+static void probe_sent(void *arg, const struct resp *reply)
+{
+    struct redis_broker *redis = arg;
+    if (reply != NULL && !redis_is_error(redis, reply, "probing") && redis->state == REDIS_UP)
+        probe_taken(redis);
+}
+
+static uint64_t probe_send(struct redis_broker *redis)
+{
+    struct buf message = {0};
+    uint64_t number = ++redis->probe_number;
+    buf_printf(&message, "probe %llu\n", (unsigned long long)number);
+    redis_link_send(&redis->commands, (struct span[]){SPAN_LIT("PUBLISH"), span_str(redis->inbox), buf_span(&message)},
+                    3, probe_sent, redis);
+    buf_finish(&message);
+    return number;
+}
+
+static void pulsed(void *arg, const struct resp *reply)
+{
+    struct redis_broker *redis = arg;
+    if (reply == NULL || redis_is_error(redis, reply, "sending a heartbeat") || redis->state != REDIS_UP)
+        return;
+    if (reply->type == RESP_INTEGER && reply->integer == 1) {
+        probe_taken(redis);
+        return;
+    }
+    /* Whoever was present here has been taken for gone: they enter again under another life. */
+    log_event(LOG_WARNING, "this instance was silent for so long that others took it for dead: beginning anew");
+    redis_break(redis, CLOSE_BROKER_LOST);
+}
+
+static void pulse_send(struct redis_broker *redis)
+{
+    struct eval eval;
+    eval_start(&eval, redis, SCRIPT_PULSE, 5, 6);
+    eval_add(&eval, span_str(redis->state_key));
+    eval_add(&eval, span_str(redis->lives_key));
+    eval_add(&eval, span_str(redis->recent_key));
+    eval_add(&eval, span_str(redis->away_key));
+    eval_add(&eval, span_str(redis->of_key));
+    eval_add(&eval, span_str(redis->life));
+    eval_add_u64(&eval, LIFE_MS);
+    eval_add_u64(&eval, AWAY_MS);
+    eval_add(&eval, span_str(redis->inbox));
+    eval_add_u64(&eval, ++redis->probe_number);
+    eval_add(&eval, span_str(redis->key_prefix));
+    eval_send(&eval, redis, pulsed, redis);
+}
+
+static void look(struct timer *timer)
+{
+    struct redis_broker *redis = container_of(timer, struct redis_broker, pulse);
+    uint64_t now = loop_now_us(redis->loop);
+    if (redis->silent_since_us != 0 && now - redis->silent_since_us >= LOOP_MS(PROBE_MS_MAX)) {
+        log_event(LOG_WARNING, "the broker does not push any more: reconnecting");
+        redis_break(redis, CLOSE_BROKER_LOST);
+        return;
+    }
+    if (now >= redis->pulse_due_us) {
+        redis->pulse_due_us = now + LOOP_MS(PULSE_MS);
+        pulse_send(redis);
+    } else if (redis->silent_since_us == 0 && now - redis->feed_seen_us >= LOOP_MS(SILENCE_MS)) {
+        probe_send(redis);
+    }
+    timer_start(redis->loop, timer, LOOP_MS(LOOK_MS));
+}
+
+void redis_pulse_init(struct redis_broker *redis)
+{
+    list_init(&redis->probes);
+    timer_init(&redis->pulse, look);
+}
+
+void redis_pulse_start(struct redis_broker *redis)
+{
+    redis->feed_seen_us = loop_now_us(redis->loop);
+    redis->silent_since_us = 0;
+    redis->probe_taken = redis->probe_seen = redis->probe_number;
+    /* Instances that came up together do not pulse together. */
+    redis->pulse_due_us = redis->feed_seen_us + LOOP_MS(loop_random_below(redis->loop, PULSE_MS));
+    timer_start(redis->loop, &redis->pulse, LOOP_MS(LOOK_MS));
+}
+
+void redis_probe_received(struct redis_broker *redis, uint64_t number)
+{
+    redis->probe_seen = number;
+    list_each (node, &redis->probes) {
+        struct probe *probe = container_of(node, struct probe, node);
+        if (probe->number > number)
+            break;
+        list_remove(&probe->node);
+        probe->done(probe->arg, BROKER_OK);
+        free(probe);
+    }
+}
+
+static void probe_refused(void *arg, const struct resp *reply)
+{
+    struct probe *probe = arg;
+    probe->done(probe->arg, BROKER_LOST);
+    free(probe);
+}
+
+void redis_probe(struct broker *broker, broker_done_fn *done, void *arg)
+{
+    struct redis_broker *redis = redis_of(broker);
+    struct probe *probe = mem_zero(1, sizeof *probe);
+    probe->done = done;
+    probe->arg = arg;
+    list_init(&probe->node);
+    if (!broker->is_up) {
+        redis_refuse(redis, probe_refused, probe);
+        return;
+    }
+    probe->number = probe_send(redis);
+    list_append(&redis->probes, &probe->node);
+}
+
+void redis_pulse_down(struct redis_broker *redis)
+{
+    struct list *node;
+    timer_stop(redis->loop, &redis->pulse);
+    while ((node = list_take(&redis->probes)) != NULL)
+        probe_refused(container_of(node, struct probe, node), NULL);
+}

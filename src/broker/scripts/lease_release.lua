@@ -1,0 +1,21 @@
+-- The client of a lease is gone. KEYS: lease, leases and presences of this life, the key that names the owner of the own room (if
+-- there is one). ARGV: generation, pid, '1' to delete it. Without that it lives for its window from now, for whoever claims it.
+-- Returns 0 when a higher generation owns it.
+local lease = redis.call('HMGET', KEYS[1], 'generation', 'window')
+if lease[1] and tonumber(lease[1]) > tonumber(ARGV[1]) then
+    return 0 -- the set is somebody else's by now, maybe this one again
+end
+redis.call('SREM', KEYS[2], 'l' .. ARGV[2])
+if not lease[1] then
+    return 0
+end
+for i = 1, #KEYS do
+    if i == 2 then
+        -- The set is not the lease's.
+    elseif ARGV[3] == '1' then
+        redis.call('DEL', KEYS[i])
+    else
+        redis.call('PEXPIRE', KEYS[i], lease[2])
+    end
+end
+return 1

@@ -1,0 +1,35 @@
+-- Somebody comes, or goes. KEYS: here, away, leases and presences of this life. ARGV: '+' to enter, '-' to leave, '?' to go for
+-- what may be a moment, room, sid, what it tells of itself, this life, the room's channel, the prefix of all keys, how long it may
+-- be away (ms). The room is told of changes, `<+ or -><how many are there> <bytes of sid>\n<sid><tells>`.
+local here, away, of = KEYS[1], KEYS[2], KEYS[3]
+local what, room, sid, tells, life = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local name = #room .. ' ' .. room .. sid
+local was = redis.call('HGET', here, sid)
+local was_life, was_tells
+if was then
+    was_life, was_tells = string.match(was, '^(%S+) (.*)$')
+end
+if what == '+' then
+    redis.call('HSET', here, sid, life .. ' ' .. tells)
+    redis.call('ZREM', away, name)
+    if was and was_life ~= life then
+        redis.call('SREM', ARGV[7] .. 'of:' .. was_life, 'h' .. name)
+    end
+    redis.call('SADD', of, 'h' .. name)
+    if not was then
+        redis.call('PUBLISH', ARGV[6], '+' .. redis.call('HLEN', here) .. ' ' .. #sid .. '\n' .. sid .. tells)
+    end
+elseif was and was_life == life then
+    -- Another life has it already if the client was faster than the news of its end.
+    redis.call('SREM', of, 'h' .. name)
+    if what == '?' then
+        local time = redis.call('TIME')
+        local ms = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+        redis.call('ZADD', away, string.format('%.0f', ms + tonumber(ARGV[8])), name)
+    else
+        redis.call('HDEL', here, sid)
+        redis.call('ZREM', away, name)
+        redis.call('PUBLISH', ARGV[6], '-' .. redis.call('HLEN', here) .. ' ' .. #sid .. '\n' .. sid .. was_tells)
+    end
+end
+return 1

@@ -1,0 +1,93 @@
+/* metrics: /metrics, in Prometheus' text format: what this instance has counted, and what the broker says of its
+ * memory. https://prometheus.io/docs/instrumenting/exposition_formats/ . Requests that come at the same time share one
+ * look at the broker; without the broker its figures are left out. */
+#include "serve/client.h"
+
+static void metric(struct buf *to, const char *name, const char *type, const char *help, uint64_t value)
+{
+    buf_printf(to, "# HELP sennit_%s %s\n# TYPE sennit_%s %s\nsennit_%s %llu\n", name, help, name, type, name,
+               (unsigned long long)value);
+}
+
+static void counter(struct buf *to, const char *name, const char *help, uint64_t value)
+{
+    metric(to, name, "counter", help, value);
+}
+
+static void gauge(struct buf *to, const char *name, const char *help, uint64_t value)
+{
+    metric(to, name, "gauge", help, value);
+}
+
+static void closes(struct buf *to, const struct net *net)
+{
+    buf_append(to, SPAN_LIT("# HELP sennit_closes_total Connections closed, by reason.\n"
+                            "# TYPE sennit_closes_total counter\n"));
+    for (int reason = CLOSE_NONE + 1; reason < CLOSE_REASON_COUNT; reason++)
+        buf_printf(to, "sennit_closes_total{reason=\"%s\"} %llu\n", close_reason_name((enum close_reason)reason),
+                   (unsigned long long)net->closed[reason]);
+}
+
+static void instance_encode(struct buf *to, const struct server *server)
+{
+    const struct sessions *sessions = &server->sessions;
+    const struct hub *hub = &server->hub;
+    gauge(to, "up_seconds", "Seconds since the start.", (loop_now_us(server->loop) - server->started_us) / 1000000);
+    gauge(to, "connections", "Open client connections.", server->client_count);
+    gauge(to, "sessions", "Engine.IO sessions.", sessions->count);
+    gauge(to, "sockets", "Socket.IO sockets.", sessions->socket_count);
+    gauge(to, "rooms", "Rooms this instance is subscribed to.", hub->rooms.count);
+    counter(to, "bytes_in_total", "Bytes read, from clients and broker.", server->net.bytes_in);
+    counter(to, "bytes_out_total", "Bytes written, to clients and broker.", server->net.bytes_out);
+    counter(to, "writes_total", "Gathered writes.", server->net.writes);
+    counter(to, "events_in_total", "Events from clients.", sessions->counters.events_in);
+    counter(to, "entries_pushed_total", "Entries that came from the broker.", hub->counters.pushed);
+    counter(to, "delivered_total", "Entries queued for clients.", hub->counters.delivered);
+    counter(to, "replayed_total", "Of these, read from a log.", hub->counters.replayed);
+    counter(to, "reads_total", "Pages read from logs.", hub->counters.reads);
+    counter(to, "holes_total", "Pushes that were missed and read in place.", hub->counters.holes);
+    counter(to, "slowed_total", "Queues of slow clients dropped, to be read again.", sessions->counters.slowed);
+    counter(to, "connects_total", "Sockets connected anew.", sessions->counters.connects);
+    counter(to, "resumes_total", "Sockets recovered.", sessions->counters.resumes);
+    counter(to, "resumes_refused_total", "Sockets that could not be recovered, and were told so.",
+            sessions->counters.resumes_refused);
+    counter(to, "history_lost_total", "Sockets ended because what they needed was gone.", hub->counters.lost);
+    counter(to, "superseded_total", "Sockets that had come back elsewhere.", sessions->counters.leases_superseded);
+    counter(to, "rotated_total", "Sessions closed ahead of the request timeout.", sessions->counters.rotated);
+    gauge(to, "position", "Seq of the broker up to which everything was handled.", hub->position);
+    closes(to, &server->net);
+    gauge(to, "broker_up", "1 when the link to the broker stands.", broker_is_up(server->broker));
+}
+
+static void measured(void *arg, enum broker_result result, const struct broker_stats *stats)
+{
+    struct server *server = arg;
+    struct buf text = {0};
+    struct list *node;
+    server->measuring = false;
+    instance_encode(&text, server);
+    if (result == BROKER_OK) {
+        gauge(&text, "broker_memory_bytes", "Memory the broker uses.", stats->memory_bytes);
+        gauge(&text, "broker_memory_max_bytes", "Memory the broker may use; 0: no limit is set.",
+              stats->memory_bytes_max);
+        gauge(&text, "broker_instances", "Instances whose heartbeat the broker has.", stats->instances);
+    }
+    while ((node = list_take(&server->metrics_waiters)) != NULL) {
+        struct client *client = container_of(node, struct client, waiter);
+        client_respond(client, NULL, 200, SPAN_LIT("text/plain; version=0.0.4; charset=utf-8"),
+                       SPAN_LIT("Cache-Control: no-store\r\n"), buf_span(&text));
+        conn_read_pause(&client->conn, false);
+    }
+    buf_finish(&text);
+}
+
+void metrics_request(struct client *client, const struct http1_head *head)
+{
+    struct server *server = client->server;
+    list_append(&server->metrics_waiters, &client->waiter);
+    conn_read_pause(&client->conn, true);
+    if (!server->measuring) {
+        server->measuring = true;
+        broker_stats(server->broker, measured, server);
+    }
+}

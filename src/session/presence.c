@@ -1,0 +1,241 @@
+/* presence: see presence.h. */
+#include "session/presence.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "session/socket_traffic.h"
+
+/* A room's list that was asked for, and the sockets that wait for it. */
+struct roster {
+    struct map_node by_room;
+    struct sessions *sessions;
+    struct socket **waiting; /* a reference each */
+    size_t count, cap;
+    char room[];
+};
+
+void presence_init(struct sessions *sessions)
+{
+    map_init(&sessions->rosters, sessions->sockets.seed);
+}
+
+void presence_finish(struct sessions *sessions)
+{
+    assert(sessions->rosters.count == 0); /* the broker has answered everything */
+    map_finish(&sessions->rosters);
+}
+
+static struct broker_present present_of(const struct socket *socket)
+{
+    return (struct broker_present){.sid = span_of(socket->sid, ENGINEIO_SID_BYTES),
+                                   .tells = socket->tells != NULL ? span_str(socket->tells) : SPAN_LIT("null")};
+}
+
+static bool has_presence(const struct socket *socket, const struct membership *membership)
+{
+    struct span name = membership->room->node.key;
+    if (broker_room_is_owned(name))
+        return false;
+    struct session_app *app = socket->sessions->app;
+    return app->room_policy(app, socket->nsp, socket_room_of(socket->nsp, name))->presence;
+}
+
+void presence_enter(struct socket *socket)
+{
+    struct broker_present who = present_of(socket);
+    memberships_each(membership, &socket->member)
+    {
+        if (membership->present || !membership->active || membership->stretch.end != STRETCH_OPEN ||
+            !has_presence(socket, membership))
+            continue;
+        membership->present = true;
+        broker_present_enter(socket->sessions->hub->broker, membership->room->node.key, &who);
+    }
+}
+
+void presence_enter_again(struct sessions *sessions)
+{
+    list_each (node, &sessions->all) {
+        struct session *session = container_of(node, struct session, of_all);
+        list_each (inner, &session->sockets) {
+            struct socket *socket = container_of(inner, struct socket, of_session);
+            memberships_each(membership, &socket->member) membership->present = false;
+            if (socket->state == SOCKET_CONNECTED)
+                presence_enter(socket);
+        }
+    }
+}
+
+static void leave(struct socket *socket, struct membership *membership, bool may_return)
+{
+    if (!membership->present)
+        return;
+    membership->present = false;
+    broker_present_leave(socket->sessions->hub->broker, membership->room->node.key,
+                         span_of(socket->sid, ENGINEIO_SID_BYTES), may_return);
+}
+
+void presence_leave(struct socket *socket, struct membership *membership)
+{
+    leave(socket, membership, false);
+}
+
+void presence_leave_all(struct socket *socket, bool may_return)
+{
+    memberships_each(membership, &socket->member) leave(socket, membership, may_return);
+}
+
+static void member_encode(struct buf *to, const struct broker_present *who)
+{
+    buf_append(to, SPAN_LIT("{\"id\":\""));
+    buf_append_json(to, who->sid);
+    buf_append(to, SPAN_LIT("\",\"data\":"));
+    buf_append(to, who->tells);
+    buf_append_char(to, '}');
+}
+
+static void members_encode(struct buf *to, const struct broker_presence *presence, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (i > 0)
+            buf_append_char(to, ',');
+        member_encode(to, &presence->members[i]);
+    }
+}
+
+/* `["presence",{"room":...,` */
+static void body_begin(struct buf *to, struct span room_name)
+{
+    ptrdiff_t comma = span_find(room_name, ',');
+    buf_append(to, SPAN_LIT("[\"presence\",{\"room\":"));
+    if (comma < 0) {
+        buf_append(to, SPAN_LIT("null,"));
+        return;
+    }
+    buf_append_char(to, '"');
+    buf_append_json(to, span_from(room_name, (size_t)comma + 1));
+    buf_append(to, SPAN_LIT("\","));
+}
+
+void presence_changed(struct sessions *sessions, struct span room, const struct broker_present *who, bool entered,
+                      uint64_t count)
+{
+    struct buf body = {0};
+    body_begin(&body, room);
+    buf_append(&body, entered ? SPAN_LIT("\"entered\":[") : SPAN_LIT("\"left\":["));
+    member_encode(&body, who);
+    buf_append(&body, SPAN_LIT("],\"count\":"));
+    buf_append_u64(&body, count);
+    buf_append(&body, SPAN_LIT("}]"));
+    hub_room_tell(sessions->hub, room, buf_span(&body), who->sid);
+    buf_finish(&body);
+}
+
+static struct entry *list_encode(struct hub *hub, struct span room, const struct broker_presence *presence)
+{
+    struct buf body = {0};
+    size_t count = presence->member_count < PRESENCE_LISTED ? presence->member_count : PRESENCE_LISTED;
+    body_begin(&body, room);
+    buf_append(&body, SPAN_LIT("\"members\":["));
+    members_encode(&body, presence, count);
+    buf_append(&body, SPAN_LIT("],\"count\":"));
+    buf_append_u64(&body, presence->count);
+    if (count < presence->member_count || presence->cursor != 0)
+        buf_append(&body, SPAN_LIT(",\"more\":true"));
+    buf_append(&body, SPAN_LIT("}]"));
+    struct entry *entry = hub_entry_create(hub, room, buf_span(&body));
+    buf_finish(&body);
+    return entry;
+}
+
+static void listed(void *arg, enum broker_result result, const struct broker_presence *presence)
+{
+    struct roster *roster = arg;
+    struct sessions *sessions = roster->sessions;
+    struct span room = roster->by_room.key;
+    struct entry *entry = result == BROKER_OK ? list_encode(sessions->hub, room, presence) : NULL;
+    map_remove(&sessions->rosters, &roster->by_room);
+    for (size_t i = 0; i < roster->count; i++) {
+        struct socket *socket = roster->waiting[i];
+        struct membership *membership = socket->state == SOCKET_CONNECTED ? member_find(&socket->member, room) : NULL;
+        /* A link that broke makes everybody due again. */
+        if (membership != NULL && membership->active && entry != NULL)
+            member_tell(&socket->member, entry);
+        socket_unref(socket);
+    }
+    entry_unref(entry);
+    free(roster->waiting);
+    free(roster);
+}
+
+static void list_for(struct socket *socket, struct span room)
+{
+    struct sessions *sessions = socket->sessions;
+    struct map_node *node = map_find(&sessions->rosters, room);
+    struct roster *roster = node != NULL ? container_of(node, struct roster, by_room) : NULL;
+    if (roster == NULL) {
+        roster = mem_zero(1, sizeof *roster + room.len);
+        roster->sessions = sessions;
+        memcpy(roster->room, room.data, room.len);
+        map_add(&sessions->rosters, &roster->by_room, span_of(roster->room, room.len));
+        broker_present_list(sessions->hub->broker, room, 0, PRESENCE_LISTED, listed, roster);
+    }
+    if (roster->count == roster->cap) {
+        roster->cap = roster->cap != 0 ? roster->cap * 2 : 4;
+        roster->waiting = mem_resize(roster->waiting, roster->cap * sizeof(struct socket *));
+    }
+    socket->refs++;
+    roster->waiting[roster->count++] = socket;
+}
+
+void presence_settled(struct socket *socket)
+{
+    memberships_each(membership, &socket->member)
+    {
+        if (!membership->presence_due || !membership->present)
+            continue;
+        membership->presence_due = false;
+        list_for(socket, membership->room->node.key);
+    }
+}
+
+struct who_call {
+    struct socket *socket;
+    size_t ack_len;
+    char ack[];
+};
+
+static void who_answered(void *arg, enum broker_result result, const struct broker_presence *presence)
+{
+    struct who_call *call = arg;
+    struct buf body = {0};
+    if (call->socket->state == SOCKET_CONNECTED && result == BROKER_OK) {
+        buf_append(&body, SPAN_LIT("[{\"members\":["));
+        members_encode(&body, presence, presence->member_count);
+        buf_append(&body, SPAN_LIT("],\"count\":"));
+        buf_append_u64(&body, presence->count);
+        if (presence->cursor != 0)
+            buf_printf(&body, ",\"cursor\":\"%llu\"}]", (unsigned long long)presence->cursor);
+        else
+            buf_append(&body, SPAN_LIT(",\"cursor\":null}]"));
+        socket_ack_with(call->socket, span_of(call->ack, call->ack_len), buf_span(&body));
+        buf_finish(&body);
+    }
+    socket_unref(call->socket);
+    free(call);
+}
+
+void presence_who(struct socket *socket, struct span room, uint64_t cursor, uint32_t limit, struct span ack_id)
+{
+    struct buf name = {0};
+    struct who_call *call = mem_zero(1, sizeof *call + ack_id.len);
+    socket_room_name(&name, socket->nsp, room);
+    call->socket = socket;
+    call->ack_len = ack_id.len;
+    memcpy(call->ack, ack_id.data, ack_id.len);
+    socket->refs++;
+    broker_present_list(socket->sessions->hub->broker, buf_span(&name), cursor, limit, who_answered, call);
+    buf_finish(&name);
+}
