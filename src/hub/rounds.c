@@ -91,11 +91,17 @@ void member_hole(struct membership *membership, uint64_t after)
     struct member *member = membership->member;
     if (!membership->resolved || membership->stretch.end != STRETCH_OPEN)
         return;
+    uint64_t before = after > membership->stretch.start ? after : membership->stretch.start;
     if (member->state == MEMBER_SETTLED) {
         leave_settled(member);
-        membership->pos = after > membership->stretch.start ? after : membership->stretch.start;
+        membership->pos = before;
         member_round_begin(member);
     } else if (member->state == MEMBER_CATCHING) {
+        /* It counted as read up to where others are: nothing had shown the hole yet. */
+        if (membership->active && membership->pos > before) {
+            membership_page_drop(membership);
+            membership->pos = before;
+        }
         held_spoil(member);
     }
 }
