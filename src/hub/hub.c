@@ -129,9 +129,8 @@ static void stretch_clip(struct stretch *stretch, uint64_t end)
 static void epoch_ended(struct hub *hub, uint64_t end)
 {
     for (struct map_node *node = map_next(&hub->rooms, NULL); node != NULL; node = map_next(&hub->rooms, node)) {
-        struct room *room = room_of(node);
-        if (room->last > end)
-            room->last = end;
+        /* Its own last entry may lie anywhere below `end`: the fence of its next subscription tells. */
+        room_of(node)->last = 0;
     }
     if (hub->position > end)
         hub->position = end;
