@@ -149,8 +149,8 @@ void check_shown(struct check *check, struct witness *witness, int room, uint32_
     digest_event(check, 's', room, message);
     for (const char *c = witness->name; *c != '\0'; c++)
         digest_add(check, (unsigned char)*c);
-    if (!owed->member) {
-        check_fail(check, "%s: was shown message %u of room %d, which it has left", witness->name, message, room);
+    if (!owed->member && owed->left_us == 0) {
+        check_fail(check, "%s: was shown message %u of room %d, in which it never was", witness->name, message, room);
         return;
     }
     size_t at = truth_find(truth, from, message, epoch_index(check, epoch));
@@ -162,6 +162,9 @@ void check_shown(struct check *check, struct witness *witness, int room, uint32_
                    before < from ? "was shown twice or out of order" : "was never accepted");
         return;
     }
+    if (!owed->member && truth->entries[at].time_us > owed->left_us)
+        check_fail(check, "%s: was shown message %u, accepted after it had left room %d", witness->name, message, room);
+    check->counts.shown_late += !owed->member;
     if (!meant_for(&truth->entries[at], witness))
         check_fail(check, "%s: message %u of room %d was not meant for it", witness->name, message, room);
     for (size_t i = from; i < at; i++) {
@@ -210,9 +213,11 @@ void check_joined(struct check *check, struct witness *witness, int room)
         owed->floor_us = sim_now_us(check->sim);
 }
 
-void check_left(struct witness *witness, int room)
+void check_left(struct check *check, struct witness *witness, int room)
 {
-    witness->rooms[room] = (struct owed){0};
+    struct owed *owed = &witness->rooms[room];
+    owed->member = false;
+    owed->left_us = sim_now_us(check->sim);
 }
 
 void check_doubt(struct witness *witness, int room, bool anew)

@@ -45,7 +45,7 @@ struct check {
     char *failure;   /* the first one; NULL: none */
     uint64_t digest; /* of what was accepted and shown so far */
     struct {
-        uint64_t accepted, lost_by_broker, shown, resumed, fresh, refused_resumes;
+        uint64_t accepted, lost_by_broker, shown, shown_late, resumed, fresh, refused_resumes;
     } counts;
 };
 
@@ -55,6 +55,7 @@ struct owed {
     bool begun;        /* an entry was shown, or the start is known: `next` holds */
     bool gap;          /* it may have been out of the room and in again: what comes next need not be the next */
     size_t next;       /* index of the first entry not shown yet */
+    uint64_t left_us;  /* it left, and was told so then: what was accepted before may still come, in order; 0: never */
     uint64_t floor_us; /* not begun: nothing accepted from this moment on may be skipped; UINT64_MAX: not known yet */
 };
 
@@ -85,7 +86,7 @@ void check_fresh(struct check *check, struct witness *witness, struct span sid, 
 /* It asks to enter a room; the answer came; it has left. */
 void check_joining(struct check *check, struct witness *witness, int room, bool all);
 void check_joined(struct check *check, struct witness *witness, int room);
-void check_left(struct witness *witness, int room);
+void check_left(struct check *check, struct witness *witness, int room);
 /* It is recovered, and whether it was in this room all the while is not known: it had asked to leave and heard no
  * answer, or (`anew`: then it may be told again what it knows) the broker lost what it knew of its rooms. */
 void check_doubt(struct witness *witness, int room, bool anew);

@@ -290,6 +290,7 @@ void fleet_run(const struct fleet_plan *plan, struct fleet_result *result)
         .accepted = check->counts.accepted,
         .lost_by_broker = check->counts.lost_by_broker,
         .shown = check->counts.shown,
+        .shown_late = check->counts.shown_late,
         .resumed = check->counts.resumed,
         .fresh = check->counts.fresh,
         .refused_resumes = check->counts.refused_resumes,

@@ -24,7 +24,7 @@ void fleet_plan_from_seed(struct fleet_plan *plan, uint64_t seed);
 struct fleet_result {
     char *failure;   /* NULL: all is well; the caller frees it */
     uint64_t digest; /* of everything that was accepted and shown, and when: a seed's own */
-    uint64_t accepted, lost_by_broker, shown, resumed, fresh, refused_resumes, faults;
+    uint64_t accepted, lost_by_broker, shown, shown_late, resumed, fresh, refused_resumes, faults;
 };
 
 void fleet_run(const struct fleet_plan *plan, struct fleet_result *result);

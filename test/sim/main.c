@@ -45,12 +45,14 @@ static void environment_clear(void)
 
 static void result_print(uint64_t seed, const char *name, const struct fleet_result *result)
 {
-    printf("%s seed %llu%s%s: %s\n    %llu faults, %llu accepted, %llu lost by the broker, %llu shown, %llu resumed, "
+    printf("%s seed %llu%s%s: %s\n"
+           "    %llu faults, %llu accepted, %llu lost by the broker, %llu shown (%llu after leaving), %llu resumed, "
            "%llu fresh, %llu resumes refused, digest %016llx\n",
            result->failure != NULL ? "FAILED" : "passed", (unsigned long long)seed, name[0] != '\0' ? " " : "", name,
            result->failure != NULL ? result->failure : "all is well", (unsigned long long)result->faults,
            (unsigned long long)result->accepted, (unsigned long long)result->lost_by_broker,
-           (unsigned long long)result->shown, (unsigned long long)result->resumed, (unsigned long long)result->fresh,
+           (unsigned long long)result->shown, (unsigned long long)result->shown_late,
+           (unsigned long long)result->resumed, (unsigned long long)result->fresh,
            (unsigned long long)result->refused_resumes, (unsigned long long)result->digest);
     fflush(stdout);
 }

@@ -258,7 +258,7 @@ static void acked(struct stock_client *client, uint64_t ack)
             check_joined(check, &client->witness, room);
         } else {
             client->wishes[room] = WISH_OUT;
-            check_left(&client->witness, room);
+            check_left(check, &client->witness, room);
         }
         return;
     }

@@ -106,11 +106,27 @@ static void what_nobody_accepted_is_seen(void **state)
     expect_failure("was never accepted");
 }
 
-static void a_room_that_was_left_is_silent(void **state)
+static void a_room_that_was_left_ends_with_the_leaving(void **state)
 {
-    check_left(&witness, 1);
     shown(0);
-    expect_failure("which it has left");
+    check_left(&check, &witness, 1);
+    shown(1); /* was under way */
+    assert_null(check.failure);
+    sim_run(sim, sim_now_us(sim) + 1, NULL, NULL);
+    uint32_t message = check_message_create(&check, 1);
+    shown(3);
+    check_accepted(&check, 1, message, EPOCH, SPAN_LIT(""));
+    assert_null(check.failure);
+    shown(message);
+    expect_failure("accepted after it had left");
+}
+
+static void a_room_it_never_was_in_is_silent(void **state)
+{
+    check_message_create(&check, 2);
+    check_accepted(&check, 2, 4, EPOCH, SPAN_LIT(""));
+    check_shown(&check, &witness, 2, 4, EPOCH);
+    expect_failure("in which it never was");
 }
 
 static void an_acknowledgement_is_a_promise(void **state)
@@ -181,7 +197,8 @@ int main(void)
         TEST(disorder_is_seen),
         TEST(what_was_for_others_is_seen),
         TEST(what_nobody_accepted_is_seen),
-        TEST(a_room_that_was_left_is_silent),
+        TEST(a_room_that_was_left_ends_with_the_leaving),
+        TEST(a_room_it_never_was_in_is_silent),
         TEST(an_acknowledgement_is_a_promise),
         TEST(a_message_stands_in_the_log_once),
         TEST(who_was_told_what_the_broker_lost_is_told_so),
