@@ -121,7 +121,10 @@ static void open_make(struct driver *driver, struct command *command)
     command_addf(command, PREFIX "lives");
     command_addf(command, "run%d", driver->run);
     command_addf(command, "e%d", ++driver->epoch);
-    command_addf(command, seen > 0 ? "e%d" : "", seen);
+    if (seen > 0)
+        command_addf(command, "e%d", seen);
+    else
+        command_add(command, SPAN_LIT(""));
     command_addf(command, "life%d", life);
     command_addf(command, "%d", LIFE_MS);
 }
@@ -235,7 +238,10 @@ static void lease_make(struct driver *driver, struct command *command, enum ship
     bytes_add(driver, command);
     command_addf(command, "inbox%d", life);
     command_addf(command, "life%d", life);
-    command_addf(command, owns ? "own%d" : "", lease);
+    if (owns)
+        command_addf(command, "own%d", lease);
+    else
+        command_add(command, SPAN_LIT(""));
     command_addf(command, "%d", 600000 + below(driver, 10000));
     command_addf(command, "pid%d", lease);
 }
