@@ -12,7 +12,8 @@
 
 enum {
     FILES_SPARE = 64,
-    CUT_LINGERS_S = 15, /* a link that was cut lives on for less than that */
+    CUT_LINGERS_S = 1,        /* a link that was cut lives on for about so long, */
+    HALF_OPEN_LINGERS_S = 11, /* or so long */
 };
 
 static void on_signal(struct signal_watch *watch, int number)
@@ -22,11 +23,19 @@ static void on_signal(struct signal_watch *watch, int number)
     run_abort(run, "interrupted");
 }
 
+/* Links that were cut and are still there, on average, with all clients connected. */
+static double links_cut(const struct load_options *options)
+{
+    bool half_open = options->cuts & 1u << CUT_HALFOPEN;
+    double lingers_s = half_open ? (double)HALF_OPEN_LINGERS_S / __builtin_popcount(options->cuts) : 0;
+    return options->cut_every_s != 0 ? options->clients / options->cut_every_s * (lingers_s + CUT_LINGERS_S) : 0;
+}
+
 static bool files_allow(const struct run *run, struct err *err)
 {
     const struct load_options *options = run->options;
-    double cut = options->cut_every_s != 0 ? options->clients / options->cut_every_s * CUT_LINGERS_S : 0;
-    uint64_t wanted = (uint64_t)(options->clients + cut) + FILES_SPARE, allowed = process_files_allow(wanted);
+    uint64_t wanted = (uint64_t)(options->clients + links_cut(options)) + FILES_SPARE,
+             allowed = process_files_allow(wanted);
     return allowed >= wanted ||
            err_set(err,
                    "this run needs %llu descriptors and may have %llu: say `ulimit -n %llu` first (as root, or raise "

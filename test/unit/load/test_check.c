@@ -198,6 +198,7 @@ static void test_recovered_whole(void **state)
 static void test_recovered_with_a_hole(void **state)
 {
     deliver(publish());
+    check_resumed(check, 2, true);
     deliver_but(publish(), 2);
     check_resumed(check, 1, true);
     check_resumed(check, 2, true);
@@ -205,8 +206,9 @@ static void test_recovered_with_a_hole(void **state)
     check_resumed(check, 2, true);
     finish();
     assert_int_equal(totals.counts.lost, 1);
-    assert_int_equal(totals.recovered, 3);
+    assert_int_equal(totals.recovered, 4);
     assert_int_equal(totals.wrongly_recovered, 1);
+    assert_true(check->subscribers[2].resumes[1].wrong);
 }
 
 static void test_recovered_with_a_double(void **state)
