@@ -31,7 +31,7 @@ check: ## layers and style, and a build with clang
 fmt: ## format the C sources
 	@clang-format -i $(SOURCES)
 
-bench: ## against the peers that npm offers, side by side
+bench: ## against the peers that npm offers, side by side (bench/README.md)
 	@tools/install bench
 	@tools/build build-release --buildtype=release
 	@node bench/run.mjs
