@@ -176,7 +176,7 @@ static void server_print(const struct run *run)
 static void own_print(const struct run *run)
 {
     char text[NUMBER_BYTES];
-    if (run->publish_us == 0 || run->phase == RUN_PUBLISHING)
+    if (run->publish_us == 0)
         return;
     double busy = (double)run->own_cpu_us / (double)run->publish_us;
     printf("here       %.0f %% of a core, %s late at most%s\n", busy * 100, time_text(run->lag_us_max, text),

@@ -4,7 +4,7 @@
 
 #include "load/report.h"
 
-static void name_put(struct buf *to, const char *name)
+static void put_name(struct buf *to, const char *name)
 {
     char last = to->len != 0 ? buf_span(to).data[to->len - 1] : '{';
     if (last != '{' && last != '[')
@@ -14,14 +14,14 @@ static void name_put(struct buf *to, const char *name)
 
 static void put_number(struct buf *to, const char *name, uint64_t number)
 {
-    name_put(to, name);
+    put_name(to, name);
     buf_append_u64(to, number);
 }
 
 /* What there is no figure for, said by a negative one, is null. */
 static void put_real(struct buf *to, const char *name, double number, bool known)
 {
-    name_put(to, name);
+    put_name(to, name);
     if (known && isfinite(number))
         buf_printf(to, "%.3f", number);
     else
@@ -30,7 +30,7 @@ static void put_real(struct buf *to, const char *name, double number, bool known
 
 static void put_text(struct buf *to, const char *name, const char *text)
 {
-    name_put(to, name);
+    put_name(to, name);
     buf_append_char(to, '"');
     buf_append_json(to, span_str(text));
     buf_append_char(to, '"');
@@ -43,12 +43,12 @@ static void put_latency(struct buf *to, const struct histogram *latency)
         const char *name;
         uint32_t permille;
     } shown[] = {{"p50", 500}, {"p90", 900}, {"p99", 990}, {"p99_9", 999}, {"max", 1000}};
-    name_put(to, "latency_ms");
+    put_name(to, "latency_ms");
     buf_append_char(to, '{');
     for (size_t i = 0; i < sizeof shown / sizeof shown[0]; i++)
         put_real(to, shown[i].name, (double)histogram_permille(latency, shown[i].permille) / 1e3, latency->total != 0);
     buf_append_char(to, '}');
-    name_put(to, "latency_histogram");
+    put_name(to, "latency_histogram");
     buf_append_char(to, '[');
     for (uint64_t from = 0, below = FIRST_US; from <= latency->max && latency->total != 0; from = below, below *= 2) {
         if (from != 0)
@@ -91,7 +91,7 @@ static void put_counts(struct buf *to, const struct check_counts *counts)
 
 static void put_disagreement(struct buf *to, const struct check_disagreement *found)
 {
-    name_put(to, "disagreement");
+    put_name(to, "disagreement");
     if (!found->found) {
         buf_append(to, SPAN_LIT("null"));
         return;
@@ -102,7 +102,7 @@ static void put_disagreement(struct buf *to, const struct check_disagreement *fo
 
 static void put_check(struct buf *to, const struct run *run)
 {
-    name_put(to, "check");
+    put_name(to, "check");
     if (run->check == NULL) {
         buf_append(to, SPAN_LIT("null"));
         return;
@@ -113,7 +113,7 @@ static void put_check(struct buf *to, const struct run *run)
     put_number(to, "not_recovered", run->totals.not_recovered);
     put_number(to, "wrongly_recovered", run->totals.wrongly_recovered);
     put_disagreement(to, &run->check->disagreement);
-    name_put(to, "rooms");
+    put_name(to, "rooms");
     buf_append_char(to, '[');
     for (uint32_t i = 0; i < run->check->room_count; i++) {
         if (i > 0)
@@ -138,7 +138,7 @@ static void put_traffic(struct buf *to, const struct run *run)
     put_number(to, "other_events", counters->foreign);
     put_real(to, "deliveries_per_second", (double)counters->delivered / seconds, seconds > 0);
     put_latency(to, &run->latency);
-    name_put(to, "cuts");
+    put_name(to, "cuts");
     buf_append_char(to, '{');
     for (int kind = 0; kind < CUT_KINDS; kind++)
         put_number(to, cut_kind_name((enum cut_kind)kind), counters->cuts[kind]);

@@ -45,11 +45,18 @@ static uint64_t own_cpu_us(void)
     return process_cpu_read(0, &used, &err) ? used : 0;
 }
 
+/* How long was published, and what that cost us. */
+static void publishing_measure(struct run *run)
+{
+    run->publish_us = loop_now_us(run->loop) - run->publish_began_us;
+    run->own_cpu_us = own_cpu_us() - run->own_cpu_us;
+}
+
 static void run_end(struct run *run)
 {
     uint64_t now_us = loop_now_us(run->loop);
     if (run->phase == RUN_PUBLISHING)
-        run->publish_us = now_us - run->publish_began_us;
+        publishing_measure(run);
     if (run->phase == RUN_PUBLISHING || run->phase == RUN_SETTLING)
         run->deliver_us = (run->quiet_us != 0 ? run->quiet_us : now_us) - run->publish_began_us;
     phase_begin(run, RUN_OVER);
@@ -190,8 +197,7 @@ static void publishing_ended(struct run *run)
 {
     publish_stop(run);
     timer_stop(run->loop, &run->cut_tick);
-    run->publish_us = loop_now_us(run->loop) - run->publish_began_us;
-    run->own_cpu_us = own_cpu_us() - run->own_cpu_us;
+    publishing_measure(run);
     phase_begin(run, RUN_SETTLING);
     deadline_start(run, run->options->settle_s);
     timer_start(run->loop, &run->settle_tick, 0);

@@ -78,9 +78,9 @@ struct run {
     struct signal_watch interrupt, terminate;
     uint64_t began_us, phase_us; /* of the run; of the phase */
     uint64_t connect_us;         /* how long it took until all had been READY */
-    uint64_t publish_began_us;
+    uint64_t publish_began_us;   /* 0: not yet */
     uint64_t publish_us;         /* how long was published */
-    uint64_t deliver_us;         /* how long it took from the first publish to the end of settling */
+    uint64_t deliver_us;         /* how long it took from the first publish until everything had come */
     uint64_t published_due;      /* messages, by the rate */
     uint64_t quiet_us;           /* since when everything has come; 0: not yet */
     uint64_t lag_us, lag_us_max; /* how late our own publishing was: since the last line of progress, in all */
