@@ -142,14 +142,16 @@ void client_leave(struct client *client)
 
 void client_refused(struct client *client, const char *why)
 {
+    bool was_in = client->state != CLIENT_CONNECTING;
     go_for_good(client);
-    run_client_lost(client->run, client, why);
+    run_client_lost(client->run, client, was_in, why);
 }
 
 void client_link_closed(struct client *client, const char *why)
 {
+    bool was_in = client->state != CLIENT_CONNECTING;
     go_away(client);
-    run_client_lost(client->run, client, why);
+    run_client_lost(client->run, client, was_in, why);
 }
 
 void client_publish(struct client *client, uint32_t message)

@@ -143,15 +143,16 @@ void run_client_ready(struct run *run, struct client *client)
         run_connect(run);
 }
 
-void run_client_lost(struct run *run, struct client *client, const char *why)
+void run_client_lost(struct run *run, struct client *client, bool was_in, const char *why)
 {
     if (run->phase == RUN_OVER)
         return;
-    if (client->was_ready) {
+    if (was_in)
         run->counters.closed_by_server++;
+    else
+        run->counters.connect_failures++;
+    if (client->was_ready)
         return;
-    }
-    run->counters.connect_failures++;
     snprintf(run->why.text, sizeof run->why.text, "%s", why);
     /* Nobody ever got in: trying again would not help. Refused by name: neither would it. */
     if (client->state == CLIENT_GONE || (run->connected == 0 && !run_address_next(run)))

@@ -105,7 +105,8 @@ void run_connect(struct run *run);
 void run_start(struct run *run);
 void run_stop(struct run *run);
 void run_client_ready(struct run *run, struct client *client);
-void run_client_lost(struct run *run, struct client *client, const char *why);
+/* It lost its connection, and had been let in or not. */
+void run_client_lost(struct run *run, struct client *client, bool was_in, const char *why);
 /* Ends the run: it cannot go on. */
 void run_abort(struct run *run, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
