@@ -40,7 +40,7 @@ fmt: ## format the C sources
 	@tools/install check
 	@clang-format -i $(SOURCES)
 
-bench: ## against the peers that npm offers, side by side
+bench: ## against the peers that npm offers, side by side (bench/README.md)
 	@tools/install bench
 	@tools/build build-release --buildtype=release
 	@node bench/run.mjs

@@ -207,13 +207,13 @@ static void deliver(struct member *member, struct entry *entry)
     if (shared)
         member->sent_seq = entry->token_seq;
     hub_token(member->hub, member->sent_seq, &token);
-    if (replayed || token.seq <= member->join_seq) {
-        shared = false;
+    if (replayed || (token.seq <= member->join_seq && token.seq != 0)) {
         if (!token_add_rooms(member, replayed, &token)) {
             member->hub->counters.lost++;
             member->events->lost(member);
             return;
         }
+        shared = shared && token.late_count == 0;
     }
     if (member->stale_version != 0 && token.seq == member->stale_seq) {
         shared = false;

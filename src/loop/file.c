@@ -89,3 +89,8 @@ bool file_stdout_is_terminal(void)
 {
     return isatty(STDOUT_FILENO) == 1;
 }
+
+bool file_stderr_is_terminal(void)
+{
+    return isatty(STDERR_FILENO) == 1;
+}

@@ -15,7 +15,8 @@ bool file_is_directory(const char *path);
 bool file_make_directory(const char *path, struct err *err);
 /* Absolute path of the running program, for starting ourselves again. */
 bool file_self(struct buf *to);
-/* True when standard output is a terminal. */
+/* True when standard output, or standard error, is a terminal. */
 bool file_stdout_is_terminal(void);
+bool file_stderr_is_terminal(void);
 
 #endif
