@@ -1,5 +1,5 @@
 # The whole vocabulary. Everything is built with Meson, in build/.
-.PHONY: all run test asan sim fuzz check fmt bench screenshot clean help
+.PHONY: all run test asan sim chaos fuzz check fmt bench screenshot clean help
 
 SOURCES = $(shell git ls-files 'src/*.[ch]' 'test/*.[ch]' 'bench/*.[ch]' 2>/dev/null)
 
@@ -24,6 +24,11 @@ sim: ## whole simulated fleets: SEED=n replays one and tells, SEEDS=n runs so ma
 	@tools/install test
 	@tools/build build
 	@build/test/sim/test_sim $(if $(SEED),$(SEED),$(or $(FIRST),1) $(or $(SEEDS),200))
+
+chaos: SECONDS = 300
+chaos: all ## eight real instances in bad weather for five minutes, or `make chaos SECONDS=30 SEED=2`: nothing may be lost
+	@tools/install test
+	@node test/chaos/run.mjs --seconds $(SECONDS) --seed $(or $(SEED),1) $(CHAOS)
 
 SECONDS = 60
 fuzz: ## run every fuzzer for a minute, or `make fuzz SECONDS=600` (clang)

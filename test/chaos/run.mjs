@@ -1,0 +1,327 @@
+// Chaos: a fleet of real processes, clients that are cut off all the time, and everything around them failing at random.
+// At the end nothing is lost, doubled or reordered, or the exit status is 1. See docs/guarantees.md.
+//
+// `sennit load --check` is the clients and the judge; this is the weather. The seed decides which faults come in which
+// order and how long they last; what the machine makes of them differs from run to run.
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import fs from 'node:fs';
+import path from 'node:path';
+import { freePort, program, sleep, temporary, top, until, up } from '../e2e/lib.mjs';
+
+const usage = `usage: node test/chaos/run.mjs [OPTION...]
+
+Instances of sennit serve behind sennit up with a request timeout of 5 s, a real Redis with an append-only file, clients
+that are cut off every 3 s each: meanwhile instances are killed, stopped and drained, Redis is killed, restarted, stopped,
+refuses writes and closes connections, and its cable is pulled. Then counts what was lost, doubled or reordered.
+
+  --seconds N      so long (default 300)
+  --clients N      (default 300)
+  --instances N    (default 8)
+  --rooms N        each client is in two of them (default 20)
+  --rate N         messages a second (default 100)
+  --timeout N      request timeout of the ingress in seconds (default 5)
+  --seed N         which faults, in which order (default 1)
+  --only A,B       of these faults only
+  --loopback       no network namespace, even as root
+  --write FILE     put the table between the lines <!-- chaos --> and <!-- /chaos --> of this file
+  --help           this text
+
+As root, and with ip (iproute2), Redis runs in a network namespace behind a cable of its own that can be pulled.`;
+
+function fail(text) {
+  console.error(`chaos: ${text}`);
+  process.exit(2);
+}
+
+const options = { seconds: 300, clients: 300, instances: 8, rooms: 20, rate: 100, timeout: 5, seed: 1, only: null, loopback: false, write: null };
+for (let args = process.argv.slice(2); args.length > 0;) {
+  const name = args.shift().replace(/^--/, '');
+  if (name === 'help') {
+    console.log(usage);
+    process.exit(0);
+  }
+  if (!(name in options)) fail(`unknown option --${name}\n\n${usage}`);
+  else if (options[name] === false) options[name] = true;
+  else if (args.length === 0) fail(`--${name} needs a value`);
+  else options[name] = typeof options[name] === 'number' ? Number(args.shift()) : args.shift();
+  if (typeof options[name] === 'number' && !(options[name] >= 1)) fail(`--${name}: expected a number above 0`);
+}
+
+// mulberry32: what is drawn depends on the seed alone.
+let state = options.seed >>> 0;
+function random() {
+  state = (state + 0x6d2b79f5) >>> 0;
+  let z = state;
+  z = Math.imul(z ^ (z >>> 15), z | 1);
+  z ^= z + Math.imul(z ^ (z >>> 7), z | 61);
+  return ((z ^ (z >>> 14)) >>> 0) / 4294967296;
+}
+const between = (low, high) => low + random() * (high - low);
+const pick = (list) => list[Math.floor(random() * list.length)];
+
+const began = Date.now();
+const say = (text) => console.error(`${((Date.now() - began) / 1000).toFixed(1).padStart(6)} s  ${text}`);
+const run = (...argv) => spawnSync(argv[0], argv.slice(1), { encoding: 'utf8' });
+
+// A cable between this machine and a namespace in which Redis lives. Addresses of RFC 2544's test network: nobody has them.
+class Cable {
+  static make() {
+    if (options.loopback || process.getuid() !== 0 || run('ip', '-V').status !== 0) return null;
+    const cable = new Cable();
+    const name = `sennit${process.pid}`;
+    const near = `sn${process.pid}`, far = `sf${process.pid}`;
+    const net = 20000 + (process.pid % 10000);
+    const prefix = `198.${18 + (net & 1)}.${(net >> 1) % 256}`;
+    Object.assign(cable, { name, near, address: `${prefix}.2`, netem: true });
+    const steps = [['netns', 'add', name], ['link', 'add', near, 'type', 'veth', 'peer', 'name', far, 'netns', name], ['addr', 'add', `${prefix}.1/24`, 'dev', near],
+      ['link', 'set', near, 'up'], ['-n', name, 'addr', 'add', `${prefix}.2/24`, 'dev', far], ['-n', name, 'link', 'set', far, 'up'], ['-n', name, 'link', 'set', 'lo', 'up']];
+    for (const step of steps) {
+      const { status, stderr } = run('ip', ...step);
+      if (status === 0) continue;
+      say(`no network namespace, so no cable is pulled: ip ${step.join(' ')}: ${stderr.trim()}`);
+      cable.remove();
+      return null;
+    }
+    cable.netem = cable.slow(true);
+    cable.slow(false);
+    return cable;
+  }
+
+  pull(down) {
+    return run('ip', 'link', 'set', this.near, down ? 'down' : 'up').status === 0;
+  }
+
+  // Late, out of order, and a twentieth of it not at all.
+  slow(on) {
+    const rule = on ? ['add', 'dev', this.near, 'root', 'netem', 'delay', '20ms', '15ms', 'loss', '5%'] : ['del', 'dev', this.near, 'root'];
+    return run('tc', 'qdisc', ...rule).status === 0;
+  }
+
+  remove() {
+    run('ip', 'link', 'del', this.near);
+    run('ip', 'netns', 'del', this.name);
+  }
+}
+
+// Redis, which keeps what it accepted over its own death.
+class Broker {
+  constructor(cable) {
+    this.cable = cable;
+    this.directory = temporary();
+    this.output = '';
+  }
+
+  async start() {
+    this.port ??= this.cable ? 6379 : await freePort();
+    this.address = this.cable?.address ?? '127.0.0.1';
+    this.url = `redis://${this.address}:${this.port}`;
+    const args = ['redis-server', '--port', this.port, '--bind', this.address, '--dir', this.directory, '--save', '', '--appendonly', 'yes', '--protected-mode', 'no', '--enable-debug-command', 'local'];
+    const argv = this.cable ? ['ip', 'netns', 'exec', this.cable.name, ...args] : args; // ip becomes redis-server: the pid is the same
+    const started = this.output.length;
+    this.child = spawn(argv[0], argv.slice(1).map(String), { stdio: ['ignore', 'pipe', 'pipe'] });
+    this.ended = once(this.child, 'close');
+    for (const stream of [this.child.stdout, this.child.stderr]) stream.on('data', (data) => (this.output += data));
+    await until('Redis accepts connections', () => {
+      if (this.child.exitCode !== null) throw new Error(`redis-server ended: ${this.output.slice(-2000)}`);
+      return this.output.indexOf('Ready to accept connections', started) >= 0;
+    }, 60000);
+  }
+
+  signal(name) {
+    this.child.kill(name);
+  }
+
+  // From its own side of the cable, so that a command is not lost to another fault.
+  command(...words) {
+    const argv = ['redis-cli', '-h', this.address, '-p', String(this.port), ...words.map(String)];
+    const { stdout, status } = this.cable ? run('ip', 'netns', 'exec', this.cable.name, ...argv) : run(...argv);
+    return status === 0 ? stdout.trim() : '';
+  }
+
+  async restart(signal, ms) {
+    this.signal(signal);
+    await this.ended;
+    await sleep(ms);
+    await this.start();
+  }
+
+  async close() {
+    this.signal('SIGCONT');
+    this.signal('SIGKILL');
+    await this.ended;
+    fs.rmSync(this.directory, { recursive: true, force: true });
+  }
+}
+
+const config = `
+namespaces:
+  /:
+    log: {entries: 100000, bytes: 64MiB, age: 1h}
+    events:
+      join: {join: 0}
+      say: {to: room, room: 0, log: true, id: 1.id}
+`;
+
+// What is done to instances, and what is done to Redis and the way to it: one of each kind is under way at a time, and the
+// two do not wait for each other.
+function faults(fleet, broker, cable) {
+  const victim = async () => {
+    const instances = await fleet.instances().catch(() => []);
+    return instances.length > 0 ? pick(instances) : null;
+  };
+  const signal = (one, name) => {
+    try {
+      process.kill(one.pid, name);
+      return true;
+    } catch {
+      return false; // it was gone already
+    }
+  };
+  const for_ms = async (on, off, low, high) => {
+    const ms = Math.round(between(low, high));
+    on();
+    await sleep(ms);
+    off();
+    return `${ms} ms`;
+  };
+  const setting = (name, bad, low, high) => {
+    const good = broker.command('CONFIG', 'GET', name).split('\n').slice(1).join(' ');
+    return for_ms(() => broker.command('CONFIG', 'SET', name, bad), () => broker.command('CONFIG', 'SET', name, good), low, high);
+  };
+  const instance = {
+    'instance-kill': ['an instance killed (`SIGKILL`)', async () => {
+      const one = await victim();
+      return one && signal(one, 'SIGKILL') && `pid ${one.pid}`;
+    }],
+    'instance-term': ['an instance told to end (`SIGTERM`)', async () => {
+      const one = await victim();
+      return one && signal(one, 'SIGTERM') && `pid ${one.pid}`;
+    }],
+    'instance-stop': ['an instance stopped for up to 8 s (`SIGSTOP`)', async () => {
+      const one = await victim();
+      return one && (await for_ms(() => signal(one, 'SIGSTOP'), () => signal(one, 'SIGCONT'), 200, 8000)) + `, pid ${one.pid}`;
+    }],
+  };
+  const redis = {
+    'redis-kill': ['Redis killed (`SIGKILL`) and started again', () => broker.restart('SIGKILL', between(0, 2000))],
+    'redis-term': ['Redis ended (`SIGTERM`) and started again', () => broker.restart('SIGTERM', between(0, 2000))],
+    'redis-stop': ['Redis stopped for up to 4 s (`SIGSTOP`)', () => for_ms(() => broker.signal('SIGSTOP'), () => broker.signal('SIGCONT'), 100, 4000)],
+    'kill-pubsub': ['all subscriber connections closed (`CLIENT KILL TYPE pubsub`)', () => broker.command('CLIENT', 'KILL', 'TYPE', 'pubsub') !== ''],
+    'kill-normal': ['all command connections closed (`CLIENT KILL TYPE normal`)', () => broker.command('CLIENT', 'KILL', 'TYPE', 'normal') !== ''],
+    'script-flush': ['scripts forgotten (`SCRIPT FLUSH`)', () => broker.command('SCRIPT', 'FLUSH') !== ''],
+    'out-of-memory': ['writes refused for up to 3 s (`maxmemory 1`)', () => setting('maxmemory', 1, 200, 3000)],
+    'no-replicas': ['writes refused for up to 3 s (`min-replicas-to-write 1`)', () => setting('min-replicas-to-write', 1, 200, 3000)],
+    'feed-overrun': ['subscribers cut off by Redis for a full output buffer', async () => {
+      const channels = broker.command('PUBSUB', 'CHANNELS', '*push:*').split('\n').filter((name) => name !== '');
+      const good = broker.command('CONFIG', 'GET', 'client-output-buffer-limit').split('\n')[1];
+      if (channels.length === 0 || !good) return null;
+      broker.command('CONFIG', 'SET', 'client-output-buffer-limit', 'pubsub 1kb 1kb 0');
+      broker.command('PUBLISH', pick(channels), 'x'.repeat(100000)); // what nobody can read, and too much of it
+      broker.command('CONFIG', 'SET', 'client-output-buffer-limit', good);
+      return `${channels.length} rooms`;
+    }],
+  };
+  if (cable) redis['link-down'] = ['the cable to Redis pulled for up to 5 s', () => for_ms(() => cable.pull(true), () => cable.pull(false), 100, 5000)];
+  if (cable?.netem) redis['link-bad'] = ['the cable to Redis bad for up to 5 s (5 % lost, 20 ms ± 15 ms late)', () => for_ms(() => cable.slow(true), () => cable.slow(false), 1000, 5000)];
+  return { instance, redis };
+}
+
+// One fault after the other, with pauses, until told to end.
+async function weather(kinds, done, going, pause) {
+  const only = options.only?.split(',');
+  const names = Object.keys(kinds).filter((name) => !only || only.includes(name));
+  let bag = [];
+  while (names.length > 0 && going()) {
+    await sleep(between(...pause));
+    if (!going()) break;
+    if (bag.length === 0) bag = [...names]; // every kind comes before one comes again
+    const [name] = bag.splice(Math.floor(random() * bag.length), 1);
+    const what = await kinds[name][1]();
+    if (what === false || what === null) continue;
+    done[name] = (done[name] ?? 0) + 1;
+    say(name + (typeof what === 'string' ? `: ${what}` : ''));
+  }
+}
+
+const thousands = (n) => String(n).replace(/\B(?=(\d{3})+$)/g, ',');
+
+function table(report, done, kinds, redisVersion) {
+  const { check, cuts } = report;
+  const rows = [['**Done**', '']];
+  rows.push([`clients cut off: ${Object.keys(cuts).join(', ')}`, Object.values(cuts).reduce((a, b) => a + b, 0)]);
+  for (const [name, [text]] of Object.entries({ ...kinds.instance, ...kinds.redis })) if (done[name]) rows.push([text, done[name]]);
+  rows.push(['**Seen**', ''], ['connections closed by the server: request timeout, instances that ended', report.closed_by_server], ['reconnects that recovered', report.recovered],
+    ['reconnects that were told they did not', report.not_recovered], ['messages accepted', check.accepted], ['sent again, having been taken already or not', report.resent], ['deliveries owed', check.expected],
+    ['**lost**', check.lost], ['**doubled**', check.doubled], ['**reordered**', check.reordered], ['**wrongly recovered**', check.wrongly_recovered], ['unexpected', check.unexpected]);
+  const setting = `${options.seconds} s, ${options.clients} clients in two of ${options.rooms} rooms each, ${options.rate} messages a second, ${options.instances} instances, request timeout ${options.timeout} s, ` +
+    `Redis ${redisVersion}, seed ${options.seed}:`;
+  return [setting, '', '| | |', '|---|--:|', ...rows.map(([what, count]) => `| ${what} | ${typeof count === 'number' ? thousands(count) : count} |`)].join('\n');
+}
+
+const cleanups = [];
+let interrupted = false;
+for (const name of ['SIGINT', 'SIGTERM']) process.once(name, () => (interrupted = true));
+
+async function main() {
+  const cable = Cable.make();
+  if (cable) cleanups.push(() => cable.remove());
+  const broker = new Broker(cable);
+  await broker.start();
+  cleanups.push(() => broker.close());
+  const redisVersion = broker.command('INFO', 'server').match(/redis_version:([\d.]+)/)?.[1];
+  const directory = temporary();
+  cleanups.push(() => fs.rmSync(directory, { recursive: true, force: true }));
+  const file = path.join(directory, 'chaos.yaml');
+  fs.writeFileSync(file, config);
+  say(`Redis ${redisVersion} on ${broker.url}${cable ? `, behind a cable${cable.netem ? '' : ' (without netem)'}` : ''}`);
+  const fleet = await up({ name: 'chaos', concurrency: 250, timeout: options.timeout, env: { REDIS_URL: broker.url, SENNIT_ROTATE: 'off' }, run: `sennit serve --config ${file}`,
+    annotations: { 'autoscaling.knative.dev/minScale': options.instances, 'autoscaling.knative.dev/maxScale': options.instances } }, { ready: options.instances });
+  cleanups.push(() => fleet.close());
+  say(`${options.instances} instances behind ${fleet.url}`);
+
+  const load = program(['load', fleet.url, '--json', '--check', '--clients', options.clients, '--rooms', options.rooms, '--rooms-per-client', 2, '--room-event', 'say', '--echo',
+    '--publishers', Math.min(50, options.clients), '--rate', options.rate, '--duration', options.seconds, '--cut-every', 3, '--reconnect-delay', 200, '--settle', 60].map(String));
+  cleanups.push(() => load.stop('SIGKILL'));
+  const done = {};
+  const kinds = faults(fleet, broker, cable);
+  const end = Date.now() + options.seconds * 1000;
+  const going = () => Date.now() < end && load.status === null && !interrupted;
+  await Promise.all([weather(kinds.instance, done, going, [500, 3000]), weather(kinds.redis, done, going, [1000, 4000])]);
+  say('the faults have ended; the rest is awaited');
+  if (interrupted) load.child.kill('SIGINT');
+  const status = await load.ended;
+  const start = load.output.indexOf('{');
+  if (start < 0) throw new Error(`sennit load: ${load.output.slice(-2000)}`);
+  const report = JSON.parse(load.output.slice(start, load.output.lastIndexOf('}') + 1));
+  const text = table(report, done, kinds, redisVersion);
+  console.log(`\n${text}\n\n${report.outcome}${report.why ? `: ${report.why}` : ''}`);
+  if (status !== 0) {
+    const log = path.join(process.env.TMPDIR ?? '/tmp', `sennit-chaos-${process.pid}.log`);
+    fs.writeFileSync(log, `${load.output}\n${fleet.output}\n${broker.output}`);
+    console.log(`what everybody said: ${log}`);
+  } else if (options.write) {
+    const name = path.resolve(top, options.write);
+    const old = fs.readFileSync(name, 'utf8');
+    const fresh = old.replace(/(<!-- chaos -->\n)[^]*?(<!-- \/chaos -->)/, (all, begin, close) => `${begin}\n${text}\n\n${close}`);
+    if (fresh === old && !old.includes('<!-- chaos -->')) throw new Error(`${options.write} has no <!-- chaos --> line`);
+    fs.writeFileSync(name, fresh);
+  }
+  return status === 0 ? 0 : 1;
+}
+
+let status = 1;
+try {
+  status = await main();
+} catch (error) {
+  console.error(error);
+}
+for (const cleanup of cleanups.reverse()) {
+  try {
+    await cleanup();
+  } catch (error) {
+    console.error(error.message);
+    status = 1;
+  }
+}
+process.exit(status);
