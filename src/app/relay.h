@@ -56,6 +56,7 @@ struct relay_namespace {
     struct map_node by_name;
     char *name;
     struct namespace nsp;
+    bool logs; /* any of its events */
     struct map rules;
     struct relay_rooms all; /* the namespace itself, and what matches no pattern */
     struct list rooms;      /* the first that matches counts */

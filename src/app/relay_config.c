@@ -165,6 +165,7 @@ static bool events_read(struct relay_namespace *namespace, const struct yaml_nod
         map_add(&namespace->rules, &rule->by_event, span_of(rule->event, name.len));
         if (!rule_read(events->pairs[i].value, rule, err))
             return false;
+        namespace->logs |= rule->logged;
         /* A socket that can be sent to has a lease, which says where it is. */
         namespace->nsp.recoverable |= rule->logged || rule->action == RELAY_SOCKET;
         namespace->nsp.direct |= rule->action == RELAY_SOCKET;
@@ -249,12 +250,40 @@ static bool rooms_read(struct relay_namespace *namespace, const struct yaml_node
     return true;
 }
 
-/* Replaying and recovering need a log. */
+/* `replay`, of the namespace or of rooms, needs a log. */
 static bool replay_check(const struct relay_namespace *namespace, const struct yaml_node *node, struct err *err)
 {
     const struct yaml_node *replay = yaml_get(node, "replay");
-    if (replay != NULL && namespace->all.policy.replay != START_NOW && !namespace->nsp.recoverable)
-        return yaml_error(err, replay, "there is nothing to replay: no event of this namespace has `log: true`");
+    return namespace->logs || replay == NULL || span_equal(replay->text, SPAN_LIT("none")) ||
+           yaml_error(err, replay, "there is nothing to replay: no event of this namespace has `log: true`");
+}
+
+static bool lists_who_is_present(const struct relay_namespace *namespace)
+{
+    bool lists = namespace->all.policy.presence;
+    list_each (node, &namespace->rooms)
+        lists |= container_of(node, struct relay_rooms, of_namespace)->policy.presence;
+    return lists;
+}
+
+/* What the parts of a namespace need of each other. */
+static bool parts_check(const struct relay_namespace *namespace, const struct yaml_node *node, struct err *err)
+{
+    const struct yaml_node *rooms = yaml_get(node, "rooms"), *events = yaml_get(node, "events");
+    if (!replay_check(namespace, node, err))
+        return false;
+    for (size_t i = 0; rooms != NULL && i < rooms->count; i++)
+        if (!replay_check(namespace, rooms->pairs[i].value, err))
+            return false;
+    for (size_t i = 0; i < events->count; i++) {
+        const struct yaml_node *rule = events->pairs[i].value;
+        if (yaml_get(rule, "history") != NULL && !namespace->logs)
+            return yaml_error(err, rule, "there is no history: no event of this namespace has `log: true`");
+        if (yaml_get(rule, "who") != NULL && !lists_who_is_present(namespace))
+            return yaml_error(err, rule,
+                              "nobody is listed: neither this namespace nor any of its `rooms:` has "
+                              "`presence: true`");
+    }
     return true;
 }
 
@@ -278,7 +307,7 @@ bool relay_namespace_read(struct relay_namespace *namespace, const struct yaml_n
                           "needs `events:`, a mapping from event names to rules, like drawing: {to: others}");
     if (!rooms_policy_read(&namespace->all, node, err) || !presence_read(namespace, yaml_get(node, "presence"), err) ||
         !rooms_read(namespace, yaml_get(node, "rooms"), err) || !events_read(namespace, events, err) ||
-        !replay_check(namespace, node, err))
+        !parts_check(namespace, node, err))
         return false;
     if (recovery != NULL && !yaml_duration_ms(recovery, 1000, RECOVERY_MS_MAX, &nsp->recovery_ms, err))
         return false;

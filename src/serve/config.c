@@ -9,6 +9,7 @@
 enum {
     ROTATE_SHARE = 10,     /* of the request timeout, in the last tenth, */
     ROTATE_MS_MAX = 30000, /* but at most so long before its end, sessions are rotated */
+    PREFIX_BYTES_MAX = 64,
 };
 
 static const char *environment(const char *name)
@@ -41,18 +42,6 @@ static bool duration_read(const struct yaml_node *root, const char *key, uint64_
     return true;
 }
 
-static bool text_read(const struct yaml_node *root, const char *key, char **to, struct err *err)
-{
-    const struct yaml_node *node = yaml_get(root, key);
-    struct span text;
-    if (node == NULL)
-        return true;
-    if (!yaml_string(node, &text, err))
-        return false;
-    *to = mem_text(text);
-    return true;
-}
-
 static bool path_read(const struct yaml_node *root, const char *key, const char *file, char **to, struct err *err)
 {
     const struct yaml_node *node = yaml_get(root, key);
@@ -62,6 +51,33 @@ static bool path_read(const struct yaml_node *root, const char *key, const char 
     if (!yaml_string(node, &text, err))
         return false;
     *to = path_beside(file, text);
+    return true;
+}
+
+static bool static_read(const struct yaml_node *root, const char *file, char **to, struct err *err)
+{
+    if (!path_read(root, "static", file, to, err))
+        return false;
+    return *to == NULL || file_is_directory(*to) ||
+           yaml_error(err, yaml_get(root, "static"), "no directory %s, seen from where this file lies", *to);
+}
+
+/* It begins every key, in front of the hash tag that puts all of them into one slot. */
+static bool prefix_read(const struct yaml_node *root, char **to, struct err *err)
+{
+    const struct yaml_node *node = yaml_get(root, "prefix");
+    struct span text;
+    if (node == NULL)
+        return true;
+    if (!yaml_string(node, &text, err))
+        return false;
+    bool fits = text.len >= 1 && text.len <= PREFIX_BYTES_MAX;
+    for (size_t i = 0; i < text.len; i++)
+        fits = fits && text.data[i] > ' ' && text.data[i] != 0x7f && text.data[i] != '{' && text.data[i] != '}';
+    if (!fits)
+        return yaml_error(err, node, "expected 1 to %d bytes without braces or white space, found \"" SPAN_FMT "\"",
+                          PREFIX_BYTES_MAX, SPAN_ARG(text));
+    *to = mem_text(text);
     return true;
 }
 
@@ -77,8 +93,8 @@ static bool root_read(struct serve_config *config, struct loop *loop, const char
     if (!duration_read(root, "ping_interval", 100, 3600000, &limits->ping_interval_ms, err) ||
         !duration_read(root, "ping_timeout", 100, 3600000, &limits->ping_timeout_ms, err) ||
         !duration_read(root, "connect_timeout", 100, 3600000, &limits->connect_timeout_ms, err) ||
-        !path_read(root, "static", path, &config->static_dir, err) ||
-        !path_read(root, "client", path, &config->client_dir, err) || !text_read(root, "prefix", &config->prefix, err))
+        !static_read(root, path, &config->static_dir, err) ||
+        !path_read(root, "client", path, &config->client_dir, err) || !prefix_read(root, &config->prefix, err))
         return false;
     const struct yaml_node *payload = yaml_get(root, "max_payload"), *namespaces = yaml_get(root, "namespaces");
     uint64_t bytes;

@@ -44,10 +44,27 @@ for (const [what, yaml, expected] of wrongFiles) {
 }
 
 test('sennit serve: wrong configurations', quickly, async () => {
+  const one = (line, rule) => `namespaces:\n  /:\n    ${line}\n    events: {drawing: ${rule}}\n`;
   const cases = [
     ['namespaces:\n  /:\n    events:\n      drawing: {too: others}\n', /board\.yaml:4: .*drawing: unknown field "too".*did you mean "to"/],
     ['namespaces:\n  /:\n    events:\n      drawing: {to: nobody}\n', /board\.yaml:4: .*expected one of others, everyone, room, room-others, socket, found "nobody"/],
     ['namespaces:\n  /:\n    replay: all\n    events:\n      drawing: {to: others}\n', /board\.yaml:3: .*nothing to replay/],
+    [one('replay: 5', '{to: others}'), /board\.yaml:3: .*nothing to replay/],
+    [one('rooms: {"a*": {replay: all}}', '{to: others}'), /board\.yaml:3: .*rooms\.a\*\.replay: there is nothing to replay/],
+    [one('recovery: 5m', '{history: 0}'), /board\.yaml:4: .*drawing: there is no history: no event of this namespace has `log: true`/],
+    [one('recovery: 5m', '{who: 0}'), /board\.yaml:4: .*drawing: nobody is listed: .*presence: true/],
+    [one('log: {entries: 0}', '{to: others, log: true}'), /board\.yaml:3: .*log\.entries: expected a whole number from 1 to/],
+    [one('log: {bytes: 5}', '{to: others, log: true}'), /board\.yaml:3: .*log\.bytes: expected a size from 1KiB/],
+    [one('recovery: 13h', '{to: others, log: true}'), /board\.yaml:3: .*recovery: expected a duration from 1s to 12h/],
+    [one('presence: {dat: user}', '{to: others}'), /board\.yaml:3: .*presence: unknown field "dat"; did you mean "data"/],
+    [one('rooms: {"a*": {replai: 5}}', '{to: others}'), /board\.yaml:3: .*rooms\.a\*: unknown field "replai"/],
+    [one('recovery: 5m', '{to: room}'), /board\.yaml:4: .*needs `room: N`/],
+    [one('recovery: 5m', '{to: others, except: all}'), /board\.yaml:4: .*except: expected a whole number from 0 to 15/],
+    [one('recovery: 5m', '{to: others, id: 0.id}'), /board\.yaml:4: .*an id is remembered with the log/],
+    [one('recovery: 5m', '{join: 0, leave: 0}'), /board\.yaml:4: .*exactly one of to, join, leave, who and history/],
+    ['prefix: "a{b}"\nnamespaces: {/: {events: {}}}\n', /board\.yaml:1: prefix: .*without braces or white space, found "a\{b\}"/],
+    ['prefix: ""\nnamespaces: {/: {events: {}}}\n', /board\.yaml:1: prefix: expected 1 to 64/],
+    ['static: nowhere\nnamespaces: {/: {events: {}}}\n', /board\.yaml:1: static: no directory .*nowhere/],
     ['ping_interval: soon\nnamespaces: {/: {events: {}}}\n', /board\.yaml:1: ping_interval: expected a duration/],
   ];
   const directory = temporary();
@@ -55,7 +72,9 @@ test('sennit serve: wrong configurations', quickly, async () => {
   for (const [yaml, expected] of cases) {
     fs.writeFileSync(file, yaml);
     const run = program(['serve', '--config', file, '--port', '0', '--broker', 'memory']);
-    assert.equal(await run.ended, 1, run.output);
+    const status = await Promise.race([run.ended, sleep(10000).then(() => 'still running')]);
+    await run.stop();
+    assert.equal(status, 1, `${yaml}\n${run.output}`);
     assert.match(run.output, expected);
   }
   fs.rmSync(directory, { recursive: true });
