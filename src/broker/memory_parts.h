@@ -29,10 +29,16 @@ struct memory {
 
 struct stored {
     struct list of_log;
-    struct map_node by_id;
-    bool named;
     struct broker_entry entry; /* its spans point into `bytes` */
-    char bytes[];              /* audience, body, id */
+    char bytes[];              /* audience, body */
+};
+
+/* A client's name for a message, remembered for the age that the log keeps, whatever becomes of the entry. */
+struct named {
+    struct map_node by_id;
+    struct list of_room;
+    int64_t until_ms;
+    char id[];
 };
 
 struct channel {
@@ -40,6 +46,7 @@ struct channel {
     char *name;
     struct list log;
     struct map ids;
+    struct list names;   /* of messages, in the order in which they came */
     size_t count, bytes; /* in the log */
     uint64_t last;
     int64_t newest_ms;   /* when that was */

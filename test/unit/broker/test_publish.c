@@ -271,6 +271,28 @@ static void a_name_is_the_rooms(void **state)
         assert_int_equal(read_all(a, others[i])->page.count, 1);
 }
 
+/* The name is remembered for as long as the log may keep entries, also when the entry itself has gone. */
+static void a_name_outlives_its_entry(void **state)
+{
+    static const struct broker_retention two = {.entries_max = 2, .bytes_max = 1 << 20, .age_ms_max = 60000};
+    struct instance *a = instance_up("A");
+    struct broker_publish named = {.room = SPAN_LIT("r"), .body = SPAN_LIT("named"), .id = SPAN_LIT("id")};
+    struct broker_publish other = {.room = SPAN_LIT("r"), .body = SPAN_LIT("other")};
+    subscribe_now(a, "r");
+    publish_with(a, &named, &two);
+    for (int i = 0; i < 40; i++)
+        publish_with(a, &other, &two);
+    struct call *again = publish_with(a, &named, &two);
+    publish_with(a, &other, &two);
+    AWAIT(told_count(a, TOLD_PUSHED, "r") >= 42);
+    AWAIT_ANSWER(again);
+    assert_int_equal(again->result, BROKER_OK);
+    assert_int_equal(told_count(a, TOLD_PUSHED, "r"), 42);
+    struct call *log = read_all(a, "r");
+    for (size_t i = 0; i < log->page.count; i++)
+        assert_span(log->page.entries[i].body, "other");
+}
+
 static void names_do_not_matter_where_nothing_is_logged(void **state)
 {
     struct instance *a = instance_up("A");
@@ -329,6 +351,7 @@ int main(int argc, char **argv)
         BROKER_TEST(a_room_may_have_two_retentions_in_a_turn),
         BROKER_TEST(a_named_message_is_logged_once),
         BROKER_TEST(a_name_is_the_rooms),
+        BROKER_TEST(a_name_outlives_its_entry),
         BROKER_TEST(names_do_not_matter_where_nothing_is_logged),
         BROKER_TEST(what_is_published_before_the_link_is_up_is_kept),
         BROKER_TEST(a_large_turn_is_accepted_in_order),
