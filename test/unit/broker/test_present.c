@@ -95,6 +95,24 @@ static void rooms_do_not_share_their_members(void **state)
     assert_int_equal(told_count(a, TOLD_LEFT, "s"), 0);
 }
 
+static void whoever_enters_again_tells_something_new(void **state)
+{
+    struct instance *a = instance_up("A"), *b = instance_up("B");
+    subscribe_now(a, "r");
+    enter_telling(a, "r", "x", "old");
+    settle(a);
+    enter_telling(b, "r", "x", "new");
+    settle(b);
+    struct call *there = list(a, "r", 0, 10);
+    AWAIT_ANSWER(there);
+    assert_int_equal(there->presence.member_count, 1);
+    assert_span(there->presence.members[0].tells, "new");
+    leave(b, "r", "x", false);
+    AWAIT(told_count(a, TOLD_LEFT, "r") == 1);
+    assert_span(told_at(a, TOLD_LEFT, "r", 0)->body, "new");
+    assert_int_equal(told_count(a, TOLD_ENTERED, "r"), 1);
+}
+
 /* The client was faster than the news of its end: what its former instance says of it does not count any more. */
 static void who_has_moved_is_not_taken_away(void **state)
 {
@@ -222,7 +240,8 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         BROKER_TEST(coming_and_going_is_told_once),     BROKER_TEST(texts_are_bytes),
-        BROKER_TEST(rooms_do_not_share_their_members),        BROKER_TEST(who_has_moved_is_not_taken_away),   BROKER_TEST(a_list_stands_among_the_changes),
+        BROKER_TEST(rooms_do_not_share_their_members),  BROKER_TEST(whoever_enters_again_tells_something_new),
+        BROKER_TEST(who_has_moved_is_not_taken_away),   BROKER_TEST(a_list_stands_among_the_changes),
         BROKER_TEST(who_may_return_is_there_meanwhile), BROKER_TEST(everybody_is_listed),
         BROKER_TEST(a_list_may_be_taken_whole),
     };
