@@ -139,7 +139,7 @@ static bool name_is_new(struct memory *memory, struct channel *channel, const st
 
 static void tell_push(struct memory *memory, struct notice *notice)
 {
-    if (notice->channel->subscribed)
+    if (notice->channel->subscribed || notice->flag)
         memory->broker.events->pushed(memory->broker.hub, &notice->copy->entry);
 }
 
@@ -163,6 +163,7 @@ static bool publish(struct broker *broker, const struct broker_publish *publish,
             struct notice *notice = memory_notice(memory, tell_push);
             notice->channel = channel;
             notice->copy = stored_create(&entry);
+            notice->flag = broker_room_is_owned(publish->room);
         }
     }
     memory_done_later(memory, done, arg, BROKER_OK);
@@ -172,7 +173,7 @@ static bool publish(struct broker *broker, const struct broker_publish *publish,
 static void tell_subscribed(struct memory *memory, struct notice *notice)
 {
     /* Where it stands in the queue is where it stands among the pushes; what was published since waits behind it. */
-    notice->channel->subscribed = true;
+    notice->channel->subscribed = notice->channel->wanted;
     memory->broker.events->subscribed(memory->broker.hub, notice->channel->by_room.key, notice->page.last,
                                       notice->number);
 }
@@ -184,6 +185,7 @@ static void subscribe(struct broker *broker, struct span room)
         return;
     struct notice *notice = memory_notice(memory, tell_subscribed);
     notice->channel = memory_channel(memory, room);
+    notice->channel->wanted = true;
     notice->page.last = notice->channel->last;
     notice->number = memory->seq;
 }
@@ -191,8 +193,10 @@ static void subscribe(struct broker *broker, struct span room)
 static void unsubscribe(struct broker *broker, struct span room)
 {
     struct map_node *node = map_find(&memory_of(broker)->channels, room);
-    if (node != NULL)
-        container_of(node, struct channel, by_room)->subscribed = false;
+    if (node == NULL)
+        return;
+    struct channel *channel = container_of(node, struct channel, by_room);
+    channel->wanted = channel->subscribed = false;
 }
 
 static void tell_read(struct memory *memory, struct notice *notice)

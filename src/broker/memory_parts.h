@@ -51,7 +51,8 @@ struct channel {
     uint64_t last;
     int64_t newest_ms;   /* when that was */
     uint64_t age_ms_max; /* as it was logged with */
-    bool subscribed;
+    bool wanted;         /* the last word was to subscribe; */
+    bool subscribed;     /* and that was confirmed */
     struct list present; /* in the order in which they came */
     struct map present_by_sid;
     uint64_t present_number; /* of the last who came */
@@ -73,7 +74,7 @@ struct notice {
     void *arg;
     enum broker_result result;
     struct channel *channel;
-    bool flag;       /* position_ok, or entered */
+    bool flag;       /* position_ok, entered, or for its owner */
     uint64_t number; /* generation, position, or count */
     uint64_t cursor;
     struct broker_page page;

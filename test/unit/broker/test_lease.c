@@ -173,6 +173,42 @@ static struct call *publish_now(struct instance *by, const char *room, const cha
     return call;
 }
 
+static void an_own_room_is_its_owners(void **state)
+{
+    struct instance *a = instance_up("A"), *b = instance_up("B"), *c = instance_up("C");
+    struct broker_lease lease = lease_of("pid", 1);
+    write_now(a, &lease);
+    publish(c, "@sid", "1");
+    publish_with(c, &(struct broker_publish){.room = SPAN_LIT("@sid"), .body = SPAN_LIT("2")}, NOT_LOGGED);
+    publish_now(c, "@sid", "3");
+    AWAIT(told_count(a, TOLD_PUSHED, "@sid") == 3);
+    assert_int_equal(told_at(a, TOLD_PUSHED, "@sid", 1)->number, 0);
+    assert_int_equal(told_at(a, TOLD_PUSHED, "@sid", 2)->second, told_at(a, TOLD_PUSHED, "@sid", 0)->number);
+    /* The owner only asks where it stands. */
+    subscribe_now(a, "@sid");
+    assert_int_equal(told_last(a, TOLD_SUBSCRIBED, "@sid")->number, told_at(a, TOLD_PUSHED, "@sid", 2)->number);
+    claim_now(b, "pid");
+    subscribe_now(b, "@sid");
+    publish_now(c, "@sid", "4");
+    AWAIT(told_last(b, TOLD_PUSHED, "@sid")->body.data[0] == '4');
+    assert_int_equal(told_count(b, TOLD_PUSHED, "@sid"), kind == KIND_REDIS ? 1 : 4);
+    struct call *settled = probe(a);
+    AWAIT_ANSWER(settled);
+    assert_int_equal(told_count(a, TOLD_PUSHED, "@sid"), kind == KIND_REDIS ? 3 : 4);
+    /* Nothing is lost between the two: what the former owner got and what the new one gets is one log. */
+    struct call *log = read_all(b, "@sid");
+    static const char *const expected[] = {"1", "3", "4"};
+    assert_int_equal(log->page.count, 3);
+    for (size_t i = 0; i < 3; i++) {
+        assert_span(log->page.entries[i].body, expected[i]);
+        assert_int_equal(log->page.entries[i].prev, i > 0 ? log->page.entries[i - 1].seq : 0);
+    }
+    /* Leaving it changes nothing, either. */
+    unsubscribe(b, "@sid");
+    publish_now(c, "@sid", "5");
+    AWAIT(told_last(b, TOLD_PUSHED, "@sid")->body.data[0] == '5');
+}
+
 static void what_is_for_nobody_is_accepted(void **state)
 {
     struct instance *a = instance_up("A"), *b = instance_up("B");
@@ -253,6 +289,68 @@ struct fate {
 };
 enum { MARGIN_MS = 100, STEP_MS = 25, NEVER = 1u << 30 };
 
+static void fate_begin(struct fate *fate, struct instance *by)
+{
+    for (int late = 0; late < 2; late++) {
+        snprintf(fate->pids[late], sizeof fate->pids[late], "%s %d", fate->pid, late);
+        snprintf(fate->owns[late], sizeof fate->owns[late], "@%s %d", fate->pid, late);
+        fate->leases[late] = lease_of(fate->pids[late], 1);
+        fate->leases[late].own = span_str(fate->owns[late]);
+        fate->leases[late].window_ms = fate->window_ms;
+        lease_write(by, &fate->leases[late]);
+    }
+}
+
+static void fate_look(const struct fate *fate, int late, struct instance *a, struct instance *b, uint64_t stalled)
+{
+    size_t pushed = told_count(a, TOLD_PUSHED, fate->owns[late]);
+    publish_now(b, fate->owns[late], "x");
+    struct call *claim = claim_now(b, fate->pids[late]);
+    if (instances_stalled_ms() != stalled)
+        return; /* the machine had other things to do: the times mean nothing */
+    assert_int_equal(claim->result, late ? BROKER_NONE : BROKER_OK);
+    assert_int_equal(told_count(a, TOLD_PUSHED, fate->owns[late]) - pushed, !late);
+}
+
+static void fate_step(struct fate *fate, struct instance *a, struct instance *b, uint64_t ms, uint64_t stalled)
+{
+    for (int late = 0; late < 2; late++) {
+        if (ms >= fate->write_again_ms && !fate->written_again)
+            lease_write(a, &fate->leases[late]);
+        if (ms >= fate->release_ms && !fate->released)
+            lease_release(late ? a : b, &fate->leases[late], false);
+        bool due = late ? ms >= fate->gone_ms + MARGIN_MS : ms + MARGIN_MS >= fate->gone_ms;
+        if (due && !fate->looked[late])
+            fate_look(fate, late, a, b, stalled);
+        fate->looked[late] |= due;
+    }
+    fate->written_again |= ms >= fate->write_again_ms;
+    fate->released |= ms >= fate->release_ms;
+}
+
+/* It lives twice its window from each write, and its window from a release, which may also prolong it. */
+static void a_lease_runs_out(void **state)
+{
+    struct fate fates[] = {
+        {.pid = "written", .window_ms = 300, .write_again_ms = NEVER, .release_ms = NEVER, .gone_ms = 600},
+        {.pid = "written again", .window_ms = 300, .write_again_ms = 250, .release_ms = NEVER, .gone_ms = 850},
+        {.pid = "released", .window_ms = 400, .write_again_ms = NEVER, .release_ms = 150, .gone_ms = 550},
+        {.pid = "released late", .window_ms = 400, .write_again_ms = NEVER, .release_ms = 600, .gone_ms = 1000},
+        {.pid = "written for long", .window_ms = 60000, .write_again_ms = NEVER, .release_ms = NEVER, .gone_ms = NEVER},
+    };
+    enum { FATES = sizeof fates / sizeof fates[0] };
+    struct instance *a = instance_up("A"), *b = instance_up("B");
+    uint64_t stalled = instances_stalled_ms(), began = now_ms();
+    for (int i = 0; i < FATES; i++)
+        fate_begin(&fates[i], a);
+    for (uint64_t ms = 0; ms < 1200; ms = now_ms() - began) {
+        for (int i = 0; i < FATES; i++)
+            fate_step(&fates[i], a, b, ms, stalled);
+        instances_run(STEP_MS);
+    }
+    assert_int_equal(claim_now(b, "written for long 0")->result, BROKER_OK);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -263,9 +361,11 @@ int main(int argc, char **argv)
         BROKER_TEST(a_superseded_owner_cannot_write),
         BROKER_TEST(claims_of_one_turn_both_count),
         BROKER_TEST(a_lease_that_is_released_for_good_is_gone),
+        BROKER_TEST(an_own_room_is_its_owners),
         BROKER_TEST(what_is_for_nobody_is_accepted),
         BROKER_TEST(a_lease_need_not_own_a_room),
         BROKER_TEST(a_position_is_compared_with_the_counter),
+        BROKER_TEST(a_lease_runs_out),
     };
     return instances_main(argc, argv, "broker/lease", tests, sizeof tests / sizeof tests[0], NULL);
 }

@@ -126,6 +126,23 @@ static void unsubscribing_ends_the_pushes(void **state)
     AWAIT(told_count(b, TOLD_PUSHED, "r") == 1);
 }
 
+static void the_last_word_of_a_turn_counts(void **state)
+{
+    struct instance *a = instance_up("A");
+    subscribe(a, "r");
+    unsubscribe(a, "r");
+    subscribe(a, "s");
+    unsubscribe(a, "s");
+    subscribe(a, "s");
+    AWAIT(told_count(a, TOLD_SUBSCRIBED, "s") > 0);
+    instances_run(20);
+    publish(a, "r", "x");
+    publish(a, "s", "x");
+    AWAIT(told_count(a, TOLD_PUSHED, "s") == 1);
+    flush(a, a);
+    assert_int_equal(told_count(a, TOLD_PUSHED, "r"), 0);
+}
+
 static void hundreds_of_rooms_are_subscribed_in_a_turn(void **state)
 {
     enum { ROOMS = 700 };
@@ -224,6 +241,7 @@ int main(int argc, char **argv)
         BROKER_TEST(subscribing_amid_traffic_leaves_no_gap),
         BROKER_TEST(subscribing_again_confirms_again),
         BROKER_TEST(unsubscribing_ends_the_pushes),
+        BROKER_TEST(the_last_word_of_a_turn_counts),
         BROKER_TEST(hundreds_of_rooms_are_subscribed_in_a_turn),
         BROKER_TEST(nothing_is_subscribed_while_the_link_is_down),
         BROKER_TEST(a_position_comes_every_second),
