@@ -260,7 +260,7 @@ static void read_range(struct broker *broker, struct span room, const struct bro
     struct notice *notice = read_from(memory, channel, first, end, range->limit);
     notice->call.read = done;
     notice->arg = arg;
-    notice->page.clipped = !ours;
+    notice->page.clipped = !ours && range->seq > (range->back ? 1 : 0);
 }
 
 static void probe(struct broker *broker, broker_done_fn *done, void *arg)

@@ -57,6 +57,31 @@ static void check_page(const struct call *page, const struct call *log, const st
     }
 }
 
+static void a_log_is_read_from_anywhere(void **state)
+{
+    static const uint32_t limits[] = {1, 2, 7, ENTRIES - 1, ENTRIES, BROKER_READ_LIMIT_MAX};
+    enum { WAYS = 4 * sizeof limits / sizeof limits[0] };
+    struct instance *a = instance_up("A");
+    struct call *log = log_of_some(a), *pages[WAYS];
+    struct broker_range ranges[WAYS];
+    for (uint64_t seq = 0; seq <= 2 * ENTRIES + 2; seq++) {
+        for (size_t i = 0; i < WAYS; i++) {
+            struct span epoch = span_str(i & 2 ? a->epoch : "");
+            ranges[i] = (struct broker_range){.epoch = epoch, .seq = seq, .back = i & 1, .limit = limits[i / 4]};
+            pages[i] = read_range(a, SPAN_LIT("r"), &ranges[i]);
+        }
+        AWAIT_ANSWER(pages[WAYS - 1]);
+        for (size_t i = 0; i < WAYS; i++) {
+            assert_int_equal(pages[i]->answers, 1);
+            assert_int_equal(pages[i]->result, BROKER_OK);
+            check_page(pages[i], log, &ranges[i]);
+            assert_false(pages[i]->page.clipped);
+        }
+    }
+    /* Nothing of this was a reason to break the link. */
+    assert_int_equal(told_count(a, TOLD_DOWN, ""), 0);
+}
+
 static void the_newest_are_read_from_the_end(void **state)
 {
     struct instance *a = instance_up("A");
@@ -81,6 +106,25 @@ static void nothing_was_ever_in_an_unused_room(void **state)
         assert_int_equal(call->page.count, 0);
         assert_int_equal(call->page.last, 0);
         assert_false(call->page.clipped);
+    }
+}
+
+/* Nothing is left of an epoch that the broker does not know: it ends at 0. */
+static void a_foreign_epoch_ends_at_once(void **state)
+{
+    struct instance *a = instance_up("A");
+    struct call *log = log_of_some(a);
+    for (uint64_t seq = 0; seq < 4; seq++) {
+        struct broker_range range = {.epoch = SPAN_LIT("foreign"), .seq = seq, .limit = 10};
+        struct call *page = ask(a, &range);
+        assert_int_equal(page->page.clipped, seq > 0);
+        range.seq = 0;
+        check_page(page, log, &range);
+        range = (struct broker_range){.epoch = SPAN_LIT("foreign"), .seq = seq, .back = true, .limit = 10};
+        page = ask(a, &range);
+        assert_int_equal(page->page.clipped, seq > 1);
+        assert_int_equal(page->page.count, 0);
+        assert_int_equal(page->page.last, log->page.last);
     }
 }
 
@@ -250,8 +294,10 @@ static void memory_does_not_grow(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
+        BROKER_TEST(a_log_is_read_from_anywhere),
         BROKER_TEST(the_newest_are_read_from_the_end),
         BROKER_TEST(nothing_was_ever_in_an_unused_room),
+        BROKER_TEST(a_foreign_epoch_ends_at_once),
         BROKER_TEST(a_page_has_a_bound_in_bytes),
         BROKER_TEST(a_log_keeps_so_many_entries),
         BROKER_TEST(the_newest_entry_stays),
