@@ -218,6 +218,36 @@ static void check_bytes(const struct call *log, const struct history *history, s
     assert_true(log->page.count == 1 || held <= bytes_max * 17 / 16);
 }
 
+static void a_log_keeps_so_many_bytes(void **state)
+{
+    static const struct broker_retention small = {.entries_max = 2000, .bytes_max = 20000, .age_ms_max = 60000};
+    static const size_t sizes[] = {10, 10, 300, 10, 0, 9000, 40, 10, 10, 25000, 10, 700, 1, 10, 19999, 5, 5, 20000, 3};
+    struct instance *a = instance_up("A");
+    struct history history = {.count = 0};
+    for (size_t i = 0; i < 400; i++) {
+        struct call *call = publish_sized(a, &history, sizes[i * i / 3 % (sizeof sizes / sizeof sizes[0])], &small);
+        if (i % 5 != 0)
+            continue;
+        AWAIT_ANSWER(call);
+        check_bytes(read_all(a, "r"), &history, small.bytes_max);
+    }
+}
+
+/* One large entry goes, and takes with it none of the many small ones behind it that fit. */
+static void a_large_entry_does_not_push_out_small_ones(void **state)
+{
+    static const struct broker_retention small = {.entries_max = 2000, .bytes_max = 100000, .age_ms_max = 60000};
+    struct instance *a = instance_up("A");
+    struct history history = {.count = 0};
+    publish_sized(a, &history, 99000, &small);
+    struct call *call = NULL;
+    for (int i = 0; i < 600; i++)
+        call = publish_sized(a, &history, 20, &small);
+    AWAIT_ANSWER(call);
+    check_bytes(read_all(a, "r"), &history, small.bytes_max);
+    assert_true(read_all(a, "r")->page.count >= 600);
+}
+
 static void the_newest_entry_stays(void **state)
 {
     static const struct broker_retention least = {.entries_max = 1, .bytes_max = 1024, .age_ms_max = 60000};
@@ -300,6 +330,8 @@ int main(int argc, char **argv)
         BROKER_TEST(a_foreign_epoch_ends_at_once),
         BROKER_TEST(a_page_has_a_bound_in_bytes),
         BROKER_TEST(a_log_keeps_so_many_entries),
+        BROKER_TEST(a_log_keeps_so_many_bytes),
+        BROKER_TEST(a_large_entry_does_not_push_out_small_ones),
         BROKER_TEST(the_newest_entry_stays),
         BROKER_TEST(a_room_keeps_its_own_limits),
         BROKER_TEST(memory_does_not_grow),
