@@ -152,6 +152,14 @@ struct call *publish(struct instance *by, const char *room, const char *body)
     return publish_with(by, &(struct broker_publish){.room = span_str(room), .body = span_str(body)}, NULL);
 }
 
+struct call *publish_now(struct instance *by, const char *room, const char *body)
+{
+    struct call *call = publish(by, room, body);
+    AWAIT_ANSWER(call);
+    assert_int_equal(call->result, BROKER_OK);
+    return call;
+}
+
 void subscribe(struct instance *by, const char *room)
 {
     by->calling = true;

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "broker/memory.h"
 #include "broker/redis.h"
+#include "byte_proxy.h"
 
 enum { PASS_MS = 1, STALL_MS = 20, CLOCK_SLACK_MS = 10000 };
 
@@ -265,6 +266,13 @@ size_t told_who(const struct instance *instance, enum told_kind what, const char
     return count;
 }
 
+int number_of(struct span text)
+{
+    char digits[16];
+    snprintf(digits, sizeof digits, SPAN_FMT, SPAN_ARG(text));
+    return atoi(digits);
+}
+
 static void stop(struct timer *timer)
 {
     loop_stop(loop);
@@ -346,6 +354,7 @@ int instances_tear_down(void **state)
     while (!list_empty(&instances))
         instance_destroy(container_of(instances.next, struct instance, of_all));
     calls_finish();
+    byte_proxies_finish();
     timer_stop(loop, &tick);
     net_finish(&net);
     loop_destroy(loop);
@@ -436,6 +445,14 @@ struct instance *instance_open_apart(const char *name)
 struct instance *instance_up(const char *name)
 {
     struct instance *instance = instance_open(name);
+    AWAIT(instance->up);
+    return instance;
+}
+
+struct instance *instance_up_behind(const char *name, struct byte_proxy **proxy)
+{
+    *proxy = byte_proxy_open(&net, redis.port);
+    struct instance *instance = instance_open_at(name, byte_proxy_url(*proxy));
     AWAIT(instance->up);
     return instance;
 }

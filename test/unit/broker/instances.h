@@ -19,6 +19,8 @@
 #include "net/net.h"
 #include "redis_process.h"
 
+struct byte_proxy;
+
 enum told_kind {
     TOLD_UP,
     TOLD_DOWN,
@@ -116,6 +118,8 @@ struct instance *instance_open_apart(const char *name);
 extern bool apart_awake;
 /* Opens and waits until it is up. */
 struct instance *instance_up(const char *name);
+/* The same behind a proxy of its own, on Redis. */
+struct instance *instance_up_behind(const char *name, struct byte_proxy **proxy);
 void instance_destroy(struct instance *instance);
 /* Forgets what it was told. */
 void instance_forget(struct instance *instance);
@@ -162,6 +166,8 @@ void instances_complain(struct instance *instance, const char *format, ...) __at
 extern const struct broker_retention not_logged;
 #define NOT_LOGGED (&not_logged)
 struct call *publish(struct instance *by, const char *room, const char *body);
+/* The same, and waits until it is accepted. */
+struct call *publish_now(struct instance *by, const char *room, const char *body);
 /* NULL, and no call, when it was refused. */
 struct call *publish_with(struct instance *by, const struct broker_publish *publish,
                           const struct broker_retention *retention);
@@ -188,7 +194,8 @@ struct call *probe(struct instance *by);
 struct call *call_begin(struct instance *by, const char *what);
 void calls_finish(void);
 
-/* Compares spans with texts. */
+/* What tests put into bodies. */
+int number_of(struct span text);
 #define assert_span(span, text) assert_true(span_equal((span), span_str(text)))
 
 #endif

@@ -163,12 +163,9 @@ static void a_lease_that_is_released_for_good_is_gone(void **state)
     assert_int_equal(claim_now(b, "pid")->lease.generation, 2);
 }
 
-static struct call *publish_now(struct instance *by, const char *room, const char *body)
+static struct call *publish_settled(struct instance *by, const char *room, const char *body)
 {
-    struct call *call = publish(by, room, body);
-    AWAIT_ANSWER(call);
-    assert_int_equal(call->result, BROKER_OK);
-    struct call *settled = probe(by);
+    struct call *call = publish_now(by, room, body), *settled = probe(by);
     AWAIT_ANSWER(settled);
     return call;
 }
@@ -180,7 +177,7 @@ static void an_own_room_is_its_owners(void **state)
     write_now(a, &lease);
     publish(c, "@sid", "1");
     publish_with(c, &(struct broker_publish){.room = SPAN_LIT("@sid"), .body = SPAN_LIT("2")}, NOT_LOGGED);
-    publish_now(c, "@sid", "3");
+    publish_settled(c, "@sid", "3");
     AWAIT(told_count(a, TOLD_PUSHED, "@sid") == 3);
     assert_int_equal(told_at(a, TOLD_PUSHED, "@sid", 1)->number, 0);
     assert_int_equal(told_at(a, TOLD_PUSHED, "@sid", 2)->second, told_at(a, TOLD_PUSHED, "@sid", 0)->number);
@@ -189,7 +186,7 @@ static void an_own_room_is_its_owners(void **state)
     assert_int_equal(told_last(a, TOLD_SUBSCRIBED, "@sid")->number, told_at(a, TOLD_PUSHED, "@sid", 2)->number);
     claim_now(b, "pid");
     subscribe_now(b, "@sid");
-    publish_now(c, "@sid", "4");
+    publish_settled(c, "@sid", "4");
     AWAIT(told_last(b, TOLD_PUSHED, "@sid")->body.data[0] == '4');
     assert_int_equal(told_count(b, TOLD_PUSHED, "@sid"), kind == KIND_REDIS ? 1 : 4);
     struct call *settled = probe(a);
@@ -205,7 +202,7 @@ static void an_own_room_is_its_owners(void **state)
     }
     /* Leaving it changes nothing, either. */
     unsubscribe(b, "@sid");
-    publish_now(c, "@sid", "5");
+    publish_settled(c, "@sid", "5");
     AWAIT(told_last(b, TOLD_PUSHED, "@sid")->body.data[0] == '5');
 }
 
@@ -215,14 +212,14 @@ static void what_is_for_nobody_is_accepted(void **state)
     struct broker_lease lease = lease_of("pid", 1);
     subscribe_now(a, "r");
     subscribe_now(a, "@sid");
-    publish_now(b, "@sid", "nobody yet");
+    publish_settled(b, "@sid", "nobody yet");
     write_now(a, &lease);
-    publish_now(b, "@sid", "somebody");
+    publish_settled(b, "@sid", "somebody");
     AWAIT(told_count(a, TOLD_PUSHED, "@sid") == 1);
     lease_release(a, &lease, true);
     struct call *settled = probe(a);
     AWAIT_ANSWER(settled);
-    struct call *call = publish_now(b, "@sid", "nobody any more");
+    struct call *call = publish_settled(b, "@sid", "nobody any more");
     publish_with(b, &(struct broker_publish){.room = SPAN_LIT("@sid"), .body = SPAN_LIT("x")}, NOT_LOGGED);
     publish(b, "r", "x");
     AWAIT(told_count(a, TOLD_PUSHED, "r") == 1);
@@ -267,7 +264,7 @@ static void a_position_is_compared_with_the_counter(void **state)
     assert_true(position_is_ok(a, a->epoch, 0));
     assert_false(position_is_ok(a, a->epoch, 1));
     for (int i = 0; i < 11; i++)
-        publish_now(a, "r", "x");
+        publish_settled(a, "r", "x");
     assert_true(position_is_ok(a, "", 0));
     assert_true(position_is_ok(a, "", 1000));
     assert_true(position_is_ok(a, a->epoch, 9)); /* as numbers: "9" is not above "11" */
@@ -304,7 +301,7 @@ static void fate_begin(struct fate *fate, struct instance *by)
 static void fate_look(const struct fate *fate, int late, struct instance *a, struct instance *b, uint64_t stalled)
 {
     size_t pushed = told_count(a, TOLD_PUSHED, fate->owns[late]);
-    publish_now(b, fate->owns[late], "x");
+    publish_settled(b, fate->owns[late], "x");
     struct call *claim = claim_now(b, fate->pids[late]);
     if (instances_stalled_ms() != stalled)
         return; /* the machine had other things to do: the times mean nothing */

@@ -22,13 +22,6 @@ static struct call *publish_number(struct instance *by, const char *room, int nu
     return publish(by, room, body);
 }
 
-static int number_of(struct span body)
-{
-    char text[16];
-    snprintf(text, sizeof text, SPAN_FMT, SPAN_ARG(body));
-    return atoi(text);
-}
-
 static void entries_come_to_all_in_one_order(void **state)
 {
     enum { COUNT = 60 };
