@@ -75,7 +75,7 @@ struct redis_broker {
     struct task fence_flush;
     /* Heartbeat and probes: redis_pulse.c. */
     struct timer pulse;
-    uint64_t pulse_due_us;
+    uint64_t pulse_due_us, looked_us;
     uint64_t feed_seen_us;    /* something came */
     uint64_t silent_since_us; /* a probe was accepted and nothing has come since; 0: no such probe */
     struct list probes;

@@ -81,6 +81,10 @@ static void look(struct timer *timer)
 {
     struct redis_broker *redis = container_of(timer, struct redis_broker, pulse);
     uint64_t now = loop_now_us(redis->loop);
+    /* This process itself was away: what came meanwhile is read before anybody is judged. */
+    if (redis->silent_since_us != 0 && now - redis->looked_us >= LOOP_MS(2 * LOOK_MS))
+        redis->silent_since_us = now;
+    redis->looked_us = now;
     if (redis->silent_since_us != 0 && now - redis->silent_since_us >= LOOP_MS(PROBE_MS_MAX)) {
         log_event(LOG_WARNING, "the broker does not push any more: reconnecting");
         redis_break(redis, CLOSE_BROKER_LOST);
@@ -103,7 +107,7 @@ void redis_pulse_init(struct redis_broker *redis)
 
 void redis_pulse_start(struct redis_broker *redis)
 {
-    redis->feed_seen_us = loop_now_us(redis->loop);
+    redis->feed_seen_us = redis->looked_us = loop_now_us(redis->loop);
     redis->silent_since_us = 0;
     redis->probe_taken = redis->probe_seen = redis->probe_number;
     /* Instances that came up together do not pulse together. */

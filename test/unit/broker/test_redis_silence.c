@@ -132,6 +132,26 @@ static void a_redis_that_is_slow_is_not_taken_for_dead(void **state)
     assert_int_equal(told_count(a, TOLD_DOWN, "") + told_count(b, TOLD_DOWN, ""), 0);
 }
 
+/* The process itself was away, as where its CPU is taken from it between requests: what came meanwhile is read before
+ * anybody is taken for silent. */
+static void an_instance_that_was_away_reads_before_it_judges(void **state)
+{
+    struct instance *a = instance_up_behind("A", &proxy);
+    for (int i = 0; i < 2; i++) {
+        size_t passed = proxy->passed[PROXY_COMMANDS];
+        proxy->held[PROXY_FEED] = true;
+        struct call *probed = probe(a);
+        AWAIT(proxy->passed[PROXY_COMMANDS] > passed);
+        instances_turn();
+        byte_proxy_release(proxy, PROXY_FEED);
+        instances_turn(); /* in the kernel by now */
+        nanosleep(&(struct timespec){.tv_nsec = 700000000}, NULL);
+        AWAIT_ANSWER(probed);
+        assert_int_equal(probed->result, BROKER_OK);
+    }
+    assert_int_equal(told_count(a, TOLD_DOWN, ""), 0);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -141,6 +161,7 @@ int main(int argc, char **argv)
         BROKER_TEST(a_feed_that_died_without_a_word_is_noticed),
         BROKER_TEST(a_probe_that_does_not_come_back_is_lost),
         BROKER_TEST(a_redis_that_is_slow_is_not_taken_for_dead),
+        BROKER_TEST(an_instance_that_was_away_reads_before_it_judges),
     };
     return instances_main(argc, argv, "broker/redis_silence", tests, sizeof tests / sizeof tests[0], NULL);
 }
