@@ -162,19 +162,21 @@ struct call *publish_now(struct instance *by, const char *room, const char *body
 
 void subscribe(struct instance *by, const char *room)
 {
+    struct seen *seen = instance_seen(by, span_str(room));
     by->calling = true;
     broker_subscribe(by->broker, span_str(room));
     by->calling = false;
+    seen->wanted = by->up;
+    seen->pending += by->up;
 }
 
 void unsubscribe(struct instance *by, const char *room)
 {
+    struct seen *seen = instance_seen(by, span_str(room));
     by->calling = true;
     broker_unsubscribe(by->broker, span_str(room));
     by->calling = false;
-    for (size_t i = 0; i < by->seen_count; i++)
-        if (span_equal(span_of(by->seen[i].room, by->seen[i].room_len), span_str(room)))
-            by->seen[i].known = false;
+    seen->wanted = seen->known = false;
 }
 
 void subscribe_now(struct instance *by, const char *room)

@@ -25,6 +25,7 @@ static struct net apart_net;
 static struct timer tick;
 static struct list instances;
 static char complaint[512];
+static struct buf logged;
 static char prefix[64];
 static unsigned prefixes;
 static uint64_t stalled_ms, passed_at_ms;
@@ -83,7 +84,7 @@ static struct told *tell(struct instance *instance, enum told_kind what, struct 
     return told;
 }
 
-static struct seen *seen_of(struct instance *instance, struct span room)
+struct seen *instance_seen(struct instance *instance, struct span room)
 {
     for (size_t i = 0; i < instance->seen_count; i++)
         if (span_equal(span_of(instance->seen[i].room, instance->seen[i].room_len), room))
@@ -96,7 +97,7 @@ static struct seen *seen_of(struct instance *instance, struct span room)
 static void rooms_forget(struct instance *instance)
 {
     for (size_t i = 0; i < instance->seen_count; i++)
-        instance->seen[i].known = false;
+        instance->seen[i].known = instance->seen[i].wanted = false, instance->seen[i].pending = 0;
 }
 
 static void on_up(void *hub, struct span epoch, struct span previous, uint64_t previous_end)
@@ -132,14 +133,15 @@ static void on_unusable(void *hub, const char *why)
 static void on_subscribed(void *hub, struct span room, uint64_t last, uint64_t position)
 {
     struct instance *instance = hub;
-    struct seen *seen = seen_of(instance, room);
+    struct seen *seen = instance_seen(instance, room);
     if (position < last || position < instance->newest || position < instance->reached)
         instances_complain(instance, "a fence at %llu behind %llu", (unsigned long long)position,
                            (unsigned long long)instance->newest);
     if (seen->known && last != seen->last && !instance->loose)
         instances_complain(instance, "a fence says %llu, pushed was %llu", (unsigned long long)last,
                            (unsigned long long)seen->last);
-    seen->known = true;
+    seen->pending -= seen->pending > 0;
+    seen->known = seen->known || (seen->wanted && seen->pending == 0);
     seen->last = last;
     instance->reached = position;
     struct told *told = tell(instance, TOLD_SUBSCRIBED, room, (struct span){NULL, 0}, (struct span){NULL, 0});
@@ -149,7 +151,7 @@ static void on_subscribed(void *hub, struct span room, uint64_t last, uint64_t p
 
 static void check_entry(struct instance *instance, const struct broker_entry *entry)
 {
-    struct seen *seen = seen_of(instance, entry->room);
+    struct seen *seen = instance_seen(instance, entry->room);
     int64_t age = loop_clock_ms() - entry->time_ms;
     if (entry->seq == 0) {
         if (entry->prev != 0 || entry->time_ms != 0)
@@ -182,7 +184,7 @@ static void on_pushed(void *hub, const struct broker_entry *entry)
 static void on_top(void *hub, struct span room, uint64_t last)
 {
     struct instance *instance = hub;
-    struct seen *seen = seen_of(instance, room);
+    struct seen *seen = instance_seen(instance, room);
     if (seen->known && last > seen->last && !instance->loose)
         instances_complain(instance, "the digest says %llu, pushed was %llu", (unsigned long long)last,
                            (unsigned long long)seen->last);
@@ -327,17 +329,24 @@ const char *instances_prefix(void)
     return prefix;
 }
 
-/* What the brokers log is expected here; a test that fails says what it saw. */
-static void quiet(struct span line)
+/* Kept for instances_logged; shown when somebody wants to see it. */
+static void log_keep(struct span line)
 {
+    buf_append(&logged, line);
     if (getenv("BROKER_TEST_LOG") != NULL)
         fwrite(line.data, 1, line.len, stderr);
+}
+
+bool instances_logged(const char *text)
+{
+    struct span all = buf_span(&logged);
+    return memmem(all.data, all.len, text, strlen(text)) != NULL;
 }
 
 int instances_set_up(void **state)
 {
     struct err err;
-    log_init(LOG_TEXT, LOG_DEBUG, loop_clock_ms, quiet);
+    log_init(LOG_TEXT, LOG_DEBUG, loop_clock_ms, log_keep);
     snprintf(prefix, sizeof prefix, "test%u", ++prefixes);
     complaint[0] = '\0';
     passed_at_ms = 0;
@@ -354,6 +363,7 @@ int instances_tear_down(void **state)
     while (!list_empty(&instances))
         instance_destroy(container_of(instances.next, struct instance, of_all));
     calls_finish();
+    buf_finish(&logged);
     byte_proxies_finish();
     timer_stop(loop, &tick);
     net_finish(&net);

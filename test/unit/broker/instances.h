@@ -52,6 +52,8 @@ struct seen {
     size_t room_len;
     bool known; /* it is subscribed, and `last` its newest entry */
     uint64_t last;
+    bool wanted;    /* subscribing was the last word */
+    size_t pending; /* confirmations still to come */
 };
 
 struct instance {
@@ -134,6 +136,9 @@ size_t told_place(const struct instance *instance, const struct told *told);
 /* How often it was told that `sid` came to, or left, the room. */
 size_t told_who(const struct instance *instance, enum told_kind what, const char *room, const char *sid);
 
+/* True when a line of the log since the test began held this text. */
+bool instances_logged(const char *text);
+
 /* Milliseconds of the monotonic clock. */
 uint64_t now_ms(void);
 /* Lets the loop run for about a millisecond, or for exactly one turn without sleeping. */
@@ -190,7 +195,8 @@ bool list_has(const struct call *call, const char *sid);
 struct call *stats(struct instance *by);
 struct call *probe(struct instance *by);
 
-/* For instance_calls.c: a call under way, and every one of them gone. */
+/* For instance_calls.c: what the recorder knows of a room; a call under way, and every one of them gone. */
+struct seen *instance_seen(struct instance *instance, struct span room);
 struct call *call_begin(struct instance *by, const char *what);
 void calls_finish(void);
 

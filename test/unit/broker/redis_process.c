@@ -20,7 +20,7 @@
 
 #include "base/mem.h"
 
-enum { START_MS_MAX = 10000, ASK_MS_MAX = 10000 };
+enum { START_MS_MAX = 10000, ASK_MS_MAX = 10000, WORDS_MAX = 32 };
 
 static void sleep_ms(long ms)
 {
@@ -154,28 +154,38 @@ static void read_answer(struct redis_process *redis)
     buf_append_char(&redis->said, '\0');
 }
 
-static const char *ask(struct redis_process *redis, va_list args)
+static const char *say(struct redis_process *redis, const char *const *words)
 {
-    struct span words[32];
+    struct span spans[WORDS_MAX];
     struct buf command = {0};
     size_t count = 0;
-    const char *word;
-    while ((word = va_arg(args, const char *)) != NULL)
-        words[count++] = span_str(word);
+    for (; words[count] != NULL; count++)
+        spans[count] = span_str(words[count]);
     if (redis->fd < 0)
         assert_true(link_open(redis));
-    resp_command_encode(&command, words, count);
+    resp_command_encode(&command, spans, count);
     write_all(redis->fd, buf_span(&command));
     buf_finish(&command);
     read_answer(redis);
     return buf_span(&redis->said).data;
 }
 
+static const char *say_all(struct redis_process *redis, va_list args)
+{
+    const char *words[WORDS_MAX + 1];
+    size_t count = 0;
+    do
+        words[count] = va_arg(args, const char *);
+    while (words[count] != NULL && ++count < WORDS_MAX);
+    words[count] = NULL;
+    return say(redis, words);
+}
+
 const char *redis_try(struct redis_process *redis, ...)
 {
     va_list args;
     va_start(args, redis);
-    const char *answer = ask(redis, args);
+    const char *answer = say_all(redis, args);
     va_end(args);
     return answer;
 }
@@ -191,16 +201,21 @@ const char *redis_ask(struct redis_process *redis, ...)
 {
     va_list args;
     va_start(args, redis);
-    const char *answer = no_error(ask(redis, args));
+    const char *answer = no_error(say_all(redis, args));
     va_end(args);
     return answer;
+}
+
+const char *redis_ask_words(struct redis_process *redis, const char *const *words)
+{
+    return no_error(say(redis, words));
 }
 
 long long redis_ask_number(struct redis_process *redis, ...)
 {
     va_list args;
     va_start(args, redis);
-    const char *answer = no_error(ask(redis, args));
+    const char *answer = no_error(say_all(redis, args));
     va_end(args);
     return strtoll(answer, NULL, 10);
 }
@@ -288,21 +303,26 @@ static void run(const char *program, const char *from, const char *to)
     assert_int_equal(status, 0);
 }
 
+static char *aside(const struct redis_process *redis)
+{
+    return mem_printf("%s.aside", redis->directory);
+}
+
 void redis_process_save(struct redis_process *redis)
 {
-    char *aside = mem_printf("%s.aside", redis->directory);
-    nftw(aside, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-    run("cp", redis->directory, aside);
-    free(aside);
+    char *copy = aside(redis);
+    nftw(copy, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    run("cp", redis->directory, copy);
+    free(copy);
 }
 
 void redis_process_restore(struct redis_process *redis)
 {
-    char *aside = mem_printf("%s.aside", redis->directory);
+    char *copy = aside(redis);
     assert_int_equal(redis->pid, 0);
     nftw(redis->directory, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-    assert_int_equal(rename(aside, redis->directory), 0);
-    free(aside);
+    assert_int_equal(rename(copy, redis->directory), 0);
+    free(copy);
 }
 
 void redis_process_finish(struct redis_process *redis)
@@ -310,7 +330,10 @@ void redis_process_finish(struct redis_process *redis)
     if (redis->directory == NULL)
         return;
     redis_process_kill(redis);
+    char *copy = aside(redis);
+    nftw(copy, remove_one, 16, FTW_DEPTH | FTW_PHYS);
     nftw(redis->directory, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    free(copy);
     free(redis->directory);
     buf_finish(&redis->said);
     *redis = (struct redis_process){.fd = -1};

@@ -1,0 +1,443 @@
+/* test_redis_faults: what becomes of brokers when their Redis forgets, restarts, is full, may not be written to, or is
+ * not what they need. (What an old version gets is not tested: it takes an old Redis.) */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "instances.h"
+
+static const char *key(const char *name)
+{
+    static char text[256];
+    snprintf(text, sizeof text, "%s:{0}:%s", instances_prefix(), name);
+    return text;
+}
+
+static bool position_is_ok(struct instance *by, const char *epoch, uint64_t seq)
+{
+    struct call *call = lease_claim(by, "pid", epoch, seq);
+    AWAIT_ANSWER(call);
+    assert_int_equal(call->result, BROKER_OK);
+    return call->position_ok;
+}
+
+static void lease_write_now(struct instance *by)
+{
+    struct broker_lease lease = {.pid = SPAN_LIT("pid"), .sid = SPAN_LIT("sid"), .generation = 1, .window_ms = 60000};
+    struct call *call = lease_write(by, &lease);
+    AWAIT_ANSWER(call);
+    assert_int_equal(call->result, BROKER_OK);
+}
+
+static void forgotten_scripts_are_given_again(void **state)
+{
+    struct instance *a = instance_up("A"), *b = instance_up("B");
+    subscribe_now(b, "r");
+    publish_now(a, "r", "1");
+    AWAIT(told_count(b, TOLD_PUSHED, "r") == 1);
+    for (int i = 0; i < 3; i++) {
+        size_t ups = told_count(a, TOLD_UP, "");
+        redis_ask(&redis, "SCRIPT", "FLUSH", NULL);
+        struct call *call = i == 0   ? publish(a, "r", "2")
+                            : i == 1 ? read_range(a, SPAN_LIT("r"), &(struct broker_range){.limit = 1})
+                                     : lease_claim(a, "pid", "", 0);
+        AWAIT(told_count(a, TOLD_UP, "") == ups + 1);
+        AWAIT_ANSWER(call);
+        assert_int_equal(call->result, i == 0 ? BROKER_OK : BROKER_LOST);
+    }
+    AWAIT(told_count(b, TOLD_PUSHED, "r") == 2 || told_count(b, TOLD_DOWN, "") > 0);
+    assert_int_equal(read_all(a, "r")->page.count, 2);
+    assert_int_equal(told_last(a, TOLD_UP, "")->number, 0);
+    assert_int_equal(told_last(a, TOLD_UP, "")->name.len, 0);
+}
+
+static void a_restart_that_lost_nothing_ends_the_epoch_all_the_same(void **state)
+{
+    struct instance *a = instance_up("A"), *b = instance_up("B");
+    char before[BROKER_EPOCH_BYTES_MAX + 1];
+    snprintf(before, sizeof before, "%s", a->epoch);
+    lease_write_now(a);
+    for (int i = 0; i < 12; i++)
+        publish_now(a, "r", "x");
+    redis_process_kill(&redis);
+    AWAIT(!a->up && !b->up);
+    struct call *meanwhile = publish(a, "r", "meanwhile");
+    redis_process_restart(&redis, false);
+    AWAIT(a->up && b->up);
+    for (int i = 0; i < 2; i++) {
+        const struct told *up = told_last(i == 0 ? a : b, TOLD_UP, "");
+        assert_span(up->name, before);
+        assert_int_equal(up->number, 12);
+    }
+    assert_string_equal(a->epoch, b->epoch);
+    assert_string_not_equal(a->epoch, before);
+    AWAIT_ANSWER(meanwhile);
+    publish_now(a, "r", "after");
+    struct call *log = read_all(b, "r");
+    assert_int_equal(log->page.count, 14);
+    assert_int_equal(log->page.last, 14);
+    /* What was told of the epoch before is good up to its end. */
+    assert_true(position_is_ok(a, before, 12));
+    assert_true(position_is_ok(a, before, 5));
+    assert_false(position_is_ok(a, before, 13));
+    assert_true(position_is_ok(a, a->epoch, 14));
+    const struct {
+        uint64_t seq;
+        bool back;
+        size_t count;
+        bool clipped;
+    } reads[] = {{11, false, 3, false},        {12, false, 2, false}, {13, false, 2, true},
+                 {UINT64_MAX, false, 2, true}, {13, true, 12, false}, {UINT64_MAX, true, 12, true}};
+    for (size_t i = 0; i < sizeof reads / sizeof reads[0]; i++) {
+        struct broker_range range = {
+            .epoch = span_str(before), .seq = reads[i].seq, .back = reads[i].back, .limit = 20};
+        struct call *page = read_range(a, SPAN_LIT("r"), &range);
+        AWAIT_ANSWER(page);
+        assert_int_equal(page->page.count, reads[i].count);
+        assert_int_equal(page->page.clipped, reads[i].clipped);
+    }
+}
+
+static void an_epoch_ends_at_what_survived(void **state)
+{
+    struct instance *a = instance_up("A"), *b = instance_up("B");
+    char before[BROKER_EPOCH_BYTES_MAX + 1];
+    snprintf(before, sizeof before, "%s", a->epoch);
+    subscribe_now(a, "r");
+    for (int i = 0; i < 5; i++)
+        publish_now(a, "r", "kept");
+    lease_write_now(a);
+    redis_process_save(&redis);
+    for (int i = 0; i < 3; i++)
+        publish_now(b, "r", "lost");
+    AWAIT(told_count(a, TOLD_PUSHED, "r") == 8);
+    redis_process_kill(&redis);
+    redis_process_restore(&redis);
+    redis_process_restart(&redis, false);
+    AWAIT(!a->up && !b->up);
+    AWAIT(a->up && b->up);
+    assert_span(told_last(a, TOLD_UP, "")->name, before);
+    assert_int_equal(told_last(a, TOLD_UP, "")->number, 5);
+    assert_int_equal(told_last(b, TOLD_UP, "")->number, 5);
+    publish_now(b, "r", "anew");
+    struct call *log = read_all(a, "r");
+    assert_int_equal(log->page.count, 6);
+    assert_span(log->page.entries[5].body, "anew");
+    assert_int_equal(log->page.entries[5].prev, 5);
+    assert_false(position_is_ok(b, before, 6));
+    assert_true(position_is_ok(b, before, 5));
+    /* Whoever was away for two epochs is told of the one it saw. */
+    redis_process_kill(&redis);
+    redis_process_restart(&redis, false);
+    AWAIT(told_count(a, TOLD_UP, "") == 3 && told_count(b, TOLD_UP, "") == 3);
+    assert_true(position_is_ok(b, before, 5));
+    assert_false(position_is_ok(b, before, 6));
+}
+
+static void what_is_flushed_under_us_ends_the_epoch_at_nothing(void **state)
+{
+    struct instance *a = instance_up("A"), *b = instance_up("B");
+    char before[BROKER_EPOCH_BYTES_MAX + 1];
+    snprintf(before, sizeof before, "%s", a->epoch);
+    subscribe_now(b, "r");
+    for (int i = 0; i < 5; i++)
+        publish_now(a, "r", "lost");
+    redis_ask(&redis, "FLUSHALL", NULL);
+    /* One finds out when it publishes, the other by its heartbeat, if not by what is pushed under another epoch. */
+    struct call *call = publish(a, "r", "anew");
+    AWAIT(told_count(a, TOLD_UP, "") == 2 && told_count(b, TOLD_UP, "") == 2);
+    AWAIT_ANSWER(call);
+    assert_int_equal(call->result, BROKER_OK);
+    assert_span(told_last(a, TOLD_UP, "")->name, before);
+    assert_int_equal(told_last(a, TOLD_UP, "")->number, 0);
+    assert_span(told_last(b, TOLD_UP, "")->name, before);
+    assert_int_equal(told_last(b, TOLD_UP, "")->number, 0);
+    assert_string_equal(a->epoch, b->epoch);
+    struct call *log = read_all(b, "r");
+    assert_int_equal(log->page.count, 1);
+    assert_int_equal(log->page.last, 1);
+    redis_ask(&redis, "FLUSHALL", NULL);
+    AWAIT(told_count(a, TOLD_UP, "") == 3 && told_count(b, TOLD_UP, "") == 3);
+}
+
+/* The server may forget who published last: it was idle for an hour, or the key is gone. */
+static void a_forgotten_publisher_goes_on(void **state)
+{
+    struct instance *a = instance_up("A");
+    subscribe_now(a, "r");
+    for (int i = 0; i < 3; i++) {
+        publish_now(a, "r", "x");
+        redis_ask(&redis, "EVAL", "for _, key in ipairs(redis.call('KEYS', ARGV[1])) do redis.call('DEL', key) end",
+                  "0", key("publisher:*"), NULL);
+    }
+    AWAIT(told_count(a, TOLD_PUSHED, "r") == 3);
+    assert_int_equal(read_all(a, "r")->page.count, 3);
+    assert_int_equal(told_count(a, TOLD_DOWN, ""), 0);
+}
+
+/* What makes Redis refuse to write, and what ends that. */
+struct refusal {
+    const char *begin[5], *end[5];
+    bool link_stays;
+};
+
+/* Publishes wait while Redis refuses them, and are accepted once, in order, when it takes them again. */
+static void check_waiting(const struct refusal *refusal)
+{
+    enum { COUNT = 5 };
+    struct instance *a = instance_up("A"), *b = instance_up("B");
+    struct call *calls[COUNT];
+    subscribe_now(b, "r");
+    publish_now(a, "r", "0");
+    redis_ask_words(&redis, refusal->begin);
+    for (int i = 0; i < COUNT; i++) {
+        char body[16];
+        snprintf(body, sizeof body, "%d", i + 1);
+        calls[i] = publish(a, "r", body);
+        instances_run(60);
+        assert_int_equal(calls[i]->answers, 0);
+    }
+    struct call *read = read_range(b, SPAN_LIT("r"), &(struct broker_range){.limit = 10});
+    AWAIT_ANSWER(read);
+    assert_int_equal(read->result, refusal->link_stays || b->up ? BROKER_OK : BROKER_LOST);
+    redis_ask_words(&redis, refusal->end);
+    AWAIT(calls[COUNT - 1]->answers > 0);
+    for (int i = 0; i < COUNT; i++)
+        assert_int_equal(calls[i]->result, BROKER_OK);
+    AWAIT(a->up && b->up);
+    struct call *log = read_all(b, "r");
+    assert_int_equal(log->page.count, COUNT + 1);
+    for (int i = 0; i <= COUNT; i++)
+        assert_int_equal(number_of(log->page.entries[i].body), i);
+    if (refusal->link_stays) {
+        assert_int_equal(told_count(a, TOLD_DOWN, "") + told_count(b, TOLD_DOWN, ""), 0);
+        AWAIT(told_count(b, TOLD_PUSHED, "r") == COUNT + 1);
+    }
+    assert_int_equal(told_count(a, TOLD_UNUSABLE, "") + told_count(b, TOLD_UNUSABLE, ""), 0);
+}
+
+static void publishes_wait_while_memory_is_full(void **state)
+{
+    static const struct refusal full = {{"CONFIG", "SET", "maxmemory", "1"}, {"CONFIG", "SET", "maxmemory", "0"}, true};
+    check_waiting(&full);
+    assert_true(instances_logged("OOM"));
+}
+
+static void publishes_wait_while_replicas_are_missing(void **state)
+{
+    static const struct refusal alone = {
+        {"CONFIG", "SET", "min-replicas-to-write", "1"}, {"CONFIG", "SET", "min-replicas-to-write", "0"}, true};
+    check_waiting(&alone);
+    assert_true(instances_logged("NOREPLICAS"));
+}
+
+static void publishes_wait_while_it_is_a_replica(void **state)
+{
+    static const struct refusal replica = {{"REPLICAOF", "127.0.0.1", "1"}, {"REPLICAOF", "NO", "ONE"}, false};
+    check_waiting(&replica);
+    assert_true(instances_logged("READONLY"));
+}
+
+/* With 3000 commands to load, a third of a millisecond each. */
+static void a_server_that_is_loading_is_waited_for(void **state)
+{
+    struct instance *a = instance_up("A");
+    publish_now(a, "r", "1");
+    redis_ask(&redis, "EVAL", "for i = 1, 3000 do redis.call('INCR', 'many') end", "0", NULL);
+    redis_process_kill(&redis);
+    redis_process_restart(&redis, true);
+    struct call *call = publish(a, "r", "2");
+    struct instance *b = instance_open("B");
+    AWAIT(instances_logged("LOADING"));
+    assert_false(a->up || b->up);
+    AWAIT(a->up && b->up);
+    AWAIT_ANSWER(call);
+    assert_int_equal(call->result, BROKER_OK);
+    assert_int_equal(read_all(b, "r")->page.count, 2);
+    assert_int_equal(told_count(a, TOLD_UNUSABLE, "") + told_count(b, TOLD_UNUSABLE, ""), 0);
+}
+
+/* A Redis that will not do, and what is said of it. */
+struct unfit {
+    const char *before[8], *after[8]; /* commands that make it so, and mend it */
+    const char *login;                /* in the URL */
+    const char *path;
+    const char *says[3]; /* what is wrong, and what to do */
+};
+
+static const struct unfit unfits[] = {
+    {.before = {"CONFIG", "SET", "requirepass", "secret"},
+     .after = {"CONFIG", "SET", "requirepass", ""},
+     .login = "",
+     .says = {"NOAUTH", "redis://:password@host"}},
+    {.before = {"CONFIG", "SET", "requirepass", "secret"},
+     .after = {"CONFIG", "SET", "requirepass", ""},
+     .login = ":hunter2@",
+     .says = {"WRONGPASS", "REDIS_URL"}},
+    {.login = ":hunter2@", .says = {"knows no password", "REDIS_URL"}},
+    {.login = "nobody:hunter2@", .says = {"WRONGPASS", "REDIS_URL"}},
+    {.login = "", .path = "/99", .says = {"DB index", "another number"}},
+    {.before = {"ACL", "SETUSER", "u", "reset", "on", ">p", "+@all"},
+     .login = "u:p@",
+     .says = {"NOPERM", "docs/serve.md"}}, /* no channel */
+    {.before = {"ACL", "SETUSER", "u", "&*", "-xadd", "allkeys", NULL},
+     .login = "u:p@",
+     .says = {"XADD", "docs/serve.md"}},
+    {.before = {"ACL", "SETUSER", "u", "+xadd", "resetkeys", "~other*", NULL},
+     .login = "u:p@",
+     .says = {"NOPERM", "docs/serve.md"}},
+    {.before = {"ACL", "SETUSER", "u", "allkeys", "-@scripting", NULL},
+     .login = "u:p@",
+     .says = {"NOPERM", "docs/serve.md"}},
+    {.before = {"CONFIG", "SET", "maxmemory", "100mb", "maxmemory-policy", "allkeys-lru"},
+     .after = {"CONFIG", "SET", "maxmemory", "0", "maxmemory-policy", "noeviction"},
+     .login = "",
+     .says = {"allkeys-lru", "CONFIG SET maxmemory-policy noeviction"}},
+};
+
+static void check_unfit(const struct unfit *unfit)
+{
+    char url[128];
+    snprintf(url, sizeof url, "redis://%s127.0.0.1:%u%s", unfit->login, redis.port,
+             unfit->path != NULL ? unfit->path : "");
+    if (unfit->before[0] != NULL)
+        redis_ask_words(&redis, unfit->before);
+    struct instance *a = instance_open_at("A", url);
+    AWAIT(told_count(a, TOLD_UNUSABLE, "") == 1);
+    instances_run(150); /* trying again would not help: it is not done, and not told again */
+    if (unfit->after[0] != NULL) {
+        redis_try(&redis, "AUTH", "secret", NULL);
+        redis_ask_words(&redis, unfit->after);
+    }
+    assert_int_equal(a->told_count, 1);
+    char why[1024];
+    snprintf(why, sizeof why, SPAN_FMT, SPAN_ARG(told_at(a, TOLD_UNUSABLE, "", 0)->name));
+    for (int i = 0; unfit->says[i] != NULL; i++)
+        if (strstr(why, unfit->says[i]) == NULL)
+            fail_msg("\"%s\" does not say \"%s\"", why, unfit->says[i]);
+    assert_null(strstr(why, "hunter2"));
+    assert_false(instances_logged("hunter2"));
+    struct call *call = publish(a, "r", "x"), *read = read_range(a, SPAN_LIT("r"), &(struct broker_range){.limit = 1});
+    AWAIT_ANSWER(read);
+    assert_int_equal(read->result, BROKER_LOST);
+    instance_destroy(a);
+    assert_int_equal(call->result, BROKER_LOST);
+}
+
+static void what_will_not_do_is_told_with_its_remedy(void **state)
+{
+    for (size_t i = 0; i < sizeof unfits / sizeof unfits[0]; i++)
+        check_unfit(&unfits[i]);
+    redis_ask(&redis, "ACL", "DELUSER", "u", NULL);
+    /* None of these is left behind. */
+    instance_up("B");
+}
+
+static void a_policy_does_not_matter_without_a_limit(void **state)
+{
+    redis_ask(&redis, "CONFIG", "SET", "maxmemory-policy", "allkeys-lru", NULL);
+    instance_up("A");
+    redis_ask(&redis, "CONFIG", "SET", "maxmemory-policy", "noeviction", NULL);
+}
+
+/* What was up once may be so again: the operator is in the middle of something. */
+static void what_worked_once_is_tried_again(void **state)
+{
+    struct instance *a = instance_up("A");
+    struct call *call;
+    redis_ask(&redis, "CONFIG", "SET", "requirepass", "secret", NULL);
+    redis_ask(&redis, "AUTH", "secret", NULL);
+    redis_ask(&redis, "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes", NULL);
+    AWAIT(!a->up && instances_logged("NOAUTH"));
+    call = publish(a, "r", "x");
+    instances_run(100);
+    redis_ask(&redis, "CONFIG", "SET", "requirepass", "", NULL);
+    AWAIT(a->up);
+    AWAIT_ANSWER(call);
+    assert_int_equal(call->result, BROKER_OK);
+    redis_ask(&redis, "CONFIG", "SET", "maxmemory", "100mb", "maxmemory-policy", "volatile-ttl", NULL);
+    redis_ask(&redis, "CLIENT", "KILL", "TYPE", "pubsub", NULL);
+    AWAIT(!a->up && instances_logged("volatile-ttl"));
+    redis_ask(&redis, "CONFIG", "SET", "maxmemory", "0", "maxmemory-policy", "noeviction", NULL);
+    AWAIT(a->up);
+    assert_int_equal(told_count(a, TOLD_UNUSABLE, ""), 0);
+}
+
+/* Somebody else's data under our key is not our bug: it is said, and tried again. */
+static void strange_keys_are_said(void **state)
+{
+    redis_ask(&redis, "SET", key("state"), "not ours", NULL);
+    struct instance *a = instance_open("A");
+    AWAIT(instances_logged("WRONGTYPE"));
+    assert_int_equal(a->told_count, 0);
+    redis_ask(&redis, "DEL", key("state"), NULL);
+    AWAIT(a->up);
+}
+
+/* Whoever can publish on our channels can break a link, and nothing else. */
+static void strange_messages_break_the_link_at_most(void **state)
+{
+    static const char *const to_room[] = {"garbage", "e 1 2 3", "e 1 2 3 99\nx", "e x 2 3 0\n", "^", "^e",
+                                          "^e x",    "+",       "+1 9\nx",       "-x 1\ny"};
+    static const char *const to_inbox[] = {"fence",
+                                           "fence 1 2\nr",
+                                           "fence 1 2 x\nr",
+                                           "fence 1 2 3\n",
+                                           "entry",
+                                           "entry 9\nx",
+                                           "entry x\nr",
+                                           "top\nr",
+                                           "top x\nr",
+                                           "claimed",
+                                           "claimed x\np",
+                                           "present",
+                                           "present 1 2\n",
+                                           "present 1 x 2\n",
+                                           "probe",
+                                           "probe x\n",
+                                           "present 1 0 1\n5 5\nx"};
+    static const char *const harmless[] = {"", "unknown 1 2 3\nx", "fence 1 2 3\nr", "probe 0\n", "present 1 0 0\n"};
+    struct instance *a = instance_up("A");
+    for (size_t i = 0; i < sizeof to_room / sizeof to_room[0]; i++) {
+        subscribe_now(a, "r");
+        redis_ask(&redis, "PUBLISH", key("push:r"), to_room[i], NULL);
+        AWAIT(told_count(a, TOLD_DOWN, "") == i + 1);
+        AWAIT(a->up);
+    }
+    size_t downs = told_count(a, TOLD_DOWN, "");
+    for (size_t i = 0; i < sizeof to_inbox / sizeof to_inbox[0]; i++) {
+        redis_ask(&redis, "PUBLISH", key("inbox:A"), to_inbox[i], NULL);
+        AWAIT(told_count(a, TOLD_DOWN, "") == downs + i + 1);
+        AWAIT(a->up);
+    }
+    downs = told_count(a, TOLD_DOWN, "");
+    for (size_t i = 0; i < sizeof harmless / sizeof harmless[0]; i++)
+        redis_ask(&redis, "PUBLISH", key("inbox:A"), harmless[i], NULL);
+    struct call *probed = probe(a);
+    AWAIT_ANSWER(probed);
+    assert_int_equal(probed->result, BROKER_OK);
+    assert_int_equal(told_count(a, TOLD_DOWN, ""), downs);
+}
+
+int main(int argc, char **argv)
+{
+    static const char *const options[] = {"--appendonly", "yes", "--appendfsync", "always", "--key-load-delay",
+                                          "300",          NULL};
+    const struct CMUnitTest tests[] = {
+        BROKER_TEST(forgotten_scripts_are_given_again),
+        BROKER_TEST(a_restart_that_lost_nothing_ends_the_epoch_all_the_same),
+        BROKER_TEST(an_epoch_ends_at_what_survived),
+        BROKER_TEST(what_is_flushed_under_us_ends_the_epoch_at_nothing),
+        BROKER_TEST(a_forgotten_publisher_goes_on),
+        BROKER_TEST(publishes_wait_while_memory_is_full),
+        BROKER_TEST(publishes_wait_while_replicas_are_missing),
+        BROKER_TEST(publishes_wait_while_it_is_a_replica),
+        BROKER_TEST(a_server_that_is_loading_is_waited_for),
+        BROKER_TEST(what_will_not_do_is_told_with_its_remedy),
+        BROKER_TEST(a_policy_does_not_matter_without_a_limit),
+        BROKER_TEST(what_worked_once_is_tried_again),
+        BROKER_TEST(strange_keys_are_said),
+        BROKER_TEST(strange_messages_break_the_link_at_most),
+    };
+    return instances_main(argc, argv, "broker/redis_faults", tests, sizeof tests / sizeof tests[0], options);
+}
