@@ -118,7 +118,8 @@ static bool presence_decode(struct span numbers, struct span members, uint64_t *
         return false;
     struct broker_present *list = NULL, one;
     size_t cap = 0;
-    while (members.len > 0 && member_decode(&members, &one)) {
+    bool ok = true;
+    while (members.len > 0 && (ok = member_decode(&members, &one))) {
         if (presence->member_count == cap) {
             cap = cap != 0 ? cap * 2 : 16;
             list = mem_resize(list, cap * sizeof *list);
@@ -126,7 +127,7 @@ static bool presence_decode(struct span numbers, struct span members, uint64_t *
         list[presence->member_count++] = one;
     }
     presence->members = list;
-    return members.len == 0;
+    return ok;
 }
 
 void redis_present_received(struct redis_broker *redis, struct span numbers, struct span members)

@@ -395,7 +395,8 @@ static void strange_messages_break_the_link_at_most(void **state)
                                            "present 1 x 2\n",
                                            "probe",
                                            "probe x\n",
-                                           "present 1 0 1\n5 5\nx"};
+                                           "present 1 0 1\n5 5\nx",
+                                           "present 1 0 1\nx"};
     static const char *const harmless[] = {"", "unknown 1 2 3\nx", "fence 1 2 3\nr", "probe 0\n", "present 1 0 0\n"};
     struct instance *a = instance_up("A");
     for (size_t i = 0; i < sizeof to_room / sizeof to_room[0]; i++) {
