@@ -20,7 +20,27 @@
 
 #include "base/mem.h"
 
-enum { START_MS_MAX = 10000, ASK_MS_MAX = 10000, WORDS_MAX = 32 };
+enum { START_MS_MAX = 10000, ASK_MS_MAX = 10000, WORDS_MAX = 32, STARTED_MAX = 8 };
+
+static struct redis_process *started[STARTED_MAX];
+
+/* A test that failed may not have come to it. */
+static void finish_all(void)
+{
+    for (int i = 0; i < STARTED_MAX; i++)
+        if (started[i] != NULL)
+            redis_process_finish(started[i]);
+}
+
+static void remember(struct redis_process *redis)
+{
+    int i = 0;
+    if (started[0] == NULL)
+        atexit(finish_all);
+    while (started[i] != NULL && started[i] != redis)
+        assert_true(++i < STARTED_MAX);
+    started[i] = redis;
+}
 
 static void sleep_ms(long ms)
 {
@@ -250,6 +270,7 @@ void redis_process_start(struct redis_process *redis, const char *const *options
 {
     const char *folder = getenv("TMPDIR");
     *redis = (struct redis_process){.fd = -1};
+    remember(redis);
     redis->directory = mem_printf("%s/sennit-redis-XXXXXX", folder != NULL ? folder : P_tmpdir);
     assert_non_null(mkdtemp(redis->directory));
     for (size_t i = 0; options != NULL && options[i] != NULL; i++)

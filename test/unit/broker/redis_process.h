@@ -23,7 +23,7 @@ struct redis_process {
 /* False when there is no redis-server on this machine. */
 bool redis_process_is_installed(void);
 /* Starts it and waits until it answers; `options` ends in NULL and may be NULL. Fails the test when it does not come
- * up. */
+ * up. It is finished with the program at the latest: `redis` is static. */
 void redis_process_start(struct redis_process *redis, const char *const *options);
 /* Ends it without a goodbye; its directory stays. */
 void redis_process_kill(struct redis_process *redis);
