@@ -79,11 +79,22 @@ void redis_unusable(struct redis_broker *redis, const char *why)
     redis_break(redis, CLOSE_BROKER_LOST);
 }
 
+void redis_life_ended(struct redis_broker *redis)
+{
+    log_event(LOG_WARNING, "this instance was silent for so long that others took it for dead: beginning anew");
+    redis_break(redis, CLOSE_BROKER_LOST);
+}
+
 bool redis_is_error(struct redis_broker *redis, const struct resp *reply, const char *what)
 {
     static const char *const greet_again[] = {"NOSCRIPT", "EPOCH", "NOAUTH", "READONLY", "LOADING", "MASTERDOWN"};
     if (reply->type != RESP_ERROR)
         return false;
+    if (span_starts_with(reply->text, SPAN_LIT("LIFE"))) {
+        if (redis->state == REDIS_UP)
+            redis_life_ended(redis);
+        return true;
+    }
     if (!redis->complained)
         log_event(LOG_ERROR, "the broker refuses", LOG_C("what", what), LOG_S("answer", reply->text));
     redis->complained = true;

@@ -117,6 +117,8 @@ void redis_greet(struct redis_broker *redis);
 void redis_up(struct redis_broker *redis, struct span previous, uint64_t previous_end, uint64_t last);
 /* Nothing will help but the operator. Says so once; then it is told over and over, in case it was proven before. */
 void redis_unusable(struct redis_broker *redis, const char *why);
+/* Others took this life for ended; whoever was present here has been taken for gone: they enter again under another. */
+void redis_life_ended(struct redis_broker *redis);
 /* Breaks both links: they come up again after a backoff. */
 void redis_break(struct redis_broker *redis, enum close_reason reason);
 /* Answers from the loop that the link is down. */

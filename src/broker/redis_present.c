@@ -30,10 +30,11 @@ static void change(struct redis_broker *redis, struct span what, struct span roo
     if (!redis->broker.is_up)
         return;
     redis_channel(&channel, redis, room);
-    eval_start(&eval, redis, SCRIPT_PRESENT, 3, 8);
+    eval_start(&eval, redis, SCRIPT_PRESENT, 4, 8);
     eval_add_key(&eval, redis, "here", room);
     eval_add(&eval, span_str(redis->away_key));
     eval_add(&eval, span_str(redis->of_key));
+    eval_add(&eval, span_str(redis->lives_key));
     eval_add(&eval, what);
     eval_add(&eval, room);
     eval_add(&eval, who->sid);

@@ -54,9 +54,7 @@ static void pulsed(void *arg, const struct resp *reply)
         probe_taken(redis);
         return;
     }
-    /* Whoever was present here has been taken for gone: they enter again under another life. */
-    log_event(LOG_WARNING, "this instance was silent for so long that others took it for dead: beginning anew");
-    redis_break(redis, CLOSE_BROKER_LOST);
+    redis_life_ended(redis);
 }
 
 static void pulse_send(struct redis_broker *redis)

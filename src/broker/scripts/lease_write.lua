@@ -1,16 +1,19 @@
--- KEYS: lease, leases and presences of this life, the key that names the owner of the own room (if there is one). ARGV: generation,
--- sid, rooms, data, this instance's inbox, its life, the own room ('' for none), window (ms), pid. Returns 0 when a higher
--- generation owns it. The lease lives for two windows from now.
+-- KEYS: lease, leases and presences of this life, lives, the key that names the owner of the own room (if there is one). ARGV:
+-- generation, sid, rooms, data, this instance's inbox, its life, the own room ('' for none), window (ms), pid. Returns 0 when a
+-- higher generation owns it. The lease lives for two windows from now.
 local generation = redis.call('HGET', KEYS[1], 'generation')
 if generation and tonumber(generation) > tonumber(ARGV[1]) then
     return 0
+end
+if not redis.call('ZSCORE', KEYS[3], ARGV[6]) then
+    return redis.error_reply('LIFE has ended') -- nobody would look after what it has
 end
 local life_ms = string.format('%.0f', tonumber(ARGV[8]) * 2)
 redis.call('HSET', KEYS[1], 'generation', ARGV[1], 'sid', ARGV[2], 'rooms', ARGV[3], 'data', ARGV[4], 'owner', ARGV[5], 'life',
     ARGV[6], 'own', ARGV[7], 'window', ARGV[8])
 redis.call('PEXPIRE', KEYS[1], life_ms)
 redis.call('SADD', KEYS[2], 'l' .. ARGV[9])
-if KEYS[3] then
-    redis.call('SET', KEYS[3], ARGV[5], 'PX', life_ms)
+if KEYS[4] then
+    redis.call('SET', KEYS[4], ARGV[5], 'PX', life_ms)
 end
 return 1

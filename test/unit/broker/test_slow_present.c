@@ -257,6 +257,15 @@ static void one_that_was_silent_begins_anew(void **state)
     assert_int_equal(told_count(silent.a, TOLD_DOWN, "") + told_count(silent.b, TOLD_DOWN, ""), 0);
 }
 
+static void who_came_to_a_life_that_had_ended_is_no_ghost(void **state)
+{
+    struct call *there = list(silent.a, "r", 0, 10);
+    AWAIT_ANSWER(there);
+    assert_true(list_has(there, "is still there"));
+    assert_int_equal(there->presence.count, 1);
+    assert_int_equal(told_who(silent.a, TOLD_ENTERED, "r", "ghost"), told_who(silent.a, TOLD_LEFT, "r", "ghost"));
+}
+
 static void play(void)
 {
     struct step steps[128] = {
@@ -282,6 +291,7 @@ int main(void)
         cmocka_unit_test(leases_of_one_that_is_gone_last_for_their_window),
         cmocka_unit_test(nothing_is_left_of_one_that_is_gone),
         cmocka_unit_test(one_that_was_silent_begins_anew),
+        cmocka_unit_test(who_came_to_a_life_that_had_ended_is_no_ghost),
     };
     return instances_main_played("broker/slow_present", tests, sizeof tests / sizeof tests[0], play);
 }
