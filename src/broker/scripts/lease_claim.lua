@@ -10,8 +10,9 @@ if not redis.call('ZSCORE', KEYS[4], ARGV[2]) then
 end
 local generation = string.format('%.0f', tonumber(lease[1]) + 1)
 local life_ms = string.format('%.0f', tonumber(lease[6]) * 2)
-redis.call('HSET', KEYS[1], 'generation', generation, 'owner', ARGV[1], 'life', ARGV[2])
+-- A write that needs no memory comes first: when memory is full, Redis then refuses none of the others.
 redis.call('PEXPIRE', KEYS[1], life_ms)
+redis.call('HSET', KEYS[1], 'generation', generation, 'owner', ARGV[1], 'life', ARGV[2])
 redis.call('SREM', ARGV[6] .. 'of:' .. lease[8], 'l' .. ARGV[5])
 redis.call('SADD', KEYS[3], 'l' .. ARGV[5])
 if lease[3] ~= '' then

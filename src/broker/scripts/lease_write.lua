@@ -9,6 +9,8 @@ if not redis.call('ZSCORE', KEYS[3], ARGV[6]) then
     return redis.error_reply('LIFE has ended') -- nobody would look after what it has
 end
 local life_ms = string.format('%.0f', tonumber(ARGV[8]) * 2)
+-- A write that needs no memory comes first: when memory is full, Redis then refuses none of the others.
+redis.call('PEXPIRE', KEYS[1], life_ms)
 redis.call('HSET', KEYS[1], 'generation', ARGV[1], 'sid', ARGV[2], 'rooms', ARGV[3], 'data', ARGV[4], 'owner', ARGV[5], 'life',
     ARGV[6], 'own', ARGV[7], 'window', ARGV[8])
 redis.call('PEXPIRE', KEYS[1], life_ms)

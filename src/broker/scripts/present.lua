@@ -13,8 +13,9 @@ if what == '+' then
     if not redis.call('ZSCORE', KEYS[4], life) then
         return redis.error_reply('LIFE has ended') -- nobody would look after what it has
     end
-    redis.call('HSET', here, sid, life .. ' ' .. tells)
+    -- A write that needs no memory comes first: when memory is full, Redis then refuses none of the others.
     redis.call('ZREM', away, name)
+    redis.call('HSET', here, sid, life .. ' ' .. tells)
     if was and was_life ~= life then
         redis.call('SREM', ARGV[7] .. 'of:' .. was_life, 'h' .. name)
     end

@@ -1,21 +1,33 @@
 -- Once a second from every instance. KEYS: state, lives, recent, away, leases and presences of this life. ARGV: this life, how long
--- a life lasts without a pulse, how long one that ended may be away before it has left (ms, from the last pulse), this instance's
--- inbox, number of the probe, the prefix of all keys. Returns 0 when others have taken this life for ended.
+-- a life lasts without a pulse, how long after its last pulse those of a life that ended have left (ms), this instance's inbox,
+-- number of the probe, the prefix of all keys. Returns 0 when others have taken this life for ended, else 1.
 -- 1. The heartbeat. 2. What a life that ended left behind: its leases last for their window only, those present are away. 3. Whoever
 -- was away for too long has left. 4. The digest: each room that got entries lately is told its newest, so that a lost tail shows.
 -- 5. The probe, which carries the counter: all up to it has been pushed before.
 local call, format = redis.call, string.format
 local state, lives, recent, away = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local prefix = ARGV[6]
-local BATCH = 500
+local BATCH, PULSE_MS, LATE_MS = 500, 1000, 500
 local time = call('TIME')
 local ms = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 local now = format('%.0f', ms)
 if not call('ZSCORE', lives, ARGV[1]) then
     return 0
 end
-call('ZADD', lives, format('%.0f', ms + tonumber(ARGV[2])), ARGV[1])
+-- A write that needs no memory comes first: when memory is full, Redis then refuses none of the others.
 call('PEXPIRE', KEYS[5], 86400000)
+
+-- When nobody's pulse came it was not they who were silent: Redis stood still, or took no writes. That time does not count.
+local have = call('HMGET', state, 'epoch', 'seq', 'digest_ms', 'pulse_ms')
+local pause = ms - tonumber(have[4] or now) - PULSE_MS
+if pause > LATE_MS then
+    local all = call('ZRANGE', lives, 0, -1, 'WITHSCORES')
+    for i = 1, #all, 2 do
+        call('ZADD', lives, format('%.0f', math.min(tonumber(all[i + 1]) + pause, ms + tonumber(ARGV[2]))), all[i])
+    end
+end
+call('HSET', state, 'pulse_ms', now)
+call('ZADD', lives, format('%.0f', ms + tonumber(ARGV[2])), ARGV[1])
 
 local function life_left(lease, window)
     local left = call('PTTL', lease)
@@ -56,7 +68,9 @@ if ended[1] then
     reap(ended[1], tonumber(ended[2]) - tonumber(ARGV[2]) + tonumber(ARGV[3]))
 end
 
-for _, name in ipairs(call('ZRANGEBYSCORE', away, '-inf', now, 'LIMIT', 0, BATCH)) do
+-- (After a pause, first those who come back from it.)
+local left = pause > LATE_MS and {} or call('ZRANGEBYSCORE', away, '-inf', now, 'LIMIT', 0, BATCH)
+for _, name in ipairs(left) do
     local len, tail = string.match(name, '^(%d+) (.*)$')
     local room, sid = string.sub(tail, 1, len), string.sub(tail, len + 1)
     local here = prefix .. 'here:' .. room
@@ -69,7 +83,6 @@ for _, name in ipairs(call('ZRANGEBYSCORE', away, '-inf', now, 'LIMIT', 0, BATCH
     end
 end
 
-local have = call('HMGET', state, 'epoch', 'seq', 'digest_ms')
 local seq = have[2] or '0'
 if ms - tonumber(have[3] or '0') >= 900 or call('ZCARD', recent) > BATCH then
     call('HSET', state, 'digest_ms', now)

@@ -45,6 +45,18 @@ static void fleet_begin(struct fleet *fleet)
     AWAIT(told_count(fleet->a, TOLD_ENTERED, "r") == 3 && told_count(fleet->b, TOLD_ENTERED, "r") == 3);
 }
 
+static void fleet_check(struct fleet *fleet)
+{
+    struct instance *const all[] = {fleet->a, fleet->b};
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(told_count(all[i], TOLD_DOWN, ""), 0);
+        assert_int_equal(told_count(all[i], TOLD_LEFT, "r"), 0);
+    }
+    assert_int_equal(fleet->during->answers, 1);
+    assert_int_equal(fleet->during->result, BROKER_OK);
+    publish_now(fleet->b, "r", "afterwards");
+}
+
 /* A server that does nothing: it was stopped, it forks, it waits for its disk. */
 static void halt(void)
 {
@@ -57,6 +69,12 @@ static void go_on(void)
     redis_process_pause(&halted.server, false);
 }
 
+static void a_server_that_stood_still_declares_nobody_dead(void **state)
+{
+    fleet_check(&halted);
+    assert_int_equal(told_count(halted.c, TOLD_DOWN, ""), 0);
+}
+
 /* A server that refuses writes. */
 static void refuse(void)
 {
@@ -67,6 +85,11 @@ static void refuse(void)
 static void accept_again(void)
 {
     redis_ask(&refusing.server, "CONFIG", "SET", "min-replicas-to-write", "0", NULL);
+}
+
+static void a_server_that_refused_writes_declares_nobody_dead(void **state)
+{
+    fleet_check(&refusing);
 }
 
 /* After all these heartbeats that failed a feed that dies is noticed as soon as ever. */
@@ -109,6 +132,21 @@ static void make_room(void)
     when_full.entered = told_count(full.b, TOLD_ENTERED, "r");
     when_full.late_is_up = when_full.late->up;
     redis_ask(&full.server, "CONFIG", "SET", "maxmemory", "0", NULL);
+}
+
+static void a_server_that_was_full_declares_nobody_dead(void **state)
+{
+    fleet_check(&full);
+    assert_int_equal(told_count(full.c, TOLD_DOWN, ""), 0);
+}
+
+static void what_keeps_a_fleet_together_needs_no_room(void **state)
+{
+    assert_true(when_full.waited);
+    assert_true(when_full.late_is_up);
+    assert_int_equal(when_full.entered, 4);
+    assert_int_equal(when_full.write->result, BROKER_OK);
+    assert_int_equal(when_full.claim->result, BROKER_OK);
 }
 
 /* The link for commands died without a word; the other one is fine. */
@@ -245,6 +283,10 @@ static void play(void)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_server_that_stood_still_declares_nobody_dead),
+        cmocka_unit_test(a_server_that_refused_writes_declares_nobody_dead),
+        cmocka_unit_test(a_server_that_was_full_declares_nobody_dead),
+        cmocka_unit_test(what_keeps_a_fleet_together_needs_no_room),
         cmocka_unit_test(commands_without_an_answer_break_the_link),
         cmocka_unit_test(a_log_forgets_what_is_too_old),
         cmocka_unit_test(a_name_is_forgotten_with_its_age),
