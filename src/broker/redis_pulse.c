@@ -48,7 +48,13 @@ static uint64_t probe_send(struct redis_broker *redis)
 static void pulsed(void *arg, const struct resp *reply)
 {
     struct redis_broker *redis = arg;
-    if (reply == NULL || redis_is_error(redis, reply, "sending a heartbeat") || redis->state != REDIS_UP)
+    if (reply == NULL)
+        return;
+    if (redis_is_error(redis, reply, "sending a heartbeat")) {
+        redis->probe_taken++; /* nothing will come of it, but it has been answered */
+        return;
+    }
+    if (redis->state != REDIS_UP)
         return;
     if (reply->type == RESP_INTEGER && reply->integer == 1) {
         probe_taken(redis);

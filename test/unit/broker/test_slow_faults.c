@@ -103,6 +103,13 @@ static void let_feed_go(void)
     byte_proxy_release(refusing.proxy, PROXY_FEED);
 }
 
+static void heartbeats_that_fail_do_not_hide_a_dead_feed(void **state)
+{
+    assert_int_equal(told_count(refusing.c, TOLD_DOWN, ""), 1);
+    assert_in_range(told_at(refusing.c, TOLD_DOWN, "", 0)->at_ms - began_ms, HELD_MS + 400,
+                    HELD_MS + 1300 + instances_stalled_ms());
+}
+
 /* A server whose memory is full: it takes no publishes, and everything else goes on. */
 static struct {
     struct instance *late;
@@ -285,6 +292,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_server_that_stood_still_declares_nobody_dead),
         cmocka_unit_test(a_server_that_refused_writes_declares_nobody_dead),
+        cmocka_unit_test(heartbeats_that_fail_do_not_hide_a_dead_feed),
         cmocka_unit_test(a_server_that_was_full_declares_nobody_dead),
         cmocka_unit_test(what_keeps_a_fleet_together_needs_no_room),
         cmocka_unit_test(commands_without_an_answer_break_the_link),
