@@ -31,9 +31,11 @@ enum {
     SHA_BYTES = 40,
     RUN_ID_BYTES_MAX = 64,
     LIFE_BYTES_MAX = 64,
-    LIFE_MS = 2500,       /* without a pulse for so long, a life has ended */
-    AWAY_MS = 4000,       /* whoever is away for so long has left */
-    META_MS = 86400000,   /* a room's meta outlives its log by so long at least: longer than any lease */
+    LIFE_MS = 2500,     /* without a pulse for so long, a life has ended */
+    AWAY_MS = 4000,     /* whoever is away for so long has left */
+    GONE_MS = 3500,     /* so long after its last pulse those of a life that ended have: with two more pulses until all
+                         * are told, that is within 5 s */
+    META_MS = 86400000, /* a room's meta outlives its log by so long at least: longer than any lease */
     FENCE_ROOMS_MAX = 200 /* in one call */
 };
 

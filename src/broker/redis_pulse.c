@@ -56,11 +56,13 @@ static void pulsed(void *arg, const struct resp *reply)
     }
     if (redis->state != REDIS_UP)
         return;
-    if (reply->type == RESP_INTEGER && reply->integer == 1) {
-        probe_taken(redis);
+    if (reply->type != RESP_INTEGER || reply->integer == 0) {
+        redis_life_ended(redis);
         return;
     }
-    redis_life_ended(redis);
+    if (reply->integer == 2)
+        redis->pulse_due_us = loop_now_us(redis->loop); /* there is more to do */
+    probe_taken(redis);
 }
 
 static void pulse_send(struct redis_broker *redis)
@@ -74,7 +76,7 @@ static void pulse_send(struct redis_broker *redis)
     eval_add(&eval, span_str(redis->of_key));
     eval_add(&eval, span_str(redis->life));
     eval_add_u64(&eval, LIFE_MS);
-    eval_add_u64(&eval, AWAY_MS);
+    eval_add_u64(&eval, GONE_MS);
     eval_add(&eval, span_str(redis->inbox));
     eval_add_u64(&eval, ++redis->probe_number);
     eval_add(&eval, span_str(redis->key_prefix));

@@ -1,6 +1,7 @@
 -- Once a second from every instance. KEYS: state, lives, recent, away, leases and presences of this life. ARGV: this life, how long
 -- a life lasts without a pulse, how long after its last pulse those of a life that ended have left (ms), this instance's inbox,
--- number of the probe, the prefix of all keys. Returns 0 when others have taken this life for ended, else 1.
+-- number of the probe, the prefix of all keys. Returns 0 when others have taken this life for ended, 2 when there is more to do than
+-- fits into one call, else 1.
 -- 1. The heartbeat. 2. What a life that ended left behind: its leases last for their window only, those present are away. 3. Whoever
 -- was away for too long has left. 4. The digest: each room that got entries lately is told its newest, so that a lost tail shows.
 -- 5. The probe, which carries the counter: all up to it has been pushed before.
@@ -58,14 +59,18 @@ local function reap(life, gone_ms)
             end
         end
     end
-    if call('EXISTS', of) == 0 then
-        call('ZREM', lives, life)
+    if call('EXISTS', of) == 1 then
+        return false
     end
+    call('ZREM', lives, life)
+    return true
 end
 
-local ended = call('ZRANGEBYSCORE', lives, '-inf', '(' .. now, 'WITHSCORES', 'LIMIT', 0, 1)
+local more = false
+local ended = call('ZRANGEBYSCORE', lives, '-inf', '(' .. now, 'WITHSCORES', 'LIMIT', 0, 2)
 if ended[1] then
-    reap(ended[1], tonumber(ended[2]) - tonumber(ARGV[2]) + tonumber(ARGV[3]))
+    local whole = reap(ended[1], tonumber(ended[2]) - tonumber(ARGV[2]) + tonumber(ARGV[3]))
+    more = not whole or ended[3]
 end
 
 -- (After a pause, first those who come back from it.)
@@ -82,10 +87,10 @@ for _, name in ipairs(left) do
             '-' .. call('HLEN', here) .. ' ' .. #sid .. '\n' .. sid .. string.match(was, '^%S+ (.*)$'))
     end
 end
+more = more or #left == BATCH
 
 local seq = have[2] or '0'
-if ms - tonumber(have[3] or '0') >= 900 or call('ZCARD', recent) > BATCH then
-    call('HSET', state, 'digest_ms', now)
+if ms - tonumber(have[3] or '0') >= 900 then
     local tops = call('ZRANGE', recent, 0, BATCH - 1, 'WITHSCORES')
     for i = 1, #tops, 2 do
         local target, last = tops[i], format('%.0f', tonumber(tops[i + 1]))
@@ -101,6 +106,11 @@ if ms - tonumber(have[3] or '0') >= 900 or call('ZCARD', recent) > BATCH then
     if #tops > 0 then
         call('ZREMRANGEBYRANK', recent, 0, #tops / 2 - 1)
     end
+    if #tops < 2 * BATCH then
+        call('HSET', state, 'digest_ms', now)
+    else
+        more = true
+    end
 end
 call('PUBLISH', ARGV[4], 'probe ' .. ARGV[5] .. ' ' .. seq .. '\n')
-return 1
+return more and 2 or 1

@@ -172,6 +172,32 @@ static void dead_moved(void)
     enter(dead.b, "r", "has moved");
 }
 
+static void an_instance_that_is_gone_is_noticed(void **state)
+{
+    static const char *const stayed[] = {"has moved", "is elsewhere"};
+    int64_t wall = loop_clock_ms(), mono = (int64_t)now_ms();
+    for (int i = 0; i < 2; i++) {
+        const struct instance *by = i == 0 ? dead.a : dead.b;
+        bool *had = mem_zero(DEAD_MEMBERS, sizeof *had);
+        assert_int_equal(told_count(by, TOLD_LEFT, "r"), DEAD_MEMBERS);
+        for (size_t j = 0; j < DEAD_MEMBERS; j++) {
+            const struct told *told = told_at(by, TOLD_LEFT, "r", j);
+            int64_t after = (int64_t)told->at_ms - mono + wall - dead.last_pulse_ms;
+            int number = number_of(told->audience);
+            assert_false(had[number]);
+            had[number] = true;
+            assert_in_range(after, GRACE_MS - 1000, GONE_MS_MAX + instances_stalled_ms());
+        }
+        assert_int_equal(told_last(by, TOLD_LEFT, "r")->number, 2);
+        free(had);
+        for (int j = 0; j < 2; j++)
+            assert_int_equal(told_who(by, TOLD_LEFT, "r", stayed[j]), 0);
+    }
+    struct call *there = list(dead.a, "r", 0, 10);
+    AWAIT_ANSWER(there);
+    assert_int_equal(there->presence.count, 2);
+}
+
 static long long left_ms(const char *key)
 {
     return redis_ask_number(&redis, "PTTL", key, NULL);
@@ -288,6 +314,7 @@ int main(void)
         cmocka_unit_test(who_comes_back_within_the_grace_was_never_away),
         cmocka_unit_test(who_stays_away_has_left_after_the_grace),
         cmocka_unit_test(a_grace_begins_anew_with_each_leaving),
+        cmocka_unit_test(an_instance_that_is_gone_is_noticed),
         cmocka_unit_test(leases_of_one_that_is_gone_last_for_their_window),
         cmocka_unit_test(nothing_is_left_of_one_that_is_gone),
         cmocka_unit_test(one_that_was_silent_begins_anew),
