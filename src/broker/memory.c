@@ -85,6 +85,14 @@ static void trim_oldest(struct memory *memory, struct channel *channel)
     free(stored);
 }
 
+/* Without a publish nothing else would do it. */
+static void log_age(struct memory *memory, struct channel *channel)
+{
+    int64_t now = loop_wall_ms(memory->loop);
+    while (channel->count > 0 && now - oldest(channel)->entry.time_ms > (int64_t)channel->age_ms_max)
+        trim_oldest(memory, channel);
+}
+
 static void log_append(struct memory *memory, struct channel *channel, struct stored *stored,
                        const struct broker_retention *retention)
 {
@@ -244,6 +252,7 @@ static void read_range(struct broker *broker, struct span room, const struct bro
     bool ours = range->epoch.len == 0 || span_equal(range->epoch, span_of(memory->epoch, MEMORY_EPOCH_BYTES));
     /* Nothing is left of another epoch. */
     uint64_t seq = ours ? range->seq : 0;
+    log_age(memory, channel);
     struct list *end = &channel->log, *first;
     if (range->back) {
         size_t bytes = 0;
@@ -331,8 +340,7 @@ static void channel_destroy(struct memory *memory, struct channel *channel)
     free(channel);
 }
 
-/* A log whose newest entry is too old goes as a whole. What the room's newest entry was is known for longer than any
- * lease lasts. */
+/* What is too old goes. What the room's newest entry was is known for longer than any lease lasts. */
 static void channels_sweep(struct memory *memory)
 {
     int64_t now = loop_wall_ms(memory->loop);
@@ -341,8 +349,7 @@ static void channels_sweep(struct memory *memory)
         struct channel *channel = container_of(next, struct channel, by_room);
         next = map_next(&memory->channels, next);
         int64_t age = now - channel->newest_ms;
-        while (channel->count > 0 && age > (int64_t)channel->age_ms_max)
-            trim_oldest(memory, channel);
+        log_age(memory, channel);
         names_expire(channel, now);
         bool owned = broker_room_is_owned(channel->by_room.key);
         bool over = owned ? !memory_room_has_owner(memory, channel->by_room.key)

@@ -264,6 +264,19 @@ static void a_log_forgets_what_is_too_old(void **state)
     }
 }
 
+static void a_room_whose_log_ran_out_is_still_known(void **state)
+{
+    for (int i = 0; i < 2; i++) {
+        const struct broker_page *page = &ageing[i].quiet->page;
+        assert_int_equal(page->count, 0);
+        assert_true(page->last != 0);
+        struct call *later = read_all(ageing[i].by, "quiet");
+        if (later->page.count > 0) /* it has run out again, perhaps */
+            assert_int_equal(later->page.entries[0].prev, page->last);
+        assert_true(later->page.last > page->last);
+    }
+}
+
 static void a_name_is_forgotten_with_its_age(void **state)
 {
     for (int i = 0; i < 2; i++)
@@ -297,6 +310,7 @@ int main(void)
         cmocka_unit_test(what_keeps_a_fleet_together_needs_no_room),
         cmocka_unit_test(commands_without_an_answer_break_the_link),
         cmocka_unit_test(a_log_forgets_what_is_too_old),
+        cmocka_unit_test(a_room_whose_log_ran_out_is_still_known),
         cmocka_unit_test(a_name_is_forgotten_with_its_age),
     };
     return instances_main_played("broker/slow_faults", tests, sizeof tests / sizeof tests[0], play);
