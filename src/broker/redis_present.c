@@ -19,8 +19,9 @@ void redis_present_init(struct redis_broker *redis)
 
 static void changed(void *arg, const struct resp *reply)
 {
-    if (reply != NULL)
-        redis_is_error(arg, reply, "changing who is present");
+    /* Whoever was refused must enter again, and whoever could not leave goes with this life. */
+    if (reply != NULL && redis_is_error(arg, reply, "changing who is present"))
+        redis_break(arg, CLOSE_BROKER_LOST);
 }
 
 static void change(struct redis_broker *redis, struct span what, struct span room, const struct broker_present *who)
