@@ -85,6 +85,21 @@ void redis_life_ended(struct redis_broker *redis)
     redis_break(redis, CLOSE_BROKER_LOST);
 }
 
+/* `READONLY ...`, or before Redis 7, from within a script, `ERR Error running script (...): ... -READONLY ...`. */
+static bool error_is(struct span error, struct span code)
+{
+    if (span_starts_with(error, code))
+        return true;
+    if (!span_starts_with(error, SPAN_LIT("ERR Error running script")))
+        return false;
+    for (ptrdiff_t at; (at = span_find(error, '-')) >= 0;) {
+        error = span_from(error, (size_t)at + 1);
+        if (span_starts_with(error, code))
+            return true;
+    }
+    return false;
+}
+
 bool redis_is_error(struct redis_broker *redis, const struct resp *reply, const char *what)
 {
     static const char *const greet_again[] = {"NOSCRIPT", "EPOCH", "NOAUTH", "READONLY", "LOADING", "MASTERDOWN"};
@@ -99,7 +114,7 @@ bool redis_is_error(struct redis_broker *redis, const struct resp *reply, const 
         log_event(LOG_ERROR, "the broker refuses", LOG_C("what", what), LOG_S("answer", reply->text));
     redis->complained = true;
     for (size_t i = 0; i < sizeof greet_again / sizeof greet_again[0]; i++)
-        if (span_starts_with(reply->text, span_str(greet_again[i])))
+        if (error_is(reply->text, span_str(greet_again[i])))
             redis_break(redis, CLOSE_BROKER_LOST);
     return true;
 }

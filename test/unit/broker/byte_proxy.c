@@ -15,7 +15,7 @@ struct pair {
     struct list of_proxy;
     struct byte_proxy *proxy;
     struct conn near, far;
-    struct resp_reader *reader; /* of the feed */
+    struct resp_reader *reader; /* of what Redis says */
     struct buf held;
     enum proxy_link link;
     bool known; /* which link it is */
@@ -90,8 +90,22 @@ static bool is_swallowed(struct byte_proxy *proxy, struct span message)
     return true;
 }
 
-/* What Redis says on the feed, message by message. */
-static void feed_received(struct pair *pair, struct span bytes)
+static void message_received(struct pair *pair, const struct resp *reply)
+{
+    struct byte_proxy *proxy = pair->proxy;
+    struct buf message = {0};
+    if (pair->link == PROXY_COMMANDS && proxy->instead != NULL && reply->type == RESP_ARRAY) {
+        buf_printf(&message, "-%s\r\n", proxy->instead);
+        proxy->instead = NULL;
+    } else {
+        encode(&message, reply);
+    }
+    if (conn_is_open(&pair->near) && (pair->link == PROXY_COMMANDS || !is_swallowed(proxy, buf_span(&message))))
+        pass_on(pair, buf_span(&message));
+    buf_finish(&message);
+}
+
+static void far_bytes(struct pair *pair, struct span bytes)
 {
     const struct resp *reply;
     while (bytes.len > 0) {
@@ -99,22 +113,9 @@ static void feed_received(struct pair *pair, struct span bytes)
         bool ok = resp_feed(pair->reader, part);
         assert(ok);
         bytes = span_from(bytes, part.len);
-        while (resp_next(pair->reader, &reply) > 0) {
-            struct buf message = {0};
-            encode(&message, reply);
-            if (!is_swallowed(pair->proxy, buf_span(&message)) && conn_is_open(&pair->near))
-                pass_on(pair, buf_span(&message));
-            buf_finish(&message);
-        }
+        while (resp_next(pair->reader, &reply) > 0)
+            message_received(pair, reply);
     }
-}
-
-static void far_bytes(struct pair *pair, struct span bytes)
-{
-    if (pair->link == PROXY_FEED)
-        feed_received(pair, bytes);
-    else
-        pass_on(pair, bytes);
 }
 
 static size_t far_received(struct conn *conn, char *bytes, size_t len)

@@ -1,8 +1,8 @@
 /* byte_proxy: stands between one broker and Redis, on the test's loop, and does to their two links what networks do:
  * cuts them at a byte, holds them, loses a push.
  *
- * A link is the feed when its first bytes hold a SUBSCRIBE, else it is the one for commands. What Redis sends on the
- * feed goes on message by message, so that one of them can be left out. */
+ * A link is the feed when its first bytes hold a SUBSCRIBE, else it is the one for commands. What Redis sends goes on
+ * message by message, so that one of them can be left out or replaced. */
 #ifndef SENNIT_TEST_BYTE_PROXY_H
 #define SENNIT_TEST_BYTE_PROXY_H
 
@@ -22,8 +22,9 @@ struct byte_proxy {
     const char *swallow;    /* the next message of the feed that holds this text is lost; then it is NULL again */
     long long cut_after[2]; /* so many more bytes of answers on that link, then both links are cut, once;
                              * PROXY_FOR_EVER: never */
-    bool held[2];           /* nothing of what Redis says on that link goes on; let go, it comes in order */
-    bool refusing;          /* connections are accepted and closed at once */
+    const char *instead; /* an error that takes the place of the next array that answers a command; then NULL again */
+    bool held[2];        /* nothing of what Redis says on that link goes on; let go, it comes in order */
+    bool refusing;       /* connections are accepted and closed at once */
     /* What was seen. */
     size_t accepted;
     uint64_t accepted_at_ms[PROXY_ACCEPTED_MAX];

@@ -267,6 +267,26 @@ static void an_overrun_feed_begins_anew(void **state)
     free(body);
 }
 
+/* Before Redis 7, an error within a script hides what it was behind where it was. */
+static void a_primary_that_became_a_replica_is_left(void **state)
+{
+    static const char *const errors[] = {
+        "READONLY You can't write against a read only replica. script: 1234, on @user_script:20.",
+        "ERR Error running script (call to f_1234): @user_script:20: @user_script: 20: -READONLY You can't write "
+        "against a "
+        "read only replica. "};
+    struct instance *a = instance_up_behind("A", &proxy);
+    for (size_t i = 0; i < 2; i++) {
+        proxy->instead = errors[i];
+        struct call *call = publish(a, "r", "x");
+        AWAIT(told_count(a, TOLD_DOWN, "") == i + 1);
+        AWAIT_ANSWER(call);
+        assert_int_equal(call->result, BROKER_OK);
+        AWAIT(a->up);
+    }
+    assert_int_equal(read_all(a, "r")->page.count, 2);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -278,6 +298,7 @@ int main(int argc, char **argv)
         BROKER_TEST(what_is_published_while_the_link_is_down_keeps_its_order),
         BROKER_TEST(what_waits_has_a_bound),
         BROKER_TEST(an_overrun_feed_begins_anew),
+        BROKER_TEST(a_primary_that_became_a_replica_is_left),
     };
     return instances_main(argc, argv, "broker/redis_links", tests, sizeof tests / sizeof tests[0], NULL);
 }
