@@ -314,17 +314,9 @@ void instances_run(uint64_t ms)
         instances_pass();
 }
 
-void instances_play(const struct step *steps, size_t count, uint64_t ms)
+void instances_stalled_forget(void)
 {
-    uint64_t began = now_ms();
-    size_t next = 0;
-    stalled_ms = passed_at_ms = 0; /* what took long before does not count */
-    while (now_ms() - began < ms) {
-        for (; next < count && now_ms() - began >= steps[next].at_ms; next++)
-            steps[next].act();
-        instances_pass();
-    }
-    assert_int_equal(next, count); /* they stand in their order */
+    stalled_ms = passed_at_ms = 0;
 }
 
 uint64_t instances_stalled_ms(void)
@@ -418,34 +410,6 @@ int instances_main(int argc, char **argv, const char *name, const struct CMUnitT
     }
     server_options = redis_options;
     return _cmocka_run_group_tests(whole, tests, count, server_start, server_finish);
-}
-
-static void (*played)(void);
-
-static int play_start(void **state)
-{
-    redis_process_start(&redis, NULL);
-    instances_set_up(state);
-    played();
-    return 0;
-}
-
-static int play_finish(void **state)
-{
-    instances_tear_down(state);
-    redis_process_finish(&redis);
-    return 0;
-}
-
-int instances_main_played(const char *name, const struct CMUnitTest *tests, size_t count, void (*play)(void))
-{
-    if (!redis_process_is_installed()) {
-        printf("%s: skipped, there is no redis-server here\n", name);
-        return 77;
-    }
-    kind = KIND_REDIS;
-    played = play;
-    return _cmocka_run_group_tests(name, tests, count, play_start, play_finish);
 }
 
 static struct instance *instance_create(const char *name, struct net *of, const char *url)

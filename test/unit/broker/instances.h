@@ -110,8 +110,6 @@ const char *instances_prefix(void);
  * redis-server. */
 int instances_main(int argc, char **argv, const char *name, const struct CMUnitTest *tests, size_t count,
                    const char *const *redis_options);
-/* The same for tests that only look at what `play` has done before the first of them. */
-int instances_main_played(const char *name, const struct CMUnitTest *tests, size_t count, void (*play)(void));
 #define BROKER_TEST(name) cmocka_unit_test_setup_teardown(name, instances_set_up, instances_tear_down)
 
 /* On Redis another broker each; the one and only on memory. */
@@ -147,15 +145,9 @@ uint64_t now_ms(void);
 void instances_pass(void);
 void instances_turn(void);
 void instances_run(uint64_t ms);
-/* What is to be done when, in milliseconds from the beginning: so that what takes seconds takes them together. */
-struct step {
-    uint64_t at_ms;
-    void (*act)(void);
-};
-/* Runs the loop for so long, and each step at its time. */
-void instances_play(const struct step *steps, size_t count, uint64_t ms);
 /* By how much more than it should have taken the loop was away: a busy machine. Bounds in real time grow by it. */
 uint64_t instances_stalled_ms(void);
+void instances_stalled_forget(void);
 /* Fails the running test with the first breach that a recorder saw. */
 void instances_check(const char *file, int line);
 void instances_complain(struct instance *instance, const char *format, ...) __attribute__((format(printf, 2, 3)));

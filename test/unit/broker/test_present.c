@@ -1,5 +1,5 @@
 /* test_present: who is in a room is known everywhere, and every change is told once. What takes seconds is in
- * test_slow.c. */
+ * slow_present.c. */
 #include <stdio.h>
 #include <stdlib.h>
 

@@ -111,24 +111,21 @@ static void a_redis_that_is_slow_is_not_taken_for_dead(void **state)
     struct instance *a = instance_up("A"), *b = instance_up_behind("B", &proxy);
     subscribe_now(a, "r");
     subscribe_now(b, "r");
-    for (int i = 0; i < 2; i++) {
-        struct call *call = publish(a, "r", "x");
-        if (i > 0)
-            instances_run(30); /* it is stopped amid something else */
-        redis_process_pause(&redis, true);
-        struct call *probed = probe(b);
-        instances_run(800);
-        redis_process_pause(&redis, false);
-        AWAIT(call->answers > 0 && probed->answers > 0);
-        assert_int_equal(probed->result, BROKER_OK);
-    }
+    struct call *call = publish(a, "r", "1");
+    instances_turn(); /* it is stopped amid this */
+    redis_process_pause(&redis, true);
+    struct call *probed = probe(b);
+    instances_run(800);
+    redis_process_pause(&redis, false);
+    AWAIT(call->answers > 0 && probed->answers > 0);
+    assert_int_equal(probed->result, BROKER_OK);
     /* Nor is a network. */
     proxy->held[PROXY_FEED] = proxy->held[PROXY_COMMANDS] = true;
     instances_run(800);
     byte_proxy_release(proxy, PROXY_COMMANDS);
     byte_proxy_release(proxy, PROXY_FEED);
     instances_run(50);
-    AWAIT(told_count(a, TOLD_PUSHED, "r") == 2 && told_count(b, TOLD_PUSHED, "r") == 2);
+    AWAIT(told_count(a, TOLD_PUSHED, "r") == 1 && told_count(b, TOLD_PUSHED, "r") == 1);
     assert_int_equal(told_count(a, TOLD_DOWN, "") + told_count(b, TOLD_DOWN, ""), 0);
 }
 

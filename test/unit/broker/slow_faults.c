@@ -1,14 +1,13 @@
-/* test_slow_faults: a Redis that stands still, or takes no writes, for seconds: nobody is taken for dead by it; a link
- * for commands that died without a word; and logs that grow old. All of it happens at the same time, before the first
- * test. */
+/* slow_faults: a Redis that stands still, or takes no writes, for seconds: nobody is taken for dead by it; a link for
+ * commands that died without a word; and logs that grow old. */
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "byte_proxy.h"
-#include "instances.h"
+#include "slow.h"
 
 /* Longer than an instance may be silent; shorter than a command may go without an answer. */
-enum { TROUBLE_MS = 500, TROUBLE_OVER_MS = 3900, HELD_MS = 5200, ALL_MS = 7500 };
+enum { TROUBLE_MS = 500, TROUBLE_OVER_MS = 3900, HELD_MS = 5200 };
 
 /* Two instances on a server of their own, with somebody on each, and a third one behind a proxy. */
 struct fleet {
@@ -18,8 +17,6 @@ struct fleet {
     struct call *during, *after;
 };
 static struct fleet halted, refusing, full;
-
-static uint64_t began_ms;
 
 static struct instance *open_on(const struct redis_process *server, const char *name)
 {
@@ -106,7 +103,7 @@ static void let_feed_go(void)
 static void heartbeats_that_fail_do_not_hide_a_dead_feed(void **state)
 {
     assert_int_equal(told_count(refusing.c, TOLD_DOWN, ""), 1);
-    assert_in_range(told_at(refusing.c, TOLD_DOWN, "", 0)->at_ms - began_ms, HELD_MS + 400,
+    assert_in_range(told_at(refusing.c, TOLD_DOWN, "", 0)->at_ms - slow_began_ms, HELD_MS + 400,
                     HELD_MS + 1300 + instances_stalled_ms());
 }
 
@@ -184,7 +181,7 @@ static void mute_release(void)
 static void commands_without_an_answer_break_the_link(void **state)
 {
     assert_int_equal(told_count(mute.a, TOLD_DOWN, ""), 1);
-    assert_in_range(told_at(mute.a, TOLD_DOWN, "", 0)->at_ms - began_ms, 5000, 6200 + instances_stalled_ms());
+    assert_in_range(told_at(mute.a, TOLD_DOWN, "", 0)->at_ms - slow_began_ms, 5000, 6200 + instances_stalled_ms());
     assert_int_equal(mute.read->result, BROKER_LOST);
     assert_int_equal(mute.publish->result, BROKER_OK);
     assert_true(mute.a->up);
@@ -283,35 +280,38 @@ static void a_name_is_forgotten_with_its_age(void **state)
         assert_int_equal(told_count(ageing[i].by, TOLD_PUSHED, "named"), 2);
 }
 
-static void play(void)
+static void begin(void)
 {
-    static const struct step steps[] = {
-        {100, age_first},      {300, mute_hold},         {TROUBLE_MS, halt},       {TROUBLE_MS, refuse},
-        {TROUBLE_MS, fill_up}, {800, age_second},        {1000, age_third},        {1400, age_fourth},
-        {1450, age_read},      {2500, go_on_while_full}, {TROUBLE_OVER_MS, go_on}, {TROUBLE_OVER_MS, make_room},
-        {HELD_MS, hold_feed},  {5500, accept_again},     {6300, mute_release},     {7000, let_feed_go},
-    };
     fleet_begin(&halted);
     fleet_begin(&refusing);
     fleet_begin(&full);
     mute_begin();
     age_begin();
-    began_ms = now_ms();
-    instances_play(steps, sizeof steps / sizeof steps[0], ALL_MS);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_server_that_stood_still_declares_nobody_dead),
-        cmocka_unit_test(a_server_that_refused_writes_declares_nobody_dead),
-        cmocka_unit_test(heartbeats_that_fail_do_not_hide_a_dead_feed),
-        cmocka_unit_test(a_server_that_was_full_declares_nobody_dead),
-        cmocka_unit_test(what_keeps_a_fleet_together_needs_no_room),
-        cmocka_unit_test(commands_without_an_answer_break_the_link),
-        cmocka_unit_test(a_log_forgets_what_is_too_old),
-        cmocka_unit_test(a_room_whose_log_ran_out_is_still_known),
-        cmocka_unit_test(a_name_is_forgotten_with_its_age),
-    };
-    return instances_main_played("broker/slow_faults", tests, sizeof tests / sizeof tests[0], play);
-}
+static const struct step steps[] = {
+    {100, age_first},      {300, mute_hold},         {TROUBLE_MS, halt},       {TROUBLE_MS, refuse},
+    {TROUBLE_MS, fill_up}, {800, age_second},        {1000, age_third},        {1400, age_fourth},
+    {1450, age_read},      {2500, go_on_while_full}, {TROUBLE_OVER_MS, go_on}, {TROUBLE_OVER_MS, make_room},
+    {HELD_MS, hold_feed},  {5500, accept_again},     {6300, mute_release},     {7000, let_feed_go},
+};
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(a_server_that_stood_still_declares_nobody_dead),
+    cmocka_unit_test(a_server_that_refused_writes_declares_nobody_dead),
+    cmocka_unit_test(heartbeats_that_fail_do_not_hide_a_dead_feed),
+    cmocka_unit_test(a_server_that_was_full_declares_nobody_dead),
+    cmocka_unit_test(what_keeps_a_fleet_together_needs_no_room),
+    cmocka_unit_test(commands_without_an_answer_break_the_link),
+    cmocka_unit_test(a_log_forgets_what_is_too_old),
+    cmocka_unit_test(a_room_whose_log_ran_out_is_still_known),
+    cmocka_unit_test(a_name_is_forgotten_with_its_age),
+};
+
+const struct story slow_faults = {
+    .begin = begin,
+    .steps = steps,
+    .step_count = sizeof steps / sizeof steps[0],
+    .tests = tests,
+    .test_count = sizeof tests / sizeof tests[0],
+};

@@ -1,13 +1,12 @@
-/* test_slow_present: presence where it takes seconds: those who may return, and instances that are gone or seem to be.
- * All of it happens at the same time, on one loop, before the first test; the tests look at what was told. */
+/* slow_present: presence where it takes seconds: those who may return, and instances that are gone or seem to be. */
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
 #include "byte_proxy.h"
-#include "instances.h"
+#include "slow.h"
 
-enum { ALL_MS = 8000, GRACE_MS = 4000, GONE_MS_MAX = 5000, DEAD_MEMBERS = 1500 };
+enum { GRACE_MS = 4000, GONE_MS_MAX = 5000, DEAD_MEMBERS = 1500 };
 
 /* The end of a sentence: a fleet of its own. */
 static struct instance *open_in(const char *prefix, const char *name, enum broker_kind of)
@@ -19,10 +18,9 @@ static struct instance *open_in(const char *prefix, const char *name, enum broke
     return instance;
 }
 
-static uint64_t began_ms;
 static uint64_t since_began(uint64_t at_ms)
 {
-    return at_ms - began_ms;
+    return at_ms - slow_began_ms;
 }
 
 /* Returning: `here` hears what happens to those of `there`. Once on Redis, once in memory, where the two are one. */
@@ -276,7 +274,7 @@ static void one_that_was_silent_begins_anew(void **state)
     assert_int_equal(told_count(silent.quiet, TOLD_DOWN, ""), 1);
     assert_int_equal(told_count(silent.quiet, TOLD_UP, ""), 2);
     assert_in_range(told_at(silent.quiet, TOLD_DOWN, "", 0)->at_ms - silent.woke_ms, 0, 1500 + instances_stalled_ms());
-    assert_in_range(silent.woke_ms - began_ms - ASLEEP_AT_MS, 1000, 4000 + instances_stalled_ms());
+    assert_in_range(silent.woke_ms - slow_began_ms - ASLEEP_AT_MS, 1000, 4000 + instances_stalled_ms());
     assert_int_equal(told_who(silent.a, TOLD_LEFT, "r", "is still there"), 0);
     assert_int_equal(told_who(silent.a, TOLD_ENTERED, "r", "is still there"), 1);
     assert_int_equal(told_who(silent.a, TOLD_LEFT, "r", "went meanwhile"), 1);
@@ -292,33 +290,34 @@ static void who_came_to_a_life_that_had_ended_is_no_ghost(void **state)
     assert_int_equal(told_who(silent.a, TOLD_ENTERED, "r", "ghost"), told_who(silent.a, TOLD_LEFT, "r", "ghost"));
 }
 
-static void play(void)
+static void begin(void)
 {
-    struct step steps[128] = {
-        {LEFT_AT_MS, returning_leave}, {ASLEEP_AT_MS, silent_sleep}, {GONE_AT_MS, dead_end},
-        {BACK_AT_MS, returning_back},  {1600, dead_moved},           {LEFT_AGAIN_AT_MS, returning_leave_again},
-    };
-    size_t count = 6;
-    for (uint64_t ms = LEFT_AGAIN_AT_MS + 50; ms < ALL_MS - 100; ms += 50)
-        steps[count++] = (struct step){ms, silent_look};
     dead_begin();
     silent_begin();
     returning_begin();
-    began_ms = now_ms();
-    instances_play(steps, count, ALL_MS);
 }
 
-int main(void)
-{
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(who_comes_back_within_the_grace_was_never_away),
-        cmocka_unit_test(who_stays_away_has_left_after_the_grace),
-        cmocka_unit_test(a_grace_begins_anew_with_each_leaving),
-        cmocka_unit_test(an_instance_that_is_gone_is_noticed),
-        cmocka_unit_test(leases_of_one_that_is_gone_last_for_their_window),
-        cmocka_unit_test(nothing_is_left_of_one_that_is_gone),
-        cmocka_unit_test(one_that_was_silent_begins_anew),
-        cmocka_unit_test(who_came_to_a_life_that_had_ended_is_no_ghost),
-    };
-    return instances_main_played("broker/slow_present", tests, sizeof tests / sizeof tests[0], play);
-}
+static const struct step steps[] = {
+    {LEFT_AT_MS, returning_leave}, {ASLEEP_AT_MS, silent_sleep}, {GONE_AT_MS, dead_end},
+    {BACK_AT_MS, returning_back},  {1600, dead_moved},           {LEFT_AGAIN_AT_MS, returning_leave_again},
+};
+
+static const struct CMUnitTest tests[] = {
+    cmocka_unit_test(who_comes_back_within_the_grace_was_never_away),
+    cmocka_unit_test(who_stays_away_has_left_after_the_grace),
+    cmocka_unit_test(a_grace_begins_anew_with_each_leaving),
+    cmocka_unit_test(an_instance_that_is_gone_is_noticed),
+    cmocka_unit_test(leases_of_one_that_is_gone_last_for_their_window),
+    cmocka_unit_test(nothing_is_left_of_one_that_is_gone),
+    cmocka_unit_test(one_that_was_silent_begins_anew),
+    cmocka_unit_test(who_came_to_a_life_that_had_ended_is_no_ghost),
+};
+
+const struct story slow_present = {
+    .begin = begin,
+    .steps = steps,
+    .step_count = sizeof steps / sizeof steps[0],
+    .often = silent_look,
+    .tests = tests,
+    .test_count = sizeof tests / sizeof tests[0],
+};
