@@ -47,7 +47,7 @@ static void fleet_check(struct fleet *fleet)
     struct instance *const all[] = {fleet->a, fleet->b};
     for (int i = 0; i < 2; i++) {
         assert_int_equal(told_count(all[i], TOLD_DOWN, ""), 0);
-        assert_int_equal(told_count(all[i], TOLD_LEFT, "r"), 0);
+        assert_int_equal(told_who(all[i], TOLD_LEFT, "r", "a") + told_who(all[i], TOLD_LEFT, "r", "b"), 0);
     }
     assert_int_equal(fleet->during->answers, 1);
     assert_int_equal(fleet->during->result, BROKER_OK);
@@ -70,6 +70,7 @@ static void a_server_that_stood_still_declares_nobody_dead(void **state)
 {
     fleet_check(&halted);
     assert_int_equal(told_count(halted.c, TOLD_DOWN, ""), 0);
+    assert_int_equal(told_who(halted.a, TOLD_LEFT, "r", "c"), 0);
 }
 
 /* A server that refuses writes. */
@@ -142,6 +143,7 @@ static void a_server_that_was_full_declares_nobody_dead(void **state)
 {
     fleet_check(&full);
     assert_int_equal(told_count(full.c, TOLD_DOWN, ""), 0);
+    assert_int_equal(told_who(full.a, TOLD_LEFT, "r", "c"), 0);
 }
 
 static void what_keeps_a_fleet_together_needs_no_room(void **state)
