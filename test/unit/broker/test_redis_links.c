@@ -143,8 +143,9 @@ static void greetings_may_be_cut_anywhere(void **state)
         }
         cuts_publish(cuts, false);
         AWAIT(cuts_are_up(cuts, 1));
+        /* INFO is not always equally long: the last of these may be cut when they are up already. */
         for (int i = 0; i < CUTS; i++)
-            assert_int_equal(told_count(cuts[i].instance, TOLD_UP, ""), 1);
+            assert_in_range(told_count(cuts[i].instance, TOLD_UP, ""), 1, 2);
         cuts_check(cuts);
     }
 }
