@@ -227,6 +227,44 @@ static void nothing_is_left_of_one_that_is_gone(void **state)
     assert_int_equal(said->stats.instances, 2);
 }
 
+/* An instance that only lost its links: what it has, it has under another life by the time the first one is given up.
+ */
+static struct {
+    struct instance *a, *b;
+    struct byte_proxy *proxy;
+} relinked;
+enum { CUT_AT_MS = 400, RELINKED_AT_MS = 1500 };
+
+static void relinked_write(void)
+{
+    struct broker_lease lease = dead_lease("kept", "@kept");
+    lease_write(relinked.a, &lease);
+    enter(relinked.a, "r", "is still there");
+}
+
+static void relinked_begin(void)
+{
+    relinked.b = open_in("relinked", "B", KIND_REDIS);
+    relinked.a = instance_up_behind("A", &relinked.proxy);
+    subscribe_now(relinked.b, "r");
+    relinked_write();
+}
+
+static void relinked_cut(void)
+{
+    byte_proxy_cut(relinked.proxy);
+}
+
+static void what_is_had_again_does_not_go_with_the_life_before(void **state)
+{
+    assert_int_equal(told_count(relinked.a, TOLD_UP, ""), 2);
+    assert_in_range(left_ms("relinked:{0}:lease:kept"), WINDOW_MS + 1000, 2 * WINDOW_MS);
+    assert_in_range(left_ms("relinked:{0}:owner:@kept"), WINDOW_MS + 1000, 2 * WINDOW_MS);
+    assert_int_equal(told_who(relinked.b, TOLD_ENTERED, "r", "is still there"), 1);
+    assert_int_equal(told_who(relinked.b, TOLD_LEFT, "r", "is still there"), 0);
+    assert_int_equal(redis_ask_number(&redis, "ZCARD", "relinked:{0}:lives", NULL), 2);
+}
+
 /* An instance whose loop does not run for longer than it takes to be given up, and then goes on. */
 static struct {
     struct instance *a, *b, *quiet;
@@ -293,13 +331,20 @@ static void who_came_to_a_life_that_had_ended_is_no_ghost(void **state)
 static void begin(void)
 {
     dead_begin();
+    relinked_begin();
     silent_begin();
     returning_begin();
 }
 
 static const struct step steps[] = {
-    {LEFT_AT_MS, returning_leave}, {ASLEEP_AT_MS, silent_sleep}, {GONE_AT_MS, dead_end},
-    {BACK_AT_MS, returning_back},  {1600, dead_moved},           {LEFT_AGAIN_AT_MS, returning_leave_again},
+    {LEFT_AT_MS, returning_leave},
+    {CUT_AT_MS, relinked_cut},
+    {ASLEEP_AT_MS, silent_sleep},
+    {GONE_AT_MS, dead_end},
+    {BACK_AT_MS, returning_back},
+    {RELINKED_AT_MS, relinked_write},
+    {1600, dead_moved},
+    {LEFT_AGAIN_AT_MS, returning_leave_again},
 };
 
 static const struct CMUnitTest tests[] = {
@@ -309,6 +354,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(an_instance_that_is_gone_is_noticed),
     cmocka_unit_test(leases_of_one_that_is_gone_last_for_their_window),
     cmocka_unit_test(nothing_is_left_of_one_that_is_gone),
+    cmocka_unit_test(what_is_had_again_does_not_go_with_the_life_before),
     cmocka_unit_test(one_that_was_silent_begins_anew),
     cmocka_unit_test(who_came_to_a_life_that_had_ended_is_no_ghost),
 };

@@ -279,10 +279,10 @@ static void a_position_is_compared_with_the_counter(void **state)
  * each copy is looked at once: one shortly before its time, one shortly after. */
 struct fate {
     const char *pid;
-    uint64_t window_ms, write_again_ms, release_ms, gone_ms;
+    uint64_t window_ms, write_again_ms, claim_ms, release_ms, gone_ms;
     struct broker_lease leases[2];
     char pids[2][32], owns[2][32];
-    bool written_again, released, looked[2];
+    bool written_again, claimed, released, looked[2];
 };
 enum { MARGIN_MS = 100, STEP_MS = 25, NEVER = 1u << 30 };
 
@@ -314,6 +314,8 @@ static void fate_step(struct fate *fate, struct instance *a, struct instance *b,
     for (int late = 0; late < 2; late++) {
         if (ms >= fate->write_again_ms && !fate->written_again)
             lease_write(a, &fate->leases[late]);
+        if (ms >= fate->claim_ms && !fate->claimed)
+            lease_claim(a, fate->pids[late], "", 0);
         if (ms >= fate->release_ms && !fate->released)
             lease_release(late ? a : b, &fate->leases[late], false);
         bool due = late ? ms >= fate->gone_ms + MARGIN_MS : ms + MARGIN_MS >= fate->gone_ms;
@@ -322,18 +324,50 @@ static void fate_step(struct fate *fate, struct instance *a, struct instance *b,
         fate->looked[late] |= due;
     }
     fate->written_again |= ms >= fate->write_again_ms;
+    fate->claimed |= ms >= fate->claim_ms;
     fate->released |= ms >= fate->release_ms;
 }
 
-/* It lives twice its window from each write, and its window from a release, which may also prolong it. */
+/* It lives twice its window from each write and claim, and its window from a release, which may also prolong it. */
 static void a_lease_runs_out(void **state)
 {
     struct fate fates[] = {
-        {.pid = "written", .window_ms = 300, .write_again_ms = NEVER, .release_ms = NEVER, .gone_ms = 600},
-        {.pid = "written again", .window_ms = 300, .write_again_ms = 250, .release_ms = NEVER, .gone_ms = 850},
-        {.pid = "released", .window_ms = 400, .write_again_ms = NEVER, .release_ms = 150, .gone_ms = 550},
-        {.pid = "released late", .window_ms = 400, .write_again_ms = NEVER, .release_ms = 600, .gone_ms = 1000},
-        {.pid = "written for long", .window_ms = 60000, .write_again_ms = NEVER, .release_ms = NEVER, .gone_ms = NEVER},
+        {.pid = "written",
+         .window_ms = 300,
+         .write_again_ms = NEVER,
+         .claim_ms = NEVER,
+         .release_ms = NEVER,
+         .gone_ms = 600},
+        {.pid = "written again",
+         .window_ms = 300,
+         .write_again_ms = 250,
+         .claim_ms = NEVER,
+         .release_ms = NEVER,
+         .gone_ms = 850},
+        {.pid = "claimed",
+         .window_ms = 300,
+         .write_again_ms = NEVER,
+         .claim_ms = 250,
+         .release_ms = NEVER,
+         .gone_ms = 850},
+        {.pid = "released",
+         .window_ms = 400,
+         .write_again_ms = NEVER,
+         .claim_ms = NEVER,
+         .release_ms = 150,
+         .gone_ms = 550},
+        {.pid = "released late",
+         .window_ms = 400,
+         .write_again_ms = NEVER,
+         .claim_ms = NEVER,
+         .release_ms = 600,
+         .gone_ms = 1000},
+        {.pid = "written for long",
+         .window_ms = 60000,
+         .write_again_ms = NEVER,
+         .claim_ms = NEVER,
+         .release_ms = NEVER,
+         .gone_ms = NEVER},
     };
     enum { FATES = sizeof fates / sizeof fates[0] };
     struct instance *a = instance_up("A"), *b = instance_up("B");

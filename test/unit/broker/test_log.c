@@ -221,13 +221,19 @@ static void check_bytes(const struct call *log, const struct history *history, s
 static void a_log_keeps_so_many_bytes(void **state)
 {
     static const struct broker_retention small = {.entries_max = 2000, .bytes_max = 20000, .age_ms_max = 60000};
-    static const size_t sizes[] = {10, 10, 300, 10, 0, 9000, 40, 10, 10, 25000, 10, 700, 1, 10, 19999, 5, 5, 20000, 3};
     struct instance *a = instance_up("A");
     struct history history = {.count = 0};
-    for (size_t i = 0; i < 400; i++) {
-        struct call *call = publish_sized(a, &history, sizes[i * i / 3 % (sizeof sizes / sizeof sizes[0])], &small);
-        if (i % 5 != 0)
+    struct call *call = NULL;
+    unsigned random = 1;
+    for (unsigned i = 1, batch = 1; i < 1500; i++) {
+        random = random * 1103515245 + 12345;
+        unsigned size = (random >> 16) % (i % 10 == 0 ? 6000 : 200);
+        if (i % 120 == 0)
+            size = i % 240 == 0 ? 25000 : 20000; /* one that alone is too much, or just enough */
+        call = publish_sized(a, &history, size, &small);
+        if (--batch > 0)
             continue;
+        batch = 1 + random % 9;
         AWAIT_ANSWER(call);
         check_bytes(read_all(a, "r"), &history, small.bytes_max);
     }

@@ -68,7 +68,7 @@ static void no_room_is_left_out_of_the_digest(void **state)
         snprintf(room, sizeof room, "r%d", i);
         publish(a, room, "x");
     }
-    AWAIT(told_count(b, TOLD_TOP, "") >= ROOMS);
+    AWAIT_WITHIN(2000, told_count(b, TOLD_TOP, "") >= ROOMS);
     for (int i = 0; i < ROOMS; i++) {
         snprintf(room, sizeof room, "r%d", i);
         assert_int_equal(told_last(b, TOLD_TOP, room)->number, told_last(b, TOLD_PUSHED, room)->number);
@@ -115,7 +115,7 @@ static void a_redis_that_is_slow_is_not_taken_for_dead(void **state)
     instances_turn(); /* it is stopped amid this */
     redis_process_pause(&redis, true);
     struct call *probed = probe(b);
-    instances_run(800);
+    instances_run(1700); /* with a heartbeat or two */
     redis_process_pause(&redis, false);
     AWAIT(call->answers > 0 && probed->answers > 0);
     assert_int_equal(probed->result, BROKER_OK);
