@@ -133,11 +133,12 @@ void redis_up(struct redis_broker *redis, struct span previous, uint64_t previou
 }
 
 /* Each time the links are made, this instance begins another life: what the one before had (those present, leases) is
- * taken over or falls to whoever notices. */
+ * taken over or falls to whoever notices. Their numbers rise, so that what comes late from an earlier one is known. */
 static void life_begin(struct redis_broker *redis)
 {
-    snprintf(redis->life, sizeof redis->life, "%.40s:%08llx", redis->instance,
-             (unsigned long long)loop_random_below(redis->loop, UINT32_MAX));
+    uint64_t wall_ms = (uint64_t)loop_wall_ms(redis->loop);
+    redis->life_number = wall_ms > redis->life_number ? wall_ms : redis->life_number + 1;
+    snprintf(redis->life, sizeof redis->life, "%.40s:%llu", redis->instance, (unsigned long long)redis->life_number);
     for (char *c = redis->life; *c != '\0'; c++)
         if (*c <= ' ' || *c == 0x7f)
             *c = '_';

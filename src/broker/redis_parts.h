@@ -61,7 +61,8 @@ struct redis_broker {
     int greetings_left; /* answers awaited before the epoch can be opened */
     char epoch[BROKER_EPOCH_BYTES_MAX];
     size_t epoch_len;
-    char life[LIFE_BYTES_MAX]; /* this instance's name from one `up` to the next `down` */
+    uint64_t life_number;
+    char life[LIFE_BYTES_MAX]; /* this instance's name from one `up` to the next `down`: `<instance>:<number>` */
     char *of_key;              /* the set of what that life has */
     /* Publishing: redis_publish.c. */
     struct list publishes, flying; /* waiting; in the call under way */

@@ -1,12 +1,17 @@
--- KEYS: lease, state, leases and presences of this life, lives. ARGV: this instance's inbox, its life, epoch ('' for none) and seq of
--- the client's position, pid, the prefix of all keys. Returns nothing when there is no lease, else generation, sid, own room, rooms,
--- data, window, and 1 when the position is one this log has reached. The former owner is told. Claiming again is harmless.
+-- KEYS: lease, state, leases and presences of this life, lives. ARGV: this instance's inbox, its life, epoch ('' for none) and seq
+-- of the client's position, pid, the prefix of all keys. Returns nothing when there is no lease, else generation, sid, own room,
+-- rooms, data, window, and 1 when the position is one this log has reached. The former owner is told. Claiming again is harmless.
 local lease = redis.call('HMGET', KEYS[1], 'generation', 'sid', 'own', 'rooms', 'data', 'window', 'owner', 'life')
 if not lease[1] then
     return {}
 end
 if not redis.call('ZSCORE', KEYS[4], ARGV[2]) then
     return redis.error_reply('LIFE has ended') -- nobody would look after what it has
+end
+local instance, number = string.match(ARGV[2], '^(.*):(%d+)$')
+local was_instance, was_number = string.match(lease[8], '^(.*):(%d+)$')
+if instance == was_instance and tonumber(number) < tonumber(was_number) then
+    return {} -- it comes late, from an earlier life of the same instance
 end
 local generation = string.format('%.0f', tonumber(lease[1]) + 1)
 local life_ms = string.format('%.0f', tonumber(lease[6]) * 2)

@@ -1,9 +1,14 @@
 -- KEYS: lease, leases and presences of this life, lives, the key that names the owner of the own room (if there is one). ARGV:
 -- generation, sid, rooms, data, this instance's inbox, its life, the own room ('' for none), window (ms), pid. Returns 0 when a
 -- higher generation owns it. The lease lives for two windows from now.
-local generation = redis.call('HGET', KEYS[1], 'generation')
-if generation and tonumber(generation) > tonumber(ARGV[1]) then
+local was = redis.call('HMGET', KEYS[1], 'generation', 'life')
+if was[1] and tonumber(was[1]) > tonumber(ARGV[1]) then
     return 0
+end
+local instance, number = string.match(ARGV[6], '^(.*):(%d+)$')
+local was_instance, was_number = string.match(was[2] or '', '^(.*):(%d+)$')
+if instance == was_instance and tonumber(number) < tonumber(was_number) then
+    return 0 -- it comes late, from an earlier life of the same instance
 end
 if not redis.call('ZSCORE', KEYS[3], ARGV[6]) then
     return redis.error_reply('LIFE has ended') -- nobody would look after what it has

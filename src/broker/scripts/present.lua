@@ -13,6 +13,11 @@ if what == '+' then
     if not redis.call('ZSCORE', KEYS[4], life) then
         return redis.error_reply('LIFE has ended') -- nobody would look after what it has
     end
+    local instance, number = string.match(life, '^(.*):(%d+)$')
+    local was_instance, was_number = string.match(was_life or '', '^(.*):(%d+)$')
+    if instance == was_instance and tonumber(number) < tonumber(was_number) then
+        return 0 -- it comes late, from an earlier life of the same instance
+    end
     -- A write that needs no memory comes first: when memory is full, Redis then refuses none of the others.
     redis.call('ZREM', away, name)
     redis.call('HSET', here, sid, life .. ' ' .. tells)

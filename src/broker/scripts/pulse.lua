@@ -1,7 +1,7 @@
--- Once a second from every instance. KEYS: state, lives, recent, away, leases and presences of this life. ARGV: this life, how long
--- a life lasts without a pulse, how long after its last pulse those of a life that ended have left (ms), this instance's inbox,
--- number of the probe, the prefix of all keys. Returns 0 when others have taken this life for ended, 2 when there is more to do than
--- fits into one call, else 1.
+-- Once a second from every instance. KEYS: state, lives, recent, away, leases and presences of this life. ARGV: this life, how
+-- long a life lasts without a pulse, how long after its last pulse those of a life that ended have left (ms), this instance's inbox,
+-- number of the probe, the prefix of all keys. Returns 0 when others have taken this life for ended, 2 when there is more to do
+-- than fits into one call, else 1.
 -- 1. The heartbeat. 2. What a life that ended left behind: its leases last for their window only, those present are away. 3. Whoever
 -- was away for too long has left. 4. The digest: each room that got entries lately is told its newest, so that a lost tail shows.
 -- 5. The probe, which carries the counter: all up to it has been pushed before.

@@ -16,7 +16,7 @@ struct pair {
     struct byte_proxy *proxy;
     struct conn near, far;
     struct resp_reader *reader; /* of what Redis says */
-    struct buf held;
+    struct buf held, late;
     enum proxy_link link;
     bool known; /* which link it is */
     int open;
@@ -29,7 +29,20 @@ static const struct conn_limits limits = {.queue_bytes_max = 256 << 20, .input_b
 static void pair_cut(struct pair *pair)
 {
     conn_close(&pair->near, CLOSE_DONE);
-    conn_close(&pair->far, CLOSE_DONE);
+    if (pair->late.len == 0)
+        conn_close(&pair->far, CLOSE_DONE);
+}
+
+void byte_proxy_deliver(struct byte_proxy *proxy)
+{
+    list_each (node, &proxy->pairs) {
+        struct pair *pair = container_of(node, struct pair, of_proxy);
+        if (pair->late.len == 0)
+            continue;
+        conn_send(&pair->far, buf_span(&pair->late));
+        conn_shutdown(&pair->far, CLOSE_DONE, 1000);
+        buf_finish(&pair->late);
+    }
 }
 
 void byte_proxy_cut(struct byte_proxy *proxy)
@@ -135,7 +148,10 @@ static size_t near_received(struct conn *conn, char *bytes, size_t len)
         pair->known = true;
         pair->link = memmem(bytes, len, "SUBSCRIBE", 9) != NULL ? PROXY_FEED : PROXY_COMMANDS;
     }
-    conn_send(&pair->far, span_of(bytes, len));
+    if (pair->link == PROXY_COMMANDS && pair->proxy->delaying)
+        buf_append(&pair->late, span_of(bytes, len));
+    else
+        conn_send(&pair->far, span_of(bytes, len));
     return len;
 }
 
@@ -147,6 +163,7 @@ static void pair_closed(struct pair *pair)
     list_remove(&pair->of_proxy);
     resp_reader_destroy(pair->reader);
     buf_finish(&pair->held);
+    buf_finish(&pair->late);
     free(pair);
 }
 
@@ -226,7 +243,11 @@ void byte_proxy_close(struct byte_proxy *proxy)
     if (!io_is_open(&proxy->listener.io))
         return;
     listener_close(&proxy->listener);
-    byte_proxy_cut(proxy);
+    list_each (node, &proxy->pairs) {
+        struct pair *pair = container_of(node, struct pair, of_proxy);
+        buf_finish(&pair->late);
+        pair_cut(pair);
+    }
     net_reap(proxy->net);
 }
 

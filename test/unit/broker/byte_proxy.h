@@ -24,6 +24,8 @@ struct byte_proxy {
                              * PROXY_FOR_EVER: never */
     const char *instead; /* an error that takes the place of the next array that answers a command; then NULL again */
     bool held[2];        /* nothing of what Redis says on that link goes on; let go, it comes in order */
+    bool delaying;       /* what the broker asks on the link for commands is kept, also when the broker cuts that link,
+                          * until byte_proxy_deliver */
     bool refusing;       /* connections are accepted and closed at once */
     /* What was seen. */
     size_t accepted;
@@ -38,6 +40,8 @@ struct byte_proxy *byte_proxy_open(struct net *net, uint16_t to_port);
 const char *byte_proxy_url(const struct byte_proxy *proxy);
 /* Lets held bytes go on. */
 void byte_proxy_release(struct byte_proxy *proxy, enum proxy_link link);
+/* Redis gets what was kept of links that are gone, late. */
+void byte_proxy_deliver(struct byte_proxy *proxy);
 /* Cuts what stands, at once. */
 void byte_proxy_cut(struct byte_proxy *proxy);
 /* Cuts it, and nobody is accepted any more. Harmless when closed. */

@@ -268,6 +268,47 @@ static void an_overrun_feed_begins_anew(void **state)
     free(body);
 }
 
+/* A network may deliver what was said on a link long after the broker has given that up. */
+static void what_comes_late_from_an_earlier_link_does_not_count(void **state)
+{
+    struct instance *a = instance_up_behind("A", &proxy), *b = instance_up("B");
+    subscribe_now(b, "r");
+    proxy->delaying = true;
+    struct call *call = publish(a, "r", "once");
+    subscribe(a, "s");
+    enter(a, "r", "x");
+    enter(a, "r", "goes meanwhile");
+    struct broker_lease lease = {.pid = SPAN_LIT("pid"), .rooms = SPAN_LIT("old"), .generation = 1, .window_ms = 60000};
+    lease_write(a, &lease);
+    lease_claim(a, "pid", "", 0);
+    instances_run(20);
+    byte_proxy_cut(proxy);
+    AWAIT(!a->up);
+    proxy->delaying = false;
+    AWAIT(a->up);
+    enter(a, "r", "x");
+    lease.rooms = SPAN_LIT("new");
+    lease_write(a, &lease);
+    AWAIT_ANSWER(call);
+    AWAIT(told_count(b, TOLD_ENTERED, "r") == 1);
+    byte_proxy_deliver(proxy);
+    AWAIT(told_who(b, TOLD_ENTERED, "r", "goes meanwhile") == 1); /* it has been delivered */
+    publish_now(a, "r", "twice");
+    struct call *log = read_all(b, "r");
+    assert_int_equal(log->page.count, 2);
+    assert_span(log->page.entries[1].body, "twice");
+    AWAIT(told_count(b, TOLD_PUSHED, "r") == 2);
+    struct call *probed = probe(a), *claim = lease_claim(b, "pid", "", 0);
+    AWAIT(probed->answers > 0 && claim->answers > 0);
+    assert_int_equal(told_count(a, TOLD_SUBSCRIBED, ""), 0);
+    assert_span(claim->lease.rooms, "new");
+    assert_int_equal(claim->lease.generation, 2);
+    /* Who has entered by the new link is its. (The other one goes with the life of the old link.) */
+    leave(a, "r", "x", false);
+    AWAIT_WITHIN(500, told_who(b, TOLD_LEFT, "r", "x") == 1);
+    assert_int_equal(told_count(a, TOLD_DOWN, ""), 1);
+}
+
 /* Before Redis 7, an error within a script hides what it was behind where it was. */
 static void a_primary_that_became_a_replica_is_left(void **state)
 {
@@ -299,6 +340,7 @@ int main(int argc, char **argv)
         BROKER_TEST(what_is_published_while_the_link_is_down_keeps_its_order),
         BROKER_TEST(what_waits_has_a_bound),
         BROKER_TEST(an_overrun_feed_begins_anew),
+        BROKER_TEST(what_comes_late_from_an_earlier_link_does_not_count),
         BROKER_TEST(a_primary_that_became_a_replica_is_left),
     };
     return instances_main(argc, argv, "broker/redis_links", tests, sizeof tests / sizeof tests[0], NULL);
