@@ -19,13 +19,18 @@ end
 call('PEXPIRE', KEYS[5], 86400000)
 
 -- When nobody's pulse came it was not they who were silent: Redis stood still, or took no writes. That time does not count.
+local function prolong(key, by, most)
+    local all = call('ZRANGE', key, 0, -1, 'WITHSCORES')
+    for i = 1, #all, 2 do
+        local score = tonumber(all[i + 1])
+        call('ZADD', key, format('%.0f', math.max(score, math.min(score + by, ms + most))), all[i])
+    end
+end
 local have = call('HMGET', state, 'epoch', 'seq', 'digest_ms', 'pulse_ms')
 local pause = ms - tonumber(have[4] or now) - PULSE_MS
 if pause > LATE_MS then
-    local all = call('ZRANGE', lives, 0, -1, 'WITHSCORES')
-    for i = 1, #all, 2 do
-        call('ZADD', lives, format('%.0f', math.min(tonumber(all[i + 1]) + pause, ms + tonumber(ARGV[2]))), all[i])
-    end
+    prolong(lives, pause, tonumber(ARGV[2]))
+    prolong(away, pause, tonumber(ARGV[3]))
 end
 call('HSET', state, 'pulse_ms', now)
 call('ZADD', lives, format('%.0f', ms + tonumber(ARGV[2])), ARGV[1])
@@ -73,8 +78,7 @@ if ended[1] then
     more = not whole or ended[3]
 end
 
--- (After a pause, first those who come back from it.)
-local left = pause > LATE_MS and {} or call('ZRANGEBYSCORE', away, '-inf', now, 'LIMIT', 0, BATCH)
+local left = call('ZRANGEBYSCORE', away, '-inf', now, 'LIMIT', 0, BATCH)
 for _, name in ipairs(left) do
     local len, tail = string.match(name, '^(%d+) (.*)$')
     local room, sid = string.sub(tail, 1, len), string.sub(tail, len + 1)

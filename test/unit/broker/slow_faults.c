@@ -54,7 +54,18 @@ static void fleet_check(struct fleet *fleet)
     publish_now(fleet->b, "r", "afterwards");
 }
 
-/* A server that does nothing: it was stopped, it forks, it waits for its disk. */
+/* A server that does nothing: it was stopped, it forks, it waits for its disk. Whoever is away when it begins, and
+ * comes back meanwhile, has been in time. */
+static void leave_before(void)
+{
+    leave(halted.b, "r", "moves", true);
+}
+
+static void come_back_meanwhile(void)
+{
+    enter(halted.a, "r", "moves");
+}
+
 static void halt(void)
 {
     redis_process_pause(&halted.server, true);
@@ -71,6 +82,8 @@ static void a_server_that_stood_still_declares_nobody_dead(void **state)
     fleet_check(&halted);
     assert_int_equal(told_count(halted.c, TOLD_DOWN, ""), 0);
     assert_int_equal(told_who(halted.a, TOLD_LEFT, "r", "c"), 0);
+    assert_int_equal(told_who(halted.a, TOLD_LEFT, "r", "moves"), 0);
+    assert_int_equal(told_who(halted.a, TOLD_ENTERED, "r", "moves"), 1);
 }
 
 /* A server that refuses writes. */
@@ -295,6 +308,7 @@ static void a_name_is_forgotten_with_its_age(void **state)
 static void begin(void)
 {
     fleet_begin(&halted);
+    enter(halted.b, "r", "moves");
     fleet_begin(&refusing);
     fleet_begin(&full);
     mute_begin();
@@ -302,10 +316,24 @@ static void begin(void)
 }
 
 static const struct step steps[] = {
-    {100, age_first},      {300, mute_hold},         {TROUBLE_MS, halt},       {TROUBLE_MS, refuse},
-    {TROUBLE_MS, fill_up}, {800, age_second},        {1000, age_third},        {1400, age_fourth},
-    {1450, age_read},      {2500, go_on_while_full}, {TROUBLE_OVER_MS, go_on}, {TROUBLE_OVER_MS, make_room},
-    {HELD_MS, hold_feed},  {5500, accept_again},     {6300, mute_release},     {7000, let_feed_go},
+    {100, age_first},
+    {200, leave_before},
+    {300, mute_hold},
+    {TROUBLE_MS, halt},
+    {TROUBLE_MS, refuse},
+    {TROUBLE_MS, fill_up},
+    {800, age_second},
+    {1000, age_third},
+    {1400, age_fourth},
+    {1450, age_read},
+    {2500, go_on_while_full},
+    {2600, come_back_meanwhile},
+    {TROUBLE_OVER_MS, make_room},
+    {4700, go_on},
+    {HELD_MS, hold_feed},
+    {5500, accept_again},
+    {6300, mute_release},
+    {7000, let_feed_go},
 };
 
 static const struct CMUnitTest tests[] = {
