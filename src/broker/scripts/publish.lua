@@ -44,7 +44,7 @@ local function meta_of(key)
         meta = {last = got[1] or '0', sum = tonumber(got[2] or '0'), from = tonumber(got[3] or '0'),
             from_ms = tonumber(got[4] or ms_text), until_ms = tonumber(got[5] or '0')}
         if meta.until_ms < ms then
-            meta.from, meta.from_ms = meta.sum, ms -- the log has run out
+            meta.from, meta.from_ms, meta.moved = meta.sum, ms, true -- the log has run out
         end
         metas[key] = meta
     end
@@ -97,7 +97,7 @@ local function trim(log, meta, keep, bytes_max, age)
     end
     first = first or look(meta.last)
     call('XTRIM', log, 'MINID', '=', first.id)
-    meta.from, meta.from_ms = first.sum, first.ms
+    meta.from, meta.from_ms, meta.moved = first.sum, first.ms, true
 end
 
 for key, slot in pairs(touched) do
@@ -107,8 +107,10 @@ for key, slot in pairs(touched) do
         call('XLEN', log) > keep * 17 / 16 + 16 then
         trim(log, meta, keep, bytes_max, age)
     end
-    call('HSET', key, 'last', meta.last, 'sum', format('%.0f', meta.sum), 'from', format('%.0f', meta.from), 'from_ms',
-        format('%.0f', meta.from_ms))
+    call('HSET', key, 'last', meta.last, 'sum', format('%.0f', meta.sum))
+    if meta.moved then
+        call('HSET', key, 'from', format('%.0f', meta.from), 'from_ms', format('%.0f', meta.from_ms))
+    end
     if meta.until_ms - ms < age * 9 / 8 then
         -- Meta outlives the log: a trimmed room and a quiet one can be told apart.
         call('HSET', key, 'until_ms', format('%.0f', ms + age * 5 / 4))
