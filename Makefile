@@ -1,5 +1,5 @@
 # The whole vocabulary. Everything is built with Meson, in build/.
-.PHONY: all run test asan fuzz check fmt bench screenshot clean help
+.PHONY: all run test asan sim fuzz check fmt bench screenshot clean help
 
 SOURCES = $(shell git ls-files 'src/*.[ch]' 'test/*.[ch]' 'bench/*.[ch]' 2>/dev/null)
 
@@ -20,18 +20,27 @@ asan: ## the same tests with address and undefined behaviour sanitizers (whose i
 	@tools/build build-asan -Db_sanitize=address,undefined -Db_lundef=false -Dwerror=false
 	@tools/test --build build-asan
 
-fuzz: ## run every fuzzer for a minute (clang)
+sim: ## whole simulated fleets: SEED=n replays one and tells, SEEDS=n runs so many (FIRST=n: from there)
+	@tools/install test
+	@tools/build build
+	@build/test/sim/test_sim $(if $(SEED),$(SEED),$(or $(FIRST),1) $(or $(SEEDS),200))
+
+SECONDS = 60
+fuzz: ## run every fuzzer for a minute, or `make fuzz SECONDS=600` (clang)
+	@tools/install fuzz
 	@tools/build build-fuzz --native-file tools/clang.ini -Dfuzz=true -Db_lundef=false
-	@tools/fuzz build-fuzz
+	@SECONDS=$(SECONDS) tools/fuzz build-fuzz
 
 check: ## layers and style, and a build with clang
+	@tools/install check
 	@tools/tidy.py
 	@tools/build build-clang --native-file tools/clang.ini
 
 fmt: ## format the C sources
+	@tools/install check
 	@clang-format -i $(SOURCES)
 
-bench: ## against the peers that npm offers, side by side
+bench: ## against the peers that npm offers, side by side (bench/README.md)
 	@tools/install bench
 	@tools/build build-release --buildtype=release
 	@node bench/run.mjs

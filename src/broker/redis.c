@@ -1,6 +1,7 @@
 /* redis: see redis.h. Here: the life of the two links, from address to up and back. */
 #include "broker/redis.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -125,6 +126,7 @@ void redis_up(struct redis_broker *redis, struct span previous, uint64_t previou
     redis->broker.is_up = true;
     redis->backoff_ms = BACKOFF_MS_MIN;
     redis->complained = false;
+    redis->troubles = 0;
     redis->proven = true;
     redis_pulse_start(redis);
     redis->broker.events->up(redis->broker.hub, span_of(redis->epoch, redis->epoch_len), previous, previous_end);
@@ -179,14 +181,59 @@ static void backoff_start(struct redis_broker *redis)
     redis->backoff_ms = redis->backoff_ms * 2 > BACKOFF_MS_MAX ? BACKOFF_MS_MAX : redis->backoff_ms * 2;
 }
 
+/* What the operator can do about it. */
+static const char *remedy(enum tls_fault fault)
+{
+    switch (fault) {
+    case TLS_FAULT_UNTRUSTED:
+        return "; give its CA with ?ca=FILE";
+    case TLS_FAULT_NAME:
+        return "; use a host that its certificate names, or say one with ?server_name=NAME";
+    case TLS_FAULT_DATE:
+        return "; the server needs a new one, or this machine the right time";
+    case TLS_FAULT_NOT_TLS:
+        return "; say redis://, or give the port that speaks TLS";
+    case TLS_FAULT_WANTS_CERT:
+        return "; give one with ?cert=FILE&key=FILE";
+    default:
+        return "";
+    }
+}
+
+/* Trying again will not help. */
+static bool is_for_good(enum tls_fault fault)
+{
+    return fault == TLS_FAULT_UNTRUSTED || fault == TLS_FAULT_NAME || fault == TLS_FAULT_NOT_TLS ||
+           fault == TLS_FAULT_WANTS_CERT;
+}
+
+/* A link ended before the broker was up: says why, once for each reason. */
+static void trouble_tell(struct redis_broker *redis, const struct redis_link *link)
+{
+    const struct tls_problem *problem = conn_tls_problem(&link->conn);
+    enum close_reason reason = (enum close_reason)link->conn.reason;
+    static_assert(CLOSE_REASON_COUNT + TLS_FAULT_OTHER < 64, "a bit for each");
+    uint64_t trouble = 1ull << (problem->fault != TLS_FAULT_NONE ? CLOSE_REASON_COUNT + problem->fault : reason);
+    if (redis->troubles & trouble)
+        return;
+    redis->troubles |= trouble;
+    char *why = problem->fault != TLS_FAULT_NONE ? mem_printf("%s%s", problem->text, remedy(problem->fault))
+                                                 : mem_text(span_str(close_reason_text(reason)));
+    if (is_for_good(problem->fault) && !redis->proven)
+        redis_unusable(redis, why);
+    else
+        log_event(LOG_WARNING, "the broker cannot be reached; trying on",
+                  LOG_C("host", redis->url.host != NULL ? redis->url.host : redis->url.path), LOG_C("why", why));
+    free(why);
+}
+
 static void link_closed(struct redis_link *link)
 {
     struct redis_broker *redis = broker_of(link);
     if (redis->state != REDIS_DOWN) {
-        if (redis->state == REDIS_CONNECTING && !redis->complained) {
-            redis->complained = true;
-            log_event(LOG_WARNING, "the broker cannot be reached; trying on",
-                      LOG_C("host", redis->url.host != NULL ? redis->url.host : redis->url.path));
+        if (redis->state != REDIS_UP) {
+            trouble_tell(redis, link);
+            redis->address++; /* a name may have others */
         }
         redis_break(redis, (enum close_reason)link->conn.reason);
     }
@@ -199,8 +246,8 @@ static const struct redis_link_events link_events = {link_opened, link_pushed, l
 static void links_open(struct redis_broker *redis, const struct addr *addr)
 {
     redis->state = REDIS_CONNECTING;
-    redis_link_open(&redis->commands, addr);
-    redis_link_open(&redis->feed, addr);
+    redis_link_open(&redis->commands, addr, redis->tls);
+    redis_link_open(&redis->feed, addr, redis->tls);
 }
 
 static void resolved(void *arg, const struct addr *addrs, size_t count, const char *why)
@@ -208,7 +255,7 @@ static void resolved(void *arg, const struct addr *addrs, size_t count, const ch
     struct redis_broker *redis = arg;
     redis->resolve = NULL;
     if (count > 0) {
-        links_open(redis, &addrs[0]);
+        links_open(redis, &addrs[redis->address % count]);
         return;
     }
     if (!redis->complained)
@@ -221,10 +268,13 @@ static void connect_now(struct timer *timer)
 {
     struct redis_broker *redis = container_of(timer, struct redis_broker, backoff);
     struct addr addr;
-    if (redis->url.path != NULL && addr_from_unix(&addr, span_str(redis->url.path)))
-        links_open(redis, &addr);
-    else if (redis->url.path == NULL)
+    if (redis->url.path == NULL) {
         redis->resolve = resolve_start(redis->loop, redis->url.host, redis->url.port, resolved, redis);
+        return;
+    }
+    bool fits = addr_from_unix(&addr, span_str(redis->url.path));
+    assert(fits); /* or the URL would have been refused */
+    links_open(redis, &addr);
 }
 
 static void destroy(struct broker *broker)
@@ -242,6 +292,7 @@ static void destroy(struct broker *broker)
     redis_link_finish(&redis->commands);
     redis_link_finish(&redis->feed);
     redis_url_finish(&redis->url);
+    tls_client_destroy(redis->tls);
     char *const texts[] = {redis->prefix,        redis->instance,   redis->key_prefix, redis->state_key,
                            redis->publisher_key, redis->recent_key, redis->lives_key,  redis->away_key,
                            redis->inbox,         redis->of_key};
@@ -283,10 +334,32 @@ static void names_make(struct redis_broker *redis, const struct broker_redis_con
                                       (unsigned long long)loop_random_below(redis->loop, UINT64_MAX));
 }
 
+/* Whom to believe and who we are, when the URL asks for TLS. */
+static bool tls_prepare(struct redis_broker *redis, struct err *err)
+{
+    const struct redis_url *url = &redis->url;
+    const struct tls_client_options options = {
+        .name = url->server_name != NULL ? url->server_name : url->host,
+        .ca = url->ca,
+        .cert = url->cert,
+        .key = url->key,
+        .verify_off = url->verify_off,
+    };
+    if (!url->tls)
+        return true;
+    redis->tls = tls_client_create(&options, err);
+    if (redis->tls == NULL)
+        return err_prefix(err, "REDIS_URL: ");
+    if (url->verify_off)
+        log_event(LOG_WARNING, "REDIS_URL says verify=no: whoever answers there is believed to be the broker",
+                  LOG_C("host", url->host));
+    return true;
+}
+
 struct broker *broker_redis_create(struct net *net, const struct broker_redis_config *config, struct err *err)
 {
     struct redis_broker *redis = mem_zero(1, sizeof *redis);
-    if (!redis_url_parse(&redis->url, config->url, err)) {
+    if (!redis_url_parse(&redis->url, config->url, err) || !tls_prepare(redis, err)) {
         redis_url_finish(&redis->url);
         free(redis);
         return NULL;

@@ -7,13 +7,13 @@
 #include "net/net.h"
 
 struct broker_redis_config {
-    const char *url; /* redis://[user:password@]host[:port][/db] or unix:///path[?db=N]; the password percent-encoded */
+    const char *url;      /* broker/redis_url.h has the forms */
     const char *prefix;   /* of all keys and channels; default "sennit" */
     const char *instance; /* this instance's id, unique in the fleet: publisher id and inbox */
 };
 
-/* NULL with `err` set when the URL is wrong. Connects from the loop, and again for ever with backoff (100 ms doubling
- * to 2 s, jittered); state changes are logged. */
+/* NULL with `err` set when the URL is wrong, or a file it names. Connects from the loop, and again for ever with
+ * backoff (100 ms doubling to 2 s, jittered); state changes are logged. */
 struct broker *broker_redis_create(struct net *net, const struct broker_redis_config *config, struct err *err);
 
 #endif

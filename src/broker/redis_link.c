@@ -92,12 +92,15 @@ void redis_link_finish(struct redis_link *link)
     timer_stop(link->conn.net->loop, &link->answer);
 }
 
-void redis_link_open(struct redis_link *link, const struct addr *addr)
+void redis_link_open(struct redis_link *link, const struct addr *addr, const struct tls_client *tls)
 {
     link->busy = true;
     link->reader = resp_reader_create(LINK_BULK_BYTES_MAX);
     conn_init(&link->conn, link->conn.net, &events, &limits);
-    conn_connect(&link->conn, addr);
+    if (tls != NULL)
+        conn_connect_tls(&link->conn, addr, tls);
+    else
+        conn_connect(&link->conn, addr);
 }
 
 void redis_link_close(struct redis_link *link, enum close_reason reason)

@@ -35,7 +35,8 @@ struct redis_link {
 
 void redis_link_init(struct redis_link *link, struct net *net, const struct redis_link_events *events);
 void redis_link_finish(struct redis_link *link);
-void redis_link_open(struct redis_link *link, const struct addr *addr);
+/* Connects; with TLS when `tls` is not NULL, which then outlives the link. */
+void redis_link_open(struct redis_link *link, const struct addr *addr, const struct tls_client *tls);
 /* Harmless when closed. */
 void redis_link_close(struct redis_link *link, enum close_reason reason);
 /* Queues a command. A NULL `done` expects no reply (a subscriber's commands). */

@@ -44,17 +44,20 @@ struct redis_broker {
     struct net *net;
     struct loop *loop;
     struct redis_url url;
+    struct tls_client *tls; /* NULL: plain */
     char *prefix, *instance;
     /* Made from those. */
     char *key_prefix, *state_key, *publisher_key, *recent_key, *lives_key, *away_key, *inbox;
     struct redis_link commands, feed;
     struct resolve *resolve;
+    size_t address; /* of the name's, counted on: the one to try */
     struct timer backoff;
     uint64_t backoff_ms;
     uint8_t state; /* enum redis_state */
     bool destroying, complained;
-    bool proven;   /* it was up once: what is wrong now may pass */
-    bool unusable; /* it was found to be of no use, and that was told */
+    bool proven;       /* it was up once: what is wrong now may pass */
+    bool unusable;     /* it was found to be of no use, and that was told */
+    uint64_t troubles; /* a bit for each that kept a link from coming up and was logged */
     char sha[SCRIPT_COUNT][SHA_BYTES];
     char run_id[RUN_ID_BYTES_MAX];
     size_t run_id_len;

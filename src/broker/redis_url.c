@@ -47,20 +47,6 @@ static bool db_read(struct redis_url *url, struct span text, struct err *err)
     return true;
 }
 
-static bool unix_read(struct redis_url *url, struct span rest, struct err *err)
-{
-    struct span path;
-    span_next(&rest, '?', &path);
-    if (path.len == 0 || path.data[0] != '/')
-        return err_set(err, "REDIS_URL: unix:// needs an absolute path, like unix:///run/redis.sock");
-    url->path = mem_text(path);
-    if (rest.data == NULL)
-        return true;
-    if (!span_starts_with(rest, SPAN_LIT("db=")))
-        return err_set(err, "REDIS_URL: behind the path, only ?db=N is understood");
-    return db_read(url, span_from(rest, 3), err);
-}
-
 static bool login_read(struct redis_url *url, struct span login, struct err *err)
 {
     struct span user;
@@ -99,33 +85,116 @@ static bool host_read(struct redis_url *url, struct span host, struct err *err)
     return true;
 }
 
+static bool path_read(struct redis_url *url, struct span path, struct err *err)
+{
+    struct addr ignored;
+    if (path.len == 0)
+        return err_set(err, "REDIS_URL: unix:// needs an absolute path, like unix:///run/redis.sock");
+    url->path = decode(path);
+    if (url->path == NULL)
+        return err_set(err, "REDIS_URL: the path is not percent-encoded well: %% is written as %%25");
+    if (!addr_from_unix(&ignored, span_str(url->path)))
+        return err_set(err, "REDIS_URL: the path of a unix socket cannot be as long as %s", url->path);
+    return true;
+}
+
+/* One `key=value` behind the question mark. */
+static bool option_read(struct redis_url *url, struct span key, struct span value, struct err *err)
+{
+    const struct {
+        const char *name;
+        char **to;
+    } texts[] = {{"ca", &url->ca}, {"cert", &url->cert}, {"key", &url->key}, {"server_name", &url->server_name}};
+    if (value.len == 0)
+        return err_set(err, "REDIS_URL: \"" SPAN_FMT "\" has no value", SPAN_ARG(key));
+    if (url->path != NULL && span_equal(key, SPAN_LIT("db")))
+        return db_read(url, value, err);
+    if (url->tls && span_equal(key, SPAN_LIT("verify"))) {
+        url->verify_off = span_equal(value, SPAN_LIT("no"));
+        return url->verify_off || span_equal(value, SPAN_LIT("yes")) ||
+               err_set(err, "REDIS_URL: verify is yes or no, not \"" SPAN_FMT "\"", SPAN_ARG(value));
+    }
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0] && url->tls; i++) {
+        if (!span_equal(key, span_str(texts[i].name)))
+            continue;
+        if (*texts[i].to != NULL)
+            return err_set(err, "REDIS_URL: %s is given twice", texts[i].name);
+        *texts[i].to = decode(value);
+        return *texts[i].to != NULL ||
+               err_set(err, "REDIS_URL: the value of %s is not percent-encoded well: %% is written as %%25",
+                       texts[i].name);
+    }
+    return err_set(err, "REDIS_URL: behind ?, \"" SPAN_FMT "\" is unknown; %s", SPAN_ARG(key),
+                   url->tls    ? "rediss:// knows ca, cert, key, verify and server_name"
+                   : url->path ? "unix:// knows db"
+                               : "redis:// knows nothing there, rediss:// (TLS) does");
+}
+
+static bool options_read(struct redis_url *url, struct span options, struct err *err)
+{
+    struct span value, key;
+    while (span_next(&options, '&', &value)) {
+        span_next(&value, '=', &key);
+        if (!option_read(url, key, value, err))
+            return false;
+    }
+    if ((url->cert == NULL) != (url->key == NULL))
+        return err_set(err, "REDIS_URL: cert and key go together, %s is missing", url->cert == NULL ? "cert" : "key");
+    if (url->verify_off && url->ca != NULL)
+        return err_set(err, "REDIS_URL: verify=no believes anybody, so ca= says nothing: leave one of them out");
+    return true;
+}
+
+static bool scheme_read(struct redis_url *url, struct span *rest, bool *is_unix, struct err *err)
+{
+    static const struct {
+        const char *text;
+        bool is_unix, tls;
+    } schemes[] = {{"redis://", false, false}, {"rediss://", false, true}, {"unix://", true, false}};
+    for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++) {
+        if (!span_starts_with(*rest, span_str(schemes[i].text)))
+            continue;
+        *rest = span_from(*rest, strlen(schemes[i].text));
+        *is_unix = schemes[i].is_unix;
+        url->tls = schemes[i].tls;
+        return true;
+    }
+    return err_set(err,
+                   "REDIS_URL: expected redis://[user:password@]host[:port][/db], rediss:// (TLS) or unix:///path");
+}
+
 bool redis_url_parse(struct redis_url *url, const char *text, struct err *err)
 {
-    struct span rest = span_str(text), authority;
+    struct span rest = span_str(text), options = {NULL, 0};
+    size_t authority = 0, at = 0; /* its length, and that of the login with its @ */
+    bool is_unix = false;
     *url = (struct redis_url){0};
-    if (span_starts_with(rest, SPAN_LIT("unix://")))
-        return unix_read(url, span_from(rest, 7), err);
-    if (span_starts_with(rest, SPAN_LIT("rediss://")))
-        return err_set(err, "REDIS_URL: TLS (rediss://) is not supported by this version; use redis:// or unix://");
-    if (!span_starts_with(rest, SPAN_LIT("redis://")))
-        return err_set(err, "REDIS_URL: expected redis://[user:password@]host[:port][/db] or unix:///path");
-    rest = span_from(rest, 8);
-    if (!span_next(&rest, '/', &authority))
-        authority = SPAN_LIT("");
-    ptrdiff_t at = -1;
-    for (size_t i = 0; i < authority.len; i++)
-        if (authority.data[i] == '@')
-            at = (ptrdiff_t)i;
-    if (at >= 0 && !login_read(url, span_sub(authority, 0, (size_t)at), err))
+    if (!scheme_read(url, &rest, &is_unix, err))
         return false;
-    return host_read(url, span_from(authority, (size_t)(at + 1)), err) && db_read(url, rest, err);
+    for (; authority < rest.len && rest.data[authority] != '/' && rest.data[authority] != '?'; authority++)
+        if (rest.data[authority] == '@')
+            at = authority + 1;
+    /* What follows is quoted in errors: it must not be the end of a password. */
+    if (span_find(span_from(rest, authority), '@') >= 0)
+        return err_set(err, "REDIS_URL: in user, password and path, / is written as %%2F (not in a path), ? as %%3F, "
+                            "@ as %%40");
+    if (at > 0 && !login_read(url, span_sub(rest, 0, at - 1), err))
+        return false;
+    struct span host = span_sub(rest, at, authority - at), path;
+    options = span_from(rest, authority);
+    if (!span_next(&options, '?', &path))
+        path = SPAN_LIT("");
+    if (is_unix && host.len > 0)
+        return err_set(err, "REDIS_URL: unix:// needs an absolute path, like unix:///run/redis.sock");
+    bool ok = is_unix ? path_read(url, path, err) : host_read(url, host, err) && db_read(url, span_from(path, 1), err);
+    return ok && options_read(url, options, err);
 }
 
 void redis_url_finish(struct redis_url *url)
 {
-    free(url->host);
-    free(url->path);
-    free(url->user);
-    free(url->password);
+    char *const texts[] = {url->host, url->path, url->user, url->password,
+                           url->ca,   url->cert, url->key,  url->server_name};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+        free(texts[i]);
     *url = (struct redis_url){0};
 }

@@ -1,20 +1,30 @@
-/* redis_url: where a Redis is, from its URL. */
+/* redis_url: where a Redis is and how to talk to it, from its URL.
+ *
+ *     redis://[[user]:password@]host[:port][/db]
+ *     rediss://[[user]:password@]host[:port][/db][?ca=PATH][&cert=FILE&key=FILE][&verify=no][&server_name=NAME]   TLS
+ *     unix://[[user]:password@]/path[?db=N]
+ *
+ * User, password, path and what stands behind `=` may be percent-encoded (RFC 3986 section 2.1). */
 #ifndef SENNIT_BROKER_REDIS_URL_H
 #define SENNIT_BROKER_REDIS_URL_H
 
 #include "base/err.h"
 #include "base/span.h"
+#include "loop/io.h"
 
 struct redis_url {
     char *host;            /* a name or an IP; NULL with a path */
     uint16_t port;         /* default 6379 */
-    char *path;            /* of a unix socket */
+    char *path;            /* of a unix socket; it fits into an address */
     char *user, *password; /* NULL: none */
     uint32_t db;
+    bool tls;
+    /* With TLS; NULL where nothing was said. */
+    char *ca, *cert, *key, *server_name;
+    bool verify_off;
 };
 
-/* redis://[user:password@]host[:port][/db], redis://:password@host, unix:///path[?db=N]; user and password
- * percent-encoded. False with `err` set; the text never holds the password. */
+/* False with `err` set; the text never holds the password. */
 bool redis_url_parse(struct redis_url *url, const char *text, struct err *err);
 void redis_url_finish(struct redis_url *url); /* accepts zeroed */
 

@@ -7,6 +7,7 @@
 
 int cmd_serve(int argc, char **argv);
 int cmd_up(int argc, char **argv);
+int cmd_load(int argc, char **argv); /* 3, too: it could not connect, or was interrupted */
 
 /* Sets the log up: "text", "json", or NULL for text on a terminal and JSON elsewhere; level "debug" to "error", or NULL
  * for info. */

@@ -11,6 +11,7 @@ static const struct {
 } commands[] = {
     {"serve", cmd_serve, "run one realtime instance for Socket.IO clients"},
     {"up", cmd_up, "run a service.yaml on this machine, as Cloud Run would"},
+    {"load", cmd_load, "put clients on a server, measure, and check what is delivered"},
 };
 
 static void usage(FILE *to)

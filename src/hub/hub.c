@@ -129,9 +129,8 @@ static void stretch_clip(struct stretch *stretch, uint64_t end)
 static void epoch_ended(struct hub *hub, uint64_t end)
 {
     for (struct map_node *node = map_next(&hub->rooms, NULL); node != NULL; node = map_next(&hub->rooms, node)) {
-        struct room *room = room_of(node);
-        if (room->last > end)
-            room->last = end;
+        /* Its own last entry may lie anywhere below `end`: the fence of its next subscription tells. */
+        room_of(node)->last = 0;
     }
     if (hub->position > end)
         hub->position = end;
@@ -169,7 +168,7 @@ static void on_up(void *arg, struct span epoch, struct span previous, uint64_t p
     for (struct map_node *node = map_next(&hub->rooms, NULL); node != NULL; node = map_next(&hub->rooms, node))
         broker_subscribe(hub->broker, node->key);
     if (hub->owner != NULL && hub->owner->up != NULL)
-        hub->owner->up(hub->owner_arg);
+        hub->owner->up(hub->owner_arg, previous.len != 0);
 }
 
 static void on_down(void *arg)

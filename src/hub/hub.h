@@ -171,7 +171,9 @@ struct hub {
 
 /* The layer above, told what concerns no single member. Each may be NULL. */
 struct hub_owner {
-    void (*up)(void *arg);
+    /* The link is up. `lost`: the broker has lost what it had accepted last, leases maybe among it; those who got too
+     * much are gone. */
+    void (*up)(void *arg, bool lost);
     /* See broker_events. */
     void (*unusable)(void *arg, const char *why);
     void (*superseded)(void *arg, struct span pid, uint64_t generation);

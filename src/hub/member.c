@@ -283,15 +283,19 @@ static void resolve_from_page(struct membership *membership)
     struct page *page = membership->page;
     if (membership->mode == START_AT) {
         uint32_t at = page_index(page, membership->pos);
-        if (at == page->count && page->after != membership->pos) {
-            membership_page_drop(membership); /* somebody else's page, which did not reach that far */
+        if (at == page->count && (page->after != membership->pos || page->last <= membership->pos)) {
+            membership_page_drop(
+                membership); /* somebody else's page, which did not reach that far, or was read before */
             membership_resolve(membership);
             return;
         }
         if (at == page->count || page->entries[at]->prev > membership->pos)
             membership->member->whole = false;
+    } else if (page->count > 0) {
+        membership->stretch.start = page->entries[0]->prev;
     } else {
-        membership->stretch.start = page->count > 0 ? page->entries[0]->prev : membership->room->last;
+        /* What the feed has shown since the log was read, and found empty, belongs to this membership. */
+        membership->stretch.start = page->last < membership->room->last ? page->last : membership->room->last;
     }
     membership_page_drop(membership);
     resolved(membership);

@@ -91,11 +91,17 @@ void member_hole(struct membership *membership, uint64_t after)
     struct member *member = membership->member;
     if (!membership->resolved || membership->stretch.end != STRETCH_OPEN)
         return;
+    uint64_t before = after > membership->stretch.start ? after : membership->stretch.start;
     if (member->state == MEMBER_SETTLED) {
         leave_settled(member);
-        membership->pos = after > membership->stretch.start ? after : membership->stretch.start;
+        membership->pos = before;
         member_round_begin(member);
     } else if (member->state == MEMBER_CATCHING) {
+        /* It counted as read up to where others are: nothing had shown the hole yet. */
+        if (membership->active && membership->pos > before) {
+            membership_page_drop(membership);
+            membership->pos = before;
+        }
         held_spoil(member);
     }
 }
@@ -201,13 +207,13 @@ static void deliver(struct member *member, struct entry *entry)
     if (shared)
         member->sent_seq = entry->token_seq;
     hub_token(member->hub, member->sent_seq, &token);
-    if (replayed || token.seq <= member->join_seq) {
-        shared = false;
+    if (replayed || (token.seq <= member->join_seq && token.seq != 0)) {
         if (!token_add_rooms(member, replayed, &token)) {
             member->hub->counters.lost++;
             member->events->lost(member);
             return;
         }
+        shared = shared && token.late_count == 0;
     }
     if (member->stale_version != 0 && token.seq == member->stale_seq) {
         shared = false;
@@ -279,8 +285,9 @@ static struct entry *next_entry(struct membership *membership, bool *waits, bool
             membership_page_drop(membership);
             break;
         }
-        /* Nothing behind our position, though the room has more: either it was somebody else's page, or it is gone. */
-        *gone |= page->after == membership->pos && page->count == 0;
+        /* Nothing behind our position, though the room has more: it was somebody else's page, or read before that came,
+         * or it is gone. */
+        *gone |= page->after == membership->pos && page->count == 0 && page->last > membership->pos;
         membership_page_drop(membership);
         if (*gone)
             return NULL;

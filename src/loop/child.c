@@ -15,7 +15,11 @@
 
 #include "base/mem.h"
 
-enum { READ_BYTES = 4096, SETTLE_MS = 200 };
+enum {
+    READ_BYTES = 4096,
+    DRAIN_BYTES_MAX = 64 * 1024, /* of one output in one go, and what a pipe holds: who never stops must not stop us */
+    SETTLE_MS = 200,
+};
 
 static int pid_descriptor(pid_t pid)
 {
@@ -97,13 +101,15 @@ static void hand_out_lines(struct child *child, bool is_stderr, struct buf *rest
 static void drain(struct child *child, struct io *io, struct buf *rest)
 {
     bool is_stderr = io == &child->err;
-    ssize_t got;
-    while (io_is_open(io) && (got = io_read(io, buf_reserve(rest, READ_BYTES), READ_BYTES)) != IO_AGAIN) {
+    ssize_t got, total = 0;
+    while (io_is_open(io) && total < DRAIN_BYTES_MAX &&
+           (got = io_read(io, buf_reserve(rest, READ_BYTES), READ_BYTES)) != IO_AGAIN) {
         if (got <= 0) {
             io_close(io, false);
             break;
         }
         buf_added(rest, (size_t)got);
+        total += got;
         hand_out_lines(child, is_stderr, rest, false);
     }
     if (!io_is_open(io))
@@ -228,9 +234,17 @@ bool child_start(struct child *child, struct loop *loop, const struct child_spec
         pipes_close(pipes, 0);
         return start_error(spec, report, err);
     }
+    int watch = pid_descriptor(pid);
+    if (watch < 0) {
+        error = errno;
+        kill(-pid, SIGKILL);
+        waitpid(pid, NULL, 0);
+        pipes_close(pipes, 0);
+        return err_set(err, "%s: cannot be watched: pidfd_open: %s", spec->argv[0], strerror(error));
+    }
     child->pid = pid;
     io_init(&child->watch, loop, on_ended);
-    child->watch.fd = pid_descriptor(pid);
+    child->watch.fd = watch;
     io_want(&child->watch, IO_READ);
     watch_output(&child->out, loop, on_out, &pipes[0][0]);
     watch_output(&child->err, loop, on_err, &pipes[1][0]);

@@ -43,7 +43,8 @@ struct child {
 };
 
 /* Starts it; false with `err` set when it cannot be executed (not found, not executable: the text says which and where
- * it was looked for). Exec failures are found here, not by an early exit. */
+ * it was looked for) or watched (the kernel is older than 5.3 or forbids it). Exec failures are found here, not by an
+ * early exit. */
 bool child_start(struct child *child, struct loop *loop, const struct child_spec *spec, child_line_fn *line,
                  child_ended_fn *ended, struct err *err);
 

@@ -52,6 +52,12 @@ bool file_exists(const char *path)
     return stat(path, &about) == 0 && S_ISREG(about.st_mode) && access(path, R_OK) == 0;
 }
 
+bool file_is_directory(const char *path)
+{
+    struct stat about;
+    return stat(path, &about) == 0 && S_ISDIR(about.st_mode);
+}
+
 bool file_make_directory(const char *path, struct err *err)
 {
     struct buf part = {0};
@@ -82,4 +88,9 @@ bool file_self(struct buf *to)
 bool file_stdout_is_terminal(void)
 {
     return isatty(STDOUT_FILENO) == 1;
+}
+
+bool file_stderr_is_terminal(void)
+{
+    return isatty(STDERR_FILENO) == 1;
 }

@@ -69,6 +69,8 @@ int io_accept(struct io *listener, struct io *to, struct addr *peer);
 /* Begins to connect; IO_WRITE becomes ready when it is done or failed, then io_connected tells which. False when it
  * failed at once. TCP_NODELAY is set. */
 bool io_connect(struct io *io, const struct addr *addr);
+/* The same from the local address `source`, any port; NULL: as the kernel chooses. */
+bool io_connect_from(struct io *io, const struct addr *addr, const struct addr *source);
 /* 0 when connected, else an errno value. */
 int io_connected(struct io *io);
 

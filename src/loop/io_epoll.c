@@ -179,10 +179,23 @@ int io_accept(struct io *listener, struct io *to, struct addr *peer)
 
 bool io_connect(struct io *io, const struct addr *addr)
 {
+    return io_connect_from(io, addr, NULL);
+}
+
+bool io_connect_from(struct io *io, const struct addr *addr, const struct addr *source)
+{
     assert(io->fd < 0);
     int fd = socket_open(addr);
     if (fd < 0)
         return false;
+    if (source != NULL) {
+        /* The port is chosen by connect, which looks at both ends, and not by bind, which would count to 28,000. */
+        set_option(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
+        if (bind(fd, (const struct sockaddr *)&source->storage, source->len) != 0) {
+            close(fd);
+            return false;
+        }
+    }
     if (is_tcp(addr)) {
         set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
         set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_IDLE_S);

@@ -16,7 +16,8 @@
 
 struct loop;
 
-/* One loop; NULL with `err` set when the kernel refuses. Ignores SIGPIPE. */
+/* One loop; NULL with `err` set when the kernel refuses. Ignores SIGPIPE, and does not ignore SIGCHLD, as a parent may
+ * have done: children would be gone before we learn how they ended. */
 struct loop *loop_create(struct err *err);
 /* Accepts NULL. Every timer, io, child and task has been stopped before. */
 void loop_destroy(struct loop *loop);

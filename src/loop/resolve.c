@@ -1,13 +1,17 @@
-/* resolve: see resolve.h. c-ares asks; its sockets and timeouts hang on the loop like everybody else's. */
+/* resolve: see resolve.h. c-ares asks; its sockets and timeouts hang on the loop like everybody else's. It says what it
+ * wants of a socket whenever that changes, and that it is about to close one: by the time it calls back with an answer
+ * the descriptor may belong to somebody else. */
 #include "loop/resolve.h"
 
 #include <ares.h>
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "loop/loop_epoll.h"
 
-enum { ADDRS_MAX = 16, POLL_MS = 50 };
+enum { ADDRS_MAX = 16, SOCKETS_MAX = 16, POLL_MS = 50 };
 
 struct watched {
     struct io io; /* the descriptor is c-ares' own */
@@ -19,7 +23,7 @@ struct resolve {
     resolve_fn *done;
     void *arg;
     ares_channel channel; /* NULL for an IP, which needs nobody */
-    struct watched sockets[ARES_GETSOCK_MAXNUM];
+    struct watched sockets[SOCKETS_MAX];
     struct timer timer; /* answers, or lets c-ares look at its timeouts */
     bool answered;
     struct addr addrs[ADDRS_MAX];
@@ -30,14 +34,10 @@ struct resolve {
 static void resolve_destroy(struct resolve *resolve)
 {
     timer_stop(resolve->loop, &resolve->timer);
-    for (int i = 0; i < ARES_GETSOCK_MAXNUM; i++) {
-        struct io *io = &resolve->sockets[i].io;
-        if (io_is_open(io))
-            io_want(io, 0);
-        io->fd = -1;
-    }
     if (resolve->channel != NULL)
         ares_destroy(resolve->channel);
+    for (int i = 0; i < SOCKETS_MAX; i++)
+        assert(!io_is_open(&resolve->sockets[i].io));
     free(resolve);
 }
 
@@ -70,24 +70,25 @@ static void resolved(void *arg, int status, int timeouts, struct ares_addrinfo *
         ares_freeaddrinfo(result);
 }
 
-/* The sockets c-ares has now are watched; those it no longer has are left alone. */
-static void watch(struct resolve *resolve)
+/* c-ares wants this of a socket from now on; nothing when it is about to close it. */
+static void socket_wanted(void *arg, ares_socket_t fd, int readable, int writable)
 {
-    ares_socket_t sockets[ARES_GETSOCK_MAXNUM];
-    int which = ares_getsock(resolve->channel, sockets, ARES_GETSOCK_MAXNUM);
-    for (int i = 0; i < ARES_GETSOCK_MAXNUM; i++) {
-        unsigned want =
-            (ARES_GETSOCK_READABLE(which, i) ? IO_READ : 0) | (ARES_GETSOCK_WRITABLE(which, i) ? IO_WRITE : 0);
-        struct io *io = &resolve->sockets[i].io;
-        if (io_is_open(io) && (want == 0 || io->fd != sockets[i])) {
-            io_want(io, 0);
-            io->fd = -1;
-        }
-        if (want != 0) {
-            io->fd = sockets[i];
-            io_want(io, want);
-        }
-    }
+    struct resolve *resolve = arg;
+    struct io *io = NULL;
+    for (int i = 0; i < SOCKETS_MAX && io == NULL; i++)
+        if (resolve->sockets[i].io.fd == fd)
+            io = &resolve->sockets[i].io;
+    for (int i = 0; i < SOCKETS_MAX && io == NULL; i++)
+        if (!io_is_open(&resolve->sockets[i].io))
+            io = &resolve->sockets[i].io;
+    if (io == NULL)
+        return; /* more than it could need: what this one would have heard times out */
+    io->fd = fd;
+    io_want(io, (readable ? IO_READ : 0u) | (writable ? IO_WRITE : 0u));
+    if (readable || writable)
+        return;
+    loop_batch_forget(resolve->loop, io);
+    io->fd = -1;
 }
 
 static void step(struct resolve *resolve, ares_socket_t readable, ares_socket_t writable)
@@ -97,7 +98,6 @@ static void step(struct resolve *resolve, ares_socket_t readable, ares_socket_t 
         answer(resolve);
         return;
     }
-    watch(resolve);
     timer_start(resolve->loop, &resolve->timer, LOOP_MS(POLL_MS));
 }
 
@@ -120,11 +120,12 @@ static bool ask(struct resolve *resolve, const char *host, uint16_t port)
 {
     struct ares_addrinfo_hints hints = {
         .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = ARES_AI_NUMERICSERV};
+    struct ares_options options = {.sock_state_cb = socket_wanted, .sock_state_cb_data = resolve};
     char service[8];
     snprintf(service, sizeof service, "%u", port);
     int status = ares_library_init(ARES_LIB_INIT_ALL);
     if (status == ARES_SUCCESS)
-        status = ares_init(&resolve->channel);
+        status = ares_init_options(&resolve->channel, &options, ARES_OPT_SOCK_STATE_CB);
     if (status != ARES_SUCCESS) {
         resolve->why = ares_strerror(status);
         return false;
@@ -140,16 +141,14 @@ struct resolve *resolve_start(struct loop *loop, const char *host, uint16_t port
     resolve->done = done;
     resolve->arg = arg;
     timer_init(&resolve->timer, on_timer);
-    for (int i = 0; i < ARES_GETSOCK_MAXNUM; i++) {
+    for (int i = 0; i < SOCKETS_MAX; i++) {
         io_init(&resolve->sockets[i].io, loop, on_ready);
         resolve->sockets[i].resolve = resolve;
     }
     if (addr_from_ip(&resolve->addrs[0], span_str(host), port)) {
         resolve->count = 1;
         resolve->answered = true;
-    } else if (ask(resolve, host, port)) {
-        watch(resolve);
-    } else {
+    } else if (!ask(resolve, host, port)) {
         resolve->answered = true;
     }
     timer_start(loop, &resolve->timer, resolve->answered ? 0 : LOOP_MS(POLL_MS));

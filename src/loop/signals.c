@@ -12,12 +12,12 @@
 
 static void watches_call(struct loop *loop, int number)
 {
-    /* A watcher may stop any watch: walk a list of its own, which every watch leaves before it is called. */
-    struct list waiting, *node;
-    list_init(&waiting);
-    while ((node = list_take(&loop->watches)) != NULL)
-        list_append(&waiting, node);
-    while ((node = list_take(&waiting)) != NULL) {
+    /* A watcher may stop and start any watch. Each goes to the end before it is called, behind a mark: all are always
+     * in the list, which says what is blocked, and those that are new are not called. */
+    struct signal_watch mark = {0};
+    struct list *node;
+    list_append(&loop->watches, &mark.node);
+    while ((node = list_take(&loop->watches)) != &mark.node) {
         struct signal_watch *watch = container_of(node, struct signal_watch, node);
         list_append(&loop->watches, node);
         if (watch->number == number)
@@ -45,8 +45,11 @@ static void signals_follow(struct loop *loop)
 {
     sigset_t wanted;
     sigemptyset(&wanted);
-    list_each (node, &loop->watches)
-        sigaddset(&wanted, container_of(node, struct signal_watch, node)->number);
+    list_each (node, &loop->watches) {
+        int number = container_of(node, struct signal_watch, node)->number;
+        if (number != 0) /* or it is the mark */
+            sigaddset(&wanted, number);
+    }
     sigprocmask(SIG_BLOCK, &wanted, NULL);
     if (io_is_open(&loop->signals) || !list_empty(&loop->watches)) {
         int fd = signalfd(loop->signals.fd, &wanted, SFD_NONBLOCK | SFD_CLOEXEC);

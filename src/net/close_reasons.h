@@ -15,6 +15,10 @@
     X(ENGINE_CLOSED, 1005, LOG_DEBUG, "the Engine.IO session was closed by the client") \
     X(CONNECT_FAILED, 0, LOG_WARNING, "an outgoing connection could not be made") \
     X(CONNECT_TIMEOUT, 0, LOG_WARNING, "an outgoing connection took too long") \
+    X(TLS_FAILED, 0, LOG_WARNING, \
+      "the two sides do not agree on TLS, a certificate was refused, or the peer broke the protocol") \
+    X(TLS_TRUNCATED, 0, LOG_INFO, \
+      "the peer ended a TLS connection without saying so in TLS: what it said last may be missing") \
     X(HEAD_TIMEOUT, 0, LOG_INFO, "the request head took too long") \
     X(HTTP_INVALID, 0, LOG_INFO, "the bytes are not valid HTTP/1.1") \
     X(WS_INVALID, 1002, LOG_INFO, "the bytes break RFC 6455") \

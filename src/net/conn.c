@@ -4,6 +4,8 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "net/conn_parts.h"
+
 /* The only place where the state changes; the legal moves are the picture in conn.h. */
 static void set_state(struct conn *conn, enum conn_state state)
 {
@@ -18,19 +20,19 @@ static void set_state(struct conn *conn, enum conn_state state)
     conn->state = (uint8_t)state;
 }
 
-/* What the loop should tell us about, by what we could do with it. */
-static void update_want(struct conn *conn)
+void conn_update_want(struct conn *conn)
 {
+    bool shaking = conn_tls_is_shaking(conn);
     unsigned want = 0;
-    if (conn->state == CONN_CONNECTING || conn->blocked)
+    if ((conn->state == CONN_CONNECTING && !shaking) || conn->blocked)
         want |= IO_WRITE;
-    if ((conn->state == CONN_OPEN || conn->state == CONN_DRAINING) && !conn->read_paused && !conn->read_ended)
+    if (shaking || (conn_takes_input(conn) && !conn->read_ended))
         want |= IO_READ;
     if (io_is_open(&conn->io))
         io_want(&conn->io, want);
 }
 
-static bool handing_out(const struct conn *conn)
+bool conn_takes_input(const struct conn *conn)
 {
     return (conn->state == CONN_OPEN || conn->state == CONN_DRAINING) && !conn->read_paused;
 }
@@ -53,43 +55,58 @@ static void hand_out(struct conn *conn, char *bytes, size_t len)
         conn_close(conn, CLOSE_INPUT_LIMIT);
 }
 
-static void read_ended(struct conn *conn)
+void conn_take_input(struct conn *conn, char *bytes, size_t len)
+{
+    if (conn->input.len != 0) {
+        buf_append(&conn->input, span_of(bytes, len));
+        hand_out(conn, conn->input.data + conn->input.off, conn->input.len);
+    } else {
+        hand_out(conn, bytes, len);
+    }
+}
+
+void conn_end_input(struct conn *conn)
 {
     conn->read_ended = true;
-    if (conn->state == CONN_DRAINING)
+    if (conn->state == CONN_DRAINING && conn->shut)
         conn_close(conn, conn->reason);
+    else if (conn->state == CONN_DRAINING)
+        conn_touch(conn); /* it still reads: once everything is written, this ends */
     else if (conn->events->ended != NULL)
         conn->events->ended(conn);
     else
         conn_close(conn, CLOSE_PEER_CLOSED);
-    update_want(conn);
+    conn_update_want(conn);
+}
+
+void conn_broken(struct conn *conn)
+{
+    if (conn_tls_problem(conn)->fault != TLS_FAULT_NONE)
+        conn_close(conn, CLOSE_TLS_FAILED);
+    else
+        conn_close(conn, conn->state == CONN_CONNECTING ? CLOSE_CONNECT_FAILED : CLOSE_PEER_RESET);
 }
 
 static void read_some(struct conn *conn)
 {
     struct net *net = conn->net;
     size_t budget = net->budget.read_bytes_per_turn;
-    while (budget > 0 && handing_out(conn) && !conn->read_ended) {
+    while (budget > 0 && conn_takes_input(conn) && !conn->read_ended) {
         size_t size = budget < NET_RECEIVE_BYTES ? budget : NET_RECEIVE_BYTES;
         ssize_t got = io_read(&conn->io, net->receive, size);
         if (got == IO_AGAIN)
             return;
         if (got == IO_ERROR) {
-            conn_close(conn, CLOSE_PEER_RESET);
+            conn_broken(conn);
             return;
         }
         if (got == 0) {
-            read_ended(conn);
+            conn_end_input(conn);
             return;
         }
         net->bytes_in += (uint64_t)got;
         budget -= (size_t)got;
-        if (conn->input.len != 0) {
-            buf_append(&conn->input, span_of(net->receive, (size_t)got));
-            hand_out(conn, conn->input.data + conn->input.off, conn->input.len);
-        } else {
-            hand_out(conn, net->receive, (size_t)got);
-        }
+        conn_take_input(conn, net->receive, (size_t)got);
         if ((size_t)got < size)
             return; /* the kernel has no more for now */
     }
@@ -97,13 +114,19 @@ static void read_some(struct conn *conn)
 
 static void connect_ended(struct conn *conn)
 {
-    timer_stop(conn->net->loop, &conn->stall);
-    if (io_connected(&conn->io) != 0) {
+    if (io_connected(&conn->io) != 0)
         conn_close(conn, CLOSE_CONNECT_FAILED);
-        return;
-    }
+    else if (conn->tls != NULL)
+        conn_tls_begin(conn);
+    else
+        conn_established(conn);
+}
+
+void conn_established(struct conn *conn)
+{
+    timer_stop(conn->net->loop, &conn->stall);
     set_state(conn, CONN_OPEN);
-    update_want(conn);
+    conn_update_want(conn);
     if (conn->queue_count > 0)
         conn_touch(conn);
     if (conn->events->opened != NULL)
@@ -113,13 +136,15 @@ static void connect_ended(struct conn *conn)
 static void on_ready(struct io *io, unsigned ready)
 {
     struct conn *conn = container_of(io, struct conn, io);
-    if (conn->state == CONN_CONNECTING) {
+    if (conn->state == CONN_CONNECTING && !conn_tls_is_shaking(conn)) {
         connect_ended(conn);
         return;
     }
     if (ready & IO_WRITE && conn->blocked)
         conn_touch(conn);
-    if (ready & IO_READ)
+    if (ready & IO_READ && conn->tls != NULL)
+        conn_tls_read(conn);
+    else if (ready & IO_READ)
         read_some(conn);
 }
 
@@ -127,6 +152,8 @@ static void on_ready(struct io *io, unsigned ready)
 static void on_stall(struct timer *timer)
 {
     struct conn *conn = container_of(timer, struct conn, stall);
+    if (conn_tls_is_shaking(conn))
+        tls_set_problem(conn->tls, TLS_FAULT_OTHER, "the peer does not answer the handshake");
     if (conn->state == CONN_CONNECTING)
         conn_close(conn, CLOSE_CONNECT_TIMEOUT);
     else if (conn->state == CONN_DRAINING)
@@ -139,8 +166,10 @@ static void on_stall(struct timer *timer)
 static void on_resume(struct task *task)
 {
     struct conn *conn = container_of(task, struct conn, resume);
-    if (handing_out(conn) && conn->input.len != 0)
+    if (conn_takes_input(conn) && conn->input.len != 0)
         hand_out(conn, conn->input.data + conn->input.off, conn->input.len);
+    if (conn->tls != NULL)
+        conn_tls_resume(conn);
 }
 
 static void on_connect_failed(struct task *task)
@@ -158,34 +187,54 @@ void conn_init(struct conn *conn, struct net *net, const struct conn_events *eve
     task_init(&conn->resume, on_resume);
 }
 
+/* A life begins; nothing of an earlier one is left. */
+static void begin(struct conn *conn, enum conn_state state, const struct addr *peer)
+{
+    set_state(conn, state);
+    conn->reason = CLOSE_NONE;
+    conn->read_ended = conn->blocked = conn->shut = false;
+    conn->tls = NULL;
+    conn->peer = *peer;
+    task_init(&conn->resume, on_resume);
+    conn->net->conns_open++;
+}
+
 void conn_adopt(struct conn *conn, struct io *from, const struct addr *peer)
 {
     io_move(&conn->io, from);
-    conn->peer = *peer;
-    set_state(conn, CONN_OPEN);
-    conn->net->conns_open++;
-    update_want(conn);
+    begin(conn, CONN_OPEN, peer);
+    conn_update_want(conn);
 }
 
 void conn_connect(struct conn *conn, const struct addr *addr)
 {
-    conn->peer = *addr;
-    conn->net->conns_open++;
-    set_state(conn, CONN_CONNECTING);
+    begin(conn, CONN_CONNECTING, addr);
     if (io_connect(&conn->io, addr)) {
         timer_start(conn->net->loop, &conn->stall, LOOP_MS(CONN_CONNECT_MS_MAX));
-        update_want(conn);
+        conn_update_want(conn);
     } else {
         task_init(&conn->resume, on_connect_failed);
         loop_at_flush(conn->net->loop, &conn->resume);
     }
 }
 
+void conn_connect_tls(struct conn *conn, const struct addr *addr, const struct tls_client *client)
+{
+    conn_connect(conn, addr);
+    conn->tls = tls_create(client);
+}
+
+const struct tls_problem *conn_tls_problem(const struct conn *conn)
+{
+    static const struct tls_problem none;
+    return conn->tls != NULL ? &conn->tls->problem : &none;
+}
+
 void conn_read_pause(struct conn *conn, bool paused)
 {
     conn->read_paused = paused;
-    update_want(conn);
-    if (!paused && conn->input.len != 0)
+    conn_update_want(conn);
+    if (conn_takes_input(conn) && (conn->input.len != 0 || (conn->tls != NULL && tls_has_input(conn->tls))))
         loop_at_flush(conn->net->loop, &conn->resume);
 }
 
@@ -201,9 +250,7 @@ void conn_shutdown(struct conn *conn, enum close_reason reason, uint32_t linger_
     set_state(conn, CONN_DRAINING);
     timer_start(conn->net->loop, &conn->stall, LOOP_MS(linger_ms));
     conn_touch(conn);
-    if (conn->read_ended)
-        conn_close(conn, reason);
-    update_want(conn);
+    conn_update_want(conn);
 }
 
 void conn_close(struct conn *conn, enum close_reason reason)
@@ -212,8 +259,11 @@ void conn_close(struct conn *conn, enum close_reason reason)
         return;
     if (conn->reason == CLOSE_NONE)
         conn->reason = (uint8_t)reason;
-    if (conn->state != CONN_CONNECTING)
-        conn_queue_write(conn); /* one last attempt */
+    /* One last attempt. */
+    if (conn->tls != NULL)
+        conn_tls_last_words(conn);
+    else if (conn->state != CONN_CONNECTING)
+        conn_queue_write(conn);
     set_state(conn, CONN_CLOSING);
     timer_stop(conn->net->loop, &conn->stall);
     task_cancel(&conn->resume);
@@ -228,7 +278,11 @@ void conn_reap(struct conn *conn)
     conn_queue_drop(conn);
     buf_finish(&conn->input);
     set_state(conn, CONN_CLOSED);
+    conn->read_paused = false;
     conn->net->conns_open--;
     conn->net->closed[conn->reason]++;
+    /* `closed` may look at its problem, and free or open the connection. */
+    struct tls *tls = conn->tls;
     conn->events->closed(conn, (enum close_reason)conn->reason);
+    tls_destroy(tls);
 }

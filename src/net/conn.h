@@ -6,8 +6,8 @@
  *
  * Nothing is written while events are handled: conn_send queues a reference and marks the connection as touched; at the
  * end of the turn every touched connection is flushed once, gathered. Nobody frees a connection in its own callback:
- * conn_close queues it, and the end of the turn calls `closed`, once, after which the memory is the owner's again. An
- * idle connection holds no buffer. */
+ * conn_close queues it, and the end of the turn calls `closed`, once, after which the memory is the owner's again, who
+ * may open it once more. An idle connection holds no buffer. */
 #ifndef SENNIT_NET_CONN_H
 #define SENNIT_NET_CONN_H
 
@@ -17,6 +17,7 @@
 #include "loop/io.h"
 #include "net/close_reasons.h"
 #include "net/net.h"
+#include "net/tls.h"
 
 enum { CONN_CONNECT_MS_MAX = 10000 };
 
@@ -34,7 +35,8 @@ struct conn_events {
     size_t (*received)(struct conn *conn, char *bytes, size_t len);
     /* The peer ended its half. NULL: the connection is closed with PEER_CLOSED. Not repeated. */
     void (*ended)(struct conn *conn);
-    /* The output queue, which had not fitted into the kernel, has become empty. May be NULL. */
+    /* The output queue has become empty, which had not fitted into the kernel, or was waited for by conn_await_drained.
+     * May be NULL. */
     void (*drained)(struct conn *conn);
     /* Over. Called exactly once, at the end of the turn; the owner may free what embeds `conn`. */
     void (*closed)(struct conn *conn, enum close_reason reason);
@@ -61,8 +63,9 @@ struct conn {
     struct task resume;
     uint8_t state;  /* enum conn_state */
     uint8_t reason; /* enum close_reason, the first one given */
-    bool read_paused, read_ended, blocked, shut;
+    bool read_paused, read_ended, blocked, shut, awaited;
     struct addr peer;
+    struct tls *tls; /* NULL: plain */
 };
 
 void conn_init(struct conn *conn, struct net *net, const struct conn_events *events, const struct conn_limits *limits);
@@ -70,6 +73,11 @@ void conn_init(struct conn *conn, struct net *net, const struct conn_events *eve
 void conn_adopt(struct conn *conn, struct io *from, const struct addr *peer);
 /* Connects; `opened` or, with CONNECT_FAILED, `closed` follows, never before this returns. */
 void conn_connect(struct conn *conn, const struct addr *addr);
+/* The same with TLS: `opened` follows when the handshake is complete. `client` outlives the connection. All bounds
+ * count plaintext; what is encrypted and not written is 128 KiB at most. */
+void conn_connect_tls(struct conn *conn, const struct addr *addr, const struct tls_client *client);
+/* What went wrong with TLS, for the log; TLS_FAULT_NONE when nothing did. Valid until `closed` returns. */
+const struct tls_problem *conn_tls_problem(const struct conn *conn);
 
 /* Queues a copy of `bytes`. Dropped silently unless CONNECTING or OPEN. */
 void conn_send(struct conn *conn, struct span bytes);
@@ -84,6 +92,11 @@ static inline size_t conn_queued(const struct conn *conn)
  * for a first one of which some is out already, which stays whatever it says. */
 typedef bool conn_keep_fn(void *arg, struct span bytes);
 void conn_queue_filter(struct conn *conn, conn_keep_fn *keep, void *arg);
+/* `drained` is to be called when what waits is out, also if the kernel takes it all at once. */
+static inline void conn_await_drained(struct conn *conn)
+{
+    conn->awaited = true;
+}
 /* Writes what waits now instead of at the end of the turn. For what must be out before the next step; not for fan-out.
  */
 void conn_flush(struct conn *conn);
@@ -96,13 +109,6 @@ void conn_shutdown(struct conn *conn, enum close_reason reason, uint32_t linger_
 /* Ends it at the end of this turn; one last attempt is made to write what waits. Closing twice is harmless, the first
  * reason stands. */
 void conn_close(struct conn *conn, enum close_reason reason);
-
-/* For the layer's own files: puts it on the turn's flush list; writes what waits (bytes, or IO_ERROR); forgets what
- * waits; ends what was closed. */
-void conn_touch(struct conn *conn);
-ssize_t conn_queue_write(struct conn *conn);
-void conn_queue_drop(struct conn *conn);
-void conn_reap(struct conn *conn);
 
 static inline bool conn_is_open(const struct conn *conn)
 {

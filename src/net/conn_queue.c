@@ -3,13 +3,9 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "net/conn.h"
+#include "net/conn_parts.h"
 
-enum {
-    GATHER_MAX = 256,          /* frames in one write */
-    FLUSH_BYTES_MAX = 4 << 20, /* of one connection in one turn */
-    QUEUE_CAP_MIN = 4,
-};
+enum { QUEUE_CAP_MIN = 4 };
 
 static struct frame *queue_at(const struct conn *conn, uint32_t index)
 {
@@ -84,8 +80,7 @@ void conn_send(struct conn *conn, struct span bytes)
     frame_unref(frame);
 }
 
-/* `written` bytes of what waits are out. */
-static void queue_advance(struct conn *conn, size_t written)
+void conn_queue_advance(struct conn *conn, size_t written)
 {
     conn->queue_bytes -= (uint32_t)written;
     while (written > 0) {
@@ -101,12 +96,18 @@ static void queue_advance(struct conn *conn, size_t written)
         conn->queue_count--;
         frame_unref(head);
     }
+    if (conn->queue_count == 0) {
+        /* An idle connection holds no buffer. */
+        free(conn->queue);
+        conn->queue = NULL;
+        conn->queue_cap = conn->queue_at = 0;
+    }
 }
 
-static int queue_gather(const struct conn *conn, struct iovec parts[GATHER_MAX])
+int conn_queue_gather(const struct conn *conn, struct iovec parts[CONN_GATHER_MAX])
 {
     int count = 0;
-    for (uint32_t i = 0; i < conn->queue_count && count < GATHER_MAX; i++) {
+    for (uint32_t i = 0; i < conn->queue_count && count < CONN_GATHER_MAX; i++) {
         struct frame *frame = queue_at(conn, i);
         uint32_t skip = i == 0 ? conn->head_written : 0;
         parts[count++] = (struct iovec){frame->data + skip, frame->len - skip};
@@ -116,22 +117,18 @@ static int queue_gather(const struct conn *conn, struct iovec parts[GATHER_MAX])
 
 ssize_t conn_queue_write(struct conn *conn)
 {
-    struct iovec parts[GATHER_MAX];
+    struct iovec parts[CONN_GATHER_MAX];
     ssize_t total = 0;
-    while (conn->queue_count > 0 && total < FLUSH_BYTES_MAX) {
-        ssize_t written = io_writev(&conn->io, parts, queue_gather(conn, parts));
+    if (conn->tls != NULL)
+        return conn_tls_write(conn);
+    while (conn->queue_count > 0 && total < CONN_FLUSH_BYTES_MAX) {
+        ssize_t written = io_writev(&conn->io, parts, conn_queue_gather(conn, parts));
         if (written == IO_AGAIN || written == IO_ERROR)
             return written == IO_ERROR ? IO_ERROR : total;
         conn->net->writes++;
         conn->net->bytes_out += (uint64_t)written;
         total += written;
-        queue_advance(conn, (size_t)written);
-    }
-    if (conn->queue_count == 0) {
-        /* An idle connection holds no buffer. */
-        free(conn->queue);
-        conn->queue = NULL;
-        conn->queue_cap = conn->queue_at = 0;
+        conn_queue_advance(conn, (size_t)written);
     }
     return total;
 }
@@ -154,21 +151,30 @@ static void set_blocked(struct conn *conn, bool blocked, bool progress)
 
 void conn_flush(struct conn *conn)
 {
-    if (conn->state != CONN_OPEN && conn->state != CONN_DRAINING)
+    if (conn->state != CONN_OPEN && conn->state != CONN_DRAINING && !conn_tls_is_shaking(conn))
         return;
     bool was_blocked = conn->blocked;
     ssize_t written = conn_queue_write(conn);
     if (written == IO_ERROR) {
-        conn_close(conn, CLOSE_PEER_RESET);
+        if (conn->tls != NULL)
+            conn_tls_read(conn); /* the peer's last word may be an alert that says why */
+        conn_broken(conn);
         return;
     }
-    set_blocked(conn, conn->queue_count > 0, written > 0);
-    if (conn->queue_count > 0)
+    bool waits = conn->queue_count > 0 || (conn->tls != NULL && conn->tls->out.len > 0);
+    set_blocked(conn, waits, written > 0);
+    if (waits || conn->state == CONN_CONNECTING)
         return;
     if (conn->state == CONN_DRAINING && !conn->shut) {
         conn->shut = true;
         io_shutdown(&conn->io);
+        if (conn->read_ended) {
+            conn_close(conn, conn->reason);
+            return;
+        }
     }
-    if (was_blocked && conn->events->drained != NULL)
+    bool awaited = was_blocked || conn->awaited;
+    conn->awaited = false;
+    if (awaited && conn->events->drained != NULL)
         conn->events->drained(conn);
 }

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "net/conn.h"
+#include "net/conn_parts.h"
 
 static void flush_all(struct task *task)
 {

@@ -61,9 +61,10 @@ void presence_enter_again(struct sessions *sessions)
         struct session *session = container_of(node, struct session, of_all);
         list_each (inner, &session->sockets) {
             struct socket *socket = container_of(inner, struct socket, of_session);
+            if (socket->state != SOCKET_CONNECTED)
+                continue; /* nobody knows of it yet, and one that claims its lease is no member yet */
             memberships_each(membership, &socket->member) membership->present = false;
-            if (socket->state == SOCKET_CONNECTED)
-                presence_enter(socket);
+            presence_enter(socket);
         }
     }
 }

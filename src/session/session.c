@@ -95,11 +95,12 @@ void session_joined(struct session *session)
     timer_start(sessions->loop, &session->deadline, begin_us > age_us ? begin_us - age_us : 0);
 }
 
-static void flushed(struct task *task)
+static void catch_up(struct task *task)
 {
-    struct session *session = container_of(task, struct session, flushed);
-    if (conn_queued(session->conn) < session->sessions->limits.replay_queue_bytes)
-        session_drained(session);
+    struct session *session = container_of(task, struct session, catch_up);
+    list_each (node, &session->sockets) {
+        member_continue(&container_of(node, struct socket, of_session)->member);
+    }
 }
 
 struct session *session_create(struct sessions *sessions, struct conn *conn)
@@ -116,7 +117,7 @@ struct session *session_create(struct sessions *sessions, struct conn *conn)
     list_append(&sessions->all, &session->of_all);
     list_init(&session->sockets);
     ws_decoder_init(&session->decoder, true, sessions->limits.payload_bytes_max);
-    task_init(&session->flushed, flushed);
+    task_init(&session->catch_up, catch_up);
     timer_init(&session->heartbeat, heartbeat);
     timer_start(sessions->loop, &session->heartbeat, LOOP_MS(sessions->limits.ping_interval_ms));
     timer_init(&session->deadline, deadline_passed);
@@ -332,9 +333,8 @@ void session_publish_done(struct session *session)
 
 void session_drained(struct session *session)
 {
-    list_each (node, &session->sockets) {
-        member_continue(&container_of(node, struct socket, of_session)->member);
-    }
+    /* Behind the flush, so that one that is quick to read takes turns with the others. */
+    loop_at_reap(session->sessions->loop, &session->catch_up);
 }
 
 void session_closed(struct session *session)
@@ -345,7 +345,7 @@ void session_closed(struct session *session)
     list_each (node, &session->sockets) {
         socket_detach(container_of(node, struct socket, of_session));
     }
-    task_cancel(&session->flushed);
+    task_cancel(&session->catch_up);
     ws_decoder_finish(&session->decoder);
     list_remove(&session->of_all);
     sessions->count--;
@@ -376,7 +376,7 @@ static void lease_sweep(struct timer *timer)
     for (struct map_node *node = map_next(&sessions->sockets, NULL); node != NULL;
          node = map_next(&sessions->sockets, node)) {
         struct socket *socket = container_of(node, struct socket, by_pid);
-        if (socket->lease_due_us != 0 && now >= socket->lease_due_us)
+        if (socket->lease_due_us != 0 && now >= socket->lease_due_us && socket->state == SOCKET_CONNECTED)
             socket_lease_refresh(socket);
     }
     timer_start(sessions->loop, timer, LOOP_MS(LEASE_SWEEP_MS));
@@ -387,18 +387,21 @@ static void superseded(void *arg, struct span pid, uint64_t generation)
     socket_superseded(arg, pid, generation);
 }
 
-/* While the link was down, leases may have been claimed elsewhere, and nobody told: writing them finds out. */
-static void link_up(void *arg)
+/* While the link was down, leases may have been claimed elsewhere, and nobody told: writing them finds out. And what a
+ * broker that lost something knows of a socket's rooms may be older than what its client was told. */
+static void link_up(void *arg, bool lost)
 {
     struct sessions *sessions = arg;
     uint64_t now = loop_now_us(sessions->loop);
     for (struct map_node *node = map_next(&sessions->sockets, NULL); node != NULL;
          node = map_next(&sessions->sockets, node)) {
         struct socket *socket = container_of(node, struct socket, by_pid);
-        uint64_t due = now + loop_random_below(sessions->loop, LOOP_MS(LEASE_AGAIN_MS));
+        uint64_t due = lost ? now : now + loop_random_below(sessions->loop, LOOP_MS(LEASE_AGAIN_MS));
         if (socket->lease_due_us > due)
             socket->lease_due_us = due;
     }
+    if (lost)
+        lease_sweep(&sessions->lease_sweep);
     presence_enter_again(sessions);
     if (sessions->up != NULL)
         sessions->up(sessions);

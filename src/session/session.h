@@ -56,7 +56,7 @@ struct session {
     struct list of_all;
     struct list sockets;
     struct ws_decoder decoder;
-    struct task flushed;    /* runs behind the flush, for a replay that waits for it */
+    struct task catch_up;   /* what waited for room in the queue goes on */
     struct timer heartbeat; /* the next ping, or the end of waiting for its pong */
     struct timer deadline;  /* until a namespace is joined; then, until it is rotated */
     uint64_t opened_us;

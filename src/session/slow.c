@@ -76,7 +76,6 @@ bool session_slow(struct session *session, struct socket *socket)
         member_rewind(&slow.sockets[i].socket->member, &slow.sockets[i].token);
         is_among |= slow.sockets[i].socket == socket;
     }
-    /* They go on when there is room again. */
-    loop_at_reap(session->sessions->loop, &session->flushed);
+    conn_await_drained(session->conn); /* then they go on */
     return is_among;
 }

@@ -171,8 +171,7 @@ bool socket_has_room(struct member *member)
         return false; /* it is ending, and nobody is to ask again */
     if (conn_queued(session->conn) < socket->sessions->limits.replay_queue_bytes)
         return true;
-    /* The flush at the end of this turn may take it all; if not, the connection will tell when it did. */
-    loop_at_reap(socket->sessions->loop, &session->flushed);
+    conn_await_drained(session->conn);
     return false;
 }
 

@@ -46,7 +46,7 @@ for (const [what, yaml, expected] of wrongFiles) {
 test('sennit serve: wrong configurations', quickly, async () => {
   const cases = [
     ['namespaces:\n  /:\n    events:\n      drawing: {too: others}\n', /board\.yaml:4: .*drawing: unknown field "too".*did you mean "to"/],
-    ['namespaces:\n  /:\n    events:\n      drawing: {to: nobody}\n', /board\.yaml:4: .*expected one of others, everyone, room, room-others, found "nobody"/],
+    ['namespaces:\n  /:\n    events:\n      drawing: {to: nobody}\n', /board\.yaml:4: .*expected one of others, everyone, room, room-others, socket, found "nobody"/],
     ['namespaces:\n  /:\n    replay: all\n    events:\n      drawing: {to: others}\n', /board\.yaml:3: .*nothing to replay/],
     ['ping_interval: soon\nnamespaces: {/: {events: {}}}\n', /board\.yaml:1: ping_interval: expected a duration/],
   ];

@@ -51,12 +51,16 @@ export function program(args, options = {}) {
   const run = { child, pid: child.pid, output: '', status: null };
   child.stdout.on('data', (data) => (run.output += data));
   child.stderr.on('data', (data) => (run.output += data));
-  run.ended = once(child, 'close').then(([code, signal]) => (run.status = signal ?? code));
+  run.ended = once(child, 'close').then(([code, signal]) => {
+    run.status = signal ?? code;
+    // What a sanitizer build says, of this program or of the instances whose output it passes on.
+    if (/(Address|Leak|UndefinedBehavior)Sanitizer|runtime error:|Assertion .* failed/.test(run.output)) throw new Error(run.output.slice(-8000));
+    return run.status;
+  });
+  run.ended.catch(() => {}); // told to whoever waits for it, and to stop()
   run.stop = async (signal = 'SIGTERM') => {
     if (run.status === null) child.kill(signal);
     await run.ended;
-    // What a sanitizer build says, of this program or of the instances whose output it passes on.
-    if (/(Address|Leak|UndefinedBehavior)Sanitizer|runtime error:|Assertion .* failed/.test(run.output)) throw new Error(run.output.slice(-8000));
   };
   return run;
 }
@@ -105,9 +109,52 @@ export async function up(service, { ready, flags = [] } = {}) {
   return run;
 }
 
-// The whiteboard's service, with what a test wants different.
-export function board({ min = 3, timeout = 300, concurrency = 250, annotations = {} } = {}) {
-  return { name: 'board', concurrency, timeout, run: `sennit serve --config ${path.join(top, 'examples/whiteboard/board.yaml')}`,
+// A Redis of the test's own, with no data to begin with.
+export async function redis(args = []) {
+  const directory = temporary();
+  const port = await freePort();
+  const child = spawn('redis-server', ['--port', port, '--bind', '127.0.0.1', '--dir', directory, '--save', '', '--appendonly', 'no', ...args].map(String),
+    { stdio: ['ignore', 'pipe', 'pipe'] });
+  let output = '';
+  child.stdout.on('data', (data) => (output += data));
+  child.stderr.on('data', (data) => (output += data));
+  const ended = once(child, 'close');
+  await until('Redis accepts connections', () => {
+    if (child.exitCode !== null) throw new Error(`redis-server ended: ${output}`);
+    return output.includes('Ready to accept connections');
+  });
+  return { port, pid: child.pid, url: `redis://127.0.0.1:${port}`, close: async () => {
+    child.kill('SIGKILL');
+    await ended;
+    fs.rmSync(directory, { recursive: true, force: true });
+  } };
+}
+
+// One instance, without a platform around it.
+export async function serve(config, { redisUrl, args = [], env = {} } = {}) {
+  const directory = temporary();
+  const file = path.join(directory, 'config.yaml');
+  const port = await freePort();
+  fs.writeFileSync(file, config);
+  const run = program(['serve', '--config', file, '--port', port, '--log-format', 'json', ...(redisUrl ? ['--redis-url', redisUrl] : []), ...args].map(String),
+    { env: { ...process.env, K_SERVICE: '', REDIS_URL: '', ...env } });
+  run.port = port;
+  run.url = `http://127.0.0.1:${port}`;
+  run.metric = async (name) => Number((await (await fetch(`${run.url}/metrics`)).text()).match(new RegExp(`^sennit_${name} (\\d+)`, 'm'))?.[1]);
+  run.close = async (signal) => {
+    await run.stop(signal);
+    fs.rmSync(directory, { recursive: true, force: true });
+  };
+  await until('it listens', async () => {
+    if (run.status !== null) throw new Error(`sennit serve ended: ${run.output}`);
+    return run.output.includes('"listening"');
+  });
+  return run;
+}
+
+// The whiteboard's service, with what a test wants different. Streams are left to be cut, unless a test wants them rotated.
+export function board({ min = 3, timeout = 300, concurrency = 250, rotate = 'off', annotations = {} } = {}) {
+  return { name: 'board', concurrency, timeout, env: { SENNIT_ROTATE: rotate }, run: `sennit serve --config ${path.join(top, 'examples/whiteboard/board.yaml')}`,
     annotations: { 'sennit.dev/redis': 'managed', 'autoscaling.knative.dev/minScale': min, ...annotations } };
 }
 

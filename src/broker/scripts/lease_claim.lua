@@ -19,7 +19,9 @@ local life_ms = string.format('%.0f', tonumber(lease[6]) * 2)
 redis.call('PEXPIRE', KEYS[1], life_ms)
 redis.call('HSET', KEYS[1], 'generation', generation, 'owner', ARGV[1], 'life', ARGV[2])
 redis.call('SREM', ARGV[6] .. 'of:' .. lease[8], 'l' .. ARGV[5])
-redis.call('SADD', KEYS[3], 'l' .. ARGV[5])
+if redis.call('SADD', KEYS[3], 'l' .. ARGV[5]) == 1 and redis.call('PTTL', KEYS[3]) == -1 then
+    redis.call('PEXPIRE', KEYS[3], 86400000) -- see lease_write
+end
 if lease[3] ~= '' then
     redis.call('SET', ARGV[6] .. 'owner:' .. lease[3], ARGV[1], 'PX', life_ms)
 end

@@ -19,7 +19,9 @@ redis.call('PEXPIRE', KEYS[1], life_ms)
 redis.call('HSET', KEYS[1], 'generation', ARGV[1], 'sid', ARGV[2], 'rooms', ARGV[3], 'data', ARGV[4], 'owner', ARGV[5], 'life',
     ARGV[6], 'own', ARGV[7], 'window', ARGV[8])
 redis.call('PEXPIRE', KEYS[1], life_ms)
-redis.call('SADD', KEYS[2], 'l' .. ARGV[9])
+if redis.call('SADD', KEYS[2], 'l' .. ARGV[9]) == 1 and redis.call('PTTL', KEYS[2]) == -1 then
+    redis.call('PEXPIRE', KEYS[2], 86400000) -- also when no pulse comes, and nobody looks again
+end
 if KEYS[4] then
     redis.call('SET', KEYS[4], ARGV[5], 'PX', life_ms)
 end

@@ -24,7 +24,9 @@ if what == '+' then
     if was and was_life ~= life then
         redis.call('SREM', ARGV[7] .. 'of:' .. was_life, 'h' .. name)
     end
-    redis.call('SADD', of, 'h' .. name)
+    if redis.call('SADD', of, 'h' .. name) == 1 and redis.call('PTTL', of) == -1 then
+        redis.call('PEXPIRE', of, 86400000) -- see lease_write
+    end
     if not was then
         redis.call('PUBLISH', ARGV[6], '+' .. redis.call('HLEN', here) .. ' ' .. #sid .. '\n' .. sid .. tells)
     end

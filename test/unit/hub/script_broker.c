@@ -49,8 +49,14 @@ static void read_range(struct broker *broker, struct span room, const struct bro
     struct script_broker *script = of(broker);
     uint32_t limit = range->back || range->limit < 3 ? range->limit : 3; /* small pages: more seams */
     assert(script->read_tail < SCRIPT_QUEUE_MAX);
-    script->reads[script->read_tail++] =
-        (struct script_read){script_room(room), range->seq, limit, range->back, done, arg};
+    script->reads[script->read_tail++] = (struct script_read){script_room(room),
+                                                              range->seq,
+                                                              limit,
+                                                              range->back,
+                                                              script->seq,
+                                                              script->room_last[script_room(room)],
+                                                              done,
+                                                              arg};
 }
 
 static const struct broker_ops ops = {
@@ -141,6 +147,8 @@ bool script_read_step(struct script_broker *script)
     }
     size_t skip = 0, matching = 0;
     uint64_t after = read.back ? 0 : read.from, before = read.back ? read.from : UINT64_MAX;
+    if (script->reads_at_once && before > read.seq + 1)
+        before = read.seq + 1;
     if (after < script->trimmed[read.room])
         after = script->trimmed[read.room];
     for (size_t i = 0; read.back && i < script->log_count; i++)
@@ -156,7 +164,7 @@ bool script_read_step(struct script_broker *script)
         else
             entries[page.count++] = entry_of(entry);
     }
-    page.last = script->room_last[read.room];
+    page.last = script->reads_at_once ? read.last : script->room_last[read.room];
     read.done(read.arg, BROKER_OK, &page);
     return true;
 }

@@ -27,6 +27,7 @@ struct script_read {
     uint64_t from;
     uint32_t limit;
     bool back;
+    uint64_t seq, last; /* the partition's and the room's newest entry when it was asked */
     broker_read_fn *done;
     void *arg;
 };
@@ -44,7 +45,8 @@ struct script_broker {
     struct script_read reads[SCRIPT_QUEUE_MAX];
     size_t read_head, read_tail;
     size_t reads_answered;
-    uint64_t ended; /* what `up` says of the epoch before */
+    bool reads_at_once; /* a read shows what was there when it was asked, not when it is answered */
+    uint64_t ended;     /* what `up` says of the epoch before */
     char epoch[4];
 };
 

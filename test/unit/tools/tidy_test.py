@@ -31,6 +31,8 @@ class Tidy(unittest.TestCase):
         self.fires("layer", {"src/base/thing.c": GOOD.replace("base/thing.h", "hub/hub.h")})
         net = GOOD.replace("base/thing.h", "serve/serve.h").replace("thing", "front")
         self.fires("layer", {"src/platform/front.c": net, "src/platform/meson.build": "files('front.c')\n"})
+        load = GOOD.replace("base/thing.h", "hub/hub.h").replace("thing", "crowd")
+        self.fires("layer", {"src/load/crowd.c": load, "src/load/meson.build": "files('crowd.c')\n"})
 
     def test_include_form(self):
         self.fires("include", {"src/base/thing.c": GOOD.replace("base/thing.h", "thing.h")})

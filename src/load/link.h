@@ -1,0 +1,44 @@
+/* link: one WebSocket connection of a client: TCP, the upgrade, frames both ways, and the ways of being cut.
+ *
+ *     link_open -> CONNECTING -> UPGRADING -> OPEN -> closed
+ *                                              |
+ *                                              +--- link_cut: nobody's, goes on alone for a while -> closed
+ *
+ * A link that is cut has no client any more: what still comes is dropped. Links are freed at the end of the turn in
+ * which they close. */
+#ifndef SENNIT_LOAD_LINK_H
+#define SENNIT_LOAD_LINK_H
+
+#include "load/options.h"
+#include "net/conn.h"
+#include "wire/ws.h"
+
+struct client;
+struct run;
+
+enum { LINK_WHY_BYTES = 160, LINK_LINGER_MS = 5000, LINK_HALF_OPEN_MS = 10000 };
+
+struct link {
+    struct list of_run;
+    struct run *run;
+    struct client *client; /* NULL: cut */
+    struct io connecting;  /* until TCP is up: connections are made from chosen addresses, which conn does not know */
+    struct conn conn;
+    struct ws_decoder decoder;
+    struct timer drop; /* of one that was cut */
+    size_t head_seen;
+    bool open; /* upgraded */
+    char key[WS_KEY_BYTES];
+    char why[LINK_WHY_BYTES]; /* what ended it, when the connection itself does not know */
+};
+
+/* Opens a link for `client`: client_link_opened or client_link_closed follows, never before this returns. */
+struct link *link_open(struct run *run, struct client *client);
+/* Sends a text message at once. Dropped silently unless it is open. */
+void link_send(struct link *link, struct span text);
+/* Cuts it: the client has none now, and is not told. */
+void link_cut(struct link *link, enum cut_kind kind);
+/* Ends it at once, in any state; the client is not told. Harmless for one that was cut. */
+void link_drop(struct link *link);
+
+#endif

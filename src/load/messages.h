@@ -1,0 +1,54 @@
+/* messages: everything that was published in this run, by the order in which it was.
+ *
+ * A message's index is its number on the wire, so that whoever receives one finds it without a search. The table grows
+ * by whole pieces: what stands in it never moves. */
+#ifndef SENNIT_LOAD_MESSAGES_H
+#define SENNIT_LOAD_MESSAGES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    MESSAGES_PIECE = 16384,
+    MESSAGE_NONE = UINT32_MAX, /* of an index, a place or an edge */
+};
+
+struct message {
+    uint64_t sent_us;   /* loop time at which it was published first */
+    uint32_t publisher; /* the client */
+    uint32_t room;
+    uint32_t number;   /* among those of its room, by the order of publishing */
+    uint32_t place;    /* in its room's order, as far as that is known: see order.h; MESSAGE_NONE: nobody has seen it */
+    uint32_t edges;    /* see order.h */
+    bool acknowledged; /* the server has said that it took it */
+    bool resent;       /* published again, under the same id, after a reconnect */
+    bool marked;       /* used by order */
+};
+
+struct messages {
+    struct message **pieces;
+    uint32_t count, piece_count;
+};
+
+void messages_finish(struct messages *messages); /* accepts zeroed */
+
+/* The index of a new one. */
+uint32_t messages_add(struct messages *messages, uint32_t publisher, uint32_t room, uint32_t number, uint64_t sent_us);
+
+/* `index` is below `count`. */
+static inline struct message *messages_at(const struct messages *messages, uint32_t index)
+{
+    return &messages->pieces[index / MESSAGES_PIECE][index % MESSAGES_PIECE];
+}
+
+/* The server said that it took it; false when it had said so before. */
+static inline bool messages_acknowledge(struct messages *messages, uint32_t index)
+{
+    struct message *message = messages_at(messages, index);
+    bool first = !message->acknowledged;
+    message->acknowledged = true;
+    return first;
+}
+
+#endif

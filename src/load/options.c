@@ -1,0 +1,144 @@
+/* options: see options.h. */
+#include "load/options.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "wire/json.h"
+#include "wire/socketio.h"
+
+void options_init(struct load_options *options)
+{
+    *options = (struct load_options){
+        .protocol = LOAD_SOCKETIO,
+        .namespace = "/",
+        .event = "drawing",
+        .join_event = "join",
+        .clients = 100,
+        .publishers = 1,
+        .rooms_each = 1,
+        .connect_rate = 500,
+        .rate = 10,
+        .size = 64,
+        .duration_s = 10,
+        .settle_s = 10,
+        .connect_timeout_s = 30,
+        .reconnect_ms = 1000,
+        .cuts = 1 << CUT_FIN | 1 << CUT_RST | 1 << CUT_HALFOPEN | 1 << CUT_CLOSE,
+    };
+}
+
+const char *cut_kind_name(enum cut_kind kind)
+{
+    static const char *const names[] = {
+        [CUT_FIN] = "fin", [CUT_RST] = "rst", [CUT_HALFOPEN] = "halfopen", [CUT_CLOSE] = "close"};
+    return names[kind];
+}
+
+bool options_number_read(const char *what, const char *text, double min, double max, double *value, struct err *err)
+{
+    char *end;
+    double number = strtod(text, &end);
+    if (end == text || *end != '\0' || !isfinite(number) || number < min || number > max)
+        return err_set(err, "%s: expected a number from %g to %.0f, found \"%s\"", what, min, max, text);
+    *value = number;
+    return true;
+}
+
+bool options_count_read(const char *what, const char *text, uint32_t min, uint32_t max, uint32_t *value,
+                        struct err *err)
+{
+    uint64_t number;
+    if (!span_to_u64(span_str(text), &number) || number < min || number > max)
+        return err_set(err, "%s: expected a whole number from %u to %u, found \"%s\"", what, min, max, text);
+    *value = (uint32_t)number;
+    return true;
+}
+
+bool options_protocol_read(struct load_options *options, const char *text, struct err *err)
+{
+    if (strcmp(text, "socketio") == 0)
+        options->protocol = LOAD_SOCKETIO;
+    else if (strcmp(text, "websocket") == 0)
+        options->protocol = LOAD_WEBSOCKET;
+    else
+        return err_set(err, "--protocol: expected socketio or websocket, found \"%s\"", text);
+    return true;
+}
+
+bool options_cuts_read(struct load_options *options, const char *text, struct err *err)
+{
+    struct span rest = span_str(text), part;
+    options->cuts = 0;
+    while (span_next(&rest, ',', &part)) {
+        enum cut_kind kind = 0;
+        while (kind < CUT_KINDS && !span_equal(part, span_str(cut_kind_name(kind))))
+            kind++;
+        if (kind == CUT_KINDS)
+            return err_set(err, "--cut: expected any of fin,rst,halfopen,close, found \"" SPAN_FMT "\"",
+                           SPAN_ARG(part));
+        options->cuts |= 1u << kind;
+    }
+    return true;
+}
+
+bool options_room_event_read(struct load_options *options, const char *text, struct err *err)
+{
+    struct span name = span_str(text), first = SPAN_LIT(":room,object"), last = SPAN_LIT(":object,room");
+    options->room_last = span_ends_with(name, last);
+    if (options->room_last || span_ends_with(name, first))
+        name = span_sub(name, 0, name.len - first.len);
+    if (name.len == 0)
+        return err_set(err, "--room-event: expected the name of an event, found \"%s\"", text);
+    free(options->room_event);
+    options->room_event = mem_text(name);
+    return true;
+}
+
+static bool names_check(const struct load_options *options, struct err *err)
+{
+    const char *const events[] = {options->event, options->join_event, options->room_event};
+    for (size_t i = 0; i < sizeof events / sizeof events[0]; i++)
+        if (events[i] != NULL && socketio_event_is_reserved(span_str(events[i])))
+            return err_set(err, "the event \"%s\" is Socket.IO's own: no client may send it", events[i]);
+    if (options->namespace[0] != '/' || strchr(options->namespace, ',') != NULL)
+        return err_set(err, "--namespace: begins with \"/\" and has no comma, found \"%s\"", options->namespace);
+    if (options->path != NULL && options->path[0] != '/')
+        return err_set(err, "--path: begins with \"/\", found \"%s\"", options->path);
+    if (options->auth != NULL &&
+        (!json_is_valid(span_str(options->auth)) || json_type(json_trim(span_str(options->auth))) != JSON_OBJECT))
+        return err_set(err, "--auth: expected a JSON object like {\"token\":\"abc\"}, found \"%s\"", options->auth);
+    return true;
+}
+
+static bool rooms_check(const struct load_options *options, struct err *err)
+{
+    if (options->rooms == 0 && options->room_event != NULL)
+        return err_set(err, "--room-event needs --rooms");
+    if (options->rooms == 0 && options->rooms_each != 1)
+        return err_set(err, "--rooms-per-client needs --rooms");
+    if (options->rooms != 0 && options->rooms_each > options->rooms)
+        return err_set(err, "--rooms-per-client %u: there are only %u rooms (--rooms)", options->rooms_each,
+                       options->rooms);
+    return true;
+}
+
+bool options_check(const struct load_options *options, struct err *err)
+{
+    bool plain = options->protocol == LOAD_WEBSOCKET;
+    if (plain && options->rooms != 0)
+        return err_set(err, "--rooms: plain WebSocket has no rooms; use --protocol socketio");
+    if (plain && (strcmp(options->namespace, "/") != 0 || options->auth != NULL))
+        return err_set(err, "--namespace and --auth are Socket.IO's; use --protocol socketio");
+    if (options->publishers > options->clients)
+        return err_set(err, "--publishers %u: a publisher is one of the clients, and there are %u (--clients)",
+                       options->publishers, options->clients);
+    if (!options->idle && options->clients == 1 && !options->echo)
+        return err_set(err, "one client that gets nothing of its own hears nothing: use more --clients, or --echo");
+    if (options->idle && (options->check || options->cut_every_s != 0))
+        return err_set(err, "--idle publishes nothing: there is nothing to --check, and no use in cuts");
+    if (options->cut_every_s != 0 && options->cuts == 0)
+        return err_set(err, "--cut-every needs at least one kind of --cut");
+    return names_check(options, err) && rooms_check(options, err);
+}

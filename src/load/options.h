@@ -1,0 +1,69 @@
+/* options: what a run is to do, as the command line says it, and what of it makes no sense. */
+#ifndef SENNIT_LOAD_OPTIONS_H
+#define SENNIT_LOAD_OPTIONS_H
+
+#include <sys/types.h>
+
+#include "base/err.h"
+#include "base/span.h"
+
+enum load_protocol { LOAD_SOCKETIO, LOAD_WEBSOCKET };
+
+/* How a client is cut off. */
+enum cut_kind {
+    CUT_FIN,      /* our half ends, the other is read no more */
+    CUT_RST,      /* reset */
+    CUT_HALFOPEN, /* nobody is told: the connection stays open and silent while the client comes back on another */
+    CUT_CLOSE,    /* with a Close frame */
+    CUT_KINDS,
+};
+
+enum {
+    LOAD_CLIENTS_MAX = 1000000,
+    LOAD_ROOMS_MAX = 1000000,
+    LOAD_ROOMS_EACH_MAX = 1000,
+    LOAD_SIZE_MAX = 1 << 24,
+    LOAD_RATE_MAX = 1000000,
+    LOAD_SECONDS_MAX = 86400,
+};
+
+struct load_options {
+    const char *url;
+    enum load_protocol protocol;
+    const char *path;      /* NULL: /socket.io/, or the URL's own with plain WebSocket */
+    const char *namespace; /* "/" */
+    const char *auth;      /* a JSON object, or NULL */
+    const char *event, *join_event;
+    char *room_event; /* [room, object]; NULL: `event` with the room in the object. Owned. */
+    bool room_last;   /* [object, room] */
+    uint32_t clients, publishers, rooms, rooms_each;
+    double connect_rate; /* a second; 0: as fast as a bounded number in flight allows */
+    double rate;         /* messages a second, of all publishers */
+    uint32_t size;       /* bytes of the object */
+    bool no_ack, echo, check, idle, json;
+    double duration_s, settle_s, connect_timeout_s;
+    uint32_t reconnect_ms; /* mean of the first delay; it doubles up to five times that */
+    double cut_every_s;    /* of one client, on average; 0: never */
+    unsigned cuts;         /* bits 1 << enum cut_kind */
+    pid_t pid;             /* the server's, 0: unknown */
+};
+
+/* The defaults, with no URL. */
+void options_init(struct load_options *options);
+
+/* A decimal number, `what` for the text; false with `err` set unless it lies in [min, max]. */
+bool options_number_read(const char *what, const char *text, double min, double max, double *value, struct err *err);
+bool options_count_read(const char *what, const char *text, uint32_t min, uint32_t max, uint32_t *value,
+                        struct err *err);
+bool options_protocol_read(struct load_options *options, const char *text, struct err *err);
+/* "fin,rst,halfopen,close": any of them. */
+bool options_cuts_read(struct load_options *options, const char *text, struct err *err);
+/* "NAME" or "NAME:room,object" or "NAME:object,room". `room_event` is the caller's to free. */
+bool options_room_event_read(struct load_options *options, const char *text, struct err *err);
+
+/* What does not go together; false with `err` set. */
+bool options_check(const struct load_options *options, struct err *err);
+
+const char *cut_kind_name(enum cut_kind kind);
+
+#endif

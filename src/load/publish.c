@@ -1,0 +1,144 @@
+/* publish: see publish.h. */
+#include "load/publish.h"
+
+#include <string.h>
+
+enum { BURST_MAX = 1000 }; /* messages in one turn, so that a run which is behind still hears */
+
+void publish_room_name(struct buf *to, uint32_t room)
+{
+    buf_append(to, SPAN_LIT("room-"));
+    buf_append_u64(to, room);
+}
+
+/* The object, padded to the size that was asked for where it is shorter. */
+static void object_encode(struct run *run, struct buf *to, uint32_t index)
+{
+    const struct message *message = messages_at(&run->messages, index);
+    size_t start = to->len, size = run->options->size;
+    buf_append(to, SPAN_LIT("{\"id\":\""));
+    buf_append(to, span_of(run->id, sizeof run->id));
+    buf_append_char(to, '.');
+    buf_append_u64(to, message->publisher);
+    buf_append_char(to, '-');
+    buf_append_u64(to, index);
+    buf_append(to, SPAN_LIT("\",\"t\":"));
+    buf_append_u64(to, message->sent_us - run->began_us);
+    if (run->options->rooms != 0) {
+        buf_append(to, SPAN_LIT(",\"room\":\""));
+        publish_room_name(to, message->room);
+        buf_append_char(to, '"');
+    }
+    buf_append(to, SPAN_LIT(",\"pad\":\""));
+    size_t len = to->len - start + strlen("\"}");
+    if (len < size) {
+        memset(buf_reserve(to, size - len), 'x', size - len);
+        buf_added(to, size - len);
+    }
+    buf_append(to, SPAN_LIT("\"}"));
+}
+
+static void room_encode(struct buf *to, uint32_t room)
+{
+    buf_append_char(to, '"');
+    publish_room_name(to, room);
+    buf_append_char(to, '"');
+}
+
+void publish_encode(struct run *run, struct buf *to, uint32_t index)
+{
+    const struct load_options *options = run->options;
+    uint32_t room = messages_at(&run->messages, index)->room;
+    if (options->protocol == LOAD_WEBSOCKET) {
+        object_encode(run, to, index);
+        return;
+    }
+    buf_append(to, buf_span(&run->event_prefix));
+    if (!options->no_ack)
+        buf_append_u64(to, LOAD_ROOMS_EACH_MAX + (uint64_t)index);
+    buf_append(to, buf_span(&run->event_head));
+    if (options->room_event != NULL && !options->room_last) {
+        room_encode(to, room);
+        buf_append_char(to, ',');
+    }
+    object_encode(run, to, index);
+    if (options->room_event != NULL && options->room_last) {
+        buf_append_char(to, ',');
+        room_encode(to, room);
+    }
+    buf_append_char(to, ']');
+}
+
+/* The publisher whose turn it is; NULL when none can. Who waits for acknowledgements publishes while it is away, too,
+ * and sends when it is back. */
+static struct client *publisher_next(struct run *run)
+{
+    const struct load_options *options = run->options;
+    bool acks = options->protocol == LOAD_SOCKETIO && !options->no_ack;
+    for (uint32_t i = 0; i < options->publishers; i++) {
+        struct client *client = &run->clients[run->publisher_at++ % options->publishers];
+        if (client->state == CLIENT_READY || (acks && client->state != CLIENT_GONE))
+            return client;
+    }
+    return NULL;
+}
+
+static void publish_one(struct run *run)
+{
+    const struct load_options *options = run->options;
+    struct client *client = publisher_next(run);
+    if (client == NULL) {
+        run->counters.skipped++;
+        return;
+    }
+    uint32_t room = client_room(client, client->published++ % options->rooms_each);
+    uint64_t now = loop_now_us(run->loop);
+    uint32_t message = run->check != NULL ? check_publish(run->check, client->index, room, now)
+                                          : messages_add(&run->messages, client->index, room, 0, now);
+    run->expected += run->members[room] - !options->echo;
+    run->counters.sent++;
+    if (options->protocol == LOAD_SOCKETIO && !options->no_ack)
+        outbox_add(&client->outbox, message);
+    client_publish(client, message);
+}
+
+/* When message number `count` is due, from the beginning of publishing. */
+static uint64_t due_us(const struct run *run, uint64_t count)
+{
+    return (uint64_t)((double)count * 1e6 / run->options->rate);
+}
+
+static void on_publish_tick(struct timer *timer)
+{
+    struct run *run = container_of(timer, struct run, publish_tick);
+    uint64_t elapsed_us = loop_now_us(run->loop) - run->phase_us, due = due_us(run, run->published_due);
+    if (elapsed_us > due && elapsed_us - due > run->lag_us)
+        run->lag_us = elapsed_us - due;
+    if (run->lag_us > run->lag_us_max)
+        run->lag_us_max = run->lag_us;
+    for (int i = 0; i < BURST_MAX && due_us(run, run->published_due) <= elapsed_us; i++) {
+        publish_one(run);
+        run->published_due++;
+    }
+    due = due_us(run, run->published_due);
+    timer_start(run->loop, timer, due > elapsed_us ? due - elapsed_us : 0);
+}
+
+void publish_start(struct run *run)
+{
+    timer_init(&run->publish_tick, on_publish_tick);
+    timer_start(run->loop, &run->publish_tick, 0);
+}
+
+void publish_stop(struct run *run)
+{
+    timer_stop(run->loop, &run->publish_tick);
+}
+
+void publish_acknowledged(struct run *run, struct client *client, uint32_t message)
+{
+    if (!messages_acknowledge(&run->messages, message))
+        return;
+    run->counters.acknowledged++;
+    outbox_trim(&client->outbox, &run->messages);
+}

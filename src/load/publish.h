@@ -1,0 +1,24 @@
+/* publish: what is sent, and when.
+ *
+ *     42[/namespace,][ack id]["event",{"id":"<run>.<publisher>-<message>","t":µs,"room":"room-3","pad":"xxx"}]
+ *     42[/namespace,][ack id]["event","room-3",{...}]      with --room-event
+ *     {...}                                                over plain WebSocket
+ *
+ * `t` counts from the start of the run. The bytes follow from the message's number: what is sent again is the same. */
+#ifndef SENNIT_LOAD_PUBLISH_H
+#define SENNIT_LOAD_PUBLISH_H
+
+#include "load/run.h"
+
+/* Appends the packet that carries a message. */
+void publish_encode(struct run *run, struct buf *to, uint32_t message);
+void publish_room_name(struct buf *to, uint32_t room);
+
+/* Publishes from now on at the rate of the options, until publish_stop. */
+void publish_start(struct run *run);
+void publish_stop(struct run *run);
+
+/* The server acknowledged a message of this client. */
+void publish_acknowledged(struct run *run, struct client *client, uint32_t message);
+
+#endif

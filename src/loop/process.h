@@ -1,0 +1,28 @@
+/* process: what a process of this machine has used, and what this one may use. Linux: /proc and resource limits. */
+#ifndef SENNIT_LOOP_PROCESS_H
+#define SENNIT_LOOP_PROCESS_H
+
+#include <sys/types.h>
+
+#include "base/err.h"
+#include "loop/loop.h"
+
+/* User memory of a process, in bytes. */
+struct process_memory {
+    uint64_t resident;     /* RSS: every page that is in memory */
+    uint64_t proportional; /* PSS: shared pages count by their share; 0 when not `whole` */
+    uint64_t anonymous;    /* heap, stacks, what no file stands behind; 0 when not `whole` */
+    bool whole;            /* false: the kernel tells this user the RSS only */
+};
+
+/* CPU time of the process since it started, user and system, all its threads and none of its children, in
+ * microseconds; `pid` 0: this one. False with `err` set when there is no such process. */
+bool process_cpu_read(pid_t pid, uint64_t *cpu_us, struct err *err);
+/* False with `err` set when there is no such process. */
+bool process_memory_read(pid_t pid, struct process_memory *memory, struct err *err);
+
+/* Raises the number of descriptors this process may have open to `wanted` where it may; returns how many it may have
+ * now. */
+uint64_t process_files_allow(uint64_t wanted);
+
+#endif

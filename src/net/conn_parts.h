@@ -1,0 +1,57 @@
+/* conn_parts: what the files of conn share. For src/net/ only. */
+#ifndef SENNIT_NET_CONN_PARTS_H
+#define SENNIT_NET_CONN_PARTS_H
+
+#include "net/conn.h"
+
+/* conn.c */
+
+/* The stream carries bytes both ways: tells the owner. */
+void conn_established(struct conn *conn);
+/* Bytes for the owner would be taken now. */
+bool conn_takes_input(const struct conn *conn);
+/* Bytes came for the owner, which gets them behind what it left. */
+void conn_take_input(struct conn *conn, char *bytes, size_t len);
+/* The peer ended its half. */
+void conn_end_input(struct conn *conn);
+/* The stream does not carry bytes any more: closes with the reason that fits. */
+void conn_broken(struct conn *conn);
+/* Tells the loop what we could do something with. */
+void conn_update_want(struct conn *conn);
+/* Ends what was closed. */
+void conn_reap(struct conn *conn);
+
+/* conn_queue.c */
+
+enum { CONN_GATHER_MAX = 256, CONN_FLUSH_BYTES_MAX = 4 << 20 /* of one connection in one turn */ };
+
+/* Puts it on the turn's flush list. */
+void conn_touch(struct conn *conn);
+/* Writes what waits: bytes that went out, or IO_ERROR. */
+ssize_t conn_queue_write(struct conn *conn);
+/* Forgets what waits. */
+void conn_queue_drop(struct conn *conn);
+/* The first frames that wait, CONN_GATHER_MAX at most, without what is out already. */
+int conn_queue_gather(const struct conn *conn, struct iovec parts[CONN_GATHER_MAX]);
+/* `written` bytes of what waits are out. */
+void conn_queue_advance(struct conn *conn, size_t written);
+
+/* conn_tls.c; of connections that carry TLS */
+
+/* The stream underneath is up: begins the handshake. */
+void conn_tls_begin(struct conn *conn);
+/* Between those two moments. */
+static inline bool conn_tls_is_shaking(const struct conn *conn)
+{
+    return conn->state == CONN_CONNECTING && conn->tls != NULL && conn->tls->begun;
+}
+/* Reads, decrypts, hands out. */
+void conn_tls_read(struct conn *conn);
+/* Hands out what had been read when the owner paused. */
+void conn_tls_resume(struct conn *conn);
+/* As conn_queue_write. */
+ssize_t conn_tls_write(struct conn *conn);
+/* One attempt to write what waits, and to say goodbye or what was wrong. */
+void conn_tls_last_words(struct conn *conn);
+
+#endif

@@ -1,0 +1,78 @@
+/* tls: one stream's TLS on OpenSSL 3, as bytes in and bytes out: no descriptor, no loop.
+ *
+ *     from the kernel --> in  --[ ]--> tls_read           `in` and `out` hold ciphertext and no memory
+ *       to the kernel <-- out <--[ ]-- tls_write          while they are empty
+ *
+ * TLS 1.2 and later; renegotiation is refused. After a fault nothing but `out`, which may hold the alert that tells the
+ * peer, is of use. */
+#ifndef SENNIT_NET_TLS_H
+#define SENNIT_NET_TLS_H
+
+#include <sys/types.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+
+/* What went wrong, as far as somebody can do something about it. */
+enum tls_fault {
+    TLS_FAULT_NONE,
+    TLS_FAULT_UNTRUSTED,  /* no CA that is trusted here has signed the peer's certificate */
+    TLS_FAULT_NAME,       /* the certificate is for somebody else */
+    TLS_FAULT_DATE,       /* expired, or not valid yet */
+    TLS_FAULT_NOT_TLS,    /* the peer answers, but not in TLS */
+    TLS_FAULT_WANTS_CERT, /* the peer wants a certificate of ours */
+    TLS_FAULT_OTHER,
+};
+
+struct tls_problem {
+    enum tls_fault fault;
+    char text[160]; /* "certificate verify failed: self-signed certificate" */
+};
+
+/* What the outgoing streams to one peer share. */
+struct tls_client;
+
+struct tls_client_options {
+    const char *name; /* whom the certificate must be for, and SNI: a host name or an IP */
+    const char *ca;   /* file of PEM certificates, or a directory that `openssl rehash` has seen; NULL: the system's */
+    const char *cert, *key; /* PEM files, both or neither; `cert` may hold the chain behind the certificate */
+    bool verify_off;        /* believe anybody */
+};
+
+/* Reads the files. NULL with `err` set: "ca: /etc/ca.pem: No such file or directory". */
+struct tls_client *tls_client_create(const struct tls_client_options *options, struct err *err);
+/* Its streams are gone before. Accepts NULL. */
+void tls_client_destroy(struct tls_client *client);
+
+struct tls {
+    struct ssl_st *ssl;
+    struct buf in, out;
+    bool begun, established; /* the handshake: has, is complete */
+    bool heard;              /* the peer's first byte */
+    bool said_goodbye;
+    size_t sealed; /* the owner's: plaintext bytes of its queue whose records are in `out` */
+    struct tls_problem problem;
+};
+
+/* A client's stream, not begun. */
+struct tls *tls_create(const struct tls_client *client);
+void tls_destroy(struct tls *tls); /* accepts NULL */
+
+/* What tls_read returns below zero. */
+enum tls_result { TLS_MORE = -1, TLS_FAILED = -2 };
+
+/* Goes on with the handshake: 0 when it is complete, TLS_MORE when the peer must speak first, TLS_FAILED. */
+int tls_handshake(struct tls *tls);
+/* Plaintext bytes (> 0, one record at most), 0 behind the peer's close_notify, TLS_MORE, or TLS_FAILED. */
+ssize_t tls_read(struct tls *tls, void *to, size_t size);
+/* Puts `plain` into records, all of it; false on a fault. */
+bool tls_write(struct tls *tls, struct span plain);
+/* Says close_notify, once and only where it means something; reading may go on. */
+void tls_goodbye(struct tls *tls);
+/* True when tls_read may have something without new bytes from the kernel. */
+bool tls_has_input(const struct tls *tls);
+
+/* Notes a fault that shows outside; the first one stands. */
+void tls_set_problem(struct tls *tls, enum tls_fault fault, const char *text);
+
+#endif

@@ -1,0 +1,266 @@
+// load: `sennit load` says that a sound service is sound, and of each fault which one it is.
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import fs from 'node:fs';
+import http from 'node:http';
+import path from 'node:path';
+import { test } from 'node:test';
+import { board, freePort, program, temporary, until, up } from './lib.mjs';
+
+const quickly = (ms) => ({ timeout: ms });
+
+// A small Socket.IO server on the raw wire, which numbers, logs and replays, and does so wrongly where it is told to:
+//   drop: every 20th message misses one client     double: it reaches one client twice
+//   swap: it reaches one client behind its successor     forget: a resume leaves out the first of what was missed
+//   again: a resume brings the last one once more     plain: WebSocket without Socket.IO
+class Server {
+  constructor(faults = {}) {
+    this.faults = faults;
+    this.log = [];
+    this.ids = new Set();
+    this.sessions = new Map();
+    this.sockets = new Set();
+    this.server = http.createServer((request, response) => response.writeHead(404).end());
+    this.server.on('upgrade', (request, socket) => this.upgrade(request, socket));
+  }
+
+  async listen() {
+    this.server.listen(0, '127.0.0.1');
+    await once(this.server, 'listening');
+    this.url = `http://127.0.0.1:${this.server.address().port}`;
+    return this;
+  }
+
+  close() {
+    for (const socket of this.sockets) socket.destroy();
+    this.server.close();
+  }
+
+  upgrade(request, socket) {
+    const accept = createHash('sha1').update(request.headers['sec-websocket-key'] + '258EAFA5-E914-47DA-95CA-C5AB0DC85B11').digest('base64');
+    socket.write(`HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n\r\n`);
+    socket.setNoDelay(true);
+    this.sockets.add(socket);
+    const client = { socket, held: null, session: this.faults.plain ? {} : null };
+    if (!this.faults.plain) this.send(client, '0{"sid":"AAAAAAAAAAAAAAAAAAAA","upgrades":[],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000000}');
+    else this.sessions.set(client.session, Object.assign(client.session, { client }));
+    let rest = Buffer.alloc(0);
+    socket.on('data', (data) => {
+      rest = Buffer.concat([rest, data]);
+      while (rest.length >= 6) {
+        const short = rest[1] & 127;
+        const [at, length] = short === 126 ? [4, rest.readUInt16BE(2)] : [2, short];
+        if (rest.length < at + 4 + length) return;
+        const mask = rest.subarray(at, at + 4);
+        const payload = Buffer.from(rest.subarray(at + 4, at + 4 + length).map((byte, index) => byte ^ mask[index & 3]));
+        const opcode = rest[0] & 15;
+        rest = rest.subarray(at + 4 + length);
+        if (opcode === 8) socket.end(Buffer.from([0x88, 0]));
+        else if (opcode === 1) this.received(client, payload.toString());
+      }
+    });
+    socket.on('error', () => {});
+    socket.on('close', () => this.sockets.delete(socket));
+  }
+
+  send(client, text) {
+    if (client.socket.destroyed) return;
+    const payload = Buffer.from(text);
+    const head = payload.length < 126 ? Buffer.from([0x81, payload.length]) : Buffer.from([0x81, 126, payload.length >> 8, payload.length & 255]);
+    client.socket.write(Buffer.concat([head, payload]));
+  }
+
+  received(client, text) {
+    if (this.faults.plain) this.publish(client, JSON.parse(text));
+    else if (text.startsWith('40')) this.connect(client, text.length > 2 ? JSON.parse(text.slice(2)) : {});
+    else if (text.startsWith('42')) {
+      const [, id, json] = /^42(\d*)(.*)$/.exec(text);
+      const [, message] = JSON.parse(json);
+      if (!this.ids.has(message.id)) this.publish(client, message);
+      this.ids.add(message.id);
+      if (id) this.send(client, `43${id}[]`);
+    }
+  }
+
+  connect(client, { pid, offset }) {
+    const before = this.sessions.get(pid);
+    const session = before ?? { pid: `pid-${this.sessions.size}`, sid: `sid-${this.sessions.size}`, from: this.log.length };
+    if (before?.client) before.client.socket.destroy();
+    this.sessions.set(session.pid, session);
+    client.session = session;
+    session.client = client;
+    this.send(client, `40${JSON.stringify({ sid: session.sid, pid: session.pid })}`);
+    if (!before) return;
+    const at = offset === undefined ? session.from : Number(offset) + 1;
+    const missed = this.log.map((entry, seq) => ({ ...entry, seq })).slice(at).filter((entry) => entry.by !== session);
+    const last = this.log.map((entry, seq) => ({ ...entry, seq })).slice(0, at).filter((entry) => entry.by !== session).at(-1);
+    if (this.faults.forget) missed.shift();
+    if (this.faults.again && last) missed.unshift(last);
+    for (const { message, seq } of missed) this.send(client, this.event(message, seq));
+  }
+
+  event(message, seq) {
+    return this.faults.plain ? JSON.stringify(message) : `42${JSON.stringify(['drawing', message, String(seq)])}`;
+  }
+
+  publish(from, message) {
+    const seq = this.log.length;
+    this.log.push({ by: from.session, message });
+    const text = this.event(message, seq);
+    const others = [...this.sessions.values()].filter((session) => session !== from.session);
+    const victim = seq % 20 === 10 ? others[Math.floor(others.length / 2)] : null;
+    for (const session of others) {
+      const { client } = session;
+      if (session === victim && this.faults.drop) continue;
+      if (session === victim && this.faults.swap) {
+        client.held = text;
+        continue;
+      }
+      this.send(client, text);
+      if (session === victim && this.faults.double) this.send(client, text);
+      if (client.held !== null) this.send(client, client.held);
+      client.held = null;
+    }
+  }
+}
+
+// Runs `sennit load --json` to its end.
+async function load(url, ...args) {
+  const run = program(['load', url, '--json', ...args.map(String)]);
+  await run.ended;
+  await run.stop();
+  const line = run.output.split('\n').find((text) => text.startsWith('{'));
+  return { status: run.status, output: run.output, ...(line ? JSON.parse(line) : {}) };
+}
+
+const short = ['-c', 20, '-r', 100, '--publishers', 3, '-d', 2, '--check', '--settle', 2];
+const cuts = ['--cut-every', 1, '--reconnect-delay', 100];
+
+function assertGood(run, clients) {
+  assert.equal(run.status, 0, run.output);
+  assert.equal(run.outcome, 'good');
+  const { lost, doubled, reordered, unexpected, wrongly_recovered: wrongly } = run.check;
+  assert.deepEqual({ lost, doubled, reordered, unexpected, wrongly }, { lost: 0, doubled: 0, reordered: 0, unexpected: 0, wrongly: 0 });
+  assert.equal(run.connected, clients);
+  assert.equal(run.check.accepted, run.sent);
+  assert.ok(run.check.expected > 0 && run.latency_ms.p50 > 0 && run.latency_ms.p50 <= run.latency_ms.max);
+}
+
+test('three instances and cuts of every kind: nothing lost, nothing doubled, one order', quickly(60000), async () => {
+  const service = await up(board({ min: 3 }), { ready: 3 });
+  try {
+    const run = await load(service.url, '-c', 60, '-r', 200, '--publishers', 6, '-d', 8, '--check', '--cut-every', 2,
+      '--reconnect-delay', 200, '--settle', 20, '--pid', (await service.instances())[0].pid);
+    assertGood(run, 60);
+    assert.equal(run.check.expected, run.sent * 59);
+    assert.ok(run.check.recovered > 50, `${run.check.recovered} recovered`);
+    assert.equal(run.check.not_recovered, 0);
+    for (const kind of ['fin', 'rst', 'halfopen', 'close']) assert.ok(run.cuts[kind] > 0, `${kind} cuts`);
+    assert.ok(run.server_cpu_us_per_delivery > 0);
+  } finally {
+    await service.close();
+  }
+});
+
+test('rooms that are joined and written to, publishers included', quickly(60000), async () => {
+  const directory = temporary();
+  const config = path.join(directory, 'rooms.yaml');
+  const port = await freePort();
+  fs.writeFileSync(config, `namespaces:
+  /game:
+    log: {entries: 10000, age: 1h}
+    events:
+      enter: {join: 0}
+      say: {to: room, room: 0, log: true, id: 1.id}
+`);
+  const server = program(['serve', '--config', config, '--port', port, '--broker', 'memory', '--log-format', 'json']);
+  try {
+    await until('it listens', () => server.output.includes('listening'));
+    const run = await load(`http://localhost:${port}`, '--namespace', '/game', '-c', 40, '--rooms', 8, '--rooms-per-client', 2,
+      '--join-event', 'enter', '--room-event', 'say', '--echo', '-r', 200, '--publishers', 20, '-d', 4, '--check', ...cuts);
+    assertGood(run, 40);
+    assert.equal(run.check.rooms.length, 8);
+    for (const room of run.check.rooms) assert.ok(room.accepted > 0 && room.expected === room.accepted * 10, JSON.stringify(room));
+    assert.ok(run.check.recovered > 20);
+  } finally {
+    await server.stop();
+    fs.rmSync(directory, { recursive: true, force: true });
+  }
+});
+
+test('a server on the raw wire is sound, cut or not, and over plain WebSocket', quickly(60000), async () => {
+  const server = await new Server().listen();
+  const plain = await new Server({ plain: true }).listen();
+  try {
+    assertGood(await load(server.url, ...short), 20);
+    const run = await load(server.url, ...short, ...cuts);
+    assertGood(run, 20);
+    assert.ok(run.check.recovered > 10);
+    assertGood(await load(`${plain.url}/any`, ...short, '--protocol', 'websocket', '--size', 200), 20);
+  } finally {
+    server.close();
+    plain.close();
+  }
+});
+
+// What the server does, the fault, what is to be found, what is not.
+const faults = [
+  ['drops messages', 'drop', 'lost', ['doubled', 'reordered']],
+  ['doubles messages', 'double', 'doubled', ['lost', 'reordered']],
+  ['swaps messages', 'swap', 'reordered', ['lost', 'doubled']],
+  ['leaves something out when it resumes', 'forget', 'wrongly_recovered', ['doubled'], cuts],
+  ['brings something twice when it resumes', 'again', 'wrongly_recovered', ['lost'], cuts],
+];
+for (const [what, fault, found, notFound, more = []] of faults) {
+  test(`a server that ${what} is found out`, quickly(30000), async () => {
+    const server = await new Server({ [fault]: true }).listen();
+    try {
+      const run = await load(server.url, ...short, ...more);
+      assert.equal(run.status, 1, run.output);
+      assert.equal(run.outcome, 'check_failed');
+      assert.ok(run.check[found] > 0, JSON.stringify(run.check));
+      for (const other of notFound) assert.equal(run.check[other], 0, `${other}: ${JSON.stringify(run.check)}`);
+      if (fault === 'swap') assert.notEqual(run.check.disagreement.client, run.check.disagreement.other);
+    } finally {
+      server.close();
+    }
+  });
+}
+
+test('what cannot be done is said, with the status of its kind', quickly(30000), async () => {
+  const port = await freePort();
+  const refused = await load(`http://127.0.0.1:${port}`);
+  assert.equal(refused.status, 3);
+  assert.match(refused.output, /cannot connect: Connection refused/);
+  assert.equal(refused.outcome, 'aborted');
+  assert.equal((await load('ftp://localhost')).status, 2);
+  assert.equal((await load(`http://127.0.0.1:${port}`, '--clients', 0)).status, 2);
+  assert.equal((await load(`http://127.0.0.1:${port}`, '--publishers', 200)).status, 2);
+
+  const server = await new Server().listen();
+  try {
+    const run = program(['load', server.url, '--json', '-d', '60', '--check', '-r', '100']);
+    await until('messages flow', () => server.log.length > 50);
+    run.child.kill('SIGINT');
+    await run.ended;
+    const report = JSON.parse(run.output.split('\n').find((text) => text.startsWith('{')));
+    assert.equal(run.status, 3);
+    assert.equal(report.outcome, 'aborted');
+    assert.ok(report.delivered > 0 && report.latency_ms.p50 > 0);
+  } finally {
+    server.close();
+  }
+});
+
+test('a request timeout of a second: somebody is always on the way, and nothing is lost', quickly(60000), async () => {
+  const service = await up(board({ timeout: 1, min: 2 }), { ready: 2 });
+  try {
+    const run = await load(service.url, '-c', 60, '-r', 50, '--publishers', 5, '-d', 3, '--check', '--settle', 15, '--reconnect-delay', 300);
+    assert.equal(run.status, 0, run.output);
+    assert.equal(run.away, 0);
+    assert.ok(run.recovered >= 60, `${run.recovered} recovered`);
+  } finally {
+    await service.close();
+  }
+});

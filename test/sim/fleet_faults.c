@@ -1,0 +1,139 @@
+/* fleet_faults: what befalls a fleet, each seed in its own mixture. */
+#include "fleet_parts.h"
+
+void fleet_plan_from_seed(struct fleet_plan *plan, uint64_t seed)
+{
+    uint64_t state[2] = {seed * 0x9e3779b97f4a7c15u + 7, seed + 1};
+    for (int i = 0; i < 8; i++)
+        sim_random_next(state);
+    *plan = (struct fleet_plan){.seed = seed, .instances = 8, .clients = 200, .faults_us = LOOP_S(8), .traced = -1};
+    int *const shares[] = {&plan->silences,  &plan->kills,       &plan->pauses,       &plan->drains,
+                           &plan->link_cuts, &plan->redis_kills, &plan->redis_pauses, &plan->script_flushes,
+                           &plan->refusals,  &plan->clock_jumps};
+    for (size_t i = 0; i < sizeof shares / sizeof shares[0]; i++)
+        if (sim_random_next(state) % 3 == 0)
+            *shares[i] = 10 + (int)(sim_random_next(state) % 50);
+    plan->cuts = 200 + (int)(sim_random_next(state) % 300);
+    plan->replay_all = sim_random_next(state) % 4 == 0;
+    plan->small_log = !plan->replay_all && sim_random_next(state) % 5 == 0;
+    if (sim_random_next(state) % 4 == 0)
+        plan->failovers = 10 + (int)(sim_random_next(state) % 20);
+    /* A broker that loses data while everything else is well, and little that clients were told: they live on. */
+    if (seed % 20 == 0)
+        *plan = (struct fleet_plan){.seed = seed,
+                                    .instances = plan->instances,
+                                    .clients = plan->clients,
+                                    .faults_us = plan->faults_us,
+                                    .cuts = plan->cuts,
+                                    .failovers = 40,
+                                    .quiet = true,
+                                    .traced = -1};
+}
+
+static void stream_fault(struct fleet *fleet, bool to_redis, bool silent)
+{
+    uint16_t port =
+        to_redis ? REDIS_PORT : (uint16_t)(INSTANCE_PORT + sim_below(fleet->sim, (uint64_t)fleet->plan->instances));
+    struct sim_end *end = sim_pick(fleet->sim, port);
+    if (end == NULL)
+        return;
+    fleet_say(fleet, "a stream to %s %s", to_redis ? "Redis" : "an instance", silent ? "goes silent" : "is cut");
+    if (silent)
+        sim_silence(end, sim_chance(fleet->sim, 300));
+    else
+        sim_cut(end);
+}
+
+static void refuse(struct fleet *fleet)
+{
+    static const char *const errors[] = {
+        "OOM command not allowed when used memory > 'maxmemory'.",
+        "READONLY You can't write against a read only replica.",
+        "LOADING Redis is loading the dataset in memory",
+        "NOSCRIPT No matching script. Please use EVAL.",
+    };
+    const char *error = errors[sim_below(fleet->sim, 4)];
+    int count = 1 + (int)sim_below(fleet->sim, 20);
+    fleet_say(fleet, "Redis refuses %d commands: %s", count, error);
+    fake_redis_fail_next(fleet->redis, error, count);
+}
+
+static bool turn_of(uint64_t *dice, int share)
+{
+    if (*dice < (uint64_t)share)
+        return true;
+    *dice -= (uint64_t)share;
+    return false;
+}
+
+static void clock_fault(struct fleet *fleet, struct instance *instance, bool runs)
+{
+    /* Redis' clock strays less than leases live. */
+    if (sim_chance(fleet->sim, 300)) {
+        redis_clock_jump(fleet, (int64_t)sim_below(fleet->sim, 600000) - 300000);
+    } else if (runs) {
+        int64_t offset_ms = (int64_t)sim_below(fleet->sim, 7200000) - 3600000;
+        fleet_say(fleet, "the clock of instance %u is off by %lld ms", instance->port, (long long)offset_ms);
+        sim_host_clock(instance->loop, offset_ms);
+    }
+}
+
+static void fault_choose(struct fleet *fleet)
+{
+    const struct fleet_plan *plan = fleet->plan;
+    struct sim *sim = fleet->sim;
+    struct instance *instance = &fleet->instances[sim_below(sim, (uint64_t)plan->instances)];
+    bool runs = instance->loop != NULL && !instance->paused && !instance->draining;
+    bool redis_runs = !fleet->redis_down && !fleet->redis_paused;
+    uint64_t dice = sim_below(sim, 1000);
+    if (turn_of(&dice, plan->cuts))
+        stream_fault(fleet, false, false);
+    else if (turn_of(&dice, plan->silences))
+        stream_fault(fleet, sim_chance(sim, 200), true);
+    else if (turn_of(&dice, plan->link_cuts))
+        stream_fault(fleet, true, false);
+    else if (turn_of(&dice, plan->kills) && runs)
+        instance_kill(instance);
+    else if (turn_of(&dice, plan->pauses) && runs)
+        instance_pause(instance);
+    else if (turn_of(&dice, plan->drains) && runs)
+        instance_drain(instance);
+    else if (turn_of(&dice, plan->redis_kills) && redis_runs)
+        redis_kill(fleet, false);
+    else if (turn_of(&dice, plan->failovers) && redis_runs)
+        redis_kill(fleet, true);
+    else if (turn_of(&dice, plan->redis_pauses) && redis_runs)
+        redis_pause(fleet);
+    else if (turn_of(&dice, plan->script_flushes))
+        fake_redis_scripts_forget(fleet->redis);
+    else if (turn_of(&dice, plan->refusals))
+        refuse(fleet);
+    else if (turn_of(&dice, plan->clock_jumps))
+        clock_fault(fleet, instance, runs);
+}
+
+static void fault(struct timer *timer)
+{
+    struct fleet *fleet = container_of(timer, struct fleet, fault);
+    fleet->faults++;
+    fault_choose(fleet);
+    if (fleet->plan->failovers > 0 && sim_chance(fleet->sim, 150))
+        redis_snapshot(fleet);
+    sim_timer_start(fleet->sim, timer, LOOP_MS(5 + sim_below(fleet->sim, 200)));
+}
+
+void faults_start(struct fleet *fleet)
+{
+    timer_init(&fleet->fault, fault);
+    sim_timer_start(fleet->sim, &fleet->fault, LOOP_MS(1500));
+}
+
+void faults_heal(struct fleet *fleet)
+{
+    fleet_say(fleet, "nothing more goes wrong");
+    sim_timer_stop(fleet->sim, &fleet->fault);
+    redis_heal(fleet);
+    for (int i = 0; i < fleet->plan->instances; i++)
+        if (fleet->instances[i].loop == NULL || fleet->instances[i].paused)
+            sim_timer_start(fleet->sim, &fleet->instances[i].change, 0);
+}

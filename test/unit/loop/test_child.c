@@ -1,0 +1,208 @@
+/* test_child: processes that the loop starts: their lines, their ends, and those that behave badly. */
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "loop/child.h"
+
+enum { WAIT_MS = 10000, LINE_NS = 5000 };
+
+static struct loop *loop;
+static struct child child;
+static struct child_end end;
+static unsigned ended, lines;
+static char last[256];
+static struct timer patience;
+
+static void on_patience(struct timer *timer)
+{
+    loop_stop(loop);
+}
+
+static void run_for(unsigned ms)
+{
+    timer_start(loop, &patience, LOOP_MS(ms));
+    loop_run(loop);
+    timer_stop(loop, &patience);
+}
+
+static void on_line(struct child *of, bool is_stderr, struct span line)
+{
+    lines++;
+    snprintf(last, sizeof last, "%s" SPAN_FMT, is_stderr ? "!" : "", SPAN_ARG(line));
+}
+
+/* As slow as a log that is read. */
+static void on_line_slowly(struct child *of, bool is_stderr, struct span line)
+{
+    struct timespec now, start;
+    lines++;
+    clock_gettime(CLOCK_MONOTONIC, &start);
+    do
+        clock_gettime(CLOCK_MONOTONIC, &now);
+    while ((now.tv_sec - start.tv_sec) * 1000000000 + now.tv_nsec - start.tv_nsec < LINE_NS);
+}
+
+static void on_ended(struct child *of, struct child_end how)
+{
+    ended++;
+    end = how;
+    loop_stop(loop);
+}
+
+static bool start(const char *script, child_line_fn *line, struct err *err)
+{
+    const char *const argv[] = {"sh", "-c", script, NULL};
+    const struct child_spec spec = {.argv = argv};
+    return child_start(&child, loop, &spec, line, on_ended, err);
+}
+
+static int set_up(void **state)
+{
+    struct err err;
+    loop = loop_create(&err);
+    timer_init(&patience, on_patience);
+    ended = lines = 0;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    signal(SIGCHLD, SIG_DFL);
+    if (ended == 0 && child.pid > 0) {
+        child_signal_group(&child, SIGKILL);
+        run_for(WAIT_MS);
+    }
+    loop_destroy(loop);
+    return 0;
+}
+
+static void test_lines_and_an_end(void **state)
+{
+    struct err err;
+    assert_true(start("echo one; printf two; echo bad >&2; exit 3", on_line, &err));
+    run_for(WAIT_MS);
+    assert_int_equal(ended, 1);
+    assert_int_equal(end.exit_status, 3);
+    assert_int_equal(lines, 3);
+}
+
+static void test_a_signal(void **state)
+{
+    struct err err;
+    assert_true(start("exec sleep 60", on_line, &err));
+    child_signal(&child, SIGTERM);
+    run_for(WAIT_MS);
+    assert_int_equal(end.signal, SIGTERM);
+}
+
+static void test_a_program_that_is_not_there(void **state)
+{
+    const char *const argv[] = {"no-such-program", NULL};
+    const struct child_spec spec = {.argv = argv};
+    struct err err;
+    assert_false(child_start(&child, loop, &spec, on_line, on_ended, &err));
+    assert_string_equal(err.text, "no-such-program: not found in PATH");
+    child.pid = 0;
+}
+
+/* It writes faster than its lines are handled: everybody else must have a turn all the same. */
+static void test_a_child_that_never_stops_talking(void **state)
+{
+    struct err err;
+    alarm(20); /* a loop that is not left cannot be waited for */
+    assert_true(start("exec yes", on_line_slowly, &err));
+    run_for(200);
+    assert_true(lines > 100);
+    child_signal(&child, SIGKILL);
+    run_for(WAIT_MS);
+    assert_int_equal(ended, 1);
+    alarm(0);
+}
+
+/* Its own child holds the outputs and goes on writing when it is gone. */
+static void test_a_grandchild_that_never_stops_talking(void **state)
+{
+    struct err err;
+    alarm(20);
+    assert_true(start("yes & echo $! >&2; exit 0", on_line_slowly, &err));
+    run_for(WAIT_MS);
+    assert_int_equal(ended, 1);
+    alarm(0);
+}
+
+/* A parent that ignores SIGCHLD hands that on, and the kernel would reap our children before we learn how they ended.
+ */
+static void test_sigchld_was_ignored(void **state)
+{
+    struct err err;
+    loop_destroy(loop);
+    signal(SIGCHLD, SIG_IGN);
+    loop = loop_create(&err);
+    assert_true(start("exit 4", on_line, &err));
+    run_for(2000);
+    assert_int_equal(ended, 1);
+    assert_int_equal(end.exit_status, 4);
+}
+
+/* Some sandboxes refuse pidfd_open. */
+static void refuse_pidfd_open(void)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_pidfd_open, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    const struct sock_fprog program = {.len = sizeof code / sizeof code[0], .filter = code};
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
+        _exit(77);
+}
+
+static void test_children_that_cannot_be_watched(void **state)
+{
+    pid_t pid = fork();
+    if (pid == 0) {
+        struct err err;
+        refuse_pidfd_open();
+        bool started = start("exec sleep 60", on_line, &err);
+        _exit(started || strstr(err.text, "cannot be watched") == NULL);
+    }
+    int status;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
+        skip();
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(test_##name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(lines_and_an_end),
+        TEST(a_signal),
+        TEST(a_program_that_is_not_there),
+        TEST(sigchld_was_ignored),
+        TEST(children_that_cannot_be_watched),
+        TEST(a_child_that_never_stops_talking),
+        TEST(a_grandchild_that_never_stops_talking),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

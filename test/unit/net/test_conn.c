@@ -1,0 +1,345 @@
+/* test_conn: plain connections over a real loopback: their states, bounds and ends. The peer is a bare socket. */
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/mem.h"
+#include "net/conn.h"
+
+enum { WAIT_MS = 10000 };
+
+/* Our end. */
+struct end {
+    struct conn conn;
+    struct buf got;
+    unsigned opened, ended, closed;
+    enum close_reason reason;
+    bool keeps;          /* consumes nothing */
+    struct end *resumes; /* when closed, lets this one read on */
+    bool resume_waits;   /* when closed, a task of it still waited */
+};
+
+static struct loop *loop;
+static struct net net;
+static struct conn_limits limits;
+static struct end ours, other;
+static int listening, peer;
+
+typedef bool condition_fn(void);
+static condition_fn *awaited;
+static struct timer tick, patience;
+
+static void on_tick(struct timer *timer)
+{
+    if (awaited())
+        loop_stop(loop);
+    else
+        timer_start(loop, timer, 500);
+}
+
+static void on_patience(struct timer *timer)
+{
+    loop_stop(loop);
+}
+
+/* Runs the loop until it is so; fails when it does not become so. */
+#define await(condition) assert_true(becomes(condition))
+static bool becomes(condition_fn *condition)
+{
+    awaited = condition;
+    timer_start(loop, &tick, 0);
+    timer_start(loop, &patience, LOOP_MS(WAIT_MS));
+    loop_run(loop);
+    timer_stop(loop, &tick);
+    timer_stop(loop, &patience);
+    return condition();
+}
+
+static bool a_moment_passed(void)
+{
+    return patience.due_us - loop_now_us(loop) < LOOP_MS(WAIT_MS - 30);
+}
+
+static bool is_open(void)
+{
+    return conn_is_open(&ours.conn);
+}
+
+static bool is_closed(void)
+{
+    return ours.closed > 0;
+}
+
+static bool has_five(void)
+{
+    return ours.got.len >= 5;
+}
+
+static void on_opened(struct conn *conn)
+{
+    container_of(conn, struct end, conn)->opened++;
+}
+
+static size_t on_received(struct conn *conn, char *bytes, size_t len)
+{
+    struct end *end = container_of(conn, struct end, conn);
+    if (end->keeps)
+        return 0;
+    buf_append(&end->got, span_of(bytes, len));
+    return len;
+}
+
+static void on_ended(struct conn *conn)
+{
+    container_of(conn, struct end, conn)->ended++;
+}
+
+static void on_closed(struct conn *conn, enum close_reason reason)
+{
+    struct end *end = container_of(conn, struct end, conn);
+    end->closed++;
+    end->reason = reason;
+    end->resume_waits = !list_empty(&conn->resume.node);
+    if (end->resumes != NULL)
+        conn_read_pause(&end->resumes->conn, false);
+}
+
+static const struct conn_events events = {.opened = on_opened, .received = on_received, .closed = on_closed};
+static const struct conn_events events_with_end = {
+    .opened = on_opened, .received = on_received, .ended = on_ended, .closed = on_closed};
+
+static struct addr listening_addr(void)
+{
+    struct sockaddr_in in;
+    socklen_t len = sizeof in;
+    struct addr addr;
+    getsockname(listening, (struct sockaddr *)&in, &len);
+    addr_loopback(&addr, ntohs(in.sin_port));
+    return addr;
+}
+
+static int set_up(void **state)
+{
+    struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct err err;
+    loop = loop_create(&err);
+    net_init(&net, loop);
+    timer_init(&tick, on_tick);
+    timer_init(&patience, on_patience);
+    limits = (struct conn_limits){.queue_bytes_max = 64 << 20, .input_bytes_max = 1 << 20};
+    ours = other = (struct end){0};
+    conn_init(&ours.conn, &net, &events, &limits);
+    conn_init(&other.conn, &net, &events, &limits);
+    listening = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(listening, (const struct sockaddr *)&in, sizeof in), 0);
+    assert_int_equal(listen(listening, 8), 0);
+    peer = -1;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    conn_close(&ours.conn, CLOSE_DONE);
+    conn_close(&other.conn, CLOSE_DONE);
+    net_reap(&net);
+    buf_finish(&ours.got);
+    buf_finish(&other.got);
+    if (peer >= 0)
+        close(peer);
+    close(listening);
+    net_finish(&net);
+    loop_destroy(loop);
+    return 0;
+}
+
+static int connect_one(struct end *end)
+{
+    struct addr addr = listening_addr();
+    conn_connect(&end->conn, &addr);
+    int fd = accept4(listening, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    assert_true(fd >= 0);
+    return fd;
+}
+
+static void connect_ours(void)
+{
+    peer = connect_one(&ours);
+    await(is_open);
+}
+
+/* What the peer has read; it reads as it is asked. */
+static size_t peer_got;
+
+static bool peer_reads_to_the_end(void)
+{
+    char bytes[65536];
+    ssize_t got;
+    while ((got = read(peer, bytes, sizeof bytes)) > 0)
+        peer_got += (size_t)got;
+    return got == 0 || (got < 0 && errno != EAGAIN);
+}
+
+static void test_bytes_both_ways(void **state)
+{
+    connect_ours();
+    assert_int_equal(write(peer, "hello", 5), 5);
+    await(has_five);
+    conn_send(&ours.conn, SPAN_LIT("one"));
+    conn_send(&ours.conn, SPAN_LIT("two"));
+    assert_int_equal(net.writes, 0);
+    await(a_moment_passed);
+    assert_int_equal(net.writes, 1); /* gathered, at the end of the turn */
+    char bytes[7] = {0};
+    assert_int_equal(read(peer, bytes, sizeof bytes), 6);
+    assert_string_equal(bytes, "onetwo");
+    assert_null(ours.conn.queue);
+}
+
+static void test_the_first_reason_stands(void **state)
+{
+    connect_ours();
+    conn_close(&ours.conn, CLOSE_NORMAL);
+    conn_close(&ours.conn, CLOSE_INTERNAL);
+    assert_int_equal(ours.closed, 0);
+    await(is_closed);
+    assert_int_equal(ours.reason, CLOSE_NORMAL);
+    assert_int_equal(ours.closed, 1);
+}
+
+static void test_a_slow_consumer(void **state)
+{
+    char *bytes = mem_zero(1, 1 << 20);
+    limits.queue_bytes_max = 4 << 20;
+    connect_ours();
+    for (int i = 0; i < 40 && ours.closed == 0; i++) {
+        conn_send(&ours.conn, span_of(bytes, 1 << 20));
+        await(a_moment_passed);
+    }
+    assert_int_equal(ours.closed, 1);
+    assert_int_equal(ours.reason, CLOSE_SLOW_CONSUMER);
+    free(bytes);
+}
+
+static void test_a_write_that_stalls(void **state)
+{
+    char *bytes = mem_zero(1, 32 << 20);
+    limits.write_stall_ms_max = 100;
+    connect_ours();
+    conn_send(&ours.conn, span_of(bytes, 32 << 20));
+    await(is_closed);
+    assert_int_equal(ours.reason, CLOSE_WRITE_TIMEOUT);
+    free(bytes);
+}
+
+static void test_too_much_input_that_nobody_takes(void **state)
+{
+    char *bytes = mem_zero(1, 8192);
+    limits.input_bytes_max = 4096;
+    ours.keeps = true;
+    connect_ours();
+    assert_int_equal(write(peer, bytes, 4096), 4096);
+    await(a_moment_passed);
+    assert_int_equal(ours.closed, 0);
+    assert_int_equal(write(peer, bytes, 1), 1);
+    await(is_closed);
+    assert_int_equal(ours.reason, CLOSE_INPUT_LIMIT);
+    free(bytes);
+}
+
+/* A connection that is over may be opened again; nothing of its first life is left. */
+static void test_a_second_life(void **state)
+{
+    connect_ours();
+    close(peer);
+    await(is_closed);
+    assert_int_equal(ours.reason, CLOSE_PEER_CLOSED);
+    ours.closed = 0;
+    connect_ours();
+    assert_int_equal(write(peer, "hello", 5), 5);
+    await(has_five);
+    conn_close(&ours.conn, CLOSE_DONE);
+    await(is_closed);
+    assert_int_equal(ours.reason, CLOSE_DONE);
+    assert_int_equal(ours.opened, 2);
+}
+
+enum { ANSWER_BYTES = 24 << 20 };
+
+/* The peer has said all it wants, and reads the answer slowly: it gets all of it. */
+static void answer_to_half_closed(bool ended_first)
+{
+    char *answer = mem_zero(1, ANSWER_BYTES);
+    connect_ours();
+    peer_got = 0;
+    if (ended_first) {
+        shutdown(peer, SHUT_WR);
+        await(a_moment_passed);
+    }
+    conn_send(&ours.conn, span_of(answer, ANSWER_BYTES));
+    conn_shutdown(&ours.conn, CLOSE_DONE, WAIT_MS);
+    shutdown(peer, SHUT_WR);
+    await(a_moment_passed);
+    assert_int_equal(ours.closed, 0);
+    await(peer_reads_to_the_end);
+    assert_int_equal(peer_got, ANSWER_BYTES);
+    await(is_closed);
+    assert_int_equal(ours.reason, CLOSE_DONE);
+    free(answer);
+}
+
+static void test_the_peer_ends_while_its_answer_is_written(void **state)
+{
+    answer_to_half_closed(false);
+}
+
+static void test_the_peer_has_ended_before_its_answer_is_written(void **state)
+{
+    conn_init(&ours.conn, &net, &events_with_end, &limits);
+    answer_to_half_closed(true);
+    assert_int_equal(ours.ended, 1);
+}
+
+/* Owners tell each other's connections to read on, whatever state these are in. */
+static void test_reading_on_when_it_is_over(void **state)
+{
+    int second;
+    ours.keeps = true;
+    connect_ours();
+    second = connect_one(&other);
+    assert_int_equal(write(peer, "kept", 4), 4);
+    await(a_moment_passed);
+    assert_int_equal(ours.conn.input.len, 4);
+    other.resumes = &ours;
+    conn_close(&other.conn, CLOSE_DONE); /* reaped first */
+    conn_close(&ours.conn, CLOSE_DONE);
+    await(is_closed);
+    assert_false(ours.resume_waits);
+    close(second);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(test_##name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(bytes_both_ways),
+        TEST(the_first_reason_stands),
+        TEST(a_slow_consumer),
+        TEST(a_write_that_stalls),
+        TEST(too_much_input_that_nobody_takes),
+        TEST(a_second_life),
+        TEST(the_peer_ends_while_its_answer_is_written),
+        TEST(the_peer_has_ended_before_its_answer_is_written),
+        TEST(reading_on_when_it_is_over),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
