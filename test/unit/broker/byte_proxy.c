@@ -113,6 +113,11 @@ static void message_received(struct pair *pair, const struct resp *reply)
     } else {
         encode(&message, reply);
     }
+    if (proxy->lie[0] != NULL) {
+        char *at = memmem(message.data + message.off, message.len, proxy->lie[0], strlen(proxy->lie[0]));
+        if (at != NULL)
+            memcpy(at, proxy->lie[1], strlen(proxy->lie[1]));
+    }
     if (conn_is_open(&pair->near) && (pair->link == PROXY_COMMANDS || !is_swallowed(proxy, buf_span(&message))))
         pass_on(pair, buf_span(&message));
     buf_finish(&message);

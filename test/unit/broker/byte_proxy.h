@@ -23,6 +23,7 @@ struct byte_proxy {
     long long cut_after[2]; /* so many more bytes of answers on that link, then both links are cut, once;
                              * PROXY_FOR_EVER: never */
     const char *instead; /* an error that takes the place of the next array that answers a command; then NULL again */
+    const char *lie[2];  /* where a bulk holds the first text, the second, equally long one, takes its place */
     bool held[2];        /* nothing of what Redis says on that link goes on; let go, it comes in order */
     bool delaying;       /* what the broker asks on the link for commands is kept, also when the broker cuts that link,
                           * until byte_proxy_deliver */

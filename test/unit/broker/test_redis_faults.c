@@ -1,9 +1,10 @@
 /* test_redis_faults: what becomes of brokers when their Redis forgets, restarts, is full, may not be written to, or is
- * not what they need. (What an old version gets is not tested: it takes an old Redis.) */
+ * not what they need. */
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "byte_proxy.h"
 #include "instances.h"
 
 static const char *key(const char *name)
@@ -355,6 +356,33 @@ static void what_will_not_do_is_told_with_its_remedy(void **state)
     instance_up("B");
 }
 
+/* There is no old Redis here: a proxy makes this one look like that. */
+static void an_old_redis_is_told(void **state)
+{
+    char version[64];
+    const char *info = redis_ask(&redis, "INFO", "server", NULL), *at = strstr(info, "redis_version:");
+    assert_non_null(at);
+    snprintf(version, sizeof version, "%.*s", (int)strcspn(at, "\r\n"), at);
+    for (int i = 0; i < 2; i++) {
+        char other[64];
+        snprintf(other, sizeof other, "redis_version:%s%.*s", i == 0 ? "6.1." : "6.2.", (int)strlen(version) - 18,
+                 "99999999");
+        struct byte_proxy *proxy = byte_proxy_open(&net, redis.port);
+        proxy->lie[0] = version;
+        proxy->lie[1] = other;
+        struct instance *a = instance_open_at("A", byte_proxy_url(proxy));
+        if (i == 1) {
+            AWAIT(a->up);
+            continue;
+        }
+        AWAIT(told_count(a, TOLD_UNUSABLE, "") == 1);
+        char why[256];
+        snprintf(why, sizeof why, SPAN_FMT, SPAN_ARG(told_at(a, TOLD_UNUSABLE, "", 0)->name));
+        assert_non_null(strstr(why, "6.2 or later is needed, it is 6.1."));
+        assert_false(a->up);
+    }
+}
+
 static void a_policy_does_not_matter_without_a_limit(void **state)
 {
     redis_ask(&redis, "CONFIG", "SET", "maxmemory-policy", "allkeys-lru", NULL);
@@ -497,6 +525,7 @@ int main(int argc, char **argv)
         FAULT_TEST(presence_that_was_refused_is_told_anew),
         FAULT_TEST(a_server_that_is_loading_is_waited_for),
         FAULT_TEST(what_will_not_do_is_told_with_its_remedy),
+        FAULT_TEST(an_old_redis_is_told),
         FAULT_TEST(a_policy_does_not_matter_without_a_limit),
         FAULT_TEST(what_worked_once_is_tried_again),
         FAULT_TEST(strange_keys_are_said),
