@@ -240,7 +240,23 @@ long long redis_ask_number(struct redis_process *redis, ...)
     return strtoll(answer, NULL, 10);
 }
 
-/* False when it ended at once: somebody else may have been faster to take the port. */
+/* Another test's server may have been faster to take the port. */
+static bool answers(struct redis_process *redis, bool loading)
+{
+    char mine[32];
+    if (!link_open(redis))
+        return false;
+    snprintf(mine, sizeof mine, "process_id:%d\r\n", (int)redis->pid);
+    if (strstr(redis_try(redis, "INFO", "server", NULL), mine) != NULL) {
+        const char *answer = redis_try(redis, "PING", NULL);
+        if (strcmp(answer, "PONG") == 0 || (loading && strstr(answer, "LOADING") != NULL))
+            return true;
+    }
+    link_close(redis);
+    return false;
+}
+
+/* False when it ended at once. */
 static bool launch(struct redis_process *redis, bool loading)
 {
     redis->fd = -1;
@@ -254,12 +270,8 @@ static bool launch(struct redis_process *redis, bool loading)
             redis->pid = 0;
             return false;
         }
-        if (link_open(redis)) {
-            const char *answer = redis_try(redis, "PING", NULL);
-            if (strcmp(answer, "PONG") == 0 || (loading && strstr(answer, "LOADING") != NULL))
-                return true;
-            link_close(redis);
-        }
+        if (answers(redis, loading))
+            return true;
         sleep_ms(2);
     }
     fail_msg("redis-server does not answer on port %u", redis->port);
