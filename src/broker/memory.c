@@ -18,9 +18,9 @@ struct notice *memory_notice(struct memory *memory, notice_fn *tell)
     return notice;
 }
 
-static struct stored *stored_create(const struct broker_entry *entry, struct span id)
+static struct stored *stored_create(const struct broker_entry *entry)
 {
-    struct stored *stored = mem_zero(1, sizeof *stored + entry->audience.len + entry->body.len + id.len);
+    struct stored *stored = mem_zero(1, sizeof *stored + entry->audience.len + entry->body.len);
     char *at = stored->bytes;
     list_init(&stored->of_log);
     stored->entry = *entry;
@@ -31,10 +31,6 @@ static struct stored *stored_create(const struct broker_entry *entry, struct spa
     if (entry->body.len != 0)
         memcpy(at, entry->body.data, entry->body.len);
     stored->entry.body.data = at;
-    at += entry->body.len;
-    if (id.len != 0)
-        memcpy(at, id.data, id.len);
-    stored->by_id.key = span_of(at, id.len);
     return stored;
 }
 
@@ -46,6 +42,7 @@ struct channel *memory_channel(struct memory *memory, struct span room)
     struct channel *channel = mem_zero(1, sizeof *channel);
     channel->name = mem_text(room);
     list_init(&channel->log);
+    list_init(&channel->names);
     list_init(&channel->present);
     map_init(&channel->ids, memory->channels.seed);
     map_init(&channel->present_by_sid, memory->channels.seed);
@@ -82,12 +79,18 @@ static void trim_oldest(struct memory *memory, struct channel *channel)
 {
     struct stored *stored = oldest(channel);
     list_remove(&stored->of_log);
-    if (stored->named)
-        map_remove(&channel->ids, &stored->by_id);
     channel->count--;
     channel->bytes -= stored_bytes(stored);
     memory->log_bytes -= stored_bytes(stored);
     free(stored);
+}
+
+/* Without a publish nothing else would do it. */
+static void log_age(struct memory *memory, struct channel *channel)
+{
+    int64_t now = loop_wall_ms(memory->loop);
+    while (channel->count > 0 && now - oldest(channel)->entry.time_ms > (int64_t)channel->age_ms_max)
+        trim_oldest(memory, channel);
 }
 
 static void log_append(struct memory *memory, struct channel *channel, struct stored *stored,
@@ -105,9 +108,46 @@ static void log_append(struct memory *memory, struct channel *channel, struct st
         trim_oldest(memory, channel);
 }
 
+static void name_remove(struct channel *channel, struct named *named)
+{
+    map_remove(&channel->ids, &named->by_id);
+    list_remove(&named->of_room);
+    free(named);
+}
+
+static void names_expire(struct channel *channel, int64_t now)
+{
+    list_each (node, &channel->names) {
+        struct named *named = container_of(node, struct named, of_room);
+        if (named->until_ms > now)
+            break;
+        name_remove(channel, named);
+    }
+}
+
+/* False when a message of this name is known already; it is from now on. */
+static bool name_is_new(struct memory *memory, struct channel *channel, const struct broker_publish *publish)
+{
+    int64_t now = loop_wall_ms(memory->loop);
+    names_expire(channel, now);
+    struct map_node *node = map_find(&channel->ids, publish->id);
+    struct named *named = node != NULL ? container_of(node, struct named, by_id) : NULL;
+    if (named != NULL && named->until_ms > now)
+        return false;
+    if (named != NULL)
+        name_remove(channel, named); /* one with a longer age stands in front of it */
+    named = mem_zero(1, sizeof *named + publish->id.len);
+    named->until_ms = now + (int64_t)publish->retention->age_ms_max;
+    memcpy(named->id, publish->id.data, publish->id.len);
+    list_init(&named->of_room);
+    list_append(&channel->names, &named->of_room);
+    map_add(&channel->ids, &named->by_id, span_of(named->id, publish->id.len));
+    return true;
+}
+
 static void tell_push(struct memory *memory, struct notice *notice)
 {
-    if (notice->channel->subscribed)
+    if (notice->channel->subscribed || notice->flag)
         memory->broker.events->pushed(memory->broker.hub, &notice->copy->entry);
 }
 
@@ -119,23 +159,19 @@ static bool publish(struct broker *broker, const struct broker_publish *publish,
         struct channel *channel = memory_channel(memory, publish->room);
         struct broker_entry entry = {
             .room = channel->by_room.key, .audience = publish->audience, .body = publish->body};
-        bool again = logged && publish->id.len != 0 && map_find(&channel->ids, publish->id) != NULL;
+        bool again = logged && publish->id.len != 0 && !name_is_new(memory, channel, publish);
         if (logged && !again) {
             entry.seq = ++memory->seq;
             entry.prev = channel->last;
             entry.time_ms = loop_wall_ms(memory->loop);
             channel->last = entry.seq;
-            struct stored *stored = stored_create(&entry, publish->id);
-            if (publish->id.len != 0) {
-                stored->named = true;
-                map_add(&channel->ids, &stored->by_id, stored->by_id.key);
-            }
-            log_append(memory, channel, stored, publish->retention);
+            log_append(memory, channel, stored_create(&entry), publish->retention);
         }
         if (!again) {
             struct notice *notice = memory_notice(memory, tell_push);
             notice->channel = channel;
-            notice->copy = stored_create(&entry, (struct span){NULL, 0});
+            notice->copy = stored_create(&entry);
+            notice->flag = broker_room_is_owned(publish->room);
         }
     }
     memory_done_later(memory, done, arg, BROKER_OK);
@@ -145,7 +181,7 @@ static bool publish(struct broker *broker, const struct broker_publish *publish,
 static void tell_subscribed(struct memory *memory, struct notice *notice)
 {
     /* Where it stands in the queue is where it stands among the pushes; what was published since waits behind it. */
-    notice->channel->subscribed = true;
+    notice->channel->subscribed = notice->channel->wanted;
     memory->broker.events->subscribed(memory->broker.hub, notice->channel->by_room.key, notice->page.last,
                                       notice->number);
 }
@@ -157,6 +193,7 @@ static void subscribe(struct broker *broker, struct span room)
         return;
     struct notice *notice = memory_notice(memory, tell_subscribed);
     notice->channel = memory_channel(memory, room);
+    notice->channel->wanted = true;
     notice->page.last = notice->channel->last;
     notice->number = memory->seq;
 }
@@ -164,8 +201,10 @@ static void subscribe(struct broker *broker, struct span room)
 static void unsubscribe(struct broker *broker, struct span room)
 {
     struct map_node *node = map_find(&memory_of(broker)->channels, room);
-    if (node != NULL)
-        container_of(node, struct channel, by_room)->subscribed = false;
+    if (node == NULL)
+        return;
+    struct channel *channel = container_of(node, struct channel, by_room);
+    channel->wanted = channel->subscribed = false;
 }
 
 static void tell_read(struct memory *memory, struct notice *notice)
@@ -191,7 +230,7 @@ static struct notice *read_from(struct memory *memory, struct channel *channel, 
         bytes += stored_bytes(stored);
         if (notice->page.count > 0 && bytes > BROKER_PAGE_BYTES_MAX)
             break;
-        notice->copies[notice->page.count++] = stored_create(&stored->entry, (struct span){NULL, 0});
+        notice->copies[notice->page.count++] = stored_create(&stored->entry);
     }
     return notice;
 }
@@ -213,6 +252,7 @@ static void read_range(struct broker *broker, struct span room, const struct bro
     bool ours = range->epoch.len == 0 || span_equal(range->epoch, span_of(memory->epoch, MEMORY_EPOCH_BYTES));
     /* Nothing is left of another epoch. */
     uint64_t seq = ours ? range->seq : 0;
+    log_age(memory, channel);
     struct list *end = &channel->log, *first;
     if (range->back) {
         size_t bytes = 0;
@@ -229,7 +269,7 @@ static void read_range(struct broker *broker, struct span room, const struct bro
     struct notice *notice = read_from(memory, channel, first, end, range->limit);
     notice->call.read = done;
     notice->arg = arg;
-    notice->page.clipped = !ours;
+    notice->page.clipped = !ours && range->seq > (range->back ? 1 : 0);
 }
 
 static void probe(struct broker *broker, broker_done_fn *done, void *arg)
@@ -292,14 +332,15 @@ static void channel_destroy(struct memory *memory, struct channel *channel)
     map_remove(&memory->channels, &channel->by_room);
     while (channel->count > 0)
         trim_oldest(memory, channel);
+    while (!list_empty(&channel->names))
+        name_remove(channel, container_of(channel->names.next, struct named, of_room));
     map_finish(&channel->ids);
     memory_present_finish(channel);
     free(channel->name);
     free(channel);
 }
 
-/* A log whose newest entry is too old goes as a whole. What the room's newest entry was is known for longer than any
- * lease lasts. */
+/* What is too old goes. What the room's newest entry was is known for longer than any lease lasts. */
 static void channels_sweep(struct memory *memory)
 {
     int64_t now = loop_wall_ms(memory->loop);
@@ -308,8 +349,8 @@ static void channels_sweep(struct memory *memory)
         struct channel *channel = container_of(next, struct channel, by_room);
         next = map_next(&memory->channels, next);
         int64_t age = now - channel->newest_ms;
-        while (channel->count > 0 && age > (int64_t)channel->age_ms_max)
-            trim_oldest(memory, channel);
+        log_age(memory, channel);
+        names_expire(channel, now);
         bool owned = broker_room_is_owned(channel->by_room.key);
         bool over = owned ? !memory_room_has_owner(memory, channel->by_room.key)
                           : channel->last == 0 || age > (int64_t)channel->age_ms_max + META_MS;

@@ -29,10 +29,16 @@ struct memory {
 
 struct stored {
     struct list of_log;
-    struct map_node by_id;
-    bool named;
     struct broker_entry entry; /* its spans point into `bytes` */
-    char bytes[];              /* audience, body, id */
+    char bytes[];              /* audience, body */
+};
+
+/* A client's name for a message, remembered for the age that the log keeps, whatever becomes of the entry. */
+struct named {
+    struct map_node by_id;
+    struct list of_room;
+    int64_t until_ms;
+    char id[];
 };
 
 struct channel {
@@ -40,11 +46,13 @@ struct channel {
     char *name;
     struct list log;
     struct map ids;
+    struct list names;   /* of messages, in the order in which they came */
     size_t count, bytes; /* in the log */
     uint64_t last;
     int64_t newest_ms;   /* when that was */
     uint64_t age_ms_max; /* as it was logged with */
-    bool subscribed;
+    bool wanted;         /* the last word was to subscribe; */
+    bool subscribed;     /* and that was confirmed */
     struct list present; /* in the order in which they came */
     struct map present_by_sid;
     uint64_t present_number; /* of the last who came */
@@ -66,7 +74,7 @@ struct notice {
     void *arg;
     enum broker_result result;
     struct channel *channel;
-    bool flag;       /* position_ok, or entered */
+    bool flag;       /* position_ok, entered, or for its owner */
     uint64_t number; /* generation, position, or count */
     uint64_t cursor;
     struct broker_page page;

@@ -10,14 +10,28 @@ struct present {
     struct channel *channel;
     uint64_t number;   /* rises with the order of coming: the cursor of lists */
     uint64_t leave_us; /* while away */
+    char *tells;
     size_t sid_len, tells_len;
-    char bytes[]; /* sid, tells */
+    char sid[];
 };
 
 static struct broker_present text_of(const struct present *present)
 {
-    return (struct broker_present){.sid = span_of(present->bytes, present->sid_len),
-                                   .tells = span_of(present->bytes + present->sid_len, present->tells_len)};
+    return (struct broker_present){.sid = span_of(present->sid, present->sid_len),
+                                   .tells = span_of(present->tells, present->tells_len)};
+}
+
+static void tells_set(struct present *present, struct span tells)
+{
+    free(present->tells);
+    present->tells = mem_text(tells);
+    present->tells_len = tells.len;
+}
+
+static void present_destroy(struct present *present)
+{
+    free(present->tells);
+    free(present);
 }
 
 static struct present *present_find(struct channel *channel, struct span sid)
@@ -77,16 +91,15 @@ void memory_present_enter(struct broker *broker, struct span room, const struct 
     struct present *present = present_find(channel, who->sid);
     if (present != NULL) {
         list_remove(&present->of_away);
+        tells_set(present, who->tells);
         return;
     }
-    present = mem_zero(1, sizeof *present + who->sid.len + who->tells.len);
+    present = mem_zero(1, sizeof *present + who->sid.len);
     present->channel = channel;
     present->number = ++channel->present_number;
     present->sid_len = who->sid.len;
-    present->tells_len = who->tells.len;
-    memcpy(present->bytes, who->sid.data, who->sid.len);
-    if (who->tells.len != 0)
-        memcpy(present->bytes + who->sid.len, who->tells.data, who->tells.len);
+    memcpy(present->sid, who->sid.data, who->sid.len);
+    tells_set(present, who->tells);
     list_init(&present->of_room);
     list_init(&present->of_away);
     list_append(&channel->present, &present->of_room);
@@ -98,7 +111,7 @@ static void left(struct memory *memory, struct present *present)
 {
     remove_from_room(present);
     change_tell(memory, present, false);
-    free(present);
+    present_destroy(present);
 }
 
 /* Everybody may be away for equally long, so the list is in order. */
@@ -180,7 +193,7 @@ void memory_present_finish(struct channel *channel)
     while ((node = list_take(&channel->present)) != NULL) {
         struct present *present = container_of(node, struct present, of_room);
         remove_from_room(present);
-        free(present);
+        present_destroy(present);
     }
     map_finish(&channel->present_by_sid);
 }

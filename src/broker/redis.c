@@ -80,16 +80,42 @@ void redis_unusable(struct redis_broker *redis, const char *why)
     redis_break(redis, CLOSE_BROKER_LOST);
 }
 
+void redis_life_ended(struct redis_broker *redis)
+{
+    log_event(LOG_WARNING, "this instance was silent for so long that others took it for dead: beginning anew");
+    redis_break(redis, CLOSE_BROKER_LOST);
+}
+
+/* `READONLY ...`, or before Redis 7, from within a script, `ERR Error running script (...): ... -READONLY ...`. */
+static bool error_is(struct span error, struct span code)
+{
+    if (span_starts_with(error, code))
+        return true;
+    if (!span_starts_with(error, SPAN_LIT("ERR Error running script")))
+        return false;
+    for (ptrdiff_t at; (at = span_find(error, '-')) >= 0;) {
+        error = span_from(error, (size_t)at + 1);
+        if (span_starts_with(error, code))
+            return true;
+    }
+    return false;
+}
+
 bool redis_is_error(struct redis_broker *redis, const struct resp *reply, const char *what)
 {
     static const char *const greet_again[] = {"NOSCRIPT", "EPOCH", "NOAUTH", "READONLY", "LOADING", "MASTERDOWN"};
     if (reply->type != RESP_ERROR)
         return false;
+    if (span_starts_with(reply->text, SPAN_LIT("LIFE"))) {
+        if (redis->state == REDIS_UP)
+            redis_life_ended(redis);
+        return true;
+    }
     if (!redis->complained)
         log_event(LOG_ERROR, "the broker refuses", LOG_C("what", what), LOG_S("answer", reply->text));
     redis->complained = true;
     for (size_t i = 0; i < sizeof greet_again / sizeof greet_again[0]; i++)
-        if (span_starts_with(reply->text, span_str(greet_again[i])))
+        if (error_is(reply->text, span_str(greet_again[i])))
             redis_break(redis, CLOSE_BROKER_LOST);
     return true;
 }
@@ -109,11 +135,12 @@ void redis_up(struct redis_broker *redis, struct span previous, uint64_t previou
 }
 
 /* Each time the links are made, this instance begins another life: what the one before had (those present, leases) is
- * taken over or falls to whoever notices. */
+ * taken over or falls to whoever notices. Their numbers rise, so that what comes late from an earlier one is known. */
 static void life_begin(struct redis_broker *redis)
 {
-    snprintf(redis->life, sizeof redis->life, "%.40s:%08llx", redis->instance,
-             (unsigned long long)loop_random_below(redis->loop, UINT32_MAX));
+    uint64_t wall_ms = (uint64_t)loop_wall_ms(redis->loop);
+    redis->life_number = wall_ms > redis->life_number ? wall_ms : redis->life_number + 1;
+    snprintf(redis->life, sizeof redis->life, "%.40s:%llu", redis->instance, (unsigned long long)redis->life_number);
     for (char *c = redis->life; *c != '\0'; c++)
         if (*c <= ' ' || *c == 0x7f)
             *c = '_';

@@ -46,9 +46,10 @@ void redis_lease_write(struct broker *broker, const struct broker_lease *lease, 
         return;
     }
     bool owns = lease->own.len != 0;
-    eval_start(&eval, redis, SCRIPT_LEASE_WRITE, owns ? 3 : 2, 9);
+    eval_start(&eval, redis, SCRIPT_LEASE_WRITE, owns ? 4 : 3, 9);
     eval_add_key(&eval, redis, "lease", lease->pid);
     eval_add(&eval, span_str(redis->of_key));
+    eval_add(&eval, span_str(redis->lives_key));
     if (owns)
         eval_add_key(&eval, redis, "owner", lease->own);
     eval_add_u64(&eval, lease->generation);
@@ -99,10 +100,11 @@ void redis_lease_claim(struct broker *broker, struct span pid, struct span epoch
         redis_refuse(redis, claimed, call);
         return;
     }
-    eval_start(&eval, redis, SCRIPT_LEASE_CLAIM, 3, 6);
+    eval_start(&eval, redis, SCRIPT_LEASE_CLAIM, 4, 6);
     eval_add_key(&eval, redis, "lease", pid);
     eval_add(&eval, span_str(redis->state_key));
     eval_add(&eval, span_str(redis->of_key));
+    eval_add(&eval, span_str(redis->lives_key));
     eval_add(&eval, span_str(redis->inbox));
     eval_add(&eval, span_str(redis->life));
     eval_add(&eval, epoch);

@@ -31,9 +31,11 @@ enum {
     SHA_BYTES = 40,
     RUN_ID_BYTES_MAX = 64,
     LIFE_BYTES_MAX = 64,
-    LIFE_MS = 2500,       /* without a pulse for so long, a life has ended */
-    AWAY_MS = 4000,       /* whoever is away for so long has left */
-    META_MS = 86400000,   /* a room's meta outlives its log by so long at least: longer than any lease */
+    LIFE_MS = 2500,     /* without a pulse for so long, a life has ended */
+    AWAY_MS = 4000,     /* whoever is away for so long has left */
+    GONE_MS = 3500,     /* so long after its last pulse those of a life that ended have: with two more pulses until all
+                         * are told, that is within 5 s */
+    META_MS = 86400000, /* a room's meta outlives its log by so long at least: longer than any lease */
     FENCE_ROOMS_MAX = 200 /* in one call */
 };
 
@@ -62,7 +64,8 @@ struct redis_broker {
     int greetings_left; /* answers awaited before the epoch can be opened */
     char epoch[BROKER_EPOCH_BYTES_MAX];
     size_t epoch_len;
-    char life[LIFE_BYTES_MAX]; /* this instance's name from one `up` to the next `down` */
+    uint64_t life_number;
+    char life[LIFE_BYTES_MAX]; /* this instance's name from one `up` to the next `down`: `<instance>:<number>` */
     char *of_key;              /* the set of what that life has */
     /* Publishing: redis_publish.c. */
     struct list publishes, flying; /* waiting; in the call under way */
@@ -78,7 +81,7 @@ struct redis_broker {
     struct task fence_flush;
     /* Heartbeat and probes: redis_pulse.c. */
     struct timer pulse;
-    uint64_t pulse_due_us;
+    uint64_t pulse_due_us, looked_us;
     uint64_t feed_seen_us;    /* something came */
     uint64_t silent_since_us; /* a probe was accepted and nothing has come since; 0: no such probe */
     struct list probes;
@@ -120,6 +123,8 @@ void redis_greet(struct redis_broker *redis);
 void redis_up(struct redis_broker *redis, struct span previous, uint64_t previous_end, uint64_t last);
 /* Nothing will help but the operator. Says so once; then it is told over and over, in case it was proven before. */
 void redis_unusable(struct redis_broker *redis, const char *why);
+/* Others took this life for ended; whoever was present here has been taken for gone: they enter again under another. */
+void redis_life_ended(struct redis_broker *redis);
 /* Breaks both links: they come up again after a backoff. */
 void redis_break(struct redis_broker *redis, enum close_reason reason);
 /* Answers from the loop that the link is down. */

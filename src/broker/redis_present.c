@@ -19,8 +19,9 @@ void redis_present_init(struct redis_broker *redis)
 
 static void changed(void *arg, const struct resp *reply)
 {
-    if (reply != NULL)
-        redis_is_error(arg, reply, "changing who is present");
+    /* Whoever was refused must enter again, and whoever could not leave goes with this life. */
+    if (reply != NULL && redis_is_error(arg, reply, "changing who is present"))
+        redis_break(arg, CLOSE_BROKER_LOST);
 }
 
 static void change(struct redis_broker *redis, struct span what, struct span room, const struct broker_present *who)
@@ -30,10 +31,11 @@ static void change(struct redis_broker *redis, struct span what, struct span roo
     if (!redis->broker.is_up)
         return;
     redis_channel(&channel, redis, room);
-    eval_start(&eval, redis, SCRIPT_PRESENT, 3, 8);
+    eval_start(&eval, redis, SCRIPT_PRESENT, 4, 8);
     eval_add_key(&eval, redis, "here", room);
     eval_add(&eval, span_str(redis->away_key));
     eval_add(&eval, span_str(redis->of_key));
+    eval_add(&eval, span_str(redis->lives_key));
     eval_add(&eval, what);
     eval_add(&eval, room);
     eval_add(&eval, who->sid);
@@ -118,7 +120,8 @@ static bool presence_decode(struct span numbers, struct span members, uint64_t *
         return false;
     struct broker_present *list = NULL, one;
     size_t cap = 0;
-    while (members.len > 0 && member_decode(&members, &one)) {
+    bool ok = true;
+    while (members.len > 0 && (ok = member_decode(&members, &one))) {
         if (presence->member_count == cap) {
             cap = cap != 0 ? cap * 2 : 16;
             list = mem_resize(list, cap * sizeof *list);
@@ -126,7 +129,7 @@ static bool presence_decode(struct span numbers, struct span members, uint64_t *
         list[presence->member_count++] = one;
     }
     presence->members = list;
-    return members.len == 0;
+    return ok;
 }
 
 void redis_present_received(struct redis_broker *redis, struct span numbers, struct span members)

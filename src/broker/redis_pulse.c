@@ -48,15 +48,21 @@ static uint64_t probe_send(struct redis_broker *redis)
 static void pulsed(void *arg, const struct resp *reply)
 {
     struct redis_broker *redis = arg;
-    if (reply == NULL || redis_is_error(redis, reply, "sending a heartbeat") || redis->state != REDIS_UP)
+    if (reply == NULL)
         return;
-    if (reply->type == RESP_INTEGER && reply->integer == 1) {
-        probe_taken(redis);
+    if (redis_is_error(redis, reply, "sending a heartbeat")) {
+        redis->probe_taken++; /* nothing will come of it, but it has been answered */
         return;
     }
-    /* Whoever was present here has been taken for gone: they enter again under another life. */
-    log_event(LOG_WARNING, "this instance was silent for so long that others took it for dead: beginning anew");
-    redis_break(redis, CLOSE_BROKER_LOST);
+    if (redis->state != REDIS_UP)
+        return;
+    if (reply->type != RESP_INTEGER || reply->integer == 0) {
+        redis_life_ended(redis);
+        return;
+    }
+    if (reply->integer == 2)
+        redis->pulse_due_us = loop_now_us(redis->loop); /* there is more to do */
+    probe_taken(redis);
 }
 
 static void pulse_send(struct redis_broker *redis)
@@ -70,7 +76,7 @@ static void pulse_send(struct redis_broker *redis)
     eval_add(&eval, span_str(redis->of_key));
     eval_add(&eval, span_str(redis->life));
     eval_add_u64(&eval, LIFE_MS);
-    eval_add_u64(&eval, AWAY_MS);
+    eval_add_u64(&eval, GONE_MS);
     eval_add(&eval, span_str(redis->inbox));
     eval_add_u64(&eval, ++redis->probe_number);
     eval_add(&eval, span_str(redis->key_prefix));
@@ -81,6 +87,10 @@ static void look(struct timer *timer)
 {
     struct redis_broker *redis = container_of(timer, struct redis_broker, pulse);
     uint64_t now = loop_now_us(redis->loop);
+    /* This process itself was away: what came meanwhile is read before anybody is judged. */
+    if (redis->silent_since_us != 0 && now - redis->looked_us >= LOOP_MS(2 * LOOK_MS))
+        redis->silent_since_us = now;
+    redis->looked_us = now;
     if (redis->silent_since_us != 0 && now - redis->silent_since_us >= LOOP_MS(PROBE_MS_MAX)) {
         log_event(LOG_WARNING, "the broker does not push any more: reconnecting");
         redis_break(redis, CLOSE_BROKER_LOST);
@@ -103,7 +113,7 @@ void redis_pulse_init(struct redis_broker *redis)
 
 void redis_pulse_start(struct redis_broker *redis)
 {
-    redis->feed_seen_us = loop_now_us(redis->loop);
+    redis->feed_seen_us = redis->looked_us = loop_now_us(redis->loop);
     redis->silent_since_us = 0;
     redis->probe_taken = redis->probe_seen = redis->probe_number;
     /* Instances that came up together do not pulse together. */

@@ -1,14 +1,23 @@
--- KEYS: lease, state, leases and presences of this life. ARGV: this instance's inbox, its life, epoch ('' for none) and seq of the
--- client's position, pid, the prefix of all keys. Returns nothing when there is no lease, else generation, sid, own room, rooms,
--- data, window, and 1 when the position is one this log has reached. The former owner is told. Claiming again is harmless.
+-- KEYS: lease, state, leases and presences of this life, lives. ARGV: this instance's inbox, its life, epoch ('' for none) and seq
+-- of the client's position, pid, the prefix of all keys. Returns nothing when there is no lease, else generation, sid, own room,
+-- rooms, data, window, and 1 when the position is one this log has reached. The former owner is told. Claiming again is harmless.
 local lease = redis.call('HMGET', KEYS[1], 'generation', 'sid', 'own', 'rooms', 'data', 'window', 'owner', 'life')
 if not lease[1] then
     return {}
 end
+if not redis.call('ZSCORE', KEYS[4], ARGV[2]) then
+    return redis.error_reply('LIFE has ended') -- nobody would look after what it has
+end
+local instance, number = string.match(ARGV[2], '^(.*):(%d+)$')
+local was_instance, was_number = string.match(lease[8], '^(.*):(%d+)$')
+if instance == was_instance and tonumber(number) < tonumber(was_number) then
+    return {} -- it comes late, from an earlier life of the same instance
+end
 local generation = string.format('%.0f', tonumber(lease[1]) + 1)
 local life_ms = string.format('%.0f', tonumber(lease[6]) * 2)
-redis.call('HSET', KEYS[1], 'generation', generation, 'owner', ARGV[1], 'life', ARGV[2])
+-- A write that needs no memory comes first: when memory is full, Redis then refuses none of the others.
 redis.call('PEXPIRE', KEYS[1], life_ms)
+redis.call('HSET', KEYS[1], 'generation', generation, 'owner', ARGV[1], 'life', ARGV[2])
 redis.call('SREM', ARGV[6] .. 'of:' .. lease[8], 'l' .. ARGV[5])
 if redis.call('SADD', KEYS[3], 'l' .. ARGV[5]) == 1 and redis.call('PTTL', KEYS[3]) == -1 then
     redis.call('PEXPIRE', KEYS[3], 86400000) -- see lease_write

@@ -4,7 +4,9 @@
 -- publisher's last call.
 -- A server that came up again may have lost what it had accepted: its run id tells, and the epoch ends at what survived.
 local state, publisher = KEYS[1], KEYS[2]
-local have = redis.call('HMGET', state, 'epoch', 'seq', 'run_id')
+-- A write that needs no memory comes first: when memory is full, Redis then refuses none of the others.
+redis.call('ZREM', KEYS[3], ARGV[4])
+local have = redis.call('HMGET', state, 'epoch', 'seq', 'run_id', 'pulse_ms')
 local epoch, seq = have[1], have[2] or '0'
 if not epoch or have[3] ~= ARGV[1] then
     if epoch then
@@ -19,5 +21,8 @@ if ARGV[3] ~= '' and ARGV[3] ~= epoch then
 end
 local time = redis.call('TIME')
 local ms = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+if not have[4] then
+    redis.call('HSET', state, 'pulse_ms', string.format('%.0f', ms))
+end
 redis.call('ZADD', KEYS[3], string.format('%.0f', ms + tonumber(ARGV[5])), ARGV[4])
 return {epoch, seq, ended, redis.call('GET', publisher) or '0'}

@@ -1,6 +1,6 @@
--- Somebody comes, or goes. KEYS: here, away, leases and presences of this life. ARGV: '+' to enter, '-' to leave, '?' to go for
--- what may be a moment, room, sid, what it tells of itself, this life, the room's channel, the prefix of all keys, how long it may
--- be away (ms). The room is told of changes, `<+ or -><how many are there> <bytes of sid>\n<sid><tells>`.
+-- Somebody comes, or goes. KEYS: here, away, leases and presences of this life, lives. ARGV: '+' to enter, '-' to leave, '?' to go
+-- for what may be a moment, room, sid, what it tells of itself, this life, the room's channel, the prefix of all keys, how long it
+-- may be away (ms). The room is told of changes, `<+ or -><how many are there> <bytes of sid>\n<sid><tells>`.
 local here, away, of = KEYS[1], KEYS[2], KEYS[3]
 local what, room, sid, tells, life = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local name = #room .. ' ' .. room .. sid
@@ -10,8 +10,17 @@ if was then
     was_life, was_tells = string.match(was, '^(%S+) (.*)$')
 end
 if what == '+' then
-    redis.call('HSET', here, sid, life .. ' ' .. tells)
+    if not redis.call('ZSCORE', KEYS[4], life) then
+        return redis.error_reply('LIFE has ended') -- nobody would look after what it has
+    end
+    local instance, number = string.match(life, '^(.*):(%d+)$')
+    local was_instance, was_number = string.match(was_life or '', '^(.*):(%d+)$')
+    if instance == was_instance and tonumber(number) < tonumber(was_number) then
+        return 0 -- it comes late, from an earlier life of the same instance
+    end
+    -- A write that needs no memory comes first: when memory is full, Redis then refuses none of the others.
     redis.call('ZREM', away, name)
+    redis.call('HSET', here, sid, life .. ' ' .. tells)
     if was and was_life ~= life then
         redis.call('SREM', ARGV[7] .. 'of:' .. was_life, 'h' .. name)
     end

@@ -44,7 +44,7 @@ local function meta_of(key)
         meta = {last = got[1] or '0', sum = tonumber(got[2] or '0'), from = tonumber(got[3] or '0'),
             from_ms = tonumber(got[4] or ms_text), until_ms = tonumber(got[5] or '0')}
         if meta.until_ms < ms then
-            meta.from, meta.from_ms = meta.sum, ms -- the log has run out
+            meta.from, meta.from_ms, meta.moved = meta.sum, ms, true -- the log has run out
         end
         metas[key] = meta
     end
@@ -76,55 +76,41 @@ while at <= #ARGV do
 end
 call('HSET', state, 'seq', format('%.0f', seq))
 
-local function oldest(log, meta)
-    local first = call('XRANGE', log, '-', '+', 'COUNT', 1)[1]
-    meta.from = tonumber(string.match(first[2][2], ' (%d+)$'))
-    meta.from_ms = tonumber(string.match(first[1], '%-(%d+)$'))
-end
-
--- In lumps, so that not every publish pays for it; the newest entry always stays.
+-- In lumps, so that not every publish pays for it. What stays begins with the first entry that is within the limits; it is looked
+-- for by halves between the oldest seq and the newest. The newest entry always stays.
 local function trim(log, meta, keep, bytes_max, age)
-    local count = call('XLEN', log)
-    if count > keep then
-        call('XTRIM', log, 'MAXLEN', '=', format('%.0f', keep))
-        count = keep
-        oldest(log, meta)
+    call('XTRIM', log, 'MAXLEN', '=', format('%.0f', keep))
+    local low, high, at, first = 0, tonumber(meta.last), 0, nil
+    local function look(from)
+        local entry = call('XRANGE', log, from, '+', 'COUNT', 1)[1]
+        local number, time_ms = string.match(entry[1], '^(%d+)%-(%d+)$')
+        return {id = entry[1], seq = tonumber(number), ms = tonumber(time_ms), sum = tonumber(string.match(entry[2][2], ' (%d+)$'))}
     end
-    for _ = 1, 8 do
-        local bytes = meta.sum - meta.from
-        if bytes <= bytes_max or count <= 1 then
-            break
+    while low < high do
+        local entry = look(format('%.0f', at))
+        if meta.sum - entry.sum <= bytes_max and ms - entry.ms <= age then
+            first, high = entry, at
+        else
+            low = entry.seq + 1
         end
-        count = math.max(1, math.min(count - 1, math.floor(count * bytes_max / bytes)))
-        call('XTRIM', log, 'MAXLEN', '=', format('%.0f', count))
-        oldest(log, meta)
+        at = math.floor((low + high) / 2)
     end
-    for _ = 1, 8 do
-        if ms - meta.from_ms <= age then
-            break
-        end
-        local after = nil
-        for _, entry in ipairs(call('XRANGE', log, '-', '+', 'COUNT', 64)) do
-            after = entry[1]
-            if ms - tonumber(string.match(after, '%-(%d+)$')) <= age then
-                break
-            end
-        end
-        call('XTRIM', log, 'MINID', '=', after)
-        oldest(log, meta)
-    end
+    first = first or look(meta.last)
+    call('XTRIM', log, 'MINID', '=', first.id)
+    meta.from, meta.from_ms, meta.moved = first.sum, first.ms, true
 end
 
 for key, slot in pairs(touched) do
     local log, meta, base = KEYS[2 + 2 * slot], metas[key], 5 * slot
     local keep, bytes_max, age = tonumber(ARGV[base + 1]), tonumber(ARGV[base + 2]), tonumber(ARGV[base + 3])
-    -- XLEN is asked for when there may be too many; every sixteenth publish is often enough.
     if meta.sum - meta.from > bytes_max * 17 / 16 or ms - meta.from_ms > age * 17 / 16 or
         call('XLEN', log) > keep * 17 / 16 + 16 then
         trim(log, meta, keep, bytes_max, age)
     end
-    call('HSET', key, 'last', meta.last, 'sum', format('%.0f', meta.sum), 'from', format('%.0f', meta.from), 'from_ms',
-        format('%.0f', meta.from_ms))
+    call('HSET', key, 'last', meta.last, 'sum', format('%.0f', meta.sum))
+    if meta.moved then
+        call('HSET', key, 'from', format('%.0f', meta.from), 'from_ms', format('%.0f', meta.from_ms))
+    end
     if meta.until_ms - ms < age * 9 / 8 then
         -- Meta outlives the log: a trimmed room and a quiet one can be told apart.
         call('HSET', key, 'until_ms', format('%.0f', ms + age * 5 / 4))

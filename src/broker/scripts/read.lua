@@ -12,11 +12,11 @@ if ARGV[3] ~= '' then
         end
     end
 end
-local entries
-if back then
-    -- Ids are <seq>-<ms>, and <seq>-0 lies below them all.
+local entries = {}
+if back and seq > 0 then
+    -- Ids are <seq>-<ms>, and <seq>-0 lies below them all. (Below 0 there is nothing, and `(0-0` is an error.)
     entries = redis.call('XREVRANGE', log, string.format('(%.0f-0', seq), '-', 'COUNT', ARGV[4])
-else
+elseif not back then
     entries = redis.call('XRANGE', log, string.format('%.0f', seq + 1), '+', 'COUNT', ARGV[4])
 end
 local bytes, count = 0, 0

@@ -1,0 +1,535 @@
+/* test_redis_faults: what becomes of brokers when their Redis forgets, restarts, is full, may not be written to, or is
+ * not what they need. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "byte_proxy.h"
+#include "instances.h"
+
+static const char *key(const char *name)
+{
+    static char text[256];
+    snprintf(text, sizeof text, "%s:{0}:%s", instances_prefix(), name);
+    return text;
+}
+
+static bool position_is_ok(struct instance *by, const char *epoch, uint64_t seq)
+{
+    struct call *call = lease_claim(by, "pid", epoch, seq);
+    AWAIT_ANSWER(call);
+    assert_int_equal(call->result, BROKER_OK);
+    return call->position_ok;
+}
+
+static void lease_write_now(struct instance *by)
+{
+    struct broker_lease lease = {.pid = SPAN_LIT("pid"), .sid = SPAN_LIT("sid"), .generation = 1, .window_ms = 60000};
+    struct call *call = lease_write(by, &lease);
+    AWAIT_ANSWER(call);
+    assert_int_equal(call->result, BROKER_OK);
+}
+
+static void forgotten_scripts_are_given_again(void **state)
+{
+    struct instance *a = instance_up("A"), *b = instance_up("B");
+    subscribe_now(b, "r");
+    publish_now(a, "r", "1");
+    AWAIT(told_count(b, TOLD_PUSHED, "r") == 1);
+    for (int i = 0; i < 3; i++) {
+        size_t ups = told_count(a, TOLD_UP, "");
+        redis_ask(&redis, "SCRIPT", "FLUSH", NULL);
+        struct call *call = i == 0   ? publish(a, "r", "2")
+                            : i == 1 ? read_range(a, SPAN_LIT("r"), &(struct broker_range){.limit = 1})
+                                     : lease_claim(a, "pid", "", 0);
+        AWAIT(told_count(a, TOLD_UP, "") == ups + 1);
+        AWAIT_ANSWER(call);
+        assert_int_equal(call->result, i == 0 ? BROKER_OK : BROKER_LOST);
+    }
+    AWAIT(told_count(b, TOLD_PUSHED, "r") == 2 || told_count(b, TOLD_DOWN, "") > 0);
+    assert_int_equal(read_all(a, "r")->page.count, 2);
+    assert_int_equal(told_last(a, TOLD_UP, "")->number, 0);
+    assert_int_equal(told_last(a, TOLD_UP, "")->name.len, 0);
+}
+
+static void a_restart_that_lost_nothing_ends_the_epoch_all_the_same(void **state)
+{
+    struct instance *a = instance_up("A"), *b = instance_up("B");
+    char before[BROKER_EPOCH_BYTES_MAX + 1];
+    snprintf(before, sizeof before, "%s", a->epoch);
+    lease_write_now(a);
+    for (int i = 0; i < 12; i++)
+        publish_now(a, "r", "x");
+    redis_process_kill(&redis);
+    AWAIT(!a->up && !b->up);
+    struct call *meanwhile = publish(a, "r", "meanwhile");
+    redis_process_restart(&redis, false);
+    AWAIT(a->up && b->up);
+    for (int i = 0; i < 2; i++) {
+        const struct told *up = told_last(i == 0 ? a : b, TOLD_UP, "");
+        assert_span(up->name, before);
+        assert_int_equal(up->number, 12);
+    }
+    assert_string_equal(a->epoch, b->epoch);
+    assert_string_not_equal(a->epoch, before);
+    AWAIT_ANSWER(meanwhile);
+    publish_now(a, "r", "after");
+    struct call *log = read_all(b, "r");
+    assert_int_equal(log->page.count, 14);
+    assert_int_equal(log->page.last, 14);
+    /* What was told of the epoch before is good up to its end. */
+    assert_true(position_is_ok(a, before, 12));
+    assert_true(position_is_ok(a, before, 5));
+    assert_false(position_is_ok(a, before, 13));
+    assert_true(position_is_ok(a, a->epoch, 14));
+    const struct {
+        uint64_t seq;
+        bool back;
+        size_t count;
+        bool clipped;
+    } reads[] = {{11, false, 3, false},        {12, false, 2, false}, {13, false, 2, true},
+                 {UINT64_MAX, false, 2, true}, {13, true, 12, false}, {UINT64_MAX, true, 12, true}};
+    for (size_t i = 0; i < sizeof reads / sizeof reads[0]; i++) {
+        struct broker_range range = {
+            .epoch = span_str(before), .seq = reads[i].seq, .back = reads[i].back, .limit = 20};
+        struct call *page = read_range(a, SPAN_LIT("r"), &range);
+        AWAIT_ANSWER(page);
+        assert_int_equal(page->page.count, reads[i].count);
+        assert_int_equal(page->page.clipped, reads[i].clipped);
+    }
+}
+
+static void an_epoch_ends_at_what_survived(void **state)
+{
+    struct instance *a = instance_up("A"), *b = instance_up("B");
+    char before[BROKER_EPOCH_BYTES_MAX + 1];
+    snprintf(before, sizeof before, "%s", a->epoch);
+    subscribe_now(a, "r");
+    for (int i = 0; i < 5; i++)
+        publish_now(a, "r", "kept");
+    lease_write_now(a);
+    redis_process_save(&redis);
+    for (int i = 0; i < 3; i++)
+        publish_now(b, "r", "lost");
+    AWAIT(told_count(a, TOLD_PUSHED, "r") == 8);
+    redis_process_kill(&redis);
+    redis_process_restore(&redis);
+    redis_process_restart(&redis, false);
+    AWAIT(!a->up && !b->up);
+    AWAIT(a->up && b->up);
+    assert_span(told_last(a, TOLD_UP, "")->name, before);
+    assert_int_equal(told_last(a, TOLD_UP, "")->number, 5);
+    assert_int_equal(told_last(b, TOLD_UP, "")->number, 5);
+    publish_now(b, "r", "anew");
+    struct call *log = read_all(a, "r");
+    assert_int_equal(log->page.count, 6);
+    assert_span(log->page.entries[5].body, "anew");
+    assert_int_equal(log->page.entries[5].prev, 5);
+    assert_false(position_is_ok(b, before, 6));
+    assert_true(position_is_ok(b, before, 5));
+    /* Whoever was away for two epochs is told of the one it saw. */
+    redis_process_kill(&redis);
+    redis_process_restart(&redis, false);
+    AWAIT(told_count(a, TOLD_UP, "") == 3 && told_count(b, TOLD_UP, "") == 3);
+    assert_true(position_is_ok(b, before, 5));
+    assert_false(position_is_ok(b, before, 6));
+}
+
+static void what_is_flushed_under_us_ends_the_epoch_at_nothing(void **state)
+{
+    struct instance *a = instance_up("A"), *b = instance_up("B");
+    char before[BROKER_EPOCH_BYTES_MAX + 1];
+    snprintf(before, sizeof before, "%s", a->epoch);
+    subscribe_now(b, "r");
+    for (int i = 0; i < 5; i++)
+        publish_now(a, "r", "lost");
+    redis_ask(&redis, "FLUSHALL", NULL);
+    /* One finds out when it publishes, the other by its heartbeat, if not by what is pushed under another epoch. */
+    struct call *call = publish(a, "r", "anew");
+    AWAIT(told_count(a, TOLD_UP, "") == 2 && told_count(b, TOLD_UP, "") == 2);
+    AWAIT_ANSWER(call);
+    assert_int_equal(call->result, BROKER_OK);
+    assert_span(told_last(a, TOLD_UP, "")->name, before);
+    assert_int_equal(told_last(a, TOLD_UP, "")->number, 0);
+    assert_span(told_last(b, TOLD_UP, "")->name, before);
+    assert_int_equal(told_last(b, TOLD_UP, "")->number, 0);
+    assert_string_equal(a->epoch, b->epoch);
+    struct call *log = read_all(b, "r");
+    assert_int_equal(log->page.count, 1);
+    assert_int_equal(log->page.last, 1);
+    redis_ask(&redis, "FLUSHALL", NULL);
+    AWAIT(told_count(a, TOLD_UP, "") == 3 && told_count(b, TOLD_UP, "") == 3);
+}
+
+/* The server may forget who published last: it was idle for an hour, or the key is gone. */
+static void a_forgotten_publisher_goes_on(void **state)
+{
+    struct instance *a = instance_up("A");
+    subscribe_now(a, "r");
+    for (int i = 0; i < 3; i++) {
+        publish_now(a, "r", "x");
+        redis_ask(&redis, "EVAL", "for _, key in ipairs(redis.call('KEYS', ARGV[1])) do redis.call('DEL', key) end",
+                  "0", key("publisher:*"), NULL);
+    }
+    AWAIT(told_count(a, TOLD_PUSHED, "r") == 3);
+    assert_int_equal(read_all(a, "r")->page.count, 3);
+    assert_int_equal(told_count(a, TOLD_DOWN, ""), 0);
+}
+
+/* What makes Redis refuse to write, and what ends that. */
+struct refusal {
+    const char *begin[5], *end[5];
+    bool link_stays;
+};
+
+/* Publishes wait while Redis refuses them, and are accepted once, in order, when it takes them again. */
+static void check_waiting(const struct refusal *refusal)
+{
+    enum { COUNT = 5 };
+    struct instance *a = instance_up("A"), *b = instance_up("B");
+    struct call *calls[COUNT];
+    subscribe_now(b, "r");
+    publish_now(a, "r", "0");
+    redis_ask_words(&redis, refusal->begin);
+    for (int i = 0; i < COUNT; i++) {
+        char body[16];
+        snprintf(body, sizeof body, "%d", i + 1);
+        calls[i] = publish(a, "r", body);
+        instances_run(60);
+        assert_int_equal(calls[i]->answers, 0);
+    }
+    struct call *read = read_range(b, SPAN_LIT("r"), &(struct broker_range){.limit = 10});
+    AWAIT_ANSWER(read);
+    assert_int_equal(read->result, refusal->link_stays || b->up ? BROKER_OK : BROKER_LOST);
+    redis_ask_words(&redis, refusal->end);
+    AWAIT(calls[COUNT - 1]->answers > 0);
+    for (int i = 0; i < COUNT; i++)
+        assert_int_equal(calls[i]->result, BROKER_OK);
+    AWAIT(a->up && b->up);
+    struct call *log = read_all(b, "r");
+    assert_int_equal(log->page.count, COUNT + 1);
+    for (int i = 0; i <= COUNT; i++)
+        assert_int_equal(number_of(log->page.entries[i].body), i);
+    if (refusal->link_stays) {
+        assert_int_equal(told_count(a, TOLD_DOWN, "") + told_count(b, TOLD_DOWN, ""), 0);
+        AWAIT(told_count(b, TOLD_PUSHED, "r") == COUNT + 1);
+    }
+    assert_int_equal(told_count(a, TOLD_UNUSABLE, "") + told_count(b, TOLD_UNUSABLE, ""), 0);
+}
+
+static void publishes_wait_while_memory_is_full(void **state)
+{
+    static const struct refusal full = {{"CONFIG", "SET", "maxmemory", "1"}, {"CONFIG", "SET", "maxmemory", "0"}, true};
+    check_waiting(&full);
+    assert_true(instances_logged("OOM"));
+}
+
+static void publishes_wait_while_replicas_are_missing(void **state)
+{
+    static const struct refusal alone = {
+        {"CONFIG", "SET", "min-replicas-to-write", "1"}, {"CONFIG", "SET", "min-replicas-to-write", "0"}, true};
+    check_waiting(&alone);
+    assert_true(instances_logged("NOREPLICAS"));
+}
+
+static void publishes_wait_while_it_is_a_replica(void **state)
+{
+    static const struct refusal replica = {{"REPLICAOF", "127.0.0.1", "1"}, {"REPLICAOF", "NO", "ONE"}, false};
+    check_waiting(&replica);
+    assert_true(instances_logged("READONLY"));
+}
+
+/* Who was refused must enter again: the link says so by breaking, which also ends what could not be ended. */
+static void presence_that_was_refused_is_told_anew(void **state)
+{
+    struct instance *a = instance_up("A"), *b = instance_up("B");
+    subscribe_now(b, "r");
+    for (int i = 0; i < 2; i++) {
+        redis_ask(&redis, "CONFIG", "SET", "min-replicas-to-write", "1", NULL);
+        if (i == 0)
+            enter(a, "r", "x");
+        else
+            leave(a, "r", "x", false);
+        AWAIT(told_count(a, TOLD_DOWN, "") == (size_t)i + 1);
+        redis_ask(&redis, "CONFIG", "SET", "min-replicas-to-write", "0", NULL);
+        AWAIT(a->up);
+        if (i == 0)
+            enter(a, "r", "x");
+        AWAIT(told_count(b, TOLD_ENTERED, "r") == 1);
+    }
+    /* Its leaving is told when the life it was entered in has ended: slow_present.c. */
+    assert_int_equal(told_count(b, TOLD_DOWN, ""), 0);
+}
+
+/* With 2100 commands to load, a fifth of a millisecond each; it looks up at every 1024th. */
+static void a_server_that_is_loading_is_waited_for(void **state)
+{
+    struct instance *a = instance_up("A");
+    publish_now(a, "r", "1");
+    redis_ask(&redis, "EVAL", "for i = 1, 2100 do redis.call('INCR', 'many') end", "0", NULL);
+    redis_process_kill(&redis);
+    redis_process_restart(&redis, true);
+    struct call *call = publish(a, "r", "2");
+    struct instance *b = instance_open("B");
+    AWAIT(instances_logged("LOADING"));
+    assert_false(a->up || b->up);
+    AWAIT(a->up && b->up);
+    AWAIT_ANSWER(call);
+    assert_int_equal(call->result, BROKER_OK);
+    assert_int_equal(read_all(b, "r")->page.count, 2);
+    assert_int_equal(told_count(a, TOLD_UNUSABLE, "") + told_count(b, TOLD_UNUSABLE, ""), 0);
+}
+
+/* A Redis that will not do, and what is said of it. */
+struct unfit {
+    const char *before[8], *after[8]; /* commands that make it so, and mend it */
+    const char *login;                /* in the URL */
+    const char *path;
+    const char *says[3]; /* what is wrong, and what to do */
+};
+
+static const struct unfit unfits[] = {
+    {.before = {"CONFIG", "SET", "requirepass", "secret"},
+     .after = {"CONFIG", "SET", "requirepass", ""},
+     .login = "",
+     .says = {"NOAUTH", "redis://:password@host"}},
+    {.before = {"CONFIG", "SET", "requirepass", "secret"},
+     .after = {"CONFIG", "SET", "requirepass", ""},
+     .login = ":hunter2@",
+     .says = {"WRONGPASS", "REDIS_URL"}},
+    {.login = ":hunter2@", .says = {"knows no password", "REDIS_URL"}},
+    {.login = "nobody:hunter2@", .says = {"WRONGPASS", "REDIS_URL"}},
+    {.login = "", .path = "/99", .says = {"DB index", "another number"}},
+    {.before = {"ACL", "SETUSER", "u", "reset", "on", ">p", "+@all"},
+     .login = "u:p@",
+     .says = {"NOPERM", "docs/serve.md"}}, /* no channel */
+    {.before = {"ACL", "SETUSER", "u", "&*", "-xadd", "allkeys", NULL},
+     .login = "u:p@",
+     .says = {"XADD", "docs/serve.md"}},
+    {.before = {"ACL", "SETUSER", "u", "+xadd", "resetkeys", "~other*", NULL},
+     .login = "u:p@",
+     .says = {"NOPERM", "docs/serve.md"}},
+    {.before = {"ACL", "SETUSER", "u", "allkeys", "-@scripting", NULL},
+     .login = "u:p@",
+     .says = {"NOPERM", "docs/serve.md"}},
+    {.before = {"CONFIG", "SET", "maxmemory", "100mb", "maxmemory-policy", "allkeys-lru"},
+     .after = {"CONFIG", "SET", "maxmemory", "0", "maxmemory-policy", "noeviction"},
+     .login = "",
+     .says = {"allkeys-lru", "CONFIG SET maxmemory-policy noeviction"}},
+};
+
+static void check_unfit(const struct unfit *unfit)
+{
+    char url[128];
+    snprintf(url, sizeof url, "redis://%s127.0.0.1:%u%s", unfit->login, redis.port,
+             unfit->path != NULL ? unfit->path : "");
+    if (unfit->before[0] != NULL)
+        redis_ask_words(&redis, unfit->before);
+    struct instance *a = instance_open_at("A", url);
+    AWAIT(told_count(a, TOLD_UNUSABLE, "") == 1);
+    if (unfit->after[0] != NULL) {
+        redis_try(&redis, "AUTH", "secret", NULL);
+        redis_ask_words(&redis, unfit->after);
+    }
+    instances_run(110); /* trying again would help now, but is not done */
+    assert_int_equal(a->told_count, 1);
+    char why[1024];
+    snprintf(why, sizeof why, SPAN_FMT, SPAN_ARG(told_at(a, TOLD_UNUSABLE, "", 0)->name));
+    for (int i = 0; unfit->says[i] != NULL; i++)
+        if (strstr(why, unfit->says[i]) == NULL)
+            fail_msg("\"%s\" does not say \"%s\"", why, unfit->says[i]);
+    assert_null(strstr(why, "hunter2"));
+    assert_false(instances_logged("hunter2"));
+    struct call *call = publish(a, "r", "x"), *read = read_range(a, SPAN_LIT("r"), &(struct broker_range){.limit = 1});
+    AWAIT_ANSWER(read);
+    assert_int_equal(read->result, BROKER_LOST);
+    instance_destroy(a);
+    assert_int_equal(call->result, BROKER_LOST);
+}
+
+static void what_will_not_do_is_told_with_its_remedy(void **state)
+{
+    for (size_t i = 0; i < sizeof unfits / sizeof unfits[0]; i++)
+        check_unfit(&unfits[i]);
+    redis_ask(&redis, "ACL", "DELUSER", "u", NULL);
+    /* None of these is left behind. */
+    instance_up("B");
+}
+
+/* There is no old Redis here: a proxy makes this one look like that. */
+static void an_old_redis_is_told(void **state)
+{
+    char version[64];
+    const char *info = redis_ask(&redis, "INFO", "server", NULL), *at = strstr(info, "redis_version:");
+    assert_non_null(at);
+    snprintf(version, sizeof version, "%.*s", (int)strcspn(at, "\r\n"), at);
+    for (int i = 0; i < 2; i++) {
+        char other[64];
+        snprintf(other, sizeof other, "redis_version:%s%.*s", i == 0 ? "6.1." : "6.2.", (int)strlen(version) - 18,
+                 "99999999");
+        struct byte_proxy *proxy = byte_proxy_open(&net, redis.port);
+        proxy->lie[0] = version;
+        proxy->lie[1] = other;
+        struct instance *a = instance_open_at("A", byte_proxy_url(proxy));
+        if (i == 1) {
+            AWAIT(a->up);
+            continue;
+        }
+        AWAIT(told_count(a, TOLD_UNUSABLE, "") == 1);
+        char why[256];
+        snprintf(why, sizeof why, SPAN_FMT, SPAN_ARG(told_at(a, TOLD_UNUSABLE, "", 0)->name));
+        assert_non_null(strstr(why, "6.2 or later is needed, it is 6.1."));
+        assert_false(a->up);
+    }
+}
+
+static void a_policy_does_not_matter_without_a_limit(void **state)
+{
+    redis_ask(&redis, "CONFIG", "SET", "maxmemory-policy", "allkeys-lru", NULL);
+    instance_up("A");
+    redis_ask(&redis, "CONFIG", "SET", "maxmemory-policy", "noeviction", NULL);
+}
+
+/* What was up once may be so again: the operator is in the middle of something. */
+static void what_worked_once_is_tried_again(void **state)
+{
+    struct instance *a = instance_up("A");
+    struct call *call;
+    redis_ask(&redis, "CONFIG", "SET", "requirepass", "secret", NULL);
+    redis_ask(&redis, "AUTH", "secret", NULL);
+    redis_ask(&redis, "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes", NULL);
+    AWAIT(!a->up && instances_logged("NOAUTH"));
+    call = publish(a, "r", "x");
+    instances_run(100);
+    redis_ask(&redis, "CONFIG", "SET", "requirepass", "", NULL);
+    AWAIT(a->up);
+    AWAIT_ANSWER(call);
+    assert_int_equal(call->result, BROKER_OK);
+    redis_ask(&redis, "CONFIG", "SET", "maxmemory", "100mb", "maxmemory-policy", "volatile-ttl", NULL);
+    redis_ask(&redis, "CLIENT", "KILL", "TYPE", "pubsub", NULL);
+    AWAIT(!a->up && instances_logged("volatile-ttl"));
+    redis_ask(&redis, "CONFIG", "SET", "maxmemory", "0", "maxmemory-policy", "noeviction", NULL);
+    AWAIT(a->up);
+    assert_int_equal(told_count(a, TOLD_UNUSABLE, ""), 0);
+}
+
+/* Somebody else's data under our key is not our bug: it is said, and tried again. */
+static void strange_keys_are_said(void **state)
+{
+    redis_ask(&redis, "SET", key("state"), "not ours", NULL);
+    struct instance *a = instance_open("A");
+    AWAIT(instances_logged("WRONGTYPE"));
+    assert_int_equal(a->told_count, 0);
+    redis_ask(&redis, "DEL", key("state"), NULL);
+    AWAIT(a->up);
+}
+
+/* Whoever can publish on our channels can break a link, and nothing else. Each message has an instance of its own. */
+struct strange {
+    bool to_inbox;
+    const char *text;
+    size_t downs; /* links it breaks */
+};
+
+static const struct strange stranges[] = {
+    {false, "garbage", 1},
+    {false, "e 1 2 3", 1},
+    {false, "e 1 2 3 99\nx", 1},
+    {false, "e x 2 3 0\n", 1},
+    {false, "^", 1},
+    {false, "^e", 1},
+    {false, "^e x", 1},
+    {false, "+", 1},
+    {false, "+1 9\nx", 1},
+    {false, "-x 1\ny", 1},
+    {false, "", 0},
+    {true, "fence", 1},
+    {true, "fence 1 2\nr", 1},
+    {true, "fence 1 2 x\nr", 1},
+    {true, "fence 1 2 3\n", 1},
+    {true, "entry", 1},
+    {true, "entry 9\nx", 1},
+    {true, "entry x\nr", 1},
+    {true, "top\nr", 1},
+    {true, "top x\nr", 1},
+    {true, "claimed", 1},
+    {true, "claimed x\np", 1},
+    {true, "present", 1},
+    {true, "present 1 2\n", 1},
+    {true, "present 1 x 2\n", 1},
+    {true, "present 1 0 1\n5 5\nx", 1},
+    {true, "present 1 0 1\nx", 1},
+    {true, "probe", 1},
+    {true, "probe x\n", 1},
+    {true, "", 0},
+    {true, "unknown 1 2 3\nx", 0},
+    {true, "fence 1 2 3\nr", 0},
+    {true, "present 1 0 0\n", 0},
+    {true, "probe 0\n", 0},
+};
+
+static void strange_messages_break_the_link_at_most(void **state)
+{
+    enum { COUNT = sizeof stranges / sizeof stranges[0] };
+    struct instance *all[COUNT];
+    char name[16], channel[32];
+    for (int i = 0; i < COUNT; i++) {
+        snprintf(name, sizeof name, "i%d", i);
+        all[i] = instance_up(name);
+        subscribe_now(all[i], name);
+    }
+    for (int i = 0; i < COUNT; i++) {
+        snprintf(channel, sizeof channel, "%s:i%d", stranges[i].to_inbox ? "inbox" : "push", i);
+        redis_ask(&redis, "PUBLISH", key(channel), stranges[i].text, NULL);
+    }
+    for (int i = 0; i < COUNT; i++) {
+        AWAIT(told_count(all[i], TOLD_DOWN, "") >= stranges[i].downs && all[i]->up);
+        struct call *probed = probe(all[i]);
+        AWAIT_ANSWER(probed);
+        assert_int_equal(probed->result, BROKER_OK);
+        assert_int_equal(told_count(all[i], TOLD_DOWN, ""), stranges[i].downs);
+        assert_int_equal(told_count(all[i], TOLD_SUBSCRIBED, ""), 1);
+    }
+}
+
+/* A test that failed may have left it in a state that is no good for others. */
+static int set_up(void **state)
+{
+    static const char *const mending[][5] = {{"REPLICAOF", "NO", "ONE"},
+                                             {"CONFIG", "SET", "min-replicas-to-write", "0"},
+                                             {"CONFIG", "SET", "maxmemory", "0"},
+                                             {"CONFIG", "SET", "maxmemory-policy", "noeviction"},
+                                             {"CONFIG", "SET", "requirepass", ""}};
+    if (redis.pid == 0)
+        redis_process_restart(&redis, false);
+    redis_try(&redis, "AUTH", "secret", NULL);
+    for (size_t i = 0; i < sizeof mending / sizeof mending[0]; i++)
+        redis_ask_words(&redis, mending[i]);
+    return instances_set_up(state);
+}
+
+int main(int argc, char **argv)
+{
+#define FAULT_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, instances_tear_down)
+    static const char *const options[] = {"--appendonly", "yes", "--appendfsync", "always", "--key-load-delay",
+                                          "200",          NULL};
+    const struct CMUnitTest tests[] = {
+        FAULT_TEST(forgotten_scripts_are_given_again),
+        FAULT_TEST(a_restart_that_lost_nothing_ends_the_epoch_all_the_same),
+        FAULT_TEST(an_epoch_ends_at_what_survived),
+        FAULT_TEST(what_is_flushed_under_us_ends_the_epoch_at_nothing),
+        FAULT_TEST(a_forgotten_publisher_goes_on),
+        FAULT_TEST(publishes_wait_while_memory_is_full),
+        FAULT_TEST(publishes_wait_while_replicas_are_missing),
+        FAULT_TEST(publishes_wait_while_it_is_a_replica),
+        FAULT_TEST(presence_that_was_refused_is_told_anew),
+        FAULT_TEST(a_server_that_is_loading_is_waited_for),
+        FAULT_TEST(what_will_not_do_is_told_with_its_remedy),
+        FAULT_TEST(an_old_redis_is_told),
+        FAULT_TEST(a_policy_does_not_matter_without_a_limit),
+        FAULT_TEST(what_worked_once_is_tried_again),
+        FAULT_TEST(strange_keys_are_said),
+        FAULT_TEST(strange_messages_break_the_link_at_most),
+    };
+    return instances_main(argc, argv, "broker/redis_faults", tests, sizeof tests / sizeof tests[0], options);
+}
