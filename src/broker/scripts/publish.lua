@@ -4,7 +4,7 @@
 -- meta (ms); four per entry: slot (from 1), index of its name's key (0: unnamed), audience, body.
 -- Exactly the publisher's last + 1 is accepted, so that a repeated call does nothing and a skipped one is seen.
 -- A slot is a room under one retention. Meta: `last`, the room's newest seq; `sum`, bytes ever logged; `from`, that sum before the
--- oldest entry that is kept, and `from_ms`, its time; `until_ms`, when the log ends. A stream's id is <seq>-<ms>; its field p is
+-- oldest entry that is kept, and `from_ms`, its time; `age` (ms) of what may be read; `until_ms`, when the log ends. A stream's id is <seq>-<ms>; its field p is
 -- the room's entry before and the sum before this one.
 local call, format = redis.call, string.format
 local state, publisher, recent = KEYS[1], KEYS[2], KEYS[3]
@@ -76,26 +76,13 @@ while at <= #ARGV do
 end
 call('HSET', state, 'seq', format('%.0f', seq))
 
--- In lumps, so that not every publish pays for it. What stays begins with the first entry that is within the limits; it is looked
--- for by halves between the oldest seq and the newest. The newest entry always stays.
+-- In lumps, so that not every publish pays for it. The newest entry always stays.
 local function trim(log, meta, keep, bytes_max, age)
     call('XTRIM', log, 'MAXLEN', '=', format('%.0f', keep))
-    local low, high, at, first = 0, tonumber(meta.last), 0, nil
-    local function look(from)
-        local entry = call('XRANGE', log, from, '+', 'COUNT', 1)[1]
-        local number, time_ms = string.match(entry[1], '^(%d+)%-(%d+)$')
-        return {id = entry[1], seq = tonumber(number), ms = tonumber(time_ms), sum = tonumber(string.match(entry[2][2], ' (%d+)$'))}
-    end
-    while low < high do
-        local entry = look(format('%.0f', at))
-        if meta.sum - entry.sum <= bytes_max and ms - entry.ms <= age then
-            first, high = entry, at
-        else
-            low = entry.seq + 1
-        end
-        at = math.floor((low + high) / 2)
-    end
-    first = first or look(meta.last)
+    local newest = tonumber(meta.last)
+    local first = oldest_wanted(log, newest, function(entry)
+        return entry.seq == newest or (meta.sum - entry.sum <= bytes_max and ms - entry.ms <= age)
+    end)
     call('XTRIM', log, 'MINID', '=', first.id)
     meta.from, meta.from_ms, meta.moved = first.sum, first.ms, true
 end
@@ -113,7 +100,7 @@ for key, slot in pairs(touched) do
     end
     if meta.until_ms - ms < age * 9 / 8 then
         -- Meta outlives the log: a trimmed room and a quiet one can be told apart.
-        call('HSET', key, 'until_ms', format('%.0f', ms + age * 5 / 4))
+        call('HSET', key, 'until_ms', format('%.0f', ms + age * 5 / 4), 'age', ARGV[base + 3])
         call('PEXPIRE', log, format('%.0f', age * 5 / 4))
         call('PEXPIRE', key, ARGV[base + 4])
     end

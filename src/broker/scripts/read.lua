@@ -12,12 +12,22 @@ if ARGV[3] ~= '' then
         end
     end
 end
+local about = redis.call('HMGET', meta, 'last', 'from_ms', 'age')
+local low = 0 -- what is too old lies below
+if about[3] then
+    local time = redis.call('TIME')
+    local since = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000) - tonumber(about[3])
+    if tonumber(about[2]) < since then
+        local first = oldest_wanted(log, tonumber(about[1]), function(entry) return entry.ms >= since end)
+        low = first and first.seq or tonumber(about[1]) + 1
+    end
+end
 local entries = {}
-if back and seq > 0 then
+if back and seq > low then
     -- Ids are <seq>-<ms>, and <seq>-0 lies below them all. (Below 0 there is nothing, and `(0-0` is an error.)
-    entries = redis.call('XREVRANGE', log, string.format('(%.0f-0', seq), '-', 'COUNT', ARGV[4])
+    entries = redis.call('XREVRANGE', log, string.format('(%.0f-0', seq), string.format('%.0f', low), 'COUNT', ARGV[4])
 elseif not back then
-    entries = redis.call('XRANGE', log, string.format('%.0f', seq + 1), '+', 'COUNT', ARGV[4])
+    entries = redis.call('XRANGE', log, string.format('%.0f', math.max(seq + 1, low)), '+', 'COUNT', ARGV[4])
 end
 local bytes, count = 0, 0
 for i, entry in ipairs(entries) do
@@ -27,7 +37,7 @@ for i, entry in ipairs(entries) do
     end
     count = i
 end
-local answer = {redis.call('HGET', meta, 'last') or '0', clipped}
+local answer = {about[1] or '0', clipped}
 for i = 1, count do
     answer[i + 2] = entries[back and count + 1 - i or i]
 end

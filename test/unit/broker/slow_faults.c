@@ -210,7 +210,7 @@ static void commands_without_an_answer_break_the_link(void **state)
 static const struct broker_retention second = {.entries_max = 1000, .bytes_max = 1 << 20, .age_ms_max = 1000};
 struct ageing {
     struct instance *by;
-    struct call *steady, *quiet;
+    struct call *steady_between, *quiet_between, *steady, *quiet;
 } ageing[2];
 
 static void age_publish_for(const char *room, const char *id, const struct broker_retention *retention)
@@ -235,7 +235,7 @@ static void age_begin(void)
     }
 }
 
-/* At 100, 800, 1000 and 1400 ms. */
+/* At 100, 800, 1000, 1250 and 1400 ms. */
 static void age_first(void)
 {
     for (int i = 0; i < 5; i++)
@@ -255,6 +255,15 @@ static void age_second(void)
 static void age_third(void)
 {
     age_publish("steady", "");
+}
+
+/* Nothing was published since. */
+static void age_read_between(void)
+{
+    for (int i = 0; i < 2; i++) {
+        ageing[i].steady_between = read_all(ageing[i].by, "steady");
+        ageing[i].quiet_between = read_all(ageing[i].by, "quiet");
+    }
 }
 
 static void age_fourth(void)
@@ -283,6 +292,18 @@ static void a_log_forgets_what_is_too_old(void **state)
         assert_int_equal(page->entries[1].prev, page->entries[0].seq);
         assert_int_equal(page->entries[2].prev, page->entries[1].seq);
         assert_int_equal(page->entries[2].seq, page->last);
+    }
+}
+
+static void what_is_too_old_is_not_read_either(void **state)
+{
+    for (int i = 0; i < 2; i++) {
+        const struct broker_page *page = &ageing[i].steady_between->page;
+        assert_int_equal(page->count, 2);
+        assert_true(page->entries[0].prev != 0);
+        assert_int_equal(page->entries[1].seq, page->last);
+        assert_int_equal(ageing[i].quiet_between->page.count, 0);
+        assert_true(ageing[i].quiet_between->page.last != 0);
     }
 }
 
@@ -324,6 +345,7 @@ static const struct step steps[] = {
     {TROUBLE_MS, fill_up},
     {800, age_second},
     {1000, age_third},
+    {1250, age_read_between},
     {1400, age_fourth},
     {1450, age_read},
     {2500, go_on_while_full},
@@ -344,6 +366,7 @@ static const struct CMUnitTest tests[] = {
     cmocka_unit_test(what_keeps_a_fleet_together_needs_no_room),
     cmocka_unit_test(commands_without_an_answer_break_the_link),
     cmocka_unit_test(a_log_forgets_what_is_too_old),
+    cmocka_unit_test(what_is_too_old_is_not_read_either),
     cmocka_unit_test(a_room_whose_log_ran_out_is_still_known),
     cmocka_unit_test(a_name_is_forgotten_with_its_age),
 };

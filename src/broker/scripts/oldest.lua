@@ -1,0 +1,22 @@
+-- For publish.lua and read.lua: a room's oldest entry that is wanted.
+-- Entries lie in the order of their seq, and what is wanted of one is wanted of all behind it: it is looked for by halves. Returns
+-- id, seq, ms and sum (bytes logged before it) of the first entry for which `wanted(entry)` holds; nil: of none. `last` is the newest seq.
+local function oldest_wanted(log, last, wanted)
+    local low, high, at, found = 0, last, 0, nil
+    while low <= high do
+        local got = redis.call('XRANGE', log, string.format('%.0f', at), '+', 'COUNT', 1)[1]
+        if not got then
+            break
+        end
+        local number, time_ms = string.match(got[1], '^(%d+)%-(%d+)$')
+        local entry = {id = got[1], seq = tonumber(number), ms = tonumber(time_ms), sum = tonumber(string.match(got[2][2], ' (%d+)$'))}
+        if wanted(entry) then
+            found, high = entry, at - 1
+        else
+            low = entry.seq + 1
+        end
+        at = math.floor((low + high) / 2)
+    end
+    return found
+end
+
