@@ -116,7 +116,7 @@ void memory_lease_claim(struct broker *broker, struct span pid, struct span epoc
 {
     struct memory *memory = memory_of(broker);
     struct kept *kept = kept_find(memory, pid);
-    struct broker_lease lease;
+    struct broker_lease lease = {0};
     if (kept != NULL) {
         kept->generation++;
         live(memory, kept, kept->window_ms * 2);
