@@ -53,8 +53,8 @@ struct redis_broker {
     uint64_t backoff_ms;
     uint8_t state; /* enum redis_state */
     bool destroying, complained;
-    bool proven;   /* it was up once: what is wrong now may pass */
-    bool unusable; /* it was found to be of no use, and that was told */
+    bool proven;       /* it was up once: what is wrong now may pass */
+    bool unusable;     /* it was found to be of no use, and that was told */
     uint64_t troubles; /* a bit for each that kept a link from coming up and was logged */
     char sha[SCRIPT_COUNT][SHA_BYTES];
     char run_id[RUN_ID_BYTES_MAX];

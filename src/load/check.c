@@ -193,22 +193,16 @@ void check_resumed(struct check *check, uint32_t subscriber, bool recovered)
             membership_end(check, subscriber, &who->memberships[i]);
 }
 
-uint64_t check_outstanding(const struct check *check, uint64_t max)
+bool check_lacks(const struct check *check, uint32_t subscriber)
 {
-    uint64_t outstanding = 0;
-    for (uint32_t i = 0; i < check->subscriber_count; i++) {
-        const struct check_subscriber *subscriber = &check->subscribers[i];
-        for (uint32_t j = 0; j < subscriber->membership_count; j++) {
-            const struct check_membership *membership = &subscriber->memberships[j];
-            if (membership->since == MESSAGE_NONE)
-                continue;
-            uint32_t owed = check->rooms[membership->room].count - membership->since;
-            for (uint32_t k = window_missing(&membership->got, 0); k < owed && outstanding < max;
-                 k = window_missing(&membership->got, k + 1))
-                outstanding++;
-        }
+    const struct check_subscriber *who = &check->subscribers[subscriber];
+    for (uint32_t i = 0; i < who->membership_count; i++) {
+        const struct check_membership *membership = &who->memberships[i];
+        if (membership->since != MESSAGE_NONE &&
+            window_missing(&membership->got, 0) < check->rooms[membership->room].count - membership->since)
+            return true;
     }
-    return outstanding;
+    return false;
 }
 
 static bool was_accepted(const struct check *check, uint32_t message)

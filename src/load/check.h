@@ -103,10 +103,8 @@ void check_receive(struct check *check, uint32_t subscriber, uint32_t message);
 /* It has come back; unless `recovered`, into no room, and joins again. */
 void check_resumed(struct check *check, uint32_t subscriber, bool recovered);
 
-/* Deliveries that have not come and are owed, or will be when their message is accepted; no more than `max` are
- * counted.
- */
-uint64_t check_outstanding(const struct check *check, uint64_t max);
+/* Something has not come to it that is owed, or will be when it is accepted. */
+bool check_lacks(const struct check *check, uint32_t subscriber);
 
 /* Judges what has not come. `away` says which subscribers are gone at the end: what they lack is not judged (NULL:
  * nobody is). Once, at the end. */

@@ -187,7 +187,7 @@ static void become_ready(struct client *client)
     client->ready_at = run->messages.count;
     outbox_resend(client);
     run_client_ready(run, client);
-    client->was_ready = true;
+    client->was_ready = client->was_back = true;
 }
 
 /* It is in its rooms again, or it begins anew. */

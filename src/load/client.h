@@ -36,6 +36,7 @@ struct client {
     uint8_t state; /* enum client_state */
     uint8_t attempts;
     bool was_ready;
+    bool was_back;        /* while settling: was READY once since publishing ended */
     struct timer timer;   /* AWAY: comes back; else: has heard nothing for too long */
     uint64_t ping_us_max; /* a ping comes at least so often */
     struct buf sid, pid;  /* of the socket, as raw JSON */

@@ -105,7 +105,10 @@ static void judge(struct run *run)
     uint32_t clients = run->options->clients;
     bool *away = mem_zero(clients, sizeof *away);
     for (uint32_t i = 0; i < clients; i++) {
-        away[i] = run->clients[i].state != CLIENT_READY;
+        const struct client *client = &run->clients[i];
+        /* Who was back and got everything is not: with a short request timeout somebody is always on the way. */
+        away[i] = client->state != CLIENT_READY && (client->state == CLIENT_GONE || !client->was_back ||
+                                                    run->check == NULL || check_lacks(run->check, i));
         run->away += away[i];
     }
     if (run->check != NULL) {

@@ -172,11 +172,13 @@ static bool everything_came(const struct run *run)
     const struct load_options *options = run->options;
     if (run->counters.delivered < run->expected && run->check == NULL)
         return false;
-    for (uint32_t i = 0; i < options->clients; i++)
-        if ((run->clients[i].state != CLIENT_READY && run->clients[i].state != CLIENT_GONE) ||
-            run->clients[i].outbox.count != 0)
+    for (uint32_t i = 0; i < options->clients; i++) {
+        const struct client *client = &run->clients[i];
+        if ((!client->was_back && client->state != CLIENT_GONE) || client->outbox.count != 0 ||
+            (run->check != NULL && check_lacks(run->check, i)))
             return false;
-    return run->check == NULL || check_outstanding(run->check, 1) == 0;
+    }
+    return true;
 }
 
 static void on_settle_tick(struct timer *timer)
@@ -200,6 +202,8 @@ static void publishing_ended(struct run *run)
     timer_stop(run->loop, &run->cut_tick);
     publishing_measure(run);
     phase_begin(run, RUN_SETTLING);
+    for (uint32_t i = 0; i < run->options->clients; i++)
+        run->clients[i].was_back = run->clients[i].state == CLIENT_READY;
     deadline_start(run, run->options->settle_s);
     timer_start(run->loop, &run->settle_tick, 0);
 }

@@ -88,7 +88,7 @@ struct run {
     struct run_usage before, after_connect, after_publish, after_idle; /* of the server */
     uint64_t own_cpu_us;                                               /* ours while publishing */
     struct check_totals totals;
-    uint32_t away; /* clients that were not READY at the end */
+    uint32_t away; /* clients that did not come back, or not for what they lack */
 };
 
 /* connect.c: where to, and from where. */

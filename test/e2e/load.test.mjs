@@ -252,3 +252,15 @@ test('what cannot be done is said, with the status of its kind', quickly(30000),
     server.close();
   }
 });
+
+test('a request timeout of a second: somebody is always on the way, and nothing is lost', quickly(60000), async () => {
+  const service = await up(board({ timeout: 1, min: 2 }), { ready: 2 });
+  try {
+    const run = await load(service.url, '-c', 60, '-r', 50, '--publishers', 5, '-d', 3, '--check', '--settle', 15, '--reconnect-delay', 300);
+    assert.equal(run.status, 0, run.output);
+    assert.equal(run.away, 0);
+    assert.ok(run.recovered >= 60, `${run.recovered} recovered`);
+  } finally {
+    await service.close();
+  }
+});
