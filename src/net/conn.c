@@ -194,7 +194,7 @@ static void begin(struct conn *conn, enum conn_state state, const struct addr *p
     conn->reason = CLOSE_NONE;
     conn->read_ended = conn->blocked = conn->shut = false;
     conn->tls = NULL;
-    conn->peer = *peer;
+    addr_ip_of(peer, &conn->peer);
     task_init(&conn->resume, on_resume);
     conn->net->conns_open++;
 }

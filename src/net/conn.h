@@ -64,7 +64,7 @@ struct conn {
     uint8_t state;  /* enum conn_state */
     uint8_t reason; /* enum close_reason, the first one given */
     bool read_paused, read_ended, blocked, shut, awaited;
-    struct addr peer;
+    struct addr_ip peer;
     struct tls *tls; /* NULL: plain */
 };
 

@@ -65,7 +65,7 @@ static void on_closed(struct conn *conn, enum close_reason reason)
     struct server *server = client->server;
     if (client->session != NULL) {
         char ip[ADDR_TEXT_MAX];
-        addr_ip_text(&conn->peer, ip);
+        addr_ip_print(&conn->peer, ip);
         log_event(close_reason_log_level(reason), "connection closed", LOG_C("reason", close_reason_name(reason)),
                   LOG_C("peer", ip));
         session_closed(client->session);
