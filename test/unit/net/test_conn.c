@@ -36,6 +36,7 @@ static int listening, peer;
 
 typedef bool condition_fn(void);
 static condition_fn *awaited;
+static uint64_t awaited_since_us;
 static struct timer tick, patience;
 
 static void on_tick(struct timer *timer)
@@ -56,6 +57,7 @@ static void on_patience(struct timer *timer)
 static bool becomes(condition_fn *condition)
 {
     awaited = condition;
+    awaited_since_us = loop_now_us(loop);
     timer_start(loop, &tick, 0);
     timer_start(loop, &patience, LOOP_MS(WAIT_MS));
     loop_run(loop);
@@ -66,7 +68,7 @@ static bool becomes(condition_fn *condition)
 
 static bool a_moment_passed(void)
 {
-    return patience.due_us - loop_now_us(loop) < LOOP_MS(WAIT_MS - 30);
+    return loop_now_us(loop) - awaited_since_us > LOOP_MS(30);
 }
 
 static bool is_open(void)
