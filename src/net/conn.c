@@ -148,43 +148,37 @@ static void on_ready(struct io *io, unsigned ready)
         read_some(conn);
 }
 
-/* Bytes wait and none was taken, the peer lingers, or a connect takes too long. */
+/* Bytes wait and none was taken, the peer lingers, a connect takes too long, or failed before it began. */
 static void on_stall(struct timer *timer)
 {
     struct conn *conn = container_of(timer, struct conn, stall);
     if (conn_tls_is_shaking(conn))
         tls_set_problem(conn->tls, TLS_FAULT_OTHER, "the peer does not answer the handshake");
     if (conn->state == CONN_CONNECTING)
-        conn_close(conn, CLOSE_CONNECT_TIMEOUT);
+        conn_close(conn, io_is_open(&conn->io) ? CLOSE_CONNECT_TIMEOUT : CLOSE_CONNECT_FAILED);
     else if (conn->state == CONN_DRAINING)
         conn_close(conn, conn->reason);
     else
         conn_close(conn, CLOSE_WRITE_TIMEOUT);
 }
 
-/* Kept input is handed out again, from the loop and not from within the call that resumed reading. */
-static void on_resume(struct task *task)
+void conn_resume(struct conn *conn)
 {
-    struct conn *conn = container_of(task, struct conn, resume);
+    if (!conn->resuming)
+        return;
+    conn->resuming = false;
     if (conn_takes_input(conn) && conn->input.len != 0)
         hand_out(conn, conn->input.data + conn->input.off, conn->input.len);
     if (conn->tls != NULL)
         conn_tls_resume(conn);
 }
 
-static void on_connect_failed(struct task *task)
-{
-    conn_close(container_of(task, struct conn, resume), CLOSE_CONNECT_FAILED);
-}
-
 void conn_init(struct conn *conn, struct net *net, const struct conn_events *events, const struct conn_limits *limits)
 {
     *conn = (struct conn){.net = net, .events = events, .limits = limits};
     io_init(&conn->io, net->loop, on_ready);
-    list_init(&conn->touched);
-    list_init(&conn->closing);
+    list_init(&conn->turn);
     timer_init(&conn->stall, on_stall);
-    task_init(&conn->resume, on_resume);
 }
 
 /* A life begins; nothing of an earlier one is left. */
@@ -192,10 +186,9 @@ static void begin(struct conn *conn, enum conn_state state, const struct addr *p
 {
     set_state(conn, state);
     conn->reason = CLOSE_NONE;
-    conn->read_ended = conn->blocked = conn->shut = false;
+    conn->read_ended = conn->blocked = conn->shut = conn->resuming = false;
     conn->tls = NULL;
     addr_ip_of(peer, &conn->peer);
-    task_init(&conn->resume, on_resume);
     conn->net->conns_open++;
 }
 
@@ -209,13 +202,9 @@ void conn_adopt(struct conn *conn, struct io *from, const struct addr *peer)
 void conn_connect(struct conn *conn, const struct addr *addr)
 {
     begin(conn, CONN_CONNECTING, addr);
-    if (io_connect(&conn->io, addr)) {
-        timer_start(conn->net->loop, &conn->stall, LOOP_MS(CONN_CONNECT_MS_MAX));
-        conn_update_want(conn);
-    } else {
-        task_init(&conn->resume, on_connect_failed);
-        loop_at_flush(conn->net->loop, &conn->resume);
-    }
+    bool begun = io_connect(&conn->io, addr);
+    timer_start(conn->net->loop, &conn->stall, begun ? LOOP_MS(CONN_CONNECT_MS_MAX) : 0);
+    conn_update_want(conn);
 }
 
 void conn_connect_tls(struct conn *conn, const struct addr *addr, const struct tls_client *client)
@@ -234,8 +223,11 @@ void conn_read_pause(struct conn *conn, bool paused)
 {
     conn->read_paused = paused;
     conn_update_want(conn);
-    if (conn_takes_input(conn) && (conn->input.len != 0 || (conn->tls != NULL && tls_has_input(conn->tls))))
-        loop_at_flush(conn->net->loop, &conn->resume);
+    if (conn_takes_input(conn) && (conn->input.len != 0 || (conn->tls != NULL && tls_has_input(conn->tls)))) {
+        /* From the loop, and not from within this call. */
+        conn->resuming = true;
+        conn_touch(conn);
+    }
 }
 
 void conn_shutdown(struct conn *conn, enum close_reason reason, uint32_t linger_ms)
@@ -266,14 +258,13 @@ void conn_close(struct conn *conn, enum close_reason reason)
         conn_queue_write(conn);
     set_state(conn, CONN_CLOSING);
     timer_stop(conn->net->loop, &conn->stall);
-    task_cancel(&conn->resume);
-    list_append(&conn->net->closing, &conn->closing);
+    list_remove(&conn->turn);
+    list_append(&conn->net->closing, &conn->turn);
     loop_at_reap(conn->net->loop, &conn->net->reap);
 }
 
 void conn_reap(struct conn *conn)
 {
-    list_remove(&conn->touched);
     io_close(&conn->io, false);
     conn_queue_drop(conn);
     buf_finish(&conn->input);

@@ -25,7 +25,7 @@ struct end {
     enum close_reason reason;
     bool keeps;          /* consumes nothing */
     struct end *resumes; /* when closed, lets this one read on */
-    bool resume_waits;   /* when closed, a task of it still waited */
+    bool in_turn;        /* when closed, the turn still had it to do */
 };
 
 static struct loop *loop;
@@ -110,7 +110,7 @@ static void on_closed(struct conn *conn, enum close_reason reason)
     struct end *end = container_of(conn, struct end, conn);
     end->closed++;
     end->reason = reason;
-    end->resume_waits = !list_empty(&conn->resume.node);
+    end->in_turn = !list_empty(&conn->turn);
     if (end->resumes != NULL)
         conn_read_pause(&end->resumes->conn, false);
 }
@@ -324,7 +324,7 @@ static void test_reading_on_when_it_is_over(void **state)
     conn_close(&other.conn, CLOSE_DONE); /* reaped first */
     conn_close(&ours.conn, CLOSE_DONE);
     await(is_closed);
-    assert_false(ours.resume_waits);
+    assert_false(ours.in_turn);
     close(second);
 }
 
