@@ -116,7 +116,6 @@ struct session *session_create(struct sessions *sessions, struct conn *conn)
     list_init(&session->of_all);
     list_append(&sessions->all, &session->of_all);
     list_init(&session->sockets);
-    ws_decoder_init(&session->decoder, true, sessions->limits.payload_bytes_max);
     task_init(&session->catch_up, catch_up);
     timer_init(&session->heartbeat, heartbeat);
     timer_start(sessions->loop, &session->heartbeat, LOOP_MS(sessions->limits.ping_interval_ms));
@@ -291,17 +290,17 @@ static enum close_reason reason_of_code(uint16_t code)
     return code == 1007 ? CLOSE_WS_NOT_UTF8 : code == 1009 ? CLOSE_WS_TOO_BIG : CLOSE_WS_INVALID;
 }
 
-void session_received(struct session *session, char *bytes, size_t len)
+/* Until the peer's Close we go on processing, even when we sent ours: what it sent before is not lost. What it sends
+ * after breaking the protocol is. */
+static void decode(struct session *session, struct ws_decoder *decoder, char *bytes, size_t len)
 {
-    /* Until the peer's Close we go on processing, even when we sent ours: what it sent before is not lost. What it
-     * sends after breaking the protocol is. */
     bool got = true; /* also with nothing left: that call frees the last message */
     while ((len > 0 || got) && session->conn->state != CONN_CLOSING) {
         struct ws_event event;
         got = false;
-        ptrdiff_t used = ws_decode(&session->decoder, bytes, len, &event, &got);
+        ptrdiff_t used = ws_decode(decoder, bytes, len, &event, &got);
         if (used < 0) {
-            enum close_reason reason = reason_of_code(session->decoder.bad_code);
+            enum close_reason reason = reason_of_code(decoder->bad_code);
             session_close(session, reason);
             conn_close(session->conn, reason);
             return;
@@ -312,6 +311,24 @@ void session_received(struct session *session, char *bytes, size_t len)
             return;
         bytes += used;
         len -= (size_t)used;
+    }
+}
+
+void session_received(struct session *session, char *bytes, size_t len)
+{
+    struct ws_decoder fresh, *decoder = session->decoder;
+    if (decoder == NULL) {
+        ws_decoder_init(&fresh, true, session->sessions->limits.payload_bytes_max);
+        decoder = &fresh;
+    }
+    decode(session, decoder, bytes, len);
+    if (ws_decoder_is_idle(decoder)) {
+        ws_decoder_finish(decoder);
+        free(session->decoder);
+        session->decoder = NULL;
+    } else if (session->decoder == NULL) {
+        session->decoder = mem_alloc(sizeof *decoder);
+        *session->decoder = fresh;
     }
 }
 
@@ -346,7 +363,8 @@ void session_closed(struct session *session)
         socket_detach(container_of(node, struct socket, of_session));
     }
     task_cancel(&session->catch_up);
-    ws_decoder_finish(&session->decoder);
+    ws_decoder_finish(session->decoder);
+    free(session->decoder);
     list_remove(&session->of_all);
     sessions->count--;
     free(session);

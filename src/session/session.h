@@ -55,10 +55,10 @@ struct session {
     struct conn *conn;
     struct list of_all;
     struct list sockets;
-    struct ws_decoder decoder;
-    struct task catch_up;   /* what waited for room in the queue goes on */
-    struct timer heartbeat; /* the next ping, or the end of waiting for its pong */
-    struct timer deadline;  /* until a namespace is joined; then, until it is rotated */
+    struct ws_decoder *decoder; /* NULL between messages */
+    struct task catch_up;       /* what waited for room in the queue goes on */
+    struct timer heartbeat;     /* the next ping, or the end of waiting for its pong */
+    struct timer deadline;      /* until a namespace is joined; then, until it is rotated */
     uint64_t opened_us;
     uint64_t pinged_us;
     uint32_t moves, moves_seen; /* messages in and out; at the last look for a quiet moment */
