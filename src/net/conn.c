@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "base/mem.h"
 #include "net/conn_parts.h"
 
 /* The only place where the state changes; the legal moves are the picture in conn.h. */
@@ -37,6 +38,13 @@ bool conn_takes_input(const struct conn *conn)
     return (conn->state == CONN_OPEN || conn->state == CONN_DRAINING) && !conn->read_paused;
 }
 
+static void input_drop(struct conn *conn)
+{
+    buf_finish(conn->input);
+    free(conn->input);
+    conn->input = NULL;
+}
+
 /* Gives the owner `len` bytes at `bytes`, which are the kept ones if there are any, and keeps what it leaves. */
 static void hand_out(struct conn *conn, char *bytes, size_t len)
 {
@@ -44,22 +52,23 @@ static void hand_out(struct conn *conn, char *bytes, size_t len)
     if (conn->state == CONN_CLOSING)
         return;
     assert(used <= len);
-    if (conn->input.len != 0) {
-        buf_consume(&conn->input, used);
-        if (conn->input.len == 0)
-            buf_finish(&conn->input);
+    if (conn->input != NULL) {
+        buf_consume(conn->input, used);
+        if (conn->input->len == 0)
+            input_drop(conn);
     } else if (used < len) {
-        buf_append(&conn->input, span_of(bytes + used, len - used));
+        conn->input = mem_zero(1, sizeof *conn->input);
+        buf_append(conn->input, span_of(bytes + used, len - used));
     }
-    if (conn->input.len > conn->limits->input_bytes_max)
+    if (conn->input != NULL && conn->input->len > conn->limits->input_bytes_max)
         conn_close(conn, CLOSE_INPUT_LIMIT);
 }
 
 void conn_take_input(struct conn *conn, char *bytes, size_t len)
 {
-    if (conn->input.len != 0) {
-        buf_append(&conn->input, span_of(bytes, len));
-        hand_out(conn, conn->input.data + conn->input.off, conn->input.len);
+    if (conn->input != NULL) {
+        buf_append(conn->input, span_of(bytes, len));
+        hand_out(conn, conn->input->data + conn->input->off, conn->input->len);
     } else {
         hand_out(conn, bytes, len);
     }
@@ -167,8 +176,8 @@ void conn_resume(struct conn *conn)
     if (!conn->resuming)
         return;
     conn->resuming = false;
-    if (conn_takes_input(conn) && conn->input.len != 0)
-        hand_out(conn, conn->input.data + conn->input.off, conn->input.len);
+    if (conn_takes_input(conn) && conn->input != NULL)
+        hand_out(conn, conn->input->data + conn->input->off, conn->input->len);
     if (conn->tls != NULL)
         conn_tls_resume(conn);
 }
@@ -223,7 +232,7 @@ void conn_read_pause(struct conn *conn, bool paused)
 {
     conn->read_paused = paused;
     conn_update_want(conn);
-    if (conn_takes_input(conn) && (conn->input.len != 0 || (conn->tls != NULL && tls_has_input(conn->tls)))) {
+    if (conn_takes_input(conn) && (conn->input != NULL || (conn->tls != NULL && tls_has_input(conn->tls)))) {
         /* From the loop, and not from within this call. */
         conn->resuming = true;
         conn_touch(conn);
@@ -267,7 +276,7 @@ void conn_reap(struct conn *conn)
 {
     io_close(&conn->io, false);
     conn_queue_drop(conn);
-    buf_finish(&conn->input);
+    input_drop(conn);
     set_state(conn, CONN_CLOSED);
     conn->read_paused = false;
     conn->net->conns_open--;

@@ -58,7 +58,7 @@ struct conn {
     uint32_t queue_at, queue_count, queue_cap;
     uint32_t head_written; /* bytes of the first frame that are out */
     uint32_t queue_bytes;  /* waiting, without those */
-    struct buf input;      /* what `received` left */
+    struct buf *input;     /* what `received` left; NULL: nothing */
     struct timer stall;    /* also: the connect's and the linger's */
     uint8_t state;         /* enum conn_state */
     uint8_t reason;        /* enum close_reason, the first one given */
