@@ -66,7 +66,7 @@ struct session {
     uint32_t moves, moves_seen; /* messages in and out; at the last look for a quiet moment */
     uint32_t publishes_waiting;
     uint16_t socket_count;
-    bool awaiting_pong, closing, paused, joined;
+    bool awaiting_pong : 1, closing : 1, paused : 1, joined : 1;
 };
 
 void sessions_init(struct sessions *sessions, struct hub *hub, struct session_app *app,
