@@ -1,5 +1,7 @@
 /* memory_lease: leases in this process: each a copy of what was written last, until its time is over. */
+#include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "broker/memory_parts.h"
@@ -8,20 +10,19 @@ struct kept {
     struct map_node by_pid, by_own;
     uint64_t generation, window_ms;
     int64_t until_ms;
-    struct buf bytes; /* pid, sid, own, rooms, data */
-    size_t pid_len, sid_len, own_len, rooms_len;
+    uint32_t pid_len, sid_len, own_len, rooms_len, data_len;
+    char bytes[]; /* pid, sid, own, rooms, data */
 };
 
 static struct broker_lease kept_lease(const struct kept *kept)
 {
-    struct span all = buf_span(&kept->bytes);
-    size_t own_at = kept->pid_len + kept->sid_len, rooms_at = own_at + kept->own_len;
+    const char *sid = kept->bytes + kept->pid_len, *own = sid + kept->sid_len, *rooms = own + kept->own_len;
     return (struct broker_lease){
-        .pid = span_sub(all, 0, kept->pid_len),
-        .sid = span_sub(all, kept->pid_len, kept->sid_len),
-        .own = span_sub(all, own_at, kept->own_len),
-        .rooms = span_sub(all, rooms_at, kept->rooms_len),
-        .data = span_from(all, rooms_at + kept->rooms_len),
+        .pid = span_of(kept->bytes, kept->pid_len),
+        .sid = span_of(sid, kept->sid_len),
+        .own = span_of(own, kept->own_len),
+        .rooms = span_of(rooms, kept->rooms_len),
+        .data = span_of(rooms + kept->rooms_len, kept->data_len),
         .generation = kept->generation,
         .window_ms = kept->window_ms,
     };
@@ -29,24 +30,30 @@ static struct broker_lease kept_lease(const struct kept *kept)
 
 void memory_kept_destroy(struct kept *kept)
 {
-    if (kept == NULL)
-        return;
-    buf_finish(&kept->bytes);
     free(kept);
 }
 
 static struct kept *kept_create(const struct broker_lease *lease)
 {
-    struct kept *kept = mem_zero(1, sizeof *kept);
+    const struct span parts[] = {lease->pid, lease->sid, lease->own, lease->rooms, lease->data};
+    size_t count = sizeof parts / sizeof parts[0], bytes = 0;
+    for (size_t i = 0; i < count; i++)
+        bytes += parts[i].len;
+    assert(bytes <= UINT32_MAX);
+    struct kept *kept = mem_zero(1, sizeof *kept + bytes);
     kept->generation = lease->generation;
     kept->window_ms = lease->window_ms;
-    kept->pid_len = lease->pid.len;
-    kept->sid_len = lease->sid.len;
-    kept->own_len = lease->own.len;
-    kept->rooms_len = lease->rooms.len;
-    const struct span parts[] = {lease->pid, lease->sid, lease->own, lease->rooms, lease->data};
-    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
-        buf_append(&kept->bytes, parts[i]);
+    kept->pid_len = (uint32_t)lease->pid.len;
+    kept->sid_len = (uint32_t)lease->sid.len;
+    kept->own_len = (uint32_t)lease->own.len;
+    kept->rooms_len = (uint32_t)lease->rooms.len;
+    kept->data_len = (uint32_t)lease->data.len;
+    char *at = kept->bytes;
+    for (size_t i = 0; i < count; i++) {
+        if (parts[i].len != 0)
+            memcpy(at, parts[i].data, parts[i].len);
+        at += parts[i].len;
+    }
     return kept;
 }
 

@@ -236,11 +236,14 @@ ssize_t io_read(struct io *io, void *to, size_t size)
     return result(got);
 }
 
+/* On a socket the kernel has less to do for send and sendmsg than for writev. */
 ssize_t io_writev(struct io *io, const struct iovec *parts, int count)
 {
+    struct msghdr message = {.msg_iov = (struct iovec *)parts, .msg_iovlen = (size_t)count};
     ssize_t put;
     do
-        put = writev(io->fd, parts, count);
+        put = count == 1 ? send(io->fd, parts[0].iov_base, parts[0].iov_len, MSG_NOSIGNAL)
+                         : sendmsg(io->fd, &message, MSG_NOSIGNAL);
     while (put < 0 && errno == EINTR);
     return result(put);
 }

@@ -57,8 +57,7 @@ struct timer;
 typedef void timer_fn(struct timer *timer);
 struct timer {
     timer_fn *fire;
-    uint64_t due_us;
-    size_t place; /* in the loop's heap, counted from 1; 0: not running */
+    uint32_t place; /* in the loop's heap, counted from 1; 0: not running */
 };
 void timer_init(struct timer *timer, timer_fn *fire);
 void timer_start(struct loop *loop, struct timer *timer, uint64_t delay_us);

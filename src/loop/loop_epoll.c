@@ -164,23 +164,21 @@ static void timers_fire(struct loop *loop)
 {
     struct timer *timer;
     loop->firing = true;
-    while ((timer = timer_heap_first(&loop->timers)) != NULL && timer->due_us <= loop->now_us) {
-        timer_heap_remove(&loop->timers, timer);
+    while ((timer = timer_heap_take(&loop->timers, loop->now_us)) != NULL)
         timer->fire(timer);
-    }
     loop->firing = false;
 }
 
 /* Microseconds the poll may sleep; UINT64_MAX: until something happens. */
 static uint64_t sleep_us(const struct loop *loop)
 {
-    const struct timer *first = timer_heap_first(&loop->timers);
+    uint64_t next_us = timer_heap_next_us(&loop->timers);
     if (loop->stopping || !list_empty(&loop->flush) || !list_empty(&loop->reap))
         return 0;
-    if (first == NULL)
+    if (next_us == UINT64_MAX)
         return UINT64_MAX;
     uint64_t now_us = clock_us();
-    return first->due_us > now_us ? first->due_us - now_us : 0;
+    return next_us > now_us ? next_us - now_us : 0;
 }
 
 static int poll_wait(struct loop *loop, uint64_t us)

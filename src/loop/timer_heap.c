@@ -19,7 +19,7 @@ void timer_heap_finish(struct timer_heap *heap)
 static void heap_set(struct timer_heap *heap, size_t at, struct timer_slot slot)
 {
     heap->slots[at] = slot;
-    slot.timer->place = at + 1;
+    slot.timer->place = (uint32_t)at + 1;
 }
 
 static void heap_rise(struct timer_heap *heap, size_t at, struct timer_slot slot)
@@ -71,7 +71,6 @@ static void heap_resize(struct timer_heap *heap, size_t cap)
 void timer_heap_put(struct timer_heap *heap, struct timer *timer, uint64_t due_us)
 {
     struct timer_slot slot = {due_us, timer};
-    timer->due_us = due_us;
     if (timer->place != 0) {
         assert(timer->place <= heap->count && heap->slots[timer->place - 1].timer == timer);
         heap_settle(heap, timer->place - 1, slot);
@@ -80,6 +79,7 @@ void timer_heap_put(struct timer_heap *heap, struct timer *timer, uint64_t due_u
     if (heap->count == heap->cap)
         heap_resize(heap, heap->cap != 0 ? heap->cap * 2 : HEAP_CAP_MIN);
     heap->count++;
+    assert(heap->count < UINT32_MAX); /* memory for so many cannot be had */
     heap_rise(heap, heap->count - 1, slot);
 }
 
@@ -95,4 +95,13 @@ void timer_heap_remove(struct timer_heap *heap, struct timer *timer)
         heap_settle(heap, at, heap->slots[heap->count]);
     if (heap->cap > HEAP_CAP_MIN && heap->count < heap->cap / 4)
         heap_resize(heap, heap->cap / 2);
+}
+
+struct timer *timer_heap_take(struct timer_heap *heap, uint64_t now_us)
+{
+    if (heap->count == 0 || heap->slots[0].due_us > now_us)
+        return NULL;
+    struct timer *first = heap->slots[0].timer;
+    timer_heap_remove(heap, first);
+    return first;
 }

@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "base/mem.h"
 #include "net/conn_parts.h"
 
 /* The only place where the state changes; the legal moves are the picture in conn.h. */
@@ -37,6 +38,13 @@ bool conn_takes_input(const struct conn *conn)
     return (conn->state == CONN_OPEN || conn->state == CONN_DRAINING) && !conn->read_paused;
 }
 
+static void input_drop(struct conn *conn)
+{
+    buf_finish(conn->input);
+    free(conn->input);
+    conn->input = NULL;
+}
+
 /* Gives the owner `len` bytes at `bytes`, which are the kept ones if there are any, and keeps what it leaves. */
 static void hand_out(struct conn *conn, char *bytes, size_t len)
 {
@@ -44,22 +52,23 @@ static void hand_out(struct conn *conn, char *bytes, size_t len)
     if (conn->state == CONN_CLOSING)
         return;
     assert(used <= len);
-    if (conn->input.len != 0) {
-        buf_consume(&conn->input, used);
-        if (conn->input.len == 0)
-            buf_finish(&conn->input);
+    if (conn->input != NULL) {
+        buf_consume(conn->input, used);
+        if (conn->input->len == 0)
+            input_drop(conn);
     } else if (used < len) {
-        buf_append(&conn->input, span_of(bytes + used, len - used));
+        conn->input = mem_zero(1, sizeof *conn->input);
+        buf_append(conn->input, span_of(bytes + used, len - used));
     }
-    if (conn->input.len > conn->limits->input_bytes_max)
+    if (conn->input != NULL && conn->input->len > conn->limits->input_bytes_max)
         conn_close(conn, CLOSE_INPUT_LIMIT);
 }
 
 void conn_take_input(struct conn *conn, char *bytes, size_t len)
 {
-    if (conn->input.len != 0) {
-        buf_append(&conn->input, span_of(bytes, len));
-        hand_out(conn, conn->input.data + conn->input.off, conn->input.len);
+    if (conn->input != NULL) {
+        buf_append(conn->input, span_of(bytes, len));
+        hand_out(conn, conn->input->data + conn->input->off, conn->input->len);
     } else {
         hand_out(conn, bytes, len);
     }
@@ -148,43 +157,37 @@ static void on_ready(struct io *io, unsigned ready)
         read_some(conn);
 }
 
-/* Bytes wait and none was taken, the peer lingers, or a connect takes too long. */
+/* Bytes wait and none was taken, the peer lingers, a connect takes too long, or failed before it began. */
 static void on_stall(struct timer *timer)
 {
     struct conn *conn = container_of(timer, struct conn, stall);
     if (conn_tls_is_shaking(conn))
         tls_set_problem(conn->tls, TLS_FAULT_OTHER, "the peer does not answer the handshake");
     if (conn->state == CONN_CONNECTING)
-        conn_close(conn, CLOSE_CONNECT_TIMEOUT);
+        conn_close(conn, io_is_open(&conn->io) ? CLOSE_CONNECT_TIMEOUT : CLOSE_CONNECT_FAILED);
     else if (conn->state == CONN_DRAINING)
         conn_close(conn, conn->reason);
     else
         conn_close(conn, CLOSE_WRITE_TIMEOUT);
 }
 
-/* Kept input is handed out again, from the loop and not from within the call that resumed reading. */
-static void on_resume(struct task *task)
+void conn_resume(struct conn *conn)
 {
-    struct conn *conn = container_of(task, struct conn, resume);
-    if (conn_takes_input(conn) && conn->input.len != 0)
-        hand_out(conn, conn->input.data + conn->input.off, conn->input.len);
+    if (!conn->resuming)
+        return;
+    conn->resuming = false;
+    if (conn_takes_input(conn) && conn->input != NULL)
+        hand_out(conn, conn->input->data + conn->input->off, conn->input->len);
     if (conn->tls != NULL)
         conn_tls_resume(conn);
-}
-
-static void on_connect_failed(struct task *task)
-{
-    conn_close(container_of(task, struct conn, resume), CLOSE_CONNECT_FAILED);
 }
 
 void conn_init(struct conn *conn, struct net *net, const struct conn_events *events, const struct conn_limits *limits)
 {
     *conn = (struct conn){.net = net, .events = events, .limits = limits};
     io_init(&conn->io, net->loop, on_ready);
-    list_init(&conn->touched);
-    list_init(&conn->closing);
+    list_init(&conn->turn);
     timer_init(&conn->stall, on_stall);
-    task_init(&conn->resume, on_resume);
 }
 
 /* A life begins; nothing of an earlier one is left. */
@@ -192,10 +195,9 @@ static void begin(struct conn *conn, enum conn_state state, const struct addr *p
 {
     set_state(conn, state);
     conn->reason = CLOSE_NONE;
-    conn->read_ended = conn->blocked = conn->shut = false;
+    conn->read_ended = conn->blocked = conn->shut = conn->resuming = false;
     conn->tls = NULL;
-    conn->peer = *peer;
-    task_init(&conn->resume, on_resume);
+    addr_ip_of(peer, &conn->peer);
     conn->net->conns_open++;
 }
 
@@ -209,13 +211,9 @@ void conn_adopt(struct conn *conn, struct io *from, const struct addr *peer)
 void conn_connect(struct conn *conn, const struct addr *addr)
 {
     begin(conn, CONN_CONNECTING, addr);
-    if (io_connect(&conn->io, addr)) {
-        timer_start(conn->net->loop, &conn->stall, LOOP_MS(CONN_CONNECT_MS_MAX));
-        conn_update_want(conn);
-    } else {
-        task_init(&conn->resume, on_connect_failed);
-        loop_at_flush(conn->net->loop, &conn->resume);
-    }
+    bool begun = io_connect(&conn->io, addr);
+    timer_start(conn->net->loop, &conn->stall, begun ? LOOP_MS(CONN_CONNECT_MS_MAX) : 0);
+    conn_update_want(conn);
 }
 
 void conn_connect_tls(struct conn *conn, const struct addr *addr, const struct tls_client *client)
@@ -234,8 +232,11 @@ void conn_read_pause(struct conn *conn, bool paused)
 {
     conn->read_paused = paused;
     conn_update_want(conn);
-    if (conn_takes_input(conn) && (conn->input.len != 0 || (conn->tls != NULL && tls_has_input(conn->tls))))
-        loop_at_flush(conn->net->loop, &conn->resume);
+    if (conn_takes_input(conn) && (conn->input != NULL || (conn->tls != NULL && tls_has_input(conn->tls)))) {
+        /* From the loop, and not from within this call. */
+        conn->resuming = true;
+        conn_touch(conn);
+    }
 }
 
 void conn_shutdown(struct conn *conn, enum close_reason reason, uint32_t linger_ms)
@@ -266,17 +267,16 @@ void conn_close(struct conn *conn, enum close_reason reason)
         conn_queue_write(conn);
     set_state(conn, CONN_CLOSING);
     timer_stop(conn->net->loop, &conn->stall);
-    task_cancel(&conn->resume);
-    list_append(&conn->net->closing, &conn->closing);
+    list_remove(&conn->turn);
+    list_append(&conn->net->closing, &conn->turn);
     loop_at_reap(conn->net->loop, &conn->net->reap);
 }
 
 void conn_reap(struct conn *conn)
 {
-    list_remove(&conn->touched);
     io_close(&conn->io, false);
     conn_queue_drop(conn);
-    buf_finish(&conn->input);
+    input_drop(conn);
     set_state(conn, CONN_CLOSED);
     conn->read_paused = false;
     conn->net->conns_open--;

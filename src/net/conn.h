@@ -53,18 +53,18 @@ struct conn {
     const struct conn_events *events;
     const struct conn_limits *limits; /* shared by many, owned by the caller, outlives the connection */
     struct io io;
-    struct list touched, closing; /* the turn's flush list and reap list */
-    struct frame **queue;         /* ring of waiting frames */
+    struct list turn;     /* in the turn's flush list or, once it is closed, in its reap list */
+    struct frame **queue; /* ring of waiting frames */
     uint32_t queue_at, queue_count, queue_cap;
     uint32_t head_written; /* bytes of the first frame that are out */
     uint32_t queue_bytes;  /* waiting, without those */
-    struct buf input;      /* what `received` left */
+    struct buf *input;     /* what `received` left; NULL: nothing */
     struct timer stall;    /* also: the connect's and the linger's */
-    struct task resume;
-    uint8_t state;  /* enum conn_state */
-    uint8_t reason; /* enum close_reason, the first one given */
+    uint8_t state;         /* enum conn_state */
+    uint8_t reason;        /* enum close_reason, the first one given */
     bool read_paused, read_ended, blocked, shut, awaited;
-    struct addr peer;
+    bool resuming; /* kept input is to be handed out again, in the turn's flush */
+    struct addr_ip peer;
     struct tls *tls; /* NULL: plain */
 };
 

@@ -18,6 +18,8 @@ void conn_end_input(struct conn *conn);
 void conn_broken(struct conn *conn);
 /* Tells the loop what we could do something with. */
 void conn_update_want(struct conn *conn);
+/* Hands kept input out again, if it is due. */
+void conn_resume(struct conn *conn);
 /* Ends what was closed. */
 void conn_reap(struct conn *conn);
 

@@ -51,9 +51,9 @@ void conn_queue_filter(struct conn *conn, conn_keep_fn *keep, void *arg)
 
 void conn_touch(struct conn *conn)
 {
-    if (!list_empty(&conn->touched))
+    if (!list_empty(&conn->turn))
         return;
-    list_append(&conn->net->touched, &conn->touched);
+    list_append(&conn->net->touched, &conn->turn);
     loop_at_flush(conn->net->loop, &conn->net->flush);
 }
 

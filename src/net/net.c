@@ -11,8 +11,11 @@ static void flush_all(struct task *task)
 {
     struct net *net = container_of(task, struct net, flush);
     struct list *node;
-    while ((node = list_take(&net->touched)) != NULL)
-        conn_flush(container_of(node, struct conn, touched));
+    while ((node = list_take(&net->touched)) != NULL) {
+        struct conn *conn = container_of(node, struct conn, turn);
+        conn_resume(conn);
+        conn_flush(conn);
+    }
 }
 
 static void reap_all(struct task *task)
@@ -20,7 +23,7 @@ static void reap_all(struct task *task)
     struct net *net = container_of(task, struct net, reap);
     struct list *node;
     while ((node = list_take(&net->closing)) != NULL)
-        conn_reap(container_of(node, struct conn, closing));
+        conn_reap(container_of(node, struct conn, turn));
 }
 
 void net_init(struct net *net, struct loop *loop)

@@ -116,7 +116,7 @@ static void request_begin(struct exchange *exchange, const struct http1_head *he
     struct ingress *ingress = exchange->ingress;
     struct forward_context context;
     char ip[ADDR_TEXT_MAX];
-    addr_ip_text(&exchange->conn.peer, ip);
+    addr_ip_print(&exchange->conn.peer, ip);
     context.client_ip = ip;
     hex_random(ingress->loop, context.trace, TRACE_BYTES);
     hex_random(ingress->loop, context.span, SPAN_BYTES);

@@ -11,22 +11,22 @@ static size_t request_received(struct client *client, char *bytes, size_t len)
 {
     static struct http1_head head; /* large, and used by one call at a time: there is one thread */
     int status = 400;
-    ptrdiff_t used = http1_request_decode(span_of(bytes, len), client->head_seen, &head, &status);
+    ptrdiff_t used = http1_request_decode(span_of(bytes, len), client->http->head_seen, &head, &status);
     if (used == 0) {
-        client->head_seen = len;
+        client->http->head_seen = len;
         return 0;
     }
-    client->head_seen = 0;
-    timer_stop(client->server->loop, &client->head_deadline);
+    client->http->head_seen = 0;
+    timer_stop(client->server->loop, &client->http->head_deadline);
     if (used < 0) {
-        client->keep_alive = false;
+        client->http->keep_alive = false;
         client_respond(client, NULL, status, SPAN_LIT("text/plain"), SPAN_LIT(""), span_str(http1_status_text(status)));
         return len;
     }
-    client->keep_alive = head.keep_alive && !client->server->draining;
+    client->http->keep_alive = head.keep_alive && !client->server->draining;
     /* No request here has a body that anybody wants: those that bring one are answered and closed. */
     if (head.body != HTTP1_BODY_NONE)
-        client->keep_alive = false;
+        client->http->keep_alive = false;
     route_request(client, &head);
     return head.body != HTTP1_BODY_NONE ? len : (size_t)used;
 }
@@ -59,19 +59,43 @@ static void on_drained(struct conn *conn)
         session_drained(client->session);
 }
 
+static void head_timed_out(struct timer *timer)
+{
+    struct client_http *http = container_of(timer, struct client_http, head_deadline);
+    conn_close(&http->client->conn, CLOSE_HEAD_TIMEOUT);
+}
+
+static void http_begin(struct client *client)
+{
+    struct client_http *http = client->http = mem_zero(1, sizeof *http);
+    http->client = client;
+    list_init(&http->waiter);
+    timer_init(&http->head_deadline, head_timed_out);
+    timer_start(client->server->loop, &http->head_deadline, LOOP_MS(CLIENT_HEAD_TIMEOUT_MS));
+}
+
+static void http_end(struct client *client)
+{
+    if (client->http == NULL)
+        return;
+    list_remove(&client->http->waiter);
+    timer_stop(client->server->loop, &client->http->head_deadline);
+    free(client->http);
+    client->http = NULL;
+}
+
 static void on_closed(struct conn *conn, enum close_reason reason)
 {
     struct client *client = container_of(conn, struct client, conn);
     struct server *server = client->server;
     if (client->session != NULL) {
         char ip[ADDR_TEXT_MAX];
-        addr_ip_text(&conn->peer, ip);
+        addr_ip_print(&conn->peer, ip);
         log_event(close_reason_log_level(reason), "connection closed", LOG_C("reason", close_reason_name(reason)),
                   LOG_C("peer", ip));
         session_closed(client->session);
     }
-    list_remove(&client->waiter);
-    timer_stop(server->loop, &client->head_deadline);
+    http_end(client);
     list_remove(&client->of_server);
     server->client_count--;
     free(client);
@@ -83,22 +107,14 @@ static const struct conn_events client_events = {
     .closed = on_closed,
 };
 
-static void head_timed_out(struct timer *timer)
-{
-    struct client *client = container_of(timer, struct client, head_deadline);
-    conn_close(&client->conn, CLOSE_HEAD_TIMEOUT);
-}
-
 void client_accept(struct server *server, struct io *io, const struct addr *peer)
 {
     struct client *client = mem_zero(1, sizeof *client);
     client->server = server;
     list_init(&client->of_server);
-    list_init(&client->waiter);
     list_append(&server->clients, &client->of_server);
     server->client_count++;
-    timer_init(&client->head_deadline, head_timed_out);
-    timer_start(server->loop, &client->head_deadline, LOOP_MS(CLIENT_HEAD_TIMEOUT_MS));
+    http_begin(client);
     conn_init(&client->conn, &server->net, &client_events, &server->limits);
     conn_adopt(&client->conn, io, peer);
 }
@@ -107,14 +123,14 @@ void client_respond(struct client *client, const struct http1_head *head, int st
                     struct span fields, struct span body)
 {
     struct buf text = {0};
-    http1_response_encode(&text, status, type, fields, body, client->keep_alive);
+    http1_response_encode(&text, status, type, fields, body, client->http->keep_alive);
     struct span bytes = buf_span(&text);
     if (head != NULL && span_equal(head->method, SPAN_LIT("HEAD")))
         bytes.len -= body.len;
     conn_send(&client->conn, bytes);
     buf_finish(&text);
-    if (client->keep_alive)
-        timer_start(client->server->loop, &client->head_deadline, LOOP_MS(CLIENT_HEAD_TIMEOUT_MS));
+    if (client->http->keep_alive)
+        timer_start(client->server->loop, &client->http->head_deadline, LOOP_MS(CLIENT_HEAD_TIMEOUT_MS));
     else
         conn_shutdown(&client->conn, CLOSE_DONE, 1000);
 }
@@ -134,5 +150,6 @@ void client_upgrade(struct client *client, const struct http1_head *head)
     buf_append(&text, SPAN_LIT("\r\n"));
     conn_send(&client->conn, buf_span(&text));
     buf_finish(&text);
+    http_end(client);
     client->session = session_create(&client->server->sessions, &client->conn);
 }

@@ -14,8 +14,14 @@ enum {
 struct client {
     struct server *server;
     struct conn conn;
-    struct session *session; /* NULL while it speaks HTTP */
+    struct client_http *http; /* one of these two; not both, for most connections stay upgraded for long */
+    struct session *session;
     struct list of_server;
+};
+
+/* What a connection needs while it speaks HTTP. */
+struct client_http {
+    struct client *client;
     struct list waiter; /* for /ready or /metrics */
     struct timer head_deadline;
     size_t head_seen; /* bytes of an incomplete head that were looked at */

@@ -73,7 +73,7 @@ static void measured(void *arg, enum broker_result result, const struct broker_s
         gauge(&text, "broker_instances", "Instances whose heartbeat the broker has.", stats->instances);
     }
     while ((node = list_take(&server->metrics_waiters)) != NULL) {
-        struct client *client = container_of(node, struct client, waiter);
+        struct client *client = container_of(node, struct client_http, waiter)->client;
         client_respond(client, NULL, 200, SPAN_LIT("text/plain; version=0.0.4; charset=utf-8"),
                        SPAN_LIT("Cache-Control: no-store\r\n"), buf_span(&text));
         conn_read_pause(&client->conn, false);
@@ -84,7 +84,7 @@ static void measured(void *arg, enum broker_result result, const struct broker_s
 void metrics_request(struct client *client, const struct http1_head *head)
 {
     struct server *server = client->server;
-    list_append(&server->metrics_waiters, &client->waiter);
+    list_append(&server->metrics_waiters, &client->http->waiter);
     conn_read_pause(&client->conn, true);
     if (!server->measuring) {
         server->measuring = true;

@@ -13,7 +13,7 @@ static void probed(void *arg, enum broker_result result)
     struct list *node;
     server->probing = false;
     while ((node = list_take(&server->ready_waiters)) != NULL) {
-        struct client *client = container_of(node, struct client, waiter);
+        struct client *client = container_of(node, struct client_http, waiter)->client;
         if (result == BROKER_OK && !server->draining)
             answer(client, 200, SPAN_LIT("ready\n"));
         else
@@ -29,7 +29,7 @@ void ready_request(struct client *client, const struct http1_head *head)
         answer(client, 503, server->draining ? SPAN_LIT("shutting down\n") : SPAN_LIT("no link to the broker\n"));
         return;
     }
-    list_append(&server->ready_waiters, &client->waiter);
+    list_append(&server->ready_waiters, &client->http->waiter);
     conn_read_pause(&client->conn, true);
     if (!server->probing) {
         server->probing = true;

@@ -12,7 +12,7 @@ static void engine_error(struct client *client, const struct http1_head *head, e
     struct buf body = {0};
     if (head->upgrade_websocket) {
         /* As upstream answers an upgrade: the bare message, and the end. */
-        client->keep_alive = false;
+        client->http->keep_alive = false;
         client_respond(client, head, 400, SPAN_LIT("text/html"), SPAN_LIT(""), span_str(engineio_error_text(error)));
         return;
     }
@@ -38,13 +38,13 @@ static void engine_request(struct client *client, const struct http1_head *head,
     } else if (!span_equal(asked.eio, SPAN_LIT("4"))) {
         engine_error(client, head, ENGINEIO_UNSUPPORTED_VERSION);
     } else if (!span_equal(http1_field_get(head, SPAN_LIT("Sec-WebSocket-Version")), SPAN_LIT("13"))) {
-        client->keep_alive = false;
+        client->http->keep_alive = false;
         client_respond(client, head, 426, SPAN_LIT("text/plain"), SPAN_LIT("Sec-WebSocket-Version: 13\r\n"),
                        SPAN_LIT("Upgrade Required"));
     } else if (!ws_key_is_valid(http1_field_get(head, SPAN_LIT("Sec-WebSocket-Key")))) {
         engine_error(client, head, ENGINEIO_BAD_REQUEST);
     } else if (client->server->draining) {
-        client->keep_alive = false;
+        client->http->keep_alive = false;
         client_respond(client, head, 503, SPAN_LIT("text/plain"), SPAN_LIT("Retry-After: 1\r\n"),
                        SPAN_LIT("shutting down"));
     } else {
@@ -109,7 +109,7 @@ void route_request(struct client *client, const struct http1_head *head)
         else
             engine_request(client, head, query);
     } else if (!reads) {
-        client->keep_alive = false;
+        client->http->keep_alive = false;
         client_respond(client, head, 405, SPAN_LIT("text/plain"), SPAN_LIT("Allow: GET, HEAD\r\n"),
                        SPAN_LIT("Method Not Allowed"));
     } else if (span_equal(path, SPAN_LIT("/health"))) {

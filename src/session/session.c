@@ -97,9 +97,13 @@ void session_joined(struct session *session)
 
 static void catch_up(struct task *task)
 {
-    struct session *session = container_of(task, struct session, catch_up);
-    list_each (node, &session->sockets) {
-        member_continue(&container_of(node, struct socket, of_session)->member);
+    struct sessions *sessions = container_of(task, struct sessions, catch_up);
+    struct list *node;
+    while ((node = list_take(&sessions->catching)) != NULL) {
+        struct session *session = container_of(node, struct session, catching);
+        list_each (inner, &session->sockets) {
+            member_continue(&container_of(inner, struct socket, of_session)->member);
+        }
     }
 }
 
@@ -107,17 +111,17 @@ struct session *session_create(struct sessions *sessions, struct conn *conn)
 {
     struct session *session = mem_zero(1, sizeof *session);
     uint8_t random[15];
+    char sid[ENGINEIO_SID_BYTES];
     struct buf text = {0};
     session->sessions = sessions;
     session->conn = conn;
     session->opened_us = loop_now_us(sessions->loop);
     loop_random(sessions->loop, random, sizeof random);
-    engineio_sid_encode(random, session->sid);
+    engineio_sid_encode(random, sid);
     list_init(&session->of_all);
     list_append(&sessions->all, &session->of_all);
     list_init(&session->sockets);
-    ws_decoder_init(&session->decoder, true, sessions->limits.payload_bytes_max);
-    task_init(&session->catch_up, catch_up);
+    list_init(&session->catching);
     timer_init(&session->heartbeat, heartbeat);
     timer_start(sessions->loop, &session->heartbeat, LOOP_MS(sessions->limits.ping_interval_ms));
     timer_init(&session->deadline, deadline_passed);
@@ -126,7 +130,7 @@ struct session *session_create(struct sessions *sessions, struct conn *conn)
     sessions->counters.opened++;
 
     struct engineio_handshake handshake = {
-        .sid = span_of(session->sid, sizeof session->sid),
+        .sid = span_of(sid, sizeof sid),
         .ping_interval_ms = sessions->limits.ping_interval_ms,
         .ping_timeout_ms = sessions->limits.ping_timeout_ms,
         .payload_bytes_max = sessions->limits.payload_bytes_max,
@@ -291,17 +295,17 @@ static enum close_reason reason_of_code(uint16_t code)
     return code == 1007 ? CLOSE_WS_NOT_UTF8 : code == 1009 ? CLOSE_WS_TOO_BIG : CLOSE_WS_INVALID;
 }
 
-void session_received(struct session *session, char *bytes, size_t len)
+/* Until the peer's Close we go on processing, even when we sent ours: what it sent before is not lost. What it sends
+ * after breaking the protocol is. */
+static void decode(struct session *session, struct ws_decoder *decoder, char *bytes, size_t len)
 {
-    /* Until the peer's Close we go on processing, even when we sent ours: what it sent before is not lost. What it
-     * sends after breaking the protocol is. */
     bool got = true; /* also with nothing left: that call frees the last message */
     while ((len > 0 || got) && session->conn->state != CONN_CLOSING) {
         struct ws_event event;
         got = false;
-        ptrdiff_t used = ws_decode(&session->decoder, bytes, len, &event, &got);
+        ptrdiff_t used = ws_decode(decoder, bytes, len, &event, &got);
         if (used < 0) {
-            enum close_reason reason = reason_of_code(session->decoder.bad_code);
+            enum close_reason reason = reason_of_code(decoder->bad_code);
             session_close(session, reason);
             conn_close(session->conn, reason);
             return;
@@ -312,6 +316,24 @@ void session_received(struct session *session, char *bytes, size_t len)
             return;
         bytes += used;
         len -= (size_t)used;
+    }
+}
+
+void session_received(struct session *session, char *bytes, size_t len)
+{
+    struct ws_decoder fresh, *decoder = session->decoder;
+    if (decoder == NULL) {
+        ws_decoder_init(&fresh, true, session->sessions->limits.payload_bytes_max);
+        decoder = &fresh;
+    }
+    decode(session, decoder, bytes, len);
+    if (ws_decoder_is_idle(decoder)) {
+        ws_decoder_finish(decoder);
+        free(session->decoder);
+        session->decoder = NULL;
+    } else if (session->decoder == NULL) {
+        session->decoder = mem_alloc(sizeof *decoder);
+        *session->decoder = fresh;
     }
 }
 
@@ -334,7 +356,9 @@ void session_publish_done(struct session *session)
 void session_drained(struct session *session)
 {
     /* Behind the flush, so that one that is quick to read takes turns with the others. */
-    loop_at_reap(session->sessions->loop, &session->catch_up);
+    if (list_empty(&session->catching))
+        list_append(&session->sessions->catching, &session->catching);
+    loop_at_reap(session->sessions->loop, &session->sessions->catch_up);
 }
 
 void session_closed(struct session *session)
@@ -345,8 +369,9 @@ void session_closed(struct session *session)
     list_each (node, &session->sockets) {
         socket_detach(container_of(node, struct socket, of_session));
     }
-    task_cancel(&session->catch_up);
-    ws_decoder_finish(&session->decoder);
+    list_remove(&session->catching);
+    ws_decoder_finish(session->decoder);
+    free(session->decoder);
     list_remove(&session->of_all);
     sessions->count--;
     free(session);
@@ -429,6 +454,8 @@ void sessions_init(struct sessions *sessions, struct hub *hub, struct session_ap
     loop_random(hub->loop, seed, sizeof seed);
     map_init(&sessions->sockets, seed);
     list_init(&sessions->all);
+    list_init(&sessions->catching);
+    task_init(&sessions->catch_up, catch_up);
     presence_init(sessions);
     timer_init(&sessions->lease_sweep, lease_sweep);
     timer_start(hub->loop, &sessions->lease_sweep, LOOP_MS(LEASE_SWEEP_MS));
@@ -439,6 +466,7 @@ void sessions_finish(struct sessions *sessions)
 {
     assert(list_empty(&sessions->all));
     timer_stop(sessions->loop, &sessions->lease_sweep);
+    task_cancel(&sessions->catch_up);
     presence_finish(sessions);
     map_finish(&sessions->sockets);
 }

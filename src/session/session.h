@@ -41,6 +41,8 @@ struct sessions {
     void (*up)(struct sessions *sessions);
     void (*unusable)(struct sessions *sessions, const char *why);
     struct list all;
+    struct list catching; /* what waited for room in their queues goes on */
+    struct task catch_up;
     struct map sockets; /* recoverable ones, by pid */
     struct map rosters; /* presence.c */
     struct timer lease_sweep;
@@ -55,17 +57,16 @@ struct session {
     struct conn *conn;
     struct list of_all;
     struct list sockets;
-    struct ws_decoder decoder;
-    struct task catch_up;   /* what waited for room in the queue goes on */
-    struct timer heartbeat; /* the next ping, or the end of waiting for its pong */
-    struct timer deadline;  /* until a namespace is joined; then, until it is rotated */
+    struct list catching;       /* in the sessions' list of those whose queue has room again */
+    struct ws_decoder *decoder; /* NULL between messages */
+    struct timer heartbeat;     /* the next ping, or the end of waiting for its pong */
+    struct timer deadline;      /* until a namespace is joined; then, until it is rotated */
     uint64_t opened_us;
     uint64_t pinged_us;
     uint32_t moves, moves_seen; /* messages in and out; at the last look for a quiet moment */
     uint32_t publishes_waiting;
     uint16_t socket_count;
-    char sid[ENGINEIO_SID_BYTES];
-    bool awaiting_pong, closing, paused, joined;
+    bool awaiting_pong : 1, closing : 1, paused : 1, joined : 1;
 };
 
 void sessions_init(struct sessions *sessions, struct hub *hub, struct session_app *app,

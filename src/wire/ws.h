@@ -20,7 +20,6 @@ struct ws_event {
     uint16_t close_code;   /* CLOSE: as received, 1005 when there was none */
 };
 
-/* Kept small: every connection has one. */
 struct ws_decoder {
     struct buf message; /* fragments so far, and behind them the start of the frame under way, if it came in pieces */
     uint32_t message_bytes_max;
@@ -40,6 +39,12 @@ struct ws_decoder {
 /* `message_bytes_max`: 1 to 1 GiB, of a message's payload, all fragments together. */
 void ws_decoder_init(struct ws_decoder *decoder, bool expect_masked, uint32_t message_bytes_max);
 void ws_decoder_finish(struct ws_decoder *decoder); /* accepts NULL and zeroed */
+/* Between two messages, with nothing kept: one that was just initialised would do as well. */
+static inline bool ws_decoder_is_idle(const struct ws_decoder *decoder)
+{
+    return decoder->header_len == 0 && !decoder->in_payload && decoder->message_opcode == 0 &&
+           decoder->message.len == 0 && !decoder->closed && decoder->bad_code == 0;
+}
 
 /* Takes from the front of `bytes`, changing them in place. Returns how many were consumed. `*got` tells whether `event`
  * was filled: call again with the rest, even an empty one, until everything is consumed and nothing was got; the last

@@ -414,7 +414,7 @@ static void range_reply(struct fake_call *call, const struct fake_zset *zset, co
 static void range_run(struct fake_call *call, struct range range, bool old_command)
 {
     struct fake_zset *zset;
-    struct scores scores;
+    struct scores scores = {0};
     int64_t start = 0, stop = 0;
     size_t from = 0, to = 0;
     if (!range_options(call, &range, old_command))

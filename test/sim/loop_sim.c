@@ -408,10 +408,8 @@ void loop_turn(struct loop *loop)
     struct timer *timer;
     loop->now_us = loop->sim->now_us;
     loop->firing = true;
-    while ((timer = timer_heap_first(&loop->timers)) != NULL && timer->due_us <= loop->now_us) {
-        timer_heap_remove(&loop->timers, timer);
+    while ((timer = timer_heap_take(&loop->timers, loop->now_us)) != NULL)
         timer->fire(timer);
-    }
     loop->firing = false;
     if (loop->signal != 0) {
         int number = loop->signal;

@@ -73,17 +73,15 @@ void sim_timer_stop(struct sim *sim, struct timer *timer)
 /* When the next thing happens anywhere. */
 static uint64_t next_us(struct sim *sim)
 {
-    struct timer *first = timer_heap_first(&sim->events);
-    uint64_t next = first != NULL ? first->due_us : UINT64_MAX;
+    uint64_t next = timer_heap_next_us(&sim->events);
     list_each (node, &sim->hosts) {
         struct loop *loop = container_of(node, struct loop, of_sim);
         if (loop->paused)
             continue;
         if (loop->dirty)
             return sim->now_us + 1;
-        first = timer_heap_first(&loop->timers);
-        if (first != NULL && first->due_us < next)
-            next = first->due_us;
+        if (timer_heap_next_us(&loop->timers) < next)
+            next = timer_heap_next_us(&loop->timers);
     }
     return next > sim->now_us ? next : sim->now_us + 1;
 }
@@ -96,14 +94,11 @@ void sim_run(struct sim *sim, uint64_t until_us, void (*after)(void *arg), void 
         if (next > until_us)
             break;
         sim->now_us = next;
-        while ((timer = timer_heap_first(&sim->events)) != NULL && timer->due_us <= sim->now_us) {
-            timer_heap_remove(&sim->events, timer);
+        while ((timer = timer_heap_take(&sim->events, sim->now_us)) != NULL)
             timer->fire(timer);
-        }
         list_each (node, &sim->hosts) {
             struct loop *loop = container_of(node, struct loop, of_sim);
-            struct timer *first = timer_heap_first(&loop->timers);
-            if (!loop->paused && (loop->dirty || (first != NULL && first->due_us <= sim->now_us)))
+            if (!loop->paused && (loop->dirty || timer_heap_next_us(&loop->timers) <= sim->now_us))
                 loop_turn(loop);
         }
         if (after != NULL)

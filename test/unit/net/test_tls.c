@@ -51,7 +51,7 @@ static void test_an_idle_connection_holds_no_buffer(void **state)
     try_it(usual());
     say_hello();
     assert_null(ours.conn.queue);
-    assert_null(ours.conn.input.data);
+    assert_null(ours.conn.input);
     assert_null(ours.conn.tls->in.data);
     assert_null(ours.conn.tls->out.data);
     assert_int_equal(conn_queued(&ours.conn), 0);

@@ -144,6 +144,39 @@ static void test_idle_holds_nothing(void **state)
 }
 
 /* An announced gigabyte costs what has come of it. */
+/* Two fragments with a ping between them, then a message of its own, a byte at a time: it is idle at the start and
+ * behind each message, and a fresh one goes on from there. */
+static void test_idle_is_as_good_as_fresh(void **state)
+{
+    struct buf in = {0};
+    struct ws_decoder decoder;
+    char got[16] = "";
+    size_t first_end;
+    ws_masked_encode(&in, WS_TEXT, SPAN_LIT("He"), mask);
+    in.data[0] = WS_TEXT; /* more fragments follow */
+    ws_masked_encode(&in, WS_PING, SPAN_LIT("?"), mask);
+    ws_masked_encode(&in, WS_CONTINUATION, SPAN_LIT("llo"), mask);
+    first_end = in.len;
+    ws_masked_encode(&in, WS_TEXT, SPAN_LIT("!"), mask);
+    ws_decoder_init(&decoder, true, 1024);
+    for (size_t at = 0; at < in.len; at++) {
+        struct ws_event event;
+        bool event_came;
+        assert_int_equal(ws_decode(&decoder, in.data + at, 1, &event, &event_came), 1);
+        if (event_came)
+            strncat(got, event.payload.data, event.payload.len);
+        assert_int_equal(ws_decode(&decoder, NULL, 0, &event, &event_came), 0);
+        assert_int_equal(ws_decoder_is_idle(&decoder), at + 1 == first_end || at + 1 == in.len);
+        if (ws_decoder_is_idle(&decoder)) {
+            ws_decoder_finish(&decoder);
+            ws_decoder_init(&decoder, true, 1024);
+        }
+    }
+    assert_string_equal(got, "?Hello!");
+    ws_decoder_finish(&decoder);
+    buf_finish(&in);
+}
+
 static void test_announcing_allocates_nothing(void **state)
 {
     struct ws_decoder decoder;
@@ -168,7 +201,7 @@ static void test_stays_broken(void **state)
     assert_int_equal(decoder.bad_code, 1002);
     assert_int_equal(ws_decode(&decoder, bytes, 0, &event, &got), -1);
     ws_decoder_finish(&decoder);
-    /* Every connection has one of these. */
+    /* Every connection in the middle of a message has one of these. */
     assert_true(sizeof decoder <= 80);
 }
 
@@ -202,6 +235,7 @@ int main(void)
         cmocka_unit_test(test_close_reason_is_cut_between_characters),
         cmocka_unit_test(test_whole_message_is_not_copied),
         cmocka_unit_test(test_idle_holds_nothing),
+        cmocka_unit_test(test_idle_is_as_good_as_fresh),
         cmocka_unit_test(test_announcing_allocates_nothing),
         cmocka_unit_test(test_stays_broken),
         cmocka_unit_test(test_keys),
