@@ -3,15 +3,22 @@
 #ifndef SENNIT_CLI_CLI_H
 #define SENNIT_CLI_CLI_H
 
+#include <argp.h>
+
 #include "base/err.h"
 
 int cmd_serve(int argc, char **argv);
 int cmd_up(int argc, char **argv);
 int cmd_load(int argc, char **argv); /* 3, too: it could not connect, or was interrupted */
 
-/* Sets the log up: "text", "json", or NULL for text on a terminal and JSON elsewhere; level "debug" to "error", or NULL
- * for info. */
-bool cli_log(const char *format, const char *level, struct err *err);
+/* --log-format and --log-level, for commands whose children in argp are cli_log_child; the command gives it a struct
+ * cli_log at ARGP_KEY_INIT, as state->child_inputs[0]. NULL: as by default. */
+struct cli_log {
+    const char *format, *level;
+};
+extern const struct argp_child cli_log_child[];
+/* Sets the log up, and says whether it is text, unless `text` is NULL. */
+bool cli_log_begin(const struct cli_log *log, bool *text, struct err *err);
 /* Prints `sennit COMMAND: <text>` and returns 1. */
 int cli_fail(const char *command, const struct err *err);
 

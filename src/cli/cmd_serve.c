@@ -1,15 +1,14 @@
 /* cmd_serve: `sennit serve`. */
-#include <argp.h>
 #include <stdlib.h>
 
 #include "cli/cli.h"
 #include "serve/serve.h"
 
-enum { KEY_BROKER = 256, KEY_REQUEST_TIMEOUT, KEY_ROTATE, KEY_LOG_FORMAT, KEY_LOG_LEVEL };
+enum { KEY_BROKER = 256, KEY_REQUEST_TIMEOUT, KEY_ROTATE };
 
 struct arguments {
     struct serve_options serve;
-    const char *log_format, *log_level;
+    struct cli_log log;
 };
 
 static const struct argp_option options[] = {
@@ -24,15 +23,11 @@ static const struct argp_option options[] = {
      "asked for by name, because a fleet would split silently (SENNIT_BROKER)",
      0},
     {"request-timeout", KEY_REQUEST_TIMEOUT, "SECONDS", 0,
-     "When the platform cuts a stream; told to clients "
-     "(SENNIT_REQUEST_TIMEOUT_SECONDS)",
-     0},
+     "When the platform cuts a stream; told to clients (SENNIT_REQUEST_TIMEOUT_SECONDS)", 0},
     {"rotate", KEY_ROTATE, "WHEN", 0,
      "How long before that sessions begin to be closed, each in a quiet moment, so that they resume elsewhere: "
      "a duration like 20s, off, or auto, a tenth of the request timeout and 30s at most (SENNIT_ROTATE; default auto)",
      0},
-    {"log-format", KEY_LOG_FORMAT, "FORMAT", 0, "text or json (default: text on a terminal)", 0},
-    {"log-level", KEY_LOG_LEVEL, "LEVEL", 0, "debug, info, notice, warning or error (default info)", 0},
     {0},
 };
 
@@ -49,13 +44,15 @@ static const char doc[] =
     "      events:\n"
     "        drawing: {to: others, log: true, id: 0.id}\n\n"
     "Paths served: /socket.io/ (the engine, and the client library as socket.io.js), /health (alive), /ready (a round "
-    "trip "
-    "through the broker), and the files of `static:`.";
+    "trip through the broker), and the files of `static:`.";
 
 static error_t parse(int key, char *argument, struct argp_state *state)
 {
     struct arguments *arguments = state->input;
     switch (key) {
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = &arguments->log;
+        break;
     case 'c':
         arguments->serve.config_path = argument;
         break;
@@ -74,12 +71,6 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     case KEY_ROTATE:
         arguments->serve.rotate = argument;
         break;
-    case KEY_LOG_FORMAT:
-        arguments->log_format = argument;
-        break;
-    case KEY_LOG_LEVEL:
-        arguments->log_level = argument;
-        break;
     case ARGP_KEY_ARG:
         argp_error(state, "unexpected argument \"%s\"", argument);
         break;
@@ -91,12 +82,12 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 
 int cmd_serve(int argc, char **argv)
 {
-    static const struct argp argp = {options, parse, NULL, doc, NULL, NULL, NULL};
+    static const struct argp argp = {options, parse, NULL, doc, cli_log_child, NULL, NULL};
     struct arguments arguments = {0};
     struct err err;
     argp_err_exit_status = 2;
     argp_parse(&argp, argc, argv, 0, NULL, &arguments);
-    if (!cli_log(arguments.log_format, arguments.log_level, &err) || !serve_run(&arguments.serve, &err))
+    if (!cli_log_begin(&arguments.log, NULL, &err) || !serve_run(&arguments.serve, &err))
         return cli_fail("serve", &err);
     return 0;
 }

@@ -1,5 +1,4 @@
 /* cmd_up: `sennit up`. */
-#include <argp.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,11 +7,11 @@
 #include "loop/file.h"
 #include "platform/up.h"
 
-enum { KEY_RUN = 256, KEY_STATE, KEY_STATUS_PORT, KEY_IDLE, KEY_STARTUP, KEY_LOG_FORMAT, KEY_LOG_LEVEL };
+enum { KEY_RUN = 256, KEY_STATE, KEY_STATUS_PORT, KEY_IDLE, KEY_STARTUP };
 
 struct arguments {
     struct up_options up;
-    const char *log_format, *log_level;
+    struct cli_log log;
 };
 
 static const struct argp_option options[] = {
@@ -24,17 +23,14 @@ static const struct argp_option options[] = {
      "Serve /status, what runs and what it holds as JSON, on this loopback port", 0},
     {"idle-timeout", KEY_IDLE, "SECONDS", 0, "An instance without a request goes after so long (default 900)", 0},
     {"startup-timeout", KEY_STARTUP, "SECONDS", 0, "An instance must listen within so long (default 240)", 0},
-    {"log-format", KEY_LOG_FORMAT, "FORMAT", 0, "text or json (default: text on a terminal)", 0},
-    {"log-level", KEY_LOG_LEVEL, "LEVEL", 0, "debug, info, notice, warning or error (default info)", 0},
     {0},
 };
 
 static const char doc[] =
     "Runs a Knative / Cloud Run service.yaml on this machine.\n\n"
     "Any program that listens on $PORT: instances as processes, requests to one of them at random, "
-    "containerConcurrency, "
-    "timeoutSeconds (which cuts WebSockets too), minScale and maxScale, a queue while instances start, SIGTERM and ten "
-    "seconds.\v"
+    "containerConcurrency, timeoutSeconds (which cuts WebSockets too), minScale and maxScale, a queue while instances "
+    "start, SIGTERM and ten seconds.\v"
     "An image in a registry is not run here. What stands for it is said by --run, or in the file by an annotation that "
     "Cloud Run ignores, so that the same file deploys there unchanged:\n\n"
     "  spec:\n"
@@ -44,8 +40,7 @@ static const char doc[] =
     "          sennit.dev/run: node server.js\n"
     "          sennit.dev/redis: managed\n\n"
     "`sennit.dev/redis: managed` starts redis-server beside the service and sets REDIS_URL. `command:` and `args:` of "
-    "the "
-    "container work too; relative paths begin at the file.";
+    "the container work too; relative paths begin at the file.";
 
 static uint64_t number(struct argp_state *state, const char *option, const char *text, uint64_t max)
 {
@@ -59,6 +54,9 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 {
     struct arguments *arguments = state->input;
     switch (key) {
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = &arguments->log;
+        break;
     case 'p':
         arguments->up.port = (uint16_t)number(state, "--port", argument, 65535);
         break;
@@ -77,12 +75,6 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     case KEY_STARTUP:
         arguments->up.startup_ms = number(state, "--startup-timeout", argument, 3600) * 1000;
         break;
-    case KEY_LOG_FORMAT:
-        arguments->log_format = argument;
-        break;
-    case KEY_LOG_LEVEL:
-        arguments->log_level = argument;
-        break;
     case ARGP_KEY_ARG:
         if (arguments->up.path != NULL)
             argp_error(state, "one file at a time: %s, then %s", arguments->up.path, argument);
@@ -100,14 +92,12 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 
 int cmd_up(int argc, char **argv)
 {
-    static const struct argp argp = {options, parse, "FILE.yaml", doc, NULL, NULL, NULL};
+    static const struct argp argp = {options, parse, "FILE.yaml", doc, cli_log_child, NULL, NULL};
     struct arguments arguments = {.up = {.port = 8080, .status_port = -1}};
     struct err err;
     argp_err_exit_status = 2;
     argp_parse(&argp, argc, argv, 0, NULL, &arguments);
-    const char *format = arguments.log_format;
-    arguments.up.text_log = format != NULL ? strcmp(format, "text") == 0 : file_stdout_is_terminal();
-    if (!cli_log(format, arguments.log_level, &err) || !up_run(&arguments.up, &err))
+    if (!cli_log_begin(&arguments.log, &arguments.up.text_log, &err) || !up_run(&arguments.up, &err))
         return cli_fail("up", &err);
     return 0;
 }

@@ -8,26 +8,71 @@
 #include "loop/file.h"
 #include "loop/loop.h"
 
-bool cli_log(const char *format, const char *level, struct err *err)
+enum { KEY_LOG_FORMAT = 1000, KEY_LOG_LEVEL };
+
+static const struct argp_option options[] = {
+    {"log-format", KEY_LOG_FORMAT, "FORMAT", 0, "text or json (SENNIT_LOG_FORMAT; default: text on a terminal)", 0},
+    {"log-level", KEY_LOG_LEVEL, "LEVEL", 0, "debug, info, notice, warning or error (default info)", 0},
+    {0},
+};
+
+static error_t parse(int key, char *argument, struct argp_state *state)
 {
-    static const char *const levels[] = {"debug", "info", "notice", "warning", "error"};
-    enum log_format chosen = file_stdout_is_terminal() ? LOG_TEXT : LOG_JSON;
-    enum log_level lowest = LOG_INFO;
+    struct cli_log *log = state->input;
+    switch (key) {
+    case KEY_LOG_FORMAT:
+        log->format = argument;
+        break;
+    case KEY_LOG_LEVEL:
+        log->level = argument;
+        break;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+    return 0;
+}
+
+static const struct argp log_argp = {options, parse, NULL, NULL, NULL, NULL, NULL};
+const struct argp_child cli_log_child[] = {{&log_argp, 0, NULL, 0}, {0}};
+
+static bool format_read(const char *format, enum log_format *to, struct err *err)
+{
     if (format == NULL)
         format = getenv("SENNIT_LOG_FORMAT");
-    if (format != NULL && strcmp(format, "text") != 0 && strcmp(format, "json") != 0)
+    if (format == NULL)
+        *to = file_stdout_is_terminal() ? LOG_TEXT : LOG_JSON;
+    else if (strcmp(format, "text") == 0)
+        *to = LOG_TEXT;
+    else if (strcmp(format, "json") == 0)
+        *to = LOG_JSON;
+    else
         return err_set(err, "--log-format: expected text or json, found \"%s\"", format);
-    if (format != NULL)
-        chosen = strcmp(format, "text") == 0 ? LOG_TEXT : LOG_JSON;
-    if (level != NULL) {
-        size_t i = 0;
-        while (i < sizeof levels / sizeof levels[0] && strcmp(level, levels[i]) != 0)
-            i++;
-        if (i == sizeof levels / sizeof levels[0])
-            return err_set(err, "--log-level: expected debug, info, notice, warning or error, found \"%s\"", level);
-        lowest = (enum log_level)i;
+    return true;
+}
+
+static bool level_read(const char *level, enum log_level *to, struct err *err)
+{
+    static const char *const levels[] = {"debug", "info", "notice", "warning", "error"};
+    if (level == NULL)
+        return true;
+    for (size_t i = 0; i < sizeof levels / sizeof levels[0]; i++) {
+        if (strcmp(level, levels[i]) != 0)
+            continue;
+        *to = (enum log_level)i;
+        return true;
     }
-    log_init(chosen, lowest, loop_clock_ms, NULL);
+    return err_set(err, "--log-level: expected debug, info, notice, warning or error, found \"%s\"", level);
+}
+
+bool cli_log_begin(const struct cli_log *log, bool *text, struct err *err)
+{
+    enum log_format format = LOG_JSON;
+    enum log_level level = LOG_INFO;
+    if (!format_read(log->format, &format, err) || !level_read(log->level, &level, err))
+        return false;
+    log_init(format, level, loop_clock_ms, NULL);
+    if (text != NULL)
+        *text = format == LOG_TEXT;
     return true;
 }
 
