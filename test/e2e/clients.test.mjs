@@ -1,7 +1,10 @@
 // clients: stock Socket.IO clients on a fleet whose streams are cut, whose instances die, whose Redis goes away.
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import fs from 'node:fs';
+import path from 'node:path';
 import { test } from 'node:test';
-import { board, Client, differences, sleep, until, up } from './lib.mjs';
+import { board, Client, differences, sleep, temporary, until, up } from './lib.mjs';
 
 const quickly = (ms) => ({ timeout: ms });
 
@@ -116,3 +119,42 @@ for (const signal of ['SIGTERM', 'SIGKILL']) {
     }
   });
 }
+
+// A directory for PATH, whose redis-server is the real one on a disk that takes 1.5 seconds to sync.
+function slowDisk() {
+  const directory = temporary();
+  const [source, object, wrapper] = ['slow.c', 'slow.so', 'redis-server'].map((name) => path.join(directory, name));
+  const real = execFileSync('sh', ['-c', 'command -v redis-server'], { encoding: 'utf8' }).trim();
+  fs.writeFileSync(source, '#include <unistd.h>\nint fdatasync(int fd) { usleep(1500000); return fsync(fd); }\n');
+  execFileSync('cc', ['-shared', '-fPIC', '-o', object, source]);
+  fs.writeFileSync(wrapper, `#!/bin/sh\nLD_PRELOAD=${object} exec ${real} "$@"\n`, { mode: 0o755 });
+  return directory;
+}
+
+test('Redis is killed again and again, on a slow disk', quickly(60000), async () => {
+  const directory = slowDisk();
+  const service = await up(board(), { ready: 3, env: { PATH: `${directory}:${process.env.PATH}` } });
+  const drawers = [new Client(service.url, { name: 'a' }), new Client(service.url, { name: 'b' })];
+  const viewers = Array.from({ length: 4 }, (_, n) => new Client(service.url, { name: `v${n}` }));
+  try {
+    for (const client of [...drawers, ...viewers]) await client.connected();
+    const stops = drawers.map((drawer) => drawing(drawer, 100));
+    for (let n = 0; n < 3; n++) {
+      await sleep(2300);
+      const { pid } = (await service.status_()).redis;
+      process.kill(pid, 'SIGKILL');
+      await until('another one is there', async () => {
+        const { redis } = await service.status_();
+        return redis.ready && redis.pid !== pid;
+      }, 20000);
+    }
+    await sleep(1000);
+    stops.forEach((stop) => stop());
+    await settle(drawers, viewers);
+    assertWhole(drawers, viewers);
+  } finally {
+    [...drawers, ...viewers].forEach((client) => client.close());
+    await service.close();
+    fs.rmSync(directory, { recursive: true, force: true });
+  }
+});

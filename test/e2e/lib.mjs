@@ -77,12 +77,13 @@ export function serviceYaml({ name = 'board', annotations = {}, concurrency = 80
 }
 
 // `sennit up` on a service.yaml in a directory of its own.
-export async function up(service, { ready, flags = [] } = {}) {
+export async function up(service, { ready, flags = [], env = {} } = {}) {
   const directory = temporary();
   const file = path.join(directory, 'service.yaml');
   const [port, statusPort] = [await freePort(), await freePort()];
   fs.writeFileSync(file, typeof service === 'string' ? service : serviceYaml(service));
-  const run = program(['up', file, '--port', port, '--status-port', statusPort, '--state', directory, '--log-format', 'json', ...flags]);
+  const run = program(['up', file, '--port', port, '--status-port', statusPort, '--state', directory, '--log-format', 'json', ...flags],
+    { env: { ...process.env, ...env } });
   run.port = port;
   run.url = `http://127.0.0.1:${port}`;
   run.directory = directory;
