@@ -2,54 +2,57 @@
  * manual and the WebSocket codes (RFC 6455 section 7.4.1; 0: no Close frame is sent, 1005: a Close frame without a
  * code).
  *
- *   X(NAME, websocket code, log level, "sentence for the manual") */
+ *   X(NAME, "name in logs and metrics", websocket code, log level, "sentence for the manual") */
 #ifndef SENNIT_NET_CLOSE_REASONS_H
 #define SENNIT_NET_CLOSE_REASONS_H
 
 #define CLOSE_REASONS(X) \
-    X(NONE, 0, LOG_DEBUG, "open") \
-    X(PEER_CLOSED, 0, LOG_DEBUG, "the peer ended the connection") \
-    X(PEER_RESET, 0, LOG_DEBUG, "the connection was reset or broke") \
-    X(DONE, 0, LOG_DEBUG, "the exchange was complete") \
-    X(NORMAL, 1000, LOG_DEBUG, "both sides said goodbye") \
-    X(ENGINE_CLOSED, 1005, LOG_DEBUG, "the Engine.IO session was closed by the client") \
-    X(CONNECT_FAILED, 0, LOG_WARNING, "an outgoing connection could not be made") \
-    X(CONNECT_TIMEOUT, 0, LOG_WARNING, "an outgoing connection took too long") \
-    X(TLS_FAILED, 0, LOG_WARNING, \
+    X(NONE, "none", 0, LOG_DEBUG, "open") \
+    X(PEER_CLOSED, "peer_closed", 0, LOG_DEBUG, "the peer ended the connection") \
+    X(PEER_RESET, "peer_reset", 0, LOG_DEBUG, "the connection was reset or broke") \
+    X(DONE, "done", 0, LOG_DEBUG, "the exchange was complete") \
+    X(NORMAL, "normal", 1000, LOG_DEBUG, "both sides said goodbye") \
+    X(ENGINE_CLOSED, "engine_closed", 1005, LOG_DEBUG, "the Engine.IO session was closed by the client") \
+    X(CONNECT_FAILED, "connect_failed", 0, LOG_WARNING, "an outgoing connection could not be made") \
+    X(CONNECT_TIMEOUT, "connect_timeout", 0, LOG_WARNING, "an outgoing connection took too long") \
+    X(TLS_FAILED, "tls_failed", 0, LOG_WARNING, \
       "the two sides do not agree on TLS, a certificate was refused, or the peer broke the protocol") \
-    X(TLS_TRUNCATED, 0, LOG_INFO, \
+    X(TLS_TRUNCATED, "tls_truncated", 0, LOG_INFO, \
       "the peer ended a TLS connection without saying so in TLS: what it said last may be missing") \
-    X(HEAD_TIMEOUT, 0, LOG_INFO, "the request head took too long") \
-    X(HTTP_INVALID, 0, LOG_INFO, "the bytes are not valid HTTP/1.1") \
-    X(WS_INVALID, 1002, LOG_INFO, "the bytes break RFC 6455") \
-    X(WS_NOT_UTF8, 1007, LOG_INFO, "a text message is not UTF-8") \
-    X(WS_TOO_BIG, 1009, LOG_INFO, "a message is larger than the limit") \
-    X(ENGINE_INVALID, 1005, LOG_INFO, "an Engine.IO packet is invalid") \
-    X(SOCKETIO_INVALID, 1005, LOG_INFO, "a Socket.IO packet is invalid or unexpected") \
-    X(PING_TIMEOUT, 1005, LOG_DEBUG, "no pong came within pingTimeout") \
-    X(CONNECT_PACKET_TIMEOUT, 1005, LOG_INFO, "no namespace was joined within connectTimeout") \
-    X(SLOW_CONSUMER, 1008, LOG_INFO, "the peer reads slower than it is written to: its output queue is full") \
-    X(WRITE_TIMEOUT, 0, LOG_INFO, "the peer read nothing for too long while bytes waited for it") \
-    X(INPUT_LIMIT, 1008, LOG_INFO, "the peer sends more than the limits allow") \
-    X(BROKER_BACKLOG, 1013, LOG_WARNING, "the broker is away and too much waits to be published") \
-    X(BROKER_LOST, 0, LOG_WARNING, "the link to the broker broke") \
-    X(BROKER_INVALID, 0, LOG_ERROR, "the broker answered what it must not") \
-    X(SUPERSEDED, 1005, LOG_DEBUG, "the client has come back on another connection") \
-    X(HISTORY_LOST, 1012, LOG_NOTICE, "what the client needs is no longer in the log: it reconnects without recovery") \
-    X(ROTATED, 1012, LOG_DEBUG, "closed ahead of the request timeout so that the client resumes elsewhere") \
-    X(DRAINED, 1012, LOG_DEBUG, "the instance is shutting down") \
-    X(REQUEST_TIMEOUT, 0, LOG_INFO, "the request timeout of the service passed") \
-    X(UPSTREAM_FAILED, 0, LOG_WARNING, "the instance behind the ingress broke the exchange") \
-    X(INTERNAL, 1011, LOG_ERROR, "an internal limit was hit")
+    X(HEAD_TIMEOUT, "head_timeout", 0, LOG_INFO, "the request head took too long") \
+    X(HTTP_INVALID, "http_invalid", 0, LOG_INFO, "the bytes are not valid HTTP/1.1") \
+    X(WS_INVALID, "ws_invalid", 1002, LOG_INFO, "the bytes break RFC 6455") \
+    X(WS_NOT_UTF8, "ws_not_utf8", 1007, LOG_INFO, "a text message is not UTF-8") \
+    X(WS_TOO_BIG, "ws_too_big", 1009, LOG_INFO, "a message is larger than the limit") \
+    X(ENGINE_INVALID, "engine_invalid", 1005, LOG_INFO, "an Engine.IO packet is invalid") \
+    X(SOCKETIO_INVALID, "socketio_invalid", 1005, LOG_INFO, "a Socket.IO packet is invalid or unexpected") \
+    X(PING_TIMEOUT, "ping_timeout", 1005, LOG_DEBUG, "no pong came within pingTimeout") \
+    X(CONNECT_PACKET_TIMEOUT, "connect_packet_timeout", 1005, LOG_INFO, \
+      "no namespace was joined within connectTimeout") \
+    X(SLOW_CONSUMER, "slow_consumer", 1008, LOG_INFO, \
+      "the peer reads slower than it is written to: its output queue is full") \
+    X(WRITE_TIMEOUT, "write_timeout", 0, LOG_INFO, "the peer read nothing for too long while bytes waited for it") \
+    X(INPUT_LIMIT, "input_limit", 1008, LOG_INFO, "the peer sends more than the limits allow") \
+    X(BROKER_BACKLOG, "broker_backlog", 1013, LOG_WARNING, "the broker is away and too much waits to be published") \
+    X(BROKER_LOST, "broker_lost", 0, LOG_WARNING, "the link to the broker broke") \
+    X(BROKER_INVALID, "broker_invalid", 0, LOG_ERROR, "the broker answered what it must not") \
+    X(SUPERSEDED, "superseded", 1005, LOG_DEBUG, "the client has come back on another connection") \
+    X(HISTORY_LOST, "history_lost", 1012, LOG_NOTICE, \
+      "what the client needs is no longer in the log: it reconnects without recovery") \
+    X(ROTATED, "rotated", 1012, LOG_DEBUG, "closed ahead of the request timeout so that the client resumes elsewhere") \
+    X(DRAINED, "drained", 1012, LOG_DEBUG, "the instance is shutting down") \
+    X(REQUEST_TIMEOUT, "request_timeout", 0, LOG_INFO, "the request timeout of the service passed") \
+    X(UPSTREAM_FAILED, "upstream_failed", 0, LOG_WARNING, "the instance behind the ingress broke the exchange") \
+    X(INTERNAL, "internal", 1011, LOG_ERROR, "an internal limit was hit")
 
 enum close_reason {
-#define X(name, code, level, sentence) CLOSE_##name,
+#define X(constant, name, code, level, sentence) CLOSE_##constant,
     CLOSE_REASONS(X)
 #undef X
         CLOSE_REASON_COUNT
 };
 
-/* The name in lower case ("slow_consumer"), as logs and metrics write it. */
+/* "slow_consumer" */
 const char *close_reason_name(enum close_reason reason);
 /* The sentence of the manual. */
 const char *close_reason_text(enum close_reason reason);

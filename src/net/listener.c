@@ -4,7 +4,20 @@
 #include "base/list.h"
 #include "base/log.h"
 
-enum { PAUSE_MS = 100 };
+enum { PAUSE_MS = 100, TELL_MS = 10000 };
+
+/* It goes on for as long as the peers like; the log need not fill with it. */
+static void pause_accepting(struct listener *listener)
+{
+    struct loop *loop = listener->net->loop;
+    uint64_t now_us = loop_now_us(loop);
+    if (now_us >= listener->told_us + LOOP_MS(TELL_MS) || listener->told_us == 0) {
+        listener->told_us = now_us;
+        log_event(LOG_WARNING, "out of descriptors: connections wait until others end (ulimit -n)");
+    }
+    io_want(&listener->io, 0);
+    timer_start(loop, &listener->pause, LOOP_MS(PAUSE_MS));
+}
 
 static void on_ready(struct io *io, unsigned ready)
 {
@@ -18,9 +31,7 @@ static void on_ready(struct io *io, unsigned ready)
         if (result == IO_AGAIN)
             return;
         if (result == IO_EXHAUSTED) {
-            log_event(LOG_WARNING, "out of descriptors: accepting pauses");
-            io_want(&listener->io, 0);
-            timer_start(net->loop, &listener->pause, LOOP_MS(PAUSE_MS));
+            pause_accepting(listener);
             return;
         }
         if (result != 0)

@@ -12,6 +12,7 @@ struct listener {
     struct net *net;
     struct io io;
     struct timer pause;
+    uint64_t told_us; /* when the log was told that there are no descriptors; 0: never */
     listener_accepted_fn *accepted;
 };
 
