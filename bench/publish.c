@@ -1,7 +1,8 @@
 /* publish: messages into a Redis as fast as it takes them, in one of several ways, and what that cost it.
  *
  * `--publishers` of them are under way at any time, and the next follows when one is answered: so Redis is never idle,
- * and its CPU time by its own clock, divided by messages, is what a message costs. The first tenth is not counted. */
+ * and its CPU time by its own clock, divided by messages, is what a message costs. What comes first is not
+ * counted: a tenth of it, or `--warm` of them. */
 #include "publish.h"
 
 #include <stdio.h>
@@ -38,12 +39,12 @@ static void marks_take(struct publish *publish)
 
 static void send_next(struct publish *publish)
 {
-    publish->way->send(publish, publish->shuffled[publish->sent++ % publish->messages]);
+    publish->way->send(publish, publish->order[publish->sent++]);
 }
 
 void publish_ready(struct publish *publish)
 {
-    for (uint64_t i = 0; i < publish->publishers; i++)
+    for (uint64_t i = 0; i < publish->publishers && i < publish->messages; i++)
         send_next(publish);
 }
 
@@ -70,14 +71,14 @@ void publish_done(struct publish *publish)
         send_next(publish);
 }
 
-/* The same for every way: the rooms in an order that is not one. */
-static void rooms_shuffle(struct publish *publish)
+/* The same for every way. */
+static void rooms_order(struct publish *publish)
 {
     uint64_t state = 1;
-    publish->shuffled = mem_zero(publish->messages, sizeof *publish->shuffled);
+    publish->order = mem_zero(publish->messages, sizeof *publish->order);
     for (uint64_t i = 0; i < publish->messages; i++) {
         state = state * 6364136223846793005ull + 1442695040888963407ull;
-        publish->shuffled[i] = (uint32_t)((state >> 33) % publish->rooms);
+        publish->order[i] = (uint32_t)((publish->in_turn != 0 ? i : state >> 33) % publish->rooms);
     }
 }
 
@@ -91,7 +92,7 @@ static const struct publish_way *way_find(const char *name)
 
 int main(int argc, char **argv)
 {
-    struct publish publish = {.rooms = 1, .bytes = 64, .messages = 100000, .publishers = 1000};
+    struct publish publish = {.rooms = 1, .bytes = 64, .messages = 100000, .publishers = 1000, .keep = 1000};
     const char *way = "broker";
     const struct flag flags[] = {
         {"port", NULL, &publish.port},
@@ -102,23 +103,26 @@ int main(int argc, char **argv)
         {"messages", NULL, &publish.messages},
         {"publishers", NULL, &publish.publishers},
         {"subscribed", NULL, &publish.subscribed},
+        {"warm", NULL, &publish.warm},
+        {"keep", NULL, &publish.keep},
+        {"in-turn", NULL, &publish.in_turn},
     };
     struct err err;
     flags_read(argc, argv, flags, sizeof flags / sizeof flags[0]);
     log_init(LOG_TEXT, LOG_WARNING, loop_clock_ms, NULL);
-    if (publish.rooms == 0 || publish.messages < 10 || publish.publishers == 0)
-        bench_fail("--rooms, --messages and --publishers must be above 0");
+    if (publish.rooms == 0 || publish.keep == 0 || publish.messages < 10 || publish.publishers == 0)
+        bench_fail("--rooms, --keep and --publishers must be above 0, --messages 10 at least");
     publish.loop = loop_create(&err);
     if (publish.loop == NULL)
         bench_fail("%s", err.text);
     net_init(&publish.net, publish.loop);
     publish.way = way_find(way);
-    publish.url = mem_printf("redis://127.0.0.1:%u", (unsigned)publish.port);
     char *body = mem_alloc(publish.bytes);
     memset(body, 'x', publish.bytes);
     publish.body = span_of(body, publish.bytes);
-    publish.warm = publish.messages / 10;
-    rooms_shuffle(&publish);
+    if (publish.warm == 0 || publish.warm >= publish.messages)
+        publish.warm = publish.messages / 10;
+    rooms_order(&publish);
     publish.way->start(&publish);
     loop_run(publish.loop);
     return 1;

@@ -3,13 +3,9 @@
 #define SENNIT_BENCH_PUBLISH_H
 
 #include "base/buf.h"
-#include "broker/broker.h"
-#include "net/net.h"
+#include "follower.h"
 
-enum {
-    PUBLISH_LOG_ENTRIES = 1000, /* that a room keeps, in every way that keeps any */
-    PUBLISH_AGE_MS = 3600000,
-};
+enum { PUBLISH_AGE_MS = 3600000 /* for so long a room keeps what it keeps */ };
 
 struct publish;
 
@@ -27,14 +23,15 @@ struct publish {
     struct net net;
     const struct publish_way *way;
     uint64_t port, pid, rooms, bytes, messages, publishers, subscribed;
-    char *url;
+    uint64_t keep;    /* entries of a room, in every way that keeps any */
+    uint64_t in_turn; /* room after room, not one of them at random */
     struct span body;
-    uint32_t *shuffled;         /* the rooms that the messages go to, in turn */
+    uint32_t *order;            /* the rooms that the messages go to, in turn */
     uint64_t sent, done, ready; /* ready: of the rooms, if they are subscribed to */
     uint64_t warm;              /* what was done before it is measured */
     uint64_t began_us, redis_us, own_us;
     /* publish_broker.c */
-    struct broker *broker;
+    struct follower follower;
     /* publish_raw.c */
     struct raw *raw;
 };

@@ -114,7 +114,7 @@ static void send_commands(struct publish *publish, uint32_t room)
     add_name(raw, &command, "log", room);
     add(&command, SPAN_LIT("MAXLEN"));
     add(&command, SPAN_LIT("~"));
-    add_number(raw, &command, PUBLISH_LOG_ENTRIES);
+    add_number(raw, &command, publish->keep);
     add(&command, SPAN_LIT("*"));
     add(&command, SPAN_LIT("d"));
     add(&command, publish->body);
@@ -132,7 +132,7 @@ static void send_script(struct publish *publish, uint32_t room)
     add_name(raw, &command, "log", room);
     add_name(raw, &command, "room", room);
     add(&command, publish->body);
-    add_number(raw, &command, PUBLISH_LOG_ENTRIES);
+    add_number(raw, &command, publish->keep);
     add_name(raw, &command, "push", room);
     add_number(raw, &command, PUBLISH_AGE_MS / 1000);
     add_number(raw, &command, 90000);
@@ -158,7 +158,7 @@ static void send_entry(struct publish *publish, uint32_t room)
     add_number(raw, &command, 0);
     add_number(raw, &command, 1);
     add_name(raw, &command, "push", room);
-    add_number(raw, &command, PUBLISH_LOG_ENTRIES);
+    add_number(raw, &command, publish->keep);
     add_number(raw, &command, 1 << 30);
     add_number(raw, &command, PUBLISH_AGE_MS);
     add_number(raw, &command, 90900000);
