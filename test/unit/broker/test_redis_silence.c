@@ -10,7 +10,7 @@
 static struct byte_proxy *proxy;
 
 /* The digest's promise. */
-enum { DIGEST_MS_MAX = 1500 };
+enum { DIGEST_MS_MAX = 1000 };
 
 static void a_lost_tail_is_told_by_the_digest(void **state)
 {
