@@ -225,35 +225,45 @@ const published = (redis, ...args) => measured('publish', '--port', redis.port, 
 // What an instance has in anonymous memory, bytes.
 const instanceMemory = (pid) => Number(fs.readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8').match(/^Anonymous: +(\d+) kB/m)[1]) * 1024;
 
+// A stream's node is allocated whole: what the default size wastes on a room of one entry, a smaller one costs long logs.
+const nodeSizes = [4096, 1024];
+
 async function memoryOfEntries() {
   const rows = [];
-  for (const bytes of [64, 256]) {
-    for (const entries of [1000, 100000]) {
-      const redis = await redisStart();
+  for (const node of nodeSizes) {
+    for (const [bytes, entries] of [[64, 1000], [64, 100000], [256, 1000], [256, 100000]]) {
+      const redis = await redisStart('--stream-node-max-bytes', node);
       await published(redis, '--messages', 10, '--bytes', bytes);
       const before = usedMemory(redis);
       await published(redis, '--messages', entries, '--bytes', bytes);
-      const each = (usedMemory(redis) - before) / entries;
-      rows.push({ bytes, entries, each });
+      rows.push({ node, bytes, entries, each: (usedMemory(redis) - before) / entries });
       await redis.close();
     }
   }
-  console.log('Redis\' used_memory for each entry of a room, in bytes.\n');
-  table(['payload', 'entries', 'B/entry', 'without the payload'], rows.map(({ bytes, entries, each }) => [`${bytes} B`, String(entries), fixed(each, 1), fixed(each - bytes, 1)]));
+  console.log('Redis\' used_memory for each entry of a room, by its stream-node-max-bytes (4096 unless set), in bytes.\n');
+  table(['payload, entries', 'B/entry at 4096', 'without the payload', 'B/entry at 1024', 'without the payload'],
+    rows.filter(({ node }) => node === nodeSizes[0]).map(({ bytes, entries, each }) => {
+      const small = rows.find((row) => row.node === nodeSizes[1] && row.bytes === bytes && row.entries === entries).each;
+      return [`${bytes} B, ${entries}`, ...[each, small].flatMap((value) => [fixed(value, 1), fixed(value - bytes, 1)])];
+    }));
   return rows;
 }
 
 async function memoryOfRooms() {
-  const redis = await redisStart();
-  await published(redis, '--messages', 10);
-  const before = usedMemory(redis);
-  const began = performance.now();
-  await published(redis, '--messages', options.rooms, '--rooms', options.rooms, '--in-turn', 1);
-  const seconds = (performance.now() - began) / 1000;
-  const total = usedMemory(redis) - before;
-  await redis.close();
-  console.log(`${options.rooms} rooms of one entry of 64 B: ${(total / 2 ** 20).toFixed(1)} MiB in Redis, ${Math.round(total / options.rooms)} B a room; publishing them took ${seconds.toFixed(2)} s.\n`);
-  return { rooms: options.rooms, total, seconds };
+  const rows = [];
+  for (const node of nodeSizes) {
+    const redis = await redisStart('--stream-node-max-bytes', node);
+    await published(redis, '--messages', 10);
+    const before = usedMemory(redis);
+    const began = performance.now();
+    await published(redis, '--messages', options.rooms, '--rooms', options.rooms, '--in-turn', 1);
+    rows.push({ node, seconds: (performance.now() - began) / 1000, total: usedMemory(redis) - before });
+    await redis.close();
+  }
+  console.log(`${options.rooms} rooms of one entry of 64 B.\n`);
+  table(['stream-node-max-bytes', 'MiB in Redis', 'B/room', 'published in, s'],
+    rows.map(({ node, seconds, total }) => [String(node), fixed(total / 2 ** 20, 1), fixed(total / options.rooms), fixed(seconds, 2)]));
+  return rows;
 }
 
 const roomsConfig = `namespaces:

@@ -87,10 +87,10 @@ export async function listening(port, child) {
 }
 
 // An empty redis-server that keeps nothing on disk.
-export async function redisStart() {
+export async function redisStart(...settings) {
   const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'sennit-bench-'));
   const port = await freePort();
-  const child = start(['redis-server', '--port', port, '--bind', '127.0.0.1', '--dir', directory, '--save', '', '--appendonly', 'no'], { stdio: 'ignore' });
+  const child = start(['redis-server', '--port', port, '--bind', '127.0.0.1', '--dir', directory, '--save', '', '--appendonly', 'no', ...settings], { stdio: 'ignore' });
   await listening(port, child);
   return {
     port, pid: child.pid, url: `redis://127.0.0.1:${port}`,
