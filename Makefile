@@ -1,5 +1,5 @@
 # The whole vocabulary. Everything is built with Meson, in build/.
-.PHONY: all run test asan sim chaos fuzz check fmt bench screenshot clean help
+.PHONY: all run test asan sim chaos fuzz check fmt bench bench-log screenshot clean help
 
 SOURCES = $(shell git ls-files 'src/*.[ch]' 'test/*.[ch]' 'bench/*.[ch]' 2>/dev/null)
 
@@ -50,6 +50,11 @@ bench: ## against the peers that npm offers, side by side (bench/README.md)
 	@tools/build build-release --buildtype=release
 	@node bench/run.mjs
 
+bench-log: ## what the log costs Redis and how soon it is whole again; PART=resume: that alone (bench/README.md)
+	@tools/install run
+	@tools/build build-release --buildtype=release
+	@node bench/log.mjs $(if $(PART),--part $(PART))
+
 screenshot: all ## docs/whiteboard.png, of a service that `make run` has started
 	@tools/install test
 	@node tools/screenshot.mjs http://localhost:8080 docs/whiteboard.png
@@ -58,4 +63,4 @@ clean: ## remove what was built
 	@rm -rf build build-asan build-fuzz build-clang build-release
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 20
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20

@@ -3,16 +3,9 @@
 // Every round measures every server once, each time in another order, and the medians over the rounds are printed: a
 // machine's mood then hits all of them alike. Nothing is pinned to a core. `sennit load` is the load, from a process of
 // its own.
-import { spawn, spawnSync } from 'node:child_process';
-import { once } from 'node:events';
 import fs from 'node:fs';
-import net from 'node:net';
-import os from 'node:os';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
-
-const here = path.dirname(fileURLToPath(import.meta.url));
-const sennit = process.env.SENNIT ?? path.join(here, '../build-release/sennit');
+import { busyNote, fail, freePort, here, listening, machine, median, optionsRead, output, runs, sennit, start, stop, table } from './parts.mjs';
 
 const usage = `usage: node bench/run.mjs [OPTION...]
 
@@ -30,27 +23,10 @@ messages a second, latency, memory of an idle client, and connects. Prints ratio
 
 SENNIT names the program (default build-release/sennit, which make bench builds).`;
 
-function fail(text) {
-  console.error(`bench/run.mjs: ${text}`);
-  process.exit(2);
-}
-
-const options = { rounds: 3, seconds: 5, clients: 1000, 'idle-clients': 5000, only: null, json: null };
-for (let args = process.argv.slice(2); args.length > 0;) {
-  const name = args.shift().replace(/^--/, '');
-  if (name === 'help') {
-    console.log(usage);
-    process.exit(0);
-  }
-  if (name === 'quick') Object.assign(options, { rounds: 1, seconds: 2, 'idle-clients': 2000 });
-  else if (!(name in options)) fail(`unknown option --${name}\n\n${usage}`);
-  else if (args.length === 0) fail(`--${name} needs a value`);
-  else options[name] = typeof options[name] === 'number' ? Number(args.shift()) : args.shift();
-  if (Number.isNaN(options[name]) || options[name] < 1) fail(`--${name}: expected a number above 0`);
-}
+const options = optionsRead(usage, { rounds: 3, seconds: 5, clients: 1000, 'idle-clients': 5000, only: null, json: null },
+  { rounds: 1, seconds: 2, 'idle-clients': 2000 });
 
 const version = (name) => JSON.parse(fs.readFileSync(path.join(here, 'node_modules', name, 'package.json'))).version;
-const runs = (argv) => spawnSync(argv[0], argv.slice(1), { encoding: 'utf8', timeout: 20000 });
 
 // The program itself lies in a package for this platform: whether npm ran the install script that links to it does not
 // matter then.
@@ -83,40 +59,7 @@ const notes = all.filter(({ name, missing }) => wanted.includes(name) && missing
 if (runs([sennit, '--version']).status !== 0) fail(`${sennit} does not run: make bench builds it`);
 if (servers.length === 0) fail(['nothing to measure', ...notes].join('\n'));
 
-const busy = os.loadavg()[0];
-if (busy > 0.5) notes.push(`other programs kept this machine busy when it began (load average ${busy.toFixed(1)}): trust the ratios more than the figures, and a calm machine more than both`);
-
-const children = new Set();
-process.on('exit', () => children.forEach((child) => child.kill('SIGKILL')));
-for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exit(3));
-
-function start(argv, settings) {
-  const child = spawn(argv[0], argv.slice(1).map(String), settings);
-  children.add(child);
-  child.on('close', () => children.delete(child));
-  return child;
-}
-
-async function freePort() {
-  const server = net.createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address();
-  server.close();
-  await once(server, 'close');
-  return port;
-}
-
-async function listening(port, child) {
-  for (const end = Date.now() + 10000; Date.now() < end;) {
-    if (child.exitCode !== null || child.signalCode !== null) throw new Error(`${child.spawnargs.join(' ')} ended`);
-    const socket = net.connect(port, '127.0.0.1');
-    const up = await Promise.race([once(socket, 'connect').then(() => true), once(socket, 'error').then(() => false)]).catch(() => false);
-    socket.destroy();
-    if (up) return;
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-  throw new Error(`${child.spawnargs.join(' ')} does not listen`);
-}
+notes.push(...busyNote());
 
 // One run of `sennit load` on a server that was started for it.
 async function load(server, args) {
@@ -125,17 +68,9 @@ async function load(server, args) {
   const child = start(server.argv, { env, stdio: ['ignore', 'ignore', 'inherit'] });
   try {
     await listening(port, child);
-    const run = start([sennit, 'load', `http://127.0.0.1:${port}`, '--protocol', server.protocol, '--pid', child.pid, '--json', ...args],
-      { stdio: ['ignore', 'pipe', 'pipe'] });
-    let out = '', err = '';
-    run.stdout.on('data', (data) => (out += data));
-    run.stderr.on('data', (data) => (err += data));
-    const [code] = await once(run, 'close');
-    if (code !== 0) throw new Error(`sennit load ended with ${code}:\n${err.slice(-1000)}`);
-    return JSON.parse(out);
+    return JSON.parse(await output([sennit, 'load', `http://127.0.0.1:${port}`, '--protocol', server.protocol, '--pid', child.pid, '--json', ...args]));
   } finally {
-    child.kill('SIGTERM');
-    if (child.exitCode === null && child.signalCode === null) await once(child, 'close');
+    await stop(child);
   }
 }
 
@@ -183,22 +118,13 @@ for (let round = 0; round < options.rounds; round++) {
   }
 }
 
-const median = (values) => values.sort((a, b) => a - b)[Math.floor(values.length / 2)];
 const rows = servers.filter(({ name }) => results[name].length > 0).map((server) => ({ ...server,
   median: Object.fromEntries(columns.map(({ key }) => [key, median(results[server.name].map((run) => run[key]).filter((value) => value !== null))])) }));
 const peers = rows.filter(({ ours }) => !ours);
 const socketio = rows.find(({ name }) => name === 'socket.io');
 
-function table(head, body) {
-  const lines = [head, ...body];
-  const widths = head.map((_, at) => Math.max(...lines.map((line) => line[at].length)));
-  const text = (line) => `| ${line.map((cell, at) => (at === 0 ? cell.padEnd(widths[at]) : cell.padStart(widths[at]))).join(' | ')} |`;
-  console.log([text(head), `|${widths.map((width, at) => (at === 0 ? '-'.repeat(width + 2) : `${'-'.repeat(width + 1)}:`)).join('|')}|`, ...body.map(text)].join('\n'));
-  console.log('');
-}
-
 const today = new Date().toISOString().slice(0, 10);
-console.log(`${today}: ${os.cpus()[0].model.trim()}, ${os.cpus().length} cores, Linux ${os.release()}, Node ${process.version}; socket.io ${version('socket.io')}, ws ${version('ws')}${bun.version ? `, bun ${bun.version}` : ''}`);
+console.log(`${machine()}; socket.io ${version('socket.io')}, ws ${version('ws')}${bun.version ? `, bun ${bun.version}` : ''}`);
 console.log(`${options.clients} clients, 64 B messages of one publisher, ${options['idle-clients']} idle clients; medians of ${options.rounds} round${options.rounds > 1 ? 's' : ''} of ${options.seconds} s\n`);
 
 const ratio = (value, base) => (value === undefined || !(base > 0) ? '' : (value / base).toFixed(2));

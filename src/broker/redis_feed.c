@@ -1,8 +1,8 @@
 /* redis_feed: the subscriber link: pushes, confirmations and what comes to this instance's own inbox.
  *
- * On a room's channel: `<epoch> <seq> <prev> <ms> <bytes of audience>\n<audience><body>`, an entry; `^<epoch> <last>`,
- * the digest; `+<count> <bytes of sid>\n<sid><tells>` and `-...`, somebody came or left. On the inbox: a word, numbers,
- * and a newline, see inbox_received. */
+ * On a room's channel: `<epoch> <ms>\n` and entries, each `<seq> <prev> <bytes of audience> <bytes of body>\n<audience>
+ * <body>`; `^<epoch> <last>`, the digest; `+<count> <bytes of sid>\n<sid><tells>` and `-...`, somebody came or left. On
+ * the inbox: a word, numbers, and a newline, see inbox_received. */
 #include <stdlib.h>
 
 #include "base/log.h"
@@ -126,17 +126,18 @@ static bool take_u64(struct span *rest, char end, uint64_t *number)
     return span_next(rest, end, &part) && span_to_u64(part, number);
 }
 
-static bool entry_decode(struct span message, struct span *epoch, struct broker_entry *entry)
+/* The first of these entries; `rest` is what follows it then. */
+static bool entry_next(struct span *rest, struct broker_entry *entry)
 {
     struct span head;
-    uint64_t ms, audience;
-    if (!span_next(&message, '\n', &head) || message.data == NULL || !span_next(&head, ' ', epoch) ||
-        !take_u64(&head, ' ', &entry->seq) || !take_u64(&head, ' ', &entry->prev) || !take_u64(&head, ' ', &ms) ||
-        !span_to_u64(head, &audience) || audience > message.len)
+    uint64_t audience, body;
+    if (!span_next(rest, '\n', &head) || !take_u64(&head, ' ', &entry->seq) || !take_u64(&head, ' ', &entry->prev) ||
+        !take_u64(&head, ' ', &audience) || !span_to_u64(head, &body) || audience > rest->len ||
+        body > rest->len - audience)
         return false;
-    entry->time_ms = (int64_t)ms;
-    entry->audience = span_sub(message, 0, audience);
-    entry->body = span_from(message, audience);
+    entry->audience = span_sub(*rest, 0, audience);
+    entry->body = span_sub(*rest, audience, body);
+    *rest = span_from(*rest, audience + body);
     return true;
 }
 
@@ -146,13 +147,21 @@ static bool epoch_is_ours(const struct redis_broker *redis, struct span epoch)
     return span_equal(epoch, span_of(redis->epoch, redis->epoch_len));
 }
 
-static bool entry_received(struct redis_broker *redis, struct span room, struct span message)
+static bool entries_received(struct redis_broker *redis, struct span room, struct span message)
 {
     struct broker_entry entry = {.room = room};
-    struct span epoch;
-    if (!entry_decode(message, &epoch, &entry) || !epoch_is_ours(redis, epoch))
+    struct span head, epoch;
+    uint64_t ms;
+    if (!span_next(&message, '\n', &head) || !span_next(&head, ' ', &epoch) || !span_to_u64(head, &ms) ||
+        !epoch_is_ours(redis, epoch))
         return false;
-    redis->broker.events->pushed(redis->broker.hub, &entry);
+    /* Whoever is told of one may find that the link broke: then no more is told. */
+    while (message.len > 0 && redis->state == REDIS_UP) {
+        if (!entry_next(&message, &entry))
+            return false;
+        entry.time_ms = entry.seq != 0 ? (int64_t)ms : 0;
+        redis->broker.events->pushed(redis->broker.hub, &entry);
+    }
     return true;
 }
 
@@ -191,7 +200,7 @@ static void push_received(struct redis_broker *redis, struct span channel, struc
         ok = top_received(redis, room, rest);
         break;
     default:
-        ok = entry_received(redis, room, message);
+        ok = entries_received(redis, room, message);
         break;
     }
     if (!ok)
@@ -234,7 +243,7 @@ static void inbox_received(struct redis_broker *redis, struct span message)
         ok = fence_received(redis, head, message);
     else if (span_equal(word, SPAN_LIT("entry")))
         ok = span_to_u64(head, &number) && number <= message.len &&
-             entry_received(redis, span_sub(message, 0, number), span_from(message, number));
+             entries_received(redis, span_sub(message, 0, number), span_from(message, number));
     else if (span_equal(word, SPAN_LIT("top")) && (ok = span_to_u64(head, &number)))
         redis->broker.events->top(redis->broker.hub, message, number);
     else if (span_equal(word, SPAN_LIT("claimed")) && (ok = span_to_u64(head, &number)))

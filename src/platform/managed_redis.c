@@ -106,6 +106,8 @@ static bool launch(struct managed_redis *redis, struct err *err)
                                 "",
                                 "--maxmemory-policy",
                                 "noeviction",
+                                "--stream-node-max-bytes", /* a room of one entry costs 1.7 KB instead of 4.8 */
+                                "1024",
                                 "--daemonize",
                                 "no",
                                 NULL};

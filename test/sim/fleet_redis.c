@@ -88,28 +88,44 @@ static struct span except_of(struct span audience)
     return audience_next(&audience, &sign, &text) && sign == AUDIENCE_EXCEPT_SID ? text : none;
 }
 
-/* `<epoch> <seq> <prev> <ms> <bytes of audience>\n<audience><body>`, as it was pushed the moment it was accepted. */
-static void observed(struct fleet *fleet, struct span channel, struct span message)
+static void accepted(struct fleet *fleet, int room, struct span epoch, uint64_t seq, struct span audience,
+                     struct span body)
 {
-    struct span head, part, epoch;
-    uint64_t seq = 0, audience = 0, id;
-    int room = room_of_channel(channel);
-    if (room < 0 || !span_next(&message, '\n', &head) || span_find(SPAN_LIT("+-^"), head.data[0]) >= 0)
-        return; /* who came and went; digests */
-    span_next(&head, ' ', &epoch);
-    span_next(&head, ' ', &part);
-    span_to_u64(part, &seq);
-    span_next(&head, ' ', &part);
-    span_next(&head, ' ', &part);
-    span_to_u64(head, &audience);
-    if (seq == 0)
-        return;
-    struct span body = span_from(message, audience), except = except_of(span_sub(message, 0, audience));
+    uint64_t id;
+    struct span except = except_of(audience);
     if (fleet->world.traced >= 0)
         fleet_say(fleet, "accepted " SPAN_FMT ".%llu for room %d but " SPAN_FMT ": " SPAN_FMT, SPAN_ARG(epoch),
                   (unsigned long long)seq, room, SPAN_ARG(except), SPAN_ARG(body));
     if (span_to_u64(json_object_get(json_array_at(body, room == 0 ? 1 : 2), SPAN_LIT("id")), &id))
         check_accepted(&fleet->check, room, (uint32_t)id, epoch, except);
+}
+
+static uint64_t number_next(struct span *head)
+{
+    struct span part;
+    uint64_t number = 0;
+    if (span_next(head, ' ', &part))
+        span_to_u64(part, &number);
+    return number;
+}
+
+/* `<epoch> <ms>\n` and entries, each `<seq> <prev> <bytes of audience> <bytes of body>\n<audience><body>`, as they were
+ * pushed the moment they were accepted. */
+static void observed(struct fleet *fleet, struct span channel, struct span message)
+{
+    struct span head, epoch;
+    int room = room_of_channel(channel);
+    if (room < 0 || !span_next(&message, '\n', &head) || span_find(SPAN_LIT("+-^"), head.data[0]) >= 0)
+        return; /* who came and went; digests */
+    span_next(&head, ' ', &epoch);
+    while (message.len > 0 && span_next(&message, '\n', &head)) {
+        uint64_t seq = number_next(&head);
+        number_next(&head);
+        uint64_t audience = number_next(&head), body = number_next(&head);
+        if (seq != 0)
+            accepted(fleet, room, epoch, seq, span_sub(message, 0, audience), span_sub(message, audience, body));
+        message = span_from(message, audience + body);
+    }
 }
 
 static void observer_out(void *arg, const char *bytes, size_t len)

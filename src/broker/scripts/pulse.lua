@@ -1,4 +1,4 @@
--- Once a second from every instance. KEYS: state, lives, recent, away, leases and presences of this life. ARGV: this life, how
+-- Every 0.8 s from every instance. KEYS: state, lives, recent, away, leases and presences of this life. ARGV: this life, how
 -- long a life lasts without a pulse, how long after its last pulse those of a life that ended have left (ms), this instance's inbox,
 -- number of the probe, the prefix of all keys. Returns 0 when others have taken this life for ended, 2 when there is more to do
 -- than fits into one call, else 1.
@@ -8,7 +8,7 @@
 local call, format = redis.call, string.format
 local state, lives, recent, away = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local prefix = ARGV[6]
-local BATCH, PULSE_MS, LATE_MS = 500, 1000, 500
+local BATCH, PULSE_MS, LATE_MS, DIGEST_MS = 500, 800, 500, 700
 local time = call('TIME')
 local ms = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 local now = format('%.0f', ms)
@@ -94,7 +94,7 @@ end
 more = more or #left == BATCH
 
 local seq = have[2] or '0'
-if ms - tonumber(have[3] or '0') >= 900 then
+if ms - tonumber(have[3] or '0') >= DIGEST_MS then
     local tops = call('ZRANGE', recent, 0, BATCH - 1, 'WITHSCORES')
     for i = 1, #tops, 2 do
         local target, last = tops[i], format('%.0f', tonumber(tops[i + 1]))

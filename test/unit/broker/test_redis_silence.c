@@ -10,7 +10,7 @@
 static struct byte_proxy *proxy;
 
 /* The digest's promise. */
-enum { DIGEST_MS_MAX = 1500 };
+enum { DIGEST_MS_MAX = 1000 };
 
 static void a_lost_tail_is_told_by_the_digest(void **state)
 {
@@ -46,9 +46,9 @@ static void a_lost_push_is_a_hole_in_the_chain(void **state)
     a->loose = true;
     subscribe_now(a, "r");
     proxy->swallow = "2nd";
-    publish(a, "r", "1st");
-    publish(a, "r", "2nd");
-    publish(a, "r", "3rd");
+    publish_now(a, "r", "1st"); /* in calls of their own: what one call brings to a room in a row is one message */
+    publish_now(a, "r", "2nd");
+    publish_now(a, "r", "3rd");
     AWAIT(told_count(a, TOLD_PUSHED, "r") == 2);
     assert_true(told_at(a, TOLD_PUSHED, "r", 1)->second > told_at(a, TOLD_PUSHED, "r", 0)->number);
 }
