@@ -113,8 +113,8 @@ typedef void broker_stats_fn(void *arg, enum broker_result result, const struct 
 /* What the hub is told. */
 struct broker_events {
     /* The link is up (again). `epoch` is the current one. When `previous` is not empty, it is the epoch this instance
-     * saw before, and `previous_end` the last seq of it that survived. Nothing is subscribed, nobody of this instance
-     * is present any more. */
+     * saw before, and `previous_end` the last seq of it that survived (0: nothing did, or the broker came back from
+     * before it began). Nothing is subscribed, nobody of this instance is present any more. */
     void (*up)(void *hub, struct span epoch, struct span previous, uint64_t previous_end);
     /* The link broke: pushes may have been missed, all subscriptions are gone. */
     void (*down)(void *hub);
