@@ -81,6 +81,7 @@ struct broker_page {
     const struct broker_entry *entries; /* rising seq; all of the asked room */
     size_t count;
     uint64_t last; /* seq of the room's newest entry ever, 0: none */
+    bool more;     /* beyond these, in the asked direction, there are others that may be read */
     bool clipped;  /* the asked position was not reached by what is left of its epoch: read from where that ends */
 };
 
