@@ -88,7 +88,8 @@ struct broker_page {
 /* Somebody who is in a room, on whatever instance. */
 struct broker_present {
     struct span sid;
-    struct span tells; /* what it tells of itself, JSON */
+    struct span tells;   /* what it tells of itself, JSON */
+    uint64_t generation; /* of its lease, when it enters: another instance may have claimed that since */
 };
 
 struct broker_presence {
@@ -236,8 +237,9 @@ static inline void broker_lease_release(struct broker *broker, const struct brok
     broker->ops->lease_release(broker, lease, for_good);
 }
 
-/* Somebody of this instance is in a room from now on; the others in it are told unless it was there already. Forgotten
- * while the link is down, and when it comes up: whoever is still there enters again. */
+/* Somebody of this instance is in a room from now on; the others in it are told unless it was there already. Ignored when
+ * it is there under a higher generation. Forgotten while the link is down, and when it comes up: whoever is still there
+ * enters again. */
 static inline void broker_present_enter(struct broker *broker, struct span room, const struct broker_present *who)
 {
     broker->ops->present_enter(broker, room, who);

@@ -30,7 +30,8 @@ void presence_finish(struct sessions *sessions)
 static struct broker_present present_of(const struct socket *socket)
 {
     return (struct broker_present){.sid = span_of(socket->sid, ENGINEIO_SID_BYTES),
-                                   .tells = socket->tells != NULL ? span_str(socket->tells) : SPAN_LIT("null")};
+                                   .tells = socket->tells != NULL ? span_str(socket->tells) : SPAN_LIT("null"),
+                                   .generation = socket->generation};
 }
 
 static bool has_presence(const struct socket *socket, const struct membership *membership)
