@@ -81,13 +81,15 @@ struct broker_page {
     const struct broker_entry *entries; /* rising seq; all of the asked room */
     size_t count;
     uint64_t last; /* seq of the room's newest entry ever, 0: none */
+    bool more;     /* beyond these, in the asked direction, there are others that may be read */
     bool clipped;  /* the asked position was not reached by what is left of its epoch: read from where that ends */
 };
 
 /* Somebody who is in a room, on whatever instance. */
 struct broker_present {
     struct span sid;
-    struct span tells; /* what it tells of itself, JSON */
+    struct span tells;   /* what it tells of itself, JSON */
+    uint64_t generation; /* of its lease, when it enters: another instance may have claimed that since */
 };
 
 struct broker_presence {
@@ -113,8 +115,8 @@ typedef void broker_stats_fn(void *arg, enum broker_result result, const struct 
 /* What the hub is told. */
 struct broker_events {
     /* The link is up (again). `epoch` is the current one. When `previous` is not empty, it is the epoch this instance
-     * saw before, and `previous_end` the last seq of it that survived. Nothing is subscribed, nobody of this instance
-     * is present any more. */
+     * saw before, and `previous_end` the last seq of it that survived (0: nothing did, or the broker came back from
+     * before it began). Nothing is subscribed, nobody of this instance is present any more. */
     void (*up)(void *hub, struct span epoch, struct span previous, uint64_t previous_end);
     /* The link broke: pushes may have been missed, all subscriptions are gone. */
     void (*down)(void *hub);
@@ -235,8 +237,9 @@ static inline void broker_lease_release(struct broker *broker, const struct brok
     broker->ops->lease_release(broker, lease, for_good);
 }
 
-/* Somebody of this instance is in a room from now on; the others in it are told unless it was there already. Forgotten
- * while the link is down, and when it comes up: whoever is still there enters again. */
+/* Somebody of this instance is in a room from now on; the others in it are told unless it was there already. Ignored when
+ * it is there under a higher generation. Forgotten while the link is down, and when it comes up: whoever is still there
+ * enters again. */
 static inline void broker_present_enter(struct broker *broker, struct span room, const struct broker_present *who)
 {
     broker->ops->present_enter(broker, room, who);

@@ -217,7 +217,7 @@ static void tell_read(struct memory *memory, struct notice *notice)
     free(entries);
 }
 
-/* The page of `limit` entries, at most, from `first` on up to where `end` stands. */
+/* The page of `limit` entries, at most, from `first` on up to where `end` stands, and whether there are more. */
 static struct notice *read_from(struct memory *memory, struct channel *channel, struct list *first, struct list *end,
                                 uint32_t limit)
 {
@@ -232,6 +232,7 @@ static struct notice *read_from(struct memory *memory, struct channel *channel, 
             break;
         notice->copies[notice->page.count++] = stored_create(&stored->entry);
     }
+    notice->page.more = first != end;
     return notice;
 }
 
@@ -254,6 +255,7 @@ static void read_range(struct broker *broker, struct span room, const struct bro
     uint64_t seq = ours ? range->seq : 0;
     log_age(memory, channel);
     struct list *end = &channel->log, *first;
+    bool more = false;
     if (range->back) {
         size_t bytes = 0;
         end = first = ours && seq > 0 ? find_above(channel, seq - 1) : channel->log.next;
@@ -263,12 +265,14 @@ static void read_range(struct broker *broker, struct span room, const struct bro
         }
         if (bytes > BROKER_PAGE_BYTES_MAX && first->next != end)
             first = first->next; /* the one that was too much */
+        more = first->prev != &channel->log;
     } else {
         first = find_above(channel, seq);
     }
     struct notice *notice = read_from(memory, channel, first, end, range->limit);
     notice->call.read = done;
     notice->arg = arg;
+    notice->page.more |= more;
     notice->page.clipped = !ours && range->seq > (range->back ? 1 : 0);
 }
 

@@ -8,6 +8,7 @@ struct present {
     struct map_node by_sid;
     struct list of_room, of_away;
     struct channel *channel;
+    uint64_t generation;
     uint64_t number;   /* rises with the order of coming: the cursor of lists */
     uint64_t leave_us; /* while away */
     char *tells;
@@ -89,13 +90,17 @@ void memory_present_enter(struct broker *broker, struct span room, const struct 
     struct memory *memory = memory_of(broker);
     struct channel *channel = memory_channel(memory, room);
     struct present *present = present_find(channel, who->sid);
+    if (present != NULL && present->generation > who->generation)
+        return;
     if (present != NULL) {
         list_remove(&present->of_away);
         tells_set(present, who->tells);
+        present->generation = who->generation;
         return;
     }
     present = mem_zero(1, sizeof *present + who->sid.len);
     present->channel = channel;
+    present->generation = who->generation;
     present->number = ++channel->present_number;
     present->sid_len = who->sid.len;
     memcpy(present->sid, who->sid.data, who->sid.len);

@@ -36,10 +36,11 @@ static bool entry_decode(const struct resp *item, struct broker_entry *entry)
 static bool page_decode(const struct read_call *call, const struct resp *reply, struct broker_page *page,
                         struct broker_entry *entries)
 {
-    if (reply->type != RESP_ARRAY || reply->item_count < 2 || !span_to_u64(reply->items[0].text, &page->last))
+    if (reply->type != RESP_ARRAY || reply->item_count < 3 || !span_to_u64(reply->items[0].text, &page->last))
         return false;
     page->clipped = reply->items[1].integer == 1;
-    for (size_t i = 2; i < reply->item_count; i++) {
+    page->more = reply->items[2].integer == 1;
+    for (size_t i = 3; i < reply->item_count; i++) {
         entries[page->count].room = span_of(call->room, call->room_len);
         if (!entry_decode(&reply->items[i], &entries[page->count++]))
             return false;

@@ -31,7 +31,7 @@ static void change(struct redis_broker *redis, struct span what, struct span roo
     if (!redis->broker.is_up)
         return;
     redis_channel(&channel, redis, room);
-    eval_start(&eval, redis, SCRIPT_PRESENT, 4, 8);
+    eval_start(&eval, redis, SCRIPT_PRESENT, 4, 9);
     eval_add_key(&eval, redis, "here", room);
     eval_add(&eval, span_str(redis->away_key));
     eval_add(&eval, span_str(redis->of_key));
@@ -44,6 +44,7 @@ static void change(struct redis_broker *redis, struct span what, struct span roo
     eval_add(&eval, buf_span(&channel));
     eval_add(&eval, span_str(redis->key_prefix));
     eval_add_u64(&eval, AWAY_MS);
+    eval_add_u64(&eval, who->generation);
     eval_send(&eval, redis, changed, redis);
     buf_finish(&channel);
 }

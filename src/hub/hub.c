@@ -22,20 +22,28 @@ static struct room *room_find(struct hub *hub, struct span name)
     return node != NULL ? room_of(node) : NULL;
 }
 
-struct room *hub_room(struct hub *hub, struct span name)
+static struct room *room_create(struct hub *hub, struct span name)
 {
-    struct room *room = room_find(hub, name);
-    if (room != NULL)
-        return room;
+    struct room *room = mem_zero(1, sizeof *room);
     assert(name.len <= BROKER_ROOM_BYTES_MAX);
-    room = mem_zero(1, sizeof *room);
     room->hub = hub;
     room->name = mem_text(name);
     room->number = ++hub->rooms_made;
-    room->state = ROOM_SUBSCRIBING;
     list_init(&room->pages);
     list_init(&room->empty);
     map_add(&hub->rooms, &room->node, span_of(room->name, name.len));
+    return room;
+}
+
+struct room *hub_room(struct hub *hub, struct span name)
+{
+    struct room *room = room_find(hub, name);
+    if (room != NULL && !broker_room_is_owned(name))
+        return room;
+    if (room == NULL)
+        room = room_create(hub, name);
+    /* Somebody else may have owned it meanwhile: what was pushed then has not come here. */
+    room->state = ROOM_SUBSCRIBING;
     if (broker_is_up(hub->broker))
         broker_subscribe(hub->broker, room->node.key);
     return room;
@@ -125,9 +133,11 @@ static void stretch_clip(struct stretch *stretch, uint64_t end)
         stretch->end = end;
 }
 
-/* What lies above `end` was lost by the broker. Whoever was sent any of it cannot go on. */
+/* What lies above `end` was lost by the broker. Whoever was sent any of it cannot go on. When nothing of the epoch is
+ * left, the broker may know nothing of it: then nobody's positions mean anything. */
 static void epoch_ended(struct hub *hub, uint64_t end)
 {
+    bool all = end == 0 && hub->position > 0;
     for (struct map_node *node = map_next(&hub->rooms, NULL); node != NULL; node = map_next(&hub->rooms, node)) {
         /* Its own last entry may lie anywhere below `end`: the fence of its next subscription tells. */
         room_of(node)->last = 0;
@@ -146,7 +156,7 @@ static void epoch_ended(struct hub *hub, uint64_t end)
         list_each (inner, &member->pasts) {
             stretch_clip(&container_of(inner, struct past, of_member)->stretch, end);
         }
-        if (member->sent_seq > end) {
+        if (member->sent_seq > end || all) {
             hub->counters.lost++;
             member->events->lost(member);
         }
@@ -165,10 +175,11 @@ static void on_up(void *arg, struct span epoch, struct span previous, uint64_t p
                       LOG_N("entries_lost", hub->position - previous_end));
         epoch_ended(hub, previous_end);
     }
-    for (struct map_node *node = map_next(&hub->rooms, NULL); node != NULL; node = map_next(&hub->rooms, node))
-        broker_subscribe(hub->broker, node->key);
+    /* Leases come first: they say who owns a room, and what the broker lost of them, nobody knows but their owners. */
     if (hub->owner != NULL && hub->owner->up != NULL)
         hub->owner->up(hub->owner_arg, previous.len != 0);
+    for (struct map_node *node = map_next(&hub->rooms, NULL); node != NULL; node = map_next(&hub->rooms, node))
+        broker_subscribe(hub->broker, node->key);
 }
 
 static void on_down(void *arg)
@@ -181,27 +192,6 @@ static void on_down(void *arg)
     }
 }
 
-static void on_subscribed(void *arg, struct span name, uint64_t last, uint64_t position)
-{
-    struct hub *hub = arg;
-    struct room *room = room_find(hub, name);
-    if (position > hub->position)
-        hub->position = position;
-    if (room == NULL)
-        return;
-    bool again = room->state == ROOM_LIVE; /* asked for once more, for the position's sake */
-    room->state = ROOM_LIVE;
-    if (last > room->last)
-        room->last = last;
-    for (size_t i = 0; i < room->member_count; i++) {
-        struct member *member = room->members[i]->member;
-        if (again && !member->awaits_position)
-            continue;
-        membership_resolve(room->members[i]);
-        member_rooms_live(member);
-    }
-}
-
 /* A push was missed: everyone in the room reads the log behind `after`. */
 static void hole_found(struct room *room, uint64_t after, uint64_t seq)
 {
@@ -211,6 +201,30 @@ static void hole_found(struct room *room, uint64_t after, uint64_t seq)
               LOG_N("seq", seq));
     for (size_t i = 0; i < room->member_count; i++)
         member_hole(room->members[i], after);
+}
+
+static void on_subscribed(void *arg, struct span name, uint64_t last, uint64_t position)
+{
+    struct hub *hub = arg;
+    struct room *room = room_find(hub, name);
+    if (position > hub->position)
+        hub->position = position;
+    if (room == NULL)
+        return;
+    bool again = room->state == ROOM_LIVE; /* asked for once more, for the position's sake */
+    uint64_t after = room->last;
+    room->state = ROOM_LIVE;
+    if (last > room->last)
+        room->last = last;
+    if (again && last > after)
+        hole_found(room, after, last);
+    for (size_t i = 0; i < room->member_count; i++) {
+        struct member *member = room->members[i]->member;
+        if (again && !member->awaits_position)
+            continue;
+        membership_resolve(room->members[i]);
+        member_rooms_live(member);
+    }
 }
 
 static void room_deliver(struct room *room, struct entry *entry)
@@ -250,12 +264,16 @@ static void on_pushed(void *arg, const struct broker_entry *pushed)
 
 static void on_top(void *arg, struct span name, uint64_t last)
 {
-    struct room *room = room_find(arg, name);
+    struct hub *hub = arg;
+    struct room *room = room_find(hub, name);
     if (room == NULL || room->state != ROOM_LIVE || last <= room->last)
         return;
     uint64_t after = room->last;
     room->last = last;
     hole_found(room, after, last);
+    /* It will be read, and with it everything up to it: from a lower position it would be read again. */
+    if (last > hub->position)
+        hub->position = last;
 }
 
 static void on_reached(void *arg, uint64_t position)

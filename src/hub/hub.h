@@ -91,6 +91,7 @@ struct membership {
     bool starting; /* member_start was called since: takes part from the next round on */
     bool active;   /* takes part */
     bool late;     /* this round replays what lies below sent_seq */
+    bool resumed;  /* up to member.resumed_seq its client was sent everything elsewhere */
     /* For the layer above. */
     bool present;      /* the broker knows that it is there */
     bool presence_due; /* who is in the room is to be told, once it is settled */
@@ -110,11 +111,12 @@ struct member {
     const struct member_events *events;
     struct list of_hub;
     struct list memberships;
-    struct list pasts;   /* the first to be left in front */
-    struct span sid;     /* borrowed for the member's life */
-    uint64_t sent_seq;   /* the position the client was last told */
-    uint64_t join_seq;   /* tokens up to it must name the rooms joined since */
-    uint64_t past_floor; /* pasts up to this end were dropped: a token below it cannot be made whole */
+    struct list pasts;    /* the first to be left in front */
+    struct span sid;      /* borrowed for the member's life */
+    uint64_t sent_seq;    /* the position the client was last told */
+    uint64_t resumed_seq; /* the position it resumed from */
+    uint64_t join_seq;    /* tokens up to it must name the rooms joined since */
+    uint64_t past_floor;  /* pasts up to this end were dropped: a token below it cannot be made whole */
     uint64_t stale_seq;
     char stale_version; /* 0: none. The client keeps a token of an earlier session until it gets one of this: when it
                          * comes back with that very token, it has got nothing yet. So we never send it one that is

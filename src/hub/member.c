@@ -189,6 +189,8 @@ struct membership *member_rejoin(struct member *member, struct span room, const 
     struct membership *membership = membership_create(member, room, START_AT);
     membership->stretch = *stretch; /* as the lease has it: tokens must be read alike by it and by us */
     membership->pos = position;
+    member->resumed_seq = member->sent_seq;
+    membership->resumed = position >= member->resumed_seq;
     note(membership, stretch->joined_at);
     membership_resolve(membership);
     return membership;
@@ -270,8 +272,10 @@ void membership_resolve(struct membership *membership)
     }
     if (membership->mode == START_NEWEST)
         membership->page = page_get_newest(room, (uint32_t)membership->stretch.start);
+    else if (membership->mode == START_OLDEST)
+        membership->page = page_get_oldest(room);
     else
-        membership->page = page_get(room, membership->mode == START_OLDEST ? 0 : membership->pos);
+        membership->page = page_get(room, membership->pos);
     if (membership->page->loading)
         list_append(&membership->page->waiters, &membership->waiter);
     else
@@ -297,6 +301,9 @@ static void resolve_from_page(struct membership *membership)
         /* What the feed has shown since the log was read, and found empty, belongs to this membership. */
         membership->stretch.start = page->last < membership->room->last ? page->last : membership->room->last;
     }
+    /* The log may be ahead of the feed: what is still to be pushed will be sent, however much that is. */
+    if (membership->mode != START_AT && membership->stretch.start > membership->room->hub->position)
+        membership->stretch.start = membership->room->hub->position;
     membership_page_drop(membership);
     resolved(membership);
 }

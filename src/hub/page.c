@@ -103,6 +103,15 @@ static bool may_serve(const struct page *page, uint64_t after)
     return page->loading || (page->count > 0 && page->entries[page->count - 1]->seq > after);
 }
 
+static struct page *page_read(struct room *room, uint64_t after)
+{
+    struct page *page = page_create(room, after);
+    list_append(&room->pages, &page->of_room);
+    struct broker_range range = {.seq = after, .limit = HUB_PAGE_ENTRIES};
+    broker_read(room->hub->broker, room->node.key, &range, page_loaded, page);
+    return page;
+}
+
 struct page *page_get(struct room *room, uint64_t after)
 {
     list_each (node, &room->pages) {
@@ -112,11 +121,19 @@ struct page *page_get(struct room *room, uint64_t after)
             return page;
         }
     }
-    struct page *page = page_create(room, after);
-    list_append(&room->pages, &page->of_room);
-    struct broker_range range = {.seq = after, .limit = HUB_PAGE_ENTRIES};
-    broker_read(room->hub->broker, room->node.key, &range, page_loaded, page);
-    return page;
+    return page_read(room, after);
+}
+
+struct page *page_get_oldest(struct room *room)
+{
+    list_each (node, &room->pages) {
+        struct page *page = container_of(node, struct page, of_room);
+        if (page->loading && !page->newest && page->after == 0) {
+            page->refs++;
+            return page;
+        }
+    }
+    return page_read(room, 0);
 }
 
 struct page *page_get_newest(struct room *room, uint32_t limit)

@@ -23,6 +23,8 @@ struct page {
 
 /* The page to read behind `after`, loading or loaded, with a reference for the caller. */
 struct page *page_get(struct room *room, uint64_t after);
+/* The log's first page, read anew or just being read: what it began with earlier may be gone. */
+struct page *page_get_oldest(struct room *room);
 /* The newest `limit` entries, always read anew. */
 struct page *page_get_newest(struct room *room, uint32_t limit);
 void page_unref(struct page *page); /* accepts NULL */

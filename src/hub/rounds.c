@@ -27,7 +27,8 @@ void member_held_drop_room(struct member *member, uint32_t room)
     member->held_count = kept;
 }
 
-/* What is held cannot be used: it is read again. What is in no log is gone, which the layer above makes up for. */
+/* What is held cannot be used: it is read again, by another round that begins at once: this one's targets lie below it.
+ * What is in no log is gone, which the layer above makes up for. */
 static void held_spoil(struct member *member)
 {
     bool unlogged = false;
@@ -92,6 +93,8 @@ void member_hole(struct membership *membership, uint64_t after)
     if (!membership->resolved || membership->stretch.end != STRETCH_OPEN)
         return;
     uint64_t before = after > membership->stretch.start ? after : membership->stretch.start;
+    if (membership->resumed && before < member->resumed_seq)
+        before = member->resumed_seq; /* what was missed here was not missed where it was then */
     if (member->state == MEMBER_SETTLED) {
         leave_settled(member);
         membership->pos = before;
@@ -338,7 +341,7 @@ static bool held_is_next(const struct member *member, const struct entry *read)
     return false;
 }
 
-/* The targets are reached: what was held follows, and the member is settled, or another round begins. */
+/* The targets are reached: what was held follows, and the member is settled. */
 static void round_end(struct member *member)
 {
     memberships_each(membership, member)
@@ -348,10 +351,6 @@ static void round_end(struct member *member)
         membership_page_drop(membership);
         if (membership->stretch.end != STRETCH_OPEN)
             hub_membership_ended(membership);
-    }
-    if (member->again) {
-        member_round_begin(member);
-        return;
     }
     memberships_each(membership, member) membership->late = false;
     member_set_state(member, MEMBER_SETTLED);
@@ -378,6 +377,10 @@ void member_continue(struct member *member)
 {
     if (member->state != MEMBER_CATCHING || member->stepping || awaits_lease(member))
         return;
+    if (member->again) {
+        member_round_begin(member);
+        return;
+    }
     member->stepping = true;
     for (;;) {
         bool waits = false, gone = false;

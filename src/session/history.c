@@ -47,11 +47,10 @@ static void entry_encode(struct buf *to, const struct hub *hub, const struct bro
 static void page_encode(struct buf *to, const struct history_call *call, const struct broker_page *page)
 {
     const struct socket *socket = call->socket;
-    bool first = true;
-    uint64_t top = page->count > 0 ? page->entries[page->count - 1].seq : call->after;
-    bool more = call->back ? page->count > 0 && page->entries[0].prev != 0 : top < page->last;
-    bool gap = page->clipped;
-    if (!call->back)
+    bool first = true, gap = page->clipped;
+    if (call->back) /* below a position of which nothing is left there may never have been anything */
+        gap |= !page->more && page->count > 0 && page->entries[0].prev != 0;
+    else
         gap |= page->count > 0 ? page->entries[0].prev > call->after : page->last > call->after;
     buf_append(to, SPAN_LIT("[{\"entries\":["));
     for (size_t i = 0; i < page->count; i++) {
@@ -62,7 +61,7 @@ static void page_encode(struct buf *to, const struct history_call *call, const s
         first = false;
         entry_encode(to, socket->sessions->hub, &page->entries[i]);
     }
-    buf_printf(to, "],\"more\":%s,\"gap\":%s}]", more ? "true" : "false", gap ? "true" : "false");
+    buf_printf(to, "],\"more\":%s,\"gap\":%s}]", page->more ? "true" : "false", gap ? "true" : "false");
 }
 
 static void answered(void *arg, enum broker_result result, const struct broker_page *page)

@@ -7,12 +7,18 @@
 #include "base/mem.h"
 #include "session/socket_traffic.h"
 
-/* A room's list that was asked for, and the sockets that wait for it. */
+/* Sockets that wait for a list; a reference each. */
+struct waiters {
+    struct socket **sockets;
+    size_t count, cap;
+};
+
+/* A room whose list was asked for. Whoever needs it meanwhile may have entered since, and the list leave it out: for
+ * those it is asked for once more, when it has come. */
 struct roster {
     struct map_node by_room;
     struct sessions *sessions;
-    struct socket **waiting; /* a reference each */
-    size_t count, cap;
+    struct waiters asked, next;
     char room[];
 };
 
@@ -30,7 +36,8 @@ void presence_finish(struct sessions *sessions)
 static struct broker_present present_of(const struct socket *socket)
 {
     return (struct broker_present){.sid = span_of(socket->sid, ENGINEIO_SID_BYTES),
-                                   .tells = socket->tells != NULL ? span_str(socket->tells) : SPAN_LIT("null")};
+                                   .tells = socket->tells != NULL ? span_str(socket->tells) : SPAN_LIT("null"),
+                                   .generation = socket->generation};
 }
 
 static bool has_presence(const struct socket *socket, const struct membership *membership)
@@ -45,9 +52,13 @@ static bool has_presence(const struct socket *socket, const struct membership *m
 void presence_enter(struct socket *socket)
 {
     struct broker_present who = present_of(socket);
+    if (socket->given_up)
+        return;
     memberships_each(membership, &socket->member)
     {
-        if (membership->present || !membership->active || membership->stretch.end != STRETCH_OPEN ||
+        /* With a link that has just come up, a room may have to wait before it takes part; it is known all the same. */
+        bool begins = membership->active || membership->starting;
+        if (membership->present || !begins || membership->stretch.end != STRETCH_OPEN ||
             !has_presence(socket, membership))
             continue;
         membership->present = true;
@@ -151,23 +162,53 @@ static struct entry *list_encode(struct hub *hub, struct span room, const struct
     return entry;
 }
 
-static void listed(void *arg, enum broker_result result, const struct broker_presence *presence)
+static void waiters_tell(struct waiters *waiters, struct span room, struct entry *entry)
 {
-    struct roster *roster = arg;
-    struct sessions *sessions = roster->sessions;
-    struct span room = roster->by_room.key;
-    struct entry *entry = result == BROKER_OK ? list_encode(sessions->hub, room, presence) : NULL;
-    map_remove(&sessions->rosters, &roster->by_room);
-    for (size_t i = 0; i < roster->count; i++) {
-        struct socket *socket = roster->waiting[i];
+    for (size_t i = 0; i < waiters->count; i++) {
+        struct socket *socket = waiters->sockets[i];
         struct membership *membership = socket->state == SOCKET_CONNECTED ? member_find(&socket->member, room) : NULL;
         /* A link that broke makes everybody due again. */
         if (membership != NULL && membership->active && entry != NULL)
             member_tell(&socket->member, entry);
         socket_unref(socket);
     }
+    free(waiters->sockets);
+    *waiters = (struct waiters){.count = 0};
+}
+
+static void waiters_add(struct waiters *waiters, struct socket *socket)
+{
+    if (waiters->count == waiters->cap) {
+        waiters->cap = waiters->cap != 0 ? waiters->cap * 2 : 4;
+        waiters->sockets = mem_resize(waiters->sockets, waiters->cap * sizeof(struct socket *));
+    }
+    socket->refs++;
+    waiters->sockets[waiters->count++] = socket;
+}
+
+static void listed(void *arg, enum broker_result result, const struct broker_presence *presence);
+
+static void list_ask(struct roster *roster)
+{
+    roster->asked = roster->next;
+    roster->next = (struct waiters){.count = 0};
+    broker_present_list(roster->sessions->hub->broker, roster->by_room.key, 0, PRESENCE_LISTED, listed, roster);
+}
+
+static void listed(void *arg, enum broker_result result, const struct broker_presence *presence)
+{
+    struct roster *roster = arg;
+    struct sessions *sessions = roster->sessions;
+    struct span room = roster->by_room.key;
+    struct entry *entry = result == BROKER_OK ? list_encode(sessions->hub, room, presence) : NULL;
+    waiters_tell(&roster->asked, room, entry);
     entry_unref(entry);
-    free(roster->waiting);
+    if (roster->next.count > 0 && result == BROKER_OK) {
+        list_ask(roster);
+        return;
+    }
+    map_remove(&sessions->rosters, &roster->by_room);
+    waiters_tell(&roster->next, room, NULL);
     free(roster);
 }
 
@@ -181,14 +222,11 @@ static void list_for(struct socket *socket, struct span room)
         roster->sessions = sessions;
         memcpy(roster->room, room.data, room.len);
         map_add(&sessions->rosters, &roster->by_room, span_of(roster->room, room.len));
-        broker_present_list(sessions->hub->broker, room, 0, PRESENCE_LISTED, listed, roster);
+        waiters_add(&roster->next, socket);
+        list_ask(roster);
+    } else {
+        waiters_add(&roster->next, socket);
     }
-    if (roster->count == roster->cap) {
-        roster->cap = roster->cap != 0 ? roster->cap * 2 : 4;
-        roster->waiting = mem_resize(roster->waiting, roster->cap * sizeof(struct socket *));
-    }
-    socket->refs++;
-    roster->waiting[roster->count++] = socket;
 }
 
 void presence_settled(struct socket *socket)

@@ -401,7 +401,7 @@ static void lease_sweep(struct timer *timer)
     for (struct map_node *node = map_next(&sessions->sockets, NULL); node != NULL;
          node = map_next(&sessions->sockets, node)) {
         struct socket *socket = container_of(node, struct socket, by_pid);
-        if (socket->lease_due_us != 0 && now >= socket->lease_due_us && socket->state == SOCKET_CONNECTED)
+        if (socket->lease_due_us != 0 && now >= socket->lease_due_us && socket_has_lease(socket))
             socket_lease_refresh(socket);
     }
     timer_start(sessions->loop, timer, LOOP_MS(LEASE_SWEEP_MS));
@@ -453,6 +453,7 @@ void sessions_init(struct sessions *sessions, struct hub *hub, struct session_ap
     *sessions = (struct sessions){.loop = hub->loop, .hub = hub, .app = app, .limits = *limits, .instance = ""};
     loop_random(hub->loop, seed, sizeof seed);
     map_init(&sessions->sockets, seed);
+    map_init(&sessions->claims, seed);
     list_init(&sessions->all);
     list_init(&sessions->catching);
     task_init(&sessions->catch_up, catch_up);
@@ -469,4 +470,5 @@ void sessions_finish(struct sessions *sessions)
     task_cancel(&sessions->catch_up);
     presence_finish(sessions);
     map_finish(&sessions->sockets);
+    map_finish(&sessions->claims);
 }

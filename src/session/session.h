@@ -44,6 +44,7 @@ struct sessions {
     struct list catching; /* what waited for room in their queues goes on */
     struct task catch_up;
     struct map sockets; /* recoverable ones, by pid */
+    struct map claims;  /* those that claim a lease, by pid */
     struct map rosters; /* presence.c */
     struct timer lease_sweep;
     size_t count, socket_count;

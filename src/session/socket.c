@@ -61,6 +61,16 @@ static void lease_due_set(struct socket *socket)
     socket->lease_due_us = loop_now_us(socket->sessions->loop) + LOOP_MS(socket->nsp->recovery_ms);
 }
 
+/* Its lease is not its own any more. Who is present by it has left now: while its connection lingers, whoever has the
+ * lease may enter under the same sid, and is not to be thrown out by what comes late from here. */
+static void give_up(struct socket *socket, bool may_return, enum close_reason reason)
+{
+    socket->given_up = true;
+    socket->lease_due_us = 0;
+    presence_leave_all(socket, may_return);
+    session_close(socket->session, reason);
+}
+
 /* Makes it known by its pid. The same client may still seem alive on another connection to this instance: that one
  * ends. */
 void socket_list(struct socket *socket)
@@ -70,10 +80,9 @@ void socket_list(struct socket *socket)
     struct map_node *node = map_find(&sessions->sockets, pid);
     if (node != NULL) {
         struct socket *old = container_of(node, struct socket, by_pid);
-        old->lease_due_us = 0;
         old->listed = false;
         map_remove(&sessions->sockets, node);
-        session_close(old->session, CLOSE_SUPERSEDED);
+        give_up(old, true, CLOSE_SUPERSEDED);
     }
     map_add(&sessions->sockets, &socket->by_pid, pid);
     socket->listed = true;
@@ -85,7 +94,9 @@ static void unlist(struct socket *socket)
 {
     if (socket->listed)
         map_remove(&socket->sessions->sockets, &socket->by_pid);
-    socket->listed = false;
+    if (socket->claiming)
+        map_remove(&socket->sessions->claims, &socket->by_pid);
+    socket->listed = socket->claiming = false;
 }
 
 /* What names a socket's lease, and what it owns; `own` is given back by the caller. */
@@ -106,13 +117,13 @@ static void lease_written(void *arg, enum broker_result result)
 {
     struct socket *socket = arg;
     socket->lease_busy = false;
-    if (socket->state == SOCKET_GONE) {
+    if (socket->state == SOCKET_GONE || socket->given_up) {
         socket_unref(socket);
         return;
     }
     if (result == BROKER_SUPERSEDED) {
         socket->sessions->counters.leases_superseded++;
-        session_close(socket->session, CLOSE_SUPERSEDED);
+        give_up(socket, true, CLOSE_SUPERSEDED);
     } else if (result != BROKER_OK) {
         socket->lease_again = true;
         timer_start(socket->sessions->loop, &socket->retry, LOOP_MS(RETRY_MS));
@@ -123,7 +134,7 @@ static void lease_written(void *arg, enum broker_result result)
         if (socket->state == SOCKET_LEASING) {
             set_state(socket, SOCKET_CONNECTED);
             socket_connected(socket);
-        } else {
+        } else if (socket->state == SOCKET_CONNECTED) {
             socket_joins_done(socket);
         }
     }
@@ -132,6 +143,8 @@ static void lease_written(void *arg, enum broker_result result)
 
 void socket_lease_refresh(struct socket *socket)
 {
+    if (socket->given_up)
+        return; /* it would come back to life */
     if (socket->lease_busy) {
         socket->lease_again = true;
         return;
@@ -196,8 +209,7 @@ static void on_lost(struct member *member)
     /* Its lease would be claimed again with the same outcome. */
     if (socket->nsp->recoverable)
         lease_release(socket, true);
-    socket->lease_due_us = 0;
-    session_close(socket->session, CLOSE_HISTORY_LOST);
+    give_up(socket, false, CLOSE_HISTORY_LOST);
 }
 
 static const struct member_events member_events = {
@@ -294,16 +306,35 @@ static void resume_begin(struct socket *socket, const struct broker_lease *lease
     member_joined(&socket->member);
 }
 
+/* That another instance has claimed it since may be known before the answer is: they come by different ways. */
+static void claim_list(struct socket *socket)
+{
+    struct map *claims = &socket->sessions->claims;
+    struct map_node *node = map_find(claims, sid_span(socket->pid));
+    if (node != NULL)
+        unlist(container_of(node, struct socket, by_pid)); /* the same client, earlier: socket_list will end that one */
+    map_add(claims, &socket->by_pid, sid_span(socket->pid));
+    socket->claiming = true;
+    socket->generation = 0;
+}
+
 static void claimed(void *arg, enum broker_result result, const struct broker_lease *lease, bool position_ok)
 {
     struct socket *socket = arg;
     struct sessions *sessions = socket->sessions;
+    unlist(socket);
     if (socket->state == SOCKET_GONE) {
+        /* Its client did not wait. Whoever is next may claim it, and until then nobody owns it. */
+        if (result == BROKER_OK)
+            broker_lease_release(sessions->hub->broker, lease, false);
         socket_unref(socket);
         return;
     }
     if (result == BROKER_LOST) {
         timer_start(sessions->loop, &socket->retry, LOOP_MS(RETRY_MS));
+    } else if (result == BROKER_OK && lease->generation < socket->generation) {
+        sessions->counters.leases_superseded++;
+        session_close(socket->session, CLOSE_SUPERSEDED);
     } else if (result == BROKER_OK && position_ok && lease->sid.len == ENGINEIO_SID_BYTES && lease->rooms.len > 0) {
         resume_begin(socket, lease);
     } else {
@@ -320,6 +351,7 @@ static void claim(struct socket *socket)
     struct token token = {0};
     if (socket->offset != NULL && !token_decode(span_str(socket->offset), &token))
         token.epoch_len = 0;
+    claim_list(socket);
     socket->refs++;
     broker_lease_claim(socket->sessions->hub->broker, sid_span(socket->pid), span_of(token.epoch, token.epoch_len),
                        token.seq, claimed, socket);
@@ -330,7 +362,7 @@ static void retry(struct timer *timer)
     struct socket *socket = container_of(timer, struct socket, retry);
     if (socket->state == SOCKET_CLAIMING) {
         claim(socket);
-    } else if (socket->state == SOCKET_JOINING) {
+    } else if (socket->state == SOCKET_JOINING && !socket->recovered) {
         /* What it was to resume from is no longer whole. */
         socket->sessions->counters.resumes_refused++;
         member_finish(&socket->member);
@@ -435,11 +467,16 @@ void socket_disconnect(struct socket *socket)
 
 void socket_superseded(struct sessions *sessions, struct span pid, uint64_t generation)
 {
-    struct map_node *node = map_find(&sessions->sockets, pid);
+    struct map_node *node = map_find(&sessions->claims, pid);
     struct socket *socket = node != NULL ? container_of(node, struct socket, by_pid) : NULL;
+    if (socket != NULL && socket->generation < generation)
+        socket->generation = generation;
+    node = map_find(&sessions->sockets, pid);
+    socket = node != NULL ? container_of(node, struct socket, by_pid) : NULL;
     if (socket == NULL || socket->generation >= generation)
         return;
     sessions->counters.leases_superseded++;
-    socket->lease_due_us = 0;
-    session_close(socket->session, CLOSE_SUPERSEDED);
+    /* Whoever claimed it may have ended it by now, and what was written of it here meanwhile would stay. */
+    lease_release(socket, true);
+    give_up(socket, true, CLOSE_SUPERSEDED);
 }

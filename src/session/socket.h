@@ -20,10 +20,10 @@ struct socket {
     struct sessions *sessions;
     const struct namespace *nsp;
     struct list of_session;
-    struct map_node by_pid;
+    struct map_node by_pid; /* see `listed` and `claiming` */
     struct member member;
-    struct timer retry; /* asks the broker again after a lost link */
-    uint64_t generation;
+    struct timer retry;    /* asks the broker again after a lost link */
+    uint64_t generation;   /* of its lease; while it claims one, the highest that others have claimed since */
     uint64_t lease_due_us; /* when it is to be rewritten; 0: no lease */
     char sid[ENGINEIO_SID_BYTES], pid[ENGINEIO_SID_BYTES];
     struct list acks; /* that wait for the lease */
@@ -32,7 +32,10 @@ struct socket {
     char *tells;      /* what it tells those present of itself, JSON; NULL: nothing */
     uint32_t refs;    /* the session's, and one for each answer awaited */
     uint8_t state;    /* enum socket_state */
-    bool recovered, listed, lease_busy, lease_again;
+    bool recovered, lease_busy, lease_again;
+    bool listed;   /* by its pid, among the sockets */
+    bool claiming; /* likewise, among those that claim a lease */
+    bool given_up; /* its lease is somebody else's, or gone: its connection is closing */
 };
 
 /* A CONNECT packet for a namespace the session is not in yet. */
@@ -75,6 +78,11 @@ void socket_leave(struct socket *socket, struct span room, struct span ack_id);
 void socket_ack(struct socket *socket, struct span ack_id);
 void socket_ack_with(struct socket *socket, struct span ack_id, struct span args);
 
+/* It is connected, or has claimed what it is to resume. */
+static inline bool socket_has_lease(const struct socket *socket)
+{
+    return socket->state == SOCKET_CONNECTED || (socket->state == SOCKET_JOINING && socket->recovered);
+}
 /* Called by the sessions: rewrites leases that are due, and ends a socket whose lease was claimed elsewhere. */
 void socket_lease_refresh(struct socket *socket);
 void socket_superseded(struct sessions *sessions, struct span pid, uint64_t generation);

@@ -4,20 +4,19 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/mem.h"
 
-void check_init(struct check *check, struct sim *sim)
+void check_init(struct check *check, struct sim *sim, const struct check_rules *rules)
 {
-    *check = (struct check){.sim = sim, .digest = 14695981039346656037u};
+    *check = (struct check){.sim = sim, .rules = *rules, .digest = 14695981039346656037u};
+    leases_init(check);
 }
 
 void check_finish(struct check *check)
 {
-    for (int i = 0; i < CHECK_ROOMS; i++)
-        free(check->rooms[i].entries);
-    free(check->messages);
+    truths_finish(check);
+    leases_finish(check);
     free(check->failure);
 }
 
@@ -39,224 +38,318 @@ static void digest_add(struct check *check, uint64_t word)
     check->digest = (check->digest ^ word) * 1099511628211u;
 }
 
-static void digest_event(struct check *check, char what, int room, uint32_t message)
+void check_digest(struct check *check, char what, uint64_t a, uint64_t b)
 {
     digest_add(check, sim_now_us(check->sim));
-    digest_add(check, (uint64_t)(unsigned char)what << 48 | (uint64_t)room << 32 | message);
+    digest_add(check, (uint64_t)(unsigned char)what << 56 | a << 32 | b);
 }
 
-uint32_t check_message_create(struct check *check, int room)
+void witness_finish(struct witness *witness)
 {
-    if (check->message_count == check->message_cap) {
-        check->message_cap = check->message_cap != 0 ? check->message_cap * 2 : 1024;
-        check->messages = mem_resize(check->messages, check->message_cap * sizeof *check->messages);
-    }
-    check->messages[check->message_count] = (struct message){.room = (uint8_t)room};
-    return (uint32_t)check->message_count++;
+    free(witness->passing);
 }
 
-static uint16_t epoch_index(struct check *check, struct span epoch)
+void check_acked(struct check *check, const struct witness *witness, uint32_t number)
 {
-    for (uint16_t i = 0; i < check->epoch_count; i++)
-        if (span_equal(epoch, span_str(check->epochs[i])))
-            return i;
-    if (check->epoch_count == CHECK_EPOCHS_MAX || epoch.len >= CHECK_EPOCH_BYTES) {
-        check_fail(check, "an epoch too many, or too long");
-        return 0;
-    }
-    memcpy(check->epochs[check->epoch_count], epoch.data, epoch.len);
-    return check->epoch_count++;
-}
-
-void check_accepted(struct check *check, int room, uint32_t message, struct span epoch, struct span except)
-{
-    struct truth_room *truth = &check->rooms[room];
-    digest_event(check, 'a', room, message);
-    if (message >= check->message_count || except.len >= CHECK_SID_MAX) {
-        check_fail(check, "the broker accepted what nobody sent: message %u", message);
+    struct message *message = &check->truths.messages[number];
+    message->acked = true;
+    if (message->entries > 0 || message->was_lost || message->pushed_us != 0)
         return;
+    if (message->rooms == 0) {
+        /* It is accepted and goes nowhere when nobody has that socket. */
+        const struct lease *lease = lease_by_sid(check, span_str(message->to_sid));
+        if (lease == NULL || !lease->alive || lease->outdated || lease->born_us > message->sent_us ||
+            lease->renewed_us > message->sent_us)
+            return;
+        if (!message->logged && check->rules.loses)
+            return;
     }
-    if (truth->count == truth->cap) {
-        truth->cap = truth->cap != 0 ? truth->cap * 2 : 256;
-        truth->entries = mem_resize(truth->entries, truth->cap * sizeof *truth->entries);
+    check_fail(check, "%s: message %u was acknowledged and is not in the log", witness->name, number);
+}
+
+/* The room's order is the same for all, whatever log its entries lie in. */
+static void check_order(struct check *check, struct witness *witness, const struct message *message,
+                        const struct truth *entry, struct stay *of_log)
+{
+    if (entry->lost)
+        return;
+    for (int room = 1; room < ROOMS; room++) {
+        if (!(message->rooms & 1 << room))
+            continue;
+        struct stay *stay = lease_open_stay(witness->lease, room);
+        if (stay == NULL || (stay != of_log && entry->seq <= stay->since))
+            continue;
+        if (entry->seq <= stay->order && !check->rules.swallows)
+            check_fail(check, "%s: message %u of room %d came behind what was accepted after it", witness->name,
+                       entry->message, room);
+        stay->order = entry->seq;
     }
-    struct truth *entry = &truth->entries[truth->count++];
-    *entry = (struct truth){.message = message, .epoch = epoch_index(check, epoch), .time_us = sim_now_us(check->sim)};
-    memcpy(entry->except, except.data, except.len);
-    check->counts.accepted++;
-    if (++check->messages[message].entries > 1)
-        check_fail(check, "message %u is in the log of room %d twice", message, room);
-}
-
-void check_snapshot(struct check *check)
-{
-    for (int i = 0; i < CHECK_ROOMS; i++)
-        check->rooms[i].kept = check->rooms[i].count;
-}
-
-void check_restored(struct check *check)
-{
-    for (int i = 0; i < CHECK_ROOMS; i++) {
-        struct truth_room *truth = &check->rooms[i];
-        for (size_t j = truth->kept; j < truth->count; j++) {
-            struct truth *entry = &truth->entries[j];
-            if (entry->lost)
-                continue;
-            entry->lost = true;
-            check->messages[entry->message].entries--;
-            check->messages[entry->message].was_lost = true;
-            check->counts.lost_by_broker++;
-        }
-    }
-}
-
-void check_acked(struct check *check, const struct witness *witness, uint32_t message)
-{
-    struct message *of = &check->messages[message];
-    of->acked = true;
-    if (of->entries == 0 && !of->was_lost)
-        check_fail(check, "%s: message %u was acknowledged and is not in the log", witness->name, message);
-}
-
-static bool meant_for(const struct truth *entry, const struct witness *witness)
-{
-    return entry->except[0] == '\0' || strcmp(entry->except, witness->sid) != 0;
+    if (check->rules.replay == 0 && !check->rules.swallows && entry->seq <= witness->shown_seq)
+        check_fail(check, "%s: message %u came behind what was accepted after it, in another room", witness->name,
+                   entry->message);
+    witness->shown_seq = entry->seq;
 }
 
 /* Where the message stands. One that was lost and published again stands there twice: a token of the epoch in which it
  * was lost means the lost one. One that is only lost may still be shown, with a token of an epoch between. */
-static size_t truth_find(const struct truth_room *truth, size_t from, uint32_t message, uint16_t epoch)
+static size_t entry_find(const struct truth_log *log, size_t from, uint32_t message, int epoch)
 {
-    size_t found = truth->count;
-    for (size_t i = from; i < truth->count; i++) {
-        const struct truth *entry = &truth->entries[i];
+    size_t found = SIZE_MAX;
+    for (size_t i = from; i < log->count; i++) {
+        const struct truth *entry = &log->entries[i];
         if (entry->message != message)
             continue;
-        if (entry->epoch == epoch)
+        if (!entry->lost || entry->epoch == epoch)
             return i;
-        if (!entry->lost || found == truth->count)
+        if (found == SIZE_MAX)
             found = i;
     }
     return found;
 }
 
-void check_shown(struct check *check, struct witness *witness, int room, uint32_t message, struct span epoch)
+/* In which stretch it was shown: where it is the next, of several. NULL: in none. */
+static struct stay *stay_of(struct check *check, struct witness *witness, int log_number, uint32_t message, int epoch,
+                            size_t *at)
 {
-    struct owed *owed = &witness->rooms[room];
-    const struct truth_room *truth = &check->rooms[room];
-    size_t from = owed->begun ? owed->next : 0;
-    check->counts.shown++;
-    digest_event(check, 's', room, message);
-    for (const char *c = witness->name; *c != '\0'; c++)
-        digest_add(check, (unsigned char)*c);
-    if (!owed->member && owed->left_us == 0) {
-        check_fail(check, "%s: was shown message %u of room %d, in which it never was", witness->name, message, room);
-        return;
-    }
-    size_t at = truth_find(truth, from, message, epoch_index(check, epoch));
-    if (at == truth->count) {
-        size_t before = 0;
-        while (before < from && truth->entries[before].message != message)
-            before++;
-        check_fail(check, "%s: message %u of room %d %s", witness->name, message, room,
-                   before < from ? "was shown twice or out of order" : "was never accepted");
-        return;
-    }
-    if (!owed->member && truth->entries[at].time_us > owed->left_us)
-        check_fail(check, "%s: was shown message %u, accepted after it had left room %d", witness->name, message, room);
-    check->counts.shown_late += !owed->member;
-    if (!meant_for(&truth->entries[at], witness))
-        check_fail(check, "%s: message %u of room %d was not meant for it", witness->name, message, room);
-    for (size_t i = from; i < at; i++) {
-        const struct truth *entry = &truth->entries[i];
-        if (entry->lost || owed->gap || !meant_for(entry, witness))
+    struct lease *lease = witness->lease;
+    const struct truth_log *log = truth_log_of(check, lease, log_number);
+    struct stay *found = NULL;
+    for (size_t i = 0; i < lease->stay_count; i++) {
+        struct stay *stay = &lease->stays[i];
+        if (stay->log != log_number || stay->gone)
             continue;
-        if (owed->begun || entry->time_us >= owed->floor_us) {
-            check_fail(check, "%s: message %u of room %d was lost: %u came", witness->name, entry->message, room,
-                       message);
+        size_t index = entry_find(log, stay->next, message, epoch);
+        if (index == SIZE_MAX)
+            continue;
+        const struct truth *entry = &log->entries[index];
+        if (!entry->lost && (entry->seq <= stay->start || entry->seq > stay->end))
+            continue;
+        found = stay;
+        *at = index;
+        if (stay_missing(check, lease, stay, index) == SIZE_MAX)
+            break;
+    }
+    return found;
+}
+
+static int log_of(const struct message *message)
+{
+    int log = 0;
+    if (message->rooms == 0)
+        return LOG_OWN;
+    for (int room = 1; room < ROOMS; room++)
+        if (message->rooms == 1 << room)
+            log = room;
+    return log;
+}
+
+/* Why it should not have been shown. */
+static void blame(struct check *check, const struct witness *witness, int log_number, uint32_t message, int epoch)
+{
+    struct lease *lease = witness->lease;
+    const struct truth_log *log = truth_log_of(check, lease, log_number);
+    size_t at = entry_find(log, 0, message, epoch);
+    const char *why = "was never accepted";
+    for (size_t i = 0; i < lease->stay_count && at != SIZE_MAX; i++) {
+        const struct stay *stay = &lease->stays[i];
+        if (stay->log == log_number && !stay->gone && log->entries[at].seq > stay->start &&
+            log->entries[at].seq <= stay->end) {
+            why = "was shown twice or out of order";
             break;
         }
+        why = "was accepted when it was not in the room";
     }
-    witness->tainted |= truth->entries[at].lost;
-    owed->begun = true;
-    owed->gap = false;
-    owed->next = at + 1;
+    check_fail(check, "%s: message %u of log %d %s", witness->name, message, log_number, why);
 }
 
-static void owe_from_now(struct check *check, struct owed *owed, bool all)
+static void logged_shown(struct check *check, struct witness *witness, uint32_t number, int epoch)
 {
-    *owed = (struct owed){.member = true, .begun = all, .floor_us = sim_now_us(check->sim)};
+    struct lease *lease = witness->lease;
+    const struct message *message = &check->truths.messages[number];
+    int log_number = log_of(message);
+    size_t at;
+    struct stay *stay = NULL;
+    if (log_number != LOG_OWN || strcmp(message->to_sid, lease->sid) == 0)
+        stay = stay_of(check, witness, log_number, number, epoch, &at);
+    if (stay == NULL) {
+        blame(check, witness, log_number, number, epoch);
+        return;
+    }
+    const struct truth_log *log = truth_log_of(check, lease, log_number);
+    const struct truth *entry = &log->entries[at];
+    size_t missing = stay_missing(check, lease, stay, at);
+    /* With what was lost, who was where then has been forgotten. */
+    if (!entry->lost && lease_meant(check, lease, stay, entry) == MEANT_NOT)
+        check_fail(check, "%s: message %u of log %d was not meant for it", witness->name, number, log_number);
+    if (missing != SIZE_MAX)
+        check_fail(check, "%s: message %u of log %d was lost: %u came", witness->name, log->entries[missing].message,
+                   log_number, number);
+    witness->tainted |= entry->lost;
+    stay->begun = true;
+    stay->next = stay->behind = at + 1;
+    if (entry->lost)
+        return;
+    stay->shown = entry->seq;
+    check_order(check, witness, message, entry, stay);
 }
 
-void check_fresh(struct check *check, struct witness *witness, struct span sid, bool all)
+/* May be, or have been, in the room, or in one of several, since it was pushed. */
+static bool may_be_in(const struct lease *lease, uint16_t rooms, uint64_t pushed_us)
 {
-    memset(witness->rooms, 0, sizeof witness->rooms);
-    owe_from_now(check, &witness->rooms[0], all);
-    witness->tainted = false;
-    snprintf(witness->sid, sizeof witness->sid, SPAN_FMT, SPAN_ARG(sid));
-    check->counts.fresh++;
+    for (size_t i = 0; i < lease->stay_count; i++) {
+        const struct stay *stay = &lease->stays[i];
+        if (stay->log < ROOMS && rooms & 1 << stay->log && !stay->gone &&
+            (stay->closed_us == 0 || stay->closed_us >= pushed_us))
+            return true;
+    }
+    return false;
 }
 
-void check_joining(struct check *check, struct witness *witness, int room, bool all)
+/* Was in one of the rooms all the while. */
+static bool must_be_in(const struct lease *lease, uint16_t rooms, uint64_t pushed_us)
 {
-    struct owed *owed = &witness->rooms[room];
-    if (!owed->member)
-        *owed = (struct owed){.member = true, .begun = all, .floor_us = UINT64_MAX};
+    for (int room = 0; room < ROOMS; room++) {
+        const struct stay *stay = rooms & 1 << room ? lease_open_stay(lease, room) : NULL;
+        if (stay != NULL && stay->opened_us < pushed_us)
+            return true;
+    }
+    return false;
 }
 
-void check_joined(struct check *check, struct witness *witness, int room)
+static bool may_pass(const struct witness *witness, const struct message *message)
 {
-    struct owed *owed = &witness->rooms[room];
-    if (owed->gap)
-        *owed = (struct owed){.member = true, .floor_us = UINT64_MAX};
-    if (owed->floor_us == UINT64_MAX)
-        owed->floor_us = sim_now_us(check->sim);
+    const struct lease *lease = witness->lease;
+    if (strcmp(message->pushed_except, lease->sid) == 0 || strcmp(message->except_sid, lease->sid) == 0 ||
+        must_be_in(lease, message->excepts, message->pushed_us))
+        return false;
+    if (message->rooms == 0)
+        return strcmp(message->to_sid, lease->sid) == 0;
+    return may_be_in(lease, message->rooms, message->pushed_us);
 }
 
-void check_left(struct check *check, struct witness *witness, int room)
+static bool passing_test(const struct witness *witness, uint32_t number)
 {
-    struct owed *owed = &witness->rooms[room];
-    owed->member = false;
-    owed->left_us = sim_now_us(check->sim);
+    return number / 64 < witness->passing_words && witness->passing[number / 64] >> number % 64 & 1;
 }
 
-void check_doubt(struct witness *witness, int room, bool anew)
+static void passing_set(struct witness *witness, uint32_t number)
 {
-    struct owed *owed = &witness->rooms[room];
-    owed->member = true;
-    owed->begun &= !anew;
-    owed->gap = true;
+    if (number / 64 >= witness->passing_words) {
+        size_t words = number / 64 + 16;
+        witness->passing = mem_resize(witness->passing, words * sizeof *witness->passing);
+        memset(witness->passing + witness->passing_words, 0,
+               (words - witness->passing_words) * sizeof *witness->passing);
+        witness->passing_words = words;
+    }
+    witness->passing[number / 64] |= 1ull << number % 64;
 }
 
-/* The first entry it was not shown, NULL: none. */
-static const struct truth *missing(const struct check *check, const struct witness *witness, int *room)
+/* Not logged: once at most, to whom it was meant for, and in its place among what is logged. */
+static void passing_shown(struct check *check, struct witness *witness, uint32_t number)
 {
-    for (*room = 0; *room < CHECK_ROOMS; ++*room) {
-        const struct owed *owed = &witness->rooms[*room];
-        const struct truth_room *truth = &check->rooms[*room];
-        if (!owed->member || owed->gap)
+    const struct message *message = &check->truths.messages[number];
+    const struct stay *stay = lease_open_stay(witness->lease, log_of(message));
+    if (message->entries == 0)
+        check_fail(check, "%s: message %u, which is not logged, was never pushed", witness->name, number);
+    if (passing_test(witness, number) && message->entries == 1)
+        check_fail(check, "%s: message %u, which is not logged, was shown twice", witness->name, number);
+    if (!may_pass(witness, message))
+        check_fail(check, "%s: message %u, which is not logged, was not meant for it", witness->name, number);
+    passing_set(witness, number);
+    check->counts.passing++;
+    if (stay == NULL || check->rules.swallows || witness->lease->outdated || check->rules.loses)
+        return;
+    if (stay->begun && stay->behind > message->before)
+        check_fail(check, "%s: message %u, which is not logged, came behind what was accepted after it", witness->name,
+                   number);
+    size_t missing = stay_missing(check, witness->lease, stay, message->before);
+    if (missing != SIZE_MAX)
+        check_fail(check, "%s: message %u, which is not logged, came before %u", witness->name, number,
+                   truth_log_of(check, witness->lease, stay->log)->entries[missing].message);
+}
+
+/* What a resume would send by this token must be what was not shown. */
+static void token_check_stay(struct check *check, struct witness *witness, struct stay *stay)
+{
+    struct lease *lease = witness->lease;
+    const struct truth_log *log = truth_log_of(check, lease, stay->log);
+    uint64_t position = stay_position(lease, stay, &witness->token);
+    if (stay->begun && stay->shown > position)
+        check_fail(check, "%s: its token says %llu of log %d, and it was shown %llu", witness->name,
+                   (unsigned long long)position, stay->log, (unsigned long long)stay->shown);
+    for (size_t i = stay->next; i < log->count; i++) {
+        const struct truth *entry = &log->entries[i];
+        if (entry->lost)
             continue;
-        for (size_t i = owed->begun ? owed->next : 0; i < truth->count; i++) {
-            const struct truth *entry = &truth->entries[i];
-            if (!entry->lost && meant_for(entry, witness) && (owed->begun || entry->time_us >= owed->floor_us))
-                return entry;
+        if (entry->seq > position || entry->seq > stay->end)
+            break;
+        if (entry->swallowed & 1 << witness->instance)
+            break; /* may still come */
+        if (stay_owes(check, lease, stay, i)) {
+            check_fail(check, "%s: its token claims message %u of log %d, which it was not shown", witness->name,
+                       entry->message, stay->log);
+            break;
         }
+        stay->next = i + 1;
     }
-    return NULL;
 }
 
-bool check_is_settled(const struct check *check, const struct witness *witness)
+/* The number of the token's epoch. */
+static int token_take(struct check *check, struct witness *witness, struct span text)
 {
-    int room;
-    return !witness->tainted && missing(check, witness, &room) == NULL;
+    struct token token;
+    if (!token_decode(text, &token)) {
+        check_fail(check, "%s: " SPAN_FMT " is no token", witness->name, SPAN_ARG(text));
+        return -1;
+    }
+    int number = truth_epoch_find(check, span_of(token.epoch, token.epoch_len));
+    if (number < 0)
+        check_fail(check, "%s: a token of an epoch that never was", witness->name);
+    witness->token = token;
+    witness->has_token = true;
+    return number;
 }
 
-void check_settled(struct check *check, const struct witness *witness)
+static void token_check(struct check *check, struct witness *witness, int epoch_number)
 {
-    int room;
-    const struct truth *entry = missing(check, witness, &room);
-    if (witness->tainted)
-        check_fail(check, "%s: was shown what the broker lost, and was not told so", witness->name);
-    if (entry != NULL)
-        check_fail(check, "%s: message %u of room %d never came", witness->name, entry->message, room);
+    struct lease *lease = witness->lease;
+    if (epoch_number < 0 || lease->outdated || witness->tainted)
+        return;
+    /* What the broker lost is not to be resumed: those who claim it are told so. */
+    const struct truth_epoch *epoch = &check->truths.epochs[epoch_number];
+    if (epoch->forgotten || (epoch->ended && witness->token.seq > epoch->end))
+        return;
+    for (size_t i = 0; i < lease->stay_count; i++)
+        if (!lease->stays[i].gone)
+            token_check_stay(check, witness, &lease->stays[i]);
+}
+
+void check_shown(struct check *check, struct witness *witness, uint32_t number, struct span text)
+{
+    int epoch = token_take(check, witness, text);
+    check->counts.shown++;
+    check_digest(check, 's', (uint64_t)witness->number, number);
+    if (number >= check->truths.message_count) {
+        check_fail(check, "%s: was shown what nobody sent", witness->name);
+        return;
+    }
+    if (check->truths.messages[number].logged)
+        logged_shown(check, witness, number, epoch);
+    else
+        passing_shown(check, witness, number);
+    token_check(check, witness, epoch);
+}
+
+void check_token(struct check *check, struct witness *witness, struct span text)
+{
+    token_check(check, witness, token_take(check, witness, text));
+}
+
+void check_passed(struct check *check, const struct witness *witness, uint32_t number)
+{
+    const struct message *message = &check->truths.messages[number];
+    if (message->entries == 0)
+        check_fail(check, "message %u, which is not logged, was never pushed", number);
+    else if (may_pass(witness, message) && !passing_test(witness, number))
+        check_fail(check, "%s: message %u, which is not logged, never came", witness->name, number);
 }

@@ -63,6 +63,36 @@ static void commands_init(struct fake_redis *redis)
         }
 }
 
+static void nothing_ran(void *arg, uint64_t client, const struct span *args, size_t count, struct span reply)
+{
+}
+
+static void nothing_published(void *arg, struct span channel, struct span message)
+{
+}
+
+static bool nothing_kept_back(void *arg, uint64_t client, void *out_arg, struct span channel, struct span message)
+{
+    return true;
+}
+
+static void nothing_expired(void *arg, struct span key)
+{
+}
+
+static void nobody_left(void *arg, uint64_t client)
+{
+}
+
+static const struct fake_redis_watcher nobody = {nothing_ran, nothing_published, nothing_kept_back, nothing_expired,
+                                                 nobody_left};
+
+void fake_redis_watch(struct fake_redis *redis, const struct fake_redis_watcher *watcher, void *arg)
+{
+    redis->watcher = watcher != NULL ? watcher : &nobody;
+    redis->watcher_arg = arg;
+}
+
 struct fake_redis *fake_redis_create(uint64_t seed)
 {
     struct fake_redis *redis = mem_zero(1, sizeof *redis);
@@ -73,6 +103,7 @@ struct fake_redis *fake_redis_create(uint64_t seed)
     fake_dbs_init(redis->dbs);
     fake_map_init(&redis->channels);
     commands_init(redis);
+    fake_redis_watch(redis, NULL, NULL);
     list_init(&redis->clients);
     list_init(&redis->flush);
     redis->scripts = fake_scripts_create();
@@ -121,6 +152,8 @@ static void client_drop(struct fake_redis_client *client)
     fake_subscriptions_drop(client);
     list_remove(&client->of_redis);
     list_remove(&client->flush);
+    if (client->redis != NULL)
+        client->redis->watcher->left(client->redis->watcher_arg, client->id);
     client->redis = NULL;
 }
 
@@ -254,9 +287,12 @@ static void request_run(struct fake_redis_client *client, const struct span *arg
 {
     struct fake_call call = {client->redis, client, args, count, &client->replies};
     const struct fake_command *command = fake_command_find(client->redis, args[0]);
+    size_t before = client->replies.len;
     fake_client_touch(client);
     if (!refused(&call, command))
         command->run(&call);
+    call.redis->watcher->ran(call.redis->watcher_arg, client->id, args, count,
+                             span_from(buf_span(&client->replies), before));
 }
 
 void fake_client_touch(struct fake_redis_client *client)

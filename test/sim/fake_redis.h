@@ -6,9 +6,7 @@
 #ifndef SENNIT_SIM_FAKE_REDIS_H
 #define SENNIT_SIM_FAKE_REDIS_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "base/span.h"
 
 struct fake_redis;
 struct fake_redis_client;
@@ -39,6 +37,24 @@ void fake_redis_restart(struct fake_redis *redis, bool keep_data);
 struct fake_redis_snapshot *fake_redis_snapshot(const struct fake_redis *redis);
 void fake_redis_restore(struct fake_redis *redis, const struct fake_redis_snapshot *snapshot);
 void fake_redis_snapshot_destroy(struct fake_redis_snapshot *snapshot); /* accepts NULL */
+
+/* Somebody who looks on, and sees everything in the order in which it happens. Must not call the fake; spans are
+ * borrowed until it returns. */
+struct fake_redis_watcher {
+    /* A request was run, or refused with an error; its reply. */
+    void (*ran)(void *arg, uint64_t client, const struct span *args, size_t count, struct span reply);
+    /* A message was published, whoever hears it. */
+    void (*published)(void *arg, struct span channel, struct span message);
+    /* A subscriber is about to be sent it; `out_arg` as in fake_redis_connect. False: it is not, and never learns of
+     * it. */
+    bool (*heard)(void *arg, uint64_t client, void *out_arg, struct span channel, struct span message);
+    /* A key is gone because its time was over. */
+    void (*expired)(void *arg, struct span key);
+    /* A client is gone. */
+    void (*left)(void *arg, uint64_t client);
+};
+/* NULL: nobody does. */
+void fake_redis_watch(struct fake_redis *redis, const struct fake_redis_watcher *watcher, void *arg);
 
 /* The next `count` commands to which this error can happen get it: OOM befalls those that may take memory, READONLY
  * those that write (both also inside of scripts, before their first write), NOSCRIPT EVALSHA, LOADING and anything else

@@ -59,6 +59,7 @@ struct fake_key *fake_key_find(struct fake_call *call, struct span name)
     struct fake_key *key = container_of(node, struct fake_key, by_name);
     if (!is_over(call->redis, key))
         return key;
+    call->redis->watcher->expired(call->redis->watcher_arg, key->by_name.key);
     key_destroy(db_of(call), key);
     return NULL;
 }
@@ -96,8 +97,12 @@ static void keys_destroy(struct map *db, const struct fake_redis *over)
     while (node != NULL) {
         struct map_node *next = map_next(db, node);
         struct fake_key *key = container_of(node, struct fake_key, by_name);
-        if (over == NULL || is_over(over, key))
+        if (over == NULL) {
             key_destroy(db, key);
+        } else if (is_over(over, key)) {
+            over->watcher->expired(over->watcher_arg, key->by_name.key);
+            key_destroy(db, key);
+        }
         node = next;
     }
 }

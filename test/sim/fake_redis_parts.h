@@ -45,6 +45,8 @@ struct fake_redis {
     char run_id[FAKE_RUN_ID_BYTES + 1];
     struct buf fail; /* the error of fake_redis_fail_next */
     int fail_left;
+    const struct fake_redis_watcher *watcher; /* with every function */
+    void *watcher_arg;
     struct {
         int64_t maxmemory, stream_node_max_bytes, stream_node_max_entries;
         char maxmemory_policy[32], requirepass[64];
@@ -175,6 +177,8 @@ static inline struct span fake_field_name(const struct fake_field *field)
 struct fake_zset *fake_zset_create(void);
 void fake_zset_destroy(struct fake_zset *zset);
 struct fake_zset *fake_zset_copy(const struct fake_zset *zset);
+size_t fake_zset_count(const struct fake_zset *zset);
+bool fake_zset_has(const struct fake_zset *zset, struct span name);
 struct fake_stream *fake_stream_create(void);
 void fake_stream_destroy(struct fake_stream *stream);
 struct fake_stream *fake_stream_copy(const struct fake_stream *stream);

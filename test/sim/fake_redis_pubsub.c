@@ -119,16 +119,21 @@ static void unsubscribe(struct fake_call *call)
 
 static void publish(struct fake_call *call)
 {
+    const struct fake_redis_watcher *watcher = call->redis->watcher;
+    void *arg = call->redis->watcher_arg;
     struct channel *channel = channel_find(call->redis, call->args[1]);
     int64_t heard = 0;
+    watcher->published(arg, call->args[1], call->args[2]);
     for (struct list *node = channel != NULL ? channel->subscriptions.next : NULL;
          node != NULL && node != &channel->subscriptions; node = node->next) {
         struct fake_redis_client *client = container_of(node, struct subscription, of_channel)->client;
+        heard++;
+        if (!watcher->heard(arg, client->id, client->arg, call->args[1], call->args[2]))
+            continue;
         buf_append(&client->replies, SPAN_LIT("*3\r\n$7\r\nmessage\r\n"));
         fake_append_bulk(&client->replies, call->args[1]);
         fake_append_bulk(&client->replies, call->args[2]);
         fake_client_touch(client);
-        heard++;
     }
     fake_reply_integer(call, heard);
 }

@@ -40,10 +40,20 @@ void fake_zset_destroy(struct fake_zset *zset)
     free(zset);
 }
 
+size_t fake_zset_count(const struct fake_zset *zset)
+{
+    return zset->count;
+}
+
 static struct member *find(const struct fake_zset *zset, struct span name)
 {
     struct map_node *node = map_find(&zset->by_name, name);
     return node != NULL ? container_of(node, struct member, by_name) : NULL;
+}
+
+bool fake_zset_has(const struct fake_zset *zset, struct span name)
+{
+    return find(zset, name) != NULL;
 }
 
 /* How many stand before this score and name. */

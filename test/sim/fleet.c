@@ -6,7 +6,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -14,12 +13,16 @@
 
 enum {
     IDLE_S = 65, /* a connection that never said anything is closed too by then */
+    STEP_MS = 10,
+    BOUNDS_EVERY = 5,  /* steps */
+    ROTATE_SHARE = 10, /* as the product's default */
+    CALM_MESSAGES = 40,
 };
 
 void fleet_say(const struct fleet *fleet, const char *format, ...)
 {
     va_list args;
-    if (!fleet->verbose)
+    if (!fleet->plan->verbose)
         return;
     printf("%.6f ", (double)sim_now_us(fleet->sim) / 1e6);
     va_start(args, format);
@@ -28,13 +31,21 @@ void fleet_say(const struct fleet *fleet, const char *format, ...)
     putchar('\n');
 }
 
+void fleet_trouble(struct fleet *fleet)
+{
+    if (fleet->world.rosters != NULL)
+        rosters_trouble(fleet->world.rosters);
+}
+
 static void instance_start(struct instance *instance)
 {
     struct fleet *fleet = instance->fleet;
-    char port[8];
+    char port[8], timeout[8];
     struct err err = {0};
     snprintf(port, sizeof port, "%u", instance->port);
-    struct serve_options options = {.config_path = fleet->config, .port = port, .redis_url = "redis://127.0.0.1:6379"};
+    snprintf(timeout, sizeof timeout, "%d", fleet->plan->timeout_s);
+    struct serve_options options = {
+        .config_path = fleet->config, .port = port, .redis_url = "redis://127.0.0.1:6379", .request_timeout = timeout};
     fleet_say(fleet, "instance %u starts", instance->port);
     instance->loop = sim_host_create(fleet->sim);
     instance->paused = instance->draining = false;
@@ -44,14 +55,17 @@ static void instance_start(struct instance *instance)
 
 static void instance_end(struct instance *instance, bool killed)
 {
+    struct fleet *fleet = instance->fleet;
     if (instance->loop == NULL)
         return;
+    fleet->slowed += instance->server.sessions.counters.slowed;
     if (killed)
         sim_host_sever(instance->loop);
     server_close(&instance->server);
+    end_check_closed(fleet, &instance->server);
     sim_host_destroy(instance->loop);
     instance->loop = NULL;
-    sim_timer_stop(instance->fleet->sim, &instance->change);
+    sim_timer_stop(fleet->sim, &instance->change);
 }
 
 static void instance_change(struct timer *timer)
@@ -62,6 +76,7 @@ static void instance_change(struct timer *timer)
     } else if (instance->paused) {
         instance->paused = false;
         sim_host_pause(instance->loop, false);
+        fleet_trouble(instance->fleet);
     } else if (instance->draining) {
         if (instance->loop->stopped) {
             instance_end(instance, false);
@@ -75,6 +90,7 @@ static void instance_change(struct timer *timer)
 void instance_kill(struct instance *instance)
 {
     fleet_say(instance->fleet, "instance %u is killed", instance->port);
+    due_killed(instance->fleet, instance);
     instance_end(instance, true);
     sim_timer_start(instance->fleet->sim, &instance->change, LOOP_MS(10 + sim_below(instance->fleet->sim, 3000)));
 }
@@ -82,6 +98,7 @@ void instance_kill(struct instance *instance)
 void instance_pause(struct instance *instance)
 {
     fleet_say(instance->fleet, "instance %u stands still", instance->port);
+    fleet_trouble(instance->fleet);
     instance->paused = true;
     sim_host_pause(instance->loop, true);
     sim_timer_start(instance->fleet->sim, &instance->change, LOOP_MS(50 + sim_below(instance->fleet->sim, 6000)));
@@ -107,134 +124,168 @@ static uint16_t instance_pick(void *arg)
     return count > 0 ? ports[sim_below(fleet->sim, count)] : 0;
 }
 
-static bool all_settled(struct fleet *fleet)
+static uint64_t position_of(void *arg, uint16_t port)
 {
-    for (int i = 0; i < fleet->plan->clients; i++) {
-        const struct stock_client *client = &fleet->clients[i];
-        if (client->state != CLIENT_CONNECTED || client->waiting_count > 0 ||
-            !check_is_settled(&fleet->check, &client->witness))
-            return false;
-    }
-    return true;
+    struct fleet *fleet = arg;
+    const struct instance *instance = &fleet->instances[port - INSTANCE_PORT];
+    return instance->loop != NULL ? instance->server.hub.position : 0;
 }
 
-static void blame_the_absent(struct fleet *fleet)
+static int number_of(void *arg, uint16_t port)
 {
-    for (int i = 0; i < fleet->plan->clients; i++) {
-        const struct stock_client *client = &fleet->clients[i];
-        if (client->state != CLIENT_CONNECTED)
-            check_fail(&fleet->check, "%s: is not back %d s after the faults (state %d)", client->witness.name,
-                       BACK_WITHIN_S, client->state);
-        else if (client->waiting_count > 0)
-            check_fail(&fleet->check, "%s: message %u of room %d was never acknowledged", client->witness.name,
-                       client->waiting[0].message, fleet->check.messages[client->waiting[0].message].room);
-    }
+    return port - INSTANCE_PORT;
 }
 
-/* Runs on, a little at a time, so that a failure stops it where it happens. */
-static void run_until(struct fleet *fleet, uint64_t until_us)
+static bool is_leaving(void *arg, uint16_t port)
+{
+    struct fleet *fleet = arg;
+    const struct instance *instance = &fleet->instances[port - INSTANCE_PORT];
+    return instance->loop == NULL || instance->draining;
+}
+
+/* With a clock that jumps, whoever is away may be so for as long as it was off; and where connections end all the time,
+ * there is no moment in which nothing changes. */
+static bool presence_is_certain(const struct fleet_plan *plan)
+{
+    return plan->presence && plan->clock_jumps == 0 && plan->timeout_s == 0;
+}
+
+void fleet_run_until(struct fleet *fleet, uint64_t until_us)
 {
     while (fleet->check.failure == NULL && sim_now_us(fleet->sim) < until_us) {
-        uint64_t next = sim_now_us(fleet->sim) + LOOP_MS(10);
+        uint64_t next = sim_now_us(fleet->sim) + LOOP_MS(STEP_MS);
         sim_run(fleet->sim, next < until_us ? next : until_us, NULL, NULL);
+        if (fleet->steps++ % BOUNDS_EVERY != 0)
+            continue;
+        bounds_check(fleet);
+        due_check(fleet);
+        if (fleet->world.rosters != NULL && presence_is_certain(fleet->plan))
+            rosters_compare(fleet->world.rosters);
     }
+}
+
+static void run_for(struct fleet *fleet, uint64_t us)
+{
+    fleet_run_until(fleet, sim_now_us(fleet->sim) + us);
 }
 
 static void config_write(struct fleet *fleet)
 {
     static const char text[] =
-        "ping_interval: 2s\nping_timeout: 2s\nconnect_timeout: 3s\n"
-        "namespaces:\n  /:\n    log: {entries: %d, age: 1h}\n    replay: %s\n    announce: true\n"
-        "    recovery: 10m\n    events:\n"
-        "      all: {to: everyone, log: true, id: 0.id}\n"
-        "      others: {to: others, log: true, id: 0.id}\n"
-        "      say: {to: room, room: 0, log: true, id: 1.id}\n"
-        "      tell: {to: room-others, room: 0, log: true, id: 1.id}\n"
-        "      cursor: {to: others}\n"
-        "      join: {join: 0}\n      leave: {leave: 0}\n";
+        "ping_interval: 2s\nping_timeout: %s\nconnect_timeout: 3s\n"
+        "namespaces:\n  /:\n    log: {entries: %llu, bytes: %llu, age: %llums}\n    replay: %s\n    announce: true\n"
+        "    presence: %s\n    recovery: 10m\n    events:\n"
+        "      all: {to: everyone, log: true, id: 0.id, except: 1}\n"
+        "      others: {to: others, log: true, id: 0.id, except: 1}\n"
+        "      say: {to: room, room: 0, log: true, id: 1.id, except: 2}\n"
+        "      tell: {to: room-others, room: 0, log: true, id: 1.id, except: 2}\n"
+        "      dm: {to: socket, socket: 0, log: true, id: 1.id}\n"
+        "      wave: {to: everyone, except: 1}\n"
+        "      cursor: {to: others, except: 1}\n"
+        "      hum: {to: room, room: 0, except: 2}\n"
+        "      whisper: {to: room-others, room: 0, except: 2}\n"
+        "      poke: {to: socket, socket: 0}\n"
+        "      join: {join: 0}\n      leave: {leave: 0}\n      past: {history: 0}\n%s";
+    const struct fleet_plan *plan = fleet->plan;
+    char replay[16];
     snprintf(fleet->config, sizeof fleet->config, "/tmp/sennit-sim-XXXXXX");
+    snprintf(replay, sizeof replay, "%d", plan->replay);
     int fd = mkstemp(fleet->config);
     assert(fd >= 0);
-    dprintf(fd, text, fleet->plan->small_log ? 20 : 100000, fleet->plan->replay_all ? "all" : "none");
+    dprintf(fd, text, plan->stalls ? "8s" : "2s", (unsigned long long)plan->log_entries,
+            plan->log_bytes != 0 ? (unsigned long long)plan->log_bytes : 64ull << 20,
+            plan->log_age_ms != 0 ? (unsigned long long)plan->log_age_ms : 3600000,
+            plan->replay == 0  ? "none"
+            : plan->replay < 0 ? "all"
+                               : replay,
+            plan->presence ? "{data: me}" : "false", plan->presence ? "      who: {who: 0}\n" : "");
     close(fd);
+}
+
+static struct check_rules rules_of(const struct fleet_plan *plan)
+{
+    return (struct check_rules){
+        .loses = plan->failovers > 0,
+        .trims = plan->log_entries < 1000 || plan->log_bytes != 0 || plan->log_age_ms != 0,
+        .swallows = plan->swallows > 0,
+        .calm = plan->link_cuts + plan->redis_kills + plan->redis_pauses + plan->failovers + plan->script_flushes +
+                    plan->refusals + plan->silences + plan->pauses + plan->clock_jumps ==
+                0,
+        .replay = plan->replay,
+        .name_life_us = LOOP_MS(plan->log_age_ms != 0 ? plan->log_age_ms : 3600000),
+    };
+}
+
+static void world_make(struct fleet *fleet)
+{
+    const struct fleet_plan *plan = fleet->plan;
+    int ends = plan->cuts + plan->silences + plan->kills + plan->pauses + plan->drains + plan->redis_kills +
+               plan->redis_pauses + plan->failovers + plan->refusals;
+    fleet->clients = mem_zero((size_t)plan->clients, sizeof *fleet->clients);
+    fleet->witnesses = mem_zero((size_t)plan->clients, sizeof(struct witness *));
+    for (int i = 0; i < plan->clients; i++)
+        fleet->witnesses[i] = &fleet->clients[i].witness;
+    fleet->world = (struct client_world){
+        .sim = fleet->sim,
+        .check = &fleet->check,
+        .instance_pick = instance_pick,
+        .position_of = position_of,
+        .number_of = number_of,
+        .is_leaving = is_leaving,
+        .arg = fleet,
+        .clients = fleet->clients,
+        .count = plan->clients,
+        .quiet = plan->quiet,
+        .busy = plan->busy,
+        .large = plan->large,
+        .stalls = plan->stalls,
+        .pages = plan->pages,
+        .stays = ends == 0 && !fleet->check.rules.trims,
+        .timeout_us = LOOP_S(plan->timeout_s),
+        .rotate_lead_us = LOOP_S(plan->timeout_s) / ROTATE_SHARE,
+        .traced = plan->traced,
+        .leases_follow = plan->silences + plan->kills + plan->pauses + plan->drains + plan->link_cuts +
+                             plan->redis_kills + plan->redis_pauses + plan->refusals ==
+                         0,
+    };
+    if (!plan->presence)
+        return;
+    rosters_init(&fleet->rosters, &fleet->check, fleet->witnesses, plan->clients);
+    fleet->rosters.jumps = plan->clock_jumps > 0;
+    if (plan->silences > 0)
+        fleet->rosters.quiet_us = LOOP_S(ROSTER_SILENT_S);
+    fleet->rosters.strict = fleet->check.rules.calm && !plan->swallows && !plan->stalls;
+    fleet->world.rosters = &fleet->rosters;
 }
 
 static void fleet_start(struct fleet *fleet)
 {
     const struct fleet_plan *plan = fleet->plan;
-    check_init(&fleet->check, fleet->sim);
+    struct check_rules rules = rules_of(plan);
+    struct sim_delays delays = {.min_us = 50,
+                                .max_us = 500 + sim_below(fleet->sim, 5000),
+                                .spike_us = sim_below(fleet->sim, 300000),
+                                .spike_per_mille = sim_below(fleet->sim, 30)};
+    if (plan->steady)
+        delays = (struct sim_delays){.min_us = 50, .max_us = STEADY_DELAY_US};
+    sim_delays_set(fleet->sim, &delays);
+    fleet->slack_us = 3 * (delays.max_us + delays.spike_us);
+    list_init(&fleet->deaths);
+    list_init(&fleet->swallowed);
+    check_init(&fleet->check, fleet->sim, &rules);
     redis_start(fleet);
     config_write(fleet);
-    fleet->world = (struct client_world){
-        .sim = fleet->sim,
-        .check = &fleet->check,
-        .instance_pick = instance_pick,
-        .arg = fleet,
-        .replay_all = plan->replay_all,
-        .quiet = plan->quiet,
-        .traced = plan->traced,
-        .resumes_may_fail = plan->small_log || plan->failovers > 0,
-        .leases_follow = plan->silences + plan->kills + plan->pauses + plan->drains + plan->link_cuts +
-                             plan->redis_kills + plan->redis_pauses + plan->refusals ==
-                         0,
-    };
+    world_make(fleet);
     for (int i = 0; i < plan->instances; i++) {
         struct instance *instance = &fleet->instances[i];
         instance->fleet = fleet;
+        instance->number = i;
         instance->port = (uint16_t)(INSTANCE_PORT + i);
         timer_init(&instance->change, instance_change);
         instance_start(instance);
     }
-    fleet->clients = mem_zero((size_t)plan->clients, sizeof *fleet->clients);
     for (int i = 0; i < plan->clients; i++)
         stock_client_init(&fleet->clients[i], &fleet->world, i);
-}
-
-/* Whatever is written for somebody ends by itself; what belongs to the partition does not. */
-static void check_keys(struct fleet *fleet)
-{
-    static const char *const partition[] = {"sennit:{0}:state", "sennit:{0}:lives", "sennit:{0}:recent",
-                                            "sennit:{0}:away"};
-    struct buf names = {0};
-    redis_keys_for_ever(fleet, &names);
-    struct span rest = buf_span(&names), name;
-    while (span_next(&rest, '\n', &name) && name.len > 0) {
-        bool known = false;
-        for (size_t i = 0; i < sizeof partition / sizeof partition[0]; i++)
-            known |= span_equal(name, span_str(partition[i]));
-        if (!known)
-            check_fail(&fleet->check, "the key " SPAN_FMT " stays in Redis for ever", SPAN_ARG(name));
-    }
-    buf_finish(&names);
-}
-
-/* Nobody is there any more: what is still held for them? */
-static void check_leftovers(struct fleet *fleet)
-{
-    size_t streams = sim_streams(fleet->sim);
-    for (int i = 0; i < fleet->plan->instances && fleet->check.failure == NULL; i++) {
-        const struct instance *instance = &fleet->instances[i];
-        const struct server *server = &instance->server;
-        if (instance->loop == NULL || server->client_count != 0 || server->sessions.count != 0 ||
-            server->sessions.socket_count != 0 || server->sessions.sockets.count != 0)
-            check_fail(&fleet->check, "instance %u holds %zu connections, %zu sessions, %zu sockets of nobody",
-                       instance->port, server->client_count, server->sessions.count, server->sessions.socket_count);
-        else if (!list_empty(&server->hub.members) || server->hub.rooms.count != 0 || server->hub.page_bytes != 0)
-            check_fail(&fleet->check, "instance %u holds %zu rooms and %zu bytes of pages for nobody", instance->port,
-                       server->hub.rooms.count, server->hub.page_bytes);
-    }
-    /* Each instance has two to Redis. */
-    if (fleet->check.failure == NULL && streams != (size_t)fleet->plan->instances * 2)
-        check_fail(&fleet->check, "the instances hold %zu streams", streams);
-    if (fleet->check.failure == NULL)
-        check_keys(fleet);
-}
-
-static void clients_finish(struct fleet *fleet)
-{
-    for (int i = 0; i < fleet->plan->clients; i++)
-        stock_client_finish(&fleet->clients[i]);
-    free(fleet->clients);
 }
 
 static void fleet_finish(struct fleet *fleet)
@@ -245,7 +296,41 @@ static void fleet_finish(struct fleet *fleet)
     sim_timer_stop(fleet->sim, &fleet->fault);
     sim_drop_loose_ends(fleet->sim);
     unlink(fleet->config);
-    check_finish(&fleet->check);
+    due_finish(fleet);
+    free(fleet->clients);
+    free(fleet->witnesses);
+    if (fleet->plan->presence)
+        rosters_finish(&fleet->rosters);
+}
+
+/* Whoever was seen connected, with everything it is owed and everything acknowledged, needs nothing more: nobody sends
+ * anything. */
+static bool all_were_settled(struct fleet *fleet, bool *settled)
+{
+    bool all = true;
+    for (int i = 0; i < fleet->plan->clients; i++) {
+        const struct stock_client *client = &fleet->clients[i];
+        settled[i] = settled[i] || (client->state == CLIENT_CONNECTED && client->waiting_count == 0 &&
+                                    check_is_settled(&fleet->check, &client->witness));
+        all = all && settled[i];
+    }
+    return all;
+}
+
+static void blame_the_absent(struct fleet *fleet, const bool *settled)
+{
+    for (int i = 0; i < fleet->plan->clients; i++) {
+        const struct stock_client *client = &fleet->clients[i];
+        if (settled[i])
+            continue;
+        if (client->state != CLIENT_CONNECTED)
+            check_fail(&fleet->check, "%s: is not back %d s after the faults (state %d)", client->witness.name,
+                       BACK_WITHIN_S, client->state);
+        else if (client->waiting_count > 0)
+            check_fail(&fleet->check, "%s: message %u was never acknowledged", client->witness.name,
+                       client->waiting[0].message);
+        check_settled(&fleet->check, &client->witness);
+    }
 }
 
 /* From the first fault to the moment when everybody must be back. */
@@ -253,51 +338,132 @@ static void fleet_live(struct fleet *fleet)
 {
     const struct fleet_plan *plan = fleet->plan;
     uint64_t end_us = sim_now_us(fleet->sim) + plan->faults_us;
+    bool *settled = mem_zero((size_t)plan->clients, sizeof *settled);
     faults_start(fleet);
-    run_until(fleet, end_us);
+    fleet_run_until(fleet, end_us);
     faults_heal(fleet);
-    run_until(fleet, end_us + LOOP_S(2));
+    fleet_run_until(fleet, end_us + LOOP_S(2));
     for (int i = 0; i < plan->clients; i++)
         stock_client_quiet(&fleet->clients[i]);
-    while (fleet->check.failure == NULL && !all_settled(fleet) &&
-           sim_now_us(fleet->sim) < end_us + LOOP_S(BACK_WITHIN_S))
-        run_until(fleet, sim_now_us(fleet->sim) + LOOP_MS(100));
-    blame_the_absent(fleet);
-    run_until(fleet, sim_now_us(fleet->sim) + LOOP_S(1));
+    end_us += LOOP_S(BACK_WITHIN_S + plan->stalls * 4);
+    while (fleet->check.failure == NULL && !all_were_settled(fleet, settled) && sim_now_us(fleet->sim) < end_us)
+        run_for(fleet, LOOP_MS(100));
+    blame_the_absent(fleet, settled);
+    free(settled);
+    run_for(fleet, LOOP_S(1));
     for (int i = 0; i < plan->clients; i++)
         check_settled(&fleet->check, &fleet->clients[i].witness);
 }
 
-void fleet_run(const struct fleet_plan *plan, struct fleet_result *result)
+/* Nothing has changed for a while: everybody knows who is where, and may ask. */
+static void fleet_rest(struct fleet *fleet)
 {
-    struct fleet *fleet = mem_zero(1, sizeof *fleet);
-    fleet->plan = plan;
-    fleet->verbose = plan->verbose;
-    fleet->sim = sim_create(plan->seed);
-    sim_delays_set(fleet->sim, &(struct sim_delays){.min_us = 50,
-                                                    .max_us = 500 + sim_below(fleet->sim, 5000),
-                                                    .spike_us = sim_below(fleet->sim, 300000),
-                                                    .spike_per_mille = sim_below(fleet->sim, 30)});
-    fleet_start(fleet);
-    fleet_live(fleet);
-    clients_finish(fleet);
-    run_until(fleet, sim_now_us(fleet->sim) + LOOP_S(IDLE_S));
-    check_leftovers(fleet);
+    if (!presence_is_certain(fleet->plan))
+        return;
+    run_for(fleet, fleet->rosters.quiet_us + LOOP_MS(500));
+    for (int room = 0; room < ROOMS && fleet->check.failure == NULL; room++) {
+        int from = (int)sim_below(fleet->sim, (uint64_t)fleet->plan->clients);
+        for (int i = 0; i < fleet->plan->clients; i++) {
+            struct stock_client *client = &fleet->clients[(from + i) % fleet->plan->clients];
+            if (client->who_ack != 0 || client->state != CLIENT_CONNECTED || !check_is_in(&client->witness, room))
+                continue;
+            stock_client_who(client, room);
+            break;
+        }
+    }
+    run_for(fleet, LOOP_S(1) + fleet->slack_us * 8);
+    for (int i = 0; i < fleet->plan->clients; i++)
+        if (fleet->clients[i].who_ack != 0)
+            check_fail(&fleet->check, "client %d: was never told who is in room %d", i, fleet->clients[i].who_room);
+    if (fleet->check.failure == NULL)
+        end_check_presence(fleet);
+}
+
+/* Nothing is wrong: what is not logged arrives, too. */
+static void fleet_pass(struct fleet *fleet)
+{
+    uint32_t numbers[CALM_MESSAGES];
+    int count = 0;
+    uint64_t from_us = sim_now_us(fleet->sim);
+    for (int i = 0; i < CALM_MESSAGES * 2 && count < CALM_MESSAGES; i++) {
+        struct stock_client *client = &fleet->clients[sim_below(fleet->sim, (uint64_t)fleet->plan->clients)];
+        count += stock_client_pass(client, &numbers[count]);
+    }
+    run_for(fleet, LOOP_S(1) + fleet->slack_us * 4);
+    for (int i = 0; i < fleet->plan->clients; i++) {
+        const struct stock_client *client = &fleet->clients[i];
+        if (client->state != CLIENT_CONNECTED || client->connected_us > from_us || client->dialled_us > from_us)
+            continue;
+        for (int j = 0; j < count && fleet->check.failure == NULL; j++)
+            if (fleet->check.truths.messages[numbers[j]].rooms != 0 ||
+                strcmp(fleet->check.truths.messages[numbers[j]].to_sid, client->witness.lease->sid) == 0)
+                check_passed(&fleet->check, &client->witness, numbers[j]);
+    }
+}
+
+static void result_take(struct fleet *fleet, struct fleet_result *result)
+{
     const struct check *check = &fleet->check;
+    const struct client_world *world = &fleet->world;
     *result = (struct fleet_result){
         .failure = check->failure,
         .digest = check->digest,
         .accepted = check->counts.accepted,
         .lost_by_broker = check->counts.lost_by_broker,
         .shown = check->counts.shown,
-        .shown_late = check->counts.shown_late,
+        .passing = check->counts.passing,
         .resumed = check->counts.resumed,
         .fresh = check->counts.fresh,
         .refused_resumes = check->counts.refused_resumes,
+        .excused = check->counts.excused,
         .faults = fleet->faults,
+        .directs = world->counts.directs,
+        .wide = world->counts.wide,
+        .announced = fleet->rosters.announced,
+        .compared = fleet->rosters.compared_count,
+        .pages = world->counts.pages,
+        .page_entries = world->counts.page_entries,
+        .stalls = world->counts.stalls,
+        .slowed = fleet->slowed,
+        .rotated = world->counts.rotated,
+        .timed_out = world->counts.timed_out,
+        .swallowed = fleet->swallowed_count,
+        .missed = fleet->missed,
     };
-    fleet->check.failure = NULL;
+}
+
+/* Most connections end before the ingress would end them. */
+static void check_rotation(struct fleet *fleet)
+{
+    const struct client_world *world = &fleet->world;
+    uint64_t all = world->counts.rotated + world->counts.timed_out;
+    if (world->stays && world->timeout_us != 0 && (all == 0 || world->counts.timed_out * 20 > all))
+        check_fail(&fleet->check, "%llu connections were rotated, and %llu were cut by the ingress",
+                   (unsigned long long)world->counts.rotated, (unsigned long long)world->counts.timed_out);
+}
+
+void fleet_run(const struct fleet_plan *plan, struct fleet_result *result)
+{
+    struct fleet *fleet = mem_zero(1, sizeof *fleet);
+    fleet->plan = plan;
+    fleet->sim = sim_create(plan->seed);
+    fleet_start(fleet);
+    fleet_live(fleet);
+    fleet_rest(fleet);
+    fleet_pass(fleet);
+    check_rotation(fleet);
+    for (int i = 0; i < plan->clients; i++)
+        stock_client_finish(&fleet->clients[i]);
+    fleet->world.rosters = NULL;
+    fleet_run_until(fleet, sim_now_us(fleet->sim) + LOOP_S(IDLE_S));
+    if (fleet->check.failure == NULL)
+        end_check_instances(fleet);
+    if (fleet->check.failure == NULL)
+        end_check_keys(fleet);
     fleet_finish(fleet);
+    result_take(fleet, result);
+    fleet->check.failure = NULL;
+    check_finish(&fleet->check);
     sim_destroy(fleet->sim);
     free(fleet);
 }

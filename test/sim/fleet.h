@@ -3,28 +3,45 @@
 #define SENNIT_SIM_FLEET_H
 
 #include "check.h"
+#include "tape.h"
 
 struct fleet_plan {
     uint64_t seed;
     int instances, clients;
     uint64_t faults_us; /* how long faults go on */
-    /* Which faults: how often in a thousand, of those that come every 20 to 400 ms. */
+    /* Which faults: how often in a thousand, of those that come every 5 to 200 ms. */
     int cuts, silences, kills, pauses, drains, link_cuts, redis_kills, redis_pauses, failovers, script_flushes,
-        refusals, clock_jumps;
-    bool replay_all, small_log;
-    bool verbose; /* says on stdout what befalls it */
-    int traced;   /* a client whose traffic is shown too; -1: none */
-    bool quiet;   /* clients say little, and enter and leave rooms as before */
+        refusals, clock_jumps, swallows;
+    int replay;                     /* see check_rules */
+    uint64_t log_entries;           /* how long a room's log keeps entries */
+    uint64_t log_bytes, log_age_ms; /* 0: as by default */
+    int timeout_s;                  /* of requests; 0: none */
+    bool presence;                  /* clients are told who is where */
+    bool stay_away;                 /* some do not come back from an instance that was killed */
+    bool pages;                     /* they read the rooms' history */
+    bool stalls;                    /* they stop reading for a while */
+    bool large;                     /* some messages are */
+    bool quiet;                     /* they say little, and enter and leave rooms as before */
+    bool busy;                      /* they say much */
+    bool steady;                    /* the network is never slow for a moment */
+    bool verbose;                   /* says on stdout what befalls it */
+    const char *asked;              /* shows what Redis is asked that contains this text; NULL: nothing */
+    int traced;                     /* a client whose traffic is shown too; -1: none */
+    struct tape *tape;              /* what Redis was asked and answered is recorded there; NULL: not */
 };
 
 /* Fills in a plan from its seed: each seed has its own mixture. */
 void fleet_plan_from_seed(struct fleet_plan *plan, uint64_t seed);
+/* What is particular about it, for a reader. */
+void fleet_plan_print(const struct fleet_plan *plan);
 
 /* What came of it. */
 struct fleet_result {
     char *failure;   /* NULL: all is well; the caller frees it */
     uint64_t digest; /* of everything that was accepted and shown, and when: a seed's own */
-    uint64_t accepted, lost_by_broker, shown, shown_late, resumed, fresh, refused_resumes, faults;
+    uint64_t accepted, lost_by_broker, shown, passing, resumed, fresh, refused_resumes, faults;
+    uint64_t directs, wide, announced, compared, pages, page_entries, stalls, slowed, rotated, timed_out, swallowed,
+        excused, missed;
 };
 
 void fleet_run(const struct fleet_plan *plan, struct fleet_result *result);

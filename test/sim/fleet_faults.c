@@ -1,34 +1,5 @@
-/* fleet_faults: what befalls a fleet, each seed in its own mixture. */
+/* fleet_faults: what befalls a fleet, by its plan. */
 #include "fleet_parts.h"
-
-void fleet_plan_from_seed(struct fleet_plan *plan, uint64_t seed)
-{
-    uint64_t state[2] = {seed * 0x9e3779b97f4a7c15u + 7, seed + 1};
-    for (int i = 0; i < 8; i++)
-        sim_random_next(state);
-    *plan = (struct fleet_plan){.seed = seed, .instances = 8, .clients = 200, .faults_us = LOOP_S(8), .traced = -1};
-    int *const shares[] = {&plan->silences,  &plan->kills,       &plan->pauses,       &plan->drains,
-                           &plan->link_cuts, &plan->redis_kills, &plan->redis_pauses, &plan->script_flushes,
-                           &plan->refusals,  &plan->clock_jumps};
-    for (size_t i = 0; i < sizeof shares / sizeof shares[0]; i++)
-        if (sim_random_next(state) % 3 == 0)
-            *shares[i] = 10 + (int)(sim_random_next(state) % 50);
-    plan->cuts = 200 + (int)(sim_random_next(state) % 300);
-    plan->replay_all = sim_random_next(state) % 4 == 0;
-    plan->small_log = !plan->replay_all && sim_random_next(state) % 5 == 0;
-    if (sim_random_next(state) % 4 == 0)
-        plan->failovers = 10 + (int)(sim_random_next(state) % 20);
-    /* A broker that loses data while everything else is well, and little that clients were told: they live on. */
-    if (seed % 20 == 0)
-        *plan = (struct fleet_plan){.seed = seed,
-                                    .instances = plan->instances,
-                                    .clients = plan->clients,
-                                    .faults_us = plan->faults_us,
-                                    .cuts = plan->cuts,
-                                    .failovers = 40,
-                                    .quiet = true,
-                                    .traced = -1};
-}
 
 static void stream_fault(struct fleet *fleet, bool to_redis, bool silent)
 {
@@ -38,6 +9,8 @@ static void stream_fault(struct fleet *fleet, bool to_redis, bool silent)
     if (end == NULL)
         return;
     fleet_say(fleet, "a stream to %s %s", to_redis ? "Redis" : "an instance", silent ? "goes silent" : "is cut");
+    if (to_redis || silent)
+        fleet_trouble(fleet);
     if (silent)
         sim_silence(end, sim_chance(fleet->sim, 300));
     else
@@ -55,7 +28,16 @@ static void refuse(struct fleet *fleet)
     const char *error = errors[sim_below(fleet->sim, 4)];
     int count = 1 + (int)sim_below(fleet->sim, 20);
     fleet_say(fleet, "Redis refuses %d commands: %s", count, error);
+    fleet_trouble(fleet);
     fake_redis_fail_next(fleet->redis, error, count);
+}
+
+static void scripts_forget(struct fleet *fleet)
+{
+    fleet_trouble(fleet);
+    fake_redis_scripts_forget(fleet->redis);
+    if (fleet->plan->tape != NULL)
+        tape_scripts_forgotten(fleet->plan->tape);
 }
 
 static bool turn_of(uint64_t *dice, int share)
@@ -68,6 +50,7 @@ static bool turn_of(uint64_t *dice, int share)
 
 static void clock_fault(struct fleet *fleet, struct instance *instance, bool runs)
 {
+    fleet_trouble(fleet);
     /* Redis' clock strays less than leases live. */
     if (sim_chance(fleet->sim, 300)) {
         redis_clock_jump(fleet, (int64_t)sim_below(fleet->sim, 600000) - 300000);
@@ -105,11 +88,13 @@ static void fault_choose(struct fleet *fleet)
     else if (turn_of(&dice, plan->redis_pauses) && redis_runs)
         redis_pause(fleet);
     else if (turn_of(&dice, plan->script_flushes))
-        fake_redis_scripts_forget(fleet->redis);
+        scripts_forget(fleet);
     else if (turn_of(&dice, plan->refusals))
         refuse(fleet);
     else if (turn_of(&dice, plan->clock_jumps))
         clock_fault(fleet, instance, runs);
+    else if (turn_of(&dice, plan->swallows))
+        fleet->swallow_left++;
 }
 
 static void fault(struct timer *timer)
@@ -131,6 +116,7 @@ void faults_start(struct fleet *fleet)
 void faults_heal(struct fleet *fleet)
 {
     fleet_say(fleet, "nothing more goes wrong");
+    fleet_trouble(fleet);
     sim_timer_stop(fleet->sim, &fleet->fault);
     redis_heal(fleet);
     for (int i = 0; i < fleet->plan->instances; i++)

@@ -14,27 +14,53 @@ enum {
     INSTANCE_PORT = 10001,
     INSTANCES_MAX = 16,
     BACK_WITHIN_S = 10, /* everybody is connected and has everything so soon after faults end */
+    STEADY_DELAY_US = 2000,
+    REPAIRED_MS = 1000, /* a push that was lost is made up for by then */
 };
 
 struct instance {
     struct fleet *fleet;
     uint16_t port;
+    int number;
     struct loop *loop; /* NULL: not running */
     struct server server;
     struct timer change; /* starts again, or goes on */
     bool paused, draining;
+    uint64_t pulsed_us; /* its last heartbeat that Redis took */
 };
+
+/* An instance that died, and whom the others are to miss. */
+struct death {
+    struct list node;
+    uint64_t due_us, died_us;
+    uint64_t *leases; /* a bit for each */
+    size_t words;
+};
+
+/* A push that was not sent to one instance. */
+struct swallowed {
+    struct list node;
+    uint64_t due_us, at_us;
+    int instance, log;
+    struct lease *lease; /* for LOG_OWN */
+    size_t index;
+};
+
+/* Scripts whose calls are watched. */
+enum watched { WATCHED_OPEN, WATCHED_WRITE, WATCHED_CLAIM, WATCHED_RELEASE, WATCHED_PULSE, WATCHED_COUNT };
 
 struct fleet {
     const struct fleet_plan *plan;
     struct sim *sim;
     struct check check;
+    struct rosters rosters;
     struct client_world world;
     struct instance instances[INSTANCES_MAX];
     struct stock_client *clients;
+    struct witness **witnesses;
     struct fake_redis *redis;
-    struct fake_redis_client *observer;
-    struct resp_reader *observed;
+    struct resp_reader *replies;     /* of what is watched */
+    char watched[WATCHED_COUNT][48]; /* their names on Redis */
     struct fake_redis_snapshot *snapshot;
     uint64_t snapshot_us;
     struct list streams; /* to Redis */
@@ -42,19 +68,26 @@ struct fleet {
     bool redis_down, redis_paused;
     int64_t clock_jump_ms; /* of Redis */
     char config[64];
-    uint64_t faults;
-    bool verbose; /* says what befalls the fleet */
+    uint64_t faults, steps;
+    int swallow_left; /* pushes */
+    struct list deaths, swallowed;
+    uint64_t slack_us; /* how long something may be under way */
+    uint64_t slowed, swallowed_count, missed;
 };
 
 /* Says what happens, for a reader; printf's rules. */
 void fleet_say(const struct fleet *fleet, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Something broke of which more than one client may notice. */
+void fleet_trouble(struct fleet *fleet);
+/* Runs on, a little at a time, so that a failure stops it where it happens. */
+void fleet_run_until(struct fleet *fleet, uint64_t until_us);
 
 /* fleet.c: instances end and start. */
 void instance_kill(struct instance *instance);
 void instance_pause(struct instance *instance);
 void instance_drain(struct instance *instance);
 
-/* fleet_redis.c: the broker, and the observer that hears everything it accepts. */
+/* fleet_redis.c: the broker. */
 void redis_start(struct fleet *fleet);
 void redis_finish(struct fleet *fleet);
 /* It ends, and comes back later, with its data or with what it had at the last snapshot. */
@@ -64,12 +97,33 @@ void redis_pause(struct fleet *fleet);
 void redis_heal(struct fleet *fleet);
 void redis_snapshot(struct fleet *fleet);
 void redis_clock_jump(struct fleet *fleet, int64_t offset_ms);
-/* The keys, one a line, that would be there once everything that ends has ended. */
-void redis_keys_for_ever(struct fleet *fleet, struct buf *names);
+/* The instance at the other end of what fake_redis_connect was given. */
+struct instance *redis_stream_instance(const void *stream);
+/* What Redis has under this name, NULL: nothing. */
+struct fake_key *redis_key(struct fleet *fleet, const char *kind, struct span name);
+
+/* fleet_watch.c: everything Redis does, as it happens. */
+extern const struct fake_redis_watcher fleet_watcher;
 
 /* fleet_faults.c */
 void faults_start(struct fleet *fleet);
 /* Nothing more goes wrong by itself, and everything that was broken is whole again. */
 void faults_heal(struct fleet *fleet);
+
+/* fleet_bounds.c: what may grow has not grown too far, now. */
+void bounds_check(struct fleet *fleet);
+
+/* fleet_due.c: what must have been noticed by now. */
+void due_swallowed(struct fleet *fleet, const struct instance *instance, const struct pushed *pushed);
+void due_killed(struct fleet *fleet, struct instance *instance);
+void due_check(struct fleet *fleet);
+void due_finish(struct fleet *fleet);
+
+/* fleet_end.c: what is left when all is quiet, and when all is over. */
+void end_check_presence(struct fleet *fleet);
+void end_check_instances(struct fleet *fleet);
+void end_check_keys(struct fleet *fleet);
+/* Of an instance that was closed just now. */
+void end_check_closed(struct fleet *fleet, const struct server *server);
 
 #endif

@@ -1,20 +1,17 @@
-/* fleet_redis: the fleet's Redis: streams to it, its ends and returns, and the observer. */
+/* fleet_redis: the fleet's Redis: streams to it, its ends and returns. */
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "fake_redis_stream.h"
 #include "fleet_parts.h"
-#include "hub/audience.h"
-#include "wire/json.h"
 
-enum {
-    CLOCK_S = 1700000000,  /* when it all begins, since 1970 */
-    FOR_EVER_S = 10000000, /* longer than anything lives that ends */
-};
+enum { CLOCK_S = 1700000000 }; /* when it all begins, since 1970 */
 
 struct redis_stream {
     struct list node;
     struct fleet *fleet;
+    struct instance *instance; /* at the other end */
     struct sim_end *end;
     struct fake_redis_client *client;
 };
@@ -32,8 +29,17 @@ static void redis_clock(struct fleet *fleet)
                     CLOCK_S * INT64_C(1000000) + (int64_t)sim_now_us(fleet->sim) + fleet->clock_jump_ms * 1000);
 }
 
+static struct instance *instance_of(struct fleet *fleet, const struct loop *loop)
+{
+    struct instance *instance = fleet->instances;
+    while (instance->loop != loop)
+        instance++;
+    return instance;
+}
+
 static void stream_destroy(struct redis_stream *stream)
 {
+    check_link_lost(&stream->fleet->check, stream->instance->number);
     stream->end = NULL;
     fake_redis_disconnect(stream->client);
     list_remove(&stream->node);
@@ -45,7 +51,9 @@ static void *redis_accepted(void *arg, struct sim_end *end)
     struct fleet *fleet = arg;
     struct redis_stream *stream = mem_zero(1, sizeof *stream);
     stream->fleet = fleet;
+    stream->instance = instance_of(fleet, sim_host_of(end));
     stream->end = end;
+    check_link_lost(&fleet->check, stream->instance->number);
     list_init(&stream->node);
     list_append(&fleet->streams, &stream->node);
     stream->client = fake_redis_connect(fleet->redis, redis_out, stream);
@@ -70,96 +78,10 @@ static void redis_closed(struct sim_end *end, void *owner)
 
 static const struct sim_peer redis_peer = {NULL, redis_received, redis_closed};
 
-static int room_of_channel(struct span channel)
+struct instance *redis_stream_instance(const void *arg)
 {
-    static const char base[] = "sennit:{0}:push:/";
-    if (!span_starts_with(channel, span_str(base)))
-        return -1;
-    if (channel.len == sizeof base - 1)
-        return 0;
-    return channel.data[channel.len - 1] - '0';
-}
-
-/* The sid that an audience leaves out, empty: none. */
-static struct span except_of(struct span audience)
-{
-    struct span text, none = {"", 0};
-    enum audience_sign sign;
-    return audience_next(&audience, &sign, &text) && sign == AUDIENCE_EXCEPT_SID ? text : none;
-}
-
-static void accepted(struct fleet *fleet, int room, struct span epoch, uint64_t seq, struct span audience,
-                     struct span body)
-{
-    uint64_t id;
-    struct span except = except_of(audience);
-    if (fleet->world.traced >= 0)
-        fleet_say(fleet, "accepted " SPAN_FMT ".%llu for room %d but " SPAN_FMT ": " SPAN_FMT, SPAN_ARG(epoch),
-                  (unsigned long long)seq, room, SPAN_ARG(except), SPAN_ARG(body));
-    if (span_to_u64(json_object_get(json_array_at(body, room == 0 ? 1 : 2), SPAN_LIT("id")), &id))
-        check_accepted(&fleet->check, room, (uint32_t)id, epoch, except);
-}
-
-static uint64_t number_next(struct span *head)
-{
-    struct span part;
-    uint64_t number = 0;
-    if (span_next(head, ' ', &part))
-        span_to_u64(part, &number);
-    return number;
-}
-
-/* `<epoch> <ms>\n` and entries, each `<seq> <prev> <bytes of audience> <bytes of body>\n<audience><body>`, as they were
- * pushed the moment they were accepted. */
-static void observed(struct fleet *fleet, struct span channel, struct span message)
-{
-    struct span head, epoch;
-    int room = room_of_channel(channel);
-    if (room < 0 || !span_next(&message, '\n', &head) || span_find(SPAN_LIT("+-^"), head.data[0]) >= 0)
-        return; /* who came and went; digests */
-    span_next(&head, ' ', &epoch);
-    while (message.len > 0 && span_next(&message, '\n', &head)) {
-        uint64_t seq = number_next(&head);
-        number_next(&head);
-        uint64_t audience = number_next(&head), body = number_next(&head);
-        if (seq != 0)
-            accepted(fleet, room, epoch, seq, span_sub(message, 0, audience), span_sub(message, audience, body));
-        message = span_from(message, audience + body);
-    }
-}
-
-static void observer_out(void *arg, const char *bytes, size_t len)
-{
-    struct fleet *fleet = arg;
-    const struct resp *reply;
-    resp_feed(fleet->observed, span_of(bytes, len));
-    while (resp_next(fleet->observed, &reply) > 0)
-        if (reply->type == RESP_ARRAY && reply->item_count == 3 &&
-            span_equal(reply->items[0].text, SPAN_LIT("message")))
-            observed(fleet, reply->items[1].text, reply->items[2].text);
-}
-
-static void observer_start(struct fleet *fleet)
-{
-    struct buf command = {0};
-    fleet->observed = resp_reader_create(1 << 20);
-    fleet->observer = fake_redis_connect(fleet->redis, observer_out, fleet);
-    for (int room = 0; room < CHECK_ROOMS; room++) {
-        char channel[64];
-        if (room == 0)
-            snprintf(channel, sizeof channel, "sennit:{0}:push:/");
-        else
-            snprintf(channel, sizeof channel, "sennit:{0}:push:/,room%d", room);
-        resp_command_encode(&command, (struct span[]){SPAN_LIT("SUBSCRIBE"), span_str(channel)}, 2);
-    }
-    fake_redis_feed(fleet->observer, buf_span(&command).data, command.len);
-    buf_finish(&command);
-}
-
-static void observer_stop(struct fleet *fleet)
-{
-    fake_redis_disconnect(fleet->observer);
-    resp_reader_destroy(fleet->observed);
+    const struct redis_stream *stream = arg;
+    return stream->instance;
 }
 
 static void redis_streams_cut(struct fleet *fleet)
@@ -186,13 +108,13 @@ static void redis_change(struct timer *timer)
     if (fleet->redis_paused)
         sim_listen_pause(fleet->sim, REDIS_PORT, false);
     fleet->redis_paused = false;
+    fleet_trouble(fleet);
 }
 
 void redis_kill(struct fleet *fleet, bool failover)
 {
     redis_streams_cut(fleet);
     sim_unlisten(fleet->sim, REDIS_PORT);
-    observer_stop(fleet);
     redis_clock(fleet);
     fleet_say(fleet, "Redis ends%s", failover ? ": what came since the snapshot is lost" : "");
     if (failover && fleet->snapshot != NULL) {
@@ -202,8 +124,9 @@ void redis_kill(struct fleet *fleet, bool failover)
             stock_client_broker_lost(&fleet->clients[i], fleet->snapshot_us);
     } else {
         fake_redis_restart(fleet->redis, true);
+        if (fleet->plan->tape != NULL)
+            tape_scripts_forgotten(fleet->plan->tape);
     }
-    observer_start(fleet);
     fleet->redis_down = true;
     sim_timer_start(fleet->sim, &fleet->redis_change, LOOP_MS(1 + sim_below(fleet->sim, 2000)));
 }
@@ -229,6 +152,7 @@ void redis_pause(struct fleet *fleet)
 void redis_heal(struct fleet *fleet)
 {
     fake_redis_fail_next(fleet->redis, "", 0);
+    fleet->swallow_left = 0;
     sim_timer_stop(fleet->sim, &fleet->redis_change);
     redis_change(&fleet->redis_change);
 }
@@ -239,37 +163,47 @@ void redis_clock_jump(struct fleet *fleet, int64_t offset_ms)
     fleet->clock_jump_ms = offset_ms;
 }
 
-static void keys_out(void *arg, const char *bytes, size_t len)
+struct fake_key *redis_key(struct fleet *fleet, const char *kind, struct span name)
 {
-    buf_append(arg, span_of(bytes, len));
+    struct buf key = {0};
+    struct fake_redis_client nobody = {.redis = fleet->redis};
+    struct fake_call look = {.redis = fleet->redis, .client = &nobody};
+    redis_clock(fleet);
+    buf_printf(&key, "sennit:{0}:%s" SPAN_FMT, kind, SPAN_ARG(name));
+    struct fake_key *found = fake_key_find(&look, buf_span(&key));
+    buf_finish(&key);
+    return found;
 }
 
-void redis_keys_for_ever(struct fleet *fleet, struct buf *names)
+/* Ids are <seq>-<ms>. What is too old may not be read any more, though it is still there. */
+static uint64_t oldest(void *arg, struct span room)
 {
-    static const char keys[] = "*2\r\n$4\r\nKEYS\r\n$1\r\n*\r\n";
-    struct buf bytes = {0};
-    const struct resp *reply;
-    struct resp_reader *reader = resp_reader_create(1 << 20);
-    struct fake_redis_client *client = fake_redis_connect(fleet->redis, keys_out, &bytes);
-    fleet->clock_jump_ms += FOR_EVER_S * INT64_C(1000);
-    redis_clock(fleet);
-    fake_redis_feed(client, keys, sizeof keys - 1);
-    resp_feed(reader, buf_span(&bytes));
-    if (resp_next(reader, &reply) > 0)
-        for (size_t i = 0; i < reply->item_count; i++)
-            buf_printf(names, SPAN_FMT "\n", SPAN_ARG(reply->items[i].text));
-    resp_reader_destroy(reader);
-    fake_redis_disconnect(client);
-    buf_finish(&bytes);
+    struct fleet *fleet = arg;
+    const struct fake_key *key = redis_key(fleet, "log:", room);
+    uint64_t age = fleet->plan->log_age_ms, now = (uint64_t)fleet->redis->now_us / 1000;
+    if (key == NULL)
+        return UINT64_MAX;
+    const struct fake_stream *stream = key->stream;
+    for (struct stream_place at = stream_place_find(stream, (struct stream_id){0, 0}); at.node < stream->count;
+         at = (struct stream_place){.node = at.node + 1}) {
+        const struct stream_node *node = stream->nodes[at.node];
+        for (; at.entry < node->count; at.entry++)
+            if (age == 0 || node->entries[at.entry]->id.seq + age >= now)
+                return node->entries[at.entry]->id.ms;
+    }
+    return UINT64_MAX;
 }
 
 void redis_start(struct fleet *fleet)
 {
     list_init(&fleet->streams);
     fleet->redis = fake_redis_create(sim_random(fleet->sim));
+    fleet->replies = resp_reader_create(1 << 20);
+    fake_redis_watch(fleet->redis, &fleet_watcher, fleet);
+    fleet->check.truths.oldest = oldest;
+    fleet->check.truths.arg = fleet;
     timer_init(&fleet->redis_change, redis_change);
     redis_clock(fleet);
-    observer_start(fleet);
     redis_up(fleet);
 }
 
@@ -277,7 +211,7 @@ void redis_finish(struct fleet *fleet)
 {
     sim_timer_stop(fleet->sim, &fleet->redis_change);
     redis_streams_cut(fleet);
-    observer_stop(fleet);
     fake_redis_snapshot_destroy(fleet->snapshot);
     fake_redis_destroy(fleet->redis);
+    resp_reader_destroy(fleet->replies);
 }

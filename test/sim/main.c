@@ -2,7 +2,9 @@
  *
  *     test_sim SEED              replays one seed and says what happens in it
  *     test_sim FIRST COUNT       runs the kept seeds (seeds.txt), then COUNT seeds from FIRST on; says what fails
+ *     test_sim any SEED...       runs these seeds (17, or 20-40) up to the first that fails
  *     SENNIT_SIM_TRACE=N         replaying, also what client N sends and gets, and what the broker accepts
+ *     SENNIT_SIM_REDIS=TEXT      also what Redis is asked that contains this text, and answers
  *     SENNIT_SIM_LOG=1           with the instances' logs
  *
  * Every so many seeds one is run twice: both must be the same to the microsecond. */
@@ -15,8 +17,10 @@
 
 enum { TWICE_EVERY = 50, PROGRESS_EVERY = 100, KEPT_LINE_BYTES = 256 };
 
+/* Sums over the seeds that were run. */
 struct tally {
-    uint64_t seeds, failed, faults, accepted, shown, resumed;
+    uint64_t seeds, failed;
+    struct fleet_result sum;
 };
 
 static void silence(struct span line)
@@ -38,34 +42,71 @@ static void environment_clear(void)
                                         "SENNIT_INSTANCE",
                                         "SENNIT_BROKER",
                                         "SENNIT_REQUEST_TIMEOUT_SECONDS",
+                                        "SENNIT_ROTATE",
                                         "SENNIT_CLIENT_DIR"};
     for (size_t i = 0; i < sizeof unset / sizeof unset[0]; i++)
         unsetenv(unset[i]);
 }
 
-static void result_print(uint64_t seed, const char *name, const struct fleet_result *result)
+struct figure {
+    size_t at;
+    const char *name;
+};
+#define FIGURE(name, text) \
+    { \
+        offsetof(struct fleet_result, name), text \
+    }
+static const struct figure figures[] = {
+    FIGURE(faults, "faults"),
+    FIGURE(accepted, "accepted"),
+    FIGURE(wide, "to several rooms"),
+    FIGURE(directs, "to one socket"),
+    FIGURE(lost_by_broker, "lost by the broker"),
+    FIGURE(shown, "shown"),
+    FIGURE(passing, "of them not logged"),
+    FIGURE(resumed, "resumed"),
+    FIGURE(fresh, "fresh"),
+    FIGURE(refused_resumes, "resumes refused"),
+    FIGURE(announced, "who came or left"),
+    FIGURE(compared, "rosters compared"),
+    FIGURE(missed, "missed"),
+    FIGURE(pages, "pages of history"),
+    FIGURE(page_entries, "with something"),
+    FIGURE(stalls, "stalls"),
+    FIGURE(slowed, "queues dropped"),
+    FIGURE(rotated, "rotated"),
+    FIGURE(timed_out, "timed out"),
+    FIGURE(swallowed, "pushes swallowed"),
+    FIGURE(excused, "entries excused"),
+};
+enum { FIGURES = sizeof figures / sizeof figures[0] };
+
+static uint64_t *figure_of(struct fleet_result *result, size_t i)
 {
-    printf("%s seed %llu%s%s: %s\n"
-           "    %llu faults, %llu accepted, %llu lost by the broker, %llu shown (%llu after leaving), %llu resumed, "
-           "%llu fresh, %llu resumes refused, digest %016llx\n",
-           result->failure != NULL ? "FAILED" : "passed", (unsigned long long)seed, name[0] != '\0' ? " " : "", name,
-           result->failure != NULL ? result->failure : "all is well", (unsigned long long)result->faults,
-           (unsigned long long)result->accepted, (unsigned long long)result->lost_by_broker,
-           (unsigned long long)result->shown, (unsigned long long)result->shown_late,
-           (unsigned long long)result->resumed, (unsigned long long)result->fresh,
-           (unsigned long long)result->refused_resumes, (unsigned long long)result->digest);
-    fflush(stdout);
+    return (uint64_t *)((char *)result + figures[i].at);
 }
 
-static void plan_print(const struct fleet_plan *plan)
+static void figures_print(struct fleet_result *result)
 {
-    printf("seed %llu: %d instances, %d clients%s%s%s; in a thousand faults: %d cuts, %d silences, %d cuts of links, "
-           "%d kills, %d pauses, %d drains, %d ends of Redis, %d failovers, %d pauses of Redis, %d script flushes, "
-           "%d refusals, %d clock jumps\n",
-           (unsigned long long)plan->seed, plan->instances, plan->clients, plan->replay_all ? ", replay all" : "",
-           plan->small_log ? ", small logs" : "", plan->quiet ? ", quiet" : "", plan->cuts, plan->silences,
-           plan->link_cuts, plan->kills, plan->pauses, plan->drains, plan->redis_kills, plan->failovers,
-           plan->redis_pauses, plan->script_flushes, plan->refusals, plan->clock_jumps);
+    bool first = true;
+    printf("    ");
+    for (size_t i = 0; i < FIGURES; i++) {
+        uint64_t value = *figure_of(result, i);
+        if (value == 0)
+            continue;
+        printf("%s%llu %s", first ? "" : ", ", (unsigned long long)value, figures[i].name);
+        first = false;
+    }
+    printf("\n");
+}
+
+static void result_print(uint64_t seed, const char *name, struct fleet_result *result)
+{
+    printf("%s seed %llu%s%s: %s\n", result->failure != NULL ? "FAILED" : "passed", (unsigned long long)seed,
+           name[0] != '\0' ? " " : "", name, result->failure != NULL ? result->failure : "all is well");
+    figures_print(result);
+    printf("    digest %016llx\n", (unsigned long long)result->digest);
+    fflush(stdout);
 }
 
 static bool replay(uint64_t seed)
@@ -76,7 +117,8 @@ static bool replay(uint64_t seed)
     fleet_plan_from_seed(&plan, seed);
     plan.verbose = true;
     plan.traced = traced != NULL ? atoi(traced) : -1;
-    plan_print(&plan);
+    plan.asked = getenv("SENNIT_SIM_REDIS");
+    fleet_plan_print(&plan);
     fleet_run(&plan, &result);
     result_print(seed, "", &result);
     bool failed = result.failure != NULL;
@@ -103,10 +145,8 @@ static void run(struct tally *tally, uint64_t seed, const char *name)
         result_print(seed, name, &result);
     tally->seeds++;
     tally->failed += failed;
-    tally->faults += result.faults;
-    tally->accepted += result.accepted;
-    tally->shown += result.shown;
-    tally->resumed += result.resumed;
+    for (size_t i = 0; i < FIGURES; i++)
+        *figure_of(&tally->sum, i) += *figure_of(&result, i);
     free(result.failure);
 }
 
@@ -130,18 +170,21 @@ static bool run_kept(struct tally *tally, const char *path)
     return true;
 }
 
-int main(int argc, char **argv)
+static bool run_any(int count, char **seeds)
+{
+    struct tally tally = {.seeds = 1}; /* none twice */
+    for (int i = 0; i < count; i++) {
+        char *end;
+        uint64_t seed = strtoull(seeds[i], &end, 10), last = *end == '-' ? strtoull(end + 1, NULL, 10) : seed;
+        for (; seed <= last && tally.failed == 0; seed++)
+            run(&tally, seed, "");
+    }
+    return tally.failed == 0;
+}
+
+static bool run_many(uint64_t first, uint64_t count)
 {
     struct tally tally = {0};
-    environment_clear();
-    log_init(LOG_TEXT, LOG_DEBUG, NULL, getenv("SENNIT_SIM_LOG") != NULL ? aloud : silence);
-    if (argc < 2 || argc > 3) {
-        fprintf(stderr, "usage: test_sim SEED\n       test_sim FIRST COUNT\n");
-        return 2;
-    }
-    uint64_t first = strtoull(argv[1], NULL, 10), count = argc > 2 ? strtoull(argv[2], NULL, 10) : 0;
-    if (argc == 2)
-        return replay(first) ? 0 : 1;
     bool kept = run_kept(&tally, SEEDS_FILE);
     printf("%llu kept seeds, %llu failed\n", (unsigned long long)tally.seeds, (unsigned long long)tally.failed);
     for (uint64_t i = 0; i < count; i++) {
@@ -151,8 +194,21 @@ int main(int argc, char **argv)
                    (unsigned long long)tally.failed);
         fflush(stdout);
     }
-    printf("%llu seeds, %llu failed; %llu faults, %llu accepted, %llu shown, %llu resumed\n",
-           (unsigned long long)tally.seeds, (unsigned long long)tally.failed, (unsigned long long)tally.faults,
-           (unsigned long long)tally.accepted, (unsigned long long)tally.shown, (unsigned long long)tally.resumed);
-    return kept && tally.failed == 0 ? 0 : 1;
+    printf("%llu seeds, %llu failed\n", (unsigned long long)tally.seeds, (unsigned long long)tally.failed);
+    figures_print(&tally.sum);
+    return kept && tally.failed == 0;
+}
+
+int main(int argc, char **argv)
+{
+    environment_clear();
+    log_init(LOG_TEXT, LOG_DEBUG, NULL, getenv("SENNIT_SIM_LOG") != NULL ? aloud : silence);
+    if (argc >= 3 && strcmp(argv[1], "any") == 0)
+        return run_any(argc - 2, argv + 2) ? 0 : 1;
+    if (argc == 2)
+        return replay(strtoull(argv[1], NULL, 10)) ? 0 : 1;
+    if (argc == 3)
+        return run_many(strtoull(argv[1], NULL, 10), strtoull(argv[2], NULL, 10)) ? 0 : 1;
+    fprintf(stderr, "usage: test_sim SEED\n       test_sim FIRST COUNT\n       test_sim any SEED...\n");
+    return 2;
 }

@@ -98,6 +98,21 @@ void real_redis_write(int fd, struct span bytes)
     }
 }
 
+char *script_with_clock(const char *text, const char *key)
+{
+    struct buf out = {0};
+    const char *at;
+    while ((at = strstr(text, "call('TIME')")) != NULL) {
+        buf_append(&out, span_of(text, (size_t)(at - text)));
+        buf_printf(&out, "call('HMGET', '%s', 's', 'us')", key);
+        text = at + sizeof "call('TIME')" - 1;
+    }
+    buf_append(&out, span_str(text));
+    char *copy = mem_text(buf_span(&out));
+    buf_finish(&out);
+    return copy;
+}
+
 size_t reply_length(struct span bytes)
 {
     int64_t number = 0;
@@ -119,7 +134,7 @@ size_t reply_length(struct span bytes)
     return len <= bytes.len ? len : 0;
 }
 
-static void piece_read(int fd, struct buf *to)
+void real_redis_read_some(int fd, struct buf *to)
 {
     struct pollfd wait = {.fd = fd, .events = POLLIN};
     if (poll(&wait, 1, ANSWER_MS_MAX) <= 0) {
@@ -140,7 +155,7 @@ void real_redis_read(int fd, struct buf *to, size_t count)
     while (count > 0) {
         size_t len = reply_length(span_from(buf_span(to), from));
         if (len == 0) {
-            piece_read(fd, to);
+            real_redis_read_some(fd, to);
             continue;
         }
         from += len;

@@ -294,8 +294,13 @@ static void arrived(struct timer *timer)
         timer_heap_put(&sim->events, timer, sim->now_us + 1000);
         return;
     }
+    if (end->held)
+        return;
     struct sim_piece *piece = container_of(list_take(&end->pieces), struct sim_piece, node);
+    bool was_full = end->on_the_way >= SIM_WINDOW_BYTES;
     end->on_the_way -= piece->len;
+    if (was_full && end->peer != NULL && end->other != NULL)
+        sim_end_wake(end->other); /* a model reads at once: the other side may write again */
     if (!list_empty(&end->pieces)) {
         uint64_t due = container_of(end->pieces.next, struct sim_piece, node)->due_us;
         timer_heap_put(&sim->events, timer, due > sim->now_us ? due : sim->now_us);
@@ -354,6 +359,20 @@ void sim_listen_pause(struct sim *sim, uint16_t port, bool paused)
     struct sim_port *slot = sim_port_find(sim, port);
     if (slot != NULL)
         slot->paused = paused;
+}
+
+void sim_hold(struct sim_end *end, bool held)
+{
+    end->held = held;
+    if (held || list_empty(&end->pieces))
+        return;
+    uint64_t due = container_of(end->pieces.next, struct sim_piece, node)->due_us;
+    timer_heap_put(&end->sim->events, &end->arrival, due > end->sim->now_us ? due : end->sim->now_us);
+}
+
+struct loop *sim_host_of(const struct sim_end *end)
+{
+    return end->other != NULL ? end->other->loop : NULL;
 }
 
 void sim_send(struct sim_end *end, const char *bytes, size_t len)

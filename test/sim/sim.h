@@ -68,6 +68,8 @@ void sim_unlisten(struct sim *sim, uint16_t port);
 void sim_send(struct sim_end *end, const char *bytes, size_t len);
 /* Ends it from the model's side; `closed` is not called. */
 void sim_close(struct sim_end *end, bool reset);
+/* The model reads nothing while held: what is under way fills the window. */
+void sim_hold(struct sim_end *end, bool held);
 /* What arrives for models on this port waits while paused. */
 void sim_listen_pause(struct sim *sim, uint16_t port, bool paused);
 
@@ -80,6 +82,8 @@ void sim_cut(struct sim_end *end);
 void sim_silence(struct sim_end *end, bool one_way);
 /* At the very end: what is still on its way to nobody. */
 void sim_drop_loose_ends(struct sim *sim);
+/* The loop of the host at the other end of a model's stream; NULL: it is gone. */
+struct loop *sim_host_of(const struct sim_end *end);
 /* Ends of streams that hosts hold now. */
 size_t sim_streams(const struct sim *sim);
 

@@ -27,7 +27,7 @@ struct sim_end {
     size_t on_the_way;
     uint64_t last_due_us;
     struct buf in;
-    bool opened, refused, in_fin, in_reset;
+    bool opened, refused, held, in_fin, in_reset;
     uint64_t silent_from_us; /* nothing arrives here any more; 0: never */
     bool sent_fin;
     struct loop *loop; /* of a host */

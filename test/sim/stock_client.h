@@ -2,23 +2,41 @@
  *
  * It remembers its pid and, as its offset, the last string at the end of any event without an ack id. Publishes wait
  * for their acknowledgement and are sent again on every connect, under the same id, as the whiteboard does. It wants to
- * be in some rooms; joins that were not answered are asked for again. */
+ * be in some rooms; joins that were not answered are asked for again. Now and then it reads a room's history, stops
+ * reading for a while, or says goodbye. */
 #ifndef SENNIT_SIM_STOCK_CLIENT_H
 #define SENNIT_SIM_STOCK_CLIENT_H
 
 #include "check.h"
+#include "pages.h"
+#include "roster.h"
 #include "wire/ws.h"
+
+struct stock_client;
 
 struct client_world {
     struct sim *sim;
     struct check *check;
+    struct rosters *rosters; /* NULL: nobody tells who is where */
     /* The port of a random instance that lives, or 0. */
     uint16_t (*instance_pick)(void *arg);
+    /* What an instance has handled; its number; whether it is on its way out. */
+    uint64_t (*position_of)(void *arg, uint16_t port);
+    int (*number_of)(void *arg, uint16_t port);
+    bool (*is_leaving)(void *arg, uint16_t port);
     void *arg;
-    bool replay_all, quiet; /* as in the plan */
-    bool leases_follow;     /* nothing keeps an instance from telling a broker that lost data what it knows */
-    bool resumes_may_fail;  /* logs are trimmed, or the broker loses data */
-    int traced;             /* the number of a client that says what it does; -1: none */
+    struct stock_client *clients;
+    int count;
+    bool quiet, busy; /* as in the plan */
+    bool large, stalls, pages;
+    bool stays;              /* nothing but the request timeout ends a connection */
+    bool leases_follow;      /* nothing keeps an instance from telling a broker that lost data what it knows */
+    uint64_t timeout_us;     /* of requests: the ingress cuts what is older; 0: never */
+    uint64_t rotate_lead_us; /* so long before that, instances begin to close it */
+    int traced;              /* the number of a client that says what it does; -1: none */
+    struct {
+        uint64_t rotated, timed_out, stalls, pages, page_entries, directs, wide;
+    } counts;
 };
 
 enum client_state {
@@ -30,41 +48,60 @@ enum client_state {
     CLIENT_CONNECTED
 };
 enum room_wish { WISH_OUT, WISH_JOINING, WISH_IN, WISH_LEAVING };
+enum { ATS_KEPT = 8 };
+
+struct waiting {
+    uint32_t ack; /* of this connection; 0: not sent on it */
+    uint32_t message;
+};
 
 struct stock_client {
     struct client_world *world;
     int number;
     struct witness witness;
     struct sim_end *end;
-    struct timer again, silence, act;
+    uint16_t port;
+    struct timer again, silence, act, stall, deadline;
     uint8_t state;
-    bool quiet;                    /* publishes no more */
-    bool doubtful;                 /* the broker has lost what it knew of this client's rooms */
-    uint64_t sure_us;              /* by then its instance has told the broker again; 0: not known to be back itself */
-    char epoch[CHECK_EPOCH_BYTES]; /* of the last event */
-    bool left_once;                /* its last session was ended by its own 41: it will not be recovered */
+    bool quiet;             /* does nothing by itself any more */
+    bool stalled;           /* reads nothing */
+    uint64_t read_since_us; /* since it did so last, it reads again */
+    bool doubtful;          /* the broker has lost what it knew of this client's rooms */
+    uint64_t sure_us;       /* by then its instance has told the broker again; 0: not known to be back itself */
+    char epoch[EPOCH_TEXT]; /* of the last event */
+    bool left_once;         /* its last session was ended by its own 41: it will not be recovered */
     struct buf head, offset;
     struct ws_decoder decoder;
-    char pid[CHECK_SID_MAX];
+    char pid[SID_TEXT];
     uint64_t patience_us;
-    uint8_t wishes[CHECK_ROOMS];
+    uint8_t wishes[ROOMS];
     uint32_t ack_next;
-    struct {
-        uint32_t ack; /* of this connection; 0: not sent on it */
-        uint32_t message;
-        bool others;
-    } * waiting;
+    struct waiting *waiting;
     size_t waiting_count, waiting_cap;
-    uint32_t room_acks[CHECK_ROOMS];
+    uint32_t room_acks[ROOMS];
+    struct check_ask room_asks[ROOMS], connect_ask;
     uint64_t rooms_us; /* when it last entered or left one */
-    uint64_t connected_at_us;
+    uint64_t dialled_us, connected_us;
+    struct page_ask page;
+    char ats[ATS_KEPT][PAGE_AT_TEXT]; /* positions it has seen */
+    uint32_t who_ack;
+    int who_room;
+    uint64_t *who_there; /* whom the pages of an answer to `who` have named */
+    size_t who_words;
+    uint64_t away_until_us; /* does not come back before */
 };
 
 void stock_client_init(struct stock_client *client, struct client_world *world, int number);
 void stock_client_finish(struct stock_client *client);
 /* The broker has come back with what it knew at `snapshot_us`: this client asks for its rooms again when it is back. */
 void stock_client_broker_lost(struct stock_client *client, uint64_t snapshot_us);
-/* Publishes no more, stays connected. */
+/* Does nothing by itself any more, stays connected. */
 void stock_client_quiet(struct stock_client *client);
+/* When its connection ends, it stays away for so long. */
+void stock_client_stay_away(struct stock_client *client, uint64_t until_us);
+/* Sends something that is not logged, if it is connected; its number in `*message`. */
+bool stock_client_pass(struct stock_client *client, uint32_t *message);
+/* Asks who is in a room, page by page; the answers must name all who are. */
+void stock_client_who(struct stock_client *client, int room);
 
 #endif

@@ -20,7 +20,7 @@
 enum { SEEDS = 12, CALLS = 1000, ROOMS = 4, LIVES = 3, LEASES = 5, NAMES = 50, LIFE_MS = 5000, AWAY_MS = 4000 };
 
 #define PREFIX "s:{0}:"
-static const char clock_key[] = PREFIX "clock", read_clock[] = "'HMGET', '" PREFIX "clock', 's', 'us'";
+static const char clock_key[] = PREFIX "clock";
 
 enum shipped {
     CHECK,
@@ -249,10 +249,11 @@ static void lease_make(struct driver *driver, struct command *command, enum ship
 static void present_make(struct driver *driver, struct command *command)
 {
     int room = below(driver, ROOMS), life = below(driver, LIVES);
-    evalsha(driver, command, PRESENT, 3);
+    evalsha(driver, command, PRESENT, 4);
     command_addf(command, PREFIX "here:r%d", room);
     command_addf(command, PREFIX "away");
     command_addf(command, PREFIX "of:life%d", life);
+    command_addf(command, PREFIX "lives");
     command_addf(command, "%s", ONE_OF(driver, "+", "+", "-", "?"));
     command_addf(command, "r%d", room);
     command_addf(command, "sid%d", below(driver, 8));
@@ -261,6 +262,7 @@ static void present_make(struct driver *driver, struct command *command)
     command_addf(command, PREFIX "push:r%d", room);
     command_addf(command, PREFIX);
     command_addf(command, "%d", AWAY_MS);
+    command_addf(command, "%d", 1 + below(driver, 3));
 }
 
 static void present_list_make(struct driver *driver, struct command *command)
@@ -355,25 +357,9 @@ static void call(struct driver *driver, const struct command *command, uint64_t 
     pair_hear(&driver->subscriber, &here);
 }
 
-/* The text with every reading of the clock replaced. */
-static char *with_clock(const char *text)
-{
-    struct buf out = {0};
-    const char *at;
-    while ((at = strstr(text, "call('TIME')")) != NULL) {
-        buf_append(&out, span_of(text, (size_t)(at - text)));
-        buf_printf(&out, "call(%s)", read_clock);
-        text = at + sizeof "call('TIME')" - 1;
-    }
-    buf_append(&out, span_str(text));
-    char *copy = mem_text(buf_span(&out));
-    buf_finish(&out);
-    return copy;
-}
-
 static void script_load(struct driver *driver, enum shipped which)
 {
-    char *text = with_clock(shipped[which]);
+    char *text = script_with_clock(shipped[which], clock_key);
     struct command command = {.count = 3, .args = {SPAN_LIT("SCRIPT"), SPAN_LIT("LOAD"), span_str(text)}};
     pair_send_real(&driver->pair, command.args, 3);
     pair_send_fake(&driver->pair, NULL, command.args, 3);

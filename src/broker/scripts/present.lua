@@ -1,13 +1,14 @@
 -- Somebody comes, or goes. KEYS: here, away, leases and presences of this life, lives. ARGV: '+' to enter, '-' to leave, '?' to go
 -- for what may be a moment, room, sid, what it tells of itself, this life, the room's channel, the prefix of all keys, how long it
--- may be away (ms). The room is told of changes, `<+ or -><how many are there> <bytes of sid>\n<sid><tells>`.
+-- may be away (ms), the generation of its lease. `here` has for each sid `<life> <generation> <tells>`. The room is told of changes,
+-- `<+ or -><how many are there> <bytes of sid>\n<sid><tells>`.
 local here, away, of = KEYS[1], KEYS[2], KEYS[3]
 local what, room, sid, tells, life = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local name = #room .. ' ' .. room .. sid
 local was = redis.call('HGET', here, sid)
-local was_life, was_tells
+local was_life, was_generation, was_tells
 if was then
-    was_life, was_tells = string.match(was, '^(%S+) (.*)$')
+    was_life, was_generation, was_tells = string.match(was, '^(%S+) (%d+) (.*)$')
 end
 if what == '+' then
     if not redis.call('ZSCORE', KEYS[4], life) then
@@ -18,9 +19,12 @@ if what == '+' then
     if instance == was_instance and tonumber(number) < tonumber(was_number) then
         return 0 -- it comes late, from an earlier life of the same instance
     end
+    if was and tonumber(was_generation) > tonumber(ARGV[9]) then
+        return 0 -- another instance has claimed its lease, and this one does not know yet
+    end
     -- A write that needs no memory comes first: when memory is full, Redis then refuses none of the others.
     redis.call('ZREM', away, name)
-    redis.call('HSET', here, sid, life .. ' ' .. tells)
+    redis.call('HSET', here, sid, life .. ' ' .. ARGV[9] .. ' ' .. tells)
     if was and was_life ~= life then
         redis.call('SREM', ARGV[7] .. 'of:' .. was_life, 'h' .. name)
     end

@@ -88,7 +88,7 @@ for _, name in ipairs(left) do
     if was then
         call('HDEL', here, sid)
         call('PUBLISH', prefix .. 'push:' .. room,
-            '-' .. call('HLEN', here) .. ' ' .. #sid .. '\n' .. sid .. string.match(was, '^%S+ (.*)$'))
+            '-' .. call('HLEN', here) .. ' ' .. #sid .. '\n' .. sid .. string.match(was, '^%S+ %d+ (.*)$'))
     end
 end
 more = more or #left == BATCH

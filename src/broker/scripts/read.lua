@@ -1,6 +1,6 @@
 -- Reads a room. KEYS: log, meta, state. ARGV: 'after' or 'before', the seq, its epoch ('' for the current one), how many entries,
 -- how many bytes at most (but one entry at least). Returns: seq of the room's newest entry, 1 when the seq lies beyond what is left
--- of its epoch (then it is read from where that ends), then the entries, rising.
+-- of its epoch (then it is read from where that ends), 1 when there is more in that direction, then the entries, rising.
 local log, meta = KEYS[1], KEYS[2]
 local back, seq, clipped = ARGV[1] == 'before', tonumber(ARGV[2]), 0
 if ARGV[3] ~= '' then
@@ -22,23 +22,23 @@ if about[3] then
         low = first and first.seq or tonumber(about[1]) + 1
     end
 end
-local entries = {}
+local entries, limit = {}, tonumber(ARGV[4])
 if back and seq > low then
     -- Ids are <seq>-<ms>, and <seq>-0 lies below them all. (Below 0 there is nothing, and `(0-0` is an error.)
-    entries = redis.call('XREVRANGE', log, string.format('(%.0f-0', seq), string.format('%.0f', low), 'COUNT', ARGV[4])
+    entries = redis.call('XREVRANGE', log, string.format('(%.0f-0', seq), string.format('%.0f', low), 'COUNT', limit + 1)
 elseif not back then
-    entries = redis.call('XRANGE', log, string.format('%.0f', math.max(seq + 1, low)), '+', 'COUNT', ARGV[4])
+    entries = redis.call('XRANGE', log, string.format('%.0f', math.max(seq + 1, low)), '+', 'COUNT', limit + 1)
 end
 local bytes, count = 0, 0
 for i, entry in ipairs(entries) do
     bytes = bytes + #entry[2][4] + #entry[2][6]
-    if i > 1 and bytes > tonumber(ARGV[5]) then
+    if i > limit or i > 1 and bytes > tonumber(ARGV[5]) then
         break
     end
     count = i
 end
-local answer = {about[1] or '0', clipped}
+local answer = {about[1] or '0', clipped, #entries > count and 1 or 0}
 for i = 1, count do
-    answer[i + 2] = entries[back and count + 1 - i or i]
+    answer[i + 3] = entries[back and count + 1 - i or i]
 end
 return answer

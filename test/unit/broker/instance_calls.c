@@ -239,12 +239,24 @@ void lease_release(struct instance *by, const struct broker_lease *lease, bool f
     by->calling = false;
 }
 
+static void enter_with(struct instance *by, const char *room, const struct broker_present *who)
+{
+    by->calling = true;
+    broker_present_enter(by->broker, span_str(room), who);
+    by->calling = false;
+}
+
 void enter_telling(struct instance *by, const char *room, const char *sid, const char *tells)
 {
-    struct broker_present who = {.sid = span_str(sid), .tells = span_str(tells)};
-    by->calling = true;
-    broker_present_enter(by->broker, span_str(room), &who);
-    by->calling = false;
+    enter_with(by, room, &(struct broker_present){.sid = span_str(sid), .tells = span_str(tells), .generation = 1});
+}
+
+void enter_as(struct instance *by, const char *room, const char *sid, uint64_t generation)
+{
+    char tells[24];
+    snprintf(tells, sizeof tells, "%llu", (unsigned long long)generation);
+    enter_with(by, room,
+               &(struct broker_present){.sid = span_str(sid), .tells = span_str(tells), .generation = generation});
 }
 
 void enter(struct instance *by, const char *room, const char *sid)

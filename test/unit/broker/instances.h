@@ -189,6 +189,8 @@ struct call *lease_claim(struct instance *by, const char *pid, const char *epoch
 void lease_release(struct instance *by, const struct broker_lease *lease, bool for_good);
 void enter(struct instance *by, const char *room, const char *sid);
 void enter_telling(struct instance *by, const char *room, const char *sid, const char *tells);
+/* With a lease of this generation, which is what it tells, too. */
+void enter_as(struct instance *by, const char *room, const char *sid, uint64_t generation);
 void leave(struct instance *by, const char *room, const char *sid, bool may_return);
 struct call *list(struct instance *by, const char *room, uint64_t cursor, uint32_t limit);
 /* True when an answered list holds the sid. */

@@ -40,6 +40,7 @@ static void check_page(const struct call *page, const struct call *log, const st
     size_t expected = matching < range->limit ? matching : range->limit;
     assert_int_equal(page->page.count, expected);
     assert_int_equal(page->page.last, log->page.last);
+    assert_true(page->page.more == (matching > expected));
     if (range->back)
         skip = matching - expected;
     for (size_t i = 0; i < log->page.count && at < expected; i++) {
@@ -142,9 +143,11 @@ static void a_page_has_a_bound_in_bytes(void **state)
     struct call *page = ask(a, &(struct broker_range){.limit = 100});
     assert_int_equal(page->page.count, FIT);
     assert_int_equal(page->page.entries[0].seq, log->page.entries[0].seq);
+    assert_true(page->page.more);
     page = ask(a, &(struct broker_range){.seq = UINT64_MAX, .back = true, .limit = 100});
     assert_int_equal(page->page.count, FIT);
     assert_int_equal(page->page.entries[FIT - 1].seq, log->page.last);
+    assert_true(page->page.more);
     /* One comes, however large. */
     struct broker_publish large = {.room = SPAN_LIT("r"), .body = span_of(body, BROKER_PAGE_BYTES_MAX + 1)};
     last = publish_with(a, &large, NULL);
@@ -202,6 +205,8 @@ static void a_log_keeps_so_many_entries(void **state)
         struct call *log = read_all(a, "r");
         check_chain(log, history.count);
         assert_in_range(log->page.count, history.count < 100 ? history.count : 100, MOST);
+        struct broker_range oldest = {.seq = log->page.entries[2].seq, .back = true, .limit = 10};
+        check_page(ask(a, &oldest), log, &oldest); /* what is gone is not among what is more */
     }
 }
 

@@ -136,6 +136,31 @@ static void who_has_moved_is_not_taken_away(void **state)
     AWAIT(told_count(a, TOLD_LEFT, "r") == 1);
 }
 
+/* Its lease has been claimed elsewhere, and its former instance, whose link was down, does not know yet. */
+static void who_was_claimed_is_not_taken_back(void **state)
+{
+    struct instance *a = instance_up("A"), *b = instance_up("B");
+    subscribe_now(a, "r");
+    enter_as(b, "r", "x", 2);
+    settle(b);
+    enter_as(a, "r", "x", 1);
+    settle(a);
+    if (kind == KIND_REDIS)
+        leave(a, "r", "x", false);
+    settle(a);
+    assert_int_equal(told_count(a, TOLD_LEFT, "r"), 0);
+    struct call *there = list(a, "r", 0, 10);
+    AWAIT_ANSWER(there);
+    assert_span(there->presence.members[0].tells, "2");
+    enter_as(a, "r", "x", 3);
+    settle(a);
+    there = list(a, "r", 0, 10);
+    AWAIT_ANSWER(there);
+    assert_span(there->presence.members[0].tells, "3");
+    leave(a, "r", "x", false);
+    AWAIT(told_count(a, TOLD_LEFT, "r") == 1);
+}
+
 static void a_list_stands_among_the_changes(void **state)
 {
     struct instance *a = instance_up("A");
@@ -239,10 +264,15 @@ static void a_list_may_be_taken_whole(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        BROKER_TEST(coming_and_going_is_told_once),     BROKER_TEST(texts_are_bytes),
-        BROKER_TEST(rooms_do_not_share_their_members),  BROKER_TEST(whoever_enters_again_tells_something_new),
-        BROKER_TEST(who_has_moved_is_not_taken_away),   BROKER_TEST(a_list_stands_among_the_changes),
-        BROKER_TEST(who_may_return_is_there_meanwhile), BROKER_TEST(everybody_is_listed),
+        BROKER_TEST(coming_and_going_is_told_once),
+        BROKER_TEST(texts_are_bytes),
+        BROKER_TEST(rooms_do_not_share_their_members),
+        BROKER_TEST(whoever_enters_again_tells_something_new),
+        BROKER_TEST(who_was_claimed_is_not_taken_back),
+        BROKER_TEST(who_has_moved_is_not_taken_away),
+        BROKER_TEST(a_list_stands_among_the_changes),
+        BROKER_TEST(who_may_return_is_there_meanwhile),
+        BROKER_TEST(everybody_is_listed),
         BROKER_TEST(a_list_may_be_taken_whole),
     };
     return instances_main(argc, argv, "broker/present", tests, sizeof tests / sizeof tests[0], NULL);

@@ -192,7 +192,7 @@ void script_up(struct script_broker *script)
     if (ended)
         snprintf(script->epoch, sizeof script->epoch, "e2");
     script->broker.events->up(script->broker.hub, span_str(script->epoch), ended ? SPAN_LIT("e1") : SPAN_LIT(""),
-                              script->ended);
+                              script->ended_unknown ? 0 : script->ended);
 }
 
 void script_forget(struct script_broker *script, uint64_t seq)

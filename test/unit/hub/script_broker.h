@@ -47,6 +47,7 @@ struct script_broker {
     size_t reads_answered;
     bool reads_at_once; /* a read shows what was there when it was asked, not when it is answered */
     uint64_t ended;     /* what `up` says of the epoch before */
+    bool ended_unknown; /* it knows of no such epoch */
     char epoch[4];
 };
 

@@ -186,6 +186,48 @@ static void the_newest_entries_can_be_asked_for(void **state)
     model_destroy(model);
 }
 
+/* A page that is kept from earlier says nothing of where the log begins by now. */
+static void the_oldest_entry_is_looked_for_in_the_log(void **state)
+{
+    for (int i = 0; i < 3; i++)
+        script_publish(&script, 0, true, "");
+    struct model *early = joined("one", "a", START_OLDEST, 0);
+    script_run(&script);
+    start(early);
+    script_run(&script);
+    expect_got(early, 3, (uint64_t[]){1, 2, 3});
+    for (int i = 0; i < 3; i++)
+        script_publish(&script, 0, true, "");
+    script_run(&script);
+    script.trimmed[0] = 5;
+    struct model *late = joined("two", "a", START_OLDEST, 0);
+    script_run(&script);
+    start(late);
+    script_run(&script);
+    assert_false(late->lost);
+    expect_got(late, 1, (uint64_t[]){6});
+    model_destroy(early);
+    model_destroy(late);
+}
+
+/* The log is read while the feed lags: what is still to be pushed will be sent, so the stretch begins below it. */
+static void the_newest_entries_may_all_be_still_on_their_way(void **state)
+{
+    for (int i = 0; i < 2; i++)
+        script_publish(&script, 0, true, "");
+    struct model *model = joined("one", "a", START_NEWEST, 2);
+    assert_true(script_feed_step(&script)); /* confirmed at 2 */
+    for (int i = 0; i < 4; i++)
+        script_publish(&script, 0, true, "");
+    assert_true(script_read_step(&script)); /* 5 and 6 */
+    assert_true(model->ready);
+    start(model);
+    assert_int_equal(member_find(&model->member, SPAN_LIT("a"))->stretch.start, 2);
+    script_run(&script);
+    expect_got(model, 4, (uint64_t[]){3, 4, 5, 6});
+    model_destroy(model);
+}
+
 /* Design's example: B is joined and its 115 waits on the join; A's 120 goes out; a cut must not lose 115. */
 static void a_room_joined_late_does_not_move_the_position(void **state)
 {
@@ -273,6 +315,48 @@ static void what_the_broker_lost_ends_those_who_got_it(void **state)
     script_run(&script);
     expect_got(quiet, 1, (uint64_t[]){4});
     model_destroy(quiet);
+}
+
+/* A broker that came back from before the epoch began: what it has up to the same number is something else, and does
+ * not belong to who joined later, though nothing was sent to it yet. */
+static void an_epoch_that_is_forgotten_ends_everybody(void **state)
+{
+    for (int i = 0; i < 3; i++)
+        script_publish(&script, 0, true, "");
+    struct model *model = joined("one", "a", START_NOW, 0);
+    script_run(&script);
+    start(model);
+    script_run(&script);
+    script_down(&script);
+    script_forget(&script, 2);
+    script.ended_unknown = true;
+    script_up(&script);
+    script_run(&script);
+    assert_true(model->lost);
+    model_destroy(model);
+}
+
+static void on_owner_up(void *arg, bool lost)
+{
+    *(bool *)arg = script.feed_tail == 0;
+}
+
+/* Who owns a room is in its lease: it is written again before what comes for the room is waited for. */
+static void leases_come_before_rooms(void **state)
+{
+    static const struct hub_owner owner = {.up = on_owner_up};
+    struct model *model = joined("one", "a", START_NOW, 0);
+    bool first = false;
+    script_run(&script);
+    start(model);
+    script_publish(&script, 0, true, "");
+    script_down(&script);
+    hub_owner_set(&hub, &owner, &first);
+    script_up(&script);
+    assert_true(first);
+    script_run(&script);
+    expect_got(model, 1, (uint64_t[]){1});
+    model_destroy(model);
 }
 
 /* What the hub knew of a room that lost everything must not be waited for in its log. */
@@ -374,6 +458,67 @@ static void the_digest_shows_a_lost_tail(void **state)
     script_tops(&script);
     script_run(&script);
     assert_int_equal(hub.counters.holes, 1);
+    model_destroy(model);
+}
+
+/* A client that was told elsewhere what this instance has missed resumes here. */
+static void what_was_told_elsewhere_is_no_hole(void **state)
+{
+    struct model *other = joined("one", "a", START_NOW, 0), *resumed = model_create("two");
+    static const struct stretch whole = {.end = STRETCH_OPEN};
+    script_run(&script);
+    start(other);
+    script_publish(&script, 0, true, "");
+    script_feed_drop(&script);
+    resumed->member.sent_seq = 1;
+    member_rejoin(&resumed->member, SPAN_LIT("a"), &whole, 1);
+    member_joined(&resumed->member);
+    script_run(&script);
+    start(resumed);
+    script_publish(&script, 0, true, "");
+    script_run(&script);
+    expect_got(resumed, 1, (uint64_t[]){2});
+    expect_got(other, 2, (uint64_t[]){1, 2}); /* the fence has shown it */
+    model_destroy(other);
+    model_destroy(resumed);
+}
+
+static void what_was_told_elsewhere_is_not_read_again(void **state)
+{
+    static const struct stretch whole = {.end = STRETCH_OPEN};
+    struct model *other = joined("one", "ab", START_NOW, 0), *resumed = model_create("two");
+    script_run(&script);
+    start(other);
+    script_publish(&script, 0, true, "");
+    script_feed_drop(&script);
+    script_publish(&script, 1, true, ""); /* so that this instance stands at 2 */
+    script_run(&script);
+    resumed->member.sent_seq = 1;
+    member_rejoin(&resumed->member, SPAN_LIT("a"), &whole, 1);
+    member_joined(&resumed->member);
+    start(resumed);
+    script_tops(&script);
+    script_run(&script);
+    expect_got(resumed, 0, NULL);
+    expect_got(other, 2, (uint64_t[]){2, 1});
+    model_destroy(other);
+    model_destroy(resumed);
+}
+
+/* Nothing but the digest may have told this instance how far the counter has come. */
+static void what_the_digest_showed_is_not_sent_again(void **state)
+{
+    struct model *model = joined("one", "a", START_NOW, 0);
+    script_run(&script);
+    start(model);
+    script_publish(&script, 0, true, "");
+    script_feed_drop(&script);
+    script_tops(&script);
+    script_run(&script);
+    expect_got(model, 1, (uint64_t[]){1});
+    member_unsettle(&model->member);
+    script_run(&script);
+    expect_got(model, 1, (uint64_t[]){1});
     model_destroy(model);
 }
 
@@ -745,15 +890,22 @@ int main(void)
         TEST(live_entries_arrive_in_order),
         TEST(a_late_joiner_gets_the_log_then_what_was_held),
         TEST(the_newest_entries_can_be_asked_for),
+        TEST(the_newest_entries_may_all_be_still_on_their_way),
+        TEST(the_oldest_entry_is_looked_for_in_the_log),
         TEST(a_room_joined_late_does_not_move_the_position),
         TEST(a_lost_push_is_read_in_place),
         TEST(a_broken_link_is_repaired_in_order),
         TEST(what_the_broker_lost_ends_those_who_got_it),
+        TEST(an_epoch_that_is_forgotten_ends_everybody),
+        TEST(leases_come_before_rooms),
         TEST(a_room_that_lost_its_entries_is_joined_all_the_same),
         TEST(a_resume_tells_whether_everything_is_there),
         TEST(a_slow_member_is_read_to_at_its_own_pace),
         TEST(resumes_share_their_reads),
         TEST(the_digest_shows_a_lost_tail),
+        TEST(what_the_digest_showed_is_not_sent_again),
+        TEST(what_was_told_elsewhere_is_no_hole),
+        TEST(what_was_told_elsewhere_is_not_read_again),
         TEST(several_rooms_are_meant_as_they_stood),
         TEST(a_queue_that_was_dropped_is_read_again),
         TEST(tokens_are_true_at_every_moment),

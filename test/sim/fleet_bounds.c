@@ -1,0 +1,100 @@
+/* fleet_bounds: whatever may grow in an instance is within its named bound, at any moment. */
+#include "broker/redis_parts.h"
+#include "fleet_parts.h"
+#include "hub/page.h"
+#include "serve/client.h"
+#include "session/socket.h"
+
+static void wrong(struct fleet *fleet, const struct instance *instance, const char *what, uint64_t has, uint64_t most)
+{
+    if (has > most)
+        check_fail(&fleet->check, "instance %u has %s of %llu, and %llu is the most", instance->port, what,
+                   (unsigned long long)has, (unsigned long long)most);
+}
+
+static size_t list_length(const struct list *list)
+{
+    size_t count = 0;
+    for (const struct list *node = list->next; node != list; node = node->next)
+        count++;
+    return count;
+}
+
+static void socket_check(struct fleet *fleet, const struct instance *instance, const struct socket *socket)
+{
+    const struct member *member = &socket->member;
+    const struct session_limits *limits = &socket->sessions->limits;
+    if (member->hub == NULL)
+        return;
+    wrong(fleet, instance, "entries held", member->held_count, HUB_HELD_MAX);
+    wrong(fleet, instance, "rooms left", member->past_count, HUB_PASTS_MAX);
+    wrong(fleet, instance, "rooms left, counted", list_length(&member->pasts), member->past_count);
+    /* Its own, and what it is still owed of those it left. */
+    wrong(fleet, instance, "rooms", list_length(&member->memberships), limits->rooms_max + 1 + HUB_PASTS_MAX);
+    /* One for each join or leave that waits for the lease. */
+    wrong(fleet, instance, "answers that wait", list_length(&socket->acks), ROOMS * 4);
+}
+
+static void session_check(struct fleet *fleet, const struct instance *instance, const struct session *session)
+{
+    const struct session_limits *limits = &session->sessions->limits;
+    /* What is read at once is handled before reading pauses. */
+    wrong(fleet, instance, "publishes that wait", session->publishes_waiting,
+          limits->publishes_waiting_max + NET_RECEIVE_BYTES / 8);
+    wrong(fleet, instance, "namespaces", session->socket_count, limits->sockets_max);
+    for (const struct list *node = session->sockets.next; node != &session->sockets; node = node->next)
+        socket_check(fleet, instance, container_of(node, struct socket, of_session));
+}
+
+static void conn_check(struct fleet *fleet, const struct instance *instance, const struct conn *conn)
+{
+    size_t bytes = 0;
+    for (uint32_t i = 0; i < conn->queue_count; i++)
+        bytes += conn->queue[(conn->queue_at + i) & (conn->queue_cap - 1)]->len;
+    wrong(fleet, instance, "an output queue", conn->queue_bytes, conn->limits->queue_bytes_max);
+    wrong(fleet, instance, "unread input", conn->input != NULL ? conn->input->len : 0, conn->limits->input_bytes_max);
+    if (bytes != conn->queue_bytes + (uint64_t)conn->head_written)
+        check_fail(&fleet->check, "instance %u counts %u bytes in a queue of %zu", instance->port, conn->queue_bytes,
+                   bytes);
+}
+
+static void broker_check(struct fleet *fleet, const struct instance *instance)
+{
+    const struct redis_broker *redis = redis_of(instance->server.broker);
+    wrong(fleet, instance, "a backlog", redis->backlog_bytes, BROKER_BACKLOG_BYTES_MAX);
+    if (list_empty(&redis->publishes) && list_empty(&redis->flying) && redis->backlog_bytes != 0)
+        check_fail(&fleet->check, "instance %u counts a backlog of %zu bytes, and there is none", instance->port,
+                   redis->backlog_bytes);
+    conn_check(fleet, instance, &redis->commands.conn);
+    conn_check(fleet, instance, &redis->feed.conn);
+}
+
+static void hub_check(struct fleet *fleet, const struct instance *instance)
+{
+    const struct hub *hub = &instance->server.hub;
+    size_t bytes = 0;
+    for (const struct list *node = hub->pages.next; node != &hub->pages; node = node->next)
+        bytes += container_of(node, struct page, of_hub)->bytes;
+    wrong(fleet, instance, "pages", hub->page_bytes, HUB_PAGES_BYTES_MAX);
+    if (bytes != hub->page_bytes)
+        check_fail(&fleet->check, "instance %u counts %zu bytes of pages, and there are %zu", instance->port,
+                   hub->page_bytes, bytes);
+}
+
+void bounds_check(struct fleet *fleet)
+{
+    for (int i = 0; i < fleet->plan->instances; i++) {
+        const struct instance *instance = &fleet->instances[i];
+        const struct server *server = &instance->server;
+        if (instance->loop == NULL || instance->paused)
+            continue;
+        for (const struct list *node = server->clients.next; node != &server->clients; node = node->next) {
+            const struct client *client = container_of(node, struct client, of_server);
+            conn_check(fleet, instance, &client->conn);
+            if (client->session != NULL)
+                session_check(fleet, instance, client->session);
+        }
+        hub_check(fleet, instance);
+        broker_check(fleet, instance);
+    }
+}

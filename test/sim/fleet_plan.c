@@ -1,0 +1,149 @@
+/* fleet_plan: each seed's own mixture of what befalls a fleet and of what its clients do. */
+#include <stdio.h>
+
+#include "fleet_parts.h"
+
+enum { KINDS = 20, MANY = 100000 };
+
+static uint64_t below(uint64_t state[2], uint64_t limit)
+{
+    return sim_random_next(state) % limit;
+}
+
+/* Anything may happen. */
+static void mixed(struct fleet_plan *plan, uint64_t state[2])
+{
+    int *const shares[] = {&plan->silences,  &plan->kills,       &plan->pauses,       &plan->drains,
+                           &plan->link_cuts, &plan->redis_kills, &plan->redis_pauses, &plan->script_flushes,
+                           &plan->refusals,  &plan->clock_jumps};
+    for (size_t i = 0; i < sizeof shares / sizeof shares[0]; i++)
+        if (below(state, 3) == 0)
+            *shares[i] = 10 + (int)below(state, 50);
+    plan->cuts = 200 + (int)below(state, 300);
+    plan->replay = below(state, 4) == 0 ? below(state, 2) == 0 ? -1 : 1 + (int)below(state, 30) : 0;
+    if (plan->replay == 0 && below(state, 5) == 0)
+        plan->log_entries = 20;
+    if (below(state, 4) == 0)
+        plan->failovers = 10 + (int)below(state, 20);
+    if (below(state, 6) == 0)
+        plan->swallows = 20;
+    if (below(state, 6) == 0)
+        plan->timeout_s = 4 + (int)below(state, 5);
+    plan->presence = below(state, 3) != 0;
+    plan->pages = below(state, 2) == 0;
+}
+
+/* Who is there: few clients that come and go slowly, so that there are moments in which nothing changes. */
+static void presence(struct fleet_plan *plan, uint64_t state[2], bool troubled)
+{
+    plan->clients = 12 + (int)below(state, 28);
+    plan->faults_us = LOOP_S(30);
+    plan->presence = plan->quiet = plan->stay_away = true;
+    plan->cuts = 8 + (int)below(state, 30);
+    plan->kills = 2 + (int)below(state, 8);
+    plan->drains = (int)below(state, 4);
+    if (!troubled)
+        return;
+    plan->link_cuts = 4 + (int)below(state, 8);
+    plan->redis_kills = (int)below(state, 4);
+    plan->silences = (int)below(state, 8);
+    plan->pauses = (int)below(state, 6);
+    plan->refusals = (int)below(state, 4);
+}
+
+/* Clients that read slowly: more is waiting for them than may. */
+static void stalled(struct fleet_plan *plan, uint64_t state[2], bool troubled)
+{
+    plan->clients = 40;
+    plan->instances = 3;
+    plan->stalls = plan->large = plan->busy = plan->steady = true;
+    plan->presence = below(state, 2) == 0;
+    plan->link_cuts = below(state, 2) == 0 ? 10 : 0;
+    if (!troubled)
+        return;
+    plan->pages = true;
+    plan->cuts = 50 + (int)below(state, 100);
+    plan->kills = (int)below(state, 10);
+    plan->redis_kills = (int)below(state, 10);
+}
+
+/* Pushes that get lost. */
+static void swallowed(struct fleet_plan *plan, uint64_t state[2])
+{
+    plan->swallows = 100;
+    plan->steady = true;
+    plan->quiet = below(state, 2) == 0;
+    plan->cuts = below(state, 2) == 0 ? 100 : 0;
+}
+
+static void short_lived(struct fleet_plan *plan, uint64_t state[2])
+{
+    plan->cuts = 100 + (int)below(state, 200);
+    plan->kills = (int)below(state, 20);
+    plan->link_cuts = (int)below(state, 20);
+    plan->silences = (int)below(state, 20);
+    plan->replay = below(state, 3) == 0 ? -1 : 0;
+    plan->pages = true;
+    plan->log_bytes = 1024 + below(state, 4096);
+    if (below(state, 2) == 0)
+        plan->log_age_ms = 1000 + below(state, 4000);
+}
+
+void fleet_plan_from_seed(struct fleet_plan *plan, uint64_t seed)
+{
+    uint64_t state[2] = {seed * 0x9e3779b97f4a7c15u + 7, seed + 1};
+    for (int i = 0; i < 8; i++)
+        sim_random_next(state);
+    *plan = (struct fleet_plan){
+        .seed = seed, .instances = 8, .clients = 200, .faults_us = LOOP_S(8), .log_entries = MANY, .traced = -1};
+    switch (seed % KINDS) {
+    case 0: /* a broker that loses data while everything else is well, and little that clients were told: they live on
+             */
+        plan->cuts = 200 + (int)below(state, 300);
+        plan->failovers = 40;
+        plan->quiet = true;
+        break;
+    case 1:
+        presence(plan, state, false);
+        break;
+    case 2:
+        stalled(plan, state, false);
+        break;
+    case 3: /* nothing but the request timeout ends a connection */
+        plan->timeout_s = 4 + (int)below(state, 5);
+        plan->faults_us = LOOP_S(14);
+        plan->steady = plan->pages = true;
+        break;
+    case 4:
+        swallowed(plan, state);
+        break;
+    case 5:
+        short_lived(plan, state);
+        break;
+    case 6:
+        presence(plan, state, true);
+        break;
+    case 7:
+        stalled(plan, state, true);
+        break;
+    default:
+        mixed(plan, state);
+        break;
+    }
+}
+
+void fleet_plan_print(const struct fleet_plan *plan)
+{
+    printf(
+        "seed %llu: %d instances, %d clients; in a thousand faults: %d cuts, %d silences, %d cuts of links, %d kills, "
+        "%d pauses, %d drains, %d ends of Redis, %d failovers, %d pauses of Redis, %d script flushes, %d refusals, "
+        "%d clock jumps, %d swallowed pushes\n",
+        (unsigned long long)plan->seed, plan->instances, plan->clients, plan->cuts, plan->silences, plan->link_cuts,
+        plan->kills, plan->pauses, plan->drains, plan->redis_kills, plan->failovers, plan->redis_pauses,
+        plan->script_flushes, plan->refusals, plan->clock_jumps, plan->swallows);
+    printf("    replay %d; logs keep %llu entries, %llu bytes, %llu ms; requests take %d s at most%s%s%s%s%s%s%s\n",
+           plan->replay, (unsigned long long)plan->log_entries, (unsigned long long)plan->log_bytes,
+           (unsigned long long)plan->log_age_ms, plan->timeout_s, plan->presence ? ", presence" : "",
+           plan->stay_away ? ", some stay away" : "", plan->pages ? ", history" : "", plan->stalls ? ", stalls" : "",
+           plan->large ? ", large" : "", plan->quiet ? ", quiet" : "", plan->busy ? ", busy" : "");
+}

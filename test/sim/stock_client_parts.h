@@ -1,0 +1,27 @@
+/* stock_client_parts: what the files of the stock client share. */
+#ifndef SENNIT_SIM_STOCK_CLIENT_PARTS_H
+#define SENNIT_SIM_STOCK_CLIENT_PARTS_H
+
+#include "stock_client.h"
+#include "wire/socketio.h"
+
+/* stock_client.c: for whoever looks into a failed seed. */
+void client_trace(const struct stock_client *client, const char *what, struct span text);
+void client_send(struct stock_client *client, struct span text);
+void client_hang_up(struct stock_client *client);
+/* Something is to come within that time. */
+void client_patience(struct stock_client *client, uint64_t us);
+/* What its instance has handled by now, at least. */
+struct check_ask client_ask(const struct stock_client *client);
+
+/* stock_client_act.c: what it does by itself, and what it sends again. */
+void client_act(struct timer *timer);
+void client_stall_over(struct timer *timer);
+void client_publish_send(struct stock_client *client, size_t index);
+void client_room_send(struct stock_client *client, int room);
+void client_page_more(struct stock_client *client, bool more, const char *first, const char *last);
+
+/* stock_client_hear.c: Socket.IO packets. */
+void client_packet(struct stock_client *client, struct span text);
+
+#endif

@@ -1,0 +1,117 @@
+/* truth: what was sent, as its senders meant it, and what the broker accepted of it, log by log.
+ *
+ * It is heard the moment it is accepted, with no network in between. Whom an entry is for follows from what its sender
+ * asked for, not from what was pushed; what was pushed is compared with it. */
+#ifndef SENNIT_SIM_TRUTH_H
+#define SENNIT_SIM_TRUTH_H
+
+#include "base/span.h"
+
+struct check;
+struct lease;
+
+enum {
+    ROOMS = 9,       /* 0 is the namespace itself; each has a log, what is for several rooms lies in the first */
+    LOG_OWN = ROOMS, /* of one socket alone */
+    SID_TEXT = 24,
+    EPOCHS_MAX = 256,
+    EPOCH_TEXT = 20,
+    EVERYBODY = 1, /* in a mask of rooms: all of the namespace */
+};
+
+/* What somebody sends. */
+struct message {
+    uint16_t rooms;            /* a bit for each: to who is in one of them; 0: to one socket */
+    uint16_t excepts;          /* but not who is in one of these */
+    char to_sid[SID_TEXT];     /* the socket */
+    char except_sid[SID_TEXT]; /* nor this one; empty: nobody */
+    bool others;               /* nor the sender */
+    int sender;                /* the client's number */
+    bool logged;
+    uint32_t bytes; /* that were added to make it long */
+    /* What came of it. */
+    bool acked;
+    uint8_t entries;              /* in the truth and not lost; not logged: how often it was pushed */
+    bool was_lost;                /* by a broker that came back without it */
+    uint64_t sent_us;             /* first */
+    uint64_t pushed_us;           /* last; 0: never */
+    size_t before;                /* not logged: how many entries of its log were accepted before it */
+    char pushed_except[SID_TEXT]; /* not logged: see struct truth */
+};
+
+/* An entry of a log. */
+struct truth {
+    uint32_t message;
+    uint16_t epoch;
+    bool lost;
+    uint16_t swallowed; /* instances to which its push was not sent, a bit for each */
+    uint16_t unnoticed; /* of those, whose link broke before anything had shown it */
+    uint64_t seq;
+    uint64_t time_us, time_ms; /* ours, and as it was pushed */
+    char except[SID_TEXT];     /* of the sender, when it is for others */
+};
+
+struct truth_log {
+    struct truth *entries;
+    size_t count, cap;
+    size_t kept; /* of a snapshot of the broker's data */
+};
+
+/* An epoch of the partition, and where it ended. */
+struct truth_epoch {
+    char name[EPOCH_TEXT];
+    bool ended;
+    bool forgotten; /* the broker came back from before it began */
+    uint64_t end;
+};
+
+struct truths {
+    struct truth_log logs[ROOMS];
+    struct message *messages;
+    size_t message_count, message_cap;
+    struct truth_epoch epochs[EPOCHS_MAX];
+    uint16_t epoch_count, epochs_kept;
+    uint16_t epoch, epoch_kept; /* the one that lasts */
+    uint64_t seq, seq_kept;     /* of the newest entry of all */
+    uint64_t restored_us;       /* when the broker came back with less than it had, last */
+    /* The seq of the oldest entry that is left in a log, UINT64_MAX when there is none. */
+    uint64_t (*oldest)(void *arg, struct span room);
+    void *arg;
+};
+
+void truths_finish(struct check *check);
+
+/* Somebody is about to send it. Returns its number. */
+uint32_t check_message_create(struct check *check, const struct message *message);
+/* An entry was pushed: to a room, or to the owner of a socket. */
+struct pushed {
+    int log;
+    struct span sid; /* of the socket, for LOG_OWN */
+    struct span epoch, audience;
+    uint64_t seq, prev, time_ms; /* seq 0: not logged */
+    uint32_t message;
+};
+void check_pushed(struct check *check, const struct pushed *pushed);
+/* One that was pushed just now is not sent to this instance. Returns its index in its log. */
+size_t check_swallowed(struct check *check, const struct pushed *pushed, int instance);
+/* A link between this instance and the broker has ended, or is made anew. What it was not sent lately counts as read
+ * there if other rooms went on: nobody knows. (No link that stands loses a single push, so this is no promise.) */
+void check_link_lost(struct check *check, int instance);
+/* An instance came up, and was told epoch and counter. */
+void check_opened(struct check *check, struct span epoch, uint64_t seq);
+/* The broker's data is copied; it comes back without what was accepted since, which ends the epoch. */
+void check_snapshot(struct check *check);
+void check_restored(struct check *check);
+
+/* The log of a room, or of the holder of a lease. */
+struct truth_log *truth_log_of(struct check *check, struct lease *lease, int log);
+/* The number of an epoch; -1: there never was one of this name. */
+int truth_epoch_find(const struct check *check, struct span name);
+/* Index of the first entry that was not lost and lies above `seq`. */
+size_t truth_above(const struct truth_log *log, uint64_t seq);
+/* The broker's name of a log: "/", "/,room3", "@/,<sid>"; in a buffer that the next call uses again. */
+struct span truth_log_name(int log, const char *sid);
+/* The other way; -1: neither. `sid` is set for LOG_OWN. */
+int truth_log_number(struct span name, struct span *sid);
+
+#endif
