@@ -2,6 +2,7 @@
  *
  *     test_sim SEED              replays one seed and says what happens in it
  *     test_sim FIRST COUNT       runs the kept seeds (seeds.txt), then COUNT seeds from FIRST on; says what fails
+ *     test_sim any SEED...       runs these seeds (17, or 20-40) up to the first that fails
  *     SENNIT_SIM_TRACE=N         replaying, also what client N sends and gets, and what the broker accepts
  *     SENNIT_SIM_LOG=1           with the instances' logs
  *
@@ -130,13 +131,27 @@ static bool run_kept(struct tally *tally, const char *path)
     return true;
 }
 
+static bool run_any(int count, char **seeds)
+{
+    struct tally tally = {.seeds = 1}; /* none twice */
+    for (int i = 0; i < count; i++) {
+        char *end;
+        uint64_t seed = strtoull(seeds[i], &end, 10), last = *end == '-' ? strtoull(end + 1, NULL, 10) : seed;
+        for (; seed <= last && tally.failed == 0; seed++)
+            run(&tally, seed, "");
+    }
+    return tally.failed == 0;
+}
+
 int main(int argc, char **argv)
 {
     struct tally tally = {0};
     environment_clear();
     log_init(LOG_TEXT, LOG_DEBUG, NULL, getenv("SENNIT_SIM_LOG") != NULL ? aloud : silence);
+    if (argc >= 3 && strcmp(argv[1], "any") == 0)
+        return run_any(argc - 2, argv + 2) ? 0 : 1;
     if (argc < 2 || argc > 3) {
-        fprintf(stderr, "usage: test_sim SEED\n       test_sim FIRST COUNT\n");
+        fprintf(stderr, "usage: test_sim SEED\n       test_sim FIRST COUNT\n       test_sim any SEED...\n");
         return 2;
     }
     uint64_t first = strtoull(argv[1], NULL, 10), count = argc > 2 ? strtoull(argv[2], NULL, 10) : 0;
