@@ -1,5 +1,5 @@
 # The whole vocabulary. Everything is built with Meson, in build/.
-.PHONY: all run test asan sim chaos fuzz check fmt bench bench-log screenshot clean help
+.PHONY: all run test asan sim mutate chaos fuzz check fmt bench bench-log screenshot clean help
 
 SOURCES = $(shell git ls-files 'src/*.[ch]' 'test/*.[ch]' 'bench/*.[ch]' 2>/dev/null)
 
@@ -24,6 +24,10 @@ sim: ## whole simulated fleets: SEED=n replays one and tells, SEEDS=n runs so ma
 	@tools/install test
 	@tools/build build
 	@build/test/sim/test_sim $(if $(SEED),$(SEED),$(or $(FIRST),1) $(or $(SEEDS),200))
+
+mutate: ## break the product on purpose, in every way of test/mutants: the proof must object (MUTANTS="skip-* claim-once")
+	@tools/install test
+	@tools/mutate $(MUTANTS)
 
 chaos: SECONDS = 300
 chaos: all ## eight real instances in bad weather for five minutes, or `make chaos SECONDS=30 SEED=2`: nothing may be lost

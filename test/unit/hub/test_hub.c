@@ -276,6 +276,51 @@ static void a_lost_push_is_read_in_place(void **state)
     model_destroy(model);
 }
 
+static void what_comes_twice_is_delivered_once(void **state)
+{
+    struct model *model = joined("one", "a", START_NOW, 0);
+    script_run(&script);
+    start(model);
+    script_publish(&script, 0, true, "");
+    script_publish(&script, 0, true, "");
+    for (size_t i = 0; i < 2; i++)
+        script.feed[script.feed_tail + i] = script.feed[script.feed_head + i];
+    script.feed_tail += 2;
+    script_run(&script);
+    expect_got(model, 2, (uint64_t[]){1, 2});
+    assert_int_equal(model->token.seq, 2);
+    model_destroy(model);
+}
+
+/* Room b takes part later than the reading of a began, so its target lies above what is held of a. */
+static void what_is_held_and_what_is_read_are_merged(void **state)
+{
+    script_publish(&script, 1, true, "");
+    struct model *model = joined("one", "a", START_NOW, 0);
+    script_run(&script);
+    start(model);
+    script_publish(&script, 0, true, "");
+    script_feed_drop(&script);
+    script_publish(&script, 0, true, "");
+    script_feed_step(&script); /* a hole: 2 and 3 are to be read */
+    model->full = true;
+    member_join(&model->member, SPAN_LIT("b"), START_OLDEST, 0);
+    member_joined(&model->member);
+    script_feed_step(&script);
+    script_publish(&script, 0, true, ""); /* 4, of a, is held */
+    script_publish(&script, 1, true, ""); /* 5, of b, comes before its start is known, and is read */
+    script_run(&script);
+    assert_int_equal(model->got_count, 0);
+    start(model);
+    model->full = false;
+    member_continue(&model->member);
+    script_run(&script);
+    expect_got(model, 5, (uint64_t[]){1, 2, 3, 4, 5});
+    for (size_t i = 0; i < model->got_count; i++)
+        assert_true(model->told[i].seq <= model->got[i] || model->told[i].late_count > 0);
+    model_destroy(model);
+}
+
 static void a_broken_link_is_repaired_in_order(void **state)
 {
     struct model *model = joined("one", "ab", START_NOW, 0);
@@ -894,6 +939,8 @@ int main(void)
         TEST(the_oldest_entry_is_looked_for_in_the_log),
         TEST(a_room_joined_late_does_not_move_the_position),
         TEST(a_lost_push_is_read_in_place),
+        TEST(what_comes_twice_is_delivered_once),
+        TEST(what_is_held_and_what_is_read_are_merged),
         TEST(a_broken_link_is_repaired_in_order),
         TEST(what_the_broker_lost_ends_those_who_got_it),
         TEST(an_epoch_that_is_forgotten_ends_everybody),
