@@ -131,7 +131,8 @@ static void list_taken(struct rosters *rosters, const struct witness *witness, i
     struct roster *roster = roster_of(rosters, witness, room);
     struct span member;
     bool among = false;
-    memset(roster->there, 0, roster->words * sizeof *roster->there);
+    for (size_t i = 0; i < roster->words; i++)
+        roster->there[i] = 0;
     roster->size = 0;
     roster->known = true;
     roster->more = more;
