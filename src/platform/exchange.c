@@ -182,12 +182,19 @@ static size_t head_received(struct exchange *exchange, char *bytes, size_t len)
     return (size_t)used;
 }
 
+void exchange_hold_back(struct conn *from, struct conn *to)
+{
+    if (conn_queued(to) <= INGRESS_PAUSE_BYTES)
+        return;
+    conn_read_pause(from, true);
+    conn_await_drained(to); /* the kernel may take all of it at once */
+}
+
 static size_t tunnel_received(struct exchange *exchange, char *bytes, size_t len)
 {
     struct conn *up = &exchange->upstream->conn;
     conn_send(up, span_of(bytes, len));
-    if (conn_queued(up) > INGRESS_PAUSE_BYTES)
-        conn_read_pause(&exchange->conn, true);
+    exchange_hold_back(&exchange->conn, up);
     return len;
 }
 

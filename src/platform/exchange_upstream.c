@@ -70,8 +70,8 @@ size_t exchange_forward_body(struct exchange *exchange, struct span bytes)
         exchange->request_chunked = false;
         conn_send(up, SPAN_LIT("0\r\n\r\n"));
     }
-    if (up != NULL && conn_queued(up) > INGRESS_PAUSE_BYTES)
-        conn_read_pause(&exchange->conn, true);
+    if (up != NULL)
+        exchange_hold_back(&exchange->conn, up);
     return used;
 }
 
@@ -190,8 +190,7 @@ static size_t on_received(struct conn *conn, char *bytes, size_t len)
     struct exchange *exchange = upstream->exchange;
     if (exchange == NULL)
         return len;
-    if (conn_queued(&exchange->conn) > INGRESS_PAUSE_BYTES)
-        conn_read_pause(conn, true);
+    exchange_hold_back(conn, &exchange->conn);
     return used;
 }
 
