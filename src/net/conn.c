@@ -248,8 +248,10 @@ void conn_shutdown(struct conn *conn, enum close_reason reason, uint32_t linger_
     if (conn->state != CONN_OPEN)
         return;
     conn->reason = (uint8_t)reason;
+    conn->linger_ms = linger_ms;
     set_state(conn, CONN_DRAINING);
-    timer_start(conn->net->loop, &conn->stall, LOOP_MS(linger_ms));
+    if (!conn->blocked || conn->limits->write_stall_ms_max == 0)
+        timer_start(conn->net->loop, &conn->stall, LOOP_MS(linger_ms));
     conn_touch(conn);
     conn_update_want(conn);
 }
