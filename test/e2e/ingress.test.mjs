@@ -89,3 +89,15 @@ test('what is larger than the buffers arrives whole, in both directions', quickl
   socket.destroy();
   await free();
 });
+
+test('it ends in order while somebody looks at its status page, and leaves nothing of a script behind', quickly, async () => {
+  const one = await up({ run: `sh -c '${process.execPath} ${path.join(directory, 'server.cjs')}; echo over'`, annotations: { 'autoscaling.knative.dev/minScale': 1 } }, { ready: 1 });
+  const reader = net.connect(one.statusPort, '127.0.0.1');
+  reader.on('error', () => {});
+  await once(reader, 'connect');
+  const [{ port }] = await one.instances();
+  await one.stop();
+  assert.equal(one.status, 0, one.output);
+  await assert.rejects(fetch(`http://127.0.0.1:${port}/`), 'the server is gone');
+  await one.close();
+});

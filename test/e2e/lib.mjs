@@ -85,6 +85,7 @@ export async function up(service, { ready, flags = [], env = {} } = {}) {
   const run = program(['up', file, '--port', port, '--status-port', statusPort, '--state', directory, '--log-format', 'json', ...flags],
     { env: { ...process.env, ...env } });
   run.port = port;
+  run.statusPort = statusPort;
   run.url = `http://127.0.0.1:${port}`;
   run.directory = directory;
   run.status_ = async () => (await fetch(`http://127.0.0.1:${statusPort}/status`)).json();
