@@ -121,6 +121,17 @@ static void read_some(struct conn *conn)
     }
 }
 
+void conn_read_last(struct conn *conn)
+{
+    struct net *net = conn->net;
+    ssize_t got;
+    while (conn_takes_input(conn) && !conn->read_ended &&
+           (got = io_read(&conn->io, net->receive, NET_RECEIVE_BYTES)) > 0) {
+        net->bytes_in += (uint64_t)got;
+        conn_take_input(conn, net->receive, (size_t)got);
+    }
+}
+
 static void connect_ended(struct conn *conn)
 {
     if (io_connected(&conn->io) != 0)

@@ -156,8 +156,11 @@ void conn_flush(struct conn *conn)
     bool was_blocked = conn->blocked;
     ssize_t written = conn_queue_write(conn);
     if (written == IO_ERROR) {
+        /* The peer's last word may be an alert that says why, or an answer given before all was asked. */
         if (conn->tls != NULL)
-            conn_tls_read(conn); /* the peer's last word may be an alert that says why */
+            conn_tls_read(conn);
+        else
+            conn_read_last(conn);
         conn_broken(conn);
         return;
     }
