@@ -26,6 +26,12 @@ const source = `
       };
       return go();
     }
+    if (url.pathname === '/refuse') return response.writeHead(413, { connection: 'close' }).end('too much', () => setTimeout(() => request.socket.destroy(), 5));
+    if (url.pathname === '/early') return response.writeHead(413).end('no');
+    if (url.pathname === '/hints') {
+      response.writeEarlyHints({ link: '</a.css>; rel=preload' });
+      return response.end('hinted');
+    }
     const body = crypto.createHash('sha1');
     let got = 0;
     request.on('data', (data) => { body.update(data); got += data.length; });
@@ -87,6 +93,51 @@ test('what is larger than the buffers arrives whole, in both directions', quickl
   for (let n = 0; n < 20; n++) socket.write(Buffer.alloc(500000));
   await until('all of it came back', () => got === 10000000);
   socket.destroy();
+  await free();
+});
+
+// Sends bytes and gives back what came until the end, or until `ms` have passed.
+async function raw(bytes, { ms = 5000, port = service.port } = {}) {
+  const socket = net.connect(port, '127.0.0.1');
+  let got = '', ended = false;
+  socket.on('data', (data) => (got += data.toString('latin1')));
+  socket.on('error', () => (ended = true));
+  socket.on('close', () => (ended = true));
+  socket.write(bytes);
+  await until('the end', () => ended, ms).catch(() => {});
+  socket.destroy();
+  return { got, ended };
+}
+
+test('one that speaks HTTP/1.0 gets one answer, and the end', quickly, async () => {
+  const kept = await raw('GET /a HTTP/1.0\r\nConnection: keep-alive\r\n\r\n');
+  assert.match(kept.got, /^HTTP\/1\.1 200 [^]*Connection: close\r\n\r\n\{"url":"\/a"/);
+  assert.ok(kept.ended);
+  const streamed = await raw('GET /stream?size=3 HTTP/1.0\r\n\r\n');
+  assert.match(streamed.got, /Connection: close\r\n\r\naaa$/);
+  const hinted = await raw('GET /hints HTTP/1.0\r\n\r\n');
+  assert.match(hinted.got, /^HTTP\/1\.1 200 [^]*\r\n\r\nhinted$/);
+  const newer = await raw('GET /hints HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n');
+  assert.match(newer.got, /^HTTP\/1\.1 103 [^]*\r\n\r\nHTTP\/1\.1 200 [^]*\r\n\r\nhinted$/);
+  await free();
+});
+
+test('an answer that comes before the whole request was sent arrives, also from an instance that closes', quickly, async () => {
+  const head = (where) => `POST ${where} HTTP/1.1\r\nHost: a\r\nContent-Length: 20000000\r\n\r\n`;
+  for (let n = 0; n < 20; n++) {
+    const { got, ended } = await raw(Buffer.concat([Buffer.from(head('/refuse')), Buffer.alloc(20000000)]));
+    assert.match(got, /^HTTP\/1\.1 413 [^]*too much/);
+    assert.ok(ended);
+  }
+  const early = await raw(head('/early') + 'some of it');
+  assert.match(early.got, /^HTTP\/1\.1 413 [^]*Connection: close\r\n/);
+  await free();
+});
+
+test('requests in one packet are answered in order, large bodies too', quickly, async () => {
+  const one = (n) => Buffer.concat([Buffer.from(`POST /${n} HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n`), Buffer.alloc(1000000)]);
+  const { got } = await raw(Buffer.concat([one(1), one(2), Buffer.from('GET /3 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n')]));
+  assert.deepEqual([...got.matchAll(/"url":"\/(\d)","got":(\d+)/g)].map((match) => [match[1], match[2]]), [['1', '1000000'], ['2', '1000000'], ['3', '0']]);
   await free();
 });
 
