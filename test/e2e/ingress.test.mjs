@@ -141,52 +141,56 @@ test('requests in one packet are answered in order, large bodies too', quickly, 
   await free();
 });
 
-test('it ends in order while somebody looks at its status page, and leaves nothing of a script behind', quickly, async () => {
-  const one = await up({ run: `sh -c '${process.execPath} ${path.join(directory, 'server.cjs')}; echo over'`, annotations: { 'autoscaling.knative.dev/minScale': 1 } }, { ready: 1 });
+// A service of one test's own.
+async function upFor(t, ...rest) {
+  const one = await up(...rest);
+  t.after(() => one.close());
+  return one;
+}
+
+test('it ends in order while somebody looks at its status page, and leaves nothing of a script behind', quickly, async (t) => {
+  const one = await upFor(t, { run: `sh -c '${process.execPath} ${path.join(directory, 'server.cjs')}; echo over'`, annotations: { 'autoscaling.knative.dev/minScale': 1 } }, { ready: 1 });
   const reader = net.connect(one.statusPort, '127.0.0.1');
   reader.on('error', () => {});
+  t.after(() => reader.destroy());
   await once(reader, 'connect');
   const [{ port }] = await one.instances();
   await one.stop();
   assert.equal(one.status, 0, one.output);
   await assert.rejects(fetch(`http://127.0.0.1:${port}/`), 'the server is gone');
-  await one.close();
 });
 
 const kept = (n) => ({ 'autoscaling.knative.dev/minScale': n, 'autoscaling.knative.dev/maxScale': n });
 
-test('one that ends as soon as it listens is not started over and over', quickly, async () => {
+test('one that ends as soon as it listens is not started over and over', quickly, async (t) => {
   const script = path.join(directory, 'short.cjs');
   fs.writeFileSync(script, "require('node:net').createServer().listen(process.env.PORT, () => setTimeout(() => process.exit(1), 100));");
-  const one = await up({ run: `${process.execPath} ${script}`, annotations: kept(1) });
+  const one = await upFor(t, { run: `${process.execPath} ${script}`, annotations: kept(1) });
   await sleep(5000);
   const starts = one.output.match(/"instance starts"/g).length;
   assert.ok(starts >= 2 && starts <= 6, `${starts} starts in five seconds`);
-  await one.close();
 });
 
-test('instances that start together get ports of their own', quickly, async () => {
-  const one = await up({ run: 'sleep 1000', annotations: kept(300) });
+test('instances that start together get ports of their own', quickly, async (t) => {
+  const one = await upFor(t, { run: 'sleep 1000', annotations: kept(300) });
   const ports = await until('all have begun', async () => {
     const { instances } = await one.status_().catch(() => ({ instances: [] }));
     return instances.length === 300 && instances.map(({ port }) => port);
   });
   assert.equal(new Set(ports).size, 300);
-  await one.close();
 });
 
-test('whatever an instance prints, the log is one JSON object a line', quickly, async () => {
+test('whatever an instance prints, the log is one JSON object a line', quickly, async (t) => {
   const script = path.join(directory, 'noisy.cjs');
   fs.writeFileSync(script, `
     const lines = ['{foo}', '{"a":1}}', '{}', '{ }', '{"a":1}', '{"a":"\\xff"}', 'bytes \\x00\\x1b\\xff', 'x'.repeat(200000), '', 'without an end'];
     process.stdout.write(Buffer.from(lines.join('\\n'), 'latin1'));
     require('node:net').createServer().listen(process.env.PORT);`.replaceAll('\\\\', '\\'));
-  const one = await up({ run: `${process.execPath} ${script}`, annotations: kept(1) }, { ready: 1 });
+  const one = await upFor(t, { run: `${process.execPath} ${script}`, annotations: kept(1) }, { ready: 1 });
   await one.stop();
   const events = one.output.trim().split('\n').map((line) => JSON.parse(line));
   const printed = events.filter((event) => event.line !== undefined).map((event) => event.line);
   assert.deepEqual(printed.filter((line) => !line.startsWith('xx')), ['{foo}', '{"a":1}}', '{"a":"\ufffd"}', 'bytes \0\x1b\ufffd', '', 'without an end']);
   assert.equal(printed.filter((line) => line.startsWith('xx')).join('').length, 200000);
   assert.deepEqual(events.filter((event) => event.from).map(({ from, ...rest }) => rest), [{}, {}, { a: 1 }]);
-  await one.close();
 });
