@@ -257,7 +257,10 @@ static void deadline_passed(struct timer *timer)
 {
     struct exchange *exchange = container_of(timer, struct exchange, deadline);
     if (exchange->state == EXCHANGE_IDLE) {
-        conn_close(&exchange->conn, CLOSE_HEAD_TIMEOUT);
+        if (conn_queued(&exchange->conn) > 0) /* it still reads the last response */
+            timer_start(exchange->ingress->loop, timer, LOOP_MS(INGRESS_HEAD_MS_MAX));
+        else
+            conn_close(&exchange->conn, CLOSE_HEAD_TIMEOUT);
         return;
     }
     exchange->ingress->counters.timeouts++;
