@@ -1,9 +1,11 @@
 // platform: what surrounds the instances of `sennit up`: the managed Redis, and signals.
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import fs from 'node:fs';
+import net from 'node:net';
 import path from 'node:path';
 import { test } from 'node:test';
-import { program, serviceYaml, sleep, temporary, until, up as start } from './lib.mjs';
+import { program, serve, serviceYaml, sleep, temporary, until, up as start } from './lib.mjs';
 
 const quickly = { timeout: 60000 };
 const server = `${process.execPath} -e "require('node:http').createServer((request, response) => response.end('hello')).listen(process.env.PORT)"`;
@@ -63,4 +65,18 @@ test('the terminal is closed', quickly, async (t) => {
   await service.stop('SIGHUP');
   assert.equal(service.status, 0, service.output);
   assert.match(service.output, /"stopping redis"[^]*"stopped"/);
+});
+
+test('a shell that allows few open files is no limit for connections', quickly, async (t) => {
+  const within = ['sh', '-c', 'ulimit -Sn 100 && exec "$@"', 'sh'];
+  const service = await up(t, { run: server, annotations: { 'autoscaling.knative.dev/minScale': 1 } }, { ready: 1, within });
+  const instance = await serve('namespaces: {/: {events: {}}}\n', { within, args: ['--broker', 'memory'] });
+  t.after(() => instance.close());
+  for (const { port } of [service, instance]) {
+    const sockets = Array.from({ length: 200 }, () => net.connect(port, '127.0.0.1').on('error', () => {}));
+    t.after(() => sockets.forEach((socket) => socket.destroy()));
+    await Promise.all(sockets.map((socket) => once(socket, 'connect')));
+    sockets.at(-1).write('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+    await Promise.race([once(sockets.at(-1), 'data'), sleep(3000).then(() => assert.fail('no answer'))]);
+  }
 });
