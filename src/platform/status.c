@@ -103,7 +103,7 @@ bool status_open(struct status *status, struct net *net, uint16_t port, struct e
     status->net = net;
     list_init(&status->readers);
     addr_loopback(&addr, port);
-    return listener_open(&status->listener, net, &addr, on_accepted, err);
+    return listener_open(&status->listener, net, &addr, on_accepted, err) || err_prefix(err, "--status-port: ");
 }
 
 void status_close(struct status *status)
