@@ -94,6 +94,17 @@ static bool idle_expired(const struct fleet *fleet, const struct instance *insta
            loop_now_us(fleet->loop) - instance->idle_since_us >= LOOP_MS(fleet->idle_ms);
 }
 
+/* The next one is not started at once, lest a service that cannot run keeps the machine busy with starting it. */
+static void back_off(struct fleet *fleet)
+{
+    uint64_t now_us = loop_now_us(fleet->loop);
+    if (now_us - fleet->failed_us >= LOOP_MS(FLEET_BACKOFF_MS_MAX) * 2)
+        fleet->backoff_ms = FLEET_BACKOFF_MS_MIN;
+    fleet->failed_us = now_us;
+    timer_start(fleet->loop, &fleet->backoff, LOOP_MS(fleet->backoff_ms));
+    fleet->backoff_ms = fleet->backoff_ms * 2 > FLEET_BACKOFF_MS_MAX ? FLEET_BACKOFF_MS_MAX : fleet->backoff_ms * 2;
+}
+
 static void start_one(struct fleet *fleet)
 {
     struct err err;
@@ -103,9 +114,10 @@ static void start_one(struct fleet *fleet)
                   LOG_N("port", instance->port));
         return;
     }
-    struct err text = err;
-    log_event(LOG_ERROR, "an instance cannot be started", LOG_C("why", text.text));
-    timer_start(fleet->loop, &fleet->backoff, LOOP_MS(fleet->backoff_ms));
+    log_event(LOG_ERROR, "an instance cannot be started", LOG_C("why", err.text));
+    back_off(fleet);
+    if (list_empty(&fleet->instances))
+        refuse_all(fleet, FLEET_START_FAILED);
 }
 
 static void stop_idle(struct fleet *fleet, uint32_t count)
@@ -239,17 +251,6 @@ static void tell_end(const struct instance *instance, enum instance_state before
     uint32_t first = instance->last_count > INSTANCE_LAST_LINES ? instance->last_count - INSTANCE_LAST_LINES : 0;
     for (uint32_t i = first; before == INSTANCE_STARTING && i < instance->last_count; i++)
         log_event(LOG_ERROR, "its last output", LOG_C("line", instance->last[i % INSTANCE_LAST_LINES]));
-}
-
-/* The next one is not started at once, lest a service that cannot run keeps the machine busy with starting it. */
-static void back_off(struct fleet *fleet)
-{
-    uint64_t now_us = loop_now_us(fleet->loop);
-    if (now_us - fleet->failed_us >= LOOP_MS(FLEET_BACKOFF_MS_MAX) * 2)
-        fleet->backoff_ms = FLEET_BACKOFF_MS_MIN;
-    fleet->failed_us = now_us;
-    timer_start(fleet->loop, &fleet->backoff, LOOP_MS(fleet->backoff_ms));
-    fleet->backoff_ms = fleet->backoff_ms * 2 > FLEET_BACKOFF_MS_MAX ? FLEET_BACKOFF_MS_MAX : fleet->backoff_ms * 2;
 }
 
 void fleet_instance_gone(struct fleet *fleet, struct instance *instance, enum instance_state before,

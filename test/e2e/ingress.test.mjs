@@ -194,3 +194,24 @@ test('whatever an instance prints, the log is one JSON object a line', quickly, 
   assert.equal(printed.filter((line) => line.startsWith('xx')).join('').length, 200000);
   assert.deepEqual(events.filter((event) => event.from).map(({ from, ...rest }) => rest), [{}, {}, { a: 1 }]);
 });
+
+test('workingDir is where the command begins', quickly, async (t) => {
+  const one = await upFor(t, { command: [process.execPath, 'server.cjs'], workingDir: directory, annotations: kept(1) }, { ready: 1 });
+  assert.equal((await fetch(`${one.url}/here`)).status, 200);
+  const other = await upFor(t, { command: [process.execPath, 'server.cjs'], workingDir: 'nowhere', annotations: kept(1) });
+  assert.equal(await other.ended, 1);
+  assert.match(other.output, /service\.yaml: workingDir: there is no directory .*nowhere on this machine/);
+});
+
+test('a program that cannot be run is said, and not over and over', quickly, async (t) => {
+  const file = path.join(directory, 'no-program');
+  fs.writeFileSync(file, 'not executable');
+  const one = await upFor(t, { command: [file], annotations: { 'autoscaling.knative.dev/maxScale': 2 } });
+  await until('it serves', () => one.status_().then(() => true, () => false));
+  const answer = await fetch(one.url);
+  assert.deepEqual([answer.status, answer.headers.get('x-sennit-reason')], [500, 'instance-start-failed']);
+  const always = await upFor(t, { command: [file], annotations: kept(1) });
+  await sleep(4000);
+  const tries = always.output.match(/an instance cannot be started.*no-program: cannot be run: Permission denied/g).length;
+  assert.ok(tries >= 2 && tries <= 6, `${tries} tries in four seconds`);
+});

@@ -66,12 +66,13 @@ export function program(args, { within = [], ...options } = {}) {
   return run;
 }
 
-export function serviceYaml({ name = 'board', annotations = {}, concurrency = 80, timeout = 300, run, command, args, env = {} }) {
+export function serviceYaml({ name = 'board', annotations = {}, concurrency = 80, timeout = 300, run, command, args, workingDir, env = {} }) {
   const notes = { ...annotations, ...(run ? { 'sennit.dev/run': run } : {}) };
   const lines = ['apiVersion: serving.knative.dev/v1', 'kind: Service', `metadata: {name: ${name}}`, 'spec:', '  template:',
     '    metadata:', '      annotations:', ...Object.entries(notes).map(([key, value]) => `        ${key}: ${JSON.stringify(String(value))}`),
     '    spec:', `      containerConcurrency: ${concurrency}`, `      timeoutSeconds: ${timeout}`, '      containers:',
     '        - image: example.com/none', ...(command ? [`          command: ${JSON.stringify(command)}`] : []),
+    ...(workingDir ? [`          workingDir: ${JSON.stringify(workingDir)}`] : []),
     ...(args ? [`          args: ${JSON.stringify(args)}`] : []),
     ...(Object.keys(env).length ? ['          env:', ...Object.entries(env).map(([key, value]) => `            - {name: ${key}, value: ${JSON.stringify(value)}}`)] : [])];
   return lines.filter((line) => line !== '      annotations:' || Object.keys(notes).length).join('\n') + '\n';
