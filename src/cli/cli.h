@@ -11,6 +11,9 @@ int cmd_serve(int argc, char **argv);
 int cmd_up(int argc, char **argv);
 int cmd_load(int argc, char **argv); /* 3, too: it could not connect, or was interrupted */
 
+/* Descriptors asked for, where a shell allows 1024: one for each client, and at an ingress one more to the instance. */
+enum { CLI_FILES_WANTED = 100000 };
+
 /* --log-format and --log-level, for commands whose children in argp are cli_log_child; the command gives it a struct
  * cli_log at ARGP_KEY_INIT, as state->child_inputs[0]. NULL: as by default. */
 struct cli_log {

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "cli/cli.h"
+#include "loop/process.h"
 #include "serve/serve.h"
 
 enum { KEY_BROKER = 256, KEY_REQUEST_TIMEOUT, KEY_ROTATE };
@@ -44,7 +45,7 @@ static const char doc[] =
     "      events:\n"
     "        drawing: {to: others, log: true, id: 0.id}\n\n"
     "Paths served: /socket.io/ (the engine, and the client library as socket.io.js), /health (alive), /ready (a round "
-    "trip through the broker), and the files of `static:`.";
+    "trip through the broker), /metrics (Prometheus), and the files of `static:`.";
 
 static error_t parse(int key, char *argument, struct argp_state *state)
 {
@@ -87,6 +88,7 @@ int cmd_serve(int argc, char **argv)
     struct err err;
     argp_err_exit_status = 2;
     argp_parse(&argp, argc, argv, 0, NULL, &arguments);
+    process_files_allow(CLI_FILES_WANTED);
     if (!cli_log_begin(&arguments.log, NULL, &err) || !serve_run(&arguments.serve, &err))
         return cli_fail("serve", &err);
     return 0;

@@ -4,7 +4,7 @@
 
 #include "base/span.h"
 #include "cli/cli.h"
-#include "loop/file.h"
+#include "loop/process.h"
 #include "platform/up.h"
 
 enum { KEY_RUN = 256, KEY_STATE, KEY_STATUS_PORT, KEY_IDLE, KEY_STARTUP };
@@ -97,6 +97,7 @@ int cmd_up(int argc, char **argv)
     struct err err;
     argp_err_exit_status = 2;
     argp_parse(&argp, argc, argv, 0, NULL, &arguments);
+    process_files_allow(CLI_FILES_WANTED);
     if (!cli_log_begin(&arguments.log, &arguments.up.text_log, &err) || !up_run(&arguments.up, &err))
         return cli_fail("up", &err);
     return 0;

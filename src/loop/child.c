@@ -160,6 +160,8 @@ static void on_ended(struct io *io, unsigned ready)
 {
     struct child *child = container_of(io, struct child, watch);
     int status;
+    /* As when a container's first process ends. Not yet reaped, it keeps its group's number from being another's. */
+    child_signal_group(child, SIGKILL);
     if (waitpid(child->pid, &status, WNOHANG) != child->pid)
         return;
     child->end =

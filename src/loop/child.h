@@ -1,6 +1,7 @@
 /* child: processes that the loop starts and watches.
  *
- * Each child leads a process group of its own, has /dev/null as its standard input and dies with us (PR_SET_PDEATHSIG).
+ * Each child leads a process group of its own, which is killed when it ends, has /dev/null as its standard input and
+ * dies with us (PR_SET_PDEATHSIG).
  * Its two outputs arrive line by line. */
 #ifndef SENNIT_LOOP_CHILD_H
 #define SENNIT_LOOP_CHILD_H

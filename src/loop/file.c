@@ -4,7 +4,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -74,6 +76,34 @@ bool file_make_directory(const char *path, struct err *err)
     }
     buf_finish(&part);
     return ok || err_set(err, "%s: cannot be made: %s", path, strerror(errno));
+}
+
+bool file_lock_take(struct file_lock *lock, const char *path, struct err *err)
+{
+    char pid[16] = "";
+    lock->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (lock->fd < 0)
+        return err_set(err, "%s: %s", path, strerror(errno));
+    if (flock(lock->fd, LOCK_EX | LOCK_NB) != 0) {
+        int error = errno;
+        ssize_t got = read(lock->fd, pid, sizeof pid - 1);
+        file_lock_drop(lock);
+        if (error != EWOULDBLOCK)
+            return err_set(err, "%s: cannot be locked: %s", path, strerror(error));
+        return err_set(err, "%s: process %s holds it", path, got > 0 ? pid : "(unknown)");
+    }
+    /* Who holds it is for people: that it is held does not depend on what is written there. */
+    int len = snprintf(pid, sizeof pid, "%d", (int)getpid());
+    bool written = ftruncate(lock->fd, 0) == 0 && write(lock->fd, pid, (size_t)len) == len;
+    (void)written;
+    return true;
+}
+
+void file_lock_drop(struct file_lock *lock)
+{
+    if (lock->fd >= 0)
+        close(lock->fd);
+    lock->fd = -1;
 }
 
 bool file_self(struct buf *to)

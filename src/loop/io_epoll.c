@@ -114,11 +114,11 @@ static bool listen_failed(const struct addr *addr, int error, struct err *err)
                        error == EADDRINUSE ? "another program listens there" : strerror(error));
     if (error == EADDRINUSE)
         return err_set(err,
-                       "port %u is in use: another program listens there, set PORT to another or stop what listens "
+                       "port %u is in use: another program listens there, choose another (--port) or stop what listens "
                        "there (ss -ltnp 'sport = :%u' shows it)",
                        port, port);
     if (error == EACCES)
-        return err_set(err, "port %u is not allowed to this user: set PORT to 1024 or above", port);
+        return err_set(err, "port %u is not allowed to this user: choose 1024 or above (--port)", port);
     if (error == EADDRNOTAVAIL)
         return err_set(err, "cannot listen on %s port %u: this machine has no such address", ip, port);
     return err_set(err, "cannot listen on %s port %u: %s", ip, port, strerror(error));

@@ -77,6 +77,8 @@ struct signal_watch {
 };
 void signal_watch_start(struct loop *loop, struct signal_watch *watch, int number, signal_fn *caught);
 void signal_watch_stop(struct loop *loop, struct signal_watch *watch);
+/* True while nobody watches it and it is ignored, as a parent may have wished: nohup does so with SIGHUP. */
+bool signal_is_ignored(int number);
 
 #define LOOP_MS(ms) ((uint64_t)(ms)*1000)
 #define LOOP_S(s) ((uint64_t)(s)*1000000)

@@ -101,3 +101,9 @@ void signal_watch_stop(struct loop *loop, struct signal_watch *watch)
     list_remove(&watch->node);
     signals_follow(loop);
 }
+
+bool signal_is_ignored(int number)
+{
+    struct sigaction action;
+    return sigaction(number, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
+}

@@ -121,6 +121,17 @@ static void read_some(struct conn *conn)
     }
 }
 
+void conn_read_last(struct conn *conn)
+{
+    struct net *net = conn->net;
+    ssize_t got;
+    while (conn_takes_input(conn) && !conn->read_ended &&
+           (got = io_read(&conn->io, net->receive, NET_RECEIVE_BYTES)) > 0) {
+        net->bytes_in += (uint64_t)got;
+        conn_take_input(conn, net->receive, (size_t)got);
+    }
+}
+
 static void connect_ended(struct conn *conn)
 {
     if (io_connected(&conn->io) != 0)
@@ -248,8 +259,10 @@ void conn_shutdown(struct conn *conn, enum close_reason reason, uint32_t linger_
     if (conn->state != CONN_OPEN)
         return;
     conn->reason = (uint8_t)reason;
+    conn->linger_ms = linger_ms;
     set_state(conn, CONN_DRAINING);
-    timer_start(conn->net->loop, &conn->stall, LOOP_MS(linger_ms));
+    if (!conn->blocked || conn->limits->write_stall_ms_max == 0)
+        timer_start(conn->net->loop, &conn->stall, LOOP_MS(linger_ms));
     conn_touch(conn);
     conn_update_want(conn);
 }

@@ -58,6 +58,7 @@ struct conn {
     uint32_t queue_at, queue_count, queue_cap;
     uint32_t head_written; /* bytes of the first frame that are out */
     uint32_t queue_bytes;  /* waiting, without those */
+    uint32_t linger_ms;    /* from the end of our half to the end of the stream */
     struct buf *input;     /* what `received` left; NULL: nothing */
     struct timer stall;    /* also: the connect's and the linger's */
     uint8_t state;         /* enum conn_state */
@@ -104,7 +105,8 @@ void conn_flush(struct conn *conn);
 /* Stops and resumes reading: back-pressure. Kept input is handed out again on resuming, from the loop. */
 void conn_read_pause(struct conn *conn, bool paused);
 
-/* Flushes what waits, ends our half, and lets `received` see input until the peer ends too or `linger_ms` passed. */
+/* Flushes what waits, for as long as the peer takes some of it once in write_stall_ms_max (0: for linger_ms); ends our
+ * half; and lets `received` see input until the peer ends too or `linger_ms` passed. */
 void conn_shutdown(struct conn *conn, enum close_reason reason, uint32_t linger_ms);
 /* Ends it at the end of this turn; one last attempt is made to write what waits. Closing twice is harmless, the first
  * reason stands. */

@@ -14,6 +14,8 @@ bool conn_takes_input(const struct conn *conn);
 void conn_take_input(struct conn *conn, char *bytes, size_t len);
 /* The peer ended its half. */
 void conn_end_input(struct conn *conn);
+/* The stream takes no bytes any more: hands out what the peer had said before, as far as the owner reads. */
+void conn_read_last(struct conn *conn);
 /* The stream does not carry bytes any more: closes with the reason that fits. */
 void conn_broken(struct conn *conn);
 /* Tells the loop what we could do something with. */

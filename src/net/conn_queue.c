@@ -141,11 +141,11 @@ static void set_blocked(struct conn *conn, bool blocked, bool progress)
     conn->blocked = blocked;
     if (was != blocked)
         io_want(&conn->io, blocked ? conn->io.want | IO_WRITE : conn->io.want & ~(unsigned)IO_WRITE);
-    if (conn->state != CONN_OPEN || stall_ms == 0)
+    if ((conn->state != CONN_OPEN && conn->state != CONN_DRAINING) || stall_ms == 0)
         return;
-    if (!blocked)
+    if (!blocked && conn->state == CONN_OPEN)
         timer_stop(conn->net->loop, &conn->stall);
-    else if (progress || !was)
+    else if (blocked && (progress || !was))
         timer_start(conn->net->loop, &conn->stall, LOOP_MS(stall_ms));
 }
 
@@ -156,8 +156,11 @@ void conn_flush(struct conn *conn)
     bool was_blocked = conn->blocked;
     ssize_t written = conn_queue_write(conn);
     if (written == IO_ERROR) {
+        /* The peer's last word may be an alert that says why, or an answer given before all was asked. */
         if (conn->tls != NULL)
-            conn_tls_read(conn); /* the peer's last word may be an alert that says why */
+            conn_tls_read(conn);
+        else
+            conn_read_last(conn);
         conn_broken(conn);
         return;
     }
@@ -168,6 +171,7 @@ void conn_flush(struct conn *conn)
     if (conn->state == CONN_DRAINING && !conn->shut) {
         conn->shut = true;
         io_shutdown(&conn->io);
+        timer_start(conn->net->loop, &conn->stall, LOOP_MS(conn->linger_ms));
         if (conn->read_ended) {
             conn_close(conn, conn->reason);
             return;

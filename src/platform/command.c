@@ -115,11 +115,27 @@ static bool argv_find(struct command *command, const struct service_spec *spec, 
     return true;
 }
 
+/* Where the program begins. What stands for the image knows nothing of the image's directories. */
+static bool directory_find(struct command *command, const struct service_spec *spec, const char *path, const char *run,
+                           struct err *err)
+{
+    const char *wanted = run == NULL && spec->run == NULL ? spec->working_dir : NULL;
+    if (wanted == NULL)
+        command->directory = mem_text(span_str(spec->directory));
+    else if (wanted[0] == '/')
+        command->directory = mem_text(span_str(wanted));
+    else
+        command->directory = mem_printf("%s/%s", spec->directory, wanted);
+    return file_is_directory(command->directory) ||
+           err_set(err, "%s: workingDir: there is no directory %s on this machine; a relative one begins at the file",
+                   path, command->directory);
+}
+
 bool command_find(struct command *command, const struct service_spec *spec, const char *path, const char *run,
                   struct err *err)
 {
-    *command = (struct command){.directory = mem_text(span_str(spec->directory))};
-    if (!argv_find(command, spec, path, run, err))
+    *command = (struct command){0};
+    if (!directory_find(command, spec, path, run, err) || !argv_find(command, spec, path, run, err))
         return false;
     find_self(&command->argv);
     if (!program_exists(command))

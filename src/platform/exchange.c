@@ -75,7 +75,9 @@ void exchange_end(struct exchange *exchange)
     } else {
         exchange_set_state(exchange, EXCHANGE_ENDED);
         conn_read_pause(&exchange->conn, false);
-        conn_shutdown(&exchange->conn, CLOSE_DONE, 1000);
+        /* Who still sends would lose the answer if the connection ended under its hands. */
+        conn_shutdown(&exchange->conn, CLOSE_DONE,
+                      exchange->request_body.done ? INGRESS_LINGER_MS : INGRESS_LINGER_BODY_MS);
     }
 }
 
@@ -123,8 +125,9 @@ static void request_begin(struct exchange *exchange, const struct http1_head *he
     buf_clear(&exchange->head);
     forward_request(&exchange->head, head, &context);
     snprintf(exchange->method, sizeof exchange->method, SPAN_FMT, SPAN_ARG(head->method));
-    exchange->keep_alive = head->keep_alive && !ingress->stopping;
     exchange->client_is_10 = head->minor == 0;
+    /* One of HTTP/1.0 waits for the end unless it is told not to: it gets one answer. */
+    exchange->keep_alive = head->keep_alive && !exchange->client_is_10 && !ingress->stopping;
     exchange->upgrade = head->upgrade_websocket;
     exchange->request_chunked = head->body == HTTP1_BODY_CHUNKED;
     exchange->tries = 0;
@@ -167,7 +170,7 @@ static size_t head_received(struct exchange *exchange, char *bytes, size_t len)
         return len;
     }
     if (head.content_length > INGRESS_BODY_BYTES_MAX) {
-        exchange->keep_alive = false;
+        exchange->keep_alive = exchange->request_body.done = false;
         respond(exchange, 413, "request-too-large", "Request Entity Too Large");
         exchange_end(exchange);
         return len;
@@ -182,12 +185,19 @@ static size_t head_received(struct exchange *exchange, char *bytes, size_t len)
     return (size_t)used;
 }
 
+void exchange_hold_back(struct conn *from, struct conn *to)
+{
+    if (conn_queued(to) <= INGRESS_PAUSE_BYTES)
+        return;
+    conn_read_pause(from, true);
+    conn_await_drained(to); /* the kernel may take all of it at once */
+}
+
 static size_t tunnel_received(struct exchange *exchange, char *bytes, size_t len)
 {
     struct conn *up = &exchange->upstream->conn;
     conn_send(up, span_of(bytes, len));
-    if (conn_queued(up) > INGRESS_PAUSE_BYTES)
-        conn_read_pause(&exchange->conn, true);
+    exchange_hold_back(&exchange->conn, up);
     return len;
 }
 
@@ -247,7 +257,10 @@ static void deadline_passed(struct timer *timer)
 {
     struct exchange *exchange = container_of(timer, struct exchange, deadline);
     if (exchange->state == EXCHANGE_IDLE) {
-        conn_close(&exchange->conn, CLOSE_HEAD_TIMEOUT);
+        if (conn_queued(&exchange->conn) > 0) /* it still reads the last response */
+            timer_start(exchange->ingress->loop, timer, LOOP_MS(INGRESS_HEAD_MS_MAX));
+        else
+            conn_close(&exchange->conn, CLOSE_HEAD_TIMEOUT);
         return;
     }
     exchange->ingress->counters.timeouts++;

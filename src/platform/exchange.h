@@ -53,5 +53,7 @@ void exchange_drop_upstream(struct exchange *exchange);
 /* Request bytes on their way, as far as they belong to the body. Returns how many were taken. */
 size_t exchange_forward_body(struct exchange *exchange, struct span bytes);
 void exchange_set_state(struct exchange *exchange, enum exchange_state state);
+/* Reads no more of `from` while too much of it waits at `to`, until that has gone out. */
+void exchange_hold_back(struct conn *from, struct conn *to);
 
 #endif

@@ -70,8 +70,8 @@ size_t exchange_forward_body(struct exchange *exchange, struct span bytes)
         exchange->request_chunked = false;
         conn_send(up, SPAN_LIT("0\r\n\r\n"));
     }
-    if (up != NULL && conn_queued(up) > INGRESS_PAUSE_BYTES)
-        conn_read_pause(&exchange->conn, true);
+    if (up != NULL)
+        exchange_hold_back(&exchange->conn, up);
     return used;
 }
 
@@ -95,6 +95,8 @@ static void response_begin(struct exchange *exchange, const struct http1_head *h
 {
     struct buf text = {0};
     bool interim = head->status < 200 && head->status != 101;
+    if (interim && exchange->client_is_10)
+        return; /* it would take it for the response */
     http1_body_start(&exchange->response_body, head);
     if (!interim && head->status != 101) {
         bool unframed = head->body == HTTP1_BODY_UNTIL_CLOSE || head->body == HTTP1_BODY_CHUNKED;
@@ -102,7 +104,9 @@ static void response_begin(struct exchange *exchange, const struct http1_head *h
         if (unframed && exchange->client_is_10)
             exchange->keep_alive = false;
         if (exchange->upgrade)
-            exchange->keep_alive = false; /* what follows the handshake would be read as a request */
+            exchange->keep_alive = false; /* what follows the handshake would be read as a request, */
+        if (!exchange->request_body.done)
+            exchange->keep_alive = false; /* and so would the rest of a body that nobody reads */
     }
     forward_response(&text, head, !interim && exchange->response_chunked, exchange->keep_alive, exchange->instance->id);
     conn_send(&exchange->conn, buf_span(&text));
@@ -190,8 +194,7 @@ static size_t on_received(struct conn *conn, char *bytes, size_t len)
     struct exchange *exchange = upstream->exchange;
     if (exchange == NULL)
         return len;
-    if (conn_queued(&exchange->conn) > INGRESS_PAUSE_BYTES)
-        conn_read_pause(conn, true);
+    exchange_hold_back(conn, &exchange->conn);
     return used;
 }
 
@@ -225,7 +228,7 @@ static void on_closed(struct conn *conn, enum close_reason reason)
         body_ended(exchange);
     } else if (exchange->state == EXCHANGE_TUNNEL && reason == CLOSE_PEER_CLOSED) {
         /* What the instance said last, its Close frame perhaps, is flushed first. */
-        conn_shutdown(&exchange->conn, CLOSE_PEER_CLOSED, 1000);
+        conn_shutdown(&exchange->conn, CLOSE_PEER_CLOSED, INGRESS_LINGER_MS);
         exchange_end(exchange);
     } else {
         conn_close(&exchange->conn, CLOSE_UPSTREAM_FAILED);

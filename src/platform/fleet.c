@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "wire/json.h"
 
 static struct instance *instance_of(struct list *node)
 {
@@ -93,6 +94,17 @@ static bool idle_expired(const struct fleet *fleet, const struct instance *insta
            loop_now_us(fleet->loop) - instance->idle_since_us >= LOOP_MS(fleet->idle_ms);
 }
 
+/* The next one is not started at once, lest a service that cannot run keeps the machine busy with starting it. */
+static void back_off(struct fleet *fleet)
+{
+    uint64_t now_us = loop_now_us(fleet->loop);
+    if (now_us - fleet->failed_us >= LOOP_MS(FLEET_BACKOFF_MS_MAX) * 2)
+        fleet->backoff_ms = FLEET_BACKOFF_MS_MIN;
+    fleet->failed_us = now_us;
+    timer_start(fleet->loop, &fleet->backoff, LOOP_MS(fleet->backoff_ms));
+    fleet->backoff_ms = fleet->backoff_ms * 2 > FLEET_BACKOFF_MS_MAX ? FLEET_BACKOFF_MS_MAX : fleet->backoff_ms * 2;
+}
+
 static void start_one(struct fleet *fleet)
 {
     struct err err;
@@ -102,9 +114,10 @@ static void start_one(struct fleet *fleet)
                   LOG_N("port", instance->port));
         return;
     }
-    struct err text = err;
-    log_event(LOG_ERROR, "an instance cannot be started", LOG_C("why", text.text));
-    timer_start(fleet->loop, &fleet->backoff, LOOP_MS(fleet->backoff_ms));
+    log_event(LOG_ERROR, "an instance cannot be started", LOG_C("why", err.text));
+    back_off(fleet);
+    if (list_empty(&fleet->instances))
+        refuse_all(fleet, FLEET_START_FAILED);
 }
 
 static void stop_idle(struct fleet *fleet, uint32_t count)
@@ -220,7 +233,6 @@ void fleet_instance_ready(struct fleet *fleet, struct instance *instance)
 {
     fleet->startup_us_sum += instance->ready_us - instance->started_us;
     fleet->startup_count++;
-    fleet->backoff_ms = FLEET_BACKOFF_MS_MIN;
     log_event(LOG_INFO, "instance is ready", LOG_C("instance", instance->id),
               LOG_N("ms", (instance->ready_us - instance->started_us) / 1000));
     serve_queue(fleet);
@@ -252,10 +264,11 @@ void fleet_instance_gone(struct fleet *fleet, struct instance *instance, enum in
     }
     if (before == INSTANCE_STARTING) {
         fleet->counters.crashed++;
-        timer_start(fleet->loop, &fleet->backoff, LOOP_MS(fleet->backoff_ms));
-        fleet->backoff_ms = fleet->backoff_ms * 2 > FLEET_BACKOFF_MS_MAX ? FLEET_BACKOFF_MS_MAX : fleet->backoff_ms * 2;
+        back_off(fleet);
         if (list_empty(&fleet->instances))
             refuse_all(fleet, FLEET_START_FAILED);
+    } else if (before == INSTANCE_READY && loop_now_us(fleet->loop) - instance->ready_us < LOOP_MS(FLEET_YOUNG_MS)) {
+        back_off(fleet);
     }
     scale(fleet);
 }
@@ -292,11 +305,13 @@ void fleet_line(struct fleet *fleet, const struct instance *instance, bool is_st
 {
     if (fleet->text_log) {
         /* The number behind the revision's name tells them apart; the name itself is the same for all. */
-        printf("%s | " SPAN_FMT "\n", instance->id, SPAN_ARG(line));
+        printf("%s | ", instance->id);
+        fwrite(line.data, 1, line.len, stdout);
+        puts("");
         fflush(stdout);
-    } else if (line.len > 1 && line.data[0] == '{' && line.data[line.len - 1] == '}') {
-        printf("{\"from\":\"%s\",%s" SPAN_FMT "\n", instance->id, line.len > 2 ? "" : " ",
-               SPAN_ARG(span_from(line, 1)));
+    } else if (line.len > 0 && line.data[0] == '{' && json_is_valid(line)) {
+        struct span rest = span_trim(span_from(line, 1));
+        printf("{\"from\":\"%s\"%s" SPAN_FMT "\n", instance->id, rest.data[0] == '}' ? "" : ",", SPAN_ARG(rest));
         fflush(stdout);
     } else {
         log_event(is_stderr ? LOG_WARNING : LOG_INFO, "output", LOG_C("instance", instance->id), LOG_S("line", line));

@@ -15,6 +15,7 @@ enum {
     FLEET_TICK_MS = 1000,
     FLEET_BACKOFF_MS_MIN = 200,
     FLEET_BACKOFF_MS_MAX = 10000,
+    FLEET_YOUNG_MS = 2000, /* one that ends so soon after it listened counts as one that did not start */
 };
 
 /* Why a request got no instance. */
@@ -44,7 +45,7 @@ struct fleet {
     uint32_t ask_count;
     uint32_t started; /* ever */
     struct timer tick, backoff;
-    uint64_t backoff_ms;
+    uint64_t backoff_ms, failed_us;
     uint64_t startup_us_sum, startup_count;
     bool stopping;
     void (*stopped)(struct fleet *fleet); /* the last instance is gone, while stopping */

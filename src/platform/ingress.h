@@ -17,6 +17,8 @@ enum {
     INGRESS_QUEUE_BYTES_MAX = 8 << 20, /* output that waits for one side */
     INGRESS_PAUSE_BYTES = 256 << 10,   /* above it, the other side is not read */
     INGRESS_STALL_MS_MAX = 60000,
+    INGRESS_LINGER_MS = 1000,          /* for a client's end, when everything was said, */
+    INGRESS_LINGER_BODY_MS = 10000,    /* and when it has not sent all of its request yet */
     INGRESS_BODY_BYTES_MAX = 32 << 20, /* of a request; Cloud Run's limit for HTTP/1 */
     INGRESS_CONNECT_TRIES = 3,
 };

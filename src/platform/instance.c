@@ -114,8 +114,17 @@ static void deadline_passed(struct timer *timer)
     instance_kill(instance);
 }
 
-/* A port nobody has now. Somebody may take it before the instance does; then it ends and another is started. */
-static bool port_find(struct fleet *fleet, uint16_t *port, struct err *err)
+/* Those that are starting do not listen yet. */
+static bool port_is_taken(const struct fleet *fleet, uint16_t port)
+{
+    list_each (node, &fleet->instances) {
+        if (container_of(node, struct instance, of_fleet)->port == port)
+            return true;
+    }
+    return false;
+}
+
+static bool port_try(struct fleet *fleet, uint16_t *port, struct err *err)
 {
     struct io io;
     struct addr addr;
@@ -127,6 +136,19 @@ static bool port_find(struct fleet *fleet, uint16_t *port, struct err *err)
     *port = addr_port(&addr);
     io_close(&io, false);
     return true;
+}
+
+/* A port nobody has now. Somebody may take it before the instance does; then it ends and another is started. */
+static bool port_find(struct fleet *fleet, uint16_t *port, struct err *err)
+{
+    enum { TRIES = 1000 };
+    for (int i = 0; i < TRIES; i++) {
+        if (!port_try(fleet, port, err))
+            return false;
+        if (!port_is_taken(fleet, *port))
+            return true;
+    }
+    return err_set(err, "no free port was found");
 }
 
 static void environment_make(struct words *env, const struct instance *instance)

@@ -32,8 +32,8 @@ static size_t probe_received(struct conn *conn, char *bytes, size_t len)
     conn_close(conn, CLOSE_DONE);
     if (!pong || redis->answers || !redis->running)
         return len;
-    bool first = redis->restart_ms == 0;
-    redis->answers = true;
+    bool first = !redis->answered;
+    redis->answers = redis->answered = true;
     redis->restart_ms = REDIS_RESTART_MS_MIN;
     log_event(LOG_INFO, "redis is ready", LOG_N("port", redis->port), LOG_N("pid", redis->child.pid));
     if (first)
@@ -56,7 +56,8 @@ static const struct conn_limits probe_limits = {.queue_bytes_max = 64, .input_by
 static void line_received(struct child *child, bool is_stderr, struct span line)
 {
     struct managed_redis *redis = container_of(child, struct managed_redis, child);
-    snprintf(redis->last, sizeof redis->last, SPAN_FMT, SPAN_ARG(line));
+    if (line.len > 0)
+        snprintf(redis->last, sizeof redis->last, SPAN_FMT, SPAN_ARG(line));
     log_event(LOG_DEBUG, "redis", LOG_S("line", line));
 }
 
@@ -79,7 +80,7 @@ static void ended(struct child *child, struct child_end end)
         return;
     }
     log_event(LOG_ERROR, "redis ended; it is started again", LOG_N("status", end.exit_status),
-              LOG_N("signal", end.signal), LOG_C("last_output", redis->last));
+              LOG_N("signal", end.signal), LOG_C("last_output", redis->last), LOG_C("directory", redis->directory));
     if (redis->restart_ms == 0)
         redis->restart_ms = REDIS_RESTART_MS_MIN;
     restart_later(redis);
@@ -137,6 +138,18 @@ static void on_deadline(struct timer *timer)
     managed_redis_kill(container_of(timer, struct managed_redis, deadline));
 }
 
+/* Two that append to one file spoil it. */
+static bool directory_take(struct managed_redis *redis, struct err *err)
+{
+    if (!file_make_directory(redis->directory, err))
+        return false;
+    char *path = mem_printf("%s/lock", redis->directory);
+    bool taken = file_lock_take(&redis->lock, path, err);
+    free(path);
+    return taken ||
+           err_prefix(err, "the managed Redis needs a directory of its own (--state DIR says which one it gets): ");
+}
+
 bool managed_redis_start(struct managed_redis *redis, struct net *net, const char *directory, uint64_t restart_delay_ms,
                          struct err *err)
 {
@@ -149,11 +162,12 @@ bool managed_redis_start(struct managed_redis *redis, struct net *net, const cha
         .restart_delay_ms = restart_delay_ms,
         .ready = redis->ready,
         .stopped = redis->stopped,
+        .lock = {.fd = -1},
     };
     timer_init(&redis->timer, on_timer);
     timer_init(&redis->deadline, on_deadline);
     conn_init(&redis->probe, net, &probe_events, &probe_limits);
-    if (!file_make_directory(directory, err))
+    if (!directory_take(redis, err))
         return false;
     io_init(&io, net->loop, NULL);
     addr_loopback(&addr, 0);
@@ -189,6 +203,7 @@ void managed_redis_finish(struct managed_redis *redis)
         return;
     timer_stop(redis->loop, &redis->timer);
     timer_stop(redis->loop, &redis->deadline);
+    file_lock_drop(&redis->lock);
     free(redis->directory);
     free(redis->url);
 }

@@ -9,6 +9,7 @@ enum { STATUS_MS_MAX = 5000 };
 
 struct reader {
     struct conn conn;
+    struct list of_status;
     struct timer deadline;
     struct status *status;
 };
@@ -72,6 +73,7 @@ static void on_closed(struct conn *conn, enum close_reason reason)
 {
     struct reader *reader = container_of(conn, struct reader, conn);
     timer_stop(conn->net->loop, &reader->deadline);
+    list_remove(&reader->of_status);
     free(reader);
 }
 
@@ -87,6 +89,8 @@ static void on_accepted(struct listener *listener, struct io *io, const struct a
 {
     struct reader *reader = mem_zero(1, sizeof *reader);
     reader->status = container_of(listener, struct status, listener);
+    list_init(&reader->of_status);
+    list_append(&reader->status->readers, &reader->of_status);
     conn_init(&reader->conn, listener->net, &events, &limits);
     timer_init(&reader->deadline, on_deadline);
     timer_start(listener->net->loop, &reader->deadline, LOOP_MS(STATUS_MS_MAX));
@@ -97,11 +101,17 @@ bool status_open(struct status *status, struct net *net, uint16_t port, struct e
 {
     struct addr addr;
     status->net = net;
+    list_init(&status->readers);
     addr_loopback(&addr, port);
-    return listener_open(&status->listener, net, &addr, on_accepted, err);
+    return listener_open(&status->listener, net, &addr, on_accepted, err) || err_prefix(err, "--status-port: ");
 }
 
 void status_close(struct status *status)
 {
+    if (status->net == NULL)
+        return;
     listener_close(&status->listener);
+    list_each (node, &status->readers) {
+        conn_close(&container_of(node, struct reader, of_status)->conn, CLOSE_DRAINED);
+    }
 }

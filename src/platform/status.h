@@ -9,6 +9,7 @@
 struct status {
     struct net *net;
     struct listener listener;
+    struct list readers;
     const struct fleet *fleet;
     const struct ingress *ingress;
     const struct managed_redis *redis;
@@ -17,6 +18,7 @@ struct status {
 
 /* The other fields are set before. */
 bool status_open(struct status *status, struct net *net, uint16_t port, struct err *err);
+/* No new readers, and those that there are are cut; harmless when it was not opened. */
 void status_close(struct status *status);
 /* Appends the JSON. */
 void status_encode(struct buf *to, const struct status *status);

@@ -22,7 +22,7 @@ struct up {
     struct fleet fleet;
     struct ingress ingress;
     struct status status;
-    struct signal_watch interrupt, term;
+    struct signal_watch interrupt, term, hangup;
     bool stopping;
 };
 
@@ -76,6 +76,11 @@ static void on_interrupt(struct signal_watch *watch, int number)
 static void on_term(struct signal_watch *watch, int number)
 {
     stop(container_of(watch, struct up, term));
+}
+
+static void on_hangup(struct signal_watch *watch, int number)
+{
+    stop(container_of(watch, struct up, hangup));
 }
 
 static char *state_directory(const struct up *up)
@@ -147,6 +152,9 @@ static bool start(struct up *up, struct err *err)
         return false;
     signal_watch_start(up->loop, &up->interrupt, SIGINT, on_interrupt);
     signal_watch_start(up->loop, &up->term, SIGTERM, on_term);
+    /* The terminal was closed; unless it was said that this does not matter (nohup). */
+    if (!signal_is_ignored(SIGHUP))
+        signal_watch_start(up->loop, &up->hangup, SIGHUP, on_hangup);
     greet(up);
     if (options->status_port >= 0)
         log_event(LOG_INFO, "status", LOG_N("port", listener_port(&up->status.listener)));
@@ -159,6 +167,7 @@ static void finish(struct up *up)
 {
     signal_watch_stop(up->loop, &up->interrupt);
     signal_watch_stop(up->loop, &up->term);
+    signal_watch_stop(up->loop, &up->hangup);
     listener_close(&up->ingress.listener);
     status_close(&up->status);
     net_finish(&up->net);
@@ -178,6 +187,7 @@ bool up_run(const struct up_options *options, struct err *err)
     if (ok) {
         list_init(&up->interrupt.node);
         list_init(&up->term.node);
+        list_init(&up->hangup.node);
         list_init(&up->fleet.instances);
         net_init(&up->net, up->loop);
         ok = start(up, err);

@@ -19,11 +19,13 @@ static size_t request_received(struct client *client, char *bytes, size_t len)
     client->http->head_seen = 0;
     timer_stop(client->server->loop, &client->http->head_deadline);
     if (used < 0) {
-        client->http->keep_alive = false;
-        client_respond(client, NULL, status, SPAN_LIT("text/plain"), SPAN_LIT(""), span_str(http1_status_text(status)));
+        client->http->keep_alive = client->http->is_head = false;
+        client_respond(client, status, SPAN_LIT("text/plain"), SPAN_LIT(""), span_str(http1_status_text(status)));
         return len;
     }
-    client->http->keep_alive = head.keep_alive && !client->server->draining;
+    client->http->is_head = span_equal(head.method, SPAN_LIT("HEAD"));
+    /* One of HTTP/1.0 waits for the end unless it is told not to: it gets one answer. */
+    client->http->keep_alive = head.keep_alive && head.minor != 0 && !client->server->draining;
     /* No request here has a body that anybody wants: those that bring one are answered and closed. */
     if (head.body != HTTP1_BODY_NONE)
         client->http->keep_alive = false;
@@ -44,6 +46,11 @@ static size_t on_received(struct conn *conn, char *bytes, size_t len)
             return len;
         if (conn->read_paused) /* a request waits for its answer: the next one waits too */
             return used;
+        if (conn_queued(conn) > CLIENT_BACKLOG_BYTES) {
+            conn_read_pause(conn, true);
+            conn_await_drained(conn);
+            return used;
+        }
         size_t step = request_received(client, bytes + used, len - used);
         if (step == 0)
             break;
@@ -57,12 +64,17 @@ static void on_drained(struct conn *conn)
     struct client *client = container_of(conn, struct client, conn);
     if (client->session != NULL)
         session_drained(client->session);
+    else if (list_empty(&client->http->waiter)) /* or a request still waits for its answer */
+        conn_read_pause(conn, false);
 }
 
 static void head_timed_out(struct timer *timer)
 {
     struct client_http *http = container_of(timer, struct client_http, head_deadline);
-    conn_close(&http->client->conn, CLOSE_HEAD_TIMEOUT);
+    if (conn_queued(&http->client->conn) > 0) /* it still reads the last response */
+        timer_start(http->client->server->loop, timer, LOOP_MS(CLIENT_HEAD_TIMEOUT_MS));
+    else
+        conn_close(&http->client->conn, CLOSE_HEAD_TIMEOUT);
 }
 
 static void http_begin(struct client *client)
@@ -119,13 +131,12 @@ void client_accept(struct server *server, struct io *io, const struct addr *peer
     conn_adopt(&client->conn, io, peer);
 }
 
-void client_respond(struct client *client, const struct http1_head *head, int status, struct span type,
-                    struct span fields, struct span body)
+void client_respond(struct client *client, int status, struct span type, struct span fields, struct span body)
 {
     struct buf text = {0};
     http1_response_encode(&text, status, type, fields, body, client->http->keep_alive);
     struct span bytes = buf_span(&text);
-    if (head != NULL && span_equal(head->method, SPAN_LIT("HEAD")))
+    if (client->http->is_head)
         bytes.len -= body.len;
     conn_send(&client->conn, bytes);
     buf_finish(&text);

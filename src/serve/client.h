@@ -8,6 +8,7 @@
 enum {
     CLIENT_HEAD_TIMEOUT_MS = 60000,   /* from accepting, or from the last response, to a whole request head */
     CLIENT_QUEUE_BYTES_MAX = 4 << 20, /* output waiting for one client */
+    CLIENT_BACKLOG_BYTES = 256 << 10, /* of responses; above it, the next request waits until they are out */
     CLIENT_STALL_MS_MAX = 30000,
 };
 
@@ -25,13 +26,13 @@ struct client_http {
     struct list waiter; /* for /ready or /metrics */
     struct timer head_deadline;
     size_t head_seen; /* bytes of an incomplete head that were looked at */
-    bool keep_alive;
+    bool keep_alive, is_head;
 };
 
 void client_accept(struct server *server, struct io *io, const struct addr *peer);
-/* Answers; the connection stays open if the request allowed it. `fields` are complete header lines. */
-void client_respond(struct client *client, const struct http1_head *head, int status, struct span type,
-                    struct span fields, struct span body);
+/* Answers, without the body if it was a HEAD; the connection stays open if the request allowed it. `fields` are
+ * complete header lines. */
+void client_respond(struct client *client, int status, struct span type, struct span fields, struct span body);
 /* Upgrades and begins a session; the request was checked. */
 void client_upgrade(struct client *client, const struct http1_head *head);
 

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "loop/file.h"
 
@@ -50,13 +51,15 @@ static bool path_is_plain(struct span path)
 
 bool files_read(const char *directory, struct span path, struct buf *to, const char **type)
 {
-    struct err ignored;
+    struct err err;
     if (span_equal(path, SPAN_LIT("/")))
         path = SPAN_LIT("/index.html");
     if (!path_is_plain(path))
         return false;
     char *file = mem_printf("%s" SPAN_FMT, directory, SPAN_ARG(path));
-    bool read = file_read(file, FILE_BYTES_MAX, to, &ignored);
+    bool read = file_read(file, FILE_BYTES_MAX, to, &err);
+    if (!read && file_exists(file))
+        log_event(LOG_WARNING, "a file cannot be served", LOG_C("why", err.text));
     free(file);
     *type = type_of(path);
     return read;

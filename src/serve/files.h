@@ -4,11 +4,11 @@
 
 #include "base/buf.h"
 
-enum { FILE_BYTES_MAX = 16 << 20 };
+enum { FILE_BYTES_MAX = 3 << 20 }; /* it waits whole for its client */
 
 /* Appends the file that `path` (of a request, "/board.js") names under `directory`; "/" is index.html. False for paths
- * that leave it or that name nothing: "..", empty or hidden segments, percent escapes, control bytes. `*type` is its
- * media type. */
+ * that leave it or that name nothing ("..", empty or hidden segments, percent escapes, control bytes), and for files
+ * that are too large, which the log tells. `*type` is its media type. */
 bool files_read(const char *directory, struct span path, struct buf *to, const char **type);
 
 /* The client library: `name` is what follows the engine's path: "socket.io.js", "socket.io.min.js",

@@ -74,7 +74,7 @@ static void measured(void *arg, enum broker_result result, const struct broker_s
     }
     while ((node = list_take(&server->metrics_waiters)) != NULL) {
         struct client *client = container_of(node, struct client_http, waiter)->client;
-        client_respond(client, NULL, 200, SPAN_LIT("text/plain; version=0.0.4; charset=utf-8"),
+        client_respond(client, 200, SPAN_LIT("text/plain; version=0.0.4; charset=utf-8"),
                        SPAN_LIT("Cache-Control: no-store\r\n"), buf_span(&text));
         conn_read_pause(&client->conn, false);
     }

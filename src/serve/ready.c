@@ -4,7 +4,7 @@
 
 static void answer(struct client *client, int status, struct span body)
 {
-    client_respond(client, NULL, status, SPAN_LIT("text/plain"), SPAN_LIT("Cache-Control: no-store\r\n"), body);
+    client_respond(client, status, SPAN_LIT("text/plain"), SPAN_LIT("Cache-Control: no-store\r\n"), body);
 }
 
 static void probed(void *arg, enum broker_result result)

@@ -13,11 +13,11 @@ static void engine_error(struct client *client, const struct http1_head *head, e
     if (head->upgrade_websocket) {
         /* As upstream answers an upgrade: the bare message, and the end. */
         client->http->keep_alive = false;
-        client_respond(client, head, 400, SPAN_LIT("text/html"), SPAN_LIT(""), span_str(engineio_error_text(error)));
+        client_respond(client, 400, SPAN_LIT("text/html"), SPAN_LIT(""), span_str(engineio_error_text(error)));
         return;
     }
     buf_printf(&body, "{\"code\":%d,\"message\":\"%s\"}", (int)error, engineio_error_text(error));
-    client_respond(client, head, error == ENGINEIO_FORBIDDEN ? 403 : 400, SPAN_LIT("application/json"), SPAN_LIT(""),
+    client_respond(client, error == ENGINEIO_FORBIDDEN ? 403 : 400, SPAN_LIT("application/json"), SPAN_LIT(""),
                    buf_span(&body));
     buf_finish(&body);
 }
@@ -39,22 +39,21 @@ static void engine_request(struct client *client, const struct http1_head *head,
         engine_error(client, head, ENGINEIO_UNSUPPORTED_VERSION);
     } else if (!span_equal(http1_field_get(head, SPAN_LIT("Sec-WebSocket-Version")), SPAN_LIT("13"))) {
         client->http->keep_alive = false;
-        client_respond(client, head, 426, SPAN_LIT("text/plain"), SPAN_LIT("Sec-WebSocket-Version: 13\r\n"),
+        client_respond(client, 426, SPAN_LIT("text/plain"), SPAN_LIT("Sec-WebSocket-Version: 13\r\n"),
                        SPAN_LIT("Upgrade Required"));
     } else if (!ws_key_is_valid(http1_field_get(head, SPAN_LIT("Sec-WebSocket-Key")))) {
         engine_error(client, head, ENGINEIO_BAD_REQUEST);
     } else if (client->server->draining) {
         client->http->keep_alive = false;
-        client_respond(client, head, 503, SPAN_LIT("text/plain"), SPAN_LIT("Retry-After: 1\r\n"),
-                       SPAN_LIT("shutting down"));
+        client_respond(client, 503, SPAN_LIT("text/plain"), SPAN_LIT("Retry-After: 1\r\n"), SPAN_LIT("shutting down"));
     } else {
         client_upgrade(client, head);
     }
 }
 
-static void not_found(struct client *client, const struct http1_head *head)
+static void not_found(struct client *client)
 {
-    client_respond(client, head, 404, SPAN_LIT("text/plain"), SPAN_LIT(""), SPAN_LIT("Not Found"));
+    client_respond(client, 404, SPAN_LIT("text/plain"), SPAN_LIT(""), SPAN_LIT("Not Found"));
 }
 
 /* Served as Socket.IO servers do, so that `<script src="/socket.io/socket.io.js">` of unmodified pages works. */
@@ -68,13 +67,13 @@ static void client_library(struct client *client, const struct http1_head *head,
     buf_append(&path, name);
     buf_printf(&fields, "Cache-Control: public, max-age=0\r\nETag: " SPAN_FMT "\r\n", SPAN_ARG(etag));
     if (server->config.client_dir == NULL || !files_read(server->config.client_dir, buf_span(&path), &body, &type))
-        client_respond(client, head, 404, SPAN_LIT("text/plain"), SPAN_LIT(""),
+        client_respond(client, 404, SPAN_LIT("text/plain"), SPAN_LIT(""),
                        SPAN_LIT("socket.io-client is not installed here; run npm install socket.io-client, or set "
                                 "`client:` in the configuration to its dist directory"));
     else if (http1_field_has_token(head, SPAN_LIT("If-None-Match"), etag))
-        client_respond(client, head, 304, SPAN_LIT(""), buf_span(&fields), SPAN_LIT(""));
+        client_respond(client, 304, SPAN_LIT(""), buf_span(&fields), SPAN_LIT(""));
     else
-        client_respond(client, head, 200,
+        client_respond(client, 200,
                        span_ends_with(name, SPAN_LIT(".map")) ? SPAN_LIT("application/json")
                                                               : SPAN_LIT("application/javascript; charset=utf-8"),
                        buf_span(&fields), buf_span(&body));
@@ -89,10 +88,10 @@ static void static_file(struct client *client, const struct http1_head *head, st
     struct buf body = {0};
     const char *type;
     if (server->config.static_dir != NULL && files_read(server->config.static_dir, path, &body, &type))
-        client_respond(client, head, 200, span_str(type),
+        client_respond(client, 200, span_str(type),
                        SPAN_LIT("Cache-Control: no-cache\r\nX-Content-Type-Options: nosniff\r\n"), buf_span(&body));
     else
-        not_found(client, head);
+        not_found(client);
     buf_finish(&body);
 }
 
@@ -110,10 +109,10 @@ void route_request(struct client *client, const struct http1_head *head)
             engine_request(client, head, query);
     } else if (!reads) {
         client->http->keep_alive = false;
-        client_respond(client, head, 405, SPAN_LIT("text/plain"), SPAN_LIT("Allow: GET, HEAD\r\n"),
+        client_respond(client, 405, SPAN_LIT("text/plain"), SPAN_LIT("Allow: GET, HEAD\r\n"),
                        SPAN_LIT("Method Not Allowed"));
     } else if (span_equal(path, SPAN_LIT("/health"))) {
-        client_respond(client, head, 200, SPAN_LIT("text/plain"), SPAN_LIT("Cache-Control: no-store\r\n"),
+        client_respond(client, 200, SPAN_LIT("text/plain"), SPAN_LIT("Cache-Control: no-store\r\n"),
                        SPAN_LIT("alive\n"));
     } else if (span_equal(path, SPAN_LIT("/ready"))) {
         ready_request(client, head);

@@ -170,3 +170,31 @@ test('the same on a board of 20,000 strokes, cut in the middle of the replay', o
     await service.close();
   }
 });
+
+test('on a phone, either way up, everything is in its place and a finger draws', options, async () => {
+  const service = await up(board({ min: 1 }), { ready: 1 });
+  try {
+    for (const [width, height] of [[390, 844], [360, 740], [320, 568], [568, 320], [844, 390]]) {
+      const what = `${width} x ${height}`;
+      const context = await browser.newContext({ viewport: { width, height }, hasTouch: true, isMobile: true, deviceScaleFactor: 2 });
+      const page = await context.newPage();
+      await page.goto(service.url);
+      await page.waitForFunction(() => window.board?.instance);
+      const box = async (what) => page.locator(what).boundingBox();
+      const [canvas, tools, badge] = [await box('#board'), await box('#tools'), await box('#badge')];
+      assert.ok(badge.y + badge.height <= canvas.y && canvas.y + canvas.height <= tools.y, `${what}: badge, picture, tools`);
+      assert.ok(Math.abs(canvas.width / canvas.height - 1.6) < 0.02, what);
+      for (const button of await page.locator('button').all()) {
+        const { x, y, width: wide, height: high } = await button.boundingBox();
+        assert.ok(x >= tools.x && x + wide <= tools.x + tools.width && tools.x >= 0 && tools.x + tools.width <= width && y + high <= height && wide >= 22,
+          `${what}: ${await button.getAttribute('aria-label')}`);
+      }
+      const had = await strokes(page);
+      await page.touchscreen.tap(canvas.x + canvas.width / 2, canvas.y + canvas.height / 2);
+      await until('the dot is there', async () => (await strokes(page)) > had);
+      await context.close();
+    }
+  } finally {
+    await service.close();
+  }
+});

@@ -45,9 +45,10 @@ const alive = (pid) => {
   }
 };
 
-// A program of ours, its output, and its end.
-export function program(args, options = {}) {
-  const child = spawn(sennit, args, { stdio: ['ignore', 'pipe', 'pipe'], ...options });
+// A program of ours, its output, and its end. `within` is a command that ends by running it.
+export function program(args, { within = [], ...options } = {}) {
+  const [command, ...rest] = [...within, sennit, ...args];
+  const child = spawn(command, rest, { stdio: ['ignore', 'pipe', 'pipe'], ...options });
   const run = { child, pid: child.pid, output: '', status: null };
   child.stdout.on('data', (data) => (run.output += data));
   child.stderr.on('data', (data) => (run.output += data));
@@ -65,26 +66,28 @@ export function program(args, options = {}) {
   return run;
 }
 
-export function serviceYaml({ name = 'board', annotations = {}, concurrency = 80, timeout = 300, run, command, args, env = {} }) {
+export function serviceYaml({ name = 'board', annotations = {}, concurrency = 80, timeout = 300, run, command, args, workingDir, env = {} }) {
   const notes = { ...annotations, ...(run ? { 'sennit.dev/run': run } : {}) };
   const lines = ['apiVersion: serving.knative.dev/v1', 'kind: Service', `metadata: {name: ${name}}`, 'spec:', '  template:',
     '    metadata:', '      annotations:', ...Object.entries(notes).map(([key, value]) => `        ${key}: ${JSON.stringify(String(value))}`),
     '    spec:', `      containerConcurrency: ${concurrency}`, `      timeoutSeconds: ${timeout}`, '      containers:',
     '        - image: example.com/none', ...(command ? [`          command: ${JSON.stringify(command)}`] : []),
+    ...(workingDir ? [`          workingDir: ${JSON.stringify(workingDir)}`] : []),
     ...(args ? [`          args: ${JSON.stringify(args)}`] : []),
     ...(Object.keys(env).length ? ['          env:', ...Object.entries(env).map(([key, value]) => `            - {name: ${key}, value: ${JSON.stringify(value)}}`)] : [])];
   return lines.filter((line) => line !== '      annotations:' || Object.keys(notes).length).join('\n') + '\n';
 }
 
 // `sennit up` on a service.yaml in a directory of its own.
-export async function up(service, { ready, flags = [], env = {} } = {}) {
+export async function up(service, { ready, flags = [], env = {}, within } = {}) {
   const directory = temporary();
   const file = path.join(directory, 'service.yaml');
   const [port, statusPort] = [await freePort(), await freePort()];
   fs.writeFileSync(file, typeof service === 'string' ? service : serviceYaml(service));
   const run = program(['up', file, '--port', port, '--status-port', statusPort, '--state', directory, '--log-format', 'json', ...flags],
-    { env: { ...process.env, ...env } });
+    { within, env: { ...process.env, ...env } });
   run.port = port;
+  run.statusPort = statusPort;
   run.url = `http://127.0.0.1:${port}`;
   run.directory = directory;
   run.status_ = async () => (await fetch(`http://127.0.0.1:${statusPort}/status`)).json();
@@ -132,13 +135,13 @@ export async function redis(args = []) {
 }
 
 // One instance, without a platform around it.
-export async function serve(config, { redisUrl, args = [], env = {} } = {}) {
+export async function serve(config, { redisUrl, args = [], env = {}, within } = {}) {
   const directory = temporary();
   const file = path.join(directory, 'config.yaml');
   const port = await freePort();
   fs.writeFileSync(file, config);
   const run = program(['serve', '--config', file, '--port', port, '--log-format', 'json', ...(redisUrl ? ['--redis-url', redisUrl] : []), ...args].map(String),
-    { env: { ...process.env, K_SERVICE: '', REDIS_URL: '', ...env } });
+    { within, env: { ...process.env, K_SERVICE: '', REDIS_URL: '', ...env } });
   run.port = port;
   run.url = `http://127.0.0.1:${port}`;
   run.metric = async (name) => Number((await (await fetch(`${run.url}/metrics`)).text()).match(new RegExp(`^sennit_${name} (\\d+)`, 'm'))?.[1]);

@@ -146,6 +146,36 @@ static void test_a_grandchild_that_never_stops_talking(void **state)
     alarm(0);
 }
 
+/* A zombie counts as gone: nobody may be there to reap it. */
+static bool is_gone(long pid)
+{
+    char path[64], name[64], state = 'Z';
+    snprintf(path, sizeof path, "/proc/%ld/stat", pid);
+    FILE *file = fopen(path, "r");
+    if (file == NULL)
+        return true;
+    bool read = fscanf(file, "%*d %63s %c", name, &state) == 2;
+    fclose(file);
+    return !read || state == 'Z';
+}
+
+/* A script that did not exec its server: nothing of it is left behind. */
+static void test_a_grandchild_ends_with_its_parent(void **state)
+{
+    struct err err;
+    alarm(20);
+    assert_true(start("sleep 60 >&- 2>&- & echo $!; kill -TERM $$; sleep 60", on_line, &err));
+    run_for(WAIT_MS);
+    assert_int_equal(ended, 1);
+    assert_int_equal(end.signal, SIGTERM);
+    long grandchild = strtol(last, NULL, 10);
+    assert_true(grandchild > 1);
+    for (int i = 0; i < 100 && !is_gone(grandchild); i++)
+        run_for(10);
+    assert_true(is_gone(grandchild));
+    alarm(0);
+}
+
 /* A parent that ignores SIGCHLD hands that on, and the kernel would reap our children before we learn how they ended.
  */
 static void test_sigchld_was_ignored(void **state)
@@ -203,6 +233,7 @@ int main(void)
         TEST(children_that_cannot_be_watched),
         TEST(a_child_that_never_stops_talking),
         TEST(a_grandchild_that_never_stops_talking),
+        TEST(a_grandchild_ends_with_its_parent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -111,6 +111,18 @@ static void test_a_watch_that_starts_hears_the_next_one(void **state)
     assert_int_equal(third_count, 1);
 }
 
+static void test_what_a_parent_ignores(void **state)
+{
+    assert_false(signal_is_ignored(SIGHUP));
+    signal(SIGHUP, SIG_IGN);
+    assert_true(signal_is_ignored(SIGHUP));
+    signal_watch_start(loop, &second, SIGHUP, on_second); /* who watches it wants to hear of it all the same */
+    assert_false(signal_is_ignored(SIGHUP));
+    raise_and_run(SIGHUP);
+    assert_int_equal(second_count, 1);
+    signal_watch_stop(loop, &second);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, set_up, tear_down)
 
 int main(void)
@@ -119,6 +131,7 @@ int main(void)
         TEST(each_hears_its_own),
         TEST(a_watch_that_stops_takes_no_other_along),
         TEST(a_watch_that_starts_hears_the_next_one),
+        TEST(what_a_parent_ignores),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

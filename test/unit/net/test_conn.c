@@ -310,6 +310,45 @@ static void test_the_peer_has_ended_before_its_answer_is_written(void **state)
     assert_int_equal(ours.ended, 1);
 }
 
+static bool half_a_second_passed(void)
+{
+    return loop_now_us(loop) - awaited_since_us > LOOP_MS(500);
+}
+
+/* To linger is to wait for the peer's end; what waits to be written has the time that a stalled write has. */
+static void test_a_slow_peer_gets_all_of_its_answer(void **state)
+{
+    enum { LINGER_MS = 50 };
+    char *answer = mem_zero(1, ANSWER_BYTES);
+    connect_ours();
+    peer_got = 0;
+    limits.write_stall_ms_max = WAIT_MS;
+    conn_send(&ours.conn, span_of(answer, ANSWER_BYTES));
+    conn_shutdown(&ours.conn, CLOSE_DONE, LINGER_MS);
+    await(half_a_second_passed);
+    assert_int_equal(ours.closed, 0);
+    await(peer_reads_to_the_end);
+    assert_int_equal(peer_got, ANSWER_BYTES);
+    await(is_closed); /* although the peer never ends its half */
+    assert_int_equal(ours.reason, CLOSE_DONE);
+    free(answer);
+}
+
+/* One who reads nothing is waited for no longer than while the connection was open. */
+static void test_a_deaf_peer_is_not_waited_for_when_draining(void **state)
+{
+    enum { LINGER_MS = WAIT_MS };
+    char *answer = mem_zero(1, ANSWER_BYTES);
+    connect_ours();
+    limits.write_stall_ms_max = 100;
+    conn_send(&ours.conn, span_of(answer, ANSWER_BYTES));
+    await(a_moment_passed);
+    conn_shutdown(&ours.conn, CLOSE_DONE, LINGER_MS);
+    await(half_a_second_passed);
+    assert_int_equal(ours.closed, 1);
+    free(answer);
+}
+
 /* Owners tell each other's connections to read on, whatever state these are in. */
 static void test_reading_on_when_it_is_over(void **state)
 {
@@ -341,6 +380,8 @@ int main(void)
         TEST(a_second_life),
         TEST(the_peer_ends_while_its_answer_is_written),
         TEST(the_peer_has_ended_before_its_answer_is_written),
+        TEST(a_slow_peer_gets_all_of_its_answer),
+        TEST(a_deaf_peer_is_not_waited_for_when_draining),
         TEST(reading_on_when_it_is_over),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
