@@ -261,7 +261,8 @@ void conn_shutdown(struct conn *conn, enum close_reason reason, uint32_t linger_
     conn->reason = (uint8_t)reason;
     conn->linger_ms = linger_ms;
     set_state(conn, CONN_DRAINING);
-    if (!conn->blocked || conn->limits->write_stall_ms_max == 0)
+    /* With a bound on stalls, time counts from the flush: until what waits stalls, and when all of it is out. */
+    if (conn->limits->write_stall_ms_max == 0)
         timer_start(conn->net->loop, &conn->stall, LOOP_MS(linger_ms));
     conn_touch(conn);
     conn_update_want(conn);
