@@ -105,6 +105,20 @@ static void epoch_open(struct redis_broker *redis)
     eval_send(&eval, redis, opened, redis);
 }
 
+/* How it is said differs: plainly; as of Redis 7.0; as of 8.0; and before 7.0, `ERR ... @user_script: 12: -NOPERM ...`.
+ */
+static bool is_about_permission(struct span error)
+{
+    if (span_starts_with(error, SPAN_LIT("ERR The user executing the script")) ||
+        span_starts_with(error, SPAN_LIT("ERR ACL failure in script")))
+        return true;
+    for (size_t i = 0; i + 6 <= error.len; i++) {
+        if (span_equal(span_sub(error, i, 6), SPAN_LIT("NOPERM")))
+            return true;
+    }
+    return false;
+}
+
 static void checked(void *arg, const struct resp *reply)
 {
     struct redis_broker *redis = arg;
@@ -116,12 +130,8 @@ static void checked(void *arg, const struct resp *reply)
         return;
     }
     if (reply->type == RESP_STRING && span_next(&answer, ':', &command) && answer.data != NULL) {
-        /* `XADD: NOPERM ...`, or for older versions `XADD: ERR ... @user_script: 12: -NOPERM ...`. */
         struct span error = span_from(answer, 1);
-        bool permission = false;
-        for (size_t i = 0; i + 6 <= error.len && !permission; i++)
-            permission = span_equal(span_sub(error, i, 6), SPAN_LIT("NOPERM"));
-        if (permission || span_starts_with(error, SPAN_LIT("ERR The user executing the script"))) {
+        if (is_about_permission(error)) {
             char *why = mem_printf("Redis does not let its user call " SPAN_FMT
                                    " on our keys and channels: give it those that docs/serve.md lists",
                                    SPAN_ARG(command));

@@ -135,8 +135,12 @@ async function refusal(args, env = {}) {
   const file = path.join(directory, 'config.yaml');
   fs.writeFileSync(file, config);
   const run = program(['serve', '--config', file, '--port', '0', '--log-format', 'json', ...args], { env: { ...process.env, K_SERVICE: '', REDIS_URL: '', ...env } });
-  await until('it has ended', () => run.status !== null);
-  fs.rmSync(directory, { recursive: true, force: true });
+  try {
+    await until('it has ended', () => run.status !== null);
+  } finally {
+    await run.stop();
+    fs.rmSync(directory, { recursive: true, force: true });
+  }
   assert.equal(run.status, 1, run.output);
   assert.ok(!run.output.includes('"listening"'), 'it never listened');
   return run.output.split('\n').find((line) => line.startsWith('sennit serve:'));
