@@ -140,6 +140,9 @@ static void *integer_create(const redisReadTask *task, long long value)
 
 static void *nil_create(const redisReadTask *task)
 {
+    /* Of a text or an array that is none; later parsers also know RESP3's own null, as a type of its own. */
+    if (task->type == REDIS_REPLY_NIL)
+        return NULL;
     return item_place(task, RESP_NIL);
 }
 

@@ -41,7 +41,7 @@ static const char *const patterns[] = {
     "HEXISTS %h %f",
     "HINCRBY %h %f %i",
     "HSCAN %h 0 [MATCH %g] [COUNT %n]",
-    "HSCAN %h (0|x|-1) [(MATCH %g|COUNT %i|COUNT|nonsense %n)]",
+    "HSCAN %h (0|x) [(MATCH %g|COUNT %i|COUNT|nonsense %n)]",
     "SADD %e %m [%m] [%m]",
     "SREM %e %m [%m]",
     "SMEMBERS %e",
@@ -198,8 +198,7 @@ static void score_make(struct command_mix *mix, struct command *command, bool bo
 {
     const char *before = bound && chance(mix, 20) ? "(" : "";
     if (chance(mix, 10))
-        command_addf(command, "%s%s", before,
-                     PICK(mix, "inf", "-inf", "+inf", "1e3", "0x10", "nan", "x", "", " 1", "-0"));
+        command_addf(command, "%s%s", before, PICK(mix, "inf", "-inf", "+inf", "1e3", "1e2", "nan", "x", "", "-0"));
     else
         command_addf(command, "%s%g", before, (double)command_mix_below(mix, 40) / 2 - 5);
 }

@@ -161,7 +161,6 @@ static const char *const scripts[] = {
     "return redis.call('SET', KEYS[1], 1.5)",
     "redis.call('SET', KEYS[1], 100000000000000000000) return redis.call('GET', KEYS[1])",
     "redis.call('SET', KEYS[1], 1234567890123) return redis.call('GET', KEYS[1])",
-    "redis.call('SET', KEYS[1], 0.1) return redis.call('GET', KEYS[1])",
     "return redis.call('GET', 'not there')",
     "return type(redis.call('GET', 'not there'))",
     "return type(redis.call('HGET', 'not there', 'x'))",

@@ -205,6 +205,8 @@ static void a_log_keeps_so_many_entries(void **state)
         struct call *log = read_all(a, "r");
         check_chain(log, history.count);
         assert_in_range(log->page.count, history.count < 100 ? history.count : 100, MOST);
+        if (log->page.count < 3)
+            continue;
         struct broker_range oldest = {.seq = log->page.entries[2].seq, .back = true, .limit = 10};
         check_page(ask(a, &oldest), log, &oldest); /* what is gone is not among what is more */
     }
