@@ -112,11 +112,11 @@ static struct page *page_read(struct room *room, uint64_t after)
     return page;
 }
 
-struct page *page_get(struct room *room, uint64_t after)
+static struct page *page_share_or_read(struct room *room, uint64_t after, bool loaded_too)
 {
     list_each (node, &room->pages) {
         struct page *page = container_of(node, struct page, of_room);
-        if (may_serve(page, after)) {
+        if (may_serve(page, after) && (page->loading || loaded_too)) {
             page->refs++;
             return page;
         }
@@ -124,16 +124,14 @@ struct page *page_get(struct room *room, uint64_t after)
     return page_read(room, after);
 }
 
+struct page *page_get(struct room *room, uint64_t after)
+{
+    return page_share_or_read(room, after, true);
+}
+
 struct page *page_get_oldest(struct room *room)
 {
-    list_each (node, &room->pages) {
-        struct page *page = container_of(node, struct page, of_room);
-        if (page->loading && !page->newest && page->after == 0) {
-            page->refs++;
-            return page;
-        }
-    }
-    return page_read(room, 0);
+    return page_share_or_read(room, 0, false);
 }
 
 struct page *page_get_newest(struct room *room, uint32_t limit)

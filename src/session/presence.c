@@ -216,17 +216,16 @@ static void list_for(struct socket *socket, struct span room)
 {
     struct sessions *sessions = socket->sessions;
     struct map_node *node = map_find(&sessions->rosters, room);
-    struct roster *roster = node != NULL ? container_of(node, struct roster, by_room) : NULL;
-    if (roster == NULL) {
-        roster = mem_zero(1, sizeof *roster + room.len);
-        roster->sessions = sessions;
-        memcpy(roster->room, room.data, room.len);
-        map_add(&sessions->rosters, &roster->by_room, span_of(roster->room, room.len));
-        waiters_add(&roster->next, socket);
-        list_ask(roster);
-    } else {
-        waiters_add(&roster->next, socket);
+    if (node != NULL) {
+        waiters_add(&container_of(node, struct roster, by_room)->next, socket);
+        return;
     }
+    struct roster *roster = mem_zero(1, sizeof *roster + room.len);
+    roster->sessions = sessions;
+    memcpy(roster->room, room.data, room.len);
+    map_add(&sessions->rosters, &roster->by_room, span_of(roster->room, room.len));
+    waiters_add(&roster->next, socket);
+    list_ask(roster);
 }
 
 void presence_settled(struct socket *socket)

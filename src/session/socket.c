@@ -71,23 +71,10 @@ static void give_up(struct socket *socket, bool may_return, enum close_reason re
     session_close(socket->session, reason);
 }
 
-/* Makes it known by its pid. The same client may still seem alive on another connection to this instance: that one
- * ends. */
-void socket_list(struct socket *socket)
+static struct socket *socket_by_pid(const struct map *map, struct span pid)
 {
-    struct sessions *sessions = socket->sessions;
-    struct span pid = sid_span(socket->pid);
-    struct map_node *node = map_find(&sessions->sockets, pid);
-    if (node != NULL) {
-        struct socket *old = container_of(node, struct socket, by_pid);
-        old->listed = false;
-        map_remove(&sessions->sockets, node);
-        give_up(old, true, CLOSE_SUPERSEDED);
-    }
-    map_add(&sessions->sockets, &socket->by_pid, pid);
-    socket->listed = true;
-    if (socket->lease_due_us == 0)
-        lease_due_set(socket);
+    struct map_node *node = map_find(map, pid);
+    return node != NULL ? container_of(node, struct socket, by_pid) : NULL;
 }
 
 static void unlist(struct socket *socket)
@@ -97,6 +84,23 @@ static void unlist(struct socket *socket)
     if (socket->claiming)
         map_remove(&socket->sessions->claims, &socket->by_pid);
     socket->listed = socket->claiming = false;
+}
+
+/* Makes it known by its pid. The same client may still seem alive on another connection to this instance: that one
+ * ends. */
+void socket_list(struct socket *socket)
+{
+    struct sessions *sessions = socket->sessions;
+    struct span pid = sid_span(socket->pid);
+    struct socket *old = socket_by_pid(&sessions->sockets, pid);
+    if (old != NULL) {
+        unlist(old);
+        give_up(old, true, CLOSE_SUPERSEDED);
+    }
+    map_add(&sessions->sockets, &socket->by_pid, pid);
+    socket->listed = true;
+    if (socket->lease_due_us == 0)
+        lease_due_set(socket);
 }
 
 /* What names a socket's lease, and what it owns; `own` is given back by the caller. */
@@ -310,9 +314,9 @@ static void resume_begin(struct socket *socket, const struct broker_lease *lease
 static void claim_list(struct socket *socket)
 {
     struct map *claims = &socket->sessions->claims;
-    struct map_node *node = map_find(claims, sid_span(socket->pid));
-    if (node != NULL)
-        unlist(container_of(node, struct socket, by_pid)); /* the same client, earlier: socket_list will end that one */
+    struct socket *earlier = socket_by_pid(claims, sid_span(socket->pid));
+    if (earlier != NULL)
+        unlist(earlier); /* the same client, earlier: socket_list will end that one */
     map_add(claims, &socket->by_pid, sid_span(socket->pid));
     socket->claiming = true;
     socket->generation = 0;
@@ -467,12 +471,9 @@ void socket_disconnect(struct socket *socket)
 
 void socket_superseded(struct sessions *sessions, struct span pid, uint64_t generation)
 {
-    struct map_node *node = map_find(&sessions->claims, pid);
-    struct socket *socket = node != NULL ? container_of(node, struct socket, by_pid) : NULL;
-    if (socket != NULL && socket->generation < generation)
-        socket->generation = generation;
-    node = map_find(&sessions->sockets, pid);
-    socket = node != NULL ? container_of(node, struct socket, by_pid) : NULL;
+    struct socket *claiming = socket_by_pid(&sessions->claims, pid), *socket = socket_by_pid(&sessions->sockets, pid);
+    if (claiming != NULL && claiming->generation < generation)
+        claiming->generation = generation;
     if (socket == NULL || socket->generation >= generation)
         return;
     sessions->counters.leases_superseded++;
