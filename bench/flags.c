@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/span.h"
+#include "base/log.h"
 
 static const struct flag *flag_find(const struct flag *flags, size_t count, const char *argument)
 {
@@ -43,4 +43,15 @@ void bench_fail(const char *format, ...)
     va_end(args);
     fputc('\n', stderr);
     exit(1);
+}
+
+struct loop *bench_begin(struct net *net)
+{
+    struct err err;
+    log_init(LOG_TEXT, LOG_WARNING, loop_clock_ms, NULL);
+    struct loop *loop = loop_create(&err);
+    if (loop == NULL)
+        bench_fail("%s", err.text);
+    net_init(net, loop);
+    return loop;
 }

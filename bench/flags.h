@@ -2,8 +2,7 @@
 #ifndef SENNIT_BENCH_FLAGS_H
 #define SENNIT_BENCH_FLAGS_H
 
-#include <stddef.h>
-#include <stdint.h>
+#include "net/net.h"
 
 struct flag {
     const char *name;
@@ -13,6 +12,10 @@ struct flag {
 
 /* Takes every argument into its flag; ends the process with status 2 and a line that says why when one is wrong. */
 void flags_read(int argc, char **argv, const struct flag *flags, size_t count);
+
+/* What every such program begins with, once its flags are read: warnings on standard output, a loop, and `net` on it.
+ */
+struct loop *bench_begin(struct net *net);
 
 /* Ends the process with status 1 and this line. */
 void bench_fail(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));

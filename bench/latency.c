@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/log.h"
 #include "base/mem.h"
 #include "broker/redis_link.h"
 #include "flags.h"
@@ -200,16 +199,11 @@ int main(int argc, char **argv)
         {"seconds", NULL, &latency->seconds},
         {"bytes", NULL, &latency->bytes},
     };
-    struct err err;
     flags_read(argc, argv, flags, sizeof flags / sizeof flags[0]);
-    log_init(LOG_TEXT, LOG_WARNING, loop_clock_ms, NULL);
     if (latency->rate == 0 || latency->bytes < sizeof(uint64_t))
         bench_fail("--rate must be above 0, --bytes 8 at least");
     latency->body = mem_zero(1, latency->bytes);
-    latency->loop = loop_create(&err);
-    if (latency->loop == NULL)
-        bench_fail("%s", err.text);
-    net_init(&latency->net, latency->loop);
+    latency->loop = bench_begin(&latency->net);
     start(latency);
     loop_run(latency->loop);
     return 1;

@@ -6,6 +6,9 @@ import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { freePort } from '../tools/free_port.mjs';
+
+export { freePort };
 
 export const here = path.dirname(fileURLToPath(import.meta.url));
 export const sennit = process.env.SENNIT ?? path.join(here, '../build-release/sennit');
@@ -63,15 +66,6 @@ export async function output(argv) {
   const [code] = await once(run, 'close');
   if (code !== 0) throw new Error(`${argv.slice(0, 2).join(' ')} ended with ${code}:\n${err.slice(-1000)}`);
   return out;
-}
-
-export async function freePort() {
-  const server = net.createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address();
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 export async function listening(port, child) {

@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/log.h"
 #include "base/mem.h"
 #include "flags.h"
 #include "loop/process.h"
@@ -107,15 +106,10 @@ int main(int argc, char **argv)
         {"keep", NULL, &publish.keep},
         {"in-turn", NULL, &publish.in_turn},
     };
-    struct err err;
     flags_read(argc, argv, flags, sizeof flags / sizeof flags[0]);
-    log_init(LOG_TEXT, LOG_WARNING, loop_clock_ms, NULL);
     if (publish.rooms == 0 || publish.keep == 0 || publish.messages < 10 || publish.publishers == 0)
         bench_fail("--rooms, --keep and --publishers must be above 0, --messages 10 at least");
-    publish.loop = loop_create(&err);
-    if (publish.loop == NULL)
-        bench_fail("%s", err.text);
-    net_init(&publish.net, publish.loop);
+    publish.loop = bench_begin(&publish.net);
     publish.way = way_find(way);
     char *body = mem_alloc(publish.bytes);
     memset(body, 'x', publish.bytes);

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/log.h"
 #include "base/mem.h"
 #include "broker/redis_link.h"
 #include "client.h"
@@ -256,17 +255,12 @@ int main(int argc, char **argv)
         {"rate", NULL, &resume.rate},
         {"bytes", NULL, &resume.bytes},
     };
-    struct err err;
     flags_read(argc, argv, flags, sizeof flags / sizeof flags[0]);
-    log_init(LOG_TEXT, LOG_WARNING, loop_clock_ms, NULL);
     if (resume.clients == 0 || resume.missed == 0)
         bench_fail("--clients and --missed must be above 0");
     if (process_files_allow(resume.clients + 64) < resume.clients + 64)
         bench_fail("%llu clients need more descriptors: ulimit -n", (unsigned long long)resume.clients);
-    resume.loop = loop_create(&err);
-    if (resume.loop == NULL)
-        bench_fail("%s", err.text);
-    net_init(&resume.net, resume.loop);
+    resume.loop = bench_begin(&resume.net);
     start(&resume);
     loop_run(resume.loop);
     return 1;

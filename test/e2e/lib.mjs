@@ -2,11 +2,13 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
-import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { io } from 'socket.io-client';
+import { freePort } from '../../tools/free_port.mjs';
+
+export { freePort };
 
 export const top = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
 export const sennit = process.env.SENNIT ? path.resolve(process.env.SENNIT) : path.join(top, 'build/sennit');
@@ -21,15 +23,6 @@ export async function until(what, condition, ms = 15000) {
     if (Date.now() > end) throw new Error(`waited ${ms} ms in vain until ${what}`);
     await sleep(20);
   }
-}
-
-export async function freePort() {
-  const server = net.createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address();
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 export function temporary() {

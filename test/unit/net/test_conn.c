@@ -13,13 +13,11 @@
 
 #include <cmocka.h>
 
+#include "../own_ip.h"
 #include "base/mem.h"
 #include "net/conn.h"
 
 enum { WAIT_MS = 10000 };
-
-/* Not the address at which other tests look, again and again, for servers that are gone: their port may be ours now. */
-#define OUR_IP "127.0.0.2"
 
 /* Our end. */
 struct end {
@@ -129,13 +127,13 @@ static struct addr listening_addr(void)
     socklen_t len = sizeof in;
     struct addr addr;
     getsockname(listening, (struct sockaddr *)&in, &len);
-    addr_from_ip(&addr, SPAN_LIT(OUR_IP), ntohs(in.sin_port));
+    addr_from_ip(&addr, SPAN_LIT(OWN_IP), ntohs(in.sin_port));
     return addr;
 }
 
 static int set_up(void **state)
 {
-    struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = inet_addr(OUR_IP)};
+    struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = inet_addr(OWN_IP)};
     struct err err;
     loop = loop_create(&err);
     net_init(&net, loop);

@@ -5,8 +5,7 @@
 #include <openssl/err.h>
 #include <stdio.h>
 
-/* Not the address at which other tests look, again and again, for servers that are gone: their port may be ours now. */
-#define OUR_IP SPAN_LIT("127.0.0.2")
+#include "../own_ip.h"
 
 static uint64_t next_random(struct tls_peer *peer)
 {
@@ -151,7 +150,7 @@ void tls_peer_open(struct tls_peer *peer, struct net *net, const struct cert *ce
     struct addr addr;
     struct err err;
     *peer = (struct tls_peer){.alert = -1, .seed = 1};
-    addr_from_ip(&addr, OUR_IP, 0);
+    addr_from_ip(&addr, SPAN_LIT(OWN_IP), 0);
     io_init(&peer->io, net->loop, on_ready);
     bool listens = listener_open(&peer->listener, net, &addr, on_accepted, &err);
     assert(listens);
@@ -173,7 +172,7 @@ void tls_peer_open(struct tls_peer *peer, struct net *net, const struct cert *ce
 
 void tls_peer_addr(const struct tls_peer *peer, struct addr *addr)
 {
-    addr_from_ip(addr, OUR_IP, listener_port(&peer->listener));
+    addr_from_ip(addr, SPAN_LIT(OWN_IP), listener_port(&peer->listener));
 }
 
 void tls_peer_close(struct tls_peer *peer)

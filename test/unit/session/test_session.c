@@ -1,6 +1,7 @@
 /* test_session: what a client on one connection may count on, seen from outside: bytes in, packets out, on a real loop
  * with the broker in memory. Every event it sends is logged and goes to the whole namespace, itself included, but for
  * `join`, which enters a room, and `both`, which is for the rooms a and b. */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <setjmp.h>
@@ -14,6 +15,7 @@
 
 #include <cmocka.h>
 
+#include "../own_ip.h"
 #include "base/mem.h"
 #include "broker/memory.h"
 #include "session/socket.h"
@@ -116,7 +118,7 @@ static const struct conn_events events = {on_opened, on_received, NULL, on_drain
 
 static int set_up(void **state)
 {
-    struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = inet_addr(OWN_IP)};
     struct err err;
     loop = loop_create(&err);
     net_init(&net, loop);
@@ -230,22 +232,6 @@ static void quoted(const struct browser *browser, const char *start, const char 
     }
 }
 
-/* The other end of this connection: strangers may look who listens on a new port. */
-static int accept_from(const struct conn *conn)
-{
-    struct sockaddr_in peer;
-    struct addr local;
-    io_local(&conn->io, &local);
-    for (;;) {
-        socklen_t len = sizeof peer;
-        int fd = accept4(listening, (struct sockaddr *)&peer, &len, SOCK_CLOEXEC);
-        assert_true(fd >= 0);
-        if (peer.sin_port == ((const struct sockaddr_in *)&local.storage)->sin_port)
-            return fd;
-        close(fd);
-    }
-}
-
 static struct browser *dial(int number)
 {
     struct browser *browser = &browsers[number];
@@ -253,9 +239,10 @@ static struct browser *dial(int number)
     socklen_t len = sizeof in;
     struct addr addr;
     getsockname(listening, (struct sockaddr *)&in, &len);
-    addr_loopback(&addr, ntohs(in.sin_port));
+    addr_from_ip(&addr, SPAN_LIT(OWN_IP), ntohs(in.sin_port));
     conn_connect(&browser->conn, &addr);
-    browser->fd = accept_from(&browser->conn);
+    browser->fd = accept4(listening, NULL, NULL, SOCK_CLOEXEC);
+    assert_true(browser->fd >= 0);
     expect(browser, "0{");
     return browser;
 }
