@@ -28,6 +28,15 @@ static void closes(struct buf *to, const struct net *net)
                    (unsigned long long)net->closed[reason]);
 }
 
+static void refusals(struct buf *to, const struct refusals *refusals)
+{
+    buf_append(to, SPAN_LIT("# HELP sennit_refusals_total What peers asked for and were refused, by reason.\n"
+                            "# TYPE sennit_refusals_total counter\n"));
+    for (int refusal = 0; refusal < REFUSAL_COUNT; refusal++)
+        buf_printf(to, "sennit_refusals_total{reason=\"%s\"} %llu\n", refusal_name((enum refusal)refusal),
+                   (unsigned long long)refusals->counts[refusal]);
+}
+
 static void instance_encode(struct buf *to, const struct server *server)
 {
     const struct sessions *sessions = &server->sessions;
@@ -56,6 +65,7 @@ static void instance_encode(struct buf *to, const struct server *server)
     counter(to, "rotated_total", "Sessions closed ahead of the request timeout.", sessions->counters.rotated);
     gauge(to, "position", "Seq of the broker up to which everything was handled.", hub->position);
     closes(to, &server->net);
+    refusals(to, &sessions->refusals);
     gauge(to, "broker_up", "1 when the link to the broker stands.", broker_is_up(server->broker));
 }
 

@@ -452,6 +452,7 @@ void sessions_init(struct sessions *sessions, struct hub *hub, struct session_ap
     uint64_t seed[2];
     *sessions = (struct sessions){.loop = hub->loop, .hub = hub, .app = app, .limits = *limits, .instance = ""};
     loop_random(hub->loop, seed, sizeof seed);
+    refusals_init(&sessions->refusals, hub->loop);
     map_init(&sessions->sockets, seed);
     map_init(&sessions->claims, seed);
     list_init(&sessions->all);

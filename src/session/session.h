@@ -8,6 +8,7 @@
 #include "base/map.h"
 #include "hub/hub.h"
 #include "net/conn.h"
+#include "net/refusals.h"
 #include "session/namespace.h"
 #include "wire/engineio.h"
 #include "wire/ws.h"
@@ -48,6 +49,7 @@ struct sessions {
     struct map rosters; /* presence.c */
     struct timer lease_sweep;
     size_t count, socket_count;
+    struct refusals refusals;
     struct {
         uint64_t opened, packets_in, events_in, connects, resumes, resumes_refused, leases_superseded, rotated, slowed;
     } counters;

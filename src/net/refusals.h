@@ -1,0 +1,71 @@
+/* refusals: every way in which one thing a peer asked for is refused while its connection goes on, in one table, which
+ * makes the enum, the counters, the log lines, the texts that peers get and the manual. (What ends a connection stands
+ * in close_reasons.h.)
+ *
+ *   X(NAME, "name in answers, logs and metrics", log level, "sentence: what is wrong and what to change") */
+#ifndef SENNIT_NET_REFUSALS_H
+#define SENNIT_NET_REFUSALS_H
+
+#include "base/log.h"
+#include "loop/loop.h"
+
+#define REFUSALS(X) \
+    X(EVENT_UNKNOWN, "event_unknown", LOG_INFO, \
+      "the namespace has no rule for this event: add it under `events:` in the configuration") \
+    X(ROOM_NOT_JOINED, "room_not_joined", LOG_INFO, "the sender is not in that room: join it first") \
+    X(ROOM_INVALID, "room_invalid", LOG_INFO, \
+      "a room is named by a string of 1 to about 1000 bytes, or a list of 1 to 32 of them where lists are allowed") \
+    X(ROOM_IS_SOCKET, "room_is_socket", LOG_INFO, \
+      "a name of exactly 20 letters, digits, - and _ is reserved for socket ids: give the room another name") \
+    X(ROOMS_FULL, "rooms_full", LOG_INFO, \
+      "this socket is in as many rooms as it may be (`limits: rooms_per_socket`): leave one first") \
+    X(EXCEPT_INVALID, "except_invalid", LOG_INFO, \
+      "the exceptions cannot be read, so nobody got the event: name 1 to 32 rooms or sockets by strings") \
+    X(SOCKET_INVALID, "socket_invalid", LOG_INFO, "a socket is named by its id, a string of 20 characters") \
+    X(ID_INVALID, "id_invalid", LOG_INFO, \
+      "a message is named by a string or number of at most 128 bytes of JSON: without a name it could count twice") \
+    X(ID_TAKEN, "id_taken", LOG_NOTICE, \
+      "another message of this room has this name: name each by a random string, like crypto.randomUUID()") \
+    X(POSITION_INVALID, "position_invalid", LOG_INFO, "after and before take an `at` of an entry") \
+    X(ACK_MISSING, "ack_missing", LOG_INFO, "a question is answered by its acknowledgement: emit it with a callback") \
+    X(BROKER_FULL, "broker_full", LOG_WARNING, \
+      "the broker's bound on rooms or bytes is reached: raise `limits:` or Redis' maxmemory, or keep less under " \
+      "`log:`") \
+    X(BROKER_BACKLOG, "broker_backlog", LOG_WARNING, \
+      "the broker is away or slow and too much waits to be published: try again later") \
+    X(TOO_LARGE, "too_large", LOG_INFO, "the event is larger than a broker may keep") \
+    X(PRESENCE_DATA, "presence_data", LOG_INFO, \
+      "what a socket tells of itself is longer than 1024 bytes: it is present without it") \
+    X(NAMESPACE_UNKNOWN, "namespace_unknown", LOG_INFO, \
+      "there is no such namespace: add it under `namespaces:` in the configuration") \
+    X(NAMESPACES_FULL, "namespaces_full", LOG_INFO, \
+      "this session is in as many namespaces as it may be (`limits: namespaces_per_session`)")
+
+enum refusal {
+#define X(constant, name, level, sentence) REFUSAL_##constant,
+    REFUSALS(X)
+#undef X
+        REFUSAL_COUNT
+};
+
+/* Counts refusals, and writes log lines: the first of each kind at once, then one in REFUSALS_LOG_MS at most, with how
+ * many there were. */
+struct refusals {
+    struct loop *loop;
+    uint64_t counts[REFUSAL_COUNT];
+    uint64_t logged[REFUSAL_COUNT];    /* of these, when the last line was written */
+    uint64_t logged_us[REFUSAL_COUNT]; /* and when that was; 0: never */
+};
+
+enum { REFUSALS_LOG_MS = 10000 };
+
+void refusals_init(struct refusals *refusals, struct loop *loop);
+/* `peer` says who asked (an address, a socket id), `what` was refused (a room, an event); both may be empty. */
+void refusals_note(struct refusals *refusals, enum refusal refusal, struct span peer, struct span what);
+
+/* "rooms_full" */
+const char *refusal_name(enum refusal refusal);
+/* What is wrong and what to change; plain ASCII without quotes, so that it can stand in JSON as it is. */
+const char *refusal_text(enum refusal refusal);
+
+#endif
