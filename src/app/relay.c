@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/pattern.h"
 #include "session/history.h"
 #include "session/presence.h"
 #include "wire/json.h"
@@ -18,35 +19,11 @@ static const struct namespace *namespace_find(struct session_app *app, struct sp
     return node != NULL ? &container_of(node, struct relay_namespace, by_name)->nsp : NULL;
 }
 
-/* `*` stands for any run of bytes. */
-static bool matches(const char *pattern, struct span name)
-{
-    const char *star = NULL;
-    size_t at = 0, star_at = 0;
-    while (at < name.len) {
-        if (*pattern == '*') {
-            star = pattern++;
-            star_at = at;
-        } else if (*pattern == name.data[at]) {
-            pattern++;
-            at++;
-        } else if (star != NULL) {
-            pattern = star + 1;
-            at = ++star_at;
-        } else {
-            return false;
-        }
-    }
-    while (*pattern == '*')
-        pattern++;
-    return *pattern == '\0';
-}
-
 const struct relay_rooms *relay_rooms_find(const struct relay_namespace *namespace, struct span room)
 {
     list_each (node, &namespace->rooms) {
         const struct relay_rooms *rooms = container_of(node, struct relay_rooms, of_namespace);
-        if (room.len != 0 && matches(rooms->pattern, room))
+        if (room.len != 0 && pattern_matches(span_of(rooms->pattern, rooms->pattern_len), room))
             return rooms;
     }
     return &namespace->all;

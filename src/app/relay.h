@@ -47,7 +47,8 @@ struct relay_rule {
 /* How rooms are kept whose names match a pattern. */
 struct relay_rooms {
     struct list of_namespace;
-    char *pattern; /* `*` stands for anything */
+    char *pattern; /* see base/pattern.h; may hold any byte */
+    size_t pattern_len;
     struct room_policy policy;
     struct broker_retention retention;
 };

@@ -236,6 +236,7 @@ static bool rooms_read(struct relay_namespace *namespace, const struct yaml_node
         struct relay_rooms *rooms = mem_zero(1, sizeof *rooms);
         *rooms = namespace->all;
         rooms->pattern = mem_text(pair->key);
+        rooms->pattern_len = pair->key.len;
         list_init(&rooms->of_namespace);
         list_append(&namespace->rooms, &rooms->of_namespace);
         const struct yaml_node *presence = NULL;

@@ -1,0 +1,11 @@
+/* pattern: names by a pattern, in which `*` stands for any run of bytes, also none, and every other byte for itself.
+ * Both are spans: a NUL is a byte like another. */
+#ifndef SENNIT_BASE_PATTERN_H
+#define SENNIT_BASE_PATTERN_H
+
+#include "base/span.h"
+
+/* Takes at most pattern.len * text.len steps. */
+bool pattern_matches(struct span pattern, struct span text);
+
+#endif
