@@ -49,18 +49,27 @@ static const struct relay_rule *rule_find(struct socket *socket, struct span eve
     return node != NULL ? container_of(node, struct relay_rule, by_event) : NULL;
 }
 
-/* The message's id as raw JSON, string or number; empty when the client gave none. */
-static struct span id_read(const struct relay_rule *rule, struct span args)
+/* An argument that is not there: `undefined` on the client's side becomes null before other arguments. */
+static bool is_absent(struct span value)
 {
-    static const struct span none = {"", 0};
+    return value.data == NULL || json_type(value) == JSON_NULL;
+}
+
+/* The message's id as raw JSON, string or number; empty when the client gave none. False when it cannot be read: taken
+ * for none, the message might count twice. */
+static bool id_read(const struct relay_rule *rule, struct span args, struct span *id)
+{
+    *id = (struct span){"", 0};
     if (!rule->has_id)
-        return none;
+        return true;
     struct span value = json_array_at(args, (size_t)rule->id_argument + 1);
     if (value.data != NULL && rule->id_member != NULL)
-        value = json_type(value) == JSON_OBJECT ? json_object_get(value, span_str(rule->id_member)) : none;
-    if (value.data == NULL || value.len > ID_BYTES_MAX)
-        return none;
-    return json_type(value) == JSON_STRING || json_type(value) == JSON_NUMBER ? value : none;
+        value = json_type(value) == JSON_OBJECT ? json_object_get(value, span_str(rule->id_member))
+                                                : (struct span){NULL, 0};
+    if (is_absent(value))
+        return true;
+    *id = value;
+    return value.len <= ID_BYTES_MAX && (json_type(value) == JSON_STRING || json_type(value) == JSON_NUMBER);
 }
 
 /* Names that an argument holds: a string, or an array of strings. */
@@ -109,16 +118,38 @@ static bool is_in_all(struct socket *socket, const struct names *names)
     return true;
 }
 
+/* Nobody but those named as exceptions gets less for it: an argument that is there and cannot be read restricts in a
+ * way that we do not know. */
+static bool excepts_read(struct names *excepts, const struct relay_rule *rule, struct span args)
+{
+    *excepts = (struct names){.count = 0};
+    if (!rule->has_except)
+        return true;
+    struct span value = json_array_at(args, (size_t)rule->except_argument + 1), rest = value, one;
+    if (is_absent(value) || (json_type(value) == JSON_ARRAY && !json_array_next(&rest, &one)))
+        return true;
+    return names_read(excepts, args, rule->except_argument);
+}
+
 static void publish(struct socket *socket, const struct relay_rule *rule, const struct names *to,
                     const struct socketio_packet *packet)
 {
-    struct span args = packet->payload;
-    struct names excepts = {.count = 0};
+    struct span args = packet->payload, id;
+    struct names excepts;
+    if (!id_read(rule, args, &id)) {
+        socket_refuse(socket, REFUSAL_ID_INVALID, packet->event, packet->ack_id);
+        return;
+    }
+    if (!excepts_read(&excepts, rule, args)) {
+        socket_refuse(socket, REFUSAL_EXCEPT_INVALID, packet->event, packet->ack_id);
+        buf_finish(&excepts.text);
+        return;
+    }
     while (args.data[args.len - 1] != ']') /* white space behind the array */
         args.len--;
     struct socket_emit emit = {
         .args = args,
-        .id = id_read(rule, args),
+        .id = id,
         .ack_id = packet->ack_id,
         .except_self = rule->action == RELAY_OTHERS || rule->action == RELAY_ROOM_OTHERS,
     };
@@ -131,10 +162,8 @@ static void publish(struct socket *socket, const struct relay_rule *rule, const 
         if (to->count == 1)
             room = to->list[0];
     }
-    if (rule->has_except && names_read(&excepts, args, rule->except_argument)) {
-        emit.excepts = excepts.list;
-        emit.except_count = excepts.count;
-    }
+    emit.excepts = excepts.list;
+    emit.except_count = excepts.count;
     if (rule->logged)
         emit.retention =
             rule->own_retention ? &rule->retention : &relay_rooms_find(namespace_of(socket->nsp), room)->retention;
@@ -142,112 +171,129 @@ static void publish(struct socket *socket, const struct relay_rule *rule, const 
     buf_finish(&excepts.text);
 }
 
-static uint32_t limit_read(struct span options, uint32_t limit, uint32_t max)
+/* The options of a question: `{limit, cursor}` or `{limit, after, before}`. False when one of them cannot be read. */
+struct options {
+    uint32_t limit;
+    struct buf cursor, after, before;
+};
+
+static bool limit_read(struct span options, uint32_t max, uint32_t *limit)
 {
     struct span value = json_object_get(options, SPAN_LIT("limit"));
     uint64_t number;
-    if (value.data != NULL && span_to_u64(value, &number) && number >= 1)
-        limit = number < max ? (uint32_t)number : max;
-    return limit;
+    if (is_absent(value))
+        return true;
+    if (!span_to_u64(value, &number) || number == 0)
+        return false;
+    *limit = number < max ? (uint32_t)number : max;
+    return true;
+}
+
+static bool text_read(struct span options, const char *name, struct buf *to)
+{
+    struct span value = json_object_get(options, span_str(name));
+    return is_absent(value) || json_string_decode(value, to);
+}
+
+static bool options_read(struct options *options, const struct relay_rule *rule, const struct socketio_packet *packet,
+                         uint32_t limit, uint32_t max)
+{
+    struct span given = json_array_at(packet->payload, (size_t)rule->argument + 2);
+    *options = (struct options){.limit = limit};
+    if (is_absent(given))
+        return true;
+    return json_type(given) == JSON_OBJECT && limit_read(given, max, &options->limit) &&
+           text_read(given, "cursor", &options->cursor) && text_read(given, "after", &options->after) &&
+           text_read(given, "before", &options->before) && (options->after.len == 0 || options->before.len == 0);
+}
+
+static void options_finish(struct options *options)
+{
+    buf_finish(&options->cursor);
+    buf_finish(&options->after);
+    buf_finish(&options->before);
 }
 
 static void who(struct socket *socket, const struct relay_rule *rule, struct span room,
                 const struct socketio_packet *packet)
 {
-    struct span options = json_array_at(packet->payload, (size_t)rule->argument + 2);
-    struct buf text = {0};
+    struct options options;
     uint64_t cursor = 0;
-    if (json_string_decode(json_object_get(options, SPAN_LIT("cursor")), &text))
-        span_to_u64(buf_span(&text), &cursor);
-    presence_who(socket, room, cursor, limit_read(options, BROKER_PRESENT_LIMIT_MAX, BROKER_PRESENT_LIMIT_MAX),
-                 packet->ack_id);
-    buf_finish(&text);
+    if (options_read(&options, rule, packet, BROKER_PRESENT_LIMIT_MAX, BROKER_PRESENT_LIMIT_MAX) &&
+        (options.cursor.len == 0 || span_to_u64(buf_span(&options.cursor), &cursor)))
+        presence_who(socket, room, cursor, options.limit, packet->ack_id);
+    else
+        socket_refuse(socket, REFUSAL_RANGE_INVALID, packet->event, packet->ack_id);
+    options_finish(&options);
 }
 
 static void history(struct socket *socket, const struct relay_rule *rule, struct span room,
                     const struct socketio_packet *packet)
 {
-    struct span options = json_array_at(packet->payload, (size_t)rule->argument + 2);
-    struct buf after = {0}, before = {0};
-    json_string_decode(json_object_get(options, SPAN_LIT("after")), &after);
-    json_string_decode(json_object_get(options, SPAN_LIT("before")), &before);
-    struct history_range range = {
-        .after = buf_span(&after),
-        .before = buf_span(&before),
-        .limit = limit_read(options, HISTORY_LIMIT_DEFAULT, BROKER_READ_LIMIT_MAX),
-    };
-    history_read(socket, room, &range, packet->ack_id);
-    buf_finish(&after);
-    buf_finish(&before);
+    struct options options;
+    if (options_read(&options, rule, packet, HISTORY_LIMIT_DEFAULT, BROKER_READ_LIMIT_MAX)) {
+        struct history_range range = {
+            .after = buf_span(&options.after),
+            .before = buf_span(&options.before),
+            .limit = options.limit,
+        };
+        history_read(socket, room, &range, packet->ack_id);
+    } else {
+        socket_refuse(socket, REFUSAL_RANGE_INVALID, packet->event, packet->ack_id);
+    }
+    options_finish(&options);
 }
 
-/* What an event that names rooms, or a socket, asks for. False when it may not. */
-static bool named_event(struct socket *socket, const struct relay_rule *rule, const struct names *names,
-                        const struct socketio_packet *packet)
+/* What an event that names rooms, or a socket, asks for. */
+static void named_event(struct socket *socket, const struct relay_rule *rule, const struct socketio_packet *packet)
 {
-    switch (rule->action) {
-    case RELAY_ROOM:
-    case RELAY_ROOM_OTHERS:
-        if (!is_in_all(socket, names))
-            return false;
-        publish(socket, rule, names, packet);
-        return true;
-    case RELAY_SOCKET:
-        if (!engineio_sid_is_valid(names->list[0]))
-            return false;
-        publish(socket, rule, names, packet);
-        return true;
-    case RELAY_JOIN:
-        socket_join(socket, names->list[0], packet->ack_id);
-        return true;
-    case RELAY_LEAVE:
-        socket_leave(socket, names->list[0], packet->ack_id);
-        return true;
-    default:
-        return false;
+    struct names names;
+    bool to_socket = rule->action == RELAY_SOCKET;
+    if (!names_read(&names, packet->payload, rule->argument)) {
+        socket_refuse(socket, to_socket ? REFUSAL_SOCKET_INVALID : REFUSAL_ROOM_INVALID, packet->event, packet->ack_id);
+    } else if (rule->action == RELAY_JOIN) {
+        socket_join(socket, names.list[0], packet->ack_id);
+    } else if (rule->action == RELAY_LEAVE) {
+        socket_leave(socket, names.list[0], packet->ack_id);
+    } else if (to_socket && !engineio_sid_is_valid(names.list[0])) {
+        socket_refuse(socket, REFUSAL_SOCKET_INVALID, names.list[0], packet->ack_id);
+    } else if (!to_socket && !is_in_all(socket, &names)) {
+        socket_refuse(socket, REFUSAL_ROOM_NOT_JOINED, names.list[0], packet->ack_id);
+    } else {
+        publish(socket, rule, &names, packet);
     }
+    buf_finish(&names.text);
 }
 
 /* A question about a room the sender is in, or about the namespace itself (null). */
-static bool question(struct socket *socket, const struct relay_rule *rule, const struct socketio_packet *packet)
+static void question(struct socket *socket, const struct relay_rule *rule, const struct socketio_packet *packet)
 {
     struct span value = json_array_at(packet->payload, (size_t)rule->argument + 1);
     struct buf room = {0};
-    bool ok = packet->ack_id.len != 0 && (value.data == NULL || json_type(value) == JSON_NULL ||
-                                          (json_string_decode(value, &room) && socket_is_in(socket, buf_span(&room))));
-    if (ok && rule->action == RELAY_WHO)
+    if (packet->ack_id.len == 0)
+        socket_refuse(socket, REFUSAL_ACK_MISSING, packet->event, packet->ack_id);
+    else if (!is_absent(value) && (!json_string_decode(value, &room) || room.len == 0))
+        socket_refuse(socket, REFUSAL_ROOM_INVALID, packet->event, packet->ack_id);
+    else if (room.len != 0 && !socket_is_in(socket, buf_span(&room)))
+        socket_refuse(socket, REFUSAL_ROOM_NOT_JOINED, buf_span(&room), packet->ack_id);
+    else if (rule->action == RELAY_WHO)
         who(socket, rule, buf_span(&room), packet);
-    else if (ok)
+    else
         history(socket, rule, buf_span(&room), packet);
     buf_finish(&room);
-    return ok;
 }
 
 static void event(struct session_app *app, struct socket *socket, const struct socketio_packet *packet)
 {
-    struct relay *relay = container_of(app, struct relay, app);
     const struct relay_rule *rule = rule_find(socket, packet->event);
-    struct names names;
-    bool done = false;
-    if (rule == NULL) {
-        relay->events_dropped++;
-        log_event(LOG_DEBUG, "event without a rule", LOG_S("namespace", socket->nsp->name),
-                  LOG_S("event", packet->event));
-        return;
-    }
-    if (rule->action == RELAY_OTHERS || rule->action == RELAY_EVERYONE) {
+    if (rule == NULL)
+        socket_refuse(socket, REFUSAL_EVENT_UNKNOWN, packet->event, packet->ack_id);
+    else if (rule->action == RELAY_OTHERS || rule->action == RELAY_EVERYONE)
         publish(socket, rule, NULL, packet);
-        done = true;
-    } else if (rule->action == RELAY_WHO || rule->action == RELAY_HISTORY) {
-        done = question(socket, rule, packet);
-    } else {
-        done = names_read(&names, packet->payload, rule->argument) && named_event(socket, rule, &names, packet);
-        buf_finish(&names.text);
-    }
-    if (!done) {
-        relay->events_dropped++;
-        log_event(LOG_DEBUG, "event names no room the sender is in", LOG_S("event", packet->event));
-    }
+    else if (rule->action == RELAY_WHO || rule->action == RELAY_HISTORY)
+        question(socket, rule, packet);
+    else
+        named_event(socket, rule, packet);
 }
 
 bool relay_init(struct relay *relay, struct loop *loop, const struct yaml_node *namespaces, struct err *err)

@@ -66,7 +66,6 @@ struct relay_namespace {
 struct relay {
     struct session_app app;
     struct map namespaces;
-    uint64_t events_dropped;
 };
 
 /* Reads the mapping under `namespaces:`; false with `err` set. The relay is to be finished in either case. */

@@ -31,7 +31,19 @@ void entry_unref(struct entry *entry)
     assert(entry->refs > 0);
     if (--entry->refs > 0)
         return;
-    for (int i = 0; i < ENTRY_FORMATS; i++)
-        frame_unref(entry->frames[i]);
+    for (int i = 0; i < ENTRY_FRAMES; i++)
+        frame_unref(entry->frames[i].frame);
     free(entry);
+}
+
+struct frame **entry_frame(struct entry *entry, const void *key)
+{
+    for (int i = 0; i < ENTRY_FRAMES; i++) {
+        struct entry_frame *kept = &entry->frames[i];
+        if (kept->key == NULL)
+            kept->key = key;
+        if (kept->key == key)
+            return &kept->frame;
+    }
+    return NULL;
 }

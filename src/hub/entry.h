@@ -1,14 +1,20 @@
 /* entry: one published message as this instance holds it, immutable, counted, shared by all members that get it.
  *
- * The layer above keeps what it encoded in `frames`, one per wire format, so that a message is encoded once whoever
- * receives it and however often it is replayed. */
+ * The layer above keeps what it encoded in `frames`, so that a message is encoded once whoever receives it and however
+ * often it is replayed. Each is kept with its key, which stands for all that its bytes depend on but the entry (format
+ * and namespace): a frame made for some is never sent to others. */
 #ifndef SENNIT_HUB_ENTRY_H
 #define SENNIT_HUB_ENTRY_H
 
 #include "base/frame.h"
 #include "broker/broker.h"
 
-enum { ENTRY_FORMATS = 2 };
+enum { ENTRY_FRAMES = 2 };
+
+struct entry_frame {
+    const void *key; /* compared, never followed */
+    struct frame *frame;
+};
 
 struct entry {
     uint32_t refs;
@@ -17,13 +23,15 @@ struct entry {
     uint64_t prev;
     uint64_t token_seq; /* the position that the shared frame carries */
     uint32_t room;      /* number of the room it came to, see struct room */
-    struct frame *frames[ENTRY_FORMATS];
+    struct entry_frame frames[ENTRY_FRAMES];
     char bytes[]; /* audience, body */
 };
 
 /* A copy of what the broker pushed or gave to read. */
 struct entry *entry_create(const struct broker_entry *from);
 void entry_unref(struct entry *entry); /* accepts NULL */
+/* Where the frame for this key is kept, or is to be; NULL when others have taken all places. */
+struct frame **entry_frame(struct entry *entry, const void *key);
 
 static inline struct entry *entry_ref(struct entry *entry)
 {

@@ -22,6 +22,11 @@ static struct room *room_find(struct hub *hub, struct span name)
     return node != NULL ? room_of(node) : NULL;
 }
 
+bool hub_has_room(const struct hub *hub, struct span room)
+{
+    return map_find(&hub->rooms, room) != NULL;
+}
+
 static struct room *room_create(struct hub *hub, struct span name)
 {
     struct room *room = mem_zero(1, sizeof *room);
@@ -299,7 +304,7 @@ void hub_room_tell(struct hub *hub, struct span name, struct span body, struct s
     if (room == NULL || room->member_count == 0)
         return;
     if (except.len != 0)
-        audience_add(&audience, AUDIENCE_EXCEPT_SID, except);
+        audience_add(&audience, AUDIENCE_SENDER, except);
     struct entry *entry =
         entry_create(&(struct broker_entry){.room = name, .audience = buf_span(&audience), .body = body});
     room_deliver(room, entry);

@@ -27,12 +27,15 @@
 #include "loop/loop.h"
 
 enum {
-    HUB_HELD_MAX = 1024,            /* entries held for a member that catches up; beyond, they are dropped and read
-                                     * again */
-    HUB_PAGE_ENTRIES = 1000,        /* entries read at once */
-    HUB_PAGES_BYTES_MAX = 16 << 20, /* of recently read pages, kept for others who need the same */
-    HUB_ROOM_LINGER_MS = 5000,      /* an empty room stays subscribed for so long */
-    HUB_PASTS_MAX = 64,             /* of one member; beyond, the oldest is dropped: see member.past_floor */
+    /* Entries held for a member that catches up, and their bytes; beyond, they are dropped and read again. The last one
+     * may be as large as a message. */
+    HUB_HELD_MAX = 1024,
+    HUB_HELD_BYTES_MAX = 1 << 20,
+    HUB_PAGE_ENTRIES = 1000,          /* entries read at once */
+    HUB_PAGES_BYTES_MAX = 16 << 20,   /* of recently read pages, kept for others who need the same */
+    HUB_PAGES_BYTES_ALIVE = 64 << 20, /* with more in use, members whose clients do not read give theirs back */
+    HUB_ROOM_LINGER_MS = 5000,        /* an empty room stays subscribed for so long */
+    HUB_PASTS_MAX = 64,               /* of one member; beyond, the oldest is dropped: see member.past_floor */
 };
 
 struct hub;
@@ -122,6 +125,7 @@ struct member {
                          * comes back with that very token, it has got nothing yet. So we never send it one that is
                          * spelled alike. */
     struct entry **held;
+    uint32_t held_bytes;                    /* of those since the round began */
     uint16_t held_at, held_count, held_cap; /* those before held_at were sent */
     uint16_t past_count;
     uint8_t state; /* enum member_state */
@@ -155,9 +159,10 @@ struct hub {
     struct map rooms;
     struct list members;
     struct list empty_rooms;
-    struct list pages; /* cached ones, oldest first */
-    size_t page_bytes; /* theirs */
-    struct list ended; /* memberships that were owed and have been paid */
+    struct list pages;       /* cached ones, oldest first */
+    size_t page_bytes;       /* theirs */
+    size_t page_bytes_alive; /* of all pages that somebody holds */
+    struct list ended;       /* memberships that were owed and have been paid */
     struct task bury;
     struct timer sweep;
     uint32_t rooms_made;
@@ -196,6 +201,8 @@ struct entry *hub_entry_create(struct hub *hub, struct span room, struct span bo
 /* Gives `body`, which was never published, to the members of a room on this instance but `except`: not logged, in order
  * with what is pushed. */
 void hub_room_tell(struct hub *hub, struct span room, struct span body, struct span except);
+/* Somebody of this instance is in this room, or was until a moment ago. */
+bool hub_has_room(const struct hub *hub, struct span room);
 /* The position a settled member is told now. */
 void hub_token(const struct hub *hub, uint64_t seq, struct token *token);
 

@@ -11,6 +11,7 @@ static void page_destroy(struct page *page)
         entry_unref(page->entries[i]);
     free(page->entries);
     list_remove(&page->of_room);
+    page->hub->page_bytes_alive -= page->bytes;
     free(page);
 }
 
@@ -71,6 +72,7 @@ static void page_loaded(void *arg, enum broker_result result, const struct broke
             page->entries[page->count++] = entry_create(&got->entries[i]);
             page->bytes += got->entries[i].body.len + got->entries[i].audience.len;
         }
+        page->hub->page_bytes_alive += page->bytes;
         if (!page->newest && page->count > 0)
             cache_add(page->hub, page);
     }

@@ -13,6 +13,7 @@ void member_held_drop(struct member *member)
     free(member->held);
     member->held = NULL;
     member->held_at = member->held_count = member->held_cap = 0;
+    member->held_bytes = 0;
 }
 
 void member_held_drop_room(struct member *member, uint32_t room)
@@ -229,7 +230,7 @@ static void hold(struct member *member, struct entry *entry)
 {
     if (member->again)
         return;
-    if (member->held_count == HUB_HELD_MAX) {
+    if (member->held_count == HUB_HELD_MAX || member->held_bytes >= HUB_HELD_BYTES_MAX) {
         held_spoil(member);
         return;
     }
@@ -238,6 +239,7 @@ static void hold(struct member *member, struct entry *entry)
         member->held = mem_resize(member->held, member->held_cap * sizeof(struct entry *));
     }
     member->held[member->held_count++] = entry_ref(entry);
+    member->held_bytes += (uint32_t)(sizeof *entry + entry->audience_len + entry->body_len);
 }
 
 void member_entry(struct membership *membership, struct entry *entry)
@@ -373,6 +375,13 @@ static bool awaits_lease(const struct member *member)
     return member->leaving;
 }
 
+/* Its client does not read: what was read for it can be read again. */
+static void pages_give_back(struct member *member)
+{
+    if (member->hub->page_bytes_alive > HUB_PAGES_BYTES_ALIVE)
+        memberships_each(membership, member) membership_page_drop(membership);
+}
+
 void member_continue(struct member *member)
 {
     if (member->state != MEMBER_CATCHING || member->stepping || awaits_lease(member))
@@ -397,8 +406,10 @@ void member_continue(struct member *member)
             round_end(member);
             return;
         }
-        if (!member->events->has_room(member))
+        if (!member->events->has_room(member)) {
+            pages_give_back(member);
             break;
+        }
         if (held_is_next(member, entry)) {
             held_send(member);
             continue;

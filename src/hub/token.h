@@ -12,7 +12,7 @@
 #include "base/buf.h"
 #include "broker/broker.h"
 
-enum { TOKEN_LATE_MAX = 64, TOKEN_BYTES_MAX = 2048 };
+enum { TOKEN_LATE_MAX = 80, TOKEN_BYTES_MAX = 2048 };
 
 struct token {
     char epoch[BROKER_EPOCH_BYTES_MAX];

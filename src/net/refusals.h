@@ -19,6 +19,8 @@
       "a name of exactly 20 letters, digits, - and _ is reserved for socket ids: give the room another name") \
     X(ROOMS_FULL, "rooms_full", LOG_INFO, \
       "this socket is in as many rooms as it may be (`limits: rooms_per_socket`): leave one first") \
+    X(INSTANCE_ROOMS_FULL, "instance_rooms_full", LOG_WARNING, \
+      "this instance knows as many rooms as it may (`limits: rooms`): enter one that exists, or try again later") \
     X(EXCEPT_INVALID, "except_invalid", LOG_INFO, \
       "the exceptions cannot be read, so nobody got the event: name 1 to 32 rooms or sockets by strings") \
     X(SOCKET_INVALID, "socket_invalid", LOG_INFO, "a socket is named by its id, a string of 20 characters") \
@@ -28,6 +30,8 @@
       "another message of this room has this name: name each by a random string, like crypto.randomUUID()") \
     X(POSITION_INVALID, "position_invalid", LOG_INFO, "after and before take an `at` of an entry") \
     X(ACK_MISSING, "ack_missing", LOG_INFO, "a question is answered by its acknowledgement: emit it with a callback") \
+    X(RANGE_INVALID, "range_invalid", LOG_INFO, \
+      "limit is a number from 1 on, cursor what the last answer said, after and before are strings") \
     X(BROKER_FULL, "broker_full", LOG_WARNING, \
       "the broker's bound on rooms or bytes is reached: raise `limits:` or Redis' maxmemory, or keep less under " \
       "`log:`") \

@@ -39,8 +39,7 @@ static size_t on_received(struct conn *conn, char *bytes, size_t len)
     size_t used = 0;
     while (used < len) {
         if (client->session != NULL) {
-            session_received(client->session, bytes + used, len - used);
-            return len;
+            return used + session_received(client->session, bytes + used, len - used);
         }
         if (!conn_is_open(conn))
             return len;

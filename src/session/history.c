@@ -1,37 +1,8 @@
 /* history: see history.h. */
 #include "session/history.h"
 
-#include <stdlib.h>
-
-#include "base/mem.h"
 #include "hub/audience.h"
-#include "session/socket_traffic.h"
-
-struct history_call {
-    struct socket *socket;
-    bool back;
-    uint64_t after;
-    uint32_t limit;
-    size_t ack_len;
-    char ack[];
-};
-
-/* An entry for several rooms is for those who were in one of them. Exceptions do not count: they spare a client what it
- * knows already, and in the history it belongs. */
-static bool is_for(const struct member *member, const struct broker_entry *entry)
-{
-    struct span rest = entry->audience, text;
-    enum audience_sign sign;
-    bool named = false;
-    while (audience_next(&rest, &sign, &text)) {
-        if (sign != AUDIENCE_TO)
-            continue;
-        named = true;
-        if (member_was_in(member, text, entry->seq))
-            return true;
-    }
-    return !named;
-}
+#include "session/question.h"
 
 static void entry_encode(struct buf *to, const struct hub *hub, const struct broker_entry *entry)
 {
@@ -44,17 +15,17 @@ static void entry_encode(struct buf *to, const struct hub *hub, const struct bro
     buf_append_char(to, '}');
 }
 
-static void page_encode(struct buf *to, const struct history_call *call, const struct broker_page *page)
+static void page_encode(struct buf *to, const struct question *question, const struct broker_page *page)
 {
-    const struct socket *socket = call->socket;
+    const struct socket *socket = question->call.socket;
     bool first = true, gap = page->clipped;
-    if (call->back) /* below a position of which nothing is left there may never have been anything */
+    if (question->back) /* below a position of which nothing is left there may never have been anything */
         gap |= !page->more && page->count > 0 && page->entries[0].prev != 0;
     else
-        gap |= page->count > 0 ? page->entries[0].prev > call->after : page->last > call->after;
+        gap |= page->count > 0 ? page->entries[0].prev > question->at : page->last > question->at;
     buf_append(to, SPAN_LIT("[{\"entries\":["));
     for (size_t i = 0; i < page->count; i++) {
-        if (!is_for(&socket->member, &page->entries[i]))
+        if (!audience_shows(page->entries[i].audience, &socket->member, page->entries[i].seq))
             continue;
         if (!first)
             buf_append_char(to, ',');
@@ -66,41 +37,39 @@ static void page_encode(struct buf *to, const struct history_call *call, const s
 
 static void answered(void *arg, enum broker_result result, const struct broker_page *page)
 {
-    struct history_call *call = arg;
+    struct question *question = arg;
     struct buf body = {0};
     /* Unanswered when the link broke: the client's timeout tells, as for everything else it asks for then. */
-    if (call->socket->state == SOCKET_CONNECTED && result == BROKER_OK) {
-        page_encode(&body, call, page);
-        socket_ack_with(call->socket, span_of(call->ack, call->ack_len), buf_span(&body));
-        buf_finish(&body);
-    }
-    socket_unref(call->socket);
-    free(call);
+    if (result == BROKER_OK && question_is_awaited(question))
+        page_encode(&body, question, page);
+    question_answered(question, buf_span(&body));
+    buf_finish(&body);
+}
+
+static void ask(struct question *question)
+{
+    struct broker_range range = {
+        .epoch = span_of(question->epoch, question->epoch_len),
+        .seq = question->at,
+        .back = question->back,
+        .limit = question->limit,
+    };
+    broker_read(question->call.sessions->hub->broker, buf_span(&question->room), &range, answered, question);
 }
 
 void history_read(struct socket *socket, struct span room, const struct history_range *range, struct span ack_id)
 {
     struct span given = range->after.len != 0 ? range->after : range->before;
-    struct broker_range asked = {.seq = UINT64_MAX, .back = range->after.len == 0, .limit = range->limit};
     struct token token = {0};
-    if (given.len != 0) {
-        if (!token_decode(given, &token)) {
-            socket_ack_with(socket, ack_id, SPAN_LIT("[{\"error\":\"after and before take an `at` of an entry\"}]"));
-            return;
-        }
-        asked.epoch = span_of(token.epoch, token.epoch_len);
-        asked.seq = token.seq;
+    if (given.len != 0 && !token_decode(given, &token)) {
+        socket_refuse(socket, REFUSAL_POSITION_INVALID, given, ack_id);
+        return;
     }
-    struct buf name = {0};
-    struct history_call *call = mem_zero(1, sizeof *call + ack_id.len);
-    socket_room_name(&name, socket->nsp, room);
-    call->socket = socket;
-    call->back = asked.back;
-    call->after = asked.seq;
-    call->limit = asked.limit;
-    call->ack_len = ack_id.len;
-    memcpy(call->ack, ack_id.data, ack_id.len);
-    socket->refs++;
-    broker_read(socket->sessions->hub->broker, buf_span(&name), &asked, answered, call);
-    buf_finish(&name);
+    struct question *question = question_create(socket, room, ack_id);
+    question->back = range->after.len == 0;
+    question->at = given.len != 0 ? token.seq : UINT64_MAX;
+    question->limit = range->limit;
+    question->epoch_len = token.epoch_len;
+    memcpy(question->epoch, token.epoch, sizeof token.epoch);
+    question_put(question, ask);
 }

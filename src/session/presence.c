@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "session/socket_traffic.h"
+#include "session/question.h"
 
 /* Sockets that wait for a list; a reference each. */
 struct waiters {
@@ -239,17 +239,11 @@ void presence_settled(struct socket *socket)
     }
 }
 
-struct who_call {
-    struct socket *socket;
-    size_t ack_len;
-    char ack[];
-};
-
 static void who_answered(void *arg, enum broker_result result, const struct broker_presence *presence)
 {
-    struct who_call *call = arg;
+    struct question *question = arg;
     struct buf body = {0};
-    if (call->socket->state == SOCKET_CONNECTED && result == BROKER_OK) {
+    if (result == BROKER_OK && question_is_awaited(question)) {
         buf_append(&body, SPAN_LIT("[{\"members\":["));
         members_encode(&body, presence, presence->member_count);
         buf_append(&body, SPAN_LIT("],\"count\":"));
@@ -258,22 +252,21 @@ static void who_answered(void *arg, enum broker_result result, const struct brok
             buf_printf(&body, ",\"cursor\":\"%llu\"}]", (unsigned long long)presence->cursor);
         else
             buf_append(&body, SPAN_LIT(",\"cursor\":null}]"));
-        socket_ack_with(call->socket, span_of(call->ack, call->ack_len), buf_span(&body));
-        buf_finish(&body);
     }
-    socket_unref(call->socket);
-    free(call);
+    question_answered(question, buf_span(&body));
+    buf_finish(&body);
+}
+
+static void who_ask(struct question *question)
+{
+    broker_present_list(question->call.sessions->hub->broker, buf_span(&question->room), question->at, question->limit,
+                        who_answered, question);
 }
 
 void presence_who(struct socket *socket, struct span room, uint64_t cursor, uint32_t limit, struct span ack_id)
 {
-    struct buf name = {0};
-    struct who_call *call = mem_zero(1, sizeof *call + ack_id.len);
-    socket_room_name(&name, socket->nsp, room);
-    call->socket = socket;
-    call->ack_len = ack_id.len;
-    memcpy(call->ack, ack_id.data, ack_id.len);
-    socket->refs++;
-    broker_present_list(socket->sessions->hub->broker, buf_span(&name), cursor, limit, who_answered, call);
-    buf_finish(&name);
+    struct question *question = question_create(socket, room, ack_id);
+    question->at = cursor;
+    question->limit = limit;
+    question_put(question, who_ask);
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "session/call.h"
 #include "session/presence.h"
 #include "session/socket.h"
 
@@ -21,7 +22,13 @@ const struct session_limits session_limits_default = {
     .payload_bytes_max = 1000000,
     .sockets_max = 16,
     .rooms_max = 64,
-    .publishes_waiting_max = 4096,
+    .hub_rooms_max = 200000,
+    .calls_max = 4096,
+    .call_bytes_max = 2 << 20,
+    .call_bytes_total_max = 24 << 20,
+    .answer_bytes_total_max = 32 << 20,
+    .changes_burst = 1000,
+    .changes_per_second = 100,
     .replay_queue_bytes = 256 * 1024,
     .slow_queue_bytes = 1024 * 1024,
     .close_linger_ms = 2000,
@@ -38,8 +45,12 @@ static void send_engine(struct session *session, enum engineio_type type)
 static void heartbeat(struct timer *timer)
 {
     struct session *session = container_of(timer, struct session, heartbeat);
-    if (session->awaiting_pong) {
+    if (session->awaiting_pong && !session->paused) {
         session_close(session, CLOSE_PING_TIMEOUT);
+        return;
+    }
+    if (session->awaiting_pong) { /* its pong may wait among what is not read */
+        timer_start(session->sessions->loop, timer, LOOP_MS(session->sessions->limits.ping_timeout_ms));
         return;
     }
     session->awaiting_pong = true;
@@ -50,8 +61,7 @@ static void heartbeat(struct timer *timer)
 
 static bool is_quiet(struct session *session)
 {
-    bool quiet =
-        session->moves == session->moves_seen && session->publishes_waiting == 0 && conn_queued(session->conn) == 0;
+    bool quiet = session->moves == session->moves_seen && session->load == NULL && conn_queued(session->conn) == 0;
     session->moves_seen = session->moves;
     return quiet;
 }
@@ -297,10 +307,11 @@ static enum close_reason reason_of_code(uint16_t code)
 
 /* Until the peer's Close we go on processing, even when we sent ours: what it sent before is not lost. What it sends
  * after breaking the protocol is. */
-static void decode(struct session *session, struct ws_decoder *decoder, char *bytes, size_t len)
+static size_t decode(struct session *session, struct ws_decoder *decoder, char *bytes, size_t len)
 {
+    const char *begin = bytes;
     bool got = true; /* also with nothing left: that call frees the last message */
-    while ((len > 0 || got) && session->conn->state != CONN_CLOSING) {
+    while ((len > 0 || got) && session->conn->state != CONN_CLOSING && !session->paused) {
         struct ws_event event;
         got = false;
         ptrdiff_t used = ws_decode(decoder, bytes, len, &event, &got);
@@ -308,25 +319,26 @@ static void decode(struct session *session, struct ws_decoder *decoder, char *by
             enum close_reason reason = reason_of_code(decoder->bad_code);
             session_close(session, reason);
             conn_close(session->conn, reason);
-            return;
+            break;
         }
+        bytes += used;
+        len -= (size_t)used;
         if (got)
             ws_event_received(session, &event);
         else if (used == 0)
-            return;
-        bytes += used;
-        len -= (size_t)used;
+            break;
     }
+    return (size_t)(bytes - begin);
 }
 
-void session_received(struct session *session, char *bytes, size_t len)
+size_t session_received(struct session *session, char *bytes, size_t len)
 {
     struct ws_decoder fresh, *decoder = session->decoder;
     if (decoder == NULL) {
         ws_decoder_init(&fresh, true, session->sessions->limits.payload_bytes_max);
         decoder = &fresh;
     }
-    decode(session, decoder, bytes, len);
+    size_t used = decode(session, decoder, bytes, len);
     if (ws_decoder_is_idle(decoder)) {
         ws_decoder_finish(decoder);
         free(session->decoder);
@@ -335,22 +347,7 @@ void session_received(struct session *session, char *bytes, size_t len)
         session->decoder = mem_alloc(sizeof *decoder);
         *session->decoder = fresh;
     }
-}
-
-void session_publish_begun(struct session *session)
-{
-    if (++session->publishes_waiting >= session->sessions->limits.publishes_waiting_max && !session->paused) {
-        session->paused = true;
-        conn_read_pause(session->conn, true);
-    }
-}
-
-void session_publish_done(struct session *session)
-{
-    if (--session->publishes_waiting <= session->sessions->limits.publishes_waiting_max / 2 && session->paused) {
-        session->paused = false;
-        conn_read_pause(session->conn, false);
-    }
+    return used;
 }
 
 void session_drained(struct session *session)
@@ -359,6 +356,7 @@ void session_drained(struct session *session)
     if (list_empty(&session->catching))
         list_append(&session->sessions->catching, &session->catching);
     loop_at_reap(session->sessions->loop, &session->sessions->catch_up);
+    load_drained(session);
 }
 
 void session_closed(struct session *session)
@@ -369,6 +367,7 @@ void session_closed(struct session *session)
     list_each (node, &session->sockets) {
         socket_detach(container_of(node, struct socket, of_session));
     }
+    load_finish(session);
     list_remove(&session->catching);
     ws_decoder_finish(session->decoder);
     free(session->decoder);
@@ -400,7 +399,7 @@ static void lease_sweep(struct timer *timer)
     uint64_t now = loop_now_us(sessions->loop);
     for (struct map_node *node = map_next(&sessions->sockets, NULL); node != NULL;
          node = map_next(&sessions->sockets, node)) {
-        struct socket *socket = container_of(node, struct socket, by_pid);
+        struct socket *socket = container_of(node, struct socket, by_lease);
         if (socket->lease_due_us != 0 && now >= socket->lease_due_us && socket_has_lease(socket))
             socket_lease_refresh(socket);
     }
@@ -420,7 +419,7 @@ static void link_up(void *arg, bool lost)
     uint64_t now = loop_now_us(sessions->loop);
     for (struct map_node *node = map_next(&sessions->sockets, NULL); node != NULL;
          node = map_next(&sessions->sockets, node)) {
-        struct socket *socket = container_of(node, struct socket, by_pid);
+        struct socket *socket = container_of(node, struct socket, by_lease);
         uint64_t due = lost ? now : now + loop_random_below(sessions->loop, LOOP_MS(LEASE_AGAIN_MS));
         if (socket->lease_due_us > due)
             socket->lease_due_us = due;
@@ -458,6 +457,7 @@ void sessions_init(struct sessions *sessions, struct hub *hub, struct session_ap
     list_init(&sessions->all);
     list_init(&sessions->catching);
     task_init(&sessions->catch_up, catch_up);
+    loads_init(sessions);
     presence_init(sessions);
     timer_init(&sessions->lease_sweep, lease_sweep);
     timer_start(hub->loop, &sessions->lease_sweep, LOOP_MS(LEASE_SWEEP_MS));
@@ -470,6 +470,7 @@ void sessions_finish(struct sessions *sessions)
     timer_stop(sessions->loop, &sessions->lease_sweep);
     task_cancel(&sessions->catch_up);
     presence_finish(sessions);
+    loads_finish(sessions);
     map_finish(&sessions->sockets);
     map_finish(&sessions->claims);
 }

@@ -14,21 +14,38 @@
 #include "wire/ws.h"
 
 struct session_limits {
-    uint32_t ping_interval_ms;      /* 25000 */
-    uint32_t ping_timeout_ms;       /* 20000 */
-    uint32_t connect_timeout_ms;    /* 45000: a namespace must be joined by then */
-    uint32_t payload_bytes_max;     /* 1000000: of one message; maxPayload of the handshake */
-    uint32_t sockets_max;           /* 16: namespaces joined by one session */
-    uint32_t rooms_max;             /* 64: rooms one socket is in */
-    uint32_t publishes_waiting_max; /* 4096: of one session, not accepted yet */
-    uint32_t replay_queue_bytes;    /* 256 KiB: replay waits while more than this is queued */
-    uint32_t slow_queue_bytes;      /* 1 MiB: with more queued, what can be read again later is dropped */
-    uint32_t close_linger_ms;       /* 2000: how long the peer's Close is waited for */
+    uint32_t ping_interval_ms;   /* 25000 */
+    uint32_t ping_timeout_ms;    /* 20000 */
+    uint32_t connect_timeout_ms; /* 45000: a namespace must be joined by then */
+    uint32_t payload_bytes_max;  /* 1000000: of one message; maxPayload of the handshake */
+    uint32_t sockets_max;        /* 16: namespaces joined by one session */
+    uint32_t rooms_max;          /* 64: rooms one socket is in */
+    uint32_t hub_rooms_max;      /* 200000: rooms this instance knows; beyond, nobody enters a new one */
+    /* What is under way and not answered yet, see call.h. */
+    uint32_t calls_max;              /* 4096: of one session */
+    uint32_t call_bytes_max;         /* 2 MiB: of one session; reached by its last call */
+    uint32_t call_bytes_total_max;   /* 24 MiB: of the instance; less than a broker's backlog */
+    uint32_t answer_bytes_total_max; /* 32 MiB: answers that wait for clients to read them, of the instance */
+    uint32_t changes_burst;          /* 1000: rooms made, presence, connects of one session, at once */
+    uint32_t changes_per_second;     /* 100: and for long */
+    uint32_t replay_queue_bytes;     /* 256 KiB: replay waits while more than this is queued */
+    uint32_t slow_queue_bytes;       /* 1 MiB: with more queued, what can be read again later is dropped */
+    uint32_t close_linger_ms;        /* 2000: how long the peer's Close is waited for */
     /* Before the request timeout of the platform, sessions are closed in a quiet moment of each, spread over this time;
      * 0: they are left to be cut. */
     uint32_t rotate_lead_ms;
 };
 extern const struct session_limits session_limits_default;
+
+/* What the sessions of one instance have under way: see call.h. */
+struct loads {
+    struct list askers, holders, stalled;
+    size_t cost;         /* of all calls, those of sessions that are gone too */
+    size_t answer_bytes; /* that wait in queues */
+    uint32_t asking;
+    struct task review; /* looks whether those that stalled may be read again */
+    struct timer later; /* the same from time to time, for those that wait for time to pass */
+};
 
 /* What the sessions of one instance share. */
 struct sessions {
@@ -44,20 +61,23 @@ struct sessions {
     struct list all;
     struct list catching; /* what waited for room in their queues goes on */
     struct task catch_up;
-    struct map sockets; /* recoverable ones, by pid */
-    struct map claims;  /* those that claim a lease, by pid */
+    struct map sockets; /* recoverable ones, by lease */
+    struct map claims;  /* those that claim a lease, by its name */
     struct map rosters; /* presence.c */
+    struct loads loads; /* call.c */
     struct timer lease_sweep;
     size_t count, socket_count;
     struct refusals refusals;
     struct {
-        uint64_t opened, packets_in, events_in, connects, resumes, resumes_refused, leases_superseded, rotated, slowed;
+        uint64_t opened, packets_in, events_in, connects, resumes, resumes_refused, leases_superseded, rotated, slowed,
+            stalled;
     } counters;
 };
 
 struct session {
     struct sessions *sessions;
     struct conn *conn;
+    struct load *load; /* call.c; NULL: nothing is under way */
     struct list of_all;
     struct list sockets;
     struct list catching;       /* in the sessions' list of those whose queue has room again */
@@ -67,9 +87,11 @@ struct session {
     uint64_t opened_us;
     uint64_t pinged_us;
     uint32_t moves, moves_seen; /* messages in and out; at the last look for a quiet moment */
-    uint32_t publishes_waiting;
+    uint32_t changes;           /* to rooms, as many as the bucket has not forgotten since */
+    uint64_t changes_ms;        /* when it was looked at */
     uint16_t socket_count;
-    bool awaiting_pong : 1, closing : 1, paused : 1, joined : 1;
+    bool awaiting_pong : 1, closing : 1, joined : 1;
+    bool paused : 1; /* not read: too much is under way */
 };
 
 void sessions_init(struct sessions *sessions, struct hub *hub, struct session_app *app,
@@ -80,18 +102,15 @@ size_t sessions_close_some(struct sessions *sessions, size_t count, enum close_r
 
 /* Begins a session on an upgraded connection, which outlives it, and sends the open packet. */
 struct session *session_create(struct sessions *sessions, struct conn *conn);
-/* Bytes from the connection, changed in place; all are consumed. */
-void session_received(struct session *session, char *bytes, size_t len);
+/* Bytes from the connection, changed in place. Returns how many were consumed: not all when too much is under way; the
+ * rest is to be kept, and given again when the connection is read again. */
+size_t session_received(struct session *session, char *bytes, size_t len);
 /* A namespace was joined: the session has come to stay. */
 void session_joined(struct session *session);
 /* The output queue is empty again. */
 void session_drained(struct session *session);
 /* The connection is gone; frees the session. */
 void session_closed(struct session *session);
-
-/* Counts what waits to be accepted: beyond the limit the connection is not read until half of it is done. */
-void session_publish_begun(struct session *session);
-void session_publish_done(struct session *session);
 
 /* Sends a Close frame if the reason has one and ends the connection. Closing twice is harmless. */
 void session_close(struct session *session, enum close_reason reason);

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "session/call.h"
 #include "session/lease.h"
 #include "session/presence.h"
 #include "session/socket_traffic.h"
@@ -15,6 +16,7 @@
 enum {
     RETRY_MS = 200,
     OFFSET_BYTES_MAX = TOKEN_BYTES_MAX, /* longer ones are not ours */
+    CONNECT_BYTES = 2048,               /* what a socket that connects makes this instance and the broker hold */
 };
 
 static void fresh_begin(struct socket *socket);
@@ -32,6 +34,15 @@ static void set_state(struct socket *socket, enum socket_state state)
     socket->state = (uint8_t)state;
 }
 
+static void connecting_end(struct socket *socket)
+{
+    if (socket->connecting == NULL)
+        return;
+    call_end(socket->connecting);
+    free(socket->connecting);
+    socket->connecting = NULL;
+}
+
 void socket_unref(struct socket *socket)
 {
     assert(socket->refs > 0);
@@ -40,6 +51,8 @@ void socket_unref(struct socket *socket)
     free(socket->offset);
     free(socket->stale);
     free(socket->tells);
+    free(socket->lease_name);
+    connecting_end(socket);
     free(socket);
 }
 
@@ -53,6 +66,21 @@ static void id_create(struct sessions *sessions, char to[ENGINEIO_SID_BYTES])
     uint8_t random[15];
     loop_random(sessions->loop, random, sizeof random);
     engineio_sid_encode(random, to);
+}
+
+struct span socket_lease_name(const struct socket *socket)
+{
+    struct span nsp = socket->nsp->name;
+    return span_of(socket->lease_name, ENGINEIO_SID_BYTES + (nsp.len > 1 ? nsp.len : 0));
+}
+
+static void lease_name_set(struct socket *socket, struct span pid)
+{
+    struct span nsp = socket->nsp->name;
+    free(socket->lease_name);
+    socket->lease_name = mem_alloc(pid.len + nsp.len);
+    memcpy(socket->lease_name, pid.data, pid.len);
+    memcpy(socket->lease_name + pid.len, nsp.data, nsp.len);
 }
 
 /* Rewritten at half its life, so that the whole window is left whenever the instance dies. */
@@ -71,33 +99,33 @@ static void give_up(struct socket *socket, bool may_return, enum close_reason re
     session_close(socket->session, reason);
 }
 
-static struct socket *socket_by_pid(const struct map *map, struct span pid)
+static struct socket *socket_by_lease(const struct map *map, struct span name)
 {
-    struct map_node *node = map_find(map, pid);
-    return node != NULL ? container_of(node, struct socket, by_pid) : NULL;
+    struct map_node *node = map_find(map, name);
+    return node != NULL ? container_of(node, struct socket, by_lease) : NULL;
 }
 
 static void unlist(struct socket *socket)
 {
     if (socket->listed)
-        map_remove(&socket->sessions->sockets, &socket->by_pid);
+        map_remove(&socket->sessions->sockets, &socket->by_lease);
     if (socket->claiming)
-        map_remove(&socket->sessions->claims, &socket->by_pid);
+        map_remove(&socket->sessions->claims, &socket->by_lease);
     socket->listed = socket->claiming = false;
 }
 
-/* Makes it known by its pid. The same client may still seem alive on another connection to this instance: that one
+/* Makes it known by its lease. The same client may still seem alive on another connection to this instance: that one
  * ends. */
 void socket_list(struct socket *socket)
 {
     struct sessions *sessions = socket->sessions;
-    struct span pid = sid_span(socket->pid);
-    struct socket *old = socket_by_pid(&sessions->sockets, pid);
+    struct span name = socket_lease_name(socket);
+    struct socket *old = socket_by_lease(&sessions->sockets, name);
     if (old != NULL) {
         unlist(old);
         give_up(old, true, CLOSE_SUPERSEDED);
     }
-    map_add(&sessions->sockets, &socket->by_pid, pid);
+    map_add(&sessions->sockets, &socket->by_lease, name);
     socket->listed = true;
     if (socket->lease_due_us == 0)
         lease_due_set(socket);
@@ -109,7 +137,7 @@ static struct broker_lease lease_of(const struct socket *socket, struct buf *own
     if (socket->nsp->direct)
         socket_own_room_name(own, socket->nsp, sid_span(socket->sid));
     return (struct broker_lease){
-        .pid = sid_span(socket->pid),
+        .pid = socket_lease_name(socket),
         .sid = sid_span(socket->sid),
         .own = buf_span(own),
         .generation = socket->generation,
@@ -132,6 +160,7 @@ static void lease_written(void *arg, enum broker_result result)
         socket->lease_again = true;
         timer_start(socket->sessions->loop, &socket->retry, LOOP_MS(RETRY_MS));
     } else if (socket->lease_again) {
+        socket_calls_answer(socket); /* those that this write knows of need not wait for the next */
         socket_lease_refresh(socket);
     } else {
         lease_due_set(socket);
@@ -155,6 +184,8 @@ void socket_lease_refresh(struct socket *socket)
     }
     struct buf rooms = {0}, own = {0};
     member_note(&socket->member);
+    socket->lease_writes++;
+    socket_calls_note(socket);
     lease_rooms_encode(&rooms, &socket->member);
     struct broker_lease lease = lease_of(socket, &own);
     lease.rooms = buf_span(&rooms);
@@ -243,7 +274,11 @@ static void fresh_begin(struct socket *socket)
     socket->recovered = false;
     socket->generation = 1;
     id_create(socket->sessions, socket->sid);
-    id_create(socket->sessions, socket->pid);
+    if (nsp->recoverable) {
+        char pid[ENGINEIO_SID_BYTES];
+        id_create(socket->sessions, pid);
+        lease_name_set(socket, sid_span(pid));
+    }
     if (socket->state != SOCKET_JOINING)
         set_state(socket, SOCKET_JOINING);
     member_init(&socket->member, socket->sessions->hub, &member_events, sid_span(socket->sid));
@@ -274,6 +309,8 @@ static bool rooms_restore(struct socket *socket, struct span rooms, const struct
         return false;
     socket->member.past_floor = floor;
     while ((more = lease_room_decode(&rooms, &room, &stretch)) > 0) {
+        if (!socket_room_is_of(socket->nsp, room, sid_span(socket->sid)))
+            return false;
         uint64_t position = stretch.start;
         if (token != NULL)
             position = token_position(token, room, stretch.since, stretch.start, stretch.joined_at);
@@ -314,10 +351,10 @@ static void resume_begin(struct socket *socket, const struct broker_lease *lease
 static void claim_list(struct socket *socket)
 {
     struct map *claims = &socket->sessions->claims;
-    struct socket *earlier = socket_by_pid(claims, sid_span(socket->pid));
+    struct socket *earlier = socket_by_lease(claims, socket_lease_name(socket));
     if (earlier != NULL)
         unlist(earlier); /* the same client, earlier: socket_list will end that one */
-    map_add(claims, &socket->by_pid, sid_span(socket->pid));
+    map_add(claims, &socket->by_lease, socket_lease_name(socket));
     socket->claiming = true;
     socket->generation = 0;
 }
@@ -357,7 +394,7 @@ static void claim(struct socket *socket)
         token.epoch_len = 0;
     claim_list(socket);
     socket->refs++;
-    broker_lease_claim(socket->sessions->hub->broker, sid_span(socket->pid), span_of(token.epoch, token.epoch_len),
+    broker_lease_claim(socket->sessions->hub->broker, socket_lease_name(socket), span_of(token.epoch, token.epoch_len),
                        token.seq, claimed, socket);
 }
 
@@ -388,10 +425,11 @@ static bool resume_wanted(struct socket *socket, struct span payload)
     struct span pid = json_object_get(payload, SPAN_LIT("pid"));
     struct span offset = json_object_get(payload, SPAN_LIT("offset"));
     if (pid.data != NULL && json_string_decode(pid, &text) && engineio_sid_is_valid(buf_span(&text))) {
-        memcpy(socket->pid, buf_span(&text).data, ENGINEIO_SID_BYTES);
+        lease_name_set(socket, buf_span(&text));
         wanted = true;
         buf_clear(&text);
-        if (offset.data != NULL && offset.len <= OFFSET_BYTES_MAX && json_string_decode(offset, &text))
+        if (offset.data != NULL && offset.len <= OFFSET_BYTES_MAX && json_string_decode(offset, &text) &&
+            span_find(buf_span(&text), '\0') < 0)
             socket->offset = mem_text(buf_span(&text));
     }
     buf_finish(&text);
@@ -405,8 +443,12 @@ static void tells_read(struct socket *socket, struct span payload)
     struct span value = {NULL, 0};
     if (key != NULL && payload.data != NULL)
         value = json_object_get(payload, span_str(key));
-    if (value.data != NULL && value.len <= BROKER_TELLS_BYTES_MAX)
+    if (value.data == NULL)
+        return;
+    if (value.len <= BROKER_TELLS_BYTES_MAX)
         socket->tells = mem_text(value);
+    else
+        socket_refuse(socket, REFUSAL_PRESENCE_DATA, socket->nsp->name, (struct span){NULL, 0});
 }
 
 void socket_connect(struct session *session, const struct namespace *nsp, const struct socketio_packet *packet)
@@ -423,6 +465,8 @@ void socket_connect(struct session *session, const struct namespace *nsp, const 
     list_init(&socket->acks);
     session->socket_count++;
     session->sessions->socket_count++;
+    socket->connecting = call_create(session, NULL, (struct span){NULL, 0}, CONNECT_BYTES);
+    session_change(session);
     tells_read(socket, packet->payload);
     if (resume_wanted(socket, packet->payload))
         claim(socket);
@@ -449,7 +493,7 @@ static void detach(struct socket *socket, bool for_good)
         lease_release(socket, for_good);
     set_state(socket, SOCKET_GONE);
     timer_stop(sessions->loop, &socket->retry);
-    socket_acks_drop(socket);
+    socket_calls_drop(socket);
     member_finish(&socket->member);
     unlist(socket);
     list_remove(&socket->of_session);
@@ -469,9 +513,10 @@ void socket_disconnect(struct socket *socket)
     detach(socket, true);
 }
 
-void socket_superseded(struct sessions *sessions, struct span pid, uint64_t generation)
+void socket_superseded(struct sessions *sessions, struct span lease, uint64_t generation)
 {
-    struct socket *claiming = socket_by_pid(&sessions->claims, pid), *socket = socket_by_pid(&sessions->sockets, pid);
+    struct socket *claiming = socket_by_lease(&sessions->claims, lease);
+    struct socket *socket = socket_by_lease(&sessions->sockets, lease);
     if (claiming != NULL && claiming->generation < generation)
         claiming->generation = generation;
     if (socket == NULL || socket->generation >= generation)

@@ -10,6 +10,7 @@
 #ifndef SENNIT_SESSION_SOCKET_H
 #define SENNIT_SESSION_SOCKET_H
 
+#include "session/call.h"
 #include "session/session.h"
 #include "wire/socketio.h"
 
@@ -20,20 +21,23 @@ struct socket {
     struct sessions *sessions;
     const struct namespace *nsp;
     struct list of_session;
-    struct map_node by_pid; /* see `listed` and `claiming` */
+    struct map_node by_lease; /* see `listed` and `claiming` */
     struct member member;
     struct timer retry;    /* asks the broker again after a lost link */
     uint64_t generation;   /* of its lease; while it claims one, the highest that others have claimed since */
     uint64_t lease_due_us; /* when it is to be rewritten; 0: no lease */
-    char sid[ENGINEIO_SID_BYTES], pid[ENGINEIO_SID_BYTES];
-    struct list acks; /* that wait for the lease */
-    char *stale;      /* the token it kept from an earlier session, NULL: none */
-    char *offset;     /* what the client sent as its offset, NULL: nothing */
-    char *tells;      /* what it tells those present of itself, JSON; NULL: nothing */
-    uint32_t refs;    /* the session's, and one for each answer awaited */
-    uint8_t state;    /* enum socket_state */
+    uint64_t lease_writes; /* begun, of this lease */
+    char sid[ENGINEIO_SID_BYTES];
+    char *lease_name;        /* its pid and, but for "/", the namespace; NULL: it has none */
+    struct call *connecting; /* until it is connected */
+    struct list acks;        /* calls that wait for the lease */
+    char *stale;             /* the token it kept from an earlier session, NULL: none */
+    char *offset;            /* what the client sent as its offset, NULL: nothing */
+    char *tells;             /* what it tells those present of itself, JSON; NULL: nothing */
+    uint32_t refs;           /* the session's, and one for each answer awaited */
+    uint8_t state;           /* enum socket_state */
     bool recovered, lease_busy, lease_again;
-    bool listed;   /* by its pid, among the sockets */
+    bool listed;   /* by its lease, among the sockets */
     bool claiming; /* likewise, among those that claim a lease */
     bool given_up; /* its lease is somebody else's, or gone: its connection is closing */
 };
@@ -54,6 +58,10 @@ void socket_room_name(struct buf *to, const struct namespace *nsp, struct span r
 struct span socket_room_of(const struct namespace *nsp, struct span name);
 /* The room of one socket alone ("@/,<sid>"). */
 void socket_own_room_name(struct buf *to, const struct namespace *nsp, struct span sid);
+/* The broker's name of a room is one of this namespace, for the socket with this sid. */
+bool socket_room_is_of(const struct namespace *nsp, struct span name, struct span sid);
+/* What the broker knows its lease by. A pid of one namespace is nothing in another. */
+struct span socket_lease_name(const struct socket *socket);
 /* It is in this room of its namespace. */
 bool socket_is_in(struct socket *socket, struct span room);
 
@@ -73,6 +81,9 @@ struct socket_emit {
 void socket_publish(struct socket *socket, const struct socket_emit *emit);
 /* Joins and leaves a room; acknowledged once the lease knows. */
 void socket_join(struct socket *socket, struct span room, struct span ack_id);
+/* One thing is refused: counted, logged, and said to the client if it asked for an acknowledgement. `what` is the room
+ * or event it is about, for the log. */
+void socket_refuse(struct socket *socket, enum refusal refusal, struct span what, struct span ack_id);
 void socket_leave(struct socket *socket, struct span room, struct span ack_id);
 /* `43<id>[]`, or with these arguments, a JSON array. */
 void socket_ack(struct socket *socket, struct span ack_id);
@@ -85,6 +96,6 @@ static inline bool socket_has_lease(const struct socket *socket)
 }
 /* Called by the sessions: rewrites leases that are due, and ends a socket whose lease was claimed elsewhere. */
 void socket_lease_refresh(struct socket *socket);
-void socket_superseded(struct sessions *sessions, struct span pid, uint64_t generation);
+void socket_superseded(struct sessions *sessions, struct span lease, uint64_t generation);
 
 #endif

@@ -7,17 +7,6 @@
 #include "hub/audience.h"
 #include "session/presence.h"
 
-enum { FORMAT_SOCKETIO = 0 };
-
-/* An acknowledgement that waits: for a publish to be accepted, or for the lease to know a room. */
-struct ack {
-    struct list of_socket; /* the latter */
-    struct socket *socket;
-    uint32_t room; /* number of the room that was joined; 0: left */
-    size_t id_len;
-    char id[];
-};
-
 static void send_text(struct session *session, struct span text)
 {
     struct frame *frame = ws_frame_create(WS_TEXT, text);
@@ -61,7 +50,7 @@ static void reply_send(struct socket *socket)
     socketio_prefix_encode(&text, SOCKETIO_CONNECT, socket->nsp->name, (struct span){NULL, 0});
     buf_printf(&text, "{\"sid\":\"%.*s\"", ENGINEIO_SID_BYTES, socket->sid);
     if (socket->nsp->recoverable)
-        buf_printf(&text, ",\"pid\":\"%.*s\"", ENGINEIO_SID_BYTES, socket->pid);
+        buf_printf(&text, ",\"pid\":\"%.*s\"", ENGINEIO_SID_BYTES, socket->lease_name);
     buf_append_char(&text, '}');
     send_text(socket->session, buf_span(&text));
     buf_finish(&text);
@@ -152,15 +141,13 @@ void socket_deliver(struct member *member, struct entry *entry, const struct tok
         session_slow(session, socket))
         return; /* it comes again */
     session->moves++;
-    if (!shared) {
-        struct frame *frame = event_encode(socket, entry_body(entry), token);
-        conn_send_frame(session->conn, frame);
+    struct frame **kept = shared ? entry_frame(entry, socket->nsp) : NULL;
+    struct frame *frame = kept != NULL && *kept != NULL ? *kept : event_encode(socket, entry_body(entry), token);
+    conn_send_frame(session->conn, frame);
+    if (kept == NULL)
         frame_unref(frame);
-        return;
-    }
-    if (entry->frames[FORMAT_SOCKETIO] == NULL)
-        entry->frames[FORMAT_SOCKETIO] = event_encode(socket, entry_body(entry), token);
-    conn_send_frame(session->conn, entry->frames[FORMAT_SOCKETIO]);
+    else
+        *kept = frame;
 }
 
 bool socket_has_room(struct member *member)
@@ -173,18 +160,6 @@ bool socket_has_room(struct member *member)
         return true;
     conn_await_drained(session->conn);
     return false;
-}
-
-static struct ack *ack_create(struct socket *socket, struct span id)
-{
-    struct ack *ack = mem_alloc(sizeof *ack + id.len);
-    list_init(&ack->of_socket);
-    ack->socket = socket;
-    ack->room = 0;
-    ack->id_len = id.len;
-    if (id.len != 0)
-        memcpy(ack->id, id.data, id.len);
-    return ack;
 }
 
 void socket_ack_with(struct socket *socket, struct span ack_id, struct span args)
@@ -203,17 +178,26 @@ void socket_ack(struct socket *socket, struct span ack_id)
     socket_ack_with(socket, ack_id, SPAN_LIT("[]"));
 }
 
+/* {"error":"<what is wrong and what to change>","reason":"<name>"} */
+void socket_refuse(struct socket *socket, enum refusal refusal, struct span what, struct span ack_id)
+{
+    refusals_note(&socket->sessions->refusals, refusal, span_of(socket->sid, ENGINEIO_SID_BYTES), what);
+    if (ack_id.len == 0)
+        return;
+    struct buf args = {0};
+    buf_printf(&args, "[{\"error\":\"%s\",\"reason\":\"%s\"}]", refusal_text(refusal), refusal_name(refusal));
+    socket_ack_with(socket, ack_id, buf_span(&args));
+    buf_finish(&args);
+}
+
 static void published(void *arg, enum broker_result result)
 {
-    struct ack *ack = arg;
-    struct socket *socket = ack->socket;
-    if (socket->session != NULL) {
-        if (result == BROKER_OK)
-            socket_ack(socket, span_of(ack->id, ack->id_len));
-        session_publish_done(socket->session);
-    }
-    socket_unref(socket);
-    free(ack);
+    struct call *call = arg;
+    struct socket *socket = call->socket;
+    if (socket->session != NULL && result == BROKER_OK)
+        socket_ack(socket, call_id(call));
+    call_end(call);
+    free(call);
 }
 
 static void audience_make(struct buf *to, const struct socket *socket, const struct socket_emit *emit)
@@ -233,7 +217,7 @@ static void audience_make(struct buf *to, const struct socket *socket, const str
             audience_add(to, AUDIENCE_EXCEPT_SID, emit->excepts[i]);
     }
     if (emit->except_self)
-        audience_add(to, AUDIENCE_EXCEPT_SID, span_of(socket->sid, ENGINEIO_SID_BYTES));
+        audience_add(to, AUDIENCE_SENDER, span_of(socket->sid, ENGINEIO_SID_BYTES));
     buf_finish(&name);
 }
 
@@ -252,13 +236,16 @@ void socket_publish(struct socket *socket, const struct socket_emit *emit)
         .id = emit->id,
         .retention = emit->retention,
     };
-    struct ack *ack = ack_create(socket, emit->ack_id);
-    if (broker_publish(socket->sessions->hub->broker, &publish, published, ack)) {
-        socket->refs++;
-        session_publish_begun(socket->session);
-    } else {
-        free(ack);
-        session_close(socket->session, CLOSE_BROKER_BACKLOG);
+    size_t bytes = name.len + audience.len + emit->args.len + emit->id.len;
+    struct call *call = call_create(socket->session, socket, emit->ack_id, bytes);
+    if (!broker_publish(socket->sessions->hub->broker, &publish, published, call)) {
+        call_end(call);
+        free(call);
+        /* Without an acknowledgement there is no other way to say so. */
+        if (emit->ack_id.len != 0)
+            socket_refuse(socket, REFUSAL_BROKER_BACKLOG, buf_span(&name), emit->ack_id);
+        else
+            session_close(socket->session, CLOSE_BROKER_BACKLOG);
     }
     buf_finish(&name);
     buf_finish(&audience);
@@ -269,63 +256,127 @@ static bool is_active(const struct membership *membership)
     return membership != NULL && (membership->active || membership->starting);
 }
 
-/* A room that was joined while this lease was on its way will be in the next one. */
-static bool awaits_lease(const struct socket *socket, const struct ack *ack)
+/* The write that begins now knows of these. A room whose start is not known yet will be in a later one. */
+void socket_calls_note(struct socket *socket)
 {
-    memberships_each(membership, &socket->member)
-    {
-        if (membership->room->number == ack->room && membership->stretch.end == STRETCH_OPEN)
-            return !is_active(membership);
+    list_each (node, &socket->acks) {
+        struct call *call = container_of(node, struct call, node);
+        bool waits = false;
+        memberships_each(membership, &socket->member)
+        {
+            waits |= call->room != 0 && membership->room->number == call->room &&
+                     membership->stretch.end == STRETCH_OPEN && !membership->noted;
+        }
+        if (call->lease == 0 && !waits)
+            call->lease = socket->lease_writes;
     }
-    return false;
+}
+
+void socket_calls_answer(struct socket *socket)
+{
+    list_each (node, &socket->acks) {
+        struct call *call = container_of(node, struct call, node);
+        if (call->lease == 0)
+            continue;
+        list_remove(node);
+        socket_ack(socket, call_id(call));
+        call_end(call);
+        free(call);
+    }
 }
 
 void socket_joins_done(struct socket *socket)
 {
     socket_begin(socket);
-    list_each (node, &socket->acks) {
-        struct ack *ack = container_of(node, struct ack, of_socket);
-        if (awaits_lease(socket, ack))
-            continue;
-        list_remove(&ack->of_socket);
-        socket_ack(socket, span_of(ack->id, ack->id_len));
-        free(ack);
+    if (!socket->nsp->recoverable) { /* there is no lease to wait for, but maybe the start of a room */
+        socket->lease_writes++;
+        socket_calls_note(socket);
+    }
+    socket_calls_answer(socket);
+}
+
+void socket_calls_drop(struct socket *socket)
+{
+    struct list *node;
+    while ((node = list_take(&socket->acks)) != NULL) {
+        struct call *call = container_of(node, struct call, node);
+        call_end(call);
+        free(call);
     }
 }
 
-void socket_acks_drop(struct socket *socket)
-{
-    struct list *node;
-    while ((node = list_take(&socket->acks)) != NULL)
-        free(container_of(node, struct ack, of_socket));
-}
-
+/* Without the namespace and its own. */
 static size_t rooms_count(const struct socket *socket)
 {
-    size_t count = 0;
-    for (const struct list *node = socket->member.memberships.next; node != &socket->member.memberships;
-         node = node->next)
-        count++;
-    return count;
+    size_t count = 0, always = socket->nsp->direct ? 2 : 1;
+    memberships_each(membership, &socket->member) count += membership->stretch.end == STRETCH_OPEN;
+    return count - always;
+}
+
+bool socket_room_is_of(const struct namespace *nsp, struct span name, struct span sid)
+{
+    struct buf own = {0};
+    if (broker_room_is_owned(name)) {
+        socket_own_room_name(&own, nsp, sid);
+        bool is_own = span_equal(name, buf_span(&own));
+        buf_finish(&own);
+        return is_own;
+    }
+    return span_equal(name, nsp->name) ||
+           (name.len > nsp->name.len + 1 && span_starts_with(name, nsp->name) && name.data[nsp->name.len] == ',');
+}
+
+/* Others are to be told of those who come and go in it. */
+static bool is_watched(const struct socket *socket, struct span room)
+{
+    struct session_app *app = socket->sessions->app;
+    return app->room_policy(app, socket->nsp, room)->presence;
+}
+
+static void join(struct socket *socket, struct span room, struct span name, struct span ack_id)
+{
+    struct sessions *sessions = socket->sessions;
+    const struct room_policy *policy = sessions->app->room_policy(sessions->app, socket->nsp, room);
+    if (policy->presence || !hub_has_room(sessions->hub, name))
+        session_change(socket->session);
+    struct call *call = call_create(socket->session, socket, ack_id, 0);
+    list_append(&socket->acks, &call->node);
+    call->room = member_join(&socket->member, name, policy->replay, policy->replay_entries)->room->number;
+    member_joined(&socket->member);
 }
 
 void socket_join(struct socket *socket, struct span room, struct span ack_id)
 {
+    struct sessions *sessions = socket->sessions;
     struct buf name = {0};
     socket_room_name(&name, socket->nsp, room);
-    if (room.len == 0 || name.len > BROKER_ROOM_BYTES_MAX ||
-        rooms_count(socket) >= socket->sessions->limits.rooms_max) {
-        session_close(socket->session, CLOSE_INPUT_LIMIT);
-    } else if (is_active(member_find(&socket->member, buf_span(&name)))) {
-        socket_ack(socket, ack_id);
-    } else {
-        const struct room_policy *policy = socket->sessions->app->room_policy(socket->sessions->app, socket->nsp, room);
-        struct ack *ack = ack_create(socket, ack_id);
-        list_append(&socket->acks, &ack->of_socket);
-        ack->room = member_join(&socket->member, buf_span(&name), policy->replay, policy->replay_entries)->room->number;
-        member_joined(&socket->member);
-    }
+    if (room.len == 0 || name.len > BROKER_ROOM_BYTES_MAX)
+        socket_refuse(socket, REFUSAL_ROOM_INVALID, room, ack_id);
+    else if (span_equal(room, span_of(socket->sid, ENGINEIO_SID_BYTES)) ||
+             is_active(member_find(&socket->member, buf_span(&name))))
+        socket_ack(socket, ack_id); /* it is in the room of its own id all the while */
+    else if (engineio_sid_is_valid(room))
+        socket_refuse(socket, REFUSAL_ROOM_IS_SOCKET, room, ack_id);
+    else if (rooms_count(socket) >= sessions->limits.rooms_max)
+        socket_refuse(socket, REFUSAL_ROOMS_FULL, room, ack_id);
+    else if (sessions->hub->rooms.count >= sessions->limits.hub_rooms_max &&
+             !hub_has_room(sessions->hub, buf_span(&name)))
+        socket_refuse(socket, REFUSAL_INSTANCE_ROOMS_FULL, room, ack_id);
+    else
+        join(socket, room, buf_span(&name), ack_id);
     buf_finish(&name);
+}
+
+/* Nothing changes; but the lease may not know yet that it left before. */
+static void leave_nothing(struct socket *socket, struct span ack_id)
+{
+    if (!socket->lease_busy) {
+        socket_ack(socket, ack_id);
+        return;
+    }
+    struct call *call = call_create(socket->session, socket, ack_id, 0);
+    call->lease = socket->lease_again ? 0 : socket->lease_writes;
+    list_append(&socket->acks, &call->node);
 }
 
 void socket_leave(struct socket *socket, struct span room, struct span ack_id)
@@ -333,14 +384,18 @@ void socket_leave(struct socket *socket, struct span room, struct span ack_id)
     struct buf name = {0};
     socket_room_name(&name, socket->nsp, room);
     struct membership *membership = room.len != 0 ? member_find(&socket->member, buf_span(&name)) : NULL;
-    if (membership != NULL) {
+    if (membership == NULL) {
+        leave_nothing(socket, ack_id);
+    } else {
+        if (is_watched(socket, room))
+            session_change(socket->session);
         presence_leave(socket, membership);
         member_leave(&socket->member, buf_span(&name));
+        list_append(&socket->acks, &call_create(socket->session, socket, ack_id, 0)->node);
+        if (socket->nsp->recoverable)
+            socket_lease_refresh(socket);
+        else
+            socket_joins_done(socket);
     }
-    list_append(&socket->acks, &ack_create(socket, ack_id)->of_socket);
-    if (socket->nsp->recoverable)
-        socket_lease_refresh(socket);
-    else
-        socket_joins_done(socket);
     buf_finish(&name);
 }

@@ -9,7 +9,10 @@ void socket_connected(struct socket *socket);
 void socket_begin(struct socket *socket);
 /* The lease knows the rooms joined since: they begin, and what waited for it is acknowledged. */
 void socket_joins_done(struct socket *socket);
-void socket_acks_drop(struct socket *socket);
+/* Calls that wait for the lease: the write that begins now knows of these; it has been written; nobody waits. */
+void socket_calls_note(struct socket *socket);
+void socket_calls_answer(struct socket *socket);
+void socket_calls_drop(struct socket *socket);
 /* See socket.c. */
 void socket_list(struct socket *socket);
 

@@ -30,7 +30,7 @@ static void socket_check(struct fleet *fleet, const struct instance *instance, c
     wrong(fleet, instance, "rooms left", member->past_count, HUB_PASTS_MAX);
     wrong(fleet, instance, "rooms left, counted", list_length(&member->pasts), member->past_count);
     /* Its own, and what it is still owed of those it left. */
-    wrong(fleet, instance, "rooms", list_length(&member->memberships), limits->rooms_max + 1 + HUB_PASTS_MAX);
+    wrong(fleet, instance, "rooms", list_length(&member->memberships), limits->rooms_max + 2 + HUB_PASTS_MAX);
     /* One for each join or leave that waits for the lease. */
     wrong(fleet, instance, "answers that wait", list_length(&socket->acks), ROOMS * 4);
 }
@@ -38,9 +38,12 @@ static void socket_check(struct fleet *fleet, const struct instance *instance, c
 static void session_check(struct fleet *fleet, const struct instance *instance, const struct session *session)
 {
     const struct session_limits *limits = &session->sessions->limits;
-    /* What is read at once is handled before reading pauses. */
-    wrong(fleet, instance, "publishes that wait", session->publishes_waiting,
-          limits->publishes_waiting_max + NET_RECEIVE_BYTES / 8);
+    wrong(fleet, instance, "calls under way", session->load != NULL ? session->load->count : 0, limits->calls_max);
+    wrong(fleet, instance, "calls, counted", session->load != NULL ? list_length(&session->load->calls) : 0,
+          session->load != NULL ? session->load->count : 0);
+    /* The last one may be as large as a message, and its audience. */
+    wrong(fleet, instance, "bytes of calls under way", session->load != NULL ? session->load->cost : 0,
+          limits->call_bytes_max + limits->payload_bytes_max + NET_RECEIVE_BYTES);
     wrong(fleet, instance, "namespaces", session->socket_count, limits->sockets_max);
     for (const struct list *node = session->sockets.next; node != &session->sockets; node = node->next)
         socket_check(fleet, instance, container_of(node, struct socket, of_session));

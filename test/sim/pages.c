@@ -65,13 +65,10 @@ static bool position_find(struct page *page)
     return true;
 }
 
-/* The entry belongs to its client's history. What it was spared because it knew it already does so, too. */
-static bool is_for(const struct page *page, const struct truth *entry, bool surely)
+/* Its client was in one of these rooms when the entry was accepted: surely, or maybe. */
+static bool was_in(const struct page *page, uint16_t rooms, const struct truth *entry, bool surely)
 {
     const struct lease *lease = page->witness->lease;
-    uint16_t rooms = page->check->truths.messages[entry->message].rooms;
-    if ((rooms & (rooms - 1)) == 0)
-        return true;
     for (size_t i = 0; i < lease->stay_count; i++) {
         const struct stay *stay = &lease->stays[i];
         if (stay->log == 0 || stay->log >= ROOMS || !(rooms & 1 << stay->log) || stay->gone ||
@@ -82,6 +79,17 @@ static bool is_for(const struct page *page, const struct truth *entry, bool sure
             return true;
     }
     return false;
+}
+
+/* The entry belongs to its client's history: what the client sent itself does, what was kept from it does not. */
+static bool is_for(const struct page *page, const struct truth *entry, bool surely)
+{
+    const struct message *message = &page->check->truths.messages[entry->message];
+    if (was_in(page, message->excepts, entry, !surely) ||
+        span_equal(span_str(message->except_sid), span_str(page->witness->lease->sid)))
+        return false;
+    bool to_one = (message->rooms & (message->rooms - 1)) == 0;
+    return to_one || was_in(page, message->rooms, entry, surely);
 }
 
 /* In the asked direction from the asked position. */

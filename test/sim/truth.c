@@ -108,9 +108,10 @@ static bool audience_read(struct span rest, struct audience *audience)
     struct span text, sid;
     enum audience_sign sign;
     *audience = (struct audience){.to = 0};
-    while (audience_next(&rest, &sign, &text)) {
-        int room = sign == AUDIENCE_EXCEPT_SID ? -1 : truth_log_number(text, &sid);
-        if (sign == AUDIENCE_EXCEPT_SID && audience->sid_count < 4)
+    while (audience_next(&rest, &sign, &text) > 0) {
+        bool is_sid = sign == AUDIENCE_SENDER || sign == AUDIENCE_EXCEPT_SID;
+        int room = is_sid ? -1 : truth_log_number(text, &sid);
+        if (is_sid && audience->sid_count < 4)
             audience->sids[audience->sid_count++] = text;
         else if (sign == AUDIENCE_TO && room > 0)
             audience->to |= (uint16_t)(1 << room);

@@ -96,8 +96,7 @@ static void on_opened(struct conn *conn)
 
 static size_t on_received(struct conn *conn, char *bytes, size_t len)
 {
-    session_received(container_of(conn, struct browser, conn)->session, bytes, len);
-    return len;
+    return session_received(container_of(conn, struct browser, conn)->session, bytes, len);
 }
 
 static void on_drained(struct conn *conn)

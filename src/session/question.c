@@ -1,0 +1,108 @@
+/* question: whose turn it is. */
+#include "session/question.h"
+
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "session/socket.h"
+
+enum { ASK_QUEUED_MAX = 64 << 10 }; /* with more in its queue, a session's next question waits */
+
+static void question_destroy(struct question *question)
+{
+    buf_finish(&question->room);
+    call_end(&question->call);
+    free(question);
+}
+
+bool question_is_awaited(const struct question *question)
+{
+    return question->call.session != NULL && question->call.socket->state == SOCKET_CONNECTED;
+}
+
+struct question *question_create(struct socket *socket, struct span room, struct span ack_id)
+{
+    struct question *question = mem_zero(1, sizeof *question);
+    socket_room_name(&question->room, socket->nsp, room);
+    call_begin(&question->call, socket->session, socket, ack_id, sizeof *question + question->room.len);
+    return question;
+}
+
+void question_put(struct question *question, void (*ask)(struct question *question))
+{
+    struct session *session = question->call.session;
+    question->ask = ask;
+    list_append(&session->load->questions, &question->call.node);
+    questions_ask_for(session);
+}
+
+/* The queue must have room for the answer: what was queued before goes first. */
+static bool has_room(struct session *session)
+{
+    if (!conn_is_open(session->conn))
+        return false;
+    if (session->load->answer_bytes == 0 && conn_queued(session->conn) < ASK_QUEUED_MAX)
+        return true;
+    conn_await_drained(session->conn);
+    return false;
+}
+
+/* Room for the others' answers: whoever has not read its own for longest gives way. */
+static bool total_has_room(struct sessions *sessions)
+{
+    struct loads *loads = &sessions->loads;
+    if (loads->answer_bytes < sessions->limits.answer_bytes_total_max)
+        return true;
+    struct load *oldest = container_of(loads->holders.next, struct load, holder);
+    if (loop_now_us(sessions->loop) - oldest->answered_us >= LOOP_MS(ANSWER_STALL_MS))
+        conn_close(oldest->session->conn, CLOSE_SLOW_CONSUMER); /* no Close frame would reach it */
+    loads_look_later(sessions);
+    return false;
+}
+
+void questions_ask(struct sessions *sessions)
+{
+    struct loads *loads = &sessions->loads;
+    while (loads->asking < QUESTIONS_MAX && !list_empty(&loads->askers) && total_has_room(sessions)) {
+        struct load *load = container_of(list_take(&loads->askers), struct load, asker);
+        struct list *node;
+        if (!has_room(load->session) || (node = list_take(&load->questions)) == NULL)
+            continue; /* when it has drained, its turn comes again */
+        struct question *question = container_of(node, struct question, call.node);
+        load->asking = true;
+        loads->asking++;
+        question->ask(question);
+    }
+}
+
+void questions_ask_for(struct session *session)
+{
+    struct load *load = session->load;
+    if (!load->asking && list_empty(&load->asker) && !list_empty(&load->questions))
+        list_append(&session->sessions->loads.askers, &load->asker);
+    questions_ask(session->sessions);
+}
+
+void question_answered(struct question *question, struct span args)
+{
+    struct sessions *sessions = question->call.sessions;
+    struct session *session = question->call.session;
+    sessions->loads.asking--;
+    if (session != NULL)
+        session->load->asking = false;
+    if (args.len != 0 && question_is_awaited(question)) {
+        socket_ack_with(question->call.socket, call_id(&question->call), args);
+        load_answered(session, args.len);
+    }
+    if (session != NULL && !list_empty(&session->load->questions) && list_empty(&session->load->asker))
+        list_append(&sessions->loads.askers, &session->load->asker);
+    question_destroy(question);
+    questions_ask(sessions);
+}
+
+void questions_drop(struct session *session)
+{
+    struct list *node;
+    while ((node = list_take(&session->load->questions)) != NULL)
+        question_destroy(container_of(node, struct question, call.node));
+}
