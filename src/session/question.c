@@ -60,16 +60,34 @@ static bool total_has_room(struct sessions *sessions)
     return false;
 }
 
+/* Those of sockets that have left the namespace go unasked. */
+static struct question *next_of(struct load *load)
+{
+    struct list *node;
+    while ((node = list_take(&load->questions)) != NULL) {
+        struct question *question = container_of(node, struct question, call.node);
+        if (question_is_awaited(question))
+            return question;
+        question_destroy(question);
+    }
+    return NULL;
+}
+
 void questions_ask(struct sessions *sessions)
 {
     struct loads *loads = &sessions->loads;
     while (loads->asking < QUESTIONS_MAX && !list_empty(&loads->askers) && total_has_room(sessions)) {
         struct load *load = container_of(list_take(&loads->askers), struct load, asker);
-        struct list *node;
-        if (!has_room(load->session) || (node = list_take(&load->questions)) == NULL)
+        struct session *session = load->session;
+        if (!has_room(session))
             continue; /* when it has drained, its turn comes again */
-        struct question *question = container_of(node, struct question, call.node);
         load->asking = true;
+        struct question *question = next_of(load);
+        if (question == NULL) {
+            load->asking = false;
+            load_release(session);
+            continue;
+        }
         loads->asking++;
         question->ask(question);
     }

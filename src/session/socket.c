@@ -21,6 +21,15 @@ enum {
 
 static void fresh_begin(struct socket *socket);
 
+static void connecting_end(struct socket *socket)
+{
+    if (socket->connecting == NULL)
+        return;
+    call_end(socket->connecting);
+    free(socket->connecting);
+    socket->connecting = NULL;
+}
+
 static void set_state(struct socket *socket, enum socket_state state)
 {
     static const uint8_t legal[] = {
@@ -32,15 +41,8 @@ static void set_state(struct socket *socket, enum socket_state state)
     };
     assert(legal[socket->state] & 1 << state);
     socket->state = (uint8_t)state;
-}
-
-static void connecting_end(struct socket *socket)
-{
-    if (socket->connecting == NULL)
-        return;
-    call_end(socket->connecting);
-    free(socket->connecting);
-    socket->connecting = NULL;
+    if (state == SOCKET_CONNECTED)
+        connecting_end(socket);
 }
 
 void socket_unref(struct socket *socket)
