@@ -1,0 +1,178 @@
+/* test_relay: what the relay makes of events: rules, rooms, exceptions, names, questions, and what it refuses. */
+#include "../session/fixture.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "app/relay.h"
+#include "base/mem.h"
+
+static const char config[] = "/:\n"
+                             "  log: {entries: 100}\n"
+                             "  rooms: {\"n*\": {replay: all}, \"p*\": {presence: true}}\n"
+                             "  events:\n"
+                             "    join: {join: 0}\n"
+                             "    leave: {leave: 0}\n"
+                             "    say: {to: others, log: true, id: 1.id}\n"
+                             "    all: {to: everyone, log: true}\n"
+                             "    room: {to: room, room: 0, log: true}\n"
+                             "    tell: {to: room-others, room: 0, except: 2, log: true}\n"
+                             "    dm: {to: socket, socket: 0}\n"
+                             "    past: {history: 0}\n"
+                             "    who: {who: 0}\n";
+
+static struct relay relay;
+
+static int open_relay(void **state)
+{
+    struct err err;
+    struct loop *own = loop_create(&err);
+    struct yaml_node *root = yaml_parse("config", span_str(config), &err);
+    assert_non_null(root);
+    if (!relay_init(&relay, own, root, &err))
+        fail_msg("%s", err.text);
+    yaml_destroy(root);
+    loop_destroy(own);
+    fixture_open(&relay.app);
+    return 0;
+}
+
+static int close_relay(void **state)
+{
+    tear_down(state);
+    relay_finish(&relay);
+    return 0;
+}
+
+/* Sends an event with the acknowledgement 1 and returns how the answer begins. */
+static const char *asked(struct browser *browser, const char *args)
+{
+    static char answer[200];
+    char text[126];
+    buf_clear(&browser->messages);
+    snprintf(text, sizeof text, "421[%s]", args);
+    say(browser, text);
+    expect(browser, "431");
+    struct span rest = buf_span(&browser->messages), line;
+    while (span_next(&rest, '\n', &line))
+        if (span_starts_with(line, SPAN_LIT("431")))
+            snprintf(answer, sizeof answer, SPAN_FMT, SPAN_ARG(span_sub(line, 3, 199)));
+    return answer;
+}
+
+static void accepted(struct browser *browser, const char *args)
+{
+    assert_string_equal(asked(browser, args), "[]");
+}
+
+static void refused(struct browser *browser, const char *args, enum refusal refusal)
+{
+    uint64_t before = sessions.refusals.counts[refusal];
+    const char *answer = asked(browser, args);
+    assert_true(span_starts_with(span_str(answer), SPAN_LIT("[{\"error\":\"")));
+    assert_int_equal(sessions.refusals.counts[refusal], before + 1);
+    assert_false(browser->closed);
+}
+
+static size_t events_of(struct browser *browser)
+{
+    turn(30);
+    look(browser);
+    return count(browser, "42");
+}
+
+static void exceptions_that_cannot_be_read_keep_from_all(void **state)
+{
+    char sid[PID_BYTES], text[120];
+    struct browser *one = enter(0, "40"), *kept = enter(1, "40"), *two = enter(2, "40");
+    for (int i = 0; i < 3; i++)
+        accepted(&browsers[i], "\"join\",\"r\"");
+    quoted(kept, "40{", "\"sid\":\"", sid, sizeof sid);
+    if (sid[0] == '\0') { /* the CONNECT reply has been cleared away by `asked` */
+        cut(kept);
+        kept = enter(3, "40");
+        quoted(kept, "40{", "\"sid\":\"", sid, sizeof sid);
+        accepted(kept, "\"join\",\"r\"");
+    }
+    static const char *const bad[] = {"5", "{}", "\"\"", "true", "[null]", "[[]]", "[\"\"]", "[1]"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        snprintf(text, sizeof text, "\"tell\",\"r\",\"secret\",%s", bad[i]);
+        refused(one, text, REFUSAL_EXCEPT_INVALID);
+        snprintf(text, sizeof text, "\"tell\",\"r\",\"secret\",[\"%s\",%s]", sid, bad[i]);
+        refused(one, text, REFUSAL_EXCEPT_INVALID);
+    }
+    assert_int_equal(events_of(two), 0);
+    snprintf(text, sizeof text, "\"tell\",\"r\",\"secret\",[\"%s\"]", sid);
+    accepted(one, text);
+    assert_int_equal(events_of(two), 1);
+    accepted(one, "\"tell\",\"r\",\"for all\",[]");
+    accepted(one, "\"tell\",\"r\",\"for all\",null");
+    accepted(one, "\"tell\",\"r\",\"for all\"");
+    assert_int_equal(events_of(two), 4);
+    assert_int_equal(events_of(kept), 3);
+    /* Nor does the history show what was kept from it; the others, and the sender, find it there. */
+    assert_null(strstr(asked(kept, "\"past\",\"r\",{\"limit\":10}"), "secret"));
+    assert_non_null(strstr(asked(two, "\"past\",\"r\",{\"limit\":10}"), "secret"));
+    assert_non_null(strstr(asked(one, "\"past\",\"r\",{\"limit\":10}"), "secret"));
+}
+
+static void a_name_that_cannot_be_read_is_refused(void **state)
+{
+    char text[126];
+    struct browser *one = enter(0, "40"), *two = enter(1, "40");
+    refused(one, "\"say\",0,{\"id\":{}}", REFUSAL_ID_INVALID);
+    refused(one, "\"say\",0,{\"id\":[1]}", REFUSAL_ID_INVALID);
+    refused(one, "\"say\",0,{\"id\":true}", REFUSAL_ID_INVALID);
+    accepted(one, "\"say\",0,{\"id\":null}");
+    accepted(one, "\"say\",0,{}");
+    accepted(one, "\"say\",0");
+    snprintf(text, sizeof text, "\"say\",0,{\"id\":\"%s\"}", "7d1e3c0a-5a35-4c43-9d1b-0f2c6f1d2f11");
+    accepted(one, text);
+    accepted(one, text);
+    assert_int_equal(events_of(two), 4);
+}
+
+/* Names are bytes: a NUL among them ends nothing, and chooses no other policy. */
+static void a_room_may_hold_a_nul(void **state)
+{
+    struct browser *one = enter(0, "40"), *two = enter(1, "40");
+    accepted(one, "\"join\",\"n\\u0000\\u0000\"");
+    accepted(one, "\"room\",\"n\\u0000\\u0000\",1");
+    refused(one, "\"room\",\"n\",1", REFUSAL_ROOM_NOT_JOINED);
+    accepted(two, "\"join\",\"n\\u0000\\u0000\""); /* its pattern replays everything */
+    assert_int_equal(events_of(two), 1);
+}
+
+static void what_is_asked_wrongly_is_told(void **state)
+{
+    struct browser *one = enter(0, "40");
+    refused(one, "\"nothing\"", REFUSAL_EVENT_UNKNOWN);
+    refused(one, "\"room\",\"x\",1", REFUSAL_ROOM_NOT_JOINED);
+    refused(one, "\"join\",5", REFUSAL_ROOM_INVALID);
+    refused(one, "\"join\",\"\"", REFUSAL_ROOM_INVALID);
+    refused(one, "\"dm\",\"nobody\"", REFUSAL_SOCKET_INVALID);
+    refused(one, "\"past\",\"x\"", REFUSAL_ROOM_NOT_JOINED);
+    refused(one, "\"past\",5", REFUSAL_ROOM_INVALID);
+    refused(one, "\"past\",null,5", REFUSAL_RANGE_INVALID);
+    refused(one, "\"past\",null,{\"limit\":0}", REFUSAL_RANGE_INVALID);
+    refused(one, "\"past\",null,{\"limit\":\"5\"}", REFUSAL_RANGE_INVALID);
+    refused(one, "\"past\",null,{\"after\":5}", REFUSAL_RANGE_INVALID);
+    refused(one, "\"past\",null,{\"after\":\"x\"}", REFUSAL_POSITION_INVALID);
+    refused(one, "\"who\",null,{\"cursor\":\"x\"}", REFUSAL_RANGE_INVALID);
+    say(one, "42[\"past\"]");
+    turn(20);
+    assert_int_equal(sessions.refusals.counts[REFUSAL_ACK_MISSING], 1);
+    accepted(one, "\"all\",1");
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, open_relay, close_relay)
+    const struct CMUnitTest tests[] = {
+        TEST(exceptions_that_cannot_be_read_keep_from_all),
+        TEST(a_name_that_cannot_be_read_is_refused),
+        TEST(a_room_may_hold_a_nul),
+        TEST(what_is_asked_wrongly_is_told),
+    };
+    return cmocka_run_group_tests_name("app/relay", tests, NULL, NULL);
+}
