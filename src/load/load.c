@@ -48,6 +48,7 @@ static void id_make(struct run *run)
     static const char digits[] = "0123456789abcdefghijklmnopqrstuvwxyz";
     for (size_t i = 0; i < sizeof run->id; i++)
         run->id[i] = digits[loop_random_below(run->loop, sizeof digits - 1)];
+    loop_random(run->loop, run->secret, sizeof run->secret);
     scan_init(&run->scan, run->id);
 }
 

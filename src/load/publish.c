@@ -3,12 +3,27 @@
 
 #include <string.h>
 
-enum { BURST_MAX = 1000 }; /* messages in one turn, so that a run which is behind still hears */
+#include "base/map.h"
+
+enum {
+    BURST_MAX = 1000, /* messages in one turn, so that a run which is behind still hears */
+    GUARD_BYTES = 10, /* 51 bits */
+};
 
 void publish_room_name(struct buf *to, uint32_t room)
 {
     buf_append(to, SPAN_LIT("room-"));
     buf_append_u64(to, room);
+}
+
+/* What makes the message's name one that nobody guesses who has seen the others; the same each time it is sent. */
+static void guard_encode(const struct run *run, struct buf *to, uint32_t index)
+{
+    uint64_t hash = map_hash(run->secret, span_of(&index, sizeof index));
+    char text[GUARD_BYTES];
+    for (size_t i = 0; i < sizeof text; i++, hash /= 36)
+        text[i] = "0123456789abcdefghijklmnopqrstuvwxyz"[hash % 36];
+    buf_append(to, span_of(text, sizeof text));
 }
 
 /* The object, padded to the size that was asked for where it is shorter. */
@@ -22,6 +37,8 @@ static void object_encode(struct run *run, struct buf *to, uint32_t index)
     buf_append_u64(to, message->publisher);
     buf_append_char(to, '-');
     buf_append_u64(to, index);
+    buf_append_char(to, '.');
+    guard_encode(run, to, index);
     buf_append(to, SPAN_LIT("\",\"t\":"));
     buf_append_u64(to, message->sent_us - run->began_us);
     if (run->options->rooms != 0) {

@@ -58,6 +58,7 @@ struct run {
     struct buf scratch; /* of one frame */
     struct buf text;    /* of one packet */
     char id[SCAN_RUN_BYTES];
+    uint64_t secret[2]; /* from which the names of messages are made */
     struct scan scan;
     struct buf event_prefix; /* "42", with the namespace */
     struct buf event_head;   /* `["drawing",` */

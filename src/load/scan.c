@@ -36,7 +36,7 @@ bool scan_id(struct scan *scan, struct span text, uint32_t *publisher, uint32_t 
     at += SCAN_MARK_BYTES;
     if (!number_read(&at, end, publisher) || at == end || *at++ != '-')
         return false;
-    return number_read(&at, end, message) && at < end && *at == '"';
+    return number_read(&at, end, message) && at < end && (*at == '"' || *at == '.');
 }
 
 struct span scan_offset(struct span array)

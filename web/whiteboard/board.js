@@ -1,18 +1,19 @@
 // board: the page: pointers become strokes, strokes go out and come in, and a badge says where this tab is.
 //
 // What is drawn here is lost by nobody: a stroke stays in the outbox until the server says that it has been accepted, and is sent
-// again on every connect until then. It has an id, so a stroke that is sent twice is kept once.
+// again on every connect until then. It has an id, so a stroke that is sent twice is kept once. Ids are random: whoever could guess
+// the next one could take it first.
 
 import { Picture, WIDTH } from './picture.js';
 
 const COLOURS = ['#1c2430', '#d64545', '#e8833a', '#e3b021', '#2a9d5c', '#2f6fdd', '#8a4fd3'];
 const WIDTHS = [3, 7, 16];
+const RETRY_MS = 2000;
 
 const page = (id) => document.getElementById(id);
 const canvas = page('board');
 const picture = new Picture(canvas);
 const outbox = new Map();
-const me = Array.from(crypto.getRandomValues(new Uint8Array(8)), (byte) => byte.toString(36).padStart(2, '0')).join('');
 let drawn = 0;
 let colour = COLOURS[Math.floor(Math.random() * COLOURS.length)];
 let width = WIDTHS[1];
@@ -34,12 +35,21 @@ window.board = board;
 
 /* Sending. */
 
+const random = () => Array.from(crypto.getRandomValues(new Uint8Array(10)), (byte) => byte.toString(36).padStart(2, '0')).join('');
+
+// The number in front keeps strokes of one moment in the order in which they were drawn.
+const newId = () => `${(drawn++).toString(36).padStart(5, '0')}-${random()}`;
+
+// A stroke that was refused stays in the outbox and is sent again later; `why` says what is wrong.
 function send(stroke) {
-  socket.emit('drawing', stroke, () => outbox.delete(stroke.id));
+  socket.emit('drawing', stroke, (why) => {
+    if (!why?.error) outbox.delete(stroke.id);
+    else setTimeout(() => { if (socket.connected && outbox.has(stroke.id)) send(stroke); }, RETRY_MS);
+  });
 }
 
 function draw(from, to) {
-  const stroke = { id: `${me}-${drawn++}`, t: Date.now(), x0: from.x, y0: from.y, x1: to.x, y1: to.y, color: colour, w: width };
+  const stroke = { id: newId(), t: Date.now(), x0: from.x, y0: from.y, x1: to.x, y1: to.y, color: colour, w: width };
   picture.add(stroke);
   outbox.set(stroke.id, stroke);
   if (socket.connected) send(stroke);
