@@ -10,7 +10,7 @@
 #include "session/presence.h"
 #include "wire/json.h"
 
-enum { ID_BYTES_MAX = 128, EVENT_NAME_BYTES_MAX = 256 };
+enum { ID_BYTES_MAX = 128, WEAK_ID_BYTES = 12, EVENT_NAME_BYTES_MAX = 256 };
 
 static const struct namespace *namespace_find(struct session_app *app, struct span name)
 {
@@ -39,7 +39,7 @@ static const struct room_policy *room_policy(struct session_app *app, const stru
     return &relay_rooms_find(namespace_of(nsp), room)->policy;
 }
 
-static const struct relay_rule *rule_find(struct socket *socket, struct span event)
+static struct relay_rule *rule_find(struct socket *socket, struct span event)
 {
     struct buf name = {0};
     struct map_node *node = NULL;
@@ -70,6 +70,22 @@ static bool id_read(const struct relay_rule *rule, struct span args, struct span
         return true;
     *id = value;
     return value.len <= ID_BYTES_MAX && (json_type(value) == JSON_STRING || json_type(value) == JSON_NUMBER);
+}
+
+/* Names are the room's: whoever guesses the next one can take it first. A number, or a string too short for 64 random
+ * bits, can be guessed. */
+static void id_weigh(struct relay *relay, struct relay_rule *rule, struct span id)
+{
+    if (id.len == 0 || !rule->logged || (json_type(id) == JSON_STRING && id.len >= WEAK_ID_BYTES + 2))
+        return;
+    relay->weak_ids++;
+    if (rule->weak_id_told)
+        return;
+    rule->weak_id_told = true;
+    log_event(LOG_WARNING,
+              "a message's name can be guessed, and taken by others: name messages by random strings, like "
+              "crypto.randomUUID()",
+              LOG_C("event", rule->event), LOG_S("id", span_sub(id, 0, WEAK_ID_BYTES)));
 }
 
 /* Names that an argument holds: a string, or an array of strings. */
@@ -131,9 +147,10 @@ static bool excepts_read(struct names *excepts, const struct relay_rule *rule, s
     return names_read(excepts, args, rule->except_argument);
 }
 
-static void publish(struct socket *socket, const struct relay_rule *rule, const struct names *to,
+static void publish(struct socket *socket, struct relay_rule *rule, const struct names *to,
                     const struct socketio_packet *packet)
 {
+    struct relay *relay = container_of(socket->sessions->app, struct relay, app);
     struct span args = packet->payload, id;
     struct names excepts;
     if (!id_read(rule, args, &id)) {
@@ -145,6 +162,7 @@ static void publish(struct socket *socket, const struct relay_rule *rule, const 
         buf_finish(&excepts.text);
         return;
     }
+    id_weigh(relay, rule, id);
     while (args.data[args.len - 1] != ']') /* white space behind the array */
         args.len--;
     struct socket_emit emit = {
@@ -245,7 +263,7 @@ static void history(struct socket *socket, const struct relay_rule *rule, struct
 }
 
 /* What an event that names rooms, or a socket, asks for. */
-static void named_event(struct socket *socket, const struct relay_rule *rule, const struct socketio_packet *packet)
+static void named_event(struct socket *socket, struct relay_rule *rule, const struct socketio_packet *packet)
 {
     struct names names;
     bool to_socket = rule->action == RELAY_SOCKET;
@@ -285,7 +303,7 @@ static void question(struct socket *socket, const struct relay_rule *rule, const
 
 static void event(struct session_app *app, struct socket *socket, const struct socketio_packet *packet)
 {
-    const struct relay_rule *rule = rule_find(socket, packet->event);
+    struct relay_rule *rule = rule_find(socket, packet->event);
     if (rule == NULL)
         socket_refuse(socket, REFUSAL_EVENT_UNKNOWN, packet->event, packet->ack_id);
     else if (rule->action == RELAY_OTHERS || rule->action == RELAY_EVERYONE)

@@ -41,7 +41,8 @@ struct relay_rule {
     uint32_t except_argument;
     bool has_id;
     uint32_t id_argument;
-    char *id_member; /* NULL: the argument itself is the id */
+    char *id_member;   /* NULL: the argument itself is the id */
+    bool weak_id_told; /* the log has been told of names that can be guessed */
 };
 
 /* How rooms are kept whose names match a pattern. */
@@ -66,6 +67,7 @@ struct relay_namespace {
 struct relay {
     struct session_app app;
     struct map namespaces;
+    uint64_t weak_ids; /* messages whose names others could guess */
 };
 
 /* Reads the mapping under `namespaces:`; false with `err` set. The relay is to be finished in either case. */

@@ -63,6 +63,10 @@ static void instance_encode(struct buf *to, const struct server *server)
     counter(to, "history_lost_total", "Sockets ended because what they needed was gone.", hub->counters.lost);
     counter(to, "superseded_total", "Sockets that had come back elsewhere.", sessions->counters.leases_superseded);
     counter(to, "rotated_total", "Sessions closed ahead of the request timeout.", sessions->counters.rotated);
+    counter(to, "weak_ids_total", "Messages whose names others could guess.", server->config.relay.weak_ids);
+    counter(to, "stalled_total", "Sessions not read for a while: too much of theirs was under way.",
+            sessions->counters.stalled);
+    gauge(to, "calls_bytes", "What clients have under way.", sessions->loads.cost);
     gauge(to, "position", "Seq of the broker up to which everything was handled.", hub->position);
     closes(to, &server->net);
     refusals(to, &sessions->refusals);

@@ -130,6 +130,10 @@ static void a_name_that_cannot_be_read_is_refused(void **state)
     accepted(one, text);
     accepted(one, text);
     assert_int_equal(events_of(two), 4);
+    assert_int_equal(relay.weak_ids, 0);
+    accepted(one, "\"say\",0,{\"id\":7}");
+    accepted(one, "\"say\",0,{\"id\":\"ann-1\"}");
+    assert_int_equal(relay.weak_ids, 2);
 }
 
 /* Names are bytes: a NUL among them ends nothing, and chooses no other policy. */

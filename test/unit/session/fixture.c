@@ -280,4 +280,3 @@ bool is_resumed(int number, const char *pid, const char *offset)
     enter(number, text);
     return sessions.counters.resumes > before;
 }
-

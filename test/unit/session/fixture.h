@@ -1,8 +1,8 @@
 /* fixture: clients on a real loop and real sockets, see fixture.c.
  *
  * Unless a test brings an application of its own, every event is logged and goes to the whole namespace, its sender
- * included, but for `join` and `leave`, which name a room, `past`, which reads the namespace's log, and `both`, which is
- * for the rooms a and b. Namespaces are "/" and "/other". */
+ * included, but for `join` and `leave`, which name a room, `past`, which reads the namespace's log, and `both`, which
+ * is for the rooms a and b. Namespaces are "/" and "/other". */
 #ifndef SENNIT_TEST_SESSION_FIXTURE_H
 #define SENNIT_TEST_SESSION_FIXTURE_H
 

@@ -47,15 +47,19 @@ static void hold(void)
     broker->ops = &slow;
 }
 
+static void answer_one(enum broker_result result)
+{
+    size_t at = held_answered++;
+    if (held[at].done != NULL)
+        held[at].done(held[at].arg, result);
+    else
+        held[at].read(held[at].arg, result, &(struct broker_page){0});
+}
+
 static void answer(enum broker_result result)
 {
-    while (held_answered < held_count) {
-        size_t at = held_answered++;
-        if (held[at].done != NULL)
-            held[at].done(held[at].arg, result);
-        else
-            held[at].read(held[at].arg, result, &(struct broker_page){0});
-    }
+    while (held_answered < held_count)
+        answer_one(result);
 }
 
 static void answer_all(void)
@@ -206,7 +210,7 @@ static void joins_and_leaves_without_end_are_answered(void **state)
     turn(50);
     assert_int_equal(held_count, 1);
     assert_true(one->session->load->count <= 16);
-    answer(BROKER_OK);
+    answer_one(BROKER_OK);
     turn(20);
     look(one);
     assert_true(count(one, "43") >= 1); /* the first, before the others are through */
@@ -291,6 +295,41 @@ static void unread_answers_give_way(void **state)
     say(one, "422[\"past\"]");
     expect(one, "432[{\"entries\":[{");
     assert_true(deaf->closed);
+    free(large);
+}
+
+/* A client that does not read: what comes meanwhile is held for it up to a bound in bytes, then read again. */
+static void what_is_held_is_weighed(void **state)
+{
+    enum { LARGE = 60000, MANY = 100 };
+    char *large = mem_zero(1, LARGE);
+    memset(large, 'x', LARGE - 1);
+    sessions.limits.slow_queue_bytes = 4 * LARGE;
+    sessions.limits.replay_queue_bytes = LARGE;
+    static const struct broker_retention retention = {
+        .entries_max = 1000, .bytes_max = 64 << 20, .age_ms_max = 3600000};
+    struct browser *one = enter(0, "40");
+    struct member *member = &socket_find(one->session, nsp.name)->member;
+    size_t most = 0;
+    for (int i = 0; i < MANY; i++) {
+        char *text = mem_printf("[\"many\",%d,\"%s\"]", i, large);
+        struct broker_publish publish = {.room = nsp.name, .body = span_str(text), .retention = &retention};
+        assert_true(broker_publish(broker, &publish, NULL, NULL));
+        turn(2);
+        free(text);
+        size_t bytes = 0;
+        for (uint16_t at = member->held_at; at < member->held_count; at++)
+            bytes += member->held[at]->body_len;
+        most = bytes > most ? bytes : most;
+    }
+    assert_true(most > HUB_HELD_BYTES_MAX / 2); /* it was slow */
+    assert_true(most < HUB_HELD_BYTES_MAX + 2 * LARGE);
+    expect(one, "42[\"many\",99,");
+    for (int i = 0; i < MANY; i++) {
+        char start[32];
+        snprintf(start, sizeof start, "42[\"many\",%d,", i);
+        assert_int_equal(count(one, start), 1);
+    }
     free(large);
 }
 
@@ -384,6 +423,7 @@ int main(void)
         TEST(questions_go_one_at_a_time_and_in_turn),
         TEST(questions_of_those_who_have_gone_are_dropped),
         TEST(unread_answers_give_way),
+        TEST(what_is_held_is_weighed),
         TEST(what_changes_rooms_has_a_rate),
         TEST(a_room_named_like_a_socket_is_refused),
         TEST(a_limit_of_rooms_ends_the_join_only),
