@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "base/shown.h"
 
 enum { BUF_CAP_MIN = 64 };
 
@@ -80,40 +81,34 @@ void buf_printf(struct buf *buf, const char *format, ...)
     va_end(args);
 }
 
-/* Length of the UTF-8 character at the start of `s` (RFC 3629), or 0 if it is none. */
-static size_t utf8_char_len(struct span s)
+/* `\u202e`; beyond the first plane as two surrogates. */
+static void json_escape_append(struct buf *to, uint32_t code)
 {
-    const unsigned char *c = (const unsigned char *)s.data;
-    if (c[0] < 0x80)
-        return 1;
-    size_t len = c[0] >= 0xc2 && c[0] <= 0xdf ? 2 : (c[0] & 0xf0) == 0xe0 ? 3 : c[0] >= 0xf0 && c[0] <= 0xf4 ? 4 : 0;
-    if (len == 0 || s.len < len)
-        return 0;
-    for (size_t i = 1; i < len; i++)
-        if ((c[i] & 0xc0) != 0x80)
-            return 0;
-    if ((c[0] == 0xe0 && c[1] < 0xa0) || (c[0] == 0xed && c[1] > 0x9f) || (c[0] == 0xf0 && c[1] < 0x90) ||
-        (c[0] == 0xf4 && c[1] > 0x8f))
-        return 0;
-    return len;
+    if (code == SHOWN_BROKEN)
+        buf_append(to, SPAN_LIT("\xef\xbf\xbd"));
+    else if (code < 0x10000)
+        buf_printf(to, "\\u%04x", code);
+    else
+        buf_printf(to, "\\u%04x\\u%04x", 0xd7c0 + (code >> 10), 0xdc00 + (code & 0x3ff));
 }
 
 void buf_append_json(struct buf *buf, struct span text)
 {
     while (text.len > 0) {
-        unsigned char c = (unsigned char)text.data[0];
-        size_t len = utf8_char_len(text);
-        if (len == 0) {
-            buf_append(buf, SPAN_LIT("\xef\xbf\xbd"));
-            len = 1;
-        } else if (c == '"' || c == '\\') {
-            buf_append_char(buf, '\\');
-            buf_append_char(buf, (char)c);
-        } else if (c < 0x20 || c == 0x7f) {
-            buf_printf(buf, "\\u%04x", c);
-        } else {
+        uint32_t code;
+        size_t len = shown_plain_run(text);
+        if (len != 0) {
             buf_append(buf, span_sub(text, 0, len));
+            text = span_from(text, len);
+            continue;
         }
+        len = shown_next(text, &code);
+        if (code == '"' || code == '\\')
+            buf_append_char(buf, '\\');
+        if (shown_is_harmless(code))
+            buf_append(buf, span_sub(text, 0, len));
+        else
+            json_escape_append(buf, code);
         text = span_from(text, len);
     }
 }

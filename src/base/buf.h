@@ -40,8 +40,8 @@ void buf_append_u64(struct buf *buf, uint64_t value);
 void buf_printf(struct buf *buf, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void buf_vprintf(struct buf *buf, const char *format, va_list args);
 
-/* Appends `text` as the inside of a JSON string, without the quotes: quotes, backslashes and control characters
- * escaped, bytes that are not UTF-8 replaced by U+FFFD. (RFC 8259 section 7) */
+/* Appends `text` as the inside of a JSON string, without the quotes (RFC 8259 section 7): quotes, backslashes and
+ * whatever is not harmless to look at (base/shown.h) escaped, bytes that are not UTF-8 replaced by U+FFFD. */
 void buf_append_json(struct buf *buf, struct span text);
 
 /* Drops `count` live bytes from the front, all of them at most. */

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <time.h>
 
-#include "base/buf.h"
+#include "base/shown.h"
 
 static struct {
     enum log_format format;
@@ -40,11 +40,19 @@ static void append_time(struct buf *line, int64_t ms, const char *format)
     buf_printf(line, "%s.%03d", text, (int)(ms % 1000));
 }
 
+static void json_value_append(struct buf *line, struct span text)
+{
+    struct span kept = shown_cut(text, LOG_VALUE_BYTES_MAX);
+    buf_append_json(line, kept);
+    if (kept.len < text.len)
+        buf_append(line, SPAN_LIT("..."));
+}
+
 static void append_json(struct buf *line, enum log_level level, const char *message, int64_t ms,
                         const struct log_field *fields, size_t count)
 {
     buf_printf(line, "{\"severity\":\"%s\",\"message\":\"", severity[level]);
-    buf_append_json(line, span_str(message));
+    json_value_append(line, span_str(message));
     buf_append_char(line, '"');
     if (ms >= 0) {
         buf_append(line, SPAN_LIT(",\"time\":\""));
@@ -58,7 +66,7 @@ static void append_json(struct buf *line, enum log_level level, const char *mess
             buf_printf(line, "\":%lld", (long long)fields[i].number);
         } else {
             buf_append(line, SPAN_LIT("\":\""));
-            buf_append_json(line, fields[i].text);
+            json_value_append(line, fields[i].text);
             buf_append_char(line, '"');
         }
     }
@@ -74,13 +82,13 @@ static void append_text(struct buf *line, enum log_level level, const char *mess
     }
     if (level != LOG_INFO)
         buf_printf(line, "%s ", severity[level]);
-    buf_append(line, span_str(message));
+    shown_append(line, span_str(message), LOG_VALUE_BYTES_MAX);
     for (size_t i = 0; i < count; i++) {
         buf_printf(line, " %s=", fields[i].key);
         if (fields[i].is_number)
             buf_printf(line, "%lld", (long long)fields[i].number);
         else
-            buf_append_json(line, fields[i].text);
+            shown_append_value(line, fields[i].text, LOG_VALUE_BYTES_MAX);
     }
     buf_append_char(line, '\n');
 }

@@ -2,7 +2,10 @@
  *
  * On a terminal a line is for people; elsewhere it is one JSON object a line, with the keys Cloud Logging knows:
  * `severity`, `message`, `time` (RFC 3339, UTC), `logging.googleapis.com/trace` when there is one, and the fields
- * given. The log and the memory counters are the only mutable globals. This file knows no clock: log_init is given one.
+ * given. A value may come from anybody: in either format it is written by base/shown.h, so that no value reaches the
+ * terminal as control characters, ends its line, or passes for another field; one beyond LOG_VALUE_BYTES_MAX is cut,
+ * with "..." behind. The message is ours: what came from outside goes into a field. The log and the memory counters are
+ * the only mutable globals. This file knows no clock: log_init is given one.
  */
 #ifndef SENNIT_BASE_LOG_H
 #define SENNIT_BASE_LOG_H
@@ -16,6 +19,8 @@
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_NOTICE, LOG_WARNING, LOG_ERROR };
 
 enum log_format { LOG_TEXT, LOG_JSON };
+
+enum { LOG_VALUE_BYTES_MAX = 4096 }; /* of one value, before it is escaped */
 
 /* One key and value behind the message. Build with the macros below. */
 struct log_field {

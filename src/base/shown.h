@@ -1,0 +1,42 @@
+/* shown: text that somebody else wrote, made fit to be looked at.
+ *
+ * Whatever a client, Redis, an instance or a file sends may end on a terminal, in a log or in an error. Control
+ * characters move the cursor, retitle the window and erase lines; bidirectional and invisible ones make a text read as
+ * another; bytes that are no UTF-8 do either on some terminals. This file says which characters are harmless, and every
+ * writer of such text (the log, the errors of cli/, what `sennit up` passes on, JSON) asks here and writes the others
+ * as escapes. */
+#ifndef SENNIT_BASE_SHOWN_H
+#define SENNIT_BASE_SHOWN_H
+
+#include "base/buf.h"
+
+enum { SHOWN_BROKEN = 0x110000 }; /* for shown_next: a byte that begins no character */
+
+/* Reads the first character of `text`, which is not empty: its code point, or SHOWN_BROKEN. Returns its bytes, 1 for a
+ * broken one. (RFC 3629) */
+size_t shown_next(struct span text, uint32_t *code);
+
+/* False for what is never written as it is: C0 and C1 controls, DEL, line and paragraph separators, bidirectional
+ * marks, embeddings, overrides and isolates, tags and other characters without a shape, and SHOWN_BROKEN. The joiners
+ * U+200C and U+200D are harmless: Persian and emoji need them. */
+bool shown_is_harmless(uint32_t code);
+/* Bytes at the front that are printable ASCII but for quotes and backslashes: usually all of them. */
+size_t shown_plain_run(struct span text);
+bool shown_all_harmless(struct span text);
+
+/* Appends `text` for people. Harmless characters as they are, a tab as four spaces, a line feed as `\n`, others as
+ * `\x1b` (bytes and code points below 256) or `\u{202e}`. Of a text beyond `bytes_max` bytes only the beginning,
+ * in whole characters, and "...". */
+void shown_append(struct buf *to, struct span text, size_t bytes_max);
+
+/* The same for a value behind `key=`: as it is when it is one word of ASCII without quotes, `=` and backslashes, else
+ * in double quotes, with quotes and backslashes escaped. Nothing inside can end the value, or begin another. */
+void shown_append_value(struct buf *to, struct span text, size_t bytes_max);
+
+/* The beginning of `text` that stays within `bytes_max` bytes and cuts no character. */
+struct span shown_cut(struct span text, size_t bytes_max);
+
+/* Appends a JSON text that is valid already, as one line of harmless characters with the same value. */
+void shown_append_json_text(struct buf *to, struct span json);
+
+#endif
