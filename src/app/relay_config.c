@@ -3,6 +3,7 @@
 
 #include "app/relay.h"
 #include "base/mem.h"
+#include "base/shown.h"
 
 enum {
     ARGUMENT_MAX = 15,
@@ -47,8 +48,8 @@ static bool target_read(const struct yaml_node *node, enum relay_action *action,
             return true;
         }
     }
-    return yaml_error(err, node, "expected one of others, everyone, room, room-others, socket, found \"" SPAN_FMT "\"",
-                      SPAN_ARG(text));
+    return yaml_error(err, node, "expected one of others, everyone, room, room-others, socket, found %s",
+                      SHOWN_FOUND(text));
 }
 
 /* `0` or `0.id`: an argument, or a member of it. */
@@ -187,8 +188,8 @@ static bool replay_read(struct room_policy *policy, const struct yaml_node *node
                policy->replay_entries <= BROKER_READ_LIMIT_MAX) {
         policy->replay = START_NEWEST;
     } else {
-        return yaml_error(err, node, "expected none, all, or a number of entries from 1 to %d, found \"" SPAN_FMT "\"",
-                          BROKER_READ_LIMIT_MAX, SPAN_ARG(text));
+        return yaml_error(err, node, "expected none, all, or a number of entries from 1 to %d, found %s",
+                          BROKER_READ_LIMIT_MAX, SHOWN_FOUND(text));
     }
     return true;
 }

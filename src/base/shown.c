@@ -1,6 +1,10 @@
 /* shown: see shown.h. */
 #include "base/shown.h"
 
+#include <stdio.h>
+
+enum { FOUND_BYTES_MAX = 40 };
+
 struct range {
     uint32_t first, last;
 };
@@ -143,6 +147,27 @@ void shown_append_value(struct buf *to, struct span text, size_t bytes_max)
     append_escaped(to, text, bytes_max, true);
     if (!bare)
         buf_append_char(to, '"');
+}
+
+bool shown_may_be_secret(struct span value)
+{
+    for (size_t i = 0; i < value.len; i++)
+        if (value.data[i] == '@' || span_starts_with(span_from(value, i), SPAN_LIT("://")))
+            return true;
+    return false;
+}
+
+const char *shown_found(struct span value, struct shown_found *found)
+{
+    struct buf out = {0};
+    if (shown_may_be_secret(value))
+        return "an address (not repeated here: it may hold a password)";
+    buf_append_char(&out, '"');
+    shown_append(&out, value, FOUND_BYTES_MAX);
+    buf_append_char(&out, '"');
+    snprintf(found->text, sizeof found->text, SPAN_FMT, SPAN_ARG(buf_span(&out)));
+    buf_finish(&out);
+    return found->text;
 }
 
 void shown_append_json_text(struct buf *to, struct span json)

@@ -36,6 +36,16 @@ void shown_append_value(struct buf *to, struct span text, size_t bytes_max);
 /* The beginning of `text` that stays within `bytes_max` bytes and cuts no character. */
 struct span shown_cut(struct span text, size_t bytes_max);
 
+/* For "expected ..., found ...": the value in quotes, shortened to 40 bytes; or, of one that looks like an address,
+ * which may hold a password (`redis://user:password@host`), only that it is one. */
+struct shown_found {
+    char text[200];
+};
+const char *shown_found(struct span value, struct shown_found *found);
+#define SHOWN_FOUND(value) shown_found((value), &(struct shown_found){""}) /* lives to the end of the block */
+/* True for what shown_found does not repeat. */
+bool shown_may_be_secret(struct span value);
+
 /* Appends a JSON text that is valid already, as one line of harmless characters with the same value. */
 void shown_append_json_text(struct buf *to, struct span json);
 

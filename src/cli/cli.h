@@ -22,7 +22,16 @@ struct cli_log {
 extern const struct argp_child cli_log_child[];
 /* Sets the log up, and says whether it is text, unless `text` is NULL. */
 bool cli_log_begin(const struct cli_log *log, bool *text, struct err *err);
-/* Prints `sennit COMMAND: <text>` and returns 1. */
+
+enum { CLI_USAGE = 2 }; /* the exit status when the command line is wrong */
+
+/* argp_parse with CLI_USAGE for what is wrong. Neither it nor getopt repeats the value of an option that is not known,
+ * and nothing harmful reaches the terminal. */
+void cli_parse(const struct argp *argp, int argc, char **argv, void *input);
+/* Takes an argument that may hold a secret: returns a copy, to be freed, and blanks the original, which everybody on
+ * this machine can read (ps). */
+char *cli_take(char *argument);
+/* Prints `sennit COMMAND: <text>`, in harmless characters, and returns 1. */
 int cli_fail(const char *command, const struct err *err);
 
 #endif

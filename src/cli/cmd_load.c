@@ -127,7 +127,8 @@ static error_t parse_clients(int key, char *argument, struct argp_state *state)
         load->namespace = argument;
         break;
     case KEY_AUTH:
-        load->auth = argument;
+        free((char *)load->auth);
+        load->auth = cli_take(argument);
         break;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -227,8 +228,9 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     switch (key) {
     case ARGP_KEY_ARG:
         if (load->url != NULL)
-            argp_error(state, "one server at a time: %s, then %s", load->url, argument);
-        load->url = argument;
+            argp_error(state, "one server at a time; argument %d is a second one (a value with spaces needs quotes)",
+                       state->next - 1);
+        load->url = cli_take(argument);
         return 0;
     case ARGP_KEY_END:
         if (load->url == NULL)
@@ -252,12 +254,13 @@ int cmd_load(int argc, char **argv)
     struct load_options load;
     struct err err;
     options_init(&load);
-    argp_err_exit_status = 2;
-    argp_parse(&argp, argc, argv, 0, NULL, &load);
+    cli_parse(&argp, argc, argv, &load);
     log_init(LOG_TEXT, LOG_WARNING, loop_clock_ms, line_to_stderr);
     enum load_outcome outcome = load_run(&load, &err);
     if (outcome != LOAD_GOOD)
         cli_fail("load", &err);
     free(load.room_event);
+    free((char *)load.url);
+    free((char *)load.auth);
     return (int)outcome;
 }

@@ -1,5 +1,6 @@
 /* cmd_serve: `sennit serve`. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "cli/cli.h"
 #include "loop/process.h"
@@ -10,6 +11,7 @@ enum { KEY_BROKER = 256, KEY_REQUEST_TIMEOUT, KEY_ROTATE };
 struct arguments {
     struct serve_options serve;
     struct cli_log log;
+    char *redis_url; /* owned */
 };
 
 static const struct argp_option options[] = {
@@ -55,13 +57,16 @@ static error_t parse(int key, char *argument, struct argp_state *state)
         state->child_inputs[0] = &arguments->log;
         break;
     case 'c':
+        if (strstr(argument, "://") != NULL)
+            argp_error(state, "--config: expected a file, found an address (not repeated here)");
         arguments->serve.config_path = argument;
         break;
     case 'p':
         arguments->serve.port = argument;
         break;
     case 'r':
-        arguments->serve.redis_url = argument;
+        free(arguments->redis_url);
+        arguments->serve.redis_url = arguments->redis_url = cli_take(argument);
         break;
     case KEY_BROKER:
         arguments->serve.broker = argument;
@@ -73,7 +78,8 @@ static error_t parse(int key, char *argument, struct argp_state *state)
         arguments->serve.rotate = argument;
         break;
     case ARGP_KEY_ARG:
-        argp_error(state, "unexpected argument \"%s\"", argument);
+        argp_error(state, "argument %d is no option, and serve takes nothing else (a value with spaces needs quotes)",
+                   state->next - 1);
         break;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -86,10 +92,9 @@ int cmd_serve(int argc, char **argv)
     static const struct argp argp = {options, parse, NULL, doc, cli_log_child, NULL, NULL};
     struct arguments arguments = {0};
     struct err err;
-    argp_err_exit_status = 2;
-    argp_parse(&argp, argc, argv, 0, NULL, &arguments);
+    cli_parse(&argp, argc, argv, &arguments);
     process_files_allow(CLI_FILES_WANTED);
-    if (!cli_log_begin(&arguments.log, NULL, &err) || !serve_run(&arguments.serve, &err))
-        return cli_fail("serve", &err);
-    return 0;
+    bool ok = cli_log_begin(&arguments.log, NULL, &err) && serve_run(&arguments.serve, &err);
+    free(arguments.redis_url);
+    return ok ? 0 : cli_fail("serve", &err);
 }

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/span.h"
+#include "base/shown.h"
 #include "cli/cli.h"
 #include "loop/process.h"
 #include "platform/up.h"
@@ -46,7 +46,8 @@ static uint64_t number(struct argp_state *state, const char *option, const char 
 {
     uint64_t value;
     if (!span_to_u64(span_str(text), &value) || value > max)
-        argp_error(state, "%s: expected a number from 0 to %llu, found \"%s\"", option, (unsigned long long)max, text);
+        argp_error(state, "%s: expected a number from 0 to %llu, found %s", option, (unsigned long long)max,
+                   SHOWN_FOUND(span_str(text)));
     return value;
 }
 
@@ -77,7 +78,10 @@ static error_t parse(int key, char *argument, struct argp_state *state)
         break;
     case ARGP_KEY_ARG:
         if (arguments->up.path != NULL)
-            argp_error(state, "one file at a time: %s, then %s", arguments->up.path, argument);
+            argp_error(state, "one file at a time; argument %d is a second one (a value with spaces needs quotes)",
+                       state->next - 1);
+        if (strstr(argument, "://") != NULL)
+            argp_error(state, "expected a file, found an address (not repeated here)");
         arguments->up.path = argument;
         break;
     case ARGP_KEY_END:
@@ -95,8 +99,7 @@ int cmd_up(int argc, char **argv)
     static const struct argp argp = {options, parse, "FILE.yaml", doc, cli_log_child, NULL, NULL};
     struct arguments arguments = {.up = {.port = 8080, .status_port = -1}};
     struct err err;
-    argp_err_exit_status = 2;
-    argp_parse(&argp, argc, argv, 0, NULL, &arguments);
+    cli_parse(&argp, argc, argv, &arguments);
     process_files_allow(CLI_FILES_WANTED);
     if (!cli_log_begin(&arguments.log, &arguments.up.text_log, &err) || !up_run(&arguments.up, &err))
         return cli_fail("up", &err);

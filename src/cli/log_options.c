@@ -1,9 +1,9 @@
-/* log_options: what the commands have in common: the log's format and level, and how a failure is told. */
-#include <stdio.h>
+/* log_options: --log-format and --log-level, which the commands share. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
+#include "base/shown.h"
 #include "cli/cli.h"
 #include "loop/file.h"
 #include "loop/loop.h"
@@ -46,7 +46,7 @@ static bool format_read(const char *format, enum log_format *to, struct err *err
     else if (strcmp(format, "json") == 0)
         *to = LOG_JSON;
     else
-        return err_set(err, "--log-format: expected text or json, found \"%s\"", format);
+        return err_set(err, "--log-format: expected text or json, found %s", SHOWN_FOUND(span_str(format)));
     return true;
 }
 
@@ -61,7 +61,8 @@ static bool level_read(const char *level, enum log_level *to, struct err *err)
         *to = (enum log_level)i;
         return true;
     }
-    return err_set(err, "--log-level: expected debug, info, notice, warning or error, found \"%s\"", level);
+    return err_set(err, "--log-level: expected debug, info, notice, warning or error, found %s",
+                   SHOWN_FOUND(span_str(level)));
 }
 
 bool cli_log_begin(const struct cli_log *log, bool *text, struct err *err)
@@ -74,10 +75,4 @@ bool cli_log_begin(const struct cli_log *log, bool *text, struct err *err)
     if (text != NULL)
         *text = format == LOG_TEXT;
     return true;
-}
-
-int cli_fail(const char *command, const struct err *err)
-{
-    fprintf(stderr, "sennit %s: %s\n", command, err->text);
-    return 1;
 }

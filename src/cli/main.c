@@ -45,7 +45,11 @@ int main(int argc, char **argv)
         argv[1] = name;
         return commands[i].run(argc - 1, argv + 1);
     }
-    fprintf(stderr, "sennit: there is no command \"%s\"\n\n", argv[1]);
+    /* What is no word may be a value with a secret in it. */
+    if (argv[1][strspn(argv[1], "abcdefghijklmnopqrstuvwxyz-")] == '\0' && strlen(argv[1]) <= 20)
+        fprintf(stderr, "sennit: there is no command \"%s\"\n\n", argv[1]);
+    else
+        fputs("sennit: the first argument is no command\n\n", stderr);
     usage(stderr);
     return 2;
 }

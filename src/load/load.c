@@ -178,7 +178,7 @@ static bool prepare(struct run *run, struct err *err)
         return err_set(err,
                        "%s: the URL's path is not used with Socket.IO: say --path for the engine's path, or "
                        "--namespace",
-                       run->options->url);
+                       run->url.shown);
     return run->options->pid == 0 || process_cpu_read(run->options->pid, &unused, err) || err_prefix(err, "--pid: ");
 }
 

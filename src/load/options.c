@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "base/shown.h"
 #include "wire/json.h"
 #include "wire/socketio.h"
 
@@ -41,7 +42,8 @@ bool options_number_read(const char *what, const char *text, double min, double 
     char *end;
     double number = strtod(text, &end);
     if (end == text || *end != '\0' || !isfinite(number) || number < min || number > max)
-        return err_set(err, "%s: expected a number from %g to %.0f, found \"%s\"", what, min, max, text);
+        return err_set(err, "%s: expected a number from %g to %.0f, found %s", what, min, max,
+                       SHOWN_FOUND(span_str(text)));
     *value = number;
     return true;
 }
@@ -51,7 +53,8 @@ bool options_count_read(const char *what, const char *text, uint32_t min, uint32
 {
     uint64_t number;
     if (!span_to_u64(span_str(text), &number) || number < min || number > max)
-        return err_set(err, "%s: expected a whole number from %u to %u, found \"%s\"", what, min, max, text);
+        return err_set(err, "%s: expected a whole number from %u to %u, found %s", what, min, max,
+                       SHOWN_FOUND(span_str(text)));
     *value = (uint32_t)number;
     return true;
 }
@@ -63,7 +66,7 @@ bool options_protocol_read(struct load_options *options, const char *text, struc
     else if (strcmp(text, "websocket") == 0)
         options->protocol = LOAD_WEBSOCKET;
     else
-        return err_set(err, "--protocol: expected socketio or websocket, found \"%s\"", text);
+        return err_set(err, "--protocol: expected socketio or websocket, found %s", SHOWN_FOUND(span_str(text)));
     return true;
 }
 
@@ -76,8 +79,7 @@ bool options_cuts_read(struct load_options *options, const char *text, struct er
         while (kind < CUT_KINDS && !span_equal(part, span_str(cut_kind_name(kind))))
             kind++;
         if (kind == CUT_KINDS)
-            return err_set(err, "--cut: expected any of fin,rst,halfopen,close, found \"" SPAN_FMT "\"",
-                           SPAN_ARG(part));
+            return err_set(err, "--cut: expected any of fin,rst,halfopen,close, found %s", SHOWN_FOUND(part));
         options->cuts |= 1u << kind;
     }
     return true;
@@ -90,7 +92,7 @@ bool options_room_event_read(struct load_options *options, const char *text, str
     if (options->room_last || span_ends_with(name, first))
         name = span_sub(name, 0, name.len - first.len);
     if (name.len == 0)
-        return err_set(err, "--room-event: expected the name of an event, found \"%s\"", text);
+        return err_set(err, "--room-event: expected the name of an event, found %s", SHOWN_FOUND(span_str(text)));
     free(options->room_event);
     options->room_event = mem_text(name);
     return true;
@@ -103,12 +105,13 @@ static bool names_check(const struct load_options *options, struct err *err)
         if (events[i] != NULL && socketio_event_is_reserved(span_str(events[i])))
             return err_set(err, "the event \"%s\" is Socket.IO's own: no client may send it", events[i]);
     if (options->namespace[0] != '/' || strchr(options->namespace, ',') != NULL)
-        return err_set(err, "--namespace: begins with \"/\" and has no comma, found \"%s\"", options->namespace);
+        return err_set(err, "--namespace: begins with \"/\" and has no comma, found %s",
+                       SHOWN_FOUND(span_str(options->namespace)));
     if (options->path != NULL && options->path[0] != '/')
-        return err_set(err, "--path: begins with \"/\", found \"%s\"", options->path);
+        return err_set(err, "--path: begins with \"/\", found %s", SHOWN_FOUND(span_str(options->path)));
     if (options->auth != NULL &&
         (!json_is_valid(span_str(options->auth)) || json_type(json_trim(span_str(options->auth))) != JSON_OBJECT))
-        return err_set(err, "--auth: expected a JSON object like {\"token\":\"abc\"}, found \"%s\"", options->auth);
+        return err_set(err, "--auth: expected a JSON object like {\"token\":\"abc\"} (is it in single quotes?)");
     return true;
 }
 

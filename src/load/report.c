@@ -240,7 +240,7 @@ static void check_print(const struct run *run)
 void report_print(struct run *run)
 {
     const struct load_options *options = run->options;
-    printf("%u clients at %s, %s", options->clients, options->url,
+    printf("%u clients at %s, %s", options->clients, run->url.shown,
            options->protocol == LOAD_SOCKETIO ? "Socket.IO" : "plain WebSocket");
     if (options->idle)
         printf(", idle for %g s\n\n", options->duration_s);

@@ -156,7 +156,7 @@ void run_client_lost(struct run *run, struct client *client, bool was_in, const 
     snprintf(run->why.text, sizeof run->why.text, "%s", why);
     /* Nobody ever got in: trying again would not help. Refused by name: neither would it. */
     if (client->state == CLIENT_GONE || (run->connected == 0 && !run_address_next(run)))
-        run_abort(run, "%s: %s", run->options->url, why);
+        run_abort(run, "%s: %s", run->url.shown, why);
 }
 
 static void settled(struct run *run)
@@ -217,7 +217,7 @@ static void on_deadline(struct timer *timer)
         break;
     case RUN_CONNECTING:
         run_abort(run, "%s: %u of %u clients connected, and then none for %g s; the last one that failed: %s",
-                  run->options->url, run->connected, run->options->clients, run->options->connect_timeout_s,
+                  run->url.shown, run->connected, run->options->clients, run->options->connect_timeout_s,
                   run->why.text[0] != '\0' ? run->why.text : "no answer");
         break;
     case RUN_IDLING:

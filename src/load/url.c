@@ -1,4 +1,4 @@
-/* url: see url.h. */
+/* url: see url.h. An error never repeats the URL, which may hold a password or a token. */
 #include "load/url.h"
 
 #include <stdlib.h>
@@ -20,7 +20,7 @@ static bool port_read(struct url *url, struct span text, struct err *err)
 {
     uint64_t port;
     if (!span_to_u64(text, &port) || port == 0 || port > 65535)
-        return err_set(err, "the URL's port: expected 1 to 65535, found \"" SPAN_FMT "\"", SPAN_ARG(text));
+        return err_set(err, "the URL's port: expected 1 to 65535 behind the host's \":\"");
     url->port = (uint16_t)port;
     return true;
 }
@@ -56,20 +56,21 @@ bool url_parse(struct url *url, const char *text, struct err *err)
     struct span rest = span_str(text);
     *url = (struct url){.port = PORT_DEFAULT};
     if (span_starts_with(rest, SPAN_LIT("https://")) || span_starts_with(rest, SPAN_LIT("wss://")))
-        return err_set(err, "%s: TLS is not spoken here: load the server behind it, with http:// or ws://", text);
+        return err_set(err, "the URL: TLS is not spoken here: load the server behind it, with http:// or ws://");
     if (span_starts_with(rest, SPAN_LIT("http://")))
         rest = span_from(rest, strlen("http://"));
     else if (span_starts_with(rest, SPAN_LIT("ws://")))
         rest = span_from(rest, strlen("ws://"));
     else
-        return err_set(err, "%s: expected a URL like http://127.0.0.1:8080 or ws://127.0.0.1:8080/path", text);
+        return err_set(err, "expected a URL like http://127.0.0.1:8080 or ws://127.0.0.1:8080/path");
     if (!is_visible(rest) || span_find(rest, '#') >= 0)
-        return err_set(err, "%s: a URL has no spaces, no control characters and, here, no \"#\"", text);
+        return err_set(err, "the URL: no spaces, no control characters and, here, no \"#\"");
     size_t end = 0;
     while (end < rest.len && rest.data[end] != '/' && rest.data[end] != '?')
         end++;
     struct span path = span_from(rest, end);
     url->path = mem_printf("%s" SPAN_FMT, path.len > 0 && path.data[0] == '/' ? "" : "/", SPAN_ARG(path));
+    url->shown = mem_text(span_sub(span_str(text), 0, strcspn(text, "?")));
     return authority_read(url, span_sub(rest, 0, end), err);
 }
 
@@ -78,5 +79,6 @@ void url_finish(struct url *url)
     free(url->host);
     free(url->authority);
     free(url->path);
+    free(url->shown);
     *url = (struct url){0};
 }

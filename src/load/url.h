@@ -10,6 +10,7 @@ struct url {
     uint16_t port;
     char *authority; /* for the Host field: as it was written */
     char *path;      /* with its query; "/" when there was none */
+    char *shown;     /* for people: as it was written, without the query, which may hold a token */
 };
 
 /* False with `err` set; the url is to be finished in either case. */

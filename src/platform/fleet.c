@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/shown.h"
 #include "wire/json.h"
 
 static struct instance *instance_of(struct list *node)
@@ -303,17 +304,22 @@ void fleet_finish(struct fleet *fleet)
 
 void fleet_line(struct fleet *fleet, const struct instance *instance, bool is_stderr, struct span line)
 {
+    struct buf out = {0};
     if (fleet->text_log) {
         /* The number behind the revision's name tells them apart; the name itself is the same for all. */
-        printf("%s | ", instance->id);
-        fwrite(line.data, 1, line.len, stdout);
-        puts("");
-        fflush(stdout);
-    } else if (line.len > 0 && line.data[0] == '{' && json_is_valid(line)) {
+        buf_printf(&out, "%s | ", instance->id);
+        shown_append(&out, line, SIZE_MAX);
+        buf_append_char(&out, '\n');
+    } else if (line.len > 0 && line.data[0] == '{' && json_is_valid(line) &&
+               json_object_get(line, SPAN_LIT("from")).data == NULL) {
         struct span rest = span_trim(span_from(line, 1));
-        printf("{\"from\":\"%s\"%s" SPAN_FMT "\n", instance->id, rest.data[0] == '}' ? "" : ",", SPAN_ARG(rest));
-        fflush(stdout);
+        buf_printf(&out, "{\"from\":\"%s\"%s", instance->id, rest.data[0] == '}' ? "" : ",");
+        shown_append_json_text(&out, rest);
+        buf_append_char(&out, '\n');
     } else {
         log_event(is_stderr ? LOG_WARNING : LOG_INFO, "output", LOG_C("instance", instance->id), LOG_S("line", line));
     }
+    fwrite(buf_span(&out).data, 1, out.len, stdout);
+    fflush(stdout);
+    buf_finish(&out);
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "base/shown.h"
 #include "loop/file.h"
 #include "wire/yaml.h"
 
@@ -86,9 +87,8 @@ static bool redis_read(struct service_spec *spec, const struct yaml_node *node, 
         return false;
     if (!span_equal(text, SPAN_LIT("managed")))
         return yaml_error(err, node,
-                          "expected managed, found \"" SPAN_FMT "\"; for a Redis of your own, set REDIS_URL "
-                          "under env instead",
-                          SPAN_ARG(text));
+                          "expected managed, found %s; for a Redis of your own, set REDIS_URL under env instead",
+                          SHOWN_FOUND(text));
     spec->redis = true;
     return true;
 }
@@ -192,7 +192,7 @@ static bool variable_read(struct service_spec *spec, const struct yaml_node *nod
     if (!yaml_string(name, &name_text, err) || (value != NULL && !yaml_string(value, &value_text, err)))
         return false;
     if (name_text.len == 0 || span_find(name_text, '=') >= 0)
-        return yaml_error(err, name, "\"" SPAN_FMT "\" cannot be the name of a variable", SPAN_ARG(name_text));
+        return yaml_error(err, name, "expected the name of a variable, which is not empty and has no \"=\"");
     if (from != NULL)
         return yaml_error(err, from,
                           "secrets are not available here: give " SPAN_FMT " a `value:` in a copy of the file",
@@ -244,7 +244,7 @@ static bool ports_read(const struct yaml_node *ports, struct err *err)
             return yaml_error(err, name,
                               "h2c is not served here, and WebSockets need http1: use http1 or leave it out");
         if (!span_equal(text, SPAN_LIT("http1")) && text.len != 0)
-            return yaml_error(err, name, "expected http1, found \"" SPAN_FMT "\"", SPAN_ARG(text));
+            return yaml_error(err, name, "expected http1, found %s", SHOWN_FOUND(text));
     }
     return true;
 }
@@ -278,6 +278,9 @@ static bool container_read(struct service_spec *spec, const struct yaml_node *co
         return false;
     if (yaml_get(container, "image") == NULL)
         return yaml_error(err, container, "needs an image");
+    yaml_keep_secret(yaml_get(container, "env"));
+    yaml_keep_secret(yaml_get(container, "command"));
+    yaml_keep_secret(yaml_get(container, "args"));
     inert_if_there(spec, container, no_effect);
     return text_read(container, "image", &spec->image, err) &&
            text_read(container, "workingDir", &spec->working_dir, err) &&
@@ -322,7 +325,7 @@ static bool fixed(const struct yaml_node *root, const char *key, const char *exp
     if (!yaml_string(node, &text, err))
         return false;
     if (!span_equal(text, span_str(expected)))
-        return yaml_error(err, node, "expected %s, found \"" SPAN_FMT "\"", expected, SPAN_ARG(text));
+        return yaml_error(err, node, "expected %s, found %s", expected, SHOWN_FOUND(text));
     return true;
 }
 
@@ -343,8 +346,8 @@ static bool root_read(struct service_spec *spec, const struct yaml_node *root, s
         return yaml_error(
             err, yaml_get(metadata, "name"),
             "expected a name of at most %d lower-case letters, digits and hyphens that begins with a letter, "
-            "found \"%s\"",
-            NAME_BYTES_MAX, spec->name);
+            "found %s",
+            NAME_BYTES_MAX, SHOWN_FOUND(span_str(spec->name)));
     if (inside == NULL || !yaml_expect(inside, YAML_MAPPING, err))
         return inside == NULL ? yaml_error(err, root, "needs spec.template") : false;
     if (!yaml_only(inside, spec_keys, err))
@@ -365,7 +368,8 @@ static bool spec_check(struct service_spec *spec, const struct yaml_node *root, 
         struct span name = span_str(spec->name), revision = span_str(spec->revision);
         if (!span_starts_with(revision, name) || revision.len <= name.len + 1 || revision.data[name.len] != '-')
             return yaml_error(err, yaml_get(yaml_get(yaml_get(yaml_get(root, "spec"), "template"), "metadata"), "name"),
-                              "a revision's name begins with \"%s-\", found \"%s\"", spec->name, spec->revision);
+                              "a revision's name begins with \"%s-\", found %s", spec->name,
+                              SHOWN_FOUND(span_str(spec->revision)));
     }
     return true;
 }

@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/shown.h"
 #include "platform/ingress.h"
 #include "platform/managed_redis.h"
 #include "platform/status.h"
@@ -121,8 +122,12 @@ static void greet(const struct up *up)
     printf("  %u to %u instances, %u requests each, request timeout %u s, %s\n", spec->instances_min,
            spec->instances_max, spec->concurrency, spec->timeout_s,
            spec->redis ? "Redis beside them" : "no Redis of ours");
-    if (spec->hint != NULL)
-        printf("  Try: %s\n", spec->hint);
+    if (spec->hint != NULL) {
+        struct buf hint = {0};
+        shown_append(&hint, span_str(spec->hint), SIZE_MAX);
+        printf("  Try: " SPAN_FMT "\n", SPAN_ARG(buf_span(&hint)));
+        buf_finish(&hint);
+    }
     printf("  Ctrl-C stops everything.\n\n");
     fflush(stdout);
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "base/shown.h"
 #include "loop/file.h"
 
 enum {
@@ -75,8 +76,8 @@ static bool prefix_read(const struct yaml_node *root, char **to, struct err *err
     for (size_t i = 0; i < text.len; i++)
         fits = fits && text.data[i] > ' ' && text.data[i] != 0x7f && text.data[i] != '{' && text.data[i] != '}';
     if (!fits)
-        return yaml_error(err, node, "expected 1 to %d bytes without braces or white space, found \"" SPAN_FMT "\"",
-                          PREFIX_BYTES_MAX, SPAN_ARG(text));
+        return yaml_error(err, node, "expected 1 to %d bytes without braces or white space, found %s", PREFIX_BYTES_MAX,
+                          SHOWN_FOUND(text));
     *to = mem_text(text);
     return true;
 }
@@ -132,8 +133,8 @@ static bool port_read(struct serve_config *config, const struct serve_options *o
     const char *text = options->port != NULL ? options->port : environment("PORT");
     uint64_t port = 8080;
     if (text != NULL && (!span_to_u64(span_str(text), &port) || port > 65535))
-        return err_set(err, "%s: expected a port from 0 to 65535, found \"%s\"",
-                       options->port != NULL ? "--port" : "PORT", text);
+        return err_set(err, "%s: expected a port from 0 to 65535, found %s", options->port != NULL ? "--port" : "PORT",
+                       SHOWN_FOUND(span_str(text)));
     config->port = (uint16_t)port;
     return true;
 }
@@ -145,7 +146,7 @@ static bool broker_read_config(struct serve_config *config, const struct serve_o
     const char *url = options->redis_url != NULL ? options->redis_url : environment("REDIS_URL");
     const char *broker = options->broker != NULL ? options->broker : environment("SENNIT_BROKER");
     if (broker != NULL && strcmp(broker, "memory") != 0 && strcmp(broker, "redis") != 0)
-        return err_set(err, "--broker: expected memory or redis, found \"%s\"", broker);
+        return err_set(err, "--broker: expected memory or redis, found %s", SHOWN_FOUND(span_str(broker)));
     if (broker != NULL && strcmp(broker, "redis") == 0 && url == NULL)
         return err_set(err, "--broker redis: set REDIS_URL, like REDIS_URL=redis://127.0.0.1:6379");
     if (broker == NULL && url == NULL && environment("K_SERVICE") != NULL)
@@ -164,8 +165,9 @@ static bool timeout_read(struct serve_config *config, const struct serve_options
         options->request_timeout != NULL ? options->request_timeout : environment("SENNIT_REQUEST_TIMEOUT_SECONDS");
     uint64_t seconds = 0;
     if (text != NULL && (!span_to_u64(span_str(text), &seconds) || seconds > 86400))
-        return err_set(err, "%s: expected seconds from 0 to 86400, found \"%s\"",
-                       options->request_timeout != NULL ? "--request-timeout" : "SENNIT_REQUEST_TIMEOUT_SECONDS", text);
+        return err_set(err, "%s: expected seconds from 0 to 86400, found %s",
+                       options->request_timeout != NULL ? "--request-timeout" : "SENNIT_REQUEST_TIMEOUT_SECONDS",
+                       SHOWN_FOUND(span_str(text)));
     config->request_timeout_ms = seconds * 1000;
     return true;
 }
@@ -181,8 +183,8 @@ static bool rotate_read(struct serve_config *config, const struct serve_options 
         lead_ms = 0;
     } else if (text != NULL && strcmp(text, "auto") != 0) {
         if (!yaml_duration_parse(span_str(text), &lead_ms) || lead_ms < 100 || lead_ms > 3600000)
-            return err_set(err, "%s: expected auto, off or a duration from 100ms to 1h, found \"%s\"",
-                           options->rotate != NULL ? "--rotate" : "SENNIT_ROTATE", text);
+            return err_set(err, "%s: expected auto, off or a duration from 100ms to 1h, found %s",
+                           options->rotate != NULL ? "--rotate" : "SENNIT_ROTATE", SHOWN_FOUND(span_str(text)));
         if (timeout_ms != 0 && lead_ms >= timeout_ms)
             return err_set(err, "--rotate %s is not shorter than the request timeout of %llu s", text,
                            (unsigned long long)timeout_ms / 1000);

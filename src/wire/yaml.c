@@ -9,6 +9,7 @@
 
 #include "base/map.h"
 #include "base/mem.h"
+#include "base/shown.h"
 #include "wire/yaml_parts.h"
 
 enum {
@@ -66,6 +67,10 @@ static bool key_check(struct build *build, const yaml_node_t *key)
     for (size_t i = 0; i < key->data.scalar.length; i++)
         if (key->data.scalar.value[i] < 0x20)
             return build_error(build, key->start_mark.line, "a key must be text on one line");
+    if (!shown_all_harmless(span_of(key->data.scalar.value, key->data.scalar.length)))
+        return build_error(
+            build, key->start_mark.line,
+            "a key holds a control character, or one that is invisible or changes the direction of text");
     return true;
 }
 
@@ -108,10 +113,10 @@ static bool mapping_build(struct build *build, const yaml_node_t *from, struct y
         struct span text = span_of(key->data.scalar.value, key->data.scalar.length);
         struct map_node *before = map_find(&keys, text);
         if (before != NULL) {
-            good =
-                build_error(build, key->start_mark.line,
-                            "%s%s\"" SPAN_FMT "\" is here for the second time; it is already on line %zu", node->path,
-                            node->path[0] != '\0' ? ": " : "", SPAN_ARG(text), ((struct seen_key *)before)->line + 1);
+            good = build_error(build, key->start_mark.line,
+                               "%.200s%s%s is here for the second time; it is already on line %zu", node->path,
+                               node->path[0] != '\0' ? ": " : "", SHOWN_FOUND(text),
+                               ((struct seen_key *)before)->line + 1);
             break;
         }
         seen[i].line = key->start_mark.line;
@@ -139,7 +144,8 @@ static bool node_check(struct build *build, int index, const yaml_node_t *from)
                            "too large: more than %d values, or %d MiB of text, with aliases (*) spelled out", NODES_MAX,
                            NODE_BYTES_MAX >> 20);
     if (tag != NULL && strncmp(tag, core, sizeof core - 1) != 0)
-        return build_error(build, line, "tags like %.100s mean nothing here; leave it out", tag);
+        return build_error(build, line,
+                           "a tag (!) means nothing here; leave it out; a value that begins with ! needs quotes");
     return true;
 }
 

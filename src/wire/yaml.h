@@ -19,6 +19,7 @@ enum yaml_type { YAML_SCALAR, YAML_LIST, YAML_MAPPING };
 struct yaml_pair;
 struct yaml_node {
     enum yaml_type type;
+    bool secret;              /* its texts may be secrets: no error repeats them */
     bool quoted;              /* scalar: was in quotes, so a string whatever it looks like */
     unsigned line;            /* from 1 */
     const char *file;         /* as given, borrowed */
@@ -38,6 +39,9 @@ struct yaml_pair {
  * lives as long as the tree. */
 struct yaml_node *yaml_parse(const char *file, struct span text, struct err *err);
 void yaml_destroy(struct yaml_node *root); /* the whole tree; accepts NULL */
+
+/* Errors about the node and whatever is in it do not repeat its texts. Accepts NULL. */
+void yaml_keep_secret(struct yaml_node *node);
 
 /* The value of `key` in a mapping, or NULL. */
 struct yaml_node *yaml_get(const struct yaml_node *mapping, const char *key);

@@ -3,12 +3,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/shown.h"
 #include "wire/yaml.h"
 
 enum {
     SHOWN_BYTES_MAX = 60, /* of a value, in a message */
     FIELD_BYTES_MAX = 64, /* of names that are compared for "did you mean" */
     ALLOWED_BYTES_MAX = 512,
+    PLACE_BYTES_MAX = 200, /* of the file's name, and of the path of keys, in a message */
 };
 
 struct yaml_node *yaml_get(const struct yaml_node *mapping, const char *key)
@@ -21,11 +23,29 @@ struct yaml_node *yaml_get(const struct yaml_node *mapping, const char *key)
     return NULL;
 }
 
+void yaml_keep_secret(struct yaml_node *node)
+{
+    if (node == NULL)
+        return;
+    node->secret = true;
+    for (size_t i = 0; i < node->count; i++) /* recursion is bounded by YAML_DEPTH_MAX */
+        yaml_keep_secret(node->type == YAML_LIST ? node->items[i] : node->pairs[i].value);
+}
+
+/* Where a message is about; of a long one the end, in whole characters, so that it leaves room for the message. */
+static const char *place_end(const char *place)
+{
+    size_t len = strlen(place), from = len > PLACE_BYTES_MAX ? len - PLACE_BYTES_MAX : 0;
+    while (from != 0 && ((unsigned char)place[from] & 0xc0) == 0x80)
+        from++;
+    return place + from;
+}
+
 static bool error_at(struct err *err, const struct yaml_node *node, unsigned line)
 {
-    if (node->path[0] != '\0')
-        return err_prefix(err, "%s:%u: %s: ", node->file, line, node->path);
-    return err_prefix(err, "%s:%u: ", node->file, line);
+    const char *file = place_end(node->file), *path = place_end(node->path);
+    return err_prefix(err, "%s%s:%u: %s%s%s", file != node->file ? "..." : "", file, line,
+                      path != node->path ? "..." : "", path, path[0] != '\0' ? ": " : "");
 }
 
 bool yaml_error(struct err *err, const struct yaml_node *node, const char *format, ...)
@@ -94,13 +114,13 @@ bool yaml_only(const struct yaml_node *mapping, const char *const *allowed, stru
             continue;
         const char *meant = name_meant(pair->key, allowed);
         if (meant != NULL) {
-            err_set(err, "unknown field \"" SPAN_FMT "\"; did you mean \"%s\"?", SPAN_ARG(pair->key), meant);
+            err_set(err, "unknown field %s; did you mean \"%s\"?", SHOWN_FOUND(pair->key), meant);
         } else {
             char list[ALLOWED_BYTES_MAX] = "";
             size_t at = 0;
             for (const char *const *name = allowed; *name != NULL && at < sizeof list; name++)
                 at += (size_t)snprintf(list + at, sizeof list - at, "%s%s", at != 0 ? ", " : "", *name);
-            err_set(err, "unknown field \"" SPAN_FMT "\"; the fields here are: %s", SPAN_ARG(pair->key), list);
+            err_set(err, "unknown field %s; the fields here are: %s", SHOWN_FOUND(pair->key), list);
         }
         return error_at(err, mapping, pair->key_line);
     }
@@ -121,6 +141,8 @@ static const char *show(const struct yaml_node *node, struct shown *shown)
         return node->type == YAML_LIST ? "a list" : "a mapping";
     if (node->text.len == 0 && !node->quoted)
         return "nothing";
+    if (node->secret || shown_may_be_secret(node->text))
+        return "a text (not repeated here: it may hold a secret)";
     /* A long text is not cut inside a character. */
     while (len < node->text.len && len > 0 && ((unsigned char)node->text.data[len] & 0xc0) == 0x80)
         len--;

@@ -108,7 +108,8 @@ static const struct {
     {"[a, b]: 1\n", "board.yaml:1: a key must be text, not a list"},
     {"? {a: 1}\n: 1\n", "board.yaml:1: a key must be text, not a mapping"},
     {"\"a\\nb\": 1\n", "board.yaml:1: a key must be text on one line"},
-    {"a: 1\nb: !Ref x\n", "board.yaml:2: tags like !Ref mean nothing here; leave it out"},
+    {"a: 1\nb: !Ref x\n",
+     "board.yaml:2: a tag (!) means nothing here; leave it out; a value that begins with ! needs quotes"},
     {"a: &x\n  b: [*x]\n", "board.yaml:1: this anchor (&) is used inside of itself"},
 };
 
@@ -321,12 +322,77 @@ static void test_reads(void **state)
     }
 }
 
+/* Whatever stands in a secret place, no error repeats it; nor an address anywhere. */
+static void test_secrets(void **state)
+{
+    static const char *const texts[] = {"a: hunter2\n", "a: [hunter2]\n", "a: {b: {c: hunter2}}\n",
+                                        "a: \"x hunter2\"\n"};
+    uint64_t number;
+    bool yes;
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        struct err err = {0};
+        struct yaml_node *root = parse(texts[i]), *node = yaml_get(root, "a");
+        yaml_keep_secret(node);
+        while (node->type != YAML_SCALAR)
+            node = node->type == YAML_LIST ? node->items[0] : node->pairs[0].value;
+        assert_false(yaml_u64(node, 1, 2, &number, &err));
+        assert_null(strstr(err.text, "hunter2"));
+        assert_false(yaml_bool(node, &yes, &err));
+        assert_null(strstr(err.text, "hunter2"));
+        assert_false(yaml_expect(node, YAML_LIST, &err));
+        assert_string_equal(strstr(err.text, "expected"),
+                            "expected a list, found a text (not repeated here: it may hold a secret)");
+        yaml_destroy(root);
+    }
+    yaml_keep_secret(NULL);
+    struct err err = {0};
+    struct yaml_node *root = parse("a: redis://:hunter2@host\nredis://:hunter2@host: 1\n");
+    static const char *const allowed[] = {"a", NULL};
+    assert_false(yaml_u64(yaml_get(root, "a"), 1, 2, &number, &err));
+    assert_null(strstr(err.text, "hunter2"));
+    assert_false(yaml_only(root, allowed, &err));
+    assert_null(strstr(err.text, "hunter2"));
+    yaml_destroy(root);
+    assert_null(yaml_parse("board.yaml", SPAN_LIT("a: !hunter2 x\n"), &err));
+    assert_null(strstr(err.text, "hunter2"));
+}
+
+/* However long the names of the file and of the keys are, the message itself is there. */
+static void test_places(void **state)
+{
+    static const char *const allowed[] = {"a", NULL};
+    char file[4001];
+    struct buf text = {0};
+    struct err err = {0};
+    memset(file, 'f', sizeof file - 1);
+    file[sizeof file - 1] = '\0';
+    for (int depth = 0; depth < 20; depth++) {
+        buf_printf(&text, "%*s", depth, "");
+        for (int i = 0; i < 333; i++)
+            buf_append(&text, SPAN_LIT("\xe2\x82\xac"));
+        buf_append(&text, SPAN_LIT(":\n"));
+    }
+    buf_printf(&text, "%*sb: soon\n", 20, "");
+    struct yaml_node *root = yaml_parse(file, buf_span(&text), &err), *node = root;
+    assert_non_null(root);
+    while (node->type == YAML_MAPPING && node->pairs[0].value->type == YAML_MAPPING)
+        node = node->pairs[0].value;
+    assert_false(yaml_only(node, allowed, &err));
+    assert_non_null(strstr(err.text, "fff:21: ...\xe2\x82\xac"));
+    assert_non_null(strstr(err.text, ": unknown field \"b\"; the fields here are: a"));
+    yaml_destroy(root);
+    assert_null(yaml_parse("board.yaml", SPAN_LIT("\"a\xe2\x80\xae\": 1\n"), &err));
+    assert_non_null(strstr(err.text, "a key holds a control character"));
+    assert_null(yaml_parse("board.yaml", SPAN_LIT("\"a\\e\": 1\n"), &err));
+    buf_finish(&text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_tree),   cmocka_unit_test(test_aliases),   cmocka_unit_test(test_refused),
         cmocka_unit_test(test_bounds), cmocka_unit_test(test_many_keys), cmocka_unit_test(test_only),
-        cmocka_unit_test(test_reads),
+        cmocka_unit_test(test_reads),  cmocka_unit_test(test_secrets),   cmocka_unit_test(test_places),
     };
     return cmocka_run_group_tests_name("yaml", tests, NULL, NULL);
 }
