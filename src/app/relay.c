@@ -324,8 +324,8 @@ bool relay_init(struct relay *relay, struct loop *loop, const struct yaml_node *
         return false;
     for (size_t i = 0; i < namespaces->count; i++) {
         const struct yaml_pair *pair = &namespaces->pairs[i];
-        if (pair->key.len == 0 || pair->key.data[0] != '/' || span_find(pair->key, ',') >= 0)
-            return yaml_error(err, pair->value, "a namespace begins with \"/\" and has no comma");
+        if (!relay_namespace_name_check(pair, err))
+            return false;
         struct relay_namespace *namespace = mem_zero(1, sizeof *namespace);
         list_init(&namespace->rooms);
         namespace->name = mem_text(pair->key);

@@ -27,7 +27,12 @@ enum relay_action {
     RELAY_HISTORY,     /* the sender reads the room's log */
 };
 
-enum { RELAY_ROOMS_MAX = 32 }; /* that one event may name */
+enum {
+    RELAY_ROOMS_MAX = 32, /* that one event may name */
+    /* Of a namespace's name. `NAMESPACE,ROOM` names a room at the broker (BROKER_ROOM_BYTES_MAX), so that clients have
+     * the rest, 895 bytes at least, for their rooms. */
+    RELAY_NAMESPACE_BYTES_MAX = 128,
+};
 
 struct relay_rule {
     struct map_node by_event;
@@ -74,6 +79,8 @@ struct relay {
 bool relay_init(struct relay *relay, struct loop *loop, const struct yaml_node *namespaces, struct err *err);
 void relay_finish(struct relay *relay); /* accepts zeroed */
 
+/* For the configuration's reader: whether the key of the mapping under `namespaces:` can name a namespace. */
+bool relay_namespace_name_check(const struct yaml_pair *pair, struct err *err);
 /* For the configuration's reader: fills a namespace from its YAML mapping. */
 bool relay_namespace_read(struct relay_namespace *namespace, const struct yaml_node *node, const uint64_t seed[2],
                           struct err *err);

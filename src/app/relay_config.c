@@ -7,6 +7,8 @@
 
 enum {
     ARGUMENT_MAX = 15,
+    EVENT_BYTES_MAX = 128,  /* of an event's name */
+    MEMBER_BYTES_MAX = 256, /* of the name of a member of an argument or of the CONNECT payload */
     ENTRIES_MAX = 10000000,
     LOG_ENTRIES = 10000,
     LOG_AGE_MS = 3600 * 1000,
@@ -15,6 +17,16 @@ enum {
     RECOVERY_MS_MAX = 12 * 3600 * 1000, /* what a broker remembers of a room must outlive every lease */
 };
 static const uint64_t age_ms_max = 366ull * 24 * 3600 * 1000, bytes_max = 16ull << 30;
+
+bool relay_namespace_name_check(const struct yaml_pair *pair, struct err *err)
+{
+    struct span name = pair->key;
+    if (name.len == 0 || name.data[0] != '/' || span_find(name, ',') >= 0)
+        return yaml_error(err, pair->value, "a namespace begins with \"/\" and has no comma");
+    return name.len <= RELAY_NAMESPACE_BYTES_MAX ||
+           yaml_error(err, pair->value, "a namespace's name has at most %d bytes, this one %zu: shorten it",
+                      RELAY_NAMESPACE_BYTES_MAX, name.len);
+}
 
 static bool log_read(const struct yaml_node *node, struct broker_retention *retention, struct err *err)
 {
@@ -64,6 +76,8 @@ static bool id_read(const struct yaml_node *node, struct relay_rule *rule, struc
         return yaml_error(err, node,
                           "expected the argument that holds the message's id, like 0 for the first one or 0.id for its "
                           "member \"id\"");
+    if (rest.len > MEMBER_BYTES_MAX)
+        return yaml_error(err, node, "a member's name has at most %d bytes, this one %zu", MEMBER_BYTES_MAX, rest.len);
     rule->has_id = true;
     rule->id_argument = (uint32_t)number;
     if (rest.data != NULL)
@@ -160,6 +174,9 @@ static bool events_read(struct relay_namespace *namespace, const struct yaml_nod
         if (socketio_event_is_reserved(name))
             return yaml_error(err, events->pairs[i].value, "\"" SPAN_FMT "\" is a name that Socket.IO keeps to itself",
                               SPAN_ARG(name));
+        if (name.len > EVENT_BYTES_MAX)
+            return yaml_error(err, events->pairs[i].value, "an event's name has at most %d bytes, this one %zu",
+                              EVENT_BYTES_MAX, name.len);
         struct relay_rule *rule = mem_zero(1, sizeof *rule);
         rule->event = mem_text(name);
         rule->retention = namespace->all.retention;
@@ -221,6 +238,9 @@ static bool presence_read(struct relay_namespace *namespace, const struct yaml_n
         return true;
     if (!yaml_string(data, &text, err))
         return false;
+    if (text.len == 0 || text.len > MEMBER_BYTES_MAX)
+        return yaml_error(err, data, "expected the name of a member of the CONNECT payload, 1 to %d bytes, found %zu",
+                          MEMBER_BYTES_MAX, text.len);
     namespace->nsp.presence_key = mem_text(text);
     return true;
 }
@@ -234,6 +254,9 @@ static bool rooms_read(struct relay_namespace *namespace, const struct yaml_node
         return false;
     for (size_t i = 0; i < node->count; i++) {
         const struct yaml_pair *pair = &node->pairs[i];
+        if (pair->key.len == 0)
+            return yaml_error(err, pair->value,
+                              "expected a pattern of room names, like \"game-*\", found an empty one");
         struct relay_rooms *rooms = mem_zero(1, sizeof *rooms);
         *rooms = namespace->all;
         rooms->pattern = mem_text(pair->key);

@@ -109,6 +109,10 @@ static bool names_check(const struct load_options *options, struct err *err)
                        SHOWN_FOUND(span_str(options->namespace)));
     if (options->path != NULL && options->path[0] != '/')
         return err_set(err, "--path: begins with \"/\", found %s", SHOWN_FOUND(span_str(options->path)));
+    if (options->path != NULL && options->path[strcspn(options->path, " \t\r\n")] != '\0')
+        return err_set(err, "--path: has no spaces and no line ends (%%20 is a space)");
+    if (!shown_all_harmless(span_str(options->namespace)))
+        return err_set(err, "--namespace: holds a control character");
     if (options->auth != NULL &&
         (!json_is_valid(span_str(options->auth)) || json_type(json_trim(span_str(options->auth))) != JSON_OBJECT))
         return err_set(err, "--auth: expected a JSON object like {\"token\":\"abc\"} (is it in single quotes?)");

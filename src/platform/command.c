@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "base/shown.h"
 #include "loop/file.h"
 
 static bool is_blank(char c)
@@ -39,8 +40,12 @@ bool command_split(struct span text, struct words *words, struct err *err)
     for (;;) {
         while (text.len > 0 && is_blank(text.data[0]))
             text = span_from(text, 1);
-        if (text.len == 0 || words->count == SPEC_WORDS_MAX)
+        if (text.len == 0)
             break;
+        if (words->count == SPEC_WORDS_MAX) {
+            buf_finish(&word);
+            return err_set(err, "the command has more than %d words", SPEC_WORDS_MAX);
+        }
         buf_clear(&word);
         if (!(ok = take_word(&text, &word, err)))
             break;
@@ -139,7 +144,8 @@ bool command_find(struct command *command, const struct service_spec *spec, cons
         return false;
     find_self(&command->argv);
     if (!program_exists(command))
-        return err_set(err, "%s: the program %s is not there (looked for %s %s)", path, command->argv.list[0],
+        return err_set(err, "%s: the program %s is not there (looked for %s %s)", path,
+                       SHOWN_FOUND(span_str(command->argv.list[0])),
                        strchr(command->argv.list[0], '/') != NULL ? "relative to" : "in PATH, beginning in",
                        command->directory);
     return true;

@@ -8,7 +8,7 @@
 #include "loop/file.h"
 #include "wire/yaml.h"
 
-enum { NAME_BYTES_MAX = 49 };
+enum { NAME_BYTES_MAX = 49, REVISION_BYTES_MAX = 63 };
 
 void words_add(struct words *words, char *text)
 {
@@ -67,9 +67,9 @@ static bool number_read(const struct yaml_node *mapping, const char *key, uint64
 }
 
 /* DNS-1035, as Cloud Run limits it. */
-static bool name_is_valid(struct span name)
+static bool name_is_valid(struct span name, size_t bytes_max)
 {
-    if (name.len == 0 || name.len > NAME_BYTES_MAX || name.data[0] < 'a' || name.data[0] > 'z' ||
+    if (name.len == 0 || name.len > bytes_max || name.data[0] < 'a' || name.data[0] > 'z' ||
         name.data[name.len - 1] == '-')
         return false;
     for (size_t i = 0; i < name.len; i++) {
@@ -342,7 +342,7 @@ static bool root_read(struct service_spec *spec, const struct yaml_node *root, s
         return yaml_error(err, metadata != NULL ? metadata : root, "needs metadata.name");
     if (!metadata_read(spec, metadata, &spec->name, err))
         return false;
-    if (!name_is_valid(span_str(spec->name)))
+    if (!name_is_valid(span_str(spec->name), NAME_BYTES_MAX))
         return yaml_error(
             err, yaml_get(metadata, "name"),
             "expected a name of at most %d lower-case letters, digits and hyphens that begins with a letter, "
@@ -366,10 +366,12 @@ static bool spec_check(struct service_spec *spec, const struct yaml_node *root, 
         spec->revision = mem_printf("%s-00001", spec->name);
     } else {
         struct span name = span_str(spec->name), revision = span_str(spec->revision);
-        if (!span_starts_with(revision, name) || revision.len <= name.len + 1 || revision.data[name.len] != '-')
+        if (!span_starts_with(revision, name) || revision.len <= name.len + 1 || revision.data[name.len] != '-' ||
+            !name_is_valid(revision, REVISION_BYTES_MAX))
             return yaml_error(err, yaml_get(yaml_get(yaml_get(yaml_get(root, "spec"), "template"), "metadata"), "name"),
-                              "a revision's name begins with \"%s-\", found %s", spec->name,
-                              SHOWN_FOUND(span_str(spec->revision)));
+                              "a revision's name begins with \"%s-\" and has at most %d lower-case letters, digits and "
+                              "hyphens, found %s",
+                              spec->name, REVISION_BYTES_MAX, SHOWN_FOUND(span_str(spec->revision)));
     }
     return true;
 }

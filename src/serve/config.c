@@ -2,6 +2,7 @@
 #include "serve/config.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "base/shown.h"
@@ -11,6 +12,7 @@ enum {
     ROTATE_SHARE = 10,     /* of the request timeout, in the last tenth, */
     ROTATE_MS_MAX = 30000, /* but at most so long before its end, sessions are rotated */
     PREFIX_BYTES_MAX = 64,
+    INSTANCE_BYTES_MAX = 100,
 };
 
 static const char *environment(const char *name)
@@ -51,6 +53,8 @@ static bool path_read(const struct yaml_node *root, const char *key, const char 
         return true;
     if (!yaml_string(node, &text, err))
         return false;
+    if (text.len == 0)
+        return yaml_error(err, node, "expected a directory, found an empty text (\".\" is where this file lies)");
     *to = path_beside(file, text);
     return true;
 }
@@ -72,7 +76,7 @@ static bool prefix_read(const struct yaml_node *root, char **to, struct err *err
         return true;
     if (!yaml_string(node, &text, err))
         return false;
-    bool fits = text.len >= 1 && text.len <= PREFIX_BYTES_MAX;
+    bool fits = text.len >= 1 && text.len <= PREFIX_BYTES_MAX && shown_all_harmless(text);
     for (size_t i = 0; i < text.len; i++)
         fits = fits && text.data[i] > ' ' && text.data[i] != 0x7f && text.data[i] != '{' && text.data[i] != '}';
     if (!fits)
@@ -193,14 +197,26 @@ static bool rotate_read(struct serve_config *config, const struct serve_options 
     return true;
 }
 
-static void instance_name(struct serve_config *config, struct loop *loop)
+/* It becomes part of the broker's keys and channels, and is told to clients. */
+static bool name_check(const char *variable, const char *name, struct err *err)
+{
+    static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+    size_t len = strlen(name);
+    return (len <= INSTANCE_BYTES_MAX && name[strspn(name, allowed)] == '\0') ||
+           err_set(err, "%s: expected 1 to %d letters, digits, dots, hyphens and underscores, found %s", variable,
+                   INSTANCE_BYTES_MAX, SHOWN_FOUND(span_str(name)));
+}
+
+static bool instance_name(struct serve_config *config, struct loop *loop, struct err *err)
 {
     const char *name = environment("SENNIT_INSTANCE"), *revision = environment("K_REVISION");
-    if (name != NULL)
-        config->instance = mem_text(span_sub(span_str(name), 0, 128));
-    else
-        config->instance = mem_printf("%.100s-%08x", revision != NULL ? revision : "local",
-                                      (unsigned)loop_random_below(loop, UINT32_MAX));
+    if (name != NULL) {
+        config->instance = mem_text(span_str(name));
+        return name_check("SENNIT_INSTANCE", name, err);
+    }
+    config->instance =
+        mem_printf("%s-%08x", revision != NULL ? revision : "local", (unsigned)loop_random_below(loop, UINT32_MAX));
+    return revision == NULL || name_check("K_REVISION", revision, err);
 }
 
 static bool has_client(const char *directory)
@@ -243,9 +259,8 @@ bool serve_config_read(struct serve_config *config, struct loop *loop, const str
     *config = (struct serve_config){.limits = session_limits_default};
     if (!port_read(config, options, err) || !broker_read_config(config, options, err) ||
         !timeout_read(config, options, err) || !rotate_read(config, options, err) ||
-        !file_read_config(config, loop, options->config_path, err))
+        !file_read_config(config, loop, options->config_path, err) || !instance_name(config, loop, err))
         return false;
-    instance_name(config, loop);
     client_find(config);
     if (config->prefix == NULL)
         config->prefix = mem_text(SPAN_LIT("sennit"));

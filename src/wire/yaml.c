@@ -158,6 +158,11 @@ static struct yaml_node *node_build(struct build *build, int index, struct span 
         return NULL;
     if (from->type == YAML_SCALAR_NODE)
         text = span_of(from->data.scalar.value, from->data.scalar.length);
+    /* Readers make C strings of texts: one with a NUL inside would end there, silently. */
+    if (span_find(text, '\0') >= 0) {
+        build_error(build, from->start_mark.line, "a text with a NUL character (\\0) means nothing here");
+        return NULL;
+    }
     struct yaml_node *node = mem_zero(1, sizeof *node);
     node->file = build->file;
     node->line = (unsigned)from->start_mark.line + 1;
