@@ -26,6 +26,15 @@ BAD_NAMES = {"util", "utils", "common", "misc", "helper", "helpers"}
 UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX)\b")
 STRANGERS = re.compile(r"registry\.npm" + r"js|deb\.deb" + r"ian|/wo" + r"rk/|/fa" + r"rm/")
 
+# A span has no end but its length: no function that looks for a NUL may see its bytes.
+STRING_CALL = re.compile(r"(?<![\w.>])(strlen|strn?cmp|strn?casecmp|strr?chr|str(?:case)?str|strc?spn|strpbrk|strto\w+|ato[ifl]+|sscanf|strn?dup|"
+                         r"strn?cpy|strn?cat|f?puts|span_str)\s*\(")
+PRINT_CALL = re.compile(r"(?<![\w.>])(\w*printf|err_set|err_prefix|yaml_error|build_error|progress_say|run_abort|argp_error)\s*\(")
+SPAN_BYTES = re.compile(r"(?:\.|->)data\b(?!\s*[\[.(]|->)")
+BARE_STRING = re.compile(r"%-?\d*s")
+INDEX = re.compile(r"(?:\.|->)data\s*\[")
+BOUND_LINES = 20  # within which an index into a span shows why it is inside
+
 breaches = []
 
 
@@ -69,6 +78,36 @@ def check_outside(path, code, layer):
         if match and not re.match(r"\s*(static|void|bool|int|size_t|struct|enum|const|uint\w+)\b[^=;]*\b" + match.group(1) + r"\s*\(", line) \
                 and match.group(1) not in own_functions(code):
             breach(path, number, "outside", f"{match.group(1)}() belongs behind src/loop")
+
+
+def arguments_of(text, start):
+    """What stands between the parentheses of a call; `start` is behind the first."""
+    depth, at = 1, start
+    while at < len(text) and depth > 0:
+        depth += {"(": 1, ")": -1}.get(text[at], 0)
+        at += 1
+    return text[start:at - 1]
+
+
+def check_spans(path, text, code):
+    """As far as a pattern can tell: bytes of a span given to a C string function or to %s, and an index without a bound."""
+    for call, prints in ((STRING_CALL, False), (PRINT_CALL, True)):
+        for match in call.finditer(code):
+            within = arguments_of(code, match.end())
+            # A node's own text ends with a NUL (wire/yaml.h); what stands behind a nested call is its affair.
+            if not SPAN_BYTES.search(re.sub(r"\bSPAN_ARG\([^()]*(?:\([^()]*\))?[^()]*\)", "", within)):
+                continue
+            if prints and not BARE_STRING.search(text[match.end():match.end() + len(within)]):
+                continue
+            breach(path, code.count("\n", 0, match.start()) + 1, "span",
+                   f"{match.group(1)}() takes a span's bytes for a string; it ends nowhere, or at a NUL of a stranger")
+    lines = code.split("\n")
+    for number, line in enumerate(lines, 1):
+        if not INDEX.search(line):
+            continue
+        near = "\n".join(lines[max(0, number - BOUND_LINES):number])
+        if not re.search(r"\blen\b|_len\b|length\b|starts_with|ends_with|_BYTES\b|json_type|span_find|\bcount\b", near):
+            breach(path, number, "bound", "indexes a span's bytes, and nothing near it says that they are there")
 
 
 def own_functions(code):
@@ -144,6 +183,7 @@ def main():
             breach(path, 1, "name", "says nothing about what is inside")
         check_includes(path, text, layer)
         check_outside(path, code, layer)
+        check_spans(path, text, code)
         check_lengths(path, text, code)
         check_head(path, text)
         if path.endswith(".h"):

@@ -97,11 +97,10 @@ static bool long_check(const struct argp *argp, const char *program, struct span
         return true;
     struct buf shown = {0};
     shown_append(&shown, name, NAME_SHOWN_BYTES_MAX);
-    buf_append_char(&shown, '\0');
     fprintf(stderr,
-            count == 0 ? "%s: there is no option --%s; `%s --help` lists them\n"
-                       : "%s: --%s stands for several options; `%s --help` lists them\n",
-            program, buf_span(&shown).data, program);
+            count == 0 ? "%s: there is no option --" SPAN_FMT "; `%s --help` lists them\n"
+                       : "%s: --" SPAN_FMT " stands for several options; `%s --help` lists them\n",
+            program, SPAN_ARG(buf_span(&shown)), program);
     buf_finish(&shown);
     return false;
 }

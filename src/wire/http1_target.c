@@ -88,7 +88,7 @@ static int absolute_decode(struct http1_head *head, struct span target, struct s
 int http1_target_decode(struct http1_head *head, struct span target, struct span *authority, struct span *default_port)
 {
     *authority = *default_port = SPAN_LIT("");
-    if (!http1_chars_are(target, HTTP1_CHAR_TARGET))
+    if (target.len == 0 || !http1_chars_are(target, HTTP1_CHAR_TARGET))
         return 400;
     head->target = target;
     if (target.data[0] == '/')

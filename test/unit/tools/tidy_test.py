@@ -61,6 +61,21 @@ class Tidy(unittest.TestCase):
         self.fires("dead", {"src/base/meson.build": "files()\n"})
         self.fires("dead", {"src/base/lonely.h": HEADER.replace("THING", "LONELY").replace("/* thing", "/* lonely")})
 
+    def test_spans(self):
+        for call in ("strlen(name.data)", "strcmp(pattern, name->data)", "strstr(buf_span(&text).data, \"x\")", "span_str(name.data).len",
+                     "buf_printf(to, \"%s\", name.data)", "err_set(err, \"a %d %-12s\", 1, node->text.data)",
+                     "printf(\"%.*s %s\", SPAN_ARG(name), name.data)"):
+            self.fires("span", {"src/base/thing.c": GOOD.replace("return 1;", f"return (int){call};")})
+        for fine in ("printf(\"%.*s\", SPAN_ARG(buf_span(&text)))", "buf_printf(to, \"%s\", text.data[0] == '/' ? \"\" : \"/\"), text.len",
+                     "memcmp(a.data, b.data, a.len)", "strlen(name)", "err_set(err, \"%.*s\", (int)text.len, text.data)"):
+            status, output = tidy({"src/base/thing.c": GOOD.replace("return 1;", f"return {fine};")})
+            self.assertEqual(status, 0, f"{fine}: {output}")
+
+    def test_bounds(self):
+        self.fires("bound", {"src/base/thing.c": GOOD.replace("return 1;", "return name.data[0];")})
+        for fine in ("return name.len > 0 && name.data[0];", "if (name->len == 0)\n        return 0;\n    return name->data[0];"):
+            self.assertEqual(tidy({"src/base/thing.c": GOOD.replace("return 1;", fine)})[0], 0)
+
     def test_text(self):
         self.fires("space", {"src/base/thing.c": GOOD.replace("    return", "\treturn")})
         self.fires("unfinished", {"src/base/thing.c": GOOD.replace("return 1;", "return 1; /* TO" + "DO */")})
