@@ -5,14 +5,18 @@
 #ifndef SENNIT_BASE_ERR_H
 #define SENNIT_BASE_ERR_H
 
+#include <stdarg.h>
 #include <stdbool.h>
 
 struct err {
     char text[1024];
 };
 
-/* Writes the text (cut at its size) and returns false, so that `return err_set(err, ...)` fails in one line. */
+/* Writes the text (one that is too long loses its middle) and returns false, so that `return err_set(err, ...)` fails
+ * in one line. */
 bool err_set(struct err *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+bool err_vset(struct err *err, const char *format, va_list args);
 
 /* Puts a formatted text before what is there: the caller's context. Returns false. */
 bool err_prefix(struct err *err, const char *format, ...) __attribute__((format(printf, 2, 3)));

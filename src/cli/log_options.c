@@ -37,6 +37,7 @@ const struct argp_child cli_log_child[] = {{&log_argp, 0, NULL, 0}, {0}};
 
 static bool format_read(const char *format, enum log_format *to, struct err *err)
 {
+    const char *where = format != NULL ? "--log-format" : "SENNIT_LOG_FORMAT";
     if (format == NULL)
         format = getenv("SENNIT_LOG_FORMAT");
     if (format == NULL)
@@ -46,7 +47,7 @@ static bool format_read(const char *format, enum log_format *to, struct err *err
     else if (strcmp(format, "json") == 0)
         *to = LOG_JSON;
     else
-        return err_set(err, "--log-format: expected text or json, found %s", SHOWN_FOUND(span_str(format)));
+        return err_set(err, "%s: expected text or json, found %s", where, SHOWN_FOUND(span_str(format)));
     return true;
 }
 

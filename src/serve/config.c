@@ -150,7 +150,8 @@ static bool broker_read_config(struct serve_config *config, const struct serve_o
     const char *url = options->redis_url != NULL ? options->redis_url : environment("REDIS_URL");
     const char *broker = options->broker != NULL ? options->broker : environment("SENNIT_BROKER");
     if (broker != NULL && strcmp(broker, "memory") != 0 && strcmp(broker, "redis") != 0)
-        return err_set(err, "--broker: expected memory or redis, found %s", SHOWN_FOUND(span_str(broker)));
+        return err_set(err, "%s: expected memory or redis, found %s",
+                       options->broker != NULL ? "--broker" : "SENNIT_BROKER", SHOWN_FOUND(span_str(broker)));
     if (broker != NULL && strcmp(broker, "redis") == 0 && url == NULL)
         return err_set(err, "--broker redis: set REDIS_URL, like REDIS_URL=redis://127.0.0.1:6379");
     if (broker == NULL && url == NULL && environment("K_SERVICE") != NULL)

@@ -4,7 +4,6 @@
 #include "wire/yaml.h"
 
 #include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/map.h"
@@ -32,12 +31,11 @@ static struct yaml_node *node_build(struct build *build, int index, struct span 
 
 __attribute__((format(printf, 3, 4))) static bool build_error(struct build *build, size_t line, const char *format, ...)
 {
-    char text[sizeof build->err->text];
     va_list args;
     va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
+    err_vset(build->err, format, args);
     va_end(args);
-    return err_set(build->err, "%s:%zu: %s", build->file, line + 1, text);
+    return err_prefix(build->err, "%s:%zu: ", build->file, line + 1);
 }
 
 static bool list_build(struct build *build, const yaml_node_t *from, struct yaml_node *node)

@@ -52,7 +52,7 @@ bool yaml_error(struct err *err, const struct yaml_node *node, const char *forma
 {
     va_list args;
     va_start(args, format);
-    vsnprintf(err->text, sizeof err->text, format, args);
+    err_vset(err, format, args);
     va_end(args);
     return error_at(err, node, node->line);
 }

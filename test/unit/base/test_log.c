@@ -56,6 +56,16 @@ static void errors_are_prefixed_and_cut(void **state)
     assert_string_equal(err.text, "board.yaml: line 3");
     err_set(&err, "%2000s", "x");
     assert_int_equal(strlen(err.text), sizeof err.text - 1);
+    err_set(&err, "begin %2000s end", "x");
+    assert_int_equal(strlen(err.text), sizeof err.text - 1);
+    assert_memory_equal(err.text, "begin ", 6);
+    assert_non_null(strstr(err.text, "...  "));
+    assert_string_equal(err.text + strlen(err.text) - 5, "x end");
+    err_prefix(&err, "%1000s: ", "file");
+    assert_int_equal(strlen(err.text), sizeof err.text - 1);
+    assert_string_equal(err.text + strlen(err.text) - 5, "x end");
+    err_set(&err, "%1023s", "fits");
+    assert_null(strstr(err.text, "..."));
 }
 
 int main(void)
