@@ -3,20 +3,26 @@
 #include <string.h>
 
 #include "base/shown.h"
+#include "base/mem.h"
 #include "cli/cli.h"
 #include "loop/process.h"
+#include "platform/spec.h"
 #include "platform/up.h"
 
-enum { KEY_RUN = 256, KEY_STATE, KEY_STATUS_PORT, KEY_IDLE, KEY_STARTUP };
+enum { KEY_RUN = 256, KEY_STATE, KEY_STATUS_PORT, KEY_IDLE, KEY_STARTUP, KEY_ENV };
 
 struct arguments {
     struct up_options up;
     struct cli_log log;
+    struct words pass;
 };
 
 static const struct argp_option options[] = {
     {"port", 'p', "PORT", 0, "Serve on this port; 0 picks a free one (default 8080)", 0},
     {"run", KEY_RUN, "COMMAND", 0, "What stands for the image: a command line, split like a shell's words", 0},
+    {"env", KEY_ENV, "NAME", 0,
+     "Instances get this variable of the shell; otherwise they get what the file says, and PATH, HOME, TMPDIR and LANG",
+     0},
     {"state", KEY_STATE, "DIR", 0, "Where the managed Redis keeps its data (default: $XDG_STATE_HOME/sennit/SERVICE)",
      0},
     {"status-port", KEY_STATUS_PORT, "PORT", 0,
@@ -70,6 +76,11 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     case KEY_STATUS_PORT:
         arguments->up.status_port = (int32_t)number(state, "--status-port", argument, 65535);
         break;
+    case KEY_ENV:
+        if (arguments->pass.count == SPEC_WORDS_MAX)
+            argp_error(state, "--env: more than %d of them", SPEC_WORDS_MAX);
+        words_add(&arguments->pass, mem_text(span_str(argument)));
+        break;
     case KEY_IDLE:
         arguments->up.idle_ms = number(state, "--idle-timeout", argument, 86400) * 1000;
         break;
@@ -101,7 +112,8 @@ int cmd_up(int argc, char **argv)
     struct err err;
     cli_parse(&argp, argc, argv, &arguments);
     process_files_allow(CLI_FILES_WANTED);
-    if (!cli_log_begin(&arguments.log, &arguments.up.text_log, &err) || !up_run(&arguments.up, &err))
-        return cli_fail("up", &err);
-    return 0;
+    arguments.up.pass = &arguments.pass;
+    bool ok = cli_log_begin(&arguments.log, &arguments.up.text_log, &err) && up_run(&arguments.up, &err);
+    words_finish(&arguments.pass);
+    return ok ? 0 : cli_fail("up", &err);
 }

@@ -4,21 +4,24 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
+#include <linux/close_range.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#include "base/mem.h"
 
 enum {
     READ_BYTES = 4096,
     DRAIN_BYTES_MAX = 64 * 1024, /* of one output in one go, and what a pipe holds: who never stops must not stop us */
     SETTLE_MS = 200,
+    DESCRIPTORS_MAX = 1 << 20,
 };
 
 static int pid_descriptor(pid_t pid)
@@ -26,8 +29,54 @@ static int pid_descriptor(pid_t pid)
     return (int)syscall(SYS_pidfd_open, pid, 0);
 }
 
-/* In the child: never returns. Only what is safe between fork and exec is called. */
-static void become(const struct child_spec *spec, char *const *environment, int out, int err, int failed)
+/* Every descriptor from 3 up closes at exec, also those that the program which started us left open. */
+static void descriptors_hide(void)
+{
+    if (close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC) == 0)
+        return;
+    /* The kernel is older than 5.11. */
+    struct rlimit limit;
+    rlim_t end = getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : DESCRIPTORS_MAX;
+    for (int fd = STDERR_FILENO + 1; fd < DESCRIPTORS_MAX && (rlim_t)fd < end; fd++)
+        fcntl(fd, F_SETFD, FD_CLOEXEC);
+}
+
+static bool user_become(const struct child_user *user)
+{
+    return user == NULL || (setgroups(0, NULL) == 0 && setresgid(user->gid, user->gid, user->gid) == 0 &&
+                            setresuid(user->uid, user->uid, user->uid) == 0);
+}
+
+static bool outputs_take(int out, int err)
+{
+    int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    return null >= 0 && dup2(null, STDIN_FILENO) >= 0 && dup2(out, STDOUT_FILENO) >= 0 && dup2(err, STDERR_FILENO) >= 0;
+}
+
+/* The steps from fork to exec, as they are reported when one fails. */
+enum step { STEP_OUTPUTS, STEP_USER, STEP_DIRECTORY, STEP_EXEC };
+
+static enum step steps_take(const struct child_spec *spec, char *const *environment, int out, int err)
+{
+    if (!outputs_take(out, err))
+        return STEP_OUTPUTS;
+    if (!user_become(spec->user))
+        return STEP_USER;
+    /* Behind the change of user, which clears it. */
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    if (spec->is_private)
+        umask(077);
+    if (spec->directory != NULL && chdir(spec->directory) != 0)
+        return STEP_DIRECTORY;
+    descriptors_hide();
+    execvpe(spec->argv[0], (char *const *)spec->argv, environment);
+    return STEP_EXEC;
+}
+
+/* In the child: never returns. Only what is safe between fork and exec is called. `parent` may have ended before it
+ * could be asked to take us with it. */
+static void become(const struct child_spec *spec, char *const *environment, const int ends[3], pid_t parent)
 {
     sigset_t none;
     sigemptyset(&none);
@@ -36,43 +85,13 @@ static void become(const struct child_spec *spec, char *const *environment, int 
     sigprocmask(SIG_SETMASK, &none, NULL);
     setpgid(0, 0);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    int null = open("/dev/null", O_RDONLY);
-    int step = 1;
-    if (null >= 0 && dup2(null, STDIN_FILENO) >= 0 && dup2(out, STDOUT_FILENO) >= 0 && dup2(err, STDERR_FILENO) >= 0) {
-        step = 2;
-        if (spec->directory == NULL || chdir(spec->directory) == 0) {
-            step = 3;
-            execvpe(spec->argv[0], (char *const *)spec->argv, environment);
-        }
-    }
+    if (getppid() != parent)
+        _exit(127);
+    int step = (int)steps_take(spec, environment, ends[0], ends[1]);
     int report[2] = {step, errno};
-    ssize_t ignored = write(failed, report, sizeof report);
+    ssize_t ignored = write(ends[2], report, sizeof report);
     (void)ignored;
     _exit(127);
-}
-
-/* Our environment with `add` over it; the strings are borrowed, the array is the caller's. */
-static char **environment_with(const char *const *add)
-{
-    size_t count = 0, added = 0;
-    while (environ[count] != NULL)
-        count++;
-    while (add != NULL && add[added] != NULL)
-        added++;
-    char **all = mem_zero(count + added + 1, sizeof *all);
-    size_t n = 0;
-    for (size_t i = 0; i < count; i++) {
-        bool hidden = false;
-        for (size_t j = 0; j < added && !hidden; j++) {
-            size_t name = (size_t)(strchr(add[j], '=') - add[j]) + 1;
-            hidden = strncmp(environ[i], add[j], name) == 0;
-        }
-        if (!hidden)
-            all[n++] = environ[i];
-    }
-    for (size_t j = 0; j < added; j++)
-        all[n++] = (char *)(uintptr_t)add[j];
-    return all;
 }
 
 static void hand_out_line(struct child *child, bool is_stderr, struct span line)
@@ -197,9 +216,12 @@ static void pipes_close(int pipes[3][2], int side)
 
 static bool start_error(const struct child_spec *spec, const int report[2], struct err *err)
 {
-    if (report[0] == 2)
+    if (report[0] == STEP_USER)
+        return err_set(err, "%s: cannot run as user %u: %s", spec->argv[0], (unsigned)spec->user->uid,
+                       strerror(report[1]));
+    if (report[0] == STEP_DIRECTORY)
         return err_set(err, "cannot enter the directory %s: %s", spec->directory, strerror(report[1]));
-    if (report[0] == 3 && report[1] == ENOENT && strchr(spec->argv[0], '/') == NULL)
+    if (report[0] == STEP_EXEC && report[1] == ENOENT && strchr(spec->argv[0], '/') == NULL)
         return err_set(err, "%s: not found in PATH", spec->argv[0]);
     return err_set(err, "%s: cannot be run: %s", spec->argv[0], strerror(report[1]));
 }
@@ -219,13 +241,12 @@ bool child_start(struct child *child, struct loop *loop, const struct child_spec
     int pipes[3][2], report[2];
     *child = (struct child){.loop = loop, .line = line, .ended = ended};
     timer_init(&child->settle, on_settled);
-    char **environment = environment_with(spec->env_add);
+    char *const *environment = spec->env != NULL ? (char *const *)spec->env : environ;
     bool opened = pipes_open(pipes);
-    pid_t pid = opened ? fork() : -1;
+    pid_t parent = getpid(), pid = opened ? fork() : -1;
     if (pid == 0)
-        become(spec, environment, pipes[0][1], pipes[1][1], pipes[2][1]);
+        become(spec, environment, (const int[]){pipes[0][1], pipes[1][1], pipes[2][1]}, parent);
     int error = errno;
-    free(environment);
     pipes_close(pipes, 1);
     if (pid < 0) {
         pipes_close(pipes, 0);

@@ -1,7 +1,8 @@
 /* child: processes that the loop starts and watches.
  *
  * Each child leads a process group of its own, which is killed when it ends, has /dev/null as its standard input and
- * dies with us (PR_SET_PDEATHSIG).
+ * dies with us (PR_SET_PDEATHSIG). It gets no descriptor but its standard ones, whatever we have open, and cannot gain
+ * privileges (PR_SET_NO_NEW_PRIVS).
  * Its two outputs arrive line by line. */
 #ifndef SENNIT_LOOP_CHILD_H
 #define SENNIT_LOOP_CHILD_H
@@ -11,10 +12,18 @@
 #include "base/buf.h"
 #include "loop/io.h"
 
+/* Who it runs as, without supplementary groups. Only root can start a child as somebody else. */
+struct child_user {
+    uid_t uid;
+    gid_t gid;
+};
+
 struct child_spec {
-    const char *const *argv;    /* NULL-terminated; argv[0] is looked up in PATH unless it has a slash */
-    const char *const *env_add; /* NULL-terminated "NAME=value"s put over our own environment; NULL for none */
-    const char *directory;      /* NULL: ours */
+    const char *const *argv;       /* NULL-terminated; argv[0] is looked up in PATH unless it has a slash */
+    const char *const *env;        /* NULL-terminated "NAME=value"s, the whole environment; NULL: ours */
+    const char *directory;         /* NULL: ours */
+    const struct child_user *user; /* NULL: ours */
+    bool is_private;               /* the files it makes are for its user alone (umask 077) */
 };
 
 /* How a child ended. */

@@ -177,13 +177,15 @@ static void tick(struct timer *timer)
     timer_start(fleet->loop, timer, LOOP_MS(FLEET_TICK_MS));
 }
 
-void fleet_init(struct fleet *fleet, struct net *net, const struct service_spec *spec, const struct command *command)
+void fleet_init(struct fleet *fleet, struct net *net, const struct service_spec *spec, const struct command *command,
+                const struct words *environment)
 {
     *fleet = (struct fleet){
         .loop = net->loop,
         .net = net,
         .spec = spec,
         .command = command,
+        .environment = environment,
         .startup_ms_max = FLEET_STARTUP_MS_MAX,
         .idle_ms = FLEET_IDLE_MS,
         .backoff_ms = FLEET_BACKOFF_MS_MIN,

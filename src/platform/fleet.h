@@ -37,7 +37,7 @@ struct fleet {
     struct net *net;
     const struct service_spec *spec;
     const struct command *command;
-    const char *redis_url; /* NULL: none */
+    const struct words *environment; /* that all instances share */
     bool text_log;
     uint64_t startup_ms_max, idle_ms;
     struct list instances;
@@ -54,7 +54,9 @@ struct fleet {
     } counters;
 };
 
-void fleet_init(struct fleet *fleet, struct net *net, const struct service_spec *spec, const struct command *command);
+/* All of these outlive the fleet. */
+void fleet_init(struct fleet *fleet, struct net *net, const struct service_spec *spec, const struct command *command,
+                const struct words *environment);
 /* Begins to scale. */
 void fleet_start(struct fleet *fleet);
 /* SIGTERM to all; waiting requests are refused. `stopped` follows, from the loop. */

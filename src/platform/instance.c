@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "net/listener.h"
+#include "platform/environment.h"
 #include "platform/fleet.h"
 
 static void set_state(struct instance *instance, enum instance_state state)
@@ -155,18 +156,16 @@ static void environment_make(struct words *env, const struct instance *instance)
 {
     const struct fleet *fleet = instance->fleet;
     const struct service_spec *spec = fleet->spec;
-    for (size_t i = 0; i < spec->env.count; i++)
-        words_add(env, mem_text(span_str(spec->env.list[i])));
-    if (fleet->redis_url != NULL)
-        words_add(env, mem_printf("REDIS_URL=%s", fleet->redis_url));
-    words_add(env, mem_printf("PORT=%u", instance->port));
-    words_add(env, mem_printf("K_SERVICE=%s", spec->name));
-    words_add(env, mem_printf("K_REVISION=%s", spec->revision));
-    words_add(env, mem_printf("K_CONFIGURATION=%s", spec->name));
-    words_add(env, mem_printf("SENNIT_INSTANCE=%s", instance->id));
-    words_add(env, mem_printf("SENNIT_REQUEST_TIMEOUT_SECONDS=%u", spec->timeout_s));
+    for (size_t i = 0; i < fleet->environment->count; i++)
+        words_add(env, mem_text(span_str(fleet->environment->list[i])));
+    environment_set(env, mem_printf("PORT=%u", instance->port));
+    environment_set(env, mem_printf("K_SERVICE=%s", spec->name));
+    environment_set(env, mem_printf("K_REVISION=%s", spec->revision));
+    environment_set(env, mem_printf("K_CONFIGURATION=%s", spec->name));
+    environment_set(env, mem_printf("SENNIT_INSTANCE=%s", instance->id));
+    environment_set(env, mem_printf("SENNIT_REQUEST_TIMEOUT_SECONDS=%u", spec->timeout_s));
     if (fleet->text_log)
-        words_add(env, mem_text(SPAN_LIT("SENNIT_LOG_FORMAT=text")));
+        environment_set(env, mem_text(SPAN_LIT("SENNIT_LOG_FORMAT=text")));
 }
 
 struct instance *instance_start(struct fleet *fleet, struct err *err)
@@ -185,7 +184,7 @@ struct instance *instance_start(struct fleet *fleet, struct err *err)
         environment_make(&env, instance);
         struct child_spec spec = {
             .argv = (const char *const *)fleet->command->argv.list,
-            .env_add = (const char *const *)env.list,
+            .env = (const char *const *)env.list,
             .directory = fleet->command->directory,
         };
         ok = child_start(&instance->child, fleet->loop, &spec, line_received, ended, err);

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/shown.h"
+#include "platform/environment.h"
 #include "platform/ingress.h"
 #include "platform/managed_redis.h"
 #include "platform/status.h"
@@ -19,6 +20,7 @@ struct up {
     const struct up_options *options;
     struct service_spec spec;
     struct command command;
+    struct words environment; /* of every instance */
     struct managed_redis redis;
     struct fleet fleet;
     struct ingress ingress;
@@ -103,8 +105,18 @@ static bool redis_start(struct up *up, struct err *err)
     up->redis.stopped = redis_stopped;
     bool ok = managed_redis_start(&up->redis, &up->net, directory, up->spec.redis_restart_delay_ms, err);
     free(directory);
-    up->fleet.redis_url = up->redis.url;
+    if (ok)
+        environment_set(&up->environment, mem_printf("REDIS_URL=%s", up->redis.url));
     return ok;
+}
+
+static bool environment_read(struct up *up, struct err *err)
+{
+    const struct words *own = &up->spec.env;
+    environment_add_system(&up->environment);
+    for (size_t i = 0; i < own->count; i++)
+        environment_set(&up->environment, mem_text(span_str(own->list[i])));
+    return environment_pass(&up->environment, up->options->pass, err);
 }
 
 /* What a person wants to see first. */
@@ -136,9 +148,9 @@ static bool start(struct up *up, struct err *err)
 {
     const struct up_options *options = up->options;
     if (!service_spec_read(&up->spec, options->path, err) ||
-        !command_find(&up->command, &up->spec, options->path, options->run, err))
+        !command_find(&up->command, &up->spec, options->path, options->run, err) || !environment_read(up, err))
         return false;
-    fleet_init(&up->fleet, &up->net, &up->spec, &up->command);
+    fleet_init(&up->fleet, &up->net, &up->spec, &up->command, &up->environment);
     up->fleet.text_log = options->text_log;
     up->fleet.stopped = fleet_stopped;
     if (options->idle_ms != 0)
@@ -179,6 +191,7 @@ static void finish(struct up *up)
     fleet_finish(&up->fleet);
     managed_redis_finish(&up->redis);
     command_finish(&up->command);
+    words_finish(&up->environment);
     service_spec_finish(&up->spec);
     loop_destroy(up->loop);
 }

@@ -7,6 +7,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct words;
+
 struct up_options {
     const char *path;
     const char *run;              /* what stands for the image, NULL: as the file says */
@@ -15,6 +17,7 @@ struct up_options {
     int32_t status_port;          /* below 0: none; 0 picks a free one */
     uint64_t idle_ms, startup_ms; /* 0: the defaults */
     bool text_log;
+    const struct words *pass; /* names of the operator's variables that instances get */
 };
 
 /* Runs until SIGINT or SIGTERM. False with `err` set when it cannot start. */

@@ -77,7 +77,8 @@ export async function up(service, { ready, flags = [], env = {}, within } = {}) 
   const file = path.join(directory, 'service.yaml');
   const [port, statusPort] = [await freePort(), await freePort()];
   fs.writeFileSync(file, typeof service === 'string' ? service : serviceYaml(service));
-  const run = program(['up', file, '--port', port, '--status-port', statusPort, '--state', directory, '--log-format', 'json', ...flags],
+  const run = program(['up', file, '--port', port, '--status-port', statusPort, '--state', directory, '--log-format', 'json', ...flags,
+    ...Object.keys(env).flatMap((name) => ['--env', name])],
     { within, env: { ...process.env, ...env } });
   run.port = port;
   run.statusPort = statusPort;

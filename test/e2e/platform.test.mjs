@@ -28,6 +28,61 @@ function directory(t) {
   return path;
 }
 
+// Answers with what its process is: environment, descriptors, status.
+const mirror = `${process.execPath} -e "const fs = require('node:fs');
+  require('node:http').createServer((request, response) => response.end(JSON.stringify({ env: process.env, fds: Object.fromEntries(fs.readdirSync('/proc/self/fd')
+    .map((fd) => { try { return [fd, fs.readlinkSync('/proc/self/fd/' + fd)]; } catch { return [fd, 'gone']; } })), status: fs.readFileSync('/proc/self/status', 'utf8') }))).listen(process.env.PORT)"`.replace(/\n */g, ' ');
+
+test('an instance gets the file\'s environment and nothing of the shell but what is passed on', quickly, async (t) => {
+  const environment = { ...process.env, AWS_SECRET_ACCESS_KEY: 'secret', PASSED: 'on', REDIS_URL: 'redis://of-the-shell' };
+  const state = directory(t), file = path.join(state, 'service.yaml');
+  fs.writeFileSync(file, serviceYaml({ run: mirror, env: { OWN: 'of the file', LANG: 'xx' }, annotations: { 'autoscaling.knative.dev/minScale': 1 } }));
+  const run = program(['up', file, '--port', '0', '--log-format', 'json', '--env', 'PASSED'], { env: environment });
+  t.after(() => run.stop());
+  const port = await until('it serves', () => run.output.match(/"serving".*"port":(\d+)/)?.[1]);
+  const { env } = await (await fetch(`http://127.0.0.1:${port}/`)).json();
+  for (const name of ['PATH', 'HOME', 'TMPDIR']) assert.equal(env[name], process.env[name]);
+  assert.deepEqual([env.OWN, env.LANG, env.PASSED], ['of the file', 'xx', 'on']);
+  assert.deepEqual(Object.keys(env).sort(), ['HOME', 'K_CONFIGURATION', 'K_REVISION', 'K_SERVICE', 'LANG', 'OWN', 'PASSED', 'PATH', 'PORT',
+    'SENNIT_INSTANCE', 'SENNIT_REQUEST_TIMEOUT_SECONDS', ...(process.env.TMPDIR === undefined ? [] : ['TMPDIR'])].sort());
+});
+
+test('--env: what cannot be passed on is told, without its value', quickly, async (t) => {
+  const state = directory(t), file = path.join(state, 'service.yaml');
+  fs.writeFileSync(file, serviceYaml({ run: mirror }));
+  for (const [name, why] of [['NOT_SET', /NOT_SET: this variable is not set here/], ['A=secret', /--env takes the name/], ['', /--env takes the name/],
+    ['PORT', /PORT: the platform sets this variable itself/]]) {
+    const run = program(['up', file, '--port', '0', '--env', name]);
+    assert.equal(await run.ended, 1, run.output);
+    assert.match(run.output, why);
+    assert.ok(!run.output.includes('secret'), run.output);
+  }
+});
+
+test('an instance holds no descriptor of the platform, gains no privileges, and ends when the platform is killed', quickly, async (t) => {
+  // A shell that leaves a file open, and a platform with connections, a state folder and a status page.
+  const within = ['sh', '-c', 'exec 9</etc/passwd && exec "$@"', 'sh'];
+  const service = await up(t, { ...managed, run: mirror }, { ready: 1, within });
+  const sockets = Array.from({ length: 5 }, () => net.connect(service.port, '127.0.0.1').on('error', () => {}));
+  t.after(() => sockets.forEach((socket) => socket.destroy()));
+  await Promise.all(sockets.map((socket) => once(socket, 'connect')));
+  const [{ pid }] = await service.instances();
+  process.kill(pid, 'SIGKILL'); // the next one starts while all that is open
+  await until('another instance is ready', async () => (await service.instances()).some((one) => one.pid !== pid));
+  const { fds, status } = await (await fetch(service.url)).json();
+  assert.equal(fds[0], '/dev/null');
+  const of = (pid) => fs.readdirSync(`/proc/${pid}/fd`).map((fd) => fs.readlinkSync(`/proc/${pid}/fd/${fd}`)).filter((to) => /^(socket|pipe):|passwd/.test(to));
+  const platforms = new Set(of(service.pid));
+  assert.deepEqual(Object.entries(fds).filter(([fd, to]) => fd > 2 && (platforms.has(to) || to.includes('passwd'))), []);
+  assert.match(status, /^NoNewPrivs:\t1$/m);
+  const { redis, instances } = await service.status_();
+  const theirs = fs.readdirSync(`/proc/${redis.pid}/fd`).map((fd) => [fd, fs.readlinkSync(`/proc/${redis.pid}/fd/${fd}`)]);
+  assert.deepEqual(theirs.filter(([fd, to]) => fd > 2 && (platforms.has(to) || to.includes('passwd') || to.endsWith('/lock'))), []);
+  await service.stop('SIGKILL');
+  const gone = (pid) => { try { return /^State:\t[ZX]/m.test(fs.readFileSync(`/proc/${pid}/status`, 'utf8')); } catch { return true; } };
+  await until('they are gone', () => [redis.pid, ...instances.map((one) => one.pid)].every(gone), 5000);
+});
+
 test('two services do not write into one append-only file', quickly, async (t) => {
   const state = directory(t);
   const first = await up(t, managed, { ready: 1, flags: ['--state', state] });

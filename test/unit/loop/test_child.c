@@ -1,5 +1,6 @@
 /* test_child: processes that the loop starts: their lines, their ends, and those that behave badly. */
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <setjmp.h>
@@ -11,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -221,6 +223,58 @@ static void test_children_that_cannot_be_watched(void **state)
     assert_int_equal(WEXITSTATUS(status), 0);
 }
 
+/* Everything that is said until the end. */
+static char all[4096];
+
+static void on_line_kept(struct child *of, bool is_stderr, struct span line)
+{
+    size_t used = strlen(all);
+    snprintf(all + used, sizeof all - used, SPAN_FMT "\n", SPAN_ARG(line));
+}
+
+static const char *said(const char *script, const char *const *env, bool is_private)
+{
+    const char *const argv[] = {"/bin/sh", "-c", script, NULL};
+    const struct child_spec spec = {.argv = argv, .env = env, .is_private = is_private};
+    struct err err;
+    all[0] = '\0';
+    ended = 0;
+    assert_true(child_start(&child, loop, &spec, on_line_kept, on_ended, &err));
+    run_for(WAIT_MS);
+    assert_int_equal(ended, 1);
+    return all;
+}
+
+/* Also one that is not close-on-exec: the shell that started us may have left it open. */
+static void test_no_descriptor_of_ours_reaches_it(void **state)
+{
+    int one = open("/dev/null", O_RDONLY), far = fcntl(one, F_DUPFD, 700);
+    assert_true(one > 2 && far >= 700);
+    assert_string_equal(said("exec ls /proc/self/fd", NULL, false), "0\n1\n2\n3\n"); /* 3: what ls itself opens */
+    close(one);
+    close(far);
+}
+
+static void test_it_gains_no_privileges(void **state)
+{
+    assert_string_equal(said("grep NoNewPrivs /proc/self/status", NULL, false), "NoNewPrivs:\t1\n");
+}
+
+static void test_its_environment_is_what_it_is_given(void **state)
+{
+    const char *const env[] = {"ONE=1", "TWO=a b", NULL};
+    setenv("AWS_SECRET_ACCESS_KEY", "secret", 1);
+    assert_string_equal(said("exec /usr/bin/env -u PWD -u OLDPWD -u SHLVL -u _", env, false), "ONE=1\nTWO=a b\n");
+    unsetenv("AWS_SECRET_ACCESS_KEY");
+}
+
+static void test_what_a_private_one_makes_is_its_users(void **state)
+{
+    umask(022);
+    assert_string_equal(said("umask", NULL, true), "0077\n");
+    assert_string_equal(said("umask", NULL, false), "0022\n");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, set_up, tear_down)
 
 int main(void)
@@ -228,6 +282,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(lines_and_an_end),
         TEST(a_signal),
+        TEST(no_descriptor_of_ours_reaches_it),
+        TEST(it_gains_no_privileges),
+        TEST(its_environment_is_what_it_is_given),
+        TEST(what_a_private_one_makes_is_its_users),
         TEST(a_program_that_is_not_there),
         TEST(sigchld_was_ignored),
         TEST(children_that_cannot_be_watched),

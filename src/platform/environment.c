@@ -1,0 +1,66 @@
+/* environment: see environment.h. */
+#include "platform/environment.h"
+
+#include <stdlib.h>
+
+#include "base/mem.h"
+
+static struct span name_of(const char *text)
+{
+    struct span rest = span_str(text), name;
+    span_next(&rest, '=', &name);
+    return name;
+}
+
+void environment_set(struct words *env, char *text)
+{
+    struct span name = name_of(text);
+    for (size_t i = 0; i < env->count; i++) {
+        if (!span_equal(name_of(env->list[i]), name))
+            continue;
+        free(env->list[i]);
+        env->list[i] = text;
+        return;
+    }
+    words_add(env, text);
+}
+
+void environment_add_system(struct words *env)
+{
+    static const char *const names[] = {"PATH", "HOME", "TMPDIR", "LANG"};
+    environment_set(env, mem_text(SPAN_LIT("PATH=/usr/local/bin:/usr/bin:/bin")));
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        const char *value = getenv(names[i]);
+        if (value != NULL)
+            environment_set(env, mem_printf("%s=%s", names[i], value));
+    }
+}
+
+bool environment_is_reserved(struct span name, bool redis)
+{
+    static const char *const reserved[] = {
+        "PORT", "K_SERVICE", "K_REVISION", "K_CONFIGURATION", "SENNIT_INSTANCE", "SENNIT_REQUEST_TIMEOUT_SECONDS"};
+    for (size_t i = 0; i < sizeof reserved / sizeof reserved[0]; i++)
+        if (span_equal(name, span_str(reserved[i])))
+            return true;
+    return redis && span_equal(name, SPAN_LIT("REDIS_URL"));
+}
+
+bool environment_pass(struct words *env, const struct words *names, struct err *err)
+{
+    for (size_t i = 0; i < names->count; i++) {
+        const char *name = names->list[i];
+        /* What stands behind "=" may be a secret: it is not repeated. */
+        if (name[0] == '\0' || strchr(name, '=') != NULL)
+            return err_set(err,
+                           "--env takes the name of a variable of this shell: NAME=VALUE sennit up --env NAME ...");
+        if (environment_is_reserved(span_str(name), false))
+            return err_set(err, "--env %s: the platform sets this variable itself", name);
+        const char *value = getenv(name);
+        if (value == NULL)
+            return err_set(err, "--env %.100s: this variable is not set here; set and export it, or leave --env out",
+                           name);
+        environment_set(env, mem_printf("%s=%s", name, value));
+    }
+    return true;
+}
