@@ -7,16 +7,17 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "loop/file.h"
+#include "loop/private.h"
+#include "platform/environment.h"
+
+static const char socket_name[] = "redis.sock";
 
 static void probe_connect(struct managed_redis *redis)
 {
-    struct addr addr;
     if (redis->probing)
         return;
-    addr_loopback(&addr, redis->port);
     redis->probing = true;
-    conn_connect(&redis->probe, &addr);
+    conn_connect(&redis->probe, &redis->addr);
 }
 
 static void probe_opened(struct conn *conn)
@@ -35,7 +36,7 @@ static size_t probe_received(struct conn *conn, char *bytes, size_t len)
     bool first = !redis->answered;
     redis->answers = redis->answered = true;
     redis->restart_ms = REDIS_RESTART_MS_MIN;
-    log_event(LOG_INFO, "redis is ready", LOG_N("port", redis->port), LOG_N("pid", redis->child.pid));
+    log_event(LOG_INFO, "redis is ready", LOG_C("socket", redis->socket), LOG_N("pid", redis->child.pid));
     if (first)
         redis->ready(redis);
     return len;
@@ -63,7 +64,7 @@ static void line_received(struct child *child, bool is_stderr, struct span line)
 
 static void restart_later(struct managed_redis *redis)
 {
-    uint64_t ms = redis->restart_delay_ms != 0 ? redis->restart_delay_ms : redis->restart_ms;
+    uint64_t ms = redis->options.restart_delay_ms != 0 ? redis->options.restart_delay_ms : redis->restart_ms;
     timer_start(redis->loop, &redis->timer, LOOP_MS(ms));
     redis->restart_ms = redis->restart_ms * 2 > REDIS_RESTART_MS_MAX ? REDIS_RESTART_MS_MAX : redis->restart_ms * 2;
 }
@@ -88,15 +89,18 @@ static void ended(struct child *child, struct child_end end)
 
 static bool launch(struct managed_redis *redis, struct err *err)
 {
-    char port[8];
-    snprintf(port, sizeof port, "%u", redis->port);
+    char memory[24];
+    struct words environment = {0};
+    snprintf(memory, sizeof memory, "%llu", (unsigned long long)redis->options.memory_bytes_max);
     /* Not everysec: while the disk syncs, Redis then answers for up to two seconds before it writes, and a killed one
      * has lost that. With "no" it writes before it answers; what it wrote is lost only with the machine. */
     const char *const argv[] = {"redis-server",
                                 "--port",
-                                port,
-                                "--bind",
-                                "127.0.0.1",
+                                "0",
+                                "--unixsocket",
+                                redis->socket,
+                                "--unixsocketperm",
+                                "600",
                                 "--dir",
                                 redis->directory,
                                 "--appendonly",
@@ -105,6 +109,8 @@ static bool launch(struct managed_redis *redis, struct err *err)
                                 "no",
                                 "--save",
                                 "",
+                                "--maxmemory",
+                                memory,
                                 "--maxmemory-policy",
                                 "noeviction",
                                 "--stream-node-max-bytes", /* a room of one entry costs 1.7 KB instead of 4.8 */
@@ -112,8 +118,12 @@ static bool launch(struct managed_redis *redis, struct err *err)
                                 "--daemonize",
                                 "no",
                                 NULL};
-    struct child_spec spec = {.argv = argv};
-    if (!child_start(&redis->child, redis->loop, &spec, line_received, ended, err))
+    environment_add_system(&environment);
+    struct child_spec spec = {
+        .argv = argv, .env = (const char *const *)environment.list, .directory = "/", .is_private = true};
+    bool ok = child_start(&redis->child, redis->loop, &spec, line_received, ended, err);
+    words_finish(&environment);
+    if (!ok)
         return err_prefix(err,
                           "sennit.dev/redis: managed needs Debian's redis-server (apt-get install redis-server): ");
     redis->running = true;
@@ -141,25 +151,65 @@ static void on_deadline(struct timer *timer)
 /* Two that append to one file spoil it. */
 static bool directory_take(struct managed_redis *redis, struct err *err)
 {
-    if (!file_make_directory(redis->directory, err))
-        return false;
-    char *path = mem_printf("%s/lock", redis->directory);
-    bool taken = file_lock_take(&redis->lock, path, err);
-    free(path);
+    unsigned corrected = 0;
+    redis->directory = private_directory_make(redis->options.directory, &corrected, err);
+    bool taken = redis->directory != NULL;
+    if (taken) {
+        char *path = mem_printf("%s/lock", redis->directory);
+        taken = file_lock_take(&redis->lock, path, err);
+        free(path);
+    }
+    if (corrected > 0)
+        log_event(LOG_WARNING, "others could read the managed Redis' directory: it is closed to them now",
+                  LOG_C("directory", redis->directory), LOG_N("modes_changed", corrected));
     return taken ||
            err_prefix(err, "the managed Redis needs a directory of its own (--state DIR says which one it gets): ");
 }
 
-bool managed_redis_start(struct managed_redis *redis, struct net *net, const char *directory, uint64_t restart_delay_ms,
+/* RFC 3986: all but the unreserved and the slash is spelled out, so that any path can stand in a URL. */
+static char *url_of(const char *path)
+{
+    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/";
+    struct buf text = {0};
+    buf_append(&text, SPAN_LIT("unix://"));
+    for (; *path != '\0'; path++) {
+        if (strchr(plain, *path) != NULL)
+            buf_append_char(&text, *path);
+        else
+            buf_printf(&text, "%%%02X", (unsigned char)*path);
+    }
+    char *url = mem_text(buf_span(&text));
+    buf_finish(&text);
+    return url;
+}
+
+/* Beside the data; or, where that path is too long for a socket (107 bytes), in a directory with a short name. */
+static bool socket_place(struct managed_redis *redis, struct err *err)
+{
+    redis->socket = mem_printf("%s/%s", redis->directory, socket_name);
+    if (!addr_from_unix(&redis->addr, span_str(redis->socket))) {
+        redis->short_directory = private_directory_make_short(err);
+        if (redis->short_directory == NULL)
+            return err_prefix(err, "the path %.200s is too long for a socket, and for a shorter one: ", redis->socket);
+        log_event(LOG_INFO, "the directory's path is too long for a socket: it is elsewhere",
+                  LOG_C("directory", redis->short_directory));
+        free(redis->socket);
+        redis->socket = mem_printf("%s/%s", redis->short_directory, socket_name);
+        if (!addr_from_unix(&redis->addr, span_str(redis->socket)))
+            return err_set(err, "the path %.200s is too long for a socket: set XDG_RUNTIME_DIR to a shorter one",
+                           redis->socket);
+    }
+    redis->url = url_of(redis->socket);
+    return true;
+}
+
+bool managed_redis_start(struct managed_redis *redis, struct net *net, const struct managed_redis_options *options,
                          struct err *err)
 {
-    struct io io;
-    struct addr addr;
     *redis = (struct managed_redis){
         .loop = net->loop,
         .net = net,
-        .directory = mem_text(span_str(directory)),
-        .restart_delay_ms = restart_delay_ms,
+        .options = *options,
         .ready = redis->ready,
         .stopped = redis->stopped,
         .lock = {.fd = -1},
@@ -167,17 +217,9 @@ bool managed_redis_start(struct managed_redis *redis, struct net *net, const cha
     timer_init(&redis->timer, on_timer);
     timer_init(&redis->deadline, on_deadline);
     conn_init(&redis->probe, net, &probe_events, &probe_limits);
-    if (!directory_take(redis, err))
-        return false;
-    io_init(&io, net->loop, NULL);
-    addr_loopback(&addr, 0);
-    if (!io_listen(&io, &addr, err))
-        return false;
-    io_local(&io, &addr);
-    redis->port = addr_port(&addr);
-    io_close(&io, false);
-    redis->url = mem_printf("redis://127.0.0.1:%u", redis->port);
-    return launch(redis, err);
+    bool ok = directory_take(redis, err) && socket_place(redis, err) && launch(redis, err);
+    redis->options.directory = NULL; /* the caller's */
+    return ok;
 }
 
 void managed_redis_stop(struct managed_redis *redis)
@@ -204,6 +246,10 @@ void managed_redis_finish(struct managed_redis *redis)
     timer_stop(redis->loop, &redis->timer);
     timer_stop(redis->loop, &redis->deadline);
     file_lock_drop(&redis->lock);
+    if (redis->short_directory != NULL)
+        private_directory_remove(redis->short_directory, socket_name);
     free(redis->directory);
+    free(redis->short_directory);
+    free(redis->socket);
     free(redis->url);
 }

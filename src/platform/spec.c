@@ -128,10 +128,13 @@ static bool annotation_read(struct service_spec *spec, const struct yaml_pair *p
         return redis_read(spec, pair->value, err);
     } else if (span_equal(key, SPAN_LIT("sennit.dev/redis-restart-delay"))) {
         return yaml_duration_ms(pair->value, 0, 3600000, &spec->redis_restart_delay_ms, err);
+    } else if (span_equal(key, SPAN_LIT("sennit.dev/redis-memory"))) {
+        return yaml_bytes(pair->value, SPEC_REDIS_MEMORY_MIN, SPEC_REDIS_MEMORY_MAX, &spec->redis_memory_bytes_max,
+                          err);
     } else if (span_starts_with(key, SPAN_LIT("sennit.dev/"))) {
         return yaml_error(err, pair->value,
-                          "unknown annotation; known: sennit.dev/run, sennit.dev/redis, sennit.dev/hint, "
-                          "sennit.dev/redis-restart-delay");
+                          "unknown annotation; known: sennit.dev/run, sennit.dev/hint, sennit.dev/redis, "
+                          "sennit.dev/redis-memory, sennit.dev/redis-restart-delay");
     } else if (span_starts_with(key, SPAN_LIT("run.googleapis.com/")) ||
                span_starts_with(key, SPAN_LIT("autoscaling.knative.dev/"))) {
         char *name = mem_text(key);
@@ -384,6 +387,7 @@ bool service_spec_read(struct service_spec *spec, const char *path, struct err *
         .concurrency = SPEC_CONCURRENCY_DEFAULT,
         .timeout_s = SPEC_TIMEOUT_S_DEFAULT,
         .instances_max = SPEC_INSTANCES_DEFAULT,
+        .redis_memory_bytes_max = SPEC_REDIS_MEMORY_DEFAULT,
         .directory = slash == NULL ? mem_text(SPAN_LIT(".")) : mem_text(span_of(path, (size_t)(slash - path) + 1)),
     };
     if (!file_read(path, YAML_BYTES_MAX, &text, err)) {

@@ -16,6 +16,9 @@ enum {
     SPEC_INSTANCES_MAX = 1000,
     SPEC_WORDS_MAX = 1000, /* of a command line, and variables */
 };
+#define SPEC_REDIS_MEMORY_MIN ((uint64_t)16 << 20) /* an empty Redis and its scripts need some */
+#define SPEC_REDIS_MEMORY_DEFAULT ((uint64_t)512 << 20)
+#define SPEC_REDIS_MEMORY_MAX ((uint64_t)1 << 40)
 
 /* A NULL-terminated list of texts. */
 struct words {
@@ -36,7 +39,8 @@ struct service_spec {
     uint32_t concurrency, timeout_s, instances_min, instances_max;
     bool redis; /* sennit.dev/redis: managed */
     uint64_t redis_restart_delay_ms;
-    struct buf inert; /* names, separated by ", " */
+    uint64_t redis_memory_bytes_max; /* sennit.dev/redis-memory */
+    struct buf inert;                /* names, separated by ", " */
 };
 
 bool service_spec_read(struct service_spec *spec, const char *path, struct err *err);

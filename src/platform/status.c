@@ -23,11 +23,14 @@ void status_encode(struct buf *to, const struct status *status)
     buf_printf(to,
                "{\"service\":\"%s\",\"revision\":\"%s\",\"url\":\"http://localhost:%u\",\"redis\":", fleet->spec->name,
                fleet->spec->revision, status->ingress_port);
-    if (status->redis->loop != NULL)
-        buf_printf(to, "{\"pid\":%d,\"port\":%u,\"ready\":%s}", (int)status->redis->child.pid, status->redis->port,
+    if (status->redis->loop != NULL) {
+        buf_printf(to, "{\"pid\":%d,\"ready\":%s,\"socket\":\"", (int)status->redis->child.pid,
                    status->redis->answers ? "true" : "false");
-    else
+        buf_append_json(to, span_str(status->redis->socket));
+        buf_append(to, SPAN_LIT("\"}"));
+    } else {
         buf_append(to, SPAN_LIT("null"));
+    }
     buf_append(to, SPAN_LIT(",\"instances\":["));
     for (const struct list *node = fleet->instances.next; node != &fleet->instances; node = node->next) {
         const struct instance *instance = container_of(node, struct instance, of_fleet);

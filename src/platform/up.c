@@ -103,7 +103,10 @@ static bool redis_start(struct up *up, struct err *err)
     char *directory = state_directory(up);
     up->redis.ready = redis_ready;
     up->redis.stopped = redis_stopped;
-    bool ok = managed_redis_start(&up->redis, &up->net, directory, up->spec.redis_restart_delay_ms, err);
+    const struct managed_redis_options options = {.directory = directory,
+                                                  .restart_delay_ms = up->spec.redis_restart_delay_ms,
+                                                  .memory_bytes_max = up->spec.redis_memory_bytes_max};
+    bool ok = managed_redis_start(&up->redis, &up->net, &options, err);
     free(directory);
     if (ok)
         environment_set(&up->environment, mem_printf("REDIS_URL=%s", up->redis.url));

@@ -5,7 +5,7 @@ import fs from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
 import { test } from 'node:test';
-import { program, serve, serviceYaml, sleep, temporary, until, up as start } from './lib.mjs';
+import { board, program, serve, serviceYaml, sleep, temporary, until, up as start } from './lib.mjs';
 
 const quickly = { timeout: 60000 };
 const server = `${process.execPath} -e "require('node:http').createServer((request, response) => response.end('hello')).listen(process.env.PORT)"`;
@@ -81,6 +81,75 @@ test('an instance holds no descriptor of the platform, gains no privileges, and 
   await service.stop('SIGKILL');
   const gone = (pid) => { try { return /^State:\t[ZX]/m.test(fs.readFileSync(`/proc/${pid}/status`, 'utf8')); } catch { return true; } };
   await until('they are gone', () => [redis.pid, ...instances.map((one) => one.pid)].every(gone), 5000);
+});
+
+const mode = (file) => (fs.lstatSync(file).mode & 0o7777).toString(8);
+const everything = (top) => [top, ...fs.readdirSync(top, { recursive: true, withFileTypes: true }).map((one) => path.join(one.parentPath ?? one.path, one.name))];
+// One command, in Redis' inline form, to a unix socket.
+async function ask(socket, line) {
+  const client = net.connect(socket);
+  client.write(`${line}\r\n`);
+  const [data] = await once(client, 'data');
+  client.destroy();
+  return data.toString();
+}
+
+test('the managed Redis is on a socket that nobody else can reach, with bounded memory', quickly, async (t) => {
+  const service = await up(t, { ...managed, run: mirror, annotations: { ...managed.annotations, 'sennit.dev/redis-memory': '100MiB' } }, { ready: 1 });
+  const { redis } = await service.status_();
+  assert.equal(redis.socket, path.join(fs.realpathSync(service.directory), 'redis/redis.sock'));
+  const { env } = await (await fetch(service.url)).json();
+  assert.equal(env.REDIS_URL, `unix://${redis.socket}`);
+  for (const file of everything(path.join(service.directory, 'redis'))) assert.equal(mode(file), fs.lstatSync(file).isDirectory() ? '700' : '600', file);
+  assert.match(await ask(redis.socket, 'CONFIG GET maxmemory*'), /\r\nmaxmemory\r\n\$9\r\n104857600\r\n/);
+  assert.match(await ask(redis.socket, 'CONFIG GET maxmemory-policy'), /noeviction/);
+  assert.match(await ask(redis.socket, 'CONFIG GET port'), /\r\nport\r\n\$1\r\n0\r\n/);
+  const listening = ['tcp', 'tcp6'].flatMap((name) => fs.readFileSync(`/proc/net/${name}`, 'utf8').split('\n')).map((line) => line.trim().split(/ +/)).filter((line) => line[3] === '0A').map((line) => `socket:[${line[9]}]`);
+  const held = fs.readdirSync(`/proc/${redis.pid}/fd`).map((fd) => { try { return fs.readlinkSync(`/proc/${redis.pid}/fd/${fd}`); } catch { return ''; } });
+  assert.deepEqual(held.filter((one) => listening.includes(one)), []);
+});
+
+test('a state directory that others could read is closed, and that is told', quickly, async (t) => {
+  const state = directory(t), redis = path.join(state, 'redis'), inside = path.join(redis, 'appendonlydir');
+  fs.mkdirSync(inside, { recursive: true });
+  fs.writeFileSync(path.join(redis, 'dump.txt'), 'x');
+  for (const [file, bits] of [[redis, 0o755], [inside, 0o777], [path.join(redis, 'dump.txt'), 0o644]]) fs.chmodSync(file, bits);
+  const service = await up(t, managed, { ready: 1, flags: ['--state', state] });
+  assert.match(service.output, /"others could read the managed Redis' directory: it is closed to them now"[^\n]*"modes_changed":3/);
+  for (const file of everything(redis)) assert.equal(mode(file), fs.lstatSync(file).isDirectory() ? '700' : '600', file);
+});
+
+test('a state directory of somebody else, or one that everybody may replace, is refused', quickly, async (t) => {
+  const state = directory(t), file = path.join(state, 'service.yaml');
+  fs.writeFileSync(file, serviceYaml(managed));
+  const refused = async (why) => {
+    const run = command(t, ['up', file, '--port', '0', '--state', state]);
+    assert.equal(await Promise.race([run.ended, sleep(5000).then(() => 'still running')]), 1, run.output);
+    assert.match(run.output, why);
+  };
+  fs.mkdirSync(path.join(state, 'redis'));
+  fs.chmodSync(state, 0o777);
+  await refused(/everybody may write into the directory above it: chmod o-w/);
+  fs.chmodSync(state, 0o755);
+  if (process.getuid() !== 0) return;
+  fs.writeFileSync(path.join(state, 'redis/theirs'), '');
+  fs.chownSync(path.join(state, 'redis/theirs'), 12345, 12345);
+  await refused(/theirs in it belongs to another user \(12345\)/);
+  fs.chownSync(path.join(state, 'redis'), 12345, 12345);
+  await refused(/redis: belongs to another user \(12345\): choose another directory/);
+});
+
+test('a state directory whose path is too long for a socket, or odd', quickly, async (t) => {
+  const state = directory(t);
+  for (const name of ['d'.repeat(120), 'a b%20 @?#é"']) {
+    const service = await up(t, { ...board({ min: 1 }), annotations: { ...managed.annotations } }, { ready: 1, flags: ['--state', path.join(state, name)] });
+    const { redis } = await service.status_();
+    assert.ok(redis.socket.length < 108 && fs.lstatSync(redis.socket).isSocket(), redis.socket);
+    assert.equal(mode(path.dirname(redis.socket)), '700');
+    await until('the instance reached it', async () => (await fetch(`${service.url}/ready`)).status === 200);
+    await service.stop();
+    assert.ok(!fs.existsSync(redis.socket) || name !== 'd'.repeat(120), 'the short directory is removed');
+  }
 });
 
 test('two services do not write into one append-only file', quickly, async (t) => {

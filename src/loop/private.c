@@ -1,0 +1,142 @@
+/* private: see private.h. A directory is opened once and looked at through that descriptor, so that nobody exchanges it
+ * under our hands. */
+#include "loop/private.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "loop/file.h"
+
+enum {
+    DEPTH_MAX = 4,
+    RUNTIME_BYTES_MAX = 64, /* of $XDG_RUNTIME_DIR: a socket's name must fit behind it */
+    OPEN_FLAGS = O_RDONLY | O_DIRECTORY | O_CLOEXEC,
+};
+
+struct walk {
+    const char *path; /* where it began, for messages */
+    unsigned corrected;
+    struct err *err;
+};
+
+static bool entry_close(struct walk *walk, int fd, const char *name, const struct stat *about, mode_t mode)
+{
+    if (about->st_uid != geteuid())
+        return err_set(walk->err, "%s: %s in it belongs to another user (%u): remove it, or choose another directory",
+                       walk->path, name, (unsigned)about->st_uid);
+    if ((about->st_mode & 07777 & ~mode) == 0)
+        return true;
+    if (fchmodat(fd, name, mode, 0) != 0)
+        return err_set(walk->err, "%s: the mode of %s in it cannot be changed: %s", walk->path, name, strerror(errno));
+    walk->corrected++;
+    return true;
+}
+
+static bool directory_close(struct walk *walk, int fd, int depth);
+
+static bool inside_close(struct walk *walk, int fd, const char *name, int depth)
+{
+    struct stat about;
+    if (fstatat(fd, name, &about, AT_SYMLINK_NOFOLLOW) != 0)
+        return errno == ENOENT || err_set(walk->err, "%s: %s in it: %s", walk->path, name, strerror(errno));
+    if (S_ISLNK(about.st_mode))
+        return true;
+    bool is_directory = S_ISDIR(about.st_mode);
+    if (!entry_close(walk, fd, name, &about, is_directory ? 0700 : 0600))
+        return false;
+    if (!is_directory || depth == DEPTH_MAX)
+        return true;
+    int inside = openat(fd, name, OPEN_FLAGS | O_NOFOLLOW);
+    if (inside < 0)
+        return err_set(walk->err, "%s: %s in it: %s", walk->path, name, strerror(errno));
+    return directory_close(walk, inside, depth + 1);
+}
+
+/* Takes the descriptor. */
+static bool directory_close(struct walk *walk, int fd, int depth)
+{
+    DIR *directory = fdopendir(fd);
+    struct dirent *entry;
+    bool ok = true;
+    if (directory == NULL) {
+        close(fd);
+        return err_set(walk->err, "%s: %s", walk->path, strerror(errno));
+    }
+    while (ok && (entry = readdir(directory)) != NULL)
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            ok = inside_close(walk, dirfd(directory), entry->d_name, depth);
+    closedir(directory);
+    return ok;
+}
+
+/* Whoever may write into the directory above, without the sticky bit, may put another one in its place. */
+static bool above_is_safe(const char *path, int fd, struct err *err)
+{
+    struct stat about;
+    return fstatat(fd, "..", &about, 0) != 0 || (about.st_mode & S_IWOTH) == 0 || (about.st_mode & S_ISVTX) != 0 ||
+           err_set(err, "%s: everybody may write into the directory above it: chmod o-w it, or choose another", path);
+}
+
+static bool top_close(struct walk *walk, int fd)
+{
+    struct stat about;
+    if (fstat(fd, &about) != 0)
+        return err_set(walk->err, "%s: %s", walk->path, strerror(errno));
+    if (about.st_uid != geteuid())
+        return err_set(walk->err, "%s: belongs to another user (%u): choose another directory", walk->path,
+                       (unsigned)about.st_uid);
+    if ((about.st_mode & 07777) == 0700)
+        return true;
+    if (fchmod(fd, 0700) != 0)
+        return err_set(walk->err, "%s: its mode cannot be changed to 0700: %s", walk->path, strerror(errno));
+    walk->corrected++;
+    return true;
+}
+
+char *private_directory_make(const char *path, unsigned *corrected, struct err *err)
+{
+    char whole[PATH_MAX];
+    struct walk walk = {.path = path, .err = err};
+    if (!file_make_directory(path, err))
+        return NULL;
+    int fd = open(path, OPEN_FLAGS);
+    if (fd < 0 || realpath(path, whole) == NULL) {
+        err_set(err, "%s: %s", path, strerror(errno));
+        if (fd >= 0)
+            close(fd);
+        return NULL;
+    }
+    bool ok = above_is_safe(path, fd, err) && top_close(&walk, fd);
+    if (!ok)
+        close(fd);
+    ok = ok && directory_close(&walk, fd, 0);
+    *corrected = walk.corrected;
+    return ok ? mem_text(span_str(whole)) : NULL;
+}
+
+char *private_directory_make_short(struct err *err)
+{
+    const char *runtime = getenv("XDG_RUNTIME_DIR");
+    bool fits = runtime != NULL && runtime[0] == '/' && strlen(runtime) <= RUNTIME_BYTES_MAX;
+    char *path = mem_printf("%s/sennit-XXXXXX", fits ? runtime : "/tmp");
+    if (mkdtemp(path) != NULL) /* mode 0700 */
+        return path;
+    err_set(err, "%s: cannot be made: %s", path, strerror(errno));
+    free(path);
+    return NULL;
+}
+
+void private_directory_remove(const char *path, const char *file)
+{
+    char *inside = mem_printf("%s/%s", path, file);
+    (void)unlink(inside);
+    (void)rmdir(path);
+    free(inside);
+}
