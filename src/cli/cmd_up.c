@@ -9,7 +9,7 @@
 #include "platform/spec.h"
 #include "platform/up.h"
 
-enum { KEY_RUN = 256, KEY_STATE, KEY_STATUS_PORT, KEY_IDLE, KEY_STARTUP, KEY_ENV };
+enum { KEY_RUN = 256, KEY_STATE, KEY_STATUS_PORT, KEY_IDLE, KEY_STARTUP, KEY_ENV, KEY_CONNECTIONS, KEY_PER_ADDRESS };
 
 struct arguments {
     struct up_options up;
@@ -23,6 +23,10 @@ static const struct argp_option options[] = {
     {"env", KEY_ENV, "NAME", 0,
      "Instances get this variable of the shell; otherwise they get what the file says, and PATH, HOME, TMPDIR and LANG",
      0},
+    {"connections", KEY_CONNECTIONS, "N", 0,
+     "At most so many connections of clients (default: what the limit of open files allows, 50000 at most)", 0},
+    {"connections-per-address", KEY_PER_ADDRESS, "N", 0,
+     "At most so many of them from one address; loopback is not bounded by it (default: half of all)", 0},
     {"state", KEY_STATE, "DIR", 0, "Where the managed Redis keeps its data (default: $XDG_STATE_HOME/sennit/SERVICE)",
      0},
     {"status-port", KEY_STATUS_PORT, "PORT", 0,
@@ -48,12 +52,12 @@ static const char doc[] =
     "`sennit.dev/redis: managed` starts redis-server beside the service and sets REDIS_URL. `command:` and `args:` of "
     "the container work too; relative paths begin at the file.";
 
-static uint64_t number(struct argp_state *state, const char *option, const char *text, uint64_t max)
+static uint64_t number(struct argp_state *state, const char *option, const char *text, uint64_t min, uint64_t max)
 {
     uint64_t value;
-    if (!span_to_u64(span_str(text), &value) || value > max)
-        argp_error(state, "%s: expected a number from 0 to %llu, found %s", option, (unsigned long long)max,
-                   SHOWN_FOUND(span_str(text)));
+    if (!span_to_u64(span_str(text), &value) || value < min || value > max)
+        argp_error(state, "%s: expected a number from %llu to %llu, found %s", option, (unsigned long long)min,
+                   (unsigned long long)max, SHOWN_FOUND(span_str(text)));
     return value;
 }
 
@@ -65,7 +69,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
         state->child_inputs[0] = &arguments->log;
         break;
     case 'p':
-        arguments->up.port = (uint16_t)number(state, "--port", argument, 65535);
+        arguments->up.port = (uint16_t)number(state, "--port", argument, 0, 65535);
         break;
     case KEY_RUN:
         arguments->up.run = argument;
@@ -74,18 +78,25 @@ static error_t parse(int key, char *argument, struct argp_state *state)
         arguments->up.state_dir = argument;
         break;
     case KEY_STATUS_PORT:
-        arguments->up.status_port = (int32_t)number(state, "--status-port", argument, 65535);
+        arguments->up.status_port = (int32_t)number(state, "--status-port", argument, 0, 65535);
         break;
     case KEY_ENV:
         if (arguments->pass.count == SPEC_WORDS_MAX)
             argp_error(state, "--env: more than %d of them", SPEC_WORDS_MAX);
         words_add(&arguments->pass, mem_text(span_str(argument)));
         break;
+    case KEY_CONNECTIONS:
+        arguments->up.connections = (uint32_t)number(state, "--connections", argument, 1, 1000000);
+        break;
+    case KEY_PER_ADDRESS:
+        arguments->up.connections_per_address =
+            (uint32_t)number(state, "--connections-per-address", argument, 1, 1000000);
+        break;
     case KEY_IDLE:
-        arguments->up.idle_ms = number(state, "--idle-timeout", argument, 86400) * 1000;
+        arguments->up.idle_ms = number(state, "--idle-timeout", argument, 1, 86400) * 1000;
         break;
     case KEY_STARTUP:
-        arguments->up.startup_ms = number(state, "--startup-timeout", argument, 3600) * 1000;
+        arguments->up.startup_ms = number(state, "--startup-timeout", argument, 1, 3600) * 1000;
         break;
     case ARGP_KEY_ARG:
         if (arguments->up.path != NULL)

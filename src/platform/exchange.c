@@ -10,6 +10,12 @@
 #include "platform/forward.h"
 #include "wire/ws.h"
 
+static void idle_begin(struct exchange *exchange)
+{
+    exchange->idle_since_us = loop_now_us(exchange->ingress->loop);
+    list_append(&exchange->ingress->idle, &exchange->idle);
+}
+
 void exchange_set_state(struct exchange *exchange, enum exchange_state state)
 {
     static const uint8_t legal[] = {
@@ -23,29 +29,28 @@ void exchange_set_state(struct exchange *exchange, enum exchange_state state)
     };
     assert(legal[exchange->state] & 1 << state);
     exchange->state = (uint8_t)state;
+    list_remove(&exchange->idle);
+    if (state == EXCHANGE_IDLE)
+        idle_begin(exchange);
 }
 
-static void respond(struct exchange *exchange, int status, const char *reason, const char *body)
+void exchange_note(struct exchange *exchange, enum denial denial)
 {
-    struct buf text = {0}, fields = {0};
-    if (reason != NULL)
-        buf_printf(&fields, "X-Sennit-Reason: %s\r\n", reason);
-    http1_response_encode(&text, status, SPAN_LIT("text/plain"), buf_span(&fields), span_str(body),
-                          exchange->keep_alive);
-    struct span bytes = buf_span(&text);
-    if (strcmp(exchange->method, "HEAD") == 0)
-        bytes.len -= strlen(body);
-    conn_send(&exchange->conn, bytes);
-    buf_finish(&text);
-    buf_finish(&fields);
+    char ip[ADDR_TEXT_MAX];
+    addr_ip_print(&exchange->conn.peer, ip);
+    denials_note(&exchange->ingress->denials, denial, ip, exchange->instance != NULL ? exchange->instance->id : "");
 }
 
-void exchange_refuse(struct exchange *exchange, int status, const char *reason, const char *body)
+void exchange_refuse(struct exchange *exchange, enum denial denial, int status)
 {
+    struct buf text = {0};
     /* What is left of a request's body would be read as the next request. */
     if (!exchange->request_body.done)
         exchange->keep_alive = false;
-    respond(exchange, status, reason, body);
+    exchange_note(exchange, denial);
+    denial_encode(&text, denial, status, exchange->keep_alive, strcmp(exchange->method, "HEAD") != 0);
+    conn_send(&exchange->conn, buf_span(&text));
+    buf_finish(&text);
     exchange_end(exchange);
 }
 
@@ -61,6 +66,7 @@ void exchange_end(struct exchange *exchange)
 {
     struct ingress *ingress = exchange->ingress;
     timer_stop(ingress->loop, &exchange->deadline);
+    timer_stop(ingress->loop, &exchange->body_check);
     fleet_forget(ingress->fleet, &exchange->ask);
     exchange_drop_upstream(exchange);
     slot_release(exchange);
@@ -86,23 +92,14 @@ static void granted(struct ask *ask, struct instance *instance)
     exchange_connect(container_of(ask, struct exchange, ask), instance);
 }
 
-/* Codes and texts as Cloud Run gives them; the reason tells which limit it was, which it does not. */
 static void refused(struct ask *ask, enum fleet_refusal refusal)
 {
-    static const struct {
-        int status;
-        const char *reason, *body;
-    } answers[] = {
-        [FLEET_QUEUE_FULL] = {429, "queue-full", "Rate exceeded."},
-        [FLEET_MAX_INSTANCES] = {429, "max-instances", "Rate exceeded."},
-        [FLEET_COLD_START] = {500, "cold-start-timeout",
-                              "The request was aborted because there was no available instance."},
-        [FLEET_START_FAILED] = {500, "instance-start-failed",
-                                "The request failed because the instance could not start successfully."},
-        [FLEET_STOPPING] = {503, "stopping", "Service Unavailable"},
+    static const enum denial denials[] = {
+        [FLEET_QUEUE_FULL] = DENIAL_QUEUE_FULL, [FLEET_MAX_INSTANCES] = DENIAL_MAX_INSTANCES,
+        [FLEET_COLD_START] = DENIAL_COLD_START, [FLEET_START_FAILED] = DENIAL_START_FAILED,
+        [FLEET_STOPPING] = DENIAL_STOPPING,
     };
-    exchange_refuse(container_of(ask, struct exchange, ask), answers[refusal].status, answers[refusal].reason,
-                    answers[refusal].body);
+    exchange_refuse(container_of(ask, struct exchange, ask), denials[refusal], 0);
 }
 
 static void hex_random(struct loop *loop, char *to, size_t digits)
@@ -131,7 +128,7 @@ static void request_begin(struct exchange *exchange, const struct http1_head *he
     exchange->upgrade = head->upgrade_websocket;
     exchange->request_chunked = head->body == HTTP1_BODY_CHUNKED;
     exchange->tries = 0;
-    exchange->body_bytes = 0;
+    exchange->body_bytes = exchange->body_checked = 0;
     http1_body_start(&exchange->request_body, head);
     ingress->counters.exchanges++;
     exchange_set_state(exchange, EXCHANGE_QUEUED);
@@ -163,22 +160,18 @@ static size_t head_received(struct exchange *exchange, char *bytes, size_t len)
     exchange->head_seen = 0;
     exchange->method[0] = '\0';
     exchange->request_body = (struct http1_body){.done = true};
+    exchange->keep_alive = false;
     if (used < 0) {
-        exchange->keep_alive = false;
-        respond(exchange, status, "malformed-request", http1_status_text(status));
-        exchange_end(exchange);
+        exchange_refuse(exchange, DENIAL_MALFORMED_REQUEST, status);
         return len;
     }
     if (head.content_length > INGRESS_BODY_BYTES_MAX) {
-        exchange->keep_alive = exchange->request_body.done = false;
-        respond(exchange, 413, "request-too-large", "Request Entity Too Large");
-        exchange_end(exchange);
+        exchange->request_body.done = false;
+        exchange_refuse(exchange, DENIAL_REQUEST_TOO_LARGE, 0);
         return len;
     }
     if (head.upgrade_websocket && !upgrade_is_valid(exchange, &head)) {
-        exchange->keep_alive = false;
-        respond(exchange, 400, "malformed-handshake", "Bad Request");
-        exchange_end(exchange);
+        exchange_refuse(exchange, DENIAL_MALFORMED_HANDSHAKE, 0);
         return len;
     }
     request_begin(exchange, &head);
@@ -248,10 +241,38 @@ static void on_closed(struct conn *conn, enum close_reason reason)
     timer_stop(ingress->loop, &exchange->deadline);
     list_remove(&exchange->of_ingress);
     ingress->client_count--;
+    ingress->turned_away -= exchange->turned_away;
+    door_leave(&ingress->door, exchange->address);
     free(exchange);
 }
 
 static const struct conn_events client_events = {.received = on_received, .drained = on_drained, .closed = on_closed};
+
+/* It said nothing, or not all of a request's head. */
+static void silence_end(struct exchange *exchange)
+{
+    exchange->keep_alive = false;
+    exchange->method[0] = '\0';
+    if (exchange->head_seen > 0)
+        exchange_refuse(exchange, DENIAL_SLOW_HEAD, 0);
+    else
+        conn_close(&exchange->conn, CLOSE_HEAD_TIMEOUT);
+}
+
+void exchange_evict(struct exchange *exchange)
+{
+    if (conn_queued(&exchange->conn) > 0) { /* it still reads the last response, for which there is a bound */
+        list_remove(&exchange->idle);
+        idle_begin(exchange);
+        return;
+    }
+    list_remove(&exchange->idle);
+    door_leave(&exchange->ingress->door, exchange->address);
+    exchange->address = NULL;
+    if (exchange->head_seen == 0)
+        exchange_note(exchange, DENIAL_SLOW_HEAD);
+    silence_end(exchange);
+}
 
 static void deadline_passed(struct timer *timer)
 {
@@ -260,31 +281,68 @@ static void deadline_passed(struct timer *timer)
         if (conn_queued(&exchange->conn) > 0) /* it still reads the last response */
             timer_start(exchange->ingress->loop, timer, LOOP_MS(INGRESS_HEAD_MS_MAX));
         else
-            conn_close(&exchange->conn, CLOSE_HEAD_TIMEOUT);
+            silence_end(exchange);
         return;
     }
     exchange->ingress->counters.timeouts++;
-    log_event(LOG_DEBUG, "The request has been terminated because it has reached the maximum request timeout.");
     if (exchange->state == EXCHANGE_TUNNEL || exchange->state == EXCHANGE_BODY) {
+        log_event(LOG_DEBUG, "The request has been terminated because it has reached the maximum request timeout.");
         conn_close(&exchange->conn, CLOSE_REQUEST_TIMEOUT);
         exchange_drop_upstream(exchange);
     } else {
         exchange->keep_alive = false;
-        exchange_refuse(exchange, 504, "request-timeout", "upstream request timeout");
+        exchange_refuse(exchange, DENIAL_REQUEST_TIMEOUT, 0);
     }
 }
 
-void exchange_accept(struct ingress *ingress, struct io *io, const struct addr *peer)
+static void body_checked(struct timer *timer)
+{
+    struct exchange *exchange = container_of(timer, struct exchange, body_check);
+    bool awaited = exchange->state == EXCHANGE_WAITING || exchange->state == EXCHANGE_BODY;
+    if (!awaited || exchange->request_body.done)
+        return;
+    /* While the instance does not take what came, the client cannot send. */
+    if (exchange->body_bytes - exchange->body_checked >= INGRESS_BODY_CHECK_BYTES || exchange->conn.read_paused) {
+        exchange->body_checked = exchange->body_bytes;
+        timer_start(exchange->ingress->loop, timer, LOOP_MS(INGRESS_BODY_CHECK_MS));
+    } else if (exchange->state == EXCHANGE_WAITING) {
+        exchange_refuse(exchange, DENIAL_SLOW_BODY, 0);
+    } else {
+        exchange_note(exchange, DENIAL_SLOW_BODY);
+        conn_close(&exchange->conn, CLOSE_HTTP_INVALID);
+        exchange_drop_upstream(exchange);
+    }
+}
+
+static struct exchange *exchange_create(struct ingress *ingress, struct io *io, const struct addr *peer)
 {
     struct exchange *exchange = mem_zero(1, sizeof *exchange);
     exchange->ingress = ingress;
     exchange->request_body.done = true;
     list_init(&exchange->of_ingress);
+    list_init(&exchange->idle);
     list_init(&exchange->ask.queued);
     list_append(&ingress->clients, &exchange->of_ingress);
     ingress->client_count++;
     timer_init(&exchange->deadline, deadline_passed);
-    timer_start(ingress->loop, &exchange->deadline, LOOP_MS(INGRESS_HEAD_MS_MAX));
+    timer_init(&exchange->body_check, body_checked);
     conn_init(&exchange->conn, ingress->net, &client_events, &ingress->limits);
     conn_adopt(&exchange->conn, io, peer);
+    return exchange;
+}
+
+void exchange_accept(struct ingress *ingress, struct io *io, const struct addr *peer, struct door_address *address)
+{
+    struct exchange *exchange = exchange_create(ingress, io, peer);
+    exchange->address = address;
+    idle_begin(exchange);
+    timer_start(ingress->loop, &exchange->deadline, LOOP_MS(INGRESS_HEAD_MS_MAX));
+}
+
+void exchange_turn_away(struct ingress *ingress, struct io *io, const struct addr *peer, enum denial denial)
+{
+    struct exchange *exchange = exchange_create(ingress, io, peer);
+    exchange->turned_away = true;
+    ingress->turned_away++;
+    exchange_refuse(exchange, denial, 0);
 }

@@ -26,24 +26,36 @@ struct exchange {
     struct ingress *ingress;
     struct conn conn; /* the client's */
     struct list of_ingress;
+    struct list idle; /* in the ingress' list while it is IDLE, longest first */
+    uint64_t idle_since_us;
+    struct door_address *address; /* counts it at the door; NULL: not counted */
     struct ask ask;
     struct instance *instance; /* whose slot is held; NULL: none */
     struct upstream *upstream;
     struct timer deadline; /* of the head, then of the request */
+    struct timer body_check;
     struct http1_body request_body, response_body;
     struct buf head; /* as it goes to the instance, kept while it may have to be sent again */
     size_t head_seen, response_seen;
-    uint64_t body_bytes;
-    char accept[28]; /* Sec-WebSocket-Accept that must come back */
+    uint64_t body_bytes, body_checked; /* of the request that came, and had come at the last check */
+    char accept[28];                   /* Sec-WebSocket-Accept that must come back */
     char method[16];
     uint8_t state; /* enum exchange_state */
     uint8_t tries;
+    bool turned_away; /* it came only to be told that it cannot come in */
     bool keep_alive, upgrade, client_is_10, request_chunked, response_chunked;
 };
 
-void exchange_accept(struct ingress *ingress, struct io *io, const struct addr *peer);
-/* Answers with the platform's own words and ends the exchange. `reason` goes into x-sennit-reason. */
-void exchange_refuse(struct exchange *exchange, int status, const char *reason, const char *body);
+/* A client that `address` counts. */
+void exchange_accept(struct ingress *ingress, struct io *io, const struct addr *peer, struct door_address *address);
+/* A client that is answered before it asks, and goes. */
+void exchange_turn_away(struct ingress *ingress, struct io *io, const struct addr *peer, enum denial denial);
+/* Answers with words of our own, counts, logs, and ends the exchange. `status` counts where the table has none. */
+void exchange_refuse(struct exchange *exchange, enum denial denial, int status);
+/* Counts and logs what cannot be answered any more. */
+void exchange_note(struct exchange *exchange, enum denial denial);
+/* Ends one that is IDLE because others need its place. */
+void exchange_evict(struct exchange *exchange);
 /* Gives slot and instance back; then the next request, or the end of the connection. */
 void exchange_end(struct exchange *exchange);
 /* exchange_upstream.c: a slot was granted; connects. */

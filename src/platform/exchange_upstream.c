@@ -8,17 +8,11 @@
 #include "platform/forward.h"
 #include "wire/ws.h"
 
-static const char failed_body[] = "Service Unavailable";
-
-static void fail(struct exchange *exchange, const char *reason)
+static void fail(struct exchange *exchange, enum denial denial)
 {
     exchange->ingress->counters.failures++;
-    log_event(
-        LOG_WARNING,
-        "The request failed because either the HTTP response was malformed or connection to the instance had an error.",
-        LOG_C("reason", reason), LOG_C("instance", exchange->instance != NULL ? exchange->instance->id : ""));
     exchange->keep_alive = false;
-    exchange_refuse(exchange, 503, reason, failed_body);
+    exchange_refuse(exchange, denial, 0);
 }
 
 /* Behind the response's head there is nothing left to say but the end. */
@@ -38,6 +32,17 @@ static void chunk_send(struct conn *conn, struct span data)
     buf_finish(&text);
 }
 
+static void body_refuse(struct exchange *exchange, enum denial denial)
+{
+    exchange->keep_alive = false;
+    if (exchange->state == EXCHANGE_WAITING) {
+        exchange_refuse(exchange, denial, 400);
+    } else {
+        exchange_note(exchange, denial);
+        break_off(exchange, CLOSE_HTTP_INVALID);
+    }
+}
+
 size_t exchange_forward_body(struct exchange *exchange, struct span bytes)
 {
     struct http1_body *body = &exchange->request_body;
@@ -48,12 +53,7 @@ size_t exchange_forward_body(struct exchange *exchange, struct span bytes)
         ptrdiff_t step = http1_body_decode(body, span_from(bytes, used), &data);
         exchange->body_bytes += data.len;
         if (step < 0 || exchange->body_bytes > INGRESS_BODY_BYTES_MAX) {
-            exchange->keep_alive = false;
-            if (exchange->state == EXCHANGE_WAITING)
-                exchange_refuse(exchange, step < 0 ? 400 : 413, step < 0 ? "malformed-request" : "request-too-large",
-                                step < 0 ? "Bad Request" : "Request Entity Too Large");
-            else
-                break_off(exchange, CLOSE_HTTP_INVALID);
+            body_refuse(exchange, step < 0 ? DENIAL_MALFORMED_REQUEST : DENIAL_REQUEST_TOO_LARGE);
             return bytes.len;
         }
         if (step == 0)
@@ -125,7 +125,7 @@ static size_t head_received(struct exchange *exchange, char *bytes, size_t len)
     }
     exchange->response_seen = 0;
     if (used < 0 || (head.status == 101 && !accepts_upgrade(exchange, &head))) {
-        fail(exchange, "malformed-response");
+        fail(exchange, DENIAL_MALFORMED_RESPONSE);
         return 0;
     }
     response_begin(exchange, &head);
@@ -167,6 +167,8 @@ static void on_opened(struct conn *conn)
     exchange_set_state(exchange, EXCHANGE_WAITING);
     conn_send(conn, buf_span(&exchange->head));
     conn_read_pause(&exchange->conn, false); /* the body, if there is one, goes now */
+    if (!exchange->request_body.done)
+        timer_start(exchange->ingress->loop, &exchange->body_check, LOOP_MS(INGRESS_BODY_CHECK_MS));
 }
 
 static size_t on_received(struct conn *conn, char *bytes, size_t len)
@@ -222,7 +224,7 @@ static void on_closed(struct conn *conn, enum close_reason reason)
         instance_release(instance);
         fleet_ask(exchange->ingress->fleet, &exchange->ask);
     } else if (exchange->state == EXCHANGE_CONNECTING || exchange->state == EXCHANGE_WAITING) {
-        fail(exchange, "instance-failed");
+        fail(exchange, DENIAL_INSTANCE_FAILED);
     } else if (exchange->state == EXCHANGE_BODY && exchange->response_body.kind == HTTP1_BODY_UNTIL_CLOSE &&
                reason == CLOSE_PEER_CLOSED) {
         body_ended(exchange);

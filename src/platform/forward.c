@@ -6,19 +6,33 @@ static bool named(struct span name, const char *text)
     return span_equal_nocase(name, span_str(text));
 }
 
-static bool starts_with_nocase(struct span name, const char *prefix)
+/* `name` begins with `prefix`, any case, and - and _ are the same: CGI and its heirs make one of the two. */
+static bool begins_like(struct span name, const char *prefix)
 {
-    struct span p = span_str(prefix);
-    return name.len >= p.len && span_equal_nocase(span_sub(name, 0, p.len), p);
+    for (; *prefix != '\0'; prefix++, name = span_from(name, 1)) {
+        if (name.len == 0)
+            return false;
+        char c = name.data[0] == '_' ? '-' : name.data[0];
+        if ((c >= 'A' && c <= 'Z' ? c | 0x20 : c) != *prefix)
+            return false;
+    }
+    return true;
 }
 
 /* Written anew by us, or not the client's to say. */
 static bool is_ours(struct span name)
 {
-    return named(name, "X-Forwarded-For") || named(name, "X-Forwarded-Proto") || named(name, "Forwarded") ||
-           named(name, "Host") || named(name, "traceparent") || named(name, "X-Cloud-Trace-Context") ||
-           named(name, "Upgrade") || named(name, "Connection") || named(name, "HTTP2-Settings") ||
-           starts_with_nocase(name, "Knative-Serving-") || starts_with_nocase(name, "K-");
+    static const char *const prefixes[] = {"x-forwarded-", "knative-serving-", "k-", "x-sennit-"};
+    static const char *const names[] = {"forwarded", "host",       "traceparent",    "x-cloud-trace-context",
+                                        "upgrade",   "connection", "http2-settings", "x-real-ip",
+                                        "proxy"};
+    for (size_t i = 0; i < sizeof prefixes / sizeof prefixes[0]; i++)
+        if (begins_like(name, prefixes[i]))
+            return true;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (name.len == strlen(names[i]) && begins_like(name, names[i]))
+            return true;
+    return false;
 }
 
 static void field(struct buf *to, struct span name, struct span value)

@@ -3,14 +3,45 @@
 
 #include "platform/exchange.h"
 
-static void on_accepted(struct listener *listener, struct io *io, const struct addr *peer)
+/* Those that said nothing for long make room for the one that comes. */
+static void make_room(struct ingress *ingress)
 {
-    exchange_accept(container_of(listener, struct ingress, listener), io, peer);
+    uint64_t now = loop_now_us(ingress->loop);
+    for (int i = 0; i < INGRESS_EVICTED_MAX && door_is_crowded(&ingress->door) && !list_empty(&ingress->idle); i++) {
+        struct exchange *longest = container_of(ingress->idle.next, struct exchange, idle);
+        bool full = ingress->door.count >= ingress->door.count_max;
+        uint64_t ms_max = full ? INGRESS_SILENT_MS_FULL : INGRESS_SILENT_MS_MAX;
+        if (now - longest->idle_since_us < LOOP_MS(ms_max))
+            return;
+        exchange_evict(longest);
+    }
 }
 
-bool ingress_open(struct ingress *ingress, struct net *net, struct fleet *fleet, uint16_t port, struct err *err)
+static void on_accepted(struct listener *listener, struct io *io, const struct addr *peer)
+{
+    struct ingress *ingress = container_of(listener, struct ingress, listener);
+    struct door_address *address;
+    struct addr_ip ip;
+    char text[ADDR_TEXT_MAX];
+    addr_ip_of(peer, &ip);
+    make_room(ingress);
+    enum door_answer answer = door_enter(&ingress->door, &ip, &address);
+    enum denial denial = answer == DOOR_FULL ? DENIAL_CONNECTIONS_FULL : DENIAL_ADDRESS_FULL;
+    if (answer == DOOR_ENTERED) {
+        exchange_accept(ingress, io, peer, address);
+    } else if (ingress->turned_away < INGRESS_TURNED_AWAY_MAX) {
+        exchange_turn_away(ingress, io, peer, denial);
+    } else { /* the listener closes it */
+        addr_ip_print(&ip, text);
+        denials_note(&ingress->denials, denial, text, "");
+    }
+}
+
+bool ingress_open(struct ingress *ingress, struct net *net, struct fleet *fleet, const struct ingress_options *options,
+                  struct err *err)
 {
     struct addr addr;
+    uint64_t seed[2];
     *ingress = (struct ingress){
         .net = net,
         .loop = net->loop,
@@ -20,8 +51,18 @@ bool ingress_open(struct ingress *ingress, struct net *net, struct fleet *fleet,
                    .write_stall_ms_max = INGRESS_STALL_MS_MAX},
     };
     list_init(&ingress->clients);
-    addr_any(&addr, port);
+    list_init(&ingress->idle);
+    loop_random(net->loop, seed, sizeof seed);
+    door_init(&ingress->door, seed, options->connections_max, options->connections_per_address);
+    denials_init(&ingress->denials, net->loop);
+    addr_any(&addr, options->port);
     return listener_open(&ingress->listener, net, &addr, on_accepted, err);
+}
+
+void ingress_finish(struct ingress *ingress)
+{
+    listener_close(&ingress->listener);
+    door_finish(&ingress->door);
 }
 
 void ingress_stop(struct ingress *ingress)

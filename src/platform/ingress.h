@@ -9,18 +9,32 @@
 #define SENNIT_PLATFORM_INGRESS_H
 
 #include "net/listener.h"
+#include "platform/denials.h"
+#include "platform/door.h"
 #include "platform/fleet.h"
 #include "wire/http1.h"
 
 enum {
     INGRESS_HEAD_MS_MAX = 60000,       /* a client's request head */
     INGRESS_QUEUE_BYTES_MAX = 8 << 20, /* output that waits for one side */
-    INGRESS_PAUSE_BYTES = 256 << 10,   /* above it, the other side is not read */
+    INGRESS_PAUSE_BYTES = 64 << 10,    /* above it, the other side is not read */
     INGRESS_STALL_MS_MAX = 60000,
     INGRESS_LINGER_MS = 1000,          /* for a client's end, when everything was said, */
     INGRESS_LINGER_BODY_MS = 10000,    /* and when it has not sent all of its request yet */
     INGRESS_BODY_BYTES_MAX = 32 << 20, /* of a request; Cloud Run's limit for HTTP/1 */
     INGRESS_CONNECT_TRIES = 3,
+    INGRESS_SILENT_MS_MAX = 3000,  /* while connections are scarce: without a request, */
+    INGRESS_SILENT_MS_FULL = 500,  /* and when there is none left */
+    INGRESS_EVICTED_MAX = 64,      /* of those, for one that comes */
+    INGRESS_TURNED_AWAY_MAX = 64,  /* at once, with an answer; more are closed without one */
+    INGRESS_BODY_CHECK_MS = 30000, /* in each of which so much of a request's body must come */
+    INGRESS_BODY_CHECK_BYTES = 1024,
+};
+
+struct ingress_options {
+    uint16_t port;                    /* 0 picks a free one */
+    uint32_t connections_max;         /* at least 1 */
+    uint32_t connections_per_address; /* at least 1; loopback has no such bound */
 };
 
 struct ingress {
@@ -29,7 +43,11 @@ struct ingress {
     struct fleet *fleet;
     struct listener listener;
     struct list clients;
+    struct list idle; /* those without a request, longest first */
     size_t client_count;
+    struct door door;
+    struct denials denials;
+    uint32_t turned_away; /* answered at the door and not gone yet */
     struct conn_limits limits;
     bool stopping;
     struct {
@@ -37,7 +55,9 @@ struct ingress {
     } counters;
 };
 
-bool ingress_open(struct ingress *ingress, struct net *net, struct fleet *fleet, uint16_t port, struct err *err);
+bool ingress_open(struct ingress *ingress, struct net *net, struct fleet *fleet, const struct ingress_options *options,
+                  struct err *err);
+void ingress_finish(struct ingress *ingress); /* every connection is gone; accepts zeroed */
 /* No new connections; idle ones end, the others when their exchange does. */
 void ingress_stop(struct ingress *ingress);
 /* Ends every connection. */

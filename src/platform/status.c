@@ -5,13 +5,15 @@
 
 #include "base/mem.h"
 
-enum { STATUS_MS_MAX = 5000 };
+enum { STATUS_MS_MAX = 5000, STATUS_READERS_MAX = 64 };
 
 struct reader {
     struct conn conn;
     struct list of_status;
     struct timer deadline;
     struct status *status;
+    size_t seen; /* bytes of a head that is not whole yet */
+    bool answered;
 };
 
 static const char *const state_names[] = {"starting", "ready", "draining", "gone"};
@@ -39,36 +41,96 @@ void status_encode(struct buf *to, const struct status *status)
                    state_names[instance->state], instance->requests, (long long)instance->started_ms);
     }
     buf_printf(to,
-               "],\"queued\":%u,\"clients\":%zu,\"counters\":{\"instances_started\":%u,\"exchanges\":%llu,"
-               "\"tunnels\":%llu,\"timeouts\":%llu,\"failures\":%llu,\"refused\":%llu,\"crashed\":%llu}}\n",
-               fleet->ask_count, ingress->client_count, fleet->started, (unsigned long long)ingress->counters.exchanges,
+               "],\"queued\":%u,\"clients\":%zu,\"limits\":{\"connections\":%u,\"connections_per_address\":%u},"
+               "\"counters\":{\"instances_started\":%u,\"exchanges\":%llu,\"tunnels\":%llu,\"timeouts\":%llu,"
+               "\"failures\":%llu,\"refused\":%llu,\"crashed\":%llu},\"refusals\":{",
+               fleet->ask_count, ingress->client_count, ingress->door.count_max, ingress->door.address_max,
+               fleet->started, (unsigned long long)ingress->counters.exchanges,
                (unsigned long long)ingress->counters.tunnels, (unsigned long long)ingress->counters.timeouts,
                (unsigned long long)ingress->counters.failures, (unsigned long long)fleet->counters.refused,
                (unsigned long long)fleet->counters.crashed);
+    for (int i = 0; i < DENIAL_COUNT; i++)
+        buf_printf(to, "%s\"%s\":%llu", i > 0 ? "," : "", denial_reason((enum denial)i),
+                   (unsigned long long)ingress->denials.counts[i]);
+    buf_append(to, SPAN_LIT("}}\n"));
+}
+
+/* The authority without its port names this machine. A page of elsewhere whose name was made to lead here (DNS
+ * rebinding) has another name in Host. */
+static bool is_local(struct span authority)
+{
+    static const char *const names[] = {"localhost", "127.0.0.1", "[::1]"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        struct span name = span_str(names[i]), rest = span_from(authority, name.len);
+        if (authority.len >= name.len && span_equal_nocase(span_sub(authority, 0, name.len), name) &&
+            (rest.len == 0 || rest.data[0] == ':'))
+            return true;
+    }
+    return false;
+}
+
+/* A page of elsewhere says so in Origin. Without Host (HTTP/1.0) and Origin it is no browser. */
+static bool is_allowed(const struct http1_head *head)
+{
+    static const struct span scheme = SPAN_LIT("http://");
+    struct span origin = http1_field_get(head, SPAN_LIT("Origin"));
+    bool same = origin.data == NULL || (span_starts_with(origin, scheme) && is_local(span_from(origin, scheme.len)));
+    return same && (head->host.data == NULL || is_local(head->host));
+}
+
+static void answer(struct buf *to, const struct status *status, const struct http1_head *head)
+{
+    static const struct span fields =
+        SPAN_LIT("Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n"
+                 "Content-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\n"
+                 "Cross-Origin-Resource-Policy: same-origin\r\nReferrer-Policy: no-referrer\r\n");
+    struct span type = SPAN_LIT("text/plain"), text;
+    struct buf body = {0};
+    bool is_head = span_equal(head->method, SPAN_LIT("HEAD"));
+    int code = 200;
+    if (!is_allowed(head)) {
+        code = 403;
+        text = SPAN_LIT("This page is for programs on this machine: ask for it by localhost, 127.0.0.1 or [::1], and "
+                        "not from a page of another origin.\n");
+    } else if (!is_head && !span_equal(head->method, SPAN_LIT("GET"))) {
+        code = 405;
+        text = SPAN_LIT("GET and HEAD are allowed.\n");
+    } else if (!span_equal(head->target, SPAN_LIT("/status"))) {
+        code = 404;
+        text = SPAN_LIT("Try /status\n");
+    } else {
+        type = SPAN_LIT("application/json");
+        status_encode(&body, status);
+        text = buf_span(&body);
+    }
+    http1_response_encode(to, code, type, fields, text, false);
+    if (is_head)
+        to->len -= text.len;
+    buf_finish(&body);
 }
 
 static size_t on_received(struct conn *conn, char *bytes, size_t len)
 {
     static struct http1_head head;
     struct reader *reader = container_of(conn, struct reader, conn);
-    struct buf text = {0}, body = {0};
+    if (reader->answered)
+        return len;
+    struct buf text = {0};
     int status;
-    ptrdiff_t used = http1_request_decode(span_of(bytes, len), 0, &head, &status);
-    if (used == 0)
+    ptrdiff_t used = http1_request_decode(span_of(bytes, len), reader->seen, &head, &status);
+    if (used == 0) {
+        reader->seen = len;
         return 0;
-    if (used < 0) {
-        http1_response_encode(&text, status, SPAN_LIT("text/plain"), SPAN_LIT(""), SPAN_LIT("Bad Request\n"), false);
-    } else if (!span_equal(head.target, SPAN_LIT("/status"))) {
-        http1_response_encode(&text, 404, SPAN_LIT("text/plain"), SPAN_LIT(""), SPAN_LIT("Try /status\n"), false);
-    } else {
-        status_encode(&body, reader->status);
-        http1_response_encode(&text, 200, SPAN_LIT("application/json"), SPAN_LIT("Cache-Control: no-store\r\n"),
-                              buf_span(&body), false);
     }
+    if (used < 0)
+        http1_response_encode(&text, status, SPAN_LIT("text/plain"), SPAN_LIT("X-Content-Type-Options: nosniff\r\n"),
+                              SPAN_LIT("Bad Request\n"), false);
+    else
+        answer(&text, reader->status, &head);
     conn_send(conn, buf_span(&text));
     conn_shutdown(conn, CLOSE_DONE, 1000);
     buf_finish(&text);
-    buf_finish(&body);
+    reader->answered = true;
     return len;
 }
 
@@ -77,6 +139,7 @@ static void on_closed(struct conn *conn, enum close_reason reason)
     struct reader *reader = container_of(conn, struct reader, conn);
     timer_stop(conn->net->loop, &reader->deadline);
     list_remove(&reader->of_status);
+    reader->status->reader_count--;
     free(reader);
 }
 
@@ -90,8 +153,12 @@ static const struct conn_limits limits = {.queue_bytes_max = 1 << 20, .input_byt
 
 static void on_accepted(struct listener *listener, struct io *io, const struct addr *peer)
 {
+    struct status *status = container_of(listener, struct status, listener);
+    if (status->reader_count == STATUS_READERS_MAX)
+        return; /* the listener closes it; a reader has STATUS_MS_MAX */
     struct reader *reader = mem_zero(1, sizeof *reader);
-    reader->status = container_of(listener, struct status, listener);
+    reader->status = status;
+    status->reader_count++;
     list_init(&reader->of_status);
     list_append(&reader->status->readers, &reader->of_status);
     conn_init(&reader->conn, listener->net, &events, &limits);

@@ -1,5 +1,6 @@
-/* status: a small page for programs, on a listener of its own on loopback: GET /status says which instances there are,
- * what they hold, and what was counted, as JSON. */
+/* status: a small page for programs of this machine, on a listener of its own on loopback: GET /status says which
+ * instances there are, what they hold, and what was counted, as JSON. It answers by the names of this machine alone,
+ * and no page of another origin. */
 #ifndef SENNIT_PLATFORM_STATUS_H
 #define SENNIT_PLATFORM_STATUS_H
 
@@ -10,6 +11,7 @@ struct status {
     struct net *net;
     struct listener listener;
     struct list readers;
+    uint32_t reader_count;
     const struct fleet *fleet;
     const struct ingress *ingress;
     const struct managed_redis *redis;

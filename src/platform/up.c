@@ -9,10 +9,18 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/shown.h"
+#include "loop/process.h"
 #include "platform/environment.h"
 #include "platform/ingress.h"
 #include "platform/managed_redis.h"
 #include "platform/status.h"
+
+enum {
+    FILES_KEPT = 128,   /* of descriptors: ours, Redis', those of clients that are answered at the door */
+    FILES_INSTANCE = 6, /* two outputs, one to watch it, a probe, and what its start takes for a moment */
+    FILES_CLIENT = 2,
+    CONNECTIONS_MAX = 50000, /* unless asked for */
+};
 
 struct up {
     struct loop *loop;
@@ -147,6 +155,30 @@ static void greet(const struct up *up)
     fflush(stdout);
 }
 
+/* A client takes one descriptor, and one more for its request's way to an instance. Instances, Redis, their outputs and
+ * whoever is answered at the door need some, too; of a small number they get half. */
+static bool door_open(struct up *up, struct err *err)
+{
+    const struct up_options *options = up->options;
+    uint64_t files = process_files_allow(0), kept = FILES_KEPT + (uint64_t)up->spec.instances_max * FILES_INSTANCE;
+    kept = kept < files / 2 ? kept : files / 2;
+    uint64_t fit = (files - kept) / FILES_CLIENT;
+    struct ingress_options ingress = {
+        .port = options->port,
+        .connections_max = options->connections != 0 ? options->connections
+                                                     : (uint32_t)(fit < CONNECTIONS_MAX ? fit : CONNECTIONS_MAX),
+    };
+    if (ingress.connections_max > fit || fit == 0)
+        return err_set(err,
+                       "%u connections need more than the %llu files that may be open: ulimit -n %llu, or fewer "
+                       "--connections",
+                       ingress.connections_max, (unsigned long long)files,
+                       (unsigned long long)(kept + (uint64_t)(ingress.connections_max + 1) * FILES_CLIENT));
+    ingress.connections_per_address =
+        options->connections_per_address != 0 ? options->connections_per_address : (ingress.connections_max + 1) / 2;
+    return ingress_open(&up->ingress, &up->net, &up->fleet, &ingress, err);
+}
+
 static bool start(struct up *up, struct err *err)
 {
     const struct up_options *options = up->options;
@@ -160,7 +192,7 @@ static bool start(struct up *up, struct err *err)
         up->fleet.idle_ms = options->idle_ms;
     if (options->startup_ms != 0)
         up->fleet.startup_ms_max = options->startup_ms;
-    if (!ingress_open(&up->ingress, &up->net, &up->fleet, options->port, err))
+    if (!door_open(up, err))
         return false;
     up->status = (struct status){.fleet = &up->fleet,
                                  .ingress = &up->ingress,
@@ -191,6 +223,7 @@ static void finish(struct up *up)
     listener_close(&up->ingress.listener);
     status_close(&up->status);
     net_finish(&up->net);
+    ingress_finish(&up->ingress);
     fleet_finish(&up->fleet);
     managed_redis_finish(&up->redis);
     command_finish(&up->command);

@@ -11,11 +11,13 @@ struct words;
 
 struct up_options {
     const char *path;
-    const char *run;              /* what stands for the image, NULL: as the file says */
-    const char *state_dir;        /* of the managed Redis; NULL: under $XDG_STATE_HOME or ~/.local/state */
-    uint16_t port;                /* of the ingress; 0 picks a free one */
-    int32_t status_port;          /* below 0: none; 0 picks a free one */
-    uint64_t idle_ms, startup_ms; /* 0: the defaults */
+    const char *run;                  /* what stands for the image, NULL: as the file says */
+    const char *state_dir;            /* of the managed Redis; NULL: under $XDG_STATE_HOME or ~/.local/state */
+    uint16_t port;                    /* of the ingress; 0 picks a free one */
+    uint32_t connections;             /* clients at once; 0: as many as open files allow */
+    uint32_t connections_per_address; /* of them from one address; 0: half */
+    int32_t status_port;              /* below 0: none; 0 picks a free one */
+    uint64_t idle_ms, startup_ms;     /* 0: the defaults */
     bool text_log;
     const struct words *pass; /* names of the operator's variables that instances get */
 };

@@ -260,7 +260,7 @@ test('any program on $PORT: a plain Node server, scaled from zero, queued, cut a
     assert.ok(Math.max(...answers.map((one) => one.ms)) >= 1500, 'one waited');
     const late = await fetch(`${service.url}/never`);
     assert.equal(late.status, 504);
-    assert.equal(await late.text(), 'upstream request timeout');
+    assert.match(await late.text(), /^upstream request timeout\nrequest-timeout: .*timeoutSeconds/);
     assert.equal(late.headers.get('x-sennit-reason'), 'request-timeout');
     const died = await fetch(`${service.url}/die`);
     assert.equal(died.status, 503);

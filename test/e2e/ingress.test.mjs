@@ -5,14 +5,19 @@ import { once } from 'node:events';
 import fs from 'node:fs';
 import http from 'node:http';
 import net from 'node:net';
+import os from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { sleep, temporary, until, up } from './lib.mjs';
 
 const quickly = { timeout: 60000 };
 const source = `
-  const crypto = require('node:crypto');
+  const crypto = require('node:crypto'), seen = [];
   const server = require('node:http').createServer((request, response) => {
+    seen.push(request.url);
+    if (request.url === '/seen') return response.end(JSON.stringify(seen));
+    if (request.url === '/headers') return response.end(JSON.stringify({ ...request.headers, raw: request.rawHeaders }));
+    if (request.url === '/hang') return;
     const url = new URL(request.url, 'http://localhost'), size = Number(url.searchParams.get('size'));
     if (url.pathname === '/stream') { // of no announced length
       let left = size;
@@ -214,4 +219,177 @@ test('a program that cannot be run is said, and not over and over', quickly, asy
   await sleep(4000);
   const tries = always.output.match(/an instance cannot be started.*no-program: cannot be run: Permission denied/g).length;
   assert.ok(tries >= 2 && tries <= 6, `${tries} tries in four seconds`);
+});
+
+// What two parsers could read differently: each would hide a request of its own behind it.
+const hidden = 'GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n';
+const smuggled = {
+  'Content-Length beside Transfer-Encoding': 'POST /p HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
+  'Transfer-Encoding beside Content-Length': `POST /p HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: ${hidden.length}\r\n\r\n0\r\n\r\n`,
+  'two lengths': 'POST /p HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\nContent-Length: 40\r\n\r\n',
+  'two equal lengths': 'POST /p HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\nContent-Length: 0\r\n\r\n',
+  'a list of lengths': 'POST /p HTTP/1.1\r\nHost: a\r\nContent-Length: 0, 40\r\n\r\n',
+  'a signed length': 'POST /p HTTP/1.1\r\nHost: a\r\nContent-Length: +0\r\n\r\n',
+  'a length in hex': 'POST /p HTTP/1.1\r\nHost: a\r\nContent-Length: 0x0\r\n\r\n',
+  'a length above 2^64': 'POST /p HTTP/1.1\r\nHost: a\r\nContent-Length: 18446744073709551616\r\n\r\n',
+  'a length that is negative to some': 'POST /p HTTP/1.1\r\nHost: a\r\nContent-Length: 18446744073709551615\r\n\r\n',
+  'a folded line': 'POST /p HTTP/1.1\r\nHost: a\r\nTransfer-Encoding:\r\n chunked\r\n\r\n0\r\n\r\n',
+  'a folded line of another field': 'GET /p HTTP/1.1\r\nHost: a\r\nX-A: 1\r\n\tContent-Length: 40\r\n\r\n',
+  'a space before the colon': 'POST /p HTTP/1.1\r\nHost: a\r\nTransfer-Encoding : chunked\r\n\r\n0\r\n\r\n',
+  'two codings': 'POST /p HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\n',
+  'chunked twice': 'POST /p HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n',
+  'a coding that looks like chunked': 'POST /p HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n',
+  'a vertical tab before chunked': 'POST /p HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: \x0bchunked\r\n\r\n0\r\n\r\n',
+  'chunked from HTTP/1.0': 'POST /p HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n',
+  'two hosts': 'GET /p HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n',
+  'two equal hosts': 'GET /p HTTP/1.1\r\nHost: a\r\nhost: a\r\n\r\n',
+  'a host with a comma': 'GET /p HTTP/1.1\r\nHost: a, b\r\n\r\n',
+  'another host in the target': 'GET http://b/p HTTP/1.1\r\nHost: a\r\n\r\n',
+  'no host': 'GET /p HTTP/1.1\r\n\r\n',
+  'a bare line feed': 'GET /p HTTP/1.1\nHost: a\n\n',
+  'a bare line feed within the head': 'GET /p HTTP/1.1\r\nHost: a\nContent-Length: 40\r\n\r\n',
+  'a bare carriage return': 'GET /p HTTP/1.1\r\nHost: a\r\nX: 1\rContent-Length: 40\r\n\r\n',
+  'a NUL in a field': 'GET /p HTTP/1.1\r\nHost: a\r\nX: 1\0\r\n\r\n',
+  'a space in the target': 'GET /p /q HTTP/1.1\r\nHost: a\r\n\r\n',
+  'a body of GET in HTTP/1.0': 'GET /p HTTP/1.0\r\nContent-Length: 1\r\n\r\n',
+};
+
+test('requests that could hide another one are refused, and so is what follows', quickly, async () => {
+  for (const [what, bytes] of Object.entries(smuggled)) {
+    const { got, ended } = await raw(bytes + hidden);
+    assert.match(got, /^HTTP\/1\.1 (400|413|501) [^]*X-Sennit-Reason: (malformed-request|request-too-large)\r\n/, what);
+    assert.equal(got.match(/HTTP\/1\.1 \d/g).length, 1, what);
+    assert.ok(ended, what);
+  }
+  const chunks = { 'a chunk size that wraps': '10000000000000000', 'a signed chunk size': '-1', 'a chunk size in 0x': '0x1', 'a bare line feed behind a size': '0\n\r\n',
+    'an extension without an end': `1;${'a'.repeat(300)}` };
+  for (const [what, size] of Object.entries(chunks)) {
+    const { got, ended } = await raw(`POST /p HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n${size}\r\n${hidden}`);
+    assert.match(got, /^HTTP\/1\.1 400 /, what);
+    assert.ok(ended && got.match(/HTTP\/1\.1 \d/g).length === 1, what);
+  }
+  assert.ok(!(await (await fetch(`${service.url}/seen`)).json()).some((url) => url.includes('smuggled')));
+  const { refusals } = await service.status_();
+  assert.ok(refusals['malformed-request'] >= Object.keys(smuggled).length);
+  assert.ok(service.output.match(/"a request was refused","[^\n]*"reason":"malformed-request"/g).length < 10, 'the log is gathered');
+  await free();
+});
+
+test('what the platform alone may say is taken from the client, however it spells it', quickly, async () => {
+  const lies = ['X-Forwarded-For: 6.6.6.6', 'X-Forwarded-Host: evil', 'X_Forwarded_For: 6.6.6.6', 'x_forwarded-proto: https', 'X-Forwarded-Proto: https', 'X-Forwarded-Port: 1', 'Forwarded: for=6.6.6.6', 'Proxy: http://evil',
+    'X-Real-IP: 6.6.6.6', 'X-Sennit-Instance: evil', 'K-Service: evil', 'Connection: close, X-Forwarded-For, Content-Length, Host'];
+  const { got } = await raw(`GET /headers HTTP/1.1\r\nHost: a\r\n${lies.join('\r\n')}\r\n\r\n`);
+  const headers = JSON.parse(got.slice(got.indexOf('\r\n\r\n{') + 4));
+  assert.equal(headers['x-forwarded-for'], '6.6.6.6, 127.0.0.1');
+  assert.equal(headers['x-forwarded-proto'], 'http');
+  assert.equal(headers.host, 'a');
+  assert.ok(!/evil|https|X_|x_/.test(JSON.stringify(headers)), JSON.stringify(headers));
+});
+
+// Connections that are open and do nothing of their own accord.
+async function connections(t, count, port, host = '127.0.0.1', localAddress) {
+  const sockets = Array.from({ length: count }, () => {
+    const socket = net.connect({ port, host, localAddress });
+    socket.got = '';
+    socket.on('error', () => {});
+    socket.on('data', (data) => (socket.got += data.toString('latin1')));
+    socket.on('close', () => (socket.over = true));
+    return socket;
+  });
+  t.after(() => sockets.forEach((socket) => socket.destroy()));
+  await Promise.all(sockets.map((socket) => once(socket, 'connect')));
+  return sockets;
+}
+
+test('at the bound of connections, one more is told; the silent make room; nothing is kept of them', quickly, async (t) => {
+  const one = await upFor(t, { run: `${process.execPath} ${path.join(directory, 'server.cjs')}`, annotations: kept(1) }, { ready: 1, flags: ['--connections', '20'] });
+  const silent = await connections(t, 10, one.port), dripping = await connections(t, 5, one.port), busy = await connections(t, 5, one.port);
+  for (const socket of dripping) socket.write('GET / HTTP/1.1\r\nHo');
+  for (const socket of busy) socket.write('GET /hang HTTP/1.1\r\nHost: a\r\n\r\n');
+  await until('the instance has them', async () => (await one.instances())[0].requests === 5);
+  const full = await raw('GET /full HTTP/1.1\r\nHost: a\r\n\r\n', { port: one.port });
+  assert.match(full.got, /^HTTP\/1\.1 503 [^]*X-Sennit-Reason: connections-full\r\n[^]*Retry-After: [^]*--connections/);
+  await sleep(600);
+  const [late] = await connections(t, 1, one.port);
+  late.write('GET /late HTTP/1.1\r\nHost: a\r\n\r\n');
+  await until('it is answered', () => late.got.startsWith('HTTP/1.1 200 '));
+  assert.ok(silent.filter((socket) => socket.over).length > 0);
+  const rest = await connections(t, 8, one.port); // each makes room for itself
+  for (const socket of rest) socket.write('GET /rest HTTP/1.1\r\nHost: a\r\n\r\n');
+  await until('all are answered', () => rest.every((socket) => socket.got.startsWith('HTTP/1.1 200 ')), 5000);
+  await sleep(3100); // crowded is enough, once they are silent for long
+  await connections(t, 1, one.port);
+  await until('those that dripped are told', () => dripping.some((socket) => /^HTTP\/1\.1 408 [^]*slow-head/.test(socket.got)));
+  assert.ok(busy.every((socket) => !socket.over));
+  const { refusals, limits } = await one.status_();
+  assert.ok(refusals['connections-full'] >= 1 && refusals['slow-head'] >= 5, JSON.stringify(refusals));
+  assert.deepEqual(limits, { connections: 20, connections_per_address: 10 });
+  assert.match(one.output, /"a request was refused"[^\n]*"reason":"connections-full"[^\n]*"cure":"[^"]*--connections/);
+});
+
+const own = Object.values(os.networkInterfaces()).flat().find((one) => !one.internal && one.family === 'IPv4')?.address;
+test('one address holds its share of the connections, and the others the rest', { ...quickly, skip: own === undefined && 'this machine has no address but loopback' }, async (t) => {
+  const one = await upFor(t, { run: `${process.execPath} ${path.join(directory, 'server.cjs')}`, annotations: kept(1) }, { ready: 1, flags: ['--connections', '100', '--connections-per-address', '10'] });
+  await connections(t, 10, one.port, own, own);
+  const more = await connections(t, 80, one.port, own, own);
+  await until('they are told, or closed', () => more.every((socket) => socket.over || /^HTTP\/1\.1 429 [^]*connections-per-address: this address/.test(socket.got)));
+  assert.ok(more.filter((socket) => socket.got !== '').length >= 60);
+  assert.equal((await fetch(one.url)).status, 200);
+  assert.equal((await one.status_()).refusals['connections-per-address'], 80);
+  await connections(t, 20, one.port); // loopback has no such bound
+  assert.equal((await one.status_()).refusals['connections-per-address'], 80);
+});
+
+test('a flood of connections at the limit of open files: who is in stays, and instances can start', quickly, async (t) => {
+  const within = ['sh', '-c', 'ulimit -n 256 && exec "$@"', 'sh'];
+  const one = await upFor(t, { run: `${process.execPath} ${path.join(directory, 'server.cjs')}`, annotations: { ...kept(1), 'autoscaling.knative.dev/maxScale': 4 } }, { ready: 1, within });
+  const { connections: bound } = (await one.status_()).limits;
+  assert.ok(bound > 20 && bound < 128, `${bound}`);
+  const [kept_] = await connections(t, 1, one.port);
+  kept_.write(handshake);
+  await until('it is a WebSocket', () => kept_.got.startsWith('HTTP/1.1 101 '));
+  const flood = await connections(t, 400, one.port);
+  const before = (await one.instances())[0].pid;
+  process.kill(before, 'SIGKILL');
+  await until('another one starts', async () => (await one.instances()).some(({ pid }) => pid !== before));
+  assert.ok(!one.output.includes('out of descriptors'), one.output.slice(-2000));
+  await sleep(600);
+  const [late] = await connections(t, 1, one.port);
+  late.write('GET /late HTTP/1.1\r\nHost: a\r\n\r\n');
+  await until('it is answered', () => late.got.startsWith('HTTP/1.1 200 '));
+  flood.forEach((socket) => socket.destroy());
+});
+
+test('a body that comes too slowly ends, one that comes steadily does not', quickly, async (t) => {
+  const one = await upFor(t, { run: `${process.execPath} ${path.join(directory, 'server.cjs')}`, annotations: kept(1) }, { ready: 1 });
+  const [none, drip, steady] = await connections(t, 3, one.port);
+  for (const socket of [none, drip, steady]) socket.write('POST /slow HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n');
+  const timer = setInterval(() => {
+    if (!drip.over) drip.write('a');
+    steady.write('a'.repeat(100));
+  }, 500);
+  t.after(() => clearInterval(timer));
+  await until('both are told', () => [none, drip].every((socket) => /^HTTP\/1\.1 408 [^]*slow-body: less than 1 KiB/.test(socket.got)), 40000);
+  assert.ok(steady.got === '' && !steady.over);
+});
+
+test('the status page is for programs of this machine', quickly, async () => {
+  const port = service.statusPort;
+  const ask = (host, more = '', method = 'GET') => raw(`${method} /status HTTP/1.1\r\nHost: ${host}\r\n${more}\r\n`, { port });
+  for (const host of ['localhost', `localhost:${port}`, '127.0.0.1', `127.0.0.1:${port}`, '[::1]:80', 'LOCALHOST']) assert.match((await ask(host)).got, /^HTTP\/1\.1 200 /, host);
+  for (const host of ['evil.example', `evil.example:${port}`, 'localhost.evil.example', '127.0.0.1.evil.example', 'xlocalhost', '10.0.0.1']) {
+    const { got } = await ask(host);
+    assert.match(got, /^HTTP\/1\.1 403 /, host);
+    assert.ok(!got.includes('instances') && !got.includes(host), got);
+  }
+  for (const origin of ['http://evil.example', 'null', 'https://localhost.evil.example', 'http://localhost.evil.example:1']) assert.match((await ask('localhost', `Origin: ${origin}\r\n`)).got, /^HTTP\/1\.1 403 /, origin);
+  assert.match((await ask('localhost', `Origin: http://localhost:${port}\r\n`)).got, /^HTTP\/1\.1 200 /);
+  const { got } = await ask('localhost');
+  for (const field of ['X-Content-Type-Options: nosniff', "Content-Security-Policy: default-src 'none'; frame-ancestors 'none'", 'Cache-Control: no-store']) assert.ok(got.includes(field), field);
+  assert.match((await ask('localhost', '', 'POST')).got, /^HTTP\/1\.1 405 /);
+  assert.match((await ask('localhost', '', 'HEAD')).got, /^HTTP\/1\.1 200 [^]*\r\n\r\n$/);
+  assert.match((await raw('GET /<script> HTTP/1.1\r\nHost: localhost\r\n\r\n', { port })).got, /^HTTP\/1\.1 4\d\d [^]*text\/plain/);
+  // Not through the ingress, nor from another machine.
+  assert.equal((await (await fetch(`${service.url}/status`)).json()).url, '/status', "the instance's own");
+  if (own !== undefined) await assert.rejects(fetch(`http://${own}:${port}/status`));
 });

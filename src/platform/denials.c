@@ -1,0 +1,58 @@
+/* denials: the table's columns, the answers, and the gathering of log lines. */
+#include "platform/denials.h"
+
+#include <assert.h>
+
+#include "wire/http1.h"
+
+static const struct {
+    const char *reason;
+    int status;
+    enum log_level level;
+    const char *line, *cure;
+} table[] = {
+#define X(constant, reason, status, level, line, cure) {reason, status, level, line, cure},
+    DENIALS(X)
+#undef X
+};
+
+void denials_init(struct denials *denials, struct loop *loop)
+{
+    *denials = (struct denials){.loop = loop};
+}
+
+void denials_note(struct denials *denials, enum denial denial, const char *peer, const char *what)
+{
+    uint64_t now = loop_now_us(denials->loop), *logged_us = &denials->logged_us[denial];
+    denials->counts[denial]++;
+    if (*logged_us != 0 && now - *logged_us < LOOP_MS(DENIALS_LOG_MS))
+        return;
+    log_event(table[denial].level, "a request was refused", LOG_C("reason", table[denial].reason),
+              LOG_N("times", denials->counts[denial] - denials->logged[denial]), LOG_C("peer", peer),
+              LOG_C("what", what), LOG_C("cure", table[denial].cure));
+    denials->logged[denial] = denials->counts[denial];
+    *logged_us = now != 0 ? now : 1;
+}
+
+void denial_encode(struct buf *to, enum denial denial, int status, bool keep_alive, bool with_body)
+{
+    struct buf fields = {0}, body = {0};
+    assert(denial < DENIAL_COUNT);
+    if (table[denial].status != 0)
+        status = table[denial].status;
+    const char *line = table[denial].line[0] != '\0' ? table[denial].line : http1_status_text(status);
+    buf_printf(&fields, "X-Sennit-Reason: %s\r\nX-Content-Type-Options: nosniff\r\n%s", table[denial].reason,
+               status == 429 || status == 503 ? "Retry-After: 1\r\n" : "");
+    buf_printf(&body, "%s\n%s: %s\n", line, table[denial].reason, table[denial].cure);
+    http1_response_encode(to, status, SPAN_LIT("text/plain"), buf_span(&fields), buf_span(&body), keep_alive);
+    if (!with_body)
+        to->len -= body.len;
+    buf_finish(&fields);
+    buf_finish(&body);
+}
+
+const char *denial_reason(enum denial denial)
+{
+    assert(denial < DENIAL_COUNT);
+    return table[denial].reason;
+}
