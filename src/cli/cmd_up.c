@@ -2,8 +2,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/shown.h"
 #include "base/mem.h"
+#include "base/shown.h"
 #include "cli/cli.h"
 #include "loop/process.h"
 #include "platform/spec.h"

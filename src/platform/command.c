@@ -144,7 +144,7 @@ bool command_find(struct command *command, const struct service_spec *spec, cons
         return false;
     find_self(&command->argv);
     if (!program_exists(command))
-        return err_set(err, "%s: the program %s is not there (looked for %s %s)", path,
+        return err_set(err, "%.300s: the program %s is not there (looked for %s %.300s)", path,
                        SHOWN_FOUND(span_str(command->argv.list[0])),
                        strchr(command->argv.list[0], '/') != NULL ? "relative to" : "in PATH, beginning in",
                        command->directory);

@@ -85,8 +85,10 @@ static void address_fields(struct buf *to, const struct http1_head *head, const 
 
 void forward_request(struct buf *to, const struct http1_head *head, const struct forward_context *context)
 {
+    /* One of HTTP/1.0 need not name a host; servers of HTTP/1.1, ours too, refuse an empty one. */
+    struct span host = head->host.len != 0 ? head->host : SPAN_LIT("localhost");
     buf_printf(to, SPAN_FMT " " SPAN_FMT " HTTP/1.1\r\nHost: " SPAN_FMT "\r\n", SPAN_ARG(head->method),
-               SPAN_ARG(head->target), SPAN_ARG(head->host));
+               SPAN_ARG(head->target), SPAN_ARG(host));
     for (size_t i = 0; i < head->field_count; i++) {
         const struct http1_field *one = &head->fields[i];
         if (!is_ours(one->name) && !http1_field_is_hop_by_hop(head, one->name))

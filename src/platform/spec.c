@@ -6,9 +6,10 @@
 #include "base/mem.h"
 #include "base/shown.h"
 #include "loop/file.h"
+#include "platform/environment.h"
 #include "wire/yaml.h"
 
-enum { NAME_BYTES_MAX = 49, REVISION_BYTES_MAX = 63 };
+enum { NAME_BYTES_MAX = 49, REVISION_BYTES_MAX = 63, VARIABLE_BYTES_MAX = 256 };
 
 void words_add(struct words *words, char *text)
 {
@@ -40,17 +41,36 @@ static void inert_if_there(struct service_spec *spec, const struct yaml_node *ma
             inert(spec, *names);
 }
 
-static bool text_read(const struct yaml_node *mapping, const char *key, char **to, struct err *err)
+/* A text that becomes a C string (wire/yaml lets no NUL through), and must fit into an argument or a variable. */
+static bool text_get(struct service_spec *spec, const struct yaml_node *node, struct span *text, struct err *err)
 {
-    const struct yaml_node *node = yaml_get(mapping, key);
+    if (!yaml_string(node, text, err))
+        return false;
+    if (text->len > SPEC_TEXT_BYTES_MAX)
+        return yaml_error(err, node, "a text of %zu bytes; a program can be passed %d: give it in a file", text->len,
+                          SPEC_TEXT_BYTES_MAX);
+    spec->bytes += text->len;
+    if (spec->bytes > SPEC_BYTES_MAX)
+        return yaml_error(err, node, "more than %d bytes of texts in all, with this one: give them in a file",
+                          SPEC_BYTES_MAX);
+    return true;
+}
+
+static bool text_set(struct service_spec *spec, const struct yaml_node *node, char **to, struct err *err)
+{
     struct span text;
-    if (node == NULL)
-        return true;
-    if (!yaml_string(node, &text, err))
+    if (!text_get(spec, node, &text, err))
         return false;
     free(*to);
     *to = mem_text(text);
     return true;
+}
+
+static bool text_read(struct service_spec *spec, const struct yaml_node *mapping, const char *key, char **to,
+                      struct err *err)
+{
+    const struct yaml_node *node = yaml_get(mapping, key);
+    return node == NULL || text_set(spec, node, to, err);
 }
 
 static bool number_read(const struct yaml_node *mapping, const char *key, uint64_t min, uint64_t max, uint32_t *to,
@@ -93,6 +113,22 @@ static bool redis_read(struct service_spec *spec, const struct yaml_node *node, 
     return true;
 }
 
+/* Printed on a terminal as it is: no C0 and C1 controls, nothing that turns the direction of text or breaks lines. The
+ * bytes are UTF-8, as all of a YAML document is. */
+static bool text_is_plain(struct span text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned char c = (unsigned char)text.data[i], second = i + 1 < text.len ? (unsigned char)text.data[i + 1] : 0,
+                      third = i + 2 < text.len ? (unsigned char)text.data[i + 2] : 0;
+        bool c1 = c == 0xc2 && second < 0xa0, letter_mark = c == 0xd8 && second == 0x9c;
+        bool mark = c == 0xe2 && second == 0x80 && (third == 0x8e || third == 0x8f || (third >= 0xa8 && third <= 0xae));
+        bool isolate = c == 0xe2 && second == 0x81 && third >= 0xa6 && third <= 0xa9;
+        if (c < 0x20 || c == 0x7f || c1 || letter_mark || mark || isolate)
+            return false;
+    }
+    return true;
+}
+
 static bool instances_read(const struct yaml_node *node, uint64_t min, uint32_t *to, struct err *err)
 {
     uint64_t value;
@@ -119,11 +155,11 @@ static bool annotation_read(struct service_spec *spec, const struct yaml_pair *p
     if (!yaml_string(pair->value, &text, err))
         return false;
     if (span_equal(key, SPAN_LIT("sennit.dev/run"))) {
-        free(spec->run);
-        spec->run = mem_text(text);
+        return text_set(spec, pair->value, &spec->run, err);
     } else if (span_equal(key, SPAN_LIT("sennit.dev/hint"))) {
-        free(spec->hint);
-        spec->hint = mem_text(text);
+        if (!text_is_plain(text))
+            return yaml_error(err, pair->value, "a hint is one line of text without control characters");
+        return text_set(spec, pair->value, &spec->hint, err);
     } else if (span_equal(key, SPAN_LIT("sennit.dev/redis"))) {
         return redis_read(spec, pair->value, err);
     } else if (span_equal(key, SPAN_LIT("sennit.dev/redis-restart-delay"))) {
@@ -150,7 +186,7 @@ static bool metadata_read(struct service_spec *spec, const struct yaml_node *met
         "name",     "namespace",       "annotations",       "labels", "generation", "uid",
         "selfLink", "resourceVersion", "creationTimestamp", NULL};
     if (!yaml_expect(metadata, YAML_MAPPING, err) || !yaml_only(metadata, keys, err) ||
-        !text_read(metadata, "name", name, err))
+        !text_read(spec, metadata, "name", name, err))
         return false;
     const struct yaml_node *annotations = yaml_get(metadata, "annotations");
     if (annotations == NULL)
@@ -163,7 +199,8 @@ static bool metadata_read(struct service_spec *spec, const struct yaml_node *met
     return true;
 }
 
-static bool words_read(const struct yaml_node *mapping, const char *key, struct words *words, struct err *err)
+static bool words_read(struct service_spec *spec, const struct yaml_node *mapping, const char *key, struct words *words,
+                       struct err *err)
 {
     const struct yaml_node *node = yaml_get(mapping, key);
     struct span text;
@@ -174,9 +211,34 @@ static bool words_read(const struct yaml_node *mapping, const char *key, struct 
     if (node->count > SPEC_WORDS_MAX)
         return yaml_error(err, node, "more than %d words", SPEC_WORDS_MAX);
     for (size_t i = 0; i < node->count; i++) {
-        if (!yaml_string(node->items[i], &text, err))
+        if (!text_get(spec, node->items[i], &text, err))
             return false;
         words_add(words, mem_text(text));
+    }
+    return true;
+}
+
+/* As Kubernetes has it: letters, digits, - _ and ., and no digit in front. */
+static bool variable_name_check(struct service_spec *spec, const struct yaml_node *node, struct span name,
+                                struct err *err)
+{
+    bool good = name.len > 0 && name.len <= VARIABLE_BYTES_MAX && !(name.data[0] >= '0' && name.data[0] <= '9');
+    for (size_t i = 0; i < name.len && good; i++) {
+        char c = name.data[i];
+        good = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
+               c == '.';
+    }
+    if (!good)
+        return yaml_error(err, node,
+                          "cannot be the name of a variable: at most %d letters, digits, _ - and ., and no digit in "
+                          "front",
+                          VARIABLE_BYTES_MAX);
+    if (environment_is_reserved(name, spec->redis))
+        return yaml_error(err, node, SPAN_FMT " is set by the platform and cannot be set here", SPAN_ARG(name));
+    for (size_t i = 0; i < spec->env.count; i++) {
+        struct span rest = span_str(spec->env.list[i]), before;
+        if (span_next(&rest, '=', &before) && span_equal(before, name))
+            return yaml_error(err, node, SPAN_FMT " is here for the second time; take one away", SPAN_ARG(name));
     }
     return true;
 }
@@ -184,7 +246,6 @@ static bool words_read(const struct yaml_node *mapping, const char *key, struct 
 static bool variable_read(struct service_spec *spec, const struct yaml_node *node, struct err *err)
 {
     static const char *const keys[] = {"name", "value", "valueFrom", NULL};
-    static const char *const reserved[] = {"PORT", "K_SERVICE", "K_REVISION", "K_CONFIGURATION"};
     if (!yaml_expect(node, YAML_MAPPING, err) || !yaml_only(node, keys, err))
         return false;
     const struct yaml_node *name = yaml_get(node, "name"), *value = yaml_get(node, "value"),
@@ -192,17 +253,14 @@ static bool variable_read(struct service_spec *spec, const struct yaml_node *nod
     struct span name_text, value_text = SPAN_LIT("");
     if (name == NULL)
         return yaml_error(err, node, "needs a name");
-    if (!yaml_string(name, &name_text, err) || (value != NULL && !yaml_string(value, &value_text, err)))
+    if (!yaml_string(name, &name_text, err) || !variable_name_check(spec, name, name_text, err) ||
+        (value != NULL && !text_get(spec, value, &value_text, err)))
         return false;
-    if (name_text.len == 0 || span_find(name_text, '=') >= 0)
-        return yaml_error(err, name, "expected the name of a variable, which is not empty and has no \"=\"");
     if (from != NULL)
         return yaml_error(err, from,
-                          "secrets are not available here: give " SPAN_FMT " a `value:` in a copy of the file",
-                          SPAN_ARG(name_text));
-    for (size_t i = 0; i < sizeof reserved / sizeof reserved[0]; i++)
-        if (span_equal(name_text, span_str(reserved[i])))
-            return yaml_error(err, name, "%s is set by the platform and cannot be set here", reserved[i]);
+                          "secrets are not available here: give " SPAN_FMT " a `value:` in a copy of the file, or "
+                          "leave it out and pass it on with --env " SPAN_FMT,
+                          SPAN_ARG(name_text), SPAN_ARG(name_text));
     words_add(&spec->env, mem_printf(SPAN_FMT "=" SPAN_FMT, SPAN_ARG(name_text), SPAN_ARG(value_text)));
     return true;
 }
@@ -269,8 +327,8 @@ static bool container_read(struct service_spec *spec, const struct yaml_node *co
                                        "imagePullPolicy",
                                        "securityContext",
                                        NULL};
-    static const char *const no_effect[] = {"resources",     "volumeMounts",   "startupProbe",
-                                            "livenessProbe", "readinessProbe", NULL};
+    static const char *const no_effect[] = {"resources",      "volumeMounts",    "startupProbe",    "livenessProbe",
+                                            "readinessProbe", "securityContext", "imagePullPolicy", NULL};
     if (!yaml_expect(containers, YAML_LIST, err))
         return false;
     if (containers->count != 1)
@@ -285,10 +343,11 @@ static bool container_read(struct service_spec *spec, const struct yaml_node *co
     yaml_keep_secret(yaml_get(container, "command"));
     yaml_keep_secret(yaml_get(container, "args"));
     inert_if_there(spec, container, no_effect);
-    return text_read(container, "image", &spec->image, err) &&
-           text_read(container, "workingDir", &spec->working_dir, err) &&
-           words_read(container, "command", &spec->command, err) && words_read(container, "args", &spec->args, err) &&
-           env_read(spec, yaml_get(container, "env"), err) && ports_read(yaml_get(container, "ports"), err);
+    return text_read(spec, container, "image", &spec->image, err) &&
+           text_read(spec, container, "workingDir", &spec->working_dir, err) &&
+           words_read(spec, container, "command", &spec->command, err) &&
+           words_read(spec, container, "args", &spec->args, err) && env_read(spec, yaml_get(container, "env"), err) &&
+           ports_read(yaml_get(container, "ports"), err);
 }
 
 static bool template_read(struct service_spec *spec, const struct yaml_node *template, struct err *err)
@@ -361,10 +420,30 @@ static bool root_read(struct service_spec *spec, const struct yaml_node *root, s
     return template_read(spec, yaml_get(inside, "template"), err);
 }
 
+/* The annotation that counts for minScale or maxScale. */
+static const struct yaml_node *scale_node(const struct yaml_node *root, const char *prefix, const char *other)
+{
+    const struct yaml_node *template = yaml_get(yaml_get(root, "spec"), "template");
+    const struct yaml_node *const places[] = {template, root};
+    for (size_t i = 0; i < 2; i++) {
+        const struct yaml_node *metadata = yaml_get(places[i], "metadata");
+        const struct yaml_node *notes = metadata != NULL ? yaml_get(metadata, "annotations") : NULL;
+        for (size_t j = 0; notes != NULL && j < notes->count; j++)
+            if (span_starts_with(notes->pairs[j].key, span_str(prefix)) ||
+                span_starts_with(notes->pairs[j].key, span_str(other)))
+                return notes->pairs[j].value;
+    }
+    return root;
+}
+
 static bool spec_check(struct service_spec *spec, const struct yaml_node *root, struct err *err)
 {
-    if (spec->instances_min > spec->instances_max)
-        return yaml_error(err, root, "minScale (%u) is above maxScale (%u)", spec->instances_min, spec->instances_max);
+    if (spec->instances_min > spec->instances_max) {
+        const struct yaml_node *max = scale_node(root, "autoscaling.knative.dev/max", "run.googleapis.com/max");
+        return yaml_error(err,
+                          max != root ? max : scale_node(root, "autoscaling.knative.dev/min", "run.googleapis.com/min"),
+                          "minScale (%u) is above maxScale (%u)", spec->instances_min, spec->instances_max);
+    }
     if (spec->revision == NULL) {
         spec->revision = mem_printf("%s-00001", spec->name);
     } else {
@@ -379,9 +458,8 @@ static bool spec_check(struct service_spec *spec, const struct yaml_node *root, 
     return true;
 }
 
-bool service_spec_read(struct service_spec *spec, const char *path, struct err *err)
+bool service_spec_parse(struct service_spec *spec, const char *path, struct span text, struct err *err)
 {
-    struct buf text = {0};
     const char *slash = strrchr(path, '/');
     *spec = (struct service_spec){
         .concurrency = SPEC_CONCURRENCY_DEFAULT,
@@ -390,13 +468,17 @@ bool service_spec_read(struct service_spec *spec, const char *path, struct err *
         .redis_memory_bytes_max = SPEC_REDIS_MEMORY_DEFAULT,
         .directory = slash == NULL ? mem_text(SPAN_LIT(".")) : mem_text(span_of(path, (size_t)(slash - path) + 1)),
     };
-    if (!file_read(path, YAML_BYTES_MAX, &text, err)) {
-        buf_finish(&text);
-        return false;
-    }
-    struct yaml_node *root = yaml_parse(path, buf_span(&text), err);
+    struct yaml_node *root = yaml_parse(path, text, err);
     bool ok = root != NULL && root_read(spec, root, err) && spec_check(spec, root, err);
     yaml_destroy(root);
+    return ok;
+}
+
+bool service_spec_read(struct service_spec *spec, const char *path, struct err *err)
+{
+    struct buf text = {0};
+    *spec = (struct service_spec){0};
+    bool ok = file_read(path, YAML_BYTES_MAX, &text, err) && service_spec_parse(spec, path, buf_span(&text), err);
     buf_finish(&text);
     return ok;
 }

@@ -14,7 +14,9 @@ enum {
     SPEC_TIMEOUT_S_MAX = 3600,
     SPEC_INSTANCES_DEFAULT = 100,
     SPEC_INSTANCES_MAX = 1000,
-    SPEC_WORDS_MAX = 1000, /* of a command line, and variables */
+    SPEC_WORDS_MAX = 1000,            /* of a command line, and variables */
+    SPEC_TEXT_BYTES_MAX = 100 * 1024, /* of one text: the kernel takes no argument or variable of 128 KiB, */
+    SPEC_BYTES_MAX = 1 << 20,         /* nor more than about 2 MiB of them in all */
 };
 #define SPEC_REDIS_MEMORY_MIN ((uint64_t)16 << 20) /* an empty Redis and its scripts need some */
 #define SPEC_REDIS_MEMORY_DEFAULT ((uint64_t)512 << 20)
@@ -41,9 +43,13 @@ struct service_spec {
     uint64_t redis_restart_delay_ms;
     uint64_t redis_memory_bytes_max; /* sennit.dev/redis-memory */
     struct buf inert;                /* names, separated by ", " */
+    size_t bytes;                    /* of all texts that were read */
 };
 
+/* False with `err` set: which file, line and field. To be finished in either case. */
 bool service_spec_read(struct service_spec *spec, const char *path, struct err *err);
+/* The same from text in memory; `path` is for messages, and says where relative paths begin. */
+bool service_spec_parse(struct service_spec *spec, const char *path, struct span text, struct err *err);
 void service_spec_finish(struct service_spec *spec); /* accepts zeroed */
 
 #endif

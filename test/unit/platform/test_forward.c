@@ -1,0 +1,190 @@
+/* test_forward: heads as the instance and the client get them; whatever passes is read in one way alone. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/mem.h"
+#include "platform/forward.h"
+
+static struct http1_head head, again;
+
+/* The request as the instance gets it; NULL: refused. */
+static const char *forwarded(const char *request)
+{
+    static char text[8192];
+    static const struct forward_context context = {
+        .client_ip = "10.1.2.3", .trace = "0123456789abcdef0123456789abcdef", .span = "0123456789abcdef"};
+    struct buf to = {0};
+    int status;
+    ptrdiff_t used = http1_request_decode(span_str(request), 0, &head, &status);
+    if (used <= 0)
+        return NULL;
+    forward_request(&to, &head, &context);
+    assert_true(to.len < sizeof text);
+    snprintf(text, sizeof text, SPAN_FMT, SPAN_ARG(buf_span(&to)));
+    buf_finish(&to);
+    return text;
+}
+
+static void assert_has(const char *text, const char *part)
+{
+    if (text == NULL || strstr(text, part) == NULL)
+        fail_msg("no %s in\n%s", part, text != NULL ? text : "(refused)");
+}
+
+static void assert_lacks(const char *text, const char *part)
+{
+    if (text == NULL || strcasestr(text, part) != NULL)
+        fail_msg("%s in\n%s", part, text != NULL ? text : "(refused)");
+}
+
+static void test_the_platforms_own_words(void **state)
+{
+    static const char *const lies[] = {"X-Forwarded-Host: evil",
+                                       "x-forwarded-proto: evil",
+                                       "X_Forwarded_For: evil",
+                                       "X-Forwarded_Port: evil",
+                                       "Forwarded: for=evil",
+                                       "X-Real-IP: evil",
+                                       "x_real_ip: evil",
+                                       "Proxy: evil",
+                                       "K-Revision: evil",
+                                       "K_Service: evil",
+                                       "Knative-Serving-A: evil",
+                                       "traceparent: evil",
+                                       "X-Cloud-Trace-Context: evil",
+                                       "HTTP2-Settings: evil",
+                                       "X-Sennit-Reason: evil",
+                                       "Keep-Alive: evil",
+                                       "TE: evil",
+                                       "Proxy-Authorization: evil"};
+    for (size_t i = 0; i < sizeof lies / sizeof lies[0]; i++) {
+        char request[256];
+        snprintf(request, sizeof request, "GET / HTTP/1.1\r\nHost: a\r\nX-Own: kept\r\n%s\r\n\r\n", lies[i]);
+        const char *text = forwarded(request);
+        assert_lacks(text, "evil");
+        assert_has(text, "X-Own: kept\r\n");
+        assert_has(
+            text, "X-Forwarded-For: 10.1.2.3\r\nX-Forwarded-Proto: http\r\nForwarded: for=\"10.1.2.3\";proto=http\r\n");
+    }
+    assert_has(forwarded("GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 6.6.6.6\r\nX-Forwarded-For: 7\r\n\r\n"),
+               "X-Forwarded-For: 6.6.6.6, 7, 10.1.2.3\r\n");
+}
+
+static void test_what_frames_cannot_be_taken_away(void **state)
+{
+    const char *text = forwarded(
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nConnection: content-length, host, X-A\r\nX-A: 1\r\n\r\n");
+    assert_has(text, "Host: a\r\n");
+    assert_has(text, "Content-Length: 5\r\n");
+    assert_lacks(text, "X-A");
+    text = forwarded("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTE: trailers\r\n\r\n");
+    assert_has(text, "Transfer-Encoding: chunked\r\n");
+    assert_lacks(text, "Content-Length");
+}
+
+static void test_traces(void **state)
+{
+    const char *good = "traceparent: 00-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-bbbbbbbbbbbbbbbb-01";
+    char request[256];
+    snprintf(request, sizeof request, "GET / HTTP/1.1\r\nHost: a\r\n%s\r\n\r\n", good);
+    assert_has(forwarded(request), good);
+    assert_has(forwarded("GET / HTTP/1.1\r\nHost: a\r\n\r\n"),
+               "traceparent: 00-0123456789abcdef0123456789abcdef-0123456789abcdef-01\r\n");
+}
+
+/* The oracle: what the ingress understood and what a server of the same grammar makes of the head that it wrote. */
+static void test_whatever_passes_is_read_as_it_was(void **state)
+{
+    static const char *const methods[] = {"GET", "POST", "HEAD", "PUT", "DELETE"};
+    static const char *const pieces[] = {"Content-Length: 5",
+                                         "content-length: 0",
+                                         "Content-Length: 5, 5",
+                                         "Transfer-Encoding: chunked",
+                                         "transfer-encoding:chunked",
+                                         "Transfer-Encoding: gzip",
+                                         "Transfer-Encoding : chunked",
+                                         " Content-Length: 5",
+                                         "Connection: close",
+                                         "Connection: keep-alive",
+                                         "Connection: Transfer-Encoding",
+                                         "Connection: upgrade",
+                                         "Upgrade: websocket",
+                                         "Upgrade: h2c",
+                                         "Host: a",
+                                         "Host: b",
+                                         "X-A: 1",
+                                         "X-A:",
+                                         "X_Content_Length: 5",
+                                         "Expect: 100-continue",
+                                         "Trailer: Content-Length",
+                                         "X-A: \x01",
+                                         "Content-Length: 05",
+                                         "Connection: Content-Length"};
+    unsigned passed = 0;
+    srand(1);
+    for (int i = 0; i < 200000; i++) {
+        struct buf request = {0};
+        buf_printf(&request, "%s /p HTTP/1.%d\r\n%s", methods[rand() % 5], rand() % 8 != 0,
+                   rand() % 8 != 0 ? "Host: h\r\n" : "");
+        for (int n = rand() % 5; n > 0; n--)
+            buf_printf(&request, "%s\r\n", pieces[(size_t)rand() % (sizeof pieces / sizeof pieces[0])]);
+        buf_append(&request, SPAN_LIT("\r\n"));
+        buf_append_char(&request, '\0');
+        const char *text = forwarded(request.data + request.off);
+        if (text != NULL) {
+            int status;
+            passed++;
+            if (http1_request_decode(span_str(text), 0, &again, &status) != (ptrdiff_t)strlen(text))
+                fail_msg("%s\nbecame, and is refused:\n%s", request.data + request.off, text);
+            assert_int_equal(again.body, head.body);
+            assert_int_equal(again.content_length, head.content_length);
+            assert_int_equal(again.upgrade_websocket, head.upgrade_websocket);
+            assert_true(span_equal(again.host, head.host) || head.host.data == NULL);
+        }
+        buf_finish(&request);
+    }
+    assert_true(passed > 10000);
+}
+
+static const char *answered(const char *response, const char *method, bool chunked, bool keep_alive)
+{
+    static char text[8192];
+    struct buf to = {0};
+    assert_true(http1_response_decode(span_str(response), 0, span_str(method), &head) > 0);
+    forward_response(&to, &head, chunked, keep_alive, "one-00001-1");
+    snprintf(text, sizeof text, SPAN_FMT, SPAN_ARG(buf_span(&to)));
+    buf_finish(&to);
+    return text;
+}
+
+static void test_responses(void **state)
+{
+    const char *text = answered("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close, X-B\r\nX-B: "
+                                "1\r\nX-Sennit-Instance: evil\r\n\r\n",
+                                "GET", true, true);
+    assert_has(text, "Transfer-Encoding: chunked\r\n");
+    assert_has(text, "X-Sennit-Instance: one-00001-1\r\n");
+    assert_lacks(text, "evil");
+    assert_lacks(text, "X-B");
+    assert_lacks(text, "Connection");
+    assert_has(answered("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n", "GET", false, false), "Connection: close\r\n");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_the_platforms_own_words),
+        cmocka_unit_test(test_what_frames_cannot_be_taken_away),
+        cmocka_unit_test(test_traces),
+        cmocka_unit_test(test_whatever_passes_is_read_as_it_was),
+        cmocka_unit_test(test_responses),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,284 @@
+/* test_spec: what a service.yaml may say, and what it is told when it says something else: file, line, field. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/mem.h"
+#include "loop/file.h"
+#include "platform/spec.h"
+
+static struct service_spec spec;
+static struct err err;
+
+/* A file with these lines in their places; each may be "". */
+static bool read_with(const char *annotations, const char *template, const char *container)
+{
+    struct buf text = {0};
+    buf_printf(&text,
+               "apiVersion: serving.knative.dev/v1\nkind: Service\nmetadata:\n  name: plain\nspec:\n  template:\n"
+               "    metadata:\n      annotations:\n        a: b\n%s    spec:\n%s      containers:\n"
+               "        - image: x\n%s",
+               annotations, template, container);
+    service_spec_finish(&spec);
+    bool ok = service_spec_parse(&spec, "dir/service.yaml", buf_span(&text), &err);
+    buf_finish(&text);
+    return ok;
+}
+
+static void accept_with(const char *annotations, const char *template, const char *container)
+{
+    if (!read_with(annotations, template, container))
+        fail_msg("refused: %s", err.text);
+}
+
+static void refuse_with(const char *annotations, const char *template, const char *container, const char *why)
+{
+    if (read_with(annotations, template, container))
+        fail_msg("accepted, but expected: %s", why);
+    if (strstr(err.text, why) == NULL)
+        fail_msg("expected: %s\nbut: %s", why, err.text);
+    assert_int_equal(strncmp(err.text, "dir/service.yaml:", 17), 0);
+}
+
+static void test_defaults(void **state)
+{
+    accept_with("", "", "");
+    assert_string_equal(spec.name, "plain");
+    assert_string_equal(spec.revision, "plain-00001");
+    assert_string_equal(spec.directory, "dir/");
+    assert_int_equal(spec.concurrency, 80);
+    assert_int_equal(spec.timeout_s, 300);
+    assert_int_equal(spec.instances_max, 100);
+    assert_int_equal(spec.redis_memory_bytes_max, 512 << 20);
+    assert_false(spec.redis);
+}
+
+static void test_numbers_that_are_none(void **state)
+{
+    static const char *const bad[] = {"-1",
+                                      "18446744073709551616",
+                                      "9223372036854775808",
+                                      "1e3",
+                                      "0x10",
+                                      "010",
+                                      "1.5",
+                                      ".inf",
+                                      ".nan",
+                                      "[1]",
+                                      "{a: 1}",
+                                      "\"\"",
+                                      "yes",
+                                      "1 2",
+                                      "99999999999999999999999999"};
+    char line[128];
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        snprintf(line, sizeof line, "      timeoutSeconds: %s\n", bad[i]);
+        refuse_with("", line, "", ":11: spec.template.spec.timeoutSeconds: expected");
+        snprintf(line, sizeof line, "      containerConcurrency: %s\n", bad[i]);
+        refuse_with("", line, "", ":11: spec.template.spec.containerConcurrency: expected");
+        snprintf(line, sizeof line, "        autoscaling.knative.dev/maxScale: %s\n", bad[i]);
+        refuse_with(line, "", "", ":10: spec.template.metadata.annotations.autoscaling.knative.dev/maxScale: ");
+        snprintf(line, sizeof line, "          ports: [{containerPort: %s}]\n", bad[i]);
+        refuse_with("", "", line, "containers[0].ports[0].containerPort: expected");
+    }
+    refuse_with("        sennit.dev/redis-memory: 1MiB\n", "", "",
+                ":10: spec.template.metadata.annotations.sennit.dev/redis-memory: expected a size from 16MiB to");
+    refuse_with("        sennit.dev/redis-memory: -5\n", "", "", "expected a size");
+    refuse_with("        sennit.dev/redis-memory: 99999999999999999999GiB\n", "", "", "expected a size");
+    accept_with("        sennit.dev/redis-memory: \"64MiB\"\n", "", "");
+    assert_int_equal(spec.redis_memory_bytes_max, 64 << 20);
+    refuse_with("        sennit.dev/redis-restart-delay: 300000000h\n", "", "", "expected a duration");
+}
+
+static void test_scales_that_cross(void **state)
+{
+    refuse_with(
+        "        autoscaling.knative.dev/minScale: \"5\"\n        autoscaling.knative.dev/maxScale: \"3\"\n", "", "",
+        ":11: spec.template.metadata.annotations.autoscaling.knative.dev/maxScale: minScale (5) is above maxScale (3)");
+    refuse_with("        autoscaling.knative.dev/minScale: \"101\"\n", "", "", ":10: ");
+}
+
+static void test_texts_that_cannot_be_passed(void **state)
+{
+    static const char *const places[] = {"          command: [%s]\n", "          args: [a, %s]\n",
+                                         "          workingDir: %s\n", "          env: [{name: A, value: %s}]\n"};
+    char line[256];
+    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
+        snprintf(line, sizeof line, places[i], "\"a\\0b\"");
+        refuse_with("", "", line, "a text with a NUL");
+    }
+    refuse_with("        sennit.dev/run: \"node\\0 x\"\n", "", "", "a text with a NUL");
+    char *large = mem_alloc(SPEC_TEXT_BYTES_MAX + 200);
+    int head = snprintf(large, 64, "          args: [\"");
+    memset(large + head, 'a', SPEC_TEXT_BYTES_MAX + 1);
+    snprintf(large + head + SPEC_TEXT_BYTES_MAX + 1, 8, "\"]\n");
+    refuse_with("", "", large, "containers[0].args[0]: a text of 102401 bytes; a program can be passed 102400");
+    free(large);
+    /* Aliases make much out of little. */
+    struct buf many = {0};
+    buf_printf(&many, "          env:\n            - {name: A, value: &a \"");
+    for (int i = 0; i < 100000; i++)
+        buf_append_char(&many, 'a');
+    buf_printf(&many, "\"}\n");
+    for (int i = 0; i < 20; i++)
+        buf_printf(&many, "            - {name: A%d, value: *a}\n", i);
+    buf_append_char(&many, '\0');
+    refuse_with("", "", many.data + many.off, "more than 1048576 bytes of texts in all");
+    buf_finish(&many);
+}
+
+static void test_variables(void **state)
+{
+    static const struct {
+        const char *env, *why;
+    } bad[] = {
+        {"{name: \"\", value: a}", "cannot be the name of a variable"},
+        {"{name: \"A=B\", value: a}", "cannot be the name of a variable"},
+        {"{name: \"A\\0\", value: a}", "a text with a NUL"},
+        {"{name: \"A\\nB\", value: a}", "cannot be the name of a variable"},
+        {"{name: 1A, value: a}", "cannot be the name of a variable"},
+        {"{name: PORT, value: a}", "PORT is set by the platform"},
+        {"{name: SENNIT_INSTANCE, value: a}", "SENNIT_INSTANCE is set by the platform"},
+        {"{name: A, value: [a]}", "env[0].value: expected a text"},
+        {"{name: A, valueFrom: {secretKeyRef: {}}}", "pass it on with --env A"},
+        {"{name: A, value: a}, {name: A, value: b}", "env[1].name: A is here for the second time"},
+        {"{value: a}", "needs a name"},
+        {"5", "env[0]: expected"},
+    };
+    char line[256];
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        snprintf(line, sizeof line, "          env: [%s]\n", bad[i].env);
+        refuse_with("", "", line, bad[i].why);
+    }
+    accept_with("", "",
+                "          env: [{name: REDIS_URL, value: a}, {name: a.b-c_D1, value: \"x\\ny\"}, {name: E}]\n");
+    assert_string_equal(spec.env.list[1], "a.b-c_D1=x\ny");
+    assert_string_equal(spec.env.list[2], "E=");
+    refuse_with("        sennit.dev/redis: managed\n", "", "          env: [{name: REDIS_URL, value: a}]\n",
+                "REDIS_URL is set by the platform");
+}
+
+static bool named(const char *name, const char *revision)
+{
+    struct buf text = {0};
+    buf_printf(&text,
+               "apiVersion: serving.knative.dev/v1\nkind: Service\nmetadata: {name: \"%s\"}\nspec:\n  template:\n    "
+               "metadata: {name: \"%s\"}\n    spec: {containers: [{image: x}]}\n",
+               name, revision);
+    service_spec_finish(&spec);
+    bool ok = service_spec_parse(&spec, "dir/service.yaml", buf_span(&text), &err);
+    buf_finish(&text);
+    return ok;
+}
+
+/* They stand in heads, in the log, in JSON and in the environment. */
+static void test_names(void **state)
+{
+    char text[80];
+    assert_true(named("a", "a-1"));
+    assert_true(named("plain", "plain-v2-x"));
+    static const char *const names[] = {"", "A", "-a", "a-", "1a", "a_b", "a.b", "a b", "a\\nb", "\\u00e9"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        snprintf(text, sizeof text, "%s-1", names[i]);
+        assert_false(named(names[i], text));
+        assert_non_null(strstr(err.text, "dir/service.yaml:3: metadata.name: "));
+    }
+    static const char *const revisions[] = {"", "a", "a-", "b-1", "a-\\\"", "a-\\r\\nX: y", "a-\\e[31m", "a-B"};
+    for (size_t i = 0; i < sizeof revisions / sizeof revisions[0]; i++) {
+        assert_false(named("a", revisions[i]));
+        assert_non_null(strstr(err.text, "dir/service.yaml:6: spec.template.metadata.name: "));
+    }
+    memset(text, 'a', 79);
+    text[79] = '\0';
+    assert_false(named(text, "x"));
+    text[1] = '-';
+    assert_false(named("a", text));
+}
+
+static void test_hints_do_nothing_to_a_terminal(void **state)
+{
+    static const char *const bad[] = {"\\e[2J",  "a\\nb",   "\\x7f",   "\\x85",   "\\u202e",
+                                      "\\u2066", "\\u200f", "\\u061c", "\\u2028", "\\0"};
+    char line[128];
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        snprintf(line, sizeof line, "        sennit.dev/hint: \"%s\"\n", bad[i]);
+        refuse_with(line, "", "", "sennit.dev/hint: a hint is one line of text without control characters");
+    }
+    accept_with("        sennit.dev/hint: \"\u00e9 \u2026 \u20ac \u00a0 \u0628\"\n", "", "");
+}
+
+/* No file, however broken, does more than be refused. */
+static void test_broken_files(void **state)
+{
+    static const char *const files[] = {EXAMPLES "/whiteboard/service.yaml", EXAMPLES "/node-hello/service.yaml"};
+    static const char *const splices[] = {"\0",
+                                          ": ",
+                                          "\n",
+                                          "- ",
+                                          "{",
+                                          "}",
+                                          "[",
+                                          "]",
+                                          "\"",
+                                          "&a ",
+                                          "*a",
+                                          "!!x ",
+                                          "-1",
+                                          "null",
+                                          "~",
+                                          "\t",
+                                          "99999999999999999999",
+                                          "sennit.dev/redis: managed\n",
+                                          "\xff",
+                                          "|",
+                                          "> ",
+                                          "? "};
+    unsigned good = 0;
+    srand(1);
+    for (int i = 0; i < 20000; i++) {
+        struct buf text = {0};
+        assert_true(file_read(files[i % 2], 1 << 20, &text, &err));
+        struct buf broken = {0};
+        size_t at = (size_t)rand() % text.len, skip = (size_t)rand() % 12;
+        const char *splice = splices[(size_t)rand() % (sizeof splices / sizeof splices[0])];
+        buf_append(&broken, span_sub(buf_span(&text), 0, at));
+        buf_append(&broken, span_of(splice, splice[0] == '\0' ? 1 : strlen(splice)));
+        buf_append(&broken, span_from(buf_span(&text), at + skip));
+        service_spec_finish(&spec);
+        err.text[0] = '\0';
+        if (service_spec_parse(&spec, files[i % 2], buf_span(&broken), &err))
+            good++;
+        else
+            assert_int_equal(strncmp(err.text, files[i % 2], strlen(files[i % 2])), 0);
+        buf_finish(&text);
+        buf_finish(&broken);
+    }
+    assert_true(good > 100);
+}
+
+static int finish(void **state)
+{
+    service_spec_finish(&spec);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_numbers_that_are_none),
+        cmocka_unit_test(test_scales_that_cross),
+        cmocka_unit_test(test_texts_that_cannot_be_passed),
+        cmocka_unit_test(test_variables),
+        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_hints_do_nothing_to_a_terminal),
+        cmocka_unit_test(test_broken_files),
+    };
+    return cmocka_run_group_tests(tests, NULL, finish);
+}
