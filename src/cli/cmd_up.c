@@ -9,7 +9,17 @@
 #include "platform/spec.h"
 #include "platform/up.h"
 
-enum { KEY_RUN = 256, KEY_STATE, KEY_STATUS_PORT, KEY_IDLE, KEY_STARTUP, KEY_ENV, KEY_CONNECTIONS, KEY_PER_ADDRESS };
+enum {
+    KEY_RUN = 256,
+    KEY_STATE,
+    KEY_STATUS_PORT,
+    KEY_IDLE,
+    KEY_STARTUP,
+    KEY_ENV,
+    KEY_CONNECTIONS,
+    KEY_PER_ADDRESS,
+    KEY_USER
+};
 
 struct arguments {
     struct up_options up;
@@ -29,6 +39,7 @@ static const struct argp_option options[] = {
      "At most so many of them from one address; loopback is not bounded by it (default: half of all)", 0},
     {"state", KEY_STATE, "DIR", 0, "Where the managed Redis keeps its data (default: $XDG_STATE_HOME/sennit/SERVICE)",
      0},
+    {"user", KEY_USER, "NAME", 0, "Root becomes this user when the port is open: instances and Redis are no root's", 0},
     {"status-port", KEY_STATUS_PORT, "PORT", 0,
      "Serve /status, what runs and what it holds as JSON, on this loopback port", 0},
     {"idle-timeout", KEY_IDLE, "SECONDS", 0, "An instance without a request goes after so long (default 900)", 0},
@@ -73,6 +84,9 @@ static error_t parse(int key, char *argument, struct argp_state *state)
         break;
     case KEY_RUN:
         arguments->up.run = argument;
+        break;
+    case KEY_USER:
+        arguments->up.user = argument;
         break;
     case KEY_STATE:
         arguments->up.state_dir = argument;

@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <linux/close_range.h>
 #include <signal.h>
 #include <stdio.h>
@@ -41,12 +40,6 @@ static void descriptors_hide(void)
         fcntl(fd, F_SETFD, FD_CLOEXEC);
 }
 
-static bool user_become(const struct child_user *user)
-{
-    return user == NULL || (setgroups(0, NULL) == 0 && setresgid(user->gid, user->gid, user->gid) == 0 &&
-                            setresuid(user->uid, user->uid, user->uid) == 0);
-}
-
 static bool outputs_take(int out, int err)
 {
     int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -54,16 +47,12 @@ static bool outputs_take(int out, int err)
 }
 
 /* The steps from fork to exec, as they are reported when one fails. */
-enum step { STEP_OUTPUTS, STEP_USER, STEP_DIRECTORY, STEP_EXEC };
+enum step { STEP_OUTPUTS, STEP_DIRECTORY, STEP_EXEC };
 
 static enum step steps_take(const struct child_spec *spec, char *const *environment, int out, int err)
 {
     if (!outputs_take(out, err))
         return STEP_OUTPUTS;
-    if (!user_become(spec->user))
-        return STEP_USER;
-    /* Behind the change of user, which clears it. */
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
     if (spec->is_private)
         umask(077);
@@ -216,9 +205,6 @@ static void pipes_close(int pipes[3][2], int side)
 
 static bool start_error(const struct child_spec *spec, const int report[2], struct err *err)
 {
-    if (report[0] == STEP_USER)
-        return err_set(err, "%s: cannot run as user %u: %s", spec->argv[0], (unsigned)spec->user->uid,
-                       strerror(report[1]));
     if (report[0] == STEP_DIRECTORY)
         return err_set(err, "cannot enter the directory %s: %s", spec->directory, strerror(report[1]));
     if (report[0] == STEP_EXEC && report[1] == ENOENT && strchr(spec->argv[0], '/') == NULL)

@@ -12,18 +12,11 @@
 #include "base/buf.h"
 #include "loop/io.h"
 
-/* Who it runs as, without supplementary groups. Only root can start a child as somebody else. */
-struct child_user {
-    uid_t uid;
-    gid_t gid;
-};
-
 struct child_spec {
-    const char *const *argv;       /* NULL-terminated; argv[0] is looked up in PATH unless it has a slash */
-    const char *const *env;        /* NULL-terminated "NAME=value"s, the whole environment; NULL: ours */
-    const char *directory;         /* NULL: ours */
-    const struct child_user *user; /* NULL: ours */
-    bool is_private;               /* the files it makes are for its user alone (umask 077) */
+    const char *const *argv; /* NULL-terminated; argv[0] is looked up in PATH unless it has a slash */
+    const char *const *env;  /* NULL-terminated "NAME=value"s, the whole environment; NULL: ours */
+    const char *directory;   /* NULL: ours */
+    bool is_private;         /* the files it makes are for its user alone (umask 077) */
 };
 
 /* How a child ended. */

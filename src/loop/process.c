@@ -1,8 +1,13 @@
 /* process: see process.h. */
 #include "loop/process.h"
 
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
@@ -81,4 +86,30 @@ uint64_t process_files_allow(uint64_t wanted)
         (void)getrlimit(RLIMIT_NOFILE, &limit);
     }
     return limit.rlim_cur;
+}
+
+bool process_is_root(void)
+{
+    return geteuid() == 0;
+}
+
+bool process_user_become(const char *user, struct err *err)
+{
+    uint64_t uid;
+    const struct passwd *entry = getpwnam(user);
+    if (entry == NULL && span_to_u64(span_str(user), &uid) && uid < UINT32_MAX)
+        entry = getpwuid((uid_t)uid);
+    if (entry == NULL)
+        return err_set(err, "there is no user \"%.100s\" on this machine", user);
+    if (!process_is_root())
+        return err_set(err, "only root can become another user: leave it out, or run this as root");
+    if (initgroups(entry->pw_name, entry->pw_gid) != 0 || setresgid(entry->pw_gid, entry->pw_gid, entry->pw_gid) != 0 ||
+        setresuid(entry->pw_uid, entry->pw_uid, entry->pw_uid) != 0)
+        return err_set(err, "cannot become user %.100s: %s", user, strerror(errno));
+    /* The change hid /proc/self from us. */
+    prctl(PR_SET_DUMPABLE, 1);
+    setenv("HOME", entry->pw_dir, 1);
+    unsetenv("XDG_STATE_HOME");
+    unsetenv("XDG_RUNTIME_DIR");
+    return true;
 }

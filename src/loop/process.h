@@ -25,4 +25,11 @@ bool process_memory_read(pid_t pid, struct process_memory *memory, struct err *e
  * now. */
 uint64_t process_files_allow(uint64_t wanted);
 
+/* This process is root's. */
+bool process_is_root(void);
+/* Becomes that user, with its groups and HOME, for good; XDG_STATE_HOME and XDG_RUNTIME_DIR, which were another's, are
+ * forgotten. `user` is a name or a number that the system knows. False with `err` set: there is no such user, or this
+ * process is not root's; the process is then as it was, or must not go on. */
+bool process_user_become(const char *user, struct err *err);
+
 #endif

@@ -179,11 +179,20 @@ static bool door_open(struct up *up, struct err *err)
     return ingress_open(&up->ingress, &up->net, &up->fleet, &ingress, err);
 }
 
+static bool user_become(const struct up *up, struct err *err)
+{
+    const char *user = up->options->user;
+    if (user != NULL)
+        return process_user_become(user, err) || err_prefix(err, "--user: ");
+    if (process_is_root())
+        log_event(LOG_NOTICE, "this is root, and so are the instances: --user NAME makes them an ordinary user");
+    return true;
+}
+
 static bool start(struct up *up, struct err *err)
 {
     const struct up_options *options = up->options;
-    if (!service_spec_read(&up->spec, options->path, err) ||
-        !command_find(&up->command, &up->spec, options->path, options->run, err) || !environment_read(up, err))
+    if (!service_spec_read(&up->spec, options->path, err))
         return false;
     fleet_init(&up->fleet, &up->net, &up->spec, &up->command, &up->environment);
     up->fleet.text_log = options->text_log;
@@ -192,7 +201,9 @@ static bool start(struct up *up, struct err *err)
         up->fleet.idle_ms = options->idle_ms;
     if (options->startup_ms != 0)
         up->fleet.startup_ms_max = options->startup_ms;
-    if (!door_open(up, err))
+    /* The door first: only root opens ports below 1024. */
+    if (!door_open(up, err) || !user_become(up, err) || !environment_read(up, err) ||
+        !command_find(&up->command, &up->spec, options->path, options->run, err))
         return false;
     up->status = (struct status){.fleet = &up->fleet,
                                  .ingress = &up->ingress,

@@ -12,6 +12,7 @@ struct words;
 struct up_options {
     const char *path;
     const char *run;                  /* what stands for the image, NULL: as the file says */
+    const char *user;                 /* whom root becomes when the port is open; NULL: stays who it is */
     const char *state_dir;            /* of the managed Redis; NULL: under $XDG_STATE_HOME or ~/.local/state */
     uint16_t port;                    /* of the ingress; 0 picks a free one */
     uint32_t connections;             /* clients at once; 0: as many as open files allow */

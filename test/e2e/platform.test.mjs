@@ -5,7 +5,7 @@ import fs from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
 import { test } from 'node:test';
-import { board, program, serve, serviceYaml, sleep, temporary, until, up as start } from './lib.mjs';
+import { board, freePort, program, serve, serviceYaml, sleep, temporary, until, up as start } from './lib.mjs';
 
 const quickly = { timeout: 60000 };
 const server = `${process.execPath} -e "require('node:http').createServer((request, response) => response.end('hello')).listen(process.env.PORT)"`;
@@ -81,6 +81,34 @@ test('an instance holds no descriptor of the platform, gains no privileges, and 
   await service.stop('SIGKILL');
   const gone = (pid) => { try { return /^State:\t[ZX]/m.test(fs.readFileSync(`/proc/${pid}/status`, 'utf8')); } catch { return true; } };
   await until('they are gone', () => [redis.pid, ...instances.map((one) => one.pid)].every(gone), 5000);
+});
+
+test('root becomes an ordinary user, and so do instances and Redis', { ...quickly, skip: process.getuid() !== 0 && 'this is not root' }, async (t) => {
+  const state = directory(t);
+  fs.chmodSync(state, 0o755);
+  const state2 = path.join(state, 'nobodys');
+  fs.mkdirSync(state2);
+  fs.chownSync(state2, 65534, 65534);
+  // What nobody can read and run: neither this tree nor root's node.
+  fs.writeFileSync(path.join(state, 'server.pl'), `use IO::Socket;
+    my $s = IO::Socket::INET->new(LocalPort => $ENV{PORT}, Listen => 5, ReuseAddr => 1) or die;
+    while (my $c = $s->accept) { my $l = <$c>; my $u = "$< $ENV{HOME}"; print $c "HTTP/1.1 200 OK\\r\\nContent-Length: " . length($u) . "\\r\\nConnection: close\\r\\n\\r\\n$u"; close $c }`);
+  const file = path.join(state, 'service.yaml'), port = await freePort();
+  fs.writeFileSync(file, serviceYaml({ ...managed, run: 'perl server.pl' }));
+  const service = command(t, ['up', file, '--port', '0', '--status-port', port, '--log-format', 'json', '--state', state2, '--user', 'nobody']);
+  service.status_ = async () => (await fetch(`http://127.0.0.1:${port}/status`)).json();
+  const { url } = await until('it is ready', async () => {
+    assert.equal(service.status, null, service.output);
+    const status = await service.status_().catch(() => null);
+    return status?.instances.some((one) => one.state === 'ready') && status;
+  }).catch((error) => assert.fail(`${error.message}\n${service.output}`));
+  assert.match(await (await fetch(url.replace('localhost', '127.0.0.1'))).text(), /^65534 \/nonexistent$/);
+  const { redis } = await service.status_();
+  for (const pid of [service.pid, redis.pid]) assert.match(fs.readFileSync(`/proc/${pid}/status`, 'utf8'), /^Uid:\t65534\t65534\t65534\t65534\nGid:(\t65534){4}\n[^]*^Groups:\t65534? ?$/m);
+  assert.equal(fs.statSync(redis.socket).uid, 65534);
+  const unknown = command(t, ['up', file, '--port', '0', '--user', 'no-such-user']);
+  assert.equal(await unknown.ended, 1);
+  assert.match(unknown.output, /--user: there is no user .*no-such-user/);
 });
 
 const mode = (file) => (fs.lstatSync(file).mode & 0o7777).toString(8);
