@@ -1,11 +1,12 @@
 // platform: what surrounds the instances of `sennit up`: the managed Redis, and signals.
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
 import { test } from 'node:test';
-import { board, freePort, program, serve, serviceYaml, sleep, temporary, until, up as start } from './lib.mjs';
+import { board, freePort, program, sennit, serve, serviceYaml, sleep, temporary, top, until, up as start } from './lib.mjs';
 
 const quickly = { timeout: 60000 };
 const server = `${process.execPath} -e "require('node:http').createServer((request, response) => response.end('hello')).listen(process.env.PORT)"`;
@@ -231,4 +232,27 @@ test('a shell that allows few open files is no limit for connections', quickly, 
     sockets.at(-1).write('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
     await Promise.race([once(sockets.at(-1), 'data'), sleep(3000).then(() => assert.fail('no answer'))]);
   }
+});
+
+const run_ = (...argv) => spawnSync(argv[0], argv.slice(1), { encoding: 'utf8' });
+test('the image of the whiteboard: it has what meson asks for and what the program loads, and is no root\'s', { ...quickly, skip: run_('dpkg', '-S', '/bin/sh').status !== 0 && 'needs dpkg and Debian\'s packages' }, () => {
+  const [build, last] = fs.readFileSync(path.join(top, 'examples/whiteboard/Dockerfile'), 'utf8').split(/^FROM /m).slice(1);
+  const package_ = (file) => run_('dpkg', '-S', fs.realpathSync(file)).stdout.split(':')[0];
+  const names = [...fs.readFileSync(path.join(top, 'meson.build'), 'utf8').matchAll(/dependency\('([^']+)'/g)].map((match) => match[1]);
+  assert.ok(names.length >= 6);
+  for (const name of names) {
+    const directory = run_('pkg-config', '--variable=pcfiledir', name).stdout.trim();
+    assert.ok(directory !== '', name);
+    const wanted = package_(path.join(directory, `${name}.pc`));
+    assert.ok(build.includes(` ${wanted}`), `the build stage lacks ${wanted}, for meson's ${name}`);
+  }
+  if (/VERSION_CODENAME=bookworm/.test(fs.readFileSync('/etc/os-release', 'utf8'))) {
+    const libraries = run_('ldd', sennit).stdout.split('\n').map((line) => line.match(/=> (\/\S+)/)?.[1]).filter(Boolean);
+    for (const wanted of new Set(libraries.map(package_))) if (!['libc6', 'libgcc-s1', 'libasan8', 'libubsan1'].includes(wanted)) assert.ok(last.includes(` ${wanted}`), `the last stage lacks ${wanted}`);
+  }
+  const user = last.match(/^USER (\d+):(\d+)$/m);
+  assert.ok(user && Number(user[1]) > 0 && last.indexOf('USER') > last.lastIndexOf('RUN') && last.indexOf('USER') < last.indexOf('CMD'));
+  for (const [, from] of last.matchAll(/^COPY (?!--from)(\S+)/gm)) assert.ok(fs.existsSync(path.join(top, from)), from);
+  const ignored = fs.readFileSync(path.join(top, '.dockerignore'), 'utf8').split('\n');
+  for (const name of ['.git', 'build*', '**/node_modules']) assert.ok(ignored.includes(name), name);
 });
