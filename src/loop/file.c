@@ -20,7 +20,7 @@ static bool read_all(int fd, const char *path, size_t bytes_max, struct buf *to,
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0)
-            return err_set(err, "%s: %s", path, strerror(errno));
+            return err_set(err, "%.300s: %s", path, strerror(errno));
         if (got == 0)
             return true;
         total += (size_t)got;
@@ -37,9 +37,9 @@ bool file_read(const char *path, size_t bytes_max, struct buf *to, struct err *e
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     bool ok = false;
     if (fd < 0)
-        return err_set(err, "%s: %s", path, strerror(errno));
+        return err_set(err, "%.300s: %s", path, strerror(errno));
     if (fstat(fd, &about) != 0)
-        err_set(err, "%s: %s", path, strerror(errno));
+        err_set(err, "%.300s: %s", path, strerror(errno));
     else if (!S_ISREG(about.st_mode))
         err_set(err, "%s: is not a regular file", path);
     else
@@ -75,7 +75,7 @@ bool file_make_directory(const char *path, struct err *err)
         buf_append_char(&part, *at);
     }
     buf_finish(&part);
-    return ok || err_set(err, "%s: cannot be made: %s", path, strerror(errno));
+    return ok || err_set(err, "%.300s: cannot be made: %s", path, strerror(errno));
 }
 
 bool file_lock_take(struct file_lock *lock, const char *path, struct err *err)
@@ -83,7 +83,7 @@ bool file_lock_take(struct file_lock *lock, const char *path, struct err *err)
     char pid[16] = "";
     lock->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (lock->fd < 0)
-        return err_set(err, "%s: %s", path, strerror(errno));
+        return err_set(err, "%.300s: %s", path, strerror(errno));
     if (flock(lock->fd, LOCK_EX | LOCK_NB) != 0) {
         int error = errno;
         ssize_t got = read(lock->fd, pid, sizeof pid - 1);

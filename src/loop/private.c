@@ -29,12 +29,14 @@ struct walk {
 static bool entry_close(struct walk *walk, int fd, const char *name, const struct stat *about, mode_t mode)
 {
     if (about->st_uid != geteuid())
-        return err_set(walk->err, "%s: %s in it belongs to another user (%u): remove it, or choose another directory",
+        return err_set(walk->err,
+                       "%.300s: %s in it belongs to another user (%u): remove it, or choose another directory",
                        walk->path, name, (unsigned)about->st_uid);
     if ((about->st_mode & 07777 & ~mode) == 0)
         return true;
     if (fchmodat(fd, name, mode, 0) != 0)
-        return err_set(walk->err, "%s: the mode of %s in it cannot be changed: %s", walk->path, name, strerror(errno));
+        return err_set(walk->err, "%.300s: the mode of %s in it cannot be changed: %s", walk->path, name,
+                       strerror(errno));
     walk->corrected++;
     return true;
 }
@@ -45,7 +47,7 @@ static bool inside_close(struct walk *walk, int fd, const char *name, int depth)
 {
     struct stat about;
     if (fstatat(fd, name, &about, AT_SYMLINK_NOFOLLOW) != 0)
-        return errno == ENOENT || err_set(walk->err, "%s: %s in it: %s", walk->path, name, strerror(errno));
+        return errno == ENOENT || err_set(walk->err, "%.300s: %s in it: %s", walk->path, name, strerror(errno));
     if (S_ISLNK(about.st_mode))
         return true;
     bool is_directory = S_ISDIR(about.st_mode);
@@ -55,7 +57,7 @@ static bool inside_close(struct walk *walk, int fd, const char *name, int depth)
         return true;
     int inside = openat(fd, name, OPEN_FLAGS | O_NOFOLLOW);
     if (inside < 0)
-        return err_set(walk->err, "%s: %s in it: %s", walk->path, name, strerror(errno));
+        return err_set(walk->err, "%.300s: %s in it: %s", walk->path, name, strerror(errno));
     return directory_close(walk, inside, depth + 1);
 }
 
@@ -67,7 +69,7 @@ static bool directory_close(struct walk *walk, int fd, int depth)
     bool ok = true;
     if (directory == NULL) {
         close(fd);
-        return err_set(walk->err, "%s: %s", walk->path, strerror(errno));
+        return err_set(walk->err, "%.300s: %s", walk->path, strerror(errno));
     }
     while (ok && (entry = readdir(directory)) != NULL)
         if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
@@ -81,21 +83,22 @@ static bool above_is_safe(const char *path, int fd, struct err *err)
 {
     struct stat about;
     return fstatat(fd, "..", &about, 0) != 0 || (about.st_mode & S_IWOTH) == 0 || (about.st_mode & S_ISVTX) != 0 ||
-           err_set(err, "%s: everybody may write into the directory above it: chmod o-w it, or choose another", path);
+           err_set(err, "%.300s: everybody may write into the directory above it: chmod o-w it, or choose another",
+                   path);
 }
 
 static bool top_close(struct walk *walk, int fd)
 {
     struct stat about;
     if (fstat(fd, &about) != 0)
-        return err_set(walk->err, "%s: %s", walk->path, strerror(errno));
+        return err_set(walk->err, "%.300s: %s", walk->path, strerror(errno));
     if (about.st_uid != geteuid())
-        return err_set(walk->err, "%s: belongs to another user (%u): choose another directory", walk->path,
+        return err_set(walk->err, "%.300s: belongs to another user (%u): choose another directory", walk->path,
                        (unsigned)about.st_uid);
     if ((about.st_mode & 07777) == 0700)
         return true;
     if (fchmod(fd, 0700) != 0)
-        return err_set(walk->err, "%s: its mode cannot be changed to 0700: %s", walk->path, strerror(errno));
+        return err_set(walk->err, "%.300s: its mode cannot be changed to 0700: %s", walk->path, strerror(errno));
     walk->corrected++;
     return true;
 }
@@ -108,7 +111,7 @@ char *private_directory_make(const char *path, unsigned *corrected, struct err *
         return NULL;
     int fd = open(path, OPEN_FLAGS);
     if (fd < 0 || realpath(path, whole) == NULL) {
-        err_set(err, "%s: %s", path, strerror(errno));
+        err_set(err, "%.300s: %s", path, strerror(errno));
         if (fd >= 0)
             close(fd);
         return NULL;
@@ -128,7 +131,7 @@ char *private_directory_make_short(struct err *err)
     char *path = mem_printf("%s/sennit-XXXXXX", fits ? runtime : "/tmp");
     if (mkdtemp(path) != NULL) /* mode 0700 */
         return path;
-    err_set(err, "%s: cannot be made: %s", path, strerror(errno));
+    err_set(err, "%.300s: cannot be made: %s", path, strerror(errno));
     free(path);
     return NULL;
 }

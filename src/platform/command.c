@@ -132,8 +132,10 @@ static bool directory_find(struct command *command, const struct service_spec *s
     else
         command->directory = mem_printf("%s/%s", spec->directory, wanted);
     return file_is_directory(command->directory) ||
-           err_set(err, "%s: workingDir: there is no directory %s on this machine; a relative one begins at the file",
-                   path, command->directory);
+           err_set(
+               err,
+               "%.300s: workingDir: there is no directory %.300s on this machine; a relative one begins at the file",
+               path, command->directory);
 }
 
 bool command_find(struct command *command, const struct service_spec *spec, const char *path, const char *run,

@@ -256,3 +256,43 @@ test('the image of the whiteboard: it has what meson asks for and what the progr
   const ignored = fs.readFileSync(path.join(top, '.dockerignore'), 'utf8').split('\n');
   for (const name of ['.git', 'build*', '**/node_modules']) assert.ok(ignored.includes(name), name);
 });
+
+test('absurd flags and files end in a clear error, never by a signal', quickly, async (t) => {
+  const state = directory(t), file = path.join(state, 'service.yaml'), odd = path.join(state, 'odd.yaml');
+  fs.writeFileSync(file, serviceYaml({ ...managed, annotations: { 'sennit.dev/redis': 'managed' } }));
+  const ends = async (args, why, env = {}) => {
+    const run = program(['up', ...args], { env: { ...process.env, ...env } });
+    const status = await Promise.race([run.ended, sleep(5000).then(() => 'still running')]);
+    await run.stop('SIGKILL');
+    assert.ok(status === 1 || status === 2, `${args.join(' ').slice(0, 200)}: ${status}\n${run.output.slice(0, 2000)}`);
+    assert.match(run.output, why, args.join(' ').slice(0, 200));
+    assert.ok(run.output.length < 4000, `${run.output.length} bytes`);
+  };
+  const numbers = ['-1', '18446744073709551616', '99999999999999999999999', '', 'abc', '1.5', '0x10', ' 1', '1e3', '4294967296000'];
+  for (const flag of ['--port', '--status-port', '--connections', '--connections-per-address', '--idle-timeout', '--startup-timeout'])
+    for (const number of numbers) await ends([file, `${flag}=${number}`], new RegExp(`${flag}: expected a number from \\d+ to \\d+`));
+  for (const flag of ['--connections', '--connections-per-address', '--idle-timeout', '--startup-timeout']) await ends([file, `${flag}=0`], /expected a number from 1 to/);
+  await ends([file, '--connections=1000000', '--port=0'], /1000000 connections need more than the \d+ files that may be open: ulimit -n \d+, or fewer/);
+  await ends([file, '--port=0', '--state', 'd'.repeat(5000)], /--state DIR.*File name too long/);
+  await ends([file, '--port=0', '--state', '/dev/null/x'], /--state DIR.*Not a directory/);
+  await ends([file, '--port=0', '--run', ''], /--run: the command is empty/);
+  await ends([file, '--port=0', '--run', "''"], /the program {2}is not there/);
+  await ends([file, '--port=0', '--run', 'a '.repeat(5000)], /--run: the command has more than 1000 words/);
+  await ends([file, '--port=0', '--run', 'p'.repeat(50000)], /the program p+ is not there/);
+  await ends([file, '--port=0', '--user', 'u'.repeat(50000)], /--user: there is no user/);
+  await ends([file, '--port=0', '--env', 'E'.repeat(50000)], /--env E+: this variable is not set/);
+  await ends([file, '--port=0'], /XDG_STATE|directory of its own/, { XDG_STATE_HOME: '/dev/null' });
+  await ends([file, '--port=0', ...Array.from({ length: 1001 }, () => ['--env', 'HOME']).flat()], /--env: more than 1000 of them/);
+  await ends([file, file], /one file at a time/);
+  await ends([state], /is not a regular file|directory/);
+  await ends([path.join(state, 'f'.repeat(300))], /File name too long/);
+  const files = {
+    'a huge one': ['#'.repeat(2 << 20), /larger than 1048576 bytes/], 'nothing but NULs': [Buffer.alloc(100), /odd\.yaml/], 'all bytes': [Buffer.from(Array.from({ length: 256 }, (_, n) => n)), /odd\.yaml/],
+    'deep nesting': ['['.repeat(100000), /odd\.yaml:1: nested more than 32 deep/], 'a key twice': ['apiVersion: a\napiVersion: a\n', /odd\.yaml:2: "apiVersion" is here for the second time/],
+    'a list': ['- a\n', /odd\.yaml/], 'a laugh': ['a: &a [x,x,x,x,x,x,x,x]\n' + Array.from({ length: 9 }, (_, n) => `k${n}: &b${n} [${Array(9).fill(n ? `*b${n - 1}` : '*a').join(',')}]\n`).join(''), /too large/],
+  };
+  for (const [what, [text, why]] of Object.entries(files)) {
+    fs.writeFileSync(odd, text);
+    await ends([odd, '--port=0'], why).catch((error) => assert.fail(`${what}: ${error.message}`));
+  }
+});
