@@ -12,6 +12,19 @@ static struct span name_of(const char *text)
     return name;
 }
 
+bool environment_name_is_valid(struct span name)
+{
+    if (name.len == 0 || name.len > ENVIRONMENT_NAME_BYTES_MAX || (name.data[0] >= '0' && name.data[0] <= '9'))
+        return false;
+    for (size_t i = 0; i < name.len; i++) {
+        char c = name.data[i];
+        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
+              c == '.'))
+            return false;
+    }
+    return true;
+}
+
 void environment_set(struct words *env, char *text)
 {
     struct span name = name_of(text);
@@ -50,8 +63,8 @@ bool environment_pass(struct words *env, const struct words *names, struct err *
 {
     for (size_t i = 0; i < names->count; i++) {
         const char *name = names->list[i];
-        /* What stands behind "=" may be a secret: it is not repeated. */
-        if (name[0] == '\0' || strchr(name, '=') != NULL)
+        /* What is no name may hold a secret: it is not repeated. */
+        if (!environment_name_is_valid(span_str(name)))
             return err_set(err,
                            "--env takes the name of a variable of this shell: NAME=VALUE sennit up --env NAME ...");
         if (environment_is_reserved(span_str(name), false))

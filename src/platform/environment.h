@@ -7,6 +7,10 @@
 
 #include "platform/spec.h"
 
+enum { ENVIRONMENT_NAME_BYTES_MAX = 256 };
+
+/* As Kubernetes has it: letters, digits, - _ and ., and no digit in front. */
+bool environment_name_is_valid(struct span name);
 /* Adds "NAME=value", in place of what `env` says of NAME so far. Takes the text. */
 void environment_set(struct words *env, char *text);
 /* PATH, HOME, TMPDIR and LANG as the operator has them; without a PATH, the usual one. */

@@ -9,7 +9,7 @@
 #include "platform/environment.h"
 #include "wire/yaml.h"
 
-enum { NAME_BYTES_MAX = 49, REVISION_BYTES_MAX = 63, VARIABLE_BYTES_MAX = 256 };
+enum { NAME_BYTES_MAX = 49, REVISION_BYTES_MAX = 63 };
 
 void words_add(struct words *words, char *text)
 {
@@ -113,22 +113,6 @@ static bool redis_read(struct service_spec *spec, const struct yaml_node *node, 
     return true;
 }
 
-/* Printed on a terminal as it is: no C0 and C1 controls, nothing that turns the direction of text or breaks lines. The
- * bytes are UTF-8, as all of a YAML document is. */
-static bool text_is_plain(struct span text)
-{
-    for (size_t i = 0; i < text.len; i++) {
-        unsigned char c = (unsigned char)text.data[i], second = i + 1 < text.len ? (unsigned char)text.data[i + 1] : 0,
-                      third = i + 2 < text.len ? (unsigned char)text.data[i + 2] : 0;
-        bool c1 = c == 0xc2 && second < 0xa0, letter_mark = c == 0xd8 && second == 0x9c;
-        bool mark = c == 0xe2 && second == 0x80 && (third == 0x8e || third == 0x8f || (third >= 0xa8 && third <= 0xae));
-        bool isolate = c == 0xe2 && second == 0x81 && third >= 0xa6 && third <= 0xa9;
-        if (c < 0x20 || c == 0x7f || c1 || letter_mark || mark || isolate)
-            return false;
-    }
-    return true;
-}
-
 static bool instances_read(const struct yaml_node *node, uint64_t min, uint32_t *to, struct err *err)
 {
     uint64_t value;
@@ -157,8 +141,6 @@ static bool annotation_read(struct service_spec *spec, const struct yaml_pair *p
     if (span_equal(key, SPAN_LIT("sennit.dev/run"))) {
         return text_set(spec, pair->value, &spec->run, err);
     } else if (span_equal(key, SPAN_LIT("sennit.dev/hint"))) {
-        if (!text_is_plain(text))
-            return yaml_error(err, pair->value, "a hint is one line of text without control characters");
         return text_set(spec, pair->value, &spec->hint, err);
     } else if (span_equal(key, SPAN_LIT("sennit.dev/redis"))) {
         return redis_read(spec, pair->value, err);
@@ -218,21 +200,14 @@ static bool words_read(struct service_spec *spec, const struct yaml_node *mappin
     return true;
 }
 
-/* As Kubernetes has it: letters, digits, - _ and ., and no digit in front. */
 static bool variable_name_check(struct service_spec *spec, const struct yaml_node *node, struct span name,
                                 struct err *err)
 {
-    bool good = name.len > 0 && name.len <= VARIABLE_BYTES_MAX && !(name.data[0] >= '0' && name.data[0] <= '9');
-    for (size_t i = 0; i < name.len && good; i++) {
-        char c = name.data[i];
-        good = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
-               c == '.';
-    }
-    if (!good)
+    if (!environment_name_is_valid(name))
         return yaml_error(err, node,
                           "cannot be the name of a variable: at most %d letters, digits, _ - and ., and no digit in "
                           "front",
-                          VARIABLE_BYTES_MAX);
+                          ENVIRONMENT_NAME_BYTES_MAX);
     if (environment_is_reserved(name, spec->redis))
         return yaml_error(err, node, SPAN_FMT " is set by the platform and cannot be set here", SPAN_ARG(name));
     for (size_t i = 0; i < spec->env.count; i++) {

@@ -79,6 +79,8 @@ static void test_passing_on(void **state)
     pass("AWS_SECRET_ACCESS_KEY", NULL);
     pass("AWS_SECRET_ACCESS_KEY=secret", "--env takes the name");
     pass("", "--env takes the name");
+    pass("redis://default:secret@host", "--env takes the name");
+    pass("1A", "--env takes the name");
     pass("NOT_SET", "NOT_SET: this variable is not set here");
     pass("K_SERVICE", "the platform sets this variable itself");
 }

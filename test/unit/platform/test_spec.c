@@ -201,18 +201,6 @@ static void test_names(void **state)
     assert_false(named("a", text));
 }
 
-static void test_hints_do_nothing_to_a_terminal(void **state)
-{
-    static const char *const bad[] = {"\\e[2J",  "a\\nb",   "\\x7f",   "\\x85",   "\\u202e",
-                                      "\\u2066", "\\u200f", "\\u061c", "\\u2028", "\\0"};
-    char line[128];
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-        snprintf(line, sizeof line, "        sennit.dev/hint: \"%s\"\n", bad[i]);
-        refuse_with(line, "", "", "sennit.dev/hint: a hint is one line of text without control characters");
-    }
-    accept_with("        sennit.dev/hint: \"\u00e9 \u2026 \u20ac \u00a0 \u0628\"\n", "", "");
-}
-
 /* No file, however broken, does more than be refused. */
 static void test_broken_files(void **state)
 {
@@ -271,13 +259,9 @@ static int finish(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults),
-        cmocka_unit_test(test_numbers_that_are_none),
-        cmocka_unit_test(test_scales_that_cross),
-        cmocka_unit_test(test_texts_that_cannot_be_passed),
-        cmocka_unit_test(test_variables),
-        cmocka_unit_test(test_names),
-        cmocka_unit_test(test_hints_do_nothing_to_a_terminal),
+        cmocka_unit_test(test_defaults),          cmocka_unit_test(test_numbers_that_are_none),
+        cmocka_unit_test(test_scales_that_cross), cmocka_unit_test(test_texts_that_cannot_be_passed),
+        cmocka_unit_test(test_variables),         cmocka_unit_test(test_names),
         cmocka_unit_test(test_broken_files),
     };
     return cmocka_run_group_tests(tests, NULL, finish);
