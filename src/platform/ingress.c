@@ -61,7 +61,6 @@ bool ingress_open(struct ingress *ingress, struct net *net, struct fleet *fleet,
 
 void ingress_finish(struct ingress *ingress)
 {
-    listener_close(&ingress->listener);
     door_finish(&ingress->door);
 }
 
