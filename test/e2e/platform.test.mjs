@@ -246,9 +246,9 @@ test('the image of the whiteboard: it has what meson asks for and what the progr
     const wanted = package_(path.join(directory, `${name}.pc`));
     assert.ok(build.includes(` ${wanted}`), `the build stage lacks ${wanted}, for meson's ${name}`);
   }
-  if (/VERSION_CODENAME=bookworm/.test(fs.readFileSync('/etc/os-release', 'utf8'))) {
-    const libraries = run_('ldd', sennit).stdout.split('\n').map((line) => line.match(/=> (\/\S+)/)?.[1]).filter(Boolean);
-    for (const wanted of new Set(libraries.map(package_))) if (!['libc6', 'libgcc-s1', 'libasan8', 'libubsan1'].includes(wanted)) assert.ok(last.includes(` ${wanted}`), `the last stage lacks ${wanted}`);
+  const libraries = run_('ldd', sennit).stdout.split('\n').map((line) => line.match(/=> (\/\S+)/)?.[1]).filter(Boolean);
+  if (/VERSION_CODENAME=bookworm/.test(fs.readFileSync('/etc/os-release', 'utf8')) && !libraries.some((file) => /lib[a-z]+san\.so/.test(file))) {
+    for (const wanted of new Set(libraries.map(package_))) if (wanted !== 'libc6') assert.ok(last.includes(` ${wanted}`), `the last stage lacks ${wanted}`);
   }
   const user = last.match(/^USER (\d+):(\d+)$/m);
   assert.ok(user && Number(user[1]) > 0 && last.indexOf('USER') > last.lastIndexOf('RUN') && last.indexOf('USER') < last.indexOf('CMD'));
