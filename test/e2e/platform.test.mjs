@@ -276,9 +276,9 @@ test('absurd flags and files end in a clear error, never by a signal', quickly, 
   await ends([file, '--port=0', '--state', 'd'.repeat(5000)], /--state DIR.*File name too long/);
   await ends([file, '--port=0', '--state', '/dev/null/x'], /--state DIR.*Not a directory/);
   await ends([file, '--port=0', '--run', ''], /--run: the command is empty/);
-  await ends([file, '--port=0', '--run', "''"], /the program {2}is not there/);
+  await ends([file, '--port=0', '--run', "''"], /the program .*is not there/);
   await ends([file, '--port=0', '--run', 'a '.repeat(5000)], /--run: the command has more than 1000 words/);
-  await ends([file, '--port=0', '--run', 'p'.repeat(50000)], /the program p+ is not there/);
+  await ends([file, '--port=0', '--run', 'p'.repeat(50000)], /the program .*p+.* is not there/);
   await ends([file, '--port=0', '--user', 'u'.repeat(50000)], /--user: there is no user/);
   await ends([file, '--port=0', '--env', 'E'.repeat(50000)], /--env takes the name/);
   await ends([file, '--port=0'], /XDG_STATE|directory of its own/, { XDG_STATE_HOME: '/dev/null' });
