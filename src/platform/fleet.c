@@ -319,7 +319,13 @@ void fleet_line(struct fleet *fleet, const struct instance *instance, bool is_st
         shown_append_json_text(&out, rest);
         buf_append_char(&out, '\n');
     } else {
-        log_event(is_stderr ? LOG_WARNING : LOG_INFO, "output", LOG_C("instance", instance->id), LOG_S("line", line));
+        /* The log cuts a long value; a program's output is passed on whole, in as many lines as it takes. */
+        do {
+            struct span piece = shown_cut(line, LOG_VALUE_BYTES_MAX);
+            log_event(is_stderr ? LOG_WARNING : LOG_INFO, "output", LOG_C("instance", instance->id),
+                      LOG_S("line", piece));
+            line = span_from(line, piece.len > 0 ? piece.len : line.len);
+        } while (line.len > 0);
     }
     fwrite(buf_span(&out).data, 1, out.len, stdout);
     fflush(stdout);
