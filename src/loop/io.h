@@ -78,6 +78,8 @@ int io_connected(struct io *io);
 ssize_t io_read(struct io *io, void *to, size_t size);
 /* Bytes written, or IO_AGAIN or IO_ERROR. `count` is IOV_MAX at most. */
 ssize_t io_writev(struct io *io, const struct iovec *parts, int count);
+/* The kernel takes no more while it has so many bytes that it has not sent yet. Only tunes. */
+void io_unsent_max(struct io *io, uint32_t bytes);
 /* Ends our half; the peer sees the end of the stream behind what was written. */
 void io_shutdown(struct io *io);
 /* Closes; harmless when closed. With `reset`, the peer sees a reset and unsent bytes are dropped. */

@@ -248,6 +248,12 @@ ssize_t io_writev(struct io *io, const struct iovec *parts, int count)
     return result(put);
 }
 
+void io_unsent_max(struct io *io, uint32_t bytes)
+{
+    if (io->fd >= 0)
+        set_option(io->fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, (int)bytes);
+}
+
 void io_shutdown(struct io *io)
 {
     if (io->fd >= 0)

@@ -32,6 +32,8 @@
     X(SLOW_CONSUMER, "slow_consumer", 1008, LOG_INFO, \
       "the peer reads slower than it is written to: its output queue is full") \
     X(WRITE_TIMEOUT, "write_timeout", 0, LOG_INFO, "the peer read nothing for too long while bytes waited for it") \
+    X(BODY_CUT, "body_cut", 0, LOG_WARNING, \
+      "a file became shorter while it was being sent: replace files, do not cut them") \
     X(INPUT_LIMIT, "input_limit", 1008, LOG_INFO, "the peer sends more than the limits allow") \
     X(BROKER_BACKLOG, "broker_backlog", 1013, LOG_WARNING, "the broker is away and too much waits to be published") \
     X(BROKER_LOST, "broker_lost", 0, LOG_WARNING, "the link to the broker broke") \
