@@ -93,7 +93,7 @@ int cmd_serve(int argc, char **argv)
     struct arguments arguments = {0};
     struct err err;
     cli_parse(&argp, argc, argv, &arguments);
-    process_files_allow(CLI_FILES_WANTED);
+    arguments.serve.files_allowed = process_files_allow(CLI_FILES_WANTED);
     bool ok = cli_log_begin(&arguments.log, NULL, &err) && serve_run(&arguments.serve, &err);
     free(arguments.redis_url);
     return ok ? 0 : cli_fail("serve", &err);

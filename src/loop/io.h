@@ -66,6 +66,10 @@ void io_local(const struct io *io, struct addr *addr);
  * (no descriptor left: stop accepting for a while). TCP_NODELAY is set. */
 int io_accept(struct io *listener, struct io *to, struct addr *peer);
 
+/* Keeps a descriptor back: `io` is open and does nothing until it is closed, when there is one for io_accept again. May
+ * leave it closed: there is none. */
+void io_reserve(struct io *io);
+
 /* Begins to connect; IO_WRITE becomes ready when it is done or failed, then io_connected tells which. False when it
  * failed at once. TCP_NODELAY is set. */
 bool io_connect(struct io *io, const struct addr *addr);

@@ -4,6 +4,7 @@
  * through io_connected. */
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
@@ -175,6 +176,12 @@ int io_accept(struct io *listener, struct io *to, struct addr *peer)
         set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
     to->fd = fd;
     return 0;
+}
+
+void io_reserve(struct io *io)
+{
+    if (io->fd < 0)
+        io->fd = fcntl(io->loop->epoll_fd, F_DUPFD_CLOEXEC, 0);
 }
 
 bool io_connect(struct io *io, const struct addr *addr)

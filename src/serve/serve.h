@@ -4,6 +4,8 @@
 
 #include "net/listener.h"
 #include "serve/config.h"
+#include "serve/crowd.h"
+#include "serve/store.h"
 #include "session/session.h"
 
 struct server {
@@ -17,6 +19,8 @@ struct server {
     struct list clients;
     size_t client_count;
     struct conn_limits limits;
+    struct crowd crowd;
+    struct store store;
     struct signal_watch term, interrupt;
     struct timer door; /* the listener opens without the broker's word */
     struct timer drain;
@@ -27,8 +31,9 @@ struct server {
     /* Requests for /ready that share one probe, and for /metrics that share one look at the broker. */
     struct list ready_waiters, metrics_waiters;
     bool probing, measuring;
+    bool probe_passed;  /* the last one, */
+    uint64_t probed_us; /* which ended then; 0: none yet */
     uint64_t started_us;
-    char client_etag[64];
 };
 
 /* Starts an instance on a loop of the caller's; false with `err` set when it cannot. To be closed in either case. It
