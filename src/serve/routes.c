@@ -131,13 +131,15 @@ static void client_library(struct client *client, const struct http1_head *head,
     buf_finish(&path);
 }
 
-/* One that has no place: it may ask whether this instance lives. */
-static bool is_refused(struct client *client, struct span path)
+/* One that has no place: it may ask whether this instance lives, and the operator may ask why it is full. */
+static bool is_refused(struct client *client, const struct http1_head *head, struct span path)
 {
     if (client->crowd.place != CROWD_SPARE)
         return false;
     client->http->keep_alive = false;
-    if (span_equal(path, SPAN_LIT("/health")))
+    if (span_equal(path, SPAN_LIT("/health")) ||
+        (span_equal(path, SPAN_LIT("/metrics")) &&
+         admin_allows(&client->server->config.admin, &client->conn.peer, head)))
         return false;
     client_refuse(client, client->crowd.refusal == REFUSAL_ADDRESS_FULL ? 429 : 503, client->crowd.refusal,
                   SPAN_LIT("Retry-After: 5\r\n"), path);
@@ -162,7 +164,7 @@ void route_request(struct client *client, const struct http1_head *head)
     struct span query = head->target, path;
     bool reads = span_equal(head->method, SPAN_LIT("GET")) || span_equal(head->method, SPAN_LIT("HEAD"));
     span_next(&query, '?', &path);
-    if (is_refused(client, path))
+    if (is_refused(client, head, path))
         return;
     if (span_starts_with(path, engine_path)) {
         struct span name = span_from(path, engine_path.len);
