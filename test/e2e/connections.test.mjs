@@ -47,7 +47,7 @@ test('beyond the bound everybody is told, and /health goes on', quickly, async (
     end(silent);
     end(held.splice(0, 10));
     await until('there is room', async () => (await asked(instance.port, '/ready')).startsWith('HTTP/1.1 200'));
-    assert.ok((await instance.metric('refusals_total{reason="connections_full"}')) >= 2);
+    assert.ok((await instance.metric(`refusals_total\\{reason="connections_full"\\}`)) >= 2);
     assert.match(instance.output, /"reason":"connections_full"/);
   } finally {
     end(held);
@@ -92,8 +92,8 @@ test('while there are many, those that say nothing go first', quickly, async () 
     assert.ok(client.socket.connected);
     assert.equal(client.connects.length, 1);
     // Sessions without a namespace, when there is nobody else.
-    await until('a session went', async () => held.push(...await many(10, instance.port, handshake)) && (await sleep(500), await instance.metric('closes_total{reason="connect_packet_timeout_crowded"}')) > 0);
-    assert.ok((await instance.metric('closes_total{reason="head_timeout_crowded"}')) > 0);
+    await until('a session went', async () => held.push(...await many(10, instance.port, handshake)) && (await sleep(500), await instance.metric(`closes_total\\{reason="connect_packet_timeout_crowded"\\}`)) > 0);
+    assert.ok((await instance.metric(`closes_total\\{reason="head_timeout_crowded"\\}`)) > 0);
     assert.ok(client.socket.connected);
     const other = new Client(instance.url);
     await other.connected();

@@ -137,7 +137,7 @@ export async function serve(config, { redisUrl, args = [], env = {}, within } = 
     { within, env: { ...process.env, K_SERVICE: '', REDIS_URL: '', ...env } });
   run.port = port;
   run.url = `http://127.0.0.1:${port}`;
-  run.metric = async (name) => Number((await (await fetch(`${run.url}/metrics`)).text()).match(new RegExp(`^sennit_${name.replace(/[{}]/g, "\\$&")} (\\d+)`, 'm'))?.[1]);
+  run.metric = async (name) => Number((await (await fetch(`${run.url}/metrics`)).text()).match(new RegExp(`^sennit_${name} (\\d+)`, 'm'))?.[1]);
   run.close = async (signal) => {
     await run.stop(signal);
     fs.rmSync(directory, { recursive: true, force: true });
