@@ -47,7 +47,8 @@ static const char doc[] =
     "      events:\n"
     "        drawing: {to: others, log: true, id: 0.id}\n\n"
     "Paths served: /socket.io/ (the engine, and the client library as socket.io.js), /health (alive), /ready (a round "
-    "trip through the broker), /metrics (Prometheus), and the files of `static:`.";
+    "trip through the broker), /metrics (Prometheus; for this machine, or with the token of "
+    "SENNIT_ADMIN_TOKEN), and the files of `static:`.";
 
 static error_t parse(int key, char *argument, struct argp_state *state)
 {

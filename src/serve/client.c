@@ -7,7 +7,11 @@
 #include "base/mem.h"
 #include "wire/ws.h"
 
-enum { CLIENT_LINGER_MS = 1000 };
+enum {
+    CLIENT_LINGER_MS = 1000,
+    CLOSED_LOG_LINES = 20, /* for one reason, */
+    CLOSED_LOG_MS = 10000, /* in so long */
+};
 
 #define RETRY_SOON SPAN_LIT("Retry-After: 1\r\n")
 
@@ -125,6 +129,16 @@ void client_head_timed_out(struct client *client, enum close_reason reason)
     conn_shutdown(&client->conn, reason, CLIENT_LINGER_MS);
 }
 
+void client_give_way(struct client *client)
+{
+    if (conn_is_open(&client->conn) && !client_is_answering(client)) {
+        client->http->is_head = client->http->keep_alive = false;
+        client_note(client, client->crowd.refusal, SPAN_LIT(""));
+        client_answer(client, 503, RETRY_SOON, client->crowd.refusal);
+    }
+    conn_close(&client->conn, CLOSE_CROWDED_OUT);
+}
+
 static uint64_t head_timeout_us(const struct client *client)
 {
     const struct serve_limits *limits = &client->server->config.bounds;
@@ -159,17 +173,40 @@ static void http_end(struct client *client)
     client->http = NULL;
 }
 
+/* Anybody may make connections end: that fills no log. */
+static void log_closed(struct client *client, enum close_reason reason)
+{
+    struct client_log *log = &client->server->closed_log[reason];
+    enum log_level level = (enum log_level)close_reason_log_level(reason);
+    uint64_t now = loop_now_us(client->server->loop);
+    char ip[ADDR_TEXT_MAX];
+    if (!log_enabled(level) || (client->session == NULL && level < LOG_INFO))
+        return;
+    if (now - log->since_us >= LOOP_MS(CLOSED_LOG_MS)) {
+        log->since_us = now;
+        log->lines = 0;
+    }
+    if (log->lines == CLOSED_LOG_LINES) {
+        log->silent++;
+        return;
+    }
+    log->lines++;
+    addr_ip_print(&client->conn.peer, ip);
+    if (log->silent > 0)
+        log_event(level, "connection closed", LOG_C("reason", close_reason_name(reason)), LOG_C("peer", ip),
+                  LOG_N("others_before", log->silent));
+    else
+        log_event(level, "connection closed", LOG_C("reason", close_reason_name(reason)), LOG_C("peer", ip));
+    log->silent = 0;
+}
+
 static void on_closed(struct conn *conn, enum close_reason reason)
 {
     struct client *client = container_of(conn, struct client, conn);
     struct server *server = client->server;
-    if (client->session != NULL) {
-        char ip[ADDR_TEXT_MAX];
-        addr_ip_print(&conn->peer, ip);
-        log_event(close_reason_log_level(reason), "connection closed", LOG_C("reason", close_reason_name(reason)),
-                  LOG_C("peer", ip));
+    log_closed(client, reason);
+    if (client->session != NULL)
         session_closed(client->session);
-    }
     http_end(client);
     crowd_leave(&server->crowd, &client->crowd);
     list_remove(&client->of_server);

@@ -46,6 +46,8 @@ void client_respond_file(struct client *client, int status, struct span type, st
 void client_refuse(struct client *client, int status, enum refusal refusal, struct span fields, struct span what);
 /* No complete request came in time: tells the peer and ends the connection. */
 void client_head_timed_out(struct client *client, enum close_reason reason);
+/* It has to give its place to another: tells the peer and ends the connection at once. */
+void client_give_way(struct client *client);
 /* A request waits for its answer, or for that to go out. */
 bool client_is_answering(const struct client *client);
 /* Upgrades and begins a session; the request was checked. */

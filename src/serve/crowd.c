@@ -154,7 +154,7 @@ static void spare_enter(struct crowd *crowd, struct crowd_member *member, enum r
 {
     if (crowd->spare_count >= crowd->spare_max && !list_empty(&crowd->spare)) {
         struct list *first = list_take(&crowd->spare);
-        conn_close(&container_of(first, struct client, crowd.node)->conn, CLOSE_CROWDED_OUT);
+        client_give_way(container_of(first, struct client, crowd.node));
     }
     crowd->spare_count++;
     member->place = CROWD_SPARE;

@@ -89,7 +89,7 @@ static bool one_field(const struct http1_head *head, struct span name, struct sp
 
 bool origins_allow(const struct origins *origins, const struct http1_head *head)
 {
-    struct span origin, forwarded;
+    struct span origin, forwarded, first;
     struct parts parts;
     if (origins->any)
         return true;
@@ -103,7 +103,8 @@ bool origins_allow(const struct origins *origins, const struct http1_head *head)
         return true;
     /* A proxy that names another Host says here what the client asked for. No page can set this field, and whatever is
      * not a browser can say any Origin. */
-    return one_field(head, SPAN_LIT("X-Forwarded-Host"), &forwarded) && is_same_site(&parts, forwarded);
+    return one_field(head, SPAN_LIT("X-Forwarded-Host"), &forwarded) && span_next(&forwarded, ',', &first) &&
+           is_same_site(&parts, span_trim(first));
 }
 
 static bool origin_is_valid(struct span text)

@@ -100,7 +100,8 @@ static void door_open(struct server *server)
     }
     log_event(LOG_INFO, "listening", LOG_N("port", listener_port(&server->listener)),
               LOG_C("instance", server->config.instance),
-              LOG_C("broker", server->config.redis_url != NULL ? "redis" : "memory"));
+              LOG_C("broker", server->config.redis_url != NULL ? "redis" : "memory"),
+              LOG_N("connections_max", server->config.bounds.connections));
 }
 
 static void door_waited(struct timer *timer)

@@ -8,6 +8,12 @@
 #include "serve/store.h"
 #include "session/session.h"
 
+/* Lines in the log about connections that ended for one reason: a few are written, the others are counted. */
+struct client_log {
+    uint64_t since_us;
+    uint32_t lines, silent;
+};
+
 struct server {
     struct loop *loop;
     struct net net;
@@ -27,6 +33,7 @@ struct server {
     uint64_t drain_until_us;
     size_t drain_batch; /* sessions closed at a time */
     bool draining;
+    struct client_log closed_log[CLOSE_REASON_COUNT];
     struct err failure; /* why it ended by itself; empty: it did not */
     /* Requests for /ready that share one probe, and for /metrics that share one look at the broker. */
     struct list ready_waiters, metrics_waiters;

@@ -55,6 +55,8 @@ static void test_our_own_pages(void **state)
         {true, "[2001:db8::1]", "Origin: https://[2001:db8::1]\r\n"},
         {true, "127.0.0.1:8080", "Origin: http://127.0.0.1:8080\r\n"},
         {true, "internal:9000", "Origin: https://a.com\r\nX-Forwarded-Host: a.com\r\n"},
+        {true, "internal", "Origin: https://a.com\r\nX-Forwarded-Host: a.com, proxy.internal\r\n"},
+        {false, "internal", "Origin: https://a.com\r\nX-Forwarded-Host: proxy.internal, a.com\r\n"},
         {false, "a.com", "Origin: http://b.com\r\n"},
         {false, "a.com", "Origin: http://a.com.b.com\r\n"},
         {false, "a.com", "Origin: http://b.com/a.com\r\n"},
