@@ -1,11 +1,12 @@
 // http: what one instance answers to plain HTTP.
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import crypto from 'node:crypto';
 import fs from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
-import { sennit, serve, sleep, temporary, until } from './lib.mjs';
+import { redis, sennit, serve, sleep, temporary, until } from './lib.mjs';
 
 const quickly = { timeout: 60000 };
 const large = crypto.randomBytes(3000000);
@@ -206,6 +207,21 @@ test('the operator reads the metrics, and nobody else', quickly, async () => {
     assert.equal(await ask({ 'x-forwarded-for': '8.8.8.8' }), 401);
   } finally {
     await guarded.close();
+  }
+});
+
+test('whoever asks often whether it is ready does not ask the broker often', quickly, async () => {
+  const server = await redis(), ready = await serve('namespaces: {/: {events: {}}}\n', { redisUrl: server.url });
+  const published = () => Number(execFileSync('redis-cli', ['-p', String(server.port), 'info', 'commandstats']).toString().match(/cmdstat_publish:calls=(\d+)/)?.[1] ?? 0);
+  try {
+    await until('it is ready', async () => (await fetch(`${ready.url}/ready`)).status === 200);
+    const before = published(), began = Date.now();
+    for (let n = 0; n < 500; n++) assert.equal(await (await fetch(`${ready.url}/ready`)).text(), 'ready\n');
+    const ms = Date.now() - began, asked = published() - before;
+    assert.ok(asked >= 1 && asked <= ms / 100 + ms / 400 + 3, `${asked} in ${ms} ms`); // the fleet's own pulse publishes, too
+  } finally {
+    await ready.close();
+    await server.close();
   }
 });
 
