@@ -62,7 +62,7 @@
     X(REQUESTS_FULL, "requests_full", LOG_WARNING, \
       "unfinished and waiting requests take too much memory: send smaller ones, or raise `limits: request_bytes`") \
     X(FILES_FULL, "files_full", LOG_WARNING, \
-      "as many files as may be open are being read: raise the limit of descriptors (ulimit -n)") \
+      "this instance has no descriptor to open the file: raise its limit (ulimit -n)") \
     X(ORIGIN, "origin", LOG_WARNING, \
       "pages of this origin may not connect: add it to `origins:` in the configuration, like origins: " \
       "[https://board.example.com]") \

@@ -61,7 +61,7 @@ void limits_describe(struct buf *to);
 struct limits_files {
     uint64_t connections; /* of clients, at most */
     uint64_t spare;       /* beyond the bound: connections that are told so, or get /health */
-    uint64_t open;        /* files of `static` that are being read */
+    uint64_t open;        /* files of `static` */
 };
 struct limits_files limits_files_share(uint64_t allowed);
 /* Puts numbers where the defaults are derived. `on_platform`: connections come from the platform's ingress. False with

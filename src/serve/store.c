@@ -18,6 +18,7 @@ void store_init(struct store *store, const uint64_t seed[2], size_t open_max)
     *store = (struct store){.open_max = open_max, .piece = mem_alloc(NET_PIECE_BYTES)};
     map_init(&store->by_path, seed);
     list_init(&store->files);
+    list_init(&store->open);
 }
 
 static void stored_close(struct stored *stored)
@@ -25,6 +26,40 @@ static void stored_close(struct stored *stored)
     if (stored->file.fd >= 0)
         stored->store->open_count--;
     file_close(&stored->file);
+    list_remove(&stored->of_open);
+}
+
+/* `file` is open on this version. */
+static void stored_open_with(struct stored *stored, struct file file)
+{
+    struct store *store = stored->store;
+    assert(stored->file.fd < 0);
+    if (store->open_count >= store->open_max && !list_empty(&store->open))
+        stored_close(container_of(store->open.next, struct stored, of_open));
+    stored->file = file;
+    store->open_count++;
+    list_append(&store->open, &stored->of_open);
+}
+
+static bool about_equal(const struct file_about *a, const struct file_about *b)
+{
+    return a->bytes == b->bytes && a->device == b->device && a->inode == b->inode && a->modified_ns == b->modified_ns &&
+           a->changed_ns == b->changed_ns;
+}
+
+/* One that was closed to make room is opened again; false when another version has taken its place meanwhile. */
+static bool stored_open_again(struct stored *stored)
+{
+    struct file file;
+    struct file_about about;
+    if (file_open(&file, stored->path, &about) != FILE_OPEN)
+        return false;
+    if (!about_equal(&about, &stored->about)) {
+        file_close(&file);
+        return false;
+    }
+    stored_open_with(stored, file);
+    return true;
 }
 
 static void stored_destroy(struct stored *stored)
@@ -61,6 +96,10 @@ void store_finish(struct store *store)
 static ssize_t source_read(struct conn_source *source, uint64_t offset, char *to, size_t size)
 {
     struct stored *stored = container_of(source, struct stored, source);
+    if (stored->file.fd < 0 && !stored_open_again(stored))
+        return -1;
+    list_remove(&stored->of_open);
+    list_append(&stored->store->open, &stored->of_open);
     ssize_t got = file_read_at(&stored->file, offset, to, size);
     return got > 0 ? got : -1;
 }
@@ -91,7 +130,8 @@ static bool bytes_hash(struct stored *stored, uint64_t *hash)
 static bool tag(struct stored *stored, int64_t wall_ms)
 {
     uint64_t hash;
-    stored->fresh = stored->about.changed_ns / 1000000 + FRESH_MS > wall_ms;
+    int64_t age_ms = wall_ms - stored->about.changed_ns / 1000000;
+    stored->fresh = age_ms < FRESH_MS && age_ms > -FRESH_MS;
     if (stored->about.bytes > STORE_HASHED_BYTES_MAX) {
         snprintf(stored->etag, sizeof stored->etag, "\"%llx-%llx\"", (unsigned long long)stored->about.modified_ns,
                  (unsigned long long)stored->about.bytes);
@@ -101,12 +141,6 @@ static bool tag(struct stored *stored, int64_t wall_ms)
         return false;
     snprintf(stored->etag, sizeof stored->etag, "\"%016llx\"", (unsigned long long)hash);
     return true;
-}
-
-static bool about_equal(const struct file_about *a, const struct file_about *b)
-{
-    return a->bytes == b->bytes && a->device == b->device && a->inode == b->inode && a->modified_ns == b->modified_ns &&
-           a->changed_ns == b->changed_ns;
 }
 
 /* A newer one has come, or there is none any more. */
@@ -143,6 +177,7 @@ static struct stored *stored_create(struct store *store, const char *path, const
     stored->newest = true;
     map_add(&store->by_path, &stored->by_path, span_str(stored->path));
     list_init(&stored->of_store);
+    list_init(&stored->of_open);
     list_append(&store->files, &stored->of_store);
     return stored;
 }
@@ -167,19 +202,13 @@ enum store_result store_find(struct store *store, const char *path, int64_t wall
     }
     if (result != FILE_OPEN)
         return STORE_ABSENT;
-    if (store->open_count >= store->open_max && (stored == NULL || stored->file.fd < 0)) {
-        file_close(&file);
-        return STORE_BUSY;
-    }
     bool seen = stored != NULL && !stored->fresh;
     if (stored == NULL)
         stored = stored_create(store, path, &about);
-    if (stored->file.fd < 0) {
-        stored->file = file;
-        store->open_count++;
-    } else {
+    if (stored->file.fd < 0)
+        stored_open_with(stored, file);
+    else
         file_close(&file);
-    }
     stored->refs++;
     list_remove(&stored->of_store);
     list_append(&store->files, &stored->of_store);

@@ -2,8 +2,9 @@
  * somebody reads it.
  *
  * A file's bytes are in the kernel's page cache, once, and nowhere in this process: each connection that sends one
- * holds a reference to its version. A version is open while it has such references; a file that has changed is a new
- * version, and those who read the old one read it to its end. */
+ * holds a reference to its version. A file that has changed is a new version, and those who read the old one read it to
+ * its end: a version is open while it has references. With more versions than may be open, the one that was read least
+ * recently is closed, and opened again for the next reading: slow readers of many files keep nobody from another. */
 #ifndef SENNIT_SERVE_STORE_H
 #define SENNIT_SERVE_STORE_H
 
@@ -20,6 +21,7 @@ enum {
 struct store {
     struct map by_path;
     struct list files; /* the one that was asked for last at the end */
+    struct list open;  /* the one that was read last at the end */
     size_t open_count, open_max;
     char *piece; /* for hashing */
 };
@@ -27,7 +29,7 @@ struct store {
 /* A version of a file. */
 struct stored {
     struct map_node by_path; /* while it is the newest */
-    struct list of_store;
+    struct list of_store, of_open;
     struct store *store;
     struct conn_source source; /* a connection that is given it takes over a reference */
     struct file file;
@@ -42,10 +44,10 @@ struct stored {
 enum store_result {
     STORE_FOUND,
     STORE_ABSENT,
-    STORE_BUSY, /* as many files as may be open are being read */
+    STORE_BUSY, /* there are no descriptors */
 };
 
-/* `open_max`: how many files may be read at one time. */
+/* `open_max`: how many files are open at one time. */
 void store_init(struct store *store, const uint64_t seed[2], size_t open_max);
 /* Nobody reads any more. Accepts zeroed. */
 void store_finish(struct store *store);
