@@ -30,6 +30,7 @@ static size_t request_received(struct client *client, char *bytes, size_t len)
     client->http->head_seen = 0;
     timer_stop(client->server->loop, &client->http->head_deadline);
     crowd_asked(&client->server->crowd, &client->crowd);
+    client->http->asked = true;
     if (used < 0) {
         client->http->is_head = false;
         client_refuse(client, status, REFUSAL_HTTP_INVALID, SPAN_LIT(""), SPAN_LIT(""));
@@ -123,6 +124,11 @@ void client_head_timed_out(struct client *client, enum close_reason reason)
 {
     if (!conn_is_open(&client->conn))
         return;
+    /* Between requests the end needs no words, which might be taken for the answer to a request on its way. */
+    if (client->http->asked && client->http->head_seen == 0) {
+        conn_close(&client->conn, reason == CLOSE_HEAD_TIMEOUT ? CLOSE_DONE : reason);
+        return;
+    }
     client->http->is_head = client->http->keep_alive = false;
     client_note(client, REFUSAL_HEAD_LATE, SPAN_LIT(""));
     client_answer(client, 408, SPAN_LIT(""), REFUSAL_HEAD_LATE);

@@ -29,6 +29,7 @@ struct client_http {
     struct timer head_deadline;
     size_t head_seen; /* bytes of an incomplete head that were looked at */
     bool keep_alive, is_head;
+    bool asked; /* a request came before */
 };
 
 /* Takes over an accepted stream, or closes it. */

@@ -113,6 +113,11 @@ test('a request head is waited for so long and no longer', quickly, async () => 
     await until('it ends', () => one.ended, 5000);
     clearInterval(drip);
     assert.match(one.got, /^HTTP\/1\.1 408 /);
+    // Between requests the end comes without a word, which might be taken for the answer to the next one.
+    const other = await connection(instance.port, get('/health'));
+    await until('it ends, too', () => other.ended, 5000);
+    assert.match(other.got, /^HTTP\/1\.1 200 [^]*alive\n$/);
+    assert.equal(await instance.metric(`refusals_total\\{reason="head_late"\\}`), 1);
   } finally {
     await instance.close();
   }
