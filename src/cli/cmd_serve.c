@@ -47,7 +47,8 @@ static const char doc[] =
     "      events:\n"
     "        drawing: {to: others, log: true, id: 0.id}\n\n"
     "Paths served: /socket.io/ (the engine, and the client library as socket.io.js), /health (alive), /ready (a round "
-    "trip through the broker), /metrics (Prometheus), and the files of `static:`.";
+    "trip through the broker), /metrics (Prometheus; for this machine, or with the token of "
+    "SENNIT_ADMIN_TOKEN), and the files of `static:`.";
 
 static error_t parse(int key, char *argument, struct argp_state *state)
 {
@@ -93,7 +94,7 @@ int cmd_serve(int argc, char **argv)
     struct arguments arguments = {0};
     struct err err;
     cli_parse(&argp, argc, argv, &arguments);
-    process_files_allow(CLI_FILES_WANTED);
+    arguments.serve.files_allowed = process_files_allow(CLI_FILES_WANTED);
     bool ok = cli_log_begin(&arguments.log, NULL, &err) && serve_run(&arguments.serve, &err);
     free(arguments.redis_url);
     return ok ? 0 : cli_fail("serve", &err);

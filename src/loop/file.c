@@ -48,6 +48,47 @@ bool file_read(const char *path, size_t bytes_max, struct buf *to, struct err *e
     return ok;
 }
 
+static int64_t nanoseconds(const struct timespec *time)
+{
+    return (int64_t)time->tv_sec * 1000000000 + time->tv_nsec;
+}
+
+enum file_result file_open(struct file *file, const char *path, struct file_about *about)
+{
+    struct stat now;
+    file->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (file->fd < 0)
+        return errno == EMFILE || errno == ENFILE ? FILE_EXHAUSTED : FILE_ABSENT;
+    if (fstat(file->fd, &now) != 0 || !S_ISREG(now.st_mode) || now.st_size < 0) {
+        file_close(file);
+        return FILE_ABSENT;
+    }
+    *about = (struct file_about){
+        .bytes = (uint64_t)now.st_size,
+        .device = now.st_dev,
+        .inode = now.st_ino,
+        .modified_ns = nanoseconds(&now.st_mtim),
+        .changed_ns = nanoseconds(&now.st_ctim),
+    };
+    return FILE_OPEN;
+}
+
+ssize_t file_read_at(const struct file *file, uint64_t offset, void *to, size_t size)
+{
+    ssize_t got;
+    do
+        got = pread(file->fd, to, size, (off_t)offset);
+    while (got < 0 && errno == EINTR);
+    return got;
+}
+
+void file_close(struct file *file)
+{
+    if (file->fd >= 0)
+        close(file->fd);
+    file->fd = -1;
+}
+
 bool file_exists(const char *path)
 {
     struct stat about;

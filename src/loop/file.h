@@ -1,6 +1,8 @@
-/* file: small files, read whole and blocking, at start or on rare requests. */
+/* file: files: small ones, read whole and blocking, at the start; and open ones, read piece by piece. */
 #ifndef SENNIT_LOOP_FILE_H
 #define SENNIT_LOOP_FILE_H
+
+#include <sys/types.h>
 
 #include "base/buf.h"
 #include "base/err.h"
@@ -8,6 +10,20 @@
 /* Appends the whole file to `to`; refuses more than `bytes_max`, directories and anything that is not a regular file.
  * The error names the file and the reason. */
 bool file_read(const char *path, size_t bytes_max, struct buf *to, struct err *err);
+/* What tells one version of a file from another. */
+struct file_about {
+    uint64_t bytes, device, inode;
+    int64_t modified_ns, changed_ns; /* since 1970 */
+};
+/* A regular file that is open for reading. */
+struct file {
+    int fd; /* -1: closed */
+};
+enum file_result { FILE_OPEN, FILE_ABSENT, FILE_EXHAUSTED /* no descriptor is left */ };
+enum file_result file_open(struct file *file, const char *path, struct file_about *about);
+/* Bytes read at `offset` (> 0), 0 at the end, -1 when the disk fails. */
+ssize_t file_read_at(const struct file *file, uint64_t offset, void *to, size_t size);
+void file_close(struct file *file); /* harmless when closed */
 /* True when `path` is a readable regular file. */
 bool file_exists(const char *path);
 bool file_is_directory(const char *path);

@@ -66,6 +66,10 @@ void io_local(const struct io *io, struct addr *addr);
  * (no descriptor left: stop accepting for a while). TCP_NODELAY is set. */
 int io_accept(struct io *listener, struct io *to, struct addr *peer);
 
+/* Keeps a descriptor back: `io` is open and does nothing until it is closed, when there is one for io_accept again. May
+ * leave it closed: there is none. */
+void io_reserve(struct io *io);
+
 /* Begins to connect; IO_WRITE becomes ready when it is done or failed, then io_connected tells which. False when it
  * failed at once. TCP_NODELAY is set. */
 bool io_connect(struct io *io, const struct addr *addr);
@@ -78,6 +82,8 @@ int io_connected(struct io *io);
 ssize_t io_read(struct io *io, void *to, size_t size);
 /* Bytes written, or IO_AGAIN or IO_ERROR. `count` is IOV_MAX at most. */
 ssize_t io_writev(struct io *io, const struct iovec *parts, int count);
+/* The kernel takes no more while it has so many bytes that it has not sent yet. Only tunes. */
+void io_unsent_max(struct io *io, uint32_t bytes);
 /* Ends our half; the peer sees the end of the stream behind what was written. */
 void io_shutdown(struct io *io);
 /* Closes; harmless when closed. With `reset`, the peer sees a reset and unsent bytes are dropped. */

@@ -4,6 +4,7 @@
  * through io_connected. */
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
@@ -177,6 +178,12 @@ int io_accept(struct io *listener, struct io *to, struct addr *peer)
     return 0;
 }
 
+void io_reserve(struct io *io)
+{
+    if (io->fd < 0)
+        io->fd = fcntl(io->loop->epoll_fd, F_DUPFD_CLOEXEC, 0);
+}
+
 bool io_connect(struct io *io, const struct addr *addr)
 {
     return io_connect_from(io, addr, NULL);
@@ -246,6 +253,12 @@ ssize_t io_writev(struct io *io, const struct iovec *parts, int count)
                          : sendmsg(io->fd, &message, MSG_NOSIGNAL);
     while (put < 0 && errno == EINTR);
     return result(put);
+}
+
+void io_unsent_max(struct io *io, uint32_t bytes)
+{
+    if (io->fd >= 0)
+        set_option(io->fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, (int)bytes);
 }
 
 void io_shutdown(struct io *io)

@@ -32,6 +32,17 @@
     X(SLOW_CONSUMER, "slow_consumer", 1008, LOG_INFO, \
       "the peer reads slower than it is written to: its output queue is full") \
     X(WRITE_TIMEOUT, "write_timeout", 0, LOG_INFO, "the peer read nothing for too long while bytes waited for it") \
+    X(HEAD_TIMEOUT_CROWDED, "head_timeout_crowded", 0, LOG_INFO, \
+      "no request came soon enough while most of `limits: connections` were taken") \
+    X(CONNECT_PACKET_TIMEOUT_CROWDED, "connect_packet_timeout_crowded", 1013, LOG_INFO, \
+      "no namespace was joined soon enough while most of `limits: connections` were taken") \
+    X(RESPONSE_TIMEOUT_CROWDED, "response_timeout_crowded", 0, LOG_INFO, \
+      "a response was read too slowly while most of `limits: connections` were taken") \
+    X(CROWDED_OUT, "crowded_out", 0, LOG_INFO, \
+      "a connection beyond `limits: connections` or `connections_per_address` gave way to the next one, unheard") \
+    X(REFUSED, "refused", 0, LOG_DEBUG, "the request was refused, as it was told") \
+    X(BODY_CUT, "body_cut", 0, LOG_WARNING, \
+      "a file became shorter while it was being sent: replace files, do not cut them") \
     X(INPUT_LIMIT, "input_limit", 1008, LOG_INFO, "the peer sends more than the limits allow") \
     X(BROKER_BACKLOG, "broker_backlog", 1013, LOG_WARNING, "the broker is away and too much waits to be published") \
     X(BROKER_LOST, "broker_lost", 0, LOG_WARNING, "the link to the broker broke") \

@@ -7,6 +7,8 @@
 #include "base/mem.h"
 #include "net/conn_parts.h"
 
+enum { INPUT_SHRINK_BYTES = 4096 };
+
 /* The only place where the state changes; the legal moves are the picture in conn.h. */
 static void set_state(struct conn *conn, enum conn_state state)
 {
@@ -45,6 +47,17 @@ static void input_drop(struct conn *conn)
     conn->input = NULL;
 }
 
+/* What is left of much input gives the memory of the rest back. */
+static void input_shrink(struct conn *conn)
+{
+    struct buf less = {0};
+    if (conn->input->cap < INPUT_SHRINK_BYTES || conn->input->len > conn->input->cap / 4)
+        return;
+    buf_append(&less, buf_span(conn->input));
+    buf_finish(conn->input);
+    *conn->input = less;
+}
+
 /* Gives the owner `len` bytes at `bytes`, which are the kept ones if there are any, and keeps what it leaves. */
 static void hand_out(struct conn *conn, char *bytes, size_t len)
 {
@@ -56,6 +69,8 @@ static void hand_out(struct conn *conn, char *bytes, size_t len)
         buf_consume(conn->input, used);
         if (conn->input->len == 0)
             input_drop(conn);
+        else
+            input_shrink(conn);
     } else if (used < len) {
         conn->input = mem_zero(1, sizeof *conn->input);
         buf_append(conn->input, span_of(bytes + used, len - used));

@@ -19,7 +19,10 @@
 #include "net/net.h"
 #include "net/tls.h"
 
-enum { CONN_CONNECT_MS_MAX = 10000 };
+enum {
+    CONN_CONNECT_MS_MAX = 10000,
+    CONN_UNSENT_BYTES_MAX = 128 << 10, /* of a source: what the kernel takes and has not sent yet */
+};
 
 enum conn_state { CONN_CLOSED, CONN_CONNECTING, CONN_OPEN, CONN_DRAINING, CONN_CLOSING };
 
@@ -42,6 +45,15 @@ struct conn_events {
     void (*closed)(struct conn *conn, enum close_reason reason);
 };
 
+/* Bytes that are read when the kernel has room for them, such as a file's: whoever reads slowly makes nobody hold them.
+ * Many connections may share one source. */
+struct conn_source {
+    /* Puts up to `size` bytes from `offset` on into `to`: how many (> 0), or -1 when they are not there any more. */
+    ssize_t (*read)(struct conn_source *source, uint64_t offset, char *to, size_t size);
+    /* One connection is done with it, sent or not. */
+    void (*released)(struct conn_source *source);
+};
+
 struct conn_limits {
     uint32_t queue_bytes_max;    /* output queue; beyond it the connection closes with SLOW_CONSUMER */
     uint32_t input_bytes_max;    /* unconsumed input */
@@ -56,13 +68,14 @@ struct conn {
     struct list turn;     /* in the turn's flush list or, once it is closed, in its reap list */
     struct frame **queue; /* ring of waiting frames */
     uint32_t queue_at, queue_count, queue_cap;
-    uint32_t head_written; /* bytes of the first frame that are out */
-    uint32_t queue_bytes;  /* waiting, without those */
-    uint32_t linger_ms;    /* from the end of our half to the end of the stream */
-    struct buf *input;     /* what `received` left; NULL: nothing */
-    struct timer stall;    /* also: the connect's and the linger's */
-    uint8_t state;         /* enum conn_state */
-    uint8_t reason;        /* enum close_reason, the first one given */
+    uint32_t head_written;      /* bytes of the first frame that are out */
+    uint32_t queue_bytes;       /* waiting, without those */
+    uint32_t linger_ms;         /* from the end of our half to the end of the stream */
+    struct conn_stream *stream; /* a source that goes out behind the queue; NULL: none */
+    struct buf *input;          /* what `received` left; NULL: nothing */
+    struct timer stall;         /* also: the connect's and the linger's */
+    uint8_t state;              /* enum conn_state */
+    uint8_t reason;             /* enum close_reason, the first one given */
     bool read_paused, read_ended, blocked, shut, awaited;
     bool resuming; /* kept input is to be handed out again, in the turn's flush */
     struct addr_ip peer;
@@ -84,6 +97,14 @@ const struct tls_problem *conn_tls_problem(const struct conn *conn);
 void conn_send(struct conn *conn, struct span bytes);
 /* Queues `frame`, taking a reference of its own. Dropped silently unless CONNECTING or OPEN. */
 void conn_send_frame(struct conn *conn, struct frame *frame);
+/* Sends the bytes from `offset` to `end` of `source` behind what waits in the queue; nothing else may be sent before
+ * `drained` (ask with conn_await_drained) says that they are out. `released` is called in any case. A source that has
+ * fewer bytes ends the connection with BODY_CUT. Not over TLS. */
+void conn_send_source(struct conn *conn, struct conn_source *source, uint64_t offset, uint64_t end);
+static inline bool conn_sends_source(const struct conn *conn)
+{
+    return conn->stream != NULL;
+}
 /* Bytes that wait in the queue. */
 static inline size_t conn_queued(const struct conn *conn)
 {

@@ -29,12 +29,23 @@ void conn_reap(struct conn *conn);
 
 enum { CONN_GATHER_MAX = 256, CONN_FLUSH_BYTES_MAX = 4 << 20 /* of one connection in one turn */ };
 
+/* What is left of a source. */
+struct conn_stream {
+    struct conn_source *source;
+    uint64_t at, end;
+};
+
 /* Puts it on the turn's flush list. */
 void conn_touch(struct conn *conn);
 /* Writes what waits: bytes that went out, or IO_ERROR. */
 ssize_t conn_queue_write(struct conn *conn);
 /* Forgets what waits. */
 void conn_queue_drop(struct conn *conn);
+/* Something is to be written. */
+static inline bool conn_has_output(const struct conn *conn)
+{
+    return conn->queue_count > 0 || conn->stream != NULL;
+}
 /* The first frames that wait, CONN_GATHER_MAX at most, without what is out already. */
 int conn_queue_gather(const struct conn *conn, struct iovec parts[CONN_GATHER_MAX]);
 /* `written` bytes of what waits are out. */

@@ -5,7 +5,10 @@
 #include "base/mem.h"
 #include "net/conn_parts.h"
 
-enum { QUEUE_CAP_MIN = 4 };
+enum {
+    QUEUE_CAP_MIN = 4,
+    STREAM_FLUSH_BYTES_MAX = 256 << 10 /* of a source in one turn: the others want to be served */
+};
 
 static struct frame *queue_at(const struct conn *conn, uint32_t index)
 {
@@ -24,8 +27,18 @@ static void queue_grow(struct conn *conn)
     conn->queue_at = 0;
 }
 
+static void stream_end(struct conn *conn)
+{
+    if (conn->stream == NULL)
+        return;
+    conn->stream->source->released(conn->stream->source);
+    free(conn->stream);
+    conn->stream = NULL;
+}
+
 void conn_queue_drop(struct conn *conn)
 {
+    stream_end(conn);
     for (uint32_t i = 0; i < conn->queue_count; i++)
         frame_unref(queue_at(conn, i));
     free(conn->queue);
@@ -61,6 +74,7 @@ void conn_send_frame(struct conn *conn, struct frame *frame)
 {
     if ((conn->state != CONN_OPEN && conn->state != CONN_CONNECTING) || frame->len == 0)
         return;
+    assert(conn->stream == NULL);
     if (conn->queue_bytes + (uint64_t)frame->len > conn->limits->queue_bytes_max) {
         conn_close(conn, CLOSE_SLOW_CONSUMER);
         return;
@@ -78,6 +92,21 @@ void conn_send(struct conn *conn, struct span bytes)
     struct frame *frame = frame_copy(bytes);
     conn_send_frame(conn, frame);
     frame_unref(frame);
+}
+
+void conn_send_source(struct conn *conn, struct conn_source *source, uint64_t offset, uint64_t end)
+{
+    assert(conn->tls == NULL && conn->stream == NULL && offset <= end);
+    if (conn->state != CONN_OPEN || offset == end) {
+        source->released(source);
+        return;
+    }
+    if (end - offset > CONN_UNSENT_BYTES_MAX)
+        io_unsent_max(&conn->io, CONN_UNSENT_BYTES_MAX);
+    conn->stream = mem_alloc(sizeof *conn->stream);
+    *conn->stream = (struct conn_stream){source, offset, end};
+    if (!conn->blocked)
+        conn_touch(conn);
 }
 
 void conn_queue_advance(struct conn *conn, size_t written)
@@ -115,20 +144,55 @@ int conn_queue_gather(const struct conn *conn, struct iovec parts[CONN_GATHER_MA
     return count;
 }
 
+/* The next bytes of the source; false when it does not have them. */
+static bool stream_piece(struct conn *conn, struct iovec *part)
+{
+    struct conn_stream *stream = conn->stream;
+    uint64_t left = stream->end - stream->at;
+    size_t size = left < NET_PIECE_BYTES ? (size_t)left : NET_PIECE_BYTES;
+    ssize_t got = stream->source->read(stream->source, stream->at, conn->net->piece, size);
+    if (got <= 0) {
+        conn->reason = CLOSE_BODY_CUT; /* also when another one was given: the peer lacks something */
+        stream_end(conn);
+        return false;
+    }
+    *part = (struct iovec){conn->net->piece, (size_t)got};
+    return true;
+}
+
+/* One gathered write of frames and, behind the last one, of the source: as io_writev. */
+static ssize_t write_once(struct conn *conn)
+{
+    struct iovec parts[CONN_GATHER_MAX + 1];
+    int count = conn_queue_gather(conn, parts), frames = count;
+    if (conn->stream != NULL && (uint32_t)count == conn->queue_count && !stream_piece(conn, &parts[count++]))
+        return IO_ERROR;
+    ssize_t written = io_writev(&conn->io, parts, count);
+    if (written < 0)
+        return written;
+    conn->net->writes++;
+    conn->net->bytes_out += (uint64_t)written;
+    size_t of_frames = frames == count ? (size_t)written : conn->queue_bytes;
+    if (of_frames > (size_t)written)
+        of_frames = (size_t)written;
+    if (of_frames > 0)
+        conn_queue_advance(conn, of_frames);
+    if (conn->stream != NULL && (conn->stream->at += (size_t)written - of_frames) == conn->stream->end)
+        stream_end(conn);
+    return written;
+}
+
 ssize_t conn_queue_write(struct conn *conn)
 {
-    struct iovec parts[CONN_GATHER_MAX];
     ssize_t total = 0;
     if (conn->tls != NULL)
         return conn_tls_write(conn);
-    while (conn->queue_count > 0 && total < CONN_FLUSH_BYTES_MAX) {
-        ssize_t written = io_writev(&conn->io, parts, conn_queue_gather(conn, parts));
+    while (conn_has_output(conn) &&
+           total < (conn->stream != NULL ? (ssize_t)STREAM_FLUSH_BYTES_MAX : (ssize_t)CONN_FLUSH_BYTES_MAX)) {
+        ssize_t written = write_once(conn);
         if (written == IO_AGAIN || written == IO_ERROR)
             return written == IO_ERROR ? IO_ERROR : total;
-        conn->net->writes++;
-        conn->net->bytes_out += (uint64_t)written;
         total += written;
-        conn_queue_advance(conn, (size_t)written);
     }
     return total;
 }
@@ -155,6 +219,10 @@ void conn_flush(struct conn *conn)
         return;
     bool was_blocked = conn->blocked;
     ssize_t written = conn_queue_write(conn);
+    if (written == IO_ERROR && conn->reason == CLOSE_BODY_CUT) {
+        conn_close(conn, CLOSE_BODY_CUT);
+        return;
+    }
     if (written == IO_ERROR) {
         /* The peer's last word may be an alert that says why, or an answer given before all was asked. */
         if (conn->tls != NULL)
@@ -164,7 +232,7 @@ void conn_flush(struct conn *conn)
         conn_broken(conn);
         return;
     }
-    bool waits = conn->queue_count > 0 || (conn->tls != NULL && conn->tls->out.len > 0);
+    bool waits = conn_has_output(conn) || (conn->tls != NULL && conn->tls->out.len > 0);
     set_blocked(conn, waits, written > 0);
     if (waits || conn->state == CONN_CONNECTING)
         return;

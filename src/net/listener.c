@@ -19,6 +19,23 @@ static void pause_accepting(struct listener *listener)
     timer_start(loop, &listener->pause, LOOP_MS(PAUSE_MS));
 }
 
+/* Accepts one with the descriptor that was kept back; false when that does not help. */
+static bool accept_last(struct listener *listener)
+{
+    struct io stream;
+    struct addr peer;
+    if (listener->exhausted == NULL || !io_is_open(&listener->reserve))
+        return false;
+    io_close(&listener->reserve, false);
+    io_init(&stream, listener->net->loop, NULL);
+    int result = io_accept(&listener->io, &stream, &peer);
+    if (result == 0)
+        listener->exhausted(listener, &stream, &peer);
+    io_close(&stream, false);
+    io_reserve(&listener->reserve);
+    return result == 0;
+}
+
 static void on_ready(struct io *io, unsigned ready)
 {
     struct listener *listener = container_of(io, struct listener, io);
@@ -30,6 +47,8 @@ static void on_ready(struct io *io, unsigned ready)
         int result = io_accept(&listener->io, &stream, &peer);
         if (result == IO_AGAIN)
             return;
+        if (result == IO_EXHAUSTED && accept_last(listener))
+            continue;
         if (result == IO_EXHAUSTED) {
             pause_accepting(listener);
             return;
@@ -44,6 +63,8 @@ static void on_ready(struct io *io, unsigned ready)
 static void on_pause_over(struct timer *timer)
 {
     struct listener *listener = container_of(timer, struct listener, pause);
+    if (listener->exhausted != NULL)
+        io_reserve(&listener->reserve);
     if (io_is_open(&listener->io))
         io_want(&listener->io, IO_READ);
 }
@@ -55,8 +76,11 @@ bool listener_open(struct listener *listener, struct net *net, const struct addr
     listener->accepted = accepted;
     io_init(&listener->io, net->loop, on_ready);
     timer_init(&listener->pause, on_pause_over);
+    io_init(&listener->reserve, net->loop, NULL);
     if (!io_listen(&listener->io, addr, err))
         return false;
+    if (listener->exhausted != NULL)
+        io_reserve(&listener->reserve);
     io_want(&listener->io, IO_READ);
     return true;
 }
@@ -74,4 +98,5 @@ void listener_close(struct listener *listener)
         return;
     timer_stop(listener->net->loop, &listener->pause);
     io_close(&listener->io, false);
+    io_close(&listener->reserve, false);
 }

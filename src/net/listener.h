@@ -1,4 +1,5 @@
-/* listener: accepts streams, a bounded number a turn, and stops for a moment when descriptors run out. */
+/* listener: accepts streams, a bounded number a turn. When descriptors run out, it says so to those that come, one
+ * after the other, with a descriptor that it has kept back, or stops for a moment. */
 #ifndef SENNIT_NET_LISTENER_H
 #define SENNIT_NET_LISTENER_H
 
@@ -14,6 +15,10 @@ struct listener {
     struct timer pause;
     uint64_t told_us; /* when the log was told that there are no descriptors; 0: never */
     listener_accepted_fn *accepted;
+    /* A stream came and takes the last descriptor: say something to it at once; it is closed behind this call. Set
+     * before the listener is opened; NULL: it waits until there are descriptors again. */
+    listener_accepted_fn *exhausted;
+    struct io reserve;
 };
 
 /* False with `err` set: a port in use names it and what to do. Port 0 picks a free one. */

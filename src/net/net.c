@@ -34,6 +34,7 @@ void net_init(struct net *net, struct loop *loop)
     task_init(&net->flush, flush_all);
     task_init(&net->reap, reap_all);
     net->receive = mem_alloc(NET_RECEIVE_BYTES);
+    net->piece = mem_alloc(NET_PIECE_BYTES);
 }
 
 void net_reap(struct net *net)
@@ -51,6 +52,7 @@ void net_finish(struct net *net)
     task_cancel(&net->reap);
     assert(net->conns_open == 0);
     free(net->receive);
-    net->receive = NULL;
+    free(net->piece);
+    net->receive = net->piece = NULL;
     net->loop = NULL;
 }

@@ -17,12 +17,13 @@ struct net {
     struct list touched, closing;
     struct task flush, reap;
     char *receive; /* shared by all: NET_RECEIVE_BYTES */
+    char *piece;   /* of a source, on its way out: NET_PIECE_BYTES */
     uint64_t conns_open;
     uint64_t bytes_in, bytes_out, writes;
     uint64_t closed[CLOSE_REASON_COUNT];
 };
 
-enum { NET_RECEIVE_BYTES = 64 * 1024 };
+enum { NET_RECEIVE_BYTES = 64 * 1024, NET_PIECE_BYTES = 64 * 1024 };
 
 void net_init(struct net *net, struct loop *loop);
 /* Reaps what was closed now instead of at the end of the turn; for whoever must be rid of a connection before it goes

@@ -43,7 +43,33 @@
     X(NAMESPACE_UNKNOWN, "namespace_unknown", LOG_INFO, \
       "there is no such namespace: add it under `namespaces:` in the configuration") \
     X(NAMESPACES_FULL, "namespaces_full", LOG_INFO, \
-      "this session is in as many namespaces as it may be (`limits: namespaces_per_session`)")
+      "this session is in as many namespaces as it may be (`limits: namespaces_per_session`)") \
+    X(HTTP_INVALID, "http_invalid", LOG_INFO, \
+      "the request is not valid HTTP/1.1, or larger than docs/serve.md allows") \
+    X(HANDSHAKE_INVALID, "handshake_invalid", LOG_INFO, \
+      "the handshake cannot be served: use Socket.IO 4 with transports: [websocket] and EIO=4") \
+    X(METHOD, "method", LOG_INFO, "only GET and HEAD are served here") \
+    X(HEAD_LATE, "head_late", LOG_INFO, "no complete request came in time (`limits: head_timeout`): connect again") \
+    X(CONNECTIONS_FULL, "connections_full", LOG_WARNING, \
+      "this instance has as many connections as it may have: raise `limits: connections` and the limit of " \
+      "descriptors " \
+      "(ulimit -n), or start more instances") \
+    X(ADDRESS_FULL, "address_full", LOG_WARNING, \
+      "this address has as many connections as it may have: raise `limits: connections_per_address`, or set it to 0 " \
+      "when a proxy stands in front") \
+    X(DESCRIPTORS_GONE, "descriptors_gone", LOG_ERROR, \
+      "this instance has no descriptors left: raise its limit (ulimit -n), or lower `limits: connections`") \
+    X(REQUESTS_FULL, "requests_full", LOG_WARNING, \
+      "unfinished and waiting requests take too much memory: send smaller ones, or raise `limits: request_bytes`") \
+    X(FILES_FULL, "files_full", LOG_WARNING, \
+      "this instance has no descriptor to open the file: raise its limit (ulimit -n)") \
+    X(ORIGIN, "origin", LOG_WARNING, \
+      "pages of this origin may not connect: add it to `origins:` in the configuration, like origins: " \
+      "[https://board.example.com]") \
+    X(ADMIN, "admin", LOG_WARNING, \
+      "this path is for the operator: ask from this machine, not through a proxy, or with Authorization: Bearer and " \
+      "the token of SENNIT_ADMIN_TOKEN or `admin: {token_file: PATH}`") \
+    X(DRAINING, "draining", LOG_INFO, "this instance is shutting down: connect again and reach another")
 
 enum refusal {
 #define X(constant, name, level, sentence) REFUSAL_##constant,

@@ -7,12 +7,14 @@
 #include "base/mem.h"
 #include "base/shown.h"
 #include "loop/file.h"
+#include "serve/headers.h"
 
 enum {
     ROTATE_SHARE = 10,     /* of the request timeout, in the last tenth, */
     ROTATE_MS_MAX = 30000, /* but at most so long before its end, sessions are rotated */
     PREFIX_BYTES_MAX = 64,
     INSTANCE_BYTES_MAX = 100,
+    FILES_ALLOWED = 1 << 16,
 };
 
 static const char *environment(const char *name)
@@ -21,8 +23,7 @@ static const char *environment(const char *name)
     return value != NULL && value[0] != '\0' ? value : NULL;
 }
 
-/* `path` as seen from the directory of `file`. */
-static char *path_beside(const char *file, struct span path)
+char *config_path_beside(const char *file, struct span path)
 {
     const char *slash = strrchr(file, '/');
     if (path.len > 0 && path.data[0] == '/')
@@ -55,7 +56,7 @@ static bool path_read(const struct yaml_node *root, const char *key, const char 
         return false;
     if (text.len == 0)
         return yaml_error(err, node, "expected a directory, found an empty text (\".\" is where this file lies)");
-    *to = path_beside(file, text);
+    *to = config_path_beside(file, text);
     return true;
 }
 
@@ -86,12 +87,27 @@ static bool prefix_read(const struct yaml_node *root, char **to, struct err *err
     return true;
 }
 
+/* Who may come, and with what in hand. */
+static bool access_read(struct serve_config *config, const struct yaml_node *root, struct err *err)
+{
+    bool on_platform = environment("K_SERVICE") != NULL;
+    limits_init(&config->bounds);
+    if (!limits_read(&config->bounds, yaml_get(root, "limits"), err))
+        return false;
+    config->bounds_address = config->bounds.connections_per_address != LIMIT_DERIVED;
+    config->files = limits_files_share(config->files_allowed);
+    config->headers = headers_read(yaml_get(root, "headers"), err);
+    return config->headers != NULL && limits_derive(&config->bounds, &config->files, on_platform, err) &&
+           origins_read(&config->origins, yaml_get(root, "origins"), err) &&
+           admin_read(&config->admin, yaml_get(root, "admin"), environment("SENNIT_ADMIN_TOKEN"), err);
+}
+
 static bool root_read(struct serve_config *config, struct loop *loop, const char *path, const struct yaml_node *root,
                       struct err *err)
 {
-    static const char *const keys[] = {"namespaces",    "static",       "client",
-                                       "ping_interval", "ping_timeout", "connect_timeout",
-                                       "max_payload",   "prefix",       NULL};
+    static const char *const keys[] = {"namespaces",      "static",      "client", "ping_interval", "ping_timeout",
+                                       "connect_timeout", "max_payload", "prefix", "limits",        "origins",
+                                       "admin",           "headers",     NULL};
     if (!yaml_expect(root, YAML_MAPPING, err) || !yaml_only(root, keys, err))
         return false;
     struct session_limits *limits = &config->limits;
@@ -99,7 +115,8 @@ static bool root_read(struct serve_config *config, struct loop *loop, const char
         !duration_read(root, "ping_timeout", 100, 3600000, &limits->ping_timeout_ms, err) ||
         !duration_read(root, "connect_timeout", 100, 3600000, &limits->connect_timeout_ms, err) ||
         !static_read(root, path, &config->static_dir, err) ||
-        !path_read(root, "client", path, &config->client_dir, err) || !prefix_read(root, &config->prefix, err))
+        !path_read(root, "client", path, &config->client_dir, err) || !prefix_read(root, &config->prefix, err) ||
+        !access_read(config, root, err))
         return false;
     const struct yaml_node *payload = yaml_get(root, "max_payload"), *namespaces = yaml_get(root, "namespaces");
     uint64_t bytes;
@@ -257,7 +274,9 @@ static void client_find(struct serve_config *config)
 bool serve_config_read(struct serve_config *config, struct loop *loop, const struct serve_options *options,
                        struct err *err)
 {
-    *config = (struct serve_config){.limits = session_limits_default};
+    *config = (struct serve_config){.limits = session_limits_default, .files_allowed = FILES_ALLOWED};
+    if (options->files_allowed != 0)
+        config->files_allowed = options->files_allowed;
     if (!port_read(config, options, err) || !broker_read_config(config, options, err) ||
         !timeout_read(config, options, err) || !rotate_read(config, options, err) ||
         !file_read_config(config, loop, options->config_path, err) || !instance_name(config, loop, err))
@@ -271,6 +290,9 @@ bool serve_config_read(struct serve_config *config, struct loop *loop, const str
 void serve_config_finish(struct serve_config *config)
 {
     relay_finish(&config->relay);
+    origins_finish(&config->origins);
+    admin_finish(&config->admin);
+    free(config->headers);
     free(config->redis_url);
     free(config->prefix);
     free(config->static_dir);

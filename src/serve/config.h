@@ -5,6 +5,9 @@
 
 #include "app/relay.h"
 #include "base/err.h"
+#include "serve/admin.h"
+#include "serve/limits.h"
+#include "serve/origin.h"
 
 /* From the command line; NULL or 0 where nothing was said. */
 struct serve_options {
@@ -14,11 +17,19 @@ struct serve_options {
     const char *broker;          /* "memory" or "redis" */
     const char *request_timeout; /* seconds */
     const char *rotate;          /* "auto", "off", or a duration */
+    uint64_t files_allowed;      /* descriptors that this process may have; 0: not known, many */
 };
 
 struct serve_config {
     struct relay relay;
     struct session_limits limits;
+    struct serve_limits bounds;
+    bool bounds_address; /* `limits: connections_per_address` was set */
+    uint64_t files_allowed;
+    struct limits_files files;   /* these, shared out */
+    struct origins origins;      /* whose pages may connect */
+    struct admin admin;          /* who may read /metrics */
+    char *headers;               /* lines of every answer */
     uint16_t port;               /* PORT, default 8080; 0 picks a free one */
     char *redis_url;             /* REDIS_URL; NULL: the in-process broker */
     char *prefix;                /* of the broker's keys */
@@ -32,6 +43,8 @@ struct serve_config {
  * remedy. */
 bool serve_config_read(struct serve_config *config, struct loop *loop, const struct serve_options *options,
                        struct err *err);
+/* `path` as seen from the directory of `file`; the caller frees it. */
+char *config_path_beside(const char *file, struct span path);
 void serve_config_finish(struct serve_config *config); /* accepts zeroed */
 
 #endif

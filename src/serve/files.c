@@ -1,11 +1,7 @@
 /* files: see files.h. */
 #include "serve/files.h"
 
-#include <stdlib.h>
-
-#include "base/log.h"
 #include "base/mem.h"
-#include "loop/file.h"
 
 enum { PATH_BYTES_MAX = 512 };
 
@@ -26,8 +22,10 @@ static const struct {
     {".woff2", "font/woff2"},
 };
 
-static const char *type_of(struct span path)
+const char *files_type(struct span path)
 {
+    if (span_equal(path, SPAN_LIT("/")))
+        path = SPAN_LIT("/index.html");
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
         if (span_ends_with(path, span_str(types[i].ending)))
             return types[i].type;
@@ -49,20 +47,13 @@ static bool path_is_plain(struct span path)
     return true;
 }
 
-bool files_read(const char *directory, struct span path, struct buf *to, const char **type)
+char *files_path(const char *directory, struct span path)
 {
-    struct err err;
     if (span_equal(path, SPAN_LIT("/")))
         path = SPAN_LIT("/index.html");
     if (!path_is_plain(path))
-        return false;
-    char *file = mem_printf("%s" SPAN_FMT, directory, SPAN_ARG(path));
-    bool read = file_read(file, FILE_BYTES_MAX, to, &err);
-    if (!read && file_exists(file))
-        log_event(LOG_WARNING, "a file cannot be served", LOG_C("why", err.text));
-    free(file);
-    *type = type_of(path);
-    return read;
+        return NULL;
+    return mem_printf("%s" SPAN_FMT, directory, SPAN_ARG(path));
 }
 
 bool files_is_client(struct span name)

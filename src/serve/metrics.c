@@ -43,6 +43,10 @@ static void instance_encode(struct buf *to, const struct server *server)
     const struct hub *hub = &server->hub;
     gauge(to, "up_seconds", "Seconds since the start.", (loop_now_us(server->loop) - server->started_us) / 1000000);
     gauge(to, "connections", "Open client connections.", server->client_count);
+    gauge(to, "connections_max", "How many there may be (limits: connections).", server->config.bounds.connections);
+    gauge(to, "connections_spare", "Of those open, beyond a bound, to be told so.", server->crowd.spare_count);
+    gauge(to, "request_bytes", "Kept of unfinished and waiting requests.", server->crowd.waiting_bytes);
+    gauge(to, "files_open", "Files that are being sent.", server->store.open_count);
     gauge(to, "sessions", "Engine.IO sessions.", sessions->count);
     gauge(to, "sockets", "Socket.IO sockets.", sessions->socket_count);
     gauge(to, "rooms", "Rooms this instance is subscribed to.", hub->rooms.count);

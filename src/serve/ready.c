@@ -1,10 +1,24 @@
 /* ready: /ready is a true round trip through the broker's push path, not a flag. Requests that come while one probe is
- * under way share it. */
+ * under way share it, and those that come right behind it get its outcome: whoever asks often does not ask the broker
+ * often. */
 #include "serve/client.h"
+
+enum { PROBE_EVERY_MS = 100 };
 
 static void answer(struct client *client, int status, struct span body)
 {
     client_respond(client, status, SPAN_LIT("text/plain"), SPAN_LIT("Cache-Control: no-store\r\n"), body);
+}
+
+static void outcome(struct client *client)
+{
+    const struct server *server = client->server;
+    if (server->draining)
+        answer(client, 503, SPAN_LIT("shutting down\n"));
+    else if (server->probe_passed)
+        answer(client, 200, SPAN_LIT("ready\n"));
+    else
+        answer(client, 503, SPAN_LIT("the broker does not answer\n"));
 }
 
 static void probed(void *arg, enum broker_result result)
@@ -12,12 +26,11 @@ static void probed(void *arg, enum broker_result result)
     struct server *server = arg;
     struct list *node;
     server->probing = false;
+    server->probe_passed = result == BROKER_OK;
+    server->probed_us = loop_now_us(server->loop);
     while ((node = list_take(&server->ready_waiters)) != NULL) {
         struct client *client = container_of(node, struct client_http, waiter)->client;
-        if (result == BROKER_OK && !server->draining)
-            answer(client, 200, SPAN_LIT("ready\n"));
-        else
-            answer(client, 503, SPAN_LIT("the broker does not answer\n"));
+        outcome(client);
         conn_read_pause(&client->conn, false);
     }
 }
@@ -27,6 +40,11 @@ void ready_request(struct client *client, const struct http1_head *head)
     struct server *server = client->server;
     if (server->draining || !broker_is_up(server->broker)) {
         answer(client, 503, server->draining ? SPAN_LIT("shutting down\n") : SPAN_LIT("no link to the broker\n"));
+        return;
+    }
+    if (!server->probing && server->probed_us != 0 &&
+        loop_now_us(server->loop) - server->probed_us < LOOP_MS(PROBE_EVERY_MS)) {
+        outcome(client);
         return;
     }
     list_append(&server->ready_waiters, &client->http->waiter);

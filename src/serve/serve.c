@@ -2,16 +2,13 @@
 #include "serve/serve.h"
 
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/log.h"
 #include "base/mem.h"
 #include "broker/memory.h"
 #include "broker/redis.h"
-#include "loop/file.h"
 #include "serve/client.h"
-#include "wire/json.h"
 
 enum {
     DOOR_MS_MAX = 3000, /* the broker's word is waited for so long */
@@ -20,12 +17,18 @@ enum {
     DRAIN_SPREAD_MS = 5000,
     DRAIN_BATCH_MIN = 20,
     DRAIN_MS_MAX = 8000, /* of the ten seconds between SIGTERM and SIGKILL */
-    PACKAGE_BYTES_MAX = 1 << 16,
 };
 
 static void on_accepted(struct listener *listener, struct io *io, const struct addr *peer)
 {
     client_accept(container_of(listener, struct server, listener), io, peer);
+}
+
+/* There is no descriptor to keep it with: it is told so at once, or that this instance lives. */
+static void on_exhausted(struct listener *listener, struct io *io, const struct addr *peer)
+{
+    struct server *server = container_of(listener, struct server, listener);
+    client_answer_unkept(server, io, peer);
 }
 
 /* Closes the transport only: a Socket.IO DISCONNECT would tell the stock client never to come back. */
@@ -61,24 +64,6 @@ static void on_signal(struct signal_watch *watch, int number)
     timer_start(server->loop, &server->drain, 0);
 }
 
-/* `"4.8.4"`, quotes included: the version of the client library we serve. */
-static void client_etag_find(struct server *server)
-{
-    struct buf text = {0};
-    struct err ignored;
-    snprintf(server->client_etag, sizeof server->client_etag, "\"" SENNIT_VERSION "\"");
-    if (server->config.client_dir == NULL)
-        return;
-    char *path = mem_printf("%s/../package.json", server->config.client_dir);
-    if (file_read(path, PACKAGE_BYTES_MAX, &text, &ignored) && json_is_valid(buf_span(&text))) {
-        struct span version = json_object_get(buf_span(&text), SPAN_LIT("version"));
-        if (version.data != NULL && json_type(version) == JSON_STRING && version.len < sizeof server->client_etag)
-            snprintf(server->client_etag, sizeof server->client_etag, SPAN_FMT, SPAN_ARG(version));
-    }
-    free(path);
-    buf_finish(&text);
-}
-
 static bool broker_start(struct server *server, struct err *err)
 {
     const struct serve_config *config = &server->config;
@@ -108,13 +93,15 @@ static void door_open(struct server *server)
     if (server->draining || io_is_open(&server->listener.io) || server->failure.text[0] != '\0')
         return;
     addr_any(&addr, server->config.port);
+    server->listener.exhausted = on_exhausted;
     if (!listener_open(&server->listener, &server->net, &addr, on_accepted, &server->failure)) {
         fail(server);
         return;
     }
     log_event(LOG_INFO, "listening", LOG_N("port", listener_port(&server->listener)),
               LOG_C("instance", server->config.instance),
-              LOG_C("broker", server->config.redis_url != NULL ? "redis" : "memory"));
+              LOG_C("broker", server->config.redis_url != NULL ? "redis" : "memory"),
+              LOG_N("connections_max", server->config.bounds.connections));
 }
 
 static void door_waited(struct timer *timer)
@@ -138,6 +125,7 @@ static void broker_unusable(struct sessions *sessions, const char *why)
 
 bool server_open(struct server *server, struct loop *loop, const struct serve_options *options, struct err *err)
 {
+    uint64_t seed[2];
     *server = (struct server){.loop = loop, .started_us = loop_now_us(loop)};
     list_init(&server->clients);
     list_init(&server->ready_waiters);
@@ -150,6 +138,10 @@ bool server_open(struct server *server, struct loop *loop, const struct serve_op
     timer_init(&server->door, door_waited);
     if (!serve_config_read(&server->config, loop, options, err) || !broker_start(server, err))
         return false;
+    crowd_init(&server->crowd, loop, &server->config.bounds, server->config.files.spare);
+    server->crowd.counts_private = server->config.bounds_address;
+    loop_random(loop, seed, sizeof seed);
+    store_init(&server->store, seed, server->config.files.open);
     hub_init(&server->hub, loop, server->broker);
     sessions_init(&server->sessions, &server->hub, &server->config.relay.app, &server->config.limits);
     server->sessions.instance = server->config.instance;
@@ -161,7 +153,6 @@ bool server_open(struct server *server, struct loop *loop, const struct serve_op
         .input_bytes_max = HTTP1_HEAD_BYTES_MAX + NET_RECEIVE_BYTES,
         .write_stall_ms_max = CLIENT_STALL_MS_MAX,
     };
-    client_etag_find(server);
     signal_watch_start(loop, &server->term, SIGTERM, on_signal);
     signal_watch_start(loop, &server->interrupt, SIGINT, on_signal);
     timer_start(loop, &server->door, LOOP_MS(DOOR_MS_MAX));
@@ -184,6 +175,8 @@ void server_close(struct server *server)
         sessions_finish(&server->sessions);
         hub_finish(&server->hub);
     }
+    crowd_finish(&server->crowd);
+    store_finish(&server->store);
     serve_config_finish(&server->config);
     net_finish(&server->net);
 }

@@ -4,7 +4,15 @@
 
 #include "net/listener.h"
 #include "serve/config.h"
+#include "serve/crowd.h"
+#include "serve/store.h"
 #include "session/session.h"
+
+/* Lines in the log about connections that ended for one reason: a few are written, the others are counted. */
+struct client_log {
+    uint64_t since_us;
+    uint32_t lines, silent;
+};
 
 struct server {
     struct loop *loop;
@@ -17,18 +25,22 @@ struct server {
     struct list clients;
     size_t client_count;
     struct conn_limits limits;
+    struct crowd crowd;
+    struct store store;
     struct signal_watch term, interrupt;
     struct timer door; /* the listener opens without the broker's word */
     struct timer drain;
     uint64_t drain_until_us;
     size_t drain_batch; /* sessions closed at a time */
     bool draining;
+    struct client_log closed_log[CLOSE_REASON_COUNT];
     struct err failure; /* why it ended by itself; empty: it did not */
     /* Requests for /ready that share one probe, and for /metrics that share one look at the broker. */
     struct list ready_waiters, metrics_waiters;
     bool probing, measuring;
+    bool probe_passed;  /* the last one, */
+    uint64_t probed_us; /* which ended then; 0: none yet */
     uint64_t started_us;
-    char client_etag[64];
 };
 
 /* Starts an instance on a loop of the caller's; false with `err` set when it cannot. To be closed in either case. It

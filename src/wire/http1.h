@@ -82,6 +82,9 @@ const char *http1_status_text(int status);
 bool http1_name_is_valid(struct span name);
 bool http1_value_is_valid(struct span value);
 
+/* Appends the head of a response whose body has `content_length` bytes; else as below. */
+void http1_response_head_encode(struct buf *to, int status, struct span type, struct span fields,
+                                uint64_t content_length, bool keep_alive);
 /* Appends a whole response with Content-Length and, unless `keep_alive`, Connection: close. `type` may be empty.
  * `fields` are further complete lines, each ended by CRLF, or empty. Below 200, and for 204 and 304, the body must be
  * empty and Content-Length is left out. */

@@ -36,6 +36,7 @@ static const struct {
     {413, "Content Too Large"},
     {414, "URI Too Long"},
     {415, "Unsupported Media Type"},
+    {416, "Range Not Satisfiable"},
     {417, "Expectation Failed"},
     {422, "Unprocessable Content"},
     {426, "Upgrade Required"},
@@ -57,12 +58,12 @@ const char *http1_status_text(int status)
     return "";
 }
 
-void http1_response_encode(struct buf *to, int status, struct span type, struct span fields, struct span body,
-                           bool keep_alive)
+void http1_response_head_encode(struct buf *to, int status, struct span type, struct span fields,
+                                uint64_t content_length, bool keep_alive)
 {
     bool without_body = status < 200 || status == 204 || status == 304;
     assert(status >= 100 && status <= 999);
-    assert(!without_body || body.len == 0);
+    assert(!without_body || content_length == 0);
     buf_append(to, SPAN_LIT("HTTP/1.1 "));
     buf_append_u64(to, (uint64_t)status);
     buf_append_char(to, ' ');
@@ -77,11 +78,17 @@ void http1_response_encode(struct buf *to, int status, struct span type, struct 
     /* RFC 9110 section 8.6: none in 1xx and 204; in 304 it would speak of the body that was not sent. */
     if (!without_body) {
         buf_append(to, SPAN_LIT("Content-Length: "));
-        buf_append_u64(to, body.len);
+        buf_append_u64(to, content_length);
         buf_append(to, SPAN_LIT("\r\n"));
     }
     if (!keep_alive)
         buf_append(to, SPAN_LIT("Connection: close\r\n"));
     buf_append(to, SPAN_LIT("\r\n"));
+}
+
+void http1_response_encode(struct buf *to, int status, struct span type, struct span fields, struct span body,
+                           bool keep_alive)
+{
+    http1_response_head_encode(to, status, type, fields, body.len, keep_alive);
     buf_append(to, body);
 }

@@ -65,6 +65,12 @@ test('sennit serve: wrong configurations', quickly, async () => {
     ['prefix: "a{b}"\nnamespaces: {/: {events: {}}}\n', /board\.yaml:1: prefix: .*without braces or white space, found "a\{b\}"/],
     ['prefix: ""\nnamespaces: {/: {events: {}}}\n', /board\.yaml:1: prefix: expected 1 to 64/],
     ['static: nowhere\nnamespaces: {/: {events: {}}}\n', /board\.yaml:1: static: no directory .*nowhere/],
+    ['limits: {conections: 5}\nnamespaces: {/: {events: {}}}\n', /board\.yaml:1: limits: unknown field "conections".*did you mean "connections"/],
+    ['limits: {request_bytes: 5}\nnamespaces: {/: {events: {}}}\n', /board\.yaml:1: limits\.request_bytes: expected a size from 64KiB/],
+    ['limits: {connections: 1000000}\nnamespaces: {/: {events: {}}}\n', /limits: connections: 1000000 is more than the \d+ for which this process has descriptors.*ulimit -n/],
+    ['origins: [board.example.com]\nnamespaces: {/: {events: {}}}\n', /board\.yaml:1: origins\[0\]: expected an origin like https:/],
+    ['admin: {token_file: nowhere}\nnamespaces: {/: {events: {}}}\n', /nowhere: No such file/],
+    ['headers: {csp: "a\\r\\nb"}\nnamespaces: {/: {events: {}}}\n', /board\.yaml:1: headers\.csp: expected up to 4096 visible ASCII/],
     ['ping_interval: soon\nnamespaces: {/: {events: {}}}\n', /board\.yaml:1: ping_interval: expected a duration/],
   ];
   const directory = temporary();

@@ -1,6 +1,8 @@
 // browser: the whiteboard in a real Chromium, on a fleet.
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import fs from 'node:fs';
+import http from 'node:http';
 import { after, before, test } from 'node:test';
 import { board, Client, sleep, until, up } from './lib.mjs';
 
@@ -20,6 +22,7 @@ async function tab(url, not = []) {
   const page = await browser.newPage({ viewport: { width: 900, height: 700 } });
   page.errors = [];
   page.on('pageerror', (error) => page.errors.push(error.message));
+  page.on('console', (said) => said.text().includes('Content Security Policy') && page.errors.push(said.text()));
   for (let tries = 0; ; tries++) {
     await page.goto(url);
     await page.waitForFunction(() => window.board?.instance);
@@ -195,6 +198,35 @@ test('on a phone, either way up, everything is in its place and a finger draws',
       await context.close();
     }
   } finally {
+    await service.close();
+  }
+});
+
+test('a page of another site neither connects to the board nor frames it', options, async () => {
+  const service = await up(board({ min: 1 }), { ready: 1 });
+  const stranger = http.createServer((request, response) => {
+    response.setHeader('Content-Type', 'text/html');
+    response.end(`<iframe id="frame" src="${service.url}/"></iframe>`);
+  }).listen(0);
+  await once(stranger, 'listening');
+  const page = await browser.newPage();
+  try {
+    const said = [];
+    page.on('console', (one) => said.push(one.text()));
+    await page.goto(`http://localhost:${stranger.address().port}/`);
+    await until('the frame is refused', () => said.some((text) => /frame-ancestors/.test(text)));
+    const outcome = (url) => page.evaluate((where) => new Promise((resolve) => {
+      const socket = new WebSocket(where);
+      socket.onopen = () => resolve('open');
+      socket.onerror = () => resolve('error');
+    }), url);
+    const engine = `${service.url.replace('http', 'ws')}/socket.io/?EIO=4&transport=websocket`;
+    assert.equal(await outcome(engine), 'error');
+    await page.goto(`${service.url}/`);
+    assert.equal(await outcome(engine), 'open');
+  } finally {
+    await page.close();
+    stranger.close();
     await service.close();
   }
 });

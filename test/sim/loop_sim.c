@@ -288,6 +288,14 @@ ssize_t io_writev(struct io *io, const struct iovec *parts, int count)
     return (ssize_t)bytes;
 }
 
+void io_reserve(struct io *io)
+{
+}
+
+void io_unsent_max(struct io *io, uint32_t bytes)
+{
+}
+
 void io_shutdown(struct io *io)
 {
     if (io->fd >= 0)

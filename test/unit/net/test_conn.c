@@ -370,6 +370,104 @@ static void test_reading_on_when_it_is_over(void **state)
     close(second);
 }
 
+/* A source of bytes that are told by their offset. */
+static struct counted {
+    struct conn_source source;
+    uint64_t has, read_to;
+    unsigned released;
+} counted;
+
+static ssize_t counted_read(struct conn_source *source, uint64_t offset, char *to, size_t size)
+{
+    struct counted *from = container_of(source, struct counted, source);
+    if (offset >= from->has)
+        return -1;
+    if (size > from->has - offset)
+        size = (size_t)(from->has - offset);
+    for (size_t i = 0; i < size; i++)
+        to[i] = (char)((offset + i) % 251);
+    from->read_to = offset + size;
+    return (ssize_t)size;
+}
+
+static void counted_released(struct conn_source *source)
+{
+    container_of(source, struct counted, source)->released++;
+}
+
+static struct conn_source *source_of(uint64_t bytes)
+{
+    counted = (struct counted){.source = {counted_read, counted_released}, .has = bytes};
+    return &counted.source;
+}
+
+static uint64_t source_offset;
+static bool source_is_right;
+
+static bool peer_reads_the_source_to_the_end(void)
+{
+    char bytes[65536];
+    ssize_t got;
+    while ((got = read(peer, bytes, sizeof bytes)) > 0)
+        for (ssize_t i = 0; i < got; i++, source_offset++)
+            source_is_right &= source_offset < 5 || bytes[i] == (char)((source_offset - 5 + 1000) % 251);
+    return got == 0;
+}
+
+static void test_a_source_goes_out_behind_the_queue(void **state)
+{
+    enum { BYTES = 6 << 20 };
+    source_offset = 0;
+    source_is_right = true;
+    connect_ours();
+    conn_send(&ours.conn, SPAN_LIT("head:"));
+    conn_send_source(&ours.conn, source_of(BYTES), 1000, BYTES);
+    conn_shutdown(&ours.conn, CLOSE_DONE, 1000);
+    await(peer_reads_the_source_to_the_end);
+    await(is_closed);
+    assert_true(source_is_right);
+    assert_int_equal(source_offset, BYTES - 1000 + 5);
+    assert_int_equal(counted.released, 1);
+    assert_int_equal(ours.reason, CLOSE_DONE);
+}
+
+/* It holds a reference and what the kernel holds, and not the source. */
+static void test_a_source_that_nobody_reads_is_not_copied(void **state)
+{
+    enum { BYTES = 64 << 20 };
+    connect_ours();
+    conn_send_source(&ours.conn, source_of(BYTES), 0, BYTES);
+    await(a_moment_passed);
+    assert_true(conn_sends_source(&ours.conn));
+    assert_int_equal(conn_queued(&ours.conn), 0);
+    assert_true(counted.read_to < BYTES / 2);
+    assert_int_equal(counted.released, 0);
+    conn_close(&ours.conn, CLOSE_DONE);
+    await(is_closed);
+    assert_int_equal(counted.released, 1);
+}
+
+static void test_a_source_that_becomes_shorter(void **state)
+{
+    peer_got = 0;
+    connect_ours();
+    conn_send_source(&ours.conn, source_of(100000), 0, 100001);
+    conn_shutdown(&ours.conn, CLOSE_DONE, 1000);
+    await(peer_reads_to_the_end);
+    await(is_closed);
+    assert_int_equal(peer_got, 100000);
+    assert_int_equal(ours.reason, CLOSE_BODY_CUT);
+    assert_int_equal(counted.released, 1);
+}
+
+static void test_an_empty_source(void **state)
+{
+    connect_ours();
+    conn_send_source(&ours.conn, source_of(10), 10, 10);
+    assert_false(conn_sends_source(&ours.conn));
+    assert_int_equal(counted.released, 1);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, set_up, tear_down)
 
 int main(void)
@@ -386,6 +484,10 @@ int main(void)
         TEST(a_slow_peer_gets_all_of_its_answer),
         TEST(a_deaf_peer_is_not_waited_for_when_draining),
         TEST(reading_on_when_it_is_over),
+        TEST(a_source_goes_out_behind_the_queue),
+        TEST(a_source_that_nobody_reads_is_not_copied),
+        TEST(a_source_that_becomes_shorter),
+        TEST(an_empty_source),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

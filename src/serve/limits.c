@@ -1,0 +1,120 @@
+/* limits: see limits.h. */
+#include "serve/limits.h"
+
+enum {
+    RESERVE_MAX = 384, /* descriptors that clients do not get: a third is spare, a sixth for files, the rest for the
+                          broker, the listener and the loop, and for those that are closed at the end of a turn */
+    RESERVE_SHARE = 4, /* but at most a fourth of all */
+    PER_ADDRESS = 2000,
+};
+
+static const struct {
+    const char *name;
+    enum limit_unit unit;
+    uint64_t fallback, least, most;
+    const char *what, *beyond;
+} table[] = {
+#define X(name, unit, fallback, least, most, what, beyond) {#name, unit, fallback, least, most, what, beyond},
+    LIMITS(X)
+#undef X
+};
+
+void limits_init(struct serve_limits *limits)
+{
+    for (int i = 0; i < LIMITS_COUNT; i++)
+        limits->values[i] = table[i].fallback;
+}
+
+static bool value_read(const struct yaml_node *node, int i, uint64_t *value, struct err *err)
+{
+    switch (table[i].unit) {
+    case LIMIT_BYTES:
+        return yaml_bytes(node, table[i].least, table[i].most, value, err);
+    case LIMIT_MS:
+        return yaml_duration_ms(node, table[i].least, table[i].most, value, err);
+    case LIMIT_COUNT:
+        break;
+    }
+    return yaml_u64(node, table[i].least, table[i].most, value, err);
+}
+
+bool limits_read(struct serve_limits *limits, const struct yaml_node *node, struct err *err)
+{
+    const char *keys[LIMITS_COUNT + 1] = {0};
+    if (node == NULL)
+        return true;
+    for (int i = 0; i < LIMITS_COUNT; i++)
+        keys[i] = table[i].name;
+    if (!yaml_expect(node, YAML_MAPPING, err) || !yaml_only(node, keys, err))
+        return false;
+    for (int i = 0; i < LIMITS_COUNT; i++) {
+        const struct yaml_node *value = yaml_get(node, table[i].name);
+        if (value != NULL && !value_read(value, i, &limits->values[i], err))
+            return false;
+    }
+    return true;
+}
+
+static void value_describe(struct buf *to, enum limit_unit unit, uint64_t value)
+{
+    static const struct {
+        enum limit_unit unit;
+        uint64_t size;
+        const char *name;
+    } scales[] = {{LIMIT_BYTES, 1 << 30, "GiB"},
+                  {LIMIT_BYTES, 1 << 20, "MiB"},
+                  {LIMIT_BYTES, 1 << 10, "KiB"},
+                  {LIMIT_MS, 3600000, "h"},
+                  {LIMIT_MS, 60000, "m"},
+                  {LIMIT_MS, 1000, "s"},
+                  {LIMIT_MS, 1, "ms"}};
+    for (size_t i = 0; i < sizeof scales / sizeof scales[0]; i++) {
+        if (scales[i].unit != unit || value < scales[i].size || value % scales[i].size != 0)
+            continue;
+        buf_append_u64(to, value / scales[i].size);
+        buf_append(to, span_str(scales[i].name));
+        return;
+    }
+    buf_append_u64(to, value);
+}
+
+void limits_describe(struct buf *to)
+{
+    for (int i = 0; i < LIMITS_COUNT; i++) {
+        buf_printf(to, "| `%s` | %s | ", table[i].name, table[i].what);
+        if (table[i].fallback == LIMIT_DERIVED)
+            buf_append(to, SPAN_LIT("see below"));
+        else
+            value_describe(to, table[i].unit, table[i].fallback);
+        buf_append(to, SPAN_LIT(" | "));
+        value_describe(to, table[i].unit, table[i].least);
+        buf_append(to, SPAN_LIT(" to "));
+        value_describe(to, table[i].unit, table[i].most);
+        buf_printf(to, " | %s |\n", table[i].beyond);
+    }
+}
+
+struct limits_files limits_files_share(uint64_t allowed)
+{
+    uint64_t reserve = allowed / RESERVE_SHARE < RESERVE_MAX ? allowed / RESERVE_SHARE : RESERVE_MAX;
+    uint64_t connections = allowed - reserve;
+    return (struct limits_files){
+        .connections = connections > 0 ? connections : 1,
+        .spare = reserve / 3 > 0 ? reserve / 3 : 1,
+        .open = reserve / 6 > 0 ? reserve / 6 : 1,
+    };
+}
+
+bool limits_derive(struct serve_limits *limits, const struct limits_files *files, bool on_platform, struct err *err)
+{
+    if (limits->connections == LIMIT_DERIVED)
+        limits->connections = files->connections;
+    if (limits->connections > files->connections)
+        return err_set(err,
+                       "limits: connections: %llu is more than the %llu for which this process has descriptors: raise "
+                       "its limit (ulimit -n; LimitNOFILE= of systemd) or lower the setting",
+                       (unsigned long long)limits->connections, (unsigned long long)files->connections);
+    if (limits->connections_per_address == LIMIT_DERIVED)
+        limits->connections_per_address = on_platform ? 0 : PER_ADDRESS;
+    return true;
+}

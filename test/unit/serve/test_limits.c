@@ -1,0 +1,115 @@
+/* test_limits: the table of bounds: its defaults, how it is read, and that the manual says the same. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "base/mem.h"
+#include "loop/file.h"
+#include "serve/limits.h"
+
+static const char *root;
+
+static bool read_from(const char *text, struct serve_limits *limits, struct err *err)
+{
+    struct yaml_node *node = yaml_parse("test.yaml", span_str(text), err);
+    assert_non_null(node);
+    limits_init(limits);
+    bool ok = limits_read(limits, node, err);
+    yaml_destroy(node);
+    return ok;
+}
+
+static void test_reading(void **state)
+{
+    struct serve_limits limits;
+    struct err err;
+    assert_true(read_from("{connections: 500, request_bytes: 1MiB, head_timeout: 5s}", &limits, &err));
+    assert_int_equal(limits.connections, 500);
+    assert_int_equal(limits.request_bytes, 1 << 20);
+    assert_int_equal(limits.head_timeout, 5000);
+    assert_int_equal(limits.crowded_head_timeout, 3000);
+    limits_init(&limits);
+    assert_true(limits_read(&limits, NULL, &err));
+    assert_true(limits.connections == LIMIT_DERIVED);
+    assert_false(read_from("{connections: 0}", &limits, &err));
+    assert_non_null(strstr(err.text, "connections: expected a whole number from 1 to"));
+    assert_false(read_from("{conections: 5}", &limits, &err));
+    assert_non_null(strstr(err.text, "did you mean \"connections\""));
+    assert_false(read_from("[5]", &limits, &err));
+}
+
+static void test_what_is_derived(void **state)
+{
+    struct serve_limits limits;
+    struct err err;
+    for (uint64_t allowed = 1; allowed < 200000; allowed += allowed / 3 + 1) {
+        struct limits_files files = limits_files_share(allowed);
+        assert_true(files.connections >= 1 && files.spare >= 1 && files.open >= 1);
+        if (allowed >= 64)
+            assert_true(files.connections + files.spare + files.open + 8 <= allowed);
+        limits_init(&limits);
+        assert_true(limits_derive(&limits, &files, false, &err));
+        assert_int_equal(limits.connections, files.connections);
+        assert_int_equal(limits.connections_per_address, 2000);
+        limits.connections = files.connections + 1;
+        assert_false(limits_derive(&limits, &files, false, &err));
+        assert_non_null(strstr(err.text, "ulimit -n"));
+    }
+    struct limits_files files = limits_files_share(1024);
+    limits_init(&limits);
+    assert_true(limits_derive(&limits, &files, true, &err));
+    assert_int_equal(limits.connections_per_address, 0);
+    limits.connections_per_address = 7;
+    assert_true(limits_derive(&limits, &files, true, &err));
+    assert_int_equal(limits.connections_per_address, 7);
+}
+
+/* Every default is in its own range, and every row stands in the manual, as it is. */
+static void test_the_manual(void **state)
+{
+    struct buf manual = {0}, rows = {0};
+    struct err err;
+    char *path = mem_printf("%s/docs/serve.md", root);
+    if (!file_read(path, 1 << 20, &manual, &err))
+        fail_msg("%s", err.text);
+    limits_describe(&rows);
+    buf_append_char(&manual, '\0');
+    struct span rest = buf_span(&rows), line;
+    size_t count = 0;
+    while (span_next(&rest, '\n', &line)) {
+        char *text = mem_text(line);
+        if (line.len > 0 && strstr(manual.data + manual.off, text) == NULL)
+            fail_msg("docs/serve.md lacks the row\n%s", text);
+        count += line.len > 0;
+        free(text);
+    }
+    assert_int_equal(count, LIMITS_COUNT);
+    static const struct {
+        uint64_t fallback, least, most;
+    } table[] = {
+#define X(name, unit, fallback, least, most, what, beyond) {fallback, least, most},
+        LIMITS(X)
+#undef X
+    };
+    for (size_t i = 0; i < LIMITS_COUNT; i++)
+        assert_true(table[i].fallback == LIMIT_DERIVED ||
+                    (table[i].fallback >= table[i].least && table[i].fallback <= table[i].most));
+    buf_finish(&manual);
+    buf_finish(&rows);
+    free(path);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_reading),
+        cmocka_unit_test(test_what_is_derived),
+        cmocka_unit_test(test_the_manual),
+    };
+    root = argc > 1 ? argv[1] : ".";
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
