@@ -20,7 +20,7 @@
     X(ROOMS_FULL, "rooms_full", LOG_INFO, \
       "this socket is in as many rooms as it may be (`limits: rooms_per_socket`): leave one first") \
     X(INSTANCE_ROOMS_FULL, "instance_rooms_full", LOG_WARNING, \
-      "this instance knows as many rooms as it may (`limits: rooms`): enter one that exists, or try again later") \
+      "this instance knows as many rooms as it may (`limits: instance_rooms`): enter one that exists, or try again later") \
     X(EXCEPT_INVALID, "except_invalid", LOG_INFO, \
       "the exceptions cannot be read, so nobody got the event: name 1 to 32 rooms or sockets by strings") \
     X(SOCKET_INVALID, "socket_invalid", LOG_INFO, "a socket is named by its id, a string of 20 characters") \

@@ -94,6 +94,7 @@ static bool access_read(struct serve_config *config, const struct yaml_node *roo
     limits_init(&config->bounds);
     if (!limits_read(&config->bounds, yaml_get(root, "limits"), err))
         return false;
+    limits_give(&config->bounds, &config->limits);
     config->bounds_address = config->bounds.connections_per_address != LIMIT_DERIVED;
     config->files = limits_files_share(config->files_allowed);
     config->headers = headers_read(yaml_get(root, "headers"), err);

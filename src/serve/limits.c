@@ -105,6 +105,19 @@ struct limits_files limits_files_share(uint64_t allowed)
     };
 }
 
+void limits_give(const struct serve_limits *limits, struct session_limits *to)
+{
+    to->sockets_max = (uint32_t)limits->namespaces_per_session;
+    to->rooms_max = (uint32_t)limits->rooms_per_socket;
+    to->hub_rooms_max = (uint32_t)limits->instance_rooms;
+    to->calls_max = (uint32_t)limits->calls;
+    to->call_bytes_max = (uint32_t)limits->call_bytes;
+    to->call_bytes_total_max = (uint32_t)limits->instance_call_bytes;
+    to->answer_bytes_total_max = (uint32_t)limits->answer_bytes;
+    to->changes_burst = (uint32_t)limits->changes_at_once;
+    to->changes_per_second = (uint32_t)limits->changes_per_second;
+}
+
 bool limits_derive(struct serve_limits *limits, const struct limits_files *files, bool on_platform, struct err *err)
 {
     if (limits->connections == LIMIT_DERIVED)
@@ -114,6 +127,8 @@ bool limits_derive(struct serve_limits *limits, const struct limits_files *files
                        "limits: connections: %llu is more than the %llu for which this process has descriptors: raise "
                        "its limit (ulimit -n; LimitNOFILE= of systemd) or lower the setting",
                        (unsigned long long)limits->connections, (unsigned long long)files->connections);
+    if (limits->log_bytes == LIMIT_DERIVED)
+        limits->log_bytes = 0; /* the broker knows how much memory it has */
     if (limits->connections_per_address == LIMIT_DERIVED)
         limits->connections_per_address = on_platform ? 0 : PER_ADDRESS;
     return true;

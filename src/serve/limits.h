@@ -8,6 +8,7 @@
 #define SENNIT_SERVE_LIMITS_H
 
 #include "base/buf.h"
+#include "session/session.h"
 #include "wire/yaml.h"
 
 #define LIMIT_DERIVED UINT64_MAX
@@ -27,7 +28,30 @@
       "from the upgrade to a namespace while more than 80 % of `connections` are taken, the oldest first", \
       "closed, 1013") \
     X(crowded_response_timeout, LIMIT_MS, 30000, 1000, 3600000, \
-      "of one HTTP response while more than 80 % of `connections` are taken, the oldest first", "closed")
+      "of one HTTP response while more than 80 % of `connections` are taken, the oldest first", "closed") \
+    X(namespaces_per_session, LIMIT_COUNT, 16, 1, 1000, "namespaces that one session is in", "CONNECT_ERROR") \
+    X(rooms_per_socket, LIMIT_COUNT, 64, 1, 64, "rooms that one socket is in, beside the namespace", \
+      "the join is refused") \
+    X(instance_rooms, LIMIT_COUNT, 200000, 1, 10000000, "rooms that this instance knows", \
+      "a join that would make one more is refused") \
+    X(calls, LIMIT_COUNT, 4096, 1, 1000000, \
+      "what one client has under way: publishes, joins, leaves, questions, connects", \
+      "its connection is not read until half are done") \
+    X(call_bytes, LIMIT_BYTES, 2 << 20, 4 << 10, 24 << 20, \
+      "the same in bytes; and a quarter of what is left of `instance_call_bytes`", \
+      "its connection is not read until half are done") \
+    X(instance_call_bytes, LIMIT_BYTES, 24 << 20, 64 << 10, 28 << 20, "what all clients have under way", \
+      "those who have some under way are not read; everyone else may begin one") \
+    X(answer_bytes, LIMIT_BYTES, 32 << 20, 256 << 10, 1 << 30, "answers to questions that clients have not read yet", \
+      "questions wait; clients that have read nothing for 2 s are closed for those who wait") \
+    X(changes_at_once, LIMIT_COUNT, 1000, 1, 1000000, \
+      "what one client changes for others: rooms that are new to the instance, presence, connects", \
+      "its connection is not read for a while") \
+    X(changes_per_second, LIMIT_COUNT, 100, 1, 100000, "the same for long", "its connection is not read for a while") \
+    X(rooms, LIMIT_COUNT, 100000, 1, 100000000, "rooms of the whole service that have a log", \
+      "what would begin one more log is refused") \
+    X(log_bytes, LIMIT_BYTES, LIMIT_DERIVED, 64 << 10, UINT64_C(1) << 40, "all logs of the whole service", \
+      "rooms that hold more than their share are refused, others go on")
 
 enum limit_unit { LIMIT_COUNT, LIMIT_BYTES, LIMIT_MS };
 
@@ -54,6 +78,8 @@ struct serve_limits {
 void limits_init(struct serve_limits *limits);
 /* What the mapping `limits:` says; NULL says nothing. False with `err` set. */
 bool limits_read(struct serve_limits *limits, const struct yaml_node *node, struct err *err);
+/* The rows that are the sessions'. */
+void limits_give(const struct serve_limits *limits, struct session_limits *to);
 /* Rows for the manual: name, bound, default, and what happens beyond. */
 void limits_describe(struct buf *to);
 

@@ -68,6 +68,28 @@ static void test_what_is_derived(void **state)
     assert_int_equal(limits.connections_per_address, 7);
 }
 
+/* Every row that is the sessions' reaches them, and the defaults are theirs. */
+static void test_what_the_sessions_get(void **state)
+{
+    struct serve_limits limits;
+    struct session_limits given = session_limits_default;
+    limits_init(&limits);
+    limits_give(&limits, &given);
+    assert_memory_equal(&given, &session_limits_default, sizeof given);
+    for (uint64_t i = 0; i < LIMITS_COUNT; i++)
+        limits.values[i] = 1000 + i;
+    limits_give(&limits, &given);
+    assert_int_equal(given.sockets_max, 1000 + LIMIT_namespaces_per_session);
+    assert_int_equal(given.rooms_max, 1000 + LIMIT_rooms_per_socket);
+    assert_int_equal(given.hub_rooms_max, 1000 + LIMIT_instance_rooms);
+    assert_int_equal(given.calls_max, 1000 + LIMIT_calls);
+    assert_int_equal(given.call_bytes_max, 1000 + LIMIT_call_bytes);
+    assert_int_equal(given.call_bytes_total_max, 1000 + LIMIT_instance_call_bytes);
+    assert_int_equal(given.answer_bytes_total_max, 1000 + LIMIT_answer_bytes);
+    assert_int_equal(given.changes_burst, 1000 + LIMIT_changes_at_once);
+    assert_int_equal(given.changes_per_second, 1000 + LIMIT_changes_per_second);
+}
+
 /* Every default is in its own range, and every row stands in the manual, as it is. */
 static void test_the_manual(void **state)
 {
@@ -108,6 +130,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_reading),
         cmocka_unit_test(test_what_is_derived),
+        cmocka_unit_test(test_what_the_sessions_get),
         cmocka_unit_test(test_the_manual),
     };
     root = argc > 1 ? argv[1] : ".";
