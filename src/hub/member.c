@@ -316,7 +316,9 @@ static void resolve_from_page(struct membership *membership)
         }
         membership->member->whole &= !gone;
     } else if (page->count > 0) {
-        membership->stretch.start = page->entries[0]->prev;
+        /* Nothing is known to lie before it: not even what may lie on a page from before the room's keys were lost. */
+        const struct entry *first = page->entries[0];
+        membership->stretch.start = first->prev != 0 ? first->prev : first->seq - 1;
     } else if (page->last < page->shown) {
         membership->stretch.start = page->shown; /* all that there was is gone */
     } else {

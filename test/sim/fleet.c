@@ -206,13 +206,15 @@ static struct check_rules rules_of(const struct fleet_plan *plan)
 {
     return (struct check_rules){
         .loses = plan->failovers > 0,
-        .trims = plan->log_entries < 1000 || plan->log_bytes != 0 || plan->log_age_ms != 0,
+        .trims = plan->log_entries < 1000 || plan->log_bytes != 0 || plan->log_age_ms != 0 || plan->vanish_kinds != 0,
+        .vanishes = plan->vanish_kinds != 0,
         .swallows = plan->swallows > 0,
         .calm = plan->link_cuts + plan->redis_kills + plan->redis_pauses + plan->failovers + plan->script_flushes +
                     plan->refusals + plan->silences + plan->pauses + plan->clock_jumps ==
                 0,
         .replay = plan->replay,
-        .name_life_us = LOOP_MS(plan->log_age_ms != 0 ? plan->log_age_ms : 3600000),
+        .name_life_us =
+            plan->vanish_kinds >> VANISH_ID & 1 ? 0 : LOOP_MS(plan->log_age_ms != 0 ? plan->log_age_ms : 3600000),
     };
 }
 
@@ -294,6 +296,7 @@ static void fleet_finish(struct fleet *fleet)
         instance_end(&fleet->instances[i], true);
     redis_finish(fleet);
     sim_timer_stop(fleet->sim, &fleet->fault);
+    sim_timer_stop(fleet->sim, &fleet->vanish);
     sim_drop_loose_ends(fleet->sim);
     unlink(fleet->config);
     due_finish(fleet);
@@ -429,6 +432,7 @@ static void result_take(struct fleet *fleet, struct fleet_result *result)
         .timed_out = world->counts.timed_out,
         .swallowed = fleet->swallowed_count,
         .missed = fleet->missed,
+        .vanished = fleet->vanished,
     };
 }
 

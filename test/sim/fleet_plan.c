@@ -89,6 +89,22 @@ static void short_lived(struct fleet_plan *plan, uint64_t state[2])
         plan->log_age_ms = 1000 + below(state, 4000);
 }
 
+/* Single keys vanish from Redis. */
+static void vanishing(struct fleet_plan *plan, uint64_t state[2])
+{
+    plan->clients = 60;
+    plan->instances = 4;
+    plan->vanishings = 200 + (int)below(state, 300);
+    plan->vanish_kinds = VANISH_SURE;
+    plan->cuts = 150 + (int)below(state, 200);
+    plan->link_cuts = (int)below(state, 20);
+    plan->kills = (int)below(state, 10);
+    plan->redis_kills = (int)below(state, 5);
+    plan->replay = below(state, 2) == 0 ? below(state, 2) == 0 ? -1 : 1 + (int)below(state, 30) : 0;
+    plan->pages = below(state, 2) == 0;
+    plan->quiet = below(state, 3) == 0;
+}
+
 void fleet_plan_from_seed(struct fleet_plan *plan, uint64_t seed)
 {
     uint64_t state[2] = {seed * 0x9e3779b97f4a7c15u + 7, seed + 1};
@@ -123,6 +139,9 @@ void fleet_plan_from_seed(struct fleet_plan *plan, uint64_t seed)
     case 6:
         presence(plan, state, true);
         break;
+    case 16:
+        vanishing(plan, state);
+        break;
     case 7:
         stalled(plan, state, true);
         break;
@@ -137,10 +156,10 @@ void fleet_plan_print(const struct fleet_plan *plan)
     printf(
         "seed %llu: %d instances, %d clients; in a thousand faults: %d cuts, %d silences, %d cuts of links, %d kills, "
         "%d pauses, %d drains, %d ends of Redis, %d failovers, %d pauses of Redis, %d script flushes, %d refusals, "
-        "%d clock jumps, %d swallowed pushes\n",
+        "%d clock jumps, %d swallowed pushes, %d vanished keys\n",
         (unsigned long long)plan->seed, plan->instances, plan->clients, plan->cuts, plan->silences, plan->link_cuts,
         plan->kills, plan->pauses, plan->drains, plan->redis_kills, plan->failovers, plan->redis_pauses,
-        plan->script_flushes, plan->refusals, plan->clock_jumps, plan->swallows);
+        plan->script_flushes, plan->refusals, plan->clock_jumps, plan->swallows, plan->vanishings);
     printf("    replay %d; logs keep %llu entries, %llu bytes, %llu ms; requests take %d s at most%s%s%s%s%s%s%s\n",
            plan->replay, (unsigned long long)plan->log_entries, (unsigned long long)plan->log_bytes,
            (unsigned long long)plan->log_age_ms, plan->timeout_s, plan->presence ? ", presence" : "",

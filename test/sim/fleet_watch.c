@@ -117,8 +117,8 @@ static void left(void *arg, uint64_t client)
 /* The script's number, -1: none that is watched. Learns their names as they are loaded. */
 static int script_of(struct fleet *fleet, const struct span *args, size_t count, struct span reply)
 {
-    static const char *const texts[WATCHED_COUNT] = {script_open, script_lease_write, script_lease_claim,
-                                                     script_lease_release, script_pulse};
+    static const char *const texts[WATCHED_COUNT] = {script_open,          script_lease_write, script_lease_claim,
+                                                     script_lease_release, script_pulse,       script_read};
     if (count == 3 && span_equal(args[0], SPAN_LIT("SCRIPT")) && reply.len > 45 && reply.data[0] == '$') {
         for (int i = 0; i < WATCHED_COUNT; i++)
             if (span_equal(args[2], span_str(texts[i])))
@@ -205,6 +205,8 @@ static void ran(void *arg, uint64_t client, const struct span *args, size_t coun
     if (fleet->plan->asked != NULL && names(args, count, span_str(fleet->plan->asked)))
         ran_print(fleet, client, args, count, reply);
     int script = script_of(fleet, args, count, reply);
+    if (script == WATCHED_READ)
+        vanish_read(fleet, client, args, count);
     if (script < 0 || !span_to_u64(args[2], &keys))
         return;
     resp_feed(fleet->replies, reply);

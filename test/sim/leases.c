@@ -103,6 +103,7 @@ static void stay_set(struct check *check, struct lease *lease, struct stay *stay
     stay->start = stretch->start;
     stay->since = stretch->since;
     stay->joined_at = stretch->joined_at;
+    stay->known = stretch->known;
     if (stay->end == stretch->end)
         return;
     if (stay->end != UINT64_MAX && stretch->end == STRETCH_OPEN && lease->witness != NULL &&
@@ -170,9 +171,9 @@ static void rooms_merge(struct check *check, struct lease *lease, struct span ro
                        lease->witness != NULL ? lease->witness->name : "nobody");
         stay->gone = true;
     }
-    if (lease->outdated)
+    if (lease->outdated || lease->ownerless)
         lease->renewed_us = sim_now_us(check->sim);
-    lease->outdated = false;
+    lease->outdated = lease->vanished = lease->ownerless = false;
 }
 
 void check_lease_written(struct check *check, struct span pid, struct span sid, struct span rooms)
@@ -193,6 +194,21 @@ void check_lease_claimed(struct check *check, struct span pid, struct span rooms
         check_fail(check, "a lease was claimed that was never written");
     else
         rooms_merge(check, lease, rooms, true);
+}
+
+void check_lease_vanished(struct check *check, struct span pid)
+{
+    struct lease *lease = lease_by_pid(check, pid);
+    if (lease != NULL)
+        lease->vanished = true;
+}
+
+void check_owner_vanished(struct check *check, struct span room)
+{
+    struct span sid;
+    struct lease *lease = truth_log_number(room, &sid) == LOG_OWN ? lease_by_sid(check, sid) : NULL;
+    if (lease != NULL)
+        lease->ownerless = true;
 }
 
 void check_lease_ended(struct check *check, struct span pid)
@@ -301,6 +317,19 @@ void stay_excuse(struct check *check, struct lease *lease, const struct stay *st
         if (log->entries[i].seq <= position && log->entries[i].swallowed & 1 << lease->witness->instance &&
             stay_would_owe(check, lease, stay, i))
             excuse(check, lease, stay->log, i);
+}
+
+void lease_log_vanished(struct check *check, struct lease *lease, int log)
+{
+    const struct truth_log *entries = truth_log_of(check, lease, log);
+    for (size_t i = 0; i < lease->stay_count; i++) {
+        const struct stay *stay = &lease->stays[i];
+        if (stay->log != log || stay->gone || stay->known != 0)
+            continue;
+        for (size_t at = stay->next; at < entries->count; at++)
+            if (stay_would_owe(check, lease, stay, at))
+                excuse(check, lease, log, at);
+    }
 }
 
 uint64_t stay_position(const struct lease *lease, const struct stay *stay, const struct token *token)

@@ -78,6 +78,7 @@ static const struct figure figures[] = {
     FIGURE(timed_out, "timed out"),
     FIGURE(swallowed, "pushes swallowed"),
     FIGURE(excused, "entries excused"),
+    FIGURE(vanished, "keys vanished"),
 };
 enum { FIGURES = sizeof figures / sizeof figures[0] };
 

@@ -229,7 +229,8 @@ static void check_gap(const struct page *page)
     /* Whether there ever was anything below a position that nothing is left of is not known. */
     if (page->ask->back && page->count == 0)
         before = false;
-    if (!page->gap && (before || page->clipped))
+    /* A log that has lost all of its keys begins anew, and nothing says what was before. */
+    if (!page->gap && ((before && !page->log->gone) || page->clipped))
         wrong(page, "hides a gap", SIZE_MAX);
     if (page->gap && !now && !page->clipped)
         wrong(page, "says that there is a gap", SIZE_MAX);

@@ -55,6 +55,8 @@ struct truth_log {
     struct truth *entries;
     size_t count, cap;
     size_t kept; /* of a snapshot of the broker's data */
+    bool begins; /* all of its keys are gone: the next entry follows none */
+    bool gone;   /* they were so, some time */
 };
 
 /* An epoch of the partition, and where it ended. */
@@ -102,6 +104,9 @@ void check_opened(struct check *check, struct span epoch, uint64_t seq);
 /* The broker's data is copied; it comes back without what was accepted since, which ends the epoch. */
 void check_snapshot(struct check *check);
 void check_restored(struct check *check);
+
+/* A key of a room has vanished; now its log is there or not, and so is what is kept beside it. */
+void check_room_vanished(struct check *check, struct span room, bool log_gone, bool meta_gone);
 
 /* The log of a room, or of the holder of a lease. */
 struct truth_log *truth_log_of(struct check *check, struct lease *lease, int log);
