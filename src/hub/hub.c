@@ -156,8 +156,10 @@ static void epoch_ended(struct hub *hub, uint64_t end)
 {
     bool all = end == 0 && hub->position > 0;
     for (struct map_node *node = map_next(&hub->rooms, NULL); node != NULL; node = map_next(&hub->rooms, node)) {
-        /* Its own last entry may lie anywhere below `end`: the fence of its next subscription tells. */
-        room_of(node)->last = 0;
+        /* When it was lost, the one before may lie anywhere below `end`: the fence of the next subscription tells. What
+         * was not lost, the broker must still know of. */
+        if (room_of(node)->last > end)
+            room_of(node)->last = 0;
     }
     if (hub->position > end)
         hub->position = end;

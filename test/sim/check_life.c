@@ -62,7 +62,7 @@ static bool is_trimmed_for(struct check *check, const struct witness *witness)
         size_t above = truth_above(log, position);
         if (!stay->gone && position < stay->end && above < log->count && log->entries[above].seq < oldest)
             return true;
-        if (log->gone && !stay->gone)
+        if (log->gone > 0 && !stay->gone)
             return true; /* it cannot be told from one that has */
     }
     return false;

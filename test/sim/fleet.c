@@ -242,6 +242,7 @@ static void world_make(struct fleet *fleet)
         .large = plan->large,
         .stalls = plan->stalls,
         .pages = plan->pages,
+        .dawdles = plan->vanish_kinds != 0,
         .stays = ends == 0 && !fleet->check.rules.trims,
         .timeout_us = LOOP_S(plan->timeout_s),
         .rotate_lead_us = LOOP_S(plan->timeout_s) / ROTATE_SHARE,

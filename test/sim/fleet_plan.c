@@ -92,8 +92,9 @@ static void short_lived(struct fleet_plan *plan, uint64_t state[2])
 /* Single keys vanish from Redis. */
 static void vanishing(struct fleet_plan *plan, uint64_t state[2])
 {
-    plan->clients = 60;
+    plan->clients = 30;
     plan->instances = 4;
+    plan->faults_us = LOOP_S(16);
     plan->vanishings = 200 + (int)below(state, 300);
     plan->vanish_kinds = VANISH_SURE;
     plan->cuts = 150 + (int)below(state, 200);
@@ -102,7 +103,7 @@ static void vanishing(struct fleet_plan *plan, uint64_t state[2])
     plan->redis_kills = (int)below(state, 5);
     plan->replay = below(state, 2) == 0 ? below(state, 2) == 0 ? -1 : 1 + (int)below(state, 30) : 0;
     plan->pages = below(state, 2) == 0;
-    plan->quiet = below(state, 3) == 0;
+    plan->busy = below(state, 2) == 0;
 }
 
 void fleet_plan_from_seed(struct fleet_plan *plan, uint64_t seed)

@@ -4,7 +4,7 @@
 #include "fake_redis_parts.h"
 #include "fleet_parts.h"
 
-enum { SAME_QUESTION_MAX = 100, SAME_US = 1000000 };
+enum { ROOM_PER_MILLE = 300, SAME_QUESTION_MAX = 100, SAME_US = 1000000 };
 
 static const char *const kinds[VANISH_KINDS] = {
     [VANISH_LOG] = "log:",     [VANISH_META] = "room:",    [VANISH_LEASE] = "lease:",
@@ -74,7 +74,7 @@ static void other_vanish(struct fleet *fleet, int kind)
 
 void vanish_one(struct fleet *fleet)
 {
-    int kind = (int)sim_below(fleet->sim, VANISH_KINDS);
+    int kind = sim_chance(fleet->sim, ROOM_PER_MILLE) ? VANISH_LOG : (int)sim_below(fleet->sim, VANISH_KINDS);
     uint32_t wanted = fleet->plan->vanish_kinds;
     while (!(wanted >> kind & 1))
         kind = (kind + 1) % VANISH_KINDS;
@@ -84,7 +84,7 @@ void vanish_one(struct fleet *fleet)
         return;
     each(fleet, kind, which, false);
     /* What an operator deletes, or Redis evicts, may be all of a room. */
-    if ((kind == VANISH_LOG || kind == VANISH_META) && sim_chance(fleet->sim, 500))
+    if ((kind == VANISH_LOG || kind == VANISH_META) && sim_chance(fleet->sim, 700))
         other_vanish(fleet, kind == VANISH_LOG ? VANISH_META : VANISH_LOG);
 }
 

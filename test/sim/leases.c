@@ -8,6 +8,11 @@
 #include "check.h"
 #include "session/lease.h"
 
+enum {
+    HEARD_S = 3,     /* an entry has come to its instance by then, also over a link that broke */
+    REWRITTEN_S = 7, /* and the leases of its members have been written again */
+};
+
 void leases_init(struct check *check)
 {
     map_init(&check->leases.by_pid, (uint64_t[2]){1, 2});
@@ -91,7 +96,10 @@ static struct stay *stay_add(struct check *check, struct lease *lease, int log, 
     struct stay *stay = &lease->stays[lease->stay_count++];
     *stay = (struct stay){.log = log, .start = stretch->start, .since = stretch->since, .end = UINT64_MAX};
     stay->opened_us = sim_now_us(check->sim);
-    stay->next = stay->behind = truth_above(truth_log_of(check, lease, log), stretch->start);
+    const struct truth_log *entries = truth_log_of(check, lease, log);
+    stay->next = stay->behind = truth_above(entries, stretch->start);
+    if (stay->next < entries->gone && stretch->known == 0)
+        stay->next = stay->behind = entries->gone; /* no lease knew that there was something when it went */
     if (stretch->since > check->truths.seq)
         check_fail(check, "a lease has a room from %llu on, and the counter is at %llu",
                    (unsigned long long)stretch->since, (unsigned long long)check->truths.seq);
@@ -103,7 +111,6 @@ static void stay_set(struct check *check, struct lease *lease, struct stay *stay
     stay->start = stretch->start;
     stay->since = stretch->since;
     stay->joined_at = stretch->joined_at;
-    stay->known = stretch->known;
     if (stay->end == stretch->end)
         return;
     if (stay->end != UINT64_MAX && stretch->end == STRETCH_OPEN && lease->witness != NULL &&
@@ -174,6 +181,8 @@ static void rooms_merge(struct check *check, struct lease *lease, struct span ro
     if (lease->outdated || lease->ownerless)
         lease->renewed_us = sim_now_us(check->sim);
     lease->outdated = lease->vanished = lease->ownerless = false;
+    if (!claimed)
+        lease->written_us = sim_now_us(check->sim);
 }
 
 void check_lease_written(struct check *check, struct span pid, struct span sid, struct span rooms)
@@ -319,12 +328,23 @@ void stay_excuse(struct check *check, struct lease *lease, const struct stay *st
             excuse(check, lease, stay->log, i);
 }
 
+/* It says that there was something in the log: it was written since, or was to be, by an instance that had it all the
+ * while. */
+static bool tells_of(const struct check *check, const struct lease *lease, const struct truth_log *log)
+{
+    if (log->count == 0)
+        return false;
+    uint64_t first_us = log->entries[0].time_us, until_us = lease->held ? sim_now_us(check->sim) : lease->away_us;
+    return lease->written_us > first_us + LOOP_S(HEARD_S) ||
+           (lease->back_us < first_us && until_us > first_us + LOOP_S(HEARD_S + REWRITTEN_S));
+}
+
 void lease_log_vanished(struct check *check, struct lease *lease, int log)
 {
     const struct truth_log *entries = truth_log_of(check, lease, log);
     for (size_t i = 0; i < lease->stay_count; i++) {
         const struct stay *stay = &lease->stays[i];
-        if (stay->log != log || stay->gone || stay->known != 0)
+        if (stay->log != log || stay->gone || tells_of(check, lease, entries))
             continue;
         for (size_t at = stay->next; at < entries->count; at++)
             if (stay_would_owe(check, lease, stay, at))

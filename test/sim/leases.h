@@ -14,11 +14,11 @@
 /* A stretch of a log. */
 struct stay {
     int log;
-    bool gone;                                    /* it never began, or the broker has lost it */
-    bool begun;                                   /* something of it was shown */
-    bool merged;                                  /* found in the lease that is being read */
-    uint64_t start, since, end, joined_at, known; /* as in the lease; end UINT64_MAX: open */
-    uint64_t opened_us, closed_us;                /* when the lease said so; 0: it is open */
+    bool gone;                             /* it never began, or the broker has lost it */
+    bool begun;                            /* something of it was shown */
+    bool merged;                           /* found in the lease that is being read */
+    uint64_t start, since, end, joined_at; /* as in the lease; end UINT64_MAX: open */
+    uint64_t opened_us, closed_us;         /* when the lease said so; 0: it is open */
     size_t next;    /* index of the first entry of its log that was neither shown nor is known to be none of its own */
     size_t behind;  /* index behind the last one that was shown */
     uint64_t shown; /* the seq of that one */
@@ -40,6 +40,7 @@ struct lease {
     uint64_t born_us;
     bool alive;          /* not released for good: its own room has an owner */
     bool outdated;       /* the broker came back with an older one, or with none, and nobody has written it since */
+    uint64_t written_us; /* last */
     uint64_t renewed_us; /* until then it was */
     bool vanished;       /* likewise, because its key has vanished */
     bool ownerless;      /* nor does it know who owns its own room */
@@ -69,7 +70,8 @@ void check_lease_claimed(struct check *check, struct span pid, struct span rooms
 /* The broker has lost it, or the key that says who owns its own room, until it is written again. */
 void check_lease_vanished(struct check *check, struct span pid);
 void check_owner_vanished(struct check *check, struct span room);
-/* All of a log's keys have vanished: a lease that was written when there was nothing in it cannot tell. */
+/* All of a log's keys have vanished. A lease that was written before there was anything in it cannot tell: what was
+ * there is not owed to its client. */
 void lease_log_vanished(struct check *check, struct lease *lease, int log);
 /* Nobody may claim it any more. */
 void check_lease_ended(struct check *check, struct span pid);

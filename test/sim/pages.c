@@ -230,7 +230,7 @@ static void check_gap(const struct page *page)
     if (page->ask->back && page->count == 0)
         before = false;
     /* A log that has lost all of its keys begins anew, and nothing says what was before. */
-    if (!page->gap && ((before && !page->log->gone) || page->clipped))
+    if (!page->gap && ((before && page->log->gone == 0) || page->clipped))
         wrong(page, "hides a gap", SIZE_MAX);
     if (page->gap && !now && !page->clipped)
         wrong(page, "says that there is a gap", SIZE_MAX);

@@ -285,7 +285,8 @@ void check_room_vanished(struct check *check, struct span room, bool log_gone, b
     if (number < 0 || (number == LOG_OWN && lease == NULL) || !log_gone || !meta_gone)
         return;
     struct truth_log *log = truth_log_of(check, lease, number);
-    log->begins = log->gone = true;
+    log->begins = true;
+    log->gone = log->count;
     if (lease != NULL)
         lease_log_vanished(check, lease, number);
     while (number != LOG_OWN && (lease = next_lease(check, &node)) != NULL)

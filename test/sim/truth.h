@@ -56,7 +56,7 @@ struct truth_log {
     size_t count, cap;
     size_t kept; /* of a snapshot of the broker's data */
     bool begins; /* all of its keys are gone: the next entry follows none */
-    bool gone;   /* they were so, some time */
+    size_t gone; /* as many entries were in it when they went, last */
 };
 
 /* An epoch of the partition, and where it ended. */

@@ -93,7 +93,9 @@ static void run(void)
     for (int i = 0; i < STEPS_MAX; i++)
         if (!script_feed_step(&script) && !script_read_step(&script))
             return;
-    fail_msg("a room is read for ever: %d reads wait, the first of room %d behind %llu", (int)(script.read_tail - script.read_head), script.reads[script.read_head].room, (unsigned long long)script.reads[script.read_head].from);
+    fail_msg("a room is read for ever: %d reads wait, the first of room %d behind %llu",
+             (int)(script.read_tail - script.read_head), script.reads[script.read_head].room,
+             (unsigned long long)script.reads[script.read_head].from);
 }
 
 static void publish(int room, int count)
@@ -305,6 +307,23 @@ static void a_link_that_comes_back_and_nothing_was_missed(void **state)
     model_destroy(model);
 }
 
+/* Likewise with another epoch: the broker has ended and come back, and lost nothing but a room's keys. */
+static void a_broker_that_comes_back_without_a_room(void **state)
+{
+    struct model *model = joined("one", START_NOW);
+    publish(0, 2);
+    publish(1, 1);
+    run();
+    script_down(&script);
+    publish(0, 1);
+    script_vanish(&script, 0, true, true);
+    script.ended = script.seq;
+    script_up(&script);
+    run();
+    assert_true(model->lost);
+    model_destroy(model);
+}
+
 enum { MOMENTS = 10 };
 
 struct story {
@@ -390,9 +409,13 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(a_newcomer_to_a_room_whose_keys_are_gone),      TEST(a_resume_into_a_room_whose_keys_are_gone),
-        TEST(a_resume_into_a_room_that_never_had_anything),  TEST(a_link_that_comes_back_to_a_room_whose_keys_are_gone),
-        TEST(a_link_that_comes_back_and_nothing_was_missed), TEST(all_subsets_of_keys_at_all_moments),
+        TEST(a_newcomer_to_a_room_whose_keys_are_gone),
+        TEST(a_resume_into_a_room_whose_keys_are_gone),
+        TEST(a_resume_into_a_room_that_never_had_anything),
+        TEST(a_link_that_comes_back_to_a_room_whose_keys_are_gone),
+        TEST(a_link_that_comes_back_and_nothing_was_missed),
+        TEST(a_broker_that_comes_back_without_a_room),
+        TEST(all_subsets_of_keys_at_all_moments),
     };
     return cmocka_run_group_tests_name("hub/hub_absence", tests, NULL, NULL);
 }
