@@ -37,19 +37,21 @@ struct fleet_plan {
     uint64_t log_bytes, log_age_ms; /* 0: as by default */
     int timeout_s;                  /* of requests; 0: none */
     uint32_t vanish_kinds;          /* of keys: a bit for each enum vanish_kind */
-    uint64_t vanish_us; /* all keys of these kinds vanish at once, so long after the faults begin; 0: never */
-    bool presence;      /* clients are told who is where */
-    bool stay_away;     /* some do not come back from an instance that was killed */
-    bool pages;         /* they read the rooms' history */
-    bool stalls;        /* they stop reading for a while */
-    bool large;         /* some messages are */
-    bool quiet;         /* they say little, and enter and leave rooms as before */
-    bool busy;          /* they say much */
-    bool steady;        /* the network is never slow for a moment */
-    bool verbose;       /* says on stdout what befalls it */
-    const char *asked;  /* shows what Redis is asked that contains this text; NULL: nothing */
-    int traced;         /* a client whose traffic is shown too; -1: none */
-    struct tape *tape;  /* what Redis was asked and answered is recorded there; NULL: not */
+    uint64_t vanish_us;     /* all keys of these kinds vanish at once, so long after the faults begin; 0: never */
+    int hostiles;           /* so many clients more are hostile, see hostile.h */
+    uint32_t hostile_kinds; /* what they try: a bit for each enum hostile_kind */
+    bool presence;          /* clients are told who is where */
+    bool stay_away;         /* some do not come back from an instance that was killed */
+    bool pages;             /* they read the rooms' history */
+    bool stalls;            /* they stop reading for a while */
+    bool large;             /* some messages are */
+    bool quiet;             /* they say little, and enter and leave rooms as before */
+    bool busy;              /* they say much */
+    bool steady;            /* the network is never slow for a moment */
+    bool verbose;           /* says on stdout what befalls it */
+    const char *asked;      /* shows what Redis is asked that contains this text; NULL: nothing */
+    int traced;             /* a client whose traffic is shown too; -1: none */
+    struct tape *tape;      /* what Redis was asked and answered is recorded there; NULL: not */
 };
 
 /* Fills in a plan from its seed: each seed has its own mixture. */
@@ -63,7 +65,7 @@ struct fleet_result {
     uint64_t digest; /* of everything that was accepted and shown, and when: a seed's own */
     uint64_t accepted, lost_by_broker, shown, passing, resumed, fresh, refused_resumes, faults;
     uint64_t directs, wide, announced, compared, pages, page_entries, stalls, slowed, rotated, timed_out, swallowed,
-        excused, missed, vanished;
+        excused, missed, vanished, evil, ack_us;
 };
 
 void fleet_run(const struct fleet_plan *plan, struct fleet_result *result);

@@ -4,6 +4,7 @@
 
 #include "fake_redis.h"
 #include "fleet.h"
+#include "hostile.h"
 #include "serve/serve.h"
 #include "sim_parts.h"
 #include "stock_client.h"
@@ -72,6 +73,7 @@ struct fleet {
     struct client_world world;
     struct instance instances[INSTANCES_MAX];
     struct stock_client *clients;
+    struct hostile *hostiles;
     struct witness **witnesses;
     struct fake_redis *redis;
     struct resp_reader *replies;     /* of what is watched */

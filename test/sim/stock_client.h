@@ -38,6 +38,8 @@ struct client_world {
     struct {
         uint64_t rotated, timed_out, stalls, pages, page_entries, directs, wide;
     } counts;
+    uint64_t ack_us_max;  /* an acknowledgement takes no longer; 0: it may */
+    uint64_t ack_us_most; /* and took so long at most */
 };
 
 enum client_state {

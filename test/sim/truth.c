@@ -237,6 +237,21 @@ void check_pushed(struct check *check, const struct pushed *pushed)
                    SPAN_ARG(pushed->epoch));
 }
 
+void check_pushed_elsewhere(struct check *check, uint64_t seq)
+{
+    if (seq == 0)
+        return;
+    if (seq != check->truths.seq + 1)
+        check_fail(check, "the counter went from %llu to %llu", (unsigned long long)check->truths.seq,
+                   (unsigned long long)seq);
+    check->truths.seq = seq;
+}
+
+bool truth_is_elsewhere(struct span name)
+{
+    return memmem(name.data, name.len, "evil", 4) != NULL;
+}
+
 size_t check_swallowed(struct check *check, const struct pushed *pushed, int instance)
 {
     struct lease *lease = pushed->log == LOG_OWN ? lease_by_sid(check, pushed->sid) : NULL;

@@ -94,6 +94,10 @@ struct pushed {
     uint32_t message;
 };
 void check_pushed(struct check *check, const struct pushed *pushed);
+/* An entry of a room that is not looked at. */
+void check_pushed_elsewhere(struct check *check, uint64_t seq);
+/* Such a room is named like this. */
+bool truth_is_elsewhere(struct span name);
 /* One that was pushed just now is not sent to this instance. Returns its index in its log. */
 size_t check_swallowed(struct check *check, const struct pushed *pushed, int instance);
 /* A link between this instance and the broker has ended, or is made anew. What it was not sent lately counts as read
