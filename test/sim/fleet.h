@@ -56,6 +56,8 @@ struct fleet_plan {
 
 /* Fills in a plan from its seed: each seed has its own mixture. */
 void fleet_plan_from_seed(struct fleet_plan *plan, uint64_t seed);
+/* A plan for a few clients that are cut now and then, for those who run many. */
+void fleet_plan_small(struct fleet_plan *plan, uint64_t seed);
 /* What is particular about it, for a reader. */
 void fleet_plan_print(const struct fleet_plan *plan);
 

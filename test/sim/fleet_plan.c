@@ -171,6 +171,21 @@ void fleet_plan_from_seed(struct fleet_plan *plan, uint64_t seed)
     }
 }
 
+void fleet_plan_small(struct fleet_plan *plan, uint64_t seed)
+{
+    *plan = (struct fleet_plan){.seed = seed,
+                                .instances = 2,
+                                .clients = 6,
+                                .faults_us = LOOP_S(4),
+                                .log_entries = MANY,
+                                .traced = -1,
+                                .cuts = 300,
+                                .link_cuts = 40,
+                                .replay = seed % 2 == 0 ? -1 : 0,
+                                .pages = true,
+                                .busy = true};
+}
+
 void fleet_plan_print(const struct fleet_plan *plan)
 {
     printf(
