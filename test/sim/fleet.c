@@ -250,7 +250,7 @@ static void world_make(struct fleet *fleet)
         .large = plan->large,
         .stalls = plan->stalls,
         .pages = plan->pages,
-        .ack_us_max = plan->hostiles > 0 ? LOOP_MS(ACK_MS_MAX) : 0,
+        .ack_us_max = plan->hostiles > 0 && plan->redis_pauses == 0 ? LOOP_MS(ACK_MS_MAX) : 0,
         .dawdles = plan->vanish_kinds != 0,
         .stays = ends == 0 && !fleet->check.rules.trims,
         .timeout_us = LOOP_S(plan->timeout_s),
