@@ -102,7 +102,7 @@ static void hostile(struct fleet_plan *plan, uint64_t state[2])
     if (plan->hostile_kinds == 0 || below(state, 3) == 0)
         plan->hostile_kinds = HOSTILE_SURE;
     plan->cuts = below(state, 2) == 0 ? 200 : 0;
-    plan->redis_pauses = below(state, 2) == 0 ? 20 : 0; /* then more is under way than may be */
+    plan->redis_pauses = below(state, 2) == 0 ? 40 : 0; /* then more is under way than may be */
     plan->pages = true;
 }
 

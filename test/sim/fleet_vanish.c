@@ -102,6 +102,8 @@ void vanish_read(struct fleet *fleet, uint64_t client, const struct span *args, 
     for (size_t i = 0; i < count; i++)
         for (size_t j = 0; j < args[i].len; j++)
             hash = (hash ^ (uint8_t)args[i].data[j]) * 1099511628211u;
+    if (truth_is_elsewhere(args[3]) || truth_is_elsewhere(args[4]))
+        return; /* a hostile client may ask as often as it likes */
     struct question *question = &fleet->questions[hash % QUESTIONS];
     if (question->hash != hash || now - question->since_us > SAME_US)
         *question = (struct question){.hash = hash, .since_us = now};

@@ -227,7 +227,7 @@ static void ran(void *arg, uint64_t client, const struct span *args, size_t coun
     int script = script_of(fleet, args, count, reply);
     if (script == WATCHED_READ)
         vanish_read(fleet, client, args, count);
-    if (script < 0 || !span_to_u64(args[2], &keys))
+    if (script < 0 || script == WATCHED_READ || !span_to_u64(args[2], &keys))
         return;
     resp_feed(fleet->replies, reply);
     if (resp_next(fleet->replies, &decoded) > 0)

@@ -10,7 +10,7 @@
 #include "wire/json.h"
 #include "wire/socketio.h"
 
-enum { FLOOD = 150, ACT_MS = 60, MESSAGE_BYTES_MAX = 8 << 20 };
+enum { FLOOD = 150, DELUGE = 6000, ACT_MS = 60, MESSAGE_BYTES_MAX = 8 << 20 };
 
 static void dial(struct timer *timer);
 
@@ -72,7 +72,9 @@ static void enter(struct hostile *hostile)
     char guessed[SID_TEXT];
     const char *offset = "";
     bool pids = hostile->kinds >> HOSTILE_PIDS & 1;
-    hostile->joined_us = sim_now_us(hostile->world->sim);
+    if (!hostile->inside)
+        hostile->joined_us = sim_now_us(hostile->world->sim);
+    hostile->inside = true;
     guess(hostile, guessed);
     /* The pid of the other namespace, or a guess, with a position of everybody's: it is nobody's here. */
     const char *here = sim_chance(hostile->world->sim, 500) ? hostile->pids[1] : guessed;
@@ -132,11 +134,12 @@ static void tokens_try(struct hostile *hostile)
 static void publish_flood(struct hostile *hostile)
 {
     struct sim *sim = hostile->world->sim;
-    int bytes = sim_chance(sim, 100) ? 20000 : 10;
-    for (int i = 0; i < FLOOD; i++) {
+    int count = sim_chance(sim, 150) ? DELUGE : FLOOD, bytes = count == FLOOD && sim_chance(sim, 100) ? 20000 : 10;
+    for (int i = 0; i < count; i++) {
         say(hostile, "42%u[\"say\",\"evil1\",{\"id\":\"evil-%d-%llu\",\"pad\":\"%0*d\"}]", hostile->ack_next++,
             hostile->number, (unsigned long long)hostile->sent, bytes, 0);
-        say(hostile, "42/evil,%u[\"all\",{\"id\":\"evil\"}]", hostile->ack_next++);
+        if (i < FLOOD)
+            say(hostile, "42/evil,%u[\"all\",{\"id\":\"evil\"}]", hostile->ack_next++);
     }
 }
 
@@ -236,7 +239,7 @@ static void event_look(struct hostile *hostile, struct span args)
     bool to_rooms = json_string_equal(name, SPAN_LIT("say")) || json_string_equal(name, SPAN_LIT("tell")) ||
                     json_string_equal(name, SPAN_LIT("hum")) || json_string_equal(name, SPAN_LIT("whisper"));
     bool to_one = json_string_equal(name, SPAN_LIT("dm")) || json_string_equal(name, SPAN_LIT("poke"));
-    if (to_rooms && holds(first, "room"))
+    if (to_rooms && holds(first, "room") && !holds(first, "evil"))
         wrong(hostile, "is sent what was said in a room that it is not in", args);
     else if (to_one && !json_string_equal(first, span_str(hostile->sids[0])))
         wrong(hostile, "is sent what was for another socket", args);
@@ -244,6 +247,19 @@ static void event_look(struct hostile *hostile, struct span args)
              span_to_u64(json_object_get(first, SPAN_LIT("id")), &number) && number < truths->message_count &&
              truths->messages[number].pushed_us != 0 && truths->messages[number].pushed_us < hostile->joined_us)
         wrong(hostile, "is sent what was said before it came", args);
+}
+
+/* A page of history with what was said in rooms of others, or to others. */
+static bool reads_others(struct span answer)
+{
+    char text[40];
+    for (int room = 1; room < ROOMS; room++) {
+        snprintf(text, sizeof text, "\"args\":[\"say\",\"room%d\"", room);
+        if (holds(answer, text))
+            return true;
+    }
+    return holds(answer, "\"args\":[\"tell\"") || holds(answer, "\"args\":[\"say\",[\"room") ||
+           holds(answer, "\"args\":[\"dm\"");
 }
 
 static void packet(struct hostile *hostile, struct span text)
@@ -265,11 +281,11 @@ static void packet(struct hostile *hostile, struct span text)
                 wrong(hostile, "has taken over another client's socket", packet.payload);
         buf_finish(&pid);
         buf_finish(&sid);
+        if (!evil)
+            say(hostile, "42%u[\"join\",\"evil1\"]", hostile->ack_next++);
     } else if (packet.type == SOCKETIO_EVENT && !evil) {
         event_look(hostile, packet.payload);
-    } else if (packet.type == SOCKETIO_ACK &&
-               (holds(packet.payload, "\"args\":[\"say\",\"room") || holds(packet.payload, "\"args\":[\"tell\"") ||
-                holds(packet.payload, "\"args\":[\"say\",[\"room"))) {
+    } else if (packet.type == SOCKETIO_ACK && reads_others(packet.payload)) {
         wrong(hostile, "reads in the history of a room that it is not in", packet.payload);
     }
 }
@@ -282,7 +298,6 @@ static void message(struct hostile *hostile, const struct ws_event *event)
     if (engine.type == ENGINEIO_OPEN) {
         hostile->state = HOSTILE_OPEN;
         enter(hostile);
-        say(hostile, "42%u[\"join\",\"evil1\"]", hostile->ack_next++);
     } else if (engine.type == ENGINEIO_PING) {
         say(hostile, "3");
     } else if (engine.type == ENGINEIO_MESSAGE) {
@@ -294,7 +309,7 @@ static void away(struct hostile *hostile)
 {
     hostile->end = NULL;
     hostile->state = HOSTILE_AWAY;
-    hostile->deaf = hostile->spoiled = false;
+    hostile->deaf = hostile->inside = hostile->spoiled = false;
     ws_decoder_finish(&hostile->decoder);
     buf_finish(&hostile->head);
     if (!hostile->over)

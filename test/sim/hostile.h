@@ -32,11 +32,11 @@ struct hostile {
     uint16_t port;
     struct timer again, act;
     enum { HOSTILE_AWAY, HOSTILE_DIALLING, HOSTILE_UPGRADING, HOSTILE_OPENING, HOSTILE_OPEN } state;
-    bool over, deaf, spoiled; /* spoiled: half a frame was sent */
+    bool over, deaf, inside, spoiled; /* inside: `/` was asked for on this connection; spoiled: half a frame was sent */
     struct buf head;
     struct ws_decoder decoder;
     char pids[2][SID_TEXT], sids[2][SID_TEXT]; /* of `/` and of `/evil` */
-    uint64_t joined_us;                        /* when it asked for `/` on this connection, as somebody new */
+    uint64_t joined_us;                        /* when it asked for `/` on this connection, first */
     uint32_t ack_next;
     uint64_t sent;
 };
