@@ -75,7 +75,8 @@ static bool was_in(const struct page *page, uint16_t rooms, const struct truth *
             stay->since >= entry->seq)
             continue;
         /* What it has left may be forgotten by now; or it was not left yet when the page was read. */
-        if (surely ? stay->end == UINT64_MAX : entry->seq <= stay->end || stay->closed_us >= page->ask->us)
+        bool leaving = page->ask->leaving & 1 << stay->log;
+        if (surely ? stay->end == UINT64_MAX && !leaving : entry->seq <= stay->end || stay->closed_us >= page->ask->us)
             return true;
     }
     return false;

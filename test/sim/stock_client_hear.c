@@ -114,6 +114,8 @@ static void page_acked(struct stock_client *client, struct span args)
     struct span answer = json_array_at(args, 0);
     char first[PAGE_AT_TEXT], last[PAGE_AT_TEXT];
     client->page.ack = 0;
+    for (int room = 1; room < ROOMS; room++)
+        client->page.leaving |= (uint16_t)((client->wishes[room] == WISH_LEAVING) << room);
     world->counts.pages++;
     bool more = page_answered(world->check, &client->witness, &client->page, answer, first, last);
     world->counts.page_entries += first[0] != '\0';
