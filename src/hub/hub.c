@@ -102,6 +102,16 @@ static void sweep(struct timer *timer)
     timer_start(hub->loop, timer, LOOP_MS(SWEEP_MS));
 }
 
+/* A room of which the broker remembers nothing never had an entry, or has lost its keys. For the two to be told apart,
+ * it must not forget a room that somebody is in, however quiet that is. */
+static void keep(struct timer *timer)
+{
+    struct hub *hub = container_of(timer, struct hub, keep);
+    for (struct map_node *node = map_next(&hub->rooms, NULL); node != NULL; node = map_next(&hub->rooms, node))
+        broker_subscribe(hub->broker, node->key);
+    timer_start(hub->loop, timer, LOOP_MS(HUB_ROOMS_KEEP_MS));
+}
+
 static void bury(struct task *task)
 {
     struct hub *hub = container_of(task, struct hub, bury);
@@ -136,6 +146,8 @@ static void stretch_clip(struct stretch *stretch, uint64_t end)
         stretch->since = end;
     if (stretch->end != STRETCH_OPEN && stretch->end > end)
         stretch->end = end;
+    if (stretch->known > end)
+        stretch->known = 0;
 }
 
 /* What lies above `end` was lost by the broker. Whoever was sent any of it cannot go on. When nothing of the epoch is
@@ -144,8 +156,10 @@ static void epoch_ended(struct hub *hub, uint64_t end)
 {
     bool all = end == 0 && hub->position > 0;
     for (struct map_node *node = map_next(&hub->rooms, NULL); node != NULL; node = map_next(&hub->rooms, node)) {
-        /* Its own last entry may lie anywhere below `end`: the fence of its next subscription tells. */
-        room_of(node)->last = 0;
+        /* When it was lost, the one before may lie anywhere below `end`: the fence of the next subscription tells. What
+         * was not lost, the broker must still know of. */
+        if (room_of(node)->last > end)
+            room_of(node)->last = 0;
     }
     if (hub->position > end)
         hub->position = end;
@@ -161,10 +175,8 @@ static void epoch_ended(struct hub *hub, uint64_t end)
         list_each (inner, &member->pasts) {
             stretch_clip(&container_of(inner, struct past, of_member)->stretch, end);
         }
-        if (member->sent_seq > end || all) {
-            hub->counters.lost++;
-            member->events->lost(member);
-        }
+        if (member->sent_seq > end || all)
+            member_lose(member);
     }
 }
 
@@ -208,6 +220,31 @@ static void hole_found(struct room *room, uint64_t after, uint64_t seq)
         member_hole(room->members[i], after);
 }
 
+/* Its first entry: its members' leases are to say that there is a log. */
+static void room_begun(struct room *room)
+{
+    for (size_t i = 0; i < room->member_count; i++)
+        room->members[i]->member->lease_stale |= room->members[i]->noted;
+}
+
+static void room_last_set(struct room *room, uint64_t last)
+{
+    bool first = room->last == 0 && last != 0;
+    room->last = last;
+    if (first)
+        room_begun(room);
+}
+
+/* The broker knows less of a room than this instance was shown: its keys are gone, and nobody can tell what else came
+ * up to this position. Whoever stands below it reads there, and finds that it is lost. */
+static void room_forgotten(struct room *room, uint64_t last, uint64_t position)
+{
+    room->hub->counters.forgotten++;
+    log_event(LOG_ERROR, "the broker has lost a room's keys; who lacks something of it starts anew",
+              LOG_S("room", room->node.key), LOG_N("known", room->last), LOG_N("found", last));
+    room->last = position;
+}
+
 static void on_subscribed(void *arg, struct span name, uint64_t last, uint64_t position)
 {
     struct hub *hub = arg;
@@ -220,7 +257,9 @@ static void on_subscribed(void *arg, struct span name, uint64_t last, uint64_t p
     uint64_t after = room->last;
     room->state = ROOM_LIVE;
     if (last > room->last)
-        room->last = last;
+        room_last_set(room, last);
+    else if (last < room->last && !again)
+        room_forgotten(room, last, position);
     if (again && last > after)
         hole_found(room, after, last);
     for (size_t i = 0; i < room->member_count; i++) {
@@ -254,7 +293,7 @@ static void on_pushed(void *arg, const struct broker_entry *pushed)
         if (pushed->seq <= room->last)
             return;
         hole = pushed->prev > room->last;
-        room->last = pushed->seq;
+        room_last_set(room, pushed->seq);
     }
     if (hole) {
         hole_found(room, after, pushed->seq);
@@ -274,7 +313,7 @@ static void on_top(void *arg, struct span name, uint64_t last)
     if (room == NULL || room->state != ROOM_LIVE || last <= room->last)
         return;
     uint64_t after = room->last;
-    room->last = last;
+    room_last_set(room, last);
     hole_found(room, after, last);
     /* It will be read, and with it everything up to it: from a lower position it would be read again. */
     if (last > hub->position)
@@ -358,6 +397,8 @@ void hub_init(struct hub *hub, struct loop *loop, struct broker *broker)
     task_init(&hub->bury, bury);
     timer_init(&hub->sweep, sweep);
     timer_start(loop, &hub->sweep, LOOP_MS(SWEEP_MS));
+    timer_init(&hub->keep, keep);
+    timer_start(loop, &hub->keep, LOOP_MS(HUB_ROOMS_KEEP_MS));
     broker_attach(broker, &events, hub);
 }
 
@@ -365,6 +406,7 @@ void hub_finish(struct hub *hub)
 {
     assert(list_empty(&hub->members));
     timer_stop(hub->loop, &hub->sweep);
+    timer_stop(hub->loop, &hub->keep);
     task_cancel(&hub->bury);
     struct map_node *node;
     while ((node = map_next(&hub->rooms, NULL)) != NULL)

@@ -31,11 +31,13 @@ enum {
      * may be as large as a message. */
     HUB_HELD_MAX = 1024,
     HUB_HELD_BYTES_MAX = 1 << 20,
-    HUB_PAGE_ENTRIES = 1000,          /* entries read at once */
-    HUB_PAGES_BYTES_MAX = 16 << 20,   /* of recently read pages, kept for others who need the same */
-    HUB_PAGES_BYTES_ALIVE = 64 << 20, /* with more in use, members whose clients do not read give theirs back */
-    HUB_ROOM_LINGER_MS = 5000,        /* an empty room stays subscribed for so long */
-    HUB_PASTS_MAX = 64,               /* of one member; beyond, the oldest is dropped: see member.past_floor */
+    HUB_PAGE_ENTRIES = 1000,             /* entries read at once */
+    HUB_PAGES_BYTES_MAX = 16 << 20,      /* of recently read pages, kept for others who need the same */
+    HUB_PAGES_BYTES_ALIVE = 64 << 20,    /* with more in use, members whose clients do not read give theirs back */
+    HUB_ROOM_LINGER_MS = 5000,           /* an empty room stays subscribed for so long */
+    HUB_ROOMS_KEEP_MS = 6 * 3600 * 1000, /* so often each room is confirmed again: the broker keeps what it knows of a
+                                          * room for 24 h longer than that */
+    HUB_PASTS_MAX = 64,                  /* of one member; beyond, the oldest is dropped: see member.past_floor */
 };
 
 struct hub;
@@ -58,7 +60,8 @@ struct member_events {
     void (*deliver)(struct member *member, struct entry *entry, const struct token *token, bool shared);
     /* Everything up to now has been delivered. May come several times. */
     void (*settled)(struct member *member);
-    /* What it needs is gone from the log, or it was sent what the broker lost: it must start anew. */
+    /* What it needs is gone from the log, or it was sent what the broker lost: it must start anew. Told once; nothing
+     * follows. */
     void (*lost)(struct member *member);
     /* False while more should not be sent; member_continue says when. Asked before each replayed entry. */
     bool (*has_room)(struct member *member);
@@ -72,6 +75,8 @@ struct stretch {
     uint64_t since;     /* the position of the join: entries above it were sent to the room with the member in it */
     uint64_t end;       /* it left at this position; STRETCH_OPEN: it is in the room */
     uint64_t joined_at; /* what the client had been told when it was noted */
+    uint64_t known;     /* an entry of this seq is known to have been in the log, 0: none is. An entry above it that
+                         * does not follow it or a later one tells that the broker has lost the room's keys. */
 };
 static const uint64_t STRETCH_OPEN = UINT64_MAX;
 
@@ -134,7 +139,9 @@ struct member {
     bool awaits_position; /* what the client was told elsewhere has not come to this instance yet */
     bool entering;        /* between member_join and member_joined */
     bool leaving;         /* a room that the lease knows was left: nothing goes out until it knows that, too */
+    bool lease_stale;     /* a room has got its first entry since the lease was written, which is to say so */
     bool stepping;
+    bool is_lost; /* told so: nothing is read for it, nor sent to it, any more */
 };
 
 enum room_state { ROOM_SUBSCRIBING, ROOM_LIVE };
@@ -164,7 +171,7 @@ struct hub {
     size_t page_bytes_alive; /* of all pages that somebody holds */
     struct list ended;       /* memberships that were owed and have been paid */
     struct task bury;
-    struct timer sweep;
+    struct timer sweep, keep;
     uint32_t rooms_made;
     char epoch[BROKER_EPOCH_BYTES_MAX];
     uint8_t epoch_len;
@@ -172,7 +179,7 @@ struct hub {
     const struct hub_owner *owner;
     void *owner_arg;
     struct {
-        uint64_t pushed, delivered, replayed, reads, holes, lost, rewound;
+        uint64_t pushed, delivered, replayed, reads, holes, lost, rewound, forgotten;
     } counters;
 };
 
@@ -250,6 +257,8 @@ void member_entry(struct membership *membership, struct entry *entry);
 void member_hole(struct membership *membership, uint64_t after);
 void member_held_drop(struct member *member);
 void member_held_drop_room(struct member *member, uint32_t room);
+/* It cannot go on: tells the layer above, once. */
+void member_lose(struct member *member);
 /* Some of it is still to be read: there is a membership with its end. */
 bool member_is_owed(const struct member *member, const struct past *past);
 void membership_resolve(struct membership *membership);
@@ -260,6 +269,8 @@ void membership_activate(struct membership *membership);
 /* Where it ends for this instance: the room's newest entry, or where the member left it. */
 uint64_t membership_top(const struct membership *membership);
 void membership_target_fix(struct membership *membership);
+/* The newest entry that the room is known to have had, see struct stretch. */
+uint64_t membership_known(const struct membership *membership);
 struct room *hub_room(struct hub *hub, struct span name);
 /* It is of no more use; it goes at the end of the turn, for rooms may be walked now. */
 void hub_membership_ended(struct membership *membership);

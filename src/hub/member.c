@@ -145,6 +145,7 @@ static void note(struct membership *membership, uint64_t joined_at)
 
 void member_note(struct member *member)
 {
+    member->lease_stale = false;
     memberships_each(membership, member) if (membership->resolved && !membership->noted)
         note(membership, member->sent_seq);
 }
@@ -218,6 +219,7 @@ void member_leave(struct member *member, struct span room)
         struct stretch stretch = membership->stretch;
         /* What is held or still to be read of it does not reach the client any more. */
         stretch.end = membership->pos;
+        stretch.known = membership_known(membership);
         past_add(member, room, &stretch);
     }
     member_held_drop_room(member, membership->room->number);
@@ -232,6 +234,12 @@ uint64_t membership_top(const struct membership *membership)
 {
     uint64_t last = membership->room->last, end = membership->stretch.end;
     return last < end ? last : end;
+}
+
+uint64_t membership_known(const struct membership *membership)
+{
+    uint64_t last = membership->room->last, known = membership->stretch.known;
+    return last > known ? last : known;
 }
 
 void membership_target_fix(struct membership *membership)
@@ -249,12 +257,22 @@ static void resolved(struct membership *membership)
     if (membership->mode != START_AT)
         membership->pos = membership->stretch.start;
     membership_target_fix(membership);
-    if (!membership->noted)
+    if (!membership->noted) {
         membership->stretch.since = member->hub->position;
+        membership->stretch.known = membership->room->last;
+    }
     if (member->state == MEMBER_SETTLED)
         member_unsettle(member);
     else if (member->state == MEMBER_CATCHING && membership->starting)
         membership_activate(membership);
+}
+
+/* The lease knows of an entry, and the broker of none as new: what it had is gone, and what came since with it, if
+ * anything came. Nothing did when the counter stands where the client does. */
+static bool is_forgotten(const struct membership *membership)
+{
+    uint64_t position = membership->room->hub->position, end = membership->stretch.end;
+    return membership->room->last < membership->stretch.known && membership->pos < (position < end ? position : end);
 }
 
 /* Finds the start, which may need a look into the log. */
@@ -265,7 +283,9 @@ void membership_resolve(struct membership *membership)
         return;
     bool nothing = room->last == 0 || (membership->mode == START_AT && membership->pos >= membership_top(membership));
     if (membership->mode == START_NOW || nothing) {
-        if (membership->mode != START_AT)
+        if (membership->mode == START_AT)
+            membership->member->whole &= !is_forgotten(membership);
+        else
             membership->stretch.start = room->hub->position > room->last ? room->hub->position : room->last;
         resolved(membership);
         return;
@@ -287,16 +307,20 @@ static void resolve_from_page(struct membership *membership)
     struct page *page = membership->page;
     if (membership->mode == START_AT) {
         uint32_t at = page_index(page, membership->pos);
-        if (at == page->count && (page->after != membership->pos || page->last <= membership->pos)) {
+        bool gone = page_shows_loss(page, at, membership->pos, membership->stretch.known);
+        if (at == page->count && !gone) {
             membership_page_drop(
                 membership); /* somebody else's page, which did not reach that far, or was read before */
             membership_resolve(membership);
             return;
         }
-        if (at == page->count || page->entries[at]->prev > membership->pos)
-            membership->member->whole = false;
+        membership->member->whole &= !gone;
     } else if (page->count > 0) {
-        membership->stretch.start = page->entries[0]->prev;
+        /* Nothing is known to lie before it: not even what may lie on a page from before the room's keys were lost. */
+        const struct entry *first = page->entries[0];
+        membership->stretch.start = first->prev != 0 ? first->prev : first->seq - 1;
+    } else if (page->last < page->shown) {
+        membership->stretch.start = page->shown; /* all that there was is gone */
     } else {
         /* What the feed has shown since the log was read, and found empty, belongs to this membership. */
         membership->stretch.start = page->last < membership->room->last ? page->last : membership->room->last;

@@ -89,6 +89,7 @@ static struct page *page_create(struct room *room, uint64_t after)
     page->room = room;
     page->after = after;
     page->loading = true;
+    page->shown = room->last;
     page->refs = 2; /* the caller's and the read's */
     list_init(&page->waiters);
     list_init(&page->of_hub);
@@ -144,6 +145,15 @@ struct page *page_get_newest(struct room *room, uint32_t limit)
     struct broker_range range = {.seq = UINT64_MAX, .back = true, .limit = limit};
     broker_read(room->hub->broker, room->node.key, &range, page_loaded, page);
     return page;
+}
+
+bool page_shows_loss(const struct page *page, uint32_t at, uint64_t pos, uint64_t known)
+{
+    if (at < page->count) {
+        const struct entry *next = page->entries[at];
+        return next->prev > pos || (next->seq > known && next->prev < known);
+    }
+    return page->after == pos && page->count == 0 && (page->last > pos || page->shown > pos);
 }
 
 uint32_t page_index(const struct page *page, uint64_t after)

@@ -18,6 +18,7 @@ struct page {
     bool newest, loading, failed;
     struct entry **entries;
     uint64_t last;       /* seq of the room's newest entry when it was read */
+    uint64_t shown;      /* likewise, as the feed had shown it when it was asked for; more than `last`: it is gone */
     size_t count, bytes; /* bytes: as the cache counts them, without frames */
 };
 
@@ -30,6 +31,9 @@ struct page *page_get_newest(struct room *room, uint32_t limit);
 void page_unref(struct page *page); /* accepts NULL */
 /* Index of the first entry above `after`. */
 uint32_t page_index(const struct page *page, uint64_t after);
+/* Behind `pos`, where the entry `at` comes next on this page, something is gone from the log: it is not there though it
+ * was when the page was asked for, or what comes next does not follow what is known to have been there. */
+bool page_shows_loss(const struct page *page, uint32_t at, uint64_t pos, uint64_t known);
 /* The room goes away: its pages are on their own. */
 void page_room_gone(struct room *room);
 /* Empties the cache: entries of another epoch would carry its token. */

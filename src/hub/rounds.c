@@ -45,7 +45,13 @@ static void leave_settled(struct member *member)
 {
     if (member->state != MEMBER_SETTLED)
         return;
-    memberships_each(membership, member) if (membership->active) membership->pos = member->hub->position;
+    memberships_each(membership, member)
+    {
+        if (!membership->active)
+            continue;
+        membership->pos = member->hub->position;
+        membership->stretch.known = membership_known(membership);
+    }
 }
 
 /* Fixes the targets: what lies above them will be pushed, and is held from now on. */
@@ -97,8 +103,10 @@ void member_hole(struct membership *membership, uint64_t after)
     if (membership->resumed && before < member->resumed_seq)
         before = member->resumed_seq; /* what was missed here was not missed where it was then */
     if (member->state == MEMBER_SETTLED) {
+        uint64_t known = membership->stretch.known;
         leave_settled(member);
         membership->pos = before;
+        membership->stretch.known = after > known ? after : known; /* what has come since may not follow it */
         member_round_begin(member);
     } else if (member->state == MEMBER_CATCHING) {
         /* It counted as read up to where others are: nothing had shown the hole yet. */
@@ -193,6 +201,15 @@ static bool token_add_rooms(struct member *member, bool replayed, struct token *
     return true;
 }
 
+void member_lose(struct member *member)
+{
+    if (member->is_lost)
+        return;
+    member->is_lost = true;
+    member->hub->counters.lost++;
+    member->events->lost(member);
+}
+
 /* An unlogged entry counts for those who are in a room when it comes. */
 static bool admits(const struct member *member, const struct entry *entry)
 {
@@ -202,7 +219,7 @@ static bool admits(const struct member *member, const struct entry *entry)
 
 static void deliver(struct member *member, struct entry *entry)
 {
-    if (!admits(member, entry))
+    if (member->is_lost || !admits(member, entry))
         return;
     member->hub->counters.delivered++;
     struct token token;
@@ -213,8 +230,7 @@ static void deliver(struct member *member, struct entry *entry)
     hub_token(member->hub, member->sent_seq, &token);
     if (replayed || (token.seq <= member->join_seq && token.seq != 0)) {
         if (!token_add_rooms(member, replayed, &token)) {
-            member->hub->counters.lost++;
-            member->events->lost(member);
+            member_lose(member);
             return;
         }
         shared = shared && token.late_count == 0;
@@ -228,7 +244,7 @@ static void deliver(struct member *member, struct entry *entry)
 
 static void hold(struct member *member, struct entry *entry)
 {
-    if (member->again)
+    if (member->again || member->is_lost)
         return;
     if (member->held_count == HUB_HELD_MAX || member->held_bytes >= HUB_HELD_BYTES_MAX) {
         held_spoil(member);
@@ -283,7 +299,7 @@ static struct entry *next_entry(struct membership *membership, bool *waits, bool
             membership->page_at = page_index(page, membership->pos);
         if (membership->page_at < page->count) {
             struct entry *entry = page->entries[membership->page_at];
-            *gone |= entry->prev > membership->pos;
+            *gone |= page_shows_loss(page, membership->page_at, membership->pos, membership->stretch.known);
             if (entry->seq <= membership->target)
                 return entry;
             membership->pos = membership->target;
@@ -292,7 +308,7 @@ static struct entry *next_entry(struct membership *membership, bool *waits, bool
         }
         /* Nothing behind our position, though the room has more: it was somebody else's page, or read before that came,
          * or it is gone. */
-        *gone |= page->after == membership->pos && page->count == 0 && page->last > membership->pos;
+        *gone |= page_shows_loss(page, membership->page_at, membership->pos, membership->stretch.known);
         membership_page_drop(membership);
         if (*gone)
             return NULL;
@@ -384,7 +400,7 @@ static void pages_give_back(struct member *member)
 
 void member_continue(struct member *member)
 {
-    if (member->state != MEMBER_CATCHING || member->stepping || awaits_lease(member))
+    if (member->state != MEMBER_CATCHING || member->is_lost || member->stepping || awaits_lease(member))
         return;
     if (member->again) {
         member_round_begin(member);
@@ -395,10 +411,8 @@ void member_continue(struct member *member)
         bool waits = false, gone = false;
         struct entry *entry = NULL;
         struct membership *from = lowest(member, &entry, &waits, &gone);
-        if (gone) {
-            member->hub->counters.lost++;
-            member->events->lost(member);
-        }
+        if (gone)
+            member_lose(member);
         if (gone || waits)
             break;
         if (from == NULL) {
@@ -416,6 +430,8 @@ void member_continue(struct member *member)
         }
         advance(member, entry->seq);
         from->page_at++;
+        if (entry->seq > from->stretch.known)
+            from->stretch.known = entry->seq;
         member->hub->counters.replayed++;
         deliver(member, entry);
     }

@@ -16,6 +16,7 @@ static void room_encode(struct buf *to, struct span room, const struct stretch *
     else
         number(to, stretch->end);
     number(to, stretch->joined_at);
+    number(to, stretch->known);
     number(to, room.len);
     buf_append(to, room);
 }
@@ -25,8 +26,11 @@ void lease_rooms_encode(struct buf *to, const struct member *member)
     number(to, member->past_floor);
     memberships_each(membership, member)
     {
-        if (membership->noted && membership->stretch.end == STRETCH_OPEN)
-            room_encode(to, membership->room->node.key, &membership->stretch);
+        if (!membership->noted || membership->stretch.end != STRETCH_OPEN)
+            continue;
+        struct stretch stretch = membership->stretch;
+        stretch.known = membership_known(membership);
+        room_encode(to, membership->room->node.key, &stretch);
     }
     list_each (node, &member->pasts) {
         const struct past *past = container_of(node, struct past, of_member);
@@ -57,7 +61,7 @@ int lease_room_decode(struct span *rest, struct span *room, struct stretch *stre
         *rest = span_from(*rest, 2);
     else if (!take(rest, &stretch->end))
         return -1;
-    if (!take(rest, &stretch->joined_at) || !take(rest, &len) || len > rest->len)
+    if (!take(rest, &stretch->joined_at) || !take(rest, &stretch->known) || !take(rest, &len) || len > rest->len)
         return -1;
     *room = span_sub(*rest, 0, len);
     *rest = span_from(*rest, len);

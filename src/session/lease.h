@@ -1,6 +1,6 @@
 /* lease: how a socket's rooms are written in its lease: the floor, then for each stretch of a room
- * `<start> <since> <end> <joined at> <length> <room>`, one behind the other; end `-` for a room it is in. See struct
- * stretch and member.past_floor for what the numbers are. */
+ * `<start> <since> <end> <joined at> <known> <length> <room>`, one behind the other; end `-` for a room it is in. See
+ * struct stretch and member.past_floor for what the numbers are. */
 #ifndef SENNIT_SESSION_LEASE_H
 #define SENNIT_SESSION_LEASE_H
 

@@ -19,7 +19,8 @@ struct unfinished {
 
 enum {
     LEASE_SWEEP_MS = 1000,
-    LEASE_AGAIN_MS = 5000, /* after the link broke, leases are written again, spread over so long */
+    LEASE_AGAIN_MS = 5000, /* after the link broke, or when a room has got its first entry, leases are written again,
+                            * spread over so long */
     QUIET_MS = 100,        /* nothing came or went for so long: a quiet moment */
 };
 
@@ -433,6 +434,13 @@ size_t sessions_close_some(struct sessions *sessions, size_t count, enum close_r
     return left;
 }
 
+/* Spread over a while when there are many. */
+static void lease_due_by(struct socket *socket, uint64_t due_us)
+{
+    if (socket->lease_due_us > due_us)
+        socket->lease_due_us = due_us;
+}
+
 static void lease_sweep(struct timer *timer)
 {
     struct sessions *sessions = container_of(timer, struct sessions, lease_sweep);
@@ -440,6 +448,9 @@ static void lease_sweep(struct timer *timer)
     for (struct map_node *node = map_next(&sessions->sockets, NULL); node != NULL;
          node = map_next(&sessions->sockets, node)) {
         struct socket *socket = container_of(node, struct socket, by_lease);
+        if (socket->member.lease_stale)
+            lease_due_by(socket, now + loop_random_below(sessions->loop, LOOP_MS(LEASE_AGAIN_MS)));
+        socket->member.lease_stale = false;
         if (socket->lease_due_us != 0 && now >= socket->lease_due_us && socket_has_lease(socket))
             socket_lease_refresh(socket);
     }
@@ -460,9 +471,7 @@ static void link_up(void *arg, bool lost)
     for (struct map_node *node = map_next(&sessions->sockets, NULL); node != NULL;
          node = map_next(&sessions->sockets, node)) {
         struct socket *socket = container_of(node, struct socket, by_lease);
-        uint64_t due = lost ? now : now + loop_random_below(sessions->loop, LOOP_MS(LEASE_AGAIN_MS));
-        if (socket->lease_due_us > due)
-            socket->lease_due_us = due;
+        lease_due_by(socket, lost ? now : now + loop_random_below(sessions->loop, LOOP_MS(LEASE_AGAIN_MS)));
     }
     if (lost)
         lease_sweep(&sessions->lease_sweep);

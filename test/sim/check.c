@@ -58,8 +58,8 @@ void check_acked(struct check *check, const struct witness *witness, uint32_t nu
     if (message->rooms == 0) {
         /* It is accepted and goes nowhere when nobody has that socket. */
         const struct lease *lease = lease_by_sid(check, span_str(message->to_sid));
-        if (lease == NULL || !lease->alive || lease->outdated || lease->born_us > message->sent_us ||
-            lease->renewed_us > message->sent_us)
+        if (lease == NULL || !lease->alive || lease->outdated || lease->ownerless ||
+            lease->born_us > message->sent_us || lease->renewed_us > message->sent_us)
             return;
         if (!message->logged && check->rules.loses)
             return;
@@ -348,6 +348,9 @@ void check_token(struct check *check, struct witness *witness, struct span text)
 void check_passed(struct check *check, const struct witness *witness, uint32_t number)
 {
     const struct message *message = &check->truths.messages[number];
+    const struct lease *to = message->rooms == 0 ? lease_by_sid(check, span_str(message->to_sid)) : NULL;
+    if (to != NULL && (to->ownerless || to->renewed_us > message->sent_us))
+        return; /* nobody was known to have that socket */
     if (message->entries == 0)
         check_fail(check, "message %u, which is not logged, was never pushed", number);
     else if (may_pass(witness, message) && !passing_test(witness, number))

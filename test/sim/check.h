@@ -13,6 +13,8 @@
 struct check_rules {
     bool loses;            /* the broker may come back without what it accepted */
     bool trims;            /* logs may lose what clients still need */
+    bool vanishes;         /* single keys of the broker vanish */
+    bool hostile;          /* some clients are hostile: they have rooms and a namespace that are not looked at */
     bool swallows;         /* single pushes get lost: then only a room's own log is in order */
     bool calm;             /* pushes get lost, but no link and no instance breaks */
     int replay;            /* whoever enters a room is shown so many of its newest entries; -1: all of them */

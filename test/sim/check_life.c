@@ -62,6 +62,8 @@ static bool is_trimmed_for(struct check *check, const struct witness *witness)
         size_t above = truth_above(log, position);
         if (!stay->gone && position < stay->end && above < log->count && log->entries[above].seq < oldest)
             return true;
+        if (log->gone > 0 && !stay->gone)
+            return true; /* it cannot be told from one that has */
     }
     return false;
 }
@@ -72,7 +74,7 @@ static void begin_anew(struct check *check, struct witness *witness, const struc
     check->counts.fresh++;
     if (connect->came_back && !connect->let_off) {
         check->counts.refused_resumes++;
-        if (!check->rules.loses && !is_trimmed_for(check, witness))
+        if (!check->rules.loses && !before->vanished && !is_trimmed_for(check, witness))
             check_fail(check, "%s: was not recovered without need", witness->name);
     }
     if (before != NULL)

@@ -38,7 +38,7 @@ void story_lease(int client, uint64_t start, uint64_t since, const char *more)
 {
     char pid[8], sid[8], rooms[256];
     names(client, pid, sid);
-    snprintf(rooms, sizeof rooms, "0 0 0 - 0 1 /0 0 - 0 7 @/,%s%llu %llu - 0 7 /,room1%s", sid,
+    snprintf(rooms, sizeof rooms, "0 0 0 - 0 0 1 /0 0 - 0 0 7 @/,%s%llu %llu - 0 0 7 /,room1%s", sid,
              (unsigned long long)start, (unsigned long long)since, more);
     check_lease_written(&story.check, span_str(pid), span_str(sid), span_str(rooms));
 }

@@ -17,6 +17,7 @@ enum {
     BOUNDS_EVERY = 5,  /* steps */
     ROTATE_SHARE = 10, /* as the product's default */
     CALM_MESSAGES = 40,
+    ACK_MS_MAX = 500, /* of a client whose neighbours are hostile, and nothing else is wrong */
 };
 
 void fleet_say(const struct fleet *fleet, const char *format, ...)
@@ -185,7 +186,11 @@ static void config_write(struct fleet *fleet)
         "      hum: {to: room, room: 0, except: 2}\n"
         "      whisper: {to: room-others, room: 0, except: 2}\n"
         "      poke: {to: socket, socket: 0}\n"
-        "      join: {join: 0}\n      leave: {leave: 0}\n      past: {history: 0}\n%s";
+        "      join: {join: 0}\n      leave: {leave: 0}\n      past: {history: 0}\n%s%s";
+    /* Where hostile clients may do what they want. */
+    static const char evil[] =
+        "  /evil:\n    log: {entries: 100, bytes: 1MiB, age: 1h}\n    recovery: 10m\n    presence: true\n"
+        "    events:\n      all: {to: everyone, log: true}\n      who: {who: 0}\n";
     const struct fleet_plan *plan = fleet->plan;
     char replay[16];
     snprintf(fleet->config, sizeof fleet->config, "/tmp/sennit-sim-XXXXXX");
@@ -198,7 +203,8 @@ static void config_write(struct fleet *fleet)
             plan->replay == 0  ? "none"
             : plan->replay < 0 ? "all"
                                : replay,
-            plan->presence ? "{data: me}" : "false", plan->presence ? "      who: {who: 0}\n" : "");
+            plan->presence ? "{data: me}" : "false", plan->presence ? "      who: {who: 0}\n" : "",
+            plan->hostiles > 0 ? evil : "");
     close(fd);
 }
 
@@ -206,13 +212,16 @@ static struct check_rules rules_of(const struct fleet_plan *plan)
 {
     return (struct check_rules){
         .loses = plan->failovers > 0,
-        .trims = plan->log_entries < 1000 || plan->log_bytes != 0 || plan->log_age_ms != 0,
+        .trims = plan->log_entries < 1000 || plan->log_bytes != 0 || plan->log_age_ms != 0 || plan->vanish_kinds != 0,
+        .vanishes = plan->vanish_kinds != 0,
+        .hostile = plan->hostiles > 0,
         .swallows = plan->swallows > 0,
         .calm = plan->link_cuts + plan->redis_kills + plan->redis_pauses + plan->failovers + plan->script_flushes +
                     plan->refusals + plan->silences + plan->pauses + plan->clock_jumps ==
                 0,
         .replay = plan->replay,
-        .name_life_us = LOOP_MS(plan->log_age_ms != 0 ? plan->log_age_ms : 3600000),
+        .name_life_us =
+            plan->vanish_kinds >> VANISH_ID & 1 ? 0 : LOOP_MS(plan->log_age_ms != 0 ? plan->log_age_ms : 3600000),
     };
 }
 
@@ -223,6 +232,7 @@ static void world_make(struct fleet *fleet)
                plan->redis_pauses + plan->failovers + plan->refusals;
     fleet->clients = mem_zero((size_t)plan->clients, sizeof *fleet->clients);
     fleet->witnesses = mem_zero((size_t)plan->clients, sizeof(struct witness *));
+    fleet->hostiles = mem_zero((size_t)plan->hostiles, sizeof *fleet->hostiles);
     for (int i = 0; i < plan->clients; i++)
         fleet->witnesses[i] = &fleet->clients[i].witness;
     fleet->world = (struct client_world){
@@ -240,6 +250,8 @@ static void world_make(struct fleet *fleet)
         .large = plan->large,
         .stalls = plan->stalls,
         .pages = plan->pages,
+        .ack_us_max = plan->hostiles > 0 && plan->redis_pauses == 0 ? LOOP_MS(ACK_MS_MAX) : 0,
+        .dawdles = plan->vanish_kinds != 0,
         .stays = ends == 0 && !fleet->check.rules.trims,
         .timeout_us = LOOP_S(plan->timeout_s),
         .rotate_lead_us = LOOP_S(plan->timeout_s) / ROTATE_SHARE,
@@ -286,6 +298,8 @@ static void fleet_start(struct fleet *fleet)
     }
     for (int i = 0; i < plan->clients; i++)
         stock_client_init(&fleet->clients[i], &fleet->world, i);
+    for (int i = 0; i < plan->hostiles; i++)
+        hostile_init(&fleet->hostiles[i], &fleet->world, i, plan->hostile_kinds);
 }
 
 static void fleet_finish(struct fleet *fleet)
@@ -294,10 +308,12 @@ static void fleet_finish(struct fleet *fleet)
         instance_end(&fleet->instances[i], true);
     redis_finish(fleet);
     sim_timer_stop(fleet->sim, &fleet->fault);
+    sim_timer_stop(fleet->sim, &fleet->vanish);
     sim_drop_loose_ends(fleet->sim);
     unlink(fleet->config);
     due_finish(fleet);
     free(fleet->clients);
+    free(fleet->hostiles);
     free(fleet->witnesses);
     if (fleet->plan->presence)
         rosters_finish(&fleet->rosters);
@@ -401,6 +417,20 @@ static void fleet_pass(struct fleet *fleet)
     }
 }
 
+static uint64_t evil_count(const struct fleet *fleet)
+{
+    uint64_t count = 0;
+    for (int i = 0; i < fleet->plan->hostiles; i++)
+        count += fleet->hostiles[i].sent;
+    return count;
+}
+
+static void hostiles_finish(struct fleet *fleet)
+{
+    for (int i = 0; i < fleet->plan->hostiles; i++)
+        hostile_finish(&fleet->hostiles[i]);
+}
+
 static void result_take(struct fleet *fleet, struct fleet_result *result)
 {
     const struct check *check = &fleet->check;
@@ -429,6 +459,9 @@ static void result_take(struct fleet *fleet, struct fleet_result *result)
         .timed_out = world->counts.timed_out,
         .swallowed = fleet->swallowed_count,
         .missed = fleet->missed,
+        .vanished = fleet->vanished,
+        .evil = evil_count(fleet),
+        .ack_us = world->ack_us_most,
     };
 }
 
@@ -454,6 +487,7 @@ void fleet_run(const struct fleet_plan *plan, struct fleet_result *result)
     check_rotation(fleet);
     for (int i = 0; i < plan->clients; i++)
         stock_client_finish(&fleet->clients[i]);
+    hostiles_finish(fleet);
     fleet->world.rosters = NULL;
     fleet_run_until(fleet, sim_now_us(fleet->sim) + LOOP_S(IDLE_S));
     if (fleet->check.failure == NULL)

@@ -5,33 +5,59 @@
 #include "check.h"
 #include "tape.h"
 
+/* Kinds of keys that may vanish, see fleet_vanish.c. */
+enum vanish_kind {
+    VANISH_LOG,
+    VANISH_META,
+    VANISH_LEASE,
+    VANISH_OWNER,
+    VANISH_STATE,
+    VANISH_PUBLISHER,
+    VANISH_LIVES,
+    VANISH_OF,
+    VANISH_HERE,
+    VANISH_AWAY,
+    VANISH_RECENT,
+    VANISH_ID,
+    VANISH_KINDS
+};
+/* Those that may vanish without anybody's losing more than it is told: the scripts that find a counter or a publisher's
+ * last call gone are tried apart. */
+enum { VANISH_SURE = (1 << VANISH_KINDS) - 1 - (1 << VANISH_STATE) - (1 << VANISH_PUBLISHER) };
+
 struct fleet_plan {
     uint64_t seed;
     int instances, clients;
     uint64_t faults_us; /* how long faults go on */
     /* Which faults: how often in a thousand, of those that come every 5 to 200 ms. */
     int cuts, silences, kills, pauses, drains, link_cuts, redis_kills, redis_pauses, failovers, script_flushes,
-        refusals, clock_jumps, swallows;
+        refusals, clock_jumps, swallows, vanishings;
     int replay;                     /* see check_rules */
     uint64_t log_entries;           /* how long a room's log keeps entries */
     uint64_t log_bytes, log_age_ms; /* 0: as by default */
     int timeout_s;                  /* of requests; 0: none */
-    bool presence;                  /* clients are told who is where */
-    bool stay_away;                 /* some do not come back from an instance that was killed */
-    bool pages;                     /* they read the rooms' history */
-    bool stalls;                    /* they stop reading for a while */
-    bool large;                     /* some messages are */
-    bool quiet;                     /* they say little, and enter and leave rooms as before */
-    bool busy;                      /* they say much */
-    bool steady;                    /* the network is never slow for a moment */
-    bool verbose;                   /* says on stdout what befalls it */
-    const char *asked;              /* shows what Redis is asked that contains this text; NULL: nothing */
-    int traced;                     /* a client whose traffic is shown too; -1: none */
-    struct tape *tape;              /* what Redis was asked and answered is recorded there; NULL: not */
+    uint32_t vanish_kinds;          /* of keys: a bit for each enum vanish_kind */
+    uint64_t vanish_us;     /* all keys of these kinds vanish at once, so long after the faults begin; 0: never */
+    int hostiles;           /* so many clients more are hostile, see hostile.h */
+    uint32_t hostile_kinds; /* what they try: a bit for each enum hostile_kind */
+    bool presence;          /* clients are told who is where */
+    bool stay_away;         /* some do not come back from an instance that was killed */
+    bool pages;             /* they read the rooms' history */
+    bool stalls;            /* they stop reading for a while */
+    bool large;             /* some messages are */
+    bool quiet;             /* they say little, and enter and leave rooms as before */
+    bool busy;              /* they say much */
+    bool steady;            /* the network is never slow for a moment */
+    bool verbose;           /* says on stdout what befalls it */
+    const char *asked;      /* shows what Redis is asked that contains this text; NULL: nothing */
+    int traced;             /* a client whose traffic is shown too; -1: none */
+    struct tape *tape;      /* what Redis was asked and answered is recorded there; NULL: not */
 };
 
 /* Fills in a plan from its seed: each seed has its own mixture. */
 void fleet_plan_from_seed(struct fleet_plan *plan, uint64_t seed);
+/* A plan for a few clients that are cut now and then, for those who run many. */
+void fleet_plan_small(struct fleet_plan *plan, uint64_t seed);
 /* What is particular about it, for a reader. */
 void fleet_plan_print(const struct fleet_plan *plan);
 
@@ -41,7 +67,7 @@ struct fleet_result {
     uint64_t digest; /* of everything that was accepted and shown, and when: a seed's own */
     uint64_t accepted, lost_by_broker, shown, passing, resumed, fresh, refused_resumes, faults;
     uint64_t directs, wide, announced, compared, pages, page_entries, stalls, slowed, rotated, timed_out, swallowed,
-        excused, missed;
+        excused, missed, vanished, evil, ack_us;
 };
 
 void fleet_run(const struct fleet_plan *plan, struct fleet_result *result);

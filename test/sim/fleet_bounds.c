@@ -32,7 +32,8 @@ static void socket_check(struct fleet *fleet, const struct instance *instance, c
     /* Its own, and what it is still owed of those it left. */
     wrong(fleet, instance, "rooms", list_length(&member->memberships), limits->rooms_max + 2 + HUB_PASTS_MAX);
     /* One for each join or leave that waits for the lease. */
-    wrong(fleet, instance, "answers that wait", list_length(&socket->acks), ROOMS * 4);
+    wrong(fleet, instance, "answers that wait", list_length(&socket->acks),
+          fleet->plan->hostiles > 0 ? limits->calls_max : ROOMS * 4);
 }
 
 static void session_check(struct fleet *fleet, const struct instance *instance, const struct session *session)
@@ -72,6 +73,18 @@ static void broker_check(struct fleet *fleet, const struct instance *instance)
     conn_check(fleet, instance, &redis->feed.conn);
 }
 
+/* What all sessions together have under way. */
+static void loads_check(struct fleet *fleet, const struct instance *instance)
+{
+    const struct sessions *sessions = &instance->server.sessions;
+    const struct session_limits *limits = &sessions->limits;
+    /* The last of each may be as large as a message, or as an answer. */
+    wrong(fleet, instance, "bytes of calls under way", sessions->loads.cost,
+          limits->call_bytes_total_max + limits->payload_bytes_max);
+    wrong(fleet, instance, "bytes of answers that wait", sessions->loads.answer_bytes,
+          limits->answer_bytes_total_max + BROKER_PAGE_BYTES_MAX);
+}
+
 static void hub_check(struct fleet *fleet, const struct instance *instance)
 {
     const struct hub *hub = &instance->server.hub;
@@ -97,6 +110,7 @@ void bounds_check(struct fleet *fleet)
             if (client->session != NULL)
                 session_check(fleet, instance, client->session);
         }
+        loads_check(fleet, instance);
         hub_check(fleet, instance);
         broker_check(fleet, instance);
     }

@@ -185,13 +185,14 @@ static void check_reaped(struct fleet *fleet, const struct fake_key *here, struc
     }
 }
 
-/* Nobody is there: what has no end, or will be kept alive. After a clock that jumped back, some of it has to wait for
- * as long as that was. */
+/* Nobody is there: what has no end, or will be kept alive. After keys have vanished, or a clock that jumped back, some
+ * of it has to wait for as long as that was. */
 void end_check_keys(struct fleet *fleet)
 {
     static const char *const presence[] = {"sennit:{0}:here:", "sennit:{0}:away", "sennit:{0}:of:"};
     const struct map *db = &fleet->redis->dbs[0];
-    bool jumped = fleet->plan->clock_jumps > 0;
+    /* Of a life that is not known any more nobody looks after what it had. */
+    bool vanishes = fleet->plan->vanish_kinds != 0, jumped = fleet->plan->clock_jumps > 0 || vanishes;
     fake_keys_expire(fleet->redis, 0);
     for (struct map_node *node = map_next(db, NULL); node != NULL; node = map_next(db, node)) {
         const struct fake_key *key = container_of(node, struct fake_key, by_name);
@@ -201,7 +202,7 @@ void end_check_keys(struct fleet *fleet)
             kind++;
         if (kind < 3 && !jumped)
             check_fail(&fleet->check, "the key " SPAN_FMT " is left, and nobody is there", SPAN_ARG(name));
-        else if (kind == 0)
+        else if (kind == 0 && !vanishes)
             check_reaped(fleet, key, span_from(name, strlen(presence[0])));
         else if (kind >= 2 && key->expires_ms == FAKE_NEVER && !stays_for_ever(name))
             check_fail(&fleet->check, "the key " SPAN_FMT " stays in Redis for ever", SPAN_ARG(name));

@@ -95,6 +95,8 @@ static void fault_choose(struct fleet *fleet)
         clock_fault(fleet, instance, runs);
     else if (turn_of(&dice, plan->swallows))
         fleet->swallow_left++;
+    else if (turn_of(&dice, plan->vanishings))
+        vanish_one(fleet);
 }
 
 static void fault(struct timer *timer)
@@ -107,8 +109,16 @@ static void fault(struct timer *timer)
     sim_timer_start(fleet->sim, timer, LOOP_MS(5 + sim_below(fleet->sim, 200)));
 }
 
+static void vanish_due(struct timer *timer)
+{
+    vanish_all(container_of(timer, struct fleet, vanish));
+}
+
 void faults_start(struct fleet *fleet)
 {
+    timer_init(&fleet->vanish, vanish_due);
+    if (fleet->plan->vanish_us != 0)
+        sim_timer_start(fleet->sim, &fleet->vanish, fleet->plan->vanish_us);
     timer_init(&fleet->fault, fault);
     sim_timer_start(fleet->sim, &fleet->fault, LOOP_MS(1500));
 }

@@ -4,6 +4,7 @@
 
 #include "fake_redis.h"
 #include "fleet.h"
+#include "hostile.h"
 #include "serve/serve.h"
 #include "sim_parts.h"
 #include "stock_client.h"
@@ -47,7 +48,22 @@ struct swallowed {
 };
 
 /* Scripts whose calls are watched. */
-enum watched { WATCHED_OPEN, WATCHED_WRITE, WATCHED_CLAIM, WATCHED_RELEASE, WATCHED_PULSE, WATCHED_COUNT };
+enum watched {
+    WATCHED_OPEN,
+    WATCHED_WRITE,
+    WATCHED_CLAIM,
+    WATCHED_RELEASE,
+    WATCHED_PULSE,
+    WATCHED_READ,
+    WATCHED_COUNT
+};
+
+/* What was asked of Redis lately, to see whether it is asked again and again. */
+struct question {
+    uint64_t hash, since_us;
+    uint32_t count;
+};
+enum { QUESTIONS = 4096 };
 
 struct fleet {
     const struct fleet_plan *plan;
@@ -57,6 +73,7 @@ struct fleet {
     struct client_world world;
     struct instance instances[INSTANCES_MAX];
     struct stock_client *clients;
+    struct hostile *hostiles;
     struct witness **witnesses;
     struct fake_redis *redis;
     struct resp_reader *replies;     /* of what is watched */
@@ -64,7 +81,7 @@ struct fleet {
     struct fake_redis_snapshot *snapshot;
     uint64_t snapshot_us;
     struct list streams; /* to Redis */
-    struct timer redis_change, fault;
+    struct timer redis_change, fault, vanish;
     bool redis_down, redis_paused;
     int64_t clock_jump_ms; /* of Redis */
     char config[64];
@@ -72,7 +89,9 @@ struct fleet {
     int swallow_left; /* pushes */
     struct list deaths, swallowed;
     uint64_t slack_us; /* how long something may be under way */
-    uint64_t slowed, swallowed_count, missed;
+    uint64_t slowed, swallowed_count, missed, vanished;
+    char vanished_last[256]; /* the room, or the like, whose key has vanished last */
+    struct question questions[QUESTIONS];
 };
 
 /* Says what happens, for a reader; printf's rules. */
@@ -109,6 +128,12 @@ extern const struct fake_redis_watcher fleet_watcher;
 void faults_start(struct fleet *fleet);
 /* Nothing more goes wrong by itself, and everything that was broken is whole again. */
 void faults_heal(struct fleet *fleet);
+
+/* fleet_vanish.c: one key of a kind that may vanish does; or all of them. */
+void vanish_one(struct fleet *fleet);
+void vanish_all(struct fleet *fleet);
+/* A room was read, by the script with these arguments: nobody asks the same again and again. */
+void vanish_read(struct fleet *fleet, uint64_t client, const struct span *args, size_t count);
 
 /* fleet_bounds.c: what may grow has not grown too far, now. */
 void bounds_check(struct fleet *fleet);

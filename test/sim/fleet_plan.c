@@ -3,6 +3,8 @@
 
 #include "fleet_parts.h"
 
+/* All of what a hostile client may try; those that are known not to be withstood yet are left out here. */
+enum { HOSTILE_SURE = (1 << HOSTILE_KINDS) - 1 };
 enum { KINDS = 20, MANY = 100000 };
 
 static uint64_t below(uint64_t state[2], uint64_t limit)
@@ -89,6 +91,38 @@ static void short_lived(struct fleet_plan *plan, uint64_t state[2])
         plan->log_age_ms = 1000 + below(state, 4000);
 }
 
+/* Clients that mean harm, among others; in half of the fleets connections are cut as well. */
+static void hostile(struct fleet_plan *plan, uint64_t state[2])
+{
+    plan->clients = 30;
+    plan->instances = 3;
+    plan->steady = true;
+    plan->hostiles = 1 + (int)below(state, 3);
+    plan->hostile_kinds = HOSTILE_SURE & (1u << below(state, HOSTILE_KINDS) | 1u << below(state, HOSTILE_KINDS));
+    if (plan->hostile_kinds == 0 || below(state, 3) == 0)
+        plan->hostile_kinds = HOSTILE_SURE;
+    plan->cuts = below(state, 2) == 0 ? 200 : 0;
+    plan->redis_pauses = below(state, 2) == 0 ? 40 : 0; /* then more is under way than may be */
+    plan->pages = true;
+}
+
+/* Single keys vanish from Redis. */
+static void vanishing(struct fleet_plan *plan, uint64_t state[2])
+{
+    plan->clients = 30;
+    plan->instances = 4;
+    plan->faults_us = LOOP_S(16);
+    plan->vanishings = 200 + (int)below(state, 300);
+    plan->vanish_kinds = VANISH_SURE;
+    plan->cuts = 150 + (int)below(state, 200);
+    plan->link_cuts = (int)below(state, 20);
+    plan->kills = (int)below(state, 10);
+    plan->redis_kills = (int)below(state, 5);
+    plan->replay = below(state, 2) == 0 ? below(state, 2) == 0 ? -1 : 1 + (int)below(state, 30) : 0;
+    plan->pages = below(state, 2) == 0;
+    plan->busy = below(state, 2) == 0;
+}
+
 void fleet_plan_from_seed(struct fleet_plan *plan, uint64_t seed)
 {
     uint64_t state[2] = {seed * 0x9e3779b97f4a7c15u + 7, seed + 1};
@@ -123,6 +157,12 @@ void fleet_plan_from_seed(struct fleet_plan *plan, uint64_t seed)
     case 6:
         presence(plan, state, true);
         break;
+    case 16:
+        vanishing(plan, state);
+        break;
+    case 17:
+        hostile(plan, state);
+        break;
     case 7:
         stalled(plan, state, true);
         break;
@@ -132,15 +172,31 @@ void fleet_plan_from_seed(struct fleet_plan *plan, uint64_t seed)
     }
 }
 
+void fleet_plan_small(struct fleet_plan *plan, uint64_t seed)
+{
+    *plan = (struct fleet_plan){.seed = seed,
+                                .instances = 2,
+                                .clients = 6,
+                                .faults_us = LOOP_S(4),
+                                .log_entries = MANY,
+                                .traced = -1,
+                                .cuts = 300,
+                                .link_cuts = 40,
+                                .replay = seed % 2 == 0 ? -1 : 0,
+                                .pages = true,
+                                .busy = true};
+}
+
 void fleet_plan_print(const struct fleet_plan *plan)
 {
     printf(
         "seed %llu: %d instances, %d clients; in a thousand faults: %d cuts, %d silences, %d cuts of links, %d kills, "
         "%d pauses, %d drains, %d ends of Redis, %d failovers, %d pauses of Redis, %d script flushes, %d refusals, "
-        "%d clock jumps, %d swallowed pushes\n",
+        "%d clock jumps, %d swallowed pushes, %d vanished keys; %d hostile clients (%x)\n",
         (unsigned long long)plan->seed, plan->instances, plan->clients, plan->cuts, plan->silences, plan->link_cuts,
         plan->kills, plan->pauses, plan->drains, plan->redis_kills, plan->failovers, plan->redis_pauses,
-        plan->script_flushes, plan->refusals, plan->clock_jumps, plan->swallows);
+        plan->script_flushes, plan->refusals, plan->clock_jumps, plan->swallows, plan->vanishings, plan->hostiles,
+        plan->hostile_kinds);
     printf("    replay %d; logs keep %llu entries, %llu bytes, %llu ms; requests take %d s at most%s%s%s%s%s%s%s\n",
            plan->replay, (unsigned long long)plan->log_entries, (unsigned long long)plan->log_bytes,
            (unsigned long long)plan->log_age_ms, plan->timeout_s, plan->presence ? ", presence" : "",

@@ -5,6 +5,7 @@
 #include "broker_scripts.h"
 #include "fake_redis_parts.h"
 #include "fleet_parts.h"
+#include "session/lease.h"
 #include "wire/json.h"
 
 enum { SWALLOW_PER_MILLE = 120 };
@@ -32,7 +33,8 @@ static bool push_read(struct span channel, struct span message, struct pushed *p
         return false;
     }
     pushed->log = truth_log_number(room, &pushed->sid);
-    if (pushed->log < 0 || !span_next(&message, '\n', &head) || head.len == 0 ||
+    bool elsewhere = pushed->log < 0 && truth_is_elsewhere(room);
+    if ((pushed->log < 0 && !elsewhere) || !span_next(&message, '\n', &head) || head.len == 0 ||
         span_find(SPAN_LIT("+-^"), head.data[0]) >= 0)
         return false;
     *entries = message;
@@ -49,6 +51,10 @@ static bool push_next(struct span *entries, struct pushed *pushed)
         audience + len > entries->len)
         return false;
     pushed->audience = span_sub(*entries, 0, audience);
+    if (pushed->log < 0) {
+        *entries = span_from(*entries, audience + len);
+        return true;
+    }
     struct span args = span_sub(*entries, audience, len);
     *entries = span_from(*entries, audience + len);
     body = json_array_at(args, 1);
@@ -68,6 +74,10 @@ static void published(void *arg, struct span channel, struct span message)
     if (!push_read(channel, message, &pushed, &entries))
         return;
     while (push_next(&entries, &pushed)) {
+        if (pushed.log < 0) {
+            check_pushed_elsewhere(&fleet->check, pushed.seq);
+            continue;
+        }
         if (fleet->plan->traced >= 0)
             fleet_say(fleet, "accepted " SPAN_FMT ".%llu in log %d " SPAN_FMT ", audience \"" SPAN_FMT "\": message %u",
                       SPAN_ARG(pushed.epoch), (unsigned long long)pushed.seq, pushed.log, SPAN_ARG(pushed.sid),
@@ -117,8 +127,8 @@ static void left(void *arg, uint64_t client)
 /* The script's number, -1: none that is watched. Learns their names as they are loaded. */
 static int script_of(struct fleet *fleet, const struct span *args, size_t count, struct span reply)
 {
-    static const char *const texts[WATCHED_COUNT] = {script_open, script_lease_write, script_lease_claim,
-                                                     script_lease_release, script_pulse};
+    static const char *const texts[WATCHED_COUNT] = {script_open,          script_lease_write, script_lease_claim,
+                                                     script_lease_release, script_pulse,       script_read};
     if (count == 3 && span_equal(args[0], SPAN_LIT("SCRIPT")) && reply.len > 45 && reply.data[0] == '$') {
         for (int i = 0; i < WATCHED_COUNT; i++)
             if (span_equal(args[2], span_str(texts[i])))
@@ -145,6 +155,16 @@ static void pulsed(struct fleet *fleet, struct span life)
     }
 }
 
+/* The rooms of a lease of a namespace that is not looked at: that comes first. */
+static bool is_elsewhere(struct span rooms)
+{
+    struct span name;
+    struct stretch stretch;
+    uint64_t floor;
+    return lease_floor_decode(&rooms, &floor) && lease_room_decode(&rooms, &name, &stretch) > 0 &&
+           span_starts_with(name, SPAN_LIT("/evil"));
+}
+
 static void watched_ran(struct fleet *fleet, int script, const struct span *argv, const struct resp *reply)
 {
     struct check *check = &fleet->check;
@@ -155,11 +175,11 @@ static void watched_ran(struct fleet *fleet, int script, const struct span *argv
             check_opened(check, reply->items[0].text, seq);
         break;
     case WATCHED_WRITE:
-        if (reply->integer == 1)
+        if (reply->integer == 1 && !is_elsewhere(argv[2]))
             check_lease_written(check, argv[8], argv[1], argv[2]);
         break;
     case WATCHED_CLAIM:
-        if (reply->item_count == 7)
+        if (reply->item_count == 7 && !is_elsewhere(reply->items[3].text))
             check_lease_claimed(check, argv[4], reply->items[3].text);
         break;
     case WATCHED_RELEASE:
@@ -205,7 +225,9 @@ static void ran(void *arg, uint64_t client, const struct span *args, size_t coun
     if (fleet->plan->asked != NULL && names(args, count, span_str(fleet->plan->asked)))
         ran_print(fleet, client, args, count, reply);
     int script = script_of(fleet, args, count, reply);
-    if (script < 0 || !span_to_u64(args[2], &keys))
+    if (script == WATCHED_READ)
+        vanish_read(fleet, client, args, count);
+    if (script < 0 || script == WATCHED_READ || !span_to_u64(args[2], &keys))
         return;
     resp_feed(fleet->replies, reply);
     if (resp_next(fleet->replies, &decoded) > 0)

@@ -8,6 +8,11 @@
 #include "check.h"
 #include "session/lease.h"
 
+enum {
+    HEARD_S = 3,     /* an entry has come to its instance by then, also over a link that broke */
+    REWRITTEN_S = 7, /* and the leases of its members have been written again */
+};
+
 void leases_init(struct check *check)
 {
     map_init(&check->leases.by_pid, (uint64_t[2]){1, 2});
@@ -91,7 +96,10 @@ static struct stay *stay_add(struct check *check, struct lease *lease, int log, 
     struct stay *stay = &lease->stays[lease->stay_count++];
     *stay = (struct stay){.log = log, .start = stretch->start, .since = stretch->since, .end = UINT64_MAX};
     stay->opened_us = sim_now_us(check->sim);
-    stay->next = stay->behind = truth_above(truth_log_of(check, lease, log), stretch->start);
+    const struct truth_log *entries = truth_log_of(check, lease, log);
+    stay->next = stay->behind = truth_above(entries, stretch->start);
+    if (stay->next < entries->gone && stretch->known == 0)
+        stay->next = stay->behind = entries->gone; /* no lease knew that there was something when it went */
     if (stretch->since > check->truths.seq)
         check_fail(check, "a lease has a room from %llu on, and the counter is at %llu",
                    (unsigned long long)stretch->since, (unsigned long long)check->truths.seq);
@@ -149,6 +157,8 @@ static void rooms_merge(struct check *check, struct lease *lease, struct span ro
         check_fail(check, "a lease that cannot be read");
     while ((more = lease_room_decode(&rooms, &name, &stretch)) > 0) {
         int log = truth_log_number(name, &sid);
+        if (log < 0 && check->rules.hostile && truth_is_elsewhere(name))
+            continue;
         if (log < 0 || (log == LOG_OWN && !span_equal(sid, span_str(lease->sid)))) {
             check_fail(check, "a lease of the room " SPAN_FMT, SPAN_ARG(name));
             continue;
@@ -170,9 +180,11 @@ static void rooms_merge(struct check *check, struct lease *lease, struct span ro
                        lease->witness != NULL ? lease->witness->name : "nobody");
         stay->gone = true;
     }
-    if (lease->outdated)
+    if (lease->outdated || lease->ownerless)
         lease->renewed_us = sim_now_us(check->sim);
-    lease->outdated = false;
+    lease->outdated = lease->vanished = lease->ownerless = false;
+    if (!claimed)
+        lease->written_us = sim_now_us(check->sim);
 }
 
 void check_lease_written(struct check *check, struct span pid, struct span sid, struct span rooms)
@@ -193,6 +205,21 @@ void check_lease_claimed(struct check *check, struct span pid, struct span rooms
         check_fail(check, "a lease was claimed that was never written");
     else
         rooms_merge(check, lease, rooms, true);
+}
+
+void check_lease_vanished(struct check *check, struct span pid)
+{
+    struct lease *lease = lease_by_pid(check, pid);
+    if (lease != NULL)
+        lease->vanished = true;
+}
+
+void check_owner_vanished(struct check *check, struct span room)
+{
+    struct span sid;
+    struct lease *lease = truth_log_number(room, &sid) == LOG_OWN ? lease_by_sid(check, sid) : NULL;
+    if (lease != NULL)
+        lease->ownerless = true;
 }
 
 void check_lease_ended(struct check *check, struct span pid)
@@ -301,6 +328,30 @@ void stay_excuse(struct check *check, struct lease *lease, const struct stay *st
         if (log->entries[i].seq <= position && log->entries[i].swallowed & 1 << lease->witness->instance &&
             stay_would_owe(check, lease, stay, i))
             excuse(check, lease, stay->log, i);
+}
+
+/* It says that there was something in the log: it was written since, or was to be, by an instance that had it all the
+ * while. */
+static bool tells_of(const struct check *check, const struct lease *lease, const struct truth_log *log)
+{
+    if (log->count == 0)
+        return false;
+    uint64_t first_us = log->entries[0].time_us, until_us = lease->held ? sim_now_us(check->sim) : lease->away_us;
+    return lease->written_us > first_us + LOOP_S(HEARD_S) ||
+           (lease->back_us < first_us && until_us > first_us + LOOP_S(HEARD_S + REWRITTEN_S));
+}
+
+void lease_log_vanished(struct check *check, struct lease *lease, int log)
+{
+    const struct truth_log *entries = truth_log_of(check, lease, log);
+    for (size_t i = 0; i < lease->stay_count; i++) {
+        const struct stay *stay = &lease->stays[i];
+        if (stay->log != log || stay->gone || tells_of(check, lease, entries))
+            continue;
+        for (size_t at = stay->next; at < entries->count; at++)
+            if (stay_would_owe(check, lease, stay, at))
+                excuse(check, lease, log, at);
+    }
 }
 
 uint64_t stay_position(const struct lease *lease, const struct stay *stay, const struct token *token)

@@ -40,7 +40,10 @@ struct lease {
     uint64_t born_us;
     bool alive;          /* not released for good: its own room has an owner */
     bool outdated;       /* the broker came back with an older one, or with none, and nobody has written it since */
+    uint64_t written_us; /* last */
     uint64_t renewed_us; /* until then it was */
+    bool vanished;       /* likewise, because its key has vanished */
+    bool ownerless;      /* nor does it know who owns its own room */
     bool held;           /* its client is connected and has it */
     uint64_t away_us;    /* since when it is not, 0: it is */
     uint64_t back_us, absent_us; /* when it came back last, and after how long */
@@ -64,6 +67,12 @@ struct lease *lease_by_sid(const struct check *check, struct span sid);
 /* The lease's rooms, written or claimed, as the product spells them. */
 void check_lease_written(struct check *check, struct span pid, struct span sid, struct span rooms);
 void check_lease_claimed(struct check *check, struct span pid, struct span rooms);
+/* The broker has lost it, or the key that says who owns its own room, until it is written again. */
+void check_lease_vanished(struct check *check, struct span pid);
+void check_owner_vanished(struct check *check, struct span room);
+/* All of a log's keys have vanished. A lease that was written before there was anything in it cannot tell: what was
+ * there is not owed to its client. */
+void lease_log_vanished(struct check *check, struct lease *lease, int log);
 /* Nobody may claim it any more. */
 void check_lease_ended(struct check *check, struct span pid);
 

@@ -78,6 +78,8 @@ static const struct figure figures[] = {
     FIGURE(timed_out, "timed out"),
     FIGURE(swallowed, "pushes swallowed"),
     FIGURE(excused, "entries excused"),
+    FIGURE(vanished, "keys vanished"),
+    FIGURE(evil, "hostile messages"),
 };
 enum { FIGURES = sizeof figures / sizeof figures[0] };
 
@@ -97,7 +99,7 @@ static void figures_print(struct fleet_result *result)
         printf("%s%llu %s", first ? "" : ", ", (unsigned long long)value, figures[i].name);
         first = false;
     }
-    printf("\n");
+    printf(", longest acknowledgement %llu us\n", (unsigned long long)result->ack_us);
 }
 
 static void result_print(uint64_t seed, const char *name, struct fleet_result *result)

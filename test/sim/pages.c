@@ -75,7 +75,8 @@ static bool was_in(const struct page *page, uint16_t rooms, const struct truth *
             stay->since >= entry->seq)
             continue;
         /* What it has left may be forgotten by now; or it was not left yet when the page was read. */
-        if (surely ? stay->end == UINT64_MAX : entry->seq <= stay->end || stay->closed_us >= page->ask->us)
+        bool leaving = page->ask->leaving & 1 << stay->log;
+        if (surely ? stay->end == UINT64_MAX && !leaving : entry->seq <= stay->end || stay->closed_us >= page->ask->us)
             return true;
     }
     return false;
@@ -229,7 +230,8 @@ static void check_gap(const struct page *page)
     /* Whether there ever was anything below a position that nothing is left of is not known. */
     if (page->ask->back && page->count == 0)
         before = false;
-    if (!page->gap && (before || page->clipped))
+    /* A log that has lost all of its keys begins anew, and nothing says what was before. */
+    if (!page->gap && ((before && page->log->gone == 0) || page->clipped))
         wrong(page, "hides a gap", SIZE_MAX);
     if (page->gap && !now && !page->clipped)
         wrong(page, "says that there is a gap", SIZE_MAX);

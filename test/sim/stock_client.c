@@ -12,6 +12,7 @@
 enum {
     OPEN_US_MAX = 3000000, /* from dialling to connected */
     MESSAGE_BYTES_MAX = 8 << 20,
+    DAWDLES_PER_MILLE = 400,
     CLOSE_RESTART = 1012, /* of a Close: come back, elsewhere */
 };
 
@@ -76,6 +77,8 @@ static void client_away(struct stock_client *client)
         client->waiting[i].ack = 0;
     memset(client->room_acks, 0, sizeof client->room_acks);
     client->page.ack = client->who_ack = 0;
+    if (world->dawdles && !client->quiet && sim_chance(world->sim, DAWDLES_PER_MILLE))
+        delay = LOOP_MS(300 + sim_below(world->sim, 4000));
     if (client->away_until_us > now + delay)
         delay = client->away_until_us - now;
     timer_init(&client->again, client_dial);

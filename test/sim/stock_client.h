@@ -29,6 +29,7 @@ struct client_world {
     int count;
     bool quiet, busy; /* as in the plan */
     bool large, stalls, pages;
+    bool dawdles;            /* some take their time to come back */
     bool stays;              /* nothing but the request timeout ends a connection */
     bool leases_follow;      /* nothing keeps an instance from telling a broker that lost data what it knows */
     uint64_t timeout_us;     /* of requests: the ingress cuts what is older; 0: never */
@@ -37,6 +38,8 @@ struct client_world {
     struct {
         uint64_t rotated, timed_out, stalls, pages, page_entries, directs, wide;
     } counts;
+    uint64_t ack_us_max;  /* an acknowledgement takes no longer; 0: it may */
+    uint64_t ack_us_most; /* and took so long at most */
 };
 
 enum client_state {

@@ -114,6 +114,8 @@ static void page_acked(struct stock_client *client, struct span args)
     struct span answer = json_array_at(args, 0);
     char first[PAGE_AT_TEXT], last[PAGE_AT_TEXT];
     client->page.ack = 0;
+    for (int room = 1; room < ROOMS; room++)
+        client->page.leaving |= (uint16_t)((client->wishes[room] == WISH_LEAVING) << room);
     world->counts.pages++;
     bool more = page_answered(world->check, &client->witness, &client->page, answer, first, last);
     world->counts.page_entries += first[0] != '\0';
@@ -174,12 +176,26 @@ static void who_acked(struct stock_client *client, struct span args)
                    (unsigned long long)named);
 }
 
+/* Nobody else keeps it waiting. */
+static void ack_took(struct stock_client *client, uint32_t number)
+{
+    struct client_world *world = client->world;
+    uint64_t sent = world->check->truths.messages[number].sent_us;
+    uint64_t took = sim_now_us(world->sim) - (sent > client->connected_us ? sent : client->connected_us);
+    if (took > world->ack_us_most)
+        world->ack_us_most = took;
+    if (world->ack_us_max != 0 && took > world->ack_us_max)
+        check_fail(world->check, "%s: message %u was acknowledged after %.3f s", client->witness.name, number,
+                   (double)took / 1e6);
+}
+
 static void acked(struct stock_client *client, uint64_t ack, struct span args)
 {
     for (size_t i = 0; i < client->waiting_count; i++) {
         if (client->waiting[i].ack != ack)
             continue;
         check_acked(client->world->check, &client->witness, client->waiting[i].message);
+        ack_took(client, client->waiting[i].message);
         client->waiting[i] = client->waiting[--client->waiting_count];
         return;
     }

@@ -115,7 +115,7 @@ static void a_room_that_was_left_ends_there(void **state)
     story_say(1);
     story_show(0, 1);
     check_lease_written(check, SPAN_LIT("pid0"), SPAN_LIT("sid0"),
-                        SPAN_LIT("0 0 0 - 0 1 /0 0 - 0 7 @/,sid00 0 1 0 7 /,room1"));
+                        SPAN_LIT("0 0 0 - 0 0 1 /0 0 - 0 0 7 @/,sid00 0 1 0 0 7 /,room1"));
     check_left(check, client, 1);
     story_is_well();
     story_say(1);
@@ -136,7 +136,7 @@ static void a_lease_does_not_take_back_what_was_shown(void **state)
     story_say(1);
     story_show(0, 1);
     check_lease_written(check, SPAN_LIT("pid0"), SPAN_LIT("sid0"),
-                        SPAN_LIT("0 0 0 - 0 1 /0 0 - 0 7 @/,sid00 0 0 0 7 /,room1"));
+                        SPAN_LIT("0 0 0 - 0 0 1 /0 0 - 0 0 7 @/,sid00 0 0 0 0 7 /,room1"));
     story_fails("log 1 was left at 0, and 1 of it was shown");
 }
 
@@ -144,7 +144,7 @@ static void a_lease_does_not_forget_a_room(void **state)
 {
     story_say(1);
     story_show(0, 1);
-    check_lease_written(check, SPAN_LIT("pid0"), SPAN_LIT("sid0"), SPAN_LIT("0 0 0 - 0 1 /0 0 - 0 7 @/,sid0"));
+    check_lease_written(check, SPAN_LIT("pid0"), SPAN_LIT("sid0"), SPAN_LIT("0 0 0 - 0 0 1 /0 0 - 0 0 7 @/,sid0"));
     story_fails("a lease has forgotten log 1");
 }
 
@@ -159,7 +159,7 @@ static void a_room_begins_where_its_instance_stands(void **state)
     story_set_up(NULL);
     story_say(2);
     asked.us = sim_now_us(story.sim);
-    story_lease(0, 0, 0, "0 0 - 0 7 /,room2");
+    story_lease(0, 0, 0, "0 0 - 0 0 7 /,room2");
     check_joined(check, client, 2, &asked);
     story_fails("is in log 2 from 0 on, and asked for it at 1");
 }
@@ -171,10 +171,10 @@ static void what_is_to_be_replayed_is(void **state)
     for (int i = 0; i < 3; i++)
         story_say(2);
     struct check_ask asked = {.us = sim_now_us(story.sim), .position = 3};
-    story_lease(0, 0, 0, "1 3 - 0 7 /,room2");
+    story_lease(0, 0, 0, "1 3 - 0 0 7 /,room2");
     check_joined(check, client, 2, &asked);
     story_is_well();
-    story_lease(1, 0, 0, "2 3 - 0 7 /,room2");
+    story_lease(1, 0, 0, "2 3 - 0 0 7 /,room2");
     check_joined(check, &story.witnesses[1], 2, &asked);
     story_fails("log 2 begins at 2 for it, and it was to be replayed from 2 on");
 }

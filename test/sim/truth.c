@@ -182,7 +182,7 @@ static void check_chain(struct check *check, const struct truth_log *log, const 
     if (pushed->seq != check->truths.seq + 1)
         check_fail(check, "the counter went from %llu to %llu", (unsigned long long)check->truths.seq,
                    (unsigned long long)pushed->seq);
-    if (pushed->prev != before)
+    if (pushed->prev != before && (!log->begins || pushed->prev != 0))
         check_fail(check, "entry %llu says that %llu came before it in its log, and that was %llu",
                    (unsigned long long)pushed->seq, (unsigned long long)pushed->prev, (unsigned long long)before);
 }
@@ -223,6 +223,7 @@ void check_pushed(struct check *check, const struct pushed *pushed)
         return;
     }
     check_chain(check, log, pushed);
+    log->begins = false;
     truths->seq = pushed->seq;
     struct truth *entry = truth_add(log);
     *entry = (struct truth){.message = pushed->message,
@@ -234,6 +235,21 @@ void check_pushed(struct check *check, const struct pushed *pushed)
     if (truths->epoch_count == 0 || !span_equal(pushed->epoch, span_str(truths->epochs[truths->epoch].name)))
         check_fail(check, "an entry of the epoch " SPAN_FMT ", which is not the one that lasts",
                    SPAN_ARG(pushed->epoch));
+}
+
+void check_pushed_elsewhere(struct check *check, uint64_t seq)
+{
+    if (seq == 0)
+        return;
+    if (seq != check->truths.seq + 1)
+        check_fail(check, "the counter went from %llu to %llu", (unsigned long long)check->truths.seq,
+                   (unsigned long long)seq);
+    check->truths.seq = seq;
+}
+
+bool truth_is_elsewhere(struct span name)
+{
+    return memmem(name.data, name.len, "evil", 4) != NULL;
 }
 
 size_t check_swallowed(struct check *check, const struct pushed *pushed, int instance)
@@ -273,6 +289,23 @@ void check_link_lost(struct check *check, int instance)
         log_link_lost(check, &check->truths.logs[i], instance);
     while ((lease = next_lease(check, &node)) != NULL)
         log_link_lost(check, &lease->own, instance);
+}
+
+void check_room_vanished(struct check *check, struct span room, bool log_gone, bool meta_gone)
+{
+    struct span sid;
+    int number = truth_log_number(room, &sid);
+    struct lease *lease = number == LOG_OWN ? lease_by_sid(check, sid) : NULL;
+    struct map_node *node = NULL;
+    if (number < 0 || (number == LOG_OWN && lease == NULL) || !log_gone || !meta_gone)
+        return;
+    struct truth_log *log = truth_log_of(check, lease, number);
+    log->begins = true;
+    log->gone = log->count;
+    if (lease != NULL)
+        lease_log_vanished(check, lease, number);
+    while (number != LOG_OWN && (lease = next_lease(check, &node)) != NULL)
+        lease_log_vanished(check, lease, number);
 }
 
 void check_snapshot(struct check *check)

@@ -55,6 +55,8 @@ struct truth_log {
     struct truth *entries;
     size_t count, cap;
     size_t kept; /* of a snapshot of the broker's data */
+    bool begins; /* all of its keys are gone: the next entry follows none */
+    size_t gone; /* as many entries were in it when they went, last */
 };
 
 /* An epoch of the partition, and where it ended. */
@@ -92,6 +94,10 @@ struct pushed {
     uint32_t message;
 };
 void check_pushed(struct check *check, const struct pushed *pushed);
+/* An entry of a room that is not looked at. */
+void check_pushed_elsewhere(struct check *check, uint64_t seq);
+/* Such a room is named like this. */
+bool truth_is_elsewhere(struct span name);
 /* One that was pushed just now is not sent to this instance. Returns its index in its log. */
 size_t check_swallowed(struct check *check, const struct pushed *pushed, int instance);
 /* A link between this instance and the broker has ended, or is made anew. What it was not sent lately counts as read
@@ -102,6 +108,9 @@ void check_opened(struct check *check, struct span epoch, uint64_t seq);
 /* The broker's data is copied; it comes back without what was accepted since, which ends the epoch. */
 void check_snapshot(struct check *check);
 void check_restored(struct check *check);
+
+/* A key of a room has vanished; now its log is there or not, and so is what is kept beside it. */
+void check_room_vanished(struct check *check, struct span room, bool log_gone, bool meta_gone);
 
 /* The log of a room, or of the holder of a lease. */
 struct truth_log *truth_log_of(struct check *check, struct lease *lease, int log);

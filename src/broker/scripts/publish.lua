@@ -35,12 +35,25 @@ local function slot_read(name)
     return slot
 end
 
-local function meta_read(key)
+-- A meta that is gone: the log, if it is still there, says the same.
+local function meta_of_log(meta, log)
+    local newest, oldest = call('XREVRANGE', log, '+', '-', 'COUNT', 1)[1], call('XRANGE', log, '-', '+', 'COUNT', 1)[1]
+    if newest then
+        meta.last = string.match(newest[1], '^%d+')
+        meta.sum = tonumber(string.match(newest[2][2], ' (%d+)$')) + #newest[2][4] + #newest[2][6]
+        meta.from, meta.from_ms = tonumber(string.match(oldest[2][2], ' (%d+)$')), tonumber(string.match(oldest[1], '%-(%d+)$'))
+    end
+end
+
+local function meta_read(key, log)
     local got = call('HMGET', key, 'last', 'sum', 'from', 'from_ms', 'until_ms')
     local meta = {last = got[1] or '0', sum = tonumber(got[2] or '0'), from = tonumber(got[3] or '0'),
         from_ms = tonumber(got[4] or ms_text), until_ms = tonumber(got[5] or '0')}
     if meta.until_ms < ms then
         meta.from, meta.from_ms, meta.moved = meta.sum, ms, true -- the log has run out
+    end
+    if not got[1] then
+        meta_of_log(meta, log)
     end
     metas[key] = meta
     return meta
@@ -90,7 +103,7 @@ for at = 5 + 5 * slots, #ARGV, 4 do
     elseif slot.owned and call('EXISTS', string.sub(slot.target, 2)) == 0 then
         -- Nobody has that socket any more.
     elseif named == '0' or call('SET', KEYS[tonumber(named)], '1', 'NX', 'PX', slot.age) then
-        local meta = metas[slot.key] or meta_read(slot.key)
+        local meta = metas[slot.key] or meta_read(slot.key, slot.log)
         seq = seq + 1
         local text = format(whole, seq)
         call('XADD', slot.log, text .. '-' .. ms_text, 'p', meta.last .. ' ' .. format(whole, meta.sum), 'a', audience, 'b', body)
@@ -128,7 +141,7 @@ for key, slot in pairs(touched) do
     if meta.moved then
         call('HSET', key, 'from', format('%.0f', meta.from), 'from_ms', format('%.0f', meta.from_ms))
     end
-    if meta.until_ms - ms < age * 9 / 8 then
+    if meta.until_ms - ms < age * 9 / 8 or call('PTTL', log) == -1 then -- the latter: a log that had vanished
         -- Meta outlives the log: a trimmed room and a quiet one can be told apart.
         call('HSET', key, 'until_ms', format('%.0f', ms + age * 5 / 4), 'age', slot.age)
         call('PEXPIRE', log, format('%.0f', age * 5 / 4))

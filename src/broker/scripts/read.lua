@@ -37,7 +37,12 @@ for i, entry in ipairs(entries) do
     end
     count = i
 end
-local answer = {about[1] or '0', clipped, #entries > count and 1 or 0}
+local last = about[1]
+if not last then -- the meta is gone: the log says the same
+    local newest = redis.call('XREVRANGE', log, '+', '-', 'COUNT', 1)[1]
+    last = newest and string.match(newest[1], '^%d+') or '0'
+end
+local answer = {last, clipped, #entries > count and 1 or 0}
 for i = 1, count do
     answer[i + 3] = entries[back and count + 1 - i or i]
 end

@@ -195,6 +195,18 @@ void script_up(struct script_broker *script)
                               script->ended_unknown ? 0 : script->ended);
 }
 
+void script_vanish(struct script_broker *script, int room, bool log, bool meta)
+{
+    if (log)
+        script->trimmed[room] = script->seq;
+    if (!meta)
+        return;
+    script->room_last[room] = 0;
+    for (size_t i = 0; i < script->log_count; i++)
+        if (script->log[i].room == room && script->log[i].seq > script->trimmed[room])
+            script->room_last[room] = script->log[i].seq;
+}
+
 void script_forget(struct script_broker *script, uint64_t seq)
 {
     while (script->log_count > 0 && script->log[script->log_count - 1].seq > seq)

@@ -67,6 +67,9 @@ void script_run(struct script_broker *script);
 void script_feed_drop(struct script_broker *script);
 void script_down(struct script_broker *script);
 void script_up(struct script_broker *script);
+/* Single keys are gone: what a room's log has, what is kept of the room beside its log (then its log's newest entry, if
+ * there is one, says the same), or both. */
+void script_vanish(struct script_broker *script, int room, bool log, bool meta);
 /* The broker forgets what lies above `seq` and begins another epoch; call while down. */
 void script_forget(struct script_broker *script, uint64_t seq);
 
