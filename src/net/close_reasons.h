@@ -43,6 +43,9 @@
     X(REFUSED, "refused", 0, LOG_DEBUG, "the request was refused, as it was told") \
     X(BODY_CUT, "body_cut", 0, LOG_WARNING, \
       "a file became shorter while it was being sent: replace files, do not cut them") \
+    X(UNFINISHED, "unfinished", 1013, LOG_INFO, \
+      "messages of which some is still to come take too much memory (`limits: unfinished_bytes`): the one begun first " \
+      "is given up") \
     X(INPUT_LIMIT, "input_limit", 1008, LOG_INFO, "the peer sends more than the limits allow") \
     X(BROKER_BACKLOG, "broker_backlog", 1013, LOG_WARNING, "the broker is away and too much waits to be published") \
     X(BROKER_LOST, "broker_lost", 0, LOG_WARNING, "the link to the broker broke") \

@@ -42,6 +42,8 @@
       "its connection is not read until half are done") \
     X(instance_call_bytes, LIMIT_BYTES, 24 << 20, 64 << 10, 28 << 20, "what all clients have under way", \
       "those who have some under way are not read; everyone else may begin one") \
+    X(unfinished_bytes, LIMIT_BYTES, 64 << 20, 1 << 20, UINT64_C(4) << 30, \
+      "messages of which some is still to come, of all clients", "the one begun first is given up, closed, 1013") \
     X(answer_bytes, LIMIT_BYTES, 32 << 20, 256 << 10, 1 << 30, "answers to questions that clients have not read yet", \
       "questions wait; clients that have read nothing for 2 s are closed for those who wait") \
     X(changes_at_once, LIMIT_COUNT, 1000, 1, 1000000, \

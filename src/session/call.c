@@ -93,6 +93,7 @@ void loads_init(struct sessions *sessions)
 {
     struct loads *loads = &sessions->loads;
     list_init(&loads->askers);
+    list_init(&loads->unfinished);
     list_init(&loads->holders);
     list_init(&loads->stalled);
     task_init(&loads->review, review);

@@ -9,6 +9,14 @@
 #include "session/presence.h"
 #include "session/socket.h"
 
+/* A message of which some is still to come. */
+struct unfinished {
+    struct list of_sessions;
+    struct session *session;
+    struct ws_decoder decoder;
+    size_t bytes;
+};
+
 enum {
     LEASE_SWEEP_MS = 1000,
     LEASE_AGAIN_MS = 5000, /* after the link broke, leases are written again, spread over so long */
@@ -26,6 +34,7 @@ const struct session_limits session_limits_default = {
     .calls_max = 4096,
     .call_bytes_max = 2 << 20,
     .call_bytes_total_max = 24 << 20,
+    .unfinished_bytes_max = 64 << 20,
     .answer_bytes_total_max = 32 << 20,
     .changes_burst = 1000,
     .changes_per_second = 100,
@@ -331,22 +340,54 @@ static size_t decode(struct session *session, struct ws_decoder *decoder, char *
     return (size_t)(bytes - begin);
 }
 
+static void unfinished_destroy(struct session *session)
+{
+    struct unfinished *unfinished = session->unfinished;
+    if (unfinished == NULL)
+        return;
+    session->sessions->loads.unfinished_bytes -= unfinished->bytes;
+    list_remove(&unfinished->of_sessions);
+    ws_decoder_finish(&unfinished->decoder);
+    free(unfinished);
+    session->unfinished = NULL;
+}
+
+/* Keeps what came of a message. When all such are too much, the one that was begun first has had the longest time. */
+static void unfinished_keep(struct session *session, const struct ws_decoder *fresh)
+{
+    struct loads *loads = &session->sessions->loads;
+    struct unfinished *unfinished = session->unfinished;
+    if (unfinished == NULL) {
+        unfinished = session->unfinished = mem_zero(1, sizeof *unfinished);
+        unfinished->session = session;
+        unfinished->decoder = *fresh;
+        list_init(&unfinished->of_sessions);
+        list_append(&loads->unfinished, &unfinished->of_sessions);
+    }
+    size_t bytes = sizeof *unfinished + unfinished->decoder.message.cap;
+    loads->unfinished_bytes += bytes - unfinished->bytes;
+    unfinished->bytes = bytes;
+    if (loads->unfinished_bytes > session->sessions->limits.unfinished_bytes_max) {
+        struct session *first = container_of(loads->unfinished.next, struct unfinished, of_sessions)->session;
+        session_close(first, CLOSE_UNFINISHED);
+        conn_close(first->conn, CLOSE_UNFINISHED);
+    }
+}
+
 size_t session_received(struct session *session, char *bytes, size_t len)
 {
-    struct ws_decoder fresh, *decoder = session->decoder;
+    struct ws_decoder fresh, *decoder = session->unfinished != NULL ? &session->unfinished->decoder : NULL;
     if (decoder == NULL) {
         ws_decoder_init(&fresh, true, session->sessions->limits.payload_bytes_max);
         decoder = &fresh;
     }
     size_t used = decode(session, decoder, bytes, len);
-    if (ws_decoder_is_idle(decoder)) {
+    if (!ws_decoder_is_idle(decoder))
+        unfinished_keep(session, &fresh);
+    else if (session->unfinished != NULL)
+        unfinished_destroy(session);
+    else
         ws_decoder_finish(decoder);
-        free(session->decoder);
-        session->decoder = NULL;
-    } else if (session->decoder == NULL) {
-        session->decoder = mem_alloc(sizeof *decoder);
-        *session->decoder = fresh;
-    }
     return used;
 }
 
@@ -369,8 +410,7 @@ void session_closed(struct session *session)
     }
     load_finish(session);
     list_remove(&session->catching);
-    ws_decoder_finish(session->decoder);
-    free(session->decoder);
+    unfinished_destroy(session);
     list_remove(&session->of_all);
     sessions->count--;
     free(session);

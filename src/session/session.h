@@ -25,6 +25,7 @@ struct session_limits {
     uint32_t calls_max;              /* 4096: of one session */
     uint32_t call_bytes_max;         /* 2 MiB: of one session; reached by its last call */
     uint32_t call_bytes_total_max;   /* 24 MiB: of the instance; less than a broker's backlog */
+    uint32_t unfinished_bytes_max;   /* 64 MiB: messages of which some is still to come, of the instance */
     uint32_t answer_bytes_total_max; /* 32 MiB: answers that wait for clients to read them, of the instance */
     uint32_t changes_burst;          /* 1000: rooms made, presence, connects of one session, at once */
     uint32_t changes_per_second;     /* 100: and for long */
@@ -40,8 +41,10 @@ extern const struct session_limits session_limits_default;
 /* What the sessions of one instance have under way: see call.h. */
 struct loads {
     struct list askers, holders, stalled;
-    size_t cost;         /* of all calls, those of sessions that are gone too */
-    size_t answer_bytes; /* that wait in queues */
+    struct list unfinished;  /* messages of which some is still to come, the one begun first in front */
+    size_t unfinished_bytes; /* theirs */
+    size_t cost;             /* of all calls, those of sessions that are gone too */
+    size_t answer_bytes;     /* that wait in queues */
     uint32_t asking;
     struct task review; /* looks whether those that stalled may be read again */
     struct timer later; /* the same from time to time, for those that wait for time to pass */
@@ -80,10 +83,10 @@ struct session {
     struct load *load; /* call.c; NULL: nothing is under way */
     struct list of_all;
     struct list sockets;
-    struct list catching;       /* in the sessions' list of those whose queue has room again */
-    struct ws_decoder *decoder; /* NULL between messages */
-    struct timer heartbeat;     /* the next ping, or the end of waiting for its pong */
-    struct timer deadline;      /* until a namespace is joined; then, until it is rotated */
+    struct list catching;          /* in the sessions' list of those whose queue has room again */
+    struct unfinished *unfinished; /* NULL between messages */
+    struct timer heartbeat;        /* the next ping, or the end of waiting for its pong */
+    struct timer deadline;         /* until a namespace is joined; then, until it is rotated */
     uint64_t opened_us;
     uint64_t pinged_us;
     uint32_t moves, moves_seen; /* messages in and out; at the last look for a quiet moment */

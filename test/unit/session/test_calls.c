@@ -2,6 +2,7 @@
  * back where a test wants to say when they come. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "fixture.h"
@@ -333,6 +334,26 @@ static void what_is_held_is_weighed(void **state)
     free(large);
 }
 
+/* Clients that begin messages and never end them: the first to begin gives way to those who come later. */
+static void unfinished_messages_are_bounded(void **state)
+{
+    enum { PART = 40000 };
+    char *part = mem_zero(1, PART);
+    uint8_t head[14] = {0x01, 0x80 | 127, [8] = PART >> 8, [9] = PART & 0xff}; /* no last fragment */
+    sessions.limits.unfinished_bytes_max = 3 * PART;
+    for (int i = 0; i < 3; i++) {
+        struct browser *one = enter(i, "40");
+        assert_int_equal(write(one->fd, head, sizeof head), sizeof head);
+        assert_int_equal(write(one->fd, part, PART), PART);
+        turn(50);
+    }
+    assert_true(browsers[0].closed);
+    assert_false(browsers[2].closed);
+    assert_true(sessions.loads.unfinished_bytes <= 3 * PART);
+    cut(&browsers[2]);
+    free(part);
+}
+
 static void what_changes_rooms_has_a_rate(void **state)
 {
     char text[48];
@@ -424,6 +445,7 @@ int main(void)
         TEST(questions_of_those_who_have_gone_are_dropped),
         TEST(unread_answers_give_way),
         TEST(what_is_held_is_weighed),
+        TEST(unfinished_messages_are_bounded),
         TEST(what_changes_rooms_has_a_rate),
         TEST(a_room_named_like_a_socket_is_refused),
         TEST(a_limit_of_rooms_ends_the_join_only),
