@@ -1,0 +1,216 @@
+// world: what one case of an attack stands in: an instance or a whole `sennit up`, a Redis, a calm pair of clients, and the figures.
+import fs from 'node:fs';
+import { Worker } from 'node:worker_threads';
+import * as lib from '../e2e/lib.mjs';
+import { FakeRedis } from './fake_redis.mjs';
+import { Client, redisAsk, request, sleep } from './wire.mjs';
+
+const calm = '\n  /calm:\n    log: {entries: 20000, bytes: 8MiB, age: 1h}\n    events: {say: {to: others, log: true}}\n';
+export const sanitized = /asan/.test(lib.sennit);
+const MB = 1 << 20;
+
+const status = (pid, field) => {
+  try {
+    return Number(fs.readFileSync(`/proc/${pid}/status`, 'latin1').match(new RegExp(`^${field}:\\s+(\\d+)`, 'm'))?.[1] ?? 0) * 1024;
+  } catch {
+    return 0;
+  }
+};
+
+export function cpuSeconds(pid) {
+  const fields = fs.readFileSync(`/proc/${pid}/stat`, 'latin1').replace(/^.*\) /s, '').split(' ');
+  return (Number(fields[11]) + Number(fields[12])) / 100;
+}
+
+// mulberry32: what a seed draws is always the same.
+export class Chance {
+  constructor(seed) {
+    this.state = seed >>> 0;
+  }
+
+  next() {
+    this.state = (this.state + 0x6d2b79f5) >>> 0;
+    let z = this.state;
+    z = Math.imul(z ^ (z >>> 15), z | 1);
+    z ^= z + Math.imul(z ^ (z >>> 7), z | 61);
+    return ((z ^ (z >>> 14)) >>> 0) / 4294967296;
+  }
+
+  below(count) {
+    return Math.floor(this.next() * count);
+  }
+
+  pick(list) {
+    return list[this.below(list.length)];
+  }
+
+  bytes(count) {
+    return Buffer.from(Array.from({ length: count }, () => this.below(256)));
+  }
+}
+
+// An instance that takes all the memory there is harms nobody else here. (A sanitizer's shadow takes terabytes of addresses.)
+const limits = (descriptors) => ['prlimit', ...(sanitized ? [] : [`--as=${4096 * MB}`]), ...(descriptors ? [`--nofile=${descriptors}`] : []), '--'];
+
+export class World {
+  constructor(one, { quick, seconds, seed }) {
+    Object.assign(this, { one, quick, seconds, chance: new Chance(seed), requests: 0, faults: [], notes: [], clients: [] });
+  }
+
+  // What the case found that must not be.
+  fault(text) {
+    if (this.faults.length < 6) this.faults.push(text);
+  }
+
+  expect(good, text) {
+    if (!good) this.fault(text);
+    return good;
+  }
+
+  note(text) {
+    this.notes.push(text);
+  }
+
+  async begin() {
+    const { redis, fake, config = 'namespaces:', top = '', args = [], env = {}, start = true, descriptors } = this.one;
+    if (fake) this.fake = await FakeRedis.open(fake);
+    else if (redis) this.redis = await lib.redis();
+    this.redisUrl = this.fake?.url ?? this.redis?.url;
+    if (this.one.up) await this.beginUp();
+    else if (start) {
+      const directory = this.directory = lib.temporary();
+      this.config = `${typeof top === 'function' ? top(directory) : top}${config.trimEnd()}${calm}`;
+      this.server = await lib.serve(this.config, { redisUrl: this.redisUrl, args, env, within: limits(descriptors) });
+      this.pids = [this.server.pid];
+      this.port = this.server.port;
+    }
+    if (this.port && this.one.calm !== false) await this.beginCalm();
+    this.measureBegin();
+  }
+
+  async beginUp() {
+    const directory = this.directory = lib.temporary();
+    const file = `${directory}/attack.yaml`;
+    fs.writeFileSync(file, `${this.one.config.trimEnd()}${calm}`);
+    this.server = await lib.up({ name: 'attack', concurrency: 250, timeout: 300, run: `sennit serve --config ${file}`, env: { SENNIT_ROTATE: 'off' },
+      annotations: { 'sennit.dev/redis': 'managed', 'autoscaling.knative.dev/minScale': 2, 'autoscaling.knative.dev/maxScale': 2 } }, { ready: 2, env: this.one.env });
+    this.port = this.server.port;
+    const { instances } = await this.server.status_();
+    this.pids = [this.server.pid, ...instances.map((one) => one.pid)];
+  }
+
+  async beginCalm() {
+    this.pair = new Worker(new URL('./pair.mjs', import.meta.url), { workerData: { port: this.port } });
+    this.pair.on('error', (error) => this.fault(`the calm pair: ${error.message}`));
+    await this.hear();
+    await sleep(300);
+    await this.figures();
+    await sleep(this.quick ? 500 : 1000);
+    this.baseline = await this.figures();
+  }
+
+  hear() {
+    return new Promise((resolve, reject) => {
+      this.pair.once('message', resolve);
+      this.pair.once('error', reject);
+    });
+  }
+
+  async figures() {
+    const answer = this.hear();
+    this.pair.postMessage({ what: 'figures' });
+    return answer;
+  }
+
+  // Memory is counted from here: the kernel keeps the peak, and Redis its own.
+  measureBegin() {
+    this.before = this.memory();
+    for (const pid of this.pids ?? []) {
+      try {
+        fs.writeFileSync(`/proc/${pid}/clear_refs`, '5');
+      } catch {
+        this.noPeak = true; // not on every kernel: then the peak is since the start
+      }
+    }
+    this.cpu = this.pids?.length === 1 ? cpuSeconds(this.pids[0]) : null;
+    this.began = Date.now();
+  }
+
+  memory(field = 'VmRSS') {
+    return Math.max(0, ...(this.pids ?? []).map((pid) => status(pid, field)));
+  }
+
+  redisCommand(...command) {
+    return redisAsk(this.redis.port, ...command);
+  }
+
+  async redisMemory(field = 'used_memory') {
+    const info = this.redis ? await this.redisCommand('INFO', 'memory') : null;
+    return typeof info === 'string' ? Number(info.match(new RegExp(`^${field}:(\\d+)`, 'm'))?.[1] ?? 0) : null;
+  }
+
+  async open(options = {}) {
+    const client = await Client.open(this.port, options);
+    this.clients.push(client);
+    return client;
+  }
+
+  async health() {
+    const since = Date.now();
+    const answer = await request(this.port, '/health', { ms: 5000 });
+    return { ok: answer?.status === 200, ms: Date.now() - since };
+  }
+
+  get seconds_() {
+    return (Date.now() - this.began) / 1000;
+  }
+
+  // The figures after an attack, and the judgement that every case shares.
+  async end() {
+    const { one } = this, alive = !this.server || this.server.status === null;
+    const row = { name: one.name, requests: this.requests, seconds: this.seconds_, before: this.before, peak: this.memory('VmHWM') };
+    if (this.cpu !== null && alive && this.pids) row.cpu = cpuSeconds(this.pids[0]) - this.cpu;
+    this.expect(alive, `the process ended: ${this.server?.output.slice(-600)}`);
+    if (this.pair && alive) Object.assign(row, { baseline: this.baseline, beside: await this.figures() });
+    if (this.port && alive && one.health !== false) this.expect((await this.health()).ok, '/health is not answered afterwards');
+    for (const client of this.clients) client.close();
+    if (this.pair && alive) await this.endCalm(row);
+    row.redis = await this.redisMemory('used_memory_peak');
+    const bound = Math.max(2 * this.before, this.before + 64 * MB);
+    if (alive && this.port && !sanitized && one.memory !== false)
+      this.expect(row.peak <= bound, `memory ${mb(row.peak)} MB, the bound is ${mb(bound)} MB`);
+    if (row.redis !== null) this.expect(row.redis <= (one.redisMb ?? 64) * MB, `Redis ${mb(row.redis)} MB, the bound is ${one.redisMb ?? 64} MB`);
+    return Object.assign(row, { faults: this.faults, notes: this.notes });
+  }
+
+  async endCalm(row) {
+    const { acks = true } = this.one;
+    const answer = this.hear();
+    this.pair.postMessage({ what: 'finish', ms: 6000 });
+    const { lost, doubled, unanswered, accepted } = await answer;
+    row.accepted = accepted;
+    this.expect(lost === 0, `${lost} of ${accepted} accepted messages of the calm pair were lost`);
+    this.expect(doubled === 0, `${doubled} messages of the calm pair came twice`);
+    if (!acks) return;
+    this.expect(row.beside.p99 <= row.baseline.p99 + 50, `others' acknowledgements p99 ${row.beside.p99.toFixed(0)} ms, ${row.baseline.p99.toFixed(0)} ms before`);
+    this.expect(row.beside.drops === 0, `the calm pair was cut off ${row.beside.drops} times`);
+    this.expect(unanswered === 0, `${unanswered} messages of the calm pair stay unanswered`);
+  }
+
+  async finish() {
+    for (const client of this.clients) client.close();
+    await this.pair?.terminate();
+    const { server } = this;
+    if (server && this.redis) await redisAsk(this.redis.port, 'PING').catch(() => {});
+    try {
+      if (server) await (this.one.up ? server.close() : server.close('SIGKILL'));
+    } catch (error) {
+      this.fault(`at its end: ${String(error.message).slice(-400)}`);
+    }
+    this.fake?.close();
+    await this.redis?.close();
+    if (this.directory) fs.rmSync(this.directory, { recursive: true, force: true });
+  }
+}
+
+export const mb = (bytes) => (bytes / MB).toFixed(0);
