@@ -8,7 +8,7 @@ import { top } from '../e2e/lib.mjs';
 import { bulk, parse, reply } from './wire.mjs';
 
 const folder = path.join(top, 'src/broker/scripts');
-const scripts = fs.readdirSync(folder).filter((name) => name.endsWith('.lua')).map((name) => [name.slice(0, -4), fs.readFileSync(path.join(folder, name), 'utf8')]);
+const scripts = fs.readdirSync(folder).filter((name) => name.endsWith('.lua') && name !== 'oldest.lua').map((name) => [name.slice(0, -4), fs.readFileSync(path.join(folder, name), 'utf8')]);
 const info = `redis_version:7.0.15\r\nrun_id:${'a'.repeat(40)}\r\nmaxmemory:0\r\nmaxmemory_policy:noeviction\r\nused_memory:1000\r\n`;
 
 // The file that a script was made of: the build may have taken its comments away, so the one with the most lines in common.

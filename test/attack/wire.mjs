@@ -111,11 +111,11 @@ export class Client extends Wire {
   }
 
   // Connected, and in `nsp` unless that is null. With `read` false it reads nothing from then on.
-  static async open(port, { nsp = '/', auth, read = true, ...options } = {}) {
+  static async open(port, { nsp = '/', auth, read = true, ms = 5000, ...options } = {}) {
     const client = new Client(port, options);
-    const opened = await client.wait(() => client.messages.find((message) => message[0] === '0'), 5000);
+    const opened = await client.wait(() => client.messages.find((message) => message[0] === '0'), ms);
     if (!opened) throw new Error(`no session: ${client.status ?? 'no answer'}`);
-    if (nsp !== null && !(await client.join(nsp, auth))) throw new Error(`not in ${nsp}: ${client.messages.slice(-1)}`);
+    if (nsp !== null && !(await client.join(nsp, auth, ms))) throw new Error(`not in ${nsp}: ${client.messages.slice(-1)}`);
     if (!read) client.socket.pause();
     return client;
   }
@@ -125,10 +125,10 @@ export class Client extends Wire {
   }
 
   // The answer to CONNECT, or null when it was refused.
-  async join(nsp, auth) {
+  async join(nsp, auth, ms = 5000) {
     const from = this.messages.length, prefix = this.prefix(nsp);
     this.send(text(`40${prefix}${auth === undefined ? '' : JSON.stringify(auth)}`));
-    const answer = await this.wait(() => this.messages.slice(from).find((one) => one.startsWith(`40${prefix}{`) || one.startsWith('44')), 5000);
+    const answer = await this.wait(() => this.messages.slice(from).find((one) => one.startsWith(`40${prefix}{`) || one.startsWith('44')), ms);
     if (!answer || answer.startsWith('44')) return null;
     this.nsp = nsp;
     Object.assign(this, { sid: undefined, pid: undefined }, JSON.parse(answer.slice(2 + prefix.length)));

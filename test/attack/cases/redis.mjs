@@ -14,11 +14,11 @@ const halfway = (spoil) => async (world) => {
   await spoil(world);
   const accepted = [];
   for (let i = 0; i < 8; i++) {
-    if (client.closed) client = await world.open().catch(() => client);
+    if (client.closed) client = await world.open({ ms: 1000 }).catch(() => client);
     world.requests++;
     if ((await client.ask(['say', `after ${i}`], { ms: 700, id: 10 + i })) !== null) accepted.push(`after ${i}`);
   }
-  const newcomer = await world.open().catch(() => null);
+  const newcomer = await world.open({ ms: 2000 }).catch(() => null);
   if (!newcomer) return world.note(`${accepted.length} accepted, nobody can connect`);
   const shown = new Set((await newcomer.heard(500)).map(([, what]) => what));
   const lost = accepted.filter((what) => !shown.has(what));
@@ -68,7 +68,7 @@ async function keysVanish(world) {
     const keys = (await redisAsk(world.redis.port, 'KEYS', key('*'))).filter((name) => !/log:\/$|room:\/$|\/calm/.test(name));
     const name = world.chance.pick(keys.sort());
     if (name) deleted.push(await redisAsk(world.redis.port, 'DEL', name) && name);
-    if (client.closed) client = await world.open().catch(() => client);
+    if (client.closed) client = await world.open({ ms: 1000 }).catch(() => client);
     if ((await client.ask(['say', `m${i}`], { id: 10 + i, ms: 500 })) !== null) accepted.push(`m${i}`);
     world.requests++;
     await sleep(100);
