@@ -21,7 +21,7 @@ export function frame(opcode, data, { fin = true, rsv = 0, masked = true, mask =
 export const text = (packet) => frame(1, packet);
 
 export function repeat(bytes, count) {
-  return Buffer.concat(Array(count).fill(bytes));
+  return Buffer.concat(Array(Math.floor(count)).fill(bytes));
 }
 
 // A TCP connection. `received` counts what came; `closed` says that it ended.

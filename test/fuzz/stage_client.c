@@ -1,5 +1,7 @@
 /* stage_client: the stage's clients: they send what they are told, answer pings, and look at all that they are sent. */
 #include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "fuzz/stage_parts.h"
@@ -8,6 +10,13 @@
 #include "wire/ws.h"
 
 enum { MESSAGE_BYTES_MAX = 64 << 20 };
+
+/* For whoever follows an input that failed: SENNIT_STAGE_TRACE=1. */
+static void trace(const struct stage_client *client, const char *verb, struct span text)
+{
+    if (getenv("SENNIT_STAGE_TRACE") != NULL)
+        fprintf(stderr, "client %d %s " SPAN_FMT "\n", (int)(client - client->stage->clients), verb, SPAN_ARG(text));
+}
 
 unsigned stage_namespace(struct span name)
 {
@@ -50,6 +59,7 @@ static void packet_check(struct stage_client *client, struct span text)
 {
     struct engineio_packet engine;
     struct socketio_packet packet;
+    trace(client, "hears", text);
     ptrdiff_t taken = engineio_decode(text, &engine);
     assert(taken >= 0);
     if (engine.type == ENGINEIO_PING)
@@ -162,6 +172,7 @@ void stage_client_text(struct stage_client *client, struct span text)
     struct socketio_packet packet;
     if (text.len > 1 && text.data[0] == '4' && text.data[1] == '0' && socketio_decode(span_from(text, 1), &packet) >= 0)
         client->asked |= stage_namespace(packet.nsp);
+    trace(client, "says", text);
     ws_masked_encode(&frame, WS_TEXT, text, mask);
     stage_client_send(client, buf_span(&frame));
     buf_finish(&frame);
