@@ -6,7 +6,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { mb, sanitized, World } from './world.mjs';
+import { Control, mb, sanitized, World } from './world.mjs';
 
 const usage = `usage: node test/attack/run.mjs [OPTION...]
 
@@ -20,8 +20,11 @@ const usage = `usage: node test/attack/run.mjs [OPTION...]
 
 SENNIT names the program (default build/sennit). With one whose name has "asan" in it, memory is shown and not judged.`;
 
+export { Control };
+
 const here = path.dirname(fileURLToPath(import.meta.url));
 const parts = ['reach', 'asking', 'holding', 'connections', 'redis', 'lies', 'shown', 'live'];
+const going = new Set(); // worlds
 const quickMs = 30000, caseMs = 60000, TOGETHER = 4;
 
 export async function cases() {
@@ -39,6 +42,7 @@ const within = (promise, ms) => {
 // One case from its beginning to its end; never throws.
 export async function attempt(one, options) {
   const world = new World(one, options);
+  going.add(world);
   let row = { name: one.name, requests: 0 };
   try {
     await within(world.begin(), 20000);
@@ -52,6 +56,7 @@ export async function attempt(one, options) {
     world.fault(`measuring: ${error.message}`);
   }
   await within(world.finish(), 20000).catch((error) => world.fault(`ending: ${error.message}`));
+  going.delete(world);
   return { ...row, kind: one.kind, faults: world.faults, notes: world.notes };
 }
 
@@ -70,9 +75,9 @@ export async function all(chosen, run) {
 const ms = (figures) => (figures ? `${figures.p99.toFixed(0)}` : '');
 
 function table(rows) {
-  const lines = ['| case | requests | memory before, peak (MB) | others\' acks p99 before, beside (ms) | Redis (MB) | verdict |', '|---|---:|---:|---:|---:|---|'];
+  const lines = ['| case | requests | memory before, peak (MB) | acks p99 of others: before, beside, elsewhere (ms) | Redis (MB) | verdict |', '|---|---:|---:|---:|---:|---|'];
   for (const row of rows)
-    lines.push(`| ${row.name} | ${row.requests.toLocaleString('en')} | ${row.peak ? `${mb(row.before)}, ${mb(row.peak)}` : ''} | ${row.beside ? `${ms(row.baseline)}, ${ms(row.beside)}` : ''} `
+    lines.push(`| ${row.name} | ${row.requests.toLocaleString('en')} | ${row.peak ? `${mb(row.before)}, ${mb(row.peak)}` : ''} | ${row.beside ? `${ms(row.baseline)}, ${ms(row.beside)}, ${ms(row.control)}` : ''} `
       + `| ${row.redis ? mb(row.redis) : ''} | ${row.faults.length === 0 ? 'held' : `**failed**: ${row.faults[0].replace(/[|\n]/g, ' ').slice(0, 120)}`} |`);
   return lines.join('\n');
 }
@@ -96,13 +101,21 @@ async function main() {
   if (wanted.list) return chosen.forEach((one) => console.log(`${one.name.padEnd(34)} ${one.expects}`));
   if (chosen.length === 0) console.error(`attack: no case's name has one of "${wanted.only}" in it`), process.exit(2);
   const live = chosen.filter((one) => one.live).length;
+  const control = chosen.some((one) => one.calm !== false) ? await Control.open() : undefined;
+  for (const signal of ['SIGINT', 'SIGTERM']) {
+    process.once(signal, async () => { // stopped from outside, it leaves nobody behind
+      await Promise.all([...[...going].map((world) => world.finish()), control?.close()]);
+      process.exit(3);
+    });
+  }
   const rows = await all(chosen, async (one) => {
     const since = Date.now();
-    const row = await attempt(one, { quick: wanted.quick, seed: wanted.seed, seconds: one.live ? Math.max(1, wanted.seconds / live) : 0 });
+    const row = await attempt(one, { quick: wanted.quick, seed: wanted.seed, control, seconds: one.live ? Math.max(1, wanted.seconds / live) : 0 });
     console.error(`${((Date.now() - since) / 1000).toFixed(1).padStart(6)} s  ${row.faults.length ? 'FAILED' : 'held  '}  ${one.name}`
       + `${row.notes.length ? `: ${row.notes.join('; ')}` : ''}${row.faults.map((fault) => `\n            ${fault}`).join('')}`);
     return row;
   });
+  await control?.close();
   const failed = rows.filter((row) => row.faults.length > 0).length;
   console.log(`\n${table(rows)}\n\n${rows.length} cases, ${failed} failed${sanitized ? ' (sanitizers: memory is not judged)' : ''}`);
   if (wanted.json) fs.writeFileSync(wanted.json, JSON.stringify(rows, null, 1));

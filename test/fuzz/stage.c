@@ -284,6 +284,8 @@ static void rest(struct stage *stage)
         stage_client_hold(&stage->clients[i], false);
     if (stage->redis != NULL)
         sim_listen_pause(stage->sim, STAGE_REDIS_PORT, false);
+    stage->resting = true;
+    stage->asked_bytes = 0;
     pass(stage, LOOP_S(REST_S));
     stage_check(stage);
     stage_check_quiet(stage);

@@ -13,6 +13,7 @@ enum {
     STAGE_REDIS_PORT = 6379,
     STAGE_STEPS_MAX = 400,
     STAGE_TOKEN_BYTES = 256,
+    STAGE_ASKED_BYTES_MAX = 4 << 20,   /* of Redis, in the minute of peace */
     STAGE_MEMORY_BYTES_MAX = 96 << 20, /* beside what was there when it began */
 };
 
@@ -39,6 +40,8 @@ struct stage {
     struct fake_redis_client *neighbour;
     struct buf large; /* a frame of a large message, made once */
     size_t memory_before;
+    bool resting;       /* everything is well: the instance has no reason to ask much */
+    size_t asked_bytes; /* of Redis, since then */
 };
 
 /* A namespace as a bit; 0: none of ours. */

@@ -1,4 +1,5 @@
 /* stage_redis: the stage's Redis, and another program that writes to it. */
+#include <assert.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
@@ -49,6 +50,8 @@ static void clock_set(struct stage *stage)
 static void received(struct sim_end *end, void *owner, const char *bytes, size_t len)
 {
     struct stream *stream = owner;
+    stream->stage->asked_bytes += len;
+    assert(!stream->stage->resting || stream->stage->asked_bytes < STAGE_ASKED_BYTES_MAX);
     clock_set(stream->stage);
     if (fake_redis_feed(stream->client, bytes, len))
         return;
