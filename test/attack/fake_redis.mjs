@@ -24,7 +24,7 @@ function nameOf(text) {
 export class FakeRedis {
   static async open(lie = () => undefined) {
     const redis = new FakeRedis();
-    Object.assign(redis, { lie, names: new Map(), feed: null, inbox: '', seq: 100, epoch: 'fakeepo1', calls: {}, links: 0, sockets: new Set() });
+    Object.assign(redis, { lie, names: new Map(), feed: null, inbox: '', seq: 100, pushed: 0, told: 0, epoch: 'fakeepo1', calls: {}, links: 0, sockets: new Set() });
     redis.server = net.createServer((socket) => redis.link(socket));
     await new Promise((resolve) => redis.server.listen(0, '127.0.0.1', resolve));
     redis.port = redis.server.address().port;
@@ -48,7 +48,8 @@ export class FakeRedis {
       for (let one; (one = parse(input)) !== null; input = input.subarray(one[1])) {
         const [name, answer] = this.answer(socket, one[0]);
         this.calls[name] = (this.calls[name] ?? 0) + 1;
-        const lie = this.lie(name, one[0], answer, this);
+        const pushed = this.pushed, lie = this.lie(name, one[0], answer, this);
+        if (lie !== undefined || this.pushed > pushed) this.told++;
         const said = lie === undefined ? answer : lie;
         if (said !== null && socket.writable) socket.write(Buffer.isBuffer(said) ? said : reply(said));
       }
@@ -57,6 +58,7 @@ export class FakeRedis {
 
   // A message on a channel; `message` may be any answer.
   push(channel, message) {
+    this.pushed++;
     if (this.feed?.writable) this.feed.write(Buffer.concat([Buffer.from('*3\r\n'), bulk('message'), bulk(channel), Buffer.isBuffer(message) ? message : reply(message)]));
   }
 

@@ -7,8 +7,8 @@ import { attempt, cases, Control } from '../attack/run.mjs';
 const options = { quick: true, seed: 1, seconds: 2, slack: 2000 };
 
 // By name; `*` stands for whatever follows.
-const chosen = ['pid-of-another-namespace*', 'nul-in-rooms', 'unreadable-exceptions', 'rooms-of-one*', 'forged-offsets*', 'past-flood*', 'leave-flood, redis', 'join-leave-flood*',
-  'reconnect-under-way', 'left-under-way', 'halves of messages', 'large-presence, redis', 'sessions-without-connect', 'silent-connections', 'redis-dies', 'live: packets, memory', 'live: heads'];
+const chosen = ['pid-of-another-namespace*', 'nul-in-rooms', 'unreadable-exceptions', 'guessed-*', 'rooms-of-one*', 'forged-offsets*', 'past-flood*', 'leave-flood, redis', 'join-leave-flood*',
+  'reconnect-under-way', 'left-under-way', 'halves of messages', 'held-bytes, one slow reader, memory', 'large-presence, redis', 'sessions-without-connect', 'silent-connections', 'redis-dies', 'live: packets, memory', 'live: heads'];
 const fits = (name) => chosen.some((word) => (word.endsWith('*') ? name.startsWith(word.slice(0, -1)) : name === word));
 
 let control;

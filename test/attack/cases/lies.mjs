@@ -47,7 +47,8 @@ async function run(world) {
     for (const packet of [['join', 'r'], ['past', null, { limit: 10 }], ['who', null, {}], ['say', 1]]) client.send(client.packet(packet, 1));
     world.requests += 4;
   }
-  await sleep(700);
+  await sleep(1200);
+  world.expect(world.fake.told > 0, 'the lie was never told');
   if (world.server.status !== null) return;
   const cpu = cpuSeconds(world.server.pid), { calls } = world.fake, before = calls.read ?? 0;
   await sleep(700);
