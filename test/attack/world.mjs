@@ -135,9 +135,11 @@ export class World {
   async beginUp() {
     const directory = this.directory = lib.temporary();
     const file = `${directory}/attack.yaml`;
+    fs.mkdirSync(`${directory}/above`, { mode: 0o755 });
     fs.writeFileSync(file, `${this.one.config.trimEnd()}${calm}`);
     this.server = await lib.up({ name: 'attack', concurrency: 250, timeout: 300, run: `sennit serve --config ${file}`, env: { SENNIT_ROTATE: 'off' },
-      annotations: { 'sennit.dev/redis': 'managed', 'autoscaling.knative.dev/minScale': 2, 'autoscaling.knative.dev/maxScale': 2 } }, { ready: 2, env: this.one.env });
+      annotations: { 'sennit.dev/redis': 'managed', 'autoscaling.knative.dev/minScale': 2, 'autoscaling.knative.dev/maxScale': 2 } }, { ready: 2, env: this.one.env,
+      flags: ['--state', `${directory}/above/state`] });
     this.port = this.server.port;
     const { instances } = await this.server.status_();
     this.pids = [this.server.pid, ...instances.map((one) => one.pid)];
