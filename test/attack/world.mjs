@@ -138,7 +138,7 @@ export class World {
     fs.mkdirSync(`${directory}/above`, { mode: 0o755 });
     fs.writeFileSync(file, `${this.one.config.trimEnd()}${calm}`);
     this.server = await lib.up({ name: 'attack', concurrency: 250, timeout: 300, run: `sennit serve --config ${file}`, env: { SENNIT_ROTATE: 'off' },
-      annotations: { 'sennit.dev/redis': 'managed', 'autoscaling.knative.dev/minScale': 2, 'autoscaling.knative.dev/maxScale': 2 } }, { ready: 2, env: this.one.env,
+      annotations: { 'sennit.dev/redis': 'managed', 'autoscaling.knative.dev/minScale': 2, 'autoscaling.knative.dev/maxScale': 2 } }, { ready: 2,
       flags: ['--state', `${directory}/above/state`] });
     this.port = this.server.port;
     const { instances } = await this.server.status_();
