@@ -250,7 +250,7 @@ export class World {
     } catch (error) {
       this.fault(`at its end: ${String(error.message).slice(-400)}`);
     }
-    this.fake?.close();
+    await this.fake?.close();
     await this.redis?.close();
     if (this.directory) fs.rmSync(this.directory, { recursive: true, force: true });
   }

@@ -1,4 +1,4 @@
-// A Redis that answers what it must not: the link is dropped with a reason, the instance lives and does not spin.
+// A Redis of which one answer is what it must not be: the link is dropped with a reason, the instance lives and does not spin.
 import { sleep } from '../wire.mjs';
 import { cpuSeconds } from '../world.mjs';
 
@@ -40,7 +40,7 @@ const others = {
 };
 
 async function run(world) {
-  const auth = { pid, offset: '1fakeepo1.1k' }, lease = world.one.name.startsWith('lies, lease');
+  const auth = { pid, offset: `1${world.fake.epoch}.1k` }, lease = world.one.name.startsWith('lies, lease');
   const client = await world.open({ nsp: null }).catch(() => null);
   await client?.join('/', lease ? auth : undefined, 700);
   if (client?.nsp) {
