@@ -8,17 +8,13 @@ import { redis as redisStart, top } from '../e2e/lib.mjs';
 import { bulk, parse, reply } from './wire.mjs';
 
 const folder = path.join(top, 'src/broker/scripts');
-const scripts = fs.readdirSync(folder).filter((name) => name.endsWith('.lua') && name !== 'oldest.lua').map((name) => [name.slice(0, -4), fs.readFileSync(path.join(folder, name), 'utf8')]);
+const scripts = fs.readdirSync(folder).filter((name) => name.endsWith('.lua')).map((name) => [name.slice(0, -4), fs.readFileSync(path.join(folder, name), 'latin1')]);
 const pushed = ['message', 'subscribe', 'unsubscribe'];
 
-// The file that a script was made of: the one with the most lines in common.
+// The file that a script was made of: what it shares with others stands in front of it.
 function nameOf(text) {
-  const lines = new Set(text.split('\n').map((line) => line.trim()).filter((line) => line.length > 20));
-  const common = ([, source]) => {
-    const own = source.split('\n').map((line) => line.trim()).filter((line) => line.length > 20 && !line.startsWith('--'));
-    return own.filter((line) => lines.has(line)).length / (own.length || 1);
-  };
-  return scripts.reduce((best, one) => (common(one) > common(best) ? one : best))[0];
+  const said = text.trim();
+  return scripts.find(([, source]) => said.endsWith(source.trim()))?.[0] ?? '?';
 }
 
 // What is whole at the front of a stream, one after the other: [value, bytes].
