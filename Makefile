@@ -1,5 +1,5 @@
 # The whole vocabulary. Everything is built with Meson, in build/.
-.PHONY: all run test asan sim mutate chaos fuzz check fmt bench bench-log screenshot clean help
+.PHONY: all run test asan sim mutate chaos fuzz attack check fmt bench bench-log bench-bytes screenshot clean help
 
 SOURCES = $(shell git ls-files 'src/*.[ch]' 'test/*.[ch]' 'bench/*.[ch]' 2>/dev/null)
 
@@ -40,6 +40,10 @@ fuzz: ## run every fuzzer for a minute, or `make fuzz SECONDS=600` (clang)
 	@tools/build build-fuzz --native-file tools/clang.ini -Dfuzz=true -Db_lundef=false
 	@SECONDS=$(SECONDS) tools/fuzz build-fuzz
 
+attack: all ## hostile clients and a broken Redis against serve and up; SECONDS=600: the live fuzzers for ten minutes (ATTACK="--only past")
+	@tools/install test
+	@node test/attack/run.mjs --seconds $(SECONDS) --seed $(or $(SEED),1) $(ATTACK)
+
 check: ## layers and style, and a build with clang
 	@tools/install check
 	@tools/tidy.py
@@ -58,6 +62,11 @@ bench-log: ## what the log costs Redis and how soon it is whole again; PART=resu
 	@tools/install run
 	@tools/build build-release --buildtype=release
 	@node bench/log.mjs $(if $(PART),--part $(PART))
+
+bench-bytes: ## what a byte that a client sends costs an instance, the dearest kinds first (bench/README.md)
+	@tools/install run
+	@tools/build build-release --buildtype=release
+	@node bench/bytes.mjs
 
 screenshot: all ## docs/whiteboard.png, of a service that `make run` has started
 	@tools/install test

@@ -1,5 +1,6 @@
 /* replay: stands in for libFuzzer where a target is built without it: runs every file of a corpus directory, whole and
- * cut off at up to 64 lengths. Each input lies in a block of its own, so that sanitizers see a byte too far. */
+ * cut off at up to 64 lengths (--cuts N: so many). Each input lies in a block of its own, so that sanitizers see a byte
+ * too far. */
 #include <dirent.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -9,7 +10,9 @@
 #include "base/buf.h"
 #include "base/mem.h"
 
-enum { CUTS_MAX = 64, READ_BYTES = 65536 };
+enum { READ_BYTES = 65536 };
+
+static size_t cuts_max = 64;
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
@@ -35,7 +38,7 @@ static bool file_run(const char *path)
     } while (got != 0);
     fclose(file);
     input_run(buf_span(&input));
-    size_t cuts = input.len < CUTS_MAX ? input.len : CUTS_MAX;
+    size_t cuts = input.len < cuts_max ? input.len : cuts_max;
     for (size_t i = 0; i < cuts; i++)
         input_run(span_sub(buf_span(&input), 0, input.len * i / cuts));
     buf_finish(&input);
@@ -52,6 +55,10 @@ int main(int argc, char **argv)
     unsigned count = 0, failed = 0;
     for (int i = 1; i < argc; i++) {
         struct dirent **entries;
+        if (strcmp(argv[i], "--cuts") == 0 && i + 1 < argc) {
+            cuts_max = (size_t)atoi(argv[++i]);
+            continue;
+        }
         int found = scandir(argv[i], &entries, is_visible, alphasort);
         for (int j = 0; j < found; j++) {
             char *path = mem_printf("%s/%s", argv[i], entries[j]->d_name);

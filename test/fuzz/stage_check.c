@@ -1,0 +1,103 @@
+/* stage_check: what must be true of an instance after every step, and in peace. */
+#include <assert.h>
+#include <malloc.h>
+
+#include "fuzz/stage_parts.h"
+#include "hub/page.h"
+#include "serve/client.h"
+#include "session/call.h"
+#include "session/socket.h"
+
+/* Of the sanitizers, whose allocator knows no mallinfo. */
+size_t __sanitizer_get_current_allocated_bytes(void) __attribute__((weak));
+
+size_t stage_memory(void)
+{
+    return __sanitizer_get_current_allocated_bytes != NULL ? __sanitizer_get_current_allocated_bytes()
+                                                           : mallinfo2().uordblks;
+}
+
+static size_t length(const struct list *list)
+{
+    size_t count = 0;
+    for (const struct list *node = list->next; node != list; node = node->next)
+        count++;
+    return count;
+}
+
+static void socket_check(const struct socket *socket)
+{
+    const struct member *member = &socket->member;
+    const struct session_limits *limits = &socket->sessions->limits;
+    if (member->hub == NULL)
+        return;
+    assert(member->held_count <= HUB_HELD_MAX && member->past_count <= HUB_PASTS_MAX);
+    assert(length(&member->pasts) <= member->past_count);
+    assert(length(&member->memberships) <= limits->rooms_max + 2 + HUB_PASTS_MAX);
+}
+
+static void conn_check(const struct conn *conn)
+{
+    size_t bytes = 0;
+    for (uint32_t i = 0; i < conn->queue_count; i++)
+        bytes += conn->queue[(conn->queue_at + i) & (conn->queue_cap - 1)]->len;
+    assert(conn->queue_bytes <= conn->limits->queue_bytes_max &&
+           bytes == conn->queue_bytes + (uint64_t)conn->head_written);
+    assert(conn->input == NULL || conn->input->len <= conn->limits->input_bytes_max);
+}
+
+static void load_check(const struct session *session)
+{
+    const struct session_limits *limits = &session->sessions->limits;
+    const struct load *load = session->load;
+    if (load == NULL)
+        return;
+    assert(load->count <= limits->calls_max && length(&load->calls) == load->count);
+    /* The last one may be as large as a message, and its audience. */
+    assert(load->cost <= limits->call_bytes_max + limits->payload_bytes_max + NET_RECEIVE_BYTES);
+}
+
+static void session_check(const struct session *session)
+{
+    load_check(session);
+    assert(session->socket_count <= session->sessions->limits.sockets_max);
+    assert(length(&session->sockets) == session->socket_count);
+    for (const struct list *node = session->sockets.next; node != &session->sockets; node = node->next)
+        socket_check(container_of(node, struct socket, of_session));
+}
+
+static void hub_check(const struct hub *hub)
+{
+    size_t bytes = 0;
+    for (const struct list *node = hub->pages.next; node != &hub->pages; node = node->next)
+        bytes += container_of(node, struct page, of_hub)->bytes;
+    assert(bytes == hub->page_bytes && bytes <= HUB_PAGES_BYTES_MAX);
+}
+
+void stage_check(struct stage *stage)
+{
+    const struct server *server = &stage->server;
+    for (const struct list *node = server->clients.next; node != &server->clients; node = node->next) {
+        const struct client *client = container_of(node, struct client, of_server);
+        conn_check(&client->conn);
+        if (client->session != NULL)
+            session_check(client->session);
+    }
+    hub_check(&server->hub);
+    assert(stage_memory() < stage->memory_before + STAGE_MEMORY_BYTES_MAX);
+}
+
+void stage_check_quiet(struct stage *stage)
+{
+    const struct sessions *sessions = &stage->server.sessions;
+    if (!broker_is_up(stage->server.broker))
+        return;
+    for (const struct list *node = sessions->all.next; node != &sessions->all; node = node->next) {
+        const struct session *session = container_of(node, struct session, of_all);
+        assert(session->load == NULL || session->load->count == 0);
+        assert(!session->paused);
+        for (const struct list *inner = session->sockets.next; inner != &session->sockets; inner = inner->next)
+            assert(list_empty(&container_of(inner, struct socket, of_session)->acks));
+    }
+    assert(sessions->loads.cost == 0 && sessions->loads.asking == 0 && sessions->loads.answer_bytes == 0);
+}

@@ -1,0 +1,72 @@
+/* stage_parts: what the files of the stage share. */
+#ifndef SENNIT_FUZZ_STAGE_PARTS_H
+#define SENNIT_FUZZ_STAGE_PARTS_H
+
+#include "fuzz/stage.h"
+#include "serve/serve.h"
+#include "sim/fake_redis.h"
+#include "sim/sim.h"
+
+enum {
+    STAGE_CLIENTS = 4,
+    STAGE_PORT = 8000,
+    STAGE_REDIS_PORT = 6379,
+    STAGE_STEPS_MAX = 400,
+    STAGE_TOKEN_BYTES = 256,
+    STAGE_ASKED_BYTES_MAX = 4 << 20,   /* of Redis, in the minute of peace */
+    STAGE_MEMORY_BYTES_MAX = 96 << 20, /* beside what was there when it began */
+};
+
+struct stage_client {
+    struct stage *stage;
+    struct sim_end *end; /* NULL: not connected */
+    struct buf in;
+    struct ws_decoder decoder;
+    bool upgraded, held;
+    unsigned asked; /* namespaces, as bits, that it asked for on this connection */
+    char sid[ENGINEIO_SID_BYTES], pid[ENGINEIO_SID_BYTES];
+    char token[STAGE_TOKEN_BYTES];
+    size_t token_len;
+};
+
+struct stage {
+    struct sim *sim;
+    struct loop *loop;
+    struct server server;
+    int config_fd;
+    struct stage_client clients[STAGE_CLIENTS];
+    struct fake_redis *redis; /* NULL: the memory broker */
+    struct list streams;      /* of the instance to Redis */
+    struct fake_redis_client *neighbour;
+    struct buf large; /* a frame of a large message, made once */
+    size_t memory_before;
+    bool resting;       /* everything is well: the instance has no reason to ask much */
+    size_t asked_bytes; /* of Redis, since then */
+};
+
+/* A namespace as a bit; 0: none of ours. */
+unsigned stage_namespace(struct span name);
+
+void stage_client_open(struct stage_client *client);
+void stage_client_close(struct stage_client *client, bool reset);
+void stage_client_hold(struct stage_client *client, bool held);
+/* Bytes, or a text message, if it is connected. */
+void stage_client_send(struct stage_client *client, struct span bytes);
+void stage_client_text(struct stage_client *client, struct span text);
+
+/* Appends `text`, with bytes 1 to 5 replaced by what cannot be guessed: the client's sid, another's sid and pid, its
+ * token, the epoch. */
+void stage_fill(struct buf *to, const struct stage_client *client, struct span text);
+
+void stage_redis_start(struct stage *stage);
+void stage_redis_finish(struct stage *stage);
+/* A command of another program: words, the last one being `last` if that is not empty. */
+void stage_redis_command(struct stage *stage, struct span words, struct span last);
+void stage_redis_cut(struct stage *stage);
+
+void stage_check(struct stage *stage);
+/* In peace. */
+void stage_check_quiet(struct stage *stage);
+size_t stage_memory(void);
+
+#endif
