@@ -92,6 +92,6 @@ void redis_read(struct broker *broker, struct span room, const struct broker_ran
     eval_add_u64(&eval, range->seq < SEQ_MAX ? range->seq : SEQ_MAX);
     eval_add(&eval, range->epoch);
     eval_add_u64(&eval, range->limit);
-    eval_add_u64(&eval, BROKER_PAGE_BYTES_MAX);
+    eval_add_u64(&eval, broker_range_bytes(range));
     eval_send(&eval, redis, answered, call);
 }
