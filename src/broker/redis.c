@@ -101,6 +101,27 @@ static bool error_is(struct span error, struct span code)
     return false;
 }
 
+struct span redis_quote(const struct redis_broker *redis, struct span answer)
+{
+    const char *const secrets[] = {redis->url.password, redis->url.user};
+    static const char *const words[] = {"AUTH", "auth", "HELLO", "hello"};
+    bool shown = true;
+    for (size_t i = 0; i < sizeof secrets / sizeof secrets[0]; i++)
+        shown = shown && (secrets[i] == NULL || secrets[i][0] == '\0' ||
+                          memmem(answer.data, answer.len, secrets[i], strlen(secrets[i])) == NULL);
+    /* Such a text may quote what was sent, cut or escaped in whatever way. */
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+        shown = shown && memmem(answer.data, answer.len, words[i], strlen(words[i])) == NULL;
+    if (shown)
+        return answer;
+    ptrdiff_t code = span_find(answer, ' ');
+    static const char *const codes[] = {"ERR", "WRONGPASS", "NOAUTH", "NOPERM"};
+    for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++)
+        if (code >= 0 && span_equal(span_sub(answer, 0, (size_t)code), span_str(codes[i])))
+            return span_str(codes[i]);
+    return SPAN_LIT("not shown: it may quote the password");
+}
+
 bool redis_is_error(struct redis_broker *redis, const struct resp *reply, const char *what)
 {
     static const char *const greet_again[] = {"NOSCRIPT", "EPOCH", "NOAUTH", "READONLY", "LOADING", "MASTERDOWN"};
@@ -112,7 +133,8 @@ bool redis_is_error(struct redis_broker *redis, const struct resp *reply, const 
         return true;
     }
     if (!redis->complained)
-        log_event(LOG_ERROR, "the broker refuses", LOG_C("what", what), LOG_S("answer", reply->text));
+        log_event(LOG_ERROR, "the broker refuses", LOG_C("what", what),
+                  LOG_S("answer", redis_quote(redis, reply->text)));
     redis->complained = true;
     for (size_t i = 0; i < sizeof greet_again / sizeof greet_again[0]; i++)
         if (error_is(reply->text, span_str(greet_again[i])))

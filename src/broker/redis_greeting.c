@@ -48,14 +48,15 @@ static const char *remedy(struct span answer)
 static void failed(struct redis_broker *redis, const char *what, struct span answer)
 {
     const char *help = remedy(answer);
+    struct span shown = redis_quote(redis, answer);
     if (help != NULL) {
-        char *why = mem_printf("%s: \"" SPAN_FMT "\"; %s", what, SPAN_ARG(answer), help);
+        char *why = mem_printf("%s: \"" SPAN_FMT "\"; %s", what, SPAN_ARG(shown), help);
         redis_unusable(redis, why);
         free(why);
         return;
     }
     if (!redis->complained)
-        log_event(LOG_ERROR, what, LOG_S("answer", answer));
+        log_event(LOG_ERROR, what, LOG_S("answer", shown));
     redis->complained = true;
     redis_break(redis, CLOSE_BROKER_LOST);
 }
@@ -130,7 +131,7 @@ static void checked(void *arg, const struct resp *reply)
         if (is_about_permission(error)) {
             char *why = mem_printf("Redis does not let its user call " SPAN_FMT
                                    " on our keys and channels: give it those that docs/serve.md lists",
-                                   SPAN_ARG(command));
+                                   SPAN_ARG(redis_quote(redis, span_sub(command, 0, 32))));
             redis_unusable(redis, why);
             free(why);
             return;
@@ -195,8 +196,8 @@ static bool version_is_known(struct redis_broker *redis, struct span info)
         span_to_u64(minor, &low);
     if (high * 100 + low >= VERSION_MIN)
         return true;
-    char *why = mem_printf("this Redis is too old: 6.2 or later is needed, it is %.*s", (int)version.len,
-                           version.len > 0 ? version.data : "");
+    struct span shown = redis_quote(redis, span_sub(version, 0, 32));
+    char *why = mem_printf("this Redis is too old: 6.2 or later is needed, it is " SPAN_FMT, SPAN_ARG(shown));
     redis_unusable(redis, why);
     free(why);
     return false;

@@ -131,6 +131,8 @@ void redis_break(struct redis_broker *redis, enum close_reason reason);
 void redis_refuse(struct redis_broker *redis, redis_reply_fn *answer, void *arg);
 /* True for an error reply; those that mean that the greeting must be done again break the link. */
 bool redis_is_error(struct redis_broker *redis, const struct resp *reply, const char *what);
+/* What of an answer of Redis may stand in the log: never a login, whatever Redis made of it. */
+struct span redis_quote(const struct redis_broker *redis, struct span answer);
 /* The value of `name` (with its colon) in INFO's answer, or a span with NULL data. */
 struct span redis_info_get(struct span info, struct span name);
 
