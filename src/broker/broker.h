@@ -67,7 +67,7 @@ struct broker_publish {
 
 /* A socket's record, which any instance may claim. */
 struct broker_lease {
-    struct span pid, sid; /* pid: private, names the lease */
+    struct span pid, sid; /* pid: private, names the lease; each 1 to 64 printable ASCII, no quote or backslash */
     struct span own;      /* the room that the lease's owner owns; empty: none */
     struct span rooms;    /* opaque here: rooms with their positions */
     struct span data;     /* opaque here */

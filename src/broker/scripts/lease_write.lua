@@ -2,7 +2,7 @@
 -- generation, sid, rooms, data, this instance's inbox, its life, the own room ('' for none), window (ms), pid. Returns 0 when a
 -- higher generation owns it. The lease lives for two windows from now.
 local was = redis.call('HMGET', KEYS[1], 'generation', 'life')
-if was[1] and tonumber(was[1]) > tonumber(ARGV[1]) then
+if was[1] and (tonumber(was[1]) or 0) > tonumber(ARGV[1]) then
     return 0
 end
 local instance, number = string.match(ARGV[6], '^(.*):(%d+)$')
@@ -12,6 +12,10 @@ if instance == was_instance and tonumber(number) < tonumber(was_number) then
 end
 if not redis.call('ZSCORE', KEYS[3], ARGV[6]) then
     return redis.error_reply('LIFE has ended') -- nobody would look after what it has
+end
+local wrong = spoiled(KEYS[2], 'set')
+if wrong then
+    return wrong
 end
 local life_ms = string.format('%.0f', tonumber(ARGV[8]) * 2)
 -- A write that needs no memory comes first: when memory is full, Redis then refuses none of the others.

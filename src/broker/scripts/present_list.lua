@@ -5,6 +5,8 @@ local got = redis.call('HSCAN', KEYS[1], ARGV[3], 'COUNT', ARGV[4])
 local parts = {'present ' .. ARGV[2] .. ' ' .. got[1] .. ' ' .. redis.call('HLEN', KEYS[1]) .. '\n'}
 for i = 1, #got[2], 2 do
     local sid, tells = got[2][i], string.match(got[2][i + 1], '^%S+ %d+ (.*)$')
-    parts[#parts + 1] = #sid .. ' ' .. #tells .. '\n' .. sid .. tells
+    if tells then
+        parts[#parts + 1] = #sid .. ' ' .. #tells .. '\n' .. sid .. tells
+    end
 end
 return redis.call('PUBLISH', ARGV[1], table.concat(parts))
