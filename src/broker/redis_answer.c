@@ -12,6 +12,11 @@ struct answer answer_of(const struct resp *reply)
     return (struct answer){.items = reply->items, .count = reply->item_count};
 }
 
+struct answer answer_of_one(const struct resp *reply)
+{
+    return (struct answer){.items = reply, .count = 1};
+}
+
 static const struct resp *take(struct answer *answer)
 {
     if (!answer->bad && answer->at < answer->count)

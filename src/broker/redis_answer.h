@@ -18,6 +18,8 @@ struct answer {
     bool bad;
 };
 struct answer answer_of(const struct resp *reply);
+/* A reply that is no array, as if it were the only item of one. */
+struct answer answer_of_one(const struct resp *reply);
 /* A number up to ANSWER_NUMBER_MAX, as an integer or as text. */
 uint64_t answer_number(struct answer *answer);
 bool answer_flag(struct answer *answer);

@@ -58,12 +58,14 @@ static bool page_decode(const struct read_call *call, const struct resp *reply, 
                         struct broker_entry *entries)
 {
     struct answer answer = answer_of(reply);
-    page->last = answer_number(&answer);
+    struct words tops = {.rest = answer_text(&answer)};
+    bool counted = span_find(tops.rest, ' ') >= 0;
+    page->last = words_number(&tops, counted ? ' ' : '\0');
+    page->position = counted ? words_number(&tops, '\0') : page->last;
     page->clipped = answer_flag(&answer);
     page->more = answer_flag(&answer);
-    page->position = answer_number(&answer);
     page->entries = entries;
-    if (answer.bad || page->last > page->position || answer.count - answer.at > call->range.limit)
+    if (answer.bad || !words_are_good(&tops) || page->last > page->position || answer.count - answer.at > call->range.limit)
         return false;
     while (answer.at < answer.count) {
         struct broker_entry *entry = &entries[page->count];

@@ -60,7 +60,7 @@ static void pulsed(void *arg, const struct resp *reply)
     }
     if (redis->state != REDIS_UP)
         return;
-    struct answer answer = answer_of(reply);
+    struct answer answer = reply->type == RESP_INTEGER ? answer_of_one(reply) : answer_of(reply);
     uint64_t said = answer_number(&answer);
     while (!answer.bad && answer.at < answer.count)
         redis_spoiled(redis, "looking after the fleet (it was made anew)", answer_text(&answer));

@@ -1,7 +1,7 @@
 -- Every 0.8 s from every instance. KEYS: state, lives, recent, away, leases and presences of this life, rooms, sizes, rooms with somebody
 -- present. ARGV: this life, how long a life lasts without a pulse, how long after its last pulse those of a life that ended have left
 -- (ms), this instance's inbox, number of the probe, the prefix of all keys, the epoch. Returns 0 when others have taken this life for ended, 2 when
--- there is more to do than fits into one call, else 1; behind it, the keys that were of another kind: they are made anew.
+-- there is more to do than fits into one call, else 1; with keys that were of another kind and are made anew, these stand behind it in an array.
 -- 1. The heartbeat. 2. What a life that ended left behind: its leases last for their window only, those present are away. 3. Whoever
 -- was away for too long has left. 4. Whoever is present under a life that nobody knows is away. 5. Logs and rooms that ended count no
 -- more. 6. The digest: each room that got entries lately is told its newest, so that a lost tail shows. 7. The probe, which carries
@@ -20,7 +20,7 @@ if wrong then
     return wrong
 end
 if not call('ZSCORE', lives, ARGV[1]) then
-    return {0}
+    return 0
 end
 local answer = {1}
 for _, key in ipairs({recent, away, of, rooms, sizes, heres}) do
@@ -238,4 +238,4 @@ if ms - (whole_of(have[3]) or 0) >= DIGEST_MS then
 end
 call('PUBLISH', ARGV[4], 'probe ' .. ARGV[5] .. ' ' .. have[2] .. '\n')
 answer[1] = more and 2 or 1
-return answer
+return answer[2] and answer or answer[1]

@@ -1,6 +1,6 @@
 -- Reads a room. KEYS: state, log, meta. ARGV: the open epoch, 'after' or 'before', the seq, its epoch ('' for the open one), how many
--- entries, how many bytes at most (but one entry at least). Returns: seq of the room's newest entry, 1 when the seq lies beyond what is
--- left of its epoch (then it is read from where that ends), 1 when there is more in that direction, the counter, then the
+-- entries, how many bytes at most (but one entry at least). Returns: seq of the room's newest entry, a space and the counter; 1 when the seq lies beyond what is
+-- left of its epoch (then it is read from where that ends), 1 when there is more in that direction; then the
 -- entries, rising.
 local log, meta = KEYS[2], KEYS[3]
 local back, seq, clipped = ARGV[2] == 'before', tonumber(ARGV[3]), 0
@@ -62,8 +62,8 @@ while not done do
     -- About as many as still fit.
     piece = math.max(1, math.min(256, math.floor((bytes_max - bytes) * math.max(1, #entries) / (bytes + 1))))
 end
-local answer = {string.format('%.0f', last), clipped, more, have[2]}
+local answer = {string.format('%.0f ', last) .. have[2], clipped, more}
 for i = 1, #entries do
-    answer[i + 4] = entries[back and #entries + 1 - i or i]
+    answer[i + 3] = entries[back and #entries + 1 - i or i]
 end
 return answer
