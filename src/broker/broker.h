@@ -36,6 +36,7 @@ enum {
     BROKER_PAGE_BYTES = 256 << 10,
     BROKER_PAGE_BYTES_MAX = 4 << 20,
     BROKER_ROOMS_MAX = 100000,      /* rooms with a log, unless configured */
+    BROKER_NAMES_MIN = 1000,        /* names of messages that a room keeps, if its log keeps fewer entries */
     BROKER_SHARE_BYTES_MIN = 65536, /* what any room's log may hold, however many there are */
     BROKER_PRESENT_LIMIT_MAX = 1000,
     BROKER_TELLS_BYTES_MAX = 1024,       /* what a present member tells of itself */

@@ -143,8 +143,9 @@ static bool name_is_new(struct memory *memory, struct channel *channel, const st
     memcpy(named->id, publish->id.data, publish->id.len);
     list_init(&named->of_room);
     list_append(&channel->names, &named->of_room);
-    /* A room keeps as many names as its log keeps entries. */
-    if (channel->ids.count >= publish->retention->entries_max)
+    /* A room keeps as many names as its log keeps entries, or some more. */
+    uint64_t keep = publish->retention->entries_max;
+    if (channel->ids.count >= (keep > BROKER_NAMES_MIN ? keep : BROKER_NAMES_MIN))
         name_remove(channel, container_of(channel->names.next, struct named, of_room));
     map_add(&channel->ids, &named->by_id, span_of(named->id, publish->id.len));
     return true;
@@ -159,7 +160,8 @@ static enum broker_result bounds_check(const struct memory *memory, const struct
     uint64_t bytes = publish->audience.len + publish->body.len;
     uint64_t share = memory->store_bytes_max / (memory->logs + 1);
     if (memory->log_bytes + bytes > memory->store_bytes_max &&
-        channel->bytes + bytes > (share > BROKER_SHARE_BYTES_MIN ? share : BROKER_SHARE_BYTES_MIN))
+        (channel->last == 0 ||
+         channel->bytes + bytes > (share > BROKER_SHARE_BYTES_MIN ? share : BROKER_SHARE_BYTES_MIN)))
         return BROKER_FULL;
     return BROKER_OK;
 }

@@ -65,7 +65,8 @@ static bool page_decode(const struct read_call *call, const struct resp *reply, 
     page->clipped = answer_flag(&answer);
     page->more = answer_flag(&answer);
     page->entries = entries;
-    if (answer.bad || !words_are_good(&tops) || page->last > page->position || answer.count - answer.at > call->range.limit)
+    if (answer.bad || !words_are_good(&tops) || page->last > page->position ||
+        answer.count - answer.at > call->range.limit)
         return false;
     while (answer.at < answer.count) {
         struct broker_entry *entry = &entries[page->count];

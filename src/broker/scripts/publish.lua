@@ -20,7 +20,7 @@ local call, try, format = redis.call, redis.pcall, string.format
 local SEQ_MAX = 4503599627370496
 local publisher, recent, rooms, sizes = KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local number, slots = tonumber(ARGV[2]), tonumber(ARGV[4])
-local KEYS_BEFORE, ARGS_BEFORE, SIZE_STEP = 5, 7, 1024
+local KEYS_BEFORE, ARGS_BEFORE, SIZE_STEP, NAMES_MIN = 5, 7, 1024, 1000
 local have = call('HMGET', state, 'epoch', 'seq', 'bytes')
 local wrong = epoch_error(have, ARGV[1])
 if wrong then
@@ -300,7 +300,7 @@ if tops[1] then
 end
 for _, slot in pairs(slot_at) do
     if slot.named > 0 then
-        local keep, count = tonumber(slot.entries), tonumber(try('ZCARD', slot.names)) or 0
+        local keep, count = math.max(NAMES_MIN, tonumber(slot.entries)), tonumber(try('ZCARD', slot.names)) or 0
         if count > keep * 17 / 16 + 16 then
             try('ZREMRANGEBYSCORE', slot.names, '-inf', format('%.0f', ms - tonumber(slot.age)))
             try('ZREMRANGEBYRANK', slot.names, '0', format('%.0f', -1 - keep))

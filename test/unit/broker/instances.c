@@ -38,6 +38,11 @@ uint64_t now_ms(void)
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
+void instances_forgive(void)
+{
+    complaint[0] = '\0';
+}
+
 void instances_complain(struct instance *instance, const char *format, ...)
 {
     va_list args;
