@@ -33,14 +33,17 @@ end
 generation = string.format('%.0f', generation + 1)
 local life_ms = string.format('%.0f', window * 2)
 -- A write that needs no memory comes first: when memory is full, Redis then refuses none of the others.
+-- The lease itself comes behind what must be there with it; what comes then is tried.
 redis.call('PEXPIRE', KEYS[1], life_ms)
-redis.call('HSET', KEYS[1], 'generation', generation, 'owner', ARGV[1], 'life', ARGV[2])
-redis.call('SREM', was_of, 'l' .. ARGV[5])
 if redis.call('SADD', KEYS[3], 'l' .. ARGV[5]) == 1 and redis.call('PTTL', KEYS[3]) == -1 then
     redis.call('PEXPIRE', KEYS[3], 86400000) -- see lease_write
 end
 if lease[3] ~= '' then
     redis.call('SET', ARGV[6] .. 'owner:' .. lease[3], ARGV[1], 'PX', life_ms)
 end
-redis.call('PUBLISH', lease[7], 'claimed ' .. generation .. '\n' .. ARGV[5])
+redis.call('HSET', KEYS[1], 'generation', generation, 'owner', ARGV[1], 'life', ARGV[2])
+if was_of ~= KEYS[3] then
+    redis.pcall('SREM', was_of, 'l' .. ARGV[5])
+end
+redis.pcall('PUBLISH', lease[7], 'claimed ' .. generation .. '\n' .. ARGV[5])
 return {generation, lease[2], lease[3], lease[4], lease[5], lease[6], reached}

@@ -19,9 +19,7 @@ if wrong then
 end
 local life_ms = string.format('%.0f', tonumber(ARGV[8]) * 2)
 -- A write that needs no memory comes first: when memory is full, Redis then refuses none of the others.
-redis.call('PEXPIRE', KEYS[1], life_ms)
-redis.call('HSET', KEYS[1], 'generation', ARGV[1], 'sid', ARGV[2], 'rooms', ARGV[3], 'data', ARGV[4], 'owner', ARGV[5], 'life',
-    ARGV[6], 'own', ARGV[7], 'window', ARGV[8])
+-- The lease itself comes last: what stands elsewhere of a lease that is not there does no harm.
 redis.call('PEXPIRE', KEYS[1], life_ms)
 if redis.call('SADD', KEYS[2], 'l' .. ARGV[9]) == 1 and redis.call('PTTL', KEYS[2]) == -1 then
     redis.call('PEXPIRE', KEYS[2], 86400000) -- also when no pulse comes, and nobody looks again
@@ -29,4 +27,7 @@ end
 if KEYS[4] then
     redis.call('SET', KEYS[4], ARGV[5], 'PX', life_ms)
 end
+redis.call('HSET', KEYS[1], 'generation', ARGV[1], 'sid', ARGV[2], 'rooms', ARGV[3], 'data', ARGV[4], 'owner', ARGV[5], 'life',
+    ARGV[6], 'own', ARGV[7], 'window', ARGV[8])
+redis.pcall('PEXPIRE', KEYS[1], life_ms)
 return 1

@@ -19,6 +19,11 @@ if wrong then
 end
 local time = redis.call('TIME')
 local ms = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+
+local function count()
+    return tonumber(redis.pcall('HLEN', here)) or 0
+end
+
 if what == '+' then
     if not alive then
         return redis.error_reply('LIFE has ended') -- nobody would look after what it has
@@ -32,31 +37,34 @@ if what == '+' then
         return 0 -- another instance has claimed its lease, and this one does not know yet
     end
     -- A write that needs no memory comes first: when memory is full, Redis then refuses none of the others.
-    redis.call('ZREM', away, name)
-    redis.call('HSET', here, sid, life .. ' ' .. ARGV[9] .. ' ' .. tells)
-    if was_life and was_life ~= life then
-        redis.call('SREM', ARGV[7] .. 'of:' .. was_life, 'h' .. name)
-    end
+    redis.call('PEXPIRE', of, DAY) -- see lease_write
     if redis.call('SADD', of, 'h' .. name) == 1 and redis.call('PTTL', of) == -1 then
-        redis.call('PEXPIRE', of, DAY) -- see lease_write
+        redis.call('PEXPIRE', of, DAY)
+    end
+    redis.call('HSET', here, sid, life .. ' ' .. ARGV[9] .. ' ' .. tells)
+    -- From here on the member is there, whatever fails.
+    redis.pcall('ZREM', away, name)
+    if was_life and was_life ~= life then
+        redis.pcall('SREM', ARGV[7] .. 'of:' .. was_life, 'h' .. name)
     end
     -- The room ends when nobody looks after it any more; the pulse does, once it is among those.
-    if redis.call('PTTL', here) < DAY / 2 then
-        redis.call('PEXPIRE', here, DAY)
-        redis.call('ZADD', heres, 'NX', string.format('%.0f', ms), room)
+    if (tonumber(redis.pcall('PTTL', here)) or -1) < DAY / 2 then
+        redis.pcall('PEXPIRE', here, DAY)
+        redis.pcall('ZADD', heres, 'NX', string.format('%.0f', ms), room)
     end
     if not was then
-        redis.call('PUBLISH', ARGV[6], '+' .. redis.call('HLEN', here) .. ' ' .. #sid .. '\n' .. sid .. tells)
+        redis.pcall('PUBLISH', ARGV[6], '+' .. count() .. ' ' .. #sid .. '\n' .. sid .. tells)
     end
 elseif was and was_life == life then
     -- Another life has it already if the client was faster than the news of its end.
-    redis.call('SREM', of, 'h' .. name)
+    redis.call('PEXPIRE', of, DAY)
     if what == '?' then
         redis.call('ZADD', away, string.format('%.0f', ms + tonumber(ARGV[8])), name)
     else
         redis.call('HDEL', here, sid)
-        redis.call('ZREM', away, name)
-        redis.call('PUBLISH', ARGV[6], '-' .. redis.call('HLEN', here) .. ' ' .. #sid .. '\n' .. sid .. was_tells)
+        redis.pcall('ZREM', away, name)
+        redis.pcall('PUBLISH', ARGV[6], '-' .. count() .. ' ' .. #sid .. '\n' .. sid .. was_tells)
     end
+    redis.pcall('SREM', of, 'h' .. name)
 end
 return 1

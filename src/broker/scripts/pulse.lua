@@ -123,12 +123,12 @@ for _, name in ipairs(left) do
     local room, sid = name_split(name)
     local here = room and prefix .. 'here:' .. room
     local was = here and try('HGET', here, sid)
-    call('ZREM', away, name)
     if type(was) == 'string' then
         call('HDEL', here, sid)
         local tells = string.match(was, '^%S+ %d+ (.*)$') or ''
-        call('PUBLISH', prefix .. 'push:' .. room, '-' .. call('HLEN', here) .. ' ' .. #sid .. '\n' .. sid .. tells)
+        try('PUBLISH', prefix .. 'push:' .. room, '-' .. call('HLEN', here) .. ' ' .. #sid .. '\n' .. sid .. tells)
     end
+    call('ZREM', away, name)
 end
 more = more or #left == BATCH
 
