@@ -287,7 +287,9 @@ static void resolve_from_page(struct membership *membership)
     struct page *page = membership->page;
     if (membership->mode == START_AT) {
         uint32_t at = page_index(page, membership->pos);
-        if (at == page->count && (page->after != membership->pos || page->last <= membership->pos)) {
+        bool says_all = page->after == membership->pos &&
+                        (page->last > membership->pos || page->position >= membership_top(membership));
+        if (at == page->count && !says_all) {
             membership_page_drop(
                 membership); /* somebody else's page, which did not reach that far, or was read before */
             membership_resolve(membership);
@@ -299,7 +301,8 @@ static void resolve_from_page(struct membership *membership)
         membership->stretch.start = page->entries[0]->prev;
     } else {
         /* What the feed has shown since the log was read, and found empty, belongs to this membership. */
-        membership->stretch.start = page->last < membership->room->last ? page->last : membership->room->last;
+        membership->stretch.start =
+            page->position < membership->room->last ? page->position : membership->room->last;
     }
     /* The log may be ahead of the feed: what is still to be pushed will be sent, however much that is. */
     if (membership->mode != START_AT && membership->stretch.start > membership->room->hub->position)

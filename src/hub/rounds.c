@@ -291,8 +291,9 @@ static struct entry *next_entry(struct membership *membership, bool *waits, bool
             break;
         }
         /* Nothing behind our position, though the room has more: it was somebody else's page, or read before that came,
-         * or it is gone. */
-        *gone |= page->after == membership->pos && page->count == 0 && page->last > membership->pos;
+         * or it is gone, with whatever was known of the room or without. */
+        *gone |= page->after == membership->pos && page->count == 0 &&
+                 (page->last > membership->pos || page->position >= membership->target);
         membership_page_drop(membership);
         if (*gone)
             return NULL;
