@@ -76,7 +76,24 @@ static void lies_end_links_and_nothing_else(void **state)
         one_history(seed, seed % HONEST_EVERY == 0);
 }
 
-/* A page that does not move on, more to come, would be read for ever. */
+/* A page that does not move on would be read for ever. */
+static void a_page_that_stands_still_breaks_the_link(void **state)
+{
+    struct byte_proxy *proxy;
+    struct instance *a = instance_up_behind("A", &proxy);
+    publish_now(a, "r", "1");
+    publish_now(a, "r", "2");
+    proxy->lie[0] = "$15\r\n2-";
+    proxy->lie[1] = "$15\r\n1-";
+    struct call *read = read_range(a, SPAN_LIT("r"), &(struct broker_range){.seq = 1, .limit = 5});
+    AWAIT_ANSWER(read);
+    assert_int_equal(read->result, BROKER_LOST);
+    AWAIT(told_count(a, TOLD_DOWN, "") == 1 && instances_logged("a page of a room's log"));
+    proxy->lie[0] = NULL;
+    AWAIT(a->up);
+    assert_int_equal(read_all(a, "r")->page.count, 2);
+}
+
 static void what_goes_on_making_no_sense_is_told(void **state)
 {
     struct byte_proxy *proxy;
@@ -106,6 +123,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         BROKER_TEST(lies_end_links_and_nothing_else),
+        BROKER_TEST(a_page_that_stands_still_breaks_the_link),
         BROKER_TEST(what_goes_on_making_no_sense_is_told),
     };
     return instances_main(argc, argv, "broker/redis_liar", tests, sizeof tests / sizeof tests[0], NULL);
