@@ -40,7 +40,6 @@ enum {
     FENCE_ROOMS_MAX = 200,     /* in one call */
     READS_MAX = 16,            /* under way on the command link; the others wait here, */
     READS_BYTES_MAX = 4 << 20, /* also when they may bring more than this together */
-    PRESENT_PAGE = 50,         /* members of one answer: about 64 KiB, as they tell 1 KiB each at most */
     INVALID_MAX = 5,           /* answers that make no sense, in a row, before that is told */
     SPOILED_TELL_MS = 10000    /* keys that are not ours are told so often */
 };

@@ -100,7 +100,7 @@ void redis_present_list(struct broker *broker, struct span room, uint64_t cursor
     eval_add(&eval, span_str(redis->inbox));
     eval_add_u64(&eval, call->number);
     eval_add_u64(&eval, cursor);
-    eval_add_u64(&eval, limit < PRESENT_PAGE ? limit : PRESENT_PAGE);
+    eval_add_u64(&eval, limit);
     eval_send(&eval, redis, listed, redis);
 }
 
