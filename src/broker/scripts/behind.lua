@@ -5,8 +5,8 @@ local state = KEYS[1]
 
 -- A whole number that Lua counts exactly, or nil: whatever else somebody may have written there.
 local function whole_of(text)
-    local number = type(text) == 'string' and string.find(text, '^%d+$') and tonumber(text)
-    return number and number < 4503599627370496 and number or nil
+    local number = tonumber(text or nil)
+    return number and number >= 0 and number < 4503599627370496 and number % 1 == 0 and number or nil
 end
 
 -- What `publisher` keeps of the last call: its number, then place and reason of each entry that was refused.

@@ -20,7 +20,7 @@ local call, try, format = redis.call, redis.pcall, string.format
 local SEQ_MAX = 4503599627370496
 local publisher, recent, rooms, sizes = KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local number, slots = tonumber(ARGV[2]), tonumber(ARGV[4])
-local KEYS_BEFORE, ARGS_BEFORE, SIZE_STEP, NAMES_MIN = 5, 7, 1024, 1000
+local KEYS_BEFORE, ARGS_BEFORE, SIZE_STEP, NAMES_MIN = 5, 7, 4096, 1000
 local have = call('HMGET', state, 'epoch', 'seq', 'bytes')
 local wrong = epoch_error(have, ARGV[1])
 if wrong then
@@ -72,7 +72,7 @@ local function meta_read(key, log)
     if got.err then
         meta.refused, meta.spoiled = 'spoiled', key
     elseif got[1] then
-        meta.last, meta.size = whole_of(got[1]) and got[1] or '0', whole_of(got[6]) or 0
+        meta.last, meta.size = whole_of(got[1]) and not string.find(got[1], '%D') and got[1] or '0', whole_of(got[6]) or 0
         meta.sum, meta.from, meta.from_ms = whole_of(got[2]) or 0, whole_of(got[3]) or 0, whole_of(got[4]) or ms
         meta.until_ms = whole_of(got[5]) or 0
     else
@@ -250,18 +250,20 @@ local function last_for(key, life)
     end
 end
 
+-- Of all rooms in one call each.
+local size_change, size_pairs = 0, {}
 local function size_tell(meta, room)
     local size = math.max(0, meta.sum - meta.from)
     local change = size - meta.size
-    if meta.size > 0 and math.abs(change) < math.max(SIZE_STEP, meta.size / 16) then
+    if meta.size > 0 and math.abs(change) < math.max(SIZE_STEP, meta.size / 8) then
         return
     end
-    try('HINCRBY', state, 'bytes', format('%.0f', change))
-    try('ZADD', sizes, format('%.0f', size), room)
-    meta.size, meta.moved = size, true
+    size_change = size_change + change
+    size_pairs[#size_pairs + 1], size_pairs[#size_pairs + 2] = format('%.0f', size), room
+    meta.size, meta.counted = size, true
 end
 
-local tops = {}
+local tops, ends_last = {}, nil
 for key, slot in pairs(touched) do
     local meta, log, age = metas[key], slot.log, tonumber(slot.age)
     local keep, bytes_max, room = tonumber(slot.entries), tonumber(slot.bytes), string.sub(key, #prefix + 6)
@@ -274,7 +276,10 @@ for key, slot in pairs(touched) do
     local ends = meta.until_ms - ms < age * 9 / 8
     if meta.moved then
         about[7], about[8], about[9], about[10] = 'from', format('%.0f', meta.from), 'from_ms', format('%.0f', meta.from_ms)
-        about[11], about[12] = 'size', format('%.0f', meta.size)
+    end
+    if meta.counted then
+        local at = #about
+        about[at + 1], about[at + 2] = 'size', format('%.0f', meta.size)
     end
     if ends then
         meta.until_ms = ms + math.floor(age * 5 / 4)
@@ -283,17 +288,24 @@ for key, slot in pairs(touched) do
     end
     try(unpack(about))
     if ends then
+        ends_last = slot.meta_age
         -- Meta outlives the log: a trimmed room and a quiet one can be told apart.
         try('PEXPIRE', key, slot.meta_age)
         try('ZADD', rooms, format('%.0f', meta.until_ms), room)
         last_for(rooms, slot.meta_age)
-        last_for(sizes, slot.meta_age)
     end
     if ends or length_now == meta.added then
         try('PEXPIRE', log, format('%.0f', age * 5 / 4)) -- also one that had vanished
     end
     tops[#tops + 1] = meta.last
     tops[#tops + 1] = slot.target
+end
+if size_pairs[1] then
+    try('HINCRBY', state, 'bytes', format('%.0f', size_change))
+    try('ZADD', sizes, unpack(size_pairs))
+end
+if ends_last then
+    last_for(sizes, ends_last)
 end
 if tops[1] then
     try('ZADD', recent, unpack(tops))
