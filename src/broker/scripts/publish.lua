@@ -108,6 +108,8 @@ if behind > seq then
     return epoch_end(behind)
 end
 
+local first = ARGS_BEFORE + 1 + 5 * slots
+local roomy -- all of this call fits, and nobody needs to be asked
 -- Whoever fills what there is gets no more; a small room has its share.
 local share
 local function room_is_full(meta, bytes)
@@ -176,7 +178,7 @@ end
 
 local function log_entry(place, slot, name, audience, body)
     local meta, bytes = slot.meta, #audience + #body
-    local why = meta.refused or room_is_full(meta, bytes) and 'bytes'
+    local why = meta.refused or not roomy and room_is_full(meta, bytes) and 'bytes'
     if why then
         refuse(place, why, meta.spoiled)
         return
@@ -207,12 +209,14 @@ local function log_entry(place, slot, name, audience, body)
     touched[slot.key] = slot
 end
 
-local first = ARGS_BEFORE + 1 + 5 * slots
-local logged = 0
+local logged, coming = 0, 0
 for at = first, #ARGV, 4 do
     local meta = slot_at[ARGV[at]].meta
-    logged = logged + (meta and not meta.refused and ARGV[7] ~= '2' and 1 or 0)
+    if meta then
+        logged, coming = logged + (not meta.refused and ARGV[7] ~= '2' and 1 or 0), coming + #ARGV[at + 2] + #ARGV[at + 3]
+    end
 end
+roomy = ARGV[7] == '0' and stored + coming <= tonumber(ARGV[6])
 local reserved = seq + logged
 if logged > 0 then
     call('HSET', state, 'seq', format(whole, reserved))
