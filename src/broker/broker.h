@@ -22,6 +22,10 @@ enum broker_result {
     BROKER_LOST,       /* the link broke before the answer: ask again when it is up */
     BROKER_NONE,       /* there is no such lease */
     BROKER_SUPERSEDED, /* a higher generation owns this lease */
+    /* A publish was refused, for good, and the others go on; broker_refusal_text says why: */
+    BROKER_FULL,       /* its room holds its share of the bytes that all logs may hold */
+    BROKER_FULL_ROOMS, /* its room would be one more than there may be */
+    BROKER_SPOILED,    /* something that is not ours lies under a key that it needs; also for leases */
 };
 
 enum {
@@ -29,7 +33,11 @@ enum {
     BROKER_EPOCH_BYTES_MAX = 16, /* an epoch is a short run of [A-Za-z0-9] */
     BROKER_ROOM_BYTES_MAX = 1024,
     BROKER_READ_LIMIT_MAX = 1000,
+    BROKER_PAGE_BYTES = 256 << 10,
     BROKER_PAGE_BYTES_MAX = 4 << 20,
+    BROKER_ROOMS_MAX = 100000,      /* rooms with a log, unless configured */
+    BROKER_NAMES_MIN = 1000,        /* names of messages that a room keeps, if its log keeps fewer entries */
+    BROKER_SHARE_BYTES_MIN = 65536, /* what any room's log may hold, however many there are */
     BROKER_PRESENT_LIMIT_MAX = 1000,
     BROKER_TELLS_BYTES_MAX = 1024,       /* what a present member tells of itself */
     BROKER_BACKLOG_BYTES_MAX = 32 << 20, /* publishes that wait for the broker */
@@ -54,13 +62,13 @@ struct broker_retention {
 struct broker_publish {
     struct span room, audience, body;
     struct span id; /* the client's name for the message; a repeated one in this room within the retention age is
-                     * accepted and not logged again; empty: none */
+                     * accepted and not logged again, as long as its room keeps that many names; empty: none */
     const struct broker_retention *retention; /* NULL: pushed, not logged */
 };
 
 /* A socket's record, which any instance may claim. */
 struct broker_lease {
-    struct span pid, sid; /* pid: private, names the lease */
+    struct span pid, sid; /* pid: private, names the lease; each 1 to 64 printable ASCII, no quote or backslash */
     struct span own;      /* the room that the lease's owner owns; empty: none */
     struct span rooms;    /* opaque here: rooms with their positions */
     struct span data;     /* opaque here */
@@ -75,14 +83,19 @@ struct broker_range {
     uint64_t seq;
     bool back;      /* those below `seq` (UINT64_MAX: all), the newest of them; else those above, the oldest of them */
     uint32_t limit; /* 1 to BROKER_READ_LIMIT_MAX; fewer come, but one at least, when they are large */
+    uint32_t bytes_max; /* of bodies and audiences; 0: BROKER_PAGE_BYTES; at most BROKER_PAGE_BYTES_MAX */
 };
 
 struct broker_page {
     const struct broker_entry *entries; /* rising seq; all of the asked room */
     size_t count;
-    uint64_t last; /* seq of the room's newest entry ever, 0: none */
-    bool more;     /* beyond these, in the asked direction, there are others that may be read */
-    bool clipped;  /* the asked position was not reached by what is left of its epoch: read from where that ends */
+    uint64_t last; /* seq of the room's newest entry ever, 0: none, or the broker has forgotten the room */
+    /* The partition's counter when the page was read. An entry of this room with a seq up to there that neither this
+     * page brings nor, where there are more, the next ones do, is in no log any more: whether it was trimmed, its room
+     * was forgotten, or a key vanished. An entry above it may have come since. */
+    uint64_t position;
+    bool more;    /* beyond these, in the asked direction, there are others that may be read */
+    bool clipped; /* the asked position was not reached by what is left of its epoch: read from where that ends */
 };
 
 /* Somebody who is in a room, on whatever instance. */
@@ -97,6 +110,12 @@ struct broker_presence {
     const struct broker_present *members;
     size_t member_count;
     uint64_t cursor; /* where to go on; 0: that was all */
+};
+
+/* Bounds of a service; the same for all of its instances. */
+struct broker_bounds {
+    uint64_t rooms_max;       /* rooms with a log; 0: BROKER_ROOMS_MAX */
+    uint64_t store_bytes_max; /* of bodies and audiences in all logs; 0: three quarters of Redis' maxmemory, or 1 GiB */
 };
 
 /* What the broker says of itself. */
@@ -169,6 +188,8 @@ struct broker {
     const struct broker_events *events;
     void *hub;
     bool is_up;
+    const char *trouble; /* why an instance on this broker must not count as ready, with the cure; NULL: nothing. It
+                          * may be up all the same. */
 };
 
 /* Says to whom events go; before the loop runs. The first `up` comes from the loop. */
@@ -183,14 +204,43 @@ static inline bool broker_is_up(const struct broker *broker)
     return broker->is_up;
 }
 
+/* Why the broker must not be relied on, up or not, and what to do; NULL: nothing is wrong with it. */
+static inline const char *broker_trouble(const struct broker *broker)
+{
+    return broker->trouble;
+}
+
+/* What a publisher is told, for the results that refuse a publish for good; NULL for the others. */
+static inline const char *broker_refusal_text(enum broker_result result)
+{
+    switch (result) {
+    case BROKER_FULL:
+        return "this room's log is full: it has its share of what the service stores";
+    case BROKER_FULL_ROOMS:
+        return "the service has as many rooms as it may have";
+    case BROKER_SPOILED:
+        return "this room's log is damaged";
+    default:
+        return NULL;
+    }
+}
+
+static inline size_t broker_range_bytes(const struct broker_range *range)
+{
+    return range->bytes_max == 0                      ? BROKER_PAGE_BYTES
+           : range->bytes_max < BROKER_PAGE_BYTES_MAX ? range->bytes_max
+                                                      : BROKER_PAGE_BYTES_MAX;
+}
+
 static inline bool broker_room_is_owned(struct span room)
 {
     return room.len > 0 && room.data[0] == BROKER_OWNED;
 }
 
-/* Publishes; `done` (may be NULL) comes when the entry is accepted, also after outages in between. False, and no
- * `done`, when the backlog is full or the entry is larger than it may be. Logged or not, entries of one instance keep
- * their order. What is for an owned room that nobody owns any more is accepted and goes nowhere. */
+/* Publishes; `done` (may be NULL) comes when the entry is accepted, also after outages in between, or refused for good
+ * (broker_refusal_text). False, and no `done`, when the backlog is full or the entry is larger than it may be. Logged
+ * or not, entries of one instance keep their order. What is for an owned room that nobody owns any more is accepted and
+ * goes nowhere. */
 static inline bool broker_publish(struct broker *broker, const struct broker_publish *publish, broker_done_fn *done,
                                   void *arg)
 {
@@ -237,9 +287,9 @@ static inline void broker_lease_release(struct broker *broker, const struct brok
     broker->ops->lease_release(broker, lease, for_good);
 }
 
-/* Somebody of this instance is in a room from now on; the others in it are told unless it was there already. Ignored when
- * it is there under a higher generation. Forgotten while the link is down, and when it comes up: whoever is still there
- * enters again. */
+/* Somebody of this instance is in a room from now on; the others in it are told unless it was there already. Ignored
+ * when it is there under a higher generation. Forgotten while the link is down, and when it comes up: whoever is still
+ * there enters again. */
 static inline void broker_present_enter(struct broker *broker, struct span room, const struct broker_present *who)
 {
     broker->ops->present_enter(broker, room, who);

@@ -82,6 +82,7 @@ static void trim_oldest(struct memory *memory, struct channel *channel)
     channel->count--;
     channel->bytes -= stored_bytes(stored);
     memory->log_bytes -= stored_bytes(stored);
+    memory->logs -= channel->count == 0;
     free(stored);
 }
 
@@ -103,6 +104,7 @@ static void log_append(struct memory *memory, struct channel *channel, struct st
     channel->count++;
     channel->bytes += stored_bytes(stored);
     memory->log_bytes += stored_bytes(stored);
+    memory->logs += channel->count == 1;
     while (channel->count > 1 && (channel->count > retention->entries_max || channel->bytes > retention->bytes_max ||
                                   now - oldest(channel)->entry.time_ms > (int64_t)retention->age_ms_max))
         trim_oldest(memory, channel);
@@ -141,8 +143,27 @@ static bool name_is_new(struct memory *memory, struct channel *channel, const st
     memcpy(named->id, publish->id.data, publish->id.len);
     list_init(&named->of_room);
     list_append(&channel->names, &named->of_room);
+    /* A room keeps as many names as its log keeps entries, or some more. */
+    uint64_t keep = publish->retention->entries_max;
+    if (channel->ids.count >= (keep > BROKER_NAMES_MIN ? keep : BROKER_NAMES_MIN))
+        name_remove(channel, container_of(channel->names.next, struct named, of_room));
     map_add(&channel->ids, &named->by_id, span_of(named->id, publish->id.len));
     return true;
+}
+
+/* What keeps this entry from being logged; a room has its share of the bytes even when all are used up. */
+static enum broker_result bounds_check(const struct memory *memory, const struct channel *channel,
+                                       const struct broker_publish *publish)
+{
+    if (channel->last == 0 && memory->rooms >= memory->rooms_max)
+        return BROKER_FULL_ROOMS;
+    uint64_t bytes = publish->audience.len + publish->body.len;
+    uint64_t share = memory->store_bytes_max / (memory->logs + 1);
+    if (memory->log_bytes + bytes > memory->store_bytes_max &&
+        (channel->last == 0 ||
+         channel->bytes + bytes > (share > BROKER_SHARE_BYTES_MIN ? share : BROKER_SHARE_BYTES_MIN)))
+        return BROKER_FULL;
+    return BROKER_OK;
 }
 
 static void tell_push(struct memory *memory, struct notice *notice)
@@ -151,30 +172,38 @@ static void tell_push(struct memory *memory, struct notice *notice)
         memory->broker.events->pushed(memory->broker.hub, &notice->copy->entry);
 }
 
+/* Logs the entry, unless one of its name was. False: it is not to be pushed either. */
+static bool log_it(struct memory *memory, struct channel *channel, const struct broker_publish *publish,
+                   struct broker_entry *entry, enum broker_result *result)
+{
+    *result = bounds_check(memory, channel, publish);
+    if (*result != BROKER_OK || (publish->id.len != 0 && !name_is_new(memory, channel, publish)))
+        return false;
+    memory->rooms += channel->last == 0;
+    entry->seq = ++memory->seq;
+    entry->prev = channel->last;
+    entry->time_ms = loop_wall_ms(memory->loop);
+    channel->last = entry->seq;
+    log_append(memory, channel, stored_create(entry), publish->retention);
+    return true;
+}
+
 static bool publish(struct broker *broker, const struct broker_publish *publish, broker_done_fn *done, void *arg)
 {
     struct memory *memory = memory_of(broker);
-    bool logged = publish->retention != NULL;
+    enum broker_result result = BROKER_OK;
     if (!broker_room_is_owned(publish->room) || memory_room_has_owner(memory, publish->room)) {
         struct channel *channel = memory_channel(memory, publish->room);
         struct broker_entry entry = {
             .room = channel->by_room.key, .audience = publish->audience, .body = publish->body};
-        bool again = logged && publish->id.len != 0 && !name_is_new(memory, channel, publish);
-        if (logged && !again) {
-            entry.seq = ++memory->seq;
-            entry.prev = channel->last;
-            entry.time_ms = loop_wall_ms(memory->loop);
-            channel->last = entry.seq;
-            log_append(memory, channel, stored_create(&entry), publish->retention);
-        }
-        if (!again) {
+        if (publish->retention == NULL || log_it(memory, channel, publish, &entry, &result)) {
             struct notice *notice = memory_notice(memory, tell_push);
             notice->channel = channel;
             notice->copy = stored_create(&entry);
             notice->flag = broker_room_is_owned(publish->room);
         }
     }
-    memory_done_later(memory, done, arg, BROKER_OK);
+    memory_done_later(memory, done, arg, result);
     return true;
 }
 
@@ -219,16 +248,17 @@ static void tell_read(struct memory *memory, struct notice *notice)
 
 /* The page of `limit` entries, at most, from `first` on up to where `end` stands, and whether there are more. */
 static struct notice *read_from(struct memory *memory, struct channel *channel, struct list *first, struct list *end,
-                                uint32_t limit)
+                                uint32_t limit, size_t bytes_max)
 {
     struct notice *notice = memory_notice(memory, tell_read);
     notice->copies = mem_zero(limit, sizeof *notice->copies);
     notice->page.last = channel->last;
+    notice->page.position = memory->seq;
     size_t bytes = 0;
     for (; first != end && notice->page.count < limit; first = first->next) {
         const struct stored *stored = container_of(first, struct stored, of_log);
         bytes += stored_bytes(stored);
-        if (notice->page.count > 0 && bytes > BROKER_PAGE_BYTES_MAX)
+        if (notice->page.count > 0 && bytes > bytes_max)
             break;
         notice->copies[notice->page.count++] = stored_create(&stored->entry);
     }
@@ -253,23 +283,24 @@ static void read_range(struct broker *broker, struct span room, const struct bro
     bool ours = range->epoch.len == 0 || span_equal(range->epoch, span_of(memory->epoch, MEMORY_EPOCH_BYTES));
     /* Nothing is left of another epoch. */
     uint64_t seq = ours ? range->seq : 0;
+    size_t bytes_max = broker_range_bytes(range);
     log_age(memory, channel);
     struct list *end = &channel->log, *first;
     bool more = false;
     if (range->back) {
         size_t bytes = 0;
         end = first = ours && seq > 0 ? find_above(channel, seq - 1) : channel->log.next;
-        for (uint32_t i = 0; i < range->limit && first->prev != &channel->log && bytes <= BROKER_PAGE_BYTES_MAX; i++) {
+        for (uint32_t i = 0; i < range->limit && first->prev != &channel->log && bytes <= bytes_max; i++) {
             first = first->prev;
             bytes += stored_bytes(container_of(first, struct stored, of_log));
         }
-        if (bytes > BROKER_PAGE_BYTES_MAX && first->next != end)
+        if (bytes > bytes_max && first->next != end)
             first = first->next; /* the one that was too much */
         more = first->prev != &channel->log;
     } else {
         first = find_above(channel, seq);
     }
-    struct notice *notice = read_from(memory, channel, first, end, range->limit);
+    struct notice *notice = read_from(memory, channel, first, end, range->limit, bytes_max);
     notice->call.read = done;
     notice->arg = arg;
     notice->page.more |= more;
@@ -334,6 +365,7 @@ static void tell(struct task *task)
 static void channel_destroy(struct memory *memory, struct channel *channel)
 {
     map_remove(&memory->channels, &channel->by_room);
+    memory->rooms -= channel->last != 0;
     while (channel->count > 0)
         trim_oldest(memory, channel);
     while (!list_empty(&channel->names))
@@ -419,13 +451,15 @@ static const struct broker_ops ops = {
     .destroy = destroy,
 };
 
-struct broker *broker_memory_create(struct loop *loop)
+struct broker *broker_memory_create(struct loop *loop, const struct broker_bounds *bounds)
 {
     static const char digits[] = "0123456789abcdefghijklmnopqrstuvwxyz";
     struct memory *memory = mem_zero(1, sizeof *memory);
     uint64_t seed[2];
     memory->broker.ops = &ops;
     memory->loop = loop;
+    memory->rooms_max = bounds != NULL && bounds->rooms_max != 0 ? bounds->rooms_max : BROKER_ROOMS_MAX;
+    memory->store_bytes_max = bounds != NULL && bounds->store_bytes_max != 0 ? bounds->store_bytes_max : 1u << 30;
     loop_random(loop, seed, sizeof seed);
     map_init(&memory->channels, seed);
     map_init(&memory->leases, seed);

@@ -5,6 +5,7 @@
 #include "broker/broker.h"
 #include "loop/loop.h"
 
-struct broker *broker_memory_create(struct loop *loop);
+/* `bounds` NULL: as if all were 0. */
+struct broker *broker_memory_create(struct loop *loop, const struct broker_bounds *bounds);
 
 #endif

@@ -22,7 +22,9 @@ struct memory {
     struct timer sweep;  /* of leases, and the position */
     struct timer leaves; /* the first of `away` */
     uint64_t seq;
-    uint64_t log_bytes;
+    uint64_t log_bytes, store_bytes_max;
+    uint64_t logs;             /* that are not empty */
+    uint64_t rooms, rooms_max; /* whose newest entry is known */
     uint64_t sweeps;
     char epoch[MEMORY_EPOCH_BYTES];
 };

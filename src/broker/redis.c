@@ -9,7 +9,7 @@
 #include "base/mem.h"
 #include "broker/redis_parts.h"
 
-enum { BACKOFF_MS_MIN = 100, BACKOFF_MS_MAX = 2000 };
+enum { BACKOFF_MS_MIN = 100, BACKOFF_MS_MAX = 2000, BACKOFF_MS_INVALID_MAX = 30000 };
 
 struct span redis_info_get(struct span info, struct span name)
 {
@@ -66,6 +66,62 @@ void redis_break(struct redis_broker *redis, enum close_reason reason)
     redis_pulse_down(redis);
     redis_feed_down(redis);
     redis_present_down(redis);
+    redis_log_down(redis);
+}
+
+void redis_trouble_set(struct redis_broker *redis, const char *why)
+{
+    struct broker *broker = &redis->broker;
+    if (why != NULL && broker->trouble != NULL && strcmp(broker->trouble, why) == 0)
+        return;
+    if (why != NULL)
+        log_event(LOG_ERROR, "the broker is not to be relied on: this instance is not ready", LOG_C("why", why));
+    else if (broker->trouble != NULL)
+        log_event(LOG_NOTICE, "the broker is to be relied on again", LOG_C("was", broker->trouble));
+    free(redis->trouble_text);
+    redis->trouble_text = why != NULL ? mem_text(span_str(why)) : NULL;
+    broker->trouble = redis->trouble_text;
+}
+
+void redis_invalid(struct redis_broker *redis, const char *which)
+{
+    /* The first ones each, then now and then. */
+    if (++redis->invalid_count <= INVALID_MAX || (redis->invalid_count & (redis->invalid_count - 1)) == 0)
+        log_event(LOG_ERROR, "the broker answered what it must not; beginning anew", LOG_C("which", which),
+                  LOG_N("in_a_row", redis->invalid_count));
+    if (redis->invalid_count >= INVALID_MAX && !redis->invalid_told) {
+        redis->invalid_told = true;
+        redis_trouble_set(redis, "Redis answers what it must not, again and again: something else writes under our "
+                                 "keys, or answers in its place; look for it, or take another `prefix:`");
+    }
+    redis_break(redis, CLOSE_BROKER_INVALID);
+}
+
+void redis_is_good(struct redis_broker *redis)
+{
+    redis->backoff_ms = BACKOFF_MS_MIN;
+    redis->invalid_count = 0;
+    if (redis->invalid_told && !redis->evicts)
+        redis_trouble_set(redis, NULL);
+    redis->invalid_told = false;
+}
+
+void redis_spoiled(struct redis_broker *redis, const char *while_doing, struct span key)
+{
+    uint64_t now = loop_now_us(redis->loop);
+    redis->spoiled_count++;
+    if (redis->spoiled_told_us != 0 && now - redis->spoiled_told_us < LOOP_MS(SPOILED_TELL_MS))
+        return;
+    /* A pid is known to its client alone. */
+    const struct span lease = SPAN_LIT(":lease:");
+    const char *pid = memmem(key.data, key.len, lease.data, lease.len);
+    if (pid != NULL)
+        key = span_sub(key, 0, (size_t)(pid - key.data) + lease.len);
+    log_event(LOG_ERROR, "what lies under a key is not ours, or damaged", LOG_C("while", while_doing),
+              LOG_S("key", redis_quote(redis, span_sub(key, 0, 256))), LOG_N("times", redis->spoiled_count),
+              LOG_C("cure", "delete that key, and find out what writes there, or take another `prefix:`"));
+    redis->spoiled_told_us = now;
+    redis->spoiled_count = 0;
 }
 
 void redis_unusable(struct redis_broker *redis, const char *why)
@@ -101,6 +157,27 @@ static bool error_is(struct span error, struct span code)
     return false;
 }
 
+struct span redis_quote(const struct redis_broker *redis, struct span answer)
+{
+    const char *const secrets[] = {redis->url.password, redis->url.user};
+    static const char *const words[] = {"AUTH", "auth", "HELLO", "hello"};
+    bool shown = true;
+    for (size_t i = 0; i < sizeof secrets / sizeof secrets[0]; i++)
+        shown = shown && (secrets[i] == NULL || secrets[i][0] == '\0' ||
+                          memmem(answer.data, answer.len, secrets[i], strlen(secrets[i])) == NULL);
+    /* Such a text may quote what was sent, cut or escaped in whatever way. */
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+        shown = shown && memmem(answer.data, answer.len, words[i], strlen(words[i])) == NULL;
+    if (shown)
+        return answer;
+    ptrdiff_t code = span_find(answer, ' ');
+    static const char *const codes[] = {"ERR", "WRONGPASS", "NOAUTH", "NOPERM"};
+    for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++)
+        if (code >= 0 && span_equal(span_sub(answer, 0, (size_t)code), span_str(codes[i])))
+            return span_str(codes[i]);
+    return SPAN_LIT("not shown: it may quote the password");
+}
+
 bool redis_is_error(struct redis_broker *redis, const struct resp *reply, const char *what)
 {
     static const char *const greet_again[] = {"NOSCRIPT", "EPOCH", "NOAUTH", "READONLY", "LOADING", "MASTERDOWN"};
@@ -112,7 +189,8 @@ bool redis_is_error(struct redis_broker *redis, const struct resp *reply, const 
         return true;
     }
     if (!redis->complained)
-        log_event(LOG_ERROR, "the broker refuses", LOG_C("what", what), LOG_S("answer", reply->text));
+        log_event(LOG_ERROR, "the broker refuses", LOG_C("what", what),
+                  LOG_S("answer", redis_quote(redis, reply->text)));
     redis->complained = true;
     for (size_t i = 0; i < sizeof greet_again / sizeof greet_again[0]; i++)
         if (error_is(reply->text, span_str(greet_again[i])))
@@ -120,18 +198,34 @@ bool redis_is_error(struct redis_broker *redis, const struct resp *reply, const 
     return true;
 }
 
-void redis_up(struct redis_broker *redis, struct span previous, uint64_t previous_end, uint64_t last)
+bool redis_is_spoiled(struct redis_broker *redis, const struct resp *reply, const char *while_doing)
+{
+    const struct span word = SPAN_LIT("SPOILED "), wrong = SPAN_LIT("WRONGTYPE");
+    if (reply->type != RESP_ERROR)
+        return false;
+    if (span_starts_with(reply->text, word))
+        redis_spoiled(redis, while_doing, span_from(reply->text, word.len));
+    else if (error_is(reply->text, wrong))
+        redis_spoiled(redis, while_doing, SPAN_LIT("(see which of those under our prefix is of another kind)"));
+    else
+        return false;
+    return true;
+}
+
+void redis_up(struct redis_broker *redis, struct span previous, uint64_t previous_end, uint64_t last,
+              struct answer *refused)
 {
     redis->state = REDIS_UP;
     redis->broker.is_up = true;
-    redis->backoff_ms = BACKOFF_MS_MIN;
+    if (redis->invalid_count == 0)
+        redis->backoff_ms = BACKOFF_MS_MIN; /* else when it has been good for a while */
     redis->complained = false;
     redis->troubles = 0;
     redis->proven = true;
     redis_pulse_start(redis);
     redis->broker.events->up(redis->broker.hub, span_of(redis->epoch, redis->epoch_len), previous, previous_end);
     if (redis->state == REDIS_UP)
-        redis_publish_resume(redis, last);
+        redis_publish_resume(redis, last, refused);
 }
 
 /* Each time the links are made, this instance begins another life: what the one before had (those present, leases) is
@@ -171,14 +265,15 @@ static void link_pushed(struct redis_link *link, const struct resp *reply)
     if (link->subscriber && redis->state == REDIS_UP)
         redis_feed_received(redis, reply);
     else if (!link->subscriber)
-        redis_break(redis, CLOSE_BROKER_INVALID);
+        redis_invalid(redis, "an answer to nothing");
 }
 
 static void backoff_start(struct redis_broker *redis)
 {
     uint64_t half = redis->backoff_ms / 2;
     timer_start(redis->loop, &redis->backoff, LOOP_MS(half + loop_random_below(redis->loop, half + 1)));
-    redis->backoff_ms = redis->backoff_ms * 2 > BACKOFF_MS_MAX ? BACKOFF_MS_MAX : redis->backoff_ms * 2;
+    uint64_t most = redis->invalid_count < INVALID_MAX ? BACKOFF_MS_MAX : BACKOFF_MS_INVALID_MAX;
+    redis->backoff_ms = redis->backoff_ms * 2 > most ? most : redis->backoff_ms * 2;
 }
 
 /* What the operator can do about it. */
@@ -235,7 +330,10 @@ static void link_closed(struct redis_link *link)
             trouble_tell(redis, link);
             redis->address++; /* a name may have others */
         }
-        redis_break(redis, (enum close_reason)link->conn.reason);
+        if (link->conn.reason == CLOSE_BROKER_INVALID)
+            redis_invalid(redis, "bytes that are not Redis' protocol, or beyond a bound");
+        else
+            redis_break(redis, (enum close_reason)link->conn.reason);
     }
     if (!redis->commands.busy && !redis->feed.busy && !redis->destroying && !redis->unusable)
         backoff_start(redis);
@@ -289,13 +387,15 @@ static void destroy(struct broker *broker)
     redis_publish_finish(redis);
     refuse_all(&redis->refuse);
     task_cancel(&redis->refuse);
+    task_cancel(&redis->read_flush);
     redis_link_finish(&redis->commands);
     redis_link_finish(&redis->feed);
     redis_url_finish(&redis->url);
     tls_client_destroy(redis->tls);
-    char *const texts[] = {redis->prefix,        redis->instance,   redis->key_prefix, redis->state_key,
-                           redis->publisher_key, redis->recent_key, redis->lives_key,  redis->away_key,
-                           redis->inbox,         redis->of_key};
+    char *const texts[] = {redis->prefix,        redis->instance,    redis->key_prefix, redis->state_key,
+                           redis->publisher_key, redis->recent_key,  redis->lives_key,  redis->away_key,
+                           redis->inbox,         redis->of_key,      redis->rooms_key,  redis->sizes_key,
+                           redis->heres_key,     redis->trouble_text};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         free(texts[i]);
     free(redis);
@@ -327,6 +427,9 @@ static void names_make(struct redis_broker *redis, const struct broker_redis_con
     redis->recent_key = mem_printf("%srecent", redis->key_prefix);
     redis->lives_key = mem_printf("%slives", redis->key_prefix);
     redis->away_key = mem_printf("%saway", redis->key_prefix);
+    redis->rooms_key = mem_printf("%srooms", redis->key_prefix);
+    redis->sizes_key = mem_printf("%ssizes", redis->key_prefix);
+    redis->heres_key = mem_printf("%sheres", redis->key_prefix);
     redis->inbox = mem_printf("%sinbox:%s", redis->key_prefix, redis->instance);
     /* One process, one publisher: an instance that is started again under its old name must not go on with its numbers.
      */
@@ -370,7 +473,7 @@ struct broker *broker_redis_create(struct net *net, const struct broker_redis_co
     names_make(redis, config);
     redis->backoff_ms = BACKOFF_MS_MIN;
     /* What an earlier process under this name asked for may still come as well. */
-    redis->feed_number = loop_random_below(redis->loop, UINT64_MAX / 2);
+    redis->feed_number = loop_random_below(redis->loop, ANSWER_NUMBER_MAX / 2);
     redis->present_number = redis->feed_number;
     redis->feed.subscriber = true;
     redis_link_init(&redis->commands, net, &link_events);
@@ -379,6 +482,10 @@ struct broker *broker_redis_create(struct net *net, const struct broker_redis_co
     redis_feed_init(redis);
     redis_pulse_init(redis);
     redis_present_init(redis);
+    redis_log_init(redis);
+    redis->bounds = config->bounds;
+    if (redis->bounds.rooms_max == 0)
+        redis->bounds.rooms_max = BROKER_ROOMS_MAX;
     list_init(&redis->refused);
     task_init(&redis->refuse, refuse_all);
     timer_init(&redis->backoff, connect_now);

@@ -10,6 +10,7 @@ struct broker_redis_config {
     const char *url;      /* broker/redis_url.h has the forms */
     const char *prefix;   /* of all keys and channels; default "sennit" */
     const char *instance; /* this instance's id, unique in the fleet: publisher id and inbox */
+    struct broker_bounds bounds;
 };
 
 /* NULL with `err` set when the URL is wrong, or a file it names. Connects from the loop, and again for ever with

@@ -34,7 +34,7 @@ static void fences_send(struct redis_broker *redis)
     struct list *node;
     struct eval eval;
     size_t count = redis->fence_count < FENCE_ROOMS_MAX ? redis->fence_count : FENCE_ROOMS_MAX;
-    eval_start(&eval, redis, SCRIPT_FENCE, 1 + count, 2 + count);
+    eval_start(&eval, redis, SCRIPT_FENCE, 1 + count, 3 + count);
     eval_add(&eval, span_str(redis->state_key));
     struct list *at = redis->fences.next;
     for (size_t i = 0; i < count; i++, at = at->next) {
@@ -43,6 +43,7 @@ static void fences_send(struct redis_broker *redis)
     }
     eval_add(&eval, span_str(redis->inbox));
     eval_add_u64(&eval, redis->feed_number);
+    eval_add(&eval, span_of(redis->epoch, redis->epoch_len));
     for (size_t i = 0; i < count && (node = list_take(&redis->fences)) != NULL; i++) {
         struct fence *fence = container_of(node, struct fence, node);
         eval_add(&eval, span_of(fence->room, fence->room_len));
@@ -82,6 +83,7 @@ void redis_feed_down(struct redis_broker *redis)
     while ((node = list_take(&redis->fences)) != NULL)
         free(container_of(node, struct fence, node));
     redis->fence_count = 0;
+    redis->feed_top = 0;
     task_cancel(&redis->fence_flush);
 }
 
@@ -120,44 +122,55 @@ static struct span room_of(const struct redis_broker *redis, struct span channel
     return span_from(channel, prefix.len + 5);
 }
 
-static bool take_u64(struct span *rest, char end, uint64_t *number)
-{
-    struct span part;
-    return span_next(rest, end, &part) && span_to_u64(part, number);
-}
-
-/* The first of these entries; `rest` is what follows it then. */
-static bool entry_next(struct span *rest, struct broker_entry *entry)
-{
-    struct span head;
-    uint64_t audience, body;
-    if (!span_next(rest, '\n', &head) || !take_u64(&head, ' ', &entry->seq) || !take_u64(&head, ' ', &entry->prev) ||
-        !take_u64(&head, ' ', &audience) || !span_to_u64(head, &body) || audience > rest->len ||
-        body > rest->len - audience)
-        return false;
-    entry->audience = span_sub(*rest, 0, audience);
-    entry->body = span_sub(*rest, audience, body);
-    *rest = span_from(*rest, audience + body);
-    return true;
-}
-
 /* Another epoch: the state was lost under us (FLUSHALL). The greeting finds out. */
 static bool epoch_is_ours(const struct redis_broker *redis, struct span epoch)
 {
     return span_equal(epoch, span_of(redis->epoch, redis->epoch_len));
 }
 
-static bool entries_received(struct redis_broker *redis, struct span room, struct span message)
+/* What the feed says of the counter can only rise; it says nothing of what was lost. */
+static bool rises_to(struct redis_broker *redis, uint64_t position)
+{
+    bool ok = position >= redis->feed_top;
+    if (ok)
+        redis->feed_top = position;
+    return ok;
+}
+
+/* A newest entry, which may have been shown before. */
+static void shown(struct redis_broker *redis, uint64_t seq)
+{
+    if (seq > redis->feed_top)
+        redis->feed_top = seq;
+}
+
+/* The first of these entries. */
+static bool entry_next(struct redis_broker *redis, struct words *words, struct broker_entry *entry)
+{
+    entry->seq = words_number(words, ' ');
+    entry->prev = words_number(words, ' ');
+    uint64_t audience = words_number(words, ' '), body = words_number(words, '\n');
+    entry->audience = words_bytes(words, audience);
+    entry->body = words_bytes(words, body);
+    if (!words_are_good(words) || (entry->seq == 0 ? entry->prev != 0 : entry->prev >= entry->seq))
+        return false;
+    if (entry->seq == 0)
+        return true;
+    bool ok = entry->seq > redis->feed_top;
+    shown(redis, entry->seq);
+    return ok;
+}
+
+static bool entries_received(struct redis_broker *redis, struct span room, struct words *words)
 {
     struct broker_entry entry = {.room = room};
-    struct span head, epoch;
-    uint64_t ms;
-    if (!span_next(&message, '\n', &head) || !span_next(&head, ' ', &epoch) || !span_to_u64(head, &ms) ||
-        !epoch_is_ours(redis, epoch))
+    struct span epoch = words_text(words, ' ');
+    uint64_t ms = words_number(words, '\n');
+    if (!words_are_good(words) || !epoch_is_ours(redis, epoch))
         return false;
     /* Whoever is told of one may find that the link broke: then no more is told. */
-    while (message.len > 0 && redis->state == REDIS_UP) {
-        if (!entry_next(&message, &entry))
+    while (words->rest.len > 0 && redis->state == REDIS_UP) {
+        if (!entry_next(redis, words, &entry))
             return false;
         entry.time_ms = entry.seq != 0 ? (int64_t)ms : 0;
         redis->broker.events->pushed(redis->broker.hub, &entry);
@@ -165,115 +178,156 @@ static bool entries_received(struct redis_broker *redis, struct span room, struc
     return true;
 }
 
-static bool presence_received(struct redis_broker *redis, struct span room, bool entered, struct span message)
+static bool presence_received(struct redis_broker *redis, struct span room, bool entered, struct words *words)
 {
-    uint64_t count, sid_bytes;
-    if (!take_u64(&message, ' ', &count) || !take_u64(&message, '\n', &sid_bytes) || sid_bytes > message.len)
+    uint64_t count = words_number(words, ' '), sid_bytes = words_number(words, '\n');
+    struct broker_present who = {.sid = words_bytes(words, sid_bytes)};
+    who.tells = words_text(words, '\0');
+    if (!words_are_good(words) || !text_is_sid(who.sid) || who.tells.len > BROKER_TELLS_BYTES_MAX)
         return false;
-    struct broker_present who = {.sid = span_sub(message, 0, sid_bytes), .tells = span_from(message, sid_bytes)};
     redis->broker.events->presence(redis->broker.hub, room, &who, entered, count);
     return true;
 }
 
-static bool top_received(struct redis_broker *redis, struct span room, struct span message)
+static bool top_received(struct redis_broker *redis, struct span room, struct words *words)
 {
-    struct span epoch;
-    uint64_t last;
-    if (!span_next(&message, ' ', &epoch) || !span_to_u64(message, &last) || !epoch_is_ours(redis, epoch))
+    struct span epoch = words_text(words, ' ');
+    uint64_t last = words_number(words, '\0');
+    if (!words_are_good(words) || !epoch_is_ours(redis, epoch))
         return false;
+    shown(redis, last);
     redis->broker.events->top(redis->broker.hub, room, last);
     return true;
 }
 
-static void push_received(struct redis_broker *redis, struct span channel, struct span message)
+static bool push_received(struct redis_broker *redis, struct span room, struct span message)
 {
-    struct span room = room_of(redis, channel), rest = span_from(message, 1);
-    bool ok = false;
-    if (room.data == NULL || message.len == 0)
-        return;
+    struct words words = {.rest = span_from(message, 1)};
+    if (message.len == 0)
+        return true; /* says nothing */
+    if (!text_is_room(room))
+        return false;
     switch (message.data[0]) {
     case '+':
     case '-':
-        ok = presence_received(redis, room, message.data[0] == '+', rest);
-        break;
+        return presence_received(redis, room, message.data[0] == '+', &words);
     case '^':
-        ok = top_received(redis, room, rest);
-        break;
+        return top_received(redis, room, &words);
     default:
-        ok = entries_received(redis, room, message);
-        break;
+        words.rest = message;
+        return entries_received(redis, room, &words);
     }
-    if (!ok)
-        redis_break(redis, CLOSE_BROKER_INVALID);
 }
 
-static bool fence_received(struct redis_broker *redis, struct span numbers, struct span room)
+static bool fence_received(struct redis_broker *redis, struct words *words)
 {
-    uint64_t feed, last, position;
-    if (!take_u64(&numbers, ' ', &feed) || !take_u64(&numbers, ' ', &last) || !span_to_u64(numbers, &position) ||
-        room.len == 0)
+    uint64_t feed = words_number(words, ' '), last = words_number(words, ' '), position = words_number(words, '\n');
+    struct span room = words_text(words, '\0');
+    if (!words_are_good(words) || !text_is_room(room))
         return false;
     /* One that an earlier link asked for, and that was run only now, says nothing of this link's subscriptions. */
-    if (feed == redis->feed_number)
-        redis->broker.events->subscribed(redis->broker.hub, room, last, position);
+    if (feed != redis->feed_number)
+        return true;
+    if (last > position || !rises_to(redis, position))
+        return false;
+    redis->broker.events->subscribed(redis->broker.hub, room, last, position);
     return true;
 }
 
-static bool probe_received(struct redis_broker *redis, struct span numbers)
+static bool entry_received(struct redis_broker *redis, struct words *words)
 {
-    uint64_t number, position;
-    if (!take_u64(&numbers, ' ', &number))
+    uint64_t room_bytes = words_number(words, '\n');
+    struct span room = words_bytes(words, room_bytes);
+    return words_are_good(words) && text_is_room(room) && entries_received(redis, room, words);
+}
+
+static bool own_top_received(struct redis_broker *redis, struct words *words)
+{
+    uint64_t last = words_number(words, '\n');
+    struct span room = words_text(words, '\0');
+    if (!words_are_good(words) || !text_is_room(room))
         return false;
-    if (numbers.data != NULL && span_to_u64(numbers, &position))
+    shown(redis, last);
+    redis->broker.events->top(redis->broker.hub, room, last);
+    return true;
+}
+
+static bool claimed_received(struct redis_broker *redis, struct words *words)
+{
+    uint64_t generation = words_number(words, '\n');
+    struct span pid = words_text(words, '\0');
+    if (!words_are_good(words) || !text_is_sid(pid))
+        return false;
+    redis->broker.events->superseded(redis->broker.hub, pid, generation);
+    return true;
+}
+
+/* With the counter in it it is a heartbeat's. */
+static bool probe_received(struct redis_broker *redis, struct words *words)
+{
+    struct words numbers = {.rest = words_text(words, '\n')};
+    bool counted = span_find(numbers.rest, ' ') >= 0;
+    uint64_t number = words_number(&numbers, counted ? ' ' : '\0'), position = 0;
+    if (counted)
+        position = words_number(&numbers, '\0');
+    if (!words_are_good(words) || !words_are_good(&numbers))
+        return false;
+    if (number > redis->probe_number)
+        return true; /* of an earlier process under this name */
+    if (counted && !rises_to(redis, position))
+        return false;
+    if (counted)
         redis->broker.events->reached(redis->broker.hub, position);
     redis_probe_received(redis, number);
     return true;
 }
 
 /* `fence <feed> <last> <seq>\n<room>`, `entry <bytes of room>\n<room><as on a channel>`, `top <last>\n<room>`,
- * `claimed <generation>\n<pid>`, `present <request> ...\n<members>`, `probe <number>[ <seq>]\n`. */
-static void inbox_received(struct redis_broker *redis, struct span message)
+ * `claimed <generation>\n<pid>`, `present <request> ...\n<members>`, `probe <number>[ <seq>]\n`. A word that is not
+ * known is for a later version. */
+static bool inbox_received(struct redis_broker *redis, struct span message)
 {
-    struct span head, word;
-    uint64_t number = 0;
-    bool ok = true;
-    span_next(&message, '\n', &head);
-    span_next(&head, ' ', &word);
+    struct words words = {.rest = message};
+    struct span word = message.len > 0 ? words_text(&words, ' ') : message;
+    if (!words_are_good(&words))
+        return false;
     if (span_equal(word, SPAN_LIT("fence")))
-        ok = fence_received(redis, head, message);
-    else if (span_equal(word, SPAN_LIT("entry")))
-        ok = span_to_u64(head, &number) && number <= message.len &&
-             entries_received(redis, span_sub(message, 0, number), span_from(message, number));
-    else if (span_equal(word, SPAN_LIT("top")) && (ok = span_to_u64(head, &number)))
-        redis->broker.events->top(redis->broker.hub, message, number);
-    else if (span_equal(word, SPAN_LIT("claimed")) && (ok = span_to_u64(head, &number)))
-        redis->broker.events->superseded(redis->broker.hub, message, number);
-    else if (span_equal(word, SPAN_LIT("present")))
-        redis_present_received(redis, head, message);
-    else if (span_equal(word, SPAN_LIT("probe")))
-        ok = probe_received(redis, head);
-    if (!ok)
-        redis_break(redis, CLOSE_BROKER_INVALID);
+        return fence_received(redis, &words);
+    if (span_equal(word, SPAN_LIT("entry")))
+        return entry_received(redis, &words);
+    if (span_equal(word, SPAN_LIT("top")))
+        return own_top_received(redis, &words);
+    if (span_equal(word, SPAN_LIT("claimed")))
+        return claimed_received(redis, &words);
+    if (span_equal(word, SPAN_LIT("present")))
+        return redis_present_received(redis, &words);
+    if (span_equal(word, SPAN_LIT("probe")))
+        return probe_received(redis, &words);
+    return true;
 }
 
 void redis_feed_received(struct redis_broker *redis, const struct resp *reply)
 {
-    if (reply->type != RESP_ARRAY || reply->item_count != 3) {
-        redis_break(redis, CLOSE_BROKER_INVALID);
+    struct answer answer = answer_of(reply);
+    struct span kind = answer_text(&answer), channel = answer_text(&answer), room = room_of(redis, channel);
+    if (span_equal(kind, SPAN_LIT("message"))) {
+        struct span message = answer_text(&answer);
+        redis->feed_seen_us = loop_now_us(redis->loop);
+        redis->silent_since_us = 0;
+        bool own = span_equal(channel, span_str(redis->inbox));
+        if (!answer_is_good(&answer) || !(own                 ? inbox_received(redis, message)
+                                          : room.data != NULL ? push_received(redis, room, message)
+                                                              : true))
+            redis_invalid(redis, own ? "a message to this instance" : "a message to a room");
+        return;
+    }
+    answer_number(&answer);
+    if (!answer_is_good(&answer)) {
+        redis_invalid(redis, "what came on the subscriber link");
         return;
     }
     redis->feed_seen_us = loop_now_us(redis->loop);
     redis->silent_since_us = 0;
-    struct span kind = reply->items[0].text, channel = reply->items[1].text, message = reply->items[2].text;
-    if (span_equal(kind, SPAN_LIT("subscribe"))) {
-        struct span room = room_of(redis, channel);
-        if (room.data != NULL)
-            fence_add(redis, room);
-    } else if (!span_equal(kind, SPAN_LIT("message"))) {
-        return;
-    } else if (span_equal(channel, span_str(redis->inbox))) {
-        inbox_received(redis, message);
-    } else {
-        push_received(redis, channel, message);
-    }
+    if (span_equal(kind, SPAN_LIT("subscribe")) && text_is_room(room))
+        fence_add(redis, room);
 }

@@ -48,14 +48,15 @@ static const char *remedy(struct span answer)
 static void failed(struct redis_broker *redis, const char *what, struct span answer)
 {
     const char *help = remedy(answer);
+    struct span shown = redis_quote(redis, answer);
     if (help != NULL) {
-        char *why = mem_printf("%s: \"" SPAN_FMT "\"; %s", what, SPAN_ARG(answer), help);
+        char *why = mem_printf("%s: \"" SPAN_FMT "\"; %s", what, SPAN_ARG(shown), help);
         redis_unusable(redis, why);
         free(why);
         return;
     }
     if (!redis->complained)
-        log_event(LOG_ERROR, what, LOG_S("answer", answer));
+        log_event(LOG_ERROR, what, LOG_S("answer", shown));
     redis->complained = true;
     redis_break(redis, CLOSE_BROKER_LOST);
 }
@@ -63,27 +64,29 @@ static void failed(struct redis_broker *redis, const char *what, struct span ans
 static void opened(void *arg, const struct resp *reply)
 {
     struct redis_broker *redis = arg;
-    uint64_t seq, last, end = 0;
     if (reply == NULL || redis->state != REDIS_GREETING)
         return;
     if (reply->type == RESP_ERROR) {
         failed(redis, "Redis does not let us begin", reply->text);
         return;
     }
-    if (reply->type != RESP_ARRAY || reply->item_count != 4 || reply->items[0].text.len > sizeof redis->epoch ||
-        !span_to_u64(reply->items[1].text, &seq) || !span_to_u64(reply->items[3].text, &last)) {
-        failed(redis, "what Redis holds under our keys is not ours; another `prefix:` would help", SPAN_LIT(""));
+    struct answer answer = answer_of(reply);
+    struct span epoch = answer_text(&answer);
+    uint64_t seq = answer_number(&answer), end = 0;
+    struct span ended = answer_text(&answer);
+    uint64_t last = answer_number(&answer);
+    bool changed = ended.len > 0;
+    if (answer.bad || !text_is_epoch(epoch) || (changed && (!span_to_u64(ended, &end) || end > ANSWER_NUMBER_MAX))) {
+        redis_invalid(redis, "what it holds under our keys; another `prefix:` would help");
         return;
     }
-    struct span epoch = reply->items[0].text, ended = reply->items[2].text;
     char previous[BROKER_EPOCH_BYTES_MAX];
     size_t previous_len = redis->epoch_len;
     memcpy(previous, redis->epoch, previous_len);
-    bool changed = ended.len > 0 && span_to_u64(ended, &end);
     memcpy(redis->epoch, epoch.data, epoch.len);
     redis->epoch_len = epoch.len;
     log_event(LOG_INFO, "the broker is up", LOG_S("epoch", epoch), LOG_N("seq", seq));
-    redis_up(redis, span_of(previous, changed ? previous_len : 0), end, last);
+    redis_up(redis, span_of(previous, changed ? previous_len : 0), end, last, &answer);
 }
 
 static void epoch_open(struct redis_broker *redis)
@@ -93,10 +96,11 @@ static void epoch_open(struct redis_broker *redis)
     struct eval eval;
     for (int i = 0; i < EPOCH_NEW_BYTES; i++)
         fresh[i] = digits[loop_random_below(redis->loop, sizeof digits - 1)];
-    eval_start(&eval, redis, SCRIPT_OPEN, 3, 5);
+    eval_start(&eval, redis, SCRIPT_OPEN, 4, 5);
     eval_add(&eval, span_str(redis->state_key));
     eval_add(&eval, span_str(redis->publisher_key));
     eval_add(&eval, span_str(redis->lives_key));
+    eval_add(&eval, span_str(redis->rooms_key));
     eval_add(&eval, span_of(redis->run_id, redis->run_id_len));
     eval_add(&eval, span_of(fresh, sizeof fresh));
     eval_add(&eval, span_of(redis->epoch, redis->epoch_len));
@@ -130,7 +134,7 @@ static void checked(void *arg, const struct resp *reply)
         if (is_about_permission(error)) {
             char *why = mem_printf("Redis does not let its user call " SPAN_FMT
                                    " on our keys and channels: give it those that docs/serve.md lists",
-                                   SPAN_ARG(command));
+                                   SPAN_ARG(redis_quote(redis, span_sub(command, 0, 32))));
             redis_unusable(redis, why);
             free(why);
             return;
@@ -168,6 +172,8 @@ static void greeting_ok(void *arg, const struct resp *reply)
         return;
     if (reply->type == RESP_ERROR)
         failed(redis, "Redis refuses the login, the database or the subscription", reply->text);
+    else if (reply->type != RESP_STATUS && reply->type != RESP_ARRAY)
+        redis_invalid(redis, "the answer to the login, the database or the subscription");
     else
         done(redis);
 }
@@ -175,13 +181,9 @@ static void greeting_ok(void *arg, const struct resp *reply)
 /* Keys that go away under memory pressure are acknowledged messages that go away. */
 static bool eviction_is_off(struct redis_broker *redis, struct span info)
 {
-    struct span policy = redis_info_get(info, SPAN_LIT("maxmemory_policy:"));
-    struct span max = redis_info_get(info, SPAN_LIT("maxmemory:"));
-    if (policy.len == 0 || span_equal(policy, SPAN_LIT("noeviction")) || span_equal(max, SPAN_LIT("0")))
+    char *why = redis_eviction_text(info);
+    if (why == NULL)
         return true;
-    char *why = mem_printf("Redis drops keys when its memory is full (maxmemory-policy " SPAN_FMT
-                           "), and with them what was accepted: CONFIG SET maxmemory-policy noeviction",
-                           SPAN_ARG(policy));
     redis_unusable(redis, why);
     free(why);
     return false;
@@ -195,8 +197,8 @@ static bool version_is_known(struct redis_broker *redis, struct span info)
         span_to_u64(minor, &low);
     if (high * 100 + low >= VERSION_MIN)
         return true;
-    char *why = mem_printf("this Redis is too old: 6.2 or later is needed, it is %.*s", (int)version.len,
-                           version.len > 0 ? version.data : "");
+    struct span shown = redis_quote(redis, span_sub(version, 0, 32));
+    char *why = mem_printf("this Redis is too old: 6.2 or later is needed, it is " SPAN_FMT, SPAN_ARG(shown));
     redis_unusable(redis, why);
     free(why);
     return false;
@@ -218,6 +220,7 @@ static void greeting_info(void *arg, const struct resp *reply)
         redis_unusable(redis, "this Redis does not tell its run id (INFO server), without which losses cannot be seen");
         return;
     }
+    redis_memory_seen(redis, reply->text);
     memcpy(redis->run_id, run_id.data, run_id.len);
     redis->run_id_len = run_id.len;
     done(redis);

@@ -24,12 +24,22 @@ static struct lease_call *call_create(struct redis_broker *redis, struct span pi
     return call;
 }
 
+static enum broker_result written_decode(struct redis_broker *redis, const struct resp *reply)
+{
+    if (reply->type == RESP_INTEGER && (reply->integer == 0 || reply->integer == 1))
+        return reply->integer == 1 ? BROKER_OK : BROKER_SUPERSEDED;
+    redis_invalid(redis, "the answer to writing a lease");
+    return BROKER_LOST;
+}
+
 static void written(void *arg, const struct resp *reply)
 {
     struct lease_call *call = arg;
     enum broker_result result = BROKER_LOST;
-    if (reply != NULL && !redis_is_error(call->redis, reply, "writing a lease"))
-        result = reply->integer == 1 ? BROKER_OK : BROKER_SUPERSEDED;
+    if (reply != NULL && redis_is_spoiled(call->redis, reply, "writing a lease"))
+        result = BROKER_SPOILED;
+    else if (reply != NULL && !redis_is_error(call->redis, reply, "writing a lease"))
+        result = written_decode(call->redis, reply);
     if (call->done != NULL)
         call->done(call->arg, result);
     free(call);
@@ -64,28 +74,49 @@ void redis_lease_write(struct broker *broker, const struct broker_lease *lease, 
     eval_send(&eval, redis, written, call);
 }
 
-static bool claim_decode(const struct resp *reply, struct broker_lease *lease)
+/* An empty answer: there is no such lease. */
+static bool claim_decode(const struct resp *reply, struct broker_lease *lease, bool *position_ok)
 {
-    if (reply->type != RESP_ARRAY || reply->item_count != 7 || !span_to_u64(reply->items[0].text, &lease->generation) ||
-        !span_to_u64(reply->items[5].text, &lease->window_ms))
-        return false;
-    lease->sid = reply->items[1].text;
-    lease->own = reply->items[2].text;
-    lease->rooms = reply->items[3].text;
-    lease->data = reply->items[4].text;
-    return true;
+    struct answer answer = answer_of(reply);
+    lease->generation = answer_number(&answer);
+    lease->sid = answer_text(&answer);
+    lease->own = answer_text(&answer);
+    lease->rooms = answer_text(&answer);
+    lease->data = answer_text(&answer);
+    lease->window_ms = answer_number(&answer);
+    *position_ok = answer_flag(&answer);
+    return answer_is_good(&answer);
+}
+
+/* Somebody else wrote it; what stands in the answer is what stands in Redis. */
+static bool lease_is_ours(const struct broker_lease *lease)
+{
+    return text_is_sid(lease->sid) && lease->generation > 0 &&
+           (lease->own.len == 0 || (text_is_room(lease->own) && broker_room_is_owned(lease->own)));
 }
 
 static void claimed(void *arg, const struct resp *reply)
 {
     struct lease_call *call = arg;
+    struct redis_broker *redis = call->redis;
     struct broker_lease lease = {.pid = span_of(call->pid, call->pid_len)};
-    if (reply == NULL || redis_is_error(call->redis, reply, "claiming a lease"))
-        call->claimed(call->arg, BROKER_LOST, NULL, false);
-    else if (!claim_decode(reply, &lease))
-        call->claimed(call->arg, BROKER_NONE, NULL, false);
-    else
-        call->claimed(call->arg, BROKER_OK, &lease, reply->items[6].integer == 1);
+    enum broker_result result = BROKER_OK;
+    bool position_ok = false;
+    if (reply == NULL) {
+        result = BROKER_LOST;
+    } else if (redis_is_spoiled(redis, reply, "claiming a lease") ||
+               (reply->type == RESP_ARRAY && reply->item_count == 0)) {
+        result = BROKER_NONE;
+    } else if (redis_is_error(redis, reply, "claiming a lease")) {
+        result = BROKER_LOST;
+    } else if (!claim_decode(reply, &lease, &position_ok)) {
+        result = BROKER_LOST;
+        redis_invalid(redis, "a lease");
+    } else if (!lease_is_ours(&lease)) {
+        result = BROKER_NONE;
+        redis_spoiled(redis, "claiming a lease", SPAN_LIT("(a lease)"));
+    }
+    call->claimed(call->arg, result, result == BROKER_OK ? &lease : NULL, position_ok);
     free(call);
 }
 

@@ -7,6 +7,7 @@
 #define SENNIT_BROKER_REDIS_PARTS_H
 
 #include "broker/redis.h"
+#include "broker/redis_answer.h"
 #include "broker/redis_link.h"
 #include "broker/redis_url.h"
 #include "loop/resolve.h"
@@ -36,7 +37,11 @@ enum {
     GONE_MS = 3500,     /* so long after its last pulse those of a life that ended have: with two more pulses until all
                          * are told, that is within 5 s */
     META_MS = 86400000, /* a room's meta outlives its log by so long at least: longer than any lease */
-    FENCE_ROOMS_MAX = 200 /* in one call */
+    FENCE_ROOMS_MAX = 200,     /* in one call */
+    READS_MAX = 16,            /* under way on the command link; the others wait here, */
+    READS_BYTES_MAX = 4 << 20, /* also when they may bring more than this together */
+    INVALID_MAX = 5,           /* answers that make no sense, in a row, before that is told */
+    SPOILED_TELL_MS = 10000    /* keys that are not ours are told so often */
 };
 
 struct redis_broker {
@@ -47,7 +52,9 @@ struct redis_broker {
     struct tls_client *tls; /* NULL: plain */
     char *prefix, *instance;
     /* Made from those. */
-    char *key_prefix, *state_key, *publisher_key, *recent_key, *lives_key, *away_key, *inbox;
+    char *key_prefix, *state_key, *publisher_key, *recent_key, *lives_key, *away_key, *rooms_key, *sizes_key,
+        *heres_key;
+    char *inbox;
     struct redis_link commands, feed;
     struct resolve *resolve;
     size_t address; /* of the name's, counted on: the one to try */
@@ -55,9 +62,16 @@ struct redis_broker {
     uint64_t backoff_ms;
     uint8_t state; /* enum redis_state */
     bool destroying, complained;
-    bool proven;       /* it was up once: what is wrong now may pass */
-    bool unusable;     /* it was found to be of no use, and that was told */
-    uint64_t troubles; /* a bit for each that kept a link from coming up and was logged */
+    bool proven;   /* it was up once: what is wrong now may pass */
+    bool unusable; /* it was found to be of no use, and that was told */
+    uint64_t up_since_us;
+    uint32_t invalid_count; /* answers that made no sense since a link was last good for a while */
+    bool invalid_told;
+    uint64_t spoiled_told_us;          /* when that was last said; 0: never */
+    uint64_t spoiled_count;            /* since then */
+    uint64_t full_told_us, full_count; /* the same of refused publishes */
+    char *trouble_text;                /* why it is not to be relied on: broker.trouble */
+    uint64_t troubles;                 /* a bit for each that kept a link from coming up and was logged */
     char sha[SCRIPT_COUNT][SHA_BYTES];
     char run_id[RUN_ID_BYTES_MAX];
     size_t run_id_len;
@@ -74,8 +88,18 @@ struct redis_broker {
     bool call_out, rebase;
     struct task publish_flush;
     struct timer publish_retry;
+    struct broker_bounds bounds;
+    uint64_t store_bytes_max; /* those of the bounds, or what Redis' memory says */
+    bool evicts;              /* Redis was seen to drop keys */
+    int pressure;             /* 0: Redis has memory; 1: three quarters are used; 2: nine tenths */
+    uint64_t info_due_us;     /* when to look again */
+    /* Reading: redis_log.c. */
+    struct list reads; /* that wait */
+    size_t reads_out, reads_bytes_out;
+    struct task read_flush;
     /* The feed: redis_feed.c. */
     uint64_t feed_number; /* of the subscriber link: what an earlier one asked for may still come through the inbox */
+    uint64_t feed_top;    /* of all seqs that it brought */
     struct list fences;   /* rooms whose subscription was confirmed this turn */
     size_t fence_count;
     struct task fence_flush;
@@ -119,26 +143,49 @@ void redis_channel(struct buf *to, const struct redis_broker *redis, struct span
 void redis_greet(struct redis_broker *redis);
 
 /* redis.c */
-/* The greeting is done; `previous`: the epoch before, empty when it is the same; `last`: this publisher's last call. */
-void redis_up(struct redis_broker *redis, struct span previous, uint64_t previous_end, uint64_t last);
+/* The greeting is done; `previous`: the epoch before, empty when it is the same; `last`, `refused`: this publisher's
+ * last call. */
+void redis_up(struct redis_broker *redis, struct span previous, uint64_t previous_end, uint64_t last,
+              struct answer *refused);
 /* Nothing will help but the operator. Says so once; then it is told over and over, in case it was proven before. */
 void redis_unusable(struct redis_broker *redis, const char *why);
 /* Others took this life for ended; whoever was present here has been taken for gone: they enter again under another. */
 void redis_life_ended(struct redis_broker *redis);
 /* Breaks both links: they come up again after a backoff. */
 void redis_break(struct redis_broker *redis, enum close_reason reason);
+/* Redis answered what it must not: says which answer it was, breaks the links, and after some in a row says that this
+ * goes on. */
+void redis_invalid(struct redis_broker *redis, const char *which);
+/* What lies under a key is not ours, or damaged: says so now and then, with the key and the cure. `while_doing`: what
+ * could not be done. */
+void redis_spoiled(struct redis_broker *redis, const char *while_doing, struct span key);
+/* True for the error `SPOILED <key>`, which is told; the link goes on. */
+bool redis_is_spoiled(struct redis_broker *redis, const struct resp *reply, const char *while_doing);
+/* The link has been up for a while: what was wrong before is over. */
+void redis_is_good(struct redis_broker *redis);
+/* Why the broker is not to be relied on (NULL: it is), told in the log when it changes. */
+void redis_trouble_set(struct redis_broker *redis, const char *why);
 /* Answers from the loop that the link is down. */
 void redis_refuse(struct redis_broker *redis, redis_reply_fn *answer, void *arg);
 /* True for an error reply; those that mean that the greeting must be done again break the link. */
 bool redis_is_error(struct redis_broker *redis, const struct resp *reply, const char *what);
+/* What of an answer of Redis may stand in the log: never a login, whatever Redis made of it. */
+struct span redis_quote(const struct redis_broker *redis, struct span answer);
 /* The value of `name` (with its colon) in INFO's answer, or a span with NULL data. */
 struct span redis_info_get(struct span info, struct span name);
+
+/* redis_memory.c: INFO's memory section, whoever asked for it. */
+void redis_memory_seen(struct redis_broker *redis, struct span info);
+/* Asks for it when it is time. */
+void redis_memory_look(struct redis_broker *redis);
+/* What of INFO makes this Redis lose what it accepted, in words; NULL: nothing. To be freed. */
+char *redis_eviction_text(struct span info);
 
 /* redis_publish.c */
 void redis_publish_init(struct redis_broker *redis);
 bool redis_publish(struct broker *broker, const struct broker_publish *publish, broker_done_fn *done, void *arg);
-/* The link is up; `last` is the publisher's last call that the server knows. */
-void redis_publish_resume(struct redis_broker *redis, uint64_t last);
+/* The link is up; `last` is the publisher's last call that the server knows, then comes what of it was refused. */
+void redis_publish_resume(struct redis_broker *redis, uint64_t last, struct answer *refused);
 void redis_publish_finish(struct redis_broker *redis);
 
 /* redis_feed.c */
@@ -156,6 +203,8 @@ void redis_probe_received(struct redis_broker *redis, uint64_t number);
 void redis_pulse_down(struct redis_broker *redis);
 
 /* redis_log.c */
+void redis_log_init(struct redis_broker *redis);
+void redis_log_down(struct redis_broker *redis);
 void redis_read(struct broker *broker, struct span room, const struct broker_range *range, broker_read_fn *done,
                 void *arg);
 
@@ -171,8 +220,8 @@ void redis_present_enter(struct broker *broker, struct span room, const struct b
 void redis_present_leave(struct broker *broker, struct span room, struct span sid, bool may_return);
 void redis_present_list(struct broker *broker, struct span room, uint64_t cursor, uint32_t limit,
                         broker_presence_fn *done, void *arg);
-/* `numbers`: what follows the word "present" in the head line. */
-void redis_present_received(struct redis_broker *redis, struct span numbers, struct span members);
+/* What follows the word "present"; false when it makes no sense. */
+bool redis_present_received(struct redis_broker *redis, struct words *words);
 void redis_present_down(struct redis_broker *redis);
 
 /* redis_stats.c */

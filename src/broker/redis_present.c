@@ -20,8 +20,13 @@ void redis_present_init(struct redis_broker *redis)
 static void changed(void *arg, const struct resp *reply)
 {
     /* Whoever was refused must enter again, and whoever could not leave goes with this life. */
-    if (reply != NULL && redis_is_error(arg, reply, "changing who is present"))
-        redis_break(arg, CLOSE_BROKER_LOST);
+    struct redis_broker *redis = arg;
+    if (reply == NULL || redis_is_spoiled(redis, reply, "changing who is present"))
+        return;
+    if (redis_is_error(redis, reply, "changing who is present"))
+        redis_break(redis, CLOSE_BROKER_LOST);
+    else if (reply->type != RESP_INTEGER)
+        redis_invalid(redis, "the answer to changing who is present");
 }
 
 static void change(struct redis_broker *redis, struct span what, struct span room, const struct broker_present *who)
@@ -31,11 +36,12 @@ static void change(struct redis_broker *redis, struct span what, struct span roo
     if (!redis->broker.is_up)
         return;
     redis_channel(&channel, redis, room);
-    eval_start(&eval, redis, SCRIPT_PRESENT, 4, 9);
+    eval_start(&eval, redis, SCRIPT_PRESENT, 5, 9);
     eval_add_key(&eval, redis, "here", room);
     eval_add(&eval, span_str(redis->away_key));
     eval_add(&eval, span_str(redis->of_key));
     eval_add(&eval, span_str(redis->lives_key));
+    eval_add(&eval, span_str(redis->heres_key));
     eval_add(&eval, what);
     eval_add(&eval, room);
     eval_add(&eval, who->sid);
@@ -99,30 +105,20 @@ void redis_present_list(struct broker *broker, struct span room, uint64_t cursor
 }
 
 /* `<bytes of sid> <bytes of tells>\n<sid><tells>`, one behind the other. */
-static bool member_decode(struct span *rest, struct broker_present *member)
+static bool member_decode(struct words *words, struct broker_present *member)
 {
-    struct span number;
-    uint64_t sid, tells;
-    if (!span_next(rest, ' ', &number) || !span_to_u64(number, &sid) || !span_next(rest, '\n', &number) ||
-        !span_to_u64(number, &tells) || sid > rest->len || tells > rest->len - sid)
-        return false;
-    member->sid = span_sub(*rest, 0, sid);
-    member->tells = span_sub(*rest, sid, tells);
-    *rest = span_from(*rest, sid + tells);
-    return true;
+    uint64_t sid = words_number(words, ' '), tells = words_number(words, '\n');
+    member->sid = words_bytes(words, sid);
+    member->tells = words_bytes(words, tells);
+    return words_are_good(words) && text_is_sid(member->sid) && tells <= BROKER_TELLS_BYTES_MAX;
 }
 
-static bool presence_decode(struct span numbers, struct span members, uint64_t *number,
-                            struct broker_presence *presence)
+static bool members_decode(struct words *words, struct broker_presence *presence)
 {
-    struct span part;
-    if (!span_next(&numbers, ' ', &part) || !span_to_u64(part, number) || !span_next(&numbers, ' ', &part) ||
-        !span_to_u64(part, &presence->cursor) || !span_to_u64(numbers, &presence->count))
-        return false;
-    struct broker_present *list = NULL, one;
+    struct broker_present *list = NULL, one = {0};
     size_t cap = 0;
     bool ok = true;
-    while (members.len > 0 && (ok = member_decode(&members, &one))) {
+    while (words->rest.len > 0 && (ok = member_decode(words, &one))) {
         if (presence->member_count == cap) {
             cap = cap != 0 ? cap * 2 : 16;
             list = mem_resize(list, cap * sizeof *list);
@@ -133,11 +129,19 @@ static bool presence_decode(struct span numbers, struct span members, uint64_t *
     return ok;
 }
 
-void redis_present_received(struct redis_broker *redis, struct span numbers, struct span members)
+/* A cursor is one of Redis: any 64 bits. */
+static bool cursor_decode(struct words *words, uint64_t *cursor)
+{
+    return span_to_u64(words_text(words, ' '), cursor) && words_are_good(words);
+}
+
+bool redis_present_received(struct redis_broker *redis, struct words *words)
 {
     struct broker_presence presence = {0};
-    uint64_t number;
-    bool ok = presence_decode(numbers, members, &number, &presence);
+    uint64_t number = words_number(words, ' ');
+    bool ok = cursor_decode(words, &presence.cursor);
+    presence.count = words_number(words, '\n');
+    ok = ok && words_are_good(words) && members_decode(words, &presence);
     struct list *first = redis->present_calls.next;
     struct present_call *call = first != &redis->present_calls ? container_of(first, struct present_call, node) : NULL;
     /* They are answered in order; one of before the link broke is nobody's. */
@@ -147,8 +151,7 @@ void redis_present_received(struct redis_broker *redis, struct span numbers, str
         free(call);
     }
     free((void *)(uintptr_t)presence.members);
-    if (!ok)
-        redis_break(redis, CLOSE_BROKER_INVALID);
+    return ok;
 }
 
 void redis_present_down(struct redis_broker *redis)

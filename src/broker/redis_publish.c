@@ -11,8 +11,9 @@ enum {
     BATCH_BYTES_MAX = 1 << 20,
     ENTRY_BYTES_MAX = 17 << 20,
     RETRY_MS = 250,
-    KEYS_BEFORE = 3, /* state, publisher, recent */
-    ARGS_BEFORE = 4, /* epoch, number, rebase, slots */
+    KEYS_BEFORE = 5, /* state, publisher, recent, rooms, sizes */
+    KEYS_SLOT = 3,   /* log, meta, names */
+    ARGS_BEFORE = 7, /* epoch, number, rebase, slots, rooms_max, store_bytes_max, pressure */
     ARGS_SLOT = 5,
     ARGS_ENTRY = 4,
 };
@@ -24,7 +25,8 @@ struct waiting_publish {
     struct broker_retention retention; /* entries_max 0: not logged */
     size_t room_len, audience_len, body_len, id_len;
     uint32_t slot; /* in the call under way, from 1 */
-    char bytes[];  /* room, audience, body, id */
+    enum broker_result result;
+    char bytes[]; /* room, audience, body, id */
 };
 
 static struct span part(const struct waiting_publish *publish, size_t from, size_t len)
@@ -40,11 +42,6 @@ static struct span room_of(const struct waiting_publish *publish)
 static struct span id_of(const struct waiting_publish *publish)
 {
     return part(publish, publish->room_len + publish->audience_len + publish->body_len, publish->id_len);
-}
-
-static bool is_named(const struct waiting_publish *publish)
-{
-    return publish->id_len != 0 && publish->retention.entries_max != 0;
 }
 
 static size_t bytes_of(const struct waiting_publish *publish)
@@ -92,23 +89,10 @@ static void add_slot(struct eval *eval, const struct redis_broker *redis, const 
     buf_finish(&target);
 }
 
-/* Where a client's name for a message is remembered: names are the room's. */
-static void add_name(struct eval *eval, const struct redis_broker *redis, const struct waiting_publish *publish)
-{
-    struct buf name = {0};
-    buf_append_u64(&name, publish->room_len);
-    buf_append_char(&name, ':');
-    buf_append(&name, room_of(publish));
-    buf_append_char(&name, ':');
-    buf_append(&name, id_of(publish));
-    eval_add_key(eval, redis, "id", buf_span(&name));
-    buf_finish(&name);
-}
-
-static void add_entry(struct eval *eval, const struct waiting_publish *publish, size_t *named_at)
+static void add_entry(struct eval *eval, const struct waiting_publish *publish)
 {
     eval_add_u64(eval, publish->slot);
-    eval_add_u64(eval, is_named(publish) ? ++*named_at : 0);
+    eval_add(eval, id_of(publish));
     eval_add(eval, part(publish, publish->room_len, publish->audience_len));
     eval_add(eval, part(publish, publish->room_len + publish->audience_len, publish->body_len));
 }
@@ -119,36 +103,35 @@ static void call_send(struct redis_broker *redis)
 {
     struct slots slots = {.count = 0};
     struct eval eval;
-    size_t entries = 0, named = 0;
+    size_t entries = 0;
     list_each (node, &redis->flying) {
         struct waiting_publish *publish = container_of(node, struct waiting_publish, node);
         publish->slot = slot_of(&slots, publish);
-        named += is_named(publish);
+        publish->result = BROKER_OK;
         entries++;
     }
-    size_t named_at = KEYS_BEFORE + 2 * slots.count;
-    eval_start(&eval, redis, SCRIPT_PUBLISH, named_at + named,
+    eval_start(&eval, redis, SCRIPT_PUBLISH, KEYS_BEFORE + KEYS_SLOT * slots.count,
                ARGS_BEFORE + ARGS_SLOT * slots.count + ARGS_ENTRY * entries);
-    eval_add(&eval, span_str(redis->state_key));
-    eval_add(&eval, span_str(redis->publisher_key));
-    eval_add(&eval, span_str(redis->recent_key));
+    const char *const keys[] = {redis->state_key, redis->publisher_key, redis->recent_key, redis->rooms_key,
+                                redis->sizes_key};
+    for (size_t i = 0; i < KEYS_BEFORE; i++)
+        eval_add(&eval, span_str(keys[i]));
     for (uint32_t i = 0; i < slots.count; i++) {
         eval_add_key(&eval, redis, "log", room_of(slots.first[i]));
         eval_add_key(&eval, redis, "room", room_of(slots.first[i]));
-    }
-    list_each (node, &redis->flying) {
-        struct waiting_publish *publish = container_of(node, struct waiting_publish, node);
-        if (is_named(publish))
-            add_name(&eval, redis, publish);
+        eval_add_key(&eval, redis, "names", room_of(slots.first[i]));
     }
     eval_add(&eval, span_of(redis->epoch, redis->epoch_len));
     eval_add_u64(&eval, redis->call_number);
     eval_add_u64(&eval, redis->rebase);
     eval_add_u64(&eval, slots.count);
+    eval_add_u64(&eval, redis->bounds.rooms_max);
+    eval_add_u64(&eval, redis->store_bytes_max);
+    eval_add_u64(&eval, (uint64_t)redis->pressure);
     for (uint32_t i = 0; i < slots.count; i++)
         add_slot(&eval, redis, slots.first[i]);
     list_each (node, &redis->flying) {
-        add_entry(&eval, container_of(node, struct waiting_publish, node), &named_at);
+        add_entry(&eval, container_of(node, struct waiting_publish, node));
     }
     redis->call_out = true;
     eval_send(&eval, redis, answered, redis);
@@ -185,7 +168,7 @@ static void call_accepted(struct redis_broker *redis)
         struct waiting_publish *publish = container_of(node, struct waiting_publish, node);
         redis->backlog_bytes -= bytes_of(publish);
         if (publish->done != NULL)
-            publish->done(publish->arg, BROKER_OK);
+            publish->done(publish->arg, publish->result);
         free(publish);
     }
     loop_at_flush(redis->loop, &redis->publish_flush);
@@ -198,6 +181,63 @@ static void retry(struct timer *timer)
         call_send(redis);
 }
 
+static void refusal_tell(struct redis_broker *redis, const struct waiting_publish *publish, struct span key)
+{
+    if (publish->result == BROKER_SPOILED) {
+        redis_spoiled(redis, "publishing", key);
+        return;
+    }
+    uint64_t now = loop_now_us(redis->loop);
+    redis->full_count++;
+    if (redis->full_told_us != 0 && now - redis->full_told_us < LOOP_MS(SPOILED_TELL_MS))
+        return;
+    log_event(LOG_WARNING, "publishes are refused: what the service may store is used up",
+              LOG_C("why", broker_refusal_text(publish->result)), LOG_N("refused", redis->full_count),
+              LOG_S("room", span_sub(room_of(publish), 0, 64)), LOG_N("store_bytes_max", redis->store_bytes_max),
+              LOG_N("rooms_max", redis->bounds.rooms_max),
+              LOG_C("cure", "raise the limits and Redis' maxmemory, or keep less: `log:` of the namespaces"));
+    redis->full_told_us = now;
+    redis->full_count = 0;
+}
+
+/* Each refused entry: its place in the call from 1, why, and the key that is spoiled. Places rise. */
+static bool refusals_take(struct redis_broker *redis, struct answer *answer)
+{
+    static const struct {
+        const char *why;
+        enum broker_result result;
+    } table[] = {{"bytes", BROKER_FULL}, {"rooms", BROKER_FULL_ROOMS}, {"spoiled", BROKER_SPOILED}};
+    struct list *node = &redis->flying;
+    uint64_t at = 0;
+    while (answer->at < answer->count && !answer->bad) {
+        uint64_t place = answer_number(answer);
+        struct span why = answer_text(answer), key = answer_text(answer);
+        enum broker_result result = BROKER_OK;
+        for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
+            if (span_equal(why, span_str(table[i].why)))
+                result = table[i].result;
+        if (place <= at || result == BROKER_OK)
+            return false;
+        while (at < place && (node = node->next) != &redis->flying)
+            at++;
+        if (at != place)
+            return false;
+        struct waiting_publish *publish = container_of(node, struct waiting_publish, node);
+        publish->result = result;
+        refusal_tell(redis, publish, key);
+    }
+    return answer_is_good(answer);
+}
+
+/* The number is written when all is done: only an answer was lost. */
+static void call_repeated(struct redis_broker *redis, struct answer *answer)
+{
+    if (refusals_take(redis, answer))
+        call_accepted(redis);
+    else
+        redis_invalid(redis, "the answer to publishing again");
+}
+
 static void answered(void *arg, const struct resp *reply)
 {
     struct redis_broker *redis = arg;
@@ -205,16 +245,26 @@ static void answered(void *arg, const struct resp *reply)
     if (reply == NULL)
         return; /* the link broke: what flies is repeated once it is up again */
     if (redis_is_error(redis, reply, "publishing")) {
+        redis->info_due_us = 0; /* it may be out of memory: then it is time to refuse */
         timer_start(redis->loop, &redis->publish_retry, LOOP_MS(RETRY_MS));
-    } else if (reply->type != RESP_ARRAY || reply->item_count != 2) {
-        redis_break(redis, CLOSE_BROKER_INVALID);
-    } else if (reply->items[0].integer == 1 || reply->items[1].integer >= (int64_t)redis->call_number) {
+        return;
+    }
+    struct answer answer = answer_of(reply);
+    bool accepted = answer_flag(&answer);
+    uint64_t last = answer_number(&answer);
+    if (!answer.bad && accepted && last == redis->call_number && refusals_take(redis, &answer)) {
         redis->complained = false;
         call_accepted(redis);
-    } else {
+    } else if (accepted || answer.bad || last > redis->call_number) {
+        redis_invalid(redis, "the answer to publishing");
+    } else if (last == redis->call_number) {
+        call_repeated(redis, &answer);
+    } else if (!redis->rebase) {
         /* The server has forgotten our last call: it lost data, or we were silent for long. */
         redis->rebase = true;
         call_send(redis);
+    } else {
+        redis_invalid(redis, "the answer to publishing"); /* to be asked again for ever */
     }
 }
 
@@ -255,12 +305,14 @@ void redis_publish_init(struct redis_broker *redis)
     timer_init(&redis->publish_retry, retry);
 }
 
-void redis_publish_resume(struct redis_broker *redis, uint64_t last)
+void redis_publish_resume(struct redis_broker *redis, uint64_t last, struct answer *refused)
 {
     if (list_empty(&redis->flying)) {
         loop_at_flush(redis->loop, &redis->publish_flush);
-    } else if (last >= redis->call_number) {
-        call_accepted(redis); /* only its answer was lost */
+    } else if (last == redis->call_number) {
+        call_repeated(redis, refused);
+    } else if (last > redis->call_number) {
+        redis_invalid(redis, "the number of our last call");
     } else {
         redis->rebase = last != redis->call_number - 1;
         call_send(redis);

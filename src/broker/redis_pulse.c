@@ -10,7 +10,7 @@
 #include "base/mem.h"
 #include "broker/redis_parts.h"
 
-enum { PULSE_MS = 800, LOOK_MS = 200, SILENCE_MS = 200, PROBE_MS_MAX = 500 };
+enum { PULSE_MS = 800, LOOK_MS = 200, SILENCE_MS = 200, PROBE_MS_MAX = 500, GOOD_MS = 10000 };
 
 struct probe {
     struct list node;
@@ -30,8 +30,12 @@ static void probe_taken(struct redis_broker *redis)
 static void probe_sent(void *arg, const struct resp *reply)
 {
     struct redis_broker *redis = arg;
-    if (reply != NULL && !redis_is_error(redis, reply, "probing") && redis->state == REDIS_UP)
+    if (reply == NULL || redis_is_error(redis, reply, "probing") || redis->state != REDIS_UP)
+        return;
+    if (reply->type == RESP_INTEGER)
         probe_taken(redis);
+    else
+        redis_invalid(redis, "the answer to a probe");
 }
 
 static uint64_t probe_send(struct redis_broker *redis)
@@ -56,11 +60,19 @@ static void pulsed(void *arg, const struct resp *reply)
     }
     if (redis->state != REDIS_UP)
         return;
-    if (reply->type != RESP_INTEGER || reply->integer == 0) {
+    struct answer answer = reply->type == RESP_INTEGER ? answer_of_one(reply) : answer_of(reply);
+    uint64_t said = answer_number(&answer);
+    while (!answer.bad && answer.at < answer.count)
+        redis_spoiled(redis, "looking after the fleet (it was made anew)", answer_text(&answer));
+    if (!answer_is_good(&answer) || said > 2) {
+        redis_invalid(redis, "the answer to a heartbeat");
+        return;
+    }
+    if (said == 0) {
         redis_life_ended(redis);
         return;
     }
-    if (reply->integer == 2)
+    if (said == 2)
         redis->pulse_due_us = loop_now_us(redis->loop); /* there is more to do */
     probe_taken(redis);
 }
@@ -68,18 +80,22 @@ static void pulsed(void *arg, const struct resp *reply)
 static void pulse_send(struct redis_broker *redis)
 {
     struct eval eval;
-    eval_start(&eval, redis, SCRIPT_PULSE, 5, 6);
+    eval_start(&eval, redis, SCRIPT_PULSE, 8, 7);
     eval_add(&eval, span_str(redis->state_key));
     eval_add(&eval, span_str(redis->lives_key));
     eval_add(&eval, span_str(redis->recent_key));
     eval_add(&eval, span_str(redis->away_key));
     eval_add(&eval, span_str(redis->of_key));
+    eval_add(&eval, span_str(redis->rooms_key));
+    eval_add(&eval, span_str(redis->sizes_key));
+    eval_add(&eval, span_str(redis->heres_key));
     eval_add(&eval, span_str(redis->life));
     eval_add_u64(&eval, LIFE_MS);
     eval_add_u64(&eval, GONE_MS);
     eval_add(&eval, span_str(redis->inbox));
     eval_add_u64(&eval, ++redis->probe_number);
     eval_add(&eval, span_str(redis->key_prefix));
+    eval_add(&eval, span_of(redis->epoch, redis->epoch_len));
     eval_send(&eval, redis, pulsed, redis);
 }
 
@@ -96,6 +112,9 @@ static void look(struct timer *timer)
         redis_break(redis, CLOSE_BROKER_LOST);
         return;
     }
+    if (now - redis->up_since_us >= LOOP_MS(GOOD_MS))
+        redis_is_good(redis);
+    redis_memory_look(redis);
     if (now >= redis->pulse_due_us) {
         redis->pulse_due_us = now + LOOP_MS(PULSE_MS);
         pulse_send(redis);
@@ -113,7 +132,7 @@ void redis_pulse_init(struct redis_broker *redis)
 
 void redis_pulse_start(struct redis_broker *redis)
 {
-    redis->feed_seen_us = redis->looked_us = loop_now_us(redis->loop);
+    redis->feed_seen_us = redis->looked_us = redis->up_since_us = loop_now_us(redis->loop);
     redis->silent_since_us = 0;
     redis->probe_taken = redis->probe_seen = redis->probe_number;
     /* Instances that came up together do not pulse together. */
@@ -148,7 +167,8 @@ void redis_probe(struct broker *broker, broker_done_fn *done, void *arg)
     probe->done = done;
     probe->arg = arg;
     list_init(&probe->node);
-    if (!broker->is_up) {
+    /* Who asks wants to know whether to send people here. */
+    if (!broker->is_up || broker->trouble != NULL) {
         redis_refuse(redis, probe_refused, probe);
         return;
     }

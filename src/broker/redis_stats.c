@@ -24,6 +24,11 @@ static void counted(void *arg, const struct resp *reply)
         finish(call, BROKER_LOST);
         return;
     }
+    if (reply->type != RESP_INTEGER || reply->integer < 0) {
+        redis_invalid(call->redis, "the number of instances");
+        finish(call, BROKER_LOST);
+        return;
+    }
     call->stats.instances = (uint64_t)reply->integer;
     finish(call, BROKER_OK);
 }
@@ -43,6 +48,12 @@ static void told(void *arg, const struct resp *reply)
         finish(call, BROKER_LOST);
         return;
     }
+    if (reply->type != RESP_STRING) {
+        redis_invalid(redis, "the answer to INFO");
+        finish(call, BROKER_LOST);
+        return;
+    }
+    redis_memory_seen(redis, reply->text);
     call->stats.memory_bytes = number_get(reply->text, SPAN_LIT("used_memory:"));
     call->stats.memory_bytes_max = number_get(reply->text, SPAN_LIT("maxmemory:"));
     redis_link_send(&redis->commands, (struct span[]){SPAN_LIT("ZCARD"), span_str(redis->lives_key)}, 2, counted, call);

@@ -8,6 +8,9 @@
 
 enum { DB_MAX = 65535 };
 
+/* With one slip, whatever stands behind the scheme may be a password. So no text quotes it. */
+#define NO_QUOTE " (not shown: it may be part of a password, in which @ / ? are %%40 %%2F %%3F)"
+
 static int hex_value(char c)
 {
     return c >= '0' && c <= '9'   ? c - '0'
@@ -42,7 +45,10 @@ static bool db_read(struct redis_url *url, struct span text, struct err *err)
 {
     uint64_t db = 0;
     if (text.len != 0 && (!span_to_u64(text, &db) || db > DB_MAX))
-        return err_set(err, "REDIS_URL: expected the number of a database, found \"" SPAN_FMT "\"", SPAN_ARG(text));
+        return url->path != NULL
+                   ? err_set(err, "REDIS_URL: expected the number of a database (0 to 65535) behind db=" NO_QUOTE)
+                   : err_set(err, "REDIS_URL: expected the number of a database (0 to 65535), or nothing, behind the "
+                                  "slash" NO_QUOTE);
     url->db = (uint32_t)db;
     return true;
 }
@@ -57,6 +63,18 @@ static bool login_read(struct redis_url *url, struct span login, struct err *err
         url->password = decode(login);
     if ((user.len != 0 && url->user == NULL) || url->password == NULL)
         return err_set(err, "REDIS_URL: expected user:password@ or :password@, percent-encoded where needed");
+    return true;
+}
+
+/* A name, or an address, maybe with a zone. */
+static bool is_host(struct span name)
+{
+    for (size_t i = 0; i < name.len; i++) {
+        char c = name.data[i];
+        if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '.' ||
+              c == '_' || c == ':' || c == '%'))
+            return false;
+    }
     return true;
 }
 
@@ -77,9 +95,11 @@ static bool host_read(struct redis_url *url, struct span host, struct err *err)
         span_next(&number, ':', &name);
     }
     if (number.len != 0 && (!span_to_u64(number, &port) || port == 0 || port > 65535))
-        return err_set(err, "REDIS_URL: expected a port, found \"" SPAN_FMT "\"", SPAN_ARG(number));
+        return err_set(err, "REDIS_URL: expected a port (1 to 65535) behind the colon" NO_QUOTE);
     if (name.len == 0)
         return err_set(err, "REDIS_URL: names no host; expected redis://HOST:PORT");
+    if (!is_host(name))
+        return err_set(err, "REDIS_URL: the host has a character that no name or address has" NO_QUOTE);
     url->host = mem_text(name);
     url->port = (uint16_t)port;
     return true;
@@ -94,7 +114,7 @@ static bool path_read(struct redis_url *url, struct span path, struct err *err)
     if (url->path == NULL)
         return err_set(err, "REDIS_URL: the path is not percent-encoded well: %% is written as %%25");
     if (!addr_from_unix(&ignored, span_str(url->path)))
-        return err_set(err, "REDIS_URL: the path of a unix socket cannot be as long as %s", url->path);
+        return err_set(err, "REDIS_URL: the path of a unix socket is too long: the system takes 107 bytes");
     return true;
 }
 
@@ -106,13 +126,12 @@ static bool option_read(struct redis_url *url, struct span key, struct span valu
         char **to;
     } texts[] = {{"ca", &url->ca}, {"cert", &url->cert}, {"key", &url->key}, {"server_name", &url->server_name}};
     if (value.len == 0)
-        return err_set(err, "REDIS_URL: \"" SPAN_FMT "\" has no value", SPAN_ARG(key));
+        return err_set(err, "REDIS_URL: an option behind ? has no value; expected OPTION=VALUE" NO_QUOTE);
     if (url->path != NULL && span_equal(key, SPAN_LIT("db")))
         return db_read(url, value, err);
     if (url->tls && span_equal(key, SPAN_LIT("verify"))) {
         url->verify_off = span_equal(value, SPAN_LIT("no"));
-        return url->verify_off || span_equal(value, SPAN_LIT("yes")) ||
-               err_set(err, "REDIS_URL: verify is yes or no, not \"" SPAN_FMT "\"", SPAN_ARG(value));
+        return url->verify_off || span_equal(value, SPAN_LIT("yes")) || err_set(err, "REDIS_URL: verify is yes or no");
     }
     for (size_t i = 0; i < sizeof texts / sizeof texts[0] && url->tls; i++) {
         if (!span_equal(key, span_str(texts[i].name)))
@@ -124,7 +143,7 @@ static bool option_read(struct redis_url *url, struct span key, struct span valu
                err_set(err, "REDIS_URL: the value of %s is not percent-encoded well: %% is written as %%25",
                        texts[i].name);
     }
-    return err_set(err, "REDIS_URL: behind ?, \"" SPAN_FMT "\" is unknown; %s", SPAN_ARG(key),
+    return err_set(err, "REDIS_URL: an option behind ? is unknown; %s" NO_QUOTE,
                    url->tls    ? "rediss:// knows ca, cert, key, verify and server_name"
                    : url->path ? "unix:// knows db"
                                : "redis:// knows nothing there, rediss:// (TLS) does");
@@ -174,7 +193,7 @@ bool redis_url_parse(struct redis_url *url, const char *text, struct err *err)
     for (; authority < rest.len && rest.data[authority] != '/' && rest.data[authority] != '?'; authority++)
         if (rest.data[authority] == '@')
             at = authority + 1;
-    /* What follows is quoted in errors: it must not be the end of a password. */
+    /* It would be the end of a password. */
     if (span_find(span_from(rest, authority), '@') >= 0)
         return err_set(err, "REDIS_URL: in user, password and path, / is written as %%2F (not in a path), ? as %%3F, "
                             "@ as %%40");

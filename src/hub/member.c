@@ -323,7 +323,8 @@ static void resolve_from_page(struct membership *membership)
         membership->stretch.start = page->shown; /* all that there was is gone */
     } else {
         /* What the feed has shown since the log was read, and found empty, belongs to this membership. */
-        membership->stretch.start = page->last < membership->room->last ? page->last : membership->room->last;
+        membership->stretch.start =
+            page->position < membership->room->last ? page->position : membership->room->last;
     }
     /* The log may be ahead of the feed: what is still to be pushed will be sent, however much that is. */
     if (membership->mode != START_AT && membership->stretch.start > membership->room->hub->position)

@@ -66,6 +66,7 @@ static void page_loaded(void *arg, enum broker_result result, const struct broke
         list_remove(&page->of_room);
     } else {
         page->last = got->last;
+        page->position = got->position;
         page->entries = mem_zero(got->count, sizeof *page->entries);
         page->bytes = sizeof *page + got->count * (sizeof(struct entry) + sizeof(struct entry *));
         for (size_t i = 0; i < got->count; i++) {

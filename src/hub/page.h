@@ -17,6 +17,7 @@ struct page {
     uint64_t after;
     bool newest, loading, failed;
     struct entry **entries;
+    uint64_t position;   /* up to there it tells of all that may be read */
     uint64_t last;       /* seq of the room's newest entry when it was read */
     uint64_t shown;      /* likewise, as the feed had shown it when it was asked for; more than `last`: it is gone */
     size_t count, bytes; /* bytes: as the cache counts them, without frames */

@@ -68,7 +68,7 @@ static bool broker_start(struct server *server, struct err *err)
 {
     const struct serve_config *config = &server->config;
     if (config->redis_url == NULL) {
-        server->broker = broker_memory_create(server->loop);
+        server->broker = broker_memory_create(server->loop, NULL);
         return true;
     }
     struct broker_redis_config redis = {

@@ -61,7 +61,9 @@ int lease_room_decode(struct span *rest, struct span *room, struct stretch *stre
         *rest = span_from(*rest, 2);
     else if (!take(rest, &stretch->end))
         return -1;
-    if (!take(rest, &stretch->joined_at) || !take(rest, &stretch->known) || !take(rest, &len) || len > rest->len)
+    /* Whatever the broker holds: a room has a name, and a stretch ends behind its start. */
+    if (!take(rest, &stretch->joined_at) || !take(rest, &stretch->known) || !take(rest, &len) || len > rest->len ||
+        len == 0 || len > BROKER_ROOM_BYTES_MAX || stretch->end < stretch->start)
         return -1;
     *room = span_sub(*rest, 0, len);
     *rest = span_from(*rest, len);

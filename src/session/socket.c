@@ -306,6 +306,7 @@ static bool rooms_restore(struct socket *socket, struct span rooms, const struct
     struct span room;
     struct stretch stretch;
     uint64_t floor;
+    bool any = false;
     int more;
     if (!lease_floor_decode(&rooms, &floor))
         return false;
@@ -313,12 +314,14 @@ static bool rooms_restore(struct socket *socket, struct span rooms, const struct
     while ((more = lease_room_decode(&rooms, &room, &stretch)) > 0) {
         if (!socket_room_is_of(socket->nsp, room, sid_span(socket->sid)))
             return false;
+        any = true;
         uint64_t position = stretch.start;
         if (token != NULL)
             position = token_position(token, room, stretch.since, stretch.start, stretch.joined_at);
         member_rejoin(&socket->member, room, &stretch, position);
     }
-    return more == 0 && (token != NULL ? token->seq : 0) >= floor;
+    /* In no room it would wait for ever. */
+    return more == 0 && any && (token != NULL ? token->seq : 0) >= floor;
 }
 
 /* Takes over what another instance, or an earlier connection to this one, left. */

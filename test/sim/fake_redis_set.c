@@ -83,10 +83,31 @@ static void spop(struct fake_call *call)
         fake_key_delete(call, key);
 }
 
+/* With a count, which is not negative; those that have been there for longest, where Redis takes any. */
+static void srandmember(struct fake_call *call)
+{
+    struct fake_key *key;
+    int64_t wanted;
+    if (call->count > 3) {
+        fake_reply_syntax_error(call);
+        return;
+    }
+    if (!fake_arg_i64(call, 2, &wanted) || !fake_key_typed(call, call->args[1], FAKE_SET, &key))
+        return;
+    size_t count = key != NULL ? key->table->by_name.count : 0;
+    if ((uint64_t)wanted < count)
+        count = (size_t)wanted;
+    fake_reply_array(call, count);
+    struct list *at = count > 0 ? key->table->fields.next : NULL;
+    for (size_t i = 0; i < count; i++, at = at->next)
+        fake_reply_bulk(call, fake_field_name(container_of(at, struct fake_field, node)));
+}
+
 const struct fake_command fake_set_commands[] = {
     {"sadd", sadd, -3, FAKE_WRITE | FAKE_MEMORY},
     {"srem", srem, -3, FAKE_WRITE},
     {"spop", spop, -2, FAKE_WRITE},
+    {"srandmember", srandmember, 3, 0},
     {"smembers", smembers, 2, 0},
     {"sismember", sismember, 3, 0},
     {"scard", scard, 2, 0},

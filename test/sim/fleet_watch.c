@@ -171,7 +171,7 @@ static void watched_ran(struct fleet *fleet, int script, const struct span *argv
     uint64_t seq = 0;
     switch (script) {
     case WATCHED_OPEN:
-        if (reply->item_count == 4 && span_to_u64(reply->items[1].text, &seq))
+        if (reply->item_count >= 4 && span_to_u64(reply->items[1].text, &seq))
             check_opened(check, reply->items[0].text, seq);
         break;
     case WATCHED_WRITE:

@@ -8,7 +8,7 @@
 
 #include "check.h"
 
-enum { PAGE_AT_TEXT = 64, PAGE_BYTES_FULL = 4 << 20 };
+enum { PAGE_AT_TEXT = 64, PAGE_BYTES_FULL = BROKER_PAGE_BYTES };
 
 /* A page that was asked for. */
 struct page_ask {

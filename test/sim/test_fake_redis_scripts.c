@@ -115,17 +115,18 @@ static void open_make(struct driver *driver, struct command *command)
 {
     int life = below(driver, LIVES), seen = below(driver, driver->epoch + 1);
     driver->run += below(driver, 4) == 0;
-    evalsha(driver, command, OPEN, 3);
+    evalsha(driver, command, OPEN, 4);
     command_addf(command, PREFIX "state");
     command_addf(command, PREFIX "publisher%d", life);
     command_addf(command, PREFIX "lives");
+    command_addf(command, PREFIX "rooms");
     command_addf(command, "run%d", driver->run);
     command_addf(command, "e%d", ++driver->epoch);
     if (seen > 0)
         command_addf(command, "e%d", seen);
     else
         command_add(command, SPAN_LIT(""));
-    command_addf(command, "life%d", life);
+    command_addf(command, "i:%d", life);
     command_addf(command, "%d", LIFE_MS);
 }
 
@@ -144,34 +145,36 @@ static void slot_add(struct driver *driver, struct command *command, int room)
 
 static void publish_make(struct driver *driver, struct command *command)
 {
-    int life = below(driver, LIVES), slots = 1 + below(driver, 3), entries = 1 + below(driver, 5), named = 0;
+    int life = below(driver, LIVES), slots = 1 + below(driver, 3), entries = 1 + below(driver, 5);
     int first = below(driver, ROOMS);
-    bool names[5];
     int64_t number = driver->numbers[life] + 1;
     if (below(driver, 10) == 0)
         number += below(driver, 4) - 1;
     driver->numbers[life] = number > driver->numbers[life] ? number : driver->numbers[life];
-    for (int i = 0; i < entries; i++)
-        named += names[i] = below(driver, 2) == 0;
-    evalsha(driver, command, PUBLISH, 3 + 2 * slots + named);
+    evalsha(driver, command, PUBLISH, 5 + 3 * slots);
     command_add_words(command, PREFIX "state");
     command_addf(command, PREFIX "publisher%d", life);
-    command_add_words(command, PREFIX "recent");
+    command_add_words(command, PREFIX "recent " PREFIX "rooms " PREFIX "sizes");
     for (int i = 0; i < slots; i++) {
         command_addf(command, PREFIX "log:r%d", (first + i) % ROOMS);
         command_addf(command, PREFIX "room:r%d", (first + i) % ROOMS);
+        command_addf(command, PREFIX "names:r%d", (first + i) % ROOMS);
     }
-    for (int i = 0; i < named; i++)
-        command_addf(command, PREFIX "id:%d", below(driver, NAMES));
     command_addf(command, "%s", below(driver, 30) == 0 ? "other" : driver->open);
     command_addf(command, "%lld", (long long)number);
     command_addf(command, "%d", below(driver, 3) == 0);
     command_addf(command, "%d", slots);
+    command_addf(command, "%d", 1 + below(driver, 2 * ROOMS));
+    command_addf(command, "%s", ONE_OF(driver, "10000", "1000000000"));
+    command_addf(command, "%s", ONE_OF(driver, "0", "0", "0", "1", "2"));
     for (int i = 0; i < slots; i++)
         slot_add(driver, command, (first + i) % ROOMS);
-    for (int i = 0, at = 3 + 2 * slots; i < entries; i++) {
+    for (int i = 0; i < entries; i++) {
         command_addf(command, "%d", 1 + below(driver, slots));
-        command_addf(command, "%d", names[i] ? ++at : 0);
+        if (below(driver, 2) == 0)
+            command_addf(command, "%d", below(driver, NAMES));
+        else
+            command_add(command, SPAN_LIT(""));
         command_addf(command, "%s", ONE_OF(driver, "", "", "!4 sid1", "+2 r1-4 sid2"));
         bytes_add(driver, command);
     }
@@ -181,9 +184,10 @@ static void read_make(struct driver *driver, struct command *command)
 {
     int room = below(driver, ROOMS);
     evalsha(driver, command, READ, 3);
+    command_addf(command, PREFIX "state");
     command_addf(command, PREFIX "log:r%d", room);
     command_addf(command, PREFIX "room:r%d", room);
-    command_addf(command, PREFIX "state");
+    command_addf(command, "%s", below(driver, 30) == 0 ? "other" : driver->open);
     command_addf(command, "%s", ONE_OF(driver, "after", "before"));
     if (below(driver, 8) == 0)
         command_addf(command, "18446744073709551615");
@@ -203,6 +207,7 @@ static void fence_make(struct driver *driver, struct command *command)
         command_addf(command, PREFIX "room:r%d", i);
     command_addf(command, "inbox%d", below(driver, LIVES));
     command_addf(command, "%d", below(driver, 100));
+    command_addf(command, "%s", driver->open);
     for (int i = 0; i < rooms; i++)
         command_addf(command, "r%d", i);
 }
@@ -211,16 +216,18 @@ static void lease_make(struct driver *driver, struct command *command, enum ship
 {
     int lease = below(driver, LEASES), life = below(driver, LIVES);
     bool owns = lease % 2 == 0 && which != LEASE_CLAIM;
-    evalsha(driver, command, which, which == LEASE_CLAIM ? 3 : 2 + owns);
+    evalsha(driver, command, which, which == LEASE_CLAIM ? 4 : which == LEASE_WRITE ? 3 + owns : 2 + owns);
     command_addf(command, PREFIX "lease:pid%d", lease);
     if (which == LEASE_CLAIM)
         command_addf(command, PREFIX "state");
-    command_addf(command, PREFIX "of:life%d", life);
+    command_addf(command, PREFIX "of:i:%d", life);
+    if (which != LEASE_RELEASE)
+        command_addf(command, PREFIX "lives");
     if (owns)
         command_addf(command, PREFIX "owner:own%d", lease);
     if (which == LEASE_CLAIM) {
         command_addf(command, "inbox%d", life);
-        command_addf(command, "life%d", life);
+        command_addf(command, "i:%d", life);
         epoch_add(driver, command);
         command_addf(command, "%d", below(driver, 1500));
         command_addf(command, "pid%d", lease);
@@ -237,7 +244,7 @@ static void lease_make(struct driver *driver, struct command *command, enum ship
     bytes_add(driver, command);
     bytes_add(driver, command);
     command_addf(command, "inbox%d", life);
-    command_addf(command, "life%d", life);
+    command_addf(command, "i:%d", life);
     if (owns)
         command_addf(command, "own%d", lease);
     else
@@ -249,16 +256,17 @@ static void lease_make(struct driver *driver, struct command *command, enum ship
 static void present_make(struct driver *driver, struct command *command)
 {
     int room = below(driver, ROOMS), life = below(driver, LIVES);
-    evalsha(driver, command, PRESENT, 4);
+    evalsha(driver, command, PRESENT, 5);
     command_addf(command, PREFIX "here:r%d", room);
     command_addf(command, PREFIX "away");
-    command_addf(command, PREFIX "of:life%d", life);
+    command_addf(command, PREFIX "of:i:%d", life);
     command_addf(command, PREFIX "lives");
+    command_addf(command, PREFIX "heres");
     command_addf(command, "%s", ONE_OF(driver, "+", "+", "-", "?"));
     command_addf(command, "r%d", room);
     command_addf(command, "sid%d", below(driver, 8));
     bytes_add(driver, command);
-    command_addf(command, "life%d", life);
+    command_addf(command, "i:%d", life);
     command_addf(command, PREFIX "push:r%d", room);
     command_addf(command, PREFIX);
     command_addf(command, "%d", AWAY_MS);
@@ -278,15 +286,17 @@ static void present_list_make(struct driver *driver, struct command *command)
 static void pulse_make(struct driver *driver, struct command *command)
 {
     int life = below(driver, LIVES);
-    evalsha(driver, command, PULSE, 5);
+    evalsha(driver, command, PULSE, 8);
     command_add_words(command, PREFIX "state " PREFIX "lives " PREFIX "recent " PREFIX "away");
-    command_addf(command, PREFIX "of:life%d", life);
-    command_addf(command, "life%d", life);
+    command_addf(command, PREFIX "of:i:%d", life);
+    command_add_words(command, PREFIX "rooms " PREFIX "sizes " PREFIX "heres");
+    command_addf(command, "i:%d", life);
     command_addf(command, "%d", LIFE_MS);
     command_addf(command, "%d", AWAY_MS);
     command_addf(command, "inbox%d", life);
     command_addf(command, "%d", below(driver, 1000));
     command_addf(command, PREFIX);
+    command_addf(command, "%s", driver->open);
 }
 
 static void check_make(struct driver *driver, struct command *command)

@@ -2,20 +2,25 @@
 -- there is one). ARGV: generation, pid, '1' to delete it. Without that it lives for its window from now, for whoever claims it.
 -- Returns 0 when a higher generation owns it.
 local lease = redis.call('HMGET', KEYS[1], 'generation', 'window')
-if lease[1] and tonumber(lease[1]) > tonumber(ARGV[1]) then
+if lease[1] and (tonumber(lease[1]) or 0) > tonumber(ARGV[1]) then
     return 0 -- the set is somebody else's by now, maybe this one again
 end
-redis.call('SREM', KEYS[2], 'l' .. ARGV[2])
-if not lease[1] then
-    return 0
+local wrong = spoiled(KEYS[2], 'set')
+if wrong then
+    return wrong
 end
-for i = 1, #KEYS do
-    if i == 2 then
-        -- The set is not the lease's.
-    elseif ARGV[3] == '1' then
-        redis.call('DEL', KEYS[i])
+local result = 0
+if lease[1] then
+    local keys = {KEYS[1], KEYS[3]} -- the set is not the lease's
+    if ARGV[3] == '1' or not tonumber(lease[2]) then
+        redis.call('DEL', unpack(keys))
     else
-        redis.call('PEXPIRE', KEYS[i], lease[2])
+        redis.call('PEXPIRE', keys[1], lease[2])
+        if keys[2] then
+            redis.pcall('PEXPIRE', keys[2], lease[2])
+        end
     end
+    result = 1
 end
-return 1
+redis.pcall('SREM', KEYS[2], 'l' .. ARGV[2])
+return result

@@ -2,7 +2,7 @@
 -- generation, sid, rooms, data, this instance's inbox, its life, the own room ('' for none), window (ms), pid. Returns 0 when a
 -- higher generation owns it. The lease lives for two windows from now.
 local was = redis.call('HMGET', KEYS[1], 'generation', 'life')
-if was[1] and tonumber(was[1]) > tonumber(ARGV[1]) then
+if was[1] and (tonumber(was[1]) or 0) > tonumber(ARGV[1]) then
     return 0
 end
 local instance, number = string.match(ARGV[6], '^(.*):(%d+)$')
@@ -13,11 +13,13 @@ end
 if not redis.call('ZSCORE', KEYS[3], ARGV[6]) then
     return redis.error_reply('LIFE has ended') -- nobody would look after what it has
 end
+local wrong = spoiled(KEYS[2], 'set')
+if wrong then
+    return wrong
+end
 local life_ms = string.format('%.0f', tonumber(ARGV[8]) * 2)
 -- A write that needs no memory comes first: when memory is full, Redis then refuses none of the others.
-redis.call('PEXPIRE', KEYS[1], life_ms)
-redis.call('HSET', KEYS[1], 'generation', ARGV[1], 'sid', ARGV[2], 'rooms', ARGV[3], 'data', ARGV[4], 'owner', ARGV[5], 'life',
-    ARGV[6], 'own', ARGV[7], 'window', ARGV[8])
+-- The lease itself comes last: what stands elsewhere of a lease that is not there does no harm.
 redis.call('PEXPIRE', KEYS[1], life_ms)
 if redis.call('SADD', KEYS[2], 'l' .. ARGV[9]) == 1 and redis.call('PTTL', KEYS[2]) == -1 then
     redis.call('PEXPIRE', KEYS[2], 86400000) -- also when no pulse comes, and nobody looks again
@@ -25,4 +27,7 @@ end
 if KEYS[4] then
     redis.call('SET', KEYS[4], ARGV[5], 'PX', life_ms)
 end
+redis.call('HSET', KEYS[1], 'generation', ARGV[1], 'sid', ARGV[2], 'rooms', ARGV[3], 'data', ARGV[4], 'owner', ARGV[5], 'life',
+    ARGV[6], 'own', ARGV[7], 'window', ARGV[8])
+redis.pcall('PEXPIRE', KEYS[1], life_ms)
 return 1

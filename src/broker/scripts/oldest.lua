@@ -1,6 +1,14 @@
 -- For publish.lua and read.lua: a room's oldest entry that is wanted.
 -- Entries lie in the order of their seq, and what is wanted of one is wanted of all behind it: it is looked for by halves. Returns
--- id, seq, ms and sum (bytes logged before it) of the first entry for which `wanted(entry)` holds; nil: of none. `last` is the newest seq.
+-- id, seq, ms and sum (bytes logged before it) of the first entry for which `wanted(entry)` holds; nil: of none. `last` is the newest
+-- seq. What is no entry of ours is not wanted.
+local function entry_about(got)
+    local number, time_ms = string.match(got[1], '^(%d+)%-(%d+)$')
+    local entry = {id = got[1], seq = tonumber(number), ms = tonumber(time_ms), sum = tonumber(string.match(got[2][2] or '', ' (%d+)$'))}
+    entry.ours = entry.sum and got[2][1] == 'p' and got[2][3] == 'a' and got[2][5] == 'b' and #got[2] == 6
+    return entry
+end
+
 local function oldest_wanted(log, last, wanted)
     local low, high, at, found = 0, last, 0, nil
     while low <= high do
@@ -8,9 +16,8 @@ local function oldest_wanted(log, last, wanted)
         if not got then
             break
         end
-        local number, time_ms = string.match(got[1], '^(%d+)%-(%d+)$')
-        local entry = {id = got[1], seq = tonumber(number), ms = tonumber(time_ms), sum = tonumber(string.match(got[2][2], ' (%d+)$'))}
-        if wanted(entry) then
+        local entry = entry_about(got)
+        if entry.ours and wanted(entry) then
             found, high = entry, at - 1
         else
             low = entry.seq + 1

@@ -1,19 +1,59 @@
--- A connection was made. KEYS: state, publisher, lives. ARGV: the server's run id, an epoch to open if one is due, the epoch
+-- A connection was made. KEYS: state, publisher, lives, rooms. ARGV: the server's run id, an epoch to open if one is due, the epoch
 -- this instance saw before ('' for none), the life it begins now, how long a life lasts without a pulse (ms).
 -- Returns: epoch, counter, the last seq of the epoch seen before that survived ('' when it is still the current one), the
--- publisher's last call.
--- A server that came up again may have lost what it had accepted: its run id tells, and the epoch ends at what survived.
-local state, publisher = KEYS[1], KEYS[2]
--- A write that needs no memory comes first: when memory is full, Redis then refuses none of the others.
-redis.call('ZREM', KEYS[3], ARGV[4])
+-- publisher's last call, and what of it was refused as publish.lua answers.
+-- A server that came up again may have lost what it had accepted: its run id tells, and the epoch ends at what survived. When the
+-- state itself is gone, the counter goes on above whatever is left in the logs.
+local publisher, lives, rooms, ENDS_MAX = KEYS[2], KEYS[3], KEYS[4], 100
+local prefix = string.sub(state, 1, -6)
 local have = redis.call('HMGET', state, 'epoch', 'seq', 'run_id', 'pulse_ms')
-local epoch, seq = have[1], have[2] or '0'
-if not epoch or have[3] ~= ARGV[1] then
+local called = redis.call('GET', publisher)
+redis.call('ZSCORE', lives, ARGV[4])
+local epoch, seq = have[1], whole_of(have[2])
+local counted = seq ~= nil
+if not epoch or not counted then
+    local all = redis.pcall('ZRANGE', rooms, '0', '-1')
+    seq = seq or 0
+    for i = 1, all.err and 0 or #all do
+        local last = redis.pcall('HGET', prefix .. 'room:' .. all[i], 'last')
+        local newest = redis.pcall('XREVRANGE', prefix .. 'log:' .. all[i], '+', '-', 'COUNT', 1)
+        local top = newest[1] and entry_about(newest[1]).seq or 0
+        seq = math.max(seq, whole_of(last) or 0, top < 4503599627370496 and top or 0)
+    end
+end
+
+-- Of the epochs that ended, the last ones are remembered.
+local function ends_forget()
+    if redis.call('HLEN', state) < 2 * ENDS_MAX then
+        return
+    end
+    local ends, cursor = {}, '0'
+    repeat
+        local got = redis.call('HSCAN', state, cursor, 'COUNT', '1000')
+        cursor = got[1]
+        for i = 1, #got[2], 2 do
+            if string.sub(got[2][i], 1, 4) == 'end:' then
+                ends[#ends + 1] = {name = got[2][i], seq = tonumber(got[2][i + 1]) or 0}
+            end
+        end
+    until cursor == '0'
+    table.sort(ends, function(a, b) return a.seq > b.seq or a.seq == b.seq and a.name < b.name end)
+    for i = ENDS_MAX + 1, #ends do
+        redis.call('HDEL', state, ends[i].name)
+    end
+end
+
+-- A write that needs no memory comes first: when memory is full, Redis then refuses none of the others.
+redis.call('ZREM', lives, ARGV[4])
+local counter = string.format('%.0f', seq)
+if not epoch or not counted or have[3] ~= ARGV[1] then
+    ends_forget()
     if epoch then
-        redis.call('HSET', state, 'end:' .. epoch, seq)
+        redis.call('HSET', state, 'end:' .. epoch, counter, 'epoch', ARGV[2], 'seq', counter, 'run_id', ARGV[1])
+    else
+        redis.call('HSET', state, 'epoch', ARGV[2], 'seq', counter, 'run_id', ARGV[1])
     end
     epoch = ARGV[2]
-    redis.call('HSET', state, 'epoch', epoch, 'seq', seq, 'run_id', ARGV[1])
 end
 local ended = ''
 if ARGV[3] ~= '' and ARGV[3] ~= epoch then
@@ -21,8 +61,8 @@ if ARGV[3] ~= '' and ARGV[3] ~= epoch then
 end
 local time = redis.call('TIME')
 local ms = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
-if not have[4] then
+if not whole_of(have[4]) then
     redis.call('HSET', state, 'pulse_ms', string.format('%.0f', ms))
 end
-redis.call('ZADD', KEYS[3], string.format('%.0f', ms + tonumber(ARGV[5])), ARGV[4])
-return {epoch, seq, ended, redis.call('GET', publisher) or '0'}
+redis.call('ZADD', lives, string.format('%.0f', ms + tonumber(ARGV[5])), ARGV[4])
+return called_append({epoch, counter, ended}, called)

@@ -1,17 +1,31 @@
--- Somebody comes, or goes. KEYS: here, away, leases and presences of this life, lives. ARGV: '+' to enter, '-' to leave, '?' to go
--- for what may be a moment, room, sid, what it tells of itself, this life, the room's channel, the prefix of all keys, how long it
--- may be away (ms), the generation of its lease. `here` has for each sid `<life> <generation> <tells>`. The room is told of changes,
--- `<+ or -><how many are there> <bytes of sid>\n<sid><tells>`.
-local here, away, of = KEYS[1], KEYS[2], KEYS[3]
+-- Somebody comes, or goes. KEYS: here, away, leases and presences of this life, lives, rooms with somebody present. ARGV: '+' to
+-- enter, '-' to leave, '?' to go for what may be a moment, room, sid, what it tells of itself, this life, the room's channel, the
+-- prefix of all keys, how long it may be away (ms), the generation of its lease. `here` has for each sid
+-- `<life> <generation> <tells>`. The room is told of changes, `<+ or -><how many are there> <bytes of sid>\n<sid><tells>`.
+local here, away, of, lives, heres = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local what, room, sid, tells, life = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local DAY = 86400000
 local name = #room .. ' ' .. room .. sid
 local was = redis.call('HGET', here, sid)
 local was_life, was_generation, was_tells
 if was then
     was_life, was_generation, was_tells = string.match(was, '^(%S+) (%d+) (.*)$')
 end
+local alive = redis.call('ZSCORE', lives, life)
+local wrong = spoiled(away, 'zset') or spoiled(of, 'set') or spoiled(heres, 'zset') or
+    was_life and spoiled(ARGV[7] .. 'of:' .. was_life, 'set')
+if wrong then
+    return wrong
+end
+local time = redis.call('TIME')
+local ms = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+
+local function count()
+    return tonumber(redis.pcall('HLEN', here)) or 0
+end
+
 if what == '+' then
-    if not redis.call('ZSCORE', KEYS[4], life) then
+    if not alive then
         return redis.error_reply('LIFE has ended') -- nobody would look after what it has
     end
     local instance, number = string.match(life, '^(.*):(%d+)$')
@@ -19,32 +33,38 @@ if what == '+' then
     if instance == was_instance and tonumber(number) < tonumber(was_number) then
         return 0 -- it comes late, from an earlier life of the same instance
     end
-    if was and tonumber(was_generation) > tonumber(ARGV[9]) then
+    if was_life and tonumber(was_generation) > tonumber(ARGV[9]) then
         return 0 -- another instance has claimed its lease, and this one does not know yet
     end
     -- A write that needs no memory comes first: when memory is full, Redis then refuses none of the others.
-    redis.call('ZREM', away, name)
-    redis.call('HSET', here, sid, life .. ' ' .. ARGV[9] .. ' ' .. tells)
-    if was and was_life ~= life then
-        redis.call('SREM', ARGV[7] .. 'of:' .. was_life, 'h' .. name)
-    end
+    redis.call('PEXPIRE', of, DAY) -- see lease_write
     if redis.call('SADD', of, 'h' .. name) == 1 and redis.call('PTTL', of) == -1 then
-        redis.call('PEXPIRE', of, 86400000) -- see lease_write
+        redis.call('PEXPIRE', of, DAY)
+    end
+    redis.call('HSET', here, sid, life .. ' ' .. ARGV[9] .. ' ' .. tells)
+    -- From here on the member is there, whatever fails.
+    redis.pcall('ZREM', away, name)
+    if was_life and was_life ~= life then
+        redis.pcall('SREM', ARGV[7] .. 'of:' .. was_life, 'h' .. name)
+    end
+    -- The room ends when nobody looks after it any more; the pulse does, once it is among those.
+    if (tonumber(redis.pcall('PTTL', here)) or -1) < DAY / 2 then
+        redis.pcall('PEXPIRE', here, DAY)
+        redis.pcall('ZADD', heres, 'NX', string.format('%.0f', ms), room)
     end
     if not was then
-        redis.call('PUBLISH', ARGV[6], '+' .. redis.call('HLEN', here) .. ' ' .. #sid .. '\n' .. sid .. tells)
+        redis.pcall('PUBLISH', ARGV[6], '+' .. count() .. ' ' .. #sid .. '\n' .. sid .. tells)
     end
 elseif was and was_life == life then
     -- Another life has it already if the client was faster than the news of its end.
-    redis.call('SREM', of, 'h' .. name)
+    redis.call('PEXPIRE', of, DAY)
     if what == '?' then
-        local time = redis.call('TIME')
-        local ms = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
         redis.call('ZADD', away, string.format('%.0f', ms + tonumber(ARGV[8])), name)
     else
         redis.call('HDEL', here, sid)
-        redis.call('ZREM', away, name)
-        redis.call('PUBLISH', ARGV[6], '-' .. redis.call('HLEN', here) .. ' ' .. #sid .. '\n' .. sid .. was_tells)
+        redis.pcall('ZREM', away, name)
+        redis.pcall('PUBLISH', ARGV[6], '-' .. count() .. ' ' .. #sid .. '\n' .. sid .. was_tells)
     end
+    redis.pcall('SREM', of, 'h' .. name)
 end
 return 1

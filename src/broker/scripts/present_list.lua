@@ -1,10 +1,18 @@
 -- Who is in a room. KEYS: here. ARGV: this instance's inbox, number of the request, cursor, about how many. The answer comes
 -- through the inbox, so in the order of the pushes: `present <request> <cursor> <how many are there>\n`, then for each
--- `<bytes of sid> <bytes of tells>\n<sid><tells>`.
-local got = redis.call('HSCAN', KEYS[1], ARGV[3], 'COUNT', ARGV[4])
-local parts = {'present ' .. ARGV[2] .. ' ' .. got[1] .. ' ' .. redis.call('HLEN', KEYS[1]) .. '\n'}
-for i = 1, #got[2], 2 do
-    local sid, tells = got[2][i], string.match(got[2][i + 1], '^%S+ %d+ (.*)$')
-    parts[#parts + 1] = #sid .. ' ' .. #tells .. '\n' .. sid .. tells
-end
+-- `<bytes of sid> <bytes of tells>\n<sid><tells>`. Fewer come where they tell much: an answer has 64 KiB or so.
+local STEP, BYTES_ENOUGH = 25, 36864
+local limit, cursor, parts, bytes, count = tonumber(ARGV[4]), ARGV[3], {''}, 0, 0
+repeat
+    local got = redis.call('HSCAN', KEYS[1], cursor, 'COUNT', math.max(1, math.min(STEP, limit - count)))
+    cursor = got[1]
+    for i = 1, #got[2], 2 do
+        local sid, tells = got[2][i], string.match(got[2][i + 1], '^%S+ %d+ (.*)$')
+        if tells then
+            parts[#parts + 1] = #sid .. ' ' .. #tells .. '\n' .. sid .. tells
+            bytes, count = bytes + #sid + #tells, count + 1
+        end
+    end
+until cursor == '0' or count >= limit or bytes >= BYTES_ENOUGH
+parts[1] = 'present ' .. ARGV[2] .. ' ' .. cursor .. ' ' .. redis.call('HLEN', KEYS[1]) .. '\n'
 return redis.call('PUBLISH', ARGV[1], table.concat(parts))

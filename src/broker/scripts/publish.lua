@@ -1,62 +1,128 @@
--- Accepts a batch. KEYS: state, publisher, recent, then log and meta of each slot, then the keys of named messages. ARGV: epoch,
--- number of the call, '1' to rebase, how many slots; five per slot: where its entries are pushed (a channel, or '@' and the key
--- that names the inbox of the room's owner), entries, bytes and age (ms) that its log keeps (0 entries: not logged), life of its
--- meta (ms); four per entry: slot (from 1), index of its name's key (0: unnamed), audience, body.
--- Exactly the publisher's last + 1 is accepted, so that a repeated call does nothing and a skipped one is seen.
+-- Accepts a batch. KEYS: state, publisher, recent, rooms, sizes, then log, meta and names of each slot. ARGV: epoch, number of the call,
+-- '1' to rebase, how many slots, how many rooms there may be, how many bytes all logs may hold, what Redis has left ('0': enough, '1':
+-- little, '2': what is kept back for everything else); five per slot: where its entries are pushed (a channel, or '@' and the key that
+-- names the inbox of the room's owner), entries, bytes and age (ms) that its log keeps (0 entries: not logged), life of its meta (ms);
+-- four per entry: slot (from 1), name ('': none), audience, body.
+-- Returns 1, the number, and for each entry that was refused its place (from 1), why ('bytes', 'rooms' or 'spoiled') and the
+-- key that is spoiled; or 0 and the same of the last call. Exactly the publisher's last + 1 is accepted, so that a repeated call does
+-- nothing and a skipped one is seen.
+--
+-- Redis takes nothing back when a script fails. So first everything is read, which shows keys of a wrong kind and a counter that is
+-- behind. The first write takes memory, so that a Redis without any refuses it, and only moves the counter.
+-- (Where nothing is logged nothing needs memory.) From then on nothing ends the script: an entry is logged or refused, alone. The number of the call comes last: it says that the work is done.
+--
 -- A slot is a room under one retention. Meta: `last`, the room's newest seq; `sum`, bytes ever logged; `from`, that sum before the
--- oldest entry that is kept, and `from_ms`, its time; `age` (ms) of what may be read; `until_ms`, when the log ends. A stream's id is <seq>-<ms>; its field p is
--- the room's entry before and the sum before this one.
-local call, format = redis.call, string.format
-local state, publisher, recent = KEYS[1], KEYS[2], KEYS[3]
+-- oldest entry that is kept, and `from_ms`, its time; `age` (ms) of what may be read; `until_ms`, when the log ends; `size`, what `sizes`
+-- says of it. A stream's id is <seq>-<ms>; its field p is the room's entry before and the sum before this one. `names`: a set of the
+-- names of messages by time. `rooms`: rooms with a meta, by when to look whether they have ended. `sizes`: bytes in each log, about;
+-- the state's `bytes` is their sum.
+local call, try, format = redis.call, redis.pcall, string.format
+local SEQ_MAX = 4503599627370496
+local publisher, recent, rooms, sizes = KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local number, slots = tonumber(ARGV[2]), tonumber(ARGV[4])
-local have = call('HMGET', state, 'epoch', 'seq')
-if have[1] ~= ARGV[1] then
-    return redis.error_reply('EPOCH is ' .. (have[1] or 'gone'))
+local KEYS_BEFORE, ARGS_BEFORE, SIZE_STEP, NAMES_MIN = 5, 7, 4096, 1000
+local have = call('HMGET', state, 'epoch', 'seq', 'bytes')
+local wrong = epoch_error(have, ARGV[1])
+if wrong then
+    return wrong
 end
-local last = tonumber(call('GET', publisher) or '0')
-if last ~= number - 1 and not (ARGV[3] == '1' and last < number) then
-    return {0, last}
+local called = called_append({0}, call('GET', publisher))
+if called[2] ~= number - 1 and not (ARGV[3] == '1' and called[2] < number) then
+    return called
 end
-call('SET', publisher, ARGV[2], 'PX', 3600000)
 local time = call('TIME')
 local ms = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 local ms_text = format('%.0f', ms)
-local seq, epoch = tonumber(have[2]), ARGV[1]
-local metas, touched, slot_of = {}, {}, {}
+local seq, epoch, stored = tonumber(have[2]), ARGV[1], whole_of(have[3]) or 0
+local prefix = string.sub(state, 1, -6) -- without `state`
+local metas, slot_at, touched, answer, refused = {}, {}, {}, {1, number}, {ARGV[2]}
 -- '%.0f' takes five times as long; where a long has 32 bits '%d' says something else.
 local whole = format('%d', 2 ^ 40) == '1099511627776' and '%d' or '%.0f'
 
-local function slot_read(name)
-    local at = tonumber(name)
-    local slot = {target = ARGV[5 * at], log = KEYS[2 + 2 * at], key = KEYS[3 + 2 * at], entries = ARGV[5 * at + 1],
-        bytes = ARGV[5 * at + 2], age = ARGV[5 * at + 3], meta_age = ARGV[5 * at + 4]}
-    slot.owned = string.byte(slot.target) == 64
-    slot_of[name] = slot
-    return slot
+-- Another room may be one too many.
+local room_count
+local function room_new(meta)
+    room_count = room_count or try('ZCARD', rooms)
+    if type(room_count) == 'number' and room_count >= tonumber(ARGV[5]) then
+        meta.refused = 'rooms'
+    elseif stored >= tonumber(ARGV[6]) then
+        meta.refused = 'bytes'
+    end
 end
 
--- A meta that is gone: the log, if it is still there, says the same.
-local function meta_of_log(meta, log)
-    local newest, oldest = call('XREVRANGE', log, '+', '-', 'COUNT', 1)[1], call('XRANGE', log, '-', '+', 'COUNT', 1)[1]
-    if newest then
-        meta.last = string.match(newest[1], '^%d+')
-        meta.sum = tonumber(string.match(newest[2][2], ' (%d+)$')) + #newest[2][4] + #newest[2][6]
-        meta.from, meta.from_ms = tonumber(string.match(oldest[2][2], ' (%d+)$')), tonumber(string.match(oldest[1], '%-(%d+)$'))
+-- What lies in a log whose meta is gone.
+local function meta_of_log(meta, key, log)
+    local newest = try('XREVRANGE', log, '+', '-', 'COUNT', 1)
+    meta.size = tonumber(try('ZSCORE', sizes, string.sub(key, #prefix + 6)) or 0) or 0
+    if newest.err then
+        meta.refused, meta.spoiled = 'spoiled', log
+    elseif newest[1] then
+        local entry, oldest = entry_about(newest[1]), entry_about(call('XRANGE', log, '-', '+', 'COUNT', 1)[1])
+        meta.last = format(whole, entry.seq)
+        meta.sum = entry.ours and entry.sum + #newest[1][2][4] + #newest[1][2][6] or 0
+        meta.from, meta.from_ms = oldest.ours and oldest.sum or meta.sum, oldest.ms
+        meta.moved, meta.until_ms = true, ms -- it has not run out
+    else
+        room_new(meta)
     end
 end
 
 local function meta_read(key, log)
-    local got = call('HMGET', key, 'last', 'sum', 'from', 'from_ms', 'until_ms')
-    local meta = {last = got[1] or '0', sum = tonumber(got[2] or '0'), from = tonumber(got[3] or '0'),
-        from_ms = tonumber(got[4] or ms_text), until_ms = tonumber(got[5] or '0')}
+    local got = try('HMGET', key, 'last', 'sum', 'from', 'from_ms', 'until_ms', 'size')
+    local meta = {last = '0', sum = 0, from = 0, from_ms = ms, until_ms = 0, size = 0, added = 0}
+    metas[key] = meta
+    if got.err then
+        meta.refused, meta.spoiled = 'spoiled', key
+    elseif got[1] then
+        meta.last, meta.size = whole_of(got[1]) and not string.find(got[1], '%D') and got[1] or '0', whole_of(got[6]) or 0
+        meta.sum, meta.from, meta.from_ms = whole_of(got[2]) or 0, whole_of(got[3]) or 0, whole_of(got[4]) or ms
+        meta.until_ms = whole_of(got[5]) or 0
+    else
+        meta_of_log(meta, key, log)
+    end
     if meta.until_ms < ms then
         meta.from, meta.from_ms, meta.moved = meta.sum, ms, true -- the log has run out
     end
-    if not got[1] then
-        meta_of_log(meta, log)
-    end
-    metas[key] = meta
     return meta
+end
+
+local function slot_read(at)
+    local arg, key = ARGS_BEFORE + 1 + 5 * (at - 1), KEYS_BEFORE + 1 + 3 * (at - 1)
+    local slot = {target = ARGV[arg], entries = ARGV[arg + 1], bytes = ARGV[arg + 2], age = ARGV[arg + 3], meta_age = ARGV[arg + 4],
+        log = KEYS[key], key = KEYS[key + 1], names = KEYS[key + 2], named = 0}
+    if string.byte(slot.target) == 64 then
+        slot.inbox = try('GET', string.sub(slot.target, 2))
+        slot.owned, slot.gone = true, type(slot.inbox) ~= 'string' -- then nobody has that socket any more
+    end
+    if slot.entries ~= '0' and not slot.gone then
+        slot.meta = metas[slot.key] or meta_read(slot.key, slot.log)
+    end
+    slot_at[format('%d', at)] = slot
+    return slot
+end
+
+local behind = 0
+for at = 1, slots do
+    local meta = slot_read(at).meta
+    behind = math.max(behind, meta and tonumber(meta.last) or 0)
+end
+if behind > seq then
+    return epoch_end(behind)
+end
+
+local first = ARGS_BEFORE + 1 + 5 * slots
+local roomy -- all of this call fits, and nobody needs to be asked
+-- Whoever fills what there is gets no more; a small room has its share.
+local share
+local function room_is_full(meta, bytes)
+    if ARGV[7] == '2' then
+        return true
+    elseif ARGV[7] == '0' and stored + bytes <= tonumber(ARGV[6]) then
+        return false
+    end
+    local logs = share or try('ZCARD', sizes)
+    share = share or math.max(65536, tonumber(ARGV[6]) / math.max(1, type(logs) == 'number' and logs or 1))
+    return meta.sum - meta.from + bytes > share
 end
 
 local lengths = {}
@@ -77,13 +143,10 @@ local function row_push()
     local text = table.concat(row, '', 1, row_len)
     row_len = 1
     if not row_slot.owned then
-        call('PUBLISH', row_slot.target, text)
-        return
-    end
-    local inbox = call('GET', string.sub(row_slot.target, 2))
-    if inbox then
+        try('PUBLISH', row_slot.target, text)
+    elseif not row_slot.gone then
         local room = string.match(row_slot.target, ':owner:(.*)$')
-        call('PUBLISH', inbox, 'entry ' .. #room .. '\n' .. room .. text)
+        try('PUBLISH', row_slot.inbox, 'entry ' .. #room .. '\n' .. room .. text)
     end
 end
 
@@ -96,61 +159,178 @@ local function push(slot, seq_text, prev, audience, body)
     row_len, row_slot = row_len + 3, slot
 end
 
-for at = 5 + 5 * slots, #ARGV, 4 do
-    local slot, named, audience, body = slot_of[ARGV[at]] or slot_read(ARGV[at]), ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
+-- True when the name was not known. `ZADD NX` takes one command; an old name is one again.
+local function name_is_new(slot, name)
+    local added = try('ZADD', slot.names, 'NX', ms_text, name)
+    if added == 0 and ms - (tonumber(try('ZSCORE', slot.names, name)) or ms) > tonumber(slot.age) then
+        try('ZADD', slot.names, ms_text, name)
+        return true
+    end
+    if type(added) == 'table' then
+        slot.meta.refused, slot.meta.spoiled = 'spoiled', slot.names
+    end
+    slot.named = slot.named + (added == 1 and 1 or 0)
+    return added == 1
+end
+
+local function refuse(place, why, key)
+    answer[#answer + 1], answer[#answer + 2], answer[#answer + 3] = place, why, key or ''
+    refused[#refused + 1], refused[#refused + 2] = place, why
+end
+
+local function log_entry(place, slot, name, audience, body)
+    local meta, bytes = slot.meta, #audience + #body
+    local why = meta.refused or not roomy and room_is_full(meta, bytes) and 'bytes'
+    if why then
+        refuse(place, why, meta.spoiled)
+        return
+    end
+    if name ~= '' and not name_is_new(slot, name) then
+        if meta.refused then
+            refuse(place, meta.refused, meta.spoiled)
+        end
+        return
+    end
+    seq = seq + 1
+    local text = format(whole, seq)
+    local id = try('XADD', slot.log, text .. '-' .. ms_text, 'p', meta.last .. ' ' .. format(whole, meta.sum), 'a', audience, 'b', body)
+    if type(id) == 'table' and id.err then
+        meta.refused, meta.spoiled = 'spoiled', slot.log
+        local newest = try('XREVRANGE', slot.log, '+', '-', 'COUNT', 1)
+        local top = newest[1] and entry_about(newest[1]).seq or 0
+        behind = top < SEQ_MAX and math.max(behind, top) or behind
+        if name ~= '' then
+            try('ZREM', slot.names, name)
+        end
+        refuse(place, 'spoiled', slot.log)
+        return
+    end
+    push(slot, text, meta.last, audience, body)
+    meta.last = text
+    meta.sum, meta.added, stored = meta.sum + bytes, meta.added + 1, stored + bytes
+    touched[slot.key] = slot
+end
+
+local logged, coming = 0, 0
+for at = first, #ARGV, 4 do
+    local meta = slot_at[ARGV[at]].meta
+    if meta then
+        logged, coming = logged + (not meta.refused and ARGV[7] ~= '2' and 1 or 0), coming + #ARGV[at + 2] + #ARGV[at + 3]
+    end
+end
+roomy = ARGV[7] == '0' and stored + coming <= tonumber(ARGV[6])
+local reserved = seq + logged
+if logged > 0 then
+    call('HSET', state, 'seq', format(whole, reserved))
+else
+    call('PEXPIRE', publisher, '3600000') -- needs none; but a Redis that takes no writes says so
+end
+for at = first, #ARGV, 4 do
+    local slot = slot_at[ARGV[at]]
     if slot.entries == '0' then
-        push(slot, '0', '0', audience, body)
-    elseif slot.owned and call('EXISTS', string.sub(slot.target, 2)) == 0 then
-        -- Nobody has that socket any more.
-    elseif named == '0' or call('SET', KEYS[tonumber(named)], '1', 'NX', 'PX', slot.age) then
-        local meta = metas[slot.key] or meta_read(slot.key, slot.log)
-        seq = seq + 1
-        local text = format(whole, seq)
-        call('XADD', slot.log, text .. '-' .. ms_text, 'p', meta.last .. ' ' .. format(whole, meta.sum), 'a', audience, 'b', body)
-        push(slot, text, meta.last, audience, body)
-        meta.last = text
-        meta.sum = meta.sum + #audience + #body
-        touched[slot.key] = slot
+        push(slot, '0', '0', ARGV[at + 2], ARGV[at + 3])
+    elseif slot.meta then
+        log_entry((at - first) / 4 + 1, slot, ARGV[at + 1], ARGV[at + 2], ARGV[at + 3])
     end
 end
 if row_len > 1 then
     row_push()
 end
-call('HSET', state, 'seq', format(whole, seq))
 
 -- In lumps, so that not every publish pays for it. The newest entry always stays.
 local function trim(log, meta, keep, bytes_max, age)
     call('XTRIM', log, 'MAXLEN', '=', format('%.0f', keep))
     local newest = tonumber(meta.last)
-    local first = oldest_wanted(log, newest, function(entry)
+    local oldest = oldest_wanted(log, newest, function(entry)
         return entry.seq == newest or (meta.sum - entry.sum <= bytes_max and ms - entry.ms <= age)
     end)
-    call('XTRIM', log, 'MINID', '=', first.id)
-    meta.from, meta.from_ms, meta.moved = first.sum, first.ms, true
+    call('XTRIM', log, 'MINID', '=', oldest.id)
+    meta.from, meta.from_ms, meta.moved = oldest.sum, oldest.ms, true
 end
 
-local tops = {}
+-- A set of the service's own lasts as long as the last of what it tells of.
+local function last_for(key, life)
+    local left = try('PTTL', key)
+    if type(left) == 'number' and left < tonumber(life) then
+        try('PEXPIRE', key, life)
+    end
+end
+
+-- Of all rooms in one call each.
+local size_change, size_pairs = 0, {}
+local function size_tell(meta, room)
+    local size = math.max(0, meta.sum - meta.from)
+    local change = size - meta.size
+    if meta.size > 0 and math.abs(change) < math.max(SIZE_STEP, meta.size / 8) then
+        return
+    end
+    size_change = size_change + change
+    size_pairs[#size_pairs + 1], size_pairs[#size_pairs + 2] = format('%.0f', size), room
+    meta.size, meta.counted = size, true
+end
+
+local tops, ends_last = {}, nil
 for key, slot in pairs(touched) do
     local meta, log, age = metas[key], slot.log, tonumber(slot.age)
-    local keep, bytes_max = tonumber(slot.entries), tonumber(slot.bytes)
-    if meta.sum - meta.from > bytes_max * 17 / 16 or ms - meta.from_ms > age * 17 / 16 or
-        call('XLEN', log) > keep * 17 / 16 + 16 then
-        trim(log, meta, keep, bytes_max, age)
+    local keep, bytes_max, room = tonumber(slot.entries), tonumber(slot.bytes), string.sub(key, #prefix + 6)
+    local length_now = tonumber(try('XLEN', log)) or 0
+    if meta.sum - meta.from > bytes_max * 17 / 16 or ms - meta.from_ms > age * 17 / 16 or length_now > keep * 17 / 16 + 16 then
+        pcall(trim, log, meta, keep, bytes_max, age) -- or by the next publish
     end
-    call('HSET', key, 'last', meta.last, 'sum', format(whole, meta.sum))
+    size_tell(meta, room)
+    local about = {'HSET', key, 'last', meta.last, 'sum', format(whole, meta.sum)}
+    local ends = meta.until_ms - ms < age * 9 / 8
     if meta.moved then
-        call('HSET', key, 'from', format('%.0f', meta.from), 'from_ms', format('%.0f', meta.from_ms))
+        about[7], about[8], about[9], about[10] = 'from', format('%.0f', meta.from), 'from_ms', format('%.0f', meta.from_ms)
     end
-    if meta.until_ms - ms < age * 9 / 8 or call('PTTL', log) == -1 then -- the latter: a log that had vanished
+    if meta.counted then
+        local at = #about
+        about[at + 1], about[at + 2] = 'size', format('%.0f', meta.size)
+    end
+    if ends then
+        meta.until_ms = ms + math.floor(age * 5 / 4)
+        local at = #about
+        about[at + 1], about[at + 2], about[at + 3], about[at + 4] = 'until_ms', format('%.0f', meta.until_ms), 'age', slot.age
+    end
+    try(unpack(about))
+    if ends then
+        ends_last = slot.meta_age
         -- Meta outlives the log: a trimmed room and a quiet one can be told apart.
-        call('HSET', key, 'until_ms', format('%.0f', ms + age * 5 / 4), 'age', slot.age)
-        call('PEXPIRE', log, format('%.0f', age * 5 / 4))
-        call('PEXPIRE', key, slot.meta_age)
+        try('PEXPIRE', key, slot.meta_age)
+        try('ZADD', rooms, format('%.0f', meta.until_ms), room)
+        last_for(rooms, slot.meta_age)
+    end
+    if ends or length_now == meta.added then
+        try('PEXPIRE', log, format('%.0f', age * 5 / 4)) -- also one that had vanished
     end
     tops[#tops + 1] = meta.last
     tops[#tops + 1] = slot.target
 end
-if tops[1] then
-    call('ZADD', recent, unpack(tops))
+if size_pairs[1] then
+    try('HINCRBY', state, 'bytes', format('%.0f', size_change))
+    try('ZADD', sizes, unpack(size_pairs))
 end
-return {1, number}
+if ends_last then
+    last_for(sizes, ends_last)
+end
+if tops[1] then
+    try('ZADD', recent, unpack(tops))
+end
+for _, slot in pairs(slot_at) do
+    if slot.named > 0 then
+        local keep, count = math.max(NAMES_MIN, tonumber(slot.entries)), tonumber(try('ZCARD', slot.names)) or 0
+        if count > keep * 17 / 16 + 16 then
+            try('ZREMRANGEBYSCORE', slot.names, '-inf', format('%.0f', ms - tonumber(slot.age)))
+            try('ZREMRANGEBYRANK', slot.names, '0', format('%.0f', -1 - keep))
+        end
+        try('PEXPIRE', slot.names, slot.age)
+    end
+end
+if seq < reserved then
+    try('HSET', state, 'seq', format(whole, seq)) -- what was refused, or known by its name, took no number
+end
+if behind > seq then
+    pcall(epoch_end, behind) -- somebody wrote there; the next call finds another epoch, above it
+end
+try('SET', publisher, table.concat(refused, ' '), 'PX', 3600000)
+return answer

@@ -1,22 +1,41 @@
--- Every 0.8 s from every instance. KEYS: state, lives, recent, away, leases and presences of this life. ARGV: this life, how
--- long a life lasts without a pulse, how long after its last pulse those of a life that ended have left (ms), this instance's inbox,
--- number of the probe, the prefix of all keys. Returns 0 when others have taken this life for ended, 2 when there is more to do
--- than fits into one call, else 1.
+-- Every 0.8 s from every instance. KEYS: state, lives, recent, away, leases and presences of this life, rooms, sizes, rooms with somebody
+-- present. ARGV: this life, how long a life lasts without a pulse, how long after its last pulse those of a life that ended have left
+-- (ms), this instance's inbox, number of the probe, the prefix of all keys, the epoch. Returns 0 when others have taken this life for ended, 2 when
+-- there is more to do than fits into one call, else 1; with keys that were of another kind and are made anew, these stand behind it in an array.
 -- 1. The heartbeat. 2. What a life that ended left behind: its leases last for their window only, those present are away. 3. Whoever
--- was away for too long has left. 4. The digest: each room that got entries lately is told its newest, so that a lost tail shows.
--- 5. The probe, which carries the counter: all up to it has been pushed before.
-local call, format = redis.call, string.format
-local state, lives, recent, away = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local prefix = ARGV[6]
-local BATCH, PULSE_MS, LATE_MS, DIGEST_MS = 500, 800, 500, 700
+-- was away for too long has left. 4. Whoever is present under a life that nobody knows is away. 5. Logs and rooms that ended count no
+-- more. 6. The digest: each room that got entries lately is told its newest, so that a lost tail shows. 7. The probe, which carries
+-- the counter: all up to it has been pushed before.
+-- Whatever is one room's, lease's or member's, and cannot be done, is left out: nothing ends the script once it has begun to write.
+local call, try, format = redis.call, redis.pcall, string.format
+local lives, recent, away, of, rooms, sizes, heres = KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8]
+local prefix, life_ms, gone_ms = ARGV[6], tonumber(ARGV[2]), tonumber(ARGV[3])
+local BATCH, PULSE_MS, LATE_MS, DIGEST_MS, LOOK_MS, COUNT_MS, MONTH = 500, 800, 500, 700, 5000, 60000, '2592000000'
 local time = call('TIME')
 local ms = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 local now = format('%.0f', ms)
+local have = call('HMGET', state, 'epoch', 'seq', 'digest_ms', 'pulse_ms', 'count_ms', 'look_room', 'look_cursor')
+local wrong = epoch_error(have, ARGV[7])
+if wrong then
+    return wrong
+end
 if not call('ZSCORE', lives, ARGV[1]) then
     return 0
 end
--- A write that needs no memory comes first: when memory is full, Redis then refuses none of the others.
-call('PEXPIRE', KEYS[5], 86400000)
+local answer = {1}
+for _, key in ipairs({recent, away, of, rooms, sizes, heres}) do
+    if spoiled(key, key == of and 'set' or 'zset') then
+        answer[#answer + 1] = key
+    end
+end
+for i = 2, #answer do
+    call('DEL', answer[i])
+end
+-- Writes that need no memory come first: when memory is full, Redis then refuses none of the others.
+call('PEXPIRE', of, 86400000)
+for _, key in ipairs({lives, recent, away, rooms, sizes, heres}) do
+    call('PEXPIRE', key, MONTH) -- as long as somebody is there
+end
 
 -- When nobody's pulse came it was not they who were silent: Redis stood still, or took no writes. That time does not count.
 local function prolong(key, by, most)
@@ -26,45 +45,66 @@ local function prolong(key, by, most)
         call('ZADD', key, format('%.0f', math.max(score, math.min(score + by, ms + most))), all[i])
     end
 end
-local have = call('HMGET', state, 'epoch', 'seq', 'digest_ms', 'pulse_ms')
-local pause = ms - tonumber(have[4] or now) - PULSE_MS
+local pause = ms - (whole_of(have[4]) or ms) - PULSE_MS
 if pause > LATE_MS then
-    prolong(lives, pause, tonumber(ARGV[2]))
-    prolong(away, pause, tonumber(ARGV[3]))
+    prolong(lives, pause, life_ms)
+    prolong(away, pause, gone_ms)
 end
 call('HSET', state, 'pulse_ms', now)
-call('ZADD', lives, format('%.0f', ms + tonumber(ARGV[2])), ARGV[1])
+call('ZADD', lives, format('%.0f', ms + life_ms), ARGV[1])
 
-local function life_left(lease, window)
-    local left = call('PTTL', lease)
-    if left > window then
-        call('PEXPIRE', lease, format('%.0f', window))
+local function life_left(key, window)
+    if tonumber(try('PTTL', key)) > window then
+        try('PEXPIRE', key, format('%.0f', window))
     end
 end
 
-local function reap(life, gone_ms)
-    local of = prefix .. 'of:' .. life
-    for _, name in ipairs(call('SPOP', of, BATCH)) do
-        local rest = string.sub(name, 2)
-        if string.sub(name, 1, 1) == 'l' then
-            local key = prefix .. 'lease:' .. rest
-            local lease = call('HMGET', key, 'life', 'window', 'own')
-            if lease[1] == life then
-                life_left(key, tonumber(lease[2]))
-                if lease[3] ~= '' then
-                    life_left(prefix .. 'owner:' .. lease[3], tonumber(lease[2]))
-                end
-            end
-        else
-            local len, tail = string.match(rest, '^(%d+) (.*)$')
-            local room, sid = string.sub(tail, 1, len), string.sub(tail, len + 1)
-            local was = call('HGET', prefix .. 'here:' .. room, sid)
-            if was and string.sub(was, 1, #life + 1) == life .. ' ' then
-                call('ZADD', away, format('%.0f', gone_ms), rest)
-            end
+local function lease_left(pid, life)
+    local lease = try('HMGET', prefix .. 'lease:' .. pid, 'life', 'window', 'own')
+    local window = not lease.err and lease[1] == life and tonumber(lease[2])
+    if window then
+        life_left(prefix .. 'lease:' .. pid, window)
+        if lease[3] and lease[3] ~= '' then
+            life_left(prefix .. 'owner:' .. lease[3], window)
         end
     end
-    if call('EXISTS', of) == 1 then
+end
+
+-- `<bytes of room> <room><sid>`
+local function name_split(name)
+    local len, tail = string.match(name, '^(%d+) (.*)$')
+    if len then
+        return string.sub(tail, 1, len), string.sub(tail, len + 1)
+    end
+end
+
+local function here_left(name, life, at)
+    local room, sid = name_split(name)
+    local was = room and try('HGET', prefix .. 'here:' .. room, sid)
+    if type(was) == 'string' and string.sub(was, 1, #life + 1) == life .. ' ' then
+        call('ZADD', away, format('%.0f', at), name)
+    end
+end
+
+-- A name goes from the set when all is done for it, so that none is forgotten.
+local function reap(life, at)
+    local key = prefix .. 'of:' .. life
+    local names = try('SRANDMEMBER', key, BATCH)
+    if names.err then
+        answer[#answer + 1] = key
+        call('DEL', key)
+        names = {}
+    end
+    for _, name in ipairs(names) do
+        local rest = string.sub(name, 2)
+        if string.sub(name, 1, 1) == 'l' then
+            lease_left(rest, life)
+        else
+            here_left(rest, life, at)
+        end
+        call('SREM', key, name)
+    end
+    if #names == BATCH then
         return false
     end
     call('ZREM', lives, life)
@@ -74,36 +114,116 @@ end
 local more = false
 local ended = call('ZRANGEBYSCORE', lives, '-inf', '(' .. now, 'WITHSCORES', 'LIMIT', 0, 2)
 if ended[1] then
-    local whole = reap(ended[1], tonumber(ended[2]) - tonumber(ARGV[2]) + tonumber(ARGV[3]))
+    local whole = reap(ended[1], tonumber(ended[2]) - life_ms + gone_ms)
     more = not whole or ended[3]
 end
 
 local left = call('ZRANGEBYSCORE', away, '-inf', now, 'LIMIT', 0, BATCH)
 for _, name in ipairs(left) do
-    local len, tail = string.match(name, '^(%d+) (.*)$')
-    local room, sid = string.sub(tail, 1, len), string.sub(tail, len + 1)
-    local here = prefix .. 'here:' .. room
-    local was = call('HGET', here, sid)
-    call('ZREM', away, name)
-    if was then
+    local room, sid = name_split(name)
+    local here = room and prefix .. 'here:' .. room
+    local was = here and try('HGET', here, sid)
+    if type(was) == 'string' then
         call('HDEL', here, sid)
-        call('PUBLISH', prefix .. 'push:' .. room,
-            '-' .. call('HLEN', here) .. ' ' .. #sid .. '\n' .. sid .. string.match(was, '^%S+ %d+ (.*)$'))
+        local tells = string.match(was, '^%S+ %d+ (.*)$') or ''
+        try('PUBLISH', prefix .. 'push:' .. room, '-' .. call('HLEN', here) .. ' ' .. #sid .. '\n' .. sid .. tells)
     end
+    call('ZREM', away, name)
 end
 more = more or #left == BATCH
 
-local seq = have[2] or '0'
-if ms - tonumber(have[3] or '0') >= DIGEST_MS then
+-- Room by room, for those that the set of their life has been lost of, with it or alone.
+local known = {}
+local function look(room, cursor)
+    local here = prefix .. 'here:' .. room
+    local got = try('HSCAN', here, cursor, 'COUNT', BATCH)
+    if got.err then
+        answer[#answer + 1] = here
+        call('DEL', here)
+        got = {'0', {}}
+    end
+    for i = 1, #got[2], 2 do
+        local life = string.match(got[2][i + 1], '^(%S+) ') or ''
+        if known[life] == nil then
+            known[life] = call('ZSCORE', lives, life) and true or false
+        end
+        if not known[life] then
+            call('ZADD', away, 'NX', format('%.0f', ms + gone_ms), #room .. ' ' .. room .. got[2][i])
+        end
+    end
+    if cursor == '0' and call('PEXPIRE', here, 86400000) == 0 then
+        call('ZREM', heres, room)
+    elseif got[1] == '0' then
+        call('ZADD', heres, now, room)
+    end
+    return got[1], #got[2] / 2
+end
+
+local room, cursor, looked = have[6] or '', have[7] or '0', 0
+for _ = 1, 10 do
+    if room == '' then
+        local due = call('ZRANGEBYSCORE', heres, '-inf', format('%.0f', ms - LOOK_MS), 'LIMIT', 0, 1)
+        room, cursor = due[1] or '', '0'
+    end
+    if room == '' or looked >= BATCH then
+        break
+    end
+    local count
+    cursor, count = look(room, cursor)
+    looked = looked + count
+    room = cursor ~= '0' and room or ''
+end
+if room ~= (have[6] or '') or cursor ~= (have[7] or '0') then
+    call('HSET', state, 'look_room', room, 'look_cursor', cursor)
+end
+
+-- The log ends before the meta does.
+local over = call('ZRANGEBYSCORE', rooms, '-inf', now, 'LIMIT', 0, BATCH)
+for _, name in ipairs(over) do
+    local meta = prefix .. 'room:' .. name
+    local size = tonumber(call('ZSCORE', sizes, name) or 0)
+    local until_ms = try('HGET', meta, 'until_ms')
+    local stays = type(until_ms) == 'string' and whole_of(until_ms) or 0
+    if stays > ms then
+        call('ZADD', rooms, until_ms, name)
+    else
+        if size > 0 then
+            call('HINCRBY', state, 'bytes', format('%.0f', -size))
+        end
+        call('ZREM', sizes, name)
+        if type(until_ms) == 'string' then
+            call('HSET', meta, 'size', '0')
+        end
+        local rest = call('PTTL', meta)
+        if rest > 0 then
+            call('ZADD', rooms, format('%.0f', ms + rest), name)
+        else
+            call('ZREM', rooms, name)
+        end
+    end
+end
+more = more or #over == BATCH
+
+-- What was lost or done by others shows in the sum.
+if ms - (whole_of(have[5]) or 0) >= COUNT_MS and call('ZCARD', sizes) <= 10 * BATCH then
+    local all, sum = call('ZRANGE', sizes, 0, -1, 'WITHSCORES'), 0
+    for i = 2, #all, 2 do
+        sum = sum + tonumber(all[i])
+    end
+    call('HSET', state, 'count_ms', now, 'bytes', format('%.0f', sum))
+end
+
+if ms - (whole_of(have[3]) or 0) >= DIGEST_MS then
     local tops = call('ZRANGE', recent, 0, BATCH - 1, 'WITHSCORES')
     for i = 1, #tops, 2 do
         local target, last = tops[i], format('%.0f', tonumber(tops[i + 1]))
         if string.byte(target) ~= 64 then
             call('PUBLISH', target, '^' .. have[1] .. ' ' .. last)
         else
-            local inbox = call('GET', string.sub(target, 2))
-            if inbox then
-                call('PUBLISH', inbox, 'top ' .. last .. '\n' .. string.match(target, ':owner:(.*)$'))
+            local inbox = try('GET', string.sub(target, 2))
+            local own = string.match(target, ':owner:(.*)$')
+            if type(inbox) == 'string' and own then
+                call('PUBLISH', inbox, 'top ' .. last .. '\n' .. own)
             end
         end
     end
@@ -116,5 +236,6 @@ if ms - tonumber(have[3] or '0') >= DIGEST_MS then
         more = true
     end
 end
-call('PUBLISH', ARGV[4], 'probe ' .. ARGV[5] .. ' ' .. seq .. '\n')
-return more and 2 or 1
+call('PUBLISH', ARGV[4], 'probe ' .. ARGV[5] .. ' ' .. have[2] .. '\n')
+answer[1] = more and 2 or 1
+return answer[2] and answer or answer[1]

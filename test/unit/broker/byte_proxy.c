@@ -71,8 +71,79 @@ static void pass_on(struct pair *pair, struct span bytes)
     byte_proxy_cut(proxy);
 }
 
-static void encode(struct buf *to, const struct resp *reply)
+static uint64_t below(struct byte_proxy *proxy, uint64_t bound)
 {
+    proxy->lie_seed = proxy->lie_seed * 6364136223846793005u + 1442695040888963407u;
+    return (proxy->lie_seed >> 33) % bound;
+}
+
+static void encode_text(struct buf *to, struct span text)
+{
+    buf_printf(to, "$%zu\r\n", text.len);
+    buf_append(to, text);
+    buf_append(to, SPAN_LIT("\r\n"));
+}
+
+/* A number in the text becomes another, or some bytes do, or it ends early, or is there twice. */
+static void encode_spoiled(struct byte_proxy *proxy, struct buf *to, struct span text)
+{
+    static const char *const numbers[] = {
+        "0", "1", "18446744073709551615", "9007199254740993", "-1", "4503599627370496", "", " "};
+    struct buf spoiled = {0};
+    size_t at = text.len > 0 ? below(proxy, text.len) : 0;
+    size_t digits = at;
+    while (digits < text.len && text.data[digits] >= '0' && text.data[digits] <= '9')
+        digits++;
+    buf_append(&spoiled, span_sub(text, 0, at));
+    switch (below(proxy, 4)) {
+    case 0:
+        buf_append(&spoiled, span_str(numbers[below(proxy, sizeof numbers / sizeof numbers[0])]));
+        buf_append(&spoiled, span_from(text, digits));
+        break;
+    case 1:
+        buf_append_char(&spoiled, (char)below(proxy, 256));
+        buf_append(&spoiled, span_from(text, at + 1));
+        break;
+    case 2:
+        break;
+    default:
+        buf_append(&spoiled, text);
+        break;
+    }
+    encode_text(to, buf_span(&spoiled));
+    buf_finish(&spoiled);
+}
+
+static void encode(struct byte_proxy *proxy, struct buf *to, const struct resp *reply);
+
+static void encode_lie(struct byte_proxy *proxy, struct buf *to, const struct resp *reply)
+{
+    static const char *const others[] = {
+        "$-1\r\n", ":0\r\n",     ":1\r\n", ":-1\r\n",      ":9223372036854775807\r\n", "-ERR x\r\n",
+        "+OK\r\n", "$0\r\n\r\n", "*0\r\n", "*1\r\n:1\r\n", "-SPOILED x\r\n",           ":5\r\n"};
+    if (reply->type == RESP_STRING && below(proxy, 3) > 0) {
+        encode_spoiled(proxy, to, reply->text);
+    } else if (reply->type == RESP_ARRAY && reply->item_count > 0 && below(proxy, 3) > 0) {
+        bool more = below(proxy, 2) == 0;
+        size_t odd = below(proxy, reply->item_count);
+        buf_printf(to, "*%zu\r\n", more ? reply->item_count + 1 : reply->item_count - 1);
+        for (size_t i = 0; i < reply->item_count; i++) {
+            if (i != odd || more)
+                encode(proxy, to, &reply->items[i]);
+            if (i == odd && more)
+                encode(proxy, to, &reply->items[i]);
+        }
+    } else {
+        buf_append(to, span_str(others[below(proxy, sizeof others / sizeof others[0])]));
+    }
+}
+
+static void encode(struct byte_proxy *proxy, struct buf *to, const struct resp *reply)
+{
+    if (proxy->lies != 0 && below(proxy, proxy->lies) == 0) {
+        encode_lie(proxy, to, reply);
+        return;
+    }
     static const char marks[] = {
         [RESP_STRING] = '$', [RESP_STATUS] = '+', [RESP_ERROR] = '-', [RESP_INTEGER] = ':', [RESP_ARRAY] = '*'};
     if (reply->type == RESP_NIL) {
@@ -87,7 +158,7 @@ static void encode(struct buf *to, const struct resp *reply)
     else if (reply->type == RESP_STRING)
         buf_printf(to, "%zu\r\n", reply->text.len);
     for (size_t i = 0; reply->type == RESP_ARRAY && i < reply->item_count; i++)
-        encode(to, &reply->items[i]);
+        encode(proxy, to, &reply->items[i]);
     if (reply->type == RESP_INTEGER || reply->type == RESP_ARRAY)
         return;
     buf_append(to, reply->text);
@@ -111,7 +182,7 @@ static void message_received(struct pair *pair, const struct resp *reply)
         buf_printf(&message, "-%s\r\n", proxy->instead);
         proxy->instead = NULL;
     } else {
-        encode(&message, reply);
+        encode(proxy, &message, reply);
     }
     if (proxy->lie[0] != NULL) {
         char *at = memmem(message.data + message.off, message.len, proxy->lie[0], strlen(proxy->lie[0]));

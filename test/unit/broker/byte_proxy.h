@@ -24,6 +24,8 @@ struct byte_proxy {
                              * PROXY_FOR_EVER: never */
     const char *instead; /* an error that takes the place of the next array that answers a command; then NULL again */
     const char *lie[2];  /* where a bulk holds the first text, the second, equally long one, takes its place */
+    uint32_t lies;       /* one in so many texts, numbers and arrays of what Redis says is another; 0: none */
+    uint64_t lie_seed;   /* which, and how */
     bool held[2];        /* nothing of what Redis says on that link goes on; let go, it comes in order */
     bool delaying;       /* what the broker asks on the link for commands is kept, also when the broker cuts that link,
                           * until byte_proxy_deliver */

@@ -18,6 +18,7 @@ struct redis_process redis;
 struct loop *loop;
 struct net net;
 bool apart_awake;
+struct broker_bounds instances_bounds;
 const struct broker_retention keep = {.entries_max = 10000, .bytes_max = 64 << 20, .age_ms_max = 3600000};
 
 static struct loop *apart_loop;
@@ -35,6 +36,11 @@ uint64_t now_ms(void)
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+void instances_forgive(void)
+{
+    complaint[0] = '\0';
 }
 
 void instances_complain(struct instance *instance, const char *format, ...)
@@ -350,6 +356,7 @@ bool instances_logged(const char *text)
 
 int instances_set_up(void **state)
 {
+    instances_bounds = (struct broker_bounds){0};
     struct err err;
     log_init(LOG_TEXT, LOG_DEBUG, loop_clock_ms, log_keep);
     snprintf(prefix, sizeof prefix, "test%u", ++prefixes);
@@ -416,10 +423,11 @@ static struct instance *instance_create(const char *name, struct net *of, const 
 {
     struct instance *instance = mem_zero(1, sizeof *instance);
     struct err err = {{0}};
-    struct broker_redis_config config = {.url = url, .prefix = prefix, .instance = name};
+    struct broker_redis_config config = {.url = url, .prefix = prefix, .instance = name, .bounds = instances_bounds};
     snprintf(instance->name, sizeof instance->name, "%s", name);
     instance->net = of;
-    instance->broker = url != NULL ? broker_redis_create(of, &config, &err) : broker_memory_create(of->loop);
+    instance->broker =
+        url != NULL ? broker_redis_create(of, &config, &err) : broker_memory_create(of->loop, &instances_bounds);
     if (instance->broker == NULL)
         fail_msg("%s", err.text);
     broker_attach(instance->broker, &events, instance);

@@ -20,7 +20,7 @@
 
 #include "base/mem.h"
 
-enum { START_MS_MAX = 10000, ASK_MS_MAX = 10000, WORDS_MAX = 32, STARTED_MAX = 8 };
+enum { START_MS_MAX = 10000, ASK_MS_MAX = 10000, WORDS_MAX = 64, STARTED_MAX = 8 };
 
 static struct redis_process *started[STARTED_MAX];
 
@@ -224,6 +224,11 @@ const char *redis_ask(struct redis_process *redis, ...)
     const char *answer = no_error(say_all(redis, args));
     va_end(args);
     return answer;
+}
+
+const char *redis_try_words(struct redis_process *redis, const char *const *words)
+{
+    return say(redis, words);
 }
 
 const char *redis_ask_words(struct redis_process *redis, const char *const *words)

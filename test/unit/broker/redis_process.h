@@ -42,6 +42,8 @@ void redis_process_finish(struct redis_process *redis);
 const char *redis_try(struct redis_process *redis, ...) __attribute__((sentinel));
 /* The same, for what must not be an error. */
 const char *redis_ask(struct redis_process *redis, ...) __attribute__((sentinel));
+/* An error is an answer, too. */
+const char *redis_try_words(struct redis_process *redis, const char *const *words);
 const char *redis_ask_words(struct redis_process *redis, const char *const *words);
 long long redis_ask_number(struct redis_process *redis, ...) __attribute__((sentinel));
 

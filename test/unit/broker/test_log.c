@@ -140,15 +140,19 @@ static void a_page_has_a_bound_in_bytes(void **state)
     AWAIT_ANSWER(last);
     struct call *log = read_all(a, "r");
     assert_int_equal(log->page.count, COUNT);
-    struct call *page = ask(a, &(struct broker_range){.limit = 100});
+    struct call *page = ask(a, &(struct broker_range){.limit = 100, .bytes_max = UINT32_MAX});
     assert_int_equal(page->page.count, FIT);
     assert_int_equal(page->page.entries[0].seq, log->page.entries[0].seq);
     assert_true(page->page.more);
-    page = ask(a, &(struct broker_range){.seq = UINT64_MAX, .back = true, .limit = 100});
+    page = ask(a, &(struct broker_range){.seq = UINT64_MAX, .back = true, .limit = 100, .bytes_max = UINT32_MAX});
     assert_int_equal(page->page.count, FIT);
     assert_int_equal(page->page.entries[FIT - 1].seq, log->page.last);
     assert_true(page->page.more);
-    /* One comes, however large. */
+    page = ask(a, &(struct broker_range){.limit = 100, .bytes_max = 2 * BYTES});
+    assert_int_equal(page->page.count, 2);
+    /* One comes, however large, and when nobody says otherwise one is enough. */
+    page = ask(a, &(struct broker_range){.limit = 100});
+    assert_int_equal(page->page.count, 1);
     struct broker_publish large = {.room = SPAN_LIT("r"), .body = span_of(body, BROKER_PAGE_BYTES_MAX + 1)};
     last = publish_with(a, &large, NULL);
     publish(a, "r", "small");

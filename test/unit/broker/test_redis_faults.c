@@ -217,11 +217,124 @@ static void check_waiting(const struct refusal *refusal)
     assert_int_equal(told_count(a, TOLD_UNUSABLE, "") + told_count(b, TOLD_UNUSABLE, ""), 0);
 }
 
-static void publishes_wait_while_memory_is_full(void **state)
+/* What is kept back is for those who are here: what would be logged is refused, everything else goes on. */
+static void what_would_be_logged_is_refused_while_memory_is_full(void **state)
 {
-    static const struct refusal full = {{"CONFIG", "SET", "maxmemory", "1"}, {"CONFIG", "SET", "maxmemory", "0"}, true};
-    check_waiting(&full);
-    assert_true(instances_logged("OOM"));
+    struct instance *a = instance_up("A"), *b = instance_up("B");
+    subscribe_now(b, "r");
+    publish_now(a, "r", "0");
+    redis_ask(&redis, "CONFIG", "SET", "maxmemory", "1", NULL);
+    struct call *logged = publish(a, "r", "1");
+    struct broker_publish passing = {.room = SPAN_LIT("r"), .body = SPAN_LIT("2")};
+    struct call *unlogged = publish_with(a, &passing, NOT_LOGGED);
+    struct broker_lease lease = {.pid = SPAN_LIT("p"), .sid = SPAN_LIT("s"), .generation = 1, .window_ms = 60000};
+    struct call *written = lease_write(a, &lease);
+    enter(a, "r", "s");
+    AWAIT_ANSWER(logged);
+    AWAIT(unlogged->answers > 0 && written->answers > 0 && told_count(b, TOLD_ENTERED, "r") == 1);
+    assert_int_equal(logged->result, BROKER_FULL);
+    assert_int_equal(unlogged->result, BROKER_OK);
+    assert_int_equal(written->result, BROKER_OK);
+    struct call *again = publish(a, "r", "3");
+    AWAIT_ANSWER(again);
+    assert_int_equal(again->result, BROKER_FULL);
+    assert_true(instances_logged("publishes are refused"));
+    redis_ask(&redis, "CONFIG", "SET", "maxmemory", "0", NULL);
+    AWAIT_WITHIN(6000,
+                 (again = publish(a, "r", "4"), instances_run(50), again->answers > 0 && again->result == BROKER_OK));
+    assert_int_equal(told_count(a, TOLD_DOWN, "") + told_count(b, TOLD_DOWN, ""), 0);
+    AWAIT(told_count(b, TOLD_PUSHED, "r") == 3);
+    assert_int_equal(read_all(b, "r")->page.count, 2);
+}
+
+/* Somebody switches it on while everything runs. */
+static void eviction_is_noticed_and_its_end(void **state)
+{
+    struct instance *a = instance_up("A");
+    publish_now(a, "r", "0");
+    redis_ask(&redis, "CONFIG", "SET", "maxmemory", "1gb", "maxmemory-policy", "allkeys-lru", NULL);
+    AWAIT_WITHIN(10000, broker_trouble(a->broker) != NULL);
+    assert_non_null(strstr(broker_trouble(a->broker), "allkeys-lru"));
+    assert_true(instances_logged("the broker is not to be relied on"));
+    struct call *probed = probe(a);
+    AWAIT_ANSWER(probed);
+    assert_int_equal(probed->result, BROKER_LOST); /* so /ready says */
+    publish_now(a, "r", "1");                      /* those who are here go on */
+    redis_ask(&redis, "CONFIG", "SET", "maxmemory", "0", "maxmemory-policy", "noeviction", NULL);
+    AWAIT_WITHIN(10000, broker_trouble(a->broker) == NULL);
+    probed = probe(a);
+    AWAIT_ANSWER(probed);
+    assert_int_equal(probed->result, BROKER_OK);
+    assert_int_equal(told_count(a, TOLD_DOWN, ""), 0);
+}
+
+/* The counter goes, the logs stay; or what the digest is made of is of another kind. Nothing may be accepted and lost.
+ */
+static void what_is_accepted_is_logged_whatever_key_is_spoiled(void **state)
+{
+    static const struct {
+        const char *what[8];
+        bool other_epoch;
+    } faults[] = {
+        {{"DEL", "state"}, true},
+        {{"HDEL", "state", "seq"}, true},
+        {{"HSET", "state", "seq", "2"}, true},
+        {{"HSET", "state", "seq", "x"}, true},
+        {{"DEL", "room:r"}, false},
+        {{"DEL", "log:r"}, false},
+        {{"DEL", "rooms"}, false},
+        {{"DEL", "sizes"}, false},
+        {{"SET", "recent", "x"}, false},
+        {{"SET", "rooms", "x"}, false},
+        {{"SET", "sizes", "x"}, false},
+        {{"SET", "away", "x"}, false},
+        {{"SET", "heres", "x"}, false},
+        {{"SET", "log:r", "x"}, false},
+        {{"SET", "room:r", "x"}, false},
+        {{"SET", "names:r", "x"}, false},
+        {{"HSET", "room:r", "last", "999999999999999999999"}, false},
+        {{"HSET", "room:r", "sum", "x"}, false},
+        {{"XADD", "log:r", "4000000-1", "foreign", "fields"}, true},
+    };
+    for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) {
+        char prefix[32];
+        snprintf(prefix, sizeof prefix, "spoil%zu", i);
+        instances_use_prefix(prefix);
+        struct instance *a = instance_up("A"), *b = instance_up("B");
+        for (int j = 0; j < 5; j++)
+            publish_now(a, "r", "before");
+        /* SET does not mind the kind that a key is of. */
+        const char *words[8] = {faults[i].what[0], key(faults[i].what[1])};
+        for (int j = 2; faults[i].what[j] != NULL; j++)
+            words[j] = faults[i].what[j];
+        redis_ask_words(&redis, words);
+        struct call *calls[6];
+        size_t accepted = 0;
+        for (int j = 0; j < 6; j++) {
+            struct broker_publish what = {
+                .room = SPAN_LIT("r"), .body = SPAN_LIT("after"), .id = span_of("abcdef" + j, 1)};
+            calls[j] = publish_with(a, &what, NULL);
+            AWAIT_ANSWER(calls[j]);
+            assert_true(calls[j]->result == BROKER_OK || calls[j]->result == BROKER_SPOILED);
+            accepted += calls[j]->result == BROKER_OK;
+            calls[j] = publish(a, "other", "after");
+            AWAIT_ANSWER(calls[j]);
+            assert_int_equal(calls[j]->result, BROKER_OK);
+        }
+        AWAIT(a->up && b->up && strcmp(a->epoch, b->epoch) == 0);
+        struct call *log = read_all(b, "r"), *other = read_all(b, "other");
+        size_t after = 0;
+        for (size_t j = 0; j < log->page.count; j++)
+            after += span_equal(log->page.entries[j].body, SPAN_LIT("after"));
+        if (accepted != after)
+            fail_msg("%s %s: %zu accepted, %zu in the log", words[0], words[1], accepted, after);
+        assert_int_equal(other->page.count, 6);
+        assert_int_equal(told_count(a, TOLD_UP, "") > 1, faults[i].other_epoch);
+        if (accepted < 6)
+            assert_true(instances_logged("what lies under a key is not ours"));
+        instance_destroy(a);
+        instance_destroy(b);
+    }
 }
 
 static void publishes_wait_while_replicas_are_missing(void **state)
@@ -519,7 +632,9 @@ int main(int argc, char **argv)
         FAULT_TEST(an_epoch_ends_at_what_survived),
         FAULT_TEST(what_is_flushed_under_us_ends_the_epoch_at_nothing),
         FAULT_TEST(a_forgotten_publisher_goes_on),
-        FAULT_TEST(publishes_wait_while_memory_is_full),
+        FAULT_TEST(what_would_be_logged_is_refused_while_memory_is_full),
+        FAULT_TEST(eviction_is_noticed_and_its_end),
+        FAULT_TEST(what_is_accepted_is_logged_whatever_key_is_spoiled),
         FAULT_TEST(publishes_wait_while_replicas_are_missing),
         FAULT_TEST(publishes_wait_while_it_is_a_replica),
         FAULT_TEST(presence_that_was_refused_is_told_anew),

@@ -278,7 +278,8 @@ static void what_comes_late_from_an_earlier_link_does_not_count(void **state)
     subscribe(a, "s");
     enter(a, "r", "x");
     enter(a, "r", "goes meanwhile");
-    struct broker_lease lease = {.pid = SPAN_LIT("pid"), .rooms = SPAN_LIT("old"), .generation = 1, .window_ms = 60000};
+    struct broker_lease lease = {
+        .pid = SPAN_LIT("pid"), .sid = SPAN_LIT("sid"), .rooms = SPAN_LIT("old"), .generation = 1, .window_ms = 60000};
     lease_write(a, &lease);
     lease_claim(a, "pid", "", 0);
     instances_run(20);

@@ -165,6 +165,7 @@ bool script_read_step(struct script_broker *script)
             entries[page.count++] = entry_of(entry);
     }
     page.last = script->reads_at_once ? read.last : script->room_last[read.room];
+    page.position = script->reads_at_once ? read.seq : script->seq;
     read.done(read.arg, BROKER_OK, &page);
     return true;
 }

@@ -210,6 +210,36 @@ static void the_oldest_entry_is_looked_for_in_the_log(void **state)
     model_destroy(late);
 }
 
+/* The broker has forgotten the room, which its members have not. */
+static void a_room_that_was_forgotten_is_gone(void **state)
+{
+    for (int i = 0; i < 3; i++)
+        script_publish(&script, 0, true, "");
+    struct model *there = joined("one", "a", START_NOW, 0);
+    script_run(&script);
+    start(there);
+    script_run(&script);
+    script.trimmed[0] = 3;
+    script.room_last[0] = 0;
+    size_t reads = script.reads_answered;
+    struct model *oldest = joined("two", "a", START_OLDEST, 0), *newest = joined("three", "a", START_NEWEST, 2),
+                 *back = joined("four", "a", START_AT, 1);
+    for (int i = 0; i < 100; i++)
+        script_feed_step(&script), script_read_step(&script);
+    assert_true(oldest->ready && newest->ready && back->ready);
+    assert_false(back->whole);
+    start(oldest);
+    start(newest);
+    for (int i = 0; i < 100; i++)
+        script_feed_step(&script), script_read_step(&script);
+    assert_in_range(script.reads_answered - reads, 1, 8);
+    assert_false(oldest->lost || newest->lost);
+    model_destroy(there);
+    model_destroy(oldest);
+    model_destroy(newest);
+    model_destroy(back);
+}
+
 /* The log is read while the feed lags: what is still to be pushed will be sent, so the stretch begins below it. */
 static void the_newest_entries_may_all_be_still_on_their_way(void **state)
 {
@@ -937,6 +967,7 @@ int main(void)
         TEST(the_newest_entries_can_be_asked_for),
         TEST(the_newest_entries_may_all_be_still_on_their_way),
         TEST(the_oldest_entry_is_looked_for_in_the_log),
+        TEST(a_room_that_was_forgotten_is_gone),
         TEST(a_room_joined_late_does_not_move_the_position),
         TEST(a_lost_push_is_read_in_place),
         TEST(what_comes_twice_is_delivered_once),

@@ -121,7 +121,7 @@ void fixture_open(struct session_app *of)
     struct err err;
     loop = loop_create(&err);
     net_init(&net, loop);
-    broker = broker_memory_create(loop);
+    broker = broker_memory_create(loop, NULL);
     hub_init(&hub, loop, broker);
     nsp = (struct namespace){.name = SPAN_LIT("/"), .recoverable = true, .recovery_ms = 60000};
     policy = (struct room_policy){.replay = START_NOW};
