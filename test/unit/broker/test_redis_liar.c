@@ -82,10 +82,11 @@ static void a_page_that_stands_still_breaks_the_link(void **state)
     struct byte_proxy *proxy;
     struct instance *a = instance_up_behind("A", &proxy);
     publish_now(a, "r", "1");
-    publish_now(a, "r", "2");
-    proxy->lie[0] = "$15\r\n2-";
-    proxy->lie[1] = "$15\r\n1-";
-    struct call *read = read_range(a, SPAN_LIT("r"), &(struct broker_range){.seq = 1, .limit = 5});
+    publish_now(a, "s", "2");
+    publish_now(a, "r", "3");
+    proxy->lie[0] = "$15\r\n3-";
+    proxy->lie[1] = "$15\r\n2-";
+    struct call *read = read_range(a, SPAN_LIT("r"), &(struct broker_range){.seq = 2, .limit = 5});
     AWAIT_ANSWER(read);
     assert_int_equal(read->result, BROKER_LOST);
     AWAIT(told_count(a, TOLD_DOWN, "") == 1 && instances_logged("a page of a room's log"));
