@@ -221,7 +221,7 @@ static struct check_rules rules_of(const struct fleet_plan *plan)
                 0,
         .replay = plan->replay,
         .name_life_us =
-            plan->vanish_kinds >> VANISH_ID & 1 ? 0 : LOOP_MS(plan->log_age_ms != 0 ? plan->log_age_ms : 3600000),
+            plan->vanish_kinds >> VANISH_NAMES & 1 ? 0 : LOOP_MS(plan->log_age_ms != 0 ? plan->log_age_ms : 3600000),
     };
 }
 
