@@ -15,6 +15,7 @@
 #define SENNIT_BROKER_BROKER_H
 
 #include "base/err.h"
+#include "base/map.h"
 #include "base/span.h"
 
 enum broker_result {
@@ -25,6 +26,7 @@ enum broker_result {
     /* A publish was refused, for good, and the others go on; broker_refusal_text says why: */
     BROKER_FULL,       /* its room holds its share of the bytes that all logs may hold */
     BROKER_FULL_ROOMS, /* its room would be one more than there may be */
+    BROKER_TAKEN,      /* another message of its room has its name */
     BROKER_SPOILED,    /* something that is not ours lies under a key that it needs; also for leases */
 };
 
@@ -61,8 +63,10 @@ struct broker_retention {
 
 struct broker_publish {
     struct span room, audience, body;
-    struct span id; /* the client's name for the message; a repeated one in this room within the retention age is
-                     * accepted and not logged again, as long as its room keeps that many names; empty: none */
+    /* The client's name for the message; empty: none. The same body under it in this room within the retention age is
+     * accepted and not logged again, as long as its room keeps that many names; another body is BROKER_TAKEN, so that
+     * who guesses a name cannot make a message vanish. */
+    struct span id;
     const struct broker_retention *retention; /* NULL: pushed, not logged */
 };
 
@@ -210,12 +214,22 @@ static inline const char *broker_trouble(const struct broker *broker)
     return broker->trouble;
 }
 
+/* What tells whether a message under a name is the one that had it before. Every instance of every version must come to
+ * the same. */
+static inline uint64_t broker_digest(struct span body)
+{
+    static const uint64_t key[2] = {0x73656e6e69740001, 0x6e616d65206f6600};
+    return map_hash(key, body);
+}
+
 /* What a publisher is told, for the results that refuse a publish for good; NULL for the others. */
 static inline const char *broker_refusal_text(enum broker_result result)
 {
     switch (result) {
     case BROKER_FULL:
         return "this room's log is full: it has its share of what the service stores";
+    case BROKER_TAKEN:
+        return "another message of this room has this name";
     case BROKER_FULL_ROOMS:
         return "the service has as many rooms as it may have";
     case BROKER_SPOILED:

@@ -127,19 +127,25 @@ static void names_expire(struct channel *channel, int64_t now)
     }
 }
 
-/* False when a message of this name is known already; it is from now on. */
-static bool name_is_new(struct memory *memory, struct channel *channel, const struct broker_publish *publish)
+/* False when a message of this name is known already, the same or another one; it is from now on. */
+static bool name_is_new(struct memory *memory, struct channel *channel, const struct broker_publish *publish,
+                        enum broker_result *result)
 {
+    uint64_t digest = broker_digest(publish->body);
     int64_t now = loop_wall_ms(memory->loop);
     names_expire(channel, now);
     struct map_node *node = map_find(&channel->ids, publish->id);
     struct named *named = node != NULL ? container_of(node, struct named, by_id) : NULL;
-    if (named != NULL && named->until_ms > now)
+    if (named != NULL && named->until_ms > now) {
+        if (named->digest != digest)
+            *result = BROKER_TAKEN;
         return false;
+    }
     if (named != NULL)
         name_remove(channel, named); /* one with a longer age stands in front of it */
     named = mem_zero(1, sizeof *named + publish->id.len);
     named->until_ms = now + (int64_t)publish->retention->age_ms_max;
+    named->digest = digest;
     memcpy(named->id, publish->id.data, publish->id.len);
     list_init(&named->of_room);
     list_append(&channel->names, &named->of_room);
@@ -177,7 +183,7 @@ static bool log_it(struct memory *memory, struct channel *channel, const struct 
                    struct broker_entry *entry, enum broker_result *result)
 {
     *result = bounds_check(memory, channel, publish);
-    if (*result != BROKER_OK || (publish->id.len != 0 && !name_is_new(memory, channel, publish)))
+    if (*result != BROKER_OK || (publish->id.len != 0 && !name_is_new(memory, channel, publish, result)))
         return false;
     memory->rooms += channel->last == 0;
     entry->seq = ++memory->seq;

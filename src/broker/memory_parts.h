@@ -40,6 +40,7 @@ struct named {
     struct map_node by_id;
     struct list of_room;
     int64_t until_ms;
+    uint64_t digest; /* of the message's body */
     char id[];
 };
 

@@ -39,6 +39,11 @@ static struct span room_of(const struct waiting_publish *publish)
     return part(publish, 0, publish->room_len);
 }
 
+static struct span body_of(const struct waiting_publish *publish)
+{
+    return part(publish, publish->room_len + publish->audience_len, publish->body_len);
+}
+
 static struct span id_of(const struct waiting_publish *publish)
 {
     return part(publish, publish->room_len + publish->audience_len + publish->body_len, publish->id_len);
@@ -89,10 +94,22 @@ static void add_slot(struct eval *eval, const struct redis_broker *redis, const 
     buf_finish(&target);
 }
 
+/* The name behind three hexadecimal digits that the body's digest makes. */
+static void name_add(struct eval *eval, const struct waiting_publish *publish)
+{
+    struct buf tagged = {0};
+    if (publish->id_len != 0 && publish->retention.entries_max != 0) {
+        buf_printf(&tagged, "%03x", (unsigned)(broker_digest(body_of(publish)) & 0xfff));
+        buf_append(&tagged, id_of(publish));
+    }
+    eval_add(eval, buf_span(&tagged));
+    buf_finish(&tagged);
+}
+
 static void add_entry(struct eval *eval, const struct waiting_publish *publish)
 {
     eval_add_u64(eval, publish->slot);
-    eval_add(eval, id_of(publish));
+    name_add(eval, publish);
     eval_add(eval, part(publish, publish->room_len, publish->audience_len));
     eval_add(eval, part(publish, publish->room_len + publish->audience_len, publish->body_len));
 }
@@ -183,6 +200,8 @@ static void retry(struct timer *timer)
 
 static void refusal_tell(struct redis_broker *redis, const struct waiting_publish *publish, struct span key)
 {
+    if (publish->result == BROKER_TAKEN)
+        return; /* its sender's affair */
     if (publish->result == BROKER_SPOILED) {
         redis_spoiled(redis, "publishing", key);
         return;
@@ -206,7 +225,8 @@ static bool refusals_take(struct redis_broker *redis, struct answer *answer)
     static const struct {
         const char *why;
         enum broker_result result;
-    } table[] = {{"bytes", BROKER_FULL}, {"rooms", BROKER_FULL_ROOMS}, {"spoiled", BROKER_SPOILED}};
+    } table[] = {
+        {"bytes", BROKER_FULL}, {"rooms", BROKER_FULL_ROOMS}, {"taken", BROKER_TAKEN}, {"spoiled", BROKER_SPOILED}};
     struct list *node = &redis->flying;
     uint64_t at = 0;
     while (answer->at < answer->count && !answer->bad) {

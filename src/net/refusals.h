@@ -20,7 +20,8 @@
     X(ROOMS_FULL, "rooms_full", LOG_INFO, \
       "this socket is in as many rooms as it may be (`limits: rooms_per_socket`): leave one first") \
     X(INSTANCE_ROOMS_FULL, "instance_rooms_full", LOG_WARNING, \
-      "this instance knows as many rooms as it may (`limits: instance_rooms`): enter one that exists, or try again later") \
+      "this instance knows as many rooms as it may (`limits: instance_rooms`): enter one that exists, or try again " \
+      "later") \
     X(EXCEPT_INVALID, "except_invalid", LOG_INFO, \
       "the exceptions cannot be read, so nobody got the event: name 1 to 32 rooms or sockets by strings") \
     X(SOCKET_INVALID, "socket_invalid", LOG_INFO, "a socket is named by its id, a string of 20 characters") \
@@ -33,8 +34,13 @@
     X(RANGE_INVALID, "range_invalid", LOG_INFO, \
       "limit is a number from 1 on, cursor what the last answer said, after and before are strings") \
     X(BROKER_FULL, "broker_full", LOG_WARNING, \
-      "the broker's bound on rooms or bytes is reached: raise `limits:` or Redis' maxmemory, or keep less under " \
-      "`log:`") \
+      "the room's log has its share of what the service may store: raise `limits: log_bytes` and Redis' maxmemory, " \
+      "or " \
+      "keep less under `log:`") \
+    X(BROKER_ROOMS_FULL, "broker_rooms_full", LOG_WARNING, \
+      "the service has as many rooms with a log as it may (`limits: rooms`): use one that exists") \
+    X(BROKER_SPOILED, "broker_spoiled", LOG_ERROR, \
+      "something that is not ours lies under a key of the broker that this needs: the log names the key, delete it") \
     X(BROKER_BACKLOG, "broker_backlog", LOG_WARNING, \
       "the broker is away or slow and too much waits to be published: try again later") \
     X(TOO_LARGE, "too_large", LOG_INFO, "the event is larger than a broker may keep") \

@@ -67,14 +67,17 @@ static void on_signal(struct signal_watch *watch, int number)
 static bool broker_start(struct server *server, struct err *err)
 {
     const struct serve_config *config = &server->config;
+    const struct broker_bounds bounds = {.rooms_max = config->bounds.rooms,
+                                         .store_bytes_max = config->bounds.log_bytes};
     if (config->redis_url == NULL) {
-        server->broker = broker_memory_create(server->loop, NULL);
+        server->broker = broker_memory_create(server->loop, &bounds);
         return true;
     }
     struct broker_redis_config redis = {
         .url = config->redis_url,
         .prefix = config->prefix,
         .instance = config->instance,
+        .bounds = bounds,
     };
     server->broker = broker_redis_create(&server->net, &redis, err);
     return server->broker != NULL;

@@ -190,12 +190,22 @@ void socket_refuse(struct socket *socket, enum refusal refusal, struct span what
     buf_finish(&args);
 }
 
+static enum refusal refusal_of(enum broker_result result)
+{
+    return result == BROKER_TAKEN        ? REFUSAL_ID_TAKEN
+           : result == BROKER_FULL       ? REFUSAL_BROKER_FULL
+           : result == BROKER_FULL_ROOMS ? REFUSAL_BROKER_ROOMS_FULL
+                                         : REFUSAL_BROKER_SPOILED;
+}
+
 static void published(void *arg, enum broker_result result)
 {
     struct call *call = arg;
     struct socket *socket = call->socket;
     if (socket->session != NULL && result == BROKER_OK)
         socket_ack(socket, call_id(call));
+    else if (socket->session != NULL && broker_refusal_text(result) != NULL)
+        socket_refuse(socket, refusal_of(result), (struct span){NULL, 0}, call_id(call));
     call_end(call);
     free(call);
 }

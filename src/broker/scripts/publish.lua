@@ -2,8 +2,8 @@
 -- '1' to rebase, how many slots, how many rooms there may be, how many bytes all logs may hold, what Redis has left ('0': enough, '1':
 -- little, '2': what is kept back for everything else); five per slot: where its entries are pushed (a channel, or '@' and the key that
 -- names the inbox of the room's owner), entries, bytes and age (ms) that its log keeps (0 entries: not logged), life of its meta (ms);
--- four per entry: slot (from 1), name ('': none), audience, body.
--- Returns 1, the number, and for each entry that was refused its place (from 1), why ('bytes', 'rooms' or 'spoiled') and the
+-- four per entry: slot (from 1), name behind three hexadecimal digits of a digest of the body ('': none), audience, body.
+-- Returns 1, the number, and for each entry that was refused its place (from 1), why ('bytes', 'rooms', 'taken' or 'spoiled') and the
 -- key that is spoiled; or 0 and the same of the last call. Exactly the publisher's last + 1 is accepted, so that a repeated call does
 -- nothing and a skipped one is seen.
 --
@@ -159,18 +159,26 @@ local function push(slot, seq_text, prev, audience, body)
     row_len, row_slot = row_len + 3, slot
 end
 
--- True when the name was not known. `ZADD NX` takes one command; an old name is one again.
-local function name_is_new(slot, name)
-    local added = try('ZADD', slot.names, 'NX', ms_text, name)
-    if added == 0 and ms - (tonumber(try('ZSCORE', slot.names, name)) or ms) > tonumber(slot.age) then
-        try('ZADD', slot.names, ms_text, name)
-        return true
-    end
+-- Whether a message of this name is new; else whether it is the same again, or the name is another message's. A name's score is its
+-- time in ms, and in the lowest twelve bits a digest of the message's body. `ZADD NX` takes one command; an old name is one again.
+local DIGESTS = 4096
+local function name_look(slot, tagged)
+    local name, score = string.sub(tagged, 4), format('%.0f', ms * DIGESTS + (tonumber(string.sub(tagged, 1, 3), 16) or 0))
+    local added = try('ZADD', slot.names, 'NX', score, name)
     if type(added) == 'table' then
         slot.meta.refused, slot.meta.spoiled = 'spoiled', slot.names
+        return 'spoiled'
     end
-    slot.named = slot.named + (added == 1 and 1 or 0)
-    return added == 1
+    if added == 1 then
+        slot.named = slot.named + 1
+        return 'new'
+    end
+    local was = tonumber(try('ZSCORE', slot.names, name)) or tonumber(score)
+    if ms - math.floor(was / DIGESTS) > tonumber(slot.age) then
+        try('ZADD', slot.names, score, name)
+        return 'new'
+    end
+    return was % DIGESTS == tonumber(score) % DIGESTS and 'same' or 'taken'
 end
 
 local function refuse(place, why, key)
@@ -185,9 +193,10 @@ local function log_entry(place, slot, name, audience, body)
         refuse(place, why, meta.spoiled)
         return
     end
-    if name ~= '' and not name_is_new(slot, name) then
-        if meta.refused then
-            refuse(place, meta.refused, meta.spoiled)
+    local found = name == '' and 'new' or name_look(slot, name)
+    if found ~= 'new' then
+        if found ~= 'same' then
+            refuse(place, found, meta.spoiled)
         end
         return
     end
@@ -200,7 +209,7 @@ local function log_entry(place, slot, name, audience, body)
         local top = newest[1] and entry_about(newest[1]).seq or 0
         behind = top < SEQ_MAX and math.max(behind, top) or behind
         if name ~= '' then
-            try('ZREM', slot.names, name)
+            try('ZREM', slot.names, string.sub(name, 4))
         end
         refuse(place, 'spoiled', slot.log)
         return
@@ -320,7 +329,7 @@ for _, slot in pairs(slot_at) do
     if slot.named > 0 then
         local keep, count = math.max(NAMES_MIN, tonumber(slot.entries)), tonumber(try('ZCARD', slot.names)) or 0
         if count > keep * 17 / 16 + 16 then
-            try('ZREMRANGEBYSCORE', slot.names, '-inf', format('%.0f', ms - tonumber(slot.age)))
+            try('ZREMRANGEBYSCORE', slot.names, '-inf', format('%.0f', (ms - tonumber(slot.age)) * DIGESTS))
             try('ZREMRANGEBYRANK', slot.names, '0', format('%.0f', -1 - keep))
         end
         try('PEXPIRE', slot.names, slot.age)

@@ -233,11 +233,11 @@ static void a_named_message_is_logged_once(void **state)
     subscribe_now(b, "r");
     struct call *calls[] = {
         publish_named(a, "r", "id", "first"),
-        publish_named(a, "r", "id", "again"), /* the same turn */
+        publish_named(a, "r", "id", "first"), /* the same turn */
         publish_named(a, "r", "other", "second"),
     };
     AWAIT(all_ok(calls, 3));
-    struct call *later[] = {publish_named(a, "r", "id", "later"), publish_named(b, "r", "id", "elsewhere"),
+    struct call *later[] = {publish_named(a, "r", "id", "first"), publish_named(b, "r", "id", "first"),
                             publish_named(b, "r", "", "unnamed"), publish_named(b, "r", "", "unnamed")};
     AWAIT(all_ok(later, 4));
     static const char *const expected[] = {"first", "second", "unnamed", "unnamed"};
@@ -248,6 +248,24 @@ static void a_named_message_is_logged_once(void **state)
         assert_span(log->page.entries[i].body, expected[i]);
         assert_span(told_at(b, TOLD_PUSHED, "r", i)->body, expected[i]);
     }
+}
+
+/* Whoever guesses the name of another's message cannot make that vanish: its sender is told. */
+static void another_message_under_a_name_is_refused(void **state)
+{
+    struct instance *a = instance_up("A"), *b = instance_up("B");
+    struct call *first = publish_named(a, "r", "id", "first");
+    AWAIT_ANSWER(first);
+    struct call *other = publish_named(b, "r", "id", "other"), *same = publish_named(b, "r", "id", "first"),
+                *next = publish_named(b, "r", "next", "other");
+    AWAIT_ANSWER(next);
+    assert_int_equal(first->result, BROKER_OK);
+    assert_int_equal(other->result, BROKER_TAKEN);
+    assert_int_equal(same->result, BROKER_OK);
+    assert_int_equal(next->result, BROKER_OK);
+    struct call *log = read_all(a, "r");
+    assert_int_equal(log->page.count, 2);
+    assert_span(log->page.entries[1].body, "other");
 }
 
 static void a_name_is_the_rooms(void **state)
@@ -344,6 +362,7 @@ int main(int argc, char **argv)
         BROKER_TEST(several_rooms_share_a_turn),
         BROKER_TEST(a_room_may_have_two_retentions_in_a_turn),
         BROKER_TEST(a_named_message_is_logged_once),
+        BROKER_TEST(another_message_under_a_name_is_refused),
         BROKER_TEST(a_name_is_the_rooms),
         BROKER_TEST(a_name_outlives_its_entry),
         BROKER_TEST(names_do_not_matter_where_nothing_is_logged),

@@ -87,7 +87,7 @@ static const struct script scripts[] = {
               "p:room:r", "p:names:r", "p:log:new",   "p:room:new", "p:names:new", "e",        "2",
               "0",        "2",         "100",         "100000000",  "0",           "p:push:r", "100",
               "100000",   "3600000",   "90000000",    "p:push:new", "100",         "100000",   "3600000",
-              "90000000", "1",         "name",        "",           "one",         "2",        "",
+              "90000000", "1",         "00aname",     "",           "one",         "2",        "",
               "",         "two"},
      .told_what = true},
 };
