@@ -64,6 +64,7 @@ static void instance_encode(struct buf *to, const struct server *server)
     counter(to, "resumes_total", "Sockets recovered.", sessions->counters.resumes);
     counter(to, "resumes_refused_total", "Sockets that could not be recovered, and were told so.",
             sessions->counters.resumes_refused);
+    counter(to, "rooms_forgotten_total", "Rooms whose keys the broker has lost.", hub->counters.forgotten);
     counter(to, "history_lost_total", "Sockets ended because what they needed was gone.", hub->counters.lost);
     counter(to, "superseded_total", "Sockets that had come back elsewhere.", sessions->counters.leases_superseded);
     counter(to, "rotated_total", "Sessions closed ahead of the request timeout.", sessions->counters.rotated);

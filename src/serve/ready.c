@@ -10,6 +10,16 @@ static void answer(struct client *client, int status, struct span body)
     client_respond(client, status, SPAN_LIT("text/plain"), SPAN_LIT("Cache-Control: no-store\r\n"), body);
 }
 
+/* Not ready: for a reason that the broker names, or for this one. */
+static void answer_why(struct client *client, const char *why)
+{
+    const char *trouble = broker_trouble(client->server->broker);
+    struct buf text = {0};
+    buf_printf(&text, "%s\n", trouble != NULL ? trouble : why);
+    answer(client, 503, buf_span(&text));
+    buf_finish(&text);
+}
+
 static void outcome(struct client *client)
 {
     const struct server *server = client->server;
@@ -18,7 +28,7 @@ static void outcome(struct client *client)
     else if (server->probe_passed)
         answer(client, 200, SPAN_LIT("ready\n"));
     else
-        answer(client, 503, SPAN_LIT("the broker does not answer\n"));
+        answer_why(client, "the broker does not answer");
 }
 
 static void probed(void *arg, enum broker_result result)
@@ -38,8 +48,12 @@ static void probed(void *arg, enum broker_result result)
 void ready_request(struct client *client, const struct http1_head *head)
 {
     struct server *server = client->server;
-    if (server->draining || !broker_is_up(server->broker)) {
-        answer(client, 503, server->draining ? SPAN_LIT("shutting down\n") : SPAN_LIT("no link to the broker\n"));
+    if (server->draining) {
+        answer(client, 503, SPAN_LIT("shutting down\n"));
+        return;
+    }
+    if (!broker_is_up(server->broker)) {
+        answer_why(client, "no link to the broker");
         return;
     }
     if (!server->probing && server->probed_us != 0 &&

@@ -1,5 +1,6 @@
 // life: how an instance lives with slow clients, with a deadline, with SIGTERM, and with a Redis that it cannot use.
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
@@ -161,6 +162,26 @@ test('a Redis that cannot be used is refused at the start, with what to do', { t
   } finally {
     await evicting.close();
     await locked.close();
+  }
+});
+
+test('an eviction policy switched on at run time makes the instance unready, with what to do, until it is put right', { timeout: 60000 }, async () => {
+  const broker = await redis();
+  const server = await serve(config, { redisUrl: broker.url });
+  const set = (...words) => execFileSync('redis-cli', ['-p', String(broker.port), 'CONFIG', 'SET', ...words]);
+  const ready = async () => { const answer = await fetch(`${server.url}/ready`); return [answer.status, await answer.text()]; };
+  try {
+    assert.equal((await ready())[0], 200);
+    set('maxmemory', '1gb');
+    set('maxmemory-policy', 'allkeys-lru');
+    await until('it is not ready', async () => (await ready())[0] === 503);
+    assert.match((await ready())[1], /allkeys-lru.*CONFIG SET maxmemory-policy noeviction/);
+    assert.match(server.output, /allkeys-lru/);
+    set('maxmemory-policy', 'noeviction');
+    await until('it is ready again', async () => (await ready())[0] === 200);
+  } finally {
+    await server.close();
+    await broker.close();
   }
 });
 
