@@ -109,9 +109,12 @@ def run(*argv):
 
 
 class Hardening(unittest.TestCase):
-    def test_the_release_binary(self):
+    @classmethod
+    def setUpClass(cls):
         if not os.path.exists(os.path.join(BUILD, "build.ninja")):
             run("meson", "setup", BUILD, TOP, "--buildtype=release")
+
+    def test_the_release_binary(self):
         run("ninja", "-C", BUILD, "--quiet", "src/cli/sennit")
         options = {one["name"]: one["value"] for one in json.loads(read(BUILD, "meson-info/intro-buildoptions.json"))}
         self.assertEqual(options["buildtype"], "release")
