@@ -71,7 +71,7 @@ void room_member_add(struct room *room, struct membership *membership)
         room->member_cap = room->member_cap != 0 ? room->member_cap * 2 : 4;
         room->members = mem_resize(room->members, room->member_cap * sizeof *room->members);
     }
-    membership->index = room->member_count;
+    membership->index = (uint32_t)room->member_count;
     room->members[room->member_count++] = membership;
     list_remove(&room->empty);
 }

@@ -86,23 +86,23 @@ struct membership {
     struct room *room;
     struct list of_member;
     struct list waiter; /* of a page, or of its end */
-    size_t index;       /* in the room's dense array */
     struct stretch stretch;
     uint64_t pos;    /* while not settled: entries up to it were sent */
     uint64_t target; /* of the round, or while it waits for member_start: what lies above is held */
     uint64_t upto;   /* the hub's position when the target was fixed: the room has nothing between the two */
     struct page *page;
     uint32_t page_at;
-    uint8_t mode;  /* enum start_mode, until resolved */
-    bool resolved; /* start is known */
-    bool noted;    /* stands in the lease, so that a resume would count on it */
-    bool starting; /* member_start was called since: takes part from the next round on */
-    bool active;   /* takes part */
-    bool late;     /* this round replays what lies below sent_seq */
-    bool resumed;  /* up to member.resumed_seq its client was sent everything elsewhere */
+    uint32_t index;    /* in the room's dense array */
+    uint8_t mode;      /* enum start_mode, until resolved */
+    bool resolved : 1; /* start is known */
+    bool noted : 1;    /* stands in the lease, so that a resume would count on it */
+    bool starting : 1; /* member_start was called since: takes part from the next round on */
+    bool active : 1;   /* takes part */
+    bool late : 1;     /* this round replays what lies below sent_seq */
+    bool resumed : 1;  /* up to member.resumed_seq its client was sent everything elsewhere */
     /* For the layer above. */
-    bool present;      /* the broker knows that it is there */
-    bool presence_due; /* who is in the room is to be told, once it is settled */
+    bool present : 1;      /* the broker knows that it is there */
+    bool presence_due : 1; /* who is in the room is to be told, once it is settled */
 };
 
 /* A room that was left: the client may not have got all of it yet. */
@@ -126,15 +126,15 @@ struct member {
     uint64_t join_seq;    /* tokens up to it must name the rooms joined since */
     uint64_t past_floor;  /* pasts up to this end were dropped: a token below it cannot be made whole */
     uint64_t stale_seq;
-    char stale_version; /* 0: none. The client keeps a token of an earlier session until it gets one of this: when it
-                         * comes back with that very token, it has got nothing yet. So we never send it one that is
-                         * spelled alike. */
     struct entry **held;
     uint32_t held_bytes;                    /* of those since the round began */
     uint16_t held_at, held_count, held_cap; /* those before held_at were sent */
     uint16_t past_count;
-    uint8_t state; /* enum member_state */
-    bool again;    /* another round is due: what was held is incomplete */
+    uint8_t state;      /* enum member_state */
+    char stale_version; /* 0: none. The client keeps a token of an earlier session until it gets one of this: when it
+                         * comes back with that very token, it has got nothing yet. So we never send it one that is
+                         * spelled alike. */
+    bool again;         /* another round is due: what was held is incomplete */
     bool whole;
     bool awaits_position; /* what the client was told elsewhere has not come to this instance yet */
     bool entering;        /* between member_join and member_joined */

@@ -41,10 +41,15 @@ static bool is_crowded(const struct crowd *crowd)
     return crowd->count * 100 > crowd->limits->connections * CROWDED_PERCENT;
 }
 
+static uint32_t now_ms(const struct crowd *crowd)
+{
+    return (uint32_t)(loop_now_us(crowd->loop) / 1000);
+}
+
 /* True when it has become old enough to be ended by now. */
 static bool is_overdue(const struct crowd *crowd, const struct crowd_member *member, uint64_t allowed_ms)
 {
-    return loop_now_us(crowd->loop) - member->since_us >= LOOP_MS(allowed_ms);
+    return now_ms(crowd) - member->since_ms >= allowed_ms;
 }
 
 /* Ends those that are overdue, until there is room. What is ended gives its place back when it is closed, which a
@@ -158,7 +163,7 @@ static void spare_enter(struct crowd *crowd, struct crowd_member *member, enum r
     }
     crowd->spare_count++;
     member->place = CROWD_SPARE;
-    member->refusal = refusal;
+    member->refusal = (uint8_t)refusal;
     list_append(&crowd->spare, &member->node);
 }
 
@@ -167,7 +172,7 @@ void crowd_enter(struct crowd *crowd, struct crowd_member *member, const struct 
     struct addr_ip ip;
     addr_ip_of(peer, &ip);
     list_init(&member->node);
-    member->since_us = loop_now_us(crowd->loop);
+    member->since_ms = now_ms(crowd);
     if (crowd->count >= crowd->limits->connections) {
         spare_enter(crowd, member, REFUSAL_CONNECTIONS_FULL);
         return;
@@ -187,7 +192,7 @@ void crowd_asked(struct crowd *crowd, struct crowd_member *member)
 {
     if (member->place != CROWD_SPEAKING)
         return;
-    member->since_us = loop_now_us(crowd->loop);
+    member->since_ms = now_ms(crowd);
     list_remove(&member->node);
     list_append(&crowd->speaking, &member->node);
 }
@@ -196,7 +201,7 @@ void crowd_upgraded(struct crowd *crowd, struct crowd_member *member)
 {
     crowd_keeps(crowd, member, 0);
     member->place = CROWD_UPGRADED;
-    member->since_us = loop_now_us(crowd->loop);
+    member->since_ms = now_ms(crowd);
     list_remove(&member->node);
     list_append(&crowd->unjoined, &member->node);
 }
@@ -216,6 +221,6 @@ void crowd_leave(struct crowd *crowd, struct crowd_member *member)
 bool crowd_keeps(struct crowd *crowd, struct crowd_member *member, uint64_t bytes)
 {
     crowd->waiting_bytes += bytes - member->waiting_bytes;
-    member->waiting_bytes = bytes;
+    member->waiting_bytes = (uint32_t)bytes;
     return bytes <= FREE_BYTES || crowd->waiting_bytes <= crowd->limits->request_bytes;
 }

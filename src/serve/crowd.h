@@ -34,12 +34,12 @@ enum crowd_place {
 
 /* Embedded in a client. */
 struct crowd_member {
-    struct list node; /* in one of the crowd's lists, or none */
-    enum crowd_place place;
-    uint64_t since_us; /* when it came, or asked, or upgraded */
-    uint64_t waiting_bytes;
+    struct list node;              /* in one of the crowd's lists, or none */
     struct crowd_address *address; /* NULL: not counted */
-    enum refusal refusal;          /* of one that is spare */
+    uint32_t since_ms;             /* when it came, or asked, or upgraded, of a clock that wraps */
+    uint32_t waiting_bytes;
+    uint8_t place;   /* enum crowd_place */
+    uint8_t refusal; /* enum refusal, of one that is spare */
 };
 
 struct client;

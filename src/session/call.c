@@ -16,8 +16,8 @@ enum {
 static bool changes_too_much(struct session *session)
 {
     struct sessions *sessions = session->sessions;
-    uint64_t now_ms = loop_now_us(sessions->loop) / 1000, gone = now_ms - session->changes_ms;
-    uint64_t back = gone * sessions->limits.changes_per_second / 1000;
+    uint32_t now_ms = (uint32_t)(loop_now_us(sessions->loop) / 1000), gone = now_ms - session->changes_ms;
+    uint64_t back = (uint64_t)gone * sessions->limits.changes_per_second / 1000;
     if (back > 0) {
         session->changes = back < session->changes ? session->changes - (uint32_t)back : 0;
         session->changes_ms = now_ms;

@@ -24,7 +24,7 @@ struct call {
     struct socket *socket;   /* a reference; NULL for a connect */
     uint32_t cost;           /* bytes */
     uint32_t room;           /* number of the room that was joined; 0: none */
-    uint64_t lease;          /* number of the lease write that knows of it; 0: none yet */
+    uint32_t lease;          /* number of the lease write that knows of it; 0: none yet */
     uint8_t id_len;
     char id[SOCKETIO_ACK_DIGITS_MAX]; /* of the acknowledgement */
 };

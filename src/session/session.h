@@ -91,7 +91,7 @@ struct session {
     uint64_t pinged_us;
     uint32_t moves, moves_seen; /* messages in and out; at the last look for a quiet moment */
     uint32_t changes;           /* to rooms, as many as the bucket has not forgotten since */
-    uint64_t changes_ms;        /* when it was looked at */
+    uint32_t changes_ms;        /* when it was looked at */
     uint16_t socket_count;
     bool awaiting_pong : 1, closing : 1, joined : 1;
     bool paused : 1; /* not read: too much is under way */

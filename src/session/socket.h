@@ -26,8 +26,8 @@ struct socket {
     struct timer retry;    /* asks the broker again after a lost link */
     uint64_t generation;   /* of its lease; while it claims one, the highest that others have claimed since */
     uint64_t lease_due_us; /* when it is to be rewritten; 0: no lease */
-    uint64_t lease_writes; /* begun, of this lease */
     char sid[ENGINEIO_SID_BYTES];
+    uint32_t lease_writes;   /* begun, of this lease */
     char *lease_name;        /* its pid and, but for "/", the namespace; NULL: it has none */
     struct call *connecting; /* until it is connected */
     struct list acks;        /* calls that wait for the lease */
