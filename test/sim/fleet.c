@@ -417,18 +417,12 @@ static void fleet_pass(struct fleet *fleet)
     }
 }
 
-static uint64_t evil_count(const struct fleet *fleet)
-{
-    uint64_t count = 0;
-    for (int i = 0; i < fleet->plan->hostiles; i++)
-        count += fleet->hostiles[i].sent;
-    return count;
-}
-
 static void hostiles_finish(struct fleet *fleet)
 {
-    for (int i = 0; i < fleet->plan->hostiles; i++)
+    for (int i = 0; i < fleet->plan->hostiles; i++) {
+        fleet->evil += fleet->hostiles[i].sent;
         hostile_finish(&fleet->hostiles[i]);
+    }
 }
 
 static void result_take(struct fleet *fleet, struct fleet_result *result)
@@ -460,7 +454,7 @@ static void result_take(struct fleet *fleet, struct fleet_result *result)
         .swallowed = fleet->swallowed_count,
         .missed = fleet->missed,
         .vanished = fleet->vanished,
-        .evil = evil_count(fleet),
+        .evil = fleet->evil,
         .ack_us = world->ack_us_most,
     };
 }

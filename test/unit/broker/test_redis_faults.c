@@ -312,7 +312,7 @@ static void what_is_accepted_is_logged_whatever_key_is_spoiled(void **state)
         size_t accepted = 0;
         for (int j = 0; j < 6; j++) {
             struct broker_publish what = {
-                .room = SPAN_LIT("r"), .body = SPAN_LIT("after"), .id = span_of("abcdef" + j, 1)};
+                .room = SPAN_LIT("r"), .body = SPAN_LIT("after"), .id = span_of(&"abcdef"[j], 1)};
             calls[j] = publish_with(a, &what, NULL);
             AWAIT_ANSWER(calls[j]);
             assert_true(calls[j]->result == BROKER_OK || calls[j]->result == BROKER_SPOILED);
