@@ -171,7 +171,7 @@ static void outbox_resend(struct client *client)
     for (uint32_t i = 0; i < client->outbox.count && client->state == CLIENT_READY; i++) {
         uint32_t message = outbox_at(&client->outbox, i);
         struct message *at = messages_at(&run->messages, message);
-        if (at->acknowledged)
+        if (at->acknowledged || at->refused)
             continue;
         at->resent = true;
         client_publish(client, message);

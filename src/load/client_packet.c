@@ -55,20 +55,34 @@ static void refused(struct client *client, const char *what, struct span payload
     client_refused(client, why);
 }
 
-static void ack_received(struct client *client, struct span id)
+/* `[{"error":"..."}]`: what was asked for was refused. */
+static bool is_refusal(struct span payload)
+{
+    struct span first = payload.data != NULL ? json_array_at(payload, 0) : payload;
+    return first.data != NULL && json_type(first) == JSON_OBJECT &&
+           json_object_get(first, SPAN_LIT("error")).data != NULL;
+}
+
+static void ack_received(struct client *client, struct span id, struct span payload)
 {
     struct run *run = client->run;
     uint64_t number;
     if (!span_to_u64(id, &number))
         return;
     if (number < LOAD_ROOMS_EACH_MAX) {
-        client_join_confirmed(client, (uint32_t)number);
+        if (is_refusal(payload))
+            refused(client, "the server refuses the join:", payload);
+        else
+            client_join_confirmed(client, (uint32_t)number);
         return;
     }
     number -= LOAD_ROOMS_EACH_MAX;
     if (number >= run->messages.count || messages_at(&run->messages, (uint32_t)number)->publisher != client->index)
         return;
-    publish_acknowledged(run, client, (uint32_t)number);
+    if (is_refusal(payload))
+        publish_refused(run, client, (uint32_t)number);
+    else
+        publish_acknowledged(run, client, (uint32_t)number);
 }
 
 static void connect_received(struct client *client, struct span payload)
@@ -103,7 +117,7 @@ static void socketio_received(struct client *client, struct span text)
         client_refused(client, "the server disconnected the client");
         break;
     case SOCKETIO_ACK:
-        ack_received(client, packet.ack_id);
+        ack_received(client, packet.ack_id, packet.payload);
         break;
     case SOCKETIO_EVENT: /* one that asks for an acknowledgement: it has no offset */
         if (packet.payload.data != NULL && client->state >= CLIENT_JOINING)

@@ -22,6 +22,7 @@ struct message {
     uint32_t place;    /* in its room's order, as far as that is known: see order.h; MESSAGE_NONE: nobody has seen it */
     uint32_t edges;    /* see order.h */
     bool acknowledged; /* the server has said that it took it */
+    bool refused;      /* it has said that it did not, and why: it is not sent again */
     bool resent;       /* published again, under the same id, after a reconnect */
     bool marked;       /* used by order */
 };

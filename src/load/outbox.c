@@ -30,7 +30,10 @@ void outbox_add(struct outbox *outbox, uint32_t message)
 
 void outbox_trim(struct outbox *outbox, const struct messages *messages)
 {
-    while (outbox->count > 0 && messages_at(messages, outbox_at(outbox, 0))->acknowledged) {
+    while (outbox->count > 0) {
+        const struct message *first = messages_at(messages, outbox_at(outbox, 0));
+        if (!first->acknowledged && !first->refused)
+            break;
         outbox->at = (outbox->at + 1) & (outbox->cap - 1);
         outbox->count--;
     }

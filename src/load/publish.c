@@ -152,6 +152,13 @@ void publish_stop(struct run *run)
     timer_stop(run->loop, &run->publish_tick);
 }
 
+void publish_refused(struct run *run, struct client *client, uint32_t message)
+{
+    messages_at(&run->messages, message)->refused = true;
+    run->counters.refused++;
+    outbox_trim(&client->outbox, &run->messages);
+}
+
 void publish_acknowledged(struct run *run, struct client *client, uint32_t message)
 {
     if (!messages_acknowledge(&run->messages, message))

@@ -18,6 +18,8 @@ void publish_room_name(struct buf *to, uint32_t room);
 void publish_start(struct run *run);
 void publish_stop(struct run *run);
 
+/* The server answered a message of this client with an error: it did not take it. */
+void publish_refused(struct run *run, struct client *client, uint32_t message);
 /* The server acknowledged a message of this client. */
 void publish_acknowledged(struct run *run, struct client *client, uint32_t message);
 

@@ -122,6 +122,8 @@ static void traffic_print(const struct run *run)
     if (counters->acknowledged != 0)
         printf(", %s acknowledged, %s sent again", number_text(counters->acknowledged, two),
                number_text(counters->resent, three));
+    if (counters->refused != 0)
+        printf(", %s refused", number_text(counters->refused, two));
     if (counters->skipped != 0)
         printf("; %s were due while no publisher was connected", number_text(counters->skipped, two));
     printf("\n");

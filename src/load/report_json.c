@@ -131,6 +131,7 @@ static void put_traffic(struct buf *to, const struct run *run)
     double seconds = (double)run->deliver_us / 1e6;
     put_number(to, "sent", counters->sent);
     put_number(to, "acknowledged", counters->acknowledged);
+    put_number(to, "refused", counters->refused);
     put_number(to, "resent", counters->resent);
     put_number(to, "skipped", counters->skipped);
     put_number(to, "delivered", counters->delivered);

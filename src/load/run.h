@@ -29,8 +29,8 @@ struct run_usage {
 struct run_counters {
     uint64_t connect_failures, closed_by_server, cuts[CUT_KINDS];
     uint64_t recovered, not_recovered;
-    uint64_t sent, resent, acknowledged, skipped; /* skipped: due, but no publisher was connected */
-    uint64_t delivered, foreign;                  /* receipts of this run's messages; events of another kind */
+    uint64_t sent, resent, acknowledged, refused, skipped; /* skipped: due, but no publisher was connected */
+    uint64_t delivered, foreign;                           /* receipts of this run's messages; events of another kind */
 };
 
 struct progress {
