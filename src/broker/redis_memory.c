@@ -31,9 +31,11 @@ void redis_memory_seen(struct redis_broker *redis, struct span info)
 {
     uint64_t used = number_get(info, SPAN_LIT("used_memory:")), max = number_get(info, SPAN_LIT("maxmemory:"));
     redis->pressure = max == 0 || used <= max / 4 * 3 ? 0 : used <= max / 10 * 9 ? 1 : 2;
-    redis->store_bytes_max = redis->bounds.store_bytes_max != 0 ? redis->bounds.store_bytes_max
-                             : max != 0                         ? max / 4 * 3
-                                                                : GIB;
+    /* A limit below what is used already says how full Redis is, not how much it is to hold. */
+    if (redis->bounds.store_bytes_max != 0)
+        redis->store_bytes_max = redis->bounds.store_bytes_max;
+    else if (max == 0 || redis->store_bytes_max == 0 || max > used)
+        redis->store_bytes_max = max != 0 ? max / 4 * 3 : GIB;
     if (redis->store_bytes_max > ANSWER_NUMBER_MAX)
         redis->store_bytes_max = ANSWER_NUMBER_MAX;
     char *why = redis_eviction_text(info);

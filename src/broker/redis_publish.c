@@ -26,6 +26,7 @@ struct waiting_publish {
     size_t room_len, audience_len, body_len, id_len;
     uint32_t slot; /* in the call under way, from 1 */
     enum broker_result result;
+    bool waits;   /* Redis has no memory left for it: it goes into a later call */
     char bytes[]; /* room, audience, body, id */
 };
 
@@ -174,13 +175,33 @@ static void call_begin(struct redis_broker *redis)
 static void publish_flush(struct task *task)
 {
     struct redis_broker *redis = container_of(task, struct redis_broker, publish_flush);
-    if (redis->state == REDIS_UP && !redis->call_out && list_empty(&redis->flying))
+    if (redis->state == REDIS_UP && !redis->call_out && list_empty(&redis->flying) &&
+        !timer_running(&redis->publish_retry))
         call_begin(redis);
+}
+
+/* What waits for memory goes in front of all that came since, in its order: all of one room waits, or none. */
+static void waiting_put_back(struct redis_broker *redis)
+{
+    bool any = false;
+    for (struct list *node = redis->flying.prev, *before; node != &redis->flying; node = before) {
+        struct waiting_publish *publish = container_of(node, struct waiting_publish, node);
+        before = node->prev;
+        if (!publish->waits)
+            continue;
+        publish->waits = false;
+        list_remove(node);
+        list_prepend(&redis->publishes, node);
+        any = true;
+    }
+    if (any)
+        timer_start(redis->loop, &redis->publish_retry, LOOP_MS(RETRY_MS));
 }
 
 static void call_accepted(struct redis_broker *redis)
 {
     struct list *node;
+    waiting_put_back(redis);
     while ((node = list_take(&redis->flying)) != NULL) {
         struct waiting_publish *publish = container_of(node, struct waiting_publish, node);
         redis->backlog_bytes -= bytes_of(publish);
@@ -194,8 +215,33 @@ static void call_accepted(struct redis_broker *redis)
 static void retry(struct timer *timer)
 {
     struct redis_broker *redis = container_of(timer, struct redis_broker, publish_retry);
-    if (redis->state == REDIS_UP && !redis->call_out && !list_empty(&redis->flying))
+    if (redis->state != REDIS_UP || redis->call_out)
+        return;
+    if (list_empty(&redis->flying))
+        call_begin(redis);
+    else
         call_send(redis);
+}
+
+/* Everything but a spoiled key is told now and then. */
+static bool may_tell(struct redis_broker *redis)
+{
+    uint64_t now = loop_now_us(redis->loop);
+    redis->full_count++;
+    if (redis->full_told_us != 0 && now - redis->full_told_us < LOOP_MS(SPOILED_TELL_MS))
+        return false;
+    redis->full_told_us = now;
+    return true;
+}
+
+static void wait_tell(struct redis_broker *redis)
+{
+    redis->info_due_us = 0;
+    if (!may_tell(redis))
+        return;
+    log_event(LOG_WARNING, "Redis' memory is used up: what is to be logged waits", LOG_N("times", redis->full_count),
+              LOG_C("cure", "raise its maxmemory, or keep less: `log:` of the namespaces, `limits: log_bytes`"));
+    redis->full_count = 0;
 }
 
 static void refusal_tell(struct redis_broker *redis, const struct waiting_publish *publish, struct span key)
@@ -206,16 +252,13 @@ static void refusal_tell(struct redis_broker *redis, const struct waiting_publis
         redis_spoiled(redis, "publishing", key);
         return;
     }
-    uint64_t now = loop_now_us(redis->loop);
-    redis->full_count++;
-    if (redis->full_told_us != 0 && now - redis->full_told_us < LOOP_MS(SPOILED_TELL_MS))
+    if (!may_tell(redis))
         return;
     log_event(LOG_WARNING, "publishes are refused: what the service may store is used up",
               LOG_C("why", broker_refusal_text(publish->result)), LOG_N("refused", redis->full_count),
               LOG_S("room", span_sub(room_of(publish), 0, 64)), LOG_N("store_bytes_max", redis->store_bytes_max),
               LOG_N("rooms_max", redis->bounds.rooms_max),
               LOG_C("cure", "raise the limits and Redis' maxmemory, or keep less: `log:` of the namespaces"));
-    redis->full_told_us = now;
     redis->full_count = 0;
 }
 
@@ -236,7 +279,8 @@ static bool refusals_take(struct redis_broker *redis, struct answer *answer)
         for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
             if (span_equal(why, span_str(table[i].why)))
                 result = table[i].result;
-        if (place <= at || result == BROKER_OK)
+        bool waits = span_equal(why, SPAN_LIT("wait"));
+        if (place <= at || (result == BROKER_OK && !waits))
             return false;
         while (at < place && (node = node->next) != &redis->flying)
             at++;
@@ -244,7 +288,11 @@ static bool refusals_take(struct redis_broker *redis, struct answer *answer)
             return false;
         struct waiting_publish *publish = container_of(node, struct waiting_publish, node);
         publish->result = result;
-        refusal_tell(redis, publish, key);
+        publish->waits = waits;
+        if (waits)
+            wait_tell(redis);
+        else
+            refusal_tell(redis, publish, key);
     }
     return answer_is_good(answer);
 }

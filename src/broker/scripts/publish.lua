@@ -3,7 +3,7 @@
 -- little, '2': what is kept back for everything else); five per slot: where its entries are pushed (a channel, or '@' and the key that
 -- names the inbox of the room's owner), entries, bytes and age (ms) that its log keeps (0 entries: not logged), life of its meta (ms);
 -- four per entry: slot (from 1), name behind three hexadecimal digits of a digest of the body ('': none), audience, body.
--- Returns 1, the number, and for each entry that was refused its place (from 1), why ('bytes', 'rooms', 'taken' or 'spoiled') and the
+-- Returns 1, the number, and for each entry that was refused its place (from 1), why ('bytes', 'rooms', 'taken', 'spoiled', or 'wait': to be sent again) and the
 -- key that is spoiled; or 0 and the same of the last call. Exactly the publisher's last + 1 is accepted, so that a repeated call does
 -- nothing and a skipped one is seen.
 --
@@ -115,9 +115,7 @@ local roomy -- all of this call fits, and nobody needs to be asked
 -- Whoever fills what there is gets no more; a small room has its share.
 local share
 local function room_is_full(meta, bytes)
-    if ARGV[7] == '2' then
-        return true
-    elseif ARGV[7] == '0' and stored + bytes <= tonumber(ARGV[6]) then
+    if ARGV[7] == '0' and stored + bytes <= tonumber(ARGV[6]) then
         return false
     end
     local logs = share or try('ZCARD', sizes)
@@ -189,6 +187,7 @@ end
 local function log_entry(place, slot, name, audience, body)
     local meta, bytes = slot.meta, #audience + #body
     local why = meta.refused or not roomy and room_is_full(meta, bytes) and 'bytes'
+    why = why or ARGV[7] == '2' and 'wait' -- not for good: it comes again
     if why then
         refuse(place, why, meta.spoiled)
         return
