@@ -34,10 +34,10 @@
       "the join is refused") \
     X(instance_rooms, LIMIT_COUNT, 200000, 1, 10000000, "rooms that this instance knows", \
       "a join that would make one more is refused") \
-    X(calls, LIMIT_COUNT, 4096, 1, 1000000, \
+    X(calls, LIMIT_COUNT, 256, 1, 1000000, \
       "what one client has under way: publishes, joins, leaves, questions, connects", \
       "its connection is not read until half are done") \
-    X(call_bytes, LIMIT_BYTES, 2 << 20, 4 << 10, 24 << 20, \
+    X(call_bytes, LIMIT_BYTES, 512 << 10, 4 << 10, 24 << 20, \
       "the same in bytes; and a quarter of what is left of `instance_call_bytes`", \
       "its connection is not read until half are done") \
     X(instance_call_bytes, LIMIT_BYTES, 24 << 20, 64 << 10, 28 << 20, "what all clients have under way", \

@@ -22,8 +22,8 @@ struct session_limits {
     uint32_t rooms_max;          /* 64: rooms one socket is in */
     uint32_t hub_rooms_max;      /* 200000: rooms this instance knows; beyond, nobody enters a new one */
     /* What is under way and not answered yet, see call.h. */
-    uint32_t calls_max;              /* 4096: of one session */
-    uint32_t call_bytes_max;         /* 2 MiB: of one session; reached by its last call */
+    uint32_t calls_max;              /* 256: of one session */
+    uint32_t call_bytes_max;         /* 512 KiB: of one session; reached by its last call */
     uint32_t call_bytes_total_max;   /* 24 MiB: of the instance; less than a broker's backlog */
     uint32_t unfinished_bytes_max;   /* 64 MiB: messages of which some is still to come, of the instance */
     uint32_t answer_bytes_total_max; /* 32 MiB: answers that wait for clients to read them, of the instance */

@@ -190,6 +190,23 @@ void socket_refuse(struct socket *socket, enum refusal refusal, struct span what
     buf_finish(&args);
 }
 
+/* What the broker refuses is not acknowledged: a client that takes any acknowledgement for an acceptance, as the stock
+ * client's `retries` do, would forget a message that is in no log. It keeps it, and may send it again. Where sockets
+ * are told of their instance, they are told of this, too. */
+static void refuse_for_now(struct socket *socket, enum refusal refusal, struct span what)
+{
+    struct buf body = {0};
+    socket_refuse(socket, refusal, what, (struct span){NULL, 0});
+    if (!socket->nsp->announce || socket->state != SOCKET_CONNECTED)
+        return;
+    buf_printf(&body, "[\"sennit\",{\"refused\":\"%s\",\"error\":\"%s\"}]", refusal_name(refusal),
+               refusal_text(refusal));
+    struct entry *entry = hub_entry_create(socket->sessions->hub, socket->nsp->name, buf_span(&body));
+    member_tell(&socket->member, entry);
+    entry_unref(entry);
+    buf_finish(&body);
+}
+
 static enum refusal refusal_of(enum broker_result result)
 {
     return result == BROKER_TAKEN        ? REFUSAL_ID_TAKEN
@@ -205,7 +222,7 @@ static void published(void *arg, enum broker_result result)
     if (socket->session != NULL && result == BROKER_OK)
         socket_ack(socket, call_id(call));
     else if (socket->session != NULL && broker_refusal_text(result) != NULL)
-        socket_refuse(socket, refusal_of(result), (struct span){NULL, 0}, call_id(call));
+        refuse_for_now(socket, refusal_of(result), (struct span){NULL, 0});
     call_end(call);
     free(call);
 }
@@ -253,7 +270,7 @@ void socket_publish(struct socket *socket, const struct socket_emit *emit)
         free(call);
         /* Without an acknowledgement there is no other way to say so. */
         if (emit->ack_id.len != 0)
-            socket_refuse(socket, REFUSAL_BROKER_BACKLOG, buf_span(&name), emit->ack_id);
+            refuse_for_now(socket, REFUSAL_BROKER_BACKLOG, buf_span(&name));
         else
             session_close(socket->session, CLOSE_BROKER_BACKLOG);
     }

@@ -40,12 +40,17 @@ const random = () => Array.from(crypto.getRandomValues(new Uint8Array(10)), (byt
 // The number in front keeps strokes of one moment in the order in which they were drawn.
 const newId = () => `${(drawn++).toString(36).padStart(5, '0')}-${random()}`;
 
-// A stroke that was refused stays in the outbox and is sent again later; `why` says what is wrong.
+// A stroke that the server cannot take now is not acknowledged: it stays in the outbox and is sent again, see `refused` below.
 function send(stroke) {
-  socket.emit('drawing', stroke, (why) => {
-    if (!why?.error) outbox.delete(stroke.id);
-    else setTimeout(() => { if (socket.connected && outbox.has(stroke.id)) send(stroke); }, RETRY_MS);
-  });
+  socket.emit('drawing', stroke, () => outbox.delete(stroke.id));
+}
+
+let again = null;
+function sendAgain() {
+  again ??= setTimeout(() => {
+    again = null;
+    if (socket.connected) for (const stroke of outbox.values()) send(stroke);
+  }, RETRY_MS);
 }
 
 function draw(from, to) {
@@ -102,6 +107,7 @@ let deadline = null;
 let sayTimer = 0;
 
 socket.on('sennit', (about) => {
+  if (about.refused) return sendAgain();
   board.instance = about.instance;
   page('where').textContent = `on ${about.instance}`;
   deadline = about.deadline_ms === null ? null : Date.now() + about.deadline_ms;

@@ -41,8 +41,8 @@ static void a_claim_brings_what_was_written(void **state)
         all[i] = (char)i;
     for (int i = 0; i < 400; i++)
         buf_append(&large, span_of(all, sizeof all));
-    struct broker_lease lease = {.pid = span_of(all + '#', 57),
-                                 .sid = span_of(all + ']', 20),
+    struct broker_lease lease = {.pid = span_of(&all['#'], 57),
+                                 .sid = span_of(&all[']'], 20),
                                  .own = SPAN_LIT("@ own\n"),
                                  .rooms = buf_span(&large),
                                  .data = SPAN_LIT(""),
@@ -50,7 +50,7 @@ static void a_claim_brings_what_was_written(void **state)
                                  .window_ms = 12345};
     assert_int_equal(write_now(a, &lease), BROKER_OK);
     char pid[65];
-    snprintf(pid, sizeof pid, "%.57s", all + '#');
+    snprintf(pid, sizeof pid, "%.57s", &all['#']);
     struct call *claim = claim_now(b, pid);
     assert_int_equal(claim->result, BROKER_OK);
     assert_true(claim->position_ok);

@@ -424,10 +424,31 @@ static void a_full_backlog_refuses_the_message(void **state)
     hold();
     slow.publish = publish_full;
     say(one, "421[\"say\",1]");
-    expect(one, "431[{\"error\":\"");
+    turn(30);
+    look(one);
+    assert_int_equal(count(one, "43"), 0); /* it is in no log */
+    assert_int_equal(sessions.refusals.counts[REFUSAL_BROKER_BACKLOG], 1);
     broker->ops = real;
     assert_null(one->session->load);
     say(one, "422[\"say\",1]");
+    expect(one, "432[]");
+}
+
+/* An acknowledgement says that the broker has it, and nothing else. */
+static void what_the_broker_refuses_is_told_and_not_acknowledged(void **state)
+{
+    nsp.announce = true;
+    struct browser *one = enter(0, "40");
+    hold();
+    slow.publish = publish_held;
+    say(one, "421[\"say\",1]");
+    turn(30);
+    answer(BROKER_TAKEN);
+    release();
+    expect(one, "42[\"sennit\",{\"refused\":\"id_taken\",\"error\":\"");
+    assert_int_equal(count(one, "43"), 0);
+    assert_int_equal(sessions.refusals.counts[REFUSAL_ID_TAKEN], 1);
+    say(one, "422[\"say\",2]");
     expect(one, "432[]");
 }
 
@@ -450,6 +471,7 @@ int main(void)
         TEST(a_room_named_like_a_socket_is_refused),
         TEST(a_limit_of_rooms_ends_the_join_only),
         TEST(a_full_backlog_refuses_the_message),
+        TEST(what_the_broker_refuses_is_told_and_not_acknowledged),
     };
     return cmocka_run_group_tests_name("session/calls", tests, NULL, NULL);
 }
