@@ -46,6 +46,10 @@
       "messages of which some is still to come, of all clients", "the one begun first is given up, closed, 1013") \
     X(answer_bytes, LIMIT_BYTES, 32 << 20, 256 << 10, 1 << 30, "answers to questions that clients have not read yet", \
       "questions wait; clients that have read nothing for 2 s are closed for those who wait") \
+    X(lease_bytes, LIMIT_BYTES, 64 << 20, 64 << 10, 1 << 30, \
+      "what clients that were cut off from this instance left to come back to; one address has at most as much as is " \
+      "left", \
+      "who is cut off then starts anew (`recovered: false`)") \
     X(changes_at_once, LIMIT_COUNT, 1000, 1, 1000000, \
       "what one client changes for others: rooms that are new to the instance, presence, connects", \
       "its connection is not read for a while") \

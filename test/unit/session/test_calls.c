@@ -2,6 +2,7 @@
  * back where a test wants to say when they come. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -431,6 +432,54 @@ static void a_full_backlog_refuses_the_message(void **state)
     expect(one, "432[]");
 }
 
+/* A stranger who connects and cuts, again and again. All browsers have one address, which has at most as much as is
+ * left. */
+static void what_those_who_were_cut_off_leave_is_bounded(void **state)
+{
+    char first[PID_BYTES], second[PID_BYTES];
+    sessions.limits.lease_bytes_max = 3000;
+    struct browser *one = enter(0, "40"), *two = enter(1, "40");
+    quoted(one, "40{", "\"pid\":\"", first, sizeof first);
+    quoted(two, "40{", "\"pid\":\"", second, sizeof second);
+    cut(one);
+    assert_int_equal(sessions.refusals.counts[REFUSAL_LEASES_FULL], 0);
+    cut(two);
+    assert_int_equal(sessions.refusals.counts[REFUSAL_LEASES_FULL], 1);
+    one->closed = two->closed = false;
+    assert_false(is_resumed(2, second, ""));
+    assert_true(sessions.departed.bytes > 0);
+    assert_true(is_resumed(3, first, ""));
+    assert_int_equal(sessions.departed.bytes, 0);
+}
+
+/* Its window has passed: nothing is left, nor counted. */
+static void what_has_ended_counts_no_more(void **state)
+{
+    nsp.recovery_ms = 1000;
+    struct browser *one = enter(0, "40");
+    cut(one);
+    assert_true(sessions.departed.bytes > 0);
+    turn(2300);
+    assert_int_equal(sessions.departed.bytes, 0);
+}
+
+/* Whoever claims a lease and is cut off before the answer leaves it once more. */
+static void who_claims_and_is_cut_off_counts(void **state)
+{
+    char pid[PID_BYTES], text[64];
+    struct browser *one = enter(0, "40");
+    quoted(one, "40{", "\"pid\":\"", pid, sizeof pid);
+    cut(one);
+    size_t bytes = sessions.departed.bytes;
+    struct browser *two = dial(1);
+    snprintf(text, sizeof text, "40{\"pid\":\"%s\"}", pid);
+    say(two, text);
+    shutdown(two->fd, SHUT_RDWR);
+    turn(50);
+    assert_true(two->closed);
+    assert_int_equal(sessions.departed.bytes, bytes);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, let_go)
@@ -450,6 +499,9 @@ int main(void)
         TEST(a_room_named_like_a_socket_is_refused),
         TEST(a_limit_of_rooms_ends_the_join_only),
         TEST(a_full_backlog_refuses_the_message),
+        TEST(what_those_who_were_cut_off_leave_is_bounded),
+        TEST(what_has_ended_counts_no_more),
+        TEST(who_claims_and_is_cut_off_counts),
     };
     return cmocka_run_group_tests_name("session/calls", tests, NULL, NULL);
 }
