@@ -51,7 +51,7 @@
       "left", \
       "who is cut off then starts anew (`recovered: false`)") \
     X(changes_at_once, LIMIT_COUNT, 1000, 1, 1000000, \
-      "what one client changes for others: rooms that are new to the instance, presence, connects", \
+      "what one client changes for others: rooms that are new to the instance, presence, connects, KiB of its lease", \
       "its connection is not read for a while") \
     X(changes_per_second, LIMIT_COUNT, 100, 1, 100000, "the same for long", "its connection is not read for a while") \
     X(rooms, LIMIT_COUNT, 100000, 1, 100000000, "rooms of the whole service that have a log", \

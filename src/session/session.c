@@ -191,6 +191,8 @@ static void connect_received(struct session *session, const struct socketio_pack
         return;
     }
     struct buf text = {0};
+    refusals_note(&sessions->refusals, nsp == NULL ? REFUSAL_NAMESPACE_UNKNOWN : REFUSAL_NAMESPACES_FULL,
+                  (struct span){NULL, 0}, packet->nsp);
     socketio_prefix_encode(&text, SOCKETIO_CONNECT_ERROR, packet->nsp, (struct span){NULL, 0});
     buf_append(&text, nsp == NULL ? SPAN_LIT("{\"message\":\"Invalid namespace\"}")
                                   : SPAN_LIT("{\"message\":\"Too many namespaces\"}"));

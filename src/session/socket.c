@@ -17,6 +17,7 @@
 enum {
     RETRY_MS = 200,
     OFFSET_BYTES_MAX = TOKEN_BYTES_MAX, /* longer ones are not ours */
+    LEASE_CHANGE_BYTES = 1024,          /* of a lease that is written count as one change */
     CONNECT_BYTES = 2048,               /* what a socket that connects makes this instance and the broker hold */
 };
 
@@ -198,6 +199,7 @@ void socket_lease_refresh(struct socket *socket)
     socket->lease_again = false;
     socket->refs++;
     lease_due_set(socket);
+    session_change(socket->session, rooms.len / LEASE_CHANGE_BYTES);
     broker_lease_write(socket->sessions->hub->broker, &lease, lease_written, socket);
     buf_finish(&rooms);
     buf_finish(&own);
@@ -495,7 +497,7 @@ void socket_connect(struct session *session, const struct namespace *nsp, const 
     session->socket_count++;
     session->sessions->socket_count++;
     socket->connecting = call_create(session, NULL, (struct span){NULL, 0}, CONNECT_BYTES);
-    session_change(session);
+    session_change(session, 1);
     tells_read(socket, packet->payload);
     if (resume_wanted(socket, packet->payload))
         claim(socket);

@@ -432,6 +432,89 @@ static void a_full_backlog_refuses_the_message(void **state)
     expect(one, "432[]");
 }
 
+/* The write that is to say that it left has failed, and is tried again soon. */
+static void leaving_again_waits_for_the_lease_too(void **state)
+{
+    struct browser *one = enter(0, "40");
+    say(one, "421[\"join\",\"r\"]");
+    expect(one, "431[]");
+    hold();
+    slow.lease_write = lease_write_held;
+    say(one, "422[\"leave\",\"r\"]");
+    turn(20);
+    assert_int_equal(held_count, 1);
+    answer(BROKER_LOST);
+    say(one, "423[\"leave\",\"r\"]");
+    turn(20);
+    look(one);
+    assert_int_equal(count(one, "43"), 1); /* of the join */
+    turn(300);
+    answer_all();
+    expect(one, "432[]");
+    expect(one, "433[]");
+}
+
+/* A lease of before the configuration gave each socket a room of its own. */
+static void a_socket_without_a_room_of_its_own_may_join(void **state)
+{
+    char pid[PID_BYTES];
+    struct browser *one = enter(0, "40");
+    quoted(one, "40{", "\"pid\":\"", pid, sizeof pid);
+    cut(one);
+    nsp.direct = true;
+    assert_true(is_resumed(1, pid, ""));
+    say(&browsers[1], "421[\"join\",\"r\"]");
+    expect(&browsers[1], "431[");
+    assert_int_equal(count(&browsers[1], "431[]"), 1);
+}
+
+static void a_namespace_that_is_refused_is_counted(void **state)
+{
+    struct browser *one = enter(0, "40");
+    say(one, "40/none,");
+    expect(one, "44/none,");
+    assert_int_equal(sessions.refusals.counts[REFUSAL_NAMESPACE_UNKNOWN], 1);
+    sessions.limits.sockets_max = 1;
+    say(one, "40/other,");
+    expect(one, "44/other,");
+    assert_int_equal(sessions.refusals.counts[REFUSAL_NAMESPACES_FULL], 1);
+}
+
+static size_t lease_writes;
+
+static void lease_write_counted(struct broker *asked, const struct broker_lease *lease, broker_done_fn *done, void *arg)
+{
+    lease_writes += lease->rooms.len;
+    real->lease_write(asked, lease, done, arg);
+}
+
+/* Each join and leave writes the whole lease, which long names of rooms make large: what a few bytes cost is bounded.
+ */
+static void large_leases_have_a_rate(void **state)
+{
+    char text[128];
+    struct browser *one = enter(0, "40");
+    sessions.limits.changes_burst = 200;
+    sessions.limits.changes_per_second = 10;
+    for (int i = 0; i < 60; i++) {
+        snprintf(text, sizeof text, "42%d[\"join\",\"%090d\"]", i + 1, i);
+        say(one, text);
+        snprintf(text, sizeof text, "43%d[]", i + 1);
+        expect(one, text);
+    }
+    hold();
+    slow.lease_write = lease_write_counted;
+    lease_writes = 0;
+    for (int i = 0; i < 400; i++) {
+        say(one, i % 2 == 0 ? "42[\"leave\",\"x\"]" : "42[\"join\",\"x\"]");
+        turn(1);
+    }
+    turn(20);
+    broker->ops = real;
+    assert_true(lease_writes < 200 * 4096);
+    assert_false(one->closed);
+}
+
 /* A stranger who connects and cuts, again and again. All browsers have one address, which has at most as much as is
  * left. */
 static void what_those_who_were_cut_off_leave_is_bounded(void **state)
@@ -499,6 +582,10 @@ int main(void)
         TEST(a_room_named_like_a_socket_is_refused),
         TEST(a_limit_of_rooms_ends_the_join_only),
         TEST(a_full_backlog_refuses_the_message),
+        TEST(leaving_again_waits_for_the_lease_too),
+        TEST(a_socket_without_a_room_of_its_own_may_join),
+        TEST(a_namespace_that_is_refused_is_counted),
+        TEST(large_leases_have_a_rate),
         TEST(what_those_who_were_cut_off_leave_is_bounded),
         TEST(what_has_ended_counts_no_more),
         TEST(who_claims_and_is_cut_off_counts),
