@@ -14,6 +14,7 @@ struct present_call {
 
 void redis_present_init(struct redis_broker *redis)
 {
+    redis_window_init(&redis->presence, &redis->commands);
     list_init(&redis->present_calls);
 }
 
@@ -51,7 +52,7 @@ static void change(struct redis_broker *redis, struct span what, struct span roo
     eval_add(&eval, span_str(redis->key_prefix));
     eval_add_u64(&eval, AWAY_MS);
     eval_add_u64(&eval, who->generation);
-    eval_send(&eval, redis, changed, redis);
+    eval_send_within(&eval, &redis->presence, changed, redis);
     buf_finish(&channel);
 }
 
@@ -101,7 +102,7 @@ void redis_present_list(struct broker *broker, struct span room, uint64_t cursor
     eval_add_u64(&eval, call->number);
     eval_add_u64(&eval, cursor);
     eval_add_u64(&eval, limit);
-    eval_send(&eval, redis, listed, redis);
+    eval_send_within(&eval, &redis->presence, listed, redis);
 }
 
 /* `<bytes of sid> <bytes of tells>\n<sid><tells>`, one behind the other. */
@@ -157,6 +158,7 @@ bool redis_present_received(struct redis_broker *redis, struct words *words)
 void redis_present_down(struct redis_broker *redis)
 {
     struct list *node;
+    redis_window_drop(&redis->presence);
     while ((node = list_take(&redis->present_calls)) != NULL)
         lost(container_of(node, struct present_call, node), NULL);
 }
