@@ -46,6 +46,8 @@
       "messages of which some is still to come, of all clients", "the one begun first is given up, closed, 1013") \
     X(answer_bytes, LIMIT_BYTES, 32 << 20, 256 << 10, 1 << 30, "answers to questions that clients have not read yet", \
       "questions wait; clients that have read nothing for 2 s are closed for those who wait") \
+    X(output_bytes, LIMIT_BYTES, 64 << 20, 1 << 20, UINT64_C(16) << 30, "what waits to be read by all clients", \
+      "clients that do not read, and for whom more waits than `output_bytes` / connections, are closed") \
     X(lease_bytes, LIMIT_BYTES, 64 << 20, 64 << 10, 1 << 30, \
       "what clients that were cut off from this instance left to come back to; one address has at most as much as is " \
       "left", \
