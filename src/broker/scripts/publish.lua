@@ -228,7 +228,8 @@ local logged, coming = 0, 0
 for at = first, #ARGV, 4 do
     local meta = slot_at[ARGV[at]].meta
     if meta then
-        logged, coming = logged + (not meta.refused and ARGV[7] ~= '2' and 1 or 0), coming + #ARGV[at + 2] + #ARGV[at + 3] + ENTRY_BYTES + (ARGV[at + 1] == '' and 0 or NAME_BYTES)
+        logged = logged + (not meta.refused and ARGV[7] ~= '2' and 1 or 0)
+        coming = coming + #ARGV[at + 2] + #ARGV[at + 3] + ENTRY_BYTES + (ARGV[at + 1] == '' and 0 or NAME_BYTES)
     end
 end
 roomy = ARGV[7] == '0' and stored + coming <= tonumber(ARGV[6])
@@ -287,10 +288,12 @@ for key, slot in pairs(touched) do
     local meta, log, age = metas[key], slot.log, tonumber(slot.age)
     local keep, bytes_max, room = tonumber(slot.entries), tonumber(slot.bytes), string.sub(key, #prefix + 6)
     local length_now = tonumber(try('XLEN', log)) or 0
+    local left = length_now
     if meta.sum - meta.from > bytes_max * 17 / 16 or ms - meta.from_ms > age * 17 / 16 or length_now > keep * 17 / 16 + 16 then
         pcall(trim, log, meta, keep, bytes_max, age) -- or by the next publish
+        left = tonumber(try('XLEN', log)) or 0
     end
-    size_tell(meta, room, tonumber(try('XLEN', log)) or 0, tonumber(try('ZCARD', slot.names)) or 0)
+    size_tell(meta, room, left, tonumber(try('ZCARD', slot.names)) or 0)
     local about = {'HSET', key, 'last', meta.last, 'sum', format(whole, meta.sum)}
     local ends = meta.until_ms - ms < age * 9 / 8
     if meta.moved then
