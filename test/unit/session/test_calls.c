@@ -515,6 +515,47 @@ static void large_leases_have_a_rate(void **state)
     assert_false(one->closed);
 }
 
+static size_t entered;
+
+static void enter_counted(struct broker *asked, struct span room, const struct broker_present *who)
+{
+    entered++;
+    real->present_enter(asked, room, who);
+}
+
+static void silent_ready(struct member *member, bool whole)
+{
+}
+
+/* All who are in a room are told of each who comes and goes. */
+static void coming_and_going_costs_what_it_tells(void **state)
+{
+    enum { MEMBERS = 256 };
+    static struct member members[MEMBERS];
+    static const struct member_events silent = {.ready = silent_ready};
+    struct browser *one = enter(0, "40");
+    policy.presence = true;
+    for (int i = 0; i < MEMBERS; i++) {
+        member_init(&members[i], &hub, &silent, SPAN_LIT("a member"));
+        member_join(&members[i], SPAN_LIT("/,r"), START_NOW, 0);
+        member_joined(&members[i]);
+    }
+    sessions.limits.changes_burst = 30;
+    sessions.limits.changes_per_second = 1;
+    hold();
+    slow.present_enter = enter_counted;
+    entered = 0;
+    for (int i = 0; i < 20; i++) {
+        say(one, i % 2 == 0 ? "42[\"join\",\"r\"]" : "42[\"leave\",\"r\"]");
+        turn(5);
+    }
+    broker->ops = real;
+    assert_in_range(entered, 2, 4);
+    assert_false(one->closed);
+    for (int i = 0; i < MEMBERS; i++)
+        member_finish(&members[i]);
+}
+
 /* A stranger who connects and cuts, again and again. All browsers have one address, which has at most as much as is
  * left. */
 static void what_those_who_were_cut_off_leave_is_bounded(void **state)
@@ -586,6 +627,7 @@ int main(void)
         TEST(a_socket_without_a_room_of_its_own_may_join),
         TEST(a_namespace_that_is_refused_is_counted),
         TEST(large_leases_have_a_rate),
+        TEST(coming_and_going_costs_what_it_tells),
         TEST(what_those_who_were_cut_off_leave_is_bounded),
         TEST(what_has_ended_counts_no_more),
         TEST(who_claims_and_is_cut_off_counts),
