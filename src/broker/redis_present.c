@@ -77,7 +77,8 @@ static void lost(void *arg, const struct resp *reply)
 static void listed(void *arg, const struct resp *reply)
 {
     /* The answer comes through the inbox; without it the askers would wait for ever. */
-    if (reply != NULL && redis_is_error(arg, reply, "listing who is present"))
+    if (reply != NULL && !redis_is_spoiled(arg, reply, "listing who is present") &&
+        redis_is_error(arg, reply, "listing who is present"))
         redis_break(arg, CLOSE_BROKER_LOST);
 }
 
