@@ -137,6 +137,12 @@ static bool cursor_decode(struct words *words, uint64_t *cursor)
     return span_to_u64(words_text(words, ' '), cursor) && words_are_good(words);
 }
 
+static struct present_call *call_first(struct redis_broker *redis)
+{
+    struct list *first = redis->present_calls.next;
+    return first != &redis->present_calls ? container_of(first, struct present_call, node) : NULL;
+}
+
 bool redis_present_received(struct redis_broker *redis, struct words *words)
 {
     struct broker_presence presence = {0};
@@ -144,9 +150,12 @@ bool redis_present_received(struct redis_broker *redis, struct words *words)
     bool ok = cursor_decode(words, &presence.cursor);
     presence.count = words_number(words, '\n');
     ok = ok && words_are_good(words) && members_decode(words, &presence);
-    struct list *first = redis->present_calls.next;
-    struct present_call *call = first != &redis->present_calls ? container_of(first, struct present_call, node) : NULL;
-    /* They are answered in order; one of before the link broke is nobody's. */
+    struct present_call *call = NULL;
+    /* They are answered in order: those before this one never will be. One of before the link broke is nobody's. */
+    while (ok && (call = call_first(redis)) != NULL && call->number < number && number <= redis->present_number) {
+        list_remove(&call->node);
+        lost(call, NULL);
+    }
     if (ok && call != NULL && call->number == number) {
         list_remove(&call->node);
         call->done(call->arg, BROKER_OK, &presence);

@@ -312,6 +312,10 @@ static void answered(void *arg, const struct resp *reply)
     redis->call_out = false;
     if (reply == NULL)
         return; /* the link broke: what flies is repeated once it is up again */
+    if (redis_is_spoiled(redis, reply, "publishing")) {
+        redis_break(redis, CLOSE_BROKER_LOST); /* what is everybody's, or this instance's own, is spoiled */
+        return;
+    }
     if (redis_is_error(redis, reply, "publishing")) {
         redis->info_due_us = 0; /* it may be out of memory: then it is time to refuse */
         timer_start(redis->loop, &redis->publish_retry, LOOP_MS(RETRY_MS));
