@@ -84,6 +84,7 @@ struct redis_broker {
     char *of_key;              /* the set of what that life has */
     /* Publishing: redis_publish.c. */
     struct list publishes, flying; /* waiting; in the call under way */
+    struct list held_back;         /* to be logged, older than those waiting: while Redis has no memory for them */
     size_t backlog_bytes;
     uint64_t call_number; /* of the last call made */
     bool call_out, rebase;
