@@ -25,6 +25,9 @@ static inline struct frame *frame_ref(struct frame *frame)
     return frame;
 }
 
+/* What all frames take now, shared ones once. */
+size_t frame_bytes_alive(void);
+
 /* Gives one reference back; the last frees the frame. Accepts NULL. */
 void frame_unref(struct frame *frame);
 

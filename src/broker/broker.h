@@ -37,8 +37,10 @@ enum {
     BROKER_READ_LIMIT_MAX = 1000,
     BROKER_PAGE_BYTES = 256 << 10,
     BROKER_PAGE_BYTES_MAX = 4 << 20,
-    BROKER_ROOMS_MAX = 100000,      /* rooms with a log, unless configured */
-    BROKER_NAMES_MIN = 1000,        /* names of messages that a room keeps, if its log keeps fewer entries */
+    BROKER_ROOMS_MAX = 100000, /* rooms with a log, unless configured */
+    BROKER_NAMES_MIN = 1000,   /* names of messages that a room keeps, if its log keeps fewer entries */
+    BROKER_ENTRY_BYTES = 64,   /* that an entry counts beside its body and audience, in what is stored as a whole, */
+    BROKER_NAME_BYTES = 128,   /* and a name */
     BROKER_SHARE_BYTES_MIN = 65536, /* what any room's log may hold, however many there are */
     BROKER_PRESENT_LIMIT_MAX = 1000,
     BROKER_TELLS_BYTES_MAX = 1024,       /* what a present member tells of itself */
@@ -119,7 +121,7 @@ struct broker_presence {
 /* Bounds of a service; the same for all of its instances. */
 struct broker_bounds {
     uint64_t rooms_max;       /* rooms with a log; 0: BROKER_ROOMS_MAX */
-    uint64_t store_bytes_max; /* of bodies and audiences in all logs; 0: three quarters of Redis' maxmemory, or 1 GiB */
+    uint64_t store_bytes_max; /* of entries and names in all logs; 0: three quarters of Redis' maxmemory, or 1 GiB */
 };
 
 /* What the broker says of itself. */

@@ -81,7 +81,7 @@ static void trim_oldest(struct memory *memory, struct channel *channel)
     list_remove(&stored->of_log);
     channel->count--;
     channel->bytes -= stored_bytes(stored);
-    memory->log_bytes -= stored_bytes(stored);
+    memory->log_bytes -= stored_bytes(stored) + BROKER_ENTRY_BYTES;
     memory->logs -= channel->count == 0;
     free(stored);
 }
@@ -103,27 +103,28 @@ static void log_append(struct memory *memory, struct channel *channel, struct st
     list_append(&channel->log, &stored->of_log);
     channel->count++;
     channel->bytes += stored_bytes(stored);
-    memory->log_bytes += stored_bytes(stored);
+    memory->log_bytes += stored_bytes(stored) + BROKER_ENTRY_BYTES;
     memory->logs += channel->count == 1;
     while (channel->count > 1 && (channel->count > retention->entries_max || channel->bytes > retention->bytes_max ||
                                   now - oldest(channel)->entry.time_ms > (int64_t)retention->age_ms_max))
         trim_oldest(memory, channel);
 }
 
-static void name_remove(struct channel *channel, struct named *named)
+static void name_remove(struct memory *memory, struct channel *channel, struct named *named)
 {
+    memory->log_bytes -= BROKER_NAME_BYTES;
     map_remove(&channel->ids, &named->by_id);
     list_remove(&named->of_room);
     free(named);
 }
 
-static void names_expire(struct channel *channel, int64_t now)
+static void names_expire(struct memory *memory, struct channel *channel, int64_t now)
 {
     list_each (node, &channel->names) {
         struct named *named = container_of(node, struct named, of_room);
         if (named->until_ms > now)
             break;
-        name_remove(channel, named);
+        name_remove(memory, channel, named);
     }
 }
 
@@ -133,7 +134,7 @@ static bool name_is_new(struct memory *memory, struct channel *channel, const st
 {
     uint64_t digest = broker_digest(publish->body);
     int64_t now = loop_wall_ms(memory->loop);
-    names_expire(channel, now);
+    names_expire(memory, channel, now);
     struct map_node *node = map_find(&channel->ids, publish->id);
     struct named *named = node != NULL ? container_of(node, struct named, by_id) : NULL;
     if (named != NULL && named->until_ms > now) {
@@ -142,7 +143,7 @@ static bool name_is_new(struct memory *memory, struct channel *channel, const st
         return false;
     }
     if (named != NULL)
-        name_remove(channel, named); /* one with a longer age stands in front of it */
+        name_remove(memory, channel, named); /* one with a longer age stands in front of it */
     named = mem_zero(1, sizeof *named + publish->id.len);
     named->until_ms = now + (int64_t)publish->retention->age_ms_max;
     named->digest = digest;
@@ -152,7 +153,8 @@ static bool name_is_new(struct memory *memory, struct channel *channel, const st
     /* A room keeps as many names as its log keeps entries, or some more. */
     uint64_t keep = publish->retention->entries_max;
     if (channel->ids.count >= (keep > BROKER_NAMES_MIN ? keep : BROKER_NAMES_MIN))
-        name_remove(channel, container_of(channel->names.next, struct named, of_room));
+        name_remove(memory, channel, container_of(channel->names.next, struct named, of_room));
+    memory->log_bytes += BROKER_NAME_BYTES;
     map_add(&channel->ids, &named->by_id, span_of(named->id, publish->id.len));
     return true;
 }
@@ -163,11 +165,13 @@ static enum broker_result bounds_check(const struct memory *memory, const struct
 {
     if (channel->last == 0 && memory->rooms >= memory->rooms_max)
         return BROKER_FULL_ROOMS;
-    uint64_t bytes = publish->audience.len + publish->body.len;
+    uint64_t bytes = publish->audience.len + publish->body.len + BROKER_ENTRY_BYTES;
+    uint64_t weight = channel->bytes + channel->count * BROKER_ENTRY_BYTES + channel->ids.count * BROKER_NAME_BYTES;
+    if (publish->id.len != 0)
+        bytes += BROKER_NAME_BYTES;
     uint64_t share = memory->store_bytes_max / (memory->logs + 1);
     if (memory->log_bytes + bytes > memory->store_bytes_max &&
-        (channel->last == 0 ||
-         channel->bytes + bytes > (share > BROKER_SHARE_BYTES_MIN ? share : BROKER_SHARE_BYTES_MIN)))
+        (channel->last == 0 || weight + bytes > (share > BROKER_SHARE_BYTES_MIN ? share : BROKER_SHARE_BYTES_MIN)))
         return BROKER_FULL;
     return BROKER_OK;
 }
@@ -375,7 +379,7 @@ static void channel_destroy(struct memory *memory, struct channel *channel)
     while (channel->count > 0)
         trim_oldest(memory, channel);
     while (!list_empty(&channel->names))
-        name_remove(channel, container_of(channel->names.next, struct named, of_room));
+        name_remove(memory, channel, container_of(channel->names.next, struct named, of_room));
     map_finish(&channel->ids);
     memory_present_finish(channel);
     free(channel->name);
@@ -392,7 +396,7 @@ static void channels_sweep(struct memory *memory)
         next = map_next(&memory->channels, next);
         int64_t age = now - channel->newest_ms;
         log_age(memory, channel);
-        names_expire(channel, now);
+        names_expire(memory, channel, now);
         bool owned = broker_room_is_owned(channel->by_room.key);
         bool over = owned ? !memory_room_has_owner(memory, channel->by_room.key)
                           : channel->last == 0 || age > (int64_t)channel->age_ms_max + META_MS;

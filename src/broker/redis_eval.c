@@ -52,6 +52,13 @@ void eval_send(struct eval *eval, struct redis_broker *redis, redis_reply_fn *do
     buf_finish(&eval->command);
 }
 
+void eval_send_within(struct eval *eval, struct redis_window *window, redis_reply_fn *done, void *arg)
+{
+    assert(eval->args == 0);
+    redis_window_send(window, buf_span(&eval->command), done, arg);
+    buf_finish(&eval->command);
+}
+
 void redis_channel(struct buf *to, const struct redis_broker *redis, struct span room)
 {
     buf_append(to, span_str(redis->key_prefix));

@@ -18,7 +18,10 @@ struct fence {
 
 static void feed_command(struct redis_broker *redis, struct span command, struct span channel)
 {
-    redis_link_send(&redis->feed, (struct span[]){command, channel}, 2, NULL, NULL);
+    struct buf text = {0};
+    resp_command_encode(&text, (struct span[]){command, channel}, 2);
+    redis_window_send(&redis->subscriptions, buf_span(&text), NULL, NULL);
+    buf_finish(&text);
 }
 
 static void fence_sent(void *arg, const struct resp *reply)
@@ -73,6 +76,7 @@ static void fence_add(struct redis_broker *redis, struct span room)
 
 void redis_feed_init(struct redis_broker *redis)
 {
+    redis_window_init(&redis->subscriptions, &redis->feed);
     list_init(&redis->fences);
     task_init(&redis->fence_flush, fence_flush);
 }
@@ -82,6 +86,7 @@ void redis_feed_down(struct redis_broker *redis)
     struct list *node;
     while ((node = list_take(&redis->fences)) != NULL)
         free(container_of(node, struct fence, node));
+    redis_window_drop(&redis->subscriptions);
     redis->fence_count = 0;
     redis->feed_top = 0;
     task_cancel(&redis->fence_flush);
@@ -328,6 +333,7 @@ void redis_feed_received(struct redis_broker *redis, const struct resp *reply)
     }
     redis->feed_seen_us = loop_now_us(redis->loop);
     redis->silent_since_us = 0;
+    redis_window_answered(&redis->subscriptions);
     if (span_equal(kind, SPAN_LIT("subscribe")) && text_is_room(room))
         fence_add(redis, room);
 }

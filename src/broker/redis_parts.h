@@ -10,6 +10,7 @@
 #include "broker/redis_answer.h"
 #include "broker/redis_link.h"
 #include "broker/redis_url.h"
+#include "broker/redis_window.h"
 #include "loop/resolve.h"
 
 enum redis_state { REDIS_DOWN, REDIS_CONNECTING, REDIS_GREETING, REDIS_UP };
@@ -83,6 +84,7 @@ struct redis_broker {
     char *of_key;              /* the set of what that life has */
     /* Publishing: redis_publish.c. */
     struct list publishes, flying; /* waiting; in the call under way */
+    struct list held_back;         /* to be logged, older than those waiting: while Redis has no memory for them */
     size_t backlog_bytes;
     uint64_t call_number; /* of the last call made */
     bool call_out, rebase;
@@ -100,7 +102,8 @@ struct redis_broker {
     /* The feed: redis_feed.c. */
     uint64_t feed_number; /* of the subscriber link: what an earlier one asked for may still come through the inbox */
     uint64_t feed_top;    /* of all seqs that it brought */
-    struct list fences;   /* rooms whose subscription was confirmed this turn */
+    struct redis_window subscriptions;
+    struct list fences; /* rooms whose subscription was confirmed this turn */
     size_t fence_count;
     struct task fence_flush;
     /* Heartbeat and probes: redis_pulse.c. */
@@ -111,6 +114,7 @@ struct redis_broker {
     struct list probes;
     uint64_t probe_number, probe_taken, probe_seen; /* sent; answered on the command link; come back on the feed */
     /* Presence: redis_present.c. */
+    struct redis_window presence;
     struct list present_calls;
     uint64_t present_number;
     /* Calls made while the link is down are answered later. */
@@ -135,6 +139,7 @@ void eval_add_u64(struct eval *eval, uint64_t number);
 /* The key "PREFIX:{0}:KIND:NAME". */
 void eval_add_key(struct eval *eval, const struct redis_broker *redis, const char *kind, struct span name);
 void eval_send(struct eval *eval, struct redis_broker *redis, redis_reply_fn *done, void *arg);
+void eval_send_within(struct eval *eval, struct redis_window *window, redis_reply_fn *done, void *arg);
 /* "PREFIX:{0}:push:ROOM", the name of a room's channel, appended. */
 void redis_channel(struct buf *to, const struct redis_broker *redis, struct span room);
 

@@ -14,6 +14,7 @@ struct present_call {
 
 void redis_present_init(struct redis_broker *redis)
 {
+    redis_window_init(&redis->presence, &redis->commands);
     list_init(&redis->present_calls);
 }
 
@@ -51,7 +52,7 @@ static void change(struct redis_broker *redis, struct span what, struct span roo
     eval_add(&eval, span_str(redis->key_prefix));
     eval_add_u64(&eval, AWAY_MS);
     eval_add_u64(&eval, who->generation);
-    eval_send(&eval, redis, changed, redis);
+    eval_send_within(&eval, &redis->presence, changed, redis);
     buf_finish(&channel);
 }
 
@@ -76,7 +77,8 @@ static void lost(void *arg, const struct resp *reply)
 static void listed(void *arg, const struct resp *reply)
 {
     /* The answer comes through the inbox; without it the askers would wait for ever. */
-    if (reply != NULL && redis_is_error(arg, reply, "listing who is present"))
+    if (reply != NULL && !redis_is_spoiled(arg, reply, "listing who is present") &&
+        redis_is_error(arg, reply, "listing who is present"))
         redis_break(arg, CLOSE_BROKER_LOST);
 }
 
@@ -101,7 +103,7 @@ void redis_present_list(struct broker *broker, struct span room, uint64_t cursor
     eval_add_u64(&eval, call->number);
     eval_add_u64(&eval, cursor);
     eval_add_u64(&eval, limit);
-    eval_send(&eval, redis, listed, redis);
+    eval_send_within(&eval, &redis->presence, listed, redis);
 }
 
 /* `<bytes of sid> <bytes of tells>\n<sid><tells>`, one behind the other. */
@@ -135,6 +137,12 @@ static bool cursor_decode(struct words *words, uint64_t *cursor)
     return span_to_u64(words_text(words, ' '), cursor) && words_are_good(words);
 }
 
+static struct present_call *call_first(struct redis_broker *redis)
+{
+    struct list *first = redis->present_calls.next;
+    return first != &redis->present_calls ? container_of(first, struct present_call, node) : NULL;
+}
+
 bool redis_present_received(struct redis_broker *redis, struct words *words)
 {
     struct broker_presence presence = {0};
@@ -142,9 +150,12 @@ bool redis_present_received(struct redis_broker *redis, struct words *words)
     bool ok = cursor_decode(words, &presence.cursor);
     presence.count = words_number(words, '\n');
     ok = ok && words_are_good(words) && members_decode(words, &presence);
-    struct list *first = redis->present_calls.next;
-    struct present_call *call = first != &redis->present_calls ? container_of(first, struct present_call, node) : NULL;
-    /* They are answered in order; one of before the link broke is nobody's. */
+    struct present_call *call = NULL;
+    /* They are answered in order: those before this one never will be. One of before the link broke is nobody's. */
+    while (ok && (call = call_first(redis)) != NULL && call->number < number && number <= redis->present_number) {
+        list_remove(&call->node);
+        lost(call, NULL);
+    }
     if (ok && call != NULL && call->number == number) {
         list_remove(&call->node);
         call->done(call->arg, BROKER_OK, &presence);
@@ -157,6 +168,7 @@ bool redis_present_received(struct redis_broker *redis, struct words *words)
 void redis_present_down(struct redis_broker *redis)
 {
     struct list *node;
+    redis_window_drop(&redis->presence);
     while ((node = list_take(&redis->present_calls)) != NULL)
         lost(container_of(node, struct present_call, node), NULL);
 }

@@ -155,15 +155,46 @@ static void call_send(struct redis_broker *redis)
     eval_send(&eval, redis, answered, redis);
 }
 
+static void wait_tell(struct redis_broker *redis);
+
+/* While Redis has no memory, what is to be logged stays here, so that it holds up nothing else. True: it does. */
+static bool hold_back(struct redis_broker *redis, struct waiting_publish *publish)
+{
+    if (redis->pressure < 2 || publish->retention.entries_max == 0)
+        return false;
+    list_append(&redis->held_back, &publish->node);
+    wait_tell(redis);
+    return true;
+}
+
+/* There is memory again: they go first, in their order. */
+static void held_back_release(struct redis_broker *redis)
+{
+    while (!list_empty(&redis->held_back)) {
+        struct list *last = redis->held_back.prev;
+        list_remove(last);
+        list_prepend(&redis->publishes, last);
+    }
+}
+
 /* Takes what waits into the next call, as much as fits. */
 static void call_begin(struct redis_broker *redis)
 {
     size_t entries = 0, bytes = 0;
     struct list *node;
+    if (redis->pressure < 2)
+        held_back_release(redis);
     while (entries < BATCH_ENTRIES_MAX && bytes < BATCH_BYTES_MAX && (node = list_take(&redis->publishes)) != NULL) {
-        bytes += bytes_of(container_of(node, struct waiting_publish, node));
+        struct waiting_publish *publish = container_of(node, struct waiting_publish, node);
+        if (hold_back(redis, publish))
+            continue;
+        bytes += bytes_of(publish);
         list_append(&redis->flying, node);
         entries++;
+    }
+    if (!list_empty(&redis->held_back)) {
+        redis->info_due_us = 0;
+        timer_start(redis->loop, &redis->publish_retry, LOOP_MS(RETRY_MS));
     }
     if (entries == 0)
         return;
@@ -175,8 +206,7 @@ static void call_begin(struct redis_broker *redis)
 static void publish_flush(struct task *task)
 {
     struct redis_broker *redis = container_of(task, struct redis_broker, publish_flush);
-    if (redis->state == REDIS_UP && !redis->call_out && list_empty(&redis->flying) &&
-        !timer_running(&redis->publish_retry))
+    if (redis->state == REDIS_UP && !redis->call_out && list_empty(&redis->flying))
         call_begin(redis);
 }
 
@@ -312,6 +342,10 @@ static void answered(void *arg, const struct resp *reply)
     redis->call_out = false;
     if (reply == NULL)
         return; /* the link broke: what flies is repeated once it is up again */
+    if (redis_is_spoiled(redis, reply, "publishing")) {
+        redis_break(redis, CLOSE_BROKER_LOST); /* what is everybody's, or this instance's own, is spoiled */
+        return;
+    }
     if (redis_is_error(redis, reply, "publishing")) {
         redis->info_due_us = 0; /* it may be out of memory: then it is time to refuse */
         timer_start(redis->loop, &redis->publish_retry, LOOP_MS(RETRY_MS));
@@ -369,6 +403,7 @@ void redis_publish_init(struct redis_broker *redis)
 {
     list_init(&redis->publishes);
     list_init(&redis->flying);
+    list_init(&redis->held_back);
     task_init(&redis->publish_flush, publish_flush);
     timer_init(&redis->publish_retry, retry);
 }
@@ -403,5 +438,6 @@ void redis_publish_finish(struct redis_broker *redis)
     task_cancel(&redis->publish_flush);
     timer_stop(redis->loop, &redis->publish_retry);
     drop_all(&redis->flying);
+    drop_all(&redis->held_back);
     drop_all(&redis->publishes);
 }

@@ -54,6 +54,10 @@ static void pulsed(void *arg, const struct resp *reply)
     struct redis_broker *redis = arg;
     if (reply == NULL)
         return;
+    if (redis_is_spoiled(redis, reply, "sending a heartbeat")) {
+        redis_break(redis, CLOSE_BROKER_LOST); /* what is everybody's is spoiled: nothing can be accepted */
+        return;
+    }
     if (redis_is_error(redis, reply, "sending a heartbeat")) {
         redis->probe_taken++; /* nothing will come of it, but it has been answered */
         return;

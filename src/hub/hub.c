@@ -9,7 +9,7 @@
 #include "hub/audience.h"
 #include "hub/page.h"
 
-enum { SWEEP_MS = 1000 };
+enum { SWEEP_MS = 1000, TELL_MS = 10000 };
 
 static struct room *room_of(struct map_node *node)
 {
@@ -209,13 +209,27 @@ static void on_down(void *arg)
     }
 }
 
+/* True when it is time to tell; `*times` is how often it happened. */
+static bool is_to_be_told(struct hub *hub, struct hub_told *told, uint64_t *times)
+{
+    uint64_t now = loop_now_us(hub->loop);
+    *times = ++told->count;
+    if (told->told_us != 0 && now - told->told_us < LOOP_MS(TELL_MS))
+        return false;
+    told->told_us = now != 0 ? now : 1;
+    told->count = 0;
+    return true;
+}
+
 /* A push was missed: everyone in the room reads the log behind `after`. */
 static void hole_found(struct room *room, uint64_t after, uint64_t seq)
 {
     struct hub *hub = room->hub;
+    uint64_t times;
     hub->counters.holes++;
-    log_event(LOG_WARNING, "a push was missed; reading the hole", LOG_S("room", room->node.key), LOG_N("after", after),
-              LOG_N("seq", seq));
+    if (is_to_be_told(hub, &hub->holes_told, &times))
+        log_event(LOG_WARNING, "a push was missed; reading the hole", LOG_S("room", room->node.key),
+                  LOG_N("after", after), LOG_N("seq", seq), LOG_N("times", times));
     for (size_t i = 0; i < room->member_count; i++)
         member_hole(room->members[i], after);
 }
@@ -239,9 +253,12 @@ static void room_last_set(struct room *room, uint64_t last)
  * up to this position. Whoever stands below it reads there, and finds that it is lost. */
 static void room_forgotten(struct room *room, uint64_t last, uint64_t position)
 {
+    uint64_t times;
     room->hub->counters.forgotten++;
-    log_event(LOG_ERROR, "the broker has lost a room's keys; who lacks something of it starts anew",
-              LOG_S("room", room->node.key), LOG_N("known", room->last), LOG_N("found", last));
+    if (is_to_be_told(room->hub, &room->hub->forgotten_told, &times))
+        log_event(LOG_ERROR, "the broker has lost a room's keys; who lacks something of it starts anew",
+                  LOG_S("room", room->node.key), LOG_N("known", room->last), LOG_N("found", last),
+                  LOG_N("times", times));
     room->last = position;
 }
 

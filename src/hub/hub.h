@@ -160,6 +160,12 @@ struct room {
     uint64_t empty_since_us;
 };
 
+/* What may happen to every room at once fills no log: it is told now and then, with how often it happened. */
+struct hub_told {
+    uint64_t count;   /* since it was told last */
+    uint64_t told_us; /* 0: never */
+};
+
 struct hub {
     struct loop *loop;
     struct broker *broker;
@@ -178,6 +184,7 @@ struct hub {
     uint64_t position; /* every entry of our rooms up to it has been handled */
     const struct hub_owner *owner;
     void *owner_arg;
+    struct hub_told holes_told, forgotten_told;
     struct {
         uint64_t pushed, delivered, replayed, reads, holes, lost, rewound, forgotten;
     } counters;

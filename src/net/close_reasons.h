@@ -31,6 +31,10 @@
       "no namespace was joined within connectTimeout") \
     X(SLOW_CONSUMER, "slow_consumer", 1008, LOG_INFO, \
       "the peer reads slower than it is written to: its output queue is full") \
+    X(OUTPUT_FULL, "output_full", 1008, LOG_INFO, \
+      "what waits to be read by clients takes too much memory (`limits: output_bytes`): the peer does not read, and " \
+      "has " \
+      "more than its share") \
     X(WRITE_TIMEOUT, "write_timeout", 0, LOG_INFO, "the peer read nothing for too long while bytes waited for it") \
     X(HEAD_TIMEOUT_CROWDED, "head_timeout_crowded", 0, LOG_INFO, \
       "no request came soon enough while most of `limits: connections` were taken") \
@@ -44,7 +48,8 @@
     X(BODY_CUT, "body_cut", 0, LOG_WARNING, \
       "a file became shorter while it was being sent: replace files, do not cut them") \
     X(UNFINISHED, "unfinished", 1013, LOG_INFO, \
-      "messages of which some is still to come take too much memory (`limits: unfinished_bytes`): the one begun first " \
+      "messages of which some is still to come take too much memory (`limits: unfinished_bytes`): the one begun " \
+      "first " \
       "is given up") \
     X(INPUT_LIMIT, "input_limit", 1008, LOG_INFO, "the peer sends more than the limits allow") \
     X(BROKER_BACKLOG, "broker_backlog", 1013, LOG_WARNING, "the broker is away and too much waits to be published") \

@@ -7,7 +7,9 @@
 
 enum {
     QUEUE_CAP_MIN = 4,
-    STREAM_FLUSH_BYTES_MAX = 256 << 10 /* of a source in one turn: the others want to be served */
+    STREAM_FLUSH_BYTES_MAX = 256 << 10, /* of a source in one turn: the others want to be served */
+    FRAMES_FREE = 1024,                 /* so many frames of a queue count by their bytes alone, */
+    FRAME_BYTES = 48                    /* the others by what the least one takes, too */
 };
 
 static struct frame *queue_at(const struct conn *conn, uint32_t index)
@@ -70,13 +72,31 @@ void conn_touch(struct conn *conn)
     loop_at_flush(conn->net->loop, &conn->net->flush);
 }
 
+/* What waits, in memory: a frame of two bytes takes more. */
+static uint64_t weight_of(const struct conn *conn)
+{
+    uint64_t count = conn->queue_count > FRAMES_FREE ? conn->queue_count - FRAMES_FREE : 0;
+    return conn->queue_bytes + count * FRAME_BYTES;
+}
+
+/* Too much waits for all, and more for this one than for most, who does not read it. */
+static bool is_greedy(const struct conn *conn)
+{
+    size_t max = conn->limits->output_bytes_max;
+    return max != 0 && conn->blocked && frame_bytes_alive() > max && weight_of(conn) > max / conn->net->conns_open;
+}
+
 void conn_send_frame(struct conn *conn, struct frame *frame)
 {
     if ((conn->state != CONN_OPEN && conn->state != CONN_CONNECTING) || frame->len == 0)
         return;
     assert(conn->stream == NULL);
-    if (conn->queue_bytes + (uint64_t)frame->len > conn->limits->queue_bytes_max) {
+    if (weight_of(conn) + frame->len > conn->limits->queue_bytes_max) {
         conn_close(conn, CLOSE_SLOW_CONSUMER);
+        return;
+    }
+    if (is_greedy(conn)) {
+        conn_close(conn, CLOSE_OUTPUT_FULL);
         return;
     }
     if (conn->queue_count == conn->queue_cap)

@@ -46,6 +46,10 @@
     X(TOO_LARGE, "too_large", LOG_INFO, "the event is larger than a broker may keep") \
     X(PRESENCE_DATA, "presence_data", LOG_INFO, \
       "what a socket tells of itself is longer than 1024 bytes: it is present without it") \
+    X(LEASES_FULL, "leases_full", LOG_WARNING, \
+      "what cut-off clients left to come back to takes as much as it may (`limits: lease_bytes`): this one starts " \
+      "anew " \
+      "when it returns") \
     X(NAMESPACE_UNKNOWN, "namespace_unknown", LOG_INFO, \
       "there is no such namespace: add it under `namespaces:` in the configuration") \
     X(NAMESPACES_FULL, "namespaces_full", LOG_INFO, \

@@ -116,6 +116,7 @@ void limits_give(const struct serve_limits *limits, struct session_limits *to)
     to->unfinished_bytes_max =
         (uint32_t)(limits->unfinished_bytes < UINT32_MAX ? limits->unfinished_bytes : UINT32_MAX);
     to->answer_bytes_total_max = (uint32_t)limits->answer_bytes;
+    to->lease_bytes_max = (uint32_t)limits->lease_bytes;
     to->changes_burst = (uint32_t)limits->changes_at_once;
     to->changes_per_second = (uint32_t)limits->changes_per_second;
 }

@@ -46,8 +46,14 @@
       "messages of which some is still to come, of all clients", "the one begun first is given up, closed, 1013") \
     X(answer_bytes, LIMIT_BYTES, 32 << 20, 256 << 10, 1 << 30, "answers to questions that clients have not read yet", \
       "questions wait; clients that have read nothing for 2 s are closed for those who wait") \
+    X(output_bytes, LIMIT_BYTES, 64 << 20, 1 << 20, UINT64_C(16) << 30, "what waits to be read by all clients", \
+      "clients that do not read, and for whom more waits than `output_bytes` / connections, are closed") \
+    X(lease_bytes, LIMIT_BYTES, 64 << 20, 64 << 10, 1 << 30, \
+      "what clients that were cut off from this instance left to come back to; one address has at most as much as is " \
+      "left", \
+      "who is cut off then starts anew (`recovered: false`)") \
     X(changes_at_once, LIMIT_COUNT, 1000, 1, 1000000, \
-      "what one client changes for others: rooms that are new to the instance, presence, connects", \
+      "what one client changes for others: rooms that are new to the instance, presence, connects, KiB of its lease", \
       "its connection is not read for a while") \
     X(changes_per_second, LIMIT_COUNT, 100, 1, 100000, "the same for long", "its connection is not read for a while") \
     X(rooms, LIMIT_COUNT, 100000, 1, 100000000, "rooms of the whole service that have a log", \

@@ -46,6 +46,8 @@ static void instance_encode(struct buf *to, const struct server *server)
     gauge(to, "connections_max", "How many there may be (limits: connections).", server->config.bounds.connections);
     gauge(to, "connections_spare", "Of those open, beyond a bound, to be told so.", server->crowd.spare_count);
     gauge(to, "request_bytes", "Kept of unfinished and waiting requests.", server->crowd.waiting_bytes);
+    gauge(to, "output_bytes", "What waits to be sent takes (limits: output_bytes).", frame_bytes_alive());
+    gauge(to, "lease_bytes", "Left by clients that were cut off (limits: lease_bytes).", sessions->departed.bytes);
     gauge(to, "files_open", "Files that are being sent.", server->store.open_count);
     gauge(to, "sessions", "Engine.IO sessions.", sessions->count);
     gauge(to, "sockets", "Socket.IO sockets.", sessions->socket_count);

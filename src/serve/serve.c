@@ -154,6 +154,7 @@ bool server_open(struct server *server, struct loop *loop, const struct serve_op
     server->limits = (struct conn_limits){
         .queue_bytes_max = CLIENT_QUEUE_BYTES_MAX + 2 * server->config.limits.payload_bytes_max,
         .input_bytes_max = HTTP1_HEAD_BYTES_MAX + NET_RECEIVE_BYTES,
+        .output_bytes_max = server->config.bounds.output_bytes,
         .write_stall_ms_max = CLIENT_STALL_MS_MAX,
     };
     signal_watch_start(loop, &server->term, SIGTERM, on_signal);

@@ -224,9 +224,9 @@ void load_finish(struct session *session)
     questions_ask(sessions);
 }
 
-void session_change(struct session *session)
+void session_change(struct session *session, size_t by)
 {
-    session->changes++;
+    session->changes += (uint32_t)by;
     if (changes_too_much(session)) {
         load_of(session);
         stall_if_over(session);

@@ -7,7 +7,8 @@
  * "Dynamic queue length thresholds", 1998.)
  *
  * What changes rooms for others (a room that is new here, somebody who comes or goes where the others are told of it,
- * a connect) is counted by a token bucket as well: beyond its rate the session is not read for a while. */
+ * a connect) is counted by a token bucket as well, and so is each LEASE_CHANGE_BYTES of a lease that is written: beyond
+ * its rate the session is not read for a while. */
 #ifndef SENNIT_SESSION_CALL_H
 #define SENNIT_SESSION_CALL_H
 
@@ -71,7 +72,7 @@ void load_finish(struct session *session);
 /* Frees the load if there is nothing any more. */
 void load_release(struct session *session);
 
-/* Rooms change for others by what this session does. */
-void session_change(struct session *session);
+/* Rooms change for others by what this session does: so much. */
+void session_change(struct session *session, size_t by);
 
 #endif

@@ -13,6 +13,8 @@ struct waiters {
     size_t count, cap;
 };
 
+enum { MEMBERS_A_CHANGE = 64 }; /* so many who are told of a coming or going are one more change, see call.h */
+
 /* A room whose list was asked for. Whoever needs it meanwhile may have entered since, and the list leave it out: for
  * those it is asked for once more, when it has come. */
 struct roster {
@@ -49,7 +51,13 @@ static bool has_presence(const struct socket *socket, const struct membership *m
     return app->room_policy(app, socket->nsp, socket_room_of(socket->nsp, name))->presence;
 }
 
-void presence_enter(struct socket *socket)
+/* All who are in the room are told: the more there are, the more seldom it may be. */
+static void weigh(struct socket *socket, const struct membership *membership)
+{
+    session_change(socket->session, membership->room->member_count / MEMBERS_A_CHANGE);
+}
+
+static void enter(struct socket *socket, bool again)
 {
     struct broker_present who = present_of(socket);
     if (socket->given_up)
@@ -63,7 +71,14 @@ void presence_enter(struct socket *socket)
             continue;
         membership->present = true;
         broker_present_enter(socket->sessions->hub->broker, membership->room->node.key, &who);
+        if (!again)
+            weigh(socket, membership);
     }
+}
+
+void presence_enter(struct socket *socket)
+{
+    enter(socket, false);
 }
 
 void presence_enter_again(struct sessions *sessions)
@@ -75,7 +90,7 @@ void presence_enter_again(struct sessions *sessions)
             if (socket->state != SOCKET_CONNECTED)
                 continue; /* nobody knows of it yet, and one that claims its lease is no member yet */
             memberships_each(membership, &socket->member) membership->present = false;
-            presence_enter(socket);
+            enter(socket, true);
         }
     }
 }
@@ -87,6 +102,8 @@ static void leave(struct socket *socket, struct membership *membership, bool may
     membership->present = false;
     broker_present_leave(socket->sessions->hub->broker, membership->room->node.key,
                          span_of(socket->sid, ENGINEIO_SID_BYTES), may_return);
+    if (!may_return)
+        weigh(socket, membership);
 }
 
 void presence_leave(struct socket *socket, struct membership *membership)

@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "session/call.h"
+#include "session/departed.h"
 #include "session/presence.h"
 #include "session/socket.h"
 
@@ -37,6 +38,7 @@ const struct session_limits session_limits_default = {
     .call_bytes_total_max = 24 << 20,
     .unfinished_bytes_max = 64 << 20,
     .answer_bytes_total_max = 32 << 20,
+    .lease_bytes_max = 64 << 20,
     .changes_burst = 1000,
     .changes_per_second = 100,
     .replay_queue_bytes = 256 * 1024,
@@ -189,6 +191,8 @@ static void connect_received(struct session *session, const struct socketio_pack
         return;
     }
     struct buf text = {0};
+    refusals_note(&sessions->refusals, nsp == NULL ? REFUSAL_NAMESPACE_UNKNOWN : REFUSAL_NAMESPACES_FULL,
+                  (struct span){NULL, 0}, packet->nsp);
     socketio_prefix_encode(&text, SOCKETIO_CONNECT_ERROR, packet->nsp, (struct span){NULL, 0});
     buf_append(&text, nsp == NULL ? SPAN_LIT("{\"message\":\"Invalid namespace\"}")
                                   : SPAN_LIT("{\"message\":\"Too many namespaces\"}"));
@@ -454,6 +458,7 @@ static void lease_sweep(struct timer *timer)
         if (socket->lease_due_us != 0 && now >= socket->lease_due_us && socket_has_lease(socket))
             socket_lease_refresh(socket);
     }
+    departed_sweep(sessions);
     timer_start(sessions->loop, timer, LOOP_MS(LEASE_SWEEP_MS));
 }
 
@@ -507,6 +512,7 @@ void sessions_init(struct sessions *sessions, struct hub *hub, struct session_ap
     list_init(&sessions->catching);
     task_init(&sessions->catch_up, catch_up);
     loads_init(sessions);
+    departed_init(sessions);
     presence_init(sessions);
     timer_init(&sessions->lease_sweep, lease_sweep);
     timer_start(hub->loop, &sessions->lease_sweep, LOOP_MS(LEASE_SWEEP_MS));
@@ -520,6 +526,7 @@ void sessions_finish(struct sessions *sessions)
     task_cancel(&sessions->catch_up);
     presence_finish(sessions);
     loads_finish(sessions);
+    departed_finish(sessions);
     map_finish(&sessions->sockets);
     map_finish(&sessions->claims);
 }

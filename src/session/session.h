@@ -27,6 +27,7 @@ struct session_limits {
     uint32_t call_bytes_total_max;   /* 24 MiB: of the instance; less than a broker's backlog */
     uint32_t unfinished_bytes_max;   /* 64 MiB: messages of which some is still to come, of the instance */
     uint32_t answer_bytes_total_max; /* 32 MiB: answers that wait for clients to read them, of the instance */
+    uint32_t lease_bytes_max;        /* 64 MiB: leases of clients that were cut off, see departed.h */
     uint32_t changes_burst;          /* 1000: rooms made, presence, connects of one session, at once */
     uint32_t changes_per_second;     /* 100: and for long */
     uint32_t replay_queue_bytes;     /* 256 KiB: replay waits while more than this is queued */
@@ -50,6 +51,13 @@ struct loads {
     struct timer later; /* the same from time to time, for those that wait for time to pass */
 };
 
+/* Leases that clients left when they were cut off: see departed.h. */
+struct departures {
+    struct map by_lease, origins;
+    struct list in_order;
+    size_t bytes;
+};
+
 /* What the sessions of one instance share. */
 struct sessions {
     struct loop *loop;
@@ -68,6 +76,7 @@ struct sessions {
     struct map claims;  /* those that claim a lease, by its name */
     struct map rosters; /* presence.c */
     struct loads loads; /* call.c */
+    struct departures departed;
     struct timer lease_sweep;
     size_t count, socket_count;
     struct refusals refusals;

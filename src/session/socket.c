@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "session/call.h"
+#include "session/departed.h"
 #include "session/lease.h"
 #include "session/presence.h"
 #include "session/socket_traffic.h"
@@ -16,6 +17,7 @@
 enum {
     RETRY_MS = 200,
     OFFSET_BYTES_MAX = TOKEN_BYTES_MAX, /* longer ones are not ours */
+    LEASE_CHANGE_BYTES = 1024,          /* of a lease that is written count as one change */
     CONNECT_BYTES = 2048,               /* what a socket that connects makes this instance and the broker hold */
 };
 
@@ -192,10 +194,12 @@ void socket_lease_refresh(struct socket *socket)
     struct broker_lease lease = lease_of(socket, &own);
     lease.rooms = buf_span(&rooms);
     lease.data = span_str(socket->stale);
+    socket->lease_bytes = (uint32_t)rooms.len;
     socket->lease_busy = true;
     socket->lease_again = false;
     socket->refs++;
     lease_due_set(socket);
+    session_change(socket->session, rooms.len / LEASE_CHANGE_BYTES);
     broker_lease_write(socket->sessions->hub->broker, &lease, lease_written, socket);
     buf_finish(&rooms);
     buf_finish(&own);
@@ -207,6 +211,21 @@ static void lease_release(struct socket *socket, bool for_good)
     struct broker_lease lease = lease_of(socket, &own);
     broker_lease_release(socket->sessions->hub->broker, &lease, for_good);
     buf_finish(&own);
+}
+
+/* The connection is gone, the lease stays for whoever claims it; unless too much stays of others already. */
+static void lease_leave(struct socket *socket, const struct broker_lease *lease, const struct addr_ip *from,
+                        enum close_reason reason)
+{
+    struct sessions *sessions = socket->sessions;
+    bool by_us = reason == CLOSE_DRAINED || reason == CLOSE_ROTATED;
+    bool stays = departed_keep(sessions, lease->pid, from, socket->lease_bytes, lease->window_ms, by_us);
+    if (!stays) {
+        char peer[ADDR_TEXT_MAX];
+        addr_ip_print(from, peer);
+        refusals_note(&sessions->refusals, REFUSAL_LEASES_FULL, span_str(peer), socket->nsp->name);
+    }
+    broker_lease_release(sessions->hub->broker, lease, !stays);
 }
 
 static void on_ready(struct member *member, bool whole)
@@ -340,6 +359,8 @@ static void resume_begin(struct socket *socket, const struct broker_lease *lease
     memcpy(socket->sid, lease->sid.data, ENGINEIO_SID_BYTES);
     socket->generation = lease->generation;
     socket->recovered = true;
+    socket->lease_bytes = (uint32_t)lease->rooms.len;
+    departed_returned(socket->sessions, lease->pid);
     socket_list(socket); /* from now on somebody else's claim must find us */
     set_state(socket, SOCKET_JOINING);
     member_init(&socket->member, socket->sessions->hub, &member_events, sid_span(socket->sid));
@@ -371,8 +392,11 @@ static void claimed(void *arg, enum broker_result result, const struct broker_le
     unlist(socket);
     if (socket->state == SOCKET_GONE) {
         /* Its client did not wait. Whoever is next may claim it, and until then nobody owns it. */
-        if (result == BROKER_OK)
-            broker_lease_release(sessions->hub->broker, lease, false);
+        if (result == BROKER_OK) {
+            struct addr_ip unknown = {0}; /* its connection is gone; there are few of these */
+            socket->lease_bytes = (uint32_t)lease->rooms.len;
+            lease_leave(socket, lease, &unknown, CLOSE_PEER_CLOSED);
+        }
         socket_unref(socket);
         return;
     }
@@ -385,8 +409,10 @@ static void claimed(void *arg, enum broker_result result, const struct broker_le
         resume_begin(socket, lease);
     } else {
         sessions->counters.resumes_refused++;
-        if (result == BROKER_OK)
+        if (result == BROKER_OK) {
+            departed_returned(sessions, lease->pid);
             broker_lease_release(sessions->hub->broker, lease, true);
+        }
         fresh_begin(socket);
     }
     socket_unref(socket);
@@ -471,7 +497,7 @@ void socket_connect(struct session *session, const struct namespace *nsp, const 
     session->socket_count++;
     session->sessions->socket_count++;
     socket->connecting = call_create(session, NULL, (struct span){NULL, 0}, CONNECT_BYTES);
-    session_change(session);
+    session_change(session, 1);
     tells_read(socket, packet->payload);
     if (resume_wanted(socket, packet->payload))
         claim(socket);
@@ -494,8 +520,15 @@ static void detach(struct socket *socket, bool for_good)
     struct sessions *sessions = socket->sessions;
     if (socket->member.hub != NULL)
         presence_leave_all(socket, !for_good);
-    if (socket->nsp->recoverable && (for_good || socket->lease_due_us != 0))
-        lease_release(socket, for_good);
+    if (socket->nsp->recoverable && for_good) {
+        lease_release(socket, true);
+    } else if (socket->nsp->recoverable && socket->lease_due_us != 0) {
+        struct buf own = {0};
+        struct broker_lease lease = lease_of(socket, &own);
+        const struct conn *conn = socket->session->conn;
+        lease_leave(socket, &lease, &conn->peer, (enum close_reason)conn->reason);
+        buf_finish(&own);
+    }
     set_state(socket, SOCKET_GONE);
     timer_stop(sessions->loop, &socket->retry);
     socket_calls_drop(socket);
@@ -524,6 +557,8 @@ void socket_superseded(struct sessions *sessions, struct span lease, uint64_t ge
     struct socket *socket = socket_by_lease(&sessions->sockets, lease);
     if (claiming != NULL && claiming->generation < generation)
         claiming->generation = generation;
+    if (socket == NULL && claiming == NULL)
+        departed_returned(sessions, lease);
     if (socket == NULL || socket->generation >= generation)
         return;
     sessions->counters.leases_superseded++;

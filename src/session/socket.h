@@ -35,6 +35,7 @@ struct socket {
     char *offset;            /* what the client sent as its offset, NULL: nothing */
     char *tells;             /* what it tells those present of itself, JSON; NULL: nothing */
     uint32_t refs;           /* the session's, and one for each answer awaited */
+    uint32_t lease_bytes;    /* of the rooms in what was written last */
     uint8_t state;           /* enum socket_state */
     bool recovered, lease_busy, lease_again;
     bool listed;   /* by its lease, among the sockets */

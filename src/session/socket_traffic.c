@@ -337,7 +337,7 @@ static size_t rooms_count(const struct socket *socket)
 {
     size_t count = 0, always = socket->nsp->direct ? 2 : 1;
     memberships_each(membership, &socket->member) count += membership->stretch.end == STRETCH_OPEN;
-    return count - always;
+    return count > always ? count - always : 0; /* a lease may be from before sockets had a room of their own */
 }
 
 bool socket_room_is_of(const struct namespace *nsp, struct span name, struct span sid)
@@ -365,7 +365,7 @@ static void join(struct socket *socket, struct span room, struct span name, stru
     struct sessions *sessions = socket->sessions;
     const struct room_policy *policy = sessions->app->room_policy(sessions->app, socket->nsp, room);
     if (policy->presence || !hub_has_room(sessions->hub, name))
-        session_change(socket->session);
+        session_change(socket->session, 1);
     struct call *call = call_create(socket->session, socket, ack_id, 0);
     list_append(&socket->acks, &call->node);
     call->room = member_join(&socket->member, name, policy->replay, policy->replay_entries)->room->number;
@@ -397,7 +397,7 @@ void socket_join(struct socket *socket, struct span room, struct span ack_id)
 /* Nothing changes; but the lease may not know yet that it left before. */
 static void leave_nothing(struct socket *socket, struct span ack_id)
 {
-    if (!socket->lease_busy) {
+    if (!socket->lease_busy && !socket->lease_again) {
         socket_ack(socket, ack_id);
         return;
     }
@@ -415,7 +415,7 @@ void socket_leave(struct socket *socket, struct span room, struct span ack_id)
         leave_nothing(socket, ack_id);
     } else {
         if (is_watched(socket, room))
-            session_change(socket->session);
+            session_change(socket->session, 1);
         presence_leave(socket, membership);
         member_leave(&socket->member, buf_span(&name));
         list_append(&socket->acks, &call_create(socket->session, socket, ack_id, 0)->node);

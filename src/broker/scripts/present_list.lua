@@ -4,7 +4,11 @@
 local STEP, BYTES_ENOUGH = 25, 36864
 local limit, cursor, parts, bytes, count = tonumber(ARGV[4]), ARGV[3], {''}, 0, 0
 repeat
-    local got = redis.call('HSCAN', KEYS[1], cursor, 'COUNT', math.max(1, math.min(STEP, limit - count)))
+    local got = redis.pcall('HSCAN', KEYS[1], cursor, 'COUNT', math.max(1, math.min(STEP, limit - count)))
+    if got.err then -- whoever asked is answered all the same
+        redis.call('PUBLISH', ARGV[1], 'present ' .. ARGV[2] .. ' 0 0\n')
+        return redis.error_reply('SPOILED ' .. KEYS[1])
+    end
     cursor = got[1]
     for i = 1, #got[2], 2 do
         local sid, tells = got[2][i], string.match(got[2][i + 1], '^%S+ %d+ (.*)$')

@@ -21,6 +21,7 @@ local SEQ_MAX = 4503599627370496
 local publisher, recent, rooms, sizes = KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local number, slots = tonumber(ARGV[2]), tonumber(ARGV[4])
 local KEYS_BEFORE, ARGS_BEFORE, SIZE_STEP, NAMES_MIN = 5, 7, 4096, 1000
+local ENTRY_BYTES, NAME_BYTES = 64, 128 -- what an entry, and a name, count beside what is in them
 local have = call('HMGET', state, 'epoch', 'seq', 'bytes')
 local wrong = epoch_error(have, ARGV[1])
 if wrong then
@@ -69,7 +70,7 @@ end
 
 local function meta_read(key, log)
     local got = try('HMGET', key, 'last', 'sum', 'from', 'from_ms', 'until_ms', 'size')
-    local meta = {last = '0', sum = 0, from = 0, from_ms = ms, until_ms = 0, size = 0, added = 0}
+    local meta = {last = '0', sum = 0, from = 0, from_ms = ms, until_ms = 0, size = 0, added = 0, held = 0}
     metas[key] = meta
     if got.err then
         meta.refused, meta.spoiled = 'spoiled', key
@@ -82,6 +83,8 @@ local function meta_read(key, log)
     end
     if meta.until_ms < ms then
         meta.from, meta.from_ms, meta.moved = meta.sum, ms, true -- the log has run out
+    else
+        meta.held = math.max(meta.size, meta.sum - meta.from)
     end
     return meta
 end
@@ -120,7 +123,7 @@ local function room_is_full(meta, bytes)
     end
     local logs = share or try('ZCARD', sizes)
     share = share or math.max(65536, tonumber(ARGV[6]) / math.max(1, type(logs) == 'number' and logs or 1))
-    return meta.sum - meta.from + bytes > share
+    return meta.held + bytes > share
 end
 
 local lengths = {}
@@ -186,7 +189,8 @@ end
 
 local function log_entry(place, slot, name, audience, body)
     local meta, bytes = slot.meta, #audience + #body
-    local why = meta.refused or not roomy and room_is_full(meta, bytes) and 'bytes'
+    local weight = bytes + ENTRY_BYTES + (name == '' and 0 or NAME_BYTES)
+    local why = meta.refused or not roomy and room_is_full(meta, weight) and 'bytes'
     why = why or ARGV[7] == '2' and 'wait' -- not for good: it comes again
     if why then
         refuse(place, why, meta.spoiled)
@@ -215,7 +219,8 @@ local function log_entry(place, slot, name, audience, body)
     end
     push(slot, text, meta.last, audience, body)
     meta.last = text
-    meta.sum, meta.added, stored = meta.sum + bytes, meta.added + 1, stored + bytes
+    meta.sum, meta.added, stored = meta.sum + bytes, meta.added + 1, stored + weight
+    meta.held = meta.held + weight
     touched[slot.key] = slot
 end
 
@@ -223,7 +228,8 @@ local logged, coming = 0, 0
 for at = first, #ARGV, 4 do
     local meta = slot_at[ARGV[at]].meta
     if meta then
-        logged, coming = logged + (not meta.refused and ARGV[7] ~= '2' and 1 or 0), coming + #ARGV[at + 2] + #ARGV[at + 3]
+        logged = logged + (not meta.refused and ARGV[7] ~= '2' and 1 or 0)
+        coming = coming + #ARGV[at + 2] + #ARGV[at + 3] + ENTRY_BYTES + (ARGV[at + 1] == '' and 0 or NAME_BYTES)
     end
 end
 roomy = ARGV[7] == '0' and stored + coming <= tonumber(ARGV[6])
@@ -266,8 +272,8 @@ end
 
 -- Of all rooms in one call each.
 local size_change, size_pairs = 0, {}
-local function size_tell(meta, room)
-    local size = math.max(0, meta.sum - meta.from)
+local function size_tell(meta, room, entries, names)
+    local size = math.max(0, meta.sum - meta.from) + ENTRY_BYTES * entries + NAME_BYTES * names
     local change = size - meta.size
     if meta.size > 0 and math.abs(change) < math.max(SIZE_STEP, meta.size / 8) then
         return
@@ -282,10 +288,12 @@ for key, slot in pairs(touched) do
     local meta, log, age = metas[key], slot.log, tonumber(slot.age)
     local keep, bytes_max, room = tonumber(slot.entries), tonumber(slot.bytes), string.sub(key, #prefix + 6)
     local length_now = tonumber(try('XLEN', log)) or 0
+    local left = length_now
     if meta.sum - meta.from > bytes_max * 17 / 16 or ms - meta.from_ms > age * 17 / 16 or length_now > keep * 17 / 16 + 16 then
         pcall(trim, log, meta, keep, bytes_max, age) -- or by the next publish
+        left = tonumber(try('XLEN', log)) or 0
     end
-    size_tell(meta, room)
+    size_tell(meta, room, left, tonumber(try('ZCARD', slot.names)) or 0)
     local about = {'HSET', key, 'last', meta.last, 'sum', format(whole, meta.sum)}
     local ends = meta.until_ms - ms < age * 9 / 8
     if meta.moved then

@@ -92,6 +92,30 @@ static void names_are_bounded_by_their_room(void **state)
     }
 }
 
+/* Many entries of a byte, and their names, take much more than their bytes. */
+static void small_entries_and_names_are_weighed(void **state)
+{
+    enum { COUNT = 2000 };
+    instances_bounds.store_bytes_max = 4 * BROKER_SHARE_BYTES_MIN;
+    struct instance *a = instance_up("A");
+    struct call *calls[COUNT];
+    char name[16];
+    publish_now(a, "small", "x");
+    for (int i = 0; i < COUNT; i++) {
+        snprintf(name, sizeof name, "%d", i);
+        struct broker_publish named = {.room = SPAN_LIT("r"), .body = SPAN_LIT("x"), .id = span_str(name)};
+        calls[i] = publish_with(a, &named, NULL);
+        if (i % 100 == 99)
+            AWAIT_ANSWER(calls[i]);
+    }
+    int accepted = 0;
+    for (int i = 0; i < COUNT; i++)
+        accepted += result_of(calls[i]) == BROKER_OK;
+    assert_in_range(accepted, 1000, 1500);
+    assert_int_equal(result_of(calls[COUNT - 1]), BROKER_FULL);
+    assert_int_equal(result_of(publish(a, "small", "x")), BROKER_OK);
+}
+
 static void a_page_says_when_it_was_read(void **state)
 {
     struct instance *a = instance_up("A");
@@ -114,6 +138,7 @@ int main(int argc, char **argv)
         BROKER_TEST(whoever_fills_the_store_is_refused),
         BROKER_TEST(what_was_refused_may_come_again),
         BROKER_TEST(names_are_bounded_by_their_room),
+        BROKER_TEST(small_entries_and_names_are_weighed),
         BROKER_TEST(a_page_says_when_it_was_read),
     };
     return instances_main(argc, argv, "broker/bounds", tests, sizeof tests / sizeof tests[0], NULL);

@@ -112,12 +112,44 @@ static void a_spoiled_lease_harms_nobody_else(void **state)
     AWAIT_WITHIN(8000, redis_ask_number(&redis, "PTTL", key("lease:three"), NULL) <= 60000);
 }
 
+/* Who asks who is in that room is told that nobody is known to be; the link, which is everybody's, goes on. */
+static void a_spoiled_room_of_those_present_harms_nobody_else(void **state)
+{
+    struct instance *a = instance_up("A");
+    redis_ask(&redis, "SET", key("here:r"), "x", NULL);
+    for (int i = 0; i < 3; i++) {
+        struct call *call = list(a, "r", 0, 10);
+        AWAIT_ANSWER(call);
+        assert_int_equal(call->result, BROKER_OK);
+        assert_int_equal(call->presence.count, 0);
+    }
+    publish_now(a, "r", "x");
+    assert_int_equal(told_count(a, TOLD_DOWN, ""), 0);
+    assert_true(instances_logged("here:r"));
+}
+
+/* Nothing can be accepted: the instance must not pass for ready. */
+static void a_spoiled_state_is_noticed(void **state)
+{
+    struct instance *a = instance_up("A");
+    redis_ask(&redis, "DEL", key("state"), NULL);
+    redis_ask(&redis, "SET", key("state"), "x", NULL);
+    AWAIT(told_count(a, TOLD_DOWN, "") == 1);
+    instances_run(1000);
+    assert_false(a->up);
+    redis_ask(&redis, "DEL", key("state"), NULL);
+    AWAIT(a->up);
+    publish_now(a, "r", "x");
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         BROKER_TEST(everything_has_an_end),
         BROKER_TEST(nobody_is_present_under_a_life_that_nobody_knows),
         BROKER_TEST(a_spoiled_lease_harms_nobody_else),
+        BROKER_TEST(a_spoiled_room_of_those_present_harms_nobody_else),
+        BROKER_TEST(a_spoiled_state_is_noticed),
     };
     return instances_main(argc, argv, "broker/redis_bounds", tests, sizeof tests / sizeof tests[0], NULL);
 }

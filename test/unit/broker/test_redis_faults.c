@@ -249,6 +249,26 @@ static void what_is_to_be_logged_waits_while_memory_is_full(void **state)
     assert_span(log->page.entries[2].body, "3");
 }
 
+/* However much waits: more than goes into one call. */
+static void what_waits_for_memory_holds_up_nothing_else(void **state)
+{
+    enum { COUNT = 1200 };
+    struct instance *a = instance_up("A");
+    struct call *last = NULL;
+    struct broker_publish passing = {.room = SPAN_LIT("s"), .body = SPAN_LIT("passing")};
+    redis_ask(&redis, "CONFIG", "SET", "maxmemory", "1", NULL);
+    struct call *said = stats(a);
+    AWAIT_ANSWER(said);
+    for (int i = 0; i < COUNT; i++)
+        last = publish(a, "r", "x");
+    struct call *unlogged = publish_with(a, &passing, NOT_LOGGED);
+    AWAIT_ANSWER(unlogged);
+    assert_int_equal(last->answers, 0);
+    redis_ask(&redis, "CONFIG", "SET", "maxmemory", "0", NULL);
+    AWAIT_WITHIN(6000, last->answers > 0);
+    assert_int_equal(read_all(a, "r")->page.count, COUNT);
+}
+
 /* Somebody switches it on while everything runs. */
 static void eviction_is_noticed_and_its_end(void **state)
 {
@@ -635,6 +655,7 @@ int main(int argc, char **argv)
         FAULT_TEST(what_is_flushed_under_us_ends_the_epoch_at_nothing),
         FAULT_TEST(a_forgotten_publisher_goes_on),
         FAULT_TEST(what_is_to_be_logged_waits_while_memory_is_full),
+        FAULT_TEST(what_waits_for_memory_holds_up_nothing_else),
         FAULT_TEST(eviction_is_noticed_and_its_end),
         FAULT_TEST(what_is_accepted_is_logged_whatever_key_is_spoiled),
         FAULT_TEST(publishes_wait_while_replicas_are_missing),

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "broker/redis_parts.h"
 #include "byte_proxy.h"
 #include "instances.h"
 
@@ -330,6 +331,42 @@ static void a_primary_that_became_a_replica_is_left(void **state)
     assert_int_equal(read_all(a, "r")->page.count, 2);
 }
 
+/* The others, who wait behind it, are not to wait for ever. */
+static void a_list_that_is_lost_holds_up_nobody(void **state)
+{
+    struct instance *a = instance_up_behind("A", &proxy);
+    enter(a, "r", "x");
+    proxy->swallow = "present ";
+    struct call *first = list(a, "r", 0, 10), *second = list(a, "r", 0, 10);
+    AWAIT(first->answers > 0 && second->answers > 0);
+    assert_int_equal(first->result, BROKER_LOST);
+    assert_int_equal(second->result, BROKER_OK);
+}
+
+/* When a link comes up, every room is subscribed and everybody enters again: however many they are, the queues are not
+ * to overflow, nor Redis' buffer of a subscriber, or the link would break, and all begin anew. */
+static void much_at_once_goes_in_turns(void **state)
+{
+    enum { ROOMS = 3000 };
+    char room[1000], sid[16];
+    struct instance *a = instance_up("A");
+    struct redis_broker *redis_a = container_of(a->broker, struct redis_broker, broker);
+    for (int i = 0; i < ROOMS; i++) {
+        snprintf(room, sizeof room, "r%0900d", i);
+        snprintf(sid, sizeof sid, "s%d", i);
+        subscribe(a, room);
+        enter(a, room, sid);
+    }
+    assert_true(conn_queued(&redis_a->feed.conn) < 2 << 20);
+    assert_true(conn_queued(&redis_a->commands.conn) < 2 << 20);
+    unsubscribe(a, room);
+    AWAIT_WITHIN(20000, told_count(a, TOLD_SUBSCRIBED, "") >= ROOMS - 1);
+    struct call *call = list(a, room, 0, 10);
+    AWAIT_ANSWER(call);
+    assert_int_equal(call->presence.count, 1);
+    assert_int_equal(told_count(a, TOLD_DOWN, ""), 0);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -343,6 +380,8 @@ int main(int argc, char **argv)
         BROKER_TEST(an_overrun_feed_begins_anew),
         BROKER_TEST(what_comes_late_from_an_earlier_link_does_not_count),
         BROKER_TEST(a_primary_that_became_a_replica_is_left),
+        BROKER_TEST(a_list_that_is_lost_holds_up_nobody),
+        BROKER_TEST(much_at_once_goes_in_turns),
     };
     return instances_main(argc, argv, "broker/redis_links", tests, sizeof tests / sizeof tests[0], NULL);
 }

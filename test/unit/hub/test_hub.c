@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "base/log.h"
 #include "hub/hub.h"
 #include "script_broker.h"
 
@@ -303,6 +304,38 @@ static void a_lost_push_is_read_in_place(void **state)
     script_run(&script);
     expect_got(model, 4, (uint64_t[]){1, 2, 3, 4});
     assert_int_equal(hub.counters.holes, 1);
+    model_destroy(model);
+}
+
+static size_t lines;
+
+static void line_count(struct span line)
+{
+    lines++;
+}
+
+static void line_show(struct span line)
+{
+    fwrite(line.data, 1, line.len, stdout);
+}
+
+/* A link that loses much loses it in every room: that fills no log. */
+static void many_holes_are_told_once(void **state)
+{
+    struct model *model = joined("one", "a", START_NOW, 0);
+    script_run(&script);
+    start(model);
+    lines = 0;
+    log_init(LOG_TEXT, LOG_INFO, NULL, line_count);
+    for (int i = 0; i < 50; i++) {
+        script_publish(&script, 0, true, "");
+        script_feed_drop(&script);
+        script_publish(&script, 0, true, "");
+        script_run(&script);
+    }
+    log_init(LOG_TEXT, LOG_INFO, NULL, line_show);
+    assert_int_equal(hub.counters.holes, 50);
+    assert_int_equal(lines, 1);
     model_destroy(model);
 }
 
@@ -970,6 +1003,7 @@ int main(void)
         TEST(a_room_that_was_forgotten_is_gone),
         TEST(a_room_joined_late_does_not_move_the_position),
         TEST(a_lost_push_is_read_in_place),
+        TEST(many_holes_are_told_once),
         TEST(what_comes_twice_is_delivered_once),
         TEST(what_is_held_and_what_is_read_are_merged),
         TEST(a_broken_link_is_repaired_in_order),

@@ -233,6 +233,54 @@ static void test_a_slow_consumer(void **state)
     free(bytes);
 }
 
+/* Frames of two bytes, as WebSocket pongs are, take much more memory than they count. */
+static void test_a_slow_consumer_of_small_frames(void **state)
+{
+    size_t most = 0;
+    connect_ours();
+    limits.queue_bytes_max = 1 << 20;
+    for (int i = 0; i < 3000000 && conn_is_open(&ours.conn); i++) {
+        conn_send(&ours.conn, SPAN_LIT("\x8a"));
+        most = frame_bytes_alive() > most ? frame_bytes_alive() : most;
+    }
+    await(is_closed);
+    assert_int_equal(ours.reason, CLOSE_SLOW_CONSUMER);
+    assert_true(most < 2 << 20);
+}
+
+static bool is_blocked(void)
+{
+    return ours.conn.blocked;
+}
+
+/* Each within its bound, and too much in all: who reads nothing goes, once that is more than its share. */
+static void test_too_much_output_in_all(void **state)
+{
+    struct frame *big = frame_create(8 << 20), *small = frame_create(1000), *others;
+    connect_ours();
+    limits.queue_bytes_max = 64 << 20;
+    limits.output_bytes_max = 16 << 20;
+    memset(big->data, 0, big->len);
+    memset(small->data, 0, small->len);
+    conn_send_frame(&ours.conn, big);
+    await(is_blocked);
+    conn_send_frame(&ours.conn, small);
+    assert_true(conn_is_open(&ours.conn));
+    others = frame_create(16 << 20);
+    net.conns_open++; /* another one */
+    conn_send_frame(&ours.conn, small);
+    assert_true(conn_is_open(&ours.conn)); /* no more than its half */
+    net.conns_open += 14;
+    conn_send_frame(&ours.conn, small);
+    net.conns_open -= 15;
+    await(is_closed);
+    assert_int_equal(ours.reason, CLOSE_OUTPUT_FULL);
+    frame_unref(big);
+    frame_unref(small);
+    frame_unref(others);
+    assert_int_equal(frame_bytes_alive(), 0);
+}
+
 static void test_a_write_that_stalls(void **state)
 {
     char *bytes = mem_zero(1, 32 << 20);
@@ -476,6 +524,8 @@ int main(void)
         TEST(bytes_both_ways),
         TEST(the_first_reason_stands),
         TEST(a_slow_consumer),
+        TEST(a_slow_consumer_of_small_frames),
+        TEST(too_much_output_in_all),
         TEST(a_write_that_stalls),
         TEST(too_much_input_that_nobody_takes),
         TEST(a_second_life),

@@ -87,6 +87,7 @@ static void test_what_the_sessions_get(void **state)
     assert_int_equal(given.call_bytes_total_max, 1000 + LIMIT_instance_call_bytes);
     assert_int_equal(given.unfinished_bytes_max, 1000 + LIMIT_unfinished_bytes);
     assert_int_equal(given.answer_bytes_total_max, 1000 + LIMIT_answer_bytes);
+    assert_int_equal(given.lease_bytes_max, 1000 + LIMIT_lease_bytes);
     assert_int_equal(given.changes_burst, 1000 + LIMIT_changes_at_once);
     assert_int_equal(given.changes_per_second, 1000 + LIMIT_changes_per_second);
 }

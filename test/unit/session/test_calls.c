@@ -2,6 +2,7 @@
  * back where a test wants to say when they come. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -452,6 +453,178 @@ static void what_the_broker_refuses_is_told_and_not_acknowledged(void **state)
     expect(one, "432[]");
 }
 
+/* The write that is to say that it left has failed, and is tried again soon. */
+static void leaving_again_waits_for_the_lease_too(void **state)
+{
+    struct browser *one = enter(0, "40");
+    say(one, "421[\"join\",\"r\"]");
+    expect(one, "431[]");
+    hold();
+    slow.lease_write = lease_write_held;
+    say(one, "422[\"leave\",\"r\"]");
+    turn(20);
+    assert_int_equal(held_count, 1);
+    answer(BROKER_LOST);
+    say(one, "423[\"leave\",\"r\"]");
+    turn(20);
+    look(one);
+    assert_int_equal(count(one, "43"), 1); /* of the join */
+    turn(300);
+    answer_all();
+    expect(one, "432[]");
+    expect(one, "433[]");
+}
+
+/* A lease of before the configuration gave each socket a room of its own. */
+static void a_socket_without_a_room_of_its_own_may_join(void **state)
+{
+    char pid[PID_BYTES];
+    struct browser *one = enter(0, "40");
+    quoted(one, "40{", "\"pid\":\"", pid, sizeof pid);
+    cut(one);
+    nsp.direct = true;
+    assert_true(is_resumed(1, pid, ""));
+    say(&browsers[1], "421[\"join\",\"r\"]");
+    expect(&browsers[1], "431[");
+    assert_int_equal(count(&browsers[1], "431[]"), 1);
+}
+
+static void a_namespace_that_is_refused_is_counted(void **state)
+{
+    struct browser *one = enter(0, "40");
+    say(one, "40/none,");
+    expect(one, "44/none,");
+    assert_int_equal(sessions.refusals.counts[REFUSAL_NAMESPACE_UNKNOWN], 1);
+    sessions.limits.sockets_max = 1;
+    say(one, "40/other,");
+    expect(one, "44/other,");
+    assert_int_equal(sessions.refusals.counts[REFUSAL_NAMESPACES_FULL], 1);
+}
+
+static size_t lease_writes;
+
+static void lease_write_counted(struct broker *asked, const struct broker_lease *lease, broker_done_fn *done, void *arg)
+{
+    lease_writes += lease->rooms.len;
+    real->lease_write(asked, lease, done, arg);
+}
+
+/* Each join and leave writes the whole lease, which long names of rooms make large: what a few bytes cost is bounded.
+ */
+static void large_leases_have_a_rate(void **state)
+{
+    char text[128];
+    struct browser *one = enter(0, "40");
+    sessions.limits.changes_burst = 200;
+    sessions.limits.changes_per_second = 10;
+    for (int i = 0; i < 60; i++) {
+        snprintf(text, sizeof text, "42%d[\"join\",\"%090d\"]", i + 1, i);
+        say(one, text);
+        snprintf(text, sizeof text, "43%d[]", i + 1);
+        expect(one, text);
+    }
+    hold();
+    slow.lease_write = lease_write_counted;
+    lease_writes = 0;
+    for (int i = 0; i < 400; i++) {
+        say(one, i % 2 == 0 ? "42[\"leave\",\"x\"]" : "42[\"join\",\"x\"]");
+        turn(1);
+    }
+    turn(20);
+    broker->ops = real;
+    assert_true(lease_writes < 200 * 4096);
+    assert_false(one->closed);
+}
+
+static size_t entered;
+
+static void enter_counted(struct broker *asked, struct span room, const struct broker_present *who)
+{
+    entered++;
+    real->present_enter(asked, room, who);
+}
+
+static void silent_ready(struct member *member, bool whole)
+{
+}
+
+/* All who are in a room are told of each who comes and goes. */
+static void coming_and_going_costs_what_it_tells(void **state)
+{
+    enum { MEMBERS = 256 };
+    static struct member members[MEMBERS];
+    static const struct member_events silent = {.ready = silent_ready};
+    struct browser *one = enter(0, "40");
+    policy.presence = true;
+    for (int i = 0; i < MEMBERS; i++) {
+        member_init(&members[i], &hub, &silent, SPAN_LIT("a member"));
+        member_join(&members[i], SPAN_LIT("/,r"), START_NOW, 0);
+        member_joined(&members[i]);
+    }
+    sessions.limits.changes_burst = 30;
+    sessions.limits.changes_per_second = 1;
+    hold();
+    slow.present_enter = enter_counted;
+    entered = 0;
+    for (int i = 0; i < 20; i++) {
+        say(one, i % 2 == 0 ? "42[\"join\",\"r\"]" : "42[\"leave\",\"r\"]");
+        turn(5);
+    }
+    broker->ops = real;
+    assert_in_range(entered, 2, 4);
+    assert_false(one->closed);
+    for (int i = 0; i < MEMBERS; i++)
+        member_finish(&members[i]);
+}
+
+/* A stranger who connects and cuts, again and again. All browsers have one address, which has at most as much as is
+ * left. */
+static void what_those_who_were_cut_off_leave_is_bounded(void **state)
+{
+    char first[PID_BYTES], second[PID_BYTES];
+    sessions.limits.lease_bytes_max = 3000;
+    struct browser *one = enter(0, "40"), *two = enter(1, "40");
+    quoted(one, "40{", "\"pid\":\"", first, sizeof first);
+    quoted(two, "40{", "\"pid\":\"", second, sizeof second);
+    cut(one);
+    assert_int_equal(sessions.refusals.counts[REFUSAL_LEASES_FULL], 0);
+    cut(two);
+    assert_int_equal(sessions.refusals.counts[REFUSAL_LEASES_FULL], 1);
+    one->closed = two->closed = false;
+    assert_false(is_resumed(2, second, ""));
+    assert_true(sessions.departed.bytes > 0);
+    assert_true(is_resumed(3, first, ""));
+    assert_int_equal(sessions.departed.bytes, 0);
+}
+
+/* Its window has passed: nothing is left, nor counted. */
+static void what_has_ended_counts_no_more(void **state)
+{
+    nsp.recovery_ms = 1000;
+    struct browser *one = enter(0, "40");
+    cut(one);
+    assert_true(sessions.departed.bytes > 0);
+    turn(2300);
+    assert_int_equal(sessions.departed.bytes, 0);
+}
+
+/* Whoever claims a lease and is cut off before the answer leaves it once more. */
+static void who_claims_and_is_cut_off_counts(void **state)
+{
+    char pid[PID_BYTES], text[64];
+    struct browser *one = enter(0, "40");
+    quoted(one, "40{", "\"pid\":\"", pid, sizeof pid);
+    cut(one);
+    size_t bytes = sessions.departed.bytes;
+    struct browser *two = dial(1);
+    snprintf(text, sizeof text, "40{\"pid\":\"%s\"}", pid);
+    say(two, text);
+    shutdown(two->fd, SHUT_RDWR);
+    turn(50);
+    assert_true(two->closed);
+    assert_int_equal(sessions.departed.bytes, bytes);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, let_go)
@@ -472,6 +645,14 @@ int main(void)
         TEST(a_limit_of_rooms_ends_the_join_only),
         TEST(a_full_backlog_refuses_the_message),
         TEST(what_the_broker_refuses_is_told_and_not_acknowledged),
+        TEST(leaving_again_waits_for_the_lease_too),
+        TEST(a_socket_without_a_room_of_its_own_may_join),
+        TEST(a_namespace_that_is_refused_is_counted),
+        TEST(large_leases_have_a_rate),
+        TEST(coming_and_going_costs_what_it_tells),
+        TEST(what_those_who_were_cut_off_leave_is_bounded),
+        TEST(what_has_ended_counts_no_more),
+        TEST(who_claims_and_is_cut_off_counts),
     };
     return cmocka_run_group_tests_name("session/calls", tests, NULL, NULL);
 }
