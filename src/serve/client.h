@@ -29,7 +29,8 @@ struct client_http {
     struct timer head_deadline;
     size_t head_seen; /* bytes of an incomplete head that were looked at */
     bool keep_alive, is_head;
-    bool asked; /* a request came before */
+    bool asked;    /* a request came before */
+    bool may_know; /* what is wrong inside, see admin.h */
 };
 
 /* Takes over an accepted stream, or closes it. */

@@ -10,10 +10,10 @@ static void answer(struct client *client, int status, struct span body)
     client_respond(client, status, SPAN_LIT("text/plain"), SPAN_LIT("Cache-Control: no-store\r\n"), body);
 }
 
-/* Not ready: for a reason that the broker names, or for this one. */
+/* Not ready: for a reason that the broker names, if the operator asks, or for this one. */
 static void answer_why(struct client *client, const char *why)
 {
-    const char *trouble = broker_trouble(client->server->broker);
+    const char *trouble = client->http->may_know ? broker_trouble(client->server->broker) : NULL;
     struct buf text = {0};
     buf_printf(&text, "%s\n", trouble != NULL ? trouble : why);
     answer(client, 503, buf_span(&text));
@@ -48,6 +48,7 @@ static void probed(void *arg, enum broker_result result)
 void ready_request(struct client *client, const struct http1_head *head)
 {
     struct server *server = client->server;
+    client->http->may_know = admin_allows(&server->config.admin, &client->conn.peer, head);
     if (server->draining) {
         answer(client, 503, SPAN_LIT("shutting down\n"));
         return;

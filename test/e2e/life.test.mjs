@@ -177,6 +177,8 @@ test('an eviction policy switched on at run time makes the instance unready, wit
     await until('it is not ready', async () => (await ready())[0] === 503);
     assert.match((await ready())[1], /allkeys-lru.*CONFIG SET maxmemory-policy noeviction/);
     assert.match(server.output, /allkeys-lru/);
+    const stranger = await fetch(`${server.url}/ready`, { headers: { 'X-Forwarded-For': '203.0.113.7' } });
+    assert.equal(await stranger.text(), 'the broker does not answer\n');
     set('maxmemory-policy', 'noeviction');
     await until('it is ready again', async () => (await ready())[0] === 200);
   } finally {
