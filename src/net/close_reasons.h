@@ -11,14 +11,14 @@
     X(PEER_CLOSED, "peer_closed", 0, LOG_DEBUG, "the peer ended the connection") \
     X(PEER_RESET, "peer_reset", 0, LOG_DEBUG, "the connection was reset or broke") \
     X(DONE, "done", 0, LOG_DEBUG, "the exchange was complete") \
-    X(NORMAL, "normal", 1000, LOG_DEBUG, "both sides said goodbye") \
+    X(NORMAL, "normal", 1000, LOG_DEBUG, "both sides sent a Close frame") \
     X(ENGINE_CLOSED, "engine_closed", 1005, LOG_DEBUG, "the Engine.IO session was closed by the client") \
     X(CONNECT_FAILED, "connect_failed", 0, LOG_WARNING, "an outgoing connection could not be made") \
     X(CONNECT_TIMEOUT, "connect_timeout", 0, LOG_WARNING, "an outgoing connection took too long") \
     X(TLS_FAILED, "tls_failed", 0, LOG_WARNING, \
       "the two sides do not agree on TLS, a certificate was refused, or the peer broke the protocol") \
     X(TLS_TRUNCATED, "tls_truncated", 0, LOG_INFO, \
-      "the peer ended a TLS connection without saying so in TLS: what it said last may be missing") \
+      "the peer ended a TLS connection without close_notify: its last bytes may be missing") \
     X(HEAD_TIMEOUT, "head_timeout", 0, LOG_INFO, "the request head took too long") \
     X(HTTP_INVALID, "http_invalid", 0, LOG_INFO, "the bytes are not valid HTTP/1.1") \
     X(WS_INVALID, "ws_invalid", 1002, LOG_INFO, "the bytes break RFC 6455") \
@@ -29,12 +29,10 @@
     X(PING_TIMEOUT, "ping_timeout", 1005, LOG_DEBUG, "no pong came within pingTimeout") \
     X(CONNECT_PACKET_TIMEOUT, "connect_packet_timeout", 1005, LOG_INFO, \
       "no namespace was joined within connectTimeout") \
-    X(SLOW_CONSUMER, "slow_consumer", 1008, LOG_INFO, \
-      "the peer reads slower than it is written to: its output queue is full") \
+    X(SLOW_CONSUMER, "slow_consumer", 1008, LOG_INFO, "the peer reads too slowly: its output queue is full") \
     X(OUTPUT_FULL, "output_full", 1008, LOG_INFO, \
-      "what waits to be read by clients takes too much memory (`limits: output_bytes`): the peer does not read, and " \
-      "has " \
-      "more than its share") \
+      "output that clients have not read takes too much memory (`limits: output_bytes`): the peer does not read, and " \
+      "has more than its share") \
     X(WRITE_TIMEOUT, "write_timeout", 0, LOG_INFO, "the peer read nothing for too long while bytes waited for it") \
     X(HEAD_TIMEOUT_CROWDED, "head_timeout_crowded", 0, LOG_INFO, \
       "no request came soon enough while most of `limits: connections` were taken") \
@@ -43,21 +41,20 @@
     X(RESPONSE_TIMEOUT_CROWDED, "response_timeout_crowded", 0, LOG_INFO, \
       "a response was read too slowly while most of `limits: connections` were taken") \
     X(CROWDED_OUT, "crowded_out", 0, LOG_INFO, \
-      "a connection beyond `limits: connections` or `connections_per_address` gave way to the next one, unheard") \
-    X(REFUSED, "refused", 0, LOG_DEBUG, "the request was refused, as it was told") \
+      "a connection beyond `limits: connections` or `connections_per_address` gave way to the next one before it was " \
+      "read") \
+    X(REFUSED, "refused", 0, LOG_DEBUG, "the request was refused, and the response said why") \
     X(BODY_CUT, "body_cut", 0, LOG_WARNING, \
-      "a file became shorter while it was being sent: replace files, do not cut them") \
+      "a file became shorter while it was being sent: replace files by renaming, do not truncate them") \
     X(UNFINISHED, "unfinished", 1013, LOG_INFO, \
-      "messages of which some is still to come take too much memory (`limits: unfinished_bytes`): the one begun " \
-      "first " \
-      "is given up") \
+      "incomplete messages take too much memory (`limits: unfinished_bytes`): the one begun first is dropped") \
     X(INPUT_LIMIT, "input_limit", 1008, LOG_INFO, "the peer sends more than the limits allow") \
-    X(BROKER_BACKLOG, "broker_backlog", 1013, LOG_WARNING, "the broker is away and too much waits to be published") \
+    X(BROKER_BACKLOG, "broker_backlog", 1013, LOG_WARNING, "the broker is away, and too many publishes wait for it") \
     X(BROKER_LOST, "broker_lost", 0, LOG_WARNING, "the link to the broker broke") \
-    X(BROKER_INVALID, "broker_invalid", 0, LOG_ERROR, "the broker answered what it must not") \
+    X(BROKER_INVALID, "broker_invalid", 0, LOG_ERROR, "the broker sent an invalid answer") \
     X(SUPERSEDED, "superseded", 1005, LOG_DEBUG, "the client has come back on another connection") \
     X(HISTORY_LOST, "history_lost", 1012, LOG_NOTICE, \
-      "what the client needs is no longer in the log: it reconnects without recovery") \
+      "an entry that the client needs is no longer in the log: it reconnects without recovery") \
     X(ROTATED, "rotated", 1012, LOG_DEBUG, "closed ahead of the request timeout so that the client resumes elsewhere") \
     X(DRAINED, "drained", 1012, LOG_DEBUG, "the instance is shutting down") \
     X(REQUEST_TIMEOUT, "request_timeout", 0, LOG_INFO, "the request timeout of the service passed") \

@@ -14,46 +14,44 @@
       "the namespace has no rule for this event: add it under `events:` in the configuration") \
     X(ROOM_NOT_JOINED, "room_not_joined", LOG_INFO, "the sender is not in that room: join it first") \
     X(ROOM_INVALID, "room_invalid", LOG_INFO, \
-      "a room is named by a string of 1 to about 1000 bytes, or a list of 1 to 32 of them where lists are allowed") \
+      "a room's name is a string of 1 to about 1000 bytes; where lists are allowed, 1 to 32 such names") \
     X(ROOM_IS_SOCKET, "room_is_socket", LOG_INFO, \
       "a name of exactly 20 letters, digits, - and _ is reserved for socket ids: give the room another name") \
     X(ROOMS_FULL, "rooms_full", LOG_INFO, \
-      "this socket is in as many rooms as it may be (`limits: rooms_per_socket`): leave one first") \
+      "this socket is in the most rooms allowed (`limits: rooms_per_socket`): leave one first") \
     X(INSTANCE_ROOMS_FULL, "instance_rooms_full", LOG_WARNING, \
-      "this instance knows as many rooms as it may (`limits: instance_rooms`): enter one that exists, or try again " \
-      "later") \
+      "this instance has the most rooms allowed (`limits: instance_rooms`): join one that exists, or try again later") \
     X(EXCEPT_INVALID, "except_invalid", LOG_INFO, \
-      "the exceptions cannot be read, so nobody got the event: name 1 to 32 rooms or sockets by strings") \
-    X(SOCKET_INVALID, "socket_invalid", LOG_INFO, "a socket is named by its id, a string of 20 characters") \
+      "the exceptions are invalid, so the event was not published: name 1 to 32 rooms or sockets by strings") \
+    X(SOCKET_INVALID, "socket_invalid", LOG_INFO, "a socket's name is its id, a string of 20 characters") \
     X(ID_INVALID, "id_invalid", LOG_INFO, \
-      "a message is named by a string or number of at most 128 bytes of JSON: without a name it could count twice") \
+      "a message's name is a string or a number of at most 128 bytes of JSON: without a name it could count twice") \
     X(ID_TAKEN, "id_taken", LOG_NOTICE, \
       "another message of this room has this name: name each by a random string, like crypto.randomUUID()") \
-    X(POSITION_INVALID, "position_invalid", LOG_INFO, "after and before take an `at` of an entry") \
-    X(ACK_MISSING, "ack_missing", LOG_INFO, "a question is answered by its acknowledgement: emit it with a callback") \
+    X(POSITION_INVALID, "position_invalid", LOG_INFO, "after and before take the `at` of an entry") \
+    X(ACK_MISSING, "ack_missing", LOG_INFO, \
+      "the answer to a question is its acknowledgement: emit the event with a callback") \
     X(RANGE_INVALID, "range_invalid", LOG_INFO, \
-      "limit is a number from 1 on, cursor what the last answer said, after and before are strings") \
+      "limit is a number of at least 1, cursor is the last answer's cursor, after and before are strings") \
     X(BROKER_FULL, "broker_full", LOG_WARNING, \
-      "the room's log has its share of what the service may store: raise `limits: log_bytes` and Redis' maxmemory, " \
-      "or " \
-      "keep less under `log:`") \
+      "the room's log has reached its share of the service's storage: raise `limits: log_bytes` and Redis' " \
+      "maxmemory, or keep less under `log:`") \
     X(BROKER_ROOMS_FULL, "broker_rooms_full", LOG_WARNING, \
-      "the service has as many rooms with a log as it may (`limits: rooms`): use one that exists") \
+      "the service has the most rooms with a log allowed (`limits: rooms`): use one that exists") \
     X(BROKER_SPOILED, "broker_spoiled", LOG_ERROR, \
-      "something that is not ours lies under a key of the broker that this needs: the log names the key, delete it") \
+      "a key of the broker that this needs holds foreign data: the log names the key, delete it") \
     X(BROKER_BACKLOG, "broker_backlog", LOG_WARNING, \
-      "the broker is away or slow and too much waits to be published: try again later") \
-    X(TOO_LARGE, "too_large", LOG_INFO, "the event is larger than a broker may keep") \
+      "the broker is away or slow, and too many publishes wait for it: try again later") \
+    X(TOO_LARGE, "too_large", LOG_INFO, "the event is larger than the broker may store: send a smaller one") \
     X(PRESENCE_DATA, "presence_data", LOG_INFO, \
-      "what a socket tells of itself is longer than 1024 bytes: it is present without it") \
+      "the presence data of this socket is longer than 1024 bytes: it is present without data") \
     X(LEASES_FULL, "leases_full", LOG_WARNING, \
-      "what cut-off clients left to come back to takes as much as it may (`limits: lease_bytes`): this one starts " \
-      "anew " \
+      "the leases of cut-off clients take the most memory allowed (`limits: lease_bytes`): this client starts anew " \
       "when it returns") \
     X(NAMESPACE_UNKNOWN, "namespace_unknown", LOG_INFO, \
       "there is no such namespace: add it under `namespaces:` in the configuration") \
     X(NAMESPACES_FULL, "namespaces_full", LOG_INFO, \
-      "this session is in as many namespaces as it may be (`limits: namespaces_per_session`)") \
+      "this session is in the most namespaces allowed (`limits: namespaces_per_session`)") \
     X(HTTP_INVALID, "http_invalid", LOG_INFO, \
       "the request is not valid HTTP/1.1, or larger than docs/serve.md allows") \
     X(HANDSHAKE_INVALID, "handshake_invalid", LOG_INFO, \
@@ -61,12 +59,11 @@
     X(METHOD, "method", LOG_INFO, "only GET and HEAD are served here") \
     X(HEAD_LATE, "head_late", LOG_INFO, "no complete request came in time (`limits: head_timeout`): connect again") \
     X(CONNECTIONS_FULL, "connections_full", LOG_WARNING, \
-      "this instance has as many connections as it may have: raise `limits: connections` and the limit of " \
-      "descriptors " \
-      "(ulimit -n), or start more instances") \
+      "this instance has the most connections allowed: raise `limits: connections` and the descriptor limit (ulimit " \
+      "-n), or start more instances") \
     X(ADDRESS_FULL, "address_full", LOG_WARNING, \
-      "this address has as many connections as it may have: raise `limits: connections_per_address`, or set it to 0 " \
-      "when a proxy stands in front") \
+      "this address has the most connections allowed: raise `limits: connections_per_address`, or set it to 0 when a " \
+      "proxy stands in front") \
     X(DESCRIPTORS_GONE, "descriptors_gone", LOG_ERROR, \
       "this instance has no descriptors left: raise its limit (ulimit -n), or lower `limits: connections`") \
     X(REQUESTS_FULL, "requests_full", LOG_WARNING, \

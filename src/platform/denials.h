@@ -12,11 +12,11 @@
 
 #define DENIALS(X) \
     X(CONNECTIONS_FULL, "connections-full", 503, LOG_WARNING, "Service Unavailable", \
-      "the ingress holds as many connections as it may: come back later, or raise --connections and ulimit -n") \
+      "the ingress holds the most connections allowed: come back later, or raise --connections and ulimit -n") \
     X(ADDRESS_FULL, "connections-per-address", 429, LOG_WARNING, "Rate exceeded.", \
-      "this address holds as many connections as one may: close some, or raise --connections-per-address") \
+      "this address holds the most connections allowed: close some, or raise --connections-per-address") \
     X(QUEUE_FULL, "queue-full", 429, LOG_WARNING, "Rate exceeded.", \
-      "10000 requests wait for an instance already: come back later, or raise maxScale or containerConcurrency") \
+      "10000 requests already wait for an instance: come back later, or raise maxScale or containerConcurrency") \
     X(MAX_INSTANCES, "max-instances", 429, LOG_WARNING, "Rate exceeded.", \
       "all slots of all instances stayed taken: come back later, or raise maxScale or containerConcurrency") \
     X(COLD_START, "cold-start-timeout", 500, LOG_WARNING, \
@@ -24,20 +24,20 @@
       "no instance came up in time: see the log for why, or keep one with minScale") \
     X(START_FAILED, "instance-start-failed", 500, LOG_WARNING, \
       "The request failed because the instance could not start successfully.", \
-      "the command ends before it listens on $PORT: its last output is in the log") \
+      "the command ended before it listened on $PORT: its last output is in the log") \
     X(STOPPING, "stopping", 503, LOG_INFO, "Service Unavailable", "the service is being stopped: come back later") \
     X(INSTANCE_FAILED, "instance-failed", 503, LOG_WARNING, "Service Unavailable", \
       "the instance ended or closed the connection before it answered: see its output in the log") \
     X(MALFORMED_RESPONSE, "malformed-response", 503, LOG_WARNING, "Service Unavailable", \
-      "the instance's answer is no valid HTTP/1.1 response: mend the program") \
+      "the instance's response is not valid HTTP/1.1: fix the program") \
     X(REQUEST_TIMEOUT, "request-timeout", 504, LOG_INFO, "upstream request timeout", \
-      "no response came within the service's timeoutSeconds: raise it, or answer sooner") \
+      "no response came within the service's timeoutSeconds: raise it, or respond sooner") \
     X(SLOW_HEAD, "slow-head", 408, LOG_INFO, "Request Timeout", \
       "the request's head took too long: send it within 60 s, or within 3 s while connections are scarce") \
     X(SLOW_BODY, "slow-body", 408, LOG_INFO, "Request Timeout", \
-      "less than 1 KiB of the request's body came in 30 s: send it faster") \
+      "less than 1 KiB of the request's body arrived in 30 s: send it faster") \
     X(MALFORMED_REQUEST, "malformed-request", 0, LOG_INFO, "", \
-      "the bytes are no valid HTTP/1.1 request, or two parsers could read them differently: mend the client") \
+      "the bytes are not a valid HTTP/1.1 request, or two parsers could read them differently: fix the client") \
     X(MALFORMED_HANDSHAKE, "malformed-handshake", 400, LOG_INFO, "Bad Request", \
       "a WebSocket handshake needs Sec-WebSocket-Version: 13 and a key of 16 bytes in base64 (RFC 6455)") \
     X(REQUEST_TOO_LARGE, "request-too-large", 413, LOG_INFO, "Request Entity Too Large", \

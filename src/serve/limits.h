@@ -19,47 +19,50 @@
     X(connections_per_address, LIMIT_COUNT, LIMIT_DERIVED, 0, 1000000, \
       "client connections of one IPv4 address or IPv6 /64; 0: no bound", "429 with Retry-After") \
     X(request_bytes, LIMIT_BYTES, 4 << 20, 64 << 10, 1 << 30, \
-      "unfinished and waiting HTTP requests of all connections; 2 KiB of each are free", "503, closed") \
-    X(head_timeout, LIMIT_MS, 30000, 100, 600000, "until a request head is complete, and between requests", \
+      "incomplete and waiting HTTP requests of all connections; 2 KiB of each are free", "503, closed") \
+    X(head_timeout, LIMIT_MS, 30000, 100, 600000, "time until a request head is complete, and between requests", \
       "408, closed") \
     X(crowded_head_timeout, LIMIT_MS, 3000, 100, 600000, \
-      "the same while more than 80 % of `connections` are taken, the oldest first", "408, closed") \
+      "`head_timeout` while more than 80 % of `connections` are taken; the oldest is closed first", "408, closed") \
     X(crowded_connect_timeout, LIMIT_MS, 5000, 100, 600000, \
-      "from the upgrade to a namespace while more than 80 % of `connections` are taken, the oldest first", \
+      "time from the upgrade to joining a namespace while more than 80 % of `connections` are taken; the oldest is " \
+      "closed first", \
       "closed, 1013") \
     X(crowded_response_timeout, LIMIT_MS, 30000, 1000, 3600000, \
-      "of one HTTP response while more than 80 % of `connections` are taken, the oldest first", "closed") \
+      "time for one HTTP response while more than 80 % of `connections` are taken; the oldest is closed first", \
+      "closed") \
     X(namespaces_per_session, LIMIT_COUNT, 16, 1, 1000, "namespaces that one session is in", "CONNECT_ERROR") \
     X(rooms_per_socket, LIMIT_COUNT, 64, 1, 64, "rooms that one socket is in, beside the namespace", \
       "the join is refused") \
-    X(instance_rooms, LIMIT_COUNT, 200000, 1, 10000000, "rooms that this instance knows", \
-      "a join that would make one more is refused") \
+    X(instance_rooms, LIMIT_COUNT, 200000, 1, 10000000, "rooms on this instance", \
+      "a join that would add another is refused") \
     X(calls, LIMIT_COUNT, 256, 1, 1000000, \
-      "what one client has under way: publishes, joins, leaves, questions, connects", \
-      "its connection is not read until half are done") \
+      "unanswered calls of one client: publishes, joins, leaves, questions, connects", \
+      "its connection is not read until half of them are answered") \
     X(call_bytes, LIMIT_BYTES, 512 << 10, 4 << 10, 24 << 20, \
-      "the same in bytes; and a quarter of what is left of `instance_call_bytes`", \
-      "its connection is not read until half are done") \
-    X(instance_call_bytes, LIMIT_BYTES, 24 << 20, 64 << 10, 28 << 20, "what all clients have under way", \
-      "those who have some under way are not read; everyone else may begin one") \
-    X(unfinished_bytes, LIMIT_BYTES, 64 << 20, 1 << 20, UINT64_C(4) << 30, \
-      "messages of which some is still to come, of all clients", "the one begun first is given up, closed, 1013") \
+      "bytes of these calls; also bounded by a quarter of the free part of `instance_call_bytes`", \
+      "its connection is not read until half of them are answered") \
+    X(instance_call_bytes, LIMIT_BYTES, 24 << 20, 64 << 10, 28 << 20, "bytes of the unanswered calls of all clients", \
+      "clients with unanswered calls are not read; any other client may begin one") \
+    X(unfinished_bytes, LIMIT_BYTES, 64 << 20, 1 << 20, UINT64_C(4) << 30, "incomplete messages of all clients", \
+      "the client whose message began first is closed, 1013") \
     X(answer_bytes, LIMIT_BYTES, 32 << 20, 256 << 10, 1 << 30, "answers to questions that clients have not read yet", \
-      "questions wait; clients that have read nothing for 2 s are closed for those who wait") \
-    X(output_bytes, LIMIT_BYTES, 64 << 20, 1 << 20, UINT64_C(16) << 30, "what waits to be read by all clients", \
+      "questions wait; clients that have read nothing for 2 s are closed in favour of those that wait") \
+    X(output_bytes, LIMIT_BYTES, 64 << 20, 1 << 20, UINT64_C(16) << 30, "output that all clients have not read yet", \
       "clients that do not read, and for whom more waits than `output_bytes` / connections, are closed") \
     X(lease_bytes, LIMIT_BYTES, 64 << 20, 64 << 10, 1 << 30, \
-      "what clients that were cut off from this instance left to come back to; one address has at most as much as is " \
-      "left", \
-      "who is cut off then starts anew (`recovered: false`)") \
+      "leases of clients that were cut off from this instance; one address may have at most as much as is free", \
+      "a client that is cut off then starts anew (`recovered: false`)") \
     X(changes_at_once, LIMIT_COUNT, 1000, 1, 1000000, \
-      "what one client changes for others: rooms that are new to the instance, presence, connects, KiB of its lease", \
+      "changes by one client that affect others, in a burst: rooms new to the instance, presence, connects, KiB of " \
+      "its lease", \
       "its connection is not read for a while") \
-    X(changes_per_second, LIMIT_COUNT, 100, 1, 100000, "the same for long", "its connection is not read for a while") \
+    X(changes_per_second, LIMIT_COUNT, 100, 1, 100000, "such changes for each second, sustained", \
+      "its connection is not read for a while") \
     X(rooms, LIMIT_COUNT, 100000, 1, 100000000, "rooms of the whole service that have a log", \
-      "what would begin one more log is refused") \
+      "an event that would begin another log is refused") \
     X(log_bytes, LIMIT_BYTES, LIMIT_DERIVED, 64 << 10, UINT64_C(1) << 40, "all logs of the whole service", \
-      "rooms that hold more than their share are refused, others go on")
+      "events to rooms that hold more than their share are refused; other rooms go on")
 
 enum limit_unit { LIMIT_COUNT, LIMIT_BYTES, LIMIT_MS };
 

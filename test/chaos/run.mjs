@@ -252,7 +252,7 @@ function table(report, done, kinds, redisVersion) {
   rows.push([`clients cut off: ${Object.keys(cuts).join(', ')}`, Object.values(cuts).reduce((a, b) => a + b, 0)]);
   for (const [name, [text]] of Object.entries({ ...kinds.instance, ...kinds.redis })) if (done[name]) rows.push([text, done[name]]);
   rows.push(['**Seen**', ''], ['connections closed by the server: request timeout, instances that ended', report.closed_by_server], ['reconnects that recovered', report.recovered],
-    ['reconnects that were told they did not', report.not_recovered], ['messages accepted', check.accepted], ['sent again, having been taken already or not', report.resent], ['deliveries owed', check.expected],
+    ['reconnects that were told that recovery failed', report.not_recovered], ['messages accepted', check.accepted], ['sent again, whether accepted before or not', report.resent], ['deliveries owed', check.expected],
     ['**lost**', check.lost], ['**doubled**', check.doubled], ['**reordered**', check.reordered], ['**wrongly recovered**', check.wrongly_recovered], ['unexpected', check.unexpected]);
   const setting = `${options.seconds} s, ${options.clients} clients in two of ${options.rooms} rooms each, ${options.rate} messages a second, ${options.instances} instances, request timeout ${options.timeout} s, ` +
     `Redis ${redisVersion}, seed ${options.seed}:`;

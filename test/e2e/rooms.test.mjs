@@ -203,7 +203,7 @@ test('what was said: pages both ways, and positions that are not there', async (
   assert.deepEqual(numbers(await ann.ask('past', 'log', { after: `1${epoch}.zzzzzz` })), [], 'a position ahead of the log');
   assert.deepEqual(numbers(await ann.ask('past', 'log', { before: `1${epoch}.zzzzzz`, limit: 1 })), [24]);
   assert.equal((await ann.ask('past', 'log', { after: '1nosuch.5', limit: 1 })).gap, true, 'an epoch that nobody knows');
-  assert.match((await ann.ask('past', 'log', { after: 'nonsense' })).error, /take an `at`/);
+  assert.match((await ann.ask('past', 'log', { after: 'nonsense' })).error, /take the `at`/);
   // A room that keeps ten: what is gone shows.
   await ann.ask('join', 'short-1');
   const first = await ann.ask('say', 'short-1', 'first').then(() => ann.ask('past', 'short-1', { limit: 1 }));
