@@ -1,14 +1,14 @@
-/* audience: who of a room an entry is for: bytes that travel with it. Empty: everybody.
+/* audience: the members of a room that an entry is for, as bytes that travel with the entry. Empty: all members.
  *
- * Items one behind the other: a sign, the length, a space, the text.
+ * A list of items. Each is a sign, the text's length, a space, and the text:
  *
- *     +<len> <room>     for those who are in one of these rooms (any number; none: for all)
- *     -<len> <room>     not for those who are in it
- *     !<len> <sid>      not for this one, who sent it
- *     #<len> <sid>      not for this one, from whom it is kept
+ *     +<len> <room>     for members of at least one of these rooms (no such item: for all)
+ *     -<len> <room>     not for members of this room
+ *     !<len> <sid>      not for this socket, the sender
+ *     #<len> <sid>      not for this socket, an exception
  *
- * Rooms are meant as they stood when the entry was accepted: members who joined later, or left before, do not count.
- * An audience that cannot be read admits nobody: it restricts, so it fails closed. */
+ * Membership counts as it was when the entry was accepted: a member that joined later, or left before, does not count.
+ * An audience restricts, so it fails closed: if it is malformed, it admits nobody. */
 #ifndef SENNIT_HUB_AUDIENCE_H
 #define SENNIT_HUB_AUDIENCE_H
 
@@ -28,7 +28,7 @@ void audience_add(struct buf *to, enum audience_sign sign, struct span text);
 int audience_next(struct span *rest, enum audience_sign *sign, struct span *text);
 /* Whether an entry with this audience and this seq is for the member. */
 bool audience_admits(struct span audience, const struct member *member, uint64_t seq);
-/* The same for the history: the sender's own entries belong into what it reads later. */
+/* The same for the history, which shows a sender its own entries. */
 bool audience_shows(struct span audience, const struct member *member, uint64_t seq);
 
 #endif

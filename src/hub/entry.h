@@ -1,8 +1,8 @@
-/* entry: one published message as this instance holds it, immutable, counted, shared by all members that get it.
+/* entry: one published message in this instance's memory: immutable, counted, shared by all members that receive it.
  *
- * The layer above keeps what it encoded in `frames`, so that a message is encoded once whoever receives it and however
- * often it is replayed. Each is kept with its key, which stands for all that its bytes depend on but the entry (format
- * and namespace): a frame made for some is never sent to others. */
+ * The session layer keeps its encoded frames in `frames`, so that a message is encoded once for all receivers and
+ * replays. A frame's key stands for everything else that its bytes depend on (format and namespace), so a frame encoded
+ * for one namespace is never sent to another. */
 #ifndef SENNIT_HUB_ENTRY_H
 #define SENNIT_HUB_ENTRY_H
 
@@ -22,15 +22,15 @@ struct entry {
     uint64_t seq; /* 0: not logged */
     uint64_t prev;
     uint64_t token_seq; /* the position that the shared frame carries */
-    uint32_t room;      /* number of the room it came to, see struct room */
+    uint32_t room;      /* number of its room, see struct room */
     struct entry_frame frames[ENTRY_FRAMES];
     char bytes[]; /* audience, body */
 };
 
-/* A copy of what the broker pushed or gave to read. */
+/* A copy of an entry that the broker pushed or read, with one reference for the caller. */
 struct entry *entry_create(const struct broker_entry *from);
 void entry_unref(struct entry *entry); /* accepts NULL */
-/* Where the frame for this key is kept, or is to be; NULL when others have taken all places. */
+/* The place of the frame for this key, empty or not; NULL if other keys have taken all places. */
 struct frame **entry_frame(struct entry *entry, const void *key);
 
 static inline struct entry *entry_ref(struct entry *entry)

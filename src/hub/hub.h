@@ -1,21 +1,21 @@
-/* hub: the rooms of this instance and their members; what the broker pushes goes to them, in order, each once.
+/* hub: the rooms of this instance and their members. It delivers the broker's pushes to each member, in order, once.
  *
- * Rooms and members change together. A member that has been sent everything of its rooms up to the hub's position is
- * *settled*, and new entries go straight to it. Any other one (joining, resuming, behind a broken link, slow) is not:
- * what is meant for it is held, the log is read from where it stands up to a fixed target, then it gets what was held
- * and is settled.
+ * `session` calls it and owns the members; the hub owns rooms, memberships and pages. A member that has been sent
+ * every entry of its rooms up to the hub's position is *settled*: new entries go straight to it. Any other member
+ * (joining, resuming, behind a broken link, slow) catches up: its new entries are held, the log is read from its
+ * position up to a fixed target, then the held entries follow and the member is settled.
  *
  *     IDLE --join--> WAITING --all rooms live--> READY --member_start--> CATCHING <--> SETTLED
  *                       ^                                                   |            |
  *                       +--------------------- the link broke --------------+------------+
  *
- * Why the target is exact: a room's `last` follows the feed, and `subscribed` stands in the feed's order. So whatever
- * lies above `last` of this moment will still be pushed, and whatever lies below is in the log: reading (pos, last] and
- * holding the rest leaves no gap and no overlap. A room's held entries lie above its target; a room that takes part
- * later than others has a higher one, so what is read and what is held are merged by seq.
+ * Why the target is exact: a room's `last` follows the feed, and `subscribed` arrives in the feed's order. An entry
+ * above the present `last` will still be pushed; an entry up to it is in the log. So reading (pos, last] and holding
+ * the rest leaves no gap and no overlap. A room's held entries lie above its target. A room that joins the round late
+ * has a higher target than others, so read and held entries are merged by seq.
  *
- * From the moment the start of one more room is known until member_start, and from leaving a room until then, nothing
- * is sent: otherwise what other rooms send meanwhile would carry positions behind entries that still wait. */
+ * Nothing is sent from the moment the start of another room is known, or a room is left, until member_start. Otherwise
+ * entries of other rooms would carry positions above entries that still wait. */
 #ifndef SENNIT_HUB_HUB_H
 #define SENNIT_HUB_HUB_H
 
@@ -27,16 +27,16 @@
 #include "loop/loop.h"
 
 enum {
-    /* Entries held for a member that catches up, and their bytes; beyond, they are dropped and read again. The last one
-     * may be as large as a message. */
+    /* Entries held for a member that catches up, and their bytes. Beyond that they are dropped and read again. The last
+     * one may be as large as a message. */
     HUB_HELD_MAX = 1024,
     HUB_HELD_BYTES_MAX = 1 << 20,
-    HUB_PAGE_ENTRIES = 1000,             /* entries read at once */
-    HUB_PAGES_BYTES_MAX = 16 << 20,      /* of recently read pages, kept for others who need the same */
-    HUB_PAGES_BYTES_ALIVE = 64 << 20,    /* with more in use, members whose clients do not read give theirs back */
-    HUB_ROOM_LINGER_MS = 5000,           /* an empty room stays subscribed for so long */
-    HUB_ROOMS_KEEP_MS = 6 * 3600 * 1000, /* so often each room is confirmed again: the broker keeps what it knows of a
-                                          * room for 24 h longer than that */
+    HUB_PAGE_ENTRIES = 1000,             /* entries of one read */
+    HUB_PAGES_BYTES_MAX = 16 << 20,      /* cache of recently read pages, for other members that need the same */
+    HUB_PAGES_BYTES_ALIVE = 64 << 20,    /* with more in use, members whose clients do not read give their pages back */
+    HUB_ROOM_LINGER_MS = 5000,           /* an empty room stays subscribed for this long */
+    HUB_ROOMS_KEEP_MS = 6 * 3600 * 1000, /* each room is confirmed again this often; the broker keeps a room's meta 24 h
+                                          * longer than that */
     HUB_PASTS_MAX = 64,                  /* of one member; beyond, the oldest is dropped: see member.past_floor */
 };
 
@@ -46,24 +46,24 @@ struct member;
 /* Where a membership starts in its room's log. */
 enum start_mode {
     START_NOW,    /* at the hub's position */
-    START_OLDEST, /* before everything that is still there */
+    START_OLDEST, /* before the oldest entry of the log */
     START_NEWEST, /* before the newest `argument` entries (1 to BROKER_READ_LIMIT_MAX) */
     START_AT,     /* behind the position `argument` */
 };
 
 struct member_events {
-    /* All joins so far are confirmed and have their start. `whole`: for START_AT, everything behind it is still in the
+    /* All joins so far are confirmed and have their start. `whole`: for START_AT, every entry behind it is still in the
      * log. */
     void (*ready)(struct member *member, bool whole);
-    /* One entry, in order. `token` is what the client is to remember with it. When the entry's shared frame may be
-     * used, `shared` is true (its token_seq is this token's seq). */
+    /* One entry, in order. The client remembers `token` with it. `shared`: the entry's shared frame carries this very
+     * token (its token_seq is the token's seq) and may be sent. */
     void (*deliver)(struct member *member, struct entry *entry, const struct token *token, bool shared);
-    /* Everything up to now has been delivered. May come several times. */
+    /* All entries up to now have been delivered. May be called several times. */
     void (*settled)(struct member *member);
-    /* What it needs is gone from the log, or it was sent what the broker lost: it must start anew. Told once; nothing
-     * follows. */
+    /* An entry that it needs is gone from the log, or it was sent an entry that the broker lost: it must start anew.
+     * Called once; nothing follows. */
     void (*lost)(struct member *member);
-    /* False while more should not be sent; member_continue says when. Asked before each replayed entry. */
+    /* False while the client's queue is full; member_continue ends the pause. Asked before each replayed entry. */
     bool (*has_room)(struct member *member);
 };
 
@@ -71,16 +71,16 @@ enum member_state { MEMBER_IDLE, MEMBER_WAITING, MEMBER_READY, MEMBER_CATCHING, 
 
 /* The stretch of a room's log that belongs to a member, as its lease keeps it. */
 struct stretch {
-    uint64_t start;     /* entries above it belong to it; may lie before the join, when history is replayed */
-    uint64_t since;     /* the position of the join: entries above it were sent to the room with the member in it */
-    uint64_t end;       /* it left at this position; STRETCH_OPEN: it is in the room */
-    uint64_t joined_at; /* what the client had been told when it was noted */
-    uint64_t known;     /* an entry of this seq is known to have been in the log, 0: none is. An entry above it that
-                         * does not follow it or a later one tells that the broker has lost the room's keys. */
+    uint64_t start;     /* entries above it belong to the stretch; below the join if history is replayed */
+    uint64_t since;     /* the position of the join: the member was in the room for entries above it */
+    uint64_t end;       /* the position at which it left; STRETCH_OPEN: it is in the room */
+    uint64_t joined_at; /* the client's position when the lease first recorded the stretch */
+    uint64_t known;     /* an entry of this seq is known to have been in the log; 0: none is. An entry above it that
+                         * follows neither it nor a later one shows that the broker has lost the room's keys. */
 };
 static const uint64_t STRETCH_OPEN = UINT64_MAX;
 
-/* A member in a room, or, with an end, what it is still owed of one it left. Owned by the member. */
+/* A member in a room. With an end: the entries that it is still owed of a room it left. Owned by the member. */
 struct membership {
     struct member *member;
     struct room *room;
@@ -88,24 +88,24 @@ struct membership {
     struct list waiter; /* of a page, or of its end */
     struct stretch stretch;
     uint64_t pos;    /* while not settled: entries up to it were sent */
-    uint64_t target; /* of the round, or while it waits for member_start: what lies above is held */
-    uint64_t upto;   /* the hub's position when the target was fixed: the room has nothing between the two */
+    uint64_t target; /* of the round, or of the wait for member_start: entries above it are held */
+    uint64_t upto;   /* the hub's position when the target was fixed; the room has no entry between the two */
     struct page *page;
     uint32_t page_at;
     uint32_t index;    /* in the room's dense array */
     uint8_t mode;      /* enum start_mode, until resolved */
-    bool resolved : 1; /* start is known */
-    bool noted : 1;    /* stands in the lease, so that a resume would count on it */
+    bool resolved : 1; /* its start is known */
+    bool noted : 1;    /* the lease records it, so a resume relies on it */
     bool starting : 1; /* member_start was called since: takes part from the next round on */
-    bool active : 1;   /* takes part */
-    bool late : 1;     /* this round replays what lies below sent_seq */
-    bool resumed : 1;  /* up to member.resumed_seq its client was sent everything elsewhere */
-    /* For the layer above. */
-    bool present : 1;      /* the broker knows that it is there */
-    bool presence_due : 1; /* who is in the room is to be told, once it is settled */
+    bool active : 1;   /* takes part in rounds and deliveries */
+    bool late : 1;     /* this round replays entries below sent_seq */
+    bool resumed : 1;  /* another instance has sent its client every entry up to member.resumed_seq */
+    /* Set and read by the session layer. */
+    bool present : 1;      /* the broker lists it as present */
+    bool presence_due : 1; /* once settled, it gets the list of members */
 };
 
-/* A room that was left: the client may not have got all of it yet. */
+/* A room that was left: the client may not have received all of its entries yet. */
 struct past {
     struct list of_member;
     struct stretch stretch;
@@ -121,27 +121,27 @@ struct member {
     struct list memberships;
     struct list pasts;    /* the first to be left in front */
     struct span sid;      /* borrowed for the member's life */
-    uint64_t sent_seq;    /* the position the client was last told */
+    uint64_t sent_seq;    /* the position in the client's latest token */
     uint64_t resumed_seq; /* the position it resumed from */
     uint64_t join_seq;    /* tokens up to it must name the rooms joined since */
-    uint64_t past_floor;  /* pasts up to this end were dropped: a token below it cannot be made whole */
+    uint64_t past_floor;  /* pasts up to this end were dropped: a client with a token below it cannot resume */
     uint64_t stale_seq;
     struct entry **held;
-    uint32_t held_bytes;                    /* of those since the round began */
-    uint16_t held_at, held_count, held_cap; /* those before held_at were sent */
+    uint32_t held_bytes;                    /* of the entries held since the round began */
+    uint16_t held_at, held_count, held_cap; /* entries before held_at were sent */
     uint16_t past_count;
     uint8_t state;      /* enum member_state */
-    char stale_version; /* 0: none. The client keeps a token of an earlier session until it gets one of this: when it
-                         * comes back with that very token, it has got nothing yet. So we never send it one that is
-                         * spelled alike. */
-    bool again;         /* another round is due: what was held is incomplete */
+    char stale_version; /* 0: none. The client keeps a token of an earlier session until it gets one of this session. If
+                         * it comes back with that very token, it has received nothing yet. So we never send it a token
+                         * that is spelled alike. */
+    bool again;         /* the held entries are incomplete: another round is due */
     bool whole;
-    bool awaits_position; /* what the client was told elsewhere has not come to this instance yet */
+    bool awaits_position; /* the client's position, from another instance, is ahead of this instance's */
     bool entering;        /* between member_join and member_joined */
-    bool leaving;         /* a room that the lease knows was left: nothing goes out until it knows that, too */
-    bool lease_stale;     /* a room has got its first entry since the lease was written, which is to say so */
-    bool stepping;
-    bool is_lost; /* told so: nothing is read for it, nor sent to it, any more */
+    bool leaving;         /* it left a room of its lease: nothing is sent until the lease records that */
+    bool lease_stale;     /* a room got its first entry since the lease was written: the lease must be rewritten */
+    bool stepping;        /* inside member_continue or member_rewind */
+    bool is_lost;         /* `lost` was called: nothing is read for it or sent to it any more */
 };
 
 enum room_state { ROOM_SUBSCRIBING, ROOM_LIVE };
@@ -150,7 +150,7 @@ struct room {
     struct map_node node;
     struct hub *hub;
     char *name;
-    uint32_t number; /* no other room of this process had it */
+    uint32_t number; /* unique in this process */
     uint8_t state;
     uint64_t last; /* seq of the newest entry the feed has shown */
     struct membership **members;
@@ -173,15 +173,15 @@ struct hub {
     struct list members;
     struct list empty_rooms;
     struct list pages;       /* cached ones, oldest first */
-    size_t page_bytes;       /* theirs */
-    size_t page_bytes_alive; /* of all pages that somebody holds */
-    struct list ended;       /* memberships that were owed and have been paid */
+    size_t page_bytes;       /* of the cached pages */
+    size_t page_bytes_alive; /* of all pages in memory */
+    struct list ended;       /* memberships with an end whose entries have all been sent */
     struct task bury;
     struct timer sweep, keep;
     uint32_t rooms_made;
     char epoch[BROKER_EPOCH_BYTES_MAX];
     uint8_t epoch_len;
-    uint64_t position; /* every entry of our rooms up to it has been handled */
+    uint64_t position; /* every entry of this hub's rooms up to it has been handled */
     const struct hub_owner *owner;
     void *owner_arg;
     struct hub_told holes_told, forgotten_told;
@@ -190,10 +190,10 @@ struct hub {
     } counters;
 };
 
-/* The layer above, told what concerns no single member. Each may be NULL. */
+/* The session layer's functions for events that concern no single member. Each may be NULL. */
 struct hub_owner {
-    /* The link is up. `lost`: the broker has lost what it had accepted last, leases maybe among it; those who got too
-     * much are gone. */
+    /* The link is up. `lost`: the broker has lost its latest writes, perhaps with leases. Members that had been sent a
+     * lost entry have been told `lost` before. */
     void (*up)(void *arg, bool lost);
     /* See broker_events. */
     void (*unusable)(void *arg, const char *why);
@@ -208,53 +208,53 @@ static inline void hub_owner_set(struct hub *hub, const struct hub_owner *owner,
     hub->owner = owner;
     hub->owner_arg = arg;
 }
-/* All members are finished before. */
+/* All members must have been finished. */
 void hub_finish(struct hub *hub);
-/* An unlogged entry of a room of this instance, never published, for member_tell. */
+/* An unlogged entry of a local room, never published, for member_tell. The caller owns a reference. */
 struct entry *hub_entry_create(struct hub *hub, struct span room, struct span body);
-/* Gives `body`, which was never published, to the members of a room on this instance but `except`: not logged, in order
- * with what is pushed. */
+/* Delivers `body` to the local members of a room, except the sid `except`. It is neither published nor logged, and
+ * keeps its place among the pushes. */
 void hub_room_tell(struct hub *hub, struct span room, struct span body, struct span except);
-/* Somebody of this instance is in this room, or was until a moment ago. */
+/* A member of this instance is in this room, or was within HUB_ROOM_LINGER_MS. */
 bool hub_has_room(const struct hub *hub, struct span room);
-/* The position a settled member is told now. */
+/* The token, without names of rooms, for the position `seq` of the current epoch. */
 void hub_token(const struct hub *hub, uint64_t seq, struct token *token);
 
-/* A member in no room yet. `sid` is not copied. */
+/* A member in no room yet. `sid` is borrowed until member_finish. */
 void member_init(struct member *member, struct hub *hub, const struct member_events *events, struct span sid);
-/* Leaves all rooms; harmless when it never was in one. Accepts zeroed. */
+/* Leaves all rooms, if any. Accepts zeroed memory. */
 void member_finish(struct member *member);
 
 /* Joins; `ready` follows, from the loop or at once within member_joined. Returns the membership, new or not. */
 struct membership *member_join(struct member *member, struct span room, enum start_mode mode, uint64_t argument);
-/* As an earlier lease had it; `position` is how far the client came in it. With an end, it is owed what lies between;
- * NULL when that is nothing. */
+/* Restores a stretch of an earlier lease; `position` is how far the client came in it. With an end, the member is owed
+ * the entries between the two; NULL if there are none. */
 struct membership *member_rejoin(struct member *member, struct span room, const struct stretch *stretch,
                                  uint64_t position);
-/* Ends a run of joins: calls `ready` when nothing is pending. */
+/* Ends a run of joins: calls `ready` if nothing is pending. */
 void member_joined(struct member *member);
-/* Leaves; what it was sent up to now stays its due (see struct past). When the lease knew the room, nothing is
- * delivered until member_start says that it knows better. */
+/* Leaves a room. Entries sent up to now remain its due (see struct past). If the lease records the room, nothing is
+ * delivered until the lease is rewritten and member_start is called. */
 void member_leave(struct member *member, struct span room);
 /* The membership of a room it is in, or NULL. */
 struct membership *member_find(struct member *member, struct span room);
-/* It was in this room when the entry of this seq was accepted. */
+/* Whether it was in this room when the entry of this seq was accepted. */
 bool member_was_in(const struct member *member, struct span room, uint64_t seq);
-/* All memberships with a start are being written into the lease (where there is one). */
+/* The caller begins to write the lease: all memberships with a start count as noted. */
 void member_note(struct member *member);
-/* The lease is as member_note found it. Begins to deliver, from each new membership's start. */
+/* That write is done (or there is no lease). Begins to deliver, from each new membership's start. */
 void member_start(struct member *member);
 /* has_room has become true again. */
 void member_continue(struct member *member);
-/* Everything that was delivered behind this token has not gone out and will not: the member catches up from there,
- * beginning with the next member_continue. */
+/* The entries delivered behind this token were dropped unsent. The member catches up from there, beginning with the
+ * next member_continue. */
 void member_rewind(struct member *member, const struct token *token);
-/* One unlogged entry for this member alone, now if it is settled, else in its turn. */
+/* Delivers one unlogged entry to this member alone: now if it is settled, else in its turn. */
 void member_tell(struct member *member, struct entry *entry);
-/* Pasts that were left before `before_us` are known to have arrived. */
+/* Forgets pasts that were left before `before_us`: their entries are known to have arrived. */
 void member_pasts_drop(struct member *member, uint64_t before_us);
 
-/* For the parts of the hub. */
+/* The rest is for the hub's own files. */
 void member_set_state(struct member *member, enum member_state state);
 void member_rooms_live(struct member *member);
 void member_round_begin(struct member *member);
@@ -264,22 +264,22 @@ void member_entry(struct membership *membership, struct entry *entry);
 void member_hole(struct membership *membership, uint64_t after);
 void member_held_drop(struct member *member);
 void member_held_drop_room(struct member *member, uint32_t room);
-/* It cannot go on: tells the layer above, once. */
+/* It cannot go on: calls `lost`, once. */
 void member_lose(struct member *member);
-/* Some of it is still to be read: there is a membership with its end. */
+/* Whether entries of it are still to be read: there is a membership with its end. */
 bool member_is_owed(const struct member *member, const struct past *past);
 void membership_resolve(struct membership *membership);
 void membership_page_loaded(struct membership *membership);
 void membership_page_drop(struct membership *membership);
 void membership_destroy(struct membership *membership);
 void membership_activate(struct membership *membership);
-/* Where it ends for this instance: the room's newest entry, or where the member left it. */
+/* Its last seq on this instance: the room's newest entry, or the position at which the member left. */
 uint64_t membership_top(const struct membership *membership);
 void membership_target_fix(struct membership *membership);
-/* The newest entry that the room is known to have had, see struct stretch. */
+/* The newest entry that the room is known to have had; see struct stretch. */
 uint64_t membership_known(const struct membership *membership);
 struct room *hub_room(struct hub *hub, struct span name);
-/* It is of no more use; it goes at the end of the turn, for rooms may be walked now. */
+/* Frees it at the end of the turn, because a caller may be walking the room now. */
 void hub_membership_ended(struct membership *membership);
 void room_member_add(struct room *room, struct membership *membership);
 void room_member_remove(struct room *room, struct membership *membership);

@@ -1,7 +1,8 @@
-/* page: a run of a room's log that was read once and is shared by all who need it.
+/* page: a run of a room's log, read once and shared by all members that need it.
  *
- * Members that resume or join at the same time need the same entries: they wait for the same read, and the entries'
- * encoded frames are shared too. A page that lies around a position serves it even if it begins earlier. */
+ * Members that resume or join at the same time need the same entries. They wait for the same read, and share the
+ * entries' encoded frames too. A page that contains a position serves it, even if the page begins earlier. Used by the
+ * hub only; pages are counted, and a cache keeps recent ones. */
 #ifndef SENNIT_HUB_PAGE_H
 #define SENNIT_HUB_PAGE_H
 
@@ -17,27 +18,28 @@ struct page {
     uint64_t after;
     bool newest, loading, failed;
     struct entry **entries;
-    uint64_t position;   /* up to there it tells of all that may be read */
+    uint64_t position;   /* up to this seq it has every readable entry */
     uint64_t last;       /* seq of the room's newest entry when it was read */
-    uint64_t shown;      /* likewise, as the feed had shown it when it was asked for; more than `last`: it is gone */
+    uint64_t shown;      /* the newest that the feed had shown when it was requested; above `last`: that one is gone */
     size_t count, bytes; /* bytes: as the cache counts them, without frames */
 };
 
-/* The page to read behind `after`, loading or loaded, with a reference for the caller. */
+/* The page to read behind `after`, loading or loaded. The caller owns a reference. */
 struct page *page_get(struct room *room, uint64_t after);
-/* The log's first page, read anew or just being read: what it began with earlier may be gone. */
+/* The log's first page, read anew or being read now: a cached one may begin with entries that are gone. */
 struct page *page_get_oldest(struct room *room);
 /* The newest `limit` entries, always read anew. */
 struct page *page_get_newest(struct room *room, uint32_t limit);
 void page_unref(struct page *page); /* accepts NULL */
 /* Index of the first entry above `after`. */
 uint32_t page_index(const struct page *page, uint64_t after);
-/* Behind `pos`, where the entry `at` comes next on this page, something is gone from the log: it is not there though it
- * was when the page was asked for, or what comes next does not follow what is known to have been there. */
+/* Whether this page proves that an entry behind `pos` is gone from the log; `at` is the page's next entry. Either an
+ * entry that existed when the page was requested is missing, or the next entry does not follow the `known` one. A page
+ * read before an entry arrived proves nothing about that entry. */
 bool page_shows_loss(const struct page *page, uint32_t at, uint64_t pos, uint64_t known);
-/* The room goes away: its pages are on their own. */
+/* The room is destroyed: its pages live on without it until their last reference goes. */
 void page_room_gone(struct room *room);
-/* Empties the cache: entries of another epoch would carry its token. */
+/* Empties the cache, because its entries carry tokens of another epoch. */
 void page_cache_clear(struct hub *hub);
 
 #endif

@@ -1,11 +1,11 @@
-/* token: a position as clients carry it: one short opaque string.
+/* token: a position as clients carry it, one short opaque string.
  *
- *     1<epoch>.<seq>                        everything up to seq was sent
- *     1<epoch>.<seq>[.<key>.<position>]...  but of these stretches of rooms only what lies up to that position
+ *     1<epoch>.<seq>                        every entry up to seq was sent
+ *     1<epoch>.<seq>[.<key>.<position>]...  but of these stretches of rooms only the entries up to that position
  *
- * Numbers are in base 36. The first character is the version; 1 and 2 mean the same, so that a position can be spelled
- * in two ways (see member.stale_version). The second form is needed while a room whose log is replayed on joining, or
- * repaired, lies behind what the socket has been sent of other rooms: one number cannot say both. */
+ * Numbers are in base 36. The first character is the version; 1 and 2 mean the same, so that a position has two
+ * spellings (see member.stale_version). The second form serves a room whose log is being replayed on joining, or
+ * repaired: it is behind the socket's other rooms, and one number cannot express both positions. */
 #ifndef SENNIT_HUB_TOKEN_H
 #define SENNIT_HUB_TOKEN_H
 
@@ -27,14 +27,15 @@ struct token {
 };
 
 void token_encode(struct buf *to, const struct token *token);
-/* False for anything that is not a token of ours. */
+/* False if `text` is not a token of ours. */
 bool token_decode(struct span text, struct token *token);
-/* Of a stretch of a room's log: the room, and the position of the join, which no other stretch of it has. FNV-1a. */
+/* The key of a stretch: FNV-1a of the room and the position of the join, which no other stretch of the room has. */
 uint32_t token_key(struct span room, uint64_t since);
-/* Names a stretch; false when there are too many. */
+/* Adds a stretch with its own position; false if there are TOKEN_LATE_MAX already. */
 bool token_add_late(struct token *token, uint32_t key, uint64_t position);
-/* How far the client has come in a stretch that began at `start`, joined at `since` when the client had been told
- * `joined_at`: a token that does not lie behind that, and does not name the stretch, is older than it. */
+/* How far the client has come in a stretch that starts at `start`, was joined at `since`, and was first recorded when
+ * the client's position was `joined_at`. A token that is not above `joined_at` and does not name the stretch is older
+ * than the stretch: the client has received nothing of it. */
 uint64_t token_position(const struct token *token, struct span room, uint64_t since, uint64_t start,
                         uint64_t joined_at);
 
