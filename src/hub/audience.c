@@ -1,4 +1,4 @@
-/* audience: see audience.h. */
+/* audience: encodes and decodes the items, and applies them to a member's rooms at the entry's seq. */
 #include "hub/audience.h"
 
 #include "hub/hub.h"
@@ -33,7 +33,7 @@ int audience_next(struct span *rest, enum audience_sign *sign, struct span *text
     return 1;
 }
 
-/* Only what is known to be for the member is. */
+/* True only if every item could be read. */
 static bool is_for(struct span audience, const struct member *member, uint64_t seq, bool to_sender)
 {
     enum audience_sign sign;
@@ -54,7 +54,7 @@ static bool is_for(struct span audience, const struct member *member, uint64_t s
 
 bool audience_admits(struct span audience, const struct member *member, uint64_t seq)
 {
-    /* The most usual one: everybody but the sender. */
+    /* The most common audience: all but the sender. */
     if (audience.len == member->sid.len + sizeof "!20 " - 1 && span_starts_with(audience, SPAN_LIT("!20 ")))
         return memcmp(audience.data + sizeof "!20 " - 1, member->sid.data, member->sid.len) != 0;
     return is_for(audience, member, seq, false);

@@ -1,4 +1,4 @@
-/* entry: see entry.h. */
+/* entry: copies an entry out of the broker's memory, and frees it and its frames with the last reference. */
 #include "hub/entry.h"
 
 #include <assert.h>

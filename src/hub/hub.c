@@ -1,4 +1,5 @@
-/* hub: see hub.h. Here: rooms, and what the broker tells. Members are in member.c. */
+/* hub: rooms, and the broker's events: links, subscriptions, pushes, holes, ends of epochs. Each event is passed on to
+ * the members it concerns; member.c and rounds.c decide what a member does with it. */
 #include "hub/hub.h"
 
 #include <assert.h>
@@ -47,7 +48,7 @@ struct room *hub_room(struct hub *hub, struct span name)
         return room;
     if (room == NULL)
         room = room_create(hub, name);
-    /* Somebody else may have owned it meanwhile: what was pushed then has not come here. */
+    /* Another instance may have owned it meanwhile; this one missed the pushes of that time. */
     room->state = ROOM_SUBSCRIBING;
     if (broker_is_up(hub->broker))
         broker_subscribe(hub->broker, room->node.key);
@@ -87,7 +88,7 @@ void room_member_remove(struct room *room, struct membership *membership)
     }
 }
 
-/* Rooms that stayed empty are given up, oldest first. */
+/* Gives up rooms that stayed empty, oldest first. */
 static void sweep(struct timer *timer)
 {
     struct hub *hub = container_of(timer, struct hub, sweep);
@@ -102,8 +103,8 @@ static void sweep(struct timer *timer)
     timer_start(hub->loop, timer, LOOP_MS(SWEEP_MS));
 }
 
-/* A room of which the broker remembers nothing never had an entry, or has lost its keys. For the two to be told apart,
- * it must not forget a room that somebody is in, however quiet that is. */
+/* A room unknown to the broker never had an entry, or has lost its keys. To tell the two apart, the broker must keep
+ * the meta of every room with members, however quiet the room is. Subscribing again renews it. */
 static void keep(struct timer *timer)
 {
     struct hub *hub = container_of(timer, struct hub, keep);
@@ -150,14 +151,14 @@ static void stretch_clip(struct stretch *stretch, uint64_t end)
         stretch->known = 0;
 }
 
-/* What lies above `end` was lost by the broker. Whoever was sent any of it cannot go on. When nothing of the epoch is
- * left, the broker may know nothing of it: then nobody's positions mean anything. */
+/* The broker has lost the entries above `end`. A member that was sent one of them cannot go on. If nothing of the epoch
+ * is left, the broker may not know the epoch at all; then no member's position means anything. */
 static void epoch_ended(struct hub *hub, uint64_t end)
 {
     bool all = end == 0 && hub->position > 0;
     for (struct map_node *node = map_next(&hub->rooms, NULL); node != NULL; node = map_next(&hub->rooms, node)) {
-        /* When it was lost, the one before may lie anywhere below `end`: the fence of the next subscription tells. What
-         * was not lost, the broker must still know of. */
+        /* If the newest entry was lost, the one before may lie anywhere below `end`; the next confirmation says where.
+         * If it was not lost, the broker must still know it. */
         if (room_of(node)->last > end)
             room_of(node)->last = 0;
     }
@@ -188,11 +189,11 @@ static void on_up(void *arg, struct span epoch, struct span previous, uint64_t p
     hub->epoch_len = (uint8_t)epoch.len;
     if (previous.len != 0) {
         if (hub->position > previous_end)
-            log_event(LOG_ERROR, "the broker lost what it had accepted; the sockets that got it start anew",
+            log_event(LOG_ERROR, "the broker lost accepted entries; sockets that were sent them start anew",
                       LOG_N("entries_lost", hub->position - previous_end));
         epoch_ended(hub, previous_end);
     }
-    /* Leases come first: they say who owns a room, and what the broker lost of them, nobody knows but their owners. */
+    /* Leases come first: they say which instance owns a room, and only the owners can restore lost ones. */
     if (hub->owner != NULL && hub->owner->up != NULL)
         hub->owner->up(hub->owner_arg, previous.len != 0);
     for (struct map_node *node = map_next(&hub->rooms, NULL); node != NULL; node = map_next(&hub->rooms, node))
@@ -209,7 +210,7 @@ static void on_down(void *arg)
     }
 }
 
-/* True when it is time to tell; `*times` is how often it happened. */
+/* Whether a log line is due; `*times` is the number of cases since the last. */
 static bool is_to_be_told(struct hub *hub, struct hub_told *told, uint64_t *times)
 {
     uint64_t now = loop_now_us(hub->loop);
@@ -221,7 +222,7 @@ static bool is_to_be_told(struct hub *hub, struct hub_told *told, uint64_t *time
     return true;
 }
 
-/* A push was missed: everyone in the room reads the log behind `after`. */
+/* A push was missed: all members of the room read the log behind `after`. */
 static void hole_found(struct room *room, uint64_t after, uint64_t seq)
 {
     struct hub *hub = room->hub;
@@ -234,7 +235,7 @@ static void hole_found(struct room *room, uint64_t after, uint64_t seq)
         member_hole(room->members[i], after);
 }
 
-/* Its first entry: its members' leases are to say that there is a log. */
+/* The room got its first entry: its members' leases must record that there is a log. */
 static void room_begun(struct room *room)
 {
     for (size_t i = 0; i < room->member_count; i++)
@@ -249,14 +250,14 @@ static void room_last_set(struct room *room, uint64_t last)
         room_begun(room);
 }
 
-/* The broker knows less of a room than this instance was shown: its keys are gone, and nobody can tell what else came
- * up to this position. Whoever stands below it reads there, and finds that it is lost. */
+/* The broker's record of a room is older than this instance's: the room's keys are gone, and any entry up to this
+ * position may be gone with them. A member below it reads there and finds that it lacks an entry. */
 static void room_forgotten(struct room *room, uint64_t last, uint64_t position)
 {
     uint64_t times;
     room->hub->counters.forgotten++;
     if (is_to_be_told(room->hub, &room->hub->forgotten_told, &times))
-        log_event(LOG_ERROR, "the broker has lost a room's keys; who lacks something of it starts anew",
+        log_event(LOG_ERROR, "the broker has lost a room's keys; sockets that lack an entry of it start anew",
                   LOG_S("room", room->node.key), LOG_N("known", room->last), LOG_N("found", last),
                   LOG_N("times", times));
     room->last = position;
@@ -270,7 +271,7 @@ static void on_subscribed(void *arg, struct span name, uint64_t last, uint64_t p
         hub->position = position;
     if (room == NULL)
         return;
-    bool again = room->state == ROOM_LIVE; /* asked for once more, for the position's sake */
+    bool again = room->state == ROOM_LIVE; /* confirmed once more, to learn the position */
     uint64_t after = room->last;
     room->state = ROOM_LIVE;
     if (last > room->last)
@@ -332,7 +333,7 @@ static void on_top(void *arg, struct span name, uint64_t last)
     uint64_t after = room->last;
     room_last_set(room, last);
     hole_found(room, after, last);
-    /* It will be read, and with it everything up to it: from a lower position it would be read again. */
+    /* The members will read every entry up to it; from a lower position they would read it again. */
     if (last > hub->position)
         hub->position = last;
 }

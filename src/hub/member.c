@@ -1,4 +1,19 @@
-/* member: see hub.h. Here: entering and leaving rooms. Catching up and delivering is in rounds.c. */
+/* member: how a member enters and leaves rooms, up to its first round. Catching up and delivery are in rounds.c.
+ *
+ * A membership passes these steps, each a flag of struct membership:
+ *
+ *     member_join ----+                                          session writes the lease
+ *                     +--> room LIVE --> resolved --> ready() --> noted ---> starting --> active
+ *     member_rejoin --+   (confirmed)  (start known)          member_note  member_start  (in rounds)
+ *
+ * Subscribing confirms the room. membership_resolve then finds the start: at once for START_NOW and for rooms without
+ * entries, else from a page of the log. When all rooms of the member are resolved, `ready` tells the session layer,
+ * which writes the lease. member_start begins to deliver. From `resolved` to `active` nothing is sent to the member,
+ * because a resume may find the old lease or the new one, and the client's token must be right for both.
+ *
+ * Leaving a noted room turns the membership into a `past`: its stretch with an end. The lease keeps it as long as the
+ * client may lack its entries. When a resume finds unread entries in it, it becomes a membership with an end, which is
+ * destroyed after the round that sends them. */
 #include <assert.h>
 #include <stdlib.h>
 
@@ -6,7 +21,7 @@
 #include "hub/hub.h"
 #include "hub/page.h"
 
-/* The only place where a member's state changes; the legal moves are the picture in hub.h. */
+/* The only function that changes a member's state. The table is the picture in hub.h. */
 void member_set_state(struct member *member, enum member_state state)
 {
     static const uint8_t legal[] = {
@@ -210,21 +225,21 @@ void member_leave(struct member *member, struct span room)
         return;
     bool awaited = !membership->active || member->state == MEMBER_WAITING;
     if (membership->noted) {
-        /* Until the lease knows, a resume would still read this room behind the token, which must not move on. */
+        /* Until the lease records it, a resume would read this room behind the token, so the token must not advance. */
         member->leaving = true;
         if (member->state == MEMBER_SETTLED)
             member_unsettle(member);
     }
     if (membership->noted && membership->active) {
         struct stretch stretch = membership->stretch;
-        /* What is held or still to be read of it does not reach the client any more. */
+        /* The client gets no entry of it that is held or not read yet. */
         stretch.end = membership->pos;
         stretch.known = membership_known(membership);
         past_add(member, room, &stretch);
     }
     member_held_drop_room(member, membership->room->number);
     membership_destroy(membership);
-    /* What this room was still to be read, confirmed or looked up for need not be waited for any more. */
+    /* The member no longer waits for this room's reads, confirmation or start. */
     member_continue(member);
     if (awaited && !list_empty(&member->memberships))
         member_rooms_live(member);
@@ -249,7 +264,7 @@ void membership_target_fix(struct membership *membership)
     membership->upto = position < end ? position : end;
 }
 
-/* The start is known: from now on what comes for the room is held for it, unless nothing has begun yet. */
+/* The start is known. From now on pushes to the room are held for it, if the member is catching up. */
 static void resolved(struct membership *membership)
 {
     struct member *member = membership->member;
@@ -267,15 +282,15 @@ static void resolved(struct membership *membership)
         membership_activate(membership);
 }
 
-/* The lease knows of an entry, and the broker of none as new: what it had is gone, and what came since with it, if
- * anything came. Nothing did when the counter stands where the client does. */
+/* The lease knows an entry, and the broker knows neither it nor a newer one: the room's entries are gone, also those
+ * since the lease was written. There were none since if the counter equals the client's position. */
 static bool is_forgotten(const struct membership *membership)
 {
     uint64_t position = membership->room->hub->position, end = membership->stretch.end;
     return membership->room->last < membership->stretch.known && membership->pos < (position < end ? position : end);
 }
 
-/* Finds the start, which may need a look into the log. */
+/* Finds the start; that may need a page of the log. */
 void membership_resolve(struct membership *membership)
 {
     struct room *room = membership->room;
@@ -310,30 +325,29 @@ static void resolve_from_page(struct membership *membership)
         bool gone = page_shows_loss(page, at, membership->pos, membership->stretch.known);
         if (at == page->count && !gone) {
             membership_page_drop(
-                membership); /* somebody else's page, which did not reach that far, or was read before */
+                membership); /* a page of another member that ends below our position, or was read before the entry */
             membership_resolve(membership);
             return;
         }
         membership->member->whole &= !gone;
     } else if (page->count > 0) {
-        /* Nothing is known to lie before it: not even what may lie on a page from before the room's keys were lost. */
+        /* No entry before it counts, not even one on a page that was read before the room's keys were lost. */
         const struct entry *first = page->entries[0];
         membership->stretch.start = first->prev != 0 ? first->prev : first->seq - 1;
     } else if (page->last < page->shown) {
-        membership->stretch.start = page->shown; /* all that there was is gone */
+        membership->stretch.start = page->shown; /* all earlier entries are gone */
     } else {
-        /* What the feed has shown since the log was read, and found empty, belongs to this membership. */
-        membership->stretch.start =
-            page->position < membership->room->last ? page->position : membership->room->last;
+        /* The log was empty when it was read. Entries that the feed has shown since belong to this membership. */
+        membership->stretch.start = page->position < membership->room->last ? page->position : membership->room->last;
     }
-    /* The log may be ahead of the feed: what is still to be pushed will be sent, however much that is. */
+    /* The log may be ahead of the feed. Entries that are still to be pushed will be sent, however many they are. */
     if (membership->mode != START_AT && membership->stretch.start > membership->room->hub->position)
         membership->stretch.start = membership->room->hub->position;
     membership_page_drop(membership);
     resolved(membership);
 }
 
-/* Entries come from pages rounds later; until the first answer nothing else is known to wait for. */
+/* The first page finds the start of a membership; later pages bring the entries of a round. */
 void membership_page_loaded(struct membership *membership)
 {
     struct member *member = membership->member;
@@ -351,12 +365,12 @@ void membership_page_loaded(struct membership *membership)
         member_rooms_live(member);
 }
 
-/* Called whenever a room has become live or a start known: are all of them? */
+/* Called whenever a room has become live or a start is known. When that is so for all rooms, the member goes on. */
 void member_rooms_live(struct member *member)
 {
     bool joining = false, active = false;
     if (member->entering)
-        return; /* more rooms are to come */
+        return; /* more joins follow */
     memberships_each(membership, member)
     {
         if (membership->room->state != ROOM_LIVE || !membership->resolved)
@@ -366,8 +380,8 @@ void member_rooms_live(struct member *member)
         joining |= !takes_part;
     }
     if (member->sent_seq > member->hub->position) {
-        /* The client has been told more, elsewhere, than has come to this instance yet. Its rooms' targets would lie
-         * too low, and what is still on its way would be sent twice. A confirmation brings the position here. */
+        /* Another instance has sent the client entries that this instance has not been pushed yet. Targets would be too
+         * low, and those pushes would be sent twice. Another confirmation brings the hub's position up to date. */
         if (!member->awaits_position && member->state == MEMBER_WAITING) {
             struct membership *first = container_of(member->memberships.next, struct membership, of_member);
             member->awaits_position = true;
@@ -398,7 +412,7 @@ void member_start(struct member *member)
     if (member->state == MEMBER_READY) {
         member_round_begin(member);
     } else if (member->state == MEMBER_CATCHING) {
-        /* What came since their starts were known has been held. */
+        /* Pushes since their starts were known have been held. */
         memberships_each(membership, member) if (membership->starting && membership->resolved)
             membership_activate(membership);
         member_continue(member);

@@ -1,4 +1,4 @@
-/* page: see page.h. */
+/* page: reading, caching and sharing of pages: which page serves a position, and when a page proves a loss. */
 #include "hub/page.h"
 
 #include <stdlib.h>
@@ -99,7 +99,7 @@ static struct page *page_create(struct room *room, uint64_t after)
     return page;
 }
 
-/* A loading page may turn out not to reach that far: then the waiter looks again. */
+/* A loading page may end below `after`; then the waiter looks again. */
 static bool may_serve(const struct page *page, uint64_t after)
 {
     if (page->newest || page->after > after)

@@ -1,4 +1,27 @@
-/* rounds: see hub.h. Here: catching up by rounds, and the way of one entry to one member. */
+/* rounds: how a member catches up, and the path of one entry to one member. hub.h says why targets are exact.
+ *
+ * A round reads every room of a member from its position to a target. The target is the room's newest entry when the
+ * round begins, or when the room takes part. Pushes above it are held meanwhile.
+ *
+ *                 pos                 target
+ *     room A   ----|====== read =======|.... held ....>
+ *     room B   ----------|=== read ====|.... held ....>
+ *     room C   ---------------|==== read ====|. held .>      took part later: a higher target
+ *                                                            seq -->
+ *
+ * member_round_begin fixes the targets. member_continue sends the lowest of all rooms' next entries and the held ones,
+ * again and again. It pauses while a page is being read (the page continues it), while the client's queue is full
+ * (has_room), and while the lease is being written (awaits_lease). It ends with member_lose if an entry is gone. At the
+ * targets, round_end sends the rest of the held entries, and the member is SETTLED: member_entry then delivers pushes
+ * at once.
+ *
+ * These begin a round: joining and resuming (member_start), a link that is up again (member_rooms_live), a hole in the
+ * feed (member_hole), a dropped queue (member_rewind), a room entered or left by a settled member (member_unsettle).
+ * When the held entries become too many or incomplete, they are dropped, and `again` asks for another round.
+ *
+ * Every entry up to `pos` of a room has been sent, so sending an entry advances `pos` of all rooms. `sent_seq` is the
+ * highest position that the client was told. An entry below it belongs to a room that is replayed late; its token then
+ * names that room's own position. */
 #include <stdlib.h>
 
 #include "base/mem.h"
@@ -28,8 +51,8 @@ void member_held_drop_room(struct member *member, uint32_t room)
     member->held_count = kept;
 }
 
-/* What is held cannot be used: it is read again, by another round that begins at once: this one's targets lie below it.
- * What is in no log is gone, which the layer above makes up for. */
+/* Drops the held entries, which are incomplete. Another round reads them again; it begins at once, because this round's
+ * targets lie below them. Unlogged entries are gone; the session layer sends presence lists anew. */
 static void held_spoil(struct member *member)
 {
     bool unlogged = false;
@@ -40,7 +63,7 @@ static void held_spoil(struct member *member)
     member->again = true;
 }
 
-/* A settled member stands where the hub does, in every room. */
+/* A settled member's position is the hub's, in every room. */
 static void leave_settled(struct member *member)
 {
     if (member->state != MEMBER_SETTLED)
@@ -54,7 +77,7 @@ static void leave_settled(struct member *member)
     }
 }
 
-/* Fixes the targets: what lies above them will be pushed, and is held from now on. */
+/* Fixes the targets: entries above them will be pushed, and are held from now on. */
 void member_round_begin(struct member *member)
 {
     member_held_drop(member);
@@ -101,15 +124,15 @@ void member_hole(struct membership *membership, uint64_t after)
         return;
     uint64_t before = after > membership->stretch.start ? after : membership->stretch.start;
     if (membership->resumed && before < member->resumed_seq)
-        before = member->resumed_seq; /* what was missed here was not missed where it was then */
+        before = member->resumed_seq; /* this instance missed the push, but the one that it resumed from did not */
     if (member->state == MEMBER_SETTLED) {
         uint64_t known = membership->stretch.known;
         leave_settled(member);
         membership->pos = before;
-        membership->stretch.known = after > known ? after : known; /* what has come since may not follow it */
+        membership->stretch.known = after > known ? after : known; /* later entries may not follow it */
         member_round_begin(member);
     } else if (member->state == MEMBER_CATCHING) {
-        /* It counted as read up to where others are: nothing had shown the hole yet. */
+        /* Its position had advanced with other rooms, because nothing had shown the hole yet. */
         if (membership->active && membership->pos > before) {
             membership_page_drop(membership);
             membership->pos = before;
@@ -124,7 +147,7 @@ static uint64_t position_by(const struct token *token, struct span room, const s
     return token_position(token, room, stretch->since, stretch->start, stretch->joined_at);
 }
 
-/* What was sent of rooms left meanwhile has gone as well. */
+/* Entries of rooms that were left meanwhile were dropped as well: the member is owed them again. */
 static void rewind_pasts(struct member *member, const struct token *token)
 {
     list_each (node, &member->pasts) {
@@ -144,7 +167,7 @@ static void rewind_pasts(struct member *member, const struct token *token)
 void member_rewind(struct member *member, const struct token *token)
 {
     if (member->state == MEMBER_IDLE || member->state == MEMBER_READY)
-        return; /* nothing has been sent */
+        return; /* no entry has been sent */
     bool entering = member->entering, stepping = member->stepping;
     member->hub->counters.rewound++;
     member->stepping = true; /* member_continue says when */
@@ -156,7 +179,7 @@ void member_rewind(struct member *member, const struct token *token)
             continue;
         membership_page_drop(membership);
         membership->pos = position_by(token, membership->room->node.key, &membership->stretch);
-        membership->presence_due = true; /* what was in no log went with the rest */
+        membership->presence_due = true; /* unlogged presence events were dropped, too */
     }
     member->sent_seq = token->seq;
     rewind_pasts(member, token);
@@ -167,8 +190,9 @@ void member_rewind(struct member *member, const struct token *token)
     member->stepping = stepping;
 }
 
-/* Where a token without the stretch's name would be read wrongly: it is replayed below what the token says, or the
- * token is not newer than the stretch and so says nothing of it. `position`: how far it was sent. */
+/* Names the stretch in the token if a token without its name would be read wrongly: the stretch is replayed below the
+ * token's seq, or the token is not newer than the stretch and so says nothing about it. `position`: how far it was
+ * sent. False if the token has no place left. */
 static bool name_stretch(struct token *token, struct span room, const struct stretch *stretch, uint64_t position)
 {
     uint64_t read = token->seq > stretch->joined_at ? token->seq : stretch->start;
@@ -177,9 +201,8 @@ static bool name_stretch(struct token *token, struct span room, const struct str
     return token_add_late(token, token_key(room, stretch->since), position);
 }
 
-/* Adds what a token with this seq must say of single rooms. `replayed` is an entry below what the client was told
- * already, so the rooms that are replayed late stand where they stand. False when it would be too much for one token.
- */
+/* Adds the stretches that a token with this seq must name. `replayed`: the entry lies below the client's position, so
+ * rooms that are replayed late have positions of their own. False if one token cannot name them all. */
 static bool token_add_rooms(struct member *member, bool replayed, struct token *token)
 {
     memberships_each(membership, member)
@@ -210,7 +233,7 @@ void member_lose(struct member *member)
     member->events->lost(member);
 }
 
-/* An unlogged entry counts for those who are in a room when it comes. */
+/* An unlogged entry is for the members at its arrival. */
 static bool admits(const struct member *member, const struct entry *entry)
 {
     uint64_t seq = entry->seq != 0 ? entry->seq : entry->token_seq + 1;
@@ -279,8 +302,8 @@ void member_tell(struct member *member, struct entry *entry)
         hold(member, entry);
 }
 
-/* The next entry this membership has to send in this round. False when it has none; `*waits` when a read is under way.
- */
+/* The next entry of this membership in this round. NULL if there is none, or if `*waits`: a read is under way. Sets
+ * `*gone` if the page shows a loss. */
 static struct entry *next_entry(struct membership *membership, bool *waits, bool *gone)
 {
     while (membership->active && membership->pos < membership->target) {
@@ -306,8 +329,8 @@ static struct entry *next_entry(struct membership *membership, bool *waits, bool
             membership_page_drop(membership);
             break;
         }
-        /* Nothing behind our position, though the room has more: it was somebody else's page, or read before that came,
-         * or it is gone. */
+        /* The page has no entry above our position, though the room has. It was read for another member, or before the
+         * entry arrived, or the entry is gone. */
         *gone |= page_shows_loss(page, membership->page_at, membership->pos, membership->stretch.known);
         membership_page_drop(membership);
         if (*gone)
@@ -318,7 +341,7 @@ static struct entry *next_entry(struct membership *membership, bool *waits, bool
     return NULL;
 }
 
-/* The lowest entry among all rooms' next ones, or NULL: then `*waits` or `*gone` may say why. */
+/* The membership with the lowest next entry, or NULL: none, or `*waits` or `*gone`. */
 static struct membership *lowest(struct member *member, struct entry **entry, bool *waits, bool *gone)
 {
     struct membership *best = NULL;
@@ -333,13 +356,13 @@ static struct membership *lowest(struct member *member, struct entry **entry, bo
     return *waits || *gone ? NULL : best;
 }
 
-/* The lowest of all next entries is about to be sent: up to it, every room has been. */
+/* The lowest of all next entries is about to be sent: every room has been sent up to it. */
 static void advance(struct member *member, uint64_t seq)
 {
     memberships_each(membership, member) if (membership->active && membership->pos < seq) membership->pos = seq;
 }
 
-/* The first of those held is next. */
+/* Sends the first held entry. */
 static void held_send(struct member *member)
 {
     struct entry *entry = member->held[member->held_at++];
@@ -352,14 +375,14 @@ static bool held_is_next(const struct member *member, const struct entry *read)
 {
     if (member->again || member->held_at == member->held_count)
         return false;
-    /* An unlogged one keeps its place among its neighbours. */
+    /* An unlogged entry keeps its place before the next logged one. */
     for (uint16_t i = member->held_at; i < member->held_count; i++)
         if (member->held[i]->seq != 0)
             return member->held[i]->seq < read->seq;
     return false;
 }
 
-/* The targets are reached: what was held follows, and the member is settled. */
+/* The targets are reached: the held entries follow, and the member is settled. */
 static void round_end(struct member *member)
 {
     memberships_each(membership, member)
@@ -372,7 +395,7 @@ static void round_end(struct member *member)
     }
     memberships_each(membership, member) membership->late = false;
     member_set_state(member, MEMBER_SETTLED);
-    /* It may be too slow even for these: then it is read to again, and they are dropped. */
+    /* If the client is too slow even for these, member_rewind begins another round and drops them. */
     while (member->state == MEMBER_SETTLED && member->held_at < member->held_count)
         held_send(member);
     member_held_drop(member);
@@ -380,7 +403,7 @@ static void round_end(struct member *member)
         member->events->settled(member);
 }
 
-/* The lease does not know yet of a room that was joined or left: until it does, no token may move on. */
+/* The lease does not record a joined or left room yet. Until it does, no token may advance. */
 static bool awaits_lease(const struct member *member)
 {
     memberships_each(membership, member)
@@ -391,7 +414,7 @@ static bool awaits_lease(const struct member *member)
     return member->leaving;
 }
 
-/* Its client does not read: what was read for it can be read again. */
+/* Its client does not read, and pages use too much memory: gives its pages back, to be read again later. */
 static void pages_give_back(struct member *member)
 {
     if (member->hub->page_bytes_alive > HUB_PAGES_BYTES_ALIVE)

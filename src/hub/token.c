@@ -1,4 +1,4 @@
-/* token: see token.h. */
+/* token: encodes and decodes tokens, and reads a client's position in a stretch from one. */
 #include "hub/token.h"
 
 static const char digits[] = "0123456789abcdefghijklmnopqrstuvwxyz";
