@@ -1,4 +1,4 @@
-/* call: counting what is under way, and who is not read meanwhile. */
+/* call: counts calls, answers and changes, and decides which sessions are not read and when they are read again. */
 #include "session/call.h"
 
 #include <assert.h>

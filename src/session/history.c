@@ -1,4 +1,4 @@
-/* history: see history.h. */
+/* history: turns a client's range into a question to the broker, and the page into the acknowledgement. */
 #include "session/history.h"
 
 #include "hub/audience.h"

@@ -1,9 +1,10 @@
-/* history: a room's log, read by a client a page at a time. Acknowledged with
+/* history: lets a client read a room's log, a page at a time. The acknowledgement is
  *
  *     {"entries":[{"at":"<position>","time":<ms since 1970>,"args":["event",...]}],"more":true,"gap":false}
  *
- * rising. `at` is a position to go on from, before or after it. `more`: there is more in that direction. `gap`: behind
- * the given position something is no longer in the log. Entries that were for other rooms only are left out. */
+ * Entries come oldest first. `at` is a position for a next request, `before` or `after` it. `more`: there are more
+ * entries in that direction. `gap`: entries behind the given position are no longer in the log. Entries whose audience
+ * does not include the socket are left out. */
 #ifndef SENNIT_SESSION_HISTORY_H
 #define SENNIT_SESSION_HISTORY_H
 
@@ -16,8 +17,7 @@ struct history_range {
     uint32_t limit;            /* 1 to BROKER_READ_LIMIT_MAX */
 };
 
-/* The socket is in the room (empty: the namespace). A position that is not ours is acknowledged with
- * `{"error":"..."}`. */
+/* The socket must be in the room (empty: the namespace). A foreign position is refused. */
 void history_read(struct socket *socket, struct span room, const struct history_range *range, struct span ack_id);
 
 #endif

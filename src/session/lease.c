@@ -1,4 +1,4 @@
-/* lease: see lease.h. */
+/* lease: encodes the stretches of a member into its lease's text, and decodes them from a lease that may be damaged. */
 #include "session/lease.h"
 
 static void number(struct buf *to, uint64_t value)

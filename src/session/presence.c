@@ -1,4 +1,5 @@
-/* presence: see presence.h. */
+/* presence: registers sockets with the broker, passes changes on to members, and shares one request for a room's list
+ * among the sockets that need it. */
 #include "session/presence.h"
 
 #include <assert.h>

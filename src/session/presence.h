@@ -1,13 +1,13 @@
-/* presence: tells sockets who is in their rooms, over the fleet, by the event `presence`:
+/* presence: sends sockets the members of their rooms, across the fleet, in the event `presence`:
  *
- *     {"room":"lobby","members":[{"id":"<sid>","data":...}],"count":2}        to whoever entered, resumed, or missed
- * some
+ *     {"room":"lobby","members":[{"id":"<sid>","data":...}],"count":2}        to a socket that entered, resumed, or
+ *                                                                             may have missed a change
  *     {"room":"lobby","entered":[{"id":"<sid>","data":...}],"count":3}        to the others
- *     {"room":"lobby","left":[{"id":"<sid>","data":...}],"count":2}
+ *     {"room":"lobby","left":[{"id":"<sid>","data":...}],"count":2}           to the others
  *
- * `room` is null for the namespace itself. The first form lists PRESENCE_LISTED at most (`count` is right all the same;
- * `more` says that there are more). They are not logged: whoever may have missed one is told everything again. Sockets
- * of one room that need the list at the same time share one question to the broker. */
+ * `room` is null for the namespace itself. The first form lists PRESENCE_LISTED members at most; `more` says that there
+ * are others, and `count` is right all the same. These events are not logged: a socket that may have missed one gets
+ * the whole list again. Sockets of one room that need the list at the same time share one request to the broker. */
 #ifndef SENNIT_SESSION_PRESENCE_H
 #define SENNIT_SESSION_PRESENCE_H
 
@@ -18,20 +18,19 @@ enum { PRESENCE_LISTED = 100 };
 void presence_init(struct sessions *sessions);
 void presence_finish(struct sessions *sessions);
 
-/* The socket is in these rooms for the broker, too: enters all of its rooms that have presence and in which it is not
- * yet. */
+/* Registers the socket with the broker in all of its rooms that have presence and where it is not registered yet. */
 void presence_enter(struct socket *socket);
-/* The link to the broker is new: everybody enters again. */
+/* The link to the broker is new: registers all sockets again. */
 void presence_enter_again(struct sessions *sessions);
-/* Leaves one room; or all of them, for good or because the connection was cut. */
+/* Leaves one room; or all rooms, for good or (`may_return`) because the connection was cut. */
 void presence_leave(struct socket *socket, struct membership *membership);
 void presence_leave_all(struct socket *socket, bool may_return);
-/* The member is settled: whoever is due gets the list. */
+/* The member is settled: sends the lists that are due. */
 void presence_settled(struct socket *socket);
-/* From the broker. */
+/* The broker reports a change. */
 void presence_changed(struct sessions *sessions, struct span room, const struct broker_present *who, bool entered,
                       uint64_t count);
-/* Acknowledges with `{"members":[...],"count":n,"cursor":"..."}` (cursor null: that was all). */
+/* Answers with `{"members":[...],"count":n,"cursor":"..."}` (cursor null: the last page). */
 void presence_who(struct socket *socket, struct span room, uint64_t cursor, uint32_t limit, struct span ack_id);
 
 #endif

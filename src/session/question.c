@@ -1,4 +1,4 @@
-/* question: whose turn it is. */
+/* question: takes turns among the sessions with questions, and closes sessions that do not read their answers. */
 #include "session/question.h"
 
 #include <stdlib.h>

@@ -1,4 +1,5 @@
-/* session: see session.h. */
+/* session: a session's life: handshake, WebSocket messages, pings, rotation, closing; and the state that sessions
+ * share. Socket.IO packets are passed to socket.c. */
 #include "session/session.h"
 
 #include <assert.h>

@@ -1,6 +1,7 @@
-/* session: Engine.IO v4 sessions over WebSocket: packets, heartbeats, closing; Socket.IO packets go to sockets.
+/* session: Engine.IO v4 sessions over WebSocket: packets, heartbeats, closing. Socket.IO packets go to sockets.
  *
- * A session lives on a connection that somebody else owns and feeds: session_received, session_closed. */
+ * `serve` owns the connection, upgrades it, and then calls session_create, session_received, session_drained and
+ * session_closed. The session owns its sockets. */
 #ifndef SENNIT_SESSION_SESSION_H
 #define SENNIT_SESSION_SESSION_H
 
@@ -16,39 +17,39 @@
 struct session_limits {
     uint32_t ping_interval_ms;   /* 25000 */
     uint32_t ping_timeout_ms;    /* 20000 */
-    uint32_t connect_timeout_ms; /* 45000: a namespace must be joined by then */
+    uint32_t connect_timeout_ms; /* 45000: by then the client must have joined a namespace */
     uint32_t payload_bytes_max;  /* 1000000: of one message; maxPayload of the handshake */
     uint32_t sockets_max;        /* 16: namespaces joined by one session */
     uint32_t rooms_max;          /* 64: rooms one socket is in */
-    uint32_t hub_rooms_max;      /* 200000: rooms this instance knows; beyond, nobody enters a new one */
-    /* What is under way and not answered yet, see call.h. */
-    uint32_t calls_max;              /* 256: of one session */
-    uint32_t call_bytes_max;         /* 512 KiB: of one session; reached by its last call */
+    uint32_t hub_rooms_max;      /* 200000: rooms on this instance; beyond that no client enters a new one */
+    /* Unanswered calls, see call.h. */
+    uint32_t calls_max;              /* 4096: of one session */
+    uint32_t call_bytes_max;         /* 2 MiB: of one session; its last call may exceed it */
     uint32_t call_bytes_total_max;   /* 24 MiB: of the instance; less than a broker's backlog */
-    uint32_t unfinished_bytes_max;   /* 64 MiB: messages of which some is still to come, of the instance */
-    uint32_t answer_bytes_total_max; /* 32 MiB: answers that wait for clients to read them, of the instance */
+    uint32_t unfinished_bytes_max;   /* 64 MiB: incomplete messages, of the instance */
+    uint32_t answer_bytes_total_max; /* 32 MiB: answers that clients have not read yet, of the instance */
     uint32_t lease_bytes_max;        /* 64 MiB: leases of clients that were cut off, see departed.h */
-    uint32_t changes_burst;          /* 1000: rooms made, presence, connects of one session, at once */
-    uint32_t changes_per_second;     /* 100: and for long */
+    uint32_t changes_burst;          /* 1000: new rooms, presence, connects of one session, at once */
+    uint32_t changes_per_second;     /* 100: the same, sustained */
     uint32_t replay_queue_bytes;     /* 256 KiB: replay waits while more than this is queued */
-    uint32_t slow_queue_bytes;       /* 1 MiB: with more queued, what can be read again later is dropped */
-    uint32_t close_linger_ms;        /* 2000: how long the peer's Close is waited for */
-    /* Before the request timeout of the platform, sessions are closed in a quiet moment of each, spread over this time;
-     * 0: they are left to be cut. */
+    uint32_t slow_queue_bytes;       /* 1 MiB: with more queued, events that the log has are dropped */
+    uint32_t close_linger_ms;        /* 2000: time for the peer's Close frame */
+    /* Sessions are closed before the platform's request timeout, each in a quiet moment, spread over this time; 0: the
+     * platform cuts them. */
     uint32_t rotate_lead_ms;
 };
 extern const struct session_limits session_limits_default;
 
-/* What the sessions of one instance have under way: see call.h. */
+/* Calls and answers of all sessions of one instance, see call.h. */
 struct loads {
     struct list askers, holders, stalled;
-    struct list unfinished;  /* messages of which some is still to come, the one begun first in front */
-    size_t unfinished_bytes; /* theirs */
-    size_t cost;             /* of all calls, those of sessions that are gone too */
+    struct list unfinished;  /* incomplete messages, the one begun first in front */
+    size_t unfinished_bytes; /* of these messages */
+    size_t cost;             /* of all calls, also those of sessions that are gone */
     size_t answer_bytes;     /* that wait in queues */
-    uint32_t asking;
-    struct task review; /* looks whether those that stalled may be read again */
-    struct timer later; /* the same from time to time, for those that wait for time to pass */
+    uint32_t asking;         /* questions that the broker is working on */
+    struct task review;      /* checks whether stalled sessions may be read again */
+    struct timer later;      /* the same after a while, for sessions that wait for time to pass */
 };
 
 /* Leases that clients left when they were cut off: see departed.h. */
@@ -64,16 +65,16 @@ struct sessions {
     struct hub *hub;
     struct session_app *app;
     struct session_limits limits;
-    const char *instance;        /* this instance's id, as told to clients */
+    const char *instance;        /* this instance's id, as sent to clients */
     uint64_t request_timeout_ms; /* of the platform; 0: unknown */
-    /* The layer above is told that the broker is up, and that it never will be (see broker_events). May be NULL. */
+    /* Tell `serve` that the broker is up, or that it never will be (see broker_events). May be NULL. */
     void (*up)(struct sessions *sessions);
     void (*unusable)(struct sessions *sessions, const char *why);
     struct list all;
-    struct list catching; /* what waited for room in their queues goes on */
+    struct list catching; /* sessions whose queues have room again: their replays go on */
     struct task catch_up;
-    struct map sockets; /* recoverable ones, by lease */
-    struct map claims;  /* those that claim a lease, by its name */
+    struct map sockets; /* recoverable sockets, by lease */
+    struct map claims;  /* sockets that claim a lease, by its name */
     struct map rosters; /* presence.c */
     struct loads loads; /* call.c */
     struct departures departed;
@@ -89,21 +90,21 @@ struct sessions {
 struct session {
     struct sessions *sessions;
     struct conn *conn;
-    struct load *load; /* call.c; NULL: nothing is under way */
+    struct load *load; /* call.c; NULL: no calls */
     struct list of_all;
     struct list sockets;
-    struct list catching;          /* in the sessions' list of those whose queue has room again */
+    struct list catching;          /* in sessions.catching */
     struct unfinished *unfinished; /* NULL between messages */
-    struct timer heartbeat;        /* the next ping, or the end of waiting for its pong */
-    struct timer deadline;         /* until a namespace is joined; then, until it is rotated */
+    struct timer heartbeat;        /* the next ping, or the deadline for its pong */
+    struct timer deadline;         /* for joining a namespace; after that, for rotating the session */
     uint64_t opened_us;
     uint64_t pinged_us;
-    uint32_t moves, moves_seen; /* messages in and out; at the last look for a quiet moment */
-    uint32_t changes;           /* to rooms, as many as the bucket has not forgotten since */
-    uint32_t changes_ms;        /* when it was looked at */
+    uint32_t moves, moves_seen; /* messages in and out, now and at the last check for a quiet moment */
+    uint32_t changes;           /* that affect others: the level of the token bucket */
+    uint32_t changes_ms;        /* time of that level */
     uint16_t socket_count;
     bool awaiting_pong : 1, closing : 1, joined : 1;
-    bool paused : 1; /* not read: too much is under way */
+    bool paused : 1; /* not read: too many calls or changes */
 };
 
 void sessions_init(struct sessions *sessions, struct hub *hub, struct session_app *app,
@@ -112,12 +113,12 @@ void sessions_finish(struct sessions *sessions);
 /* Closes up to `count` sessions with this reason; returns how many are left open. */
 size_t sessions_close_some(struct sessions *sessions, size_t count, enum close_reason reason);
 
-/* Begins a session on an upgraded connection, which outlives it, and sends the open packet. */
+/* Begins a session on an upgraded connection, which outlives it, and sends the open packet. session_closed frees it. */
 struct session *session_create(struct sessions *sessions, struct conn *conn);
-/* Bytes from the connection, changed in place. Returns how many were consumed: not all when too much is under way; the
- * rest is to be kept, and given again when the connection is read again. */
+/* Bytes from the connection, changed in place. Returns the number consumed. That is not all if the session has too many
+ * calls under way; the caller keeps the rest and gives it again when the connection is read again. */
 size_t session_received(struct session *session, char *bytes, size_t len);
-/* A namespace was joined: the session has come to stay. */
+/* The client joined a namespace: ends the connect timeout. */
 void session_joined(struct session *session);
 /* The output queue is empty again. */
 void session_drained(struct session *session);

@@ -1,6 +1,6 @@
-/* slow: a client that reads slower than it is written to. In recoverable namespaces its queue need not grow, nor the
- * client be closed: all but the first waiting event of each socket is dropped, and the socket catches up from the log
- * behind the token of that one, as if it had been cut and had come back. Acknowledgements, pings and the like stay. */
+/* slow: relieves the queue of a client that reads too slowly. In recoverable namespaces all events of each socket but
+ * the first waiting one are dropped. The socket then catches up from the log behind that event's token, as if it had
+ * been cut and had come back. Acknowledgements and pings stay in the queue. */
 #include "session/socket_traffic.h"
 
 enum { SOCKETS_MAX = 16 };

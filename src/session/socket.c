@@ -1,5 +1,5 @@
-/* socket: see socket.h. Here: connecting, resuming, leases. What goes in and out once connected is in socket_traffic.c.
- */
+/* socket: connecting, resuming, and writing and claiming leases. The traffic of a connected socket is in
+ * socket_traffic.c. */
 #include "session/socket.h"
 
 #include <assert.h>

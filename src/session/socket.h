@@ -1,12 +1,17 @@
-/* socket: a Socket.IO socket: one client in one namespace of a session. A member of rooms, with a lease that lets it
- * resume.
+/* socket: a Socket.IO socket: one client in one namespace of a session. It is a member of rooms, and its lease lets it
+ * resume. The session creates and detaches it; `app` calls it for events (publish, join, leave, refuse, ack). It is
+ * counted: every answer that it awaits holds a reference.
  *
  *     CLAIMING --> JOINING --> LEASING --> CONNECTED --> GONE
- *        |            ^                        (from any)
- *        +-- none ----+
+ *                    |                       ^          (from any)
+ *                    +-- lease claimed, or --+
+ *                        none needed
  *
- * The CONNECT reply goes out first, then what was missed, then what is live: the stock client never clears what it
- * buffered before CONNECT, so the other order would double after a second cut. */
+ * CLAIMING: asks the broker for the lease of the client's pid. JOINING: its rooms are being confirmed; it begins anew
+ * here if recovery failed. LEASING: its first lease is being written.
+ *
+ * The CONNECT reply goes out first, then missed events, then live ones. The stock client never clears the events that
+ * it buffered before CONNECT, so another order would double events after a second cut. */
 #ifndef SENNIT_SESSION_SOCKET_H
 #define SENNIT_SESSION_SOCKET_H
 
@@ -24,23 +29,23 @@ struct socket {
     struct map_node by_lease; /* see `listed` and `claiming` */
     struct member member;
     struct timer retry;    /* asks the broker again after a lost link */
-    uint64_t generation;   /* of its lease; while it claims one, the highest that others have claimed since */
-    uint64_t lease_due_us; /* when it is to be rewritten; 0: no lease */
+    uint64_t generation;   /* of its lease; while it claims one, the highest that other instances have claimed since */
+    uint64_t lease_due_us; /* time of the next rewrite; 0: no lease */
     char sid[ENGINEIO_SID_BYTES];
-    uint32_t lease_writes;   /* begun, of this lease */
-    char *lease_name;        /* its pid and, but for "/", the namespace; NULL: it has none */
+    uint32_t lease_writes;   /* of this lease, begun so far */
+    char *lease_name;        /* its pid and, except for "/", the namespace; NULL: no lease */
     struct call *connecting; /* until it is connected */
     struct list acks;        /* calls that wait for the lease */
-    char *stale;             /* the token it kept from an earlier session, NULL: none */
-    char *offset;            /* what the client sent as its offset, NULL: nothing */
-    char *tells;             /* what it tells those present of itself, JSON; NULL: nothing */
-    uint32_t refs;           /* the session's, and one for each answer awaited */
+    char *stale;             /* the token that the client keeps from an earlier session, NULL: none */
+    char *offset;            /* the client's offset, NULL: none */
+    char *tells;             /* its presence data, JSON; NULL: none */
+    uint32_t refs;           /* the session's, and one for each awaited answer */
     uint32_t lease_bytes;    /* of the rooms in what was written last */
     uint8_t state;           /* enum socket_state */
     bool recovered, lease_busy, lease_again;
-    bool listed;   /* by its lease, among the sockets */
-    bool claiming; /* likewise, among those that claim a lease */
-    bool given_up; /* its lease is somebody else's, or gone: its connection is closing */
+    bool listed;   /* by_lease is in sessions.sockets */
+    bool claiming; /* by_lease is in sessions.claims */
+    bool given_up; /* another instance has its lease, or the lease is gone: its connection is closing */
 };
 
 /* A CONNECT packet for a namespace the session is not in yet. */
@@ -49,7 +54,7 @@ void socket_connect(struct session *session, const struct namespace *nsp, const 
 struct socket *socket_find(struct session *session, struct span nsp);
 /* The client leaves (41): the lease is deleted. */
 void socket_disconnect(struct socket *socket);
-/* The connection is gone: the lease stays for whoever claims it. */
+/* The connection is gone. The lease stays, for a later claim. */
 void socket_detach(struct socket *socket);
 void socket_unref(struct socket *socket);
 
@@ -59,43 +64,44 @@ void socket_room_name(struct buf *to, const struct namespace *nsp, struct span r
 struct span socket_room_of(const struct namespace *nsp, struct span name);
 /* The room of one socket alone ("@/,<sid>"). */
 void socket_own_room_name(struct buf *to, const struct namespace *nsp, struct span sid);
-/* The broker's name of a room is one of this namespace, for the socket with this sid. */
+/* Whether the broker's name of a room is one of this namespace, for the socket with this sid. */
 bool socket_room_is_of(const struct namespace *nsp, struct span name, struct span sid);
-/* What the broker knows its lease by. A pid of one namespace is nothing in another. */
+/* The broker's name of its lease. It includes the namespace, so that a pid of one namespace claims nothing in another.
+ */
 struct span socket_lease_name(const struct socket *socket);
-/* It is in this room of its namespace. */
+/* Whether it is in this room of its namespace. */
 bool socket_is_in(struct socket *socket, struct span room);
 
-/* What is to be published, to whom. */
+/* A message to publish, and its receivers. */
 struct socket_emit {
-    const struct span *rooms; /* who is in one of them; none: the whole namespace */
+    const struct span *rooms; /* to members of at least one of these; none: to the whole namespace */
     size_t room_count;
-    const struct span *excepts; /* but not who is in one of these (a sid is one as well) */
+    const struct span *excepts; /* not to members of one of these (a sid counts as a room) */
     size_t except_count;
-    struct span to_sid;                       /* to this socket alone, of whatever instance; empty: to rooms */
+    struct span to_sid;                       /* to this socket alone, on any instance; empty: to rooms */
     bool except_self;                         /* not to the sender */
     struct span args;                         /* a JSON array */
     struct span id;                           /* the client's name for the message; may be empty */
-    struct span ack_id;                       /* acknowledged with it once it is accepted; may be empty */
+    struct span ack_id;                       /* of the acknowledgement, sent on acceptance; may be empty */
     const struct broker_retention *retention; /* NULL: not logged */
 };
 void socket_publish(struct socket *socket, const struct socket_emit *emit);
-/* Joins and leaves a room; acknowledged once the lease knows. */
+/* Joins a room; acknowledged once the lease records it. socket_leave likewise. */
 void socket_join(struct socket *socket, struct span room, struct span ack_id);
-/* One thing is refused: counted, logged, and said to the client if it asked for an acknowledgement. `what` is the room
- * or event it is about, for the log. */
+/* Refuses one request: counts and logs the refusal, and sends it to the client if it asked for an acknowledgement.
+ * `what` is the room or event concerned, for the log. */
 void socket_refuse(struct socket *socket, enum refusal refusal, struct span what, struct span ack_id);
 void socket_leave(struct socket *socket, struct span room, struct span ack_id);
 /* `43<id>[]`, or with these arguments, a JSON array. */
 void socket_ack(struct socket *socket, struct span ack_id);
 void socket_ack_with(struct socket *socket, struct span ack_id, struct span args);
 
-/* It is connected, or has claimed what it is to resume. */
+/* It is connected, or has claimed the lease that it resumes. */
 static inline bool socket_has_lease(const struct socket *socket)
 {
     return socket->state == SOCKET_CONNECTED || (socket->state == SOCKET_JOINING && socket->recovered);
 }
-/* Called by the sessions: rewrites leases that are due, and ends a socket whose lease was claimed elsewhere. */
+/* Called by the sessions: rewrites the lease if it is due; ends a socket whose lease another instance claimed. */
 void socket_lease_refresh(struct socket *socket);
 void socket_superseded(struct sessions *sessions, struct span lease, uint64_t generation);
 

@@ -1,4 +1,5 @@
-/* socket_traffic: see socket_traffic.h. */
+/* socket_traffic: builds the frames of events and acknowledgements, publishes the client's events, joins and leaves
+ * rooms, and sends refusals. */
 #include "session/socket_traffic.h"
 
 #include <stdlib.h>
