@@ -1,4 +1,4 @@
-/* close_reasons: the table's columns. */
+/* close_reasons: looks up the columns of the table: name, text, WebSocket code, log level. */
 #include "net/close_reasons.h"
 
 #include <assert.h>

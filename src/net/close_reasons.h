@@ -1,5 +1,5 @@
-/* close_reasons: every way a connection ends, in one table, which makes the enum, the counters, the log lines, the
- * manual and the WebSocket codes (RFC 6455 section 7.4.1; 0: no Close frame is sent, 1005: a Close frame without a
+/* close_reasons: one table of all reasons to end a connection. The table makes the enum, the counters, the log lines,
+ * the manual and the WebSocket codes (RFC 6455 section 7.4.1; 0: no Close frame is sent, 1005: a Close frame without a
  * code).
  *
  *   X(NAME, "name in logs and metrics", websocket code, log level, "sentence for the manual") */

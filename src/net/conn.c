@@ -1,4 +1,4 @@
-/* conn: see conn.h. Here: states, reading, closing. The output queue is in conn_queue.c. */
+/* conn: a connection's states, reading and closing. The output queue is in conn_queue.c, TLS in conn_tls.c. */
 #include "net/conn.h"
 
 #include <assert.h>

@@ -1,4 +1,4 @@
-/* conn_queue: the bounded queue of frames that wait to be written, and the flush: all of them in gathered writes. */
+/* conn_queue: the bounded queue of frames to be written, and the flush, which writes them in gathered calls. */
 #include <assert.h>
 #include <stdlib.h>
 

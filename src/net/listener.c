@@ -1,4 +1,4 @@
-/* listener: see listener.h. */
+/* listener: the accept loop of one turn, and the handling of missing descriptors. */
 #include "net/listener.h"
 
 #include "base/list.h"

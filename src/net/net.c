@@ -1,4 +1,4 @@
-/* net: the turn's end: touched connections are flushed, closed ones are reaped. */
+/* net: the end of a turn: flushes touched connections and reaps closed ones. */
 #include "net/net.h"
 
 #include <assert.h>

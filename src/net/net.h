@@ -1,4 +1,5 @@
-/* net: what the connections of one loop share: the receive buffer, the lists of the turn, budgets and counters. */
+/* net: the state that all connections of one loop share: the receive buffer, the lists of the turn, budgets, counters.
+ * The program's entry (serve, up, load) owns it and passes it to every connection. */
 #ifndef SENNIT_NET_NET_H
 #define SENNIT_NET_NET_H
 
@@ -7,7 +8,7 @@
 #include "net/close_reasons.h"
 
 struct net_budget {
-    uint32_t accepts_per_turn;    /* default 64, so that a herd does not starve the living */
+    uint32_t accepts_per_turn;    /* default 64, so that a burst of connects does not starve open connections */
     uint32_t read_bytes_per_turn; /* per connection; default 256 KiB */
 };
 
@@ -26,10 +27,10 @@ struct net {
 enum { NET_RECEIVE_BYTES = 64 * 1024, NET_PIECE_BYTES = 64 * 1024 };
 
 void net_init(struct net *net, struct loop *loop);
-/* Reaps what was closed now instead of at the end of the turn; for whoever must be rid of a connection before it goes
- * itself. */
+/* Reaps closed connections now instead of at the end of the turn; for an owner that must free a connection before it is
+ * freed itself. */
 void net_reap(struct net *net);
-/* All connections are closed before; what is left of them is reaped. Accepts zeroed. */
+/* Reaps the rest. All connections must have been closed. Accepts zeroed memory. */
 void net_finish(struct net *net);
 
 #endif

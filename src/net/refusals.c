@@ -1,5 +1,5 @@
-/* refusals: the table's columns, and the gathering of log lines, so that a client that repeats itself does not fill the
- * log. */
+/* refusals: looks up the table's columns, and combines log lines, so that a client that repeats a request does not fill
+ * the log. */
 #include "net/refusals.h"
 
 #include <assert.h>

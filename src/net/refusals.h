@@ -1,8 +1,8 @@
-/* refusals: every way in which one thing a peer asked for is refused while its connection goes on, in one table, which
- * makes the enum, the counters, the log lines, the texts that peers get and the manual. (What ends a connection stands
- * in close_reasons.h.)
+/* refusals: one table of all reasons to refuse a peer's request while its connection goes on. The table makes the enum,
+ * the counters, the log lines, the texts for peers and the manual. (close_reasons.h has the reasons that end a
+ * connection.) `serve` and `session` count into one struct refusals per instance.
  *
- *   X(NAME, "name in answers, logs and metrics", log level, "sentence: what is wrong and what to change") */
+ *   X(NAME, "name in answers, logs and metrics", log level, "sentence: the fault and the cure") */
 #ifndef SENNIT_NET_REFUSALS_H
 #define SENNIT_NET_REFUSALS_H
 
@@ -85,24 +85,24 @@ enum refusal {
         REFUSAL_COUNT
 };
 
-/* Counts refusals, and writes log lines: the first of each kind at once, then one in REFUSALS_LOG_MS at most, with how
- * many there were. */
+/* Counts refusals and writes log lines: the first of each kind at once, then one in REFUSALS_LOG_MS at most, with the
+ * number of refusals since the last. */
 struct refusals {
     struct loop *loop;
     uint64_t counts[REFUSAL_COUNT];
-    uint64_t logged[REFUSAL_COUNT];    /* of these, when the last line was written */
-    uint64_t logged_us[REFUSAL_COUNT]; /* and when that was; 0: never */
+    uint64_t logged[REFUSAL_COUNT];    /* the count at the last log line */
+    uint64_t logged_us[REFUSAL_COUNT]; /* the time of that line; 0: none */
 };
 
 enum { REFUSALS_LOG_MS = 10000 };
 
 void refusals_init(struct refusals *refusals, struct loop *loop);
-/* `peer` says who asked (an address, a socket id), `what` was refused (a room, an event); both may be empty. */
+/* Counts one refusal. `peer` is an address or a socket id, `what` the room or event concerned; both may be empty. */
 void refusals_note(struct refusals *refusals, enum refusal refusal, struct span peer, struct span what);
 
 /* "rooms_full" */
 const char *refusal_name(enum refusal refusal);
-/* What is wrong and what to change; plain ASCII without quotes, so that it can stand in JSON as it is. */
+/* The fault and the cure, in plain ASCII without quotes, so that JSON can hold it unescaped. */
 const char *refusal_text(enum refusal refusal);
 
 #endif

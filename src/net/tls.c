@@ -1,4 +1,5 @@
-/* tls: see tls.h. Here: one stream. What its peers share is made in tls_client.c. */
+/* tls: one stream: handshake, records in both directions, faults. tls_client.c makes the settings that streams share.
+ */
 #include "net/tls.h"
 
 #include <openssl/err.h>

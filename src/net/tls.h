@@ -13,11 +13,11 @@
 #include "base/buf.h"
 #include "base/err.h"
 
-/* What went wrong, as far as somebody can do something about it. */
+/* Kinds of faults that an operator can correct. */
 enum tls_fault {
     TLS_FAULT_NONE,
-    TLS_FAULT_UNTRUSTED,  /* no CA that is trusted here has signed the peer's certificate */
-    TLS_FAULT_NAME,       /* the certificate is for somebody else */
+    TLS_FAULT_UNTRUSTED,  /* no trusted CA has signed the peer's certificate */
+    TLS_FAULT_NAME,       /* the certificate is for another name */
     TLS_FAULT_DATE,       /* expired, or not valid yet */
     TLS_FAULT_NOT_TLS,    /* the peer answers, but not in TLS */
     TLS_FAULT_WANTS_CERT, /* the peer wants a certificate of ours */
@@ -29,28 +29,28 @@ struct tls_problem {
     char text[160]; /* "certificate verify failed: self-signed certificate" */
 };
 
-/* What the outgoing streams to one peer share. */
+/* The settings that the outgoing streams to one peer share. */
 struct tls_client;
 
 struct tls_client_options {
-    const char *name; /* whom the certificate must be for, and SNI: a host name or an IP */
-    const char *ca;   /* file of PEM certificates, or a directory that `openssl rehash` has seen; NULL: the system's */
+    const char *name; /* the name of the certificate, and SNI: a host name or an IP */
+    const char *ca;   /* file of PEM certificates, or a directory prepared with `openssl rehash`; NULL: the system's */
     const char *cert, *key; /* PEM files, both or neither; `cert` may hold the chain behind the certificate */
-    bool verify_off;        /* believe anybody */
+    bool verify_off;        /* accept any certificate */
 };
 
 /* Reads the files. NULL with `err` set: "ca: /etc/ca.pem: No such file or directory". */
 struct tls_client *tls_client_create(const struct tls_client_options *options, struct err *err);
-/* Its streams are gone before. Accepts NULL. */
+/* All of its streams must have been destroyed. Accepts NULL. */
 void tls_client_destroy(struct tls_client *client);
 
 struct tls {
     struct ssl_st *ssl;
     struct buf in, out;
-    bool begun, established; /* the handshake: has, is complete */
-    bool heard;              /* the peer's first byte */
+    bool begun, established; /* the handshake has begun; it is complete */
+    bool heard;              /* the peer's first byte has arrived */
     bool said_goodbye;
-    size_t sealed; /* the owner's: plaintext bytes of its queue whose records are in `out` */
+    size_t sealed; /* used by the owner: plaintext bytes of its queue whose records are in `out` */
     struct tls_problem problem;
 };
 
@@ -58,7 +58,7 @@ struct tls {
 struct tls *tls_create(const struct tls_client *client);
 void tls_destroy(struct tls *tls); /* accepts NULL */
 
-/* What tls_read returns below zero. */
+/* The negative results of tls_read. */
 enum tls_result { TLS_MORE = -1, TLS_FAILED = -2 };
 
 /* Goes on with the handshake: 0 when it is complete, TLS_MORE when the peer must speak first, TLS_FAILED. */
@@ -67,12 +67,12 @@ int tls_handshake(struct tls *tls);
 ssize_t tls_read(struct tls *tls, void *to, size_t size);
 /* Puts `plain` into records, all of it; false on a fault. */
 bool tls_write(struct tls *tls, struct span plain);
-/* Says close_notify, once and only where it means something; reading may go on. */
+/* Sends close_notify, once, if the handshake is complete; reading may go on. */
 void tls_goodbye(struct tls *tls);
-/* True when tls_read may have something without new bytes from the kernel. */
+/* Whether tls_read may have plaintext without new bytes from the kernel. */
 bool tls_has_input(const struct tls *tls);
 
-/* Notes a fault that shows outside; the first one stands. */
+/* Records a fault that its owner found; the first one stands. */
 void tls_set_problem(struct tls *tls, enum tls_fault fault, const char *text);
 
 #endif

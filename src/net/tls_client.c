@@ -1,5 +1,5 @@
-/* tls_client: what the outgoing TLS streams to one peer share: whom to believe, who we are. Files are read once, here.
- */
+/* tls_client: the settings of outgoing TLS streams to one peer: trusted CAs, the peer's name, our certificate. Files
+ * are read once, here. */
 #include <assert.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>

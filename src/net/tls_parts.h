@@ -1,4 +1,4 @@
-/* tls_parts: what the files of TLS share. For src/net/ only. */
+/* tls_parts: declarations that tls.c and tls_client.c share. For src/net/ only. */
 #ifndef SENNIT_NET_TLS_PARTS_H
 #define SENNIT_NET_TLS_PARTS_H
 
@@ -13,6 +13,6 @@ struct tls_client {
     bool name_is_ip;
 };
 
-/* NULL when there is no memory for it. */
+/* NULL if there is no memory for it. */
 BIO_METHOD *tls_bytes_create(void);
 #endif
