@@ -1,16 +1,17 @@
-/* broker: what the hub may ask of the thing that braids instances together.
+/* broker: the interface of the service that connects instances. `serve` creates and destroys a broker; `hub` and
+ * `session` call it.
  *
- * A broker keeps, per room, a bounded log and pushes new entries to the instances that subscribed. Order has one unit,
- * the partition: one counter, one epoch. An entry's `seq` is the counter's value, so all entries are totally ordered,
- * and pushes arrive in that order. An instance's own publishes come back to it as pushes, like everybody else's.
+ * A broker keeps a bounded log per room, and pushes new entries to the instances that subscribed to the room. The unit
+ * of order is the partition: one counter, one epoch. An entry's `seq` is the counter's value, so all entries have one
+ * order, and pushes arrive in it. An instance gets its own publishes back as pushes, too.
  *
- * A room whose name begins with BROKER_OWNED is owned by one instance, which holds the lease that names it: it has no
- * channel, its entries go to the inbox of its owner. That is a socket's own room.
+ * A room whose name begins with BROKER_OWNED is owned by one instance: the one that holds the lease naming the room. It
+ * has no channel; its entries go to the inbox of its owner. Such a room is a socket's own room.
  *
- * Calls are asynchronous: an answer comes from the loop, never before the call returns, and exactly once, also when the
- * broker is destroyed or the link breaks (then with BROKER_LOST, except publishes, which are kept and repeated until
- * they are answered). Spans given to a call are copied; spans in an answer or an event are borrowed until it returns.
- */
+ * Calls are asynchronous. An answer comes from the loop, never before the call returns, and exactly once, also if the
+ * broker is destroyed or the link breaks. Then the result is BROKER_LOST, except for publishes, which are kept and
+ * repeated until they are answered. Spans given to a call are copied. Spans in an answer or an event are borrowed until
+ * it returns. */
 #ifndef SENNIT_BROKER_BROKER_H
 #define SENNIT_BROKER_BROKER_H
 
@@ -20,14 +21,14 @@
 
 enum broker_result {
     BROKER_OK,
-    BROKER_LOST,       /* the link broke before the answer: ask again when it is up */
+    BROKER_LOST,       /* the link broke before the answer: call again when it is up */
     BROKER_NONE,       /* there is no such lease */
     BROKER_SUPERSEDED, /* a higher generation owns this lease */
-    /* A publish was refused, for good, and the others go on; broker_refusal_text says why: */
-    BROKER_FULL,       /* its room holds its share of the bytes that all logs may hold */
-    BROKER_FULL_ROOMS, /* its room would be one more than there may be */
+    /* A publish was refused for good, and other publishes go on; broker_refusal_text says why: */
+    BROKER_FULL,       /* its room has reached its share of the bytes of all logs */
+    BROKER_FULL_ROOMS, /* its room would exceed the number of rooms with a log */
     BROKER_TAKEN,      /* another message of its room has its name */
-    BROKER_SPOILED,    /* something that is not ours lies under a key that it needs; also for leases */
+    BROKER_SPOILED,    /* a key that it needs holds foreign data; also for leases */
 };
 
 enum {
@@ -43,79 +44,79 @@ enum {
     BROKER_NAME_BYTES = 128,   /* and a name */
     BROKER_SHARE_BYTES_MIN = 65536, /* what any room's log may hold, however many there are */
     BROKER_PRESENT_LIMIT_MAX = 1000,
-    BROKER_TELLS_BYTES_MAX = 1024,       /* what a present member tells of itself */
+    BROKER_TELLS_BYTES_MAX = 1024,       /* presence data of a member */
     BROKER_BACKLOG_BYTES_MAX = 32 << 20, /* publishes that wait for the broker */
 };
 
 struct broker_entry {
     struct span room;
     uint64_t seq;         /* 0: not logged */
-    uint64_t prev;        /* seq of the room's entry before, 0: none */
+    uint64_t prev;        /* seq of the room's previous entry, 0: none */
     int64_t time_ms;      /* the broker's clock, since 1970; 0 when not logged */
-    struct span audience; /* opaque here: who of the room it is for; empty: everybody */
+    struct span audience; /* opaque here: the members of the room it is for; empty: all */
     struct span body;     /* opaque here */
 };
 
-/* How long a room's log keeps entries: whatever limit is hit first. Each may be overshot by a sixteenth. */
+/* Retention of a room's log: the first limit reached applies. A log may exceed each limit by a sixteenth. */
 struct broker_retention {
-    uint64_t entries_max; /* >= 1; overshot by 16 more */
+    uint64_t entries_max; /* >= 1; may be exceeded by 16 more */
     uint64_t bytes_max;   /* of bodies and audiences, >= 1024 */
     uint64_t age_ms_max;  /* >= 1000 */
 };
 
 struct broker_publish {
     struct span room, audience, body;
-    /* The client's name for the message; empty: none. The same body under it in this room within the retention age is
-     * accepted and not logged again, as long as its room keeps that many names; another body is BROKER_TAKEN, so that
-     * who guesses a name cannot make a message vanish. */
+    /* The client's name for the message; empty: none. The same body under the same name in this room, within the
+     * retention age and the room's number of names, is accepted and not logged again. Another body gets BROKER_TAKEN,
+     * so that a client that guesses a name cannot make another's message vanish. */
     struct span id;
     const struct broker_retention *retention; /* NULL: pushed, not logged */
 };
 
-/* A socket's record, which any instance may claim. */
+/* A socket's record on the broker. Any instance may claim it. */
 struct broker_lease {
     struct span pid, sid; /* pid: private, names the lease; each 1 to 64 printable ASCII, no quote or backslash */
     struct span own;      /* the room that the lease's owner owns; empty: none */
     struct span rooms;    /* opaque here: rooms with their positions */
     struct span data;     /* opaque here */
     uint64_t generation;  /* from 1 */
-    uint64_t window_ms;   /* how long it must outlive its owner; it lives twice as long from each write and claim, and a
-                           * peer shortens the lease of an instance that is gone to this */
+    uint64_t window_ms;   /* how long it must outlive its owner. Each write and claim sets its life to twice this; when
+                           * its instance is gone, another instance shortens its life to this */
 };
 
-/* Which entries of a room are to be read. */
+/* The entries of a room to read. */
 struct broker_range {
     struct span epoch; /* of `seq`; empty: the current one */
     uint64_t seq;
-    bool back;      /* those below `seq` (UINT64_MAX: all), the newest of them; else those above, the oldest of them */
-    uint32_t limit; /* 1 to BROKER_READ_LIMIT_MAX; fewer come, but one at least, when they are large */
+    bool back;          /* the newest ones below `seq` (UINT64_MAX: of all); else the oldest ones above it */
+    uint32_t limit;     /* 1 to BROKER_READ_LIMIT_MAX; large entries make a page shorter, but it has one at least */
     uint32_t bytes_max; /* of bodies and audiences; 0: BROKER_PAGE_BYTES; at most BROKER_PAGE_BYTES_MAX */
 };
 
 struct broker_page {
-    const struct broker_entry *entries; /* rising seq; all of the asked room */
+    const struct broker_entry *entries; /* rising seq; all of the requested room */
     size_t count;
-    uint64_t last; /* seq of the room's newest entry ever, 0: none, or the broker has forgotten the room */
-    /* The partition's counter when the page was read. An entry of this room with a seq up to there that neither this
-     * page brings nor, where there are more, the next ones do, is in no log any more: whether it was trimmed, its room
-     * was forgotten, or a key vanished. An entry above it may have come since. */
+    uint64_t last; /* seq of the room's newest entry ever; 0: none, or the broker has forgotten the room */
+    /* The partition's counter when the page was read. An entry of this room up to this seq is gone if neither this page
+     * nor, with `more`, a next one has it: it was trimmed, its room was forgotten, or a key vanished. An entry above it
+     * may have arrived since. */
     uint64_t position;
-    bool more;    /* beyond these, in the asked direction, there are others that may be read */
-    bool clipped; /* the asked position was not reached by what is left of its epoch: read from where that ends */
+    bool more;    /* there are further entries in this direction */
+    bool clipped; /* the surviving part of the epoch ends below the requested position; the page begins at that end */
 };
 
-/* Somebody who is in a room, on whatever instance. */
+/* A socket that is present in a room, on any instance. */
 struct broker_present {
     struct span sid;
-    struct span tells;   /* what it tells of itself, JSON */
-    uint64_t generation; /* of its lease, when it enters: another instance may have claimed that since */
+    struct span tells;   /* its presence data, JSON */
+    uint64_t generation; /* of its lease when it enters; another instance may have claimed the lease since */
 };
 
 struct broker_presence {
-    uint64_t count; /* who are there */
+    uint64_t count; /* of all present sockets */
     const struct broker_present *members;
     size_t member_count;
-    uint64_t cursor; /* where to go on; 0: that was all */
+    uint64_t cursor; /* for the next page; 0: this was the last */
 };
 
 /* Bounds of a service; the same for all of its instances. */
@@ -124,44 +125,44 @@ struct broker_bounds {
     uint64_t store_bytes_max; /* of entries and names in all logs; 0: three quarters of Redis' maxmemory, or 1 GiB */
 };
 
-/* What the broker says of itself. */
+/* Figures of the broker. */
 struct broker_stats {
     uint64_t memory_bytes, memory_bytes_max; /* max 0: none set, or unknown */
-    uint64_t instances;                      /* that sent a heartbeat lately */
+    uint64_t instances;                      /* with a recent heartbeat */
 };
 
 typedef void broker_done_fn(void *arg, enum broker_result result);
 typedef void broker_read_fn(void *arg, enum broker_result result, const struct broker_page *page);
-/* `position_ok`: the position given with the claim is one this log has reached. */
+/* `position_ok`: the log has reached the position given with the claim. */
 typedef void broker_claim_fn(void *arg, enum broker_result result, const struct broker_lease *lease, bool position_ok);
 typedef void broker_presence_fn(void *arg, enum broker_result result, const struct broker_presence *presence);
 typedef void broker_stats_fn(void *arg, enum broker_result result, const struct broker_stats *stats);
 
-/* What the hub is told. */
+/* The hub's callbacks. */
 struct broker_events {
-    /* The link is up (again). `epoch` is the current one. When `previous` is not empty, it is the epoch this instance
-     * saw before, and `previous_end` the last seq of it that survived (0: nothing did, or the broker came back from
-     * before it began). Nothing is subscribed, nobody of this instance is present any more. */
+    /* The link is up (again). `epoch` is the current one. If `previous` is not empty, it is the epoch that this
+     * instance saw before, and `previous_end` is its last seq that survived (0: none did, or the broker was restored to
+     * a state before that epoch). All subscriptions and presence of this instance are gone. */
     void (*up)(void *hub, struct span epoch, struct span previous, uint64_t previous_end);
     /* The link broke: pushes may have been missed, all subscriptions are gone. */
     void (*down)(void *hub);
-    /* The broker cannot be used as it is, and trying again will not help; told once, before the first `up`. `why` says
-     * what to do. */
+    /* The broker cannot be used as it is, and retrying does not help. Called once, before the first `up`. `why` has the
+     * cure. */
     void (*unusable)(void *hub, const char *why);
-    /* A subscription is confirmed and fenced: `last` is the seq of the room's newest entry (0: none), and this event
-     * stands in the order of the pushes: every entry of this and the other subscribed rooms with a seq up to `position`
-     * (the partition's counter, >= last) has been pushed before it, every later one will be pushed after it. (On Redis:
-     * when SUBSCRIBE is confirmed, one script reads room and counter and publishes them to this instance's own inbox,
-     * where they arrive in the feed's order. A plain read on the command link could overtake pushes that are still on
-     * their way on the subscriber link.) */
+    /* A subscription is confirmed and fenced. `last` is the seq of the room's newest entry (0: none). This event has
+     * its place in the order of the pushes: every entry of all subscribed rooms with a seq up to `position` (the
+     * partition's counter, >= last) was pushed before it, and every later one will be pushed after it. (On Redis: when
+     * SUBSCRIBE is confirmed, one script reads room and counter and publishes them to this instance's own inbox, so
+     * they arrive in the feed's order. A plain read on the command link could overtake pushes on the subscriber link.)
+     */
     void (*subscribed)(void *hub, struct span room, uint64_t last, uint64_t position);
     void (*pushed)(void *hub, const struct broker_entry *entry);
-    /* The digest: `last` is the seq of the newest entry of a subscribed room. In the order of the pushes, so if that
-     * entry has not been pushed before, it was lost. */
+    /* The digest: `last` is the seq of the newest entry of a subscribed room. It arrives in the order of the pushes: if
+     * that entry has not been pushed before, the push was lost. */
     void (*top)(void *hub, struct span room, uint64_t last);
-    /* Everything up to `position` has been pushed; the other half of `subscribed`, about once a second. */
+    /* Every entry up to `position` has been pushed. Called about once a second. */
     void (*reached)(void *hub, uint64_t position);
-    /* Somebody came into a subscribed room, or is gone from it; `count` are there now. In the order of the pushes. */
+    /* A socket entered a subscribed room, or left it; `count` sockets are present now. In the order of the pushes. */
     void (*presence)(void *hub, struct span room, const struct broker_present *who, bool entered, uint64_t count);
     /* Another instance claimed a lease that this one wrote last. */
     void (*superseded)(void *hub, struct span pid, uint64_t generation);
@@ -194,11 +195,11 @@ struct broker {
     const struct broker_events *events;
     void *hub;
     bool is_up;
-    const char *trouble; /* why an instance on this broker must not count as ready, with the cure; NULL: nothing. It
-                          * may be up all the same. */
+    const char *trouble; /* why the instance must not count as ready, with the cure; NULL: no reason. The link may be up
+                          * all the same. */
 };
 
-/* Says to whom events go; before the loop runs. The first `up` comes from the loop. */
+/* Sets the receiver of events, before the loop runs. The first `up` comes from the loop. */
 static inline void broker_attach(struct broker *broker, const struct broker_events *events, void *hub)
 {
     broker->events = events;
@@ -210,32 +211,32 @@ static inline bool broker_is_up(const struct broker *broker)
     return broker->is_up;
 }
 
-/* Why the broker must not be relied on, up or not, and what to do; NULL: nothing is wrong with it. */
+/* Why the broker must not be relied on, up or not, with the cure; NULL: it is fine. */
 static inline const char *broker_trouble(const struct broker *broker)
 {
     return broker->trouble;
 }
 
-/* What tells whether a message under a name is the one that had it before. Every instance of every version must come to
- * the same. */
+/* The digest of a named message's body. It tells a repeated message from another one under the same name. Every
+ * instance of every version must compute the same. */
 static inline uint64_t broker_digest(struct span body)
 {
     static const uint64_t key[2] = {0x73656e6e69740001, 0x6e616d65206f6600};
     return map_hash(key, body);
 }
 
-/* What a publisher is told, for the results that refuse a publish for good; NULL for the others. */
+/* The text of a result that refuses a publish for good; NULL for other results. */
 static inline const char *broker_refusal_text(enum broker_result result)
 {
     switch (result) {
     case BROKER_FULL:
-        return "this room's log is full: it has its share of what the service stores";
+        return "this room's log is full: it has reached its share of the service's storage";
     case BROKER_TAKEN:
         return "another message of this room has this name";
     case BROKER_FULL_ROOMS:
-        return "the service has as many rooms as it may have";
+        return "the service has the most rooms with a log allowed";
     case BROKER_SPOILED:
-        return "this room's log is damaged";
+        return "a key of this room holds foreign data";
     default:
         return NULL;
     }
@@ -253,18 +254,17 @@ static inline bool broker_room_is_owned(struct span room)
     return room.len > 0 && room.data[0] == BROKER_OWNED;
 }
 
-/* Publishes; `done` (may be NULL) comes when the entry is accepted, also after outages in between, or refused for good
- * (broker_refusal_text). False, and no `done`, when the backlog is full or the entry is larger than it may be. Logged
- * or not, entries of one instance keep their order. What is for an owned room that nobody owns any more is accepted and
- * goes nowhere. */
+/* Publishes. `done` (may be NULL) is called when the entry is accepted, even after outages, or refused for good
+ * (broker_refusal_text). Returns false, without `done`, if the backlog is full or the entry too large. Entries of one
+ * instance keep their order, logged or not. An entry for an owned room without an owner is accepted and dropped. */
 static inline bool broker_publish(struct broker *broker, const struct broker_publish *publish, broker_done_fn *done,
                                   void *arg)
 {
     return broker->ops->publish(broker, publish, done, arg);
 }
 
-/* Subscribing to what is subscribed confirms again; an owned room, whose entries come to its owner anyway, is only
- * confirmed. Ignored while the link is down. */
+/* Subscribes; for a subscribed room, confirms again. An owned room is only confirmed, because its entries come to its
+ * owner anyway. Ignored while the link is down. */
 static inline void broker_subscribe(struct broker *broker, struct span room)
 {
     broker->ops->subscribe(broker, room);
@@ -281,45 +281,46 @@ static inline void broker_read(struct broker *broker, struct span room, const st
     broker->ops->read(broker, room, range, done, arg);
 }
 
-/* Writes a lease, refused with BROKER_SUPERSEDED when a higher generation is there. */
+/* Writes a lease. Refused with BROKER_SUPERSEDED if it has a higher generation on the broker. */
 static inline void broker_lease_write(struct broker *broker, const struct broker_lease *lease, broker_done_fn *done,
                                       void *arg)
 {
     broker->ops->lease_write(broker, lease, done, arg);
 }
 
-/* Makes this instance the owner under a generation one higher, and tells the owner before. Repeating it is harmless.
- * `epoch` (empty: none) and `seq` are the client's position. */
+/* Makes this instance the owner, with a generation one higher, and notifies the previous owner (`superseded`).
+ * Repeating it is harmless. `epoch` (empty: none) and `seq` are the client's position. */
 static inline void broker_lease_claim(struct broker *broker, struct span pid, struct span epoch, uint64_t seq,
                                       broker_claim_fn *done, void *arg)
 {
     broker->ops->lease_claim(broker, pid, epoch, seq, done, arg);
 }
 
-/* The socket is gone from here: the lease lasts for its window from now, or, `for_good`, ends at once; unless a higher
- * generation is there. Of `lease`, pid, own and generation count. */
+/* The socket has left this instance: the lease lives for its window from now, or with `for_good` ends at once. No
+ * effect if the lease has a higher generation. Of `lease`, only pid, own and generation are used. */
 static inline void broker_lease_release(struct broker *broker, const struct broker_lease *lease, bool for_good)
 {
     broker->ops->lease_release(broker, lease, for_good);
 }
 
-/* Somebody of this instance is in a room from now on; the others in it are told unless it was there already. Ignored
- * when it is there under a higher generation. Forgotten while the link is down, and when it comes up: whoever is still
- * there enters again. */
+/* A socket of this instance is present in a room from now on. The others are told, unless it was present already.
+ * Ignored if it is present under a higher generation. Presence is forgotten when the link goes down; the caller enters
+ * its sockets again when the link is up. */
 static inline void broker_present_enter(struct broker *broker, struct span room, const struct broker_present *who)
 {
     broker->ops->present_enter(broker, room, who);
 }
 
-/* It left, or, with `may_return`, its connection was cut: then the others are told only if it does not enter again soon
- * (on whatever instance). An instance that is gone did this for all of its own: it is noticed within 5 s. */
+/* The socket left. With `may_return` its connection was cut: the others are told only if it does not enter again soon,
+ * on any instance. If an instance dies, the broker does this for all of its sockets, within 5 s. */
 static inline void broker_present_leave(struct broker *broker, struct span room, struct span sid, bool may_return)
 {
     broker->ops->present_leave(broker, room, sid, may_return);
 }
 
-/* Who is in a room: up to about `limit` (1 to BROKER_PRESENT_LIMIT_MAX) of them from `cursor` (0: the beginning) on.
- * The answer stands in the order of the pushes. Whoever is there all the while is listed once at least. */
+/* Lists the sockets present in a room: about `limit` (1 to BROKER_PRESENT_LIMIT_MAX) of them from `cursor` (0: the
+ * beginning) on. The answer has its place in the order of the pushes. A socket that is present all the while is listed
+ * at least once. */
 static inline void broker_present_list(struct broker *broker, struct span room, uint64_t cursor, uint32_t limit,
                                        broker_presence_fn *done, void *arg)
 {
@@ -331,7 +332,7 @@ static inline void broker_stats(struct broker *broker, broker_stats_fn *done, vo
     broker->ops->stats(broker, done, arg);
 }
 
-/* A true round trip through the broker's push path. */
+/* Makes a round trip through the broker's push path. */
 static inline void broker_probe(struct broker *broker, broker_done_fn *done, void *arg)
 {
     broker->ops->probe(broker, done, arg);

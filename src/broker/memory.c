@@ -1,4 +1,4 @@
-/* memory: see memory.h. Here: rooms and their logs, and the queue of what is to be told. */
+/* memory: rooms and their logs, publishing and reading, and the queue of answers and events. */
 #include "broker/memory.h"
 
 #include <stdlib.h>

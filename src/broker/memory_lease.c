@@ -1,4 +1,4 @@
-/* memory_lease: leases in this process: each a copy of what was written last, until its time is over. */
+/* memory_lease: leases in this process: each is a copy of the last write, until it expires. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>

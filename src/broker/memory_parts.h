@@ -1,7 +1,7 @@
-/* memory_parts: what the files of the in-process broker share. For src/broker/ only.
+/* memory_parts: the state and functions that the files of the in-process broker share. For src/broker/ only.
  *
- * Everything happens at once, everything is told later: answers and events wait in one queue, in order, until the end
- * of the turn, so that nobody is called back from within a call. */
+ * A call takes effect at once. Its answer and its events wait in one queue, in order, until the end of the turn, so
+ * that no callback runs inside a call. */
 #ifndef SENNIT_BROKER_MEMORY_PARTS_H
 #define SENNIT_BROKER_MEMORY_PARTS_H
 
@@ -17,14 +17,14 @@ struct memory {
     struct loop *loop;
     struct map channels, leases, owned; /* rooms; leases by pid; leases by the room they own */
     struct list queue;                  /* notices */
-    struct list away;                   /* those present who may return, the first to leave in front */
+    struct list away;                   /* present sockets that may return, the first to leave in front */
     struct task tell;
     struct timer sweep;  /* of leases, and the position */
     struct timer leaves; /* the first of `away` */
     uint64_t seq;
     uint64_t log_bytes, store_bytes_max;
-    uint64_t logs;             /* that are not empty */
-    uint64_t rooms, rooms_max; /* whose newest entry is known */
+    uint64_t logs;             /* number of logs that are not empty */
+    uint64_t rooms, rooms_max; /* number of rooms whose newest entry is known */
     uint64_t sweeps;
     char epoch[MEMORY_EPOCH_BYTES];
 };
@@ -35,7 +35,7 @@ struct stored {
     char bytes[];              /* audience, body */
 };
 
-/* A client's name for a message, remembered for the age that the log keeps, whatever becomes of the entry. */
+/* A client's name for a message, remembered for the log's age, even if the entry is trimmed. */
 struct named {
     struct map_node by_id;
     struct list of_room;
@@ -49,19 +49,19 @@ struct channel {
     char *name;
     struct list log;
     struct map ids;
-    struct list names;   /* of messages, in the order in which they came */
+    struct list names;   /* of messages, in order of arrival */
     size_t count, bytes; /* in the log */
     uint64_t last;
-    int64_t newest_ms;   /* when that was */
-    uint64_t age_ms_max; /* as it was logged with */
-    bool wanted;         /* the last word was to subscribe; */
-    bool subscribed;     /* and that was confirmed */
-    struct list present; /* in the order in which they came */
+    int64_t newest_ms;   /* time of that entry */
+    uint64_t age_ms_max; /* of its retention */
+    bool wanted;         /* the last call was to subscribe */
+    bool subscribed;     /* the subscription was confirmed */
+    struct list present; /* in order of entering */
     struct map present_by_sid;
-    uint64_t present_number; /* of the last who came */
+    uint64_t present_number; /* of the last that entered */
 };
 
-/* One thing to tell. */
+/* An answer or event in the queue. */
 struct notice;
 typedef void notice_fn(struct memory *memory, struct notice *notice);
 struct notice {
@@ -73,7 +73,7 @@ struct notice {
         broker_claim_fn *claim;
         broker_presence_fn *presence;
         broker_stats_fn *stats;
-    } call; /* to be answered, also at the end; all NULL: an event */
+    } call; /* to answer, also when the broker is destroyed; all NULL: an event */
     void *arg;
     enum broker_result result;
     struct channel *channel;
@@ -81,11 +81,11 @@ struct notice {
     uint64_t number; /* generation, position, or count */
     uint64_t cursor;
     struct broker_page page;
-    struct stored *copy; /* of what is pushed */
+    struct stored *copy; /* of the pushed entry */
     struct stored **copies;
     struct kept *lease;
-    struct buf text; /* of those present: texts one behind the other */
-    size_t *lens;    /* theirs: sid, tells, sid, ... */
+    struct buf text; /* of the present sockets: their texts, concatenated */
+    size_t *lens;    /* of these texts: sid, tells, sid, ... */
     size_t len_count;
 };
 
@@ -104,7 +104,7 @@ void memory_lease_write(struct broker *broker, const struct broker_lease *lease,
 void memory_lease_claim(struct broker *broker, struct span pid, struct span epoch, uint64_t seq, broker_claim_fn *done,
                         void *arg);
 void memory_lease_release(struct broker *broker, const struct broker_lease *lease, bool for_good);
-/* Somebody holds a lease that owns this room. */
+/* Whether a lease owns this room. */
 bool memory_room_has_owner(struct memory *memory, struct span room);
 void memory_leases_sweep(struct memory *memory);
 void memory_leases_finish(struct memory *memory);

@@ -1,4 +1,4 @@
-/* memory_present: who is in the rooms of this one process. */
+/* memory_present: presence in the rooms of this one process: entering, leaving, listing. */
 #include <stdlib.h>
 
 #include "base/mem.h"

@@ -1,4 +1,5 @@
-/* redis: see redis.h. Here: the life of the two links, from address to up and back. */
+/* redis: the states of the broker and its two links, from resolving the address to UP and back; and trouble: invalid
+ * answers, foreign data, errors. */
 #include "broker/redis.h"
 
 #include <assert.h>

@@ -7,14 +7,14 @@
 #include "net/net.h"
 
 struct broker_redis_config {
-    const char *url;      /* broker/redis_url.h has the forms */
+    const char *url;      /* its forms: broker/redis_url.h */
     const char *prefix;   /* of all keys and channels; default "sennit" */
     const char *instance; /* this instance's id, unique in the fleet: publisher id and inbox */
     struct broker_bounds bounds;
 };
 
-/* NULL with `err` set when the URL is wrong, or a file it names. Connects from the loop, and again for ever with
- * backoff (100 ms doubling to 2 s, jittered); state changes are logged. */
+/* NULL with `err` set if the URL, or a file that it names, is wrong. Connects from the loop, and reconnects without
+ * end, with backoff (100 ms doubling to 2 s, jittered). Logs changes of state. */
 struct broker *broker_redis_create(struct net *net, const struct broker_redis_config *config, struct err *err);
 
 #endif

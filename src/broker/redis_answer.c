@@ -1,4 +1,4 @@
-/* redis_answer: see redis_answer.h. */
+/* redis_answer: takes items out of replies and words out of messages, and remembers the first that does not fit. */
 #include "broker/redis_answer.h"
 
 #include "broker/broker.h"

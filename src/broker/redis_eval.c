@@ -1,5 +1,5 @@
-/* redis_eval: an EVALSHA in the making: its arguments are counted first and appended one by one, so that a large batch
- * is encoded once. And how keys and channels are called. */
+/* redis_eval: builds an EVALSHA: arguments are counted first and appended one by one, so that a large batch is encoded
+ * once. Also makes the names of keys and channels. */
 #include <assert.h>
 #include <stdio.h>
 

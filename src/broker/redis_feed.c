@@ -1,8 +1,8 @@
-/* redis_feed: the subscriber link: pushes, confirmations and what comes to this instance's own inbox.
+/* redis_feed: the subscriber link: pushes, confirmations, and messages to this instance's inbox.
  *
  * On a room's channel: `<epoch> <ms>\n` and entries, each `<seq> <prev> <bytes of audience> <bytes of body>\n<audience>
- * <body>`; `^<epoch> <last>`, the digest; `+<count> <bytes of sid>\n<sid><tells>` and `-...`, somebody came or left. On
- * the inbox: a word, numbers, and a newline, see inbox_received. */
+ * <body>`; `^<epoch> <last>`, the digest; `+<count> <bytes of sid>\n<sid><tells>` and `-...`, a socket entered or left.
+ * On the inbox: a word, numbers, and a newline, see inbox_received. */
 #include <stdlib.h>
 
 #include "base/log.h"

@@ -1,5 +1,5 @@
-/* redis_greeting: what is said on two fresh links before they are used: login, what kind of server this is, the
- * scripts, and the epoch. What the operator must mend is told apart from what passes by itself. */
+/* redis_greeting: the greeting on two fresh links: login, checks of the server, scripts, epoch. It distinguishes faults
+ * that the operator must correct from faults that pass by themselves. */
 #include <stdlib.h>
 
 #include "base/log.h"

@@ -1,4 +1,4 @@
-/* redis_link: see redis_link.h. */
+/* redis_link: encodes and queues commands, decodes replies, and gives each to the command that waits first. */
 #include "broker/redis_link.h"
 
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-/* redis_log: reading a room's stream. Few reads are under way at a time: their answers are large, and what else is said
- * on the link (publishes, heartbeats, leases) does not wait behind all of them. The others wait here. */
+/* redis_log: reads a room's stream. Only a few reads are under way at a time, and others wait here. Their answers are
+ * large, and other commands of the link (publishes, heartbeats, leases) must not wait behind all of them. */
 #include <stdlib.h>
 
 #include "base/mem.h"

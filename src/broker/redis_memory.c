@@ -1,5 +1,5 @@
-/* redis_memory: what Redis says of its memory, looked at every few seconds: how full it is, and whether it has begun to
- * drop keys. Somebody may switch that on while everything runs. */
+/* redis_memory: checks Redis' memory every few seconds: how full it is, and whether it may evict keys. An operator may
+ * switch eviction on at any time. */
 #include <stdlib.h>
 
 #include "base/log.h"

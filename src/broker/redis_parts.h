@@ -1,4 +1,4 @@
-/* redis_parts: what the files of the Redis broker share. For src/broker/ only.
+/* redis_parts: the state and functions that the files of the Redis broker share. For src/broker/ only.
  *
  *     DOWN --> CONNECTING (both links) --> GREETING (login, scripts, epoch) --> UP
  *       ^--------------------- either link broke, after a backoff ---------------/
@@ -33,16 +33,16 @@ enum {
     SHA_BYTES = 40,
     RUN_ID_BYTES_MAX = 64,
     LIFE_BYTES_MAX = 64,
-    LIFE_MS = 2500,     /* without a pulse for so long, a life has ended */
-    AWAY_MS = 4000,     /* whoever is away for so long has left */
-    GONE_MS = 3500,     /* so long after its last pulse those of a life that ended have: with two more pulses until all
-                         * are told, that is within 5 s */
-    META_MS = 86400000, /* a room's meta outlives its log by so long at least: longer than any lease */
+    LIFE_MS = 2500,     /* a life without a pulse for this long has ended */
+    AWAY_MS = 4000,     /* a socket that is away for this long has left */
+    GONE_MS = 3500,     /* the sockets of an ended life have left this long after its last pulse; with two more pulses
+                         * until the others are told, that is within 5 s */
+    META_MS = 86400000, /* a room's meta outlives its log by this time at least, which is longer than any lease */
     FENCE_ROOMS_MAX = 200,     /* in one call */
-    READS_MAX = 16,            /* under way on the command link; the others wait here, */
-    READS_BYTES_MAX = 4 << 20, /* also when they may bring more than this together */
-    INVALID_MAX = 5,           /* answers that make no sense, in a row, before that is told */
-    SPOILED_TELL_MS = 10000    /* keys that are not ours are told so often */
+    READS_MAX = 16,            /* under way on the command link; further reads wait, */
+    READS_BYTES_MAX = 4 << 20, /* also if the answers together may exceed this */
+    INVALID_MAX = 5,           /* invalid answers in a row, before the broker counts as in trouble */
+    SPOILED_TELL_MS = 10000    /* interval of log lines about keys with foreign data */
 };
 
 struct redis_broker {
@@ -58,21 +58,21 @@ struct redis_broker {
     char *inbox;
     struct redis_link commands, feed;
     struct resolve *resolve;
-    size_t address; /* of the name's, counted on: the one to try */
+    size_t address; /* index of the name's address to try next; only counts up */
     struct timer backoff;
     uint64_t backoff_ms;
     uint8_t state; /* enum redis_state */
     bool destroying, complained;
-    bool proven;   /* it was up once: what is wrong now may pass */
-    bool unusable; /* it was found to be of no use, and that was told */
+    bool proven;   /* it was up once, so a present problem may pass */
+    bool unusable; /* it cannot be used, and the hub was told */
     uint64_t up_since_us;
-    uint32_t invalid_count; /* answers that made no sense since a link was last good for a while */
+    uint32_t invalid_count; /* invalid answers since a link was last good for a while */
     bool invalid_told;
-    uint64_t spoiled_told_us;          /* when that was last said; 0: never */
-    uint64_t spoiled_count;            /* since then */
-    uint64_t full_told_us, full_count; /* the same of refused publishes */
-    char *trouble_text;                /* why it is not to be relied on: broker.trouble */
-    uint64_t troubles;                 /* a bit for each that kept a link from coming up and was logged */
+    uint64_t spoiled_told_us;          /* time of the last log line about foreign data; 0: none */
+    uint64_t spoiled_count;            /* cases since then */
+    uint64_t full_told_us, full_count; /* the same for refused publishes */
+    char *trouble_text;                /* the text of broker.trouble */
+    uint64_t troubles;                 /* a bit for each logged reason that kept a link from coming up */
     char sha[SCRIPT_COUNT][SHA_BYTES];
     char run_id[RUN_ID_BYTES_MAX];
     size_t run_id_len;
@@ -86,22 +86,22 @@ struct redis_broker {
     struct list publishes, flying; /* waiting; in the call under way */
     struct list held_back;         /* to be logged, older than those waiting: while Redis has no memory for them */
     size_t backlog_bytes;
-    uint64_t call_number; /* of the last call made */
+    uint64_t call_number; /* of the last publishing call */
     bool call_out, rebase;
     struct task publish_flush;
     struct timer publish_retry;
     struct broker_bounds bounds;
-    uint64_t store_bytes_max; /* those of the bounds, or what Redis' memory says */
-    bool evicts;              /* Redis was seen to drop keys */
+    uint64_t store_bytes_max; /* that of the bounds, or derived from Redis' maxmemory */
+    bool evicts;              /* Redis may evict keys */
     int pressure;             /* 0: Redis has memory; 1: three quarters are used; 2: nine tenths */
-    uint64_t info_due_us;     /* when to look again */
+    uint64_t info_due_us;     /* time of the next check */
     /* Reading: redis_log.c. */
     struct list reads; /* that wait */
     size_t reads_out, reads_bytes_out;
     struct task read_flush;
     /* The feed: redis_feed.c. */
-    uint64_t feed_number; /* of the subscriber link: what an earlier one asked for may still come through the inbox */
-    uint64_t feed_top;    /* of all seqs that it brought */
+    uint64_t feed_number; /* of the subscriber link; answers for an earlier link may still arrive through the inbox */
+    uint64_t feed_top;    /* the highest seq that it brought */
     struct redis_window subscriptions;
     struct list fences; /* rooms whose subscription was confirmed this turn */
     size_t fence_count;
@@ -109,10 +109,10 @@ struct redis_broker {
     /* Heartbeat and probes: redis_pulse.c. */
     struct timer pulse;
     uint64_t pulse_due_us, looked_us;
-    uint64_t feed_seen_us;    /* something came */
-    uint64_t silent_since_us; /* a probe was accepted and nothing has come since; 0: no such probe */
+    uint64_t feed_seen_us;    /* time of the feed's last message */
+    uint64_t silent_since_us; /* a probe was accepted then, and the feed has been silent since; 0: no such probe */
     struct list probes;
-    uint64_t probe_number, probe_taken, probe_seen; /* sent; answered on the command link; come back on the feed */
+    uint64_t probe_number, probe_taken, probe_seen; /* sent; answered on the command link; received on the feed */
     /* Presence: redis_present.c. */
     struct redis_window presence;
     struct list present_calls;
@@ -143,53 +143,56 @@ void eval_send_within(struct eval *eval, struct redis_window *window, redis_repl
 /* "PREFIX:{0}:push:ROOM", the name of a room's channel, appended. */
 void redis_channel(struct buf *to, const struct redis_broker *redis, struct span room);
 
-/* redis_greeting.c: both links are connected: logs in, looks whether this Redis will do, loads the scripts, opens the
- * epoch. Ends in redis_up, redis_unusable or redis_break. */
+/* redis_greeting.c: called when both links are connected. Logs in, checks that this Redis is usable, loads the scripts
+ * and opens the epoch. Ends in redis_up, redis_unusable or redis_break. */
 void redis_greet(struct redis_broker *redis);
 
 /* redis.c */
-/* The greeting is done; `previous`: the epoch before, empty when it is the same; `last`, `refused`: this publisher's
- * last call. */
+/* The greeting is done. `previous`: the epoch before, empty if it is the same. `last` and `refused`: number of this
+ * publisher's last call, and the entries of it that were refused. */
 void redis_up(struct redis_broker *redis, struct span previous, uint64_t previous_end, uint64_t last,
               struct answer *refused);
-/* Nothing will help but the operator. Says so once; then it is told over and over, in case it was proven before. */
+/* Only the operator can help: logs `why` once for each outage, tells the hub if the broker was never up, and breaks the
+ * links, which are tried again after a backoff. */
 void redis_unusable(struct redis_broker *redis, const char *why);
-/* Others took this life for ended; whoever was present here has been taken for gone: they enter again under another. */
+/* Other instances have ended this life, and its sockets count as gone: breaks the links. The next `up` begins another
+ * life, and sockets enter again. */
 void redis_life_ended(struct redis_broker *redis);
 /* Breaks both links: they come up again after a backoff. */
 void redis_break(struct redis_broker *redis, enum close_reason reason);
-/* Redis answered what it must not: says which answer it was, breaks the links, and after some in a row says that this
- * goes on. */
+/* Redis sent an invalid answer: logs which one, breaks the links, and after INVALID_MAX in a row sets the trouble. */
 void redis_invalid(struct redis_broker *redis, const char *which);
-/* What lies under a key is not ours, or damaged: says so now and then, with the key and the cure. `while_doing`: what
- * could not be done. */
+/* A key holds foreign or damaged data: logs the key and the cure, every SPOILED_TELL_MS at most. `while_doing`: the
+ * operation that failed. */
 void redis_spoiled(struct redis_broker *redis, const char *while_doing, struct span key);
-/* True for the error `SPOILED <key>`, which is told; the link goes on. */
+/* True for the error `SPOILED <key>`, which it logs; the link stays up. */
 bool redis_is_spoiled(struct redis_broker *redis, const struct resp *reply, const char *while_doing);
-/* The link has been up for a while: what was wrong before is over. */
+/* The link has been up for a while: earlier trouble is over. */
 void redis_is_good(struct redis_broker *redis);
-/* Why the broker is not to be relied on (NULL: it is), told in the log when it changes. */
+/* Sets broker.trouble (NULL: none), and logs a change. */
 void redis_trouble_set(struct redis_broker *redis, const char *why);
-/* Answers from the loop that the link is down. */
+/* Answers from the loop with NULL: the link is down. */
 void redis_refuse(struct redis_broker *redis, redis_reply_fn *answer, void *arg);
-/* True for an error reply; those that mean that the greeting must be done again break the link. */
+/* True for an error reply. Breaks the link if the error requires another greeting. */
 bool redis_is_error(struct redis_broker *redis, const struct resp *reply, const char *what);
-/* What of an answer of Redis may stand in the log: never a login, whatever Redis made of it. */
+/* The part of an answer of Redis that the log may show: never a login, even if Redis repeats it. */
 struct span redis_quote(const struct redis_broker *redis, struct span answer);
 /* The value of `name` (with its colon) in INFO's answer, or a span with NULL data. */
 struct span redis_info_get(struct span info, struct span name);
 
-/* redis_memory.c: INFO's memory section, whoever asked for it. */
+/* redis_memory.c */
+/* Evaluates the memory section of an INFO answer. */
 void redis_memory_seen(struct redis_broker *redis, struct span info);
-/* Asks for it when it is time. */
+/* Requests it if it is due. */
 void redis_memory_look(struct redis_broker *redis);
-/* What of INFO makes this Redis lose what it accepted, in words; NULL: nothing. To be freed. */
+/* The setting, according to INFO, by which this Redis may evict keys, in words; NULL: none. The caller frees it. */
 char *redis_eviction_text(struct span info);
 
 /* redis_publish.c */
 void redis_publish_init(struct redis_broker *redis);
 bool redis_publish(struct broker *broker, const struct broker_publish *publish, broker_done_fn *done, void *arg);
-/* The link is up; `last` is the publisher's last call that the server knows, then comes what of it was refused. */
+/* The link is up. `last` is the number of the publisher's last call that the server knows; `refused`: its refused
+ * entries. */
 void redis_publish_resume(struct redis_broker *redis, uint64_t last, struct answer *refused);
 void redis_publish_finish(struct redis_broker *redis);
 
@@ -225,7 +228,7 @@ void redis_present_enter(struct broker *broker, struct span room, const struct b
 void redis_present_leave(struct broker *broker, struct span room, struct span sid, bool may_return);
 void redis_present_list(struct broker *broker, struct span room, uint64_t cursor, uint32_t limit,
                         broker_presence_fn *done, void *arg);
-/* What follows the word "present"; false when it makes no sense. */
+/* Handles the rest of a message after the word "present"; false if it is invalid. */
 bool redis_present_received(struct redis_broker *redis, struct words *words);
 void redis_present_down(struct redis_broker *redis);
 

@@ -1,5 +1,5 @@
-/* redis_present: who is in a room: a hash per room, changed by present.lua, which tells the room. What an instance has
- * is under its life's name, so that a peer can clean up behind it (redis_pulse.c). */
+/* redis_present: presence: a hash per room, changed by present.lua, which notifies the room. The sockets of an instance
+ * are recorded under its life's name, so that another instance can clean up after it (redis_pulse.c). */
 #include <stdlib.h>
 
 #include "base/mem.h"

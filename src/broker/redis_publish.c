@@ -1,5 +1,5 @@
-/* redis_publish: publishes gather while a call is under way and leave together in the next one. Calls are numbered, and
- * the script takes exactly the next one, so that repeating a call whose answer was lost is harmless. */
+/* redis_publish: batches publishes: those that arrive while a call is under way go together into the next one. Calls
+ * are numbered, and the script takes exactly the next number, so a call whose answer was lost can be repeated. */
 #include <stdlib.h>
 
 #include "base/log.h"

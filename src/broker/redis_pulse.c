@@ -1,9 +1,9 @@
-/* redis_pulse: the heartbeat, every 0.8 s, by a script that also looks after what ended instances left (pulse.lua),
- * and probes in between. Not once a second: what its digest shows to be lost is there again within one.
+/* redis_pulse: the heartbeat, and probes in between. The heartbeat's script also cleans up after ended instances
+ * (pulse.lua). It runs every 0.8 s, so that a lost push that its digest shows is recovered within a second.
  *
- * A subscriber link can die without a word: its output buffer was killed, a middlebox forgot it. So when it has been
- * silent for a moment, it must carry something of ours. The command link says when Redis took the probe, so that a
- * Redis that is only slow is not taken for a dead link. */
+ * A subscriber link can die silently: Redis killed it for its output buffer, or a middlebox forgot it. So when it has
+ * been silent for a moment, it must carry a probe. The command link says when Redis took the probe; thus a slow Redis
+ * is not mistaken for a dead link. */
 #include <stdlib.h>
 
 #include "base/log.h"

@@ -1,4 +1,4 @@
-/* redis_stats: what Redis says of its memory, for whoever watches it. */
+/* redis_stats: Redis' memory figures and the number of instances, for /metrics. */
 #include <stdlib.h>
 
 #include "base/mem.h"

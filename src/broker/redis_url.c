@@ -1,4 +1,6 @@
-/* redis_url: see redis_url.h. */
+/* redis_url: splits the URL, decodes its parts, and checks options. No error repeats the URL, which may hold a
+ * password.
+ */
 #include "broker/redis_url.h"
 
 #include <stdlib.h>

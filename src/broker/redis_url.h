@@ -1,10 +1,10 @@
-/* redis_url: where a Redis is and how to talk to it, from its URL.
+/* redis_url: parses a Redis URL into address, login and TLS options.
  *
  *     redis://[[user]:password@]host[:port][/db]
  *     rediss://[[user]:password@]host[:port][/db][?ca=PATH][&cert=FILE&key=FILE][&verify=no][&server_name=NAME]   TLS
  *     unix://[[user]:password@]/path[?db=N]
  *
- * User, password, path and what stands behind `=` may be percent-encoded (RFC 3986 section 2.1). */
+ * User, password, path and option values may be percent-encoded (RFC 3986 section 2.1). */
 #ifndef SENNIT_BROKER_REDIS_URL_H
 #define SENNIT_BROKER_REDIS_URL_H
 
@@ -19,13 +19,13 @@ struct redis_url {
     char *user, *password; /* NULL: none */
     uint32_t db;
     bool tls;
-    /* With TLS; NULL where nothing was said. */
+    /* With TLS; NULL: not given. */
     char *ca, *cert, *key, *server_name;
     bool verify_off;
 };
 
 /* False with `err` set; the text never holds the password. */
 bool redis_url_parse(struct redis_url *url, const char *text, struct err *err);
-void redis_url_finish(struct redis_url *url); /* accepts zeroed */
+void redis_url_finish(struct redis_url *url); /* accepts zeroed memory */
 
 #endif
