@@ -1,4 +1,4 @@
-/* admin: see admin.h. */
+/* admin: reads the token and its settings, and checks a request's peer, Host, proxy fields and bearer token. */
 #include "serve/admin.h"
 
 #include <stdlib.h>

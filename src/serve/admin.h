@@ -1,8 +1,8 @@
-/* admin: who may read what is for the operator, such as /metrics: this machine, and whoever has the token.
+/* admin: access to the operator's paths, such as /metrics: from this machine, or with the token.
  *
- * Behind a proxy on the same machine every peer is this machine. Proxies say for whom they ask, in X-Forwarded-For or
- * Forwarded, so a request that has one of these is not this machine's; nor is one for a Host with a name of the web,
- * which is how a page in a browser here could ask (DNS rebinding). */
+ * Behind a proxy on the same machine, every peer has this machine's address. A proxy adds X-Forwarded-For or Forwarded,
+ * so a request with such a field does not count as this machine's. Nor does a request whose Host is not a name of this
+ * machine: a web page in a local browser could send it (DNS rebinding). */
 #ifndef SENNIT_SERVE_ADMIN_H
 #define SENNIT_SERVE_ADMIN_H
 
@@ -17,10 +17,11 @@ struct admin {
     bool not_loopback; /* the token alone counts */
 };
 
-/* `admin: {token_file: PATH, loopback: false}`, or NULL; a path is seen from the directory of the file it stands in.
- * `environment`: the token that the environment has, or NULL, which wins. False with `err` set. */
+/* Reads `admin: {token_file: PATH, loopback: false}`; `node` may be NULL. A relative path starts at the directory of
+ * the configuration file. `environment`: the token from the environment, which takes precedence, or NULL. False with
+ * `err` set. */
 bool admin_read(struct admin *admin, const struct yaml_node *node, const char *environment, struct err *err);
-void admin_finish(struct admin *admin); /* accepts zeroed */
+void admin_finish(struct admin *admin); /* accepts zeroed memory */
 bool admin_allows(const struct admin *admin, const struct addr_ip *peer, const struct http1_head *head);
 
 #endif

@@ -1,4 +1,4 @@
-/* client: see client.h. */
+/* client: reads requests from a connection, sends responses and refusals, upgrades, and ends connections. */
 #include "serve/client.h"
 
 #include <stdlib.h>

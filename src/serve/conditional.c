@@ -1,4 +1,4 @@
-/* conditional: see conditional.h. */
+/* conditional: If-Match and its relatives in the order of RFC 9110, one range, and HTTP dates. */
 #include "serve/conditional.h"
 
 #include <stdio.h>

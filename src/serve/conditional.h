@@ -1,6 +1,7 @@
-/* conditional: what a request for a file gets, given its conditions and its range (RFC 9110 sections 13 and 14). Pure.
+/* conditional: evaluates the conditions and the range of a request for a file (RFC 9110 sections 13 and 14). Pure.
  *
- * One range is understood; several, and units other than bytes, get the whole file, as the RFC allows. */
+ * It supports one range. Requests with several ranges, or with units other than bytes, get the whole file, as the RFC
+ * allows. */
 #ifndef SENNIT_SERVE_CONDITIONAL_H
 #define SENNIT_SERVE_CONDITIONAL_H
 
@@ -18,7 +19,7 @@ struct conditional_answer {
     uint64_t from, end; /* of the bytes to send; for 304, 412 and 416 none */
 };
 
-/* What GET or HEAD gets. */
+/* The answer to GET or HEAD. */
 struct conditional_answer conditional_answer(const struct http1_head *head, const struct conditional_version *version);
 
 /* "Sun, 06 Nov 1994 08:49:37 GMT"; years 1970 to 9999, others are clipped. */

@@ -1,4 +1,4 @@
-/* config: see config.h. */
+/* config: reads the YAML file, then the environment, then the flags, and checks them together. */
 #include "serve/config.h"
 
 #include <stdlib.h>

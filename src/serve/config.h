@@ -1,5 +1,5 @@
-/* config: what `sennit serve` is told: its YAML file, its environment, its flags. Flags win over the environment, that
- * over the file. */
+/* config: the settings of `sennit serve`, from its YAML file, its environment and its flags. Flags take precedence over
+ * the environment, and that over the file. */
 #ifndef SENNIT_SERVE_CONFIG_H
 #define SENNIT_SERVE_CONFIG_H
 
@@ -9,7 +9,7 @@
 #include "serve/limits.h"
 #include "serve/origin.h"
 
-/* From the command line; NULL or 0 where nothing was said. */
+/* From the command line; NULL or 0: not given. */
 struct serve_options {
     const char *config_path;
     const char *port;
@@ -17,7 +17,7 @@ struct serve_options {
     const char *broker;          /* "memory" or "redis" */
     const char *request_timeout; /* seconds */
     const char *rotate;          /* "auto", "off", or a duration */
-    uint64_t files_allowed;      /* descriptors that this process may have; 0: not known, many */
+    uint64_t files_allowed;      /* descriptor limit of this process; 0: unknown, taken as large */
 };
 
 struct serve_config {
@@ -26,25 +26,25 @@ struct serve_config {
     struct serve_limits bounds;
     bool bounds_address; /* `limits: connections_per_address` was set */
     uint64_t files_allowed;
-    struct limits_files files;   /* these, shared out */
-    struct origins origins;      /* whose pages may connect */
-    struct admin admin;          /* who may read /metrics */
-    char *headers;               /* lines of every answer */
+    struct limits_files files;   /* the division of these descriptors */
+    struct origins origins;      /* origins whose pages may connect */
+    struct admin admin;          /* access to /metrics */
+    char *headers;               /* header lines of every response */
     uint16_t port;               /* PORT, default 8080; 0 picks a free one */
     char *redis_url;             /* REDIS_URL; NULL: the in-process broker */
     char *prefix;                /* of the broker's keys */
     char *static_dir;            /* NULL: none */
-    char *client_dir;            /* where socket.io-client's dist/ is; NULL: not found */
-    char *instance;              /* SENNIT_INSTANCE, or K_REVISION and random characters, or "local-" and those */
+    char *client_dir;            /* socket.io-client's dist/; NULL: not found */
+    char *instance;              /* SENNIT_INSTANCE, or K_REVISION or "local", and random characters */
     uint64_t request_timeout_ms; /* SENNIT_REQUEST_TIMEOUT_SECONDS; 0: unknown */
 };
 
-/* Without a file there is one namespace, "/", in which nothing is relayed. False with `err` set: file, line, field,
- * remedy. */
+/* Reads all settings. Without a file there is one namespace, "/", which relays nothing. False with `err` set: file,
+ * line, field, remedy. */
 bool serve_config_read(struct serve_config *config, struct loop *loop, const struct serve_options *options,
                        struct err *err);
-/* `path` as seen from the directory of `file`; the caller frees it. */
+/* `path`, relative to the directory of `file`; the caller frees it. */
 char *config_path_beside(const char *file, struct span path);
-void serve_config_finish(struct serve_config *config); /* accepts zeroed */
+void serve_config_finish(struct serve_config *config); /* accepts zeroed memory */
 
 #endif

@@ -1,4 +1,4 @@
-/* crowd: see crowd.h. */
+/* crowd: counts connections by address, assigns places, and ends members whose time is over. */
 #include "serve/crowd.h"
 
 #include <stdlib.h>

@@ -1,10 +1,10 @@
-/* crowd: how many connections clients may hold, in all and from one address, and which of them have to go when there
- * are many.
+/* crowd: bounds the clients' connections, in all and from one address, and chooses those that must go when places are
+ * scarce. The server owns it; each client embeds a member.
  *
- * A connection beyond a bound is not left waiting in the kernel: it takes one of a few spare places, in which it is
- * told why, or gets /health. When these are taken, the one that came first gives way. While more than 80 % of the
- * places are taken, connections that have not said what they want, sessions without a namespace and responses that are
- * read slowly are ended sooner, the oldest first. */
+ * A connection beyond a bound does not wait in the kernel. It takes one of a few spare places, where it gets a refusal,
+ * or /health. When the spare places are taken, the oldest one gives way. While more than 80 % of the places are taken,
+ * connections without a request, sessions without a namespace, and slowly read responses are ended sooner, the oldest
+ * first. */
 #ifndef SENNIT_SERVE_CROWD_H
 #define SENNIT_SERVE_CROWD_H
 
@@ -17,9 +17,9 @@ struct crowd {
     struct loop *loop;
     const struct serve_limits *limits;
     uint64_t spare_max;
-    bool counts_private; /* addresses of private networks are counted like others: the bound was set */
+    bool counts_private; /* private addresses count like others, because the operator set the bound */
     uint64_t count, spare_count;
-    uint64_t waiting_bytes; /* of unfinished and waiting requests */
+    uint64_t waiting_bytes; /* of incomplete and waiting requests */
     struct map addresses;
     struct list spare, speaking, unjoined; /* members, the oldest first */
     struct timer sweep;
@@ -36,26 +36,26 @@ enum crowd_place {
 struct crowd_member {
     struct list node;              /* in one of the crowd's lists, or none */
     struct crowd_address *address; /* NULL: not counted */
-    uint32_t since_ms;             /* when it came, or asked, or upgraded, of a clock that wraps */
+    uint32_t since_ms;             /* time of its arrival, last request or upgrade, on a clock that wraps */
     uint32_t waiting_bytes;
     uint8_t place;   /* enum crowd_place */
-    uint8_t refusal; /* enum refusal, of one that is spare */
+    uint8_t refusal; /* enum refusal, of a connection in a spare place */
 };
 
 struct client;
 
 void crowd_init(struct crowd *crowd, struct loop *loop, const struct serve_limits *limits, uint64_t spare_max);
-void crowd_finish(struct crowd *crowd); /* accepts zeroed */
-/* A connection came from `peer`: finds its place. May end another one. */
+void crowd_finish(struct crowd *crowd); /* accepts zeroed memory */
+/* A connection arrived from `peer`: gives it a place. May end another connection. */
 void crowd_enter(struct crowd *crowd, struct crowd_member *member, const struct addr *peer);
-/* A complete request came. */
+/* A complete request arrived. */
 void crowd_asked(struct crowd *crowd, struct crowd_member *member);
 void crowd_upgraded(struct crowd *crowd, struct crowd_member *member);
 void crowd_leave(struct crowd *crowd, struct crowd_member *member);
-/* It keeps so many bytes of requests. False when that is too much. */
+/* The member now keeps `bytes` of requests. False if that exceeds the bound. */
 bool crowd_keeps(struct crowd *crowd, struct crowd_member *member, uint64_t bytes);
 
-/* True for addresses of the public internet; others are proxies, neighbours, or this machine. */
+/* True for addresses of the public internet; others belong to proxies, the local network, or this machine. */
 bool crowd_is_public(const struct addr_ip *ip);
 
 #endif

@@ -1,4 +1,4 @@
-/* files: see files.h. */
+/* files: checks request paths segment by segment, and holds the table of media types. */
 #include "serve/files.h"
 
 #include "base/mem.h"

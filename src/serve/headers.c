@@ -1,4 +1,4 @@
-/* headers: see headers.h. */
+/* headers: the default fields, and the operator's replacements, checked to be one line each. */
 #include "serve/headers.h"
 
 #include <stdlib.h>

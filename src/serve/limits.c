@@ -1,4 +1,4 @@
-/* limits: see limits.h. */
+/* limits: reads, describes and passes on the table's values, and divides the process' descriptors. */
 #include "serve/limits.h"
 
 enum {

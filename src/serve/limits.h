@@ -1,9 +1,9 @@
-/* limits: every bound that the operator may set under `limits:`, in one table, which makes the fields, the defaults,
- * the reading, and the rows of docs/serve.md.
+/* limits: one table of all bounds that the operator may set under `limits:`. The table makes the fields, the defaults,
+ * the parser, and the rows of docs/serve.md.
  *
- *   X(name, unit, default, least, most, "what is bounded", "what happens beyond it")
+ *   X(name, unit, default, least, most, "the bounded quantity", "the effect beyond the bound")
  *
- * A default of LIMIT_DERIVED is worked out at the start. */
+ * A default of LIMIT_DERIVED is computed at the start. */
 #ifndef SENNIT_SERVE_LIMITS_H
 #define SENNIT_SERVE_LIMITS_H
 
@@ -87,22 +87,22 @@ struct serve_limits {
 
 /* The defaults, LIMIT_DERIVED among them. */
 void limits_init(struct serve_limits *limits);
-/* What the mapping `limits:` says; NULL says nothing. False with `err` set. */
+/* Reads the mapping `limits:`; NULL changes nothing. False with `err` set. */
 bool limits_read(struct serve_limits *limits, const struct yaml_node *node, struct err *err);
-/* The rows that are the sessions'. */
+/* Copies the session layer's bounds to `to`. */
 void limits_give(const struct serve_limits *limits, struct session_limits *to);
-/* Rows for the manual: name, bound, default, and what happens beyond. */
+/* Appends the rows of the manual: name, quantity, default, range, and the effect beyond. */
 void limits_describe(struct buf *to);
 
-/* How the descriptors that this process may have are shared out. What clients may not have is kept back. */
+/* The division of this process' descriptors; the rest is reserved. */
 struct limits_files {
     uint64_t connections; /* of clients, at most */
-    uint64_t spare;       /* beyond the bound: connections that are told so, or get /health */
+    uint64_t spare;       /* connections beyond the bound, which get a refusal or /health */
     uint64_t open;        /* files of `static` */
 };
 struct limits_files limits_files_share(uint64_t allowed);
-/* Puts numbers where the defaults are derived. `on_platform`: connections come from the platform's ingress. False with
- * `err` set: there are too few descriptors for what was asked. */
+/* Computes the derived defaults. `on_platform`: connections come from the platform's ingress. False with `err` set: the
+ * settings need more descriptors than there are. */
 bool limits_derive(struct serve_limits *limits, const struct limits_files *files, bool on_platform, struct err *err);
 
 #endif

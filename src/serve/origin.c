@@ -1,4 +1,4 @@
-/* origin: see origin.h. */
+/* origin: parses and compares origins: scheme, host and port of the list, of Origin, and of Host. */
 #include "serve/origin.h"
 
 #include <stdlib.h>

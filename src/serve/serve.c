@@ -1,4 +1,4 @@
-/* serve: see serve.h. Here: start, drain, end. */
+/* serve: an instance's life: start, listening once the broker is up, drain on SIGTERM, end. */
 #include "serve/serve.h"
 
 #include <signal.h>

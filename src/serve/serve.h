@@ -1,4 +1,5 @@
-/* serve: one stateless realtime instance: a listener, a broker, a hub, sessions, and the HTTP around them. */
+/* serve: one stateless realtime instance: a listener, a broker, a hub, sessions, and the HTTP around them. `cli` calls
+ * serve_run; tests and fuzzers call server_open on a loop of their own. The server owns all of these parts. */
 #ifndef SENNIT_SERVE_SERVE_H
 #define SENNIT_SERVE_SERVE_H
 
@@ -8,7 +9,7 @@
 #include "serve/store.h"
 #include "session/session.h"
 
-/* Lines in the log about connections that ended for one reason: a few are written, the others are counted. */
+/* Log lines about connections that ended for one reason: a few are written, the others are counted. */
 struct client_log {
     uint64_t since_us;
     uint32_t lines, silent;
@@ -28,29 +29,29 @@ struct server {
     struct crowd crowd;
     struct store store;
     struct signal_watch term, interrupt;
-    struct timer door; /* the listener opens without the broker's word */
+    struct timer door; /* when it fires, the listener opens even without the broker */
     struct timer drain;
     uint64_t drain_until_us;
     size_t drain_batch; /* sessions closed at a time */
     bool draining;
     struct client_log closed_log[CLOSE_REASON_COUNT];
     struct err failure; /* why it ended by itself; empty: it did not */
-    /* Requests for /ready that share one probe, and for /metrics that share one look at the broker. */
+    /* Requests for /ready that share one probe, and for /metrics that share one request to the broker. */
     struct list ready_waiters, metrics_waiters;
     bool probing, measuring;
-    bool probe_passed;  /* the last one, */
-    uint64_t probed_us; /* which ended then; 0: none yet */
+    bool probe_passed;  /* outcome of the last probe */
+    uint64_t probed_us; /* end of that probe; 0: none yet */
     uint64_t started_us;
 };
 
-/* Starts an instance on a loop of the caller's; false with `err` set when it cannot. To be closed in either case. It
- * listens once the broker has been found to be usable, or after a few seconds without a word of it: then it is alive
- * and not ready. When it is found to be of no use, or the port is taken, the loop is stopped and `failure` says why. */
+/* Starts an instance on the caller's loop; false with `err` set if that fails. Call server_close in either case. The
+ * instance listens once the broker is up, or after a few seconds without it (alive, not ready). If the broker cannot be
+ * used, or the port is taken, it stops the loop, and `failure` says why. */
 bool server_open(struct server *server, struct loop *loop, const struct serve_options *options, struct err *err);
-/* Ends it at once: connections that are left are closed. An orderly end drains first (SIGTERM). */
+/* Ends it at once and closes remaining connections. An orderly end drains first (SIGTERM). */
 void server_close(struct server *server);
 
-/* Runs one instance until SIGTERM or SIGINT, then drains. False with `err` set when it cannot start. */
+/* Runs one instance until SIGTERM or SIGINT, then drains. False with `err` set if it cannot start. */
 bool serve_run(const struct serve_options *options, struct err *err);
 
 #endif
