@@ -1,4 +1,4 @@
-/* autoscaler: see autoscaler.h. */
+/* autoscaler: the rule itself: slots for queued requests, the floor of minScale, the end of idle instances. */
 #include "platform/autoscaler.h"
 
 static uint32_t clamp(uint64_t value, uint32_t min, uint32_t max)

@@ -1,4 +1,4 @@
-/* command: see command.h. */
+/* command: chooses among the four sources, splits words, and resolves the program's path and directory. */
 #include "platform/command.h"
 
 #include <stdlib.h>

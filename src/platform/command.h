@@ -1,7 +1,7 @@
-/* command: which local program stands for the container.
+/* command: finds the local program to run instead of the container's image.
  *
- * In this order: `--run`; the annotation sennit.dev/run; the container's `command`; an image that is file:///a/program.
- * Cloud Run ignores the annotation, so the same file deploys there unchanged. */
+ * The first of these that is given: `--run`; the annotation sennit.dev/run; the container's `command`; an image
+ * file:///a/program. Cloud Run ignores the annotation, so the same file deploys there unchanged. */
 #ifndef SENNIT_PLATFORM_COMMAND_H
 #define SENNIT_PLATFORM_COMMAND_H
 
@@ -9,16 +9,16 @@
 
 struct command {
     struct words argv;
-    char *directory; /* where it runs */
+    char *directory; /* its working directory */
 };
 
-/* `run` is --run's argument, or NULL. False with `err` set: which line to add to the file. */
+/* `run` is --run's argument, or NULL. False with `err` set: the text names the line to add to the file. */
 bool command_find(struct command *command, const struct service_spec *spec, const char *path, const char *run,
                   struct err *err);
 void command_finish(struct command *command);
 
-/* Splits as a shell splits words: blanks separate, '...' keeps all, "..." all but backslash and quote; nothing is
- * expanded. */
+/* Splits a text into words as a shell does, without expansion: blanks separate words, '...' keeps all characters, "..."
+ * all but backslash and quote. */
 bool command_split(struct span text, struct words *words, struct err *err);
 
 #endif

@@ -1,4 +1,4 @@
-/* denials: the table's columns, the answers, and the gathering of log lines. */
+/* denials: looks up the table's columns, encodes responses, and combines log lines. */
 #include "platform/denials.h"
 
 #include <assert.h>

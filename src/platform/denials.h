@@ -1,8 +1,8 @@
-/* denials: every answer of the ingress' own, in one table, which makes the enum, the answers, the counters in /status,
- * the log lines and the table in docs/up.md. Status and first line of an answer are Cloud Run's where it has such a
- * limit; X-Sennit-Reason and the second line say which limit it was and what changes it, which Cloud Run does not.
+/* denials: one table of all responses that the ingress makes itself. The table makes the enum, the responses, the
+ * counters in /status, the log lines and the table in docs/up.md. Where Cloud Run has the same limit, status and first
+ * line are Cloud Run's. X-Sennit-Reason and the second line add the limit and its cure, which Cloud Run does not name.
  *
- *   X(NAME, "X-Sennit-Reason", status (0: as the fault has it), log level, "first line", "what is wrong: the cure") */
+ *   X(NAME, "X-Sennit-Reason", status (0: given by the fault), log level, "first line", "the fault: the cure") */
 #ifndef SENNIT_PLATFORM_DENIALS_H
 #define SENNIT_PLATFORM_DENIALS_H
 
@@ -50,21 +50,21 @@ enum denial {
         DENIAL_COUNT
 };
 
-/* Counts, and writes log lines: the first of each kind at once, then one in DENIALS_LOG_MS at most, with how many there
- * were: nobody fills the log by being refused. */
+/* Counts denials and writes log lines: the first of each kind at once, then one in DENIALS_LOG_MS at most, with the
+ * number since the last. So refused clients cannot fill the log. */
 struct denials {
     struct loop *loop;
     uint64_t counts[DENIAL_COUNT];
-    uint64_t logged[DENIAL_COUNT];    /* of these, when the last line was written */
-    uint64_t logged_us[DENIAL_COUNT]; /* and when that was; 0: never */
+    uint64_t logged[DENIAL_COUNT];    /* the count at the last log line */
+    uint64_t logged_us[DENIAL_COUNT]; /* the time of that line; 0: none */
 };
 
 enum { DENIALS_LOG_MS = 10000 };
 
 void denials_init(struct denials *denials, struct loop *loop);
-/* `peer` is the client's address, `what` says more (an instance's id); both may be empty. */
+/* Counts one denial. `peer` is the client's address, `what` a detail (an instance's id); both may be empty. */
 void denials_note(struct denials *denials, enum denial denial, const char *peer, const char *what);
-/* Appends the answer. `status` counts where the table has none; without `with_body` it is one to HEAD. */
+/* Appends the response. `status` is used if the table has none. Without `with_body` it answers HEAD. */
 void denial_encode(struct buf *to, enum denial denial, int status, bool keep_alive, bool with_body);
 const char *denial_reason(enum denial denial);
 

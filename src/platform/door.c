@@ -1,4 +1,4 @@
-/* door: see door.h. */
+/* door: counts connections in all and by address, with one table entry for each address that has some. */
 #include "platform/door.h"
 
 #include <assert.h>

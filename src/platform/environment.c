@@ -1,4 +1,4 @@
-/* environment: see environment.h. */
+/* environment: checks names of variables and builds the list of NAME=value for instances. */
 #include "platform/environment.h"
 
 #include <stdlib.h>

@@ -1,7 +1,7 @@
-/* environment: the variables that a program of the service starts with.
+/* environment: the environment variables of the service's programs.
  *
- * A container starts with what its file says and little else; so do instances here. Nothing of the operator's shell
- * reaches them but PATH, HOME, TMPDIR and LANG, and what `--env NAME` passes on. */
+ * Like a container, an instance gets the variables of its file and few others. From the operator's shell it gets only
+ * PATH, HOME, TMPDIR and LANG, and the variables that `--env NAME` passes on. */
 #ifndef SENNIT_PLATFORM_ENVIRONMENT_H
 #define SENNIT_PLATFORM_ENVIRONMENT_H
 
@@ -9,16 +9,16 @@
 
 enum { ENVIRONMENT_NAME_BYTES_MAX = 256 };
 
-/* As Kubernetes has it: letters, digits, - _ and ., and no digit in front. */
+/* By Kubernetes' rule: letters, digits, - _ and ., and no digit in front. */
 bool environment_name_is_valid(struct span name);
-/* Adds "NAME=value", in place of what `env` says of NAME so far. Takes the text. */
+/* Adds "NAME=value", replacing an earlier NAME. Takes ownership of the text. */
 void environment_set(struct words *env, char *text);
-/* PATH, HOME, TMPDIR and LANG as the operator has them; without a PATH, the usual one. */
+/* Adds the operator's PATH, HOME, TMPDIR and LANG; without a PATH, the usual one. */
 void environment_add_system(struct words *env);
-/* Adds the operator's variables of these names. False with `err` set: one is not set, has no valid name, or is the
- * platform's to set. The text never holds a value. */
+/* Adds the operator's variables of these names. False with `err` set: a name is not set, is invalid, or is reserved for
+ * the platform. The text never holds a value. */
 bool environment_pass(struct words *env, const struct words *names, struct err *err);
-/* The platform sets this variable itself; `redis`: it manages a Redis. */
+/* Whether the platform sets this variable itself; `redis`: it manages a Redis. */
 bool environment_is_reserved(struct span name, bool redis);
 
 #endif

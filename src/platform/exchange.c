@@ -1,4 +1,5 @@
-/* exchange: see exchange.h. Here: the client's side. The instance's is in exchange_upstream.c. */
+/* exchange: the client's side of an exchange: request head and body, waiting for a slot, refusals, the end. The
+ * instance's side is in exchange_upstream.c. */
 #include "platform/exchange.h"
 
 #include <assert.h>

@@ -1,4 +1,5 @@
-/* exchange: a client's connection to the ingress, and the one request on it that is under way. */
+/* exchange: a client's connection to the ingress, with at most one request under way. The ingress lists exchanges; each
+ * owns its client's connection and frees itself when that is closed. ingress.h has the picture of its states. */
 #ifndef SENNIT_PLATFORM_EXCHANGE_H
 #define SENNIT_PLATFORM_EXCHANGE_H
 
@@ -26,46 +27,46 @@ struct exchange {
     struct ingress *ingress;
     struct conn conn; /* the client's */
     struct list of_ingress;
-    struct list idle; /* in the ingress' list while it is IDLE, longest first */
+    struct list idle; /* in the ingress' list while it is IDLE, longest idle first */
     uint64_t idle_since_us;
     struct door_address *address; /* counts it at the door; NULL: not counted */
     struct ask ask;
-    struct instance *instance; /* whose slot is held; NULL: none */
+    struct instance *instance; /* it holds a slot of this one; NULL: none */
     struct upstream *upstream;
     struct timer deadline; /* of the head, then of the request */
     struct timer body_check;
     struct http1_body request_body, response_body;
-    struct buf head; /* as it goes to the instance, kept while it may have to be sent again */
+    struct buf head; /* the request head for the instance, kept while another try may need it */
     size_t head_seen, response_seen;
-    uint64_t body_bytes, body_checked; /* of the request that came, and had come at the last check */
-    char accept[28];                   /* Sec-WebSocket-Accept that must come back */
+    uint64_t body_bytes, body_checked; /* of the request body, received so far, and by the last check */
+    char accept[28];                   /* the Sec-WebSocket-Accept that the instance must answer */
     char method[16];
     uint8_t state; /* enum exchange_state */
     uint8_t tries;
-    bool turned_away; /* it came only to be told that it cannot come in */
+    bool turned_away; /* beyond a bound: it only gets a refusal */
     bool keep_alive, upgrade, client_is_10, request_chunked, response_chunked;
 };
 
-/* A client that `address` counts. */
+/* Takes over an accepted stream, which `address` counts at the door. */
 void exchange_accept(struct ingress *ingress, struct io *io, const struct addr *peer, struct door_address *address);
-/* A client that is answered before it asks, and goes. */
+/* Sends a refusal to a stream beyond a bound, without reading a request, and closes it. */
 void exchange_turn_away(struct ingress *ingress, struct io *io, const struct addr *peer, enum denial denial);
-/* Answers with words of our own, counts, logs, and ends the exchange. `status` counts where the table has none. */
+/* Responds with a denial, counts and logs it, and ends the exchange. `status` is used if the table has none. */
 void exchange_refuse(struct exchange *exchange, enum denial denial, int status);
-/* Counts and logs what cannot be answered any more. */
+/* Counts and logs a denial when no response is possible any more. */
 void exchange_note(struct exchange *exchange, enum denial denial);
-/* Ends one that is IDLE because others need its place. */
+/* Ends an IDLE exchange, because other clients need its place. */
 void exchange_evict(struct exchange *exchange);
-/* Gives slot and instance back; then the next request, or the end of the connection. */
+/* Gives the slot back. Then the next request begins, or the connection ends. */
 void exchange_end(struct exchange *exchange);
-/* exchange_upstream.c: a slot was granted; connects. */
+/* exchange_upstream.c: a slot was granted: connects to the instance. */
 void exchange_connect(struct exchange *exchange, struct instance *instance);
-/* Cuts the instance's side off. */
+/* Closes the connection to the instance. */
 void exchange_drop_upstream(struct exchange *exchange);
-/* Request bytes on their way, as far as they belong to the body. Returns how many were taken. */
+/* Forwards request bytes that belong to the body. Returns the number taken. */
 size_t exchange_forward_body(struct exchange *exchange, struct span bytes);
 void exchange_set_state(struct exchange *exchange, enum exchange_state state);
-/* Reads no more of `from` while too much of it waits at `to`, until that has gone out. */
+/* Back-pressure: pauses reading `from` while too much waits in the queue of `to`. */
 void exchange_hold_back(struct conn *from, struct conn *to);
 
 #endif

@@ -1,4 +1,5 @@
-/* fleet: see fleet.h. */
+/* fleet: grants slots to waiting requests, starts and stops instances by the autoscaler, and writes their output to the
+ * log. */
 #include "platform/fleet.h"
 
 #include <signal.h>

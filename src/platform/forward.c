@@ -1,4 +1,4 @@
-/* forward: see forward.h. */
+/* forward: decides for each field whether it passes, and appends the platform's own fields. */
 #include "platform/forward.h"
 
 static bool named(struct span name, const char *text)

@@ -1,7 +1,7 @@
-/* forward: what the ingress changes in the heads that pass through it. Pure.
+/* forward: the ingress' changes to request and response heads. Pure.
  *
- * Hop-by-hop fields go (RFC 9110 section 7.6.1); the client's address and a trace are added; what the platform alone
- * may say is taken from the client's head. */
+ * It removes hop-by-hop fields (RFC 9110 section 7.6.1), adds the client's address and a trace, and removes from a
+ * client's head the fields that only the platform may set. */
 #ifndef SENNIT_PLATFORM_FORWARD_H
 #define SENNIT_PLATFORM_FORWARD_H
 
@@ -11,14 +11,14 @@ enum { TRACE_BYTES = 32, SPAN_BYTES = 16 };
 
 struct forward_context {
     const char *client_ip;
-    char trace[TRACE_BYTES + 1], span[SPAN_BYTES + 1]; /* hex, used unless the client brought a valid traceparent */
+    char trace[TRACE_BYTES + 1], span[SPAN_BYTES + 1]; /* hex, used unless the client sent a valid traceparent */
 };
 
-/* Appends the request head as the instance gets it. Always asks for the connection to close behind the answer, unless
- * it is an upgrade. */
+/* Appends the request head for the instance. Unless it is an upgrade, it asks the instance to close the connection
+ * after the response. */
 void forward_request(struct buf *to, const struct http1_head *head, const struct forward_context *context);
-/* Appends the response head as the client gets it; `chunked` says that the body will be framed so, `keep_alive` whether
- * the client's connection goes on. `instance` names who answered. */
+/* Appends the response head for the client. `chunked`: the body will be chunked. `keep_alive`: the client's connection
+ * stays open. `instance`: the id of the instance that responded. */
 void forward_response(struct buf *to, const struct http1_head *head, bool chunked, bool keep_alive,
                       const char *instance);
 

@@ -1,4 +1,4 @@
-/* ingress: see ingress.h. */
+/* ingress: accepts clients through the door, evicts silent ones when places are scarce, and stops. */
 #include "platform/ingress.h"
 
 #include "platform/exchange.h"

@@ -1,10 +1,11 @@
-/* ingress: the front door of a service: HTTP/1.1 and WebSocket from clients, to an instance with a free slot.
+/* ingress: forwards HTTP/1.1 and WebSocket requests of clients to an instance with a free slot. `up` owns it. The
+ * states of a client's exchange:
  *
  *     IDLE --head--> QUEUED --slot--> CONNECTING --> WAITING --response head--> BODY --> IDLE
  *                                                       \------101-----> TUNNEL
  *
- * A request holds one slot from then until it ends; a WebSocket is one long request. The request timeout is total: it
- * runs from the request's head and cuts WebSockets too, without a Close frame, as Cloud Run does. */
+ * A request holds one slot from CONNECTING until it ends; a WebSocket is one long request. The request timeout runs
+ * from the request's head to the end, and cuts WebSockets too, without a Close frame, as Cloud Run does. */
 #ifndef SENNIT_PLATFORM_INGRESS_H
 #define SENNIT_PLATFORM_INGRESS_H
 
@@ -17,17 +18,17 @@
 enum {
     INGRESS_HEAD_MS_MAX = 60000,       /* a client's request head */
     INGRESS_QUEUE_BYTES_MAX = 8 << 20, /* output that waits for one side */
-    INGRESS_PAUSE_BYTES = 64 << 10,    /* above it, the other side is not read */
+    INGRESS_PAUSE_BYTES = 64 << 10,    /* above this, the other side is not read */
     INGRESS_STALL_MS_MAX = 60000,
-    INGRESS_LINGER_MS = 1000,          /* for a client's end, when everything was said, */
-    INGRESS_LINGER_BODY_MS = 10000,    /* and when it has not sent all of its request yet */
+    INGRESS_LINGER_MS = 1000,          /* wait for the client's end after the response, */
+    INGRESS_LINGER_BODY_MS = 10000,    /* and if the client has not sent its whole request yet */
     INGRESS_BODY_BYTES_MAX = 32 << 20, /* of a request; Cloud Run's limit for HTTP/1 */
     INGRESS_CONNECT_TRIES = 3,
-    INGRESS_SILENT_MS_MAX = 3000,  /* while connections are scarce: without a request, */
-    INGRESS_SILENT_MS_FULL = 500,  /* and when there is none left */
-    INGRESS_EVICTED_MAX = 64,      /* of those, for one that comes */
-    INGRESS_TURNED_AWAY_MAX = 64,  /* at once, with an answer; more are closed without one */
-    INGRESS_BODY_CHECK_MS = 30000, /* in each of which so much of a request's body must come */
+    INGRESS_SILENT_MS_MAX = 3000,  /* time without a request, while connections are scarce, */
+    INGRESS_SILENT_MS_FULL = 500,  /* and while none is left */
+    INGRESS_EVICTED_MAX = 64,      /* silent connections ended for one new connection */
+    INGRESS_TURNED_AWAY_MAX = 64,  /* at once, with a response; others are closed without one */
+    INGRESS_BODY_CHECK_MS = 30000, /* interval in which this much of a request's body must arrive: */
     INGRESS_BODY_CHECK_BYTES = 1024,
 };
 
@@ -43,11 +44,11 @@ struct ingress {
     struct fleet *fleet;
     struct listener listener;
     struct list clients;
-    struct list idle; /* those without a request, longest first */
+    struct list idle; /* exchanges without a request, longest idle first */
     size_t client_count;
     struct door door;
     struct denials denials;
-    uint32_t turned_away; /* answered at the door and not gone yet */
+    uint32_t turned_away; /* refused at the door and not closed yet */
     struct conn_limits limits;
     bool stopping;
     struct {
@@ -57,8 +58,8 @@ struct ingress {
 
 bool ingress_open(struct ingress *ingress, struct net *net, struct fleet *fleet, const struct ingress_options *options,
                   struct err *err);
-void ingress_finish(struct ingress *ingress); /* every connection is gone; accepts zeroed */
-/* No new connections; idle ones end, the others when their exchange does. */
+void ingress_finish(struct ingress *ingress); /* every connection must be gone; accepts zeroed memory */
+/* Takes no new connections. Idle ones end now, the others with their exchange. */
 void ingress_stop(struct ingress *ingress);
 /* Ends every connection. */
 void ingress_cut(struct ingress *ingress);

@@ -1,4 +1,4 @@
-/* instance: see instance.h. */
+/* instance: starts the process, probes its port, keeps its last lines of output, and stops it. */
 #include "platform/instance.h"
 
 #include <assert.h>

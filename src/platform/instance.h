@@ -1,4 +1,4 @@
-/* instance: one process of the service, its port and the requests it holds.
+/* instance: one process of the service, its port and the requests that it serves. The fleet owns it.
  *
  *     STARTING --listens--> READY --no longer wanted--> DRAINING --> GONE
  *         \--------------------\----- it ended by itself ------------/
@@ -15,14 +15,14 @@ enum instance_state { INSTANCE_STARTING, INSTANCE_READY, INSTANCE_DRAINING, INST
 enum {
     INSTANCE_PROBE_MS = 25,
     INSTANCE_STOP_MS = 10000, /* between SIGTERM and SIGKILL */
-    INSTANCE_LAST_LINES = 5,  /* of its output, told when it fails */
+    INSTANCE_LAST_LINES = 5,  /* of its output, logged when it fails */
 };
 
 struct instance {
     struct fleet *fleet;
     struct list of_fleet;
     struct child child;
-    struct conn probe; /* connects until somebody listens */
+    struct conn probe; /* connects to the port until the program listens */
     struct timer probe_timer, deadline;
     char *id;
     uint16_t port;
@@ -36,11 +36,11 @@ struct instance {
     uint32_t last_count;
 };
 
-/* Starts a process; NULL with `err` set when it cannot be executed. */
+/* Starts a process; NULL with `err` set if it cannot be executed. */
 struct instance *instance_start(struct fleet *fleet, struct err *err);
-/* SIGTERM, and SIGKILL ten seconds later. */
+/* Sends SIGTERM, and SIGKILL ten seconds later. */
 void instance_stop(struct instance *instance);
-/* SIGKILL to the whole group, now. */
+/* Sends SIGKILL to the whole process group, now. */
 void instance_kill(struct instance *instance);
 /* A request begins and ends. */
 void instance_hold(struct instance *instance);

@@ -1,4 +1,4 @@
-/* managed_redis: see managed_redis.h. */
+/* managed_redis: starts, probes, restarts and stops redis-server, with its command line and its directories. */
 #include "platform/managed_redis.h"
 
 #include <signal.h>

@@ -1,4 +1,4 @@
-/* spec: see spec.h. */
+/* spec: reads the fields and annotations of service.yaml, with their ranges, and collects inert fields. */
 #include "platform/spec.h"
 
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-/* spec: a service as its YAML file says it: Knative's `Service`, with the fields and annotations of Cloud Run.
- * https://cloud.google.com/run/docs/reference/yaml/v1 . Unknown fields are refused by name and line; those that the
+/* spec: the service as its YAML file describes it: Knative's `Service`, with the fields and annotations of Cloud Run.
+ * https://cloud.google.com/run/docs/reference/yaml/v1 . Unknown fields are refused by name and line. Fields that the
  * platforms know and that have no effect here are listed in `inert`. */
 #ifndef SENNIT_PLATFORM_SPEC_H
 #define SENNIT_PLATFORM_SPEC_H
@@ -14,11 +14,11 @@ enum {
     SPEC_TIMEOUT_S_MAX = 3600,
     SPEC_INSTANCES_DEFAULT = 100,
     SPEC_INSTANCES_MAX = 1000,
-    SPEC_WORDS_MAX = 1000,            /* of a command line, and variables */
-    SPEC_TEXT_BYTES_MAX = 100 * 1024, /* of one text: the kernel takes no argument or variable of 128 KiB, */
-    SPEC_BYTES_MAX = 1 << 20,         /* nor more than about 2 MiB of them in all */
+    SPEC_WORDS_MAX = 1000,            /* of a command line; also the number of variables */
+    SPEC_TEXT_BYTES_MAX = 100 * 1024, /* of one text; the kernel accepts no argument or variable of 128 KiB, */
+    SPEC_BYTES_MAX = 1 << 20,         /* and no more than about 2 MiB of all of them */
 };
-#define SPEC_REDIS_MEMORY_MIN ((uint64_t)16 << 20) /* an empty Redis and its scripts need some */
+#define SPEC_REDIS_MEMORY_MIN ((uint64_t)16 << 20) /* for an empty Redis and its scripts */
 #define SPEC_REDIS_MEMORY_DEFAULT ((uint64_t)512 << 20)
 #define SPEC_REDIS_MEMORY_MAX ((uint64_t)1 << 40)
 
@@ -27,7 +27,7 @@ struct words {
     char **list;
     size_t count;
 };
-void words_add(struct words *words, char *text); /* takes the text */
+void words_add(struct words *words, char *text); /* takes ownership of the text */
 void words_finish(struct words *words);
 
 struct service_spec {
@@ -43,13 +43,13 @@ struct service_spec {
     uint64_t redis_restart_delay_ms;
     uint64_t redis_memory_bytes_max; /* sennit.dev/redis-memory */
     struct buf inert;                /* names, separated by ", " */
-    size_t bytes;                    /* of all texts that were read */
+    size_t bytes;                    /* of all texts */
 };
 
-/* False with `err` set: which file, line and field. To be finished in either case. */
+/* Reads the file. False with `err` set: file, line and field. Call service_spec_finish in either case. */
 bool service_spec_read(struct service_spec *spec, const char *path, struct err *err);
-/* The same from text in memory; `path` is for messages, and says where relative paths begin. */
+/* The same from text in memory; `path` is for messages, and its directory is the start of relative paths. */
 bool service_spec_parse(struct service_spec *spec, const char *path, struct span text, struct err *err);
-void service_spec_finish(struct service_spec *spec); /* accepts zeroed */
+void service_spec_finish(struct service_spec *spec); /* accepts zeroed memory */
 
 #endif

@@ -1,4 +1,4 @@
-/* status: see status.h. */
+/* status: accepts readers, checks their Host and Origin, and encodes the JSON. */
 #include "platform/status.h"
 
 #include <stdlib.h>

@@ -1,6 +1,7 @@
-/* status: a small page for programs of this machine, on a listener of its own on loopback: GET /status says which
- * instances there are, what they hold, and what was counted, as JSON. It answers by the names of this machine alone,
- * and no page of another origin. */
+/* status: a page for programs of this machine, on its own listener on loopback. GET /status returns the instances,
+ * their requests, and the counters, as JSON. It answers only requests for this machine's names, and no page of another
+ * origin.
+ */
 #ifndef SENNIT_PLATFORM_STATUS_H
 #define SENNIT_PLATFORM_STATUS_H
 
@@ -18,9 +19,9 @@ struct status {
     uint16_t ingress_port;
 };
 
-/* The other fields are set before. */
+/* The caller must have set the other fields. */
 bool status_open(struct status *status, struct net *net, uint16_t port, struct err *err);
-/* No new readers, and those that there are are cut; harmless when it was not opened. */
+/* Takes no new readers, and closes the present ones; harmless if it is not open. */
 void status_close(struct status *status);
 /* Appends the JSON. */
 void status_encode(struct buf *to, const struct status *status);

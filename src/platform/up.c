@@ -1,5 +1,5 @@
-/* up: see up.h. Here: what starts and stops in which order. First what the service needs, then its door, then its
- * instances; backwards at the end: door, instances, what they needed. */
+/* up: starts and stops the parts in order: the ingress' port, the switch of user, the status page, the managed Redis,
+ * the instances; at the end the ingress, the instances, the managed Redis. */
 #include "platform/up.h"
 
 #include <signal.h>

@@ -1,4 +1,4 @@
-/* up: a service.yaml on this machine, as Cloud Run would run it. */
+/* up: runs a service.yaml on this machine, as Cloud Run would. `cli` calls it. */
 #ifndef SENNIT_PLATFORM_UP_H
 #define SENNIT_PLATFORM_UP_H
 
@@ -11,19 +11,19 @@ struct words;
 
 struct up_options {
     const char *path;
-    const char *run;                  /* what stands for the image, NULL: as the file says */
-    const char *user;                 /* whom root becomes when the port is open; NULL: stays who it is */
+    const char *run;                  /* the command to run instead of the image; NULL: as the file says */
+    const char *user;                 /* root switches to this user when the port is open; NULL: no switch */
     const char *state_dir;            /* of the managed Redis; NULL: under $XDG_STATE_HOME or ~/.local/state */
     uint16_t port;                    /* of the ingress; 0 picks a free one */
-    uint32_t connections;             /* clients at once; 0: as many as open files allow */
-    uint32_t connections_per_address; /* of them from one address; 0: half */
+    uint32_t connections;             /* of clients at once; 0: from the descriptor limit */
+    uint32_t connections_per_address; /* of clients of one address; 0: half */
     int32_t status_port;              /* below 0: none; 0 picks a free one */
     uint64_t idle_ms, startup_ms;     /* 0: the defaults */
     bool text_log;
-    const struct words *pass; /* names of the operator's variables that instances get */
+    const struct words *pass; /* names of the operator's variables to pass to instances */
 };
 
-/* Runs until SIGINT or SIGTERM. False with `err` set when it cannot start. */
+/* Runs until SIGINT or SIGTERM. False with `err` set if it cannot start. */
 bool up_run(const struct up_options *options, struct err *err);
 
 #endif

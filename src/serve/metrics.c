@@ -1,6 +1,6 @@
-/* metrics: /metrics, in Prometheus' text format: what this instance has counted, and what the broker says of its
- * memory. https://prometheus.io/docs/instrumenting/exposition_formats/ . Requests that come at the same time share one
- * look at the broker; without the broker its figures are left out. */
+/* metrics: /metrics, in Prometheus' text format: this instance's counters and the broker's memory.
+ * https://prometheus.io/docs/instrumenting/exposition_formats/ . Requests at the same time share one request to the
+ * broker. Without the broker, its figures are left out. */
 #include "serve/client.h"
 
 static void metric(struct buf *to, const char *name, const char *type, const char *help, uint64_t value)

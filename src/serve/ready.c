@@ -1,6 +1,5 @@
-/* ready: /ready is a true round trip through the broker's push path, not a flag. Requests that come while one probe is
- * under way share it, and those that come right behind it get its outcome: whoever asks often does not ask the broker
- * often. */
+/* ready: /ready makes a real round trip through the broker's push path. Requests during a probe share it, and requests
+ * shortly after it get its outcome, so that frequent requests do not reach the broker. */
 #include "serve/client.h"
 
 enum { PROBE_EVERY_MS = 100 };

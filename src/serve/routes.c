@@ -1,4 +1,5 @@
-/* routes: what this instance answers on which path. */
+/* routes: passes each request to the handler of its path: the engine, the client library, /health and the like, files.
+ */
 #include <stdlib.h>
 
 #include "serve/client.h"

@@ -1,4 +1,4 @@
-/* store: see store.h.
+/* store: looks files up, computes their entity tags, and opens and closes their versions.
  *
  * The entity tag of a file of up to 1 MiB is a hash of its bytes, so that all instances of a service agree, however
  * their disks came about, and so that a build which sets all times to one does not make two versions look the same.
