@@ -1,4 +1,4 @@
-/* relay: see relay.h. */
+/* relay: applies the rule of each event: reads its arguments, and publishes, joins, leaves or asks. */
 #include "app/relay.h"
 
 #include <stdlib.h>

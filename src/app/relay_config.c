@@ -1,4 +1,4 @@
-/* relay_config: a namespace's rules from YAML. See relay.h for the form. */
+/* relay_config: reads a namespace's rules from YAML; relay.h has the form. */
 #include <stdlib.h>
 
 #include "app/relay.h"

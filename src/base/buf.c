@@ -1,4 +1,4 @@
-/* buf: see buf.h. */
+/* buf: growing, appending in several formats, consuming. */
 #include "base/buf.h"
 
 #include <assert.h>

@@ -1,4 +1,4 @@
-/* err: see err.h. */
+/* err: formats the text, bounded, and puts prefixes in front of it. */
 #include "base/err.h"
 
 #include <string.h>

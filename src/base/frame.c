@@ -1,4 +1,4 @@
-/* frame: see frame.h. */
+/* frame: creates frames and frees them with the last reference. */
 #include "base/frame.h"
 
 #include <assert.h>

@@ -1,4 +1,4 @@
-/* log: see log.h. */
+/* log: writes a line as text or as JSON, with its fields escaped. */
 #include "base/log.h"
 
 #include <stdio.h>

@@ -1,4 +1,4 @@
-/* map: see map.h. Buckets are chains; the table doubles when it is as full as it has buckets. */
+/* map: SipHash, and a table of chained buckets that doubles when it has as many nodes as buckets. */
 #include "base/map.h"
 
 #include <assert.h>

@@ -1,4 +1,4 @@
-/* mem: see mem.h. */
+/* mem: wrappers of malloc that end the process on failure, and texts made from spans and formats. */
 #include "base/mem.h"
 
 #include <stdarg.h>

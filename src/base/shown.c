@@ -1,4 +1,4 @@
-/* shown: see shown.h. */
+/* shown: the ranges of harmful characters, and writers that escape them, cut long texts, or hide likely secrets. */
 #include "base/shown.h"
 
 #include <stdio.h>

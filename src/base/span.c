@@ -1,4 +1,4 @@
-/* span: see span.h. */
+/* span: comparing, searching, splitting, and reading numbers. */
 #include "base/span.h"
 
 static char lower(char c)

@@ -1,4 +1,4 @@
-/* check: see check.h. */
+/* check: what each subscriber is owed, room by room: counts losses, repetitions and forgiven messages. */
 #include "load/check.h"
 
 #include <assert.h>

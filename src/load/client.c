@@ -1,4 +1,4 @@
-/* client: see client.h. Here: connections, their ends, and what is sent. What comes is in client_received.c. */
+/* client: connecting, reconnecting, cuts, and sending. client_packet.c handles what the server sends. */
 #include "load/client.h"
 
 #include <assert.h>

@@ -1,4 +1,4 @@
-/* histogram: see histogram.h. */
+/* histogram: maps values to buckets, and reads percentiles. */
 #include "load/histogram.h"
 
 /* The largest value that is counted in this bucket. */

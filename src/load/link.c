@@ -1,4 +1,4 @@
-/* link: see link.h. */
+/* link: the handshake, frames in both directions, and the kinds of cuts. */
 #include "load/link.h"
 
 #include <stdio.h>

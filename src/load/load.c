@@ -1,4 +1,4 @@
-/* load: the beginning and the end of a run; see load.h. */
+/* load: prepares a run (options, descriptors, address), runs the loop, and reports. */
 #include "load/load.h"
 
 #include <signal.h>

@@ -1,4 +1,4 @@
-/* messages: see messages.h. */
+/* messages: the table of published messages, grown by whole pieces. */
 #include "load/messages.h"
 
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-/* options: see options.h. */
+/* options: defaults, parsers of single options, and checks of all of them together. */
 #include "load/options.h"
 
 #include <math.h>

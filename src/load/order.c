@@ -1,4 +1,4 @@
-/* order: see order.h. */
+/* order: keeps `placed` in agreement with each new edge, and finds cycles. */
 #include "load/order.h"
 
 #include <assert.h>

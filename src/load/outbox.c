@@ -1,4 +1,4 @@
-/* outbox: see outbox.h. */
+/* outbox: adds published messages, and drops acknowledged ones from the front. */
 #include "load/outbox.h"
 
 #include <stdlib.h>

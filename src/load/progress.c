@@ -1,4 +1,4 @@
-/* progress: see progress.h. */
+/* progress: the timer and the lines on standard error. */
 #include "load/progress.h"
 
 #include <stdarg.h>

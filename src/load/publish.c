@@ -1,4 +1,4 @@
-/* publish: see publish.h. */
+/* publish: encodes messages, and publishes them at their times. */
 #include "load/publish.h"
 
 #include <string.h>

@@ -1,4 +1,4 @@
-/* report: for people; see report.h. */
+/* report: the report as text for people, and the figures that both reports share. */
 #include "load/report.h"
 
 #include <stdio.h>

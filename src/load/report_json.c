@@ -1,4 +1,4 @@
-/* report_json: one JSON object; see report.h and docs/load.md, which lists its members. */
+/* report_json: the report as one JSON object. docs/load.md lists its members. */
 #include <math.h>
 #include <stdio.h>
 

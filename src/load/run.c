@@ -1,4 +1,4 @@
-/* run: the phases of a run; see run.h. */
+/* run: moves a run through its phases, each with its deadline, and takes the server's figures. */
 #include "load/run.h"
 
 #include <assert.h>

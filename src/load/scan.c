@@ -1,4 +1,4 @@
-/* scan: see scan.h. */
+/* scan: searches for the id, first where the last one was found. */
 #include "load/scan.h"
 
 void scan_init(struct scan *scan, const char run[SCAN_RUN_BYTES])

@@ -1,4 +1,4 @@
-/* url: see url.h. An error never repeats the URL, which may hold a password or a token. */
+/* url: splits the URL. No error repeats it, because it may hold a password or a token. */
 #include "load/url.h"
 
 #include <stdlib.h>

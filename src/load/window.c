@@ -1,4 +1,4 @@
-/* window: see window.h. */
+/* window: sets and reads bits, moves the base, and counts missing numbers. */
 #include "load/window.h"
 
 #include <stdlib.h>

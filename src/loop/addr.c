@@ -1,4 +1,4 @@
-/* addr: addresses; see io.h. */
+/* addr: parses, formats and compares the addresses of io.h. */
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
-/* child: see child.h. The fork is done in one place and short; what fails between fork and exec comes back through a
- * pipe that exec closes. */
+/* child: starts, signals and reaps child processes. There is one short fork; an error between fork and exec comes back
+ * through a pipe that exec closes. */
 #include "loop/child.h"
 
 #include <errno.h>

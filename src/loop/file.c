@@ -1,4 +1,4 @@
-/* file: see file.h. */
+/* file: reading, opening, locking and naming files, and tests for terminals. */
 #include "loop/file.h"
 
 #include <errno.h>

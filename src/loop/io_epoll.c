@@ -1,4 +1,4 @@
-/* io_epoll: streams and listeners on non-blocking sockets; see io.h.
+/* io_epoll: the streams and listeners of io.h on non-blocking sockets.
  *
  * Errors of the peer become IO_ERROR, those of the machine's limits IO_EXHAUSTED; errno never leaves this file but
  * through io_connected. */

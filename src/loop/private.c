@@ -1,5 +1,5 @@
-/* private: see private.h. A directory is opened once and looked at through that descriptor, so that nobody exchanges it
- * under our hands. */
+/* private: checks and corrects owner and mode of a directory and its contents. It opens the directory once and uses
+ * that descriptor, so that another process cannot exchange it meanwhile. */
 #include "loop/private.h"
 
 #include <dirent.h>

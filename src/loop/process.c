@@ -1,4 +1,4 @@
-/* process: see process.h. */
+/* process: reads CPU time and memory from /proc, raises the descriptor limit, and switches the user. */
 #include "loop/process.h"
 
 #include <errno.h>

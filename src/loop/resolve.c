@@ -1,6 +1,6 @@
-/* resolve: see resolve.h. c-ares asks; its sockets and timeouts hang on the loop like everybody else's. It says what it
- * wants of a socket whenever that changes, and that it is about to close one: by the time it calls back with an answer
- * the descriptor may belong to somebody else. */
+/* resolve: resolves names with c-ares, whose sockets and timeouts run on the loop. c-ares reports each change of
+ * interest in a socket, and each close in advance: when it calls back with an answer, the descriptor may already be
+ * reused. */
 #include "loop/resolve.h"
 
 #include <ares.h>

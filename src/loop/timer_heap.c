@@ -1,4 +1,4 @@
-/* timer_heap: see timer_heap.h. */
+/* timer_heap: sifting up and down in a four-way heap. */
 #include "loop/timer_heap.h"
 
 #include <assert.h>

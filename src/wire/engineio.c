@@ -1,4 +1,4 @@
-/* engineio: see engineio.h. The handshake is written by hand and read through json. */
+/* engineio: encodes and decodes packets. The handshake is written by hand and read through json. */
 #include "wire/engineio.h"
 
 #include <assert.h>

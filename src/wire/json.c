@@ -1,5 +1,5 @@
-/* json: see json.h. Here: the validator. It keeps a stack of one bit a level (object or array) in a word, so depth is
- * bounded and nothing recurses. Reading what is valid is in json_read.c. */
+/* json: the validator. It keeps a stack of one bit per level (object or array) in a word, so depth is bounded and
+ * nothing recurses. json_read.c reads valid text. */
 #include "wire/json.h"
 
 #include "wire/utf8.h"

@@ -1,6 +1,6 @@
-/* resp: see resp.h. hiredis' reader splits the bytes; the functions it calls for each item build the reply in an arena
- * that is used again for the next one. Arrays grow as their items come, never by what was announced, and what is
- * announced is checked as soon as it can be read: memory follows bytes received. */
+/* resp: decodes replies with hiredis' reader. Its callbacks build each reply in an arena that the next one reuses.
+ * Arrays grow as their items arrive, never to an announced length, and announced lengths are checked as soon as they
+ * are read. So memory follows the bytes received. */
 #include "wire/resp.h"
 
 #include <assert.h>

@@ -1,6 +1,5 @@
-/* socketio: see socketio.h. The packet is read from the front: type, count of attachments, namespace, id, payload. What
- * is accepted follows the stock parser, observed; where that takes what no client sends (a count written as 1e0), it is
- * stricter. */
+/* socketio: decodes a packet from its front: type, count of attachments, namespace, id, payload. It accepts what the
+ * stock parser accepts, except forms that no client sends (a count written as 1e0). */
 #include "wire/socketio.h"
 
 #include "wire/json.h"

@@ -1,4 +1,4 @@
-/* utf8: see utf8.h. Between characters, runs of ASCII are skipped eight bytes at a time. */
+/* utf8: validates UTF-8. Runs of ASCII between other characters are skipped eight bytes at a time. */
 #include "wire/utf8.h"
 
 /* Length of the run of ASCII at the start of [at, end), counted in whole words and then in bytes. */

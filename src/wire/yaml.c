@@ -1,6 +1,5 @@
-/* yaml: see yaml.h. Here: from text to nodes. libyaml composes its document, which is copied into nodes that know their
- * line and path; aliases are spelled out, within bounds. What libyaml cannot read is told by yaml_problem.c, the
- * getters are in yaml_get.c. */
+/* yaml: turns text into nodes. libyaml composes its document, which is copied into nodes that know their line and path.
+ * Aliases are expanded, within bounds. yaml_problem.c explains libyaml's errors; yaml_get.c has the getters. */
 #include "wire/yaml.h"
 
 #include <stdarg.h>
