@@ -76,9 +76,9 @@ void redis_trouble_set(struct redis_broker *redis, const char *why)
     if (why != NULL && broker->trouble != NULL && strcmp(broker->trouble, why) == 0)
         return;
     if (why != NULL)
-        log_event(LOG_ERROR, "the broker is not to be relied on: this instance is not ready", LOG_C("why", why));
+        log_event(LOG_ERROR, "the broker cannot be relied on: this instance is not ready", LOG_C("why", why));
     else if (broker->trouble != NULL)
-        log_event(LOG_NOTICE, "the broker is to be relied on again", LOG_C("was", broker->trouble));
+        log_event(LOG_NOTICE, "the broker can be relied on again", LOG_C("was", broker->trouble));
     free(redis->trouble_text);
     redis->trouble_text = why != NULL ? mem_text(span_str(why)) : NULL;
     broker->trouble = redis->trouble_text;
@@ -88,12 +88,12 @@ void redis_invalid(struct redis_broker *redis, const char *which)
 {
     /* The first ones each, then now and then. */
     if (++redis->invalid_count <= INVALID_MAX || (redis->invalid_count & (redis->invalid_count - 1)) == 0)
-        log_event(LOG_ERROR, "the broker answered what it must not; beginning anew", LOG_C("which", which),
+        log_event(LOG_ERROR, "the broker sent an invalid answer: reconnecting", LOG_C("which", which),
                   LOG_N("in_a_row", redis->invalid_count));
     if (redis->invalid_count >= INVALID_MAX && !redis->invalid_told) {
         redis->invalid_told = true;
-        redis_trouble_set(redis, "Redis answers what it must not, again and again: something else writes under our "
-                                 "keys, or answers in its place; look for it, or take another `prefix:`");
+        redis_trouble_set(redis, "Redis keeps sending invalid answers: another program writes under our "
+                                 "keys, or answers in its place; find it, or set another `prefix:`");
     }
     redis_break(redis, CLOSE_BROKER_INVALID);
 }
@@ -118,9 +118,9 @@ void redis_spoiled(struct redis_broker *redis, const char *while_doing, struct s
     const char *pid = memmem(key.data, key.len, lease.data, lease.len);
     if (pid != NULL)
         key = span_sub(key, 0, (size_t)(pid - key.data) + lease.len);
-    log_event(LOG_ERROR, "what lies under a key is not ours, or damaged", LOG_C("while", while_doing),
+    log_event(LOG_ERROR, "a key holds foreign or damaged data", LOG_C("while", while_doing),
               LOG_S("key", redis_quote(redis, span_sub(key, 0, 256))), LOG_N("times", redis->spoiled_count),
-              LOG_C("cure", "delete that key, and find out what writes there, or take another `prefix:`"));
+              LOG_C("cure", "delete that key, and find the program that writes it, or set another `prefix:`"));
     redis->spoiled_told_us = now;
     redis->spoiled_count = 0;
 }
@@ -139,7 +139,7 @@ void redis_unusable(struct redis_broker *redis, const char *why)
 
 void redis_life_ended(struct redis_broker *redis)
 {
-    log_event(LOG_WARNING, "this instance was silent for so long that others took it for dead: beginning anew");
+    log_event(LOG_WARNING, "this instance was silent for too long, and others counted it as dead: reconnecting");
     redis_break(redis, CLOSE_BROKER_LOST);
 }
 
@@ -318,7 +318,7 @@ static void trouble_tell(struct redis_broker *redis, const struct redis_link *li
     if (is_for_good(problem->fault) && !redis->proven)
         redis_unusable(redis, why);
     else
-        log_event(LOG_WARNING, "the broker cannot be reached; trying on",
+        log_event(LOG_WARNING, "the broker cannot be reached; retrying",
                   LOG_C("host", redis->url.host != NULL ? redis->url.host : redis->url.path), LOG_C("why", why));
     free(why);
 }
@@ -455,8 +455,7 @@ static bool tls_prepare(struct redis_broker *redis, struct err *err)
     if (redis->tls == NULL)
         return err_prefix(err, "REDIS_URL: ");
     if (url->verify_off)
-        log_event(LOG_WARNING, "REDIS_URL says verify=no: whoever answers there is believed to be the broker",
-                  LOG_C("host", url->host));
+        log_event(LOG_WARNING, "REDIS_URL says verify=no: any certificate is accepted", LOG_C("host", url->host));
     return true;
 }
 

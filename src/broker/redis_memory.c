@@ -23,7 +23,7 @@ char *redis_eviction_text(struct span info)
         return NULL;
     policy = span_sub(policy, 0, 32);
     return mem_printf("Redis drops keys when its memory is full (maxmemory-policy " SPAN_FMT
-                      "), and with them what was accepted: CONFIG SET maxmemory-policy noeviction",
+                      "), and accepted events with them: CONFIG SET maxmemory-policy noeviction",
                       SPAN_ARG(policy));
 }
 

@@ -284,7 +284,7 @@ static void refusal_tell(struct redis_broker *redis, const struct waiting_publis
     }
     if (!may_tell(redis))
         return;
-    log_event(LOG_WARNING, "publishes are refused: what the service may store is used up",
+    log_event(LOG_WARNING, "publishes are refused: the service's storage is full",
               LOG_C("why", broker_refusal_text(publish->result)), LOG_N("refused", redis->full_count),
               LOG_S("room", span_sub(room_of(publish), 0, 64)), LOG_N("store_bytes_max", redis->store_bytes_max),
               LOG_N("rooms_max", redis->bounds.rooms_max),

@@ -36,10 +36,11 @@ enum {
 
 static const struct argp_option options[] = {
     {NULL, 0, NULL, 0, "Clients:", 1},
-    {"clients", 'c', "N", 0, "So many clients (default 100)", 1},
+    {"clients", 'c', "N", 0, "Number of clients (default 100)", 1},
     {"connect-rate", KEY_CONNECT_RATE, "N", 0,
-     "Begin so many a second (default 500); 0: as fast as they get in, 256 at a time", 1},
-    {"connect-timeout", KEY_CONNECT_TIMEOUT, "SECONDS", 0, "Give up when nobody gets in for so long (default 30)", 1},
+     "Connects a second (default 500); 0: as fast as the server accepts them, 256 at a time", 1},
+    {"connect-timeout", KEY_CONNECT_TIMEOUT, "SECONDS", 0,
+     "Give up after this time without a new connection (default 30)", 1},
     {"protocol", KEY_PROTOCOL, "NAME", 0, "socketio (default): Engine.IO v4 over WebSocket. websocket: plain messages",
      1},
     {"path", KEY_PATH, "PATH", 0, "Default /socket.io/, or the URL's path with plain WebSocket", 1},
@@ -47,24 +48,24 @@ static const struct argp_option options[] = {
     {"auth", KEY_AUTH, "JSON", 0, "Object for the CONNECT packet, like {\"token\":\"abc\"}", 1},
     {NULL, 0, NULL, 0, "Messages:", 2},
     {"rate", 'r', "N", 0, "Messages a second, of all publishers together (default 10)", 2},
-    {"publishers", KEY_PUBLISHERS, "N", 0, "So many of the clients publish, in turn (default 1)", 2},
-    {"duration", 'd', "SECONDS", 0, "Publish for so long (default 10)", 2},
-    {"settle", KEY_SETTLE, "SECONDS", 0, "Wait at most so long for what is still under way (default 10)", 2},
-    {"size", KEY_SIZE, "BYTES", 0, "Of the message's object, padding included (default 64)", 2},
+    {"publishers", KEY_PUBLISHERS, "N", 0, "Number of clients that publish, in turn (default 1)", 2},
+    {"duration", 'd', "SECONDS", 0, "Time of publishing (default 10)", 2},
+    {"settle", KEY_SETTLE, "SECONDS", 0, "Longest wait for messages that are still under way (default 10)", 2},
+    {"size", KEY_SIZE, "BYTES", 0, "Size of the message's object, with padding (default 64)", 2},
     {"event", KEY_EVENT, "NAME", 0, "Event with the object as its argument (default drawing)", 2},
-    {"no-ack", KEY_NO_ACK, NULL, 0, "Ask for no acknowledgements, and send nothing again", 2},
+    {"no-ack", KEY_NO_ACK, NULL, 0, "Ask for no acknowledgements, and send no message again", 2},
     {"echo", KEY_ECHO, NULL, 0, "The server sends a message to its publisher, too", 2},
-    {"idle", KEY_IDLE, NULL, 0, "Publish nothing: connect, stay for --duration, and measure", 2},
+    {"idle", KEY_IDLE, NULL, 0, "Publish no messages: connect, stay for --duration, and measure", 2},
     {NULL, 0, NULL, 0, "Rooms:", 3},
-    {"rooms", KEY_ROOMS, "N", 0, "Spread the clients over so many rooms; a message goes to one", 3},
-    {"rooms-per-client", KEY_ROOMS_EACH, "N", 0, "Each client is in so many of them (default 1)", 3},
-    {"join-event", KEY_JOIN_EVENT, "NAME", 0, "Event that joins the room that is its argument (default join)", 3},
+    {"rooms", KEY_ROOMS, "N", 0, "Number of rooms to spread the clients over; a message goes to one", 3},
+    {"rooms-per-client", KEY_ROOMS_EACH, "N", 0, "Number of rooms of each client (default 1)", 3},
+    {"join-event", KEY_JOIN_EVENT, "NAME", 0, "Event that joins a room, its argument (default join)", 3},
     {"room-event", KEY_ROOM_EVENT, "NAME[:ORDER]", 0,
      "Publish by this event, with the room as an argument of its own; ORDER: room,object (default) or object,room", 3},
     {NULL, 0, NULL, 0, "Faults and proof:", 4},
-    {"check", KEY_CHECK, NULL, 0, "Check that what was accepted is delivered, once, in one order for all", 4},
-    {"cut-every", KEY_CUT_EVERY, "SECONDS", 0, "Cut each client off once in so long, on average; it comes back", 4},
-    {"cut", KEY_CUT, "KINDS", 0, "How: any of fin,rst,halfopen,close (default: all)", 4},
+    {"check", KEY_CHECK, NULL, 0, "Check that accepted messages are delivered once, in one order for all", 4},
+    {"cut-every", KEY_CUT_EVERY, "SECONDS", 0, "Cut each client off once in this time, on average; it comes back", 4},
+    {"cut", KEY_CUT, "KINDS", 0, "Kinds of cuts: any of fin,rst,halfopen,close (default: all)", 4},
     {"reconnect-delay", KEY_RECONNECT_DELAY, "MS", 0,
      "First delay before a reconnect, half of it more or less; doubles up to five times this (default 1000)", 4},
     {NULL, 0, NULL, 0, "Output:", 5},
@@ -74,10 +75,10 @@ static const struct argp_option options[] = {
 };
 
 static const char doc[] =
-    "Puts clients on a server of Socket.IO or plain WebSocket, measures, and checks what is delivered.\n\n"
-    "The clients connect, a few of them publish, everybody receives. They behave as socket.io-client does: they come "
-    "back after 0.5 to 1.5 seconds, resume where they were, and send again, under the same id, what was not "
-    "acknowledged.\v"
+    "Connects clients to a server of Socket.IO or plain WebSocket, measures, and checks deliveries.\n\n"
+    "The clients connect, a few of them publish, all receive. They behave as socket.io-client does: they come "
+    "back after 0.5 to 1.5 seconds, resume from their offset, and send unacknowledged messages again, under the same "
+    "ids.\v"
     "Examples, for a server that sends `drawing` to the others, as `sennit serve` does with the file of its --help:\n\n"
     "  How fast is it, and what does it cost the server?\n"
     "    sennit load http://127.0.0.1:8080 -c 1000 -r 50 --pid PID\n\n"
@@ -90,7 +91,7 @@ static const char doc[] =
     "  Any WebSocket server that sends what it gets to the others:\n"
     "    sennit load ws://127.0.0.1:8080/chat --protocol websocket\n\n"
     "Exit status: 0 all is well, 1 the check failed, 2 the command line is wrong, 3 it could not connect or was "
-    "interrupted. docs/load.md says what is measured and how.";
+    "interrupted. docs/load.md explains the figures.";
 
 /* What argp reports ends the program with status 2. */
 static void expect(struct argp_state *state, bool ok, const struct err *err)

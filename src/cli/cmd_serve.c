@@ -18,17 +18,18 @@ static const struct argp_option options[] = {
     {"config", 'c', "FILE", 0, "What is relayed to whom, what is logged and replayed (YAML)", 0},
     {"port", 'p', "PORT", 0, "Listen on this port; 0 picks a free one (PORT; default 8080)", 0},
     {"redis-url", 'r', "URL", 0,
-     "Braid instances together through this Redis: redis://[user:password@]host[:port][/db], rediss://... (TLS) "
+     "Connect instances through this Redis: redis://[user:password@]host[:port][/db], rediss://... (TLS) "
      "or unix:///path (REDIS_URL; default: the in-process broker)",
      0},
     {"broker", KEY_BROKER, "NAME", 0,
      "memory or redis. With K_SERVICE set and no REDIS_URL, the in-process broker must be "
-     "asked for by name, because a fleet would split silently (SENNIT_BROKER)",
+     "chosen here, because a fleet would split silently (SENNIT_BROKER)",
      0},
     {"request-timeout", KEY_REQUEST_TIMEOUT, "SECONDS", 0,
-     "When the platform cuts a stream; told to clients (SENNIT_REQUEST_TIMEOUT_SECONDS)", 0},
+     "The age at which the platform cuts a stream (SENNIT_REQUEST_TIMEOUT_SECONDS)", 0},
     {"rotate", KEY_ROTATE, "WHEN", 0,
-     "How long before that sessions begin to be closed, each in a quiet moment, so that they resume elsewhere: "
+     "How long before the request timeout to begin closing sessions, each in a quiet moment, so that they resume "
+     "elsewhere: "
      "a duration like 20s, off, or auto, a tenth of the request timeout and 30s at most (SENNIT_ROTATE; default auto)",
      0},
     {0},
@@ -36,9 +37,9 @@ static const struct argp_option options[] = {
 
 static const char doc[] =
     "Runs one stateless realtime instance for Socket.IO clients.\n\n"
-    "Several of them behind any load balancer, with one Redis, are one service: a client that is cut off and lands on "
-    "another instance receives exactly what it missed.\v"
-    "A configuration that relays the stock Socket.IO whiteboard, logs its strokes for a day and shows late joiners the "
+    "Clients need transports: [\"websocket\"]. Several instances behind any load balancer, with one Redis, form one "
+    "service: a client that is cut off and lands on another instance receives exactly what it missed.\v"
+    "A configuration that relays the stock Socket.IO whiteboard, logs its strokes for a day and sends late joiners the "
     "whole drawing:\n\n"
     "  namespaces:\n"
     "    /:\n"

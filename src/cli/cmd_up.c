@@ -29,30 +29,29 @@ struct arguments {
 
 static const struct argp_option options[] = {
     {"port", 'p', "PORT", 0, "Serve on this port; 0 picks a free one (default 8080)", 0},
-    {"run", KEY_RUN, "COMMAND", 0, "What stands for the image: a command line, split like a shell's words", 0},
+    {"run", KEY_RUN, "COMMAND", 0, "The command to run instead of the image, split into words as a shell does", 0},
     {"env", KEY_ENV, "NAME", 0,
-     "Instances get this variable of the shell; otherwise they get what the file says, and PATH, HOME, TMPDIR and LANG",
-     0},
+     "Pass this variable of the shell to instances, besides those of the file, and PATH, HOME, TMPDIR and LANG", 0},
     {"connections", KEY_CONNECTIONS, "N", 0,
-     "At most so many connections of clients (default: what the limit of open files allows, 50000 at most)", 0},
+     "Bound of client connections (default: from the descriptor limit, 50000 at most)", 0},
     {"connections-per-address", KEY_PER_ADDRESS, "N", 0,
-     "At most so many of them from one address; loopback is not bounded by it (default: half of all)", 0},
-    {"state", KEY_STATE, "DIR", 0, "Where the managed Redis keeps its data (default: $XDG_STATE_HOME/sennit/SERVICE)",
-     0},
-    {"user", KEY_USER, "NAME", 0, "Root becomes this user when the port is open: instances and Redis are no root's", 0},
+     "Bound of client connections from one address, except loopback (default: half of all)", 0},
+    {"state", KEY_STATE, "DIR", 0, "Directory of the managed Redis' data (default: $XDG_STATE_HOME/sennit/SERVICE)", 0},
+    {"user", KEY_USER, "NAME", 0,
+     "As root: switch to this user when the port is open, so that instances and Redis do not run as root", 0},
     {"status-port", KEY_STATUS_PORT, "PORT", 0,
-     "Serve /status, what runs and what it holds as JSON, on this loopback port", 0},
-    {"idle-timeout", KEY_IDLE, "SECONDS", 0, "An instance without a request goes after so long (default 900)", 0},
-    {"startup-timeout", KEY_STARTUP, "SECONDS", 0, "An instance must listen within so long (default 240)", 0},
+     "Serve /status (instances, their requests and counters, as JSON) on this loopback port", 0},
+    {"idle-timeout", KEY_IDLE, "SECONDS", 0, "Stop an instance after this time without a request (default 900)", 0},
+    {"startup-timeout", KEY_STARTUP, "SECONDS", 0, "Time for an instance to listen (default 240)", 0},
     {0},
 };
 
 static const char doc[] =
     "Runs a Knative / Cloud Run service.yaml on this machine.\n\n"
-    "Any program that listens on $PORT: instances as processes, requests to one of them at random, "
+    "It runs any program that listens on $PORT, as the platform does: processes as instances, random balancing, "
     "containerConcurrency, timeoutSeconds (which cuts WebSockets too), minScale and maxScale, a queue while instances "
     "start, SIGTERM and ten seconds.\v"
-    "An image in a registry is not run here. What stands for it is said by --run, or in the file by an annotation that "
+    "It does not run images from a registry. Name a command instead: by --run, or in the file by an annotation that "
     "Cloud Run ignores, so that the same file deploys there unchanged:\n\n"
     "  spec:\n"
     "    template:\n"
@@ -61,7 +60,7 @@ static const char doc[] =
     "          sennit.dev/run: node server.js\n"
     "          sennit.dev/redis: managed\n\n"
     "`sennit.dev/redis: managed` starts redis-server beside the service and sets REDIS_URL. `command:` and `args:` of "
-    "the container work too; relative paths begin at the file.";
+    "the container work too; relative paths start at the file's directory.";
 
 static uint64_t number(struct argp_state *state, const char *option, const char *text, uint64_t min, uint64_t max)
 {

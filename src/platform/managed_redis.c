@@ -80,8 +80,8 @@ static void ended(struct child *child, struct child_end end)
         redis->stopped(redis);
         return;
     }
-    log_event(LOG_ERROR, "redis ended; it is started again", LOG_N("status", end.exit_status),
-              LOG_N("signal", end.signal), LOG_C("last_output", redis->last), LOG_C("directory", redis->directory));
+    log_event(LOG_ERROR, "redis ended; restarting it", LOG_N("status", end.exit_status), LOG_N("signal", end.signal),
+              LOG_C("last_output", redis->last), LOG_C("directory", redis->directory));
     if (redis->restart_ms == 0)
         redis->restart_ms = REDIS_RESTART_MS_MIN;
     restart_later(redis);
@@ -160,7 +160,7 @@ static bool directory_take(struct managed_redis *redis, struct err *err)
         free(path);
     }
     if (corrected > 0)
-        log_event(LOG_WARNING, "others could read the managed Redis' directory: it is closed to them now",
+        log_event(LOG_WARNING, "other users could read the managed Redis' directory: modes corrected",
                   LOG_C("directory", redis->directory), LOG_N("modes_changed", corrected));
     return taken ||
            err_prefix(err, "the managed Redis needs a directory of its own (--state DIR says which one it gets): ");
@@ -191,7 +191,7 @@ static bool socket_place(struct managed_redis *redis, struct err *err)
         redis->short_directory = private_directory_make_short(err);
         if (redis->short_directory == NULL)
             return err_prefix(err, "the path %.200s is too long for a socket, and for a shorter one: ", redis->socket);
-        log_event(LOG_INFO, "the directory's path is too long for a socket: it is elsewhere",
+        log_event(LOG_INFO, "the directory's path is too long for a socket: the socket is in another directory",
                   LOG_C("directory", redis->short_directory));
         free(redis->socket);
         redis->socket = mem_printf("%s/%s", redis->short_directory, socket_name);

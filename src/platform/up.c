@@ -66,14 +66,14 @@ static void redis_ready(struct managed_redis *redis)
 static void stop(struct up *up)
 {
     if (up->stopping) {
-        log_event(LOG_WARNING, "asked twice: killing what is left");
+        log_event(LOG_WARNING, "asked twice: killing the remaining processes");
         fleet_kill(&up->fleet);
         if (up->redis.loop != NULL)
             managed_redis_kill(&up->redis);
         return;
     }
     up->stopping = true;
-    log_event(LOG_INFO, "stopping: the door, then the instances (SIGTERM, ten seconds), then what they used");
+    log_event(LOG_INFO, "stopping: the ingress, then the instances (SIGTERM, ten seconds), then the managed Redis");
     ingress_stop(&up->ingress);
     status_close(&up->status);
     fleet_stop(&up->fleet);
@@ -185,7 +185,7 @@ static bool user_become(const struct up *up, struct err *err)
     if (user != NULL)
         return process_user_become(user, err) || err_prefix(err, "--user: ");
     if (process_is_root())
-        log_event(LOG_NOTICE, "this is root, and so are the instances: --user NAME makes them an ordinary user");
+        log_event(LOG_NOTICE, "the instances run as root: --user NAME runs them as an ordinary user");
     return true;
 }
 

@@ -30,7 +30,7 @@ static void closes(struct buf *to, const struct net *net)
 
 static void refusals(struct buf *to, const struct refusals *refusals)
 {
-    buf_append(to, SPAN_LIT("# HELP sennit_refusals_total What peers asked for and were refused, by reason.\n"
+    buf_append(to, SPAN_LIT("# HELP sennit_refusals_total Refused requests of peers, by reason.\n"
                             "# TYPE sennit_refusals_total counter\n"));
     for (int refusal = 0; refusal < REFUSAL_COUNT; refusal++)
         buf_printf(to, "sennit_refusals_total{reason=\"%s\"} %llu\n", refusal_name((enum refusal)refusal),
@@ -56,28 +56,30 @@ static void instance_encode(struct buf *to, const struct server *server)
     counter(to, "bytes_out_total", "Bytes written, to clients and broker.", server->net.bytes_out);
     counter(to, "writes_total", "Gathered writes.", server->net.writes);
     counter(to, "events_in_total", "Events from clients.", sessions->counters.events_in);
-    counter(to, "entries_pushed_total", "Entries that came from the broker.", hub->counters.pushed);
+    counter(to, "entries_pushed_total", "Entries pushed by the broker.", hub->counters.pushed);
     counter(to, "delivered_total", "Entries queued for clients.", hub->counters.delivered);
-    counter(to, "replayed_total", "Of these, read from a log.", hub->counters.replayed);
+    counter(to, "replayed_total", "Entries queued for clients that were read from a log.", hub->counters.replayed);
     counter(to, "reads_total", "Pages read from logs.", hub->counters.reads);
-    counter(to, "holes_total", "Pushes that were missed and read in place.", hub->counters.holes);
-    counter(to, "slowed_total", "Queues of slow clients dropped, to be read again.", sessions->counters.slowed);
+    counter(to, "holes_total", "Missed pushes, recovered from the log.", hub->counters.holes);
+    counter(to, "slowed_total", "Dropped queues of slow clients; their events are read again from the log.",
+            sessions->counters.slowed);
     counter(to, "connects_total", "Sockets connected anew.", sessions->counters.connects);
     counter(to, "resumes_total", "Sockets recovered.", sessions->counters.resumes);
-    counter(to, "resumes_refused_total", "Sockets that could not be recovered, and were told so.",
+    counter(to, "resumes_refused_total", "Sockets that were told that recovery failed.",
             sessions->counters.resumes_refused);
     counter(to, "rooms_forgotten_total", "Rooms whose keys the broker has lost.", hub->counters.forgotten);
-    counter(to, "history_lost_total", "Sockets ended because what they needed was gone.", hub->counters.lost);
-    counter(to, "superseded_total", "Sockets that had come back elsewhere.", sessions->counters.leases_superseded);
+    counter(to, "history_lost_total", "Sockets ended because an entry that they needed was gone.", hub->counters.lost);
+    counter(to, "superseded_total", "Sockets that had come back on another instance.",
+            sessions->counters.leases_superseded);
     counter(to, "rotated_total", "Sessions closed ahead of the request timeout.", sessions->counters.rotated);
-    counter(to, "weak_ids_total", "Messages whose names others could guess.", server->config.relay.weak_ids);
-    counter(to, "stalled_total", "Sessions not read for a while: too much of theirs was under way.",
+    counter(to, "weak_ids_total", "Messages whose names other clients could guess.", server->config.relay.weak_ids);
+    counter(to, "stalled_total", "Times that a session was not read for a while, because of too many calls or changes.",
             sessions->counters.stalled);
-    gauge(to, "calls_bytes", "What clients have under way.", sessions->loads.cost);
-    gauge(to, "position", "Seq of the broker up to which everything was handled.", hub->position);
+    gauge(to, "calls_bytes", "Bytes of unanswered calls of clients.", sessions->loads.cost);
+    gauge(to, "position", "Seq up to which this instance has handled every entry.", hub->position);
     closes(to, &server->net);
     refusals(to, &sessions->refusals);
-    gauge(to, "broker_up", "1 when the link to the broker stands.", broker_is_up(server->broker));
+    gauge(to, "broker_up", "1 while the link to the broker is up.", broker_is_up(server->broker));
 }
 
 static void measured(void *arg, enum broker_result result, const struct broker_stats *stats)
@@ -88,10 +90,10 @@ static void measured(void *arg, enum broker_result result, const struct broker_s
     server->measuring = false;
     instance_encode(&text, server);
     if (result == BROKER_OK) {
-        gauge(&text, "broker_memory_bytes", "Memory the broker uses.", stats->memory_bytes);
-        gauge(&text, "broker_memory_max_bytes", "Memory the broker may use; 0: no limit is set.",
+        gauge(&text, "broker_memory_bytes", "Memory that the broker uses.", stats->memory_bytes);
+        gauge(&text, "broker_memory_max_bytes", "Memory that the broker may use; 0: no limit is set.",
               stats->memory_bytes_max);
-        gauge(&text, "broker_instances", "Instances whose heartbeat the broker has.", stats->instances);
+        gauge(&text, "broker_instances", "Instances with a recent heartbeat.", stats->instances);
     }
     while ((node = list_take(&server->metrics_waiters)) != NULL) {
         struct client *client = container_of(node, struct client_http, waiter)->client;

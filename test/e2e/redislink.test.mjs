@@ -97,7 +97,7 @@ async function draws(url, server) {
     await until('the viewer has seen all', () => viewer.got.length >= 100).catch(() => {});
     assert.deepEqual(viewer.got, Array.from({ length: 100 }, (_, n) => `c0-${n}`));
     for (const instance of instances) {
-      for (const line of instance.messages()) assert.doesNotMatch(line.message, /refuses|does not let|must not/);
+      for (const line of instance.messages()) assert.doesNotMatch(line.message, /refuses|does not let|invalid answer/);
     }
   } finally {
     clients.forEach((client) => client.close());
@@ -153,7 +153,7 @@ test('TLS: what is wrong is said, with what to do', quickly, async () => {
     await refuses(`rediss://127.0.0.1:${port}?ca=${file('other.pem')}`, 'give its CA with ?ca=FILE');
     await refuses(`rediss://localhost:${port}?${ca}`, 'certificate verify failed: hostname mismatch; use a host that its certificate names, or say one with ?server_name=NAME');
     await refuses(`rediss://127.0.0.1:${port}?${ca}`, 'the peer refuses: certificate required; give one with ?cert=FILE&key=FILE');
-    await refuses(`rediss://127.0.0.1:${port}?verify=no`, 'whoever answers there is believed', 'certificate required');
+    await refuses(`rediss://127.0.0.1:${port}?verify=no`, 'any certificate is accepted', 'certificate required');
   } finally {
     await server.stop();
   }
