@@ -65,7 +65,7 @@ static void enter(struct socket *socket, bool again)
         return;
     memberships_each(membership, &socket->member)
     {
-        /* With a link that has just come up, a room may have to wait before it takes part; it is known all the same. */
+        /* After the link came up, a room may not be active yet; it counts all the same. */
         bool begins = membership->active || membership->starting;
         if (membership->present || !begins || membership->stretch.end != STRETCH_OPEN ||
             !has_presence(socket, membership))
@@ -89,7 +89,7 @@ void presence_enter_again(struct sessions *sessions)
         list_each (inner, &session->sockets) {
             struct socket *socket = container_of(inner, struct socket, of_session);
             if (socket->state != SOCKET_CONNECTED)
-                continue; /* nobody knows of it yet, and one that claims its lease is no member yet */
+                continue; /* it is not present anywhere yet, or is still claiming its lease */
             memberships_each(membership, &socket->member) membership->present = false;
             enter(socket, true);
         }
@@ -185,7 +185,7 @@ static void waiters_tell(struct waiters *waiters, struct span room, struct entry
     for (size_t i = 0; i < waiters->count; i++) {
         struct socket *socket = waiters->sockets[i];
         struct membership *membership = socket->state == SOCKET_CONNECTED ? member_find(&socket->member, room) : NULL;
-        /* A link that broke makes everybody due again. */
+        /* When a link breaks, every membership becomes due again. */
         if (membership != NULL && membership->active && entry != NULL)
             member_tell(&socket->member, entry);
         socket_unref(socket);

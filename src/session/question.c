@@ -36,7 +36,7 @@ void question_put(struct question *question, void (*ask)(struct question *questi
     questions_ask_for(session);
 }
 
-/* The queue must have room for the answer: what was queued before goes first. */
+/* Whether the session's queue has room for an answer; it must send older output first. */
 static bool has_room(struct session *session)
 {
     if (!conn_is_open(session->conn))
@@ -47,7 +47,8 @@ static bool has_room(struct session *session)
     return false;
 }
 
-/* Room for the others' answers: whoever has not read its own for longest gives way. */
+/* Whether another answer may be held. If not, closes the session that has not read its answer for longest, if that is
+ * long enough. */
 static bool total_has_room(struct sessions *sessions)
 {
     struct loads *loads = &sessions->loads;
@@ -60,7 +61,7 @@ static bool total_has_room(struct sessions *sessions)
     return false;
 }
 
-/* Those of sockets that have left the namespace go unasked. */
+/* The next question of the session; drops those of sockets that have left the namespace. */
 static struct question *next_of(struct load *load)
 {
     struct list *node;

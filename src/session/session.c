@@ -11,7 +11,7 @@
 #include "session/presence.h"
 #include "session/socket.h"
 
-/* A message of which some is still to come. */
+/* An incomplete message. */
 struct unfinished {
     struct list of_sessions;
     struct session *session;
@@ -79,7 +79,7 @@ static bool is_quiet(struct session *session)
     return quiet;
 }
 
-/* The platform is about to cut the stream: better now than then. */
+/* Closes the session in a quiet moment, before the platform cuts the stream. */
 static void rotate(struct session *session)
 {
     struct sessions *sessions = session->sessions;
@@ -203,8 +203,8 @@ static void connect_received(struct session *session, const struct socketio_pack
     buf_finish(&text);
 }
 
-/* What may come for a namespace depends on whether the client is in it. (Upstream's table of odd input: anything else
- * closes the connection.) */
+/* The packets allowed for a namespace depend on whether the client is in it. (As upstream's table of odd input has it;
+ * any other packet closes the connection.) */
 static void message_received(struct session *session, struct span text)
 {
     struct sessions *sessions = session->sessions;
@@ -239,7 +239,7 @@ static void message_received(struct session *session, struct span text)
     }
 }
 
-/* What was sent before the ping has arrived. */
+/* All entries that were sent before the ping have arrived. */
 static void session_heard(struct session *session)
 {
     list_each (node, &session->sockets) {
@@ -320,8 +320,8 @@ static enum close_reason reason_of_code(uint16_t code)
     return code == 1007 ? CLOSE_WS_NOT_UTF8 : code == 1009 ? CLOSE_WS_TOO_BIG : CLOSE_WS_INVALID;
 }
 
-/* Until the peer's Close we go on processing, even when we sent ours: what it sent before is not lost. What it sends
- * after breaking the protocol is. */
+/* Processes input until the peer's Close, even after ours was sent, so that earlier messages are not lost. Input after
+ * a breach of the protocol is dropped. */
 static size_t decode(struct session *session, struct ws_decoder *decoder, char *bytes, size_t len)
 {
     const char *begin = bytes;
@@ -358,7 +358,8 @@ static void unfinished_destroy(struct session *session)
     session->unfinished = NULL;
 }
 
-/* Keeps what came of a message. When all such are too much, the one that was begun first has had the longest time. */
+/* Keeps the received part of a message. If all parts exceed the bound, the message that was begun first goes, because
+ * it has had the longest time. */
 static void unfinished_keep(struct session *session, const struct ws_decoder *fresh)
 {
     struct loads *loads = &session->sessions->loads;
@@ -439,7 +440,7 @@ size_t sessions_close_some(struct sessions *sessions, size_t count, enum close_r
     return left;
 }
 
-/* Spread over a while when there are many. */
+/* Makes the lease due at `due_us` at the latest. */
 static void lease_due_by(struct socket *socket, uint64_t due_us)
 {
     if (socket->lease_due_us > due_us)
@@ -468,8 +469,8 @@ static void superseded(void *arg, struct span pid, uint64_t generation)
     socket_superseded(arg, pid, generation);
 }
 
-/* While the link was down, leases may have been claimed elsewhere, and nobody told: writing them finds out. And what a
- * broker that lost something knows of a socket's rooms may be older than what its client was told. */
+/* Other instances may have claimed leases while the link was down, without notice; writing the leases finds out. And
+ * after a loss, the broker's record of a socket's rooms may be older than its client's token. */
 static void link_up(void *arg, bool lost)
 {
     struct sessions *sessions = arg;

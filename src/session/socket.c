@@ -93,8 +93,8 @@ static void lease_due_set(struct socket *socket)
     socket->lease_due_us = loop_now_us(socket->sessions->loop) + LOOP_MS(socket->nsp->recovery_ms);
 }
 
-/* Its lease is not its own any more. Who is present by it has left now: while its connection lingers, whoever has the
- * lease may enter under the same sid, and is not to be thrown out by what comes late from here. */
+/* Another instance has its lease. The socket stops being present now: while its connection lingers, the new owner may
+ * enter under the same sid, and a late leave from here must not remove it. */
 static void give_up(struct socket *socket, bool may_return, enum close_reason reason)
 {
     socket->given_up = true;
@@ -118,8 +118,7 @@ static void unlist(struct socket *socket)
     socket->listed = socket->claiming = false;
 }
 
-/* Makes it known by its lease. The same client may still seem alive on another connection to this instance: that one
- * ends. */
+/* Lists it by its lease. The same client may still seem alive on another connection to this instance; that one ends. */
 void socket_list(struct socket *socket)
 {
     struct sessions *sessions = socket->sessions;
@@ -135,7 +134,7 @@ void socket_list(struct socket *socket)
         lease_due_set(socket);
 }
 
-/* What names a socket's lease, and what it owns; `own` is given back by the caller. */
+/* The names of a socket's lease and of its own room; the caller frees `own`. */
 static struct broker_lease lease_of(const struct socket *socket, struct buf *own)
 {
     if (socket->nsp->direct)
@@ -276,7 +275,8 @@ static const struct member_events member_events = {
     .has_room = socket_has_room,
 };
 
-/* A token that the client keeps from an earlier session is remembered in the lease, for we cannot make it forget. */
+/* The lease records a token that the client keeps from an earlier session, because we cannot make the client forget it.
+ */
 static void stale_set(struct socket *socket, struct span text)
 {
     struct token token;
@@ -319,7 +319,7 @@ static void fresh_begin(struct socket *socket)
     member_joined(&socket->member);
 }
 
-/* Its rooms as the lease has them; false when something the client may lack is no longer known. */
+/* Restores its rooms from the lease. False if the client may lack entries of a room that is no longer recorded. */
 static bool rooms_restore(struct socket *socket, struct span rooms, const struct token *token)
 {
     struct span room;
@@ -339,16 +339,16 @@ static bool rooms_restore(struct socket *socket, struct span rooms, const struct
             position = token_position(token, room, stretch.since, stretch.start, stretch.joined_at);
         member_rejoin(&socket->member, room, &stretch, position);
     }
-    /* In no room it would wait for ever. */
+    /* Without a room it would wait for ever. */
     return more == 0 && any && (token != NULL ? token->seq : 0) >= floor;
 }
 
-/* Takes over what another instance, or an earlier connection to this one, left. */
+/* Takes over the lease of another instance, or of an earlier connection to this one. */
 static void resume_begin(struct socket *socket, const struct broker_lease *lease)
 {
     struct token token = {0};
     bool has_token = socket->offset != NULL && token_decode(span_str(socket->offset), &token);
-    /* The very token it had before the session began: it has got nothing of this one yet. */
+    /* The very token from before the session began: the client has received no event of the session yet. */
     if (has_token && span_equal(lease->data, span_str(socket->offset)))
         has_token = false;
     if (!has_token) {
@@ -373,7 +373,7 @@ static void resume_begin(struct socket *socket, const struct broker_lease *lease
     member_joined(&socket->member);
 }
 
-/* That another instance has claimed it since may be known before the answer is: they come by different ways. */
+/* News of a later claim may arrive before this answer, because they come by different links. */
 static void claim_list(struct socket *socket)
 {
     struct map *claims = &socket->sessions->claims;
@@ -435,7 +435,7 @@ static void retry(struct timer *timer)
     if (socket->state == SOCKET_CLAIMING) {
         claim(socket);
     } else if (socket->state == SOCKET_JOINING && !socket->recovered) {
-        /* What it was to resume from is no longer whole. */
+        /* Entries that it needs to resume are gone. */
         socket->sessions->counters.resumes_refused++;
         member_finish(&socket->member);
         unlist(socket);
@@ -467,7 +467,7 @@ static bool resume_wanted(struct socket *socket, struct span payload)
     return wanted;
 }
 
-/* What it wants the others to know of it; nothing when that is too much. */
+/* Its presence data; none if that is too large. */
 static void tells_read(struct socket *socket, struct span payload)
 {
     const char *key = socket->nsp->presence_key;
@@ -562,7 +562,7 @@ void socket_superseded(struct sessions *sessions, struct span lease, uint64_t ge
     if (socket == NULL || socket->generation >= generation)
         return;
     sessions->counters.leases_superseded++;
-    /* Whoever claimed it may have ended it by now, and what was written of it here meanwhile would stay. */
+    /* The claimer may have ended the lease since, and a write from here may have created it again: ends it. */
     lease_release(socket, true);
     give_up(socket, true, CLOSE_SUPERSEDED);
 }

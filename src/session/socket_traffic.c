@@ -57,8 +57,8 @@ static void reply_send(struct socket *socket)
     buf_finish(&text);
 }
 
-/* The event `sennit`: which instance this is, and when the platform will cut the stream. It carries the position that
- * the client had already: nothing was sent yet. */
+/* The event `sennit`: this instance's name, and the time until the platform cuts the stream. It carries the client's
+ * old position, because no entry was sent yet. */
 static void announcement_send(struct socket *socket)
 {
     struct sessions *sessions = socket->sessions;
@@ -107,7 +107,7 @@ void socket_connected(struct socket *socket)
     socket_begin(socket);
 }
 
-/* What was joined begins, and is told to the others. */
+/* The joined rooms begin to deliver, and the others there are told. */
 void socket_begin(struct socket *socket)
 {
     if (!socket->nsp->recoverable)
@@ -156,7 +156,7 @@ bool socket_has_room(struct member *member)
     struct socket *socket = container_of(member, struct socket, member);
     struct session *session = socket->session;
     if (!conn_is_open(session->conn))
-        return false; /* it is ending, and nobody is to ask again */
+        return false; /* it is ending: no further try */
     if (conn_queued(session->conn) < socket->sessions->limits.replay_queue_bytes)
         return true;
     conn_await_drained(session->conn);
@@ -240,7 +240,7 @@ static void audience_make(struct buf *to, const struct socket *socket, const str
         buf_clear(&name);
         socket_room_name(&name, socket->nsp, emit->excepts[i]);
         audience_add(to, AUDIENCE_EXCEPT, buf_span(&name));
-        /* A socket is a room, too: its own. */
+        /* A socket's id counts as a room: its own. */
         if (engineio_sid_is_valid(emit->excepts[i]))
             audience_add(to, AUDIENCE_EXCEPT_SID, emit->excepts[i]);
     }
@@ -254,7 +254,7 @@ void socket_publish(struct socket *socket, const struct socket_emit *emit)
     struct buf name = {0}, audience = {0};
     if (emit->to_sid.len != 0)
         socket_own_room_name(&name, socket->nsp, emit->to_sid);
-    else /* what is for several rooms lies in the log of them all, so that nobody gets it twice */
+    else /* an event for several rooms goes into the namespace's log, so that no member gets it twice */
         socket_room_name(&name, socket->nsp, emit->room_count == 1 ? emit->rooms[0] : (struct span){NULL, 0});
     audience_make(&audience, socket, emit);
     struct broker_publish publish = {
@@ -269,7 +269,7 @@ void socket_publish(struct socket *socket, const struct socket_emit *emit)
     if (!broker_publish(socket->sessions->hub->broker, &publish, published, call)) {
         call_end(call);
         free(call);
-        /* Without an acknowledgement there is no other way to say so. */
+        /* Without an acknowledgement, closing is the only way to tell the client. */
         if (emit->ack_id.len != 0)
             refuse_for_now(socket, REFUSAL_BROKER_BACKLOG, buf_span(&name));
         else
@@ -284,7 +284,7 @@ static bool is_active(const struct membership *membership)
     return membership != NULL && (membership->active || membership->starting);
 }
 
-/* The write that begins now knows of these. A room whose start is not known yet will be in a later one. */
+/* The write that begins now records these calls, except for a room whose start is not known yet. */
 void socket_calls_note(struct socket *socket)
 {
     list_each (node, &socket->acks) {
@@ -333,7 +333,7 @@ void socket_calls_drop(struct socket *socket)
     }
 }
 
-/* Without the namespace and its own. */
+/* Number of its rooms, without the namespace's and its own. */
 static size_t rooms_count(const struct socket *socket)
 {
     size_t count = 0, always = socket->nsp->direct ? 2 : 1;
@@ -354,7 +354,7 @@ bool socket_room_is_of(const struct namespace *nsp, struct span name, struct spa
            (name.len > nsp->name.len + 1 && span_starts_with(name, nsp->name) && name.data[nsp->name.len] == ',');
 }
 
-/* Others are to be told of those who come and go in it. */
+/* Whether the room's members are told about joins and leaves. */
 static bool is_watched(const struct socket *socket, struct span room)
 {
     struct session_app *app = socket->sessions->app;
@@ -395,7 +395,7 @@ void socket_join(struct socket *socket, struct span room, struct span ack_id)
     buf_finish(&name);
 }
 
-/* Nothing changes; but the lease may not know yet that it left before. */
+/* Nothing changes, but the lease may not record an earlier leave yet. */
 static void leave_nothing(struct socket *socket, struct span ack_id)
 {
     if (!socket->lease_busy && !socket->lease_again) {
