@@ -72,8 +72,8 @@ static bool id_read(const struct relay_rule *rule, struct span args, struct span
     return value.len <= ID_BYTES_MAX && (json_type(value) == JSON_STRING || json_type(value) == JSON_NUMBER);
 }
 
-/* Names are the room's: whoever guesses the next one can take it first. A number, or a string too short for 64 random
- * bits, can be guessed. */
+/* Names belong to the room: a client that guesses the next one can take it first. A number, or a string too short for
+ * 64 random bits, can be guessed. */
 static void id_weigh(struct relay *relay, struct relay_rule *rule, struct span id)
 {
     if (id.len == 0 || !rule->logged || (json_type(id) == JSON_STRING && id.len >= WEAK_ID_BYTES + 2))
@@ -134,8 +134,8 @@ static bool is_in_all(struct socket *socket, const struct names *names)
     return true;
 }
 
-/* Nobody but those named as exceptions gets less for it: an argument that is there and cannot be read restricts in a
- * way that we do not know. */
+/* Reads the exceptions. An argument that is present and unreadable restricts the event in an unknown way, so it is
+ * refused. */
 static bool excepts_read(struct names *excepts, const struct relay_rule *rule, struct span args)
 {
     *excepts = (struct names){.count = 0};

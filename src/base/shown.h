@@ -1,4 +1,4 @@
-/* shown: text that somebody else wrote, made fit to be looked at.
+/* shown: makes foreign text harmless for terminals, logs and errors.
  *
  * Whatever a client, Redis, an instance or a file sends may end on a terminal, in a log or in an error. Control
  * characters move the cursor, retitle the window and erase lines; bidirectional and invisible ones make a text read as

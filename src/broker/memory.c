@@ -86,7 +86,7 @@ static void trim_oldest(struct memory *memory, struct channel *channel)
     free(stored);
 }
 
-/* Without a publish nothing else would do it. */
+/* Drops entries beyond the log's age: on reads and sweeps, because a room may have no further publishes. */
 static void log_age(struct memory *memory, struct channel *channel)
 {
     int64_t now = loop_wall_ms(memory->loop);
@@ -128,7 +128,7 @@ static void names_expire(struct memory *memory, struct channel *channel, int64_t
     }
 }
 
-/* False when a message of this name is known already, the same or another one; it is from now on. */
+/* Adds the name. False if the room knows it already, for the same message or (BROKER_TAKEN) another one. */
 static bool name_is_new(struct memory *memory, struct channel *channel, const struct broker_publish *publish,
                         enum broker_result *result)
 {
@@ -159,7 +159,7 @@ static bool name_is_new(struct memory *memory, struct channel *channel, const st
     return true;
 }
 
-/* What keeps this entry from being logged; a room has its share of the bytes even when all are used up. */
+/* The bound that refuses this entry, or BROKER_OK. A room has its share of the bytes even if all are used. */
 static enum broker_result bounds_check(const struct memory *memory, const struct channel *channel,
                                        const struct broker_publish *publish)
 {
@@ -182,7 +182,7 @@ static void tell_push(struct memory *memory, struct notice *notice)
         memory->broker.events->pushed(memory->broker.hub, &notice->copy->entry);
 }
 
-/* Logs the entry, unless one of its name was. False: it is not to be pushed either. */
+/* Logs the entry, unless its name is known. False: it must not be pushed either. */
 static bool log_it(struct memory *memory, struct channel *channel, const struct broker_publish *publish,
                    struct broker_entry *entry, enum broker_result *result)
 {
@@ -219,7 +219,7 @@ static bool publish(struct broker *broker, const struct broker_publish *publish,
 
 static void tell_subscribed(struct memory *memory, struct notice *notice)
 {
-    /* Where it stands in the queue is where it stands among the pushes; what was published since waits behind it. */
+    /* Its place in the queue is its place among the pushes; later publishes wait behind it. */
     notice->channel->subscribed = notice->channel->wanted;
     memory->broker.events->subscribed(memory->broker.hub, notice->channel->by_room.key, notice->page.last,
                                       notice->number);
@@ -358,7 +358,7 @@ static void notice_destroy(struct notice *notice)
     free(notice);
 }
 
-/* What is told now may ask for more: that waits for the next turn. */
+/* A callback may make further calls; their answers wait for the next turn. */
 static void tell(struct task *task)
 {
     struct memory *memory = container_of(task, struct memory, tell);
@@ -386,7 +386,7 @@ static void channel_destroy(struct memory *memory, struct channel *channel)
     free(channel);
 }
 
-/* What is too old goes. What the room's newest entry was is known for longer than any lease lasts. */
+/* Drops old entries and unused rooms. A room's newest seq is kept longer than any lease. */
 static void channels_sweep(struct memory *memory)
 {
     int64_t now = loop_wall_ms(memory->loop);
@@ -400,7 +400,7 @@ static void channels_sweep(struct memory *memory)
         bool owned = broker_room_is_owned(channel->by_room.key);
         bool over = owned ? !memory_room_has_owner(memory, channel->by_room.key)
                           : channel->last == 0 || age > (int64_t)channel->age_ms_max + META_MS;
-        /* What was told last about it may still wait in the queue. */
+        /* Notices about the room may still wait in the queue. */
         if (over && !channel->subscribed && list_empty(&channel->present) && list_empty(&memory->queue))
             channel_destroy(memory, channel);
     }
@@ -433,7 +433,7 @@ static void destroy(struct broker *broker)
     timer_stop(memory->loop, &memory->leaves);
     while ((queued = list_take(&memory->queue)) != NULL) {
         struct notice *notice = container_of(queued, struct notice, queued);
-        /* What was accepted was accepted; other answers are not worth having any more. */
+        /* Accepted publishes stay accepted; other answers become BROKER_LOST. */
         if (notice->tell != tell_done)
             notice->result = BROKER_LOST;
         if (notice->call.done != NULL)

@@ -65,7 +65,7 @@ static void kept_remove(struct memory *memory, struct kept *kept)
     memory_kept_destroy(kept);
 }
 
-/* The lease of this pid that has not run out, or NULL. */
+/* The unexpired lease of this pid, or NULL. */
 static struct kept *kept_find(struct memory *memory, struct span pid)
 {
     struct map_node *node = map_find(&memory->leases, pid);

@@ -86,7 +86,7 @@ void redis_trouble_set(struct redis_broker *redis, const char *why)
 
 void redis_invalid(struct redis_broker *redis, const char *which)
 {
-    /* The first ones each, then now and then. */
+    /* Logs each of the first ones, then at growing intervals. */
     if (++redis->invalid_count <= INVALID_MAX || (redis->invalid_count & (redis->invalid_count - 1)) == 0)
         log_event(LOG_ERROR, "the broker sent an invalid answer: reconnecting", LOG_C("which", which),
                   LOG_N("in_a_row", redis->invalid_count));
@@ -113,7 +113,7 @@ void redis_spoiled(struct redis_broker *redis, const char *while_doing, struct s
     redis->spoiled_count++;
     if (redis->spoiled_told_us != 0 && now - redis->spoiled_told_us < LOOP_MS(SPOILED_TELL_MS))
         return;
-    /* A pid is known to its client alone. */
+    /* A pid is a secret of its client. */
     const struct span lease = SPAN_LIT(":lease:");
     const char *pid = memmem(key.data, key.len, lease.data, lease.len);
     if (pid != NULL)
@@ -229,8 +229,9 @@ void redis_up(struct redis_broker *redis, struct span previous, uint64_t previou
         redis_publish_resume(redis, last, refused);
 }
 
-/* Each time the links are made, this instance begins another life: what the one before had (those present, leases) is
- * taken over or falls to whoever notices. Their numbers rise, so that what comes late from an earlier one is known. */
+/* Each time the links come up, this instance begins another life. The new life takes over presence and leases of the
+ * one before; another instance cleans up the rest. Numbers of lives rise, so late messages of an earlier one are
+ * recognized. */
 static void life_begin(struct redis_broker *redis)
 {
     uint64_t wall_ms = (uint64_t)loop_wall_ms(redis->loop);
@@ -277,7 +278,7 @@ static void backoff_start(struct redis_broker *redis)
     redis->backoff_ms = redis->backoff_ms * 2 > most ? most : redis->backoff_ms * 2;
 }
 
-/* What the operator can do about it. */
+/* The cure, for the operator. */
 static const char *remedy(enum tls_fault fault)
 {
     switch (fault) {
@@ -296,7 +297,7 @@ static const char *remedy(enum tls_fault fault)
     }
 }
 
-/* Trying again will not help. */
+/* Whether retrying is useless. */
 static bool is_for_good(enum tls_fault fault)
 {
     return fault == TLS_FAULT_UNTRUSTED || fault == TLS_FAULT_NAME || fault == TLS_FAULT_NOT_TLS ||
@@ -438,7 +439,7 @@ static void names_make(struct redis_broker *redis, const struct broker_redis_con
                                       (unsigned long long)loop_random_below(redis->loop, UINT64_MAX));
 }
 
-/* Whom to believe and who we are, when the URL asks for TLS. */
+/* Creates the TLS settings if the URL asks for TLS: trusted CAs, and our certificate. */
 static bool tls_prepare(struct redis_broker *redis, struct err *err)
 {
     const struct redis_url *url = &redis->url;
@@ -472,7 +473,7 @@ struct broker *broker_redis_create(struct net *net, const struct broker_redis_co
     redis->loop = net->loop;
     names_make(redis, config);
     redis->backoff_ms = BACKOFF_MS_MIN;
-    /* What an earlier process under this name asked for may still come as well. */
+    /* Answers for an earlier process of this name may still arrive, so numbers begin at random. */
     redis->feed_number = loop_random_below(redis->loop, ANSWER_NUMBER_MAX / 2);
     redis->present_number = redis->feed_number;
     redis->feed.subscriber = true;

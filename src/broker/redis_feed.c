@@ -26,12 +26,12 @@ static void feed_command(struct redis_broker *redis, struct span command, struct
 
 static void fence_sent(void *arg, const struct resp *reply)
 {
-    /* Without the fence the rooms would wait for ever: begin again from the start, which tries it again. */
+    /* Without the fence the rooms would wait for ever: reconnecting tries it again. */
     if (reply != NULL && redis_is_error(arg, reply, "fencing a subscription"))
         redis_break(arg, CLOSE_BROKER_LOST);
 }
 
-/* Where the rooms stand among the pushes comes back through the inbox. */
+/* The rooms' positions among the pushes come back through the inbox. */
 static void fences_send(struct redis_broker *redis)
 {
     struct list *node;
@@ -127,7 +127,7 @@ static struct span room_of(const struct redis_broker *redis, struct span channel
     return span_from(channel, prefix.len + 5);
 }
 
-/* Another epoch: the state was lost under us (FLUSHALL). The greeting finds out. */
+/* Another epoch: the state was lost while the link was up (FLUSHALL). The greeting finds out. */
 static bool epoch_is_ours(const struct redis_broker *redis, struct span epoch)
 {
     return span_equal(epoch, span_of(redis->epoch, redis->epoch_len));
@@ -173,7 +173,7 @@ static bool entries_received(struct redis_broker *redis, struct span room, struc
     uint64_t ms = words_number(words, '\n');
     if (!words_are_good(words) || !epoch_is_ours(redis, epoch))
         return false;
-    /* Whoever is told of one may find that the link broke: then no more is told. */
+    /* A receiver of an entry may break the link; then the rest is dropped. */
     while (words->rest.len > 0 && redis->state == REDIS_UP) {
         if (!entry_next(redis, words, &entry))
             return false;
@@ -230,7 +230,7 @@ static bool fence_received(struct redis_broker *redis, struct words *words)
     struct span room = words_text(words, '\0');
     if (!words_are_good(words) || !text_is_room(room))
         return false;
-    /* One that an earlier link asked for, and that was run only now, says nothing of this link's subscriptions. */
+    /* A fence that an earlier link requested says nothing about this link's subscriptions. */
     if (feed != redis->feed_number)
         return true;
     if (last > position || !rises_to(redis, position))

@@ -23,7 +23,7 @@ static const char *const scripts[SCRIPT_COUNT] = {
     [SCRIPT_PULSE] = script_pulse,
 };
 
-/* Errors that no waiting mends, and what does. */
+/* Errors that do not pass by themselves, with the cure. */
 static const char *remedy(struct span answer)
 {
     static const struct {
@@ -44,7 +44,7 @@ static const char *remedy(struct span answer)
     return NULL;
 }
 
-/* Anything wrong while greeting. What may pass is said once and tried again later. */
+/* The greeting failed. A fault that may pass is logged once, and the greeting is tried again later. */
 static void failed(struct redis_broker *redis, const char *what, struct span answer)
 {
     const char *help = remedy(answer);
@@ -145,7 +145,7 @@ static void checked(void *arg, const struct resp *reply)
     failed(redis, "Redis refuses our scripts", reply->text);
 }
 
-/* Everything before is answered. */
+/* All earlier commands are answered. */
 static void check(struct redis_broker *redis)
 {
     struct eval eval;
@@ -164,7 +164,7 @@ static void done(struct redis_broker *redis)
         check(redis);
 }
 
-/* An answer that must only not be an error. */
+/* For answers that only must not be an error. */
 static void greeting_ok(void *arg, const struct resp *reply)
 {
     struct redis_broker *redis = arg;
@@ -178,7 +178,7 @@ static void greeting_ok(void *arg, const struct resp *reply)
         done(redis);
 }
 
-/* Keys that go away under memory pressure are acknowledged messages that go away. */
+/* A Redis that evicts keys loses acknowledged messages. */
 static bool eviction_is_off(struct redis_broker *redis, struct span info)
 {
     char *why = redis_eviction_text(info);

@@ -88,7 +88,7 @@ static bool claim_decode(const struct resp *reply, struct broker_lease *lease, b
     return answer_is_good(&answer);
 }
 
-/* Somebody else wrote it; what stands in the answer is what stands in Redis. */
+/* Another instance or program wrote the lease, so its contents are checked. */
 static bool lease_is_ours(const struct broker_lease *lease)
 {
     return text_is_sid(lease->sid) && lease->generation > 0 &&

@@ -64,7 +64,7 @@ static void on_closed(struct conn *conn, enum close_reason reason)
     timer_stop(conn->net->loop, &link->answer);
     resp_reader_destroy(link->reader);
     link->reader = NULL;
-    /* First the owner, so that whoever asks again when told NULL finds the link down. */
+    /* The owner first, so that a command that is repeated on NULL finds the link down. */
     list_init(&lost);
     while ((node = list_take(&link->waiting)) != NULL)
         list_append(&lost, node);

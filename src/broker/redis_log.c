@@ -43,7 +43,7 @@ static bool entry_decode(struct answer *answer, struct broker_entry *entry)
            span_equal(p, SPAN_LIT("p")) && span_equal(a, SPAN_LIT("a")) && span_equal(b, SPAN_LIT("b"));
 }
 
-/* A page that does not move on would be read for ever. */
+/* Checks that the entry advances the page; otherwise the same page would be read for ever. */
 static bool entry_fits(const struct read_call *call, const struct broker_page *page, const struct broker_entry *entry)
 {
     const struct broker_range *range = &call->range;
@@ -110,7 +110,7 @@ static void answered(void *arg, const struct resp *reply)
             redis_invalid(redis, "a page of a room's log");
         }
     }
-    /* Nothing there can be read, up to wherever the room has come. */
+    /* A damaged log: no entry up to the feed's position can be read. */
     if (result == BROKER_SPOILED) {
         page.position = redis->feed_top;
         result = BROKER_OK;

@@ -20,7 +20,8 @@ void redis_present_init(struct redis_broker *redis)
 
 static void changed(void *arg, const struct resp *reply)
 {
-    /* Whoever was refused must enter again, and whoever could not leave goes with this life. */
+    /* After an error the links break: sockets that were refused enter again, and those that could not leave end with
+     * this life. */
     struct redis_broker *redis = arg;
     if (reply == NULL || redis_is_spoiled(redis, reply, "changing who is present"))
         return;
@@ -76,7 +77,7 @@ static void lost(void *arg, const struct resp *reply)
 
 static void listed(void *arg, const struct resp *reply)
 {
-    /* The answer comes through the inbox; without it the askers would wait for ever. */
+    /* The answer comes through the inbox; after an error the callers would wait for ever. */
     if (reply != NULL && !redis_is_spoiled(arg, reply, "listing who is present") &&
         redis_is_error(arg, reply, "listing who is present"))
         redis_break(arg, CLOSE_BROKER_LOST);
@@ -151,7 +152,7 @@ bool redis_present_received(struct redis_broker *redis, struct words *words)
     presence.count = words_number(words, '\n');
     ok = ok && words_are_good(words) && members_decode(words, &presence);
     struct present_call *call = NULL;
-    /* They are answered in order: those before this one never will be. One of before the link broke is nobody's. */
+    /* Calls are answered in order. An answer to a call from before the link broke is dropped. */
     while (ok && (call = call_first(redis)) != NULL && call->number < number && number <= redis->present_number) {
         list_remove(&call->node);
         lost(call, NULL);

@@ -362,7 +362,7 @@ static void answered(void *arg, const struct resp *reply)
     } else if (last == redis->call_number) {
         call_repeated(redis, &answer);
     } else if (!redis->rebase) {
-        /* The server has forgotten our last call: it lost data, or we were silent for long. */
+        /* The server has forgotten our last call: it lost data, or this instance was silent for long. */
         redis->rebase = true;
         call_send(redis);
     } else {

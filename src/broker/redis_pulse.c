@@ -107,7 +107,7 @@ static void look(struct timer *timer)
 {
     struct redis_broker *redis = container_of(timer, struct redis_broker, pulse);
     uint64_t now = loop_now_us(redis->loop);
-    /* This process itself was away: what came meanwhile is read before anybody is judged. */
+    /* This process itself stood still. Waiting input is read before the link is judged. */
     if (redis->silent_since_us != 0 && now - redis->looked_us >= LOOP_MS(2 * LOOK_MS))
         redis->silent_since_us = now;
     redis->looked_us = now;
@@ -139,7 +139,7 @@ void redis_pulse_start(struct redis_broker *redis)
     redis->feed_seen_us = redis->looked_us = redis->up_since_us = loop_now_us(redis->loop);
     redis->silent_since_us = 0;
     redis->probe_taken = redis->probe_seen = redis->probe_number;
-    /* Instances that came up together do not pulse together. */
+    /* Spreads the pulses of instances that came up together. */
     redis->pulse_due_us = redis->feed_seen_us + LOOP_MS(loop_random_below(redis->loop, PULSE_MS));
     timer_start(redis->loop, &redis->pulse, LOOP_MS(LOOK_MS));
 }
@@ -171,7 +171,7 @@ void redis_probe(struct broker *broker, broker_done_fn *done, void *arg)
     probe->done = done;
     probe->arg = arg;
     list_init(&probe->node);
-    /* Who asks wants to know whether to send people here. */
+    /* The probe decides whether clients are sent here, so trouble fails it, too. */
     if (!broker->is_up || broker->trouble != NULL) {
         redis_refuse(redis, probe_refused, probe);
         return;

@@ -1,7 +1,7 @@
-/* messages: everything that was published in this run, by the order in which it was.
+/* messages: all messages published in this run, in order of publishing.
  *
- * A message's index is its number on the wire, so that whoever receives one finds it without a search. The table grows
- * by whole pieces: what stands in it never moves. */
+ * A message's index is its number on the wire, so a receiver finds it without a search. The table grows by whole
+ * pieces, so its contents never move. */
 #ifndef SENNIT_LOAD_MESSAGES_H
 #define SENNIT_LOAD_MESSAGES_H
 

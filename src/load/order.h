@@ -31,7 +31,7 @@ void order_finish(struct order *order); /* accepts zeroed */
  * with what all saw before, else a subscriber with whom it does not; then it is not taken into account. */
 uint32_t order_follow(struct order *order, const struct messages *messages, uint32_t last, uint32_t message,
                       uint32_t who);
-/* Somebody saw `a` and then, directly or through others' eyes, `b`. */
+/* A subscriber saw `a` and then `b`, directly or by the edges of other subscribers. */
 bool order_precedes(struct order *order, const struct messages *messages, uint32_t a, uint32_t b);
 
 #endif

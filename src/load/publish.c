@@ -16,7 +16,7 @@ void publish_room_name(struct buf *to, uint32_t room)
     buf_append_u64(to, room);
 }
 
-/* What makes the message's name one that nobody guesses who has seen the others; the same each time it is sent. */
+/* The part of a message's name that other clients cannot guess from earlier names; the same each time it is sent. */
 static void guard_encode(const struct run *run, struct buf *to, uint32_t index)
 {
     uint64_t hash = map_hash(run->secret, span_of(&index, sizeof index));

@@ -71,7 +71,7 @@ static void trace_fields(struct buf *to, const struct http1_head *head, const st
                context->trace);
 }
 
-/* The client's own values stay in front, where nobody trusts them; the rightmost is ours. */
+/* The client's own values stay in front, and must not be trusted; the rightmost is ours. */
 static void address_fields(struct buf *to, const struct http1_head *head, const struct forward_context *context)
 {
     bool v6 = strchr(context->client_ip, ':') != NULL;

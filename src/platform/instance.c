@@ -139,7 +139,7 @@ static bool port_try(struct fleet *fleet, uint16_t *port, struct err *err)
     return true;
 }
 
-/* A port nobody has now. Somebody may take it before the instance does; then it ends and another is started. */
+/* A free port. Another program may take it before the instance does; then the instance ends and another is started. */
 static bool port_find(struct fleet *fleet, uint16_t *port, struct err *err)
 {
     enum { TRIES = 1000 };

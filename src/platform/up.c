@@ -156,7 +156,7 @@ static void greet(const struct up *up)
 }
 
 /* A client takes one descriptor, and one more for its request's way to an instance. Instances, Redis, their outputs and
- * whoever is answered at the door need some, too; of a small number they get half. */
+ * refusals at the door need some, too; of a small number they get half. */
 static bool door_open(struct up *up, struct err *err)
 {
     const struct up_options *options = up->options;

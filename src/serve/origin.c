@@ -73,7 +73,7 @@ static bool is_listed(const struct origins *origins, struct span origin)
     return false;
 }
 
-/* False when there are several: then nobody knows which one counts. */
+/* False if there are several, because it is unknown which one counts. */
 static bool one_field(const struct http1_head *head, struct span name, struct span *value)
 {
     *value = (struct span){NULL, 0};

@@ -88,7 +88,7 @@ static void fail(struct server *server)
     loop_stop(server->loop);
 }
 
-/* From now on there is somebody to talk to. */
+/* Opens the listener: the broker is up, or has been silent for too long. */
 static void door_open(struct server *server)
 {
     struct addr addr;

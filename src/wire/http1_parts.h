@@ -1,4 +1,4 @@
-/* http1_parts: what the files of the http1 codec share among themselves. Nobody else includes it. */
+/* http1_parts: declarations that the files of the http1 codec share. No other file includes it. */
 #ifndef SENNIT_WIRE_HTTP1_PARTS_H
 #define SENNIT_WIRE_HTTP1_PARTS_H
 

@@ -1,4 +1,4 @@
-/* yaml_parts: what the files of the yaml module share, and nobody else includes. */
+/* yaml_parts: declarations that the files of the yaml module share. No other file includes it. */
 #ifndef SENNIT_WIRE_YAML_PARTS_H
 #define SENNIT_WIRE_YAML_PARTS_H
 
