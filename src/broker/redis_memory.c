@@ -31,7 +31,7 @@ void redis_memory_seen(struct redis_broker *redis, struct span info)
 {
     uint64_t used = number_get(info, SPAN_LIT("used_memory:")), max = number_get(info, SPAN_LIT("maxmemory:"));
     redis->pressure = max == 0 || used <= max / 4 * 3 ? 0 : used <= max / 10 * 9 ? 1 : 2;
-    /* A limit below what is used already says how full Redis is, not how much it is to hold. */
+    /* A maxmemory below the used memory says how full Redis is, not how much it should hold. */
     if (redis->bounds.store_bytes_max != 0)
         redis->store_bytes_max = redis->bounds.store_bytes_max;
     else if (max == 0 || redis->store_bytes_max == 0 || max > used)

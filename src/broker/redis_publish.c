@@ -26,7 +26,7 @@ struct waiting_publish {
     size_t room_len, audience_len, body_len, id_len;
     uint32_t slot; /* in the call under way, from 1 */
     enum broker_result result;
-    bool waits;   /* Redis has no memory left for it: it goes into a later call */
+    bool waits;   /* Redis has no memory for it: it goes into a later call */
     char bytes[]; /* room, audience, body, id */
 };
 
@@ -210,7 +210,8 @@ static void publish_flush(struct task *task)
         call_begin(redis);
 }
 
-/* What waits for memory goes in front of all that came since, in its order: all of one room waits, or none. */
+/* Puts publishes that wait for memory back in front of the later ones, in their order. Of one room all wait, or none.
+ */
 static void waiting_put_back(struct redis_broker *redis)
 {
     bool any = false;
@@ -253,7 +254,7 @@ static void retry(struct timer *timer)
         call_send(redis);
 }
 
-/* Everything but a spoiled key is told now and then. */
+/* Whether a log line is due: except for spoiled keys, one in SPOILED_TELL_MS at most. */
 static bool may_tell(struct redis_broker *redis)
 {
     uint64_t now = loop_now_us(redis->loop);
