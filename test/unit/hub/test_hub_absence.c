@@ -254,6 +254,25 @@ static void a_resume_into_a_room_whose_keys_are_gone(void **state)
     }
 }
 
+/* On an instance that has never seen the room: what its lease knows is all there is. */
+static void a_resume_elsewhere_into_a_room_whose_keys_are_gone(void **state)
+{
+    struct model *back = joined("two", START_NOW);
+    publish(0, 2);
+    run();
+    lease_write(back);
+    cut(back);
+    publish(0, 2);
+    run();
+    script_vanish(&script, 0, true, true);
+    hub_finish(&hub);
+    hub_init(&hub, loop, &script.broker);
+    script_up(&script);
+    resume(back);
+    assert_false(back->whole);
+    model_destroy(back);
+}
+
 /* A room in which nothing was ever logged has neither log nor meta, and nothing is missing. */
 static void a_resume_into_a_room_that_never_had_anything(void **state)
 {
@@ -411,6 +430,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_newcomer_to_a_room_whose_keys_are_gone),
         TEST(a_resume_into_a_room_whose_keys_are_gone),
+        TEST(a_resume_elsewhere_into_a_room_whose_keys_are_gone),
         TEST(a_resume_into_a_room_that_never_had_anything),
         TEST(a_link_that_comes_back_to_a_room_whose_keys_are_gone),
         TEST(a_link_that_comes_back_and_nothing_was_missed),
