@@ -198,7 +198,8 @@ static bool name_stretch(struct token *token, struct span room, const struct str
     uint64_t read = token->seq > stretch->joined_at ? token->seq : stretch->start;
     if (position == (read > stretch->start ? read : stretch->start))
         return true;
-    return token_add_late(token, token_key(room, stretch->since), position);
+    /* A room that has nothing up to a position above the token's has been sent what it has up to the token's. */
+    return token_add_late(token, token_key(room, stretch->since), position < token->seq ? position : token->seq);
 }
 
 /* Adds the stretches that a token with this seq must name. `replayed`: the entry lies below the client's position, so
