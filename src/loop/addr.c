@@ -100,12 +100,23 @@ void addr_ip_of(const struct addr *addr, struct addr_ip *ip)
     }
 }
 
-void addr_ip_print(const struct addr_ip *ip, char text[ADDR_TEXT_MAX])
+bool addr_ip_is_v4(const struct addr_ip *ip)
 {
     static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+    return memcmp(ip->bytes, mapped, sizeof mapped) == 0;
+}
+
+void addr_ip_network(const struct addr_ip *ip, uint8_t network[ADDR_NETWORK_BYTES])
+{
+    memset(network, 0, ADDR_NETWORK_BYTES);
+    memcpy(network, ip->bytes, addr_ip_is_v4(ip) ? ADDR_NETWORK_BYTES : ADDR_NETWORK_BYTES / 2);
+}
+
+void addr_ip_print(const struct addr_ip *ip, char text[ADDR_TEXT_MAX])
+{
     if (ip->is_unix)
         snprintf(text, ADDR_TEXT_MAX, "unix");
-    else if (memcmp(ip->bytes, mapped, sizeof mapped) == 0)
+    else if (addr_ip_is_v4(ip))
         inet_ntop(AF_INET, ip->bytes + 12, text, ADDR_TEXT_MAX);
     else
         inet_ntop(AF_INET6, ip->bytes, text, ADDR_TEXT_MAX);

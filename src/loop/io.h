@@ -35,6 +35,11 @@ struct addr_ip {
     bool is_unix; /* there is no IP */
 };
 void addr_ip_of(const struct addr *addr, struct addr_ip *ip);
+/* An IPv4 address, which is kept mapped into IPv6. */
+bool addr_ip_is_v4(const struct addr_ip *ip);
+/* What belongs to one customer: the IPv4 address, or the network of 64 bits of IPv6, the rest zero. */
+enum { ADDR_NETWORK_BYTES = 16 };
+void addr_ip_network(const struct addr_ip *ip, uint8_t network[ADDR_NETWORK_BYTES]);
 /* As addr_ip_text. */
 void addr_ip_print(const struct addr_ip *ip, char text[ADDR_TEXT_MAX]);
 

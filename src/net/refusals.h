@@ -42,7 +42,6 @@
       "a key of the broker that this needs holds foreign data: the log names the key, delete it") \
     X(BROKER_BACKLOG, "broker_backlog", LOG_WARNING, \
       "the broker is away or slow, and too many publishes wait for it: try again later") \
-    X(TOO_LARGE, "too_large", LOG_INFO, "the event is larger than the broker may store: send a smaller one") \
     X(PRESENCE_DATA, "presence_data", LOG_INFO, \
       "the presence data of this socket is longer than 1024 bytes: it is present without data") \
     X(LEASES_FULL, "leases_full", LOG_WARNING, \

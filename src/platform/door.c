@@ -8,8 +8,6 @@
 
 enum { KEY_V6_BYTES = 8, KEY_BYTES = 16 };
 
-static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff}; /* IPv4 within IPv6 */
-
 struct door_address {
     struct map_node node;
     uint8_t key[KEY_BYTES];
@@ -33,20 +31,15 @@ void door_finish(struct door *door)
     map_finish(&door->addresses);
 }
 
-static bool is_v4(const struct addr_ip *ip)
-{
-    return memcmp(ip->bytes, mapped, sizeof mapped) == 0;
-}
-
 static bool is_loopback(const struct addr_ip *ip)
 {
     static const uint8_t v6[16] = {[15] = 1};
-    return ip->is_unix || (is_v4(ip) && ip->bytes[12] == 127) || memcmp(ip->bytes, v6, sizeof v6) == 0;
+    return ip->is_unix || (addr_ip_is_v4(ip) && ip->bytes[12] == 127) || memcmp(ip->bytes, v6, sizeof v6) == 0;
 }
 
 static struct span key_of(const struct addr_ip *ip)
 {
-    return span_of(ip->bytes, is_v4(ip) || is_loopback(ip) ? KEY_BYTES : KEY_V6_BYTES);
+    return span_of(ip->bytes, addr_ip_is_v4(ip) || is_loopback(ip) ? KEY_BYTES : KEY_V6_BYTES);
 }
 
 enum door_answer door_enter(struct door *door, const struct addr_ip *ip, struct door_address **to)

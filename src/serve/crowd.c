@@ -10,7 +10,6 @@ enum {
     SWEEP_MS = 250,
     CROWDED_PERCENT = 80,
     FREE_BYTES = 2048, /* of a request, for each connection, whatever the others keep */
-    V6_NETWORK_BYTES = 8,
 };
 
 /* Connections from one address. */
@@ -20,15 +19,13 @@ struct crowd_address {
     uint64_t count;
 };
 
-static const uint8_t v4_mapped[12] = {[10] = 0xff, [11] = 0xff};
-
 bool crowd_is_public(const struct addr_ip *ip)
 {
     const uint8_t *b = ip->bytes;
     if (ip->is_unix)
         return false;
-    if (memcmp(b, v4_mapped, sizeof v4_mapped) == 0) {
-        const uint8_t *v4 = b + sizeof v4_mapped;
+    if (addr_ip_is_v4(ip)) {
+        const uint8_t *v4 = b + 12;
         return !(v4[0] == 127 || v4[0] == 10 || (v4[0] == 172 && v4[1] >> 4 == 1) || (v4[0] == 192 && v4[1] == 168) ||
                  (v4[0] == 169 && v4[1] == 254) || (v4[0] == 100 && v4[1] >> 6 == 1));
     }
@@ -129,8 +126,7 @@ static bool address_enter(struct crowd *crowd, struct crowd_member *member, cons
     uint8_t key[16] = {0};
     if (most == 0 || ip->is_unix || (!crowd->counts_private && !crowd_is_public(ip)))
         return true;
-    /* A customer of IPv6 has a network of 64 bits. */
-    memcpy(key, ip->bytes, memcmp(ip->bytes, v4_mapped, sizeof v4_mapped) == 0 ? sizeof key : V6_NETWORK_BYTES);
+    addr_ip_network(ip, key);
     struct map_node *node = map_find(&crowd->addresses, span_of(key, sizeof key));
     struct crowd_address *address = node != NULL ? container_of(node, struct crowd_address, node) : NULL;
     if (address != NULL && address->count >= most)

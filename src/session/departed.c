@@ -5,8 +5,6 @@
 
 #include "base/mem.h"
 
-enum { V6_NETWORK_BYTES = 8 };
-
 /* What clients of one address left: an IPv4 address, or a network of 64 bits of IPv6. */
 struct origin {
     struct map_node node;
@@ -55,9 +53,8 @@ void departed_finish(struct sessions *sessions)
 
 static struct origin *origin_of(struct sessions *sessions, const struct addr_ip *peer)
 {
-    static const uint8_t v4_mapped[12] = {[10] = 0xff, [11] = 0xff};
     uint8_t key[16] = {0};
-    memcpy(key, peer->bytes, memcmp(peer->bytes, v4_mapped, sizeof v4_mapped) == 0 ? sizeof key : V6_NETWORK_BYTES);
+    addr_ip_network(peer, key);
     struct map_node *node = map_find(&sessions->departed.origins, span_of((const char *)key, sizeof key));
     if (node != NULL)
         return container_of(node, struct origin, node);
