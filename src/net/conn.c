@@ -37,7 +37,7 @@ void conn_update_want(struct conn *conn)
 
 bool conn_takes_input(const struct conn *conn)
 {
-    return (conn->state == CONN_OPEN || conn->state == CONN_DRAINING) && !conn->read_paused;
+    return (conn->state == CONN_OPEN || conn->state == CONN_DRAINING) && !conn->read_paused && !conn->resuming;
 }
 
 static void input_drop(struct conn *conn)
@@ -202,6 +202,7 @@ void conn_resume(struct conn *conn)
     if (!conn->resuming)
         return;
     conn->resuming = false;
+    conn_update_want(conn);
     if (conn_takes_input(conn) && conn->input != NULL)
         hand_out(conn, conn->input->data + conn->input->off, conn->input->len);
     if (conn->tls != NULL)
@@ -256,13 +257,15 @@ const struct tls_problem *conn_tls_problem(const struct conn *conn)
 
 void conn_read_pause(struct conn *conn, bool paused)
 {
-    conn->read_paused = paused;
-    conn_update_want(conn);
-    if (conn_takes_input(conn) && (conn->input != NULL || (conn->tls != NULL && tls_has_input(conn->tls)))) {
-        /* From the loop, and not from within this call. */
+    bool lives = conn->state == CONN_OPEN || conn->state == CONN_DRAINING;
+    if (conn->read_paused && !paused && lives) {
+        /* What is kept, or will be after the call this is within, is handed out by the loop and not from here. Nothing
+         * is read before: an owner that pauses often would have more kept with each read, up to the limit. */
         conn->resuming = true;
         conn_touch(conn);
     }
+    conn->read_paused = paused;
+    conn_update_want(conn);
 }
 
 void conn_shutdown(struct conn *conn, enum close_reason reason, uint32_t linger_ms)

@@ -17,7 +17,7 @@
 #include "base/mem.h"
 #include "net/conn.h"
 
-enum { WAIT_MS = 10000 };
+enum { WAIT_MS = 10000, SIP_BYTES = 1000 };
 
 /* Our end. */
 struct end {
@@ -26,6 +26,7 @@ struct end {
     unsigned opened, ended, closed;
     enum close_reason reason;
     bool keeps;          /* consumes nothing */
+    bool sips;           /* consumes little at a time, and pauses reading for a moment after each */
     struct end *resumes; /* when closed, lets this one read on */
     bool in_turn;        /* when closed, the turn still had it to do */
 };
@@ -98,6 +99,11 @@ static size_t on_received(struct conn *conn, char *bytes, size_t len)
     struct end *end = container_of(conn, struct end, conn);
     if (end->keeps)
         return 0;
+    if (end->sips) {
+        len = len < SIP_BYTES ? len : SIP_BYTES;
+        conn_read_pause(conn, true);
+        conn_read_pause(conn, false);
+    }
     buf_append(&end->got, span_of(bytes, len));
     return len;
 }
@@ -304,6 +310,36 @@ static void test_too_much_input_that_nobody_takes(void **state)
     assert_int_equal(write(peer, bytes, 1), 1);
     await(is_closed);
     assert_int_equal(ours.reason, CLOSE_INPUT_LIMIT);
+    free(bytes);
+}
+
+enum { SIPPED_BYTES = 1 << 20 };
+
+static bool has_sipped_all(void)
+{
+    return ours.closed > 0 || ours.got.len >= SIPPED_BYTES;
+}
+
+/* An owner that pauses often, each time with input left over, takes everything in the end: what is left is handed out
+ * before more is read, so that it never grows beyond one read. */
+static void test_an_owner_that_pauses_often(void **state)
+{
+    char *bytes = mem_zero(1, SIPPED_BYTES);
+    limits.input_bytes_max = NET_RECEIVE_BYTES;
+    ours.sips = true;
+    connect_ours();
+    int size = SIPPED_BYTES;
+    setsockopt(peer, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+    size_t sent = 0;
+    while (ours.got.len < SIPPED_BYTES) {
+        ssize_t done = sent < SIPPED_BYTES ? write(peer, bytes + sent, SIPPED_BYTES - sent) : 0;
+        sent += done > 0 ? (size_t)done : 0;
+        if (sent == SIPPED_BYTES)
+            await(has_sipped_all);
+        else
+            await(a_moment_passed);
+        assert_int_equal(ours.closed, 0);
+    }
     free(bytes);
 }
 
@@ -528,6 +564,7 @@ int main(void)
         TEST(too_much_output_in_all),
         TEST(a_write_that_stalls),
         TEST(too_much_input_that_nobody_takes),
+        TEST(an_owner_that_pauses_often),
         TEST(a_second_life),
         TEST(the_peer_ends_while_its_answer_is_written),
         TEST(the_peer_has_ended_before_its_answer_is_written),
