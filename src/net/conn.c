@@ -258,7 +258,8 @@ const struct tls_problem *conn_tls_problem(const struct conn *conn)
 void conn_read_pause(struct conn *conn, bool paused)
 {
     bool lives = conn->state == CONN_OPEN || conn->state == CONN_DRAINING;
-    if (conn->read_paused && !paused && lives) {
+    bool has_kept = conn->input != NULL || (conn->tls != NULL && tls_has_input(conn->tls));
+    if (!paused && lives && (conn->read_paused || has_kept)) {
         /* What is kept, or will be after the call this is within, is handed out by the loop and not from here. Nothing
          * is read before: an owner that pauses often would have more kept with each read, up to the limit. */
         conn->resuming = true;
