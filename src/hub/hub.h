@@ -5,9 +5,12 @@
  * (joining, resuming, behind a broken link, slow) catches up: its new entries are held, the log is read from its
  * position up to a fixed target, then the held entries follow and the member is settled.
  *
- *     IDLE --join--> WAITING --all rooms live--> READY --member_start--> CATCHING <--> SETTLED
- *                       ^                                                   |            |
- *                       +--------------------- the link broke --------------+------------+
+ * MEMBER_MOVES:
+ *
+ *     IDLE --join--> WAITING --all rooms live--> READY --member_start--> CATCHING --targets reached--> SETTLED
+ *     WAITING --all rooms live, and it has begun before--> CATCHING
+ *     SETTLED --hole, rewind, room entered or left--> CATCHING
+ *     READY, CATCHING, SETTLED --link broke--> WAITING
  *
  * Why the target is exact: a room's `last` follows the feed, and `subscribed` arrives in the feed's order. An entry
  * above the present `last` will still be pushed; an entry up to it is in the log. So reading (pos, last] and holding
@@ -67,7 +70,7 @@ struct member_events {
     bool (*has_room)(struct member *member);
 };
 
-enum member_state { MEMBER_IDLE, MEMBER_WAITING, MEMBER_READY, MEMBER_CATCHING, MEMBER_SETTLED };
+enum member_state { MEMBER_IDLE, MEMBER_WAITING, MEMBER_READY, MEMBER_CATCHING, MEMBER_SETTLED, MEMBER_STATES };
 
 /* The stretch of a room's log that belongs to a member, as its lease keeps it. */
 struct stretch {

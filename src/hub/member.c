@@ -18,20 +18,26 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "base/moves.h"
 #include "hub/hub.h"
 #include "hub/page.h"
 
-/* The only function that changes a member's state. The table is the picture in hub.h. */
+#define MEMBER_MOVES(MOVE) \
+    MOVE(MEMBER_IDLE, MEMBER_WAITING) \
+    MOVE(MEMBER_WAITING, MEMBER_READY) \
+    MOVE(MEMBER_WAITING, MEMBER_CATCHING) \
+    MOVE(MEMBER_READY, MEMBER_CATCHING) \
+    MOVE(MEMBER_READY, MEMBER_WAITING) \
+    MOVE(MEMBER_CATCHING, MEMBER_SETTLED) \
+    MOVE(MEMBER_CATCHING, MEMBER_WAITING) \
+    MOVE(MEMBER_SETTLED, MEMBER_CATCHING) \
+    MOVE(MEMBER_SETTLED, MEMBER_WAITING)
+
+/* The only function that changes a member's state. hub.h has the picture. */
 void member_set_state(struct member *member, enum member_state state)
 {
-    static const uint8_t legal[] = {
-        [MEMBER_IDLE] = 1 << MEMBER_WAITING,
-        [MEMBER_WAITING] = 1 << MEMBER_READY | 1 << MEMBER_CATCHING,
-        [MEMBER_READY] = 1 << MEMBER_CATCHING | 1 << MEMBER_WAITING,
-        [MEMBER_CATCHING] = 1 << MEMBER_SETTLED | 1 << MEMBER_WAITING,
-        [MEMBER_SETTLED] = 1 << MEMBER_CATCHING | 1 << MEMBER_WAITING,
-    };
-    assert(legal[member->state] & 1 << state);
+    static const bool legal[MEMBER_STATES][MEMBER_STATES] = {MEMBER_MOVES(MOVE_LEGAL)};
+    assert(legal[member->state][state]);
     member->state = (uint8_t)state;
 }
 
