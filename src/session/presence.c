@@ -39,7 +39,8 @@ void presence_finish(struct sessions *sessions)
 static struct broker_present present_of(const struct socket *socket)
 {
     return (struct broker_present){.sid = span_of(socket->sid, ENGINEIO_SID_BYTES),
-                                   .tells = socket->tells != NULL ? span_str(socket->tells) : SPAN_LIT("null"),
+                                   .data = socket->presence_data != NULL ? span_str(socket->presence_data)
+                                                                         : SPAN_LIT("null"),
                                    .generation = socket->generation};
 }
 
@@ -122,7 +123,7 @@ static void member_encode(struct buf *to, const struct broker_present *who)
     buf_append(to, SPAN_LIT("{\"id\":\""));
     buf_append_json(to, who->sid);
     buf_append(to, SPAN_LIT("\",\"data\":"));
-    buf_append(to, who->tells);
+    buf_append(to, who->data);
     buf_append_char(to, '}');
 }
 

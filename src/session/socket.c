@@ -54,7 +54,7 @@ void socket_unref(struct socket *socket)
         return;
     free(socket->offset);
     free(socket->stale);
-    free(socket->tells);
+    free(socket->presence_data);
     free(socket->lease_name);
     connecting_end(socket);
     free(socket);
@@ -476,8 +476,8 @@ static void tells_read(struct socket *socket, struct span payload)
         value = json_object_get(payload, span_str(key));
     if (value.data == NULL)
         return;
-    if (value.len <= BROKER_TELLS_BYTES_MAX)
-        socket->tells = mem_text(value);
+    if (value.len <= BROKER_DATA_BYTES_MAX)
+        socket->presence_data = mem_text(value);
     else
         socket_refuse(socket, REFUSAL_PRESENCE_DATA, socket->nsp->name, (struct span){NULL, 0});
 }

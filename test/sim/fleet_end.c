@@ -25,7 +25,7 @@ static size_t table_count(const struct fake_key *key)
     return key != NULL ? key->table->by_name.count : 0;
 }
 
-/* `here:ROOM`: for each sid its life, a blank, and what it tells of itself. */
+/* `here:ROOM`: for each sid its life, a blank, and its presence data. */
 static void check_here(struct fleet *fleet, int room)
 {
     const struct fake_key *key = redis_key(fleet, "here:", truth_log_name(room, ""));
