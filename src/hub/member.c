@@ -19,7 +19,7 @@
 
 #include "base/mem.h"
 #include "base/moves.h"
-#include "hub/hub.h"
+#include "hub/hub_parts.h"
 #include "hub/page.h"
 
 #define MEMBER_MOVES(MOVE) \
@@ -133,7 +133,7 @@ static struct membership *membership_create(struct member *member, struct span r
     membership->room = hub_room(member->hub, room);
     membership->mode = (uint8_t)mode;
     membership->stretch.end = STRETCH_OPEN;
-    membership->presence_due = true;
+    membership->missed = true;
     list_init(&membership->waiter);
     list_init(&membership->of_member);
     list_append(&member->memberships, &membership->of_member);

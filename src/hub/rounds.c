@@ -26,7 +26,7 @@
 
 #include "base/mem.h"
 #include "hub/audience.h"
-#include "hub/hub.h"
+#include "hub/hub_parts.h"
 #include "hub/page.h"
 
 void member_held_drop(struct member *member)
@@ -58,7 +58,7 @@ static void held_spoil(struct member *member)
     bool unlogged = false;
     for (size_t i = member->held_at; i < member->held_count; i++)
         unlogged |= member->held[i]->seq == 0;
-    memberships_each(membership, member) membership->presence_due |= unlogged;
+    memberships_each(membership, member) membership->missed |= unlogged;
     member_held_drop(member);
     member->again = true;
 }
@@ -112,7 +112,7 @@ void member_link_lost(struct member *member)
     memberships_each(membership, member)
     {
         membership_page_drop(membership);
-        membership->presence_due = true;
+        membership->missed = true;
     }
     member_set_state(member, MEMBER_WAITING);
 }
@@ -179,7 +179,7 @@ void member_rewind(struct member *member, const struct token *token)
             continue;
         membership_page_drop(membership);
         membership->pos = position_by(token, membership->room->node.key, &membership->stretch);
-        membership->presence_due = true; /* unlogged presence events were dropped, too */
+        membership->missed = true; /* unlogged presence events were dropped, too */
     }
     member->sent_seq = token->seq;
     rewind_pasts(member, token);
@@ -292,7 +292,7 @@ void member_entry(struct membership *membership, struct entry *entry)
     else if (member->state == MEMBER_CATCHING && membership->resolved)
         hold(member, entry);
     else if (entry->seq == 0)
-        membership->presence_due = true;
+        membership->missed = true;
 }
 
 void member_tell(struct member *member, struct entry *entry)

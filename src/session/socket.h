@@ -15,6 +15,7 @@
 #ifndef SENNIT_SESSION_SOCKET_H
 #define SENNIT_SESSION_SOCKET_H
 
+#include "hub/member.h"
 #include "session/call.h"
 #include "session/session.h"
 #include "wire/socketio.h"

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "hub/hub_parts.h"
 #include "session/lease.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);

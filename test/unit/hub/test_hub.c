@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "base/log.h"
-#include "hub/hub.h"
+#include "hub/hub_parts.h"
 #include "script_broker.h"
 
 enum { GOT_MAX = 8192, ROOMS = 3 };
@@ -29,7 +29,7 @@ struct model {
 
 static struct loop *loop;
 static struct script_broker script;
-static struct hub hub;
+static struct hub *hub;
 
 static struct model *of(struct member *member)
 {
@@ -80,8 +80,8 @@ static int set_up(void **state)
     struct err err;
     loop = loop_create(&err);
     script_init(&script);
-    hub_init(&hub, loop, &script.broker);
-    map_init(&hub.rooms, (uint64_t[2]){1, 2}); /* the order of walks is part of a seed */
+    hub = hub_create(loop, &script.broker);
+    map_init(&hub->rooms, (uint64_t[2]){1, 2}); /* the order of walks is part of a seed */
     script_up(&script);
     return 0;
 }
@@ -89,10 +89,10 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     /* A test that failed left its members behind. */
-    list_each (node, &hub.members) {
+    list_each (node, &hub->members) {
         member_finish(container_of(node, struct member, of_hub));
     }
-    hub_finish(&hub);
+    hub_destroy(hub);
     while (script_read_step(&script))
         ;
     loop_destroy(loop);
@@ -103,7 +103,7 @@ static struct model *model_create(const char *sid)
 {
     struct model *model = calloc(1, sizeof *model);
     snprintf(model->sid, sizeof model->sid, "%s", sid);
-    member_init(&model->member, &hub, &events, span_str(model->sid));
+    member_init(&model->member, hub, &events, span_str(model->sid));
     return model;
 }
 
@@ -303,7 +303,7 @@ static void a_lost_push_is_read_in_place(void **state)
     script_publish(&script, 0, true, "");
     script_run(&script);
     expect_got(model, 4, (uint64_t[]){1, 2, 3, 4});
-    assert_int_equal(hub.counters.holes, 1);
+    assert_int_equal(hub->counters.holes, 1);
     model_destroy(model);
 }
 
@@ -334,7 +334,7 @@ static void many_holes_are_told_once(void **state)
         script_run(&script);
     }
     log_init(LOG_TEXT, LOG_INFO, NULL, line_show);
-    assert_int_equal(hub.counters.holes, 50);
+    assert_int_equal(hub->counters.holes, 50);
     assert_int_equal(lines, 1);
     model_destroy(model);
 }
@@ -459,7 +459,7 @@ static void leases_come_before_rooms(void **state)
     start(model);
     script_publish(&script, 0, true, "");
     script_down(&script);
-    hub_owner_set(&hub, &owner, &first);
+    hub_owner_set(hub, &owner, &first);
     script_up(&script);
     assert_true(first);
     script_run(&script);
@@ -565,7 +565,7 @@ static void the_digest_shows_a_lost_tail(void **state)
     expect_got(model, 2, (uint64_t[]){1, 2});
     script_tops(&script);
     script_run(&script);
-    assert_int_equal(hub.counters.holes, 1);
+    assert_int_equal(hub->counters.holes, 1);
     model_destroy(model);
 }
 
@@ -834,7 +834,7 @@ static void cut_and_resume(struct story *story)
     bool has_token = model->has_token;
     struct token token = model->token;
     member_finish(&model->member);
-    member_init(&model->member, &hub, &events, span_str(model->sid));
+    member_init(&model->member, hub, &events, span_str(model->sid));
     model->member.sent_seq = has_token ? token.seq : 0;
     model->ready = model->settled = false;
     for (int i = 0; i < lease->count; i++) {

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "hub/hub.h"
+#include "hub/hub_parts.h"
 #include "script_broker.h"
 
 enum { GOT_MAX = 64, ROOMS = 2, STEPS_MAX = 500 };
@@ -27,7 +27,7 @@ struct model {
 
 static struct loop *loop;
 static struct script_broker script;
-static struct hub hub;
+static struct hub *hub;
 
 static struct model *of(struct member *member)
 {
@@ -70,17 +70,17 @@ static int set_up(void **state)
     struct err err;
     loop = loop_create(&err);
     script_init(&script);
-    hub_init(&hub, loop, &script.broker);
+    hub = hub_create(loop, &script.broker);
     script_up(&script);
     return 0;
 }
 
 static int tear_down(void **state)
 {
-    list_each (node, &hub.members) {
+    list_each (node, &hub->members) {
         member_finish(container_of(node, struct member, of_hub));
     }
-    hub_finish(&hub);
+    hub_destroy(hub);
     for (int i = 0; i < STEPS_MAX && script_read_step(&script); i++)
         ;
     loop_destroy(loop);
@@ -125,7 +125,7 @@ static struct model *model_create(const char *sid)
 {
     struct model *model = calloc(1, sizeof *model);
     snprintf(model->sid, sizeof model->sid, "%s", sid);
-    member_init(&model->member, &hub, &events, span_str(model->sid));
+    member_init(&model->member, hub, &events, span_str(model->sid));
     return model;
 }
 
@@ -164,7 +164,7 @@ static void cut(struct model *model)
 
 static void resume(struct model *model)
 {
-    member_init(&model->member, &hub, &events, span_str(model->sid));
+    member_init(&model->member, hub, &events, span_str(model->sid));
     model->ready = model->whole = false;
     model->member.sent_seq = model->has_token ? model->token.seq : 0;
     for (int room = 0; room < ROOMS; room++) {
@@ -265,8 +265,8 @@ static void a_resume_elsewhere_into_a_room_whose_keys_are_gone(void **state)
     publish(0, 2);
     run();
     script_vanish(&script, 0, true, true);
-    hub_finish(&hub);
-    hub_init(&hub, loop, &script.broker);
+    hub_destroy(hub);
+    hub = hub_create(loop, &script.broker);
     script_up(&script);
     resume(back);
     assert_false(back->whole);
