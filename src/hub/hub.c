@@ -239,7 +239,7 @@ static void hole_found(struct room *room, uint64_t after, uint64_t seq)
 static void room_begun(struct room *room)
 {
     for (size_t i = 0; i < room->member_count; i++)
-        room->members[i]->member->lease_stale |= room->members[i]->noted;
+        room->members[i]->member->lease_stale |= membership_is_noted(room->members[i]);
 }
 
 static void room_last_set(struct room *room, uint64_t last)

@@ -27,7 +27,30 @@ enum {
 
 struct page;
 
-/* A member in a room. With an end: the entries that it is still owed of a room it left. Owned by the member. */
+/* How far a membership has come. From the moment its start is known (FOUND and above) its room's pushes are held for it
+ * while the member catches up. */
+enum membership_state {
+    MEMBERSHIP_SEEKING,          /* joined; its start is not known */
+    MEMBERSHIP_SEEKING_NOTED,    /* the same, and the lease records it: it was restored from there */
+    MEMBERSHIP_SEEKING_STARTING, /* the same, and member_start was called since */
+    MEMBERSHIP_FOUND,            /* its start is known, and the lease does not record it */
+    MEMBERSHIP_NOTED,            /* the lease records it, or is being written: a resume relies on it */
+    MEMBERSHIP_STARTING,         /* member_start was called since: it takes part from the next round on */
+    MEMBERSHIP_ACTIVE,           /* it takes part in rounds and deliveries */
+    MEMBERSHIP_STATES,
+};
+
+/* A member in a room. With an end: the entries that it is still owed of a room it left. Owned by the member.
+ *
+ * MEMBERSHIP_MOVES:
+ *
+ *     SEEKING --start known--> FOUND --member_note--> NOTED --member_start--> STARTING --round--> ACTIVE
+ *     SEEKING --member_rejoin--> SEEKING_NOTED --start known--> NOTED
+ *     SEEKING_NOTED --member_start, member_rewind--> SEEKING_STARTING --start known--> STARTING
+ *     NOTED --member_rewind--> STARTING
+ *
+ * Leaving the room, or the end of the round that sent everything it was owed, destroys it in any state. A broken link
+ * changes none of them. */
 struct membership {
     struct member *member;
     struct room *room;
@@ -39,16 +62,14 @@ struct membership {
     uint64_t upto;   /* the hub's position when the target was fixed; the room has no entry between the two */
     struct page *page;
     uint32_t page_at;
-    uint32_t index;    /* in the room's dense array */
-    uint8_t mode;      /* enum start_mode, until resolved */
-    bool resolved : 1; /* its start is known */
-    bool noted : 1;    /* the lease records it, so a resume relies on it */
-    bool starting : 1; /* member_start was called since: takes part from the next round on */
-    bool active : 1;   /* takes part in rounds and deliveries */
-    bool late : 1;     /* this round replays entries below sent_seq */
-    bool resumed : 1;  /* another instance has sent its client every entry up to member.resumed_seq */
-    bool missed : 1;   /* it may have missed an unlogged entry; see membership_take_missed */
-    uint8_t mark;      /* the owner's */
+    uint32_t index; /* in the room's dense array */
+    uint8_t mode;   /* enum start_mode, until its start is known */
+    uint8_t state;  /* enum membership_state */
+    /* No states: each is true or false in any state in which entries are sent, and has no effect on the others. */
+    bool late : 1;    /* this round replays entries below sent_seq */
+    bool resumed : 1; /* another instance has sent its client every entry up to member.resumed_seq */
+    bool missed : 1;  /* it may have missed an unlogged entry; see membership_take_missed */
+    uint8_t mark;     /* the owner's */
 };
 
 /* A room that was left: the client may not have received all of its entries yet. */
@@ -104,6 +125,17 @@ struct hub {
     struct hub_counters counters;
 };
 
+/* Its start is known. */
+static inline bool membership_is_found(const struct membership *membership)
+{
+    return membership->state >= MEMBERSHIP_FOUND;
+}
+
+static inline bool membership_takes_part(const struct membership *membership)
+{
+    return membership->state == MEMBERSHIP_ACTIVE;
+}
+
 /* member.c */
 
 void member_set_state(struct member *member, enum member_state state);
@@ -119,10 +151,13 @@ void member_held_drop_room(struct member *member, uint32_t room);
 void member_lose(struct member *member);
 /* Whether entries of it are still to be read: there is a membership with its end. */
 bool member_is_owed(const struct member *member, const struct past *past);
+void membership_set_state(struct membership *membership, enum membership_state state);
 void membership_resolve(struct membership *membership);
 void membership_page_loaded(struct membership *membership);
 void membership_page_drop(struct membership *membership);
 void membership_destroy(struct membership *membership);
+/* member_start was called for it, if the lease records it. */
+void membership_start(struct membership *membership);
 void membership_activate(struct membership *membership);
 /* Its last seq on this instance: the room's newest entry, or the position at which the member left. */
 uint64_t membership_top(const struct membership *membership);

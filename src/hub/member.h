@@ -124,7 +124,8 @@ void member_continue(struct member *member);
 void member_rewind(struct member *member, const struct token *token);
 /* Delivers one unlogged entry to this member alone: now if it is settled, else in its turn. */
 void member_tell(struct member *member, struct entry *entry);
-/* Forgets pasts that were left before `before_us`: their entries are known to have arrived. */
+/* Forgets pasts that were left before `before_us`: their entries are known to have arrived. Accepts zeroed
+ * memory. */
 void member_pasts_drop(struct member *member, uint64_t before_us);
 
 /* What its owner asks of a member. */

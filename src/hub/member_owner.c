@@ -81,17 +81,17 @@ bool membership_is_open(const struct membership *membership)
 
 bool membership_is_noted(const struct membership *membership)
 {
-    return membership->noted;
+    return membership->state != MEMBERSHIP_SEEKING && membership->state != MEMBERSHIP_FOUND;
 }
 
 bool membership_has_begun(const struct membership *membership)
 {
-    return membership->active || membership->starting;
+    return membership->state == MEMBERSHIP_SEEKING_STARTING || membership->state >= MEMBERSHIP_STARTING;
 }
 
 bool membership_is_active(const struct membership *membership)
 {
-    return membership->active;
+    return membership_takes_part(membership);
 }
 
 uint8_t membership_mark(const struct membership *membership)

@@ -244,8 +244,7 @@ static void session_heard(struct session *session)
 {
     list_each (node, &session->sockets) {
         struct socket *socket = container_of(node, struct socket, of_session);
-        if (socket->member.past_count > 0)
-            member_pasts_drop(&socket->member, session->pinged_us);
+        member_pasts_drop(&socket->member, session->pinged_us);
     }
 }
 

@@ -707,7 +707,7 @@ static void lease_of(struct model *model, struct lease *lease)
     lease->count = 0;
     list_each (node, &model->member.memberships) {
         struct membership *membership = container_of(node, struct membership, of_member);
-        if (membership->noted && membership->stretch.end == STRETCH_OPEN)
+        if (membership_is_noted(membership) && membership->stretch.end == STRETCH_OPEN)
             lease_add(lease, membership->room->node.key, &membership->stretch);
     }
     list_each (node, &model->member.pasts) {
@@ -861,7 +861,7 @@ static void join_or_leave(struct story *story)
         member_join(member, name, !story->joined[room] && rand() % 2 ? START_OLDEST : START_NOW, 0);
         story->joined[room] = true;
         member_joined(member);
-    } else if (membership->active) {
+    } else if (membership_is_active(membership)) {
         member_leave(member, name);
         if (story->is_writing)
             story->again = true;
