@@ -31,7 +31,10 @@
     MOVE(MEMBER_CATCHING, MEMBER_SETTLED) \
     MOVE(MEMBER_CATCHING, MEMBER_WAITING) \
     MOVE(MEMBER_SETTLED, MEMBER_CATCHING) \
-    MOVE(MEMBER_SETTLED, MEMBER_WAITING)
+    MOVE(MEMBER_SETTLED, MEMBER_WAITING) \
+    MOVE(MEMBER_IDLE, MEMBER_LOST) \
+    MOVE(MEMBER_WAITING, MEMBER_LOST) MOVE(MEMBER_READY, MEMBER_LOST) MOVE(MEMBER_CATCHING, MEMBER_LOST) \
+        MOVE(MEMBER_SETTLED, MEMBER_LOST)
 
 #define MEMBERSHIP_MOVES(MOVE) \
     MOVE(MEMBERSHIP_SEEKING, MEMBERSHIP_FOUND) \
@@ -400,8 +403,8 @@ void membership_page_loaded(struct membership *membership)
 void member_rooms_live(struct member *member)
 {
     bool joining = false, active = false;
-    if (member->entering)
-        return; /* more joins follow */
+    if (member->entering || member->state == MEMBER_LOST)
+        return; /* more joins follow, or it is over */
     memberships_each(membership, member)
     {
         if (membership->room->state != ROOM_LIVE || !membership_is_found(membership))

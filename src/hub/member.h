@@ -10,6 +10,7 @@
  *     WAITING --all rooms live, and it has begun before--> CATCHING
  *     SETTLED --hole, rewind, room entered or left--> CATCHING
  *     READY, CATCHING, SETTLED --link broke--> WAITING
+ *     (any) --member_lose--> LOST
  *
  * The owner joins rooms, waits for `ready`, writes the lease (member_note), and calls member_start once it is written.
  * Nothing is sent from the moment the start of another room is known, or a room is left, until member_start. Otherwise
@@ -49,7 +50,15 @@ struct member_events {
     bool (*has_room)(struct member *member);
 };
 
-enum member_state { MEMBER_IDLE, MEMBER_WAITING, MEMBER_READY, MEMBER_CATCHING, MEMBER_SETTLED, MEMBER_STATES };
+enum member_state {
+    MEMBER_IDLE,
+    MEMBER_WAITING,
+    MEMBER_READY,
+    MEMBER_CATCHING,
+    MEMBER_SETTLED,
+    MEMBER_LOST,
+    MEMBER_STATES
+};
 
 /* The stretch of a room's log that belongs to a member, as its lease keeps it. */
 struct stretch {
@@ -83,14 +92,14 @@ struct member {
     char stale_version; /* 0: none. The client keeps a token of an earlier session until it gets one of this session. If
                          * it comes back with that very token, it has received nothing yet. So we never send it a token
                          * that is spelled alike. */
-    bool again;         /* the held entries are incomplete: another round is due */
+    /* No states: each may hold in several states, or lasts for one call. */
+    bool again; /* the held entries are incomplete: another round is due */
     bool whole;
     bool awaits_position; /* the client's position, from another instance, is ahead of this instance's */
     bool entering;        /* between member_join and member_joined */
     bool leaving;         /* it left a room of its lease: nothing is sent until the lease records that */
     bool lease_stale;     /* a room got its first entry since the lease was written: the lease must be rewritten */
     bool stepping;        /* inside member_continue or member_rewind */
-    bool is_lost;         /* `lost` was called: nothing is read for it or sent to it any more */
 };
 
 /* A member in no room yet. `sid` is borrowed until member_finish. */

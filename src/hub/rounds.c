@@ -1,4 +1,4 @@
-/* rounds: how a member catches up, and the path of one entry to one member. hub.h says why targets are exact.
+/* rounds: how a member catches up, and the path of one entry to one member. hub_parts.h says why targets are exact.
  *
  * A round reads every room of a member from its position to a target. The target is the room's newest entry when the
  * round begins, or when the room takes part. Pushes above it are held meanwhile.
@@ -105,7 +105,7 @@ void member_unsettle(struct member *member)
 
 void member_link_lost(struct member *member)
 {
-    if (member->state == MEMBER_IDLE || member->state == MEMBER_WAITING)
+    if (member->state == MEMBER_IDLE || member->state == MEMBER_WAITING || member->state == MEMBER_LOST)
         return;
     leave_settled(member);
     member_held_drop(member);
@@ -166,8 +166,8 @@ static void rewind_pasts(struct member *member, const struct token *token)
 
 void member_rewind(struct member *member, const struct token *token)
 {
-    if (member->state == MEMBER_IDLE || member->state == MEMBER_READY)
-        return; /* no entry has been sent */
+    if (member->state == MEMBER_IDLE || member->state == MEMBER_READY || member->state == MEMBER_LOST)
+        return; /* no entry has been sent, or none will be */
     bool entering = member->entering, stepping = member->stepping;
     member->hub->counters.rewound++;
     member->stepping = true; /* member_continue says when */
@@ -228,9 +228,9 @@ static bool token_add_rooms(struct member *member, bool replayed, struct token *
 
 void member_lose(struct member *member)
 {
-    if (member->is_lost)
+    if (member->state == MEMBER_LOST)
         return;
-    member->is_lost = true;
+    member_set_state(member, MEMBER_LOST);
     member->hub->counters.lost++;
     member->events->lost(member);
 }
@@ -244,7 +244,7 @@ static bool admits(const struct member *member, const struct entry *entry)
 
 static void deliver(struct member *member, struct entry *entry)
 {
-    if (member->is_lost || !admits(member, entry))
+    if (member->state == MEMBER_LOST || !admits(member, entry))
         return;
     member->hub->counters.delivered++;
     struct token token;
@@ -269,7 +269,7 @@ static void deliver(struct member *member, struct entry *entry)
 
 static void hold(struct member *member, struct entry *entry)
 {
-    if (member->again || member->is_lost)
+    if (member->again)
         return;
     if (member->held_count == HUB_HELD_MAX || member->held_bytes >= HUB_HELD_BYTES_MAX) {
         held_spoil(member);
@@ -427,14 +427,14 @@ static void pages_give_back(struct member *member)
 
 void member_continue(struct member *member)
 {
-    if (member->state != MEMBER_CATCHING || member->is_lost || member->stepping || awaits_lease(member))
+    if (member->state != MEMBER_CATCHING || member->stepping || awaits_lease(member))
         return;
     if (member->again) {
         member_round_begin(member);
         return;
     }
     member->stepping = true;
-    for (;;) {
+    while (member->state != MEMBER_LOST) {
         bool waits = false, gone = false;
         struct entry *entry = NULL;
         struct membership *from = lowest(member, &entry, &waits, &gone);
