@@ -35,6 +35,13 @@ BARE_STRING = re.compile(r"%-?\d*s")
 INDEX = re.compile(r"(?:\.|->)data\s*\[")
 BOUND_LINES = 20  # within which an index into a span shows why it is inside
 
+# The life of an object: a table `#define THING_MOVES(MOVE)` with rows `MOVE(THING_A, THING_B)`, and a picture of it in the
+# comment that has the line `THING_MOVES:`, with lines `A, B --event--> C --event--> D`. `(any)` is every other state.
+MOVES_TABLE = re.compile(r"^#define (\w+_)MOVES\(\w+\)((?:.*\\\n)*.*)$", re.M)
+MOVES_ROW = re.compile(r"\b\w+\((\w+),\s*(\w+)\)")
+MOVES_PICTURE = re.compile(r"^ \*.*?\b([A-Z]\w*_)MOVES:\n((?: \*.*\n)*)", re.M)
+MOVES_ARROW = re.compile(r"\s*--[^>]*-->\s*")
+
 breaches = []
 
 
@@ -56,12 +63,51 @@ def without_comments_and_strings(text):
     return re.sub(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', blank, text, flags=re.S)
 
 
+def picture_moves(prefix, lines, states):
+    """The moves that a picture shows, each with the state names of the table."""
+    moves = set()
+    for line in lines:
+        parts = MOVES_ARROW.split(re.sub(r"^ \*\s*", "", line).strip())
+        sides = [{prefix + name.strip() for name in part.split(",")} for part in parts]
+        for befores, afters in zip(sides, sides[1:]):
+            for after in afters:
+                among = states if befores == {prefix + "(any)"} else befores
+                moves |= {(before, after) for before in among if before != after or among is befores}
+    return moves
+
+
+def check_states(files):
+    """A layer's tables of legal moves against their pictures."""
+    tables, pictures = {}, {}
+    for path, text in files:
+        for match in MOVES_TABLE.finditer(text):
+            where = (path, text.count("\n", 0, match.start()) + 1)
+            tables[match.group(1)] = (where, set(MOVES_ROW.findall(match.group(2))))
+        for match in MOVES_PICTURE.finditer(text):
+            where = (path, text.count("\n", 0, match.start()) + 1)
+            pictures[match.group(1)] = (where, [line for line in match.group(2).split("\n") if "-->" in line])
+    for prefix in sorted(set(tables) | set(pictures)):
+        if prefix not in pictures:
+            breach(*tables[prefix][0], "states", f'no comment has the picture, which begins behind "{prefix}MOVES:"')
+        elif prefix not in tables:
+            breach(*pictures[prefix][0], "states", f"{prefix}MOVES is no table of this layer")
+        else:
+            where, legal = tables[prefix]
+            shown = picture_moves(prefix, pictures[prefix][1], {state for move in legal for state in move})
+            for before, after in sorted(shown - legal):
+                breach(*pictures[prefix][0], "states", f"the picture shows {before} -> {after}, which the table lacks")
+            for before, after in sorted(legal - shown):
+                breach(*where, "states", f"the table has {before} -> {after}, which the picture lacks")
+
+
 def check_includes(path, text, layer):
     for number, line in enumerate(text.split("\n"), 1):
         match = re.match(r'\s*#\s*include\s+"([^"]+)"', line)
         if not match:
             continue
         other = match.group(1).split("/")[0]
+        if match.group(1).endswith("_parts.h") and other != layer:
+            breach(path, number, "parts", f"{match.group(1)} is for src/{other} only")
         if "/" not in match.group(1):
             if match.group(1) != "broker_scripts.h":  # made by the build
                 breach(path, number, "include", f'"{match.group(1)}" is not of the form "layer/file.h"')
@@ -172,6 +218,7 @@ def check_dead(paths):
 
 def main():
     paths = list(sources("src", (".c", ".h")))
+    layers = {}
     for path in paths:
         layer = os.path.relpath(path, os.path.join(ROOT, "src")).split(os.sep)[0]
         text = open(path, encoding="utf-8").read()
@@ -181,6 +228,7 @@ def main():
             continue
         if os.path.splitext(os.path.basename(path))[0] in BAD_NAMES:
             breach(path, 1, "name", "says nothing about what is inside")
+        layers.setdefault(layer, []).append((path, text))
         check_includes(path, text, layer)
         check_outside(path, code, layer)
         check_spans(path, text, code)
@@ -189,6 +237,8 @@ def main():
         if path.endswith(".h"):
             check_guard(path, text, layer)
     check_dead(paths)
+    for files in layers.values():
+        check_states(files)
     for folder in ("src", "test", "bench", "tools", "web", "examples"):
         for path in sources(folder, (".c", ".h", ".py", ".mjs", ".js", ".html", ".css", ".lua", ".yaml", ".build")):
             if os.path.join("test", "vectors") not in path:

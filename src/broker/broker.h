@@ -44,7 +44,7 @@ enum {
     BROKER_NAME_BYTES = 128,   /* and a name */
     BROKER_SHARE_BYTES_MIN = 65536, /* what any room's log may hold, however many there are */
     BROKER_PRESENT_LIMIT_MAX = 1000,
-    BROKER_TELLS_BYTES_MAX = 1024,       /* presence data of a member */
+    BROKER_DATA_BYTES_MAX = 1024,        /* presence data of a member */
     BROKER_BACKLOG_BYTES_MAX = 32 << 20, /* publishes that wait for the broker */
 };
 
@@ -108,7 +108,7 @@ struct broker_page {
 /* A socket that is present in a room, on any instance. */
 struct broker_present {
     struct span sid;
-    struct span tells;   /* its presence data, JSON */
+    struct span data;    /* its presence data, JSON */
     uint64_t generation; /* of its lease when it enters; another instance may have claimed the lease since */
 };
 

@@ -85,7 +85,7 @@ struct notice {
     struct stored **copies;
     struct kept *lease;
     struct buf text; /* of the present sockets: their texts, concatenated */
-    size_t *lens;    /* of these texts: sid, tells, sid, ... */
+    size_t *lens;    /* of these texts: sid, data, sid, ... */
     size_t len_count;
 };
 

@@ -11,27 +11,27 @@ struct present {
     uint64_t generation;
     uint64_t number;   /* rises with the order of coming: the cursor of lists */
     uint64_t leave_us; /* while away */
-    char *tells;
-    size_t sid_len, tells_len;
+    char *data;
+    size_t sid_len, data_len;
     char sid[];
 };
 
 static struct broker_present text_of(const struct present *present)
 {
     return (struct broker_present){.sid = span_of(present->sid, present->sid_len),
-                                   .tells = span_of(present->tells, present->tells_len)};
+                                   .data = span_of(present->data, present->data_len)};
 }
 
-static void tells_set(struct present *present, struct span tells)
+static void data_set(struct present *present, struct span data)
 {
-    free(present->tells);
-    present->tells = mem_text(tells);
-    present->tells_len = tells.len;
+    free(present->data);
+    present->data = mem_text(data);
+    present->data_len = data.len;
 }
 
 static void present_destroy(struct present *present)
 {
-    free(present->tells);
+    free(present->data);
     free(present);
 }
 
@@ -45,17 +45,17 @@ static void notice_add(struct notice *notice, const struct broker_present *who)
 {
     notice->lens = mem_resize(notice->lens, (notice->len_count + 2) * sizeof *notice->lens);
     notice->lens[notice->len_count++] = who->sid.len;
-    notice->lens[notice->len_count++] = who->tells.len;
+    notice->lens[notice->len_count++] = who->data.len;
     buf_append(&notice->text, who->sid);
-    buf_append(&notice->text, who->tells);
+    buf_append(&notice->text, who->data);
 }
 
 /* Takes the next one off `*rest`. */
 static struct broker_present notice_take(const struct notice *notice, size_t index, struct span *rest)
 {
     struct broker_present who = {.sid = span_sub(*rest, 0, notice->lens[2 * index])};
-    who.tells = span_sub(*rest, who.sid.len, notice->lens[2 * index + 1]);
-    *rest = span_from(*rest, who.sid.len + who.tells.len);
+    who.data = span_sub(*rest, who.sid.len, notice->lens[2 * index + 1]);
+    *rest = span_from(*rest, who.sid.len + who.data.len);
     return who;
 }
 
@@ -94,7 +94,7 @@ void memory_present_enter(struct broker *broker, struct span room, const struct 
         return;
     if (present != NULL) {
         list_remove(&present->of_away);
-        tells_set(present, who->tells);
+        data_set(present, who->data);
         present->generation = who->generation;
         return;
     }
@@ -104,7 +104,7 @@ void memory_present_enter(struct broker *broker, struct span room, const struct 
     present->number = ++channel->present_number;
     present->sid_len = who->sid.len;
     memcpy(present->sid, who->sid.data, who->sid.len);
-    tells_set(present, who->tells);
+    data_set(present, who->data);
     list_init(&present->of_room);
     list_init(&present->of_away);
     list_append(&channel->present, &present->of_room);

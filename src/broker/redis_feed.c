@@ -1,7 +1,7 @@
 /* redis_feed: the subscriber link: pushes, confirmations, and messages to this instance's inbox.
  *
  * On a room's channel: `<epoch> <ms>\n` and entries, each `<seq> <prev> <bytes of audience> <bytes of body>\n<audience>
- * <body>`; `^<epoch> <last>`, the digest; `+<count> <bytes of sid>\n<sid><tells>` and `-...`, a socket entered or left.
+ * <body>`; `^<epoch> <last>`, the digest; `+<count> <bytes of sid>\n<sid><data>` and `-...`, a socket entered or left.
  * On the inbox: a word, numbers, and a newline, see inbox_received. */
 #include <stdlib.h>
 
@@ -187,8 +187,8 @@ static bool presence_received(struct redis_broker *redis, struct span room, bool
 {
     uint64_t count = words_number(words, ' '), sid_bytes = words_number(words, '\n');
     struct broker_present who = {.sid = words_bytes(words, sid_bytes)};
-    who.tells = words_text(words, '\0');
-    if (!words_are_good(words) || !text_is_sid(who.sid) || who.tells.len > BROKER_TELLS_BYTES_MAX)
+    who.data = words_text(words, '\0');
+    if (!words_are_good(words) || !text_is_sid(who.sid) || who.data.len > BROKER_DATA_BYTES_MAX)
         return false;
     redis->broker.events->presence(redis->broker.hub, room, &who, entered, count);
     return true;

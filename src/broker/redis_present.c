@@ -47,7 +47,7 @@ static void change(struct redis_broker *redis, struct span what, struct span roo
     eval_add(&eval, what);
     eval_add(&eval, room);
     eval_add(&eval, who->sid);
-    eval_add(&eval, who->tells);
+    eval_add(&eval, who->data);
     eval_add(&eval, span_str(redis->life));
     eval_add(&eval, buf_span(&channel));
     eval_add(&eval, span_str(redis->key_prefix));
@@ -107,13 +107,13 @@ void redis_present_list(struct broker *broker, struct span room, uint64_t cursor
     eval_send_within(&eval, &redis->presence, listed, redis);
 }
 
-/* `<bytes of sid> <bytes of tells>\n<sid><tells>`, one behind the other. */
+/* `<bytes of sid> <bytes of data>\n<sid><data>`, one behind the other. */
 static bool member_decode(struct words *words, struct broker_present *member)
 {
-    uint64_t sid = words_number(words, ' '), tells = words_number(words, '\n');
+    uint64_t sid = words_number(words, ' '), data = words_number(words, '\n');
     member->sid = words_bytes(words, sid);
-    member->tells = words_bytes(words, tells);
-    return words_are_good(words) && text_is_sid(member->sid) && tells <= BROKER_TELLS_BYTES_MAX;
+    member->data = words_bytes(words, data);
+    return words_are_good(words) && text_is_sid(member->sid) && data <= BROKER_DATA_BYTES_MAX;
 }
 
 static bool members_decode(struct words *words, struct broker_presence *presence)

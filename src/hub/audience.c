@@ -1,7 +1,7 @@
 /* audience: encodes and decodes the items, and applies them to a member's rooms at the entry's seq. */
 #include "hub/audience.h"
 
-#include "hub/hub.h"
+#include "hub/hub_parts.h"
 
 void audience_add(struct buf *to, enum audience_sign sign, struct span text)
 {

@@ -1,6 +1,6 @@
 /* hub: rooms, and the broker's events: links, subscriptions, pushes, holes, ends of epochs. Each event is passed on to
  * the members it concerns; member.c and rounds.c decide what a member does with it. */
-#include "hub/hub.h"
+#include "hub/hub_parts.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -239,7 +239,7 @@ static void hole_found(struct room *room, uint64_t after, uint64_t seq)
 static void room_begun(struct room *room)
 {
     for (size_t i = 0; i < room->member_count; i++)
-        room->members[i]->member->lease_stale |= room->members[i]->noted;
+        room->members[i]->member->lease_stale |= membership_is_noted(room->members[i]);
 }
 
 static void room_last_set(struct room *room, uint64_t last)
@@ -402,10 +402,12 @@ static const struct broker_events events = {
     .superseded = on_superseded,
 };
 
-void hub_init(struct hub *hub, struct loop *loop, struct broker *broker)
+struct hub *hub_create(struct loop *loop, struct broker *broker)
 {
+    struct hub *hub = mem_zero(1, sizeof *hub);
     uint64_t seed[2];
-    *hub = (struct hub){.loop = loop, .broker = broker};
+    hub->loop = loop;
+    hub->broker = broker;
     loop_random(loop, seed, sizeof seed);
     map_init(&hub->rooms, seed);
     list_init(&hub->members);
@@ -418,10 +420,13 @@ void hub_init(struct hub *hub, struct loop *loop, struct broker *broker)
     timer_init(&hub->keep, keep);
     timer_start(loop, &hub->keep, LOOP_MS(HUB_ROOMS_KEEP_MS));
     broker_attach(broker, &events, hub);
+    return hub;
 }
 
-void hub_finish(struct hub *hub)
+void hub_destroy(struct hub *hub)
 {
+    if (hub == NULL)
+        return;
     assert(list_empty(&hub->members));
     timer_stop(hub->loop, &hub->sweep);
     timer_stop(hub->loop, &hub->keep);
@@ -430,4 +435,37 @@ void hub_finish(struct hub *hub)
     while ((node = map_next(&hub->rooms, NULL)) != NULL)
         room_destroy(room_of(node));
     map_finish(&hub->rooms);
+    assert(hub->page_bytes == 0 && list_empty(&hub->pages) && list_empty(&hub->ended));
+    free(hub);
+}
+
+void hub_owner_set(struct hub *hub, const struct hub_owner *owner, void *arg)
+{
+    hub->owner = owner;
+    hub->owner_arg = arg;
+}
+
+struct loop *hub_loop(const struct hub *hub)
+{
+    return hub->loop;
+}
+
+struct broker *hub_broker(const struct hub *hub)
+{
+    return hub->broker;
+}
+
+uint64_t hub_position(const struct hub *hub)
+{
+    return hub->position;
+}
+
+const struct hub_counters *hub_counters(const struct hub *hub)
+{
+    return &hub->counters;
+}
+
+size_t hub_room_count(const struct hub *hub)
+{
+    return hub->rooms.count;
 }

@@ -1,14 +1,14 @@
 /* member: how a member enters and leaves rooms, up to its first round. Catching up and delivery are in rounds.c.
  *
- * A membership passes these steps, each a flag of struct membership:
+ * A membership passes these steps; hub_parts.h has its states:
  *
  *     member_join ----+                                          session writes the lease
- *                     +--> room LIVE --> resolved --> ready() --> noted ---> starting --> active
+ *                     +--> room LIVE --> FOUND ---> ready() --> NOTED ---> STARTING --> ACTIVE
  *     member_rejoin --+   (confirmed)  (start known)          member_note  member_start  (in rounds)
  *
  * Subscribing confirms the room. membership_resolve then finds the start: at once for START_NOW and for rooms without
- * entries, else from a page of the log. When all rooms of the member are resolved, `ready` tells the session layer,
- * which writes the lease. member_start begins to deliver. From `resolved` to `active` nothing is sent to the member,
+ * entries, else from a page of the log. When the starts of all rooms of the member are known, `ready` tells the session
+ * layer, which writes the lease. member_start begins to deliver. From FOUND to ACTIVE nothing is sent to the member,
  * because a resume may find the old lease or the new one, and the client's token must be right for both.
  *
  * Leaving a noted room turns the membership into a `past`: its stretch with an end. The lease keeps it as long as the
@@ -18,20 +18,47 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "hub/hub.h"
+#include "base/moves.h"
+#include "hub/hub_parts.h"
 #include "hub/page.h"
 
-/* The only function that changes a member's state. The table is the picture in hub.h. */
+#define MEMBER_MOVES(MOVE) \
+    MOVE(MEMBER_IDLE, MEMBER_WAITING) \
+    MOVE(MEMBER_WAITING, MEMBER_READY) \
+    MOVE(MEMBER_WAITING, MEMBER_CATCHING) \
+    MOVE(MEMBER_READY, MEMBER_CATCHING) \
+    MOVE(MEMBER_READY, MEMBER_WAITING) \
+    MOVE(MEMBER_CATCHING, MEMBER_SETTLED) \
+    MOVE(MEMBER_CATCHING, MEMBER_WAITING) \
+    MOVE(MEMBER_SETTLED, MEMBER_CATCHING) \
+    MOVE(MEMBER_SETTLED, MEMBER_WAITING) \
+    MOVE(MEMBER_IDLE, MEMBER_LOST) \
+    MOVE(MEMBER_WAITING, MEMBER_LOST) MOVE(MEMBER_READY, MEMBER_LOST) MOVE(MEMBER_CATCHING, MEMBER_LOST) \
+        MOVE(MEMBER_SETTLED, MEMBER_LOST)
+
+#define MEMBERSHIP_MOVES(MOVE) \
+    MOVE(MEMBERSHIP_SEEKING, MEMBERSHIP_FOUND) \
+    MOVE(MEMBERSHIP_SEEKING, MEMBERSHIP_SEEKING_NOTED) \
+    MOVE(MEMBERSHIP_SEEKING_NOTED, MEMBERSHIP_NOTED) \
+    MOVE(MEMBERSHIP_SEEKING_NOTED, MEMBERSHIP_SEEKING_STARTING) \
+    MOVE(MEMBERSHIP_SEEKING_STARTING, MEMBERSHIP_STARTING) \
+    MOVE(MEMBERSHIP_FOUND, MEMBERSHIP_NOTED) \
+    MOVE(MEMBERSHIP_NOTED, MEMBERSHIP_STARTING) \
+    MOVE(MEMBERSHIP_STARTING, MEMBERSHIP_ACTIVE)
+
+/* The only function that changes a membership's state. hub_parts.h has the picture. */
+void membership_set_state(struct membership *membership, enum membership_state state)
+{
+    static const bool legal[MEMBERSHIP_STATES][MEMBERSHIP_STATES] = {MEMBERSHIP_MOVES(MOVE_LEGAL)};
+    assert(legal[membership->state][state]);
+    membership->state = (uint8_t)state;
+}
+
+/* The only function that changes a member's state. member.h has the picture. */
 void member_set_state(struct member *member, enum member_state state)
 {
-    static const uint8_t legal[] = {
-        [MEMBER_IDLE] = 1 << MEMBER_WAITING,
-        [MEMBER_WAITING] = 1 << MEMBER_READY | 1 << MEMBER_CATCHING,
-        [MEMBER_READY] = 1 << MEMBER_CATCHING | 1 << MEMBER_WAITING,
-        [MEMBER_CATCHING] = 1 << MEMBER_SETTLED | 1 << MEMBER_WAITING,
-        [MEMBER_SETTLED] = 1 << MEMBER_CATCHING | 1 << MEMBER_WAITING,
-    };
-    assert(legal[member->state] & 1 << state);
+    static const bool legal[MEMBER_STATES][MEMBER_STATES] = {MEMBER_MOVES(MOVE_LEGAL)};
+    assert(legal[member->state][state]);
     member->state = (uint8_t)state;
 }
 
@@ -98,7 +125,8 @@ bool member_was_in(const struct member *member, struct span room, uint64_t seq)
 {
     memberships_each(membership, member)
     {
-        if (membership->resolved && holds(&membership->stretch, seq) && span_equal(membership->room->node.key, room))
+        if (membership_is_found(membership) && holds(&membership->stretch, seq) &&
+            span_equal(membership->room->node.key, room))
             return true;
     }
     list_each (node, &member->pasts) {
@@ -127,7 +155,7 @@ static struct membership *membership_create(struct member *member, struct span r
     membership->room = hub_room(member->hub, room);
     membership->mode = (uint8_t)mode;
     membership->stretch.end = STRETCH_OPEN;
-    membership->presence_due = true;
+    membership->missed = true;
     list_init(&membership->waiter);
     list_init(&membership->of_member);
     list_append(&member->memberships, &membership->of_member);
@@ -152,7 +180,7 @@ struct membership *member_join(struct member *member, struct span room, enum sta
 static void note(struct membership *membership, uint64_t joined_at)
 {
     struct member *member = membership->member;
-    membership->noted = true;
+    membership_set_state(membership, membership_is_found(membership) ? MEMBERSHIP_NOTED : MEMBERSHIP_SEEKING_NOTED);
     membership->stretch.joined_at = joined_at;
     if (joined_at > member->join_seq)
         member->join_seq = joined_at;
@@ -161,8 +189,7 @@ static void note(struct membership *membership, uint64_t joined_at)
 void member_note(struct member *member)
 {
     member->lease_stale = false;
-    memberships_each(membership, member) if (membership->resolved && !membership->noted)
-        note(membership, member->sent_seq);
+    memberships_each(membership, member) if (membership->state == MEMBERSHIP_FOUND) note(membership, member->sent_seq);
 }
 
 static void past_add(struct member *member, struct span room, const struct stretch *stretch)
@@ -185,6 +212,8 @@ static void past_add(struct member *member, struct span room, const struct stret
 
 void member_pasts_drop(struct member *member, uint64_t before_us)
 {
+    if (member->past_count == 0)
+        return;
     list_each (node, &member->pasts) {
         struct past *past = container_of(node, struct past, of_member);
         if (past->left_us < before_us && member->state == MEMBER_SETTLED)
@@ -223,14 +252,14 @@ void member_leave(struct member *member, struct span room)
     struct membership *membership = member_find(member, room);
     if (membership == NULL)
         return;
-    bool awaited = !membership->active || member->state == MEMBER_WAITING;
-    if (membership->noted) {
+    bool awaited = !membership_takes_part(membership) || member->state == MEMBER_WAITING;
+    if (membership_is_noted(membership)) {
         /* Until the lease records it, a resume would read this room behind the token, so the token must not advance. */
         member->leaving = true;
         if (member->state == MEMBER_SETTLED)
             member_unsettle(member);
     }
-    if (membership->noted && membership->active) {
+    if (membership_takes_part(membership)) {
         struct stretch stretch = membership->stretch;
         /* The client gets no entry of it that is held or not read yet. */
         stretch.end = membership->pos;
@@ -265,20 +294,25 @@ void membership_target_fix(struct membership *membership)
 }
 
 /* The start is known. From now on pushes to the room are held for it, if the member is catching up. */
-static void resolved(struct membership *membership)
+static void start_found(struct membership *membership)
 {
     struct member *member = membership->member;
-    membership->resolved = true;
+    static const uint8_t found[] = {
+        [MEMBERSHIP_SEEKING] = MEMBERSHIP_FOUND,
+        [MEMBERSHIP_SEEKING_NOTED] = MEMBERSHIP_NOTED,
+        [MEMBERSHIP_SEEKING_STARTING] = MEMBERSHIP_STARTING,
+    };
+    membership_set_state(membership, found[membership->state]);
     if (membership->mode != START_AT)
         membership->pos = membership->stretch.start;
     membership_target_fix(membership);
-    if (!membership->noted) {
+    if (membership->state == MEMBERSHIP_FOUND) {
         membership->stretch.since = member->hub->position;
         membership->stretch.known = membership->room->last;
     }
     if (member->state == MEMBER_SETTLED)
         member_unsettle(member);
-    else if (member->state == MEMBER_CATCHING && membership->starting)
+    else if (member->state == MEMBER_CATCHING && membership->state == MEMBERSHIP_STARTING)
         membership_activate(membership);
 }
 
@@ -294,7 +328,7 @@ static bool is_forgotten(const struct membership *membership)
 void membership_resolve(struct membership *membership)
 {
     struct room *room = membership->room;
-    if (membership->resolved || membership->page != NULL || room->state != ROOM_LIVE)
+    if (membership_is_found(membership) || membership->page != NULL || room->state != ROOM_LIVE)
         return;
     bool nothing = room->last == 0 || (membership->mode == START_AT && membership->pos >= membership_top(membership));
     if (membership->mode == START_NOW || nothing) {
@@ -302,7 +336,7 @@ void membership_resolve(struct membership *membership)
             membership->member->whole &= !is_forgotten(membership);
         else
             membership->stretch.start = room->hub->position > room->last ? room->hub->position : room->last;
-        resolved(membership);
+        start_found(membership);
         return;
     }
     if (membership->mode == START_NEWEST)
@@ -344,21 +378,21 @@ static void resolve_from_page(struct membership *membership)
     if (membership->mode != START_AT && membership->stretch.start > membership->room->hub->position)
         membership->stretch.start = membership->room->hub->position;
     membership_page_drop(membership);
-    resolved(membership);
+    start_found(membership);
 }
 
 /* The first page finds the start of a membership; later pages bring the entries of a round. */
 void membership_page_loaded(struct membership *membership)
 {
     struct member *member = membership->member;
-    bool was_resolved = membership->resolved;
+    bool was_found = membership_is_found(membership);
     if (membership->page->failed) {
         membership_page_drop(membership);
         membership_resolve(membership);
-    } else if (!membership->resolved) {
+    } else if (!was_found) {
         resolve_from_page(membership);
     }
-    bool known_now = membership->resolved && !was_resolved;
+    bool known_now = membership_is_found(membership) && !was_found;
     if (member->state == MEMBER_CATCHING)
         member_continue(member);
     if (member->state != MEMBER_CATCHING || known_now)
@@ -369,15 +403,15 @@ void membership_page_loaded(struct membership *membership)
 void member_rooms_live(struct member *member)
 {
     bool joining = false, active = false;
-    if (member->entering)
-        return; /* more joins follow */
+    if (member->entering || member->state == MEMBER_LOST)
+        return; /* more joins follow, or it is over */
     memberships_each(membership, member)
     {
-        if (membership->room->state != ROOM_LIVE || !membership->resolved)
+        if (membership->room->state != ROOM_LIVE || !membership_is_found(membership))
             return;
-        bool takes_part = membership->active || membership->starting;
-        active |= takes_part;
-        joining |= !takes_part;
+        bool has_begun = membership_has_begun(membership);
+        active |= has_begun;
+        joining |= !has_begun;
     }
     if (member->sent_seq > member->hub->position) {
         /* Another instance has sent the client entries that this instance has not been pushed yet. Targets would be too
@@ -400,20 +434,27 @@ void member_rooms_live(struct member *member)
 
 void membership_activate(struct membership *membership)
 {
-    membership->starting = false;
-    membership->active = true;
+    membership_set_state(membership, MEMBERSHIP_ACTIVE);
     membership->late = membership->pos < membership->target && membership->pos < membership->member->sent_seq;
+}
+
+void membership_start(struct membership *membership)
+{
+    if (membership->state == MEMBERSHIP_SEEKING_NOTED)
+        membership_set_state(membership, MEMBERSHIP_SEEKING_STARTING);
+    else if (membership->state == MEMBERSHIP_NOTED)
+        membership_set_state(membership, MEMBERSHIP_STARTING);
 }
 
 void member_start(struct member *member)
 {
     member->leaving = false;
-    memberships_each(membership, member) membership->starting |= membership->noted && !membership->active;
+    memberships_each(membership, member) membership_start(membership);
     if (member->state == MEMBER_READY) {
         member_round_begin(member);
     } else if (member->state == MEMBER_CATCHING) {
         /* Pushes since their starts were known have been held. */
-        memberships_each(membership, member) if (membership->starting && membership->resolved)
+        memberships_each(membership, member) if (membership->state == MEMBERSHIP_STARTING)
             membership_activate(membership);
         member_continue(member);
     }

@@ -11,7 +11,8 @@ static void page_destroy(struct page *page)
         entry_unref(page->entries[i]);
     free(page->entries);
     list_remove(&page->of_room);
-    page->hub->page_bytes_alive -= page->bytes;
+    if (page->bytes != 0) /* one that is still being read may outlive the hub */
+        page->hub->page_bytes_alive -= page->bytes;
     free(page);
 }
 

@@ -6,7 +6,7 @@
 #ifndef SENNIT_HUB_PAGE_H
 #define SENNIT_HUB_PAGE_H
 
-#include "hub/hub.h"
+#include "hub/hub_parts.h"
 
 struct page {
     struct list of_room;

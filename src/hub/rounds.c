@@ -1,4 +1,4 @@
-/* rounds: how a member catches up, and the path of one entry to one member. hub.h says why targets are exact.
+/* rounds: how a member catches up, and the path of one entry to one member. hub_parts.h says why targets are exact.
  *
  * A round reads every room of a member from its position to a target. The target is the room's newest entry when the
  * round begins, or when the room takes part. Pushes above it are held meanwhile.
@@ -26,7 +26,7 @@
 
 #include "base/mem.h"
 #include "hub/audience.h"
-#include "hub/hub.h"
+#include "hub/hub_parts.h"
 #include "hub/page.h"
 
 void member_held_drop(struct member *member)
@@ -58,7 +58,7 @@ static void held_spoil(struct member *member)
     bool unlogged = false;
     for (size_t i = member->held_at; i < member->held_count; i++)
         unlogged |= member->held[i]->seq == 0;
-    memberships_each(membership, member) membership->presence_due |= unlogged;
+    memberships_each(membership, member) membership->missed |= unlogged;
     member_held_drop(member);
     member->again = true;
 }
@@ -70,7 +70,7 @@ static void leave_settled(struct member *member)
         return;
     memberships_each(membership, member)
     {
-        if (!membership->active)
+        if (!membership_takes_part(membership))
             continue;
         membership->pos = member->hub->position;
         membership->stretch.known = membership_known(membership);
@@ -84,12 +84,12 @@ void member_round_begin(struct member *member)
     member->again = false;
     memberships_each(membership, member)
     {
-        if (!membership->resolved)
+        if (!membership_is_found(membership))
             continue;
         membership_target_fix(membership);
-        if (membership->starting)
+        if (membership->state == MEMBERSHIP_STARTING)
             membership_activate(membership);
-        else if (membership->active)
+        else if (membership_takes_part(membership))
             membership->late = membership->pos < membership->target && membership->pos < member->sent_seq;
     }
     if (member->state != MEMBER_CATCHING)
@@ -105,14 +105,14 @@ void member_unsettle(struct member *member)
 
 void member_link_lost(struct member *member)
 {
-    if (member->state == MEMBER_IDLE || member->state == MEMBER_WAITING)
+    if (member->state == MEMBER_IDLE || member->state == MEMBER_WAITING || member->state == MEMBER_LOST)
         return;
     leave_settled(member);
     member_held_drop(member);
     memberships_each(membership, member)
     {
         membership_page_drop(membership);
-        membership->presence_due = true;
+        membership->missed = true;
     }
     member_set_state(member, MEMBER_WAITING);
 }
@@ -120,7 +120,7 @@ void member_link_lost(struct member *member)
 void member_hole(struct membership *membership, uint64_t after)
 {
     struct member *member = membership->member;
-    if (!membership->resolved || membership->stretch.end != STRETCH_OPEN)
+    if (!membership_is_found(membership) || membership->stretch.end != STRETCH_OPEN)
         return;
     uint64_t before = after > membership->stretch.start ? after : membership->stretch.start;
     if (membership->resumed && before < member->resumed_seq)
@@ -133,7 +133,7 @@ void member_hole(struct membership *membership, uint64_t after)
         member_round_begin(member);
     } else if (member->state == MEMBER_CATCHING) {
         /* Its position had advanced with other rooms, because nothing had shown the hole yet. */
-        if (membership->active && membership->pos > before) {
+        if (membership_takes_part(membership) && membership->pos > before) {
             membership_page_drop(membership);
             membership->pos = before;
         }
@@ -159,15 +159,15 @@ static void rewind_pasts(struct member *member, const struct token *token)
         list_remove(&past->of_member);
         member->past_count--;
         struct membership *owed = member_rejoin(member, room, &past->stretch, position);
-        owed->starting = true;
+        membership_start(owed);
         free(past);
     }
 }
 
 void member_rewind(struct member *member, const struct token *token)
 {
-    if (member->state == MEMBER_IDLE || member->state == MEMBER_READY)
-        return; /* no entry has been sent */
+    if (member->state == MEMBER_IDLE || member->state == MEMBER_READY || member->state == MEMBER_LOST)
+        return; /* no entry has been sent, or none will be */
     bool entering = member->entering, stepping = member->stepping;
     member->hub->counters.rewound++;
     member->stepping = true; /* member_continue says when */
@@ -175,11 +175,11 @@ void member_rewind(struct member *member, const struct token *token)
         member_set_state(member, MEMBER_CATCHING);
     memberships_each(membership, member)
     {
-        if (!membership->active)
+        if (!membership_takes_part(membership))
             continue;
         membership_page_drop(membership);
         membership->pos = position_by(token, membership->room->node.key, &membership->stretch);
-        membership->presence_due = true; /* unlogged presence events were dropped, too */
+        membership->missed = true; /* unlogged presence events were dropped, too */
     }
     member->sent_seq = token->seq;
     rewind_pasts(member, token);
@@ -212,7 +212,8 @@ static bool token_add_rooms(struct member *member, bool replayed, struct token *
         uint64_t position = behind ? membership->pos : token->seq;
         if (position < membership->stretch.start)
             position = membership->stretch.start;
-        if (membership->active && !name_stretch(token, membership->room->node.key, &membership->stretch, position))
+        if (membership_takes_part(membership) &&
+            !name_stretch(token, membership->room->node.key, &membership->stretch, position))
             return false;
     }
     list_each (node, &member->pasts) {
@@ -227,9 +228,9 @@ static bool token_add_rooms(struct member *member, bool replayed, struct token *
 
 void member_lose(struct member *member)
 {
-    if (member->is_lost)
+    if (member->state == MEMBER_LOST)
         return;
-    member->is_lost = true;
+    member_set_state(member, MEMBER_LOST);
     member->hub->counters.lost++;
     member->events->lost(member);
 }
@@ -243,7 +244,7 @@ static bool admits(const struct member *member, const struct entry *entry)
 
 static void deliver(struct member *member, struct entry *entry)
 {
-    if (member->is_lost || !admits(member, entry))
+    if (member->state == MEMBER_LOST || !admits(member, entry))
         return;
     member->hub->counters.delivered++;
     struct token token;
@@ -268,7 +269,7 @@ static void deliver(struct member *member, struct entry *entry)
 
 static void hold(struct member *member, struct entry *entry)
 {
-    if (member->again || member->is_lost)
+    if (member->again)
         return;
     if (member->held_count == HUB_HELD_MAX || member->held_bytes >= HUB_HELD_BYTES_MAX) {
         held_spoil(member);
@@ -287,12 +288,12 @@ void member_entry(struct membership *membership, struct entry *entry)
     struct member *member = membership->member;
     if (membership->stretch.end != STRETCH_OPEN)
         return;
-    if (member->state == MEMBER_SETTLED && membership->active)
+    if (member->state == MEMBER_SETTLED && membership_takes_part(membership))
         deliver(member, entry);
-    else if (member->state == MEMBER_CATCHING && membership->resolved)
+    else if (member->state == MEMBER_CATCHING && membership_is_found(membership))
         hold(member, entry);
     else if (entry->seq == 0)
-        membership->presence_due = true;
+        membership->missed = true;
 }
 
 void member_tell(struct member *member, struct entry *entry)
@@ -307,7 +308,7 @@ void member_tell(struct member *member, struct entry *entry)
  * `*gone` if the page shows a loss. */
 static struct entry *next_entry(struct membership *membership, bool *waits, bool *gone)
 {
-    while (membership->active && membership->pos < membership->target) {
+    while (membership_takes_part(membership) && membership->pos < membership->target) {
         if (membership->page == NULL) {
             membership->page = page_get(membership->room, membership->pos);
             membership->page_at = UINT32_MAX;
@@ -337,7 +338,7 @@ static struct entry *next_entry(struct membership *membership, bool *waits, bool
         if (*gone)
             return NULL;
     }
-    if (membership->active && membership->pos < membership->upto)
+    if (membership_takes_part(membership) && membership->pos < membership->upto)
         membership->pos = membership->upto;
     return NULL;
 }
@@ -360,7 +361,8 @@ static struct membership *lowest(struct member *member, struct entry **entry, bo
 /* The lowest of all next entries is about to be sent: every room has been sent up to it. */
 static void advance(struct member *member, uint64_t seq)
 {
-    memberships_each(membership, member) if (membership->active && membership->pos < seq) membership->pos = seq;
+    memberships_each(membership, member) if (membership_takes_part(membership) && membership->pos < seq)
+        membership->pos = seq;
 }
 
 /* Sends the first held entry. */
@@ -388,7 +390,7 @@ static void round_end(struct member *member)
 {
     memberships_each(membership, member)
     {
-        if (!membership->active)
+        if (!membership_takes_part(membership))
             continue; /* it looks for its start */
         membership_page_drop(membership);
         if (membership->stretch.end != STRETCH_OPEN)
@@ -409,7 +411,8 @@ static bool awaits_lease(const struct member *member)
 {
     memberships_each(membership, member)
     {
-        if ((membership->resolved || membership->starting) && !membership->active)
+        if (membership->state == MEMBERSHIP_SEEKING_STARTING ||
+            (membership_is_found(membership) && !membership_takes_part(membership)))
             return true;
     }
     return member->leaving;
@@ -424,14 +427,14 @@ static void pages_give_back(struct member *member)
 
 void member_continue(struct member *member)
 {
-    if (member->state != MEMBER_CATCHING || member->is_lost || member->stepping || awaits_lease(member))
+    if (member->state != MEMBER_CATCHING || member->stepping || awaits_lease(member))
         return;
     if (member->again) {
         member_round_begin(member);
         return;
     }
     member->stepping = true;
-    for (;;) {
+    while (member->state != MEMBER_LOST) {
         bool waits = false, gone = false;
         struct entry *entry = NULL;
         struct membership *from = lowest(member, &entry, &waits, &gone);

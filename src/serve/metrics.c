@@ -40,7 +40,7 @@ static void refusals(struct buf *to, const struct refusals *refusals)
 static void instance_encode(struct buf *to, const struct server *server)
 {
     const struct sessions *sessions = &server->sessions;
-    const struct hub *hub = &server->hub;
+    const struct hub_counters *hub = hub_counters(server->hub);
     gauge(to, "up_seconds", "Seconds since the start.", (loop_now_us(server->loop) - server->started_us) / 1000000);
     gauge(to, "connections", "Open client connections.", server->client_count);
     gauge(to, "connections_max", "How many there may be (limits: connections).", server->config.bounds.connections);
@@ -51,24 +51,24 @@ static void instance_encode(struct buf *to, const struct server *server)
     gauge(to, "files_open", "Files that are being sent.", server->store.open_count);
     gauge(to, "sessions", "Engine.IO sessions.", sessions->count);
     gauge(to, "sockets", "Socket.IO sockets.", sessions->socket_count);
-    gauge(to, "rooms", "Rooms this instance is subscribed to.", hub->rooms.count);
+    gauge(to, "rooms", "Rooms this instance is subscribed to.", hub_room_count(server->hub));
     counter(to, "bytes_in_total", "Bytes read, from clients and broker.", server->net.bytes_in);
     counter(to, "bytes_out_total", "Bytes written, to clients and broker.", server->net.bytes_out);
     counter(to, "writes_total", "Gathered writes.", server->net.writes);
     counter(to, "events_in_total", "Events from clients.", sessions->counters.events_in);
-    counter(to, "entries_pushed_total", "Entries pushed by the broker.", hub->counters.pushed);
-    counter(to, "delivered_total", "Entries queued for clients.", hub->counters.delivered);
-    counter(to, "replayed_total", "Entries queued for clients that were read from a log.", hub->counters.replayed);
-    counter(to, "reads_total", "Pages read from logs.", hub->counters.reads);
-    counter(to, "holes_total", "Missed pushes, recovered from the log.", hub->counters.holes);
+    counter(to, "entries_pushed_total", "Entries pushed by the broker.", hub->pushed);
+    counter(to, "delivered_total", "Entries queued for clients.", hub->delivered);
+    counter(to, "replayed_total", "Entries queued for clients that were read from a log.", hub->replayed);
+    counter(to, "reads_total", "Pages read from logs.", hub->reads);
+    counter(to, "holes_total", "Missed pushes, recovered from the log.", hub->holes);
     counter(to, "slowed_total", "Dropped queues of slow clients; their events are read again from the log.",
             sessions->counters.slowed);
     counter(to, "connects_total", "Sockets connected anew.", sessions->counters.connects);
     counter(to, "resumes_total", "Sockets recovered.", sessions->counters.resumes);
     counter(to, "resumes_refused_total", "Sockets that were told that recovery failed.",
             sessions->counters.resumes_refused);
-    counter(to, "rooms_forgotten_total", "Rooms whose keys the broker has lost.", hub->counters.forgotten);
-    counter(to, "history_lost_total", "Sockets ended because an entry that they needed was gone.", hub->counters.lost);
+    counter(to, "rooms_forgotten_total", "Rooms whose keys the broker has lost.", hub->forgotten);
+    counter(to, "history_lost_total", "Sockets ended because an entry that they needed was gone.", hub->lost);
     counter(to, "superseded_total", "Sockets that had come back on another instance.",
             sessions->counters.leases_superseded);
     counter(to, "rotated_total", "Sessions closed ahead of the request timeout.", sessions->counters.rotated);
@@ -76,7 +76,7 @@ static void instance_encode(struct buf *to, const struct server *server)
     counter(to, "stalled_total", "Times that a session was not read for a while, because of too many calls or changes.",
             sessions->counters.stalled);
     gauge(to, "calls_bytes", "Bytes of unanswered calls of clients.", sessions->loads.cost);
-    gauge(to, "position", "Seq up to which this instance has handled every entry.", hub->position);
+    gauge(to, "position", "Seq up to which this instance has handled every entry.", hub_position(server->hub));
     closes(to, &server->net);
     refusals(to, &sessions->refusals);
     gauge(to, "broker_up", "1 while the link to the broker is up.", broker_is_up(server->broker));

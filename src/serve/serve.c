@@ -145,8 +145,8 @@ bool server_open(struct server *server, struct loop *loop, const struct serve_op
     server->crowd.counts_private = server->config.bounds_address;
     loop_random(loop, seed, sizeof seed);
     store_init(&server->store, seed, server->config.files.open);
-    hub_init(&server->hub, loop, server->broker);
-    sessions_init(&server->sessions, &server->hub, &server->config.relay.app, &server->config.limits);
+    server->hub = hub_create(loop, server->broker);
+    sessions_init(&server->sessions, server->hub, &server->config.relay.app, &server->config.limits);
     server->sessions.instance = server->config.instance;
     server->sessions.request_timeout_ms = server->config.request_timeout_ms;
     server->sessions.up = broker_up;
@@ -175,9 +175,9 @@ void server_close(struct server *server)
     }
     net_reap(&server->net);
     broker_destroy(server->broker);
-    if (server->hub.loop != NULL) {
+    if (server->hub != NULL) {
         sessions_finish(&server->sessions);
-        hub_finish(&server->hub);
+        hub_destroy(server->hub);
     }
     crowd_finish(&server->crowd);
     store_finish(&server->store);

@@ -21,7 +21,7 @@ struct server {
     struct listener listener;
     struct serve_config config;
     struct broker *broker;
-    struct hub hub;
+    struct hub *hub;
     struct sessions sessions;
     struct list clients;
     size_t client_count;

@@ -54,7 +54,7 @@ static void ask(struct question *question)
         .back = question->back,
         .limit = question->limit,
     };
-    broker_read(question->call.sessions->hub->broker, buf_span(&question->room), &range, answered, question);
+    broker_read(hub_broker(question->call.sessions->hub), buf_span(&question->room), &range, answered, question);
 }
 
 void history_read(struct socket *socket, struct span room, const struct history_range *range, struct span ack_id)

@@ -7,8 +7,9 @@ static void number(struct buf *to, uint64_t value)
     buf_append_char(to, ' ');
 }
 
-static void room_encode(struct buf *to, struct span room, const struct stretch *stretch)
+static void room_encode(void *arg, struct span room, const struct stretch *stretch)
 {
+    struct buf *to = arg;
     number(to, stretch->start);
     number(to, stretch->since);
     if (stretch->end == STRETCH_OPEN)
@@ -23,19 +24,8 @@ static void room_encode(struct buf *to, struct span room, const struct stretch *
 
 void lease_rooms_encode(struct buf *to, const struct member *member)
 {
-    number(to, member->past_floor);
-    memberships_each(membership, member)
-    {
-        if (!membership->noted || membership->stretch.end != STRETCH_OPEN)
-            continue;
-        struct stretch stretch = membership->stretch;
-        stretch.known = membership_known(membership);
-        room_encode(to, membership->room->node.key, &stretch);
-    }
-    list_each (node, &member->pasts) {
-        const struct past *past = container_of(node, struct past, of_member);
-        room_encode(to, span_of(past->room, past->room_len), &past->stretch);
-    }
+    number(to, member_floor(member));
+    member_stretches(member, room_encode, to);
 }
 
 static bool take(struct span *rest, uint64_t *value)

@@ -1,11 +1,11 @@
 /* lease: the encoding of a socket's rooms in its lease: the floor, then for each stretch of a room
  * `<start> <since> <end> <joined at> <known> <length> <room>`. The end is `-` for a room it is in. struct stretch and
- * member.past_floor explain the numbers. */
+ * struct member explain the numbers. */
 #ifndef SENNIT_SESSION_LEASE_H
 #define SENNIT_SESSION_LEASE_H
 
 #include "base/buf.h"
-#include "hub/hub.h"
+#include "hub/member.h"
 
 /* Appends the rooms of a member: those that were noted, and those left of which the client may lack entries. */
 void lease_rooms_encode(struct buf *to, const struct member *member);

@@ -4,7 +4,7 @@
 #define SENNIT_SESSION_NAMESPACE_H
 
 #include "base/list.h"
-#include "hub/hub.h"
+#include "hub/member.h"
 
 struct socket;
 struct socketio_packet;

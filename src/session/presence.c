@@ -14,6 +14,9 @@ struct waiters {
     size_t count, cap;
 };
 
+/* The mark of a membership. The broker lists it as present; once settled, it gets the list of members if it may have
+ * missed a change. */
+enum { ABSENT, PRESENT };
 enum { MEMBERS_A_CHANGE = 64 }; /* so many who are told of a coming or going are one more change, see call.h */
 
 /* A room whose list was asked for. Whoever needs it meanwhile may have entered since, and the list leave it out: for
@@ -39,13 +42,14 @@ void presence_finish(struct sessions *sessions)
 static struct broker_present present_of(const struct socket *socket)
 {
     return (struct broker_present){.sid = span_of(socket->sid, ENGINEIO_SID_BYTES),
-                                   .tells = socket->tells != NULL ? span_str(socket->tells) : SPAN_LIT("null"),
+                                   .data = socket->presence_data != NULL ? span_str(socket->presence_data)
+                                                                         : SPAN_LIT("null"),
                                    .generation = socket->generation};
 }
 
 static bool has_presence(const struct socket *socket, const struct membership *membership)
 {
-    struct span name = membership->room->node.key;
+    struct span name = membership_room(membership);
     if (broker_room_is_owned(name))
         return false;
     struct session_app *app = socket->sessions->app;
@@ -55,7 +59,7 @@ static bool has_presence(const struct socket *socket, const struct membership *m
 /* All who are in the room are told: the more there are, the more seldom it may be. */
 static void weigh(struct socket *socket, const struct membership *membership)
 {
-    session_change(socket->session, membership->room->member_count / MEMBERS_A_CHANGE);
+    session_change(socket->session, membership_room_members(membership) / MEMBERS_A_CHANGE);
 }
 
 static void enter(struct socket *socket, bool again)
@@ -63,15 +67,14 @@ static void enter(struct socket *socket, bool again)
     struct broker_present who = present_of(socket);
     if (socket->given_up)
         return;
-    memberships_each(membership, &socket->member)
-    {
+    for (struct membership *membership = member_next(&socket->member, NULL); membership != NULL;
+         membership = member_next(&socket->member, membership)) {
         /* After the link came up, a room may not be active yet; it counts all the same. */
-        bool begins = membership->active || membership->starting;
-        if (membership->present || !begins || membership->stretch.end != STRETCH_OPEN ||
-            !has_presence(socket, membership))
+        if (membership_mark(membership) == PRESENT || !membership_has_begun(membership) ||
+            !membership_is_open(membership) || !has_presence(socket, membership))
             continue;
-        membership->present = true;
-        broker_present_enter(socket->sessions->hub->broker, membership->room->node.key, &who);
+        membership_mark_set(membership, PRESENT);
+        broker_present_enter(hub_broker(socket->sessions->hub), membership_room(membership), &who);
         if (!again)
             weigh(socket, membership);
     }
@@ -90,7 +93,9 @@ void presence_enter_again(struct sessions *sessions)
             struct socket *socket = container_of(inner, struct socket, of_session);
             if (socket->state != SOCKET_CONNECTED)
                 continue; /* it is not present anywhere yet, or is still claiming its lease */
-            memberships_each(membership, &socket->member) membership->present = false;
+            for (struct membership *membership = member_next(&socket->member, NULL); membership != NULL;
+                 membership = member_next(&socket->member, membership))
+                membership_mark_set(membership, ABSENT);
             enter(socket, true);
         }
     }
@@ -98,10 +103,10 @@ void presence_enter_again(struct sessions *sessions)
 
 static void leave(struct socket *socket, struct membership *membership, bool may_return)
 {
-    if (!membership->present)
+    if (membership_mark(membership) != PRESENT)
         return;
-    membership->present = false;
-    broker_present_leave(socket->sessions->hub->broker, membership->room->node.key,
+    membership_mark_set(membership, ABSENT);
+    broker_present_leave(hub_broker(socket->sessions->hub), membership_room(membership),
                          span_of(socket->sid, ENGINEIO_SID_BYTES), may_return);
     if (!may_return)
         weigh(socket, membership);
@@ -114,7 +119,9 @@ void presence_leave(struct socket *socket, struct membership *membership)
 
 void presence_leave_all(struct socket *socket, bool may_return)
 {
-    memberships_each(membership, &socket->member) leave(socket, membership, may_return);
+    for (struct membership *membership = member_next(&socket->member, NULL); membership != NULL;
+         membership = member_next(&socket->member, membership))
+        leave(socket, membership, may_return);
 }
 
 static void member_encode(struct buf *to, const struct broker_present *who)
@@ -122,7 +129,7 @@ static void member_encode(struct buf *to, const struct broker_present *who)
     buf_append(to, SPAN_LIT("{\"id\":\""));
     buf_append_json(to, who->sid);
     buf_append(to, SPAN_LIT("\",\"data\":"));
-    buf_append(to, who->tells);
+    buf_append(to, who->data);
     buf_append_char(to, '}');
 }
 
@@ -186,7 +193,7 @@ static void waiters_tell(struct waiters *waiters, struct span room, struct entry
         struct socket *socket = waiters->sockets[i];
         struct membership *membership = socket->state == SOCKET_CONNECTED ? member_find(&socket->member, room) : NULL;
         /* When a link breaks, every membership becomes due again. */
-        if (membership != NULL && membership->active && entry != NULL)
+        if (membership != NULL && membership_is_active(membership) && entry != NULL)
             member_tell(&socket->member, entry);
         socket_unref(socket);
     }
@@ -210,7 +217,7 @@ static void list_ask(struct roster *roster)
 {
     roster->asked = roster->next;
     roster->next = (struct waiters){.count = 0};
-    broker_present_list(roster->sessions->hub->broker, roster->by_room.key, 0, PRESENCE_LISTED, listed, roster);
+    broker_present_list(hub_broker(roster->sessions->hub), roster->by_room.key, 0, PRESENCE_LISTED, listed, roster);
 }
 
 static void listed(void *arg, enum broker_result result, const struct broker_presence *presence)
@@ -248,12 +255,11 @@ static void list_for(struct socket *socket, struct span room)
 
 void presence_settled(struct socket *socket)
 {
-    memberships_each(membership, &socket->member)
-    {
-        if (!membership->presence_due || !membership->present)
+    for (struct membership *membership = member_next(&socket->member, NULL); membership != NULL;
+         membership = member_next(&socket->member, membership)) {
+        if (membership_mark(membership) != PRESENT || !membership_take_missed(membership))
             continue;
-        membership->presence_due = false;
-        list_for(socket, membership->room->node.key);
+        list_for(socket, membership_room(membership));
     }
 }
 
@@ -277,8 +283,8 @@ static void who_answered(void *arg, enum broker_result result, const struct brok
 
 static void who_ask(struct question *question)
 {
-    broker_present_list(question->call.sessions->hub->broker, buf_span(&question->room), question->at, question->limit,
-                        who_answered, question);
+    broker_present_list(hub_broker(question->call.sessions->hub), buf_span(&question->room), question->at,
+                        question->limit, who_answered, question);
 }
 
 void presence_who(struct socket *socket, struct span room, uint64_t cursor, uint32_t limit, struct span ack_id)

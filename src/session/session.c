@@ -244,8 +244,7 @@ static void session_heard(struct session *session)
 {
     list_each (node, &session->sockets) {
         struct socket *socket = container_of(node, struct socket, of_session);
-        if (socket->member.past_count > 0)
-            member_pasts_drop(&socket->member, session->pinged_us);
+        member_pasts_drop(&socket->member, session->pinged_us);
     }
 }
 
@@ -454,9 +453,8 @@ static void lease_sweep(struct timer *timer)
     for (struct map_node *node = map_next(&sessions->sockets, NULL); node != NULL;
          node = map_next(&sessions->sockets, node)) {
         struct socket *socket = container_of(node, struct socket, by_lease);
-        if (socket->member.lease_stale)
+        if (member_take_lease_stale(&socket->member))
             lease_due_by(socket, now + loop_random_below(sessions->loop, LOOP_MS(LEASE_AGAIN_MS)));
-        socket->member.lease_stale = false;
         if (socket->lease_due_us != 0 && now >= socket->lease_due_us && socket_has_lease(socket))
             socket_lease_refresh(socket);
     }
@@ -505,9 +503,9 @@ void sessions_init(struct sessions *sessions, struct hub *hub, struct session_ap
                    const struct session_limits *limits)
 {
     uint64_t seed[2];
-    *sessions = (struct sessions){.loop = hub->loop, .hub = hub, .app = app, .limits = *limits, .instance = ""};
-    loop_random(hub->loop, seed, sizeof seed);
-    refusals_init(&sessions->refusals, hub->loop);
+    *sessions = (struct sessions){.loop = hub_loop(hub), .hub = hub, .app = app, .limits = *limits, .instance = ""};
+    loop_random(hub_loop(hub), seed, sizeof seed);
+    refusals_init(&sessions->refusals, hub_loop(hub));
     map_init(&sessions->sockets, seed);
     map_init(&sessions->claims, seed);
     list_init(&sessions->all);
@@ -517,7 +515,7 @@ void sessions_init(struct sessions *sessions, struct hub *hub, struct session_ap
     departed_init(sessions);
     presence_init(sessions);
     timer_init(&sessions->lease_sweep, lease_sweep);
-    timer_start(hub->loop, &sessions->lease_sweep, LOOP_MS(LEASE_SWEEP_MS));
+    timer_start(hub_loop(hub), &sessions->lease_sweep, LOOP_MS(LEASE_SWEEP_MS));
     hub_owner_set(hub, &hub_owner, sessions);
 }
 

@@ -54,7 +54,7 @@ void socket_unref(struct socket *socket)
         return;
     free(socket->offset);
     free(socket->stale);
-    free(socket->tells);
+    free(socket->presence_data);
     free(socket->lease_name);
     connecting_end(socket);
     free(socket);
@@ -199,7 +199,7 @@ void socket_lease_refresh(struct socket *socket)
     socket->refs++;
     lease_due_set(socket);
     session_change(socket->session, rooms.len / LEASE_CHANGE_BYTES);
-    broker_lease_write(socket->sessions->hub->broker, &lease, lease_written, socket);
+    broker_lease_write(hub_broker(socket->sessions->hub), &lease, lease_written, socket);
     buf_finish(&rooms);
     buf_finish(&own);
 }
@@ -208,7 +208,7 @@ static void lease_release(struct socket *socket, bool for_good)
 {
     struct buf own = {0};
     struct broker_lease lease = lease_of(socket, &own);
-    broker_lease_release(socket->sessions->hub->broker, &lease, for_good);
+    broker_lease_release(hub_broker(socket->sessions->hub), &lease, for_good);
     buf_finish(&own);
 }
 
@@ -224,7 +224,7 @@ static void lease_leave(struct socket *socket, const struct broker_lease *lease,
         addr_ip_print(from, peer);
         refusals_note(&sessions->refusals, REFUSAL_LEASES_FULL, span_str(peer), socket->nsp->name);
     }
-    broker_lease_release(sessions->hub->broker, lease, !stays);
+    broker_lease_release(hub_broker(sessions->hub), lease, !stays);
 }
 
 static void on_ready(struct member *member, bool whole)
@@ -283,8 +283,7 @@ static void stale_set(struct socket *socket, struct span text)
     free(socket->stale);
     socket->stale = text.len > 0 && text.len <= OFFSET_BYTES_MAX ? mem_text(text) : NULL;
     if (socket->stale != NULL && token_decode(text, &token)) {
-        socket->member.stale_seq = token.seq;
-        socket->member.stale_version = token.version;
+        member_stale_set(&socket->member, &token);
     }
 }
 
@@ -329,7 +328,7 @@ static bool rooms_restore(struct socket *socket, struct span rooms, const struct
     int more;
     if (!lease_floor_decode(&rooms, &floor))
         return false;
-    socket->member.past_floor = floor;
+    member_floor_set(&socket->member, floor);
     while ((more = lease_room_decode(&rooms, &room, &stretch)) > 0) {
         if (!socket_room_is_of(socket->nsp, room, sid_span(socket->sid)))
             return false;
@@ -364,7 +363,7 @@ static void resume_begin(struct socket *socket, const struct broker_lease *lease
     socket_list(socket); /* from now on somebody else's claim must find us */
     set_state(socket, SOCKET_JOINING);
     member_init(&socket->member, socket->sessions->hub, &member_events, sid_span(socket->sid));
-    socket->member.sent_seq = token.seq;
+    member_resume(&socket->member, token.seq);
     stale_set(socket, lease->data);
     if (!rooms_restore(socket, lease->rooms, has_token ? &token : NULL)) {
         socket->recovered = false;
@@ -411,7 +410,7 @@ static void claimed(void *arg, enum broker_result result, const struct broker_le
         sessions->counters.resumes_refused++;
         if (result == BROKER_OK) {
             departed_returned(sessions, lease->pid);
-            broker_lease_release(sessions->hub->broker, lease, true);
+            broker_lease_release(hub_broker(sessions->hub), lease, true);
         }
         fresh_begin(socket);
     }
@@ -425,8 +424,8 @@ static void claim(struct socket *socket)
         token.epoch_len = 0;
     claim_list(socket);
     socket->refs++;
-    broker_lease_claim(socket->sessions->hub->broker, socket_lease_name(socket), span_of(token.epoch, token.epoch_len),
-                       token.seq, claimed, socket);
+    broker_lease_claim(hub_broker(socket->sessions->hub), socket_lease_name(socket),
+                       span_of(token.epoch, token.epoch_len), token.seq, claimed, socket);
 }
 
 static void retry(struct timer *timer)
@@ -476,8 +475,8 @@ static void tells_read(struct socket *socket, struct span payload)
         value = json_object_get(payload, span_str(key));
     if (value.data == NULL)
         return;
-    if (value.len <= BROKER_TELLS_BYTES_MAX)
-        socket->tells = mem_text(value);
+    if (value.len <= BROKER_DATA_BYTES_MAX)
+        socket->presence_data = mem_text(value);
     else
         socket_refuse(socket, REFUSAL_PRESENCE_DATA, socket->nsp->name, (struct span){NULL, 0});
 }
@@ -518,7 +517,7 @@ struct socket *socket_find(struct session *session, struct span nsp)
 static void detach(struct socket *socket, bool for_good)
 {
     struct sessions *sessions = socket->sessions;
-    if (socket->member.hub != NULL)
+    if (member_is_in_use(&socket->member))
         presence_leave_all(socket, !for_good);
     if (socket->nsp->recoverable && for_good) {
         lease_release(socket, true);

@@ -15,6 +15,7 @@
 #ifndef SENNIT_SESSION_SOCKET_H
 #define SENNIT_SESSION_SOCKET_H
 
+#include "hub/member.h"
 #include "session/call.h"
 #include "session/session.h"
 #include "wire/socketio.h"
@@ -38,7 +39,7 @@ struct socket {
     struct list acks;        /* calls that wait for the lease */
     char *stale;             /* the token that the client keeps from an earlier session, NULL: none */
     char *offset;            /* the client's offset, NULL: none */
-    char *tells;             /* its presence data, JSON; NULL: none */
+    char *presence_data;     /* JSON; NULL: none */
     uint32_t refs;           /* the session's, and one for each awaited answer */
     uint32_t lease_bytes;    /* of the rooms in what was written last */
     uint8_t state;           /* enum socket_state */

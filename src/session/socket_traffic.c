@@ -114,7 +114,7 @@ void socket_begin(struct socket *socket)
         member_note(&socket->member); /* there is no lease to wait for */
     member_start(&socket->member);
     presence_enter(socket);
-    if (socket->member.state == MEMBER_SETTLED)
+    if (member_is_settled(&socket->member))
         presence_settled(socket);
 }
 
@@ -266,7 +266,7 @@ void socket_publish(struct socket *socket, const struct socket_emit *emit)
     };
     size_t bytes = name.len + audience.len + emit->args.len + emit->id.len;
     struct call *call = call_create(socket->session, socket, emit->ack_id, bytes);
-    if (!broker_publish(socket->sessions->hub->broker, &publish, published, call)) {
+    if (!broker_publish(hub_broker(socket->sessions->hub), &publish, published, call)) {
         call_end(call);
         free(call);
         /* Without an acknowledgement, closing is the only way to tell the client. */
@@ -281,7 +281,7 @@ void socket_publish(struct socket *socket, const struct socket_emit *emit)
 
 static bool is_active(const struct membership *membership)
 {
-    return membership != NULL && (membership->active || membership->starting);
+    return membership != NULL && membership_has_begun(membership);
 }
 
 /* The write that begins now records these calls, except for a room whose start is not known yet. */
@@ -290,10 +290,10 @@ void socket_calls_note(struct socket *socket)
     list_each (node, &socket->acks) {
         struct call *call = container_of(node, struct call, node);
         bool waits = false;
-        memberships_each(membership, &socket->member)
-        {
-            waits |= call->room != 0 && membership->room->number == call->room &&
-                     membership->stretch.end == STRETCH_OPEN && !membership->noted;
+        for (struct membership *at = member_next(&socket->member, NULL); at != NULL;
+             at = member_next(&socket->member, at)) {
+            waits |= call->room != 0 && membership_room_number(at) == call->room && membership_is_open(at) &&
+                     !membership_is_noted(at);
         }
         if (call->lease == 0 && !waits)
             call->lease = socket->lease_writes;
@@ -336,8 +336,7 @@ void socket_calls_drop(struct socket *socket)
 /* Number of its rooms, without the namespace's and its own. */
 static size_t rooms_count(const struct socket *socket)
 {
-    size_t count = 0, always = socket->nsp->direct ? 2 : 1;
-    memberships_each(membership, &socket->member) count += membership->stretch.end == STRETCH_OPEN;
+    size_t count = member_room_count(&socket->member), always = socket->nsp->direct ? 2 : 1;
     return count > always ? count - always : 0; /* a lease may be from before sockets had a room of their own */
 }
 
@@ -369,7 +368,7 @@ static void join(struct socket *socket, struct span room, struct span name, stru
         session_change(socket->session, 1);
     struct call *call = call_create(socket->session, socket, ack_id, 0);
     list_append(&socket->acks, &call->node);
-    call->room = member_join(&socket->member, name, policy->replay, policy->replay_entries)->room->number;
+    call->room = membership_room_number(member_join(&socket->member, name, policy->replay, policy->replay_entries));
     member_joined(&socket->member);
 }
 
@@ -387,7 +386,7 @@ void socket_join(struct socket *socket, struct span room, struct span ack_id)
         socket_refuse(socket, REFUSAL_ROOM_IS_SOCKET, room, ack_id);
     else if (rooms_count(socket) >= sessions->limits.rooms_max)
         socket_refuse(socket, REFUSAL_ROOMS_FULL, room, ack_id);
-    else if (sessions->hub->rooms.count >= sessions->limits.hub_rooms_max &&
+    else if (hub_room_count(sessions->hub) >= sessions->limits.hub_rooms_max &&
              !hub_has_room(sessions->hub, buf_span(&name)))
         socket_refuse(socket, REFUSAL_INSTANCE_ROOMS_FULL, room, ack_id);
     else

@@ -3,7 +3,7 @@
 #include <assert.h>
 
 #include "hub/audience.h"
-#include "hub/hub.h"
+#include "hub/hub_parts.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 

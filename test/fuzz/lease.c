@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "hub/hub_parts.h"
 #include "session/lease.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
@@ -26,7 +27,7 @@ static void room_add(struct rooms *rooms, struct span room, const struct stretch
     if (stretch->end == STRETCH_OPEN) {
         struct place *place = rooms->places[rooms->place_count++] = mem_zero(1, sizeof *place);
         place->room.node.key = room;
-        place->membership = (struct membership){.room = &place->room, .stretch = *stretch, .noted = true};
+        place->membership = (struct membership){.room = &place->room, .stretch = *stretch, .state = MEMBERSHIP_NOTED};
         list_init(&place->membership.of_member);
         list_append(&rooms->member.memberships, &place->membership.of_member);
         return;

@@ -293,7 +293,7 @@ static void rest(struct stage *stage)
 
 void stage_destroy(struct stage *stage)
 {
-    if (stage->server.hub.loop != NULL && stage->clients[0].stage != NULL)
+    if (stage->server.hub != NULL && stage->clients[0].stage != NULL)
         rest(stage);
     for (int i = 0; i < STAGE_CLIENTS; i++)
         stage_client_close(&stage->clients[i], true);

@@ -3,6 +3,7 @@
 #include <malloc.h>
 
 #include "fuzz/stage_parts.h"
+#include "hub/hub_parts.h"
 #include "hub/page.h"
 #include "serve/client.h"
 #include "session/call.h"
@@ -83,7 +84,7 @@ void stage_check(struct stage *stage)
         if (client->session != NULL)
             session_check(client->session);
     }
-    hub_check(&server->hub);
+    hub_check(server->hub);
     assert(stage_memory() < stage->memory_before + STAGE_MEMORY_BYTES_MAX);
 }
 

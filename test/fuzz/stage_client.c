@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "fuzz/stage_parts.h"
+#include "hub/hub_parts.h"
 #include "session/socket.h"
 #include "wire/json.h"
 #include "wire/ws.h"
@@ -197,7 +198,7 @@ void stage_fill(struct buf *to, const struct stage_client *client, struct span t
             buf_append(to, span_of(client->token, client->token_len));
             break;
         case 5:
-            buf_append(to, span_of(stage->server.hub.epoch, stage->server.hub.epoch_len));
+            buf_append(to, span_of(stage->server.hub->epoch, stage->server.hub->epoch_len));
             break;
         case 6:
             buf_append(to, span_of(client->pid, ENGINEIO_SID_BYTES));

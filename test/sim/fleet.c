@@ -129,7 +129,7 @@ static uint64_t position_of(void *arg, uint16_t port)
 {
     struct fleet *fleet = arg;
     const struct instance *instance = &fleet->instances[port - INSTANCE_PORT];
-    return instance->loop != NULL ? instance->server.hub.position : 0;
+    return instance->loop != NULL ? hub_position(instance->server.hub) : 0;
 }
 
 static int number_of(void *arg, uint16_t port)

@@ -1,6 +1,7 @@
 /* fleet_bounds: whatever may grow in an instance is within its named bound, at any moment. */
 #include "broker/redis_parts.h"
 #include "fleet_parts.h"
+#include "hub/hub_parts.h"
 #include "hub/page.h"
 #include "serve/client.h"
 #include "session/socket.h"
@@ -87,7 +88,7 @@ static void loads_check(struct fleet *fleet, const struct instance *instance)
 
 static void hub_check(struct fleet *fleet, const struct instance *instance)
 {
-    const struct hub *hub = &instance->server.hub;
+    const struct hub *hub = instance->server.hub;
     size_t bytes = 0;
     for (const struct list *node = hub->pages.next; node != &hub->pages; node = node->next)
         bytes += container_of(node, struct page, of_hub)->bytes;

@@ -4,6 +4,7 @@
 #include "broker/redis_parts.h"
 #include "fake_redis_parts.h"
 #include "fleet_parts.h"
+#include "hub/hub_parts.h"
 
 enum { OF_NAME = 128 };
 
@@ -25,7 +26,7 @@ static size_t table_count(const struct fake_key *key)
     return key != NULL ? key->table->by_name.count : 0;
 }
 
-/* `here:ROOM`: for each sid its life, a blank, and what it tells of itself. */
+/* `here:ROOM`: for each sid its life, a blank, and its presence data. */
 static void check_here(struct fleet *fleet, int room)
 {
     const struct fake_key *key = redis_key(fleet, "here:", truth_log_name(room, ""));
@@ -120,15 +121,11 @@ void end_check_presence(struct fleet *fleet)
 
 void end_check_closed(struct fleet *fleet, const struct server *server)
 {
-    const struct hub *hub = &server->hub;
     const struct sessions *sessions = &server->sessions;
     if (server->client_count != 0 || server->net.conns_open != 0 || sessions->count != 0 ||
         sessions->socket_count != 0 || sessions->sockets.count != 0 || sessions->rosters.count != 0)
         check_fail(&fleet->check, "an instance that was closed has %zu connections, %zu sessions, %zu sockets left",
                    server->client_count, sessions->count, sessions->socket_count);
-    if (hub->rooms.count != 0 || hub->page_bytes != 0 || !list_empty(&hub->pages) || !list_empty(&hub->ended))
-        check_fail(&fleet->check, "an instance that was closed has %zu rooms and %zu bytes of pages left",
-                   hub->rooms.count, hub->page_bytes);
 }
 
 void end_check_instances(struct fleet *fleet)
@@ -142,9 +139,9 @@ void end_check_instances(struct fleet *fleet)
             server->sessions.rosters.count != 0)
             check_fail(&fleet->check, "instance %u holds %zu connections, %zu sessions, %zu sockets of nobody",
                        instance->port, server->client_count, server->sessions.count, server->sessions.socket_count);
-        else if (!list_empty(&server->hub.members) || server->hub.rooms.count != 0 || server->hub.page_bytes != 0)
+        else if (!list_empty(&server->hub->members) || server->hub->rooms.count != 0 || server->hub->page_bytes != 0)
             check_fail(&fleet->check, "instance %u holds %zu rooms and %zu bytes of pages for nobody", instance->port,
-                       server->hub.rooms.count, server->hub.page_bytes);
+                       server->hub->rooms.count, server->hub->page_bytes);
     }
     /* Each instance has two to Redis. */
     if (streams != (size_t)fleet->plan->instances * 2)

@@ -1,9 +1,9 @@
 -- Somebody comes, or goes. KEYS: here, away, leases and presences of this life, lives, rooms with somebody present. ARGV: '+' to
--- enter, '-' to leave, '?' to go for what may be a moment, room, sid, what it tells of itself, this life, the room's channel, the
+-- enter, '-' to leave, '?' to go for what may be a moment, room, sid, its presence data, this life, the room's channel, the
 -- prefix of all keys, how long it may be away (ms), the generation of its lease. `here` has for each sid
--- `<life> <generation> <tells>`. The room is told of changes, `<+ or -><how many are there> <bytes of sid>\n<sid><tells>`.
+-- `<life> <generation> <data>`. The room is told of changes, `<+ or -><how many are there> <bytes of sid>\n<sid><data>`.
 local here, away, of, lives, heres = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local what, room, sid, tells, life = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local what, room, sid, data, life = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local DAY = 86400000
 local name = #room .. ' ' .. room .. sid
 local was = redis.call('HGET', here, sid)
@@ -41,7 +41,7 @@ if what == '+' then
     if redis.call('SADD', of, 'h' .. name) == 1 and redis.call('PTTL', of) == -1 then
         redis.call('PEXPIRE', of, DAY)
     end
-    redis.call('HSET', here, sid, life .. ' ' .. ARGV[9] .. ' ' .. tells)
+    redis.call('HSET', here, sid, life .. ' ' .. ARGV[9] .. ' ' .. data)
     -- From here on the member is there, whatever fails.
     redis.pcall('ZREM', away, name)
     if was_life and was_life ~= life then
@@ -53,7 +53,7 @@ if what == '+' then
         redis.pcall('ZADD', heres, 'NX', string.format('%.0f', ms), room)
     end
     if not was then
-        redis.pcall('PUBLISH', ARGV[6], '+' .. count() .. ' ' .. #sid .. '\n' .. sid .. tells)
+        redis.pcall('PUBLISH', ARGV[6], '+' .. count() .. ' ' .. #sid .. '\n' .. sid .. data)
     end
 elseif was and was_life == life then
     -- Another life has it already if the client was faster than the news of its end.

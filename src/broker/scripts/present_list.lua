@@ -1,6 +1,6 @@
 -- Who is in a room. KEYS: here. ARGV: this instance's inbox, number of the request, cursor, about how many. The answer comes
 -- through the inbox, so in the order of the pushes: `present <request> <cursor> <how many are there>\n`, then for each
--- `<bytes of sid> <bytes of tells>\n<sid><tells>`. Fewer come where they tell much: an answer has 64 KiB or so.
+-- `<bytes of sid> <bytes of data>\n<sid><data>`. Fewer come where the data are long: an answer has 64 KiB or so.
 local STEP, BYTES_ENOUGH = 25, 36864
 local limit, cursor, parts, bytes, count = tonumber(ARGV[4]), ARGV[3], {''}, 0, 0
 repeat
@@ -11,10 +11,10 @@ repeat
     end
     cursor = got[1]
     for i = 1, #got[2], 2 do
-        local sid, tells = got[2][i], string.match(got[2][i + 1], '^%S+ %d+ (.*)$')
-        if tells then
-            parts[#parts + 1] = #sid .. ' ' .. #tells .. '\n' .. sid .. tells
-            bytes, count = bytes + #sid + #tells, count + 1
+        local sid, data = got[2][i], string.match(got[2][i + 1], '^%S+ %d+ (.*)$')
+        if data then
+            parts[#parts + 1] = #sid .. ' ' .. #data .. '\n' .. sid .. data
+            bytes, count = bytes + #sid + #data, count + 1
         end
     end
 until cursor == '0' or count >= limit or bytes >= BYTES_ENOUGH

@@ -125,8 +125,8 @@ for _, name in ipairs(left) do
     local was = here and try('HGET', here, sid)
     if type(was) == 'string' then
         call('HDEL', here, sid)
-        local tells = string.match(was, '^%S+ %d+ (.*)$') or ''
-        try('PUBLISH', prefix .. 'push:' .. room, '-' .. call('HLEN', here) .. ' ' .. #sid .. '\n' .. sid .. tells)
+        local data = string.match(was, '^%S+ %d+ (.*)$') or ''
+        try('PUBLISH', prefix .. 'push:' .. room, '-' .. call('HLEN', here) .. ' ' .. #sid .. '\n' .. sid .. data)
     end
     call('ZREM', away, name)
 end

@@ -119,7 +119,7 @@ static void on_listed(void *arg, enum broker_result result, const struct broker_
     struct broker_present *members = mem_zero(presence->member_count, sizeof *members);
     for (size_t i = 0; i < presence->member_count; i++) {
         members[i].sid = kept(call, presence->members[i].sid);
-        members[i].tells = kept(call, presence->members[i].tells);
+        members[i].data = kept(call, presence->members[i].data);
     }
     call->presence = *presence;
     call->presence.members = members;
@@ -246,22 +246,22 @@ static void enter_with(struct instance *by, const char *room, const struct broke
     by->calling = false;
 }
 
-void enter_telling(struct instance *by, const char *room, const char *sid, const char *tells)
+void enter_with_data(struct instance *by, const char *room, const char *sid, const char *data)
 {
-    enter_with(by, room, &(struct broker_present){.sid = span_str(sid), .tells = span_str(tells), .generation = 1});
+    enter_with(by, room, &(struct broker_present){.sid = span_str(sid), .data = span_str(data), .generation = 1});
 }
 
 void enter_as(struct instance *by, const char *room, const char *sid, uint64_t generation)
 {
-    char tells[24];
-    snprintf(tells, sizeof tells, "%llu", (unsigned long long)generation);
+    char data[24];
+    snprintf(data, sizeof data, "%llu", (unsigned long long)generation);
     enter_with(by, room,
-               &(struct broker_present){.sid = span_str(sid), .tells = span_str(tells), .generation = generation});
+               &(struct broker_present){.sid = span_str(sid), .data = span_str(data), .generation = generation});
 }
 
 void enter(struct instance *by, const char *room, const char *sid)
 {
-    enter_telling(by, room, sid, "{}");
+    enter_with_data(by, room, sid, "{}");
 }
 
 void leave(struct instance *by, const char *room, const char *sid, bool may_return)

@@ -210,7 +210,7 @@ static void on_reached(void *hub, uint64_t position)
 
 static void on_presence(void *hub, struct span room, const struct broker_present *who, bool entered, uint64_t count)
 {
-    tell(hub, entered ? TOLD_ENTERED : TOLD_LEFT, room, who->sid, who->tells)->number = count;
+    tell(hub, entered ? TOLD_ENTERED : TOLD_LEFT, room, who->sid, who->data)->number = count;
 }
 
 static void on_superseded(void *hub, struct span pid, uint64_t generation)

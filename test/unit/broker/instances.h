@@ -42,7 +42,7 @@ struct told {
     uint64_t second;            /* prev of an entry, position of a subscription */
     int64_t time_ms;            /* of an entry */
     struct span name;           /* room, pid, the epoch before, or why */
-    struct span audience, body; /* of an entry; or sid, and what it tells of itself */
+    struct span audience, body; /* of an entry; or sid, and its presence data */
     char bytes[];
 };
 
@@ -191,8 +191,8 @@ struct call *lease_write(struct instance *by, const struct broker_lease *lease);
 struct call *lease_claim(struct instance *by, const char *pid, const char *epoch, uint64_t seq);
 void lease_release(struct instance *by, const struct broker_lease *lease, bool for_good);
 void enter(struct instance *by, const char *room, const char *sid);
-void enter_telling(struct instance *by, const char *room, const char *sid, const char *tells);
-/* With a lease of this generation, which is what it tells, too. */
+void enter_with_data(struct instance *by, const char *room, const char *sid, const char *data);
+/* With a lease of this generation, which is its data, too. */
 void enter_as(struct instance *by, const char *room, const char *sid, uint64_t generation);
 void leave(struct instance *by, const char *room, const char *sid, bool may_return);
 struct call *list(struct instance *by, const char *room, uint64_t cursor, uint32_t limit);

@@ -16,13 +16,13 @@ static void coming_and_going_is_told_once(void **state)
 {
     struct instance *a = instance_up("A"), *b = instance_up("B"), *c = instance_up("C");
     subscribe_now(b, "r");
-    enter_telling(a, "r", "x", "{\"name\":\"X\"}");
+    enter_with_data(a, "r", "x", "{\"name\":\"X\"}");
     AWAIT(told_count(b, TOLD_ENTERED, "r") == 1);
     const struct told *told = told_at(b, TOLD_ENTERED, "r", 0);
     assert_span(told->audience, "x");
     assert_span(told->body, "{\"name\":\"X\"}");
     assert_int_equal(told->number, 1);
-    enter_telling(a, "r", "x", "{\"name\":\"X\"}"); /* nobody is told */
+    enter_with_data(a, "r", "x", "{\"name\":\"X\"}"); /* nobody is told */
     enter(c, "r", "y");
     AWAIT(told_count(b, TOLD_ENTERED, "r") == 2);
     assert_span(told_at(b, TOLD_ENTERED, "r", 1)->audience, "y");
@@ -50,29 +50,29 @@ static void texts_are_bytes(void **state)
 {
     static const char *const sids[] = {"a b", "+", "5 6", "#", "-1"};
     struct instance *a = instance_up("A"), *b = instance_up("B");
-    char longest[BROKER_TELLS_BYTES_MAX + 1];
+    char longest[BROKER_DATA_BYTES_MAX + 1];
     memset(longest, 'y', sizeof longest - 1);
-    longest[BROKER_TELLS_BYTES_MAX] = '\0';
-    const char *const tells[] = {"", "a b\n", "\n\n", longest, "+"};
+    longest[BROKER_DATA_BYTES_MAX] = '\0';
+    const char *const data[] = {"", "a b\n", "\n\n", longest, "+"};
     subscribe_now(b, "r");
     for (int i = 0; i < 5; i++)
-        enter_telling(a, "r", sids[i], tells[i]);
+        enter_with_data(a, "r", sids[i], data[i]);
     AWAIT(told_count(b, TOLD_ENTERED, "r") == 5);
     struct call *there = list(b, "r", 0, 100);
     AWAIT_ANSWER(there);
     assert_int_equal(there->presence.member_count, 5);
     for (int i = 0; i < 5; i++) {
         assert_span(told_at(b, TOLD_ENTERED, "r", (size_t)i)->audience, sids[i]);
-        assert_span(told_at(b, TOLD_ENTERED, "r", (size_t)i)->body, tells[i]);
+        assert_span(told_at(b, TOLD_ENTERED, "r", (size_t)i)->body, data[i]);
         for (size_t j = 0; j < 5; j++)
             if (span_equal(there->presence.members[j].sid, span_str(sids[i])))
-                assert_span(there->presence.members[j].tells, tells[i]);
+                assert_span(there->presence.members[j].data, data[i]);
         assert_true(list_has(there, sids[i]));
         leave(a, "r", sids[i], false);
     }
     AWAIT(told_count(b, TOLD_LEFT, "r") == 5);
     for (int i = 0; i < 5; i++)
-        assert_span(told_at(b, TOLD_LEFT, "r", (size_t)i)->body, tells[i]);
+        assert_span(told_at(b, TOLD_LEFT, "r", (size_t)i)->body, data[i]);
 }
 
 static void rooms_do_not_share_their_members(void **state)
@@ -99,14 +99,14 @@ static void whoever_enters_again_tells_something_new(void **state)
 {
     struct instance *a = instance_up("A"), *b = instance_up("B");
     subscribe_now(a, "r");
-    enter_telling(a, "r", "x", "old");
+    enter_with_data(a, "r", "x", "old");
     settle(a);
-    enter_telling(b, "r", "x", "new");
+    enter_with_data(b, "r", "x", "new");
     settle(b);
     struct call *there = list(a, "r", 0, 10);
     AWAIT_ANSWER(there);
     assert_int_equal(there->presence.member_count, 1);
-    assert_span(there->presence.members[0].tells, "new");
+    assert_span(there->presence.members[0].data, "new");
     leave(b, "r", "x", false);
     AWAIT(told_count(a, TOLD_LEFT, "r") == 1);
     assert_span(told_at(a, TOLD_LEFT, "r", 0)->body, "new");
@@ -151,12 +151,12 @@ static void who_was_claimed_is_not_taken_back(void **state)
     assert_int_equal(told_count(a, TOLD_LEFT, "r"), 0);
     struct call *there = list(a, "r", 0, 10);
     AWAIT_ANSWER(there);
-    assert_span(there->presence.members[0].tells, "2");
+    assert_span(there->presence.members[0].data, "2");
     enter_as(a, "r", "x", 3);
     settle(a);
     there = list(a, "r", 0, 10);
     AWAIT_ANSWER(there);
-    assert_span(there->presence.members[0].tells, "3");
+    assert_span(there->presence.members[0].data, "3");
     leave(a, "r", "x", false);
     AWAIT(told_count(a, TOLD_LEFT, "r") == 1);
 }

@@ -1,91 +1,8 @@
 /* test_hub_absence: a room's keys vanish from the broker one by one. Nobody reads for ever, nobody who lacks something
  * is told that it has recovered, and what comes later is delivered. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
+#include "members.h"
 
-#include <cmocka.h>
-
-#include "hub/hub.h"
-#include "script_broker.h"
-
-enum { GOT_MAX = 64, ROOMS = 2, STEPS_MAX = 500 };
-
-struct model {
-    struct member member;
-    char sid[24];
-    bool whole, ready, lost, full;
-    uint64_t got[GOT_MAX];
-    size_t got_count;
-    struct token token;
-    bool has_token;
-    struct stretch lease[ROOMS]; /* as written last */
-};
-
-static struct loop *loop;
-static struct script_broker script;
-static struct hub hub;
-
-static struct model *of(struct member *member)
-{
-    return container_of(member, struct model, member);
-}
-
-static void on_ready(struct member *member, bool whole)
-{
-    of(member)->ready = true;
-    of(member)->whole = whole;
-}
-
-static void on_deliver(struct member *member, struct entry *entry, const struct token *token, bool shared)
-{
-    struct model *model = of(member);
-    assert_true(model->got_count < GOT_MAX);
-    model->got[model->got_count++] = entry->seq;
-    model->token = *token;
-    model->has_token = true;
-}
-
-static void on_settled(struct member *member)
-{
-}
-
-static void on_lost(struct member *member)
-{
-    of(member)->lost = true;
-}
-
-static bool on_has_room(struct member *member)
-{
-    return !of(member)->full;
-}
-
-static const struct member_events events = {on_ready, on_deliver, on_settled, on_lost, on_has_room};
-
-static int set_up(void **state)
-{
-    struct err err;
-    loop = loop_create(&err);
-    script_init(&script);
-    hub_init(&hub, loop, &script.broker);
-    script_up(&script);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    list_each (node, &hub.members) {
-        member_finish(container_of(node, struct member, of_hub));
-    }
-    hub_finish(&hub);
-    for (int i = 0; i < STEPS_MAX && script_read_step(&script); i++)
-        ;
-    loop_destroy(loop);
-    return 0;
-}
+enum { ROOMS = 2, STEPS_MAX = 500 };
 
 /* Everything that is under way arrives, or somebody reads for ever. */
 static void run(void)
@@ -121,21 +38,13 @@ static void lease_write(struct model *model)
     }
 }
 
-static struct model *model_create(const char *sid)
-{
-    struct model *model = calloc(1, sizeof *model);
-    snprintf(model->sid, sizeof model->sid, "%s", sid);
-    member_init(&model->member, &hub, &events, span_str(model->sid));
-    return model;
-}
-
-static void start(struct model *model)
+static void lease_and_start(struct model *model)
 {
     lease_write(model);
     member_start(&model->member);
 }
 
-static struct model *joined(const char *sid, enum start_mode mode)
+static struct model *entered(const char *sid, enum start_mode mode)
 {
     struct model *model = model_create(sid);
     for (int room = 0; room < ROOMS; room++)
@@ -143,17 +52,9 @@ static struct model *joined(const char *sid, enum start_mode mode)
     member_joined(&model->member);
     run();
     assert_true(model->ready);
-    start(model);
+    lease_and_start(model);
     run();
     return model;
-}
-
-static void model_destroy(struct model *model)
-{
-    if (model == NULL)
-        return;
-    member_finish(&model->member);
-    free(model);
 }
 
 /* Its connection is cut, and it comes back with what it has. */
@@ -164,7 +65,7 @@ static void cut(struct model *model)
 
 static void resume(struct model *model)
 {
-    member_init(&model->member, &hub, &events, span_str(model->sid));
+    member_init(&model->member, hub, &model_events, span_str(model->sid));
     model->ready = model->whole = false;
     model->member.sent_seq = model->has_token ? model->token.seq : 0;
     for (int room = 0; room < ROOMS; room++) {
@@ -207,11 +108,11 @@ static void a_newcomer_to_a_room_whose_keys_are_gone(void **state)
     for (int mode = START_NOW; mode <= START_NEWEST; mode++) {
         tear_down(NULL);
         set_up(NULL);
-        struct model *old = joined("one", START_NOW);
+        struct model *old = entered("one", START_NOW);
         publish(0, 3);
         run();
         script_vanish(&script, 0, true, true);
-        struct model *late = joined("two", (enum start_mode)mode);
+        struct model *late = entered("two", (enum start_mode)mode);
         assert_false(late->lost);
         assert_int_equal(late->member.state, MEMBER_SETTLED);
         publish(0, 2);
@@ -231,7 +132,7 @@ static void a_resume_into_a_room_whose_keys_are_gone(void **state)
             for (int others = 0; others < 2; others++) {
                 tear_down(NULL);
                 set_up(NULL);
-                struct model *other = others ? joined("one", START_NOW) : NULL, *back = joined("two", START_NOW);
+                struct model *other = others ? entered("one", START_NOW) : NULL, *back = entered("two", START_NOW);
                 publish(0, 2);
                 run();
                 assert_true(back->member.lease_stale);
@@ -257,7 +158,7 @@ static void a_resume_into_a_room_whose_keys_are_gone(void **state)
 /* On an instance that has never seen the room: what its lease knows is all there is. */
 static void a_resume_elsewhere_into_a_room_whose_keys_are_gone(void **state)
 {
-    struct model *back = joined("two", START_NOW);
+    struct model *back = entered("two", START_NOW);
     publish(0, 2);
     run();
     lease_write(back);
@@ -265,8 +166,8 @@ static void a_resume_elsewhere_into_a_room_whose_keys_are_gone(void **state)
     publish(0, 2);
     run();
     script_vanish(&script, 0, true, true);
-    hub_finish(&hub);
-    hub_init(&hub, loop, &script.broker);
+    hub_destroy(hub);
+    hub = hub_create(loop, &script.broker);
     script_up(&script);
     resume(back);
     assert_false(back->whole);
@@ -276,7 +177,7 @@ static void a_resume_elsewhere_into_a_room_whose_keys_are_gone(void **state)
 /* A room in which nothing was ever logged has neither log nor meta, and nothing is missing. */
 static void a_resume_into_a_room_that_never_had_anything(void **state)
 {
-    struct model *back = joined("one", START_NOW);
+    struct model *back = entered("one", START_NOW);
     publish(0, 2);
     run();
     lease_write(back);
@@ -294,7 +195,7 @@ static void a_link_that_comes_back_to_a_room_whose_keys_are_gone(void **state)
     for (int keys = 1; keys <= 3; keys++) {
         tear_down(NULL);
         set_up(NULL);
-        struct model *model = joined("one", START_NOW);
+        struct model *model = entered("one", START_NOW);
         publish(0, 2);
         run();
         script_down(&script);
@@ -312,7 +213,7 @@ static void a_link_that_comes_back_to_a_room_whose_keys_are_gone(void **state)
 /* Nothing came while the link was down: who had everything goes on. */
 static void a_link_that_comes_back_and_nothing_was_missed(void **state)
 {
-    struct model *model = joined("one", START_NOW);
+    struct model *model = entered("one", START_NOW);
     publish(0, 2);
     run();
     script_down(&script);
@@ -329,7 +230,7 @@ static void a_link_that_comes_back_and_nothing_was_missed(void **state)
 /* Likewise with another epoch: the broker has ended and come back, and lost nothing but a room's keys. */
 static void a_broker_that_comes_back_without_a_room(void **state)
 {
-    struct model *model = joined("one", START_NOW);
+    struct model *model = entered("one", START_NOW);
     publish(0, 2);
     publish(1, 1);
     run();
@@ -354,8 +255,8 @@ static void story_step(struct story *story, int moment)
 {
     switch (moment) {
     case 0:
-        story->live = joined("live", START_NOW);
-        story->back = joined("back", START_NOW);
+        story->live = entered("live", START_NOW);
+        story->back = entered("back", START_NOW);
         break;
     case 1:
         publish(0, 1);
@@ -380,7 +281,7 @@ static void story_step(struct story *story, int moment)
         break;
     case 7:
         story->from = script.seq;
-        story->late = joined("late", START_OLDEST);
+        story->late = entered("late", START_OLDEST);
         break;
     case 8:
         resume(story->back);
@@ -426,7 +327,6 @@ static void all_subsets_of_keys_at_all_moments(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(a_newcomer_to_a_room_whose_keys_are_gone),
         TEST(a_resume_into_a_room_whose_keys_are_gone),

@@ -25,7 +25,7 @@ enum { WAIT_MS = 10000, RECEIVE_BYTES = 100000 };
 
 struct loop *loop;
 struct broker *broker;
-struct hub hub;
+struct hub *hub;
 struct sessions sessions;
 struct namespace nsp, other;
 struct conn_limits limits;
@@ -122,12 +122,12 @@ void fixture_open(struct session_app *of)
     loop = loop_create(&err);
     net_init(&net, loop);
     broker = broker_memory_create(loop, NULL);
-    hub_init(&hub, loop, broker);
+    hub = hub_create(loop, broker);
     nsp = (struct namespace){.name = SPAN_LIT("/"), .recoverable = true, .recovery_ms = 60000};
     policy = (struct room_policy){.replay = START_NOW};
     limits = (struct conn_limits){.queue_bytes_max = 64 << 20, .input_bytes_max = 1 << 20};
     other = (struct namespace){.name = SPAN_LIT("/other"), .recoverable = true, .recovery_ms = 60000};
-    sessions_init(&sessions, &hub, of != NULL ? of : &app, &session_limits_default);
+    sessions_init(&sessions, hub, of != NULL ? of : &app, &session_limits_default);
     listening = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     int receive_bytes = RECEIVE_BYTES; /* the kernel is not to swallow what a slow client leaves */
     setsockopt(listening, SOL_SOCKET, SO_RCVBUF, &receive_bytes, sizeof receive_bytes);
@@ -159,7 +159,7 @@ int tear_down(void **state)
     close(listening);
     broker_destroy(broker); /* whatever is under way is answered now */
     sessions_finish(&sessions);
-    hub_finish(&hub);
+    hub_destroy(hub);
     net_finish(&net);
     loop_destroy(loop);
     return 0;

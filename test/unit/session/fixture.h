@@ -29,7 +29,7 @@ struct browser {
 
 extern struct loop *loop;
 extern struct broker *broker;
-extern struct hub hub;
+extern struct hub *hub;
 extern struct sessions sessions;
 extern struct namespace nsp, other;
 extern struct conn_limits limits;

@@ -3,6 +3,9 @@ import os, subprocess, sys, tempfile, unittest
 
 TIDY = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../../tools/tidy.py")
 GOOD = "/* thing: what it is. */\n#include \"base/thing.h\"\n\nint thing(void)\n{\n    return 1;\n}\n"
+PICTURE = "/* thing: what it is.\n *\n * THING_MOVES:\n *\n *     NEW --begin--> BUSY --rest--> IDLE --begin--> BUSY\n *     (any) --close, or cut--> OVER\n */\n"
+MOVES = (GOOD.replace("/* thing: what it is. */\n", PICTURE) + "\n#define THING_MOVES(MOVE) \\\n    MOVE(THING_NEW, THING_BUSY) \\\n    MOVE(THING_BUSY, THING_IDLE) \\\n"
+         "    MOVE(THING_IDLE, THING_BUSY) \\\n    MOVE(THING_NEW, THING_OVER) MOVE(THING_BUSY, THING_OVER) \\\n    MOVE(THING_IDLE, THING_OVER)\n")
 HEADER = "/* thing: what it is. */\n#ifndef SENNIT_BASE_THING_H\n#define SENNIT_BASE_THING_H\n\nint thing(void);\n\n#endif\n"
 
 
@@ -33,6 +36,23 @@ class Tidy(unittest.TestCase):
         self.fires("layer", {"src/platform/front.c": net, "src/platform/meson.build": "files('front.c')\n"})
         load = GOOD.replace("base/thing.h", "hub/hub.h").replace("thing", "crowd")
         self.fires("layer", {"src/load/crowd.c": load, "src/load/meson.build": "files('crowd.c')\n"})
+
+    def test_parts_stay_in_their_layer(self):
+        parts = HEADER.replace("THING", "THING_PARTS").replace("/* thing", "/* thing_parts")
+        inside = GOOD.replace("base/thing.h\"", "base/thing.h\"\n#include \"base/thing_parts.h\"")
+        self.assertEqual(tidy({"src/base/thing.c": inside, "src/base/thing_parts.h": parts})[0], 0)
+        self.fires("parts", {"src/base/thing.c": inside, "src/base/thing_parts.h": parts, "src/hub/front.c":
+                             inside.replace("thing:", "front:"), "src/hub/meson.build": "files('front.c')\n"})
+
+    def test_states(self):
+        self.assertEqual(tidy({"src/base/thing.c": MOVES})[0], 0, tidy({"src/base/thing.c": MOVES})[1])
+        for old, new in (("IDLE --begin--> BUSY\n", "IDLE\n"), ("BUSY --rest--> IDLE", "BUSY --rest--> OVER"),
+                         ("    MOVE(THING_BUSY, THING_IDLE) \\\n", ""), ("MOVE(THING_BUSY, THING_OVER)", "MOVE(THING_OVER, THING_NEW)"),
+                         (" * THING_MOVES:\n", " *\n"), ("#define THING_MOVES", "#define THING_MOVE")):
+            self.assertIn(old, MOVES)
+            self.fires("states", {"src/base/thing.c": MOVES.replace(old, new, 1)})
+        several = MOVES.replace("NEW --begin--> BUSY --rest--> IDLE --begin--> BUSY", "NEW, IDLE --begin--> BUSY --rest--> IDLE")
+        self.assertEqual(tidy({"src/base/thing.c": several})[0], 0, tidy({"src/base/thing.c": several})[1])
 
     def test_include_form(self):
         self.fires("include", {"src/base/thing.c": GOOD.replace("base/thing.h", "thing.h")})
