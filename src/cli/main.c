@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "loop/process.h"
 
 static const struct {
     const char *name;
@@ -39,6 +40,7 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
         if (strcmp(argv[1], commands[i].name) != 0)
             continue;
+        process_signals_set();
         /* argp names the program by argv[0]. */
         char name[64];
         snprintf(name, sizeof name, "sennit %s", commands[i].name);

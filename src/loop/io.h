@@ -85,7 +85,8 @@ int io_connected(struct io *io);
 
 /* Bytes read (> 0), 0 at the end of the stream, IO_AGAIN or IO_ERROR. */
 ssize_t io_read(struct io *io, void *to, size_t size);
-/* Bytes written, or IO_AGAIN or IO_ERROR. `count` is IOV_MAX at most. */
+/* Bytes written, or IO_AGAIN or IO_ERROR; a peer that has gone is IO_ERROR and no SIGPIPE. `count` is IOV_MAX at most.
+ */
 ssize_t io_writev(struct io *io, const struct iovec *parts, int count);
 /* The kernel takes no more while it has so many bytes that it has not sent yet. Only tunes. */
 void io_unsent_max(struct io *io, uint32_t bytes);

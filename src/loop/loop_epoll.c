@@ -34,8 +34,6 @@ struct loop *loop_create(struct err *err)
     list_init(&loop->flush);
     list_init(&loop->reap);
     loop_signals_init(loop);
-    signal(SIGPIPE, SIG_IGN);
-    signal(SIGCHLD, SIG_DFL);
     return loop;
 }
 

@@ -85,7 +85,6 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
-    signal(SIGCHLD, SIG_DFL);
     if (ended == 0 && child.pid > 0) {
         child_signal_group(&child, SIGKILL);
         run_for(WAIT_MS);
@@ -176,20 +175,6 @@ static void test_a_grandchild_ends_with_its_parent(void **state)
         run_for(10);
     assert_true(is_gone(grandchild));
     alarm(0);
-}
-
-/* A parent that ignores SIGCHLD hands that on, and the kernel would reap our children before we learn how they ended.
- */
-static void test_sigchld_was_ignored(void **state)
-{
-    struct err err;
-    loop_destroy(loop);
-    signal(SIGCHLD, SIG_IGN);
-    loop = loop_create(&err);
-    assert_true(start("exit 4", on_line, &err));
-    run_for(2000);
-    assert_int_equal(ended, 1);
-    assert_int_equal(end.exit_status, 4);
 }
 
 /* Some sandboxes refuse pidfd_open. */
@@ -287,7 +272,6 @@ int main(void)
         TEST(its_environment_is_what_it_is_given),
         TEST(what_a_private_one_makes_is_its_users),
         TEST(a_program_that_is_not_there),
-        TEST(sigchld_was_ignored),
         TEST(children_that_cannot_be_watched),
         TEST(a_child_that_never_stops_talking),
         TEST(a_grandchild_that_never_stops_talking),
