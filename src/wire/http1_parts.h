@@ -14,13 +14,13 @@ enum {
 };
 extern const uint8_t http1_chars[256];
 
-static inline bool http1_char_is(char c, uint8_t class)
+static inline bool http1_char_is(char c, uint8_t kind)
 {
-    return (http1_chars[(unsigned char)c] & class) != 0;
+    return (http1_chars[(unsigned char)c] & kind) != 0;
 }
 
 /* True when `s` has one byte or more and all are of the class. */
-bool http1_chars_are(struct span s, uint8_t class);
+bool http1_chars_are(struct span s, uint8_t kind);
 
 /* "HTTP/1.1" and "HTTP/1.0". Returns 0, 505 for another well-formed version, or 400. */
 int http1_version_decode(struct span text, int *minor);

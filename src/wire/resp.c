@@ -153,7 +153,8 @@ static void object_free(void *object)
 
 struct resp_reader *resp_reader_create(uint32_t bulk_bytes_max)
 {
-    static redisReplyObjectFunctions functions = {
+    /* hiredis takes a pointer to what is not const, and only reads it. */
+    static const redisReplyObjectFunctions functions = {
         .createString = string_create,
         .createArray = array_create,
         .createInteger = integer_create,
@@ -161,7 +162,7 @@ struct resp_reader *resp_reader_create(uint32_t bulk_bytes_max)
         HIREDIS_REST(object_free),
     };
     struct resp_reader *reader = mem_zero(1, sizeof *reader);
-    reader->reader = redisReaderCreateWithFunctions(&functions);
+    reader->reader = redisReaderCreateWithFunctions((redisReplyObjectFunctions *)&functions);
     assert(reader->reader != NULL);
     reader->reader->privdata = reader;
     reader->bulk_bytes_max = bulk_bytes_max < RESP_REPLY_BYTES_MAX ? bulk_bytes_max : RESP_REPLY_BYTES_MAX;
