@@ -13,7 +13,7 @@ enum { INPUT_SHRINK_BYTES = 4096 };
 static void set_state(struct conn *conn, enum conn_state state)
 {
     static const uint8_t legal[] = {
-        [CONN_CLOSED] = 1 << CONN_CONNECTING | 1 << CONN_OPEN | 1 << CONN_CLOSING,
+        [CONN_CLOSED] = 1 << CONN_CONNECTING | 1 << CONN_OPEN,
         [CONN_CONNECTING] = 1 << CONN_OPEN | 1 << CONN_CLOSING,
         [CONN_OPEN] = 1 << CONN_DRAINING | 1 << CONN_CLOSING,
         [CONN_DRAINING] = 1 << CONN_CLOSING,

@@ -2,7 +2,7 @@
  *
  *            conn_adopt            conn_shutdown          end of stream,
  *   CLOSED ------------> OPEN ----------------> DRAINING -- linger over --> CLOSING --- reap ---> CLOSED
- *      \-- conn_connect -> CONNECTING --^             conn_close from any state --^
+ *      \-- conn_connect -> CONNECTING --^         conn_close from any but CLOSED --^
  *
  * The owner embeds struct conn and gets its events; `serve`, `platform`, `load` and the Redis links own connections.
  * Nothing is written while events are handled: conn_send queues a reference and marks the connection as touched. At the

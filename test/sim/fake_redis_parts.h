@@ -191,4 +191,7 @@ struct fake_scripts *fake_scripts_create(void);
 void fake_scripts_destroy(struct fake_scripts *scripts);
 void fake_scripts_clear(struct fake_scripts *scripts);
 
+/* Order as memcmp, the shorter first among equals: as Redis sorts names. */
+int fake_bytes_compare(struct span a, struct span b);
+
 #endif
