@@ -342,3 +342,17 @@ void stage_config(struct buf *to, const uint8_t bits[STAGE_CONFIG_BYTES])
     }
     buf_printf(to, "  /plain:\n    events: {say: {to: others}, join: {join: 0}}\n");
 }
+
+void stage_run(const uint8_t *data, size_t len, bool redis)
+{
+    struct buf config = {0};
+    struct err err = {{0}};
+    if (len < STAGE_CONFIG_BYTES)
+        return;
+    stage_config(&config, data);
+    struct stage *stage = stage_create(buf_span(&config), redis, &err);
+    assert(stage != NULL);
+    stage_play(stage, span_of(data + STAGE_CONFIG_BYTES, len - STAGE_CONFIG_BYTES));
+    stage_destroy(stage);
+    buf_finish(&config);
+}

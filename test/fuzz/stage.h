@@ -23,4 +23,8 @@ void stage_destroy(struct stage *stage);
 enum { STAGE_CONFIG_BYTES = 2 };
 void stage_config(struct buf *to, const uint8_t bits[STAGE_CONFIG_BYTES]);
 
+/* One input of a target, from creation to destruction: its first STAGE_CONFIG_BYTES choose the configuration, the rest
+ * is what happens. A shorter input does nothing. */
+void stage_run(const uint8_t *data, size_t len, bool redis);
+
 #endif

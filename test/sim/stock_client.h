@@ -10,7 +10,7 @@
 #include "check.h"
 #include "pages.h"
 #include "roster.h"
-#include "wire/ws.h"
+#include "ws_stream.h"
 
 struct stock_client;
 
@@ -73,8 +73,8 @@ struct stock_client {
     uint64_t sure_us;       /* by then its instance has told the broker again; 0: not known to be back itself */
     char epoch[EPOCH_TEXT]; /* of the last event */
     bool left_once;         /* its last session was ended by its own 41: it will not be recovered */
-    struct buf head, offset;
-    struct ws_decoder decoder;
+    struct buf offset;
+    struct ws_stream stream;
     char pid[SID_TEXT];
     uint64_t patience_us;
     uint8_t wishes[ROOMS];
