@@ -82,9 +82,9 @@ void relay_finish(struct relay *relay); /* accepts zeroed */
 /* For the configuration's reader: whether the key of the mapping under `namespaces:` can name a namespace. */
 bool relay_namespace_name_check(const struct yaml_pair *pair, struct err *err);
 /* For the configuration's reader: fills a namespace from its YAML mapping. */
-bool relay_namespace_read(struct relay_namespace *namespace, const struct yaml_node *node, const uint64_t seed[2],
+bool relay_namespace_read(struct relay_namespace *config, const struct yaml_node *node, const uint64_t seed[2],
                           struct err *err);
 /* How a room is kept; an empty name is the namespace itself. */
-const struct relay_rooms *relay_rooms_find(const struct relay_namespace *namespace, struct span room);
+const struct relay_rooms *relay_rooms_find(const struct relay_namespace *config, struct span room);
 
 #endif
