@@ -47,7 +47,7 @@ int main(int argc, char **argv)
         argv[1] = name;
         return commands[i].run(argc - 1, argv + 1);
     }
-    /* What is no word may be a value with a secret in it. */
+    /* Anything but a word may be a value with a secret in it. */
     if (argv[1][strspn(argv[1], "abcdefghijklmnopqrstuvwxyz-")] == '\0' && strlen(argv[1]) <= 20)
         fprintf(stderr, "sennit: there is no command \"%s\"\n\n", argv[1]);
     else
