@@ -55,8 +55,8 @@ static bool is_absent(struct span value)
     return value.data == NULL || json_type(value) == JSON_NULL;
 }
 
-/* The message's id as raw JSON, string or number; empty when the client gave none. False when it cannot be read: taken
- * for none, the message might count twice. */
+/* The message's id as raw JSON, string or number; empty when the client gave none. False when it cannot be read:
+ * without an id, the message might count twice. */
 static bool id_read(const struct relay_rule *rule, struct span args, struct span *id)
 {
     *id = (struct span){"", 0};
@@ -105,7 +105,7 @@ static bool name_add(struct names *names, struct span value)
     return true;
 }
 
-/* False when there is no such argument, or it is something else, or names too many. */
+/* False when there is no such argument, or it has another type, or names too many. */
 static bool names_read(struct names *names, struct span args, uint32_t argument)
 {
     struct span value = json_array_at(args, (size_t)argument + 1), one;
@@ -262,7 +262,7 @@ static void history(struct socket *socket, const struct relay_rule *rule, struct
     options_finish(&options);
 }
 
-/* What an event that names rooms, or a socket, asks for. */
+/* The action of an event that names rooms or a socket. */
 static void named_event(struct socket *socket, struct relay_rule *rule, const struct socketio_packet *packet)
 {
     struct names names;

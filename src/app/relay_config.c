@@ -104,7 +104,7 @@ static bool rule_log_read(const struct yaml_node *node, struct relay_rule *rule,
     return yaml_bool(node, &rule->logged, err);
 }
 
-/* The argument that `room:` or `socket:` says, which goes with some targets and must with them. */
+/* The argument that `room:` or `socket:` names. Some targets require it, and all others forbid it. */
 static bool named_argument_read(const struct yaml_node *rule_node, const char *key, bool goes, struct relay_rule *rule,
                                 struct err *err)
 {
@@ -223,7 +223,7 @@ static bool rooms_policy_read(struct relay_rooms *rooms, const struct yaml_node 
     return presence == NULL || presence->type == YAML_MAPPING || yaml_bool(presence, &rooms->policy.presence, err);
 }
 
-/* `presence: {data: KEY}`: what each tells of itself is a member of its CONNECT payload. */
+/* `presence: {data: KEY}`: the data of each socket is a member of its CONNECT payload. */
 static bool presence_read(struct relay_namespace *config, const struct yaml_node *presence, struct err *err)
 {
     static const char *const keys[] = {"data", NULL};
@@ -291,7 +291,7 @@ static bool lists_who_is_present(const struct relay_namespace *config)
     return lists;
 }
 
-/* What the parts of a namespace need of each other. */
+/* Checks the settings of a namespace that depend on each other. */
 static bool parts_check(const struct relay_namespace *config, const struct yaml_node *node, struct err *err)
 {
     const struct yaml_node *rooms = yaml_get(node, "rooms"), *events = yaml_get(node, "events");

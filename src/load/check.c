@@ -78,7 +78,7 @@ uint32_t check_publish(struct check *check, uint32_t publisher, uint32_t room, u
     }
     in->numbers[number] = message;
     in->counts.published++;
-    /* A refused message is owed to nobody. */
+    /* Unless messages come back to their publisher, its own counts as received. */
     if (!check->echo && membership != NULL && membership->since != MESSAGE_NONE)
         window_add(&membership->got, number - membership->since);
     return message;

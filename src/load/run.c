@@ -154,7 +154,7 @@ void run_client_lost(struct run *run, struct client *client, bool was_in, const 
     if (client->was_ready)
         return;
     snprintf(run->why.text, sizeof run->why.text, "%s", why);
-    /* No client ever connected, or the server refuses by name: trying again would not help. */
+    /* The server refused this client, or none ever connected to any address: trying again would not help. */
     if (client->state == CLIENT_GONE || (run->connected == 0 && !run_address_next(run)))
         run_abort(run, "%s: %s", run->url.shown, why);
 }

@@ -18,7 +18,8 @@
 
 enum {
     READ_BYTES = 4096,
-    DRAIN_BYTES_MAX = 64 * 1024, /* of one output in one go, and what a pipe holds: who never stops must not stop us */
+    DRAIN_BYTES_MAX = 64 * 1024, /* of one output in one turn, as much as a pipe holds, so that a child that never stops
+                                    writing does not stop the loop */
     SETTLE_MS = 200,
     DESCRIPTORS_MAX = 1 << 20,
 };
@@ -28,8 +29,8 @@ static int pid_descriptor(pid_t pid)
     return (int)syscall(SYS_pidfd_open, pid, 0);
 }
 
-/* As waitid, for this child alone, without waiting. A kernel older than 5.4 cannot wait for a pidfd: there it is the
- * number that counts, which is ours until the child is reaped. */
+/* As waitid, for this child alone, without waiting. A kernel older than 5.4 cannot wait for a pidfd; there the pid is
+ * used, which is the child's own until the child is reaped. */
 static int child_wait(const struct child *child, siginfo_t *info, int options)
 {
     enum { WAIT_FOR_PIDFD = 3 /* P_PIDFD, which old C libraries do not name */ };
@@ -38,7 +39,8 @@ static int child_wait(const struct child *child, siginfo_t *info, int options)
     return done != 0 && errno == EINVAL ? waitid(P_PID, (id_t)child->pid, info, options | WNOHANG) : done;
 }
 
-/* Running, or ended and not reaped by anybody: until then its number, and its group's, is no other process's. */
+/* True while the child runs, or has ended and nobody has reaped it. Until then no other process has its pid or its
+ * group's number. */
 static bool is_ours(const struct child *child)
 {
     siginfo_t info;
@@ -63,7 +65,7 @@ static bool outputs_take(int out, int err)
     return null >= 0 && dup2(null, STDIN_FILENO) >= 0 && dup2(out, STDOUT_FILENO) >= 0 && dup2(err, STDERR_FILENO) >= 0;
 }
 
-/* The steps from fork to exec, as they are reported when one fails. */
+/* The steps from fork to exec; the child reports the one that failed. */
 enum step { STEP_OUTPUTS, STEP_DIRECTORY, STEP_EXEC };
 
 static enum step steps_take(const struct child_spec *spec, char *const *environment, int out, int err)
@@ -80,8 +82,8 @@ static enum step steps_take(const struct child_spec *spec, char *const *environm
     return STEP_EXEC;
 }
 
-/* In the child: never returns. Only what is safe between fork and exec is called. `parent` may have ended before it
- * could be asked to take us with it. */
+/* In the child: never returns. Calls only functions that are safe between fork and exec. `parent` may have ended before
+ * PR_SET_PDEATHSIG was set. */
 static void become(const struct child_spec *spec, char *const *environment, const int ends[3], pid_t parent)
 {
     sigset_t none;
@@ -155,7 +157,8 @@ static void finish(struct child *child)
     child->ended(child, child->end);
 }
 
-/* Gone, and nobody holds its outputs any more; a grandchild that does is not waited for long. */
+/* Finishes when the child is gone and its outputs are closed. A grandchild may hold them open; SETTLE_MS bounds the
+ * wait. */
 static void maybe_finish(struct child *child)
 {
     if (child->pid == 0 && !io_is_open(&child->out) && !io_is_open(&child->err))
@@ -185,7 +188,7 @@ static void on_ended(struct io *io, unsigned ready)
 {
     struct child *child = container_of(io, struct child, watch);
     siginfo_t info;
-    /* As when a container's first process ends. */
+    /* The whole group ends, as a container does with its first process. */
     child_signal_group(child, SIGKILL);
     if (child_wait(child, &info, WEXITED) != 0)
         child->end = (struct child_end){CHILD_STATUS_UNKNOWN, 0}; /* ECHILD: the host program was first */
@@ -241,7 +244,8 @@ static void watch_output(struct io *io, struct loop *loop, io_ready_fn *ready, i
     io_want(io, IO_READ);
 }
 
-/* Forks with every signal blocked: in the child, which unblocks them, none of them finds a handler of ours. */
+/* Forks with every signal blocked, so that no signal runs a handler of the parent in the child. The child resets all
+ * handlers before it unblocks them. */
 static pid_t fork_quietly(const struct child_spec *spec, int pipes[3][2])
 {
     char *const *environment = spec->env != NULL ? (char *const *)spec->env : environ;
@@ -257,7 +261,8 @@ static pid_t fork_quietly(const struct child_spec *spec, int pipes[3][2])
     return pid;
 }
 
-/* True when the child could not exec, and told which step failed why. A handler of the host may interrupt. */
+/* True when the child could not exec; `report` then has the step that failed and its errno. A signal handler of the
+ * host may interrupt the read. */
 static bool report_read(int fd, int report[2])
 {
     ssize_t got;

@@ -6,8 +6,8 @@
  *
  * Starting and waiting touch nothing else of the process: no signal handler, no SIGCHLD, and no child that is not ours.
  * Each child is watched, signalled and reaped through its own pidfd, so a host program may have children and a SIGCHLD
- * handler of its own. Two things it must not do, or the child's status and its group are out of reach (struct
- * child_end): ignore SIGCHLD, and wait for children that are not its own (waitpid(-1)). */
+ * handler of its own. The host must not ignore SIGCHLD and must not wait for children that are not its own
+ * (waitpid(-1)). Otherwise the child's status is lost and its group cannot be killed (struct child_end). */
 #ifndef SENNIT_LOOP_CHILD_H
 #define SENNIT_LOOP_CHILD_H
 
@@ -24,7 +24,8 @@ struct child_spec {
 };
 
 /* How a child ended. When the host program took its status first, or ignores SIGCHLD, `exit_status` is
- * CHILD_STATUS_UNKNOWN, and what the child itself has started was not killed: its group's number may be another's. */
+ * CHILD_STATUS_UNKNOWN, and the processes that the child has started were not killed, because its group's number may
+ * belong to another group by now. */
 enum { CHILD_STATUS_UNKNOWN = -1 };
 struct child_end {
     int exit_status; /* when `signal` is 0 */
@@ -34,7 +35,7 @@ struct child_end {
 struct child;
 /* One line of output without its newline, cut at CHILD_LINE_MAX bytes. */
 typedef void child_line_fn(struct child *child, bool is_stderr, struct span line);
-/* Called once, after the process is gone and its remaining output was handed out; the memory is then the caller's
+/* Called once, when the process is gone and its remaining output was handed out. After that the memory is the caller's
  * again. */
 typedef void child_ended_fn(struct child *child, struct child_end end);
 
@@ -53,11 +54,11 @@ struct child {
 
 /* Starts it; false with `err` set when it cannot be executed (not found, not executable: the text says which and where
  * it was looked for) or watched (the kernel is older than 5.3 or forbids it). Exec failures are found here, not by an
- * early exit. `child`, `line` and `ended` are the caller's until `ended` was called; `spec` is not kept. */
+ * early exit. `child` must stay in place until `ended` was called; `spec` is not kept. */
 bool child_start(struct child *child, struct loop *loop, const struct child_spec *spec, child_line_fn *line,
                  child_ended_fn *ended, struct err *err);
 
-/* Sends a signal to the child, or to its whole process group; harmless when it is gone. */
+/* Sends a signal to the child, or to its whole process group; harmless when the child is gone. */
 void child_signal(struct child *child, int number);
 void child_signal_group(struct child *child, int number);
 

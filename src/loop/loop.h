@@ -1,9 +1,9 @@
 /* loop: the only door to time, randomness, descriptors and children. One process, one thread, one loop.
  *
- * A turn: timers that are due; poll; what became ready, which reads, decodes and acts; **flush**, once for every
- * touched connection; **reap** of what was closed. Everything above this layer is pure but for these calls, so that
- * test/sim can put another loop behind the same headers: virtual time, streams that delay, cut and reset, a seed that
- * replays. */
+ * A turn runs the timers that are due; polls; calls `ready` of the streams that became ready, which read, decode and
+ * act; **flushes** every touched connection once; and **reaps** closed ones. Everything above this layer is pure except
+ * for these calls, so that test/sim can put another loop behind the same headers: virtual time, streams that delay, cut
+ * and reset, a seed that replays. */
 #ifndef SENNIT_LOOP_LOOP_H
 #define SENNIT_LOOP_LOOP_H
 
@@ -81,7 +81,7 @@ struct signal_watch {
 };
 void signal_watch_start(struct loop *loop, struct signal_watch *watch, int number, signal_fn *caught);
 void signal_watch_stop(struct loop *loop, struct signal_watch *watch);
-/* True while the signal is ignored, as a parent may have wished: nohup does so with SIGHUP. */
+/* True while the signal is ignored. A parent may have set that: nohup does so with SIGHUP. */
 bool signal_is_ignored(int number);
 
 #define LOOP_MS(ms) ((uint64_t)(ms)*1000)

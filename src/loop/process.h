@@ -1,4 +1,5 @@
-/* process: what a process of this machine has used, and what this one may do. Linux: /proc and resource limits.
+/* process: CPU time and memory of a process on this machine, and the settings of this process. Linux: /proc and
+ * resource limits.
  *
  * Everything here that changes the whole process (signals, limits, the user) is called by the commands of cli, and by
  * nothing below them but load_run, which raises the descriptor limit for its clients. `tools/tidy.py` knows the files
@@ -15,8 +16,8 @@
 struct process_memory {
     uint64_t resident;     /* RSS: every page that is in memory */
     uint64_t proportional; /* PSS: shared pages count by their share; 0 when not `whole` */
-    uint64_t anonymous;    /* heap, stacks, what no file stands behind; 0 when not `whole` */
-    bool whole;            /* false: the kernel tells this user the RSS only */
+    uint64_t anonymous;    /* heap, stacks and other memory without a file behind it; 0 when not `whole` */
+    bool whole;            /* false: this user may only read the RSS */
 };
 
 /* CPU time of the process since it started, user and system, all its threads and none of its children, in

@@ -58,8 +58,8 @@ struct conn_source {
 
 struct conn_limits {
     uint32_t queue_bytes_max; /* output queue; beyond it the connection closes with SLOW_CONSUMER */
-    size_t output_bytes_max;  /* what waits for all peers in this process; beyond it, a connection whose peer does not
-                               * read and that has more than its share closes with OUTPUT_FULL; 0: no bound */
+    size_t output_bytes_max;  /* bytes that wait for all peers in this process; beyond it, a connection whose peer does
+                               * not read and that has more than its share closes with OUTPUT_FULL; 0: no bound */
     uint32_t input_bytes_max; /* unconsumed input */
     uint32_t write_stall_ms_max; /* bytes wait and the peer takes none for this long: WRITE_TIMEOUT; 0: never */
 };

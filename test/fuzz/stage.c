@@ -14,7 +14,7 @@
 
 enum { STEP_US = 3000, REST_S = 60, LARGE_BYTES = 20000 };
 
-/* What clients say of themselves; see stage_fill. */
+/* The CONNECT payloads of clients; see stage_fill. */
 static const char *const packets[] = {
     "421[\"join\",\"a\"]",
     "422[\"join\",\"n1\"]",
@@ -277,7 +277,7 @@ struct stage *stage_create(struct span config, bool redis, struct err *err)
     return stage;
 }
 
-/* Whatever was broken is well again: nothing may stay under way. */
+/* Everything that was broken works again, so nothing may stay under way. */
 static void rest(struct stage *stage)
 {
     for (int i = 0; i < STAGE_CLIENTS; i++)

@@ -122,7 +122,7 @@ static void test_a_program_that_is_not_there(void **state)
     child.pid = 0;
 }
 
-/* It writes faster than its lines are handled: everybody else must have a turn all the same. */
+/* It writes faster than its lines are handled. Other streams and timers must still have their turn. */
 static void test_a_child_that_never_stops_talking(void **state)
 {
     struct err err;
@@ -136,7 +136,7 @@ static void test_a_child_that_never_stops_talking(void **state)
     alarm(0);
 }
 
-/* Its own child holds the outputs and goes on writing when it is gone. */
+/* Its own child holds the outputs and goes on writing after it has ended. */
 static void test_a_grandchild_that_never_stops_talking(void **state)
 {
     struct err err;
@@ -147,7 +147,7 @@ static void test_a_grandchild_that_never_stops_talking(void **state)
     alarm(0);
 }
 
-/* A zombie counts as gone: nobody may be there to reap it. */
+/* A zombie counts as gone, because there may be no process to reap it. */
 static bool is_gone(long pid)
 {
     char path[64], name[64], state = 'Z';
@@ -208,7 +208,7 @@ static void test_children_that_cannot_be_watched(void **state)
     assert_int_equal(WEXITSTATUS(status), 0);
 }
 
-/* Everything that is said until the end. */
+/* All output until the end. */
 static char all[4096];
 
 static void on_line_kept(struct child *of, bool is_stderr, struct span line)

@@ -115,7 +115,7 @@ static void test_a_loop_and_a_child_change_no_signal(void **state)
     assert_true(handled > 0);
 }
 
-/* The host's handler interrupts whatever waits. */
+/* The host's handler interrupts every wait. */
 static void test_a_handler_that_interrupts(void **state)
 {
     struct sigaction action = {.sa_handler = on_signal}; /* without SA_RESTART */
@@ -147,7 +147,7 @@ static void test_a_child_of_the_hosts_is_left_to_it(void **state)
     assert_int_equal(WEXITSTATUS(status), 7);
 }
 
-/* It is told that the child is gone, not how it ended. */
+/* The end of the child is reported, but its status is unknown. */
 static void test_a_host_that_ignores_sigchld(void **state)
 {
     signal(SIGCHLD, SIG_IGN);
@@ -188,7 +188,7 @@ static void test_a_peer_that_has_gone(void **state)
     assert_int_equal(handled, 0);
 }
 
-/* A program of ours sets aside what a parent left behind, and then learns how its children end. */
+/* A program of ours resets the signals that a parent has set, and then learns how its children end. */
 static void test_a_program_of_ours(void **state)
 {
     signal(SIGCHLD, SIG_IGN);

@@ -186,7 +186,7 @@ static void connect_ours(void)
     await(is_open);
 }
 
-/* What the peer has read; it reads as it is asked. */
+/* The bytes that the peer has read; it reads only when the test says so. */
 static size_t peer_got;
 
 static bool peer_reads_to_the_end(void)
@@ -259,7 +259,8 @@ static bool is_blocked(void)
     return ours.conn.blocked;
 }
 
-/* Each within its bound, and too much in all: who reads nothing goes, once that is more than its share. */
+/* Each connection keeps its own bound, and all together have too much. One whose peer reads nothing is closed once it
+ * has more than its share. */
 static void test_too_much_output_in_all(void **state)
 {
     struct frame *big = frame_create(8 << 20), *small = frame_create(1000), *others;
@@ -401,7 +402,7 @@ static bool half_a_second_passed(void)
     return loop_now_us(loop) - awaited_since_us > LOOP_MS(500);
 }
 
-/* To linger is to wait for the peer's end; what waits to be written has the time that a stalled write has. */
+/* The linger time counts from the end of the output. Until then, waiting bytes have the time of a stalled write. */
 static void test_a_slow_peer_gets_all_of_its_answer(void **state)
 {
     enum { LINGER_MS = 50 };
@@ -421,7 +422,7 @@ static void test_a_slow_peer_gets_all_of_its_answer(void **state)
     free(answer);
 }
 
-/* One who reads nothing is waited for no longer than while the connection was open. */
+/* A peer that reads nothing gets no more time than while the connection was open. */
 static void test_a_deaf_peer_is_not_waited_for_when_draining(void **state)
 {
     enum { LINGER_MS = WAIT_MS };
@@ -436,7 +437,7 @@ static void test_a_deaf_peer_is_not_waited_for_when_draining(void **state)
     free(answer);
 }
 
-/* Owners tell each other's connections to read on, whatever state these are in. */
+/* Owners resume reading on each other's connections, in any state. */
 static void test_reading_on_when_it_is_over(void **state)
 {
     int second;
@@ -454,7 +455,7 @@ static void test_reading_on_when_it_is_over(void **state)
     close(second);
 }
 
-/* A source of bytes that are told by their offset. */
+/* A source whose bytes follow from their offset. */
 static struct counted {
     struct conn_source source;
     uint64_t has, read_to;
@@ -515,7 +516,7 @@ static void test_a_source_goes_out_behind_the_queue(void **state)
     assert_int_equal(ours.reason, CLOSE_DONE);
 }
 
-/* It holds a reference and what the kernel holds, and not the source. */
+/* The connection takes memory for a reference and for the kernel's buffer, not for the source. */
 static void test_a_source_that_nobody_reads_is_not_copied(void **state)
 {
     enum { BYTES = 64 << 20 };

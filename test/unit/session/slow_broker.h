@@ -12,7 +12,7 @@ extern struct broker_ops slow;
 extern size_t held_count; /* calls held since hold(), the answered ones included */
 
 void hold(void);
-/* Answers what is still held with BROKER_LOST, and puts the broker's own functions back. */
+/* Answers the calls that are still held with BROKER_LOST, and restores the broker's own functions. */
 void release(void);
 
 /* Functions of a broker that hold the call. */
@@ -25,7 +25,7 @@ void read_held(struct broker *asked, struct span room, const struct broker_range
 void answer_one(enum broker_result result);
 /* Answers every call that is held now, or that is made by an answer. */
 void answer(enum broker_result result);
-/* The same with BROKER_OK, while the loop runs, so that what the clients sent meanwhile is answered too. */
+/* The same with BROKER_OK, while the loop runs, so that messages which clients sent meanwhile are answered too. */
 void answer_all(void);
 
 /* tear_down, and release() before it, for a test that failed in the middle. */

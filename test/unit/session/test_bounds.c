@@ -1,4 +1,4 @@
-/* test_bounds: what one client may take in bytes, rooms and changes, and what is refused beyond that. */
+/* test_bounds: the bounds of one client, in bytes, rooms and changes, and the refusals beyond them. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -7,7 +7,7 @@
 #include "fixture.h"
 #include "slow_broker.h"
 
-/* Answers that nobody reads may fill what there is for answers; those who read have not to wait for it. */
+/* Unread answers may fill the memory for answers. Clients that do read need not wait for it. */
 static void unread_answers_give_way(void **state)
 {
     char *large = mem_zero(1, 60000);
@@ -34,7 +34,7 @@ static void unread_answers_give_way(void **state)
     free(large);
 }
 
-/* A client that does not read: what comes meanwhile is held for it up to a bound in bytes, then read again. */
+/* For a client that does not read, entries are held up to a bound in bytes, and then read again from the log. */
 static void what_is_held_is_weighed(void **state)
 {
     enum { LARGE = 60000, MANY = 100 };
@@ -69,7 +69,7 @@ static void what_is_held_is_weighed(void **state)
     free(large);
 }
 
-/* Clients that begin messages and never end them: the first to begin gives way to those who come later. */
+/* Clients begin messages and never end them: the client that began first is closed in favour of later ones. */
 static void unfinished_messages_are_bounded(void **state)
 {
     enum { PART = 40000 };
@@ -168,8 +168,7 @@ static void lease_write_counted(struct broker *asked, const struct broker_lease 
     real->lease_write(asked, lease, done, arg);
 }
 
-/* Each join and leave writes the whole lease, which long names of rooms make large: what a few bytes cost is bounded.
- */
+/* Each join and leave writes the whole lease, which long room names make large. The cost of a few bytes is bounded. */
 static void large_leases_have_a_rate(void **state)
 {
     char text[128];
@@ -207,7 +206,7 @@ static void silent_ready(struct member *member, bool whole)
 {
 }
 
-/* All who are in a room are told of each who comes and goes. */
+/* All members of a room are told of each one that comes and goes. */
 static void coming_and_going_costs_what_it_tells(void **state)
 {
     enum { MEMBERS = 256 };

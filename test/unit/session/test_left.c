@@ -1,5 +1,4 @@
-/* test_left: what a client leaves behind when it is cut off: its lease, who may claim it, and how much all of them
- * take. */
+/* test_left: the leases of clients that were cut off: which client may claim one, and the bound on all of them. */
 #include <stdio.h>
 #include <sys/socket.h>
 
@@ -21,7 +20,7 @@ static void a_pid_of_another_namespace_is_nothing(void **state)
     turn(20);
     look(thief);
     assert_int_equal(count(thief, "42"), 0);
-    /* And it still belongs to whom it was given. */
+    /* And it still belongs to the client that it was given to. */
     browsers[0].closed = false;
     assert_true(is_resumed(3, pid, ""));
 }
@@ -40,7 +39,7 @@ static void a_socket_without_a_room_of_its_own_may_join(void **state)
     assert_int_equal(count(&browsers[1], "431[]"), 1);
 }
 
-/* A stranger who connects and cuts, again and again. All browsers have one address, which has at most as much as is
+/* A stranger connects and is cut, again and again. All browsers have one address, which may take at most as much as is
  * left. */
 static void what_those_who_were_cut_off_leave_is_bounded(void **state)
 {
@@ -71,7 +70,7 @@ static void what_has_ended_counts_no_more(void **state)
     assert_int_equal(sessions.departed.bytes, 0);
 }
 
-/* Whoever claims a lease and is cut off before the answer leaves it once more. */
+/* A client that claims a lease and is cut off before the answer leaves it behind once more. */
 static void who_claims_and_is_cut_off_counts(void **state)
 {
     char pid[PID_BYTES], text[64];
