@@ -232,7 +232,8 @@ static bool holds(struct span text, const char *what)
 /* A socket joins where its instance stands in the order of entries, which may lie behind what Redis has accepted. */
 enum { LAG_US = 200000 };
 
-/* It is in no room of others: what is for one room of them, or several, or one socket, is not for it. */
+/* A hostile client is in no room of others, so an event to their rooms, or to one of their sockets, must not reach
+ * it. */
 static void event_look(struct hostile *hostile, struct span args)
 {
     struct span name = json_array_at(args, 0), first = json_array_at(args, 1);
@@ -252,7 +253,7 @@ static void event_look(struct hostile *hostile, struct span args)
         wrong(hostile, "is sent what was said before it came", args);
 }
 
-/* A page of history with what was said in rooms of others, or to others. */
+/* A page of history with events of others' rooms, or to others' sockets. */
 static bool reads_others(struct span answer)
 {
     char text[40];

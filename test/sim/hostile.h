@@ -10,7 +10,7 @@
 #include "stock_client.h"
 #include "ws_stream.h"
 
-/* What it may try. Each can be switched off in the plan. */
+/* The attacks. A plan can switch off each one. */
 enum hostile_kind {
     HOSTILE_PIDS,    /* pids of another namespace, and guessed ones */
     HOSTILE_TOKENS,  /* forged offsets, and forged positions in rooms that it is not in */

@@ -1,4 +1,4 @@
-/* stock_client: see stock_client.h. Here: its connection, and what it keeps when that ends. */
+/* stock_client: see stock_client.h. Here: its connection, and the state that it keeps when the connection ends. */
 #include "stock_client.h"
 
 #include <stdio.h>
@@ -48,7 +48,7 @@ static void rooms_changed(struct stock_client *client)
             roster_changed(client->world->rosters, room);
 }
 
-/* The connection is no more; what the client keeps is its pid, its offset and what waits. */
+/* The connection has ended. The client keeps its pid, its offset and its unacknowledged messages. */
 static void client_away(struct stock_client *client)
 {
     struct client_world *world = client->world;
@@ -99,7 +99,7 @@ void client_patience(struct stock_client *client, uint64_t us)
     sim_timer_start(client->world->sim, &client->silence, us);
 }
 
-/* The ingress ends what takes longer than a request may. */
+/* The ingress ends a connection that is older than a request may be. */
 static void deadline_passed(struct timer *timer)
 {
     struct stock_client *client = container_of(timer, struct stock_client, deadline);
