@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "../own_ip.h"
+#include "await.h"
 #include "base/mem.h"
 #include "net/conn.h"
 
@@ -31,48 +32,11 @@ struct end {
     bool in_turn;        /* when closed, the turn still had it to do */
 };
 
-static struct loop *loop;
+struct loop *loop;
 static struct net net;
 static struct conn_limits limits;
 static struct end ours, other;
 static int listening, peer;
-
-typedef bool condition_fn(void);
-static condition_fn *awaited;
-static uint64_t awaited_since_us;
-static struct timer tick, patience;
-
-static void on_tick(struct timer *timer)
-{
-    if (awaited())
-        loop_stop(loop);
-    else
-        timer_start(loop, timer, 500);
-}
-
-static void on_patience(struct timer *timer)
-{
-    loop_stop(loop);
-}
-
-/* Runs the loop until it is so; fails when it does not become so. */
-#define await(condition) assert_true(becomes(condition))
-static bool becomes(condition_fn *condition)
-{
-    awaited = condition;
-    awaited_since_us = loop_now_us(loop);
-    timer_start(loop, &tick, 0);
-    timer_start(loop, &patience, LOOP_MS(WAIT_MS));
-    loop_run(loop);
-    timer_stop(loop, &tick);
-    timer_stop(loop, &patience);
-    return condition();
-}
-
-static bool a_moment_passed(void)
-{
-    return loop_now_us(loop) - awaited_since_us > LOOP_MS(30);
-}
 
 static bool is_open(void)
 {
@@ -143,8 +107,6 @@ static int set_up(void **state)
     struct err err;
     loop = loop_create(&err);
     net_init(&net, loop);
-    timer_init(&tick, on_tick);
-    timer_init(&patience, on_patience);
     limits = (struct conn_limits){.queue_bytes_max = 64 << 20, .input_bytes_max = 1 << 20};
     ours = other = (struct end){0};
     conn_init(&ours.conn, &net, &events, &limits);
@@ -399,7 +361,7 @@ static void test_the_peer_has_ended_before_its_answer_is_written(void **state)
 
 static bool half_a_second_passed(void)
 {
-    return loop_now_us(loop) - awaited_since_us > LOOP_MS(500);
+    return await_us() > LOOP_MS(500);
 }
 
 /* The linger time counts from the end of the output. Until then, waiting bytes have the time of a stalled write. */

@@ -3,6 +3,7 @@
 #ifndef SENNIT_TEST_TLS_FIXTURE_H
 #define SENNIT_TEST_TLS_FIXTURE_H
 
+#include "await.h"
 #include "net/conn.h"
 #include "tls_peer.h"
 
@@ -36,14 +37,8 @@ int tear_down_all(void **state);
 int set_up(void **state);
 int tear_down(void **state);
 
-/* Runs the loop until it is so; fails when it does not become so within WAIT_MS. */
-typedef bool condition_fn(void);
-#define await(condition) assert_true(becomes(condition))
-bool becomes(condition_fn *condition);
-
 /* Conditions. */
-bool a_moment_passed(void); /* 30 ms */
-bool is_open(void);         /* or closed */
+bool is_open(void); /* or closed */
 bool is_closed(void);
 bool peer_has_hello(void);
 bool we_have_answer(void);
