@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The tree's own rules, as a test: who may include whom, who may call the outside, how long things may be.
+"""The tree's own rules, as a test: which layer may include which, which file may call the outside, how long files and functions may be.
 
     tools/tidy.py [ROOT]
 
@@ -9,7 +9,7 @@ import os, re, sys
 
 ROOT = os.path.abspath(sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(__file__), ".."))
 
-# A layer may include itself and what stands here.
+# A layer may include itself and the layers listed here.
 ORDER = ["base", "wire", "loop", "net", "broker", "hub", "session", "app", "serve"]
 MAY = {layer: set(ORDER[: at + 1]) for at, layer in enumerate(ORDER)}
 MAY["platform"] = {"base", "wire", "loop", "net", "platform"}
@@ -82,7 +82,7 @@ def sources(folder, endings):
 
 
 def without_comments_and_strings(text):
-    """The same number of lines, with what is no code blanked out."""
+    """The same number of lines, with comments and strings blanked out."""
     blank = lambda match: re.sub(r"[^\n]", " ", match.group(0))
     return re.sub(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', blank, text, flags=re.S)
 
@@ -112,7 +112,7 @@ def check_outside(path, code, layer):
 
 
 def arguments_of(text, start):
-    """What stands between the parentheses of a call; `start` is behind the first."""
+    """The text between the parentheses of a call; `start` is behind the first one."""
     depth, at = 1, start
     while at < len(text) and depth > 0:
         depth += {"(": 1, ")": -1}.get(text[at], 0)
@@ -125,7 +125,7 @@ def check_spans(path, text, code):
     for call, prints in ((STRING_CALL, False), (PRINT_CALL, True)):
         for match in call.finditer(code):
             within = arguments_of(code, match.end())
-            # A node's own text ends with a NUL (wire/yaml.h); what stands behind a nested call is its affair.
+            # A node's own text ends with a NUL (wire/yaml.h); the arguments of a nested call are checked there.
             if not SPAN_BYTES.search(re.sub(r"\bSPAN_ARG\([^()]*(?:\([^()]*\))?[^()]*\)", "", within)):
                 continue
             if prints and not BARE_STRING.search(text[match.end():match.end() + len(within)]):
@@ -190,7 +190,7 @@ def check_callers(paths):
     codes = {path: without_comments_and_strings(open(path, encoding="utf-8").read()) for path in paths}
     words = {}
     for path, code in codes.items():
-        # What stands in front of its parenthesis in a line that begins with a type is declared or defined there.
+        # In a line that begins with a type, the name in front of the parenthesis is declared or defined.
         for line in code.split("\n"):
             own = re.match(r"(?!return\b)[a-z_][\w\s*]*?\b(\w+)\(", line)
             for match in re.finditer(r"\b[a-z]\w*\b", line):
