@@ -1,6 +1,6 @@
-// What a byte that a client sends costs the instance: its CPU for each kind of input, at N bytes and at 2N, the dearest first. See README.md.
+// Measures what each byte from a client costs the instance: its CPU for each kind of input, at N bytes and at 2N, most expensive first. See README.md.
 //
-// Linear means that the last column is near 1. What is asked in few bytes and answered in many is dear without being worse than linear.
+// Linear means that the last column is near 1. A short question with a long answer is expensive without being worse than linear.
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';

@@ -1,4 +1,4 @@
-/* client: a Socket.IO client over WebSocket, as much of one as a load needs: connects, resumes, counts what comes.
+/* client: a Socket.IO client over WebSocket, as much of one as a load needs: it connects, resumes, and counts events.
  *
  *     client_connect -> connected -> received ... -> client_cut, or closed, which is the server's doing
  *
@@ -36,7 +36,7 @@ void client_connect(struct client *client, const struct addr *addr);
 void client_cut(struct client *client);
 /* Sends one Engine.IO packet. */
 void client_send(struct client *client, struct span text);
-/* What a resume begins from: the last string of this event. */
+/* The offset for a resume: the last string of this event. */
 void client_offset_take(struct client *client, struct span array);
 
 #endif

@@ -13,8 +13,8 @@ struct flag {
 /* Takes every argument into its flag; ends the process with status 2 and a line that says why when one is wrong. */
 void flags_read(int argc, char **argv, const struct flag *flags, size_t count);
 
-/* What every such program begins with, once its flags are read: warnings on standard output, a loop, and `net` on it.
- */
+/* The start of every such program, once its flags are read: the log writes warnings to standard output; creates a loop,
+ * and `net` on it. */
 struct loop *bench_begin(struct net *net);
 
 /* Ends the process with status 1 and this line. */

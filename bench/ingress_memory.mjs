@@ -1,4 +1,4 @@
-// ingress_memory: what one connection to the ingress of `sennit up` costs it, in each state: `node bench/ingress_memory.mjs [N]`.
+// ingress_memory: measures the memory of one connection at the ingress of `sennit up`, in each state: `node bench/ingress_memory.mjs [N]`.
 // Prints the table of docs/up.md. Anonymous memory of the process, after N connections came into that state, for each.
 import { once } from 'node:events';
 import fs from 'node:fs';

@@ -1,4 +1,4 @@
-// What the log costs and how soon it is whole again: our broker on a real Redis, beside what Redis offers by itself. See README.md.
+// Measures the cost of the log, and how soon a lost push is recovered: our broker on a real Redis, beside Redis alone. See README.md.
 //
 // Each part starts a redis-server of its own. Where ways are compared every round measures each of them once, each round in another
 // order, and the medians are printed.
@@ -130,7 +130,7 @@ async function resume() {
 
 // --- tail
 
-// Between an instance and Redis: takes one message out of what Redis pushes, whole, when told which.
+// Between an instance and Redis: drops one whole message, which the caller names, from Redis' pushes.
 async function thiefStart(redisPort) {
   const sockets = new Set();
   const thief = { wanted: null, stolen: 0 };
@@ -222,10 +222,10 @@ async function tail() {
 const usedMemory = (redis) => Number(redis.command('INFO', 'memory').match(/^used_memory:(\d+)/m)[1]);
 const published = (redis, ...args) => measured('publish', '--port', redis.port, '--pid', redis.pid, '--way', 'broker', '--keep', 1000000, ...args);
 
-// What an instance has in anonymous memory, bytes.
+// Anonymous memory of an instance, in bytes.
 const instanceMemory = (pid) => Number(fs.readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8').match(/^Anonymous: +(\d+) kB/m)[1]) * 1024;
 
-// A stream's node is allocated whole: what the default size wastes on a room of one entry, a smaller one costs long logs.
+// A stream's node is allocated whole: the default size wastes memory on a room of one entry; a smaller one costs memory in long logs.
 const nodeSizes = [4096, 1024];
 
 async function memoryOfEntries() {
@@ -275,7 +275,7 @@ const roomsConfig = `namespaces:
       say: {to: room, room: 0, log: true}
 `;
 
-// Each room is joined, gets an entry and is left again; what the first pass leaves behind is what an allocator keeps.
+// Each room is joined, gets an entry and is left again; memory that the first pass leaves behind is what the allocator keeps.
 async function memoryOfInstance() {
   const CLIENTS = 50, PASSES = 6, LINGER_MS = 7000;
   const redis = await redisStart();

@@ -1,4 +1,4 @@
-// What the benches share: options, processes that they start and end by pid, and the form in which they print.
+// Shared by the benches: options, processes that they start and end by pid, and the form in which they print.
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
@@ -57,7 +57,7 @@ export async function stop(child, signal = 'SIGTERM') {
   if (!ended(child)) await once(child, 'close');
 }
 
-// What a program prints; an error unless it ends well.
+// Returns the output of a program; throws unless it ends with status 0.
 export async function output(argv) {
   const run = start(argv, { stdio: ['ignore', 'pipe', 'pipe'] });
   let out = '', err = '';

@@ -1,8 +1,9 @@
-/* publish: messages into a Redis as fast as it takes them, in one of several ways, and what that cost it.
+/* publish: publishes messages into a Redis as fast as it takes them, in one of several ways, and measures the cost for
+ * Redis.
  *
  * `--publishers` of them are under way at any time, and the next follows when one is answered: so Redis is never idle,
- * and its CPU time by its own clock, divided by messages, is what a message costs. What comes first is not
- * counted: a tenth of it, or `--warm` of them. */
+ * and its CPU time by its own clock, divided by messages, is what a message costs. What comes first is not counted: a
+ * tenth of it, or `--warm` of them. */
 #include "publish.h"
 
 #include <stdio.h>

@@ -1,11 +1,11 @@
-/* publish: what the ways of publishing share; see publish.c. */
+/* publish: declarations that the ways of publishing share; see publish.c. */
 #ifndef SENNIT_BENCH_PUBLISH_H
 #define SENNIT_BENCH_PUBLISH_H
 
 #include "base/buf.h"
 #include "follower.h"
 
-enum { PUBLISH_AGE_MS = 3600000 /* for so long a room keeps what it keeps */ };
+enum { PUBLISH_AGE_MS = 3600000 /* the age up to which a room keeps its entries */ };
 
 struct publish;
 
@@ -28,7 +28,7 @@ struct publish {
     struct span body;
     uint32_t *order;            /* the rooms that the messages go to, in turn */
     uint64_t sent, done, ready; /* ready: of the rooms, if they are subscribed to */
-    uint64_t warm;              /* what was done before it is measured */
+    uint64_t warm;              /* messages before the measurement begins */
     uint64_t began_us, redis_us, own_us;
     /* publish_broker.c */
     struct follower follower;

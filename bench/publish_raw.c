@@ -1,4 +1,4 @@
-/* publish_raw: what Redis itself offers: commands in a pipeline, one or two of them a message.
+/* publish_raw: Redis alone, for comparison: commands in a pipeline, one or two for each message.
  *
  *     entry      our script, a call for each message
  *     script     a script as others with history and positions have it, a call for each message
@@ -15,7 +15,7 @@
 #include "flags.h"
 #include "publish.h"
 
-/* An epoch and a counter for each room, and both keys end when nobody publishes. */
+/* An epoch and a counter for each room, and both keys expire when nobody publishes. */
 static const char script_history[] = "local epoch = redis.call('HGET', KEYS[2], 'epoch')\n"
                                      "if not epoch then\n"
                                      "    epoch = ARGV[6]\n"
@@ -178,7 +178,7 @@ static void loaded(void *arg, const struct resp *reply)
     publish_ready(raw->publish);
 }
 
-/* An answer that nobody needs. */
+/* An answer that is not needed. */
 static void ignored(void *arg, const struct resp *reply)
 {
 }

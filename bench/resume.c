@@ -1,4 +1,4 @@
-/* resume: clients of one instance that come back, all of them behind by as many messages, and what that cost.
+/* resume: clients of one instance come back, all behind by the same number of messages; measures the cost.
  *
  *     CONNECTING all -> TOKENS: each gets one message -> AWAY: all are cut, what they miss is published -> BACK
  *

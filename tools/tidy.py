@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The tree's own rules, as a test: who may include whom, who may call the outside, how long things may be.
+"""The tree's own rules, as a test: which layer may include which, which file may call the outside, how long files and functions may be.
 
     tools/tidy.py [ROOT]
 
@@ -9,7 +9,7 @@ import os, re, sys
 
 ROOT = os.path.abspath(sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(__file__), ".."))
 
-# A layer may include itself and what stands here.
+# A layer may include itself and the layers listed here.
 ORDER = ["base", "wire", "loop", "net", "broker", "hub", "session", "app", "serve"]
 MAY = {layer: set(ORDER[: at + 1]) for at, layer in enumerate(ORDER)}
 MAY["platform"] = {"base", "wire", "loop", "net", "platform"}
@@ -41,6 +41,36 @@ MOVES_TABLE = re.compile(r"^#define (\w+_)MOVES\(\w+\)((?:.*\\\n)*.*)$", re.M)
 MOVES_ROW = re.compile(r"\b\w+\((\w+),\s*(\w+)\)")
 MOVES_PICTURE = re.compile(r"^ \*.*?\b([A-Z]\w*_)MOVES:\n((?: \*.*\n)*)", re.M)
 MOVES_ARROW = re.compile(r"\s*--[^>]*-->\s*")
+# Nothing process-wide happens without being asked for. Calls that change the whole process, and the files that may make
+# them: those that a program of ours asks, and those that run a whole command.
+PROCESS = {
+    r"signal|sigaction|sigprocmask|pthread_sigmask|waitpid|waitid|wait[34]?|umask|chdir|fchdir|setlocale|setrlimit|prctl|setenv|unsetenv|"
+    r"putenv|clearenv|atexit|on_exit|set(?:e|re|res)?[ug]id|initgroups|setsid|setpgid|tzset|mallopt|mlockall|OPENSSL_init_\w+|"
+    r"OPENSSL_cleanup": {"loop/child.c", "loop/process.c", "loop/signals.c"},
+    r"process_signals_set": {"loop/process.c", "cli/main.c"},
+    r"process_files_allow": {"loop/process.c", "cli/cmd_serve.c", "cli/cmd_up.c", "platform/up.c", "load/load.c"},
+    r"process_user_become": {"loop/process.c", "platform/up.c"},
+    r"signal_watch_start": {"loop/signals.c", "serve/serve.c", "platform/up.c", "load/load.c"},
+    r"log_init": {"base/log.c", "cli/log_options.c", "cli/cmd_load.c"},
+}
+# Files that may have variables which outlive a call: the log, and the counters of memory. All other state belongs to an
+# object that its owner creates.
+STATE = {"base/log.c", "base/mem.c", "base/frame.c"}
+# Variables that are still to go from their functions.
+STATE_LEFT = {"platform/exchange.c", "platform/exchange_upstream.c", "platform/status.c", "serve/client.c", "session/slow.c"}
+# Words of C++ that are names in C; a header that has one cannot be included there.
+KEYWORDS = set(
+    "and and_eq asm bitand bitor catch char8_t char16_t char32_t class co_await co_return co_yield compl concept consteval constexpr constinit "
+    "const_cast decltype delete dynamic_cast explicit export friend mutable namespace new noexcept not not_eq nullptr operator or or_eq private "
+    "protected public reinterpret_cast requires static_cast template this thread_local throw try typeid typename using virtual wchar_t xor "
+    "xor_eq".split())
+KEYWORDS_LEFT = {"namespace"}  # until it is renamed, in one go
+# Functions of src for which the tests are the callers: the table of limits against the manual's.
+TESTED_ALONE = {"limits_describe"}
+# Test programs that are still to be split.
+LONG_LEFT = re.compile(r"test/unit/broker/test_redis_faults\.c$")
+# A layer that end-to-end tests drive alone: each of its files is one command, which parses arguments and prints.
+NO_UNIT_TESTS = {"cli"}
 
 breaches = []
 
@@ -58,7 +88,7 @@ def sources(folder, endings):
 
 
 def without_comments_and_strings(text):
-    """The same number of lines, with what is no code blanked out."""
+    """The same number of lines, with comments and strings blanked out."""
     blank = lambda match: re.sub(r"[^\n]", " ", match.group(0))
     return re.sub(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', blank, text, flags=re.S)
 
@@ -127,7 +157,7 @@ def check_outside(path, code, layer):
 
 
 def arguments_of(text, start):
-    """What stands between the parentheses of a call; `start` is behind the first."""
+    """The text between the parentheses of a call; `start` is behind the first one."""
     depth, at = 1, start
     while at < len(text) and depth > 0:
         depth += {"(": 1, ")": -1}.get(text[at], 0)
@@ -140,7 +170,7 @@ def check_spans(path, text, code):
     for call, prints in ((STRING_CALL, False), (PRINT_CALL, True)):
         for match in call.finditer(code):
             within = arguments_of(code, match.end())
-            # A node's own text ends with a NUL (wire/yaml.h); what stands behind a nested call is its affair.
+            # A node's own text ends with a NUL (wire/yaml.h); the arguments of a nested call are checked there.
             if not SPAN_BYTES.search(re.sub(r"\bSPAN_ARG\([^()]*(?:\([^()]*\))?[^()]*\)", "", within)):
                 continue
             if prints and not BARE_STRING.search(text[match.end():match.end() + len(within)]):
@@ -158,6 +188,70 @@ def check_spans(path, text, code):
 
 def own_functions(code):
     return set(re.findall(r"^(?:static\s+)?[\w\s*]+?\b(\w+)\([^;{]*\)\s*\n\{", code, re.M))
+
+
+def check_process(path, code, name):
+    for call, files in PROCESS.items():
+        if name in files:
+            continue
+        for match in re.finditer(r"(?<![\w.>])(" + call + r")\s*\(", code):
+            # A declaration has its type in front; a call has not.
+            before = code[code.rfind("\n", 0, match.start()) + 1:match.start()]
+            if not re.match(r"[a-z]\w*[\s*]", before):
+                breach(path, code.count("\n", 0, match.start()) + 1, "process",
+                       f"{match.group(1)}() changes the whole process; only {', '.join(sorted(files))} may")
+
+
+def check_state(path, code, name):
+    """Variables that outlive a call: static ones that are not const, and any at the top of a file."""
+    if name in STATE | STATE_LEFT:
+        return
+    for match in re.finditer(r"^([ \t]*)(static\s|_Thread_local\s|(?:struct|union|enum|unsigned|signed|const|volatile|[a-z]\w*)\s)([^;{}()=]*)(=|;|\{|\()",
+                             code, re.M):
+        indent, first, rest, end = match.groups()
+        text = first + rest
+        is_static = first.strip() in ("static", "_Thread_local")
+        if end == "(" or (end == "{" and not is_static) or re.match(r"(typedef|extern|return|goto|else|case)\b", text):
+            continue
+        if indent and not is_static:
+            continue
+        # `struct thing;` and `enum thing;` declare types; a const object, or a const pointer, stays as it is.
+        if not is_static and re.match(r"(?:struct|union|enum)\s+\w+\s*$", text):
+            continue
+        stars = text.rfind("*")
+        if re.search(r"\bconst\b", text[stars + 1:] if stars >= 0 else text):
+            continue
+        breach(path, code.count("\n", 0, match.start()) + 1, "state", "outlives the call; it belongs to an object that its owner creates")
+
+
+def check_keywords(path, code):
+    for number, line in enumerate(code.split("\n"), 1):
+        for word in set(re.findall(r"\b[a-z]\w*\b", line)) & (KEYWORDS - KEYWORDS_LEFT):
+            breach(path, number, "keyword", f"{word} is a keyword of C++")
+
+
+def check_callers(paths):
+    """A function that a header declares has a caller in src; one that only tests call belongs to them."""
+    codes = {path: without_comments_and_strings(open(path, encoding="utf-8").read()) for path in paths}
+    words = {}
+    for path, code in codes.items():
+        # In a line that begins with a type, the name in front of the parenthesis is declared or defined.
+        for line in code.split("\n"):
+            own = re.match(r"(?!return\b)[a-z_][\w\s*]*?\b(\w+)\(", line)
+            for match in re.finditer(r"\b[a-z]\w*\b", line):
+                if own is None or match.start() != own.start(1):
+                    words[match.group(0)] = words.get(match.group(0), 0) + 1
+    for path, code in codes.items():
+        for match in re.finditer(r"^(?!typedef\b)[a-z_][\w \t*]*?\b(\w+)\(", code, re.M):
+            if path.endswith(".h") and match.group(1) not in words and match.group(1) not in TESTED_ALONE:
+                breach(path, code.count("\n", 0, match.start()) + 1, "unused", f"nothing in src calls {match.group(1)}()")
+
+
+def check_unit_tests(layers):
+    for layer in sorted(layers - NO_UNIT_TESTS):
+        folder = os.path.join(ROOT, "test/unit", layer)
+        if not any(re.fullmatch(r"test_\w+\.c", name) for name in (os.listdir(folder) if os.path.isdir(folder) else [])):
+            breach(folder, 1, "untested", f"the layer {layer} has no unit test")
 
 
 def check_lengths(path, text, code):
@@ -234,11 +328,22 @@ def main():
         check_spans(path, text, code)
         check_lengths(path, text, code)
         check_head(path, text)
+        name = os.path.relpath(path, os.path.join(ROOT, "src"))
+        check_process(path, code, name)
+        check_state(path, code, name)
         if path.endswith(".h"):
             check_guard(path, text, layer)
+            check_keywords(path, code)
     check_dead(paths)
     for files in layers.values():
         check_states(files)
+    check_callers(paths)
+    check_unit_tests(set(layers))
+    for folder in ("test", "bench", "examples"):
+        for path in sources(folder, (".c", ".h")):
+            if not LONG_LEFT.search(path):
+                text = open(path, encoding="utf-8").read()
+                check_lengths(path, text, without_comments_and_strings(text))
     for folder in ("src", "test", "bench", "tools", "web", "examples"):
         for path in sources(folder, (".c", ".h", ".py", ".mjs", ".js", ".html", ".css", ".lua", ".yaml", ".build")):
             if os.path.join("test", "vectors") not in path:

@@ -19,14 +19,14 @@ static const struct namespace *namespace_find(struct session_app *app, struct sp
     return node != NULL ? &container_of(node, struct relay_namespace, by_name)->nsp : NULL;
 }
 
-const struct relay_rooms *relay_rooms_find(const struct relay_namespace *namespace, struct span room)
+const struct relay_rooms *relay_rooms_find(const struct relay_namespace *config, struct span room)
 {
-    list_each (node, &namespace->rooms) {
+    list_each (node, &config->rooms) {
         const struct relay_rooms *rooms = container_of(node, struct relay_rooms, of_namespace);
         if (room.len != 0 && pattern_matches(span_of(rooms->pattern, rooms->pattern_len), room))
             return rooms;
     }
-    return &namespace->all;
+    return &config->all;
 }
 
 static const struct relay_namespace *namespace_of(const struct namespace *nsp)
@@ -55,8 +55,8 @@ static bool is_absent(struct span value)
     return value.data == NULL || json_type(value) == JSON_NULL;
 }
 
-/* The message's id as raw JSON, string or number; empty when the client gave none. False when it cannot be read: taken
- * for none, the message might count twice. */
+/* The message's id as raw JSON, string or number; empty when the client gave none. False when it cannot be read:
+ * without an id, the message might count twice. */
 static bool id_read(const struct relay_rule *rule, struct span args, struct span *id)
 {
     *id = (struct span){"", 0};
@@ -105,7 +105,7 @@ static bool name_add(struct names *names, struct span value)
     return true;
 }
 
-/* False when there is no such argument, or it is something else, or names too many. */
+/* False when there is no such argument, or it has another type, or names too many. */
 static bool names_read(struct names *names, struct span args, uint32_t argument)
 {
     struct span value = json_array_at(args, (size_t)argument + 1), one;
@@ -262,7 +262,7 @@ static void history(struct socket *socket, const struct relay_rule *rule, struct
     options_finish(&options);
 }
 
-/* What an event that names rooms, or a socket, asks for. */
+/* The action of an event that names rooms or a socket. */
 static void named_event(struct socket *socket, struct relay_rule *rule, const struct socketio_packet *packet)
 {
     struct names names;
@@ -326,12 +326,12 @@ bool relay_init(struct relay *relay, struct loop *loop, const struct yaml_node *
         const struct yaml_pair *pair = &namespaces->pairs[i];
         if (!relay_namespace_name_check(pair, err))
             return false;
-        struct relay_namespace *namespace = mem_zero(1, sizeof *namespace);
-        list_init(&namespace->rooms);
-        namespace->name = mem_text(pair->key);
-        namespace->nsp.name = span_of(namespace->name, pair->key.len);
-        map_add(&relay->namespaces, &namespace->by_name, namespace->nsp.name);
-        if (!relay_namespace_read(namespace, pair->value, seed, err))
+        struct relay_namespace *config = mem_zero(1, sizeof *config);
+        list_init(&config->rooms);
+        config->name = mem_text(pair->key);
+        config->nsp.name = span_of(config->name, pair->key.len);
+        map_add(&relay->namespaces, &config->by_name, config->nsp.name);
+        if (!relay_namespace_read(config, pair->value, seed, err))
             return false;
     }
     return true;
@@ -350,18 +350,18 @@ static void rules_destroy(struct map *rules)
     map_finish(rules);
 }
 
-static void namespace_destroy(struct relay_namespace *namespace)
+static void namespace_destroy(struct relay_namespace *config)
 {
     struct list *node;
-    rules_destroy(&namespace->rules);
-    while ((node = list_take(&namespace->rooms)) != NULL) {
+    rules_destroy(&config->rules);
+    while ((node = list_take(&config->rooms)) != NULL) {
         struct relay_rooms *rooms = container_of(node, struct relay_rooms, of_namespace);
         free(rooms->pattern);
         free(rooms);
     }
-    free(namespace->nsp.presence_key);
-    free(namespace->name);
-    free(namespace);
+    free(config->nsp.presence_key);
+    free(config->name);
+    free(config);
 }
 
 void relay_finish(struct relay *relay)

@@ -1,5 +1,6 @@
-/* relay: the application that `sennit serve` runs without any code: per namespace, which events go to whom, which are
- * logged and for how long, what a new member is sent, and who is told of whom.
+/* relay: the application that `sennit serve` runs without any code: for each namespace, the rules say which events go
+ * to which sockets, which events are logged and for how long, what a new member is sent, and which sockets learn of
+ * each other's presence.
  *
  *     namespaces:
  *       /:
@@ -47,10 +48,10 @@ struct relay_rule {
     bool has_id;
     uint32_t id_argument;
     char *id_member;   /* NULL: the argument itself is the id */
-    bool weak_id_told; /* the log has been told of names that can be guessed */
+    bool weak_id_told; /* the log line about names that can be guessed was written */
 };
 
-/* How rooms are kept whose names match a pattern. */
+/* The settings of rooms whose names match a pattern. */
 struct relay_rooms {
     struct list of_namespace;
     char *pattern; /* see base/pattern.h; may hold any byte */
@@ -65,8 +66,8 @@ struct relay_namespace {
     struct namespace nsp;
     bool logs; /* any of its events */
     struct map rules;
-    struct relay_rooms all; /* the namespace itself, and what matches no pattern */
-    struct list rooms;      /* the first that matches counts */
+    struct relay_rooms all; /* of the namespace itself, and of rooms that match no pattern */
+    struct list rooms;      /* the first one that matches counts */
 };
 
 struct relay {
@@ -82,9 +83,9 @@ void relay_finish(struct relay *relay); /* accepts zeroed */
 /* For the configuration's reader: whether the key of the mapping under `namespaces:` can name a namespace. */
 bool relay_namespace_name_check(const struct yaml_pair *pair, struct err *err);
 /* For the configuration's reader: fills a namespace from its YAML mapping. */
-bool relay_namespace_read(struct relay_namespace *namespace, const struct yaml_node *node, const uint64_t seed[2],
+bool relay_namespace_read(struct relay_namespace *config, const struct yaml_node *node, const uint64_t seed[2],
                           struct err *err);
-/* How a room is kept; an empty name is the namespace itself. */
-const struct relay_rooms *relay_rooms_find(const struct relay_namespace *namespace, struct span room);
+/* The settings of a room; an empty name stands for the namespace itself. */
+const struct relay_rooms *relay_rooms_find(const struct relay_namespace *config, struct span room);
 
 #endif

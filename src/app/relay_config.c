@@ -104,7 +104,7 @@ static bool rule_log_read(const struct yaml_node *node, struct relay_rule *rule,
     return yaml_bool(node, &rule->logged, err);
 }
 
-/* The argument that `room:` or `socket:` says, which goes with some targets and must with them. */
+/* The argument that `room:` or `socket:` names. Some targets require it, and all others forbid it. */
 static bool named_argument_read(const struct yaml_node *rule_node, const char *key, bool goes, struct relay_rule *rule,
                                 struct err *err)
 {
@@ -165,7 +165,7 @@ static bool rule_read(const struct yaml_node *node, struct relay_rule *rule, str
     return argument_read(chosen, &rule->argument, err);
 }
 
-static bool events_read(struct relay_namespace *namespace, const struct yaml_node *events, struct err *err)
+static bool events_read(struct relay_namespace *config, const struct yaml_node *events, struct err *err)
 {
     if (!yaml_expect(events, YAML_MAPPING, err))
         return false;
@@ -179,14 +179,14 @@ static bool events_read(struct relay_namespace *namespace, const struct yaml_nod
                               EVENT_BYTES_MAX, name.len);
         struct relay_rule *rule = mem_zero(1, sizeof *rule);
         rule->event = mem_text(name);
-        rule->retention = namespace->all.retention;
-        map_add(&namespace->rules, &rule->by_event, span_of(rule->event, name.len));
+        rule->retention = config->all.retention;
+        map_add(&config->rules, &rule->by_event, span_of(rule->event, name.len));
         if (!rule_read(events->pairs[i].value, rule, err))
             return false;
-        namespace->logs |= rule->logged;
+        config->logs |= rule->logged;
         /* A socket that can be sent to has a lease, which says where it is. */
-        namespace->nsp.recoverable |= rule->logged || rule->action == RELAY_SOCKET;
-        namespace->nsp.direct |= rule->action == RELAY_SOCKET;
+        config->nsp.recoverable |= rule->logged || rule->action == RELAY_SOCKET;
+        config->nsp.direct |= rule->action == RELAY_SOCKET;
     }
     return true;
 }
@@ -223,8 +223,8 @@ static bool rooms_policy_read(struct relay_rooms *rooms, const struct yaml_node 
     return presence == NULL || presence->type == YAML_MAPPING || yaml_bool(presence, &rooms->policy.presence, err);
 }
 
-/* `presence: {data: KEY}`: what each tells of itself is a member of its CONNECT payload. */
-static bool presence_read(struct relay_namespace *namespace, const struct yaml_node *presence, struct err *err)
+/* `presence: {data: KEY}`: the data of each socket is a member of its CONNECT payload. */
+static bool presence_read(struct relay_namespace *config, const struct yaml_node *presence, struct err *err)
 {
     static const char *const keys[] = {"data", NULL};
     struct span text;
@@ -232,7 +232,7 @@ static bool presence_read(struct relay_namespace *namespace, const struct yaml_n
         return true;
     if (!yaml_only(presence, keys, err))
         return false;
-    namespace->all.policy.presence = true;
+    config->all.policy.presence = true;
     const struct yaml_node *data = yaml_get(presence, "data");
     if (data == NULL)
         return true;
@@ -241,11 +241,11 @@ static bool presence_read(struct relay_namespace *namespace, const struct yaml_n
     if (text.len == 0 || text.len > MEMBER_BYTES_MAX)
         return yaml_error(err, data, "expected the name of a member of the CONNECT payload, 1 to %d bytes, found %zu",
                           MEMBER_BYTES_MAX, text.len);
-    namespace->nsp.presence_key = mem_text(text);
+    config->nsp.presence_key = mem_text(text);
     return true;
 }
 
-static bool rooms_read(struct relay_namespace *namespace, const struct yaml_node *node, struct err *err)
+static bool rooms_read(struct relay_namespace *config, const struct yaml_node *node, struct err *err)
 {
     static const char *const keys[] = {"log", "replay", "presence", NULL};
     if (node == NULL)
@@ -258,11 +258,11 @@ static bool rooms_read(struct relay_namespace *namespace, const struct yaml_node
             return yaml_error(err, pair->value,
                               "expected a pattern of room names, like \"game-*\", found an empty one");
         struct relay_rooms *rooms = mem_zero(1, sizeof *rooms);
-        *rooms = namespace->all;
+        *rooms = config->all;
         rooms->pattern = mem_text(pair->key);
         rooms->pattern_len = pair->key.len;
         list_init(&rooms->of_namespace);
-        list_append(&namespace->rooms, &rooms->of_namespace);
+        list_append(&config->rooms, &rooms->of_namespace);
         const struct yaml_node *presence = NULL;
         if (!yaml_expect(pair->value, YAML_MAPPING, err) || !yaml_only(pair->value, keys, err))
             return false;
@@ -276,35 +276,35 @@ static bool rooms_read(struct relay_namespace *namespace, const struct yaml_node
 }
 
 /* `replay`, of the namespace or of rooms, needs a log. */
-static bool replay_check(const struct relay_namespace *namespace, const struct yaml_node *node, struct err *err)
+static bool replay_check(const struct relay_namespace *config, const struct yaml_node *node, struct err *err)
 {
     const struct yaml_node *replay = yaml_get(node, "replay");
-    return namespace->logs || replay == NULL || span_equal(replay->text, SPAN_LIT("none")) ||
+    return config->logs || replay == NULL || span_equal(replay->text, SPAN_LIT("none")) ||
            yaml_error(err, replay, "there is nothing to replay: no event of this namespace has `log: true`");
 }
 
-static bool lists_who_is_present(const struct relay_namespace *namespace)
+static bool lists_who_is_present(const struct relay_namespace *config)
 {
-    bool lists = namespace->all.policy.presence;
-    list_each (node, &namespace->rooms)
+    bool lists = config->all.policy.presence;
+    list_each (node, &config->rooms)
         lists |= container_of(node, struct relay_rooms, of_namespace)->policy.presence;
     return lists;
 }
 
-/* What the parts of a namespace need of each other. */
-static bool parts_check(const struct relay_namespace *namespace, const struct yaml_node *node, struct err *err)
+/* Checks the settings of a namespace that depend on each other. */
+static bool parts_check(const struct relay_namespace *config, const struct yaml_node *node, struct err *err)
 {
     const struct yaml_node *rooms = yaml_get(node, "rooms"), *events = yaml_get(node, "events");
-    if (!replay_check(namespace, node, err))
+    if (!replay_check(config, node, err))
         return false;
     for (size_t i = 0; rooms != NULL && i < rooms->count; i++)
-        if (!replay_check(namespace, rooms->pairs[i].value, err))
+        if (!replay_check(config, rooms->pairs[i].value, err))
             return false;
     for (size_t i = 0; i < events->count; i++) {
         const struct yaml_node *rule = events->pairs[i].value;
-        if (yaml_get(rule, "history") != NULL && !namespace->logs)
+        if (yaml_get(rule, "history") != NULL && !config->logs)
             return yaml_error(err, rule, "there is no history: no event of this namespace has `log: true`");
-        if (yaml_get(rule, "who") != NULL && !lists_who_is_present(namespace))
+        if (yaml_get(rule, "who") != NULL && !lists_who_is_present(config))
             return yaml_error(err, rule,
                               "nobody is listed: neither this namespace nor any of its `rooms:` has "
                               "`presence: true`");
@@ -312,14 +312,14 @@ static bool parts_check(const struct relay_namespace *namespace, const struct ya
     return true;
 }
 
-bool relay_namespace_read(struct relay_namespace *namespace, const struct yaml_node *node, const uint64_t seed[2],
+bool relay_namespace_read(struct relay_namespace *config, const struct yaml_node *node, const uint64_t seed[2],
                           struct err *err)
 {
     static const char *const keys[] = {"log", "replay", "presence", "rooms", "recovery", "announce", "events", NULL};
-    struct namespace *nsp = &namespace->nsp;
-    map_init(&namespace->rules, seed);
+    struct namespace *nsp = &config->nsp;
+    map_init(&config->rules, seed);
     nsp->recovery_ms = RECOVERY_MS;
-    namespace->all = (struct relay_rooms){
+    config->all = (struct relay_rooms){
         .policy = {.replay = START_NOW},
         .retention = {.entries_max = LOG_ENTRIES, .bytes_max = LOG_BYTES, .age_ms_max = LOG_AGE_MS},
     };
@@ -330,9 +330,9 @@ bool relay_namespace_read(struct relay_namespace *namespace, const struct yaml_n
     if (events == NULL)
         return yaml_error(err, node,
                           "needs `events:`, a mapping from event names to rules, like drawing: {to: others}");
-    if (!rooms_policy_read(&namespace->all, node, err) || !presence_read(namespace, yaml_get(node, "presence"), err) ||
-        !rooms_read(namespace, yaml_get(node, "rooms"), err) || !events_read(namespace, events, err) ||
-        !parts_check(namespace, node, err))
+    if (!rooms_policy_read(&config->all, node, err) || !presence_read(config, yaml_get(node, "presence"), err) ||
+        !rooms_read(config, yaml_get(node, "rooms"), err) || !events_read(config, events, err) ||
+        !parts_check(config, node, err))
         return false;
     if (recovery != NULL && !yaml_duration_ms(recovery, 1000, RECOVERY_MS_MAX, &nsp->recovery_ms, err))
         return false;

@@ -1,7 +1,7 @@
-/* err: what the operator is told when a start, a configuration or a command line is wrong.
+/* err: the message for the operator when a start, a configuration or a command line is wrong.
  *
- * The text names the file, the line and the field, and says what to do. It is written where it is known and printed
- * once, by cli/. Functions that can fail so are `bool f(..., struct err *err)`. */
+ * The text names the file, the line and the field, and says what to do. The function that finds the error writes it;
+ * cli/ prints it, once. Functions that can fail in this way are `bool f(..., struct err *err)`. */
 #ifndef SENNIT_BASE_ERR_H
 #define SENNIT_BASE_ERR_H
 
@@ -18,7 +18,7 @@ bool err_set(struct err *err, const char *format, ...) __attribute__((format(pri
 
 bool err_vset(struct err *err, const char *format, va_list args);
 
-/* Puts a formatted text before what is there: the caller's context. Returns false. */
+/* Puts a formatted text, the caller's context, in front of the text. Returns false. */
 bool err_prefix(struct err *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

@@ -6,7 +6,7 @@
 
 #include "base/mem.h"
 
-enum { ALLOCATION_BYTES = 16 }; /* of malloc's own, about */
+enum { ALLOCATION_BYTES = 16 }; /* about what malloc itself takes for each */
 
 static size_t alive;
 

@@ -25,7 +25,7 @@ static inline struct frame *frame_ref(struct frame *frame)
     return frame;
 }
 
-/* What all frames take now, shared ones once. */
+/* Bytes that all frames of the process take now, each shared frame once. */
 size_t frame_bytes_alive(void);
 
 /* Gives one reference back; the last frees the frame. Accepts NULL. */

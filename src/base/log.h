@@ -4,9 +4,11 @@
  * `severity`, `message`, `time` (RFC 3339, UTC), `logging.googleapis.com/trace` when there is one, and the fields
  * given. A value may come from anybody: in either format it is written by base/shown.h, so that no value reaches the
  * terminal as control characters, ends its line, or passes for another field; one beyond LOG_VALUE_BYTES_MAX is cut,
- * with "..." behind. The message is ours: what came from outside goes into a field. The log and the memory counters are
- * the only mutable globals. This file knows no clock: log_init is given one.
- */
+ * with "..." behind. The message is ours; text from outside goes into a field.
+ *
+ * Every layer writes here; the commands of cli call log_init once, before anything else, and give it a clock, because
+ * this layer has none. The log's settings and the counters of base/frame.h are the only variables of src that belong to
+ * no object (`tools/tidy.py` refuses others). */
 #ifndef SENNIT_BASE_LOG_H
 #define SENNIT_BASE_LOG_H
 
@@ -43,7 +45,7 @@ typedef void log_sink_fn(struct span line);
  * function as it is. */
 void log_init(enum log_format format, enum log_level lowest, log_clock_fn *clock, log_sink_fn *sink);
 
-/* True when a line of this level would be written: lets a caller skip what only the line needs. */
+/* True when a line of this level would be written, so that a caller can skip work that only the line needs. */
 bool log_enabled(enum log_level level);
 
 void log_write(enum log_level level, const char *message, const struct log_field *fields, size_t field_count);

@@ -1,4 +1,4 @@
-/* map: a hash table from bytes to what embeds a node.
+/* map: a hash table from bytes to the objects that embed its nodes.
  *
  * The node carries its key as a borrowed span, which the containing object keeps alive and unchanged while it is in the
  * map. Keys that peers choose are hashed with a seed they do not know (SipHash-1-3), so that nobody can aim for
@@ -23,7 +23,7 @@ struct map {
 /* An empty map that holds no memory yet; `seed` is secret and random where peers choose the keys. */
 void map_init(struct map *map, const uint64_t seed[2]);
 
-/* Frees the table, not what was in it. Accepts NULL and zeroed. */
+/* Frees the table, not the objects in it. Accepts NULL and zeroed. */
 void map_finish(struct map *map);
 
 /* Adds `node`, whose key is set and not in the map yet. */

@@ -1,7 +1,8 @@
 /* mem: allocation of small things.
  *
- * A small allocation that fails ends the process: there is nothing sensible to do without it. Sizes that a peer chose
- * are checked against a bound before they come here. Free with free(). */
+ * An allocation that fails ends the process (abort, with one line on standard error), and so does a program that embeds
+ * this code: no function returns NULL, and none has a path for it. In exchange, everything that a peer can make grow
+ * has a bound, and a size that a peer chose is checked against it before memory is taken. Free with free(). */
 #ifndef SENNIT_BASE_MEM_H
 #define SENNIT_BASE_MEM_H
 

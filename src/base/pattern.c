@@ -1,5 +1,5 @@
-/* pattern: matching with one place to come back to: behind the last `*`, which takes one more byte each time. An
- * earlier `*` need not be looked at again: whatever it could take more, the last one can. */
+/* pattern: matching with one place to return to: behind the last `*`, which takes one byte more each time. An earlier
+ * `*` never has to take more, because the last one can take the same bytes. */
 #include "base/pattern.h"
 
 bool pattern_matches(struct span pattern, struct span text)

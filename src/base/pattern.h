@@ -1,5 +1,5 @@
-/* pattern: names by a pattern, in which `*` stands for any run of bytes, also none, and every other byte for itself.
- * Both are spans: a NUL is a byte like another. */
+/* pattern: matches names against a pattern, in which `*` stands for any run of bytes, an empty one too, and every other
+ * byte for itself. Both are spans, and a NUL is a byte like any other. */
 #ifndef SENNIT_BASE_PATTERN_H
 #define SENNIT_BASE_PATTERN_H
 

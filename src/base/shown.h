@@ -3,8 +3,8 @@
  * Whatever a client, Redis, an instance or a file sends may end on a terminal, in a log or in an error. Control
  * characters move the cursor, retitle the window and erase lines; bidirectional and invisible ones make a text read as
  * another; bytes that are no UTF-8 do either on some terminals. This file says which characters are harmless, and every
- * writer of such text (the log, the errors of cli/, what `sennit up` passes on, JSON) asks here and writes the others
- * as escapes. */
+ * writer of such text (the log, the errors of cli/, what `sennit up` passes on, JSON) writes all other characters as
+ * escapes, with the functions of this file. */
 #ifndef SENNIT_BASE_SHOWN_H
 #define SENNIT_BASE_SHOWN_H
 
@@ -16,9 +16,9 @@ enum { SHOWN_BROKEN = 0x110000 }; /* for shown_next: a byte that begins no chara
  * broken one. (RFC 3629) */
 size_t shown_next(struct span text, uint32_t *code);
 
-/* False for what is never written as it is: C0 and C1 controls, DEL, line and paragraph separators, bidirectional
- * marks, embeddings, overrides and isolates, tags and other characters without a shape, and SHOWN_BROKEN. The joiners
- * U+200C and U+200D are harmless: Persian and emoji need them. */
+/* False for characters that are never written as they are: C0 and C1 controls, DEL, line and paragraph separators,
+ * bidirectional marks, embeddings, overrides and isolates, tags and other characters without a shape, and SHOWN_BROKEN.
+ * The joiners U+200C and U+200D are harmless: Persian and emoji need them. */
 bool shown_is_harmless(uint32_t code);
 /* Bytes at the front that are printable ASCII but for quotes and backslashes: usually all of them. */
 size_t shown_plain_run(struct span text);
@@ -36,14 +36,14 @@ void shown_append_value(struct buf *to, struct span text, size_t bytes_max);
 /* The beginning of `text` that stays within `bytes_max` bytes and cuts no character. */
 struct span shown_cut(struct span text, size_t bytes_max);
 
-/* For "expected ..., found ...": the value in quotes, shortened to 40 bytes; or, of one that looks like an address,
- * which may hold a password (`redis://user:password@host`), only that it is one. */
+/* For "expected ..., found ...": the value in quotes, shortened to 40 bytes; or, for a value that looks like an address
+ * and so may hold a password (`redis://user:password@host`), the words "an address" and why it is not shown. */
 struct shown_found {
     char text[200];
 };
 const char *shown_found(struct span value, struct shown_found *found);
 #define SHOWN_FOUND(value) shown_found((value), &(struct shown_found){""}) /* lives to the end of the block */
-/* True for what shown_found does not repeat. */
+/* True for a value that shown_found does not repeat. */
 bool shown_may_be_secret(struct span value);
 
 /* Appends a JSON text that is valid already, as one line of harmless characters with the same value. */

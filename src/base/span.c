@@ -74,12 +74,3 @@ bool span_to_u64(struct span s, uint64_t *value)
     *value = sum;
     return true;
 }
-
-int span_compare(struct span a, struct span b)
-{
-    size_t both = a.len < b.len ? a.len : b.len;
-    int order = both != 0 ? memcmp(a.data, b.data, both) : 0;
-    if (order != 0)
-        return order;
-    return a.len < b.len ? -1 : a.len > b.len;
-}

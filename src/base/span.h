@@ -72,7 +72,4 @@ bool span_next(struct span *rest, char separator, struct span *part);
 /* Parses `s` whole as an unsigned decimal: digits only, no sign, no space, no overflow. */
 bool span_to_u64(struct span s, uint64_t *value);
 
-/* Order as memcmp, the shorter first among equals. */
-int span_compare(struct span a, struct span b);
-
 #endif

@@ -93,7 +93,7 @@ static const char doc[] =
     "Exit status: 0 all is well, 1 the check failed, 2 the command line is wrong, 3 it could not connect or was "
     "interrupted. docs/load.md explains the figures.";
 
-/* What argp reports ends the program with status 2. */
+/* An error that argp reports ends the program with status 2. */
 static void expect(struct argp_state *state, bool ok, const struct err *err)
 {
     if (!ok)
@@ -243,7 +243,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     }
 }
 
-/* Standard output is the report's. */
+/* Standard output has the report alone. */
 static void line_to_stderr(struct span line)
 {
     fwrite(line.data, 1, line.len, stderr);

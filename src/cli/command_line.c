@@ -1,8 +1,9 @@
-/* command_line: reads a command's arguments with argp, and never repeats on the terminal what may be a secret or may
- * steer the terminal.
+/* command_line: reads a command's arguments with argp, and prints no text of theirs that may be a secret or may steer
+ * the terminal.
  *
  * getopt prints an option that it does not know together with its value (`--redis_url=redis://:password@host`), as it
- * came. So options are looked up here first, and while argp reads, standard error escapes what is not harmless. */
+ * came. So options are looked up here first, and while argp reads, standard error escapes characters that are not
+ * harmless. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -80,7 +81,7 @@ static const struct argp_option *find_short(const struct argp *argp, char key)
     return NULL;
 }
 
-/* False, and told, when the option `--name` cannot be meant. */
+/* False, with a message printed, when `--name` is no option or stands for several. */
 static bool long_check(const struct argp *argp, const char *program, struct span name, const struct argp_option **found)
 {
     const struct argp_child *child = argp->children;
@@ -159,7 +160,8 @@ int cli_fail(const char *command, const struct err *err)
     bool first = true;
     buf_printf(&out, "sennit %s: ", command);
     while (span_next(&rest, '\n', &line)) {
-        /* Of several lines only the first begins at the margin: none passes for a message of its own. */
+        /* Only the first of several lines begins at the margin, so that no other one looks like a message of its
+         * own. */
         if (!first)
             buf_append(&out, line.len > 0 && line.data[0] != ' ' ? SPAN_LIT("\n  ") : SPAN_LIT("\n"));
         first = false;

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "loop/process.h"
 
 static const struct {
     const char *name;
@@ -39,13 +40,14 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
         if (strcmp(argv[1], commands[i].name) != 0)
             continue;
+        process_signals_set();
         /* argp names the program by argv[0]. */
         char name[64];
         snprintf(name, sizeof name, "sennit %s", commands[i].name);
         argv[1] = name;
         return commands[i].run(argc - 1, argv + 1);
     }
-    /* What is no word may be a value with a secret in it. */
+    /* Anything but a word may be a value with a secret in it. */
     if (argv[1][strspn(argv[1], "abcdefghijklmnopqrstuvwxyz-")] == '\0' && strlen(argv[1]) <= 20)
         fprintf(stderr, "sennit: there is no command \"%s\"\n\n", argv[1]);
     else

@@ -1,4 +1,5 @@
-/* check: what each subscriber is owed, room by room: counts losses, repetitions and forgiven messages. */
+/* check: keeps, per subscriber and room, which messages are owed, and counts losses, repetitions and forgiven
+ * messages. */
 #include "load/check.h"
 
 #include <assert.h>
@@ -77,7 +78,7 @@ uint32_t check_publish(struct check *check, uint32_t publisher, uint32_t room, u
     }
     in->numbers[number] = message;
     in->counts.published++;
-    /* Nobody waits for what will not come. */
+    /* Unless messages come back to their publisher, its own counts as received. */
     if (!check->echo && membership != NULL && membership->since != MESSAGE_NONE)
         window_add(&membership->got, number - membership->since);
     return message;
@@ -168,7 +169,7 @@ static void gap_add(struct check *check, struct check_gap gap)
     check->gaps[check->gap_count++] = gap;
 }
 
-/* A life in a room ends: what it lacks is judged when the order is known. */
+/* A life in a room ends. Messages that it lacks are judged once the room's order is known. */
 static void membership_end(struct check *check, uint32_t subscriber, struct check_membership *membership)
 {
     const struct check_room *room = &check->rooms[membership->room];

@@ -1,12 +1,12 @@
-/* check: says whether what was accepted was delivered: nothing lost, nothing doubled, one order for all.
+/* check: decides whether every accepted message was delivered: none lost, none doubled, in one order for all.
  *
- * Pure: it is told what was published, accepted, joined, received and resumed, in the order in which the process saw
- * it, and keeps per subscriber and room only what is out of order or missing.
+ * Pure: the run reports each publish, acceptance, join, receipt and resume, in the order in which the process saw them.
+ * Per subscriber and room, only the messages that are missing or out of order take memory.
  *
- * What a subscriber is owed: every accepted message of a room that was published after its join was confirmed, except
- * its own (unless they come back to it), until it comes back without having been recovered: then whatever it had not
- * been sent is forgiven and a new life begins. What was published before the join may come, once. A message counts as
- * accepted when it is marked as acknowledged (messages.h) or when anybody was sent it. */
+ * A subscriber is owed every accepted message that is published in a room after its join was confirmed, except its own
+ * (unless the server sends those back). When it comes back and is not recovered, the messages it has not been sent are
+ * forgiven, and a new life begins. A message that was published before the join may come once. A message counts as
+ * accepted when it is marked as acknowledged (messages.h) or when any subscriber has received it. */
 #ifndef SENNIT_LOAD_CHECK_H
 #define SENNIT_LOAD_CHECK_H
 
@@ -18,7 +18,7 @@
 struct check_counts {
     uint64_t published, accepted;
     uint64_t expected;       /* deliveries that were owed, known when the check is finished */
-    uint64_t lost;           /* of these, what did not come */
+    uint64_t lost;           /* of these, deliveries that did not come */
     uint64_t doubled;        /* came again to a subscriber that had it, in one life */
     uint64_t doubled_resent; /* of these, messages that were published again: the server did not know them */
     uint64_t reordered;      /* came in an order that contradicts what was seen before */
@@ -69,7 +69,8 @@ struct check_room {
     struct order order;
 };
 
-/* A message that had not come when its subscriber's life ended. Lost, if it turns out that it stood before what had. */
+/* A message that had not come when its subscriber's life ended. It is lost if the order shows that it stands before one
+ * that had come. */
 struct check_gap {
     uint32_t subscriber, message, last;
 };
@@ -95,19 +96,19 @@ void check_destroy(struct check *check); /* accepts NULL */
 uint32_t check_publish(struct check *check, uint32_t publisher, uint32_t room, uint64_t sent_us);
 /* It is about to join `room`: messages may come from now on. At most `rooms_each` rooms a subscriber. */
 void check_enter(struct check *check, uint32_t subscriber, uint32_t room);
-/* The join of `room`, which it was about to join, was confirmed: from now on messages must come. Harmless when said
- * again. */
+/* The join of `room`, which it was about to join, was confirmed: from now on messages must come. A second call is
+ * harmless. */
 void check_join(struct check *check, uint32_t subscriber, uint32_t room);
 /* It received a message: one that was published. */
 void check_receive(struct check *check, uint32_t subscriber, uint32_t message);
-/* It has come back; unless `recovered`, into no room, and joins again. */
+/* The subscriber has come back. Unless `recovered`, it is in no room and joins again. */
 void check_resumed(struct check *check, uint32_t subscriber, bool recovered);
 
-/* Something has not come to it that is owed, or will be when it is accepted. */
+/* True while a message is missing that is owed to it, or will be owed once it is accepted. */
 bool check_lacks(const struct check *check, uint32_t subscriber);
 
-/* Judges what has not come. `away` says which subscribers are gone at the end: what they lack is not judged (NULL:
- * nobody is). Once, at the end. */
+/* Judges the missing messages; called once, at the end. `away` marks subscribers that are gone at the end, whose
+ * missing messages are not judged (NULL: none is). */
 void check_finish(struct check *check, const bool *away, struct check_totals *totals);
 
 #endif

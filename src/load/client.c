@@ -190,7 +190,7 @@ static void become_ready(struct client *client)
     client->was_ready = client->was_back = true;
 }
 
-/* It is in its rooms again, or it begins anew. */
+/* The client is in its rooms again, or begins anew. */
 static void came_back(struct client *client, bool recovered)
 {
     struct run *run = client->run;
@@ -276,8 +276,8 @@ static void join_send(struct client *client, uint32_t slot)
     link_send(client->link, buf_span(text));
 }
 
-/* What came before the reply, in order. The stock client keeps what it could not show for its next connection, and
- * shows it twice then; this one forgets it with the connection. */
+/* Hands out, in order, the events that came before the CONNECT reply. If the connection ends first, the stock client
+ * keeps such events for its next connection and shows them twice; this one drops them. */
 static void held_release(struct client *client)
 {
     struct buf held = client->held;

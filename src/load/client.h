@@ -6,8 +6,8 @@
  *                 +--- AWAY <--+----------+---------+      any of them -> GONE
  *
  * CONNECTING: no open packet yet. OPENING: no reply to the CONNECT packet yet. JOINING: joins are not confirmed. AWAY:
- * waits until it connects again. GONE: told to leave, or refused; the stock client does not come back then, nor does
- * this one. A plain WebSocket client goes from CONNECTING to READY. */
+ * waits until it connects again. GONE: disconnected by the server, or refused; neither the stock client nor this one
+ * comes back then. A plain WebSocket client goes from CONNECTING to READY. */
 #ifndef SENNIT_LOAD_CLIENT_H
 #define SENNIT_LOAD_CLIENT_H
 
@@ -37,10 +37,10 @@ struct client {
     uint8_t attempts;
     bool was_ready;
     bool was_back;        /* while settling: was READY once since publishing ended */
-    struct timer timer;   /* AWAY: comes back; else: has heard nothing for too long */
+    struct timer timer;   /* AWAY: time to come back; else: the server has been silent for too long */
     uint64_t ping_us_max; /* a ping comes at least so often */
     struct buf sid, pid;  /* of the socket, as raw JSON */
-    struct buf offset;    /* what a resume begins from, as raw JSON */
+    struct buf offset;    /* the offset that a resume begins from, as raw JSON */
     struct buf held;      /* events that came before the CONNECT reply: each its length, and its bytes */
     uint8_t *joined;      /* rooms_each of them: the join is confirmed; NULL without rooms */
     uint32_t joins_waiting;
@@ -54,29 +54,30 @@ void client_finish(struct client *client);
 
 /* IDLE only: begins to connect. */
 void client_start(struct client *client);
-/* READY only: loses its connection in this way, and comes back. */
+/* READY only: its connection is cut in this way, and it comes back. */
 void client_cut(struct client *client, enum cut_kind kind);
 /* Says goodbye and stays away. */
 void client_leave(struct client *client);
-/* Publishes a message, which was put into its outbox if it is to be acknowledged. Unless the client is READY nothing is
- * sent now. */
+/* Publishes a message, which is in its outbox already if it is to be acknowledged. Unless the client is READY, nothing
+ * is sent now. */
 void client_publish(struct client *client, uint32_t message);
 /* Its room `slot`, below rooms_each. */
 uint32_t client_room(const struct client *client, uint32_t slot);
 
-/* From its link. What is received is read in client_packet.c. */
+/* Called by its link. client_packet.c reads the messages. */
 void client_link_opened(struct client *client);
 void client_link_received(struct client *client, struct span text);
 void client_link_closed(struct client *client, const char *why);
 
-/* From client_packet.c: the open packet; a ping, which was answered; the CONNECT reply, `sid` and `pid` as raw JSON,
- * `pid` with NULL data where there is none; a join was confirmed; the server does not want it, or not any more. */
+/* Called by client_packet.c: for the open packet; for a ping, which was answered; for the CONNECT reply (`sid` and
+ * `pid` as raw JSON, `pid` with NULL data where there is none); for a confirmed join; and when the server refuses or
+ * disconnects the client. */
 void client_opened(struct client *client, uint32_t ping_interval_ms, uint32_t ping_timeout_ms);
 void client_pinged(struct client *client);
 void client_connected(struct client *client, struct span sid, struct span pid);
 void client_join_confirmed(struct client *client, uint32_t slot);
 void client_refused(struct client *client, const char *why);
-/* An event came for it while it is in the namespace: `[...]`. */
+/* Called for each event that arrives while it is in the namespace: `[...]`. */
 void client_event_received(struct client *client, struct span array);
 
 #endif

@@ -1,7 +1,7 @@
-/* client_packet: reads what comes for a client.
+/* client_packet: reads the messages that arrive for a client.
  *
- * Events are nearly all of it, so they are told from the rest by their first bytes and never read as JSON: an id of
- * this run is looked for, and a string at the end. Everything else goes through the codecs. */
+ * Nearly all of them are events, which are recognized by their first bytes and never read as JSON: only an id of this
+ * run and the string at the end are looked for. Everything else goes through the codecs. */
 #include <stdio.h>
 
 #include "load/client.h"
@@ -55,7 +55,7 @@ static void refused(struct client *client, const char *what, struct span payload
     client_refused(client, why);
 }
 
-/* `[{"error":"..."}]`: what was asked for was refused. */
+/* `[{"error":"..."}]`: the server refused the request. */
 static bool is_refusal(struct span payload)
 {
     struct span first = payload.data != NULL ? json_array_at(payload, 0) : payload;

@@ -5,9 +5,9 @@
 #include "load/run.h"
 
 enum {
-    IN_FLIGHT_MAX = 256,      /* clients that have begun and are not READY */
+    IN_FLIGHT_MAX = 256,      /* clients that have begun to connect and are not READY */
     PORTS_PER_SOURCE = 20000, /* of about 28,000 that the kernel has for one address to another address and port */
-    TIME_WAIT_S = 60,         /* for so long a port is not to be had again after we ended its connection first */
+    TIME_WAIT_S = 60,         /* a port cannot be used again for this long after we ended its connection first */
     SOURCES_MAX = 254 * 254,  /* in 127.0.0.0/8 */
 };
 

@@ -22,7 +22,7 @@ static struct link *link_of(struct conn *conn)
     return container_of(conn, struct link, conn);
 }
 
-/* The client hears of it once, and then has no link. */
+/* The client is called once, and then has no link. */
 static void client_tell(struct link *link, const char *why)
 {
     struct client *client = link->client;
@@ -155,7 +155,7 @@ static size_t on_received(struct conn *conn, char *bytes, size_t len)
         at = answer_received(link, span_of(bytes, len));
     if (!link->open)
         return at;
-    bool got = true; /* also with nothing left: that call frees the last message */
+    bool got = true; /* decode once more with nothing left: that call frees the last message */
     while ((at < len || got) && link->client != NULL) {
         struct ws_event event;
         ptrdiff_t used = ws_decode(&link->decoder, bytes + at, len - at, &event, &got);
@@ -187,7 +187,7 @@ static void on_connect_ready(struct io *io, unsigned ready)
     request_send(link);
 }
 
-/* A connect that failed, a half-open link that is to go, or one that was never let in. */
+/* A connect that failed, a half-open link whose time is over, or a link that was never upgraded. */
 static void on_drop(struct timer *timer)
 {
     struct link *link = container_of(timer, struct link, drop);
@@ -228,7 +228,7 @@ void link_send(struct link *link, struct span text)
     if (!link->open)
         return;
     frame_send(link, WS_TEXT, text);
-    /* Now and not at the end of the turn: the time spent in between would count as the server's. */
+    /* Now and not at the end of the turn, because the time in between would count as the server's. */
     conn_flush(&link->conn);
 }
 

@@ -1,11 +1,11 @@
-/* link: one WebSocket connection of a client: TCP, the upgrade, frames both ways, and the ways of being cut.
+/* link: one WebSocket connection of a client: TCP, the upgrade, frames in both directions, and the kinds of cuts.
  *
  *     link_open -> CONNECTING -> UPGRADING -> OPEN -> closed
  *                                              |
  *                                              +--- link_cut: nobody's, goes on alone for a while -> closed
  *
- * A link that is cut has no client any more: what still comes is dropped. Links are freed at the end of the turn in
- * which they close. */
+ * A link that is cut has no client any more, and drops everything that still arrives. Links are freed at the end of the
+ * turn in which they close. */
 #ifndef SENNIT_LOAD_LINK_H
 #define SENNIT_LOAD_LINK_H
 
@@ -29,16 +29,16 @@ struct link {
     size_t head_seen;
     bool open; /* upgraded */
     char key[WS_KEY_BYTES];
-    char why[LINK_WHY_BYTES]; /* what ended it, when the connection itself does not know */
+    char why[LINK_WHY_BYTES]; /* why it ended, when the connection itself does not know */
 };
 
 /* Opens a link for `client`: client_link_opened or client_link_closed follows, never before this returns. */
 struct link *link_open(struct run *run, struct client *client);
 /* Sends a text message at once. Dropped silently unless it is open. */
 void link_send(struct link *link, struct span text);
-/* Cuts it: the client has none now, and is not told. */
+/* Cuts the link. The client has no link now, and no function of it is called. */
 void link_cut(struct link *link, enum cut_kind kind);
-/* Ends it at once, in any state; the client is not told. Harmless for one that was cut. */
+/* Ends the link at once, in any state, without a call to the client. Harmless for one that was cut. */
 void link_drop(struct link *link);
 
 #endif

@@ -12,8 +12,8 @@
 
 enum {
     FILES_SPARE = 64,
-    CUT_LINGERS_S = 1,        /* a link that was cut lives on for about so long, */
-    HALF_OPEN_LINGERS_S = 11, /* or so long */
+    CUT_LINGERS_S = 1,        /* a link that was cut lives on for about this long, */
+    HALF_OPEN_LINGERS_S = 11, /* or this long */
 };
 
 static void on_signal(struct signal_watch *watch, int number)
@@ -23,7 +23,7 @@ static void on_signal(struct signal_watch *watch, int number)
     run_abort(run, "interrupted");
 }
 
-/* Links that were cut and are still there, on average, with all clients connected. */
+/* The number of links that were cut and still exist, on average, when all clients are connected. */
 static double links_cut(const struct load_options *options)
 {
     bool half_open = options->cuts & 1u << CUT_HALFOPEN;
@@ -52,7 +52,7 @@ static void id_make(struct run *run)
     scan_init(&run->scan, run->id);
 }
 
-/* What stands in front of everything that is sent. */
+/* The bytes in front of every event that is sent. */
 static void prefixes_make(struct run *run)
 {
     const struct load_options *options = run->options;
@@ -86,7 +86,7 @@ static void clients_make(struct run *run)
             check_create(&run->messages, options->clients, run->room_count, options->rooms_each, options->echo);
 }
 
-/* Without acknowledgements: what was sent on a connection that lasted was taken. */
+/* Without acknowledgements, messages sent on a connection that lasted count as accepted. */
 static void unacknowledged_take(struct run *run)
 {
     const struct load_options *options = run->options;
@@ -107,7 +107,8 @@ static void judge(struct run *run)
     bool *away = mem_zero(clients, sizeof *away);
     for (uint32_t i = 0; i < clients; i++) {
         const struct client *client = &run->clients[i];
-        /* Who was back and got everything is not: with a short request timeout somebody is always on the way. */
+        /* A client that had been back and had received everything does not count as away: with a short request timeout,
+         * some client is always reconnecting. */
         away[i] = client->state != CLIENT_READY && (client->state == CLIENT_GONE || !client->was_back ||
                                                     run->check == NULL || check_lacks(run->check, i));
         run->away += away[i];
@@ -135,7 +136,7 @@ static void judge(struct run *run)
     run->outcome = LOAD_CHECK_FAILED;
 }
 
-/* Everybody says goodbye; one more turn of the loop ends what is open. */
+/* All clients say goodbye; one more turn of the loop ends the open connections. */
 static void everybody_leaves(struct run *run)
 {
     run_stop(run);

@@ -15,14 +15,14 @@ enum {
 };
 
 struct message {
-    uint64_t sent_us;   /* loop time at which it was published first */
+    uint64_t sent_us;   /* loop time of its first publication */
     uint32_t publisher; /* the client */
     uint32_t room;
     uint32_t number;   /* among those of its room, by the order of publishing */
     uint32_t place;    /* in its room's order, as far as that is known: see order.h; MESSAGE_NONE: nobody has seen it */
     uint32_t edges;    /* see order.h */
-    bool acknowledged; /* the server has said that it took it */
-    bool refused;      /* it has said that it did not, and why: it is not sent again */
+    bool acknowledged; /* the server has acknowledged it */
+    bool refused;      /* the server has answered with an error; it is not sent again */
     bool resent;       /* published again, under the same id, after a reconnect */
     bool marked;       /* used by order */
 };
@@ -34,7 +34,7 @@ struct messages {
 
 void messages_finish(struct messages *messages); /* accepts zeroed */
 
-/* The index of a new one. */
+/* Adds a message; returns its index. */
 uint32_t messages_add(struct messages *messages, uint32_t publisher, uint32_t room, uint32_t number, uint64_t sent_us);
 
 /* `index` is below `count`. */
@@ -43,7 +43,7 @@ static inline struct message *messages_at(const struct messages *messages, uint3
     return &messages->pieces[index / MESSAGES_PIECE][index % MESSAGES_PIECE];
 }
 
-/* The server said that it took it; false when it had said so before. */
+/* The server acknowledged it; false when it had done so before. */
 static inline bool messages_acknowledge(struct messages *messages, uint32_t index)
 {
     struct message *message = messages_at(messages, index);

@@ -1,4 +1,4 @@
-/* options: what a run is to do, as the command line says it, and what of it makes no sense. */
+/* options: the options of a run, as the command line gives them, and the checks of those that do not go together. */
 #ifndef SENNIT_LOAD_OPTIONS_H
 #define SENNIT_LOAD_OPTIONS_H
 
@@ -11,9 +11,10 @@ enum load_protocol { LOAD_SOCKETIO, LOAD_WEBSOCKET };
 
 /* How a client is cut off. */
 enum cut_kind {
-    CUT_FIN,      /* our half ends, the other is read no more */
+    CUT_FIN,      /* our half ends, and nothing more is read */
     CUT_RST,      /* reset */
-    CUT_HALFOPEN, /* nobody is told: the connection stays open and silent while the client comes back on another */
+    CUT_HALFOPEN, /* the server is not told: the connection stays open and silent while the client comes back on another
+                   */
     CUT_CLOSE,    /* with a Close frame */
     CUT_KINDS,
 };
@@ -51,7 +52,7 @@ struct load_options {
 /* The defaults, with no URL. */
 void options_init(struct load_options *options);
 
-/* A decimal number, `what` for the text; false with `err` set unless it lies in [min, max]. */
+/* Parses a decimal number; false with `err` set, whose text begins with `what`, unless it lies in [min, max]. */
 bool options_number_read(const char *what, const char *text, double min, double max, double *value, struct err *err);
 bool options_count_read(const char *what, const char *text, uint32_t min, uint32_t max, uint32_t *value,
                         struct err *err);
@@ -61,7 +62,7 @@ bool options_cuts_read(struct load_options *options, const char *text, struct er
 /* "NAME" or "NAME:room,object" or "NAME:object,room". `room_event` is the caller's to free. */
 bool options_room_event_read(struct load_options *options, const char *text, struct err *err);
 
-/* What does not go together; false with `err` set. */
+/* Checks all options together; false with `err` set when two do not go together. */
 bool options_check(const struct load_options *options, struct err *err);
 
 const char *cut_kind_name(enum cut_kind kind);

@@ -43,8 +43,9 @@ static bool edge_exists(const struct order *order, const struct message *from, u
     return false;
 }
 
-/* Marks what is reached from the place `from` along edges, up to the place `to`. `placed` agrees with all edges, so one
- * walk upwards finds everything. Returns who saw the last step to `to`, or MESSAGE_NONE when it is not reached. */
+/* Marks the messages that edges reach from the place `from`, up to the place `to`. `placed` agrees with all edges, so
+ * one walk upwards finds them all. Returns the subscriber that saw the last step to `to`, or MESSAGE_NONE when `to` is
+ * not reached. */
 static uint32_t region_mark(struct order *order, const struct messages *messages, uint32_t from, uint32_t to)
 {
     uint32_t who = MESSAGE_NONE;
@@ -71,7 +72,7 @@ static void region_unmark(struct order *order, const struct messages *messages, 
         messages_at(messages, order->placed[place])->marked = false;
 }
 
-/* Moves what is marked in [from, to] behind the rest of it; both keep their order among themselves. */
+/* Moves the marked messages in [from, to] behind the others there. Both groups keep their order. */
 static void region_move(struct order *order, const struct messages *messages, uint32_t from, uint32_t to)
 {
     uint32_t *moved = mem_alloc((to - from + 1) * sizeof *moved), moved_count = 0, at = from;

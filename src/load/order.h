@@ -1,11 +1,12 @@
-/* order: the one order of a room's messages that all its subscribers must agree on, worked out from what they see.
+/* order: the one order of a room's messages that all its subscribers must agree on, worked out from the messages they
+ * receive.
  *
  * Each subscriber sees some of the messages, never quite the same ones: its own do not come back, and a gap may lie
  * between two of its lives. So no subscriber's sequence is the order. "I saw a and then b" is an edge from a to b, and
- * what they saw is consistent while the edges have no cycle. `placed` is an order that all edges so far agree with; an
- * edge that runs against it moves what lies between (Marchetti-Spaccamela, Nanni, Rohnert: Maintaining a topological
- * order under edge insertions, 1996), or closes a cycle, and then two subscribers disagree. In a sound run almost every
- * receipt finds its edge there already. */
+ * the subscribers agree as long as the edges have no cycle. `placed` is an order that all edges so far agree with; an
+ * edge that runs against it moves the messages in between (Marchetti-Spaccamela, Nanni, Rohnert: Maintaining a
+ * topological order under edge insertions, 1996), or closes a cycle: then two subscribers disagree. In a sound run the
+ * edge of almost every receipt exists already. */
 #ifndef SENNIT_LOAD_ORDER_H
 #define SENNIT_LOAD_ORDER_H
 
@@ -14,7 +15,7 @@
 struct order_edge {
     uint32_t to;   /* message */
     uint32_t next; /* edge out of the same message */
-    uint32_t who;  /* subscriber who saw it first */
+    uint32_t who;  /* subscriber that saw it first */
 };
 
 /* Zeroed: empty. */
@@ -28,7 +29,7 @@ struct order {
 void order_finish(struct order *order); /* accepts zeroed */
 
 /* Subscriber `who` saw `message` and, before it, `last` (MESSAGE_NONE: nothing). Returns MESSAGE_NONE when that agrees
- * with what all saw before, else a subscriber with whom it does not; then it is not taken into account. */
+ * with all earlier edges. Otherwise returns a subscriber that saw the opposite, and adds no edge. */
 uint32_t order_follow(struct order *order, const struct messages *messages, uint32_t last, uint32_t message,
                       uint32_t who);
 /* A subscriber saw `a` and then `b`, directly or by the edges of other subscribers. */

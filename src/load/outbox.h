@@ -1,4 +1,4 @@
-/* outbox: what a publisher has published and the server has not acknowledged, oldest first. After a reconnect it is
+/* outbox: the messages of one publisher that the server has not acknowledged, oldest first. After a reconnect they are
  * sent again, under the same ids. */
 #ifndef SENNIT_LOAD_OUTBOX_H
 #define SENNIT_LOAD_OUTBOX_H
@@ -13,10 +13,10 @@ struct outbox {
 
 void outbox_finish(struct outbox *outbox); /* accepts zeroed, and leaves it so */
 void outbox_add(struct outbox *outbox, uint32_t message);
-/* Drops what has been acknowledged meanwhile from the front. */
+/* Drops acknowledged messages from the front. */
 void outbox_trim(struct outbox *outbox, const struct messages *messages);
 
-/* `index` is below `count`; some of what is not in front may be acknowledged. */
+/* `index` is below `count`. Messages behind the first may be acknowledged already. */
 static inline uint32_t outbox_at(const struct outbox *outbox, uint32_t index)
 {
     return outbox->ring[(outbox->at + index) & (outbox->cap - 1)];

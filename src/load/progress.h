@@ -1,5 +1,5 @@
-/* progress: what is seen on standard error while a run lasts: on a terminal one line that is written anew every second,
- * elsewhere a line for each phase and one every ten seconds. */
+/* progress: the progress of a run on standard error: on a terminal one line, rewritten every second; elsewhere a line
+ * for each phase, and one every ten seconds. */
 #ifndef SENNIT_LOAD_PROGRESS_H
 #define SENNIT_LOAD_PROGRESS_H
 

@@ -6,7 +6,7 @@
 #include "base/map.h"
 
 enum {
-    BURST_MAX = 1000, /* messages in one turn, so that a run which is behind still hears */
+    BURST_MAX = 1000, /* messages in one turn, so that a run which is behind schedule still reads */
     GUARD_BYTES = 10, /* 51 bits */
 };
 
@@ -16,7 +16,8 @@ void publish_room_name(struct buf *to, uint32_t room)
     buf_append_u64(to, room);
 }
 
-/* The part of a message's name that other clients cannot guess from earlier names; the same each time it is sent. */
+/* The part of a message's name that other clients cannot guess from earlier names. It is the same each time the message
+ * is sent. */
 static void guard_encode(const struct run *run, struct buf *to, uint32_t index)
 {
     uint64_t hash = map_hash(run->secret, span_of(&index, sizeof index));
@@ -86,8 +87,8 @@ void publish_encode(struct run *run, struct buf *to, uint32_t index)
     buf_append_char(to, ']');
 }
 
-/* The publisher whose turn it is; NULL when none can. Who waits for acknowledgements publishes while it is away, too,
- * and sends when it is back. */
+/* The publisher whose turn it is; NULL when none can publish. With acknowledgements, a client publishes also while it
+ * is away, and sends when it is back. */
 static struct client *publisher_next(struct run *run)
 {
     const struct load_options *options = run->options;

@@ -1,10 +1,11 @@
-/* publish: what is sent, and when.
+/* publish: the bytes of messages, and the times at which they are sent.
  *
  *     42[/namespace,][ack id]["event",{"id":"<run>.<publisher>-<message>","t":µs,"room":"room-3","pad":"xxx"}]
  *     42[/namespace,][ack id]["event","room-3",{...}]      with --room-event
  *     {...}                                                over plain WebSocket
  *
- * `t` counts from the start of the run. The bytes follow from the message's number: what is sent again is the same. */
+ * `t` counts from the start of the run. The bytes follow from the message's number, so a message that is sent again has
+ * the same bytes. */
 #ifndef SENNIT_LOAD_PUBLISH_H
 #define SENNIT_LOAD_PUBLISH_H
 
@@ -18,7 +19,7 @@ void publish_room_name(struct buf *to, uint32_t room);
 void publish_start(struct run *run);
 void publish_stop(struct run *run);
 
-/* The server answered a message of this client with an error: it did not take it. */
+/* The server answered a message of this client with an error. */
 void publish_refused(struct run *run, struct client *client, uint32_t message);
 /* The server acknowledged a message of this client. */
 void publish_acknowledged(struct run *run, struct client *client, uint32_t message);

@@ -64,7 +64,7 @@ static void bar_print(const struct run *run, uint64_t from_us, uint64_t below_us
 {
     char bar[BAR_WIDTH + 1], from[NUMBER_BYTES];
     uint64_t count = histogram_between(&run->latency, from_us, below_us);
-    uint64_t width = (count * BAR_WIDTH + most - 1) / most; /* what is there at all is seen */
+    uint64_t width = (count * BAR_WIDTH + most - 1) / most; /* a bucket that is not empty shows at least one mark */
     memset(bar, '#', width);
     bar[width] = '\0';
     printf("  %10s  %-*s %6.2f %%\n", time_text(from_us, from), BAR_WIDTH, bar,

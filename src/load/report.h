@@ -1,4 +1,4 @@
-/* report: what a run found, on standard output: for people, or as one JSON object. */
+/* report: the results of a run on standard output, for people or as one JSON object. */
 #ifndef SENNIT_LOAD_REPORT_H
 #define SENNIT_LOAD_REPORT_H
 

@@ -18,7 +18,7 @@ static void put_number(struct buf *to, const char *name, uint64_t number)
     buf_append_u64(to, number);
 }
 
-/* What there is no figure for, said by a negative one, is null. */
+/* A figure that does not exist, which is negative here, is written as null. */
 static void put_real(struct buf *to, const char *name, double number, bool known)
 {
     put_name(to, name);

@@ -10,7 +10,7 @@
 
 enum {
     SETTLE_TICK_MS = 50,
-    SETTLE_QUIET_MS = 500, /* so long after everything has come, something may come twice */
+    SETTLE_QUIET_MS = 500, /* how long after the last missing message a repetition may still come */
     CUT_TRIES = 8,
 };
 
@@ -26,7 +26,7 @@ static void phase_begin(struct run *run, enum run_phase phase)
     run->phase_us = loop_now_us(run->loop);
 }
 
-/* What the server has used by now; nothing when it is not known or gone. */
+/* The server's CPU time and memory now; zeros when its process is not known or gone. */
 static void usage_take(struct run *run, struct run_usage *usage)
 {
     struct err err;
@@ -45,7 +45,7 @@ static uint64_t own_cpu_us(void)
     return process_cpu_read(0, &used, &err) ? used : 0;
 }
 
-/* How long was published, and what that cost us. */
+/* Records how long the run published, and our own CPU time for it. */
 static void publishing_measure(struct run *run)
 {
     run->publish_us = loop_now_us(run->loop) - run->publish_began_us;
@@ -154,7 +154,7 @@ void run_client_lost(struct run *run, struct client *client, bool was_in, const 
     if (client->was_ready)
         return;
     snprintf(run->why.text, sizeof run->why.text, "%s", why);
-    /* Nobody ever got in: trying again would not help. Refused by name: neither would it. */
+    /* The server refused this client, or none ever connected to any address: trying again would not help. */
     if (client->state == CLIENT_GONE || (run->connected == 0 && !run_address_next(run)))
         run_abort(run, "%s: %s", run->url.shown, why);
 }
@@ -166,7 +166,7 @@ static void settled(struct run *run)
         run_end(run);
 }
 
-/* Nothing is under way any more, as far as it can be known. */
+/* As far as we know, nothing is under way any more. */
 static bool everything_came(const struct run *run)
 {
     const struct load_options *options = run->options;

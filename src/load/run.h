@@ -1,4 +1,4 @@
-/* run: what the parts of a run share. For src/load/ only; see load.h.
+/* run: the state that the parts of a run share. For src/load/ only; see load.h.
  *
  *     RESOLVING -> CONNECTING -> IDLING or PUBLISHING -> SETTLING -> OVER
  *
@@ -20,7 +20,7 @@ enum run_phase { RUN_RESOLVING, RUN_CONNECTING, RUN_IDLING, RUN_PUBLISHING, RUN_
 
 enum { RUN_ADDRESSES_MAX = 16 };
 
-/* What the server had used at some moment. */
+/* The server's CPU time and memory at one moment. */
 struct run_usage {
     uint64_t cpu_us;
     struct process_memory memory;
@@ -70,7 +70,7 @@ struct run {
     uint32_t publisher_at;
     struct messages messages;
     struct check *check; /* NULL: nothing is checked */
-    uint64_t expected;   /* deliveries, if nobody is ever away */
+    uint64_t expected;   /* deliveries, if no client is ever away */
     struct histogram latency;
     struct run_counters counters;
 
@@ -80,16 +80,16 @@ struct run {
     uint64_t began_us, phase_us; /* of the run; of the phase */
     uint64_t connect_us;         /* how long it took until all had been READY */
     uint64_t publish_began_us;   /* 0: not yet */
-    uint64_t publish_us;         /* how long was published */
+    uint64_t publish_us;         /* how long the run published */
     uint64_t deliver_us;         /* how long it took from the first publish until everything had come */
     uint64_t published_due;      /* messages, by the rate */
-    uint64_t quiet_us;           /* since when everything has come; 0: not yet */
+    uint64_t quiet_us;           /* when the last missing message came; 0: not yet */
     uint64_t lag_us, lag_us_max; /* how late our own publishing was: since the last line of progress, in all */
 
     struct run_usage before, after_connect, after_publish, after_idle; /* of the server */
     uint64_t own_cpu_us;                                               /* ours while publishing */
     struct check_totals totals;
-    uint32_t away; /* clients that did not come back, or not for what they lack */
+    uint32_t away; /* clients that did not come back, or came back and still lack messages */
 };
 
 /* connect.c: where to, and from where. */
@@ -102,11 +102,11 @@ bool run_source(struct run *run, struct addr *source);
 /* Starts as many clients as are due. */
 void run_connect(struct run *run);
 
-/* run.c: begins; stops every timer, wherever it is; and what clients tell. */
+/* run.c: begins; stops all timers of the run; and takes the reports of clients. */
 void run_start(struct run *run);
 void run_stop(struct run *run);
 void run_client_ready(struct run *run, struct client *client);
-/* It lost its connection, and had been let in or not. */
+/* A client lost its connection, before or after it was READY. */
 void run_client_lost(struct run *run, struct client *client, bool was_in, const char *why);
 /* Ends the run: it cannot go on. */
 void run_abort(struct run *run, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -120,7 +120,7 @@ static inline void run_delivered(struct run *run, struct client *client, uint32_
         check_receive(run->check, client->index, message);
 }
 
-/* Where to go on when the server's addresses are known, and when every client has been READY. */
+/* The run goes on here when the server's addresses are known, and when every client has been READY. */
 void run_resolved(struct run *run);
 void run_all_connected(struct run *run);
 

@@ -1,7 +1,7 @@
-/* scan: finds the id of a message of this run in what a server sent, without reading it as JSON.
+/* scan: finds the id of a message of this run in a server's bytes, without reading them as JSON.
  *
- * An id is `<run>.<publisher>-<message>` in quotes, `<run>` random characters that stand nowhere else. Where it was
- * found last it is looked for first: messages of one server look alike. */
+ * An id is `<run>.<publisher>-<message>` in quotes, where `<run>` is a run of random characters that occurs nowhere
+ * else. The place of the last id is tried first, because the messages of one server look alike. */
 #ifndef SENNIT_LOAD_SCAN_H
 #define SENNIT_LOAD_SCAN_H
 
@@ -20,8 +20,8 @@ void scan_init(struct scan *scan, const char run[SCAN_RUN_BYTES]);
 bool scan_id(struct scan *scan, struct span text, uint32_t *publisher, uint32_t *message);
 
 /* The last argument of an event, `["name",...,"last"]`, raw with its quotes, when it is a string of at most
- * SCAN_OFFSET_BYTES_MAX: what Socket.IO clients take for their offset. The name counts when there is nothing behind it.
- * NULL data: none. */
+ * SCAN_OFFSET_BYTES_MAX: Socket.IO clients take it for their offset. If the event has only a name, the name is that
+ * argument. NULL data: none. */
 struct span scan_offset(struct span array);
 
 #endif

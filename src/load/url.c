@@ -7,7 +7,7 @@
 
 enum { PORT_DEFAULT = 80 };
 
-/* What a Host field and a request line can carry. */
+/* Only characters that a Host field and a request line can carry. */
 static bool is_visible(struct span text)
 {
     for (size_t i = 0; i < text.len; i++)

@@ -66,7 +66,7 @@ uint32_t window_missing(const struct window *window, uint32_t from)
             from = (from / WORD_BITS + 1) * WORD_BITS;
             continue;
         }
-        /* What lies above `from` in its word; shifting brings zeros in, which are not numbers of this word. */
+        /* The bits above `from` in its word. Shifting brings in zeros, which are no numbers of this word. */
         uint64_t absent = ~word >> from % WORD_BITS;
         if (absent == 0)
             from = (from / WORD_BITS + 1) * WORD_BITS;

@@ -1,10 +1,10 @@
-/* window: which numbers of an endless sequence have come, a bit each.
+/* window: which numbers of an endless sequence have come, one bit for each.
  *
  *     0 ......... all have come ......... | 1 1 0 1 1 1 0 ... | none has come yet ...
  *                                         ^ base              ^ base + cap
  *
- * Whole words in front are forgotten, so that memory is what is out of order or missing, not what has come. Zeroed:
- * nothing has come, and no memory is held. */
+ * Full words in front are dropped, so memory follows the numbers that are missing or out of order, not all that have
+ * come. Zeroed: nothing has come, and no memory is held. */
 #ifndef SENNIT_LOAD_WINDOW_H
 #define SENNIT_LOAD_WINDOW_H
 

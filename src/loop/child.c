@@ -18,7 +18,8 @@
 
 enum {
     READ_BYTES = 4096,
-    DRAIN_BYTES_MAX = 64 * 1024, /* of one output in one go, and what a pipe holds: who never stops must not stop us */
+    DRAIN_BYTES_MAX = 64 * 1024, /* of one output in one turn, as much as a pipe holds, so that a child that never stops
+                                    writing does not stop the loop */
     SETTLE_MS = 200,
     DESCRIPTORS_MAX = 1 << 20,
 };
@@ -26,6 +27,24 @@ enum {
 static int pid_descriptor(pid_t pid)
 {
     return (int)syscall(SYS_pidfd_open, pid, 0);
+}
+
+/* As waitid, for this child alone, without waiting. A kernel older than 5.4 cannot wait for a pidfd; there the pid is
+ * used, which is the child's own until the child is reaped. */
+static int child_wait(const struct child *child, siginfo_t *info, int options)
+{
+    enum { WAIT_FOR_PIDFD = 3 /* P_PIDFD, which old C libraries do not name */ };
+    info->si_pid = 0;
+    int done = waitid((idtype_t)WAIT_FOR_PIDFD, (id_t)child->watch.fd, info, options | WNOHANG);
+    return done != 0 && errno == EINVAL ? waitid(P_PID, (id_t)child->pid, info, options | WNOHANG) : done;
+}
+
+/* True while the child runs, or has ended and nobody has reaped it. Until then no other process has its pid or its
+ * group's number. */
+static bool is_ours(const struct child *child)
+{
+    siginfo_t info;
+    return child->pid > 0 && child_wait(child, &info, WEXITED | WNOWAIT) == 0;
 }
 
 /* Every descriptor from 3 up closes at exec, also those that the program which started us left open. */
@@ -46,7 +65,7 @@ static bool outputs_take(int out, int err)
     return null >= 0 && dup2(null, STDIN_FILENO) >= 0 && dup2(out, STDOUT_FILENO) >= 0 && dup2(err, STDERR_FILENO) >= 0;
 }
 
-/* The steps from fork to exec, as they are reported when one fails. */
+/* The steps from fork to exec; the child reports the one that failed. */
 enum step { STEP_OUTPUTS, STEP_DIRECTORY, STEP_EXEC };
 
 static enum step steps_take(const struct child_spec *spec, char *const *environment, int out, int err)
@@ -63,8 +82,8 @@ static enum step steps_take(const struct child_spec *spec, char *const *environm
     return STEP_EXEC;
 }
 
-/* In the child: never returns. Only what is safe between fork and exec is called. `parent` may have ended before it
- * could be asked to take us with it. */
+/* In the child: never returns. Calls only functions that are safe between fork and exec. `parent` may have ended before
+ * PR_SET_PDEATHSIG was set. */
 static void become(const struct child_spec *spec, char *const *environment, const int ends[3], pid_t parent)
 {
     sigset_t none;
@@ -138,7 +157,8 @@ static void finish(struct child *child)
     child->ended(child, child->end);
 }
 
-/* Gone, and nobody holds its outputs any more; a grandchild that does is not waited for long. */
+/* Finishes when the child is gone and its outputs are closed. A grandchild may hold them open; SETTLE_MS bounds the
+ * wait. */
 static void maybe_finish(struct child *child)
 {
     if (child->pid == 0 && !io_is_open(&child->out) && !io_is_open(&child->err))
@@ -167,13 +187,16 @@ static void on_err(struct io *io, unsigned ready)
 static void on_ended(struct io *io, unsigned ready)
 {
     struct child *child = container_of(io, struct child, watch);
-    int status;
-    /* As when a container's first process ends. Not yet reaped, it keeps its group's number from being another's. */
+    siginfo_t info;
+    /* The whole group ends, as a container does with its first process. */
     child_signal_group(child, SIGKILL);
-    if (waitpid(child->pid, &status, WNOHANG) != child->pid)
+    if (child_wait(child, &info, WEXITED) != 0)
+        child->end = (struct child_end){CHILD_STATUS_UNKNOWN, 0}; /* ECHILD: the host program was first */
+    else if (info.si_pid == 0)
         return;
-    child->end =
-        WIFSIGNALED(status) ? (struct child_end){0, WTERMSIG(status)} : (struct child_end){WEXITSTATUS(status), 0};
+    else
+        child->end =
+            info.si_code == CLD_EXITED ? (struct child_end){info.si_status, 0} : (struct child_end){0, info.si_status};
     child->pid = 0;
     io_close(io, false);
     drain(child, &child->out, &child->out_rest);
@@ -221,25 +244,55 @@ static void watch_output(struct io *io, struct loop *loop, io_ready_fn *ready, i
     io_want(io, IO_READ);
 }
 
+/* Forks with every signal blocked, so that no signal runs a handler of the parent in the child. The child resets all
+ * handlers before it unblocks them. */
+static pid_t fork_quietly(const struct child_spec *spec, int pipes[3][2])
+{
+    char *const *environment = spec->env != NULL ? (char *const *)spec->env : environ;
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    pid_t parent = getpid(), pid = fork();
+    if (pid == 0)
+        become(spec, environment, (const int[]){pipes[0][1], pipes[1][1], pipes[2][1]}, parent);
+    int error = errno;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    errno = error;
+    return pid;
+}
+
+/* True when the child could not exec; `report` then has the step that failed and its errno. A signal handler of the
+ * host may interrupt the read. */
+static bool report_read(int fd, int report[2])
+{
+    ssize_t got;
+    do
+        got = read(fd, report, 2 * sizeof report[0]);
+    while (got < 0 && errno == EINTR);
+    return got == 2 * sizeof report[0];
+}
+
+static void wait_for(pid_t pid)
+{
+    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+        continue;
+}
+
 bool child_start(struct child *child, struct loop *loop, const struct child_spec *spec, child_line_fn *line,
                  child_ended_fn *ended, struct err *err)
 {
     int pipes[3][2], report[2];
     *child = (struct child){.loop = loop, .line = line, .ended = ended};
     timer_init(&child->settle, on_settled);
-    char *const *environment = spec->env != NULL ? (char *const *)spec->env : environ;
-    bool opened = pipes_open(pipes);
-    pid_t parent = getpid(), pid = opened ? fork() : -1;
-    if (pid == 0)
-        become(spec, environment, (const int[]){pipes[0][1], pipes[1][1], pipes[2][1]}, parent);
+    pid_t pid = pipes_open(pipes) ? fork_quietly(spec, pipes) : -1;
     int error = errno;
     pipes_close(pipes, 1);
     if (pid < 0) {
         pipes_close(pipes, 0);
         return err_set(err, "cannot start %s: %s", spec->argv[0], strerror(error));
     }
-    if (read(pipes[2][0], report, sizeof report) == sizeof report) {
-        waitpid(pid, NULL, 0);
+    if (report_read(pipes[2][0], report)) {
+        wait_for(pid);
         pipes_close(pipes, 0);
         return start_error(spec, report, err);
     }
@@ -247,7 +300,7 @@ bool child_start(struct child *child, struct loop *loop, const struct child_spec
     if (watch < 0) {
         error = errno;
         kill(-pid, SIGKILL);
-        waitpid(pid, NULL, 0);
+        wait_for(pid);
         pipes_close(pipes, 0);
         return err_set(err, "%s: cannot be watched: pidfd_open: %s", spec->argv[0], strerror(error));
     }
@@ -263,12 +316,12 @@ bool child_start(struct child *child, struct loop *loop, const struct child_spec
 
 void child_signal(struct child *child, int number)
 {
-    if (child->pid > 0)
+    if (is_ours(child))
         kill(child->pid, number);
 }
 
 void child_signal_group(struct child *child, int number)
 {
-    if (child->pid > 0)
+    if (is_ours(child))
         kill(-child->pid, number);
 }

@@ -2,8 +2,12 @@
  *
  * Each child leads a process group of its own, which is killed when it ends, has /dev/null as its standard input and
  * dies with us (PR_SET_PDEATHSIG). It gets no descriptor but its standard ones, whatever we have open, and cannot gain
- * privileges (PR_SET_NO_NEW_PRIVS).
- * Its two outputs arrive line by line. */
+ * privileges (PR_SET_NO_NEW_PRIVS). Its two outputs arrive line by line.
+ *
+ * Starting and waiting touch nothing else of the process: no signal handler, no SIGCHLD, and no child that is not ours.
+ * Each child is watched, signalled and reaped through its own pidfd, so a host program may have children and a SIGCHLD
+ * handler of its own. The host must not ignore SIGCHLD and must not wait for children that are not its own
+ * (waitpid(-1)). Otherwise the child's status is lost and its group cannot be killed (struct child_end). */
 #ifndef SENNIT_LOOP_CHILD_H
 #define SENNIT_LOOP_CHILD_H
 
@@ -19,7 +23,10 @@ struct child_spec {
     bool is_private;         /* the files it makes are for its user alone (umask 077) */
 };
 
-/* How a child ended. */
+/* How a child ended. When the host program took its status first, or ignores SIGCHLD, `exit_status` is
+ * CHILD_STATUS_UNKNOWN, and the processes that the child has started were not killed, because its group's number may
+ * belong to another group by now. */
+enum { CHILD_STATUS_UNKNOWN = -1 };
 struct child_end {
     int exit_status; /* when `signal` is 0 */
     int signal;      /* 0: exited by itself */
@@ -28,7 +35,7 @@ struct child_end {
 struct child;
 /* One line of output without its newline, cut at CHILD_LINE_MAX bytes. */
 typedef void child_line_fn(struct child *child, bool is_stderr, struct span line);
-/* Called once, after the process is gone and its remaining output was handed out; the memory is then the caller's
+/* Called once, when the process is gone and its remaining output was handed out. After that the memory is the caller's
  * again. */
 typedef void child_ended_fn(struct child *child, struct child_end end);
 
@@ -47,11 +54,11 @@ struct child {
 
 /* Starts it; false with `err` set when it cannot be executed (not found, not executable: the text says which and where
  * it was looked for) or watched (the kernel is older than 5.3 or forbids it). Exec failures are found here, not by an
- * early exit. */
+ * early exit. `child` must stay in place until `ended` was called; `spec` is not kept. */
 bool child_start(struct child *child, struct loop *loop, const struct child_spec *spec, child_line_fn *line,
                  child_ended_fn *ended, struct err *err);
 
-/* Sends a signal to the child, or to its whole process group; harmless when it is gone. */
+/* Sends a signal to the child, or to its whole process group; harmless when the child is gone. */
 void child_signal(struct child *child, int number);
 void child_signal_group(struct child *child, int number);
 

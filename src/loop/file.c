@@ -133,7 +133,7 @@ bool file_lock_take(struct file_lock *lock, const char *path, struct err *err)
             return err_set(err, "%s: cannot be locked: %s", path, strerror(error));
         return err_set(err, "%s: process %s holds it", path, got > 0 ? pid : "(unknown)");
     }
-    /* Who holds it is for people: that it is held does not depend on what is written there. */
+    /* The text only tells people which process holds the lock; the lock itself does not depend on it. */
     int len = snprintf(pid, sizeof pid, "%d", (int)getpid());
     bool written = ftruncate(lock->fd, 0) == 0 && write(lock->fd, pid, (size_t)len) == len;
     (void)written;

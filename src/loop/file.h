@@ -10,7 +10,7 @@
 /* Appends the whole file to `to`; refuses more than `bytes_max`, directories and anything that is not a regular file.
  * The error names the file and the reason. */
 bool file_read(const char *path, size_t bytes_max, struct buf *to, struct err *err);
-/* What tells one version of a file from another. */
+/* Distinguishes one version of a file from another. */
 struct file_about {
     uint64_t bytes, device, inode;
     int64_t modified_ns, changed_ns; /* since 1970 */

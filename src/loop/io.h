@@ -37,7 +37,8 @@ struct addr_ip {
 void addr_ip_of(const struct addr *addr, struct addr_ip *ip);
 /* An IPv4 address, which is kept mapped into IPv6. */
 bool addr_ip_is_v4(const struct addr_ip *ip);
-/* What belongs to one customer: the IPv4 address, or the network of 64 bits of IPv6, the rest zero. */
+/* The part of an address that belongs to one customer: the IPv4 address, or the first 64 bits of an IPv6 address. The
+ * rest is zero. */
 enum { ADDR_NETWORK_BYTES = 16 };
 void addr_ip_network(const struct addr_ip *ip, uint8_t network[ADDR_NETWORK_BYTES]);
 /* As addr_ip_text. */
@@ -47,8 +48,7 @@ enum io_events { IO_READ = 1, IO_WRITE = 2 };
 
 struct io;
 /* `ready` holds those of the wanted io_events that became possible; errors and hang-ups show as both, and the next read
- * or write tells.
- */
+ * or write returns the error. */
 typedef void io_ready_fn(struct io *io, unsigned ready);
 struct io {
     struct loop *loop;
@@ -57,7 +57,7 @@ struct io {
     io_ready_fn *ready;
 };
 
-/* What io_read, io_writev and io_accept return below zero. */
+/* The negative results of io_read, io_writev and io_accept. */
 enum io_result { IO_AGAIN = -1, IO_ERROR = -2, IO_EXHAUSTED = -3 };
 
 void io_init(struct io *io, struct loop *loop, io_ready_fn *ready);
@@ -71,12 +71,12 @@ void io_local(const struct io *io, struct addr *addr);
  * (no descriptor left: stop accepting for a while). TCP_NODELAY is set. */
 int io_accept(struct io *listener, struct io *to, struct addr *peer);
 
-/* Keeps a descriptor back: `io` is open and does nothing until it is closed, when there is one for io_accept again. May
- * leave it closed: there is none. */
+/* Reserves a descriptor: `io` is open and does nothing. Closing it makes a descriptor available to io_accept. Leaves
+ * `io` closed when there is no descriptor. */
 void io_reserve(struct io *io);
 
-/* Begins to connect; IO_WRITE becomes ready when it is done or failed, then io_connected tells which. False when it
- * failed at once. TCP_NODELAY is set. */
+/* Begins to connect; IO_WRITE becomes ready when it is done or has failed; io_connected then returns which. False when
+ * it failed at once. TCP_NODELAY is set. */
 bool io_connect(struct io *io, const struct addr *addr);
 /* The same from the local address `source`, any port; NULL: as the kernel chooses. */
 bool io_connect_from(struct io *io, const struct addr *addr, const struct addr *source);
@@ -85,20 +85,22 @@ int io_connected(struct io *io);
 
 /* Bytes read (> 0), 0 at the end of the stream, IO_AGAIN or IO_ERROR. */
 ssize_t io_read(struct io *io, void *to, size_t size);
-/* Bytes written, or IO_AGAIN or IO_ERROR. `count` is IOV_MAX at most. */
+/* Bytes written, or IO_AGAIN or IO_ERROR; a peer that has gone is IO_ERROR and no SIGPIPE. `count` is IOV_MAX at most.
+ */
 ssize_t io_writev(struct io *io, const struct iovec *parts, int count);
-/* The kernel takes no more while it has so many bytes that it has not sent yet. Only tunes. */
+/* The kernel takes no more bytes while it has this many that it has not sent yet. Has no effect where the kernel does
+ * not know the option. */
 void io_unsent_max(struct io *io, uint32_t bytes);
 /* Ends our half; the peer sees the end of the stream behind what was written. */
 void io_shutdown(struct io *io);
 /* Closes; harmless when closed. With `reset`, the peer sees a reset and unsent bytes are dropped. */
 void io_close(struct io *io, bool reset);
 
-/* Moves an open stream from one io to another, which is initialised and closed, along with what it wants. Moving a
+/* Moves an open stream, with its wanted events, from one io to another, which is initialised and closed. Moving a
  * closed one does nothing. */
 void io_move(struct io *to, struct io *from);
 
-/* Which events `ready` is to be called for (level-triggered); 0 for none. */
+/* Sets the events for which `ready` is called (level-triggered); 0 for none. */
 void io_want(struct io *io, unsigned events);
 
 static inline bool io_is_open(const struct io *io)

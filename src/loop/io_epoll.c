@@ -78,7 +78,7 @@ static bool is_tcp(const struct addr *addr)
 
 static void set_option(int fd, int level, int name, int value)
 {
-    /* Options only tune; a kernel that does not know one still carries the stream. */
+    /* Options only tune the stream. A kernel that does not know one still carries it. */
     (void)setsockopt(fd, level, name, &value, sizeof value);
 }
 

@@ -1,9 +1,9 @@
 /* loop: the only door to time, randomness, descriptors and children. One process, one thread, one loop.
  *
- * A turn: timers that are due; poll; what became ready, which reads, decodes and acts; **flush**, once for every
- * touched connection; **reap** of what was closed. Everything above this layer is pure but for these calls, so that
- * test/sim can put another loop behind the same headers: virtual time, streams that delay, cut and reset, a seed that
- * replays. */
+ * A turn runs the timers that are due; polls; calls `ready` of the streams that became ready, which read, decode and
+ * act; **flushes** every touched connection once; and **reaps** closed ones. Everything above this layer is pure except
+ * for these calls, so that test/sim can put another loop behind the same headers: virtual time, streams that delay, cut
+ * and reset, a seed that replays. */
 #ifndef SENNIT_LOOP_LOOP_H
 #define SENNIT_LOOP_LOOP_H
 
@@ -16,8 +16,8 @@
 
 struct loop;
 
-/* One loop; NULL with `err` set when the kernel refuses. Ignores SIGPIPE, and does not ignore SIGCHLD, as a parent may
- * have done: children would be gone before we learn how they ended. */
+/* One loop; NULL with `err` set when the kernel refuses. Changes nothing of the process: no signal, no mask, no limit.
+ * A write to a stream whose peer has gone raises no SIGPIPE (loop/io.h). */
 struct loop *loop_create(struct err *err);
 /* Accepts NULL. Every timer, io, child and task has been stopped before. */
 void loop_destroy(struct loop *loop);
@@ -67,7 +67,11 @@ static inline bool timer_running(const struct timer *timer)
     return timer->place != 0;
 }
 
-/* Calls `caught` from the loop, once for each batch of this signal, until a NULL function takes it away. */
+/* Calls `caught` from the loop, once for each batch of this signal, until a NULL function takes it away.
+ *
+ * This is process-wide, and only for a program that is ours: while a signal is watched, it is blocked in this thread
+ * and its disposition is the default, for an ignored signal would not arrive. The end of the last watch unblocks it.
+ * serve, up and load watch SIGINT, SIGTERM and SIGHUP, in the function that runs the whole command. */
 struct signal_watch;
 typedef void signal_fn(struct signal_watch *watch, int number);
 struct signal_watch {
@@ -77,7 +81,7 @@ struct signal_watch {
 };
 void signal_watch_start(struct loop *loop, struct signal_watch *watch, int number, signal_fn *caught);
 void signal_watch_stop(struct loop *loop, struct signal_watch *watch);
-/* True while nobody watches it and it is ignored, as a parent may have wished: nohup does so with SIGHUP. */
+/* True while the signal is ignored. A parent may have set that: nohup does so with SIGHUP. */
 bool signal_is_ignored(int number);
 
 #define LOOP_MS(ms) ((uint64_t)(ms)*1000)

@@ -34,8 +34,6 @@ struct loop *loop_create(struct err *err)
     list_init(&loop->flush);
     list_init(&loop->reap);
     loop_signals_init(loop);
-    signal(SIGPIPE, SIG_IGN);
-    signal(SIGCHLD, SIG_DFL);
     return loop;
 }
 
@@ -92,7 +90,7 @@ void loop_random(struct loop *loop, void *to, size_t size)
         random_fill(loop->random_pool, sizeof loop->random_pool);
         loop->random_left = sizeof loop->random_pool;
     }
-    /* Handed-out bytes are wiped, so that no later leak of memory tells them. */
+    /* Bytes are wiped when they are handed out, so that no later leak of memory reveals them. */
     loop->random_left -= size;
     memcpy(to, loop->random_pool + loop->random_left, size);
     explicit_bzero(loop->random_pool + loop->random_left, size);
@@ -215,7 +213,7 @@ static void batch_handle(struct loop *loop)
             ready |= IO_READ;
         if (event->events & (EPOLLOUT | EPOLLHUP | EPOLLERR))
             ready |= IO_WRITE;
-        /* An earlier callback of this batch may have changed what is wanted. */
+        /* An earlier callback of this batch may have changed the wanted events. */
         ready &= io->want;
         if (ready != 0)
             io->ready(io, ready);

@@ -1,7 +1,7 @@
-/* loop_epoll: what the parts of the real loop share. For src/loop/ only.
+/* loop_epoll: the state that the parts of the real loop share. For src/loop/ only.
  *
  * An io is registered with epoll exactly while its `want` is not 0. The events of one batch are handled one after the
- * other; what a callback closes or no longer wants is taken out of the rest of the batch. */
+ * other; an io that a callback closes, or an event that it no longer wants, is taken out of the rest of the batch. */
 #ifndef SENNIT_LOOP_LOOP_EPOLL_H
 #define SENNIT_LOOP_LOOP_EPOLL_H
 
@@ -30,7 +30,7 @@ struct loop {
     size_t random_left;
 };
 
-/* Forgets what the rest of the batch says about `io`. */
+/* Drops the events of `io` from the rest of the batch. */
 void loop_batch_forget(struct loop *loop, const struct io *io);
 
 void loop_signals_init(struct loop *loop);

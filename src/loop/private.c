@@ -16,7 +16,7 @@
 
 enum {
     DEPTH_MAX = 4,
-    RUNTIME_BYTES_MAX = 64, /* of $XDG_RUNTIME_DIR: a socket's name must fit behind it */
+    RUNTIME_BYTES_MAX = 64, /* of $XDG_RUNTIME_DIR, because a socket's name must fit behind it */
     OPEN_FLAGS = O_RDONLY | O_DIRECTORY | O_CLOEXEC,
 };
 
@@ -78,7 +78,7 @@ static bool directory_close(struct walk *walk, int fd, int depth)
     return ok;
 }
 
-/* Whoever may write into the directory above, without the sticky bit, may put another one in its place. */
+/* A user who may write into the directory above, if that has no sticky bit, may put another directory in its place. */
 static bool above_is_safe(const char *path, int fd, struct err *err)
 {
     struct stat about;

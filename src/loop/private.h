@@ -4,15 +4,15 @@
 
 #include "base/err.h"
 
-/* Makes the directory and those above it that are missing; returns its absolute path, or NULL with `err` set. One that
- * was there already is refused when it, or anything in it, belongs to another user, or when everybody may replace it;
- * `*corrected` counts what lay there with a wider mode and has a closed one now. Symbolic links inside are left alone.
- */
+/* Makes the directory and those above it that are missing; returns its absolute path, or NULL with `err` set. An
+ * existing directory is refused when it, or anything in it, belongs to another user, or when every user may replace it.
+ * `*corrected` counts the files and directories in it whose mode was too wide and was narrowed. Symbolic links inside
+ * are left alone. */
 char *private_directory_make(const char *path, unsigned *corrected, struct err *err);
 /* Makes a directory with a short name of its own, under $XDG_RUNTIME_DIR where that is short enough, else in /tmp; NULL
  * with `err` set. */
 char *private_directory_make_short(struct err *err);
-/* Removes the directory and the one file in it that is named so. */
+/* Removes the directory and, in it, the one file `file`. */
 void private_directory_remove(const char *path, const char *file);
 
 #endif

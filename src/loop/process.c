@@ -1,9 +1,10 @@
-/* process: reads CPU time and memory from /proc, raises the descriptor limit, and switches the user. */
+/* process: reads CPU time and memory from /proc, sets signals, raises the descriptor limit, and switches the user. */
 #include "loop/process.h"
 
 #include <errno.h>
 #include <grp.h>
 #include <pwd.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -73,6 +74,12 @@ bool process_memory_read(pid_t pid, struct process_memory *memory, struct err *e
     }
     buf_finish(&text);
     return memory->resident != 0 || err_set(err, "there is no process %d", (int)pid);
+}
+
+void process_signals_set(void)
+{
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGCHLD, SIG_DFL);
 }
 
 uint64_t process_files_allow(uint64_t wanted)

@@ -1,4 +1,9 @@
-/* process: what a process of this machine has used, and what this one may use. Linux: /proc and resource limits. */
+/* process: CPU time and memory of a process on this machine, and the settings of this process. Linux: /proc and
+ * resource limits.
+ *
+ * Everything here that changes the whole process (signals, limits, the user) is called by the commands of cli, and by
+ * nothing below them but load_run, which raises the descriptor limit for its clients. `tools/tidy.py` knows the files
+ * that may call such functions of the C library. */
 #ifndef SENNIT_LOOP_PROCESS_H
 #define SENNIT_LOOP_PROCESS_H
 
@@ -11,8 +16,8 @@
 struct process_memory {
     uint64_t resident;     /* RSS: every page that is in memory */
     uint64_t proportional; /* PSS: shared pages count by their share; 0 when not `whole` */
-    uint64_t anonymous;    /* heap, stacks, what no file stands behind; 0 when not `whole` */
-    bool whole;            /* false: the kernel tells this user the RSS only */
+    uint64_t anonymous;    /* heap, stacks and other memory without a file behind it; 0 when not `whole` */
+    bool whole;            /* false: this user may only read the RSS */
 };
 
 /* CPU time of the process since it started, user and system, all its threads and none of its children, in
@@ -20,6 +25,11 @@ struct process_memory {
 bool process_cpu_read(pid_t pid, uint64_t *cpu_us, struct err *err);
 /* False with `err` set when there is no such process. */
 bool process_memory_read(pid_t pid, struct process_memory *memory, struct err *err);
+
+/* Sets the signals that a parent may have set otherwise, for a program that is ours: SIGPIPE is ignored, so that a
+ * reader of our log that has gone costs us its lines and not the process; SIGCHLD is not ignored, or the kernel would
+ * reap our children before we learn how they ended (loop/child.h). For cli's main alone. */
+void process_signals_set(void);
 
 /* Raises the number of descriptors this process may have open to `wanted` where it may; returns how many it may have
  * now. */

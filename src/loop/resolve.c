@@ -22,9 +22,10 @@ struct resolve {
     struct loop *loop;
     resolve_fn *done;
     void *arg;
-    ares_channel channel; /* NULL for an IP, which needs nobody */
+    ares_channel channel; /* NULL for an IP, which needs no lookup */
     struct watched sockets[SOCKETS_MAX];
     struct timer timer; /* answers, or lets c-ares look at its timeouts */
+    bool initialized;   /* one count of c-ares' own initialization is ours */
     bool answered;
     struct addr addrs[ADDRS_MAX];
     size_t count;
@@ -36,6 +37,8 @@ static void resolve_destroy(struct resolve *resolve)
     timer_stop(resolve->loop, &resolve->timer);
     if (resolve->channel != NULL)
         ares_destroy(resolve->channel);
+    if (resolve->initialized)
+        ares_library_cleanup();
     for (int i = 0; i < SOCKETS_MAX; i++)
         assert(!io_is_open(&resolve->sockets[i].io));
     free(resolve);
@@ -124,7 +127,8 @@ static bool ask(struct resolve *resolve, const char *host, uint16_t port)
     char service[8];
     snprintf(service, sizeof service, "%u", port);
     int status = ares_library_init(ARES_LIB_INIT_ALL);
-    if (status == ARES_SUCCESS)
+    resolve->initialized = status == ARES_SUCCESS;
+    if (resolve->initialized)
         status = ares_init_options(&resolve->channel, &options, ARES_OPT_SOCK_STATE_CB);
     if (status != ARES_SUCCESS) {
         resolve->why = ares_strerror(status);

@@ -1,6 +1,6 @@
-/* signals: the signals somebody watches, blocked and read from one signalfd.
+/* signals: watched signals are blocked and read from one signalfd.
  *
- * `signal_set` is what is blocked because of us; nothing else of the process's mask is touched. */
+ * `signal_set` holds the signals that are blocked because of watches. No other bit of the mask is changed. */
 #include <assert.h>
 #include <errno.h>
 #include <string.h>

@@ -1,8 +1,8 @@
 /* timer_heap: the timers of a loop, the next one due in front.
  *
- * A four-way heap whose slots carry the due time beside the timer, so that sifting touches the heap alone and a timer
- * need not have it, too. Each timer knows its slot (`place`), so stopping and moving need no search. Any loop may use
- * it; it knows no clock. */
+ * A four-way heap whose slots carry the due time beside the timer, so that sifting touches the heap alone and timers
+ * need not store it. Each timer knows its slot (`place`), so stopping and moving need no search. Any loop may use it;
+ * it knows no clock. */
 #ifndef SENNIT_LOOP_TIMER_HEAP_H
 #define SENNIT_LOOP_TIMER_HEAP_H
 
@@ -19,7 +19,7 @@ struct timer_heap {
     size_t count, cap;
 };
 
-/* Frees the memory; timers still in it are forgotten, not told. Accepts NULL and zeroed. */
+/* Frees the memory; timers that are still in it do not fire. Accepts NULL and zeroed. */
 void timer_heap_finish(struct timer_heap *heap);
 
 /* Puts the timer in, or moves it when it is in. */

@@ -13,7 +13,7 @@ enum { INPUT_SHRINK_BYTES = 4096 };
 static void set_state(struct conn *conn, enum conn_state state)
 {
     static const uint8_t legal[] = {
-        [CONN_CLOSED] = 1 << CONN_CONNECTING | 1 << CONN_OPEN | 1 << CONN_CLOSING,
+        [CONN_CLOSED] = 1 << CONN_CONNECTING | 1 << CONN_OPEN,
         [CONN_CONNECTING] = 1 << CONN_OPEN | 1 << CONN_CLOSING,
         [CONN_OPEN] = 1 << CONN_DRAINING | 1 << CONN_CLOSING,
         [CONN_DRAINING] = 1 << CONN_CLOSING,
@@ -47,7 +47,7 @@ static void input_drop(struct conn *conn)
     conn->input = NULL;
 }
 
-/* What is left of much input gives the memory of the rest back. */
+/* Frees memory when little is left of much input. */
 static void input_shrink(struct conn *conn)
 {
     struct buf less = {0};
@@ -58,7 +58,8 @@ static void input_shrink(struct conn *conn)
     *conn->input = less;
 }
 
-/* Gives the owner `len` bytes at `bytes`, which are the kept ones if there are any, and keeps what it leaves. */
+/* Gives the owner `len` bytes at `bytes`, which are the kept ones if there are any, and keeps those that it does not
+ * consume. */
 static void hand_out(struct conn *conn, char *bytes, size_t len)
 {
     size_t used = conn->events->received(conn, bytes, len);
@@ -260,8 +261,9 @@ void conn_read_pause(struct conn *conn, bool paused)
     bool lives = conn->state == CONN_OPEN || conn->state == CONN_DRAINING;
     bool has_kept = conn->input != NULL || (conn->tls != NULL && tls_has_input(conn->tls));
     if (!paused && lives && (conn->read_paused || has_kept)) {
-        /* What is kept, or will be after the call this is within, is handed out by the loop and not from here. Nothing
-         * is read before: an owner that pauses often would have more kept with each read, up to the limit. */
+        /* Kept input, also input that is kept after the call in progress, is handed out by the loop and not from here.
+         * Nothing is read before that: with an owner that pauses often, each read would add to the kept input, up to
+         * the limit. */
         conn->resuming = true;
         conn_touch(conn);
     }

@@ -2,7 +2,7 @@
  *
  *            conn_adopt            conn_shutdown          end of stream,
  *   CLOSED ------------> OPEN ----------------> DRAINING -- linger over --> CLOSING --- reap ---> CLOSED
- *      \-- conn_connect -> CONNECTING --^             conn_close from any state --^
+ *      \-- conn_connect -> CONNECTING --^         conn_close from any but CLOSED --^
  *
  * The owner embeds struct conn and gets its events; `serve`, `platform`, `load` and the Redis links own connections.
  * Nothing is written while events are handled: conn_send queues a reference and marks the connection as touched. At the
@@ -58,8 +58,8 @@ struct conn_source {
 
 struct conn_limits {
     uint32_t queue_bytes_max; /* output queue; beyond it the connection closes with SLOW_CONSUMER */
-    size_t output_bytes_max;  /* what waits for all peers in this process; beyond it, a connection whose peer does not
-                               * read and that has more than its share closes with OUTPUT_FULL; 0: no bound */
+    size_t output_bytes_max;  /* bytes that wait for all peers in this process; beyond it, a connection whose peer does
+                               * not read and that has more than its share closes with OUTPUT_FULL; 0: no bound */
     uint32_t input_bytes_max; /* unconsumed input */
     uint32_t write_stall_ms_max; /* bytes wait and the peer takes none for this long: WRITE_TIMEOUT; 0: never */
 };

@@ -22,11 +22,11 @@ struct engineio_packet {
     struct span data; /* behind the type character */
 };
 /* One packet from a WebSocket text message: consumed (all of it), or -1 for an empty one or an unknown type. (`b` and
- * base64 belong to polling; upstream takes them on a WebSocket too, no client sends them there.) */
+ * base64 belong to polling. Upstream accepts them on a WebSocket too, but no client sends them there.) */
 ptrdiff_t engineio_decode(struct span text, struct engineio_packet *packet);
 
 /* The query of a request: `?EIO=4&transport=websocket&sid=...`. Spans into the query; NULL data where absent; the first
- * of each name counts. No percent-decoding: a value with '%' is nobody's valid value here. */
+ * of each name counts. No percent-decoding: no valid value here has a '%'. */
 struct engineio_query {
     struct span eio, transport, sid, j, b64;
 };
@@ -45,7 +45,7 @@ bool engineio_handshake_decode(struct span data, struct engineio_handshake *out)
 
 /* 20 characters of [A-Za-z0-9_-] from 15 random bytes (base64url). */
 void engineio_sid_encode(const uint8_t random[15], char to[ENGINEIO_SID_BYTES]);
-/* Looks like one of those. */
+/* True for a text of that form. */
 bool engineio_sid_is_valid(struct span sid);
 
 enum engineio_error {

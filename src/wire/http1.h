@@ -1,7 +1,7 @@
-/* http1: HTTP/1.1 heads and bodies (RFC 9112), strict: what two parsers could read differently is refused.
+/* http1: HTTP/1.1 heads and bodies (RFC 9112), strict: bytes that two parsers could read differently are refused.
  *
  * Pull-style and pure: bytes in, events out, no I/O, no clock. All spans of a decoded head point into the bytes given,
- * or are literals. What is decided depends on the bytes, never on how they were cut. */
+ * or are literals. The result depends on the bytes, never on how they were cut into pieces. */
 #ifndef SENNIT_WIRE_HTTP1_H
 #define SENNIT_WIRE_HTTP1_H
 
@@ -44,7 +44,7 @@ struct http1_head {
 /* Decodes one request head at the start of `bytes`. `seen` is how many of them an earlier call found incomplete (0 at
  * first), so that a head which drips in is not scanned again and again. Returns the bytes consumed (> 0), 0 when more
  * are needed, or -1, and then `*status` is the status to answer: 400, 414, 431, 501 (CONNECT, or a transfer coding
- * other than chunked) or 505. Unless the result is > 0, `*head` is not to be used. */
+ * other than chunked) or 505. `*head` is valid only if the result is > 0. */
 ptrdiff_t http1_request_decode(struct span bytes, size_t seen, struct http1_head *head, int *status);
 
 /* The same for a response to a request of `method`; on -1 the response is malformed. Interim (1xx other than 101) heads
@@ -82,7 +82,7 @@ const char *http1_status_text(int status);
 bool http1_name_is_valid(struct span name);
 bool http1_value_is_valid(struct span value);
 
-/* Appends the head of a response whose body has `content_length` bytes; else as below. */
+/* Appends the head of a response whose body has `content_length` bytes; otherwise like the next function. */
 void http1_response_head_encode(struct buf *to, int status, struct span type, struct span fields,
                                 uint64_t content_length, bool keep_alive);
 /* Appends a whole response with Content-Length and, unless `keep_alive`, Connection: close. `type` may be empty.

@@ -42,10 +42,10 @@ const uint8_t http1_chars[256] = {
     ['~'] = TILDE,
 };
 
-bool http1_chars_are(struct span s, uint8_t class)
+bool http1_chars_are(struct span s, uint8_t kind)
 {
     for (size_t i = 0; i < s.len; i++)
-        if (!http1_char_is(s.data[i], class))
+        if (!http1_char_is(s.data[i], kind))
             return false;
     return s.len != 0;
 }

@@ -1,10 +1,10 @@
-/* http1_framing: where the body ends and what happens to the connection behind it (RFC 9112 sections 6 and 9).
+/* http1_framing: where the body ends, and whether the connection goes on behind it (RFC 9112 sections 6 and 9).
  *
  * The rule throughout: a message whose length two parsers could disagree about is refused, even where the RFC says
  * which reading wins. */
 #include "wire/http1_parts.h"
 
-/* What the fields say about framing, before method or status have their say. */
+/* Framing by the fields alone, before method and status are considered. */
 struct framing {
     bool chunked, has_length;
     uint64_t length;
@@ -75,7 +75,7 @@ static bool persists(const struct http1_head *head)
     return head->minor == 1 || http1_field_has_token(head, SPAN_LIT("Connection"), SPAN_LIT("keep-alive"));
 }
 
-/* One Upgrade field that says websocket and nothing else, and Connection to confirm it. */
+/* True for one Upgrade field with the single value websocket, confirmed by Connection. */
 static bool upgrades(const struct http1_head *head)
 {
     size_t count = 0;
@@ -114,7 +114,7 @@ int http1_response_derive(struct http1_head *head, struct span method)
         return status;
     body_set(head, &framing);
     bool never_has_body = head->status < 200 || head->status == 204;
-    /* RFC 9112 section 6.1: no Transfer-Encoding here. One who sends it may well send a body behind it. */
+    /* RFC 9112 section 6.1: no Transfer-Encoding here. A sender that uses it may well send a body behind it. */
     if (never_has_body && head->body != HTTP1_BODY_NONE)
         return 400;
     if (never_has_body || head->status == 304 || span_equal(method, SPAN_LIT("HEAD")))

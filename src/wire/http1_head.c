@@ -1,8 +1,8 @@
 /* http1_head: request and status lines, and the fields behind them (RFC 9112 sections 2 to 5).
  *
- * First the end of the head is found, looking only at bytes that were not there before; every line ending is checked
- * on the way, so that a bare LF is refused when it arrives. Then the lines are read once. What is decided depends on
- * the bytes alone, not on how they were cut: of several faults the one that stands first counts. */
+ * First the end of the head is found, looking only at bytes that were not there before; every line ending is checked on
+ * the way, so that a bare LF is refused when it arrives. Then the lines are read once. The result depends on the bytes
+ * alone, not on how they were cut into pieces: of several faults, the first in the bytes counts. */
 #include "wire/http1_parts.h"
 
 enum { LINE_END_BYTES = 2 };
@@ -19,7 +19,7 @@ static ptrdiff_t head_end(struct span bytes, size_t start, size_t seen, int *sta
 {
     size_t line_limit = start + HTTP1_LINE_BYTES_MAX + LINE_END_BYTES, head_limit = start + HTTP1_HEAD_BYTES_MAX;
     size_t at = seen > start ? seen : start;
-    /* Only when the limit is crossed: that a line ended before it can be neither lost nor gained later. */
+    /* Only when the limit is crossed, because more bytes cannot change whether a line ended before it. */
     if (seen < line_limit && bytes.len >= line_limit &&
         span_find(span_sub(bytes, start, line_limit - start), '\n') < 0) {
         *status = 414;
@@ -146,7 +146,7 @@ ptrdiff_t http1_request_decode(struct span bytes, size_t seen, struct http1_head
     }
     if (bytes.len <= start)
         return 0;
-    /* What cannot start a method will not become one: TLS and the like are refused at their first byte. */
+    /* A byte that cannot start a method is refused at once, so TLS and the like end at their first byte. */
     if (!http1_char_is(bytes.data[start], HTTP1_CHAR_TOKEN)) {
         *status = 400;
         return -1;

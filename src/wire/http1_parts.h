@@ -7,27 +7,27 @@
 /* Classes of bytes; a byte may be in several. */
 enum {
     HTTP1_CHAR_TOKEN = 1,  /* tchar (RFC 9110 section 5.6.2) */
-    HTTP1_CHAR_VALUE = 2,  /* visible ASCII, SP, HTAB: what Cloud Run lets through; no obs-text */
+    HTTP1_CHAR_VALUE = 2,  /* visible ASCII, SP, HTAB, as Cloud Run passes them; no obs-text */
     HTTP1_CHAR_TARGET = 4, /* visible ASCII but '#' (RFC 9112 section 3.2: a fragment is never sent) */
     HTTP1_CHAR_HOST = 8,   /* of a registered name, as far as names are used: letters, digits, "-._~" */
     HTTP1_CHAR_HEX = 16,
 };
 extern const uint8_t http1_chars[256];
 
-static inline bool http1_char_is(char c, uint8_t class)
+static inline bool http1_char_is(char c, uint8_t kind)
 {
-    return (http1_chars[(unsigned char)c] & class) != 0;
+    return (http1_chars[(unsigned char)c] & kind) != 0;
 }
 
 /* True when `s` has one byte or more and all are of the class. */
-bool http1_chars_are(struct span s, uint8_t class);
+bool http1_chars_are(struct span s, uint8_t kind);
 
 /* "HTTP/1.1" and "HTTP/1.0". Returns 0, 505 for another well-formed version, or 400. */
 int http1_version_decode(struct span text, int *minor);
 
 /* Splits the target of a request by its form (RFC 9112 section 3.2): `head->target` becomes origin-form or "*", and
- * `*authority` what an absolute-form names, with `*default_port` the port its scheme implies, or empty. Returns 0
- * or the status to refuse with. */
+ * `*authority` becomes the authority of an absolute-form, or empty, and `*default_port` the port that its scheme
+ * implies. Returns 0 or the status to refuse with. */
 int http1_target_decode(struct http1_head *head, struct span target, struct span *authority, struct span *default_port);
 
 /* Sets `head->host` from the one Host field and the authority. Returns 0 or 400. */

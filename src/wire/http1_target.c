@@ -24,7 +24,7 @@ static bool port_is_valid(struct span port)
     uint64_t number;
     if (port.len == 0)
         return true;
-    /* RFC 3986 lets the digits be absent; a name with a colon behind it is nobody's honest Host, and compares badly. */
+    /* RFC 3986 lets the digits be absent; no client sends a name with a bare colon behind it, and it compares badly. */
     struct span digits = span_from(port, 1);
     return digits.len <= PORT_DIGITS_MAX && span_to_u64(digits, &number) && number >= 1 && number <= PORT_MAX;
 }
@@ -37,7 +37,7 @@ static bool authority_is_valid(struct span authority)
         return false;
     if (name.data[0] != '[')
         return http1_chars_are(name, HTTP1_CHAR_HOST);
-    /* An IPv6 address; whether it is a good one is for whoever connects to it. */
+    /* An IPv6 address. Whether it is valid shows when somebody connects to it. */
     if (name.len < 4 || name.data[name.len - 1] != ']')
         return false;
     for (size_t i = 1; i < name.len - 1; i++)
@@ -46,7 +46,7 @@ static bool authority_is_valid(struct span authority)
     return true;
 }
 
-/* Equal but for case and for a port that says what the scheme implies. */
+/* Equal except for case and for a port that is the scheme's default. */
 static bool authority_equal(struct span a, struct span b, struct span default_port)
 {
     if (span_equal(authority_port(a), default_port))

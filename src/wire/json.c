@@ -82,7 +82,7 @@ static bool scan_string(struct scan *scan)
                 return false;
             continue;
         }
-        /* Control characters must be escaped; what is left is not ASCII, a run of whole characters. */
+        /* Control characters must be escaped. Anything else here is not ASCII: a run of whole characters. */
         if ((unsigned char)*from < 0x20)
             return false;
         while (scan->at < scan->end && (unsigned char)*scan->at >= 0x80)
@@ -160,8 +160,8 @@ static bool scan_key(struct scan *scan)
     return scan->at < scan->end && *scan->at++ == ':';
 }
 
-/* Opens what begins here, if anything does. Returns -1 when it cannot be opened, 1 when a member must follow, else 0.
- */
+/* Opens the array or object that begins here, if one does. Returns -1 when it is nested too deep, 1 when a member must
+ * follow, else 0. */
 static int scan_open(struct scan *scan, uint64_t *objects, int *depth)
 {
     if (scan->at == scan->end || (*scan->at != '[' && *scan->at != '{'))
@@ -177,8 +177,8 @@ static int scan_open(struct scan *scan, uint64_t *objects, int *depth)
     return object && !scan_key(scan) ? -1 : 1;
 }
 
-/* Behind a value: closes what ends here, until a comma asks for another value (1), everything is closed (0), or it is
- * bad. */
+/* Behind a value: closes the arrays and objects that end here. Returns 1 when a comma asks for another value, 0 when
+ * everything is closed, -1 on an error. */
 static int scan_close(struct scan *scan, uint64_t *objects, int *depth)
 {
     while (*depth > 0) {

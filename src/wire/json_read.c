@@ -167,7 +167,7 @@ bool json_string_equal(struct span value, struct span text)
     struct span inside = span_sub(value, 1, value.len - 2);
     if (span_find(inside, '\\') < 0)
         return span_equal(inside, text);
-    /* An escape is two to six bytes for one to four: what cannot be equal by its length costs no copy. */
+    /* An escape takes two to six bytes for one to four, so a string whose length excludes equality costs no copy. */
     if (inside.len < text.len || inside.len / 6 > text.len)
         return false;
     struct buf decoded = {0};

@@ -73,7 +73,7 @@ static void *refuse(struct resp_reader *reader)
 }
 
 /* The place of a new item: the next of its array, or the reply itself. An array that is full moves to twice the room;
- * nobody points into it then, since its earlier items are complete. */
+ * no pointer into it exists then, since its earlier items are complete. */
 static struct resp *item_place(const redisReadTask *task, enum resp_type type)
 {
     struct resp_reader *reader = task->privdata;
@@ -153,7 +153,8 @@ static void object_free(void *object)
 
 struct resp_reader *resp_reader_create(uint32_t bulk_bytes_max)
 {
-    static redisReplyObjectFunctions functions = {
+    /* hiredis takes a pointer to a table that is not const, but only reads it. */
+    static const redisReplyObjectFunctions functions = {
         .createString = string_create,
         .createArray = array_create,
         .createInteger = integer_create,
@@ -161,7 +162,7 @@ struct resp_reader *resp_reader_create(uint32_t bulk_bytes_max)
         HIREDIS_REST(object_free),
     };
     struct resp_reader *reader = mem_zero(1, sizeof *reader);
-    reader->reader = redisReaderCreateWithFunctions(&functions);
+    reader->reader = redisReaderCreateWithFunctions((redisReplyObjectFunctions *)&functions);
     assert(reader->reader != NULL);
     reader->reader->privdata = reader;
     reader->bulk_bytes_max = bulk_bytes_max < RESP_REPLY_BYTES_MAX ? bulk_bytes_max : RESP_REPLY_BYTES_MAX;
@@ -188,8 +189,8 @@ bool resp_feed(struct resp_reader *reader, struct span bytes)
     return !reader->refused;
 }
 
-/* hiredis waits for the rest of an item. Is it one that may come? The type has been read; what follows is a line, or a
- * bulk whose length can be read before it is there. */
+/* hiredis waits for the rest of an item. True if that item keeps the bounds. Its type has been read; behind it stands a
+ * line, or a bulk whose length is known before its bytes arrive. */
 static bool awaited_is_bounded(const redisReader *in)
 {
     struct resp_reader *reader = in->privdata;

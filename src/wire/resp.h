@@ -1,7 +1,7 @@
 /* resp: the Redis protocol, RESP2: commands out, replies in. Pure; hiredis' reader does the parsing.
  * https://redis.io/docs/latest/develop/reference/protocol-spec/
  *
- * What Redis may make us hold is bounded: a bulk by what the caller says, the rest by the constants here. */
+ * The memory that replies take is bounded: a bulk by the caller's bound, everything else by the constants here. */
 #ifndef SENNIT_WIRE_RESP_H
 #define SENNIT_WIRE_RESP_H
 
@@ -13,12 +13,12 @@ enum {
     RESP_ITEMS_MAX = 1 << 20,         /* items of one reply, arrays included */
     RESP_REPLY_BYTES_MAX = 256 << 20, /* text of one reply */
     RESP_LINE_BYTES_MAX = 65536,      /* a status or an error */
-    RESP_FEED_BYTES_MAX = 1 << 20,    /* what may lie unread beside one bulk, so the most that one resp_feed takes */
+    RESP_FEED_BYTES_MAX = 1 << 20, /* bytes that may lie unread beside one bulk, so the most that one resp_feed takes */
 };
 
 enum resp_type { RESP_STRING, RESP_STATUS, RESP_ERROR, RESP_INTEGER, RESP_NIL, RESP_ARRAY };
 
-/* A reply and what is in it; borrowed from the reader until the next call. */
+/* A reply with its items; borrowed from the reader until the next call. */
 struct resp {
     enum resp_type type;
     int64_t integer;
@@ -34,7 +34,7 @@ void resp_reader_destroy(struct resp_reader *reader); /* accepts NULL */
  * bound was passed: the link must be closed. */
 bool resp_feed(struct resp_reader *reader, struct span bytes);
 /* 1: `*reply` is the next one, valid until the next call; 0: more bytes are needed; -1: not RESP, or beyond a bound
- * (told as soon as it is announced): the link must be closed. What was refused stays refused. */
+ * (found as soon as a length is announced): the link must be closed, and every later call returns -1 too. */
 int resp_next(struct resp_reader *reader, const struct resp **reply);
 
 /* Appends a command of `count` arguments as an array of bulk strings. */

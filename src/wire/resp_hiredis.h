@@ -1,7 +1,7 @@
-/* resp_hiredis: what differs between the hiredis of Debian 12 (0.14) and that of later ones (1.x). For resp.c only.
+/* resp_hiredis: the differences between the hiredis of Debian 12 (0.14) and of later ones (1.x). For resp.c only.
  *
- * The later ones know RESP3, which nobody here asks a server for: its types are refused as they are by the earlier one.
- */
+ * The later ones know RESP3, which we never ask a server for: its types are refused, as the earlier one refuses
+ * them. */
 #ifndef SENNIT_WIRE_RESP_HIREDIS_H
 #define SENNIT_WIRE_RESP_HIREDIS_H
 
@@ -27,7 +27,7 @@ static inline void *hiredis_bool_refuse(const redisReadTask *task, int value)
     return NULL;
 }
 
-/* What is left to fill in of redisReplyObjectFunctions. */
+/* The remaining members of redisReplyObjectFunctions. */
 #define HIREDIS_REST(free_function) \
     .freeObject = free_function, .createDouble = hiredis_double_refuse, .createBool = hiredis_bool_refuse
 

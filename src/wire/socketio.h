@@ -23,18 +23,18 @@ enum { SOCKETIO_ATTACHMENTS_MAX = 10, SOCKETIO_ACK_DIGITS_MAX = 20 };
 struct socketio_packet {
     enum socketio_type type;
     uint32_t attachments;
-    struct span nsp;     /* "/" when the packet names none; what follows a '?' is kept */
+    struct span nsp;     /* "/" when the packet names none; the part behind a '?' is kept */
     struct span ack_id;  /* digits as they came; NULL data: none. Echoed in the acknowledgement. */
     struct span payload; /* JSON as it came; NULL data: none */
     struct span event;   /* EVENT, BINARY_EVENT: first element of the payload, raw JSON; NULL data: no payload */
 };
 
-/* Decodes the data of one Engine.IO message: bytes consumed (all) or -1 for what socket.io's parser closes on: unknown
- * type; a count of attachments that is missing, garbled, 0 or above the maximum; payload that is no JSON or of the
- * wrong shape (CONNECT: object; CONNECT_ERROR: object or string; DISCONNECT: none; EVENT: array whose first element is
- * a number, or a string that is no reserved name; ACK: array); placeholders beyond the attachments. Also -1: an id
- * longer than SOCKETIO_ACK_DIGITS_MAX, JSON deeper than JSON_DEPTH_MAX. As upstream does, it accepts an id on any type
- * and any type without a payload (an EVENT without one is an empty event). */
+/* Decodes the data of one Engine.IO message: bytes consumed (all), or -1 where socket.io's parser closes the
+ * connection: unknown type; a count of attachments that is missing, garbled, 0 or above the maximum; payload that is no
+ * JSON or of the wrong shape (CONNECT: object; CONNECT_ERROR: object or string; DISCONNECT: none; EVENT: array whose
+ * first element is a number, or a string that is no reserved name; ACK: array); placeholders beyond the attachments.
+ * Also -1: an id longer than SOCKETIO_ACK_DIGITS_MAX, JSON deeper than JSON_DEPTH_MAX. As upstream does, it accepts an
+ * id on any type and any type without a payload (an EVENT without one is an empty event). */
 ptrdiff_t socketio_decode(struct span text, struct socketio_packet *packet);
 
 /* Every placeholder, `{"_placeholder":true,"num":k}`, in this valid JSON has a k that is an integer below

@@ -1,5 +1,5 @@
-/* socketio_binary: the placeholders of binary packets. A relay hands them on to clients, whose parsers close on one
- * that points beyond the attachments: nobody may do that to others.
+/* socketio_binary: the placeholders of binary packets. A relay passes them on to clients, whose parsers close the
+ * connection on one that points beyond the attachments. So no client may send such a one to others.
  *
  * One walk over JSON that is known to be valid, with a stack of JSON_DEPTH_MAX levels. As in JavaScript, the last of
  * equal keys counts. */
@@ -15,7 +15,7 @@ struct level {
     bool placeholder;   /* has `"_placeholder":true` */
     bool in_range;      /* has a `num` that is an attachment's */
     bool key_next;      /* an object's next string is a key */
-    enum member member; /* what the latest key says; stays MEMBER_OTHER in an array */
+    enum member member; /* the meaning of the latest key; stays MEMBER_OTHER in an array */
 };
 
 static bool is_in_range(struct span value, uint32_t attachments)

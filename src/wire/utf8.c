@@ -17,7 +17,7 @@ static size_t ascii_len(const char *at, const char *end)
     return (size_t)(at - start);
 }
 
-/* What must follow a first byte (RFC 3629 section 4); false for one that starts no character. */
+/* Sets the bytes that must follow a first byte (RFC 3629 section 4); false for a byte that starts no character. */
 static bool character_start(struct utf8 *state, unsigned char c)
 {
     state->low = 0x80;

@@ -67,7 +67,7 @@ static size_t header_bytes(const uint8_t *header)
     return 2 + (len == 126 ? 2u : len == 127 ? 8u : 0u) + ((header[1] & 0x80) != 0 ? 4u : 0u);
 }
 
-/* The first two bytes say most of what can be wrong with a frame. (sections 5.2, 5.4, 5.5) */
+/* The first two bytes show most errors of a frame. (sections 5.2, 5.4, 5.5) */
 static bool header_check(struct ws_decoder *decoder, const uint8_t *header)
 {
     uint8_t opcode = header[0] & 0x0f, len = header[1] & 0x7f;
@@ -123,7 +123,7 @@ static bool header_take(struct ws_decoder *decoder, const uint8_t *header)
 }
 
 /* Reads a header from `bytes`, through decoder->header when it comes in pieces; `*at` moves on. False when the peer
- * broke the protocol; in_payload tells whether the header is complete. */
+ * broke the protocol; in_payload is set when the header is complete. */
 static bool header_feed(struct ws_decoder *decoder, const char *bytes, size_t len, size_t *at)
 {
     const uint8_t *in = (const uint8_t *)bytes + *at;
@@ -189,7 +189,8 @@ static bool frame_take(struct ws_decoder *decoder, struct span part, struct ws_e
     return true;
 }
 
-/* Takes what `bytes` has of the payload under way; `*at` moves on. False when the peer broke the protocol. */
+/* Takes the part of the payload under way that is in `bytes`; `*at` moves on. False when the peer broke the
+ * protocol. */
 static bool payload_feed(struct ws_decoder *decoder, char *bytes, size_t len, size_t *at, struct ws_event *event,
                          bool *got)
 {
@@ -211,7 +212,7 @@ static bool payload_feed(struct ws_decoder *decoder, char *bytes, size_t len, si
     return frame_take(decoder, alone ? part : (struct span){NULL, 0}, event, got);
 }
 
-/* Drops what the last event showed; an empty buffer goes back, and behind a Close any. */
+/* Drops the bytes of the last event. Frees the buffer when it is empty, and behind a Close in any case. */
 static void message_release(struct ws_decoder *decoder)
 {
     if (decoder->handed != 0) {

@@ -1,8 +1,8 @@
 /* ws: WebSocket framing (RFC 6455), both roles: handshake keys, frames out, messages in. Pure.
  *
- * The decoder takes all bytes it is given: what is incomplete stays with it, bounded by message_bytes_max, checked
- * against the announced length before anything is allocated. A message that lies whole in the input is unmasked in
- * place and handed out without a copy; an idle decoder holds no memory. */
+ * The decoder takes all bytes it is given, and keeps incomplete messages. They are bounded by message_bytes_max, which
+ * is compared with the announced length before anything is allocated. A message that lies whole in the input is
+ * unmasked in place and handed out without a copy; an idle decoder holds no memory. */
 #ifndef SENNIT_WIRE_WS_H
 #define SENNIT_WIRE_WS_H
 
@@ -13,7 +13,7 @@
 enum ws_opcode { WS_CONTINUATION = 0, WS_TEXT = 1, WS_BINARY = 2, WS_CLOSE = 8, WS_PING = 9, WS_PONG = 10 };
 enum { WS_HEADER_BYTES_MAX = 14, WS_KEY_BYTES = 24, WS_ACCEPT_BYTES = 28 };
 
-/* What a decoder hands out. */
+/* An event of the decoder. */
 struct ws_event {
     enum ws_opcode opcode; /* TEXT and BINARY: a whole message; PING, PONG: payload; CLOSE: code and reason */
     struct span payload;   /* valid until the next call; for CLOSE the reason text */
@@ -39,17 +39,17 @@ struct ws_decoder {
 /* `message_bytes_max`: 1 to 1 GiB, of a message's payload, all fragments together. */
 void ws_decoder_init(struct ws_decoder *decoder, bool expect_masked, uint32_t message_bytes_max);
 void ws_decoder_finish(struct ws_decoder *decoder); /* accepts NULL and zeroed */
-/* Between two messages, with nothing kept: one that was just initialised would do as well. */
+/* True between two messages, with nothing kept: a fresh decoder could take its place. */
 static inline bool ws_decoder_is_idle(const struct ws_decoder *decoder)
 {
     return decoder->header_len == 0 && !decoder->in_payload && decoder->message_opcode == 0 &&
            decoder->message.len == 0 && !decoder->closed && decoder->bad_code == 0;
 }
 
-/* Takes from the front of `bytes`, changing them in place. Returns how many were consumed. `*got` tells whether `event`
- * was filled: call again with the rest, even an empty one, until everything is consumed and nothing was got; the last
- * call gives back the memory of the last message. Returns -1 when the peer broke the protocol (bad_code says how), and
- * from then on. After a CLOSE event the rest is ignored and counted as consumed. */
+/* Takes from the front of `bytes`, changing them in place. Returns how many were consumed. `*got` is true when `event`
+ * was filled. Call again with the rest, even an empty one, until everything is consumed and `*got` is false; that last
+ * call frees the memory of the last message. Returns -1 when the peer broke the protocol (bad_code says how), and from
+ * then on. After a CLOSE event the rest is ignored and counted as consumed. */
 ptrdiff_t ws_decode(struct ws_decoder *decoder, char *bytes, size_t len, struct ws_event *event, bool *got);
 
 /* Writes a header for a final, unmasked frame into `to` (WS_HEADER_BYTES_MAX bytes); returns its length. */

@@ -1,4 +1,4 @@
-/* ws_handshake: what proves that both sides speak WebSocket. (RFC 6455 section 4.2) */
+/* ws_handshake: the keys that prove that both sides speak WebSocket. (RFC 6455 section 4.2) */
 #include <assert.h>
 #include <openssl/evp.h>
 

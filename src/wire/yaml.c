@@ -125,7 +125,8 @@ static bool mapping_build(struct build *build, const yaml_node_t *from, struct y
     return good;
 }
 
-/* The tags of the core schema say what is so anyway; others ask for types that nobody here knows. */
+/* A tag of the core schema only names the type that a value has anyway. Other tags ask for types that do not exist
+ * here. */
 static bool node_check(struct build *build, int index, const yaml_node_t *from)
 {
     static const char core[] = "tag:yaml.org,2002:";
@@ -219,8 +220,8 @@ static struct yaml_node *document_build(const char *file, struct span text, yaml
     return root;
 }
 
-/* Reads the text once for what libyaml's composer takes long over, its time growing with the square of it: depth, and
- * the number of anchors. Also tells most of what is no YAML. */
+/* Reads the text once and bounds depth and the number of anchors, because the time of libyaml's composer grows with
+ * their squares. Also finds most errors of syntax. */
 static bool text_check(const char *file, struct span text, yaml_parser_t *parser, struct err *err)
 {
     int depth = 0, anchors = 0;

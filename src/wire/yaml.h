@@ -1,11 +1,11 @@
-/* yaml: a YAML document with positions, and getters that tell the operator what is wrong and where.
+/* yaml: a YAML document with positions, and getters whose errors tell the operator the place, the fault and the cure.
  *
  * libyaml does the parsing. (libcyaml, which fits structs to schemas, has no mappings with keys of the user's choice in
  * Debian's version: annotations, namespaces and events are such.) One document a text. Refused are duplicate keys, keys
  * that are no text, tags beyond the core schema, anchors that hold themselves, nesting beyond YAML_DEPTH_MAX and more
- * than 100,000 values (aliases spelled out) or 1,000 anchors. Errors read
- * `board.yaml:12: spec.template.spec.timeoutSeconds: expected a whole number from 1 to 3600, found 0.5`; where the text
- * is no YAML, `board.yaml:12:5: ...`. */
+ * than 100,000 values (aliases spelled out) or 1,000 anchors. Errors read `board.yaml:12:
+ * spec.template.spec.timeoutSeconds: expected a whole number from 1 to 3600, found 0.5`; where the text is no YAML,
+ * `board.yaml:12:5: ...`. */
 #ifndef SENNIT_WIRE_YAML_H
 #define SENNIT_WIRE_YAML_H
 
@@ -40,7 +40,7 @@ struct yaml_pair {
 struct yaml_node *yaml_parse(const char *file, struct span text, struct err *err);
 void yaml_destroy(struct yaml_node *root); /* the whole tree; accepts NULL */
 
-/* Errors about the node and whatever is in it do not repeat its texts. Accepts NULL. */
+/* Errors about the node, or about a node in it, do not repeat its texts. Accepts NULL. */
 void yaml_keep_secret(struct yaml_node *node);
 
 /* The value of `key` in a mapping, or NULL. */
@@ -48,11 +48,11 @@ struct yaml_node *yaml_get(const struct yaml_node *mapping, const char *key);
 /* err_set with `file:line: path: ` before the message. Returns false. */
 bool yaml_error(struct err *err, const struct yaml_node *node, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-/* Fails unless `mapping` is one and every key of it is in `allowed` (NULL-terminated): names the key's line, and what
- * was probably meant or else what is allowed. */
+/* Fails unless `mapping` is one and every key of it is in `allowed` (NULL-terminated): the error names the key's line,
+ * and the field that was probably meant or else all that are allowed. */
 bool yaml_only(const struct yaml_node *mapping, const char *const *allowed, struct err *err);
 
-/* Typed reads; each fails with what was expected and what is there, leaving the result alone. Bounds are inclusive. */
+/* Typed reads. Each error names the expected and the found value, and leaves the result alone. Bounds are inclusive. */
 
 bool yaml_expect(const struct yaml_node *node, enum yaml_type type, struct err *err);
 /* Any scalar but nothing at all (`key:`); "" is a text. */

@@ -1,4 +1,4 @@
-/* yaml_get: reading values out of a document, and saying what is wrong with them, where, and what would be right. */
+/* yaml_get: reads values out of a document; an error names the place, the fault and a right value. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,7 +32,8 @@ void yaml_keep_secret(struct yaml_node *node)
         yaml_keep_secret(node->type == YAML_LIST ? node->items[i] : node->pairs[i].value);
 }
 
-/* Where a message is about; of a long one the end, in whole characters, so that it leaves room for the message. */
+/* The place that a message is about. A long one is cut to its end, in whole characters, to leave room for the
+ * message. */
 static const char *place_end(const char *place)
 {
     size_t len = strlen(place), from = len > PLACE_BYTES_MAX ? len - PLACE_BYTES_MAX : 0;
@@ -127,7 +128,7 @@ bool yaml_only(const struct yaml_node *mapping, const char *const *allowed, stru
     return true;
 }
 
-/* What stands there, for "expected ..., found ...". */
+/* The found value, for "expected ..., found ...". */
 struct shown {
     char text[2 * SHOWN_BYTES_MAX];
 };

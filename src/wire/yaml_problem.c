@@ -1,11 +1,11 @@
-/* yaml_problem: libyaml's complaints in words for somebody who writes a configuration file, not a YAML parser. */
+/* yaml_problem: libyaml's errors, in words for people who write configuration files. */
 #include <stdarg.h>
 #include <stdio.h>
 
 #include "wire/yaml_parts.h"
 
-/* What libyaml says and what is said instead. `%c` stands for the character at the spot, `%l` for the line on which the
- * thing it was reading began. */
+/* libyaml's texts, and ours in their place. `%c` stands for the character at the spot, `%l` for the line on which the
+ * value that libyaml was reading began. */
 struct wording {
     const char *context, *problem; /* NULL: any */
     const char *text;

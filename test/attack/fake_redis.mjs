@@ -1,5 +1,5 @@
 // fake_redis: a proxy in front of a real Redis that tells lies: lie(name, call, answer, redis) gives another answer to a command (a script
-// goes by its file's name), or undefined to leave what Redis said. push() says something on a channel that nobody published.
+// goes by its file's name), or undefined to keep Redis' answer. push() sends a message on a channel that nobody published.
 import crypto from 'node:crypto';
 import fs from 'node:fs';
 import net from 'node:net';
@@ -11,13 +11,13 @@ const folder = path.join(top, 'src/broker/scripts');
 const scripts = fs.readdirSync(folder).filter((name) => name.endsWith('.lua')).map((name) => [name.slice(0, -4), fs.readFileSync(path.join(folder, name), 'latin1')]);
 const pushed = ['message', 'subscribe', 'unsubscribe'];
 
-// The file that a script was made of: what it shares with others stands in front of it.
+// The file that a script was made of. Code that it shares with others stands in front.
 function nameOf(text) {
   const said = text.trim();
   return scripts.find(([, source]) => said.endsWith(source.trim()))?.[0] ?? '?';
 }
 
-// What is whole at the front of a stream, one after the other: [value, bytes].
+// Yields the complete values at the front of a stream: [value, bytes].
 class Values {
   constructor() {
     this.input = Buffer.alloc(0);
@@ -86,7 +86,7 @@ export class FakeRedis {
     return command === 'EVALSHA' ? this.names.get(call[1]) ?? '?' : command;
   }
 
-  // What is said instead of what Redis answered.
+  // The answer in place of Redis' own.
   answer([name, call], value, bytes) {
     const before = this.pushed;
     this.calls[name] = (this.calls[name] ?? 0) + 1;

@@ -1,5 +1,5 @@
 // pair: two well-behaved clients beside an attack, on a thread of their own: each says something every 10 ms, and measures how long
-// its acknowledgement takes. In the end all that was acknowledged must have come to the other one, or a client was told otherwise.
+// its acknowledgement takes. In the end, every acknowledged message must have reached the other client, unless a client was told otherwise.
 import { parentPort, workerData } from 'node:worker_threads';
 import { Client, sleep } from './wire.mjs';
 
@@ -64,7 +64,7 @@ const pair = [new Calm('a'), new Calm('b')];
 pair[0].other = pair[1];
 pair[1].other = pair[0];
 
-// The figures since the last call. What is still unanswered counts with the time it has waited.
+// The figures since the last call. An unanswered message counts with the time it has waited.
 function figures() {
   const now = performance.now();
   const all = [...times, ...[...sent.values()].map((since) => now - since)].sort((a, b) => a - b);

@@ -1,7 +1,7 @@
 // Attacks on `sennit serve` and `sennit up`: strangers, neighbours and a broken Redis, each beside a calm pair of clients whose
 // acknowledgements are measured. Ends in a table, and in exit status 1 when a case fails. See docs/security.md.
 //
-// Every case is an object in cases/: what it stands in, what it does, and what it takes for a fault. Those with `live` draw their
+// Every case is an object in cases/: its world, its actions, and its conditions of failure. Those with `live` draw their
 // bytes from the seed and share the time that is given; the others do the same each time.
 import fs from 'node:fs';
 import path from 'node:path';

@@ -1,9 +1,9 @@
-// wire: a client that says whatever bytes it is told to: TCP, HTTP, WebSocket frames and Socket.IO packets by hand, and the same for Redis.
+// wire: a client that sends any bytes it is given: TCP, HTTP, WebSocket frames and Socket.IO packets by hand, and the same for Redis.
 import net from 'node:net';
 
 export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
-// One frame of a client, masked with zeros unless told otherwise.
+// One frame of a client, masked with zeros unless a mask is given.
 export function frame(opcode, data, { fin = true, rsv = 0, masked = true, mask = 0, length } = {}) {
   const body = Buffer.isBuffer(data) ? data : Buffer.from(data);
   const size = length ?? body.length, bit = masked ? 128 : 0;
@@ -24,7 +24,7 @@ export function repeat(bytes, count) {
   return Buffer.concat(Array(Math.floor(count)).fill(bytes));
 }
 
-// A TCP connection. `received` counts what came; `closed` says that it ended.
+// A TCP connection. `received` counts bytes; `closed` is true when it has ended.
 export class Wire {
   constructor(port) {
     this.received = 0;
@@ -220,7 +220,7 @@ export function reply(value) {
   return value.raw !== undefined ? Buffer.from(value.raw) : bulk(value);
 }
 
-// What stands at the front of `bytes`: [value, length], or null when it is not whole.
+// The value at the front of `bytes`: [value, length], or null when it is not whole.
 export function parse(bytes, at = 0) {
   const end = bytes.indexOf('\r\n', at);
   if (end < 0) return null;

@@ -1,4 +1,4 @@
-// world: what one case of an attack stands in: an instance or a whole `sennit up`, a Redis, a calm pair of clients, and the figures.
+// world: the surroundings of one attack: an instance or a whole `sennit up`, a Redis, a calm pair of clients, and the figures.
 import { once } from 'node:events';
 import fs from 'node:fs';
 import { Worker } from 'node:worker_threads';
@@ -29,7 +29,7 @@ function schedule(pid) {
   return { ran, waited };
 }
 
-// mulberry32: what a seed draws is always the same.
+// mulberry32: a seed always draws the same numbers.
 export class Chance {
   constructor(seed) {
     this.state = seed >>> 0;
@@ -80,7 +80,7 @@ class Pair {
   }
 }
 
-// An instance that nobody attacks, and a calm pair of its own: what it suffers is this machine's fault.
+// An instance that nobody attacks, with a calm pair of its own: its delays are this machine's fault.
 export class Control {
   static async open() {
     const control = new Control();
@@ -101,7 +101,7 @@ export class World {
     Object.assign(this, { one, quick, seconds, control, slack, chance: new Chance(seed), requests: 0, faults: [], notes: [], clients: [] });
   }
 
-  // What the case found that must not be.
+  // The faults that the case found.
   fault(text) {
     if (this.faults.length < 6) this.faults.push(text);
   }
@@ -233,7 +233,7 @@ export class World {
     this.expect(doubled === 0, `${doubled} messages of the calm pair came twice`);
     if (!acks) return;
     const usual = Math.max(row.baseline.p99, row.control?.p99 ?? 0);
-    // Of what the machine's other programs take from the instance, no client is guilty.
+    // Time that the machine's other programs take from the instance is no client's fault.
     this.expect(row.beside.p99 <= usual + this.slack * row.crowd, `others' acknowledgements p99 ${row.beside.p99.toFixed(0)} ms; ${row.baseline.p99.toFixed(0)} ms before, ${row.control?.p99.toFixed(0)} ms at an instance that nobody attacks; `
       + `the instance got a processor ${(100 / row.crowd).toFixed(0)} % of the time that it wanted one`);
     this.expect(row.beside.drops === 0, `the calm pair was cut off ${row.beside.drops} times`);

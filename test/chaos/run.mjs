@@ -48,7 +48,7 @@ for (let args = process.argv.slice(2); args.length > 0;) {
   if (typeof options[name] === 'number' && !(options[name] >= 1)) fail(`--${name}: expected a number above 0`);
 }
 
-// mulberry32: what is drawn depends on the seed alone.
+// mulberry32: the numbers depend on the seed alone.
 let state = options.seed >>> 0;
 function random() {
   state = (state + 0x6d2b79f5) >>> 0;
@@ -104,7 +104,7 @@ class Cable {
   }
 }
 
-// Redis, which keeps what it accepted over its own death.
+// Redis, which keeps accepted data over its own death.
 class Broker {
   constructor(cable) {
     this.cable = cable;
@@ -163,7 +163,7 @@ namespaces:
       say: {to: room, room: 0, log: true, id: 1.id}
 `;
 
-// What is done to instances, and what is done to Redis and the way to it: one of each kind is under way at a time, and the
+// Faults of instances, and faults of Redis and the way to it: one of each kind is under way at a time, and the
 // two do not wait for each other.
 function faults(fleet, broker, cable) {
   const victim = async () => {
@@ -227,7 +227,7 @@ function faults(fleet, broker, cable) {
   return { instance, redis };
 }
 
-// One fault after the other, with pauses, until told to end.
+// One fault after the other, with pauses, as long as going() is true.
 async function weather(kinds, done, going, pause) {
   const only = options.only?.split(',');
   const names = Object.keys(kinds).filter((name) => !only || only.includes(name));

@@ -1,5 +1,5 @@
-/* audience: what Redis gives back as the audience of an entry. Items stay inside of it, written again they are the
- * same, and one that cannot be read admits nobody. */
+/* audience: the audience of an entry as Redis returns it. Items lie inside of it; items that are encoded again are the
+ * same; and an audience that cannot be read admits nobody. */
 #include <assert.h>
 
 #include "hub/audience.h"

@@ -6,7 +6,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
-/* Two connect to / and to /x, join rooms, and say what is said by the names that the seeds use. */
+/* Two clients connect to / and to /x, join rooms, and send the events that the seeds name. */
 static const char steps[] =
     "\x10\x00\x10\x01\x11\x00\x08\x00\x08\x01\x09\x00\x08\x04\x09\x07\x08\x0a\x08\x0d\x09\x10\x08\x12\x08\x13\x1c\x14";
 

@@ -1,22 +1,10 @@
-/* instance: clients against a whole instance with the memory broker. The first bytes choose its configuration, the
- * rest is what happens; see stage.h. */
-#include <assert.h>
-
+/* instance: clients against a whole instance with the memory broker. */
 #include "fuzz/stage.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
-    struct buf config = {0};
-    struct err err = {{0}};
-    if (len < STAGE_CONFIG_BYTES)
-        return 0;
-    stage_config(&config, data);
-    struct stage *stage = stage_create(buf_span(&config), false, &err);
-    assert(stage != NULL);
-    stage_play(stage, span_of(data + STAGE_CONFIG_BYTES, len - STAGE_CONFIG_BYTES));
-    stage_destroy(stage);
-    buf_finish(&config);
+    stage_run(data, len, false);
     return 0;
 }

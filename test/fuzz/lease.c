@@ -1,4 +1,4 @@
-/* lease: what Redis gives back as the rooms of a lease. What can be read, is written by the encoder as it was read. */
+/* lease: the rooms of a lease as Redis returns them. Rooms that can be decoded are encoded to the same bytes. */
 #include <assert.h>
 #include <stdlib.h>
 

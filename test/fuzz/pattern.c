@@ -7,7 +7,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
 enum { BYTES_MAX = 64 };
 
-/* reached[i]: the first i bytes of the text match what of the pattern was looked at. */
+/* reached[i]: the first i bytes of the text match the part of the pattern that was read so far. */
 static bool plainly(struct span pattern, struct span text)
 {
     bool reached[2 * BYTES_MAX + 1] = {true};

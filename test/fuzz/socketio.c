@@ -1,4 +1,4 @@
-/* socketio: the data of an Engine.IO message. What was decoded, written again, decodes to the same. */
+/* socketio: the data of an Engine.IO message. A packet that was decoded and encoded again decodes to the same. */
 #include <assert.h>
 
 #include "wire/json.h"

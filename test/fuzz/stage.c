@@ -14,7 +14,7 @@
 
 enum { STEP_US = 3000, REST_S = 60, LARGE_BYTES = 20000 };
 
-/* What clients say of themselves; see stage_fill. */
+/* The CONNECT payloads of clients; see stage_fill. */
 static const char *const packets[] = {
     "421[\"join\",\"a\"]",
     "422[\"join\",\"n1\"]",
@@ -277,7 +277,7 @@ struct stage *stage_create(struct span config, bool redis, struct err *err)
     return stage;
 }
 
-/* Whatever was broken is well again: nothing may stay under way. */
+/* Everything that was broken works again, so nothing may stay under way. */
 static void rest(struct stage *stage)
 {
     for (int i = 0; i < STAGE_CLIENTS; i++)
@@ -341,4 +341,18 @@ void stage_config(struct buf *to, const uint8_t bits[STAGE_CONFIG_BYTES])
             buf_printf(to, "      who: {who: 0}\n");
     }
     buf_printf(to, "  /plain:\n    events: {say: {to: others}, join: {join: 0}}\n");
+}
+
+void stage_run(const uint8_t *data, size_t len, bool redis)
+{
+    struct buf config = {0};
+    struct err err = {{0}};
+    if (len < STAGE_CONFIG_BYTES)
+        return;
+    stage_config(&config, data);
+    struct stage *stage = stage_create(buf_span(&config), redis, &err);
+    assert(stage != NULL);
+    stage_play(stage, span_of(data + STAGE_CONFIG_BYTES, len - STAGE_CONFIG_BYTES));
+    stage_destroy(stage);
+    buf_finish(&config);
 }

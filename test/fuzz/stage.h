@@ -1,9 +1,10 @@
 /* stage: a whole instance on the simulated loop, with a few clients and, if wanted, a Redis, for the targets above the
- * codecs. Input bytes are read as steps: what a client sends, time, cuts, what another program does to Redis.
+ * codecs. Input bytes are read as steps: a client's message, a passing of time, a cut, a change that another program
+ * makes in Redis.
  *
- * After every step the bounds of sessions and hub are looked at, and so is all that clients were sent: frames, packets
- * and JSON of no fault, and nothing of a namespace that a client never asked for. At the end, in peace, nothing is
- * counted as under way. */
+ * After every step, the bounds of sessions and hub are checked, and everything that clients were sent: frames, packets
+ * and JSON must be valid, and nothing may come from a namespace that a client never asked for. At the end, when all is
+ * quiet, no call may count as under way. */
 #ifndef SENNIT_FUZZ_STAGE_H
 #define SENNIT_FUZZ_STAGE_H
 
@@ -14,13 +15,17 @@ struct stage;
 
 /* Starts an instance with this configuration. NULL, with `err` set, when it is refused. */
 struct stage *stage_create(struct span config, bool redis, struct err *err);
-/* Takes the steps that `input` says, to its end, or as many as there may be. */
+/* Takes the steps of `input`, to its end or up to a maximum. */
 void stage_play(struct stage *stage, struct span input);
-/* Heals what was broken, checks what must be true in peace, and ends the instance. */
+/* Repairs everything that was broken, checks the conditions of a quiet instance, and ends it. */
 void stage_destroy(struct stage *stage);
 
 /* A configuration, of which the bits choose the parts. */
 enum { STAGE_CONFIG_BYTES = 2 };
 void stage_config(struct buf *to, const uint8_t bits[STAGE_CONFIG_BYTES]);
+
+/* One input of a target, from creation to destruction: its first STAGE_CONFIG_BYTES choose the configuration, the rest
+ * are steps. A shorter input does nothing. */
+void stage_run(const uint8_t *data, size_t len, bool redis);
 
 #endif

@@ -1,4 +1,4 @@
-/* stage_check: what must be true of an instance after every step, and in peace. */
+/* stage_check: the conditions that hold for an instance after every step, and when it is quiet. */
 #include <assert.h>
 #include <malloc.h>
 

@@ -1,4 +1,5 @@
-/* stage_client: the stage's clients: they send what they are told, answer pings, and look at all that they are sent. */
+/* stage_client: the stage's clients: they send the steps' messages, answer pings, and check everything that they are
+ * sent. */
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,7 +13,7 @@
 
 enum { MESSAGE_BYTES_MAX = 64 << 20 };
 
-/* For whoever follows an input that failed: SENNIT_STAGE_TRACE=1. */
+/* To follow an input that failed: SENNIT_STAGE_TRACE=1. */
 static void trace(const struct stage_client *client, const char *verb, struct span text)
 {
     if (getenv("SENNIT_STAGE_TRACE") != NULL)
@@ -68,7 +69,7 @@ static void packet_check(struct stage_client *client, struct span text)
     if (engine.type != ENGINEIO_MESSAGE)
         return;
     taken = socketio_decode(engine.data, &packet);
-    /* What another program put into a log passes through as the bytes it is. */
+    /* Bytes that another program put into a log pass through unchanged. */
     if (taken < 0 && client->stage->redis != NULL && span_starts_with(text, SPAN_LIT("42")))
         return;
     assert(taken >= 0 && packet.attachments == 0);
@@ -107,7 +108,7 @@ static void received(struct sim_end *end, void *owner, const char *bytes, size_t
         const char *head = client->in.data + client->in.off, *over = memmem(head, client->in.len, "\r\n\r\n", 4);
         if (over == NULL)
             return;
-        /* What is sent as HTTP after a wrong head, is not looked at. */
+        /* The HTTP response to a wrong head is not checked. */
         client->upgraded = span_starts_with(buf_span(&client->in), SPAN_LIT("HTTP/1.1 101"));
         buf_consume(&client->in, client->upgraded ? (size_t)(over + 4 - head) : client->in.len);
     }

@@ -1,4 +1,4 @@
-/* stage_parts: what the files of the stage share. */
+/* stage_parts: declarations that the files of the stage share. */
 #ifndef SENNIT_FUZZ_STAGE_PARTS_H
 #define SENNIT_FUZZ_STAGE_PARTS_H
 
@@ -14,7 +14,7 @@ enum {
     STAGE_STEPS_MAX = 400,
     STAGE_TOKEN_BYTES = 256,
     STAGE_ASKED_BYTES_MAX = 4 << 20,   /* of Redis, in the minute of peace */
-    STAGE_MEMORY_BYTES_MAX = 96 << 20, /* beside what was there when it began */
+    STAGE_MEMORY_BYTES_MAX = 96 << 20, /* above the memory at its start */
 };
 
 struct stage_client {

@@ -1,4 +1,4 @@
-/* token: what a client brings as its position. What is taken for a token is written again as it was. */
+/* token: a client's position. A text that is decoded as a token is encoded to the same bytes. */
 #include <assert.h>
 
 #include "hub/token.h"

@@ -11,7 +11,7 @@ enum { CLIENT = 1, BUILT = 2 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
-/* What ws_codec would print for it. */
+/* The line that ws_codec would print for it. */
 static void expect(struct buf *events, enum ws_opcode opcode, struct span payload)
 {
     static const char *const names[] = {

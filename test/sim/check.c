@@ -178,7 +178,7 @@ static void logged_shown(struct check *check, struct witness *witness, uint32_t 
     const struct truth_log *log = truth_log_of(check, lease, log_number);
     const struct truth *entry = &log->entries[at];
     size_t missing = stay_missing(check, lease, stay, at);
-    /* With what was lost, who was where then has been forgotten. */
+    /* With the lost entries, the broker has forgotten which sockets were in which rooms. */
     if (!entry->lost && lease_meant(check, lease, stay, entry) == MEANT_NOT)
         check_fail(check, "%s: message %u of log %d was not meant for it", witness->name, number, log_number);
     if (missing != SIZE_MAX)
@@ -244,7 +244,7 @@ static void passing_set(struct witness *witness, uint32_t number)
     witness->passing[number / 64] |= 1ull << number % 64;
 }
 
-/* Not logged: once at most, to whom it was meant for, and in its place among what is logged. */
+/* Not logged: delivered once at most, only to its audience, and in its place among the logged entries. */
 static void passing_shown(struct check *check, struct witness *witness, uint32_t number)
 {
     const struct message *message = &check->truths.messages[number];
@@ -268,7 +268,7 @@ static void passing_shown(struct check *check, struct witness *witness, uint32_t
                    truth_log_of(check, witness->lease, stay->log)->entries[missing].message);
 }
 
-/* What a resume would send by this token must be what was not shown. */
+/* A resume with this token must send exactly the entries that were not shown. */
 static void token_check_stay(struct check *check, struct witness *witness, struct stay *stay)
 {
     struct lease *lease = witness->lease;
@@ -315,7 +315,7 @@ static void token_check(struct check *check, struct witness *witness, int epoch_
     struct lease *lease = witness->lease;
     if (epoch_number < 0 || lease->outdated || witness->tainted)
         return;
-    /* What the broker lost is not to be resumed: those who claim it are told so. */
+    /* Lost entries cannot be resumed: clients that claim them are told so. */
     const struct truth_epoch *epoch = &check->truths.epochs[epoch_number];
     if (epoch->forgotten || (epoch->ended && witness->token.seq > epoch->end))
         return;

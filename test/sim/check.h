@@ -1,24 +1,24 @@
-/* check: what really happened, against what each client was shown.
+/* check: compares what each client was shown with what really happened.
  *
- * The truth is what the broker accepted (truth.h). What of it is a client's own is what its lease says (leases.h). So a
+ * The truth is what the broker accepted (truth.h). A client's lease says which entries belong to it (leases.h). So a
  * client that is shown something was owed it, in this order and once; and the token that comes with it must say exactly
- * what it has been shown. What is lost, doubled, reordered, or wrongly called recovered is found at once. */
+ * what it has been shown. A loss, a repetition, a wrong order or a wrong `recovered` is found at once. */
 #ifndef SENNIT_SIM_CHECK_H
 #define SENNIT_SIM_CHECK_H
 
 #include "leases.h"
 #include "sim.h"
 
-/* What is to be expected of the world. */
+/* What may happen in this world. */
 struct check_rules {
-    bool loses;            /* the broker may come back without what it accepted */
-    bool trims;            /* logs may lose what clients still need */
+    bool loses;            /* the broker may come back without entries that it accepted */
+    bool trims;            /* logs may lose entries that clients still need */
     bool vanishes;         /* single keys of the broker vanish */
     bool hostile;          /* some clients are hostile: they have rooms and a namespace that are not looked at */
     bool swallows;         /* single pushes get lost: then only a room's own log is in order */
     bool calm;             /* pushes get lost, but no link and no instance breaks */
-    int replay;            /* whoever enters a room is shown so many of its newest entries; -1: all of them */
-    uint64_t name_life_us; /* a message's name is remembered for so long at least */
+    int replay;            /* a client that enters a room is shown this many of its newest entries; -1: all of them */
+    uint64_t name_life_us; /* how long a message's name is remembered, at least */
 };
 
 struct check {
@@ -39,7 +39,7 @@ struct witness {
     int number;
     struct lease *lease; /* NULL: it was never connected */
     int instance;        /* to which it is connected */
-    bool tainted;        /* was shown what the broker lost: must be told so */
+    bool tainted;        /* was shown an entry that the broker lost, so it must be told `recovered: false` */
     bool has_token;      /* of this session */
     struct token token;
     uint64_t shown_seq; /* of the logged entry it was shown last */
@@ -50,7 +50,7 @@ struct witness {
 /* `oldest` is the broker's: see struct truths. */
 void check_init(struct check *check, struct sim *sim, const struct check_rules *rules);
 void check_finish(struct check *check);
-/* Says what is wrong, once; printf's rules. */
+/* Reports a failure, the first one only; printf's rules. */
 void check_fail(struct check *check, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* A seed's own. */
 void check_digest(struct check *check, char what, uint64_t a, uint64_t b);

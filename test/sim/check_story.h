@@ -1,5 +1,5 @@
-/* check_story: a small world for the tests of the checker: two clients, a broker that accepts what it is told to, and
- * what the clients are shown, word by word. */
+/* check_story: a small world for the tests of the checker: two clients, a broker that accepts the entries of the test,
+ * and the events that the test shows to clients, one by one. */
 #ifndef SENNIT_SIM_CHECK_STORY_H
 #define SENNIT_SIM_CHECK_STORY_H
 
@@ -12,7 +12,7 @@ struct story {
     struct check check;
     struct witness witnesses[STORY_CLIENTS];
     uint64_t seq, last[ROOMS + 1]; /* of the newest entry; of each log */
-    uint64_t oldest;               /* what lies below is gone from every log */
+    uint64_t oldest;               /* entries below it are gone from every log */
 };
 
 extern struct story story;
@@ -37,7 +37,7 @@ uint64_t story_accept(uint32_t message, const char *audience);
 uint32_t story_say(int room);
 /* Client 0 is shown a message with a token of this seq, of the epoch that lasts. */
 void story_show(uint32_t message, uint64_t token_seq);
-/* What is wrong says so; nothing is. */
+/* Asserts that the checker has objected, or that it has not. */
 void story_fails(const char *words);
 void story_is_well(void);
 

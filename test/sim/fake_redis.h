@@ -1,8 +1,7 @@
 /* fake_redis: a Redis 7 in this process: bytes of RESP2 in, bytes of RESP2 out, no descriptor and no clock of its own.
  *
- * It runs the script text that the product ships, and answers as the real one does, errors included
- * (test_fake_redis.c holds it to that). What it does follows from its seed, from the bytes it was fed and from the time
- * it was told. */
+ * It runs the script text that the product ships, and answers as the real one does, errors included (test_fake_redis.c
+ * holds it to that). Its behaviour follows from its seed, the bytes it was fed and the time it was given. */
 #ifndef SENNIT_SIM_FAKE_REDIS_H
 #define SENNIT_SIM_FAKE_REDIS_H
 
@@ -16,7 +15,7 @@ struct fake_redis *fake_redis_create(uint64_t seed);
 /* Every client was disconnected before. Accepts NULL. */
 void fake_redis_destroy(struct fake_redis *redis);
 
-/* What its clock says from now on, in microseconds since 1970; 0 at first. It may go back. */
+/* Sets its clock, in microseconds since 1970; 0 at first. It may go back. */
 void fake_redis_time(struct fake_redis *redis, int64_t wall_us);
 
 /* Takes replies and pushes; must not call the fake. Called at the end of fake_redis_feed, for each client that has
@@ -43,7 +42,7 @@ void fake_redis_snapshot_destroy(struct fake_redis_snapshot *snapshot); /* accep
 struct fake_redis_watcher {
     /* A request was run, or refused with an error; its reply. */
     void (*ran)(void *arg, uint64_t client, const struct span *args, size_t count, struct span reply);
-    /* A message was published, whoever hears it. */
+    /* A message was published, with or without subscribers. */
     void (*published)(void *arg, struct span channel, struct span message);
     /* A subscriber is about to be sent it; `out_arg` as in fake_redis_connect. False: it is not, and never learns of
      * it. */

@@ -153,3 +153,12 @@ void fake_dbs_copy(struct map to[FAKE_DATABASES], const struct map from[FAKE_DAT
         for (struct map_node *node = map_next(&from[i], NULL); node != NULL; node = map_next(&from[i], node))
             key_copy(&to[i], container_of(node, struct fake_key, by_name));
 }
+
+int fake_bytes_compare(struct span a, struct span b)
+{
+    size_t both = a.len < b.len ? a.len : b.len;
+    int order = both != 0 ? memcmp(a.data, b.data, both) : 0;
+    if (order != 0)
+        return order;
+    return a.len < b.len ? -1 : a.len > b.len;
+}

@@ -1,4 +1,4 @@
-/* fake_redis_lua: what a script finds: the same conversions, the same errors, the same walls as in Redis.
+/* fake_redis_lua: the environment of a script: the same conversions, errors and restrictions as in Redis.
  *
  * One Lua state for all scripts. What a script sees as its globals is an empty table in front of the true ones, which
  * lets names be read but not be set. */

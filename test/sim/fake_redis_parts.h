@@ -1,4 +1,4 @@
-/* fake_redis_parts: what the files of the fake Redis share.
+/* fake_redis_parts: declarations that the files of the fake Redis share.
  *
  * A command is a function in the table of its file: it reads `args`, changes the keyspace and appends one reply.
  * Scripts call the same functions and read the same replies. */
@@ -142,7 +142,7 @@ bool fake_key_typed(struct fake_call *call, struct span name, enum fake_type typ
 /* A new and empty one; there is none of this name. */
 struct fake_key *fake_key_create(struct fake_call *call, struct span name, enum fake_type type);
 void fake_key_delete(struct fake_call *call, struct fake_key *key);
-/* Forgets what is over, so that what is there can be counted. */
+/* Drops expired keys, so that the rest can be counted. */
 void fake_keys_expire(struct fake_redis *redis, unsigned db);
 void fake_dbs_init(struct map dbs[FAKE_DATABASES]);
 void fake_dbs_clear(struct map dbs[FAKE_DATABASES]);
@@ -190,5 +190,8 @@ void fake_subscriptions_drop(struct fake_redis_client *client);
 struct fake_scripts *fake_scripts_create(void);
 void fake_scripts_destroy(struct fake_scripts *scripts);
 void fake_scripts_clear(struct fake_scripts *scripts);
+
+/* Order as memcmp, the shorter first among equals: as Redis sorts names. */
+int fake_bytes_compare(struct span a, struct span b);
 
 #endif

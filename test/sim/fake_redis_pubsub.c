@@ -1,4 +1,4 @@
-/* fake_redis_pubsub: channels: who subscribed to what, in the order in which they did. */
+/* fake_redis_pubsub: channels and their subscribers, in the order of subscription. */
 #include <stdlib.h>
 
 #include "base/mem.h"

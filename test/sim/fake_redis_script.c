@@ -1,4 +1,4 @@
-/* fake_redis_script: scripts: loading and running them. What they find in Lua is in fake_redis_lua.c. */
+/* fake_redis_script: scripts: loading and running them. fake_redis_lua.c has their environment in Lua. */
 #include <lauxlib.h>
 #include <stdlib.h>
 
@@ -84,7 +84,7 @@ static void set_list(lua_State *lua, const char *name, const struct span *items,
     lua_setglobal(lua, name);
 }
 
-/* What the script died of is on top of the stack. */
+/* The script's error is on top of the stack. */
 static void reply_death(lua_State *lua, struct fake_call *call, const struct script *script)
 {
     struct span text = SPAN_LIT("ERR unknown error"), source;

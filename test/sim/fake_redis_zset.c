@@ -63,7 +63,7 @@ static size_t rank(const struct fake_zset *zset, double score, struct span name)
     while (low < high) {
         size_t middle = (low + high) / 2;
         const struct member *at = zset->sorted[middle];
-        if (at->score < score || (at->score == score && span_compare(at->by_name.key, name) < 0))
+        if (at->score < score || (at->score == score && fake_bytes_compare(at->by_name.key, name) < 0))
             low = middle + 1;
         else
             high = middle;
@@ -334,28 +334,32 @@ static void indexes_find(const struct fake_zset *zset, int64_t start, int64_t st
     *to = (size_t)stop + 1;
 }
 
+/* The key, and the places of its scores between the second and the third argument; false when it has answered. */
+static bool score_range_read(struct fake_call *call, struct fake_zset **zset, size_t *from, size_t *to)
+{
+    struct scores scores;
+    *from = *to = 0;
+    if (!scores_read(call, 2, 3, &scores) || !zset_of(call, zset))
+        return false;
+    if (*zset != NULL)
+        scores_find(*zset, &scores, from, to);
+    return true;
+}
+
 static void zcount(struct fake_call *call)
 {
     struct fake_zset *zset;
-    struct scores scores;
-    size_t from = 0, to = 0;
-    if (!scores_read(call, 2, 3, &scores) || !zset_of(call, &zset))
-        return;
-    if (zset != NULL)
-        scores_find(zset, &scores, &from, &to);
-    fake_reply_integer(call, (int64_t)(to - from));
+    size_t from, to;
+    if (score_range_read(call, &zset, &from, &to))
+        fake_reply_integer(call, (int64_t)(to - from));
 }
 
 static void zremrangebyscore(struct fake_call *call)
 {
     struct fake_zset *zset;
-    struct scores scores;
-    size_t from = 0, to = 0;
-    if (!scores_read(call, 2, 3, &scores) || !zset_of(call, &zset))
-        return;
-    if (zset != NULL)
-        scores_find(zset, &scores, &from, &to);
-    drop_range(call, zset, from, to);
+    size_t from, to;
+    if (score_range_read(call, &zset, &from, &to))
+        drop_range(call, zset, from, to);
 }
 
 static void zremrangebyrank(struct fake_call *call)

@@ -1,4 +1,4 @@
-/* fleet: eight instances, two hundred clients, one Redis, and what befalls them, from a seed. */
+/* fleet: eight instances, two hundred clients, one Redis, and the faults that happen to them, all from one seed. */
 #ifndef SENNIT_SIM_FLEET_H
 #define SENNIT_SIM_FLEET_H
 
@@ -38,10 +38,10 @@ struct fleet_plan {
     uint64_t log_bytes, log_age_ms; /* 0: as by default */
     int timeout_s;                  /* of requests; 0: none */
     uint32_t vanish_kinds;          /* of keys: a bit for each enum vanish_kind */
-    uint64_t vanish_us;     /* all keys of these kinds vanish at once, so long after the faults begin; 0: never */
-    int hostiles;           /* so many clients more are hostile, see hostile.h */
+    uint64_t vanish_us;     /* all keys of these kinds vanish at once, this long after the faults begin; 0: never */
+    int hostiles;           /* number of additional clients that are hostile, see hostile.h */
     uint32_t hostile_kinds; /* what they try: a bit for each enum hostile_kind */
-    bool presence;          /* clients are told who is where */
+    bool presence;          /* clients are told which clients are in which room */
     bool stay_away;         /* some do not come back from an instance that was killed */
     bool pages;             /* they read the rooms' history */
     bool stalls;            /* they stop reading for a while */
@@ -49,20 +49,20 @@ struct fleet_plan {
     bool quiet;             /* they say little, and enter and leave rooms as before */
     bool busy;              /* they say much */
     bool steady;            /* the network is never slow for a moment */
-    bool verbose;           /* says on stdout what befalls it */
-    const char *asked;      /* shows what Redis is asked that contains this text; NULL: nothing */
+    bool verbose;           /* prints its faults and events on stdout */
+    const char *asked;      /* prints the commands to Redis that contain this text; NULL: none */
     int traced;             /* a client whose traffic is shown too; -1: none */
-    struct tape *tape;      /* what Redis was asked and answered is recorded there; NULL: not */
+    struct tape *tape;      /* records the commands to Redis and their answers; NULL: nothing is recorded */
 };
 
 /* Fills in a plan from its seed: each seed has its own mixture. */
 void fleet_plan_from_seed(struct fleet_plan *plan, uint64_t seed);
-/* A plan for a few clients that are cut now and then, for those who run many. */
+/* A plan for a few clients that are cut now and then, for tests that run many fleets. */
 void fleet_plan_small(struct fleet_plan *plan, uint64_t seed);
-/* What is particular about it, for a reader. */
+/* The special features of a plan, as text. */
 void fleet_plan_print(const struct fleet_plan *plan);
 
-/* What came of it. */
+/* The results of a run. */
 struct fleet_result {
     char *failure;   /* NULL: all is well; the caller frees it */
     uint64_t digest; /* of everything that was accepted and shown, and when: a seed's own */

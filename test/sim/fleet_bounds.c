@@ -1,4 +1,4 @@
-/* fleet_bounds: whatever may grow in an instance is within its named bound, at any moment. */
+/* fleet_bounds: everything that may grow in an instance stays within its named bound, at any moment. */
 #include "broker/redis_parts.h"
 #include "fleet_parts.h"
 #include "hub/hub_parts.h"
@@ -74,7 +74,7 @@ static void broker_check(struct fleet *fleet, const struct instance *instance)
     conn_check(fleet, instance, &redis->feed.conn);
 }
 
-/* What all sessions together have under way. */
+/* The calls that all sessions together have under way. */
 static void loads_check(struct fleet *fleet, const struct instance *instance)
 {
     const struct sessions *sessions = &instance->server.sessions;

@@ -1,5 +1,5 @@
-/* fleet_due: what must have been noticed after some time: a push that was lost, and who was on an instance that died.
- */
+/* fleet_due: what instances must have noticed after some time: a lost push, and the members of an instance that
+ * died. */
 #include <stdlib.h>
 
 #include "base/mem.h"
@@ -73,7 +73,7 @@ void due_swallowed(struct fleet *fleet, const struct instance *instance, const s
     list_append(&fleet->swallowed, &swallowed->node);
 }
 
-/* Whoever was on that instance before and is there still has been shown it by now. */
+/* A client that was on that instance before, and still is, has been shown it by now. */
 static void swallowed_due(struct fleet *fleet, const struct swallowed *swallowed)
 {
     struct check *check = &fleet->check;

@@ -1,4 +1,4 @@
-/* fleet_end: what is left when all is quiet, and when nobody is there any more: in the instances, and in Redis. */
+/* fleet_end: checks what is left in the instances and in Redis when all is quiet, and when no client is left. */
 #include <stdio.h>
 
 #include "broker/redis_parts.h"
@@ -188,7 +188,7 @@ void end_check_keys(struct fleet *fleet)
 {
     static const char *const presence[] = {"sennit:{0}:here:", "sennit:{0}:away", "sennit:{0}:of:"};
     const struct map *db = &fleet->redis->dbs[0];
-    /* Of a life that is not known any more nobody looks after what it had. */
+    /* Nothing looks after the keys of a life that is not known any more. */
     bool vanishes = fleet->plan->vanish_kinds != 0, jumped = fleet->plan->clock_jumps > 0 || vanishes;
     fake_keys_expire(fleet->redis, 0);
     for (struct map_node *node = map_next(db, NULL); node != NULL; node = map_next(db, node)) {

@@ -1,4 +1,4 @@
-/* fleet_faults: what befalls a fleet, by its plan. */
+/* fleet_faults: the faults of a fleet, by its plan. */
 #include "fleet_parts.h"
 
 static void stream_fault(struct fleet *fleet, bool to_redis, bool silent)

@@ -1,4 +1,4 @@
-/* fleet_parts: what the files of the fleet share. */
+/* fleet_parts: declarations that the files of the fleet share. */
 #ifndef SENNIT_SIM_FLEET_PARTS_H
 #define SENNIT_SIM_FLEET_PARTS_H
 
@@ -58,7 +58,7 @@ enum watched {
     WATCHED_COUNT
 };
 
-/* What was asked of Redis lately, to see whether it is asked again and again. */
+/* The latest reads of Redis, to find one that is repeated again and again. */
 struct question {
     uint64_t hash, since_us;
     uint32_t count;
@@ -94,7 +94,7 @@ struct fleet {
     struct question questions[QUESTIONS];
 };
 
-/* Says what happens, for a reader; printf's rules. */
+/* Prints an event of the fleet, if the plan is verbose; printf's rules. */
 void fleet_say(const struct fleet *fleet, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Something broke of which more than one client may notice. */
 void fleet_trouble(struct fleet *fleet);
@@ -109,14 +109,14 @@ void instance_drain(struct instance *instance);
 /* fleet_redis.c: the broker. */
 void redis_start(struct fleet *fleet);
 void redis_finish(struct fleet *fleet);
-/* It ends, and comes back later, with its data or with what it had at the last snapshot. */
+/* Redis ends, and comes back later, with its data or with those of the last snapshot. */
 void redis_kill(struct fleet *fleet, bool failover);
 void redis_pause(struct fleet *fleet);
 /* It goes on, or comes back, now. */
 void redis_heal(struct fleet *fleet);
 void redis_snapshot(struct fleet *fleet);
 void redis_clock_jump(struct fleet *fleet, int64_t offset_ms);
-/* The instance at the other end of what fake_redis_connect was given. */
+/* The instance at the other end of a connection to the fake Redis. */
 struct instance *redis_stream_instance(const void *stream);
 /* What Redis has under this name, NULL: nothing. */
 struct fake_key *redis_key(struct fleet *fleet, const char *kind, struct span name);
@@ -135,16 +135,16 @@ void vanish_all(struct fleet *fleet);
 /* A room was read, by the script with these arguments: nobody asks the same again and again. */
 void vanish_read(struct fleet *fleet, uint64_t client, const struct span *args, size_t count);
 
-/* fleet_bounds.c: what may grow has not grown too far, now. */
+/* fleet_bounds.c: checks all bounds now. */
 void bounds_check(struct fleet *fleet);
 
-/* fleet_due.c: what must have been noticed by now. */
+/* fleet_due.c: checks what must have been noticed by now. */
 void due_swallowed(struct fleet *fleet, const struct instance *instance, const struct pushed *pushed);
 void due_killed(struct fleet *fleet, struct instance *instance);
 void due_check(struct fleet *fleet);
 void due_finish(struct fleet *fleet);
 
-/* fleet_end.c: what is left when all is quiet, and when all is over. */
+/* fleet_end.c: checks what is left when all is quiet, and when all is over. */
 void end_check_presence(struct fleet *fleet);
 void end_check_instances(struct fleet *fleet);
 void end_check_keys(struct fleet *fleet);

@@ -1,9 +1,9 @@
-/* fleet_plan: each seed's own mixture of what befalls a fleet and of what its clients do. */
+/* fleet_plan: each seed's own mixture of faults and of clients' actions. */
 #include <stdio.h>
 
 #include "fleet_parts.h"
 
-/* All of what a hostile client may try; those that are known not to be withstood yet are left out here. */
+/* Everything that a hostile client may try, without the attacks that are known to succeed still. */
 enum { HOSTILE_SURE = (1 << HOSTILE_KINDS) - 1 };
 enum { KINDS = 20, MANY = 100000 };
 

@@ -20,7 +20,7 @@ static struct span kind_prefix(int kind, char prefix[32])
     return span_str(prefix);
 }
 
-/* What the check must know of it: what is gone is owed to nobody who is told so. */
+/* Tells the checker: entries that are gone are not owed to a client that is told so. */
 static void told(struct fleet *fleet, int kind, struct span name)
 {
     if (kind == VANISH_LOG || kind == VANISH_META)
@@ -84,7 +84,7 @@ void vanish_one(struct fleet *fleet)
     if (count == 0)
         return;
     each(fleet, kind, which, false);
-    /* What an operator deletes, or Redis evicts, may be all of a room. */
+    /* An operator may delete, or Redis evict, all keys of a room. */
     if ((kind == VANISH_LOG || kind == VANISH_META) && sim_chance(fleet->sim, 700))
         other_vanish(fleet, kind == VANISH_LOG ? VANISH_META : VANISH_LOG);
 }

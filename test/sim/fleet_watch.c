@@ -203,7 +203,7 @@ static bool names(const struct span *args, size_t count, struct span text)
     return false;
 }
 
-/* For whoever looks into a failed seed. */
+/* For the analysis of a failed seed. */
 static void ran_print(struct fleet *fleet, uint64_t client, const struct span *args, size_t count, struct span reply)
 {
     struct buf text = {0};

@@ -6,11 +6,10 @@
 
 #include "base/mem.h"
 #include "wire/engineio.h"
-#include "wire/http1.h"
 #include "wire/json.h"
 #include "wire/socketio.h"
 
-enum { FLOOD = 150, DELUGE = 6000, ACT_MS = 60, MESSAGE_BYTES_MAX = 8 << 20 };
+enum { FLOOD = 150, DELUGE = 6000, ACT_MS = 60 };
 
 static void dial(struct timer *timer);
 
@@ -233,7 +232,8 @@ static bool holds(struct span text, const char *what)
 /* A socket joins where its instance stands in the order of entries, which may lie behind what Redis has accepted. */
 enum { LAG_US = 200000 };
 
-/* It is in no room of others: what is for one room of them, or several, or one socket, is not for it. */
+/* A hostile client is in no room of others, so an event to their rooms, or to one of their sockets, must not reach
+ * it. */
 static void event_look(struct hostile *hostile, struct span args)
 {
     struct span name = json_array_at(args, 0), first = json_array_at(args, 1);
@@ -248,11 +248,12 @@ static void event_look(struct hostile *hostile, struct span args)
         wrong(hostile, "is sent what was for another socket", args);
     else if (!to_rooms && !to_one && json_type(first) == JSON_OBJECT &&
              span_to_u64(json_object_get(first, SPAN_LIT("id")), &number) && number < truths->message_count &&
-             truths->messages[number].pushed_us != 0 && truths->messages[number].pushed_us + LAG_US < hostile->joined_us)
+             truths->messages[number].pushed_us != 0 &&
+             truths->messages[number].pushed_us + LAG_US < hostile->joined_us)
         wrong(hostile, "is sent what was said before it came", args);
 }
 
-/* A page of history with what was said in rooms of others, or to others. */
+/* A page of history with events of others' rooms, or to others' sockets. */
 static bool reads_others(struct span answer)
 {
     char text[40];
@@ -313,51 +314,30 @@ static void away(struct hostile *hostile)
     hostile->end = NULL;
     hostile->state = HOSTILE_AWAY;
     hostile->deaf = hostile->inside = hostile->spoiled = false;
-    ws_decoder_finish(&hostile->decoder);
-    buf_finish(&hostile->head);
+    ws_stream_finish(&hostile->stream);
     if (!hostile->over)
         sim_timer_start(hostile->world->sim, &hostile->again, LOOP_MS(50 + sim_below(hostile->world->sim, 300)));
 }
 
+static bool on_message(void *owner, const struct ws_event *event)
+{
+    struct hostile *hostile = owner;
+    const struct sim_end *end = hostile->end;
+    message(hostile, event);
+    return hostile->end == end;
+}
+
+/* The stock clients report a bad response or bad frames; this one ignores both. */
 static void on_received(struct sim_end *end, void *owner, const char *bytes, size_t len)
 {
-    static struct http1_head head;
     struct hostile *hostile = owner;
-    size_t at = 0;
-    if (hostile->state == HOSTILE_UPGRADING) {
-        buf_append(&hostile->head, span_of(bytes, len));
-        ptrdiff_t used = http1_response_decode(buf_span(&hostile->head), 0, SPAN_LIT("GET"), &head);
-        if (used <= 0)
-            return;
-        hostile->state = HOSTILE_OPENING;
-        at = len - (hostile->head.len - (size_t)used);
-    }
-    char *copy = mem_alloc(len - at + 1), *rest = copy;
-    size_t left = len - at;
-    memcpy(copy, bytes + at, left);
-    for (bool got = true; (left > 0 || got) && hostile->end == end;) {
-        struct ws_event event;
-        got = false;
-        ptrdiff_t used = ws_decode(&hostile->decoder, rest, left, &event, &got);
-        if (used < 0 || (used == 0 && !got))
-            break;
-        if (got)
-            message(hostile, &event);
-        rest += used;
-        left -= (size_t)used;
-    }
-    free(copy);
+    int status = 0;
+    ws_stream_received(&hostile->stream, bytes, len, on_message, hostile, &status);
 }
 
 static void on_opened(struct sim_end *end, void *owner)
 {
-    static const char request[] =
-        "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: sim\r\nUpgrade: websocket\r\n"
-        "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
-    struct hostile *hostile = owner;
-    hostile->state = HOSTILE_UPGRADING;
-    sim_send(end, request, sizeof request - 1);
+    ws_stream_request(end);
 }
 
 static void on_closed(struct sim_end *end, void *owner)
@@ -378,7 +358,7 @@ static void dial(struct timer *timer)
     }
     hostile->state = HOSTILE_DIALLING;
     hostile->ack_next = 1;
-    ws_decoder_init(&hostile->decoder, false, MESSAGE_BYTES_MAX);
+    ws_stream_init(&hostile->stream);
     hostile->end = sim_connect(world->sim, hostile->port, &peer, hostile);
 }
 
@@ -401,6 +381,5 @@ void hostile_finish(struct hostile *hostile)
     if (hostile->end != NULL)
         sim_close(hostile->end, true);
     hostile->end = NULL;
-    ws_decoder_finish(&hostile->decoder);
-    buf_finish(&hostile->head);
+    ws_stream_finish(&hostile->stream);
 }

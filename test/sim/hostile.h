@@ -8,8 +8,9 @@
 #define SENNIT_SIM_HOSTILE_H
 
 #include "stock_client.h"
+#include "ws_stream.h"
 
-/* What it may try. Each can be switched off in the plan. */
+/* The attacks. A plan can switch off each one. */
 enum hostile_kind {
     HOSTILE_PIDS,    /* pids of another namespace, and guessed ones */
     HOSTILE_TOKENS,  /* forged offsets, and forged positions in rooms that it is not in */
@@ -31,10 +32,9 @@ struct hostile {
     struct sim_end *end;
     uint16_t port;
     struct timer again, act;
-    enum { HOSTILE_AWAY, HOSTILE_DIALLING, HOSTILE_UPGRADING, HOSTILE_OPENING, HOSTILE_OPEN } state;
+    enum { HOSTILE_AWAY, HOSTILE_DIALLING, HOSTILE_OPEN } state;
     bool over, deaf, inside, spoiled; /* inside: `/` was asked for on this connection; spoiled: half a frame was sent */
-    struct buf head;
-    struct ws_decoder decoder;
+    struct ws_stream stream;
     char pids[2][SID_TEXT], sids[2][SID_TEXT]; /* of `/` and of `/evil` */
     uint64_t joined_us;                        /* when it asked for `/` on this connection, first */
     uint32_t ack_next;

@@ -1,9 +1,9 @@
 /* leases: the leases as the broker has them: which stretches of which logs belong to a client, and how far each was
  * shown to it.
  *
- * Nothing is sent to a socket from the moment its rooms change until its lease says so. So what the lease says when a
- * client is shown something decides, exactly, what is owed to it; and what its token says, read by this lease, must be
- * exactly what it has been shown: a cut there would neither lose nor double anything. */
+ * Nothing is sent to a socket from the moment its rooms change until its lease says so. So the lease at the moment of a
+ * delivery decides exactly what is owed to the client. The client's token, read with this lease, must mean exactly the
+ * entries that it has been shown: then a cut at that moment neither loses nor doubles anything. */
 #ifndef SENNIT_SIM_LEASES_H
 #define SENNIT_SIM_LEASES_H
 

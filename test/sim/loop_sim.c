@@ -1,5 +1,5 @@
-/* loop_sim: the loop of a simulated host, behind loop/loop.h, loop/io.h and loop/resolve.h. One turn is what it is in
- * the real one: timers; what became ready, in random order; flush; reap. */
+/* loop_sim: the loop of a simulated host, behind loop/loop.h, loop/io.h and loop/resolve.h. A turn has the phases of
+ * the real loop: timers; streams that became ready, in random order; flush; reap. */
 #include <arpa/inet.h>
 #include <assert.h>
 #include <errno.h>
@@ -254,7 +254,7 @@ int io_connected(struct io *io)
 ssize_t io_read(struct io *io, void *to, size_t size)
 {
     struct sim_end *end = sim_end_of(io);
-    /* A reset throws away what was not read. */
+    /* A reset drops unread bytes. */
     if (end->in_reset)
         return IO_ERROR;
     if (end->in.len > 0) {
@@ -377,7 +377,7 @@ static unsigned ready_of(const struct sim_end *end)
     return ready & end->io->want;
 }
 
-/* Calls what is ready; what stays ready is looked at again in the next turn. */
+/* Calls the streams that are ready. One that stays ready is called again in the next turn. */
 static void ready_handle(struct loop *loop)
 {
     struct sim *sim = loop->sim;

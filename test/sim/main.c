@@ -32,7 +32,7 @@ static void aloud(struct span line)
     fwrite(line.data, 1, line.len, stdout);
 }
 
-/* What the environment says is not part of a seed. */
+/* Variables of the environment are not part of a seed. */
 static void environment_clear(void)
 {
     static const char *const unset[] = {"PORT",

@@ -1,4 +1,4 @@
-/* pages: what a client reads of a room's log, a page at a time, against what retention kept of the truth.
+/* pages: compares the pages that a client reads of a room's log with the part of the truth that retention kept.
  *
  * Between asking and the answer entries are accepted and trimmed, so the page is to be one that could be read at some
  * moment between: nothing left out that was there all the while, nothing that was gone before it was asked for; `more`

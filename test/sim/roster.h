@@ -1,4 +1,4 @@
-/* roster: who is in which room, as each client was told by `presence` events, against who is.
+/* roster: compares the members of rooms, as each client knows them from `presence` events, with the true ones.
  *
  * A client takes the list that it is sent and what is announced behind it. Nobody is announced who is there already, or
  * gone already; nobody is missing whose connection was cut for a moment only; and when nothing has changed for a while,
@@ -13,7 +13,7 @@ enum {
     /* Likewise where connections go silent: their instances notice by a ping that is not answered (4 s), wait for the
      * Close to be answered (2 s), and then it may be a cut (4 s). */
     ROSTER_SILENT_S = 12,
-    ROSTER_CUT_S = 3,        /* whoever is back within that was never away */
+    ROSTER_CUT_S = 3,        /* a client that is back within this time was never away */
     ROSTER_GONE_MS = 3500,   /* after the last heartbeat of an instance, those on it may be missed */
     ROSTER_MISSED_MS = 5500, /* and must be */
 };
@@ -51,7 +51,7 @@ void roster_leaving(struct rosters *rosters, const struct witness *witness, int 
 void roster_changed(struct rosters *rosters, int room);
 /* Something broke that all may feel. */
 void rosters_trouble(struct rosters *rosters);
-/* What it knew of a room, or of all (-1), counts no more: the list comes again. */
+/* The client's list of a room, or of all rooms (-1), is void: a new list comes. */
 void roster_forget(struct rosters *rosters, const struct witness *witness, int room);
 /* The argument of a `presence` event. */
 void roster_told(struct rosters *rosters, const struct witness *witness, struct span presence);

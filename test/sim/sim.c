@@ -165,7 +165,7 @@ static void end_destroy(struct sim_end *end)
     free(end);
 }
 
-/* Puts something on its way to `to`, behind what is under way already. */
+/* Sends an event to `to`, behind those that are under way already. */
 static struct sim_piece *piece_send(struct sim_end *to, int kind, size_t len)
 {
     struct sim *sim = to->sim;

@@ -2,8 +2,8 @@
  *
  * Instances run on loops made here (loop_sim.c stands behind loop/loop.h and loop/io.h); clients and Redis are models
  * that hold ends of streams directly. Time moves from event to event. Bytes on a stream arrive in order, late, and cut
- * into pieces anywhere; a stream may be reset in the middle of its bytes, or go silent without either side being told.
- */
+ * into pieces anywhere; a stream may be reset in the middle of its bytes, or go silent without a notice to either
+ * side. */
 #ifndef SENNIT_SIM_SIM_H
 #define SENNIT_SIM_SIM_H
 
@@ -42,7 +42,7 @@ void sim_delays_set(struct sim *sim, const struct sim_delays *delays);
 
 /* A host with a loop: one instance. */
 struct loop *sim_host_create(struct sim *sim);
-/* Its streams are reset from outside and it hears no more: what is closed now sends nothing. For kill -9. */
+/* Its streams are reset, and nothing it closes now sends anything: kill -9. */
 void sim_host_sever(struct loop *loop);
 /* Every timer and io has been stopped. */
 void sim_host_destroy(struct loop *loop);
@@ -68,9 +68,9 @@ void sim_unlisten(struct sim *sim, uint16_t port);
 void sim_send(struct sim_end *end, const char *bytes, size_t len);
 /* Ends it from the model's side; `closed` is not called. */
 void sim_close(struct sim_end *end, bool reset);
-/* The model reads nothing while held: what is under way fills the window. */
+/* The model reads nothing while it is held; bytes under way fill the window. */
 void sim_hold(struct sim_end *end, bool held);
-/* What arrives for models on this port waits while paused. */
+/* While paused, bytes for models on this port wait. */
 void sim_listen_pause(struct sim *sim, uint16_t port, bool paused);
 
 /* Faults. One of the streams open to `port` (0: any), or NULL. */
@@ -80,7 +80,7 @@ void sim_cut(struct sim_end *end);
 /* Goes silent both ways, or first only towards `end` and within a second the other way too: both ends believe that it
  * lives. */
 void sim_silence(struct sim_end *end, bool one_way);
-/* At the very end: what is still on its way to nobody. */
+/* At the very end: drops bytes that are still under way. */
 void sim_drop_loose_ends(struct sim *sim);
 /* The loop of the host at the other end of a model's stream; NULL: it is gone. */
 struct loop *sim_host_of(const struct sim_end *end);

@@ -1,4 +1,4 @@
-/* sim_parts: what the files of the simulated world share. */
+/* sim_parts: declarations that the files of the simulated world share. */
 #ifndef SENNIT_SIM_SIM_PARTS_H
 #define SENNIT_SIM_SIM_PARTS_H
 

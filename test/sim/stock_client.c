@@ -1,4 +1,4 @@
-/* stock_client: see stock_client.h. Here: its connection, and what it keeps when that ends. */
+/* stock_client: see stock_client.h. Here: its connection, and the state that it keeps when the connection ends. */
 #include "stock_client.h"
 
 #include <stdio.h>
@@ -7,11 +7,9 @@
 #include "base/mem.h"
 #include "stock_client_parts.h"
 #include "wire/engineio.h"
-#include "wire/http1.h"
 
 enum {
     OPEN_US_MAX = 3000000, /* from dialling to connected */
-    MESSAGE_BYTES_MAX = 8 << 20,
     DAWDLES_PER_MILLE = 400,
     CLOSE_RESTART = 1012, /* of a Close: come back, elsewhere */
 };
@@ -50,7 +48,7 @@ static void rooms_changed(struct stock_client *client)
             roster_changed(client->world->rosters, room);
 }
 
-/* The connection is no more; what the client keeps is its pid, its offset and what waits. */
+/* The connection has ended. The client keeps its pid, its offset and its unacknowledged messages. */
 static void client_away(struct stock_client *client)
 {
     struct client_world *world = client->world;
@@ -68,8 +66,7 @@ static void client_away(struct stock_client *client)
     client->end = NULL;
     client->state = CLIENT_AWAY;
     client->stalled = false;
-    ws_decoder_finish(&client->decoder);
-    buf_finish(&client->head);
+    ws_stream_finish(&client->stream);
     sim_timer_stop(world->sim, &client->silence);
     sim_timer_stop(world->sim, &client->stall);
     sim_timer_stop(world->sim, &client->deadline);
@@ -102,7 +99,7 @@ void client_patience(struct stock_client *client, uint64_t us)
     sim_timer_start(client->world->sim, &client->silence, us);
 }
 
-/* The ingress ends what takes longer than a request may. */
+/* The ingress ends a connection that is older than a request may be. */
 static void deadline_passed(struct timer *timer)
 {
     struct stock_client *client = container_of(timer, struct stock_client, deadline);
@@ -169,62 +166,33 @@ static void message_received(struct stock_client *client, const struct ws_event 
     }
 }
 
-static size_t upgraded(struct stock_client *client, const char *bytes, size_t len)
+static bool on_message(void *owner, const struct ws_event *event)
 {
-    static struct http1_head head;
-    buf_append(&client->head, span_of(bytes, len));
-    ptrdiff_t used = http1_response_decode(buf_span(&client->head), 0, SPAN_LIT("GET"), &head);
-    if (used == 0)
-        return len;
-    if (used < 0 || head.status != 101) {
-        check_fail(client->world->check, "%s: no upgrade: status %d", client->witness.name, used < 0 ? 0 : head.status);
-        return len;
-    }
-    client->state = CLIENT_OPENING;
-    return len - (client->head.len - (size_t)used);
+    struct stock_client *client = owner;
+    const struct sim_end *end = client->end;
+    /* The response and the first message may have come together. */
+    if (client->state == CLIENT_UPGRADING)
+        client->state = CLIENT_OPENING;
+    message_received(client, event);
+    return client->end == end;
 }
 
 static void on_received(struct sim_end *end, void *owner, const char *bytes, size_t len)
 {
     struct stock_client *client = owner;
-    size_t at = 0;
-    if (client->state == CLIENT_UPGRADING) {
-        at = upgraded(client, bytes, len);
-        if (client->state != CLIENT_OPENING)
-            return;
-    }
-    char *copy = mem_alloc(len - at + 1);
-    memcpy(copy, bytes + at, len - at);
-    char *rest = copy;
-    size_t left = len - at;
-    bool got = true;
-    while ((left > 0 || got) && client->end == end) {
-        struct ws_event event;
-        got = false;
-        ptrdiff_t used = ws_decode(&client->decoder, rest, left, &event, &got);
-        if (used < 0) {
-            check_fail(client->world->check, "%s: invalid frames", client->witness.name);
-            break;
-        }
-        if (got)
-            message_received(client, &event);
-        else if (used == 0)
-            break;
-        rest += used;
-        left -= (size_t)used;
-    }
-    free(copy);
+    int status = 0;
+    enum ws_stream_result result = ws_stream_received(&client->stream, bytes, len, on_message, client, &status);
+    if (result == WS_STREAM_NO_UPGRADE)
+        check_fail(client->world->check, "%s: no upgrade: status %d", client->witness.name, status);
+    else if (result == WS_STREAM_BAD_FRAMES)
+        check_fail(client->world->check, "%s: invalid frames", client->witness.name);
 }
 
 static void on_opened(struct sim_end *end, void *owner)
 {
-    static const char request[] =
-        "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: sim\r\nUpgrade: websocket\r\n"
-        "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
     struct stock_client *client = owner;
     client->state = CLIENT_UPGRADING;
-    sim_send(end, request, sizeof request - 1);
+    ws_stream_request(end);
 }
 
 static void on_closed(struct sim_end *end, void *owner)
@@ -247,7 +215,7 @@ static void client_dial(struct timer *timer)
     client_trace(client, "dials", SPAN_LIT(""));
     client->ack_next = 1;
     client->dialled_us = sim_now_us(world->sim);
-    ws_decoder_init(&client->decoder, false, MESSAGE_BYTES_MAX);
+    ws_stream_init(&client->stream);
     client->end = sim_connect(world->sim, client->port, &peer, client);
     client_patience(client, OPEN_US_MAX);
     if (world->timeout_us != 0)
@@ -296,8 +264,7 @@ void stock_client_finish(struct stock_client *client)
     sim_timer_stop(client->world->sim, &client->deadline);
     if (client->end != NULL)
         sim_close(client->end, true);
-    ws_decoder_finish(&client->decoder);
-    buf_finish(&client->head);
+    ws_stream_finish(&client->stream);
     buf_finish(&client->offset);
     free(client->waiting);
     free(client->who_there);

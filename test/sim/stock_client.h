@@ -1,4 +1,5 @@
-/* stock_client: the stock Socket.IO client as a model: what it keeps over a cut, what it sends, what it never forgets.
+/* stock_client: a model of the stock Socket.IO client: its state over a cut, its messages, and everything that it
+ * remembers.
  *
  * It remembers its pid and, as its offset, the last string at the end of any event without an ack id. Publishes wait
  * for their acknowledgement and are sent again on every connect, under the same id, as the whiteboard does. It wants to
@@ -10,14 +11,14 @@
 #include "check.h"
 #include "pages.h"
 #include "roster.h"
-#include "wire/ws.h"
+#include "ws_stream.h"
 
 struct stock_client;
 
 struct client_world {
     struct sim *sim;
     struct check *check;
-    struct rosters *rosters; /* NULL: nobody tells who is where */
+    struct rosters *rosters; /* NULL: without presence */
     /* The port of a random instance that lives, or 0. */
     uint16_t (*instance_pick)(void *arg);
     /* What an instance has handled; its number; whether it is on its way out. */
@@ -32,9 +33,9 @@ struct client_world {
     bool dawdles;            /* some take their time to come back */
     bool stays;              /* nothing but the request timeout ends a connection */
     bool leases_follow;      /* nothing keeps an instance from telling a broker that lost data what it knows */
-    uint64_t timeout_us;     /* of requests: the ingress cuts what is older; 0: never */
-    uint64_t rotate_lead_us; /* so long before that, instances begin to close it */
-    int traced;              /* the number of a client that says what it does; -1: none */
+    uint64_t timeout_us;     /* of requests: the ingress cuts an older connection; 0: never */
+    uint64_t rotate_lead_us; /* how long before that instances begin to close it */
+    int traced;              /* the number of a client whose actions are printed; -1: none */
     struct {
         uint64_t rotated, timed_out, stalls, pages, page_entries, directs, wide;
     } counts;
@@ -73,8 +74,8 @@ struct stock_client {
     uint64_t sure_us;       /* by then its instance has told the broker again; 0: not known to be back itself */
     char epoch[EPOCH_TEXT]; /* of the last event */
     bool left_once;         /* its last session was ended by its own 41: it will not be recovered */
-    struct buf head, offset;
-    struct ws_decoder decoder;
+    struct buf offset;
+    struct ws_stream stream;
     char pid[SID_TEXT];
     uint64_t patience_us;
     uint8_t wishes[ROOMS];
@@ -100,7 +101,7 @@ void stock_client_finish(struct stock_client *client);
 void stock_client_broker_lost(struct stock_client *client, uint64_t snapshot_us);
 /* Does nothing by itself any more, stays connected. */
 void stock_client_quiet(struct stock_client *client);
-/* When its connection ends, it stays away for so long. */
+/* When its connection ends, the client stays away until then. */
 void stock_client_stay_away(struct stock_client *client, uint64_t until_us);
 /* Sends something that is not logged, if it is connected; its number in `*message`. */
 bool stock_client_pass(struct stock_client *client, uint32_t *message);

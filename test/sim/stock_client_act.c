@@ -1,4 +1,4 @@
-/* stock_client_act: see stock_client.h. Here: what it does by itself. */
+/* stock_client_act: see stock_client.h. Here: its own actions. */
 #include <stdio.h>
 #include <stdlib.h>
 

@@ -1,4 +1,4 @@
-/* stock_client_hear: see stock_client.h. Here: what comes, as Socket.IO packets. */
+/* stock_client_hear: see stock_client.h. Here: the Socket.IO packets that it receives. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -239,7 +239,7 @@ static void event_shown(struct stock_client *client, struct span args)
         last = value;
         count++;
     }
-    /* What the stock client takes for its offset. */
+    /* The stock client takes this string for its offset. */
     if (count < 2 || json_type(last) != JSON_STRING) {
         check_fail(check, "%s: an event without a token", client->witness.name);
         return;

@@ -1,4 +1,5 @@
-/* tape: everything a fleet asked of Redis, and what it was answered and told, in order: to be asked of a real one. */
+/* tape: everything that a fleet sent to Redis and received from it, in order, so that a real Redis can be asked the
+ * same. */
 #ifndef SENNIT_SIM_TAPE_H
 #define SENNIT_SIM_TAPE_H
 

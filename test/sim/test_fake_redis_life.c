@@ -1,4 +1,5 @@
-/* test_fake_redis_life: what no real Redis does on demand: injected errors, restarts, snapshots, lumps from a seed. */
+/* test_fake_redis_life: faults that a real Redis does not have on demand: injected errors, restarts, snapshots, lumps
+ * from a seed. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

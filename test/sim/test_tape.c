@@ -1,5 +1,5 @@
-/* test_tape: what whole fleets asked of the fake Redis, asked of a real one, in the same order: it answers the same,
- * and tells its subscribers the same.
+/* test_tape: the commands of whole fleets to the fake Redis go to a real one, in the same order: it gives the same
+ * answers, and the same messages to subscribers.
  *
  * What scripts read as TIME is what the fake one's clock was; a key whose time was over there is deleted here. */
 #include <setjmp.h>

@@ -1,6 +1,6 @@
 /* test_vanish: a small fleet; all keys of some kinds vanish from its Redis at once: every subset of the kinds, at some
- * moments. The check decides: nobody is told that it has recovered while it lacks something, nobody reads for ever,
- * what comes later is delivered, and what is acknowledged later is not lost. */
+ * moments. The check decides: no client that lacks entries is told that it has recovered, none reads for ever, later
+ * entries are delivered, and none that is acknowledged later is lost. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

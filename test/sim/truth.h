@@ -1,7 +1,7 @@
-/* truth: what was sent, as its senders meant it, and what the broker accepted of it, log by log.
+/* truth: the messages as their senders meant them, and those that the broker accepted, log by log.
  *
- * It is heard the moment it is accepted, with no network in between. Whom an entry is for follows from what its sender
- * asked for, not from what was pushed; what was pushed is compared with it. */
+ * An entry is recorded the moment it is accepted, with no network in between. Its audience follows from the sender's
+ * request, not from the push; the push is compared with it. */
 #ifndef SENNIT_SIM_TRUTH_H
 #define SENNIT_SIM_TRUTH_H
 
@@ -19,17 +19,17 @@ enum {
     EVERYBODY = 1, /* in a mask of rooms: all of the namespace */
 };
 
-/* What somebody sends. */
+/* A message as it is sent. */
 struct message {
-    uint16_t rooms;            /* a bit for each: to who is in one of them; 0: to one socket */
-    uint16_t excepts;          /* but not who is in one of these */
+    uint16_t rooms;            /* a bit for each room; for members of at least one of them; 0: for one socket */
+    uint16_t excepts;          /* not for members of these rooms */
     char to_sid[SID_TEXT];     /* the socket */
     char except_sid[SID_TEXT]; /* nor this one; empty: nobody */
     bool others;               /* nor the sender */
     int sender;                /* the client's number */
     bool logged;
     uint32_t bytes; /* that were added to make it long */
-    /* What came of it. */
+    /* Its fate at the broker. */
     bool acked;
     uint8_t entries;              /* in the truth and not lost; not logged: how often it was pushed */
     bool was_lost;                /* by a broker that came back without it */
@@ -103,7 +103,7 @@ size_t check_swallowed(struct check *check, const struct pushed *pushed, int ins
 /* A link between this instance and the broker has ended, or is made anew. What it was not sent lately counts as read
  * there if other rooms went on: nobody knows. (No link that stands loses a single push, so this is no promise.) */
 void check_link_lost(struct check *check, int instance);
-/* An instance came up, and was told epoch and counter. */
+/* An instance's link came up, with this epoch and counter. */
 void check_opened(struct check *check, struct span epoch, uint64_t seq);
 /* The broker's data is copied; it comes back without what was accepted since, which ends the epoch. */
 void check_snapshot(struct check *check);

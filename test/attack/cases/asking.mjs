@@ -51,7 +51,7 @@ const who = async (world) => {
   world.note(`${clients.reduce((sum, one) => sum + one.acks, 0)} answered`);
 };
 
-// What is asked without end is answered, or the connection is not read, or it is closed and told why: never silence.
+// Endless requests are answered, or the connection is not read, or it is closed with a reason: never silence.
 const endless = (packet, { answered = true, frozen = false } = {}) => async (world) => {
   const client = await world.open(), chunk = repeat(text(packet), 1000), end = Date.now() + (world.quick ? 1500 : 6000);
   if (frozen) process.kill(world.redis.pid, 'SIGSTOP');
@@ -94,7 +94,7 @@ async function reconnects(world) {
   }
 }
 
-// The same for joins, leaves and questions: whatever is counted while under way is counted down.
+// The same for joins, leaves and questions: every count of calls under way goes back down.
 async function leftUnderWay(world) {
   const client = await world.open();
   const kinds = ['421["join","a"]', '421["leave","a"]', '421["past",null,{}]', '421["who",null,{}]', '421["talk","a",1]'];

@@ -1,4 +1,4 @@
-// Connections without end, silent ones, half requests: there is always room for the broker, for /health and for those who are there.
+// Connections without end, silent ones, half requests: there is always room for the broker, for /health and for connected clients.
 import { repeat, request, sleep, Wire } from '../wire.mjs';
 
 const plain = 'namespaces:\n  /:\n    log: {entries: 100}\n    events: {say: {to: others, log: true}}';

@@ -82,7 +82,7 @@ async function namesWithoutEnd(world) {
   world.note(`${await redisAsk(world.redis.port, 'DBSIZE')} keys`);
 }
 
-// What sockets tell of themselves is kept for all to see.
+// The presence data of sockets is kept and shown to all.
 async function largePresence(world) {
   for (let i = 0; i < (world.quick ? 10 : 40); i++) {
     const client = await world.open({ nsp: null });
@@ -93,7 +93,7 @@ async function largePresence(world) {
   world.expect((await world.health()).ms < 1000, '/health takes more than a second');
 }
 
-// Leases of clients that come, join what they may, and go without a word.
+// Leases of clients that come, join as many rooms as they may, and go without a goodbye.
 async function leasesWithoutEnd(world) {
   const end = Date.now() + (world.quick ? 2500 : 8000);
   const rooms = Buffer.concat(Array.from({ length: 60 }, (_, at) => text(`421["join","${'r'.repeat(900)}${at}"]`)));

@@ -1,4 +1,4 @@
-// A Redis of which one answer is what it must not be: the link is dropped with a reason, the instance lives and does not spin.
+// A Redis with one wrong answer: the link is dropped with a reason, the instance lives and does not spin.
 import { sleep } from '../wire.mjs';
 import { cpuSeconds } from '../world.mjs';
 

@@ -60,7 +60,7 @@ function framed(chance, said) {
   return Buffer.concat([frame(1, bytes.subarray(0, at), { fin: false, mask }), ...(chance.below(2) ? [frame(9, 'p')] : []), frame(0, bytes.subarray(at), { mask })]);
 }
 
-// Tells what it is about before it begins, so that a seed can be followed.
+// Prints each action before it begins, so that a seed can be followed.
 async function clients(world, { count = 6 } = {}) {
   const { chance } = world, end = Date.now() + world.seconds * 1000, known = { sid: 'S'.repeat(20), pid: 'P'.repeat(20), token: '1abcdefgh.1' };
   const one = async () => {
@@ -162,7 +162,7 @@ const troubled = (attack) => async (world) => {
   await trouble;
 };
 
-// Keys come and go, and change what they are.
+// Keys come and go, and change their types.
 const lyingKeys = (attack) => async (world) => {
   let going = true;
   const trouble = (async () => {

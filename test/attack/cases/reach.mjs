@@ -1,4 +1,4 @@
-// One client reaches for what is not its own: other namespaces, other rooms, other names, what was said before it came.
+// One client reaches for things that are not its own: other namespaces, rooms and names, and events from before it came.
 import { sleep, text } from '../wire.mjs';
 
 const two = 'namespaces:\n  /: &both\n    log: {entries: 100}\n    events: {join: {join: 0}, say: {to: everyone, log: true}, past: {history: 0}}\n  /x: *both';
@@ -72,7 +72,7 @@ async function unreadableExceptions(world) {
   }
 }
 
-// Somebody takes names before their owner does: what is acknowledged must be there, or the sender be told.
+// Somebody takes names before their owner does: an acknowledged message must be in the log, or its sender be told.
 async function guessedNames(world) {
   const [evil, victim, other] = [await world.open(), await world.open(), await world.open()];
   for (const id of ['stroke-1', 'stroke-2']) {
@@ -100,7 +100,7 @@ async function ownRooms(world) {
   world.requests += 2 * names.length + 1;
 }
 
-// By a forged offset or a cursor nobody reads what was said in a room before it joined, nor in one that it is not in.
+// With a forged offset or cursor, no client reads a room's events from before it joined, nor those of a room that it is not in.
 async function forgedOffsets(world) {
   const [speaker, evil] = [await world.open(), await world.open()];
   await speaker.ask(['join', 'closed']);

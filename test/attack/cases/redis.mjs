@@ -1,4 +1,4 @@
-// Redis loses keys, holds keys of a wrong type, stands still, dies: what was accepted is in a log, or nobody was told that it is accepted.
+// Redis loses keys, holds keys of a wrong type, stands still, dies: every accepted message is in a log, or was never acknowledged.
 import * as lib from '../../e2e/lib.mjs';
 import { redisAsk, request, sleep } from '../wire.mjs';
 import { cpuSeconds } from '../world.mjs';
@@ -7,7 +7,7 @@ const all = 'namespaces:\n  /:\n    log: {entries: 1000, bytes: 1MiB, age: 1h}\n
   + '    events: {say: {to: everyone, log: true}, wave: {to: everyone}, who: {who: 0}, past: {history: 0}}';
 const key = (name) => `sennit:{0}:${name}`;
 
-// What is acknowledged after the keys were spoiled is in the log for a newcomer.
+// A message acknowledged after the keys were spoiled is in the log for a newcomer.
 const halfway = (spoil) => async (world) => {
   let client = await world.open();
   for (let i = 0; i < 5; i++) await client.ask(['say', `before ${i}`]);
@@ -80,7 +80,7 @@ async function keysVanish(world) {
   world.note(`${deleted.length} keys deleted, ${accepted.length} messages accepted`);
 }
 
-// All instances are killed; the next one finds out who is not there any more.
+// All instances are killed; the next one finds the sockets that are gone.
 const ghosts = (spoil) => async (world) => {
   const start = (name) => lib.serve(world.text, { redisUrl: world.redis.url, env: { SENNIT_INSTANCE: name } });
   world.text = `${all}\n`;

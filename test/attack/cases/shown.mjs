@@ -1,4 +1,4 @@
-// What is shown: passwords, control characters, pages and figures that are nobody's business; and what an operator may write.
+// Output: passwords, control characters, pages and figures that strangers must not see; and the operator's input.
 import fs from 'node:fs';
 import * as lib from '../../e2e/lib.mjs';
 import { request, sleep, text } from '../wire.mjs';
@@ -6,7 +6,7 @@ import { request, sleep, text } from '../wire.mjs';
 const plain = 'namespaces:\n  /:\n    log: {entries: 100}\n    events: {say: {to: others, log: true}}';
 const secret = 'hunter2secret';
 
-// What a program says until it ends, or for so long.
+// The output of a program until it ends, or for this long.
 async function said(args, ms = 1500, env = {}) {
   const run = lib.program(args, { env: { ...process.env, K_SERVICE: '', REDIS_URL: '', ...env } });
   await Promise.race([run.ended.catch(() => {}), sleep(ms)]);
@@ -27,7 +27,7 @@ async function urls(world) {
   }
 }
 
-// What a Redis says may hold what it was told.
+// An answer of Redis may hold text that it was sent.
 const echo = (name, call) => (name === 'AUTH' ? { raw: `-ERR unknown command 'AUTH', with args beginning with: ${call.slice(1).map((one) => `'${one}'`).join(' ')}\r\n` } : undefined);
 async function echoed(world) {
   const { output } = await said(['serve', '--port', '0', '--redis-url', world.fake.url.replace('//', `//user:${secret}@`)], 1500);
@@ -59,7 +59,7 @@ async function shout(world, format, client, server) {
     world.expect(!isWild.test(line), `a line of the log (${format}) holds ${JSON.stringify(line.match(isWild)?.[0])}: ${JSON.stringify(line).slice(0, 160)}`);
 }
 
-// What an operator writes is refused with words, or works: no client ends the process.
+// An operator's input works, or is refused with a reason: no client ends the process.
 async function operators(world) {
   const long = 'n'.repeat(1010);
   const files = { 'a namespace of 1010 bytes': `namespaces:\n  /${long}:\n    log: {entries: 10}\n    events: {join: {join: 0}, say: {to: others, log: true}, dm: {to: socket, socket: 0, log: true}}\n`,

@@ -1,4 +1,4 @@
-/* test_relay: what the relay makes of events: rules, rooms, exceptions, names, questions, and what it refuses. */
+/* test_relay: the relay's rules, rooms, exceptions, message names, questions and refusals. */
 #include "../session/fixture.h"
 
 #include <stdio.h>
@@ -110,7 +110,7 @@ static void exceptions_that_cannot_be_read_keep_from_all(void **state)
     accepted(one, "\"tell\",\"r\",\"for all\"");
     assert_int_equal(events_of(two), 4);
     assert_int_equal(events_of(kept), 3);
-    /* Nor does the history show what was kept from it; the others, and the sender, find it there. */
+    /* The history does not show an event to a client that was excepted; the others, and the sender, find it there. */
     assert_null(strstr(asked(kept, "\"past\",\"r\",{\"limit\":10}"), "secret"));
     assert_non_null(strstr(asked(two, "\"past\",\"r\",{\"limit\":10}"), "secret"));
     assert_non_null(strstr(asked(one, "\"past\",\"r\",{\"limit\":10}"), "secret"));

@@ -84,7 +84,7 @@ static void no_code_point_gets_through_that_could_do_harm(void **state)
     buf_finish(&out);
 }
 
-/* Cut characters, overlong ones, surrogates, what is beyond Unicode, single C1 bytes. */
+/* Cut characters, overlong ones, surrogates, code points beyond Unicode, single C1 bytes. */
 static void bytes_that_are_no_characters_are_escaped(void **state)
 {
     static const char *const broken[] = {"\x9b", "\xff",     "\xc0\xaf",        "\xe2\x80",         "\xe0\x80\x8a",

@@ -163,7 +163,7 @@ static void test_reordered_among_three(void **state)
     assert_int_equal(totals.counts.reordered, 1);
 }
 
-/* Publishers do not see their own: what each of them sees is no order, and all of it is sound. */
+/* Publishers do not receive their own messages: no receiver sees the whole order, and still all agree. */
 static void test_gaps_are_no_disorder(void **state)
 {
     for (int i = 0; i < 500; i++) {
@@ -231,7 +231,7 @@ static void test_recovered_with_a_double(void **state)
     assert_int_equal(totals.wrongly_recovered, 1);
 }
 
-/* What it had not been sent when it came back without recovery is forgiven, and the old may come again. */
+/* After a return without recovery, missing messages are forgiven, and old ones may come again. */
 static void test_not_recovered(void **state)
 {
     uint32_t first = publish();
@@ -250,7 +250,7 @@ static void test_not_recovered(void **state)
     assert_int_equal(totals.counts.expected, 4 * 3 - 2);
 }
 
-/* But not what it must have been sent, because something behind that was. */
+/* But a message is not forgiven if a later one had been received. */
 static void test_not_recovered_but_lost_before(void **state)
 {
     deliver_but(publish(), 2);
@@ -276,7 +276,7 @@ static void test_history_comes_once(void **state)
     assert_int_equal(totals.counts.doubled, 1);
 }
 
-/* Never acknowledged: nobody need get it, but if one does, all must. */
+/* A message that was never acknowledged need not be delivered; but if one subscriber receives it, all must. */
 static void test_not_acknowledged(void **state)
 {
     check_publish(check, PUBLISHER, 0, 0);
@@ -346,7 +346,7 @@ static void test_who_is_away_is_not_judged(void **state)
     assert_good();
 }
 
-/* The dumb order: a matrix of who was seen before whom, closed under transitivity. */
+/* The naive order: a matrix of which message was seen before which, closed under transitivity. */
 enum { DUMB_MAX = 24 };
 
 static bool dumb_follow(bool before[DUMB_MAX][DUMB_MAX], uint32_t a, uint32_t b)
@@ -414,7 +414,7 @@ static void test_window(void **state)
         assert_int_equal(at, expected);
         expected++;
     }
-    /* Nothing is kept of what has come whole. */
+    /* A range that has come whole takes no memory. */
     for (uint32_t i = 0; i < COUNT; i++)
         window_add(&window, i);
     assert_int_equal(window.base, COUNT / 64);

@@ -1,5 +1,4 @@
-/* test_input: what the command line says and what of it is refused; URLs; ids and offsets found in what a server sends.
- */
+/* test_input: options of the command line and their refusals; URLs; ids and offsets in a server's events. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

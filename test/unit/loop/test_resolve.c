@@ -103,7 +103,7 @@ static void on_stream(struct io *io, unsigned ready)
     loop_stop(loop);
 }
 
-/* What everybody does with an address: the new stream may get a descriptor that c-ares has just closed. */
+/* As all callers do, it connects to the address: the new stream may get a descriptor that c-ares has just closed. */
 static void on_answer_connect(void *arg, const struct addr *addrs, size_t addr_count, const char *why)
 {
     struct addr addr;

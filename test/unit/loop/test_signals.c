@@ -1,4 +1,4 @@
-/* test_signals: watches that come and go while signals are being told. */
+/* test_signals: watches that start and stop while signals are delivered. */
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -94,7 +94,7 @@ static void test_a_watch_that_stops_takes_no_other_along(void **state)
     raise_and_run(SIGUSR1);
     assert_int_equal(first_count, 1);
     assert_int_equal(third_count, 0); /* stopped before its turn */
-    raise_and_run(SIGUSR2);           /* which ends the process when nobody watches */
+    raise_and_run(SIGUSR2);           /* which ends the process if no watch is left */
     assert_int_equal(second_count, 1);
 }
 
@@ -117,7 +117,7 @@ static void test_what_a_parent_ignores(void **state)
     assert_false(signal_is_ignored(SIGHUP));
     signal(SIGHUP, SIG_IGN);
     assert_true(signal_is_ignored(SIGHUP));
-    signal_watch_start(loop, &second, SIGHUP, on_second); /* who watches it wants to hear of it all the same */
+    signal_watch_start(loop, &second, SIGHUP, on_second); /* a watch gets the signal even if a parent ignored it */
     assert_false(signal_is_ignored(SIGHUP));
     raise_and_run(SIGHUP);
     assert_int_equal(second_count, 1);

@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "../own_ip.h"
+#include "await.h"
 #include "base/mem.h"
 #include "net/conn.h"
 
@@ -31,48 +32,11 @@ struct end {
     bool in_turn;        /* when closed, the turn still had it to do */
 };
 
-static struct loop *loop;
+struct loop *loop;
 static struct net net;
 static struct conn_limits limits;
 static struct end ours, other;
 static int listening, peer;
-
-typedef bool condition_fn(void);
-static condition_fn *awaited;
-static uint64_t awaited_since_us;
-static struct timer tick, patience;
-
-static void on_tick(struct timer *timer)
-{
-    if (awaited())
-        loop_stop(loop);
-    else
-        timer_start(loop, timer, 500);
-}
-
-static void on_patience(struct timer *timer)
-{
-    loop_stop(loop);
-}
-
-/* Runs the loop until it is so; fails when it does not become so. */
-#define await(condition) assert_true(becomes(condition))
-static bool becomes(condition_fn *condition)
-{
-    awaited = condition;
-    awaited_since_us = loop_now_us(loop);
-    timer_start(loop, &tick, 0);
-    timer_start(loop, &patience, LOOP_MS(WAIT_MS));
-    loop_run(loop);
-    timer_stop(loop, &tick);
-    timer_stop(loop, &patience);
-    return condition();
-}
-
-static bool a_moment_passed(void)
-{
-    return loop_now_us(loop) - awaited_since_us > LOOP_MS(30);
-}
 
 static bool is_open(void)
 {
@@ -143,8 +107,6 @@ static int set_up(void **state)
     struct err err;
     loop = loop_create(&err);
     net_init(&net, loop);
-    timer_init(&tick, on_tick);
-    timer_init(&patience, on_patience);
     limits = (struct conn_limits){.queue_bytes_max = 64 << 20, .input_bytes_max = 1 << 20};
     ours = other = (struct end){0};
     conn_init(&ours.conn, &net, &events, &limits);
@@ -186,7 +148,7 @@ static void connect_ours(void)
     await(is_open);
 }
 
-/* What the peer has read; it reads as it is asked. */
+/* The bytes that the peer has read; it reads only when the test says so. */
 static size_t peer_got;
 
 static bool peer_reads_to_the_end(void)
@@ -259,7 +221,8 @@ static bool is_blocked(void)
     return ours.conn.blocked;
 }
 
-/* Each within its bound, and too much in all: who reads nothing goes, once that is more than its share. */
+/* Each connection keeps its own bound, and all together have too much. One whose peer reads nothing is closed once it
+ * has more than its share. */
 static void test_too_much_output_in_all(void **state)
 {
     struct frame *big = frame_create(8 << 20), *small = frame_create(1000), *others;
@@ -398,10 +361,10 @@ static void test_the_peer_has_ended_before_its_answer_is_written(void **state)
 
 static bool half_a_second_passed(void)
 {
-    return loop_now_us(loop) - awaited_since_us > LOOP_MS(500);
+    return await_us() > LOOP_MS(500);
 }
 
-/* To linger is to wait for the peer's end; what waits to be written has the time that a stalled write has. */
+/* The linger time counts from the end of the output. Until then, waiting bytes have the time of a stalled write. */
 static void test_a_slow_peer_gets_all_of_its_answer(void **state)
 {
     enum { LINGER_MS = 50 };
@@ -421,7 +384,7 @@ static void test_a_slow_peer_gets_all_of_its_answer(void **state)
     free(answer);
 }
 
-/* One who reads nothing is waited for no longer than while the connection was open. */
+/* A peer that reads nothing gets no more time than while the connection was open. */
 static void test_a_deaf_peer_is_not_waited_for_when_draining(void **state)
 {
     enum { LINGER_MS = WAIT_MS };
@@ -436,7 +399,7 @@ static void test_a_deaf_peer_is_not_waited_for_when_draining(void **state)
     free(answer);
 }
 
-/* Owners tell each other's connections to read on, whatever state these are in. */
+/* Owners resume reading on each other's connections, in any state. */
 static void test_reading_on_when_it_is_over(void **state)
 {
     int second;
@@ -454,7 +417,7 @@ static void test_reading_on_when_it_is_over(void **state)
     close(second);
 }
 
-/* A source of bytes that are told by their offset. */
+/* A source whose bytes follow from their offset. */
 static struct counted {
     struct conn_source source;
     uint64_t has, read_to;
@@ -515,7 +478,7 @@ static void test_a_source_goes_out_behind_the_queue(void **state)
     assert_int_equal(ours.reason, CLOSE_DONE);
 }
 
-/* It holds a reference and what the kernel holds, and not the source. */
+/* The connection takes memory for a reference and for the kernel's buffer, not for the source. */
 static void test_a_source_that_nobody_reads_is_not_copied(void **state)
 {
     enum { BYTES = 64 << 20 };

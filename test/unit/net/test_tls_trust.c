@@ -1,4 +1,5 @@
-/* test_tls_trust: whom a connection with TLS believes, what it shows, and what it says when it does not. */
+/* test_tls_trust: which certificates a connection with TLS trusts, which one it presents, and its error when it does
+ * not trust the peer. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

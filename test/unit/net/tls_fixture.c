@@ -21,40 +21,6 @@ struct cert ca, other_ca, good, expired;
 char *directory, *ca_path, *other_ca_path, *cert_path, *key_path;
 struct conn_limits limits;
 
-static condition_fn *awaited;
-static uint64_t awaited_since_us;
-static struct timer tick, patience;
-
-static void on_tick(struct timer *timer)
-{
-    if (awaited())
-        loop_stop(loop);
-    else
-        timer_start(loop, timer, 500);
-}
-
-static void on_patience(struct timer *timer)
-{
-    loop_stop(loop);
-}
-
-bool becomes(condition_fn *condition)
-{
-    awaited = condition;
-    awaited_since_us = loop_now_us(loop);
-    timer_start(loop, &tick, 0);
-    timer_start(loop, &patience, LOOP_MS(WAIT_MS));
-    loop_run(loop);
-    timer_stop(loop, &tick);
-    timer_stop(loop, &patience);
-    return condition();
-}
-
-bool a_moment_passed(void)
-{
-    return loop_now_us(loop) - awaited_since_us > LOOP_MS(30);
-}
-
 bool is_open(void)
 {
     return ours.opened || ours.closed;
@@ -151,8 +117,6 @@ int set_up(void **state)
     struct err err;
     loop = loop_create(&err);
     net_init(&net, loop);
-    timer_init(&tick, on_tick);
-    timer_init(&patience, on_patience);
     limits = (struct conn_limits){.queue_bytes_max = 64 << 20, .input_bytes_max = 1 << 20};
     ours = (struct link){.seed = 7};
     timer_init(&ours.mood, on_mood);

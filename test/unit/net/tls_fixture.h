@@ -3,6 +3,7 @@
 #ifndef SENNIT_TEST_TLS_FIXTURE_H
 #define SENNIT_TEST_TLS_FIXTURE_H
 
+#include "await.h"
 #include "net/conn.h"
 #include "tls_peer.h"
 
@@ -12,7 +13,7 @@ enum { DAY_S = 86400, WAIT_MS = 20000 };
 struct link {
     struct conn conn;
     struct buf got;
-    size_t keep; /* leaves so many bytes with the connection as long as it is open */
+    size_t keep; /* leaves this many bytes with the connection as long as it is open */
     bool opened, drained, closed;
     bool moody; /* pauses now and then, and resumes a little later */
     struct timer mood;
@@ -36,26 +37,20 @@ int tear_down_all(void **state);
 int set_up(void **state);
 int tear_down(void **state);
 
-/* Runs the loop until it is so; fails when it does not become so within WAIT_MS. */
-typedef bool condition_fn(void);
-#define await(condition) assert_true(becomes(condition))
-bool becomes(condition_fn *condition);
-
 /* Conditions. */
-bool a_moment_passed(void); /* 30 ms */
-bool is_open(void);         /* or closed */
+bool is_open(void); /* or closed */
 bool is_closed(void);
 bool peer_has_hello(void);
 bool we_have_answer(void);
 
-/* Connects as told; try_it waits until the connection is up or over. */
+/* Connects with these options; try_it also waits until the connection is open or closed. */
 void begin(const struct tls_client_options *options);
 void try_it(const struct tls_client_options *options);
 /* The right CA and name. */
 const struct tls_client_options *usual(void);
 /* "hello" and "answer" go over it. */
 void say_hello(void);
-/* Waits until it was closed with TLS_FAILED, for this reason, and the peer was told by this alert. */
+/* Waits until the connection was closed with TLS_FAILED and this fault, and the peer has received this alert. */
 void assert_refused(enum tls_fault fault, const char *text, int alert);
 char *path_in_directory(const char *name);
 

@@ -15,8 +15,8 @@ struct tls_peer {
     struct buf out;      /* ciphertext not written yet */
     struct buf received; /* plaintext */
     struct buf to_send;  /* plaintext; taken once the handshake is complete */
-    size_t cut_max;      /* writes 1 to so many bytes a turn; 0: all it can */
-    size_t hold_back;    /* keeps so many bytes at the end of `out` */
+    size_t cut_max;      /* writes between 1 and this many bytes a turn; 0: as many as it can */
+    size_t hold_back;    /* keeps back this many bytes at the end of `out` */
     uint64_t seed;
     bool plain;   /* speaks no TLS: `to_send` is the answer to the first bytes */
     bool deaf;    /* reads nothing */
@@ -30,7 +30,7 @@ struct tls_peer {
 /* Listens on a free port of the loopback, with `cert`; `client_ca` not NULL: wants a certificate of that CA. */
 void tls_peer_open(struct tls_peer *peer, struct net *net, const struct cert *cert, const struct cert *client_ca);
 void tls_peer_addr(const struct tls_peer *peer, struct addr *addr);
-/* Something about what it should do has changed. */
+/* To be called after a change of these settings. */
 void tls_peer_step(struct tls_peer *peer);
 void tls_peer_close(struct tls_peer *peer);
 

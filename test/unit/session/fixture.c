@@ -1,4 +1,4 @@
-/* fixture: clients on a real loop and real sockets, for the tests of the session layer and of what stands on it: bytes
+/* fixture: clients on a real loop and real sockets, for the tests of the session layer and of the layers on it: bytes
  * in, packets out, with the broker in memory. */
 #include "fixture.h"
 
@@ -129,7 +129,7 @@ void fixture_open(struct session_app *of)
     other = (struct namespace){.name = SPAN_LIT("/other"), .recoverable = true, .recovery_ms = 60000};
     sessions_init(&sessions, hub, of != NULL ? of : &app, &session_limits_default);
     listening = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    int receive_bytes = RECEIVE_BYTES; /* the kernel is not to swallow what a slow client leaves */
+    int receive_bytes = RECEIVE_BYTES; /* so that the kernel does not take the bytes that a slow client does not read */
     setsockopt(listening, SOL_SOCKET, SO_RCVBUF, &receive_bytes, sizeof receive_bytes);
     assert_int_equal(bind(listening, (const struct sockaddr *)&in, sizeof in), 0);
     assert_int_equal(listen(listening, BROWSERS), 0);
@@ -157,7 +157,7 @@ int tear_down(void **state)
     }
     net_reap(&net);
     close(listening);
-    broker_destroy(broker); /* whatever is under way is answered now */
+    broker_destroy(broker); /* calls under way are answered now */
     sessions_finish(&sessions);
     hub_destroy(hub);
     net_finish(&net);
@@ -174,7 +174,7 @@ void say(struct browser *browser, const char *text)
     assert_int_equal(write(browser->fd, frame, strlen(text) + 6), strlen(text) + 6);
 }
 
-/* Takes what has come apart. */
+/* Splits the received bytes into messages. */
 void look(struct browser *browser)
 {
     static char bytes[1 << 16];

@@ -45,7 +45,7 @@ int tear_down(void **state);
 void turn(uint64_t ms);
 /* One masked frame, the mask all zero; up to 125 bytes. */
 void say(struct browser *browser, const char *text);
-/* Takes what has come apart. */
+/* Splits the received bytes into messages. */
 void look(struct browser *browser);
 /* How many messages begin so. */
 size_t count(const struct browser *browser, const char *start);

@@ -1,4 +1,4 @@
-/* test_session: what a client on one connection may count on, seen from outside. */
+/* test_session: what a client on one connection may rely on, seen from outside. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -46,7 +46,7 @@ static void an_offset_of_an_earlier_session_says_nothing(void **state)
 {
     char pid[PID_BYTES], token[TOKEN_BYTES];
     come_again(pid, token);
-    cut(&browsers[1]); /* what was sent to it got lost: it has the old offset */
+    cut(&browsers[1]); /* the event sent to it was lost, so it has the old offset */
     assert_true(is_resumed(2, pid, token));
     expect(&browsers[2], "42[\"say\",1");
     expect(&browsers[2], "42[\"say\",2");
@@ -83,7 +83,7 @@ static void what_is_for_several_rooms_comes_once(void **state)
     assert_int_equal(count(none, "42[\"both\""), 0);
 }
 
-/* What was on its way when the server began to close counts, though it can be acknowledged no more. */
+/* A message that was on its way when the server began to close counts, although it can no longer be acknowledged. */
 static void what_comes_before_the_peers_close_is_heard(void **state)
 {
     struct browser *one = enter(0, "40"), *two = enter(1, "40");
@@ -112,7 +112,7 @@ static void lease_write_held(struct broker *asked, const struct broker_lease *le
     lease_arg = arg;
 }
 
-/* Before, nobody could resume it. */
+/* Before that, no client could resume it. */
 static void a_client_is_told_its_pid_once_there_is_a_lease(void **state)
 {
     const struct broker_ops *ops = broker->ops;

@@ -6,12 +6,16 @@ GOOD = "/* thing: what it is. */\n#include \"base/thing.h\"\n\nint thing(void)\n
 PICTURE = "/* thing: what it is.\n *\n * THING_MOVES:\n *\n *     NEW --begin--> BUSY --rest--> IDLE --begin--> BUSY\n *     (any) --close, or cut--> OVER\n */\n"
 MOVES = (GOOD.replace("/* thing: what it is. */\n", PICTURE) + "\n#define THING_MOVES(MOVE) \\\n    MOVE(THING_NEW, THING_BUSY) \\\n    MOVE(THING_BUSY, THING_IDLE) \\\n"
          "    MOVE(THING_IDLE, THING_BUSY) \\\n    MOVE(THING_NEW, THING_OVER) MOVE(THING_BUSY, THING_OVER) \\\n    MOVE(THING_IDLE, THING_OVER)\n")
+USER = "/* user: calls it. */\n#include \"base/thing.h\"\n\nstatic int use(void)\n{\n    return thing();\n}\n"
 HEADER = "/* thing: what it is. */\n#ifndef SENNIT_BASE_THING_H\n#define SENNIT_BASE_THING_H\n\nint thing(void);\n\n#endif\n"
 
 
 def tidy(files):
     with tempfile.TemporaryDirectory() as root:
-        tree = {"src/base/thing.c": GOOD, "src/base/thing.h": HEADER, "src/base/meson.build": "files('thing.c')\n", **files}
+        tree = {"src/base/thing.c": GOOD, "src/base/thing.h": HEADER, "src/base/user.c": USER,
+                "src/base/meson.build": "files('thing.c', 'user.c')\n", "test/unit/base/test_thing.c": "int main(void);\n", **files}
+        if "src/loop/thing.c" in files:
+            tree["test/unit/loop/test_thing.c"] = "int main(void);\n"
         for path, text in tree.items():
             path = os.path.join(root, path)
             os.makedirs(os.path.dirname(path), exist_ok=True)
@@ -72,12 +76,45 @@ class Tidy(unittest.TestCase):
         self.fires("length", {"src/base/thing.c": GOOD.replace("    return 1;\n", "    ;\n" * 80 + "    return 1;\n")})
         self.fires("length", {"src/base/thing.c": GOOD + "\n" * 700})
 
+    def test_lengths_of_tests(self):
+        for path in ("test/unit/base/test_thing.c", "test/sim/long.c", "test/fuzz/long.c", "bench/long.c"):
+            self.fires("length", {path: "void f(void)\n{\n" + "    ;\n" * 80 + "}\n"})
+            self.fires("length", {path: "int a;\n" * 700})
+
+    def test_process_wide_calls(self):
+        for call in ("umask(0)", "setenv(a, b, 1)", "pthread_sigmask(0, a, b)", "process_signals_set()", "atexit(f)"):
+            self.fires("process", {"src/base/thing.c": GOOD.replace("return 1;", f"{call};\n    return 1;")})
+        self.assertEqual(tidy({"src/base/thing.c": GOOD.replace("return 1;", "return ops->umask(0); /* umask(0) */")})[0], 0)
+
+    def test_state(self):
+        for inside in ("static int count;", "static struct thing thing = {0};", "static const char *name;", "static const char *names[2];"):
+            self.fires("state", {"src/base/thing.c": GOOD.replace("return 1;", f"{inside}\n    return 1;")})
+        for top in ("static int count;", "int count = 1;", "struct thing thing;", "static struct {\n    int count;\n} all;", "size_t bytes;"):
+            self.fires("state", {"src/base/thing.c": GOOD.replace("int thing(void)", f"{top}\n\nint thing(void)")})
+        for fine in ("static const int one = 1;", "static const char *const names[] = {0};", "struct thing;", "enum { ONE = 1 };",
+                     "extern const int two;", "static int other(void);", "static const struct {\n    int a;\n} pairs[] = {{1}};",
+                     "typedef int number;"):
+            status, output = tidy({"src/base/thing.c": GOOD.replace("int thing(void)", f"{fine}\n\nint thing(void)")})
+            self.assertEqual(status, 0, f"{fine}: {output}")
+
+    def test_keywords_of_another_language(self):
+        self.fires("keyword", {"src/base/thing.h": HEADER.replace("thing(void)", "thing(int class)")})
+        self.assertEqual(tidy({"src/base/thing.h": HEADER.replace("int thing", "/* new, this, class */\nint thing")})[0], 0)
+
+    def test_functions_that_only_tests_call(self):
+        self.fires("unused", {"src/base/thing.h": HEADER.replace("int thing(void);", "int thing(void);\nint nothing(void);")})
+        self.fires("unused", {"src/base/user.c": USER.replace("thing()", "1")})
+
+    def test_a_layer_without_unit_tests(self):
+        self.fires("untested", {"test/unit/base/test_thing.c": "", "src/wire/thing.c": GOOD.replace("base/thing.h", "wire/thing.h"),
+                                "src/wire/meson.build": "files('thing.c')\n"})
+
     def test_head_and_guard(self):
         self.fires("head", {"src/base/thing.c": GOOD.replace("/* thing:", "/* other:")})
         self.fires("guard", {"src/base/thing.h": HEADER.replace("SENNIT_BASE", "BASE")})
 
     def test_names_and_dead_files(self):
-        self.fires("name", {"src/base/util.c": GOOD.replace("/* thing", "/* util"), "src/base/meson.build": "files('thing.c', 'util.c')\n"})
+        self.fires("name", {"src/base/util.c": GOOD.replace("/* thing", "/* util"), "src/base/meson.build": "files('thing.c', 'user.c', 'util.c')\n"})
         self.fires("dead", {"src/base/meson.build": "files()\n"})
         self.fires("dead", {"src/base/lonely.h": HEADER.replace("THING", "LONELY").replace("/* thing", "/* lonely")})
 

@@ -1,4 +1,4 @@
-/* http1: what the vectors cannot say: look-ups, limits to the byte, linear drip-feeding, responses out. */
+/* http1: what the vectors cannot express: look-ups, limits to the byte, linear drip-feeding, responses out. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -103,7 +103,7 @@ static void test_limits_are_decided_when_reached(void **state)
     buf_finish(&bytes);
 }
 
-/* The bytes that an earlier call saw are not looked at again: here they are changed, and nobody notices. */
+/* Bytes that an earlier call saw are not read again: this test changes them, and the result stays the same. */
 static void test_drip_feeding_is_linear(void **state)
 {
     char bytes[] = "GET / HTTP/1.1\r\nHost: a\r\nX: yyyyyyyyyyyyyyyyyyyy";

@@ -1,5 +1,5 @@
-/* json: what is valid and what is not, however it is aligned; walking; strings. The vectors in test/vectors/json say
- * the same with less code; here is what needs code. */
+/* json: valid and invalid texts at every alignment; walking; strings. The vectors in test/vectors/json have most cases;
+ * those that need code are here. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,5 +1,5 @@
-/* resp: commands; replies however they are cut; what is handed out stays until the next call; bounds. Replies of every
- * shape are in test/vectors/resp. */
+/* resp: commands; replies cut in every way; a reply stays valid until the next call; bounds. Replies of every shape are
+ * in test/vectors/resp. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -149,7 +149,7 @@ static void test_bounds(void **state)
     resp_reader_destroy(reader);
 }
 
-/* What is fed and never taken is bounded as well. */
+/* Bytes that are fed and never taken are bounded as well. */
 static void test_backlog(void **state)
 {
     struct resp_reader *reader = resp_reader_create(1000);

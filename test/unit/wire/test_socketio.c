@@ -1,5 +1,5 @@
-/* socketio: what upstream accepts and what it closes on, as far as one packet tells; prefixes; reserved names. More of
- * it, with every field, in test/vectors/socketio. */
+/* socketio: the packets that upstream accepts and those on which it closes the connection, judged one by one; prefixes;
+ * reserved names. More of it, with every field, in test/vectors/socketio. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,4 +1,4 @@
-/* ws: what the vectors cannot say: masking at every offset, what goes out, zero copy, memory, the handshake. */
+/* ws: what the vectors cannot express: masking at every offset, outgoing frames, zero copy, memory, the handshake. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -143,7 +143,7 @@ static void test_idle_holds_nothing(void **state)
     ws_decoder_finish(NULL);
 }
 
-/* An announced gigabyte costs what has come of it. */
+/* An announced gigabyte takes only the memory of the bytes that have come. */
 /* Two fragments with a ping between them, then a message of its own, a byte at a time: it is idle at the start and
  * behind each message, and a fresh one goes on from there. */
 static void test_idle_is_as_good_as_fresh(void **state)

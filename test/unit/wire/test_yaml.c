@@ -1,4 +1,4 @@
-/* yaml: what a file holds, and every message an operator may read, with its line. */
+/* yaml: values of a file, and every error that an operator may read, with its line. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -147,7 +147,7 @@ static void test_bounds(void **state)
     assert_string_equal(
         err.text, "a.yaml:1: too large: more than 100000 values, or 32 MiB of text, with aliases (*) spelled out");
 
-    /* What would take libyaml's composer a minute is refused at once. */
+    /* A text that would take libyaml's composer a minute is refused at once. */
     buf_clear(&text);
     for (int i = 0; i < 60000; i++)
         buf_printf(&text, "- &a%d x\n", i);
@@ -322,7 +322,7 @@ static void test_reads(void **state)
     }
 }
 
-/* Whatever stands in a secret place, no error repeats it; nor an address anywhere. */
+/* No error repeats a text from a secret place, nor an address from anywhere. */
 static void test_secrets(void **state)
 {
     static const char *const texts[] = {"a: hunter2\n", "a: [hunter2]\n", "a: {b: {c: hunter2}}\n",
