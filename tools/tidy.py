@@ -126,6 +126,19 @@ def check_outside(path, code, layer):
             breach(path, number, "outside", f"{match.group(1)}() belongs behind src/loop")
 
 
+# What carries a session is known to this file alone, so that another transport is an addition.
+CARRIER, CARRIED_BY = {"net/conn.h", "net/listener.h", "wire/ws.h"}, "src/session/websocket.c"
+
+
+def check_transport(path, text, layer):
+    if layer != "session" or path.endswith(CARRIED_BY):
+        return
+    for number, line in enumerate(text.split("\n"), 1):
+        match = re.match(r'\s*#\s*include\s+"([^"]+)"', line)
+        if match and match.group(1) in CARRIER:
+            breach(path, number, "transport", f'only {CARRIED_BY} includes "{match.group(1)}": see session/transport.h')
+
+
 def arguments_of(text, start):
     """What stands between the parentheses of a call; `start` is behind the first."""
     depth, at = 1, start
@@ -230,6 +243,7 @@ def main():
             breach(path, 1, "name", "says nothing about what is inside")
         layers.setdefault(layer, []).append((path, text))
         check_includes(path, text, layer)
+        check_transport(path, text, layer)
         check_outside(path, code, layer)
         check_spans(path, text, code)
         check_lengths(path, text, code)

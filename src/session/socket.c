@@ -493,6 +493,7 @@ void socket_connect(struct session *session, const struct namespace *nsp, const 
     list_init(&socket->of_session);
     list_append(&session->sockets, &socket->of_session);
     list_init(&socket->acks);
+    socket->number = ++session->sockets_made;
     session->socket_count++;
     session->sessions->socket_count++;
     socket->connecting = call_create(session, NULL, (struct span){NULL, 0}, CONNECT_BYTES);
@@ -514,7 +515,7 @@ struct socket *socket_find(struct session *session, struct span nsp)
     return NULL;
 }
 
-static void detach(struct socket *socket, bool for_good)
+static void detach(struct socket *socket, bool for_good, enum close_reason reason)
 {
     struct sessions *sessions = socket->sessions;
     if (member_is_in_use(&socket->member))
@@ -524,8 +525,8 @@ static void detach(struct socket *socket, bool for_good)
     } else if (socket->nsp->recoverable && socket->lease_due_us != 0) {
         struct buf own = {0};
         struct broker_lease lease = lease_of(socket, &own);
-        const struct conn *conn = socket->session->conn;
-        lease_leave(socket, &lease, &conn->peer, (enum close_reason)conn->reason);
+        const struct transport *transport = socket->session->transport;
+        lease_leave(socket, &lease, transport->type->peer(transport), reason);
         buf_finish(&own);
     }
     set_state(socket, SOCKET_GONE);
@@ -540,14 +541,14 @@ static void detach(struct socket *socket, bool for_good)
     socket_unref(socket);
 }
 
-void socket_detach(struct socket *socket)
+void socket_detach(struct socket *socket, enum close_reason reason)
 {
-    detach(socket, false);
+    detach(socket, false, reason);
 }
 
 void socket_disconnect(struct socket *socket)
 {
-    detach(socket, true);
+    detach(socket, true, CLOSE_NONE);
 }
 
 void socket_superseded(struct sessions *sessions, struct span lease, uint64_t generation)

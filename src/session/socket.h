@@ -41,6 +41,7 @@ struct socket {
     char *offset;            /* the client's offset, NULL: none */
     char *presence_data;     /* JSON; NULL: none */
     uint32_t refs;           /* the session's, and one for each awaited answer */
+    uint32_t number;         /* in its session, from 1: the tag of its events */
     uint32_t lease_bytes;    /* of the rooms in what was written last */
     uint8_t state;           /* enum socket_state */
     bool recovered, lease_busy, lease_again;
@@ -55,8 +56,8 @@ void socket_connect(struct session *session, const struct namespace *nsp, const 
 struct socket *socket_find(struct session *session, struct span nsp);
 /* The client leaves (41): the lease is deleted. */
 void socket_disconnect(struct socket *socket);
-/* The connection is gone. The lease stays, for a later claim. */
-void socket_detach(struct socket *socket);
+/* The transport is gone, for this reason. The lease stays, for a later claim. */
+void socket_detach(struct socket *socket, enum close_reason reason);
 void socket_unref(struct socket *socket);
 
 /* The broker's name of a room of a namespace ("/,lobby"), or of the namespace itself ("/") for an empty room; and back.

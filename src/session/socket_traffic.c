@@ -8,13 +8,6 @@
 #include "hub/audience.h"
 #include "session/presence.h"
 
-static void send_text(struct session *session, struct span text)
-{
-    struct frame *frame = ws_frame_create(WS_TEXT, text);
-    conn_send_frame(session->conn, frame);
-    frame_unref(frame);
-}
-
 void socket_room_name(struct buf *to, const struct namespace *nsp, struct span room)
 {
     /* A namespace's name ends at the first comma on the wire, so the comma cannot be part of it. */
@@ -53,7 +46,7 @@ static void reply_send(struct socket *socket)
     if (socket->nsp->recoverable)
         buf_printf(&text, ",\"pid\":\"%.*s\"", ENGINEIO_SID_BYTES, socket->lease_name);
     buf_append_char(&text, '}');
-    send_text(socket->session, buf_span(&text));
+    transport_send_packet(socket->session->transport, buf_span(&text));
     buf_finish(&text);
 }
 
@@ -86,7 +79,7 @@ static void announcement_send(struct socket *socket)
         buf_append_char(&text, '"');
     }
     buf_append_char(&text, ']');
-    send_text(socket->session, buf_span(&text));
+    transport_send_packet(socket->session->transport, buf_span(&text));
     buf_finish(&text);
 }
 
@@ -129,22 +122,30 @@ static struct frame *event_encode(const struct socket *socket, struct span args,
         buf_append_char(&text, '"');
     }
     buf_append_char(&text, ']');
-    struct frame *frame = ws_frame_create(WS_TEXT, buf_span(&text));
+    struct frame *frame = socket->session->transport->type->encode(buf_span(&text));
     buf_finish(&text);
     return frame;
+}
+
+/* A token that names stretches says more than a position. Such an event is no point to catch up from. */
+static struct frame_tag tag_of(const struct socket *socket, const struct token *token)
+{
+    if (!socket->nsp->recoverable)
+        return (struct frame_tag){0};
+    return (struct frame_tag){.whose = socket->number, .at = token->late_count == 0 ? token->seq : 0};
 }
 
 void socket_deliver(struct member *member, struct entry *entry, const struct token *token, bool shared)
 {
     struct socket *socket = container_of(member, struct socket, member);
     struct session *session = socket->session;
-    if (socket->nsp->recoverable && conn_queued(session->conn) > socket->sessions->limits.slow_queue_bytes &&
+    if (socket->nsp->recoverable && transport_queued(session->transport) > socket->sessions->limits.slow_queue_bytes &&
         session_slow(session, socket))
         return; /* it comes again */
     session->moves++;
-    struct frame **kept = shared ? entry_frame(entry, socket->nsp) : NULL;
+    struct frame **kept = shared ? entry_frame(entry, &socket->nsp->formats[session->transport->type->format]) : NULL;
     struct frame *frame = kept != NULL && *kept != NULL ? *kept : event_encode(socket, entry_body(entry), token);
-    conn_send_frame(session->conn, frame);
+    session->transport->type->send(session->transport, frame, tag_of(socket, token));
     if (kept == NULL)
         frame_unref(frame);
     else
@@ -155,11 +156,11 @@ bool socket_has_room(struct member *member)
 {
     struct socket *socket = container_of(member, struct socket, member);
     struct session *session = socket->session;
-    if (!conn_is_open(session->conn))
+    if (!transport_is_open(session->transport))
         return false; /* it is ending: no further try */
-    if (conn_queued(session->conn) < socket->sessions->limits.replay_queue_bytes)
+    if (transport_queued(session->transport) < socket->sessions->limits.replay_queue_bytes)
         return true;
-    conn_await_drained(session->conn);
+    transport_await_drained(session->transport);
     return false;
 }
 
@@ -170,7 +171,7 @@ void socket_ack_with(struct socket *socket, struct span ack_id, struct span args
     struct buf text = {0};
     socketio_prefix_encode(&text, SOCKETIO_ACK, socket->nsp->name, ack_id);
     buf_append(&text, args);
-    send_text(socket->session, buf_span(&text));
+    transport_send_packet(socket->session->transport, buf_span(&text));
     buf_finish(&text);
 }
 

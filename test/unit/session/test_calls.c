@@ -126,7 +126,7 @@ static void publishes_of_a_socket_that_left_do_not_count_for_ever(void **state)
         release();
         say(one, "40");
         turn(20);
-        assert_null(one->session->load);
+        assert_null(one->websocket.transport.session->load);
         assert_int_equal(sessions.loads.cost, 0);
     }
     say(one, "421[\"say\",2]");
@@ -194,7 +194,7 @@ static void a_silent_client_that_is_not_read_is_not_taken_for_dead(void **state)
     answer(BROKER_OK);
     release();
     turn(20);
-    assert_false(one->session == NULL);
+    assert_false(one->websocket.transport.session == NULL);
     assert_true(count(one, "2") >= 1);
 }
 
@@ -212,7 +212,7 @@ static void joins_and_leaves_without_end_are_answered(void **state)
     }
     turn(50);
     assert_int_equal(held_count, 1);
-    assert_true(one->session->load->count <= 16);
+    assert_true(one->websocket.transport.session->load->count <= 16);
     answer_one(BROKER_OK);
     turn(20);
     look(one);
@@ -225,7 +225,7 @@ static void joins_and_leaves_without_end_are_answered(void **state)
         snprintf(text, sizeof text, "43%d[]", i + 100);
         assert_int_equal(count(one, text), 1);
     }
-    assert_null(one->session->load);
+    assert_null(one->websocket.transport.session->load);
 }
 
 static void questions_go_one_at_a_time_and_in_turn(void **state)
@@ -312,7 +312,7 @@ static void what_is_held_is_weighed(void **state)
     static const struct broker_retention retention = {
         .entries_max = 1000, .bytes_max = 64 << 20, .age_ms_max = 3600000};
     struct browser *one = enter(0, "40");
-    struct member *member = &socket_find(one->session, nsp.name)->member;
+    struct member *member = &socket_find(one->websocket.transport.session, nsp.name)->member;
     size_t most = 0;
     for (int i = 0; i < MANY; i++) {
         char *text = mem_printf("[\"many\",%d,\"%s\"]", i, large);
@@ -351,7 +351,7 @@ static void unfinished_messages_are_bounded(void **state)
     }
     assert_true(browsers[0].closed);
     assert_false(browsers[2].closed);
-    assert_true(sessions.loads.unfinished_bytes <= 3 * PART);
+    assert_true(sessions.unfinished.bytes <= 3 * PART);
     cut(&browsers[2]);
     free(part);
 }
@@ -431,7 +431,7 @@ static void a_full_backlog_refuses_the_message(void **state)
     assert_int_equal(count(one, "43"), 0); /* it is in no log */
     assert_int_equal(sessions.refusals.counts[REFUSAL_BROKER_BACKLOG], 1);
     broker->ops = real;
-    assert_null(one->session->load);
+    assert_null(one->websocket.transport.session->load);
     say(one, "422[\"say\",1]");
     expect(one, "432[]");
 }
