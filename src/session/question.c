@@ -17,7 +17,7 @@ static void question_destroy(struct question *question)
 
 bool question_is_awaited(const struct question *question)
 {
-    return question->call.session != NULL && question->call.socket->state == SOCKET_CONNECTED;
+    return question->call.session != NULL && socket_is_connected(question->call.socket);
 }
 
 struct question *question_create(struct socket *socket, struct span room, struct span ack_id)

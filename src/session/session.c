@@ -206,7 +206,7 @@ static void message_received(struct session *session, struct span text)
             connect_received(session, &packet);
         return;
     }
-    if (socket == NULL || socket->state != SOCKET_CONNECTED) {
+    if (socket == NULL || !socket_is_connected(socket)) {
         session_close(session, CLOSE_SOCKETIO_INVALID);
         return;
     }

@@ -52,7 +52,7 @@ static void reply_send(struct socket *socket)
 
 /* The event `sennit`: this instance's name, and the time until the platform cuts the stream. It carries the client's
  * old position, because no entry was sent yet. */
-static void announcement_send(struct socket *socket)
+static void announcement_send(struct socket *socket, bool recovered)
 {
     struct sessions *sessions = socket->sessions;
     struct buf text = {0};
@@ -66,7 +66,7 @@ static void announcement_send(struct socket *socket)
     } else {
         buf_append(&text, SPAN_LIT("null"));
     }
-    buf_printf(&text, ",\"recovered\":%s}", socket->recovered ? "true" : "false");
+    buf_printf(&text, ",\"recovered\":%s}", recovered ? "true" : "false");
     if (socket->nsp->recoverable) {
         buf_append(&text, SPAN_LIT(",\""));
         if (socket->offset != NULL) {
@@ -83,18 +83,18 @@ static void announcement_send(struct socket *socket)
     buf_finish(&text);
 }
 
-void socket_connected(struct socket *socket)
+void socket_connected(struct socket *socket, bool recovered)
 {
     struct sessions *sessions = socket->sessions;
-    if (socket->nsp->recoverable && !socket->listed)
+    if (socket->nsp->recoverable && socket->listing != LISTED_AS_OWNER)
         socket_list(socket);
-    if (socket->recovered)
+    if (recovered)
         sessions->counters.resumes++;
     else
         sessions->counters.connects++;
     reply_send(socket);
     if (socket->nsp->announce)
-        announcement_send(socket);
+        announcement_send(socket, recovered);
     free(socket->offset);
     socket->offset = NULL;
     socket_begin(socket);
@@ -183,7 +183,7 @@ void socket_ack(struct socket *socket, struct span ack_id)
 /* {"error":"<what is wrong and what to change>","reason":"<name>"} */
 void socket_refuse(struct socket *socket, enum refusal refusal, struct span what, struct span ack_id)
 {
-    refusals_note(&socket->sessions->refusals, refusal, span_of(socket->sid, ENGINEIO_SID_BYTES), what);
+    refusals_note(&socket->sessions->refusals, refusal, socket_sid(socket), what);
     if (ack_id.len == 0)
         return;
     struct buf args = {0};
@@ -199,7 +199,7 @@ static void refuse_for_now(struct socket *socket, enum refusal refusal, struct s
 {
     struct buf body = {0};
     socket_refuse(socket, refusal, what, (struct span){NULL, 0});
-    if (!socket->nsp->announce || socket->state != SOCKET_CONNECTED)
+    if (!socket->nsp->announce || !socket_is_connected(socket))
         return;
     buf_printf(&body, "[\"sennit\",{\"refused\":\"%s\",\"error\":\"%s\"}]", refusal_name(refusal),
                refusal_text(refusal));
@@ -246,7 +246,7 @@ static void audience_make(struct buf *to, const struct socket *socket, const str
             audience_add(to, AUDIENCE_EXCEPT_SID, emit->excepts[i]);
     }
     if (emit->except_self)
-        audience_add(to, AUDIENCE_SENDER, span_of(socket->sid, ENGINEIO_SID_BYTES));
+        audience_add(to, AUDIENCE_SENDER, socket_sid(socket));
     buf_finish(&name);
 }
 
@@ -380,8 +380,7 @@ void socket_join(struct socket *socket, struct span room, struct span ack_id)
     socket_room_name(&name, socket->nsp, room);
     if (room.len == 0 || name.len > BROKER_ROOM_BYTES_MAX)
         socket_refuse(socket, REFUSAL_ROOM_INVALID, room, ack_id);
-    else if (span_equal(room, span_of(socket->sid, ENGINEIO_SID_BYTES)) ||
-             is_active(member_find(&socket->member, buf_span(&name))))
+    else if (span_equal(room, socket_sid(socket)) || is_active(member_find(&socket->member, buf_span(&name))))
         socket_ack(socket, ack_id); /* it is in the room of its own id all the while */
     else if (engineio_sid_is_valid(room))
         socket_refuse(socket, REFUSAL_ROOM_IS_SOCKET, room, ack_id);
@@ -398,12 +397,12 @@ void socket_join(struct socket *socket, struct span room, struct span ack_id)
 /* Nothing changes, but the lease may not record an earlier leave yet. */
 static void leave_nothing(struct socket *socket, struct span ack_id)
 {
-    if (!socket->lease_busy && !socket->lease_again) {
+    if (socket->lease_state == LEASE_IDLE) {
         socket_ack(socket, ack_id);
         return;
     }
     struct call *call = call_create(socket->session, socket, ack_id, 0);
-    call->lease = socket->lease_again ? 0 : socket->lease_writes;
+    call->lease = socket->lease_state == LEASE_WRITING ? socket->lease_writes : 0;
     list_append(&socket->acks, &call->node);
 }
 
