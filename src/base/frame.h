@@ -13,6 +13,12 @@ struct frame {
     char data[];
 };
 
+/* What the sender says of a frame in a queue, so that it finds the frame there again without reading it. */
+struct frame_tag {
+    uint32_t whose; /* 0: nobody's; never dropped */
+    uint64_t at;
+};
+
 /* A frame of `len` bytes with one reference, to be filled before it is shared. */
 struct frame *frame_create(size_t len);
 
@@ -30,10 +36,5 @@ size_t frame_bytes_alive(void);
 
 /* Gives one reference back; the last frees the frame. Accepts NULL. */
 void frame_unref(struct frame *frame);
-
-static inline struct span frame_span(const struct frame *frame)
-{
-    return (struct span){frame->data, frame->len};
-}
 
 #endif

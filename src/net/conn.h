@@ -64,13 +64,19 @@ struct conn_limits {
     uint32_t write_stall_ms_max; /* bytes wait and the peer takes none for this long: WRITE_TIMEOUT; 0: never */
 };
 
+/* A place in the output queue. */
+struct conn_slot {
+    struct frame *frame;
+    struct frame_tag tag;
+};
+
 struct conn {
     struct net *net;
     const struct conn_events *events;
     const struct conn_limits *limits; /* shared by many, owned by the caller, outlives the connection */
     struct io io;
-    struct list turn;     /* in the turn's flush list or, once it is closed, in its reap list */
-    struct frame **queue; /* ring of waiting frames */
+    struct list turn;        /* in the turn's flush list or, once it is closed, in its reap list */
+    struct conn_slot *queue; /* ring of waiting frames */
     uint32_t queue_at, queue_count, queue_cap;
     uint32_t head_written;      /* bytes of the first frame that have been written */
     uint32_t queue_bytes;       /* waiting, without those */
@@ -101,6 +107,8 @@ const struct tls_problem *conn_tls_problem(const struct conn *conn);
 void conn_send(struct conn *conn, struct span bytes);
 /* Queues `frame`, taking a reference of its own. Dropped silently unless CONNECTING or OPEN. */
 void conn_send_frame(struct conn *conn, struct frame *frame);
+/* The same, under a tag. */
+void conn_send_tagged(struct conn *conn, struct frame *frame, struct frame_tag tag);
 /* Sends the bytes from `offset` to `end` of `source`, behind the queue. The owner may send nothing else until `drained`
  * (ask with conn_await_drained). `released` is called in any case. If the source has fewer bytes, the connection ends
  * with BODY_CUT. Not over TLS. */
@@ -114,9 +122,9 @@ static inline size_t conn_queued(const struct conn *conn)
 {
     return conn->queue_bytes;
 }
-/* Shows every waiting frame to `keep`, first to go first, and drops those for which it returns false. A first frame
- * that is partly written stays in any case. */
-typedef bool conn_keep_fn(void *arg, struct span bytes);
+/* Shows the tag of every waiting frame to `keep`, first to go first, and drops the frames for which it returns false. A
+ * first frame that is partly written stays in any case. */
+typedef bool conn_keep_fn(void *arg, const struct frame_tag *tag);
 void conn_queue_filter(struct conn *conn, conn_keep_fn *keep, void *arg);
 /* Asks for `drained` when the queue is empty, also if the kernel takes all of it at once. */
 static inline void conn_await_drained(struct conn *conn)

@@ -12,17 +12,17 @@ enum {
     FRAME_BYTES = 48                    /* the others by what the least one takes, too */
 };
 
-static struct frame *queue_at(const struct conn *conn, uint32_t index)
+static struct conn_slot *slot_at(const struct conn *conn, uint32_t index)
 {
-    return conn->queue[(conn->queue_at + index) & (conn->queue_cap - 1)];
+    return &conn->queue[(conn->queue_at + index) & (conn->queue_cap - 1)];
 }
 
 static void queue_grow(struct conn *conn)
 {
     uint32_t cap = conn->queue_cap != 0 ? conn->queue_cap * 2 : QUEUE_CAP_MIN;
-    struct frame **queue = mem_zero(cap, sizeof(struct frame *));
+    struct conn_slot *queue = mem_zero(cap, sizeof *queue);
     for (uint32_t i = 0; i < conn->queue_count; i++)
-        queue[i] = queue_at(conn, i);
+        queue[i] = *slot_at(conn, i);
     free(conn->queue);
     conn->queue = queue;
     conn->queue_cap = cap;
@@ -42,7 +42,7 @@ void conn_queue_drop(struct conn *conn)
 {
     stream_end(conn);
     for (uint32_t i = 0; i < conn->queue_count; i++)
-        frame_unref(queue_at(conn, i));
+        frame_unref(slot_at(conn, i)->frame);
     free(conn->queue);
     conn->queue = NULL;
     conn->queue_at = conn->queue_count = conn->queue_cap = 0;
@@ -53,12 +53,12 @@ void conn_queue_filter(struct conn *conn, conn_keep_fn *keep, void *arg)
 {
     uint32_t kept = 0;
     for (uint32_t i = 0; i < conn->queue_count; i++) {
-        struct frame *frame = queue_at(conn, i);
-        if (keep(arg, frame_span(frame)) || (i == 0 && conn->head_written > 0)) {
-            conn->queue[(conn->queue_at + kept++) & (conn->queue_cap - 1)] = frame;
+        struct conn_slot slot = *slot_at(conn, i);
+        if (keep(arg, &slot.tag) || (i == 0 && conn->head_written > 0)) {
+            *slot_at(conn, kept++) = slot;
         } else {
-            conn->queue_bytes -= frame->len;
-            frame_unref(frame);
+            conn->queue_bytes -= slot.frame->len;
+            frame_unref(slot.frame);
         }
     }
     conn->queue_count = kept;
@@ -86,7 +86,7 @@ static bool is_greedy(const struct conn *conn)
     return max != 0 && conn->blocked && frame_bytes_alive() > max && weight_of(conn) > max / conn->net->conns_open;
 }
 
-void conn_send_frame(struct conn *conn, struct frame *frame)
+void conn_send_tagged(struct conn *conn, struct frame *frame, struct frame_tag tag)
 {
     if ((conn->state != CONN_OPEN && conn->state != CONN_CONNECTING) || frame->len == 0)
         return;
@@ -101,10 +101,15 @@ void conn_send_frame(struct conn *conn, struct frame *frame)
     }
     if (conn->queue_count == conn->queue_cap)
         queue_grow(conn);
-    conn->queue[(conn->queue_at + conn->queue_count++) & (conn->queue_cap - 1)] = frame_ref(frame);
+    *slot_at(conn, conn->queue_count++) = (struct conn_slot){frame_ref(frame), tag};
     conn->queue_bytes += frame->len;
     if (conn->state == CONN_OPEN && !conn->blocked)
         conn_touch(conn);
+}
+
+void conn_send_frame(struct conn *conn, struct frame *frame)
+{
+    conn_send_tagged(conn, frame, (struct frame_tag){0});
 }
 
 void conn_send(struct conn *conn, struct span bytes)
@@ -133,7 +138,7 @@ void conn_queue_advance(struct conn *conn, size_t written)
 {
     conn->queue_bytes -= (uint32_t)written;
     while (written > 0) {
-        struct frame *head = queue_at(conn, 0);
+        struct frame *head = slot_at(conn, 0)->frame;
         size_t left = head->len - conn->head_written;
         if (written < left) {
             conn->head_written += (uint32_t)written;
@@ -157,7 +162,7 @@ int conn_queue_gather(const struct conn *conn, struct iovec parts[CONN_GATHER_MA
 {
     int count = 0;
     for (uint32_t i = 0; i < conn->queue_count && count < CONN_GATHER_MAX; i++) {
-        struct frame *frame = queue_at(conn, i);
+        struct frame *frame = slot_at(conn, i)->frame;
         uint32_t skip = i == 0 ? conn->head_written : 0;
         parts[count++] = (struct iovec){frame->data + skip, frame->len - skip};
     }

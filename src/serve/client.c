@@ -52,8 +52,8 @@ static size_t requests_received(struct client *client, char *bytes, size_t len)
     struct conn *conn = &client->conn;
     size_t used = 0;
     while (used < len) {
-        if (client->session != NULL) {
-            return used + session_received(client->session, bytes + used, len - used);
+        if (client->websocket.transport.session != NULL) {
+            return used + websocket_received(&client->websocket, bytes + used, len - used);
         }
         if (!conn_is_open(conn))
             return len;
@@ -76,7 +76,7 @@ static size_t on_received(struct conn *conn, char *bytes, size_t len)
 {
     struct client *client = container_of(conn, struct client, conn);
     size_t used = requests_received(client, bytes, len);
-    if (client->session != NULL || !conn_is_open(conn) ||
+    if (client->websocket.transport.session != NULL || !conn_is_open(conn) ||
         crowd_keeps(&client->server->crowd, &client->crowd, len - used))
         return used;
     /* Too much waits here and elsewhere: what was asked before is answered, the rest is not. */
@@ -95,8 +95,8 @@ static size_t on_received(struct conn *conn, char *bytes, size_t len)
 static void on_drained(struct conn *conn)
 {
     struct client *client = container_of(conn, struct client, conn);
-    if (client->session != NULL)
-        session_drained(client->session);
+    if (client->websocket.transport.session != NULL)
+        websocket_drained(&client->websocket);
     else if (list_empty(&client->http->waiter)) /* or a request still waits for its answer */
         conn_read_pause(conn, false);
 }
@@ -105,7 +105,7 @@ static void on_drained(struct conn *conn)
 static void on_ended(struct conn *conn)
 {
     struct client *client = container_of(conn, struct client, conn);
-    if (client->session != NULL || !client_is_answering(client)) {
+    if (client->websocket.transport.session != NULL || !client_is_answering(client)) {
         conn_close(conn, CLOSE_PEER_CLOSED);
         return;
     }
@@ -186,7 +186,7 @@ static void log_closed(struct client *client, enum close_reason reason)
     enum log_level level = (enum log_level)close_reason_log_level(reason);
     uint64_t now = loop_now_us(client->server->loop);
     char ip[ADDR_TEXT_MAX];
-    if (!log_enabled(level) || (client->session == NULL && level < LOG_INFO))
+    if (!log_enabled(level) || (client->websocket.transport.session == NULL && level < LOG_INFO))
         return;
     if (now - log->since_us >= LOOP_MS(CLOSED_LOG_MS)) {
         log->since_us = now;
@@ -211,8 +211,7 @@ static void on_closed(struct conn *conn, enum close_reason reason)
     struct client *client = container_of(conn, struct client, conn);
     struct server *server = client->server;
     log_closed(client, reason);
-    if (client->session != NULL)
-        session_closed(client->session);
+    websocket_closed(&client->websocket, reason);
     http_end(client);
     crowd_leave(&server->crowd, &client->crowd);
     list_remove(&client->of_server);
@@ -345,5 +344,5 @@ void client_upgrade(struct client *client, const struct http1_head *head)
     buf_finish(&text);
     http_end(client);
     crowd_upgraded(&client->server->crowd, &client->crowd);
-    client->session = session_create(&client->server->sessions, &client->conn);
+    websocket_open(&client->websocket, &client->server->sessions, &client->conn);
 }

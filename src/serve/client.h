@@ -18,7 +18,7 @@ struct client {
     struct server *server;
     struct conn conn;
     struct client_http *http; /* one of these two at a time, because most connections stay upgraded for long */
-    struct session *session;
+    struct websocket websocket;
     struct list of_server;
     struct crowd_member crowd;
 };

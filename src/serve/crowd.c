@@ -76,7 +76,7 @@ static void unjoined_sweep(struct crowd *crowd, uint64_t *room)
     list_each (node, &crowd->unjoined) {
         struct crowd_member *member = container_of(node, struct crowd_member, node);
         struct client *client = container_of(member, struct client, crowd);
-        if (client->session->joined) {
+        if (client->websocket.transport.session->joined) {
             list_remove(node);
             continue;
         }
@@ -84,7 +84,7 @@ static void unjoined_sweep(struct crowd *crowd, uint64_t *room)
             return;
         list_remove(node);
         (*room)--;
-        session_close(client->session, CLOSE_CONNECT_PACKET_TIMEOUT_CROWDED);
+        session_close(client->websocket.transport.session, CLOSE_CONNECT_PACKET_TIMEOUT_CROWDED);
     }
 }
 

@@ -39,7 +39,7 @@ static void drain_step(struct timer *timer)
     sessions_close_some(&server->sessions, server->drain_batch, CLOSE_DRAINED);
     list_each (node, &server->clients) {
         struct client *client = container_of(node, struct client, of_server);
-        if (late || (client->session == NULL && conn_queued(&client->conn) == 0))
+        if (late || (client->websocket.transport.session == NULL && conn_queued(&client->conn) == 0))
             conn_close(&client->conn, CLOSE_DRAINED);
     }
     if (server->client_count == 0)

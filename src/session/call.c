@@ -52,7 +52,7 @@ static void stall_if_over(struct session *session)
     session->paused = true;
     sessions->counters.stalled++;
     list_append(&sessions->loads.stalled, &session->load->stalled);
-    conn_read_pause(session->conn, true);
+    session->transport->type->pause(session->transport, true);
     loads_look_later(sessions);
 }
 
@@ -64,7 +64,7 @@ static void review_all(struct sessions *sessions)
             continue;
         session->paused = false;
         list_remove(node);
-        conn_read_pause(session->conn, false);
+        session->transport->type->pause(session->transport, false);
         load_release(session);
     }
 }
@@ -93,7 +93,6 @@ void loads_init(struct sessions *sessions)
 {
     struct loads *loads = &sessions->loads;
     list_init(&loads->askers);
-    list_init(&loads->unfinished);
     list_init(&loads->holders);
     list_init(&loads->stalled);
     task_init(&loads->review, review);
@@ -191,7 +190,7 @@ void load_answered(struct session *session, size_t bytes)
         load->answered_us = loop_now_us(session->sessions->loop);
         list_append(&session->sessions->loads.holders, &load->holder);
     }
-    conn_await_drained(session->conn);
+    transport_await_drained(session->transport);
 }
 
 void load_drained(struct session *session)

@@ -5,6 +5,7 @@
 
 #include "base/list.h"
 #include "hub/member.h"
+#include "session/transport.h"
 
 struct socket;
 struct socketio_packet;
@@ -21,10 +22,11 @@ struct namespace
     struct span name; /* "/", "/chat" */
     /* It logs some event: sockets get a pid, events a token, and a cut client resumes. */
     bool recoverable;
-    uint64_t recovery_ms; /* a socket may come back for at least this long after a cut */
-    bool direct;          /* events can go to one socket: each socket has a room of its own */
-    bool announce;        /* tell each socket its instance and deadline with the event `sennit` */
-    char *presence_key;   /* member of the CONNECT payload that becomes the socket's presence data; NULL: none */
+    uint64_t recovery_ms;            /* a socket may come back for at least this long after a cut */
+    bool direct;                     /* events can go to one socket: each socket has a room of its own */
+    bool announce;                   /* tell each socket its instance and deadline with the event `sennit` */
+    char formats[TRANSPORT_FORMATS]; /* their addresses are the keys of frames encoded for it, see entry_frame */
+    char *presence_key; /* member of the CONNECT payload that becomes the socket's presence data; NULL: none */
 };
 
 /* The application's functions, called by the session layer. */

@@ -41,7 +41,7 @@ void presence_finish(struct sessions *sessions)
 
 static struct broker_present present_of(const struct socket *socket)
 {
-    return (struct broker_present){.sid = span_of(socket->sid, ENGINEIO_SID_BYTES),
+    return (struct broker_present){.sid = socket_sid(socket),
                                    .data = socket->presence_data != NULL ? span_str(socket->presence_data)
                                                                          : SPAN_LIT("null"),
                                    .generation = socket->generation};
@@ -65,7 +65,7 @@ static void weigh(struct socket *socket, const struct membership *membership)
 static void enter(struct socket *socket, bool again)
 {
     struct broker_present who = present_of(socket);
-    if (socket->given_up)
+    if (socket->state != SOCKET_CONNECTED)
         return;
     for (struct membership *membership = member_next(&socket->member, NULL); membership != NULL;
          membership = member_next(&socket->member, membership)) {
@@ -106,8 +106,8 @@ static void leave(struct socket *socket, struct membership *membership, bool may
     if (membership_mark(membership) != PRESENT)
         return;
     membership_mark_set(membership, ABSENT);
-    broker_present_leave(hub_broker(socket->sessions->hub), membership_room(membership),
-                         span_of(socket->sid, ENGINEIO_SID_BYTES), may_return);
+    broker_present_leave(hub_broker(socket->sessions->hub), membership_room(membership), socket_sid(socket),
+                         may_return);
     if (!may_return)
         weigh(socket, membership);
 }

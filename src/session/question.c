@@ -17,7 +17,7 @@ static void question_destroy(struct question *question)
 
 bool question_is_awaited(const struct question *question)
 {
-    return question->call.session != NULL && question->call.socket->state == SOCKET_CONNECTED;
+    return question->call.session != NULL && socket_is_connected(question->call.socket);
 }
 
 struct question *question_create(struct socket *socket, struct span room, struct span ack_id)
@@ -39,11 +39,11 @@ void question_put(struct question *question, void (*ask)(struct question *questi
 /* Whether the session's queue has room for an answer; it must send older output first. */
 static bool has_room(struct session *session)
 {
-    if (!conn_is_open(session->conn))
+    if (!transport_is_open(session->transport))
         return false;
-    if (session->load->answer_bytes == 0 && conn_queued(session->conn) < ASK_QUEUED_MAX)
+    if (session->load->answer_bytes == 0 && transport_queued(session->transport) < ASK_QUEUED_MAX)
         return true;
-    conn_await_drained(session->conn);
+    transport_await_drained(session->transport);
     return false;
 }
 
@@ -56,7 +56,8 @@ static bool total_has_room(struct sessions *sessions)
         return true;
     struct load *oldest = container_of(loads->holders.next, struct load, holder);
     if (loop_now_us(sessions->loop) - oldest->answered_us >= LOOP_MS(ANSWER_STALL_MS))
-        conn_close(oldest->session->conn, CLOSE_SLOW_CONSUMER); /* no Close frame would reach it */
+        oldest->session->transport->type->abort(oldest->session->transport,
+                                                CLOSE_SLOW_CONSUMER); /* no Close frame would reach it */
     loads_look_later(sessions);
     return false;
 }

@@ -1,5 +1,5 @@
-/* session: a session's life: handshake, WebSocket messages, pings, rotation, closing; and the state that sessions
- * share. Socket.IO packets are passed to socket.c. */
+/* session: a session's life: handshake, packets, pings, rotation, closing; and the state that sessions share. Socket.IO
+ * packets are passed to socket.c. */
 #include "session/session.h"
 
 #include <assert.h>
@@ -10,14 +10,6 @@
 #include "session/departed.h"
 #include "session/presence.h"
 #include "session/socket.h"
-
-/* An incomplete message. */
-struct unfinished {
-    struct list of_sessions;
-    struct session *session;
-    struct ws_decoder decoder;
-    size_t bytes;
-};
 
 enum {
     LEASE_SWEEP_MS = 1000,
@@ -50,9 +42,7 @@ const struct session_limits session_limits_default = {
 static void send_engine(struct session *session, enum engineio_type type)
 {
     char text = (char)type;
-    struct frame *frame = ws_frame_create(WS_TEXT, span_of(&text, 1));
-    conn_send_frame(session->conn, frame);
-    frame_unref(frame);
+    transport_send_packet(session->transport, span_of(&text, 1));
 }
 
 static void heartbeat(struct timer *timer)
@@ -74,7 +64,8 @@ static void heartbeat(struct timer *timer)
 
 static bool is_quiet(struct session *session)
 {
-    bool quiet = session->moves == session->moves_seen && session->load == NULL && conn_queued(session->conn) == 0;
+    bool quiet =
+        session->moves == session->moves_seen && session->load == NULL && transport_queued(session->transport) == 0;
     session->moves_seen = session->moves;
     return quiet;
 }
@@ -130,14 +121,15 @@ static void catch_up(struct task *task)
     }
 }
 
-struct session *session_create(struct sessions *sessions, struct conn *conn)
+struct session *session_create(struct sessions *sessions, struct transport *transport)
 {
     struct session *session = mem_zero(1, sizeof *session);
     uint8_t random[15];
     char sid[ENGINEIO_SID_BYTES];
     struct buf text = {0};
     session->sessions = sessions;
-    session->conn = conn;
+    session->transport = transport;
+    transport->session = session;
     session->opened_us = loop_now_us(sessions->loop);
     loop_random(sessions->loop, random, sizeof random);
     engineio_sid_encode(random, sid);
@@ -159,9 +151,7 @@ struct session *session_create(struct sessions *sessions, struct conn *conn)
         .payload_bytes_max = sessions->limits.payload_bytes_max,
     };
     engineio_handshake_encode(&text, &handshake);
-    struct frame *frame = ws_frame_create(WS_TEXT, buf_span(&text));
-    conn_send_frame(conn, frame);
-    frame_unref(frame);
+    transport_send_packet(transport, buf_span(&text));
     buf_finish(&text);
     return session;
 }
@@ -171,15 +161,12 @@ void session_close(struct session *session, enum close_reason reason)
     if (session->closing)
         return;
     session->closing = true;
-    int code = close_reason_ws_code(reason);
-    if (code == 0) {
-        conn_close(session->conn, reason);
-        return;
-    }
-    struct frame *frame = ws_close_create((uint16_t)code, (struct span){NULL, 0});
-    conn_send_frame(session->conn, frame);
-    frame_unref(frame);
-    conn_shutdown(session->conn, reason, session->sessions->limits.close_linger_ms);
+    session->transport->type->close(session->transport, reason);
+}
+
+void session_ending(struct session *session)
+{
+    session->closing = true;
 }
 
 static void connect_received(struct session *session, const struct socketio_packet *packet)
@@ -197,9 +184,7 @@ static void connect_received(struct session *session, const struct socketio_pack
     socketio_prefix_encode(&text, SOCKETIO_CONNECT_ERROR, packet->nsp, (struct span){NULL, 0});
     buf_append(&text, nsp == NULL ? SPAN_LIT("{\"message\":\"Invalid namespace\"}")
                                   : SPAN_LIT("{\"message\":\"Too many namespaces\"}"));
-    struct frame *frame = ws_frame_create(WS_TEXT, buf_span(&text));
-    conn_send_frame(session->conn, frame);
-    frame_unref(frame);
+    transport_send_packet(session->transport, buf_span(&text));
     buf_finish(&text);
 }
 
@@ -221,7 +206,7 @@ static void message_received(struct session *session, struct span text)
             connect_received(session, &packet);
         return;
     }
-    if (socket == NULL || socket->state != SOCKET_CONNECTED) {
+    if (socket == NULL || !socket_is_connected(socket)) {
         session_close(session, CLOSE_SOCKETIO_INVALID);
         return;
     }
@@ -248,7 +233,7 @@ static void session_heard(struct session *session)
     }
 }
 
-static void packet_received(struct session *session, struct span text)
+void session_received(struct session *session, struct span text)
 {
     struct engineio_packet packet;
     session->sessions->counters.packets_in++;
@@ -282,121 +267,6 @@ static void packet_received(struct session *session, struct span text)
     }
 }
 
-static void ws_event_received(struct session *session, const struct ws_event *event)
-{
-    struct frame *frame;
-    switch (event->opcode) {
-    case WS_TEXT:
-        packet_received(session, event->payload);
-        break;
-    case WS_BINARY: /* attachments are not announced to this server yet, so a binary message comes out of the blue */
-        session_close(session, CLOSE_SOCKETIO_INVALID);
-        break;
-    case WS_PING:
-        frame = ws_frame_create(WS_PONG, event->payload);
-        conn_send_frame(session->conn, frame);
-        frame_unref(frame);
-        break;
-    case WS_CLOSE:
-        if (session->closing) { /* the answer to ours */
-            conn_close(session->conn, CLOSE_NORMAL);
-        } else {
-            session->closing = true;
-            frame = ws_close_create(event->close_code, (struct span){NULL, 0});
-            conn_send_frame(session->conn, frame);
-            frame_unref(frame);
-            conn_shutdown(session->conn, CLOSE_NORMAL, session->sessions->limits.close_linger_ms);
-        }
-        break;
-    case WS_PONG:
-    case WS_CONTINUATION:
-        break;
-    }
-}
-
-static enum close_reason reason_of_code(uint16_t code)
-{
-    return code == 1007 ? CLOSE_WS_NOT_UTF8 : code == 1009 ? CLOSE_WS_TOO_BIG : CLOSE_WS_INVALID;
-}
-
-/* Processes input until the peer's Close, even after ours was sent, so that earlier messages are not lost. Input after
- * a breach of the protocol is dropped. */
-static size_t decode(struct session *session, struct ws_decoder *decoder, char *bytes, size_t len)
-{
-    const char *begin = bytes;
-    bool got = true; /* also with nothing left: that call frees the last message */
-    while ((len > 0 || got) && session->conn->state != CONN_CLOSING && !session->paused) {
-        struct ws_event event;
-        got = false;
-        ptrdiff_t used = ws_decode(decoder, bytes, len, &event, &got);
-        if (used < 0) {
-            enum close_reason reason = reason_of_code(decoder->bad_code);
-            session_close(session, reason);
-            conn_close(session->conn, reason);
-            break;
-        }
-        bytes += used;
-        len -= (size_t)used;
-        if (got)
-            ws_event_received(session, &event);
-        else if (used == 0)
-            break;
-    }
-    return (size_t)(bytes - begin);
-}
-
-static void unfinished_destroy(struct session *session)
-{
-    struct unfinished *unfinished = session->unfinished;
-    if (unfinished == NULL)
-        return;
-    session->sessions->loads.unfinished_bytes -= unfinished->bytes;
-    list_remove(&unfinished->of_sessions);
-    ws_decoder_finish(&unfinished->decoder);
-    free(unfinished);
-    session->unfinished = NULL;
-}
-
-/* Keeps the received part of a message. If all parts exceed the bound, the message that was begun first goes, because
- * it has had the longest time. */
-static void unfinished_keep(struct session *session, const struct ws_decoder *fresh)
-{
-    struct loads *loads = &session->sessions->loads;
-    struct unfinished *unfinished = session->unfinished;
-    if (unfinished == NULL) {
-        unfinished = session->unfinished = mem_zero(1, sizeof *unfinished);
-        unfinished->session = session;
-        unfinished->decoder = *fresh;
-        list_init(&unfinished->of_sessions);
-        list_append(&loads->unfinished, &unfinished->of_sessions);
-    }
-    size_t bytes = sizeof *unfinished + unfinished->decoder.message.cap;
-    loads->unfinished_bytes += bytes - unfinished->bytes;
-    unfinished->bytes = bytes;
-    if (loads->unfinished_bytes > session->sessions->limits.unfinished_bytes_max) {
-        struct session *first = container_of(loads->unfinished.next, struct unfinished, of_sessions)->session;
-        session_close(first, CLOSE_UNFINISHED);
-        conn_close(first->conn, CLOSE_UNFINISHED);
-    }
-}
-
-size_t session_received(struct session *session, char *bytes, size_t len)
-{
-    struct ws_decoder fresh, *decoder = session->unfinished != NULL ? &session->unfinished->decoder : NULL;
-    if (decoder == NULL) {
-        ws_decoder_init(&fresh, true, session->sessions->limits.payload_bytes_max);
-        decoder = &fresh;
-    }
-    size_t used = decode(session, decoder, bytes, len);
-    if (!ws_decoder_is_idle(decoder))
-        unfinished_keep(session, &fresh);
-    else if (session->unfinished != NULL)
-        unfinished_destroy(session);
-    else
-        ws_decoder_finish(decoder);
-    return used;
-}
-
 void session_drained(struct session *session)
 {
     /* Behind the flush, so that one that is quick to read takes turns with the others. */
@@ -406,17 +276,16 @@ void session_drained(struct session *session)
     load_drained(session);
 }
 
-void session_closed(struct session *session)
+void session_closed(struct session *session, enum close_reason reason)
 {
     struct sessions *sessions = session->sessions;
     timer_stop(sessions->loop, &session->heartbeat);
     timer_stop(sessions->loop, &session->deadline);
     list_each (node, &session->sockets) {
-        socket_detach(container_of(node, struct socket, of_session));
+        socket_detach(container_of(node, struct socket, of_session), reason);
     }
     load_finish(session);
     list_remove(&session->catching);
-    unfinished_destroy(session);
     list_remove(&session->of_all);
     sessions->count--;
     free(session);
@@ -512,6 +381,7 @@ void sessions_init(struct sessions *sessions, struct hub *hub, struct session_ap
     list_init(&sessions->catching);
     task_init(&sessions->catch_up, catch_up);
     loads_init(sessions);
+    list_init(&sessions->unfinished.in_order);
     departed_init(sessions);
     presence_init(sessions);
     timer_init(&sessions->lease_sweep, lease_sweep);

@@ -1,18 +1,17 @@
-/* session: Engine.IO v4 sessions over WebSocket: packets, heartbeats, closing. Socket.IO packets go to sockets.
+/* session: Engine.IO v4 sessions over any transport: packets, heartbeats, closing. Socket.IO packets go to sockets.
  *
- * `serve` owns the connection, upgrades it, and then calls session_create, session_received, session_drained and
- * session_closed. The session owns its sockets. */
+ * The transport begins and ends the session, and calls session_received, session_drained and session_ending. `serve`
+ * sets up what all sessions share. The session owns its sockets. */
 #ifndef SENNIT_SESSION_SESSION_H
 #define SENNIT_SESSION_SESSION_H
 
 #include "base/list.h"
 #include "base/map.h"
 #include "hub/hub.h"
-#include "net/conn.h"
 #include "net/refusals.h"
 #include "session/namespace.h"
+#include "session/websocket.h"
 #include "wire/engineio.h"
-#include "wire/ws.h"
 
 struct session_limits {
     uint32_t ping_interval_ms;   /* 25000 */
@@ -43,13 +42,11 @@ extern const struct session_limits session_limits_default;
 /* Calls and answers of all sessions of one instance, see call.h. */
 struct loads {
     struct list askers, holders, stalled;
-    struct list unfinished;  /* incomplete messages, the one begun first in front */
-    size_t unfinished_bytes; /* of these messages */
-    size_t cost;             /* of all calls, also those of sessions that are gone */
-    size_t answer_bytes;     /* that wait in queues */
-    uint32_t asking;         /* questions that the broker is working on */
-    struct task review;      /* checks whether stalled sessions may be read again */
-    struct timer later;      /* the same after a while, for sessions that wait for time to pass */
+    size_t cost;         /* of all calls, also those of sessions that are gone */
+    size_t answer_bytes; /* that wait in queues */
+    uint32_t asking;     /* questions that the broker is working on */
+    struct task review;  /* checks whether stalled sessions may be read again */
+    struct timer later;  /* the same after a while, for sessions that wait for time to pass */
 };
 
 /* Leases that clients left when they were cut off: see departed.h. */
@@ -77,6 +74,7 @@ struct sessions {
     struct map claims;  /* sockets that claim a lease, by its name */
     struct map rosters; /* presence.c */
     struct loads loads; /* call.c */
+    struct unfinished_messages unfinished;
     struct departures departed;
     struct timer lease_sweep;
     size_t count, socket_count;
@@ -89,19 +87,19 @@ struct sessions {
 
 struct session {
     struct sessions *sessions;
-    struct conn *conn;
+    struct transport *transport;
     struct load *load; /* call.c; NULL: no calls */
     struct list of_all;
     struct list sockets;
-    struct list catching;          /* in sessions.catching */
-    struct unfinished *unfinished; /* NULL between messages */
-    struct timer heartbeat;        /* the next ping, or the deadline for its pong */
-    struct timer deadline;         /* for joining a namespace; after that, for rotating the session */
+    struct list catching;   /* in sessions.catching */
+    struct timer heartbeat; /* the next ping, or the deadline for its pong */
+    struct timer deadline;  /* for joining a namespace; after that, for rotating the session */
     uint64_t opened_us;
     uint64_t pinged_us;
     uint32_t moves, moves_seen; /* messages in and out, now and at the last check for a quiet moment */
     uint32_t changes;           /* that affect others: the level of the token bucket */
     uint32_t changes_ms;        /* time of that level */
+    uint32_t sockets_made;      /* numbers them */
     uint16_t socket_count;
     bool awaiting_pong : 1, closing : 1, joined : 1;
     bool paused : 1; /* not read: too many calls or changes */
@@ -113,19 +111,25 @@ void sessions_finish(struct sessions *sessions);
 /* Closes up to `count` sessions with this reason; returns how many are left open. */
 size_t sessions_close_some(struct sessions *sessions, size_t count, enum close_reason reason);
 
-/* Begins a session on an upgraded connection, which outlives it, and sends the open packet. session_closed frees it. */
-struct session *session_create(struct sessions *sessions, struct conn *conn);
-/* Bytes from the connection, changed in place. Returns the number consumed. That is not all if the session has too many
- * calls under way; the caller keeps the rest and gives it again when the connection is read again. */
-size_t session_received(struct session *session, char *bytes, size_t len);
+/* Begins a session on a transport, and sends the open packet. session_closed frees it. */
+struct session *session_create(struct sessions *sessions, struct transport *transport);
+/* One Engine.IO packet in text. */
+void session_received(struct session *session, struct span packet);
 /* The client joined a namespace: ends the connect timeout. */
 void session_joined(struct session *session);
-/* The output queue is empty again. */
+/* Nothing waits in the transport any more. */
 void session_drained(struct session *session);
-/* The connection is gone; frees the session. */
-void session_closed(struct session *session);
+/* The peer ends the transport in its own way: nothing more is sent to it. */
+void session_ending(struct session *session);
+/* Whether either side has begun to end it. */
+static inline bool session_is_ending(const struct session *session)
+{
+    return session->closing;
+}
+/* The transport is gone, for this reason; frees the session. */
+void session_closed(struct session *session, enum close_reason reason);
 
-/* Sends a Close frame if the reason has one and ends the connection. Closing twice is harmless. */
+/* Ends the session and its transport, with what the reason asks for. Closing twice is harmless. */
 void session_close(struct session *session, enum close_reason reason);
 
 #endif

@@ -1,5 +1,5 @@
-/* socket: connecting, resuming, and writing and claiming leases. The traffic of a connected socket is in
- * socket_traffic.c. */
+/* socket: a socket's life: connecting, claiming a lease and resuming by it, ending. Its lease is in socket_lease.c, the
+ * traffic of a connected socket in socket_traffic.c. */
 #include "session/socket.h"
 
 #include <assert.h>
@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/moves.h"
 #include "session/call.h"
 #include "session/departed.h"
 #include "session/lease.h"
@@ -17,7 +18,6 @@
 enum {
     RETRY_MS = 200,
     OFFSET_BYTES_MAX = TOKEN_BYTES_MAX, /* longer ones are not ours */
-    LEASE_CHANGE_BYTES = 1024,          /* of a lease that is written count as one change */
     CONNECT_BYTES = 2048,               /* what a socket that connects makes this instance and the broker hold */
 };
 
@@ -32,19 +32,45 @@ static void connecting_end(struct socket *socket)
     socket->connecting = NULL;
 }
 
-static void set_state(struct socket *socket, enum socket_state state)
+#define SOCKET_MOVES(MOVE) \
+    MOVE(SOCKET_NEW, SOCKET_CLAIMING) \
+    MOVE(SOCKET_NEW, SOCKET_JOINING) \
+    MOVE(SOCKET_CLAIMING, SOCKET_RESUMING) \
+    MOVE(SOCKET_CLAIMING, SOCKET_JOINING) \
+    MOVE(SOCKET_RESUMING, SOCKET_CONNECTED) \
+    MOVE(SOCKET_RESUMING, SOCKET_RESTARTING) \
+    MOVE(SOCKET_RESTARTING, SOCKET_JOINING) \
+    MOVE(SOCKET_JOINING, SOCKET_LEASING) \
+    MOVE(SOCKET_JOINING, SOCKET_CONNECTED) \
+    MOVE(SOCKET_LEASING, SOCKET_CONNECTED) \
+    MOVE(SOCKET_CONNECTED, SOCKET_ENDING) \
+    MOVE(SOCKET_RESUMING, SOCKET_FAILED) \
+    MOVE(SOCKET_RESTARTING, SOCKET_FAILED) \
+    MOVE(SOCKET_JOINING, SOCKET_FAILED) \
+    MOVE(SOCKET_LEASING, SOCKET_FAILED) \
+    MOVE(SOCKET_CLAIMING, SOCKET_GONE) \
+    MOVE(SOCKET_RESUMING, SOCKET_GONE) \
+    MOVE(SOCKET_RESTARTING, SOCKET_GONE) \
+    MOVE(SOCKET_JOINING, SOCKET_GONE) \
+    MOVE(SOCKET_LEASING, SOCKET_GONE) \
+    MOVE(SOCKET_CONNECTED, SOCKET_GONE) \
+    MOVE(SOCKET_ENDING, SOCKET_GONE) \
+    MOVE(SOCKET_FAILED, SOCKET_GONE)
+
+/* The only function that changes a socket's state. */
+void socket_set_state(struct socket *socket, enum socket_state state)
 {
-    static const uint8_t legal[] = {
-        [SOCKET_CLAIMING] = 1 << SOCKET_JOINING | 1 << SOCKET_GONE,
-        [SOCKET_JOINING] = 1 << SOCKET_JOINING | 1 << SOCKET_LEASING | 1 << SOCKET_CONNECTED | 1 << SOCKET_GONE,
-        [SOCKET_LEASING] = 1 << SOCKET_CONNECTED | 1 << SOCKET_GONE,
-        [SOCKET_CONNECTED] = 1 << SOCKET_GONE,
-        [SOCKET_GONE] = 0,
-    };
-    assert(legal[socket->state] & 1 << state);
+    static const bool legal[SOCKET_STATES][SOCKET_STATES] = {SOCKET_MOVES(MOVE_LEGAL)};
+    assert(legal[socket->state][state]);
     socket->state = (uint8_t)state;
     if (state == SOCKET_CONNECTED)
         connecting_end(socket);
+}
+
+/* It counts no more: the session is closing, or has closed. */
+bool socket_has_ended(const struct socket *socket)
+{
+    return socket->state == SOCKET_ENDING || socket->state == SOCKET_FAILED || socket->state == SOCKET_GONE;
 }
 
 void socket_unref(struct socket *socket)
@@ -72,184 +98,43 @@ static void id_create(struct sessions *sessions, char to[ENGINEIO_SID_BYTES])
     engineio_sid_encode(random, to);
 }
 
-struct span socket_lease_name(const struct socket *socket)
-{
-    struct span nsp = socket->nsp->name;
-    return span_of(socket->lease_name, ENGINEIO_SID_BYTES + (nsp.len > 1 ? nsp.len : 0));
-}
-
-static void lease_name_set(struct socket *socket, struct span pid)
-{
-    struct span nsp = socket->nsp->name;
-    free(socket->lease_name);
-    socket->lease_name = mem_alloc(pid.len + nsp.len);
-    memcpy(socket->lease_name, pid.data, pid.len);
-    memcpy(socket->lease_name + pid.len, nsp.data, nsp.len);
-}
-
-/* Rewritten at half its life, so that the whole window is left whenever the instance dies. */
-static void lease_due_set(struct socket *socket)
-{
-    socket->lease_due_us = loop_now_us(socket->sessions->loop) + LOOP_MS(socket->nsp->recovery_ms);
-}
-
 /* Another instance has its lease. The socket stops being present now: while its connection lingers, the new owner may
  * enter under the same sid, and a late leave from here must not remove it. */
-static void give_up(struct socket *socket, bool may_return, enum close_reason reason)
+void socket_give_up(struct socket *socket, bool may_return, enum close_reason reason)
 {
-    socket->given_up = true;
+    if (!socket_has_ended(socket))
+        socket_set_state(socket, socket->state == SOCKET_CONNECTED ? SOCKET_ENDING : SOCKET_FAILED);
     socket->lease_due_us = 0;
     presence_leave_all(socket, may_return);
     session_close(socket->session, reason);
 }
 
-static struct socket *socket_by_lease(const struct map *map, struct span name)
+/* Entries that it needs are gone. Starting anew leaves the rooms, which the hub may be walking now. */
+static void restart(struct socket *socket)
 {
-    struct map_node *node = map_find(map, name);
-    return node != NULL ? container_of(node, struct socket, by_lease) : NULL;
-}
-
-static void unlist(struct socket *socket)
-{
-    if (socket->listed)
-        map_remove(&socket->sessions->sockets, &socket->by_lease);
-    if (socket->claiming)
-        map_remove(&socket->sessions->claims, &socket->by_lease);
-    socket->listed = socket->claiming = false;
-}
-
-/* Lists it by its lease. The same client may still seem alive on another connection to this instance; that one ends. */
-void socket_list(struct socket *socket)
-{
-    struct sessions *sessions = socket->sessions;
-    struct span name = socket_lease_name(socket);
-    struct socket *old = socket_by_lease(&sessions->sockets, name);
-    if (old != NULL) {
-        unlist(old);
-        give_up(old, true, CLOSE_SUPERSEDED);
-    }
-    map_add(&sessions->sockets, &socket->by_lease, name);
-    socket->listed = true;
-    if (socket->lease_due_us == 0)
-        lease_due_set(socket);
-}
-
-/* The names of a socket's lease and of its own room; the caller frees `own`. */
-static struct broker_lease lease_of(const struct socket *socket, struct buf *own)
-{
-    if (socket->nsp->direct)
-        socket_own_room_name(own, socket->nsp, sid_span(socket->sid));
-    return (struct broker_lease){
-        .pid = socket_lease_name(socket),
-        .sid = sid_span(socket->sid),
-        .own = buf_span(own),
-        .generation = socket->generation,
-        .window_ms = socket->nsp->recovery_ms,
-    };
-}
-
-static void lease_written(void *arg, enum broker_result result)
-{
-    struct socket *socket = arg;
-    socket->lease_busy = false;
-    if (socket->state == SOCKET_GONE || socket->given_up) {
-        socket_unref(socket);
-        return;
-    }
-    if (result == BROKER_SUPERSEDED) {
-        socket->sessions->counters.leases_superseded++;
-        give_up(socket, true, CLOSE_SUPERSEDED);
-    } else if (result != BROKER_OK) {
-        socket->lease_again = true;
-        timer_start(socket->sessions->loop, &socket->retry, LOOP_MS(RETRY_MS));
-    } else if (socket->lease_again) {
-        socket_calls_answer(socket); /* those that this write knows of need not wait for the next */
-        socket_lease_refresh(socket);
-    } else {
-        lease_due_set(socket);
-        if (socket->state == SOCKET_LEASING) {
-            set_state(socket, SOCKET_CONNECTED);
-            socket_connected(socket);
-        } else if (socket->state == SOCKET_CONNECTED) {
-            socket_joins_done(socket);
-        }
-    }
-    socket_unref(socket);
-}
-
-void socket_lease_refresh(struct socket *socket)
-{
-    if (socket->given_up)
-        return; /* it would come back to life */
-    if (socket->lease_busy) {
-        socket->lease_again = true;
-        return;
-    }
-    struct buf rooms = {0}, own = {0};
-    member_note(&socket->member);
-    socket->lease_writes++;
-    socket_calls_note(socket);
-    lease_rooms_encode(&rooms, &socket->member);
-    struct broker_lease lease = lease_of(socket, &own);
-    lease.rooms = buf_span(&rooms);
-    lease.data = span_str(socket->stale);
-    socket->lease_bytes = (uint32_t)rooms.len;
-    socket->lease_busy = true;
-    socket->lease_again = false;
-    socket->refs++;
-    lease_due_set(socket);
-    session_change(socket->session, rooms.len / LEASE_CHANGE_BYTES);
-    broker_lease_write(hub_broker(socket->sessions->hub), &lease, lease_written, socket);
-    buf_finish(&rooms);
-    buf_finish(&own);
-}
-
-static void lease_release(struct socket *socket, bool for_good)
-{
-    struct buf own = {0};
-    struct broker_lease lease = lease_of(socket, &own);
-    broker_lease_release(hub_broker(socket->sessions->hub), &lease, for_good);
-    buf_finish(&own);
-}
-
-/* The connection is gone, the lease stays for whoever claims it; unless too much stays of others already. */
-static void lease_leave(struct socket *socket, const struct broker_lease *lease, const struct addr_ip *from,
-                        enum close_reason reason)
-{
-    struct sessions *sessions = socket->sessions;
-    bool by_us = reason == CLOSE_DRAINED || reason == CLOSE_ROTATED;
-    bool stays = departed_keep(sessions, lease->pid, from, socket->lease_bytes, lease->window_ms, by_us);
-    if (!stays) {
-        char peer[ADDR_TEXT_MAX];
-        addr_ip_print(from, peer);
-        refusals_note(&sessions->refusals, REFUSAL_LEASES_FULL, span_str(peer), socket->nsp->name);
-    }
-    broker_lease_release(hub_broker(sessions->hub), lease, !stays);
+    socket_set_state(socket, SOCKET_RESTARTING);
+    timer_start(socket->sessions->loop, &socket->retry, 0);
 }
 
 static void on_ready(struct member *member, bool whole)
 {
     struct socket *socket = container_of(member, struct socket, member);
-    if (socket->state == SOCKET_JOINING && socket->recovered) {
-        if (whole) {
-            set_state(socket, SOCKET_CONNECTED);
-            socket_connected(socket);
-        } else {
-            /* Starting anew leaves the rooms, which the hub is walking now. */
-            socket->recovered = false;
-            timer_start(socket->sessions->loop, &socket->retry, 0);
-        }
-    } else if (socket->state == SOCKET_JOINING && !timer_running(&socket->retry)) {
-        set_state(socket, socket->nsp->recoverable ? SOCKET_LEASING : SOCKET_CONNECTED);
-        if (socket->nsp->recoverable)
-            socket_lease_refresh(socket);
-        else
-            socket_connected(socket);
-    } else if (socket->state == SOCKET_LEASING || socket->state == SOCKET_CONNECTED) {
-        if (socket->nsp->recoverable)
-            socket_lease_refresh(socket);
-        else
-            socket_joins_done(socket);
+    bool recoverable = socket->nsp->recoverable;
+    if (socket->state == SOCKET_RESUMING && whole) {
+        socket_set_state(socket, SOCKET_CONNECTED);
+        socket_connected(socket, true);
+    } else if (socket->state == SOCKET_RESUMING) {
+        restart(socket);
+    } else if (socket->state == SOCKET_JOINING && recoverable) {
+        socket_set_state(socket, SOCKET_LEASING);
+        socket_lease_refresh(socket);
+    } else if (socket->state == SOCKET_JOINING) {
+        socket_set_state(socket, SOCKET_CONNECTED);
+        socket_connected(socket, false);
+    } else if ((socket->state == SOCKET_LEASING || socket->state == SOCKET_CONNECTED) && recoverable) {
+        socket_lease_refresh(socket);
+    } else if (socket->state == SOCKET_CONNECTED) {
+        socket_joins_done(socket);
     }
 }
 
@@ -263,8 +148,8 @@ static void on_lost(struct member *member)
     struct socket *socket = container_of(member, struct socket, member);
     /* Its lease would be claimed again with the same outcome. */
     if (socket->nsp->recoverable)
-        lease_release(socket, true);
-    give_up(socket, false, CLOSE_HISTORY_LOST);
+        socket_lease_release(socket, true);
+    socket_give_up(socket, false, CLOSE_HISTORY_LOST);
 }
 
 static const struct member_events member_events = {
@@ -291,17 +176,15 @@ static void fresh_begin(struct socket *socket)
 {
     const struct namespace *nsp = socket->nsp;
     struct buf room = {0};
-    socket->recovered = false;
     socket->generation = 1;
     id_create(socket->sessions, socket->sid);
     if (nsp->recoverable) {
         char pid[ENGINEIO_SID_BYTES];
         id_create(socket->sessions, pid);
-        lease_name_set(socket, sid_span(pid));
+        socket_lease_name_set(socket, sid_span(pid));
     }
-    if (socket->state != SOCKET_JOINING)
-        set_state(socket, SOCKET_JOINING);
-    member_init(&socket->member, socket->sessions->hub, &member_events, sid_span(socket->sid));
+    socket_set_state(socket, SOCKET_JOINING);
+    member_init(&socket->member, socket->sessions->hub, &member_events, socket_sid(socket));
     stale_set(socket, span_str(socket->offset));
     free(socket->offset);
     socket->offset = NULL;
@@ -311,7 +194,7 @@ static void fresh_begin(struct socket *socket)
     member_join(&socket->member, buf_span(&room), policy->replay, policy->replay_entries);
     if (nsp->direct) {
         buf_clear(&room);
-        socket_own_room_name(&room, nsp, sid_span(socket->sid));
+        socket_own_room_name(&room, nsp, socket_sid(socket));
         member_join(&socket->member, buf_span(&room), START_NOW, 0);
     }
     buf_finish(&room);
@@ -330,7 +213,7 @@ static bool rooms_restore(struct socket *socket, struct span rooms, const struct
         return false;
     member_floor_set(&socket->member, floor);
     while ((more = lease_room_decode(&rooms, &room, &stretch)) > 0) {
-        if (!socket_room_is_of(socket->nsp, room, sid_span(socket->sid)))
+        if (!socket_room_is_of(socket->nsp, room, socket_sid(socket)))
             return false;
         any = true;
         uint64_t position = stretch.start;
@@ -357,18 +240,15 @@ static void resume_begin(struct socket *socket, const struct broker_lease *lease
     }
     memcpy(socket->sid, lease->sid.data, ENGINEIO_SID_BYTES);
     socket->generation = lease->generation;
-    socket->recovered = true;
     socket->lease_bytes = (uint32_t)lease->rooms.len;
     departed_returned(socket->sessions, lease->pid);
     socket_list(socket); /* from now on somebody else's claim must find us */
-    set_state(socket, SOCKET_JOINING);
-    member_init(&socket->member, socket->sessions->hub, &member_events, sid_span(socket->sid));
+    socket_set_state(socket, SOCKET_RESUMING);
+    member_init(&socket->member, socket->sessions->hub, &member_events, socket_sid(socket));
     member_resume(&socket->member, token.seq);
     stale_set(socket, lease->data);
-    if (!rooms_restore(socket, lease->rooms, has_token ? &token : NULL)) {
-        socket->recovered = false;
-        timer_start(socket->sessions->loop, &socket->retry, 0);
-    }
+    if (!rooms_restore(socket, lease->rooms, has_token ? &token : NULL))
+        restart(socket);
     member_joined(&socket->member);
 }
 
@@ -378,9 +258,9 @@ static void claim_list(struct socket *socket)
     struct map *claims = &socket->sessions->claims;
     struct socket *earlier = socket_by_lease(claims, socket_lease_name(socket));
     if (earlier != NULL)
-        unlist(earlier); /* the same client, earlier: socket_list will end that one */
+        socket_unlist(earlier); /* the same client, earlier: socket_list will end that one */
     map_add(claims, &socket->by_lease, socket_lease_name(socket));
-    socket->claiming = true;
+    socket->listing = LISTED_AS_CLAIM;
     socket->generation = 0;
 }
 
@@ -388,13 +268,13 @@ static void claimed(void *arg, enum broker_result result, const struct broker_le
 {
     struct socket *socket = arg;
     struct sessions *sessions = socket->sessions;
-    unlist(socket);
+    socket_unlist(socket);
     if (socket->state == SOCKET_GONE) {
         /* Its client did not wait. Whoever is next may claim it, and until then nobody owns it. */
         if (result == BROKER_OK) {
             struct addr_ip unknown = {0}; /* its connection is gone; there are few of these */
             socket->lease_bytes = (uint32_t)lease->rooms.len;
-            lease_leave(socket, lease, &unknown, CLOSE_PEER_CLOSED);
+            socket_lease_leave(socket, lease, &unknown, CLOSE_PEER_CLOSED);
         }
         socket_unref(socket);
         return;
@@ -433,14 +313,13 @@ static void retry(struct timer *timer)
     struct socket *socket = container_of(timer, struct socket, retry);
     if (socket->state == SOCKET_CLAIMING) {
         claim(socket);
-    } else if (socket->state == SOCKET_JOINING && !socket->recovered) {
-        /* Entries that it needs to resume are gone. */
+    } else if (socket->state == SOCKET_RESTARTING) {
         socket->sessions->counters.resumes_refused++;
         member_finish(&socket->member);
-        unlist(socket);
-        lease_release(socket, true);
+        socket_unlist(socket);
+        socket_lease_release(socket, true);
         fresh_begin(socket);
-    } else if (socket->lease_again && !socket->lease_busy) {
+    } else if (socket->lease_state == LEASE_RETRYING) {
         socket_lease_refresh(socket);
     }
 }
@@ -455,7 +334,7 @@ static bool resume_wanted(struct socket *socket, struct span payload)
     struct span pid = json_object_get(payload, SPAN_LIT("pid"));
     struct span offset = json_object_get(payload, SPAN_LIT("offset"));
     if (pid.data != NULL && json_string_decode(pid, &text) && engineio_sid_is_valid(buf_span(&text))) {
-        lease_name_set(socket, buf_span(&text));
+        socket_lease_name_set(socket, buf_span(&text));
         wanted = true;
         buf_clear(&text);
         if (offset.data != NULL && offset.len <= OFFSET_BYTES_MAX && json_string_decode(offset, &text) &&
@@ -488,20 +367,23 @@ void socket_connect(struct session *session, const struct namespace *nsp, const 
     socket->sessions = session->sessions;
     socket->nsp = nsp;
     socket->refs = 1;
-    socket->state = SOCKET_CLAIMING;
+    socket->state = SOCKET_NEW;
     timer_init(&socket->retry, retry);
     list_init(&socket->of_session);
     list_append(&session->sockets, &socket->of_session);
     list_init(&socket->acks);
+    socket->number = ++session->sockets_made;
     session->socket_count++;
     session->sessions->socket_count++;
     socket->connecting = call_create(session, NULL, (struct span){NULL, 0}, CONNECT_BYTES);
     session_change(session, 1);
     tells_read(socket, packet->payload);
-    if (resume_wanted(socket, packet->payload))
+    if (resume_wanted(socket, packet->payload)) {
+        socket_set_state(socket, SOCKET_CLAIMING);
         claim(socket);
-    else
+    } else {
         fresh_begin(socket);
+    }
 }
 
 struct socket *socket_find(struct session *session, struct span nsp)
@@ -514,25 +396,25 @@ struct socket *socket_find(struct session *session, struct span nsp)
     return NULL;
 }
 
-static void detach(struct socket *socket, bool for_good)
+static void detach(struct socket *socket, bool for_good, enum close_reason reason)
 {
     struct sessions *sessions = socket->sessions;
     if (member_is_in_use(&socket->member))
         presence_leave_all(socket, !for_good);
     if (socket->nsp->recoverable && for_good) {
-        lease_release(socket, true);
+        socket_lease_release(socket, true);
     } else if (socket->nsp->recoverable && socket->lease_due_us != 0) {
         struct buf own = {0};
-        struct broker_lease lease = lease_of(socket, &own);
-        const struct conn *conn = socket->session->conn;
-        lease_leave(socket, &lease, &conn->peer, (enum close_reason)conn->reason);
+        struct broker_lease lease = socket_lease_of(socket, &own);
+        const struct transport *transport = socket->session->transport;
+        socket_lease_leave(socket, &lease, transport->type->peer(transport), reason);
         buf_finish(&own);
     }
-    set_state(socket, SOCKET_GONE);
+    socket_set_state(socket, SOCKET_GONE);
     timer_stop(sessions->loop, &socket->retry);
     socket_calls_drop(socket);
     member_finish(&socket->member);
-    unlist(socket);
+    socket_unlist(socket);
     list_remove(&socket->of_session);
     socket->session->socket_count--;
     sessions->socket_count--;
@@ -540,28 +422,12 @@ static void detach(struct socket *socket, bool for_good)
     socket_unref(socket);
 }
 
-void socket_detach(struct socket *socket)
+void socket_detach(struct socket *socket, enum close_reason reason)
 {
-    detach(socket, false);
+    detach(socket, false, reason);
 }
 
 void socket_disconnect(struct socket *socket)
 {
-    detach(socket, true);
-}
-
-void socket_superseded(struct sessions *sessions, struct span lease, uint64_t generation)
-{
-    struct socket *claiming = socket_by_lease(&sessions->claims, lease);
-    struct socket *socket = socket_by_lease(&sessions->sockets, lease);
-    if (claiming != NULL && claiming->generation < generation)
-        claiming->generation = generation;
-    if (socket == NULL && claiming == NULL)
-        departed_returned(sessions, lease);
-    if (socket == NULL || socket->generation >= generation)
-        return;
-    sessions->counters.leases_superseded++;
-    /* The claimer may have ended the lease since, and a write from here may have created it again: ends it. */
-    lease_release(socket, true);
-    give_up(socket, true, CLOSE_SUPERSEDED);
+    detach(socket, true, CLOSE_NONE);
 }

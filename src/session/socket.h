@@ -2,13 +2,19 @@
  * resume. The session creates and detaches it; `app` calls it for events (publish, join, leave, refuse, ack). It is
  * counted: every answer that it awaits holds a reference.
  *
- *     CLAIMING --> JOINING --> LEASING --> CONNECTED --> GONE
- *                    |                       ^          (from any)
- *                    +-- lease claimed, or --+
- *                        none needed
+ * SOCKET_MOVES:
  *
- * CLAIMING: asks the broker for the lease of the client's pid. JOINING: its rooms are being confirmed; it begins anew
- * here if recovery failed. LEASING: its first lease is being written.
+ *     NEW --the client names a pid--> CLAIMING --the lease is ours--> RESUMING --rooms confirmed--> CONNECTED
+ *     NEW, CLAIMING --there is nothing to resume--> JOINING
+ *     RESUMING --an entry it needs is gone--> RESTARTING --in the next turn--> JOINING
+ *     JOINING --rooms confirmed--> LEASING --first lease written--> CONNECTED
+ *     JOINING --rooms confirmed, no lease needed--> CONNECTED
+ *     CONNECTED --lease or history lost--> ENDING
+ *     RESUMING, RESTARTING, JOINING, LEASING --lease or history lost--> FAILED
+ *     CLAIMING, RESUMING, RESTARTING, JOINING --transport gone--> GONE
+ *     LEASING, CONNECTED, ENDING, FAILED --transport gone, or the client left--> GONE
+ *
+ * In ENDING and FAILED the session is closing. In ENDING the client's last packets still count.
  *
  * The CONNECT reply goes out first, then missed events, then live ones. The stock client never clears the events that
  * it buffered before CONNECT, so another order would double events after a second cut. */
@@ -20,14 +26,38 @@
 #include "session/session.h"
 #include "wire/socketio.h"
 
-enum socket_state { SOCKET_CLAIMING, SOCKET_JOINING, SOCKET_LEASING, SOCKET_CONNECTED, SOCKET_GONE };
+enum socket_state {
+    SOCKET_NEW,
+    SOCKET_CLAIMING,
+    SOCKET_RESUMING,
+    SOCKET_RESTARTING,
+    SOCKET_JOINING,
+    SOCKET_LEASING,
+    SOCKET_CONNECTED,
+    SOCKET_ENDING,
+    SOCKET_FAILED,
+    SOCKET_GONE,
+    SOCKET_STATES,
+};
+/* Its lease is written by one call at a time.
+ *
+ * LEASE_MOVES:
+ *
+ *     IDLE --due--> WRITING --written--> IDLE
+ *     WRITING --due again--> WRITING_AGAIN --written--> WRITING
+ *     WRITING, WRITING_AGAIN --the call failed--> RETRYING --after a while--> WRITING
+ *     WRITING_AGAIN --the socket has ended meanwhile--> IDLE
+ */
+enum lease_state { LEASE_IDLE, LEASE_WRITING, LEASE_WRITING_AGAIN, LEASE_RETRYING, LEASE_STATES };
+/* The map that a socket is in, by its lease. */
+enum socket_listing { LISTED_NOWHERE, LISTED_AS_CLAIM, LISTED_AS_OWNER };
 
 struct socket {
     struct session *session; /* NULL once gone */
     struct sessions *sessions;
     const struct namespace *nsp;
     struct list of_session;
-    struct map_node by_lease; /* see `listed` and `claiming` */
+    struct map_node by_lease; /* in sessions.sockets or sessions.claims, as `listing` says */
     struct member member;
     struct timer retry;    /* asks the broker again after a lost link */
     uint64_t generation;   /* of its lease; while it claims one, the highest that other instances have claimed since */
@@ -41,12 +71,11 @@ struct socket {
     char *offset;            /* the client's offset, NULL: none */
     char *presence_data;     /* JSON; NULL: none */
     uint32_t refs;           /* the session's, and one for each awaited answer */
+    uint32_t number;         /* in its session, from 1: the tag of its events */
     uint32_t lease_bytes;    /* of the rooms in what was written last */
     uint8_t state;           /* enum socket_state */
-    bool recovered, lease_busy, lease_again;
-    bool listed;   /* by_lease is in sessions.sockets */
-    bool claiming; /* by_lease is in sessions.claims */
-    bool given_up; /* another instance has its lease, or the lease is gone: its connection is closing */
+    uint8_t lease_state;     /* enum lease_state */
+    uint8_t listing;         /* enum socket_listing */
 };
 
 /* A CONNECT packet for a namespace the session is not in yet. */
@@ -55,8 +84,8 @@ void socket_connect(struct session *session, const struct namespace *nsp, const 
 struct socket *socket_find(struct session *session, struct span nsp);
 /* The client leaves (41): the lease is deleted. */
 void socket_disconnect(struct socket *socket);
-/* The connection is gone. The lease stays, for a later claim. */
-void socket_detach(struct socket *socket);
+/* The transport is gone, for this reason. The lease stays, for a later claim. */
+void socket_detach(struct socket *socket, enum close_reason reason);
 void socket_unref(struct socket *socket);
 
 /* The broker's name of a room of a namespace ("/,lobby"), or of the namespace itself ("/") for an empty room; and back.
@@ -97,10 +126,19 @@ void socket_leave(struct socket *socket, struct span room, struct span ack_id);
 void socket_ack(struct socket *socket, struct span ack_id);
 void socket_ack_with(struct socket *socket, struct span ack_id, struct span args);
 
-/* It is connected, or has claimed the lease that it resumes. */
+static inline struct span socket_sid(const struct socket *socket)
+{
+    return span_of(socket->sid, ENGINEIO_SID_BYTES);
+}
+/* The client has the CONNECT reply, and its packets count. */
+static inline bool socket_is_connected(const struct socket *socket)
+{
+    return socket->state == SOCKET_CONNECTED || socket->state == SOCKET_ENDING;
+}
+/* Its lease is its own: it is connected, or has claimed the lease that it resumes. */
 static inline bool socket_has_lease(const struct socket *socket)
 {
-    return socket->state == SOCKET_CONNECTED || (socket->state == SOCKET_JOINING && socket->recovered);
+    return socket->state == SOCKET_CONNECTED || socket->state == SOCKET_RESUMING;
 }
 /* Called by the sessions: rewrites the lease if it is due; ends a socket whose lease another instance claimed. */
 void socket_lease_refresh(struct socket *socket);

@@ -8,13 +8,6 @@
 #include "hub/audience.h"
 #include "session/presence.h"
 
-static void send_text(struct session *session, struct span text)
-{
-    struct frame *frame = ws_frame_create(WS_TEXT, text);
-    conn_send_frame(session->conn, frame);
-    frame_unref(frame);
-}
-
 void socket_room_name(struct buf *to, const struct namespace *nsp, struct span room)
 {
     /* A namespace's name ends at the first comma on the wire, so the comma cannot be part of it. */
@@ -53,13 +46,13 @@ static void reply_send(struct socket *socket)
     if (socket->nsp->recoverable)
         buf_printf(&text, ",\"pid\":\"%.*s\"", ENGINEIO_SID_BYTES, socket->lease_name);
     buf_append_char(&text, '}');
-    send_text(socket->session, buf_span(&text));
+    transport_send_packet(socket->session->transport, buf_span(&text));
     buf_finish(&text);
 }
 
 /* The event `sennit`: this instance's name, and the time until the platform cuts the stream. It carries the client's
  * old position, because no entry was sent yet. */
-static void announcement_send(struct socket *socket)
+static void announcement_send(struct socket *socket, bool recovered)
 {
     struct sessions *sessions = socket->sessions;
     struct buf text = {0};
@@ -73,7 +66,7 @@ static void announcement_send(struct socket *socket)
     } else {
         buf_append(&text, SPAN_LIT("null"));
     }
-    buf_printf(&text, ",\"recovered\":%s}", socket->recovered ? "true" : "false");
+    buf_printf(&text, ",\"recovered\":%s}", recovered ? "true" : "false");
     if (socket->nsp->recoverable) {
         buf_append(&text, SPAN_LIT(",\""));
         if (socket->offset != NULL) {
@@ -86,22 +79,22 @@ static void announcement_send(struct socket *socket)
         buf_append_char(&text, '"');
     }
     buf_append_char(&text, ']');
-    send_text(socket->session, buf_span(&text));
+    transport_send_packet(socket->session->transport, buf_span(&text));
     buf_finish(&text);
 }
 
-void socket_connected(struct socket *socket)
+void socket_connected(struct socket *socket, bool recovered)
 {
     struct sessions *sessions = socket->sessions;
-    if (socket->nsp->recoverable && !socket->listed)
+    if (socket->nsp->recoverable && socket->listing != LISTED_AS_OWNER)
         socket_list(socket);
-    if (socket->recovered)
+    if (recovered)
         sessions->counters.resumes++;
     else
         sessions->counters.connects++;
     reply_send(socket);
     if (socket->nsp->announce)
-        announcement_send(socket);
+        announcement_send(socket, recovered);
     free(socket->offset);
     socket->offset = NULL;
     socket_begin(socket);
@@ -129,22 +122,30 @@ static struct frame *event_encode(const struct socket *socket, struct span args,
         buf_append_char(&text, '"');
     }
     buf_append_char(&text, ']');
-    struct frame *frame = ws_frame_create(WS_TEXT, buf_span(&text));
+    struct frame *frame = socket->session->transport->type->encode(buf_span(&text));
     buf_finish(&text);
     return frame;
+}
+
+/* A token that names stretches says more than a position. Such an event is no point to catch up from. */
+static struct frame_tag tag_of(const struct socket *socket, const struct token *token)
+{
+    if (!socket->nsp->recoverable)
+        return (struct frame_tag){0};
+    return (struct frame_tag){.whose = socket->number, .at = token->late_count == 0 ? token->seq : 0};
 }
 
 void socket_deliver(struct member *member, struct entry *entry, const struct token *token, bool shared)
 {
     struct socket *socket = container_of(member, struct socket, member);
     struct session *session = socket->session;
-    if (socket->nsp->recoverable && conn_queued(session->conn) > socket->sessions->limits.slow_queue_bytes &&
+    if (socket->nsp->recoverable && transport_queued(session->transport) > socket->sessions->limits.slow_queue_bytes &&
         session_slow(session, socket))
         return; /* it comes again */
     session->moves++;
-    struct frame **kept = shared ? entry_frame(entry, socket->nsp) : NULL;
+    struct frame **kept = shared ? entry_frame(entry, &socket->nsp->formats[session->transport->type->format]) : NULL;
     struct frame *frame = kept != NULL && *kept != NULL ? *kept : event_encode(socket, entry_body(entry), token);
-    conn_send_frame(session->conn, frame);
+    session->transport->type->send(session->transport, frame, tag_of(socket, token));
     if (kept == NULL)
         frame_unref(frame);
     else
@@ -155,11 +156,11 @@ bool socket_has_room(struct member *member)
 {
     struct socket *socket = container_of(member, struct socket, member);
     struct session *session = socket->session;
-    if (!conn_is_open(session->conn))
+    if (!transport_is_open(session->transport))
         return false; /* it is ending: no further try */
-    if (conn_queued(session->conn) < socket->sessions->limits.replay_queue_bytes)
+    if (transport_queued(session->transport) < socket->sessions->limits.replay_queue_bytes)
         return true;
-    conn_await_drained(session->conn);
+    transport_await_drained(session->transport);
     return false;
 }
 
@@ -170,7 +171,7 @@ void socket_ack_with(struct socket *socket, struct span ack_id, struct span args
     struct buf text = {0};
     socketio_prefix_encode(&text, SOCKETIO_ACK, socket->nsp->name, ack_id);
     buf_append(&text, args);
-    send_text(socket->session, buf_span(&text));
+    transport_send_packet(socket->session->transport, buf_span(&text));
     buf_finish(&text);
 }
 
@@ -182,7 +183,7 @@ void socket_ack(struct socket *socket, struct span ack_id)
 /* {"error":"<what is wrong and what to change>","reason":"<name>"} */
 void socket_refuse(struct socket *socket, enum refusal refusal, struct span what, struct span ack_id)
 {
-    refusals_note(&socket->sessions->refusals, refusal, span_of(socket->sid, ENGINEIO_SID_BYTES), what);
+    refusals_note(&socket->sessions->refusals, refusal, socket_sid(socket), what);
     if (ack_id.len == 0)
         return;
     struct buf args = {0};
@@ -198,7 +199,7 @@ static void refuse_for_now(struct socket *socket, enum refusal refusal, struct s
 {
     struct buf body = {0};
     socket_refuse(socket, refusal, what, (struct span){NULL, 0});
-    if (!socket->nsp->announce || socket->state != SOCKET_CONNECTED)
+    if (!socket->nsp->announce || !socket_is_connected(socket))
         return;
     buf_printf(&body, "[\"sennit\",{\"refused\":\"%s\",\"error\":\"%s\"}]", refusal_name(refusal),
                refusal_text(refusal));
@@ -245,7 +246,7 @@ static void audience_make(struct buf *to, const struct socket *socket, const str
             audience_add(to, AUDIENCE_EXCEPT_SID, emit->excepts[i]);
     }
     if (emit->except_self)
-        audience_add(to, AUDIENCE_SENDER, span_of(socket->sid, ENGINEIO_SID_BYTES));
+        audience_add(to, AUDIENCE_SENDER, socket_sid(socket));
     buf_finish(&name);
 }
 
@@ -379,8 +380,7 @@ void socket_join(struct socket *socket, struct span room, struct span ack_id)
     socket_room_name(&name, socket->nsp, room);
     if (room.len == 0 || name.len > BROKER_ROOM_BYTES_MAX)
         socket_refuse(socket, REFUSAL_ROOM_INVALID, room, ack_id);
-    else if (span_equal(room, span_of(socket->sid, ENGINEIO_SID_BYTES)) ||
-             is_active(member_find(&socket->member, buf_span(&name))))
+    else if (span_equal(room, socket_sid(socket)) || is_active(member_find(&socket->member, buf_span(&name))))
         socket_ack(socket, ack_id); /* it is in the room of its own id all the while */
     else if (engineio_sid_is_valid(room))
         socket_refuse(socket, REFUSAL_ROOM_IS_SOCKET, room, ack_id);
@@ -397,12 +397,12 @@ void socket_join(struct socket *socket, struct span room, struct span ack_id)
 /* Nothing changes, but the lease may not record an earlier leave yet. */
 static void leave_nothing(struct socket *socket, struct span ack_id)
 {
-    if (!socket->lease_busy && !socket->lease_again) {
+    if (socket->lease_state == LEASE_IDLE) {
         socket_ack(socket, ack_id);
         return;
     }
     struct call *call = call_create(socket->session, socket, ack_id, 0);
-    call->lease = socket->lease_again ? 0 : socket->lease_writes;
+    call->lease = socket->lease_state == LEASE_WRITING ? socket->lease_writes : 0;
     list_append(&socket->acks, &call->node);
 }
 

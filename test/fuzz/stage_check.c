@@ -41,7 +41,7 @@ static void conn_check(const struct conn *conn)
 {
     size_t bytes = 0;
     for (uint32_t i = 0; i < conn->queue_count; i++)
-        bytes += conn->queue[(conn->queue_at + i) & (conn->queue_cap - 1)]->len;
+        bytes += conn->queue[(conn->queue_at + i) & (conn->queue_cap - 1)].frame->len;
     assert(conn->queue_bytes <= conn->limits->queue_bytes_max &&
            bytes == conn->queue_bytes + (uint64_t)conn->head_written);
     assert(conn->input == NULL || conn->input->len <= conn->limits->input_bytes_max);
@@ -81,8 +81,8 @@ void stage_check(struct stage *stage)
     for (const struct list *node = server->clients.next; node != &server->clients; node = node->next) {
         const struct client *client = container_of(node, struct client, of_server);
         conn_check(&client->conn);
-        if (client->session != NULL)
-            session_check(client->session);
+        if (client->websocket.transport.session != NULL)
+            session_check(client->websocket.transport.session);
     }
     hub_check(server->hub);
     assert(stage_memory() < stage->memory_before + STAGE_MEMORY_BYTES_MAX);

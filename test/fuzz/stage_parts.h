@@ -6,6 +6,7 @@
 #include "serve/serve.h"
 #include "sim/fake_redis.h"
 #include "sim/sim.h"
+#include "wire/ws.h"
 
 enum {
     STAGE_CLIENTS = 4,

@@ -55,7 +55,7 @@ static void conn_check(struct fleet *fleet, const struct instance *instance, con
 {
     size_t bytes = 0;
     for (uint32_t i = 0; i < conn->queue_count; i++)
-        bytes += conn->queue[(conn->queue_at + i) & (conn->queue_cap - 1)]->len;
+        bytes += conn->queue[(conn->queue_at + i) & (conn->queue_cap - 1)].frame->len;
     wrong(fleet, instance, "an output queue", conn->queue_bytes, conn->limits->queue_bytes_max);
     wrong(fleet, instance, "unread input", conn->input != NULL ? conn->input->len : 0, conn->limits->input_bytes_max);
     if (bytes != conn->queue_bytes + (uint64_t)conn->head_written)
@@ -108,8 +108,8 @@ void bounds_check(struct fleet *fleet)
         for (const struct list *node = server->clients.next; node != &server->clients; node = node->next) {
             const struct client *client = container_of(node, struct client, of_server);
             conn_check(fleet, instance, &client->conn);
-            if (client->session != NULL)
-                session_check(fleet, instance, client->session);
+            if (client->websocket.transport.session != NULL)
+                session_check(fleet, instance, client->websocket.transport.session);
         }
         loads_check(fleet, instance);
         hub_check(fleet, instance);

@@ -91,26 +91,24 @@ void turn(uint64_t ms)
 static void on_opened(struct conn *conn)
 {
     struct browser *browser = container_of(conn, struct browser, conn);
-    browser->session = session_create(&sessions, conn);
+    websocket_open(&browser->websocket, &sessions, conn);
 }
 
 static size_t on_received(struct conn *conn, char *bytes, size_t len)
 {
-    return session_received(container_of(conn, struct browser, conn)->session, bytes, len);
+    return websocket_received(&container_of(conn, struct browser, conn)->websocket, bytes, len);
 }
 
 static void on_drained(struct conn *conn)
 {
-    session_drained(container_of(conn, struct browser, conn)->session);
+    websocket_drained(&container_of(conn, struct browser, conn)->websocket);
 }
 
 static void on_closed(struct conn *conn, enum close_reason reason)
 {
     struct browser *browser = container_of(conn, struct browser, conn);
     browser->closed = true;
-    if (browser->session != NULL)
-        session_closed(browser->session);
-    browser->session = NULL;
+    websocket_closed(&browser->websocket, reason);
 }
 
 static const struct conn_events events = {on_opened, on_received, NULL, on_drained, on_closed};

@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "net/conn.h"
 #include "session/socket.h"
 
 enum { BROWSERS = 4, PID_BYTES = 24, TOKEN_BYTES = 64 };
@@ -20,7 +21,7 @@ enum { BROWSERS = 4, PID_BYTES = 24, TOKEN_BYTES = 64 };
 /* A client: it reads only when it is asked to. */
 struct browser {
     struct conn conn;
-    struct session *session;
+    struct websocket websocket;
     int fd;
     struct buf in;       /* frames as they came */
     struct buf messages; /* those that were taken apart, each with a newline behind */

@@ -46,7 +46,7 @@ static void what_is_held_is_weighed(void **state)
     static const struct broker_retention retention = {
         .entries_max = 1000, .bytes_max = 64 << 20, .age_ms_max = 3600000};
     struct browser *one = enter(0, "40");
-    struct member *member = &socket_find(one->session, nsp.name)->member;
+    struct member *member = &socket_find(one->websocket.transport.session, nsp.name)->member;
     size_t most = 0;
     for (int i = 0; i < MANY; i++) {
         char *text = mem_printf("[\"many\",%d,\"%s\"]", i, large);
@@ -85,7 +85,7 @@ static void unfinished_messages_are_bounded(void **state)
     }
     assert_true(browsers[0].closed);
     assert_false(browsers[2].closed);
-    assert_true(sessions.loads.unfinished_bytes <= 3 * PART);
+    assert_true(sessions.unfinished.bytes <= 3 * PART);
     cut(&browsers[2]);
     free(part);
 }

@@ -24,7 +24,7 @@ static void publishes_of_a_socket_that_left_do_not_count_for_ever(void **state)
         release();
         say(one, "40");
         turn(20);
-        assert_null(one->session->load);
+        assert_null(one->websocket.transport.session->load);
         assert_int_equal(sessions.loads.cost, 0);
     }
     say(one, "421[\"say\",2]");
@@ -92,7 +92,7 @@ static void a_silent_client_that_is_not_read_is_not_taken_for_dead(void **state)
     answer(BROKER_OK);
     release();
     turn(20);
-    assert_false(one->session == NULL);
+    assert_false(one->websocket.transport.session == NULL);
     assert_true(count(one, "2") >= 1);
 }
 
@@ -110,7 +110,7 @@ static void joins_and_leaves_without_end_are_answered(void **state)
     }
     turn(50);
     assert_int_equal(held_count, 1);
-    assert_true(one->session->load->count <= 16);
+    assert_true(one->websocket.transport.session->load->count <= 16);
     answer_one(BROKER_OK);
     turn(20);
     look(one);
@@ -123,7 +123,7 @@ static void joins_and_leaves_without_end_are_answered(void **state)
         snprintf(text, sizeof text, "43%d[]", i + 100);
         assert_int_equal(count(one, text), 1);
     }
-    assert_null(one->session->load);
+    assert_null(one->websocket.transport.session->load);
 }
 
 static void questions_go_one_at_a_time_and_in_turn(void **state)
@@ -188,7 +188,7 @@ static void a_full_backlog_refuses_the_message(void **state)
     assert_int_equal(count(one, "43"), 0); /* it is in no log */
     assert_int_equal(sessions.refusals.counts[REFUSAL_BROKER_BACKLOG], 1);
     broker->ops = real;
-    assert_null(one->session->load);
+    assert_null(one->websocket.transport.session->load);
     say(one, "422[\"say\",1]");
     expect(one, "432[]");
 }

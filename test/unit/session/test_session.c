@@ -87,7 +87,7 @@ static void what_is_for_several_rooms_comes_once(void **state)
 static void what_comes_before_the_peers_close_is_heard(void **state)
 {
     struct browser *one = enter(0, "40"), *two = enter(1, "40");
-    session_close(one->session, CLOSE_ROTATED);
+    session_close(one->websocket.transport.session, CLOSE_ROTATED);
     say(one, "421[\"say\",1]");
     expect(two, "42[\"say\",1");
 }

@@ -1,0 +1,79 @@
+/* transport: what carries a session's packets: a WebSocket now (websocket.h); the tests have one that follows a script.
+ *
+ * The session layer calls the functions below and knows nothing else of the connection. The transport calls
+ * session_received for each packet, session_ending, session_drained and session_closed. A transport is embedded in its
+ * implementation, which its owner opens and which begins the session; it lives until session_closed has returned.
+ *
+ * Packets are queued, never written at once. Each goes out under a tag that says whose event it is and at which
+ * position, so that events of a slow client can be found in the queue, and dropped, without reading them back. */
+#ifndef SENNIT_SESSION_TRANSPORT_H
+#define SENNIT_SESSION_TRANSPORT_H
+
+#include "base/frame.h"
+#include "loop/io.h"
+#include "net/close_reasons.h"
+
+struct session;
+struct transport;
+
+/* How packets are encoded for the wire. Frames of one format may be shared by all transports that have it. */
+enum transport_format { TRANSPORT_WEBSOCKET, TRANSPORT_FORMATS };
+
+/* True for a tag whose frame stays in the queue. */
+typedef bool transport_keep_fn(void *arg, const struct frame_tag *tag);
+
+struct transport_type {
+    enum transport_format format;
+    /* A frame of one Engine.IO packet in text, with one reference for the caller. */
+    struct frame *(*encode)(struct span packet);
+    /* Queues a frame of this format, taking a reference of its own. Dropped silently once the transport ends. */
+    void (*send)(struct transport *transport, struct frame *frame, struct frame_tag tag);
+    /* Bytes that wait. */
+    size_t (*queued)(const struct transport *transport);
+    /* Whether frames are still taken. */
+    bool (*is_open)(const struct transport *transport);
+    /* Asks for session_drained once nothing waits, also if that is so already. */
+    void (*await_drained)(struct transport *transport);
+    /* Shows the tag of each waiting frame to `keep`, first to go first, and drops those for which it returns false. A
+     * frame of which a part is out stays in any case. */
+    void (*filter)(struct transport *transport, transport_keep_fn *keep, void *arg);
+    /* Stops and resumes reading; meanwhile session_received is not called. */
+    void (*pause)(struct transport *transport, bool paused);
+    /* Ends the transport with what the reason asks for (a Close frame with its code). Packets are received until the
+     * peer ends its side too. Once. */
+    void (*close)(struct transport *transport, enum close_reason reason);
+    /* Ends it without a farewell, also after `close`. */
+    void (*abort)(struct transport *transport, enum close_reason reason);
+    /* The peer's address, valid as long as the transport. */
+    const struct addr_ip *(*peer)(const struct transport *transport);
+};
+
+struct transport {
+    const struct transport_type *type;
+    struct session *session; /* NULL: over */
+};
+
+/* Encodes a packet and queues it, under no tag. */
+static inline void transport_send_packet(struct transport *transport, struct span packet)
+{
+    struct frame *frame = transport->type->encode(packet);
+    transport->type->send(transport, frame, (struct frame_tag){0});
+    frame_unref(frame);
+}
+
+static inline size_t transport_queued(const struct transport *transport)
+{
+    return transport->type->queued(transport);
+}
+
+static inline bool transport_is_open(const struct transport *transport)
+{
+    return transport->type->is_open(transport);
+}
+
+static inline void transport_await_drained(struct transport *transport)
+{
+    transport->type->await_drained(transport);
+}
+
+#endif

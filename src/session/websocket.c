@@ -1,0 +1,256 @@
+/* websocket: frames in and out, the closing handshake, and messages of which only a part has come. */
+#include "session/websocket.h"
+
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "net/conn.h"
+#include "session/session.h"
+#include "wire/ws.h"
+
+/* A message of which a part has come. */
+struct unfinished {
+    struct list in_order;
+    struct websocket *websocket;
+    struct ws_decoder decoder;
+    size_t bytes;
+};
+
+static struct websocket *websocket_of(struct transport *transport)
+{
+    return container_of(transport, struct websocket, transport);
+}
+
+static const struct conn *conn_of(const struct transport *transport)
+{
+    return container_of(transport, const struct websocket, transport)->conn;
+}
+
+static struct frame *encode(struct span packet)
+{
+    return ws_frame_create(WS_TEXT, packet);
+}
+
+static void send_frame(struct transport *transport, struct frame *frame, struct frame_tag tag)
+{
+    conn_send_tagged(websocket_of(transport)->conn, frame, tag);
+}
+
+static size_t queued(const struct transport *transport)
+{
+    return conn_queued(conn_of(transport));
+}
+
+static bool is_open(const struct transport *transport)
+{
+    return conn_is_open(conn_of(transport));
+}
+
+static void await_drained(struct transport *transport)
+{
+    conn_await_drained(websocket_of(transport)->conn);
+}
+
+static void filter(struct transport *transport, transport_keep_fn *keep, void *arg)
+{
+    conn_queue_filter(websocket_of(transport)->conn, keep, arg);
+}
+
+static void pause_reading(struct transport *transport, bool paused)
+{
+    conn_read_pause(websocket_of(transport)->conn, paused);
+}
+
+static void close_frame_send(struct websocket *websocket, uint16_t code)
+{
+    struct frame *frame = ws_close_create(code, (struct span){NULL, 0});
+    conn_send_frame(websocket->conn, frame);
+    frame_unref(frame);
+}
+
+static void shut_down(struct websocket *websocket, enum close_reason reason)
+{
+    conn_shutdown(websocket->conn, reason, websocket->transport.session->sessions->limits.close_linger_ms);
+}
+
+static void close_with_frame(struct transport *transport, enum close_reason reason)
+{
+    struct websocket *websocket = websocket_of(transport);
+    int code = close_reason_ws_code(reason);
+    if (code == 0) {
+        conn_close(websocket->conn, reason);
+        return;
+    }
+    close_frame_send(websocket, (uint16_t)code);
+    shut_down(websocket, reason);
+}
+
+static void abort_now(struct transport *transport, enum close_reason reason)
+{
+    conn_close(websocket_of(transport)->conn, reason);
+}
+
+static const struct addr_ip *peer(const struct transport *transport)
+{
+    return &conn_of(transport)->peer;
+}
+
+static const struct transport_type websocket_type = {
+    .format = TRANSPORT_WEBSOCKET,
+    .encode = encode,
+    .send = send_frame,
+    .queued = queued,
+    .is_open = is_open,
+    .await_drained = await_drained,
+    .filter = filter,
+    .pause = pause_reading,
+    .close = close_with_frame,
+    .abort = abort_now,
+    .peer = peer,
+};
+
+void websocket_open(struct websocket *websocket, struct sessions *sessions, struct conn *conn)
+{
+    *websocket = (struct websocket){.transport.type = &websocket_type, .conn = conn};
+    session_create(sessions, &websocket->transport);
+}
+
+static void close_received(struct websocket *websocket, uint16_t code)
+{
+    if (session_is_ending(websocket->transport.session)) { /* the answer to ours */
+        conn_close(websocket->conn, CLOSE_NORMAL);
+        return;
+    }
+    session_ending(websocket->transport.session);
+    close_frame_send(websocket, code);
+    shut_down(websocket, CLOSE_NORMAL);
+}
+
+static void event_received(struct websocket *websocket, const struct ws_event *event)
+{
+    struct frame *frame;
+    switch (event->opcode) {
+    case WS_TEXT:
+        session_received(websocket->transport.session, event->payload);
+        break;
+    case WS_BINARY: /* attachments are not announced to this server yet, so a binary message comes out of the blue */
+        session_close(websocket->transport.session, CLOSE_SOCKETIO_INVALID);
+        break;
+    case WS_PING:
+        frame = ws_frame_create(WS_PONG, event->payload);
+        conn_send_frame(websocket->conn, frame);
+        frame_unref(frame);
+        break;
+    case WS_CLOSE:
+        close_received(websocket, event->close_code);
+        break;
+    case WS_PONG:
+    case WS_CONTINUATION:
+        break;
+    }
+}
+
+static enum close_reason reason_of_code(uint16_t code)
+{
+    return code == 1007 ? CLOSE_WS_NOT_UTF8 : code == 1009 ? CLOSE_WS_TOO_BIG : CLOSE_WS_INVALID;
+}
+
+static void end_at_once(struct websocket *websocket, enum close_reason reason)
+{
+    session_close(websocket->transport.session, reason);
+    conn_close(websocket->conn, reason);
+}
+
+/* Processes input until the peer's Close, even after ours was sent, so that earlier messages are not lost. Input after
+ * a breach of the protocol is dropped. */
+static size_t decode(struct websocket *websocket, struct ws_decoder *decoder, char *bytes, size_t len)
+{
+    const char *begin = bytes;
+    const struct session *session = websocket->transport.session;
+    bool got = true; /* also with nothing left: that call frees the last message */
+    while ((len > 0 || got) && websocket->conn->state != CONN_CLOSING && !session->paused) {
+        struct ws_event event;
+        got = false;
+        ptrdiff_t used = ws_decode(decoder, bytes, len, &event, &got);
+        if (used < 0) {
+            end_at_once(websocket, reason_of_code(decoder->bad_code));
+            break;
+        }
+        bytes += used;
+        len -= (size_t)used;
+        if (got)
+            event_received(websocket, &event);
+        else if (used == 0)
+            break;
+    }
+    return (size_t)(bytes - begin);
+}
+
+static struct unfinished_messages *all_unfinished(const struct websocket *websocket)
+{
+    return &websocket->transport.session->sessions->unfinished;
+}
+
+static void unfinished_destroy(struct websocket *websocket)
+{
+    struct unfinished *unfinished = websocket->unfinished;
+    if (unfinished == NULL)
+        return;
+    all_unfinished(websocket)->bytes -= unfinished->bytes;
+    list_remove(&unfinished->in_order);
+    ws_decoder_finish(&unfinished->decoder);
+    free(unfinished);
+    websocket->unfinished = NULL;
+}
+
+/* Keeps the received part of a message. If all parts exceed the bound, the message that was begun first goes, because
+ * it has had the longest time. */
+static void unfinished_keep(struct websocket *websocket, const struct ws_decoder *fresh)
+{
+    struct unfinished_messages *all = all_unfinished(websocket);
+    struct unfinished *unfinished = websocket->unfinished;
+    if (unfinished == NULL) {
+        unfinished = websocket->unfinished = mem_zero(1, sizeof *unfinished);
+        unfinished->websocket = websocket;
+        unfinished->decoder = *fresh;
+        list_init(&unfinished->in_order);
+        list_append(&all->in_order, &unfinished->in_order);
+    }
+    size_t bytes = sizeof *unfinished + unfinished->decoder.message.cap;
+    all->bytes += bytes - unfinished->bytes;
+    unfinished->bytes = bytes;
+    if (all->bytes > websocket->transport.session->sessions->limits.unfinished_bytes_max)
+        end_at_once(container_of(all->in_order.next, struct unfinished, in_order)->websocket, CLOSE_UNFINISHED);
+}
+
+size_t websocket_received(struct websocket *websocket, char *bytes, size_t len)
+{
+    struct ws_decoder fresh, *decoder = websocket->unfinished != NULL ? &websocket->unfinished->decoder : NULL;
+    if (decoder == NULL) {
+        ws_decoder_init(&fresh, true, websocket->transport.session->sessions->limits.payload_bytes_max);
+        decoder = &fresh;
+    }
+    size_t used = decode(websocket, decoder, bytes, len);
+    if (!ws_decoder_is_idle(decoder))
+        unfinished_keep(websocket, &fresh);
+    else if (websocket->unfinished != NULL)
+        unfinished_destroy(websocket);
+    else
+        ws_decoder_finish(decoder);
+    return used;
+}
+
+void websocket_drained(struct websocket *websocket)
+{
+    session_drained(websocket->transport.session);
+}
+
+void websocket_closed(struct websocket *websocket, enum close_reason reason)
+{
+    struct session *session = websocket->transport.session;
+    if (session == NULL)
+        return;
+    unfinished_destroy(websocket);
+    session_closed(session, reason);
+    websocket->transport.session = NULL;
+}

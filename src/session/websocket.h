@@ -1,0 +1,38 @@
+/* websocket: the transport of a session over one WebSocket connection (RFC 6455).
+ *
+ * The owner of an upgraded connection embeds struct websocket, opens it, and passes the connection's events on. The
+ * owner keeps the connection; nothing else in the session layer sees it. */
+#ifndef SENNIT_SESSION_WEBSOCKET_H
+#define SENNIT_SESSION_WEBSOCKET_H
+
+#include "base/list.h"
+#include "session/transport.h"
+
+struct conn;
+struct sessions;
+struct unfinished;
+
+/* Messages of one instance of which a part has come: together they have a bound (session_limits.unfinished_bytes_max).
+ */
+struct unfinished_messages {
+    struct list in_order; /* the one begun first in front */
+    size_t bytes;
+};
+
+struct websocket {
+    struct transport transport;
+    struct conn *conn;             /* the owner's */
+    struct unfinished *unfinished; /* NULL between messages */
+};
+
+/* Begins a session on an upgraded connection, which outlives it, and sends the open packet. */
+void websocket_open(struct websocket *websocket, struct sessions *sessions, struct conn *conn);
+/* Bytes from the connection, changed in place. Returns the number consumed. That is not all if the session has too many
+ * calls under way; the owner keeps the rest and gives it again when the connection is read again. */
+size_t websocket_received(struct websocket *websocket, char *bytes, size_t len);
+/* The connection's output queue is empty. */
+void websocket_drained(struct websocket *websocket);
+/* The connection is gone: ends the session. Harmless for one that was never opened. */
+void websocket_closed(struct websocket *websocket, enum close_reason reason);
+
+#endif
