@@ -90,43 +90,44 @@ static uint64_t queue_us_max(const struct fleet *fleet)
     return us > LOOP_MS(FLEET_QUEUE_MS_MIN) ? us : LOOP_MS(FLEET_QUEUE_MS_MIN);
 }
 
-static bool idle_expired(const struct fleet *fleet, const struct instance *instance)
+static struct autoscaler_policy policy_of(const struct fleet *fleet)
 {
-    return instance->state == INSTANCE_READY && instance->requests == 0 &&
-           loop_now_us(fleet->loop) - instance->idle_since_us >= LOOP_MS(fleet->idle_ms);
+    return (struct autoscaler_policy){
+        .instances_min = fleet->spec->instances_min,
+        .instances_max = fleet->spec->instances_max,
+        .concurrency = fleet->spec->concurrency,
+        .idle_us_max = LOOP_MS(fleet->idle_ms),
+    };
 }
 
-/* The next one is not started at once, lest a service that cannot run keeps the machine busy with starting it. */
-static void back_off(struct fleet *fleet)
-{
-    uint64_t now_us = loop_now_us(fleet->loop);
-    if (now_us - fleet->failed_us >= LOOP_MS(FLEET_BACKOFF_MS_MAX) * 2)
-        fleet->backoff_ms = FLEET_BACKOFF_MS_MIN;
-    fleet->failed_us = now_us;
-    timer_start(fleet->loop, &fleet->backoff, LOOP_MS(fleet->backoff_ms));
-    fleet->backoff_ms = fleet->backoff_ms * 2 > FLEET_BACKOFF_MS_MAX ? FLEET_BACKOFF_MS_MAX : fleet->backoff_ms * 2;
-}
-
-static void start_one(struct fleet *fleet)
+/* False if it cannot even be executed. */
+static bool start_one(struct fleet *fleet)
 {
     struct err err;
     struct instance *instance = instance_start(fleet, &err);
     if (instance != NULL) {
         log_event(LOG_INFO, "instance starts", LOG_C("instance", instance->id), LOG_N("pid", instance->pid),
                   LOG_N("port", instance->port));
-        return;
+        return true;
     }
     log_event(LOG_ERROR, "an instance cannot be started", LOG_C("why", err.text));
-    back_off(fleet);
     if (list_empty(&fleet->instances))
         refuse_all(fleet, FLEET_START_FAILED);
+    return false;
+}
+
+static bool is_idle(const struct instance *instance)
+{
+    return instance->state == INSTANCE_READY && instance->requests == 0;
 }
 
 static void stop_idle(struct fleet *fleet, uint32_t count)
 {
+    struct autoscaler_policy policy = policy_of(fleet);
     list_each (node, &fleet->instances) {
         struct instance *instance = instance_of(node);
-        if (count > 0 && idle_expired(fleet, instance)) {
+        if (count > 0 && is_idle(instance) &&
+            autoscaler_idle_is_over(&policy, instance->idle_since_us, loop_now_us(fleet->loop))) {
             log_event(LOG_INFO, "instance stops: idle", LOG_C("instance", instance->id));
             instance_stop(instance);
             count--;
@@ -134,31 +135,42 @@ static void stop_idle(struct fleet *fleet, uint32_t count)
     }
 }
 
-static void scale(struct fleet *fleet)
+/* The number of instances that are missing (above 0) or too many (below 0). */
+static int64_t step(struct fleet *fleet, bool start_failed)
 {
-    const struct service_spec *spec = fleet->spec;
-    struct autoscaler_policy policy = {spec->instances_min, spec->instances_max, spec->concurrency,
-                                       LOOP_MS(fleet->idle_ms)};
-    struct autoscaler_measure measure = {.queued = fleet->ask_count};
-    if (fleet->stopping)
-        return;
+    uint64_t idle_since_us[SPEC_INSTANCES_MAX];
+    struct autoscaler_policy policy = policy_of(fleet);
+    struct autoscaler_measure measure = {
+        .queued = fleet->ask_count, .idle_since_us = idle_since_us, .start_failed = start_failed};
     list_each (node, &fleet->instances) {
         struct instance *instance = instance_of(node);
         measure.ready += instance->state == INSTANCE_READY;
         measure.starting += instance->state == INSTANCE_STARTING;
-        measure.requests += instance->requests;
-        measure.idle_expired += idle_expired(fleet, instance);
+        if (is_idle(instance) && measure.idle_count < SPEC_INSTANCES_MAX)
+            idle_since_us[measure.idle_count++] = instance->idle_since_us;
     }
-    uint32_t have = measure.ready + measure.starting, wanted = autoscaler_wanted(&policy, &measure);
-    for (; have < wanted && !timer_running(&fleet->backoff); have++)
-        start_one(fleet);
-    if (have > wanted)
-        stop_idle(fleet, have - wanted);
+    uint32_t wanted = autoscaler_step(&fleet->autoscaler, &policy, &measure, loop_now_us(fleet->loop));
+    return (int64_t)wanted - measure.ready - measure.starting;
 }
 
-static void backoff_over(struct timer *timer)
+/* Does what the autoscaler says. */
+static void scale(struct fleet *fleet, bool start_failed)
 {
-    scale(container_of(timer, struct fleet, backoff));
+    if (fleet->stopping)
+        return;
+    int64_t missing = step(fleet, start_failed);
+    while (missing > 0)
+        missing = start_one(fleet) ? missing - 1 : step(fleet, true);
+    if (missing < 0)
+        stop_idle(fleet, (uint32_t)-missing);
+    uint64_t pause_us = autoscaler_pause_left_us(&fleet->autoscaler, loop_now_us(fleet->loop));
+    if (pause_us > 0)
+        timer_start(fleet->loop, &fleet->pause, pause_us);
+}
+
+static void pause_over(struct timer *timer)
+{
+    scale(container_of(timer, struct fleet, pause), false);
 }
 
 static void tick(struct timer *timer)
@@ -174,7 +186,7 @@ static void tick(struct timer *timer)
         fleet->ask_count--;
         refuse(fleet, ask, at_max ? FLEET_MAX_INSTANCES : FLEET_COLD_START);
     }
-    scale(fleet);
+    scale(fleet, false);
     timer_start(fleet->loop, timer, LOOP_MS(FLEET_TICK_MS));
 }
 
@@ -189,12 +201,11 @@ void fleet_init(struct fleet *fleet, struct net *net, const struct service_spec 
         .environment = environment,
         .startup_ms_max = FLEET_STARTUP_MS_MAX,
         .idle_ms = FLEET_IDLE_MS,
-        .backoff_ms = FLEET_BACKOFF_MS_MIN,
     };
     list_init(&fleet->instances);
     list_init(&fleet->asks);
     timer_init(&fleet->tick, tick);
-    timer_init(&fleet->backoff, backoff_over);
+    timer_init(&fleet->pause, pause_over);
 }
 
 void fleet_start(struct fleet *fleet)
@@ -216,7 +227,7 @@ void fleet_ask(struct fleet *fleet, struct ask *ask)
     } else {
         list_append(&fleet->asks, &ask->queued);
         fleet->ask_count++;
-        scale(fleet);
+        scale(fleet, false);
     }
 }
 
@@ -266,22 +277,20 @@ void fleet_instance_gone(struct fleet *fleet, struct instance *instance, enum in
             fleet->stopped(fleet);
         return;
     }
+    bool young = before == INSTANCE_READY && loop_now_us(fleet->loop) - instance->ready_us < LOOP_MS(FLEET_YOUNG_MS);
     if (before == INSTANCE_STARTING) {
         fleet->counters.crashed++;
-        back_off(fleet);
         if (list_empty(&fleet->instances))
             refuse_all(fleet, FLEET_START_FAILED);
-    } else if (before == INSTANCE_READY && loop_now_us(fleet->loop) - instance->ready_us < LOOP_MS(FLEET_YOUNG_MS)) {
-        back_off(fleet);
     }
-    scale(fleet);
+    scale(fleet, before == INSTANCE_STARTING || young);
 }
 
 void fleet_stop(struct fleet *fleet)
 {
     fleet->stopping = true;
     timer_stop(fleet->loop, &fleet->tick);
-    timer_stop(fleet->loop, &fleet->backoff);
+    timer_stop(fleet->loop, &fleet->pause);
     refuse_all(fleet, FLEET_STOPPING);
     list_each (node, &fleet->instances) {
         instance_stop(instance_of(node));
@@ -302,7 +311,7 @@ void fleet_finish(struct fleet *fleet)
     if (fleet->loop == NULL)
         return;
     timer_stop(fleet->loop, &fleet->tick);
-    timer_stop(fleet->loop, &fleet->backoff);
+    timer_stop(fleet->loop, &fleet->pause);
 }
 
 void fleet_line(struct fleet *fleet, const struct instance *instance, bool is_stderr, struct span line)

@@ -14,8 +14,6 @@ enum {
     FLEET_STARTUP_MS_MAX = 240000, /* by then an instance must listen */
     FLEET_IDLE_MS = 15 * 60 * 1000,
     FLEET_TICK_MS = 1000,
-    FLEET_BACKOFF_MS_MIN = 200,
-    FLEET_BACKOFF_MS_MAX = 10000,
     FLEET_YOUNG_MS = 2000, /* an instance that ends this soon after it listened counts as not started */
 };
 
@@ -45,8 +43,8 @@ struct fleet {
     struct list asks;
     uint32_t ask_count;
     uint32_t started; /* ever */
-    struct timer tick, backoff;
-    uint64_t backoff_ms, failed_us;
+    struct autoscaler_state autoscaler;
+    struct timer tick, pause; /* `pause`: of the autoscaler, after a start that failed */
     uint64_t startup_us_sum, startup_count;
     bool stopping;
     void (*stopped)(struct fleet *fleet); /* the last instance is gone, while stopping */
