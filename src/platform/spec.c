@@ -11,21 +11,6 @@
 
 enum { NAME_BYTES_MAX = 49, REVISION_BYTES_MAX = 63 };
 
-void words_add(struct words *words, char *text)
-{
-    words->list = mem_resize(words->list, (words->count + 2) * sizeof *words->list);
-    words->list[words->count++] = text;
-    words->list[words->count] = NULL;
-}
-
-void words_finish(struct words *words)
-{
-    for (size_t i = 0; i < words->count; i++)
-        free(words->list[i]);
-    free(words->list);
-    *words = (struct words){0};
-}
-
 /* Known to Cloud Run or Knative, and of no effect here. */
 static void inert(struct service_spec *spec, const char *name)
 {
@@ -190,8 +175,8 @@ static bool words_read(struct service_spec *spec, const struct yaml_node *mappin
         return true;
     if (!yaml_expect(node, YAML_LIST, err))
         return false;
-    if (node->count > SPEC_WORDS_MAX)
-        return yaml_error(err, node, "more than %d words", SPEC_WORDS_MAX);
+    if (node->count > WORDS_MAX)
+        return yaml_error(err, node, "more than %d words", WORDS_MAX);
     for (size_t i = 0; i < node->count; i++) {
         if (!text_get(spec, node->items[i], &text, err))
             return false;
@@ -246,8 +231,8 @@ static bool env_read(struct service_spec *spec, const struct yaml_node *env, str
         return true;
     if (!yaml_expect(env, YAML_LIST, err))
         return false;
-    if (env->count > SPEC_WORDS_MAX)
-        return yaml_error(err, env, "more than %d variables", SPEC_WORDS_MAX);
+    if (env->count > WORDS_MAX)
+        return yaml_error(err, env, "more than %d variables", WORDS_MAX);
     for (size_t i = 0; i < env->count; i++)
         if (!variable_read(spec, env->items[i], err))
             return false;

@@ -127,7 +127,7 @@ static bool environment_read(struct up *up, struct err *err)
     environment_add_system(&up->environment);
     for (size_t i = 0; i < own->count; i++)
         environment_set(&up->environment, mem_text(span_str(own->list[i])));
-    return environment_pass(&up->environment, up->options->pass, err);
+    return environment_pass(&up->environment, up->options->pass, up->options->pass_count, err);
 }
 
 /* What a person wants to see first. */
