@@ -16,17 +16,17 @@ static struct instance *instance_of(struct list *node)
     return container_of(node, struct instance, of_fleet);
 }
 
-uint32_t fleet_count(const struct fleet *fleet, enum instance_state state)
+uint32_t fleet_count(const struct fleet *fleet, enum program_state state)
 {
     uint32_t count = 0;
     for (struct list *node = fleet->instances.next; node != &fleet->instances; node = node->next)
-        count += instance_of(node)->state == state;
+        count += instance_of(node)->program.state == state;
     return count;
 }
 
 static bool has_slot(const struct fleet *fleet, const struct instance *instance)
 {
-    return instance->state == INSTANCE_READY && instance->requests < fleet->spec->concurrency;
+    return instance->program.state == PROGRAM_READY && instance->requests < fleet->spec->concurrency;
 }
 
 /* Uniformly at random among those with a free slot: no affinity. */
@@ -106,7 +106,7 @@ static bool start_one(struct fleet *fleet)
     struct err err;
     struct instance *instance = instance_start(fleet, &err);
     if (instance != NULL) {
-        log_event(LOG_INFO, "instance starts", LOG_C("instance", instance->id), LOG_N("pid", instance->pid),
+        log_event(LOG_INFO, "instance starts", LOG_C("instance", instance->id), LOG_N("pid", instance->program.pid),
                   LOG_N("port", instance->port));
         return true;
     }
@@ -118,7 +118,7 @@ static bool start_one(struct fleet *fleet)
 
 static bool is_idle(const struct instance *instance)
 {
-    return instance->state == INSTANCE_READY && instance->requests == 0;
+    return instance->program.state == PROGRAM_READY && instance->requests == 0;
 }
 
 static void stop_idle(struct fleet *fleet, uint32_t count)
@@ -129,7 +129,7 @@ static void stop_idle(struct fleet *fleet, uint32_t count)
         if (count > 0 && is_idle(instance) &&
             autoscaler_idle_is_over(&policy, instance->idle_since_us, loop_now_us(fleet->loop))) {
             log_event(LOG_INFO, "instance stops: idle", LOG_C("instance", instance->id));
-            instance_stop(instance);
+            program_stop(&instance->program);
             count--;
         }
     }
@@ -144,8 +144,8 @@ static int64_t step(struct fleet *fleet, bool start_failed)
         .queued = fleet->ask_count, .idle_since_us = idle_since_us, .start_failed = start_failed};
     list_each (node, &fleet->instances) {
         struct instance *instance = instance_of(node);
-        measure.ready += instance->state == INSTANCE_READY;
-        measure.starting += instance->state == INSTANCE_STARTING;
+        measure.ready += instance->program.state == PROGRAM_READY;
+        measure.starting += instance->program.state == PROGRAM_STARTING;
         if (is_idle(instance) && measure.idle_count < SPEC_INSTANCES_MAX)
             idle_since_us[measure.idle_count++] = instance->idle_since_us;
     }
@@ -177,7 +177,7 @@ static void tick(struct timer *timer)
 {
     struct fleet *fleet = container_of(timer, struct fleet, tick);
     uint64_t now = loop_now_us(fleet->loop), longest = queue_us_max(fleet);
-    bool at_max = fleet_count(fleet, INSTANCE_READY) >= fleet->spec->instances_max;
+    bool at_max = fleet_count(fleet, PROGRAM_READY) >= fleet->spec->instances_max;
     list_each (node, &fleet->asks) {
         struct ask *ask = container_of(node, struct ask, queued);
         if (now - ask->since_us < longest)
@@ -190,12 +190,12 @@ static void tick(struct timer *timer)
     timer_start(fleet->loop, timer, LOOP_MS(FLEET_TICK_MS));
 }
 
-void fleet_init(struct fleet *fleet, struct net *net, const struct service_spec *spec, const struct command *command,
-                const struct words *environment)
+void fleet_init(struct fleet *fleet, struct programs *programs, const struct service_spec *spec,
+                const struct command *command, const struct words *environment)
 {
     *fleet = (struct fleet){
-        .loop = net->loop,
-        .net = net,
+        .loop = programs->loop,
+        .programs = programs,
         .spec = spec,
         .command = command,
         .environment = environment,
@@ -253,22 +253,22 @@ void fleet_instance_ready(struct fleet *fleet, struct instance *instance)
     serve_queue(fleet);
 }
 
-static void tell_end(const struct instance *instance, enum instance_state before, struct child_end end)
+static void tell_end(const struct instance *instance, enum program_state before, struct child_end end)
 {
     char how[64];
-    enum log_level level = before == INSTANCE_DRAINING ? LOG_INFO : LOG_ERROR;
+    enum log_level level = before == PROGRAM_STOPPING ? LOG_INFO : LOG_ERROR;
     if (end.signal != 0)
         snprintf(how, sizeof how, "signal %d (%s)", end.signal, strsignal(end.signal));
     else
         snprintf(how, sizeof how, "exit status %d", end.exit_status);
-    log_event(level, before == INSTANCE_STARTING ? "the instance ended before it listened on $PORT" : "instance ended",
+    log_event(level, before == PROGRAM_STARTING ? "the instance ended before it listened on $PORT" : "instance ended",
               LOG_C("instance", instance->id), LOG_C("how", how), LOG_N("requests_open", instance->requests));
     uint32_t first = instance->last_count > INSTANCE_LAST_LINES ? instance->last_count - INSTANCE_LAST_LINES : 0;
-    for (uint32_t i = first; before == INSTANCE_STARTING && i < instance->last_count; i++)
+    for (uint32_t i = first; before == PROGRAM_STARTING && i < instance->last_count; i++)
         log_event(LOG_ERROR, "its last output", LOG_C("line", instance->last[i % INSTANCE_LAST_LINES]));
 }
 
-void fleet_instance_gone(struct fleet *fleet, struct instance *instance, enum instance_state before,
+void fleet_instance_gone(struct fleet *fleet, struct instance *instance, enum program_state before,
                          struct child_end end)
 {
     tell_end(instance, before, end);
@@ -277,13 +277,13 @@ void fleet_instance_gone(struct fleet *fleet, struct instance *instance, enum in
             fleet->stopped(fleet);
         return;
     }
-    bool young = before == INSTANCE_READY && loop_now_us(fleet->loop) - instance->ready_us < LOOP_MS(FLEET_YOUNG_MS);
-    if (before == INSTANCE_STARTING) {
+    bool young = before == PROGRAM_READY && loop_now_us(fleet->loop) - instance->ready_us < LOOP_MS(FLEET_YOUNG_MS);
+    if (before == PROGRAM_STARTING) {
         fleet->counters.crashed++;
         if (list_empty(&fleet->instances))
             refuse_all(fleet, FLEET_START_FAILED);
     }
-    scale(fleet, before == INSTANCE_STARTING || young);
+    scale(fleet, before == PROGRAM_STARTING || young);
 }
 
 void fleet_stop(struct fleet *fleet)
@@ -293,7 +293,7 @@ void fleet_stop(struct fleet *fleet)
     timer_stop(fleet->loop, &fleet->pause);
     refuse_all(fleet, FLEET_STOPPING);
     list_each (node, &fleet->instances) {
-        instance_stop(instance_of(node));
+        program_stop(&instance_of(node)->program);
     }
     if (list_empty(&fleet->instances))
         fleet->stopped(fleet);
@@ -302,7 +302,7 @@ void fleet_stop(struct fleet *fleet)
 void fleet_kill(struct fleet *fleet)
 {
     list_each (node, &fleet->instances) {
-        instance_kill(instance_of(node));
+        program_kill(&instance_of(node)->program);
     }
 }
 

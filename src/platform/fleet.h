@@ -3,10 +3,10 @@
 #ifndef SENNIT_PLATFORM_FLEET_H
 #define SENNIT_PLATFORM_FLEET_H
 
-#include "net/net.h"
 #include "platform/autoscaler.h"
 #include "platform/command.h"
 #include "platform/instance.h"
+#include "platform/spec.h"
 
 enum {
     FLEET_QUEUE_MAX = 10000,       /* waiting requests */
@@ -33,7 +33,7 @@ struct ask {
 
 struct fleet {
     struct loop *loop;
-    struct net *net;
+    struct programs *programs;
     const struct service_spec *spec;
     const struct command *command;
     const struct words *environment; /* of all instances */
@@ -54,8 +54,8 @@ struct fleet {
 };
 
 /* All arguments must outlive the fleet. */
-void fleet_init(struct fleet *fleet, struct net *net, const struct service_spec *spec, const struct command *command,
-                const struct words *environment);
+void fleet_init(struct fleet *fleet, struct programs *programs, const struct service_spec *spec,
+                const struct command *command, const struct words *environment);
 /* Begins to scale. */
 void fleet_start(struct fleet *fleet);
 /* Sends SIGTERM to all instances, and refuses waiting requests. `stopped` follows, from the loop. */
@@ -66,11 +66,11 @@ void fleet_finish(struct fleet *fleet);
 void fleet_ask(struct fleet *fleet, struct ask *ask);
 /* Withdraws a waiting request; harmless if it does not wait. */
 void fleet_forget(struct fleet *fleet, struct ask *ask);
-uint32_t fleet_count(const struct fleet *fleet, enum instance_state state);
+uint32_t fleet_count(const struct fleet *fleet, enum program_state state);
 
 /* Called by instances. */
 void fleet_instance_ready(struct fleet *fleet, struct instance *instance);
-void fleet_instance_gone(struct fleet *fleet, struct instance *instance, enum instance_state before,
+void fleet_instance_gone(struct fleet *fleet, struct instance *instance, enum program_state before,
                          struct child_end end);
 void fleet_slot_freed(struct fleet *fleet);
 void fleet_line(struct fleet *fleet, const struct instance *instance, bool is_stderr, struct span line);

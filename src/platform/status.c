@@ -16,8 +16,6 @@ struct reader {
     bool answered;
 };
 
-static const char *const state_names[] = {"starting", "ready", "draining", "gone"};
-
 void status_encode(struct buf *to, const struct status *status)
 {
     const struct fleet *fleet = status->fleet;
@@ -25,9 +23,9 @@ void status_encode(struct buf *to, const struct status *status)
     buf_printf(to,
                "{\"service\":\"%s\",\"revision\":\"%s\",\"url\":\"http://localhost:%u\",\"redis\":", fleet->spec->name,
                fleet->spec->revision, status->ingress_port);
-    if (status->redis->loop != NULL) {
-        buf_printf(to, "{\"pid\":%d,\"ready\":%s,\"socket\":\"", (int)status->redis->child.pid,
-                   status->redis->answers ? "true" : "false");
+    if (status->redis->state != MANAGED_REDIS_OFF) {
+        buf_printf(to, "{\"pid\":%d,\"ready\":%s,\"socket\":\"", (int)managed_redis_pid(status->redis),
+                   status->redis->state == MANAGED_REDIS_READY ? "true" : "false");
         buf_append_json(to, span_str(status->redis->socket));
         buf_append(to, SPAN_LIT("\"}"));
     } else {
@@ -37,8 +35,8 @@ void status_encode(struct buf *to, const struct status *status)
     for (const struct list *node = fleet->instances.next; node != &fleet->instances; node = node->next) {
         const struct instance *instance = container_of(node, struct instance, of_fleet);
         buf_printf(to, "%s{\"id\":\"%s\",\"pid\":%d,\"port\":%u,\"state\":\"%s\",\"requests\":%u,\"started_ms\":%lld}",
-                   node == fleet->instances.next ? "" : ",", instance->id, (int)instance->pid, instance->port,
-                   state_names[instance->state], instance->requests, (long long)instance->started_ms);
+                   node == fleet->instances.next ? "" : ",", instance->id, (int)instance->program.pid, instance->port,
+                   instance_state_name(instance), instance->requests, (long long)instance->started_ms);
     }
     buf_printf(to,
                "],\"queued\":%u,\"clients\":%zu,\"limits\":{\"connections\":%u,\"connections_per_address\":%u},"

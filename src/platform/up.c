@@ -25,6 +25,7 @@ enum {
 struct up {
     struct loop *loop;
     struct net net;
+    struct programs programs;
     const struct up_options *options;
     struct service_spec spec;
     struct command command;
@@ -34,7 +35,7 @@ struct up {
     struct ingress ingress;
     struct status status;
     struct signal_watch interrupt, term, hangup;
-    bool stopping;
+    bool stopping, scaling;
 };
 
 static void redis_stopped(struct managed_redis *redis)
@@ -47,7 +48,7 @@ static void redis_stopped(struct managed_redis *redis)
 static void fleet_stopped(struct fleet *fleet)
 {
     struct up *up = container_of(fleet, struct up, fleet);
-    if (up->redis.loop == NULL) {
+    if (up->redis.state == MANAGED_REDIS_OFF) {
         ingress_cut(&up->ingress);
         loop_stop(up->loop);
         return;
@@ -59,8 +60,10 @@ static void fleet_stopped(struct fleet *fleet)
 static void redis_ready(struct managed_redis *redis)
 {
     struct up *up = container_of(redis, struct up, redis);
-    if (!up->stopping)
+    if (!up->stopping && !up->scaling) {
+        up->scaling = true;
         fleet_start(&up->fleet);
+    }
 }
 
 static void stop(struct up *up)
@@ -68,7 +71,7 @@ static void stop(struct up *up)
     if (up->stopping) {
         log_event(LOG_WARNING, "asked twice: killing the remaining processes");
         fleet_kill(&up->fleet);
-        if (up->redis.loop != NULL)
+        if (up->redis.state != MANAGED_REDIS_OFF)
             managed_redis_kill(&up->redis);
         return;
     }
@@ -114,7 +117,7 @@ static bool redis_start(struct up *up, struct err *err)
     const struct managed_redis_options options = {.directory = directory,
                                                   .restart_delay_ms = up->spec.redis_restart_delay_ms,
                                                   .memory_bytes_max = up->spec.redis_memory_bytes_max};
-    bool ok = managed_redis_start(&up->redis, &up->net, &options, err);
+    bool ok = managed_redis_start(&up->redis, &up->programs, &options, err);
     free(directory);
     if (ok)
         environment_set(&up->environment, mem_printf("REDIS_URL=%s", up->redis.url));
@@ -194,7 +197,7 @@ static bool start(struct up *up, struct err *err)
     const struct up_options *options = up->options;
     if (!service_spec_read(&up->spec, options->path, err))
         return false;
-    fleet_init(&up->fleet, &up->net, &up->spec, &up->command, &up->environment);
+    fleet_init(&up->fleet, &up->programs, &up->spec, &up->command, &up->environment);
     up->fleet.text_log = options->text_log;
     up->fleet.stopped = fleet_stopped;
     if (options->idle_ms != 0)
@@ -255,6 +258,7 @@ bool up_run(const struct up_options *options, struct err *err)
         list_init(&up->hangup.node);
         list_init(&up->fleet.instances);
         net_init(&up->net, up->loop);
+        programs_init(&up->programs, &up->net);
         ok = start(up, err);
         if (ok) {
             loop_run(up->loop);
