@@ -58,7 +58,6 @@ static struct ask *ask_take(struct fleet *fleet)
 
 static void grant(struct fleet *fleet, struct ask *ask, struct instance *instance)
 {
-    fleet->counters.requests++;
     instance_hold(instance);
     ask->granted(ask, instance);
 }
@@ -217,6 +216,7 @@ void fleet_ask(struct fleet *fleet, struct ask *ask)
 {
     struct instance *instance = fleet->ask_count == 0 ? choose(fleet) : NULL;
     list_init(&ask->queued);
+    ask->fleet = fleet;
     ask->since_us = loop_now_us(fleet->loop);
     if (fleet->stopping) {
         refuse(fleet, ask, FLEET_STOPPING);
@@ -231,12 +231,12 @@ void fleet_ask(struct fleet *fleet, struct ask *ask)
     }
 }
 
-void fleet_forget(struct fleet *fleet, struct ask *ask)
+void fleet_forget(struct ask *ask)
 {
     if (ask->queued.next == NULL || list_empty(&ask->queued))
         return;
     list_remove(&ask->queued);
-    fleet->ask_count--;
+    ask->fleet->ask_count--;
 }
 
 void fleet_slot_freed(struct fleet *fleet)

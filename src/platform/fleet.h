@@ -25,6 +25,7 @@ enum fleet_refusal { FLEET_QUEUE_FULL, FLEET_MAX_INSTANCES, FLEET_COLD_START, FL
 struct ask;
 struct ask {
     struct list queued;
+    struct fleet *fleet; /* that was asked last */
     uint64_t since_us;
     /* A slot is held for it; give it back with instance_release. */
     void (*granted)(struct ask *ask, struct instance *instance);
@@ -49,7 +50,7 @@ struct fleet {
     bool stopping;
     void (*stopped)(struct fleet *fleet); /* the last instance is gone, while stopping */
     struct {
-        uint64_t requests, refused, crashed;
+        uint64_t refused, crashed;
     } counters;
 };
 
@@ -65,7 +66,7 @@ void fleet_finish(struct fleet *fleet);
 
 void fleet_ask(struct fleet *fleet, struct ask *ask);
 /* Withdraws a waiting request; harmless if it does not wait. */
-void fleet_forget(struct fleet *fleet, struct ask *ask);
+void fleet_forget(struct ask *ask);
 uint32_t fleet_count(const struct fleet *fleet, enum program_state state);
 
 /* Called by instances. */

@@ -428,6 +428,8 @@ bool service_spec_parse(struct service_spec *spec, const char *path, struct span
         .redis_memory_bytes_max = SPEC_REDIS_MEMORY_DEFAULT,
         .directory = slash == NULL ? mem_text(SPAN_LIT(".")) : mem_text(span_of(path, (size_t)(slash - path) + 1)),
     };
+    spec->path = mem_text(span_str(path));
+    buf_append(&spec->document, text);
     struct yaml_node *root = yaml_parse(path, text, err);
     bool ok = root != NULL && root_read(spec, root, err) && spec_check(spec, root, err);
     yaml_destroy(root);
@@ -445,6 +447,8 @@ bool service_spec_read(struct service_spec *spec, const char *path, struct err *
 
 void service_spec_finish(struct service_spec *spec)
 {
+    free(spec->path);
+    buf_finish(&spec->document);
     free(spec->name);
     free(spec->revision);
     free(spec->image);

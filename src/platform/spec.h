@@ -23,6 +23,8 @@ enum {
 #define SPEC_REDIS_MEMORY_MAX ((uint64_t)1 << 40)
 
 struct service_spec {
+    char *path;          /* of the file, as the operator named it */
+    struct buf document; /* the file, as it was written */
     char *name, *revision;
     char *image;
     struct words command, args, env; /* env: NAME=value */
