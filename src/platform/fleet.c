@@ -2,25 +2,44 @@
  * log. */
 #include "platform/fleet.h"
 
-#include <signal.h>
+#include <assert.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "base/log.h"
-#include "base/mem.h"
+#include "base/moves.h"
 #include "base/shown.h"
 #include "wire/json.h"
+
+#define FLEET_MOVES(MOVE) \
+    MOVE(FLEET_OPEN, FLEET_SCALING) \
+    MOVE(FLEET_OPEN, FLEET_CLOSING) \
+    MOVE(FLEET_SCALING, FLEET_CLOSING) \
+    MOVE(FLEET_CLOSING, FLEET_CLOSED)
+
+/* The only function that changes a fleet's state. fleet.h has the picture. */
+static void set_state(struct fleet *fleet, enum fleet_state state)
+{
+    static const bool legal[FLEET_STATES][FLEET_STATES] = {FLEET_MOVES(MOVE_LEGAL)};
+    assert(legal[fleet->state][state]);
+    fleet->state = (uint8_t)state;
+}
+
+static bool takes_requests(const struct fleet *fleet)
+{
+    return fleet->state == FLEET_OPEN || fleet->state == FLEET_SCALING;
+}
 
 static struct instance *instance_of(struct list *node)
 {
     return container_of(node, struct instance, of_fleet);
 }
 
-uint32_t fleet_count(const struct fleet *fleet, enum program_state state)
+static uint32_t ready_count(const struct fleet *fleet)
 {
     uint32_t count = 0;
-    for (struct list *node = fleet->instances.next; node != &fleet->instances; node = node->next)
-        count += instance_of(node)->program.state == state;
+    list_each (node, &fleet->instances) {
+        count += instance_of(node)->program.state == PROGRAM_READY;
+    }
     return count;
 }
 
@@ -155,7 +174,7 @@ static int64_t step(struct fleet *fleet, bool start_failed)
 /* Does what the autoscaler says. */
 static void scale(struct fleet *fleet, bool start_failed)
 {
-    if (fleet->stopping)
+    if (!takes_requests(fleet))
         return;
     int64_t missing = step(fleet, start_failed);
     while (missing > 0)
@@ -176,7 +195,7 @@ static void tick(struct timer *timer)
 {
     struct fleet *fleet = container_of(timer, struct fleet, tick);
     uint64_t now = loop_now_us(fleet->loop), longest = queue_us_max(fleet);
-    bool at_max = fleet_count(fleet, PROGRAM_READY) >= fleet->spec->instances_max;
+    bool at_max = ready_count(fleet) >= fleet->spec->instances_max;
     list_each (node, &fleet->asks) {
         struct ask *ask = container_of(node, struct ask, queued);
         if (now - ask->since_us < longest)
@@ -209,6 +228,7 @@ void fleet_init(struct fleet *fleet, struct programs *programs, const struct ser
 
 void fleet_start(struct fleet *fleet)
 {
+    set_state(fleet, FLEET_SCALING);
     timer_start(fleet->loop, &fleet->tick, 0);
 }
 
@@ -218,7 +238,7 @@ void fleet_ask(struct fleet *fleet, struct ask *ask)
     list_init(&ask->queued);
     ask->fleet = fleet;
     ask->since_us = loop_now_us(fleet->loop);
-    if (fleet->stopping) {
+    if (!takes_requests(fleet)) {
         refuse(fleet, ask, FLEET_STOPPING);
     } else if (instance != NULL) {
         grant(fleet, ask, instance);
@@ -268,13 +288,19 @@ static void tell_end(const struct instance *instance, enum program_state before,
         log_event(LOG_ERROR, "its last output", LOG_C("line", instance->last[i % INSTANCE_LAST_LINES]));
 }
 
+static void closed(struct fleet *fleet)
+{
+    set_state(fleet, FLEET_CLOSED);
+    fleet->stopped(fleet);
+}
+
 void fleet_instance_gone(struct fleet *fleet, struct instance *instance, enum program_state before,
                          struct child_end end)
 {
     tell_end(instance, before, end);
-    if (fleet->stopping) {
+    if (!takes_requests(fleet)) {
         if (list_empty(&fleet->instances))
-            fleet->stopped(fleet);
+            closed(fleet);
         return;
     }
     bool young = before == PROGRAM_READY && loop_now_us(fleet->loop) - instance->ready_us < LOOP_MS(FLEET_YOUNG_MS);
@@ -288,7 +314,7 @@ void fleet_instance_gone(struct fleet *fleet, struct instance *instance, enum pr
 
 void fleet_stop(struct fleet *fleet)
 {
-    fleet->stopping = true;
+    set_state(fleet, FLEET_CLOSING);
     timer_stop(fleet->loop, &fleet->tick);
     timer_stop(fleet->loop, &fleet->pause);
     refuse_all(fleet, FLEET_STOPPING);
@@ -296,7 +322,7 @@ void fleet_stop(struct fleet *fleet)
         program_stop(&instance_of(node)->program);
     }
     if (list_empty(&fleet->instances))
-        fleet->stopped(fleet);
+        closed(fleet);
 }
 
 void fleet_kill(struct fleet *fleet)
