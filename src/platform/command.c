@@ -12,7 +12,7 @@ static bool is_blank(char c)
     return c == ' ' || c == '\t' || c == '\n';
 }
 
-/* Takes one word off the front. */
+/* Takes one word from the front of `rest`. */
 static bool take_word(struct span *rest, struct buf *word, struct err *err)
 {
     char quote = '\0';
@@ -57,7 +57,7 @@ bool command_split(struct span text, struct words *words, struct err *err)
     return ok;
 }
 
-/* "sennit" is this very program, wherever it lies. */
+/* Replaces "sennit" by the path of the program that is running, wherever that is. */
 static void find_self(struct words *argv)
 {
     struct buf self = {0};
@@ -114,7 +114,8 @@ static bool argv_find(struct command *command, const struct service_spec *spec, 
     return true;
 }
 
-/* Where the program begins. What stands for the image knows nothing of the image's directories. */
+/* Finds the working directory. A command that runs instead of the image ignores workingDir, which is a directory of the
+ * image. */
 static bool directory_find(struct command *command, const struct service_spec *spec, const char *path, const char *run,
                            struct err *err)
 {

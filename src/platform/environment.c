@@ -63,7 +63,7 @@ bool environment_pass(struct words *env, const char *const *names, size_t count,
 {
     for (size_t i = 0; i < count; i++) {
         const char *name = names[i];
-        /* What is no name may hold a secret: it is not repeated. */
+        /* A text that is not a name may hold a secret, so the error does not repeat it. */
         if (!environment_name_is_valid(span_str(name)))
             return err_set(err,
                            "--env takes the name of a variable of this shell: NAME=VALUE sennit up --env NAME ...");

@@ -48,7 +48,7 @@ static bool has_slot(const struct fleet *fleet, const struct instance *instance)
     return instance->program.state == PROGRAM_READY && instance->requests < fleet->spec->concurrency;
 }
 
-/* Uniformly at random among those with a free slot: no affinity. */
+/* Chooses uniformly at random among the instances with a free slot: there is no affinity. */
 static struct instance *choose(struct fleet *fleet)
 {
     uint64_t free_count = 0;
@@ -118,7 +118,7 @@ static struct autoscaler_policy policy_of(const struct fleet *fleet)
     };
 }
 
-/* False if it cannot even be executed. */
+/* False if the program cannot even be executed. */
 static bool start_one(struct fleet *fleet)
 {
     struct err err;
@@ -171,7 +171,7 @@ static int64_t step(struct fleet *fleet, bool start_failed)
     return (int64_t)wanted - measure.ready - measure.starting;
 }
 
-/* Does what the autoscaler says. */
+/* Starts or stops instances, as the autoscaler says, and comes back when a pause after a failed start is over. */
 static void scale(struct fleet *fleet, bool start_failed)
 {
     if (!takes_requests(fleet))

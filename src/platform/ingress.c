@@ -3,7 +3,7 @@
 
 #include "platform/exchange.h"
 
-/* Those that said nothing for long make room for the one that comes. */
+/* Ends connections that have been silent for long, so that a new one finds a place. */
 static void make_room(struct ingress *ingress)
 {
     uint64_t now = loop_now_us(ingress->loop);

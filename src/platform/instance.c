@@ -22,7 +22,7 @@ static void instance_destroy(struct instance *instance)
     free(instance);
 }
 
-/* Nothing runs any more, but requests that it held may still be ending. */
+/* The process is gone, but requests that the instance held may still be ending. */
 static void destroy_if_unused(struct instance *instance)
 {
     if (instance->program.state == PROGRAM_OFF && instance->requests == 0)

@@ -96,8 +96,8 @@ static bool start(struct managed_redis *redis, struct err *err)
     char memory[24];
     struct words environment = {0};
     snprintf(memory, sizeof memory, "%llu", (unsigned long long)redis->options.memory_bytes_max);
-    /* Not everysec: while the disk syncs, Redis then answers for up to two seconds before it writes, and a killed one
-     * has lost that. With "no" it writes before it answers; what it wrote is lost only with the machine. */
+    /* With appendfsync everysec, Redis answers up to two seconds before it writes while the disk syncs, and loses these
+     * writes if it is killed. With "no" it writes before it answers, and loses writes only if the machine fails. */
     const char *const argv[] = {"redis-server",
                                 "--port",
                                 "0",
@@ -148,7 +148,7 @@ static void restart_due(struct timer *timer)
     }
 }
 
-/* Two that append to one file spoil it. */
+/* Takes the lock, because two Redis that append to one file spoil it. */
 static bool directory_take(struct managed_redis *redis, struct err *err)
 {
     unsigned corrected = 0;
@@ -166,7 +166,7 @@ static bool directory_take(struct managed_redis *redis, struct err *err)
            err_prefix(err, "the managed Redis needs a directory of its own (--state DIR says which one it gets): ");
 }
 
-/* RFC 3986: all but the unreserved and the slash is spelled out, so that any path can stand in a URL. */
+/* Percent-encodes all but the unreserved characters and the slash (RFC 3986), so that any path fits into a URL. */
 static char *url_of(const char *path)
 {
     static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/";
@@ -183,7 +183,8 @@ static char *url_of(const char *path)
     return url;
 }
 
-/* Beside the data; or, where that path is too long for a socket (107 bytes), in a directory with a short name. */
+/* Puts the socket beside the data. If that path is too long for a socket (107 bytes), a directory with a short name
+ * holds it. */
 static bool socket_place(struct managed_redis *redis, struct err *err)
 {
     redis->socket = mem_printf("%s/%s", redis->directory, socket_name);

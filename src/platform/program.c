@@ -67,7 +67,7 @@ static size_t probe_received(struct conn *conn, char *bytes, size_t len)
     return len;
 }
 
-/* Its end may come before that of the connection that probed it. */
+/* The process may end before the connection that probes it is closed. */
 static void release_if_over(struct program *program)
 {
     if (program->state != PROGRAM_ENDED || program->probe.state != CONN_CLOSED)
@@ -122,7 +122,7 @@ void programs_init(struct programs *programs, struct net *net)
     list_init(&programs->running);
 }
 
-/* Those that are starting do not listen yet. */
+/* A program that is starting does not listen yet, so the kernel takes its port for a free one. */
 static bool port_is_given(const struct programs *programs, uint16_t port)
 {
     list_each (node, &programs->running) {

@@ -11,7 +11,7 @@
 
 enum { NAME_BYTES_MAX = 49, REVISION_BYTES_MAX = 63 };
 
-/* Known to Cloud Run or Knative, and of no effect here. */
+/* Notes a field that Cloud Run or Knative knows, and that has no effect here. */
 static void inert(struct service_spec *spec, const char *name)
 {
     if (spec->inert.len != 0)
@@ -26,7 +26,7 @@ static void inert_if_there(struct service_spec *spec, const struct yaml_node *ma
             inert(spec, *names);
 }
 
-/* A text that becomes a C string (wire/yaml lets no NUL through), and must fit into an argument or a variable. */
+/* Reads a text that becomes a C string (wire/yaml lets no NUL through) and must fit into an argument or a variable. */
 static bool text_get(struct service_spec *spec, const struct yaml_node *node, struct span *text, struct err *err)
 {
     if (!yaml_string(node, text, err))
@@ -71,7 +71,7 @@ static bool number_read(const struct yaml_node *mapping, const char *key, uint64
     return true;
 }
 
-/* DNS-1035, as Cloud Run limits it. */
+/* A DNS label (RFC 1035) in lower case, of the length that Cloud Run allows. */
 static bool name_is_valid(struct span name, size_t bytes_max)
 {
     if (name.len == 0 || name.len > bytes_max || name.data[0] < 'a' || name.data[0] > 'z' ||
@@ -239,7 +239,7 @@ static bool env_read(struct service_spec *spec, const struct yaml_node *env, str
     return true;
 }
 
-/* The port is ours to choose, so containerPort has no effect; but what cannot be right is said. */
+/* The platform chooses the port, so containerPort has no effect. A value that cannot be right is an error still. */
 static bool ports_read(const struct yaml_node *ports, struct err *err)
 {
     static const char *const keys[] = {"name", "containerPort", "protocol", NULL};
@@ -380,7 +380,7 @@ static bool root_read(struct service_spec *spec, const struct yaml_node *root, s
     return template_read(spec, yaml_get(inside, "template"), err);
 }
 
-/* The annotation that counts for minScale or maxScale. */
+/* Finds the annotation that sets minScale or maxScale, for an error text; the root if there is none. */
 static const struct yaml_node *scale_node(const struct yaml_node *root, const char *prefix, const char *other)
 {
     const struct yaml_node *template = yaml_get(yaml_get(root, "spec"), "template");

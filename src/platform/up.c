@@ -14,10 +14,10 @@
 #include "platform/status.h"
 
 enum {
-    FILES_KEPT = 128,   /* of descriptors: ours, Redis', those of clients that are answered at the door */
-    FILES_INSTANCE = 6, /* two outputs, one to watch it, a probe, and what its start takes for a moment */
+    FILES_KEPT = 128,   /* descriptors of the platform, of Redis, and of clients that get a refusal at the door */
+    FILES_INSTANCE = 6, /* two outputs, one to watch its end, a probe, and two for a moment at its start */
     FILES_CLIENT = 2,
-    CONNECTIONS_MAX = 50000, /* unless asked for */
+    CONNECTIONS_MAX = 50000, /* unless the operator asks for more */
 };
 
 struct up {
@@ -80,7 +80,7 @@ static void on_hangup(struct signal_watch *watch, int number)
     stop(container_of(watch, struct up, hangup));
 }
 
-/* What a person wants to see first. */
+/* Prints what the operator wants to see first: the address, the bounds, and what to try. */
 static void greet(const struct up *up, const struct service *service)
 {
     const struct service_spec *spec = &service_latest(service)->spec;
@@ -106,7 +106,7 @@ static void greet(const struct up *up, const struct service *service)
 }
 
 /* A client takes one descriptor, and one more for its request's way to an instance. Instances, Redis, their outputs and
- * refusals at the door need some, too; of a small number they get half. */
+ * refusals at the door need some, too. If there are few, they get half. */
 static bool door_open(struct up *up, struct err *err)
 {
     const struct up_options *options = up->options;
