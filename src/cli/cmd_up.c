@@ -2,11 +2,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/mem.h"
 #include "base/shown.h"
 #include "cli/cli.h"
 #include "loop/process.h"
-#include "platform/spec.h"
 #include "platform/up.h"
 
 enum {
@@ -24,7 +22,7 @@ enum {
 struct arguments {
     struct up_options up;
     struct cli_log log;
-    struct words pass;
+    const char *pass[UP_PASS_MAX];
 };
 
 static const struct argp_option options[] = {
@@ -94,9 +92,9 @@ static error_t parse(int key, char *argument, struct argp_state *state)
         arguments->up.status_port = (int32_t)number(state, "--status-port", argument, 0, 65535);
         break;
     case KEY_ENV:
-        if (arguments->pass.count == SPEC_WORDS_MAX)
-            argp_error(state, "--env: more than %d of them", SPEC_WORDS_MAX);
-        words_add(&arguments->pass, mem_text(span_str(argument)));
+        if (arguments->up.pass_count == UP_PASS_MAX)
+            argp_error(state, "--env: more than %d of them", UP_PASS_MAX);
+        arguments->pass[arguments->up.pass_count++] = argument;
         break;
     case KEY_CONNECTIONS:
         arguments->up.connections = (uint32_t)number(state, "--connections", argument, 1, 1000000);
@@ -136,8 +134,7 @@ int cmd_up(int argc, char **argv)
     struct err err;
     cli_parse(&argp, argc, argv, &arguments);
     process_files_allow(CLI_FILES_WANTED);
-    arguments.up.pass = &arguments.pass;
+    arguments.up.pass = arguments.pass;
     bool ok = cli_log_begin(&arguments.log, &arguments.up.text_log, &err) && up_run(&arguments.up, &err);
-    words_finish(&arguments.pass);
     return ok ? 0 : cli_fail("up", &err);
 }

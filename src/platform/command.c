@@ -12,7 +12,7 @@ static bool is_blank(char c)
     return c == ' ' || c == '\t' || c == '\n';
 }
 
-/* Takes one word off the front. */
+/* Takes one word from the front of `rest`. */
 static bool take_word(struct span *rest, struct buf *word, struct err *err)
 {
     char quote = '\0';
@@ -42,9 +42,9 @@ bool command_split(struct span text, struct words *words, struct err *err)
             text = span_from(text, 1);
         if (text.len == 0)
             break;
-        if (words->count == SPEC_WORDS_MAX) {
+        if (words->count == WORDS_MAX) {
             buf_finish(&word);
-            return err_set(err, "the command has more than %d words", SPEC_WORDS_MAX);
+            return err_set(err, "the command has more than %d words", WORDS_MAX);
         }
         buf_clear(&word);
         if (!(ok = take_word(&text, &word, err)))
@@ -57,13 +57,7 @@ bool command_split(struct span text, struct words *words, struct err *err)
     return ok;
 }
 
-static void add_all(struct words *to, const struct words *from)
-{
-    for (size_t i = 0; i < from->count; i++)
-        words_add(to, mem_text(span_str(from->list[i])));
-}
-
-/* "sennit" is this very program, wherever it lies. */
+/* Replaces "sennit" by the path of the program that is running, wherever that is. */
 static void find_self(struct words *argv)
 {
     struct buf self = {0};
@@ -104,7 +98,7 @@ static bool argv_find(struct command *command, const struct service_spec *spec, 
         if (!command_split(span_str(run != NULL ? run : spec->run), &command->argv, err))
             return err_prefix(err, run != NULL ? "--run: " : "sennit.dev/run: ");
     } else if (spec->command.count > 0) {
-        add_all(&command->argv, &spec->command);
+        words_add_all(&command->argv, &spec->command);
     } else if (span_starts_with(span_str(spec->image), SPAN_LIT("file://"))) {
         words_add(&command->argv, mem_text(span_from(span_str(spec->image), 7)));
     } else {
@@ -116,11 +110,12 @@ static bool argv_find(struct command *command, const struct service_spec *spec, 
             "          sennit.dev/run: node server.js\n",
             path, spec->image);
     }
-    add_all(&command->argv, &spec->args);
+    words_add_all(&command->argv, &spec->args);
     return true;
 }
 
-/* Where the program begins. What stands for the image knows nothing of the image's directories. */
+/* Finds the working directory. A command that runs instead of the image ignores workingDir, which is a directory of the
+ * image. */
 static bool directory_find(struct command *command, const struct service_spec *spec, const char *path, const char *run,
                            struct err *err)
 {

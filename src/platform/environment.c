@@ -59,11 +59,11 @@ bool environment_is_reserved(struct span name, bool redis)
     return redis && span_equal(name, SPAN_LIT("REDIS_URL"));
 }
 
-bool environment_pass(struct words *env, const struct words *names, struct err *err)
+bool environment_pass(struct words *env, const char *const *names, size_t count, struct err *err)
 {
-    for (size_t i = 0; i < names->count; i++) {
-        const char *name = names->list[i];
-        /* What is no name may hold a secret: it is not repeated. */
+    for (size_t i = 0; i < count; i++) {
+        const char *name = names[i];
+        /* A text that is not a name may hold a secret, so the error does not repeat it. */
         if (!environment_name_is_valid(span_str(name)))
             return err_set(err,
                            "--env takes the name of a variable of this shell: NAME=VALUE sennit up --env NAME ...");

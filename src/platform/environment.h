@@ -5,7 +5,9 @@
 #ifndef SENNIT_PLATFORM_ENVIRONMENT_H
 #define SENNIT_PLATFORM_ENVIRONMENT_H
 
-#include "platform/spec.h"
+#include "base/err.h"
+#include "base/span.h"
+#include "platform/words.h"
 
 enum { ENVIRONMENT_NAME_BYTES_MAX = 256 };
 
@@ -17,7 +19,7 @@ void environment_set(struct words *env, char *text);
 void environment_add_system(struct words *env);
 /* Adds the operator's variables of these names. False with `err` set: a name is not set, is invalid, or is reserved for
  * the platform. The text never holds a value. */
-bool environment_pass(struct words *env, const struct words *names, struct err *err);
+bool environment_pass(struct words *env, const char *const *names, size_t count, struct err *err);
 /* Whether the platform sets this variable itself; `redis`: it manages a Redis. */
 bool environment_is_reserved(struct span name, bool redis);
 

@@ -68,7 +68,7 @@ void exchange_end(struct exchange *exchange)
     struct ingress *ingress = exchange->ingress;
     timer_stop(ingress->loop, &exchange->deadline);
     timer_stop(ingress->loop, &exchange->body_check);
-    fleet_forget(ingress->fleet, &exchange->ask);
+    fleet_forget(&exchange->ask);
     exchange_drop_upstream(exchange);
     slot_release(exchange);
     buf_finish(&exchange->head);
@@ -114,6 +114,8 @@ static void hex_random(struct loop *loop, char *to, size_t digits)
 static void request_begin(struct exchange *exchange, const struct http1_head *head)
 {
     struct ingress *ingress = exchange->ingress;
+    struct revision *revision =
+        route_revision(ingress->route, head->host, (uint32_t)loop_random_below(ingress->loop, SERVICE_PERCENT));
     struct forward_context context;
     char ip[ADDR_TEXT_MAX];
     addr_ip_print(&exchange->conn.peer, ip);
@@ -133,10 +135,10 @@ static void request_begin(struct exchange *exchange, const struct http1_head *he
     http1_body_start(&exchange->request_body, head);
     ingress->counters.exchanges++;
     exchange_set_state(exchange, EXCHANGE_QUEUED);
-    timer_start(ingress->loop, &exchange->deadline, LOOP_S(ingress->fleet->spec->timeout_s));
+    timer_start(ingress->loop, &exchange->deadline, LOOP_S(revision->spec.timeout_s));
     exchange->ask.granted = granted;
     exchange->ask.refused = refused;
-    fleet_ask(ingress->fleet, &exchange->ask);
+    fleet_ask(&revision->fleet, &exchange->ask);
 }
 
 /* A handshake that no WebSocket server may accept is answered here; none may be tunnelled. */

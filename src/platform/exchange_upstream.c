@@ -222,7 +222,7 @@ static void on_closed(struct conn *conn, enum close_reason reason)
         exchange->instance = NULL;
         exchange_set_state(exchange, EXCHANGE_QUEUED);
         instance_release(instance);
-        fleet_ask(exchange->ingress->fleet, &exchange->ask);
+        fleet_ask(exchange->ask.fleet, &exchange->ask);
     } else if (exchange->state == EXCHANGE_CONNECTING || exchange->state == EXCHANGE_WAITING) {
         fail(exchange, DENIAL_INSTANCE_FAILED);
     } else if (exchange->state == EXCHANGE_BODY && exchange->response_body.kind == HTTP1_BODY_UNTIL_CLOSE &&

@@ -2,34 +2,53 @@
  * log. */
 #include "platform/fleet.h"
 
-#include <signal.h>
+#include <assert.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "base/log.h"
-#include "base/mem.h"
+#include "base/moves.h"
 #include "base/shown.h"
 #include "wire/json.h"
+
+#define FLEET_MOVES(MOVE) \
+    MOVE(FLEET_OPEN, FLEET_SCALING) \
+    MOVE(FLEET_OPEN, FLEET_CLOSING) \
+    MOVE(FLEET_SCALING, FLEET_CLOSING) \
+    MOVE(FLEET_CLOSING, FLEET_CLOSED)
+
+/* The only function that changes a fleet's state. fleet.h has the picture. */
+static void set_state(struct fleet *fleet, enum fleet_state state)
+{
+    static const bool legal[FLEET_STATES][FLEET_STATES] = {FLEET_MOVES(MOVE_LEGAL)};
+    assert(legal[fleet->state][state]);
+    fleet->state = (uint8_t)state;
+}
+
+static bool takes_requests(const struct fleet *fleet)
+{
+    return fleet->state == FLEET_OPEN || fleet->state == FLEET_SCALING;
+}
 
 static struct instance *instance_of(struct list *node)
 {
     return container_of(node, struct instance, of_fleet);
 }
 
-uint32_t fleet_count(const struct fleet *fleet, enum instance_state state)
+static uint32_t ready_count(const struct fleet *fleet)
 {
     uint32_t count = 0;
-    for (struct list *node = fleet->instances.next; node != &fleet->instances; node = node->next)
-        count += instance_of(node)->state == state;
+    list_each (node, &fleet->instances) {
+        count += instance_of(node)->program.state == PROGRAM_READY;
+    }
     return count;
 }
 
 static bool has_slot(const struct fleet *fleet, const struct instance *instance)
 {
-    return instance->state == INSTANCE_READY && instance->requests < fleet->spec->concurrency;
+    return instance->program.state == PROGRAM_READY && instance->requests < fleet->spec->concurrency;
 }
 
-/* Uniformly at random among those with a free slot: no affinity. */
+/* Chooses uniformly at random among the instances with a free slot: there is no affinity. */
 static struct instance *choose(struct fleet *fleet)
 {
     uint64_t free_count = 0;
@@ -58,7 +77,6 @@ static struct ask *ask_take(struct fleet *fleet)
 
 static void grant(struct fleet *fleet, struct ask *ask, struct instance *instance)
 {
-    fleet->counters.requests++;
     instance_hold(instance);
     ask->granted(ask, instance);
 }
@@ -90,82 +108,94 @@ static uint64_t queue_us_max(const struct fleet *fleet)
     return us > LOOP_MS(FLEET_QUEUE_MS_MIN) ? us : LOOP_MS(FLEET_QUEUE_MS_MIN);
 }
 
-static bool idle_expired(const struct fleet *fleet, const struct instance *instance)
+static struct autoscaler_policy policy_of(const struct fleet *fleet)
 {
-    return instance->state == INSTANCE_READY && instance->requests == 0 &&
-           loop_now_us(fleet->loop) - instance->idle_since_us >= LOOP_MS(fleet->idle_ms);
+    return (struct autoscaler_policy){
+        .instances_min = fleet->spec->instances_min,
+        .instances_max = fleet->spec->instances_max,
+        .concurrency = fleet->spec->concurrency,
+        .idle_us_max = LOOP_MS(fleet->idle_ms),
+    };
 }
 
-/* The next one is not started at once, lest a service that cannot run keeps the machine busy with starting it. */
-static void back_off(struct fleet *fleet)
-{
-    uint64_t now_us = loop_now_us(fleet->loop);
-    if (now_us - fleet->failed_us >= LOOP_MS(FLEET_BACKOFF_MS_MAX) * 2)
-        fleet->backoff_ms = FLEET_BACKOFF_MS_MIN;
-    fleet->failed_us = now_us;
-    timer_start(fleet->loop, &fleet->backoff, LOOP_MS(fleet->backoff_ms));
-    fleet->backoff_ms = fleet->backoff_ms * 2 > FLEET_BACKOFF_MS_MAX ? FLEET_BACKOFF_MS_MAX : fleet->backoff_ms * 2;
-}
-
-static void start_one(struct fleet *fleet)
+/* False if the program cannot even be executed. */
+static bool start_one(struct fleet *fleet)
 {
     struct err err;
     struct instance *instance = instance_start(fleet, &err);
     if (instance != NULL) {
-        log_event(LOG_INFO, "instance starts", LOG_C("instance", instance->id), LOG_N("pid", instance->pid),
+        log_event(LOG_INFO, "instance starts", LOG_C("instance", instance->id), LOG_N("pid", instance->program.pid),
                   LOG_N("port", instance->port));
-        return;
+        return true;
     }
     log_event(LOG_ERROR, "an instance cannot be started", LOG_C("why", err.text));
-    back_off(fleet);
     if (list_empty(&fleet->instances))
         refuse_all(fleet, FLEET_START_FAILED);
+    return false;
+}
+
+static bool is_idle(const struct instance *instance)
+{
+    return instance->program.state == PROGRAM_READY && instance->requests == 0;
 }
 
 static void stop_idle(struct fleet *fleet, uint32_t count)
 {
+    struct autoscaler_policy policy = policy_of(fleet);
     list_each (node, &fleet->instances) {
         struct instance *instance = instance_of(node);
-        if (count > 0 && idle_expired(fleet, instance)) {
+        if (count > 0 && is_idle(instance) &&
+            autoscaler_idle_is_over(&policy, instance->idle_since_us, loop_now_us(fleet->loop))) {
             log_event(LOG_INFO, "instance stops: idle", LOG_C("instance", instance->id));
-            instance_stop(instance);
+            program_stop(&instance->program);
             count--;
         }
     }
 }
 
-static void scale(struct fleet *fleet)
+/* The number of instances that are missing (above 0) or too many (below 0). */
+static int64_t step(struct fleet *fleet, bool start_failed)
 {
-    const struct service_spec *spec = fleet->spec;
-    struct autoscaler_policy policy = {spec->instances_min, spec->instances_max, spec->concurrency,
-                                       LOOP_MS(fleet->idle_ms)};
-    struct autoscaler_measure measure = {.queued = fleet->ask_count};
-    if (fleet->stopping)
-        return;
+    uint64_t idle_since_us[SPEC_INSTANCES_MAX];
+    struct autoscaler_policy policy = policy_of(fleet);
+    struct autoscaler_measure measure = {
+        .queued = fleet->ask_count, .idle_since_us = idle_since_us, .start_failed = start_failed};
     list_each (node, &fleet->instances) {
         struct instance *instance = instance_of(node);
-        measure.ready += instance->state == INSTANCE_READY;
-        measure.starting += instance->state == INSTANCE_STARTING;
-        measure.requests += instance->requests;
-        measure.idle_expired += idle_expired(fleet, instance);
+        measure.ready += instance->program.state == PROGRAM_READY;
+        measure.starting += instance->program.state == PROGRAM_STARTING;
+        if (is_idle(instance) && measure.idle_count < SPEC_INSTANCES_MAX)
+            idle_since_us[measure.idle_count++] = instance->idle_since_us;
     }
-    uint32_t have = measure.ready + measure.starting, wanted = autoscaler_wanted(&policy, &measure);
-    for (; have < wanted && !timer_running(&fleet->backoff); have++)
-        start_one(fleet);
-    if (have > wanted)
-        stop_idle(fleet, have - wanted);
+    uint32_t wanted = autoscaler_step(&fleet->autoscaler, &policy, &measure, loop_now_us(fleet->loop));
+    return (int64_t)wanted - measure.ready - measure.starting;
 }
 
-static void backoff_over(struct timer *timer)
+/* Starts or stops instances, as the autoscaler says, and comes back when a pause after a failed start is over. */
+static void scale(struct fleet *fleet, bool start_failed)
 {
-    scale(container_of(timer, struct fleet, backoff));
+    if (!takes_requests(fleet))
+        return;
+    int64_t missing = step(fleet, start_failed);
+    while (missing > 0)
+        missing = start_one(fleet) ? missing - 1 : step(fleet, true);
+    if (missing < 0)
+        stop_idle(fleet, (uint32_t)-missing);
+    uint64_t pause_us = autoscaler_pause_left_us(&fleet->autoscaler, loop_now_us(fleet->loop));
+    if (pause_us > 0)
+        timer_start(fleet->loop, &fleet->pause, pause_us);
+}
+
+static void pause_over(struct timer *timer)
+{
+    scale(container_of(timer, struct fleet, pause), false);
 }
 
 static void tick(struct timer *timer)
 {
     struct fleet *fleet = container_of(timer, struct fleet, tick);
     uint64_t now = loop_now_us(fleet->loop), longest = queue_us_max(fleet);
-    bool at_max = fleet_count(fleet, INSTANCE_READY) >= fleet->spec->instances_max;
+    bool at_max = ready_count(fleet) >= fleet->spec->instances_max;
     list_each (node, &fleet->asks) {
         struct ask *ask = container_of(node, struct ask, queued);
         if (now - ask->since_us < longest)
@@ -174,31 +204,31 @@ static void tick(struct timer *timer)
         fleet->ask_count--;
         refuse(fleet, ask, at_max ? FLEET_MAX_INSTANCES : FLEET_COLD_START);
     }
-    scale(fleet);
+    scale(fleet, false);
     timer_start(fleet->loop, timer, LOOP_MS(FLEET_TICK_MS));
 }
 
-void fleet_init(struct fleet *fleet, struct net *net, const struct service_spec *spec, const struct command *command,
-                const struct words *environment)
+void fleet_init(struct fleet *fleet, struct programs *programs, const struct service_spec *spec,
+                const struct command *command, const struct words *environment)
 {
     *fleet = (struct fleet){
-        .loop = net->loop,
-        .net = net,
+        .loop = programs->loop,
+        .programs = programs,
         .spec = spec,
         .command = command,
         .environment = environment,
         .startup_ms_max = FLEET_STARTUP_MS_MAX,
         .idle_ms = FLEET_IDLE_MS,
-        .backoff_ms = FLEET_BACKOFF_MS_MIN,
     };
     list_init(&fleet->instances);
     list_init(&fleet->asks);
     timer_init(&fleet->tick, tick);
-    timer_init(&fleet->backoff, backoff_over);
+    timer_init(&fleet->pause, pause_over);
 }
 
 void fleet_start(struct fleet *fleet)
 {
+    set_state(fleet, FLEET_SCALING);
     timer_start(fleet->loop, &fleet->tick, 0);
 }
 
@@ -206,8 +236,9 @@ void fleet_ask(struct fleet *fleet, struct ask *ask)
 {
     struct instance *instance = fleet->ask_count == 0 ? choose(fleet) : NULL;
     list_init(&ask->queued);
+    ask->fleet = fleet;
     ask->since_us = loop_now_us(fleet->loop);
-    if (fleet->stopping) {
+    if (!takes_requests(fleet)) {
         refuse(fleet, ask, FLEET_STOPPING);
     } else if (instance != NULL) {
         grant(fleet, ask, instance);
@@ -216,16 +247,16 @@ void fleet_ask(struct fleet *fleet, struct ask *ask)
     } else {
         list_append(&fleet->asks, &ask->queued);
         fleet->ask_count++;
-        scale(fleet);
+        scale(fleet, false);
     }
 }
 
-void fleet_forget(struct fleet *fleet, struct ask *ask)
+void fleet_forget(struct ask *ask)
 {
     if (ask->queued.next == NULL || list_empty(&ask->queued))
         return;
     list_remove(&ask->queued);
-    fleet->ask_count--;
+    ask->fleet->ask_count--;
 }
 
 void fleet_slot_freed(struct fleet *fleet)
@@ -242,58 +273,62 @@ void fleet_instance_ready(struct fleet *fleet, struct instance *instance)
     serve_queue(fleet);
 }
 
-static void tell_end(const struct instance *instance, enum instance_state before, struct child_end end)
+static void tell_end(const struct instance *instance, enum program_state before, struct child_end end)
 {
     char how[64];
-    enum log_level level = before == INSTANCE_DRAINING ? LOG_INFO : LOG_ERROR;
+    enum log_level level = before == PROGRAM_STOPPING ? LOG_INFO : LOG_ERROR;
     if (end.signal != 0)
         snprintf(how, sizeof how, "signal %d (%s)", end.signal, strsignal(end.signal));
     else
         snprintf(how, sizeof how, "exit status %d", end.exit_status);
-    log_event(level, before == INSTANCE_STARTING ? "the instance ended before it listened on $PORT" : "instance ended",
+    log_event(level, before == PROGRAM_STARTING ? "the instance ended before it listened on $PORT" : "instance ended",
               LOG_C("instance", instance->id), LOG_C("how", how), LOG_N("requests_open", instance->requests));
     uint32_t first = instance->last_count > INSTANCE_LAST_LINES ? instance->last_count - INSTANCE_LAST_LINES : 0;
-    for (uint32_t i = first; before == INSTANCE_STARTING && i < instance->last_count; i++)
+    for (uint32_t i = first; before == PROGRAM_STARTING && i < instance->last_count; i++)
         log_event(LOG_ERROR, "its last output", LOG_C("line", instance->last[i % INSTANCE_LAST_LINES]));
 }
 
-void fleet_instance_gone(struct fleet *fleet, struct instance *instance, enum instance_state before,
+static void closed(struct fleet *fleet)
+{
+    set_state(fleet, FLEET_CLOSED);
+    fleet->stopped(fleet);
+}
+
+void fleet_instance_gone(struct fleet *fleet, struct instance *instance, enum program_state before,
                          struct child_end end)
 {
     tell_end(instance, before, end);
-    if (fleet->stopping) {
+    if (!takes_requests(fleet)) {
         if (list_empty(&fleet->instances))
-            fleet->stopped(fleet);
+            closed(fleet);
         return;
     }
-    if (before == INSTANCE_STARTING) {
+    bool young = before == PROGRAM_READY && loop_now_us(fleet->loop) - instance->ready_us < LOOP_MS(FLEET_YOUNG_MS);
+    if (before == PROGRAM_STARTING) {
         fleet->counters.crashed++;
-        back_off(fleet);
         if (list_empty(&fleet->instances))
             refuse_all(fleet, FLEET_START_FAILED);
-    } else if (before == INSTANCE_READY && loop_now_us(fleet->loop) - instance->ready_us < LOOP_MS(FLEET_YOUNG_MS)) {
-        back_off(fleet);
     }
-    scale(fleet);
+    scale(fleet, before == PROGRAM_STARTING || young);
 }
 
 void fleet_stop(struct fleet *fleet)
 {
-    fleet->stopping = true;
+    set_state(fleet, FLEET_CLOSING);
     timer_stop(fleet->loop, &fleet->tick);
-    timer_stop(fleet->loop, &fleet->backoff);
+    timer_stop(fleet->loop, &fleet->pause);
     refuse_all(fleet, FLEET_STOPPING);
     list_each (node, &fleet->instances) {
-        instance_stop(instance_of(node));
+        program_stop(&instance_of(node)->program);
     }
     if (list_empty(&fleet->instances))
-        fleet->stopped(fleet);
+        closed(fleet);
 }
 
 void fleet_kill(struct fleet *fleet)
 {
     list_each (node, &fleet->instances) {
-        instance_kill(instance_of(node));
+        program_kill(&instance_of(node)->program);
     }
 }
 
@@ -302,7 +337,7 @@ void fleet_finish(struct fleet *fleet)
     if (fleet->loop == NULL)
         return;
     timer_stop(fleet->loop, &fleet->tick);
-    timer_stop(fleet->loop, &fleet->backoff);
+    timer_stop(fleet->loop, &fleet->pause);
 }
 
 void fleet_line(struct fleet *fleet, const struct instance *instance, bool is_stderr, struct span line)

@@ -1,12 +1,17 @@
-/* fleet: the instances of one revision, their slots, and the requests that wait for a slot. `up` owns it; the ingress
- * asks it for slots; it owns its instances. */
+/* fleet: the instances of one revision, their slots, and the requests that wait for a slot. The revision owns it; the
+ * ingress asks it for slots; it owns its instances.
+ *
+ *   FLEET_MOVES:
+ *     OPEN --fleet_start--> SCALING
+ *     OPEN, SCALING --fleet_stop--> CLOSING --the last instance is gone--> CLOSED
+ */
 #ifndef SENNIT_PLATFORM_FLEET_H
 #define SENNIT_PLATFORM_FLEET_H
 
-#include "net/net.h"
 #include "platform/autoscaler.h"
 #include "platform/command.h"
 #include "platform/instance.h"
+#include "platform/spec.h"
 
 enum {
     FLEET_QUEUE_MAX = 10000,       /* waiting requests */
@@ -14,19 +19,20 @@ enum {
     FLEET_STARTUP_MS_MAX = 240000, /* by then an instance must listen */
     FLEET_IDLE_MS = 15 * 60 * 1000,
     FLEET_TICK_MS = 1000,
-    FLEET_BACKOFF_MS_MIN = 200,
-    FLEET_BACKOFF_MS_MAX = 10000,
     FLEET_YOUNG_MS = 2000, /* an instance that ends this soon after it listened counts as not started */
 };
+
+enum fleet_state { FLEET_OPEN, FLEET_SCALING, FLEET_CLOSING, FLEET_CLOSED, FLEET_STATES };
 
 /* Why a request got no instance. */
 enum fleet_refusal { FLEET_QUEUE_FULL, FLEET_MAX_INSTANCES, FLEET_COLD_START, FLEET_START_FAILED, FLEET_STOPPING };
 
-/* A request for a slot, embedded in the caller. It waits in the fleet's queue until one of the callbacks is called,
- * once, from the loop or from fleet_ask itself. */
+/* A request for a slot, embedded in the caller, which sets the two callbacks. It waits in the fleet's queue until one
+ * of them is called, once, from the loop or from fleet_ask itself. */
 struct ask;
 struct ask {
     struct list queued;
+    struct fleet *fleet; /* that was asked last */
     uint64_t since_us;
     /* A slot is held for it; give it back with instance_release. */
     void (*granted)(struct ask *ask, struct instance *instance);
@@ -35,7 +41,7 @@ struct ask {
 
 struct fleet {
     struct loop *loop;
-    struct net *net;
+    struct programs *programs;
     const struct service_spec *spec;
     const struct command *command;
     const struct words *environment; /* of all instances */
@@ -45,36 +51,43 @@ struct fleet {
     struct list asks;
     uint32_t ask_count;
     uint32_t started; /* ever */
-    struct timer tick, backoff;
-    uint64_t backoff_ms, failed_us;
+    struct autoscaler_state autoscaler;
+    struct timer tick, pause; /* `pause`: of the autoscaler, after a start that failed */
     uint64_t startup_us_sum, startup_count;
-    bool stopping;
-    void (*stopped)(struct fleet *fleet); /* the last instance is gone, while stopping */
+    uint8_t state;                        /* enum fleet_state */
+    void (*stopped)(struct fleet *fleet); /* it is CLOSED; set by the owner before fleet_stop */
     struct {
-        uint64_t requests, refused, crashed;
+        uint64_t refused, crashed;
     } counters;
 };
 
-/* All arguments must outlive the fleet. */
-void fleet_init(struct fleet *fleet, struct net *net, const struct service_spec *spec, const struct command *command,
-                const struct words *environment);
-/* Begins to scale. */
+/* Nothing starts before it is asked or fleet_start is called. All arguments must outlive the fleet. */
+void fleet_init(struct fleet *fleet, struct programs *programs, const struct service_spec *spec,
+                const struct command *command, const struct words *environment);
+/* Keeps the number of instances that the autoscaler wants, from now on. */
 void fleet_start(struct fleet *fleet);
-/* Sends SIGTERM to all instances, and refuses waiting requests. `stopped` follows, from the loop. */
+/* Sends SIGTERM to all instances, and refuses waiting and later requests. `stopped` follows: from the loop, or at once
+ * if there is no instance. Not to be called twice. */
 void fleet_stop(struct fleet *fleet);
+/* Sends SIGKILL to all instances. */
 void fleet_kill(struct fleet *fleet);
+/* Its instances are gone, and no request waits. Accepts zeroed memory. */
 void fleet_finish(struct fleet *fleet);
 
+/* Asks for a slot of an instance, chosen uniformly at random among those with a free one. If there is none, the request
+ * waits, and the autoscaler may start an instance. */
 void fleet_ask(struct fleet *fleet, struct ask *ask);
 /* Withdraws a waiting request; harmless if it does not wait. */
-void fleet_forget(struct fleet *fleet, struct ask *ask);
-uint32_t fleet_count(const struct fleet *fleet, enum instance_state state);
+void fleet_forget(struct ask *ask);
 
-/* Called by instances. */
+/* Called by its instances: one listens, and */
 void fleet_instance_ready(struct fleet *fleet, struct instance *instance);
-void fleet_instance_gone(struct fleet *fleet, struct instance *instance, enum instance_state before,
+/* one has ended and left the list; `before` is the state that this ended. */
+void fleet_instance_gone(struct fleet *fleet, struct instance *instance, enum program_state before,
                          struct child_end end);
+/* A request has ended. */
 void fleet_slot_freed(struct fleet *fleet);
+/* Writes one line of an instance's output to ours: behind its name, or as JSON with its name in `from`. */
 void fleet_line(struct fleet *fleet, const struct instance *instance, bool is_stderr, struct span line);
 
 #endif

@@ -3,7 +3,7 @@
 
 #include "platform/exchange.h"
 
-/* Those that said nothing for long make room for the one that comes. */
+/* Ends connections that have been silent for long, so that a new one finds a place. */
 static void make_room(struct ingress *ingress)
 {
     uint64_t now = loop_now_us(ingress->loop);
@@ -37,15 +37,15 @@ static void on_accepted(struct listener *listener, struct io *io, const struct a
     }
 }
 
-bool ingress_open(struct ingress *ingress, struct net *net, struct fleet *fleet, const struct ingress_options *options,
-                  struct err *err)
+bool ingress_open(struct ingress *ingress, struct net *net, const struct route *route,
+                  const struct ingress_options *options, struct err *err)
 {
     struct addr addr;
     uint64_t seed[2];
     *ingress = (struct ingress){
         .net = net,
         .loop = net->loop,
-        .fleet = fleet,
+        .route = route,
         .limits = {.queue_bytes_max = INGRESS_QUEUE_BYTES_MAX,
                    .input_bytes_max = HTTP1_HEAD_BYTES_MAX + INGRESS_PAUSE_BYTES + NET_RECEIVE_BYTES * 2,
                    .write_stall_ms_max = INGRESS_STALL_MS_MAX},

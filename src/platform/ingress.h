@@ -12,7 +12,7 @@
 #include "net/listener.h"
 #include "platform/denials.h"
 #include "platform/door.h"
-#include "platform/fleet.h"
+#include "platform/route.h"
 #include "wire/http1.h"
 
 enum {
@@ -41,7 +41,7 @@ struct ingress_options {
 struct ingress {
     struct net *net;
     struct loop *loop;
-    struct fleet *fleet;
+    const struct route *route;
     struct listener listener;
     struct list clients;
     struct list idle; /* exchanges without a request, longest idle first */
@@ -56,8 +56,9 @@ struct ingress {
     } counters;
 };
 
-bool ingress_open(struct ingress *ingress, struct net *net, struct fleet *fleet, const struct ingress_options *options,
-                  struct err *err);
+/* `route` must outlive it. False with `err` set. */
+bool ingress_open(struct ingress *ingress, struct net *net, const struct route *route,
+                  const struct ingress_options *options, struct err *err);
 void ingress_finish(struct ingress *ingress); /* every connection must be gone; accepts zeroed memory */
 /* Takes no new connections. Idle ones end now, the others with their exchange. */
 void ingress_stop(struct ingress *ingress);

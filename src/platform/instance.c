@@ -1,80 +1,17 @@
-/* instance: starts the process, probes its port, keeps its last lines of output, and stops it. */
+/* instance: starts the program with its environment, keeps its last lines of output, and counts its requests. */
 #include "platform/instance.h"
 
 #include <assert.h>
-#include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "net/listener.h"
 #include "platform/environment.h"
 #include "platform/fleet.h"
 
-static void set_state(struct instance *instance, enum instance_state state)
+static struct instance *instance_of(struct program *program)
 {
-    static const uint8_t legal[] = {
-        [INSTANCE_STARTING] = 1 << INSTANCE_READY | 1 << INSTANCE_DRAINING | 1 << INSTANCE_GONE,
-        [INSTANCE_READY] = 1 << INSTANCE_DRAINING | 1 << INSTANCE_GONE,
-        [INSTANCE_DRAINING] = 1 << INSTANCE_GONE,
-        [INSTANCE_GONE] = 0,
-    };
-    assert(legal[instance->state] & 1 << state);
-    instance->state = (uint8_t)state;
-}
-
-static void probe_connect(struct timer *timer)
-{
-    struct instance *instance = container_of(timer, struct instance, probe_timer);
-    struct addr addr;
-    if (instance->state != INSTANCE_STARTING || instance->probing)
-        return;
-    addr_loopback(&addr, instance->port);
-    instance->probing = true;
-    conn_connect(&instance->probe, &addr);
-}
-
-static void probe_opened(struct conn *conn)
-{
-    struct instance *instance = container_of(conn, struct instance, probe);
-    conn_close(conn, CLOSE_DONE);
-    if (instance->state != INSTANCE_STARTING)
-        return;
-    set_state(instance, INSTANCE_READY);
-    timer_stop(instance->fleet->loop, &instance->deadline);
-    instance->ready_us = instance->idle_since_us = loop_now_us(instance->fleet->loop);
-    fleet_instance_ready(instance->fleet, instance);
-}
-
-static size_t probe_received(struct conn *conn, char *bytes, size_t len)
-{
-    return len;
-}
-
-static void destroy_if_unused(struct instance *instance);
-
-static void probe_closed(struct conn *conn, enum close_reason reason)
-{
-    struct instance *instance = container_of(conn, struct instance, probe);
-    instance->probing = false;
-    if (instance->state == INSTANCE_GONE)
-        destroy_if_unused(instance);
-    else if (instance->state == INSTANCE_STARTING)
-        timer_start(instance->fleet->loop, &instance->probe_timer, LOOP_MS(INSTANCE_PROBE_MS));
-}
-
-static const struct conn_events probe_events = {
-    .opened = probe_opened, .received = probe_received, .closed = probe_closed};
-static const struct conn_limits probe_limits = {.queue_bytes_max = 1, .input_bytes_max = 1};
-
-static void line_received(struct child *child, bool is_stderr, struct span line)
-{
-    struct instance *instance = container_of(child, struct instance, child);
-    char **slot = &instance->last[instance->last_count++ % INSTANCE_LAST_LINES];
-    free(*slot);
-    *slot = mem_text(span_sub(line, 0, 400));
-    fleet_line(instance->fleet, instance, is_stderr, line);
+    return container_of(program, struct instance, program);
 }
 
 static void instance_destroy(struct instance *instance)
@@ -85,72 +22,50 @@ static void instance_destroy(struct instance *instance)
     free(instance);
 }
 
-/* Requests that it held may still be ending. */
+/* The process is gone, but requests that the instance held may still be ending. */
 static void destroy_if_unused(struct instance *instance)
 {
-    if (instance->state == INSTANCE_GONE && !instance->probing && instance->requests == 0)
+    if (instance->program.state == PROGRAM_OFF && instance->requests == 0)
         instance_destroy(instance);
 }
 
-static void ended(struct child *child, struct child_end end)
+static void on_ready(struct program *program)
 {
-    struct instance *instance = container_of(child, struct instance, child);
-    struct fleet *fleet = instance->fleet;
-    enum instance_state before = (enum instance_state)instance->state;
-    timer_stop(fleet->loop, &instance->deadline);
-    timer_stop(fleet->loop, &instance->probe_timer);
-    set_state(instance, INSTANCE_GONE);
+    struct instance *instance = instance_of(program);
+    instance->ready_us = instance->idle_since_us = loop_now_us(instance->fleet->loop);
+    fleet_instance_ready(instance->fleet, instance);
+}
+
+static void on_late(struct program *program)
+{
+    struct instance *instance = instance_of(program);
+    log_event(LOG_ERROR, "the instance does not listen; it must listen on 0.0.0.0:$PORT",
+              LOG_C("instance", instance->id), LOG_N("PORT", instance->port));
+}
+
+static void on_line(struct program *program, bool is_stderr, struct span line)
+{
+    struct instance *instance = instance_of(program);
+    char **slot = &instance->last[instance->last_count++ % INSTANCE_LAST_LINES];
+    free(*slot);
+    *slot = mem_text(span_sub(line, 0, 400));
+    fleet_line(instance->fleet, instance, is_stderr, line);
+}
+
+static void on_ended(struct program *program, enum program_state before, struct child_end end)
+{
+    struct instance *instance = instance_of(program);
     list_remove(&instance->of_fleet);
-    fleet_instance_gone(fleet, instance, before, end);
-    conn_close(&instance->probe, CLOSE_DONE);
-    destroy_if_unused(instance);
+    fleet_instance_gone(instance->fleet, instance, before, end);
 }
 
-static void deadline_passed(struct timer *timer)
+static void on_released(struct program *program)
 {
-    struct instance *instance = container_of(timer, struct instance, deadline);
-    if (instance->state == INSTANCE_STARTING)
-        log_event(LOG_ERROR, "the instance does not listen; it must listen on 0.0.0.0:$PORT",
-                  LOG_C("instance", instance->id), LOG_N("PORT", instance->port));
-    instance_kill(instance);
+    destroy_if_unused(instance_of(program));
 }
 
-/* Those that are starting do not listen yet. */
-static bool port_is_taken(const struct fleet *fleet, uint16_t port)
-{
-    list_each (node, &fleet->instances) {
-        if (container_of(node, struct instance, of_fleet)->port == port)
-            return true;
-    }
-    return false;
-}
-
-static bool port_try(struct fleet *fleet, uint16_t *port, struct err *err)
-{
-    struct io io;
-    struct addr addr;
-    addr_loopback(&addr, 0);
-    io_init(&io, fleet->loop, NULL);
-    if (!io_listen(&io, &addr, err))
-        return false;
-    io_local(&io, &addr);
-    *port = addr_port(&addr);
-    io_close(&io, false);
-    return true;
-}
-
-/* A free port. Another program may take it before the instance does; then the instance ends and another is started. */
-static bool port_find(struct fleet *fleet, uint16_t *port, struct err *err)
-{
-    enum { TRIES = 1000 };
-    for (int i = 0; i < TRIES; i++) {
-        if (!port_try(fleet, port, err))
-            return false;
-        if (!port_is_taken(fleet, *port))
-            return true;
-    }
-    return err_set(err, "no free port was found");
-}
+static const struct program_events program_events = {
+    .ready = on_ready, .late = on_late, .line = on_line, .ended = on_ended, .released = on_released};
 
 static void environment_make(struct words *env, const struct instance *instance)
 {
@@ -168,52 +83,49 @@ static void environment_make(struct words *env, const struct instance *instance)
         environment_set(env, mem_text(SPAN_LIT("SENNIT_LOG_FORMAT=text")));
 }
 
+static bool program_begin(struct instance *instance, struct err *err)
+{
+    struct fleet *fleet = instance->fleet;
+    struct words env = {0};
+    struct program_spec spec = {.start_ms_max = fleet->startup_ms_max};
+    if (!programs_find_port(fleet->programs, &instance->port, err))
+        return false;
+    addr_loopback(&spec.addr, instance->port);
+    environment_make(&env, instance);
+    spec.child = (struct child_spec){
+        .argv = (const char *const *)fleet->command->argv.list,
+        .env = (const char *const *)env.list,
+        .directory = fleet->command->directory,
+    };
+    bool ok = program_start(&instance->program, &spec, err);
+    words_finish(&env);
+    return ok;
+}
+
 struct instance *instance_start(struct fleet *fleet, struct err *err)
 {
     struct instance *instance = mem_zero(1, sizeof *instance);
-    struct words env = {0};
     instance->fleet = fleet;
     instance->id = mem_printf("%s-%u", fleet->spec->revision, ++fleet->started);
     instance->started_us = loop_now_us(fleet->loop);
     instance->started_ms = loop_wall_ms(fleet->loop);
-    timer_init(&instance->probe_timer, probe_connect);
-    timer_init(&instance->deadline, deadline_passed);
+    program_init(&instance->program, fleet->programs, &program_events);
     list_init(&instance->of_fleet);
-    bool ok = port_find(fleet, &instance->port, err);
-    if (ok) {
-        environment_make(&env, instance);
-        struct child_spec spec = {
-            .argv = (const char *const *)fleet->command->argv.list,
-            .env = (const char *const *)env.list,
-            .directory = fleet->command->directory,
-        };
-        ok = child_start(&instance->child, fleet->loop, &spec, line_received, ended, err);
-        words_finish(&env);
-    }
-    if (!ok) {
+    if (!program_begin(instance, err)) {
         instance_destroy(instance);
         return NULL;
     }
-    instance->pid = instance->child.pid;
     list_append(&fleet->instances, &instance->of_fleet);
-    conn_init(&instance->probe, fleet->net, &probe_events, &probe_limits);
-    timer_start(fleet->loop, &instance->probe_timer, LOOP_MS(INSTANCE_PROBE_MS));
-    timer_start(fleet->loop, &instance->deadline, LOOP_MS(fleet->startup_ms_max));
     return instance;
 }
 
-void instance_stop(struct instance *instance)
+const char *instance_state_name(const struct instance *instance)
 {
-    if (instance->state == INSTANCE_DRAINING || instance->state == INSTANCE_GONE)
-        return;
-    set_state(instance, INSTANCE_DRAINING);
-    child_signal(&instance->child, SIGTERM);
-    timer_start(instance->fleet->loop, &instance->deadline, LOOP_MS(INSTANCE_STOP_MS));
-}
-
-void instance_kill(struct instance *instance)
-{
-    child_signal_group(&instance->child, SIGKILL);
+    static const char *const names[PROGRAM_STATES] = {
+        [PROGRAM_OFF] = "gone",          [PROGRAM_STARTING] = "starting", [PROGRAM_READY] = "ready",
+        [PROGRAM_STOPPING] = "draining", [PROGRAM_ENDED] = "gone",
+    };
+    return names[instance->program.state];
 }
 
 void instance_hold(struct instance *instance)

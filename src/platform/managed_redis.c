@@ -1,62 +1,60 @@
-/* managed_redis: starts, probes, restarts and stops redis-server, with its command line and its directories. */
+/* managed_redis: redis-server's command line, its directories and its socket, and its restarts. The moves of its state
+ * are a table. */
 #include "platform/managed_redis.h"
 
-#include <signal.h>
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/moves.h"
 #include "loop/private.h"
 #include "platform/environment.h"
 
 static const char socket_name[] = "redis.sock";
 
-static void probe_connect(struct managed_redis *redis)
+#define MANAGED_REDIS_MOVES(MOVE) \
+    MOVE(MANAGED_REDIS_OFF, MANAGED_REDIS_STARTING) \
+    MOVE(MANAGED_REDIS_STARTING, MANAGED_REDIS_READY) \
+    MOVE(MANAGED_REDIS_STARTING, MANAGED_REDIS_WAITING) \
+    MOVE(MANAGED_REDIS_STARTING, MANAGED_REDIS_STOPPING) \
+    MOVE(MANAGED_REDIS_READY, MANAGED_REDIS_WAITING) \
+    MOVE(MANAGED_REDIS_READY, MANAGED_REDIS_STOPPING) \
+    MOVE(MANAGED_REDIS_WAITING, MANAGED_REDIS_STARTING) \
+    MOVE(MANAGED_REDIS_WAITING, MANAGED_REDIS_STOPPED) \
+    MOVE(MANAGED_REDIS_STOPPING, MANAGED_REDIS_STOPPED)
+
+/* The only function that changes a managed Redis' state. managed_redis.h has the picture. */
+static void set_state(struct managed_redis *redis, enum managed_redis_state state)
 {
-    if (redis->probing)
-        return;
-    redis->probing = true;
-    conn_connect(&redis->probe, &redis->addr);
+    static const bool legal[MANAGED_REDIS_STATES][MANAGED_REDIS_STATES] = {MANAGED_REDIS_MOVES(MOVE_LEGAL)};
+    assert(legal[redis->state][state]);
+    redis->state = (uint8_t)state;
 }
 
-static void probe_opened(struct conn *conn)
+static struct loop *loop_of(const struct managed_redis *redis)
 {
-    conn_send(conn, SPAN_LIT("PING\r\n"));
+    return redis->program.programs->loop;
 }
 
-static size_t probe_received(struct conn *conn, char *bytes, size_t len)
+static struct managed_redis *redis_of(struct program *program)
 {
-    struct managed_redis *redis = container_of(conn, struct managed_redis, probe);
-    /* "-LOADING" means not yet. */
-    bool pong = span_starts_with(span_of(bytes, len), SPAN_LIT("+PONG"));
-    conn_close(conn, CLOSE_DONE);
-    if (!pong || redis->answers || !redis->running)
-        return len;
-    bool first = !redis->answered;
-    redis->answers = redis->answered = true;
+    return container_of(program, struct managed_redis, program);
+}
+
+static void on_ready(struct program *program)
+{
+    struct managed_redis *redis = redis_of(program);
+    set_state(redis, MANAGED_REDIS_READY);
     redis->restart_ms = REDIS_RESTART_MS_MIN;
-    log_event(LOG_INFO, "redis is ready", LOG_C("socket", redis->socket), LOG_N("pid", redis->child.pid));
-    if (first)
-        redis->ready(redis);
-    return len;
+    log_event(LOG_INFO, "redis is ready", LOG_C("socket", redis->socket), LOG_N("pid", program->pid));
+    redis->ready(redis);
 }
 
-static void probe_closed(struct conn *conn, enum close_reason reason)
+static void on_line(struct program *program, bool is_stderr, struct span line)
 {
-    struct managed_redis *redis = container_of(conn, struct managed_redis, probe);
-    redis->probing = false;
-    if (redis->running && !redis->answers && !redis->stopping)
-        timer_start(redis->loop, &redis->timer, LOOP_MS(REDIS_PROBE_MS));
-}
-
-static const struct conn_events probe_events = {
-    .opened = probe_opened, .received = probe_received, .closed = probe_closed};
-static const struct conn_limits probe_limits = {.queue_bytes_max = 64, .input_bytes_max = 1024};
-
-static void line_received(struct child *child, bool is_stderr, struct span line)
-{
-    struct managed_redis *redis = container_of(child, struct managed_redis, child);
+    struct managed_redis *redis = redis_of(program);
     if (line.len > 0)
         snprintf(redis->last, sizeof redis->last, SPAN_FMT, SPAN_ARG(line));
     log_event(LOG_DEBUG, "redis", LOG_S("line", line));
@@ -65,35 +63,41 @@ static void line_received(struct child *child, bool is_stderr, struct span line)
 static void restart_later(struct managed_redis *redis)
 {
     uint64_t ms = redis->options.restart_delay_ms != 0 ? redis->options.restart_delay_ms : redis->restart_ms;
-    timer_start(redis->loop, &redis->timer, LOOP_MS(ms));
+    timer_start(loop_of(redis), &redis->restart, LOOP_MS(ms));
     redis->restart_ms = redis->restart_ms * 2 > REDIS_RESTART_MS_MAX ? REDIS_RESTART_MS_MAX : redis->restart_ms * 2;
 }
 
-static void ended(struct child *child, struct child_end end)
+static void on_ended(struct program *program, enum program_state before, struct child_end end)
 {
-    struct managed_redis *redis = container_of(child, struct managed_redis, child);
-    redis->running = redis->answers = false;
-    timer_stop(redis->loop, &redis->timer);
-    timer_stop(redis->loop, &redis->deadline);
-    conn_close(&redis->probe, CLOSE_DONE);
-    if (redis->stopping) {
-        redis->stopped(redis);
+    struct managed_redis *redis = redis_of(program);
+    if (redis->state == MANAGED_REDIS_STOPPING) {
+        set_state(redis, MANAGED_REDIS_STOPPED);
         return;
     }
     log_event(LOG_ERROR, "redis ended; restarting it", LOG_N("status", end.exit_status), LOG_N("signal", end.signal),
               LOG_C("last_output", redis->last), LOG_C("directory", redis->directory));
-    if (redis->restart_ms == 0)
-        redis->restart_ms = REDIS_RESTART_MS_MIN;
-    restart_later(redis);
+    set_state(redis, MANAGED_REDIS_WAITING);
 }
 
-static bool launch(struct managed_redis *redis, struct err *err)
+static void on_released(struct program *program)
+{
+    struct managed_redis *redis = redis_of(program);
+    if (redis->state == MANAGED_REDIS_STOPPED)
+        redis->stopped(redis);
+    else
+        restart_later(redis);
+}
+
+static const struct program_events program_events = {
+    .ready = on_ready, .line = on_line, .ended = on_ended, .released = on_released};
+
+static bool start(struct managed_redis *redis, struct err *err)
 {
     char memory[24];
     struct words environment = {0};
     snprintf(memory, sizeof memory, "%llu", (unsigned long long)redis->options.memory_bytes_max);
-    /* Not everysec: while the disk syncs, Redis then answers for up to two seconds before it writes, and a killed one
-     * has lost that. With "no" it writes before it answers; what it wrote is lost only with the machine. */
+    /* With appendfsync everysec, Redis answers up to two seconds before it writes while the disk syncs, and loses these
+     * writes if it is killed. With "no" it writes before it answers, and loses writes only if the machine fails. */
     const char *const argv[] = {"redis-server",
                                 "--port",
                                 "0",
@@ -119,36 +123,32 @@ static bool launch(struct managed_redis *redis, struct err *err)
                                 "no",
                                 NULL};
     environment_add_system(&environment);
-    struct child_spec spec = {
-        .argv = argv, .env = (const char *const *)environment.list, .directory = "/", .is_private = true};
-    bool ok = child_start(&redis->child, redis->loop, &spec, line_received, ended, err);
+    const struct program_spec spec = {
+        .child = {.argv = argv, .env = (const char *const *)environment.list, .directory = "/", .is_private = true},
+        .addr = redis->addr,
+        .question = "PING\r\n",
+        .answer = "+PONG", /* "-LOADING" means not yet */
+    };
+    bool ok = program_start(&redis->program, &spec, err);
     words_finish(&environment);
     if (!ok)
         return err_prefix(err,
                           "sennit.dev/redis: managed needs Debian's redis-server (apt-get install redis-server): ");
-    redis->running = true;
-    timer_start(redis->loop, &redis->timer, LOOP_MS(REDIS_PROBE_MS));
+    set_state(redis, MANAGED_REDIS_STARTING);
     return true;
 }
 
-static void on_timer(struct timer *timer)
+static void restart_due(struct timer *timer)
 {
-    struct managed_redis *redis = container_of(timer, struct managed_redis, timer);
+    struct managed_redis *redis = container_of(timer, struct managed_redis, restart);
     struct err err;
-    if (redis->running) {
-        probe_connect(redis);
-    } else if (!launch(redis, &err)) {
+    if (!start(redis, &err)) {
         log_event(LOG_ERROR, "redis cannot be started", LOG_C("why", err.text));
         restart_later(redis);
     }
 }
 
-static void on_deadline(struct timer *timer)
-{
-    managed_redis_kill(container_of(timer, struct managed_redis, deadline));
-}
-
-/* Two that append to one file spoil it. */
+/* Takes the lock, because two Redis that append to one file spoil it. */
 static bool directory_take(struct managed_redis *redis, struct err *err)
 {
     unsigned corrected = 0;
@@ -166,7 +166,7 @@ static bool directory_take(struct managed_redis *redis, struct err *err)
            err_prefix(err, "the managed Redis needs a directory of its own (--state DIR says which one it gets): ");
 }
 
-/* RFC 3986: all but the unreserved and the slash is spelled out, so that any path can stand in a URL. */
+/* Percent-encodes all but the unreserved characters and the slash (RFC 3986), so that any path fits into a URL. */
 static char *url_of(const char *path)
 {
     static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/";
@@ -183,7 +183,8 @@ static char *url_of(const char *path)
     return url;
 }
 
-/* Beside the data; or, where that path is too long for a socket (107 bytes), in a directory with a short name. */
+/* Puts the socket beside the data. If that path is too long for a socket (107 bytes), a directory with a short name
+ * holds it. */
 static bool socket_place(struct managed_redis *redis, struct err *err)
 {
     redis->socket = mem_printf("%s/%s", redis->directory, socket_name);
@@ -203,48 +204,51 @@ static bool socket_place(struct managed_redis *redis, struct err *err)
     return true;
 }
 
-bool managed_redis_start(struct managed_redis *redis, struct net *net, const struct managed_redis_options *options,
-                         struct err *err)
+bool managed_redis_start(struct managed_redis *redis, struct programs *programs,
+                         const struct managed_redis_options *options, struct err *err)
 {
     *redis = (struct managed_redis){
-        .loop = net->loop,
-        .net = net,
         .options = *options,
+        .restart_ms = REDIS_RESTART_MS_MIN,
         .ready = redis->ready,
         .stopped = redis->stopped,
         .lock = {.fd = -1},
     };
-    timer_init(&redis->timer, on_timer);
-    timer_init(&redis->deadline, on_deadline);
-    conn_init(&redis->probe, net, &probe_events, &probe_limits);
-    bool ok = directory_take(redis, err) && socket_place(redis, err) && launch(redis, err);
+    program_init(&redis->program, programs, &program_events);
+    timer_init(&redis->restart, restart_due);
+    bool ok = directory_take(redis, err) && socket_place(redis, err) && start(redis, err);
     redis->options.directory = NULL; /* the caller's */
     return ok;
 }
 
+pid_t managed_redis_pid(const struct managed_redis *redis)
+{
+    return redis->program.child.pid;
+}
+
 void managed_redis_stop(struct managed_redis *redis)
 {
-    redis->stopping = true;
-    if (!redis->running) {
-        timer_stop(redis->loop, &redis->timer);
-        redis->stopped(redis);
+    if (redis->state == MANAGED_REDIS_STARTING || redis->state == MANAGED_REDIS_READY) {
+        set_state(redis, MANAGED_REDIS_STOPPING);
+        program_stop(&redis->program);
         return;
     }
-    child_signal(&redis->child, SIGTERM);
-    timer_start(redis->loop, &redis->deadline, LOOP_MS(REDIS_STOP_MS));
+    timer_stop(loop_of(redis), &redis->restart);
+    set_state(redis, MANAGED_REDIS_STOPPED);
+    if (redis->program.state == PROGRAM_OFF) /* else it is released in this turn */
+        redis->stopped(redis);
 }
 
 void managed_redis_kill(struct managed_redis *redis)
 {
-    child_signal(&redis->child, SIGKILL);
+    program_kill(&redis->program);
 }
 
 void managed_redis_finish(struct managed_redis *redis)
 {
-    if (redis->loop == NULL)
+    if (redis->program.programs == NULL)
         return;
-    timer_stop(redis->loop, &redis->timer);
-    timer_stop(redis->loop, &redis->deadline);
+    timer_stop(loop_of(redis), &redis->restart);
     file_lock_drop(&redis->lock);
     if (redis->short_directory != NULL)
         private_directory_remove(redis->short_directory, socket_name);

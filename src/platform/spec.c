@@ -11,22 +11,7 @@
 
 enum { NAME_BYTES_MAX = 49, REVISION_BYTES_MAX = 63 };
 
-void words_add(struct words *words, char *text)
-{
-    words->list = mem_resize(words->list, (words->count + 2) * sizeof *words->list);
-    words->list[words->count++] = text;
-    words->list[words->count] = NULL;
-}
-
-void words_finish(struct words *words)
-{
-    for (size_t i = 0; i < words->count; i++)
-        free(words->list[i]);
-    free(words->list);
-    *words = (struct words){0};
-}
-
-/* Known to Cloud Run or Knative, and of no effect here. */
+/* Notes a field that Cloud Run or Knative knows, and that has no effect here. */
 static void inert(struct service_spec *spec, const char *name)
 {
     if (spec->inert.len != 0)
@@ -41,7 +26,7 @@ static void inert_if_there(struct service_spec *spec, const struct yaml_node *ma
             inert(spec, *names);
 }
 
-/* A text that becomes a C string (wire/yaml lets no NUL through), and must fit into an argument or a variable. */
+/* Reads a text that becomes a C string (wire/yaml lets no NUL through) and must fit into an argument or a variable. */
 static bool text_get(struct service_spec *spec, const struct yaml_node *node, struct span *text, struct err *err)
 {
     if (!yaml_string(node, text, err))
@@ -86,7 +71,7 @@ static bool number_read(const struct yaml_node *mapping, const char *key, uint64
     return true;
 }
 
-/* DNS-1035, as Cloud Run limits it. */
+/* A DNS label (RFC 1035) in lower case, of the length that Cloud Run allows. */
 static bool name_is_valid(struct span name, size_t bytes_max)
 {
     if (name.len == 0 || name.len > bytes_max || name.data[0] < 'a' || name.data[0] > 'z' ||
@@ -190,8 +175,8 @@ static bool words_read(struct service_spec *spec, const struct yaml_node *mappin
         return true;
     if (!yaml_expect(node, YAML_LIST, err))
         return false;
-    if (node->count > SPEC_WORDS_MAX)
-        return yaml_error(err, node, "more than %d words", SPEC_WORDS_MAX);
+    if (node->count > WORDS_MAX)
+        return yaml_error(err, node, "more than %d words", WORDS_MAX);
     for (size_t i = 0; i < node->count; i++) {
         if (!text_get(spec, node->items[i], &text, err))
             return false;
@@ -246,15 +231,15 @@ static bool env_read(struct service_spec *spec, const struct yaml_node *env, str
         return true;
     if (!yaml_expect(env, YAML_LIST, err))
         return false;
-    if (env->count > SPEC_WORDS_MAX)
-        return yaml_error(err, env, "more than %d variables", SPEC_WORDS_MAX);
+    if (env->count > WORDS_MAX)
+        return yaml_error(err, env, "more than %d variables", WORDS_MAX);
     for (size_t i = 0; i < env->count; i++)
         if (!variable_read(spec, env->items[i], err))
             return false;
     return true;
 }
 
-/* The port is ours to choose, so containerPort has no effect; but what cannot be right is said. */
+/* The platform chooses the port, so containerPort has no effect. A value that cannot be right is an error still. */
 static bool ports_read(const struct yaml_node *ports, struct err *err)
 {
     static const char *const keys[] = {"name", "containerPort", "protocol", NULL};
@@ -395,7 +380,7 @@ static bool root_read(struct service_spec *spec, const struct yaml_node *root, s
     return template_read(spec, yaml_get(inside, "template"), err);
 }
 
-/* The annotation that counts for minScale or maxScale. */
+/* Finds the annotation that sets minScale or maxScale, for an error text; the root if there is none. */
 static const struct yaml_node *scale_node(const struct yaml_node *root, const char *prefix, const char *other)
 {
     const struct yaml_node *template = yaml_get(yaml_get(root, "spec"), "template");
@@ -443,6 +428,8 @@ bool service_spec_parse(struct service_spec *spec, const char *path, struct span
         .redis_memory_bytes_max = SPEC_REDIS_MEMORY_DEFAULT,
         .directory = slash == NULL ? mem_text(SPAN_LIT(".")) : mem_text(span_of(path, (size_t)(slash - path) + 1)),
     };
+    spec->path = mem_text(span_str(path));
+    buf_append(&spec->document, text);
     struct yaml_node *root = yaml_parse(path, text, err);
     bool ok = root != NULL && root_read(spec, root, err) && spec_check(spec, root, err);
     yaml_destroy(root);
@@ -460,6 +447,8 @@ bool service_spec_read(struct service_spec *spec, const char *path, struct err *
 
 void service_spec_finish(struct service_spec *spec)
 {
+    free(spec->path);
+    buf_finish(&spec->document);
     free(spec->name);
     free(spec->revision);
     free(spec->image);

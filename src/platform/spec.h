@@ -6,6 +6,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "platform/words.h"
 
 enum {
     SPEC_CONCURRENCY_DEFAULT = 80,
@@ -14,7 +15,6 @@ enum {
     SPEC_TIMEOUT_S_MAX = 3600,
     SPEC_INSTANCES_DEFAULT = 100,
     SPEC_INSTANCES_MAX = 1000,
-    SPEC_WORDS_MAX = 1000,            /* of a command line; also the number of variables */
     SPEC_TEXT_BYTES_MAX = 100 * 1024, /* of one text; the kernel accepts no argument or variable of 128 KiB, */
     SPEC_BYTES_MAX = 1 << 20,         /* and no more than about 2 MiB of all of them */
 };
@@ -22,15 +22,9 @@ enum {
 #define SPEC_REDIS_MEMORY_DEFAULT ((uint64_t)512 << 20)
 #define SPEC_REDIS_MEMORY_MAX ((uint64_t)1 << 40)
 
-/* A NULL-terminated list of texts. */
-struct words {
-    char **list;
-    size_t count;
-};
-void words_add(struct words *words, char *text); /* takes ownership of the text */
-void words_finish(struct words *words);
-
 struct service_spec {
+    char *path;          /* of the file, as the operator named it */
+    struct buf document; /* the file, as it was written */
     char *name, *revision;
     char *image;
     struct words command, args, env; /* env: NAME=value */

@@ -16,39 +16,58 @@ struct reader {
     bool answered;
 };
 
-static const char *const state_names[] = {"starting", "ready", "draining", "gone"};
+static void redis_encode(struct buf *to, const struct managed_redis *redis)
+{
+    if (redis->state == MANAGED_REDIS_OFF) {
+        buf_append(to, SPAN_LIT("null"));
+        return;
+    }
+    buf_printf(to, "{\"pid\":%d,\"ready\":%s,\"socket\":\"", (int)managed_redis_pid(redis),
+               redis->state == MANAGED_REDIS_READY ? "true" : "false");
+    buf_append_json(to, span_str(redis->socket));
+    buf_append(to, SPAN_LIT("\"}"));
+}
+
+/* What all revisions' fleets count together. */
+struct sums {
+    uint32_t instances, queued, started;
+    uint64_t refused, crashed;
+};
+
+static void fleet_encode(struct buf *to, const struct fleet *fleet, struct sums *sums)
+{
+    list_each (node, &fleet->instances) {
+        const struct instance *instance = container_of(node, struct instance, of_fleet);
+        buf_printf(to, "%s{\"id\":\"%s\",\"pid\":%d,\"port\":%u,\"state\":\"%s\",\"requests\":%u,\"started_ms\":%lld}",
+                   sums->instances++ == 0 ? "" : ",", instance->id, (int)instance->program.pid, instance->port,
+                   instance_state_name(instance), instance->requests, (long long)instance->started_ms);
+    }
+    sums->queued += fleet->ask_count;
+    sums->started += fleet->started;
+    sums->refused += fleet->counters.refused;
+    sums->crashed += fleet->counters.crashed;
+}
 
 void status_encode(struct buf *to, const struct status *status)
 {
-    const struct fleet *fleet = status->fleet;
+    const struct service *service = status->service;
     const struct ingress *ingress = status->ingress;
-    buf_printf(to,
-               "{\"service\":\"%s\",\"revision\":\"%s\",\"url\":\"http://localhost:%u\",\"redis\":", fleet->spec->name,
-               fleet->spec->revision, status->ingress_port);
-    if (status->redis->loop != NULL) {
-        buf_printf(to, "{\"pid\":%d,\"ready\":%s,\"socket\":\"", (int)status->redis->child.pid,
-                   status->redis->answers ? "true" : "false");
-        buf_append_json(to, span_str(status->redis->socket));
-        buf_append(to, SPAN_LIT("\"}"));
-    } else {
-        buf_append(to, SPAN_LIT("null"));
-    }
+    struct sums sums = {0};
+    buf_printf(to, "{\"service\":\"%s\",\"revision\":\"%s\",\"url\":\"http://localhost:%u\",\"redis\":", service->name,
+               service_latest(service)->spec.revision, status->ingress_port);
+    redis_encode(to, &service->redis);
     buf_append(to, SPAN_LIT(",\"instances\":["));
-    for (const struct list *node = fleet->instances.next; node != &fleet->instances; node = node->next) {
-        const struct instance *instance = container_of(node, struct instance, of_fleet);
-        buf_printf(to, "%s{\"id\":\"%s\",\"pid\":%d,\"port\":%u,\"state\":\"%s\",\"requests\":%u,\"started_ms\":%lld}",
-                   node == fleet->instances.next ? "" : ",", instance->id, (int)instance->pid, instance->port,
-                   state_names[instance->state], instance->requests, (long long)instance->started_ms);
+    list_each (node, &service->revisions) {
+        fleet_encode(to, &container_of(node, struct revision, of_service)->fleet, &sums);
     }
     buf_printf(to,
                "],\"queued\":%u,\"clients\":%zu,\"limits\":{\"connections\":%u,\"connections_per_address\":%u},"
                "\"counters\":{\"instances_started\":%u,\"exchanges\":%llu,\"tunnels\":%llu,\"timeouts\":%llu,"
                "\"failures\":%llu,\"refused\":%llu,\"crashed\":%llu},\"refusals\":{",
-               fleet->ask_count, ingress->client_count, ingress->door.count_max, ingress->door.address_max,
-               fleet->started, (unsigned long long)ingress->counters.exchanges,
-               (unsigned long long)ingress->counters.tunnels, (unsigned long long)ingress->counters.timeouts,
-               (unsigned long long)ingress->counters.failures, (unsigned long long)fleet->counters.refused,
-               (unsigned long long)fleet->counters.crashed);
+               sums.queued, ingress->client_count, ingress->door.count_max, ingress->door.address_max, sums.started,
+               (unsigned long long)ingress->counters.exchanges, (unsigned long long)ingress->counters.tunnels,
+               (unsigned long long)ingress->counters.timeouts, (unsigned long long)ingress->counters.failures,
+               (unsigned long long)sums.refused, (unsigned long long)sums.crashed);
     for (int i = 0; i < DENIAL_COUNT; i++)
         buf_printf(to, "%s\"%s\":%llu", i > 0 ? "," : "", denial_reason((enum denial)i),
                    (unsigned long long)ingress->denials.counts[i]);

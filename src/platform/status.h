@@ -6,16 +6,14 @@
 #define SENNIT_PLATFORM_STATUS_H
 
 #include "platform/ingress.h"
-#include "platform/managed_redis.h"
 
 struct status {
     struct net *net;
     struct listener listener;
     struct list readers;
     uint32_t reader_count;
-    const struct fleet *fleet;
+    const struct service *service; /* the one that it shows */
     const struct ingress *ingress;
-    const struct managed_redis *redis;
     uint16_t ingress_port;
 };
 

@@ -1,5 +1,5 @@
-/* up: starts and stops the parts in order: the ingress' port, the switch of user, the status page, the managed Redis,
- * the instances; at the end the ingress, the instances, the managed Redis. */
+/* up: starts and stops the parts in order: the ingress' port, the switch of user, the status page, then each service
+ * with its managed Redis and its instances; at the end the ingress and the services. */
 #include "platform/up.h"
 
 #include <signal.h>
@@ -10,73 +10,59 @@
 #include "base/mem.h"
 #include "base/shown.h"
 #include "loop/process.h"
-#include "platform/environment.h"
 #include "platform/ingress.h"
-#include "platform/managed_redis.h"
 #include "platform/status.h"
 
 enum {
-    FILES_KEPT = 128,   /* of descriptors: ours, Redis', those of clients that are answered at the door */
-    FILES_INSTANCE = 6, /* two outputs, one to watch it, a probe, and what its start takes for a moment */
+    FILES_KEPT = 128,   /* descriptors of the platform, of Redis, and of clients that get a refusal at the door */
+    FILES_INSTANCE = 6, /* two outputs, one to watch its end, a probe, and two for a moment at its start */
     FILES_CLIENT = 2,
-    CONNECTIONS_MAX = 50000, /* unless asked for */
+    CONNECTIONS_MAX = 50000, /* unless the operator asks for more */
 };
 
 struct up {
     struct loop *loop;
     struct net net;
+    struct programs programs;
     const struct up_options *options;
-    struct service_spec spec;
-    struct command command;
-    struct words environment; /* of every instance */
-    struct managed_redis redis;
-    struct fleet fleet;
+    struct route route; /* lists the services, which `up` owns */
     struct ingress ingress;
     struct status status;
     struct signal_watch interrupt, term, hangup;
+    uint32_t running; /* services that are not stopped yet */
     bool stopping;
 };
 
-static void redis_stopped(struct managed_redis *redis)
+static struct service *service_of(struct list *node)
 {
-    struct up *up = container_of(redis, struct up, redis);
+    return container_of(node, struct service, of_route);
+}
+
+static void service_stopped(struct service *service)
+{
+    struct up *up = container_of(service->programs, struct up, programs);
+    if (--up->running > 0)
+        return;
     ingress_cut(&up->ingress);
     loop_stop(up->loop);
-}
-
-static void fleet_stopped(struct fleet *fleet)
-{
-    struct up *up = container_of(fleet, struct up, fleet);
-    if (up->redis.loop == NULL) {
-        ingress_cut(&up->ingress);
-        loop_stop(up->loop);
-        return;
-    }
-    log_event(LOG_INFO, "stopping redis");
-    managed_redis_stop(&up->redis);
-}
-
-static void redis_ready(struct managed_redis *redis)
-{
-    struct up *up = container_of(redis, struct up, redis);
-    if (!up->stopping)
-        fleet_start(&up->fleet);
 }
 
 static void stop(struct up *up)
 {
     if (up->stopping) {
         log_event(LOG_WARNING, "asked twice: killing the remaining processes");
-        fleet_kill(&up->fleet);
-        if (up->redis.loop != NULL)
-            managed_redis_kill(&up->redis);
+        list_each (node, &up->route.services) {
+            service_kill(service_of(node));
+        }
         return;
     }
     up->stopping = true;
     log_event(LOG_INFO, "stopping: the ingress, then the instances (SIGTERM, ten seconds), then the managed Redis");
     ingress_stop(&up->ingress);
     status_close(&up->status);
-    fleet_stop(&up->fleet);
+    list_each (node, &up->route.services) {
+        service_stop(service_of(node));
+    }
 }
 
 static void on_interrupt(struct signal_watch *watch, int number)
@@ -94,46 +80,10 @@ static void on_hangup(struct signal_watch *watch, int number)
     stop(container_of(watch, struct up, hangup));
 }
 
-static char *state_directory(const struct up *up)
+/* Prints what the operator wants to see first: the address, the bounds, and what to try. */
+static void greet(const struct up *up, const struct service *service)
 {
-    const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
-    if (up->options->state_dir != NULL)
-        return mem_printf("%s/redis", up->options->state_dir);
-    if (state != NULL && state[0] == '/')
-        return mem_printf("%s/sennit/%s/redis", state, up->spec.name);
-    return mem_printf("%s/.local/state/sennit/%s/redis", home != NULL ? home : "/tmp", up->spec.name);
-}
-
-static bool redis_start(struct up *up, struct err *err)
-{
-    if (!up->spec.redis)
-        return true;
-    char *directory = state_directory(up);
-    up->redis.ready = redis_ready;
-    up->redis.stopped = redis_stopped;
-    const struct managed_redis_options options = {.directory = directory,
-                                                  .restart_delay_ms = up->spec.redis_restart_delay_ms,
-                                                  .memory_bytes_max = up->spec.redis_memory_bytes_max};
-    bool ok = managed_redis_start(&up->redis, &up->net, &options, err);
-    free(directory);
-    if (ok)
-        environment_set(&up->environment, mem_printf("REDIS_URL=%s", up->redis.url));
-    return ok;
-}
-
-static bool environment_read(struct up *up, struct err *err)
-{
-    const struct words *own = &up->spec.env;
-    environment_add_system(&up->environment);
-    for (size_t i = 0; i < own->count; i++)
-        environment_set(&up->environment, mem_text(span_str(own->list[i])));
-    return environment_pass(&up->environment, up->options->pass, err);
-}
-
-/* What a person wants to see first. */
-static void greet(const struct up *up)
-{
-    const struct service_spec *spec = &up->spec;
+    const struct service_spec *spec = &service_latest(service)->spec;
     uint16_t port = listener_port(&up->ingress.listener);
     if (spec->inert.len != 0)
         log_event(LOG_WARNING, "these fields have no effect on this machine", LOG_S("fields", buf_span(&spec->inert)));
@@ -156,11 +106,14 @@ static void greet(const struct up *up)
 }
 
 /* A client takes one descriptor, and one more for its request's way to an instance. Instances, Redis, their outputs and
- * refusals at the door need some, too; of a small number they get half. */
+ * refusals at the door need some, too. If there are few, they get half. */
 static bool door_open(struct up *up, struct err *err)
 {
     const struct up_options *options = up->options;
-    uint64_t files = process_files_allow(0), kept = FILES_KEPT + (uint64_t)up->spec.instances_max * FILES_INSTANCE;
+    uint64_t files = process_files_allow(0), kept = FILES_KEPT;
+    list_each (node, &up->route.services) {
+        kept += service_instances_max(service_of(node)) * FILES_INSTANCE;
+    }
     kept = kept < files / 2 ? kept : files / 2;
     uint64_t fit = (files - kept) / FILES_CLIENT;
     struct ingress_options ingress = {
@@ -176,7 +129,7 @@ static bool door_open(struct up *up, struct err *err)
                        (unsigned long long)(kept + (uint64_t)(ingress.connections_max + 1) * FILES_CLIENT));
     ingress.connections_per_address =
         options->connections_per_address != 0 ? options->connections_per_address : (ingress.connections_max + 1) / 2;
-    return ingress_open(&up->ingress, &up->net, &up->fleet, &ingress, err);
+    return ingress_open(&up->ingress, &up->net, &up->route, &ingress, err);
 }
 
 static bool user_become(const struct up *up, struct err *err)
@@ -189,40 +142,66 @@ static bool user_become(const struct up *up, struct err *err)
     return true;
 }
 
+static bool load(struct up *up, const char *path, struct err *err)
+{
+    struct service_spec spec;
+    bool ok = service_spec_read(&spec, path, err);
+    if (ok) {
+        struct service *service = service_create(&up->programs, up->options, service_stopped);
+        service_add(service, &spec);
+        route_add(&up->route, service);
+    }
+    service_spec_finish(&spec);
+    return ok;
+}
+
+static bool services_prepare(struct up *up, struct err *err)
+{
+    list_each (node, &up->route.services) {
+        if (!service_prepare(service_of(node), err))
+            return false;
+    }
+    return true;
+}
+
+static bool services_start(struct up *up, struct err *err)
+{
+    list_each (node, &up->route.services) {
+        if (!service_start(service_of(node), err))
+            return false;
+        up->running++;
+    }
+    return true;
+}
+
+static void signals_watch(struct up *up)
+{
+    signal_watch_start(up->loop, &up->interrupt, SIGINT, on_interrupt);
+    signal_watch_start(up->loop, &up->term, SIGTERM, on_term);
+    /* The terminal was closed. A user who does not want that to count has SIGHUP ignored (nohup). */
+    if (!signal_is_ignored(SIGHUP))
+        signal_watch_start(up->loop, &up->hangup, SIGHUP, on_hangup);
+}
+
 static bool start(struct up *up, struct err *err)
 {
     const struct up_options *options = up->options;
-    if (!service_spec_read(&up->spec, options->path, err))
+    /* The port comes first: only root opens ports below 1024. */
+    if (!load(up, options->path, err) || !door_open(up, err) || !user_become(up, err) || !services_prepare(up, err))
         return false;
-    fleet_init(&up->fleet, &up->net, &up->spec, &up->command, &up->environment);
-    up->fleet.text_log = options->text_log;
-    up->fleet.stopped = fleet_stopped;
-    if (options->idle_ms != 0)
-        up->fleet.idle_ms = options->idle_ms;
-    if (options->startup_ms != 0)
-        up->fleet.startup_ms_max = options->startup_ms;
-    /* The door first: only root opens ports below 1024. */
-    if (!door_open(up, err) || !user_become(up, err) || !environment_read(up, err) ||
-        !command_find(&up->command, &up->spec, options->path, options->run, err))
-        return false;
-    up->status = (struct status){.fleet = &up->fleet,
+    up->status = (struct status){.service = service_of(up->route.services.next),
                                  .ingress = &up->ingress,
-                                 .redis = &up->redis,
                                  .ingress_port = listener_port(&up->ingress.listener)};
     if (options->status_port >= 0 && !status_open(&up->status, &up->net, (uint16_t)options->status_port, err))
         return false;
-    if (!redis_start(up, err))
+    if (!services_start(up, err))
         return false;
-    signal_watch_start(up->loop, &up->interrupt, SIGINT, on_interrupt);
-    signal_watch_start(up->loop, &up->term, SIGTERM, on_term);
-    /* The terminal was closed; unless it was said that this does not matter (nohup). */
-    if (!signal_is_ignored(SIGHUP))
-        signal_watch_start(up->loop, &up->hangup, SIGHUP, on_hangup);
-    greet(up);
+    signals_watch(up);
+    list_each (node, &up->route.services) {
+        greet(up, service_of(node));
+    }
     if (options->status_port >= 0)
         log_event(LOG_INFO, "status", LOG_N("port", listener_port(&up->status.listener)));
-    if (!up->spec.redis)
-        fleet_start(&up->fleet);
     return true;
 }
 
@@ -235,11 +214,9 @@ static void finish(struct up *up)
     status_close(&up->status);
     net_finish(&up->net);
     ingress_finish(&up->ingress);
-    fleet_finish(&up->fleet);
-    managed_redis_finish(&up->redis);
-    command_finish(&up->command);
-    words_finish(&up->environment);
-    service_spec_finish(&up->spec);
+    list_each (node, &up->route.services) {
+        service_destroy(service_of(node));
+    }
     loop_destroy(up->loop);
 }
 
@@ -253,8 +230,9 @@ bool up_run(const struct up_options *options, struct err *err)
         list_init(&up->interrupt.node);
         list_init(&up->term.node);
         list_init(&up->hangup.node);
-        list_init(&up->fleet.instances);
+        route_init(&up->route);
         net_init(&up->net, up->loop);
+        programs_init(&up->programs, &up->net);
         ok = start(up, err);
         if (ok) {
             loop_run(up->loop);

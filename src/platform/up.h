@@ -5,10 +5,12 @@
 #include "base/err.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
-struct words;
+enum { UP_PASS_MAX = 1000 };
 
+/* All texts are borrowed until up_run returns. */
 struct up_options {
     const char *path;
     const char *run;                  /* the command to run instead of the image; NULL: as the file says */
@@ -20,7 +22,8 @@ struct up_options {
     int32_t status_port;              /* below 0: none; 0 picks a free one */
     uint64_t idle_ms, startup_ms;     /* 0: the defaults */
     bool text_log;
-    const struct words *pass; /* names of the operator's variables to pass to instances */
+    const char *const *pass; /* names of the operator's variables to pass to instances */
+    size_t pass_count;       /* at most UP_PASS_MAX */
 };
 
 /* Runs until SIGINT or SIGTERM. False with `err` set if it cannot start. */

@@ -52,15 +52,15 @@ static void test_what_cannot_be_split(void **state)
 
 static void test_too_many_words_are_an_error(void **state)
 {
-    char *text = mem_alloc((SPEC_WORDS_MAX + 1) * 2);
-    for (size_t i = 0; i <= SPEC_WORDS_MAX; i++)
+    char *text = mem_alloc((WORDS_MAX + 1) * 2);
+    for (size_t i = 0; i <= WORDS_MAX; i++)
         memcpy(text + i * 2, "a ", 2);
     struct words words = {0};
     struct err err;
-    assert_true(command_split(span_of(text, SPEC_WORDS_MAX * 2), &words, &err));
-    assert_int_equal(words.count, SPEC_WORDS_MAX);
+    assert_true(command_split(span_of(text, WORDS_MAX * 2), &words, &err));
+    assert_int_equal(words.count, WORDS_MAX);
     words_finish(&words);
-    assert_false(command_split(span_of(text, (SPEC_WORDS_MAX + 1) * 2), &words, &err));
+    assert_false(command_split(span_of(text, (WORDS_MAX + 1) * 2), &words, &err));
     assert_string_equal(err.text, "the command has more than 1000 words");
     words_finish(&words);
     free(text);

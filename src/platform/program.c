@@ -1,0 +1,201 @@
+/* program: starts the process, probes it, and ends it. The moves of its state are a table. */
+#include "platform/program.h"
+
+#include <assert.h>
+#include <signal.h>
+#include <string.h>
+
+#include "base/moves.h"
+
+#define PROGRAM_MOVES(MOVE) \
+    MOVE(PROGRAM_OFF, PROGRAM_STARTING) \
+    MOVE(PROGRAM_STARTING, PROGRAM_READY) \
+    MOVE(PROGRAM_STARTING, PROGRAM_STOPPING) \
+    MOVE(PROGRAM_STARTING, PROGRAM_ENDED) \
+    MOVE(PROGRAM_READY, PROGRAM_STOPPING) \
+    MOVE(PROGRAM_READY, PROGRAM_ENDED) \
+    MOVE(PROGRAM_STOPPING, PROGRAM_ENDED) \
+    MOVE(PROGRAM_ENDED, PROGRAM_OFF)
+
+/* The only function that changes a program's state. program.h has the picture. */
+static void set_state(struct program *program, enum program_state state)
+{
+    static const bool legal[PROGRAM_STATES][PROGRAM_STATES] = {PROGRAM_MOVES(MOVE_LEGAL)};
+    assert(legal[program->state][state]);
+    program->state = (uint8_t)state;
+}
+
+static struct loop *loop_of(const struct program *program)
+{
+    return program->programs->loop;
+}
+
+static void next_probe(struct timer *timer)
+{
+    struct program *program = container_of(timer, struct program, next_probe);
+    conn_connect(&program->probe, &program->addr);
+}
+
+static void answered(struct program *program)
+{
+    if (program->state != PROGRAM_STARTING)
+        return;
+    set_state(program, PROGRAM_READY);
+    timer_stop(loop_of(program), &program->deadline);
+    program->events->ready(program);
+}
+
+static void probe_opened(struct conn *conn)
+{
+    struct program *program = container_of(conn, struct program, probe);
+    if (program->question != NULL) {
+        conn_send(conn, span_str(program->question));
+        return;
+    }
+    conn_close(conn, CLOSE_DONE);
+    answered(program);
+}
+
+static size_t probe_received(struct conn *conn, char *bytes, size_t len)
+{
+    struct program *program = container_of(conn, struct program, probe);
+    if (program->question == NULL)
+        return len;
+    conn_close(conn, CLOSE_DONE);
+    if (span_starts_with(span_of(bytes, len), span_str(program->answer)))
+        answered(program);
+    return len;
+}
+
+/* The process may end before the connection that probes it is closed. */
+static void release_if_over(struct program *program)
+{
+    if (program->state != PROGRAM_ENDED || program->probe.state != CONN_CLOSED)
+        return;
+    set_state(program, PROGRAM_OFF);
+    program->events->released(program);
+}
+
+static void probe_closed(struct conn *conn, enum close_reason reason)
+{
+    struct program *program = container_of(conn, struct program, probe);
+    if (program->state == PROGRAM_STARTING)
+        timer_start(loop_of(program), &program->next_probe, LOOP_MS(PROGRAM_PROBE_MS));
+    release_if_over(program);
+}
+
+static const struct conn_events probe_events = {
+    .opened = probe_opened, .received = probe_received, .closed = probe_closed};
+static const struct conn_limits probe_limits = {.queue_bytes_max = 64, .input_bytes_max = 1024};
+
+static void line_received(struct child *child, bool is_stderr, struct span line)
+{
+    struct program *program = container_of(child, struct program, child);
+    program->events->line(program, is_stderr, line);
+}
+
+static void process_ended(struct child *child, struct child_end end)
+{
+    struct program *program = container_of(child, struct program, child);
+    enum program_state before = (enum program_state)program->state;
+    timer_stop(loop_of(program), &program->deadline);
+    timer_stop(loop_of(program), &program->next_probe);
+    list_remove(&program->of_programs);
+    set_state(program, PROGRAM_ENDED);
+    conn_close(&program->probe, CLOSE_DONE);
+    program->events->ended(program, before, end);
+    release_if_over(program);
+}
+
+static void deadline_passed(struct timer *timer)
+{
+    struct program *program = container_of(timer, struct program, deadline);
+    if (program->state == PROGRAM_STARTING)
+        program->events->late(program);
+    program_kill(program);
+}
+
+void programs_init(struct programs *programs, struct net *net)
+{
+    programs->net = net;
+    programs->loop = net->loop;
+    list_init(&programs->running);
+}
+
+/* A program that is starting does not listen yet, so the kernel takes its port for a free one. */
+static bool port_is_given(const struct programs *programs, uint16_t port)
+{
+    list_each (node, &programs->running) {
+        if (addr_port(&container_of(node, struct program, of_programs)->addr) == port)
+            return true;
+    }
+    return false;
+}
+
+static bool port_try(struct programs *programs, uint16_t *port, struct err *err)
+{
+    struct io io;
+    struct addr addr;
+    addr_loopback(&addr, 0);
+    io_init(&io, programs->loop, NULL);
+    if (!io_listen(&io, &addr, err))
+        return false;
+    io_local(&io, &addr);
+    *port = addr_port(&addr);
+    io_close(&io, false);
+    return true;
+}
+
+bool programs_find_port(struct programs *programs, uint16_t *port, struct err *err)
+{
+    enum { TRIES = 1000 };
+    for (int i = 0; i < TRIES; i++) {
+        if (!port_try(programs, port, err))
+            return false;
+        if (!port_is_given(programs, *port))
+            return true;
+    }
+    return err_set(err, "no free port was found");
+}
+
+void program_init(struct program *program, struct programs *programs, const struct program_events *events)
+{
+    *program = (struct program){.programs = programs, .events = events};
+    list_init(&program->of_programs);
+    timer_init(&program->next_probe, next_probe);
+    timer_init(&program->deadline, deadline_passed);
+    conn_init(&program->probe, programs->net, &probe_events, &probe_limits);
+}
+
+bool program_start(struct program *program, const struct program_spec *spec, struct err *err)
+{
+    struct loop *loop = loop_of(program);
+    assert(program->state == PROGRAM_OFF);
+    program->addr = spec->addr;
+    program->question = spec->question;
+    program->answer = spec->answer;
+    if (!child_start(&program->child, loop, &spec->child, line_received, process_ended, err))
+        return false;
+    program->pid = program->child.pid;
+    list_append(&program->programs->running, &program->of_programs);
+    set_state(program, PROGRAM_STARTING);
+    timer_start(loop, &program->next_probe, LOOP_MS(PROGRAM_PROBE_MS));
+    if (spec->start_ms_max != 0)
+        timer_start(loop, &program->deadline, LOOP_MS(spec->start_ms_max));
+    return true;
+}
+
+void program_stop(struct program *program)
+{
+    if (program->state != PROGRAM_STARTING && program->state != PROGRAM_READY)
+        return;
+    set_state(program, PROGRAM_STOPPING);
+    timer_stop(loop_of(program), &program->next_probe);
+    child_signal(&program->child, SIGTERM);
+    timer_start(loop_of(program), &program->deadline, LOOP_MS(PROGRAM_STOP_MS));
+}
+
+void program_kill(struct program *program)
+{
+    child_signal_group(&program->child, SIGKILL);
+}

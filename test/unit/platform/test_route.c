@@ -1,0 +1,175 @@
+/* test_route: services by Host, revisions by percentage, and the life of a service with two revisions. No process runs.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "platform/route.h"
+
+static struct loop *loop;
+static struct net net;
+static struct programs programs;
+static struct route route;
+static const struct up_options options;
+static struct err err;
+static int stopped_count;
+
+static void on_stopped(struct service *service)
+{
+    stopped_count++;
+}
+
+static const char document[] = "# a comment that nothing reads\n"
+                               "apiVersion: serving.knative.dev/v1\nkind: Service\nmetadata: {name: %s}\nspec:\n"
+                               "  template:\n    metadata: {name: %s-%s}\n"
+                               "    spec: {timeoutSeconds: %u, containers: [{image: file:///bin/true}]}\n";
+
+static struct revision *add(struct service *service, const char *name, const char *suffix, unsigned timeout_s)
+{
+    struct service_spec spec;
+    struct buf text = {0};
+    buf_printf(&text, document, name, name, suffix, timeout_s);
+    if (!service_spec_parse(&spec, "/service.yaml", buf_span(&text), &err))
+        fail_msg("%s", err.text);
+    struct revision *revision = service_add(service, &spec);
+    assert_true(span_equal(buf_span(&revision->spec.document), buf_span(&text)));
+    assert_string_equal(revision->spec.path, "/service.yaml");
+    buf_finish(&text);
+    service_spec_finish(&spec);
+    return revision;
+}
+
+static int begin(void **state)
+{
+    loop = loop_create(&err);
+    assert_non_null(loop);
+    net_init(&net, loop);
+    programs_init(&programs, &net);
+    route_init(&route);
+    stopped_count = 0;
+    return 0;
+}
+
+static int end(void **state)
+{
+    list_each (node, &route.services) {
+        service_destroy(container_of(node, struct service, of_route));
+    }
+    net_finish(&net);
+    loop_destroy(loop);
+    return 0;
+}
+
+static struct service *service(void)
+{
+    struct service *one = service_create(&programs, &options, on_stopped);
+    route_add(&route, one);
+    return one;
+}
+
+static const struct revision *at(const char *host, uint32_t draw)
+{
+    return route_revision(&route, span_str(host), draw);
+}
+
+static void test_one_service_answers_for_every_host(void **state)
+{
+    const struct revision *only = add(service(), "board", "00001", 300);
+    static const char *const hosts[] = {
+        "board.localhost:8080", "localhost", "127.0.0.1:80", "[::1]:8080", "", ":", "."};
+    for (size_t i = 0; i < sizeof hosts / sizeof hosts[0]; i++)
+        for (uint32_t draw = 0; draw < SERVICE_PERCENT; draw++)
+            assert_ptr_equal(at(hosts[i], draw), only);
+    assert_ptr_equal(route_revision(&route, (struct span){NULL, 0}, 0), only);
+}
+
+static void test_two_services_by_host(void **state)
+{
+    const struct revision *board = add(service(), "board", "00001", 300);
+    const struct revision *chat = add(service(), "chat", "00001", 300);
+    assert_ptr_equal(at("board.localhost:8080", 0), board);
+    assert_ptr_equal(at("chat.localhost:8080", 0), chat);
+    assert_ptr_equal(at("CHAT.default.example.com", 99), chat);
+    assert_ptr_equal(at("chat", 0), chat);
+    assert_ptr_equal(at("chat:8080", 0), chat);
+    /* The first one gets what names none. */
+    assert_ptr_equal(at("localhost:8080", 0), board);
+    assert_ptr_equal(at("chats.localhost", 0), board);
+    assert_ptr_equal(at("cha.localhost", 0), board);
+    assert_ptr_equal(at("www.chat.localhost", 0), board);
+    assert_ptr_equal(at("[::1]", 0), board);
+}
+
+static void test_two_revisions_share_the_requests(void **state)
+{
+    struct service *one = service();
+    struct revision *first = add(one, "board", "v1", 10);
+    struct revision *second = add(one, "board", "v2", 20);
+    /* A new revision gets everything. */
+    for (uint32_t draw = 0; draw < SERVICE_PERCENT; draw++)
+        assert_ptr_equal(at("board.localhost", draw), second);
+    assert_ptr_equal(service_latest(one), second);
+    first->percent = 90;
+    second->percent = 10;
+    unsigned firsts = 0, seconds = 0;
+    for (uint32_t draw = 0; draw < SERVICE_PERCENT; draw++) {
+        firsts += at("board.localhost", draw) == first;
+        seconds += at("board.localhost", draw) == second;
+    }
+    assert_int_equal(firsts, 90);
+    assert_int_equal(seconds, 10);
+    /* Each has its own spec and fleet. */
+    assert_int_equal(first->spec.timeout_s, 10);
+    assert_int_equal(second->spec.timeout_s, 20);
+    assert_string_equal(first->fleet.spec->revision, "board-v1");
+    assert_string_equal(second->fleet.spec->revision, "board-v2");
+    assert_int_equal(service_instances_max(one), 200);
+}
+
+static enum fleet_refusal refusal;
+static void on_granted(struct ask *ask, struct instance *instance)
+{
+    fail();
+}
+static void on_refused(struct ask *ask, enum fleet_refusal why)
+{
+    refusal = why;
+}
+
+static void test_a_service_stops_when_all_its_fleets_have(void **state)
+{
+    struct service *one = service();
+    struct revision *first = add(one, "board", "v1", 10), *second = add(one, "board", "v2", 10);
+    assert_true(service_prepare(one, &err));
+    assert_true(service_start(one, &err));
+    assert_int_equal(one->state, SERVICE_RUNNING);
+    service_stop(one);
+    assert_int_equal(one->state, SERVICE_STOPPED);
+    assert_int_equal(stopped_count, 1);
+    struct ask ask = {.granted = on_granted, .refused = on_refused};
+    struct revision *const both[] = {first, second};
+    for (int i = 0; i < 2; i++) {
+        refusal = FLEET_QUEUE_FULL;
+        fleet_ask(&both[i]->fleet, &ask);
+        assert_int_equal(refusal, FLEET_STOPPING);
+        assert_ptr_equal(ask.fleet, &both[i]->fleet);
+        fleet_forget(&ask); /* it does not wait: harmless */
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_one_service_answers_for_every_host, begin, end),
+        cmocka_unit_test_setup_teardown(test_two_services_by_host, begin, end),
+        cmocka_unit_test_setup_teardown(test_two_revisions_share_the_requests, begin, end),
+        cmocka_unit_test_setup_teardown(test_a_service_stops_when_all_its_fleets_have, begin, end),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
