@@ -64,7 +64,7 @@ struct redis_broker {
     uint8_t state; /* enum redis_state */
     bool destroying, complained;
     bool proven;   /* it was up once, so a present problem may pass */
-    bool unusable; /* it cannot be used, and the hub was told */
+    bool unusable; /* it cannot be used, and the watcher was told */
     uint64_t up_since_us;
     uint32_t invalid_count; /* invalid answers since a link was last good for a while */
     bool invalid_told;
@@ -152,8 +152,8 @@ void redis_greet(struct redis_broker *redis);
  * publisher's last call, and the entries of it that were refused. */
 void redis_up(struct redis_broker *redis, struct span previous, uint64_t previous_end, uint64_t last,
               struct answer *refused);
-/* Only the operator can help: logs `why` once for each outage, tells the hub if the broker was never up, and breaks the
- * links, which are tried again after a backoff. */
+/* Only the operator can help: logs `why` once for each outage, tells the watcher if the broker was never up, and breaks
+ * the links, which are tried again after a backoff. */
 void redis_unusable(struct redis_broker *redis, const char *why);
 /* Other instances have ended this life, and its sockets count as gone: breaks the links. The next `up` begins another
  * life, and sockets enter again. */
