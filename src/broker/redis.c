@@ -474,7 +474,6 @@ struct broker *broker_redis_create(struct net *net, const struct broker_redis_co
     redis->backoff_ms = BACKOFF_MS_MIN;
     /* Answers for an earlier process of this name may still arrive, so numbers begin at random. */
     redis->feed_number = loop_random_below(redis->loop, ANSWER_NUMBER_MAX / 2);
-    redis->present_number = redis->feed_number;
     redis->feed.subscriber = true;
     redis_link_init(&redis->commands, net, &link_events);
     redis_link_init(&redis->feed, net, &link_events);

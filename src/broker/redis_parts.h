@@ -6,6 +6,7 @@
 #ifndef SENNIT_BROKER_REDIS_PARTS_H
 #define SENNIT_BROKER_REDIS_PARTS_H
 
+#include "broker/pending.h"
 #include "broker/redis.h"
 #include "broker/redis_answer.h"
 #include "broker/redis_link.h"
@@ -111,12 +112,11 @@ struct redis_broker {
     uint64_t pulse_due_us, looked_us;
     uint64_t feed_seen_us;    /* time of the feed's last message */
     uint64_t silent_since_us; /* a probe was accepted then, and the feed has been silent since; 0: no such probe */
-    struct list probes;
-    uint64_t probe_number, probe_taken, probe_seen; /* sent; answered on the command link; received on the feed */
+    struct pending probes;    /* heartbeats have numbers among them */
+    uint64_t probe_taken, probe_seen; /* answered on the command link; received on the feed */
     /* Presence: redis_present.c. */
     struct redis_window presence;
-    struct list present_calls;
-    uint64_t present_number;
+    struct pending present_calls;
     /* Calls made while the link is down are answered later. */
     struct list refused;
     struct task refuse;
