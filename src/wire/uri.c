@@ -24,6 +24,9 @@ static bool outline_find(struct outline *outline, struct span text)
     ptrdiff_t colon = span_find(text, ':');
     if (colon <= 0 || !span_starts_with(span_from(text, (size_t)colon), mark))
         return false;
+    for (size_t i = 0; i < (size_t)colon; i++) /* else uriparser takes a path without a scheme */
+        if (!isalnum((unsigned char)text.data[i]) && (text.data[i] == '\0' || strchr("+-.", text.data[i]) == NULL))
+            return false;
     outline->login = outline->host = (size_t)colon + mark.len;
     size_t at = outline->login;
     for (; at < text.len && text.data[at] != '/' && text.data[at] != '?'; at++)

@@ -64,6 +64,7 @@ static void test_faults(void **state)
         {"http:/h", URI_NO_SCHEME},
         {"1http://h", URI_NO_SCHEME},
         {"ht tp://h", URI_NO_SCHEME},
+        {"me@/h://", URI_NO_SCHEME},
         {"http://[::1", URI_BRACKET_OPEN},
         {"http://me:s@[::1/", URI_BRACKET_OPEN},
         {"http://[]", URI_BAD_HOST},
