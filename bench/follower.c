@@ -24,6 +24,8 @@ static void on_unusable(void *arg, const char *why)
     bench_fail("%s", why);
 }
 
+static const struct broker_watcher watcher = {.unusable = on_unusable};
+
 static void on_subscribed(void *arg, struct span room, uint64_t last, uint64_t position)
 {
     struct follower *follower = arg;
@@ -56,7 +58,6 @@ static void on_superseded(void *arg, struct span pid, uint64_t generation)
 static const struct broker_events events = {
     .up = on_up,
     .down = on_down,
-    .unusable = on_unusable,
     .subscribed = on_subscribed,
     .pushed = on_pushed,
     .top = on_top,
@@ -75,4 +76,5 @@ void follower_start(struct follower *follower, struct net *net, uint64_t port, c
     if (follower->broker == NULL)
         bench_fail("%s", err.text);
     broker_attach(follower->broker, &events, follower);
+    broker_watch(follower->broker, &watcher, follower);
 }

@@ -1,5 +1,5 @@
-/* broker: the interface of the service that connects instances. `serve` creates and destroys a broker; `hub` and
- * `session` call it.
+/* broker: the interface of the service that connects instances. `serve` creates and destroys a broker, and gets the
+ * events of its link (`broker_watcher`). `hub` gets all other events (`broker_events`); `hub` and `session` call it.
  *
  * A broker keeps a bounded log per room, and pushes new entries to the instances that subscribed to the room. The unit
  * of order is the partition: one counter, one epoch. An entry's `seq` is the counter's value, so all entries have one
@@ -138,6 +138,15 @@ typedef void broker_claim_fn(void *arg, enum broker_result result, const struct 
 typedef void broker_presence_fn(void *arg, enum broker_result result, const struct broker_presence *presence);
 typedef void broker_stats_fn(void *arg, enum broker_result result, const struct broker_stats *stats);
 
+/* The callbacks of whoever created the broker. Each may be NULL. */
+struct broker_watcher {
+    /* The link is up (again). The hub has been told before. */
+    void (*up)(void *arg);
+    /* The broker cannot be used as it is, and retrying does not help. Called once, before the first `up`. `why` has the
+     * cure. */
+    void (*unusable)(void *arg, const char *why);
+};
+
 /* The hub's callbacks. */
 struct broker_events {
     /* The link is up (again). `epoch` is the current one. If `previous` is not empty, it is the epoch that this
@@ -146,9 +155,6 @@ struct broker_events {
     void (*up)(void *hub, struct span epoch, struct span previous, uint64_t previous_end);
     /* The link broke: pushes may have been missed, all subscriptions are gone. */
     void (*down)(void *hub);
-    /* The broker cannot be used as it is, and retrying does not help. Called once, before the first `up`. `why` has the
-     * cure. */
-    void (*unusable)(void *hub, const char *why);
     /* A subscription is confirmed and fenced. `last` is the seq of the room's newest entry (0: none). This event has
      * its place in the order of the pushes: every entry of all subscribed rooms with a seq up to `position` (the
      * partition's counter, >= last) was pushed before it, and every later one will be pushed after it. (On Redis: when
@@ -194,6 +200,8 @@ struct broker {
     const struct broker_ops *ops;
     const struct broker_events *events;
     void *hub;
+    const struct broker_watcher *watcher; /* NULL: nobody watches the link */
+    void *watcher_arg;
     bool is_up;
     const char *trouble; /* why the instance must not count as ready, with the cure; NULL: no reason. The link may be up
                           * all the same. */
@@ -204,6 +212,29 @@ static inline void broker_attach(struct broker *broker, const struct broker_even
 {
     broker->events = events;
     broker->hub = hub;
+}
+
+/* Sets the receiver of the link's events, before the loop runs. */
+static inline void broker_watch(struct broker *broker, const struct broker_watcher *watcher, void *arg)
+{
+    broker->watcher = watcher;
+    broker->watcher_arg = arg;
+}
+
+/* For implementers: the link is up. Tells the hub (broker_events.up), then the watcher. */
+static inline void broker_went_up(struct broker *broker, struct span epoch, struct span previous, uint64_t previous_end)
+{
+    broker->is_up = true;
+    broker->events->up(broker->hub, epoch, previous, previous_end);
+    if (broker->watcher != NULL && broker->watcher->up != NULL)
+        broker->watcher->up(broker->watcher_arg);
+}
+
+/* For implementers: only the operator can help. Tells the watcher. */
+static inline void broker_went_unusable(struct broker *broker, const char *why)
+{
+    if (broker->watcher != NULL && broker->watcher->unusable != NULL)
+        broker->watcher->unusable(broker->watcher_arg, why);
 }
 
 static inline bool broker_is_up(const struct broker *broker)

@@ -337,8 +337,7 @@ static void stats(struct broker *broker, broker_stats_fn *done, void *arg)
 
 static void tell_up(struct memory *memory, struct notice *notice)
 {
-    memory->broker.is_up = true;
-    memory->broker.events->up(memory->broker.hub, span_of(memory->epoch, MEMORY_EPOCH_BYTES), SPAN_LIT(""), 0);
+    broker_went_up(&memory->broker, span_of(memory->epoch, MEMORY_EPOCH_BYTES), SPAN_LIT(""), 0);
 }
 
 static void tell_reached(struct memory *memory, struct notice *notice)

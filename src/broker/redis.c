@@ -132,7 +132,7 @@ void redis_unusable(struct redis_broker *redis, const char *why)
     redis->complained = true;
     if (!redis->proven && !redis->unusable) {
         redis->unusable = true;
-        redis->broker.events->unusable(redis->broker.hub, why);
+        broker_went_unusable(&redis->broker, why);
     }
     redis_break(redis, CLOSE_BROKER_LOST);
 }
@@ -217,14 +217,13 @@ void redis_up(struct redis_broker *redis, struct span previous, uint64_t previou
               struct answer *refused)
 {
     redis->state = REDIS_UP;
-    redis->broker.is_up = true;
     if (redis->invalid_count == 0)
         redis->backoff_ms = BACKOFF_MS_MIN; /* else when it has been good for a while */
     redis->complained = false;
     redis->troubles = 0;
     redis->proven = true;
     redis_pulse_start(redis);
-    redis->broker.events->up(redis->broker.hub, span_of(redis->epoch, redis->epoch_len), previous, previous_end);
+    broker_went_up(&redis->broker, span_of(redis->epoch, redis->epoch_len), previous, previous_end);
     if (redis->state == REDIS_UP)
         redis_publish_resume(redis, last, refused);
 }
@@ -475,7 +474,6 @@ struct broker *broker_redis_create(struct net *net, const struct broker_redis_co
     redis->backoff_ms = BACKOFF_MS_MIN;
     /* Answers for an earlier process of this name may still arrive, so numbers begin at random. */
     redis->feed_number = loop_random_below(redis->loop, ANSWER_NUMBER_MAX / 2);
-    redis->present_number = redis->feed_number;
     redis->feed.subscriber = true;
     redis_link_init(&redis->commands, net, &link_events);
     redis_link_init(&redis->feed, net, &link_events);

@@ -277,7 +277,7 @@ static bool probe_received(struct redis_broker *redis, struct words *words)
         position = words_number(&numbers, '\0');
     if (!words_are_good(words) || !words_are_good(&numbers))
         return false;
-    if (number > redis->probe_number)
+    if (!pending_knows(&redis->probes, number))
         return true; /* of an earlier process under this name */
     if (counted && !rises_to(redis, position))
         return false;

@@ -6,6 +6,7 @@
 #ifndef SENNIT_BROKER_REDIS_PARTS_H
 #define SENNIT_BROKER_REDIS_PARTS_H
 
+#include "broker/pending.h"
 #include "broker/redis.h"
 #include "broker/redis_answer.h"
 #include "broker/redis_link.h"
@@ -64,7 +65,7 @@ struct redis_broker {
     uint8_t state; /* enum redis_state */
     bool destroying, complained;
     bool proven;   /* it was up once, so a present problem may pass */
-    bool unusable; /* it cannot be used, and the hub was told */
+    bool unusable; /* it cannot be used, and the watcher was told */
     uint64_t up_since_us;
     uint32_t invalid_count; /* invalid answers since a link was last good for a while */
     bool invalid_told;
@@ -111,12 +112,11 @@ struct redis_broker {
     uint64_t pulse_due_us, looked_us;
     uint64_t feed_seen_us;    /* time of the feed's last message */
     uint64_t silent_since_us; /* a probe was accepted then, and the feed has been silent since; 0: no such probe */
-    struct list probes;
-    uint64_t probe_number, probe_taken, probe_seen; /* sent; answered on the command link; received on the feed */
+    struct pending probes;    /* heartbeats have numbers among them */
+    uint64_t probe_taken, probe_seen; /* answered on the command link; received on the feed */
     /* Presence: redis_present.c. */
     struct redis_window presence;
-    struct list present_calls;
-    uint64_t present_number;
+    struct pending present_calls;
     /* Calls made while the link is down are answered later. */
     struct list refused;
     struct task refuse;
@@ -152,8 +152,8 @@ void redis_greet(struct redis_broker *redis);
  * publisher's last call, and the entries of it that were refused. */
 void redis_up(struct redis_broker *redis, struct span previous, uint64_t previous_end, uint64_t last,
               struct answer *refused);
-/* Only the operator can help: logs `why` once for each outage, tells the hub if the broker was never up, and breaks the
- * links, which are tried again after a backoff. */
+/* Only the operator can help: logs `why` once for each outage, tells the watcher if the broker was never up, and breaks
+ * the links, which are tried again after a backoff. */
 void redis_unusable(struct redis_broker *redis, const char *why);
 /* Other instances have ended this life, and its sockets count as gone: breaks the links. The next `up` begins another
  * life, and sockets enter again. */

@@ -6,8 +6,7 @@
 #include "broker/redis_parts.h"
 
 struct present_call {
-    struct list node;
-    uint64_t number;
+    struct pending_call pending;
     broker_presence_fn *done;
     void *arg;
 };
@@ -15,7 +14,7 @@ struct present_call {
 void redis_present_init(struct redis_broker *redis)
 {
     redis_window_init(&redis->presence, &redis->commands);
-    list_init(&redis->present_calls);
+    pending_init(&redis->present_calls, redis->feed_number);
 }
 
 static void changed(void *arg, const struct resp *reply)
@@ -89,19 +88,17 @@ void redis_present_list(struct broker *broker, struct span room, uint64_t cursor
     struct redis_broker *redis = redis_of(broker);
     struct present_call *call = mem_zero(1, sizeof *call);
     struct eval eval;
-    call->number = ++redis->present_number;
     call->done = done;
     call->arg = arg;
-    list_init(&call->node);
     if (!broker->is_up) {
         redis_refuse(redis, lost, call);
         return;
     }
-    list_append(&redis->present_calls, &call->node);
+    uint64_t number = pending_add(&redis->present_calls, &call->pending);
     eval_start(&eval, redis, SCRIPT_PRESENT_LIST, 1, 4);
     eval_add_key(&eval, redis, "here", room);
     eval_add(&eval, span_str(redis->inbox));
-    eval_add_u64(&eval, call->number);
+    eval_add_u64(&eval, number);
     eval_add_u64(&eval, cursor);
     eval_add_u64(&eval, limit);
     eval_send_within(&eval, &redis->presence, listed, redis);
@@ -138,12 +135,6 @@ static bool cursor_decode(struct words *words, uint64_t *cursor)
     return span_to_u64(words_text(words, ' '), cursor) && words_are_good(words);
 }
 
-static struct present_call *call_first(struct redis_broker *redis)
-{
-    struct list *first = redis->present_calls.next;
-    return first != &redis->present_calls ? container_of(first, struct present_call, node) : NULL;
-}
-
 bool redis_present_received(struct redis_broker *redis, struct words *words)
 {
     struct broker_presence presence = {0};
@@ -151,14 +142,15 @@ bool redis_present_received(struct redis_broker *redis, struct words *words)
     bool ok = cursor_decode(words, &presence.cursor);
     presence.count = words_number(words, '\n');
     ok = ok && words_are_good(words) && members_decode(words, &presence);
-    struct present_call *call = NULL;
-    /* Calls are answered in order. An answer to a call from before the link broke is dropped. */
-    while (ok && (call = call_first(redis)) != NULL && call->number < number && number <= redis->present_number) {
-        list_remove(&call->node);
-        lost(call, NULL);
-    }
-    if (ok && call != NULL && call->number == number) {
-        list_remove(&call->node);
+    struct pending_call *taken;
+    /* An answer to a call from before the link broke is dropped. */
+    while (ok && pending_knows(&redis->present_calls, number) &&
+           (taken = pending_take(&redis->present_calls, number)) != NULL) {
+        struct present_call *call = container_of(taken, struct present_call, pending);
+        if (taken->number < number) {
+            lost(call, NULL);
+            continue;
+        }
         call->done(call->arg, BROKER_OK, &presence);
         free(call);
     }
@@ -168,8 +160,8 @@ bool redis_present_received(struct redis_broker *redis, struct words *words)
 
 void redis_present_down(struct redis_broker *redis)
 {
-    struct list *node;
+    struct pending_call *taken;
     redis_window_drop(&redis->presence);
-    while ((node = list_take(&redis->present_calls)) != NULL)
-        lost(container_of(node, struct present_call, node), NULL);
+    while ((taken = pending_take(&redis->present_calls, UINT64_MAX)) != NULL)
+        lost(container_of(taken, struct present_call, pending), NULL);
 }

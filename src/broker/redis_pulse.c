@@ -13,8 +13,7 @@
 enum { PULSE_MS = 800, LOOK_MS = 200, SILENCE_MS = 200, PROBE_MS_MAX = 500, GOOD_MS = 10000 };
 
 struct probe {
-    struct list node;
-    uint64_t number;
+    struct pending_call pending;
     broker_done_fn *done;
     void *arg;
 };
@@ -38,15 +37,13 @@ static void probe_sent(void *arg, const struct resp *reply)
         redis_invalid(redis, "the answer to a probe");
 }
 
-static uint64_t probe_send(struct redis_broker *redis)
+static void probe_send(struct redis_broker *redis, uint64_t number)
 {
     struct buf message = {0};
-    uint64_t number = ++redis->probe_number;
     buf_printf(&message, "probe %llu\n", (unsigned long long)number);
     redis_link_send(&redis->commands, (struct span[]){SPAN_LIT("PUBLISH"), span_str(redis->inbox), buf_span(&message)},
                     3, probe_sent, redis);
     buf_finish(&message);
-    return number;
 }
 
 static void pulsed(void *arg, const struct resp *reply)
@@ -97,7 +94,7 @@ static void pulse_send(struct redis_broker *redis)
     eval_add_u64(&eval, LIFE_MS);
     eval_add_u64(&eval, GONE_MS);
     eval_add(&eval, span_str(redis->inbox));
-    eval_add_u64(&eval, ++redis->probe_number);
+    eval_add_u64(&eval, pending_number_next(&redis->probes));
     eval_add(&eval, span_str(redis->key_prefix));
     eval_add(&eval, span_of(redis->epoch, redis->epoch_len));
     eval_send(&eval, redis, pulsed, redis);
@@ -123,14 +120,14 @@ static void look(struct timer *timer)
         redis->pulse_due_us = now + LOOP_MS(PULSE_MS);
         pulse_send(redis);
     } else if (redis->silent_since_us == 0 && now - redis->feed_seen_us >= LOOP_MS(SILENCE_MS)) {
-        probe_send(redis);
+        probe_send(redis, pending_number_next(&redis->probes));
     }
     timer_start(redis->loop, timer, LOOP_MS(LOOK_MS));
 }
 
 void redis_pulse_init(struct redis_broker *redis)
 {
-    list_init(&redis->probes);
+    pending_init(&redis->probes, 0);
     timer_init(&redis->pulse, look);
 }
 
@@ -138,7 +135,7 @@ void redis_pulse_start(struct redis_broker *redis)
 {
     redis->feed_seen_us = redis->looked_us = redis->up_since_us = loop_now_us(redis->loop);
     redis->silent_since_us = 0;
-    redis->probe_taken = redis->probe_seen = redis->probe_number;
+    redis->probe_taken = redis->probe_seen = redis->probes.number;
     /* Spreads the pulses of instances that came up together. */
     redis->pulse_due_us = redis->feed_seen_us + LOOP_MS(loop_random_below(redis->loop, PULSE_MS));
     timer_start(redis->loop, &redis->pulse, LOOP_MS(LOOK_MS));
@@ -147,11 +144,9 @@ void redis_pulse_start(struct redis_broker *redis)
 void redis_probe_received(struct redis_broker *redis, uint64_t number)
 {
     redis->probe_seen = number;
-    list_each (node, &redis->probes) {
-        struct probe *probe = container_of(node, struct probe, node);
-        if (probe->number > number)
-            break;
-        list_remove(&probe->node);
+    struct pending_call *taken;
+    while ((taken = pending_take(&redis->probes, number)) != NULL) {
+        struct probe *probe = container_of(taken, struct probe, pending);
         probe->done(probe->arg, BROKER_OK);
         free(probe);
     }
@@ -170,20 +165,18 @@ void redis_probe(struct broker *broker, broker_done_fn *done, void *arg)
     struct probe *probe = mem_zero(1, sizeof *probe);
     probe->done = done;
     probe->arg = arg;
-    list_init(&probe->node);
     /* The probe decides whether clients are sent here, so trouble fails it, too. */
     if (!broker->is_up || broker->trouble != NULL) {
         redis_refuse(redis, probe_refused, probe);
         return;
     }
-    probe->number = probe_send(redis);
-    list_append(&redis->probes, &probe->node);
+    probe_send(redis, pending_add(&redis->probes, &probe->pending));
 }
 
 void redis_pulse_down(struct redis_broker *redis)
 {
-    struct list *node;
+    struct pending_call *taken;
     timer_stop(redis->loop, &redis->pulse);
-    while ((node = list_take(&redis->probes)) != NULL)
-        probe_refused(container_of(node, struct probe, node), NULL);
+    while ((taken = pending_take(&redis->probes, UINT64_MAX)) != NULL)
+        probe_refused(container_of(taken, struct probe, pending), NULL);
 }

@@ -1,47 +1,16 @@
-/* redis_url: splits the URL, decodes its parts, and checks options. No error repeats the URL, which may hold a
- * password.
- */
+/* redis_url: gives the parts of a Redis URL (wire/uri.h) their meaning, and checks options. No error repeats the URL,
+ * which may hold a password. */
 #include "broker/redis_url.h"
 
 #include <stdlib.h>
 
-#include "base/buf.h"
 #include "base/mem.h"
+#include "wire/uri.h"
 
 enum { DB_MAX = 65535 };
 
 /* With one slip, whatever stands behind the scheme may be a password. So no text quotes it. */
 #define NO_QUOTE " (not shown: it may be part of a password, in which @ / ? are %%40 %%2F %%3F)"
-
-static int hex_value(char c)
-{
-    return c >= '0' && c <= '9'   ? c - '0'
-           : c >= 'a' && c <= 'f' ? c - 'a' + 10
-           : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                  : -1;
-}
-
-/* NULL for a broken escape or a NUL. */
-static char *decode(struct span s)
-{
-    struct buf to = {0};
-    bool ok = true;
-    for (size_t i = 0; i < s.len && ok; i++) {
-        if (s.data[i] != '%') {
-            buf_append_char(&to, s.data[i]);
-            continue;
-        }
-        bool both = i + 2 < s.len;
-        int high = both ? hex_value(s.data[i + 1]) : -1, low = both ? hex_value(s.data[i + 2]) : -1;
-        ok = high >= 0 && low >= 0 && high + low > 0;
-        if (ok)
-            buf_append_char(&to, (char)(high << 4 | low));
-        i += 2;
-    }
-    char *text = ok ? mem_text(buf_span(&to)) : NULL;
-    buf_finish(&to);
-    return text;
-}
 
 static bool db_read(struct redis_url *url, struct span text, struct err *err)
 {
@@ -60,15 +29,15 @@ static bool login_read(struct redis_url *url, struct span login, struct err *err
     struct span user;
     span_next(&login, ':', &user);
     if (user.len != 0)
-        url->user = decode(user);
+        url->user = uri_decode(user);
     if (login.data != NULL)
-        url->password = decode(login);
+        url->password = uri_decode(login);
     if ((user.len != 0 && url->user == NULL) || url->password == NULL)
         return err_set(err, "REDIS_URL: expected user:password@ or :password@, percent-encoded where needed");
     return true;
 }
 
-/* A name, or an address, maybe with a zone. */
+/* A name or an address. */
 static bool is_host(struct span name)
 {
     for (size_t i = 0; i < name.len; i++) {
@@ -80,29 +49,33 @@ static bool is_host(struct span name)
     return true;
 }
 
-static bool host_read(struct redis_url *url, struct span host, struct err *err)
+static bool fault_tell(enum uri_fault fault, struct err *err)
+{
+    switch (fault) {
+    case URI_BRACKET_OPEN:
+        return err_set(err, "REDIS_URL: the IPv6 address has no closing bracket");
+    case URI_BAD_PORT:
+        return err_set(err, "REDIS_URL: expected a port (1 to 65535) behind the colon" NO_QUOTE);
+    case URI_BAD_HOST:
+        return err_set(err, "REDIS_URL: the host has a character that no name or address has" NO_QUOTE);
+    case URI_TOO_LONG:
+        return err_set(err, "REDIS_URL: it is longer than %d bytes", URI_BYTES_MAX);
+    default:
+        return err_set(err,
+                       "REDIS_URL: expected redis://[user:password@]host[:port][/db], rediss:// (TLS) or unix:///path");
+    }
+}
+
+static bool host_read(struct redis_url *url, const struct uri *uri, struct err *err)
 {
     uint64_t port = 6379;
-    struct span name = host, number = {NULL, 0};
-    if (host.len > 0 && host.data[0] == '[') {
-        ptrdiff_t end = span_find(host, ']');
-        if (end < 0)
-            return err_set(err, "REDIS_URL: the IPv6 address has no closing bracket");
-        name = span_sub(host, 1, (size_t)end - 1);
-        number = span_from(host, (size_t)end + 1);
-        if (number.len > 0 && number.data[0] == ':')
-            number = span_from(number, 1);
-    } else if (span_find(host, ':') >= 0) {
-        number = host;
-        span_next(&number, ':', &name);
-    }
-    if (number.len != 0 && (!span_to_u64(number, &port) || port == 0 || port > 65535))
-        return err_set(err, "REDIS_URL: expected a port (1 to 65535) behind the colon" NO_QUOTE);
-    if (name.len == 0)
+    if (uri->port.len != 0 && (!span_to_u64(uri->port, &port) || port == 0 || port > 65535))
+        return fault_tell(URI_BAD_PORT, err);
+    if (uri->host.len == 0)
         return err_set(err, "REDIS_URL: names no host; expected redis://HOST:PORT");
-    if (!is_host(name))
-        return err_set(err, "REDIS_URL: the host has a character that no name or address has" NO_QUOTE);
-    url->host = mem_text(name);
+    if (!is_host(uri->host))
+        return fault_tell(URI_BAD_HOST, err);
+    url->host = mem_text(uri->host);
     url->port = (uint16_t)port;
     return true;
 }
@@ -112,7 +85,7 @@ static bool path_read(struct redis_url *url, struct span path, struct err *err)
     struct addr ignored;
     if (path.len == 0)
         return err_set(err, "REDIS_URL: unix:// needs an absolute path, like unix:///run/redis.sock");
-    url->path = decode(path);
+    url->path = uri_decode(path);
     if (url->path == NULL)
         return err_set(err, "REDIS_URL: the path is not percent-encoded well: %% is written as %%25");
     if (!addr_from_unix(&ignored, span_str(url->path)))
@@ -140,7 +113,7 @@ static bool option_read(struct redis_url *url, struct span key, struct span valu
             continue;
         if (*texts[i].to != NULL)
             return err_set(err, "REDIS_URL: %s is given twice", texts[i].name);
-        *texts[i].to = decode(value);
+        *texts[i].to = uri_decode(value);
         return *texts[i].to != NULL ||
                err_set(err, "REDIS_URL: the value of %s is not percent-encoded well: %% is written as %%25",
                        texts[i].name);
@@ -166,49 +139,54 @@ static bool options_read(struct redis_url *url, struct span options, struct err 
     return true;
 }
 
-static bool scheme_read(struct redis_url *url, struct span *rest, bool *is_unix, struct err *err)
+static bool scheme_read(struct redis_url *url, struct span text, bool *is_unix, struct err *err)
 {
     static const struct {
         const char *text;
         bool is_unix, tls;
     } schemes[] = {{"redis://", false, false}, {"rediss://", false, true}, {"unix://", true, false}};
     for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++) {
-        if (!span_starts_with(*rest, span_str(schemes[i].text)))
+        if (!span_starts_with(text, span_str(schemes[i].text)))
             continue;
-        *rest = span_from(*rest, strlen(schemes[i].text));
         *is_unix = schemes[i].is_unix;
         url->tls = schemes[i].tls;
         return true;
     }
-    return err_set(err,
-                   "REDIS_URL: expected redis://[user:password@]host[:port][/db], rediss:// (TLS) or unix:///path");
+    return fault_tell(URI_NO_SCHEME, err);
+}
+
+/* An `@` behind the authority would be the end of a password that has a raw `/` or `?`. */
+static bool password_is_whole(struct span text)
+{
+    struct span rest = text, scheme;
+    span_next(&rest, ':', &scheme);
+    rest = span_from(rest, 2); /* the slashes */
+    size_t end = 0;
+    while (end < rest.len && rest.data[end] != '/' && rest.data[end] != '?')
+        end++;
+    return span_find(span_from(rest, end), '@') < 0;
 }
 
 bool redis_url_parse(struct redis_url *url, const char *text, struct err *err)
 {
-    struct span rest = span_str(text), options = {NULL, 0};
-    size_t authority = 0, at = 0; /* its length, and that of the login with its @ */
+    struct uri uri;
+    enum uri_fault fault;
     bool is_unix = false;
     *url = (struct redis_url){0};
-    if (!scheme_read(url, &rest, &is_unix, err))
+    if (!scheme_read(url, span_str(text), &is_unix, err))
         return false;
-    for (; authority < rest.len && rest.data[authority] != '/' && rest.data[authority] != '?'; authority++)
-        if (rest.data[authority] == '@')
-            at = authority + 1;
-    /* It would be the end of a password. */
-    if (span_find(span_from(rest, authority), '@') >= 0)
+    if (!password_is_whole(span_str(text)))
         return err_set(err, "REDIS_URL: in user, password and path, / is written as %%2F (not in a path), ? as %%3F, "
                             "@ as %%40");
-    if (at > 0 && !login_read(url, span_sub(rest, 0, at - 1), err))
+    if (!uri_split(&uri, span_str(text), &fault))
+        return fault_tell(fault, err);
+    if (uri.login.data != NULL && !login_read(url, uri.login, err))
         return false;
-    struct span host = span_sub(rest, at, authority - at), path;
-    options = span_from(rest, authority);
-    if (!span_next(&options, '?', &path))
-        path = SPAN_LIT("");
-    if (is_unix && host.len > 0)
+    if (is_unix && uri.place.len > 0)
         return err_set(err, "REDIS_URL: unix:// needs an absolute path, like unix:///run/redis.sock");
-    bool ok = is_unix ? path_read(url, path, err) : host_read(url, host, err) && db_read(url, span_from(path, 1), err);
-    return ok && options_read(url, options, err);
+    bool ok = is_unix ? path_read(url, uri.path, err)
+                      : host_read(url, &uri, err) && db_read(url, span_from(uri.path, 1), err);
+    return ok && options_read(url, uri.query, err);
 }
 
 void redis_url_finish(struct redis_url *url)

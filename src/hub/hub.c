@@ -383,17 +383,9 @@ static void on_presence(void *arg, struct span room, const struct broker_present
         hub->owner->presence(hub->owner_arg, room, who, entered, count);
 }
 
-static void on_unusable(void *arg, const char *why)
-{
-    struct hub *hub = arg;
-    if (hub->owner != NULL && hub->owner->unusable != NULL)
-        hub->owner->unusable(hub->owner_arg, why);
-}
-
 static const struct broker_events events = {
     .up = on_up,
     .down = on_down,
-    .unusable = on_unusable,
     .subscribed = on_subscribed,
     .pushed = on_pushed,
     .top = on_top,

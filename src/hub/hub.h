@@ -29,8 +29,6 @@ struct hub_owner {
     /* The link is up. `lost`: the broker has lost its latest writes, perhaps with leases. Members that had been sent a
      * lost entry have been told `lost` before. */
     void (*up)(void *arg, bool lost);
-    /* See broker_events. */
-    void (*unusable)(void *arg, const char *why);
     void (*superseded)(void *arg, struct span pid, uint64_t generation);
     void (*presence)(void *arg, struct span room, const struct broker_present *who, bool entered, uint64_t count);
 };

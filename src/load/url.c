@@ -1,9 +1,11 @@
-/* url: splits the URL. No error repeats it, because it may hold a password or a token. */
+/* url: gives the parts of the URL (wire/uri.h) their meaning. No error repeats it, because it may hold a password or a
+ * token. */
 #include "load/url.h"
 
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "wire/uri.h"
 
 enum { PORT_DEFAULT = 80 };
 
@@ -16,62 +18,59 @@ static bool is_visible(struct span text)
     return true;
 }
 
-static bool port_read(struct url *url, struct span text, struct err *err)
+static bool fault_tell(enum uri_fault fault, struct err *err)
 {
-    uint64_t port;
-    if (!span_to_u64(text, &port) || port == 0 || port > 65535)
+    switch (fault) {
+    case URI_BRACKET_OPEN:
+        return err_set(err, "the URL's host: expected \"]\" behind the IPv6 address");
+    case URI_BAD_HOST:
+        return err_set(err, "the URL's host: expected a name, or an IPv6 address between \"[\" and \"]\"");
+    case URI_BAD_PORT:
         return err_set(err, "the URL's port: expected 1 to 65535 behind the host's \":\"");
+    case URI_TOO_LONG:
+        return err_set(err, "the URL is longer than %d bytes", URI_BYTES_MAX);
+    default:
+        return err_set(err, "expected a URL like http://127.0.0.1:8080 or ws://127.0.0.1:8080/path");
+    }
+}
+
+static bool scheme_check(struct span text, struct err *err)
+{
+    if (span_starts_with(text, SPAN_LIT("https://")) || span_starts_with(text, SPAN_LIT("wss://")))
+        return err_set(err, "the URL: TLS is not spoken here: load the server behind it, with http:// or ws://");
+    if (!span_starts_with(text, SPAN_LIT("http://")) && !span_starts_with(text, SPAN_LIT("ws://")))
+        return fault_tell(URI_NO_SCHEME, err);
+    if (!is_visible(text) || span_find(text, '#') >= 0)
+        return err_set(err, "the URL: no spaces, no control characters and, here, no \"#\"");
+    return true;
+}
+
+static bool place_read(struct url *url, const struct uri *uri, struct err *err)
+{
+    uint64_t port = PORT_DEFAULT;
+    if (uri->host.len == 0 || uri->login.data != NULL)
+        return err_set(err, "the URL needs a host (and no user), like http://127.0.0.1:8080");
+    if (uri->port.data != NULL && (!span_to_u64(uri->port, &port) || port == 0 || port > 65535))
+        return fault_tell(URI_BAD_PORT, err);
+    url->host = mem_text(uri->host);
+    url->authority = mem_text(uri->place);
     url->port = (uint16_t)port;
     return true;
 }
 
-/* host, host:port, [v6] or [v6]:port */
-static bool authority_read(struct url *url, struct span text, struct err *err)
-{
-    struct span host = text, port = {NULL, 0};
-    ptrdiff_t at;
-    if (text.len > 0 && text.data[0] == '[') {
-        at = span_find(text, ']');
-        if (at < 0)
-            return err_set(err, "the URL's host: expected \"]\" behind the IPv6 address");
-        host = span_sub(text, 1, (size_t)at - 1);
-        struct span rest = span_from(text, (size_t)at + 1);
-        if (rest.len > 0 && rest.data[0] != ':')
-            return err_set(err, "the URL's host: expected \":\" and a port behind the IPv6 address");
-        if (rest.len > 0)
-            port = span_from(rest, 1);
-    } else if ((at = span_find(text, ':')) >= 0) {
-        host = span_sub(text, 0, (size_t)at);
-        port = span_from(text, (size_t)at + 1);
-    }
-    if (host.len == 0 || span_find(text, '@') >= 0)
-        return err_set(err, "the URL needs a host (and no user), like http://127.0.0.1:8080");
-    url->host = mem_text(host);
-    url->authority = mem_text(text);
-    return port.data == NULL || port_read(url, port, err);
-}
-
 bool url_parse(struct url *url, const char *text, struct err *err)
 {
-    struct span rest = span_str(text);
-    *url = (struct url){.port = PORT_DEFAULT};
-    if (span_starts_with(rest, SPAN_LIT("https://")) || span_starts_with(rest, SPAN_LIT("wss://")))
-        return err_set(err, "the URL: TLS is not spoken here: load the server behind it, with http:// or ws://");
-    if (span_starts_with(rest, SPAN_LIT("http://")))
-        rest = span_from(rest, strlen("http://"));
-    else if (span_starts_with(rest, SPAN_LIT("ws://")))
-        rest = span_from(rest, strlen("ws://"));
-    else
-        return err_set(err, "expected a URL like http://127.0.0.1:8080 or ws://127.0.0.1:8080/path");
-    if (!is_visible(rest) || span_find(rest, '#') >= 0)
-        return err_set(err, "the URL: no spaces, no control characters and, here, no \"#\"");
-    size_t end = 0;
-    while (end < rest.len && rest.data[end] != '/' && rest.data[end] != '?')
-        end++;
-    struct span path = span_from(rest, end);
-    url->path = mem_printf("%s" SPAN_FMT, path.len > 0 && path.data[0] == '/' ? "" : "/", SPAN_ARG(path));
+    struct uri uri;
+    enum uri_fault fault;
+    *url = (struct url){0};
+    if (!scheme_check(span_str(text), err))
+        return false;
+    if (!uri_split(&uri, span_str(text), &fault))
+        return fault_tell(fault, err);
+    const char *slash = uri.path.len > 0 ? "" : "/", *mark = uri.query.data != NULL ? "?" : "";
+    url->path = mem_printf("%s" SPAN_FMT "%s" SPAN_FMT, slash, SPAN_ARG(uri.path), mark, SPAN_ARG(uri.query));
     url->shown = mem_text(span_sub(span_str(text), 0, strcspn(text, "?")));
-    return authority_read(url, span_sub(rest, 0, end), err);
+    return place_read(url, &uri, err);
 }
 
 void url_finish(struct url *url)

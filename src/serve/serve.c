@@ -114,17 +114,19 @@ static void door_waited(struct timer *timer)
     door_open(server);
 }
 
-static void broker_up(struct sessions *sessions)
+static void broker_up(void *arg)
 {
-    door_open(container_of(sessions, struct server, sessions));
+    door_open(arg);
 }
 
-static void broker_unusable(struct sessions *sessions, const char *why)
+static void broker_unusable(void *arg, const char *why)
 {
-    struct server *server = container_of(sessions, struct server, sessions);
+    struct server *server = arg;
     err_set(&server->failure, "%s", why);
     fail(server);
 }
+
+static const struct broker_watcher watcher = {broker_up, broker_unusable};
 
 bool server_open(struct server *server, struct loop *loop, const struct serve_options *options, struct err *err)
 {
@@ -145,12 +147,11 @@ bool server_open(struct server *server, struct loop *loop, const struct serve_op
     server->crowd.counts_private = server->config.bounds_address;
     loop_random(loop, seed, sizeof seed);
     store_init(&server->store, seed, server->config.files.open);
+    broker_watch(server->broker, &watcher, server);
     server->hub = hub_create(loop, server->broker);
     sessions_init(&server->sessions, server->hub, &server->config.relay.app, &server->config.limits);
     server->sessions.instance = server->config.instance;
     server->sessions.request_timeout_ms = server->config.request_timeout_ms;
-    server->sessions.up = broker_up;
-    server->sessions.unusable = broker_unusable;
     server->limits = (struct conn_limits){
         .queue_bytes_max = CLIENT_QUEUE_BYTES_MAX + 2 * server->config.limits.payload_bytes_max,
         .input_bytes_max = HTTP1_HEAD_BYTES_MAX + NET_RECEIVE_BYTES,

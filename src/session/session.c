@@ -350,8 +350,6 @@ static void link_up(void *arg, bool lost)
     if (lost)
         lease_sweep(&sessions->lease_sweep);
     presence_enter_again(sessions);
-    if (sessions->up != NULL)
-        sessions->up(sessions);
 }
 
 static void presence(void *arg, struct span room, const struct broker_present *who, bool entered, uint64_t count)
@@ -359,14 +357,7 @@ static void presence(void *arg, struct span room, const struct broker_present *w
     presence_changed(arg, room, who, entered, count);
 }
 
-static void unusable(void *arg, const char *why)
-{
-    struct sessions *sessions = arg;
-    if (sessions->unusable != NULL)
-        sessions->unusable(sessions, why);
-}
-
-static const struct hub_owner hub_owner = {link_up, unusable, superseded, presence};
+static const struct hub_owner hub_owner = {link_up, superseded, presence};
 
 void sessions_init(struct sessions *sessions, struct hub *hub, struct session_app *app,
                    const struct session_limits *limits)

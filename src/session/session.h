@@ -64,9 +64,6 @@ struct sessions {
     struct session_limits limits;
     const char *instance;        /* this instance's id, as sent to clients */
     uint64_t request_timeout_ms; /* of the platform; 0: unknown */
-    /* Tell `serve` that the broker is up, or that it never will be (see broker_events). May be NULL. */
-    void (*up)(struct sessions *sessions);
-    void (*unusable)(struct sessions *sessions, const char *why);
     struct list all;
     struct list catching; /* sessions whose queues have room again: their replays go on */
     struct task catch_up;

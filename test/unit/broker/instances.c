@@ -136,6 +136,8 @@ static void on_unusable(void *hub, const char *why)
     tell(hub, TOLD_UNUSABLE, span_str(why), (struct span){NULL, 0}, (struct span){NULL, 0});
 }
 
+static const struct broker_watcher watcher = {.unusable = on_unusable};
+
 static void on_subscribed(void *hub, struct span room, uint64_t last, uint64_t position)
 {
     struct instance *instance = hub;
@@ -221,7 +223,6 @@ static void on_superseded(void *hub, struct span pid, uint64_t generation)
 static const struct broker_events events = {
     .up = on_up,
     .down = on_down,
-    .unusable = on_unusable,
     .subscribed = on_subscribed,
     .pushed = on_pushed,
     .top = on_top,
@@ -431,6 +432,7 @@ static struct instance *instance_create(const char *name, struct net *of, const 
     if (instance->broker == NULL)
         fail_msg("%s", err.text);
     broker_attach(instance->broker, &events, instance);
+    broker_watch(instance->broker, &watcher, instance);
     list_init(&instance->of_all);
     list_append(&instances, &instance->of_all);
     return instance;

@@ -49,6 +49,8 @@ static void test_hosts(void **state)
     assert_host("fd00::1", 7000, 15, NULL, NULL);
     parse("redis://[fd00::1]");
     assert_host("fd00::1", 6379, 0, NULL, NULL);
+    parse("redis://localhost:");
+    assert_host("localhost", 6379, 0, NULL, NULL);
 }
 
 static void test_logins(void **state)
@@ -61,6 +63,8 @@ static void test_logins(void **state)
     assert_host("localhost", 6379, 0, "me", "");
     parse("redis://me:a@b@localhost"); /* not as it should be written, but clear */
     assert_host("localhost", 6379, 0, "me", "a@b");
+    parse("redis://:a #\"[|]@localhost"); /* the same */
+    assert_host("localhost", 6379, 0, NULL, "a #\"[|]");
     parse("rediss://m%65:s@h:1/3?verify=yes");
     assert_host("h", 1, 3, "me", "s");
 }
@@ -109,6 +113,10 @@ static void test_what_is_wrong_is_said(void **state)
         {"redis://localhost:0", "expected a port"},
         {"redis://localhost:65536", "expected a port"},
         {"redis://[::1", "no closing bracket"},
+        {"redis://[localhost]", "the host has a character"},
+        {"redis://local host", "the host has a character"},
+        {"redis://h:1:2", "expected a port"},
+        {"redis://localhost/1#a", "expected the number of a database"},
         {"redis://localhost/seven", "expected the number of a database (0 to 65535), or nothing, behind"},
         {"redis://localhost/65536", "expected the number of a database"},
         {"redis://me@localhost", "expected user:password@"},

@@ -123,6 +123,8 @@ static void test_urls(void **state)
     assert_url("ws://localhost?c", "localhost", 80, "localhost", "/?c");
     assert_url("http://[::1]:90/", "::1", 90, "[::1]:90", "/");
     assert_url("http://[::1]", "::1", 80, "[::1]", "/");
+    assert_url("http://a//b?", "a", 80, "a", "//b?");
+    assert_url("http://a/%zz|", "a", 80, "a", "/%zz|"); /* sent as it is */
     static const char *const bad[] = {"",
                                       "localhost:80",
                                       "https://localhost",
@@ -139,6 +141,8 @@ static void test_urls(void **state)
                                       "http://[::1",
                                       "http://[::1]80",
                                       "http://[]",
+                                      "http://[a]",
+                                      "http://a:1:2",
                                       "http://a#b"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct url url;
