@@ -10,9 +10,9 @@ import os, re, sys
 ROOT = os.path.abspath(sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(__file__), ".."))
 
 # A layer may include itself and what stands here.
-ORDER = ["base", "wire", "loop", "net", "broker", "hub", "session", "app", "serve"]
+ORDER = ["base", "wire", "loop", "net", "http", "broker", "hub", "session", "app", "serve"]
 MAY = {layer: set(ORDER[: at + 1]) for at, layer in enumerate(ORDER)}
-MAY["platform"] = {"base", "wire", "loop", "net", "platform"}
+MAY["platform"] = {"base", "wire", "loop", "net", "http", "platform"}
 MAY["load"] = {"base", "wire", "loop", "net", "load"}
 MAY["cli"] = set(ORDER) | {"platform", "load", "cli"}
 

@@ -56,7 +56,7 @@ static void speaking_sweep(struct crowd *crowd, uint64_t *room)
     list_each (node, &crowd->speaking) {
         struct crowd_member *member = container_of(node, struct crowd_member, node);
         struct client *client = container_of(member, struct client, crowd);
-        bool answering = client_is_answering(client);
+        bool answering = http_is_answering(&client->http);
         uint64_t allowed_ms = answering ? crowd->limits->crowded_response_timeout : crowd->limits->crowded_head_timeout;
         if (*room == 0 || !is_overdue(crowd, member, crowd->limits->crowded_head_timeout))
             return;
@@ -65,9 +65,9 @@ static void speaking_sweep(struct crowd *crowd, uint64_t *room)
         list_remove(node);
         (*room)--;
         if (answering)
-            conn_close(&client->conn, CLOSE_RESPONSE_TIMEOUT_CROWDED);
+            conn_close(&client->http.conn, CLOSE_RESPONSE_TIMEOUT_CROWDED);
         else
-            client_head_timed_out(client, CLOSE_HEAD_TIMEOUT_CROWDED);
+            http_time_out(&client->http, CLOSE_HEAD_TIMEOUT_CROWDED);
     }
 }
 
