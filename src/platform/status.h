@@ -5,14 +5,13 @@
 #ifndef SENNIT_PLATFORM_STATUS_H
 #define SENNIT_PLATFORM_STATUS_H
 
+#include "http/http.h"
 #include "platform/ingress.h"
 #include "platform/managed_redis.h"
 
 struct status {
-    struct net *net;
     struct listener listener;
-    struct list readers;
-    uint32_t reader_count;
+    struct http_server http;
     const struct fleet *fleet;
     const struct ingress *ingress;
     const struct managed_redis *redis;
