@@ -7,7 +7,9 @@
 static void make_room(struct ingress *ingress)
 {
     uint64_t now = loop_now_us(ingress->loop);
-    for (int i = 0; i < INGRESS_EVICTED_MAX && door_is_crowded(&ingress->door) && !list_empty(&ingress->idle); i++) {
+    for (int i = 0;
+         i < INGRESS_EVICTED_MAX && door_is_at(&ingress->door, INGRESS_CROWDED_PERCENT) && !list_empty(&ingress->idle);
+         i++) {
         struct exchange *longest = container_of(ingress->idle.next, struct exchange, idle);
         bool full = ingress->door.count >= ingress->door.count_max;
         uint64_t ms_max = full ? INGRESS_SILENT_MS_FULL : INGRESS_SILENT_MS_MAX;
@@ -53,7 +55,7 @@ bool ingress_open(struct ingress *ingress, struct net *net, struct fleet *fleet,
     list_init(&ingress->clients);
     list_init(&ingress->idle);
     loop_random(net->loop, seed, sizeof seed);
-    door_init(&ingress->door, seed, options->connections_max, options->connections_per_address);
+    door_init(&ingress->door, seed, options->connections_max, options->connections_per_address, DOOR_EXEMPTS_LOOPBACK);
     denials_init(&ingress->denials, net->loop);
     addr_any(&addr, options->port);
     return listener_open(&ingress->listener, net, &addr, on_accepted, err);

@@ -9,9 +9,9 @@
 #ifndef SENNIT_PLATFORM_INGRESS_H
 #define SENNIT_PLATFORM_INGRESS_H
 
+#include "net/door.h"
 #include "net/listener.h"
 #include "platform/denials.h"
-#include "platform/door.h"
 #include "platform/fleet.h"
 #include "wire/http1.h"
 
@@ -26,6 +26,7 @@ enum {
     INGRESS_CONNECT_TRIES = 3,
     INGRESS_SILENT_MS_MAX = 3000,  /* time without a request, while connections are scarce, */
     INGRESS_SILENT_MS_FULL = 500,  /* and while none is left */
+    INGRESS_CROWDED_PERCENT = 80,  /* of the connections; from there on they are scarce */
     INGRESS_EVICTED_MAX = 64,      /* silent connections ended for one new connection */
     INGRESS_TURNED_AWAY_MAX = 64,  /* at once, with a response; others are closed without one */
     INGRESS_BODY_CHECK_MS = 30000, /* interval in which this much of a request's body must arrive: */

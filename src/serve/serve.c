@@ -144,8 +144,7 @@ bool server_open(struct server *server, struct loop *loop, const struct serve_op
     timer_init(&server->door, door_waited);
     if (!serve_config_read(&server->config, loop, options, err) || !broker_start(server, err))
         return false;
-    crowd_init(&server->crowd, loop, &server->config.bounds, server->config.files.spare);
-    server->crowd.counts_private = server->config.bounds_address;
+    crowd_init(&server->crowd, loop, &server->config.bounds, server->config.files.spare, server->config.bounds_address);
     loop_random(loop, seed, sizeof seed);
     store_init(&server->store, seed, server->config.files.open);
     server->hub = hub_create(loop, server->broker);
