@@ -10,9 +10,9 @@ import os, re, sys
 ROOT = os.path.abspath(sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(__file__), ".."))
 
 # A layer may include itself and the layers listed here.
-ORDER = ["base", "wire", "loop", "net", "broker", "hub", "session", "app", "serve"]
+ORDER = ["base", "wire", "loop", "net", "http", "broker", "hub", "session", "app", "serve"]
 MAY = {layer: set(ORDER[: at + 1]) for at, layer in enumerate(ORDER)}
-MAY["platform"] = {"base", "wire", "loop", "net", "platform"}
+MAY["platform"] = {"base", "wire", "loop", "net", "http", "platform"}
 MAY["load"] = {"base", "wire", "loop", "net", "load"}
 MAY["cli"] = set(ORDER) | {"platform", "load", "cli"}
 
@@ -56,8 +56,6 @@ PROCESS = {
 # Files that may have variables which outlive a call: the log, and the counters of memory. All other state belongs to an
 # object that its owner creates.
 STATE = {"base/log.c", "base/mem.c", "base/frame.c"}
-# Variables that are still to go from their functions.
-STATE_LEFT = {"platform/exchange.c", "platform/exchange_upstream.c", "platform/status.c", "serve/client.c"}
 # Words of C++ that are names in C; a header that has one cannot be included there.
 KEYWORDS = set(
     "and and_eq asm bitand bitor catch char8_t char16_t char32_t class co_await co_return co_yield compl concept consteval constexpr constinit "
@@ -65,8 +63,9 @@ KEYWORDS = set(
     "protected public reinterpret_cast requires static_cast template this thread_local throw try typeid typename using virtual wchar_t xor "
     "xor_eq".split())
 KEYWORDS_LEFT = {"namespace"}  # until it is renamed, in one go
-# Functions of src for which the tests are the callers: the table of limits against the manual's.
-TESTED_ALONE = {"limits_describe"}
+# Functions of src for which the tests are the callers: the table of limits against the manual's, and the HTTP server's
+# answers of unknown length, which no route has yet.
+TESTED_ALONE = {"limits_describe", "http_stream_begin"}
 # Test programs that are still to be split.
 LONG_LEFT = re.compile(r"test/unit/broker/test_redis_faults\.c$")
 # A layer that end-to-end tests drive alone: each of its files is one command, which parses arguments and prints.
@@ -217,7 +216,7 @@ def check_process(path, code, name):
 
 def check_state(path, code, name):
     """Variables that outlive a call: static ones that are not const, and any at the top of a file."""
-    if name in STATE | STATE_LEFT:
+    if name in STATE:
         return
     for match in re.finditer(r"^([ \t]*)(static\s|_Thread_local\s|(?:struct|union|enum|unsigned|signed|const|volatile|[a-z]\w*)\s)([^;{}()=]*)(=|;|\{|\()",
                              code, re.M):

@@ -57,6 +57,9 @@
       "the handshake cannot be served: use Socket.IO 4 with transports: [websocket] and EIO=4") \
     X(METHOD, "method", LOG_INFO, "only GET and HEAD are served here") \
     X(HEAD_LATE, "head_late", LOG_INFO, "no complete request came in time (`limits: head_timeout`): connect again") \
+    X(BODY_LATE, "body_late", LOG_INFO, "less than 1 KiB of the request's body arrived in 30 s: send it faster") \
+    X(BODY_TOO_LARGE, "body_too_large", LOG_INFO, \
+      "the body of the request is larger than this path takes: send less at a time") \
     X(CONNECTIONS_FULL, "connections_full", LOG_WARNING, \
       "this instance has the most connections allowed: raise `limits: connections` and the descriptor limit (ulimit " \
       "-n), or start more instances") \

@@ -1,5 +1,5 @@
-/* exchange: the client's side of an exchange: request head and body, waiting for a slot, refusals, the end. The
- * instance's side is in exchange_upstream.c. */
+/* exchange: the client's side of an exchange: the handler of the HTTP server, waiting for a slot, refusals, the tunnel,
+ * the end. The instance's side is in exchange_upstream.c. */
 #include "platform/exchange.h"
 
 #include <assert.h>
@@ -38,19 +38,17 @@ void exchange_set_state(struct exchange *exchange, enum exchange_state state)
 void exchange_note(struct exchange *exchange, enum denial denial)
 {
     char ip[ADDR_TEXT_MAX];
-    addr_ip_print(&exchange->conn.peer, ip);
+    addr_ip_print(&exchange->http.conn.peer, ip);
     denials_note(&exchange->ingress->denials, denial, ip, exchange->instance != NULL ? exchange->instance->id : "");
 }
 
 void exchange_refuse(struct exchange *exchange, enum denial denial, int status)
 {
+    struct http *http = &exchange->http;
     struct buf text = {0};
-    /* What is left of a request's body would be read as the next request. */
-    if (!exchange->request_body.done)
-        exchange->keep_alive = false;
     exchange_note(exchange, denial);
-    denial_encode(&text, denial, status, exchange->keep_alive, strcmp(exchange->method, "HEAD") != 0);
-    conn_send(&exchange->conn, buf_span(&text));
+    denial_encode(&text, denial, status, http_stays(http), !http_is_head(http));
+    http_stream_begin_head(http, buf_span(&text), false);
     buf_finish(&text);
     exchange_end(exchange);
 }
@@ -67,25 +65,12 @@ void exchange_end(struct exchange *exchange)
 {
     struct ingress *ingress = exchange->ingress;
     timer_stop(ingress->loop, &exchange->deadline);
-    timer_stop(ingress->loop, &exchange->body_check);
     fleet_forget(&exchange->ask);
     exchange_drop_upstream(exchange);
     slot_release(exchange);
     buf_finish(&exchange->head);
-    if (!conn_is_open(&exchange->conn)) {
-        exchange_set_state(exchange, EXCHANGE_ENDED);
-    } else if (exchange->keep_alive && exchange->request_body.done && !ingress->stopping) {
-        exchange_set_state(exchange, EXCHANGE_IDLE);
-        exchange->head_seen = 0;
-        timer_start(ingress->loop, &exchange->deadline, LOOP_MS(INGRESS_HEAD_MS_MAX));
-        conn_read_pause(&exchange->conn, false); /* a pipelined request may lie there */
-    } else {
-        exchange_set_state(exchange, EXCHANGE_ENDED);
-        conn_read_pause(&exchange->conn, false);
-        /* Who still sends would lose the answer if the connection ended under its hands. */
-        conn_shutdown(&exchange->conn, CLOSE_DONE,
-                      exchange->request_body.done ? INGRESS_LINGER_MS : INGRESS_LINGER_BODY_MS);
-    }
+    http_stream_end(&exchange->http);
+    exchange_set_state(exchange, conn_is_open(&exchange->http.conn) ? EXCHANGE_IDLE : EXCHANGE_ENDED);
 }
 
 static void granted(struct ask *ask, struct instance *instance)
@@ -118,21 +103,17 @@ static void request_begin(struct exchange *exchange, const struct http1_head *he
         route_revision(ingress->route, head->host, (uint32_t)loop_random_below(ingress->loop, SERVICE_PERCENT));
     struct forward_context context;
     char ip[ADDR_TEXT_MAX];
-    addr_ip_print(&exchange->conn.peer, ip);
+    addr_ip_print(&exchange->http.conn.peer, ip);
     context.client_ip = ip;
     hex_random(ingress->loop, context.trace, TRACE_BYTES);
     hex_random(ingress->loop, context.span, SPAN_BYTES);
     buf_clear(&exchange->head);
     forward_request(&exchange->head, head, &context);
     snprintf(exchange->method, sizeof exchange->method, SPAN_FMT, SPAN_ARG(head->method));
-    exchange->client_is_10 = head->minor == 0;
-    /* One of HTTP/1.0 waits for the end unless it is told not to: it gets one answer. */
-    exchange->keep_alive = head->keep_alive && !exchange->client_is_10 && !ingress->stopping;
     exchange->upgrade = head->upgrade_websocket;
     exchange->request_chunked = head->body == HTTP1_BODY_CHUNKED;
     exchange->tries = 0;
-    exchange->body_bytes = exchange->body_checked = 0;
-    http1_body_start(&exchange->request_body, head);
+    http_end_aborts(&exchange->http);
     ingress->counters.exchanges++;
     exchange_set_state(exchange, EXCHANGE_QUEUED);
     timer_start(ingress->loop, &exchange->deadline, LOOP_S(revision->spec.timeout_s));
@@ -151,34 +132,53 @@ static bool upgrade_is_valid(struct exchange *exchange, const struct http1_head 
     return true;
 }
 
-static size_t head_received(struct exchange *exchange, char *bytes, size_t len)
+static struct exchange *exchange_of(struct http *http)
 {
-    static struct http1_head head; /* large; used by one call at a time, there is one thread */
-    int status = 400;
-    ptrdiff_t used = http1_request_decode(span_of(bytes, len), exchange->head_seen, &head, &status);
-    if (used == 0) {
-        exchange->head_seen = len;
-        return 0;
-    }
-    exchange->head_seen = 0;
-    exchange->method[0] = '\0';
-    exchange->request_body = (struct http1_body){.done = true};
-    exchange->keep_alive = false;
-    if (used < 0) {
-        exchange_refuse(exchange, DENIAL_MALFORMED_REQUEST, status);
-        return len;
-    }
-    if (head.content_length > INGRESS_BODY_BYTES_MAX) {
-        exchange->request_body.done = false;
-        exchange_refuse(exchange, DENIAL_REQUEST_TOO_LARGE, 0);
-        return len;
-    }
-    if (head.upgrade_websocket && !upgrade_is_valid(exchange, &head)) {
+    return container_of(http, struct exchange, http);
+}
+
+static void on_request(struct http *http, const struct http1_head *head)
+{
+    struct exchange *exchange = exchange_of(http);
+    if (head->upgrade_websocket && !upgrade_is_valid(exchange, head)) {
+        http_last(http, CLOSE_DONE);
         exchange_refuse(exchange, DENIAL_MALFORMED_HANDSHAKE, 0);
-        return len;
+        return;
     }
-    request_begin(exchange, &head);
-    return (size_t)used;
+    request_begin(exchange, head);
+}
+
+static void on_body(struct http *http, struct span bytes, bool last)
+{
+    exchange_forward_body(exchange_of(http), bytes, last);
+}
+
+static void on_drained(struct http *http)
+{
+    struct exchange *exchange = exchange_of(http);
+    if (exchange->upstream != NULL)
+        conn_read_pause(&exchange->upstream->conn, false);
+}
+
+static void on_aborted(struct http *http)
+{
+    exchange_end(exchange_of(http));
+}
+
+static void on_refused(struct http *http, enum http_fault fault, int status)
+{
+    static const enum denial denials[] = {
+        [HTTP_FAULT_INVALID] = DENIAL_MALFORMED_REQUEST, [HTTP_FAULT_HEAD_LATE] = DENIAL_SLOW_HEAD,
+        [HTTP_FAULT_BODY_LATE] = DENIAL_SLOW_BODY,       [HTTP_FAULT_BODY_TOO_LARGE] = DENIAL_REQUEST_TOO_LARGE,
+        [HTTP_FAULT_REQUESTS_FULL] = DENIAL_QUEUE_FULL,
+    };
+    struct exchange *exchange = exchange_of(http);
+    if (status == 0)
+        exchange_note(exchange, denials[fault]);
+    else if (fault == HTTP_FAULT_HEAD_LATE && http_head_bytes(http) == 0) /* it said nothing, and is told nothing */
+        conn_close(&http->conn, CLOSE_HEAD_TIMEOUT);
+    else
+        exchange_refuse(exchange, denials[fault], status);
 }
 
 void exchange_hold_back(struct conn *from, struct conn *to)
@@ -189,131 +189,86 @@ void exchange_hold_back(struct conn *from, struct conn *to)
     conn_await_drained(to); /* the kernel may take all of it at once */
 }
 
-static size_t tunnel_received(struct exchange *exchange, char *bytes, size_t len)
+static void exchange_closed(struct exchange *exchange)
 {
-    struct conn *up = &exchange->upstream->conn;
-    conn_send(up, span_of(bytes, len));
-    exchange_hold_back(&exchange->conn, up);
-    return len;
-}
-
-static size_t on_received(struct conn *conn, char *bytes, size_t len)
-{
-    struct exchange *exchange = container_of(conn, struct exchange, conn);
-    size_t used = 0, step = 1;
-    while (used < len && step > 0) {
-        struct span rest = span_of(bytes + used, len - used);
-        switch (exchange->state) {
-        case EXCHANGE_IDLE:
-            step = head_received(exchange, bytes + used, len - used);
-            break;
-        case EXCHANGE_WAITING:
-        case EXCHANGE_BODY:
-            step = exchange->upgrade ? 0 : exchange_forward_body(exchange, rest);
-            break;
-        case EXCHANGE_TUNNEL:
-            step = tunnel_received(exchange, bytes + used, len - used);
-            break;
-        case EXCHANGE_ENDED:
-            step = rest.len;
-            break;
-        default: /* a body, or what follows a handshake, waits until the instance is there */
-            step = 0;
-        }
-        used += step;
-    }
-    /* What was left waits in the connection's bounded input. */
-    if (used < len && exchange->state != EXCHANGE_IDLE && len - used > INGRESS_PAUSE_BYTES)
-        conn_read_pause(conn, true);
-    return used;
-}
-
-static void on_drained(struct conn *conn)
-{
-    struct exchange *exchange = container_of(conn, struct exchange, conn);
-    if (exchange->upstream != NULL)
-        conn_read_pause(&exchange->upstream->conn, false);
-}
-
-static void on_closed(struct conn *conn, enum close_reason reason)
-{
-    struct exchange *exchange = container_of(conn, struct exchange, conn);
     struct ingress *ingress = exchange->ingress;
     if (exchange->state != EXCHANGE_ENDED)
         exchange_end(exchange);
-    timer_stop(ingress->loop, &exchange->deadline);
-    list_remove(&exchange->of_ingress);
-    ingress->client_count--;
+    list_remove(&exchange->idle);
     ingress->turned_away -= exchange->turned_away;
     door_leave(&ingress->door, exchange->address);
     free(exchange);
 }
 
-static const struct conn_events client_events = {.received = on_received, .drained = on_drained, .closed = on_closed};
-
-/* It said nothing, or not all of a request's head. */
-static void silence_end(struct exchange *exchange)
+static void on_closed(struct http *http, enum close_reason reason)
 {
-    exchange->keep_alive = false;
-    exchange->method[0] = '\0';
-    if (exchange->head_seen > 0)
-        exchange_refuse(exchange, DENIAL_SLOW_HEAD, 0);
-    else
-        conn_close(&exchange->conn, CLOSE_HEAD_TIMEOUT);
+    exchange_closed(exchange_of(http));
+}
+
+const struct http_events exchange_events = {
+    .request = on_request,
+    .body = on_body,
+    .drained = on_drained,
+    .aborted = on_aborted,
+    .refused = on_refused,
+    .closed = on_closed,
+};
+
+static size_t tunnel_received(struct conn *conn, char *bytes, size_t len)
+{
+    struct exchange *exchange = container_of(conn, struct exchange, http.conn);
+    if (exchange->upstream == NULL) /* the instance has ended it */
+        return len;
+    conn_send(&exchange->upstream->conn, span_of(bytes, len));
+    exchange_hold_back(conn, &exchange->upstream->conn);
+    return len;
+}
+
+static void tunnel_drained(struct conn *conn)
+{
+    on_drained(container_of(conn, struct http, conn));
+}
+
+static void tunnel_closed(struct conn *conn, enum close_reason reason)
+{
+    struct exchange *exchange = container_of(conn, struct exchange, http.conn);
+    http_forget(&exchange->http);
+    exchange_closed(exchange);
+}
+
+void exchange_tunnel(struct exchange *exchange)
+{
+    static const struct conn_events events = {
+        .received = tunnel_received, .drained = tunnel_drained, .closed = tunnel_closed};
+    exchange_set_state(exchange, EXCHANGE_TUNNEL);
+    http_hand_over(&exchange->http, &events);
 }
 
 void exchange_evict(struct exchange *exchange)
 {
-    if (conn_queued(&exchange->conn) > 0) { /* it still reads the last response, for which there is a bound */
-        list_remove(&exchange->idle);
+    list_remove(&exchange->idle);
+    if (http_is_answering(&exchange->http)) { /* it still reads the last response, for which there is a bound */
         idle_begin(exchange);
         return;
     }
-    list_remove(&exchange->idle);
     door_leave(&exchange->ingress->door, exchange->address);
     exchange->address = NULL;
-    if (exchange->head_seen == 0)
+    if (http_head_bytes(&exchange->http) == 0)
         exchange_note(exchange, DENIAL_SLOW_HEAD);
-    silence_end(exchange);
+    http_time_out(&exchange->http, CLOSE_HEAD_TIMEOUT);
 }
 
 static void deadline_passed(struct timer *timer)
 {
     struct exchange *exchange = container_of(timer, struct exchange, deadline);
-    if (exchange->state == EXCHANGE_IDLE) {
-        if (conn_queued(&exchange->conn) > 0) /* it still reads the last response */
-            timer_start(exchange->ingress->loop, timer, LOOP_MS(INGRESS_HEAD_MS_MAX));
-        else
-            silence_end(exchange);
-        return;
-    }
     exchange->ingress->counters.timeouts++;
     if (exchange->state == EXCHANGE_TUNNEL || exchange->state == EXCHANGE_BODY) {
         log_event(LOG_DEBUG, "The request has been terminated because it has reached the maximum request timeout.");
-        conn_close(&exchange->conn, CLOSE_REQUEST_TIMEOUT);
+        conn_close(&exchange->http.conn, CLOSE_REQUEST_TIMEOUT);
         exchange_drop_upstream(exchange);
     } else {
-        exchange->keep_alive = false;
+        http_last(&exchange->http, CLOSE_DONE);
         exchange_refuse(exchange, DENIAL_REQUEST_TIMEOUT, 0);
-    }
-}
-
-static void body_checked(struct timer *timer)
-{
-    struct exchange *exchange = container_of(timer, struct exchange, body_check);
-    bool awaited = exchange->state == EXCHANGE_WAITING || exchange->state == EXCHANGE_BODY;
-    if (!awaited || exchange->request_body.done)
-        return;
-    /* While the instance does not take what came, the client cannot send. */
-    if (exchange->body_bytes - exchange->body_checked >= INGRESS_BODY_CHECK_BYTES || exchange->conn.read_paused) {
-        exchange->body_checked = exchange->body_bytes;
-        timer_start(exchange->ingress->loop, timer, LOOP_MS(INGRESS_BODY_CHECK_MS));
-    } else if (exchange->state == EXCHANGE_WAITING) {
-        exchange_refuse(exchange, DENIAL_SLOW_BODY, 0);
-    } else {
-        exchange_note(exchange, DENIAL_SLOW_BODY);
-        conn_close(&exchange->conn, CLOSE_HTTP_INVALID);
-        exchange_drop_upstream(exchange);
     }
 }
 
@@ -321,16 +276,10 @@ static struct exchange *exchange_create(struct ingress *ingress, struct io *io, 
 {
     struct exchange *exchange = mem_zero(1, sizeof *exchange);
     exchange->ingress = ingress;
-    exchange->request_body.done = true;
-    list_init(&exchange->of_ingress);
     list_init(&exchange->idle);
     list_init(&exchange->ask.queued);
-    list_append(&ingress->clients, &exchange->of_ingress);
-    ingress->client_count++;
     timer_init(&exchange->deadline, deadline_passed);
-    timer_init(&exchange->body_check, body_checked);
-    conn_init(&exchange->conn, ingress->net, &client_events, &ingress->limits);
-    conn_adopt(&exchange->conn, io, peer);
+    http_accept(&ingress->http, &exchange->http, io, peer, INGRESS_HEAD_MS_MAX);
     return exchange;
 }
 
@@ -339,7 +288,6 @@ void exchange_accept(struct ingress *ingress, struct io *io, const struct addr *
     struct exchange *exchange = exchange_create(ingress, io, peer);
     exchange->address = address;
     idle_begin(exchange);
-    timer_start(ingress->loop, &exchange->deadline, LOOP_MS(INGRESS_HEAD_MS_MAX));
 }
 
 void exchange_turn_away(struct ingress *ingress, struct io *io, const struct addr *peer, enum denial denial)

@@ -16,6 +16,8 @@ enum exchange_state {
 };
 
 struct exchange;
+/* The ingress' HTTP server runs on these; every connection of it is an exchange's. */
+extern const struct http_events exchange_events;
 
 /* The connection to an instance. It may outlive the exchange by a moment, until it is reaped. */
 struct upstream {
@@ -25,26 +27,23 @@ struct upstream {
 
 struct exchange {
     struct ingress *ingress;
-    struct conn conn; /* the client's */
-    struct list of_ingress;
+    struct http http; /* the client's connection; a tunnel once it was handed over */
     struct list idle; /* in the ingress' list while it is IDLE, longest idle first */
     uint64_t idle_since_us;
     struct door_address *address; /* counts it at the door; NULL: not counted */
     struct ask ask;
     struct instance *instance; /* it holds a slot of this one; NULL: none */
     struct upstream *upstream;
-    struct timer deadline; /* of the head, then of the request */
-    struct timer body_check;
-    struct http1_body request_body, response_body;
+    struct timer deadline; /* of the request */
+    struct http1_body response_body;
     struct buf head; /* the request head for the instance, kept while another try may need it */
-    size_t head_seen, response_seen;
-    uint64_t body_bytes, body_checked; /* of the request body, received so far, and by the last check */
-    char accept[28];                   /* the Sec-WebSocket-Accept that the instance must answer */
+    size_t response_seen;
+    char accept[28]; /* the Sec-WebSocket-Accept that the instance must answer */
     char method[16];
     uint8_t state; /* enum exchange_state */
     uint8_t tries;
     bool turned_away; /* beyond a bound: it only gets a refusal */
-    bool keep_alive, upgrade, client_is_10, request_chunked, response_chunked;
+    bool upgrade, request_chunked;
 };
 
 /* Takes over an accepted stream, which `address` counts at the door. */
@@ -57,14 +56,16 @@ void exchange_refuse(struct exchange *exchange, enum denial denial, int status);
 void exchange_note(struct exchange *exchange, enum denial denial);
 /* Ends an IDLE exchange, because other clients need its place. */
 void exchange_evict(struct exchange *exchange);
-/* Gives the slot back. Then the next request begins, or the connection ends. */
+/* Gives the slot back, and ends the response if one has begun. Then the next request begins, or the connection ends. */
 void exchange_end(struct exchange *exchange);
 /* exchange_upstream.c: a slot was granted: connects to the instance. */
 void exchange_connect(struct exchange *exchange, struct instance *instance);
 /* Closes the connection to the instance. */
 void exchange_drop_upstream(struct exchange *exchange);
-/* Forwards request bytes that belong to the body. Returns the number taken. */
-size_t exchange_forward_body(struct exchange *exchange, struct span bytes);
+/* Forwards bytes of the request's body; `last` once. */
+void exchange_forward_body(struct exchange *exchange, struct span bytes, bool last);
+/* The client's connection becomes a tunnel. */
+void exchange_tunnel(struct exchange *exchange);
 void exchange_set_state(struct exchange *exchange, enum exchange_state state);
 /* Back-pressure: pauses reading `from` while too much waits in the queue of `to`. */
 void exchange_hold_back(struct conn *from, struct conn *to);

@@ -11,14 +11,14 @@
 static void fail(struct exchange *exchange, enum denial denial)
 {
     exchange->ingress->counters.failures++;
-    exchange->keep_alive = false;
+    http_last(&exchange->http, CLOSE_DONE);
     exchange_refuse(exchange, denial, 0);
 }
 
 /* Behind the response's head there is nothing left to say but the end. */
 static void break_off(struct exchange *exchange, enum close_reason reason)
 {
-    conn_close(&exchange->conn, reason);
+    conn_close(&exchange->http.conn, reason);
     exchange_drop_upstream(exchange);
 }
 
@@ -32,56 +32,28 @@ static void chunk_send(struct conn *conn, struct span data)
     buf_finish(&text);
 }
 
-static void body_refuse(struct exchange *exchange, enum denial denial)
+void exchange_forward_body(struct exchange *exchange, struct span bytes, bool last)
 {
-    exchange->keep_alive = false;
-    if (exchange->state == EXCHANGE_WAITING) {
-        exchange_refuse(exchange, denial, 400);
-    } else {
-        exchange_note(exchange, denial);
-        break_off(exchange, CLOSE_HTTP_INVALID);
-    }
-}
-
-size_t exchange_forward_body(struct exchange *exchange, struct span bytes)
-{
-    struct http1_body *body = &exchange->request_body;
     struct conn *up = exchange->upstream != NULL ? &exchange->upstream->conn : NULL;
-    size_t used = 0;
-    while (!body->done && used < bytes.len) {
-        struct span data = {NULL, 0};
-        ptrdiff_t step = http1_body_decode(body, span_from(bytes, used), &data);
-        exchange->body_bytes += data.len;
-        if (step < 0 || exchange->body_bytes > INGRESS_BODY_BYTES_MAX) {
-            body_refuse(exchange, step < 0 ? DENIAL_MALFORMED_REQUEST : DENIAL_REQUEST_TOO_LARGE);
-            return bytes.len;
-        }
-        if (step == 0)
-            break;
-        used += (size_t)step;
-        if (up == NULL || data.len == 0)
-            continue;
-        if (exchange->request_chunked)
-            chunk_send(up, data);
-        else
-            conn_send(up, data);
-    }
-    if (body->done && exchange->request_chunked && up != NULL) {
-        exchange->request_chunked = false;
+    if (up == NULL)
+        return;
+    if (exchange->request_chunked && bytes.len > 0)
+        chunk_send(up, bytes);
+    else
+        conn_send(up, bytes);
+    if (exchange->request_chunked && last)
         conn_send(up, SPAN_LIT("0\r\n\r\n"));
+    if (conn_queued(up) > INGRESS_PAUSE_BYTES) {
+        http_body_pause(&exchange->http, true);
+        conn_await_drained(up); /* the kernel may take all of it at once */
     }
-    if (up != NULL)
-        exchange_hold_back(&exchange->conn, up);
-    return used;
 }
 
 static void tunnel_begin(struct exchange *exchange)
 {
     exchange->ingress->counters.tunnels++;
-    exchange->keep_alive = false;
     buf_finish(&exchange->head);
-    exchange_set_state(exchange, EXCHANGE_TUNNEL);
-    conn_read_pause(&exchange->conn, false); /* what came behind the handshake goes now */
+    exchange_tunnel(exchange);
 }
 
 static bool accepts_upgrade(const struct exchange *exchange, const struct http1_head *head)
@@ -93,54 +65,46 @@ static bool accepts_upgrade(const struct exchange *exchange, const struct http1_
 
 static void response_begin(struct exchange *exchange, const struct http1_head *head)
 {
+    struct http *http = &exchange->http;
     struct buf text = {0};
     bool interim = head->status < 200 && head->status != 101;
-    if (interim && exchange->client_is_10)
-        return; /* it would take it for the response */
+    bool unframed = head->body == HTTP1_BODY_UNTIL_CLOSE || head->body == HTTP1_BODY_CHUNKED;
+    bool chunked = !interim && head->status != 101 && unframed && !http_is_10(http);
     http1_body_start(&exchange->response_body, head);
-    if (!interim && head->status != 101) {
-        bool unframed = head->body == HTTP1_BODY_UNTIL_CLOSE || head->body == HTTP1_BODY_CHUNKED;
-        exchange->response_chunked = unframed && !exchange->client_is_10;
-        if (unframed && exchange->client_is_10)
-            exchange->keep_alive = false;
-        if (exchange->upgrade)
-            exchange->keep_alive = false; /* what follows the handshake would be read as a request, */
-        if (!exchange->request_body.done)
-            exchange->keep_alive = false; /* and so would the rest of a body that nobody reads */
-    }
-    forward_response(&text, head, !interim && exchange->response_chunked, exchange->keep_alive, exchange->instance->id);
-    conn_send(&exchange->conn, buf_span(&text));
+    /* The end of the connection ends a body for HTTP/1.0; what follows a handshake would be read as a request. */
+    if (!interim && head->status != 101 && ((unframed && http_is_10(http)) || exchange->upgrade))
+        http_last(http, CLOSE_DONE);
+    forward_response(&text, head, chunked, http_stays(http), exchange->instance->id);
+    if (interim)
+        http_interim(http, buf_span(&text));
+    else if (head->status == 101)
+        conn_send(&http->conn, buf_span(&text));
+    else
+        http_stream_begin_head(http, buf_span(&text), chunked);
     buf_finish(&text);
 }
 
 /* Returns how many bytes the head took, 0 for none or when the exchange ended. */
 static size_t head_received(struct exchange *exchange, char *bytes, size_t len)
 {
-    static struct http1_head head; /* as on the client's side */
+    struct http1_head *head = &exchange->ingress->answer;
     ptrdiff_t used =
-        http1_response_decode(span_of(bytes, len), exchange->response_seen, span_str(exchange->method), &head);
+        http1_response_decode(span_of(bytes, len), exchange->response_seen, span_str(exchange->method), head);
     if (used == 0) {
         exchange->response_seen = len;
         return 0;
     }
     exchange->response_seen = 0;
-    if (used < 0 || (head.status == 101 && !accepts_upgrade(exchange, &head))) {
+    if (used < 0 || (head->status == 101 && !accepts_upgrade(exchange, head))) {
         fail(exchange, DENIAL_MALFORMED_RESPONSE);
         return 0;
     }
-    response_begin(exchange, &head);
-    if (head.status == 101)
+    response_begin(exchange, head);
+    if (head->status == 101)
         tunnel_begin(exchange);
-    else if (head.status >= 200)
+    else if (head->status >= 200)
         exchange_set_state(exchange, EXCHANGE_BODY);
     return (size_t)used;
-}
-
-static void body_ended(struct exchange *exchange)
-{
-    if (exchange->response_chunked)
-        conn_send(&exchange->conn, SPAN_LIT("0\r\n\r\n"));
-    exchange_end(exchange);
 }
 
 static size_t body_received(struct exchange *exchange, struct span bytes)
@@ -151,10 +115,7 @@ static size_t body_received(struct exchange *exchange, struct span bytes)
         break_off(exchange, CLOSE_UPSTREAM_FAILED);
         return 0;
     }
-    if (data.len > 0 && exchange->response_chunked)
-        chunk_send(&exchange->conn, data);
-    else if (data.len > 0)
-        conn_send(&exchange->conn, data);
+    http_stream_send(&exchange->http, data);
     return (size_t)used;
 }
 
@@ -166,9 +127,8 @@ static void on_opened(struct conn *conn)
         return;
     exchange_set_state(exchange, EXCHANGE_WAITING);
     conn_send(conn, buf_span(&exchange->head));
-    conn_read_pause(&exchange->conn, false); /* the body, if there is one, goes now */
-    if (!exchange->request_body.done)
-        timer_start(exchange->ingress->loop, &exchange->body_check, LOOP_MS(INGRESS_BODY_CHECK_MS));
+    if (!http_body_is_done(&exchange->http))
+        http_read_body(&exchange->http, INGRESS_BODY_BYTES_MAX, HTTP_BODY_RELAYED);
 }
 
 static size_t on_received(struct conn *conn, char *bytes, size_t len)
@@ -178,7 +138,7 @@ static size_t on_received(struct conn *conn, char *bytes, size_t len)
     while (step > 0 && upstream->exchange != NULL) {
         struct exchange *exchange = upstream->exchange;
         if (exchange->state == EXCHANGE_BODY && exchange->response_body.done) {
-            body_ended(exchange);
+            exchange_end(exchange);
             break;
         }
         if (used == len)
@@ -189,22 +149,26 @@ static size_t on_received(struct conn *conn, char *bytes, size_t len)
             step = body_received(exchange, span_of(bytes + used, len - used));
         } else {
             step = len - used;
-            conn_send(&exchange->conn, span_of(bytes + used, step));
+            conn_send(&exchange->http.conn, span_of(bytes + used, step));
         }
         used += step;
     }
     struct exchange *exchange = upstream->exchange;
     if (exchange == NULL)
         return len;
-    exchange_hold_back(conn, &exchange->conn);
+    exchange_hold_back(conn, &exchange->http.conn);
     return used;
 }
 
 static void on_drained(struct conn *conn)
 {
     struct upstream *upstream = container_of(conn, struct upstream, conn);
-    if (upstream->exchange != NULL)
-        conn_read_pause(&upstream->exchange->conn, false);
+    if (upstream->exchange == NULL)
+        return;
+    if (upstream->exchange->state == EXCHANGE_TUNNEL)
+        conn_read_pause(&upstream->exchange->http.conn, false);
+    else
+        http_body_pause(&upstream->exchange->http, false);
 }
 
 static void on_closed(struct conn *conn, enum close_reason reason)
@@ -227,13 +191,13 @@ static void on_closed(struct conn *conn, enum close_reason reason)
         fail(exchange, DENIAL_INSTANCE_FAILED);
     } else if (exchange->state == EXCHANGE_BODY && exchange->response_body.kind == HTTP1_BODY_UNTIL_CLOSE &&
                reason == CLOSE_PEER_CLOSED) {
-        body_ended(exchange);
+        exchange_end(exchange);
     } else if (exchange->state == EXCHANGE_TUNNEL && reason == CLOSE_PEER_CLOSED) {
         /* What the instance said last, its Close frame perhaps, is flushed first. */
-        conn_shutdown(&exchange->conn, CLOSE_PEER_CLOSED, INGRESS_LINGER_MS);
+        conn_shutdown(&exchange->http.conn, CLOSE_PEER_CLOSED, INGRESS_LINGER_MS);
         exchange_end(exchange);
     } else {
-        conn_close(&exchange->conn, CLOSE_UPSTREAM_FAILED);
+        conn_close(&exchange->http.conn, CLOSE_UPSTREAM_FAILED);
     }
 }
 
@@ -252,7 +216,6 @@ void exchange_connect(struct exchange *exchange, struct instance *instance)
     exchange->instance = instance;
     exchange->upstream = upstream;
     exchange->response_seen = 0;
-    exchange->response_chunked = false;
     exchange->tries++;
     upstream->exchange = exchange;
     exchange_set_state(exchange, EXCHANGE_CONNECTING);

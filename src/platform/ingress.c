@@ -7,7 +7,9 @@
 static void make_room(struct ingress *ingress)
 {
     uint64_t now = loop_now_us(ingress->loop);
-    for (int i = 0; i < INGRESS_EVICTED_MAX && door_is_crowded(&ingress->door) && !list_empty(&ingress->idle); i++) {
+    for (int i = 0;
+         i < INGRESS_EVICTED_MAX && door_is_at(&ingress->door, INGRESS_CROWDED_PERCENT) && !list_empty(&ingress->idle);
+         i++) {
         struct exchange *longest = container_of(ingress->idle.next, struct exchange, idle);
         bool full = ingress->door.count >= ingress->door.count_max;
         uint64_t ms_max = full ? INGRESS_SILENT_MS_FULL : INGRESS_SILENT_MS_MAX;
@@ -40,6 +42,12 @@ static void on_accepted(struct listener *listener, struct io *io, const struct a
 bool ingress_open(struct ingress *ingress, struct net *net, const struct route *route,
                   const struct ingress_options *options, struct err *err)
 {
+    static const struct http_rules rules = {
+        .body_bytes_max = INGRESS_BODY_BYTES_MAX,
+        .body_ms = INGRESS_BODY_MS,
+        .linger_ms = INGRESS_LINGER_MS,
+        .linger_body_ms = INGRESS_LINGER_BODY_MS,
+    };
     struct addr addr;
     uint64_t seed[2];
     *ingress = (struct ingress){
@@ -50,10 +58,10 @@ bool ingress_open(struct ingress *ingress, struct net *net, const struct route *
                    .input_bytes_max = HTTP1_HEAD_BYTES_MAX + INGRESS_PAUSE_BYTES + NET_RECEIVE_BYTES * 2,
                    .write_stall_ms_max = INGRESS_STALL_MS_MAX},
     };
-    list_init(&ingress->clients);
+    http_server_init(&ingress->http, net, &exchange_events, &ingress->limits, &rules);
     list_init(&ingress->idle);
     loop_random(net->loop, seed, sizeof seed);
-    door_init(&ingress->door, seed, options->connections_max, options->connections_per_address);
+    door_init(&ingress->door, seed, options->connections_max, options->connections_per_address, DOOR_EXEMPTS_LOOPBACK);
     denials_init(&ingress->denials, net->loop);
     addr_any(&addr, options->port);
     return listener_open(&ingress->listener, net, &addr, on_accepted, err);
@@ -66,18 +74,11 @@ void ingress_finish(struct ingress *ingress)
 
 void ingress_stop(struct ingress *ingress)
 {
-    ingress->stopping = true;
     listener_close(&ingress->listener);
-    list_each (node, &ingress->clients) {
-        struct exchange *exchange = container_of(node, struct exchange, of_ingress);
-        if (exchange->state == EXCHANGE_IDLE)
-            conn_close(&exchange->conn, CLOSE_DRAINED);
-    }
+    http_server_stop(&ingress->http);
 }
 
 void ingress_cut(struct ingress *ingress)
 {
-    list_each (node, &ingress->clients) {
-        conn_close(&container_of(node, struct exchange, of_ingress)->conn, CLOSE_DRAINED);
-    }
+    http_server_cut(&ingress->http, CLOSE_DRAINED);
 }

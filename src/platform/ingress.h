@@ -9,9 +9,10 @@
 #ifndef SENNIT_PLATFORM_INGRESS_H
 #define SENNIT_PLATFORM_INGRESS_H
 
+#include "http/http.h"
+#include "net/door.h"
 #include "net/listener.h"
 #include "platform/denials.h"
-#include "platform/door.h"
 #include "platform/route.h"
 #include "wire/http1.h"
 
@@ -24,12 +25,12 @@ enum {
     INGRESS_LINGER_BODY_MS = 10000,    /* and if the client has not sent its whole request yet */
     INGRESS_BODY_BYTES_MAX = 32 << 20, /* of a request; Cloud Run's limit for HTTP/1 */
     INGRESS_CONNECT_TRIES = 3,
-    INGRESS_SILENT_MS_MAX = 3000,  /* time without a request, while connections are scarce, */
-    INGRESS_SILENT_MS_FULL = 500,  /* and while none is left */
-    INGRESS_EVICTED_MAX = 64,      /* silent connections ended for one new connection */
-    INGRESS_TURNED_AWAY_MAX = 64,  /* at once, with a response; others are closed without one */
-    INGRESS_BODY_CHECK_MS = 30000, /* interval in which this much of a request's body must arrive: */
-    INGRESS_BODY_CHECK_BYTES = 1024,
+    INGRESS_SILENT_MS_MAX = 3000, /* time without a request, while connections are scarce, */
+    INGRESS_SILENT_MS_FULL = 500, /* and while none is left */
+    INGRESS_CROWDED_PERCENT = 80, /* of the connections; from there on they are scarce */
+    INGRESS_EVICTED_MAX = 64,     /* silent connections ended for one new connection */
+    INGRESS_TURNED_AWAY_MAX = 64, /* at once, with a response; others are closed without one */
+    INGRESS_BODY_MS = 30000,      /* see http_rules.body_ms */
 };
 
 struct ingress_options {
@@ -43,14 +44,13 @@ struct ingress {
     struct loop *loop;
     const struct route *route;
     struct listener listener;
-    struct list clients;
-    struct list idle; /* exchanges without a request, longest idle first */
-    size_t client_count;
+    struct http_server http;  /* lists the exchanges */
+    struct list idle;         /* exchanges without a request, longest idle first */
+    struct http1_head answer; /* of an instance, being read: large, and used by one call at a time */
     struct door door;
     struct denials denials;
     uint32_t turned_away; /* refused at the door and not closed yet */
     struct conn_limits limits;
-    bool stopping;
     struct {
         uint64_t exchanges, tunnels, timeouts, failures;
     } counters;

@@ -1,20 +1,11 @@
-/* status: accepts readers, checks their Host and Origin, and encodes the JSON. */
+/* status: the handler of the page: checks Host and Origin, and encodes the JSON. */
 #include "platform/status.h"
 
 #include <stdlib.h>
 
 #include "base/mem.h"
 
-enum { STATUS_MS_MAX = 5000, STATUS_READERS_MAX = 64 };
-
-struct reader {
-    struct conn conn;
-    struct list of_status;
-    struct timer deadline;
-    struct status *status;
-    size_t seen; /* bytes of a head that is not whole yet */
-    bool answered;
-};
+enum { STATUS_MS_MAX = 5000, STATUS_LINGER_MS = 1000, STATUS_READERS_MAX = 64 };
 
 static void redis_encode(struct buf *to, const struct managed_redis *redis)
 {
@@ -64,7 +55,7 @@ void status_encode(struct buf *to, const struct status *status)
                "],\"queued\":%u,\"clients\":%zu,\"limits\":{\"connections\":%u,\"connections_per_address\":%u},"
                "\"counters\":{\"instances_started\":%u,\"exchanges\":%llu,\"tunnels\":%llu,\"timeouts\":%llu,"
                "\"failures\":%llu,\"refused\":%llu,\"crashed\":%llu},\"refusals\":{",
-               sums.queued, ingress->client_count, ingress->door.count_max, ingress->door.address_max, sums.started,
+               sums.queued, ingress->http.count, ingress->door.count_max, ingress->door.address_max, sums.started,
                (unsigned long long)ingress->counters.exchanges, (unsigned long long)ingress->counters.tunnels,
                (unsigned long long)ingress->counters.timeouts, (unsigned long long)ingress->counters.failures,
                (unsigned long long)sums.refused, (unsigned long long)sums.crashed);
@@ -97,21 +88,17 @@ static bool is_allowed(const struct http1_head *head)
     return same && (head->host.data == NULL || is_local(head->host));
 }
 
-static void answer(struct buf *to, const struct status *status, const struct http1_head *head)
+static void on_request(struct http *http, const struct http1_head *head)
 {
-    static const struct span fields =
-        SPAN_LIT("Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n"
-                 "Content-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\n"
-                 "Cross-Origin-Resource-Policy: same-origin\r\nReferrer-Policy: no-referrer\r\n");
+    const struct status *status = container_of(http->server, struct status, http);
     struct span type = SPAN_LIT("text/plain"), text;
     struct buf body = {0};
-    bool is_head = span_equal(head->method, SPAN_LIT("HEAD"));
     int code = 200;
     if (!is_allowed(head)) {
         code = 403;
         text = SPAN_LIT("This page is for programs on this machine: ask for it by localhost, 127.0.0.1 or [::1], and "
                         "not from a page of another origin.\n");
-    } else if (!is_head && !span_equal(head->method, SPAN_LIT("GET"))) {
+    } else if (!span_equal(head->method, SPAN_LIT("HEAD")) && !span_equal(head->method, SPAN_LIT("GET"))) {
         code = 405;
         text = SPAN_LIT("GET and HEAD are allowed.\n");
     } else if (!span_equal(head->target, SPAN_LIT("/status"))) {
@@ -122,85 +109,48 @@ static void answer(struct buf *to, const struct status *status, const struct htt
         status_encode(&body, status);
         text = buf_span(&body);
     }
-    http1_response_encode(to, code, type, fields, text, false);
-    if (is_head)
-        to->len -= text.len;
+    http_last(http, CLOSE_DONE); /* a reader's place is for the next one */
+    http_respond(http, code, type, SPAN_LIT(""), text);
     buf_finish(&body);
 }
 
-static size_t on_received(struct conn *conn, char *bytes, size_t len)
+static void on_closed(struct http *http, enum close_reason reason)
 {
-    static struct http1_head head;
-    struct reader *reader = container_of(conn, struct reader, conn);
-    if (reader->answered)
-        return len;
-    struct buf text = {0};
-    int status;
-    ptrdiff_t used = http1_request_decode(span_of(bytes, len), reader->seen, &head, &status);
-    if (used == 0) {
-        reader->seen = len;
-        return 0;
-    }
-    if (used < 0)
-        http1_response_encode(&text, status, SPAN_LIT("text/plain"), SPAN_LIT("X-Content-Type-Options: nosniff\r\n"),
-                              SPAN_LIT("Bad Request\n"), false);
-    else
-        answer(&text, reader->status, &head);
-    conn_send(conn, buf_span(&text));
-    conn_shutdown(conn, CLOSE_DONE, 1000);
-    buf_finish(&text);
-    reader->answered = true;
-    return len;
+    free(http);
 }
 
-static void on_closed(struct conn *conn, enum close_reason reason)
-{
-    struct reader *reader = container_of(conn, struct reader, conn);
-    timer_stop(conn->net->loop, &reader->deadline);
-    list_remove(&reader->of_status);
-    reader->status->reader_count--;
-    free(reader);
-}
-
-static void on_deadline(struct timer *timer)
-{
-    conn_close(&container_of(timer, struct reader, deadline)->conn, CLOSE_HEAD_TIMEOUT);
-}
-
-static const struct conn_events events = {.received = on_received, .closed = on_closed};
-static const struct conn_limits limits = {.queue_bytes_max = 1 << 20, .input_bytes_max = HTTP1_HEAD_BYTES_MAX};
+static const struct http_events events = {.request = on_request, .closed = on_closed};
+static const struct http_rules rules = {
+    .body_bytes_max = UINT64_MAX, /* nobody reads one */
+    .linger_ms = STATUS_LINGER_MS,
+    .linger_body_ms = STATUS_LINGER_MS,
+};
+static const struct conn_limits limits = {
+    .queue_bytes_max = 1 << 20, .input_bytes_max = HTTP1_HEAD_BYTES_MAX, .write_stall_ms_max = STATUS_MS_MAX};
 
 static void on_accepted(struct listener *listener, struct io *io, const struct addr *peer)
 {
     struct status *status = container_of(listener, struct status, listener);
-    if (status->reader_count == STATUS_READERS_MAX)
+    if (status->http.count == STATUS_READERS_MAX)
         return; /* the listener closes it; a reader has STATUS_MS_MAX */
-    struct reader *reader = mem_zero(1, sizeof *reader);
-    reader->status = status;
-    status->reader_count++;
-    list_init(&reader->of_status);
-    list_append(&reader->status->readers, &reader->of_status);
-    conn_init(&reader->conn, listener->net, &events, &limits);
-    timer_init(&reader->deadline, on_deadline);
-    timer_start(listener->net->loop, &reader->deadline, LOOP_MS(STATUS_MS_MAX));
-    conn_adopt(&reader->conn, io, peer);
+    http_accept(&status->http, mem_zero(1, sizeof(struct http)), io, peer, STATUS_MS_MAX);
 }
 
 bool status_open(struct status *status, struct net *net, uint16_t port, struct err *err)
 {
     struct addr addr;
-    status->net = net;
-    list_init(&status->readers);
+    http_server_init(&status->http, net, &events, &limits, &rules);
+    status->http.fields = SPAN_LIT("Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n"
+                                   "Content-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\n"
+                                   "Cross-Origin-Resource-Policy: same-origin\r\nReferrer-Policy: no-referrer\r\n");
     addr_loopback(&addr, port);
     return listener_open(&status->listener, net, &addr, on_accepted, err) || err_prefix(err, "--status-port: ");
 }
 
 void status_close(struct status *status)
 {
-    if (status->net == NULL)
+    if (status->http.net == NULL)
         return;
     listener_close(&status->listener);
-    list_each (node, &status->readers) {
-        conn_close(&container_of(node, struct reader, of_status)->conn, CLOSE_DRAINED);
-    }
+    http_server_cut(&status->http, CLOSE_DRAINED);
 }

@@ -5,13 +5,12 @@
 #ifndef SENNIT_PLATFORM_STATUS_H
 #define SENNIT_PLATFORM_STATUS_H
 
+#include "http/http.h"
 #include "platform/ingress.h"
 
 struct status {
-    struct net *net;
     struct listener listener;
-    struct list readers;
-    uint32_t reader_count;
+    struct http_server http;
     const struct service *service; /* the one that it shows */
     const struct ingress *ingress;
     uint16_t ingress_port;

@@ -1,4 +1,4 @@
-/* crowd: counts connections by address, assigns places, and ends members whose time is over. */
+/* crowd: assigns places, and ends members whose time is over. */
 #include "serve/crowd.h"
 
 #include <stdlib.h>
@@ -12,30 +12,9 @@ enum {
     FREE_BYTES = 2048, /* of a request, for each connection, whatever the others keep */
 };
 
-/* Connections from one address. */
-struct crowd_address {
-    struct map_node node;
-    uint8_t key[16];
-    uint64_t count;
-};
-
-bool crowd_is_public(const struct addr_ip *ip)
-{
-    const uint8_t *b = ip->bytes;
-    if (ip->is_unix)
-        return false;
-    if (addr_ip_is_v4(ip)) {
-        const uint8_t *v4 = b + 12;
-        return !(v4[0] == 127 || v4[0] == 10 || (v4[0] == 172 && v4[1] >> 4 == 1) || (v4[0] == 192 && v4[1] == 168) ||
-                 (v4[0] == 169 && v4[1] == 254) || (v4[0] == 100 && v4[1] >> 6 == 1));
-    }
-    static const uint8_t loopback[16] = {[15] = 1};
-    return memcmp(b, loopback, sizeof loopback) != 0 && (b[0] & 0xfe) != 0xfc && !(b[0] == 0xfe && b[1] >> 6 == 2);
-}
-
 static bool is_crowded(const struct crowd *crowd)
 {
-    return crowd->count * 100 > crowd->limits->connections * CROWDED_PERCENT;
+    return door_is_above(&crowd->door, CROWDED_PERCENT);
 }
 
 static uint32_t now_ms(const struct crowd *crowd)
@@ -56,7 +35,7 @@ static void speaking_sweep(struct crowd *crowd, uint64_t *room)
     list_each (node, &crowd->speaking) {
         struct crowd_member *member = container_of(node, struct crowd_member, node);
         struct client *client = container_of(member, struct client, crowd);
-        bool answering = client_is_answering(client);
+        bool answering = http_is_answering(&client->http);
         uint64_t allowed_ms = answering ? crowd->limits->crowded_response_timeout : crowd->limits->crowded_head_timeout;
         if (*room == 0 || !is_overdue(crowd, member, crowd->limits->crowded_head_timeout))
             return;
@@ -65,9 +44,9 @@ static void speaking_sweep(struct crowd *crowd, uint64_t *room)
         list_remove(node);
         (*room)--;
         if (answering)
-            conn_close(&client->conn, CLOSE_RESPONSE_TIMEOUT_CROWDED);
+            conn_close(&client->http.conn, CLOSE_RESPONSE_TIMEOUT_CROWDED);
         else
-            client_head_timed_out(client, CLOSE_HEAD_TIMEOUT_CROWDED);
+            http_time_out(&client->http, CLOSE_HEAD_TIMEOUT_CROWDED);
     }
 }
 
@@ -92,19 +71,21 @@ static void sweep(struct timer *timer)
 {
     struct crowd *crowd = container_of(timer, struct crowd, sweep);
     uint64_t enough = crowd->limits->connections * CROWDED_PERCENT / 100;
-    uint64_t room = crowd->count > enough ? crowd->count - enough : 0;
+    uint64_t room = crowd->door.count > enough ? crowd->door.count - enough : 0;
     speaking_sweep(crowd, &room);
     unjoined_sweep(crowd, &room);
     if (is_crowded(crowd))
         timer_start(crowd->loop, timer, LOOP_MS(SWEEP_MS));
 }
 
-void crowd_init(struct crowd *crowd, struct loop *loop, const struct serve_limits *limits, uint64_t spare_max)
+void crowd_init(struct crowd *crowd, struct loop *loop, const struct serve_limits *limits, uint64_t spare_max,
+                bool counts_private)
 {
     uint64_t seed[2];
     *crowd = (struct crowd){.loop = loop, .limits = limits, .spare_max = spare_max};
     loop_random(loop, seed, sizeof seed);
-    map_init(&crowd->addresses, seed);
+    door_init(&crowd->door, seed, (uint32_t)limits->connections, (uint32_t)limits->connections_per_address,
+              counts_private ? DOOR_EXEMPTS_NONE : DOOR_EXEMPTS_PRIVATE);
     list_init(&crowd->spare);
     list_init(&crowd->speaking);
     list_init(&crowd->unjoined);
@@ -116,39 +97,7 @@ void crowd_finish(struct crowd *crowd)
     if (crowd->loop == NULL)
         return;
     timer_stop(crowd->loop, &crowd->sweep);
-    map_finish(&crowd->addresses);
-}
-
-/* Counts one more from this address; false when it has as many as it may. */
-static bool address_enter(struct crowd *crowd, struct crowd_member *member, const struct addr_ip *ip)
-{
-    uint64_t most = crowd->limits->connections_per_address;
-    uint8_t key[16] = {0};
-    if (most == 0 || ip->is_unix || (!crowd->counts_private && !crowd_is_public(ip)))
-        return true;
-    addr_ip_network(ip, key);
-    struct map_node *node = map_find(&crowd->addresses, span_of(key, sizeof key));
-    struct crowd_address *address = node != NULL ? container_of(node, struct crowd_address, node) : NULL;
-    if (address != NULL && address->count >= most)
-        return false;
-    if (address == NULL) {
-        address = mem_zero(1, sizeof *address);
-        memcpy(address->key, key, sizeof key);
-        map_add(&crowd->addresses, &address->node, span_of(address->key, sizeof address->key));
-    }
-    address->count++;
-    member->address = address;
-    return true;
-}
-
-static void address_leave(struct crowd *crowd, struct crowd_member *member)
-{
-    struct crowd_address *address = member->address;
-    member->address = NULL;
-    if (address == NULL || --address->count > 0)
-        return;
-    map_remove(&crowd->addresses, &address->node);
-    free(address);
+    door_finish(&crowd->door);
 }
 
 static void spare_enter(struct crowd *crowd, struct crowd_member *member, enum refusal refusal)
@@ -169,15 +118,11 @@ void crowd_enter(struct crowd *crowd, struct crowd_member *member, const struct 
     addr_ip_of(peer, &ip);
     list_init(&member->node);
     member->since_ms = now_ms(crowd);
-    if (crowd->count >= crowd->limits->connections) {
-        spare_enter(crowd, member, REFUSAL_CONNECTIONS_FULL);
+    enum door_answer answer = door_enter(&crowd->door, &ip, &member->address);
+    if (answer != DOOR_ENTERED) {
+        spare_enter(crowd, member, answer == DOOR_FULL ? REFUSAL_CONNECTIONS_FULL : REFUSAL_ADDRESS_FULL);
         return;
     }
-    if (!address_enter(crowd, member, &ip)) {
-        spare_enter(crowd, member, REFUSAL_ADDRESS_FULL);
-        return;
-    }
-    crowd->count++;
     member->place = CROWD_SPEAKING;
     list_append(&crowd->speaking, &member->node);
     if (is_crowded(crowd) && !timer_running(&crowd->sweep))
@@ -207,11 +152,10 @@ void crowd_leave(struct crowd *crowd, struct crowd_member *member)
     crowd_keeps(crowd, member, 0);
     if (member->place == CROWD_SPARE)
         crowd->spare_count--;
-    else if (member->place != CROWD_NOWHERE)
-        crowd->count--;
     member->place = CROWD_NOWHERE;
     list_remove(&member->node);
-    address_leave(crowd, member);
+    door_leave(&crowd->door, member->address);
+    member->address = NULL;
 }
 
 bool crowd_keeps(struct crowd *crowd, struct crowd_member *member, uint64_t bytes)

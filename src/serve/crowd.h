@@ -8,8 +8,7 @@
 #ifndef SENNIT_SERVE_CROWD_H
 #define SENNIT_SERVE_CROWD_H
 
-#include "base/map.h"
-#include "loop/io.h"
+#include "net/door.h"
 #include "net/refusals.h"
 #include "serve/limits.h"
 
@@ -17,10 +16,9 @@ struct crowd {
     struct loop *loop;
     const struct serve_limits *limits;
     uint64_t spare_max;
-    bool counts_private; /* private addresses count like others, because the operator set the bound */
-    uint64_t count, spare_count;
-    uint64_t waiting_bytes; /* of incomplete and waiting requests */
-    struct map addresses;
+    struct door door; /* counts those that have a place, not the spare ones */
+    uint64_t spare_count;
+    uint64_t waiting_bytes;                /* of incomplete and waiting requests */
     struct list spare, speaking, unjoined; /* members, the oldest first */
     struct timer sweep;
 };
@@ -34,9 +32,9 @@ enum crowd_place {
 
 /* Embedded in a client. */
 struct crowd_member {
-    struct list node;              /* in one of the crowd's lists, or none */
-    struct crowd_address *address; /* NULL: not counted */
-    uint32_t since_ms;             /* time of its arrival, last request or upgrade, on a clock that wraps */
+    struct list node;             /* in one of the crowd's lists, or none */
+    struct door_address *address; /* NULL: not counted */
+    uint32_t since_ms;            /* time of its arrival, last request or upgrade, on a clock that wraps */
     uint32_t waiting_bytes;
     uint8_t place;   /* enum crowd_place */
     uint8_t refusal; /* enum refusal, of a connection in a spare place */
@@ -44,7 +42,9 @@ struct crowd_member {
 
 struct client;
 
-void crowd_init(struct crowd *crowd, struct loop *loop, const struct serve_limits *limits, uint64_t spare_max);
+/* `counts_private`: private addresses count like others, because the operator set the bound. */
+void crowd_init(struct crowd *crowd, struct loop *loop, const struct serve_limits *limits, uint64_t spare_max,
+                bool counts_private);
 void crowd_finish(struct crowd *crowd); /* accepts zeroed memory */
 /* A connection arrived from `peer`: gives it a place. May end another connection. */
 void crowd_enter(struct crowd *crowd, struct crowd_member *member, const struct addr *peer);
@@ -54,8 +54,5 @@ void crowd_upgraded(struct crowd *crowd, struct crowd_member *member);
 void crowd_leave(struct crowd *crowd, struct crowd_member *member);
 /* The member now keeps `bytes` of requests. False if that exceeds the bound. */
 bool crowd_keeps(struct crowd *crowd, struct crowd_member *member, uint64_t bytes);
-
-/* True for addresses of the public internet; others belong to proxies, the local network, or this machine. */
-bool crowd_is_public(const struct addr_ip *ip);
 
 #endif

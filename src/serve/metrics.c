@@ -42,7 +42,7 @@ static void instance_encode(struct buf *to, const struct server *server)
     const struct sessions *sessions = &server->sessions;
     const struct hub_counters *hub = hub_counters(server->hub);
     gauge(to, "up_seconds", "Seconds since the start.", (loop_now_us(server->loop) - server->started_us) / 1000000);
-    gauge(to, "connections", "Open client connections.", server->client_count);
+    gauge(to, "connections", "Open client connections.", server->http.count);
     gauge(to, "connections_max", "How many there may be (limits: connections).", server->config.bounds.connections);
     gauge(to, "connections_spare", "Of those open, beyond a bound, to be told so.", server->crowd.spare_count);
     gauge(to, "request_bytes", "Kept of unfinished and waiting requests.", server->crowd.waiting_bytes);
@@ -96,19 +96,16 @@ static void measured(void *arg, enum broker_result result, const struct broker_s
         gauge(&text, "broker_instances", "Instances with a recent heartbeat.", stats->instances);
     }
     while ((node = list_take(&server->metrics_waiters)) != NULL) {
-        struct client *client = container_of(node, struct client_http, waiter)->client;
-        client_respond(client, 200, SPAN_LIT("text/plain; version=0.0.4; charset=utf-8"),
-                       SPAN_LIT("Cache-Control: no-store\r\n"), buf_span(&text));
-        conn_read_pause(&client->conn, false);
+        http_respond(http_of_waiter(node), 200, SPAN_LIT("text/plain; version=0.0.4; charset=utf-8"),
+                     SPAN_LIT("Cache-Control: no-store\r\n"), buf_span(&text));
     }
     buf_finish(&text);
 }
 
 void metrics_request(struct client *client, const struct http1_head *head)
 {
-    struct server *server = client->server;
-    list_append(&server->metrics_waiters, &client->http->waiter);
-    conn_read_pause(&client->conn, true);
+    struct server *server = client_server(client);
+    list_append(&server->metrics_waiters, http_waiter(&client->http));
     if (!server->measuring) {
         server->measuring = true;
         broker_stats(server->broker, measured, server);

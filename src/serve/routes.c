@@ -17,16 +17,16 @@ static void engine_error(struct client *client, const struct http1_head *head, e
 {
     struct buf body = {0};
     char ip[ADDR_TEXT_MAX];
-    addr_ip_print(&client->conn.peer, ip);
-    refusals_note(&client->server->sessions.refusals, REFUSAL_HANDSHAKE_INVALID, span_str(ip),
+    addr_ip_print(&client->http.conn.peer, ip);
+    refusals_note(&client_server(client)->sessions.refusals, REFUSAL_HANDSHAKE_INVALID, span_str(ip),
                   span_str(engineio_error_text(error)));
     if (head->upgrade_websocket) {
-        client->http->keep_alive = false;
-        client_respond(client, 400, TEXT, SPAN_LIT(""), span_str(engineio_error_text(error)));
+        http_last(&client->http, CLOSE_DONE);
+        http_respond(&client->http, 400, TEXT, SPAN_LIT(""), span_str(engineio_error_text(error)));
         return;
     }
     buf_printf(&body, "{\"code\":%d,\"message\":\"%s\"}", (int)error, engineio_error_text(error));
-    client_respond(client, 400, SPAN_LIT("application/json"), SPAN_LIT(""), buf_span(&body));
+    http_respond(&client->http, 400, SPAN_LIT("application/json"), SPAN_LIT(""), buf_span(&body));
     buf_finish(&body);
 }
 
@@ -49,9 +49,9 @@ static void engine_request(struct client *client, const struct http1_head *head,
         client_refuse(client, 426, REFUSAL_HANDSHAKE_INVALID, SPAN_LIT("Sec-WebSocket-Version: 13\r\n"), SPAN_LIT(""));
     else if (!ws_key_is_valid(http1_field_get(head, SPAN_LIT("Sec-WebSocket-Key"))))
         engine_error(client, head, ENGINEIO_BAD_REQUEST);
-    else if (!origins_allow(&client->server->config.origins, head))
+    else if (!origins_allow(&client_server(client)->config.origins, head))
         client_refuse(client, 403, REFUSAL_ORIGIN, SPAN_LIT(""), http1_field_get(head, SPAN_LIT("Origin")));
-    else if (client->server->draining)
+    else if (client_server(client)->draining)
         client_refuse(client, 503, REFUSAL_DRAINING, RETRY_SOON, SPAN_LIT(""));
     else
         client_upgrade(client, head);
@@ -59,7 +59,7 @@ static void engine_request(struct client *client, const struct http1_head *head,
 
 static void not_found(struct client *client, struct span text)
 {
-    client_respond(client, 404, TEXT, SPAN_LIT(""), text);
+    http_respond(&client->http, 404, TEXT, SPAN_LIT(""), text);
 }
 
 /* Cache-Control and what else says which version it is and that parts of it can be had. */
@@ -89,12 +89,13 @@ static void file_send(struct client *client, const struct http1_head *head, stru
     struct conditional_answer answer = conditional_answer(head, &version);
     version_fields(&fields, stored, &answer, caching);
     if (answer.status == 200 || answer.status == 206) {
-        client_respond_file(client, answer.status, type, buf_span(&fields), stored, answer.from, answer.end);
+        http_respond_source(&client->http, answer.status, type, buf_span(&fields), &stored->source, answer.from,
+                            answer.end);
     } else {
         stored_unref(stored);
         bool has_body = answer.status != 304;
-        client_respond(client, answer.status, has_body ? TEXT : SPAN_LIT(""), buf_span(&fields),
-                       has_body ? span_str(http1_status_text(answer.status)) : SPAN_LIT(""));
+        http_respond(&client->http, answer.status, has_body ? TEXT : SPAN_LIT(""), buf_span(&fields),
+                     has_body ? span_str(http1_status_text(answer.status)) : SPAN_LIT(""));
     }
     buf_finish(&fields);
 }
@@ -103,7 +104,7 @@ static void file_send(struct client *client, const struct http1_head *head, stru
 static void file_request(struct client *client, const struct http1_head *head, const char *directory, struct span path,
                          struct span type, struct span caching, struct span absent)
 {
-    struct server *server = client->server;
+    struct server *server = client_server(client);
     struct stored *stored;
     char *file = directory != NULL ? files_path(directory, path) : NULL;
     enum store_result result =
@@ -123,7 +124,7 @@ static void client_library(struct client *client, const struct http1_head *head,
     struct buf path = {0};
     buf_append_char(&path, '/');
     buf_append(&path, name);
-    file_request(client, head, client->server->config.client_dir, buf_span(&path),
+    file_request(client, head, client_server(client)->config.client_dir, buf_span(&path),
                  span_ends_with(name, SPAN_LIT(".map")) ? SPAN_LIT("application/json")
                                                         : SPAN_LIT("application/javascript; charset=utf-8"),
                  SPAN_LIT("public, max-age=0"),
@@ -137,11 +138,12 @@ static bool is_refused(struct client *client, const struct http1_head *head, str
 {
     if (client->crowd.place != CROWD_SPARE)
         return false;
-    client->http->keep_alive = false;
     if (span_equal(path, SPAN_LIT("/health")) ||
         (span_equal(path, SPAN_LIT("/metrics")) &&
-         admin_allows(&client->server->config.admin, &client->conn.peer, head)))
+         admin_allows(&client_server(client)->config.admin, &client->http.conn.peer, head))) {
+        http_last(&client->http, CLOSE_DONE);
         return false;
+    }
     client_refuse(client, client->crowd.refusal == REFUSAL_ADDRESS_FULL ? 429 : 503, client->crowd.refusal,
                   SPAN_LIT("Retry-After: 5\r\n"), path);
     return true;
@@ -149,8 +151,8 @@ static bool is_refused(struct client *client, const struct http1_head *head, str
 
 static void admin_request(struct client *client, const struct http1_head *head, struct span path)
 {
-    const struct admin *admin = &client->server->config.admin;
-    if (admin_allows(admin, &client->conn.peer, head))
+    const struct admin *admin = &client_server(client)->config.admin;
+    if (admin_allows(admin, &client->http.conn.peer, head))
         metrics_request(client, head);
     else if (admin->token != NULL)
         client_refuse(client, 401, REFUSAL_ADMIN, SPAN_LIT("WWW-Authenticate: Bearer\r\nCache-Control: no-store\r\n"),
@@ -176,13 +178,13 @@ void route_request(struct client *client, const struct http1_head *head)
     } else if (!reads) {
         client_refuse(client, 405, REFUSAL_METHOD, SPAN_LIT("Allow: GET, HEAD\r\n"), head->method);
     } else if (span_equal(path, SPAN_LIT("/health"))) {
-        client_respond(client, 200, TEXT, NO_STORE, SPAN_LIT("alive\n"));
+        http_respond(&client->http, 200, TEXT, NO_STORE, SPAN_LIT("alive\n"));
     } else if (span_equal(path, SPAN_LIT("/ready"))) {
         ready_request(client, head);
     } else if (span_equal(path, SPAN_LIT("/metrics"))) {
         admin_request(client, head, path);
     } else {
-        file_request(client, head, client->server->config.static_dir, path, span_str(files_type(path)),
+        file_request(client, head, client_server(client)->config.static_dir, path, span_str(files_type(path)),
                      SPAN_LIT("no-cache"), SPAN_LIT("Not Found"));
     }
 }

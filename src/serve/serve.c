@@ -37,12 +37,13 @@ static void drain_step(struct timer *timer)
     struct server *server = container_of(timer, struct server, drain);
     bool late = loop_now_us(server->loop) >= server->drain_until_us;
     sessions_close_some(&server->sessions, server->drain_batch, CLOSE_DRAINED);
-    list_each (node, &server->clients) {
-        struct client *client = container_of(node, struct client, of_server);
-        if (late || (client->websocket.transport.session == NULL && conn_queued(&client->conn) == 0))
-            conn_close(&client->conn, CLOSE_DRAINED);
+    list_each (node, &server->http.conns) {
+        struct http *http = container_of(node, struct http, of_server);
+        bool is_session = container_of(http, struct client, http)->websocket.transport.session != NULL;
+        if (late || (!is_session && !http_is_answering(http)))
+            conn_close(&http->conn, CLOSE_DRAINED);
     }
-    if (server->client_count == 0)
+    if (server->http.count == 0)
         loop_stop(server->loop);
     else
         timer_start(server->loop, timer, LOOP_MS(DRAIN_STEP_MS));
@@ -55,8 +56,9 @@ static void on_signal(struct signal_watch *watch, int number)
     if (server->draining)
         return;
     log_event(LOG_INFO, "draining", LOG_C("signal", number == SIGTERM ? "SIGTERM" : "SIGINT"),
-              LOG_N("connections", server->client_count));
+              LOG_N("connections", server->http.count));
     server->draining = true;
+    http_server_stop(&server->http);
     server->drain_batch = server->sessions.count * DRAIN_STEP_MS / DRAIN_SPREAD_MS + DRAIN_BATCH_MIN;
     server->drain_until_us = loop_now_us(server->loop) + LOOP_MS(DRAIN_MS_MAX);
     timer_stop(server->loop, &server->door);
@@ -132,8 +134,9 @@ bool server_open(struct server *server, struct loop *loop, const struct serve_op
 {
     uint64_t seed[2];
     *server = (struct server){.loop = loop, .started_us = loop_now_us(loop)};
-    list_init(&server->clients);
+    list_init(&server->http.conns);
     list_init(&server->ready_waiters);
+    list_init(&server->ready_operators);
     list_init(&server->metrics_waiters);
     list_init(&server->term.node);
     list_init(&server->interrupt.node);
@@ -143,8 +146,7 @@ bool server_open(struct server *server, struct loop *loop, const struct serve_op
     timer_init(&server->door, door_waited);
     if (!serve_config_read(&server->config, loop, options, err) || !broker_start(server, err))
         return false;
-    crowd_init(&server->crowd, loop, &server->config.bounds, server->config.files.spare);
-    server->crowd.counts_private = server->config.bounds_address;
+    crowd_init(&server->crowd, loop, &server->config.bounds, server->config.files.spare, server->config.bounds_address);
     loop_random(loop, seed, sizeof seed);
     store_init(&server->store, seed, server->config.files.open);
     broker_watch(server->broker, &watcher, server);
@@ -152,12 +154,7 @@ bool server_open(struct server *server, struct loop *loop, const struct serve_op
     sessions_init(&server->sessions, server->hub, &server->config.relay.app, &server->config.limits);
     server->sessions.instance = server->config.instance;
     server->sessions.request_timeout_ms = server->config.request_timeout_ms;
-    server->limits = (struct conn_limits){
-        .queue_bytes_max = CLIENT_QUEUE_BYTES_MAX + 2 * server->config.limits.payload_bytes_max,
-        .input_bytes_max = HTTP1_HEAD_BYTES_MAX + NET_RECEIVE_BYTES,
-        .output_bytes_max = server->config.bounds.output_bytes,
-        .write_stall_ms_max = CLIENT_STALL_MS_MAX,
-    };
+    client_server_init(server);
     signal_watch_start(loop, &server->term, SIGTERM, on_signal);
     signal_watch_start(loop, &server->interrupt, SIGINT, on_signal);
     timer_start(loop, &server->door, LOOP_MS(DOOR_MS_MAX));
@@ -171,9 +168,7 @@ void server_close(struct server *server)
     signal_watch_stop(server->loop, &server->term);
     signal_watch_stop(server->loop, &server->interrupt);
     listener_close(&server->listener);
-    list_each (node, &server->clients) {
-        conn_close(&container_of(node, struct client, of_server)->conn, CLOSE_DRAINED);
-    }
+    http_server_cut(&server->http, CLOSE_DRAINED);
     net_reap(&server->net);
     broker_destroy(server->broker);
     if (server->hub != NULL) {

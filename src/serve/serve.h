@@ -3,6 +3,7 @@
 #ifndef SENNIT_SERVE_SERVE_H
 #define SENNIT_SERVE_SERVE_H
 
+#include "http/http.h"
 #include "net/listener.h"
 #include "serve/config.h"
 #include "serve/crowd.h"
@@ -23,8 +24,7 @@ struct server {
     struct broker *broker;
     struct hub *hub;
     struct sessions sessions;
-    struct list clients;
-    size_t client_count;
+    struct http_server http; /* lists the clients */
     struct conn_limits limits;
     struct crowd crowd;
     struct store store;
@@ -37,7 +37,7 @@ struct server {
     struct client_log closed_log[CLOSE_REASON_COUNT];
     struct err failure; /* why it ended by itself; empty: it did not */
     /* Requests for /ready that share one probe, and for /metrics that share one request to the broker. */
-    struct list ready_waiters, metrics_waiters;
+    struct list ready_waiters, ready_operators, metrics_waiters;
     bool probing, measuring;
     bool probe_passed;  /* outcome of the last probe */
     uint64_t probed_us; /* end of that probe; 0: none yet */

@@ -78,9 +78,9 @@ static void hub_check(const struct hub *hub)
 void stage_check(struct stage *stage)
 {
     const struct server *server = &stage->server;
-    for (const struct list *node = server->clients.next; node != &server->clients; node = node->next) {
-        const struct client *client = container_of(node, struct client, of_server);
-        conn_check(&client->conn);
+    for (const struct list *node = server->http.conns.next; node != &server->http.conns; node = node->next) {
+        const struct client *client = container_of(node, struct client, http.of_server);
+        conn_check(&client->http.conn);
         if (client->websocket.transport.session != NULL)
             session_check(client->websocket.transport.session);
     }

@@ -105,9 +105,9 @@ void bounds_check(struct fleet *fleet)
         const struct server *server = &instance->server;
         if (instance->loop == NULL || instance->paused)
             continue;
-        for (const struct list *node = server->clients.next; node != &server->clients; node = node->next) {
-            const struct client *client = container_of(node, struct client, of_server);
-            conn_check(fleet, instance, &client->conn);
+        for (const struct list *node = server->http.conns.next; node != &server->http.conns; node = node->next) {
+            const struct client *client = container_of(node, struct client, http.of_server);
+            conn_check(fleet, instance, &client->http.conn);
             if (client->websocket.transport.session != NULL)
                 session_check(fleet, instance, client->websocket.transport.session);
         }

@@ -122,10 +122,10 @@ void end_check_presence(struct fleet *fleet)
 void end_check_closed(struct fleet *fleet, const struct server *server)
 {
     const struct sessions *sessions = &server->sessions;
-    if (server->client_count != 0 || server->net.conns_open != 0 || sessions->count != 0 ||
+    if (server->http.count != 0 || server->net.conns_open != 0 || sessions->count != 0 ||
         sessions->socket_count != 0 || sessions->sockets.count != 0 || sessions->rosters.count != 0)
         check_fail(&fleet->check, "an instance that was closed has %zu connections, %zu sessions, %zu sockets left",
-                   server->client_count, sessions->count, sessions->socket_count);
+                   server->http.count, sessions->count, sessions->socket_count);
 }
 
 void end_check_instances(struct fleet *fleet)
@@ -134,11 +134,11 @@ void end_check_instances(struct fleet *fleet)
     for (int i = 0; i < fleet->plan->instances; i++) {
         const struct instance *instance = &fleet->instances[i];
         const struct server *server = &instance->server;
-        if (instance->loop == NULL || server->client_count != 0 || server->sessions.count != 0 ||
+        if (instance->loop == NULL || server->http.count != 0 || server->sessions.count != 0 ||
             server->sessions.socket_count != 0 || server->sessions.sockets.count != 0 ||
             server->sessions.rosters.count != 0)
             check_fail(&fleet->check, "instance %u holds %zu connections, %zu sessions, %zu sockets of nobody",
-                       instance->port, server->client_count, server->sessions.count, server->sessions.socket_count);
+                       instance->port, server->http.count, server->sessions.count, server->sessions.socket_count);
         else if (!list_empty(&server->hub->members) || server->hub->rooms.count != 0 || server->hub->page_bytes != 0)
             check_fail(&fleet->check, "instance %u holds %zu rooms and %zu bytes of pages for nobody", instance->port,
                        server->hub->rooms.count, server->hub->page_bytes);

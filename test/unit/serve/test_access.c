@@ -10,8 +10,8 @@
 
 #include <cmocka.h>
 
+#include "net/door.h"
 #include "serve/admin.h"
-#include "serve/crowd.h"
 #include "serve/headers.h"
 #include "serve/origin.h"
 
@@ -219,11 +219,11 @@ static void test_public_addresses(void **state)
                                              "fd00::1",     "fc00::1",     "fe80::1",    "::ffff:10.0.0.1"};
     for (size_t i = 0; i < sizeof everybody / sizeof everybody[0]; i++) {
         struct addr_ip ip = ip_of(everybody[i]);
-        assert_true(crowd_is_public(&ip));
+        assert_true(door_is_public(&ip));
     }
     for (size_t i = 0; i < sizeof neighbours / sizeof neighbours[0]; i++) {
         struct addr_ip ip = ip_of(neighbours[i]);
-        assert_false(crowd_is_public(&ip));
+        assert_false(door_is_public(&ip));
     }
 }
 

@@ -25,7 +25,7 @@ static int set_up(void **state)
     limits_init(&limits);
     limits.connections = 10;
     limits.connections_per_address = 4;
-    crowd_init(&crowd, loop, &limits, SPARE);
+    crowd_init(&crowd, loop, &limits, SPARE, false);
     clients = mem_zero(CLIENTS, sizeof *clients);
     return 0;
 }
@@ -35,10 +35,10 @@ static int tear_down(void **state)
     for (int i = 0; i < CLIENTS; i++)
         if (clients[i].crowd.place != CROWD_NOWHERE)
             crowd_leave(&crowd, &clients[i].crowd);
-    assert_int_equal(crowd.count, 0);
+    assert_int_equal(crowd.door.count, 0);
     assert_int_equal(crowd.spare_count, 0);
     assert_int_equal(crowd.waiting_bytes, 0);
-    assert_int_equal(crowd.addresses.count, 0);
+    assert_int_equal(crowd.door.addresses.count, 0);
     assert_true(list_empty(&crowd.spare) && list_empty(&crowd.speaking) && list_empty(&crowd.unjoined));
     crowd_finish(&crowd);
     loop_destroy(loop);
@@ -95,14 +95,14 @@ static void test_neighbours_are_counted_when_it_is_set(void **state)
 {
     for (int i = 0; i < 8; i++)
         assert_int_equal(enter(i, "10.0.0.1"), CROWD_SPEAKING);
-    crowd.counts_private = true;
+    crowd.door.exempts = DOOR_EXEMPTS_NONE;
     assert_int_equal(enter(8, "10.0.0.2"), CROWD_SPEAKING);
     for (int i = 0; i < 8; i++)
         crowd_leave(&crowd, &clients[i].crowd);
     for (int i = 0; i < 4; i++)
         assert_int_equal(enter(i, "10.0.0.1"), CROWD_SPEAKING);
     assert_int_equal(enter(4, "10.0.0.1"), CROWD_SPARE);
-    limits.connections_per_address = 0;
+    crowd.door.address_max = 0;
     assert_int_equal(enter(5, "10.0.0.1"), CROWD_SPEAKING);
 }
 

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "platform/door.h"
+#include "net/door.h"
 
 static const uint64_t seed[2] = {1, 2};
 
@@ -32,16 +32,16 @@ static void test_bounds(void **state)
 {
     struct door door;
     struct door_address *a[4], *other, *none;
-    door_init(&door, seed, 4, 2);
+    door_init(&door, seed, 4, 2, DOOR_EXEMPTS_LOOPBACK);
     assert_int_equal(enter(&door, "10.0.0.1", &a[0]), DOOR_ENTERED);
     assert_int_equal(enter(&door, "10.0.0.1", &a[1]), DOOR_ENTERED);
     assert_int_equal(enter(&door, "10.0.0.1", &none), DOOR_ADDRESS_FULL);
     assert_null(none);
     assert_int_equal(enter(&door, "10.0.0.2", &other), DOOR_ENTERED);
-    assert_false(door_is_crowded(&door));
+    assert_false(door_is_at(&door, 80));
     assert_int_equal(enter(&door, "::ffff:10.0.0.1", &none), DOOR_ADDRESS_FULL); /* the same one */
     assert_int_equal(enter(&door, "10.0.0.2", &a[2]), DOOR_ENTERED);
-    assert_true(door_is_crowded(&door));
+    assert_true(door_is_at(&door, 80));
     assert_int_equal(enter(&door, "10.0.0.3", &none), DOOR_FULL);
     door_leave(&door, a[0]);
     door_leave(&door, NULL);
@@ -59,7 +59,7 @@ static void test_one_customer_of_ipv6_is_one_address(void **state)
 {
     struct door door;
     struct door_address *a, *b;
-    door_init(&door, seed, 10, 1);
+    door_init(&door, seed, 10, 1, DOOR_EXEMPTS_LOOPBACK);
     assert_int_equal(enter(&door, "2001:db8:1:2::1", &a), DOOR_ENTERED);
     assert_int_equal(enter(&door, "2001:db8:1:2:ffff::9", &b), DOOR_ADDRESS_FULL);
     assert_int_equal(enter(&door, "2001:db8:1:3::1", &b), DOOR_ENTERED);
@@ -73,7 +73,7 @@ static void test_loopback_has_no_bound_of_its_own(void **state)
     static const char *const local[] = {"127.0.0.1", "127.1.2.3", "::1"};
     struct door door;
     struct door_address *address;
-    door_init(&door, seed, 6, 1);
+    door_init(&door, seed, 6, 1, DOOR_EXEMPTS_LOOPBACK);
     for (int i = 0; i < 6; i++)
         assert_int_equal(enter(&door, local[i % 3], &address), DOOR_ENTERED);
     assert_int_equal(enter(&door, "::1", &address), DOOR_FULL);
@@ -87,7 +87,7 @@ static void test_beside_a_dumb_count(void **state)
     int counts[ADDRESSES] = {0}, all = 0;
     struct door door;
     char text[32];
-    door_init(&door, seed, MAX, OF_ONE);
+    door_init(&door, seed, MAX, OF_ONE, DOOR_EXEMPTS_LOOPBACK);
     srand(1);
     for (int i = 0; i < 100000; i++) {
         int n = rand() % ADDRESSES;
