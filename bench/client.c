@@ -36,7 +36,7 @@ static void on_opened(struct conn *conn)
                              "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"));
 }
 
-static void namespace_join(struct client *client)
+static void nsp_join(struct client *client)
 {
     struct buf packet = {0};
     buf_append(&packet, SPAN_LIT("40"));
@@ -66,7 +66,7 @@ static void text_received(struct client *client, struct span text)
     else if (span_starts_with(text, SPAN_LIT("43")))
         client->events->acknowledged(client);
     else if (span_starts_with(text, SPAN_LIT("0{")))
-        namespace_join(client);
+        nsp_join(client);
     else if (span_starts_with(text, SPAN_LIT("40{")))
         joined(client, span_from(text, 2));
     else if (span_equal(text, SPAN_LIT("2")))

@@ -12,31 +12,31 @@
 
 enum { ID_BYTES_MAX = 128, WEAK_ID_BYTES = 12, EVENT_NAME_BYTES_MAX = 256 };
 
-static const struct namespace *namespace_find(struct session_app *app, struct span name)
+static const struct nsp *nsp_find(struct session_app *app, struct span name)
 {
     struct relay *relay = container_of(app, struct relay, app);
     struct map_node *node = map_find(&relay->namespaces, name);
-    return node != NULL ? &container_of(node, struct relay_namespace, by_name)->nsp : NULL;
+    return node != NULL ? &container_of(node, struct relay_nsp, by_name)->nsp : NULL;
 }
 
-const struct relay_rooms *relay_rooms_find(const struct relay_namespace *config, struct span room)
+const struct relay_rooms *relay_rooms_find(const struct relay_nsp *config, struct span room)
 {
     list_each (node, &config->rooms) {
-        const struct relay_rooms *rooms = container_of(node, struct relay_rooms, of_namespace);
+        const struct relay_rooms *rooms = container_of(node, struct relay_rooms, of_nsp);
         if (room.len != 0 && pattern_matches(span_of(rooms->pattern, rooms->pattern_len), room))
             return rooms;
     }
     return &config->all;
 }
 
-static const struct relay_namespace *namespace_of(const struct namespace *nsp)
+static const struct relay_nsp *nsp_of(const struct nsp *nsp)
 {
-    return container_of(nsp, struct relay_namespace, nsp);
+    return container_of(nsp, struct relay_nsp, nsp);
 }
 
-static const struct room_policy *room_policy(struct session_app *app, const struct namespace *nsp, struct span room)
+static const struct room_policy *room_policy(struct session_app *app, const struct nsp *nsp, struct span room)
 {
-    return &relay_rooms_find(namespace_of(nsp), room)->policy;
+    return &relay_rooms_find(nsp_of(nsp), room)->policy;
 }
 
 static struct relay_rule *rule_find(struct socket *socket, struct span event)
@@ -44,7 +44,7 @@ static struct relay_rule *rule_find(struct socket *socket, struct span event)
     struct buf name = {0};
     struct map_node *node = NULL;
     if (event.len <= EVENT_NAME_BYTES_MAX && json_string_decode(event, &name))
-        node = map_find(&namespace_of(socket->nsp)->rules, buf_span(&name));
+        node = map_find(&nsp_of(socket->nsp)->rules, buf_span(&name));
     buf_finish(&name);
     return node != NULL ? container_of(node, struct relay_rule, by_event) : NULL;
 }
@@ -184,7 +184,7 @@ static void publish(struct socket *socket, struct relay_rule *rule, const struct
     emit.except_count = excepts.count;
     if (rule->logged)
         emit.retention =
-            rule->own_retention ? &rule->retention : &relay_rooms_find(namespace_of(socket->nsp), room)->retention;
+            rule->own_retention ? &rule->retention : &relay_rooms_find(nsp_of(socket->nsp), room)->retention;
     socket_publish(socket, &emit);
     buf_finish(&excepts.text);
 }
@@ -317,21 +317,21 @@ static void event(struct session_app *app, struct socket *socket, const struct s
 bool relay_init(struct relay *relay, struct loop *loop, const struct yaml_node *namespaces, struct err *err)
 {
     uint64_t seed[2];
-    *relay = (struct relay){.app = {.namespace_find = namespace_find, .room_policy = room_policy, .event = event}};
+    *relay = (struct relay){.app = {.nsp_find = nsp_find, .room_policy = room_policy, .event = event}};
     loop_random(loop, seed, sizeof seed);
     map_init(&relay->namespaces, seed);
     if (!yaml_expect(namespaces, YAML_MAPPING, err))
         return false;
     for (size_t i = 0; i < namespaces->count; i++) {
         const struct yaml_pair *pair = &namespaces->pairs[i];
-        if (!relay_namespace_name_check(pair, err))
+        if (!relay_nsp_name_check(pair, err))
             return false;
-        struct relay_namespace *config = mem_zero(1, sizeof *config);
+        struct relay_nsp *config = mem_zero(1, sizeof *config);
         list_init(&config->rooms);
         config->name = mem_text(pair->key);
         config->nsp.name = span_of(config->name, pair->key.len);
         map_add(&relay->namespaces, &config->by_name, config->nsp.name);
-        if (!relay_namespace_read(config, pair->value, seed, err))
+        if (!relay_nsp_read(config, pair->value, seed, err))
             return false;
     }
     return true;
@@ -350,12 +350,12 @@ static void rules_destroy(struct map *rules)
     map_finish(rules);
 }
 
-static void namespace_destroy(struct relay_namespace *config)
+static void nsp_destroy(struct relay_nsp *config)
 {
     struct list *node;
     rules_destroy(&config->rules);
     while ((node = list_take(&config->rooms)) != NULL) {
-        struct relay_rooms *rooms = container_of(node, struct relay_rooms, of_namespace);
+        struct relay_rooms *rooms = container_of(node, struct relay_rooms, of_nsp);
         free(rooms->pattern);
         free(rooms);
     }
@@ -369,7 +369,7 @@ void relay_finish(struct relay *relay)
     struct map_node *node;
     while ((node = map_next(&relay->namespaces, NULL)) != NULL) {
         map_remove(&relay->namespaces, node);
-        namespace_destroy(container_of(node, struct relay_namespace, by_name));
+        nsp_destroy(container_of(node, struct relay_nsp, by_name));
     }
     map_finish(&relay->namespaces);
 }

@@ -53,17 +53,17 @@ struct relay_rule {
 
 /* The settings of rooms whose names match a pattern. */
 struct relay_rooms {
-    struct list of_namespace;
+    struct list of_nsp;
     char *pattern; /* see base/pattern.h; may hold any byte */
     size_t pattern_len;
     struct room_policy policy;
     struct broker_retention retention;
 };
 
-struct relay_namespace {
+struct relay_nsp {
     struct map_node by_name;
     char *name;
-    struct namespace nsp;
+    struct nsp nsp;
     bool logs; /* any of its events */
     struct map rules;
     struct relay_rooms all; /* of the namespace itself, and of rooms that match no pattern */
@@ -81,11 +81,10 @@ bool relay_init(struct relay *relay, struct loop *loop, const struct yaml_node *
 void relay_finish(struct relay *relay); /* accepts zeroed */
 
 /* For the configuration's reader: whether the key of the mapping under `namespaces:` can name a namespace. */
-bool relay_namespace_name_check(const struct yaml_pair *pair, struct err *err);
+bool relay_nsp_name_check(const struct yaml_pair *pair, struct err *err);
 /* For the configuration's reader: fills a namespace from its YAML mapping. */
-bool relay_namespace_read(struct relay_namespace *config, const struct yaml_node *node, const uint64_t seed[2],
-                          struct err *err);
+bool relay_nsp_read(struct relay_nsp *config, const struct yaml_node *node, const uint64_t seed[2], struct err *err);
 /* The settings of a room; an empty name stands for the namespace itself. */
-const struct relay_rooms *relay_rooms_find(const struct relay_namespace *config, struct span room);
+const struct relay_rooms *relay_rooms_find(const struct relay_nsp *config, struct span room);
 
 #endif

@@ -18,7 +18,7 @@ enum {
 };
 static const uint64_t age_ms_max = 366ull * 24 * 3600 * 1000, bytes_max = 16ull << 30;
 
-bool relay_namespace_name_check(const struct yaml_pair *pair, struct err *err)
+bool relay_nsp_name_check(const struct yaml_pair *pair, struct err *err)
 {
     struct span name = pair->key;
     if (name.len == 0 || name.data[0] != '/' || span_find(name, ',') >= 0)
@@ -165,7 +165,7 @@ static bool rule_read(const struct yaml_node *node, struct relay_rule *rule, str
     return argument_read(chosen, &rule->argument, err);
 }
 
-static bool events_read(struct relay_namespace *config, const struct yaml_node *events, struct err *err)
+static bool events_read(struct relay_nsp *config, const struct yaml_node *events, struct err *err)
 {
     if (!yaml_expect(events, YAML_MAPPING, err))
         return false;
@@ -224,7 +224,7 @@ static bool rooms_policy_read(struct relay_rooms *rooms, const struct yaml_node 
 }
 
 /* `presence: {data: KEY}`: the data of each socket is a member of its CONNECT payload. */
-static bool presence_read(struct relay_namespace *config, const struct yaml_node *presence, struct err *err)
+static bool presence_read(struct relay_nsp *config, const struct yaml_node *presence, struct err *err)
 {
     static const char *const keys[] = {"data", NULL};
     struct span text;
@@ -245,7 +245,7 @@ static bool presence_read(struct relay_namespace *config, const struct yaml_node
     return true;
 }
 
-static bool rooms_read(struct relay_namespace *config, const struct yaml_node *node, struct err *err)
+static bool rooms_read(struct relay_nsp *config, const struct yaml_node *node, struct err *err)
 {
     static const char *const keys[] = {"log", "replay", "presence", NULL};
     if (node == NULL)
@@ -261,8 +261,8 @@ static bool rooms_read(struct relay_namespace *config, const struct yaml_node *n
         *rooms = config->all;
         rooms->pattern = mem_text(pair->key);
         rooms->pattern_len = pair->key.len;
-        list_init(&rooms->of_namespace);
-        list_append(&config->rooms, &rooms->of_namespace);
+        list_init(&rooms->of_nsp);
+        list_append(&config->rooms, &rooms->of_nsp);
         const struct yaml_node *presence = NULL;
         if (!yaml_expect(pair->value, YAML_MAPPING, err) || !yaml_only(pair->value, keys, err))
             return false;
@@ -276,23 +276,23 @@ static bool rooms_read(struct relay_namespace *config, const struct yaml_node *n
 }
 
 /* `replay`, of the namespace or of rooms, needs a log. */
-static bool replay_check(const struct relay_namespace *config, const struct yaml_node *node, struct err *err)
+static bool replay_check(const struct relay_nsp *config, const struct yaml_node *node, struct err *err)
 {
     const struct yaml_node *replay = yaml_get(node, "replay");
     return config->logs || replay == NULL || span_equal(replay->text, SPAN_LIT("none")) ||
            yaml_error(err, replay, "there is nothing to replay: no event of this namespace has `log: true`");
 }
 
-static bool lists_who_is_present(const struct relay_namespace *config)
+static bool lists_who_is_present(const struct relay_nsp *config)
 {
     bool lists = config->all.policy.presence;
     list_each (node, &config->rooms)
-        lists |= container_of(node, struct relay_rooms, of_namespace)->policy.presence;
+        lists |= container_of(node, struct relay_rooms, of_nsp)->policy.presence;
     return lists;
 }
 
 /* Checks the settings of a namespace that depend on each other. */
-static bool parts_check(const struct relay_namespace *config, const struct yaml_node *node, struct err *err)
+static bool parts_check(const struct relay_nsp *config, const struct yaml_node *node, struct err *err)
 {
     const struct yaml_node *rooms = yaml_get(node, "rooms"), *events = yaml_get(node, "events");
     if (!replay_check(config, node, err))
@@ -312,11 +312,10 @@ static bool parts_check(const struct relay_namespace *config, const struct yaml_
     return true;
 }
 
-bool relay_namespace_read(struct relay_namespace *config, const struct yaml_node *node, const uint64_t seed[2],
-                          struct err *err)
+bool relay_nsp_read(struct relay_nsp *config, const struct yaml_node *node, const uint64_t seed[2], struct err *err)
 {
     static const char *const keys[] = {"log", "replay", "presence", "rooms", "recovery", "announce", "events", NULL};
-    struct namespace *nsp = &config->nsp;
+    struct nsp *nsp = &config->nsp;
     map_init(&config->rules, seed);
     nsp->recovery_ms = RECOVERY_MS;
     config->all = (struct relay_rooms){

@@ -125,7 +125,7 @@ static error_t parse_clients(int key, char *argument, struct argp_state *state)
         load->path = argument;
         break;
     case KEY_NAMESPACE:
-        load->namespace = argument;
+        load->nsp = argument;
         break;
     case KEY_AUTH:
         free((char *)load->auth);

@@ -42,7 +42,7 @@ static void packet_begin(struct client *client, enum socketio_type type)
 {
     struct run *run = client->run;
     buf_clear(&run->text);
-    socketio_prefix_encode(&run->text, type, span_str(run->options->namespace), (struct span){NULL, 0});
+    socketio_prefix_encode(&run->text, type, span_str(run->options->nsp), (struct span){NULL, 0});
 }
 
 uint32_t client_room(const struct client *client, uint32_t slot)

@@ -104,7 +104,7 @@ static void socketio_received(struct client *client, struct span text)
         refused(client, "no Socket.IO packet:", text);
         return;
     }
-    if (!span_equal(packet.nsp, span_str(client->run->options->namespace)))
+    if (!span_equal(packet.nsp, span_str(client->run->options->nsp)))
         return;
     switch (packet.type) {
     case SOCKETIO_CONNECT:

@@ -64,7 +64,7 @@ static void prefixes_make(struct run *run)
             mem_printf("%s%cEIO=4&transport=websocket", path, span_find(span_str(path), '?') >= 0 ? '&' : '?');
     else
         run->target = mem_printf("%s", path);
-    socketio_prefix_encode(&run->event_prefix, SOCKETIO_EVENT, span_str(options->namespace), (struct span){NULL, 0});
+    socketio_prefix_encode(&run->event_prefix, SOCKETIO_EVENT, span_str(options->nsp), (struct span){NULL, 0});
     buf_append(&run->event_head, SPAN_LIT("[\""));
     buf_append_json(&run->event_head, span_str(options->room_event != NULL ? options->room_event : options->event));
     buf_append(&run->event_head, SPAN_LIT("\","));

@@ -13,7 +13,7 @@ void options_init(struct load_options *options)
 {
     *options = (struct load_options){
         .protocol = LOAD_SOCKETIO,
-        .namespace = "/",
+        .nsp = "/",
         .event = "drawing",
         .join_event = "join",
         .clients = 100,
@@ -104,14 +104,14 @@ static bool names_check(const struct load_options *options, struct err *err)
     for (size_t i = 0; i < sizeof events / sizeof events[0]; i++)
         if (events[i] != NULL && socketio_event_is_reserved(span_str(events[i])))
             return err_set(err, "the event \"%s\" is Socket.IO's own: no client may send it", events[i]);
-    if (options->namespace[0] != '/' || strchr(options->namespace, ',') != NULL)
+    if (options->nsp[0] != '/' || strchr(options->nsp, ',') != NULL)
         return err_set(err, "--namespace: begins with \"/\" and has no comma, found %s",
-                       SHOWN_FOUND(span_str(options->namespace)));
+                       SHOWN_FOUND(span_str(options->nsp)));
     if (options->path != NULL && options->path[0] != '/')
         return err_set(err, "--path: begins with \"/\", found %s", SHOWN_FOUND(span_str(options->path)));
     if (options->path != NULL && options->path[strcspn(options->path, " \t\r\n")] != '\0')
         return err_set(err, "--path: has no spaces and no line ends (%%20 is a space)");
-    if (!shown_all_harmless(span_str(options->namespace)))
+    if (!shown_all_harmless(span_str(options->nsp)))
         return err_set(err, "--namespace: holds a control character");
     if (options->auth != NULL &&
         (!json_is_valid(span_str(options->auth)) || json_type(json_trim(span_str(options->auth))) != JSON_OBJECT))
@@ -136,7 +136,7 @@ bool options_check(const struct load_options *options, struct err *err)
     bool plain = options->protocol == LOAD_WEBSOCKET;
     if (plain && options->rooms != 0)
         return err_set(err, "--rooms: plain WebSocket has no rooms; use --protocol socketio");
-    if (plain && (strcmp(options->namespace, "/") != 0 || options->auth != NULL))
+    if (plain && (strcmp(options->nsp, "/") != 0 || options->auth != NULL))
         return err_set(err, "--namespace and --auth are Socket.IO's; use --protocol socketio");
     if (options->publishers > options->clients)
         return err_set(err, "--publishers %u: a publisher is one of the clients, and there are %u (--clients)",

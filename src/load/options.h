@@ -31,9 +31,9 @@ enum {
 struct load_options {
     const char *url;
     enum load_protocol protocol;
-    const char *path;      /* NULL: /socket.io/, or the URL's own with plain WebSocket */
-    const char *namespace; /* "/" */
-    const char *auth;      /* a JSON object, or NULL */
+    const char *path; /* NULL: /socket.io/, or the URL's own with plain WebSocket */
+    const char *nsp;  /* "/" */
+    const char *auth; /* a JSON object, or NULL */
     const char *event, *join_event;
     char *room_event; /* [room, object]; NULL: `event` with the room in the object. Owned. */
     bool room_last;   /* [object, room] */

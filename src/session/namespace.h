@@ -17,8 +17,7 @@ struct room_policy {
     bool presence;           /* members are told about joins and leaves, and a new member gets the list */
 };
 
-struct namespace
-{
+struct nsp {
     struct span name; /* "/", "/chat" */
     /* It logs some event: sockets get a pid, events a token, and a cut client resumes. */
     bool recoverable;
@@ -32,9 +31,9 @@ struct namespace
 /* The application's functions, called by the session layer. */
 struct session_app {
     /* NULL: "Invalid namespace". */
-    const struct namespace *(*namespace_find)(struct session_app *app, struct span name);
+    const struct nsp *(*nsp_find)(struct session_app *app, struct span name);
     /* The policy of a room; an empty name is the namespace itself. */
-    const struct room_policy *(*room_policy)(struct session_app *app, const struct namespace *nsp, struct span room);
+    const struct room_policy *(*room_policy)(struct session_app *app, const struct nsp *nsp, struct span room);
     /* An event of a connected socket; the packet is borrowed. */
     void (*event)(struct session_app *app, struct socket *socket, const struct socketio_packet *packet);
 };

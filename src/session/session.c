@@ -172,7 +172,7 @@ void session_ending(struct session *session)
 static void connect_received(struct session *session, const struct socketio_packet *packet)
 {
     struct sessions *sessions = session->sessions;
-    const struct namespace *nsp = sessions->app->namespace_find(sessions->app, packet->nsp);
+    const struct nsp *nsp = sessions->app->nsp_find(sessions->app, packet->nsp);
     if (nsp != NULL && session->socket_count < sessions->limits.sockets_max) {
         session_joined(session);
         socket_connect(session, nsp, packet);

@@ -174,7 +174,7 @@ static void stale_set(struct socket *socket, struct span text)
 
 static void fresh_begin(struct socket *socket)
 {
-    const struct namespace *nsp = socket->nsp;
+    const struct nsp *nsp = socket->nsp;
     struct buf room = {0};
     socket->generation = 1;
     id_create(socket->sessions, socket->sid);
@@ -360,7 +360,7 @@ static void tells_read(struct socket *socket, struct span payload)
         socket_refuse(socket, REFUSAL_PRESENCE_DATA, socket->nsp->name, (struct span){NULL, 0});
 }
 
-void socket_connect(struct session *session, const struct namespace *nsp, const struct socketio_packet *packet)
+void socket_connect(struct session *session, const struct nsp *nsp, const struct socketio_packet *packet)
 {
     struct socket *socket = mem_zero(1, sizeof *socket);
     socket->session = session;

@@ -55,7 +55,7 @@ enum socket_listing { LISTED_NOWHERE, LISTED_AS_CLAIM, LISTED_AS_OWNER };
 struct socket {
     struct session *session; /* NULL once gone */
     struct sessions *sessions;
-    const struct namespace *nsp;
+    const struct nsp *nsp;
     struct list of_session;
     struct map_node by_lease; /* in sessions.sockets or sessions.claims, as `listing` says */
     struct member member;
@@ -79,7 +79,7 @@ struct socket {
 };
 
 /* A CONNECT packet for a namespace the session is not in yet. */
-void socket_connect(struct session *session, const struct namespace *nsp, const struct socketio_packet *packet);
+void socket_connect(struct session *session, const struct nsp *nsp, const struct socketio_packet *packet);
 /* The socket of this namespace, or NULL. */
 struct socket *socket_find(struct session *session, struct span nsp);
 /* The client leaves (41): the lease is deleted. */
@@ -90,12 +90,12 @@ void socket_unref(struct socket *socket);
 
 /* The broker's name of a room of a namespace ("/,lobby"), or of the namespace itself ("/") for an empty room; and back.
  */
-void socket_room_name(struct buf *to, const struct namespace *nsp, struct span room);
-struct span socket_room_of(const struct namespace *nsp, struct span name);
+void socket_room_name(struct buf *to, const struct nsp *nsp, struct span room);
+struct span socket_room_of(const struct nsp *nsp, struct span name);
 /* The room of one socket alone ("@/,<sid>"). */
-void socket_own_room_name(struct buf *to, const struct namespace *nsp, struct span sid);
+void socket_own_room_name(struct buf *to, const struct nsp *nsp, struct span sid);
 /* Whether the broker's name of a room is one of this namespace, for the socket with this sid. */
-bool socket_room_is_of(const struct namespace *nsp, struct span name, struct span sid);
+bool socket_room_is_of(const struct nsp *nsp, struct span name, struct span sid);
 /* The broker's name of its lease. It includes the namespace, so that a pid of one namespace claims nothing in another.
  */
 struct span socket_lease_name(const struct socket *socket);

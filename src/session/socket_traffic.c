@@ -8,7 +8,7 @@
 #include "hub/audience.h"
 #include "session/presence.h"
 
-void socket_room_name(struct buf *to, const struct namespace *nsp, struct span room)
+void socket_room_name(struct buf *to, const struct nsp *nsp, struct span room)
 {
     /* A namespace's name ends at the first comma on the wire, so the comma cannot be part of it. */
     buf_append(to, nsp->name);
@@ -18,12 +18,12 @@ void socket_room_name(struct buf *to, const struct namespace *nsp, struct span r
     buf_append(to, room);
 }
 
-struct span socket_room_of(const struct namespace *nsp, struct span name)
+struct span socket_room_of(const struct nsp *nsp, struct span name)
 {
     return name.len > nsp->name.len ? span_from(name, nsp->name.len + 1) : (struct span){NULL, 0};
 }
 
-void socket_own_room_name(struct buf *to, const struct namespace *nsp, struct span sid)
+void socket_own_room_name(struct buf *to, const struct nsp *nsp, struct span sid)
 {
     buf_append_char(to, BROKER_OWNED);
     socket_room_name(to, nsp, sid);
@@ -341,7 +341,7 @@ static size_t rooms_count(const struct socket *socket)
     return count > always ? count - always : 0; /* a lease may be from before sockets had a room of their own */
 }
 
-bool socket_room_is_of(const struct namespace *nsp, struct span name, struct span sid)
+bool socket_room_is_of(const struct nsp *nsp, struct span name, struct span sid)
 {
     struct buf own = {0};
     if (broker_room_is_owned(name)) {

@@ -32,7 +32,7 @@ static bool take_attachments(struct span *rest, uint32_t *count)
 }
 
 /* `/name,`; without a comma the whole rest is the name. */
-static void take_namespace(struct span *rest, struct span *nsp)
+static void take_nsp(struct span *rest, struct span *nsp)
 {
     *nsp = SPAN_LIT("/");
     if (rest->len == 0 || rest->data[0] != '/')
@@ -128,7 +128,7 @@ ptrdiff_t socketio_decode(struct span text, struct socketio_packet *packet)
     struct span rest = span_from(text, 1);
     if (type_is_binary(packet->type) && !take_attachments(&rest, &packet->attachments))
         return -1;
-    take_namespace(&rest, &packet->nsp);
+    take_nsp(&rest, &packet->nsp);
     return take_ack_id(&rest, &packet->ack_id) && take_payload(&rest, packet) ? (ptrdiff_t)text.len : -1;
 }
 

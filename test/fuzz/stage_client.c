@@ -20,7 +20,7 @@ static void trace(const struct stage_client *client, const char *verb, struct sp
         fprintf(stderr, "client %d %s " SPAN_FMT "\n", (int)(client - client->stage->clients), verb, SPAN_ARG(text));
 }
 
-unsigned stage_namespace(struct span name)
+unsigned stage_nsp(struct span name)
 {
     static const char *const names[] = {"/", "/x", "/plain"};
     for (unsigned i = 0; i < 3; i++)
@@ -76,7 +76,7 @@ static void packet_check(struct stage_client *client, struct span text)
     if (packet.type == SOCKETIO_CONNECT_ERROR)
         return;
     /* Nothing comes of a namespace that it did not ask for here. */
-    assert((client->asked & stage_namespace(packet.nsp)) != 0);
+    assert((client->asked & stage_nsp(packet.nsp)) != 0);
     if (packet.type == SOCKETIO_CONNECT)
         connected(client, &packet);
     if (packet.type == SOCKETIO_EVENT && span_equal(packet.nsp, SPAN_LIT("/")))
@@ -173,7 +173,7 @@ void stage_client_text(struct stage_client *client, struct span text)
     struct buf frame = {0};
     struct socketio_packet packet;
     if (text.len > 1 && text.data[0] == '4' && text.data[1] == '0' && socketio_decode(span_from(text, 1), &packet) >= 0)
-        client->asked |= stage_namespace(packet.nsp);
+        client->asked |= stage_nsp(packet.nsp);
     trace(client, "says", text);
     ws_masked_encode(&frame, WS_TEXT, text, mask);
     stage_client_send(client, buf_span(&frame));

@@ -46,7 +46,7 @@ struct stage {
 };
 
 /* A namespace as a bit; 0: none of ours. */
-unsigned stage_namespace(struct span name);
+unsigned stage_nsp(struct span name);
 
 void stage_client_open(struct stage_client *client);
 void stage_client_close(struct stage_client *client, bool reset);

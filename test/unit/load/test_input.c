@@ -55,7 +55,7 @@ static void test_what_does_not_go_together(void **state)
     assert_refused("only 2 rooms");
     options.event = "disconnect";
     assert_refused("disconnect");
-    options.namespace = "chat";
+    options.nsp = "chat";
     assert_refused("--namespace");
     options.path = "socket.io/";
     assert_refused("--path");

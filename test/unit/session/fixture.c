@@ -27,19 +27,19 @@ struct loop *loop;
 struct broker *broker;
 struct hub *hub;
 struct sessions sessions;
-struct namespace nsp, other;
+struct nsp nsp, other;
 struct conn_limits limits;
 struct browser browsers[BROWSERS];
 struct room_policy policy;
 static struct net net;
 static int listening;
 
-static const struct namespace *namespace_find(struct session_app *app, struct span name)
+static const struct nsp *nsp_find(struct session_app *app, struct span name)
 {
     return span_equal(name, nsp.name) ? &nsp : span_equal(name, other.name) ? &other : NULL;
 }
 
-static const struct room_policy *room_policy(struct session_app *app, const struct namespace *of, struct span room)
+static const struct room_policy *room_policy(struct session_app *app, const struct nsp *of, struct span room)
 {
     return &policy;
 }
@@ -72,7 +72,7 @@ static void event(struct session_app *app, struct socket *socket, const struct s
     socket_publish(socket, &emit);
 }
 
-static struct session_app app = {namespace_find, room_policy, event};
+static struct session_app app = {nsp_find, room_policy, event};
 
 static void on_tick(struct timer *timer)
 {
@@ -121,10 +121,10 @@ void fixture_open(struct session_app *of)
     net_init(&net, loop);
     broker = broker_memory_create(loop, NULL);
     hub = hub_create(loop, broker);
-    nsp = (struct namespace){.name = SPAN_LIT("/"), .recoverable = true, .recovery_ms = 60000};
+    nsp = (struct nsp){.name = SPAN_LIT("/"), .recoverable = true, .recovery_ms = 60000};
     policy = (struct room_policy){.replay = START_NOW};
     limits = (struct conn_limits){.queue_bytes_max = 64 << 20, .input_bytes_max = 1 << 20};
-    other = (struct namespace){.name = SPAN_LIT("/other"), .recoverable = true, .recovery_ms = 60000};
+    other = (struct nsp){.name = SPAN_LIT("/other"), .recoverable = true, .recovery_ms = 60000};
     sessions_init(&sessions, hub, of != NULL ? of : &app, &session_limits_default);
     listening = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     int receive_bytes = RECEIVE_BYTES; /* so that the kernel does not take the bytes that a slow client does not read */

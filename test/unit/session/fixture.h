@@ -32,7 +32,7 @@ extern struct loop *loop;
 extern struct broker *broker;
 extern struct hub *hub;
 extern struct sessions sessions;
-extern struct namespace nsp, other;
+extern struct nsp nsp, other;
 extern struct conn_limits limits;
 extern struct browser browsers[BROWSERS];
 extern struct room_policy policy;

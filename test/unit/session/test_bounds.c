@@ -149,7 +149,7 @@ static void a_limit_of_rooms_ends_the_join_only(void **state)
     assert_int_equal(sessions.refusals.counts[REFUSAL_INSTANCE_ROOMS_FULL], 1);
 }
 
-static void a_namespace_that_is_refused_is_counted(void **state)
+static void a_nsp_that_is_refused_is_counted(void **state)
 {
     struct browser *one = enter(0, "40");
     say(one, "40/none,");
@@ -246,7 +246,7 @@ int main(void)
         TEST(what_changes_rooms_has_a_rate),
         TEST(a_room_named_like_a_socket_is_refused),
         TEST(a_limit_of_rooms_ends_the_join_only),
-        TEST(a_namespace_that_is_refused_is_counted),
+        TEST(a_nsp_that_is_refused_is_counted),
         TEST(large_leases_have_a_rate),
         TEST(coming_and_going_costs_what_it_tells),
     };

@@ -4,7 +4,7 @@
 
 #include "fixture.h"
 
-static void a_pid_of_another_namespace_is_nothing(void **state)
+static void a_pid_of_another_nsp_is_nothing(void **state)
 {
     char pid[PID_BYTES], text[160];
     struct browser *one = enter(0, "40"), *two = enter(1, "40");
@@ -91,7 +91,7 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(a_pid_of_another_namespace_is_nothing),
+        TEST(a_pid_of_another_nsp_is_nothing),
         TEST(a_socket_without_a_room_of_its_own_may_join),
         TEST(what_those_who_were_cut_off_leave_is_bounded),
         TEST(what_has_ended_counts_no_more),
