@@ -39,12 +39,12 @@ static const struct room_policy *room_policy(struct session_app *app, const stru
     return &relay_rooms_find(nsp_of(nsp), room)->policy;
 }
 
-static struct relay_rule *rule_find(struct socket *socket, struct span event)
+static struct relay_rule *rule_find(struct subscriber *subscriber, struct span event)
 {
     struct buf name = {0};
     struct map_node *node = NULL;
     if (event.len <= EVENT_NAME_BYTES_MAX && json_string_decode(event, &name))
-        node = map_find(&nsp_of(socket->nsp)->rules, buf_span(&name));
+        node = map_find(&nsp_of(subscriber->nsp)->rules, buf_span(&name));
     buf_finish(&name);
     return node != NULL ? container_of(node, struct relay_rule, by_event) : NULL;
 }
@@ -126,10 +126,10 @@ static bool names_read(struct names *names, struct span args, uint32_t argument)
     return names->count > 0;
 }
 
-static bool is_in_all(struct socket *socket, const struct names *names)
+static bool is_in_all(struct subscriber *subscriber, const struct names *names)
 {
     for (size_t i = 0; i < names->count; i++)
-        if (!socket_is_in(socket, names->list[i]))
+        if (!subscriber_is_in(subscriber, names->list[i]))
             return false;
     return true;
 }
@@ -147,28 +147,28 @@ static bool excepts_read(struct names *excepts, const struct relay_rule *rule, s
     return names_read(excepts, args, rule->except_argument);
 }
 
-static void publish(struct socket *socket, struct relay_rule *rule, const struct names *to,
-                    const struct socketio_packet *packet)
+static void publish(struct subscriber *subscriber, struct relay_rule *rule, const struct names *to,
+                    const struct client_event *asked)
 {
-    struct relay *relay = container_of(socket->sessions->app, struct relay, app);
-    struct span args = packet->payload, id;
+    struct relay *relay = container_of(subscriber->sessions->app, struct relay, app);
+    struct span args = asked->args, id;
     struct names excepts;
     if (!id_read(rule, args, &id)) {
-        socket_refuse(socket, REFUSAL_ID_INVALID, packet->event, packet->ack_id);
+        subscriber_refuse(subscriber, REFUSAL_ID_INVALID, asked->name, asked->id);
         return;
     }
     if (!excepts_read(&excepts, rule, args)) {
-        socket_refuse(socket, REFUSAL_EXCEPT_INVALID, packet->event, packet->ack_id);
+        subscriber_refuse(subscriber, REFUSAL_EXCEPT_INVALID, asked->name, asked->id);
         buf_finish(&excepts.text);
         return;
     }
     id_weigh(relay, rule, id);
     while (args.data[args.len - 1] != ']') /* white space behind the array */
         args.len--;
-    struct socket_emit emit = {
+    struct subscriber_emit emit = {
         .args = args,
         .id = id,
-        .ack_id = packet->ack_id,
+        .ack_id = asked->id,
         .except_self = rule->action == RELAY_OTHERS || rule->action == RELAY_ROOM_OTHERS,
     };
     struct span room = {NULL, 0};
@@ -184,8 +184,8 @@ static void publish(struct socket *socket, struct relay_rule *rule, const struct
     emit.except_count = excepts.count;
     if (rule->logged)
         emit.retention =
-            rule->own_retention ? &rule->retention : &relay_rooms_find(nsp_of(socket->nsp), room)->retention;
-    socket_publish(socket, &emit);
+            rule->own_retention ? &rule->retention : &relay_rooms_find(nsp_of(subscriber->nsp), room)->retention;
+    subscriber_publish(subscriber, &emit);
     buf_finish(&excepts.text);
 }
 
@@ -213,10 +213,10 @@ static bool text_read(struct span options, const char *name, struct buf *to)
     return is_absent(value) || json_string_decode(value, to);
 }
 
-static bool options_read(struct options *options, const struct relay_rule *rule, const struct socketio_packet *packet,
+static bool options_read(struct options *options, const struct relay_rule *rule, const struct client_event *asked,
                          uint32_t limit, uint32_t max)
 {
-    struct span given = json_array_at(packet->payload, (size_t)rule->argument + 2);
+    struct span given = json_array_at(asked->args, (size_t)rule->argument + 2);
     *options = (struct options){.limit = limit};
     if (is_absent(given))
         return true;
@@ -232,86 +232,87 @@ static void options_finish(struct options *options)
     buf_finish(&options->before);
 }
 
-static void who(struct socket *socket, const struct relay_rule *rule, struct span room,
-                const struct socketio_packet *packet)
+static void who(struct subscriber *subscriber, const struct relay_rule *rule, struct span room,
+                const struct client_event *asked)
 {
     struct options options;
     uint64_t cursor = 0;
-    if (options_read(&options, rule, packet, BROKER_PRESENT_LIMIT_MAX, BROKER_PRESENT_LIMIT_MAX) &&
+    if (options_read(&options, rule, asked, BROKER_PRESENT_LIMIT_MAX, BROKER_PRESENT_LIMIT_MAX) &&
         (options.cursor.len == 0 || span_to_u64(buf_span(&options.cursor), &cursor)))
-        presence_who(socket, room, cursor, options.limit, packet->ack_id);
+        presence_who(subscriber, room, cursor, options.limit, asked->id);
     else
-        socket_refuse(socket, REFUSAL_RANGE_INVALID, packet->event, packet->ack_id);
+        subscriber_refuse(subscriber, REFUSAL_RANGE_INVALID, asked->name, asked->id);
     options_finish(&options);
 }
 
-static void history(struct socket *socket, const struct relay_rule *rule, struct span room,
-                    const struct socketio_packet *packet)
+static void history(struct subscriber *subscriber, const struct relay_rule *rule, struct span room,
+                    const struct client_event *asked)
 {
     struct options options;
-    if (options_read(&options, rule, packet, HISTORY_LIMIT_DEFAULT, BROKER_READ_LIMIT_MAX)) {
+    if (options_read(&options, rule, asked, HISTORY_LIMIT_DEFAULT, BROKER_READ_LIMIT_MAX)) {
         struct history_range range = {
             .after = buf_span(&options.after),
             .before = buf_span(&options.before),
             .limit = options.limit,
         };
-        history_read(socket, room, &range, packet->ack_id);
+        history_read(subscriber, room, &range, asked->id);
     } else {
-        socket_refuse(socket, REFUSAL_RANGE_INVALID, packet->event, packet->ack_id);
+        subscriber_refuse(subscriber, REFUSAL_RANGE_INVALID, asked->name, asked->id);
     }
     options_finish(&options);
 }
 
 /* The action of an event that names rooms or a socket. */
-static void named_event(struct socket *socket, struct relay_rule *rule, const struct socketio_packet *packet)
+static void named_event(struct subscriber *subscriber, struct relay_rule *rule, const struct client_event *asked)
 {
     struct names names;
     bool to_socket = rule->action == RELAY_SOCKET;
-    if (!names_read(&names, packet->payload, rule->argument)) {
-        socket_refuse(socket, to_socket ? REFUSAL_SOCKET_INVALID : REFUSAL_ROOM_INVALID, packet->event, packet->ack_id);
+    if (!names_read(&names, asked->args, rule->argument)) {
+        subscriber_refuse(subscriber, to_socket ? REFUSAL_SOCKET_INVALID : REFUSAL_ROOM_INVALID, asked->name,
+                          asked->id);
     } else if (rule->action == RELAY_JOIN) {
-        socket_join(socket, names.list[0], packet->ack_id);
+        subscriber_join(subscriber, names.list[0], asked->id);
     } else if (rule->action == RELAY_LEAVE) {
-        socket_leave(socket, names.list[0], packet->ack_id);
+        subscriber_leave(subscriber, names.list[0], asked->id);
     } else if (to_socket && !engineio_sid_is_valid(names.list[0])) {
-        socket_refuse(socket, REFUSAL_SOCKET_INVALID, names.list[0], packet->ack_id);
-    } else if (!to_socket && !is_in_all(socket, &names)) {
-        socket_refuse(socket, REFUSAL_ROOM_NOT_JOINED, names.list[0], packet->ack_id);
+        subscriber_refuse(subscriber, REFUSAL_SOCKET_INVALID, names.list[0], asked->id);
+    } else if (!to_socket && !is_in_all(subscriber, &names)) {
+        subscriber_refuse(subscriber, REFUSAL_ROOM_NOT_JOINED, names.list[0], asked->id);
     } else {
-        publish(socket, rule, &names, packet);
+        publish(subscriber, rule, &names, asked);
     }
     buf_finish(&names.text);
 }
 
 /* A question about a room the sender is in, or about the namespace itself (null). */
-static void question(struct socket *socket, const struct relay_rule *rule, const struct socketio_packet *packet)
+static void question(struct subscriber *subscriber, const struct relay_rule *rule, const struct client_event *asked)
 {
-    struct span value = json_array_at(packet->payload, (size_t)rule->argument + 1);
+    struct span value = json_array_at(asked->args, (size_t)rule->argument + 1);
     struct buf room = {0};
-    if (packet->ack_id.len == 0)
-        socket_refuse(socket, REFUSAL_ACK_MISSING, packet->event, packet->ack_id);
+    if (asked->id.len == 0)
+        subscriber_refuse(subscriber, REFUSAL_ACK_MISSING, asked->name, asked->id);
     else if (!is_absent(value) && (!json_string_decode(value, &room) || room.len == 0))
-        socket_refuse(socket, REFUSAL_ROOM_INVALID, packet->event, packet->ack_id);
-    else if (room.len != 0 && !socket_is_in(socket, buf_span(&room)))
-        socket_refuse(socket, REFUSAL_ROOM_NOT_JOINED, buf_span(&room), packet->ack_id);
+        subscriber_refuse(subscriber, REFUSAL_ROOM_INVALID, asked->name, asked->id);
+    else if (room.len != 0 && !subscriber_is_in(subscriber, buf_span(&room)))
+        subscriber_refuse(subscriber, REFUSAL_ROOM_NOT_JOINED, buf_span(&room), asked->id);
     else if (rule->action == RELAY_WHO)
-        who(socket, rule, buf_span(&room), packet);
+        who(subscriber, rule, buf_span(&room), asked);
     else
-        history(socket, rule, buf_span(&room), packet);
+        history(subscriber, rule, buf_span(&room), asked);
     buf_finish(&room);
 }
 
-static void event(struct session_app *app, struct socket *socket, const struct socketio_packet *packet)
+static void event(struct session_app *app, struct subscriber *subscriber, const struct client_event *asked)
 {
-    struct relay_rule *rule = rule_find(socket, packet->event);
+    struct relay_rule *rule = rule_find(subscriber, asked->name);
     if (rule == NULL)
-        socket_refuse(socket, REFUSAL_EVENT_UNKNOWN, packet->event, packet->ack_id);
+        subscriber_refuse(subscriber, REFUSAL_EVENT_UNKNOWN, asked->name, asked->id);
     else if (rule->action == RELAY_OTHERS || rule->action == RELAY_EVERYONE)
-        publish(socket, rule, NULL, packet);
+        publish(subscriber, rule, NULL, asked);
     else if (rule->action == RELAY_WHO || rule->action == RELAY_HISTORY)
-        question(socket, rule, packet);
+        question(subscriber, rule, asked);
     else
-        named_event(socket, rule, packet);
+        named_event(subscriber, rule, asked);
 }
 
 bool relay_init(struct relay *relay, struct loop *loop, const struct yaml_node *namespaces, struct err *err)

@@ -13,7 +13,7 @@
 #ifndef SENNIT_APP_RELAY_H
 #define SENNIT_APP_RELAY_H
 
-#include "session/socket.h"
+#include "session/subscriber.h"
 #include "wire/yaml.h"
 
 enum relay_action {

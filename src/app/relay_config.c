@@ -4,6 +4,7 @@
 #include "app/relay.h"
 #include "base/mem.h"
 #include "base/shown.h"
+#include "wire/socketio.h"
 
 enum {
     ARGUMENT_MAX = 15,

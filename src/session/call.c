@@ -6,7 +6,7 @@
 
 #include "base/mem.h"
 #include "session/question.h"
-#include "session/socket.h"
+#include "session/subscriber.h"
 
 enum {
     SHARE = 4,      /* one session has at most this part of what is left */
@@ -130,14 +130,15 @@ void load_release(struct session *session)
     session->load = NULL;
 }
 
-void call_begin(struct call *call, struct session *session, struct socket *socket, struct span ack_id, size_t bytes)
+void call_begin(struct call *call, struct session *session, struct subscriber *subscriber, struct span ack_id,
+                size_t bytes)
 {
     struct load *load = load_of(session);
-    *call = (struct call){.sessions = session->sessions, .session = session, .socket = socket};
+    *call = (struct call){.sessions = session->sessions, .session = session, .subscriber = subscriber};
     list_init(&call->of_load);
     list_init(&call->node);
-    if (socket != NULL)
-        socket->refs++;
+    if (subscriber != NULL)
+        subscriber->refs++;
     call->id_len = (uint8_t)ack_id.len;
     if (ack_id.len != 0)
         memcpy(call->id, ack_id.data, ack_id.len);
@@ -149,10 +150,10 @@ void call_begin(struct call *call, struct session *session, struct socket *socke
     stall_if_over(session);
 }
 
-struct call *call_create(struct session *session, struct socket *socket, struct span ack_id, size_t bytes)
+struct call *call_create(struct session *session, struct subscriber *subscriber, struct span ack_id, size_t bytes)
 {
     struct call *call = mem_alloc(sizeof *call);
-    call_begin(call, session, socket, ack_id, bytes);
+    call_begin(call, session, subscriber, ack_id, bytes);
     return call;
 }
 
@@ -169,8 +170,8 @@ void call_end(struct call *call)
     }
     if (!list_empty(&call->sessions->loads.stalled))
         loop_at_reap(call->sessions->loop, &call->sessions->loads.review);
-    if (call->socket != NULL)
-        socket_unref(call->socket);
+    if (call->subscriber != NULL)
+        subscriber_unref(call->subscriber);
 }
 
 static void answer_gone(struct session *session)

@@ -13,21 +13,22 @@
 #define SENNIT_SESSION_CALL_H
 
 #include "session/session.h"
-#include "wire/socketio.h"
 
-struct socket;
+struct subscriber;
+
+enum { CALL_ID_BYTES_MAX = 20 }; /* of the id that a client gives a request */
 
 struct call {
     struct list of_load; /* among its session's calls; unlinked once the session is gone */
     struct list node;    /* for the call's owner */
     struct sessions *sessions;
-    struct session *session; /* NULL once gone */
-    struct socket *socket;   /* a reference; NULL for a connect */
-    uint32_t cost;           /* bytes */
-    uint32_t room;           /* number of the room that was joined; 0: none */
-    uint32_t lease;          /* number of the lease write that records it; 0: none yet */
+    struct session *session;       /* NULL once gone */
+    struct subscriber *subscriber; /* a reference; NULL for a connect */
+    uint32_t cost;                 /* bytes */
+    uint32_t room;                 /* number of the room that was joined; 0: none */
+    uint32_t lease;                /* number of the lease write that records it; 0: none yet */
     uint8_t id_len;
-    char id[SOCKETIO_ACK_DIGITS_MAX]; /* of the acknowledgement */
+    char id[CALL_ID_BYTES_MAX]; /* of the answer */
 };
 
 /* The calls and answers of one session; it exists only while there are any. */
@@ -52,9 +53,10 @@ void loads_look_later(struct sessions *sessions);
 /* Begins a call in the caller's memory, and pauses reading the session if that is one too many. `bytes`: memory that
  * the call takes in this instance and the broker, without struct call. `socket` may be NULL; else it gets a reference.
  */
-void call_begin(struct call *call, struct session *session, struct socket *socket, struct span ack_id, size_t bytes);
+void call_begin(struct call *call, struct session *session, struct subscriber *subscriber, struct span ack_id,
+                size_t bytes);
 /* The same in new memory, which the caller frees after call_end. */
-struct call *call_create(struct session *session, struct socket *socket, struct span ack_id, size_t bytes);
+struct call *call_create(struct session *session, struct subscriber *subscriber, struct span ack_id, size_t bytes);
 /* The call is answered, or never will be. The memory stays the owner's. */
 void call_end(struct call *call);
 static inline struct span call_id(const struct call *call)

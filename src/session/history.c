@@ -17,7 +17,7 @@ static void entry_encode(struct buf *to, const struct hub *hub, const struct bro
 
 static void page_encode(struct buf *to, const struct question *question, const struct broker_page *page)
 {
-    const struct socket *socket = question->call.socket;
+    const struct subscriber *subscriber = question->call.subscriber;
     bool first = true, gap = page->clipped;
     if (question->back) /* below a position of which nothing is left there may never have been anything */
         gap |= !page->more && page->count > 0 && page->entries[0].prev != 0;
@@ -25,12 +25,12 @@ static void page_encode(struct buf *to, const struct question *question, const s
         gap |= page->count > 0 ? page->entries[0].prev > question->at : page->last > question->at;
     buf_append(to, SPAN_LIT("[{\"entries\":["));
     for (size_t i = 0; i < page->count; i++) {
-        if (!audience_shows(page->entries[i].audience, &socket->member, page->entries[i].seq))
+        if (!audience_shows(page->entries[i].audience, &subscriber->member, page->entries[i].seq))
             continue;
         if (!first)
             buf_append_char(to, ',');
         first = false;
-        entry_encode(to, socket->sessions->hub, &page->entries[i]);
+        entry_encode(to, subscriber->sessions->hub, &page->entries[i]);
     }
     buf_printf(to, "],\"more\":%s,\"gap\":%s}]", page->more ? "true" : "false", gap ? "true" : "false");
 }
@@ -57,15 +57,16 @@ static void ask(struct question *question)
     broker_read(hub_broker(question->call.sessions->hub), buf_span(&question->room), &range, answered, question);
 }
 
-void history_read(struct socket *socket, struct span room, const struct history_range *range, struct span ack_id)
+void history_read(struct subscriber *subscriber, struct span room, const struct history_range *range,
+                  struct span ack_id)
 {
     struct span given = range->after.len != 0 ? range->after : range->before;
     struct token token = {0};
     if (given.len != 0 && !token_decode(given, &token)) {
-        socket_refuse(socket, REFUSAL_POSITION_INVALID, given, ack_id);
+        subscriber_refuse(subscriber, REFUSAL_POSITION_INVALID, given, ack_id);
         return;
     }
-    struct question *question = question_create(socket, room, ack_id);
+    struct question *question = question_create(subscriber, room, ack_id);
     question->back = range->after.len == 0;
     question->at = given.len != 0 ? token.seq : UINT64_MAX;
     question->limit = range->limit;

@@ -4,11 +4,11 @@
  *
  * Entries come oldest first. `at` is a position for a next request, `before` or `after` it. `more`: there are more
  * entries in that direction. `gap`: entries behind the given position are no longer in the log. Entries whose audience
- * does not include the socket are left out. */
+ * does not include the subscriber are left out. */
 #ifndef SENNIT_SESSION_HISTORY_H
 #define SENNIT_SESSION_HISTORY_H
 
-#include "session/socket.h"
+#include "session/subscriber.h"
 
 enum { HISTORY_LIMIT_DEFAULT = 50 };
 
@@ -17,7 +17,8 @@ struct history_range {
     uint32_t limit;            /* 1 to BROKER_READ_LIMIT_MAX */
 };
 
-/* The socket must be in the room (empty: the namespace). A foreign position is refused. */
-void history_read(struct socket *socket, struct span room, const struct history_range *range, struct span ack_id);
+/* The subscriber must be in the room (empty: the namespace). A foreign position is refused. */
+void history_read(struct subscriber *subscriber, struct span room, const struct history_range *range,
+                  struct span ack_id);
 
 #endif

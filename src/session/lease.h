@@ -1,4 +1,4 @@
-/* lease: the encoding of a socket's rooms in its lease: the floor, then for each stretch of a room
+/* lease: the encoding of a subscriber's rooms in its lease: the floor, then for each stretch of a room
  * `<start> <since> <end> <joined at> <known> <length> <room>`. The end is `-` for a room it is in. struct stretch and
  * struct member explain the numbers. */
 #ifndef SENNIT_SESSION_LEASE_H

@@ -7,8 +7,7 @@
 #include "hub/member.h"
 #include "session/transport.h"
 
-struct socket;
-struct socketio_packet;
+struct subscriber;
 
 /* How members of a room are treated. */
 struct room_policy {
@@ -19,13 +18,20 @@ struct room_policy {
 
 struct nsp {
     struct span name; /* "/", "/chat" */
-    /* It logs some event: sockets get a pid, events a token, and a cut client resumes. */
+    /* It logs some event: subscribers get a pid, events a token, and a cut client resumes. */
     bool recoverable;
-    uint64_t recovery_ms;            /* a socket may come back for at least this long after a cut */
-    bool direct;                     /* events can go to one socket: each socket has a room of its own */
-    bool announce;                   /* tell each socket its instance and deadline with the event `sennit` */
+    uint64_t recovery_ms;            /* a subscriber may come back for at least this long after a cut */
+    bool direct;                     /* events can go to one subscriber: each subscriber has a room of its own */
+    bool announce;                   /* tell each subscriber its instance and deadline with the event `sennit` */
     char formats[TRANSPORT_FORMATS]; /* their addresses are the keys of frames encoded for it, see entry_frame */
-    char *presence_key; /* member of the CONNECT payload that becomes the socket's presence data; NULL: none */
+    char *presence_key; /* member of the CONNECT payload that becomes the subscriber's presence data; NULL: none */
+};
+
+/* What a client sends to the application, in any protocol. */
+struct client_event {
+    struct span name; /* a JSON string */
+    struct span args; /* a JSON array, the name first */
+    struct span id;   /* of the answer that it asks for; empty: none */
 };
 
 /* The application's functions, called by the session layer. */
@@ -34,8 +40,8 @@ struct session_app {
     const struct nsp *(*nsp_find)(struct session_app *app, struct span name);
     /* The policy of a room; an empty name is the namespace itself. */
     const struct room_policy *(*room_policy)(struct session_app *app, const struct nsp *nsp, struct span room);
-    /* An event of a connected socket; the packet is borrowed. */
-    void (*event)(struct session_app *app, struct socket *socket, const struct socketio_packet *packet);
+    /* An event of a connected client; its spans are borrowed. */
+    void (*event)(struct session_app *app, struct subscriber *subscriber, const struct client_event *event);
 };
 
 #endif

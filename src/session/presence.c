@@ -1,5 +1,5 @@
-/* presence: registers sockets with the broker, passes changes on to members, and shares one request for a room's list
- * among the sockets that need it. */
+/* presence: registers subscribers with the broker, passes changes on to members, and shares one request for a room's
+ * list among the subscribers that need it. */
 #include "session/presence.h"
 
 #include <assert.h>
@@ -8,9 +8,9 @@
 #include "base/mem.h"
 #include "session/question.h"
 
-/* Sockets that wait for a list; a reference each. */
+/* Subscribers that wait for a list; a reference each. */
 struct waiters {
-    struct socket **sockets;
+    struct subscriber **sockets;
     size_t count, cap;
 };
 
@@ -39,50 +39,50 @@ void presence_finish(struct sessions *sessions)
     map_finish(&sessions->rosters);
 }
 
-static struct broker_present present_of(const struct socket *socket)
+static struct broker_present present_of(const struct subscriber *subscriber)
 {
-    return (struct broker_present){.sid = socket_sid(socket),
-                                   .data = socket->presence_data != NULL ? span_str(socket->presence_data)
-                                                                         : SPAN_LIT("null"),
-                                   .generation = socket->generation};
+    return (struct broker_present){.sid = subscriber_sid(subscriber),
+                                   .data = subscriber->presence_data != NULL ? span_str(subscriber->presence_data)
+                                                                             : SPAN_LIT("null"),
+                                   .generation = subscriber->generation};
 }
 
-static bool has_presence(const struct socket *socket, const struct membership *membership)
+static bool has_presence(const struct subscriber *subscriber, const struct membership *membership)
 {
     struct span name = membership_room(membership);
     if (broker_room_is_owned(name))
         return false;
-    struct session_app *app = socket->sessions->app;
-    return app->room_policy(app, socket->nsp, socket_room_of(socket->nsp, name))->presence;
+    struct session_app *app = subscriber->sessions->app;
+    return app->room_policy(app, subscriber->nsp, subscriber_room_of(subscriber->nsp, name))->presence;
 }
 
 /* All who are in the room are told: the more there are, the more seldom it may be. */
-static void weigh(struct socket *socket, const struct membership *membership)
+static void weigh(struct subscriber *subscriber, const struct membership *membership)
 {
-    session_change(socket->session, membership_room_members(membership) / MEMBERS_A_CHANGE);
+    session_change(subscriber->session, membership_room_members(membership) / MEMBERS_A_CHANGE);
 }
 
-static void enter(struct socket *socket, bool again)
+static void enter(struct subscriber *subscriber, bool again)
 {
-    struct broker_present who = present_of(socket);
-    if (socket->state != SOCKET_CONNECTED)
+    struct broker_present who = present_of(subscriber);
+    if (subscriber->state != SUBSCRIBER_CONNECTED)
         return;
-    for (struct membership *membership = member_next(&socket->member, NULL); membership != NULL;
-         membership = member_next(&socket->member, membership)) {
+    for (struct membership *membership = member_next(&subscriber->member, NULL); membership != NULL;
+         membership = member_next(&subscriber->member, membership)) {
         /* After the link came up, a room may not be active yet; it counts all the same. */
         if (membership_mark(membership) == PRESENT || !membership_has_begun(membership) ||
-            !membership_is_open(membership) || !has_presence(socket, membership))
+            !membership_is_open(membership) || !has_presence(subscriber, membership))
             continue;
         membership_mark_set(membership, PRESENT);
-        broker_present_enter(hub_broker(socket->sessions->hub), membership_room(membership), &who);
+        broker_present_enter(hub_broker(subscriber->sessions->hub), membership_room(membership), &who);
         if (!again)
-            weigh(socket, membership);
+            weigh(subscriber, membership);
     }
 }
 
-void presence_enter(struct socket *socket)
+void presence_enter(struct subscriber *subscriber)
 {
-    enter(socket, false);
+    enter(subscriber, false);
 }
 
 void presence_enter_again(struct sessions *sessions)
@@ -90,38 +90,38 @@ void presence_enter_again(struct sessions *sessions)
     list_each (node, &sessions->all) {
         struct session *session = container_of(node, struct session, of_all);
         list_each (inner, &session->sockets) {
-            struct socket *socket = container_of(inner, struct socket, of_session);
-            if (socket->state != SOCKET_CONNECTED)
+            struct subscriber *subscriber = container_of(inner, struct subscriber, of_session);
+            if (subscriber->state != SUBSCRIBER_CONNECTED)
                 continue; /* it is not present anywhere yet, or is still claiming its lease */
-            for (struct membership *membership = member_next(&socket->member, NULL); membership != NULL;
-                 membership = member_next(&socket->member, membership))
+            for (struct membership *membership = member_next(&subscriber->member, NULL); membership != NULL;
+                 membership = member_next(&subscriber->member, membership))
                 membership_mark_set(membership, ABSENT);
-            enter(socket, true);
+            enter(subscriber, true);
         }
     }
 }
 
-static void leave(struct socket *socket, struct membership *membership, bool may_return)
+static void leave(struct subscriber *subscriber, struct membership *membership, bool may_return)
 {
     if (membership_mark(membership) != PRESENT)
         return;
     membership_mark_set(membership, ABSENT);
-    broker_present_leave(hub_broker(socket->sessions->hub), membership_room(membership), socket_sid(socket),
+    broker_present_leave(hub_broker(subscriber->sessions->hub), membership_room(membership), subscriber_sid(subscriber),
                          may_return);
     if (!may_return)
-        weigh(socket, membership);
+        weigh(subscriber, membership);
 }
 
-void presence_leave(struct socket *socket, struct membership *membership)
+void presence_leave(struct subscriber *subscriber, struct membership *membership)
 {
-    leave(socket, membership, false);
+    leave(subscriber, membership, false);
 }
 
-void presence_leave_all(struct socket *socket, bool may_return)
+void presence_leave_all(struct subscriber *subscriber, bool may_return)
 {
-    for (struct membership *membership = member_next(&socket->member, NULL); membership != NULL;
-         membership = member_next(&socket->member, membership))
-        leave(socket, membership, may_return);
+    for (struct membership *membership = member_next(&subscriber->member, NULL); membership != NULL;
+         membership = member_next(&subscriber->member, membership))
+        leave(subscriber, membership, may_return);
 }
 
 static void member_encode(struct buf *to, const struct broker_present *who)
@@ -190,25 +190,26 @@ static struct entry *list_encode(struct hub *hub, struct span room, const struct
 static void waiters_tell(struct waiters *waiters, struct span room, struct entry *entry)
 {
     for (size_t i = 0; i < waiters->count; i++) {
-        struct socket *socket = waiters->sockets[i];
-        struct membership *membership = socket->state == SOCKET_CONNECTED ? member_find(&socket->member, room) : NULL;
+        struct subscriber *subscriber = waiters->sockets[i];
+        struct membership *membership =
+            subscriber->state == SUBSCRIBER_CONNECTED ? member_find(&subscriber->member, room) : NULL;
         /* When a link breaks, every membership becomes due again. */
         if (membership != NULL && membership_is_active(membership) && entry != NULL)
-            member_tell(&socket->member, entry);
-        socket_unref(socket);
+            member_tell(&subscriber->member, entry);
+        subscriber_unref(subscriber);
     }
     free(waiters->sockets);
     *waiters = (struct waiters){.count = 0};
 }
 
-static void waiters_add(struct waiters *waiters, struct socket *socket)
+static void waiters_add(struct waiters *waiters, struct subscriber *subscriber)
 {
     if (waiters->count == waiters->cap) {
         waiters->cap = waiters->cap != 0 ? waiters->cap * 2 : 4;
-        waiters->sockets = mem_resize(waiters->sockets, waiters->cap * sizeof(struct socket *));
+        waiters->sockets = mem_resize(waiters->sockets, waiters->cap * sizeof(struct subscriber *));
     }
-    socket->refs++;
-    waiters->sockets[waiters->count++] = socket;
+    subscriber->refs++;
+    waiters->sockets[waiters->count++] = subscriber;
 }
 
 static void listed(void *arg, enum broker_result result, const struct broker_presence *presence);
@@ -237,29 +238,29 @@ static void listed(void *arg, enum broker_result result, const struct broker_pre
     free(roster);
 }
 
-static void list_for(struct socket *socket, struct span room)
+static void list_for(struct subscriber *subscriber, struct span room)
 {
-    struct sessions *sessions = socket->sessions;
+    struct sessions *sessions = subscriber->sessions;
     struct map_node *node = map_find(&sessions->rosters, room);
     if (node != NULL) {
-        waiters_add(&container_of(node, struct roster, by_room)->next, socket);
+        waiters_add(&container_of(node, struct roster, by_room)->next, subscriber);
         return;
     }
     struct roster *roster = mem_zero(1, sizeof *roster + room.len);
     roster->sessions = sessions;
     memcpy(roster->room, room.data, room.len);
     map_add(&sessions->rosters, &roster->by_room, span_of(roster->room, room.len));
-    waiters_add(&roster->next, socket);
+    waiters_add(&roster->next, subscriber);
     list_ask(roster);
 }
 
-void presence_settled(struct socket *socket)
+void presence_settled(struct subscriber *subscriber)
 {
-    for (struct membership *membership = member_next(&socket->member, NULL); membership != NULL;
-         membership = member_next(&socket->member, membership)) {
+    for (struct membership *membership = member_next(&subscriber->member, NULL); membership != NULL;
+         membership = member_next(&subscriber->member, membership)) {
         if (membership_mark(membership) != PRESENT || !membership_take_missed(membership))
             continue;
-        list_for(socket, membership_room(membership));
+        list_for(subscriber, membership_room(membership));
     }
 }
 
@@ -287,9 +288,9 @@ static void who_ask(struct question *question)
                         question->limit, who_answered, question);
 }
 
-void presence_who(struct socket *socket, struct span room, uint64_t cursor, uint32_t limit, struct span ack_id)
+void presence_who(struct subscriber *subscriber, struct span room, uint64_t cursor, uint32_t limit, struct span ack_id)
 {
-    struct question *question = question_create(socket, room, ack_id);
+    struct question *question = question_create(subscriber, room, ack_id);
     question->at = cursor;
     question->limit = limit;
     question_put(question, who_ask);

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "session/socket.h"
+#include "session/subscriber.h"
 
 enum { ASK_QUEUED_MAX = 64 << 10 }; /* with more in its queue, a session's next question waits */
 
@@ -17,14 +17,14 @@ static void question_destroy(struct question *question)
 
 bool question_is_awaited(const struct question *question)
 {
-    return question->call.session != NULL && socket_is_connected(question->call.socket);
+    return question->call.session != NULL && subscriber_is_connected(question->call.subscriber);
 }
 
-struct question *question_create(struct socket *socket, struct span room, struct span ack_id)
+struct question *question_create(struct subscriber *subscriber, struct span room, struct span ack_id)
 {
     struct question *question = mem_zero(1, sizeof *question);
-    socket_room_name(&question->room, socket->nsp, room);
-    call_begin(&question->call, socket->session, socket, ack_id, sizeof *question + question->room.len);
+    subscriber_room_name(&question->room, subscriber->nsp, room);
+    call_begin(&question->call, subscriber->session, subscriber, ack_id, sizeof *question + question->room.len);
     return question;
 }
 
@@ -62,7 +62,7 @@ static bool total_has_room(struct sessions *sessions)
     return false;
 }
 
-/* The next question of the session; drops those of sockets that have left the namespace. */
+/* The next question of the session; drops those of subscribers that have left the namespace. */
 static struct question *next_of(struct load *load)
 {
     struct list *node;
@@ -111,7 +111,7 @@ void question_answered(struct question *question, struct span args)
     if (session != NULL)
         session->load->asking = false;
     if (args.len != 0 && question_is_awaited(question)) {
-        socket_ack_with(question->call.socket, call_id(&question->call), args);
+        subscriber_answer(question->call.subscriber, call_id(&question->call), args);
         load_answered(session, args.len);
     }
     if (session != NULL && !list_empty(&session->load->questions) && list_empty(&session->load->asker))

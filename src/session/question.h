@@ -26,8 +26,8 @@ struct question {
     uint32_t limit;
 };
 
-/* A question of a connected socket, for the caller to fill. question_answered frees it. */
-struct question *question_create(struct socket *socket, struct span room, struct span ack_id);
+/* A question of a connected subscriber, for the caller to fill. question_answered frees it. */
+struct question *question_create(struct subscriber *subscriber, struct span room, struct span ack_id);
 /* Queues the filled question. */
 void question_put(struct question *question, void (*ask)(struct question *question));
 /* The broker has answered; `args` is a JSON array for the acknowledgement, or empty for none. Frees the question. */

@@ -1,5 +1,5 @@
-/* session: a session's life: handshake, packets, pings, rotation, closing; and the state that sessions share. Socket.IO
- * packets are passed to socket.c. */
+/* session: a session's life: handshake, packets, pings, rotation, closing; and the state that sessions share. Messages
+ * are passed to the session's protocol. */
 #include "session/session.h"
 
 #include <assert.h>
@@ -10,6 +10,7 @@
 #include "session/departed.h"
 #include "session/presence.h"
 #include "session/socket.h"
+#include "session/subscriber.h"
 
 enum {
     LEASE_SWEEP_MS = 1000,
@@ -116,7 +117,7 @@ static void catch_up(struct task *task)
     while ((node = list_take(&sessions->catching)) != NULL) {
         struct session *session = container_of(node, struct session, catching);
         list_each (inner, &session->sockets) {
-            member_continue(&container_of(inner, struct socket, of_session)->member);
+            member_continue(&container_of(inner, struct subscriber, of_session)->member);
         }
     }
 }
@@ -129,6 +130,7 @@ struct session *session_create(struct sessions *sessions, struct transport *tran
     struct buf text = {0};
     session->sessions = sessions;
     session->transport = transport;
+    session->protocol = &socket_protocol;
     transport->session = session;
     session->opened_us = loop_now_us(sessions->loop);
     loop_random(sessions->loop, random, sizeof random);
@@ -169,67 +171,12 @@ void session_ending(struct session *session)
     session->closing = true;
 }
 
-static void connect_received(struct session *session, const struct socketio_packet *packet)
-{
-    struct sessions *sessions = session->sessions;
-    const struct nsp *nsp = sessions->app->nsp_find(sessions->app, packet->nsp);
-    if (nsp != NULL && session->socket_count < sessions->limits.sockets_max) {
-        session_joined(session);
-        socket_connect(session, nsp, packet);
-        return;
-    }
-    struct buf text = {0};
-    refusals_note(&sessions->refusals, nsp == NULL ? REFUSAL_NAMESPACE_UNKNOWN : REFUSAL_NAMESPACES_FULL,
-                  (struct span){NULL, 0}, packet->nsp);
-    socketio_prefix_encode(&text, SOCKETIO_CONNECT_ERROR, packet->nsp, (struct span){NULL, 0});
-    buf_append(&text, nsp == NULL ? SPAN_LIT("{\"message\":\"Invalid namespace\"}")
-                                  : SPAN_LIT("{\"message\":\"Too many namespaces\"}"));
-    transport_send_packet(session->transport, buf_span(&text));
-    buf_finish(&text);
-}
-
-/* The packets allowed for a namespace depend on whether the client is in it. (As upstream's table of odd input has it;
- * any other packet closes the connection.) */
-static void message_received(struct session *session, struct span text)
-{
-    struct sessions *sessions = session->sessions;
-    struct socketio_packet packet;
-    if (socketio_decode(text, &packet) < 0 || packet.type == SOCKETIO_CONNECT_ERROR || packet.attachments != 0) {
-        session_close(session, CLOSE_SOCKETIO_INVALID);
-        return;
-    }
-    struct socket *socket = socket_find(session, packet.nsp);
-    if (packet.type == SOCKETIO_CONNECT) {
-        if (socket != NULL)
-            session_close(session, CLOSE_SOCKETIO_INVALID);
-        else
-            connect_received(session, &packet);
-        return;
-    }
-    if (socket == NULL || !socket_is_connected(socket)) {
-        session_close(session, CLOSE_SOCKETIO_INVALID);
-        return;
-    }
-    switch (packet.type) {
-    case SOCKETIO_DISCONNECT:
-        socket_disconnect(socket);
-        break;
-    case SOCKETIO_EVENT:
-        sessions->counters.events_in++;
-        if (packet.event.data != NULL)
-            sessions->app->event(sessions->app, socket, &packet);
-        break;
-    default: /* an ACK for nothing we asked */
-        break;
-    }
-}
-
 /* All entries that were sent before the ping have arrived. */
 static void session_heard(struct session *session)
 {
     list_each (node, &session->sockets) {
-        struct socket *socket = container_of(node, struct socket, of_session);
-        member_pasts_drop(&socket->member, session->pinged_us);
+        struct subscriber *subscriber = container_of(node, struct subscriber, of_session);
+        member_pasts_drop(&subscriber->member, session->pinged_us);
     }
 }
 
@@ -252,7 +199,7 @@ void session_received(struct session *session, struct span text)
         break;
     case ENGINEIO_MESSAGE:
         session->moves++;
-        message_received(session, packet.data);
+        session->protocol->received(session, packet.data);
         break;
     case ENGINEIO_CLOSE:
         session_close(session, CLOSE_ENGINE_CLOSED);
@@ -282,7 +229,7 @@ void session_closed(struct session *session, enum close_reason reason)
     timer_stop(sessions->loop, &session->heartbeat);
     timer_stop(sessions->loop, &session->deadline);
     list_each (node, &session->sockets) {
-        socket_detach(container_of(node, struct socket, of_session), reason);
+        subscriber_detach(container_of(node, struct subscriber, of_session), reason);
     }
     load_finish(session);
     list_remove(&session->catching);
@@ -309,10 +256,10 @@ size_t sessions_close_some(struct sessions *sessions, size_t count, enum close_r
 }
 
 /* Makes the lease due at `due_us` at the latest. */
-static void lease_due_by(struct socket *socket, uint64_t due_us)
+static void lease_due_by(struct subscriber *subscriber, uint64_t due_us)
 {
-    if (socket->lease_due_us > due_us)
-        socket->lease_due_us = due_us;
+    if (subscriber->lease_due_us > due_us)
+        subscriber->lease_due_us = due_us;
 }
 
 static void lease_sweep(struct timer *timer)
@@ -321,11 +268,11 @@ static void lease_sweep(struct timer *timer)
     uint64_t now = loop_now_us(sessions->loop);
     for (struct map_node *node = map_next(&sessions->sockets, NULL); node != NULL;
          node = map_next(&sessions->sockets, node)) {
-        struct socket *socket = container_of(node, struct socket, by_lease);
-        if (member_take_lease_stale(&socket->member))
-            lease_due_by(socket, now + loop_random_below(sessions->loop, LOOP_MS(LEASE_AGAIN_MS)));
-        if (socket->lease_due_us != 0 && now >= socket->lease_due_us && socket_has_lease(socket))
-            socket_lease_refresh(socket);
+        struct subscriber *subscriber = container_of(node, struct subscriber, by_lease);
+        if (member_take_lease_stale(&subscriber->member))
+            lease_due_by(subscriber, now + loop_random_below(sessions->loop, LOOP_MS(LEASE_AGAIN_MS)));
+        if (subscriber->lease_due_us != 0 && now >= subscriber->lease_due_us && subscriber_has_lease(subscriber))
+            subscriber_lease_refresh(subscriber);
     }
     departed_sweep(sessions);
     timer_start(sessions->loop, timer, LOOP_MS(LEASE_SWEEP_MS));
@@ -333,19 +280,19 @@ static void lease_sweep(struct timer *timer)
 
 static void superseded(void *arg, struct span pid, uint64_t generation)
 {
-    socket_superseded(arg, pid, generation);
+    subscriber_superseded(arg, pid, generation);
 }
 
 /* Other instances may have claimed leases while the link was down, without notice; writing the leases finds out. And
- * after a loss, the broker's record of a socket's rooms may be older than its client's token. */
+ * after a loss, the broker's record of a subscriber's rooms may be older than its client's token. */
 static void link_up(void *arg, bool lost)
 {
     struct sessions *sessions = arg;
     uint64_t now = loop_now_us(sessions->loop);
     for (struct map_node *node = map_next(&sessions->sockets, NULL); node != NULL;
          node = map_next(&sessions->sockets, node)) {
-        struct socket *socket = container_of(node, struct socket, by_lease);
-        lease_due_by(socket, lost ? now : now + loop_random_below(sessions->loop, LOOP_MS(LEASE_AGAIN_MS)));
+        struct subscriber *subscriber = container_of(node, struct subscriber, by_lease);
+        lease_due_by(subscriber, lost ? now : now + loop_random_below(sessions->loop, LOOP_MS(LEASE_AGAIN_MS)));
     }
     if (lost)
         lease_sweep(&sessions->lease_sweep);

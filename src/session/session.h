@@ -1,7 +1,7 @@
-/* session: Engine.IO v4 sessions over any transport: packets, heartbeats, closing. Socket.IO packets go to sockets.
+/* session: Engine.IO v4 sessions over any transport: packets, heartbeats, closing. Messages go to the protocol.
  *
  * The transport begins and ends the session, and calls session_received, session_drained and session_ending. `serve`
- * sets up what all sessions share. The session owns its sockets. */
+ * sets up what all sessions share. The session owns its subscribers. */
 #ifndef SENNIT_SESSION_SESSION_H
 #define SENNIT_SESSION_SESSION_H
 
@@ -10,6 +10,7 @@
 #include "hub/hub.h"
 #include "net/refusals.h"
 #include "session/namespace.h"
+#include "session/protocol.h"
 #include "session/websocket.h"
 #include "wire/engineio.h"
 
@@ -19,7 +20,7 @@ struct session_limits {
     uint32_t connect_timeout_ms; /* 45000: by then the client must have joined a namespace */
     uint32_t payload_bytes_max;  /* 1000000: of one message; maxPayload of the handshake */
     uint32_t sockets_max;        /* 16: namespaces joined by one session */
-    uint32_t rooms_max;          /* 64: rooms one socket is in */
+    uint32_t rooms_max;          /* 64: rooms one subscriber is in */
     uint32_t hub_rooms_max;      /* 200000: rooms on this instance; beyond that no client enters a new one */
     /* Unanswered calls, see call.h. */
     uint32_t calls_max;              /* 4096: of one session */
@@ -67,8 +68,8 @@ struct sessions {
     struct list all;
     struct list catching; /* sessions whose queues have room again: their replays go on */
     struct task catch_up;
-    struct map sockets; /* recoverable sockets, by lease */
-    struct map claims;  /* sockets that claim a lease, by its name */
+    struct map sockets; /* recoverable subscribers, by lease */
+    struct map claims;  /* subscribers that claim a lease, by its name */
     struct map rosters; /* presence.c */
     struct loads loads; /* call.c */
     struct unfinished_messages unfinished;
@@ -85,6 +86,7 @@ struct sessions {
 struct session {
     struct sessions *sessions;
     struct transport *transport;
+    const struct protocol *protocol;
     struct load *load; /* call.c; NULL: no calls */
     struct list of_all;
     struct list sockets;

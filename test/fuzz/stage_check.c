@@ -7,7 +7,7 @@
 #include "hub/page.h"
 #include "serve/client.h"
 #include "session/call.h"
-#include "session/socket.h"
+#include "session/subscriber.h"
 
 /* Of the sanitizers, whose allocator knows no mallinfo. */
 size_t __sanitizer_get_current_allocated_bytes(void) __attribute__((weak));
@@ -26,7 +26,7 @@ static size_t length(const struct list *list)
     return count;
 }
 
-static void socket_check(const struct socket *socket)
+static void socket_check(const struct subscriber *socket)
 {
     const struct member *member = &socket->member;
     const struct session_limits *limits = &socket->sessions->limits;
@@ -64,7 +64,7 @@ static void session_check(const struct session *session)
     assert(session->socket_count <= session->sessions->limits.sockets_max);
     assert(length(&session->sockets) == session->socket_count);
     for (const struct list *node = session->sockets.next; node != &session->sockets; node = node->next)
-        socket_check(container_of(node, struct socket, of_session));
+        socket_check(container_of(node, struct subscriber, of_session));
 }
 
 static void hub_check(const struct hub *hub)
@@ -98,7 +98,7 @@ void stage_check_quiet(struct stage *stage)
         assert(session->load == NULL || session->load->count == 0);
         assert(!session->paused);
         for (const struct list *inner = session->sockets.next; inner != &session->sockets; inner = inner->next)
-            assert(list_empty(&container_of(inner, struct socket, of_session)->acks));
+            assert(list_empty(&container_of(inner, struct subscriber, of_session)->acks));
     }
     assert(sessions->loads.cost == 0 && sessions->loads.asking == 0 && sessions->loads.answer_bytes == 0);
 }

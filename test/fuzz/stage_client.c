@@ -7,7 +7,8 @@
 
 #include "fuzz/stage_parts.h"
 #include "hub/hub_parts.h"
-#include "session/socket.h"
+#include "session/subscriber.h"
+#include "wire/socketio.h"
 #include "wire/json.h"
 #include "wire/ws.h"
 

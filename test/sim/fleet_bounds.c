@@ -4,7 +4,7 @@
 #include "hub/hub_parts.h"
 #include "hub/page.h"
 #include "serve/client.h"
-#include "session/socket.h"
+#include "session/subscriber.h"
 
 static void wrong(struct fleet *fleet, const struct instance *instance, const char *what, uint64_t has, uint64_t most)
 {
@@ -21,7 +21,7 @@ static size_t list_length(const struct list *list)
     return count;
 }
 
-static void socket_check(struct fleet *fleet, const struct instance *instance, const struct socket *socket)
+static void socket_check(struct fleet *fleet, const struct instance *instance, const struct subscriber *socket)
 {
     const struct member *member = &socket->member;
     const struct session_limits *limits = &socket->sessions->limits;
@@ -48,7 +48,7 @@ static void session_check(struct fleet *fleet, const struct instance *instance, 
           limits->call_bytes_max + limits->payload_bytes_max + NET_RECEIVE_BYTES);
     wrong(fleet, instance, "namespaces", session->socket_count, limits->sockets_max);
     for (const struct list *node = session->sockets.next; node != &session->sockets; node = node->next)
-        socket_check(fleet, instance, container_of(node, struct socket, of_session));
+        socket_check(fleet, instance, container_of(node, struct subscriber, of_session));
 }
 
 static void conn_check(struct fleet *fleet, const struct instance *instance, const struct conn *conn)

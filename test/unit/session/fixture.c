@@ -44,32 +44,32 @@ static const struct room_policy *room_policy(struct session_app *app, const stru
     return &policy;
 }
 
-static void event(struct session_app *app, struct socket *socket, const struct socketio_packet *packet)
+static void event(struct session_app *app, struct subscriber *subscriber, const struct client_event *asked)
 {
     static const struct broker_retention retention = {
         .entries_max = 1000, .bytes_max = 64 << 20, .age_ms_max = 3600000};
     static const struct span both[] = {{"a", 1}, {"b", 1}};
-    struct socket_emit emit = {.args = packet->payload, .ack_id = packet->ack_id, .retention = &retention};
-    if (span_equal(packet->event, SPAN_LIT("\"join\""))) {
-        struct span room = json_array_at(packet->payload, 1);
-        socket_join(socket, span_sub(room, 1, room.len - 2), packet->ack_id);
+    struct subscriber_emit emit = {.args = asked->args, .ack_id = asked->id, .retention = &retention};
+    if (span_equal(asked->name, SPAN_LIT("\"join\""))) {
+        struct span room = json_array_at(asked->args, 1);
+        subscriber_join(subscriber, span_sub(room, 1, room.len - 2), asked->id);
         return;
     }
-    if (span_equal(packet->event, SPAN_LIT("\"leave\""))) {
-        struct span room = json_array_at(packet->payload, 1);
-        socket_leave(socket, span_sub(room, 1, room.len - 2), packet->ack_id);
+    if (span_equal(asked->name, SPAN_LIT("\"leave\""))) {
+        struct span room = json_array_at(asked->args, 1);
+        subscriber_leave(subscriber, span_sub(room, 1, room.len - 2), asked->id);
         return;
     }
-    if (span_equal(packet->event, SPAN_LIT("\"past\""))) {
+    if (span_equal(asked->name, SPAN_LIT("\"past\""))) {
         struct history_range range = {.limit = 10};
-        history_read(socket, (struct span){NULL, 0}, &range, packet->ack_id);
+        history_read(subscriber, (struct span){NULL, 0}, &range, asked->id);
         return;
     }
-    if (span_equal(packet->event, SPAN_LIT("\"both\""))) {
+    if (span_equal(asked->name, SPAN_LIT("\"both\""))) {
         emit.rooms = both;
         emit.room_count = 2;
     }
-    socket_publish(socket, &emit);
+    subscriber_publish(subscriber, &emit);
 }
 
 static struct session_app app = {nsp_find, room_policy, event};

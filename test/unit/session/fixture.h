@@ -14,7 +14,7 @@
 #include <cmocka.h>
 
 #include "net/conn.h"
-#include "session/socket.h"
+#include "session/subscriber.h"
 
 enum { BROWSERS = 4, PID_BYTES = 24, TOKEN_BYTES = 64 };
 

@@ -46,7 +46,7 @@ static void what_is_held_is_weighed(void **state)
     static const struct broker_retention retention = {
         .entries_max = 1000, .bytes_max = 64 << 20, .age_ms_max = 3600000};
     struct browser *one = enter(0, "40");
-    struct member *member = &socket_find(one->websocket.transport.session, nsp.name)->member;
+    struct member *member = &subscriber_find(one->websocket.transport.session, nsp.name)->member;
     size_t most = 0;
     for (int i = 0; i < MANY; i++) {
         char *text = mem_printf("[\"many\",%d,\"%s\"]", i, large);

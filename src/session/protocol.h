@@ -1,0 +1,25 @@
+/* protocol: what one kind of client differs in from another: its messages, and how events and answers look to it. A
+ * session speaks one protocol, which its subscribers call. Socket.IO is one (socket.h). */
+#ifndef SENNIT_SESSION_PROTOCOL_H
+#define SENNIT_SESSION_PROTOCOL_H
+
+#include "base/frame.h"
+
+struct session;
+struct subscriber;
+struct token;
+
+struct protocol {
+    /* A message of the client, in text. It may begin subscribers, and end them. */
+    void (*received)(struct session *session, struct span text);
+    /* The subscriber is connected, by a lease of its own or one that it resumes (`recovered`). Tells the client, before
+     * anything else is sent. */
+    void (*connected)(struct subscriber *subscriber, bool recovered);
+    /* A frame of the session's transport with this event, one reference for the caller. `args`: a JSON array, the name
+     * first. The client is to remember `token` with it if the namespace is recoverable. */
+    struct frame *(*event_encode)(const struct subscriber *subscriber, struct span args, const struct token *token);
+    /* Answers the request with this id (not empty) with a JSON array. */
+    void (*answer)(struct subscriber *subscriber, struct span id, struct span args);
+};
+
+#endif

@@ -1,0 +1,405 @@
+/* subscriber: its life: connecting, claiming a lease and resuming by it, ending. Its lease is in
+ * subscriber_lease.c, the traffic of a connected one in subscriber_traffic.c. */
+#include "session/subscriber.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/moves.h"
+#include "session/call.h"
+#include "session/departed.h"
+#include "session/lease.h"
+#include "session/presence.h"
+#include "session/subscriber_parts.h"
+#include "wire/json.h"
+
+enum {
+    RETRY_MS = 200,
+    OFFSET_BYTES_MAX = TOKEN_BYTES_MAX, /* longer ones are not ours */
+    CONNECT_BYTES = 2048,               /* what a subscriber that connects makes this instance and the broker hold */
+};
+
+static void fresh_begin(struct subscriber *subscriber);
+
+static void connecting_end(struct subscriber *subscriber)
+{
+    if (subscriber->connecting == NULL)
+        return;
+    call_end(subscriber->connecting);
+    free(subscriber->connecting);
+    subscriber->connecting = NULL;
+}
+
+#define SUBSCRIBER_MOVES(MOVE) \
+    MOVE(SUBSCRIBER_NEW, SUBSCRIBER_CLAIMING) \
+    MOVE(SUBSCRIBER_NEW, SUBSCRIBER_JOINING) \
+    MOVE(SUBSCRIBER_CLAIMING, SUBSCRIBER_RESUMING) \
+    MOVE(SUBSCRIBER_CLAIMING, SUBSCRIBER_JOINING) \
+    MOVE(SUBSCRIBER_RESUMING, SUBSCRIBER_CONNECTED) \
+    MOVE(SUBSCRIBER_RESUMING, SUBSCRIBER_RESTARTING) \
+    MOVE(SUBSCRIBER_RESTARTING, SUBSCRIBER_JOINING) \
+    MOVE(SUBSCRIBER_JOINING, SUBSCRIBER_LEASING) \
+    MOVE(SUBSCRIBER_JOINING, SUBSCRIBER_CONNECTED) \
+    MOVE(SUBSCRIBER_LEASING, SUBSCRIBER_CONNECTED) \
+    MOVE(SUBSCRIBER_CONNECTED, SUBSCRIBER_ENDING) \
+    MOVE(SUBSCRIBER_RESUMING, SUBSCRIBER_FAILED) \
+    MOVE(SUBSCRIBER_RESTARTING, SUBSCRIBER_FAILED) \
+    MOVE(SUBSCRIBER_JOINING, SUBSCRIBER_FAILED) \
+    MOVE(SUBSCRIBER_LEASING, SUBSCRIBER_FAILED) \
+    MOVE(SUBSCRIBER_CLAIMING, SUBSCRIBER_GONE) \
+    MOVE(SUBSCRIBER_RESUMING, SUBSCRIBER_GONE) \
+    MOVE(SUBSCRIBER_RESTARTING, SUBSCRIBER_GONE) \
+    MOVE(SUBSCRIBER_JOINING, SUBSCRIBER_GONE) \
+    MOVE(SUBSCRIBER_LEASING, SUBSCRIBER_GONE) \
+    MOVE(SUBSCRIBER_CONNECTED, SUBSCRIBER_GONE) \
+    MOVE(SUBSCRIBER_ENDING, SUBSCRIBER_GONE) \
+    MOVE(SUBSCRIBER_FAILED, SUBSCRIBER_GONE)
+
+/* The only function that changes a subscriber's state. */
+void subscriber_set_state(struct subscriber *subscriber, enum subscriber_state state)
+{
+    static const bool legal[SUBSCRIBER_STATES][SUBSCRIBER_STATES] = {SUBSCRIBER_MOVES(MOVE_LEGAL)};
+    assert(legal[subscriber->state][state]);
+    subscriber->state = (uint8_t)state;
+    if (state == SUBSCRIBER_CONNECTED)
+        connecting_end(subscriber);
+}
+
+/* It counts no more: the session is closing, or has closed. */
+bool subscriber_has_ended(const struct subscriber *subscriber)
+{
+    return subscriber->state == SUBSCRIBER_ENDING || subscriber->state == SUBSCRIBER_FAILED ||
+           subscriber->state == SUBSCRIBER_GONE;
+}
+
+void subscriber_unref(struct subscriber *subscriber)
+{
+    assert(subscriber->refs > 0);
+    if (--subscriber->refs > 0)
+        return;
+    free(subscriber->offset);
+    free(subscriber->stale);
+    free(subscriber->presence_data);
+    free(subscriber->lease_name);
+    connecting_end(subscriber);
+    free(subscriber);
+}
+
+static struct span sid_span(const char id[ENGINEIO_SID_BYTES])
+{
+    return span_of(id, ENGINEIO_SID_BYTES);
+}
+
+static void id_create(struct sessions *sessions, char to[ENGINEIO_SID_BYTES])
+{
+    uint8_t random[15];
+    loop_random(sessions->loop, random, sizeof random);
+    engineio_sid_encode(random, to);
+}
+
+/* Another instance has its lease. The subscriber stops being present now: while its connection lingers, the new owner
+ * may enter under the same sid, and a late leave from here must not remove it. */
+void subscriber_give_up(struct subscriber *subscriber, bool may_return, enum close_reason reason)
+{
+    if (!subscriber_has_ended(subscriber))
+        subscriber_set_state(subscriber,
+                             subscriber->state == SUBSCRIBER_CONNECTED ? SUBSCRIBER_ENDING : SUBSCRIBER_FAILED);
+    subscriber->lease_due_us = 0;
+    presence_leave_all(subscriber, may_return);
+    session_close(subscriber->session, reason);
+}
+
+/* Entries that it needs are gone. Starting anew leaves the rooms, which the hub may be walking now. */
+static void restart(struct subscriber *subscriber)
+{
+    subscriber_set_state(subscriber, SUBSCRIBER_RESTARTING);
+    timer_start(subscriber->sessions->loop, &subscriber->retry, 0);
+}
+
+static void on_ready(struct member *member, bool whole)
+{
+    struct subscriber *subscriber = container_of(member, struct subscriber, member);
+    bool recoverable = subscriber->nsp->recoverable;
+    if (subscriber->state == SUBSCRIBER_RESUMING && whole) {
+        subscriber_set_state(subscriber, SUBSCRIBER_CONNECTED);
+        subscriber_connected(subscriber, true);
+    } else if (subscriber->state == SUBSCRIBER_RESUMING) {
+        restart(subscriber);
+    } else if (subscriber->state == SUBSCRIBER_JOINING && recoverable) {
+        subscriber_set_state(subscriber, SUBSCRIBER_LEASING);
+        subscriber_lease_refresh(subscriber);
+    } else if (subscriber->state == SUBSCRIBER_JOINING) {
+        subscriber_set_state(subscriber, SUBSCRIBER_CONNECTED);
+        subscriber_connected(subscriber, false);
+    } else if ((subscriber->state == SUBSCRIBER_LEASING || subscriber->state == SUBSCRIBER_CONNECTED) && recoverable) {
+        subscriber_lease_refresh(subscriber);
+    } else if (subscriber->state == SUBSCRIBER_CONNECTED) {
+        subscriber_joins_done(subscriber);
+    }
+}
+
+static void on_settled(struct member *member)
+{
+    presence_settled(container_of(member, struct subscriber, member));
+}
+
+static void on_lost(struct member *member)
+{
+    struct subscriber *subscriber = container_of(member, struct subscriber, member);
+    /* Its lease would be claimed again with the same outcome. */
+    if (subscriber->nsp->recoverable)
+        subscriber_lease_release(subscriber, true);
+    subscriber_give_up(subscriber, false, CLOSE_HISTORY_LOST);
+}
+
+static const struct member_events member_events = {
+    .ready = on_ready,
+    .deliver = subscriber_deliver,
+    .settled = on_settled,
+    .lost = on_lost,
+    .has_room = subscriber_has_room,
+};
+
+/* The lease records a token that the client keeps from an earlier session, because we cannot make the client forget it.
+ */
+static void stale_set(struct subscriber *subscriber, struct span text)
+{
+    struct token token;
+    free(subscriber->stale);
+    subscriber->stale = text.len > 0 && text.len <= OFFSET_BYTES_MAX ? mem_text(text) : NULL;
+    if (subscriber->stale != NULL && token_decode(text, &token)) {
+        member_stale_set(&subscriber->member, &token);
+    }
+}
+
+static void fresh_begin(struct subscriber *subscriber)
+{
+    const struct nsp *nsp = subscriber->nsp;
+    struct buf room = {0};
+    subscriber->generation = 1;
+    id_create(subscriber->sessions, subscriber->sid);
+    if (nsp->recoverable) {
+        char pid[ENGINEIO_SID_BYTES];
+        id_create(subscriber->sessions, pid);
+        subscriber_lease_name_set(subscriber, sid_span(pid));
+    }
+    subscriber_set_state(subscriber, SUBSCRIBER_JOINING);
+    member_init(&subscriber->member, subscriber->sessions->hub, &member_events, subscriber_sid(subscriber));
+    stale_set(subscriber, span_str(subscriber->offset));
+    free(subscriber->offset);
+    subscriber->offset = NULL;
+    struct span all = {NULL, 0};
+    const struct room_policy *policy = subscriber->sessions->app->room_policy(subscriber->sessions->app, nsp, all);
+    subscriber_room_name(&room, nsp, all);
+    member_join(&subscriber->member, buf_span(&room), policy->replay, policy->replay_entries);
+    if (nsp->direct) {
+        buf_clear(&room);
+        subscriber_own_room_name(&room, nsp, subscriber_sid(subscriber));
+        member_join(&subscriber->member, buf_span(&room), START_NOW, 0);
+    }
+    buf_finish(&room);
+    member_joined(&subscriber->member);
+}
+
+/* Restores its rooms from the lease. False if the client may lack entries of a room that is no longer recorded. */
+static bool rooms_restore(struct subscriber *subscriber, struct span rooms, const struct token *token)
+{
+    struct span room;
+    struct stretch stretch;
+    uint64_t floor;
+    bool any = false;
+    int more;
+    if (!lease_floor_decode(&rooms, &floor))
+        return false;
+    member_floor_set(&subscriber->member, floor);
+    while ((more = lease_room_decode(&rooms, &room, &stretch)) > 0) {
+        if (!subscriber_room_is_of(subscriber->nsp, room, subscriber_sid(subscriber)))
+            return false;
+        any = true;
+        uint64_t position = stretch.start;
+        if (token != NULL)
+            position = token_position(token, room, stretch.since, stretch.start, stretch.joined_at);
+        member_rejoin(&subscriber->member, room, &stretch, position);
+    }
+    /* Without a room it would wait for ever. */
+    return more == 0 && any && (token != NULL ? token->seq : 0) >= floor;
+}
+
+/* Takes over the lease of another instance, or of an earlier connection to this one. */
+static void resume_begin(struct subscriber *subscriber, const struct broker_lease *lease)
+{
+    struct token token = {0};
+    bool has_token = subscriber->offset != NULL && token_decode(span_str(subscriber->offset), &token);
+    /* The very token from before the session began: the client has received no event of the session yet. */
+    if (has_token && span_equal(lease->data, span_str(subscriber->offset)))
+        has_token = false;
+    if (!has_token) {
+        token.seq = 0;
+        free(subscriber->offset);
+        subscriber->offset = NULL;
+    }
+    memcpy(subscriber->sid, lease->sid.data, ENGINEIO_SID_BYTES);
+    subscriber->generation = lease->generation;
+    subscriber->lease_bytes = (uint32_t)lease->rooms.len;
+    departed_returned(subscriber->sessions, lease->pid);
+    subscriber_list(subscriber); /* from now on somebody else's claim must find us */
+    subscriber_set_state(subscriber, SUBSCRIBER_RESUMING);
+    member_init(&subscriber->member, subscriber->sessions->hub, &member_events, subscriber_sid(subscriber));
+    member_resume(&subscriber->member, token.seq);
+    stale_set(subscriber, lease->data);
+    if (!rooms_restore(subscriber, lease->rooms, has_token ? &token : NULL))
+        restart(subscriber);
+    member_joined(&subscriber->member);
+}
+
+/* News of a later claim may arrive before this answer, because they come by different links. */
+static void claim_list(struct subscriber *subscriber)
+{
+    struct map *claims = &subscriber->sessions->claims;
+    struct subscriber *earlier = subscriber_by_lease(claims, subscriber_lease_name(subscriber));
+    if (earlier != NULL)
+        subscriber_unlist(earlier); /* the same client, earlier: socket_list will end that one */
+    map_add(claims, &subscriber->by_lease, subscriber_lease_name(subscriber));
+    subscriber->listing = LISTED_AS_CLAIM;
+    subscriber->generation = 0;
+}
+
+static void claimed(void *arg, enum broker_result result, const struct broker_lease *lease, bool position_ok)
+{
+    struct subscriber *subscriber = arg;
+    struct sessions *sessions = subscriber->sessions;
+    subscriber_unlist(subscriber);
+    if (subscriber->state == SUBSCRIBER_GONE) {
+        /* Its client did not wait. Whoever is next may claim it, and until then nobody owns it. */
+        if (result == BROKER_OK) {
+            struct addr_ip unknown = {0}; /* its connection is gone; there are few of these */
+            subscriber->lease_bytes = (uint32_t)lease->rooms.len;
+            subscriber_lease_leave(subscriber, lease, &unknown, CLOSE_PEER_CLOSED);
+        }
+        subscriber_unref(subscriber);
+        return;
+    }
+    if (result == BROKER_LOST) {
+        timer_start(sessions->loop, &subscriber->retry, LOOP_MS(RETRY_MS));
+    } else if (result == BROKER_OK && lease->generation < subscriber->generation) {
+        sessions->counters.leases_superseded++;
+        session_close(subscriber->session, CLOSE_SUPERSEDED);
+    } else if (result == BROKER_OK && position_ok && lease->sid.len == ENGINEIO_SID_BYTES && lease->rooms.len > 0) {
+        resume_begin(subscriber, lease);
+    } else {
+        sessions->counters.resumes_refused++;
+        if (result == BROKER_OK) {
+            departed_returned(sessions, lease->pid);
+            broker_lease_release(hub_broker(sessions->hub), lease, true);
+        }
+        fresh_begin(subscriber);
+    }
+    subscriber_unref(subscriber);
+}
+
+static void claim(struct subscriber *subscriber)
+{
+    struct token token = {0};
+    if (subscriber->offset != NULL && !token_decode(span_str(subscriber->offset), &token))
+        token.epoch_len = 0;
+    claim_list(subscriber);
+    subscriber->refs++;
+    broker_lease_claim(hub_broker(subscriber->sessions->hub), subscriber_lease_name(subscriber),
+                       span_of(token.epoch, token.epoch_len), token.seq, claimed, subscriber);
+}
+
+static void retry(struct timer *timer)
+{
+    struct subscriber *subscriber = container_of(timer, struct subscriber, retry);
+    if (subscriber->state == SUBSCRIBER_CLAIMING) {
+        claim(subscriber);
+    } else if (subscriber->state == SUBSCRIBER_RESTARTING) {
+        subscriber->sessions->counters.resumes_refused++;
+        member_finish(&subscriber->member);
+        subscriber_unlist(subscriber);
+        subscriber_lease_release(subscriber, true);
+        fresh_begin(subscriber);
+    } else if (subscriber->lease_state == LEASE_RETRYING) {
+        subscriber_lease_refresh(subscriber);
+    }
+}
+
+void subscriber_begin(struct session *session, const struct nsp *nsp, const struct subscriber_start *start)
+{
+    struct subscriber *subscriber = mem_zero(1, sizeof *subscriber);
+    subscriber->session = session;
+    subscriber->sessions = session->sessions;
+    subscriber->nsp = nsp;
+    subscriber->refs = 1;
+    subscriber->state = SUBSCRIBER_NEW;
+    timer_init(&subscriber->retry, retry);
+    list_init(&subscriber->of_session);
+    list_append(&session->sockets, &subscriber->of_session);
+    list_init(&subscriber->acks);
+    subscriber->number = ++session->sockets_made;
+    session->socket_count++;
+    session->sessions->socket_count++;
+    subscriber->connecting = call_create(session, NULL, (struct span){NULL, 0}, CONNECT_BYTES);
+    session_change(session, 1);
+    if (start->presence_data.len > BROKER_DATA_BYTES_MAX)
+        subscriber_refuse(subscriber, REFUSAL_PRESENCE_DATA, nsp->name, (struct span){NULL, 0});
+    else if (start->presence_data.len != 0)
+        subscriber->presence_data = mem_text(start->presence_data);
+    if (start->pid.len != 0 && nsp->recoverable) {
+        subscriber_lease_name_set(subscriber, start->pid);
+        if (start->offset.len != 0 && start->offset.len <= OFFSET_BYTES_MAX && span_find(start->offset, '\0') < 0)
+            subscriber->offset = mem_text(start->offset);
+        subscriber_set_state(subscriber, SUBSCRIBER_CLAIMING);
+        claim(subscriber);
+    } else {
+        fresh_begin(subscriber);
+    }
+}
+
+struct subscriber *subscriber_find(struct session *session, struct span nsp)
+{
+    list_each (node, &session->sockets) {
+        struct subscriber *subscriber = container_of(node, struct subscriber, of_session);
+        if (span_equal(subscriber->nsp->name, nsp))
+            return subscriber;
+    }
+    return NULL;
+}
+
+static void detach(struct subscriber *subscriber, bool for_good, enum close_reason reason)
+{
+    struct sessions *sessions = subscriber->sessions;
+    if (member_is_in_use(&subscriber->member))
+        presence_leave_all(subscriber, !for_good);
+    if (subscriber->nsp->recoverable && for_good) {
+        subscriber_lease_release(subscriber, true);
+    } else if (subscriber->nsp->recoverable && subscriber->lease_due_us != 0) {
+        struct buf own = {0};
+        struct broker_lease lease = subscriber_lease_of(subscriber, &own);
+        const struct transport *transport = subscriber->session->transport;
+        subscriber_lease_leave(subscriber, &lease, transport->type->peer(transport), reason);
+        buf_finish(&own);
+    }
+    subscriber_set_state(subscriber, SUBSCRIBER_GONE);
+    timer_stop(sessions->loop, &subscriber->retry);
+    subscriber_calls_drop(subscriber);
+    member_finish(&subscriber->member);
+    subscriber_unlist(subscriber);
+    list_remove(&subscriber->of_session);
+    subscriber->session->socket_count--;
+    sessions->socket_count--;
+    subscriber->session = NULL;
+    subscriber_unref(subscriber);
+}
+
+void subscriber_detach(struct subscriber *subscriber, enum close_reason reason)
+{
+    detach(subscriber, false, reason);
+}
+
+void subscriber_disconnect(struct subscriber *subscriber)
+{
+    detach(subscriber, true, CLOSE_NONE);
+}

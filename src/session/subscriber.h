@@ -1,0 +1,156 @@
+/* subscriber: one client in one namespace of a session, with what every kind of client needs: it is a member of rooms,
+ * has a lease by which it resumes, presence, and its place in the session. What its packets look like is the
+ * protocol's.
+ *
+ * The protocol begins it, and ends it when the client leaves; the session detaches it. `app` calls it for events
+ * (publish, join, leave, refuse, ack). It is counted: every answer that it awaits holds a reference.
+ *
+ * SUBSCRIBER_MOVES:
+ *
+ *     NEW --the client names a pid--> CLAIMING --the lease is ours--> RESUMING --rooms confirmed--> CONNECTED
+ *     NEW, CLAIMING --there is nothing to resume--> JOINING
+ *     RESUMING --an entry it needs is gone--> RESTARTING --in the next turn--> JOINING
+ *     JOINING --rooms confirmed--> LEASING --first lease written--> CONNECTED
+ *     JOINING --rooms confirmed, no lease needed--> CONNECTED
+ *     CONNECTED --lease or history lost--> ENDING
+ *     RESUMING, RESTARTING, JOINING, LEASING --lease or history lost--> FAILED
+ *     CLAIMING, RESUMING, RESTARTING, JOINING --transport gone--> GONE
+ *     LEASING, CONNECTED, ENDING, FAILED --transport gone, or the client left--> GONE
+ *
+ * In ENDING and FAILED the session is closing. In ENDING the client's last packets still count.
+ *
+ * The client is told first that it is connected, then gets missed events, then live ones. The stock Socket.IO client
+ * never clears the events that it buffered before CONNECT, so another order would double events after a second cut. */
+#ifndef SENNIT_SESSION_SUBSCRIBER_H
+#define SENNIT_SESSION_SUBSCRIBER_H
+
+#include "hub/member.h"
+#include "session/call.h"
+#include "session/session.h"
+#include "wire/engineio.h"
+
+enum subscriber_state {
+    SUBSCRIBER_NEW,
+    SUBSCRIBER_CLAIMING,
+    SUBSCRIBER_RESUMING,
+    SUBSCRIBER_RESTARTING,
+    SUBSCRIBER_JOINING,
+    SUBSCRIBER_LEASING,
+    SUBSCRIBER_CONNECTED,
+    SUBSCRIBER_ENDING,
+    SUBSCRIBER_FAILED,
+    SUBSCRIBER_GONE,
+    SUBSCRIBER_STATES,
+};
+/* Its lease is written by one call at a time.
+ *
+ * LEASE_MOVES:
+ *
+ *     IDLE --due--> WRITING --written--> IDLE
+ *     WRITING --due again--> WRITING_AGAIN --written--> WRITING
+ *     WRITING, WRITING_AGAIN --the call failed--> RETRYING --after a while--> WRITING
+ *     WRITING_AGAIN --the subscriber has ended meanwhile--> IDLE
+ */
+enum lease_state { LEASE_IDLE, LEASE_WRITING, LEASE_WRITING_AGAIN, LEASE_RETRYING, LEASE_STATES };
+/* The map that a subscriber is in, by its lease. */
+enum subscriber_listing { LISTED_NOWHERE, LISTED_AS_CLAIM, LISTED_AS_OWNER };
+
+struct subscriber {
+    struct session *session; /* NULL once gone */
+    struct sessions *sessions;
+    const struct nsp *nsp;
+    struct list of_session;
+    struct map_node by_lease; /* in sessions.sockets or sessions.claims, as `listing` says */
+    struct member member;
+    struct timer retry;    /* asks the broker again after a lost link */
+    uint64_t generation;   /* of its lease; while it claims one, the highest that other instances have claimed since */
+    uint64_t lease_due_us; /* time of the next rewrite; 0: no lease */
+    char sid[ENGINEIO_SID_BYTES];
+    uint32_t lease_writes;   /* of this lease, begun so far */
+    char *lease_name;        /* its pid and, except for "/", the namespace; NULL: no lease */
+    struct call *connecting; /* until it is connected */
+    struct list acks;        /* calls that wait for the lease */
+    char *stale;             /* the token that the client keeps from an earlier session, NULL: none */
+    char *offset;            /* the client's offset, NULL: none */
+    char *presence_data;     /* JSON; NULL: none */
+    uint32_t refs;           /* the session's, and one for each awaited answer */
+    uint32_t number;         /* in its session, from 1: the tag of its events */
+    uint32_t lease_bytes;    /* of the rooms in what was written last */
+    uint8_t state;           /* enum subscriber_state */
+    uint8_t lease_state;     /* enum lease_state */
+    uint8_t listing;         /* enum subscriber_listing */
+};
+
+/* What a client brings when it connects. Each may be empty. */
+struct subscriber_start {
+    struct span pid;           /* valid (engineio_sid_is_valid): of the lease that it resumes */
+    struct span offset;        /* the token of the last event that it received */
+    struct span presence_data; /* JSON */
+};
+/* A client connects to a namespace that the session is not in yet. */
+void subscriber_begin(struct session *session, const struct nsp *nsp, const struct subscriber_start *start);
+/* The subscriber of this namespace, or NULL. */
+struct subscriber *subscriber_find(struct session *session, struct span nsp);
+/* The client leaves (41): the lease is deleted. */
+void subscriber_disconnect(struct subscriber *subscriber);
+/* The transport is gone, for this reason. The lease stays, for a later claim. */
+void subscriber_detach(struct subscriber *subscriber, enum close_reason reason);
+void subscriber_unref(struct subscriber *subscriber);
+
+/* The broker's name of a room of a namespace ("/,lobby"), or of the namespace itself ("/") for an empty room; and back.
+ */
+void subscriber_room_name(struct buf *to, const struct nsp *nsp, struct span room);
+struct span subscriber_room_of(const struct nsp *nsp, struct span name);
+/* The room of one subscriber alone ("@/,<sid>"). */
+void subscriber_own_room_name(struct buf *to, const struct nsp *nsp, struct span sid);
+/* Whether the broker's name of a room is one of this namespace, for the subscriber with this sid. */
+bool subscriber_room_is_of(const struct nsp *nsp, struct span name, struct span sid);
+/* The broker's name of its lease. It includes the namespace, so that a pid of one namespace claims nothing in another.
+ */
+struct span subscriber_lease_name(const struct subscriber *subscriber);
+/* Whether it is in this room of its namespace. */
+bool subscriber_is_in(struct subscriber *subscriber, struct span room);
+
+/* A message to publish, and its receivers. */
+struct subscriber_emit {
+    const struct span *rooms; /* to members of at least one of these; none: to the whole namespace */
+    size_t room_count;
+    const struct span *excepts; /* not to members of one of these (a sid counts as a room) */
+    size_t except_count;
+    struct span to_sid;                       /* to this subscriber alone, on any instance; empty: to rooms */
+    bool except_self;                         /* not to the sender */
+    struct span args;                         /* a JSON array */
+    struct span id;                           /* the client's name for the message; may be empty */
+    struct span ack_id;                       /* of the acknowledgement, sent on acceptance; may be empty */
+    const struct broker_retention *retention; /* NULL: not logged */
+};
+void subscriber_publish(struct subscriber *subscriber, const struct subscriber_emit *emit);
+/* Joins a room; acknowledged once the lease records it. subscriber_leave likewise. */
+void subscriber_join(struct subscriber *subscriber, struct span room, struct span ack_id);
+/* Refuses one request: counts and logs the refusal, and sends it to the client if it asked for an acknowledgement.
+ * `what` is the room or event concerned, for the log. */
+void subscriber_refuse(struct subscriber *subscriber, enum refusal refusal, struct span what, struct span ack_id);
+void subscriber_leave(struct subscriber *subscriber, struct span room, struct span ack_id);
+/* Answers a request, unless its id is empty: with nothing, or with these arguments, a JSON array. */
+void subscriber_ack(struct subscriber *subscriber, struct span ack_id);
+void subscriber_answer(struct subscriber *subscriber, struct span ack_id, struct span args);
+
+static inline struct span subscriber_sid(const struct subscriber *subscriber)
+{
+    return span_of(subscriber->sid, ENGINEIO_SID_BYTES);
+}
+/* The client has the CONNECT reply, and its packets count. */
+static inline bool subscriber_is_connected(const struct subscriber *subscriber)
+{
+    return subscriber->state == SUBSCRIBER_CONNECTED || subscriber->state == SUBSCRIBER_ENDING;
+}
+/* Its lease is its own: it is connected, or has claimed the lease that it resumes. */
+static inline bool subscriber_has_lease(const struct subscriber *subscriber)
+{
+    return subscriber->state == SUBSCRIBER_CONNECTED || subscriber->state == SUBSCRIBER_RESUMING;
+}
+/* Called by the sessions: rewrites the lease if it is due; ends a subscriber whose lease another instance claimed. */
+void subscriber_lease_refresh(struct subscriber *subscriber);
+void subscriber_superseded(struct sessions *sessions, struct span lease, uint64_t generation);
+
+#endif

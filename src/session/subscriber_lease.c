@@ -1,0 +1,201 @@
+/* subscriber_lease: the lease of a subscriber: its name, when it is written and by which call, how it is given back,
+ * and the maps that find a subscriber by it. */
+#include <assert.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "base/moves.h"
+#include "session/call.h"
+#include "session/departed.h"
+#include "session/lease.h"
+#include "session/presence.h"
+#include "session/subscriber_parts.h"
+
+enum {
+    RETRY_MS = 200,
+    LEASE_CHANGE_BYTES = 1024, /* of a lease that is written count as one change */
+};
+
+#define LEASE_MOVES(MOVE) \
+    MOVE(LEASE_IDLE, LEASE_WRITING) \
+    MOVE(LEASE_WRITING, LEASE_IDLE) \
+    MOVE(LEASE_WRITING, LEASE_WRITING_AGAIN) \
+    MOVE(LEASE_WRITING, LEASE_RETRYING) \
+    MOVE(LEASE_WRITING_AGAIN, LEASE_WRITING) \
+    MOVE(LEASE_WRITING_AGAIN, LEASE_RETRYING) \
+    MOVE(LEASE_WRITING_AGAIN, LEASE_IDLE) \
+    MOVE(LEASE_RETRYING, LEASE_WRITING)
+
+/* The only function that changes the state of its lease. */
+static void set_lease_state(struct subscriber *subscriber, enum lease_state state)
+{
+    static const bool legal[LEASE_STATES][LEASE_STATES] = {LEASE_MOVES(MOVE_LEGAL)};
+    assert(legal[subscriber->lease_state][state]);
+    subscriber->lease_state = (uint8_t)state;
+}
+
+struct span subscriber_lease_name(const struct subscriber *subscriber)
+{
+    struct span nsp = subscriber->nsp->name;
+    return span_of(subscriber->lease_name, ENGINEIO_SID_BYTES + (nsp.len > 1 ? nsp.len : 0));
+}
+
+void subscriber_lease_name_set(struct subscriber *subscriber, struct span pid)
+{
+    struct span nsp = subscriber->nsp->name;
+    free(subscriber->lease_name);
+    subscriber->lease_name = mem_alloc(pid.len + nsp.len);
+    memcpy(subscriber->lease_name, pid.data, pid.len);
+    memcpy(subscriber->lease_name + pid.len, nsp.data, nsp.len);
+}
+
+/* Rewritten at half its life, so that the whole window is left whenever the instance dies. */
+static void lease_due_set(struct subscriber *subscriber)
+{
+    subscriber->lease_due_us = loop_now_us(subscriber->sessions->loop) + LOOP_MS(subscriber->nsp->recovery_ms);
+}
+
+struct subscriber *subscriber_by_lease(const struct map *map, struct span name)
+{
+    struct map_node *node = map_find(map, name);
+    return node != NULL ? container_of(node, struct subscriber, by_lease) : NULL;
+}
+
+void subscriber_unlist(struct subscriber *subscriber)
+{
+    if (subscriber->listing == LISTED_AS_OWNER)
+        map_remove(&subscriber->sessions->sockets, &subscriber->by_lease);
+    else if (subscriber->listing == LISTED_AS_CLAIM)
+        map_remove(&subscriber->sessions->claims, &subscriber->by_lease);
+    subscriber->listing = LISTED_NOWHERE;
+}
+
+/* Lists it by its lease. The same client may still seem alive on another connection to this instance; that one ends. */
+void subscriber_list(struct subscriber *subscriber)
+{
+    struct sessions *sessions = subscriber->sessions;
+    struct span name = subscriber_lease_name(subscriber);
+    struct subscriber *old = subscriber_by_lease(&sessions->sockets, name);
+    if (old != NULL) {
+        subscriber_unlist(old);
+        subscriber_give_up(old, true, CLOSE_SUPERSEDED);
+    }
+    map_add(&sessions->sockets, &subscriber->by_lease, name);
+    subscriber->listing = LISTED_AS_OWNER;
+    if (subscriber->lease_due_us == 0)
+        lease_due_set(subscriber);
+}
+
+/* The names of a subscriber's lease and of its own room; the caller frees `own`. */
+struct broker_lease subscriber_lease_of(const struct subscriber *subscriber, struct buf *own)
+{
+    if (subscriber->nsp->direct)
+        subscriber_own_room_name(own, subscriber->nsp, subscriber_sid(subscriber));
+    return (struct broker_lease){
+        .pid = subscriber_lease_name(subscriber),
+        .sid = subscriber_sid(subscriber),
+        .own = buf_span(own),
+        .generation = subscriber->generation,
+        .window_ms = subscriber->nsp->recovery_ms,
+    };
+}
+
+static void lease_write(struct subscriber *subscriber);
+
+static void lease_written(void *arg, enum broker_result result)
+{
+    struct subscriber *subscriber = arg;
+    bool again = subscriber->lease_state == LEASE_WRITING_AGAIN;
+    if (subscriber_has_ended(subscriber)) {
+        set_lease_state(subscriber, LEASE_IDLE);
+    } else if (result == BROKER_SUPERSEDED) {
+        set_lease_state(subscriber, LEASE_IDLE);
+        subscriber->sessions->counters.leases_superseded++;
+        subscriber_give_up(subscriber, true, CLOSE_SUPERSEDED);
+    } else if (result != BROKER_OK) {
+        set_lease_state(subscriber, LEASE_RETRYING);
+        timer_start(subscriber->sessions->loop, &subscriber->retry, LOOP_MS(RETRY_MS));
+    } else if (again) {
+        subscriber_calls_answer(subscriber); /* those that this write knows of need not wait for the next */
+        lease_write(subscriber);
+    } else {
+        set_lease_state(subscriber, LEASE_IDLE);
+        lease_due_set(subscriber);
+        if (subscriber->state == SUBSCRIBER_LEASING) {
+            subscriber_set_state(subscriber, SUBSCRIBER_CONNECTED);
+            subscriber_connected(subscriber, false);
+        } else if (subscriber->state == SUBSCRIBER_CONNECTED) {
+            subscriber_joins_done(subscriber);
+        }
+    }
+    subscriber_unref(subscriber);
+}
+
+static void lease_write(struct subscriber *subscriber)
+{
+    struct buf rooms = {0}, own = {0};
+    member_note(&subscriber->member);
+    subscriber->lease_writes++;
+    subscriber_calls_note(subscriber);
+    lease_rooms_encode(&rooms, &subscriber->member);
+    struct broker_lease lease = subscriber_lease_of(subscriber, &own);
+    lease.rooms = buf_span(&rooms);
+    lease.data = span_str(subscriber->stale);
+    subscriber->lease_bytes = (uint32_t)rooms.len;
+    set_lease_state(subscriber, LEASE_WRITING);
+    subscriber->refs++;
+    lease_due_set(subscriber);
+    session_change(subscriber->session, rooms.len / LEASE_CHANGE_BYTES);
+    broker_lease_write(hub_broker(subscriber->sessions->hub), &lease, lease_written, subscriber);
+    buf_finish(&rooms);
+    buf_finish(&own);
+}
+
+void subscriber_lease_refresh(struct subscriber *subscriber)
+{
+    if (subscriber_has_ended(subscriber))
+        return; /* it would come back to life */
+    if (subscriber->lease_state == LEASE_WRITING)
+        set_lease_state(subscriber, LEASE_WRITING_AGAIN);
+    else if (subscriber->lease_state != LEASE_WRITING_AGAIN)
+        lease_write(subscriber);
+}
+
+void subscriber_lease_release(struct subscriber *subscriber, bool for_good)
+{
+    struct buf own = {0};
+    struct broker_lease lease = subscriber_lease_of(subscriber, &own);
+    broker_lease_release(hub_broker(subscriber->sessions->hub), &lease, for_good);
+    buf_finish(&own);
+}
+
+/* The connection is gone, the lease stays for whoever claims it; unless too much stays of others already. */
+void subscriber_lease_leave(struct subscriber *subscriber, const struct broker_lease *lease, const struct addr_ip *from,
+                            enum close_reason reason)
+{
+    struct sessions *sessions = subscriber->sessions;
+    bool by_us = reason == CLOSE_DRAINED || reason == CLOSE_ROTATED;
+    bool stays = departed_keep(sessions, lease->pid, from, subscriber->lease_bytes, lease->window_ms, by_us);
+    if (!stays) {
+        char peer[ADDR_TEXT_MAX];
+        addr_ip_print(from, peer);
+        refusals_note(&sessions->refusals, REFUSAL_LEASES_FULL, span_str(peer), subscriber->nsp->name);
+    }
+    broker_lease_release(hub_broker(sessions->hub), lease, !stays);
+}
+
+void subscriber_superseded(struct sessions *sessions, struct span lease, uint64_t generation)
+{
+    struct subscriber *claiming = subscriber_by_lease(&sessions->claims, lease);
+    struct subscriber *subscriber = subscriber_by_lease(&sessions->sockets, lease);
+    if (claiming != NULL && claiming->generation < generation)
+        claiming->generation = generation;
+    if (subscriber == NULL && claiming == NULL)
+        departed_returned(sessions, lease);
+    if (subscriber == NULL || subscriber->generation >= generation)
+        return;
+    sessions->counters.leases_superseded++;
+    /* The claimer may have ended the lease since, and a write from here may have created it again: ends it. */
+    subscriber_lease_release(subscriber, true);
+    subscriber_give_up(subscriber, true, CLOSE_SUPERSEDED);
+}

@@ -1,0 +1,50 @@
+/* subscriber_parts: events, acknowledgements and refusals of a connected subscriber, in both directions. For the
+ * session layer's own files. */
+#ifndef SENNIT_SESSION_SUBSCRIBER_PARTS_H
+#define SENNIT_SESSION_SUBSCRIBER_PARTS_H
+
+#include "session/subscriber.h"
+
+/* Sends the CONNECT reply and the announcement, then begins to deliver. `recovered`: it resumes. */
+void subscriber_connected(struct subscriber *subscriber, bool recovered);
+void subscriber_rooms_begin(struct subscriber *subscriber);
+/* The lease records the rooms joined since: they begin, and waiting calls are acknowledged. */
+void subscriber_joins_done(struct subscriber *subscriber);
+/* For calls that wait for the lease: the write that begins now records them; the write is done, so those it records are
+ * acknowledged; all are ended without an answer. */
+void subscriber_calls_note(struct subscriber *subscriber);
+void subscriber_calls_answer(struct subscriber *subscriber);
+void subscriber_calls_drop(struct subscriber *subscriber);
+/* subscriber.c: the only function that changes its state. */
+void subscriber_set_state(struct subscriber *subscriber, enum subscriber_state state);
+/* It counts no more: the session is closing, or has closed. */
+bool subscriber_has_ended(const struct subscriber *subscriber);
+/* Its lease or its history is lost: ends its session. It stops being present now: while its connection lingers, the new
+ * owner may enter under the same sid, and a late leave from here must not remove it. */
+void subscriber_give_up(struct subscriber *subscriber, bool may_return, enum close_reason reason);
+
+/* subscriber_lease.c. The name of its lease, from the client's pid; to be set before anything else of its lease. */
+void subscriber_lease_name_set(struct subscriber *subscriber, struct span pid);
+/* The names of its lease and of its own room, for a call to the broker; the caller finishes `own`. */
+struct broker_lease subscriber_lease_of(const struct subscriber *subscriber, struct buf *own);
+/* The subscriber in one of the sessions' two maps, or NULL. */
+struct subscriber *subscriber_by_lease(const struct map *map, struct span name);
+/* Lists it by its lease. The same client may still seem alive on another connection to this instance; that one ends. */
+void subscriber_list(struct subscriber *subscriber);
+void subscriber_unlist(struct subscriber *subscriber);
+/* Gives the lease back, for good (it is deleted) or for the recovery window. */
+void subscriber_lease_release(struct subscriber *subscriber, bool for_good);
+/* The transport of this peer is gone. The lease stays for whoever claims it, unless too much stays of others already.
+ */
+void subscriber_lease_leave(struct subscriber *subscriber, const struct broker_lease *lease, const struct addr_ip *from,
+                            enum close_reason reason);
+
+/* member_events. */
+void subscriber_deliver(struct member *member, struct entry *entry, const struct token *token, bool shared);
+bool subscriber_has_room(struct member *member);
+
+/* slow.c: too much is queued: drops events that the log has, and lets their subscribers catch up. True if `subscriber` is
+ * one of them. */
+bool session_slow(struct session *session, struct subscriber *subscriber);
+
+#endif

@@ -1,0 +1,364 @@
+/* subscriber_traffic: builds the frames of events and acknowledgements, publishes the client's events, joins and leaves
+ * rooms, and sends refusals. */
+#include "session/subscriber_parts.h"
+
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "hub/audience.h"
+#include "session/presence.h"
+
+void subscriber_room_name(struct buf *to, const struct nsp *nsp, struct span room)
+{
+    /* A namespace's name ends at the first comma on the wire, so the comma cannot be part of it. */
+    buf_append(to, nsp->name);
+    if (room.len == 0)
+        return;
+    buf_append_char(to, ',');
+    buf_append(to, room);
+}
+
+struct span subscriber_room_of(const struct nsp *nsp, struct span name)
+{
+    return name.len > nsp->name.len ? span_from(name, nsp->name.len + 1) : (struct span){NULL, 0};
+}
+
+void subscriber_own_room_name(struct buf *to, const struct nsp *nsp, struct span sid)
+{
+    buf_append_char(to, BROKER_OWNED);
+    subscriber_room_name(to, nsp, sid);
+}
+
+bool subscriber_is_in(struct subscriber *subscriber, struct span room)
+{
+    struct buf name = {0};
+    subscriber_room_name(&name, subscriber->nsp, room);
+    bool in = member_find(&subscriber->member, buf_span(&name)) != NULL;
+    buf_finish(&name);
+    return in;
+}
+
+void subscriber_connected(struct subscriber *subscriber, bool recovered)
+{
+    struct sessions *sessions = subscriber->sessions;
+    if (subscriber->nsp->recoverable && subscriber->listing != LISTED_AS_OWNER)
+        subscriber_list(subscriber);
+    if (recovered)
+        sessions->counters.resumes++;
+    else
+        sessions->counters.connects++;
+    subscriber->session->protocol->connected(subscriber, recovered);
+    free(subscriber->offset);
+    subscriber->offset = NULL;
+    subscriber_rooms_begin(subscriber);
+}
+
+/* The joined rooms begin to deliver, and the others there are told. */
+void subscriber_rooms_begin(struct subscriber *subscriber)
+{
+    if (!subscriber->nsp->recoverable)
+        member_note(&subscriber->member); /* there is no lease to wait for */
+    member_start(&subscriber->member);
+    presence_enter(subscriber);
+    if (member_is_settled(&subscriber->member))
+        presence_settled(subscriber);
+}
+
+/* A token that names stretches says more than a position. Such an event is no point to catch up from. */
+static struct frame_tag tag_of(const struct subscriber *subscriber, const struct token *token)
+{
+    if (!subscriber->nsp->recoverable)
+        return (struct frame_tag){0};
+    return (struct frame_tag){.whose = subscriber->number, .at = token->late_count == 0 ? token->seq : 0};
+}
+
+void subscriber_deliver(struct member *member, struct entry *entry, const struct token *token, bool shared)
+{
+    struct subscriber *subscriber = container_of(member, struct subscriber, member);
+    struct session *session = subscriber->session;
+    if (subscriber->nsp->recoverable &&
+        transport_queued(session->transport) > subscriber->sessions->limits.slow_queue_bytes &&
+        session_slow(session, subscriber))
+        return; /* it comes again */
+    session->moves++;
+    struct frame **kept =
+        shared ? entry_frame(entry, &subscriber->nsp->formats[session->transport->type->format]) : NULL;
+    struct frame *frame =
+        kept != NULL && *kept != NULL ? *kept : session->protocol->event_encode(subscriber, entry_body(entry), token);
+    session->transport->type->send(session->transport, frame, tag_of(subscriber, token));
+    if (kept == NULL)
+        frame_unref(frame);
+    else
+        *kept = frame;
+}
+
+bool subscriber_has_room(struct member *member)
+{
+    struct subscriber *subscriber = container_of(member, struct subscriber, member);
+    struct session *session = subscriber->session;
+    if (!transport_is_open(session->transport))
+        return false; /* it is ending: no further try */
+    if (transport_queued(session->transport) < subscriber->sessions->limits.replay_queue_bytes)
+        return true;
+    transport_await_drained(session->transport);
+    return false;
+}
+
+void subscriber_answer(struct subscriber *subscriber, struct span ack_id, struct span args)
+{
+    if (ack_id.len != 0)
+        subscriber->session->protocol->answer(subscriber, ack_id, args);
+}
+
+void subscriber_ack(struct subscriber *subscriber, struct span ack_id)
+{
+    subscriber_answer(subscriber, ack_id, SPAN_LIT("[]"));
+}
+
+/* {"error":"<what is wrong and what to change>","reason":"<name>"} */
+void subscriber_refuse(struct subscriber *subscriber, enum refusal refusal, struct span what, struct span ack_id)
+{
+    refusals_note(&subscriber->sessions->refusals, refusal, subscriber_sid(subscriber), what);
+    if (ack_id.len == 0)
+        return;
+    struct buf args = {0};
+    buf_printf(&args, "[{\"error\":\"%s\",\"reason\":\"%s\"}]", refusal_text(refusal), refusal_name(refusal));
+    subscriber_answer(subscriber, ack_id, buf_span(&args));
+    buf_finish(&args);
+}
+
+/* What the broker refuses is not acknowledged: a client that takes any acknowledgement for an acceptance, as the stock
+ * client's `retries` do, would forget a message that is in no log. It keeps it, and may send it again. Where
+ * subscribers are told of their instance, they are told of this, too. */
+static void refuse_for_now(struct subscriber *subscriber, enum refusal refusal, struct span what)
+{
+    struct buf body = {0};
+    subscriber_refuse(subscriber, refusal, what, (struct span){NULL, 0});
+    if (!subscriber->nsp->announce || !subscriber_is_connected(subscriber))
+        return;
+    buf_printf(&body, "[\"sennit\",{\"refused\":\"%s\",\"error\":\"%s\"}]", refusal_name(refusal),
+               refusal_text(refusal));
+    struct entry *entry = hub_entry_create(subscriber->sessions->hub, subscriber->nsp->name, buf_span(&body));
+    member_tell(&subscriber->member, entry);
+    entry_unref(entry);
+    buf_finish(&body);
+}
+
+static enum refusal refusal_of(enum broker_result result)
+{
+    return result == BROKER_TAKEN        ? REFUSAL_ID_TAKEN
+           : result == BROKER_FULL       ? REFUSAL_BROKER_FULL
+           : result == BROKER_FULL_ROOMS ? REFUSAL_BROKER_ROOMS_FULL
+                                         : REFUSAL_BROKER_SPOILED;
+}
+
+static void published(void *arg, enum broker_result result)
+{
+    struct call *call = arg;
+    struct subscriber *subscriber = call->subscriber;
+    if (subscriber->session != NULL && result == BROKER_OK)
+        subscriber_ack(subscriber, call_id(call));
+    else if (subscriber->session != NULL && broker_refusal_text(result) != NULL)
+        refuse_for_now(subscriber, refusal_of(result), (struct span){NULL, 0});
+    call_end(call);
+    free(call);
+}
+
+static void audience_make(struct buf *to, const struct subscriber *subscriber, const struct subscriber_emit *emit)
+{
+    struct buf name = {0};
+    for (size_t i = 0; i < emit->room_count && emit->room_count > 1; i++) {
+        buf_clear(&name);
+        subscriber_room_name(&name, subscriber->nsp, emit->rooms[i]);
+        audience_add(to, AUDIENCE_TO, buf_span(&name));
+    }
+    for (size_t i = 0; i < emit->except_count; i++) {
+        buf_clear(&name);
+        subscriber_room_name(&name, subscriber->nsp, emit->excepts[i]);
+        audience_add(to, AUDIENCE_EXCEPT, buf_span(&name));
+        /* A subscriber's id counts as a room: its own. */
+        if (engineio_sid_is_valid(emit->excepts[i]))
+            audience_add(to, AUDIENCE_EXCEPT_SID, emit->excepts[i]);
+    }
+    if (emit->except_self)
+        audience_add(to, AUDIENCE_SENDER, subscriber_sid(subscriber));
+    buf_finish(&name);
+}
+
+void subscriber_publish(struct subscriber *subscriber, const struct subscriber_emit *emit)
+{
+    struct buf name = {0}, audience = {0};
+    if (emit->to_sid.len != 0)
+        subscriber_own_room_name(&name, subscriber->nsp, emit->to_sid);
+    else /* an event for several rooms goes into the namespace's log, so that no member gets it twice */
+        subscriber_room_name(&name, subscriber->nsp, emit->room_count == 1 ? emit->rooms[0] : (struct span){NULL, 0});
+    audience_make(&audience, subscriber, emit);
+    struct broker_publish publish = {
+        .room = buf_span(&name),
+        .audience = buf_span(&audience),
+        .body = emit->args,
+        .id = emit->id,
+        .retention = emit->retention,
+    };
+    size_t bytes = name.len + audience.len + emit->args.len + emit->id.len;
+    struct call *call = call_create(subscriber->session, subscriber, emit->ack_id, bytes);
+    if (!broker_publish(hub_broker(subscriber->sessions->hub), &publish, published, call)) {
+        call_end(call);
+        free(call);
+        /* Without an acknowledgement, closing is the only way to tell the client. */
+        if (emit->ack_id.len != 0)
+            refuse_for_now(subscriber, REFUSAL_BROKER_BACKLOG, buf_span(&name));
+        else
+            session_close(subscriber->session, CLOSE_BROKER_BACKLOG);
+    }
+    buf_finish(&name);
+    buf_finish(&audience);
+}
+
+static bool is_active(const struct membership *membership)
+{
+    return membership != NULL && membership_has_begun(membership);
+}
+
+/* The write that begins now records these calls, except for a room whose start is not known yet. */
+void subscriber_calls_note(struct subscriber *subscriber)
+{
+    list_each (node, &subscriber->acks) {
+        struct call *call = container_of(node, struct call, node);
+        bool waits = false;
+        for (struct membership *at = member_next(&subscriber->member, NULL); at != NULL;
+             at = member_next(&subscriber->member, at)) {
+            waits |= call->room != 0 && membership_room_number(at) == call->room && membership_is_open(at) &&
+                     !membership_is_noted(at);
+        }
+        if (call->lease == 0 && !waits)
+            call->lease = subscriber->lease_writes;
+    }
+}
+
+void subscriber_calls_answer(struct subscriber *subscriber)
+{
+    list_each (node, &subscriber->acks) {
+        struct call *call = container_of(node, struct call, node);
+        if (call->lease == 0)
+            continue;
+        list_remove(node);
+        subscriber_ack(subscriber, call_id(call));
+        call_end(call);
+        free(call);
+    }
+}
+
+void subscriber_joins_done(struct subscriber *subscriber)
+{
+    subscriber_rooms_begin(subscriber);
+    if (!subscriber->nsp->recoverable) { /* there is no lease to wait for, but maybe the start of a room */
+        subscriber->lease_writes++;
+        subscriber_calls_note(subscriber);
+    }
+    subscriber_calls_answer(subscriber);
+}
+
+void subscriber_calls_drop(struct subscriber *subscriber)
+{
+    struct list *node;
+    while ((node = list_take(&subscriber->acks)) != NULL) {
+        struct call *call = container_of(node, struct call, node);
+        call_end(call);
+        free(call);
+    }
+}
+
+/* Number of its rooms, without the namespace's and its own. */
+static size_t rooms_count(const struct subscriber *subscriber)
+{
+    size_t count = member_room_count(&subscriber->member), always = subscriber->nsp->direct ? 2 : 1;
+    return count > always ? count - always : 0; /* a lease may be from before subscribers had a room of their own */
+}
+
+bool subscriber_room_is_of(const struct nsp *nsp, struct span name, struct span sid)
+{
+    struct buf own = {0};
+    if (broker_room_is_owned(name)) {
+        subscriber_own_room_name(&own, nsp, sid);
+        bool is_own = span_equal(name, buf_span(&own));
+        buf_finish(&own);
+        return is_own;
+    }
+    return span_equal(name, nsp->name) ||
+           (name.len > nsp->name.len + 1 && span_starts_with(name, nsp->name) && name.data[nsp->name.len] == ',');
+}
+
+/* Whether the room's members are told about joins and leaves. */
+static bool is_watched(const struct subscriber *subscriber, struct span room)
+{
+    struct session_app *app = subscriber->sessions->app;
+    return app->room_policy(app, subscriber->nsp, room)->presence;
+}
+
+static void join(struct subscriber *subscriber, struct span room, struct span name, struct span ack_id)
+{
+    struct sessions *sessions = subscriber->sessions;
+    const struct room_policy *policy = sessions->app->room_policy(sessions->app, subscriber->nsp, room);
+    if (policy->presence || !hub_has_room(sessions->hub, name))
+        session_change(subscriber->session, 1);
+    struct call *call = call_create(subscriber->session, subscriber, ack_id, 0);
+    list_append(&subscriber->acks, &call->node);
+    call->room = membership_room_number(member_join(&subscriber->member, name, policy->replay, policy->replay_entries));
+    member_joined(&subscriber->member);
+}
+
+void subscriber_join(struct subscriber *subscriber, struct span room, struct span ack_id)
+{
+    struct sessions *sessions = subscriber->sessions;
+    struct buf name = {0};
+    subscriber_room_name(&name, subscriber->nsp, room);
+    if (room.len == 0 || name.len > BROKER_ROOM_BYTES_MAX)
+        subscriber_refuse(subscriber, REFUSAL_ROOM_INVALID, room, ack_id);
+    else if (span_equal(room, subscriber_sid(subscriber)) ||
+             is_active(member_find(&subscriber->member, buf_span(&name))))
+        subscriber_ack(subscriber, ack_id); /* it is in the room of its own id all the while */
+    else if (engineio_sid_is_valid(room))
+        subscriber_refuse(subscriber, REFUSAL_ROOM_IS_SOCKET, room, ack_id);
+    else if (rooms_count(subscriber) >= sessions->limits.rooms_max)
+        subscriber_refuse(subscriber, REFUSAL_ROOMS_FULL, room, ack_id);
+    else if (hub_room_count(sessions->hub) >= sessions->limits.hub_rooms_max &&
+             !hub_has_room(sessions->hub, buf_span(&name)))
+        subscriber_refuse(subscriber, REFUSAL_INSTANCE_ROOMS_FULL, room, ack_id);
+    else
+        join(subscriber, room, buf_span(&name), ack_id);
+    buf_finish(&name);
+}
+
+/* Nothing changes, but the lease may not record an earlier leave yet. */
+static void leave_nothing(struct subscriber *subscriber, struct span ack_id)
+{
+    if (subscriber->lease_state == LEASE_IDLE) {
+        subscriber_ack(subscriber, ack_id);
+        return;
+    }
+    struct call *call = call_create(subscriber->session, subscriber, ack_id, 0);
+    call->lease = subscriber->lease_state == LEASE_WRITING ? subscriber->lease_writes : 0;
+    list_append(&subscriber->acks, &call->node);
+}
+
+void subscriber_leave(struct subscriber *subscriber, struct span room, struct span ack_id)
+{
+    struct buf name = {0};
+    subscriber_room_name(&name, subscriber->nsp, room);
+    struct membership *membership = room.len != 0 ? member_find(&subscriber->member, buf_span(&name)) : NULL;
+    if (membership == NULL) {
+        leave_nothing(subscriber, ack_id);
+    } else {
+        if (is_watched(subscriber, room))
+            session_change(subscriber->session, 1);
+        presence_leave(subscriber, membership);
+        member_leave(&subscriber->member, buf_span(&name));
+        list_append(&subscriber->acks, &call_create(subscriber->session, subscriber, ack_id, 0)->node);
+        if (subscriber->nsp->recoverable)
+            subscriber_lease_refresh(subscriber);
+        else
+            subscriber_joins_done(subscriber);
+    }
+    buf_finish(&name);
+}
