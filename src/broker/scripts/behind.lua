@@ -1,15 +1,15 @@
--- For the scripts that know the state: the epoch that the caller knows must be the open one, and nothing may lie above the
--- counter. Where an entry does, the counter was lost and its log was not: what is published now would lie below. Then the epoch
--- ends, and another begins above what was found.
+-- For the scripts that read the state. The epoch that the caller knows must be the open one, and no entry may lie above the
+-- counter. If one does, the counter was lost and its log was not, so new entries would get numbers below it. Then the epoch
+-- ends, and another begins above the entry that was found.
 local state = KEYS[1]
 
--- A whole number that Lua counts exactly, or nil: whatever else somebody may have written there.
+-- A whole number that Lua counts exactly; nil for anything else that somebody may have written there.
 local function whole_of(text)
     local number = tonumber(text or nil)
     return number and number >= 0 and number < 4503599627370496 and number % 1 == 0 and number or nil
 end
 
--- What `publisher` keeps of the last call: its number, then place and reason of each entry that was refused.
+-- The record of the publisher's last call: its number, then place and reason of each entry that was refused.
 local function called_append(answer, kept)
     kept = kept or '0'
     answer[#answer + 1] = whole_of(string.match(kept, '^%d+')) or 0

@@ -1,4 +1,5 @@
--- May this user do what the other scripts will? KEYS: a key of its own. ARGV: a channel. Returns 'ok', or what is refused.
+-- Checks whether this user may run the commands of the other scripts. KEYS: a key of its own. ARGV: a channel. Returns 'ok', or the
+-- command that is refused.
 local key = KEYS[1]
 local calls = {
     {'DEL', key}, {'SET', key, '1', 'PX', '1000'}, {'GET', key}, {'TYPE', key}, {'PTTL', key}, {'PEXPIRE', key, '1000'},

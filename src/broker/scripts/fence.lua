@@ -1,7 +1,7 @@
--- Subscriptions were confirmed. KEYS: state, then the metas of rooms. ARGV: the instance's inbox, the number of its feed, the epoch,
--- then the rooms. Says through the inbox, so in the order of the pushes, what each room's newest entry is and how far the counter
--- has come. A meta that is gone says nothing: its log, if that is still there, says the same. A room that somebody is in keeps its meta:
--- without it, a quiet room could not be told from one whose keys have been lost.
+-- Answers a confirmed subscription. KEYS: state, then the metas of rooms. ARGV: the instance's inbox, the number of its feed, the
+-- epoch, then the rooms. Sends through the inbox, and so in the order of the pushes, each room's newest entry and the counter. If a
+-- meta is gone, its log says the same, if that is still there. A room keeps its meta while a socket is in it: without the meta, a
+-- quiet room could not be told from a room that has lost its keys.
 local META_MS, META_LEFT_MS = 172800000, 129600000
 local have = redis.call('HMGET', state, 'epoch', 'seq')
 local wrong = epoch_error(have, ARGV[3])

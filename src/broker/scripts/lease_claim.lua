@@ -1,6 +1,7 @@
--- KEYS: lease, state, leases and presences of this life, lives. ARGV: this instance's inbox, its life, epoch ('' for none) and seq
--- of the client's position, pid, the prefix of all keys. Returns nothing when there is no lease, else generation, sid, own room,
--- rooms, data, window, and 1 when the position is one this log has reached. The former owner is told. Claiming again is harmless.
+-- Claims a lease. KEYS: lease, state, leases and presences of this life, lives. ARGV: this instance's inbox, its life, epoch ('' for
+-- none) and seq of the client's position, pid, the prefix of all keys. Returns nothing when there is no lease. Otherwise: generation,
+-- sid, own room, rooms, data, window, and 1 if this log has reached the position. The former owner is notified. Claiming again is
+-- harmless.
 local lease = redis.call('HMGET', KEYS[1], 'generation', 'sid', 'own', 'rooms', 'data', 'window', 'owner', 'life')
 if not lease[1] then
     return {}
@@ -12,12 +13,12 @@ for i = 1, 8 do
     end
 end
 if not redis.call('ZSCORE', KEYS[4], ARGV[2]) then
-    return redis.error_reply('LIFE has ended') -- nobody would look after what it has
+    return redis.error_reply('LIFE has ended') -- no pulse would end what it holds
 end
 local instance, number = string.match(ARGV[2], '^(.*):(%d+)$')
 local was_instance, was_number = string.match(lease[8], '^(.*):(%d+)$')
 if instance == was_instance and tonumber(number) < tonumber(was_number) then
-    return {} -- it comes late, from an earlier life of the same instance
+    return {} -- a late call, from an earlier life of the same instance
 end
 local was_of = ARGV[6] .. 'of:' .. lease[8]
 local wrong = spoiled(KEYS[3], 'set') or spoiled(was_of, 'set')
@@ -33,7 +34,7 @@ end
 generation = string.format('%.0f', generation + 1)
 local life_ms = string.format('%.0f', window * 2)
 -- A write that needs no memory comes first: when memory is full, Redis then refuses none of the others.
--- The lease itself comes behind what must be there with it; what comes then is tried.
+-- The lease is written after the keys that it needs. The writes after it are attempted and may fail.
 redis.call('PEXPIRE', KEYS[1], life_ms)
 if redis.call('SADD', KEYS[3], 'l' .. ARGV[5]) == 1 and redis.call('PTTL', KEYS[3]) == -1 then
     redis.call('PEXPIRE', KEYS[3], 86400000) -- see lease_write

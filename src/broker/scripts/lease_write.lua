@@ -1,6 +1,6 @@
--- KEYS: lease, leases and presences of this life, lives, the key that names the owner of the own room (if there is one). ARGV:
--- generation, sid, rooms, data, this instance's inbox, its life, the own room ('' for none), window (ms), pid. Returns 0 when a
--- higher generation owns it. The lease lives for two windows from now.
+-- Writes a lease. KEYS: lease, leases and presences of this life, lives, the key that names the owner of the own room (if there is
+-- one). ARGV: generation, sid, rooms, data, this instance's inbox, its life, the own room ('' for none), window (ms), pid. Returns 0
+-- when a higher generation owns it. The lease lives for two windows from now.
 local was = redis.call('HMGET', KEYS[1], 'generation', 'life')
 if was[1] and (tonumber(was[1]) or 0) > tonumber(ARGV[1]) then
     return 0
@@ -8,10 +8,10 @@ end
 local instance, number = string.match(ARGV[6], '^(.*):(%d+)$')
 local was_instance, was_number = string.match(was[2] or '', '^(.*):(%d+)$')
 if instance == was_instance and tonumber(number) < tonumber(was_number) then
-    return 0 -- it comes late, from an earlier life of the same instance
+    return 0 -- a late call, from an earlier life of the same instance
 end
 if not redis.call('ZSCORE', KEYS[3], ARGV[6]) then
-    return redis.error_reply('LIFE has ended') -- nobody would look after what it has
+    return redis.error_reply('LIFE has ended') -- no pulse would end what it holds
 end
 local wrong = spoiled(KEYS[2], 'set')
 if wrong then
@@ -19,10 +19,10 @@ if wrong then
 end
 local life_ms = string.format('%.0f', tonumber(ARGV[8]) * 2)
 -- A write that needs no memory comes first: when memory is full, Redis then refuses none of the others.
--- The lease itself comes last: what stands elsewhere of a lease that is not there does no harm.
+-- The lease comes last: other keys that mention a missing lease do no harm.
 redis.call('PEXPIRE', KEYS[1], life_ms)
 if redis.call('SADD', KEYS[2], 'l' .. ARGV[9]) == 1 and redis.call('PTTL', KEYS[2]) == -1 then
-    redis.call('PEXPIRE', KEYS[2], 86400000) -- also when no pulse comes, and nobody looks again
+    redis.call('PEXPIRE', KEYS[2], 86400000) -- the end of the key if no pulse comes any more
 end
 if KEYS[4] then
     redis.call('SET', KEYS[4], ARGV[5], 'PX', life_ms)

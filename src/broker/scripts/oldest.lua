@@ -1,7 +1,7 @@
--- For publish.lua and read.lua: a room's oldest entry that is wanted.
--- Entries lie in the order of their seq, and what is wanted of one is wanted of all behind it: it is looked for by halves. Returns
--- id, seq, ms and sum (bytes logged before it) of the first entry for which `wanted(entry)` holds; nil: of none. `last` is the newest
--- seq. What is no entry of ours is not wanted.
+-- For publish.lua and read.lua: finds a room's oldest wanted entry.
+-- Entries lie in the order of their seq, and if one is wanted, all later ones are, so the search goes by halves. Returns id, seq, ms
+-- and sum (bytes logged before it) of the first entry for which `wanted(entry)` holds, or nil. `last` is the newest seq. Entries that
+-- are not ours are not wanted.
 local function entry_about(got)
     local number, time_ms = string.match(got[1], '^(%d+)%-(%d+)$')
     local entry = {id = got[1], seq = tonumber(number), ms = tonumber(time_ms), sum = tonumber(string.match(got[2][2] or '', ' (%d+)$'))}

@@ -1,9 +1,9 @@
--- A connection was made. KEYS: state, publisher, lives, rooms. ARGV: the server's run id, an epoch to open if one is due, the epoch
--- this instance saw before ('' for none), the life it begins now, how long a life lasts without a pulse (ms).
--- Returns: epoch, counter, the last seq of the epoch seen before that survived ('' when it is still the current one), the
--- publisher's last call, and what of it was refused as publish.lua answers.
--- A server that came up again may have lost what it had accepted: its run id tells, and the epoch ends at what survived. When the
--- state itself is gone, the counter goes on above whatever is left in the logs.
+-- Begins a life on a new connection. KEYS: state, publisher, lives, rooms. ARGV: the server's run id, an epoch to open if one is due,
+-- the epoch that this instance saw before ('' for none), the life that it begins now, how long a life lasts without a pulse (ms).
+-- Returns: epoch, counter, the last seq that survived of the epoch seen before ('' if it is still the current one), the publisher's
+-- last call, and the entries of it that were refused, in the form of publish.lua.
+-- A server that restarted may have lost accepted entries. Its run id shows the restart, and the epoch ends at the entries that survived.
+-- If the state itself is gone, the counter goes on above whatever is left in the logs.
 local publisher, lives, rooms, ENDS_MAX = KEYS[2], KEYS[3], KEYS[4], 100
 local prefix = string.sub(state, 1, -6)
 local have = redis.call('HMGET', state, 'epoch', 'seq', 'run_id', 'pulse_ms')
@@ -22,7 +22,7 @@ if not epoch or not counted then
     end
 end
 
--- Of the epochs that ended, the last ones are remembered.
+-- Only the last epochs that ended are kept.
 local function ends_forget()
     if redis.call('HLEN', state) < 2 * ENDS_MAX then
         return

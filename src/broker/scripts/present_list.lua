@@ -1,11 +1,11 @@
--- Who is in a room. KEYS: here. ARGV: this instance's inbox, number of the request, cursor, about how many. The answer comes
--- through the inbox, so in the order of the pushes: `present <request> <cursor> <how many are there>\n`, then for each
--- `<bytes of sid> <bytes of data>\n<sid><data>`. Fewer come where the data are long: an answer has 64 KiB or so.
+-- Lists the members present in a room. KEYS: here. ARGV: this instance's inbox, number of the request, cursor, about how many. The answer
+-- comes through the inbox, and so in the order of the pushes: `present <request> <cursor> <number of members present>\n`, then for each
+-- `<bytes of sid> <bytes of data>\n<sid><data>`. The list is shorter where the data are long: an answer has about 64 KiB.
 local STEP, BYTES_ENOUGH = 25, 36864
 local limit, cursor, parts, bytes, count = tonumber(ARGV[4]), ARGV[3], {''}, 0, 0
 repeat
     local got = redis.pcall('HSCAN', KEYS[1], cursor, 'COUNT', math.max(1, math.min(STEP, limit - count)))
-    if got.err then -- whoever asked is answered all the same
+    if got.err then -- the request gets an answer in any case
         redis.call('PUBLISH', ARGV[1], 'present ' .. ARGV[2] .. ' 0 0\n')
         return redis.error_reply('SPOILED ' .. KEYS[1])
     end

@@ -1,27 +1,29 @@
--- Accepts a batch. KEYS: state, publisher, recent, rooms, sizes, then log, meta and names of each slot. ARGV: epoch, number of the call,
--- '1' to rebase, how many slots, how many rooms there may be, how many bytes all logs may hold, what Redis has left ('0': enough, '1':
--- little, '2': what is kept back for everything else); five per slot: where its entries are pushed (a channel, or '@' and the key that
--- names the inbox of the room's owner), entries, bytes and age (ms) that its log keeps (0 entries: not logged), life of its meta (ms);
--- four per entry: slot (from 1), name behind three hexadecimal digits of a digest of the body ('': none), audience, body.
--- Returns 1, the number, and for each entry that was refused its place (from 1), why ('bytes', 'rooms', 'taken', 'spoiled', or 'wait': to be sent again) and the
--- key that is spoiled; or 0 and the same of the last call. Exactly the publisher's last + 1 is accepted, so that a repeated call does
--- nothing and a skipped one is seen.
+-- Accepts a batch of messages. KEYS: state, publisher, recent, rooms, sizes, then log, meta and names of each slot. ARGV: epoch, number
+-- of the call, '1' to rebase, number of slots, number of rooms there may be, bytes that all logs may hold, memory that Redis has left
+-- ('0': enough, '1': little, '2': only what is kept back for everything but logging). Five per slot: where its entries are pushed (a
+-- channel, or '@' and the key that names the inbox of the room's owner); entries, bytes and age (ms) that its log keeps (0 entries: not
+-- logged); life of its meta (ms). Four per entry: slot (from 1), name behind three hexadecimal digits of a digest of the body ('':
+-- none), audience, body.
+-- Returns 1, the number, and for each refused entry its place (from 1), the reason ('bytes', 'rooms', 'taken', 'spoiled', or 'wait':
+-- to be sent again) and the key that is spoiled. Or 0 and the same of the last call. Exactly the publisher's last number + 1 is
+-- accepted, so a repeated call does nothing and a skipped one shows.
 --
--- Redis takes nothing back when a script fails. So first everything is read, which shows keys of a wrong kind and a counter that is
--- behind. The first write takes memory, so that a Redis without any refuses it, and only moves the counter.
--- (Where nothing is logged nothing needs memory.) From then on nothing ends the script: an entry is logged or refused, alone. The number of the call comes last: it says that the work is done.
+-- Redis takes nothing back when a script fails. So the script first reads everything, which shows keys of a wrong type and a counter
+-- that is behind. The first write takes memory, so a Redis without any refuses it, and moves only the counter. (Where nothing is logged,
+-- nothing needs memory.) From then on nothing ends the script: each entry is logged or refused by itself. The number of the call is
+-- written last: it says that the work is done.
 --
--- A slot is a room under one retention. Meta: `last`, the room's newest seq; `sum`, bytes ever logged; `from`, that sum before the
--- oldest entry that is kept, and `from_ms`, its time; `age` (ms) of what may be read; `until_ms`, when the log ends; `size`, what `sizes`
--- says of it. A stream's id is <seq>-<ms>; its field p is the room's entry before and the sum before this one. `names`: a set of the
--- names of messages by time. `rooms`: rooms with a meta, by when to look whether they have ended. `sizes`: bytes in each log, about;
--- the state's `bytes` is their sum.
+-- A slot is a room under one retention. Meta: `last`, the room's newest seq; `sum`, bytes ever logged; `from`, that sum before the oldest
+-- kept entry, and `from_ms`, its time; `age` (ms), how old readable entries may be; `until_ms`, when the log ends; `size`, its share of
+-- `sizes`. A stream's id is <seq>-<ms>; its field p is the room's entry before and the sum before this one. `names`: names of messages,
+-- by time. `rooms`: rooms with a meta, by the time to check whether they have ended. `sizes`: approximate bytes in each log; the state's
+-- `bytes` is their sum.
 local call, try, format = redis.call, redis.pcall, string.format
 local SEQ_MAX = 4503599627370496
 local publisher, recent, rooms, sizes = KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local number, slots = tonumber(ARGV[2]), tonumber(ARGV[4])
 local KEYS_BEFORE, ARGS_BEFORE, SIZE_STEP, NAMES_MIN = 5, 7, 4096, 1000
-local ENTRY_BYTES, NAME_BYTES = 64, 128 -- what an entry, and a name, count beside what is in them
+local ENTRY_BYTES, NAME_BYTES = 64, 128 -- what an entry and a name count in addition to their bytes
 local have = call('HMGET', state, 'epoch', 'seq', 'bytes')
 local wrong = epoch_error(have, ARGV[1])
 if wrong then
@@ -37,10 +39,10 @@ local ms_text = format('%.0f', ms)
 local seq, epoch, stored = tonumber(have[2]), ARGV[1], whole_of(have[3]) or 0
 local prefix = string.sub(state, 1, -6) -- without `state`
 local metas, slot_at, touched, answer, refused = {}, {}, {}, {1, number}, {ARGV[2]}
--- '%.0f' takes five times as long; where a long has 32 bits '%d' says something else.
+-- '%.0f' takes five times as long, and '%d' is wrong where a long has 32 bits.
 local whole = format('%d', 2 ^ 40) == '1099511627776' and '%d' or '%.0f'
 
--- Another room may be one too many.
+-- A new room may exceed the bound of rooms.
 local room_count
 local function room_new(meta)
     room_count = room_count or try('ZCARD', rooms)
@@ -51,7 +53,7 @@ local function room_new(meta)
     end
 end
 
--- What lies in a log whose meta is gone.
+-- Reads the log of a room whose meta is gone.
 local function meta_of_log(meta, key, log)
     local newest = try('XREVRANGE', log, '+', '-', 'COUNT', 1)
     meta.size = tonumber(try('ZSCORE', sizes, string.sub(key, #prefix + 6)) or 0) or 0
@@ -62,7 +64,7 @@ local function meta_of_log(meta, key, log)
         meta.last = format(whole, entry.seq)
         meta.sum = entry.ours and entry.sum + #newest[1][2][4] + #newest[1][2][6] or 0
         meta.from, meta.from_ms = oldest.ours and oldest.sum or meta.sum, oldest.ms
-        meta.moved, meta.until_ms = true, ms -- it has not run out
+        meta.moved, meta.until_ms = true, ms -- the log has not ended
     else
         room_new(meta)
     end
@@ -82,7 +84,7 @@ local function meta_read(key, log)
         meta_of_log(meta, key, log)
     end
     if meta.until_ms < ms then
-        meta.from, meta.from_ms, meta.moved = meta.sum, ms, true -- the log has run out
+        meta.from, meta.from_ms, meta.moved = meta.sum, ms, true -- the log has ended
     else
         meta.held = math.max(meta.size, meta.sum - meta.from)
     end
@@ -95,7 +97,7 @@ local function slot_read(at)
         log = KEYS[key], key = KEYS[key + 1], names = KEYS[key + 2], named = 0}
     if string.byte(slot.target) == 64 then
         slot.inbox = try('GET', string.sub(slot.target, 2))
-        slot.owned, slot.gone = true, type(slot.inbox) ~= 'string' -- then nobody has that socket any more
+        slot.owned, slot.gone = true, type(slot.inbox) ~= 'string' -- no instance holds that socket any more
     end
     if slot.entries ~= '0' and not slot.gone then
         slot.meta = metas[slot.key] or meta_read(slot.key, slot.log)
@@ -114,8 +116,8 @@ if behind > seq then
 end
 
 local first = ARGS_BEFORE + 1 + 5 * slots
-local roomy -- all of this call fits, and nobody needs to be asked
--- Whoever fills what there is gets no more; a small room has its share.
+local roomy -- all of this call fits, so no bound needs checking
+-- A room that fills the service's bytes gets no more; a small room has its share.
 local share
 local function room_is_full(meta, bytes)
     if ARGV[7] == '0' and stored + bytes <= tonumber(ARGV[6]) then
@@ -160,7 +162,7 @@ local function push(slot, seq_text, prev, audience, body)
     row_len, row_slot = row_len + 3, slot
 end
 
--- Whether a message of this name is new; else whether it is the same again, or the name is another message's. A name's score is its
+-- Whether a message of this name is new, a repetition, or another message than the one that took the name. A name's score is its
 -- time in ms, and in the lowest twelve bits a digest of the message's body. `ZADD NX` takes one command; an old name is one again.
 local DIGESTS = 4096
 local function name_look(slot, tagged)
@@ -191,7 +193,7 @@ local function log_entry(place, slot, name, audience, body)
     local meta, bytes = slot.meta, #audience + #body
     local weight = bytes + ENTRY_BYTES + (name == '' and 0 or NAME_BYTES)
     local why = meta.refused or not roomy and room_is_full(meta, weight) and 'bytes'
-    why = why or ARGV[7] == '2' and 'wait' -- not for good: it comes again
+    why = why or ARGV[7] == '2' and 'wait' -- not final: the entry is sent again
     if why then
         refuse(place, why, meta.spoiled)
         return
@@ -251,7 +253,7 @@ if row_len > 1 then
     row_push()
 end
 
--- In lumps, so that not every publish pays for it. The newest entry always stays.
+-- Trims in lumps, so that not every publish pays for it. The newest entry always stays.
 local function trim(log, meta, keep, bytes_max, age)
     call('XTRIM', log, 'MAXLEN', '=', format('%.0f', keep))
     local newest = tonumber(meta.last)
@@ -262,7 +264,7 @@ local function trim(log, meta, keep, bytes_max, age)
     meta.from, meta.from_ms, meta.moved = oldest.sum, oldest.ms, true
 end
 
--- A set of the service's own lasts as long as the last of what it tells of.
+-- A set of the whole service lives as long as its last member.
 local function last_for(key, life)
     local left = try('PTTL', key)
     if type(left) == 'number' and left < tonumber(life) then
@@ -270,7 +272,7 @@ local function last_for(key, life)
     end
 end
 
--- Of all rooms in one call each.
+-- The keys of the whole service: one call each for all rooms.
 local size_change, size_pairs = 0, {}
 local function size_tell(meta, room, entries, names)
     local size = math.max(0, meta.sum - meta.from) + ENTRY_BYTES * entries + NAME_BYTES * names
@@ -311,13 +313,13 @@ for key, slot in pairs(touched) do
     try(unpack(about))
     if ends then
         ends_last = slot.meta_age
-        -- Meta outlives the log: a trimmed room and a quiet one can be told apart.
+        -- Meta outlives the log, so a trimmed room can be told from a quiet one.
         try('PEXPIRE', key, slot.meta_age)
         try('ZADD', rooms, format('%.0f', meta.until_ms), room)
         last_for(rooms, slot.meta_age)
     end
     if ends or length_now == meta.added then
-        try('PEXPIRE', log, format('%.0f', age * 5 / 4)) -- also one that had vanished
+        try('PEXPIRE', log, format('%.0f', age * 5 / 4)) -- also for a log that had vanished
     end
     tops[#tops + 1] = meta.last
     tops[#tops + 1] = slot.target
@@ -343,10 +345,10 @@ for _, slot in pairs(slot_at) do
     end
 end
 if seq < reserved then
-    try('HSET', state, 'seq', format(whole, seq)) -- what was refused, or known by its name, took no number
+    try('HSET', state, 'seq', format(whole, seq)) -- refused entries and repetitions took no number
 end
 if behind > seq then
-    pcall(epoch_end, behind) -- somebody wrote there; the next call finds another epoch, above it
+    pcall(epoch_end, behind) -- an entry lies above the counter: the next call finds another epoch
 end
 try('SET', publisher, table.concat(refused, ' '), 'PX', 3600000)
 return answer

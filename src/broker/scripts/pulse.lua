@@ -1,12 +1,12 @@
--- Every 0.8 s from every instance. KEYS: state, lives, recent, away, leases and presences of this life, rooms, sizes, rooms with somebody
--- present. ARGV: this life, how long a life lasts without a pulse, how long after its last pulse those of a life that ended have left
--- (ms), this instance's inbox, number of the probe, the prefix of all keys, the epoch. Returns 0 when others have taken this life for ended, 2 when
--- there is more to do than fits into one call, else 1; with keys that were of another kind and are made anew, these stand behind it in an array.
--- 1. The heartbeat. 2. What a life that ended left behind: its leases last for their window only, those present are away. 3. Whoever
--- was away for too long has left. 4. Whoever is present under a life that nobody knows is away. 5. Logs and rooms that ended count no
--- more. 6. The digest: each room that got entries lately is told its newest, so that a lost tail shows. 7. The probe, which carries
--- the counter: all up to it has been pushed before.
--- Whatever is one room's, lease's or member's, and cannot be done, is left out: nothing ends the script once it has begun to write.
+-- Runs every 0.8 s from every instance. KEYS: state, lives, recent, away, leases and presences of this life, rooms, sizes, rooms with
+-- members present. ARGV: this life, how long a life lasts without a pulse, how long after its last pulse the members of an ended life
+-- have left (ms), this instance's inbox, number of the probe, the prefix of all keys, the epoch. Returns 0 if others have ended this life,
+-- 2 if there is more to do than fits into one call, else 1. If keys of another type were made anew, an array has this number and the keys.
+-- 1. The heartbeat. 2. Lives that ended: their leases last for their window only, their members are away. 3. Members that were away
+-- for too long have left. 4. Members present under an unknown life are away. 5. Logs and rooms that ended no longer count. 6. The
+-- digest: each room with recent entries is sent its newest seq, so that a lost tail shows. 7. The probe, which carries the counter:
+-- everything up to it has been pushed before.
+-- Work for a single room, lease or member that fails is left out: nothing ends the script once it has begun to write.
 local call, try, format = redis.call, redis.pcall, string.format
 local lives, recent, away, of, rooms, sizes, heres = KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8]
 local prefix, life_ms, gone_ms = ARGV[6], tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -34,10 +34,10 @@ end
 -- Writes that need no memory come first: when memory is full, Redis then refuses none of the others.
 call('PEXPIRE', of, 86400000)
 for _, key in ipairs({lives, recent, away, rooms, sizes, heres}) do
-    call('PEXPIRE', key, MONTH) -- as long as somebody is there
+    call('PEXPIRE', key, MONTH) -- as long as any life exists
 end
 
--- When nobody's pulse came it was not they who were silent: Redis stood still, or took no writes. That time does not count.
+-- A time without any pulse does not count: Redis stood still or refused writes then.
 local function prolong(key, by, most)
     local all = call('ZRANGE', key, 0, -1, 'WITHSCORES')
     for i = 1, #all, 2 do
@@ -86,7 +86,7 @@ local function here_left(name, life, at)
     end
 end
 
--- A name goes from the set when all is done for it, so that none is forgotten.
+-- A name leaves the set when its work is done, so that none is forgotten.
 local function reap(life, at)
     local key = prefix .. 'of:' .. life
     local names = try('SRANDMEMBER', key, BATCH)
@@ -132,7 +132,7 @@ for _, name in ipairs(left) do
 end
 more = more or #left == BATCH
 
--- Room by room, for those that the set of their life has been lost of, with it or alone.
+-- Room by room, for members whose life has lost its set.
 local known = {}
 local function look(room, cursor)
     local here = prefix .. 'here:' .. room
@@ -204,7 +204,7 @@ for _, name in ipairs(over) do
 end
 more = more or #over == BATCH
 
--- What was lost or done by others shows in the sum.
+-- The sum corrects what others lost or changed.
 if ms - (whole_of(have[5]) or 0) >= COUNT_MS and call('ZCARD', sizes) <= 10 * BATCH then
     local all, sum = call('ZRANGE', sizes, 0, -1, 'WITHSCORES'), 0
     for i = 2, #all, 2 do

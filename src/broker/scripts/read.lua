@@ -1,7 +1,7 @@
--- Reads a room. KEYS: state, log, meta. ARGV: the open epoch, 'after' or 'before', the seq, its epoch ('' for the open one), how many
--- entries, how many bytes at most (but one entry at least). Returns: seq of the room's newest entry, a space and the counter; 1 when the seq lies beyond what is
--- left of its epoch (then it is read from where that ends), 1 when there is more in that direction; then the
--- entries, rising.
+-- Reads a room. KEYS: state, log, meta. ARGV: the open epoch, 'after' or 'before', the seq, its epoch ('' for the open one), number of
+-- entries, bytes at most (but one entry at least). Returns: seq of the room's newest entry, a space and the counter; 1 if the seq lies
+-- beyond the surviving end of its epoch (then the read begins at that end); 1 if there is more in that direction; then the entries,
+-- rising.
 local log, meta = KEYS[2], KEYS[3]
 local back, seq, clipped = ARGV[2] == 'before', tonumber(ARGV[3]), 0
 local have = redis.call('HMGET', state, 'epoch', 'seq', 'end:' .. ARGV[4])
@@ -29,7 +29,7 @@ if last > tonumber(have[2]) then
     return epoch_end(last)
 end
 local from_ms, age = whole_of(about[2]), whole_of(about[3])
-local low = 0 -- what is too old lies below
+local low = 0 -- older entries are out of age
 if from_ms and age then
     local time = redis.call('TIME')
     local since = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000) - age
@@ -38,7 +38,7 @@ if from_ms and age then
         low = first and first.seq or last + 1
     end
 end
--- In pieces: what is read and not sent costs Redis memory, and entries may be large.
+-- In pieces: entries may be large, and entries that are read but not sent cost Redis memory.
 local entries, limit, bytes_max, bytes, more = {}, tonumber(ARGV[5]), tonumber(ARGV[6]), 0, 0
 local piece = 16
 local at = back and string.format('(%.0f-0', seq) or string.format('%.0f', math.max(seq + 1, low))
