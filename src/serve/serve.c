@@ -147,6 +147,11 @@ bool server_open(struct server *server, struct loop *loop, const struct serve_op
     if (!serve_config_read(&server->config, loop, options, err) || !broker_start(server, err))
         return false;
     crowd_init(&server->crowd, loop, &server->config.bounds, server->config.files.spare, server->config.bounds_address);
+    /* A connection that gives way keeps its descriptor until the end of the turn. So one turn may not accept more than
+     * the reserve has beside the spare places. */
+    uint64_t accepts = server->config.files.spare / 2;
+    if (accepts < server->net.budget.accepts_per_turn)
+        server->net.budget.accepts_per_turn = accepts > 0 ? (uint32_t)accepts : 1;
     loop_random(loop, seed, sizeof seed);
     store_init(&server->store, seed, server->config.files.open);
     broker_watch(server->broker, &watcher, server);

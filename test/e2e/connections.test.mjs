@@ -132,6 +132,13 @@ test('few descriptors: a reserve is kept, and the bound may not be higher than t
     await until('it is full', async () => (await asked(instance.port, '/')).startsWith('HTTP/1.1 503'));
     held.push(...await many(300, instance.port));
     for (let n = 0; n < 10; n++) assert.match(await asked(instance.port, '/health'), /alive\n$/);
+    // The same when they all come in one turn of the loop, with the question behind them.
+    process.kill(instance.pid, 'SIGSTOP');
+    held.push(...await many(300, instance.port));
+    const answer = asked(instance.port, '/health');
+    process.kill(instance.pid, 'SIGCONT');
+    assert.match(await answer, /alive\n$/);
+    assert.doesNotMatch(instance.output, /descriptors_gone/);
   } finally {
     end(held);
     await instance.close();
