@@ -19,9 +19,20 @@ static void on_ready(struct member *member, bool whole)
     of(member)->whole = whole;
 }
 
+/* The client brings a token back as it got it, and must be understood. */
+static void check_readable(const struct token *token)
+{
+    struct buf text = {0};
+    struct token again;
+    token_encode(&text, token);
+    assert_true(token_decode(buf_span(&text), &again));
+    buf_finish(&text);
+}
+
 static void on_deliver(struct member *member, struct entry *entry, const struct token *token, bool shared)
 {
     struct model *model = of(member);
+    check_readable(token);
     if (shared)
         assert_true(entry->token_seq == token->seq && token->late_count == 0);
     if (entry->seq == 0) {
