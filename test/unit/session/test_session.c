@@ -131,6 +131,31 @@ static void a_client_is_told_its_pid_once_there_is_a_lease(void **state)
     expect(one, "40{");
 }
 
+static const struct broker_ops *counted;
+static size_t lease_writes;
+
+static void lease_write_counted(struct broker *asked, const struct broker_lease *lease, broker_done_fn *done, void *arg)
+{
+    lease_writes++;
+    counted->lease_write(asked, lease, done, arg);
+}
+
+/* It lives for two windows. At half its life, and the next look at leases, which comes each second, it is written
+ * again. */
+static void a_lease_is_written_again_at_half_its_life(void **state)
+{
+    struct broker_ops counting = *broker->ops;
+    counted = broker->ops;
+    counting.lease_write = lease_write_counted;
+    broker->ops = &counting;
+    lease_writes = 0;
+    nsp.recovery_ms = 1200;
+    enter(0, "40");
+    turn(2500);
+    broker->ops = counted;
+    assert_int_equal(lease_writes, 2);
+}
+
 /* Longer than the lease lives if nobody writes it again. */
 static void a_lease_is_kept_alive(void **state)
 {
@@ -190,6 +215,7 @@ int main(void)
         TEST(what_comes_before_the_peers_close_is_heard),
         TEST(a_client_that_leaves_cannot_be_resumed),
         TEST(a_client_is_told_its_pid_once_there_is_a_lease),
+        TEST(a_lease_is_written_again_at_half_its_life),
         TEST(a_lease_is_kept_alive),
         TEST(a_slow_client_gets_everything_when_it_reads),
     };
