@@ -102,7 +102,7 @@ void redis_is_good(struct redis_broker *redis)
 {
     redis->backoff_ms = BACKOFF_MS_MIN;
     redis->invalid_count = 0;
-    if (redis->invalid_told && !redis->evicts)
+    if (redis->invalid_told && !redis->memory.evicts)
         redis_trouble_set(redis, NULL);
     redis->invalid_told = false;
 }

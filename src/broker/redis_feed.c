@@ -277,7 +277,7 @@ static bool probe_received(struct redis_broker *redis, struct words *words)
         position = words_number(&numbers, '\0');
     if (!words_are_good(words) || !words_are_good(&numbers))
         return false;
-    if (!pending_knows(&redis->probes, number))
+    if (!pending_knows(&redis->pulse.probes, number))
         return true; /* of an earlier process under this name */
     if (counted && !rises_to(redis, position))
         return false;
@@ -317,8 +317,7 @@ void redis_feed_received(struct redis_broker *redis, const struct resp *reply)
     struct span kind = answer_text(&answer), channel = answer_text(&answer), room = room_of(redis, channel);
     if (span_equal(kind, SPAN_LIT("message"))) {
         struct span message = answer_text(&answer);
-        redis->feed_seen_us = loop_now_us(redis->loop);
-        redis->silent_since_us = 0;
+        redis_pulse_feed_seen(redis);
         bool own = span_equal(channel, span_str(redis->inbox));
         if (!answer_is_good(&answer) || !(own                 ? inbox_received(redis, message)
                                           : room.data != NULL ? push_received(redis, room, message)
@@ -331,8 +330,7 @@ void redis_feed_received(struct redis_broker *redis, const struct resp *reply)
         redis_invalid(redis, "what came on the subscriber link");
         return;
     }
-    redis->feed_seen_us = loop_now_us(redis->loop);
-    redis->silent_since_us = 0;
+    redis_pulse_feed_seen(redis);
     redis_window_answered(&redis->subscriptions);
     if (span_equal(kind, SPAN_LIT("subscribe")) && text_is_room(room))
         fence_add(redis, room);

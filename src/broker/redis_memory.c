@@ -30,20 +30,20 @@ char *redis_eviction_text(struct span info)
 void redis_memory_seen(struct redis_broker *redis, struct span info)
 {
     uint64_t used = number_get(info, SPAN_LIT("used_memory:")), max = number_get(info, SPAN_LIT("maxmemory:"));
-    redis->pressure = max == 0 || used <= max / 4 * 3 ? 0 : used <= max / 10 * 9 ? 1 : 2;
+    redis->memory.pressure = max == 0 || used <= max / 4 * 3 ? 0 : used <= max / 10 * 9 ? 1 : 2;
     /* A maxmemory below the used memory says how full Redis is, not how much it should hold. */
     if (redis->bounds.store_bytes_max != 0)
-        redis->store_bytes_max = redis->bounds.store_bytes_max;
-    else if (max == 0 || redis->store_bytes_max == 0 || max > used)
-        redis->store_bytes_max = max != 0 ? max / 4 * 3 : GIB;
-    if (redis->store_bytes_max > ANSWER_NUMBER_MAX)
-        redis->store_bytes_max = ANSWER_NUMBER_MAX;
+        redis->memory.store_bytes_max = redis->bounds.store_bytes_max;
+    else if (max == 0 || redis->memory.store_bytes_max == 0 || max > used)
+        redis->memory.store_bytes_max = max != 0 ? max / 4 * 3 : GIB;
+    if (redis->memory.store_bytes_max > ANSWER_NUMBER_MAX)
+        redis->memory.store_bytes_max = ANSWER_NUMBER_MAX;
     char *why = redis_eviction_text(info);
     if (why != NULL) {
-        redis->evicts = true;
+        redis->memory.evicts = true;
         redis_trouble_set(redis, why);
-    } else if (redis->evicts) {
-        redis->evicts = false;
+    } else if (redis->memory.evicts) {
+        redis->memory.evicts = false;
         redis_trouble_set(redis, NULL);
     }
     free(why);
@@ -63,8 +63,13 @@ static void told(void *arg, const struct resp *reply)
 void redis_memory_look(struct redis_broker *redis)
 {
     uint64_t now = loop_now_us(redis->loop);
-    if (now < redis->info_due_us)
+    if (now < redis->memory.info_due_us)
         return;
-    redis->info_due_us = now + LOOP_MS(INFO_MS);
+    redis->memory.info_due_us = now + LOOP_MS(INFO_MS);
     redis_link_send(&redis->commands, (struct span[]){SPAN_LIT("INFO"), SPAN_LIT("memory")}, 2, told, redis);
+}
+
+void redis_memory_look_soon(struct redis_broker *redis)
+{
+    redis->memory.info_due_us = 0;
 }

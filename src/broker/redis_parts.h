@@ -46,6 +46,25 @@ enum {
     SPOILED_TELL_MS = 10000    /* interval of log lines about keys with foreign data */
 };
 
+/* How full Redis is. Written by redis_memory.c only. */
+struct redis_memory {
+    uint64_t store_bytes_max; /* that of the bounds, or derived from Redis' maxmemory */
+    bool evicts;              /* Redis may evict keys */
+    int pressure;             /* 0: Redis has memory; 1: three quarters are used; 2: nine tenths */
+    uint64_t info_due_us;     /* time of the next check */
+};
+
+/* Heartbeat and probes. Written by redis_pulse.c only. */
+struct redis_pulse {
+    struct timer timer;
+    uint64_t up_since_us;
+    uint64_t due_us, looked_us;
+    uint64_t feed_seen_us;    /* time of the feed's last message */
+    uint64_t silent_since_us; /* a probe was accepted then, and the feed has been silent since; 0: no such probe */
+    struct pending probes;    /* heartbeats have numbers among them */
+    uint64_t probe_taken, probe_seen; /* answered on the command link; received on the feed */
+};
+
 struct redis_broker {
     struct broker broker;
     struct net *net;
@@ -64,9 +83,8 @@ struct redis_broker {
     uint64_t backoff_ms;
     uint8_t state; /* enum redis_state */
     bool destroying, complained;
-    bool proven;   /* it was up once, so a present problem may pass */
-    bool unusable; /* it cannot be used, and the watcher was told */
-    uint64_t up_since_us;
+    bool proven;            /* it was up once, so a present problem may pass */
+    bool unusable;          /* it cannot be used, and the watcher was told */
     uint32_t invalid_count; /* invalid answers since a link was last good for a while */
     bool invalid_told;
     uint64_t spoiled_told_us;          /* time of the last log line about foreign data; 0: none */
@@ -92,10 +110,7 @@ struct redis_broker {
     struct task publish_flush;
     struct timer publish_retry;
     struct broker_bounds bounds;
-    uint64_t store_bytes_max; /* that of the bounds, or derived from Redis' maxmemory */
-    bool evicts;              /* Redis may evict keys */
-    int pressure;             /* 0: Redis has memory; 1: three quarters are used; 2: nine tenths */
-    uint64_t info_due_us;     /* time of the next check */
+    struct redis_memory memory;
     /* Reading: redis_log.c. */
     struct list reads; /* that wait */
     size_t reads_out, reads_bytes_out;
@@ -107,13 +122,7 @@ struct redis_broker {
     struct list fences; /* rooms whose subscription was confirmed this turn */
     size_t fence_count;
     struct task fence_flush;
-    /* Heartbeat and probes: redis_pulse.c. */
-    struct timer pulse;
-    uint64_t pulse_due_us, looked_us;
-    uint64_t feed_seen_us;    /* time of the feed's last message */
-    uint64_t silent_since_us; /* a probe was accepted then, and the feed has been silent since; 0: no such probe */
-    struct pending probes;    /* heartbeats have numbers among them */
-    uint64_t probe_taken, probe_seen; /* answered on the command link; received on the feed */
+    struct redis_pulse pulse;
     /* Presence: redis_present.c. */
     struct redis_window presence;
     struct pending present_calls;
@@ -185,6 +194,8 @@ struct span redis_info_get(struct span info, struct span name);
 void redis_memory_seen(struct redis_broker *redis, struct span info);
 /* Requests it if it is due. */
 void redis_memory_look(struct redis_broker *redis);
+/* Makes it due now: a publish found Redis full, or failed, so that it may be. */
+void redis_memory_look_soon(struct redis_broker *redis);
 /* The setting, according to INFO, by which this Redis may evict keys, in words; NULL: none. The caller frees it. */
 char *redis_eviction_text(struct span info);
 
@@ -207,6 +218,8 @@ void redis_feed_down(struct redis_broker *redis);
 void redis_pulse_init(struct redis_broker *redis);
 void redis_pulse_start(struct redis_broker *redis);
 void redis_probe(struct broker *broker, broker_done_fn *done, void *arg);
+/* The feed brought a message, so it is alive: the wait for a probe is over. */
+void redis_pulse_feed_seen(struct redis_broker *redis);
 void redis_probe_received(struct redis_broker *redis, uint64_t number);
 void redis_pulse_down(struct redis_broker *redis);
 

@@ -144,8 +144,8 @@ static void call_send(struct redis_broker *redis)
     eval_add_u64(&eval, redis->rebase);
     eval_add_u64(&eval, slots.count);
     eval_add_u64(&eval, redis->bounds.rooms_max);
-    eval_add_u64(&eval, redis->store_bytes_max);
-    eval_add_u64(&eval, (uint64_t)redis->pressure);
+    eval_add_u64(&eval, redis->memory.store_bytes_max);
+    eval_add_u64(&eval, (uint64_t)redis->memory.pressure);
     for (uint32_t i = 0; i < slots.count; i++)
         add_slot(&eval, redis, slots.first[i]);
     list_each (node, &redis->flying) {
@@ -160,7 +160,7 @@ static void wait_tell(struct redis_broker *redis);
 /* While Redis has no memory, what is to be logged stays here, so that it holds up nothing else. True: it does. */
 static bool hold_back(struct redis_broker *redis, struct waiting_publish *publish)
 {
-    if (redis->pressure < 2 || publish->retention.entries_max == 0)
+    if (redis->memory.pressure < 2 || publish->retention.entries_max == 0)
         return false;
     list_append(&redis->held_back, &publish->node);
     wait_tell(redis);
@@ -182,7 +182,7 @@ static void call_begin(struct redis_broker *redis)
 {
     size_t entries = 0, bytes = 0;
     struct list *node;
-    if (redis->pressure < 2)
+    if (redis->memory.pressure < 2)
         held_back_release(redis);
     while (entries < BATCH_ENTRIES_MAX && bytes < BATCH_BYTES_MAX && (node = list_take(&redis->publishes)) != NULL) {
         struct waiting_publish *publish = container_of(node, struct waiting_publish, node);
@@ -193,7 +193,7 @@ static void call_begin(struct redis_broker *redis)
         entries++;
     }
     if (!list_empty(&redis->held_back)) {
-        redis->info_due_us = 0;
+        redis_memory_look_soon(redis);
         timer_start(redis->loop, &redis->publish_retry, LOOP_MS(RETRY_MS));
     }
     if (entries == 0)
@@ -267,7 +267,7 @@ static bool may_tell(struct redis_broker *redis)
 
 static void wait_tell(struct redis_broker *redis)
 {
-    redis->info_due_us = 0;
+    redis_memory_look_soon(redis);
     if (!may_tell(redis))
         return;
     log_event(LOG_WARNING, "Redis' memory is used up: what is to be logged waits", LOG_N("times", redis->full_count),
@@ -287,7 +287,7 @@ static void refusal_tell(struct redis_broker *redis, const struct waiting_publis
         return;
     log_event(LOG_WARNING, "publishes are refused: the service's storage is full",
               LOG_C("why", broker_refusal_text(publish->result)), LOG_N("refused", redis->full_count),
-              LOG_S("room", span_sub(room_of(publish), 0, 64)), LOG_N("store_bytes_max", redis->store_bytes_max),
+              LOG_S("room", span_sub(room_of(publish), 0, 64)), LOG_N("store_bytes_max", redis->memory.store_bytes_max),
               LOG_N("rooms_max", redis->bounds.rooms_max),
               LOG_C("cure", "raise the limits and Redis' maxmemory, or keep less: `log:` of the namespaces"));
     redis->full_count = 0;
@@ -348,7 +348,7 @@ static void answered(void *arg, const struct resp *reply)
         return;
     }
     if (redis_is_error(redis, reply, "publishing")) {
-        redis->info_due_us = 0; /* it may be out of memory: then it is time to refuse */
+        redis_memory_look_soon(redis); /* it may be out of memory: then it is time to refuse */
         timer_start(redis->loop, &redis->publish_retry, LOOP_MS(RETRY_MS));
         return;
     }

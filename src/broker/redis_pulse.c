@@ -22,8 +22,8 @@ struct probe {
  * faster than this answer. */
 static void probe_taken(struct redis_broker *redis)
 {
-    if (++redis->probe_taken > redis->probe_seen && redis->silent_since_us == 0)
-        redis->silent_since_us = loop_now_us(redis->loop);
+    if (++redis->pulse.probe_taken > redis->pulse.probe_seen && redis->pulse.silent_since_us == 0)
+        redis->pulse.silent_since_us = loop_now_us(redis->loop);
 }
 
 static void probe_sent(void *arg, const struct resp *reply)
@@ -56,7 +56,7 @@ static void pulsed(void *arg, const struct resp *reply)
         return;
     }
     if (redis_is_error(redis, reply, "sending a heartbeat")) {
-        redis->probe_taken++; /* nothing will come of it, but it has been answered */
+        redis->pulse.probe_taken++; /* nothing will come of it, but it has been answered */
         return;
     }
     if (redis->state != REDIS_UP)
@@ -74,7 +74,7 @@ static void pulsed(void *arg, const struct resp *reply)
         return;
     }
     if (said == 2)
-        redis->pulse_due_us = loop_now_us(redis->loop); /* there is more to do */
+        redis->pulse.due_us = loop_now_us(redis->loop); /* there is more to do */
     probe_taken(redis);
 }
 
@@ -94,7 +94,7 @@ static void pulse_send(struct redis_broker *redis)
     eval_add_u64(&eval, LIFE_MS);
     eval_add_u64(&eval, GONE_MS);
     eval_add(&eval, span_str(redis->inbox));
-    eval_add_u64(&eval, pending_number_next(&redis->probes));
+    eval_add_u64(&eval, pending_number_next(&redis->pulse.probes));
     eval_add(&eval, span_str(redis->key_prefix));
     eval_add(&eval, span_of(redis->epoch, redis->epoch_len));
     eval_send(&eval, redis, pulsed, redis);
@@ -102,50 +102,56 @@ static void pulse_send(struct redis_broker *redis)
 
 static void look(struct timer *timer)
 {
-    struct redis_broker *redis = container_of(timer, struct redis_broker, pulse);
+    struct redis_broker *redis = container_of(timer, struct redis_broker, pulse.timer);
     uint64_t now = loop_now_us(redis->loop);
     /* This process itself stood still. Waiting input is read before the link is judged. */
-    if (redis->silent_since_us != 0 && now - redis->looked_us >= LOOP_MS(2 * LOOK_MS))
-        redis->silent_since_us = now;
-    redis->looked_us = now;
-    if (redis->silent_since_us != 0 && now - redis->silent_since_us >= LOOP_MS(PROBE_MS_MAX)) {
+    if (redis->pulse.silent_since_us != 0 && now - redis->pulse.looked_us >= LOOP_MS(2 * LOOK_MS))
+        redis->pulse.silent_since_us = now;
+    redis->pulse.looked_us = now;
+    if (redis->pulse.silent_since_us != 0 && now - redis->pulse.silent_since_us >= LOOP_MS(PROBE_MS_MAX)) {
         log_event(LOG_WARNING, "the broker does not push any more: reconnecting");
         redis_break(redis, CLOSE_BROKER_LOST);
         return;
     }
-    if (now - redis->up_since_us >= LOOP_MS(GOOD_MS))
+    if (now - redis->pulse.up_since_us >= LOOP_MS(GOOD_MS))
         redis_is_good(redis);
     redis_memory_look(redis);
-    if (now >= redis->pulse_due_us) {
-        redis->pulse_due_us = now + LOOP_MS(PULSE_MS);
+    if (now >= redis->pulse.due_us) {
+        redis->pulse.due_us = now + LOOP_MS(PULSE_MS);
         pulse_send(redis);
-    } else if (redis->silent_since_us == 0 && now - redis->feed_seen_us >= LOOP_MS(SILENCE_MS)) {
-        probe_send(redis, pending_number_next(&redis->probes));
+    } else if (redis->pulse.silent_since_us == 0 && now - redis->pulse.feed_seen_us >= LOOP_MS(SILENCE_MS)) {
+        probe_send(redis, pending_number_next(&redis->pulse.probes));
     }
     timer_start(redis->loop, timer, LOOP_MS(LOOK_MS));
 }
 
 void redis_pulse_init(struct redis_broker *redis)
 {
-    pending_init(&redis->probes, 0);
-    timer_init(&redis->pulse, look);
+    pending_init(&redis->pulse.probes, 0);
+    timer_init(&redis->pulse.timer, look);
 }
 
 void redis_pulse_start(struct redis_broker *redis)
 {
-    redis->feed_seen_us = redis->looked_us = redis->up_since_us = loop_now_us(redis->loop);
-    redis->silent_since_us = 0;
-    redis->probe_taken = redis->probe_seen = redis->probes.number;
+    redis->pulse.feed_seen_us = redis->pulse.looked_us = redis->pulse.up_since_us = loop_now_us(redis->loop);
+    redis->pulse.silent_since_us = 0;
+    redis->pulse.probe_taken = redis->pulse.probe_seen = redis->pulse.probes.number;
     /* Spreads the pulses of instances that came up together. */
-    redis->pulse_due_us = redis->feed_seen_us + LOOP_MS(loop_random_below(redis->loop, PULSE_MS));
-    timer_start(redis->loop, &redis->pulse, LOOP_MS(LOOK_MS));
+    redis->pulse.due_us = redis->pulse.feed_seen_us + LOOP_MS(loop_random_below(redis->loop, PULSE_MS));
+    timer_start(redis->loop, &redis->pulse.timer, LOOP_MS(LOOK_MS));
+}
+
+void redis_pulse_feed_seen(struct redis_broker *redis)
+{
+    redis->pulse.feed_seen_us = loop_now_us(redis->loop);
+    redis->pulse.silent_since_us = 0;
 }
 
 void redis_probe_received(struct redis_broker *redis, uint64_t number)
 {
-    redis->probe_seen = number;
+    redis->pulse.probe_seen = number;
     struct pending_call *taken;
-    while ((taken = pending_take(&redis->probes, number)) != NULL) {
+    while ((taken = pending_take(&redis->pulse.probes, number)) != NULL) {
         struct probe *probe = container_of(taken, struct probe, pending);
         probe->done(probe->arg, BROKER_OK);
         free(probe);
@@ -170,13 +176,13 @@ void redis_probe(struct broker *broker, broker_done_fn *done, void *arg)
         redis_refuse(redis, probe_refused, probe);
         return;
     }
-    probe_send(redis, pending_add(&redis->probes, &probe->pending));
+    probe_send(redis, pending_add(&redis->pulse.probes, &probe->pending));
 }
 
 void redis_pulse_down(struct redis_broker *redis)
 {
     struct pending_call *taken;
-    timer_stop(redis->loop, &redis->pulse);
-    while ((taken = pending_take(&redis->probes, UINT64_MAX)) != NULL)
+    timer_stop(redis->loop, &redis->pulse.timer);
+    while ((taken = pending_take(&redis->pulse.probes, UINT64_MAX)) != NULL)
         probe_refused(container_of(taken, struct probe, pending), NULL);
 }
