@@ -245,17 +245,32 @@ static void watch_output(struct io *io, struct loop *loop, io_ready_fn *ready, i
 }
 
 /* Forks with every signal blocked, so that no signal runs a handler of the parent in the child. The child resets all
- * handlers before it unblocks them. */
-static pid_t fork_quietly(const struct child_spec *spec, int pipes[3][2])
+ * handlers before it unblocks them. It waits until the parent has a descriptor for it: in a host that ignores SIGCHLD,
+ * a child that ends at once would leave nothing to open one for. */
+static pid_t fork_quietly(const struct child_spec *spec, int pipes[3][2], int *watch)
 {
+    int go[2];
+    if (pipe2(go, O_CLOEXEC) != 0)
+        return -1;
     char *const *environment = spec->env != NULL ? (char *const *)spec->env : environ;
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     pid_t parent = getpid(), pid = fork();
-    if (pid == 0)
+    if (pid == 0) {
+        char none;
+        close(go[1]);
+        while (read(go[0], &none, 1) < 0 && errno == EINTR)
+            continue;
         become(spec, environment, (const int[]){pipes[0][1], pipes[1][1], pipes[2][1]}, parent);
+    }
     int error = errno;
+    if (pid > 0) {
+        *watch = pid_descriptor(pid);
+        error = errno;
+    }
+    close(go[0]);
+    close(go[1]);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     errno = error;
     return pid;
@@ -281,10 +296,10 @@ static void wait_for(pid_t pid)
 bool child_start(struct child *child, struct loop *loop, const struct child_spec *spec, child_line_fn *line,
                  child_ended_fn *ended, struct err *err)
 {
-    int pipes[3][2], report[2];
+    int pipes[3][2], report[2], watch = -1;
     *child = (struct child){.loop = loop, .line = line, .ended = ended};
     timer_init(&child->settle, on_settled);
-    pid_t pid = pipes_open(pipes) ? fork_quietly(spec, pipes) : -1;
+    pid_t pid = pipes_open(pipes) ? fork_quietly(spec, pipes, &watch) : -1;
     int error = errno;
     pipes_close(pipes, 1);
     if (pid < 0) {
@@ -294,11 +309,11 @@ bool child_start(struct child *child, struct loop *loop, const struct child_spec
     if (report_read(pipes[2][0], report)) {
         wait_for(pid);
         pipes_close(pipes, 0);
+        if (watch >= 0)
+            close(watch);
         return start_error(spec, report, err);
     }
-    int watch = pid_descriptor(pid);
     if (watch < 0) {
-        error = errno;
         kill(-pid, SIGKILL);
         wait_for(pid);
         pipes_close(pipes, 0);

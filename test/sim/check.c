@@ -313,6 +313,10 @@ static int token_take(struct check *check, struct witness *witness, struct span 
 static void token_check(struct check *check, struct witness *witness, int epoch_number)
 {
     struct lease *lease = witness->lease;
+    if (lease == NULL) {
+        check_fail(check, "%s: got a token, and no lease has been written for it", witness->name);
+        return;
+    }
     if (epoch_number < 0 || lease->outdated || witness->tainted)
         return;
     /* Lost entries cannot be resumed: clients that claim them are told so. */
