@@ -102,9 +102,14 @@ extern const struct broker_retention keep;    /* plenty: 10000 entries, 64 MiB, 
  * and all calls must have been answered. */
 int instances_set_up(void **state);
 int instances_tear_down(void **state);
+/* As instances_set_up, on a Redis that an earlier test, if it failed, may have left as no good for others: ended, a
+ * replica, full, or with a password. */
+int instances_set_up_mended(void **state);
 /* The same without the end: what follows is a fleet of its own on the same Redis. */
 void instances_use_prefix(const char *prefix);
 const char *instances_prefix(void);
+/* The whole name of one of this fleet's keys; good until the next call but one. */
+const char *instances_key(const char *name);
 
 /* Runs the tests on the kind of broker that the program's first argument names ("memory", else Redis, with a server
  * started for it by these options). Returns what main returns: 77, which Meson takes for skipped, without a

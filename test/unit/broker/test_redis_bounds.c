@@ -3,15 +3,6 @@
 #include "instances.h"
 #include <stdio.h>
 
-static const char *key(const char *name)
-{
-    static char text[2][128];
-    static int turn;
-    turn = !turn;
-    snprintf(text[turn], sizeof text[turn], "%s:{0}:%s", instances_prefix(), name);
-    return text[turn];
-}
-
 static void some_of_everything(struct instance *a)
 {
     struct broker_lease lease = {.pid = SPAN_LIT("pid"),
@@ -45,15 +36,15 @@ static void everything_has_an_end(void **state)
     some_of_everything(a);
     some_of_everything(a);
     instances_run(1700); /* two heartbeats sweep what has no end of its own: those away, and what the digest tells */
-    const char *left = redis_ask(&redis, "EVAL", walk, "0", key("*"), key("state"), NULL);
+    const char *left = redis_ask(&redis, "EVAL", walk, "0", instances_key("*"), instances_key("state"), NULL);
     if (strstr(left, "{0}") != NULL)
         fail_msg("without an end: %s", left);
     /* Also when a log vanished meanwhile. */
-    redis_ask(&redis, "DEL", key("log:r"), NULL);
-    redis_ask(&redis, "DEL", key("names:r"), NULL);
+    redis_ask(&redis, "DEL", instances_key("log:r"), NULL);
+    redis_ask(&redis, "DEL", instances_key("names:r"), NULL);
     some_of_everything(a);
     instances_run(1700);
-    left = redis_ask(&redis, "EVAL", walk, "0", key("*"), key("state"), NULL);
+    left = redis_ask(&redis, "EVAL", walk, "0", instances_key("*"), instances_key("state"), NULL);
     if (strstr(left, "{0}") != NULL)
         fail_msg("without an end: %s", left);
 }
@@ -69,7 +60,7 @@ static void nobody_is_present_under_a_life_that_nobody_knows(void **state)
     AWAIT_ANSWER(there);
     assert_int_equal(there->presence.count, 2);
     instance_destroy(a);
-    redis_ask(&redis, "EVAL", forget, "0", key("of:*"), NULL);
+    redis_ask(&redis, "EVAL", forget, "0", instances_key("of:*"), NULL);
     struct instance *b = instance_up("B");
     subscribe_now(b, "r");
     enter(b, "r", "z");
@@ -92,7 +83,7 @@ static void a_spoiled_lease_harms_nobody_else(void **state)
         call = lease_write(a, &lease);
         AWAIT_ANSWER(call);
     }
-    redis_ask(&redis, "SET", key("lease:two"), "x", NULL);
+    redis_ask(&redis, "SET", instances_key("lease:two"), "x", NULL);
     call = lease_claim(b, "two", "", 0);
     AWAIT_ANSWER(call);
     assert_int_equal(call->result, BROKER_NONE);
@@ -107,16 +98,17 @@ static void a_spoiled_lease_harms_nobody_else(void **state)
     assert_true(instances_logged("a key holds foreign or damaged data"));
     assert_false(instances_logged("lease:two")); /* a pid is nobody's business */
     /* Its instance dies without a word: the others' leases are shortened all the same. */
-    redis_ask(&redis, "ZADD", key("lives"), "1", redis_ask(&redis, "ZRANGE", key("lives"), "0", "0", NULL), NULL);
+    redis_ask(&redis, "ZADD", instances_key("lives"), "1",
+              redis_ask(&redis, "ZRANGE", instances_key("lives"), "0", "0", NULL), NULL);
     instance_destroy(a);
-    AWAIT_WITHIN(8000, redis_ask_number(&redis, "PTTL", key("lease:three"), NULL) <= 60000);
+    AWAIT_WITHIN(8000, redis_ask_number(&redis, "PTTL", instances_key("lease:three"), NULL) <= 60000);
 }
 
 /* Who asks who is in that room is told that nobody is known to be; the link, which is everybody's, goes on. */
 static void a_spoiled_room_of_those_present_harms_nobody_else(void **state)
 {
     struct instance *a = instance_up("A");
-    redis_ask(&redis, "SET", key("here:r"), "x", NULL);
+    redis_ask(&redis, "SET", instances_key("here:r"), "x", NULL);
     for (int i = 0; i < 3; i++) {
         struct call *call = list(a, "r", 0, 10);
         AWAIT_ANSWER(call);
@@ -132,12 +124,12 @@ static void a_spoiled_room_of_those_present_harms_nobody_else(void **state)
 static void a_spoiled_state_is_noticed(void **state)
 {
     struct instance *a = instance_up("A");
-    redis_ask(&redis, "DEL", key("state"), NULL);
-    redis_ask(&redis, "SET", key("state"), "x", NULL);
+    redis_ask(&redis, "DEL", instances_key("state"), NULL);
+    redis_ask(&redis, "SET", instances_key("state"), "x", NULL);
     AWAIT(told_count(a, TOLD_DOWN, "") == 1);
     instances_run(1000);
     assert_false(a->up);
-    redis_ask(&redis, "DEL", key("state"), NULL);
+    redis_ask(&redis, "DEL", instances_key("state"), NULL);
     AWAIT(a->up);
     publish_now(a, "r", "x");
 }

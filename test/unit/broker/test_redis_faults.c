@@ -7,13 +7,6 @@
 #include "byte_proxy.h"
 #include "instances.h"
 
-static const char *key(const char *name)
-{
-    static char text[256];
-    snprintf(text, sizeof text, "%s:{0}:%s", instances_prefix(), name);
-    return text;
-}
-
 static bool position_is_ok(struct instance *by, const char *epoch, uint64_t seq)
 {
     struct call *call = lease_claim(by, "pid", epoch, seq);
@@ -169,7 +162,7 @@ static void a_forgotten_publisher_goes_on(void **state)
     for (int i = 0; i < 3; i++) {
         publish_now(a, "r", "x");
         redis_ask(&redis, "EVAL", "for _, key in ipairs(redis.call('KEYS', ARGV[1])) do redis.call('DEL', key) end",
-                  "0", key("publisher:*"), NULL);
+                  "0", instances_key("publisher:*"), NULL);
     }
     AWAIT(told_count(a, TOLD_PUSHED, "r") == 3);
     assert_int_equal(read_all(a, "r")->page.count, 3);
@@ -327,7 +320,7 @@ static void what_is_accepted_is_logged_whatever_key_is_spoiled(void **state)
         for (int j = 0; j < 5; j++)
             publish_now(a, "r", "before");
         /* SET does not mind the kind that a key is of. */
-        const char *words[8] = {faults[i].what[0], key(faults[i].what[1])};
+        const char *words[8] = {faults[i].what[0], instances_key(faults[i].what[1])};
         for (int j = 2; faults[i].what[j] != NULL; j++)
             words[j] = faults[i].what[j];
         redis_ask_words(&redis, words);
@@ -416,25 +409,9 @@ static void a_server_that_is_loading_is_waited_for(void **state)
     assert_int_equal(told_count(a, TOLD_UNUSABLE, "") + told_count(b, TOLD_UNUSABLE, ""), 0);
 }
 
-/* A test that failed may have left it in a state that is no good for others. */
-static int set_up(void **state)
-{
-    static const char *const mending[][5] = {{"REPLICAOF", "NO", "ONE"},
-                                             {"CONFIG", "SET", "min-replicas-to-write", "0"},
-                                             {"CONFIG", "SET", "maxmemory", "0"},
-                                             {"CONFIG", "SET", "maxmemory-policy", "noeviction"},
-                                             {"CONFIG", "SET", "requirepass", ""}};
-    if (redis.pid == 0)
-        redis_process_restart(&redis, false);
-    redis_try(&redis, "AUTH", "secret", NULL);
-    for (size_t i = 0; i < sizeof mending / sizeof mending[0]; i++)
-        redis_ask_words(&redis, mending[i]);
-    return instances_set_up(state);
-}
-
 int main(int argc, char **argv)
 {
-#define FAULT_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, instances_tear_down)
+#define FAULT_TEST(name) cmocka_unit_test_setup_teardown(name, instances_set_up_mended, instances_tear_down)
     static const char *const options[] = {"--appendonly", "yes", "--appendfsync", "always", "--key-load-delay",
                                           "200",          NULL};
     const struct CMUnitTest tests[] = {

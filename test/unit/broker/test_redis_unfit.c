@@ -8,13 +8,6 @@
 #include "byte_proxy.h"
 #include "instances.h"
 
-static const char *key(const char *name)
-{
-    static char text[256];
-    snprintf(text, sizeof text, "%s:{0}:%s", instances_prefix(), name);
-    return text;
-}
-
 /* A Redis that will not do, and what is said of it. */
 struct unfit {
     const char *before[8], *after[8]; /* commands that make it so, and mend it */
@@ -151,11 +144,11 @@ static void what_worked_once_is_tried_again(void **state)
 /* Somebody else's data under our key is not our bug: it is said, and tried again. */
 static void strange_keys_are_said(void **state)
 {
-    redis_ask(&redis, "SET", key("state"), "not ours", NULL);
+    redis_ask(&redis, "SET", instances_key("state"), "not ours", NULL);
     struct instance *a = instance_open("A");
     AWAIT(instances_logged("WRONGTYPE"));
     assert_int_equal(a->told_count, 0);
-    redis_ask(&redis, "DEL", key("state"), NULL);
+    redis_ask(&redis, "DEL", instances_key("state"), NULL);
     AWAIT(a->up);
 }
 
@@ -216,7 +209,7 @@ static void strange_messages_break_the_link_at_most(void **state)
     }
     for (int i = 0; i < COUNT; i++) {
         snprintf(channel, sizeof channel, "%s:i%d", stranges[i].to_inbox ? "inbox" : "push", i);
-        redis_ask(&redis, "PUBLISH", key(channel), stranges[i].text, NULL);
+        redis_ask(&redis, "PUBLISH", instances_key(channel), stranges[i].text, NULL);
     }
     for (int i = 0; i < COUNT; i++) {
         AWAIT(told_count(all[i], TOLD_DOWN, "") >= stranges[i].downs && all[i]->up);
@@ -228,23 +221,9 @@ static void strange_messages_break_the_link_at_most(void **state)
     }
 }
 
-/* A test that failed may have left it in a state that is no good for others. */
-static int set_up(void **state)
-{
-    static const char *const mending[][5] = {{"CONFIG", "SET", "maxmemory", "0"},
-                                             {"CONFIG", "SET", "maxmemory-policy", "noeviction"},
-                                             {"CONFIG", "SET", "requirepass", ""}};
-    if (redis.pid == 0)
-        redis_process_restart(&redis, false);
-    redis_try(&redis, "AUTH", "secret", NULL);
-    for (size_t i = 0; i < sizeof mending / sizeof mending[0]; i++)
-        redis_ask_words(&redis, mending[i]);
-    return instances_set_up(state);
-}
-
 int main(int argc, char **argv)
 {
-#define UNFIT_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, instances_tear_down)
+#define UNFIT_TEST(name) cmocka_unit_test_setup_teardown(name, instances_set_up_mended, instances_tear_down)
     static const char *const options[] = {"--appendonly", "yes", "--appendfsync", "always", NULL};
     const struct CMUnitTest tests[] = {
         UNFIT_TEST(what_will_not_do_is_told_with_its_remedy),

@@ -118,6 +118,15 @@ void start(struct model *model)
     member_start(&model->member);
 }
 
+struct model *joined_and_started(const char *sid, const char *rooms, enum start_mode mode, uint64_t argument)
+{
+    struct model *model = joined(sid, rooms, mode, argument);
+    script_run(&script);
+    start(model);
+    script_run(&script);
+    return model;
+}
+
 void expect_got(const struct model *model, size_t count, const uint64_t *seqs)
 {
     assert_int_equal(model->got_count, count);

@@ -45,6 +45,8 @@ void model_destroy(struct model *model); /* accepts NULL */
 struct model *joined(const char *sid, const char *rooms, enum start_mode mode, uint64_t argument);
 /* As if the lease had been written. */
 void start(struct model *model);
+/* joined, confirmed, started, and sent what there is for it. */
+struct model *joined_and_started(const char *sid, const char *rooms, enum start_mode mode, uint64_t argument);
 /* It was sent exactly these logged entries, in this order. */
 void expect_got(const struct model *model, size_t count, const uint64_t *seqs);
 

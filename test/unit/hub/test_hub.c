@@ -47,10 +47,7 @@ static void the_newest_entries_can_be_asked_for(void **state)
 {
     for (int i = 0; i < 6; i++)
         script_publish(&script, 0, true, "");
-    struct model *model = joined("one", "a", START_NEWEST, 2);
-    script_run(&script);
-    start(model);
-    script_run(&script);
+    struct model *model = joined_and_started("one", "a", START_NEWEST, 2);
     expect_got(model, 2, (uint64_t[]){5, 6});
     model_destroy(model);
 }
@@ -60,19 +57,13 @@ static void the_oldest_entry_is_looked_for_in_the_log(void **state)
 {
     for (int i = 0; i < 3; i++)
         script_publish(&script, 0, true, "");
-    struct model *early = joined("one", "a", START_OLDEST, 0);
-    script_run(&script);
-    start(early);
-    script_run(&script);
+    struct model *early = joined_and_started("one", "a", START_OLDEST, 0);
     expect_got(early, 3, (uint64_t[]){1, 2, 3});
     for (int i = 0; i < 3; i++)
         script_publish(&script, 0, true, "");
     script_run(&script);
     script.trimmed[0] = 5;
-    struct model *late = joined("two", "a", START_OLDEST, 0);
-    script_run(&script);
-    start(late);
-    script_run(&script);
+    struct model *late = joined_and_started("two", "a", START_OLDEST, 0);
     assert_false(late->lost);
     expect_got(late, 1, (uint64_t[]){6});
     model_destroy(early);
@@ -84,10 +75,7 @@ static void a_room_that_was_forgotten_is_gone(void **state)
 {
     for (int i = 0; i < 3; i++)
         script_publish(&script, 0, true, "");
-    struct model *there = joined("one", "a", START_NOW, 0);
-    script_run(&script);
-    start(there);
-    script_run(&script);
+    struct model *there = joined_and_started("one", "a", START_NOW, 0);
     script.trimmed[0] = 3;
     script.room_last[0] = 0;
     size_t reads = script.reads_answered;

@@ -49,10 +49,7 @@ static void an_epoch_that_is_forgotten_ends_everybody(void **state)
 {
     for (int i = 0; i < 3; i++)
         script_publish(&script, 0, true, "");
-    struct model *model = joined("one", "a", START_NOW, 0);
-    script_run(&script);
-    start(model);
-    script_run(&script);
+    struct model *model = joined_and_started("one", "a", START_NOW, 0);
     script_down(&script);
     script_forget(&script, 2);
     script.ended_unknown = true;
@@ -89,10 +86,7 @@ static void leases_come_before_rooms(void **state)
 static void a_room_that_lost_its_entries_is_joined_all_the_same(void **state)
 {
     script_publish(&script, 0, true, "");
-    struct model *quiet = joined("one", "b", START_NOW, 0);
-    script_run(&script);
-    start(quiet);
-    script_run(&script);
+    struct model *quiet = joined_and_started("one", "b", START_NOW, 0);
     script_publish(&script, 1, true, "one"); /* 2, which it is not told of */
     script_run(&script);
     script_down(&script);
