@@ -5,7 +5,6 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#include "base/log.h"
 #include "base/mem.h"
 #include "base/moves.h"
 #include "session/call.h"
@@ -13,10 +12,8 @@
 #include "session/lease.h"
 #include "session/presence.h"
 #include "session/subscriber_parts.h"
-#include "wire/json.h"
 
 enum {
-    RETRY_MS = 200,
     OFFSET_BYTES_MAX = TOKEN_BYTES_MAX, /* longer ones are not ours */
     CONNECT_BYTES = 2048,               /* what a subscriber that connects makes this instance and the broker hold */
 };
@@ -282,7 +279,7 @@ static void claimed(void *arg, enum broker_result result, const struct broker_le
         return;
     }
     if (result == BROKER_LOST) {
-        timer_start(sessions->loop, &subscriber->retry, LOOP_MS(RETRY_MS));
+        timer_start(sessions->loop, &subscriber->retry, LOOP_MS(SUBSCRIBER_RETRY_MS));
     } else if (result == BROKER_OK && lease->generation < subscriber->generation) {
         sessions->counters.leases_superseded++;
         session_close(subscriber->session, CLOSE_SUPERSEDED);

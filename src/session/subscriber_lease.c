@@ -12,7 +12,6 @@
 #include "session/subscriber_parts.h"
 
 enum {
-    RETRY_MS = 200,
     LEASE_CHANGE_BYTES = 1024, /* of a lease that is written count as one change */
 };
 
@@ -114,7 +113,7 @@ static void lease_written(void *arg, enum broker_result result)
         subscriber_give_up(subscriber, true, CLOSE_SUPERSEDED);
     } else if (result != BROKER_OK) {
         set_lease_state(subscriber, LEASE_RETRYING);
-        timer_start(subscriber->sessions->loop, &subscriber->retry, LOOP_MS(RETRY_MS));
+        timer_start(subscriber->sessions->loop, &subscriber->retry, LOOP_MS(SUBSCRIBER_RETRY_MS));
     } else if (again) {
         subscriber_calls_answer(subscriber); /* those that this write knows of need not wait for the next */
         lease_write(subscriber);

@@ -5,6 +5,8 @@
 
 #include "session/subscriber.h"
 
+enum { SUBSCRIBER_RETRY_MS = 200 }; /* until it asks the broker again, after a call that failed */
+
 /* Sends the CONNECT reply and the announcement, then begins to deliver. `recovered`: it resumes. */
 void subscriber_connected(struct subscriber *subscriber, bool recovered);
 void subscriber_rooms_begin(struct subscriber *subscriber);
@@ -43,8 +45,8 @@ void subscriber_lease_leave(struct subscriber *subscriber, const struct broker_l
 void subscriber_deliver(struct member *member, struct entry *entry, const struct token *token, bool shared);
 bool subscriber_has_room(struct member *member);
 
-/* slow.c: too much is queued: drops events that the log has, and lets their subscribers catch up. True if `subscriber` is
- * one of them. */
+/* slow.c: too much is queued: drops events that the log has, and lets their subscribers catch up. True if `subscriber`
+ * is one of them. */
 bool session_slow(struct session *session, struct subscriber *subscriber);
 
 #endif

@@ -16,7 +16,8 @@
 struct session;
 struct transport;
 
-/* How packets are encoded for the wire. Frames of one format may be shared by all transports that have it. */
+/* How events are encoded for the wire. Frames of one format may be shared by all sessions that have it, so a protocol
+ * with other events than Socket.IO's needs formats of its own. */
 enum transport_format { TRANSPORT_WEBSOCKET, TRANSPORT_FORMATS };
 
 /* True for a tag whose frame stays in the queue. */
