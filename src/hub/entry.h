@@ -9,7 +9,7 @@
 #include "base/frame.h"
 #include "broker/broker.h"
 
-enum { ENTRY_FRAMES = 2 };
+enum { ENTRY_FRAMES = 4 };
 
 struct entry_frame {
     const void *key; /* compared, never followed */

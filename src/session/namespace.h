@@ -5,6 +5,7 @@
 
 #include "base/list.h"
 #include "hub/member.h"
+#include "session/protocol.h"
 #include "session/transport.h"
 
 struct subscriber;
@@ -20,10 +21,10 @@ struct nsp {
     struct span name; /* "/", "/chat" */
     /* It logs some event: subscribers get a pid, events a token, and a cut client resumes. */
     bool recoverable;
-    uint64_t recovery_ms;            /* a subscriber may come back for at least this long after a cut */
-    bool direct;                     /* events can go to one subscriber: each subscriber has a room of its own */
-    bool announce;                   /* tell each subscriber its instance and deadline with the event `sennit` */
-    char formats[TRANSPORT_FORMATS]; /* their addresses are the keys of frames encoded for it, see entry_frame */
+    uint64_t recovery_ms; /* a subscriber may come back for at least this long after a cut */
+    bool direct;          /* events can go to one subscriber: each subscriber has a room of its own */
+    bool announce;        /* tell each subscriber its instance and deadline with the event `sennit` */
+    char formats[PROTOCOLS][TRANSPORT_FORMATS]; /* their addresses are the keys of its frames, see entry_frame */
     char *presence_key; /* member of the CONNECT payload that becomes the subscriber's presence data; NULL: none */
 };
 

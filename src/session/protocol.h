@@ -9,7 +9,11 @@ struct session;
 struct subscriber;
 struct token;
 
+/* Protocols are numbered, because frames are kept by protocol and format. */
+enum protocol_kind { PROTOCOL_SOCKETIO, PROTOCOLS };
+
 struct protocol {
+    enum protocol_kind kind;
     /* A message of the client, in text. It may begin subscribers, and end them. */
     void (*received)(struct session *session, struct span text);
     /* The subscriber is connected, by a lease of its own or one that it resumes (`recovered`). Tells the client, before

@@ -9,7 +9,6 @@
 #include "session/call.h"
 #include "session/departed.h"
 #include "session/presence.h"
-#include "session/socket.h"
 #include "session/subscriber.h"
 
 enum {
@@ -122,7 +121,7 @@ static void catch_up(struct task *task)
     }
 }
 
-struct session *session_create(struct sessions *sessions, struct transport *transport)
+struct session *session_create(struct sessions *sessions, struct transport *transport, const struct protocol *protocol)
 {
     struct session *session = mem_zero(1, sizeof *session);
     uint8_t random[15];
@@ -130,7 +129,7 @@ struct session *session_create(struct sessions *sessions, struct transport *tran
     struct buf text = {0};
     session->sessions = sessions;
     session->transport = transport;
-    session->protocol = &socket_protocol;
+    session->protocol = protocol;
     transport->session = session;
     session->opened_us = loop_now_us(sessions->loop);
     loop_random(sessions->loop, random, sizeof random);

@@ -111,7 +111,7 @@ void sessions_finish(struct sessions *sessions);
 size_t sessions_close_some(struct sessions *sessions, size_t count, enum close_reason reason);
 
 /* Begins a session on a transport, and sends the open packet. session_closed frees it. */
-struct session *session_create(struct sessions *sessions, struct transport *transport);
+struct session *session_create(struct sessions *sessions, struct transport *transport, const struct protocol *protocol);
 /* One Engine.IO packet in text. */
 void session_received(struct session *session, struct span packet);
 /* The client joined a namespace: ends the connect timeout. */

@@ -71,7 +71,9 @@ static struct frame *event_encode(const struct subscriber *subscriber, struct sp
         buf_append_char(&text, '"');
     }
     buf_append_char(&text, ']');
-    struct frame *frame = subscriber->session->transport->type->encode(buf_span(&text));
+    const struct transport *transport = subscriber->session->transport;
+    struct span packet = buf_span(&text);
+    struct frame *frame = transport->type->encode(transport, &packet, 1);
     buf_finish(&text);
     return frame;
 }
@@ -166,6 +168,7 @@ static void received(struct session *session, struct span text)
 }
 
 const struct protocol socket_protocol = {
+    .kind = PROTOCOL_SOCKETIO,
     .received = received,
     .connected = connected,
     .event_encode = event_encode,

@@ -81,8 +81,8 @@ void subscriber_deliver(struct member *member, struct entry *entry, const struct
         session_slow(session, subscriber))
         return; /* it comes again */
     session->moves++;
-    struct frame **kept =
-        shared ? entry_frame(entry, &subscriber->nsp->formats[session->transport->type->format]) : NULL;
+    const char *key = &subscriber->nsp->formats[session->protocol->kind][session->transport->format];
+    struct frame **kept = shared ? entry_frame(entry, key) : NULL;
     struct frame *frame =
         kept != NULL && *kept != NULL ? *kept : session->protocol->event_encode(subscriber, entry_body(entry), token);
     session->transport->type->send(session->transport, frame, tag_of(subscriber, token));

@@ -16,17 +16,17 @@
 struct session;
 struct transport;
 
-/* How events are encoded for the wire. Frames of one format may be shared by all sessions that have it, so a protocol
- * with other events than Socket.IO's needs formats of its own. */
+/* How messages are encoded for the wire. Frames of one protocol and format are shared by all sessions that have both.
+ */
 enum transport_format { TRANSPORT_WEBSOCKET, TRANSPORT_FORMATS };
 
 /* True for a tag whose frame stays in the queue. */
 typedef bool transport_keep_fn(void *arg, const struct frame_tag *tag);
 
 struct transport_type {
-    enum transport_format format;
-    /* A frame of one Engine.IO packet in text, with one reference for the caller. */
-    struct frame *(*encode)(struct span packet);
+    /* A frame of one message, with one reference for the caller: a text, as the protocol wants it on a WebSocket, and
+     * `count` - 1 binary attachments that follow it without interruption. `count` >= 1. */
+    struct frame *(*encode)(const struct transport *transport, const struct span *parts, size_t count);
     /* Queues a frame of this format, taking a reference of its own. Dropped silently once the transport ends. */
     void (*send)(struct transport *transport, struct frame *frame, struct frame_tag tag);
     /* Bytes that wait. */
@@ -51,15 +51,22 @@ struct transport_type {
 
 struct transport {
     const struct transport_type *type;
-    struct session *session; /* NULL: over */
+    struct session *session;      /* NULL: over */
+    enum transport_format format; /* of its frames, once the session has begun */
 };
 
-/* Encodes a packet and queues it, under no tag. */
-static inline void transport_send_packet(struct transport *transport, struct span packet)
+/* Encodes a message and queues it, under no tag. */
+static inline void transport_send_parts(struct transport *transport, const struct span *parts, size_t count)
 {
-    struct frame *frame = transport->type->encode(packet);
+    struct frame *frame = transport->type->encode(transport, parts, count);
     transport->type->send(transport, frame, (struct frame_tag){0});
     frame_unref(frame);
+}
+
+/* The same for a text alone. */
+static inline void transport_send_packet(struct transport *transport, struct span text)
+{
+    transport_send_parts(transport, &text, 1);
 }
 
 static inline size_t transport_queued(const struct transport *transport)

@@ -1,6 +1,7 @@
 /* websocket: frames in and out, the closing handshake, and messages of which only a part has come. */
 #include "session/websocket.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
@@ -26,9 +27,11 @@ static const struct conn *conn_of(const struct transport *transport)
     return container_of(transport, const struct websocket, transport)->conn;
 }
 
-static struct frame *encode(struct span packet)
+static struct frame *encode(const struct transport *transport, const struct span *parts, size_t count)
 {
-    return ws_frame_create(WS_TEXT, packet);
+    (void)transport;
+    assert(count == 1);
+    return ws_frame_create(WS_TEXT, parts[0]);
 }
 
 static void send_frame(struct transport *transport, struct frame *frame, struct frame_tag tag)
@@ -96,7 +99,6 @@ static const struct addr_ip *peer(const struct transport *transport)
 }
 
 static const struct transport_type websocket_type = {
-    .format = TRANSPORT_WEBSOCKET,
     .encode = encode,
     .send = send_frame,
     .queued = queued,
@@ -109,10 +111,11 @@ static const struct transport_type websocket_type = {
     .peer = peer,
 };
 
-void websocket_open(struct websocket *websocket, struct sessions *sessions, struct conn *conn)
+void websocket_open(struct websocket *websocket, struct sessions *sessions, const struct protocol *protocol,
+                    struct conn *conn)
 {
     *websocket = (struct websocket){.transport.type = &websocket_type, .conn = conn};
-    session_create(sessions, &websocket->transport);
+    session_create(sessions, &websocket->transport, protocol);
 }
 
 static void close_received(struct websocket *websocket, uint16_t code)

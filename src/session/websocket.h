@@ -9,6 +9,7 @@
 #include "session/transport.h"
 
 struct conn;
+struct protocol;
 struct sessions;
 struct unfinished;
 
@@ -25,8 +26,9 @@ struct websocket {
     struct unfinished *unfinished; /* NULL between messages */
 };
 
-/* Begins a session on an upgraded connection, which outlives it, and sends the open packet. */
-void websocket_open(struct websocket *websocket, struct sessions *sessions, struct conn *conn);
+/* Begins a session of this protocol on an upgraded connection, which outlives it, and sends the open packet. */
+void websocket_open(struct websocket *websocket, struct sessions *sessions, const struct protocol *protocol,
+                    struct conn *conn);
 /* Bytes from the connection, changed in place. Returns the number consumed. That is not all if the session has too many
  * calls under way; the owner keeps the rest and gives it again when the connection is read again. */
 size_t websocket_received(struct websocket *websocket, char *bytes, size_t len);

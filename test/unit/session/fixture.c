@@ -19,6 +19,7 @@
 #include "base/mem.h"
 #include "broker/memory.h"
 #include "session/history.h"
+#include "session/socket.h"
 #include "wire/json.h"
 
 enum { WAIT_MS = 10000, RECEIVE_BYTES = 100000 };
@@ -91,7 +92,7 @@ void turn(uint64_t ms)
 static void on_opened(struct conn *conn)
 {
     struct browser *browser = container_of(conn, struct browser, conn);
-    websocket_open(&browser->websocket, &sessions, conn);
+    websocket_open(&browser->websocket, &sessions, &socket_protocol, conn);
 }
 
 static size_t on_received(struct conn *conn, char *bytes, size_t len)

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "fixture.h"
+#include "session/socket.h"
 
 enum { SENT_MAX = 64 };
 
@@ -21,9 +22,11 @@ struct script {
 
 static struct script script;
 
-static struct frame *encode(struct span packet)
+static struct frame *encode(const struct transport *transport, const struct span *parts, size_t count)
 {
-    return frame_copy(packet);
+    assert_ptr_equal(transport, &script.transport);
+    assert_int_equal(count, 1);
+    return frame_copy(parts[0]);
 }
 
 static void send_frame(struct transport *transport, struct frame *frame, struct frame_tag tag)
@@ -88,7 +91,6 @@ static const struct addr_ip *peer(const struct transport *transport)
 }
 
 static const struct transport_type script_type = {
-    .format = TRANSPORT_WEBSOCKET, /* nothing in these tests has frames of both kinds */
     .encode = encode,
     .send = send_frame,
     .queued = queued,
@@ -104,7 +106,7 @@ static const struct transport_type script_type = {
 static struct session *begin(void)
 {
     script = (struct script){.transport.type = &script_type};
-    return session_create(&sessions, &script.transport);
+    return session_create(&sessions, &script.transport, &socket_protocol);
 }
 
 /* Everything that waits has gone out. */
