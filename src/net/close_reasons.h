@@ -26,6 +26,12 @@
     X(WS_TOO_BIG, "ws_too_big", 1009, LOG_INFO, "a message is larger than the limit") \
     X(ENGINE_INVALID, "engine_invalid", 1005, LOG_INFO, "an Engine.IO packet is invalid") \
     X(SOCKETIO_INVALID, "socketio_invalid", 1005, LOG_INFO, "a Socket.IO packet is invalid or unexpected") \
+    X(POLLS_OVERLAP, "polls_overlap", 0, LOG_INFO, \
+      "a polling client sent a request while one of its kind was under way") \
+    X(POLL_ABORTED, "poll_aborted", 0, LOG_DEBUG, "a polling client ended the connection of a request under way") \
+    X(PROBE_FAILED, "probe_failed", 1005, LOG_INFO, \
+      "a WebSocket that was to take over a polling session did not prove itself in time, or the session had ended or " \
+      "moved already") \
     X(PING_TIMEOUT, "ping_timeout", 1005, LOG_DEBUG, "no pong came within pingTimeout") \
     X(CONNECT_PACKET_TIMEOUT, "connect_packet_timeout", 1005, LOG_INFO, \
       "no namespace was joined within connectTimeout") \

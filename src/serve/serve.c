@@ -9,6 +9,7 @@
 #include "broker/memory.h"
 #include "broker/redis.h"
 #include "serve/client.h"
+#include "session/polling.h"
 
 enum {
     DOOR_MS_MAX = 3000, /* the broker's word is waited for so long */
@@ -175,6 +176,8 @@ void server_close(struct server *server)
     listener_close(&server->listener);
     http_server_cut(&server->http, CLOSE_DRAINED);
     net_reap(&server->net);
+    if (server->hub != NULL)
+        pollings_cut(&server->sessions, CLOSE_DRAINED);
     broker_destroy(server->broker);
     if (server->hub != NULL) {
         sessions_finish(&server->sessions);

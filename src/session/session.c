@@ -37,6 +37,7 @@ const struct session_limits session_limits_default = {
     .replay_queue_bytes = 256 * 1024,
     .slow_queue_bytes = 1024 * 1024,
     .close_linger_ms = 2000,
+    .upgrade_timeout_ms = 10000,
 };
 
 static void send_engine(struct session *session, enum engineio_type type)
@@ -93,20 +94,37 @@ static void deadline_passed(struct timer *timer)
         session_close(session, CLOSE_CONNECT_PACKET_TIMEOUT);
 }
 
-void session_joined(struct session *session)
+/* The session is closed before the platform cuts its request. A polling session has no request of its own to be cut. */
+static void rotation_begin(struct session *session)
 {
     struct sessions *sessions = session->sessions;
     uint64_t lead_ms = sessions->limits.rotate_lead_ms, timeout_ms = sessions->request_timeout_ms;
-    if (session->joined)
-        return;
-    session->joined = true;
-    timer_stop(sessions->loop, &session->deadline);
-    if (lead_ms == 0 || timeout_ms <= lead_ms)
+    if (lead_ms == 0 || timeout_ms <= lead_ms || session->transport->format == TRANSPORT_POLLING)
         return;
     /* Sessions that were opened together are not closed together. */
     uint64_t begin_us = LOOP_MS(timeout_ms - lead_ms + loop_random_below(sessions->loop, lead_ms / 2 + 1));
     uint64_t age_us = loop_now_us(sessions->loop) - session->opened_us;
     timer_start(sessions->loop, &session->deadline, begin_us > age_us ? begin_us - age_us : 0);
+}
+
+void session_joined(struct session *session)
+{
+    if (session->joined)
+        return;
+    session->joined = true;
+    timer_stop(session->sessions->loop, &session->deadline);
+    rotation_begin(session);
+}
+
+void session_move(struct session *session, struct transport *transport)
+{
+    session->transport = transport;
+    transport->session = session;
+    session->opened_us = loop_now_us(session->sessions->loop);
+    if (session->joined)
+        rotation_begin(session);
+    if (session->paused)
+        transport->type->pause(transport, true);
 }
 
 static void catch_up(struct task *task)
@@ -121,12 +139,15 @@ static void catch_up(struct task *task)
     }
 }
 
-struct session *session_create(struct sessions *sessions, struct transport *transport, const struct protocol *protocol)
+struct session *session_create(struct sessions *sessions, struct transport *transport, const struct protocol *protocol,
+                               char sid[ENGINEIO_SID_BYTES])
 {
     struct session *session = mem_zero(1, sizeof *session);
     uint8_t random[15];
-    char sid[ENGINEIO_SID_BYTES];
+    char own[ENGINEIO_SID_BYTES];
     struct buf text = {0};
+    if (sid == NULL)
+        sid = own;
     session->sessions = sessions;
     session->transport = transport;
     session->protocol = protocol;
@@ -146,7 +167,8 @@ struct session *session_create(struct sessions *sessions, struct transport *tran
     sessions->counters.opened++;
 
     struct engineio_handshake handshake = {
-        .sid = span_of(sid, sizeof sid),
+        .sid = span_of(sid, ENGINEIO_SID_BYTES),
+        .upgrade_websocket = transport->format == TRANSPORT_POLLING,
         .ping_interval_ms = sessions->limits.ping_interval_ms,
         .ping_timeout_ms = sessions->limits.ping_timeout_ms,
         .payload_bytes_max = sessions->limits.payload_bytes_max,
@@ -314,7 +336,9 @@ void sessions_init(struct sessions *sessions, struct hub *hub, struct session_ap
     refusals_init(&sessions->refusals, hub_loop(hub));
     map_init(&sessions->sockets, seed);
     map_init(&sessions->claims, seed);
+    map_init(&sessions->pollings, seed);
     list_init(&sessions->all);
+    list_init(&sessions->all_pollings);
     list_init(&sessions->catching);
     task_init(&sessions->catch_up, catch_up);
     loads_init(sessions);
@@ -328,7 +352,7 @@ void sessions_init(struct sessions *sessions, struct hub *hub, struct session_ap
 
 void sessions_finish(struct sessions *sessions)
 {
-    assert(list_empty(&sessions->all));
+    assert(list_empty(&sessions->all) && list_empty(&sessions->all_pollings));
     timer_stop(sessions->loop, &sessions->lease_sweep);
     task_cancel(&sessions->catch_up);
     presence_finish(sessions);
@@ -336,4 +360,5 @@ void sessions_finish(struct sessions *sessions)
     departed_finish(sessions);
     map_finish(&sessions->sockets);
     map_finish(&sessions->claims);
+    map_finish(&sessions->pollings);
 }

@@ -34,6 +34,7 @@ struct session_limits {
     uint32_t replay_queue_bytes;     /* 256 KiB: replay waits while more than this is queued */
     uint32_t slow_queue_bytes;       /* 1 MiB: with more queued, events that the log has are dropped */
     uint32_t close_linger_ms;        /* 2000: time for the peer's Close frame */
+    uint32_t upgrade_timeout_ms;     /* 10000: for a WebSocket that is to take over a polling session */
     /* Sessions are closed before the platform's request timeout, each in a quiet moment, spread over this time; 0: the
      * platform cuts them. */
     uint32_t rotate_lead_ms;
@@ -68,9 +69,11 @@ struct sessions {
     struct list all;
     struct list catching; /* sessions whose queues have room again: their replays go on */
     struct task catch_up;
-    struct map sockets; /* recoverable subscribers, by lease */
-    struct map claims;  /* subscribers that claim a lease, by its name */
-    struct map rosters; /* presence.c */
+    struct map sockets;  /* recoverable subscribers, by lease */
+    struct map claims;   /* subscribers that claim a lease, by its name */
+    struct map rosters;  /* presence.c */
+    struct map pollings; /* polling sessions, by sid */
+    struct list all_pollings;
     struct loads loads; /* call.c */
     struct unfinished_messages unfinished;
     struct departures departed;
@@ -110,12 +113,16 @@ void sessions_finish(struct sessions *sessions);
 /* Closes up to `count` sessions with this reason; returns how many are left open. */
 size_t sessions_close_some(struct sessions *sessions, size_t count, enum close_reason reason);
 
-/* Begins a session on a transport, and sends the open packet. session_closed frees it. */
-struct session *session_create(struct sessions *sessions, struct transport *transport, const struct protocol *protocol);
+/* Begins a session on a transport, and sends the open packet, whose sid is written to `sid` (NULL: nobody asks for it).
+ * session_closed frees it. */
+struct session *session_create(struct sessions *sessions, struct transport *transport, const struct protocol *protocol,
+                               char sid[ENGINEIO_SID_BYTES]);
 /* One Engine.IO packet in text. */
 void session_received(struct session *session, struct span packet);
 /* The client joined a namespace: ends the connect timeout. */
 void session_joined(struct session *session);
+/* The session goes on over another transport, with the same encoding of packets. */
+void session_move(struct session *session, struct transport *transport);
 /* Nothing waits in the transport any more. */
 void session_drained(struct session *session);
 /* The peer ends the transport in its own way: nothing more is sent to it. */

@@ -18,7 +18,7 @@ struct transport;
 
 /* How messages are encoded for the wire. Frames of one protocol and format are shared by all sessions that have both.
  */
-enum transport_format { TRANSPORT_WEBSOCKET, TRANSPORT_FORMATS };
+enum transport_format { TRANSPORT_WEBSOCKET, TRANSPORT_POLLING, TRANSPORT_FORMATS };
 
 /* True for a tag whose frame stays in the queue. */
 typedef bool transport_keep_fn(void *arg, const struct frame_tag *tag);

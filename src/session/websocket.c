@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "net/conn.h"
+#include "session/polling_parts.h"
 #include "session/session.h"
 #include "wire/ws.h"
 
@@ -73,12 +74,11 @@ static void close_frame_send(struct websocket *websocket, uint16_t code)
 
 static void shut_down(struct websocket *websocket, enum close_reason reason)
 {
-    conn_shutdown(websocket->conn, reason, websocket->transport.session->sessions->limits.close_linger_ms);
+    conn_shutdown(websocket->conn, reason, websocket->sessions->limits.close_linger_ms);
 }
 
-static void close_with_frame(struct transport *transport, enum close_reason reason)
+static void close_with(struct websocket *websocket, enum close_reason reason)
 {
-    struct websocket *websocket = websocket_of(transport);
     int code = close_reason_ws_code(reason);
     if (code == 0) {
         conn_close(websocket->conn, reason);
@@ -86,6 +86,11 @@ static void close_with_frame(struct transport *transport, enum close_reason reas
     }
     close_frame_send(websocket, (uint16_t)code);
     shut_down(websocket, reason);
+}
+
+static void close_with_frame(struct transport *transport, enum close_reason reason)
+{
+    close_with(websocket_of(transport), reason);
 }
 
 static void abort_now(struct transport *transport, enum close_reason reason)
@@ -114,19 +119,47 @@ static const struct transport_type websocket_type = {
 void websocket_open(struct websocket *websocket, struct sessions *sessions, const struct protocol *protocol,
                     struct conn *conn)
 {
-    *websocket = (struct websocket){.transport.type = &websocket_type, .conn = conn};
-    session_create(sessions, &websocket->transport, protocol);
+    *websocket = (struct websocket){.transport.type = &websocket_type, .sessions = sessions, .conn = conn};
+    session_create(sessions, &websocket->transport, protocol, NULL);
+}
+
+void websocket_open_probe(struct websocket *websocket, struct sessions *sessions, struct polling *polling,
+                          struct conn *conn)
+{
+    *websocket =
+        (struct websocket){.transport.type = &websocket_type, .sessions = sessions, .conn = conn, .polling = polling};
+}
+
+void websocket_refuse(struct websocket *websocket, enum close_reason reason)
+{
+    websocket->polling = NULL;
+    if (conn_is_open(websocket->conn))
+        close_with(websocket, reason);
 }
 
 static void close_received(struct websocket *websocket, uint16_t code)
 {
-    if (session_is_ending(websocket->transport.session)) { /* the answer to ours */
+    struct session *session = websocket->transport.session;
+    if (session != NULL ? session_is_ending(session) : !conn_is_open(websocket->conn)) { /* the answer to ours */
         conn_close(websocket->conn, CLOSE_NORMAL);
         return;
     }
-    session_ending(websocket->transport.session);
+    if (session != NULL)
+        session_ending(session);
     close_frame_send(websocket, code);
     shut_down(websocket, CLOSE_NORMAL);
+}
+
+/* Without a session: it is to take one over, or has been refused. */
+static void message_received(struct websocket *websocket, const struct ws_event *event)
+{
+    struct session *session = websocket->transport.session;
+    if (session != NULL && event->opcode == WS_TEXT)
+        session_received(session, event->payload);
+    else if (session != NULL) /* attachments are not announced to this server yet, so it comes out of the blue */
+        session_close(session, CLOSE_SOCKETIO_INVALID);
+    else if (websocket->polling != NULL)
+        polling_probe_received(websocket->polling, event->opcode == WS_TEXT ? event->payload : SPAN_LIT(""));
 }
 
 static void event_received(struct websocket *websocket, const struct ws_event *event)
@@ -134,10 +167,8 @@ static void event_received(struct websocket *websocket, const struct ws_event *e
     struct frame *frame;
     switch (event->opcode) {
     case WS_TEXT:
-        session_received(websocket->transport.session, event->payload);
-        break;
-    case WS_BINARY: /* attachments are not announced to this server yet, so a binary message comes out of the blue */
-        session_close(websocket->transport.session, CLOSE_SOCKETIO_INVALID);
+    case WS_BINARY:
+        message_received(websocket, event);
         break;
     case WS_PING:
         frame = ws_frame_create(WS_PONG, event->payload);
@@ -160,8 +191,14 @@ static enum close_reason reason_of_code(uint16_t code)
 
 static void end_at_once(struct websocket *websocket, enum close_reason reason)
 {
-    session_close(websocket->transport.session, reason);
+    if (websocket->transport.session != NULL)
+        session_close(websocket->transport.session, reason);
     conn_close(websocket->conn, reason);
+}
+
+static bool is_paused(const struct websocket *websocket)
+{
+    return websocket->transport.session != NULL && websocket->transport.session->paused;
 }
 
 /* Processes input until the peer's Close, even after ours was sent, so that earlier messages are not lost. Input after
@@ -169,9 +206,8 @@ static void end_at_once(struct websocket *websocket, enum close_reason reason)
 static size_t decode(struct websocket *websocket, struct ws_decoder *decoder, char *bytes, size_t len)
 {
     const char *begin = bytes;
-    const struct session *session = websocket->transport.session;
     bool got = true; /* also with nothing left: that call frees the last message */
-    while ((len > 0 || got) && websocket->conn->state != CONN_CLOSING && !session->paused) {
+    while ((len > 0 || got) && websocket->conn->state != CONN_CLOSING && !is_paused(websocket)) {
         struct ws_event event;
         got = false;
         ptrdiff_t used = ws_decode(decoder, bytes, len, &event, &got);
@@ -191,7 +227,7 @@ static size_t decode(struct websocket *websocket, struct ws_decoder *decoder, ch
 
 static struct unfinished_messages *all_unfinished(const struct websocket *websocket)
 {
-    return &websocket->transport.session->sessions->unfinished;
+    return &websocket->sessions->unfinished;
 }
 
 static void unfinished_destroy(struct websocket *websocket)
@@ -222,7 +258,7 @@ static void unfinished_keep(struct websocket *websocket, const struct ws_decoder
     size_t bytes = sizeof *unfinished + unfinished->decoder.message.cap;
     all->bytes += bytes - unfinished->bytes;
     unfinished->bytes = bytes;
-    if (all->bytes > websocket->transport.session->sessions->limits.unfinished_bytes_max)
+    if (all->bytes > websocket->sessions->limits.unfinished_bytes_max)
         end_at_once(container_of(all->in_order.next, struct unfinished, in_order)->websocket, CLOSE_UNFINISHED);
 }
 
@@ -230,7 +266,7 @@ size_t websocket_received(struct websocket *websocket, char *bytes, size_t len)
 {
     struct ws_decoder fresh, *decoder = websocket->unfinished != NULL ? &websocket->unfinished->decoder : NULL;
     if (decoder == NULL) {
-        ws_decoder_init(&fresh, true, websocket->transport.session->sessions->limits.payload_bytes_max);
+        ws_decoder_init(&fresh, true, websocket->sessions->limits.payload_bytes_max);
         decoder = &fresh;
     }
     size_t used = decode(websocket, decoder, bytes, len);
@@ -245,15 +281,18 @@ size_t websocket_received(struct websocket *websocket, char *bytes, size_t len)
 
 void websocket_drained(struct websocket *websocket)
 {
-    session_drained(websocket->transport.session);
+    if (websocket->transport.session != NULL)
+        session_drained(websocket->transport.session);
 }
 
 void websocket_closed(struct websocket *websocket, enum close_reason reason)
 {
     struct session *session = websocket->transport.session;
-    if (session == NULL)
-        return;
     unfinished_destroy(websocket);
-    session_closed(session, reason);
     websocket->transport.session = NULL;
+    if (session != NULL)
+        session_closed(session, reason);
+    if (websocket->polling != NULL)
+        polling_websocket_closed(websocket->polling);
+    websocket->polling = NULL;
 }

@@ -9,6 +9,7 @@
 #include "session/transport.h"
 
 struct conn;
+struct polling;
 struct protocol;
 struct sessions;
 struct unfinished;
@@ -22,13 +23,21 @@ struct unfinished_messages {
 
 struct websocket {
     struct transport transport;
+    struct sessions *sessions;
     struct conn *conn;             /* the owner's */
     struct unfinished *unfinished; /* NULL between messages */
+    struct polling *polling;       /* the session that it is to take over, or has taken over; NULL: none */
 };
 
 /* Begins a session of this protocol on an upgraded connection, which outlives it, and sends the open packet. */
 void websocket_open(struct websocket *websocket, struct sessions *sessions, const struct protocol *protocol,
                     struct conn *conn);
+/* For polling_upgrade: opens a connection that has no session yet. `polling` is told of its text messages until then,
+ * and of its end (polling_websocket_closed); NULL: nobody is. */
+void websocket_open_probe(struct websocket *websocket, struct sessions *sessions, struct polling *polling,
+                          struct conn *conn);
+/* Ends a connection without a session. `polling` is told no more. */
+void websocket_refuse(struct websocket *websocket, enum close_reason reason);
 /* Bytes from the connection, changed in place. Returns the number consumed. That is not all if the session has too many
  * calls under way; the owner keeps the rest and gives it again when the connection is read again. */
 size_t websocket_received(struct websocket *websocket, char *bytes, size_t len);

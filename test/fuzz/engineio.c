@@ -1,11 +1,11 @@
-/* engineio: the first byte chooses: a text message (an open packet's handshake makes the round trip), a query, or an
- * id.
- */
+/* engineio: the first byte chooses: a text message (an open packet's handshake makes the round trip), a query, an
+ * id, or a payload. */
 #include <assert.h>
 
 #include "wire/engineio.h"
+#include "wire/payload.h"
 
-enum { PACKET, QUERY, SID, KINDS };
+enum { PACKET, QUERY, SID, PAYLOAD, KINDS };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
@@ -62,6 +62,28 @@ static void sid_check(struct span text)
     assert(engineio_sid_is_valid(span_of(sid, sizeof sid)));
 }
 
+/* All bytes are in packets or between them; what is read as binary is written so that it is read again. */
+static void payload_check(struct span text)
+{
+    struct span packet, rest = text;
+    bool begun = false;
+    size_t bytes = 0, packets = 0;
+    while (payload_next(&rest, &begun, &packet)) {
+        struct buf binary = {0}, again = {0}, back = {0};
+        bytes += packet.len;
+        packets++;
+        if (payload_is_binary(packet) && payload_binary_decode(&binary, packet)) {
+            payload_binary_encode(&again, buf_span(&binary));
+            bool decoded = payload_binary_decode(&back, buf_span(&again));
+            assert(decoded && span_equal(buf_span(&binary), buf_span(&back)));
+        }
+        buf_finish(&binary);
+        buf_finish(&again);
+        buf_finish(&back);
+    }
+    assert(packets > 0 && bytes + packets - 1 == text.len);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
     if (len == 0)
@@ -71,7 +93,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         packet_check(rest);
     else if (data[0] % KINDS == QUERY)
         query_check(rest);
-    else
+    else if (data[0] % KINDS == SID)
         sid_check(rest);
+    else
+        payload_check(rest);
     return 0;
 }

@@ -19,6 +19,7 @@
 #include "base/mem.h"
 #include "broker/memory.h"
 #include "session/history.h"
+#include "session/polling.h"
 #include "session/socket.h"
 #include "wire/json.h"
 
@@ -31,6 +32,7 @@ struct sessions sessions;
 struct nsp nsp, other;
 struct conn_limits limits;
 struct browser browsers[BROWSERS];
+struct span fixture_probe_sid;
 struct room_policy policy;
 static struct net net;
 static int listening;
@@ -92,7 +94,10 @@ void turn(uint64_t ms)
 static void on_opened(struct conn *conn)
 {
     struct browser *browser = container_of(conn, struct browser, conn);
-    websocket_open(&browser->websocket, &sessions, &socket_protocol, conn);
+    if (fixture_probe_sid.len != 0)
+        polling_upgrade(&sessions, &browser->websocket, fixture_probe_sid, conn);
+    else
+        websocket_open(&browser->websocket, &sessions, &socket_protocol, conn);
 }
 
 static size_t on_received(struct conn *conn, char *bytes, size_t len)
@@ -155,6 +160,7 @@ int tear_down(void **state)
         buf_finish(&browsers[i].messages);
     }
     net_reap(&net);
+    pollings_cut(&sessions, CLOSE_DONE);
     close(listening);
     broker_destroy(broker); /* calls under way are answered now */
     sessions_finish(&sessions);
@@ -248,7 +254,10 @@ struct browser *dial(int number)
     browser->fd = accept4(listening, NULL, NULL, SOCK_CLOEXEC);
     assert_true(browser->fd >= 0);
     setsockopt(browser->fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
-    expect(browser, "0{");
+    if (fixture_probe_sid.len == 0)
+        expect(browser, "0{");
+    else
+        turn(5);
     return browser;
 }
 

@@ -36,6 +36,8 @@ extern struct nsp nsp, other;
 extern struct conn_limits limits;
 extern struct browser browsers[BROWSERS];
 extern struct room_policy policy;
+/* While set, connections that are dialled are to take over this polling session, and open none. */
+extern struct span fixture_probe_sid;
 
 /* With an application of the test's, or NULL. */
 void fixture_open(struct session_app *of);

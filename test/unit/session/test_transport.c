@@ -106,7 +106,7 @@ static const struct transport_type script_type = {
 static struct session *begin(void)
 {
     script = (struct script){.transport.type = &script_type};
-    return session_create(&sessions, &script.transport, &socket_protocol);
+    return session_create(&sessions, &script.transport, &socket_protocol, NULL);
 }
 
 /* Everything that waits has gone out. */

@@ -1,0 +1,255 @@
+/* polling: requests of polling sessions, and how a session ends. */
+#include "session/polling.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "base/moves.h"
+#include "session/polling_parts.h"
+#include "wire/payload.h"
+#include "wire/utf8.h"
+
+enum { ANSWER_LEAD_MS = 2000 }; /* a held GET is answered so long before the platform's request timeout */
+
+#define POLLING_MOVES(MOVE) \
+    MOVE(POLLING_LIVE, POLLING_MOVED) \
+    MOVE(POLLING_LIVE, POLLING_ENDING) \
+    MOVE(POLLING_LIVE, POLLING_GONE) \
+    MOVE(POLLING_ENDING, POLLING_GONE) \
+    MOVE(POLLING_MOVED, POLLING_GONE)
+
+void polling_set_state(struct polling *polling, enum polling_state state)
+{
+    static const bool legal[POLLING_STATES][POLLING_STATES] = {POLLING_MOVES(MOVE_LEGAL)};
+    assert(legal[polling->state][state]);
+    polling->state = (uint8_t)state;
+}
+
+struct polling *polling_find(const struct sessions *sessions, struct span sid)
+{
+    struct map_node *node = map_find(&sessions->pollings, sid);
+    return node != NULL ? container_of(node, struct polling, by_sid) : NULL;
+}
+
+void polling_answer(struct polling_exchange **exchange, enum polling_outcome outcome, struct span payload)
+{
+    struct polling_exchange *answered = *exchange;
+    if (answered == NULL)
+        return;
+    *exchange = NULL;
+    answered->polling = NULL;
+    answered->answer(answered, outcome, payload);
+}
+
+static void refuse(struct polling_exchange *exchange, enum polling_outcome outcome)
+{
+    exchange->answer(exchange, outcome, SPAN_LIT(""));
+}
+
+/* The session, if there still is one, closes; the memory goes once it is not found any more. */
+static void reap(struct task *task)
+{
+    struct polling *polling = container_of(task, struct polling, reap);
+    struct session *session = polling->transport.session;
+    if (session != NULL) {
+        polling->transport.session = NULL;
+        session_closed(session, polling->reason);
+    }
+    if (polling->state != POLLING_GONE)
+        return;
+    list_remove(&polling->of_all);
+    task_cancel(&polling->flush);
+    task_cancel(&polling->reap);
+    timer_stop(polling->sessions->loop, &polling->timer);
+    polling_queue_drop(polling);
+    buf_finish(&polling->rest);
+    free(polling);
+}
+
+void polling_end(struct polling *polling, enum close_reason reason)
+{
+    if (polling->state == POLLING_LIVE)
+        polling->reason = reason;
+    polling_set_state(polling, POLLING_GONE);
+    map_remove(&polling->sessions->pollings, &polling->by_sid);
+    if (polling->transport.session != NULL)
+        session_ending(polling->transport.session);
+    polling_probe_end(polling);
+    polling_answer(&polling->get, POLLING_PAYLOAD, SPAN_LIT("1"));
+    polling_answer(&polling->post, POLLING_OK, SPAN_LIT(""));
+    loop_at_reap(polling->sessions->loop, &polling->reap);
+}
+
+void pollings_cut(struct sessions *sessions, enum close_reason reason)
+{
+    list_each (node, &sessions->all_pollings) {
+        struct polling *polling = container_of(node, struct polling, of_all);
+        if (polling->state != POLLING_GONE)
+            polling_end(polling, reason);
+        reap(&polling->reap);
+    }
+}
+
+/* Reads what came with the POST, until the session is paused. */
+static void read_on(struct polling *polling)
+{
+    struct span rest = buf_span(&polling->rest), packet;
+    struct session *session = polling->transport.session;
+    if (rest.len == 0)
+        rest.data = polling->rest_begun ? NULL : "";
+    while (polling->state == POLLING_LIVE && !polling->paused && payload_next(&rest, &polling->rest_begun, &packet)) {
+        if (payload_is_binary(packet))
+            session_close(session, CLOSE_SOCKETIO_INVALID);
+        else
+            session_received(session, packet);
+    }
+    if (polling->state == POLLING_LIVE && polling->paused && rest.data != NULL) {
+        buf_consume(&polling->rest, polling->rest.len - rest.len);
+        return;
+    }
+    buf_finish(&polling->rest);
+    polling_answer(&polling->post, POLLING_OK, SPAN_LIT(""));
+}
+
+void polling_flush(struct polling *polling)
+{
+    struct buf payload = {0};
+    if (polling->get != NULL && polling->queue_count > 0) {
+        polling_queue_take(polling, &payload);
+        timer_stop(polling->sessions->loop, &polling->timer);
+        polling_answer(&polling->get, POLLING_PAYLOAD, buf_span(&payload));
+        buf_finish(&payload);
+    }
+    if (polling->state == POLLING_ENDING && polling->queue_count == 0)
+        polling_end(polling, polling->reason);
+    if (polling->state == POLLING_LIVE && polling->drain_awaited && polling->queue_count == 0) {
+        polling->drain_awaited = false;
+        session_drained(polling->transport.session);
+    }
+    if (polling->state == POLLING_LIVE && polling->post != NULL && !polling->paused)
+        read_on(polling);
+}
+
+static void flush(struct task *task)
+{
+    polling_flush(container_of(task, struct polling, flush));
+}
+
+/* A held GET is answered in time, or nobody has fetched the farewell. */
+static void timer_fired(struct timer *timer)
+{
+    struct polling *polling = container_of(timer, struct polling, timer);
+    if (polling->state == POLLING_ENDING)
+        polling_end(polling, polling->reason);
+    else
+        polling_answer(&polling->get, POLLING_PAYLOAD, SPAN_LIT("6"));
+}
+
+static struct polling *create(struct sessions *sessions, const struct protocol *protocol, const struct addr_ip *peer)
+{
+    struct polling *polling = mem_zero(1, sizeof *polling);
+    polling->transport = (struct transport){.type = &polling_transport_type, .format = TRANSPORT_POLLING};
+    polling->sessions = sessions;
+    polling->peer = *peer;
+    task_init(&polling->flush, flush);
+    task_init(&polling->reap, reap);
+    timer_init(&polling->timer, timer_fired);
+    polling_probe_init(polling);
+    session_create(sessions, &polling->transport, protocol, polling->sid);
+    list_init(&polling->of_all);
+    list_append(&sessions->all_pollings, &polling->of_all);
+    map_add(&sessions->pollings, &polling->by_sid, span_of(polling->sid, sizeof polling->sid));
+    return polling;
+}
+
+void polling_handshake(struct sessions *sessions, const struct protocol *protocol, struct polling_exchange *exchange)
+{
+    struct polling *polling = create(sessions, protocol, exchange->peer);
+    memcpy(exchange->sid, polling->sid, sizeof exchange->sid);
+    polling->get = exchange;
+    exchange->polling = polling;
+    polling_flush(polling);
+}
+
+/* The session that a request is for, or NULL: then the request has been refused. */
+static struct polling *polling_asked(struct sessions *sessions, struct polling_exchange *exchange, struct span sid)
+{
+    struct polling *polling = engineio_sid_is_valid(sid) ? polling_find(sessions, sid) : NULL;
+    exchange->polling = NULL;
+    if (polling == NULL)
+        refuse(exchange, POLLING_UNKNOWN_SID);
+    else if (polling->state == POLLING_MOVED)
+        refuse(exchange, POLLING_BAD_REQUEST);
+    else
+        return polling;
+    return NULL;
+}
+
+/* A second request of its kind, while the first is under way: a client of this protocol never sends it, so two clients
+ * seem to use one session. */
+static bool is_overlapping(struct polling *polling, const struct polling_exchange *under_way,
+                           struct polling_exchange *exchange)
+{
+    if (under_way == NULL)
+        return false;
+    polling_end(polling, CLOSE_POLLS_OVERLAP);
+    refuse(exchange, POLLING_REFUSED);
+    return true;
+}
+
+static void hold(struct polling *polling)
+{
+    uint64_t timeout_ms = polling->sessions->request_timeout_ms;
+    if (timeout_ms > 0)
+        timer_start(polling->sessions->loop, &polling->timer,
+                    LOOP_MS(timeout_ms > 2 * ANSWER_LEAD_MS ? timeout_ms - ANSWER_LEAD_MS : timeout_ms / 2));
+}
+
+void polling_get(struct sessions *sessions, struct polling_exchange *exchange, struct span sid)
+{
+    struct polling *polling = polling_asked(sessions, exchange, sid);
+    if (polling == NULL || is_overlapping(polling, polling->get, exchange))
+        return;
+    polling->get = exchange;
+    exchange->polling = polling;
+    polling->peer = *exchange->peer;
+    if (polling->state == POLLING_LIVE)
+        hold(polling);
+    polling_flush(polling);
+    polling_probe_polled(polling);
+}
+
+void polling_post(struct sessions *sessions, struct polling_exchange *exchange, struct span sid, struct span body)
+{
+    struct polling *polling = polling_asked(sessions, exchange, sid);
+    if (polling == NULL || is_overlapping(polling, polling->post, exchange))
+        return;
+    polling->post = exchange;
+    exchange->polling = polling;
+    if (polling->state == POLLING_ENDING) { /* its packets count no more */
+        polling_answer(&polling->post, POLLING_OK, SPAN_LIT(""));
+        return;
+    }
+    if (!utf8_is_valid(body)) {
+        session_close(polling->transport.session, CLOSE_ENGINE_INVALID);
+        polling_answer(&polling->post, POLLING_OK, SPAN_LIT(""));
+        return;
+    }
+    buf_append(&polling->rest, body);
+    polling->rest_begun = false;
+    read_on(polling);
+}
+
+void polling_aborted(struct polling_exchange *exchange)
+{
+    struct polling *polling = exchange->polling;
+    if (polling == NULL)
+        return;
+    exchange->polling = NULL;
+    if (polling->get == exchange)
+        polling->get = NULL;
+    else
+        polling->post = NULL;
+    polling_end(polling, CLOSE_POLL_ABORTED);
+}

@@ -1,0 +1,67 @@
+/* polling: the transport of a session over HTTP long-polling (Engine.IO v4). `serve` gives it requests, each embedded
+ * in what serve keeps of the connection, and gets each answered once.
+ *
+ * A GET takes everything that waits, or is held until something comes. A POST brings packets. One of each may be under
+ * way; a second one ends the session, as the protocol has it. What serve needs to know of HTTP is in `outcome` alone.
+ *
+ * POLLING_MOVES:
+ *
+ *     LIVE --a WebSocket proves itself--> MOVED
+ *     LIVE --closed, and the client is to be told--> ENDING
+ *     LIVE, ENDING, MOVED --told, cut off, or forgotten--> GONE
+ *
+ * https://socket.io/docs/v4/engine-io-protocol/ */
+#ifndef SENNIT_SESSION_POLLING_H
+#define SENNIT_SESSION_POLLING_H
+
+#include "base/list.h"
+#include "base/span.h"
+#include "net/close_reasons.h"
+#include "wire/engineio.h"
+
+struct addr_ip;
+struct conn;
+struct polling;
+struct polling_exchange;
+struct protocol;
+struct sessions;
+struct websocket;
+
+enum polling_outcome {
+    POLLING_PAYLOAD,     /* 200, text/plain: the payload of a GET, or the handshake */
+    POLLING_OK,          /* 200, text/html: `ok` */
+    POLLING_UNKNOWN_SID, /* 400, code 1 */
+    POLLING_BAD_REQUEST, /* 400, code 3: the session is on another transport */
+    POLLING_REFUSED,     /* 400, empty: it is one request too many, and has ended the session */
+};
+
+/* One request. serve embeds it, sets the first two fields, and hands it to one of the functions below. Until `answer`
+ * is called it belongs to the session; polling_aborted takes it back. */
+struct polling_exchange {
+    /* Called once, within the call that handed it over or later; the payload is borrowed. */
+    void (*answer)(struct polling_exchange *exchange, enum polling_outcome outcome, struct span payload);
+    const struct addr_ip *peer;   /* of the connection; valid until the answer */
+    char sid[ENGINEIO_SID_BYTES]; /* of the session; set when a handshake is answered */
+    struct polling *polling;      /* private; NULL: nothing is under way */
+};
+
+/* Begins a session; the payload is its open packet. */
+void polling_handshake(struct sessions *sessions, const struct protocol *protocol, struct polling_exchange *exchange);
+/* `sid` as it came; it need not be valid. */
+void polling_get(struct sessions *sessions, struct polling_exchange *exchange, struct span sid);
+/* `body`: the whole of it, of payload_bytes_max at most; copied if it is needed later. */
+void polling_post(struct sessions *sessions, struct polling_exchange *exchange, struct span sid, struct span body);
+/* The connection of this exchange is gone: its session ends at once, unless the exchange was answered. */
+void polling_aborted(struct polling_exchange *exchange);
+
+/* Ends all of them now, after the connections of requests and WebSockets have been closed. */
+void pollings_cut(struct sessions *sessions, enum close_reason reason);
+
+/* Whether a WebSocket may be upgraded for the sake of this session; else the request is answered UNKNOWN_SID. */
+bool polling_can_upgrade(const struct sessions *sessions, struct span sid);
+/* An upgraded WebSocket connection that names a polling session. It takes the session over once it has proved itself:
+ * `2probe`, `3probe`, `5`. Anything else ends the connection and leaves the session as it is. The owner passes the
+ * connection's events on as for websocket_open. */
+void polling_upgrade(struct sessions *sessions, struct websocket *websocket, struct span sid, struct conn *conn);
+
+#endif

@@ -1,0 +1,179 @@
+/* polling_queue: what waits for the next GET, and the functions by which a session sends. */
+#include <assert.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "session/polling_parts.h"
+#include "wire/payload.h"
+
+enum {
+    QUEUE_CAP_MIN = 8,
+    ANSWER_BYTES_MAX = 256 << 10, /* of one answer; a larger packet has an answer of its own */
+    QUEUE_BYTES_MAX = 4 << 20,    /* beside two messages of the largest size, as on a WebSocket */
+    ENDING_MS = 30000,            /* the client may fetch the close packet for so long (upstream's closeTimeout) */
+};
+
+static struct polling *polling_of(struct transport *transport)
+{
+    return container_of(transport, struct polling, transport);
+}
+
+static const struct polling *const_polling_of(const struct transport *transport)
+{
+    return container_of(transport, const struct polling, transport);
+}
+
+static struct frame *encode(const struct transport *transport, const struct span *parts, size_t count)
+{
+    struct buf text = {0};
+    (void)transport;
+    buf_append(&text, parts[0]);
+    for (size_t i = 1; i < count; i++) {
+        buf_append_char(&text, PAYLOAD_SEPARATOR);
+        payload_binary_encode(&text, parts[i]);
+    }
+    struct frame *frame = frame_copy(buf_span(&text));
+    buf_finish(&text);
+    return frame;
+}
+
+static void queue_append(struct polling *polling, struct frame *frame, struct frame_tag tag)
+{
+    if (polling->queue_count == polling->queue_cap) {
+        polling->queue_cap = polling->queue_cap != 0 ? polling->queue_cap * 2 : QUEUE_CAP_MIN;
+        polling->queue = mem_resize(polling->queue, polling->queue_cap * sizeof *polling->queue);
+    }
+    polling->queue[polling->queue_count++] = (struct polling_slot){frame_ref(frame), tag};
+    polling->queue_bytes += frame->len + 1;
+}
+
+void polling_queue_drop(struct polling *polling)
+{
+    for (size_t i = 0; i < polling->queue_count; i++)
+        frame_unref(polling->queue[i].frame);
+    free(polling->queue);
+    polling->queue = NULL;
+    polling->queue_count = polling->queue_cap = polling->queue_bytes = 0;
+}
+
+void polling_queue_take(struct polling *polling, struct buf *to)
+{
+    size_t taken = 0;
+    for (; taken < polling->queue_count; taken++) {
+        struct frame *frame = polling->queue[taken].frame;
+        if (taken > 0 && to->len + frame->len >= ANSWER_BYTES_MAX)
+            break;
+        if (taken > 0)
+            buf_append_char(to, PAYLOAD_SEPARATOR);
+        buf_append(to, span_of(frame->data, frame->len));
+        polling->queue_bytes -= frame->len + 1;
+        frame_unref(frame);
+    }
+    polling->queue_count -= taken;
+    if (polling->queue_count > 0)
+        memmove(polling->queue, polling->queue + taken, polling->queue_count * sizeof *polling->queue);
+    else
+        polling_queue_drop(polling);
+}
+
+static void send_frame(struct transport *transport, struct frame *frame, struct frame_tag tag)
+{
+    struct polling *polling = polling_of(transport);
+    if (polling->state != POLLING_LIVE)
+        return;
+    queue_append(polling, frame, tag);
+    if (polling->queue_bytes > QUEUE_BYTES_MAX + 2 * (size_t)polling->sessions->limits.payload_bytes_max)
+        session_close(transport->session, CLOSE_SLOW_CONSUMER);
+    else
+        loop_at_flush(polling->sessions->loop, &polling->flush);
+}
+
+static size_t queued(const struct transport *transport)
+{
+    return const_polling_of(transport)->queue_bytes;
+}
+
+static bool is_open(const struct transport *transport)
+{
+    return const_polling_of(transport)->state == POLLING_LIVE;
+}
+
+static void await_drained(struct transport *transport)
+{
+    struct polling *polling = polling_of(transport);
+    polling->drain_awaited = true;
+    loop_at_flush(polling->sessions->loop, &polling->flush);
+}
+
+static void filter(struct transport *transport, transport_keep_fn *keep, void *arg)
+{
+    struct polling *polling = polling_of(transport);
+    size_t kept = 0;
+    for (size_t i = 0; i < polling->queue_count; i++) {
+        struct polling_slot slot = polling->queue[i];
+        if (keep(arg, &slot.tag)) {
+            polling->queue[kept++] = slot;
+        } else {
+            polling->queue_bytes -= slot.frame->len + 1;
+            frame_unref(slot.frame);
+        }
+    }
+    polling->queue_count = kept;
+}
+
+static void pause_reading(struct transport *transport, bool paused)
+{
+    struct polling *polling = polling_of(transport);
+    polling->paused = paused;
+    if (!paused)
+        loop_at_flush(polling->sessions->loop, &polling->flush);
+}
+
+/* The client is told with the next answer: `1`, or `6` if it has said goodbye itself. */
+static void close_told(struct transport *transport, enum close_reason reason)
+{
+    struct polling *polling = polling_of(transport);
+    bool is_asked = reason == CLOSE_ENGINE_CLOSED;
+    /* A client that broke the protocol, or has gone, finds its session unknown, as upstream has it. */
+    bool is_awaited =
+        !is_asked && reason != CLOSE_PING_TIMEOUT && reason != CLOSE_ENGINE_INVALID && reason != CLOSE_SOCKETIO_INVALID;
+    if (polling->state != POLLING_LIVE)
+        return;
+    if (polling->get == NULL && !is_awaited) {
+        polling_end(polling, reason);
+        return;
+    }
+    struct frame *farewell = frame_copy(is_asked ? SPAN_LIT("6") : SPAN_LIT("1"));
+    queue_append(polling, farewell, (struct frame_tag){0});
+    frame_unref(farewell);
+    polling->reason = reason;
+    polling_set_state(polling, POLLING_ENDING);
+    timer_start(polling->sessions->loop, &polling->timer, LOOP_MS(ENDING_MS));
+    loop_at_flush(polling->sessions->loop, &polling->flush);
+    loop_at_reap(polling->sessions->loop, &polling->reap);
+}
+
+static void close_now(struct transport *transport, enum close_reason reason)
+{
+    struct polling *polling = polling_of(transport);
+    if (polling->state == POLLING_LIVE || polling->state == POLLING_ENDING)
+        polling_end(polling, reason);
+}
+
+static const struct addr_ip *peer(const struct transport *transport)
+{
+    return &const_polling_of(transport)->peer;
+}
+
+const struct transport_type polling_transport_type = {
+    .encode = encode,
+    .send = send_frame,
+    .queued = queued,
+    .is_open = is_open,
+    .await_drained = await_drained,
+    .filter = filter,
+    .pause = pause_reading,
+    .close = close_told,
+    .abort = close_now,
+    .peer = peer,
+};

@@ -1,0 +1,325 @@
+/* test_polling: sessions over long-polling, with exchanges that follow a script. The probing WebSockets are real. */
+#include <stdio.h>
+
+#include "fixture.h"
+#include "session/polling.h"
+#include "session/socket.h"
+
+enum { EXCHANGES = 8 };
+
+struct request {
+    struct polling_exchange exchange;
+    bool answered;
+    enum polling_outcome outcome;
+    struct buf payload;
+};
+
+static struct request requests[EXCHANGES];
+static struct addr_ip here = {0};
+static char sid[ENGINEIO_SID_BYTES];
+
+static void answered(struct polling_exchange *exchange, enum polling_outcome outcome, struct span payload)
+{
+    struct request *request = container_of(exchange, struct request, exchange);
+    assert_false(request->answered);
+    request->answered = true;
+    request->outcome = outcome;
+    buf_append(&request->payload, payload);
+}
+
+static struct request *prepare(int number)
+{
+    struct request *request = &requests[number];
+    buf_finish(&request->payload);
+    *request = (struct request){.exchange = {.answer = answered, .peer = &here}};
+    return request;
+}
+
+static void assert_payload(const struct request *request, const char *text)
+{
+    assert_true(request->answered);
+    assert_int_equal(request->outcome, POLLING_PAYLOAD);
+    if (!span_equal(buf_span(&request->payload), span_str(text)))
+        fail_msg("payload: " SPAN_FMT, SPAN_ARG(buf_span(&request->payload)));
+}
+
+static struct span own_sid(void)
+{
+    return span_of(sid, sizeof sid);
+}
+
+static void begin(void)
+{
+    struct request *request = prepare(0);
+    polling_handshake(&sessions, &socket_protocol, &request->exchange);
+    assert_true(request->answered);
+    assert_int_equal(request->outcome, POLLING_PAYLOAD);
+    memcpy(sid, request->exchange.sid, sizeof sid);
+    assert_true(span_starts_with(buf_span(&request->payload), SPAN_LIT("0{\"sid\":\"")));
+    assert_non_null(memmem(request->payload.data, request->payload.len, sid, sizeof sid));
+    assert_non_null(memmem(request->payload.data, request->payload.len, "\"upgrades\":[\"websocket\"]", 24));
+}
+
+static struct request *get(int number)
+{
+    struct request *request = prepare(number);
+    polling_get(&sessions, &request->exchange, own_sid());
+    return request;
+}
+
+static struct request *post(int number, const char *body)
+{
+    struct request *request = prepare(number);
+    polling_post(&sessions, &request->exchange, own_sid(), span_str(body));
+    return request;
+}
+
+static void assert_posted(int number, const char *body)
+{
+    struct request *request = post(number, body);
+    assert_true(request->answered);
+    assert_int_equal(request->outcome, POLLING_OK);
+}
+
+static void assert_gone(void)
+{
+    struct request *request = get(7);
+    assert_true(request->answered);
+    assert_int_equal(request->outcome, POLLING_UNKNOWN_SID);
+}
+
+static void join(void)
+{
+    begin();
+    assert_posted(1, "40");
+    turn(5);
+    struct request *request = get(2);
+    assert_true(request->answered);
+    assert_true(span_starts_with(buf_span(&request->payload), SPAN_LIT("40{\"sid\":\"")));
+}
+
+static size_t packets(const struct request *request)
+{
+    size_t count = 1;
+    for (size_t i = 0; i < request->payload.len; i++)
+        count += buf_span(&request->payload).data[i] == 0x1e;
+    return request->answered ? count : 0;
+}
+
+static void what_waits_is_one_payload(void **state)
+{
+    join();
+    assert_posted(1, "42[\"say\",1]\x1e"
+                     "42[\"say\",2]\x1e"
+                     "421[\"say\",3]");
+    turn(5);
+    struct request *request = get(2);
+    assert_int_equal(packets(request), 4); /* three events and an acknowledgement */
+}
+
+static void a_get_is_held_until_something_comes(void **state)
+{
+    join();
+    struct request *request = get(2);
+    turn(5);
+    assert_false(request->answered);
+    assert_posted(1, "421[\"join\",\"r\"]");
+    turn(5);
+    assert_payload(request, "431[]");
+}
+
+static void a_second_get_ends_the_session(void **state)
+{
+    join();
+    struct request *first = get(2), *second = get(3);
+    assert_int_equal(second->outcome, POLLING_REFUSED);
+    assert_payload(first, "1");
+    assert_gone();
+    turn(5);
+    assert_int_equal(sessions.count, 0);
+}
+
+static void an_aborted_get_ends_the_session_at_once(void **state)
+{
+    join();
+    struct request *request = get(2);
+    polling_aborted(&request->exchange);
+    assert_false(request->answered);
+    assert_gone();
+    turn(5);
+    assert_int_equal(sessions.count, 0);
+}
+
+static void a_goodbye_answers_the_get_with_noop(void **state)
+{
+    join();
+    struct request *request = get(2);
+    assert_posted(1, "1");
+    turn(5);
+    assert_payload(request, "6");
+    assert_gone();
+}
+
+static void a_goodbye_without_a_get_ends_it(void **state)
+{
+    join();
+    assert_posted(1, "1");
+    assert_gone();
+}
+
+static void garbage_ends_it(void **state)
+{
+    static const char *const bodies[] = {"", "9", "42[\"say\",1]\x1e", "\x1e", "2", "4\xff", "b!!", "bAQID"};
+    for (size_t i = 0; i < sizeof bodies / sizeof bodies[0]; i++) {
+        join();
+        assert_posted(1, bodies[i]);
+        assert_gone();
+        turn(5);
+        assert_int_equal(sessions.count, 0);
+    }
+}
+
+static void a_closed_session_tells_the_next_get(void **state)
+{
+    join();
+    assert_int_equal(sessions_close_some(&sessions, 1, CLOSE_DRAINED), 0);
+    turn(5);
+    assert_int_equal(sessions.count, 0);
+    assert_posted(1, "42[\"say\",1]");
+    struct request *request = get(2);
+    assert_payload(request, "1");
+    assert_gone();
+}
+
+static void pings_come_with_answers(void **state)
+{
+    sessions.limits.ping_interval_ms = 20;
+    sessions.limits.ping_timeout_ms = 30;
+    join();
+    struct request *request = get(2);
+    turn(30);
+    assert_payload(request, "2");
+    assert_posted(1, "3");
+    turn(30);
+    request = get(2);
+    assert_payload(request, "2");
+    turn(40); /* no pong: gone at once, although nobody polls */
+    assert_gone();
+}
+
+static void a_held_get_ends_before_the_platforms_deadline(void **state)
+{
+    sessions.request_timeout_ms = 60;
+    join();
+    struct request *request = get(2);
+    turn(20);
+    assert_false(request->answered);
+    turn(20);
+    assert_payload(request, "6");
+    request = get(2);
+    assert_false(request->answered);
+}
+
+/* Upgrades. */
+
+/* The WebSocket of the fixture opens sessions of its own, so probing is done on a connection that it opened. */
+static struct browser *probe(int number)
+{
+    fixture_probe_sid = own_sid();
+    struct browser *browser = dial(number);
+    fixture_probe_sid = (struct span){NULL, 0};
+    return browser;
+}
+
+static void the_session_moves_to_a_websocket_that_proved_itself(void **state)
+{
+    join();
+    struct request *request = get(2);
+    struct browser *browser = probe(0);
+    say(browser, "2probe");
+    expect(browser, "3probe");
+    assert_false(request->answered);
+    turn(150);
+    assert_payload(request, "6");
+    assert_posted(1, "421[\"say\",1]");
+    say(browser, "5");
+    expect(browser, "42[\"say\",1,");
+    expect(browser, "431[]");
+    say(browser, "422[\"say\",2]");
+    expect(browser, "432[]");
+    struct request *late = get(3);
+    assert_int_equal(late->outcome, POLLING_BAD_REQUEST);
+    cut(browser);
+    assert_gone();
+}
+
+static void a_probe_that_fails_leaves_polling_alone(void **state)
+{
+    static const char *const texts[] = {"5", "2probe!", "42[\"say\",1]"};
+    join();
+    for (int i = 0; i < 3; i++) {
+        struct browser *browser = probe(i);
+        say(browser, texts[i]);
+        turn(20);
+        look(browser);
+        assert_int_equal(count(browser, "3probe"), 0);
+        cut(browser);
+    }
+    sessions.limits.upgrade_timeout_ms = 20;
+    struct browser *browser = probe(3);
+    say(browser, "2probe");
+    expect(browser, "3probe");
+    turn(50);
+    say(browser, "5");
+    turn(20);
+    cut(browser);
+    struct request *request = get(2);
+    assert_posted(1, "421[\"join\",\"r\"]");
+    turn(5);
+    assert_payload(request, "431[]");
+}
+
+static void only_one_websocket_probes(void **state)
+{
+    join();
+    struct browser *first = probe(0), *second = probe(1);
+    say(second, "2probe");
+    turn(20);
+    look(second);
+    assert_int_equal(count(second, "3probe"), 0);
+    say(first, "2probe");
+    expect(first, "3probe");
+    say(first, "5");
+    turn(20);
+    assert_int_equal(get(3)->outcome, POLLING_BAD_REQUEST);
+}
+
+static int end(void **state)
+{
+    int failed = tear_down(state);
+    for (int i = 0; i < EXCHANGES; i++)
+        buf_finish(&requests[i].payload);
+    return failed;
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, end)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(what_waits_is_one_payload),
+        TEST(a_get_is_held_until_something_comes),
+        TEST(a_second_get_ends_the_session),
+        TEST(an_aborted_get_ends_the_session_at_once),
+        TEST(a_goodbye_answers_the_get_with_noop),
+        TEST(a_goodbye_without_a_get_ends_it),
+        TEST(garbage_ends_it),
+        TEST(a_closed_session_tells_the_next_get),
+        TEST(pings_come_with_answers),
+        TEST(a_held_get_ends_before_the_platforms_deadline),
+        TEST(the_session_moves_to_a_websocket_that_proved_itself),
+        TEST(a_probe_that_fails_leaves_polling_alone),
+        TEST(only_one_websocket_probes),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
