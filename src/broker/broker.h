@@ -18,6 +18,7 @@
 #include "base/err.h"
 #include "base/map.h"
 #include "base/span.h"
+#include "broker/record.h"
 
 enum broker_result {
     BROKER_OK,
@@ -202,6 +203,9 @@ struct broker {
     void *hub;
     const struct broker_watcher *watcher; /* NULL: nobody watches the link */
     void *watcher_arg;
+    const struct record_ops *records; /* NULL: a broker of one instance */
+    const struct record_events *record_events;
+    void *record_arg;
     bool is_up;
     const char *trouble; /* why the instance must not count as ready, with the cure; NULL: no reason. The link may be up
                           * all the same. */

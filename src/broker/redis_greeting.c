@@ -21,6 +21,9 @@ static const char *const scripts[SCRIPT_COUNT] = {
     [SCRIPT_PRESENT] = script_present,
     [SCRIPT_PRESENT_LIST] = script_present_list,
     [SCRIPT_PULSE] = script_pulse,
+    [SCRIPT_RECORD_ASK] = script_record_ask,
+    [SCRIPT_RECORD_PASS] = script_record_pass,
+    [SCRIPT_RECORD_END] = script_record_end,
 };
 
 /* Errors that do not pass by themselves, with the cure. */

@@ -28,6 +28,9 @@ enum redis_script {
     SCRIPT_PRESENT,
     SCRIPT_PRESENT_LIST,
     SCRIPT_PULSE,
+    SCRIPT_RECORD_ASK,
+    SCRIPT_RECORD_PASS,
+    SCRIPT_RECORD_END,
     SCRIPT_COUNT
 };
 enum {
@@ -244,6 +247,11 @@ void redis_present_list(struct broker *broker, struct span room, uint64_t cursor
 /* Handles the rest of a message after the word "present"; false if it is invalid. */
 bool redis_present_received(struct redis_broker *redis, struct words *words);
 void redis_present_down(struct redis_broker *redis);
+
+/* redis_record.c */
+extern const struct record_ops redis_record_ops;
+/* Handles the rest of a message after the word "record"; false if it is invalid. */
+bool redis_record_received(struct redis_broker *redis, struct words *words);
 
 /* redis_stats.c */
 void redis_stats(struct broker *broker, broker_stats_fn *done, void *arg);

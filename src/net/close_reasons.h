@@ -29,6 +29,7 @@
     X(POLLS_OVERLAP, "polls_overlap", 0, LOG_INFO, \
       "a polling client sent a request while one of its kind was under way") \
     X(POLL_ABORTED, "poll_aborted", 0, LOG_DEBUG, "a polling client ended the connection of a request under way") \
+    X(PARKED, "parked", 0, LOG_DEBUG, "a polling session waits on the broker for its next request") \
     X(PROBE_FAILED, "probe_failed", 1005, LOG_INFO, \
       "a WebSocket that was to take over a polling session did not prove itself in time, or the session had ended or " \
       "moved already") \

@@ -167,6 +167,7 @@ void call_end(struct call *call)
         session->load->count--;
         session->load->cost -= call->cost;
         load_release(session);
+        session_stirred(session);
     }
     if (!list_empty(&call->sessions->loads.stalled))
         loop_at_reap(call->sessions->loop, &call->sessions->loads.review);

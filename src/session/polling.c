@@ -13,7 +13,13 @@
 enum { ANSWER_LEAD_MS = 2000 }; /* a held GET is answered so long before the platform's request timeout */
 
 #define POLLING_MOVES(MOVE) \
+    MOVE(POLLING_ASKING, POLLING_LIVE) \
+    MOVE(POLLING_LIVE, POLLING_PASSING) \
+    MOVE(POLLING_PASSING, POLLING_ASKING) \
+    MOVE(POLLING_ASKING, POLLING_GONE) \
+    MOVE(POLLING_PASSING, POLLING_GONE) \
     MOVE(POLLING_LIVE, POLLING_MOVED) \
+    MOVE(POLLING_ASKING, POLLING_MOVED) \
     MOVE(POLLING_LIVE, POLLING_ENDING) \
     MOVE(POLLING_LIVE, POLLING_GONE) \
     MOVE(POLLING_ENDING, POLLING_GONE) \
@@ -58,6 +64,9 @@ static void reap(struct task *task)
     }
     if (polling->state != POLLING_GONE)
         return;
+    if (polling->calls > 0)
+        return; /* the last answer frees it */
+    polling_moves_finish(polling);
     list_remove(&polling->of_all);
     task_cancel(&polling->flush);
     task_cancel(&polling->reap);
@@ -71,13 +80,21 @@ void polling_end(struct polling *polling, enum close_reason reason)
 {
     if (polling->state == POLLING_LIVE)
         polling->reason = reason;
-    polling_set_state(polling, POLLING_GONE);
-    map_remove(&polling->sessions->pollings, &polling->by_sid);
+    if (polling_is_roaming(polling->sessions) && polling->state != POLLING_MOVED)
+        polling_record_end(polling);
     if (polling->transport.session != NULL)
         session_ending(polling->transport.session);
-    polling_probe_end(polling);
+    polling_leave(polling);
     polling_answer(&polling->get, POLLING_PAYLOAD, SPAN_LIT("1"));
     polling_answer(&polling->post, POLLING_OK, SPAN_LIT(""));
+}
+
+void polling_leave(struct polling *polling)
+{
+    polling_set_state(polling, POLLING_GONE);
+    if (polling->by_sid.key.len > 0)
+        map_remove(&polling->sessions->pollings, &polling->by_sid);
+    polling_probe_end(polling);
     loop_at_reap(polling->sessions->loop, &polling->reap);
 }
 
@@ -92,12 +109,14 @@ void pollings_cut(struct sessions *sessions, enum close_reason reason)
 }
 
 /* Reads what came with the POST, until the session is paused. */
-static void read_on(struct polling *polling)
+void polling_read_on(struct polling *polling)
 {
     struct span rest = buf_span(&polling->rest), packet;
     struct session *session = polling->transport.session;
     if (rest.len == 0)
         rest.data = polling->rest_begun ? NULL : "";
+    if (!polling->rest_begun && !utf8_is_valid(rest))
+        session_close(session, CLOSE_ENGINE_INVALID);
     while (polling->state == POLLING_LIVE && !polling->paused && payload_next(&rest, &polling->rest_begun, &packet)) {
         if (payload_is_binary(packet))
             session_close(session, CLOSE_SOCKETIO_INVALID);
@@ -109,26 +128,40 @@ static void read_on(struct polling *polling)
         return;
     }
     buf_finish(&polling->rest);
-    polling_answer(&polling->post, POLLING_OK, SPAN_LIT(""));
+    polling->read_all = true;
+    if (polling->state != POLLING_LIVE || !polling_is_roaming(polling->sessions))
+        polling_answer(&polling->post, POLLING_OK, SPAN_LIT(""));
 }
 
-void polling_flush(struct polling *polling)
+static void take_for_get(struct polling *polling)
 {
     struct buf payload = {0};
-    if (polling->get != NULL && polling->queue_count > 0) {
-        polling_queue_take(polling, &payload);
-        timer_stop(polling->sessions->loop, &polling->timer);
-        polling_answer(&polling->get, POLLING_PAYLOAD, buf_span(&payload));
-        buf_finish(&payload);
-    }
-    if (polling->state == POLLING_ENDING && polling->queue_count == 0)
-        polling_end(polling, polling->reason);
+    polling_queue_take(polling, &payload);
+    timer_stop(polling->sessions->loop, &polling->timer);
+    polling_answer(&polling->get, POLLING_PAYLOAD, buf_span(&payload));
+    buf_finish(&payload);
+}
+
+static void tell_drained(struct polling *polling)
+{
     if (polling->state == POLLING_LIVE && polling->drain_awaited && polling->queue_count == 0) {
         polling->drain_awaited = false;
         session_drained(polling->transport.session);
     }
-    if (polling->state == POLLING_LIVE && polling->post != NULL && !polling->paused)
-        read_on(polling);
+}
+
+void polling_flush(struct polling *polling)
+{
+    bool is_roaming = polling_is_roaming(polling->sessions);
+    if (polling->get != NULL && polling->queue_count > 0 && (!is_roaming || polling->state == POLLING_ENDING))
+        take_for_get(polling);
+    if (polling->state == POLLING_ENDING && polling->queue_count == 0)
+        polling_end(polling, polling->reason);
+    tell_drained(polling);
+    if (is_roaming)
+        polling_moves_step(polling);
+    else if (polling->state == POLLING_LIVE && polling->post != NULL && !polling->paused)
+        polling_read_on(polling);
 }
 
 static void flush(struct task *task)
@@ -143,10 +176,22 @@ static void timer_fired(struct timer *timer)
     if (polling->state == POLLING_ENDING)
         polling_end(polling, polling->reason);
     else
-        polling_answer(&polling->get, POLLING_PAYLOAD, SPAN_LIT("6"));
+        polling_let_go(polling);
 }
 
-static struct polling *create(struct sessions *sessions, const struct protocol *protocol, const struct addr_ip *peer)
+void polling_let_go(struct polling *polling)
+{
+    if (polling->get == NULL)
+        return;
+    if (polling_is_roaming(polling->sessions)) {
+        polling->let_go = true;
+        loop_at_flush(polling->sessions->loop, &polling->flush);
+    } else {
+        polling_answer(&polling->get, POLLING_PAYLOAD, SPAN_LIT("6"));
+    }
+}
+
+struct polling *polling_create(struct sessions *sessions, const struct addr_ip *peer)
 {
     struct polling *polling = mem_zero(1, sizeof *polling);
     polling->transport = (struct transport){.type = &polling_transport_type, .format = TRANSPORT_POLLING};
@@ -156,27 +201,46 @@ static struct polling *create(struct sessions *sessions, const struct protocol *
     task_init(&polling->reap, reap);
     timer_init(&polling->timer, timer_fired);
     polling_probe_init(polling);
-    session_create(sessions, &polling->transport, protocol, polling->sid);
+    polling_moves_init(polling);
     list_init(&polling->of_all);
     list_append(&sessions->all_pollings, &polling->of_all);
-    map_add(&sessions->pollings, &polling->by_sid, span_of(polling->sid, sizeof polling->sid));
     return polling;
+}
+
+void polling_name(struct polling *polling, struct span sid)
+{
+    memcpy(polling->sid, sid.data, sizeof polling->sid);
+    map_add(&polling->sessions->pollings, &polling->by_sid, span_of(polling->sid, sizeof polling->sid));
 }
 
 void polling_handshake(struct sessions *sessions, const struct protocol *protocol, struct polling_exchange *exchange)
 {
-    struct polling *polling = create(sessions, protocol, exchange->peer);
-    memcpy(exchange->sid, polling->sid, sizeof exchange->sid);
+    char sid[ENGINEIO_SID_BYTES];
+    if (polling_is_roaming(sessions)) {
+        polling_begin(sessions, protocol, exchange);
+        return;
+    }
+    struct polling *polling = polling_create(sessions, exchange->peer);
+    polling->state = POLLING_LIVE;
+    session_create(sessions, &polling->transport, protocol, sid);
+    polling_name(polling, span_of(sid, sizeof sid));
+    memcpy(exchange->sid, sid, sizeof sid);
     polling->get = exchange;
     exchange->polling = polling;
     polling_flush(polling);
 }
 
-/* The session that a request is for, or NULL: then the request has been refused. */
-static struct polling *polling_asked(struct sessions *sessions, struct polling_exchange *exchange, struct span sid)
+/* The session that a request is for, or NULL: then the request has been refused. One that is not here is asked for. */
+static struct polling *polling_asked(struct sessions *sessions, struct polling_exchange *exchange, struct span sid,
+                                     enum record_want want)
 {
     struct polling *polling = engineio_sid_is_valid(sid) ? polling_find(sessions, sid) : NULL;
     exchange->polling = NULL;
+    if (polling == NULL && engineio_sid_is_valid(sid) && polling_is_roaming(sessions)) {
+        polling = polling_create(sessions, exchange->peer);
+        polling_name(polling, sid);
+        polling_ask(polling, want);
+    }
     if (polling == NULL)
         refuse(exchange, POLLING_UNKNOWN_SID);
     else if (polling->state == POLLING_MOVED)
@@ -208,13 +272,13 @@ static void hold(struct polling *polling)
 
 void polling_get(struct sessions *sessions, struct polling_exchange *exchange, struct span sid)
 {
-    struct polling *polling = polling_asked(sessions, exchange, sid);
+    struct polling *polling = polling_asked(sessions, exchange, sid, RECORD_FOR_GET);
     if (polling == NULL || is_overlapping(polling, polling->get, exchange))
         return;
     polling->get = exchange;
     exchange->polling = polling;
     polling->peer = *exchange->peer;
-    if (polling->state == POLLING_LIVE)
+    if (polling->state != POLLING_ENDING)
         hold(polling);
     polling_flush(polling);
     polling_probe_polled(polling);
@@ -222,7 +286,7 @@ void polling_get(struct sessions *sessions, struct polling_exchange *exchange, s
 
 void polling_post(struct sessions *sessions, struct polling_exchange *exchange, struct span sid, struct span body)
 {
-    struct polling *polling = polling_asked(sessions, exchange, sid);
+    struct polling *polling = polling_asked(sessions, exchange, sid, RECORD_FOR_POST);
     if (polling == NULL || is_overlapping(polling, polling->post, exchange))
         return;
     polling->post = exchange;
@@ -231,14 +295,12 @@ void polling_post(struct sessions *sessions, struct polling_exchange *exchange, 
         polling_answer(&polling->post, POLLING_OK, SPAN_LIT(""));
         return;
     }
-    if (!utf8_is_valid(body)) {
-        session_close(polling->transport.session, CLOSE_ENGINE_INVALID);
-        polling_answer(&polling->post, POLLING_OK, SPAN_LIT(""));
-        return;
-    }
     buf_append(&polling->rest, body);
-    polling->rest_begun = false;
-    read_on(polling);
+    polling->rest_begun = polling->read_all = false;
+    if (polling_is_roaming(sessions))
+        polling_moves_step(polling);
+    else
+        polling_read_on(polling);
 }
 
 void polling_aborted(struct polling_exchange *exchange)

@@ -4,9 +4,17 @@
  * A GET takes everything that waits, or is held until something comes. A POST brings packets. One of each may be under
  * way; a second one ends the session, as the protocol has it. What serve needs to know of HTTP is in `outcome` alone.
  *
+ * With a broker that keeps records (broker/record.h) a session is here only while a request of it is: see
+ * polling_moves.c. With any other it is LIVE from its handshake on.
+ *
  * POLLING_MOVES:
  *
- *     LIVE --a WebSocket proves itself--> MOVED
+ *     ASKING --the broker gives it--> LIVE
+ *     LIVE --to be answered, wanted elsewhere, or no request is left--> PASSING
+ *     PASSING --passed, and a request still waits--> ASKING
+ *     ASKING, PASSING --there is none, or no request is left--> GONE
+ *     ASKING --it is on a WebSocket elsewhere--> GONE
+ *     LIVE, ASKING --a WebSocket proves itself--> MOVED
  *     LIVE --closed, and the client is to be told--> ENDING
  *     LIVE, ENDING, MOVED --told, cut off, or forgotten--> GONE
  *
@@ -33,6 +41,7 @@ enum polling_outcome {
     POLLING_UNKNOWN_SID, /* 400, code 1 */
     POLLING_BAD_REQUEST, /* 400, code 3: the session is on another transport */
     POLLING_REFUSED,     /* 400, empty: it is one request too many, and has ended the session */
+    POLLING_UPGRADE,     /* to polling_probe: 101, then polling_upgrade */
 };
 
 /* One request. serve embeds it, sets the first two fields, and hands it to one of the functions below. Until `answer`
@@ -57,11 +66,13 @@ void polling_aborted(struct polling_exchange *exchange);
 /* Ends all of them now, after the connections of requests and WebSockets have been closed. */
 void pollings_cut(struct sessions *sessions, enum close_reason reason);
 
-/* Whether a WebSocket may be upgraded for the sake of this session; else the request is answered UNKNOWN_SID. */
-bool polling_can_upgrade(const struct sessions *sessions, struct span sid);
-/* An upgraded WebSocket connection that names a polling session. It takes the session over once it has proved itself:
+/* A WebSocket handshake that names a session: answered UPGRADE or UNKNOWN_SID. To UPGRADE, serve sends 101 and calls
+ * polling_upgrade, from within the answer; or polling_aborted, if the connection has gone. */
+void polling_probe(struct sessions *sessions, struct polling_exchange *exchange, struct span sid);
+/* The connection of that handshake, upgraded. It takes the session over once it has proved itself:
  * `2probe`, `3probe`, `5`. Anything else ends the connection and leaves the session as it is. The owner passes the
  * connection's events on as for websocket_open. */
-void polling_upgrade(struct sessions *sessions, struct websocket *websocket, struct span sid, struct conn *conn);
+void polling_upgrade(struct sessions *sessions, struct websocket *websocket, struct polling_exchange *exchange,
+                     struct conn *conn);
 
 #endif

@@ -5,7 +5,15 @@
 #include "session/polling.h"
 #include "session/session.h"
 
-enum polling_state { POLLING_LIVE, POLLING_ENDING, POLLING_MOVED, POLLING_GONE, POLLING_STATES };
+enum polling_state {
+    POLLING_ASKING,
+    POLLING_LIVE,
+    POLLING_PASSING,
+    POLLING_ENDING,
+    POLLING_MOVED,
+    POLLING_GONE,
+    POLLING_STATES
+};
 
 struct polling_slot {
     struct frame *frame; /* packets, joined as in a payload */
@@ -34,7 +42,20 @@ struct polling {
     struct websocket *websocket; /* that probes, or that it has moved to; NULL: none */
     struct timer probe_timer;    /* answers a GET soon once the WebSocket is probed; ends a probe that takes too long */
     uint64_t probe_until_us;
-    bool probed; /* 3probe was sent */
+    /* Between instances: polling_moves.c. */
+    uint64_t ticket;
+    char want;              /* enum record_want */
+    bool held;              /* it has been given, at least once: its GET has waited */
+    uint64_t life_ms;       /* of the parcel that is being passed */
+    uint64_t join_until_us; /* the client must have joined a namespace by then */
+    struct buf parcel;      /* that is being passed */
+    struct buf payload;     /* for the GET, once it has been passed; empty: it goes on waiting */
+    struct timer again;     /* asks, or passes, once more */
+    uint32_t calls;         /* of the broker, unanswered */
+    bool wanted;            /* by another instance */
+    bool let_go;            /* its GET is answered in any case: the deadline is near, or a WebSocket takes over */
+    bool read_all;          /* of the POST: it is answered once everything is accepted */
+    bool probed;            /* 3probe was sent */
 };
 
 /* The session of this sid in this instance, or NULL. */
@@ -43,6 +64,13 @@ struct polling *polling_find(const struct sessions *sessions, struct span sid);
 void polling_set_state(struct polling *polling, enum polling_state state);
 /* Ends it: it is not found any more, exchanges under way are answered, and its session closes in this turn. */
 void polling_end(struct polling *polling, enum close_reason reason);
+/* A session in memory, without a sid; ASKING. And its sid, by which it is found. */
+struct polling *polling_create(struct sessions *sessions, const struct addr_ip *peer);
+void polling_name(struct polling *polling, struct span sid);
+/* Reads what came with the POST, until the session is paused. */
+void polling_read_on(struct polling *polling);
+/* Answers the GET, if there is one, with 6 if nothing waits. */
+void polling_let_go(struct polling *polling);
 /* Answers the GET with what waits, as much as one answer takes. */
 void polling_flush(struct polling *polling);
 void polling_answer(struct polling_exchange **exchange, enum polling_outcome outcome, struct span payload);
@@ -53,6 +81,25 @@ void polling_queue_drop(struct polling *polling);
 /* Takes frames from the front into a payload: all, or as many as an answer takes. */
 void polling_queue_take(struct polling *polling, struct buf *to);
 
+/* polling_moves.c */
+static inline bool polling_is_roaming(const struct sessions *sessions)
+{
+    return broker_has_records(hub_broker(sessions->hub));
+}
+void polling_moves_init(struct polling *polling);
+void polling_moves_finish(struct polling *polling);
+/* Asks the broker for it, for the request that has just come. */
+void polling_ask(struct polling *polling, enum record_want want);
+/* Whatever is due of a session that may move: it is passed on once it is calm. */
+void polling_moves_step(struct polling *polling);
+/* Writes the record of a session that begins; then the exchange is answered. */
+void polling_begin(struct sessions *sessions, const struct protocol *protocol, struct polling_exchange *exchange);
+/* No request is left, and the session is not here: frees it, unless it is on a WebSocket. */
+void polling_leave(struct polling *polling);
+extern const struct record_events polling_record_events;
+/* The session has ended here: nobody is to get it any more. */
+void polling_record_end(struct polling *polling);
+
 /* probe.c */
 enum { PROBE_NOOP_MS = 100 }; /* a GET is held so long at most once a WebSocket has been probed */
 void polling_probe_init(struct polling *polling);
@@ -62,6 +109,12 @@ void polling_websocket_closed(struct polling *polling);
 void polling_probe_received(struct polling *polling, struct span text);
 /* A GET is held, or the WebSocket is probed: both together make the GET end soon. */
 void polling_probe_polled(struct polling *polling);
+/* Another instance's WebSocket begins to take it over, or has failed to. */
+void polling_probed(struct polling *polling, bool probing);
+/* It has been opened on the WebSocket that asked for it. */
+void polling_moved(struct polling *polling);
+/* Sends what waits over a WebSocket. */
+void polling_slot_send(struct transport *to, const struct polling_slot *slot);
 /* The session ends: so does a WebSocket that probes. */
 void polling_probe_end(struct polling *polling);
 

@@ -129,6 +129,13 @@ static void pause_reading(struct transport *transport, bool paused)
         loop_at_flush(polling->sessions->loop, &polling->flush);
 }
 
+static void stirred(struct transport *transport)
+{
+    struct polling *polling = polling_of(transport);
+    if (polling->state == POLLING_LIVE && polling_is_roaming(polling->sessions))
+        loop_at_flush(polling->sessions->loop, &polling->flush);
+}
+
 /* The client is told with the next answer: `1`, or `6` if it has said goodbye itself. */
 static void close_told(struct transport *transport, enum close_reason reason)
 {
@@ -139,7 +146,12 @@ static void close_told(struct transport *transport, enum close_reason reason)
         !is_asked && reason != CLOSE_PING_TIMEOUT && reason != CLOSE_ENGINE_INVALID && reason != CLOSE_SOCKETIO_INVALID;
     if (polling->state != POLLING_LIVE)
         return;
-    if (polling->get == NULL && !is_awaited) {
+    if (polling_is_roaming(polling->sessions) && (reason == CLOSE_DRAINED || reason == CLOSE_ROTATED)) {
+        transport->session->closing = false; /* this instance ends, and the session goes on elsewhere */
+        polling_let_go(polling);
+        return;
+    }
+    if (polling->get == NULL && (!is_awaited || polling_is_roaming(polling->sessions))) {
         polling_end(polling, reason);
         return;
     }
@@ -175,5 +187,6 @@ const struct transport_type polling_transport_type = {
     .pause = pause_reading,
     .close = close_told,
     .abort = close_now,
+    .stirred = stirred,
     .peer = peer,
 };

@@ -15,76 +15,103 @@
 enum { PARTS_MAX = 64 };
 
 /* One queued message: a text packet, then its attachments. */
-static void slot_send(struct transport *to, const struct polling_slot *slot)
+void polling_slot_send(struct transport *to, const struct polling_slot *slot)
 {
-    struct span rest = span_of(slot->frame->data, slot->frame->len), packet, parts[PARTS_MAX];
-    struct buf binary[PARTS_MAX] = {{0}};
-    size_t count = 0;
-    bool begun = false;
-    while (count < PARTS_MAX && payload_next(&rest, &begun, &packet)) {
-        parts[count] = packet;
-        if (payload_is_binary(packet) && payload_binary_decode(&binary[count], packet))
-            parts[count] = buf_span(&binary[count]);
-        count++;
+    struct span rest = span_of(slot->frame->data, slot->frame->len), packet;
+    bool begun = false, more = payload_next(&rest, &begun, &packet);
+    while (more) {
+        struct span parts[PARTS_MAX] = {packet};
+        struct buf binary[PARTS_MAX] = {{0}};
+        size_t count = 1;
+        while ((more = payload_next(&rest, &begun, &packet)) && payload_is_binary(packet) && count < PARTS_MAX) {
+            if (payload_binary_decode(&binary[count], packet))
+                parts[count] = buf_span(&binary[count]);
+            count++;
+        }
+        struct frame *frame = to->type->encode(to, parts, count);
+        to->type->send(to, frame, slot->tag);
+        frame_unref(frame);
+        while (count-- > 1)
+            buf_finish(&binary[count]);
     }
-    struct frame *frame = to->type->encode(to, parts, count);
-    to->type->send(to, frame, slot->tag);
-    frame_unref(frame);
-    while (count-- > 0)
-        buf_finish(&binary[count]);
+}
+
+void polling_moved(struct polling *polling)
+{
+    polling_set_state(polling, POLLING_MOVED);
+    timer_stop(polling->sessions->loop, &polling->probe_timer);
+    timer_stop(polling->sessions->loop, &polling->timer);
+    websocket_wait(polling->websocket, false);
 }
 
 static void move(struct polling *polling)
 {
     struct transport *to = &polling->websocket->transport;
     struct session *session = polling->transport.session;
-    polling_set_state(polling, POLLING_MOVED);
-    timer_stop(polling->sessions->loop, &polling->probe_timer);
-    timer_stop(polling->sessions->loop, &polling->timer);
     polling->transport.session = NULL;
     session_move(session, to);
     for (size_t i = 0; i < polling->queue_count; i++)
-        slot_send(to, &polling->queue[i]);
+        polling_slot_send(to, &polling->queue[i]);
     polling_queue_drop(polling);
     if (polling->drain_awaited)
         to->type->await_drained(to);
+    polling_moved(polling);
     polling_answer(&polling->get, POLLING_PAYLOAD, SPAN_LIT("6"));
 }
 
-static void probe_fail(struct polling *polling, enum close_reason reason)
+/* The WebSocket is no way to this session. Where the session is elsewhere, nothing of it is left here. */
+static void probe_forget(struct polling *polling)
 {
-    struct websocket *websocket = polling->websocket;
     polling->websocket = NULL;
     polling->probed = false;
     timer_stop(polling->sessions->loop, &polling->probe_timer);
-    websocket_refuse(websocket, reason);
+    if (polling->state != POLLING_ASKING)
+        return;
+    if (polling->want == RECORD_FOR_WEBSOCKET)
+        polling_record_end(polling); /* it cannot be told whether the client has given its polling up */
+    else
+        record_probe(hub_broker(polling->sessions->hub), span_of(polling->sid, sizeof polling->sid), polling->ticket, 0,
+                     NULL, NULL);
+    polling_leave(polling);
+}
+
+static void probe_fail(struct polling *polling)
+{
+    struct websocket *websocket = polling->websocket;
+    probe_forget(polling);
+    websocket_refuse(websocket, CLOSE_PROBE_FAILED);
 }
 
 void polling_probe_received(struct polling *polling, struct span text)
 {
+    bool is_here = polling->transport.session != NULL;
     if (!polling->probed && span_equal(text, SPAN_LIT("2probe"))) {
         polling->probed = true;
         transport_send_packet(&polling->websocket->transport, SPAN_LIT("3probe"));
         polling_probe_polled(polling);
-    } else if (polling->probed && span_equal(text, SPAN_LIT("5")) && polling->post == NULL) {
+    } else if (!polling->probed || !span_equal(text, SPAN_LIT("5")) || polling->post != NULL) {
+        probe_fail(polling);
+    } else if (is_here) {
         move(polling);
     } else {
-        probe_fail(polling, CLOSE_PROBE_FAILED);
+        websocket_wait(polling->websocket, true);
+        polling_ask(polling, RECORD_FOR_WEBSOCKET);
     }
 }
 
 static void probe_tick(struct timer *timer)
 {
     struct polling *polling = container_of(timer, struct polling, probe_timer);
-    struct sessions *sessions = polling->sessions;
-    uint64_t left_us = polling->probe_until_us - loop_now_us(sessions->loop);
-    if (loop_now_us(sessions->loop) >= polling->probe_until_us) {
-        probe_fail(polling, CLOSE_PROBE_FAILED);
+    struct loop *loop = polling->sessions->loop;
+    uint64_t now = loop_now_us(loop);
+    if (polling->websocket != NULL && now >= polling->probe_until_us) {
+        probe_fail(polling);
         return;
     }
-    if (polling->get != NULL && polling->probed)
-        polling_answer(&polling->get, POLLING_PAYLOAD, SPAN_LIT("6"));
-    timer_start(sessions->loop, timer, left_us);
+    if (polling->probed)
+        polling_let_go(polling);
+    if (polling->websocket != NULL)
+        timer_start(loop, timer, polling->probe_until_us - now);
 }
 
 void polling_probe_polled(struct polling *polling)
@@ -93,13 +120,20 @@ void polling_probe_polled(struct polling *polling)
         timer_start(polling->sessions->loop, &polling->probe_timer, LOOP_MS(PROBE_NOOP_MS));
 }
 
+void polling_probed(struct polling *polling, bool probing)
+{
+    polling->probed = probing;
+    polling_probe_polled(polling);
+}
+
 void polling_probe_end(struct polling *polling)
 {
+    struct websocket *websocket = polling->websocket;
     timer_stop(polling->sessions->loop, &polling->probe_timer);
-    if (polling->websocket != NULL && polling->websocket->transport.session == NULL) {
-        websocket_refuse(polling->websocket, CLOSE_PROBE_FAILED);
-        polling->websocket = NULL;
-    }
+    if (websocket == NULL || websocket->transport.session != NULL)
+        return;
+    polling->websocket = NULL;
+    websocket_refuse(websocket, CLOSE_PROBE_FAILED);
 }
 
 void polling_probe_init(struct polling *polling)
@@ -107,16 +141,56 @@ void polling_probe_init(struct polling *polling)
     timer_init(&polling->probe_timer, probe_tick);
 }
 
-bool polling_can_upgrade(const struct sessions *sessions, struct span sid)
+/* The request that waits is told to upgrade. It does so at once, or its connection has gone. */
+static void noted(void *arg, enum record_result result)
 {
-    return engineio_sid_is_valid(sid) && polling_find(sessions, sid) != NULL;
+    struct polling *polling = arg;
+    struct polling_exchange *exchange = polling->get;
+    polling->calls--;
+    polling->get = NULL;
+    if (exchange != NULL && result == RECORD_OK) {
+        exchange->answer(exchange, POLLING_UPGRADE, SPAN_LIT(""));
+    } else if (exchange != NULL) {
+        exchange->polling = NULL;
+        exchange->answer(exchange, POLLING_UNKNOWN_SID, SPAN_LIT(""));
+    }
+    if (polling->websocket == NULL && polling->state != POLLING_GONE) {
+        if (result == RECORD_OK)
+            probe_forget(polling);
+        else
+            polling_leave(polling);
+    } else if (polling->state == POLLING_GONE && polling->calls == 0) {
+        polling->reap.run(&polling->reap);
+    }
 }
 
-void polling_upgrade(struct sessions *sessions, struct websocket *websocket, struct span sid, struct conn *conn)
+void polling_probe(struct sessions *sessions, struct polling_exchange *exchange, struct span sid)
 {
     struct polling *polling = engineio_sid_is_valid(sid) ? polling_find(sessions, sid) : NULL;
-    websocket_open_probe(websocket, sessions, polling, conn);
-    if (polling == NULL || polling->state != POLLING_LIVE || polling->websocket != NULL) {
+    if (polling_is_roaming(sessions) && engineio_sid_is_valid(sid)) {
+        polling = polling_create(sessions, exchange->peer);
+        memcpy(polling->sid, sid.data, sizeof polling->sid);
+        polling->ticket = ++sessions->polling_tickets;
+        polling->get = exchange;
+        exchange->polling = polling;
+        polling->calls++;
+        record_probe(hub_broker(sessions->hub), sid, polling->ticket, sessions->limits.upgrade_timeout_ms, noted,
+                     polling);
+        return;
+    }
+    exchange->polling = polling;
+    exchange->answer(exchange, polling != NULL ? POLLING_UPGRADE : POLLING_UNKNOWN_SID, SPAN_LIT(""));
+}
+
+void polling_upgrade(struct sessions *sessions, struct websocket *websocket, struct polling_exchange *exchange,
+                     struct conn *conn)
+{
+    struct polling *polling = exchange->polling;
+    bool is_free = polling != NULL && polling->websocket == NULL &&
+                   (polling->state == POLLING_LIVE || polling->state == POLLING_ASKING);
+    exchange->polling = NULL;
+    websocket_open_probe(websocket, sessions, is_free ? polling : NULL, conn);
+    if (!is_free) {
         websocket_refuse(websocket, CLOSE_PROBE_FAILED);
         return;
     }
@@ -127,11 +201,8 @@ void polling_upgrade(struct sessions *sessions, struct websocket *websocket, str
 
 void polling_websocket_closed(struct polling *polling)
 {
-    if (polling->state == POLLING_MOVED) {
+    if (polling->state == POLLING_MOVED)
         polling_end(polling, CLOSE_NORMAL);
-        return;
-    }
-    polling->websocket = NULL;
-    polling->probed = false;
-    timer_stop(polling->sessions->loop, &polling->probe_timer);
+    else if (polling->websocket != NULL)
+        probe_forget(polling);
 }

@@ -8,7 +8,9 @@
 #include "base/mem.h"
 #include "session/call.h"
 #include "session/departed.h"
+#include "session/polling_parts.h"
 #include "session/presence.h"
+#include "session/socket.h"
 #include "session/subscriber.h"
 
 enum {
@@ -139,44 +141,108 @@ static void catch_up(struct task *task)
     }
 }
 
-struct session *session_create(struct sessions *sessions, struct transport *transport, const struct protocol *protocol,
-                               char sid[ENGINEIO_SID_BYTES])
+/* A session with its timers stopped. */
+static struct session *session_new(struct sessions *sessions, struct transport *transport,
+                                   const struct protocol *protocol)
 {
     struct session *session = mem_zero(1, sizeof *session);
-    uint8_t random[15];
-    char own[ENGINEIO_SID_BYTES];
-    struct buf text = {0};
-    if (sid == NULL)
-        sid = own;
     session->sessions = sessions;
     session->transport = transport;
     session->protocol = protocol;
     transport->session = session;
-    session->opened_us = loop_now_us(sessions->loop);
-    loop_random(sessions->loop, random, sizeof random);
-    engineio_sid_encode(random, sid);
+    session->opened_us = session->pinged_us = loop_now_us(sessions->loop);
     list_init(&session->of_all);
     list_append(&sessions->all, &session->of_all);
     list_init(&session->sockets);
     list_init(&session->catching);
     timer_init(&session->heartbeat, heartbeat);
-    timer_start(sessions->loop, &session->heartbeat, LOOP_MS(sessions->limits.ping_interval_ms));
     timer_init(&session->deadline, deadline_passed);
-    timer_start(sessions->loop, &session->deadline, LOOP_MS(sessions->limits.connect_timeout_ms));
     sessions->count++;
-    sessions->counters.opened++;
+    return session;
+}
 
+void session_sid_create(struct sessions *sessions, char sid[ENGINEIO_SID_BYTES])
+{
+    uint8_t random[15];
+    loop_random(sessions->loop, random, sizeof random);
+    engineio_sid_encode(random, sid);
+}
+
+void session_open_encode(struct buf *to, const struct sessions *sessions, enum transport_format format,
+                         const char sid[ENGINEIO_SID_BYTES])
+{
     struct engineio_handshake handshake = {
         .sid = span_of(sid, ENGINEIO_SID_BYTES),
-        .upgrade_websocket = transport->format == TRANSPORT_POLLING,
+        .upgrade_websocket = format == TRANSPORT_POLLING,
         .ping_interval_ms = sessions->limits.ping_interval_ms,
         .ping_timeout_ms = sessions->limits.ping_timeout_ms,
         .payload_bytes_max = sessions->limits.payload_bytes_max,
     };
-    engineio_handshake_encode(&text, &handshake);
+    engineio_handshake_encode(to, &handshake);
+}
+
+struct session *session_create(struct sessions *sessions, struct transport *transport, const struct protocol *protocol,
+                               char sid[ENGINEIO_SID_BYTES])
+{
+    struct session *session = session_new(sessions, transport, protocol);
+    char own[ENGINEIO_SID_BYTES];
+    struct buf text = {0};
+    if (sid == NULL)
+        sid = own;
+    session_sid_create(sessions, sid);
+    timer_start(sessions->loop, &session->heartbeat, LOOP_MS(sessions->limits.ping_interval_ms));
+    timer_start(sessions->loop, &session->deadline, LOOP_MS(sessions->limits.connect_timeout_ms));
+    sessions->counters.opened++;
+    session_open_encode(&text, sessions, transport->format, sid);
     transport_send_packet(transport, buf_span(&text));
     buf_finish(&text);
     return session;
+}
+
+struct session *session_restore(struct sessions *sessions, struct transport *transport, const struct protocol *protocol,
+                                const struct session_clock *clock)
+{
+    struct session *session = session_new(sessions, transport, protocol);
+    uint64_t period_ms = clock->awaiting_pong ? sessions->limits.ping_timeout_ms : sessions->limits.ping_interval_ms;
+    uint64_t gone_us = LOOP_MS(period_ms > clock->heartbeat_ms ? period_ms - clock->heartbeat_ms : 0);
+    session->joined = clock->joined;
+    session->awaiting_pong = clock->awaiting_pong;
+    session->pinged_us -= gone_us < session->pinged_us ? gone_us : session->pinged_us;
+    timer_start(sessions->loop, &session->heartbeat, LOOP_MS(clock->heartbeat_ms));
+    if (!clock->joined)
+        timer_start(sessions->loop, &session->deadline, LOOP_MS(clock->join_ms));
+    else
+        rotation_begin(session);
+    return session;
+}
+
+struct session_clock session_clock(const struct session *session)
+{
+    const struct sessions *sessions = session->sessions;
+    uint64_t now = loop_now_us(sessions->loop);
+    uint64_t period_ms = session->awaiting_pong ? sessions->limits.ping_timeout_ms : sessions->limits.ping_interval_ms;
+    uint64_t due_us = session->pinged_us + LOOP_MS(period_ms);
+    return (struct session_clock){.joined = session->joined,
+                                  .awaiting_pong = session->awaiting_pong,
+                                  .heartbeat_ms = due_us > now ? (due_us - now + 999) / 1000 : 0};
+}
+
+bool session_is_calm(const struct session *session)
+{
+    if (session->closing || session->paused ||
+        (session->load != NULL && (session->load->count > 0 || session->load->asking)))
+        return false;
+    list_each (node, &session->sockets) {
+        if (!subscriber_is_calm(container_of(node, const struct subscriber, of_session)))
+            return false;
+    }
+    return true;
+}
+
+void session_stirred(struct session *session)
+{
+    if (session->transport->type->stirred != NULL)
+        session->transport->type->stirred(session->transport);
 }
 
 void session_close(struct session *session, enum close_reason reason)
@@ -214,6 +280,7 @@ void session_received(struct session *session, struct span text)
         if (session->awaiting_pong) {
             session->awaiting_pong = false;
             session_heard(session);
+            session->pinged_us = loop_now_us(session->sessions->loop);
             timer_start(session->sessions->loop, &session->heartbeat,
                         LOOP_MS(session->sessions->limits.ping_interval_ms));
         }
@@ -339,6 +406,8 @@ void sessions_init(struct sessions *sessions, struct hub *hub, struct session_ap
     map_init(&sessions->pollings, seed);
     list_init(&sessions->all);
     list_init(&sessions->all_pollings);
+    sessions->polling_protocol = &socket_protocol;
+    record_attach(hub_broker(hub), &polling_record_events, sessions);
     list_init(&sessions->catching);
     task_init(&sessions->catch_up, catch_up);
     loads_init(sessions);

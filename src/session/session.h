@@ -74,15 +74,17 @@ struct sessions {
     struct map rosters;  /* presence.c */
     struct map pollings; /* polling sessions, by sid */
     struct list all_pollings;
-    struct loads loads; /* call.c */
+    uint64_t polling_tickets;
+    const struct protocol *polling_protocol; /* of all polling sessions */
+    struct loads loads;                      /* call.c */
     struct unfinished_messages unfinished;
     struct departures departed;
     struct timer lease_sweep;
     size_t count, socket_count;
     struct refusals refusals;
     struct {
-        uint64_t opened, packets_in, events_in, connects, resumes, resumes_refused, leases_superseded, rotated, slowed,
-            stalled;
+        uint64_t opened, packets_in, events_in, connects, resumes, resumes_refused, moves, leases_superseded, rotated,
+            slowed, stalled;
     } counters;
 };
 
@@ -97,7 +99,7 @@ struct session {
     struct timer heartbeat; /* the next ping, or the deadline for its pong */
     struct timer deadline;  /* for joining a namespace; after that, for rotating the session */
     uint64_t opened_us;
-    uint64_t pinged_us;
+    uint64_t pinged_us;         /* time of the last ping while its pong is awaited, else of the last pong */
     uint32_t moves, moves_seen; /* messages in and out, now and at the last check for a quiet moment */
     uint32_t changes;           /* that affect others: the level of the token bucket */
     uint32_t changes_ms;        /* time of that level */
@@ -117,6 +119,27 @@ size_t sessions_close_some(struct sessions *sessions, size_t count, enum close_r
  * session_closed frees it. */
 struct session *session_create(struct sessions *sessions, struct transport *transport, const struct protocol *protocol,
                                char sid[ENGINEIO_SID_BYTES]);
+/* A new id. */
+void session_sid_create(struct sessions *sessions, char sid[ENGINEIO_SID_BYTES]);
+/* The open packet of a session with this sid. */
+void session_open_encode(struct buf *to, const struct sessions *sessions, enum transport_format format,
+                         const char sid[ENGINEIO_SID_BYTES]);
+
+/* Where a session stands that moves to another instance. */
+struct session_clock {
+    bool joined, awaiting_pong;
+    uint64_t heartbeat_ms; /* until the next ping, or the deadline of its pong */
+    uint64_t join_ms;      /* until the client must have joined a namespace; not filled by session_clock */
+};
+struct session_clock session_clock(const struct session *session);
+/* Goes on with a session that another instance had: without an open packet, and without subscribers yet. */
+struct session *session_restore(struct sessions *sessions, struct transport *transport, const struct protocol *protocol,
+                                const struct session_clock *clock);
+/* Nothing is under way: no call, no lease to be written, and every subscriber is connected and settled. So what a
+ * client did has been accepted, and a position says what it has been sent. */
+bool session_is_calm(const struct session *session);
+/* Something that a session may wait for has happened: it may be calm now. */
+void session_stirred(struct session *session);
 /* One Engine.IO packet in text. */
 void session_received(struct session *session, struct span packet);
 /* The client joined a namespace: ends the connect timeout. */

@@ -10,6 +10,7 @@
 #include "session/call.h"
 #include "session/departed.h"
 #include "session/lease.h"
+#include "session/parcel.h"
 #include "session/presence.h"
 #include "session/subscriber_parts.h"
 
@@ -60,8 +61,10 @@ void subscriber_set_state(struct subscriber *subscriber, enum subscriber_state s
     static const bool legal[SUBSCRIBER_STATES][SUBSCRIBER_STATES] = {SUBSCRIBER_MOVES(MOVE_LEGAL)};
     assert(legal[subscriber->state][state]);
     subscriber->state = (uint8_t)state;
-    if (state == SUBSCRIBER_CONNECTED)
+    if (state == SUBSCRIBER_CONNECTED) {
         connecting_end(subscriber);
+        session_stirred(subscriber->session);
+    }
 }
 
 /* It counts no more: the session is closing, or has closed. */
@@ -111,6 +114,11 @@ void subscriber_give_up(struct subscriber *subscriber, bool may_return, enum clo
 /* Entries that it needs are gone. Starting anew leaves the rooms, which the hub may be walking now. */
 static void restart(struct subscriber *subscriber)
 {
+    if (subscriber->is_moved) { /* its client knows nothing of this, so it must connect again */
+        subscriber_set_state(subscriber, SUBSCRIBER_RESTARTING);
+        subscriber_give_up(subscriber, false, CLOSE_HISTORY_LOST);
+        return;
+    }
     subscriber_set_state(subscriber, SUBSCRIBER_RESTARTING);
     timer_start(subscriber->sessions->loop, &subscriber->retry, 0);
 }
@@ -118,19 +126,19 @@ static void restart(struct subscriber *subscriber)
 static void on_ready(struct member *member, bool whole)
 {
     struct subscriber *subscriber = container_of(member, struct subscriber, member);
-    bool recoverable = subscriber->nsp->recoverable;
+    bool is_leased = subscriber_is_leased(subscriber);
     if (subscriber->state == SUBSCRIBER_RESUMING && whole) {
         subscriber_set_state(subscriber, SUBSCRIBER_CONNECTED);
         subscriber_connected(subscriber, true);
     } else if (subscriber->state == SUBSCRIBER_RESUMING) {
         restart(subscriber);
-    } else if (subscriber->state == SUBSCRIBER_JOINING && recoverable) {
+    } else if (subscriber->state == SUBSCRIBER_JOINING && is_leased) {
         subscriber_set_state(subscriber, SUBSCRIBER_LEASING);
         subscriber_lease_refresh(subscriber);
     } else if (subscriber->state == SUBSCRIBER_JOINING) {
         subscriber_set_state(subscriber, SUBSCRIBER_CONNECTED);
         subscriber_connected(subscriber, false);
-    } else if ((subscriber->state == SUBSCRIBER_LEASING || subscriber->state == SUBSCRIBER_CONNECTED) && recoverable) {
+    } else if ((subscriber->state == SUBSCRIBER_LEASING || subscriber->state == SUBSCRIBER_CONNECTED) && is_leased) {
         subscriber_lease_refresh(subscriber);
     } else if (subscriber->state == SUBSCRIBER_CONNECTED) {
         subscriber_joins_done(subscriber);
@@ -139,14 +147,16 @@ static void on_ready(struct member *member, bool whole)
 
 static void on_settled(struct member *member)
 {
-    presence_settled(container_of(member, struct subscriber, member));
+    struct subscriber *subscriber = container_of(member, struct subscriber, member);
+    presence_settled(subscriber);
+    session_stirred(subscriber->session);
 }
 
 static void on_lost(struct member *member)
 {
     struct subscriber *subscriber = container_of(member, struct subscriber, member);
     /* Its lease would be claimed again with the same outcome. */
-    if (subscriber->nsp->recoverable)
+    if (subscriber_is_leased(subscriber))
         subscriber_lease_release(subscriber, true);
     subscriber_give_up(subscriber, false, CLOSE_HISTORY_LOST);
 }
@@ -177,7 +187,7 @@ static void fresh_begin(struct subscriber *subscriber)
     struct buf room = {0};
     subscriber->generation = 1;
     id_create(subscriber->sessions, subscriber->sid);
-    if (nsp->recoverable) {
+    if (subscriber_is_leased(subscriber)) {
         char pid[ENGINEIO_SID_BYTES];
         id_create(subscriber->sessions, pid);
         subscriber_lease_name_set(subscriber, sid_span(pid));
@@ -291,7 +301,10 @@ static void claimed(void *arg, enum broker_result result, const struct broker_le
             departed_returned(sessions, lease->pid);
             broker_lease_release(hub_broker(sessions->hub), lease, true);
         }
-        fresh_begin(subscriber);
+        if (subscriber->is_moved)
+            session_close(subscriber->session, CLOSE_HISTORY_LOST);
+        else
+            fresh_begin(subscriber);
     }
     subscriber_unref(subscriber);
 }
@@ -331,6 +344,9 @@ void subscriber_begin(struct session *session, const struct nsp *nsp, const stru
     subscriber->nsp = nsp;
     subscriber->refs = 1;
     subscriber->state = SUBSCRIBER_NEW;
+    subscriber->is_moved = start->is_moved;
+    subscriber->roams = start->is_moved || (session->transport->format == TRANSPORT_POLLING &&
+                                            broker_has_records(hub_broker(session->sessions->hub)));
     timer_init(&subscriber->retry, retry);
     list_init(&subscriber->of_session);
     list_append(&session->sockets, &subscriber->of_session);
@@ -344,7 +360,7 @@ void subscriber_begin(struct session *session, const struct nsp *nsp, const stru
         subscriber_refuse(subscriber, REFUSAL_PRESENCE_DATA, nsp->name, (struct span){NULL, 0});
     else if (start->presence_data.len != 0)
         subscriber->presence_data = mem_text(start->presence_data);
-    if (start->pid.len != 0 && nsp->recoverable) {
+    if (start->pid.len != 0 && (nsp->recoverable || start->is_moved)) {
         subscriber_lease_name_set(subscriber, start->pid);
         if (start->offset.len != 0 && start->offset.len <= OFFSET_BYTES_MAX && span_find(start->offset, '\0') < 0)
             subscriber->offset = mem_text(start->offset);
@@ -370,9 +386,9 @@ static void detach(struct subscriber *subscriber, bool for_good, enum close_reas
     struct sessions *sessions = subscriber->sessions;
     if (member_is_in_use(&subscriber->member))
         presence_leave_all(subscriber, !for_good);
-    if (subscriber->nsp->recoverable && for_good) {
+    if (subscriber_is_leased(subscriber) && for_good) {
         subscriber_lease_release(subscriber, true);
-    } else if (subscriber->nsp->recoverable && subscriber->lease_due_us != 0) {
+    } else if (subscriber_is_leased(subscriber) && subscriber->lease_due_us != 0 && reason != CLOSE_PARKED) {
         struct buf own = {0};
         struct broker_lease lease = subscriber_lease_of(subscriber, &own);
         const struct transport *transport = subscriber->session->transport;
@@ -389,6 +405,29 @@ static void detach(struct subscriber *subscriber, bool for_good, enum close_reas
     sessions->socket_count--;
     subscriber->session = NULL;
     subscriber_unref(subscriber);
+}
+
+bool subscriber_is_calm(const struct subscriber *subscriber)
+{
+    return subscriber->state == SUBSCRIBER_CONNECTED && subscriber->lease_state == LEASE_IDLE &&
+           list_empty(&subscriber->acks) && member_is_settled(&subscriber->member);
+}
+
+void subscriber_park(const struct subscriber *subscriber, struct buf *to)
+{
+    struct hub *hub = subscriber->sessions->hub;
+    struct buf offset = {0};
+    struct token token;
+    hub_token(hub, hub_position(hub), &token);
+    token_encode(&offset, &token);
+    struct parcel_socket parcel = {
+        .nsp = subscriber->nsp->name,
+        .pid = span_sub(subscriber_lease_name(subscriber), 0, ENGINEIO_SID_BYTES),
+        .offset = buf_span(&offset),
+        .presence_data = span_str(subscriber->presence_data),
+    };
+    parcel_socket_encode(to, &parcel);
+    buf_finish(&offset);
 }
 
 void subscriber_detach(struct subscriber *subscriber, enum close_reason reason)

@@ -79,6 +79,8 @@ struct subscriber {
     uint8_t state;           /* enum subscriber_state */
     uint8_t lease_state;     /* enum lease_state */
     uint8_t listing;         /* enum subscriber_listing */
+    bool roams;              /* its session moves between instances: it has a lease in every namespace */
+    bool is_moved;           /* it resumes without its client's knowledge, because its session has moved */
 };
 
 /* What a client brings when it connects. Each may be empty. */
@@ -86,9 +88,14 @@ struct subscriber_start {
     struct span pid;           /* valid (engineio_sid_is_valid): of the lease that it resumes */
     struct span offset;        /* the token of the last event that it received */
     struct span presence_data; /* JSON */
+    bool is_moved;             /* see struct subscriber; pid and offset are from a parcel */
 };
 /* A client connects to a namespace that the session is not in yet. */
 void subscriber_begin(struct session *session, const struct nsp *nsp, const struct subscriber_start *start);
+/* Nothing of it is under way, see session_is_calm. */
+bool subscriber_is_calm(const struct subscriber *subscriber);
+/* Appends what brings a calm subscriber back on another instance. */
+void subscriber_park(const struct subscriber *subscriber, struct buf *to);
 /* The subscriber of this namespace, or NULL. */
 struct subscriber *subscriber_find(struct session *session, struct span nsp);
 /* The client leaves (41): the lease is deleted. */
@@ -143,6 +150,11 @@ static inline struct span subscriber_sid(const struct subscriber *subscriber)
 static inline bool subscriber_is_connected(const struct subscriber *subscriber)
 {
     return subscriber->state == SUBSCRIBER_CONNECTED || subscriber->state == SUBSCRIBER_ENDING;
+}
+/* It has a lease, or is to get one. */
+static inline bool subscriber_is_leased(const struct subscriber *subscriber)
+{
+    return subscriber->nsp->recoverable || subscriber->roams;
 }
 /* Its lease is its own: it is connected, or has claimed the lease that it resumes. */
 static inline bool subscriber_has_lease(const struct subscriber *subscriber)

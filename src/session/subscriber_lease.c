@@ -13,6 +13,7 @@
 
 enum {
     LEASE_CHANGE_BYTES = 1024, /* of a lease that is written count as one change */
+    ROAM_MS = 120000,          /* the window of a lease that only serves to move its session */
 };
 
 #define LEASE_MOVES(MOVE) \
@@ -48,10 +49,16 @@ void subscriber_lease_name_set(struct subscriber *subscriber, struct span pid)
     memcpy(subscriber->lease_name + pid.len, nsp.data, nsp.len);
 }
 
+/* A namespace without recovery says nothing of leases; a session that moves between instances has them all the same. */
+static uint64_t window_ms(const struct subscriber *subscriber)
+{
+    return subscriber->nsp->recoverable ? subscriber->nsp->recovery_ms : ROAM_MS;
+}
+
 /* Rewritten at half its life, so that the whole window is left whenever the instance dies. */
 static void lease_due_set(struct subscriber *subscriber)
 {
-    subscriber->lease_due_us = loop_now_us(subscriber->sessions->loop) + LOOP_MS(subscriber->nsp->recovery_ms);
+    subscriber->lease_due_us = loop_now_us(subscriber->sessions->loop) + LOOP_MS(window_ms(subscriber));
 }
 
 struct subscriber *subscriber_by_lease(const struct map *map, struct span name)
@@ -95,7 +102,7 @@ struct broker_lease subscriber_lease_of(const struct subscriber *subscriber, str
         .sid = subscriber_sid(subscriber),
         .own = buf_span(own),
         .generation = subscriber->generation,
-        .window_ms = subscriber->nsp->recovery_ms,
+        .window_ms = window_ms(subscriber),
     };
 }
 
@@ -120,6 +127,7 @@ static void lease_written(void *arg, enum broker_result result)
     } else {
         set_lease_state(subscriber, LEASE_IDLE);
         lease_due_set(subscriber);
+        session_stirred(subscriber->session);
         if (subscriber->state == SUBSCRIBER_LEASING) {
             subscriber_set_state(subscriber, SUBSCRIBER_CONNECTED);
             subscriber_connected(subscriber, false);

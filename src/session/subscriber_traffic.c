@@ -41,13 +41,17 @@ bool subscriber_is_in(struct subscriber *subscriber, struct span room)
 void subscriber_connected(struct subscriber *subscriber, bool recovered)
 {
     struct sessions *sessions = subscriber->sessions;
-    if (subscriber->nsp->recoverable && subscriber->listing != LISTED_AS_OWNER)
+    if (subscriber_is_leased(subscriber) && subscriber->listing != LISTED_AS_OWNER)
         subscriber_list(subscriber);
-    if (recovered)
+    if (subscriber->is_moved)
+        sessions->counters.moves++;
+    else if (recovered)
         sessions->counters.resumes++;
     else
         sessions->counters.connects++;
-    subscriber->session->protocol->connected(subscriber, recovered);
+    if (!subscriber->is_moved)
+        subscriber->session->protocol->connected(subscriber, recovered);
+    subscriber->is_moved = false;
     free(subscriber->offset);
     subscriber->offset = NULL;
     subscriber_rooms_begin(subscriber);
@@ -56,7 +60,7 @@ void subscriber_connected(struct subscriber *subscriber, bool recovered)
 /* The joined rooms begin to deliver, and the others there are told. */
 void subscriber_rooms_begin(struct subscriber *subscriber)
 {
-    if (!subscriber->nsp->recoverable)
+    if (!subscriber_is_leased(subscriber))
         member_note(&subscriber->member); /* there is no lease to wait for */
     member_start(&subscriber->member);
     presence_enter(subscriber);
@@ -98,7 +102,8 @@ bool subscriber_has_room(struct member *member)
     struct session *session = subscriber->session;
     if (!transport_is_open(session->transport))
         return false; /* it is ending: no further try */
-    if (transport_queued(session->transport) < subscriber->sessions->limits.replay_queue_bytes)
+    /* One that moves between instances must settle before anything is answered. Its queue has a bound of its own. */
+    if (subscriber->roams || transport_queued(session->transport) < subscriber->sessions->limits.replay_queue_bytes)
         return true;
     transport_await_drained(session->transport);
     return false;
@@ -252,7 +257,7 @@ void subscriber_calls_answer(struct subscriber *subscriber)
 void subscriber_joins_done(struct subscriber *subscriber)
 {
     subscriber_rooms_begin(subscriber);
-    if (!subscriber->nsp->recoverable) { /* there is no lease to wait for, but maybe the start of a room */
+    if (!subscriber_is_leased(subscriber)) { /* there is no lease to wait for, but maybe the start of a room */
         subscriber->lease_writes++;
         subscriber_calls_note(subscriber);
     }
@@ -355,7 +360,7 @@ void subscriber_leave(struct subscriber *subscriber, struct span room, struct sp
         presence_leave(subscriber, membership);
         member_leave(&subscriber->member, buf_span(&name));
         list_append(&subscriber->acks, &call_create(subscriber->session, subscriber, ack_id, 0)->node);
-        if (subscriber->nsp->recoverable)
+        if (subscriber_is_leased(subscriber))
             subscriber_lease_refresh(subscriber);
         else
             subscriber_joins_done(subscriber);

@@ -45,6 +45,8 @@ struct transport_type {
     void (*close)(struct transport *transport, enum close_reason reason);
     /* Ends it without a farewell, also after `close`. */
     void (*abort)(struct transport *transport, enum close_reason reason);
+    /* Something under way in the session has ended (session_is_calm). NULL: the transport does not care. */
+    void (*stirred)(struct transport *transport);
     /* The peer's address, valid as long as the transport. */
     const struct addr_ip *(*peer)(const struct transport *transport);
 };

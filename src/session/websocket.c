@@ -130,6 +130,13 @@ void websocket_open_probe(struct websocket *websocket, struct sessions *sessions
         (struct websocket){.transport.type = &websocket_type, .sessions = sessions, .conn = conn, .polling = polling};
 }
 
+void websocket_wait(struct websocket *websocket, bool waits)
+{
+    websocket->waits = waits;
+    if (conn_is_open(websocket->conn))
+        conn_read_pause(websocket->conn, waits);
+}
+
 void websocket_refuse(struct websocket *websocket, enum close_reason reason)
 {
     websocket->polling = NULL;
@@ -198,7 +205,7 @@ static void end_at_once(struct websocket *websocket, enum close_reason reason)
 
 static bool is_paused(const struct websocket *websocket)
 {
-    return websocket->transport.session != NULL && websocket->transport.session->paused;
+    return websocket->waits || (websocket->transport.session != NULL && websocket->transport.session->paused);
 }
 
 /* Processes input until the peer's Close, even after ours was sent, so that earlier messages are not lost. Input after

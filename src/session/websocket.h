@@ -27,6 +27,7 @@ struct websocket {
     struct conn *conn;             /* the owner's */
     struct unfinished *unfinished; /* NULL between messages */
     struct polling *polling;       /* the session that it is to take over, or has taken over; NULL: none */
+    bool waits;                    /* for the session; nothing is read meanwhile */
 };
 
 /* Begins a session of this protocol on an upgraded connection, which outlives it, and sends the open packet. */
@@ -36,6 +37,8 @@ void websocket_open(struct websocket *websocket, struct sessions *sessions, cons
  * and of its end (polling_websocket_closed); NULL: nobody is. */
 void websocket_open_probe(struct websocket *websocket, struct sessions *sessions, struct polling *polling,
                           struct conn *conn);
+/* While it waits, nothing that comes in is read. */
+void websocket_wait(struct websocket *websocket, bool waits);
 /* Ends a connection without a session. `polling` is told no more. */
 void websocket_refuse(struct websocket *websocket, enum close_reason reason);
 /* Bytes from the connection, changed in place. Returns the number consumed. That is not all if the session has too many

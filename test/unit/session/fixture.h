@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "net/conn.h"
+#include "session/polling.h"
 #include "session/subscriber.h"
 
 enum { BROWSERS = 4, PID_BYTES = 24, TOKEN_BYTES = 64 };
@@ -22,6 +23,7 @@ enum { BROWSERS = 4, PID_BYTES = 24, TOKEN_BYTES = 64 };
 struct browser {
     struct conn conn;
     struct websocket websocket;
+    struct polling_exchange exchange; /* of the handshake of one that probes */
     int fd;
     struct buf in;       /* frames as they came */
     struct buf messages; /* those that were taken apart, each with a newline behind */

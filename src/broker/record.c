@@ -1,0 +1,48 @@
+/* record: passes the calls on to the broker that keeps records. */
+#include "broker/record.h"
+
+#include <assert.h>
+
+#include "broker/broker.h"
+
+void record_attach(struct broker *broker, const struct record_events *events, void *arg)
+{
+    broker->record_events = events;
+    broker->record_arg = arg;
+}
+
+bool broker_has_records(const struct broker *broker)
+{
+    return broker->records != NULL;
+}
+
+void record_open(struct broker *broker, struct span sid, struct span record, uint64_t life_ms, record_done_fn *done,
+                 void *arg)
+{
+    broker->records->open(broker, sid, record, life_ms, done, arg);
+}
+
+void record_ask(struct broker *broker, struct span sid, uint64_t ticket, enum record_want want, uint64_t hold_ms,
+                record_asked_fn *done, void *arg)
+{
+    assert(ticket > 0);
+    broker->records->ask(broker, sid, ticket, want, hold_ms, done, arg);
+}
+
+void record_pass(struct broker *broker, struct span sid, uint64_t ticket, struct span record, uint64_t life_ms,
+                 record_done_fn *done, void *arg)
+{
+    assert(ticket > 0 && record.len <= RECORD_BYTES_MAX);
+    broker->records->pass(broker, sid, ticket, record, life_ms, done, arg);
+}
+
+void record_end(struct broker *broker, struct span sid, uint64_t ticket, uint64_t moved_ms)
+{
+    broker->records->end(broker, sid, ticket, moved_ms);
+}
+
+void record_probe(struct broker *broker, struct span sid, uint64_t ticket, uint64_t until_ms, record_done_fn *done,
+                  void *arg)
+{
+    broker->records->probe(broker, sid, ticket, until_ms, done, arg);
+}

@@ -1,0 +1,71 @@
+/* parcel: encodes and decodes; knows nothing of what the parts mean. */
+#include "session/parcel.h"
+
+enum { PARCEL_SOCKETS_MAX = 1 << 16 };
+
+void parcel_encode(struct buf *to, const struct parcel *parcel)
+{
+    buf_printf(to, "1 %llu %d %d %llu %llu %llu %zu\n", (unsigned long long)parcel->protocol, parcel->joined,
+               parcel->awaiting_pong, (unsigned long long)parcel->heartbeat_ms, (unsigned long long)parcel->join_ms,
+               (unsigned long long)parcel->socket_count, parcel->waiting.len);
+}
+
+void parcel_socket_encode(struct buf *to, const struct parcel_socket *socket)
+{
+    buf_printf(to, "%zu %zu %zu %zu\n", socket->nsp.len, socket->pid.len, socket->offset.len,
+               socket->presence_data.len);
+    buf_append(to, socket->nsp);
+    buf_append(to, socket->pid);
+    buf_append(to, socket->offset);
+    buf_append(to, socket->presence_data);
+}
+
+/* Takes a number and the character behind it. */
+static bool number_take(struct span *rest, char end, uint64_t *number)
+{
+    struct span part;
+    return rest->data != NULL && span_find(*rest, end) >= 0 && span_next(rest, end, &part) && span_to_u64(part, number);
+}
+
+static bool bytes_take(struct span *rest, uint64_t len, struct span *bytes)
+{
+    if (len > rest->len)
+        return false;
+    *bytes = span_sub(*rest, 0, (size_t)len);
+    *rest = span_from(*rest, (size_t)len);
+    return true;
+}
+
+bool parcel_socket_next(struct span *sockets, struct parcel_socket *socket)
+{
+    uint64_t nsp, pid, offset, presence_data;
+    return number_take(sockets, ' ', &nsp) && number_take(sockets, ' ', &pid) && number_take(sockets, ' ', &offset) &&
+           number_take(sockets, '\n', &presence_data) && bytes_take(sockets, nsp, &socket->nsp) &&
+           bytes_take(sockets, pid, &socket->pid) && bytes_take(sockets, offset, &socket->offset) &&
+           bytes_take(sockets, presence_data, &socket->presence_data);
+}
+
+bool parcel_decode(struct span text, struct parcel *parcel)
+{
+    uint64_t version, joined, awaiting_pong, waiting;
+    *parcel = (struct parcel){.protocol = 0};
+    bool ok = number_take(&text, ' ', &version) && number_take(&text, ' ', &parcel->protocol) &&
+              number_take(&text, ' ', &joined) && number_take(&text, ' ', &awaiting_pong) &&
+              number_take(&text, ' ', &parcel->heartbeat_ms) && number_take(&text, ' ', &parcel->join_ms) &&
+              number_take(&text, ' ', &parcel->socket_count) && number_take(&text, '\n', &waiting);
+    if (!ok || version != 1 || joined > 1 || awaiting_pong > 1 || parcel->socket_count > PARCEL_SOCKETS_MAX)
+        return false;
+    parcel->joined = joined == 1;
+    parcel->awaiting_pong = awaiting_pong == 1;
+    struct span rest = text;
+    struct parcel_socket socket;
+    for (uint64_t i = 0; i < parcel->socket_count; i++) {
+        if (!parcel_socket_next(&rest, &socket) || !engineio_sid_is_valid(socket.pid))
+            return false;
+    }
+    if (rest.len != waiting)
+        return false;
+    parcel->sockets = span_sub(text, 0, text.len - rest.len);
+    parcel->waiting = rest;
+    return true;
+}
