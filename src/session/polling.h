@@ -41,7 +41,6 @@ enum polling_outcome {
     POLLING_UNKNOWN_SID, /* 400, code 1 */
     POLLING_BAD_REQUEST, /* 400, code 3: the session is on another transport */
     POLLING_REFUSED,     /* 400, empty: it is one request too many, and has ended the session */
-    POLLING_UPGRADE,     /* to polling_probe: 101, then polling_upgrade */
 };
 
 /* One request. serve embeds it, sets the first two fields, and hands it to one of the functions below. Until `answer`
@@ -66,13 +65,12 @@ void polling_aborted(struct polling_exchange *exchange);
 /* Ends all of them now, after the connections of requests and WebSockets have been closed. */
 void pollings_cut(struct sessions *sessions, enum close_reason reason);
 
-/* A WebSocket handshake that names a session: answered UPGRADE or UNKNOWN_SID. To UPGRADE, serve sends 101 and calls
- * polling_upgrade, from within the answer; or polling_aborted, if the connection has gone. */
-void polling_probe(struct sessions *sessions, struct polling_exchange *exchange, struct span sid);
-/* The connection of that handshake, upgraded. It takes the session over once it has proved itself:
- * `2probe`, `3probe`, `5`. Anything else ends the connection and leaves the session as it is. The owner passes the
- * connection's events on as for websocket_open. */
-void polling_upgrade(struct sessions *sessions, struct websocket *websocket, struct polling_exchange *exchange,
-                     struct conn *conn);
+/* Whether a WebSocket handshake that names this session is to be accepted; else it is refused as an unknown sid. Where
+ * sessions move, that is found out afterwards. */
+bool polling_can_upgrade(const struct sessions *sessions, struct span sid);
+/* The connection of that handshake, upgraded. It takes the session over once it has proved itself: `2probe`, `3probe`,
+ * `5`. Anything else ends the connection and leaves the session as it is. The owner passes the connection's events on
+ * as for websocket_open. */
+void polling_upgrade(struct sessions *sessions, struct websocket *websocket, struct span sid, struct conn *conn);
 
 #endif

@@ -82,23 +82,6 @@ static void probe_fail(struct polling *polling)
     websocket_refuse(websocket, CLOSE_PROBE_FAILED);
 }
 
-void polling_probe_received(struct polling *polling, struct span text)
-{
-    bool is_here = polling->transport.session != NULL;
-    if (!polling->probed && span_equal(text, SPAN_LIT("2probe"))) {
-        polling->probed = true;
-        transport_send_packet(&polling->websocket->transport, SPAN_LIT("3probe"));
-        polling_probe_polled(polling);
-    } else if (!polling->probed || !span_equal(text, SPAN_LIT("5")) || polling->post != NULL) {
-        probe_fail(polling);
-    } else if (is_here) {
-        move(polling);
-    } else {
-        websocket_wait(polling->websocket, true);
-        polling_ask(polling, RECORD_FOR_WEBSOCKET);
-    }
-}
-
 static void probe_tick(struct timer *timer)
 {
     struct polling *polling = container_of(timer, struct polling, probe_timer);
@@ -141,59 +124,84 @@ void polling_probe_init(struct polling *polling)
     timer_init(&polling->probe_timer, probe_tick);
 }
 
-/* The request that waits is told to upgrade. It does so at once, or its connection has gone. */
+static void answer_probe(struct polling *polling)
+{
+    polling->probed = true;
+    transport_send_packet(&polling->websocket->transport, SPAN_LIT("3probe"));
+    polling_probe_polled(polling);
+}
+
+/* Whoever holds the session has been told, so a held GET ends soon. */
 static void noted(void *arg, enum record_result result)
 {
     struct polling *polling = arg;
-    struct polling_exchange *exchange = polling->get;
     polling->calls--;
-    polling->get = NULL;
-    if (exchange != NULL && result == RECORD_OK) {
-        exchange->answer(exchange, POLLING_UPGRADE, SPAN_LIT(""));
-    } else if (exchange != NULL) {
-        exchange->polling = NULL;
-        exchange->answer(exchange, POLLING_UNKNOWN_SID, SPAN_LIT(""));
-    }
-    if (polling->websocket == NULL && polling->state != POLLING_GONE) {
-        if (result == RECORD_OK)
-            probe_forget(polling);
-        else
-            polling_leave(polling);
-    } else if (polling->state == POLLING_GONE && polling->calls == 0) {
-        polling->reap.run(&polling->reap);
+    if (polling->state == POLLING_GONE) {
+        if (polling->calls == 0)
+            polling->reap.run(&polling->reap);
+    } else if (polling->websocket != NULL && result == RECORD_OK) {
+        answer_probe(polling);
+    } else if (polling->websocket != NULL) {
+        probe_fail(polling);
     }
 }
 
-void polling_probe(struct sessions *sessions, struct polling_exchange *exchange, struct span sid)
+static void probe_begin(struct polling *polling)
 {
-    struct polling *polling = engineio_sid_is_valid(sid) ? polling_find(sessions, sid) : NULL;
-    if (polling_is_roaming(sessions) && engineio_sid_is_valid(sid)) {
-        polling = polling_create(sessions, exchange->peer);
-        memcpy(polling->sid, sid.data, sizeof polling->sid);
-        polling->ticket = ++sessions->polling_tickets;
-        polling->get = exchange;
-        exchange->polling = polling;
-        polling->calls++;
-        record_probe(hub_broker(sessions->hub), sid, polling->ticket, sessions->limits.upgrade_timeout_ms, noted,
-                     polling);
+    struct sessions *sessions = polling->sessions;
+    if (polling->transport.session != NULL) {
+        answer_probe(polling);
         return;
     }
-    exchange->polling = polling;
-    exchange->answer(exchange, polling != NULL ? POLLING_UPGRADE : POLLING_UNKNOWN_SID, SPAN_LIT(""));
+    polling->ticket = ++sessions->polling_tickets;
+    polling->calls++;
+    record_probe(hub_broker(sessions->hub), span_of(polling->sid, sizeof polling->sid), polling->ticket,
+                 sessions->limits.upgrade_timeout_ms, noted, polling);
 }
 
-void polling_upgrade(struct sessions *sessions, struct websocket *websocket, struct polling_exchange *exchange,
-                     struct conn *conn)
+void polling_probe_received(struct polling *polling, struct span text)
 {
-    struct polling *polling = exchange->polling;
+    bool begins = !polling->probed && polling->ticket == 0 && span_equal(text, SPAN_LIT("2probe"));
+    if (begins) {
+        probe_begin(polling);
+    } else if (!polling->probed || !span_equal(text, SPAN_LIT("5")) || polling->post != NULL) {
+        probe_fail(polling);
+    } else if (polling->transport.session != NULL) {
+        move(polling);
+    } else {
+        websocket_wait(polling->websocket, true);
+        polling_ask(polling, RECORD_FOR_WEBSOCKET);
+    }
+}
+
+bool polling_can_upgrade(const struct sessions *sessions, struct span sid)
+{
+    return engineio_sid_is_valid(sid) && (polling_is_roaming(sessions) || polling_find(sessions, sid) != NULL);
+}
+
+/* Where sessions move, whatever this instance has of the session is for its requests; the WebSocket's side is apart. */
+static struct polling *polling_probed_by(struct sessions *sessions, struct span sid, struct websocket *websocket)
+{
+    if (!engineio_sid_is_valid(sid))
+        return NULL;
+    if (!polling_is_roaming(sessions))
+        return polling_find(sessions, sid);
+    struct polling *polling = polling_create(sessions, websocket->transport.type->peer(&websocket->transport));
+    memcpy(polling->sid, sid.data, sizeof polling->sid);
+    return polling;
+}
+
+void polling_upgrade(struct sessions *sessions, struct websocket *websocket, struct span sid, struct conn *conn)
+{
+    websocket_open_probe(websocket, sessions, conn);
+    struct polling *polling = polling_probed_by(sessions, sid, websocket);
     bool is_free = polling != NULL && polling->websocket == NULL &&
                    (polling->state == POLLING_LIVE || polling->state == POLLING_ASKING);
-    exchange->polling = NULL;
-    websocket_open_probe(websocket, sessions, is_free ? polling : NULL, conn);
     if (!is_free) {
         websocket_refuse(websocket, CLOSE_PROBE_FAILED);
         return;
     }
+    websocket->polling = polling;
     polling->websocket = websocket;
     polling->probe_until_us = loop_now_us(sessions->loop) + LOOP_MS(sessions->limits.upgrade_timeout_ms);
     timer_start(sessions->loop, &polling->probe_timer, LOOP_MS(sessions->limits.upgrade_timeout_ms));

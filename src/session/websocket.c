@@ -123,11 +123,9 @@ void websocket_open(struct websocket *websocket, struct sessions *sessions, cons
     session_create(sessions, &websocket->transport, protocol, NULL);
 }
 
-void websocket_open_probe(struct websocket *websocket, struct sessions *sessions, struct polling *polling,
-                          struct conn *conn)
+void websocket_open_probe(struct websocket *websocket, struct sessions *sessions, struct conn *conn)
 {
-    *websocket =
-        (struct websocket){.transport.type = &websocket_type, .sessions = sessions, .conn = conn, .polling = polling};
+    *websocket = (struct websocket){.transport.type = &websocket_type, .sessions = sessions, .conn = conn};
 }
 
 void websocket_wait(struct websocket *websocket, bool waits)

@@ -33,10 +33,9 @@ struct websocket {
 /* Begins a session of this protocol on an upgraded connection, which outlives it, and sends the open packet. */
 void websocket_open(struct websocket *websocket, struct sessions *sessions, const struct protocol *protocol,
                     struct conn *conn);
-/* For polling_upgrade: opens a connection that has no session yet. `polling` is told of its text messages until then,
- * and of its end (polling_websocket_closed); NULL: nobody is. */
-void websocket_open_probe(struct websocket *websocket, struct sessions *sessions, struct polling *polling,
-                          struct conn *conn);
+/* For polling_upgrade: opens a connection that has no session yet. Its `polling`, set afterwards, is told of its text
+ * messages until then, and of its end (polling_websocket_closed). */
+void websocket_open_probe(struct websocket *websocket, struct sessions *sessions, struct conn *conn);
 /* While it waits, nothing that comes in is read. */
 void websocket_wait(struct websocket *websocket, bool waits);
 /* Ends a connection without a session. `polling` is told no more. */

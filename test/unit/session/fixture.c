@@ -91,20 +91,11 @@ void turn(uint64_t ms)
     loop_run(loop);
 }
 
-static void upgrade_answered(struct polling_exchange *exchange, enum polling_outcome outcome, struct span payload)
-{
-    (void)payload;
-    assert_int_equal(outcome, POLLING_UPGRADE);
-    struct browser *browser = container_of(exchange, struct browser, exchange);
-    polling_upgrade(&sessions, &browser->websocket, exchange, &browser->conn);
-}
-
 static void on_opened(struct conn *conn)
 {
     struct browser *browser = container_of(conn, struct browser, conn);
-    browser->exchange = (struct polling_exchange){.answer = upgrade_answered, .peer = &conn->peer};
     if (fixture_probe_sid.len != 0)
-        polling_probe(&sessions, &browser->exchange, fixture_probe_sid);
+        polling_upgrade(&sessions, &browser->websocket, fixture_probe_sid, conn);
     else
         websocket_open(&browser->websocket, &sessions, &socket_protocol, conn);
 }

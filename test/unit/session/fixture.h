@@ -23,7 +23,6 @@ enum { BROWSERS = 4, PID_BYTES = 24, TOKEN_BYTES = 64 };
 struct browser {
     struct conn conn;
     struct websocket websocket;
-    struct polling_exchange exchange; /* of the handshake of one that probes */
     int fd;
     struct buf in;       /* frames as they came */
     struct buf messages; /* those that were taken apart, each with a newline behind */
