@@ -41,7 +41,7 @@ void polling_moved(struct polling *polling)
     polling_set_state(polling, POLLING_MOVED);
     timer_stop(polling->sessions->loop, &polling->probe_timer);
     timer_stop(polling->sessions->loop, &polling->timer);
-    websocket_wait(polling->websocket, false);
+    session_stirred(polling->websocket->transport.session);
 }
 
 static void move(struct polling *polling)

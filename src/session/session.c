@@ -239,6 +239,15 @@ bool session_is_calm(const struct session *session)
     return true;
 }
 
+bool session_is_moving(const struct session *session)
+{
+    list_each (node, &session->sockets) {
+        if (container_of(node, const struct subscriber, of_session)->is_moved)
+            return true;
+    }
+    return false;
+}
+
 void session_stirred(struct session *session)
 {
     if (session->transport->type->stirred != NULL)

@@ -138,6 +138,8 @@ struct session *session_restore(struct sessions *sessions, struct transport *tra
 /* Nothing is under way: no call, no lease to be written, and every subscriber is connected and settled. So what a
  * client did has been accepted, and a position says what it has been sent. */
 bool session_is_calm(const struct session *session);
+/* It was opened from a parcel, and not all of its subscribers have resumed: packets for them cannot be taken yet. */
+bool session_is_moving(const struct session *session);
 /* Something that a session may wait for has happened: it may be calm now. */
 void session_stirred(struct session *session);
 /* One Engine.IO packet in text. */

@@ -52,6 +52,7 @@ void subscriber_connected(struct subscriber *subscriber, bool recovered)
     if (!subscriber->is_moved)
         subscriber->session->protocol->connected(subscriber, recovered);
     subscriber->is_moved = false;
+    session_stirred(subscriber->session);
     free(subscriber->offset);
     subscriber->offset = NULL;
     subscriber_rooms_begin(subscriber);

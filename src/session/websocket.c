@@ -103,6 +103,14 @@ static const struct addr_ip *peer(const struct transport *transport)
     return &conn_of(transport)->peer;
 }
 
+/* A session that moved here goes on once its subscribers have. */
+static void stirred(struct transport *transport)
+{
+    struct websocket *websocket = websocket_of(transport);
+    if (websocket->waits && transport->session != NULL && !session_is_moving(transport->session))
+        websocket_wait(websocket, false);
+}
+
 static const struct transport_type websocket_type = {
     .encode = encode,
     .send = send_frame,
@@ -113,6 +121,7 @@ static const struct transport_type websocket_type = {
     .pause = pause_reading,
     .close = close_with_frame,
     .abort = abort_now,
+    .stirred = stirred,
     .peer = peer,
 };
 
