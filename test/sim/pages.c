@@ -230,10 +230,10 @@ static void check_gap(const struct page *page)
     /* Whether there ever was anything below a position that nothing is left of is not known. */
     if (page->ask->back && page->count == 0)
         before = false;
-    /* A log that has lost all of its keys begins anew, and nothing says what was before. */
+    /* A log that has lost all of its keys begins anew: what was before, any entry up to the counter, is not known. */
     if (!page->gap && ((before && page->log->gone == 0) || page->clipped))
         wrong(page, "hides a gap", SIZE_MAX);
-    if (page->gap && !now && !page->clipped)
+    if (page->gap && !now && !page->clipped && page->log->gone == 0)
         wrong(page, "says that there is a gap", SIZE_MAX);
 }
 
