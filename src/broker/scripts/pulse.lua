@@ -185,7 +185,7 @@ for _, name in ipairs(over) do
     local size = tonumber(sized or 0)
     local until_ms = try('HGET', meta, 'until_ms')
     local stays = type(until_ms) == 'string' and whole_of(until_ms) or 0
-    if sized and call('EXISTS', meta, prefix .. 'log:' .. name) == 0 then
+    if sized and call('PTTL', meta) == -2 and call('PTTL', prefix .. 'log:' .. name) == -2 then
         room_lost(name, have[1], tonumber(have[2]), ms, sized)
         until_ms = now
     end
