@@ -163,6 +163,10 @@ struct broker_events {
      * they arrive in the feed's order. A plain read on the command link could overtake pushes on the subscriber link.)
      */
     void (*subscribed)(void *hub, struct span room, uint64_t last, uint64_t position);
+    /* The room's keys are gone from the broker, and any entry up to `floor` may be gone with them; from now on it
+     * counts as the room's newest entry. In the order of the pushes: to an instance that was subscribed already, every
+     * entry up to it was pushed before. To any other it comes before `subscribed`, whose `last` is then the floor. */
+    void (*forgotten)(void *hub, struct span room, uint64_t floor);
     void (*pushed)(void *hub, const struct broker_entry *entry);
     /* The digest: `last` is the seq of the newest entry of a subscribed room. It arrives in the order of the pushes: if
      * that entry has not been pushed before, the push was lost. */

@@ -1,8 +1,9 @@
 /* redis_feed: the subscriber link: pushes, confirmations, and messages to this instance's inbox.
  *
  * On a room's channel: `<epoch> <ms>\n` and entries, each `<seq> <prev> <bytes of audience> <bytes of body>\n<audience>
- * <body>`; `^<epoch> <last>`, the digest; `+<count> <bytes of sid>\n<sid><data>` and `-...`, a socket entered or left.
- * On the inbox: a word, numbers, and a newline, see inbox_received. */
+ * <body>`; `^<epoch> <last>`, the digest; `!<epoch> <floor>`, the room's keys were lost; `+<count> <bytes of
+ * sid>\n<sid><data>` and `-...`, a socket entered or left. On the inbox: a word, numbers, and a newline, see
+ * inbox_received. */
 #include <stdlib.h>
 
 #include "base/log.h"
@@ -205,6 +206,21 @@ static bool top_received(struct redis_broker *redis, struct span room, struct wo
     return true;
 }
 
+/* The room's record on the broker begins anew: `floor` stands for the entries that are lost. */
+static bool lost_received(struct redis_broker *redis, struct span room, uint64_t floor)
+{
+    shown(redis, floor);
+    redis->broker.events->forgotten(redis->broker.hub, room, floor);
+    return true;
+}
+
+static bool room_lost_received(struct redis_broker *redis, struct span room, struct words *words)
+{
+    struct span epoch = words_text(words, ' ');
+    uint64_t floor = words_number(words, '\0');
+    return words_are_good(words) && epoch_is_ours(redis, epoch) && lost_received(redis, room, floor);
+}
+
 static bool push_received(struct redis_broker *redis, struct span room, struct span message)
 {
     struct words words = {.rest = span_from(message, 1)};
@@ -218,6 +234,8 @@ static bool push_received(struct redis_broker *redis, struct span room, struct s
         return presence_received(redis, room, message.data[0] == '+', &words);
     case '^':
         return top_received(redis, room, &words);
+    case '!':
+        return room_lost_received(redis, room, &words);
     default:
         words.rest = message;
         return entries_received(redis, room, &words);
@@ -237,6 +255,13 @@ static bool fence_received(struct redis_broker *redis, struct words *words)
         return false;
     redis->broker.events->subscribed(redis->broker.hub, room, last, position);
     return true;
+}
+
+static bool own_lost_received(struct redis_broker *redis, struct words *words)
+{
+    uint64_t floor = words_number(words, '\n');
+    struct span room = words_text(words, '\0');
+    return words_are_good(words) && text_is_room(room) && lost_received(redis, room, floor);
 }
 
 static bool entry_received(struct redis_broker *redis, struct words *words)
@@ -287,9 +312,9 @@ static bool probe_received(struct redis_broker *redis, struct words *words)
     return true;
 }
 
-/* `fence <feed> <last> <seq>\n<room>`, `entry <bytes of room>\n<room><as on a channel>`, `top <last>\n<room>`,
- * `claimed <generation>\n<pid>`, `present <request> ...\n<members>`, `probe <number>[ <seq>]\n`. A word that is not
- * known is for a later version. `record ...`: redis_record.c. */
+/* `fence <feed> <last> <seq>\n<room>`, `lost <floor>\n<room>`, `entry <bytes of room>\n<room><as on a channel>`, `top
+ * <last>\n<room>`, `claimed <generation>\n<pid>`, `present <request> ...\n<members>`, `probe <number>[ <seq>]\n`. A
+ * word that is not known is for a later version. `record ...`: redis_record.c. */
 static bool inbox_received(struct redis_broker *redis, struct span message)
 {
     struct words words = {.rest = message};
@@ -298,6 +323,8 @@ static bool inbox_received(struct redis_broker *redis, struct span message)
         return false;
     if (span_equal(word, SPAN_LIT("fence")))
         return fence_received(redis, &words);
+    if (span_equal(word, SPAN_LIT("lost")))
+        return own_lost_received(redis, &words);
     if (span_equal(word, SPAN_LIT("entry")))
         return entry_received(redis, &words);
     if (span_equal(word, SPAN_LIT("top")))

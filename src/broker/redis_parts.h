@@ -164,14 +164,22 @@ void redis_greet(struct redis_broker *redis);
  * publisher's last call, and the entries of it that were refused. */
 void redis_up(struct redis_broker *redis, struct span previous, uint64_t previous_end, uint64_t last,
               struct answer *refused);
+/* Breaks both links: they come up again after a backoff. */
+void redis_break(struct redis_broker *redis, enum close_reason reason);
+/* The link has been up for a while: earlier trouble is over. */
+void redis_is_good(struct redis_broker *redis);
+/* Answers from the loop with NULL: the link is down. */
+void redis_refuse(struct redis_broker *redis, redis_reply_fn *answer, void *arg);
+/* The value of `name` (with its colon) in INFO's answer, or a span with NULL data. */
+struct span redis_info_get(struct span info, struct span name);
+
+/* redis_trouble.c */
 /* Only the operator can help: logs `why` once for each outage, tells the watcher if the broker was never up, and breaks
  * the links, which are tried again after a backoff. */
 void redis_unusable(struct redis_broker *redis, const char *why);
 /* Other instances have ended this life, and its sockets count as gone: breaks the links. The next `up` begins another
  * life, and sockets enter again. */
 void redis_life_ended(struct redis_broker *redis);
-/* Breaks both links: they come up again after a backoff. */
-void redis_break(struct redis_broker *redis, enum close_reason reason);
 /* Redis sent an invalid answer: logs which one, breaks the links, and after INVALID_MAX in a row sets the trouble. */
 void redis_invalid(struct redis_broker *redis, const char *which);
 /* A key holds foreign or damaged data: logs the key and the cure, every SPOILED_TELL_MS at most. `while_doing`: the
@@ -179,18 +187,12 @@ void redis_invalid(struct redis_broker *redis, const char *which);
 void redis_spoiled(struct redis_broker *redis, const char *while_doing, struct span key);
 /* True for the error `SPOILED <key>`, which it logs; the link stays up. */
 bool redis_is_spoiled(struct redis_broker *redis, const struct resp *reply, const char *while_doing);
-/* The link has been up for a while: earlier trouble is over. */
-void redis_is_good(struct redis_broker *redis);
 /* Sets broker.trouble (NULL: none), and logs a change. */
 void redis_trouble_set(struct redis_broker *redis, const char *why);
-/* Answers from the loop with NULL: the link is down. */
-void redis_refuse(struct redis_broker *redis, redis_reply_fn *answer, void *arg);
 /* True for an error reply. Breaks the link if the error requires another greeting. */
 bool redis_is_error(struct redis_broker *redis, const struct resp *reply, const char *what);
 /* The part of an answer of Redis that the log may show: never a login, even if Redis repeats it. */
 struct span redis_quote(const struct redis_broker *redis, struct span answer);
-/* The value of `name` (with its colon) in INFO's answer, or a span with NULL data. */
-struct span redis_info_get(struct span info, struct span name);
 
 /* redis_memory.c */
 /* Evaluates the memory section of an INFO answer. */

@@ -238,8 +238,12 @@ static void hole_found(struct room *room, uint64_t after, uint64_t seq)
 /* The room got its first entry: its members' leases must record that there is a log. */
 static void room_begun(struct room *room)
 {
-    for (size_t i = 0; i < room->member_count; i++)
-        room->members[i]->member->lease_stale |= membership_is_noted(room->members[i]);
+    for (size_t i = 0; i < room->member_count; i++) {
+        struct member *member = room->members[i]->member;
+        bool stale = membership_is_noted(room->members[i]);
+        member->lease_stale |= stale;
+        member->stale_told &= !stale;
+    }
 }
 
 static void room_last_set(struct room *room, uint64_t last)
@@ -250,17 +254,36 @@ static void room_last_set(struct room *room, uint64_t last)
         room_begun(room);
 }
 
-/* The broker's record of a room is older than this instance's: the room's keys are gone, and any entry up to this
- * position may be gone with them. A member below it reads there and finds that it lacks an entry. */
-static void room_forgotten(struct room *room, uint64_t last, uint64_t position)
+static void forgotten_tell(struct room *room, uint64_t last)
 {
     uint64_t times;
     room->hub->counters.forgotten++;
     if (is_to_be_told(room->hub, &room->hub->forgotten_told, &times))
         log_event(LOG_ERROR, "the broker has lost a room's keys; sockets that lack an entry of it start anew",
                   LOG_S("room", room->node.key), LOG_N("known", room->last), LOG_N("found", last),
-                  LOG_N("times", times));
+                  LOG_N("times", times), LOG_C("cure", "delete no keys of Redis, and let it evict none"));
+}
+
+/* The broker's record of a room is older than this instance's: the room's keys are gone, and any entry up to this
+ * position may be gone with them. A member below it reads there and finds that it lacks an entry. */
+static void room_forgotten(struct room *room, uint64_t last, uint64_t position)
+{
+    forgotten_tell(room, last);
     room->last = position;
+}
+
+static void on_forgotten(void *arg, struct span name, uint64_t floor)
+{
+    struct hub *hub = arg;
+    struct room *room = room_find(hub, name);
+    if (room == NULL || floor <= room->last)
+        return;
+    forgotten_tell(room, floor);
+    if (room->state != ROOM_LIVE)
+        return; /* pushes may have been missed: the confirmation that follows makes its members read */
+    room_last_set(room, floor);
+    if (floor > hub->position)
+        hub->position = floor;
 }
 
 static void on_subscribed(void *arg, struct span name, uint64_t last, uint64_t position)
@@ -387,6 +410,7 @@ static const struct broker_events events = {
     .up = on_up,
     .down = on_down,
     .subscribed = on_subscribed,
+    .forgotten = on_forgotten,
     .pushed = on_pushed,
     .top = on_top,
     .reached = on_reached,

@@ -33,8 +33,8 @@
     MOVE(MEMBER_SETTLED, MEMBER_CATCHING) \
     MOVE(MEMBER_SETTLED, MEMBER_WAITING) \
     MOVE(MEMBER_IDLE, MEMBER_LOST) \
-    MOVE(MEMBER_WAITING, MEMBER_LOST) MOVE(MEMBER_READY, MEMBER_LOST) MOVE(MEMBER_CATCHING, MEMBER_LOST) \
-        MOVE(MEMBER_SETTLED, MEMBER_LOST)
+    MOVE(MEMBER_WAITING, MEMBER_LOST) \
+    MOVE(MEMBER_READY, MEMBER_LOST) MOVE(MEMBER_CATCHING, MEMBER_LOST) MOVE(MEMBER_SETTLED, MEMBER_LOST)
 
 #define MEMBERSHIP_MOVES(MOVE) \
     MOVE(MEMBERSHIP_SEEKING, MEMBERSHIP_FOUND) \
@@ -188,7 +188,7 @@ static void note(struct membership *membership, uint64_t joined_at)
 
 void member_note(struct member *member)
 {
-    member->lease_stale = false;
+    member->lease_stale = member->stale_told = false;
     memberships_each(membership, member) if (membership->state == MEMBERSHIP_FOUND) note(membership, member->sent_seq);
 }
 
@@ -318,10 +318,18 @@ static void start_found(struct membership *membership)
 
 /* The lease knows an entry, and the broker knows neither it nor a newer one: the room's entries are gone, also those
  * since the lease was written. There were none since if the counter equals the client's position. */
-static bool is_forgotten(const struct membership *membership)
+static bool is_forgotten(const struct membership *membership, uint64_t last, uint64_t position)
 {
-    uint64_t position = membership->room->hub->position, end = membership->stretch.end;
-    return membership->room->last < membership->stretch.known && membership->pos < (position < end ? position : end);
+    uint64_t end = membership->stretch.end;
+    return last < membership->stretch.known && membership->pos < (position < end ? position : end);
+}
+
+/* The lease knows an entry that this instance may not have been pushed yet. Only the log can tell whether it is gone.
+ */
+static bool is_behind_lease(const struct membership *membership)
+{
+    uint64_t known = membership->stretch.known;
+    return membership->mode == START_AT && membership->room->last < known && membership->room->hub->position < known;
 }
 
 /* Finds the start; that may need a page of the log. */
@@ -331,9 +339,10 @@ void membership_resolve(struct membership *membership)
     if (membership_is_found(membership) || membership->page != NULL || room->state != ROOM_LIVE)
         return;
     bool nothing = room->last == 0 || (membership->mode == START_AT && membership->pos >= membership_top(membership));
-    if (membership->mode == START_NOW || nothing) {
+    bool behind = is_behind_lease(membership);
+    if (membership->mode == START_NOW || (nothing && !behind)) {
         if (membership->mode == START_AT)
-            membership->member->whole &= !is_forgotten(membership);
+            membership->member->whole &= !is_forgotten(membership, room->last, room->hub->position);
         else
             membership->stretch.start = room->hub->position > room->last ? room->hub->position : room->last;
         start_found(membership);
@@ -343,6 +352,8 @@ void membership_resolve(struct membership *membership)
         membership->page = page_get_newest(room, (uint32_t)membership->stretch.start);
     else if (membership->mode == START_OLDEST)
         membership->page = page_get_oldest(room);
+    else if (behind)
+        membership->page = page_get_now(room, membership->pos);
     else
         membership->page = page_get(room, membership->pos);
     if (membership->page->loading)
@@ -357,7 +368,9 @@ static void resolve_from_page(struct membership *membership)
     if (membership->mode == START_AT) {
         uint32_t at = page_index(page, membership->pos);
         bool gone = page_shows_loss(page, at, membership->pos, membership->stretch.known);
-        if (at == page->count && !gone) {
+        if (page->count == 0 && page->after == membership->pos && is_behind_lease(membership)) {
+            gone |= is_forgotten(membership, page->last, page->position);
+        } else if (at == page->count && !gone) {
             membership_page_drop(
                 membership); /* a page of another member that ends below our position, or was read before the entry */
             membership_resolve(membership);

@@ -99,6 +99,7 @@ struct member {
     bool entering;        /* between member_join and member_joined */
     bool leaving;         /* it left a room of its lease: nothing is sent until the lease records that */
     bool lease_stale;     /* a room got its first entry since the lease was written: the lease must be rewritten */
+    bool stale_told;      /* and the owner has asked for that */
     bool stepping;        /* inside member_continue or member_rewind */
 };
 
@@ -156,6 +157,8 @@ void member_stale_set(struct member *member, const struct token *token);
 /* Whether a room has had its first entry since the lease was written, so that the lease must be rewritten; asks once.
  */
 bool member_take_lease_stale(struct member *member);
+/* The same, asked as often as one likes. */
+bool member_lease_is_stale(const struct member *member);
 /* Entries of rooms that were left up to this position may have been forgotten; see struct member. The lease keeps it.
  */
 uint64_t member_floor(const struct member *member);

@@ -14,9 +14,14 @@ void member_stale_set(struct member *member, const struct token *token)
 
 bool member_take_lease_stale(struct member *member)
 {
-    bool stale = member->lease_stale;
-    member->lease_stale = false;
-    return stale;
+    bool news = member->lease_stale && !member->stale_told;
+    member->stale_told = member->lease_stale;
+    return news;
+}
+
+bool member_lease_is_stale(const struct member *member)
+{
+    return member->lease_stale;
 }
 
 uint64_t member_floor(const struct member *member)

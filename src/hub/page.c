@@ -134,6 +134,11 @@ struct page *page_get(struct room *room, uint64_t after)
     return page_share_or_read(room, after, true);
 }
 
+struct page *page_get_now(struct room *room, uint64_t after)
+{
+    return page_read(room, after);
+}
+
 struct page *page_get_oldest(struct room *room)
 {
     return page_share_or_read(room, 0, false);

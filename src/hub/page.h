@@ -26,6 +26,8 @@ struct page {
 
 /* The page to read behind `after`, loading or loaded. The caller owns a reference. */
 struct page *page_get(struct room *room, uint64_t after);
+/* The same, always read from now on: it knows of every entry that was accepted before. */
+struct page *page_get_now(struct room *room, uint64_t after);
 /* The log's first page, read anew or being read now: a cached one may begin with entries that are gone. */
 struct page *page_get_oldest(struct room *room);
 /* The newest `limit` entries, always read anew. */

@@ -392,6 +392,8 @@ static void detach(struct subscriber *subscriber, bool for_good, enum close_reas
         struct buf own = {0};
         struct broker_lease lease = subscriber_lease_of(subscriber, &own);
         const struct transport *transport = subscriber->session->transport;
+        if (subscriber->state == SUBSCRIBER_CONNECTED)
+            subscriber_lease_write_last(subscriber);
         subscriber_lease_leave(subscriber, &lease, transport->type->peer(transport), reason);
         buf_finish(&own);
     }

@@ -176,6 +176,26 @@ void subscriber_lease_release(struct subscriber *subscriber, bool for_good)
     buf_finish(&own);
 }
 
+static void last_written(void *arg, enum broker_result result)
+{
+    /* Nobody waits: the subscriber is gone, and if the link broke, so is the release that follows. */
+}
+
+void subscriber_lease_write_last(struct subscriber *subscriber)
+{
+    struct buf rooms = {0}, own = {0};
+    if (!member_lease_is_stale(&subscriber->member) && subscriber->lease_state != LEASE_RETRYING)
+        return;
+    lease_rooms_encode(&rooms, &subscriber->member);
+    struct broker_lease lease = subscriber_lease_of(subscriber, &own);
+    lease.rooms = buf_span(&rooms);
+    lease.data = span_str(subscriber->stale);
+    subscriber->lease_bytes = (uint32_t)rooms.len;
+    broker_lease_write(hub_broker(subscriber->sessions->hub), &lease, last_written, NULL);
+    buf_finish(&rooms);
+    buf_finish(&own);
+}
+
 /* The connection is gone, the lease stays for whoever claims it; unless too much stays of others already. */
 void subscriber_lease_leave(struct subscriber *subscriber, const struct broker_lease *lease, const struct addr_ip *from,
                             enum close_reason reason)

@@ -36,6 +36,9 @@ void subscriber_list(struct subscriber *subscriber);
 void subscriber_unlist(struct subscriber *subscriber);
 /* Gives the lease back, for good (it is deleted) or for the recovery window. */
 void subscriber_lease_release(struct subscriber *subscriber, bool for_good);
+/* Before a connected subscriber's lease is left: writes it again if a room got its first entry since, or if the last
+ * write failed. Whoever claims it must know which rooms have a log. */
+void subscriber_lease_write_last(struct subscriber *subscriber);
 /* The transport of this peer is gone. The lease stays for whoever claims it, unless too much stays of others already.
  */
 void subscriber_lease_leave(struct subscriber *subscriber, const struct broker_lease *lease, const struct addr_ip *from,

@@ -76,6 +76,7 @@ static void instance_change(struct timer *timer)
         instance_start(instance);
     } else if (instance->paused) {
         instance->paused = false;
+        instance->fleet->rosters.absent_us = sim_now_us(instance->fleet->sim);
         sim_host_pause(instance->loop, false);
         fleet_trouble(instance->fleet);
     } else if (instance->draining) {

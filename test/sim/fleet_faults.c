@@ -27,7 +27,7 @@ static void refuse(struct fleet *fleet)
     };
     const char *error = errors[sim_below(fleet->sim, 4)];
     int count = 1 + (int)sim_below(fleet->sim, 20);
-    fleet->rosters.refused_us = sim_now_us(fleet->sim);
+    fleet->rosters.absent_us = sim_now_us(fleet->sim);
     fleet_say(fleet, "Redis refuses %d commands: %s", count, error);
     fleet_trouble(fleet);
     fake_redis_fail_next(fleet->redis, error, count);

@@ -26,6 +26,8 @@ static void told(struct fleet *fleet, int kind, struct span name)
     if (kind == VANISH_LOG || kind == VANISH_META)
         check_room_vanished(&fleet->check, name, redis_key(fleet, "log:", name) == NULL,
                             redis_key(fleet, "room:", name) == NULL);
+    else if (kind == VANISH_ROOMS)
+        check_rooms_vanished(&fleet->check);
     else if (kind == VANISH_LEASE)
         check_lease_vanished(&fleet->check, name);
     else if (kind == VANISH_OWNER)

@@ -98,7 +98,7 @@ static struct stay *stay_add(struct check *check, struct lease *lease, int log, 
     stay->opened_us = sim_now_us(check->sim);
     const struct truth_log *entries = truth_log_of(check, lease, log);
     stay->next = stay->behind = truth_above(entries, stretch->start);
-    if (stay->next < entries->gone && stretch->known == 0)
+    if (stay->next < entries->gone && stretch->known == 0 && check->truths.unlisted)
         stay->next = stay->behind = entries->gone; /* no lease knew that there was something when it went */
     if (stretch->since > check->truths.seq)
         check_fail(check, "a lease has a room from %llu on, and the counter is at %llu",
@@ -182,7 +182,9 @@ static void rooms_merge(struct check *check, struct lease *lease, struct span ro
     }
     if (lease->outdated || lease->ownerless)
         lease->renewed_us = sim_now_us(check->sim);
-    lease->outdated = lease->vanished = lease->ownerless = false;
+    lease->outdated = lease->ownerless = false;
+    /* Its client may have asked for it in vain before the instance that it left wrote it once more. */
+    lease->vanished = lease->vanished && !claimed && !lease->held;
     if (!claimed)
         lease->written_us = sim_now_us(check->sim);
 }

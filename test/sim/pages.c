@@ -116,6 +116,15 @@ static size_t due_between(const struct page *page, size_t from, size_t to)
     return SIZE_MAX;
 }
 
+/* The message is in the log once more, behind this index, under this seq: its name was forgotten. */
+static bool comes_again(const struct page *page, size_t index, uint64_t message, uint64_t seq)
+{
+    for (size_t i = index + 1; i < page->log->count; i++)
+        if (!page->log->entries[i].lost && page->log->entries[i].message == message && page->log->entries[i].seq == seq)
+            return true;
+    return false;
+}
+
 /* Takes one entry of the page. */
 static void entry_take(struct page *page, struct span value)
 {
@@ -134,7 +143,8 @@ static void entry_take(struct page *page, struct span value)
     size_t from = page->count > 0 ? page->indexes[page->count - 1] + 1 : 0;
     for (size_t i = from; i < page->log->count; i++) {
         const struct truth *entry = &page->log->entries[i];
-        if (entry->lost || entry->message != number)
+        if (entry->lost || entry->message != number ||
+            (entry->seq != token.seq && comes_again(page, i, number, token.seq)))
             continue;
         page->indexes[page->count++] = i;
         if (entry->seq != token.seq || entry->time_ms != time)
@@ -230,10 +240,10 @@ static void check_gap(const struct page *page)
     /* Whether there ever was anything below a position that nothing is left of is not known. */
     if (page->ask->back && page->count == 0)
         before = false;
-    /* A log that has lost all of its keys begins anew, and nothing says what was before. */
+    /* A log that has lost all of its keys begins anew: what was before, any entry up to the counter, is not known. */
     if (!page->gap && ((before && page->log->gone == 0) || page->clipped))
         wrong(page, "hides a gap", SIZE_MAX);
-    if (page->gap && !now && !page->clipped)
+    if (page->gap && !now && !page->clipped && page->log->gone == 0)
         wrong(page, "says that there is a gap", SIZE_MAX);
 }
 

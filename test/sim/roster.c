@@ -148,9 +148,10 @@ static void list_taken(struct rosters *rosters, const struct witness *witness, i
         roster->size++;
         among |= lease == witness->lease;
     }
-    /* One whose entering Redis refused is not in it; the link breaks for that, and it gets another list. */
-    bool refused = rosters->refused_us != 0 && sim_now_us(rosters->check->sim) - rosters->refused_us < REFUSED_US;
-    if (!among && !more && !rosters->jumps && !refused)
+    /* One whose entering Redis refused is not in it, nor one whose instance stood still for so long that the others
+     * count it as dead; the link breaks for that, and it gets another list. */
+    bool absent = rosters->absent_us != 0 && sim_now_us(rosters->check->sim) - rosters->absent_us < REFUSED_US;
+    if (!among && !more && !rosters->jumps && !absent)
         check_fail(rosters->check, "%s: the list of room %d leaves it out", witness->name, room);
 }
 

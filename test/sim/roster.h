@@ -31,12 +31,12 @@ struct rosters {
     struct check *check;
     struct witness *const *witnesses; /* of each client */
     int count;
-    bool jumps;          /* Redis' clock does: who is there may be taken for gone until its instance notices */
-    uint64_t refused_us; /* when Redis refused commands last; 0: never */
-    uint64_t quiet_us;   /* one of these two */
-    bool strict;         /* no feed ever breaks: announcements come without gaps and doubles */
-    struct roster *of;   /* ROOMS for each client */
-    uint64_t *left_us;   /* ROOMS for each client: when it asked to leave last */
+    bool jumps;         /* Redis' clock does: who is there may be taken for gone until its instance notices */
+    uint64_t absent_us; /* when Redis refused commands, or an instance had stood still, last; 0: never */
+    uint64_t quiet_us;  /* one of these two */
+    bool strict;        /* no feed ever breaks: announcements come without gaps and doubles */
+    struct roster *of;  /* ROOMS for each client */
+    uint64_t *left_us;  /* ROOMS for each client: when it asked to leave last */
     uint64_t changed_us[ROOMS];
     bool compared[ROOMS]; /* since then */
     uint64_t trouble_us;

@@ -182,7 +182,9 @@ static void check_chain(struct check *check, const struct truth_log *log, const 
     if (pushed->seq != check->truths.seq + 1)
         check_fail(check, "the counter went from %llu to %llu", (unsigned long long)check->truths.seq,
                    (unsigned long long)pushed->seq);
-    if (pushed->prev != before && (!log->begins || pushed->prev != 0))
+    /* A log that begins anew does not say less than was there, unless the broker cannot know that. */
+    bool anew = log->begins && (pushed->prev >= before || (check->truths.unlisted && pushed->prev == 0));
+    if (pushed->prev != before && !anew)
         check_fail(check, "entry %llu says that %llu came before it in its log, and that was %llu",
                    (unsigned long long)pushed->seq, (unsigned long long)pushed->prev, (unsigned long long)before);
 }
@@ -302,10 +304,26 @@ void check_room_vanished(struct check *check, struct span room, bool log_gone, b
     struct truth_log *log = truth_log_of(check, lease, number);
     log->begins = true;
     log->gone = log->count;
+    if (!check->truths.unlisted)
+        return; /* the list of rooms says that there was something */
     if (lease != NULL)
         lease_log_vanished(check, lease, number);
     while (number != LOG_OWN && (lease = next_lease(check, &node)) != NULL)
         lease_log_vanished(check, lease, number);
+}
+
+void check_rooms_vanished(struct check *check)
+{
+    struct map_node *node = NULL;
+    struct lease *lease;
+    check->truths.unlisted = true;
+    while ((lease = next_lease(check, &node)) != NULL) {
+        for (int i = 0; i < ROOMS; i++)
+            if (check->truths.logs[i].begins)
+                lease_log_vanished(check, lease, i);
+        if (lease->own.begins)
+            lease_log_vanished(check, lease, LOG_OWN);
+    }
 }
 
 void check_snapshot(struct check *check)

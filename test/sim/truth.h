@@ -55,7 +55,7 @@ struct truth_log {
     struct truth *entries;
     size_t count, cap;
     size_t kept; /* of a snapshot of the broker's data */
-    bool begins; /* all of its keys are gone: the next entry follows none */
+    bool begins; /* all of its keys are gone: the next entry follows what is lost, or none */
     size_t gone; /* as many entries were in it when they went, last */
 };
 
@@ -75,6 +75,7 @@ struct truths {
     uint16_t epoch_count, epochs_kept;
     uint16_t epoch, epoch_kept; /* the one that lasts */
     uint64_t seq, seq_kept;     /* of the newest entry of all */
+    bool unlisted;              /* the broker's list of rooms has vanished, once at least */
     uint64_t restored_us;       /* when the broker came back with less than it had, last */
     /* The seq of the oldest entry that is left in a log, UINT64_MAX when there is none. */
     uint64_t (*oldest)(void *arg, struct span room);
@@ -111,6 +112,8 @@ void check_restored(struct check *check);
 
 /* A key of a room has vanished; now its log is there or not, and so is what is kept beside it. */
 void check_room_vanished(struct check *check, struct span room, bool log_gone, bool meta_gone);
+/* The list of rooms has vanished: the broker cannot tell any more that a room without keys had some. */
+void check_rooms_vanished(struct check *check);
 
 /* The log of a room, or of the holder of a lease. */
 struct truth_log *truth_log_of(struct check *check, struct lease *lease, int log);

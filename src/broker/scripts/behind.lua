@@ -34,3 +34,26 @@ local function epoch_end(top)
     return redis.error_reply('EPOCH was behind its logs')
 end
 
+-- The list of rooms names every room that has a meta.
+local function room_is_listed(room)
+    return type(redis.pcall('ZSCORE', string.sub(state, 1, -6) .. 'rooms', room)) == 'string'
+end
+
+-- A listed room has neither meta nor log: it has lost entries, and any entry up to the counter may be among them. Its meta begins anew as
+-- if its newest entry were there. So a client that comes back from below finds that it lacks an entry. Instances with a whole feed have
+-- been sent everything; they are told that no push was missed.
+local function room_lost(room, epoch, top, ms, size)
+    local prefix = string.sub(state, 1, -6)
+    local meta = prefix .. 'room:' .. room
+    local call, top_text = redis.pcall, string.format('%.0f', top)
+    call('HSET', meta, 'last', top_text, 'lost', top_text, 'until_ms', string.format('%.0f', ms), 'size', size)
+    call('PEXPIRE', meta, 172800000)
+    if string.byte(room) ~= 64 then
+        call('PUBLISH', prefix .. 'push:' .. room, '!' .. epoch .. ' ' .. top_text)
+        return
+    end
+    local inbox = call('GET', prefix .. 'owner:' .. room)
+    if type(inbox) == 'string' then
+        call('PUBLISH', inbox, 'lost ' .. top_text .. '\n' .. room)
+    end
+end

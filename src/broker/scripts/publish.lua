@@ -15,7 +15,7 @@
 --
 -- A slot is a room under one retention. Meta: `last`, the room's newest seq; `sum`, bytes ever logged; `from`, that sum before the oldest
 -- kept entry, and `from_ms`, its time; `age` (ms), how old readable entries may be; `until_ms`, when the log ends; `size`, its share of
--- `sizes`. A stream's id is <seq>-<ms>; its field p is the room's entry before and the sum before this one. `names`: names of messages,
+-- `sizes`; `lost`, the `last` at which the room began anew. A stream's id is <seq>-<ms>; its field p is the room's entry before and the sum before this one. `names`: names of messages,
 -- by time. `rooms`: rooms with a meta, by the time to check whether they have ended. `sizes`: approximate bytes in each log; the state's
 -- `bytes` is their sum.
 local call, try, format = redis.call, redis.pcall, string.format
@@ -56,7 +56,8 @@ end
 -- Reads the log of a room whose meta is gone.
 local function meta_of_log(meta, key, log)
     local newest = try('XREVRANGE', log, '+', '-', 'COUNT', 1)
-    meta.size = tonumber(try('ZSCORE', sizes, string.sub(key, #prefix + 6)) or 0) or 0
+    local room = string.sub(key, #prefix + 6)
+    meta.size = tonumber(try('ZSCORE', sizes, room) or 0) or 0
     if newest.err then
         meta.refused, meta.spoiled = 'spoiled', log
     elseif newest[1] then
@@ -65,6 +66,8 @@ local function meta_of_log(meta, key, log)
         meta.sum = entry.ours and entry.sum + #newest[1][2][4] + #newest[1][2][6] or 0
         meta.from, meta.from_ms = oldest.ours and oldest.sum or meta.sum, oldest.ms
         meta.moved, meta.until_ms = true, ms -- the log has not ended
+    elseif room_is_listed(room) then
+        meta.last, meta.lost = format(whole, seq), room
     else
         room_new(meta)
     end
@@ -240,6 +243,11 @@ if logged > 0 then
     call('HSET', state, 'seq', format(whole, reserved))
 else
     call('PEXPIRE', publisher, '3600000') -- needs none; but a Redis that takes no writes says so
+end
+for _, meta in pairs(logged > 0 and metas or {}) do
+    if meta.lost then
+        room_lost(meta.lost, epoch, seq, ms, format('%.0f', meta.size))
+    end
 end
 for at = first, #ARGV, 4 do
     local slot = slot_at[ARGV[at]]

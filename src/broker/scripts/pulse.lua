@@ -181,9 +181,14 @@ end
 local over = call('ZRANGEBYSCORE', rooms, '-inf', now, 'LIMIT', 0, BATCH)
 for _, name in ipairs(over) do
     local meta = prefix .. 'room:' .. name
-    local size = tonumber(call('ZSCORE', sizes, name) or 0)
+    local sized = call('ZSCORE', sizes, name) -- until the log has ended
+    local size = tonumber(sized or 0)
     local until_ms = try('HGET', meta, 'until_ms')
     local stays = type(until_ms) == 'string' and whole_of(until_ms) or 0
+    if sized and call('PTTL', meta) == -2 and call('PTTL', prefix .. 'log:' .. name) == -2 then
+        room_lost(name, have[1], tonumber(have[2]), ms, sized)
+        until_ms = now
+    end
     if stays > ms then
         call('ZADD', rooms, until_ms, name)
     else

@@ -157,6 +157,15 @@ static void on_subscribed(void *hub, struct span room, uint64_t last, uint64_t p
     told->second = position;
 }
 
+static void on_forgotten(void *hub, struct span room, uint64_t floor)
+{
+    struct instance *instance = hub;
+    struct seen *seen = instance_seen(instance, room);
+    if (floor > seen->last)
+        seen->last = floor;
+    tell(instance, TOLD_FORGOTTEN, room, (struct span){NULL, 0}, (struct span){NULL, 0})->number = floor;
+}
+
 static void check_entry(struct instance *instance, const struct broker_entry *entry)
 {
     struct seen *seen = instance_seen(instance, entry->room);
@@ -224,6 +233,7 @@ static const struct broker_events events = {
     .up = on_up,
     .down = on_down,
     .subscribed = on_subscribed,
+    .forgotten = on_forgotten,
     .pushed = on_pushed,
     .top = on_top,
     .reached = on_reached,

@@ -26,6 +26,7 @@ enum told_kind {
     TOLD_DOWN,
     TOLD_UNUSABLE,
     TOLD_SUBSCRIBED,
+    TOLD_FORGOTTEN,
     TOLD_PUSHED,
     TOLD_TOP,
     TOLD_REACHED,

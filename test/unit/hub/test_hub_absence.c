@@ -325,6 +325,58 @@ static void all_subsets_of_keys_at_all_moments(void **state)
     }
 }
 
+/* The broker says so, because it still lists the room: its log begins anew behind what is lost. A member that was sent
+ * everything goes on. The lease of another knows of no entry, and yet that one is told that it lacks some. */
+static void a_room_that_begins_anew(void **state)
+{
+    struct model *live = entered("one", START_NOW), *back = entered("two", START_NOW);
+    publish(0, 1);
+    run();
+    cut(back); /* its lease is from before the first entry */
+    publish(0, 1);
+    publish(1, 1);
+    run();
+    script_vanish(&script, 0, true, true);
+    script.room_last[0] = script.seq;
+    script.broker.events->forgotten(script.broker.hub, name_of(0), script.seq);
+    publish(0, 1);
+    run();
+    assert_false(live->lost);
+    assert_int_equal(live->member.state, MEMBER_SETTLED);
+    expect_all_above(live, 0);
+    assert_int_equal(hub_counters(hub)->forgotten, 1);
+    assert_int_equal(hub_counters(hub)->holes, 0);
+    resume(back);
+    assert_false(back->whole);
+    model_destroy(live);
+    model_destroy(back);
+}
+
+/* The instance that wrote the lease was ahead of this one, whose feed still brings the entry that the lease knows. */
+static void a_lease_may_know_more_than_this_instance(void **state)
+{
+    struct model *other = entered("one", START_NOW), *back = entered("two", START_NOW);
+    publish(0, 1);
+    run();
+    lease_write(back);
+    cut(back);
+    publish(0, 1);
+    back->lease[0].known = script.seq;
+    resume(back);
+    assert_true(back->whole);
+    expect_all_above(back, 0);
+    /* Unless it is gone. */
+    lease_write(back);
+    cut(back);
+    publish(0, 1);
+    back->lease[0].known = script.seq;
+    script_vanish(&script, 0, true, true);
+    resume(back);
+    assert_false(back->whole);
+    model_destroy(other);
+    model_destroy(back);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -336,6 +388,8 @@ int main(void)
         TEST(a_link_that_comes_back_and_nothing_was_missed),
         TEST(a_broker_that_comes_back_without_a_room),
         TEST(all_subsets_of_keys_at_all_moments),
+        TEST(a_room_that_begins_anew),
+        TEST(a_lease_may_know_more_than_this_instance),
     };
     return cmocka_run_group_tests_name("hub/hub_absence", tests, NULL, NULL);
 }

@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 
 #include "fixture.h"
+#include "session/lease.h"
 
 static void a_pid_of_another_nsp_is_nothing(void **state)
 {
@@ -87,6 +88,51 @@ static void who_claims_and_is_cut_off_counts(void **state)
     assert_int_equal(sessions.departed.bytes, bytes);
 }
 
+static const struct broker_ops *watched;
+static uint64_t known; /* of the first room of the lease that was written last */
+
+static void lease_write_watched(struct broker *asked, const struct broker_lease *lease, broker_done_fn *done, void *arg)
+{
+    struct span rooms = lease->rooms, room;
+    struct stretch stretch;
+    uint64_t floor;
+    assert_true(lease_floor_decode(&rooms, &floor) && lease_room_decode(&rooms, &room, &stretch) > 0);
+    known = stretch.known;
+    watched->lease_write(asked, lease, done, arg);
+}
+
+/* Its room got its first entry after the lease was written. Without a trace of that entry in the lease, the loss of the
+ * room's keys could not be told from a room that never had any. */
+static void cut_after_the_first_entry(uint64_t ms)
+{
+    char pid[PID_BYTES];
+    struct browser *one = enter(0, "40");
+    quoted(one, "40{", "\"pid\":\"", pid, sizeof pid);
+    struct broker_ops watching = *broker->ops;
+    watched = broker->ops;
+    watching.lease_write = lease_write_watched;
+    broker->ops = &watching;
+    known = 0;
+    say(one, "421[\"say\",1]");
+    expect(one, "42[\"say\",1");
+    turn(ms);
+    cut(one);
+    assert_true(known > 0);
+    assert_true(is_resumed(1, pid, ""));
+    broker->ops = watched;
+}
+
+static void a_lease_that_is_left_knows_of_the_first_entry(void **state)
+{
+    cut_after_the_first_entry(0);
+}
+
+/* The write is due by then, within some seconds. */
+static void also_when_a_sweep_has_seen_that_it_is_stale(void **state)
+{
+    cut_after_the_first_entry(1100);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -96,6 +142,8 @@ int main(void)
         TEST(what_those_who_were_cut_off_leave_is_bounded),
         TEST(what_has_ended_counts_no_more),
         TEST(who_claims_and_is_cut_off_counts),
+        TEST(a_lease_that_is_left_knows_of_the_first_entry),
+        TEST(also_when_a_sweep_has_seen_that_it_is_stale),
     };
     return cmocka_run_group_tests_name("session/left", tests, NULL, NULL);
 }
