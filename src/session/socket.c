@@ -3,6 +3,7 @@
 
 #include <assert.h>
 
+#include "session/assembly.h"
 #include "session/session.h"
 #include "session/subscriber.h"
 #include "wire/json.h"
@@ -60,32 +61,55 @@ static void connected(struct subscriber *subscriber, bool recovered)
         announcement_send(subscriber, recovered);
 }
 
-static struct frame *event_encode(const struct subscriber *subscriber, struct span args, const struct token *token)
+/* The prefix of a packet with this content. */
+static void prefix_encode(struct buf *to, enum socketio_type type, const struct subscriber *subscriber, struct span id,
+                          const struct content *content)
+{
+    if (content->count == 0)
+        socketio_prefix_encode(to, type, subscriber->nsp->name, id);
+    else
+        socketio_binary_prefix_encode(to, type == SOCKETIO_EVENT ? SOCKETIO_BINARY_EVENT : SOCKETIO_BINARY_ACK,
+                                      content->count, subscriber->nsp->name, id);
+}
+
+/* A frame of this text and the attachments. */
+static struct frame *packet_encode(const struct subscriber *subscriber, struct span text, const struct content *content)
+{
+    const struct transport *transport = subscriber->session->transport;
+    struct span parts[1 + CONTENT_ATTACHMENTS_MAX] = {text};
+    for (uint32_t i = 0; i < content->count; i++)
+        parts[1 + i] = content->attachments[i];
+    return transport->type->encode(transport, parts, 1 + content->count);
+}
+
+static struct frame *event_encode(const struct subscriber *subscriber, const struct content *content,
+                                  const struct token *token)
 {
     struct buf text = {0};
-    socketio_prefix_encode(&text, SOCKETIO_EVENT, subscriber->nsp->name, (struct span){NULL, 0});
-    buf_append(&text, span_sub(args, 0, args.len - 1));
+    prefix_encode(&text, SOCKETIO_EVENT, subscriber, (struct span){NULL, 0}, content);
+    buf_append(&text, span_sub(content->args, 0, content->args.len - 1));
     if (subscriber->nsp->recoverable) {
         buf_append(&text, SPAN_LIT(",\""));
         token_encode(&text, token);
         buf_append_char(&text, '"');
     }
     buf_append_char(&text, ']');
-    const struct transport *transport = subscriber->session->transport;
-    struct span packet = buf_span(&text);
-    struct frame *frame = transport->type->encode(transport, &packet, 1);
+    struct frame *frame = packet_encode(subscriber, buf_span(&text), content);
     buf_finish(&text);
     return frame;
 }
 
 static_assert((int)CALL_ID_BYTES_MAX >= (int)SOCKETIO_ACK_DIGITS_MAX, "the id of every acknowledgement fits");
 
-static void answer(struct subscriber *subscriber, struct span ack_id, struct span args)
+static void answer(struct subscriber *subscriber, struct span ack_id, const struct content *content)
 {
+    struct transport *transport = subscriber->session->transport;
     struct buf text = {0};
-    socketio_prefix_encode(&text, SOCKETIO_ACK, subscriber->nsp->name, ack_id);
-    buf_append(&text, args);
-    transport_send_packet(subscriber->session->transport, buf_span(&text));
+    prefix_encode(&text, SOCKETIO_ACK, subscriber, ack_id, content);
+    buf_append(&text, content->args);
+    struct frame *frame = packet_encode(subscriber, buf_span(&text), content);
+    transport->type->send(transport, frame, (struct frame_tag){0});
+    frame_unref(frame);
     buf_finish(&text);
 }
 
@@ -129,47 +153,99 @@ static void connect_received(struct session *session, const struct socketio_pack
     buf_finish(&text);
 }
 
-/* The packets allowed for a namespace depend on whether the client is in it. (As upstream's table of odd input has it;
- * any other packet closes the connection.) */
-static void received(struct session *session, struct span text)
+/* An event with this content; its arguments are the packet's. */
+static void event_received(struct subscriber *subscriber, const struct socketio_packet *packet,
+                           const struct content *content)
 {
-    struct sessions *sessions = session->sessions;
-    struct socketio_packet packet;
-    if (socketio_decode(text, &packet) < 0 || packet.type == SOCKETIO_CONNECT_ERROR || packet.attachments != 0) {
-        session_close(session, CLOSE_SOCKETIO_INVALID);
+    struct sessions *sessions = subscriber->sessions;
+    struct client_event event = {packet->event, *content, packet->ack_id};
+    sessions->counters.events_in++;
+    if (packet->event.data == NULL)
         return;
-    }
-    struct subscriber *subscriber = subscriber_find(session, packet.nsp);
-    if (packet.type == SOCKETIO_CONNECT) {
-        if (subscriber != NULL)
+    event.content.args = packet->payload;
+    sessions->app->event(sessions->app, subscriber, &event);
+}
+
+/* Finds the subscriber of a packet other than CONNECT. The packets allowed for a namespace depend on whether the client
+ * is in it. (As upstream's table of odd input has it; any other packet closes the connection.) */
+static struct subscriber *connected_find(struct session *session, const struct socketio_packet *packet)
+{
+    struct subscriber *subscriber = subscriber_find(session, packet->nsp);
+    if (subscriber != NULL && subscriber_is_connected(subscriber))
+        return subscriber;
+    session_close(session, CLOSE_SOCKETIO_INVALID);
+    return NULL;
+}
+
+static void packet_received(struct session *session, const struct socketio_packet *packet)
+{
+    static const struct content none;
+    struct subscriber *subscriber;
+    if (packet->type == SOCKETIO_CONNECT) {
+        if (subscriber_find(session, packet->nsp) != NULL)
             session_close(session, CLOSE_SOCKETIO_INVALID);
         else
-            connect_received(session, &packet);
+            connect_received(session, packet);
         return;
     }
-    if (subscriber == NULL || !subscriber_is_connected(subscriber)) {
+    subscriber = connected_find(session, packet);
+    if (subscriber == NULL)
+        return;
+    if (packet->type == SOCKETIO_DISCONNECT)
+        subscriber_disconnect(subscriber);
+    else if (packet->type == SOCKETIO_EVENT)
+        event_received(subscriber, packet, &none);
+    /* else an ACK for nothing we asked */
+}
+
+/* A text that comes where an attachment is awaited breaks the protocol, whatever it says. */
+static void received(struct session *session, struct span text)
+{
+    struct socketio_packet packet;
+    if (session->assembly != NULL || socketio_decode(text, &packet) < 0 || packet.type == SOCKETIO_CONNECT_ERROR)
+        session_close(session, CLOSE_SOCKETIO_INVALID);
+    else if (packet.attachments != 0)
+        assembly_begin(session, text, packet.attachments);
+    else
+        packet_received(session, &packet);
+}
+
+/* The packet and its attachments have come. */
+static void assembled(struct session *session, const struct assembly *assembly)
+{
+    struct socketio_packet packet;
+    struct content content;
+    ptrdiff_t taken = socketio_decode(buf_span(&assembly->text), &packet);
+    assert(taken > 0); /* it was decoded when it came */
+    struct subscriber *subscriber = connected_find(session, &packet);
+    if (subscriber == NULL || packet.type != SOCKETIO_BINARY_EVENT)
+        return;
+    if (assembly->too_many || assembly->too_large) {
+        subscriber_refuse(subscriber, assembly->too_many ? REFUSAL_ATTACHMENTS : REFUSAL_EVENT_TOO_LARGE, packet.event,
+                          packet.ack_id);
+        return;
+    }
+    assembly_content(assembly, &content);
+    event_received(subscriber, &packet, &content);
+}
+
+static void received_binary(struct session *session, struct span bytes)
+{
+    if (session->assembly == NULL) {
         session_close(session, CLOSE_SOCKETIO_INVALID);
         return;
     }
-    switch (packet.type) {
-    case SOCKETIO_DISCONNECT:
-        subscriber_disconnect(subscriber);
-        break;
-    case SOCKETIO_EVENT:
-        sessions->counters.events_in++;
-        if (packet.event.data != NULL) {
-            struct client_event event = {packet.event, packet.payload, packet.ack_id};
-            sessions->app->event(sessions->app, subscriber, &event);
-        }
-        break;
-    default: /* an ACK for nothing we asked */
-        break;
-    }
+    if (!assembly_add(session->assembly, bytes))
+        return;
+    struct assembly *assembly = assembly_take(session);
+    assembled(session, assembly);
+    assembly_destroy(assembly);
 }
 
 const struct protocol socket_protocol = {
     .kind = PROTOCOL_SOCKETIO,
     .received = received,
+    .received_binary = received_binary,
     .connected = connected,
     .event_encode = event_encode,
     .answer = answer,

@@ -117,6 +117,24 @@ static void what_waits_is_one_payload(void **state)
     assert_int_equal(packets(request), 4); /* three events and an acknowledgement */
 }
 
+/* Attachments are base64 here; the text and they may come in several POSTs, and go in one answer. */
+static void attachments_come_and_go(void **state)
+{
+    join();
+    assert_posted(1, "452-1[\"x\",{\"_placeholder\":true,\"num\":0}]\x1e"
+                     "bAQID");
+    assert_posted(2, "b");
+    turn(5);
+    struct request *request = get(3);
+    assert_int_equal(packets(request), 4); /* the event, its two attachments, and the acknowledgement */
+    assert_non_null(memmem(request->payload.data, request->payload.len,
+                           "\"]\x1e"
+                           "bAQID\x1e"
+                           "b\x1e"
+                           "431[]",
+                           16));
+}
+
 static void a_get_is_held_until_something_comes(void **state)
 {
     join();
@@ -308,6 +326,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(what_waits_is_one_payload),
+        TEST(attachments_come_and_go),
         TEST(a_get_is_held_until_something_comes),
         TEST(a_second_get_ends_the_session),
         TEST(an_aborted_get_ends_the_session_at_once),
