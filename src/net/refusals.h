@@ -31,7 +31,7 @@
     X(ATTACHMENTS, "attachments", LOG_INFO, \
       "the event has more attachments than `limits: attachments` allows: send fewer at a time") \
     X(EVENT_TOO_LARGE, "event_too_large", LOG_INFO, \
-      "the event and its attachments together exceed maxPayload, one million bytes: send less at a time") \
+      "the event and its attachments together exceed maxPayload: send less at a time, or raise `max_payload:`") \
     X(EVENT_DAMAGED, "event_damaged", LOG_ERROR, \
       "an event with attachments is damaged in the log: find the program that writes on this broker beside Sennit") \
     X(POSITION_INVALID, "position_invalid", LOG_INFO, "after and before take the `at` of an entry") \

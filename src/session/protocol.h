@@ -1,5 +1,5 @@
 /* protocol: what one kind of client differs in from another: its messages, and how events and answers look to it. A
- * session speaks one protocol, which its subscribers call. Socket.IO is one (socket.h). */
+ * session speaks one protocol, which its subscribers call. Socket.IO is one, with either of its parsers (socket.h). */
 #ifndef SENNIT_SESSION_PROTOCOL_H
 #define SENNIT_SESSION_PROTOCOL_H
 
@@ -11,7 +11,7 @@ struct subscriber;
 struct token;
 
 /* Protocols are numbered, because frames are kept by protocol and format. */
-enum protocol_kind { PROTOCOL_SOCKETIO, PROTOCOLS };
+enum protocol_kind { PROTOCOL_SOCKETIO, PROTOCOL_SOCKETIO_MSGPACK, PROTOCOLS };
 
 struct protocol {
     enum protocol_kind kind;

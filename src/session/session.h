@@ -77,7 +77,7 @@ struct sessions {
     struct map pollings; /* polling sessions, by sid */
     struct list all_pollings;
     uint64_t polling_tickets;
-    const struct protocol *polling_protocol; /* of all polling sessions */
+    const struct protocol *polling_protocol; /* of all Socket.IO sessions */
     struct loads loads;                      /* call.c */
     struct unfinished_all unfinished;
     struct departures departed;

@@ -5,20 +5,23 @@
 
 #include "session/assembly.h"
 #include "session/session.h"
+#include "session/socket_packet.h"
 #include "session/subscriber.h"
 #include "wire/json.h"
 #include "wire/socketio.h"
 
+static const struct span none = {NULL, 0};
+
 static void reply_send(struct subscriber *subscriber)
 {
-    struct buf text = {0};
-    socketio_prefix_encode(&text, SOCKETIO_CONNECT, subscriber->nsp->name, (struct span){NULL, 0});
-    buf_printf(&text, "{\"sid\":\"%.*s\"", ENGINEIO_SID_BYTES, subscriber->sid);
+    struct buf json = {0};
+    buf_printf(&json, "{\"sid\":\"%.*s\"", ENGINEIO_SID_BYTES, subscriber->sid);
     if (subscriber->nsp->recoverable)
-        buf_printf(&text, ",\"pid\":\"%.*s\"", ENGINEIO_SID_BYTES, subscriber->lease_name);
-    buf_append_char(&text, '}');
-    transport_send_packet(subscriber->session->transport, buf_span(&text));
-    buf_finish(&text);
+        buf_printf(&json, ",\"pid\":\"%.*s\"", ENGINEIO_SID_BYTES, subscriber->lease_name);
+    buf_append_char(&json, '}');
+    struct content content = content_of(buf_span(&json));
+    socket_packet_send(subscriber->session, SOCKETIO_CONNECT, subscriber->nsp->name, none, &content);
+    buf_finish(&json);
 }
 
 /* The event `sennit`: this instance's name, and the time until the platform cuts the stream. It carries the client's
@@ -26,32 +29,32 @@ static void reply_send(struct subscriber *subscriber)
 static void announcement_send(struct subscriber *subscriber, bool recovered)
 {
     struct sessions *sessions = subscriber->sessions;
-    struct buf text = {0};
-    socketio_prefix_encode(&text, SOCKETIO_EVENT, subscriber->nsp->name, (struct span){NULL, 0});
-    buf_append(&text, SPAN_LIT("[\"sennit\",{\"instance\":\""));
-    buf_append_json(&text, span_str(sessions->instance));
-    buf_append(&text, SPAN_LIT("\",\"deadline_ms\":"));
+    struct buf json = {0};
+    buf_append(&json, SPAN_LIT("[\"sennit\",{\"instance\":\""));
+    buf_append_json(&json, span_str(sessions->instance));
+    buf_append(&json, SPAN_LIT("\",\"deadline_ms\":"));
     if (sessions->request_timeout_ms != 0) {
         uint64_t age_ms = (loop_now_us(sessions->loop) - subscriber->session->opened_us) / 1000;
-        buf_append_u64(&text, age_ms < sessions->request_timeout_ms ? sessions->request_timeout_ms - age_ms : 0);
+        buf_append_u64(&json, age_ms < sessions->request_timeout_ms ? sessions->request_timeout_ms - age_ms : 0);
     } else {
-        buf_append(&text, SPAN_LIT("null"));
+        buf_append(&json, SPAN_LIT("null"));
     }
-    buf_printf(&text, ",\"recovered\":%s}", recovered ? "true" : "false");
+    buf_printf(&json, ",\"recovered\":%s}", recovered ? "true" : "false");
     if (subscriber->nsp->recoverable) {
-        buf_append(&text, SPAN_LIT(",\""));
+        buf_append(&json, SPAN_LIT(",\""));
         if (subscriber->offset != NULL) {
-            buf_append(&text, span_str(subscriber->offset));
+            buf_append(&json, span_str(subscriber->offset));
         } else {
             struct token token;
             hub_token(sessions->hub, 0, &token);
-            token_encode(&text, &token);
+            token_encode(&json, &token);
         }
-        buf_append_char(&text, '"');
+        buf_append_char(&json, '"');
     }
-    buf_append_char(&text, ']');
-    transport_send_packet(subscriber->session->transport, buf_span(&text));
-    buf_finish(&text);
+    buf_append_char(&json, ']');
+    struct content content = content_of(buf_span(&json));
+    socket_packet_send(subscriber->session, SOCKETIO_EVENT, subscriber->nsp->name, none, &content);
+    buf_finish(&json);
 }
 
 static void connected(struct subscriber *subscriber, bool recovered)
@@ -61,32 +64,11 @@ static void connected(struct subscriber *subscriber, bool recovered)
         announcement_send(subscriber, recovered);
 }
 
-/* The prefix of a packet with this content. */
-static void prefix_encode(struct buf *to, enum socketio_type type, const struct subscriber *subscriber, struct span id,
-                          const struct content *content)
-{
-    if (content->count == 0)
-        socketio_prefix_encode(to, type, subscriber->nsp->name, id);
-    else
-        socketio_binary_prefix_encode(to, type == SOCKETIO_EVENT ? SOCKETIO_BINARY_EVENT : SOCKETIO_BINARY_ACK,
-                                      content->count, subscriber->nsp->name, id);
-}
-
-/* A frame of this text and the attachments. */
-static struct frame *packet_encode(const struct subscriber *subscriber, struct span text, const struct content *content)
-{
-    const struct transport *transport = subscriber->session->transport;
-    struct span parts[1 + CONTENT_ATTACHMENTS_MAX] = {text};
-    for (uint32_t i = 0; i < content->count; i++)
-        parts[1 + i] = content->attachments[i];
-    return transport->type->encode(transport, parts, 1 + content->count);
-}
-
 static struct frame *event_encode(const struct subscriber *subscriber, const struct content *content,
                                   const struct token *token)
 {
     struct buf text = {0};
-    prefix_encode(&text, SOCKETIO_EVENT, subscriber, (struct span){NULL, 0}, content);
+    struct content sent = *content;
     buf_append(&text, span_sub(content->args, 0, content->args.len - 1));
     if (subscriber->nsp->recoverable) {
         buf_append(&text, SPAN_LIT(",\""));
@@ -94,7 +76,8 @@ static struct frame *event_encode(const struct subscriber *subscriber, const str
         buf_append_char(&text, '"');
     }
     buf_append_char(&text, ']');
-    struct frame *frame = packet_encode(subscriber, buf_span(&text), content);
+    sent.args = buf_span(&text);
+    struct frame *frame = socket_packet_encode(subscriber->session, SOCKETIO_EVENT, subscriber->nsp->name, none, &sent);
     buf_finish(&text);
     return frame;
 }
@@ -103,14 +86,7 @@ static_assert((int)CALL_ID_BYTES_MAX >= (int)SOCKETIO_ACK_DIGITS_MAX, "the id of
 
 static void answer(struct subscriber *subscriber, struct span ack_id, const struct content *content)
 {
-    struct transport *transport = subscriber->session->transport;
-    struct buf text = {0};
-    prefix_encode(&text, SOCKETIO_ACK, subscriber, ack_id, content);
-    buf_append(&text, content->args);
-    struct frame *frame = packet_encode(subscriber, buf_span(&text), content);
-    transport->type->send(transport, frame, (struct frame_tag){0});
-    frame_unref(frame);
-    buf_finish(&text);
+    socket_packet_send(subscriber->session, SOCKETIO_ACK, subscriber->nsp->name, ack_id, content);
 }
 
 /* `{"pid":"...","offset":"..."}` of a client that comes back, and its presence data. */
@@ -143,14 +119,11 @@ static void connect_received(struct session *session, const struct socketio_pack
         connect_to(session, nsp, packet);
         return;
     }
-    struct buf text = {0};
-    refusals_note(&sessions->refusals, nsp == NULL ? REFUSAL_NAMESPACE_UNKNOWN : REFUSAL_NAMESPACES_FULL,
-                  (struct span){NULL, 0}, packet->nsp);
-    socketio_prefix_encode(&text, SOCKETIO_CONNECT_ERROR, packet->nsp, (struct span){NULL, 0});
-    buf_append(&text, nsp == NULL ? SPAN_LIT("{\"message\":\"Invalid namespace\"}")
-                                  : SPAN_LIT("{\"message\":\"Too many namespaces\"}"));
-    transport_send_packet(session->transport, buf_span(&text));
-    buf_finish(&text);
+    struct content content = content_of(nsp == NULL ? SPAN_LIT("{\"message\":\"Invalid namespace\"}")
+                                                    : SPAN_LIT("{\"message\":\"Too many namespaces\"}"));
+    refusals_note(&sessions->refusals, nsp == NULL ? REFUSAL_NAMESPACE_UNKNOWN : REFUSAL_NAMESPACES_FULL, none,
+                  packet->nsp);
+    socket_packet_send(session, SOCKETIO_CONNECT_ERROR, packet->nsp, none, &content);
 }
 
 /* An event with this content; its arguments are the packet's. */
@@ -177,9 +150,9 @@ static struct subscriber *connected_find(struct session *session, const struct s
     return NULL;
 }
 
-static void packet_received(struct session *session, const struct socketio_packet *packet)
+static void packet_received(struct session *session, const struct socketio_packet *packet,
+                            const struct content *content)
 {
-    static const struct content none;
     struct subscriber *subscriber;
     if (packet->type == SOCKETIO_CONNECT) {
         if (subscriber_find(session, packet->nsp) != NULL)
@@ -194,20 +167,31 @@ static void packet_received(struct session *session, const struct socketio_packe
     if (packet->type == SOCKETIO_DISCONNECT)
         subscriber_disconnect(subscriber);
     else if (packet->type == SOCKETIO_EVENT)
-        event_received(subscriber, packet, &none);
+        event_received(subscriber, packet, content);
     /* else an ACK for nothing we asked */
 }
 
 /* A text that comes where an attachment is awaited breaks the protocol, whatever it says. */
 static void received(struct session *session, struct span text)
 {
+    static const struct content nothing;
     struct socketio_packet packet;
     if (session->assembly != NULL || socketio_decode(text, &packet) < 0 || packet.type == SOCKETIO_CONNECT_ERROR)
         session_close(session, CLOSE_SOCKETIO_INVALID);
     else if (packet.attachments != 0)
         assembly_begin(session, text, packet.attachments);
     else
-        packet_received(session, &packet);
+        packet_received(session, &packet, &nothing);
+}
+
+/* Refuses an event that exceeds a bound. */
+static bool is_refused(struct subscriber *subscriber, const struct socketio_packet *packet, bool too_many,
+                       bool too_large)
+{
+    if (too_many || too_large)
+        subscriber_refuse(subscriber, too_many ? REFUSAL_ATTACHMENTS : REFUSAL_EVENT_TOO_LARGE, packet->event,
+                          packet->ack_id);
+    return too_many || too_large;
 }
 
 /* The packet and its attachments have come. */
@@ -220,11 +204,8 @@ static void assembled(struct session *session, const struct assembly *assembly)
     struct subscriber *subscriber = connected_find(session, &packet);
     if (subscriber == NULL || packet.type != SOCKETIO_BINARY_EVENT)
         return;
-    if (assembly->too_many || assembly->too_large) {
-        subscriber_refuse(subscriber, assembly->too_many ? REFUSAL_ATTACHMENTS : REFUSAL_EVENT_TOO_LARGE, packet.event,
-                          packet.ack_id);
+    if (is_refused(subscriber, &packet, assembly->too_many, assembly->too_large))
         return;
-    }
     assembly_content(assembly, &content);
     event_received(subscriber, &packet, &content);
 }
@@ -242,10 +223,65 @@ static void received_binary(struct session *session, struct span bytes)
     assembly_destroy(assembly);
 }
 
+/* A placeholder that the client wrote itself must not point beyond the attachments: other parsers close on it. */
+static bool msgpack_is_good(const struct socketio_packet *packet, const struct content *content)
+{
+    return packet->type != SOCKETIO_CONNECT_ERROR &&
+           (content->count == 0 || socketio_placeholders_valid(packet->payload, content->count));
+}
+
+/* A packet in MessagePack, in the text form; its attachments are in the content. */
+static void msgpack_packet_received(struct session *session, struct span text, struct content *content)
+{
+    const struct session_limits *limits = &session->sessions->limits;
+    struct socketio_packet packet;
+    if (socketio_decode(text, &packet) < 0 || !msgpack_is_good(&packet, content)) {
+        session_close(session, CLOSE_SOCKETIO_INVALID);
+        return;
+    }
+    if (packet.type == SOCKETIO_EVENT) {
+        struct subscriber *subscriber = connected_find(session, &packet);
+        bool too_many = content->count > limits->attachments_max;
+        content->count = too_many ? 0 : content->count;
+        content->args = packet.payload;
+        if (subscriber == NULL ||
+            is_refused(subscriber, &packet, too_many, content_bytes(content) > limits->payload_bytes_max))
+            return;
+    }
+    packet_received(session, &packet, content);
+}
+
+static void msgpack_received(struct session *session, struct span bytes)
+{
+    struct buf text = {0};
+    struct content content = {.count = 0};
+    if (socket_packet_read(bytes, &text, &content))
+        msgpack_packet_received(session, buf_span(&text), &content);
+    else
+        session_close(session, CLOSE_SOCKETIO_INVALID);
+    buf_finish(&text);
+}
+
+/* This parser sends no text. */
+static void msgpack_text_received(struct session *session, struct span text)
+{
+    (void)text;
+    session_close(session, CLOSE_PARSER);
+}
+
 const struct protocol socket_protocol = {
     .kind = PROTOCOL_SOCKETIO,
     .received = received,
     .received_binary = received_binary,
+    .connected = connected,
+    .event_encode = event_encode,
+    .answer = answer,
+};
+
+const struct protocol socket_msgpack_protocol = {
+    .kind = PROTOCOL_SOCKETIO_MSGPACK,
+    .received = msgpack_text_received,
+    .received_binary = msgpack_received,
     .connected = connected,
     .event_encode = event_encode,
     .answer = answer,
