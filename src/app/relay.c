@@ -151,7 +151,8 @@ static void publish(struct subscriber *subscriber, struct relay_rule *rule, cons
                     const struct client_event *asked)
 {
     struct relay *relay = container_of(subscriber->sessions->app, struct relay, app);
-    struct span args = asked->args, id;
+    struct content content = asked->content;
+    struct span args = content.args, id;
     struct names excepts;
     if (!id_read(rule, args, &id)) {
         subscriber_refuse(subscriber, REFUSAL_ID_INVALID, asked->name, asked->id);
@@ -165,8 +166,9 @@ static void publish(struct subscriber *subscriber, struct relay_rule *rule, cons
     id_weigh(relay, rule, id);
     while (args.data[args.len - 1] != ']') /* white space behind the array */
         args.len--;
+    content.args = args;
     struct subscriber_emit emit = {
-        .args = args,
+        .content = &content,
         .id = id,
         .ack_id = asked->id,
         .except_self = rule->action == RELAY_OTHERS || rule->action == RELAY_ROOM_OTHERS,
@@ -216,7 +218,7 @@ static bool text_read(struct span options, const char *name, struct buf *to)
 static bool options_read(struct options *options, const struct relay_rule *rule, const struct client_event *asked,
                          uint32_t limit, uint32_t max)
 {
-    struct span given = json_array_at(asked->args, (size_t)rule->argument + 2);
+    struct span given = json_array_at(asked->content.args, (size_t)rule->argument + 2);
     *options = (struct options){.limit = limit};
     if (is_absent(given))
         return true;
@@ -267,7 +269,7 @@ static void named_event(struct subscriber *subscriber, struct relay_rule *rule, 
 {
     struct names names;
     bool to_socket = rule->action == RELAY_SOCKET;
-    if (!names_read(&names, asked->args, rule->argument)) {
+    if (!names_read(&names, asked->content.args, rule->argument)) {
         subscriber_refuse(subscriber, to_socket ? REFUSAL_SOCKET_INVALID : REFUSAL_ROOM_INVALID, asked->name,
                           asked->id);
     } else if (rule->action == RELAY_JOIN) {
@@ -287,7 +289,7 @@ static void named_event(struct subscriber *subscriber, struct relay_rule *rule, 
 /* A question about a room the sender is in, or about the namespace itself (null). */
 static void question(struct subscriber *subscriber, const struct relay_rule *rule, const struct client_event *asked)
 {
-    struct span value = json_array_at(asked->args, (size_t)rule->argument + 1);
+    struct span value = json_array_at(asked->content.args, (size_t)rule->argument + 1);
     struct buf room = {0};
     if (asked->id.len == 0)
         subscriber_refuse(subscriber, REFUSAL_ACK_MISSING, asked->name, asked->id);

@@ -22,6 +22,7 @@ enum {
     KEY_ROOM_EVENT,
     KEY_PUBLISHERS,
     KEY_SIZE,
+    KEY_BINARY,
     KEY_SETTLE,
     KEY_NO_ACK,
     KEY_ECHO,
@@ -52,6 +53,9 @@ static const struct argp_option options[] = {
     {"duration", 'd', "SECONDS", 0, "Time of publishing (default 10)", 2},
     {"settle", KEY_SETTLE, "SECONDS", 0, "Longest wait for messages that are still under way (default 10)", 2},
     {"size", KEY_SIZE, "BYTES", 0, "Size of the message's object, with padding (default 64)", 2},
+    {"binary", KEY_BINARY, "BYTES", 0,
+     "Send so many bytes with each message, as its last argument; a message with other bytes counts as not delivered",
+     2},
     {"event", KEY_EVENT, "NAME", 0, "Event with the object as its argument (default drawing)", 2},
     {"no-ack", KEY_NO_ACK, NULL, 0, "Ask for no acknowledgements, and send no message again", 2},
     {"echo", KEY_ECHO, NULL, 0, "The server sends a message to its publisher, too", 2},
@@ -157,6 +161,9 @@ static error_t parse_messages(int key, char *argument, struct argp_state *state)
         break;
     case KEY_SIZE:
         expect(state, options_count_read("--size", argument, 1, LOAD_SIZE_MAX, &load->size, &err), &err);
+        break;
+    case KEY_BINARY:
+        expect(state, options_count_read("--binary", argument, 1, LOAD_SIZE_MAX, &load->binary, &err), &err);
         break;
     case KEY_EVENT:
         load->event = argument;

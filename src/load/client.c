@@ -71,6 +71,7 @@ static void go_away(struct client *client)
     set_state(client, CLIENT_AWAY);
     client->link = NULL;
     buf_finish(&client->held);
+    buf_finish(&client->awaiting);
     timer_start(client->run->loop, &client->timer, delay_us(client));
     if (client->attempts < ATTEMPTS_MAX)
         client->attempts++;
@@ -104,6 +105,7 @@ void client_finish(struct client *client)
     buf_finish(&client->pid);
     buf_finish(&client->offset);
     buf_finish(&client->held);
+    buf_finish(&client->awaiting);
     outbox_finish(&client->outbox);
     free(client->joined);
 }
@@ -162,6 +164,11 @@ void client_publish(struct client *client, uint32_t message)
     buf_clear(&run->text);
     publish_encode(run, &run->text, message);
     link_send(client->link, buf_span(&run->text));
+    if (run->options->binary == 0)
+        return;
+    buf_clear(&run->text);
+    publish_bytes_encode(run, &run->text, message);
+    link_send_binary(client->link, buf_span(&run->text));
 }
 
 static void outbox_resend(struct client *client)

@@ -42,6 +42,7 @@ struct client {
     struct buf sid, pid;  /* of the socket, as raw JSON */
     struct buf offset;    /* the offset that a resume begins from, as raw JSON */
     struct buf held;      /* events that came before the CONNECT reply: each its length, and its bytes */
+    struct buf awaiting;  /* an event whose attachment has not come yet; empty: none */
     uint8_t *joined;      /* rooms_each of them: the join is confirmed; NULL without rooms */
     uint32_t joins_waiting;
     struct outbox outbox;
@@ -67,6 +68,7 @@ uint32_t client_room(const struct client *client, uint32_t slot);
 /* Called by its link. client_packet.c reads the messages. */
 void client_link_opened(struct client *client);
 void client_link_received(struct client *client, struct span text);
+void client_link_received_binary(struct client *client, struct span bytes);
 void client_link_closed(struct client *client, const char *why);
 
 /* Called by client_packet.c: for the open packet; for a ping, which was answered; for the CONNECT reply (`sid` and

@@ -36,6 +36,20 @@ void client_event_received(struct client *client, struct span array)
     buf_append(&client->offset, offset);
 }
 
+/* Whether these are the bytes that were published with the message of this event. */
+static bool is_whole(const struct client *client, struct span array, struct span bytes)
+{
+    struct run *run = client->run;
+    struct buf published = {0};
+    uint32_t publisher, message;
+    if (!scan_id(&run->scan, array, &publisher, &message) || message >= run->messages.count)
+        return false;
+    publish_bytes_encode(run, &published, message);
+    bool same = span_equal(buf_span(&published), bytes);
+    buf_finish(&published);
+    return same;
+}
+
 static void event_hold(struct client *client, struct span array)
 {
     uint32_t len = (uint32_t)array.len;
@@ -163,10 +177,18 @@ static void packet_received(struct client *client, struct span text)
     }
 }
 
+static void event_arrived(struct client *client, struct span array)
+{
+    if (client->state >= CLIENT_JOINING)
+        client_event_received(client, array);
+    else
+        event_hold(client, array);
+}
+
 void client_link_received(struct client *client, struct span text)
 {
     const struct run *run = client->run;
-    struct span prefix = buf_span(&run->event_prefix);
+    struct span prefix = buf_span(&run->message_prefix);
     if (run->options->protocol == LOAD_WEBSOCKET) {
         message_take(client, text);
         return;
@@ -175,9 +197,22 @@ void client_link_received(struct client *client, struct span text)
         packet_received(client, text);
         return;
     }
-    struct span array = span_from(text, prefix.len);
-    if (client->state >= CLIENT_JOINING)
-        client_event_received(client, array);
+    buf_clear(&client->awaiting);
+    if (run->options->binary != 0)
+        buf_append(&client->awaiting, span_from(text, prefix.len));
     else
-        event_hold(client, array);
+        event_arrived(client, span_from(text, prefix.len));
+}
+
+void client_link_received_binary(struct client *client, struct span bytes)
+{
+    struct buf array = client->awaiting;
+    if (array.len == 0) /* of an event that is none of ours */
+        return;
+    client->awaiting = (struct buf){0};
+    if (is_whole(client, buf_span(&array), bytes))
+        event_arrived(client, buf_span(&array));
+    else
+        client->run->counters.foreign++;
+    buf_finish(&array);
 }

@@ -138,7 +138,9 @@ static void event_received(struct link *link, const struct ws_event *event)
     case WS_CLOSE:
         close_received(link, event);
         break;
-    case WS_BINARY: /* attachments: nothing of ours has any */
+    case WS_BINARY:
+        client_link_received_binary(link->client, event->payload);
+        break;
     case WS_PONG:
     case WS_CONTINUATION:
         break;
@@ -223,13 +225,23 @@ struct link *link_open(struct run *run, struct client *client)
     return link;
 }
 
-void link_send(struct link *link, struct span text)
+static void send_now(struct link *link, enum ws_opcode opcode, struct span payload)
 {
     if (!link->open)
         return;
-    frame_send(link, WS_TEXT, text);
+    frame_send(link, opcode, payload);
     /* Now and not at the end of the turn, because the time in between would count as the server's. */
     conn_flush(&link->conn);
+}
+
+void link_send(struct link *link, struct span text)
+{
+    send_now(link, WS_TEXT, text);
+}
+
+void link_send_binary(struct link *link, struct span bytes)
+{
+    send_now(link, WS_BINARY, bytes);
 }
 
 void link_cut(struct link *link, enum cut_kind kind)

@@ -36,6 +36,8 @@ struct link {
 struct link *link_open(struct run *run, struct client *client);
 /* Sends a text message at once. Dropped silently unless it is open. */
 void link_send(struct link *link, struct span text);
+/* The same for a binary message. */
+void link_send_binary(struct link *link, struct span bytes);
 /* Cuts the link. The client has no link now, and no function of it is called. */
 void link_cut(struct link *link, enum cut_kind kind);
 /* Ends the link at once, in any state, without a call to the client. Harmless for one that was cut. */

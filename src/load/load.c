@@ -65,6 +65,11 @@ static void prefixes_make(struct run *run)
     else
         run->target = mem_printf("%s", path);
     socketio_prefix_encode(&run->event_prefix, SOCKETIO_EVENT, span_str(options->nsp), (struct span){NULL, 0});
+    if (options->binary != 0)
+        socketio_binary_prefix_encode(&run->message_prefix, SOCKETIO_BINARY_EVENT, 1, span_str(options->nsp),
+                                      (struct span){NULL, 0});
+    else
+        buf_append(&run->message_prefix, buf_span(&run->event_prefix));
     buf_append(&run->event_head, SPAN_LIT("[\""));
     buf_append_json(&run->event_head, span_str(options->room_event != NULL ? options->room_event : options->event));
     buf_append(&run->event_head, SPAN_LIT("\","));
@@ -161,6 +166,7 @@ static void run_free(struct run *run)
     buf_finish(&run->scratch);
     buf_finish(&run->text);
     buf_finish(&run->event_prefix);
+    buf_finish(&run->message_prefix);
     buf_finish(&run->event_head);
     url_finish(&run->url);
     free(run->target);

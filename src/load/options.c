@@ -138,6 +138,8 @@ bool options_check(const struct load_options *options, struct err *err)
         return err_set(err, "--rooms: plain WebSocket has no rooms; use --protocol socketio");
     if (plain && (strcmp(options->nsp, "/") != 0 || options->auth != NULL))
         return err_set(err, "--namespace and --auth are Socket.IO's; use --protocol socketio");
+    if (plain && options->binary != 0)
+        return err_set(err, "--binary: attachments are Socket.IO's; use --protocol socketio");
     if (options->publishers > options->clients)
         return err_set(err, "--publishers %u: a publisher is one of the clients, and there are %u (--clients)",
                        options->publishers, options->clients);

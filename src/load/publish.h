@@ -13,6 +13,8 @@
 
 /* Appends the packet that carries a message. */
 void publish_encode(struct run *run, struct buf *to, uint32_t message);
+/* Appends the bytes that go with it as its attachment, --binary of them. They differ from message to message. */
+void publish_bytes_encode(const struct run *run, struct buf *to, uint32_t message);
 void publish_room_name(struct buf *to, uint32_t room);
 
 /* Publishes from now on at the rate of the options, until publish_stop. */

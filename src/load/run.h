@@ -60,8 +60,9 @@ struct run {
     char id[SCAN_RUN_BYTES];
     uint64_t secret[2]; /* from which the names of messages are made */
     struct scan scan;
-    struct buf event_prefix; /* "42", with the namespace */
-    struct buf event_head;   /* `["drawing",` */
+    struct buf event_prefix;   /* "42", with the namespace */
+    struct buf message_prefix; /* of published messages: the same, or "451-" with the namespace */
+    struct buf event_head;     /* `["drawing",` */
 
     struct client *clients;
     uint32_t started, ready, connected; /* begun to connect; READY now; were READY once */

@@ -26,6 +26,9 @@
     X(WS_TOO_BIG, "ws_too_big", 1009, LOG_INFO, "a message is larger than the limit") \
     X(ENGINE_INVALID, "engine_invalid", 1005, LOG_INFO, "an Engine.IO packet is invalid") \
     X(SOCKETIO_INVALID, "socketio_invalid", 1005, LOG_INFO, "a Socket.IO packet is invalid or unexpected") \
+    X(PARSER, "parser", 1005, LOG_INFO, \
+      "the configuration says `parser: msgpack`, and the client uses the default one: give it " \
+      "socket.io-msgpack-parser") \
     X(POLLS_OVERLAP, "polls_overlap", 0, LOG_INFO, \
       "a polling client sent a request while one of its kind was under way") \
     X(POLL_ABORTED, "poll_aborted", 0, LOG_DEBUG, "a polling client ended the connection of a request under way") \

@@ -28,6 +28,12 @@
       "a message's name is a string or a number of at most 128 bytes of JSON: without a name it could count twice") \
     X(ID_TAKEN, "id_taken", LOG_NOTICE, \
       "another message of this room has this name: name each by a random string, like crypto.randomUUID()") \
+    X(ATTACHMENTS, "attachments", LOG_INFO, \
+      "the event has more attachments than `limits: attachments` allows: send fewer at a time") \
+    X(EVENT_TOO_LARGE, "event_too_large", LOG_INFO, \
+      "the event and its attachments together exceed maxPayload: send less at a time, or raise `max_payload:`") \
+    X(EVENT_DAMAGED, "event_damaged", LOG_ERROR, \
+      "an event with attachments is damaged in the log: find the program that writes on this broker beside Sennit") \
     X(POSITION_INVALID, "position_invalid", LOG_INFO, "after and before take the `at` of an entry") \
     X(ACK_MISSING, "ack_missing", LOG_INFO, \
       "the answer to a question is its acknowledgement: emit the event with a callback") \

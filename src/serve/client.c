@@ -165,7 +165,7 @@ void client_upgrade(struct client *client, const struct http1_head *head)
     struct server *server = client_server(client);
     http_upgrade_websocket(&client->http, head, &session_events);
     crowd_upgraded(&server->crowd, &client->crowd);
-    websocket_open(&client->websocket, &server->sessions, &socket_protocol, &client->http.conn);
+    websocket_open(&client->websocket, &server->sessions, server->sessions.polling_protocol, &client->http.conn);
 }
 
 void client_server_init(struct server *server)

@@ -103,12 +103,26 @@ static bool access_read(struct serve_config *config, const struct yaml_node *roo
            admin_read(&config->admin, yaml_get(root, "admin"), environment("SENNIT_ADMIN_TOKEN"), err);
 }
 
+static bool parser_read(const struct yaml_node *root, bool *msgpack, struct err *err)
+{
+    const struct yaml_node *node = yaml_get(root, "parser");
+    struct span text;
+    if (node == NULL)
+        return true;
+    if (!yaml_string(node, &text, err))
+        return false;
+    *msgpack = span_equal(text, SPAN_LIT("msgpack"));
+    if (*msgpack || span_equal(text, SPAN_LIT("default")))
+        return true;
+    return yaml_error(err, node, "expected default or msgpack, found %s", SHOWN_FOUND(text));
+}
+
 static bool root_read(struct serve_config *config, struct loop *loop, const char *path, const struct yaml_node *root,
                       struct err *err)
 {
-    static const char *const keys[] = {"namespaces",      "static",      "client", "ping_interval", "ping_timeout",
-                                       "connect_timeout", "max_payload", "prefix", "limits",        "origins",
-                                       "admin",           "headers",     NULL};
+    static const char *const keys[] = {
+        "namespaces", "static", "client",  "ping_interval", "ping_timeout", "connect_timeout", "max_payload",
+        "prefix",     "limits", "origins", "admin",         "headers",      "parser",          NULL};
     if (!yaml_expect(root, YAML_MAPPING, err) || !yaml_only(root, keys, err))
         return false;
     struct session_limits *limits = &config->limits;
@@ -116,8 +130,8 @@ static bool root_read(struct serve_config *config, struct loop *loop, const char
         !duration_read(root, "ping_timeout", 100, 3600000, &limits->ping_timeout_ms, err) ||
         !duration_read(root, "connect_timeout", 100, 3600000, &limits->connect_timeout_ms, err) ||
         !static_read(root, path, &config->static_dir, err) ||
-        !path_read(root, "client", path, &config->client_dir, err) || !prefix_read(root, &config->prefix, err) ||
-        !access_read(config, root, err))
+        !path_read(root, "client", path, &config->client_dir, err) || !parser_read(root, &config->msgpack, err) ||
+        !prefix_read(root, &config->prefix, err) || !access_read(config, root, err))
         return false;
     const struct yaml_node *payload = yaml_get(root, "max_payload"), *namespaces = yaml_get(root, "namespaces");
     uint64_t bytes;

@@ -30,6 +30,7 @@ struct serve_config {
     struct origins origins;      /* origins whose pages may connect */
     struct admin admin;          /* access to /metrics */
     char *headers;               /* header lines of every response */
+    bool msgpack;                /* `parser: msgpack`: Socket.IO packets are MessagePack */
     uint16_t port;               /* PORT, default 8080; 0 picks a free one */
     char *redis_url;             /* REDIS_URL; NULL: the in-process broker */
     char *prefix;                /* of the broker's keys */

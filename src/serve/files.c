@@ -56,14 +56,13 @@ char *files_path(const char *directory, struct span path)
     return mem_printf("%s" SPAN_FMT, directory, SPAN_ARG(path));
 }
 
-bool files_is_client(struct span name)
+bool files_is_client(struct span name, bool msgpack)
 {
-    static const char *const names[] = {"socket.io.js", "socket.io.min.js", "socket.io.esm.min.js",
-                                        "socket.io.msgpack.min.js"};
+    static const char *const names[] = {"socket.io.js", "socket.io.min.js", "socket.io.esm.min.js"};
     if (span_ends_with(name, SPAN_LIT(".map")))
         name.len -= 4;
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (span_equal(name, span_str(names[i])))
             return true;
-    return false;
+    return msgpack && span_equal(name, SPAN_LIT("socket.io.msgpack.min.js"));
 }

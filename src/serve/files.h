@@ -13,7 +13,8 @@ char *files_path(const char *directory, struct span path);
 const char *files_type(struct span path);
 
 /* Whether `name`, the rest of a path after the engine's, is a file of the client library: "socket.io.js",
- * "socket.io.min.js", "socket.io.esm.min.js", "socket.io.msgpack.min.js", each also with ".map". */
-bool files_is_client(struct span name);
+ * "socket.io.min.js", "socket.io.esm.min.js", each also with ".map"; and with `msgpack` alone
+ * "socket.io.msgpack.min.js", because no other service understands it. */
+bool files_is_client(struct span name, bool msgpack);
 
 #endif

@@ -113,6 +113,7 @@ void limits_give(const struct serve_limits *limits, struct session_limits *to)
     to->calls_max = (uint32_t)limits->calls;
     to->call_bytes_max = (uint32_t)limits->call_bytes;
     to->call_bytes_total_max = (uint32_t)limits->instance_call_bytes;
+    to->attachments_max = (uint32_t)limits->attachments;
     to->unfinished_bytes_max =
         (uint32_t)(limits->unfinished_bytes < UINT32_MAX ? limits->unfinished_bytes : UINT32_MAX);
     to->answer_bytes_total_max = (uint32_t)limits->answer_bytes;

@@ -32,6 +32,8 @@
       "time for one HTTP response while more than 80 % of `connections` are taken; the oldest is closed first", \
       "closed") \
     X(namespaces_per_session, LIMIT_COUNT, 16, 1, 1000, "namespaces that one session is in", "CONNECT_ERROR") \
+    X(attachments, LIMIT_COUNT, 10, 0, 10, "binary attachments of one event; 0: none. (Clients take 10 at most.)", \
+      "the event is refused") \
     X(rooms_per_socket, LIMIT_COUNT, 64, 1, 64, "rooms that one socket is in, beside the namespace", \
       "the join is refused") \
     X(instance_rooms, LIMIT_COUNT, 200000, 1, 10000000, "rooms on this instance", \
@@ -44,7 +46,8 @@
       "its connection is not read until half of them are answered") \
     X(instance_call_bytes, LIMIT_BYTES, 24 << 20, 64 << 10, 28 << 20, "bytes of the unanswered calls of all clients", \
       "clients with unanswered calls are not read; any other client may begin one") \
-    X(unfinished_bytes, LIMIT_BYTES, 64 << 20, 1 << 20, UINT64_C(4) << 30, "incomplete messages of all clients", \
+    X(unfinished_bytes, LIMIT_BYTES, 64 << 20, 1 << 20, UINT64_C(4) << 30, \
+      "incomplete messages of all clients, and events that await attachments", \
       "the client whose message began first is closed, 1013") \
     X(answer_bytes, LIMIT_BYTES, 32 << 20, 256 << 10, 1 << 30, "answers to questions that clients have not read yet", \
       "questions wait; clients that have read nothing for 2 s are closed in favour of those that wait") \

@@ -171,7 +171,7 @@ void route_request(struct client *client, const struct http1_head *head)
         return;
     if (span_starts_with(path, engine_path)) {
         struct span name = span_from(path, engine_path.len);
-        if (reads && files_is_client(name))
+        if (reads && files_is_client(name, client_server(client)->config.msgpack))
             client_library(client, head, name);
         else
             engine_request(client, head, query);

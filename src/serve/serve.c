@@ -10,6 +10,7 @@
 #include "broker/redis.h"
 #include "serve/client.h"
 #include "session/polling.h"
+#include "session/socket.h"
 
 enum {
     DOOR_MS_MAX = 3000, /* the broker's word is waited for so long */
@@ -160,6 +161,8 @@ bool server_open(struct server *server, struct loop *loop, const struct serve_op
     sessions_init(&server->sessions, server->hub, &server->config.relay.app, &server->config.limits);
     server->sessions.instance = server->config.instance;
     server->sessions.request_timeout_ms = server->config.request_timeout_ms;
+    if (server->config.msgpack)
+        server->sessions.polling_protocol = &socket_msgpack_protocol;
     client_server_init(server);
     signal_watch_start(loop, &server->term, SIGTERM, on_signal);
     signal_watch_start(loop, &server->interrupt, SIGINT, on_signal);

@@ -5,6 +5,7 @@
 
 #include "base/list.h"
 #include "hub/member.h"
+#include "session/content.h"
 #include "session/protocol.h"
 #include "session/transport.h"
 
@@ -30,9 +31,9 @@ struct nsp {
 
 /* What a client sends to the application, in any protocol. */
 struct client_event {
-    struct span name; /* a JSON string */
-    struct span args; /* a JSON array, the name first */
-    struct span id;   /* of the answer that it asks for; empty: none */
+    struct span name;       /* a JSON string */
+    struct content content; /* its arguments are a JSON array, the name first */
+    struct span id;         /* of the answer that it asks for; empty: none */
 };
 
 /* The application's functions, called by the session layer. */

@@ -5,9 +5,9 @@ enum { PARCEL_SOCKETS_MAX = 1 << 16 };
 
 void parcel_encode(struct buf *to, const struct parcel *parcel)
 {
-    buf_printf(to, "1 %llu %d %d %llu %llu %llu %zu\n", (unsigned long long)parcel->protocol, parcel->joined,
+    buf_printf(to, "1 %llu %d %d %llu %llu %llu %zu %zu\n", (unsigned long long)parcel->protocol, parcel->joined,
                parcel->awaiting_pong, (unsigned long long)parcel->heartbeat_ms, (unsigned long long)parcel->join_ms,
-               (unsigned long long)parcel->socket_count, parcel->waiting.len);
+               (unsigned long long)parcel->socket_count, parcel->waiting.len, parcel->unfinished.len);
 }
 
 void parcel_socket_encode(struct buf *to, const struct parcel_socket *socket)
@@ -47,12 +47,13 @@ bool parcel_socket_next(struct span *sockets, struct parcel_socket *socket)
 
 bool parcel_decode(struct span text, struct parcel *parcel)
 {
-    uint64_t version, joined, awaiting_pong, waiting;
+    uint64_t version, joined, awaiting_pong, waiting, unfinished;
     *parcel = (struct parcel){.protocol = 0};
     bool ok = number_take(&text, ' ', &version) && number_take(&text, ' ', &parcel->protocol) &&
               number_take(&text, ' ', &joined) && number_take(&text, ' ', &awaiting_pong) &&
               number_take(&text, ' ', &parcel->heartbeat_ms) && number_take(&text, ' ', &parcel->join_ms) &&
-              number_take(&text, ' ', &parcel->socket_count) && number_take(&text, '\n', &waiting);
+              number_take(&text, ' ', &parcel->socket_count) && number_take(&text, ' ', &waiting) &&
+              number_take(&text, '\n', &unfinished);
     if (!ok || version != 1 || joined > 1 || awaiting_pong > 1 || parcel->socket_count > PARCEL_SOCKETS_MAX)
         return false;
     parcel->joined = joined == 1;
@@ -63,9 +64,10 @@ bool parcel_decode(struct span text, struct parcel *parcel)
         if (!parcel_socket_next(&rest, &socket) || !engineio_sid_is_valid(socket.pid))
             return false;
     }
-    if (rest.len != waiting)
+    if (waiting > rest.len || rest.len - waiting != unfinished)
         return false;
     parcel->sockets = span_sub(text, 0, text.len - rest.len);
-    parcel->waiting = rest;
+    parcel->waiting = span_sub(rest, 0, (size_t)waiting);
+    parcel->unfinished = span_from(rest, (size_t)waiting);
     return true;
 }

@@ -4,9 +4,10 @@
  * and what waits to be sent. What a socket has joined is in its lease. So opening a parcel is the resume that a client
  * would make, except that the client does not notice.
  *
- *     1 <protocol> <joined> <awaits pong> <ms to heartbeat> <ms to join> <sockets> <bytes that wait>\n
- *     for each socket: <bytes of namespace> <bytes of pid> <bytes of token> <bytes of presence data>\n<those>
- *     what waits, as a payload */
+ *     1 <protocol> <joined> <awaits pong> <ms to heartbeat> <ms to join> <sockets> <bytes that wait> <bytes
+ * unfinished>\n for each socket: <bytes of namespace> <bytes of pid> <bytes of token> <bytes of presence data>\n<those>
+ *     what waits, as a payload
+ *     an event of which attachments are awaited, see assembly_park */
 #ifndef SENNIT_SESSION_PARCEL_H
 #define SENNIT_SESSION_PARCEL_H
 
@@ -18,15 +19,16 @@ struct parcel {
     uint64_t heartbeat_ms; /* until the next ping, or the deadline of its pong */
     uint64_t join_ms;      /* until the client must have joined a namespace */
     uint64_t socket_count;
-    struct span sockets; /* for parcel_socket_next */
-    struct span waiting; /* a payload; empty: nothing waits */
+    struct span sockets;    /* for parcel_socket_next */
+    struct span waiting;    /* a payload; empty: nothing waits */
+    struct span unfinished; /* empty: no attachments are awaited */
 };
 
 struct parcel_socket {
     struct span nsp, pid, offset, presence_data;
 };
 
-/* The head of a parcel; then come its sockets, then what waits. */
+/* The head of a parcel; then come its sockets, what waits, and what is unfinished. */
 void parcel_encode(struct buf *to, const struct parcel *parcel);
 void parcel_socket_encode(struct buf *to, const struct parcel_socket *socket);
 /* False for bytes that are not a parcel of ours: another program may write on the broker. Its spans point into

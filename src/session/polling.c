@@ -117,12 +117,8 @@ void polling_read_on(struct polling *polling)
         rest.data = polling->rest_begun ? NULL : "";
     if (!polling->rest_begun && !utf8_is_valid(rest))
         session_close(session, CLOSE_ENGINE_INVALID);
-    while (polling->state == POLLING_LIVE && !polling->paused && payload_next(&rest, &polling->rest_begun, &packet)) {
-        if (payload_is_binary(packet))
-            session_close(session, CLOSE_SOCKETIO_INVALID);
-        else
-            session_received(session, packet);
-    }
+    while (polling->state == POLLING_LIVE && !polling->paused && payload_next(&rest, &polling->rest_begun, &packet))
+        session_received(session, packet);
     if (polling->state == POLLING_LIVE && polling->paused && rest.data != NULL) {
         buf_consume(&polling->rest, polling->rest.len - rest.len);
         return;

@@ -12,6 +12,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "session/assembly.h"
 #include "session/parcel.h"
 #include "session/polling_parts.h"
 #include "session/subscriber.h"
@@ -148,6 +149,7 @@ static bool session_open(struct polling *polling, struct transport *transport, c
             polling_slot_send(transport, &slot);
         frame_unref(frame);
     }
+    assembly_restore(session, parcel.unfinished);
     for (uint64_t i = 0; i < parcel.socket_count && parcel_socket_next(&parcel.sockets, &socket); i++)
         socket_open(session, &socket);
     return true;
@@ -276,7 +278,8 @@ static void parcel_make(struct polling *polling)
     struct session *session = polling->transport.session;
     struct session_clock clock = session_clock(session);
     uint64_t now = loop_now_us(polling->sessions->loop);
-    struct buf waiting = {0};
+    struct buf waiting = {0}, unfinished = {0};
+    assembly_park(&unfinished, session);
     while (polling->queue_count > 0) {
         if (waiting.len > 0)
             buf_append_char(&waiting, PAYLOAD_SEPARATOR);
@@ -290,13 +293,16 @@ static void parcel_make(struct polling *polling)
         .join_ms = polling->join_until_us > now ? (polling->join_until_us - now) / 1000 + JOIN_MARGIN_MS : 0,
         .socket_count = session->socket_count,
         .waiting = buf_span(&waiting),
+        .unfinished = buf_span(&unfinished),
     };
     parcel_encode(&polling->parcel, &parcel);
     list_each (node, &session->sockets) {
         subscriber_park(container_of(node, struct subscriber, of_session), &polling->parcel);
     }
     buf_append(&polling->parcel, buf_span(&waiting));
+    buf_append(&polling->parcel, buf_span(&unfinished));
     buf_finish(&waiting);
+    buf_finish(&unfinished);
     polling->life_ms = life_ms(polling, &clock);
 }
 

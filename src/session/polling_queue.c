@@ -29,7 +29,8 @@ static struct frame *encode(const struct transport *transport, const struct span
     (void)transport;
     buf_append(&text, parts[0]);
     for (size_t i = 1; i < count; i++) {
-        buf_append_char(&text, PAYLOAD_SEPARATOR);
+        if (i > 1 || parts[0].data != NULL)
+            buf_append_char(&text, PAYLOAD_SEPARATOR);
         payload_binary_encode(&text, parts[i]);
     }
     struct frame *frame = frame_copy(buf_span(&text));

@@ -278,7 +278,8 @@ static void who_answered(void *arg, enum broker_result result, const struct brok
         else
             buf_append(&body, SPAN_LIT(",\"cursor\":null}]"));
     }
-    question_answered(question, buf_span(&body));
+    struct content content = content_of(buf_span(&body));
+    question_answered(question, &content);
     buf_finish(&body);
 }
 

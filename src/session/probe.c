@@ -14,16 +14,18 @@
 
 enum { PARTS_MAX = 64 };
 
-/* One queued message: a text packet, then its attachments. */
+/* One queued message: a text packet, then its attachments; or binary packets without a text, each a message. */
 void polling_slot_send(struct transport *to, const struct polling_slot *slot)
 {
     struct span rest = span_of(slot->frame->data, slot->frame->len), packet;
     bool begun = false, more = payload_next(&rest, &begun, &packet);
     while (more) {
-        struct span parts[PARTS_MAX] = {packet};
+        bool is_text = !payload_is_binary(packet);
+        struct span parts[PARTS_MAX] = {is_text ? packet : (struct span){NULL, 0}};
         struct buf binary[PARTS_MAX] = {{0}};
-        size_t count = 1;
-        while ((more = payload_next(&rest, &begun, &packet)) && payload_is_binary(packet) && count < PARTS_MAX) {
+        size_t count = 1, most = is_text ? PARTS_MAX : 2;
+        more = !is_text || payload_next(&rest, &begun, &packet);
+        for (; more && payload_is_binary(packet) && count < most; more = payload_next(&rest, &begun, &packet)) {
             if (payload_binary_decode(&binary[count], packet))
                 parts[count] = buf_span(&binary[count]);
             count++;

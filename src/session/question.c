@@ -103,16 +103,16 @@ void questions_ask_for(struct session *session)
     questions_ask(session->sessions);
 }
 
-void question_answered(struct question *question, struct span args)
+void question_answered(struct question *question, const struct content *content)
 {
     struct sessions *sessions = question->call.sessions;
     struct session *session = question->call.session;
     sessions->loads.asking--;
     if (session != NULL)
         session->load->asking = false;
-    if (args.len != 0 && question_is_awaited(question)) {
-        subscriber_answer(question->call.subscriber, call_id(&question->call), args);
-        load_answered(session, args.len);
+    if (content->args.len != 0 && question_is_awaited(question)) {
+        subscriber_answer(question->call.subscriber, call_id(&question->call), content);
+        load_answered(session, content_bytes(content));
     }
     if (session != NULL && !list_empty(&session->load->questions) && list_empty(&session->load->asker))
         list_append(&sessions->loads.askers, &session->load->asker);

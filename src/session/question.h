@@ -30,8 +30,8 @@ struct question {
 struct question *question_create(struct subscriber *subscriber, struct span room, struct span ack_id);
 /* Queues the filled question. */
 void question_put(struct question *question, void (*ask)(struct question *question));
-/* The broker has answered; `args` is a JSON array for the acknowledgement, or empty for none. Frees the question. */
-void question_answered(struct question *question, struct span args);
+/* The broker has answered; `content` is for the acknowledgement, without arguments for none. Frees the question. */
+void question_answered(struct question *question, const struct content *content);
 /* Whether the client still waits for the answer. */
 bool question_is_awaited(const struct question *question);
 

@@ -6,12 +6,14 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "session/assembly.h"
 #include "session/call.h"
 #include "session/departed.h"
 #include "session/polling_parts.h"
 #include "session/presence.h"
 #include "session/socket.h"
 #include "session/subscriber.h"
+#include "wire/payload.h"
 
 enum {
     LEASE_SWEEP_MS = 1000,
@@ -31,6 +33,7 @@ const struct session_limits session_limits_default = {
     .calls_max = 256,
     .call_bytes_max = 512 << 10,
     .call_bytes_total_max = 24 << 20,
+    .attachments_max = SOCKETIO_ATTACHMENTS_MAX,
     .unfinished_bytes_max = 64 << 20,
     .answer_bytes_total_max = 32 << 20,
     .lease_bytes_max = 64 << 20,
@@ -276,9 +279,30 @@ static void session_heard(struct session *session)
     }
 }
 
+void session_received_binary(struct session *session, struct span bytes)
+{
+    session->sessions->counters.packets_in++;
+    session->moves++;
+    session->protocol->received_binary(session, bytes);
+}
+
+static void base64_received(struct session *session, struct span text)
+{
+    struct buf bytes = {0};
+    if (payload_binary_decode(&bytes, text))
+        session_received_binary(session, buf_span(&bytes));
+    else
+        session_close(session, CLOSE_ENGINE_INVALID);
+    buf_finish(&bytes);
+}
+
 void session_received(struct session *session, struct span text)
 {
     struct engineio_packet packet;
+    if (payload_is_binary(text)) {
+        base64_received(session, text);
+        return;
+    }
     session->sessions->counters.packets_in++;
     if (engineio_decode(text, &packet) < 0) {
         session_close(session, CLOSE_ENGINE_INVALID);
@@ -329,6 +353,7 @@ void session_closed(struct session *session, enum close_reason reason)
         subscriber_detach(container_of(node, struct subscriber, of_session), reason);
     }
     load_finish(session);
+    assembly_destroy(assembly_take(session));
     list_remove(&session->catching);
     list_remove(&session->of_all);
     sessions->count--;

@@ -11,6 +11,7 @@
 #include "net/refusals.h"
 #include "session/namespace.h"
 #include "session/protocol.h"
+#include "session/unfinished.h"
 #include "session/websocket.h"
 #include "wire/engineio.h"
 
@@ -19,6 +20,7 @@ struct session_limits {
     uint32_t ping_timeout_ms;    /* 20000 */
     uint32_t connect_timeout_ms; /* 45000: by then the client must have joined a namespace */
     uint32_t payload_bytes_max;  /* 1000000: of one message; maxPayload of the handshake */
+    uint32_t attachments_max;    /* 10: of one event */
     uint32_t sockets_max;        /* 16: namespaces joined by one session */
     uint32_t rooms_max;          /* 64: rooms one subscriber is in */
     uint32_t hub_rooms_max;      /* 200000: rooms on this instance; beyond that no client enters a new one */
@@ -75,9 +77,9 @@ struct sessions {
     struct map pollings; /* polling sessions, by sid */
     struct list all_pollings;
     uint64_t polling_tickets;
-    const struct protocol *polling_protocol; /* of all polling sessions */
+    const struct protocol *polling_protocol; /* of all Socket.IO sessions */
     struct loads loads;                      /* call.c */
-    struct unfinished_messages unfinished;
+    struct unfinished_all unfinished;
     struct departures departed;
     struct timer lease_sweep;
     size_t count, socket_count;
@@ -92,7 +94,8 @@ struct session {
     struct sessions *sessions;
     struct transport *transport;
     const struct protocol *protocol;
-    struct load *load; /* call.c; NULL: no calls */
+    struct load *load;         /* call.c; NULL: no calls */
+    struct assembly *assembly; /* assembly.h; NULL: no attachments are awaited */
     struct list of_all;
     struct list sockets;
     struct list catching;   /* in sessions.catching */
@@ -142,8 +145,10 @@ bool session_is_calm(const struct session *session);
 bool session_is_moving(const struct session *session);
 /* Something that a session may wait for has happened: it may be calm now. */
 void session_stirred(struct session *session);
-/* One Engine.IO packet in text. */
+/* One Engine.IO packet in text; also a binary message written as `b` and base64. */
 void session_received(struct session *session, struct span packet);
+/* One binary message. */
+void session_received_binary(struct session *session, struct span bytes);
 /* The client joined a namespace: ends the connect timeout. */
 void session_joined(struct session *session);
 /* The session goes on over another transport, with the same encoding of packets. */

@@ -3,21 +3,25 @@
 
 #include <assert.h>
 
+#include "session/assembly.h"
 #include "session/session.h"
+#include "session/socket_packet.h"
 #include "session/subscriber.h"
 #include "wire/json.h"
 #include "wire/socketio.h"
 
+static const struct span none = {NULL, 0};
+
 static void reply_send(struct subscriber *subscriber)
 {
-    struct buf text = {0};
-    socketio_prefix_encode(&text, SOCKETIO_CONNECT, subscriber->nsp->name, (struct span){NULL, 0});
-    buf_printf(&text, "{\"sid\":\"%.*s\"", ENGINEIO_SID_BYTES, subscriber->sid);
+    struct buf json = {0};
+    buf_printf(&json, "{\"sid\":\"%.*s\"", ENGINEIO_SID_BYTES, subscriber->sid);
     if (subscriber->nsp->recoverable)
-        buf_printf(&text, ",\"pid\":\"%.*s\"", ENGINEIO_SID_BYTES, subscriber->lease_name);
-    buf_append_char(&text, '}');
-    transport_send_packet(subscriber->session->transport, buf_span(&text));
-    buf_finish(&text);
+        buf_printf(&json, ",\"pid\":\"%.*s\"", ENGINEIO_SID_BYTES, subscriber->lease_name);
+    buf_append_char(&json, '}');
+    struct content content = content_of(buf_span(&json));
+    socket_packet_send(subscriber->session, SOCKETIO_CONNECT, subscriber->nsp->name, none, &content);
+    buf_finish(&json);
 }
 
 /* The event `sennit`: this instance's name, and the time until the platform cuts the stream. It carries the client's
@@ -25,32 +29,32 @@ static void reply_send(struct subscriber *subscriber)
 static void announcement_send(struct subscriber *subscriber, bool recovered)
 {
     struct sessions *sessions = subscriber->sessions;
-    struct buf text = {0};
-    socketio_prefix_encode(&text, SOCKETIO_EVENT, subscriber->nsp->name, (struct span){NULL, 0});
-    buf_append(&text, SPAN_LIT("[\"sennit\",{\"instance\":\""));
-    buf_append_json(&text, span_str(sessions->instance));
-    buf_append(&text, SPAN_LIT("\",\"deadline_ms\":"));
+    struct buf json = {0};
+    buf_append(&json, SPAN_LIT("[\"sennit\",{\"instance\":\""));
+    buf_append_json(&json, span_str(sessions->instance));
+    buf_append(&json, SPAN_LIT("\",\"deadline_ms\":"));
     if (sessions->request_timeout_ms != 0) {
         uint64_t age_ms = (loop_now_us(sessions->loop) - subscriber->session->opened_us) / 1000;
-        buf_append_u64(&text, age_ms < sessions->request_timeout_ms ? sessions->request_timeout_ms - age_ms : 0);
+        buf_append_u64(&json, age_ms < sessions->request_timeout_ms ? sessions->request_timeout_ms - age_ms : 0);
     } else {
-        buf_append(&text, SPAN_LIT("null"));
+        buf_append(&json, SPAN_LIT("null"));
     }
-    buf_printf(&text, ",\"recovered\":%s}", recovered ? "true" : "false");
+    buf_printf(&json, ",\"recovered\":%s}", recovered ? "true" : "false");
     if (subscriber->nsp->recoverable) {
-        buf_append(&text, SPAN_LIT(",\""));
+        buf_append(&json, SPAN_LIT(",\""));
         if (subscriber->offset != NULL) {
-            buf_append(&text, span_str(subscriber->offset));
+            buf_append(&json, span_str(subscriber->offset));
         } else {
             struct token token;
             hub_token(sessions->hub, 0, &token);
-            token_encode(&text, &token);
+            token_encode(&json, &token);
         }
-        buf_append_char(&text, '"');
+        buf_append_char(&json, '"');
     }
-    buf_append_char(&text, ']');
-    transport_send_packet(subscriber->session->transport, buf_span(&text));
-    buf_finish(&text);
+    buf_append_char(&json, ']');
+    struct content content = content_of(buf_span(&json));
+    socket_packet_send(subscriber->session, SOCKETIO_EVENT, subscriber->nsp->name, none, &content);
+    buf_finish(&json);
 }
 
 static void connected(struct subscriber *subscriber, bool recovered)
@@ -60,33 +64,29 @@ static void connected(struct subscriber *subscriber, bool recovered)
         announcement_send(subscriber, recovered);
 }
 
-static struct frame *event_encode(const struct subscriber *subscriber, struct span args, const struct token *token)
+static struct frame *event_encode(const struct subscriber *subscriber, const struct content *content,
+                                  const struct token *token)
 {
     struct buf text = {0};
-    socketio_prefix_encode(&text, SOCKETIO_EVENT, subscriber->nsp->name, (struct span){NULL, 0});
-    buf_append(&text, span_sub(args, 0, args.len - 1));
+    struct content sent = *content;
+    buf_append(&text, span_sub(content->args, 0, content->args.len - 1));
     if (subscriber->nsp->recoverable) {
         buf_append(&text, SPAN_LIT(",\""));
         token_encode(&text, token);
         buf_append_char(&text, '"');
     }
     buf_append_char(&text, ']');
-    const struct transport *transport = subscriber->session->transport;
-    struct span packet = buf_span(&text);
-    struct frame *frame = transport->type->encode(transport, &packet, 1);
+    sent.args = buf_span(&text);
+    struct frame *frame = socket_packet_encode(subscriber->session, SOCKETIO_EVENT, subscriber->nsp->name, none, &sent);
     buf_finish(&text);
     return frame;
 }
 
 static_assert((int)CALL_ID_BYTES_MAX >= (int)SOCKETIO_ACK_DIGITS_MAX, "the id of every acknowledgement fits");
 
-static void answer(struct subscriber *subscriber, struct span ack_id, struct span args)
+static void answer(struct subscriber *subscriber, struct span ack_id, const struct content *content)
 {
-    struct buf text = {0};
-    socketio_prefix_encode(&text, SOCKETIO_ACK, subscriber->nsp->name, ack_id);
-    buf_append(&text, args);
-    transport_send_packet(subscriber->session->transport, buf_span(&text));
-    buf_finish(&text);
+    socket_packet_send(subscriber->session, SOCKETIO_ACK, subscriber->nsp->name, ack_id, content);
 }
 
 /* `{"pid":"...","offset":"..."}` of a client that comes back, and its presence data. */
@@ -119,57 +119,169 @@ static void connect_received(struct session *session, const struct socketio_pack
         connect_to(session, nsp, packet);
         return;
     }
+    struct content content = content_of(nsp == NULL ? SPAN_LIT("{\"message\":\"Invalid namespace\"}")
+                                                    : SPAN_LIT("{\"message\":\"Too many namespaces\"}"));
+    refusals_note(&sessions->refusals, nsp == NULL ? REFUSAL_NAMESPACE_UNKNOWN : REFUSAL_NAMESPACES_FULL, none,
+                  packet->nsp);
+    socket_packet_send(session, SOCKETIO_CONNECT_ERROR, packet->nsp, none, &content);
+}
+
+/* An event with this content; its arguments are the packet's. */
+static void event_received(struct subscriber *subscriber, const struct socketio_packet *packet,
+                           const struct content *content)
+{
+    struct sessions *sessions = subscriber->sessions;
+    struct client_event event = {packet->event, *content, packet->ack_id};
+    sessions->counters.events_in++;
+    if (packet->event.data == NULL)
+        return;
+    event.content.args = packet->payload;
+    sessions->app->event(sessions->app, subscriber, &event);
+}
+
+/* Finds the subscriber of a packet other than CONNECT. The packets allowed for a namespace depend on whether the client
+ * is in it. (As upstream's table of odd input has it; any other packet closes the connection.) */
+static struct subscriber *connected_find(struct session *session, const struct socketio_packet *packet)
+{
+    struct subscriber *subscriber = subscriber_find(session, packet->nsp);
+    if (subscriber != NULL && subscriber_is_connected(subscriber))
+        return subscriber;
+    session_close(session, CLOSE_SOCKETIO_INVALID);
+    return NULL;
+}
+
+static void packet_received(struct session *session, const struct socketio_packet *packet,
+                            const struct content *content)
+{
+    struct subscriber *subscriber;
+    if (packet->type == SOCKETIO_CONNECT) {
+        if (subscriber_find(session, packet->nsp) != NULL)
+            session_close(session, CLOSE_SOCKETIO_INVALID);
+        else
+            connect_received(session, packet);
+        return;
+    }
+    subscriber = connected_find(session, packet);
+    if (subscriber == NULL)
+        return;
+    if (packet->type == SOCKETIO_DISCONNECT)
+        subscriber_disconnect(subscriber);
+    else if (packet->type == SOCKETIO_EVENT)
+        event_received(subscriber, packet, content);
+    /* else an ACK for nothing we asked */
+}
+
+/* A text that comes where an attachment is awaited breaks the protocol, whatever it says. */
+static void received(struct session *session, struct span text)
+{
+    static const struct content nothing;
+    struct socketio_packet packet;
+    if (session->assembly != NULL || socketio_decode(text, &packet) < 0 || packet.type == SOCKETIO_CONNECT_ERROR)
+        session_close(session, CLOSE_SOCKETIO_INVALID);
+    else if (packet.attachments != 0)
+        assembly_begin(session, text, packet.attachments);
+    else
+        packet_received(session, &packet, &nothing);
+}
+
+/* Refuses an event that exceeds a bound. */
+static bool is_refused(struct subscriber *subscriber, const struct socketio_packet *packet, bool too_many,
+                       bool too_large)
+{
+    if (too_many || too_large)
+        subscriber_refuse(subscriber, too_many ? REFUSAL_ATTACHMENTS : REFUSAL_EVENT_TOO_LARGE, packet->event,
+                          packet->ack_id);
+    return too_many || too_large;
+}
+
+/* The packet and its attachments have come. */
+static void assembled(struct session *session, const struct assembly *assembly)
+{
+    struct socketio_packet packet;
+    struct content content;
+    ptrdiff_t taken = socketio_decode(buf_span(&assembly->text), &packet);
+    assert(taken > 0); /* it was decoded when it came */
+    struct subscriber *subscriber = connected_find(session, &packet);
+    if (subscriber == NULL || packet.type != SOCKETIO_BINARY_EVENT)
+        return;
+    if (is_refused(subscriber, &packet, assembly->too_many, assembly->too_large))
+        return;
+    assembly_content(assembly, &content);
+    event_received(subscriber, &packet, &content);
+}
+
+static void received_binary(struct session *session, struct span bytes)
+{
+    if (session->assembly == NULL) {
+        session_close(session, CLOSE_SOCKETIO_INVALID);
+        return;
+    }
+    if (!assembly_add(session->assembly, bytes))
+        return;
+    struct assembly *assembly = assembly_take(session);
+    assembled(session, assembly);
+    assembly_destroy(assembly);
+}
+
+/* A placeholder that the client wrote itself must not point beyond the attachments: other parsers close on it. */
+static bool msgpack_is_good(const struct socketio_packet *packet, const struct content *content)
+{
+    return packet->type != SOCKETIO_CONNECT_ERROR &&
+           (content->count == 0 || socketio_placeholders_valid(packet->payload, content->count));
+}
+
+/* A packet in MessagePack, in the text form; its attachments are in the content. */
+static void msgpack_packet_received(struct session *session, struct span text, struct content *content)
+{
+    const struct session_limits *limits = &session->sessions->limits;
+    struct socketio_packet packet;
+    if (socketio_decode(text, &packet) < 0 || !msgpack_is_good(&packet, content)) {
+        session_close(session, CLOSE_SOCKETIO_INVALID);
+        return;
+    }
+    if (packet.type == SOCKETIO_EVENT) {
+        struct subscriber *subscriber = connected_find(session, &packet);
+        bool too_many = content->count > limits->attachments_max;
+        content->count = too_many ? 0 : content->count;
+        content->args = packet.payload;
+        if (subscriber == NULL ||
+            is_refused(subscriber, &packet, too_many, content_bytes(content) > limits->payload_bytes_max))
+            return;
+    }
+    packet_received(session, &packet, content);
+}
+
+static void msgpack_received(struct session *session, struct span bytes)
+{
     struct buf text = {0};
-    refusals_note(&sessions->refusals, nsp == NULL ? REFUSAL_NAMESPACE_UNKNOWN : REFUSAL_NAMESPACES_FULL,
-                  (struct span){NULL, 0}, packet->nsp);
-    socketio_prefix_encode(&text, SOCKETIO_CONNECT_ERROR, packet->nsp, (struct span){NULL, 0});
-    buf_append(&text, nsp == NULL ? SPAN_LIT("{\"message\":\"Invalid namespace\"}")
-                                  : SPAN_LIT("{\"message\":\"Too many namespaces\"}"));
-    transport_send_packet(session->transport, buf_span(&text));
+    struct content content = {.count = 0};
+    if (socket_packet_read(bytes, &text, &content))
+        msgpack_packet_received(session, buf_span(&text), &content);
+    else
+        session_close(session, CLOSE_SOCKETIO_INVALID);
     buf_finish(&text);
 }
 
-/* The packets allowed for a namespace depend on whether the client is in it. (As upstream's table of odd input has it;
- * any other packet closes the connection.) */
-static void received(struct session *session, struct span text)
+/* This parser sends no text. */
+static void msgpack_text_received(struct session *session, struct span text)
 {
-    struct sessions *sessions = session->sessions;
-    struct socketio_packet packet;
-    if (socketio_decode(text, &packet) < 0 || packet.type == SOCKETIO_CONNECT_ERROR || packet.attachments != 0) {
-        session_close(session, CLOSE_SOCKETIO_INVALID);
-        return;
-    }
-    struct subscriber *subscriber = subscriber_find(session, packet.nsp);
-    if (packet.type == SOCKETIO_CONNECT) {
-        if (subscriber != NULL)
-            session_close(session, CLOSE_SOCKETIO_INVALID);
-        else
-            connect_received(session, &packet);
-        return;
-    }
-    if (subscriber == NULL || !subscriber_is_connected(subscriber)) {
-        session_close(session, CLOSE_SOCKETIO_INVALID);
-        return;
-    }
-    switch (packet.type) {
-    case SOCKETIO_DISCONNECT:
-        subscriber_disconnect(subscriber);
-        break;
-    case SOCKETIO_EVENT:
-        sessions->counters.events_in++;
-        if (packet.event.data != NULL) {
-            struct client_event event = {packet.event, packet.payload, packet.ack_id};
-            sessions->app->event(sessions->app, subscriber, &event);
-        }
-        break;
-    default: /* an ACK for nothing we asked */
-        break;
-    }
+    (void)text;
+    session_close(session, CLOSE_PARSER);
 }
 
 const struct protocol socket_protocol = {
     .kind = PROTOCOL_SOCKETIO,
     .received = received,
+    .received_binary = received_binary,
+    .connected = connected,
+    .event_encode = event_encode,
+    .answer = answer,
+};
+
+const struct protocol socket_msgpack_protocol = {
+    .kind = PROTOCOL_SOCKETIO_MSGPACK,
+    .received = msgpack_text_received,
+    .received_binary = msgpack_received,
     .connected = connected,
     .event_encode = event_encode,
     .answer = answer,

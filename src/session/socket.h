@@ -6,5 +6,7 @@
 #include "session/protocol.h"
 
 extern const struct protocol socket_protocol;
+/* The same with MessagePack on the wire: npm's socket.io-msgpack-parser. */
+extern const struct protocol socket_msgpack_protocol;
 
 #endif

@@ -124,9 +124,9 @@ struct subscriber_emit {
     size_t room_count;
     const struct span *excepts; /* not to members of one of these (a sid counts as a room) */
     size_t except_count;
-    struct span to_sid;                       /* to this subscriber alone, on any instance; empty: to rooms */
-    bool except_self;                         /* not to the sender */
-    struct span args;                         /* a JSON array */
+    struct span to_sid; /* to this subscriber alone, on any instance; empty: to rooms */
+    bool except_self;   /* not to the sender */
+    const struct content *content;
     struct span id;                           /* the client's name for the message; may be empty */
     struct span ack_id;                       /* of the acknowledgement, sent on acceptance; may be empty */
     const struct broker_retention *retention; /* NULL: not logged */
@@ -138,9 +138,9 @@ void subscriber_join(struct subscriber *subscriber, struct span room, struct spa
  * `what` is the room or event concerned, for the log. */
 void subscriber_refuse(struct subscriber *subscriber, enum refusal refusal, struct span what, struct span ack_id);
 void subscriber_leave(struct subscriber *subscriber, struct span room, struct span ack_id);
-/* Answers a request, unless its id is empty: with nothing, or with these arguments, a JSON array. */
+/* Answers a request, unless its id is empty: with nothing, or with this content. */
 void subscriber_ack(struct subscriber *subscriber, struct span ack_id);
-void subscriber_answer(struct subscriber *subscriber, struct span ack_id, struct span args);
+void subscriber_answer(struct subscriber *subscriber, struct span ack_id, const struct content *content);
 
 static inline struct span subscriber_sid(const struct subscriber *subscriber)
 {

@@ -77,6 +77,21 @@ static struct frame_tag tag_of(const struct subscriber *subscriber, const struct
     return (struct frame_tag){.whose = subscriber->number, .at = token->late_count == 0 ? token->seq : 0};
 }
 
+/* Damaged bytes may come from another program that writes on the broker. The client is told in place of the event. */
+static const struct content damaged = {
+    .args = {"[\"sennit\",{\"damaged\":true}]", sizeof "[\"sennit\",{\"damaged\":true}]" - 1},
+};
+
+static struct frame *entry_encode(struct subscriber *subscriber, const struct entry *entry, const struct token *token)
+{
+    struct content content;
+    bool is_good = content_decode(entry_body(entry), &content);
+    if (!is_good)
+        refusals_note(&subscriber->sessions->refusals, REFUSAL_EVENT_DAMAGED, subscriber_sid(subscriber),
+                      subscriber->nsp->name);
+    return subscriber->session->protocol->event_encode(subscriber, is_good ? &content : &damaged, token);
+}
+
 void subscriber_deliver(struct member *member, struct entry *entry, const struct token *token, bool shared)
 {
     struct subscriber *subscriber = container_of(member, struct subscriber, member);
@@ -88,8 +103,7 @@ void subscriber_deliver(struct member *member, struct entry *entry, const struct
     session->moves++;
     const char *key = &subscriber->nsp->formats[session->protocol->kind][session->transport->format];
     struct frame **kept = shared ? entry_frame(entry, key) : NULL;
-    struct frame *frame =
-        kept != NULL && *kept != NULL ? *kept : session->protocol->event_encode(subscriber, entry_body(entry), token);
+    struct frame *frame = kept != NULL && *kept != NULL ? *kept : entry_encode(subscriber, entry, token);
     session->transport->type->send(session->transport, frame, tag_of(subscriber, token));
     if (kept == NULL)
         frame_unref(frame);
@@ -110,15 +124,16 @@ bool subscriber_has_room(struct member *member)
     return false;
 }
 
-void subscriber_answer(struct subscriber *subscriber, struct span ack_id, struct span args)
+void subscriber_answer(struct subscriber *subscriber, struct span ack_id, const struct content *content)
 {
     if (ack_id.len != 0)
-        subscriber->session->protocol->answer(subscriber, ack_id, args);
+        subscriber->session->protocol->answer(subscriber, ack_id, content);
 }
 
 void subscriber_ack(struct subscriber *subscriber, struct span ack_id)
 {
-    subscriber_answer(subscriber, ack_id, SPAN_LIT("[]"));
+    struct content nothing = content_of(SPAN_LIT("[]"));
+    subscriber_answer(subscriber, ack_id, &nothing);
 }
 
 /* {"error":"<what is wrong and what to change>","reason":"<name>"} */
@@ -129,7 +144,8 @@ void subscriber_refuse(struct subscriber *subscriber, enum refusal refusal, stru
         return;
     struct buf args = {0};
     buf_printf(&args, "[{\"error\":\"%s\",\"reason\":\"%s\"}]", refusal_text(refusal), refusal_name(refusal));
-    subscriber_answer(subscriber, ack_id, buf_span(&args));
+    struct content content = content_of(buf_span(&args));
+    subscriber_answer(subscriber, ack_id, &content);
     buf_finish(&args);
 }
 
@@ -193,7 +209,12 @@ static void audience_make(struct buf *to, const struct subscriber *subscriber, c
 
 void subscriber_publish(struct subscriber *subscriber, const struct subscriber_emit *emit)
 {
-    struct buf name = {0}, audience = {0};
+    struct buf name = {0}, audience = {0}, encoded = {0};
+    struct span body = emit->content->args;
+    if (emit->content->count > 0) {
+        content_encode(&encoded, emit->content);
+        body = buf_span(&encoded);
+    }
     if (emit->to_sid.len != 0)
         subscriber_own_room_name(&name, subscriber->nsp, emit->to_sid);
     else /* an event for several rooms goes into the namespace's log, so that no member gets it twice */
@@ -202,11 +223,11 @@ void subscriber_publish(struct subscriber *subscriber, const struct subscriber_e
     struct broker_publish publish = {
         .room = buf_span(&name),
         .audience = buf_span(&audience),
-        .body = emit->args,
+        .body = body,
         .id = emit->id,
         .retention = emit->retention,
     };
-    size_t bytes = name.len + audience.len + emit->args.len + emit->id.len;
+    size_t bytes = name.len + audience.len + body.len + emit->id.len;
     struct call *call = call_create(subscriber->session, subscriber, emit->ack_id, bytes);
     if (!broker_publish(hub_broker(subscriber->sessions->hub), &publish, published, call)) {
         call_end(call);
@@ -219,6 +240,7 @@ void subscriber_publish(struct subscriber *subscriber, const struct subscriber_e
     }
     buf_finish(&name);
     buf_finish(&audience);
+    buf_finish(&encoded);
 }
 
 static bool is_active(const struct membership *membership)

@@ -25,7 +25,8 @@ typedef bool transport_keep_fn(void *arg, const struct frame_tag *tag);
 
 struct transport_type {
     /* A frame of one message, with one reference for the caller: a text, as the protocol wants it on a WebSocket, and
-     * `count` - 1 binary attachments that follow it without interruption. `count` >= 1. */
+     * `count` - 1 binary attachments that follow it without interruption. `count` >= 1. Without data in the first
+     * part there is no text, but one binary message, and `count` is 2. */
     struct frame *(*encode)(const struct transport *transport, const struct span *parts, size_t count);
     /* Queues a frame of this format, taking a reference of its own. Dropped silently once the transport ends. */
     void (*send)(struct transport *transport, struct frame *frame, struct frame_tag tag);

@@ -11,11 +11,10 @@
 #include "wire/ws.h"
 
 /* A message of which a part has come. */
-struct unfinished {
-    struct list in_order;
+struct websocket_part {
+    struct unfinished unfinished;
     struct websocket *websocket;
     struct ws_decoder decoder;
-    size_t bytes;
 };
 
 static struct websocket *websocket_of(struct transport *transport)
@@ -31,8 +30,7 @@ static const struct conn *conn_of(const struct transport *transport)
 static struct frame *encode(const struct transport *transport, const struct span *parts, size_t count)
 {
     (void)transport;
-    assert(count == 1);
-    return ws_frame_create(WS_TEXT, parts[0]);
+    return count > 1 ? ws_frames_create(parts, count) : ws_frame_create(WS_TEXT, parts[0]);
 }
 
 static void send_frame(struct transport *transport, struct frame *frame, struct frame_tag tag)
@@ -170,8 +168,8 @@ static void message_received(struct websocket *websocket, const struct ws_event 
     struct session *session = websocket->transport.session;
     if (session != NULL && event->opcode == WS_TEXT)
         session_received(session, event->payload);
-    else if (session != NULL) /* attachments are not announced to this server yet, so it comes out of the blue */
-        session_close(session, CLOSE_SOCKETIO_INVALID);
+    else if (session != NULL)
+        session_received_binary(session, event->payload);
     else if (websocket->polling != NULL)
         polling_probe_received(websocket->polling, event->opcode == WS_TEXT ? event->payload : SPAN_LIT(""));
 }
@@ -239,55 +237,49 @@ static size_t decode(struct websocket *websocket, struct ws_decoder *decoder, ch
     return (size_t)(bytes - begin);
 }
 
-static struct unfinished_messages *all_unfinished(const struct websocket *websocket)
+static void part_destroy(struct websocket *websocket)
 {
-    return &websocket->sessions->unfinished;
-}
-
-static void unfinished_destroy(struct websocket *websocket)
-{
-    struct unfinished *unfinished = websocket->unfinished;
-    if (unfinished == NULL)
+    struct websocket_part *part = websocket->part;
+    if (part == NULL)
         return;
-    all_unfinished(websocket)->bytes -= unfinished->bytes;
-    list_remove(&unfinished->in_order);
-    ws_decoder_finish(&unfinished->decoder);
-    free(unfinished);
-    websocket->unfinished = NULL;
+    unfinished_end(&websocket->sessions->unfinished, &part->unfinished);
+    ws_decoder_finish(&part->decoder);
+    free(part);
+    websocket->part = NULL;
 }
 
-/* Keeps the received part of a message. If all parts exceed the bound, the message that was begun first goes, because
- * it has had the longest time. */
-static void unfinished_keep(struct websocket *websocket, const struct ws_decoder *fresh)
+static void part_drop(struct unfinished *unfinished)
 {
-    struct unfinished_messages *all = all_unfinished(websocket);
-    struct unfinished *unfinished = websocket->unfinished;
-    if (unfinished == NULL) {
-        unfinished = websocket->unfinished = mem_zero(1, sizeof *unfinished);
-        unfinished->websocket = websocket;
-        unfinished->decoder = *fresh;
-        list_init(&unfinished->in_order);
-        list_append(&all->in_order, &unfinished->in_order);
+    end_at_once(container_of(unfinished, struct websocket_part, unfinished)->websocket, CLOSE_UNFINISHED);
+}
+
+/* Keeps the received part of a message. */
+static void part_keep(struct websocket *websocket, const struct ws_decoder *fresh)
+{
+    struct sessions *sessions = websocket->sessions;
+    struct websocket_part *part = websocket->part;
+    if (part == NULL) {
+        part = websocket->part = mem_zero(1, sizeof *part);
+        part->websocket = websocket;
+        part->decoder = *fresh;
+        unfinished_begin(&sessions->unfinished, &part->unfinished, part_drop);
     }
-    size_t bytes = sizeof *unfinished + unfinished->decoder.message.cap;
-    all->bytes += bytes - unfinished->bytes;
-    unfinished->bytes = bytes;
-    if (all->bytes > websocket->sessions->limits.unfinished_bytes_max)
-        end_at_once(container_of(all->in_order.next, struct unfinished, in_order)->websocket, CLOSE_UNFINISHED);
+    unfinished_resize(&sessions->unfinished, &part->unfinished, sizeof *part + part->decoder.message.cap,
+                      sessions->limits.unfinished_bytes_max);
 }
 
 size_t websocket_received(struct websocket *websocket, char *bytes, size_t len)
 {
-    struct ws_decoder fresh, *decoder = websocket->unfinished != NULL ? &websocket->unfinished->decoder : NULL;
+    struct ws_decoder fresh, *decoder = websocket->part != NULL ? &websocket->part->decoder : NULL;
     if (decoder == NULL) {
         ws_decoder_init(&fresh, true, websocket->sessions->limits.payload_bytes_max);
         decoder = &fresh;
     }
     size_t used = decode(websocket, decoder, bytes, len);
     if (!ws_decoder_is_idle(decoder))
-        unfinished_keep(websocket, &fresh);
-    else if (websocket->unfinished != NULL)
-        unfinished_destroy(websocket);
+        part_keep(websocket, &fresh);
+    else if (websocket->part != NULL)
+        part_destroy(websocket);
     else
         ws_decoder_finish(decoder);
     return used;
@@ -302,7 +294,7 @@ void websocket_drained(struct websocket *websocket)
 void websocket_closed(struct websocket *websocket, enum close_reason reason)
 {
     struct session *session = websocket->transport.session;
-    unfinished_destroy(websocket);
+    part_destroy(websocket);
     websocket->transport.session = NULL;
     if (session != NULL)
         session_closed(session, reason);

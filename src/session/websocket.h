@@ -12,22 +12,15 @@ struct conn;
 struct polling;
 struct protocol;
 struct sessions;
-struct unfinished;
-
-/* Messages of one instance of which a part has come: together they have a bound (session_limits.unfinished_bytes_max).
- */
-struct unfinished_messages {
-    struct list in_order; /* the one begun first in front */
-    size_t bytes;
-};
+struct websocket_part;
 
 struct websocket {
     struct transport transport;
     struct sessions *sessions;
-    struct conn *conn;             /* the owner's */
-    struct unfinished *unfinished; /* NULL between messages */
-    struct polling *polling;       /* the session that it is to take over, or has taken over; NULL: none */
-    bool waits;                    /* for the session; nothing is read meanwhile */
+    struct conn *conn;           /* the owner's */
+    struct websocket_part *part; /* NULL between messages */
+    struct polling *polling;     /* the session that it is to take over, or has taken over; NULL: none */
+    bool waits;                  /* for the session; nothing is read meanwhile */
 };
 
 /* Begins a session of this protocol on an upgraded connection, which outlives it, and sends the open packet. */

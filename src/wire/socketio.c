@@ -132,13 +132,25 @@ ptrdiff_t socketio_decode(struct span text, struct socketio_packet *packet)
     return take_ack_id(&rest, &packet->ack_id) && take_payload(&rest, packet) ? (ptrdiff_t)text.len : -1;
 }
 
-void socketio_prefix_encode(struct buf *to, enum socketio_type type, struct span nsp, struct span ack_id)
+static void nsp_and_id_encode(struct buf *to, struct span nsp, struct span ack_id)
 {
-    buf_append_char(to, '4');
-    buf_append_char(to, (char)('0' + type));
     if (!span_equal(nsp, SPAN_LIT("/"))) {
         buf_append(to, nsp);
         buf_append_char(to, ',');
     }
     buf_append(to, ack_id);
+}
+
+void socketio_prefix_encode(struct buf *to, enum socketio_type type, struct span nsp, struct span ack_id)
+{
+    buf_append_char(to, '4');
+    buf_append_char(to, (char)('0' + type));
+    nsp_and_id_encode(to, nsp, ack_id);
+}
+
+void socketio_binary_prefix_encode(struct buf *to, enum socketio_type type, uint32_t attachments, struct span nsp,
+                                   struct span ack_id)
+{
+    buf_printf(to, "4%d%u-", (int)type, attachments);
+    nsp_and_id_encode(to, nsp, ack_id);
 }

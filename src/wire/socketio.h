@@ -40,10 +40,16 @@ ptrdiff_t socketio_decode(struct span text, struct socketio_packet *packet);
 /* Every placeholder, `{"_placeholder":true,"num":k}`, in this valid JSON has a k that is an integer below
  * `attachments`. */
 bool socketio_placeholders_valid(struct span payload, uint32_t attachments);
+/* Adds `by` to the k of every placeholder, in place. `json` is valid, its placeholders too, and no sum exceeds 9: a k
+ * is one digit and stays one. */
+void socketio_placeholders_shift(char *json, size_t len, uint32_t by);
 
 /* Appends the prefix of a packet inside an Engine.IO message, `4` included: "42", "42/nsp,", "43/nsp,17". `ack_id` may
  * be empty. */
 void socketio_prefix_encode(struct buf *to, enum socketio_type type, struct span nsp, struct span ack_id);
+/* The same for BINARY_EVENT and BINARY_ACK, with the count: "451-", "462-/nsp,17". */
+void socketio_binary_prefix_encode(struct buf *to, enum socketio_type type, uint32_t attachments, struct span nsp,
+                                   struct span ack_id);
 
 /* True for names that an event must not have: connect, connect_error, disconnect, disconnecting, newListener,
  * removeListener. `name` is text, not JSON. */

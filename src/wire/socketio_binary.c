@@ -13,30 +13,24 @@ enum member { MEMBER_OTHER, MEMBER_PLACEHOLDER, MEMBER_NUM };
 struct level {
     bool object;
     bool placeholder;   /* has `"_placeholder":true` */
-    bool in_range;      /* has a `num` that is an attachment's */
+    struct span num;    /* its member `num`; empty: none, or no number */
     bool key_next;      /* an object's next string is a key */
     enum member member; /* the meaning of the latest key; stays MEMBER_OTHER in an array */
 };
 
-static bool is_in_range(struct span value, uint32_t attachments)
-{
-    uint64_t number;
-    return span_to_u64(value, &number) && number < attachments;
-}
-
 /* A value has begun at this level: `value` is its text when it is a literal or a number, else empty. */
-static void level_value(struct level *level, struct span value, uint32_t attachments)
+static void level_value(struct level *level, struct span value)
 {
     if (level->member == MEMBER_PLACEHOLDER)
         level->placeholder = span_equal(value, SPAN_LIT("true"));
     else if (level->member == MEMBER_NUM)
-        level->in_range = is_in_range(value, attachments);
+        level->num = value;
 }
 
-static void level_string(struct level *level, struct span string, uint32_t attachments)
+static void level_string(struct level *level, struct span string)
 {
     if (!level->object || !level->key_next) {
-        level_value(level, SPAN_LIT(""), attachments);
+        level_value(level, SPAN_LIT(""));
         return;
     }
     level->key_next = false;
@@ -54,7 +48,8 @@ static size_t word_len(struct span text)
     return len;
 }
 
-bool socketio_placeholders_valid(struct span payload, uint32_t attachments)
+/* Calls `found` with the number of each placeholder, until it returns false. */
+static bool walk(struct span payload, bool (*found)(void *arg, struct span num), void *arg)
 {
     struct level levels[JSON_DEPTH_MAX + 1] = {{0}}; /* the outermost holds the one value */
     struct level *level = levels;
@@ -63,14 +58,14 @@ bool socketio_placeholders_valid(struct span payload, uint32_t attachments)
         switch (payload.data[0]) {
         case '[':
         case '{':
-            level_value(level, SPAN_LIT(""), attachments);
+            level_value(level, SPAN_LIT(""));
             level++;
             assert(level < levels + JSON_DEPTH_MAX + 1); /* valid, so no deeper */
             *level = (struct level){.object = payload.data[0] == '{', .key_next = true};
             break;
         case ']':
         case '}':
-            if (level->placeholder && !level->in_range)
+            if (level->placeholder && !found(arg, level->num))
                 return false;
             assert(level > levels);
             level--;
@@ -81,7 +76,7 @@ bool socketio_placeholders_valid(struct span payload, uint32_t attachments)
         case '"':
             taken = json_string_len(payload);
             assert(taken != 0);
-            level_string(level, span_sub(payload, 0, taken), attachments);
+            level_string(level, span_sub(payload, 0, taken));
             break;
         case ':':
         case ' ':
@@ -91,9 +86,42 @@ bool socketio_placeholders_valid(struct span payload, uint32_t attachments)
             break;
         default:
             taken = word_len(payload);
-            level_value(level, span_sub(payload, 0, taken), attachments);
+            level_value(level, span_sub(payload, 0, taken));
         }
         payload = span_from(payload, taken);
     }
     return true;
+}
+
+static bool is_in_range(void *arg, struct span num)
+{
+    const uint32_t *attachments = arg;
+    uint64_t number;
+    return span_to_u64(num, &number) && number < *attachments;
+}
+
+bool socketio_placeholders_valid(struct span payload, uint32_t attachments)
+{
+    return walk(payload, is_in_range, &attachments);
+}
+
+struct shift {
+    char *json;
+    const char *begin; /* the same bytes */
+    uint32_t by;
+};
+
+static bool shift(void *arg, struct span num)
+{
+    const struct shift *shift = arg;
+    char *digit = shift->json + (num.data - shift->begin);
+    assert(num.len == 1 && (uint32_t)(*digit - '0') + shift->by <= 9);
+    *digit = (char)(*digit + (char)shift->by);
+    return true;
+}
+
+void socketio_placeholders_shift(char *json, size_t len, uint32_t by)
+{
+    struct shift arg = {json, json, by};
+    walk(span_of(json, len), shift, &arg);
 }

@@ -56,6 +56,8 @@ ptrdiff_t ws_decode(struct ws_decoder *decoder, char *bytes, size_t len, struct 
 size_t ws_header_encode(char *to, enum ws_opcode opcode, uint64_t payload_len);
 /* A final, unmasked frame with a copy of `payload`, as a server sends it. */
 struct frame *ws_frame_create(enum ws_opcode opcode, struct span payload);
+/* One frame object with several messages: a text, unless it has no data, then `count` - 1 binary ones. */
+struct frame *ws_frames_create(const struct span *parts, size_t count);
 /* Appends a final frame masked with `mask`, as a client sends it. */
 void ws_masked_encode(struct buf *to, enum ws_opcode opcode, struct span payload, const uint8_t mask[4]);
 /* A server's Close frame; code 1005 (or 0) makes an empty body. `reason`, valid UTF-8, is cut at a character's end so

@@ -24,6 +24,22 @@ struct frame *ws_frame_create(enum ws_opcode opcode, struct span payload)
     return frame;
 }
 
+struct frame *ws_frames_create(const struct span *parts, size_t count)
+{
+    char header[WS_HEADER_BYTES_MAX];
+    size_t len = 0, at = 0, first = parts[0].data == NULL ? 1 : 0;
+    for (size_t i = first; i < count; i++)
+        len += ws_header_encode(header, WS_BINARY, parts[i].len) + parts[i].len;
+    struct frame *frame = frame_create(len);
+    for (size_t i = first; i < count; i++) {
+        at += ws_header_encode(frame->data + at, i == 0 ? WS_TEXT : WS_BINARY, parts[i].len);
+        if (parts[i].len != 0)
+            memcpy(frame->data + at, parts[i].data, parts[i].len);
+        at += parts[i].len;
+    }
+    return frame;
+}
+
 void ws_masked_encode(struct buf *to, enum ws_opcode opcode, struct span payload, const uint8_t mask[4])
 {
     char *at = buf_reserve(to, WS_HEADER_BYTES_MAX + payload.len);

@@ -163,6 +163,17 @@ test('three instances and cuts of every kind: nothing lost, nothing doubled, one
   }
 });
 
+test('attachments arrive byte by byte, also across cuts', quickly(60000), async () => {
+  const service = await up(board({ min: 2 }), { ready: 2 });
+  try {
+    const run = await load(service.url, ...short, ...cuts, '--binary', 3000, '--settle', 20);
+    assertGood(run, 20);
+    assert.ok(run.check.recovered > 5, `${run.check.recovered} recovered`);
+  } finally {
+    await service.close();
+  }
+});
+
 test('rooms that are joined and written to, publishers included', quickly(60000), async () => {
   const directory = temporary();
   const config = path.join(directory, 'rooms.yaml');

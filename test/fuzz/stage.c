@@ -14,7 +14,7 @@
 
 enum { STEP_US = 3000, REST_S = 60, LARGE_BYTES = 20000 };
 
-/* The CONNECT payloads of clients; see stage_fill. */
+/* See stage_fill; behind the byte 7 stands a binary message. */
 static const char *const packets[] = {
     "421[\"join\",\"a\"]",
     "422[\"join\",\"n1\"]",
@@ -40,6 +40,12 @@ static const char *const packets[] = {
     "41",
     "41/x,",
     "41/plain,",
+    "\7",
+    "\7bytes",
+    "451-423[\"say\",{\"_placeholder\":true,\"num\":0}]",
+    "452-[\"all\",{\"num\":1,\"_placeholder\":true},[{\"_placeholder\":true,\"num\":0}]]",
+    "42[\"say\",{\"_placeholder\":true,\"num\":9}]",
+    "bAAEC",
 };
 
 static const char *const connects[] = {
@@ -120,7 +126,10 @@ static void say(struct stage_client *client, struct span text)
 {
     struct buf filled = {0};
     stage_fill(&filled, client, text);
-    stage_client_text(client, buf_span(&filled));
+    if (span_starts_with(buf_span(&filled), SPAN_LIT("\7")))
+        stage_client_binary(client, span_from(buf_span(&filled), 1));
+    else
+        stage_client_text(client, buf_span(&filled));
     buf_finish(&filled);
 }
 

@@ -8,8 +8,8 @@
 #include "fuzz/stage_parts.h"
 #include "hub/hub_parts.h"
 #include "session/subscriber.h"
-#include "wire/socketio.h"
 #include "wire/json.h"
+#include "wire/socketio.h"
 #include "wire/ws.h"
 
 enum { MESSAGE_BYTES_MAX = 64 << 20 };
@@ -69,18 +69,21 @@ static void packet_check(struct stage_client *client, struct span text)
         stage_client_text(client, SPAN_LIT("3"));
     if (engine.type != ENGINEIO_MESSAGE)
         return;
+    assert(client->awaited == 0); /* nothing comes between a packet and its attachments */
     taken = socketio_decode(engine.data, &packet);
     /* Bytes that another program put into a log pass through unchanged. */
     if (taken < 0 && client->stage->redis != NULL && span_starts_with(text, SPAN_LIT("42")))
         return;
-    assert(taken >= 0 && packet.attachments == 0);
+    assert(taken >= 0);
+    client->awaited = packet.attachments;
     if (packet.type == SOCKETIO_CONNECT_ERROR)
         return;
     /* Nothing comes of a namespace that it did not ask for here. */
     assert((client->asked & stage_nsp(packet.nsp)) != 0);
     if (packet.type == SOCKETIO_CONNECT)
         connected(client, &packet);
-    if (packet.type == SOCKETIO_EVENT && span_equal(packet.nsp, SPAN_LIT("/")))
+    if ((packet.type == SOCKETIO_EVENT || packet.type == SOCKETIO_BINARY_EVENT) &&
+        span_equal(packet.nsp, SPAN_LIT("/")))
         token_note(client, packet.payload);
 }
 
@@ -94,6 +97,10 @@ static void frames_check(struct stage_client *client, char *bytes, size_t len)
         assert(used >= 0);
         if (got && event.opcode == WS_TEXT)
             packet_check(client, event.payload);
+        if (got && event.opcode == WS_BINARY) {
+            assert(client->awaited > 0);
+            client->awaited--;
+        }
         if (!got && used == 0)
             return;
         bytes += used;
@@ -126,6 +133,7 @@ static void client_reset(struct stage_client *client)
     client->end = NULL;
     client->upgraded = client->held = false;
     client->asked = 0;
+    client->awaited = 0;
     buf_finish(&client->in);
     ws_decoder_finish(&client->decoder);
     client->decoder = (struct ws_decoder){0};
@@ -177,6 +185,16 @@ void stage_client_text(struct stage_client *client, struct span text)
         client->asked |= stage_nsp(packet.nsp);
     trace(client, "says", text);
     ws_masked_encode(&frame, WS_TEXT, text, mask);
+    stage_client_send(client, buf_span(&frame));
+    buf_finish(&frame);
+}
+
+void stage_client_binary(struct stage_client *client, struct span bytes)
+{
+    static const uint8_t mask[4] = {4, 3, 2, 1};
+    struct buf frame = {0};
+    trace(client, "says in binary", bytes);
+    ws_masked_encode(&frame, WS_BINARY, bytes, mask);
     stage_client_send(client, buf_span(&frame));
     buf_finish(&frame);
 }

@@ -24,7 +24,8 @@ struct stage_client {
     struct buf in;
     struct ws_decoder decoder;
     bool upgraded, held;
-    unsigned asked; /* namespaces, as bits, that it asked for on this connection */
+    uint32_t awaited; /* attachments of the last packet that have not come yet */
+    unsigned asked;   /* namespaces, as bits, that it asked for on this connection */
     char sid[ENGINEIO_SID_BYTES], pid[ENGINEIO_SID_BYTES];
     char token[STAGE_TOKEN_BYTES];
     size_t token_len;
@@ -51,9 +52,10 @@ unsigned stage_nsp(struct span name);
 void stage_client_open(struct stage_client *client);
 void stage_client_close(struct stage_client *client, bool reset);
 void stage_client_hold(struct stage_client *client, bool held);
-/* Bytes, or a text message, if it is connected. */
+/* Bytes, a text message or a binary one, if it is connected. */
 void stage_client_send(struct stage_client *client, struct span bytes);
 void stage_client_text(struct stage_client *client, struct span text);
+void stage_client_binary(struct stage_client *client, struct span bytes);
 
 /* Appends `text`, with bytes 1 to 5 replaced by what cannot be guessed: the client's sid, another's sid and pid, its
  * token, the epoch. */

@@ -5,6 +5,7 @@
 #include "broker_scripts.h"
 #include "fake_redis_parts.h"
 #include "fleet_parts.h"
+#include "session/content.h"
 #include "session/lease.h"
 #include "wire/json.h"
 
@@ -55,11 +56,13 @@ static bool push_next(struct span *entries, struct pushed *pushed)
         *entries = span_from(*entries, audience + len);
         return true;
     }
-    struct span args = span_sub(*entries, audience, len);
+    struct content content;
+    if (!content_decode(span_sub(*entries, audience, len), &content))
+        return false;
     *entries = span_from(*entries, audience + len);
-    body = json_array_at(args, 1);
+    body = json_array_at(content.args, 1);
     if (body.data == NULL || json_type(body) != JSON_OBJECT)
-        body = json_array_at(args, 2);
+        body = json_array_at(content.args, 2);
     if (body.data == NULL || !span_to_u64(json_object_get(body, SPAN_LIT("id")), &number))
         return false;
     pushed->message = (uint32_t)number;

@@ -25,14 +25,24 @@ void client_trace(const struct stock_client *client, const char *what, struct sp
     putchar('\n');
 }
 
-void client_send(struct stock_client *client, struct span text)
+static void frame_send(struct stock_client *client, enum ws_opcode opcode, struct span payload)
 {
     static const uint8_t mask[4] = {0x5a, 0x00, 0x91, 0x33};
     struct buf frame = {0};
-    client_trace(client, "sends", text);
-    ws_masked_encode(&frame, WS_TEXT, text, mask);
+    client_trace(client, "sends", payload);
+    ws_masked_encode(&frame, opcode, payload, mask);
     sim_send(client->end, buf_span(&frame).data, frame.len);
     buf_finish(&frame);
+}
+
+void client_send(struct stock_client *client, struct span text)
+{
+    frame_send(client, WS_TEXT, text);
+}
+
+void client_send_bytes(struct stock_client *client, struct span bytes)
+{
+    frame_send(client, WS_BINARY, bytes);
 }
 
 struct check_ask client_ask(const struct stock_client *client)
@@ -152,6 +162,10 @@ static void message_received(struct stock_client *client, const struct ws_event 
         closed_by_server(client, event->close_code);
         return;
     }
+    if (event->opcode == WS_BINARY) {
+        client_attachment(client, event->payload);
+        return;
+    }
     if (event->opcode != WS_TEXT || engineio_decode(event->payload, &packet) < 0) {
         check_fail(client->world->check, "%s: an invalid message", client->witness.name);
         return;
@@ -216,6 +230,7 @@ static void client_dial(struct timer *timer)
     client->ack_next = 1;
     client->dialled_us = sim_now_us(world->sim);
     ws_stream_init(&client->stream);
+    attached_clear(&client->attached);
     client->end = sim_connect(world->sim, client->port, &peer, client);
     client_patience(client, OPEN_US_MAX);
     if (world->timeout_us != 0)
@@ -265,6 +280,7 @@ void stock_client_finish(struct stock_client *client)
     if (client->end != NULL)
         sim_close(client->end, true);
     ws_stream_finish(&client->stream);
+    attached_clear(&client->attached);
     buf_finish(&client->offset);
     free(client->waiting);
     free(client->who_there);

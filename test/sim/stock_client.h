@@ -11,6 +11,7 @@
 #include "check.h"
 #include "pages.h"
 #include "roster.h"
+#include "stock_client_bytes.h"
 #include "ws_stream.h"
 
 struct stock_client;
@@ -76,6 +77,7 @@ struct stock_client {
     bool left_once;         /* its last session was ended by its own 41: it will not be recovered */
     struct buf offset;
     struct ws_stream stream;
+    struct attached attached;
     char pid[SID_TEXT];
     uint64_t patience_us;
     uint8_t wishes[ROOMS];

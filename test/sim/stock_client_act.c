@@ -44,7 +44,7 @@ static void message_send(struct stock_client *client, uint32_t number, uint32_t 
 {
     const struct message *message = &client->world->check->truths.messages[number];
     struct buf text = {0};
-    buf_printf(&text, "42");
+    buf_printf(&text, message_has_bytes(number) ? "451-" : "42");
     if (ack != 0)
         buf_append_u64(&text, ack);
     buf_printf(&text, "[\"%s\",", event_of(message));
@@ -55,6 +55,8 @@ static void message_send(struct stock_client *client, uint32_t number, uint32_t 
     buf_printf(&text, "{\"id\":%u", number);
     if (message->bytes > 0)
         buf_printf(&text, ",\"pad\":\"%0*d\"", (int)message->bytes, 0);
+    if (message_has_bytes(number))
+        buf_append(&text, SPAN_LIT(",\"bytes\":{\"_placeholder\":true,\"num\":0}"));
     buf_append_char(&text, '}');
     if (message->excepts != 0 || message->except_sid[0] != '\0') {
         buf_append_char(&text, ',');
@@ -62,6 +64,11 @@ static void message_send(struct stock_client *client, uint32_t number, uint32_t 
     }
     buf_append_char(&text, ']');
     client_send(client, buf_span(&text));
+    if (message_has_bytes(number)) {
+        buf_clear(&text);
+        message_bytes(&text, number);
+        client_send_bytes(client, buf_span(&text));
+    }
     buf_finish(&text);
 }
 

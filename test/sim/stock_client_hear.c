@@ -108,10 +108,40 @@ static void room_acked(struct stock_client *client, int room)
     }
 }
 
+/* The object of a message: the first argument, or the second one behind rooms or a socket. */
+static struct span body_of(struct span args)
+{
+    struct span body = json_array_at(args, 1);
+    if (body.data == NULL || json_type(body) != JSON_OBJECT)
+        body = json_array_at(args, 2);
+    return body;
+}
+
+static void bytes_check(struct stock_client *client, struct span args, uint64_t number)
+{
+    if (!message_bytes_match(&client->attached, body_of(args), number))
+        check_fail(client->world->check, "%s: message %llu came with other bytes", client->witness.name,
+                   (unsigned long long)number);
+}
+
+static void page_bytes_check(struct stock_client *client, struct span answer)
+{
+    struct span entries = json_object_get(answer, SPAN_LIT("entries")), entry;
+    uint64_t number;
+    if (json_type(entries) != JSON_ARRAY)
+        return;
+    while (json_array_next(&entries, &entry)) {
+        struct span args = json_object_get(entry, SPAN_LIT("args"));
+        if (span_to_u64(json_object_get(body_of(args), SPAN_LIT("id")), &number))
+            bytes_check(client, args, number);
+    }
+}
+
 static void page_acked(struct stock_client *client, struct span args)
 {
     struct client_world *world = client->world;
     struct span answer = json_array_at(args, 0);
+    page_bytes_check(client, answer);
     char first[PAGE_AT_TEXT], last[PAGE_AT_TEXT];
     client->page.ack = 0;
     for (int room = 1; room < ROOMS; room++)
@@ -213,13 +243,10 @@ static void acked(struct stock_client *client, uint64_t ack, struct span args)
         check_fail(client->world->check, "%s: an answer to what it did not ask", client->witness.name);
 }
 
-/* `{"id":<number>,"pad":"..."}`, the first argument, or the second one behind rooms or a socket. False when it is
- * none. */
+/* `{"id":<number>,"pad":"..."}`. False when it is none. */
 static bool message_read(struct span args, uint64_t *number, size_t *pad)
 {
-    struct span body = json_array_at(args, 1);
-    if (body.data == NULL || json_type(body) != JSON_OBJECT)
-        body = json_array_at(args, 2);
+    struct span body = body_of(args);
     if (body.data == NULL || json_type(body) != JSON_OBJECT)
         return false;
     struct span value = json_object_get(body, SPAN_LIT("pad"));
@@ -262,18 +289,17 @@ static void event_shown(struct stock_client *client, struct span args)
         if (pad != check->truths.messages[number].bytes)
             check_fail(check, "%s: message %llu has changed on its way", client->witness.name,
                        (unsigned long long)number);
+        bytes_check(client, args, number);
         check_shown(check, &client->witness, (uint32_t)number, buf_span(&client->offset));
     }
 }
 
-void client_packet(struct stock_client *client, struct span text)
+static void packet_whole(struct stock_client *client, const struct socketio_packet *whole)
 {
-    struct socketio_packet packet;
+    struct socketio_packet packet = *whole;
     uint64_t ack;
-    if (socketio_decode(text, &packet) < 0) {
-        check_fail(client->world->check, "%s: an invalid Socket.IO packet", client->witness.name);
-        return;
-    }
+    if (packet.type == SOCKETIO_BINARY_EVENT || packet.type == SOCKETIO_BINARY_ACK)
+        packet.type = packet.type == SOCKETIO_BINARY_EVENT ? SOCKETIO_EVENT : SOCKETIO_ACK;
     if (packet.type == SOCKETIO_CONNECT && client->state == CLIENT_CONNECTING)
         connected(client, packet.payload);
     else if (packet.type == SOCKETIO_EVENT && client->state == CLIENT_CONNECTED)
@@ -285,4 +311,39 @@ void client_packet(struct stock_client *client, struct span text)
         acked(client, ack, packet.payload);
     else
         check_fail(client->world->check, "%s: a packet of type %d", client->witness.name, packet.type);
+}
+
+void client_packet(struct stock_client *client, struct span text)
+{
+    struct socketio_packet packet;
+    if (client->attached.wanted != 0 || socketio_decode(text, &packet) < 0) {
+        check_fail(client->world->check, "%s: an invalid Socket.IO packet, or one in front of attachments",
+                   client->witness.name);
+        return;
+    }
+    client->attached.wanted = packet.attachments;
+    if (packet.attachments != 0)
+        buf_append(&client->attached.text, text);
+    else
+        packet_whole(client, &packet);
+}
+
+void client_attachment(struct stock_client *client, struct span bytes)
+{
+    struct attached *attached = &client->attached;
+    struct socketio_packet packet;
+    if (attached->wanted == 0) {
+        check_fail(client->world->check, "%s: an attachment out of the blue", client->witness.name);
+        return;
+    }
+    buf_append(&attached->bytes[attached->count++], bytes);
+    if (attached->count < attached->wanted)
+        return;
+    struct buf text = attached->text;
+    attached->text = (struct buf){0};
+    attached->wanted = 0;
+    if (socketio_decode(buf_span(&text), &packet) > 0)
+        packet_whole(client, &packet);
+    buf_finish(&text);
+    attached_clear(attached);
 }

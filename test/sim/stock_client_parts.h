@@ -8,6 +8,7 @@
 /* stock_client.c: prints an action of the traced client. */
 void client_trace(const struct stock_client *client, const char *what, struct span text);
 void client_send(struct stock_client *client, struct span text);
+void client_send_bytes(struct stock_client *client, struct span bytes);
 void client_hang_up(struct stock_client *client);
 /* The client gives up its connection if nothing comes within this time. */
 void client_patience(struct stock_client *client, uint64_t us);
@@ -23,5 +24,6 @@ void client_page_more(struct stock_client *client, bool more, const char *first,
 
 /* stock_client_hear.c: Socket.IO packets. */
 void client_packet(struct stock_client *client, struct span text);
+void client_attachment(struct stock_client *client, struct span bytes);
 
 #endif

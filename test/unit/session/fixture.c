@@ -52,14 +52,14 @@ static void event(struct session_app *app, struct subscriber *subscriber, const 
     static const struct broker_retention retention = {
         .entries_max = 1000, .bytes_max = 64 << 20, .age_ms_max = 3600000};
     static const struct span both[] = {{"a", 1}, {"b", 1}};
-    struct subscriber_emit emit = {.args = asked->args, .ack_id = asked->id, .retention = &retention};
+    struct subscriber_emit emit = {.content = &asked->content, .ack_id = asked->id, .retention = &retention};
     if (span_equal(asked->name, SPAN_LIT("\"join\""))) {
-        struct span room = json_array_at(asked->args, 1);
+        struct span room = json_array_at(asked->content.args, 1);
         subscriber_join(subscriber, span_sub(room, 1, room.len - 2), asked->id);
         return;
     }
     if (span_equal(asked->name, SPAN_LIT("\"leave\""))) {
-        struct span room = json_array_at(asked->args, 1);
+        struct span room = json_array_at(asked->content.args, 1);
         subscriber_leave(subscriber, span_sub(room, 1, room.len - 2), asked->id);
         return;
     }
@@ -170,13 +170,23 @@ int tear_down(void **state)
     return 0;
 }
 
-/* One masked frame, the mask all zero. */
-void say(struct browser *browser, const char *text)
+static void frame_say(struct browser *browser, char head, const char *text)
 {
-    char frame[256] = {(char)0x81, (char)(0x80 | strlen(text))};
+    char frame[256] = {head, (char)(0x80 | strlen(text))};
     assert_true(strlen(text) < 126);
     memcpy(frame + 6, text, strlen(text));
     assert_int_equal(write(browser->fd, frame, strlen(text) + 6), strlen(text) + 6);
+}
+
+/* One masked frame, the mask all zero. */
+void say(struct browser *browser, const char *text)
+{
+    frame_say(browser, (char)0x81, text);
+}
+
+void say_binary(struct browser *browser, const char *text)
+{
+    frame_say(browser, (char)0x82, text);
 }
 
 /* Splits the received bytes into messages. */
@@ -199,7 +209,9 @@ void look(struct browser *browser)
         }
         if (rest.len < 2 || rest.len < at + len)
             break;
-        if (head[0] == 0x81) {
+        if (head[0] == 0x81 || head[0] == 0x82) {
+            if (head[0] == 0x82)
+                buf_append(&browser->messages, SPAN_LIT("b:"));
             buf_append(&browser->messages, span_sub(rest, at, len));
             buf_append_char(&browser->messages, '\n');
         }
@@ -242,12 +254,25 @@ void quoted(const struct browser *browser, const char *start, const char *before
     }
 }
 
+/* A browser whose connection is gone may dial again. */
+static void renew(struct browser *browser)
+{
+    turn(2); /* the connection is reaped */
+    close(browser->fd);
+    buf_finish(&browser->in);
+    buf_finish(&browser->messages);
+    *browser = (struct browser){.fd = -1};
+    conn_init(&browser->conn, &net, &events, &limits);
+}
+
 struct browser *dial(int number)
 {
     struct browser *browser = &browsers[number];
     struct sockaddr_in in;
     socklen_t len = sizeof in;
     struct addr addr;
+    if (browser->closed)
+        renew(browser);
     getsockname(listening, (struct sockaddr *)&in, &len);
     addr_from_ip(&addr, SPAN_LIT(OWN_IP), ntohs(in.sin_port));
     conn_connect(&browser->conn, &addr);

@@ -49,7 +49,9 @@ int tear_down(void **state);
 void turn(uint64_t ms);
 /* One masked frame, the mask all zero; up to 125 bytes. */
 void say(struct browser *browser, const char *text);
-/* Splits the received bytes into messages. */
+/* The same for a binary message. */
+void say_binary(struct browser *browser, const char *text);
+/* Splits the received bytes into messages; a binary one has `b:` in front. */
 void look(struct browser *browser);
 /* How many messages begin so. */
 size_t count(const struct browser *browser, const char *start);

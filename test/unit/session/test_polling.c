@@ -117,6 +117,48 @@ static void what_waits_is_one_payload(void **state)
     assert_int_equal(packets(request), 4); /* three events and an acknowledgement */
 }
 
+/* Attachments are base64 here; the text and they may come in several POSTs, and go in one answer. */
+static void attachments_come_and_go(void **state)
+{
+    join();
+    assert_posted(1, "452-1[\"x\",{\"_placeholder\":true,\"num\":0}]\x1e"
+                     "bAQID");
+    assert_posted(2, "b");
+    turn(5);
+    struct request *request = get(3);
+    assert_int_equal(packets(request), 4); /* the event, its two attachments, and the acknowledgement */
+    assert_non_null(memmem(request->payload.data, request->payload.len,
+                           "\"]\x1e"
+                           "bAQID\x1e"
+                           "b\x1e"
+                           "431[]",
+                           16));
+}
+
+/* Each packet is a binary message; without a text in front, each is a message of its own on a WebSocket, too. */
+static void msgpack_goes_as_binary(void **state)
+{
+    struct request *request = prepare(0);
+    polling_handshake(&sessions, &socket_msgpack_protocol, &request->exchange);
+    memcpy(sid, request->exchange.sid, sizeof sid);
+    assert_posted(1, "bgqR0eXBlAKNuc3ChLw=="); /* {type: 0, nsp: "/"} */
+    turn(5);
+    request = get(2);
+    assert_int_equal(packets(request), 1);
+    assert_true(span_starts_with(buf_span(&request->payload), SPAN_LIT("b3wAAAAOkdHlwZQCjbnNwoS+kZGF0Yd8AAAAC")));
+    assert_posted(1, "bhKR0eXBlAqNuc3ChL6RkYXRhkqFhxAEHomlkAQ=="); /* {type: 2, nsp: "/", data: ["a", <07>], id: 1} */
+    turn(5);
+    fixture_probe_sid = own_sid();
+    struct browser *browser = dial(0);
+    fixture_probe_sid = (struct span){NULL, 0};
+    say(browser, "2probe");
+    expect(browser, "3probe");
+    say(browser, "5");
+    turn(5);
+    look(browser);
+    assert_int_equal(count(browser, "b:\xdf"), 2); /* the event and its acknowledgement */
+}
+
 static void a_get_is_held_until_something_comes(void **state)
 {
     join();
@@ -308,6 +350,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(what_waits_is_one_payload),
+        TEST(attachments_come_and_go),
+        TEST(msgpack_goes_as_binary),
         TEST(a_get_is_held_until_something_comes),
         TEST(a_second_get_ends_the_session),
         TEST(an_aborted_get_ends_the_session_at_once),

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <cmocka.h>
@@ -149,6 +150,35 @@ static void test_prefixes(void **state)
     assert_prefix(SOCKETIO_ACK, "/", "007", "43007");
 }
 
+static void test_binary_prefixes(void **state)
+{
+    struct buf to = {0};
+    socketio_binary_prefix_encode(&to, SOCKETIO_BINARY_EVENT, 10, SPAN_LIT("/"), (struct span){NULL, 0});
+    socketio_binary_prefix_encode(&to, SOCKETIO_BINARY_ACK, 1, SPAN_LIT("/nsp"), SPAN_LIT("17"));
+    assert_true(span_equal(buf_span(&to), SPAN_LIT("4510-461-/nsp,17")));
+    buf_finish(&to);
+}
+
+static void assert_shift(const char *json, uint32_t by, const char *expected)
+{
+    char text[256];
+    snprintf(text, sizeof text, "%s", json);
+    socketio_placeholders_shift(text, strlen(text), by);
+    assert_string_equal(text, expected);
+}
+
+static void test_shift(void **state)
+{
+    assert_shift("[{\"_placeholder\":true,\"num\":0},{\"num\": 1 ,\"_placeholder\":true}]", 8,
+                 "[{\"_placeholder\":true,\"num\":8},{\"num\": 9 ,\"_placeholder\":true}]");
+    /* The last of equal keys counts. What is no placeholder stays. */
+    assert_shift("[{\"_placeholder\":true,\"num\":0,\"num\":1}]", 1, "[{\"_placeholder\":true,\"num\":0,\"num\":2}]");
+    assert_shift("[{\"_placeholder\":false,\"num\":0},{\"num\":0},0,\"num\",[\"_placeholder\",true]]", 3,
+                 "[{\"_placeholder\":false,\"num\":0},{\"num\":0},0,\"num\",[\"_placeholder\",true]]");
+    assert_shift("[{\"num\":0,\"in\":{\"_placeholder\":true,\"num\":1},\"_placeholder\":true}]", 2,
+                 "[{\"num\":2,\"in\":{\"_placeholder\":true,\"num\":3},\"_placeholder\":true}]");
+}
+
 static void test_reserved(void **state)
 {
     assert_true(socketio_event_is_reserved(SPAN_LIT("connect")));
@@ -180,13 +210,9 @@ static void test_placeholders_deep(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_accepted),
-        cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_fields),
-        cmocka_unit_test(test_ids),
-        cmocka_unit_test(test_prefixes),
-        cmocka_unit_test(test_reserved),
-        cmocka_unit_test(test_placeholders_deep),
+        cmocka_unit_test(test_accepted), cmocka_unit_test(test_refused),  cmocka_unit_test(test_fields),
+        cmocka_unit_test(test_ids),      cmocka_unit_test(test_prefixes), cmocka_unit_test(test_binary_prefixes),
+        cmocka_unit_test(test_shift),    cmocka_unit_test(test_reserved), cmocka_unit_test(test_placeholders_deep),
     };
     return cmocka_run_group_tests_name("socketio", tests, NULL, NULL);
 }

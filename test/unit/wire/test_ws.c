@@ -79,6 +79,8 @@ static void test_frames(void **state)
 {
     check_frame(ws_frame_create(WS_TEXT, SPAN_LIT("Hello")), SPAN_LIT("\x81\x05Hello"));
     check_frame(ws_frame_create(WS_BINARY, (struct span){NULL, 0}), SPAN_LIT("\x82\x00"));
+    const struct span parts[] = {SPAN_LIT("Hello"), SPAN_LIT(""), SPAN_LIT("\1")};
+    check_frame(ws_frames_create(parts, 3), SPAN_LIT("\x81\x05Hello\x82\x00\x82\x01\x01"));
     check_frame(ws_close_create(1000, SPAN_LIT("bye")), SPAN_LIT("\x88\x05\x03\xe8"
                                                                  "bye"));
     check_frame(ws_close_create(1001, (struct span){NULL, 0}), SPAN_LIT("\x88\x02\x03\xe9"));

@@ -1,0 +1,34 @@
+/* content: the arguments of an event or an answer, and its attachments. As bytes, it is the body of an entry.
+ *
+ * A body without attachments is the JSON array alone. With attachments it begins with a byte that JSON cannot begin
+ * with, so each reader knows which one it has:
+ *
+ *     01 <count> <length of each attachment, 4 bytes, big-endian> <the attachments> <JSON> */
+#ifndef SENNIT_SESSION_CONTENT_H
+#define SENNIT_SESSION_CONTENT_H
+
+#include "base/buf.h"
+#include "wire/socketio.h"
+
+enum { CONTENT_MARK = 1, CONTENT_ATTACHMENTS_MAX = SOCKETIO_ATTACHMENTS_MAX };
+
+struct content {
+    struct span args; /* a JSON array; with attachments, each placeholder in it points at one of them */
+    uint32_t count;   /* of attachments, CONTENT_ATTACHMENTS_MAX at most */
+    struct span attachments[CONTENT_ATTACHMENTS_MAX];
+};
+
+/* Appends the body. */
+void content_encode(struct buf *to, const struct content *content);
+/* Reads a body; spans point into it. False if it begins with the mark and is damaged: lengths that do not add up, no
+ * JSON array, a placeholder without its attachment. A body that begins otherwise is taken as arguments, unread. */
+bool content_decode(struct span body, struct content *content);
+/* Bytes of arguments and attachments. */
+size_t content_bytes(const struct content *content);
+
+static inline struct content content_of(struct span args)
+{
+    return (struct content){.args = args};
+}
+
+#endif
