@@ -56,6 +56,11 @@ char *files_path(const char *directory, struct span path)
     return mem_printf("%s" SPAN_FMT, directory, SPAN_ARG(path));
 }
 
+bool files_is_client_msgpack(struct span name)
+{
+    return span_starts_with(name, SPAN_LIT("socket.io.msgpack."));
+}
+
 bool files_is_client(struct span name)
 {
     static const char *const names[] = {"socket.io.js", "socket.io.min.js", "socket.io.esm.min.js",

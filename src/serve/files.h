@@ -15,5 +15,7 @@ const char *files_type(struct span path);
 /* Whether `name`, the rest of a path after the engine's, is a file of the client library: "socket.io.js",
  * "socket.io.min.js", "socket.io.esm.min.js", "socket.io.msgpack.min.js", each also with ".map". */
 bool files_is_client(struct span name);
+/* Whether it is the one with the msgpack parser, or its map. */
+bool files_is_client_msgpack(struct span name);
 
 #endif
