@@ -396,6 +396,24 @@ static void test_a_client_that_goes(void **state)
     stop();
 }
 
+/* A handshake costs a session, and no connection: there are as many sessions as there may be connections. */
+static void test_too_many_sessions(void **state)
+{
+    start("limits: {connections: 3}");
+    for (int i = 0; i < 3; i++)
+        begin_session(&peers[0]);
+    answers(&peers[0], request("GET", POLL, "", ""), "HTTP/1.1 503 Service Unavailable\r\n");
+    assert_true(has(&peers[0], "Retry-After: 1\r\n") && has(&peers[0], "limits: connections"));
+    assert_int_equal(server->sessions.count, 3);
+    lives(&peers[1]);
+    answers(&peers[1], request("POST", of_session(POLL "&sid=%s"), "", "1"), "HTTP/1.1 200 OK\r\n");
+    begin_session(&peers[1]);
+    server->draining = true;
+    answers(&peers[1], request("GET", POLL, "", ""), "HTTP/1.1 503 Service Unavailable\r\n");
+    lives(&peers[2]);
+    stop();
+}
+
 static void test_a_websocket_takes_over(void **state)
 {
     start("");
@@ -578,6 +596,7 @@ int main(void)
         cmocka_unit_test(test_overlapping_requests),
         cmocka_unit_test(test_bodies_of_posts),
         cmocka_unit_test(test_a_client_that_goes),
+        cmocka_unit_test(test_too_many_sessions),
         cmocka_unit_test(test_a_websocket_takes_over),
         cmocka_unit_test(test_path_and_transports),
         cmocka_unit_test(test_cookies),
