@@ -258,6 +258,21 @@ static void on_drained(struct conn *conn)
         http->server->events->drained(http);
 }
 
+/* Tells the handler of a request, at once: before another connection's request is read. */
+static void request_abort(struct http *http)
+{
+    if (!is_asked(http->exchange))
+        return;
+    http_set_state(http->exchange, HTTP_OVER);
+    if (http->server->events->aborted != NULL)
+        http->server->events->aborted(http);
+}
+
+static void on_broken(struct conn *conn)
+{
+    request_abort(container_of(conn, struct http, conn));
+}
+
 /* A client that has asked and says no more gets the answers, unless the handler does not wait for such. */
 static void on_ended(struct conn *conn)
 {
@@ -265,6 +280,8 @@ static void on_ended(struct conn *conn)
     struct http_exchange *exchange = http->exchange;
     bool is_gone = is_asked(exchange) && (exchange->end_aborts || !exchange->body.done);
     exchange->peer_ended = true;
+    if (is_gone)
+        request_abort(http);
     if (is_gone || !http_is_answering(http))
         conn_close(conn, CLOSE_PEER_CLOSED);
     else if (!is_asked(exchange))
@@ -274,11 +291,7 @@ static void on_ended(struct conn *conn)
 static void on_closed(struct conn *conn, enum close_reason reason)
 {
     struct http *http = container_of(conn, struct http, conn);
-    struct http_exchange *exchange = http->exchange;
-    bool was_asked = is_asked(exchange);
-    http_set_state(exchange, HTTP_OVER);
-    if (was_asked && http->server->events->aborted != NULL)
-        http->server->events->aborted(http);
+    request_abort(http);
     http_exchange_free(http);
     http_forget(http);
     http->server->events->closed(http, reason);
@@ -287,6 +300,7 @@ static void on_closed(struct conn *conn, enum close_reason reason)
 static const struct conn_events conn_events = {
     .received = on_received,
     .ended = on_ended,
+    .broken = on_broken,
     .drained = on_drained,
     .closed = on_closed,
 };

@@ -52,7 +52,8 @@ struct http_events {
     void (*body)(struct http *http, struct span bytes, bool last);
     /* The queue of a streamed answer is empty again, after http_stream_send returned false. May be NULL. */
     void (*drained)(struct http *http);
-    /* The client has gone, or was cut, before its answer was complete: forget the request. May be NULL. */
+    /* The client has gone, or was cut, before its answer was complete: forget the request. May be NULL. A client that
+     * goes by itself is told of at once, before any other connection is read. */
     void (*aborted)(struct http *http);
     /* A request is refused for a fault: count it, forget the request if it was under way, and answer with this status;
      * the connection ends behind the answer. Status 0: an answer is under way or has been given, so only count. NULL,

@@ -106,6 +106,8 @@ void conn_end_input(struct conn *conn)
 
 void conn_broken(struct conn *conn)
 {
+    if (conn->state == CONN_OPEN && conn->events->broken != NULL)
+        conn->events->broken(conn);
     if (conn_tls_problem(conn)->fault != TLS_FAULT_NONE)
         conn_close(conn, CLOSE_TLS_FAILED);
     else

@@ -39,6 +39,8 @@ struct conn_events {
     size_t (*received)(struct conn *conn, char *bytes, size_t len);
     /* The peer ended its half. NULL: the connection is closed with PEER_CLOSED. Not repeated. */
     void (*ended)(struct conn *conn);
+    /* Reading or writing failed, so the peer is gone: told at once, and then the connection closes. May be NULL. */
+    void (*broken)(struct conn *conn);
     /* The output queue has become empty, after the kernel had not taken all of it, or after conn_await_drained. May be
      * NULL. */
     void (*drained)(struct conn *conn);

@@ -60,7 +60,35 @@
     X(HTTP_INVALID, "http_invalid", LOG_INFO, \
       "the request is not valid HTTP/1.1, or larger than docs/serve.md allows") \
     X(HANDSHAKE_INVALID, "handshake_invalid", LOG_INFO, \
-      "the handshake cannot be served: use Socket.IO 4 with transports: [websocket] and EIO=4") \
+      "the handshake is not complete: say transport=polling, or transport=websocket with the fields of RFC 6455; a " \
+      "proxy in front must pass on Upgrade and Connection") \
+    X(HANDSHAKE_METHOD, "handshake_method", LOG_INFO, "a session begins with GET") \
+    X(TRANSPORT_UNKNOWN, "transport_unknown", LOG_INFO, \
+      "the query must say transport=polling or transport=websocket, and `transports:` in the configuration must " \
+      "allow " \
+      "it") \
+    X(TRANSPORT_OTHER, "transport_other", LOG_INFO, \
+      "the session is on another transport than the request: after an upgrade, poll no more") \
+    X(SESSION_UNKNOWN, "session_unknown", LOG_INFO, \
+      "there is no session with this sid: it has ended, so connect again; with several instances, give all of them " \
+      "the " \
+      "same REDIS_URL") \
+    X(EIO_OLD, "eio_old", LOG_INFO, \
+      "only revision 4 of Engine.IO is supported (EIO=4), neither EIO=3 nor allowEIO3: use socket.io-client 3 or " \
+      "later") \
+    X(JSONP, "jsonp", LOG_INFO, \
+      "JSONP (the query parameter j) is not supported: use socket.io-client 3 or later, without forceJSONP") \
+    X(POST_BINARY, "post_binary", LOG_INFO, \
+      "a POST of type application/octet-stream is not of revision 4: send text, and binary packets as b and base64") \
+    X(POLLS_OVERLAP, "polls_overlap", LOG_INFO, \
+      "a second GET or POST of a session came while the first was under way: one client has one session, and no " \
+      "proxy " \
+      "may repeat its requests") \
+    X(PATH_SLASH, "path_slash", LOG_INFO, \
+      "the path of the engine ends in a slash: add it in the client, or set `add_trailing_slash: false`") \
+    X(CORS, "cors", LOG_WARNING, \
+      "a browser does not let pages of this origin read the answer: add it under `cors:` in the configuration, like " \
+      "cors: {origin: [https://board.example.com]}") \
     X(METHOD, "method", LOG_INFO, "only GET and HEAD are served here") \
     X(HEAD_LATE, "head_late", LOG_INFO, "no complete request came in time (`limits: head_timeout`): connect again") \
     X(BODY_LATE, "body_late", LOG_INFO, "less than 1 KiB of the request's body arrived in 30 s: send it faster") \

@@ -6,6 +6,8 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "serve/engine.h"
+#include "session/polling.h"
 #include "session/socket.h"
 
 enum {
@@ -62,7 +64,7 @@ static void client_end(struct client *client, enum close_reason reason)
     free(client);
 }
 
-static void client_note(struct client *client, enum refusal refusal, struct span what)
+void client_note(struct client *client, enum refusal refusal, struct span what)
 {
     char ip[ADDR_TEXT_MAX];
     addr_ip_print(&client->http.conn.peer, ip);
@@ -113,8 +115,18 @@ static void on_refused(struct http *http, enum http_fault fault, int status)
     client_note(client, refusals[fault], SPAN_LIT(""));
     if (fault == HTTP_FAULT_INVALID)
         crowd_asked(&client_server(client)->crowd, &client->crowd);
-    if (status != 0)
+    if (!engine_refused(client, fault) && status != 0)
         client_answer(client, status, status == 503 ? RETRY_SOON : SPAN_LIT(""), refusals[fault]);
+}
+
+static void on_body(struct http *http, struct span bytes, bool last)
+{
+    engine_body(client_of(http), bytes);
+}
+
+static void on_aborted(struct http *http)
+{
+    engine_aborted(client_of(http));
 }
 
 static bool on_keeps(struct http *http, size_t bytes)
@@ -130,6 +142,8 @@ static void on_closed(struct http *http, enum close_reason reason)
 
 static const struct http_events http_events = {
     .request = on_request,
+    .body = on_body,
+    .aborted = on_aborted,
     .refused = on_refused,
     .keeps = on_keeps,
     .closed = on_closed,
@@ -160,12 +174,15 @@ static const struct conn_events session_events = {
     .closed = session_on_closed,
 };
 
-void client_upgrade(struct client *client, const struct http1_head *head)
+void client_upgrade(struct client *client, const struct http1_head *head, struct span sid)
 {
     struct server *server = client_server(client);
     http_upgrade_websocket(&client->http, head, &session_events);
     crowd_upgraded(&server->crowd, &client->crowd);
-    websocket_open(&client->websocket, &server->sessions, server->sessions.polling_protocol, &client->http.conn);
+    if (sid.len > 0)
+        polling_upgrade(&server->sessions, &client->websocket, sid, &client->http.conn);
+    else
+        websocket_open(&client->websocket, &server->sessions, server->sessions.polling_protocol, &client->http.conn);
 }
 
 void client_server_init(struct server *server)

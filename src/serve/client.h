@@ -12,9 +12,12 @@ enum {
     CLIENT_STALL_MS_MAX = 30000,
 };
 
+struct engine_request;
+
 struct client {
     struct http http;
-    struct websocket websocket; /* after an upgrade */
+    struct websocket websocket;    /* after an upgrade */
+    struct engine_request *engine; /* the request to a polling session that is under way (engine.h), or NULL */
     struct crowd_member crowd;
 };
 
@@ -33,11 +36,16 @@ void client_answer_unkept(struct server *server, struct io *io, const struct add
 void client_refuse(struct client *client, int status, enum refusal refusal, struct span fields, struct span what);
 /* The crowd needs its place: tells the peer and ends the connection at once. */
 void client_give_way(struct client *client);
-/* Upgrades and begins a session; the caller has checked the request. */
-void client_upgrade(struct client *client, const struct http1_head *head);
+/* Counts and logs a refusal with `what`. */
+void client_note(struct client *client, enum refusal refusal, struct span what);
+/* Upgrades, and begins a session, or is to take over the polling session `sid` (empty: none). The caller has checked
+ * the request. */
+void client_upgrade(struct client *client, const struct http1_head *head, struct span sid);
 
 /* routes.c: acts on one request. */
 void route_request(struct client *client, const struct http1_head *head);
+/* The same for a file of the client library, `name`; `fields`: further lines of the answer. */
+void library_request(struct client *client, const struct http1_head *head, struct span name, struct span fields);
 /* ready.c: responds later, with the outcome of a probe. */
 void ready_request(struct client *client, const struct http1_head *head);
 /* metrics.c: responds later, with the instance's counters and the broker's figures. */

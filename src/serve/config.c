@@ -8,6 +8,7 @@
 #include "base/shown.h"
 #include "loop/file.h"
 #include "serve/headers.h"
+#include "serve/library.h"
 
 enum {
     ROTATE_SHARE = 10,     /* of the request timeout, in the last tenth, */
@@ -100,6 +101,7 @@ static bool access_read(struct serve_config *config, const struct yaml_node *roo
     config->headers = headers_read(yaml_get(root, "headers"), err);
     return config->headers != NULL && limits_derive(&config->bounds, &config->files, on_platform, err) &&
            origins_read(&config->origins, yaml_get(root, "origins"), err) &&
+           engine_config_read(&config->engine, root, err) &&
            admin_read(&config->admin, yaml_get(root, "admin"), environment("SENNIT_ADMIN_TOKEN"), err);
 }
 
@@ -120,9 +122,25 @@ static bool parser_read(const struct yaml_node *root, bool *msgpack, struct err 
 static bool root_read(struct serve_config *config, struct loop *loop, const char *path, const struct yaml_node *root,
                       struct err *err)
 {
-    static const char *const keys[] = {
-        "namespaces", "static", "client",  "ping_interval", "ping_timeout", "connect_timeout", "max_payload",
-        "prefix",     "limits", "origins", "admin",         "headers",      "parser",          NULL};
+    static const char *const keys[] = {"namespaces",
+                                       "static",
+                                       "client",
+                                       "ping_interval",
+                                       "ping_timeout",
+                                       "connect_timeout",
+                                       "max_payload",
+                                       "prefix",
+                                       "limits",
+                                       "origins",
+                                       "admin",
+                                       "headers",
+                                       "path",
+                                       "add_trailing_slash",
+                                       "transports",
+                                       "cors",
+                                       "cookie",
+                                       "parser",
+                                       NULL};
     if (!yaml_expect(root, YAML_MAPPING, err) || !yaml_only(root, keys, err))
         return false;
     struct session_limits *limits = &config->limits;
@@ -297,6 +315,9 @@ bool serve_config_read(struct serve_config *config, struct loop *loop, const str
         !file_read_config(config, loop, options->config_path, err) || !instance_name(config, loop, err))
         return false;
     client_find(config);
+    if (config->client_dir != NULL)
+        config->client_version = library_version(config->client_dir);
+    config->limits.upgrades = config->engine.websocket;
     if (config->prefix == NULL)
         config->prefix = mem_text(SPAN_LIT("sennit"));
     return true;
@@ -306,11 +327,13 @@ void serve_config_finish(struct serve_config *config)
 {
     relay_finish(&config->relay);
     origins_finish(&config->origins);
+    engine_config_finish(&config->engine);
     admin_finish(&config->admin);
     free(config->headers);
     free(config->redis_url);
     free(config->prefix);
     free(config->static_dir);
     free(config->client_dir);
+    free(config->client_version);
     free(config->instance);
 }

@@ -6,6 +6,7 @@
 #include "app/relay.h"
 #include "base/err.h"
 #include "serve/admin.h"
+#include "serve/engine_config.h"
 #include "serve/limits.h"
 #include "serve/origin.h"
 
@@ -28,6 +29,7 @@ struct serve_config {
     uint64_t files_allowed;
     struct limits_files files;   /* the division of these descriptors */
     struct origins origins;      /* origins whose pages may connect */
+    struct engine_config engine; /* paths, transports, CORS */
     struct admin admin;          /* access to /metrics */
     char *headers;               /* header lines of every response */
     bool msgpack;                /* `parser: msgpack`: Socket.IO packets are MessagePack */
@@ -36,6 +38,7 @@ struct serve_config {
     char *prefix;                /* of the broker's keys */
     char *static_dir;            /* NULL: none */
     char *client_dir;            /* socket.io-client's dist/; NULL: not found */
+    char *client_version;        /* of these files; NULL: unknown */
     char *instance;              /* SENNIT_INSTANCE, or K_REVISION or "local", and random characters */
     uint64_t request_timeout_ms; /* SENNIT_REQUEST_TIMEOUT_SECONDS; 0: unknown */
 };

@@ -55,7 +55,8 @@ static void unjoined_sweep(struct crowd *crowd, uint64_t *room)
     list_each (node, &crowd->unjoined) {
         struct crowd_member *member = container_of(node, struct crowd_member, node);
         struct client *client = container_of(member, struct client, crowd);
-        if (client->websocket.transport.session->joined) {
+        struct session *session = client->websocket.transport.session; /* NULL: it probes */
+        if (session != NULL && session->joined) {
             list_remove(node);
             continue;
         }
@@ -63,7 +64,10 @@ static void unjoined_sweep(struct crowd *crowd, uint64_t *room)
             return;
         list_remove(node);
         (*room)--;
-        session_close(client->websocket.transport.session, CLOSE_CONNECT_PACKET_TIMEOUT_CROWDED);
+        if (session != NULL)
+            session_close(session, CLOSE_CONNECT_PACKET_TIMEOUT_CROWDED);
+        else
+            conn_close(&client->http.conn, CLOSE_CONNECT_PACKET_TIMEOUT_CROWDED);
     }
 }
 

@@ -87,17 +87,11 @@ static bool one_field(const struct http1_head *head, struct span name, struct sp
     return true;
 }
 
-bool origins_allow(const struct origins *origins, const struct http1_head *head)
+bool origin_is_ours(const struct http1_head *head)
 {
     struct span origin, forwarded, first;
     struct parts parts;
-    if (origins->any)
-        return true;
-    if (!one_field(head, SPAN_LIT("Origin"), &origin))
-        return false;
-    if (origin.data == NULL || is_listed(origins, origin))
-        return true;
-    if (!origin_split(origin, &parts))
+    if (!one_field(head, SPAN_LIT("Origin"), &origin) || !origin_split(origin, &parts))
         return false;
     if (is_same_site(&parts, head->host))
         return true;
@@ -105,6 +99,16 @@ bool origins_allow(const struct origins *origins, const struct http1_head *head)
      * not a browser can say any Origin. */
     return one_field(head, SPAN_LIT("X-Forwarded-Host"), &forwarded) && span_next(&forwarded, ',', &first) &&
            is_same_site(&parts, span_trim(first));
+}
+
+bool origins_allow(const struct origins *origins, const struct http1_head *head)
+{
+    struct span origin;
+    if (origins->any)
+        return true;
+    if (!one_field(head, SPAN_LIT("Origin"), &origin))
+        return false;
+    return origin.data == NULL || is_listed(origins, origin) || origin_is_ours(head);
 }
 
 static bool origin_is_valid(struct span text)

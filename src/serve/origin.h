@@ -19,5 +19,7 @@ struct origins {
 bool origins_read(struct origins *origins, const struct yaml_node *node, struct err *err);
 void origins_finish(struct origins *origins); /* accepts zeroed memory */
 bool origins_allow(const struct origins *origins, const struct http1_head *head);
+/* Whether the one Origin of this request is our own site's. */
+bool origin_is_ours(const struct http1_head *head);
 
 #endif

@@ -1,61 +1,15 @@
 /* routes: passes each request to the handler of its path: the engine, the client library, /health and the like, files.
  */
+#include <stdio.h>
 #include <stdlib.h>
 
-#include "serve/client.h"
 #include "serve/conditional.h"
+#include "serve/engine.h"
 #include "serve/files.h"
-#include "wire/engineio.h"
-#include "wire/ws.h"
 
 #define TEXT SPAN_LIT("text/plain; charset=utf-8")
 #define RETRY_SOON SPAN_LIT("Retry-After: 1\r\n")
 #define NO_STORE SPAN_LIT("Cache-Control: no-store\r\n")
-
-/* As upstream answers: an upgrade gets the bare message, and the end. */
-static void engine_error(struct client *client, const struct http1_head *head, enum engineio_error error)
-{
-    struct buf body = {0};
-    char ip[ADDR_TEXT_MAX];
-    addr_ip_print(&client->http.conn.peer, ip);
-    refusals_note(&client_server(client)->sessions.refusals, REFUSAL_HANDSHAKE_INVALID, span_str(ip),
-                  span_str(engineio_error_text(error)));
-    if (head->upgrade_websocket) {
-        http_last(&client->http, CLOSE_DONE);
-        http_respond(&client->http, 400, TEXT, SPAN_LIT(""), span_str(engineio_error_text(error)));
-        return;
-    }
-    buf_printf(&body, "{\"code\":%d,\"message\":\"%s\"}", (int)error, engineio_error_text(error));
-    http_respond(&client->http, 400, SPAN_LIT("application/json"), SPAN_LIT(""), buf_span(&body));
-    buf_finish(&body);
-}
-
-/* The handshake's checks, in upstream's order. Only the WebSocket transport is served. */
-static void engine_request(struct client *client, const struct http1_head *head, struct span query)
-{
-    struct engineio_query asked;
-    engineio_query_decode(query, &asked);
-    if (!span_equal(asked.transport, SPAN_LIT("websocket")))
-        engine_error(client, head, ENGINEIO_UNKNOWN_TRANSPORT);
-    else if (asked.sid.data != NULL)
-        engine_error(client, head, ENGINEIO_UNKNOWN_SID);
-    else if (!span_equal(head->method, SPAN_LIT("GET")))
-        engine_error(client, head, ENGINEIO_BAD_METHOD);
-    else if (!head->upgrade_websocket)
-        engine_error(client, head, ENGINEIO_BAD_REQUEST);
-    else if (!span_equal(asked.eio, SPAN_LIT("4")))
-        engine_error(client, head, ENGINEIO_UNSUPPORTED_VERSION);
-    else if (!span_equal(http1_field_get(head, SPAN_LIT("Sec-WebSocket-Version")), SPAN_LIT("13")))
-        client_refuse(client, 426, REFUSAL_HANDSHAKE_INVALID, SPAN_LIT("Sec-WebSocket-Version: 13\r\n"), SPAN_LIT(""));
-    else if (!ws_key_is_valid(http1_field_get(head, SPAN_LIT("Sec-WebSocket-Key"))))
-        engine_error(client, head, ENGINEIO_BAD_REQUEST);
-    else if (!origins_allow(&client_server(client)->config.origins, head))
-        client_refuse(client, 403, REFUSAL_ORIGIN, SPAN_LIT(""), http1_field_get(head, SPAN_LIT("Origin")));
-    else if (client_server(client)->draining)
-        client_refuse(client, 503, REFUSAL_DRAINING, RETRY_SOON, SPAN_LIT(""));
-    else
-        client_upgrade(client, head);
-}
 
 static void not_found(struct client *client, struct span text)
 {
@@ -78,7 +32,7 @@ static void version_fields(struct buf *to, const struct stored *stored, const st
 }
 
 static void file_send(struct client *client, const struct http1_head *head, struct stored *stored, struct span type,
-                      struct span caching)
+                      struct span caching, struct span more)
 {
     struct buf fields = {0};
     struct conditional_version version = {
@@ -88,6 +42,7 @@ static void file_send(struct client *client, const struct http1_head *head, stru
     };
     struct conditional_answer answer = conditional_answer(head, &version);
     version_fields(&fields, stored, &answer, caching);
+    buf_append(&fields, more);
     if (answer.status == 200 || answer.status == 206) {
         http_respond_source(&client->http, answer.status, type, buf_span(&fields), &stored->source, answer.from,
                             answer.end);
@@ -100,37 +55,74 @@ static void file_send(struct client *client, const struct http1_head *head, stru
     buf_finish(&fields);
 }
 
-/* Answers with a file that `path` names under `directory`; 404 with `absent` when there is none. */
-static void file_request(struct client *client, const struct http1_head *head, const char *directory, struct span path,
-                         struct span type, struct span caching, struct span absent)
+/* A file that a request asks for. */
+struct wanted_file {
+    const char *directory;
+    struct span path; /* below it */
+    struct span type, caching;
+    struct span fields;  /* further lines of the answer */
+    struct span absent;  /* the text of the 404 */
+    const char *version; /* becomes its entity tag; NULL: the store's */
+};
+
+static void file_request(struct client *client, const struct http1_head *head, const struct wanted_file *wanted)
 {
     struct server *server = client_server(client);
     struct stored *stored;
-    char *file = directory != NULL ? files_path(directory, path) : NULL;
+    char *file = wanted->directory != NULL ? files_path(wanted->directory, wanted->path) : NULL;
     enum store_result result =
         file != NULL ? store_find(&server->store, file, loop_wall_ms(server->loop), &stored) : STORE_ABSENT;
     free(file);
+    if (result == STORE_FOUND && wanted->version != NULL)
+        snprintf(stored->etag, sizeof stored->etag, "\"%s\"", wanted->version);
     if (result == STORE_FOUND)
-        file_send(client, head, stored, type, caching);
+        file_send(client, head, stored, wanted->type, wanted->caching, wanted->fields);
     else if (result == STORE_BUSY)
-        client_refuse(client, 503, REFUSAL_FILES_FULL, RETRY_SOON, path);
+        client_refuse(client, 503, REFUSAL_FILES_FULL, RETRY_SOON, wanted->path);
     else
-        not_found(client, absent);
+        not_found(client, wanted->absent);
 }
 
-/* Served as Socket.IO servers do, so that `<script src="/socket.io/socket.io.js">` of unmodified pages works. */
-static void client_library(struct client *client, const struct http1_head *head, struct span name)
+void library_request(struct client *client, const struct http1_head *head, struct span name, struct span fields)
 {
+    const struct serve_config *config = &client_server(client)->config;
+    bool is_map = span_ends_with(name, SPAN_LIT(".map"));
     struct buf path = {0};
     buf_append_char(&path, '/');
     buf_append(&path, name);
-    file_request(client, head, client_server(client)->config.client_dir, buf_span(&path),
-                 span_ends_with(name, SPAN_LIT(".map")) ? SPAN_LIT("application/json")
-                                                        : SPAN_LIT("application/javascript; charset=utf-8"),
-                 SPAN_LIT("public, max-age=0"),
-                 SPAN_LIT("socket.io-client is not installed here; run npm install socket.io-client, or set "
-                          "`client:` in the configuration to its dist directory"));
+    const struct wanted_file wanted = {
+        .directory = config->client_dir,
+        .path = buf_span(&path),
+        .type =
+            is_map ? SPAN_LIT("application/json; charset=utf-8") : SPAN_LIT("application/javascript; charset=utf-8"),
+        .caching = SPAN_LIT("public, max-age=0"),
+        .fields = fields,
+        .absent = SPAN_LIT("socket.io-client is not installed here; run npm install socket.io-client, or set "
+                           "`client:` in the configuration to its dist directory"),
+        .version = config->client_version,
+    };
+    file_request(client, head, &wanted);
     buf_finish(&path);
+}
+
+/* A file of the operator's. */
+static void static_request(struct client *client, const struct http1_head *head, struct span path)
+{
+    const struct wanted_file wanted = {
+        .directory = client_server(client)->config.static_dir,
+        .path = path,
+        .type = span_str(files_type(path)),
+        .caching = SPAN_LIT("no-cache"),
+        .absent = SPAN_LIT("Not Found"),
+    };
+    file_request(client, head, &wanted);
+}
+
+/* Easily left out in a client of one's own. */
+static void slash_lacks(struct client *client, struct span path)
+{
+    client_note(client, REFUSAL_PATH_SLASH, path);
+    not_found(client, span_str(refusal_text(REFUSAL_PATH_SLASH)));
 }
 
 /* One that has no place: it may ask whether this instance lives, and the operator may ask why it is full. */
@@ -163,18 +155,18 @@ static void admin_request(struct client *client, const struct http1_head *head, 
 
 void route_request(struct client *client, const struct http1_head *head)
 {
-    static const struct span engine_path = {"/socket.io/", sizeof "/socket.io/" - 1};
-    struct span query = head->target, path;
+    const struct engine_config *engine = &client_server(client)->config.engine;
+    struct span query = head->target, path, rest;
     bool reads = span_equal(head->method, SPAN_LIT("GET")) || span_equal(head->method, SPAN_LIT("HEAD"));
     span_next(&query, '?', &path);
     if (is_refused(client, head, path))
         return;
-    if (span_starts_with(path, engine_path)) {
-        struct span name = span_from(path, engine_path.len);
-        if (reads && files_is_client(name, client_server(client)->config.msgpack))
-            client_library(client, head, name);
-        else
-            engine_request(client, head, query);
+    if (head->upgrade_websocket) /* what is not upgraded ends */
+        http_last(&client->http, CLOSE_DONE);
+    if (engine_config_has(engine, path, &rest)) {
+        engine_request(client, head, rest, query);
+    } else if (reads && engine_config_lacks_slash(engine, path)) {
+        slash_lacks(client, path);
     } else if (!reads) {
         client_refuse(client, 405, REFUSAL_METHOD, SPAN_LIT("Allow: GET, HEAD\r\n"), head->method);
     } else if (span_equal(path, SPAN_LIT("/health"))) {
@@ -184,7 +176,6 @@ void route_request(struct client *client, const struct http1_head *head)
     } else if (span_equal(path, SPAN_LIT("/metrics"))) {
         admin_request(client, head, path);
     } else {
-        file_request(client, head, client_server(client)->config.static_dir, path, span_str(files_type(path)),
-                     SPAN_LIT("no-cache"), SPAN_LIT("Not Found"));
+        static_request(client, head, path);
     }
 }

@@ -92,6 +92,8 @@ void polling_end(struct polling *polling, enum close_reason reason)
 void polling_leave(struct polling *polling)
 {
     polling_set_state(polling, POLLING_GONE);
+    if (polling->coming != NULL)
+        polling_post_forget(polling->coming);
     if (polling->by_sid.key.len > 0)
         map_remove(&polling->sessions->pollings, &polling->by_sid);
     polling_probe_end(polling);
@@ -280,8 +282,37 @@ void polling_get(struct sessions *sessions, struct polling_exchange *exchange, s
     polling_probe_polled(polling);
 }
 
+enum polling_outcome polling_look(const struct sessions *sessions, struct span sid)
+{
+    const struct polling *polling = engineio_sid_is_valid(sid) ? polling_find(sessions, sid) : NULL;
+    if (polling == NULL)
+        return engineio_sid_is_valid(sid) && polling_is_roaming(sessions) ? POLLING_OK : POLLING_UNKNOWN_SID;
+    return polling->state == POLLING_MOVED ? POLLING_BAD_REQUEST : POLLING_OK;
+}
+
+bool polling_post_begin(struct sessions *sessions, struct polling_exchange *exchange, struct span sid)
+{
+    struct polling *polling = engineio_sid_is_valid(sid) ? polling_find(sessions, sid) : NULL;
+    exchange->polling = NULL;
+    if (polling == NULL || polling->state == POLLING_MOVED) /* polling_post finds out what there is to say */
+        return true;
+    if (is_overlapping(polling, polling->post != NULL ? polling->post : polling->coming, exchange))
+        return false;
+    polling->coming = exchange;
+    exchange->polling = polling;
+    return true;
+}
+
+void polling_post_forget(struct polling_exchange *exchange)
+{
+    if (exchange->polling != NULL)
+        exchange->polling->coming = NULL;
+    exchange->polling = NULL;
+}
+
 void polling_post(struct sessions *sessions, struct polling_exchange *exchange, struct span sid, struct span body)
 {
+    polling_post_forget(exchange);
     struct polling *polling = polling_asked(sessions, exchange, sid, RECORD_FOR_POST);
     if (polling == NULL || is_overlapping(polling, polling->post, exchange))
         return;
@@ -307,7 +338,9 @@ void polling_aborted(struct polling_exchange *exchange)
     exchange->polling = NULL;
     if (polling->get == exchange)
         polling->get = NULL;
-    else
+    else if (polling->post == exchange)
         polling->post = NULL;
+    else
+        polling->coming = NULL;
     polling_end(polling, CLOSE_POLL_ABORTED);
 }

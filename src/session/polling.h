@@ -57,6 +57,14 @@ struct polling_exchange {
 void polling_handshake(struct sessions *sessions, const struct protocol *protocol, struct polling_exchange *exchange);
 /* `sid` as it came; it need not be valid. */
 void polling_get(struct sessions *sessions, struct polling_exchange *exchange, struct span sid);
+/* What is known of this session before a request is begun: OK, UNKNOWN_SID or BAD_REQUEST, as they would be answered.
+ * Where sessions move, OK also stands for what is found out afterwards. */
+enum polling_outcome polling_look(const struct sessions *sessions, struct span sid);
+/* The head of a POST has come; its body follows with polling_post. From here on the session counts it as under way: a
+ * second one, or the end of its connection (polling_aborted), ends the session. False: it has been answered. */
+bool polling_post_begin(struct sessions *sessions, struct polling_exchange *exchange, struct span sid);
+/* Its body is not taken, and the session goes on without it. */
+void polling_post_forget(struct polling_exchange *exchange);
 /* `body`: the whole of it, of payload_bytes_max at most; copied if it is needed later. */
 void polling_post(struct sessions *sessions, struct polling_exchange *exchange, struct span sid, struct span body);
 /* The connection of this exchange is gone: its session ends at once, unless the exchange was answered. */

@@ -28,6 +28,7 @@ struct polling {
     struct map_node by_sid;
     char sid[ENGINEIO_SID_BYTES];
     struct polling_exchange *get, *post; /* under way; NULL: none */
+    struct polling_exchange *coming;     /* a POST whose body is not all here */
     struct polling_slot *queue;
     size_t queue_count, queue_cap, queue_bytes;
     struct buf rest; /* of the POST's body that is not read while the session is paused */

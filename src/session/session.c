@@ -43,6 +43,7 @@ const struct session_limits session_limits_default = {
     .slow_queue_bytes = 1024 * 1024,
     .close_linger_ms = 2000,
     .upgrade_timeout_ms = 10000,
+    .upgrades = true,
 };
 
 static void send_engine(struct session *session, enum engineio_type type)
@@ -176,7 +177,7 @@ void session_open_encode(struct buf *to, const struct sessions *sessions, enum t
 {
     struct engineio_handshake handshake = {
         .sid = span_of(sid, ENGINEIO_SID_BYTES),
-        .upgrade_websocket = format == TRANSPORT_POLLING,
+        .upgrade_websocket = format == TRANSPORT_POLLING && sessions->limits.upgrades,
         .ping_interval_ms = sessions->limits.ping_interval_ms,
         .ping_timeout_ms = sessions->limits.ping_timeout_ms,
         .payload_bytes_max = sessions->limits.payload_bytes_max,

@@ -37,6 +37,7 @@ struct session_limits {
     uint32_t slow_queue_bytes;       /* 1 MiB: with more queued, events that the log has are dropped */
     uint32_t close_linger_ms;        /* 2000: time for the peer's Close frame */
     uint32_t upgrade_timeout_ms;     /* 10000: for a WebSocket that is to take over a polling session */
+    bool upgrades;                   /* polling sessions are told that they may go on over a WebSocket */
     /* Sessions are closed before the platform's request timeout, each in a quiet moment, spread over this time; 0: the
      * platform cuts them. */
     uint32_t rotate_lead_ms;

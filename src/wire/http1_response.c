@@ -74,13 +74,13 @@ void http1_response_head_encode(struct buf *to, int status, struct span type, st
         buf_append(to, type);
         buf_append(to, SPAN_LIT("\r\n"));
     }
-    buf_append(to, fields);
     /* RFC 9110 section 8.6: none in 1xx and 204; in 304 it would speak of the body that was not sent. */
     if (!without_body) {
         buf_append(to, SPAN_LIT("Content-Length: "));
         buf_append_u64(to, content_length);
         buf_append(to, SPAN_LIT("\r\n"));
     }
+    buf_append(to, fields);
     if (!keep_alive)
         buf_append(to, SPAN_LIT("Connection: close\r\n"));
     buf_append(to, SPAN_LIT("\r\n"));

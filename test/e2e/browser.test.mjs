@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import fs from 'node:fs';
 import http from 'node:http';
 import { after, before, test } from 'node:test';
-import { board, Client, sleep, until, up } from './lib.mjs';
+import { board, Client, serve, sleep, until, up } from './lib.mjs';
 
 const chromium = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find((path) => fs.existsSync(path));
 const options = { timeout: 120000, skip: chromium ? false : 'no Chromium on this machine (Debian: apt-get install chromium)' };
@@ -228,5 +228,36 @@ test('a page of another site neither connects to the board nor frames it', optio
     await page.close();
     stranger.close();
     await service.close();
+  }
+});
+
+// A page of another origin, which loads the client library from the engine's and connects with default options.
+test('a page of another origin connects if `cors` lists it', options, async () => {
+  const site = http.createServer((asked, answer) => answer.writeHead(200, { 'content-type': 'text/html' }).end('<h1>elsewhere</h1>'));
+  await once(site.listen(0), 'listening');
+  const origin = `http://localhost:${site.address().port}`;
+  const relay = 'namespaces: {/: {events: {echo: {to: everyone}}}}\n';
+  const servers = await Promise.all([`cors: {origin: ["${origin}"], credentials: true}\n`, ''].map((cors) => serve(cors + relay, { args: ['--broker', 'memory'] })));
+  const page = await browser.newPage();
+  const visit = async ({ url }, more = {}) => {
+    await page.goto(origin);
+    await page.addScriptTag({ url: `${url}/socket.io/socket.io.js` });
+    return page.evaluate(([where, given]) => new Promise((resolve) => {
+      const socket = window.io(where, { reconnection: false, ...given });
+      socket.on('connect_error', (error) => resolve(`refused: ${error.message}`));
+      socket.on('echo', (text) => setTimeout(() => resolve(`${text} by ${socket.io.engine.transport.name}`), 500));
+      socket.on('connect', () => socket.emit('echo', 'hello'));
+    }), [url, more]);
+  };
+  try {
+    assert.equal(await visit(servers[0]), 'hello by websocket');
+    assert.equal(await visit(servers[0], { withCredentials: true, extraHeaders: { 'x-a': 'b' } }), 'hello by websocket');
+    assert.equal(await visit(servers[0], { transports: ['polling'] }), 'hello by polling');
+    assert.equal(await visit(servers[1]), 'refused: xhr poll error');
+    assert.match(servers[1].output, new RegExp(`"cors".*"what":"${origin}"`));
+  } finally {
+    await page.close();
+    await Promise.all(servers.map((server) => server.close()));
+    site.close();
   }
 });

@@ -5,6 +5,8 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -173,6 +175,28 @@ static void test_aborted_requests(void **state)
     assert_int_equal(story_times("body 3"), 0);
 }
 
+/* A request on another connection, in the same turn, finds the aborted one forgotten: a new poll of a client whose old
+ * one was cut off, for example. */
+static void test_an_abort_comes_first(void **state)
+{
+    const struct linger none = {.l_onoff = 1};
+    for (int reset = 0; reset < 2; reset++) {
+        client_say(GET("/poll"));
+        await_story("/poll");
+        int first = fixture.client;
+        fixture.client = -1;
+        client_connect();
+        buf_clear(&fixture.story);
+        if (reset)
+            setsockopt(first, SOL_SOCKET, SO_LINGER, &none, sizeof none);
+        close(first);
+        client_say(GET("/now"));
+        await_story(reset ? "closed peer_reset" : "closed peer_closed");
+        await_story("aborted 0\nrequest GET /now");
+        assert_int_equal(story_times("aborted"), 1);
+    }
+}
+
 static void test_a_client_that_says_no_more(void **state)
 {
     client_say(GET("/later") GET("/now"));
@@ -257,6 +281,7 @@ int main(void)
         TEST(late_heads),
         TEST(late_bodies),
         TEST(aborted_requests),
+        TEST(an_abort_comes_first),
         TEST(a_client_that_says_no_more),
         TEST(what_waits_is_bounded),
         TEST(a_held_request_reads_little),

@@ -117,7 +117,8 @@ static void on_closed(struct conn *conn, enum close_reason reason)
     websocket_closed(&browser->websocket, reason);
 }
 
-static const struct conn_events events = {on_opened, on_received, NULL, on_drained, on_closed};
+static const struct conn_events events = {
+    .opened = on_opened, .received = on_received, .drained = on_drained, .closed = on_closed};
 
 void fixture_open(struct session_app *of)
 {

@@ -173,7 +173,7 @@ static void test_response_encode(void **state)
     ptrdiff_t taken = http1_response_decode(buf_span(&out), 0, SPAN_LIT("GET"), &head);
     assert_int_equal(taken, (ptrdiff_t)out.len - 5);
     assert_true(head.keep_alive && head.content_length == 5 && head.field_count == 3);
-    check_encoded(&out, "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nX: y\r\nContent-Length: 5\r\n\r\nhello");
+    check_encoded(&out, "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 5\r\nX: y\r\n\r\nhello");
     http1_response_encode(&out, 404, SPAN_LIT(""), SPAN_LIT(""), SPAN_LIT(""), false);
     check_encoded(&out, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
     http1_response_encode(&out, 204, SPAN_LIT(""), SPAN_LIT(""), SPAN_LIT(""), true);
