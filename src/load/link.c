@@ -35,6 +35,7 @@ static void link_free(struct link *link)
 {
     timer_stop(link->run->loop, &link->drop);
     ws_decoder_finish(&link->decoder);
+    packed_finish(&link->packed);
     list_remove(&link->of_run);
     free(link);
 }
@@ -65,8 +66,9 @@ static void request_send(struct link *link)
     key_make(link);
     buf_printf(&head,
                "GET %s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-               "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %.*s\r\n\r\n",
-               link->run->target, link->run->url.authority, WS_KEY_BYTES, link->key);
+               "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %.*s\r\n%s\r\n",
+               link->run->target, link->run->url.authority, WS_KEY_BYTES, link->key,
+               link->run->options->deflate ? DEFLATE_OFFER_LINE : "");
     conn_send(&link->conn, buf_span(&head));
     buf_finish(&head);
 }
@@ -85,6 +87,11 @@ static bool answer_check(struct link *link, const struct http1_head *head)
         snprintf(link->why, sizeof link->why, "the server's answer is no WebSocket handshake");
         return false;
     }
+    if (link->run->options->deflate && !packed_begin(&link->packed, head)) {
+        snprintf(link->why, sizeof link->why, "the server does not agree on permessage-deflate (--deflate)");
+        return false;
+    }
+    link->decoder.takes_compressed = link->packed.agreed;
     return true;
 }
 
@@ -126,11 +133,25 @@ static void close_received(struct link *link, const struct ws_event *event)
     client_tell(link, link->why);
 }
 
+static void message_received(struct link *link, const struct ws_event *event)
+{
+    struct buf message = {0};
+    if (!event->compressed) {
+        client_link_received(link->client, event->payload);
+    } else if (packed_decode(&link->packed, &link->run->packer, event, MESSAGE_BYTES_MAX, &message)) {
+        client_link_received(link->client, buf_span(&message));
+    } else {
+        snprintf(link->why, sizeof link->why, "the server's compressed message breaks RFC 7692");
+        conn_close(&link->conn, CLOSE_WS_DEFLATE_INVALID);
+    }
+    buf_finish(&message);
+}
+
 static void event_received(struct link *link, const struct ws_event *event)
 {
     switch (event->opcode) {
     case WS_TEXT:
-        client_link_received(link->client, event->payload);
+        message_received(link, event);
         break;
     case WS_PING:
         frame_send(link, WS_PONG, event->payload);
@@ -227,7 +248,12 @@ void link_send(struct link *link, struct span text)
 {
     if (!link->open)
         return;
-    frame_send(link, WS_TEXT, text);
+    struct buf *scratch = &link->run->scratch;
+    uint8_t mask[4];
+    loop_random(link->run->loop, mask, sizeof mask);
+    buf_clear(scratch);
+    packed_encode(&link->packed, &link->run->packer, text, mask, scratch);
+    conn_send(&link->conn, buf_span(scratch));
     /* Now and not at the end of the turn, because the time in between would count as the server's. */
     conn_flush(&link->conn);
 }

@@ -41,7 +41,7 @@ struct load_options {
     double connect_rate; /* a second; 0: as fast as a bounded number in flight allows */
     double rate;         /* messages a second, of all publishers */
     uint32_t size;       /* bytes of the object */
-    bool no_ack, echo, check, idle, json;
+    bool no_ack, echo, check, idle, json, deflate;
     double duration_s, settle_s, connect_timeout_s;
     uint32_t reconnect_ms; /* mean of the first delay; it doubles up to five times that */
     double cut_every_s;    /* of one client, on average; 0: never */

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/shown.h"
 #include "loop/file.h"
+#include "serve/compression_config.h"
 #include "serve/headers.h"
 
 enum {
@@ -106,9 +107,9 @@ static bool access_read(struct serve_config *config, const struct yaml_node *roo
 static bool root_read(struct serve_config *config, struct loop *loop, const char *path, const struct yaml_node *root,
                       struct err *err)
 {
-    static const char *const keys[] = {"namespaces",      "static",      "client", "ping_interval", "ping_timeout",
-                                       "connect_timeout", "max_payload", "prefix", "limits",        "origins",
-                                       "admin",           "headers",     NULL};
+    static const char *const keys[] = {
+        "namespaces", "static", "client",  "ping_interval", "ping_timeout", "connect_timeout", "max_payload",
+        "prefix",     "limits", "origins", "admin",         "headers",      "compression",     NULL};
     if (!yaml_expect(root, YAML_MAPPING, err) || !yaml_only(root, keys, err))
         return false;
     struct session_limits *limits = &config->limits;
@@ -116,8 +117,9 @@ static bool root_read(struct serve_config *config, struct loop *loop, const char
         !duration_read(root, "ping_timeout", 100, 3600000, &limits->ping_timeout_ms, err) ||
         !duration_read(root, "connect_timeout", 100, 3600000, &limits->connect_timeout_ms, err) ||
         !static_read(root, path, &config->static_dir, err) ||
-        !path_read(root, "client", path, &config->client_dir, err) || !prefix_read(root, &config->prefix, err) ||
-        !access_read(config, root, err))
+        !path_read(root, "client", path, &config->client_dir, err) ||
+        !compression_config_read(&config->compression, yaml_get(root, "compression"), err) ||
+        !prefix_read(root, &config->prefix, err) || !access_read(config, root, err))
         return false;
     const struct yaml_node *payload = yaml_get(root, "max_payload"), *namespaces = yaml_get(root, "namespaces");
     uint64_t bytes;

@@ -37,6 +37,25 @@ static void refusals(struct buf *to, const struct refusals *refusals)
                    (unsigned long long)refusals->counts[refusal]);
 }
 
+static void compression_encode(struct buf *to, const struct compression *compression)
+{
+    gauge(to, "deflate_contexts", "WebSockets that keep a context of permessage-deflate (compression: contexts_max).",
+          compression->contexts);
+    counter(to, "deflate_agreed_total", "WebSockets that agreed on permessage-deflate.", compression->counters.agreed);
+    counter(to, "deflate_contexts_declined_total", "Of those, without a context because too many had one.",
+            compression->counters.contexts_declined);
+    counter(to, "deflate_messages_out_total", "Messages compressed; one for all clients with the same window.",
+            compression->counters.compressed);
+    counter(to, "deflate_bytes_out_total", "Their bytes before.", compression->counters.bytes_out);
+    counter(to, "deflate_bytes_out_saved_total", "Bytes by which they became shorter.",
+            compression->counters.bytes_out_saved);
+    counter(to, "deflate_messages_in_total", "Messages of clients decompressed.", compression->counters.decompressed);
+    counter(to, "deflate_bytes_in_total", "Their bytes before.", compression->counters.bytes_in);
+    counter(to, "deflate_bytes_in_made_total", "Their bytes after.", compression->counters.bytes_in_made);
+    counter(to, "deflate_refused_total", "Compressed messages that were invalid or too large.",
+            compression->counters.refused);
+}
+
 static void instance_encode(struct buf *to, const struct server *server)
 {
     const struct sessions *sessions = &server->sessions;
@@ -77,6 +96,7 @@ static void instance_encode(struct buf *to, const struct server *server)
             sessions->counters.stalled);
     gauge(to, "calls_bytes", "Bytes of unanswered calls of clients.", sessions->loads.cost);
     gauge(to, "position", "Seq up to which this instance has handled every entry.", hub_position(server->hub));
+    compression_encode(to, &sessions->compression);
     closes(to, &server->net);
     refusals(to, &sessions->refusals);
     gauge(to, "broker_up", "1 while the link to the broker is up.", broker_is_up(server->broker));

@@ -159,6 +159,7 @@ bool server_open(struct server *server, struct loop *loop, const struct serve_op
     server->hub = hub_create(loop, server->broker);
     sessions_init(&server->sessions, server->hub, &server->config.relay.app, &server->config.limits);
     server->sessions.instance = server->config.instance;
+    server->sessions.compression.settings = server->config.compression;
     server->sessions.request_timeout_ms = server->config.request_timeout_ms;
     client_server_init(server);
     signal_watch_start(loop, &server->term, SIGTERM, on_signal);

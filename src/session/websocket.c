@@ -30,14 +30,21 @@ static const struct conn *conn_of(const struct transport *transport)
 
 static struct frame *encode(const struct transport *transport, const struct span *parts, size_t count)
 {
-    (void)transport;
+    struct sessions *sessions = container_of(transport, const struct websocket, transport)->sessions;
     assert(count == 1);
-    return ws_frame_create(WS_TEXT, parts[0]);
+    return compression_frame_create(&sessions->compression, transport->format, true, parts[0]);
 }
 
 static void send_frame(struct transport *transport, struct frame *frame, struct frame_tag tag)
 {
-    conn_send_tagged(websocket_of(transport)->conn, frame, tag);
+    struct websocket *websocket = websocket_of(transport);
+    if (websocket->context == NULL || websocket->context->deflater == NULL || !conn_is_open(websocket->conn)) {
+        conn_send_tagged(websocket->conn, frame, tag);
+        return;
+    }
+    frame = compression_reframe(&websocket->sessions->compression, websocket->context, frame, tag.whose);
+    conn_send_tagged(websocket->conn, frame, tag);
+    frame_unref(frame);
 }
 
 static size_t queued(const struct transport *transport)
@@ -57,7 +64,10 @@ static void await_drained(struct transport *transport)
 
 static void filter(struct transport *transport, transport_keep_fn *keep, void *arg)
 {
-    conn_queue_filter(websocket_of(transport)->conn, keep, arg);
+    struct websocket *websocket = websocket_of(transport);
+    conn_queue_filter(websocket->conn, keep, arg);
+    if (websocket->context != NULL)
+        compression_context_forget(websocket->context);
 }
 
 static void pause_reading(struct transport *transport, bool paused)
@@ -135,6 +145,12 @@ void websocket_wait(struct websocket *websocket, bool waits)
         conn_read_pause(websocket->conn, waits);
 }
 
+void websocket_compress(struct websocket *websocket, const struct deflate_terms *terms)
+{
+    websocket->transport.format = compression_format(terms);
+    websocket->context = compression_context_create(&websocket->sessions->compression, terms);
+}
+
 void websocket_refuse(struct websocket *websocket, enum close_reason reason)
 {
     websocket->polling = NULL;
@@ -167,13 +183,37 @@ static void message_received(struct websocket *websocket, const struct ws_event 
         polling_probe_received(websocket->polling, event->opcode == WS_TEXT ? event->payload : SPAN_LIT(""));
 }
 
+static void end_at_once(struct websocket *websocket, enum close_reason reason)
+{
+    if (websocket->transport.session != NULL)
+        session_close(websocket->transport.session, reason);
+    conn_close(websocket->conn, reason);
+}
+
+/* The message is handed on as if it had come so. */
+static void compressed_received(struct websocket *websocket, const struct ws_event *event)
+{
+    struct buf message = {0};
+    enum close_reason reason =
+        compression_inflate(&websocket->sessions->compression, websocket->context, event->payload,
+                            event->opcode == WS_TEXT, websocket->sessions->limits.payload_bytes_max, &message);
+    if (reason == CLOSE_NONE)
+        message_received(websocket, &(struct ws_event){.opcode = event->opcode, .payload = buf_span(&message)});
+    else
+        end_at_once(websocket, reason);
+    buf_finish(&message);
+}
+
 static void event_received(struct websocket *websocket, const struct ws_event *event)
 {
     struct frame *frame;
     switch (event->opcode) {
     case WS_TEXT:
     case WS_BINARY:
-        message_received(websocket, event);
+        if (event->compressed)
+            compressed_received(websocket, event);
+        else
+            message_received(websocket, event);
         break;
     case WS_PING:
         frame = ws_frame_create(WS_PONG, event->payload);
@@ -192,13 +232,6 @@ static void event_received(struct websocket *websocket, const struct ws_event *e
 static enum close_reason reason_of_code(uint16_t code)
 {
     return code == 1007 ? CLOSE_WS_NOT_UTF8 : code == 1009 ? CLOSE_WS_TOO_BIG : CLOSE_WS_INVALID;
-}
-
-static void end_at_once(struct websocket *websocket, enum close_reason reason)
-{
-    if (websocket->transport.session != NULL)
-        session_close(websocket->transport.session, reason);
-    conn_close(websocket->conn, reason);
 }
 
 static bool is_paused(const struct websocket *websocket)
@@ -272,6 +305,7 @@ size_t websocket_received(struct websocket *websocket, char *bytes, size_t len)
     struct ws_decoder fresh, *decoder = websocket->unfinished != NULL ? &websocket->unfinished->decoder : NULL;
     if (decoder == NULL) {
         ws_decoder_init(&fresh, true, websocket->sessions->limits.payload_bytes_max);
+        fresh.takes_compressed = websocket->context != NULL || compression_is_format(websocket->transport.format);
         decoder = &fresh;
     }
     size_t used = decode(websocket, decoder, bytes, len);
@@ -294,6 +328,9 @@ void websocket_closed(struct websocket *websocket, enum close_reason reason)
 {
     struct session *session = websocket->transport.session;
     unfinished_destroy(websocket);
+    if (websocket->context != NULL)
+        compression_context_destroy(&websocket->sessions->compression, websocket->context);
+    websocket->context = NULL;
     websocket->transport.session = NULL;
     if (session != NULL)
         session_closed(session, reason);
