@@ -1,6 +1,7 @@
 /* metrics: /metrics, in Prometheus' text format: this instance's counters and the broker's memory.
  * https://prometheus.io/docs/instrumenting/exposition_formats/ . Requests at the same time share one request to the
  * broker. Without the broker, its figures are left out. */
+#include "http/http_coding.h"
 #include "serve/client.h"
 
 static void metric(struct buf *to, const char *name, const char *type, const char *help, uint64_t value)
@@ -116,8 +117,8 @@ static void measured(void *arg, enum broker_result result, const struct broker_s
         gauge(&text, "broker_instances", "Instances with a recent heartbeat.", stats->instances);
     }
     while ((node = list_take(&server->metrics_waiters)) != NULL) {
-        http_respond(http_of_waiter(node), 200, SPAN_LIT("text/plain; version=0.0.4; charset=utf-8"),
-                     SPAN_LIT("Cache-Control: no-store\r\n"), buf_span(&text));
+        http_respond_coded(http_of_waiter(node), 200, SPAN_LIT("text/plain; version=0.0.4; charset=utf-8"),
+                           SPAN_LIT("Cache-Control: no-store\r\n"), buf_span(&text));
     }
     buf_finish(&text);
 }

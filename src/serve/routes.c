@@ -2,6 +2,7 @@
  */
 #include <stdlib.h>
 
+#include "http/http_coding.h"
 #include "serve/client.h"
 #include "serve/conditional.h"
 #include "serve/files.h"
@@ -63,13 +64,13 @@ static void not_found(struct client *client, struct span text)
 }
 
 /* Cache-Control and what else says which version it is and that parts of it can be had. */
-static void version_fields(struct buf *to, const struct stored *stored, const struct conditional_answer *answer,
-                           struct span caching)
+static void version_fields(struct buf *to, const struct stored *stored, const char *etag,
+                           const struct conditional_answer *answer, struct span caching)
 {
     char date[CONDITIONAL_DATE_BYTES];
     conditional_date_encode(stored->about.modified_ns / 1000000000, date);
     buf_printf(to, "Cache-Control: " SPAN_FMT "\r\nETag: %s\r\nLast-Modified: %.*s\r\nAccept-Ranges: bytes\r\n",
-               SPAN_ARG(caching), stored->etag, CONDITIONAL_DATE_BYTES, date);
+               SPAN_ARG(caching), etag, CONDITIONAL_DATE_BYTES, date);
     if (answer->status == 206)
         buf_printf(to, "Content-Range: bytes %llu-%llu/%llu\r\n", (unsigned long long)answer->from,
                    (unsigned long long)answer->end - 1, (unsigned long long)stored->about.bytes);
@@ -77,18 +78,33 @@ static void version_fields(struct buf *to, const struct stored *stored, const st
         buf_printf(to, "Content-Range: bytes */%llu\r\n", (unsigned long long)stored->about.bytes);
 }
 
+/* A part of a file is a part of its own bytes, so a request with a range gets those. */
+static bool wants_packed(const struct http1_head *head, struct stored *stored)
+{
+    return http_coding_choose(head).kind == HTTP_GZIP && http1_field_get(head, SPAN_LIT("Range")).data == NULL &&
+           stored_pack(stored);
+}
+
 static void file_send(struct client *client, const struct http1_head *head, struct stored *stored, struct span type,
-                      struct span caching)
+                      struct span caching, bool may_pack)
 {
     struct buf fields = {0};
+    bool packed = may_pack && wants_packed(head, stored);
+    const char *etag = packed ? stored->packed_etag : stored->etag;
     struct conditional_version version = {
-        .etag = span_str(stored->etag),
+        .etag = span_str(etag),
         .modified_s = stored->about.modified_ns / 1000000000,
-        .bytes = stored->about.bytes,
+        .bytes = packed ? stored->packed.len : stored->about.bytes,
     };
     struct conditional_answer answer = conditional_answer(head, &version);
-    version_fields(&fields, stored, &answer, caching);
-    if (answer.status == 200 || answer.status == 206) {
+    version_fields(&fields, stored, etag, &answer, caching);
+    if (may_pack)
+        buf_append(&fields, SPAN_LIT("Vary: Accept-Encoding\r\n"));
+    if (packed && answer.status == 200) {
+        buf_append(&fields, SPAN_LIT("Content-Encoding: gzip\r\n"));
+        http_respond(&client->http, answer.status, type, buf_span(&fields), buf_span(&stored->packed));
+        stored_unref(stored);
+    } else if (answer.status == 200 || answer.status == 206) {
         http_respond_source(&client->http, answer.status, type, buf_span(&fields), &stored->source, answer.from,
                             answer.end);
     } else {
@@ -100,9 +116,10 @@ static void file_send(struct client *client, const struct http1_head *head, stru
     buf_finish(&fields);
 }
 
-/* Answers with a file that `path` names under `directory`; 404 with `absent` when there is none. */
+/* Answers with a file that `path` names under `directory`; 404 with `absent` when there is none. `may_pack`: a client
+ * that takes gzip gets it so. */
 static void file_request(struct client *client, const struct http1_head *head, const char *directory, struct span path,
-                         struct span type, struct span caching, struct span absent)
+                         struct span type, struct span caching, bool may_pack, struct span absent)
 {
     struct server *server = client_server(client);
     struct stored *stored;
@@ -111,7 +128,7 @@ static void file_request(struct client *client, const struct http1_head *head, c
         file != NULL ? store_find(&server->store, file, loop_wall_ms(server->loop), &stored) : STORE_ABSENT;
     free(file);
     if (result == STORE_FOUND)
-        file_send(client, head, stored, type, caching);
+        file_send(client, head, stored, type, caching, may_pack);
     else if (result == STORE_BUSY)
         client_refuse(client, 503, REFUSAL_FILES_FULL, RETRY_SOON, path);
     else
@@ -127,7 +144,7 @@ static void client_library(struct client *client, const struct http1_head *head,
     file_request(client, head, client_server(client)->config.client_dir, buf_span(&path),
                  span_ends_with(name, SPAN_LIT(".map")) ? SPAN_LIT("application/json")
                                                         : SPAN_LIT("application/javascript; charset=utf-8"),
-                 SPAN_LIT("public, max-age=0"),
+                 SPAN_LIT("public, max-age=0"), true,
                  SPAN_LIT("socket.io-client is not installed here; run npm install socket.io-client, or set "
                           "`client:` in the configuration to its dist directory"));
     buf_finish(&path);
@@ -185,6 +202,6 @@ void route_request(struct client *client, const struct http1_head *head)
         admin_request(client, head, path);
     } else {
         file_request(client, head, client_server(client)->config.static_dir, path, span_str(files_type(path)),
-                     SPAN_LIT("no-cache"), SPAN_LIT("Not Found"));
+                     SPAN_LIT("no-cache"), false, SPAN_LIT("Not Found"));
     }
 }

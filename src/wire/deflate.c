@@ -19,6 +19,7 @@ enum {
     PIECE_BYTES_MIN = 1024, /* of a decompressed message, */
     PIECE_BYTES_MAX = 64 << 10,
     BETWEEN_BLOCKS = 128, /* a flag of z_stream.data_type */
+    GZIP_BITS = 16,       /* added to the window's: zlib writes gzip's header */
 };
 
 struct deflater {
@@ -140,4 +141,30 @@ enum inflate_outcome inflater_message(struct inflater *inflater, struct span pay
         inflateReset(&inflater->stream);
     }
     return outcome;
+}
+
+static void whole(struct buf *to, struct span body, int bits)
+{
+    z_stream stream = {0};
+    if (deflateInit2(&stream, LEVEL, Z_DEFLATED, bits, 8, Z_DEFAULT_STRATEGY) != Z_OK)
+        abort();
+    size_t room = deflateBound(&stream, body.len);
+    stream.next_in = (Bytef *)(uintptr_t)body.data;
+    stream.avail_in = (uInt)body.len;
+    stream.next_out = (Bytef *)buf_reserve(to, room);
+    stream.avail_out = (uInt)room;
+    int outcome = deflate(&stream, Z_FINISH);
+    assert(outcome == Z_STREAM_END);
+    buf_added(to, room - stream.avail_out);
+    deflateEnd(&stream);
+}
+
+void deflate_gzip(struct buf *to, struct span body)
+{
+    whole(to, body, 15 + GZIP_BITS);
+}
+
+void deflate_zlib(struct buf *to, struct span body)
+{
+    whole(to, body, 15);
 }

@@ -1,4 +1,5 @@
-/* deflate: compressed messages of a WebSocket (RFC 7692 section 7.2). Pure; zlib does the work.
+/* deflate: compressed messages of a WebSocket (RFC 7692 section 7.2), and the two codings of HTTP that are made of the
+ * same (RFC 9110 section 8.4.1). Pure; zlib does the work.
  *
  * A compressor and a decompressor serve any number of connections, as long as no message refers to an earlier one: what
  * they keep between two calls is memory, not context. For connections that keep their context there is one of each per
@@ -31,5 +32,9 @@ enum inflate_outcome { INFLATE_DONE, INFLATE_INVALID, INFLATE_TOO_BIG };
  * messages before. */
 enum inflate_outcome inflater_message(struct inflater *inflater, struct span payload, bool keeps, uint32_t bytes_max,
                                       struct buf *to);
+
+/* Appends `body` in a coding of HTTP: gzip (RFC 1952), or deflate, which is zlib's format (RFC 1950). */
+void deflate_gzip(struct buf *to, struct span body);
+void deflate_zlib(struct buf *to, struct span body);
 
 #endif

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import fs from 'node:fs';
+import http from 'node:http';
 import net from 'node:net';
 import path from 'node:path';
 import { createRequire } from 'node:module';
@@ -288,5 +289,39 @@ test('sennit load --deflate --check', async () => {
     const run = program(['load', `http://127.0.0.1:${port}`, '-c', '2', '-d', '1', '--deflate', '--connect-timeout', '1']);
     assert.equal(await run.ended, 3);
     assert.match(run.output, /does not agree on permessage-deflate/);
+  });
+});
+
+test('the client library in gzip: entity tags of its own, conditions, ranges', async () => {
+  await served('', async (port) => {
+    // fetch would decode by itself.
+    const get = (where, headers = {}, method = 'GET') =>
+      new Promise((resolve, reject) => {
+        http.request({ port, host: '127.0.0.1', path: where, method, headers }, (response) => {
+          const parts = [];
+          response.on('data', (part) => parts.push(part)).on('end', () => resolve({ status: response.statusCode, headers: response.headers, body: Buffer.concat(parts) }));
+        }).on('error', reject).end();
+      });
+    const library = '/socket.io/socket.io.js';
+    const gzip = { 'Accept-Encoding': 'gzip, deflate' };
+    const [plain, packed] = [await get(library), await get(library, gzip)];
+    assert.equal(plain.headers['content-encoding'], undefined);
+    assert.equal(plain.headers.vary, 'Accept-Encoding');
+    assert.equal(packed.headers['content-encoding'], 'gzip');
+    assert.equal(packed.headers.vary, 'Accept-Encoding');
+    assert.ok(packed.body.length < plain.body.length / 2);
+    assert.deepEqual(zlib.gunzipSync(packed.body), plain.body);
+    assert.notEqual(packed.headers.etag, plain.headers.etag);
+    const head = await get(library, gzip, 'HEAD');
+    assert.deepEqual([head.headers['content-length'], head.headers.etag, head.body.length], [`${packed.body.length}`, packed.headers.etag, 0]);
+    const same = await get(library, { ...gzip, 'If-None-Match': packed.headers.etag });
+    assert.deepEqual([same.status, same.headers.etag, same.headers.vary, same.headers['content-encoding']], [304, packed.headers.etag, 'Accept-Encoding', undefined]);
+    assert.equal((await get(library, { ...gzip, 'If-None-Match': plain.headers.etag })).status, 200);
+    assert.equal((await get(library, { 'If-None-Match': packed.headers.etag })).status, 200);
+    const part = await get(library, { ...gzip, Range: 'bytes=0-99' });
+    assert.deepEqual([part.status, part.headers['content-encoding'], part.headers.etag], [206, undefined, plain.headers.etag]);
+    assert.deepEqual(part.body, plain.body.subarray(0, 100));
+    const metrics = await get('/metrics', gzip);
+    assert.match(zlib.gunzipSync(metrics.body).toString(), /sennit_up_seconds/);
   });
 });

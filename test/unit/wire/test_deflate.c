@@ -192,13 +192,36 @@ static void broken_payloads_are_refused(void **state)
     (void)state;
 }
 
+static void codings_of_http(void **state)
+{
+    struct buf text = {0}, coded = {0};
+    text_make(&text, 3000, 3);
+    for (int gzip = 0; gzip < 2; gzip++) {
+        char got[4096];
+        buf_clear(&coded);
+        (gzip ? deflate_gzip : deflate_zlib)(&coded, buf_span(&text));
+        z_stream stream = {.next_in = (Bytef *)coded.data,
+                           .avail_in = (uInt)coded.len,
+                           .next_out = (Bytef *)got,
+                           .avail_out = sizeof got};
+        assert_int_equal(inflateInit2(&stream, gzip ? 31 : 15), Z_OK);
+        assert_int_equal(inflate(&stream, Z_FINISH), Z_STREAM_END);
+        assert_int_equal(stream.total_out, text.len);
+        assert_memory_equal(got, text.data, text.len);
+        inflateEnd(&stream);
+    }
+    buf_finish(&text);
+    buf_finish(&coded);
+    (void)state;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(examples_of_the_rfc),          cmocka_unit_test(a_last_block_keeps_the_window),
         cmocka_unit_test(context_is_kept_or_not),       cmocka_unit_test(every_window_is_kept_to),
         cmocka_unit_test(what_does_not_shrink_is_left), cmocka_unit_test(a_bomb_takes_no_memory),
-        cmocka_unit_test(broken_payloads_are_refused),
+        cmocka_unit_test(broken_payloads_are_refused),  cmocka_unit_test(codings_of_http),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
