@@ -56,6 +56,8 @@ void deflater_forget(struct deflater *deflater)
 bool deflater_message(struct deflater *deflater, struct span message, bool keeps, struct buf *to)
 {
     z_stream *stream = &deflater->stream;
+    if (message.len == 0) /* zlib would write nothing at all */
+        return false;
     if (!keeps)
         deflateReset(stream);
     size_t room = message.len + TAIL_BYTES; /* with a byte more than may be used, so that zlib is never just full */

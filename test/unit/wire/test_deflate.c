@@ -77,6 +77,7 @@ static void context_is_kept_or_not(void **state)
     assert_true(deflater_message(deflater, buf_span(&text), false, &alone));
     assert_true(deflater_message(deflater, buf_span(&text), false, &first));
     assert_true(span_equal(buf_span(&alone), buf_span(&first)));
+    assert_false(deflater_message(deflater, SPAN_LIT(""), true, &second)); /* and nothing is forgotten */
     assert_true(deflater_message(deflater, buf_span(&text), true, &second));
     assert_true(second.len < first.len / 4);
     assert_inflates(inflater, buf_span(&first), false, buf_span(&text));
