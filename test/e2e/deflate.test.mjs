@@ -325,3 +325,36 @@ test('the client library in gzip: entity tags of its own, conditions, ranges', a
     assert.match(zlib.gunzipSync(metrics.body).toString(), /sennit_up_seconds/);
   });
 });
+
+const chromium = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find((file) => fs.existsSync(file));
+
+test('Chromium', { skip: chromium ? false : 'no Chromium on this machine (Debian: apt-get install chromium)' }, async () => {
+  const { chromium: launcher } = await import('playwright-core');
+  const browser = await launcher.launch({ executablePath: chromium, args: ['--no-sandbox', '--disable-gpu', '--no-first-run'] });
+  try {
+    for (const takeover of ['false', 'true'])
+      await served(`compression: {websocket: on, context_takeover: ${takeover}}`, async (port) => {
+        const page = await browser.newPage();
+        await page.goto(`http://127.0.0.1:${port}/health`);
+        const sent = Array.from({ length: 20 }, (_, i) => long(`message-number-${i}`));
+        const got = await page.evaluate(async ([address, messages]) => {
+          const socket = new WebSocket(address), received = [];
+          return new Promise((resolve) => {
+            socket.onclose = (event) => resolve({ closed: event.code });
+            socket.onmessage = ({ data }) => {
+              if (data.startsWith('0')) socket.send('40');
+              else if (data.startsWith('40')) messages.forEach((message) => socket.send(`42${JSON.stringify(['all', message])}`));
+              else if (data.startsWith('42') && received.push(JSON.parse(data.slice(2))[1]) === messages.length) resolve({ extensions: socket.extensions, received });
+            };
+          });
+        }, [url(port), sent]);
+        assert.deepEqual(got.received, sent);
+        assert.match(got.extensions, takeover === 'true' ? /^permessage-deflate; client_max_window_bits=12$/ : /^permessage-deflate; server_no_context_takeover/);
+        assert.equal(await metric(port, 'deflate_messages_in_total'), 21, 'the browser compresses all, 40 too');
+        assert.equal(await metric(port, 'deflate_messages_out_total'), 20);
+        await page.close();
+      });
+  } finally {
+    await browser.close();
+  }
+});
