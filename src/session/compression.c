@@ -8,6 +8,8 @@
 #include "wire/utf8.h"
 #include "wire/ws.h"
 
+enum { USUAL_RATIO = 16, BYTES_A_CHANGE = 16 << 10 };
+
 const struct compression_settings compression_settings_default = {
     .plain = true,
     .contexts_max = 256,
@@ -142,6 +144,12 @@ struct frame *compression_reframe(struct compression *compression, struct compre
     struct frame *result = changed ? frame_copy(buf_span(&all)) : frame_ref(frame);
     buf_finish(&all);
     return result;
+}
+
+size_t compression_changes(size_t payload_bytes, size_t message_bytes)
+{
+    size_t usual = payload_bytes * USUAL_RATIO;
+    return message_bytes > usual ? (message_bytes - usual) / BYTES_A_CHANGE : 0;
 }
 
 enum close_reason compression_inflate(struct compression *compression, struct compression_context *context,

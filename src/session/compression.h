@@ -73,6 +73,9 @@ struct frame *compression_reframe(struct compression *compression, struct compre
                                   struct frame *frame, uint32_t whose);
 /* Frames were dropped from the queue. */
 void compression_context_forget(struct compression_context *context);
+/* What a message that became so much larger counts for in its session's rate of changes (session_change): a client can
+ * make the instance work a thousand times as much as it sends. Text of the usual kind counts nothing. */
+size_t compression_changes(size_t payload_bytes, size_t message_bytes);
 /* Appends the message of a compressed payload, text or binary, of `bytes_max` at most. Returns CLOSE_NONE, or why the
  * connection must end. `context` may be NULL. */
 enum close_reason compression_inflate(struct compression *compression, struct compression_context *context,

@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "net/conn.h"
+#include "session/call.h"
 #include "session/polling_parts.h"
 #include "session/session.h"
 #include "wire/ws.h"
@@ -197,6 +198,8 @@ static void compressed_received(struct websocket *websocket, const struct ws_eve
     enum close_reason reason =
         compression_inflate(&websocket->sessions->compression, websocket->context, event->payload,
                             event->opcode == WS_TEXT, websocket->sessions->limits.payload_bytes_max, &message);
+    if (reason == CLOSE_NONE && websocket->transport.session != NULL)
+        session_change(websocket->transport.session, compression_changes(event->payload.len, message.len));
     if (reason == CLOSE_NONE)
         message_received(websocket, &(struct ws_event){.opcode = event->opcode, .payload = buf_span(&message)});
     else

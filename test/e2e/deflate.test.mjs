@@ -276,6 +276,20 @@ test('breaches end the connection with their code, and are counted', async () =>
   });
 });
 
+test('a client that makes the instance decompress much from little is not read for a while', async () => {
+  await served('compression: {websocket: on}', async (port) => {
+    const raw = await Raw.open(port, 'permessage-deflate');
+    raw.frame(0xc1, packed('40'));
+    const large = packed('6' + 'a'.repeat(990000)); // an Engine.IO noop: a thousand times as much as is sent
+    for (let i = 0; i < 100; i++) raw.frame(0xc1, large);
+    await until('it waits', async () => (await metric(port, 'stalled_total')) > 0);
+    const made = await metric(port, 'deflate_bytes_in_made_total');
+    assert.ok(made > 10e6 && made < 30e6, `${made} bytes were made`);
+    await until('it goes on', async () => (await metric(port, 'deflate_bytes_in_made_total')) > made);
+    raw.socket.destroy();
+  });
+});
+
 test('sennit load --deflate --check', async () => {
   for (const takeover of ['false', 'true'])
     await served(`compression: {websocket: on, context_takeover: ${takeover}}`, async (port) => {

@@ -179,6 +179,14 @@ static void frames_in_a_frame(void **state)
     compression_context_destroy(&compression, context);
 }
 
+static void growth_beyond_the_usual_counts(void **state)
+{
+    assert_int_equal(compression_changes(1000, 16000), 0);
+    assert_int_equal(compression_changes(0, 0), 0);
+    assert_int_equal(compression_changes(1000, 16000 + 16383), 0);
+    assert_int_equal(compression_changes(1000, 1000000), 60);
+}
+
 static void faults_have_their_reasons(void **state)
 {
     struct buf got = {0};
@@ -206,6 +214,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(no_context_over_what_may_be_dropped, set_up, tear_down),
         cmocka_unit_test_setup_teardown(frames_in_a_frame, set_up, tear_down),
         cmocka_unit_test_setup_teardown(faults_have_their_reasons, set_up, tear_down),
+        cmocka_unit_test(growth_beyond_the_usual_counts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
