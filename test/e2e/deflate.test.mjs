@@ -9,7 +9,7 @@ import { createRequire } from 'node:module';
 import { test } from 'node:test';
 import zlib from 'node:zlib';
 import { io } from 'socket.io-client';
-import { freePort, program, temporary, top, until } from './lib.mjs';
+import { board, freePort, program, temporary, top, until, up } from './lib.mjs';
 
 // `ws` is engine.io-client's.
 const require = createRequire(createRequire(path.join(top, 'package.json')).resolve('engine.io-client'));
@@ -370,5 +370,29 @@ test('Chromium', { skip: chromium ? false : 'no Chromium on this machine (Debian
       });
   } finally {
     await browser.close();
+  }
+});
+
+test('through sennit up', async () => {
+  const directory = temporary();
+  const file = path.join(directory, 'relay.yaml');
+  fs.writeFileSync(file, `compression: {websocket: on, context_takeover: true}\n${events}\n`);
+  const service = await up({ ...board({ min: 2 }), run: `sennit serve --config ${file}` }, { ready: 2 });
+  try {
+    const port = new URL(service.url).port;
+    const clients = [new Client(port), new Client(port), new Client(port, { perMessageDeflate: false })];
+    await Promise.all(clients.map((client) => client.in()));
+    assert.deepEqual(clients.map(({ answer }) => answer), ['permessage-deflate; client_max_window_bits=12', 'permessage-deflate; client_max_window_bits=12', undefined]);
+    const sent = Array.from({ length: 20 }, (_, i) => long(`message-number-${i}`));
+    for (const message of sent) clients[0].say('all', message);
+    for (const client of clients) {
+      await until('all have come', () => client.received.length === 20);
+      assert.deepEqual(client.received.map(([, message]) => message), sent);
+      assert.ok(client.compressed.every((one) => one === (client.answer !== undefined)));
+      client.socket.close();
+    }
+  } finally {
+    await service.stop();
+    fs.rmSync(directory, { recursive: true, force: true });
   }
 });
