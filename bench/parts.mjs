@@ -121,3 +121,17 @@ export function table(head, body) {
   console.log([text(head), `|${widths.map((width, at) => (at === 0 ? '-'.repeat(width + 2) : `${'-'.repeat(width + 1)}:`)).join('|')}|`, ...body.map(text)].join('\n'));
   console.log('');
 }
+
+// The program itself lies in a package for this platform: whether npm ran the install script that links to it does not
+// matter then.
+export function findBun() {
+  const scope = path.join(here, 'node_modules/@oven');
+  const places = [path.join(here, 'node_modules/.bin/bun'), ...(fs.existsSync(scope) ? fs.readdirSync(scope).map((name) => path.join(scope, name, 'bin/bun')) : [])];
+  let why = 'npm installed no program for this platform';
+  for (const place of places.filter((one) => fs.existsSync(one))) {
+    const tried = runs([place, '--version']);
+    if (tried.status === 0) return { program: place, version: tried.stdout.trim() };
+    why = `${path.relative(here, place)} does not run: ${(tried.error?.message ?? tried.signal ?? tried.stderr).trim().split('\n')[0]}`;
+  }
+  return { why };
+}

@@ -5,7 +5,7 @@
 // its own.
 import fs from 'node:fs';
 import path from 'node:path';
-import { busyNote, fail, freePort, here, listening, machine, median, optionsRead, output, runs, sennit, start, stop, table } from './parts.mjs';
+import { busyNote, fail, findBun, freePort, here, listening, machine, median, optionsRead, output, runs, sennit, start, stop, table } from './parts.mjs';
 
 const usage = `usage: node bench/run.mjs [OPTION...]
 
@@ -27,20 +27,6 @@ const options = optionsRead(usage, { rounds: 3, seconds: 5, clients: 1000, 'idle
   { rounds: 1, seconds: 2, 'idle-clients': 2000 });
 
 const version = (name) => JSON.parse(fs.readFileSync(path.join(here, 'node_modules', name, 'package.json'))).version;
-
-// The program itself lies in a package for this platform: whether npm ran the install script that links to it does not
-// matter then.
-function findBun() {
-  const scope = path.join(here, 'node_modules/@oven');
-  const places = [path.join(here, 'node_modules/.bin/bun'), ...(fs.existsSync(scope) ? fs.readdirSync(scope).map((name) => path.join(scope, name, 'bin/bun')) : [])];
-  let why = 'npm installed no program for this platform';
-  for (const place of places.filter((one) => fs.existsSync(one))) {
-    const tried = runs([place, '--version']);
-    if (tried.status === 0) return { program: place, version: tried.stdout.trim() };
-    why = `${path.relative(here, place)} does not run: ${(tried.error?.message ?? tried.signal ?? tried.stderr).trim().split('\n')[0]}`;
-  }
-  return { why };
-}
 
 const bun = findBun();
 const node = (file) => [process.execPath, path.join(here, 'peers', file)];

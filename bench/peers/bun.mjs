@@ -6,12 +6,12 @@ Bun.serve({
     return server.upgrade(request) ? undefined : new Response('a WebSocket server', { status: 400 });
   },
   websocket: {
-    perMessageDeflate: false,
+    perMessageDeflate: process.env.DEFLATE === '1' ? { compress: 'shared', decompress: 'shared' } : false,
     open(socket) {
       socket.subscribe('all');
     },
     message(socket, data) {
-      socket.publish('all', data);
+      socket.publish('all', data, process.env.DEFLATE === '1');
     },
   },
 });

@@ -11,6 +11,7 @@
 enum {
     KEY_PROTOCOL = 256,
     KEY_PATH,
+    KEY_DEFLATE,
     KEY_NAMESPACE,
     KEY_AUTH,
     KEY_CONNECT_RATE,
@@ -44,6 +45,7 @@ static const struct argp_option options[] = {
      "Give up after this time without a new connection (default 30)", 1},
     {"protocol", KEY_PROTOCOL, "NAME", 0, "socketio (default): Engine.IO v4 over WebSocket. websocket: plain messages",
      1},
+    {"deflate", KEY_DEFLATE, NULL, 0, "Compress messages by permessage-deflate; the server must agree", 1},
     {"path", KEY_PATH, "PATH", 0, "Default /socket.io/, or the URL's path with plain WebSocket", 1},
     {"namespace", KEY_NAMESPACE, "NAME", 0, "Socket.IO namespace (default /)", 1},
     {"auth", KEY_AUTH, "JSON", 0, "Object for the CONNECT packet, like {\"token\":\"abc\"}", 1},
@@ -205,6 +207,9 @@ static error_t parse_rest(int key, char *argument, struct argp_state *state)
         break;
     case KEY_CHECK:
         load->check = true;
+        break;
+    case KEY_DEFLATE:
+        load->deflate = true;
         break;
     case KEY_CUT_EVERY:
         expect(state, options_number_read("--cut-every", argument, 0.1, LOAD_SECONDS_MAX, &load->cut_every_s, &err),

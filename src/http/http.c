@@ -112,6 +112,7 @@ static void request_begin(struct http *http, const struct http1_head *head)
 {
     struct http_exchange *exchange = http->exchange;
     exchange->is_head = span_equal(head->method, SPAN_LIT("HEAD"));
+    exchange->coding = http_coding_choose(head);
     exchange->is_10 = head->minor == 0;
     /* A client of HTTP/1.0 waits for the end unless told otherwise: it gets one answer. */
     exchange->keep_alive = head->keep_alive && !exchange->is_10;

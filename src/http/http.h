@@ -175,8 +175,9 @@ struct http *http_of_waiter(struct list *waiter);
  * to `events`, as does everything later. `events->closed` calls http_forget. */
 void http_hand_over(struct http *http, const struct conn_events *events);
 /* Sends 101 for a handshake that the caller has checked (RFC 6455 section 4.2.2; of the subprotocols, the first one
- * offered), and hands over. */
-void http_upgrade_websocket(struct http *http, const struct http1_head *head, const struct conn_events *events);
+ * offered), and hands over. `fields`: further complete lines, or empty. */
+void http_upgrade_websocket(struct http *http, const struct http1_head *head, struct span fields,
+                            const struct conn_events *events);
 /* Takes a connection that was handed over, and is closed, out of the server's list. */
 void http_forget(struct http *http);
 

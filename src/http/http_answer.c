@@ -184,7 +184,8 @@ void http_hand_over(struct http *http, const struct conn_events *events)
         http_input_again(http);
 }
 
-void http_upgrade_websocket(struct http *http, const struct http1_head *head, const struct conn_events *events)
+void http_upgrade_websocket(struct http *http, const struct http1_head *head, struct span fields,
+                            const struct conn_events *events)
 {
     char accept[WS_ACCEPT_BYTES];
     struct buf text = {0};
@@ -196,6 +197,7 @@ void http_upgrade_websocket(struct http *http, const struct http1_head *head, co
     struct span offered = http1_field_get(head, SPAN_LIT("Sec-WebSocket-Protocol")), first;
     if (offered.data != NULL && span_next(&offered, ',', &first) && http1_name_is_valid(span_trim(first)))
         buf_printf(&text, "Sec-WebSocket-Protocol: " SPAN_FMT "\r\n", SPAN_ARG(span_trim(first)));
+    buf_append(&text, fields);
     buf_append(&text, SPAN_LIT("\r\n"));
     conn_send(&http->conn, buf_span(&text));
     buf_finish(&text);

@@ -3,6 +3,7 @@
 #define SENNIT_HTTP_HTTP_PARTS_H
 
 #include "http/http.h"
+#include "http/http_coding.h"
 
 enum http_state { HTTP_IDLE, HTTP_ASKED, HTTP_ANSWERING, HTTP_OVER };
 
@@ -19,9 +20,10 @@ struct http_exchange {
     uint8_t use;    /* enum http_body_use */
     uint8_t reason; /* enum close_reason for the end behind the last answer; NONE: not decided */
     bool keep_alive, is_head, is_10;
-    bool asked;   /* it has sent a complete head before */
-    bool expects; /* Expect: 100-continue, not answered yet */
-    bool chunked; /* the streamed answer */
+    struct http_coding coding; /* of the answer, if it is coded */
+    bool asked;                /* it has sent a complete head before */
+    bool expects;              /* Expect: 100-continue, not answered yet */
+    bool chunked;              /* the streamed answer */
     bool end_aborts, peer_ended;
     bool taking; /* input is being handed out: it goes on by itself */
     bool deaf;   /* what comes is dropped */

@@ -35,6 +35,7 @@ static void link_free(struct link *link)
 {
     timer_stop(link->run->loop, &link->drop);
     ws_decoder_finish(&link->decoder);
+    packed_finish(&link->packed);
     list_remove(&link->of_run);
     free(link);
 }
@@ -65,8 +66,9 @@ static void request_send(struct link *link)
     key_make(link);
     buf_printf(&head,
                "GET %s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-               "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %.*s\r\n\r\n",
-               link->run->target, link->run->url.authority, WS_KEY_BYTES, link->key);
+               "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %.*s\r\n%s\r\n",
+               link->run->target, link->run->url.authority, WS_KEY_BYTES, link->key,
+               link->run->options->deflate ? DEFLATE_OFFER_LINE : "");
     conn_send(&link->conn, buf_span(&head));
     buf_finish(&head);
 }
@@ -85,6 +87,11 @@ static bool answer_check(struct link *link, const struct http1_head *head)
         snprintf(link->why, sizeof link->why, "the server's answer is no WebSocket handshake");
         return false;
     }
+    if (link->run->options->deflate && !packed_begin(&link->packed, head)) {
+        snprintf(link->why, sizeof link->why, "the server does not agree on permessage-deflate (--deflate)");
+        return false;
+    }
+    link->decoder.takes_compressed = link->packed.agreed;
     return true;
 }
 
@@ -126,20 +133,40 @@ static void close_received(struct link *link, const struct ws_event *event)
     client_tell(link, link->why);
 }
 
+static void payload_received(struct link *link, enum ws_opcode opcode, struct span payload)
+{
+    if (opcode == WS_BINARY)
+        client_link_received_binary(link->client, payload);
+    else
+        client_link_received(link->client, payload);
+}
+
+static void message_received(struct link *link, const struct ws_event *event)
+{
+    struct buf message = {0};
+    if (!event->compressed) {
+        payload_received(link, event->opcode, event->payload);
+    } else if (packed_decode(&link->packed, &link->run->packer, event, MESSAGE_BYTES_MAX, &message)) {
+        payload_received(link, event->opcode, buf_span(&message));
+    } else {
+        snprintf(link->why, sizeof link->why, "the server's compressed message breaks RFC 7692");
+        conn_close(&link->conn, CLOSE_WS_DEFLATE_INVALID);
+    }
+    buf_finish(&message);
+}
+
 static void event_received(struct link *link, const struct ws_event *event)
 {
     switch (event->opcode) {
     case WS_TEXT:
-        client_link_received(link->client, event->payload);
+    case WS_BINARY:
+        message_received(link, event);
         break;
     case WS_PING:
         frame_send(link, WS_PONG, event->payload);
         break;
     case WS_CLOSE:
         close_received(link, event);
-        break;
-    case WS_BINARY:
-        client_link_received_binary(link->client, event->payload);
         break;
     case WS_PONG:
     case WS_CONTINUATION:
@@ -229,7 +256,16 @@ static void send_now(struct link *link, enum ws_opcode opcode, struct span paylo
 {
     if (!link->open)
         return;
-    frame_send(link, opcode, payload);
+    if (opcode != WS_TEXT) {
+        frame_send(link, opcode, payload);
+    } else {
+        struct buf *scratch = &link->run->scratch;
+        uint8_t mask[4];
+        loop_random(link->run->loop, mask, sizeof mask);
+        buf_clear(scratch);
+        packed_encode(&link->packed, &link->run->packer, payload, mask, scratch);
+        conn_send(&link->conn, buf_span(scratch));
+    }
     /* Now and not at the end of the turn, because the time in between would count as the server's. */
     conn_flush(&link->conn);
 }

@@ -10,6 +10,7 @@
 #define SENNIT_LOAD_LINK_H
 
 #include "load/options.h"
+#include "load/packed.h"
 #include "net/conn.h"
 #include "wire/ws.h"
 
@@ -25,6 +26,7 @@ struct link {
     struct io connecting;  /* until TCP is up: connections are made from chosen addresses, which conn does not know */
     struct conn conn;
     struct ws_decoder decoder;
+    struct packed packed;
     struct timer drop; /* of one that was cut */
     size_t head_seen;
     bool open; /* upgraded */

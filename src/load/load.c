@@ -163,6 +163,7 @@ static void run_free(struct run *run)
 {
     check_destroy(run->check);
     messages_finish(&run->messages);
+    packer_finish(&run->packer);
     buf_finish(&run->scratch);
     buf_finish(&run->text);
     buf_finish(&run->event_prefix);

@@ -42,7 +42,7 @@ struct load_options {
     double rate;         /* messages a second, of all publishers */
     uint32_t size;       /* bytes of the object */
     uint32_t binary;     /* bytes of the attachment of each message; 0: none */
-    bool no_ack, echo, check, idle, json;
+    bool no_ack, echo, check, idle, json, deflate;
     double duration_s, settle_s, connect_timeout_s;
     uint32_t reconnect_ms; /* mean of the first delay; it doubles up to five times that */
     double cut_every_s;    /* of one client, on average; 0: never */

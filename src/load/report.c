@@ -136,6 +136,15 @@ static void traffic_print(const struct run *run)
            number_text((uint64_t)((double)counters->delivered * 1e6 / (double)run->deliver_us), three));
 }
 
+static void packed_print(const struct run *run)
+{
+    const struct packer *packer = &run->packer;
+    if (run->options->deflate)
+        printf("deflate    %llu messages came compressed, %llu bytes as %llu; %llu were sent so\n",
+               (unsigned long long)packer->messages_in, (unsigned long long)packer->bytes_in_made,
+               (unsigned long long)packer->bytes_in, (unsigned long long)packer->messages_out);
+}
+
 static void returns_print(const struct run *run)
 {
     const struct run_counters *counters = &run->counters;
@@ -258,6 +267,7 @@ void report_print(struct run *run)
     if (!options->idle && run->connect_us != 0) {
         traffic_print(run);
         latency_print(run);
+        packed_print(run);
         returns_print(run);
     }
     server_print(run);

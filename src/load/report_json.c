@@ -148,6 +148,15 @@ static void put_traffic(struct buf *to, const struct run *run)
     put_number(to, "recovered", counters->recovered);
     put_number(to, "not_recovered", counters->not_recovered);
     put_number(to, "away", run->away);
+    if (run->options->deflate) {
+        put_name(to, "deflate");
+        buf_append_char(to, '{');
+        put_number(to, "messages_in", run->packer.messages_in);
+        put_number(to, "bytes_in", run->packer.bytes_in);
+        put_number(to, "bytes_in_made", run->packer.bytes_in_made);
+        put_number(to, "messages_out", run->packer.messages_out);
+        buf_append_char(to, '}');
+    }
     put_real(to, "lag_ms_max", (double)run->lag_us_max / 1e3, true);
     put_real(to, "own_cpu", (double)run->own_cpu_us / (double)run->publish_us, run->publish_us != 0);
 }

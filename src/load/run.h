@@ -10,6 +10,7 @@
 #include "load/client.h"
 #include "load/histogram.h"
 #include "load/load.h"
+#include "load/packed.h"
 #include "load/scan.h"
 #include "load/url.h"
 #include "loop/process.h"
@@ -55,6 +56,7 @@ struct run {
     uint32_t address_count, address_at, source_at;
 
     struct list links;
+    struct packer packer;
     struct buf scratch; /* of one frame */
     struct buf text;    /* of one packet */
     char id[SCAN_RUN_BYTES];

@@ -24,6 +24,8 @@
     X(WS_INVALID, "ws_invalid", 1002, LOG_INFO, "the bytes break RFC 6455") \
     X(WS_NOT_UTF8, "ws_not_utf8", 1007, LOG_INFO, "a text message is not UTF-8") \
     X(WS_TOO_BIG, "ws_too_big", 1009, LOG_INFO, "a message is larger than the limit") \
+    X(WS_DEFLATE_INVALID, "ws_deflate_invalid", 1007, LOG_INFO, \
+      "a compressed message cannot be decompressed (RFC 7692): fix the client, or connect without permessage-deflate") \
     X(ENGINE_INVALID, "engine_invalid", 1005, LOG_INFO, "an Engine.IO packet is invalid") \
     X(SOCKETIO_INVALID, "socketio_invalid", 1005, LOG_INFO, "a Socket.IO packet is invalid or unexpected") \
     X(PARSER, "parser", 1005, LOG_INFO, \

@@ -89,6 +89,9 @@
     X(CORS, "cors", LOG_WARNING, \
       "a browser does not let pages of this origin read the answer: add it under `cors:` in the configuration, like " \
       "cors: {origin: [https://board.example.com]}") \
+    X(EXTENSIONS_INVALID, "extensions_invalid", LOG_INFO, \
+      "the field Sec-WebSocket-Extensions breaks its grammar (RFC 6455 section 9.1): fix the client, or offer no " \
+      "extension") \
     X(METHOD, "method", LOG_INFO, "only GET and HEAD are served here") \
     X(HEAD_LATE, "head_late", LOG_INFO, "no complete request came in time (`limits: head_timeout`): connect again") \
     X(BODY_LATE, "body_late", LOG_INFO, "less than 1 KiB of the request's body arrived in 30 s: send it faster") \

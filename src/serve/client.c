@@ -177,12 +177,23 @@ static const struct conn_events session_events = {
 void client_upgrade(struct client *client, const struct http1_head *head, struct span sid)
 {
     struct server *server = client_server(client);
-    http_upgrade_websocket(&client->http, head, &session_events);
+    struct deflate_terms terms;
+    struct buf fields = {0};
+    enum deflate_offer offer =
+        compression_agree(&server->sessions.compression, socket_protocol.kind, head, &terms, &fields);
+    if (offer == DEFLATE_OFFER_MALFORMED) { /* RFC 6455 section 9.1 */
+        client_refuse(client, 400, REFUSAL_EXTENSIONS_INVALID, SPAN_LIT(""), SPAN_LIT("Sec-WebSocket-Extensions"));
+        return;
+    }
+    http_upgrade_websocket(&client->http, head, buf_span(&fields), &session_events);
+    buf_finish(&fields);
     crowd_upgraded(&server->crowd, &client->crowd);
     if (sid.len > 0)
         polling_upgrade(&server->sessions, &client->websocket, sid, &client->http.conn);
     else
         websocket_open(&client->websocket, &server->sessions, server->sessions.polling_protocol, &client->http.conn);
+    if (offer == DEFLATE_OFFER_AGREED)
+        websocket_compress(&client->websocket, &terms);
 }
 
 void client_server_init(struct server *server)

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/shown.h"
 #include "loop/file.h"
+#include "serve/compression_config.h"
 #include "serve/headers.h"
 #include "serve/library.h"
 
@@ -122,25 +123,16 @@ static bool parser_read(const struct yaml_node *root, bool *msgpack, struct err 
 static bool root_read(struct serve_config *config, struct loop *loop, const char *path, const struct yaml_node *root,
                       struct err *err)
 {
-    static const char *const keys[] = {"namespaces",
-                                       "static",
-                                       "client",
-                                       "ping_interval",
-                                       "ping_timeout",
-                                       "connect_timeout",
-                                       "max_payload",
-                                       "prefix",
-                                       "limits",
-                                       "origins",
-                                       "admin",
-                                       "headers",
-                                       "path",
-                                       "add_trailing_slash",
-                                       "transports",
-                                       "cors",
-                                       "cookie",
-                                       "parser",
-                                       NULL};
+    static const char *const keys[] = {"namespaces",   "static",
+                                       "client",       "ping_interval",
+                                       "ping_timeout", "connect_timeout",
+                                       "max_payload",  "prefix",
+                                       "limits",       "origins",
+                                       "admin",        "headers",
+                                       "path",         "add_trailing_slash",
+                                       "transports",   "cors",
+                                       "cookie",       "parser",
+                                       "compression",  NULL};
     if (!yaml_expect(root, YAML_MAPPING, err) || !yaml_only(root, keys, err))
         return false;
     struct session_limits *limits = &config->limits;
@@ -149,6 +141,7 @@ static bool root_read(struct serve_config *config, struct loop *loop, const char
         !duration_read(root, "connect_timeout", 100, 3600000, &limits->connect_timeout_ms, err) ||
         !static_read(root, path, &config->static_dir, err) ||
         !path_read(root, "client", path, &config->client_dir, err) || !parser_read(root, &config->msgpack, err) ||
+        !compression_config_read(&config->compression, yaml_get(root, "compression"), err) ||
         !prefix_read(root, &config->prefix, err) || !access_read(config, root, err))
         return false;
     const struct yaml_node *payload = yaml_get(root, "max_payload"), *namespaces = yaml_get(root, "namespaces");

@@ -25,6 +25,7 @@ struct serve_config {
     struct relay relay;
     struct session_limits limits;
     struct serve_limits bounds;
+    struct compression_settings compression;
     bool bounds_address; /* `limits: connections_per_address` was set */
     uint64_t files_allowed;
     struct limits_files files;   /* the division of these descriptors */

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "http/http_coding.h"
 #include "serve/engine_check.h"
 #include "serve/files.h"
 #include "session/polling.h"
@@ -85,7 +86,7 @@ static void respond_ok(struct engine_request *request, struct span type, struct 
         cookie_encode(&fields, &config_of(client)->cookie,
                       span_of(request->exchange.sid, sizeof request->exchange.sid));
     buf_append(&fields, buf_span(&request->cors));
-    http_respond(&client->http, 200, type, buf_span(&fields), body);
+    http_respond_coded(&client->http, 200, type, buf_span(&fields), body);
     buf_finish(&fields);
 }
 

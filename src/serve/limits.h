@@ -58,7 +58,7 @@
       "a client that is cut off then starts anew (`recovered: false`)") \
     X(changes_at_once, LIMIT_COUNT, 1000, 1, 1000000, \
       "changes by one client that affect others, in a burst: rooms new to the instance, presence, connects, KiB of " \
-      "its lease", \
+      "its lease, 16 KiB of messages that decompress to more than 16 times their size", \
       "its connection is not read for a while") \
     X(changes_per_second, LIMIT_COUNT, 100, 1, 100000, "such changes for each second, sustained", \
       "its connection is not read for a while") \

@@ -1,6 +1,7 @@
 /* metrics: /metrics, in Prometheus' text format: this instance's counters and the broker's memory.
  * https://prometheus.io/docs/instrumenting/exposition_formats/ . Requests at the same time share one request to the
  * broker. Without the broker, its figures are left out. */
+#include "http/http_coding.h"
 #include "serve/client.h"
 
 static void metric(struct buf *to, const char *name, const char *type, const char *help, uint64_t value)
@@ -35,6 +36,25 @@ static void refusals(struct buf *to, const struct refusals *refusals)
     for (int refusal = 0; refusal < REFUSAL_COUNT; refusal++)
         buf_printf(to, "sennit_refusals_total{reason=\"%s\"} %llu\n", refusal_name((enum refusal)refusal),
                    (unsigned long long)refusals->counts[refusal]);
+}
+
+static void compression_encode(struct buf *to, const struct compression *compression)
+{
+    gauge(to, "deflate_contexts", "WebSockets that keep a context of permessage-deflate (compression: contexts_max).",
+          compression->contexts);
+    counter(to, "deflate_agreed_total", "WebSockets that agreed on permessage-deflate.", compression->counters.agreed);
+    counter(to, "deflate_contexts_declined_total", "Of those, without a context because too many had one.",
+            compression->counters.contexts_declined);
+    counter(to, "deflate_messages_out_total", "Messages compressed; one for all clients with the same window.",
+            compression->counters.compressed);
+    counter(to, "deflate_bytes_out_total", "Their bytes before.", compression->counters.bytes_out);
+    counter(to, "deflate_bytes_out_saved_total", "Bytes by which they became shorter.",
+            compression->counters.bytes_out_saved);
+    counter(to, "deflate_messages_in_total", "Messages of clients decompressed.", compression->counters.decompressed);
+    counter(to, "deflate_bytes_in_total", "Their bytes before.", compression->counters.bytes_in);
+    counter(to, "deflate_bytes_in_made_total", "Their bytes after.", compression->counters.bytes_in_made);
+    counter(to, "deflate_refused_total", "Compressed messages that were invalid or too large.",
+            compression->counters.refused);
 }
 
 static void instance_encode(struct buf *to, const struct server *server)
@@ -77,6 +97,7 @@ static void instance_encode(struct buf *to, const struct server *server)
             sessions->counters.stalled);
     gauge(to, "calls_bytes", "Bytes of unanswered calls of clients.", sessions->loads.cost);
     gauge(to, "position", "Seq up to which this instance has handled every entry.", hub_position(server->hub));
+    compression_encode(to, &sessions->compression);
     closes(to, &server->net);
     refusals(to, &sessions->refusals);
     gauge(to, "broker_up", "1 while the link to the broker is up.", broker_is_up(server->broker));
@@ -96,8 +117,8 @@ static void measured(void *arg, enum broker_result result, const struct broker_s
         gauge(&text, "broker_instances", "Instances with a recent heartbeat.", stats->instances);
     }
     while ((node = list_take(&server->metrics_waiters)) != NULL) {
-        http_respond(http_of_waiter(node), 200, SPAN_LIT("text/plain; version=0.0.4; charset=utf-8"),
-                     SPAN_LIT("Cache-Control: no-store\r\n"), buf_span(&text));
+        http_respond_coded(http_of_waiter(node), 200, SPAN_LIT("text/plain; version=0.0.4; charset=utf-8"),
+                           SPAN_LIT("Cache-Control: no-store\r\n"), buf_span(&text));
     }
     buf_finish(&text);
 }

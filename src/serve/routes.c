@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "http/http_coding.h"
 #include "serve/conditional.h"
 #include "serve/engine.h"
 #include "serve/files.h"
@@ -17,42 +18,18 @@ static void not_found(struct client *client, struct span text)
 }
 
 /* Cache-Control and what else says which version it is and that parts of it can be had. */
-static void version_fields(struct buf *to, const struct stored *stored, const struct conditional_answer *answer,
-                           struct span caching)
+static void version_fields(struct buf *to, const struct stored *stored, const char *etag,
+                           const struct conditional_answer *answer, struct span caching)
 {
     char date[CONDITIONAL_DATE_BYTES];
     conditional_date_encode(stored->about.modified_ns / 1000000000, date);
     buf_printf(to, "Cache-Control: " SPAN_FMT "\r\nETag: %s\r\nLast-Modified: %.*s\r\nAccept-Ranges: bytes\r\n",
-               SPAN_ARG(caching), stored->etag, CONDITIONAL_DATE_BYTES, date);
+               SPAN_ARG(caching), etag, CONDITIONAL_DATE_BYTES, date);
     if (answer->status == 206)
         buf_printf(to, "Content-Range: bytes %llu-%llu/%llu\r\n", (unsigned long long)answer->from,
                    (unsigned long long)answer->end - 1, (unsigned long long)stored->about.bytes);
     if (answer->status == 416)
         buf_printf(to, "Content-Range: bytes */%llu\r\n", (unsigned long long)stored->about.bytes);
-}
-
-static void file_send(struct client *client, const struct http1_head *head, struct stored *stored, struct span type,
-                      struct span caching, struct span more)
-{
-    struct buf fields = {0};
-    struct conditional_version version = {
-        .etag = span_str(stored->etag),
-        .modified_s = stored->about.modified_ns / 1000000000,
-        .bytes = stored->about.bytes,
-    };
-    struct conditional_answer answer = conditional_answer(head, &version);
-    version_fields(&fields, stored, &answer, caching);
-    buf_append(&fields, more);
-    if (answer.status == 200 || answer.status == 206) {
-        http_respond_source(&client->http, answer.status, type, buf_span(&fields), &stored->source, answer.from,
-                            answer.end);
-    } else {
-        stored_unref(stored);
-        bool has_body = answer.status != 304;
-        http_respond(&client->http, answer.status, has_body ? TEXT : SPAN_LIT(""), buf_span(&fields),
-                     has_body ? span_str(http1_status_text(answer.status)) : SPAN_LIT(""));
-    }
-    buf_finish(&fields);
 }
 
 /* A file that a request asks for. */
@@ -63,7 +40,47 @@ struct wanted_file {
     struct span fields;  /* further lines of the answer */
     struct span absent;  /* the text of the 404 */
     const char *version; /* becomes its entity tag; NULL: the store's */
+    bool may_pack;       /* a client that takes gzip gets it so */
 };
+
+/* A part of a file is a part of its own bytes, so a request with a range gets those. */
+static bool wants_packed(const struct http1_head *head, struct stored *stored)
+{
+    return http_coding_choose(head).kind == HTTP_GZIP && http1_field_get(head, SPAN_LIT("Range")).data == NULL &&
+           stored_pack(stored);
+}
+
+static void file_send(struct client *client, const struct http1_head *head, struct stored *stored,
+                      const struct wanted_file *wanted)
+{
+    struct buf fields = {0};
+    bool packed = wanted->may_pack && wants_packed(head, stored);
+    const char *etag = packed ? stored->packed_etag : stored->etag;
+    struct conditional_version version = {
+        .etag = span_str(etag),
+        .modified_s = stored->about.modified_ns / 1000000000,
+        .bytes = packed ? stored->packed.len : stored->about.bytes,
+    };
+    struct conditional_answer answer = conditional_answer(head, &version);
+    version_fields(&fields, stored, etag, &answer, wanted->caching);
+    buf_append(&fields, wanted->fields);
+    if (wanted->may_pack)
+        buf_append(&fields, SPAN_LIT("Vary: Accept-Encoding\r\n"));
+    if (packed && answer.status == 200) {
+        buf_append(&fields, SPAN_LIT("Content-Encoding: gzip\r\n"));
+        http_respond(&client->http, answer.status, wanted->type, buf_span(&fields), buf_span(&stored->packed));
+        stored_unref(stored);
+    } else if (answer.status == 200 || answer.status == 206) {
+        http_respond_source(&client->http, answer.status, wanted->type, buf_span(&fields), &stored->source, answer.from,
+                            answer.end);
+    } else {
+        stored_unref(stored);
+        bool has_body = answer.status != 304;
+        http_respond(&client->http, answer.status, has_body ? TEXT : SPAN_LIT(""), buf_span(&fields),
+                     has_body ? span_str(http1_status_text(answer.status)) : SPAN_LIT(""));
+    }
+    buf_finish(&fields);
+}
 
 static void file_request(struct client *client, const struct http1_head *head, const struct wanted_file *wanted)
 {
@@ -76,7 +93,7 @@ static void file_request(struct client *client, const struct http1_head *head, c
     if (result == STORE_FOUND && wanted->version != NULL)
         snprintf(stored->etag, sizeof stored->etag, "\"%s\"", wanted->version);
     if (result == STORE_FOUND)
-        file_send(client, head, stored, wanted->type, wanted->caching, wanted->fields);
+        file_send(client, head, stored, wanted);
     else if (result == STORE_BUSY)
         client_refuse(client, 503, REFUSAL_FILES_FULL, RETRY_SOON, wanted->path);
     else
@@ -100,6 +117,7 @@ void library_request(struct client *client, const struct http1_head *head, struc
         .absent = SPAN_LIT("socket.io-client is not installed here; run npm install socket.io-client, or set "
                            "`client:` in the configuration to its dist directory"),
         .version = config->client_version,
+        .may_pack = true,
     };
     file_request(client, head, &wanted);
     buf_finish(&path);

@@ -160,6 +160,7 @@ bool server_open(struct server *server, struct loop *loop, const struct serve_op
     server->hub = hub_create(loop, server->broker);
     sessions_init(&server->sessions, server->hub, &server->config.relay.app, &server->config.limits);
     server->sessions.instance = server->config.instance;
+    server->sessions.compression.settings = server->config.compression;
     server->sessions.request_timeout_ms = server->config.request_timeout_ms;
     if (server->config.msgpack)
         server->sessions.polling_protocol = &socket_msgpack_protocol;

@@ -8,8 +8,10 @@
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/mem.h"
+#include "wire/deflate.h"
 
 enum { FRESH_MS = 2000 /* coarser than any clock of a file system */ };
 
@@ -69,6 +71,7 @@ static void stored_destroy(struct stored *stored)
     if (stored->newest)
         map_remove(&stored->store->by_path, &stored->by_path);
     list_remove(&stored->of_store);
+    buf_finish(&stored->packed);
     free(stored->path);
     free(stored);
 }
@@ -141,6 +144,37 @@ static bool tag(struct stored *stored, int64_t wall_ms)
         return false;
     snprintf(stored->etag, sizeof stored->etag, "\"%016llx\"", (unsigned long long)hash);
     return true;
+}
+
+/* False when the file cannot be read to its end. */
+static bool bytes_read(struct stored *stored, struct buf *to)
+{
+    char *piece = stored->store->piece;
+    while (to->len < stored->about.bytes) {
+        ssize_t got = file_read_at(&stored->file, to->len, piece, NET_PIECE_BYTES);
+        if (got <= 0)
+            return false;
+        buf_append(to, span_of(piece, (size_t)got));
+    }
+    return true;
+}
+
+bool stored_pack(struct stored *stored)
+{
+    struct buf bytes = {0};
+    char etag[STORE_TAG_BYTES];
+    int tag_len = (int)strlen(stored->etag) - 1; /* without the last quote */
+    snprintf(etag, sizeof etag, "%.*s-gzip\"", tag_len, stored->etag);
+    if (stored->about.bytes > STORE_PACKED_BYTES_MAX)
+        return false;
+    if (strcmp(etag, stored->packed_etag) != 0) { /* not packed yet, or written to since, see `fresh` */
+        buf_clear(&stored->packed);
+        memcpy(stored->packed_etag, etag, sizeof etag);
+        if (bytes_read(stored, &bytes))
+            deflate_gzip(&stored->packed, buf_span(&bytes));
+        buf_finish(&bytes);
+    }
+    return stored->packed.len > 0 && stored->packed.len < stored->about.bytes;
 }
 
 /* A newer one has come, or there is none any more. */

@@ -8,6 +8,7 @@
 #ifndef SENNIT_SERVE_STORE_H
 #define SENNIT_SERVE_STORE_H
 
+#include "base/buf.h"
 #include "base/map.h"
 #include "loop/file.h"
 #include "net/conn.h"
@@ -15,7 +16,8 @@
 enum {
     STORE_FILES_MAX = 4096,           /* files whose entity tags are remembered, the most recently requested */
     STORE_HASHED_BYTES_MAX = 1 << 20, /* up to this size, a file's tag is the hash of its bytes; see store.c */
-    STORE_TAG_BYTES = 40,
+    STORE_PACKED_BYTES_MAX = 1 << 20, /* up to this size, a file is also had in gzip; see stored_pack */
+    STORE_TAG_BYTES = 48,
 };
 
 struct store {
@@ -39,6 +41,8 @@ struct stored {
     bool fresh; /* written moments before its time was read, so another version may have the same time */
     char *path;
     char etag[STORE_TAG_BYTES];
+    struct buf packed; /* its bytes in gzip, once they were asked for */
+    char packed_etag[STORE_TAG_BYTES];
 };
 
 enum store_result {
@@ -53,6 +57,11 @@ void store_init(struct store *store, const uint64_t seed[2], size_t open_max);
 void store_finish(struct store *store);
 /* Finds the newest version of the file `path`, open, with a reference for the caller. `wall_ms`: the current time. */
 enum store_result store_find(struct store *store, const char *path, int64_t wall_ms, struct stored **found);
+/* Keeps the bytes of a file just found in gzip too, as `packed`, whose entity tag is of its own. For a few files that
+ * do not change: this reads and compresses all of it at once. False: it is too large, cannot be read, or does not
+ * shrink.
+ */
+bool stored_pack(struct stored *stored);
 void stored_unref(struct stored *stored);
 
 #endif

@@ -7,8 +7,8 @@
  * Hahne, "Dynamic queue length thresholds", 1998.)
  *
  * What changes rooms for others (a room that is new here, somebody who comes or goes where the others are told of it,
- * a connect) is counted by a token bucket as well, and so is each LEASE_CHANGE_BYTES of a lease that is written: beyond
- * its rate the session is not read for a while. */
+ * a connect) is counted by a token bucket as well, and so is each LEASE_CHANGE_BYTES of a lease that is written, and
+ * a compressed message that becomes very large (compression.h): beyond its rate the session is not read for a while. */
 #ifndef SENNIT_SESSION_CALL_H
 #define SENNIT_SESSION_CALL_H
 

@@ -447,6 +447,7 @@ void sessions_init(struct sessions *sessions, struct hub *hub, struct session_ap
     task_init(&sessions->catch_up, catch_up);
     loads_init(sessions);
     list_init(&sessions->unfinished.in_order);
+    compression_init(&sessions->compression);
     departed_init(sessions);
     presence_init(sessions);
     timer_init(&sessions->lease_sweep, lease_sweep);
@@ -461,6 +462,7 @@ void sessions_finish(struct sessions *sessions)
     task_cancel(&sessions->catch_up);
     presence_finish(sessions);
     loads_finish(sessions);
+    compression_finish(&sessions->compression);
     departed_finish(sessions);
     map_finish(&sessions->sockets);
     map_finish(&sessions->claims);

@@ -9,6 +9,7 @@
 #include "base/map.h"
 #include "hub/hub.h"
 #include "net/refusals.h"
+#include "session/compression.h"
 #include "session/namespace.h"
 #include "session/protocol.h"
 #include "session/unfinished.h"
@@ -81,6 +82,7 @@ struct sessions {
     const struct protocol *polling_protocol; /* of all Socket.IO sessions */
     struct loads loads;                      /* call.c */
     struct unfinished_all unfinished;
+    struct compression compression;
     struct departures departed;
     struct timer lease_sweep;
     size_t count, socket_count;

@@ -18,7 +18,15 @@ struct transport;
 
 /* How messages are encoded for the wire. Frames of one protocol and format are shared by all sessions that have both.
  */
-enum transport_format { TRANSPORT_WEBSOCKET, TRANSPORT_POLLING, TRANSPORT_FORMATS };
+enum transport_format {
+    TRANSPORT_WEBSOCKET,
+    TRANSPORT_POLLING,
+    /* WebSockets with compressed messages, by the window (compression.h). */
+    TRANSPORT_DEFLATE_LARGE,
+    TRANSPORT_DEFLATE_MIDDLE,
+    TRANSPORT_DEFLATE_SMALL,
+    TRANSPORT_FORMATS
+};
 
 /* True for a tag whose frame stays in the queue. */
 typedef bool transport_keep_fn(void *arg, const struct frame_tag *tag);
@@ -37,7 +45,8 @@ struct transport_type {
     /* Asks for session_drained once nothing waits, also if that is so already. */
     void (*await_drained)(struct transport *transport);
     /* Shows the tag of each waiting frame to `keep`, first to go first, and drops those for which it returns false. A
-     * frame of which a part is out stays in any case. */
+     * frame of which a part is out stays in any case. Of the frames with one tag's `whose`, those behind one that is
+     * dropped are dropped, too, because they may be compressed by reference to it. */
     void (*filter)(struct transport *transport, transport_keep_fn *keep, void *arg);
     /* Stops and resumes reading; meanwhile session_received is not called. */
     void (*pause)(struct transport *transport, bool paused);

@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "net/conn.h"
+#include "session/call.h"
 #include "session/polling_parts.h"
 #include "session/session.h"
 #include "wire/ws.h"
@@ -29,13 +30,33 @@ static const struct conn *conn_of(const struct transport *transport)
 
 static struct frame *encode(const struct transport *transport, const struct span *parts, size_t count)
 {
-    (void)transport;
-    return count > 1 ? ws_frames_create(parts, count) : ws_frame_create(WS_TEXT, parts[0]);
+    const struct websocket *websocket = container_of(transport, const struct websocket, transport);
+    struct compression *compression = &websocket->sessions->compression;
+    struct buf all = {0};
+    if (count > 1 && !compression_is_format(transport->format))
+        return ws_frames_create(parts, count);
+    if (count == 1)
+        return compression_frame_create(compression, transport->format, true, parts[0]);
+    for (size_t i = parts[0].data == NULL ? 1 : 0; i < count; i++) {
+        struct frame *one = compression_frame_create(compression, transport->format, i == 0, parts[i]);
+        buf_append(&all, span_of(one->data, one->len));
+        frame_unref(one);
+    }
+    struct frame *frame = frame_copy(buf_span(&all));
+    buf_finish(&all);
+    return frame;
 }
 
 static void send_frame(struct transport *transport, struct frame *frame, struct frame_tag tag)
 {
-    conn_send_tagged(websocket_of(transport)->conn, frame, tag);
+    struct websocket *websocket = websocket_of(transport);
+    if (websocket->context == NULL || websocket->context->deflater == NULL || !conn_is_open(websocket->conn)) {
+        conn_send_tagged(websocket->conn, frame, tag);
+        return;
+    }
+    frame = compression_reframe(&websocket->sessions->compression, websocket->context, frame, tag.whose);
+    conn_send_tagged(websocket->conn, frame, tag);
+    frame_unref(frame);
 }
 
 static size_t queued(const struct transport *transport)
@@ -55,7 +76,10 @@ static void await_drained(struct transport *transport)
 
 static void filter(struct transport *transport, transport_keep_fn *keep, void *arg)
 {
-    conn_queue_filter(websocket_of(transport)->conn, keep, arg);
+    struct websocket *websocket = websocket_of(transport);
+    conn_queue_filter(websocket->conn, keep, arg);
+    if (websocket->context != NULL)
+        compression_context_forget(websocket->context);
 }
 
 static void pause_reading(struct transport *transport, bool paused)
@@ -142,6 +166,12 @@ void websocket_wait(struct websocket *websocket, bool waits)
         conn_read_pause(websocket->conn, waits);
 }
 
+void websocket_compress(struct websocket *websocket, const struct deflate_terms *terms)
+{
+    websocket->transport.format = compression_format(terms);
+    websocket->context = compression_context_create(&websocket->sessions->compression, terms);
+}
+
 void websocket_refuse(struct websocket *websocket, enum close_reason reason)
 {
     websocket->polling = NULL;
@@ -174,13 +204,39 @@ static void message_received(struct websocket *websocket, const struct ws_event 
         polling_probe_received(websocket->polling, event->opcode == WS_TEXT ? event->payload : SPAN_LIT(""));
 }
 
+static void end_at_once(struct websocket *websocket, enum close_reason reason)
+{
+    if (websocket->transport.session != NULL)
+        session_close(websocket->transport.session, reason);
+    conn_close(websocket->conn, reason);
+}
+
+/* The message is handed on as if it had come so. */
+static void compressed_received(struct websocket *websocket, const struct ws_event *event)
+{
+    struct buf message = {0};
+    enum close_reason reason =
+        compression_inflate(&websocket->sessions->compression, websocket->context, event->payload,
+                            event->opcode == WS_TEXT, websocket->sessions->limits.payload_bytes_max, &message);
+    if (reason == CLOSE_NONE && websocket->transport.session != NULL)
+        session_change(websocket->transport.session, compression_changes(event->payload.len, message.len));
+    if (reason == CLOSE_NONE)
+        message_received(websocket, &(struct ws_event){.opcode = event->opcode, .payload = buf_span(&message)});
+    else
+        end_at_once(websocket, reason);
+    buf_finish(&message);
+}
+
 static void event_received(struct websocket *websocket, const struct ws_event *event)
 {
     struct frame *frame;
     switch (event->opcode) {
     case WS_TEXT:
     case WS_BINARY:
-        message_received(websocket, event);
+        if (event->compressed)
+            compressed_received(websocket, event);
+        else
+            message_received(websocket, event);
         break;
     case WS_PING:
         frame = ws_frame_create(WS_PONG, event->payload);
@@ -199,13 +255,6 @@ static void event_received(struct websocket *websocket, const struct ws_event *e
 static enum close_reason reason_of_code(uint16_t code)
 {
     return code == 1007 ? CLOSE_WS_NOT_UTF8 : code == 1009 ? CLOSE_WS_TOO_BIG : CLOSE_WS_INVALID;
-}
-
-static void end_at_once(struct websocket *websocket, enum close_reason reason)
-{
-    if (websocket->transport.session != NULL)
-        session_close(websocket->transport.session, reason);
-    conn_close(websocket->conn, reason);
 }
 
 static bool is_paused(const struct websocket *websocket)
@@ -273,6 +322,7 @@ size_t websocket_received(struct websocket *websocket, char *bytes, size_t len)
     struct ws_decoder fresh, *decoder = websocket->part != NULL ? &websocket->part->decoder : NULL;
     if (decoder == NULL) {
         ws_decoder_init(&fresh, true, websocket->sessions->limits.payload_bytes_max);
+        fresh.takes_compressed = websocket->context != NULL || compression_is_format(websocket->transport.format);
         decoder = &fresh;
     }
     size_t used = decode(websocket, decoder, bytes, len);
@@ -295,6 +345,9 @@ void websocket_closed(struct websocket *websocket, enum close_reason reason)
 {
     struct session *session = websocket->transport.session;
     part_destroy(websocket);
+    if (websocket->context != NULL)
+        compression_context_destroy(&websocket->sessions->compression, websocket->context);
+    websocket->context = NULL;
     websocket->transport.session = NULL;
     if (session != NULL)
         session_closed(session, reason);

@@ -8,7 +8,9 @@
 #include "base/list.h"
 #include "session/transport.h"
 
+struct compression_context;
 struct conn;
+struct deflate_terms;
 struct polling;
 struct protocol;
 struct sessions;
@@ -17,10 +19,11 @@ struct websocket_part;
 struct websocket {
     struct transport transport;
     struct sessions *sessions;
-    struct conn *conn;           /* the owner's */
-    struct websocket_part *part; /* NULL between messages */
-    struct polling *polling;     /* the session that it is to take over, or has taken over; NULL: none */
-    bool waits;                  /* for the session; nothing is read meanwhile */
+    struct conn *conn;                   /* the owner's */
+    struct websocket_part *part;         /* NULL between messages */
+    struct compression_context *context; /* of permessage-deflate; NULL: keeps none */
+    struct polling *polling;             /* the session that it is to take over, or has taken over; NULL: none */
+    bool waits;                          /* for the session; nothing is read meanwhile */
 };
 
 /* Begins a session of this protocol on an upgraded connection, which outlives it, and sends the open packet. */
@@ -31,6 +34,8 @@ void websocket_open(struct websocket *websocket, struct sessions *sessions, cons
 void websocket_open_probe(struct websocket *websocket, struct sessions *sessions, struct conn *conn);
 /* While it waits, nothing that comes in is read. */
 void websocket_wait(struct websocket *websocket, bool waits);
+/* Of a WebSocket just opened: permessage-deflate was agreed on with these terms (compression_agree). */
+void websocket_compress(struct websocket *websocket, const struct deflate_terms *terms);
 /* Ends a connection without a session. `polling` is told no more. */
 void websocket_refuse(struct websocket *websocket, enum close_reason reason);
 /* Bytes from the connection, changed in place. Returns the number consumed. That is not all if the session has too many

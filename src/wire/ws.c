@@ -8,7 +8,7 @@
 
 #include <assert.h>
 
-enum { CONTROL_BYTES_MAX = 125, MESSAGE_BYTES_MAX = 1 << 30 };
+enum { CONTROL_BYTES_MAX = 125, MESSAGE_BYTES_MAX = 1 << 30, RSV1 = 0x40 };
 
 void ws_decoder_init(struct ws_decoder *decoder, bool expect_masked, uint32_t message_bytes_max)
 {
@@ -72,7 +72,10 @@ static bool header_check(struct ws_decoder *decoder, const uint8_t *header)
 {
     uint8_t opcode = header[0] & 0x0f, len = header[1] & 0x7f;
     bool fin = (header[0] & 0x80) != 0, masked = (header[1] & 0x80) != 0;
-    if ((header[0] & 0x70) != 0 || masked != decoder->expect_masked)
+    if ((header[0] & 0x30) != 0 || masked != decoder->expect_masked)
+        return fail(decoder, 1002);
+    /* RSV1 says of a whole message that it is compressed, so only its first frame has it. (RFC 7692 section 6) */
+    if ((header[0] & RSV1) != 0 && (!decoder->takes_compressed || is_control(opcode) || opcode == WS_CONTINUATION))
         return fail(decoder, 1002);
     if (is_control(opcode)) {
         if (opcode > WS_PONG || !fin || len > CONTROL_BYTES_MAX)
@@ -112,6 +115,7 @@ static bool header_take(struct ws_decoder *decoder, const uint8_t *header)
         memcpy(decoder->mask, header + header_bytes(header) - 4, 4);
     if (opcode == WS_TEXT || opcode == WS_BINARY) {
         decoder->message_opcode = opcode;
+        decoder->compressed = (header[0] & RSV1) != 0;
         decoder->utf8 = (struct utf8){0};
     }
     decoder->opcode = opcode;
@@ -183,7 +187,7 @@ static bool frame_take(struct ws_decoder *decoder, struct span part, struct ws_e
         part = buf_span(&decoder->message);
         decoder->handed = (uint32_t)part.len;
     }
-    *event = (struct ws_event){.opcode = decoder->message_opcode, .payload = part};
+    *event = (struct ws_event){.opcode = decoder->message_opcode, .payload = part, .compressed = decoder->compressed};
     *got = true;
     decoder->message_opcode = 0;
     return true;
@@ -199,7 +203,7 @@ static bool payload_feed(struct ws_decoder *decoder, char *bytes, size_t len, si
     bool control = is_control(decoder->opcode);
     if (decoder->expect_masked)
         ws_mask(bytes + *at, part.len, decoder->mask, decoder->payload_at);
-    if (!control && decoder->message_opcode == WS_TEXT && !utf8_feed(&decoder->utf8, part))
+    if (!control && decoder->message_opcode == WS_TEXT && !decoder->compressed && !utf8_feed(&decoder->utf8, part))
         return fail(decoder, 1007);
     *at += part.len;
     /* Whole here, and nothing before or behind it belongs to it: no copy. */

@@ -18,6 +18,7 @@ struct ws_event {
     enum ws_opcode opcode; /* TEXT and BINARY: a whole message; PING, PONG: payload; CLOSE: code and reason */
     struct span payload;   /* valid until the next call; for CLOSE the reason text */
     uint16_t close_code;   /* CLOSE: as received, 1005 when there was none */
+    bool compressed;       /* TEXT and BINARY: the payload is to be decompressed, and a text then to be checked */
 };
 
 struct ws_decoder {
@@ -33,10 +34,12 @@ struct ws_decoder {
     uint8_t message_opcode; /* of the message under way, 0: none */
     struct utf8 utf8;       /* of the text message under way */
     bool expect_masked;     /* true on the server's side */
+    bool takes_compressed;  /* permessage-deflate is agreed on (RFC 7692 section 6); set by the owner, at first false */
+    bool compressed;        /* the message under way is */
     bool in_payload, fin, closed;
 };
 
-/* `message_bytes_max`: 1 to 1 GiB, of a message's payload, all fragments together. */
+/* `message_bytes_max`: 1 to 1 GiB, of a message's payload, all fragments together, as it comes: compressed or not. */
 void ws_decoder_init(struct ws_decoder *decoder, bool expect_masked, uint32_t message_bytes_max);
 void ws_decoder_finish(struct ws_decoder *decoder); /* accepts NULL and zeroed */
 /* True between two messages, with nothing kept: a fresh decoder could take its place. */
@@ -58,8 +61,15 @@ size_t ws_header_encode(char *to, enum ws_opcode opcode, uint64_t payload_len);
 struct frame *ws_frame_create(enum ws_opcode opcode, struct span payload);
 /* One frame object with several messages: a text, unless it has no data, then `count` - 1 binary ones. */
 struct frame *ws_frames_create(const struct span *parts, size_t count);
+/* The same of a payload that is compressed (RSV1). */
+struct frame *ws_compressed_frame_create(enum ws_opcode opcode, struct span payload);
+/* Takes the first frame from `rest`, which holds whole frames as the two functions above make them. Returns its opcode.
+ */
+enum ws_opcode ws_frame_next(struct span *rest, struct span *whole, struct span *payload);
 /* Appends a final frame masked with `mask`, as a client sends it. */
 void ws_masked_encode(struct buf *to, enum ws_opcode opcode, struct span payload, const uint8_t mask[4]);
+/* The same of a payload that is compressed (RSV1). */
+void ws_masked_compressed_encode(struct buf *to, enum ws_opcode opcode, struct span payload, const uint8_t mask[4]);
 /* A server's Close frame; code 1005 (or 0) makes an empty body. `reason`, valid UTF-8, is cut at a character's end so
  * that it has 123 bytes at most. */
 struct frame *ws_close_create(uint16_t code, struct span reason);

@@ -1,7 +1,9 @@
 /* ws_encode: frames out. (RFC 6455 section 5.2) */
 #include "wire/ws.h"
 
-enum { CLOSE_REASON_BYTES_MAX = 123 };
+#include <assert.h>
+
+enum { CLOSE_REASON_BYTES_MAX = 123, RSV1 = 0x40 };
 
 size_t ws_header_encode(char *to, enum ws_opcode opcode, uint64_t payload_len)
 {
@@ -13,10 +15,11 @@ size_t ws_header_encode(char *to, enum ws_opcode opcode, uint64_t payload_len)
     return 2 + more;
 }
 
-struct frame *ws_frame_create(enum ws_opcode opcode, struct span payload)
+static struct frame *frame_make(enum ws_opcode opcode, uint8_t flags, struct span payload)
 {
     char header[WS_HEADER_BYTES_MAX];
     size_t header_len = ws_header_encode(header, opcode, payload.len);
+    header[0] = (char)((uint8_t)header[0] | flags);
     struct frame *frame = frame_create(header_len + payload.len);
     memcpy(frame->data, header, header_len);
     if (payload.len != 0)
@@ -40,6 +43,34 @@ struct frame *ws_frames_create(const struct span *parts, size_t count)
     return frame;
 }
 
+struct frame *ws_frame_create(enum ws_opcode opcode, struct span payload)
+{
+    return frame_make(opcode, 0, payload);
+}
+
+struct frame *ws_compressed_frame_create(enum ws_opcode opcode, struct span payload)
+{
+    return frame_make(opcode, RSV1, payload);
+}
+
+enum ws_opcode ws_frame_next(struct span *rest, struct span *whole, struct span *payload)
+{
+    assert(rest->len >= 2);
+    const uint8_t *header = (const uint8_t *)rest->data;
+    uint64_t len = header[1];
+    size_t more = len == 126 ? 2 : len == 127 ? 8 : 0;
+    assert(len <= 127 && rest->len >= 2 + more);
+    if (more != 0)
+        len = 0;
+    for (size_t i = 0; i < more; i++)
+        len = len << 8 | header[2 + i];
+    assert(len <= rest->len - 2 - more);
+    *whole = span_sub(*rest, 0, 2 + more + len);
+    *payload = span_from(*whole, 2 + more);
+    *rest = span_from(*rest, whole->len);
+    return header[0] & 0x0f;
+}
+
 void ws_masked_encode(struct buf *to, enum ws_opcode opcode, struct span payload, const uint8_t mask[4])
 {
     char *at = buf_reserve(to, WS_HEADER_BYTES_MAX + payload.len);
@@ -51,6 +82,14 @@ void ws_masked_encode(struct buf *to, enum ws_opcode opcode, struct span payload
         memcpy(at + header_len, payload.data, payload.len);
     ws_mask(at + header_len, payload.len, mask, 0);
     buf_added(to, header_len + payload.len);
+}
+
+void ws_masked_compressed_encode(struct buf *to, enum ws_opcode opcode, struct span payload, const uint8_t mask[4])
+{
+    size_t before = to->len;
+    ws_masked_encode(to, opcode, payload, mask);
+    char *first = to->data + to->off + before;
+    *first = (char)((uint8_t)*first | RSV1);
 }
 
 /* The longest start of `reason` that fits and cuts no character. */

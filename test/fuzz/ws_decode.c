@@ -7,7 +7,7 @@
 #include "vectors/codecs.h"
 #include "wire/ws.h"
 
-enum { CLIENT = 1, BUILT = 2 };
+enum { CLIENT = 1, BUILT = 2, COMPRESSED = 4 /* raw: permessage-deflate is agreed on */ };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
@@ -72,11 +72,13 @@ static void built_check(struct span script, bool client, uint64_t seed)
     buf_finish(&vector.in);
 }
 
-static void raw_check(struct span bytes, bool client, uint64_t seed)
+static void raw_check(struct span bytes, bool client, bool compressed, uint64_t seed)
 {
     struct vector vector = {0};
     if (client)
         cuts_option(&vector, SPAN_LIT("role"), SPAN_LIT("client"));
+    if (compressed)
+        cuts_option(&vector, SPAN_LIT("deflate"), SPAN_LIT("1"));
     buf_append(&vector.in, bytes);
     cuts_check(&vector_ws, &vector, seed);
     buf_finish(&vector.in);
@@ -91,6 +93,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     if ((data[0] & BUILT) != 0)
         built_check(rest, client, data[0]);
     else
-        raw_check(rest, client, data[0]);
+        raw_check(rest, client, (data[0] & COMPRESSED) != 0, data[0]);
     return 0;
 }

@@ -13,6 +13,7 @@ static void *ws_create(const struct vector *vector)
     struct ws_decoder *decoder = mem_zero(1, sizeof *decoder);
     bool client = span_equal(vector_option(vector, "role"), SPAN_LIT("client"));
     ws_decoder_init(decoder, !client, (uint32_t)vector_number(vector, "max", MESSAGE_BYTES_DEFAULT));
+    decoder->takes_compressed = vector_number(vector, "deflate", 0) != 0;
     return decoder;
 }
 
@@ -61,6 +62,8 @@ static ptrdiff_t ws_feed(void *data, char *bytes, size_t len, struct buf *out)
         buf_printf(out, "%s ", opcode_name(event.opcode));
         if (event.opcode == WS_CLOSE)
             buf_printf(out, "%u ", event.close_code);
+        if (event.compressed)
+            buf_append(out, SPAN_LIT("compressed "));
         vector_quote(out, event.payload);
         buf_append_char(out, '\n');
     } else {

@@ -16,6 +16,7 @@
 
 #include "../own_ip.h"
 #include "base/mem.h"
+#include "http/http_coding.h"
 #include "net/listener.h"
 
 enum { WAIT_MS = 10000 };
@@ -68,6 +69,18 @@ static void echo_closed(struct conn *conn, enum close_reason reason)
 
 static const struct conn_events echo_events = {.received = echo_received, .closed = echo_closed};
 
+/* As many bytes as the path ends in. */
+static void coded_respond(struct http *http, struct span digits)
+{
+    struct buf body = {0};
+    uint64_t bytes = 0;
+    assert_true(span_to_u64(digits, &bytes));
+    for (uint64_t i = 0; i < bytes; i++)
+        buf_append_char(&body, (char)('a' + i % 7));
+    http_respond_coded(http, 200, SPAN_LIT("text/plain"), SPAN_LIT(""), buf_span(&body));
+    buf_finish(&body);
+}
+
 static void on_request(struct http *http, const struct http1_head *head)
 {
     struct span path = head->target;
@@ -84,10 +97,12 @@ static void on_request(struct http *http, const struct http1_head *head)
         http_read_body(http, BODY_BYTES_MAX, HTTP_BODY_STREAMED);
     } else if (span_equal(path, SPAN_LIT("/stream"))) {
         http_stream_begin(http, 200, SPAN_LIT("text/plain"), SPAN_LIT(""));
+    } else if (span_starts_with(path, SPAN_LIT("/coded"))) {
+        coded_respond(http, span_from(path, sizeof "/coded" - 1));
     } else if (span_equal(path, SPAN_LIT("/poll"))) {
         http_end_aborts(http);
     } else if (span_equal(path, SPAN_LIT("/ws"))) {
-        http_upgrade_websocket(http, head, &echo_events);
+        http_upgrade_websocket(http, head, SPAN_LIT(""), &echo_events);
     } /* /later and /body are left to the test */
 }
 

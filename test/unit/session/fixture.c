@@ -215,6 +215,12 @@ void look(struct browser *browser)
                 buf_append(&browser->messages, SPAN_LIT("b:"));
             buf_append(&browser->messages, span_sub(rest, at, len));
             buf_append_char(&browser->messages, '\n');
+        } else if (head[0] == 0xc1) {
+            assert_non_null(browser->inflater);
+            assert_int_equal(
+                inflater_message(browser->inflater, span_sub(rest, at, len), true, UINT32_MAX, &browser->messages),
+                INFLATE_DONE);
+            buf_append_char(&browser->messages, '\n');
         }
         rest = span_from(rest, at + len);
     }

@@ -24,8 +24,9 @@ struct browser {
     struct conn conn;
     struct websocket websocket;
     int fd;
-    struct buf in;       /* frames as they came */
-    struct buf messages; /* those that were taken apart, each with a newline behind */
+    struct buf in;             /* frames as they came */
+    struct buf messages;       /* those that were taken apart, each with a newline behind */
+    struct inflater *inflater; /* of messages that come compressed; NULL: none may */
     bool closed;
 };
 

@@ -170,17 +170,17 @@ static void a_lease_is_kept_alive(void **state)
 
 /* It is sent more than the kernel and its queue take, reads nothing meanwhile, and gets every event once, in order,
  * and the acknowledgement that waited among them. */
-static void a_slow_client_gets_everything_when_it_reads(void **state)
+static void slow_client_check(struct browser *one)
 {
-    char *large = mem_zero(1, LARGE_BYTES), start[32];
-    memset(large, 'x', LARGE_BYTES - 1);
+    char *large = mem_zero(1, LARGE_BYTES + MANY), start[32];
+    for (size_t i = 0; i < LARGE_BYTES + MANY; i++) /* does not shrink much */
+        large[i] = (char)('A' + loop_random_below(loop, 26));
     sessions.limits.slow_queue_bytes = 4 * LARGE_BYTES;
     sessions.limits.replay_queue_bytes = LARGE_BYTES;
-    struct browser *one = enter(0, "40");
     static const struct broker_retention retention = {
         .entries_max = 1000, .bytes_max = 64 << 20, .age_ms_max = 3600000};
     for (int i = 0; i < MANY; i++) {
-        char *text = mem_printf("[\"many\",%d,\"%s\"]", i, large);
+        char *text = mem_printf("[\"many\",%d,\"%.*s\"]", i, LARGE_BYTES, large + i);
         struct broker_publish publish = {.room = nsp.name, .body = span_str(text), .retention = &retention};
         if (i % 2 == 0) { /* often enough that some of them wait when the queue is dropped */
             snprintf(start, sizeof start, "42%d[\"own\",%d]", i, i);
@@ -196,12 +196,31 @@ static void a_slow_client_gets_everything_when_it_reads(void **state)
     turn(20);
     look(one);
     for (int i = 0; i < MANY; i++) {
-        snprintf(start, sizeof start, "42[\"many\",%d,", i);
-        assert_int_equal(count(one, start), 1);
+        char *whole = mem_printf("42[\"many\",%d,\"%.*s\",", i, LARGE_BYTES, large + i);
+        assert_int_equal(count(one, whole), 1);
+        free(whole);
         snprintf(start, sizeof start, "43%d[]", i);
         assert_int_equal(count(one, start), i % 2 == 0);
     }
     free(large);
+}
+
+static void a_slow_client_gets_everything_when_it_reads(void **state)
+{
+    slow_client_check(enter(0, "40"));
+}
+
+/* No message that stayed in its queue, or came later, refers to one that was dropped. */
+static void so_does_one_with_a_context_of_compression(void **state)
+{
+    const struct deflate_terms terms = {.server_keeps = true, .server_bits = 15, .client_bits = 15};
+    struct browser *one = enter(0, "40");
+    websocket_compress(&one->websocket, &terms);
+    one->inflater = inflater_create(15);
+    slow_client_check(one);
+    assert_true(sessions.compression.counters.compressed > 0);
+    inflater_destroy(one->inflater);
+    one->inflater = NULL;
 }
 
 int main(void)
@@ -218,6 +237,7 @@ int main(void)
         TEST(a_lease_is_written_again_at_half_its_life),
         TEST(a_lease_is_kept_alive),
         TEST(a_slow_client_gets_everything_when_it_reads),
+        TEST(so_does_one_with_a_context_of_compression),
     };
     return cmocka_run_group_tests_name("session/session", tests, NULL, NULL);
 }
