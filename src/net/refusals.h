@@ -14,7 +14,7 @@
       "the namespace has no rule for this event: add it under `events:` in the configuration") \
     X(ROOM_NOT_JOINED, "room_not_joined", LOG_INFO, "the sender is not in that room: join it first") \
     X(ROOM_INVALID, "room_invalid", LOG_INFO, \
-      "a room's name is a string of 1 to about 1000 bytes; where lists are allowed, 1 to 32 such names") \
+      "a room's name is a string of 1 to about 1000 bytes, or a number; a list has 1 to 32 such names") \
     X(ROOM_IS_SOCKET, "room_is_socket", LOG_INFO, \
       "a name of exactly 20 letters, digits, - and _ is reserved for socket ids: give the room another name") \
     X(ROOMS_FULL, "rooms_full", LOG_INFO, \
@@ -22,7 +22,7 @@
     X(INSTANCE_ROOMS_FULL, "instance_rooms_full", LOG_WARNING, \
       "this instance has the most rooms allowed (`limits: instance_rooms`): join one that exists, or try again later") \
     X(EXCEPT_INVALID, "except_invalid", LOG_INFO, \
-      "the exceptions are invalid, so the event was not published: name 1 to 32 rooms or sockets by strings") \
+      "the exceptions are invalid, so the event was not published: name 1 to 32 rooms or sockets") \
     X(SOCKET_INVALID, "socket_invalid", LOG_INFO, "a socket's name is its id, a string of 20 characters") \
     X(ID_INVALID, "id_invalid", LOG_INFO, \
       "a message's name is a string or a number of at most 128 bytes of JSON: without a name it could count twice") \

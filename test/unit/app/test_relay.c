@@ -94,7 +94,7 @@ static void exceptions_that_cannot_be_read_keep_from_all(void **state)
         quoted(kept, "40{", "\"sid\":\"", sid, sizeof sid);
         accepted(kept, "\"join\",\"r\"");
     }
-    static const char *const bad[] = {"5", "{}", "\"\"", "true", "[null]", "[[]]", "[\"\"]", "[1]"};
+    static const char *const bad[] = {"{}", "\"\"", "true", "[null]", "[[]]", "[\"\"]", "[1,true]"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         snprintf(text, sizeof text, "\"tell\",\"r\",\"secret\",%s", bad[i]);
         refused(one, text, REFUSAL_EXCEPT_INVALID);
@@ -147,16 +147,76 @@ static void a_room_may_hold_a_nul(void **state)
     assert_int_equal(events_of(two), 1);
 }
 
+/* Ids come from databases as numbers. 42 and "42" are one room. */
+static void a_number_names_a_room(void **state)
+{
+    struct browser *one = enter(0, "40"), *two = enter(1, "40"), *three = enter(2, "40");
+    accepted(one, "\"join\",42");
+    accepted(two, "\"join\",\"42\"");
+    accepted(three, "\"join\",[42,-1.5]");
+    refused(one, "\"room\",43,1", REFUSAL_ROOM_NOT_JOINED);
+    accepted(one, "\"tell\",42,1");
+    assert_int_equal(events_of(two), 1);
+    assert_int_equal(events_of(three), 1);
+    accepted(three, "\"room\",\"-1.5\",1");
+    accepted(one, "\"tell\",42,1,-1.5");
+    assert_int_equal(events_of(two), 2);
+    assert_int_equal(events_of(three), 1); /* its own */
+    assert_non_null(strstr(asked(one, "\"past\",42"), "entries"));
+    accepted(two, "\"leave\",42");
+    refused(two, "\"room\",\"42\",1", REFUSAL_ROOM_NOT_JOINED);
+}
+
+static void a_list_is_joined_and_left_whole(void **state)
+{
+    struct browser *one = enter(0, "40");
+    accepted(one, "\"join\",[\"a\",\"b\",\"a\"]");
+    accepted(one, "\"room\",\"a\",1");
+    accepted(one, "\"room\",\"b\",1");
+    accepted(one, "\"join\",[\"b\",\"c\"]");
+    accepted(one, "\"room\",[\"a\",\"b\",\"c\"],1");
+    refused(one, "\"join\",[\"d\",\"01234567890123456789\"]", REFUSAL_ROOM_IS_SOCKET);
+    refused(one, "\"room\",\"d\",1", REFUSAL_ROOM_NOT_JOINED);
+    accepted(one, "\"leave\",[\"a\",\"b\",\"never\"]");
+    refused(one, "\"room\",\"a\",1", REFUSAL_ROOM_NOT_JOINED);
+    refused(one, "\"room\",\"b\",1", REFUSAL_ROOM_NOT_JOINED);
+    accepted(one, "\"room\",\"c\",1");
+    accepted(one, "\"leave\",[\"never\"]");
+}
+
+/* A list that does not fit is refused as one, and only it. A room named twice counts once. */
+static void a_list_beyond_the_limit_joins_nothing(void **state)
+{
+    struct browser *one = enter(0, "40"), *two = enter(1, "40");
+    sessions.limits.rooms_max = 4;
+    accepted(one, "\"join\",[\"a\",\"b\"]");
+    refused(one, "\"join\",[\"c\",\"d\",\"e\"]", REFUSAL_ROOMS_FULL);
+    refused(one, "\"room\",\"c\",1", REFUSAL_ROOM_NOT_JOINED);
+    accepted(one, "\"join\",[\"a\",\"c\",\"c\",\"d\",\"b\"]");
+    refused(one, "\"join\",\"e\"", REFUSAL_ROOMS_FULL);
+    accepted(one, "\"join\",[\"a\",\"d\"]");
+    accepted(one, "\"room\",\"d\",1");
+    sessions.limits.hub_rooms_max = (uint32_t)hub_room_count(sessions.hub) + 1;
+    refused(two, "\"join\",[\"x\",\"y\"]", REFUSAL_INSTANCE_ROOMS_FULL);
+    refused(two, "\"room\",\"x\",1", REFUSAL_ROOM_NOT_JOINED);
+    accepted(two, "\"join\",[\"a\",\"x\"]");
+}
+
 static void what_is_asked_wrongly_is_told(void **state)
 {
     struct browser *one = enter(0, "40");
     refused(one, "\"nothing\"", REFUSAL_EVENT_UNKNOWN);
     refused(one, "\"room\",\"x\",1", REFUSAL_ROOM_NOT_JOINED);
-    refused(one, "\"join\",5", REFUSAL_ROOM_INVALID);
+    refused(one, "\"join\",true", REFUSAL_ROOM_INVALID);
+    refused(one, "\"join\",{\"room\":1}", REFUSAL_ROOM_INVALID);
+    refused(one, "\"join\"", REFUSAL_ROOM_INVALID);
+    refused(one, "\"join\",[]", REFUSAL_ROOM_INVALID);
     refused(one, "\"join\",\"\"", REFUSAL_ROOM_INVALID);
+    refused(one, "\"dm\",5", REFUSAL_SOCKET_INVALID);
     refused(one, "\"dm\",\"nobody\"", REFUSAL_SOCKET_INVALID);
     refused(one, "\"past\",\"x\"", REFUSAL_ROOM_NOT_JOINED);
-    refused(one, "\"past\",5", REFUSAL_ROOM_INVALID);
+    refused(one, "\"past\",5", REFUSAL_ROOM_NOT_JOINED);
+    refused(one, "\"past\",true", REFUSAL_ROOM_INVALID);
     refused(one, "\"past\",null,5", REFUSAL_RANGE_INVALID);
     refused(one, "\"past\",null,{\"limit\":0}", REFUSAL_RANGE_INVALID);
     refused(one, "\"past\",null,{\"limit\":\"5\"}", REFUSAL_RANGE_INVALID);
@@ -176,6 +236,9 @@ int main(void)
         TEST(exceptions_that_cannot_be_read_keep_from_all),
         TEST(a_name_that_cannot_be_read_is_refused),
         TEST(a_room_may_hold_a_nul),
+        TEST(a_number_names_a_room),
+        TEST(a_list_is_joined_and_left_whole),
+        TEST(a_list_beyond_the_limit_joins_nothing),
         TEST(what_is_asked_wrongly_is_told),
     };
     return cmocka_run_group_tests_name("app/relay", tests, NULL, NULL);

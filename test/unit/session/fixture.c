@@ -55,12 +55,12 @@ static void event(struct session_app *app, struct subscriber *subscriber, const 
     struct subscriber_emit emit = {.args = asked->args, .ack_id = asked->id, .retention = &retention};
     if (span_equal(asked->name, SPAN_LIT("\"join\""))) {
         struct span room = json_array_at(asked->args, 1);
-        subscriber_join(subscriber, span_sub(room, 1, room.len - 2), asked->id);
+        subscriber_join(subscriber, &(struct span){room.data + 1, room.len - 2}, 1, asked->id);
         return;
     }
     if (span_equal(asked->name, SPAN_LIT("\"leave\""))) {
         struct span room = json_array_at(asked->args, 1);
-        subscriber_leave(subscriber, span_sub(room, 1, room.len - 2), asked->id);
+        subscriber_leave(subscriber, &(struct span){room.data + 1, room.len - 2}, 1, asked->id);
         return;
     }
     if (span_equal(asked->name, SPAN_LIT("\"past\""))) {
