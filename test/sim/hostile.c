@@ -112,7 +112,7 @@ static void rooms_try(struct hostile *hostile)
 
 static void excepts_try(struct hostile *hostile)
 {
-    static const char *const shapes[] = {"{}", "[[]]", "[1]", "[\"room1\",null]", "1", "true", "[\"\"]", "[{}]"};
+    static const char *const shapes[] = {"{}", "[[]]", "[1,{}]", "[\"room1\",null]", "false", "true", "[\"\"]", "[{}]"};
     struct sim *sim = hostile->world->sim;
     const char *shape = shapes[sim_below(sim, sizeof shapes / sizeof shapes[0])];
     say(hostile, "42[\"%s\",{\"id\":\"evil\"},%s]", sim_chance(sim, 500) ? "all" : "wave", shape);
