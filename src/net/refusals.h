@@ -51,6 +51,10 @@
       "there is no such namespace: add it under `namespaces:` in the configuration") \
     X(NAMESPACES_FULL, "namespaces_full", LOG_INFO, \
       "this session is in the most namespaces allowed (`limits: namespaces_per_session`)") \
+    X(CONNECT_REPEATED, "connect_repeated", LOG_DEBUG, \
+      "this namespace was being joined already: one CONNECT is enough, call connect() once") \
+    X(TOO_DEEP, "too_deep", LOG_INFO, \
+      "the JSON is nested deeper than this instance takes: raise `limits: nesting`, or send a flatter value") \
     X(HTTP_INVALID, "http_invalid", LOG_INFO, \
       "the request is not valid HTTP/1.1, or larger than docs/serve.md allows") \
     X(HANDSHAKE_INVALID, "handshake_invalid", LOG_INFO, \

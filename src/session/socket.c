@@ -110,43 +110,80 @@ static void connect_to(struct session *session, const struct nsp *nsp, const str
     buf_finish(&offset);
 }
 
+/* The message is upstream's where upstream has one; `data` names the refusal and the cure. */
+static void connect_refuse(struct session *session, const struct socketio_packet *packet, enum refusal refusal)
+{
+    const char *message = refusal == REFUSAL_NAMESPACE_UNKNOWN ? "Invalid namespace"
+                          : refusal == REFUSAL_NAMESPACES_FULL ? "Too many namespaces"
+                                                               : "Invalid payload";
+    struct buf text = {0};
+    refusals_note(&session->sessions->refusals, refusal, (struct span){NULL, 0}, packet->nsp);
+    socketio_prefix_encode(&text, SOCKETIO_CONNECT_ERROR, packet->nsp, (struct span){NULL, 0});
+    buf_printf(&text, "{\"message\":\"%s\",\"data\":{\"error\":\"%s\",\"reason\":\"%s\"}}", message,
+               refusal_text(refusal), refusal_name(refusal));
+    transport_send_packet(session->transport, buf_span(&text));
+    buf_finish(&text);
+}
+
+/* A client that connects, disconnects and connects again in one turn, as React's StrictMode makes it, sends CONNECT
+ * twice before it has an answer. It gets one answer. Our reply may be on its way already when the second CONNECT comes,
+ * and nothing tells the two cases apart; the session's other namespaces must not suffer for it. If there are none, a
+ * CONNECT behind the reply ends the session, as upstream has it. */
+static void connect_repeated(struct subscriber *subscriber)
+{
+    struct session *session = subscriber->session;
+    if (subscriber_is_connected(subscriber) && session->socket_count == 1 && transport_queued(session->transport) == 0)
+        session_close(session, CLOSE_SOCKETIO_INVALID);
+    else
+        refusals_note(&session->sessions->refusals, REFUSAL_CONNECT_REPEATED, subscriber_sid(subscriber),
+                      subscriber->nsp->name);
+}
+
 static void connect_received(struct session *session, const struct socketio_packet *packet)
 {
     struct sessions *sessions = session->sessions;
     const struct nsp *nsp = sessions->app->nsp_find(sessions->app, packet->nsp);
-    if (nsp != NULL && session->socket_count < sessions->limits.sockets_max) {
+    struct subscriber *subscriber = subscriber_find(session, packet->nsp);
+    if (subscriber != NULL) {
+        connect_repeated(subscriber);
+    } else if (nsp == NULL) {
+        connect_refuse(session, packet, REFUSAL_NAMESPACE_UNKNOWN);
+    } else if (packet->depth > sessions->limits.nesting_max) {
+        connect_refuse(session, packet, REFUSAL_TOO_DEEP);
+    } else if (session->socket_count >= sessions->limits.sockets_max) {
+        connect_refuse(session, packet, REFUSAL_NAMESPACES_FULL);
+    } else {
         session_joined(session);
         connect_to(session, nsp, packet);
-        return;
     }
-    struct buf text = {0};
-    refusals_note(&sessions->refusals, nsp == NULL ? REFUSAL_NAMESPACE_UNKNOWN : REFUSAL_NAMESPACES_FULL,
-                  (struct span){NULL, 0}, packet->nsp);
-    socketio_prefix_encode(&text, SOCKETIO_CONNECT_ERROR, packet->nsp, (struct span){NULL, 0});
-    buf_append(&text, nsp == NULL ? SPAN_LIT("{\"message\":\"Invalid namespace\"}")
-                                  : SPAN_LIT("{\"message\":\"Too many namespaces\"}"));
-    transport_send_packet(session->transport, buf_span(&text));
-    buf_finish(&text);
+}
+
+static void event_received(struct subscriber *subscriber, const struct socketio_packet *packet)
+{
+    struct sessions *sessions = subscriber->sessions;
+    sessions->counters.events_in++;
+    if (packet->depth > sessions->limits.nesting_max) {
+        subscriber_refuse(subscriber, REFUSAL_TOO_DEEP, packet->event, packet->ack_id);
+    } else if (packet->event.data != NULL) {
+        struct client_event event = {packet->event, packet->payload, packet->ack_id};
+        sessions->app->event(sessions->app, subscriber, &event);
+    }
 }
 
 /* The packets allowed for a namespace depend on whether the client is in it. (As upstream's table of odd input has it;
  * any other packet closes the connection.) */
 static void received(struct session *session, struct span text)
 {
-    struct sessions *sessions = session->sessions;
     struct socketio_packet packet;
     if (socketio_decode(text, &packet) < 0 || packet.type == SOCKETIO_CONNECT_ERROR || packet.attachments != 0) {
         session_close(session, CLOSE_SOCKETIO_INVALID);
         return;
     }
-    struct subscriber *subscriber = subscriber_find(session, packet.nsp);
     if (packet.type == SOCKETIO_CONNECT) {
-        if (subscriber != NULL)
-            session_close(session, CLOSE_SOCKETIO_INVALID);
-        else
-            connect_received(session, &packet);
+        connect_received(session, &packet);
         return;
     }
+    struct subscriber *subscriber = subscriber_find(session, packet.nsp);
     if (subscriber == NULL || !subscriber_is_connected(subscriber)) {
         session_close(session, CLOSE_SOCKETIO_INVALID);
         return;
@@ -156,11 +193,7 @@ static void received(struct session *session, struct span text)
         subscriber_disconnect(subscriber);
         break;
     case SOCKETIO_EVENT:
-        sessions->counters.events_in++;
-        if (packet.event.data != NULL) {
-            struct client_event event = {packet.event, packet.payload, packet.ack_id};
-            sessions->app->event(sessions->app, subscriber, &event);
-        }
+        event_received(subscriber, &packet);
         break;
     default: /* an ACK for nothing we asked */
         break;

@@ -6,6 +6,7 @@
 
 #include "app/relay.h"
 #include "base/mem.h"
+#include "wire/json.h"
 
 static const char config[] = "/:\n"
                              "  log: {entries: 100}\n"
@@ -19,7 +20,9 @@ static const char config[] = "/:\n"
                              "    tell: {to: room-others, room: 0, except: 2, log: true}\n"
                              "    dm: {to: socket, socket: 0}\n"
                              "    past: {history: 0}\n"
-                             "    who: {who: 0}\n";
+                             "    who: {who: 0}\n"
+                             "/more:\n"
+                             "  events: {all: {to: everyone}}\n";
 
 static struct relay relay;
 
@@ -229,6 +232,83 @@ static void what_is_asked_wrongly_is_told(void **state)
     accepted(one, "\"all\",1");
 }
 
+/* Sends an event, with the acknowledgement 1, that is nested so deep. */
+static void say_nested(struct browser *browser, const char *prefix, int levels)
+{
+    struct buf text = {0};
+    buf_append(&text, span_str(prefix));
+    for (int i = 0; i < levels; i++)
+        buf_append_char(&text, '[');
+    for (int i = 0; i < levels; i++)
+        buf_append_char(&text, ']');
+    buf_append(&text, prefix[1] == '2' ? SPAN_LIT("]") : SPAN_LIT("}"));
+    buf_append_char(&text, '\0');
+    buf_clear(&browser->messages);
+    say(browser, text.data + text.off);
+    turn(20);
+    look(browser);
+    buf_finish(&text);
+}
+
+/* The array around the arguments is a level, too. */
+static void an_event_too_deep_is_refused_alone(void **state)
+{
+    struct browser *one = enter(0, "40"), *two = enter(1, "40");
+    sessions.limits.nesting_max = 100;
+    say_nested(one, "421[\"all\",", 99);
+    assert_int_equal(count(one, "431[]"), 1);
+    assert_int_equal(events_of(two), 1);
+    static const int levels[] = {100, JSON_DEPTH_MAX - 1, JSON_DEPTH_MAX, 20000};
+    for (size_t i = 0; i < sizeof levels / sizeof levels[0]; i++) {
+        say_nested(one, "421[\"all\",", levels[i]);
+        assert_int_equal(count(one, "431[{\"error\":\"the JSON is nested deeper"), 1);
+        assert_int_equal(sessions.refusals.counts[REFUSAL_TOO_DEEP], i + 1);
+    }
+    say_nested(one, "43", 20000); /* an answer to nothing */
+    assert_false(one->closed);
+    assert_int_equal(events_of(two), 1);
+    accepted(one, "\"all\",1");
+}
+
+static void a_namespace_is_refused_with_a_cure(void **state)
+{
+    struct browser *one = enter(0, "40");
+    say(one, "40/none,");
+    expect(one, "44/none,{\"message\":\"Invalid namespace\",\"data\":{\"error\":\"there is no such namespace: add it");
+    say_nested(one, "40/more,{\"a\":", 600);
+    expect(one, "44/more,{\"message\":\"Invalid payload\",\"data\":{\"error\":\"the JSON is nested deeper");
+    sessions.limits.sockets_max = 1;
+    say(one, "40/more,");
+    expect(one, "44/more,{\"message\":\"Too many namespaces\",\"data\":{\"error\":");
+    assert_int_equal(sessions.refusals.counts[REFUSAL_NAMESPACES_FULL], 1);
+    assert_false(one->closed);
+    accepted(one, "\"all\",1");
+}
+
+/* As React's StrictMode makes it. The reply goes out once, and the other namespace lives on, also when the reply was
+ * out already. A session without another namespace ends then, as upstream has it. */
+static void a_doubled_connect_joins_once(void **state)
+{
+    struct browser *one = enter(0, "40");
+    buf_clear(&one->messages);
+    say(one, "40/more,");
+    say(one, "40/more,");
+    turn(20);
+    look(one);
+    assert_int_equal(count(one, "40/more,"), 1);
+    assert_false(one->closed);
+    assert_int_equal(sessions.refusals.counts[REFUSAL_CONNECT_REPEATED], 1);
+    accepted(one, "\"all\",1");
+    say(one, "40/more,");
+    turn(20);
+    assert_int_equal(sessions.refusals.counts[REFUSAL_CONNECT_REPEATED], 2);
+    accepted(one, "\"all\",1");
+    say(one, "41/more,");
+    say(one, "40");
+    turn(20);
+    assert_true(session_is_ending(one->websocket.transport.session));
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_relay, close_relay)
@@ -239,6 +319,9 @@ int main(void)
         TEST(a_number_names_a_room),
         TEST(a_list_is_joined_and_left_whole),
         TEST(a_list_beyond_the_limit_joins_nothing),
+        TEST(an_event_too_deep_is_refused_alone),
+        TEST(a_namespace_is_refused_with_a_cure),
+        TEST(a_doubled_connect_joins_once),
         TEST(what_is_asked_wrongly_is_told),
     };
     return cmocka_run_group_tests_name("app/relay", tests, NULL, NULL);

@@ -22,6 +22,7 @@
 #include "session/polling.h"
 #include "session/socket.h"
 #include "wire/json.h"
+#include "wire/ws.h"
 
 enum { WAIT_MS = 10000, RECEIVE_BYTES = 100000 };
 
@@ -173,10 +174,11 @@ int tear_down(void **state)
 /* One masked frame, the mask all zero. */
 void say(struct browser *browser, const char *text)
 {
-    char frame[256] = {(char)0x81, (char)(0x80 | strlen(text))};
-    assert_true(strlen(text) < 126);
-    memcpy(frame + 6, text, strlen(text));
-    assert_int_equal(write(browser->fd, frame, strlen(text) + 6), strlen(text) + 6);
+    static const uint8_t mask[4];
+    struct buf frame = {0};
+    ws_masked_encode(&frame, WS_TEXT, span_str(text), mask);
+    assert_int_equal(write(browser->fd, frame.data + frame.off, frame.len), frame.len);
+    buf_finish(&frame);
 }
 
 /* Splits the received bytes into messages. */
