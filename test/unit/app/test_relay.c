@@ -309,6 +309,16 @@ static void a_doubled_connect_joins_once(void **state)
     assert_true(session_is_ending(one->websocket.transport.session));
 }
 
+/* The Close frame has the table's code and sentence, with the cure. */
+static void a_close_says_why(void **state)
+{
+    struct browser *one = enter(0, "40"), *two = enter(1, "40");
+    say(one, "42[\"all\"");
+    expect(one, "close 1008 a Socket.IO packet is invalid or unexpected: use a Socket.IO 3 or 4 client");
+    sessions_close_some(&sessions, 10, CLOSE_DRAINED);
+    expect(two, "close 1012 the instance is shutting down: connect again and reach another");
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_relay, close_relay)
@@ -322,6 +332,7 @@ int main(void)
         TEST(an_event_too_deep_is_refused_alone),
         TEST(a_namespace_is_refused_with_a_cure),
         TEST(a_doubled_connect_joins_once),
+        TEST(a_close_says_why),
         TEST(what_is_asked_wrongly_is_told),
     };
     return cmocka_run_group_tests_name("app/relay", tests, NULL, NULL);

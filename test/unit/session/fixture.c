@@ -204,6 +204,9 @@ void look(struct browser *browser)
         if (head[0] == 0x81) {
             buf_append(&browser->messages, span_sub(rest, at, len));
             buf_append_char(&browser->messages, '\n');
+        } else if (head[0] == 0x88 && len >= 2) {
+            buf_printf(&browser->messages, "close %u " SPAN_FMT "\n", head[at] << 8 | head[at + 1],
+                       SPAN_ARG(span_sub(rest, at + 2, len - 2)));
         }
         rest = span_from(rest, at + len);
     }
