@@ -59,6 +59,8 @@
       "the request is not valid HTTP/1.1, or larger than docs/serve.md allows") \
     X(HANDSHAKE_INVALID, "handshake_invalid", LOG_INFO, \
       "the handshake cannot be served: use Socket.IO 4 with transports: [websocket] and EIO=4") \
+    X(NOT_FOUND, "not_found", LOG_DEBUG, \
+      "nothing is served under this path: put the file below the directory that `static:` names, or correct the URL") \
     X(METHOD, "method", LOG_INFO, "only GET and HEAD are served here") \
     X(HEAD_LATE, "head_late", LOG_INFO, "no complete request came in time (`limits: head_timeout`): connect again") \
     X(BODY_LATE, "body_late", LOG_INFO, "less than 1 KiB of the request's body arrived in 30 s: send it faster") \

@@ -38,6 +38,8 @@ void client_upgrade(struct client *client, const struct http1_head *head);
 
 /* routes.c: acts on one request. */
 void route_request(struct client *client, const struct http1_head *head);
+/* welcome.c: says what runs here. */
+void welcome_request(struct client *client, const struct http1_head *head);
 /* ready.c: responds later, with the outcome of a probe. */
 void ready_request(struct client *client, const struct http1_head *head);
 /* metrics.c: responds later, with the instance's counters and the broker's figures. */

@@ -57,8 +57,11 @@ static void engine_request(struct client *client, const struct http1_head *head,
         client_upgrade(client, head);
 }
 
-static void not_found(struct client *client, struct span text)
+static void not_found(struct client *client, struct span path, struct span text)
 {
+    char ip[ADDR_TEXT_MAX];
+    addr_ip_print(&client->http.conn.peer, ip);
+    refusals_note(&client_server(client)->sessions.refusals, REFUSAL_NOT_FOUND, span_str(ip), path);
     http_respond(&client->http, 404, TEXT, SPAN_LIT(""), text);
 }
 
@@ -115,7 +118,7 @@ static void file_request(struct client *client, const struct http1_head *head, c
     else if (result == STORE_BUSY)
         client_refuse(client, 503, REFUSAL_FILES_FULL, RETRY_SOON, path);
     else
-        not_found(client, absent);
+        not_found(client, path, absent);
 }
 
 /* Served as Socket.IO servers do, so that `<script src="/socket.io/socket.io.js">` of unmodified pages works. */
@@ -183,8 +186,10 @@ void route_request(struct client *client, const struct http1_head *head)
         ready_request(client, head);
     } else if (span_equal(path, SPAN_LIT("/metrics"))) {
         admin_request(client, head, path);
+    } else if (span_equal(path, SPAN_LIT("/")) && client_server(client)->config.static_dir == NULL) {
+        welcome_request(client, head);
     } else {
         file_request(client, head, client_server(client)->config.static_dir, path, span_str(files_type(path)),
-                     SPAN_LIT("no-cache"), SPAN_LIT("Not Found"));
+                     SPAN_LIT("no-cache"), span_str(refusal_text(REFUSAL_NOT_FOUND)));
     }
 }
