@@ -88,7 +88,16 @@ static void id_weigh(struct relay *relay, struct relay_rule *rule, struct span i
               LOG_C("event", rule->event), LOG_S("id", span_sub(id, 0, WEAK_ID_BYTES)));
 }
 
-/* Names that an argument holds: a string, or an array of strings. */
+/* A name may be a number, as ids come from a database. It is the same as the number's text. */
+static bool name_decode(struct span value, struct buf *to)
+{
+    if (json_type(value) != JSON_NUMBER)
+        return json_string_decode(value, to);
+    buf_append(to, value);
+    return true;
+}
+
+/* Names that an argument holds: one, or an array of them. */
 struct names {
     struct buf text;
     size_t ends[RELAY_ROOMS_MAX];
@@ -99,7 +108,7 @@ struct names {
 static bool name_add(struct names *names, struct span value)
 {
     size_t before = names->text.len;
-    if (names->count == RELAY_ROOMS_MAX || !json_string_decode(value, &names->text) || names->text.len == before)
+    if (names->count == RELAY_ROOMS_MAX || !name_decode(value, &names->text) || names->text.len == before)
         return false;
     names->ends[names->count++] = names->text.len;
     return true;
@@ -273,9 +282,9 @@ static void named_event(struct subscriber *subscriber, struct relay_rule *rule, 
         subscriber_refuse(subscriber, to_socket ? REFUSAL_SOCKET_INVALID : REFUSAL_ROOM_INVALID, asked->name,
                           asked->id);
     } else if (rule->action == RELAY_JOIN) {
-        subscriber_join(subscriber, names.list[0], asked->id);
+        subscriber_join(subscriber, names.list, names.count, asked->id);
     } else if (rule->action == RELAY_LEAVE) {
-        subscriber_leave(subscriber, names.list[0], asked->id);
+        subscriber_leave(subscriber, names.list, names.count, asked->id);
     } else if (to_socket && !engineio_sid_is_valid(names.list[0])) {
         subscriber_refuse(subscriber, REFUSAL_SOCKET_INVALID, names.list[0], asked->id);
     } else if (!to_socket && !is_in_all(subscriber, &names)) {
@@ -293,7 +302,7 @@ static void question(struct subscriber *subscriber, const struct relay_rule *rul
     struct buf room = {0};
     if (asked->id.len == 0)
         subscriber_refuse(subscriber, REFUSAL_ACK_MISSING, asked->name, asked->id);
-    else if (!is_absent(value) && (!json_string_decode(value, &room) || room.len == 0))
+    else if (!is_absent(value) && (!name_decode(value, &room) || room.len == 0))
         subscriber_refuse(subscriber, REFUSAL_ROOM_INVALID, asked->name, asked->id);
     else if (room.len != 0 && !subscriber_is_in(subscriber, buf_span(&room)))
         subscriber_refuse(subscriber, REFUSAL_ROOM_NOT_JOINED, buf_span(&room), asked->id);

@@ -1,6 +1,8 @@
 /* close_reasons: one table of all reasons to end a connection. The table makes the enum, the counters, the log lines,
  * the manual and the WebSocket codes (RFC 6455 section 7.4.1; 0: no Close frame is sent, 1005: a Close frame without a
- * code).
+ * code). A sentence that goes into a Close frame names the cure and has CLOSE_TEXT_BYTES_MAX bytes at most, so that the
+ * frame holds it whole. Upstream closes without a code where a packet is invalid or a ping is not answered; a code is
+ * needed to carry a reason, and its clients treat all codes alike.
  *
  *   X(NAME, "name in logs and metrics", websocket code, log level, "sentence for the manual") */
 #ifndef SENNIT_NET_CLOSE_REASONS_H
@@ -21,35 +23,38 @@
       "the peer ended a TLS connection without close_notify: its last bytes may be missing") \
     X(HEAD_TIMEOUT, "head_timeout", 0, LOG_INFO, "the request head took too long") \
     X(HTTP_INVALID, "http_invalid", 0, LOG_INFO, "the bytes are not valid HTTP/1.1") \
-    X(WS_INVALID, "ws_invalid", 1002, LOG_INFO, "the bytes break RFC 6455") \
-    X(WS_NOT_UTF8, "ws_not_utf8", 1007, LOG_INFO, "a text message is not UTF-8") \
-    X(WS_TOO_BIG, "ws_too_big", 1009, LOG_INFO, "a message is larger than the limit") \
+    X(WS_INVALID, "ws_invalid", 1002, LOG_INFO, \
+      "the bytes break RFC 6455: use a WebSocket library, and no proxy that changes frames") \
+    X(WS_NOT_UTF8, "ws_not_utf8", 1007, LOG_INFO, "a text message is not UTF-8: encode it so, or send it as binary") \
+    X(WS_TOO_BIG, "ws_too_big", 1009, LOG_INFO, \
+      "a message is larger than the limit: send less at a time, or raise `max_payload`") \
     X(WS_DEFLATE_INVALID, "ws_deflate_invalid", 1007, LOG_INFO, \
       "a compressed message cannot be decompressed (RFC 7692): fix the client, or connect without permessage-deflate") \
-    X(ENGINE_INVALID, "engine_invalid", 1005, LOG_INFO, "an Engine.IO packet is invalid") \
-    X(SOCKETIO_INVALID, "socketio_invalid", 1005, LOG_INFO, "a Socket.IO packet is invalid or unexpected") \
-    X(PARSER, "parser", 1005, LOG_INFO, \
-      "the configuration says `parser: msgpack`, and the client uses the default one: give it " \
-      "socket.io-msgpack-parser") \
+    X(ENGINE_INVALID, "engine_invalid", 1008, LOG_INFO, "an Engine.IO packet is invalid: use an Engine.IO 4 client") \
+    X(SOCKETIO_INVALID, "socketio_invalid", 1008, LOG_INFO, \
+      "a Socket.IO packet is invalid or unexpected: use a Socket.IO 3 or 4 client") \
+    X(PARSER, "parser", 1008, LOG_INFO, \
+      "the configuration says `parser: msgpack`, the client uses the default one: give it socket.io-msgpack-parser") \
     X(POLLS_OVERLAP, "polls_overlap", 0, LOG_INFO, \
       "a polling client sent a request while one of its kind was under way") \
     X(POLL_ABORTED, "poll_aborted", 0, LOG_DEBUG, "a polling client ended the connection of a request under way") \
     X(PARKED, "parked", 0, LOG_DEBUG, "a polling session waits on the broker for its next request") \
-    X(PROBE_FAILED, "probe_failed", 1005, LOG_INFO, \
-      "a WebSocket that was to take over a polling session did not prove itself in time, or the session had ended or " \
-      "moved already") \
-    X(PING_TIMEOUT, "ping_timeout", 1005, LOG_DEBUG, "no pong came within pingTimeout") \
-    X(CONNECT_PACKET_TIMEOUT, "connect_packet_timeout", 1005, LOG_INFO, \
-      "no namespace was joined within connectTimeout") \
-    X(SLOW_CONSUMER, "slow_consumer", 1008, LOG_INFO, "the peer reads too slowly: its output queue is full") \
+    X(PROBE_FAILED, "probe_failed", 1008, LOG_INFO, \
+      "the upgrade from polling was not completed in time, or its session has ended or moved: connect again") \
+    X(PING_TIMEOUT, "ping_timeout", 1008, LOG_DEBUG, \
+      "no pong came within pingTimeout: connect again, or raise `ping_timeout`") \
+    X(CONNECT_PACKET_TIMEOUT, "connect_packet_timeout", 1008, LOG_INFO, \
+      "no namespace was joined within connectTimeout: send CONNECT, or raise `connect_timeout`") \
+    X(SLOW_CONSUMER, "slow_consumer", 1008, LOG_INFO, \
+      "the peer reads too slowly, and its output queue is full: read faster, or subscribe to less") \
     X(OUTPUT_FULL, "output_full", 1008, LOG_INFO, \
-      "output that clients have not read takes too much memory (`limits: output_bytes`): the peer does not read, and " \
-      "has more than its share") \
+      "unread output takes too much memory, and this peer does not read: read faster, or raise `limits: " \
+      "output_bytes`") \
     X(WRITE_TIMEOUT, "write_timeout", 0, LOG_INFO, "the peer read nothing for too long while bytes waited for it") \
     X(HEAD_TIMEOUT_CROWDED, "head_timeout_crowded", 0, LOG_INFO, \
       "no request came soon enough while most of `limits: connections` were taken") \
     X(CONNECT_PACKET_TIMEOUT_CROWDED, "connect_packet_timeout_crowded", 1013, LOG_INFO, \
-      "no namespace was joined soon enough while most of `limits: connections` were taken") \
+      "no namespace was joined soon enough, and `limits: connections` is nearly reached: join at once") \
     X(RESPONSE_TIMEOUT_CROWDED, "response_timeout_crowded", 0, LOG_INFO, \
       "a response was read too slowly while most of `limits: connections` were taken") \
     X(CROWDED_OUT, "crowded_out", 0, LOG_INFO, \
@@ -59,19 +64,24 @@
     X(BODY_CUT, "body_cut", 0, LOG_WARNING, \
       "a file became shorter while it was being sent: replace files by renaming, do not truncate them") \
     X(UNFINISHED, "unfinished", 1013, LOG_INFO, \
-      "incomplete messages take too much memory (`limits: unfinished_bytes`): the one begun first is dropped") \
-    X(INPUT_LIMIT, "input_limit", 1008, LOG_INFO, "the peer sends more than the limits allow") \
-    X(BROKER_BACKLOG, "broker_backlog", 1013, LOG_WARNING, "the broker is away, and too many publishes wait for it") \
+      "incomplete messages take too much memory (`limits: unfinished_bytes`): send messages whole and faster") \
+    X(INPUT_LIMIT, "input_limit", 1008, LOG_INFO, \
+      "the peer sends more than the limits allow: send less, or raise `limits:`") \
+    X(BROKER_BACKLOG, "broker_backlog", 1013, LOG_WARNING, \
+      "the broker is away, and too many publishes wait for it: send again later, with an acknowledgement") \
     X(BROKER_LOST, "broker_lost", 0, LOG_WARNING, "the link to the broker broke") \
     X(BROKER_INVALID, "broker_invalid", 0, LOG_ERROR, "the broker sent an invalid answer") \
-    X(SUPERSEDED, "superseded", 1005, LOG_DEBUG, "the client has come back on another connection") \
+    X(SUPERSEDED, "superseded", 1008, LOG_DEBUG, "the client has come back on another connection: close this one") \
     X(HISTORY_LOST, "history_lost", 1012, LOG_NOTICE, \
-      "an entry that the client needs is no longer in the log: it reconnects without recovery") \
-    X(ROTATED, "rotated", 1012, LOG_DEBUG, "closed ahead of the request timeout so that the client resumes elsewhere") \
-    X(DRAINED, "drained", 1012, LOG_DEBUG, "the instance is shutting down") \
+      "an entry that the client needs is no longer in the log: connect again, and start without recovery") \
+    X(ROTATED, "rotated", 1012, LOG_DEBUG, "closed ahead of the request timeout: connect again to resume elsewhere") \
+    X(DRAINED, "drained", 1012, LOG_DEBUG, "the instance is shutting down: connect again and reach another") \
     X(REQUEST_TIMEOUT, "request_timeout", 0, LOG_INFO, "the request timeout of the service passed") \
     X(UPSTREAM_FAILED, "upstream_failed", 0, LOG_WARNING, "the instance behind the ingress broke the exchange") \
-    X(INTERNAL, "internal", 1011, LOG_ERROR, "an internal limit was hit")
+    X(INTERNAL, "internal", 1011, LOG_ERROR, \
+      "an internal limit was hit: connect again, and report it with the log of the instance")
+
+enum { CLOSE_TEXT_BYTES_MAX = 123 }; /* of a Close frame's reason (RFC 6455 section 5.5) */
 
 enum close_reason {
 #define X(constant, name, code, level, sentence) CLOSE_##constant,
@@ -82,7 +92,7 @@ enum close_reason {
 
 /* "slow_consumer" */
 const char *close_reason_name(enum close_reason reason);
-/* The sentence of the manual. */
+/* The sentence of the manual, ASCII; the reason in a Close frame. */
 const char *close_reason_text(enum close_reason reason);
 /* Code of the Close frame, or 0 for none; 1005 stands for a Close frame with an empty body. */
 int close_reason_ws_code(enum close_reason reason);

@@ -14,7 +14,7 @@
       "the namespace has no rule for this event: add it under `events:` in the configuration") \
     X(ROOM_NOT_JOINED, "room_not_joined", LOG_INFO, "the sender is not in that room: join it first") \
     X(ROOM_INVALID, "room_invalid", LOG_INFO, \
-      "a room's name is a string of 1 to about 1000 bytes; where lists are allowed, 1 to 32 such names") \
+      "a room's name is a string of 1 to about 1000 bytes, or a number; a list has 1 to 32 such names") \
     X(ROOM_IS_SOCKET, "room_is_socket", LOG_INFO, \
       "a name of exactly 20 letters, digits, - and _ is reserved for socket ids: give the room another name") \
     X(ROOMS_FULL, "rooms_full", LOG_INFO, \
@@ -22,7 +22,7 @@
     X(INSTANCE_ROOMS_FULL, "instance_rooms_full", LOG_WARNING, \
       "this instance has the most rooms allowed (`limits: instance_rooms`): join one that exists, or try again later") \
     X(EXCEPT_INVALID, "except_invalid", LOG_INFO, \
-      "the exceptions are invalid, so the event was not published: name 1 to 32 rooms or sockets by strings") \
+      "the exceptions are invalid, so the event was not published: name 1 to 32 rooms or sockets") \
     X(SOCKET_INVALID, "socket_invalid", LOG_INFO, "a socket's name is its id, a string of 20 characters") \
     X(ID_INVALID, "id_invalid", LOG_INFO, \
       "a message's name is a string or a number of at most 128 bytes of JSON: without a name it could count twice") \
@@ -57,6 +57,10 @@
       "there is no such namespace: add it under `namespaces:` in the configuration") \
     X(NAMESPACES_FULL, "namespaces_full", LOG_INFO, \
       "this session is in the most namespaces allowed (`limits: namespaces_per_session`)") \
+    X(CONNECT_REPEATED, "connect_repeated", LOG_DEBUG, \
+      "this namespace was being joined already: one CONNECT is enough, call connect() once") \
+    X(TOO_DEEP, "too_deep", LOG_INFO, \
+      "the JSON is nested deeper than this instance takes: raise `limits: nesting`, or send a flatter value") \
     X(HTTP_INVALID, "http_invalid", LOG_INFO, \
       "the request is not valid HTTP/1.1, or larger than docs/serve.md allows") \
     X(HANDSHAKE_INVALID, "handshake_invalid", LOG_INFO, \
@@ -92,6 +96,8 @@
     X(EXTENSIONS_INVALID, "extensions_invalid", LOG_INFO, \
       "the field Sec-WebSocket-Extensions breaks its grammar (RFC 6455 section 9.1): fix the client, or offer no " \
       "extension") \
+    X(NOT_FOUND, "not_found", LOG_DEBUG, \
+      "nothing is served under this path: put the file below the directory that `static:` names, or correct the URL") \
     X(METHOD, "method", LOG_INFO, "only GET and HEAD are served here") \
     X(HEAD_LATE, "head_late", LOG_INFO, "no complete request came in time (`limits: head_timeout`): connect again") \
     X(BODY_LATE, "body_late", LOG_INFO, "less than 1 KiB of the request's body arrived in 30 s: send it faster") \

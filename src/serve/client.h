@@ -46,6 +46,8 @@ void client_upgrade(struct client *client, const struct http1_head *head, struct
 void route_request(struct client *client, const struct http1_head *head);
 /* The same for a file of the client library, `name`; `fields`: further lines of the answer. */
 void library_request(struct client *client, const struct http1_head *head, struct span name, struct span fields);
+/* welcome.c: says what runs here. */
+void welcome_request(struct client *client, const struct http1_head *head);
 /* ready.c: responds later, with the outcome of a probe. */
 void ready_request(struct client *client, const struct http1_head *head);
 /* metrics.c: responds later, with the instance's counters and the broker's figures. */

@@ -107,6 +107,7 @@ struct limits_files limits_files_share(uint64_t allowed)
 
 void limits_give(const struct serve_limits *limits, struct session_limits *to)
 {
+    to->nesting_max = (uint32_t)limits->nesting;
     to->sockets_max = (uint32_t)limits->namespaces_per_session;
     to->rooms_max = (uint32_t)limits->rooms_per_socket;
     to->hub_rooms_max = (uint32_t)limits->instance_rooms;

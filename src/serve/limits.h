@@ -9,6 +9,7 @@
 
 #include "base/buf.h"
 #include "session/session.h"
+#include "wire/json.h"
 #include "wire/yaml.h"
 
 #define LIMIT_DERIVED UINT64_MAX
@@ -31,6 +32,8 @@
     X(crowded_response_timeout, LIMIT_MS, 30000, 1000, 3600000, \
       "time for one HTTP response while more than 80 % of `connections` are taken; the oldest is closed first", \
       "closed") \
+    X(nesting, LIMIT_COUNT, 512, 1, JSON_DEPTH_MAX, "levels of arrays and objects in one event or CONNECT payload", \
+      "the event is refused (`too_deep`), or the namespace") \
     X(namespaces_per_session, LIMIT_COUNT, 16, 1, 1000, "namespaces that one session is in", "CONNECT_ERROR") \
     X(attachments, LIMIT_COUNT, 10, 0, 10, "binary attachments of one event; 0: none. (Clients take 10 at most.)", \
       "the event is refused") \

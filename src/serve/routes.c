@@ -12,8 +12,11 @@
 #define RETRY_SOON SPAN_LIT("Retry-After: 1\r\n")
 #define NO_STORE SPAN_LIT("Cache-Control: no-store\r\n")
 
-static void not_found(struct client *client, struct span text)
+static void not_found(struct client *client, struct span path, struct span text)
 {
+    char ip[ADDR_TEXT_MAX];
+    addr_ip_print(&client->http.conn.peer, ip);
+    refusals_note(&client_server(client)->sessions.refusals, REFUSAL_NOT_FOUND, span_str(ip), path);
     http_respond(&client->http, 404, TEXT, SPAN_LIT(""), text);
 }
 
@@ -97,7 +100,7 @@ static void file_request(struct client *client, const struct http1_head *head, c
     else if (result == STORE_BUSY)
         client_refuse(client, 503, REFUSAL_FILES_FULL, RETRY_SOON, wanted->path);
     else
-        not_found(client, wanted->absent);
+        not_found(client, wanted->path, wanted->absent);
 }
 
 void library_request(struct client *client, const struct http1_head *head, struct span name, struct span fields)
@@ -131,7 +134,7 @@ static void static_request(struct client *client, const struct http1_head *head,
         .path = path,
         .type = span_str(files_type(path)),
         .caching = SPAN_LIT("no-cache"),
-        .absent = SPAN_LIT("Not Found"),
+        .absent = span_str(refusal_text(REFUSAL_NOT_FOUND)),
     };
     file_request(client, head, &wanted);
 }
@@ -140,7 +143,7 @@ static void static_request(struct client *client, const struct http1_head *head,
 static void slash_lacks(struct client *client, struct span path)
 {
     client_note(client, REFUSAL_PATH_SLASH, path);
-    not_found(client, span_str(refusal_text(REFUSAL_PATH_SLASH)));
+    http_respond(&client->http, 404, TEXT, SPAN_LIT(""), span_str(refusal_text(REFUSAL_PATH_SLASH)));
 }
 
 /* One that has no place: it may ask whether this instance lives, and the operator may ask why it is full. */
@@ -193,6 +196,8 @@ void route_request(struct client *client, const struct http1_head *head)
         ready_request(client, head);
     } else if (span_equal(path, SPAN_LIT("/metrics"))) {
         admin_request(client, head, path);
+    } else if (span_equal(path, SPAN_LIT("/")) && client_server(client)->config.static_dir == NULL) {
+        welcome_request(client, head);
     } else {
         static_request(client, head, path);
     }

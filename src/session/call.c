@@ -130,6 +130,13 @@ void load_release(struct session *session)
     session->load = NULL;
 }
 
+void call_answers(struct call *call, struct span ack_id)
+{
+    call->id_len = (uint8_t)ack_id.len;
+    if (ack_id.len != 0)
+        memcpy(call->id, ack_id.data, ack_id.len);
+}
+
 void call_begin(struct call *call, struct session *session, struct subscriber *subscriber, struct span ack_id,
                 size_t bytes)
 {
@@ -139,9 +146,7 @@ void call_begin(struct call *call, struct session *session, struct subscriber *s
     list_init(&call->node);
     if (subscriber != NULL)
         subscriber->refs++;
-    call->id_len = (uint8_t)ack_id.len;
-    if (ack_id.len != 0)
-        memcpy(call->id, ack_id.data, ack_id.len);
+    call_answers(call, ack_id);
     call->cost = (uint32_t)(sizeof *call + bytes);
     list_append(&load->calls, &call->of_load);
     load->count++;

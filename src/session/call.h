@@ -27,6 +27,7 @@ struct call {
     uint32_t cost;                 /* bytes */
     uint32_t room;                 /* number of the room that was joined; 0: none */
     uint32_t lease;                /* number of the lease write that records it; 0: none yet */
+    bool more;                     /* the next call of the owner's list is of the same request, and is answered later */
     uint8_t id_len;
     char id[CALL_ID_BYTES_MAX]; /* of the answer */
 };
@@ -57,6 +58,8 @@ void call_begin(struct call *call, struct session *session, struct subscriber *s
                 size_t bytes);
 /* The same in new memory, which the caller frees after call_end. */
 struct call *call_create(struct session *session, struct subscriber *subscriber, struct span ack_id, size_t bytes);
+/* The id of the answer, for a call that was begun without one. */
+void call_answers(struct call *call, struct span ack_id);
 /* The call is answered, or never will be. The memory stays the owner's. */
 void call_end(struct call *call);
 static inline struct span call_id(const struct call *call)

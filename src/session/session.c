@@ -27,6 +27,7 @@ const struct session_limits session_limits_default = {
     .ping_timeout_ms = 20000,
     .connect_timeout_ms = 45000,
     .payload_bytes_max = 1000000,
+    .nesting_max = 512,
     .sockets_max = 16,
     .rooms_max = 64,
     .hub_rooms_max = 200000,

@@ -22,6 +22,7 @@ struct session_limits {
     uint32_t connect_timeout_ms; /* 45000: by then the client must have joined a namespace */
     uint32_t payload_bytes_max;  /* 1000000: of one message; maxPayload of the handshake */
     uint32_t attachments_max;    /* 10: of one event */
+    uint32_t nesting_max;        /* 512: levels of arrays and objects of one event; JSON_DEPTH_MAX at most */
     uint32_t sockets_max;        /* 16: namespaces joined by one session */
     uint32_t rooms_max;          /* 64: rooms one subscriber is in */
     uint32_t hub_rooms_max;      /* 200000: rooms on this instance; beyond that no client enters a new one */

@@ -110,20 +110,52 @@ static void connect_to(struct session *session, const struct nsp *nsp, const str
     buf_finish(&offset);
 }
 
+/* The message is upstream's where upstream has one; `data` names the refusal and the cure. */
+static void connect_refuse(struct session *session, const struct socketio_packet *packet, enum refusal refusal)
+{
+    const char *message = refusal == REFUSAL_NAMESPACE_UNKNOWN ? "Invalid namespace"
+                          : refusal == REFUSAL_NAMESPACES_FULL ? "Too many namespaces"
+                                                               : "Invalid payload";
+    struct buf text = {0};
+    refusals_note(&session->sessions->refusals, refusal, none, packet->nsp);
+    buf_printf(&text, "{\"message\":\"%s\",\"data\":{\"error\":\"%s\",\"reason\":\"%s\"}}", message,
+               refusal_text(refusal), refusal_name(refusal));
+    struct content content = content_of(buf_span(&text));
+    socket_packet_send(session, SOCKETIO_CONNECT_ERROR, packet->nsp, none, &content);
+    buf_finish(&text);
+}
+
+/* A client that connects, disconnects and connects again in one turn, as React's StrictMode makes it, sends CONNECT
+ * twice before it has an answer. It gets one answer. Our reply may be on its way already when the second CONNECT comes,
+ * and nothing tells the two cases apart; the session's other namespaces must not suffer for it. If there are none, a
+ * CONNECT behind the reply ends the session, as upstream has it. */
+static void connect_repeated(struct subscriber *subscriber)
+{
+    struct session *session = subscriber->session;
+    if (subscriber_is_connected(subscriber) && session->socket_count == 1 && transport_queued(session->transport) == 0)
+        session_close(session, CLOSE_SOCKETIO_INVALID);
+    else
+        refusals_note(&session->sessions->refusals, REFUSAL_CONNECT_REPEATED, subscriber_sid(subscriber),
+                      subscriber->nsp->name);
+}
+
 static void connect_received(struct session *session, const struct socketio_packet *packet)
 {
     struct sessions *sessions = session->sessions;
     const struct nsp *nsp = sessions->app->nsp_find(sessions->app, packet->nsp);
-    if (nsp != NULL && session->socket_count < sessions->limits.sockets_max) {
+    struct subscriber *subscriber = subscriber_find(session, packet->nsp);
+    if (subscriber != NULL) {
+        connect_repeated(subscriber);
+    } else if (nsp == NULL) {
+        connect_refuse(session, packet, REFUSAL_NAMESPACE_UNKNOWN);
+    } else if (packet->depth > sessions->limits.nesting_max) {
+        connect_refuse(session, packet, REFUSAL_TOO_DEEP);
+    } else if (session->socket_count >= sessions->limits.sockets_max) {
+        connect_refuse(session, packet, REFUSAL_NAMESPACES_FULL);
+    } else {
         session_joined(session);
         connect_to(session, nsp, packet);
-        return;
     }
-    struct content content = content_of(nsp == NULL ? SPAN_LIT("{\"message\":\"Invalid namespace\"}")
-                                                    : SPAN_LIT("{\"message\":\"Too many namespaces\"}"));
-    refusals_note(&sessions->refusals, nsp == NULL ? REFUSAL_NAMESPACE_UNKNOWN : REFUSAL_NAMESPACES_FULL, none,
-                  packet->nsp);
-    socket_packet_send(session, SOCKETIO_CONNECT_ERROR, packet->nsp, none, &content);
 }
 
 /* An event with this content; its arguments are the packet's. */
@@ -133,10 +165,12 @@ static void event_received(struct subscriber *subscriber, const struct socketio_
     struct sessions *sessions = subscriber->sessions;
     struct client_event event = {packet->event, *content, packet->ack_id};
     sessions->counters.events_in++;
-    if (packet->event.data == NULL)
-        return;
-    event.content.args = packet->payload;
-    sessions->app->event(sessions->app, subscriber, &event);
+    if (packet->depth > sessions->limits.nesting_max) {
+        subscriber_refuse(subscriber, REFUSAL_TOO_DEEP, packet->event, packet->ack_id);
+    } else if (packet->event.data != NULL) {
+        event.content.args = packet->payload;
+        sessions->app->event(sessions->app, subscriber, &event);
+    }
 }
 
 /* Finds the subscriber of a packet other than CONNECT. The packets allowed for a namespace depend on whether the client
@@ -155,10 +189,7 @@ static void packet_received(struct session *session, const struct socketio_packe
 {
     struct subscriber *subscriber;
     if (packet->type == SOCKETIO_CONNECT) {
-        if (subscriber_find(session, packet->nsp) != NULL)
-            session_close(session, CLOSE_SOCKETIO_INVALID);
-        else
-            connect_received(session, packet);
+        connect_received(session, packet);
         return;
     }
     subscriber = connected_find(session, packet);

@@ -132,12 +132,13 @@ struct subscriber_emit {
     const struct broker_retention *retention; /* NULL: not logged */
 };
 void subscriber_publish(struct subscriber *subscriber, const struct subscriber_emit *emit);
-/* Joins a room; acknowledged once the lease records it. subscriber_leave likewise. */
-void subscriber_join(struct subscriber *subscriber, struct span room, struct span ack_id);
+/* Joins `count` rooms, all of them or, if one is refused, none; acknowledged once the lease records all. */
+void subscriber_join(struct subscriber *subscriber, const struct span *rooms, size_t count, struct span ack_id);
+/* Leaves rooms likewise. One that it is not in counts as left. */
+void subscriber_leave(struct subscriber *subscriber, const struct span *rooms, size_t count, struct span ack_id);
 /* Refuses one request: counts and logs the refusal, and sends it to the client if it asked for an acknowledgement.
  * `what` is the room or event concerned, for the log. */
 void subscriber_refuse(struct subscriber *subscriber, enum refusal refusal, struct span what, struct span ack_id);
-void subscriber_leave(struct subscriber *subscriber, struct span room, struct span ack_id);
 /* Answers a request, unless its id is empty: with nothing, or with this content. */
 void subscriber_ack(struct subscriber *subscriber, struct span ack_id);
 void subscriber_answer(struct subscriber *subscriber, struct span ack_id, const struct content *content);

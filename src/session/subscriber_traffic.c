@@ -251,9 +251,10 @@ static bool is_active(const struct membership *membership)
 /* The write that begins now records these calls, except for a room whose start is not known yet. */
 void subscriber_calls_note(struct subscriber *subscriber)
 {
+    bool together = false; /* a call before this one, of the same request, still waits */
     list_each (node, &subscriber->acks) {
         struct call *call = container_of(node, struct call, node);
-        bool waits = false;
+        bool waits = together && !call->more;
         for (struct membership *at = member_next(&subscriber->member, NULL); at != NULL;
              at = member_next(&subscriber->member, at)) {
             waits |= call->room != 0 && membership_room_number(at) == call->room && membership_is_open(at) &&
@@ -261,6 +262,7 @@ void subscriber_calls_note(struct subscriber *subscriber)
         }
         if (call->lease == 0 && !waits)
             call->lease = subscriber->lease_writes;
+        together = call->more && (together || call->lease == 0);
     }
 }
 
@@ -324,38 +326,95 @@ static bool is_watched(const struct subscriber *subscriber, struct span room)
     return app->room_policy(app, subscriber->nsp, room)->presence;
 }
 
-static void join(struct subscriber *subscriber, struct span room, struct span name, struct span ack_id)
+static bool is_in_or_enters(struct subscriber *subscriber, struct span name)
+{
+    return member_find(&subscriber->member, name) != NULL;
+}
+
+static void name_of(struct buf *to, const struct subscriber *subscriber, struct span room)
+{
+    buf_clear(to);
+    subscriber_room_name(to, subscriber->nsp, room);
+}
+
+static bool is_named_before(const struct span *rooms, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (span_equal(rooms[i], rooms[count]))
+            return true;
+    return false;
+}
+
+/* Decides about all rooms before it joins one: if one of them cannot be joined, none is. Returns REFUSAL_COUNT if all
+ * can, else `*bad` is the one that cannot. */
+static enum refusal rooms_check(struct subscriber *subscriber, const struct span *rooms, size_t count, size_t *bad)
+{
+    struct sessions *sessions = subscriber->sessions;
+    size_t own = rooms_count(subscriber), all = hub_room_count(sessions->hub);
+    enum refusal refusal = REFUSAL_COUNT;
+    struct buf name = {0};
+    for (size_t i = 0; i < count && refusal == REFUSAL_COUNT; i++) {
+        *bad = i;
+        name_of(&name, subscriber, rooms[i]);
+        bool is_new = !span_equal(rooms[i], subscriber_sid(subscriber)) && !is_named_before(rooms, i) &&
+                      !is_in_or_enters(subscriber, buf_span(&name));
+        bool is_new_here = is_new && !hub_has_room(sessions->hub, buf_span(&name));
+        if (rooms[i].len == 0 || name.len > BROKER_ROOM_BYTES_MAX)
+            refusal = REFUSAL_ROOM_INVALID;
+        else if (is_new && engineio_sid_is_valid(rooms[i]))
+            refusal = REFUSAL_ROOM_IS_SOCKET;
+        else if (is_new && own++ >= sessions->limits.rooms_max)
+            refusal = REFUSAL_ROOMS_FULL;
+        else if (is_new_here && all++ >= sessions->limits.hub_rooms_max)
+            refusal = REFUSAL_INSTANCE_ROOMS_FULL;
+    }
+    buf_finish(&name);
+    return refusal;
+}
+
+static struct call *call_await_lease(struct subscriber *subscriber, struct span ack_id)
+{
+    struct call *call = call_create(subscriber->session, subscriber, ack_id, 0);
+    list_append(&subscriber->acks, &call->node);
+    return call;
+}
+
+static void join(struct subscriber *subscriber, struct span room, struct span name, struct call *call)
 {
     struct sessions *sessions = subscriber->sessions;
     const struct room_policy *policy = sessions->app->room_policy(sessions->app, subscriber->nsp, room);
     if (policy->presence || !hub_has_room(sessions->hub, name))
         session_change(subscriber->session, 1);
-    struct call *call = call_create(subscriber->session, subscriber, ack_id, 0);
-    list_append(&subscriber->acks, &call->node);
     call->room = membership_room_number(member_join(&subscriber->member, name, policy->replay, policy->replay_entries));
-    member_joined(&subscriber->member);
 }
 
-void subscriber_join(struct subscriber *subscriber, struct span room, struct span ack_id)
+void subscriber_join(struct subscriber *subscriber, const struct span *rooms, size_t count, struct span ack_id)
 {
-    struct sessions *sessions = subscriber->sessions;
     struct buf name = {0};
-    subscriber_room_name(&name, subscriber->nsp, room);
-    if (room.len == 0 || name.len > BROKER_ROOM_BYTES_MAX)
-        subscriber_refuse(subscriber, REFUSAL_ROOM_INVALID, room, ack_id);
-    else if (span_equal(room, subscriber_sid(subscriber)) ||
-             is_active(member_find(&subscriber->member, buf_span(&name))))
-        subscriber_ack(subscriber, ack_id); /* it is in the room of its own id all the while */
-    else if (engineio_sid_is_valid(room))
-        subscriber_refuse(subscriber, REFUSAL_ROOM_IS_SOCKET, room, ack_id);
-    else if (rooms_count(subscriber) >= sessions->limits.rooms_max)
-        subscriber_refuse(subscriber, REFUSAL_ROOMS_FULL, room, ack_id);
-    else if (hub_room_count(sessions->hub) >= sessions->limits.hub_rooms_max &&
-             !hub_has_room(sessions->hub, buf_span(&name)))
-        subscriber_refuse(subscriber, REFUSAL_INSTANCE_ROOMS_FULL, room, ack_id);
-    else
-        join(subscriber, room, buf_span(&name), ack_id);
+    struct call *call = NULL;
+    size_t bad = 0;
+    enum refusal refusal = rooms_check(subscriber, rooms, count, &bad);
+    if (refusal != REFUSAL_COUNT) {
+        subscriber_refuse(subscriber, refusal, rooms[bad], ack_id);
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        name_of(&name, subscriber, rooms[i]);
+        if (span_equal(rooms[i], subscriber_sid(subscriber)) || /* it is in the room of its own id all the while */
+            is_active(member_find(&subscriber->member, buf_span(&name))))
+            continue;
+        if (call != NULL)
+            call->more = true;
+        call = call_await_lease(subscriber, (struct span){NULL, 0});
+        join(subscriber, rooms[i], buf_span(&name), call);
+    }
     buf_finish(&name);
+    if (call == NULL) {
+        subscriber_ack(subscriber, ack_id);
+        return;
+    }
+    call_answers(call, ack_id);
+    member_joined(&subscriber->member);
 }
 
 /* Nothing changes, but the lease may not record an earlier leave yet. */
@@ -365,28 +424,37 @@ static void leave_nothing(struct subscriber *subscriber, struct span ack_id)
         subscriber_ack(subscriber, ack_id);
         return;
     }
-    struct call *call = call_create(subscriber->session, subscriber, ack_id, 0);
+    struct call *call = call_await_lease(subscriber, ack_id);
     call->lease = subscriber->lease_state == LEASE_WRITING ? subscriber->lease_writes : 0;
-    list_append(&subscriber->acks, &call->node);
 }
 
-void subscriber_leave(struct subscriber *subscriber, struct span room, struct span ack_id)
+static bool leave(struct subscriber *subscriber, struct span room)
 {
     struct buf name = {0};
     subscriber_room_name(&name, subscriber->nsp, room);
     struct membership *membership = room.len != 0 ? member_find(&subscriber->member, buf_span(&name)) : NULL;
-    if (membership == NULL) {
-        leave_nothing(subscriber, ack_id);
-    } else {
+    if (membership != NULL) {
         if (is_watched(subscriber, room))
             session_change(subscriber->session, 1);
         presence_leave(subscriber, membership);
         member_leave(&subscriber->member, buf_span(&name));
-        list_append(&subscriber->acks, &call_create(subscriber->session, subscriber, ack_id, 0)->node);
-        if (subscriber_is_leased(subscriber))
-            subscriber_lease_refresh(subscriber);
-        else
-            subscriber_joins_done(subscriber);
     }
     buf_finish(&name);
+    return membership != NULL;
+}
+
+void subscriber_leave(struct subscriber *subscriber, const struct span *rooms, size_t count, struct span ack_id)
+{
+    bool left = false;
+    for (size_t i = 0; i < count; i++)
+        left |= leave(subscriber, rooms[i]);
+    if (!left) {
+        leave_nothing(subscriber, ack_id);
+        return;
+    }
+    call_await_lease(subscriber, ack_id);
+    if (subscriber_is_leased(subscriber))
+        subscriber_lease_refresh(subscriber);
+    else
+        subscriber_joins_done(subscriber);
 }

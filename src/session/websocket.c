@@ -87,9 +87,9 @@ static void pause_reading(struct transport *transport, bool paused)
     conn_read_pause(websocket_of(transport)->conn, paused);
 }
 
-static void close_frame_send(struct websocket *websocket, uint16_t code)
+static void close_frame_send(struct websocket *websocket, uint16_t code, struct span reason)
 {
-    struct frame *frame = ws_close_create(code, (struct span){NULL, 0});
+    struct frame *frame = ws_close_create(code, reason);
     conn_send_frame(websocket->conn, frame);
     frame_unref(frame);
 }
@@ -106,7 +106,7 @@ static void close_with(struct websocket *websocket, enum close_reason reason)
         conn_close(websocket->conn, reason);
         return;
     }
-    close_frame_send(websocket, (uint16_t)code);
+    close_frame_send(websocket, (uint16_t)code, span_str(close_reason_text(reason)));
     shut_down(websocket, reason);
 }
 
@@ -188,7 +188,7 @@ static void close_received(struct websocket *websocket, uint16_t code)
     }
     if (session != NULL)
         session_ending(session);
-    close_frame_send(websocket, code);
+    close_frame_send(websocket, code, (struct span){NULL, 0});
     shut_down(websocket, CLOSE_NORMAL);
 }
 

@@ -78,7 +78,7 @@ ptrdiff_t http1_body_decode(struct http1_body *body, struct span bytes, struct s
 /* "Not Found" for 404; "" for a code without a phrase. */
 const char *http1_status_text(int status);
 /* True for a valid field name / value (RFC 9110 section 5.1, 5.5): a token; visible ASCII, SP and HTAB, neither of the
- * latter at an end, no obs-text. */
+ * latter at an end, no obs-text. So we write them; in what we receive, obs-text is accepted. */
 bool http1_name_is_valid(struct span name);
 bool http1_value_is_valid(struct span value);
 

@@ -66,7 +66,7 @@ static bool size_step(struct http1_body *body, char c)
     case EXTENSION:
         if (c == '\r')
             body->state = SIZE_LF;
-        else if (!http1_char_is(c, HTTP1_CHAR_VALUE))
+        else if (!http1_char_is(c, HTTP1_CHAR_RECEIVED))
             return false;
         return true;
     default:
@@ -94,7 +94,7 @@ static bool trailer_step(struct http1_body *body, char c)
     case TRAILER_VALUE:
         if (c == '\r')
             body->state = TRAILER_LF;
-        return c == '\r' || http1_char_is(c, HTTP1_CHAR_VALUE);
+        return c == '\r' || http1_char_is(c, HTTP1_CHAR_RECEIVED);
     case TRAILER_LF:
         body->state = TRAILER_FIRST;
         return c == '\n';

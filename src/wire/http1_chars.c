@@ -40,6 +40,7 @@ const uint8_t http1_chars[256] = {
     ['|'] = VGT,
     ['}'] = VG,
     ['~'] = TILDE,
+    [0x80 ... 0xff] = HTTP1_CHAR_OPAQUE,
 };
 
 bool http1_chars_are(struct span s, uint8_t kind)

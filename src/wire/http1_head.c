@@ -77,7 +77,7 @@ static int field_decode(struct http1_head *head, struct span line)
         return 400;
     field->name = span_sub(line, 0, name_len);
     field->value = span_trim(span_from(line, name_len + 1));
-    if (field->value.len != 0 && !http1_chars_are(field->value, HTTP1_CHAR_VALUE))
+    if (field->value.len != 0 && !http1_chars_are(field->value, HTTP1_CHAR_RECEIVED))
         return 400;
     head->field_count++;
     return 0;
@@ -168,7 +168,7 @@ static bool status_line_decode(struct http1_head *head, struct span line)
         return false;
     head->status = (int)status;
     head->reason = span_from(line, 13);
-    return head->reason.len == 0 || http1_chars_are(head->reason, HTTP1_CHAR_VALUE);
+    return head->reason.len == 0 || http1_chars_are(head->reason, HTTP1_CHAR_RECEIVED);
 }
 
 ptrdiff_t http1_response_decode(struct span bytes, size_t seen, struct span method, struct http1_head *head)

@@ -7,10 +7,12 @@
 /* Classes of bytes; a byte may be in several. */
 enum {
     HTTP1_CHAR_TOKEN = 1,  /* tchar (RFC 9110 section 5.6.2) */
-    HTTP1_CHAR_VALUE = 2,  /* visible ASCII, SP, HTAB, as Cloud Run passes them; no obs-text */
+    HTTP1_CHAR_VALUE = 2,  /* visible ASCII, SP, HTAB: of the values that we write */
     HTTP1_CHAR_TARGET = 4, /* visible ASCII but '#' (RFC 9112 section 3.2: a fragment is never sent) */
     HTTP1_CHAR_HOST = 8,   /* of a registered name, as far as names are used: letters, digits, "-._~" */
     HTTP1_CHAR_HEX = 16,
+    HTTP1_CHAR_OPAQUE = 32, /* obs-text (RFC 9110 section 5.5), beside VALUE in the values that we receive */
+    HTTP1_CHAR_RECEIVED = HTTP1_CHAR_VALUE | HTTP1_CHAR_OPAQUE,
 };
 extern const uint8_t http1_chars[256];
 

@@ -1,11 +1,17 @@
-/* json: the validator. It keeps a stack of one bit per level (object or array) in a word, so depth is bounded and
- * nothing recurses. json_read.c reads valid text. */
+/* json: the validator. It keeps a stack of one bit per level (object or array), so depth is bounded and nothing
+ * recurses. json_read.c reads valid text. */
 #include "wire/json.h"
 
 #include "wire/utf8.h"
 
 struct scan {
     const char *at, *end;
+};
+
+/* The arrays and objects that are open. */
+struct nesting {
+    uint64_t objects[JSON_DEPTH_MAX / 64]; /* a bit for each level, set for an object; the outermost is the first */
+    uint32_t depth, deepest;               /* `deepest`: JSON_DEPTH_MAX + 1 when it would have been more */
 };
 
 static bool is_space(char c)
@@ -160,17 +166,32 @@ static bool scan_key(struct scan *scan)
     return scan->at < scan->end && *scan->at++ == ':';
 }
 
+static void nesting_push(struct nesting *nesting, bool object)
+{
+    uint64_t *word = &nesting->objects[nesting->depth / 64], bit = UINT64_C(1) << nesting->depth % 64;
+    *word = object ? *word | bit : *word & ~bit;
+    nesting->depth++;
+    if (nesting->depth > nesting->deepest)
+        nesting->deepest = nesting->depth;
+}
+
+static bool nesting_is_object(const struct nesting *nesting)
+{
+    return (nesting->objects[(nesting->depth - 1) / 64] >> (nesting->depth - 1) % 64 & 1) != 0;
+}
+
 /* Opens the array or object that begins here, if one does. Returns -1 when it is nested too deep, 1 when a member must
  * follow, else 0. */
-static int scan_open(struct scan *scan, uint64_t *objects, int *depth)
+static int scan_open(struct scan *scan, struct nesting *nesting)
 {
     if (scan->at == scan->end || (*scan->at != '[' && *scan->at != '{'))
         return 0;
-    if (*depth == JSON_DEPTH_MAX)
+    if (nesting->depth == JSON_DEPTH_MAX) {
+        nesting->deepest = JSON_DEPTH_MAX + 1;
         return -1;
+    }
     bool object = *scan->at++ == '{';
-    *objects = *objects << 1 | object;
-    ++*depth;
+    nesting_push(nesting, object);
     skip_space(scan);
     if (scan->at < scan->end && *scan->at == (object ? '}' : ']'))
         return 0;
@@ -179,43 +200,51 @@ static int scan_open(struct scan *scan, uint64_t *objects, int *depth)
 
 /* Behind a value: closes the arrays and objects that end here. Returns 1 when a comma asks for another value, 0 when
  * everything is closed, -1 on an error. */
-static int scan_close(struct scan *scan, uint64_t *objects, int *depth)
+static int scan_close(struct scan *scan, struct nesting *nesting)
 {
-    while (*depth > 0) {
+    while (nesting->depth > 0) {
         skip_space(scan);
         if (scan->at == scan->end)
             return -1;
-        bool object = *objects & 1;
+        bool object = nesting_is_object(nesting);
         char c = *scan->at++;
         if (c == ',')
             return object && !scan_key(scan) ? -1 : 1;
         if (c != (object ? '}' : ']'))
             return -1;
-        *objects >>= 1;
-        --*depth;
+        nesting->depth--;
     }
     return 0;
 }
 
-size_t json_value_len(struct span text)
+/* As json_value_len; `*deepest` is as for json_is_valid_to. */
+static size_t value_scan(struct span text, uint32_t *deepest)
 {
     struct scan scan = {text.data, text.len != 0 ? text.data + text.len : text.data};
-    uint64_t objects = 0; /* the innermost level is bit 0 */
-    int depth = 0, more = 1;
-    _Static_assert(JSON_DEPTH_MAX <= 64, "one bit a level");
+    struct nesting nesting;
+    int more = 1;
+    _Static_assert(JSON_DEPTH_MAX % 64 == 0, "whole words");
+    nesting.depth = nesting.deepest = 0; /* the bits are written before they are read */
     while (more == 1) {
-        int before = depth;
+        uint32_t before = nesting.depth;
         skip_space(&scan);
-        int opened = scan_open(&scan, &objects, &depth);
+        int opened = scan_open(&scan, &nesting);
+        *deepest = nesting.deepest;
         if (opened < 0)
             return 0;
         if (opened == 1)
             continue;
-        if (depth == before && !scan_scalar(&scan))
+        if (nesting.depth == before && !scan_scalar(&scan))
             return 0;
-        more = scan_close(&scan, &objects, &depth);
+        more = scan_close(&scan, &nesting);
     }
     return more == 0 ? (size_t)(scan.at - text.data) : 0;
+}
+
+size_t json_value_len(struct span text)
+{
+    uint32_t deepest;
+    return value_scan(text, &deepest);
 }
 
 size_t json_string_len(struct span text)
@@ -226,14 +255,20 @@ size_t json_string_len(struct span text)
     return scan_string(&scan) ? (size_t)(scan.at - text.data) : 0;
 }
 
-bool json_is_valid(struct span text)
+bool json_is_valid_to(struct span text, uint32_t *deepest)
 {
-    size_t len = json_value_len(text);
+    size_t len = value_scan(text, deepest);
     if (len == 0)
         return false;
     struct scan behind = {text.data + len, text.data + text.len};
     skip_space(&behind);
     return behind.at == behind.end;
+}
+
+bool json_is_valid(struct span text)
+{
+    uint32_t deepest;
+    return json_is_valid_to(text, &deepest);
 }
 
 enum json_type json_type(struct span value)

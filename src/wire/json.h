@@ -8,7 +8,7 @@
 #include "base/buf.h"
 #include "base/span.h"
 
-enum { JSON_DEPTH_MAX = 64 };
+enum { JSON_DEPTH_MAX = 1024 }; /* levels of arrays and objects */
 
 enum json_type { JSON_INVALID, JSON_NULL, JSON_TRUE, JSON_FALSE, JSON_NUMBER, JSON_STRING, JSON_ARRAY, JSON_OBJECT };
 
@@ -17,6 +17,8 @@ enum json_type { JSON_INVALID, JSON_NULL, JSON_TRUE, JSON_FALSE, JSON_NUMBER, JS
 size_t json_value_len(struct span text);
 /* The whole of `text`, but for white space around it, is one valid value. */
 bool json_is_valid(struct span text);
+/* The same; `*deepest` is the number of levels. JSON_DEPTH_MAX + 1: there are more, and the rest was not looked at. */
+bool json_is_valid_to(struct span text, uint32_t *deepest);
 /* `text` without JSON's white space around it. */
 struct span json_trim(struct span text);
 /* Type by the first byte of a valid value, which has no white space in front; JSON_INVALID for an empty span. */

@@ -111,8 +111,10 @@ static bool take_payload(struct span *rest, struct socketio_packet *packet)
 {
     if (rest->len == 0)
         return true;
-    if (!json_is_valid(*rest))
-        return false;
+    if (!json_is_valid_to(*rest, &packet->depth)) {
+        *rest = span_from(*rest, rest->len);
+        return packet->depth > JSON_DEPTH_MAX && packet->type != SOCKETIO_DISCONNECT;
+    }
     packet->payload = json_trim(*rest);
     *rest = span_from(*rest, rest->len);
     return payload_is_valid(packet) &&

@@ -26,6 +26,7 @@ struct socketio_packet {
     struct span nsp;     /* "/" when the packet names none; the part behind a '?' is kept */
     struct span ack_id;  /* digits as they came; NULL data: none. Echoed in the acknowledgement. */
     struct span payload; /* JSON as it came; NULL data: none */
+    uint32_t depth;      /* levels of the payload; above JSON_DEPTH_MAX: it was not read, and `payload` is empty */
     struct span event;   /* EVENT, BINARY_EVENT: first element of the payload, raw JSON; NULL data: no payload */
 };
 
@@ -33,8 +34,9 @@ struct socketio_packet {
  * connection: unknown type; a count of attachments that is missing, garbled, 0 or above the maximum; payload that is no
  * JSON or of the wrong shape (CONNECT: object; CONNECT_ERROR: object or string; DISCONNECT: none; EVENT: array whose
  * first element is a number, or a string that is no reserved name; ACK: array); placeholders beyond the attachments.
- * Also -1: an id longer than SOCKETIO_ACK_DIGITS_MAX, JSON deeper than JSON_DEPTH_MAX. As upstream does, it accepts an
- * id on any type and any type without a payload (an EVENT without one is an empty event). */
+ * Also -1: an id longer than SOCKETIO_ACK_DIGITS_MAX. JSON deeper than JSON_DEPTH_MAX is not read, see `depth`. As
+ * upstream does, it accepts an id on any type and any type without a payload (an EVENT without one is an empty event).
+ */
 ptrdiff_t socketio_decode(struct span text, struct socketio_packet *packet);
 
 /* Every placeholder, `{"_placeholder":true,"num":k}`, in this valid JSON has a k that is an integer below

@@ -231,3 +231,17 @@ test('nothing outside the directory is served', quickly, async () => {
   for (const where of [`/../${name}/index.html`, '/%2e%2e/etc/passwd', '//etc/passwd', '/./index.html', '/index.html/', '/index.html%00', '/..'])
     assert.match((await raw(get(where, last))).got, /^HTTP\/1\.1 404 /, where);
 });
+
+test('without static files, a person is told what runs here, and a path that is not there names the cure', quickly, async (t) => {
+  const bare = await serve('namespaces:\n  /: {events: {msg: {to: everyone}}}\n', { args: ['--broker', 'memory'] });
+  t.after(() => bare.close());
+  const text = await fetch(`${bare.url}/`), html = await fetch(`${bare.url}/`, { headers: { Accept: 'text/html,application/xml;q=0.9' } });
+  assert.match(text.headers.get('content-type'), /^text\/plain/);
+  assert.match(html.headers.get('content-type'), /^text\/html/);
+  for (const body of [await text.text(), await html.text()])
+    for (const part of [/Sennit \d+\.\d+/, /\/socket\.io\//, /io\(/, /\/health/, /\/ready/, /\/metrics/, /docs/]) assert.match(body, part);
+  const absent = await fetch(`${bare.url}/none`);
+  assert.equal(absent.status, 404);
+  assert.match(await absent.text(), /`static:`/);
+  assert.match(await (await fetch(`${bare.url}/metrics`)).text(), /sennit_refusals_total{reason="not_found"} 1\n/);
+});

@@ -93,8 +93,8 @@ static void enter(struct hostile *hostile)
 static void rooms_try(struct hostile *hostile)
 {
     static const char *const shapes[] = {
-        "\"evil\\u0000\"", "\"evil\\u0000,room1\"", "\"evil\\u001b[2J\"", "\"\"", "null", "{}",       "[[]]",
-        "[\"evil\",1]",    "\"room1\\u0000evil\"",  "\"evil\\u202e\"",    "7",    "[]",   "\",evil\""};
+        "\"evil\\u0000\"", "\"evil\\u0000,room1\"", "\"evil\\u001b[2J\"", "\"\"",  "null", "{}",       "[[]]",
+        "[\"evil\",true]", "\"room1\\u0000evil\"",  "\"evil\\u202e\"",    "false", "[]",   "\",evil\""};
     struct sim *sim = hostile->world->sim;
     const char *shape = shapes[sim_below(sim, sizeof shapes / sizeof shapes[0])];
     const char *verb = sim_chance(sim, 600) ? "join" : sim_chance(sim, 500) ? "leave" : "past";
@@ -112,7 +112,7 @@ static void rooms_try(struct hostile *hostile)
 
 static void excepts_try(struct hostile *hostile)
 {
-    static const char *const shapes[] = {"{}", "[[]]", "[1]", "[\"room1\",null]", "1", "true", "[\"\"]", "[{}]"};
+    static const char *const shapes[] = {"{}", "[[]]", "[1,{}]", "[\"room1\",null]", "false", "true", "[\"\"]", "[{}]"};
     struct sim *sim = hostile->world->sim;
     const char *shape = shapes[sim_below(sim, sizeof shapes / sizeof shapes[0])];
     say(hostile, "42[\"%s\",{\"id\":\"evil\"},%s]", sim_chance(sim, 500) ? "all" : "wave", shape);

@@ -6,6 +6,7 @@
 
 #include "app/relay.h"
 #include "base/mem.h"
+#include "wire/json.h"
 
 static const char config[] = "/:\n"
                              "  log: {entries: 100}\n"
@@ -19,7 +20,9 @@ static const char config[] = "/:\n"
                              "    tell: {to: room-others, room: 0, except: 2, log: true}\n"
                              "    dm: {to: socket, socket: 0}\n"
                              "    past: {history: 0}\n"
-                             "    who: {who: 0}\n";
+                             "    who: {who: 0}\n"
+                             "/more:\n"
+                             "  events: {all: {to: everyone}}\n";
 
 static struct relay relay;
 
@@ -94,7 +97,7 @@ static void exceptions_that_cannot_be_read_keep_from_all(void **state)
         quoted(kept, "40{", "\"sid\":\"", sid, sizeof sid);
         accepted(kept, "\"join\",\"r\"");
     }
-    static const char *const bad[] = {"5", "{}", "\"\"", "true", "[null]", "[[]]", "[\"\"]", "[1]"};
+    static const char *const bad[] = {"{}", "\"\"", "true", "[null]", "[[]]", "[\"\"]", "[1,true]"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         snprintf(text, sizeof text, "\"tell\",\"r\",\"secret\",%s", bad[i]);
         refused(one, text, REFUSAL_EXCEPT_INVALID);
@@ -147,16 +150,76 @@ static void a_room_may_hold_a_nul(void **state)
     assert_int_equal(events_of(two), 1);
 }
 
+/* Ids come from databases as numbers. 42 and "42" are one room. */
+static void a_number_names_a_room(void **state)
+{
+    struct browser *one = enter(0, "40"), *two = enter(1, "40"), *three = enter(2, "40");
+    accepted(one, "\"join\",42");
+    accepted(two, "\"join\",\"42\"");
+    accepted(three, "\"join\",[42,-1.5]");
+    refused(one, "\"room\",43,1", REFUSAL_ROOM_NOT_JOINED);
+    accepted(one, "\"tell\",42,1");
+    assert_int_equal(events_of(two), 1);
+    assert_int_equal(events_of(three), 1);
+    accepted(three, "\"room\",\"-1.5\",1");
+    accepted(one, "\"tell\",42,1,-1.5");
+    assert_int_equal(events_of(two), 2);
+    assert_int_equal(events_of(three), 1); /* its own */
+    assert_non_null(strstr(asked(one, "\"past\",42"), "entries"));
+    accepted(two, "\"leave\",42");
+    refused(two, "\"room\",\"42\",1", REFUSAL_ROOM_NOT_JOINED);
+}
+
+static void a_list_is_joined_and_left_whole(void **state)
+{
+    struct browser *one = enter(0, "40");
+    accepted(one, "\"join\",[\"a\",\"b\",\"a\"]");
+    accepted(one, "\"room\",\"a\",1");
+    accepted(one, "\"room\",\"b\",1");
+    accepted(one, "\"join\",[\"b\",\"c\"]");
+    accepted(one, "\"room\",[\"a\",\"b\",\"c\"],1");
+    refused(one, "\"join\",[\"d\",\"01234567890123456789\"]", REFUSAL_ROOM_IS_SOCKET);
+    refused(one, "\"room\",\"d\",1", REFUSAL_ROOM_NOT_JOINED);
+    accepted(one, "\"leave\",[\"a\",\"b\",\"never\"]");
+    refused(one, "\"room\",\"a\",1", REFUSAL_ROOM_NOT_JOINED);
+    refused(one, "\"room\",\"b\",1", REFUSAL_ROOM_NOT_JOINED);
+    accepted(one, "\"room\",\"c\",1");
+    accepted(one, "\"leave\",[\"never\"]");
+}
+
+/* A list that does not fit is refused as one, and only it. A room named twice counts once. */
+static void a_list_beyond_the_limit_joins_nothing(void **state)
+{
+    struct browser *one = enter(0, "40"), *two = enter(1, "40");
+    sessions.limits.rooms_max = 4;
+    accepted(one, "\"join\",[\"a\",\"b\"]");
+    refused(one, "\"join\",[\"c\",\"d\",\"e\"]", REFUSAL_ROOMS_FULL);
+    refused(one, "\"room\",\"c\",1", REFUSAL_ROOM_NOT_JOINED);
+    accepted(one, "\"join\",[\"a\",\"c\",\"c\",\"d\",\"b\"]");
+    refused(one, "\"join\",\"e\"", REFUSAL_ROOMS_FULL);
+    accepted(one, "\"join\",[\"a\",\"d\"]");
+    accepted(one, "\"room\",\"d\",1");
+    sessions.limits.hub_rooms_max = (uint32_t)hub_room_count(sessions.hub) + 1;
+    refused(two, "\"join\",[\"x\",\"y\"]", REFUSAL_INSTANCE_ROOMS_FULL);
+    refused(two, "\"room\",\"x\",1", REFUSAL_ROOM_NOT_JOINED);
+    accepted(two, "\"join\",[\"a\",\"x\"]");
+}
+
 static void what_is_asked_wrongly_is_told(void **state)
 {
     struct browser *one = enter(0, "40");
     refused(one, "\"nothing\"", REFUSAL_EVENT_UNKNOWN);
     refused(one, "\"room\",\"x\",1", REFUSAL_ROOM_NOT_JOINED);
-    refused(one, "\"join\",5", REFUSAL_ROOM_INVALID);
+    refused(one, "\"join\",true", REFUSAL_ROOM_INVALID);
+    refused(one, "\"join\",{\"room\":1}", REFUSAL_ROOM_INVALID);
+    refused(one, "\"join\"", REFUSAL_ROOM_INVALID);
+    refused(one, "\"join\",[]", REFUSAL_ROOM_INVALID);
     refused(one, "\"join\",\"\"", REFUSAL_ROOM_INVALID);
+    refused(one, "\"dm\",5", REFUSAL_SOCKET_INVALID);
     refused(one, "\"dm\",\"nobody\"", REFUSAL_SOCKET_INVALID);
     refused(one, "\"past\",\"x\"", REFUSAL_ROOM_NOT_JOINED);
-    refused(one, "\"past\",5", REFUSAL_ROOM_INVALID);
+    refused(one, "\"past\",5", REFUSAL_ROOM_NOT_JOINED);
+    refused(one, "\"past\",true", REFUSAL_ROOM_INVALID);
     refused(one, "\"past\",null,5", REFUSAL_RANGE_INVALID);
     refused(one, "\"past\",null,{\"limit\":0}", REFUSAL_RANGE_INVALID);
     refused(one, "\"past\",null,{\"limit\":\"5\"}", REFUSAL_RANGE_INVALID);
@@ -169,6 +232,93 @@ static void what_is_asked_wrongly_is_told(void **state)
     accepted(one, "\"all\",1");
 }
 
+/* Sends an event, with the acknowledgement 1, that is nested so deep. */
+static void say_nested(struct browser *browser, const char *prefix, int levels)
+{
+    struct buf text = {0};
+    buf_append(&text, span_str(prefix));
+    for (int i = 0; i < levels; i++)
+        buf_append_char(&text, '[');
+    for (int i = 0; i < levels; i++)
+        buf_append_char(&text, ']');
+    buf_append(&text, prefix[1] == '2' ? SPAN_LIT("]") : SPAN_LIT("}"));
+    buf_append_char(&text, '\0');
+    buf_clear(&browser->messages);
+    say(browser, text.data + text.off);
+    turn(20);
+    look(browser);
+    buf_finish(&text);
+}
+
+/* The array around the arguments is a level, too. */
+static void an_event_too_deep_is_refused_alone(void **state)
+{
+    struct browser *one = enter(0, "40"), *two = enter(1, "40");
+    sessions.limits.nesting_max = 100;
+    say_nested(one, "421[\"all\",", 99);
+    assert_int_equal(count(one, "431[]"), 1);
+    assert_int_equal(events_of(two), 1);
+    static const int levels[] = {100, JSON_DEPTH_MAX - 1, JSON_DEPTH_MAX, 20000};
+    for (size_t i = 0; i < sizeof levels / sizeof levels[0]; i++) {
+        say_nested(one, "421[\"all\",", levels[i]);
+        assert_int_equal(count(one, "431[{\"error\":\"the JSON is nested deeper"), 1);
+        assert_int_equal(sessions.refusals.counts[REFUSAL_TOO_DEEP], i + 1);
+    }
+    say_nested(one, "43", 20000); /* an answer to nothing */
+    assert_false(one->closed);
+    assert_int_equal(events_of(two), 1);
+    accepted(one, "\"all\",1");
+}
+
+static void a_namespace_is_refused_with_a_cure(void **state)
+{
+    struct browser *one = enter(0, "40");
+    say(one, "40/none,");
+    expect(one, "44/none,{\"message\":\"Invalid namespace\",\"data\":{\"error\":\"there is no such namespace: add it");
+    say_nested(one, "40/more,{\"a\":", 600);
+    expect(one, "44/more,{\"message\":\"Invalid payload\",\"data\":{\"error\":\"the JSON is nested deeper");
+    sessions.limits.sockets_max = 1;
+    say(one, "40/more,");
+    expect(one, "44/more,{\"message\":\"Too many namespaces\",\"data\":{\"error\":");
+    assert_int_equal(sessions.refusals.counts[REFUSAL_NAMESPACES_FULL], 1);
+    assert_false(one->closed);
+    accepted(one, "\"all\",1");
+}
+
+/* As React's StrictMode makes it. The reply goes out once, and the other namespace lives on, also when the reply was
+ * out already. A session without another namespace ends then, as upstream has it. */
+static void a_doubled_connect_joins_once(void **state)
+{
+    struct browser *one = enter(0, "40");
+    buf_clear(&one->messages);
+    say(one, "40/more,");
+    say(one, "40/more,");
+    turn(20);
+    look(one);
+    assert_int_equal(count(one, "40/more,"), 1);
+    assert_false(one->closed);
+    assert_int_equal(sessions.refusals.counts[REFUSAL_CONNECT_REPEATED], 1);
+    accepted(one, "\"all\",1");
+    say(one, "40/more,");
+    turn(20);
+    assert_int_equal(sessions.refusals.counts[REFUSAL_CONNECT_REPEATED], 2);
+    accepted(one, "\"all\",1");
+    say(one, "41/more,");
+    say(one, "40");
+    turn(20);
+    assert_true(session_is_ending(one->websocket.transport.session));
+}
+
+/* The Close frame has the table's code and sentence, with the cure. */
+static void a_close_says_why(void **state)
+{
+    struct browser *one = enter(0, "40"), *two = enter(1, "40");
+    say(one, "42[\"all\"");
+    expect(one, "close 1008 a Socket.IO packet is invalid or unexpected: use a Socket.IO 3 or 4 client");
+    sessions_close_some(&sessions, 10, CLOSE_DRAINED);
+    expect(two, "close 1012 the instance is shutting down: connect again and reach another");
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_relay, close_relay)
@@ -176,6 +326,13 @@ int main(void)
         TEST(exceptions_that_cannot_be_read_keep_from_all),
         TEST(a_name_that_cannot_be_read_is_refused),
         TEST(a_room_may_hold_a_nul),
+        TEST(a_number_names_a_room),
+        TEST(a_list_is_joined_and_left_whole),
+        TEST(a_list_beyond_the_limit_joins_nothing),
+        TEST(an_event_too_deep_is_refused_alone),
+        TEST(a_namespace_is_refused_with_a_cure),
+        TEST(a_doubled_connect_joins_once),
+        TEST(a_close_says_why),
         TEST(what_is_asked_wrongly_is_told),
     };
     return cmocka_run_group_tests_name("app/relay", tests, NULL, NULL);

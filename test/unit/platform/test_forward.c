@@ -77,6 +77,22 @@ static void test_the_platforms_own_words(void **state)
                "X-Forwarded-For: 6.6.6.6, 7, 10.1.2.3\r\n");
 }
 
+/* Values are opaque: bytes above 127 pass as they came, in both directions. */
+static void test_bytes_above_127(void **state)
+{
+    static const char response[] = "HTTP/1.1 200 OK\r\nX-Name: C\xe9line\r\nContent-Length: 0\r\n\r\n";
+    struct buf to = {0};
+    const char *text =
+        forwarded("GET / HTTP/1.1\r\nHost: a\r\nCookie: city=M\xc3\xbcnchen\r\nX-Name: C\xe9line\r\n\r\n");
+    assert_has(text, "Cookie: city=M\xc3\xbcnchen\r\n");
+    assert_has(text, "X-Name: C\xe9line\r\n");
+    assert_int_equal(http1_response_decode(span_str(response), 0, SPAN_LIT("GET"), &head), sizeof response - 1);
+    forward_response(&to, &head, false, true, "x-1");
+    buf_append_char(&to, '\0');
+    assert_has(to.data + to.off, "X-Name: C\xe9line\r\n");
+    buf_finish(&to);
+}
+
 static void test_what_frames_cannot_be_taken_away(void **state)
 {
     const char *text = forwarded(
@@ -180,11 +196,9 @@ static void test_responses(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_the_platforms_own_words),
-        cmocka_unit_test(test_what_frames_cannot_be_taken_away),
-        cmocka_unit_test(test_traces),
-        cmocka_unit_test(test_whatever_passes_is_read_as_it_was),
-        cmocka_unit_test(test_responses),
+        cmocka_unit_test(test_the_platforms_own_words),           cmocka_unit_test(test_bytes_above_127),
+        cmocka_unit_test(test_what_frames_cannot_be_taken_away),  cmocka_unit_test(test_traces),
+        cmocka_unit_test(test_whatever_passes_is_read_as_it_was), cmocka_unit_test(test_responses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -79,6 +79,7 @@ static void test_what_the_sessions_get(void **state)
     for (uint64_t i = 0; i < LIMITS_COUNT; i++)
         limits.values[i] = 1000 + i;
     limits_give(&limits, &given);
+    assert_int_equal(given.nesting_max, 1000 + LIMIT_nesting);
     assert_int_equal(given.sockets_max, 1000 + LIMIT_namespaces_per_session);
     assert_int_equal(given.rooms_max, 1000 + LIMIT_rooms_per_socket);
     assert_int_equal(given.hub_rooms_max, 1000 + LIMIT_instance_rooms);

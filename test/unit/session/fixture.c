@@ -22,6 +22,7 @@
 #include "session/polling.h"
 #include "session/socket.h"
 #include "wire/json.h"
+#include "wire/ws.h"
 
 enum { WAIT_MS = 10000, RECEIVE_BYTES = 100000 };
 
@@ -55,12 +56,12 @@ static void event(struct session_app *app, struct subscriber *subscriber, const 
     struct subscriber_emit emit = {.content = &asked->content, .ack_id = asked->id, .retention = &retention};
     if (span_equal(asked->name, SPAN_LIT("\"join\""))) {
         struct span room = json_array_at(asked->content.args, 1);
-        subscriber_join(subscriber, span_sub(room, 1, room.len - 2), asked->id);
+        subscriber_join(subscriber, &(struct span){room.data + 1, room.len - 2}, 1, asked->id);
         return;
     }
     if (span_equal(asked->name, SPAN_LIT("\"leave\""))) {
         struct span room = json_array_at(asked->content.args, 1);
-        subscriber_leave(subscriber, span_sub(room, 1, room.len - 2), asked->id);
+        subscriber_leave(subscriber, &(struct span){room.data + 1, room.len - 2}, 1, asked->id);
         return;
     }
     if (span_equal(asked->name, SPAN_LIT("\"past\""))) {
@@ -173,10 +174,11 @@ int tear_down(void **state)
 
 static void frame_say(struct browser *browser, char head, const char *text)
 {
-    char frame[256] = {head, (char)(0x80 | strlen(text))};
-    assert_true(strlen(text) < 126);
-    memcpy(frame + 6, text, strlen(text));
-    assert_int_equal(write(browser->fd, frame, strlen(text) + 6), strlen(text) + 6);
+    static const uint8_t mask[4];
+    struct buf frame = {0};
+    ws_masked_encode(&frame, (enum ws_opcode)(head & 0x0f), span_str(text), mask);
+    assert_int_equal(write(browser->fd, frame.data + frame.off, frame.len), frame.len);
+    buf_finish(&frame);
 }
 
 /* One masked frame, the mask all zero. */
@@ -221,6 +223,9 @@ void look(struct browser *browser)
                 inflater_message(browser->inflater, span_sub(rest, at, len), true, UINT32_MAX, &browser->messages),
                 INFLATE_DONE);
             buf_append_char(&browser->messages, '\n');
+        } else if (head[0] == 0x88 && len >= 2) {
+            buf_printf(&browser->messages, "close %u " SPAN_FMT "\n", head[at] << 8 | head[at + 1],
+                       SPAN_ARG(span_sub(rest, at + 2, len - 2)));
         }
         rest = span_from(rest, at + len);
     }

@@ -123,7 +123,7 @@ static void test_every_byte_in_a_value(void **state)
         *strchr(bytes + 20, 'b') = 'b';
         bytes[sizeof bytes - 7] = (char)c;
         bool good = (c >= 0x20 && c < 0x7f) || c == '\t';
-        assert_int_equal(request_status(span_of(bytes, sizeof bytes - 1)), good ? 200 : 400);
+        assert_int_equal(request_status(span_of(bytes, sizeof bytes - 1)), good || c >= 0x80 ? 200 : 400);
         char value[] = {'a', (char)c, 'b'};
         assert_int_equal(http1_value_is_valid(span_of(value, 3)), good);
         bytes[sizeof bytes - 7] = '_';

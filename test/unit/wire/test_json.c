@@ -185,7 +185,18 @@ static void test_depth(void **state)
         buf_append_char(&text, '0');
         for (int i = depth - 1; i >= 0; i--)
             buf_append_char(&text, i % 2 != 0 ? '}' : ']');
+        uint32_t deepest;
         assert_int_equal(json_is_valid(buf_span(&text)), depth <= JSON_DEPTH_MAX);
+        assert_int_equal(json_is_valid_to(buf_span(&text), &deepest), depth <= JSON_DEPTH_MAX);
+        assert_int_equal(deepest, depth);
+        if (depth <= JSON_DEPTH_MAX) { /* a wrong bracket at the innermost level, and at the outermost */
+            size_t inner = text.len - (size_t)depth;
+            text.data[text.off + inner] ^= ']' ^ '}';
+            assert_false(json_is_valid(buf_span(&text)));
+            text.data[text.off + inner] ^= ']' ^ '}';
+            text.data[text.off + text.len - 1] ^= ']' ^ '}';
+            assert_false(json_is_valid(buf_span(&text)));
+        }
         buf_finish(&text);
     }
 }
