@@ -1,0 +1,510 @@
+/* test_moves: polling sessions that are on the broker between their requests. The broker's records are kept here, by a
+ * script that also plays the other instances. Whenever no request is under way, this instance must have nothing of the
+ * session: it may be frozen then. */
+#include <stdio.h>
+
+#include "fixture.h"
+#include "session/parcel.h"
+#include "session/polling.h"
+#include "session/socket.h"
+
+enum { EXCHANGES = 4, ANSWERS = 8, RECORD_MAX = 8192 };
+
+/* The record of the one session, and calls that wait for their answers. */
+static struct {
+    bool exists, moved, probing, deaf; /* deaf: passes are answered as if the link broke */
+    uint64_t holder;                   /* a ticket; 0: nobody; OTHERS: another instance */
+    char text[RECORD_MAX];
+    size_t len;
+    uint64_t life_ms;
+    int opened, asked, passed, ended;
+} record;
+enum { OTHERS = 999999 };
+
+static struct {
+    record_done_fn *done;
+    record_asked_fn *asked;
+    void *arg;
+    enum record_result result;
+} answers[ANSWERS];
+static size_t answer_count;
+static struct task answering;
+
+static void answer_all(struct task *task)
+{
+    for (size_t i = 0; i < answer_count; i++) {
+        struct record_grant grant = {.record = span_of(record.text, record.len), .probing = record.probing};
+        if (answers[i].done != NULL)
+            answers[i].done(answers[i].arg, answers[i].result);
+        else if (answers[i].asked != NULL)
+            answers[i].asked(answers[i].arg, answers[i].result, answers[i].result == RECORD_OK ? &grant : NULL);
+    }
+    answer_count = 0;
+}
+
+static void answer_later(record_done_fn *done, record_asked_fn *asked, void *arg, enum record_result result)
+{
+    assert_true(answer_count < ANSWERS);
+    answers[answer_count].done = done;
+    answers[answer_count].asked = asked;
+    answers[answer_count].arg = arg;
+    answers[answer_count++].result = result;
+    loop_at_reap(loop, &answering);
+}
+
+static void keep(struct span text, uint64_t life_ms)
+{
+    assert_true(text.len <= RECORD_MAX);
+    memcpy(record.text, text.data, text.len);
+    record.len = text.len;
+    record.life_ms = life_ms;
+}
+
+static void open_record(struct broker *of, struct span sid, struct span text, uint64_t life_ms, record_done_fn *done,
+                        void *arg)
+{
+    record.exists = true;
+    record.opened++;
+    keep(text, life_ms);
+    answer_later(done, NULL, arg, RECORD_OK);
+}
+
+static void ask(struct broker *of, struct span sid, uint64_t ticket, enum record_want want, uint64_t hold_ms,
+                record_asked_fn *done, void *arg)
+{
+    enum record_result result = !record.exists                                  ? RECORD_NONE
+                                : record.moved                                  ? RECORD_MOVED
+                                : record.holder != 0 && record.holder != ticket ? RECORD_WAITING
+                                                                                : RECORD_OK;
+    record.asked++;
+    if (result == RECORD_OK)
+        record.holder = ticket;
+    answer_later(NULL, done, arg, result);
+}
+
+static void pass(struct broker *of, struct span sid, uint64_t ticket, struct span text, uint64_t life_ms,
+                 record_done_fn *done, void *arg)
+{
+    bool is_holder = record.exists && record.holder == ticket;
+    if (is_holder && !record.deaf) {
+        record.passed++;
+        record.holder = 0;
+        keep(text, life_ms);
+    }
+    answer_later(done, NULL, arg, record.deaf ? RECORD_LOST : is_holder ? RECORD_OK : RECORD_NONE);
+}
+
+static void end(struct broker *of, struct span sid, uint64_t ticket, uint64_t moved_ms)
+{
+    record.ended++;
+    record.moved = moved_ms > 0;
+    record.exists = record.moved;
+    record.holder = 0;
+}
+
+static void probe(struct broker *of, struct span sid, uint64_t ticket, uint64_t until_ms, record_done_fn *done,
+                  void *arg)
+{
+    record.probing = record.exists && until_ms > 0;
+    answer_later(done, NULL, arg, record.exists ? RECORD_OK : RECORD_NONE);
+}
+
+static const struct record_ops ops = {open_record, ask, pass, end, probe};
+
+struct request {
+    struct polling_exchange exchange;
+    bool answered;
+    enum polling_outcome outcome;
+    struct buf payload;
+};
+
+static struct request requests[EXCHANGES];
+static int left_behind;  /* answers behind which this instance still had the session */
+static size_t walked_in; /* sessions of the test's other clients */
+static struct addr_ip here = {0};
+static char sid[ENGINEIO_SID_BYTES];
+
+static bool is_under_way(void)
+{
+    for (int i = 0; i < EXCHANGES; i++) {
+        if (requests[i].exchange.polling != NULL)
+            return true;
+    }
+    return false;
+}
+
+/* With the last answer this instance may stop for good. */
+static void answered(struct polling_exchange *exchange, enum polling_outcome outcome, struct span payload)
+{
+    struct request *request = container_of(exchange, struct request, exchange);
+    request->answered = true;
+    request->outcome = outcome;
+    buf_append(&request->payload, payload);
+    if (!is_under_way() && record.exists && !record.moved && (record.holder != 0 || sessions.count > walked_in))
+        left_behind++;
+}
+
+static struct request *prepare(int number)
+{
+    struct request *request = &requests[number];
+    buf_finish(&request->payload);
+    *request = (struct request){.exchange = {.answer = answered, .peer = &here}};
+    return request;
+}
+
+static struct span own_sid(void)
+{
+    return span_of(sid, sizeof sid);
+}
+
+static struct request *get(int number)
+{
+    struct request *request = prepare(number);
+    polling_get(&sessions, &request->exchange, own_sid());
+    return request;
+}
+
+static struct request *post(int number, const char *body)
+{
+    struct request *request = prepare(number);
+    if (polling_post_begin(&sessions, &request->exchange, own_sid()))
+        polling_post(&sessions, &request->exchange, own_sid(), span_str(body));
+    return request;
+}
+
+static void await(struct request *request)
+{
+    for (int i = 0; i < 500 && !request->answered; i++)
+        turn(2);
+    assert_true(request->answered);
+    assert_int_equal(left_behind, 0);
+}
+
+/* Another client, on a WebSocket. */
+static struct browser *walk_in(void)
+{
+    walked_in = 1;
+    return enter(0, "40");
+}
+
+static void post_now(const char *body)
+{
+    struct request *request = post(1, body);
+    await(request);
+    assert_int_equal(request->outcome, POLLING_OK);
+}
+
+static struct span payload(struct request *request)
+{
+    await(request);
+    assert_int_equal(request->outcome, POLLING_PAYLOAD);
+    return buf_span(&request->payload);
+}
+
+static size_t times(struct span text, const char *part)
+{
+    size_t found = 0, len = strlen(part);
+    for (const char *at = text.data; (at = memmem(at, text.len - (size_t)(at - text.data), part, len)) != NULL;
+         at += len)
+        found++;
+    return found;
+}
+
+static void begin(void)
+{
+    struct request *request = prepare(0);
+    polling_handshake(&sessions, &socket_protocol, &request->exchange);
+    assert_true(span_starts_with(payload(request), SPAN_LIT("0{\"sid\":\"")));
+    memcpy(sid, request->exchange.sid, sizeof sid);
+    assert_int_equal(record.opened, 1);
+}
+
+static void join(void)
+{
+    begin();
+    post_now("40");
+    struct span got = payload(get(2));
+    assert_true(span_starts_with(got, SPAN_LIT("40{\"sid\":\"")));
+}
+
+static void what_a_post_brings_is_accepted_before_its_answer(void **state)
+{
+    join();
+    struct browser *other_client = walk_in();
+    struct request *request = post(1, "42[\"say\",1]\x1e"
+                                      "421[\"say\",2]");
+    assert_false(request->answered);
+    await(request);
+    look(other_client);
+    assert_int_equal(count(other_client, "42[\"say\","), 2);
+    struct span got = payload(get(2));
+    assert_int_equal(times(got, "42[\"say\",1"), 1);
+    assert_int_equal(times(got, "42[\"say\",2"), 1);
+    assert_int_equal(times(got, "431[]"), 1);
+}
+
+static void events_between_two_polls_come_once(void **state)
+{
+    join();
+    struct browser *other_client = walk_in();
+    for (int i = 0; i < 5; i++) {
+        char text[32];
+        snprintf(text, sizeof text, "42%d[\"say\",%d]", i, i);
+        say(other_client, text);
+        snprintf(text, sizeof text, "43%d[]", i);
+        expect(other_client, text);
+        struct span got = payload(get(2));
+        snprintf(text, sizeof text, "42[\"say\",%d,", i);
+        assert_int_equal(times(got, text), 1);
+        assert_int_equal(times(got, "42[\"say\","), 1);
+    }
+}
+
+static void a_held_get_gets_what_comes(void **state)
+{
+    join();
+    struct browser *other_client = walk_in();
+    struct request *request = get(2);
+    turn(30);
+    assert_false(request->answered);
+    assert_int_not_equal(record.holder, 0);
+    say(other_client, "42[\"say\",1]");
+    assert_int_equal(times(payload(request), "42[\"say\",1,"), 1);
+}
+
+static void a_post_beside_a_held_get_needs_no_move(void **state)
+{
+    join();
+    struct request *request = get(2);
+    turn(30);
+    int passed = record.passed;
+    post_now("42[\"leave\",\"nowhere\"]");
+    assert_int_equal(record.passed, passed);
+    assert_false(request->answered);
+}
+
+/* The other instance has a POST of this session, acts, and passes it back. */
+static void the_holder_passes_it_on_and_takes_it_back(void **state)
+{
+    join();
+    struct request *request = get(2);
+    turn(30);
+    uint64_t ticket = record.holder;
+    broker->record_events->wanted(&sessions, own_sid(), ticket, RECORD_FOR_POST);
+    turn(10);
+    assert_false(request->answered);
+    struct parcel parcel;
+    assert_true(parcel_decode(span_of(record.text, record.len), &parcel));
+    assert_int_equal(parcel.socket_count, 1);
+    assert_true(parcel.joined);
+    /* The fake gave it back at once, as nobody waited there: the GET holds it again, under another ticket. */
+    turn(30);
+    assert_int_not_equal(record.holder, ticket);
+    struct browser *other_client = walk_in();
+    say(other_client, "42[\"say\",1]");
+    assert_int_equal(times(payload(request), "42[\"say\",1,"), 1);
+}
+
+static void one_that_waits_is_given_it_later(void **state)
+{
+    join();
+    record.holder = OTHERS;
+    struct request *request = post(1, "421[\"join\",\"r\"]");
+    turn(30);
+    assert_false(request->answered);
+    /* The other instance lets go; its message to us is lost, so we ask again. */
+    record.holder = 0;
+    await(request);
+    assert_int_equal(request->outcome, POLLING_OK);
+    assert_int_equal(times(payload(get(2)), "431[]"), 1);
+}
+
+static void an_unknown_session_is_refused(void **state)
+{
+    join();
+    record.exists = false;
+    struct request *request = get(2);
+    await(request);
+    assert_int_equal(request->outcome, POLLING_UNKNOWN_SID);
+    request = post(1, "40");
+    await(request);
+    assert_int_equal(request->outcome, POLLING_UNKNOWN_SID);
+}
+
+static void a_held_get_is_told_that_the_session_is_gone(void **state)
+{
+    join();
+    struct request *request = get(2);
+    turn(30);
+    record.exists = false;
+    broker->record_events->gone(&sessions, own_sid(), record.holder);
+    assert_true(span_equal(payload(request), SPAN_LIT("1")));
+    turn(5);
+    assert_int_equal(sessions.count, 0);
+}
+
+static void nothing_is_answered_before_it_is_passed(void **state)
+{
+    join();
+    record.deaf = true;
+    struct request *request = post(1, "421[\"say\",1]");
+    turn(300);
+    assert_false(request->answered);
+    record.deaf = false;
+    await(request);
+    assert_int_equal(request->outcome, POLLING_OK);
+    assert_int_equal(times(payload(get(2)), "42[\"say\",1,"), 1);
+}
+
+/* Pings go on wherever the session is, and a client that does not answer them is forgotten in time. */
+static void the_heartbeat_moves_with_the_session(void **state)
+{
+    sessions.limits.ping_interval_ms = 150;
+    sessions.limits.ping_timeout_ms = 400;
+    join();
+    uint64_t since = loop_now_us(loop);
+    struct request *request = get(2);
+    turn(40);
+    post_now("421[\"join\",\"r\"]");
+    assert_int_equal(times(payload(request), "431[]"), 1);
+    request = get(2);
+    assert_true(span_equal(payload(request), SPAN_LIT("2")));
+    assert_true(loop_now_us(loop) - since < LOOP_MS(300));
+    assert_true(record.life_ms > 300 && record.life_ms <= 400);
+    post_now("3");
+    assert_true(record.life_ms > 400 && record.life_ms <= 550);
+}
+
+static void a_drained_instance_lets_the_session_go_on(void **state)
+{
+    join();
+    struct request *request = get(2);
+    turn(30);
+    sessions_close_some(&sessions, 1, CLOSE_DRAINED);
+    assert_true(span_equal(payload(request), SPAN_LIT("6")));
+    assert_true(record.exists);
+    post_now("421[\"say\",1]");
+    assert_int_equal(times(payload(get(2)), "42[\"say\",1,"), 1);
+}
+
+static void a_goodbye_ends_the_record(void **state)
+{
+    join();
+    post_now("1");
+    assert_false(record.exists);
+    assert_int_equal(record.ended, 1);
+}
+
+static void an_aborted_get_ends_the_record(void **state)
+{
+    join();
+    struct request *request = get(2);
+    turn(30);
+    polling_aborted(&request->exchange);
+    turn(5);
+    assert_false(record.exists);
+    assert_int_equal(sessions.count, 0);
+}
+
+static void a_websocket_takes_it_from_the_broker(void **state)
+{
+    join();
+    post_now("421[\"say\",1]"); /* waits in the parcel */
+    fixture_probe_sid = own_sid();
+    struct browser *browser = dial(0);
+    fixture_probe_sid = (struct span){NULL, 0};
+    say(browser, "2probe");
+    expect(browser, "3probe");
+    assert_true(record.probing);
+    say(browser, "5");
+    say(browser, "422[\"say\",2]"); /* at once, although the sockets have not resumed yet */
+    expect(browser, "42[\"say\",1,");
+    expect(browser, "431[]");
+    expect(browser, "42[\"say\",2,");
+    expect(browser, "432[]");
+    assert_int_equal(count(browser, "42[\"say\",1,"), 1);
+    assert_int_equal(count(browser, "40{"), 0); /* its client notices nothing */
+    assert_true(record.moved);
+    struct request *request = get(2);
+    await(request);
+    assert_int_equal(request->outcome, POLLING_BAD_REQUEST);
+}
+
+static void a_held_get_ends_soon_while_a_websocket_probes(void **state)
+{
+    join();
+    record.probing = true;
+    struct request *request = get(2);
+    turn(40);
+    assert_false(request->answered);
+    assert_true(span_equal(payload(request), SPAN_LIT("6")));
+}
+
+/* A namespace without recovery has no leases otherwise. */
+static void a_namespace_without_recovery_moves_too(void **state)
+{
+    nsp.recoverable = false;
+    join();
+    post_now("421[\"join\",\"r\"]");
+    assert_int_equal(times(payload(get(2)), "431[]"), 1);
+    struct request *request = get(2);
+    turn(30);
+    struct browser *other_client = walk_in();
+    say(other_client, "42[\"say\",1]");
+    struct span got = payload(request);
+    assert_int_equal(times(got, "42[\"say\",1]"), 1); /* no token */
+}
+
+static int moves_set_up(void **state)
+{
+    set_up(state);
+    memset(&record, 0, sizeof record);
+    left_behind = 0;
+    walked_in = 0;
+    answer_count = 0;
+    task_init(&answering, answer_all);
+    broker->records = &ops;
+    return 0;
+}
+
+static int moves_tear_down(void **state)
+{
+    for (int i = 0; i < EXCHANGES; i++) {
+        if (requests[i].exchange.polling != NULL)
+            polling_aborted(&requests[i].exchange);
+    }
+    turn(5);
+    pollings_cut(&sessions, CLOSE_DONE);
+    turn(5);
+    task_cancel(&answering);
+    for (int i = 0; i < EXCHANGES; i++) {
+        buf_finish(&requests[i].payload);
+        requests[i] = (struct request){.answered = false};
+    }
+    return tear_down(state);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, moves_set_up, moves_tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(what_a_post_brings_is_accepted_before_its_answer),
+        TEST(events_between_two_polls_come_once),
+        TEST(a_held_get_gets_what_comes),
+        TEST(a_post_beside_a_held_get_needs_no_move),
+        TEST(the_holder_passes_it_on_and_takes_it_back),
+        TEST(one_that_waits_is_given_it_later),
+        TEST(an_unknown_session_is_refused),
+        TEST(a_held_get_is_told_that_the_session_is_gone),
+        TEST(nothing_is_answered_before_it_is_passed),
+        TEST(the_heartbeat_moves_with_the_session),
+        TEST(a_drained_instance_lets_the_session_go_on),
+        TEST(a_goodbye_ends_the_record),
+        TEST(an_aborted_get_ends_the_record),
+        TEST(a_websocket_takes_it_from_the_broker),
+        TEST(a_held_get_ends_soon_while_a_websocket_probes),
+        TEST(a_namespace_without_recovery_moves_too),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
