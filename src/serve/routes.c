@@ -58,7 +58,8 @@ static void file_send(struct client *client, const struct http1_head *head, stru
 {
     struct buf fields = {0};
     bool packed = wanted->may_pack && wants_packed(head, stored);
-    const char *etag = packed ? stored->packed_etag : stored->etag;
+    /* A version names the library in every coding, as upstream has it. */
+    const char *etag = packed && wanted->version == NULL ? stored->packed_etag : stored->etag;
     struct conditional_version version = {
         .etag = span_str(etag),
         .modified_s = stored->about.modified_ns / 1000000000,

@@ -108,9 +108,14 @@ class Raw {
   // The code of the server's Close frame, its last one.
   async code() {
     await this.ended;
-    const at = this.bytes.length - 4;
-    assert.equal(this.bytes[at], 0x88);
-    return this.bytes.readUInt16BE(at + 2);
+    let at = 0, last;
+    while (at < this.bytes.length) {
+      const len = this.bytes[at + 1], more = len === 126 ? 2 : 0;
+      last = at;
+      at += 2 + more + (more ? this.bytes.readUInt16BE(at + 2) : len);
+    }
+    assert.equal(this.bytes[last], 0x88);
+    return this.bytes.readUInt16BE(last + 2);
   }
 }
 
@@ -306,7 +311,7 @@ test('sennit load --deflate --check', async () => {
   });
 });
 
-test('the client library in gzip: entity tags of its own, conditions, ranges', async () => {
+test('the client library in gzip: its version, conditions, ranges', async () => {
   await served('', async (port) => {
     // fetch would decode by itself.
     const get = (where, headers = {}, method = 'GET') =>
@@ -325,13 +330,12 @@ test('the client library in gzip: entity tags of its own, conditions, ranges', a
     assert.equal(packed.headers.vary, 'Accept-Encoding');
     assert.ok(packed.body.length < plain.body.length / 2);
     assert.deepEqual(zlib.gunzipSync(packed.body), plain.body);
-    assert.notEqual(packed.headers.etag, plain.headers.etag);
+    assert.equal(packed.headers.etag, plain.headers.etag); // the version, as upstream has it
     const head = await get(library, gzip, 'HEAD');
     assert.deepEqual([head.headers['content-length'], head.headers.etag, head.body.length], [`${packed.body.length}`, packed.headers.etag, 0]);
     const same = await get(library, { ...gzip, 'If-None-Match': packed.headers.etag });
     assert.deepEqual([same.status, same.headers.etag, same.headers.vary, same.headers['content-encoding']], [304, packed.headers.etag, 'Accept-Encoding', undefined]);
-    assert.equal((await get(library, { ...gzip, 'If-None-Match': plain.headers.etag })).status, 200);
-    assert.equal((await get(library, { 'If-None-Match': packed.headers.etag })).status, 200);
+    assert.equal((await get(library, { ...gzip, 'If-None-Match': '"4.0.0"' })).status, 200);
     const part = await get(library, { ...gzip, Range: 'bytes=0-99' });
     assert.deepEqual([part.status, part.headers['content-encoding'], part.headers.etag], [206, undefined, plain.headers.etag]);
     assert.deepEqual(part.body, plain.body.subarray(0, 100));
