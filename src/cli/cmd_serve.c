@@ -37,8 +37,9 @@ static const struct argp_option options[] = {
 
 static const char doc[] =
     "Runs one stateless realtime instance for Socket.IO clients.\n\n"
-    "Clients need transports: [\"websocket\"]. Several instances behind any load balancer, with one Redis, form one "
-    "service: a client that is cut off and lands on another instance receives exactly what it missed.\v"
+    "Several instances behind any load balancer, with one Redis, form one service: each request of a long-polling "
+    "client may reach another instance, and a client that is cut off and lands on another one receives exactly what it "
+    "missed.\v"
     "A configuration that relays the stock Socket.IO whiteboard, logs its strokes for a day and sends late joiners the "
     "whole drawing:\n\n"
     "  namespaces:\n"
