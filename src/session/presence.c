@@ -254,6 +254,13 @@ static void list_for(struct subscriber *subscriber, struct span room)
     list_ask(roster);
 }
 
+void presence_known(struct subscriber *subscriber)
+{
+    for (struct membership *membership = member_next(&subscriber->member, NULL); membership != NULL;
+         membership = member_next(&subscriber->member, membership))
+        membership_take_missed(membership);
+}
+
 void presence_settled(struct subscriber *subscriber)
 {
     for (struct membership *membership = member_next(&subscriber->member, NULL); membership != NULL;

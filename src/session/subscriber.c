@@ -77,8 +77,11 @@ bool subscriber_has_ended(const struct subscriber *subscriber)
 void subscriber_unref(struct subscriber *subscriber)
 {
     assert(subscriber->refs > 0);
-    if (--subscriber->refs > 0)
+    if (--subscriber->refs > 0) {
+        if (subscriber->refs == 1 && subscriber->session != NULL)
+            session_stirred(subscriber->session); /* it awaits no answer any more */
         return;
+    }
     free(subscriber->offset);
     free(subscriber->stale);
     free(subscriber->presence_data);
@@ -412,7 +415,7 @@ static void detach(struct subscriber *subscriber, bool for_good, enum close_reas
 bool subscriber_is_calm(const struct subscriber *subscriber)
 {
     return subscriber->state == SUBSCRIBER_CONNECTED && subscriber->lease_state == LEASE_IDLE &&
-           list_empty(&subscriber->acks) && member_is_settled(&subscriber->member);
+           subscriber->refs == 1 && list_empty(&subscriber->acks) && member_is_settled(&subscriber->member);
 }
 
 void subscriber_park(const struct subscriber *subscriber, struct buf *to)

@@ -51,6 +51,8 @@ void subscriber_connected(struct subscriber *subscriber, bool recovered)
         sessions->counters.connects++;
     if (!subscriber->is_moved)
         subscriber->session->protocol->connected(subscriber, recovered);
+    if (subscriber->is_moved && subscriber->session->transport->format == TRANSPORT_POLLING)
+        presence_known(subscriber);
     subscriber->is_moved = false;
     session_stirred(subscriber->session);
     free(subscriber->offset);

@@ -455,6 +455,29 @@ static void a_namespace_without_recovery_moves_too(void **state)
     assert_int_equal(times(got, "42[\"say\",1]"), 1); /* no token */
 }
 
+/* The list of members comes once, with the join, and not with every poll. */
+static void presence_is_told_once(void **state)
+{
+    policy.presence = true;
+    begin();
+    post_now("40");
+    struct buf all = {0};
+    for (int i = 0; i < 3 && times(buf_span(&all), "\"members\"") == 0; i++)
+        buf_append(&all, payload(get(2)));
+    assert_int_equal(times(buf_span(&all), "\"members\""), 1);
+    struct request *request = get(2);
+    turn(80);
+    if (request->answered) { /* its own coming, at most */
+        assert_int_equal(times(payload(request), "\"members\""), 0);
+        request = get(2);
+        turn(80);
+    }
+    assert_false(request->answered);
+    walk_in();
+    assert_int_equal(times(payload(request), "\"entered\""), 1);
+    buf_finish(&all);
+}
+
 static int moves_set_up(void **state)
 {
     set_up(state);
@@ -505,6 +528,7 @@ int main(void)
         TEST(a_websocket_takes_it_from_the_broker),
         TEST(a_held_get_ends_soon_while_a_websocket_probes),
         TEST(a_namespace_without_recovery_moves_too),
+        TEST(presence_is_told_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
