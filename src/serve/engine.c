@@ -155,7 +155,7 @@ static struct engine_request *request_create(struct client *client, const struct
 static void handshake(struct client *client, struct engine_request *request)
 {
     struct server *server = client_server(client);
-    bool is_full = server->sessions.count >= server->config.bounds.connections;
+    bool is_full = !polling_admit(&server->sessions, server->config.bounds.connections);
     if (!server->draining && !is_full) {
         polling_handshake(&server->sessions, server->sessions.polling_protocol, &request->exchange);
         return;

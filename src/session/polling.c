@@ -211,6 +211,26 @@ void polling_name(struct polling *polling, struct span sid)
     map_add(&polling->sessions->pollings, &polling->by_sid, span_of(polling->sid, sizeof polling->sid));
 }
 
+/* Sessions that began, less those whose records must have run out since: a bucket that leaks `max` in the life of one.
+ */
+static uint64_t begun_lately(const struct sessions *sessions, uint64_t max)
+{
+    uint64_t life_us = LOOP_MS((uint64_t)sessions->limits.ping_interval_ms + sessions->limits.ping_timeout_ms);
+    uint64_t gone_us = loop_now_us(sessions->loop) - sessions->polling_begun_us;
+    uint64_t gone = gone_us < life_us ? gone_us * max / life_us : max;
+    return sessions->polling_begun > gone ? sessions->polling_begun - gone : 0;
+}
+
+bool polling_admit(struct sessions *sessions, uint64_t sessions_max)
+{
+    uint64_t begun = polling_is_roaming(sessions) ? begun_lately(sessions, sessions_max) : 0;
+    if (sessions->count >= sessions_max || begun >= sessions_max)
+        return false;
+    sessions->polling_begun = begun + 1;
+    sessions->polling_begun_us = loop_now_us(sessions->loop);
+    return true;
+}
+
 void polling_handshake(struct sessions *sessions, const struct protocol *protocol, struct polling_exchange *exchange)
 {
     char sid[ENGINEIO_SID_BYTES];

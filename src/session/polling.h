@@ -53,6 +53,9 @@ struct polling_exchange {
     struct polling *polling;      /* private; NULL: nothing is under way */
 };
 
+/* Whether one more session may begin, of `sessions_max`; if so, it is counted. Sessions that move are not here between
+ * their requests, so those count that began within the life of one which nobody polls. */
+bool polling_admit(struct sessions *sessions, uint64_t sessions_max);
 /* Begins a session; the payload is its open packet. */
 void polling_handshake(struct sessions *sessions, const struct protocol *protocol, struct polling_exchange *exchange);
 /* `sid` as it came; it need not be valid. */

@@ -80,8 +80,9 @@ struct sessions {
     struct map pollings; /* polling sessions, by sid */
     struct list all_pollings;
     uint64_t polling_tickets;
-    const struct protocol *polling_protocol; /* of all Socket.IO sessions */
-    struct loads loads;                      /* call.c */
+    uint64_t polling_begun, polling_begun_us; /* a leaking bucket, see polling_admit */
+    const struct protocol *polling_protocol;  /* of all Socket.IO sessions */
+    struct loads loads;                       /* call.c */
     struct unfinished_all unfinished;
     struct compression compression;
     struct departures departed;

@@ -478,6 +478,23 @@ static void presence_is_told_once(void **state)
     buf_finish(&all);
 }
 
+/* Sessions that nobody polls take room on the broker until their time is over. */
+static void so_many_begin_in_the_life_of_one(void **state)
+{
+    sessions.limits.ping_interval_ms = 100;
+    sessions.limits.ping_timeout_ms = 100;
+    for (int i = 0; i < 10; i++)
+        assert_true(polling_admit(&sessions, 10));
+    assert_false(polling_admit(&sessions, 10));
+    turn(110);
+    int admitted = 0;
+    while (polling_admit(&sessions, 10))
+        admitted++;
+    assert_in_range(admitted, 4, 8);
+    turn(250);
+    assert_true(polling_admit(&sessions, 10));
+}
+
 static int moves_set_up(void **state)
 {
     set_up(state);
@@ -529,6 +546,7 @@ int main(void)
         TEST(a_held_get_ends_soon_while_a_websocket_probes),
         TEST(a_namespace_without_recovery_moves_too),
         TEST(presence_is_told_once),
+        TEST(so_many_begin_in_the_life_of_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
