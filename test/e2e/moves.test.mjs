@@ -10,7 +10,7 @@ import { redis, serve, sleep, until } from './lib.mjs';
 const INSTANCES = 5;
 const logged = 'namespaces:\n  /:\n    log: {entries: 10000, age: 1h}\n    events:\n      say: {to: everyone, log: true}\n      join: {join: 0}\n      tell: {to: room, room: 0, log: true}\n';
 const quickly = { timeout: 90000 };
-let server, instances, front, requests, refused;
+let server, instances, front, requests, refused, over = false;
 
 // A request's instance runs, and is frozen again behind the last one.
 function enter(instance) {
@@ -18,7 +18,7 @@ function enter(instance) {
 }
 
 function leave(instance) {
-  if (--instance.requests === 0) process.kill(instance.pid, 'SIGSTOP');
+  if (--instance.requests === 0 && !over) process.kill(instance.pid, 'SIGSTOP');
 }
 
 const random = () => instances[Math.floor(Math.random() * instances.length)];
@@ -76,6 +76,7 @@ before(async () => {
 });
 
 after(async () => {
+  over = true;
   front.closeAllConnections?.();
   front.close();
   for (const instance of instances) process.kill(instance.pid, 'SIGCONT');
