@@ -274,7 +274,7 @@ void engine_request(struct client *client, const struct http1_head *head, struct
         return;
     }
     cors_encode(&cors, &config->cors, head);
-    if (reads && files_is_client(rest, client_server(client)->config.msgpack)) {
+    if (reads && files_is_client(rest, true)) {
         library_request(client, head, rest, buf_span(&cors));
         buf_finish(&cors);
         return;

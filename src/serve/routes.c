@@ -123,7 +123,10 @@ void library_request(struct client *client, const struct http1_head *head, struc
         .version = config->client_version,
         .may_pack = true,
     };
-    file_request(client, head, &wanted);
+    if (files_is_client(name, config->msgpack))
+        file_request(client, head, &wanted);
+    else
+        not_found(client, name, SPAN_LIT("this library is served where the configuration says `parser: msgpack`"));
     buf_finish(&path);
 }
 
