@@ -115,10 +115,12 @@ void polling_probe_end(struct polling *polling)
 {
     struct websocket *websocket = polling->websocket;
     timer_stop(polling->sessions->loop, &polling->probe_timer);
-    if (websocket == NULL || websocket->transport.session != NULL)
+    if (websocket == NULL)
         return;
     polling->websocket = NULL;
-    websocket_refuse(websocket, CLOSE_PROBE_FAILED);
+    websocket->polling = NULL;
+    if (websocket->transport.session == NULL)
+        websocket_refuse(websocket, CLOSE_PROBE_FAILED);
 }
 
 void polling_probe_init(struct polling *polling)

@@ -515,8 +515,6 @@ static int moves_tear_down(void **state)
             polling_aborted(&requests[i].exchange);
     }
     turn(5);
-    pollings_cut(&sessions, CLOSE_DONE);
-    turn(5);
     task_cancel(&answering);
     for (int i = 0; i < EXCHANGES; i++) {
         buf_finish(&requests[i].payload);
