@@ -10,8 +10,10 @@
 
 #include "base/buf.h"
 #include "base/span.h"
+#include "wire/json.h"
 
-enum { MSGPACK_DEPTH_MAX = 66 }; /* a packet around JSON of the greatest depth */
+/* A packet around an answer of history around JSON of the greatest depth. */
+enum { MSGPACK_DEPTH_MAX = JSON_DEPTH_MAX + 8 };
 
 /* Runs of bytes in a value. `count` may exceed `max`: then the first `max` are listed. */
 struct msgpack_bins {
@@ -25,7 +27,8 @@ struct msgpack_bins {
  * U+FFFD. */
 bool msgpack_to_json(struct span bytes, struct buf *json, struct msgpack_bins *bins);
 
-/* Appends valid JSON as a value. With `count` > 0, each placeholder for one of `bins` becomes its bytes. */
+/* Appends valid JSON, of MSGPACK_DEPTH_MAX levels at most, as a value. With `count` > 0, each placeholder for one of
+ * `bins` becomes its bytes. */
 void msgpack_from_json(struct buf *to, struct span json, const struct span *bins, uint32_t count);
 
 #endif

@@ -139,6 +139,33 @@ static void test_refused(void **state)
     assert_true(decodes(bytes));
 }
 
+/* Clients of the other parser put JSON of any depth into the log, and all of it is to be sent to clients of this one.
+ */
+static void test_json_of_every_depth(void **state)
+{
+    struct buf json = {0}, bytes = {0}, back = {0};
+    uint32_t count;
+    for (int i = 0; i < JSON_DEPTH_MAX; i++)
+        buf_append_char(&json, '[');
+    for (int i = 0; i < JSON_DEPTH_MAX; i++)
+        buf_append_char(&json, ']');
+    assert_true(json_is_valid(buf_span(&json)));
+    msgpack_from_json(&bytes, buf_span(&json), NULL, 0);
+    assert_true(decode(buf_span(&bytes), &back, &count));
+    assert_true(span_equal(buf_span(&json), buf_span(&back)));
+    /* The same in an answer of history. */
+    buf_clear(&bytes);
+    buf_clear(&back);
+    buf_printf(&back, "{\"type\":3,\"data\":[{\"entries\":[{\"args\":" SPAN_FMT "}]}]}", SPAN_ARG(buf_span(&json)));
+    msgpack_from_json(&bytes, buf_span(&back), NULL, 0);
+    buf_clear(&json);
+    assert_true(decode(buf_span(&bytes), &json, &count));
+    assert_true(span_equal(buf_span(&json), buf_span(&back)));
+    buf_finish(&json);
+    buf_finish(&bytes);
+    buf_finish(&back);
+}
+
 static void test_depth(void **state)
 {
     for (int depth = MSGPACK_DEPTH_MAX; depth <= MSGPACK_DEPTH_MAX + 1; depth++) {
@@ -191,10 +218,15 @@ static void test_placeholders_become_bytes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_scalars),    cmocka_unit_test(test_containers),
-        cmocka_unit_test(test_refused),    cmocka_unit_test(test_what_json_lacks),
-        cmocka_unit_test(test_depth),      cmocka_unit_test(test_bytes_stand_beside),
-        cmocka_unit_test(test_round_trip), cmocka_unit_test(test_placeholders_become_bytes),
+        cmocka_unit_test(test_scalars),
+        cmocka_unit_test(test_containers),
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_what_json_lacks),
+        cmocka_unit_test(test_depth),
+        cmocka_unit_test(test_json_of_every_depth),
+        cmocka_unit_test(test_bytes_stand_beside),
+        cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_placeholders_become_bytes),
     };
     return cmocka_run_group_tests_name("msgpack", tests, NULL, NULL);
 }
