@@ -302,8 +302,9 @@ static bool value_begin(struct buf *json, struct level *level, const struct item
 
 bool msgpack_to_json(struct span bytes, struct buf *json, struct msgpack_bins *bins)
 {
-    struct level levels[MSGPACK_DEPTH_MAX + 1] = {{.left = 1}}; /* the outermost holds the one value */
+    struct level levels[MSGPACK_DEPTH_MAX + 1]; /* each is set when it begins; the outermost holds the one value */
     struct level *level = levels, *top = levels + MSGPACK_DEPTH_MAX;
+    *level = (struct level){.left = 1};
     bins->count = 0;
     for (;;) {
         struct item item;

@@ -169,7 +169,8 @@ static size_t word_len(struct span text)
 
 void msgpack_from_json(struct buf *to, struct span json, const struct span *bins, uint32_t count)
 {
-    struct level levels[MSGPACK_DEPTH_MAX + 1] = {{0}}, *level = levels;
+    struct level levels[MSGPACK_DEPTH_MAX + 1], *level = levels; /* each is set when it begins */
+    *level = (struct level){.count = 0};
     while (json.len != 0) {
         size_t taken = 1;
         switch (json.data[0]) {

@@ -51,8 +51,9 @@ static size_t word_len(struct span text)
 /* Calls `found` with the number of each placeholder, until it returns false. */
 static bool walk(struct span payload, bool (*found)(void *arg, struct span num), void *arg)
 {
-    struct level levels[JSON_DEPTH_MAX + 1] = {{0}}; /* the outermost holds the one value */
+    struct level levels[JSON_DEPTH_MAX + 1]; /* each is set when it begins; the outermost holds the one value */
     struct level *level = levels;
+    *level = (struct level){.object = false};
     while (payload.len != 0) {
         size_t taken = 1;
         switch (payload.data[0]) {
