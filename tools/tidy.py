@@ -64,8 +64,7 @@ KEYWORDS = set(
     "xor_eq".split())
 # Functions of src for which the tests are the callers: the table of limits against the manual's, and the HTTP server's
 # answers of unknown length, which no route has yet.
-TESTED_ALONE = {"limits_describe", "http_stream_begin", "polling_handshake", "polling_get", "polling_post", "polling_aborted",
-                "polling_can_upgrade", "polling_upgrade"}
+TESTED_ALONE = {"limits_describe", "http_stream_begin"}
 # A layer that end-to-end tests drive alone: each of its files is one command, which parses arguments and prints.
 NO_UNIT_TESTS = {"cli"}
 

@@ -252,9 +252,9 @@ void polling_handshake(struct sessions *sessions, const struct protocol *protoco
 static struct polling *polling_asked(struct sessions *sessions, struct polling_exchange *exchange, struct span sid,
                                      enum record_want want)
 {
-    struct polling *polling = engineio_sid_is_valid(sid) ? polling_find(sessions, sid) : NULL;
+    struct polling *polling = polling_find(sessions, sid);
     exchange->polling = NULL;
-    if (polling == NULL && engineio_sid_is_valid(sid) && polling_is_roaming(sessions)) {
+    if (polling == NULL && polling_may_be_elsewhere(sessions, sid)) {
         polling = polling_create(sessions, exchange->peer);
         polling_name(polling, sid);
         polling_ask(polling, want);
@@ -304,15 +304,15 @@ void polling_get(struct sessions *sessions, struct polling_exchange *exchange, s
 
 enum polling_outcome polling_look(const struct sessions *sessions, struct span sid)
 {
-    const struct polling *polling = engineio_sid_is_valid(sid) ? polling_find(sessions, sid) : NULL;
+    const struct polling *polling = polling_find(sessions, sid);
     if (polling == NULL)
-        return engineio_sid_is_valid(sid) && polling_is_roaming(sessions) ? POLLING_OK : POLLING_UNKNOWN_SID;
+        return polling_may_be_elsewhere(sessions, sid) ? POLLING_OK : POLLING_UNKNOWN_SID;
     return polling->state == POLLING_MOVED ? POLLING_BAD_REQUEST : POLLING_OK;
 }
 
 bool polling_post_begin(struct sessions *sessions, struct polling_exchange *exchange, struct span sid)
 {
-    struct polling *polling = engineio_sid_is_valid(sid) ? polling_find(sessions, sid) : NULL;
+    struct polling *polling = polling_find(sessions, sid);
     exchange->polling = NULL;
     if (polling == NULL || polling->state == POLLING_MOVED) /* polling_post finds out what there is to say */
         return true;

@@ -76,12 +76,9 @@ void polling_aborted(struct polling_exchange *exchange);
 /* Ends all of them now, after the connections of requests and WebSockets have been closed. */
 void pollings_cut(struct sessions *sessions, enum close_reason reason);
 
-/* Whether a WebSocket handshake that names this session is to be accepted; else it is refused as an unknown sid. Where
- * sessions move, that is found out afterwards. */
-bool polling_can_upgrade(const struct sessions *sessions, struct span sid);
-/* The connection of that handshake, upgraded. It takes the session over once it has proved itself: `2probe`, `3probe`,
- * `5`. Anything else ends the connection and leaves the session as it is. The owner passes the connection's events on
- * as for websocket_open. */
+/* The connection of a WebSocket handshake that names a session, upgraded; the handshake is accepted unless polling_look
+ * says UNKNOWN_SID. It takes the session over once it has proved itself: `2probe`, `3probe`, `5`. Anything else ends
+ * the connection and leaves the session as it is. The owner passes the connection's events on as for websocket_open. */
 void polling_upgrade(struct sessions *sessions, struct websocket *websocket, struct span sid, struct conn *conn);
 
 #endif

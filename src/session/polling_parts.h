@@ -59,7 +59,7 @@ struct polling {
     bool probed;            /* 3probe was sent */
 };
 
-/* The session of this sid in this instance, or NULL. */
+/* The session of this sid, as a client sent it, in this instance, or NULL. */
 struct polling *polling_find(const struct sessions *sessions, struct span sid);
 /* The only function that changes its state. */
 void polling_set_state(struct polling *polling, enum polling_state state);
@@ -86,6 +86,11 @@ void polling_queue_take(struct polling *polling, struct buf *to);
 static inline bool polling_is_roaming(const struct sessions *sessions)
 {
     return broker_has_records(hub_broker(sessions->hub));
+}
+/* Whether the broker is to be asked for this session. Only a valid sid becomes part of a key. */
+static inline bool polling_may_be_elsewhere(const struct sessions *sessions, struct span sid)
+{
+    return polling_is_roaming(sessions) && engineio_sid_is_valid(sid);
 }
 void polling_moves_init(struct polling *polling);
 void polling_moves_finish(struct polling *polling);

@@ -178,17 +178,10 @@ void polling_probe_received(struct polling *polling, struct span text)
     }
 }
 
-bool polling_can_upgrade(const struct sessions *sessions, struct span sid)
-{
-    return engineio_sid_is_valid(sid) && (polling_is_roaming(sessions) || polling_find(sessions, sid) != NULL);
-}
-
 /* Where sessions move, whatever this instance has of the session is for its requests; the WebSocket's side is apart. */
 static struct polling *polling_probed_by(struct sessions *sessions, struct span sid, struct websocket *websocket)
 {
-    if (!engineio_sid_is_valid(sid))
-        return NULL;
-    if (!polling_is_roaming(sessions))
+    if (!polling_may_be_elsewhere(sessions, sid))
         return polling_find(sessions, sid);
     struct polling *polling = polling_create(sessions, websocket->transport.type->peer(&websocket->transport));
     memcpy(polling->sid, sid.data, sizeof polling->sid);
