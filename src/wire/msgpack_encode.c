@@ -6,15 +6,12 @@
 #include "base/mem.h"
 #include "wire/json.h"
 #include "wire/msgpack.h"
-
-enum member { MEMBER_OTHER, MEMBER_PLACEHOLDER, MEMBER_NUM };
+#include "wire/placeholder.h"
 
 struct level {
     size_t begin; /* of its header */
     uint32_t count;
-    bool map, key_next, placeholder;
-    enum member member;
-    struct span num;
+    struct placeholder is;
 };
 
 static void number_append(struct buf *to, uint64_t value, size_t len)
@@ -118,30 +115,19 @@ static void word_encode(struct buf *to, struct span word)
 /* A value begins; `text`: a literal or number, else empty. */
 static void level_value(struct level *level, struct span text)
 {
-    if (!level->map)
-        level->count++;
-    else if (level->member == MEMBER_PLACEHOLDER)
-        level->placeholder = span_equal(text, SPAN_LIT("true"));
-    else if (level->member == MEMBER_NUM)
-        level->num = text;
+    level->count += !level->is.object;
+    placeholder_value(&level->is, text);
 }
 
 static void level_string(struct level *level, struct span string)
 {
-    if (!level->map || !level->key_next) {
-        level_value(level, SPAN_LIT(""));
-        return;
-    }
-    level->key_next = false;
-    level->count++;
-    level->member = json_string_equal(string, SPAN_LIT("_placeholder")) ? MEMBER_PLACEHOLDER
-                    : json_string_equal(string, SPAN_LIT("num"))        ? MEMBER_NUM
-                                                                        : MEMBER_OTHER;
+    bool is_key = placeholder_string(&level->is, string);
+    level->count += is_key || !level->is.object;
 }
 
 static void level_open(struct buf *to, struct level *level, bool map)
 {
-    *level = (struct level){.begin = to->len, .map = map, .key_next = true};
+    *level = (struct level){.begin = to->len, .is = placeholder_begin(map)};
     buf_append_char(to, (char)(map ? 0xdf : 0xdd));
     number_append(to, 0, 4);
 }
@@ -149,7 +135,7 @@ static void level_open(struct buf *to, struct level *level, bool map)
 static void level_close(struct buf *to, const struct level *level, const struct span *bins, uint32_t count)
 {
     uint64_t num;
-    if (level->placeholder && span_to_u64(level->num, &num) && num < count) {
+    if (level->is.found && span_to_u64(level->is.num, &num) && num < count) {
         to->len = level->begin;
         sized_append(to, 0xc4, bins[num]);
         return;
@@ -157,14 +143,6 @@ static void level_close(struct buf *to, const struct level *level, const struct 
     char *length = to->data + to->off + level->begin + 1;
     for (int i = 0; i < 4; i++)
         length[i] = (char)(level->count >> (24 - 8 * i));
-}
-
-static size_t word_len(struct span text)
-{
-    size_t len = 0;
-    while (len < text.len && memchr(",]} \t\r\n", text.data[len], 7) == NULL)
-        len++;
-    return len;
 }
 
 void msgpack_from_json(struct buf *to, struct span json, const struct span *bins, uint32_t count)
@@ -186,7 +164,7 @@ void msgpack_from_json(struct buf *to, struct span json, const struct span *bins
             assert(level >= levels);
             break;
         case ',':
-            level->key_next = true;
+            level->is.key_next = true;
             break;
         case '"':
             taken = json_string_len(json);
@@ -201,7 +179,7 @@ void msgpack_from_json(struct buf *to, struct span json, const struct span *bins
         case '\n':
             break;
         default:
-            taken = word_len(json);
+            taken = placeholder_word_len(json);
             assert(taken != 0);
             level_value(level, span_sub(json, 0, taken));
             word_encode(to, span_sub(json, 0, taken));
