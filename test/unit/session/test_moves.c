@@ -3,12 +3,11 @@
  * session: it may be frozen then. */
 #include <stdio.h>
 
-#include "fixture.h"
+#include "requests.h"
 #include "session/parcel.h"
-#include "session/polling.h"
 #include "session/socket.h"
 
-enum { EXCHANGES = 4, ANSWERS = 8, RECORD_MAX = 8192 };
+enum { ANSWERS = 8, RECORD_MAX = 8192 };
 
 /* The record of the one session, and calls that wait for their answers. */
 static struct {
@@ -111,65 +110,15 @@ static void probe(struct broker *of, struct span sid, uint64_t ticket, uint64_t 
 
 static const struct record_ops ops = {open_record, ask, pass, end, probe};
 
-struct request {
-    struct polling_exchange exchange;
-    bool answered;
-    enum polling_outcome outcome;
-    struct buf payload;
-};
-
-static struct request requests[EXCHANGES];
 static int left_behind;  /* answers behind which this instance still had the session */
 static size_t walked_in; /* sessions of the test's other clients */
-static struct addr_ip here = {0};
-static char sid[ENGINEIO_SID_BYTES];
-
-static bool is_under_way(void)
-{
-    for (int i = 0; i < EXCHANGES; i++) {
-        if (requests[i].exchange.polling != NULL)
-            return true;
-    }
-    return false;
-}
 
 /* With the last answer this instance may stop for good. */
-static void answered(struct polling_exchange *exchange, enum polling_outcome outcome, struct span payload)
+static void look_behind(void)
 {
-    struct request *request = container_of(exchange, struct request, exchange);
-    request->answered = true;
-    request->outcome = outcome;
-    buf_append(&request->payload, payload);
-    if (!is_under_way() && record.exists && !record.moved && (record.holder != 0 || sessions.count > walked_in))
+    if (!requests_are_under_way() && record.exists && !record.moved &&
+        (record.holder != 0 || sessions.count > walked_in))
         left_behind++;
-}
-
-static struct request *prepare(int number)
-{
-    struct request *request = &requests[number];
-    buf_finish(&request->payload);
-    *request = (struct request){.exchange = {.answer = answered, .peer = &here}};
-    return request;
-}
-
-static struct span own_sid(void)
-{
-    return span_of(sid, sizeof sid);
-}
-
-static struct request *get(int number)
-{
-    struct request *request = prepare(number);
-    polling_get(&sessions, &request->exchange, own_sid());
-    return request;
-}
-
-static struct request *post(int number, const char *body)
-{
-    struct request *request = prepare(number);
-    if (polling_post_begin(&sessions, &request->exchange, own_sid()))
-        polling_post(&sessions, &request->exchange, own_sid(), span_str(body));
-    return request;
 }
 
 static void await(struct request *request)
@@ -215,7 +164,7 @@ static void begin(void)
     struct request *request = prepare(0);
     polling_handshake(&sessions, &socket_protocol, &request->exchange);
     assert_true(span_starts_with(payload(request), SPAN_LIT("0{\"sid\":\"")));
-    memcpy(sid, request->exchange.sid, sizeof sid);
+    memcpy(request_sid, request->exchange.sid, sizeof request_sid);
     assert_int_equal(record.opened, 1);
 }
 
@@ -505,21 +454,20 @@ static int moves_set_up(void **state)
     answer_count = 0;
     task_init(&answering, answer_all);
     broker->records = &ops;
+    requests_answered = look_behind;
     return 0;
 }
 
 static int moves_tear_down(void **state)
 {
-    for (int i = 0; i < EXCHANGES; i++) {
+    for (int i = 0; i < REQUESTS; i++) {
         if (requests[i].exchange.polling != NULL)
             polling_aborted(&requests[i].exchange);
     }
     turn(5);
     task_cancel(&answering);
-    for (int i = 0; i < EXCHANGES; i++) {
-        buf_finish(&requests[i].payload);
-        requests[i] = (struct request){.answered = false};
-    }
+    requests_answered = NULL;
+    requests_finish();
     return tear_down(state);
 }
 

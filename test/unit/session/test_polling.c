@@ -1,39 +1,8 @@
 /* test_polling: sessions over long-polling, with exchanges that follow a script. The probing WebSockets are real. */
 #include <stdio.h>
 
-#include "fixture.h"
-#include "session/polling.h"
+#include "requests.h"
 #include "session/socket.h"
-
-enum { EXCHANGES = 8 };
-
-struct request {
-    struct polling_exchange exchange;
-    bool answered;
-    enum polling_outcome outcome;
-    struct buf payload;
-};
-
-static struct request requests[EXCHANGES];
-static struct addr_ip here = {0};
-static char sid[ENGINEIO_SID_BYTES];
-
-static void answered(struct polling_exchange *exchange, enum polling_outcome outcome, struct span payload)
-{
-    struct request *request = container_of(exchange, struct request, exchange);
-    assert_false(request->answered);
-    request->answered = true;
-    request->outcome = outcome;
-    buf_append(&request->payload, payload);
-}
-
-static struct request *prepare(int number)
-{
-    struct request *request = &requests[number];
-    buf_finish(&request->payload);
-    *request = (struct request){.exchange = {.answer = answered, .peer = &here}};
-    return request;
-}
 
 static void assert_payload(const struct request *request, const char *text)
 {
@@ -43,35 +12,16 @@ static void assert_payload(const struct request *request, const char *text)
         fail_msg("payload: " SPAN_FMT, SPAN_ARG(buf_span(&request->payload)));
 }
 
-static struct span own_sid(void)
-{
-    return span_of(sid, sizeof sid);
-}
-
 static void begin(void)
 {
     struct request *request = prepare(0);
     polling_handshake(&sessions, &socket_protocol, &request->exchange);
     assert_true(request->answered);
     assert_int_equal(request->outcome, POLLING_PAYLOAD);
-    memcpy(sid, request->exchange.sid, sizeof sid);
+    memcpy(request_sid, request->exchange.sid, sizeof request_sid);
     assert_true(span_starts_with(buf_span(&request->payload), SPAN_LIT("0{\"sid\":\"")));
-    assert_non_null(memmem(request->payload.data, request->payload.len, sid, sizeof sid));
+    assert_non_null(memmem(request->payload.data, request->payload.len, request_sid, sizeof request_sid));
     assert_non_null(memmem(request->payload.data, request->payload.len, "\"upgrades\":[\"websocket\"]", 24));
-}
-
-static struct request *get(int number)
-{
-    struct request *request = prepare(number);
-    polling_get(&sessions, &request->exchange, own_sid());
-    return request;
-}
-
-static struct request *post(int number, const char *body)
-{
-    struct request *request = prepare(number);
-    polling_post(&sessions, &request->exchange, own_sid(), span_str(body));
-    return request;
 }
 
 static void assert_posted(int number, const char *body)
@@ -140,7 +90,7 @@ static void msgpack_goes_as_binary(void **state)
 {
     struct request *request = prepare(0);
     polling_handshake(&sessions, &socket_msgpack_protocol, &request->exchange);
-    memcpy(sid, request->exchange.sid, sizeof sid);
+    memcpy(request_sid, request->exchange.sid, sizeof request_sid);
     assert_posted(1, "bgqR0eXBlAKNuc3ChLw=="); /* {type: 0, nsp: "/"} */
     turn(5);
     request = get(2);
@@ -339,8 +289,7 @@ static void only_one_websocket_probes(void **state)
 static int end(void **state)
 {
     int failed = tear_down(state);
-    for (int i = 0; i < EXCHANGES; i++)
-        buf_finish(&requests[i].payload);
+    requests_finish();
     return failed;
 }
 
