@@ -274,6 +274,16 @@ static void on_broken(struct conn *conn)
     request_abort(container_of(conn, struct http, conn));
 }
 
+/* The client is gone, or says no more to a handler that does not wait for such: told now, though it is not read. */
+static void on_ending(struct conn *conn, bool broken)
+{
+    struct http *http = container_of(conn, struct http, conn);
+    if (!broken && !(is_asked(http->exchange) && http->exchange->end_aborts))
+        return;
+    request_abort(http);
+    conn_close(conn, broken ? CLOSE_PEER_RESET : CLOSE_PEER_CLOSED);
+}
+
 /* A client that has asked and says no more gets the answers, unless the handler does not wait for such. */
 static void on_ended(struct conn *conn)
 {
@@ -301,6 +311,7 @@ static void on_closed(struct conn *conn, enum close_reason reason)
 static const struct conn_events conn_events = {
     .received = on_received,
     .ended = on_ended,
+    .ending = on_ending,
     .broken = on_broken,
     .drained = on_drained,
     .closed = on_closed,

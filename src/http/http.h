@@ -164,8 +164,7 @@ bool http_is_head(const struct http *http);
 bool http_is_10(const struct http *http);
 
 /* A client that ends its half of the stream counts as gone. For requests that are held for long: without it, a client
- * that has asked and says no more still gets its answer. Not noticed while more than HTTP_KEPT_BYTES wait behind the
- * request, because the connection is not read then. */
+ * that has asked and says no more still gets its answer. */
 void http_end_aborts(struct http *http);
 /* A node for a list of the handler's, of requests that it will answer later; the exchange's end takes it out. */
 struct list *http_waiter(struct http *http);

@@ -44,7 +44,9 @@ void addr_ip_network(const struct addr_ip *ip, uint8_t network[ADDR_NETWORK_BYTE
 /* As addr_ip_text. */
 void addr_ip_print(const struct addr_ip *ip, char text[ADDR_TEXT_MAX]);
 
-enum io_events { IO_READ = 1, IO_WRITE = 2 };
+/* IO_ENDED: the peer has ended its half, though what it sent before may be unread. IO_BROKEN: the stream is lost. Both
+ * are for streams that are not read: on one that is, the next read tells. */
+enum io_events { IO_READ = 1, IO_WRITE = 2, IO_ENDED = 4, IO_BROKEN = 8 };
 
 struct io;
 /* `ready` holds those of the wanted io_events that became possible; errors and hang-ups show as both, and the next read

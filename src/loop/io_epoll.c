@@ -33,6 +33,8 @@ void io_want(struct io *io, unsigned events)
         event.events |= EPOLLIN;
     if (events & IO_WRITE)
         event.events |= EPOLLOUT;
+    if (events & IO_ENDED)
+        event.events |= EPOLLRDHUP;
     if (epoll_ctl(io->loop->epoll_fd, op, io->fd, &event) != 0) {
         /* The kernel's memory or fs.epoll.max_user_watches is used up: this stream will hear nothing until its
          * owner's timers end it. */

@@ -213,6 +213,10 @@ static void batch_handle(struct loop *loop)
             ready |= IO_READ;
         if (event->events & (EPOLLOUT | EPOLLHUP | EPOLLERR))
             ready |= IO_WRITE;
+        if (event->events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+            ready |= IO_ENDED;
+        if (event->events & (EPOLLHUP | EPOLLERR))
+            ready |= IO_BROKEN;
         /* An earlier callback of this batch may have changed the wanted events. */
         ready &= io->want;
         if (ready != 0)

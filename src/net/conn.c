@@ -31,6 +31,8 @@ void conn_update_want(struct conn *conn)
         want |= IO_WRITE;
     if (shaking || (conn_takes_input(conn) && !conn->read_ended))
         want |= IO_READ;
+    else if (conn->state == CONN_OPEN && conn->events->ending != NULL)
+        want |= (conn->ending || conn->read_ended ? 0 : IO_ENDED) | (conn->lost ? 0 : IO_BROKEN);
     if (io_is_open(&conn->io))
         io_want(&conn->io, want);
 }
@@ -171,6 +173,15 @@ void conn_established(struct conn *conn)
         conn->events->opened(conn);
 }
 
+/* The peer has ended its half, or is gone, while nothing is read. */
+static void ends_unread(struct conn *conn, bool broken)
+{
+    conn->ending = true;
+    conn->lost = broken;
+    conn_update_want(conn);
+    conn->events->ending(conn, broken);
+}
+
 static void on_ready(struct io *io, unsigned ready)
 {
     struct conn *conn = container_of(io, struct conn, io);
@@ -184,6 +195,8 @@ static void on_ready(struct io *io, unsigned ready)
         conn_tls_read(conn);
     else if (ready & IO_READ)
         read_some(conn);
+    else if (ready & (IO_ENDED | IO_BROKEN))
+        ends_unread(conn, ready & IO_BROKEN);
 }
 
 /* Bytes wait and none was taken, the peer lingers, a connect takes too long, or failed before it began. */
@@ -225,7 +238,7 @@ static void begin(struct conn *conn, enum conn_state state, const struct addr *p
 {
     set_state(conn, state);
     conn->reason = CLOSE_NONE;
-    conn->read_ended = conn->blocked = conn->shut = conn->resuming = false;
+    conn->read_ended = conn->blocked = conn->shut = conn->resuming = conn->ending = conn->lost = false;
     conn->tls = NULL;
     addr_ip_of(peer, &conn->peer);
     conn->net->conns_open++;
@@ -271,6 +284,13 @@ void conn_read_pause(struct conn *conn, bool paused)
     }
     conn->read_paused = paused;
     conn_update_want(conn);
+}
+
+void conn_limits_set(struct conn *conn, const struct conn_limits *limits)
+{
+    conn->limits = limits;
+    if (conn->blocked && !conn->shut && limits->write_stall_ms_max != 0)
+        timer_start(conn->net->loop, &conn->stall, LOOP_MS(limits->write_stall_ms_max));
 }
 
 void conn_shutdown(struct conn *conn, enum close_reason reason, uint32_t linger_ms)

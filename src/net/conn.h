@@ -39,6 +39,9 @@ struct conn_events {
     size_t (*received)(struct conn *conn, char *bytes, size_t len);
     /* The peer ended its half. NULL: the connection is closed with PEER_CLOSED. Not repeated. */
     void (*ended)(struct conn *conn);
+    /* The peer has ended its half, or is gone (`broken`), while reading is paused. What it sent before is unread: once
+     * it is read, `ended` or `broken` follows. May be NULL: then nothing is noticed before that. */
+    void (*ending)(struct conn *conn, bool broken);
     /* Reading or writing failed, so the peer is gone: told at once, and then the connection closes. May be NULL. */
     void (*broken)(struct conn *conn);
     /* The output queue has become empty, after the kernel had not taken all of it, or after conn_await_drained. May be
@@ -89,7 +92,8 @@ struct conn {
     uint8_t state;              /* enum conn_state */
     uint8_t reason;             /* enum close_reason, the first one given */
     bool read_paused, read_ended, blocked, shut, awaited;
-    bool resuming; /* the turn's flush will hand out kept input again */
+    bool ending, lost; /* what the owner was told by `ending` */
+    bool resuming;     /* the turn's flush will hand out kept input again */
     struct addr_ip peer;
     struct tls *tls; /* NULL: plain */
 };
@@ -136,6 +140,9 @@ static inline void conn_await_drained(struct conn *conn)
 /* Writes the queue now instead of at the end of the turn: for bytes that must be out before the next step. Not for
  * fan-out. */
 void conn_flush(struct conn *conn);
+
+/* Other limits from now on. What waits has their write_stall_ms_max to move, from now. */
+void conn_limits_set(struct conn *conn, const struct conn_limits *limits);
 
 /* Stops and resumes reading: back-pressure. Kept input is handed out again on resuming, from the loop. */
 void conn_read_pause(struct conn *conn, bool paused);

@@ -229,6 +229,23 @@ static void tunnel_drained(struct conn *conn)
     on_drained(container_of(conn, struct http, conn));
 }
 
+/* The client has said its last: that goes out to the instance, which may still answer. */
+static void tunnel_ended(struct conn *conn)
+{
+    struct exchange *exchange = container_of(conn, struct exchange, http.conn);
+    if (exchange->upstream != NULL)
+        upstream_finish(exchange->upstream);
+}
+
+static void tunnel_ending(struct conn *conn, bool broken)
+{
+    struct exchange *exchange = container_of(conn, struct exchange, http.conn);
+    if (broken)
+        conn_close(conn, CLOSE_PEER_RESET);
+    else if (exchange->upstream != NULL) /* it says its last, but the instance has to read it */
+        conn_limits_set(&exchange->upstream->conn, &exchange->ingress->tail_limits);
+}
+
 static void tunnel_closed(struct conn *conn, enum close_reason reason)
 {
     struct exchange *exchange = container_of(conn, struct exchange, http.conn);
@@ -239,7 +256,12 @@ static void tunnel_closed(struct conn *conn, enum close_reason reason)
 void exchange_tunnel(struct exchange *exchange)
 {
     static const struct conn_events events = {
-        .received = tunnel_received, .drained = tunnel_drained, .closed = tunnel_closed};
+        .received = tunnel_received,
+        .ended = tunnel_ended,
+        .ending = tunnel_ending,
+        .drained = tunnel_drained,
+        .closed = tunnel_closed,
+    };
     exchange_set_state(exchange, EXCHANGE_TUNNEL);
     http_hand_over(&exchange->http, &events);
 }

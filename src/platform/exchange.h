@@ -60,7 +60,9 @@ void exchange_evict(struct exchange *exchange);
 void exchange_end(struct exchange *exchange);
 /* exchange_upstream.c: a slot was granted: connects to the instance. */
 void exchange_connect(struct exchange *exchange, struct instance *instance);
-/* Closes the connection to the instance. */
+/* Nothing more will be sent to the instance: what waits goes out to it, then the connection ends. */
+void upstream_finish(struct upstream *upstream);
+/* Closes the connection to the instance, behind what the instance still gets. */
 void exchange_drop_upstream(struct exchange *exchange);
 /* Forwards bytes of the request's body; `last` once. */
 void exchange_forward_body(struct exchange *exchange, struct span bytes, bool last);

@@ -171,6 +171,26 @@ static void on_drained(struct conn *conn)
         http_body_pause(&upstream->exchange->http, false);
 }
 
+/* What the instance said last, its Close frame perhaps, is flushed before the client's connection ends. */
+static void tunnel_end(struct exchange *exchange)
+{
+    conn_shutdown(&exchange->http.conn, CLOSE_PEER_CLOSED, INGRESS_LINGER_MS);
+    exchange_end(exchange);
+}
+
+/* The instance has said its last. Of a tunnel, it may still read what the client sent before. */
+static void on_ended(struct conn *conn)
+{
+    struct upstream *upstream = container_of(conn, struct upstream, conn);
+    struct exchange *exchange = upstream->exchange;
+    if (exchange == NULL || exchange->state != EXCHANGE_TUNNEL || conn_queued(conn) == 0) {
+        conn_close(conn, CLOSE_PEER_CLOSED);
+        return;
+    }
+    upstream_finish(upstream);
+    tunnel_end(exchange);
+}
+
 static void on_closed(struct conn *conn, enum close_reason reason)
 {
     struct upstream *upstream = container_of(conn, struct upstream, conn);
@@ -193,9 +213,7 @@ static void on_closed(struct conn *conn, enum close_reason reason)
                reason == CLOSE_PEER_CLOSED) {
         exchange_end(exchange);
     } else if (exchange->state == EXCHANGE_TUNNEL && reason == CLOSE_PEER_CLOSED) {
-        /* What the instance said last, its Close frame perhaps, is flushed first. */
-        conn_shutdown(&exchange->http.conn, CLOSE_PEER_CLOSED, INGRESS_LINGER_MS);
-        exchange_end(exchange);
+        tunnel_end(exchange);
     } else {
         conn_close(&exchange->http.conn, CLOSE_UPSTREAM_FAILED);
     }
@@ -204,6 +222,7 @@ static void on_closed(struct conn *conn, enum close_reason reason)
 static const struct conn_events upstream_events = {
     .opened = on_opened,
     .received = on_received,
+    .ended = on_ended,
     .drained = on_drained,
     .closed = on_closed,
 };
@@ -231,5 +250,13 @@ void exchange_drop_upstream(struct exchange *exchange)
         return;
     exchange->upstream = NULL;
     upstream->exchange = NULL;
-    conn_close(&upstream->conn, CLOSE_DONE);
+    if (upstream->conn.state != CONN_DRAINING) /* else it ends by itself */
+        conn_close(&upstream->conn, CLOSE_DONE);
+}
+
+void upstream_finish(struct upstream *upstream)
+{
+    struct conn *conn = &upstream->conn;
+    conn_limits_set(conn, &upstream->exchange->ingress->tail_limits);
+    conn_shutdown(conn, CLOSE_PEER_CLOSED, INGRESS_LINGER_MS);
 }

@@ -58,6 +58,8 @@ bool ingress_open(struct ingress *ingress, struct net *net, const struct route *
                    .input_bytes_max = HTTP1_HEAD_BYTES_MAX + INGRESS_PAUSE_BYTES + NET_RECEIVE_BYTES * 2,
                    .write_stall_ms_max = INGRESS_STALL_MS_MAX},
     };
+    ingress->tail_limits = ingress->limits;
+    ingress->tail_limits.write_stall_ms_max = INGRESS_TAIL_MS;
     http_server_init(&ingress->http, net, &exchange_events, &ingress->limits, &rules);
     list_init(&ingress->idle);
     loop_random(net->loop, seed, sizeof seed);

@@ -21,6 +21,7 @@ enum {
     INGRESS_QUEUE_BYTES_MAX = 8 << 20, /* output that waits for one side */
     INGRESS_PAUSE_BYTES = 64 << 10,    /* above this, the other side is not read */
     INGRESS_STALL_MS_MAX = 60000,
+    INGRESS_TAIL_MS = 5000,            /* the same, for what one side of a tunnel sent before it ended */
     INGRESS_LINGER_MS = 1000,          /* wait for the client's end after the response, */
     INGRESS_LINGER_BODY_MS = 10000,    /* and if the client has not sent its whole request yet */
     INGRESS_BODY_BYTES_MAX = 32 << 20, /* of a request; Cloud Run's limit for HTTP/1 */
@@ -50,7 +51,7 @@ struct ingress {
     struct door door;
     struct denials denials;
     uint32_t turned_away; /* refused at the door and not closed yet */
-    struct conn_limits limits;
+    struct conn_limits limits, tail_limits;
     struct {
         uint64_t exchanges, tunnels, timeouts, failures;
     } counters;

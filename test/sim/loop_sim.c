@@ -374,6 +374,10 @@ static unsigned ready_of(const struct sim_end *end)
         ready |= IO_READ;
     if (end->in_reset || (end->opened && sim_end_space(end) > 0))
         ready |= IO_WRITE;
+    if (end->in_fin || end->in_reset)
+        ready |= IO_ENDED;
+    if (end->in_reset)
+        ready |= IO_BROKEN;
     return ready & end->io->want;
 }
 
