@@ -5,6 +5,7 @@
 #include "base/shown.h"
 #include "cli/cli.h"
 #include "loop/process.h"
+#include "platform/request_log.h"
 #include "platform/up.h"
 
 enum {
@@ -16,7 +17,8 @@ enum {
     KEY_ENV,
     KEY_CONNECTIONS,
     KEY_PER_ADDRESS,
-    KEY_USER
+    KEY_USER,
+    KEY_REQUEST_LOG,
 };
 
 struct arguments {
@@ -39,6 +41,10 @@ static const struct argp_option options[] = {
      "As root: switch to this user when the port is open, so that instances and Redis do not run as root", 0},
     {"status-port", KEY_STATUS_PORT, "PORT", 0,
      "Serve /status (instances, their requests and counters, as JSON) on this loopback port", 0},
+    {"request-log", KEY_REQUEST_LOG, "WHICH", 0,
+     "Write a line for each request when it ends: all (the default), failed (refused, cut, broken, status 400 and "
+     "above), or none",
+     0},
     {"idle-timeout", KEY_IDLE, "SECONDS", 0, "Stop an instance after this time without a request (default 900)", 0},
     {"startup-timeout", KEY_STARTUP, "SECONDS", 0, "Time for an instance to listen (default 240)", 0},
     {0},
@@ -67,6 +73,17 @@ static uint64_t number(struct argp_state *state, const char *option, const char 
         argp_error(state, "%s: expected a number from %llu to %llu, found %s", option, (unsigned long long)min,
                    (unsigned long long)max, SHOWN_FOUND(span_str(text)));
     return value;
+}
+
+static enum request_log_choice request_log(struct argp_state *state, const char *text)
+{
+    static const char *const names[] = {
+        [REQUEST_LOG_ALL] = "all", [REQUEST_LOG_FAILED] = "failed", [REQUEST_LOG_NONE] = "none"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (strcmp(text, names[i]) == 0)
+            return (enum request_log_choice)i;
+    argp_error(state, "--request-log: expected all, failed or none, found %s", SHOWN_FOUND(span_str(text)));
+    return REQUEST_LOG_ALL;
 }
 
 static error_t parse(int key, char *argument, struct argp_state *state)
@@ -102,6 +119,9 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     case KEY_PER_ADDRESS:
         arguments->up.connections_per_address =
             (uint32_t)number(state, "--connections-per-address", argument, 1, 1000000);
+        break;
+    case KEY_REQUEST_LOG:
+        arguments->up.request_log = (uint8_t)request_log(state, argument);
         break;
     case KEY_IDLE:
         arguments->up.idle_ms = number(state, "--idle-timeout", argument, 1, 86400) * 1000;

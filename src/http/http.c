@@ -183,9 +183,11 @@ static size_t body_received(struct http *http, struct span bytes)
         return 0;
     ptrdiff_t step = http1_body_decode(&exchange->body, bytes, &data);
     exchange->body_bytes += data.len;
-    if (step < 0)
+    if (step < 0) {
+        http->server->head.rule = "a chunk is its size in hex, CR LF, its bytes, CR LF";
+        http->server->head.culprit = bytes;
         refuse(http, HTTP_FAULT_INVALID, 400);
-    else if (exchange->body_bytes > exchange->body_bytes_max)
+    } else if (exchange->body_bytes > exchange->body_bytes_max)
         refuse(http, HTTP_FAULT_BODY_TOO_LARGE, 0);
     else if (step > 0)
         body_hand_out(http, data);

@@ -55,9 +55,10 @@ struct http_events {
     /* The client has gone, or was cut, before its answer was complete: forget the request. May be NULL. A client that
      * goes by itself is told of at once, before any other connection is read. */
     void (*aborted)(struct http *http);
-    /* A request is refused for a fault: count it, forget the request if it was under way, and answer with this status;
-     * the connection ends behind the answer. Status 0: an answer is under way or has been given, so only count. NULL,
-     * or no answer within the call: the client gets the text of the table. */
+    /* A request is refused for a fault (for INVALID, the server's `head` has `rule` and `culprit`): count it, forget
+     * the request if it was under way, and answer with this status; the connection ends behind the answer. Status 0: an
+     * answer is under way or has been given, so only count. NULL, or no answer within the call: the client gets the
+     * text of the table. */
     void (*refused)(struct http *http, enum http_fault fault, int status);
     /* The connection keeps `bytes` of requests that are incomplete or wait. Returns false if that is too much for all
      * connections together: REQUESTS_FULL. NULL: no bound but that of each connection. */

@@ -34,12 +34,16 @@ void denials_note(struct denials *denials, enum denial denial, const char *peer,
     *logged_us = now != 0 ? now : 1;
 }
 
+int denial_status(enum denial denial, int status)
+{
+    return table[denial].status != 0 ? table[denial].status : status;
+}
+
 void denial_encode(struct buf *to, enum denial denial, int status, bool keep_alive, bool with_body)
 {
     struct buf fields = {0}, body = {0};
     assert(denial < DENIAL_COUNT);
-    if (table[denial].status != 0)
-        status = table[denial].status;
+    status = denial_status(denial, status);
     const char *line = table[denial].line[0] != '\0' ? table[denial].line : http1_status_text(status);
     buf_printf(&fields, "X-Sennit-Reason: %s\r\nX-Content-Type-Options: nosniff\r\n%s", table[denial].reason,
                status == 429 || status == 503 ? "Retry-After: 1\r\n" : "");
@@ -55,4 +59,23 @@ const char *denial_reason(enum denial denial)
 {
     assert(denial < DENIAL_COUNT);
     return table[denial].reason;
+}
+
+const char *denial_text(enum denial denial)
+{
+    /* https://cloud.google.com/run/docs/troubleshooting */
+    static const char *const documented[DENIAL_COUNT] = {
+        [DENIAL_MAX_INSTANCES] = "The request was aborted because there was no available instance. It might have "
+                                 "reached its maximum container instance limit: raise maxScale or containerConcurrency",
+        [DENIAL_COLD_START] = "The request was aborted because there was no available instance: none came up in time",
+        [DENIAL_START_FAILED] = "The request failed because the instance could not start successfully: its last output "
+                                "is in the log",
+        [DENIAL_INSTANCE_FAILED] = "The request failed because either the HTTP response was malformed or connection to "
+                                   "the instance had an error: it ended or closed the connection before it answered",
+        [DENIAL_MALFORMED_RESPONSE] = "The request failed because either the HTTP response was malformed or connection "
+                                      "to the instance had an error: the detail says which rule was broken",
+        [DENIAL_REQUEST_TIMEOUT] = "The request has been terminated because it has reached the maximum request "
+                                   "timeout: raise timeoutSeconds, or respond sooner",
+    };
+    return documented[denial] != NULL ? documented[denial] : table[denial].cure;
 }

@@ -66,6 +66,10 @@ void denials_init(struct denials *denials, struct loop *loop);
 void denials_note(struct denials *denials, enum denial denial, const char *peer, const char *what);
 /* Appends the response. `status` is used if the table has none. Without `with_body` it answers HEAD. */
 void denial_encode(struct buf *to, enum denial denial, int status, bool keep_alive, bool with_body);
+/* The status of its response; `status` if the table has none. */
+int denial_status(enum denial denial, int status);
 const char *denial_reason(enum denial denial);
+/* A sentence for the log: Cloud Run's own, where it documents one; else the fault and its cure. */
+const char *denial_text(enum denial denial);
 
 #endif

@@ -47,6 +47,9 @@ void exchange_refuse(struct exchange *exchange, enum denial denial, int status)
     struct http *http = &exchange->http;
     struct buf text = {0};
     exchange_note(exchange, denial);
+    if (exchange->record.began_us == 0 && !exchange->turned_away)
+        request_record_begin(&exchange->record, &exchange->ingress->log, NULL, SPAN_LIT(""));
+    request_record_refused(&exchange->record, denial, denial_status(denial, status));
     denial_encode(&text, denial, status, http_stays(http), !http_is_head(http));
     http_stream_begin_head(http, buf_span(&text), false);
     buf_finish(&text);
@@ -61,9 +64,21 @@ static void slot_release(struct exchange *exchange)
         instance_release(instance);
 }
 
+/* Writes the request's line. What nobody gave a reason for was answered, or its client has left. */
+static void record_over(struct exchange *exchange)
+{
+    char ip[ADDR_TEXT_MAX];
+    bool is_answered = exchange->state == EXCHANGE_BODY && conn_is_open(&exchange->http.conn);
+    addr_ip_print(&exchange->http.conn.peer, ip);
+    request_record_ends(&exchange->record, is_answered ? REQUEST_ANSWERED : REQUEST_CLIENT_LEFT);
+    request_record_over(&exchange->ingress->log, &exchange->record, ip,
+                        exchange->instance != NULL ? exchange->instance->id : "");
+}
+
 void exchange_end(struct exchange *exchange)
 {
     struct ingress *ingress = exchange->ingress;
+    record_over(exchange);
     timer_stop(ingress->loop, &exchange->deadline);
     fleet_forget(&exchange->ask);
     exchange_drop_upstream(exchange);
@@ -107,9 +122,9 @@ static void request_begin(struct exchange *exchange, const struct http1_head *he
     context.client_ip = ip;
     hex_random(ingress->loop, context.trace, TRACE_BYTES);
     hex_random(ingress->loop, context.span, SPAN_BYTES);
+    request_record_begin(&exchange->record, &ingress->log, head, forward_trace(head, &context));
     buf_clear(&exchange->head);
     forward_request(&exchange->head, head, &context);
-    snprintf(exchange->method, sizeof exchange->method, SPAN_FMT, SPAN_ARG(head->method));
     exchange->upgrade = head->upgrade_websocket;
     exchange->request_chunked = head->body == HTTP1_BODY_CHUNKED;
     exchange->tries = 0;
@@ -165,6 +180,15 @@ static void on_aborted(struct http *http)
     exchange_end(exchange_of(http));
 }
 
+/* Says which rule the bytes of the client break. */
+static void malformed_note(struct exchange *exchange)
+{
+    const struct http1_head *head = &exchange->ingress->http.head;
+    if (exchange->record.began_us == 0)
+        request_record_begin(&exchange->record, &exchange->ingress->log, NULL, SPAN_LIT(""));
+    request_record_note(&exchange->record, head->rule, head->culprit);
+}
+
 static void on_refused(struct http *http, enum http_fault fault, int status)
 {
     static const enum denial denials[] = {
@@ -173,6 +197,8 @@ static void on_refused(struct http *http, enum http_fault fault, int status)
         [HTTP_FAULT_REQUESTS_FULL] = DENIAL_QUEUE_FULL,
     };
     struct exchange *exchange = exchange_of(http);
+    if (fault == HTTP_FAULT_INVALID)
+        malformed_note(exchange);
     if (status == 0)
         exchange_note(exchange, denials[fault]);
     else if (fault == HTTP_FAULT_HEAD_LATE && http_head_bytes(http) == 0) /* it said nothing, and is told nothing */
@@ -219,6 +245,7 @@ static size_t tunnel_received(struct conn *conn, char *bytes, size_t len)
     struct exchange *exchange = container_of(conn, struct exchange, http.conn);
     if (exchange->upstream == NULL) /* the instance has ended it */
         return len;
+    exchange->record.bytes_in += len;
     conn_send(&exchange->upstream->conn, span_of(bytes, len));
     exchange_hold_back(conn, &exchange->upstream->conn);
     return len;
@@ -233,6 +260,7 @@ static void tunnel_drained(struct conn *conn)
 static void tunnel_ended(struct conn *conn)
 {
     struct exchange *exchange = container_of(conn, struct exchange, http.conn);
+    request_record_ends(&exchange->record, REQUEST_TUNNEL_BY_CLIENT);
     if (exchange->upstream != NULL)
         upstream_finish(exchange->upstream);
 }
@@ -246,9 +274,25 @@ static void tunnel_ending(struct conn *conn, bool broken)
         conn_limits_set(&exchange->upstream->conn, &exchange->ingress->tail_limits);
 }
 
+static enum request_end tunnel_end_of(enum close_reason reason)
+{
+    switch (reason) {
+    case CLOSE_WRITE_TIMEOUT:
+    case CLOSE_SLOW_CONSUMER:
+        return REQUEST_CLIENT_STALLED;
+    case CLOSE_UPSTREAM_FAILED:
+        return REQUEST_BROKEN_OFF;
+    case CLOSE_DRAINED:
+        return REQUEST_STOPPED;
+    default:
+        return REQUEST_TUNNEL_BY_CLIENT;
+    }
+}
+
 static void tunnel_closed(struct conn *conn, enum close_reason reason)
 {
     struct exchange *exchange = container_of(conn, struct exchange, http.conn);
+    request_record_ends(&exchange->record, tunnel_end_of(reason));
     http_forget(&exchange->http);
     exchange_closed(exchange);
 }
@@ -285,7 +329,7 @@ static void deadline_passed(struct timer *timer)
     struct exchange *exchange = container_of(timer, struct exchange, deadline);
     exchange->ingress->counters.timeouts++;
     if (exchange->state == EXCHANGE_TUNNEL || exchange->state == EXCHANGE_BODY) {
-        log_event(LOG_DEBUG, "The request has been terminated because it has reached the maximum request timeout.");
+        request_record_ends(&exchange->record, REQUEST_TIMEOUT);
         conn_close(&exchange->http.conn, CLOSE_REQUEST_TIMEOUT);
         exchange_drop_upstream(exchange);
     } else {

@@ -35,12 +35,12 @@ struct exchange {
     struct instance *instance; /* it holds a slot of this one; NULL: none */
     struct upstream *upstream;
     struct timer deadline; /* of the request */
+    struct request_record record;
     struct http1_body response_body;
     struct buf head; /* the request head for the instance, kept while another try may need it */
     size_t response_seen;
     char accept[28]; /* the Sec-WebSocket-Accept that the instance must answer */
-    char method[16];
-    uint8_t state; /* enum exchange_state */
+    uint8_t state;   /* enum exchange_state */
     uint8_t tries;
     bool turned_away; /* beyond a bound: it only gets a refusal */
     bool upgrade, request_chunked;

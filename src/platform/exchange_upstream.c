@@ -18,6 +18,7 @@ static void fail(struct exchange *exchange, enum denial denial)
 /* Behind the response's head there is nothing left to say but the end. */
 static void break_off(struct exchange *exchange, enum close_reason reason)
 {
+    request_record_ends(&exchange->record, REQUEST_BROKEN_OFF);
     conn_close(&exchange->http.conn, reason);
     exchange_drop_upstream(exchange);
 }
@@ -37,6 +38,7 @@ void exchange_forward_body(struct exchange *exchange, struct span bytes, bool la
     struct conn *up = exchange->upstream != NULL ? &exchange->upstream->conn : NULL;
     if (up == NULL)
         return;
+    exchange->record.bytes_in += bytes.len;
     if (exchange->request_chunked && bytes.len > 0)
         chunk_send(up, bytes);
     else
@@ -63,6 +65,18 @@ static bool accepts_upgrade(const struct exchange *exchange, const struct http1_
                       span_of(exchange->accept, sizeof exchange->accept));
 }
 
+/* What Cloud Run would not let through: it allows visible ASCII in a field. */
+static void parity_note(struct exchange *exchange, const struct http1_head *head)
+{
+    for (size_t i = 0; i < head->field_count; i++) {
+        struct span name = head->fields[i].name, value = head->fields[i].value;
+        if (http1_value_is_valid(value))
+            continue;
+        struct span line = span_of(name.data, (size_t)(value.data + value.len - name.data));
+        request_record_note(&exchange->record, "Cloud Run answers 503 where a field has bytes above 127", line);
+    }
+}
+
 static void response_begin(struct exchange *exchange, const struct http1_head *head)
 {
     struct http *http = &exchange->http;
@@ -70,10 +84,12 @@ static void response_begin(struct exchange *exchange, const struct http1_head *h
     bool interim = head->status < 200 && head->status != 101;
     bool unframed = head->body == HTTP1_BODY_UNTIL_CLOSE || head->body == HTTP1_BODY_CHUNKED;
     bool chunked = !interim && head->status != 101 && unframed && !http_is_10(http);
+    exchange->record.status = (uint16_t)head->status;
     http1_body_start(&exchange->response_body, head);
     /* The end of the connection ends a body for HTTP/1.0; what follows a handshake would be read as a request. */
     if (!interim && head->status != 101 && ((unframed && http_is_10(http)) || exchange->upgrade))
         http_last(http, CLOSE_DONE);
+    parity_note(exchange, head);
     forward_response(&text, head, chunked, http_stays(http), exchange->instance->id);
     if (interim)
         http_interim(http, buf_span(&text));
@@ -89,12 +105,17 @@ static size_t head_received(struct exchange *exchange, char *bytes, size_t len)
 {
     struct http1_head *head = &exchange->ingress->answer;
     ptrdiff_t used =
-        http1_response_decode(span_of(bytes, len), exchange->response_seen, span_str(exchange->method), head);
+        http1_response_decode(span_of(bytes, len), exchange->response_seen, span_str(exchange->record.method), head);
     if (used == 0) {
         exchange->response_seen = len;
         return 0;
     }
     exchange->response_seen = 0;
+    if (used < 0)
+        request_record_note(&exchange->record, head->rule, head->culprit);
+    else if (head->status == 101 && !accepts_upgrade(exchange, head))
+        request_record_note(&exchange->record, "101 answers a WebSocket handshake, with the right Sec-WebSocket-Accept",
+                            http1_field_get(head, SPAN_LIT("Sec-WebSocket-Accept")));
     if (used < 0 || (head->status == 101 && !accepts_upgrade(exchange, head))) {
         fail(exchange, DENIAL_MALFORMED_RESPONSE);
         return 0;
@@ -115,6 +136,7 @@ static size_t body_received(struct exchange *exchange, struct span bytes)
         break_off(exchange, CLOSE_UPSTREAM_FAILED);
         return 0;
     }
+    exchange->record.bytes_out += data.len;
     http_stream_send(&exchange->http, data);
     return (size_t)used;
 }
@@ -149,6 +171,7 @@ static size_t on_received(struct conn *conn, char *bytes, size_t len)
             step = body_received(exchange, span_of(bytes + used, len - used));
         } else {
             step = len - used;
+            exchange->record.bytes_out += step;
             conn_send(&exchange->http.conn, span_of(bytes + used, step));
         }
         used += step;
@@ -174,6 +197,7 @@ static void on_drained(struct conn *conn)
 /* What the instance said last, its Close frame perhaps, is flushed before the client's connection ends. */
 static void tunnel_end(struct exchange *exchange)
 {
+    request_record_ends(&exchange->record, REQUEST_TUNNEL_BY_INSTANCE);
     conn_shutdown(&exchange->http.conn, CLOSE_PEER_CLOSED, INGRESS_LINGER_MS);
     exchange_end(exchange);
 }
@@ -215,6 +239,8 @@ static void on_closed(struct conn *conn, enum close_reason reason)
     } else if (exchange->state == EXCHANGE_TUNNEL && reason == CLOSE_PEER_CLOSED) {
         tunnel_end(exchange);
     } else {
+        request_record_ends(&exchange->record,
+                            reason == CLOSE_WRITE_TIMEOUT ? REQUEST_INSTANCE_STALLED : REQUEST_BROKEN_OFF);
         conn_close(&exchange->http.conn, CLOSE_UPSTREAM_FAILED);
     }
 }

@@ -59,6 +59,13 @@ static bool traceparent_is_valid(struct span value)
            is_hex(span_sub(value, 53, 2));
 }
 
+struct span forward_trace(const struct http1_head *head, const struct forward_context *context)
+{
+    struct span parent = http1_field_get(head, SPAN_LIT("traceparent"));
+    return parent.data != NULL && traceparent_is_valid(parent) ? span_sub(parent, 3, TRACE_BYTES)
+                                                               : span_str(context->trace);
+}
+
 static void trace_fields(struct buf *to, const struct http1_head *head, const struct forward_context *context)
 {
     struct span parent = http1_field_get(head, SPAN_LIT("traceparent"));

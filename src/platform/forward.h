@@ -14,6 +14,8 @@ struct forward_context {
     char trace[TRACE_BYTES + 1], span[SPAN_BYTES + 1]; /* hex, used unless the client sent a valid traceparent */
 };
 
+/* The trace that a request belongs to: the client's if its traceparent is valid, else the context's. */
+struct span forward_trace(const struct http1_head *head, const struct forward_context *context);
 /* Appends the request head for the instance. Unless it is an upgrade, it asks the instance to close the connection
  * after the response. */
 void forward_request(struct buf *to, const struct http1_head *head, const struct forward_context *context);

@@ -65,6 +65,7 @@ bool ingress_open(struct ingress *ingress, struct net *net, const struct route *
     loop_random(net->loop, seed, sizeof seed);
     door_init(&ingress->door, seed, options->connections_max, options->connections_per_address, DOOR_EXEMPTS_LOOPBACK);
     denials_init(&ingress->denials, net->loop);
+    request_log_init(&ingress->log, net->loop, options->log);
     addr_any(&addr, options->port);
     return listener_open(&ingress->listener, net, &addr, on_accepted, err);
 }
@@ -72,6 +73,7 @@ bool ingress_open(struct ingress *ingress, struct net *net, const struct route *
 void ingress_finish(struct ingress *ingress)
 {
     door_finish(&ingress->door);
+    request_log_finish(&ingress->log);
 }
 
 void ingress_stop(struct ingress *ingress)

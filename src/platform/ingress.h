@@ -13,6 +13,7 @@
 #include "net/door.h"
 #include "net/listener.h"
 #include "platform/denials.h"
+#include "platform/request_log.h"
 #include "platform/route.h"
 #include "wire/http1.h"
 
@@ -38,6 +39,7 @@ struct ingress_options {
     uint16_t port;                    /* 0 picks a free one */
     uint32_t connections_max;         /* at least 1 */
     uint32_t connections_per_address; /* at least 1; loopback has no such bound */
+    enum request_log_choice log;
 };
 
 struct ingress {
@@ -50,6 +52,7 @@ struct ingress {
     struct http1_head answer; /* of an instance, being read: large, and used by one call at a time */
     struct door door;
     struct denials denials;
+    struct request_log log;
     uint32_t turned_away; /* refused at the door and not closed yet */
     struct conn_limits limits, tail_limits;
     struct {

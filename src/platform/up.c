@@ -118,6 +118,7 @@ static bool door_open(struct up *up, struct err *err)
     uint64_t fit = (files - kept) / FILES_CLIENT;
     struct ingress_options ingress = {
         .port = options->port,
+        .log = (enum request_log_choice)options->request_log,
         .connections_max = options->connections != 0 ? options->connections
                                                      : (uint32_t)(fit < CONNECTIONS_MAX ? fit : CONNECTIONS_MAX),
     };

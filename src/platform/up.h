@@ -22,6 +22,7 @@ struct up_options {
     int32_t status_port;              /* below 0: none; 0 picks a free one */
     uint64_t idle_ms, startup_ms;     /* 0: the defaults */
     bool text_log;
+    uint8_t request_log;     /* enum request_log_choice */
     const char *const *pass; /* names of the operator's variables to pass to instances */
     size_t pass_count;       /* at most UP_PASS_MAX */
 };

@@ -39,12 +39,17 @@ struct http1_head {
     bool upgrade_websocket;  /* requests: GET, HTTP/1.1, no body, Connection: upgrade, one Upgrade: websocket.
                                 responses: 101 with both */
     bool expect_continue;    /* requests: Expect: 100-continue */
+    /* Why a head was refused: the rule, and the bytes that break it, of which the first may be shown. Valid when its
+     * decoder has returned -1. */
+    const char *rule;
+    struct span culprit;
 };
 
 /* Decodes one request head at the start of `bytes`. `seen` is how many of them an earlier call found incomplete (0 at
  * first), so that a head which drips in is not scanned again and again. Returns the bytes consumed (> 0), 0 when more
  * are needed, or -1, and then `*status` is the status to answer: 400, 414, 431, 501 (CONNECT, or a transfer coding
- * other than chunked) or 505. `*head` is valid only if the result is > 0. */
+ * other than chunked) or 505. `*head` is valid only if the result is > 0; if it is -1, its `rule` and
+ * `culprit` are. */
 ptrdiff_t http1_request_decode(struct span bytes, size_t seen, struct http1_head *head, int *status);
 
 /* The same for a response to a request of `method`; on -1 the response is malformed. Interim (1xx other than 101) heads

@@ -12,20 +12,21 @@ struct framing {
 
 /* The value of Transfer-Encoding: exactly "chunked". Other codings before it are unknown to us; anything else than
  * chunked at the end leaves the length open. Returns 0, 400 or 501. */
-static int coding_decode(struct span value)
+static int coding_decode(struct http1_head *head, struct span value)
 {
+    static const char rule[] = "Transfer-Encoding is chunked, once, and nothing else";
     struct span rest = value, coding;
     bool last_is_chunked = false, others = false;
     while (span_next(&rest, ',', &coding)) {
         coding = span_trim(coding);
         if (last_is_chunked || coding.len == 0)
-            return 400;
+            return http1_fault(head, 400, rule, value);
         last_is_chunked = span_equal_nocase(coding, SPAN_LIT("chunked"));
         others = others || !last_is_chunked;
     }
-    if (!last_is_chunked)
-        return 400;
-    return others ? 501 : 0;
+    if (last_is_chunked && !others)
+        return 0;
+    return http1_fault(head, last_is_chunked ? 501 : 400, rule, value);
 }
 
 /* 1*DIGIT, one of it; above INT64_MAX some parsers see a negative number. */
@@ -34,26 +35,27 @@ static bool length_decode(struct span value, uint64_t *length)
     return value.len <= 19 && span_to_u64(value, length) && *length <= INT64_MAX;
 }
 
-static int framing_decode(const struct http1_head *head, struct framing *framing)
+static int framing_decode(struct http1_head *head, struct framing *framing)
 {
     *framing = (struct framing){0};
     for (size_t i = 0; i < head->field_count; i++) {
         struct span name = head->fields[i].name, value = head->fields[i].value;
         if (span_equal_nocase(name, SPAN_LIT("Content-Length"))) {
             if (framing->has_length || !length_decode(value, &framing->length))
-                return 400;
+                return http1_fault(head, 400, "Content-Length is one number, once", value);
             framing->has_length = true;
         } else if (span_equal_nocase(name, SPAN_LIT("Transfer-Encoding"))) {
-            int status = coding_decode(value);
+            int status = coding_decode(head, value);
             if (framing->chunked)
-                return 400;
+                return http1_fault(head, 400, "Transfer-Encoding stands once", value);
             if (status != 0)
                 return status;
             framing->chunked = true;
         }
     }
     if (framing->chunked && (framing->has_length || head->minor == 0))
-        return 400;
+        return http1_fault(head, 400, "Transfer-Encoding stands neither beside Content-Length nor in HTTP/1.0",
+                           SPAN_LIT("Transfer-Encoding"));
     return 0;
 }
 
@@ -97,7 +99,7 @@ int http1_request_derive(struct http1_head *head)
     if (head->minor == 0 && head->body != HTTP1_BODY_NONE &&
         (span_equal(head->method, SPAN_LIT("GET")) || span_equal(head->method, SPAN_LIT("HEAD")) ||
          span_equal(head->method, SPAN_LIT("DELETE"))))
-        return 400;
+        return http1_fault(head, 400, "GET, HEAD and DELETE have no body in HTTP/1.0", head->method);
     head->keep_alive = persists(head);
     head->upgrade_websocket =
         head->body == HTTP1_BODY_NONE && span_equal(head->method, SPAN_LIT("GET")) && upgrades(head);
@@ -116,7 +118,7 @@ int http1_response_derive(struct http1_head *head, struct span method)
     bool never_has_body = head->status < 200 || head->status == 204;
     /* RFC 9112 section 6.1: no Transfer-Encoding here. A sender that uses it may well send a body behind it. */
     if (never_has_body && head->body != HTTP1_BODY_NONE)
-        return 400;
+        return http1_fault(head, 400, "a response with status 1xx or 204 has no body", SPAN_LIT(""));
     if (never_has_body || head->status == 304 || span_equal(method, SPAN_LIT("HEAD")))
         head->body = HTTP1_BODY_NONE;
     else if (head->body == HTTP1_BODY_NONE && !framing.has_length)

@@ -15,14 +15,14 @@ static bool ends_head(struct span bytes, size_t start, size_t lf)
 
 /* Finds the end of the head that begins at `start`: the offset behind its empty line, 0 when it has not come yet, or -1
  * with `*status`. */
-static ptrdiff_t head_end(struct span bytes, size_t start, size_t seen, int *status)
+static ptrdiff_t head_end(struct http1_head *head, struct span bytes, size_t start, size_t seen, int *status)
 {
     size_t line_limit = start + HTTP1_LINE_BYTES_MAX + LINE_END_BYTES, head_limit = start + HTTP1_HEAD_BYTES_MAX;
     size_t at = seen > start ? seen : start;
     /* Only when the limit is crossed, because more bytes cannot change whether a line ended before it. */
     if (seen < line_limit && bytes.len >= line_limit &&
         span_find(span_sub(bytes, start, line_limit - start), '\n') < 0) {
-        *status = 414;
+        *status = http1_fault(head, 414, "the first line has at most 8 KiB", span_from(bytes, start));
         return -1;
     }
     size_t limit = bytes.len < head_limit ? bytes.len : head_limit;
@@ -32,7 +32,7 @@ static ptrdiff_t head_end(struct span bytes, size_t start, size_t seen, int *sta
             break;
         size_t lf = at + (size_t)found;
         if (lf == start || bytes.data[lf - 1] != '\r') {
-            *status = 400;
+            *status = http1_fault(head, 400, "a line ends in CR LF, not in LF alone", span_from(bytes, start));
             return -1;
         }
         if (ends_head(bytes, start, lf))
@@ -40,10 +40,17 @@ static ptrdiff_t head_end(struct span bytes, size_t start, size_t seen, int *sta
         at = lf + 1;
     }
     if (bytes.len >= head_limit) {
-        *status = 431;
+        *status = http1_fault(head, 431, "a head has at most 64 KiB", span_from(bytes, start));
         return -1;
     }
     return 0;
+}
+
+int http1_fault(struct http1_head *head, int status, const char *rule, struct span culprit)
+{
+    head->rule = rule;
+    head->culprit = culprit;
+    return status;
 }
 
 /* Everything but the array of fields, whose four kilobytes need no clearing. */
@@ -68,17 +75,17 @@ static struct span line_next(struct span *rest)
 static int field_decode(struct http1_head *head, struct span line)
 {
     if (head->field_count == HTTP1_FIELDS_MAX)
-        return 431;
+        return http1_fault(head, 431, "a head has at most 128 fields", line);
     struct http1_field *field = &head->fields[head->field_count];
     size_t name_len = 0;
     while (name_len < line.len && http1_char_is(line.data[name_len], HTTP1_CHAR_TOKEN))
         name_len++;
     if (name_len == 0 || name_len == line.len || line.data[name_len] != ':')
-        return 400;
+        return http1_fault(head, 400, "a field's name is a token, with a colon behind it", line);
     field->name = span_sub(line, 0, name_len);
     field->value = span_trim(span_from(line, name_len + 1));
     if (field->value.len != 0 && !http1_chars_are(field->value, HTTP1_CHAR_RECEIVED))
-        return 400;
+        return http1_fault(head, 400, "a field's value has no control characters but tab", line);
     head->field_count++;
     return 0;
 }
@@ -101,18 +108,19 @@ static int request_line_decode(struct http1_head *head, struct span line, struct
 {
     ptrdiff_t first = span_find(line, ' ');
     if (first < 0)
-        return 400;
+        return http1_fault(head, 400, "a request line is METHOD TARGET HTTP/1.1", line);
     head->method = span_sub(line, 0, (size_t)first);
     struct span rest = span_from(line, (size_t)first + 1);
     ptrdiff_t second = span_find(rest, ' ');
     if (second < 0 || !http1_chars_are(head->method, HTTP1_CHAR_TOKEN))
-        return 400;
+        return http1_fault(head, 400, "a request line is METHOD TARGET HTTP/1.1", line);
     *target = span_sub(rest, 0, (size_t)second);
     int status = http1_version_decode(span_from(rest, (size_t)second + 1), &head->minor);
     if (status != 0)
-        return status;
-    /* Tunnels to anywhere are not ours to open. */
-    return span_equal(head->method, SPAN_LIT("CONNECT")) ? 501 : 0;
+        return http1_fault(head, status, "the version is HTTP/1.0 or HTTP/1.1", line);
+    if (span_equal(head->method, SPAN_LIT("CONNECT"))) /* tunnels to anywhere are not ours to open */
+        return http1_fault(head, 501, "CONNECT is not supported", line);
+    return 0;
 }
 
 static int request_decode(struct http1_head *head, struct span rest)
@@ -140,7 +148,7 @@ ptrdiff_t http1_request_decode(struct span bytes, size_t seen, struct http1_head
             return 0;
         start = LINE_END_BYTES;
         if (bytes.data[1] != '\n') {
-            *status = 400;
+            *status = http1_fault(head, 400, "a line ends in CR LF", bytes);
             return -1;
         }
     }
@@ -148,10 +156,10 @@ ptrdiff_t http1_request_decode(struct span bytes, size_t seen, struct http1_head
         return 0;
     /* A byte that cannot start a method is refused at once, so TLS and the like end at their first byte. */
     if (!http1_char_is(bytes.data[start], HTTP1_CHAR_TOKEN)) {
-        *status = 400;
+        *status = http1_fault(head, 400, "a request begins with its method, in plain text", span_from(bytes, start));
         return -1;
     }
-    ptrdiff_t end = head_end(bytes, start, seen, status);
+    ptrdiff_t end = head_end(head, bytes, start, seen, status);
     if (end <= 0)
         return end;
     head_reset(head);
@@ -164,11 +172,16 @@ static bool status_line_decode(struct http1_head *head, struct span line)
 {
     uint64_t status;
     if (line.len < 12 || http1_version_decode(span_sub(line, 0, 8), &head->minor) != 0 || line.data[8] != ' ' ||
-        !span_to_u64(span_sub(line, 9, 3), &status) || status < 100 || (line.len > 12 && line.data[12] != ' '))
+        !span_to_u64(span_sub(line, 9, 3), &status) || status < 100 || (line.len > 12 && line.data[12] != ' ')) {
+        http1_fault(head, 0, "a status line is HTTP/1.1 CODE REASON", line);
         return false;
+    }
     head->status = (int)status;
     head->reason = span_from(line, 13);
-    return head->reason.len == 0 || http1_chars_are(head->reason, HTTP1_CHAR_RECEIVED);
+    if (head->reason.len == 0 || http1_chars_are(head->reason, HTTP1_CHAR_RECEIVED))
+        return true;
+    http1_fault(head, 0, "a reason phrase has no control characters but tab", line);
+    return false;
 }
 
 ptrdiff_t http1_response_decode(struct span bytes, size_t seen, struct span method, struct http1_head *head)
@@ -176,9 +189,11 @@ ptrdiff_t http1_response_decode(struct span bytes, size_t seen, struct span meth
     int status;
     if (bytes.len == 0)
         return 0;
-    if (bytes.data[0] != 'H')
+    if (bytes.data[0] != 'H') {
+        http1_fault(head, 0, "a response begins with HTTP/1.1", bytes);
         return -1;
-    ptrdiff_t end = head_end(bytes, 0, seen, &status);
+    }
+    ptrdiff_t end = head_end(head, bytes, 0, seen, &status);
     if (end <= 0)
         return end;
     head_reset(head);

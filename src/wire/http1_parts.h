@@ -27,6 +27,9 @@ bool http1_chars_are(struct span s, uint8_t kind);
 /* "HTTP/1.1" and "HTTP/1.0". Returns 0, 505 for another well-formed version, or 400. */
 int http1_version_decode(struct span text, int *minor);
 
+/* Notes the rule that a head breaks, and where. Returns `status`. */
+int http1_fault(struct http1_head *head, int status, const char *rule, struct span culprit);
+
 /* Splits the target of a request by its form (RFC 9112 section 3.2): `head->target` becomes origin-form or "*", and
  * `*authority` becomes the authority of an absolute-form, or empty, and `*default_port` the port that its scheme
  * implies. Returns 0 or the status to refuse with. */

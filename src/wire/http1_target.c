@@ -68,14 +68,14 @@ static int absolute_decode(struct http1_head *head, struct span target, struct s
         *default_port = SPAN_LIT(":443");
         rest = span_from(target, 8);
     } else {
-        return 400;
+        return http1_fault(head, 400, "a target is a path, a URL of http or https, or * for OPTIONS", target);
     }
     ptrdiff_t slash = span_find(rest, '/');
     *authority = slash < 0 ? rest : span_sub(rest, 0, (size_t)slash);
     /* A query right behind the authority would leave nothing in the bytes that starts with '/'; its '?' is no host
      * character, so it is refused here. */
     if (!authority_is_valid(*authority))
-        return 400;
+        return http1_fault(head, 400, "the host of a target is a name or an address, with or without a port", target);
     if (slash >= 0)
         head->target = span_from(rest, (size_t)slash);
     else if (span_equal(head->method, SPAN_LIT("OPTIONS")))
@@ -89,12 +89,14 @@ int http1_target_decode(struct http1_head *head, struct span target, struct span
 {
     *authority = *default_port = SPAN_LIT("");
     if (target.len == 0 || !http1_chars_are(target, HTTP1_CHAR_TARGET))
-        return 400;
+        return http1_fault(head, 400, "a target has visible ASCII characters only, and no #", target);
     head->target = target;
     if (target.data[0] == '/')
         return 0;
     if (span_equal(target, SPAN_LIT("*")))
-        return span_equal(head->method, SPAN_LIT("OPTIONS")) ? 0 : 400;
+        return span_equal(head->method, SPAN_LIT("OPTIONS"))
+                   ? 0
+                   : http1_fault(head, 400, "the target * is for OPTIONS", head->method);
     return absolute_decode(head, target, authority, default_port);
 }
 
@@ -105,17 +107,17 @@ int http1_host_decode(struct http1_head *head, struct span authority, struct spa
         if (!span_equal_nocase(head->fields[i].name, SPAN_LIT("Host")))
             continue;
         if (host != NULL)
-            return 400;
+            return http1_fault(head, 400, "Host stands once", head->fields[i].value);
         host = &head->fields[i].value;
     }
     head->host = authority.len != 0 ? authority : (struct span){NULL, 0};
     if (host == NULL)
-        return head->minor == 0 ? 0 : 400;
+        return head->minor == 0 ? 0 : http1_fault(head, 400, "a request of HTTP/1.1 has a Host", head->target);
     if (!authority_is_valid(*host))
-        return 400;
+        return http1_fault(head, 400, "Host is a name or an address, with or without a port", *host);
     if (authority.len == 0)
         head->host = *host;
     else if (!authority_equal(authority, *host, default_port))
-        return 400;
+        return http1_fault(head, 400, "Host is the host of the target", *host);
     return 0;
 }

@@ -11,6 +11,7 @@
 
 #include "loop/file.h"
 #include "platform/denials.h"
+#include "platform/request_log.h"
 #include "wire/http1.h"
 
 static void test_answers(void **state)
@@ -63,11 +64,35 @@ static void test_the_manual_has_them(void **state)
     buf_finish(&manual);
 }
 
+/* The same for the reasons of the request log: | who | why | */
+static void test_the_manual_has_the_ends_of_requests(void **state)
+{
+    static const struct {
+        const char *who, *why;
+    } rows[] = {
+#define X(constant, who, why, level) {who, why},
+        REQUEST_ENDS(X)
+#undef X
+    };
+    struct buf manual = {0};
+    struct err err;
+    assert_true(file_read(DOCS_UP, 1 << 20, &manual, &err));
+    buf_append_char(&manual, '\0');
+    for (int i = 0; i < REQUEST_ENDS_COUNT; i++) {
+        char row[512];
+        snprintf(row, sizeof row, "\n| %s | %s |\n", rows[i].who, rows[i].why);
+        if (i != REQUEST_REFUSED && strstr(manual.data + manual.off, row) == NULL)
+            fail_msg("docs/up.md lacks the row%s", row);
+    }
+    buf_finish(&manual);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_answers),
         cmocka_unit_test(test_the_manual_has_them),
+        cmocka_unit_test(test_the_manual_has_the_ends_of_requests),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
