@@ -19,6 +19,7 @@ enum {
     KEY_PER_ADDRESS,
     KEY_USER,
     KEY_REQUEST_LOG,
+    KEY_BIND,
 };
 
 struct arguments {
@@ -29,6 +30,8 @@ struct arguments {
 
 static const struct argp_option options[] = {
     {"port", 'p', "PORT", 0, "Serve on this port; 0 picks a free one (default 8080)", 0},
+    {"bind", KEY_BIND, "ADDRESS", 0,
+     "Serve on this IP address: 0.0.0.0 or :: for every network (default: this machine only, 127.0.0.1 and ::1)", 0},
     {"run", KEY_RUN, "COMMAND", 0, "The command to run instead of the image, split into words as a shell does", 0},
     {"env", KEY_ENV, "NAME", 0,
      "Pass this variable of the shell to instances, besides those of the file, and PATH, HOME, TMPDIR and LANG", 0},
@@ -95,6 +98,9 @@ static error_t parse(int key, char *argument, struct argp_state *state)
         break;
     case 'p':
         arguments->up.port = (uint16_t)number(state, "--port", argument, 0, 65535);
+        break;
+    case KEY_BIND:
+        arguments->up.bind = argument;
         break;
     case KEY_RUN:
         arguments->up.run = argument;

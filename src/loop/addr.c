@@ -121,3 +121,8 @@ void addr_ip_print(const struct addr_ip *ip, char text[ADDR_TEXT_MAX])
     else
         inet_ntop(AF_INET6, ip->bytes, text, ADDR_TEXT_MAX);
 }
+
+void addr_loopback6(struct addr *addr, uint16_t port)
+{
+    addr_set_v6(addr, &in6addr_loopback, port);
+}

@@ -20,7 +20,8 @@ bool addr_from_ip(struct addr *addr, struct span ip, uint16_t port);
 bool addr_from_unix(struct addr *addr, struct span path);
 /* Any local address, for listening: the dual-stack wildcard where there is IPv6, else 0.0.0.0. */
 void addr_any(struct addr *addr, uint16_t port);
-void addr_loopback(struct addr *addr, uint16_t port); /* 127.0.0.1 */
+void addr_loopback(struct addr *addr, uint16_t port);  /* 127.0.0.1 */
+void addr_loopback6(struct addr *addr, uint16_t port); /* ::1 */
 uint16_t addr_port(const struct addr *addr);
 /* The IP alone ("127.0.0.1", "::1"; an IPv4-mapped IPv6 address as IPv4), or "unix"; `text` has room for ADDR_TEXT_MAX.
  */

@@ -1,6 +1,7 @@
 /* ingress: accepts clients through the door, evicts silent ones when places are scarce, and stops. */
 #include "platform/ingress.h"
 
+#include "base/shown.h"
 #include "platform/exchange.h"
 
 /* Ends connections that have been silent for long, so that a new one finds a place. */
@@ -19,9 +20,8 @@ static void make_room(struct ingress *ingress)
     }
 }
 
-static void on_accepted(struct listener *listener, struct io *io, const struct addr *peer)
+static void take(struct ingress *ingress, struct io *io, const struct addr *peer)
 {
-    struct ingress *ingress = container_of(listener, struct ingress, listener);
     struct door_address *address;
     struct addr_ip ip;
     char text[ADDR_TEXT_MAX];
@@ -39,6 +39,36 @@ static void on_accepted(struct listener *listener, struct io *io, const struct a
     }
 }
 
+static void on_accepted(struct listener *listener, struct io *io, const struct addr *peer)
+{
+    take(container_of(listener, struct ingress, listener), io, peer);
+}
+
+static void on_accepted6(struct listener *listener, struct io *io, const struct addr *peer)
+{
+    take(container_of(listener, struct ingress, listener6), io, peer);
+}
+
+/* `localhost` may lead to either of this machine's own addresses, and some clients try only the first. */
+static bool listen_at(struct ingress *ingress, const struct ingress_options *options, struct err *err)
+{
+    struct addr addr;
+    struct err ignored;
+    if (options->bind != NULL) {
+        if (!addr_from_ip(&addr, span_str(options->bind), options->port))
+            return err_set(err, "--bind: expected an IP address, such as 0.0.0.0 or ::, found %s",
+                           SHOWN_FOUND(span_str(options->bind)));
+        return listener_open(&ingress->listener, ingress->net, &addr, on_accepted, err);
+    }
+    addr_loopback(&addr, options->port);
+    if (!listener_open(&ingress->listener, ingress->net, &addr, on_accepted, err))
+        return false;
+    addr_loopback6(&addr, listener_port(&ingress->listener));
+    if (!listener_open(&ingress->listener6, ingress->net, &addr, on_accepted6, &ignored))
+        log_event(LOG_DEBUG, "not on ::1", LOG_C("error", ignored.text));
+    return true;
+}
+
 bool ingress_open(struct ingress *ingress, struct net *net, const struct route *route,
                   const struct ingress_options *options, struct err *err)
 {
@@ -48,7 +78,6 @@ bool ingress_open(struct ingress *ingress, struct net *net, const struct route *
         .linger_ms = INGRESS_LINGER_MS,
         .linger_body_ms = INGRESS_LINGER_BODY_MS,
     };
-    struct addr addr;
     uint64_t seed[2];
     *ingress = (struct ingress){
         .net = net,
@@ -66,8 +95,7 @@ bool ingress_open(struct ingress *ingress, struct net *net, const struct route *
     door_init(&ingress->door, seed, options->connections_max, options->connections_per_address, DOOR_EXEMPTS_LOOPBACK);
     denials_init(&ingress->denials, net->loop);
     request_log_init(&ingress->log, net->loop, options->log);
-    addr_any(&addr, options->port);
-    return listener_open(&ingress->listener, net, &addr, on_accepted, err);
+    return listen_at(ingress, options, err);
 }
 
 void ingress_finish(struct ingress *ingress)
@@ -79,6 +107,7 @@ void ingress_finish(struct ingress *ingress)
 void ingress_stop(struct ingress *ingress)
 {
     listener_close(&ingress->listener);
+    listener_close(&ingress->listener6);
     http_server_stop(&ingress->http);
 }
 

@@ -36,8 +36,9 @@ enum {
 };
 
 struct ingress_options {
-    uint16_t port;                    /* 0 picks a free one */
-    uint32_t connections_max;         /* at least 1 */
+    const char *bind;         /* an IP address; NULL: this machine's own, 127.0.0.1 and, where there is IPv6, ::1 */
+    uint16_t port;            /* 0 picks a free one */
+    uint32_t connections_max; /* at least 1 */
     uint32_t connections_per_address; /* at least 1; loopback has no such bound */
     enum request_log_choice log;
 };
@@ -47,9 +48,10 @@ struct ingress {
     struct loop *loop;
     const struct route *route;
     struct listener listener;
-    struct http_server http;  /* lists the exchanges */
-    struct list idle;         /* exchanges without a request, longest idle first */
-    struct http1_head answer; /* of an instance, being read: large, and used by one call at a time */
+    struct listener listener6; /* of ::1 beside 127.0.0.1 */
+    struct http_server http;   /* lists the exchanges */
+    struct list idle;          /* exchanges without a request, longest idle first */
+    struct http1_head answer;  /* of an instance, being read: large, and used by one call at a time */
     struct door door;
     struct denials denials;
     struct request_log log;

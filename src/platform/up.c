@@ -49,13 +49,8 @@ static void service_stopped(struct service *service)
 
 static void stop(struct up *up)
 {
-    if (up->stopping) {
-        log_event(LOG_WARNING, "asked twice: killing the remaining processes");
-        list_each (node, &up->route.services) {
-            service_kill(service_of(node));
-        }
+    if (up->stopping)
         return;
-    }
     up->stopping = true;
     log_event(LOG_INFO, "stopping: the ingress, then the instances (SIGTERM, ten seconds), then the managed Redis");
     ingress_stop(&up->ingress);
@@ -65,9 +60,19 @@ static void stop(struct up *up)
     }
 }
 
+/* A person who presses Ctrl-C again does not want to wait. Other programs often repeat their SIGTERM at once (a shell
+ * and its supervisor, say), and mean one. */
 static void on_interrupt(struct signal_watch *watch, int number)
 {
-    stop(container_of(watch, struct up, interrupt));
+    struct up *up = container_of(watch, struct up, interrupt);
+    if (!up->stopping) {
+        stop(up);
+        return;
+    }
+    log_event(LOG_WARNING, "asked twice: killing the remaining processes");
+    list_each (node, &up->route.services) {
+        service_kill(service_of(node));
+    }
 }
 
 static void on_term(struct signal_watch *watch, int number)
@@ -80,18 +85,34 @@ static void on_hangup(struct signal_watch *watch, int number)
     stop(container_of(watch, struct up, hangup));
 }
 
+/* The host under which clients reach the ingress. True if only this machine reaches it. */
+static bool address_print(const struct up *up, char address[ADDR_TEXT_MAX + 2])
+{
+    const char *bind = up->options->bind;
+    bool is_own = bind == NULL || strncmp(bind, "127.", 4) == 0 || strcmp(bind, "::1") == 0;
+    bool is_any = bind != NULL && (strcmp(bind, "0.0.0.0") == 0 || strcmp(bind, "::") == 0);
+    if (bind == NULL || is_any)
+        snprintf(address, ADDR_TEXT_MAX + 2, "%s", "localhost");
+    else
+        snprintf(address, ADDR_TEXT_MAX + 2, strchr(bind, ':') != NULL ? "[%s]" : "%s", bind);
+    return is_own;
+}
+
 /* Prints what the operator wants to see first: the address, the bounds, and what to try. */
 static void greet(const struct up *up, const struct service *service)
 {
     const struct service_spec *spec = &service_latest(service)->spec;
     uint16_t port = listener_port(&up->ingress.listener);
+    char address[ADDR_TEXT_MAX + 2];
+    bool is_own = address_print(up, address);
     if (spec->inert.len != 0)
         log_event(LOG_WARNING, "these fields have no effect on this machine", LOG_S("fields", buf_span(&spec->inert)));
     if (!up->options->text_log) {
-        log_event(LOG_INFO, "serving", LOG_C("service", spec->name), LOG_N("port", port));
+        log_event(LOG_INFO, "serving", LOG_C("service", spec->name), LOG_C("address", address), LOG_N("port", port));
         return;
     }
-    printf("\n  %s  http://localhost:%u\n\n", spec->name, port);
+    printf("\n  %s  http://%s:%u%s\n\n", spec->name, address, port,
+           up->options->bind != NULL && !is_own ? "  (open to the network: --bind)" : "");
     printf("  %u to %u instances, %u requests each, request timeout %u s, %s\n", spec->instances_min,
            spec->instances_max, spec->concurrency, spec->timeout_s,
            spec->redis ? "Redis beside them" : "no Redis of ours");
@@ -117,6 +138,7 @@ static bool door_open(struct up *up, struct err *err)
     kept = kept < files / 2 ? kept : files / 2;
     uint64_t fit = (files - kept) / FILES_CLIENT;
     struct ingress_options ingress = {
+        .bind = options->bind,
         .port = options->port,
         .log = (enum request_log_choice)options->request_log,
         .connections_max = options->connections != 0 ? options->connections
@@ -212,6 +234,7 @@ static void finish(struct up *up)
     signal_watch_stop(up->loop, &up->term);
     signal_watch_stop(up->loop, &up->hangup);
     listener_close(&up->ingress.listener);
+    listener_close(&up->ingress.listener6);
     status_close(&up->status);
     net_finish(&up->net);
     ingress_finish(&up->ingress);

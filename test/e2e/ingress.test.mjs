@@ -329,7 +329,7 @@ test('at the bound of connections, one more is told; the silent make room; nothi
 
 const own = Object.values(os.networkInterfaces()).flat().find((one) => !one.internal && one.family === 'IPv4')?.address;
 test('one address holds its share of the connections, and the others the rest', { ...quickly, skip: own === undefined && 'this machine has no address but loopback' }, async (t) => {
-  const one = await upFor(t, { run: `${process.execPath} ${path.join(directory, 'server.cjs')}`, annotations: kept(1) }, { ready: 1, flags: ['--connections', '100', '--connections-per-address', '10'] });
+  const one = await upFor(t, { run: `${process.execPath} ${path.join(directory, 'server.cjs')}`, annotations: kept(1) }, { ready: 1, flags: ['--bind', '0.0.0.0', '--connections', '100', '--connections-per-address', '10'] });
   await connections(t, 10, one.port, own, own);
   const more = await connections(t, 80, one.port, own, own);
   await until('they are told, or closed', () => more.every((socket) => socket.over || /^HTTP\/1\.1 429 [^]*connections-per-address: this address/.test(socket.got)));

@@ -4,6 +4,7 @@ import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
 import net from 'node:net';
+import os from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
 import { board, freePort, program, sennit, serve, serviceYaml, sleep, temporary, top, until, up as start } from './lib.mjs';
@@ -211,6 +212,39 @@ test('a Redis that comes up at its second try', quickly, async (t) => {
   await until('it is told why', () => /redis ended.*Invalid AOF manifest file format.*directory/.test(service.output));
   fs.rmSync(files, { recursive: true });
   await until('an instance is ready', async () => (await service.instances()).length === 1);
+});
+
+test('a SIGTERM that comes twice is one; a second Ctrl-C kills', quickly, async (t) => {
+  const slow = `${process.execPath} -e "require('http').createServer((q, r) => r.end()).listen(process.env.PORT); process.on('SIGTERM', () => setTimeout(() => { console.log('ended in order'); process.exit(); }, 700))"`;
+  const annotations = { 'autoscaling.knative.dev/minScale': 1 };
+  const twice = await up(t, { run: slow, annotations }, { ready: 1 }), impatient = await up(t, { run: slow, annotations }, { ready: 1 });
+  for (const [service, signal] of [[twice, 'SIGTERM'], [impatient, 'SIGINT']]) {
+    service.child.kill(signal);
+    await sleep(50);
+    await service.stop(signal);
+    assert.equal(service.status, 0, service.output);
+  }
+  assert.match(twice.output, /ended in order[^]*"stopped"/);
+  assert.doesNotMatch(impatient.output, /ended in order/);
+  assert.match(impatient.output, /asked twice/);
+});
+
+test('it listens on this machine alone, under both of its addresses, unless --bind says otherwise', quickly, async (t) => {
+  const run = `${process.execPath} -e "require('http').createServer((q, r) => r.end('ok')).listen(process.env.PORT)"`;
+  const reaches = (host, port) => fetch(`http://${host}:${port}/`).then((response) => response.status, () => 0);
+  const six = fs.existsSync('/proc/net/if_inet6') && fs.readFileSync('/proc/net/if_inet6', 'utf8').includes('00000000000000000000000000000001');
+  const own = Object.values(os.networkInterfaces()).flat().find((one) => !one.internal && one.family === 'IPv4')?.address;
+  const annotations = { 'autoscaling.knative.dev/minScale': 1 };
+  const local = await up(t, { run, annotations }, { ready: 1 });
+  assert.equal(await reaches('127.0.0.1', local.port), 200);
+  if (six) assert.equal(await reaches('[::1]', local.port), 200);
+  if (own !== undefined) assert.equal(await reaches(own, local.port), 0);
+  assert.match(local.output, /"serving"[^\n]*"address":"localhost"/);
+  const open = await up(t, { run, annotations }, { ready: 1, flags: ['--bind', '0.0.0.0'] });
+  for (const host of ['127.0.0.1', ...(own === undefined ? [] : [own])]) assert.equal(await reaches(host, open.port), 200, host);
+  const wrong = run_(sennit, 'up', path.join(top, 'examples/node-hello/service.yaml'), '--bind', 'example.com');
+  assert.equal(wrong.status, 1);
+  assert.match(wrong.stderr, /--bind: expected an IP address, such as 0\.0\.0\.0 or ::, found "?example\.com/);
 });
 
 test('the terminal is closed', quickly, async (t) => {
