@@ -20,12 +20,14 @@ enum {
     KEY_USER,
     KEY_REQUEST_LOG,
     KEY_BIND,
+    KEY_CHECK,
 };
 
 struct arguments {
     struct up_options up;
     struct cli_log log;
     const char *pass[UP_PASS_MAX];
+    bool check;
 };
 
 static const struct argp_option options[] = {
@@ -44,6 +46,7 @@ static const struct argp_option options[] = {
      "As root: switch to this user when the port is open, so that instances and Redis do not run as root", 0},
     {"status-port", KEY_STATUS_PORT, "PORT", 0,
      "Serve /status (instances, their requests and counters, as JSON) on this loopback port", 0},
+    {"check", KEY_CHECK, NULL, 0, "Only check the file, and say which of its fields have no effect here", 0},
     {"request-log", KEY_REQUEST_LOG, "WHICH", 0,
      "Write a line for each request when it ends: all (the default), failed (refused, cut, broken, status 400 and "
      "above), or none",
@@ -98,6 +101,9 @@ static error_t parse(int key, char *argument, struct argp_state *state)
         break;
     case 'p':
         arguments->up.port = (uint16_t)number(state, "--port", argument, 0, 65535);
+        break;
+    case KEY_CHECK:
+        arguments->check = true;
         break;
     case KEY_BIND:
         arguments->up.bind = argument;
@@ -161,6 +167,7 @@ int cmd_up(int argc, char **argv)
     cli_parse(&argp, argc, argv, &arguments);
     process_files_allow(CLI_FILES_WANTED);
     arguments.up.pass = arguments.pass;
-    bool ok = cli_log_begin(&arguments.log, &arguments.up.text_log, &err) && up_run(&arguments.up, &err);
+    bool ok = cli_log_begin(&arguments.log, &arguments.up.text_log, &err) &&
+              (arguments.check ? up_check(&arguments.up, &err) : up_run(&arguments.up, &err));
     return ok ? 0 : cli_fail("up", &err);
 }

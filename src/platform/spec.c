@@ -6,24 +6,37 @@
 #include "base/mem.h"
 #include "base/shown.h"
 #include "loop/file.h"
+#include "platform/annotations.h"
 #include "platform/environment.h"
 #include "wire/yaml.h"
 
 enum { NAME_BYTES_MAX = 49, REVISION_BYTES_MAX = 63 };
 
 /* Notes a field that Cloud Run or Knative knows, and that has no effect here. */
-static void inert(struct service_spec *spec, const char *name)
+static void inert(struct service_spec *spec, const char *name, const char *consequence)
 {
+    if (consequence[0] != '\0') {
+        words_add(&spec->lacking, mem_printf("%s: %s", name, consequence));
+        return;
+    }
     if (spec->inert.len != 0)
         buf_append(&spec->inert, SPAN_LIT(", "));
     buf_append(&spec->inert, span_str(name));
 }
 
-static void inert_if_there(struct service_spec *spec, const struct yaml_node *mapping, const char *const *names)
+/* Fields without an effect, and what happens instead. */
+struct no_effect {
+    const char *name, *consequence;
+};
+
+/* One that is there and says nothing (`resources: {}`) asks for nothing. */
+static void inert_if_there(struct service_spec *spec, const struct yaml_node *mapping, const struct no_effect *fields)
 {
-    for (; *names != NULL; names++)
-        if (yaml_get(mapping, *names) != NULL)
-            inert(spec, *names);
+    for (; fields->name != NULL; fields++) {
+        const struct yaml_node *node = yaml_get(mapping, fields->name);
+        if (node != NULL && (node->type == YAML_SCALAR ? node->text.len != 0 : node->count != 0))
+            inert(spec, fields->name, fields->consequence);
+    }
 }
 
 /* Reads a text that becomes a C string (wire/yaml lets no NUL through) and must fit into an argument or a variable. */
@@ -107,20 +120,27 @@ static bool instances_read(const struct yaml_node *node, uint64_t min, uint32_t 
     return true;
 }
 
-static bool is_either(struct span key, const char *one, const char *other)
+static bool platforms_annotation_read(struct service_spec *spec, const struct yaml_pair *pair, struct err *err)
 {
-    return span_equal(key, span_str(one)) || span_equal(key, span_str(other));
+    struct annotation found;
+    if (!annotation_check(pair, &found, err))
+        return false;
+    if (found.name != NULL && found.consequence != NULL)
+        inert(spec, found.name, found.consequence);
+    return true;
 }
 
 static bool annotation_read(struct service_spec *spec, const struct yaml_pair *pair, struct err *err)
 {
     struct span key = pair->key, text;
-    if (is_either(key, "autoscaling.knative.dev/minScale", "autoscaling.knative.dev/min-scale") ||
-        is_either(key, "run.googleapis.com/minScale", "run.googleapis.com/minScale"))
+    if (annotation_is(key, "autoscaling.knative.dev/min-scale") ||
+        span_equal(key, SPAN_LIT("run.googleapis.com/minScale")))
         return instances_read(pair->value, 0, &spec->instances_min, err);
-    if (is_either(key, "autoscaling.knative.dev/maxScale", "autoscaling.knative.dev/max-scale") ||
-        is_either(key, "run.googleapis.com/maxScale", "run.googleapis.com/maxScale"))
+    if (annotation_is(key, "autoscaling.knative.dev/max-scale") ||
+        span_equal(key, SPAN_LIT("run.googleapis.com/maxScale")))
         return instances_read(pair->value, 1, &spec->instances_max, err);
+    if (!span_starts_with(key, SPAN_LIT("sennit.dev/")))
+        return platforms_annotation_read(spec, pair, err);
     if (!yaml_string(pair->value, &text, err))
         return false;
     if (span_equal(key, SPAN_LIT("sennit.dev/run"))) {
@@ -134,17 +154,10 @@ static bool annotation_read(struct service_spec *spec, const struct yaml_pair *p
     } else if (span_equal(key, SPAN_LIT("sennit.dev/redis-memory"))) {
         return yaml_bytes(pair->value, SPEC_REDIS_MEMORY_MIN, SPEC_REDIS_MEMORY_MAX, &spec->redis_memory_bytes_max,
                           err);
-    } else if (span_starts_with(key, SPAN_LIT("sennit.dev/"))) {
-        return yaml_error(err, pair->value,
-                          "unknown annotation; known: sennit.dev/run, sennit.dev/hint, sennit.dev/redis, "
-                          "sennit.dev/redis-memory, sennit.dev/redis-restart-delay");
-    } else if (span_starts_with(key, SPAN_LIT("run.googleapis.com/")) ||
-               span_starts_with(key, SPAN_LIT("autoscaling.knative.dev/"))) {
-        char *name = mem_text(key);
-        inert(spec, name);
-        free(name);
     }
-    return true;
+    return yaml_error(err, pair->value,
+                      "unknown annotation; known: sennit.dev/run, sennit.dev/hint, sennit.dev/redis, "
+                      "sennit.dev/redis-memory, sennit.dev/redis-restart-delay");
 }
 
 static bool metadata_read(struct service_spec *spec, const struct yaml_node *metadata, char **name, struct err *err)
@@ -195,11 +208,6 @@ static bool variable_name_check(struct service_spec *spec, const struct yaml_nod
                           ENVIRONMENT_NAME_BYTES_MAX);
     if (environment_is_reserved(name, spec->redis))
         return yaml_error(err, node, SPAN_FMT " is set by the platform and cannot be set here", SPAN_ARG(name));
-    for (size_t i = 0; i < spec->env.count; i++) {
-        struct span rest = span_str(spec->env.list[i]), before;
-        if (span_next(&rest, '=', &before) && span_equal(before, name))
-            return yaml_error(err, node, SPAN_FMT " is here for the second time; take one away", SPAN_ARG(name));
-    }
     return true;
 }
 
@@ -221,7 +229,8 @@ static bool variable_read(struct service_spec *spec, const struct yaml_node *nod
                           "secrets are not available here: give " SPAN_FMT " a `value:` in a copy of the file, or "
                           "leave it out and pass it on with --env " SPAN_FMT,
                           SPAN_ARG(name_text), SPAN_ARG(name_text));
-    words_add(&spec->env, mem_printf(SPAN_FMT "=" SPAN_FMT, SPAN_ARG(name_text), SPAN_ARG(value_text)));
+    /* Of two with one name the last counts, as on the platforms. */
+    environment_set(&spec->env, mem_printf(SPAN_FMT "=" SPAN_FMT, SPAN_ARG(name_text), SPAN_ARG(value_text)));
     return true;
 }
 
@@ -287,8 +296,16 @@ static bool container_read(struct service_spec *spec, const struct yaml_node *co
                                        "imagePullPolicy",
                                        "securityContext",
                                        NULL};
-    static const char *const no_effect[] = {"resources",      "volumeMounts",    "startupProbe",    "livenessProbe",
-                                            "readinessProbe", "securityContext", "imagePullPolicy", NULL};
+    static const struct no_effect no_effect[] = {
+        {"resources", "an instance may use all CPU and memory of this machine"},
+        {"startupProbe", "an instance counts as started once its port takes a connection"},
+        {"livenessProbe", "an instance that hangs is not restarted"},
+        {"readinessProbe", "requests go also to instances that call themselves unready"},
+        {"volumeMounts", "the paths are this machine's own"},
+        {"securityContext", "programs run as the user of sennit up (--user)"},
+        {"imagePullPolicy", ""},
+        {NULL, NULL},
+    };
     if (!yaml_expect(containers, YAML_LIST, err))
         return false;
     if (containers->count != 1)
@@ -316,8 +333,14 @@ static bool template_read(struct service_spec *spec, const struct yaml_node *tem
     static const char *const spec_keys[] = {
         "containerConcurrency",        "timeoutSeconds",     "containers",         "serviceAccountName", "volumes",
         "responseStartTimeoutSeconds", "idleTimeoutSeconds", "enableServiceLinks", "nodeSelector",       NULL};
-    static const char *const no_effect[] = {"serviceAccountName", "volumes",      "responseStartTimeoutSeconds",
-                                            "idleTimeoutSeconds", "nodeSelector", NULL};
+    static const struct no_effect no_effect[] = {
+        {"responseStartTimeoutSeconds", "only timeoutSeconds bounds a request"},
+        {"idleTimeoutSeconds", "only timeoutSeconds bounds a request"},
+        {"volumes", "there are none"},
+        {"serviceAccountName", ""},
+        {"nodeSelector", ""},
+        {NULL, NULL},
+    };
     if (!yaml_expect(template, YAML_MAPPING, err) || !yaml_only(template, keys, err))
         return false;
     const struct yaml_node *metadata = yaml_get(template, "metadata"), *inside = yaml_get(template, "spec");
@@ -338,6 +361,45 @@ static bool template_read(struct service_spec *spec, const struct yaml_node *tem
     return container_read(spec, yaml_get(inside, "containers"), err);
 }
 
+static bool target_read(const struct yaml_node *node, uint64_t *sum, bool *latest, struct err *err)
+{
+    static const char *const keys[] = {"percent", "revisionName", "latestRevision", "tag", "url", "configurationName",
+                                       NULL};
+    uint32_t percent = 0;
+    bool is_latest = false;
+    if (!yaml_only(node, keys, err) || !number_read(node, "percent", 0, 100, &percent, err))
+        return false;
+    const struct yaml_node *flag = yaml_get(node, "latestRevision"), *name = yaml_get(node, "revisionName");
+    if (flag != NULL && !yaml_bool(flag, &is_latest, err))
+        return false;
+    if (is_latest && name != NULL)
+        return yaml_error(err, name, "a target is either a revision or the latest one, not both");
+    if (!is_latest && name == NULL)
+        return yaml_error(err, node, "a target needs revisionName, or latestRevision: true");
+    *sum += percent;
+    *latest = *latest && (is_latest || percent == 0);
+    return true;
+}
+
+/* How requests are divided. There is one revision here, so only what asks for another one is told. */
+static bool traffic_read(struct service_spec *spec, const struct yaml_node *traffic, struct err *err)
+{
+    uint64_t sum = 0;
+    bool latest = true;
+    if (traffic == NULL)
+        return true;
+    if (!yaml_expect(traffic, YAML_LIST, err))
+        return false;
+    for (size_t i = 0; i < traffic->count; i++)
+        if (!target_read(traffic->items[i], &sum, &latest, err))
+            return false;
+    if (traffic->count > 0 && sum != 100)
+        return yaml_error(err, traffic, "the percentages add up to %llu, expected 100", (unsigned long long)sum);
+    if (!latest)
+        inert(spec, "traffic", "all requests go to this one revision");
+    return true;
+}
+
 static bool fixed(const struct yaml_node *root, const char *key, const char *expected, struct err *err)
 {
     const struct yaml_node *node = yaml_get(root, key);
@@ -355,7 +417,6 @@ static bool root_read(struct service_spec *spec, const struct yaml_node *root, s
 {
     static const char *const keys[] = {"apiVersion", "kind", "metadata", "spec", "status", NULL};
     static const char *const spec_keys[] = {"template", "traffic", NULL};
-    static const char *const no_effect[] = {"traffic", NULL};
     if (!yaml_expect(root, YAML_MAPPING, err) || !yaml_only(root, keys, err) ||
         !fixed(root, "apiVersion", "serving.knative.dev/v1", err) || !fixed(root, "kind", "Service", err))
         return false;
@@ -374,7 +435,8 @@ static bool root_read(struct service_spec *spec, const struct yaml_node *root, s
         return inside == NULL ? yaml_error(err, root, "needs spec.template") : false;
     if (!yaml_only(inside, spec_keys, err))
         return false;
-    inert_if_there(spec, inside, no_effect);
+    if (!traffic_read(spec, yaml_get(inside, "traffic"), err))
+        return false;
     if (yaml_get(inside, "template") == NULL)
         return yaml_error(err, inside, "needs spec.template");
     return template_read(spec, yaml_get(inside, "template"), err);
@@ -459,5 +521,6 @@ void service_spec_finish(struct service_spec *spec)
     free(spec->run);
     free(spec->hint);
     free(spec->directory);
+    words_finish(&spec->lacking);
     buf_finish(&spec->inert);
 }

@@ -1,6 +1,6 @@
 /* spec: the service as its YAML file describes it: Knative's `Service`, with the fields and annotations of Cloud Run.
  * https://cloud.google.com/run/docs/reference/yaml/v1 . Unknown fields are refused by name and line. Fields that the
- * platforms know and that have no effect here are listed in `inert`. */
+ * platforms know and that have no effect here are listed, with what that means. */
 #ifndef SENNIT_PLATFORM_SPEC_H
 #define SENNIT_PLATFORM_SPEC_H
 
@@ -36,7 +36,8 @@ struct service_spec {
     bool redis; /* sennit.dev/redis: managed */
     uint64_t redis_restart_delay_ms;
     uint64_t redis_memory_bytes_max; /* sennit.dev/redis-memory */
-    struct buf inert;                /* names, separated by ", " */
+    struct words lacking;            /* "field: what happens instead", of fields that have no effect here */
+    struct buf inert;                /* names, separated by ", ", of those that nobody misses */
     size_t bytes;                    /* of all texts */
 };
 

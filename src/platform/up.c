@@ -85,6 +85,15 @@ static void on_hangup(struct signal_watch *watch, int number)
     stop(container_of(watch, struct up, hangup));
 }
 
+/* Says where this platform differs from what the file asks for. */
+static void differences_tell(const struct service_spec *spec)
+{
+    for (size_t i = 0; i < spec->lacking.count; i++)
+        log_event(LOG_WARNING, "a field has no effect here", LOG_C("field", spec->lacking.list[i]));
+    if (spec->inert.len != 0)
+        log_event(LOG_INFO, "these fields change nothing here", LOG_S("fields", buf_span(&spec->inert)));
+}
+
 /* The host under which clients reach the ingress. True if only this machine reaches it. */
 static bool address_print(const struct up *up, char address[ADDR_TEXT_MAX + 2])
 {
@@ -105,8 +114,7 @@ static void greet(const struct up *up, const struct service *service)
     uint16_t port = listener_port(&up->ingress.listener);
     char address[ADDR_TEXT_MAX + 2];
     bool is_own = address_print(up, address);
-    if (spec->inert.len != 0)
-        log_event(LOG_WARNING, "these fields have no effect on this machine", LOG_S("fields", buf_span(&spec->inert)));
+    differences_tell(spec);
     if (!up->options->text_log) {
         log_event(LOG_INFO, "serving", LOG_C("service", spec->name), LOG_C("address", address), LOG_N("port", port));
         return;
@@ -265,5 +273,21 @@ bool up_run(const struct up_options *options, struct err *err)
         finish(up);
     }
     free(up);
+    return ok;
+}
+
+bool up_check(const struct up_options *options, struct err *err)
+{
+    struct service_spec spec;
+    struct command command = {0};
+    bool ok = service_spec_read(&spec, options->path, err);
+    if (ok) {
+        differences_tell(&spec);
+        if (!command_find(&command, &spec, options->path, options->run, err))
+            log_event(LOG_WARNING, "the file is right, but cannot be run here", LOG_C("error", err->text));
+        log_event(LOG_INFO, "the file is right", LOG_C("service", spec.name), LOG_C("revision", spec.revision));
+    }
+    command_finish(&command);
+    service_spec_finish(&spec);
     return ok;
 }

@@ -28,6 +28,8 @@ struct up_options {
     size_t pass_count;       /* at most UP_PASS_MAX */
 };
 
+/* Reads the file, and logs which of its fields have no effect here. False with `err` set: it cannot be run. */
+bool up_check(const struct up_options *options, struct err *err);
 /* Runs until SIGINT or SIGTERM. False with `err` set if it cannot start. */
 bool up_run(const struct up_options *options, struct err *err);
 

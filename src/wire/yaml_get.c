@@ -82,8 +82,7 @@ static size_t name_distance(struct span a, struct span b)
     return row[b.len];
 }
 
-/* The allowed name that was probably meant, or NULL: up to two letters off, less for short names. */
-static const char *name_meant(struct span name, const char *const *allowed)
+const char *yaml_name_meant(struct span name, const char *const *allowed)
 {
     const char *meant = NULL;
     size_t best = name.len < 4 ? 2 : 3;
@@ -113,7 +112,7 @@ bool yaml_only(const struct yaml_node *mapping, const char *const *allowed, stru
         const struct yaml_pair *pair = &mapping->pairs[i];
         if (name_is_allowed(pair->key, allowed))
             continue;
-        const char *meant = name_meant(pair->key, allowed);
+        const char *meant = yaml_name_meant(pair->key, allowed);
         if (meant != NULL) {
             err_set(err, "unknown field %s; did you mean \"%s\"?", SHOWN_FOUND(pair->key), meant);
         } else {

@@ -147,7 +147,6 @@ static void test_variables(void **state)
         {"{name: SENNIT_INSTANCE, value: a}", "SENNIT_INSTANCE is set by the platform"},
         {"{name: A, value: [a]}", "env[0].value: expected a text"},
         {"{name: A, valueFrom: {secretKeyRef: {}}}", "pass it on with --env A"},
-        {"{name: A, value: a}, {name: A, value: b}", "env[1].name: A is here for the second time"},
         {"{value: a}", "needs a name"},
         {"5", "env[0]: expected"},
     };
@@ -160,8 +159,92 @@ static void test_variables(void **state)
                 "          env: [{name: REDIS_URL, value: a}, {name: a.b-c_D1, value: \"x\\ny\"}, {name: E}]\n");
     assert_string_equal(spec.env.list[1], "a.b-c_D1=x\ny");
     assert_string_equal(spec.env.list[2], "E=");
+    accept_with("", "", "          env: [{name: A, value: first}, {name: B, value: b}, {name: A, value: last}]\n");
+    assert_int_equal(spec.env.count, 2);
+    assert_string_equal(spec.env.list[0], "A=last");
     refuse_with("        sennit.dev/redis: managed\n", "", "          env: [{name: REDIS_URL, value: a}]\n",
                 "REDIS_URL is set by the platform");
+}
+
+/* Names in the platforms' prefixes, and values, are the platforms'. */
+static void test_annotations(void **state)
+{
+    static const struct {
+        const char *line, *why;
+    } bad[] = {
+        {"autoscaling.knative.dev/maxscale: \"2\"", "did you mean \"autoscaling.knative.dev/max-scale\""},
+        {"run.googleapis.com/fooBar: x", "the platforms know no such annotation"},
+        {"run.googleapis.com/sessionAfinity: \"true\"", "did you mean \"run.googleapis.com/sessionAffinity\""},
+        {"serving.knative.dev/creater: x", "did you mean \"serving.knative.dev/creator\""},
+        {"sennit.dev/rum: x", "unknown annotation; known: sennit.dev/run"},
+        {"run.googleapis.com/ingress: bogus", "expected one of all|internal|"},
+        {"run.googleapis.com/cpu-throttling: banana", "expected \"true\" or \"false\", found"},
+        {"autoscaling.knative.dev/window: 5s", "expected"},
+        {"autoscaling.knative.dev/window: 2h", "expected"},
+        {"autoscaling.knative.dev/target: \"0.001\"", "expected a number from 0.01"},
+        {"autoscaling.knative.dev/targetBurstCapacity: \"-2\"", "or -1, found"},
+        {"run.googleapis.com/scaling-cpu-target: \"0.95\"", "expected a number from 0.10"},
+        {"run.googleapis.com/maxScale: \"0\"", "expected"},
+        {"run.googleapis.com/scalingMode: auto", "expected one of automatic|manual"},
+    };
+    static const char good[] = "        run.googleapis.com/ingress: all\n"
+                               "        run.googleapis.com/cpu-throttling: \"False\"\n"
+                               "        autoscaling.knative.dev/minScale: \"1\"\n"
+                               "        autoscaling.knative.dev/max-scale: \"3\"\n"
+                               "        autoscaling.knative.dev/targetBurstCapacity: \"-1\"\n"
+                               "        run.googleapis.com/scaling-cpu-target: disabled\n"
+                               "        run.googleapis.com/sessionAffinity: \"true\"\n"
+                               "        run.googleapis.com/client-name: gcloud\n"
+                               "        example.com/own: anything\n";
+    char line[256];
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        snprintf(line, sizeof line, "        %s\n", bad[i].line);
+        refuse_with(line, "", "", bad[i].why);
+    }
+    accept_with(good, "", "          resources: {}\n");
+    assert_int_equal(spec.instances_min, 1);
+    assert_int_equal(spec.instances_max, 3);
+    assert_int_equal(spec.lacking.count, 3);
+    assert_string_equal(spec.lacking.list[2],
+                        "run.googleapis.com/sessionAffinity: each request goes to a random instance");
+    assert_true(span_equal(buf_span(&spec.inert), SPAN_LIT("run.googleapis.com/client-name")));
+}
+
+static bool parsed(const char *behind)
+{
+    struct buf text = {0};
+    buf_printf(&text,
+               "apiVersion: serving.knative.dev/v1\nkind: Service\nmetadata: {name: plain}\nspec:\n  template:\n    "
+               "spec: {containers: [{image: x}]}\n%s",
+               behind);
+    service_spec_finish(&spec);
+    bool ok = service_spec_parse(&spec, "dir/service.yaml", buf_span(&text), &err);
+    buf_finish(&text);
+    return ok;
+}
+
+static void test_traffic(void **state)
+{
+    static const struct {
+        const char *text, *why;
+    } bad[] = {
+        {"  traffic: [{percent: 90, latestRevision: true}]\n", "add up to 90, expected 100"},
+        {"  traffic: [{percent: 60, latestRevision: true}, {percent: 60, revisionName: plain-1}]\n", "add up to 120"},
+        {"  traffic: [{percent: 101, latestRevision: true}]\n", "from 0 to 100"},
+        {"  traffic: [{percent: 100}]\n", "needs revisionName, or latestRevision: true"},
+        {"  traffic: [{percent: 100, latestRevision: true, revisionName: a}]\n", "not both"},
+        {"  traffic: [{precent: 100, latestRevision: true}]\n", "did you mean \"percent\""},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        assert_false(parsed(bad[i].text));
+        if (strstr(err.text, bad[i].why) == NULL)
+            fail_msg("expected: %s\nbut: %s", bad[i].why, err.text);
+    }
+    assert_true(parsed("  traffic: [{percent: 100, latestRevision: true}, {tag: old, revisionName: plain-1}]\n"));
+    assert_int_equal(spec.lacking.count, 0);
+    assert_true(parsed("  traffic: [{percent: 50, latestRevision: true}, {percent: 50, revisionName: plain-1}]\n"));
+    assert_int_equal(spec.lacking.count, 1);
+    assert_true(parsed("  traffic: []\n"));
 }
 
 static bool named(const char *name, const char *revision)
@@ -261,7 +344,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_defaults),          cmocka_unit_test(test_numbers_that_are_none),
         cmocka_unit_test(test_scales_that_cross), cmocka_unit_test(test_texts_that_cannot_be_passed),
-        cmocka_unit_test(test_variables),         cmocka_unit_test(test_names),
+        cmocka_unit_test(test_variables),         cmocka_unit_test(test_annotations),
+        cmocka_unit_test(test_traffic),           cmocka_unit_test(test_names),
         cmocka_unit_test(test_broken_files),
     };
     return cmocka_run_group_tests(tests, NULL, finish);
