@@ -64,7 +64,7 @@ static const struct known known[] = {
     {RUN "iap-enabled", KIND_BOOL, NULL, 0, 0, "false", "requests need no identity token"},
     {RUN "cpu-throttling", KIND_BOOL, NULL, 0, 0, "false", "instances have CPU without a request, too"},
     {RUN "startup-cpu-boost", KIND_BOOL, NULL, 0, 0, "false", ""},
-    {RUN "sessionAffinity", KIND_BOOL, NULL, 0, 0, "false", "each request goes to a random instance"},
+    {RUN "sessionAffinity", KIND_BOOL, NULL, 0, 0, NULL, NULL},
     {RUN "execution-environment", KIND_WORD, "gen1|gen2", 0, 0, "gen2", ""},
     {RUN "health-check-disabled", KIND_BOOL, NULL, 0, 0, NULL, ""},
     {RUN "container-dependencies", KIND_TEXT, NULL, 0, 0, NULL, ""},

@@ -132,6 +132,8 @@ static void request_begin(struct exchange *exchange, const struct http1_head *he
     ingress->counters.exchanges++;
     exchange_set_state(exchange, EXCHANGE_QUEUED);
     timer_start(ingress->loop, &exchange->deadline, LOOP_S(revision->spec.timeout_s));
+    struct span affinity = affinity_find(head);
+    snprintf(exchange->ask.affinity, sizeof exchange->ask.affinity, SPAN_FMT, SPAN_ARG(affinity));
     exchange->ask.granted = granted;
     exchange->ask.refused = refused;
     fleet_ask(&revision->fleet, &exchange->ask);

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "platform/exchange.h"
+#include "platform/fleet.h"
 #include "platform/forward.h"
 #include "wire/ws.h"
 
@@ -77,6 +78,13 @@ static void parity_note(struct exchange *exchange, const struct http1_head *head
     }
 }
 
+/* Its client does not have the cookie of this instance. */
+static bool wants_cookie(const struct exchange *exchange)
+{
+    const struct instance *instance = exchange->instance;
+    return instance->fleet->spec->affinity && strcmp(exchange->ask.affinity, instance->affinity) != 0;
+}
+
 static void response_begin(struct exchange *exchange, const struct http1_head *head)
 {
     struct http *http = &exchange->http;
@@ -90,7 +98,13 @@ static void response_begin(struct exchange *exchange, const struct http1_head *h
     if (!interim && head->status != 101 && ((unframed && http_is_10(http)) || exchange->upgrade))
         http_last(http, CLOSE_DONE);
     parity_note(exchange, head);
-    forward_response(&text, head, chunked, http_stays(http), exchange->instance->id);
+    struct forward_reply reply = {
+        .instance = exchange->instance->id,
+        .affinity = wants_cookie(exchange) ? exchange->instance->affinity : NULL,
+        .chunked = chunked,
+        .keep_alive = http_stays(http),
+    };
+    forward_response(&text, head, &reply);
     if (interim)
         http_interim(http, buf_span(&text));
     else if (head->status == 101)

@@ -48,8 +48,20 @@ static bool has_slot(const struct fleet *fleet, const struct instance *instance)
     return instance->program.state == PROGRAM_READY && instance->requests < fleet->spec->concurrency;
 }
 
-/* Chooses uniformly at random among the instances with a free slot: there is no affinity. */
-static struct instance *choose(struct fleet *fleet)
+/* The instance that it prefers, if that has a free slot. */
+static struct instance *preferred(struct fleet *fleet, const struct ask *ask)
+{
+    if (!fleet->spec->affinity || ask->affinity[0] == '\0')
+        return NULL;
+    list_each (node, &fleet->instances) {
+        if (has_slot(fleet, instance_of(node)) && strcmp(instance_of(node)->affinity, ask->affinity) == 0)
+            return instance_of(node);
+    }
+    return NULL;
+}
+
+/* Chooses uniformly at random among the instances with a free slot. */
+static struct instance *choose_any(struct fleet *fleet)
 {
     uint64_t free_count = 0;
     list_each (node, &fleet->instances) {
@@ -64,6 +76,12 @@ static struct instance *choose(struct fleet *fleet)
             return instance;
     }
     return NULL;
+}
+
+static struct instance *choose(struct fleet *fleet, const struct ask *ask)
+{
+    struct instance *instance = preferred(fleet, ask);
+    return instance != NULL ? instance : choose_any(fleet);
 }
 
 static struct ask *ask_take(struct fleet *fleet)
@@ -97,7 +115,8 @@ static void refuse_all(struct fleet *fleet, enum fleet_refusal refusal)
 static void serve_queue(struct fleet *fleet)
 {
     struct instance *instance;
-    while (fleet->ask_count > 0 && (instance = choose(fleet)) != NULL)
+    while (fleet->ask_count > 0 &&
+           (instance = choose(fleet, container_of(fleet->asks.next, struct ask, queued))) != NULL)
         grant(fleet, ask_take(fleet), instance);
 }
 
@@ -234,7 +253,7 @@ void fleet_start(struct fleet *fleet)
 
 void fleet_ask(struct fleet *fleet, struct ask *ask)
 {
-    struct instance *instance = fleet->ask_count == 0 ? choose(fleet) : NULL;
+    struct instance *instance = fleet->ask_count == 0 ? choose(fleet, ask) : NULL;
     list_init(&ask->queued);
     ask->fleet = fleet;
     ask->since_us = loop_now_us(fleet->loop);

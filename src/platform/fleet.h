@@ -34,6 +34,7 @@ struct ask {
     struct list queued;
     struct fleet *fleet; /* that was asked last */
     uint64_t since_us;
+    char affinity[AFFINITY_BYTES + 1]; /* of the instance that it prefers; empty: none */
     /* A slot is held for it; give it back with instance_release. */
     void (*granted)(struct ask *ask, struct instance *instance);
     void (*refused)(struct ask *ask, enum fleet_refusal refusal);

@@ -1,6 +1,8 @@
 /* forward: decides for each field whether it passes, and appends the platform's own fields. */
 #include "platform/forward.h"
 
+#include "platform/affinity.h"
+
 static bool named(struct span name, const char *text)
 {
     return span_equal_nocase(name, span_str(text));
@@ -112,22 +114,36 @@ void forward_request(struct buf *to, const struct http1_head *head, const struct
     buf_append(to, SPAN_LIT("\r\n"));
 }
 
-void forward_response(struct buf *to, const struct http1_head *head, bool chunked, bool keep_alive,
-                      const char *instance)
+static bool is_final(const struct http1_head *head)
 {
+    return head->status >= 200 || head->status == 101;
+}
+
+void forward_response(struct buf *to, const struct http1_head *head, const struct forward_reply *reply)
+{
+    bool cookie = reply->affinity != NULL && is_final(head);
+    bool is_private = cookie || http1_field_get(head, SPAN_LIT("Set-Cookie")).data != NULL;
     buf_printf(to, "HTTP/1.1 %d " SPAN_FMT "\r\n", head->status, SPAN_ARG(head->reason));
     for (size_t i = 0; i < head->field_count; i++) {
         const struct http1_field *one = &head->fields[i];
-        if (!named(one->name, "X-Sennit-Instance") && !http1_field_is_hop_by_hop(head, one->name))
+        if (!named(one->name, "X-Sennit-Instance") && !http1_field_is_hop_by_hop(head, one->name) &&
+            !(is_private && named(one->name, "Cache-Control")))
             field(to, one->name, one->value);
     }
-    if (head->status >= 200 || head->status == 101)
-        buf_printf(to, "X-Sennit-Instance: %s\r\n", instance);
+    if (is_final(head))
+        buf_printf(to, "X-Sennit-Instance: %s\r\n", reply->instance);
+    if (is_private)
+        buf_append(to, SPAN_LIT("Cache-Control: private\r\n"));
+    if (cookie) {
+        buf_append(to, SPAN_LIT("Set-Cookie: "));
+        affinity_encode(to, reply->affinity);
+        buf_append(to, SPAN_LIT("\r\n"));
+    }
     if (head->upgrade_websocket)
         buf_append(to, SPAN_LIT("Connection: Upgrade\r\nUpgrade: websocket\r\n"));
-    else if (head->status >= 200 && !keep_alive)
+    else if (head->status >= 200 && !reply->keep_alive)
         buf_append(to, SPAN_LIT("Connection: close\r\n"));
-    if (chunked)
+    if (reply->chunked)
         buf_append(to, SPAN_LIT("Transfer-Encoding: chunked\r\n"));
     buf_append(to, SPAN_LIT("\r\n"));
 }

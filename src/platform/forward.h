@@ -19,9 +19,13 @@ struct span forward_trace(const struct http1_head *head, const struct forward_co
 /* Appends the request head for the instance. Unless it is an upgrade, it asks the instance to close the connection
  * after the response. */
 void forward_request(struct buf *to, const struct http1_head *head, const struct forward_context *context);
-/* Appends the response head for the client. `chunked`: the body will be chunked. `keep_alive`: the client's connection
- * stays open. `instance`: the id of the instance that responded. */
-void forward_response(struct buf *to, const struct http1_head *head, bool chunked, bool keep_alive,
-                      const char *instance);
+struct forward_reply {
+    const char *instance; /* the id of the instance that responded */
+    const char *affinity; /* its token, for a cookie; NULL: the client has it, or the service wants none */
+    bool chunked;         /* the body will be chunked */
+    bool keep_alive;      /* the client's connection stays open */
+};
+/* Appends the response head for the client. With a cookie it is private to the client, as on Cloud Run. */
+void forward_response(struct buf *to, const struct http1_head *head, const struct forward_reply *reply);
 
 #endif

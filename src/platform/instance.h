@@ -4,6 +4,7 @@
 #ifndef SENNIT_PLATFORM_INSTANCE_H
 #define SENNIT_PLATFORM_INSTANCE_H
 
+#include "platform/affinity.h"
 #include "platform/program.h"
 
 struct fleet;
@@ -15,6 +16,7 @@ struct instance {
     struct list of_fleet;
     struct program program;
     char *id;
+    char affinity[AFFINITY_BYTES + 1]; /* random: what its clients' cookies hold */
     uint16_t port;
     uint32_t requests;
     uint64_t started_us, ready_us, idle_since_us;

@@ -123,8 +123,11 @@ static bool instances_read(const struct yaml_node *node, uint64_t min, uint32_t 
 static bool platforms_annotation_read(struct service_spec *spec, const struct yaml_pair *pair, struct err *err)
 {
     struct annotation found;
+    struct span text;
     if (!annotation_check(pair, &found, err))
         return false;
+    if (span_equal(pair->key, SPAN_LIT("run.googleapis.com/sessionAffinity")))
+        spec->affinity = yaml_string(pair->value, &text, err) && span_equal_nocase(text, SPAN_LIT("true"));
     if (found.name != NULL && found.consequence != NULL)
         inert(spec, found.name, found.consequence);
     return true;

@@ -33,7 +33,8 @@ struct service_spec {
     char *hint;      /* sennit.dev/hint */
     char *directory; /* of the file */
     uint32_t concurrency, timeout_s, instances_min, instances_max;
-    bool redis; /* sennit.dev/redis: managed */
+    bool affinity; /* run.googleapis.com/sessionAffinity */
+    bool redis;    /* sennit.dev/redis: managed */
     uint64_t redis_restart_delay_ms;
     uint64_t redis_memory_bytes_max; /* sennit.dev/redis-memory */
     struct words lacking;            /* "field: what happens instead", of fields that have no effect here */

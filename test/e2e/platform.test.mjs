@@ -247,6 +247,29 @@ test('it listens on this machine alone, under both of its addresses, unless --bi
   assert.match(wrong.stderr, /--bind: expected an IP address, such as 0\.0\.0\.0 or ::, found "?example\.com/);
 });
 
+test('with session affinity a client comes back to its instance, and to another one when that is gone', quickly, async (t) => {
+  const run = `${process.execPath} -e "require('http').createServer((q, r) => r.end(process.env.SENNIT_INSTANCE)).listen(process.env.PORT)"`;
+  const kept = { 'autoscaling.knative.dev/minScale': 3, 'autoscaling.knative.dev/maxScale': 3 };
+  const service = await up(t, { run, annotations: { ...kept, 'run.googleapis.com/sessionAffinity': 'true' } }, { ready: 3 });
+  const ask = async (cookie) => {
+    const response = await fetch(service.url, { headers: cookie ? { cookie } : {} });
+    return { instance: await response.text(), cookie: response.headers.get('set-cookie')?.split(';')[0], control: response.headers.get('cache-control') };
+  };
+  const first = await ask();
+  assert.match(first.cookie, /^sennit-affinity=[0-9a-f]{16}$/);
+  assert.equal(first.control, 'private');
+  for (let n = 0; n < 20; n++) assert.deepEqual(await ask(first.cookie), { instance: first.instance, cookie: undefined, control: null });
+  const seen = new Set();
+  for (let n = 0; n < 60; n++) seen.add((await ask()).instance);
+  assert.equal(seen.size, 3, 'clients without a cookie are spread');
+  process.kill((await service.instances()).find((one) => one.id === first.instance).pid, 'SIGKILL');
+  await until('it is gone', async () => !(await service.instances()).some((one) => one.id === first.instance));
+  const next = await ask(first.cookie);
+  assert.notEqual(next.instance, first.instance);
+  assert.notEqual(next.cookie, undefined);
+  assert.equal((await ask(next.cookie)).instance, next.instance);
+});
+
 test('the terminal is closed', quickly, async (t) => {
   const service = await up(t, managed, { ready: 1 });
   await service.stop('SIGHUP');

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
+#include "platform/affinity.h"
 #include "platform/forward.h"
 
 static struct http1_head head, again;
@@ -87,7 +88,7 @@ static void test_bytes_above_127(void **state)
     assert_has(text, "Cookie: city=M\xc3\xbcnchen\r\n");
     assert_has(text, "X-Name: C\xe9line\r\n");
     assert_int_equal(http1_response_decode(span_str(response), 0, SPAN_LIT("GET"), &head), sizeof response - 1);
-    forward_response(&to, &head, false, true, "x-1");
+    forward_response(&to, &head, &(struct forward_reply){.keep_alive = true, .instance = "x-1"});
     buf_append_char(&to, '\0');
     assert_has(to.data + to.off, "X-Name: C\xe9line\r\n");
     buf_finish(&to);
@@ -174,7 +175,8 @@ static const char *answered(const char *response, const char *method, bool chunk
     static char text[8192];
     struct buf to = {0};
     assert_true(http1_response_decode(span_str(response), 0, span_str(method), &head) > 0);
-    forward_response(&to, &head, chunked, keep_alive, "one-00001-1");
+    struct forward_reply reply = {.chunked = chunked, .keep_alive = keep_alive, .instance = "one-00001-1"};
+    forward_response(&to, &head, &reply);
     snprintf(text, sizeof text, SPAN_FMT, SPAN_ARG(buf_span(&to)));
     buf_finish(&to);
     return text;
@@ -193,12 +195,58 @@ static void test_responses(void **state)
     assert_has(answered("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n", "GET", false, false), "Connection: close\r\n");
 }
 
+/* What sets a cookie is for one client alone. A client that has the cookie of its instance gets none. */
+static void test_cookies(void **state)
+{
+    static const char response[] = "HTTP/1.1 200 OK\r\nCache-Control: public\r\nContent-Length: 0\r\n\r\n";
+    struct forward_reply reply = {.keep_alive = true, .instance = "one-1", .affinity = "0123456789abcdef"};
+    const char *text = answered("HTTP/1.1 200 OK\r\nSet-Cookie: a=b\r\nCache-Control: public, max-age=9\r\n"
+                                "Content-Length: 0\r\n\r\n",
+                                "GET", false, true);
+    struct buf to = {0};
+    assert_has(text, "Cache-Control: private\r\n");
+    assert_lacks(text, "public");
+    assert_has(answered(response, "GET", false, true), "Cache-Control: public\r\n");
+    assert_true(http1_response_decode(span_str(response), 0, SPAN_LIT("GET"), &head) > 0);
+    forward_response(&to, &head, &reply);
+    buf_append_char(&to, '\0');
+    assert_has(to.data + to.off, "Set-Cookie: sennit-affinity=0123456789abcdef; Max-Age=2592000; Path=/; HttpOnly; "
+                                 "SameSite=Lax\r\n");
+    assert_has(to.data + to.off, "Cache-Control: private\r\n");
+    buf_finish(&to);
+}
+
+static struct span affinity_of(const char *cookies)
+{
+    static char text[512];
+    int status;
+    snprintf(text, sizeof text, "GET / HTTP/1.1\r\nHost: a\r\n%s\r\n", cookies);
+    assert_true(http1_request_decode(span_str(text), 0, &head, &status) > 0);
+    return affinity_find(&head);
+}
+
+static void test_the_affinity_of_a_request(void **state)
+{
+    const struct span token = SPAN_LIT("0123456789abcdef");
+    assert_true(span_equal(affinity_of("Cookie: a=b; sennit-affinity=0123456789abcdef; c\r\n"), token));
+    assert_true(span_equal(affinity_of("Cookie: a=b\r\nCookie: sennit-affinity=0123456789abcdef\r\n"), token));
+    assert_int_equal(affinity_of("Cookie: sennit-affinity=0123456789abcde\r\n").len, 0);
+    assert_int_equal(affinity_of("Cookie: sennit-affinity\r\n").len, 0);
+    assert_int_equal(affinity_of("Cookie: x-sennit-affinity=0123456789abcdef\r\n").len, 0);
+    assert_int_equal(affinity_of("").len, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_the_platforms_own_words),           cmocka_unit_test(test_bytes_above_127),
-        cmocka_unit_test(test_what_frames_cannot_be_taken_away),  cmocka_unit_test(test_traces),
-        cmocka_unit_test(test_whatever_passes_is_read_as_it_was), cmocka_unit_test(test_responses),
+        cmocka_unit_test(test_cookies),
+        cmocka_unit_test(test_the_affinity_of_a_request),
+        cmocka_unit_test(test_the_platforms_own_words),
+        cmocka_unit_test(test_bytes_above_127),
+        cmocka_unit_test(test_what_frames_cannot_be_taken_away),
+        cmocka_unit_test(test_traces),
+        cmocka_unit_test(test_whatever_passes_is_read_as_it_was),
+        cmocka_unit_test(test_responses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
