@@ -241,6 +241,7 @@ static void on_closed(struct conn *conn, enum close_reason reason)
         exchange->instance != NULL) {
         /* It has just gone, and nothing was sent: another one may serve. */
         struct instance *instance = exchange->instance;
+        instance->refused_us = loop_now_us(exchange->ingress->loop);
         exchange->instance = NULL;
         exchange_set_state(exchange, EXCHANGE_QUEUED);
         instance_release(instance);

@@ -45,7 +45,10 @@ static uint32_t ready_count(const struct fleet *fleet)
 
 static bool has_slot(const struct fleet *fleet, const struct instance *instance)
 {
-    return instance->program.state == PROGRAM_READY && instance->requests < fleet->spec->concurrency;
+    bool is_suspect = instance->doomed || (instance->refused_us != 0 &&
+                                           loop_now_us(fleet->loop) - instance->refused_us < LOOP_MS(FLEET_SUSPECT_MS));
+    return !is_suspect && instance->program.state == PROGRAM_READY && !instance->unready &&
+           instance->requests < fleet->spec->concurrency;
 }
 
 /* The instance that it prefers, if that has a free slot. */
@@ -176,16 +179,21 @@ static void stop_idle(struct fleet *fleet, uint32_t count)
 static int64_t step(struct fleet *fleet, bool start_failed)
 {
     uint64_t idle_since_us[SPEC_INSTANCES_MAX];
+    uint32_t unready = 0;
     struct autoscaler_policy policy = policy_of(fleet);
     struct autoscaler_measure measure = {
         .queued = fleet->ask_count, .idle_since_us = idle_since_us, .start_failed = start_failed};
     list_each (node, &fleet->instances) {
         struct instance *instance = instance_of(node);
         measure.ready += instance->program.state == PROGRAM_READY;
+        unready += instance->unready;
         measure.starting += instance->program.state == PROGRAM_STARTING;
         if (is_idle(instance) && measure.idle_count < SPEC_INSTANCES_MAX)
             idle_since_us[measure.idle_count++] = instance->idle_since_us;
     }
+    /* What makes all of them unready at once, a broker say, would make others unready, too. */
+    if (unready > 0 && unready == measure.ready)
+        measure.queued = 0;
     uint32_t wanted = autoscaler_step(&fleet->autoscaler, &policy, &measure, loop_now_us(fleet->loop));
     return (int64_t)wanted - measure.ready - measure.starting;
 }
@@ -223,6 +231,7 @@ static void tick(struct timer *timer)
         fleet->ask_count--;
         refuse(fleet, ask, at_max ? FLEET_MAX_INSTANCES : FLEET_COLD_START);
     }
+    serve_queue(fleet);
     scale(fleet, false);
     timer_start(fleet->loop, timer, LOOP_MS(FLEET_TICK_MS));
 }

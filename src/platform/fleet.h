@@ -19,7 +19,8 @@ enum {
     FLEET_STARTUP_MS_MAX = 240000, /* by then an instance must listen */
     FLEET_IDLE_MS = 15 * 60 * 1000,
     FLEET_TICK_MS = 1000,
-    FLEET_YOUNG_MS = 2000, /* an instance that ends this soon after it listened counts as not started */
+    FLEET_SUSPECT_MS = 500, /* an instance that refused a connection gets no other one for this long */
+    FLEET_YOUNG_MS = 2000,  /* an instance that ends this soon after it listened counts as not started */
 };
 
 enum fleet_state { FLEET_OPEN, FLEET_SCALING, FLEET_CLOSING, FLEET_CLOSED, FLEET_STATES };

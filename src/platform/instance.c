@@ -22,25 +22,79 @@ static void instance_destroy(struct instance *instance)
     free(instance);
 }
 
-/* The process is gone, but requests that the instance held may still be ending. */
+/* The process is gone, but requests that the instance held may still be ending, and so may its probes. */
 static void destroy_if_unused(struct instance *instance)
 {
-    if (instance->program.state == PROGRAM_OFF && instance->requests == 0)
+    if (instance->program.state == PROGRAM_OFF && instance->requests == 0 && probe_is_over(&instance->liveness) &&
+        probe_is_over(&instance->readiness))
         instance_destroy(instance);
+}
+
+static void liveness_judged(struct probe *probe, bool is_well)
+{
+    struct instance *instance = container_of(probe, struct instance, liveness);
+    if (is_well || instance->program.state != PROGRAM_READY)
+        return;
+    log_event(LOG_ERROR, "LIVENESS probe failed: the instance is shut down, and its requests end with 503",
+              LOG_C("instance", instance->id), LOG_C("probe", probe_kind_name(probe->spec)),
+              LOG_N("times", probe->spec->failures), LOG_N("requests_open", instance->requests));
+    instance->doomed = true;
+    probe_stop(probe);
+    program_kill(&instance->program);
+}
+
+static void readiness_judged(struct probe *probe, bool is_well)
+{
+    struct instance *instance = container_of(probe, struct instance, readiness);
+    if (instance->unready != is_well)
+        return;
+    instance->unready = !is_well;
+    log_event(is_well ? LOG_INFO : LOG_WARNING,
+              is_well ? "READINESS probe succeeded: the instance gets requests again"
+                      : "READINESS probe failed: the instance gets no new requests, and keeps those that it has",
+              LOG_C("instance", instance->id), LOG_C("probe", probe_kind_name(probe->spec)));
+    if (is_well)
+        fleet_slot_freed(instance->fleet);
+}
+
+static void liveness_over(struct probe *probe)
+{
+    destroy_if_unused(container_of(probe, struct instance, liveness));
+}
+
+static void readiness_over(struct probe *probe)
+{
+    destroy_if_unused(container_of(probe, struct instance, readiness));
+}
+
+static void probes_start(struct instance *instance)
+{
+    const struct probe_spec *probes = instance->fleet->spec->probes;
+    if (probes[SPEC_PROBE_LIVENESS].kind != PROBE_NONE)
+        probe_start(&instance->liveness, &probes[SPEC_PROBE_LIVENESS], &instance->program.addr);
+    if (probes[SPEC_PROBE_READINESS].kind != PROBE_NONE)
+        probe_start(&instance->readiness, &probes[SPEC_PROBE_READINESS], &instance->program.addr);
 }
 
 static void on_ready(struct program *program)
 {
     struct instance *instance = instance_of(program);
     instance->ready_us = instance->idle_since_us = loop_now_us(instance->fleet->loop);
+    probes_start(instance);
     fleet_instance_ready(instance->fleet, instance);
 }
 
 static void on_late(struct program *program)
 {
     struct instance *instance = instance_of(program);
-    log_event(LOG_ERROR, "the instance does not listen; it must listen on 0.0.0.0:$PORT",
-              LOG_C("instance", instance->id), LOG_N("PORT", instance->port));
+    const struct probe_spec *startup = &instance->fleet->spec->probes[SPEC_PROBE_STARTUP];
+    if (startup->kind != PROBE_NONE && program->probe.failed > 0)
+        log_event(LOG_ERROR, "STARTUP probe failed: the instance was not started", LOG_C("instance", instance->id),
+                  LOG_C("probe", probe_kind_name(startup)), LOG_N("times", program->probe.failed),
+                  LOG_N("PORT", instance->port));
+    else
+        log_event(LOG_ERROR, "the instance does not listen; it must listen on 0.0.0.0:$PORT",
+                  LOG_C("instance", instance->id), LOG_N("PORT", instance->port));
 }
 
 static void on_line(struct program *program, bool is_stderr, struct span line)
@@ -56,6 +110,8 @@ static void on_ended(struct program *program, enum program_state before, struct 
 {
     struct instance *instance = instance_of(program);
     list_remove(&instance->of_fleet);
+    probe_stop(&instance->liveness);
+    probe_stop(&instance->readiness);
     fleet_instance_gone(instance->fleet, instance, before, end);
 }
 
@@ -87,7 +143,10 @@ static bool program_begin(struct instance *instance, struct err *err)
 {
     struct fleet *fleet = instance->fleet;
     struct words env = {0};
-    struct program_spec spec = {.start_ms_max = fleet->startup_ms_max};
+    const struct probe_spec *startup = &fleet->spec->probes[SPEC_PROBE_STARTUP];
+    bool own = startup->kind != PROBE_NONE;
+    struct program_spec spec = {.probe = own ? startup : &program_probe_default,
+                                .start_ms_max = own ? 0 : fleet->startup_ms_max};
     if (!programs_find_port(fleet->programs, &instance->port, err))
         return false;
     addr_loopback(&spec.addr, instance->port);
@@ -112,6 +171,8 @@ struct instance *instance_start(struct fleet *fleet, struct err *err)
     instance->started_us = loop_now_us(fleet->loop);
     instance->started_ms = loop_wall_ms(fleet->loop);
     program_init(&instance->program, fleet->programs, &program_events);
+    probe_init(&instance->liveness, fleet->programs->net, liveness_judged, liveness_over);
+    probe_init(&instance->readiness, fleet->programs->net, readiness_judged, readiness_over);
     list_init(&instance->of_fleet);
     if (!program_begin(instance, err)) {
         instance_destroy(instance);
@@ -127,7 +188,7 @@ const char *instance_state_name(const struct instance *instance)
         [PROGRAM_OFF] = "gone",          [PROGRAM_STARTING] = "starting", [PROGRAM_READY] = "ready",
         [PROGRAM_STOPPING] = "draining", [PROGRAM_ENDED] = "gone",
     };
-    return names[instance->program.state];
+    return instance->unready && instance->program.state == PROGRAM_READY ? "unready" : names[instance->program.state];
 }
 
 void instance_hold(struct instance *instance)

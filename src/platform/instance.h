@@ -20,14 +20,18 @@ struct instance {
     uint16_t port;
     uint32_t requests;
     uint64_t started_us, ready_us, idle_since_us;
-    int64_t started_ms; /* wall clock */
+    uint64_t refused_us; /* when it last refused a connection: its end may be known a moment later; 0: never */
+    int64_t started_ms;  /* wall clock */
+    struct probe liveness, readiness;
+    bool doomed;  /* it is being killed */
+    bool unready; /* its readiness probe failed: it gets no new request */
     char *last[INSTANCE_LAST_LINES];
     uint32_t last_count;
 };
 
 /* Starts a process, and puts it into the fleet's list; NULL with `err` set if it cannot be executed. */
 struct instance *instance_start(struct fleet *fleet, struct err *err);
-/* The state as /status names it: "starting", "ready", "draining". */
+/* The state as /status names it: "starting", "ready", "unready", "draining", "gone". */
 const char *instance_state_name(const struct instance *instance);
 /* A request begins and ends: each holds one slot. The last one may free an instance that has ended. */
 void instance_hold(struct instance *instance);

@@ -12,6 +12,17 @@
 #include "loop/private.h"
 #include "platform/environment.h"
 
+/* It also answers while it loads its data: "-LOADING". */
+static const struct probe_spec redis_probe = {
+    .kind = PROBE_LINE,
+    .question = "PING\r\n",
+    .answer = "+PONG",
+    .delay_ms = PROGRAM_PROBE_MS,
+    .period_ms = PROGRAM_PROBE_MS,
+    .timeout_ms = PROGRAM_PROBE_TIMEOUT_MS,
+    .successes = 1,
+};
+
 static const char socket_name[] = "redis.sock";
 
 #define MANAGED_REDIS_MOVES(MOVE) \
@@ -126,8 +137,7 @@ static bool start(struct managed_redis *redis, struct err *err)
     const struct program_spec spec = {
         .child = {.argv = argv, .env = (const char *const *)environment.list, .directory = "/", .is_private = true},
         .addr = redis->addr,
-        .question = "PING\r\n",
-        .answer = "+PONG", /* "-LOADING" means not yet */
+        .probe = &redis_probe,
     };
     bool ok = program_start(&redis->program, &spec, err);
     words_finish(&environment);

@@ -30,63 +30,49 @@ static struct loop *loop_of(const struct program *program)
     return program->programs->loop;
 }
 
-static void next_probe(struct timer *timer)
+const struct probe_spec program_probe_default = {
+    .kind = PROBE_TCP,
+    .delay_ms = PROGRAM_PROBE_MS,
+    .period_ms = PROGRAM_PROBE_MS,
+    .timeout_ms = PROGRAM_PROBE_TIMEOUT_MS,
+    .successes = 1,
+};
+
+static void too_late(struct program *program)
 {
-    struct program *program = container_of(timer, struct program, next_probe);
-    conn_connect(&program->probe, &program->addr);
+    program->events->late(program);
+    probe_stop(&program->probe);
+    program_kill(program);
 }
 
-static void answered(struct program *program)
+static void probe_judged(struct probe *probe, bool is_well)
 {
+    struct program *program = container_of(probe, struct program, probe);
     if (program->state != PROGRAM_STARTING)
         return;
+    if (!is_well) {
+        too_late(program);
+        return;
+    }
+    probe_stop(probe);
     set_state(program, PROGRAM_READY);
     timer_stop(loop_of(program), &program->deadline);
     program->events->ready(program);
 }
 
-static void probe_opened(struct conn *conn)
-{
-    struct program *program = container_of(conn, struct program, probe);
-    if (program->question != NULL) {
-        conn_send(conn, span_str(program->question));
-        return;
-    }
-    conn_close(conn, CLOSE_DONE);
-    answered(program);
-}
-
-static size_t probe_received(struct conn *conn, char *bytes, size_t len)
-{
-    struct program *program = container_of(conn, struct program, probe);
-    if (program->question == NULL)
-        return len;
-    conn_close(conn, CLOSE_DONE);
-    if (span_starts_with(span_of(bytes, len), span_str(program->answer)))
-        answered(program);
-    return len;
-}
-
 /* The process may end before the connection that probes it is closed. */
 static void release_if_over(struct program *program)
 {
-    if (program->state != PROGRAM_ENDED || program->probe.state != CONN_CLOSED)
+    if (program->state != PROGRAM_ENDED || !probe_is_over(&program->probe))
         return;
     set_state(program, PROGRAM_OFF);
     program->events->released(program);
 }
 
-static void probe_closed(struct conn *conn, enum close_reason reason)
+static void probe_over(struct probe *probe)
 {
-    struct program *program = container_of(conn, struct program, probe);
-    if (program->state == PROGRAM_STARTING)
-        timer_start(loop_of(program), &program->next_probe, LOOP_MS(PROGRAM_PROBE_MS));
-    release_if_over(program);
+    release_if_over(container_of(probe, struct program, probe));
 }
-
-static const struct conn_events probe_events = {
-    .opened = probe_opened, .received = probe_received, .closed = probe_closed};
-static const struct conn_limits probe_limits = {.queue_bytes_max = 64, .input_bytes_max = 1024};
 
 static void line_received(struct child *child, bool is_stderr, struct span line)
 {
@@ -99,10 +85,9 @@ static void process_ended(struct child *child, struct child_end end)
     struct program *program = container_of(child, struct program, child);
     enum program_state before = (enum program_state)program->state;
     timer_stop(loop_of(program), &program->deadline);
-    timer_stop(loop_of(program), &program->next_probe);
     list_remove(&program->of_programs);
     set_state(program, PROGRAM_ENDED);
-    conn_close(&program->probe, CLOSE_DONE);
+    probe_stop(&program->probe);
     program->events->ended(program, before, end);
     release_if_over(program);
 }
@@ -111,8 +96,9 @@ static void deadline_passed(struct timer *timer)
 {
     struct program *program = container_of(timer, struct program, deadline);
     if (program->state == PROGRAM_STARTING)
-        program->events->late(program);
-    program_kill(program);
+        too_late(program);
+    else
+        program_kill(program);
 }
 
 void programs_init(struct programs *programs, struct net *net)
@@ -162,9 +148,8 @@ void program_init(struct program *program, struct programs *programs, const stru
 {
     *program = (struct program){.programs = programs, .events = events};
     list_init(&program->of_programs);
-    timer_init(&program->next_probe, next_probe);
     timer_init(&program->deadline, deadline_passed);
-    conn_init(&program->probe, programs->net, &probe_events, &probe_limits);
+    probe_init(&program->probe, programs->net, probe_judged, probe_over);
 }
 
 bool program_start(struct program *program, const struct program_spec *spec, struct err *err)
@@ -172,14 +157,12 @@ bool program_start(struct program *program, const struct program_spec *spec, str
     struct loop *loop = loop_of(program);
     assert(program->state == PROGRAM_OFF);
     program->addr = spec->addr;
-    program->question = spec->question;
-    program->answer = spec->answer;
     if (!child_start(&program->child, loop, &spec->child, line_received, process_ended, err))
         return false;
     program->pid = program->child.pid;
     list_append(&program->programs->running, &program->of_programs);
     set_state(program, PROGRAM_STARTING);
-    timer_start(loop, &program->next_probe, LOOP_MS(PROGRAM_PROBE_MS));
+    probe_start(&program->probe, spec->probe, &program->addr);
     if (spec->start_ms_max != 0)
         timer_start(loop, &program->deadline, LOOP_MS(spec->start_ms_max));
     return true;
@@ -190,7 +173,7 @@ void program_stop(struct program *program)
     if (program->state != PROGRAM_STARTING && program->state != PROGRAM_READY)
         return;
     set_state(program, PROGRAM_STOPPING);
-    timer_stop(loop_of(program), &program->next_probe);
+    probe_stop(&program->probe);
     child_signal(&program->child, SIGTERM);
     timer_start(loop_of(program), &program->deadline, LOOP_MS(PROGRAM_STOP_MS));
 }

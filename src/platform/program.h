@@ -11,11 +11,12 @@
 #define SENNIT_PLATFORM_PROGRAM_H
 
 #include "loop/child.h"
-#include "net/conn.h"
+#include "platform/probe.h"
 
 enum {
-    PROGRAM_PROBE_MS = 25,   /* between two probes */
-    PROGRAM_STOP_MS = 10000, /* between SIGTERM and SIGKILL */
+    PROGRAM_PROBE_MS = 25,            /* between two probes of the usual kind */
+    PROGRAM_PROBE_TIMEOUT_MS = 10000, /* of one such probe */
+    PROGRAM_STOP_MS = 10000,          /* between SIGTERM and SIGKILL */
 };
 
 enum program_state { PROGRAM_OFF, PROGRAM_STARTING, PROGRAM_READY, PROGRAM_STOPPING, PROGRAM_ENDED, PROGRAM_STATES };
@@ -44,11 +45,10 @@ struct program_events {
 };
 
 struct program_spec {
-    struct child_spec child; /* borrowed for the call */
-    struct addr addr;        /* where it will listen */
-    const char *question;    /* sent by a probe; NULL: it is ready when it accepts a connection, */
-    const char *answer;      /* else when its response begins with this. Both outlive the program. */
-    uint64_t start_ms_max;   /* until it must be ready; 0: no bound */
+    struct child_spec child;        /* borrowed for the call */
+    struct addr addr;               /* where it will listen */
+    const struct probe_spec *probe; /* says that it is ready; outlives the program */
+    uint64_t start_ms_max;          /* until it must be ready; 0: no bound but the probe's */
 };
 
 struct program {
@@ -56,13 +56,15 @@ struct program {
     const struct program_events *events;
     struct list of_programs;
     struct child child;
-    struct conn probe;
-    struct timer next_probe, deadline; /* `deadline`: to become ready, later to end */
+    struct probe probe;
+    struct timer deadline; /* to become ready, later to end */
     struct addr addr;
-    const char *question, *answer;
     pid_t pid; /* kept after the end, for the log */
     uint8_t state;
 };
+
+/* The probe of a program that is ready when it accepts a connection. */
+extern const struct probe_spec program_probe_default;
 
 void programs_init(struct programs *programs, struct net *net);
 /* A port of loopback that is free now, and that no running program was given. Another process may take it before the

@@ -251,11 +251,9 @@ static bool env_read(struct service_spec *spec, const struct yaml_node *env, str
     return true;
 }
 
-/* The platform chooses the port, so containerPort has no effect. A value that cannot be right is an error still. */
-static bool ports_read(const struct yaml_node *ports, struct err *err)
+static bool ports_read(struct service_spec *spec, const struct yaml_node *ports, struct err *err)
 {
     static const char *const keys[] = {"name", "containerPort", "protocol", NULL};
-    uint32_t port;
     struct span text;
     if (ports == NULL)
         return true;
@@ -266,7 +264,7 @@ static bool ports_read(const struct yaml_node *ports, struct err *err)
     for (size_t i = 0; i < ports->count; i++) {
         const struct yaml_node *node = ports->items[i], *name;
         if (!yaml_expect(node, YAML_MAPPING, err) || !yaml_only(node, keys, err) ||
-            !number_read(node, "containerPort", 1, 65535, &port, err))
+            !number_read(node, "containerPort", 1, 65535, &spec->container_port, err))
             return false;
         name = yaml_get(node, "name");
         if (name == NULL)
@@ -278,6 +276,24 @@ static bool ports_read(const struct yaml_node *ports, struct err *err)
                               "h2c is not served here, and WebSockets need http1: use http1 or leave it out");
         if (!span_equal(text, SPAN_LIT("http1")) && text.len != 0)
             return yaml_error(err, name, "expected http1, found %s", SHOWN_FOUND(text));
+    }
+    return true;
+}
+
+static bool probes_read(struct service_spec *spec, const struct yaml_node *container, struct err *err)
+{
+    static const char *const names[] = {[SPEC_PROBE_STARTUP] = "startupProbe",
+                                        [SPEC_PROBE_LIVENESS] = "livenessProbe",
+                                        [SPEC_PROBE_READINESS] = "readinessProbe"};
+    for (int use = 0; use < SPEC_PROBES; use++) {
+        const struct yaml_node *node = yaml_get(container, names[use]);
+        if (node == NULL)
+            continue;
+        if (!spec_probe_read(&spec->probes[use], &spec->questions[use], (enum spec_probe_use)use, node,
+                             (uint16_t)spec->container_port, err))
+            return false;
+        if (yaml_get(node, "grpc") != NULL)
+            inert(spec, names[use], "gRPC probes are not run here");
     }
     return true;
 }
@@ -301,9 +317,6 @@ static bool container_read(struct service_spec *spec, const struct yaml_node *co
                                        NULL};
     static const struct no_effect no_effect[] = {
         {"resources", "an instance may use all CPU and memory of this machine"},
-        {"startupProbe", "an instance counts as started once its port takes a connection"},
-        {"livenessProbe", "an instance that hangs is not restarted"},
-        {"readinessProbe", "requests go also to instances that call themselves unready"},
         {"volumeMounts", "the paths are this machine's own"},
         {"securityContext", "programs run as the user of sennit up (--user)"},
         {"imagePullPolicy", ""},
@@ -327,7 +340,7 @@ static bool container_read(struct service_spec *spec, const struct yaml_node *co
            text_read(spec, container, "workingDir", &spec->working_dir, err) &&
            words_read(spec, container, "command", &spec->command, err) &&
            words_read(spec, container, "args", &spec->args, err) && env_read(spec, yaml_get(container, "env"), err) &&
-           ports_read(yaml_get(container, "ports"), err);
+           ports_read(spec, yaml_get(container, "ports"), err) && probes_read(spec, container, err);
 }
 
 static bool template_read(struct service_spec *spec, const struct yaml_node *template, struct err *err)
@@ -490,6 +503,7 @@ bool service_spec_parse(struct service_spec *spec, const char *path, struct span
         .concurrency = SPEC_CONCURRENCY_DEFAULT,
         .timeout_s = SPEC_TIMEOUT_S_DEFAULT,
         .instances_max = SPEC_INSTANCES_DEFAULT,
+        .container_port = SPEC_PORT_DEFAULT,
         .redis_memory_bytes_max = SPEC_REDIS_MEMORY_DEFAULT,
         .directory = slash == NULL ? mem_text(SPAN_LIT(".")) : mem_text(span_of(path, (size_t)(slash - path) + 1)),
     };
@@ -524,6 +538,8 @@ void service_spec_finish(struct service_spec *spec)
     free(spec->run);
     free(spec->hint);
     free(spec->directory);
+    for (int i = 0; i < SPEC_PROBES; i++)
+        free(spec->questions[i]);
     words_finish(&spec->lacking);
     buf_finish(&spec->inert);
 }

@@ -6,6 +6,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "platform/spec_probe.h"
 #include "platform/words.h"
 
 enum {
@@ -14,6 +15,7 @@ enum {
     SPEC_TIMEOUT_S_DEFAULT = 300,
     SPEC_TIMEOUT_S_MAX = 3600,
     SPEC_INSTANCES_DEFAULT = 100,
+    SPEC_PORT_DEFAULT = 8080,
     SPEC_INSTANCES_MAX = 1000,
     SPEC_TEXT_BYTES_MAX = 100 * 1024, /* of one text; the kernel accepts no argument or variable of 128 KiB, */
     SPEC_BYTES_MAX = 1 << 20,         /* and no more than about 2 MiB of all of them */
@@ -33,8 +35,11 @@ struct service_spec {
     char *hint;      /* sennit.dev/hint */
     char *directory; /* of the file */
     uint32_t concurrency, timeout_s, instances_min, instances_max;
-    bool affinity; /* run.googleapis.com/sessionAffinity */
-    bool redis;    /* sennit.dev/redis: managed */
+    uint32_t container_port;
+    struct probe_spec probes[SPEC_PROBES]; /* PROBE_NONE: none */
+    char *questions[SPEC_PROBES];          /* their texts */
+    bool affinity;                         /* run.googleapis.com/sessionAffinity */
+    bool redis;                            /* sennit.dev/redis: managed */
     uint64_t redis_restart_delay_ms;
     uint64_t redis_memory_bytes_max; /* sennit.dev/redis-memory */
     struct words lacking;            /* "field: what happens instead", of fields that have no effect here */

@@ -73,9 +73,14 @@ static void on_accepted(struct listener *it, struct io *io, const struct addr *p
 static void run(const char *script, bool listens, const char *question, uint64_t start_ms_max)
 {
     const char *const argv[] = {"/bin/sh", "-c", script, NULL};
+    const struct probe_spec line = {.kind = PROBE_LINE,
+                                    .question = question,
+                                    .answer = "+PONG",
+                                    .period_ms = 10,
+                                    .timeout_ms = 1000,
+                                    .successes = 1};
     struct program_spec spec = {.child = {.argv = argv, .directory = "/"},
-                                .question = question,
-                                .answer = "+PONG",
+                                .probe = question != NULL ? &line : &program_probe_default,
                                 .start_ms_max = start_ms_max};
     uint16_t port;
     assert_true(programs_find_port(&programs, &port, &err));
@@ -133,7 +138,7 @@ static void test_a_connection_alone_is_no_answer_to_a_question(void **state)
 static void test_what_cannot_be_executed_stays_off(void **state)
 {
     const char *const argv[] = {"/no/such/program", NULL};
-    const struct program_spec spec = {.child = {.argv = argv}};
+    const struct program_spec spec = {.child = {.argv = argv}, .probe = &program_probe_default};
     assert_false(program_start(&program, &spec, &err));
     assert_int_equal(program.state, PROGRAM_OFF);
     assert_true(list_empty(&programs.running));

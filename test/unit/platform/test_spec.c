@@ -209,6 +209,47 @@ static void test_annotations(void **state)
     assert_true(span_equal(buf_span(&spec.inert), SPAN_LIT("run.googleapis.com/client-name")));
 }
 
+static void test_probes(void **state)
+{
+    static const struct {
+        const char *line, *why;
+    } bad[] = {
+        {"startupProbe: {exec: {command: [a]}}", "Cloud Run has no exec probes: use httpGet or tcpSocket"},
+        {"livenessProbe: {tcpSocket: {}}", "only a startup probe may ask for a connection"},
+        {"livenessProbe: {httpGet: {}, grpc: {}}", "not several"},
+        {"startupProbe: {periodSeconds: 241}", "from 1 to 240"},
+        {"startupProbe: {timeoutSeconds: 11}", "at most periodSeconds (10), found 11"},
+        {"livenessProbe: {successThreshold: 2}", "expected"},
+        {"livenessProbe: {httpGet: {path: health}}", "expected a path like /health"},
+        {"livenessProbe: {httpGet: {path: \"/a b\"}}", "expected a path like /health"},
+        {"livenessProbe: {httpGet: {port: 70000}}", "from 1 to 65535"},
+        {"livenessProbe: {httpGet: {httpHeaders: [{name: \"A B\", value: c}]}}", "cannot be a field"},
+        {"livenessProbe: {httpGett: {}}", "did you mean \"httpGet\""},
+    };
+    char line[256];
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        snprintf(line, sizeof line, "          %s\n", bad[i].line);
+        refuse_with("", "", line, bad[i].why);
+    }
+    accept_with(
+        "", "",
+        "          ports: [{containerPort: 9000}]\n"
+        "          startupProbe: {tcpSocket: {port: 9000}}\n"
+        "          livenessProbe: {httpGet: {path: /up?x=1, httpHeaders: [{name: A, value: b}]}, periodSeconds: 5}\n"
+        "          readinessProbe: {grpc: {}}\n");
+    const struct probe_spec *probes = spec.probes;
+    assert_int_equal(probes[SPEC_PROBE_STARTUP].kind, PROBE_TCP);
+    assert_int_equal(probes[SPEC_PROBE_STARTUP].port, 0); /* the one that the instance is given */
+    assert_int_equal(probes[SPEC_PROBE_STARTUP].period_ms, 10000);
+    assert_int_equal(probes[SPEC_PROBE_STARTUP].failures, 3);
+    assert_int_equal(probes[SPEC_PROBE_LIVENESS].period_ms, 5000);
+    assert_string_equal(probes[SPEC_PROBE_LIVENESS].question,
+                        "GET /up?x=1 HTTP/1.1\r\nHost: localhost\r\nUser-Agent: sennit-probe\r\nA: b\r\nConnection: "
+                        "close\r\n\r\n");
+    assert_int_equal(probes[SPEC_PROBE_READINESS].kind, PROBE_NONE);
+    assert_int_equal(spec.lacking.count, 1);
+}
+
 static bool parsed(const char *behind)
 {
     struct buf text = {0};
@@ -341,10 +382,15 @@ static int finish(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults),          cmocka_unit_test(test_numbers_that_are_none),
-        cmocka_unit_test(test_scales_that_cross), cmocka_unit_test(test_texts_that_cannot_be_passed),
-        cmocka_unit_test(test_variables),         cmocka_unit_test(test_annotations),
-        cmocka_unit_test(test_traffic),           cmocka_unit_test(test_names),
+        cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_numbers_that_are_none),
+        cmocka_unit_test(test_scales_that_cross),
+        cmocka_unit_test(test_texts_that_cannot_be_passed),
+        cmocka_unit_test(test_variables),
+        cmocka_unit_test(test_annotations),
+        cmocka_unit_test(test_probes),
+        cmocka_unit_test(test_traffic),
+        cmocka_unit_test(test_names),
         cmocka_unit_test(test_broken_files),
     };
     return cmocka_run_group_tests(tests, NULL, finish);
