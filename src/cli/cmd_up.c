@@ -21,6 +21,8 @@ enum {
     KEY_REQUEST_LOG,
     KEY_BIND,
     KEY_CHECK,
+    KEY_TIME_SCALE,
+    KEY_AUTOSCALER,
 };
 
 struct arguments {
@@ -51,6 +53,10 @@ static const struct argp_option options[] = {
      "Write a line for each request when it ends: all (the default), failed (refused, cut, broken, status 400 and "
      "above), or none",
      0},
+    {"autoscaler", KEY_AUTOSCALER, "WHICH", 0,
+     "cloudrun (the default) or kpa, Knative's; the annotation autoscaling.knative.dev/class chooses too", 0},
+    {"time-scale", KEY_TIME_SCALE, "N", 0,
+     "Let the platform's clock run N times faster, up to 3600: the autoscaler, idle time, timeoutSeconds", 0},
     {"idle-timeout", KEY_IDLE, "SECONDS", 0, "Stop an instance after this time without a request (default 900)", 0},
     {"startup-timeout", KEY_STARTUP, "SECONDS", 0, "Time for an instance to listen (default 240)", 0},
     {0},
@@ -92,6 +98,13 @@ static enum request_log_choice request_log(struct argp_state *state, const char 
     return REQUEST_LOG_ALL;
 }
 
+static bool is_kpa(struct argp_state *state, const char *text)
+{
+    if (strcmp(text, "kpa") != 0 && strcmp(text, "cloudrun") != 0)
+        argp_error(state, "--autoscaler: expected cloudrun or kpa, found %s", SHOWN_FOUND(span_str(text)));
+    return strcmp(text, "kpa") == 0;
+}
+
 static error_t parse(int key, char *argument, struct argp_state *state)
 {
     struct arguments *arguments = state->input;
@@ -101,6 +114,12 @@ static error_t parse(int key, char *argument, struct argp_state *state)
         break;
     case 'p':
         arguments->up.port = (uint16_t)number(state, "--port", argument, 0, 65535);
+        break;
+    case KEY_TIME_SCALE:
+        arguments->up.time_scale = (uint32_t)number(state, "--time-scale", argument, 1, 3600);
+        break;
+    case KEY_AUTOSCALER:
+        arguments->up.kpa = is_kpa(state, argument);
         break;
     case KEY_CHECK:
         arguments->check = true;

@@ -36,26 +36,26 @@ struct known {
 static const struct known known[] = {
     {AUTOSCALING "min-scale", KIND_COUNT, NULL, 0, 1000, NULL, NULL},
     {AUTOSCALING "max-scale", KIND_COUNT, NULL, 0, 1000, NULL, NULL},
-    {AUTOSCALING "class", KIND_WORD, "kpa.autoscaling.knative.dev|hpa.autoscaling.knative.dev", 0, 0, NULL,
-     NOT_SCALED_SO},
+    {AUTOSCALING "class", KIND_WORD, "kpa.autoscaling.knative.dev|hpa.autoscaling.knative.dev", 0, 0,
+     "kpa.autoscaling.knative.dev", NOT_SCALED_SO},
     {AUTOSCALING "metric", KIND_WORD, "concurrency|rps|cpu|memory", 0, 0, "concurrency", NOT_SCALED_SO},
-    {AUTOSCALING "target", KIND_DECIMAL, "", 10, ANY, NULL, NOT_SCALED_SO},
-    {AUTOSCALING "target-utilization-percentage", KIND_DECIMAL, "", THOUSAND, 100 * THOUSAND, NULL, NOT_SCALED_SO},
-    {AUTOSCALING "window", KIND_DURATION, NULL, 6 * SECOND, HOUR, NULL, NOT_SCALED_SO},
-    {AUTOSCALING "panic-window-percentage", KIND_DECIMAL, "", THOUSAND, 100 * THOUSAND, NULL, NOT_SCALED_SO},
-    {AUTOSCALING "panic-threshold-percentage", KIND_DECIMAL, "", 110 * THOUSAND, 1000 * THOUSAND, NULL, NOT_SCALED_SO},
+    {AUTOSCALING "target", KIND_DECIMAL, "", 10, ANY, NULL, NULL},
+    {AUTOSCALING "target-utilization-percentage", KIND_DECIMAL, "", THOUSAND, 100 * THOUSAND, NULL, NULL},
+    {AUTOSCALING "window", KIND_DURATION, NULL, 6 * SECOND, HOUR, NULL, NULL},
+    {AUTOSCALING "panic-window-percentage", KIND_DECIMAL, "", THOUSAND, 100 * THOUSAND, NULL, NULL},
+    {AUTOSCALING "panic-threshold-percentage", KIND_DECIMAL, "", 110 * THOUSAND, 1000 * THOUSAND, NULL, NULL},
     {AUTOSCALING "target-burst-capacity", KIND_DECIMAL, "-1", 0, ANY, NULL, NOT_SCALED_SO},
     {AUTOSCALING "initial-scale", KIND_COUNT, NULL, 0, 1000, NULL, "as many instances start as minScale says"},
-    {AUTOSCALING "activation-scale", KIND_COUNT, NULL, 1, 1000, "1", NOT_SCALED_SO},
-    {AUTOSCALING "scale-down-delay", KIND_DURATION, NULL, 0, HOUR, NULL, NOT_SCALED_SO},
-    {AUTOSCALING "scale-to-zero-pod-retention-period", KIND_DURATION, NULL, 0, HOUR, NULL, NOT_SCALED_SO},
+    {AUTOSCALING "activation-scale", KIND_COUNT, NULL, 1, 1000, NULL, NULL},
+    {AUTOSCALING "scale-down-delay", KIND_DURATION, NULL, 0, HOUR, NULL, NULL},
+    {AUTOSCALING "scale-to-zero-pod-retention-period", KIND_DURATION, NULL, 0, HOUR, NULL, NULL},
     {AUTOSCALING "metric-aggregation-algorithm", KIND_WORD, "linear|weighted-exponential", 0, 0, NULL, NOT_SCALED_SO},
     {RUN "minScale", KIND_COUNT, NULL, 0, 1000, NULL, NULL},
     {RUN "maxScale", KIND_COUNT, NULL, 1, 1000, NULL, NULL},
-    {RUN "scalingMode", KIND_WORD, "automatic|manual", 0, 0, "automatic", "the number of instances follows the load"},
-    {RUN "manualInstanceCount", KIND_COUNT, NULL, 0, 1000, NULL, "the number of instances follows the load"},
-    {RUN "scaling-cpu-target", KIND_DECIMAL, "disabled|default", 100, 900, NULL, NOT_SCALED_SO},
-    {RUN "scaling-concurrency-target", KIND_DECIMAL, "disabled|default", 100, 950, NULL, NOT_SCALED_SO},
+    {RUN "scalingMode", KIND_WORD, "automatic|manual", 0, 0, NULL, NULL},
+    {RUN "manualInstanceCount", KIND_COUNT, NULL, 0, 1000, NULL, NULL},
+    {RUN "scaling-cpu-target", KIND_DECIMAL, "disabled|default", 100, 900, NULL, NULL},
+    {RUN "scaling-concurrency-target", KIND_DECIMAL, "disabled|default", 100, 950, NULL, NULL},
     {RUN "ingress", KIND_WORD, "all|internal|internal-and-cloud-load-balancing", 0, 0, "all",
      "every client that reaches the port is served"},
     {RUN "ingress-status", KIND_WORD, "all|internal|internal-and-cloud-load-balancing", 0, 0, NULL, ""},
@@ -180,16 +180,16 @@ static bool decimal_parse(struct span text, uint64_t *thousandths)
     return true;
 }
 
-static bool value_check(const struct known *one, const struct yaml_node *node, struct span text, struct err *err)
+static bool value_check(const struct known *one, const struct yaml_node *node, struct span text,
+                        struct annotation *found, struct err *err)
 {
-    uint64_t value;
     switch (one->kind) {
     case KIND_TEXT:
         return true;
     case KIND_COUNT:
-        return yaml_u64_text(node, one->min, one->max, &value, err);
+        return yaml_u64_text(node, one->min, one->max, &found->number, err);
     case KIND_DURATION:
-        return yaml_duration_ms(node, one->min, one->max, &value, err);
+        return yaml_duration_ms(node, one->min, one->max, &found->number, err);
     case KIND_BOOL:
         return is_among(text, "true|false", true) ||
                yaml_error(err, node, "expected \"true\" or \"false\", found %s", SHOWN_FOUND(text));
@@ -199,7 +199,10 @@ static bool value_check(const struct known *one, const struct yaml_node *node, s
     case KIND_DECIMAL:
         break;
     }
-    if (is_among(text, one->words, false) || (decimal_parse(text, &value) && value >= one->min && value <= one->max))
+    found->is_word = is_among(text, one->words, false);
+    if (found->is_word)
+        return true;
+    if (decimal_parse(text, &found->number) && found->number >= one->min && found->number <= one->max)
         return true;
     return yaml_error(err, node, "expected a number from %llu.%02llu to %llu%s%s, found %s",
                       (unsigned long long)one->min / THOUSAND, (unsigned long long)one->min % THOUSAND / 10,
@@ -217,9 +220,10 @@ bool annotation_check(const struct yaml_pair *pair, struct annotation *found, st
                     span_equal(prefix, SPAN_LIT(SERVING));
         return ours ? refuse_name(pair, prefix, err) : true;
     }
-    if (!yaml_string(pair->value, &text, err) || !value_check(one, pair->value, text, err))
+    if (!yaml_string(pair->value, &text, err) || !value_check(one, pair->value, text, found, err))
         return false;
     found->name = one->name;
+    found->text = text;
     if (one->usual == NULL || !span_equal_nocase(text, span_str(one->usual)))
         found->consequence = one->consequence;
     return true;

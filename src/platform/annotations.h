@@ -13,6 +13,9 @@ struct annotation {
     /* What happens here instead of what it asks for; "": nothing that a program or its clients could notice. NULL: it
      * asks for what happens anyhow, or spec.c has read it. */
     const char *consequence;
+    struct span text; /* as it stands; borrowed */
+    uint64_t number;  /* COUNT: itself; DECIMAL: thousandths; DURATION: milliseconds; 0 for a word */
+    bool is_word;     /* it is a word where a number may stand */
 };
 
 /* Checks an annotation. False with `err` set: the name is not known although its prefix is the platforms', or the

@@ -131,7 +131,7 @@ static void request_begin(struct exchange *exchange, const struct http1_head *he
     http_end_aborts(&exchange->http);
     ingress->counters.exchanges++;
     exchange_set_state(exchange, EXCHANGE_QUEUED);
-    timer_start(ingress->loop, &exchange->deadline, LOOP_S(revision->spec.timeout_s));
+    timer_start(ingress->loop, &exchange->deadline, LOOP_S(fleet_timeout_s(&revision->fleet)));
     struct span affinity = affinity_find(head);
     snprintf(exchange->ask.affinity, sizeof exchange->ask.affinity, SPAN_FMT, SPAN_ARG(affinity));
     exchange->ask.granted = granted;

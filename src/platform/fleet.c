@@ -8,7 +8,10 @@
 #include "base/log.h"
 #include "base/moves.h"
 #include "base/shown.h"
+#include "loop/process.h"
 #include "wire/json.h"
+
+enum { CPU_PARTS = 1000, CPU_EVERY_US = 900000 };
 
 #define FLEET_MOVES(MOVE) \
     MOVE(FLEET_OPEN, FLEET_SCALING) \
@@ -27,6 +30,28 @@ static void set_state(struct fleet *fleet, enum fleet_state state)
 static bool takes_requests(const struct fleet *fleet)
 {
     return fleet->state == FLEET_OPEN || fleet->state == FLEET_SCALING;
+}
+
+uint64_t fleet_now_us(const struct fleet *fleet)
+{
+    return loop_now_us(fleet->loop) * fleet->time_scale;
+}
+
+uint32_t fleet_timeout_s(const struct fleet *fleet)
+{
+    uint32_t seconds = fleet->spec->timeout_s / fleet->time_scale;
+    return seconds > 0 ? seconds : 1;
+}
+
+static void demand_changed(struct fleet *fleet)
+{
+    demand_note(&fleet->requests, fleet->open + fleet->ask_count, fleet_now_us(fleet));
+}
+
+void fleet_requests_add(struct fleet *fleet, int change)
+{
+    fleet->open += (uint32_t)change;
+    demand_changed(fleet);
 }
 
 static struct instance *instance_of(struct list *node)
@@ -93,6 +118,7 @@ static struct ask *ask_take(struct fleet *fleet)
     if (node == NULL)
         return NULL;
     fleet->ask_count--;
+    demand_changed(fleet);
     return container_of(node, struct ask, queued);
 }
 
@@ -137,6 +163,11 @@ static struct autoscaler_policy policy_of(const struct fleet *fleet)
         .instances_max = fleet->spec->instances_max,
         .concurrency = fleet->spec->concurrency,
         .idle_us_max = LOOP_MS(fleet->idle_ms),
+        .concurrency_target = fleet->spec->scaling.concurrency_target,
+        .cpu_target = fleet->spec->scaling.cpu_target,
+        .is_manual = fleet->spec->scaling.is_manual,
+        .instances_manual = fleet->spec->scaling.instances_manual,
+        .kpa = fleet->spec->scaling.is_kpa ? &fleet->spec->scaling.kpa : NULL,
     };
 }
 
@@ -167,7 +198,7 @@ static void stop_idle(struct fleet *fleet, uint32_t count)
     list_each (node, &fleet->instances) {
         struct instance *instance = instance_of(node);
         if (count > 0 && is_idle(instance) &&
-            autoscaler_idle_is_over(&policy, instance->idle_since_us, loop_now_us(fleet->loop))) {
+            autoscaler_idle_is_over(&policy, instance->idle_since_us, fleet_now_us(fleet))) {
             log_event(LOG_INFO, "instance stops: idle", LOG_C("instance", instance->id));
             program_stop(&instance->program);
             count--;
@@ -194,7 +225,12 @@ static int64_t step(struct fleet *fleet, bool start_failed)
     /* What makes all of them unready at once, a broker say, would make others unready, too. */
     if (unready > 0 && unready == measure.ready)
         measure.queued = 0;
-    uint32_t wanted = autoscaler_step(&fleet->autoscaler, &policy, &measure, loop_now_us(fleet->loop));
+    uint64_t now_us = fleet_now_us(fleet);
+    measure.requests_mean = demand_mean(&fleet->requests, autoscaler_window_s(&policy), now_us);
+    measure.cpu_mean = demand_mean(&fleet->cpu, autoscaler_window_s(&policy), now_us) / CPU_PARTS;
+    if (policy.kpa != NULL)
+        measure.panic_mean = demand_mean(&fleet->requests, kpa_panic_window_s(policy.kpa), now_us);
+    uint32_t wanted = autoscaler_step(&fleet->autoscaler, &policy, &measure, now_us);
     return (int64_t)wanted - measure.ready - measure.starting;
 }
 
@@ -208,14 +244,33 @@ static void scale(struct fleet *fleet, bool start_failed)
         missing = start_one(fleet) ? missing - 1 : step(fleet, true);
     if (missing < 0)
         stop_idle(fleet, (uint32_t)-missing);
-    uint64_t pause_us = autoscaler_pause_left_us(&fleet->autoscaler, loop_now_us(fleet->loop));
+    uint64_t pause_us = autoscaler_pause_left_us(&fleet->autoscaler, fleet_now_us(fleet));
     if (pause_us > 0)
-        timer_start(fleet->loop, &fleet->pause, pause_us);
+        timer_start(fleet->loop, &fleet->pause, pause_us / fleet->time_scale + 1);
 }
 
 static void pause_over(struct timer *timer)
 {
     scale(container_of(timer, struct fleet, pause), false);
+}
+
+/* CPU that the instances used since the last time, of their first processes. */
+static void cpu_measure(struct fleet *fleet)
+{
+    uint64_t now = loop_now_us(fleet->loop), used = 0, cpu_us;
+    struct err ignored;
+    if (fleet->spec->scaling.cpu_target <= 0 || fleet->spec->scaling.is_kpa || now - fleet->cpu_us < CPU_EVERY_US)
+        return;
+    list_each (node, &fleet->instances) {
+        struct instance *instance = instance_of(node);
+        if (instance->program.state != PROGRAM_READY || !process_cpu_read(instance->program.pid, &cpu_us, &ignored))
+            continue;
+        if (instance->cpu_us != 0 && cpu_us > instance->cpu_us)
+            used += cpu_us - instance->cpu_us;
+        instance->cpu_us = cpu_us;
+    }
+    demand_note(&fleet->cpu, (uint32_t)(used * CPU_PARTS / (now - fleet->cpu_us)), fleet_now_us(fleet));
+    fleet->cpu_us = now;
 }
 
 static void tick(struct timer *timer)
@@ -229,11 +284,13 @@ static void tick(struct timer *timer)
             break;
         list_remove(&ask->queued);
         fleet->ask_count--;
+        demand_changed(fleet);
         refuse(fleet, ask, at_max ? FLEET_MAX_INSTANCES : FLEET_COLD_START);
     }
+    cpu_measure(fleet);
     serve_queue(fleet);
     scale(fleet, false);
-    timer_start(fleet->loop, timer, LOOP_MS(FLEET_TICK_MS));
+    timer_start(fleet->loop, timer, LOOP_MS(FLEET_TICK_MS) / fleet->time_scale);
 }
 
 void fleet_init(struct fleet *fleet, struct programs *programs, const struct service_spec *spec,
@@ -246,6 +303,7 @@ void fleet_init(struct fleet *fleet, struct programs *programs, const struct ser
         .command = command,
         .environment = environment,
         .startup_ms_max = FLEET_STARTUP_MS_MAX,
+        .time_scale = 1,
         .idle_ms = FLEET_IDLE_MS,
     };
     list_init(&fleet->instances);
@@ -275,6 +333,7 @@ void fleet_ask(struct fleet *fleet, struct ask *ask)
     } else {
         list_append(&fleet->asks, &ask->queued);
         fleet->ask_count++;
+        demand_changed(fleet);
         scale(fleet, false);
     }
 }
@@ -285,6 +344,7 @@ void fleet_forget(struct ask *ask)
         return;
     list_remove(&ask->queued);
     ask->fleet->ask_count--;
+    demand_changed(ask->fleet);
 }
 
 void fleet_slot_freed(struct fleet *fleet)

@@ -10,6 +10,7 @@
 
 #include "platform/autoscaler.h"
 #include "platform/command.h"
+#include "platform/demand.h"
 #include "platform/instance.h"
 #include "platform/spec.h"
 
@@ -54,7 +55,11 @@ struct fleet {
     uint32_t ask_count;
     uint32_t started; /* ever */
     struct autoscaler_state autoscaler;
-    struct timer tick, pause; /* `pause`: of the autoscaler, after a start that failed */
+    struct demand requests, cpu; /* open and waiting requests; busy thousandths of a CPU */
+    uint64_t cpu_us;             /* when `cpu` was noted last */
+    uint32_t open;               /* requests that instances serve */
+    uint32_t time_scale;         /* its clock runs so many times faster */
+    struct timer tick, pause;    /* `pause`: of the autoscaler, after a start that failed */
     uint64_t startup_us_sum, startup_count;
     uint8_t state;                        /* enum fleet_state */
     void (*stopped)(struct fleet *fleet); /* it is CLOSED; set by the owner before fleet_stop */
@@ -82,7 +87,15 @@ void fleet_ask(struct fleet *fleet, struct ask *ask);
 /* Withdraws a waiting request; harmless if it does not wait. */
 void fleet_forget(struct ask *ask);
 
-/* Called by its instances: one listens, and */
+/* The clock of all its decisions. */
+uint64_t fleet_now_us(const struct fleet *fleet);
+
+/* The request timeout on this machine's clock; at least 1. */
+uint32_t fleet_timeout_s(const struct fleet *fleet);
+
+/* Called by its instances: the number of requests that they serve changes, */
+void fleet_requests_add(struct fleet *fleet, int change);
+/* one listens, and */
 void fleet_instance_ready(struct fleet *fleet, struct instance *instance);
 /* one has ended and left the list; `before` is the state that this ended. */
 void fleet_instance_gone(struct fleet *fleet, struct instance *instance, enum program_state before,

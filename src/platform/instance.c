@@ -79,7 +79,8 @@ static void probes_start(struct instance *instance)
 static void on_ready(struct program *program)
 {
     struct instance *instance = instance_of(program);
-    instance->ready_us = instance->idle_since_us = loop_now_us(instance->fleet->loop);
+    instance->ready_us = loop_now_us(instance->fleet->loop);
+    instance->idle_since_us = fleet_now_us(instance->fleet);
     probes_start(instance);
     fleet_instance_ready(instance->fleet, instance);
 }
@@ -134,7 +135,7 @@ static void environment_make(struct words *env, const struct instance *instance)
     environment_set(env, mem_printf("K_REVISION=%s", spec->revision));
     environment_set(env, mem_printf("K_CONFIGURATION=%s", spec->name));
     environment_set(env, mem_printf("SENNIT_INSTANCE=%s", instance->id));
-    environment_set(env, mem_printf("SENNIT_REQUEST_TIMEOUT_SECONDS=%u", spec->timeout_s));
+    environment_set(env, mem_printf("SENNIT_REQUEST_TIMEOUT_SECONDS=%u", fleet_timeout_s(fleet)));
     if (fleet->text_log)
         environment_set(env, mem_text(SPAN_LIT("SENNIT_LOG_FORMAT=text")));
 }
@@ -194,6 +195,7 @@ const char *instance_state_name(const struct instance *instance)
 void instance_hold(struct instance *instance)
 {
     instance->requests++;
+    fleet_requests_add(instance->fleet, 1);
 }
 
 void instance_release(struct instance *instance)
@@ -201,7 +203,8 @@ void instance_release(struct instance *instance)
     struct fleet *fleet = instance->fleet;
     assert(instance->requests > 0);
     if (--instance->requests == 0)
-        instance->idle_since_us = loop_now_us(fleet->loop);
+        instance->idle_since_us = fleet_now_us(fleet);
+    fleet_requests_add(fleet, -1);
     destroy_if_unused(instance);
     fleet_slot_freed(fleet);
 }

@@ -20,6 +20,7 @@ struct instance {
     uint16_t port;
     uint32_t requests;
     uint64_t started_us, ready_us, idle_since_us;
+    uint64_t cpu_us;     /* that it had used when that was read last */
     uint64_t refused_us; /* when it last refused a connection: its end may be known a moment later; 0: never */
     int64_t started_ms;  /* wall clock */
     struct probe liveness, readiness;

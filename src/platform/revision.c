@@ -16,6 +16,10 @@ struct revision *revision_create(struct service *service, struct service_spec *s
     list_init(&revision->of_service);
     fleet_init(&revision->fleet, programs, &revision->spec, &revision->command, &revision->environment);
     revision->fleet.text_log = options->text_log;
+    if (options->time_scale != 0)
+        revision->fleet.time_scale = options->time_scale;
+    if (options->kpa)
+        revision->spec.scaling.is_kpa = true;
     if (options->idle_ms != 0)
         revision->fleet.idle_ms = options->idle_ms;
     if (options->startup_ms != 0)

@@ -120,6 +120,43 @@ static bool instances_read(const struct yaml_node *node, uint64_t min, uint32_t 
     return true;
 }
 
+/* Takes the value of an annotation about scaling. */
+static void scaling_set(struct scaling *scaling, const struct annotation *found)
+{
+    static const struct {
+        const char *name;
+        size_t offset;
+        double scale;
+    } decimals[] = {
+        {"run.googleapis.com/scaling-concurrency-target", offsetof(struct scaling, concurrency_target), 1},
+        {"run.googleapis.com/scaling-cpu-target", offsetof(struct scaling, cpu_target), 1},
+        {"autoscaling.knative.dev/target", offsetof(struct scaling, kpa.target), 1},
+        {"autoscaling.knative.dev/target-utilization-percentage", offsetof(struct scaling, kpa.utilization), 0.01},
+        {"autoscaling.knative.dev/panic-window-percentage", offsetof(struct scaling, kpa.panic_window), 0.01},
+        {"autoscaling.knative.dev/panic-threshold-percentage", offsetof(struct scaling, kpa.panic_threshold), 0.01},
+    };
+    struct span name = span_str(found->name);
+    for (size_t i = 0; i < sizeof decimals / sizeof decimals[0]; i++)
+        if (span_equal(name, span_str(decimals[i].name)))
+            *(double *)((char *)scaling + decimals[i].offset) =
+                found->is_word ? (span_equal(found->text, SPAN_LIT("disabled")) ? 0 : SPEC_TARGET_DEFAULT)
+                               : (double)found->number / 1000 * decimals[i].scale;
+    if (span_equal(name, SPAN_LIT("run.googleapis.com/scalingMode")))
+        scaling->is_manual = span_equal(found->text, SPAN_LIT("manual"));
+    else if (span_equal(name, SPAN_LIT("run.googleapis.com/manualInstanceCount")))
+        scaling->instances_manual = (uint32_t)found->number;
+    else if (span_equal(name, SPAN_LIT("autoscaling.knative.dev/class")))
+        scaling->is_kpa = span_starts_with(found->text, SPAN_LIT("kpa."));
+    else if (span_equal(name, SPAN_LIT("autoscaling.knative.dev/window")))
+        scaling->kpa.window_s = (uint32_t)(found->number / 1000);
+    else if (span_equal(name, SPAN_LIT("autoscaling.knative.dev/activation-scale")))
+        scaling->kpa.activation = (uint32_t)found->number;
+    else if (span_equal(name, SPAN_LIT("autoscaling.knative.dev/scale-down-delay")))
+        scaling->kpa.down_delay_us = found->number * 1000;
+    else if (span_equal(name, SPAN_LIT("autoscaling.knative.dev/scale-to-zero-pod-retention-period")))
+        scaling->kpa.retention_us = found->number * 1000;
+}
+
 static bool platforms_annotation_read(struct service_spec *spec, const struct yaml_pair *pair, struct err *err)
 {
     struct annotation found;
@@ -128,6 +165,8 @@ static bool platforms_annotation_read(struct service_spec *spec, const struct ya
         return false;
     if (span_equal(pair->key, SPAN_LIT("run.googleapis.com/sessionAffinity")))
         spec->affinity = yaml_string(pair->value, &text, err) && span_equal_nocase(text, SPAN_LIT("true"));
+    if (found.name != NULL)
+        scaling_set(&spec->scaling, &found);
     if (found.name != NULL && found.consequence != NULL)
         inert(spec, found.name, found.consequence);
     return true;
@@ -476,6 +515,14 @@ static const struct yaml_node *scale_node(const struct yaml_node *root, const ch
 
 static bool spec_check(struct service_spec *spec, const struct yaml_node *root, struct err *err)
 {
+    struct scaling *scaling = &spec->scaling;
+    scaling->kpa.concurrency = spec->concurrency;
+    scaling->kpa.instances_min = spec->instances_min;
+    scaling->kpa.instances_max = spec->instances_max;
+    if (scaling->concurrency_target <= 0 && scaling->cpu_target <= 0)
+        return yaml_error(err, root, "scaling-cpu-target and scaling-concurrency-target cannot both be disabled");
+    if (scaling->is_manual && scaling->instances_manual > spec->instances_max)
+        spec->instances_max = scaling->instances_manual;
     if (spec->instances_min > spec->instances_max) {
         const struct yaml_node *max = scale_node(root, "autoscaling.knative.dev/max", "run.googleapis.com/max");
         return yaml_error(err,
@@ -504,6 +551,9 @@ bool service_spec_parse(struct service_spec *spec, const char *path, struct span
         .timeout_s = SPEC_TIMEOUT_S_DEFAULT,
         .instances_max = SPEC_INSTANCES_DEFAULT,
         .container_port = SPEC_PORT_DEFAULT,
+        .scaling = {.concurrency_target = SPEC_TARGET_DEFAULT,
+                    .cpu_target = SPEC_TARGET_DEFAULT,
+                    .kpa = kpa_policy_default},
         .redis_memory_bytes_max = SPEC_REDIS_MEMORY_DEFAULT,
         .directory = slash == NULL ? mem_text(SPAN_LIT(".")) : mem_text(span_of(path, (size_t)(slash - path) + 1)),
     };

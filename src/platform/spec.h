@@ -6,6 +6,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "platform/kpa.h"
 #include "platform/spec_probe.h"
 #include "platform/words.h"
 
@@ -20,9 +21,18 @@ enum {
     SPEC_TEXT_BYTES_MAX = 100 * 1024, /* of one text; the kernel accepts no argument or variable of 128 KiB, */
     SPEC_BYTES_MAX = 1 << 20,         /* and no more than about 2 MiB of all of them */
 };
+#define SPEC_TARGET_DEFAULT 0.6                    /* of slots and of CPU */
 #define SPEC_REDIS_MEMORY_MIN ((uint64_t)16 << 20) /* for an empty Redis and its scripts */
 #define SPEC_REDIS_MEMORY_DEFAULT ((uint64_t)512 << 20)
 #define SPEC_REDIS_MEMORY_MAX ((uint64_t)1 << 40)
+
+/* What annotations say about the number of instances, beside minScale and maxScale. */
+struct scaling {
+    double concurrency_target, cpu_target; /* see autoscaler_policy */
+    bool is_manual, is_kpa;
+    uint32_t instances_manual;
+    struct kpa_policy kpa;
+};
 
 struct service_spec {
     char *path;          /* of the file, as the operator named it */
@@ -35,6 +45,7 @@ struct service_spec {
     char *hint;      /* sennit.dev/hint */
     char *directory; /* of the file */
     uint32_t concurrency, timeout_s, instances_min, instances_max;
+    struct scaling scaling;
     uint32_t container_port;
     struct probe_spec probes[SPEC_PROBES]; /* PROBE_NONE: none */
     char *questions[SPEC_PROBES];          /* their texts */

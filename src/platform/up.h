@@ -22,6 +22,8 @@ struct up_options {
     uint32_t connections_per_address; /* of clients of one address; 0: half */
     int32_t status_port;              /* below 0: none; 0 picks a free one */
     uint64_t idle_ms, startup_ms;     /* 0: the defaults */
+    uint32_t time_scale;              /* the platform's clock runs so many times faster; 0: as it does */
+    bool kpa;                         /* Knative's autoscaler, whatever the file says */
     bool text_log;
     uint8_t request_log;     /* enum request_log_choice */
     const char *const *pass; /* names of the operator's variables to pass to instances */

@@ -124,8 +124,10 @@ static const struct scenario scenarios[] = {
 static void play(const struct scenario *scenario)
 {
     struct autoscaler_state state = {0};
-    struct autoscaler_policy policy = {scenario->min, scenario->max, scenario->concurrency,
-                                       scenario->idle_ms_max * 1000};
+    struct autoscaler_policy policy = {.instances_min = scenario->min,
+                                       .instances_max = scenario->max,
+                                       .concurrency = scenario->concurrency,
+                                       .idle_us_max = scenario->idle_ms_max * 1000};
     for (const struct row *row = scenario->rows; row < scenario->rows + ROWS_MAX && row->at != 0; row++) {
         uint64_t idle_since_us[IDLE_MAX];
         for (uint32_t i = 0; i < row->idle; i++)
@@ -152,7 +154,8 @@ static void test_scenarios(void **state)
 static void test_the_pause_doubles_up_to_its_most(void **state)
 {
     struct autoscaler_state scaler = {0};
-    const struct autoscaler_policy policy = {1, 10, 4, 1000};
+    const struct autoscaler_policy policy = {
+        .instances_min = 1, .instances_max = 10, .concurrency = 4, .idle_us_max = 1000};
     uint64_t now_us = 5, expected = AUTOSCALER_PAUSE_US_MIN;
     assert_int_equal(autoscaler_pause_left_us(&scaler, now_us), 0);
     for (int i = 0; i < 12; i++) {
@@ -184,9 +187,16 @@ static void test_it_stays_within_its_bounds_for_any_measure(void **state)
             .idle_count = (uint32_t)rand() % (IDLE_MAX + 1),
             .idle_since_us = idle_since_us,
             .start_failed = rand() % 8 == 0,
+            .requests_mean = numbers[rand() % COUNT],
+            .cpu_mean = numbers[rand() % COUNT],
         };
         uint32_t min = (uint32_t)rand() % 1001, max = min + (uint32_t)rand() % (1001 - min);
-        struct autoscaler_policy policy = {min, max, 1 + (uint32_t)rand() % 1000, 1000000};
+        struct autoscaler_policy policy = {.instances_min = min,
+                                           .instances_max = max,
+                                           .concurrency = 1 + (uint32_t)rand() % 1000,
+                                           .idle_us_max = 1000000,
+                                           .concurrency_target = rand() % 2 * 0.6,
+                                           .cpu_target = rand() % 2 * 0.6};
         uint32_t result = autoscaler_step(&scaler, &policy, &measure, now_us);
         assert_true(result <= max);
         /* Below minScale only as long as it must not start any. */
@@ -195,10 +205,78 @@ static void test_it_stays_within_its_bounds_for_any_measure(void **state)
     }
 }
 
+/* Means over a minute, of requests and of CPU, start instances before all slots are taken. */
+static void test_means(void **state)
+{
+    static const struct {
+        uint32_t concurrency, ready;
+        double requests, cpu, requests_target, cpu_target;
+        uint32_t wanted;
+    } rows[] = {
+        {10, 1, 6, 0, 0.6, 0.6, 1},       /* exactly 60 % */
+        {10, 1, 9, 0, 0.6, 0.6, 2},       /* ceil(9 / 6) */
+        {250, 1, 10000, 0, 0.6, 0.6, 67}, /* not 40 */
+        {80, 2, 1, 1.3, 0.6, 0.6, 3},     /* ceil(1.3 / 0.6) */
+        {80, 2, 1, 1.3, 0.6, 0, 2},       {10, 1, 9, 0, 0, 0.6, 1},       {10, 1, 9, 0, 0.9, 0.6, 1},
+        {10, 1, 9.1, 0, 0.9, 0.6, 2},     {1, 5, 1000, 0, 0.6, 0.6, 100}, /* maxScale */
+        {10, 4, 9, 0, 0.6, 0.6, 4},                                       /* what has requests stays */
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct autoscaler_state scaler = {0};
+        struct autoscaler_policy policy = {.instances_max = 100,
+                                           .concurrency = rows[i].concurrency,
+                                           .idle_us_max = 900000000,
+                                           .concurrency_target = rows[i].requests_target,
+                                           .cpu_target = rows[i].cpu_target};
+        struct autoscaler_measure measure = {
+            .ready = rows[i].ready, .requests_mean = rows[i].requests, .cpu_mean = rows[i].cpu};
+        uint32_t wanted = autoscaler_step(&scaler, &policy, &measure, 1000000);
+        if (wanted != rows[i].wanted)
+            fail_msg("row %zu: expected %u, found %u", i, rows[i].wanted, wanted);
+    }
+}
+
+/* An instance whose idle time is over stays while the mean needs it. */
+static void test_the_mean_keeps_idle_instances(void **state)
+{
+    struct autoscaler_state scaler = {0};
+    uint64_t idle[3] = {1, 1, 1};
+    struct autoscaler_policy policy = {
+        .instances_max = 100, .concurrency = 10, .idle_us_max = 900000000, .concurrency_target = 0.6};
+    struct autoscaler_measure measure = {.ready = 5, .idle_count = 3, .idle_since_us = idle, .requests_mean = 20};
+    assert_int_equal(autoscaler_step(&scaler, &policy, &measure, 1000000000), 4);
+    measure.requests_mean = 1;
+    assert_int_equal(autoscaler_step(&scaler, &policy, &measure, 1001000000), 2);
+    assert_int_equal(autoscaler_window_s(&policy), 60);
+    policy.idle_us_max = 5000000;
+    assert_int_equal(autoscaler_window_s(&policy), 5);
+}
+
+static void test_manual_and_knative(void **state)
+{
+    struct autoscaler_state scaler = {0};
+    struct kpa_policy kpa = kpa_policy_default;
+    struct autoscaler_policy policy = {
+        .instances_max = 100, .concurrency = 10, .idle_us_max = 900000000, .is_manual = true, .instances_manual = 7};
+    struct autoscaler_measure measure = {.ready = 1, .queued = 1000, .requests_mean = 1000};
+    assert_int_equal(autoscaler_step(&scaler, &policy, &measure, 1000000), 7);
+    policy.is_manual = false;
+    policy.kpa = &kpa;
+    kpa.concurrency = 10;
+    measure = (struct autoscaler_measure){.queued = 1};
+    assert_int_equal(autoscaler_step(&scaler, &policy, &measure, 2000000), 1); /* the first request, at zero */
+    measure = (struct autoscaler_measure){.ready = 1, .requests_mean = 9, .panic_mean = 9};
+    assert_int_equal(autoscaler_step(&scaler, &policy, &measure, 3000000), 2);
+    assert_true(autoscaler_idle_is_over(&policy, 3000000, 3000001));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_scenarios),
+        cmocka_unit_test(test_means),
+        cmocka_unit_test(test_the_mean_keeps_idle_instances),
+        cmocka_unit_test(test_manual_and_knative),
         cmocka_unit_test(test_the_pause_doubles_up_to_its_most),
         cmocka_unit_test(test_it_stays_within_its_bounds_for_any_measure),
     };

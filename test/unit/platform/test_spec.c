@@ -205,7 +205,8 @@ static void test_annotations(void **state)
     assert_int_equal(spec.instances_min, 1);
     assert_int_equal(spec.instances_max, 3);
     assert_true(spec.affinity);
-    assert_int_equal(spec.lacking.count, 2);
+    assert_true(spec.scaling.cpu_target == 0 && spec.scaling.concurrency_target == 0.6);
+    assert_int_equal(spec.lacking.count, 1);
     assert_true(span_equal(buf_span(&spec.inert), SPAN_LIT("run.googleapis.com/client-name")));
 }
 
@@ -248,6 +249,31 @@ static void test_probes(void **state)
                         "close\r\n\r\n");
     assert_int_equal(probes[SPEC_PROBE_READINESS].kind, PROBE_NONE);
     assert_int_equal(spec.lacking.count, 1);
+}
+
+static void test_scaling(void **state)
+{
+    accept_with("        autoscaling.knative.dev/class: kpa.autoscaling.knative.dev\n"
+                "        autoscaling.knative.dev/target: \"20\"\n"
+                "        autoscaling.knative.dev/targetUtilizationPercentage: \"50\"\n"
+                "        autoscaling.knative.dev/window: 30s\n"
+                "        autoscaling.knative.dev/scale-down-delay: 2m\n"
+                "        run.googleapis.com/scaling-concurrency-target: \"0.75\"\n",
+                "", "");
+    assert_true(spec.scaling.is_kpa);
+    assert_true(kpa_target(&spec.scaling.kpa) == 10);
+    assert_int_equal(spec.scaling.kpa.window_s, 30);
+    assert_int_equal(spec.scaling.kpa.down_delay_us, 120000000);
+    assert_true(spec.scaling.concurrency_target == 0.75);
+    assert_int_equal(spec.lacking.count, 0);
+    accept_with(
+        "        run.googleapis.com/scalingMode: manual\n        run.googleapis.com/manualInstanceCount: \"3\"\n", "",
+        "");
+    assert_true(spec.scaling.is_manual);
+    assert_int_equal(spec.scaling.instances_manual, 3);
+    refuse_with("        run.googleapis.com/scaling-cpu-target: disabled\n"
+                "        run.googleapis.com/scaling-concurrency-target: disabled\n",
+                "", "", "cannot both be disabled");
 }
 
 static bool parsed(const char *behind)
@@ -382,15 +408,11 @@ static int finish(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults),
-        cmocka_unit_test(test_numbers_that_are_none),
-        cmocka_unit_test(test_scales_that_cross),
-        cmocka_unit_test(test_texts_that_cannot_be_passed),
-        cmocka_unit_test(test_variables),
-        cmocka_unit_test(test_annotations),
-        cmocka_unit_test(test_probes),
-        cmocka_unit_test(test_traffic),
-        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_defaults),          cmocka_unit_test(test_numbers_that_are_none),
+        cmocka_unit_test(test_scales_that_cross), cmocka_unit_test(test_texts_that_cannot_be_passed),
+        cmocka_unit_test(test_variables),         cmocka_unit_test(test_annotations),
+        cmocka_unit_test(test_scaling),           cmocka_unit_test(test_probes),
+        cmocka_unit_test(test_traffic),           cmocka_unit_test(test_names),
         cmocka_unit_test(test_broken_files),
     };
     return cmocka_run_group_tests(tests, NULL, finish);
