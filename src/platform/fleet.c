@@ -288,6 +288,9 @@ static void tick(struct timer *timer)
         refuse(fleet, ask, at_max ? FLEET_MAX_INSTANCES : FLEET_COLD_START);
     }
     cpu_measure(fleet);
+    list_each (node, &fleet->instances) {
+        instance_check_ports(instance_of(node));
+    }
     serve_queue(fleet);
     scale(fleet, false);
     timer_start(fleet->loop, timer, LOOP_MS(FLEET_TICK_MS) / fleet->time_scale);

@@ -49,6 +49,7 @@ struct fleet {
     const struct command *command;
     const struct words *environment; /* of all instances */
     bool text_log;
+    bool loopback_told; /* that its program listens on 127.0.0.1 only */
     uint64_t startup_ms_max, idle_ms;
     struct list instances;
     struct list asks;

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "loop/listening.h"
 #include "platform/environment.h"
 #include "platform/fleet.h"
 
@@ -76,11 +77,42 @@ static void probes_start(struct instance *instance)
         probe_start(&instance->readiness, &probes[SPEC_PROBE_READINESS], &instance->program.addr);
 }
 
+/* On Cloud Run such a program does not start. */
+static void loopback_tell(const struct instance *instance)
+{
+    if (instance->fleet->loopback_told || listening_on(instance->port) != LISTENING_LOOPBACK)
+        return;
+    instance->fleet->loopback_told = true;
+    log_event(LOG_WARNING,
+              "the program listens on 127.0.0.1 only, and would not start on Cloud Run: let it listen on "
+              "0.0.0.0",
+              LOG_C("instance", instance->id), LOG_N("PORT", instance->port));
+}
+
+void instance_check_ports(struct instance *instance)
+{
+    uint16_t ports[8];
+    uint64_t passed = loop_now_us(instance->fleet->loop) - instance->started_us;
+    if (instance->ports_told || instance->program.state != PROGRAM_STARTING || passed < LOOP_MS(INSTANCE_PORTS_MS))
+        return;
+    size_t count = listening_ports(instance->program.pid, ports, sizeof ports / sizeof ports[0]);
+    for (size_t i = 0; i < count; i++) {
+        if (ports[i] == instance->port)
+            continue;
+        instance->ports_told = true;
+        log_event(LOG_ERROR,
+                  "the program listens on another port than $PORT, and gets no requests: let it read PORT from its "
+                  "environment",
+                  LOG_C("instance", instance->id), LOG_N("listens_on", ports[i]), LOG_N("PORT", instance->port));
+    }
+}
+
 static void on_ready(struct program *program)
 {
     struct instance *instance = instance_of(program);
     instance->ready_us = loop_now_us(instance->fleet->loop);
     instance->idle_since_us = fleet_now_us(instance->fleet);
+    loopback_tell(instance);
     probes_start(instance);
     fleet_instance_ready(instance->fleet, instance);
 }

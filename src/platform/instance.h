@@ -9,7 +9,10 @@
 
 struct fleet;
 
-enum { INSTANCE_LAST_LINES = 5 }; /* of its output, logged when it fails */
+enum {
+    INSTANCE_LAST_LINES = 5,  /* of its output, logged when it fails */
+    INSTANCE_PORTS_MS = 2000, /* after this time without $PORT, its other ports are looked for */
+};
 
 struct instance {
     struct fleet *fleet;
@@ -24,14 +27,17 @@ struct instance {
     uint64_t refused_us; /* when it last refused a connection: its end may be known a moment later; 0: never */
     int64_t started_ms;  /* wall clock */
     struct probe liveness, readiness;
-    bool doomed;  /* it is being killed */
-    bool unready; /* its readiness probe failed: it gets no new request */
+    bool doomed;     /* it is being killed */
+    bool ports_told; /* instance_check_ports has found something */
+    bool unready;    /* its readiness probe failed: it gets no new request */
     char *last[INSTANCE_LAST_LINES];
     uint32_t last_count;
 };
 
 /* Starts a process, and puts it into the fleet's list; NULL with `err` set if it cannot be executed. */
 struct instance *instance_start(struct fleet *fleet, struct err *err);
+/* Says once, of an instance that is starting for some time, that it listens on another port than $PORT. */
+void instance_check_ports(struct instance *instance);
 /* The state as /status names it: "starting", "ready", "unready", "draining", "gone". */
 const char *instance_state_name(const struct instance *instance);
 /* A request begins and ends: each holds one slot. The last one may free an instance that has ended. */

@@ -270,6 +270,16 @@ test('with session affinity a client comes back to its instance, and to another 
   assert.equal((await ask(next.cookie)).instance, next.instance);
 });
 
+test('a program that listens elsewhere than on $PORT, or on 127.0.0.1 only, is told so within seconds', quickly, async (t) => {
+  const server = (where) => `${process.execPath} -e "require('http').createServer((q, r) => r.end('ok')).listen(${where})"`;
+  const port = await freePort(), annotations = { 'autoscaling.knative.dev/minScale': 1 };
+  const elsewhere = await up(t, { run: server(port), annotations }), local = await up(t, { run: server("process.env.PORT, '127.0.0.1'"), annotations }, { ready: 1 });
+  const open = await up(t, { run: server('process.env.PORT'), annotations }, { ready: 1 });
+  await until('the other port is told', () => new RegExp(`"severity":"ERROR"[^\\n]*another port than \\$PORT[^\\n]*"listens_on":${port},`).test(elsewhere.output), 8000);
+  assert.match(local.output, /"severity":"WARNING"[^\n]*listens on 127\.0\.0\.1 only/);
+  assert.doesNotMatch(open.output, /127\.0\.0\.1 only|another port/);
+});
+
 test('the terminal is closed', quickly, async (t) => {
   const service = await up(t, managed, { ready: 1 });
   await service.stop('SIGHUP');

@@ -1,0 +1,19 @@
+/* listening: where processes of this machine listen for TCP connections. Linux: /proc.
+ *
+ * `platform` asks, to tell why a program that runs cannot be reached. */
+#ifndef SENNIT_LOOP_LISTENING_H
+#define SENNIT_LOOP_LISTENING_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+enum listening { LISTENING_NOT, LISTENING_LOOPBACK, LISTENING_OTHERS };
+
+/* Whether somebody listens on this port: on no address, on this machine's own alone, or on others too. */
+enum listening listening_on(uint16_t port);
+/* Ports that the processes of a process group listen on, `max` at most, each once. Returns how many; 0 also where this
+ * user may not look. */
+size_t listening_ports(pid_t group, uint16_t *ports, size_t max);
+
+#endif
