@@ -12,13 +12,6 @@
 
 enum { ID_BYTES_MAX = 128, WEAK_ID_BYTES = 12, EVENT_NAME_BYTES_MAX = 256 };
 
-static const struct nsp *nsp_find(struct session_app *app, struct span name)
-{
-    struct relay *relay = container_of(app, struct relay, app);
-    struct map_node *node = map_find(&relay->namespaces, name);
-    return node != NULL ? &container_of(node, struct relay_nsp, by_name)->nsp : NULL;
-}
-
 const struct relay_rooms *relay_rooms_find(const struct relay_nsp *config, struct span room)
 {
     list_each (node, &config->rooms) {
@@ -31,7 +24,7 @@ const struct relay_rooms *relay_rooms_find(const struct relay_nsp *config, struc
 
 static const struct relay_nsp *nsp_of(const struct nsp *nsp)
 {
-    return container_of(nsp, struct relay_nsp, nsp);
+    return container_of(nsp, struct relay_nsp, nsp)->like;
 }
 
 static const struct room_policy *room_policy(struct session_app *app, const struct nsp *nsp, struct span room)
@@ -329,7 +322,13 @@ static void event(struct session_app *app, struct subscriber *subscriber, const 
 bool relay_init(struct relay *relay, struct loop *loop, const struct yaml_node *namespaces, struct err *err)
 {
     uint64_t seed[2];
-    *relay = (struct relay){.app = {.nsp_find = nsp_find, .room_policy = room_policy, .event = event}};
+    *relay = (struct relay){.app = {.nsp_find = relay_nsp_find,
+                                    .room_policy = room_policy,
+                                    .event = event,
+                                    .nsp_ref = relay_nsp_ref,
+                                    .nsp_unref = relay_nsp_unref},
+                            .made_max = RELAY_NAMESPACES_MADE_MAX};
+    list_init(&relay->patterns);
     loop_random(loop, seed, sizeof seed);
     map_init(&relay->namespaces, seed);
     if (!yaml_expect(namespaces, YAML_MAPPING, err))
@@ -338,50 +337,13 @@ bool relay_init(struct relay *relay, struct loop *loop, const struct yaml_node *
         const struct yaml_pair *pair = &namespaces->pairs[i];
         if (!relay_nsp_name_check(pair, err))
             return false;
-        struct relay_nsp *config = mem_zero(1, sizeof *config);
-        list_init(&config->rooms);
-        config->name = mem_text(pair->key);
-        config->nsp.name = span_of(config->name, pair->key.len);
-        map_add(&relay->namespaces, &config->by_name, config->nsp.name);
-        if (!relay_nsp_read(config, pair->value, seed, err))
+        if (!relay_nsp_read(relay_nsp_add(relay, pair->key), pair->value, seed, err))
             return false;
     }
     return true;
 }
 
-static void rules_destroy(struct map *rules)
-{
-    struct map_node *node;
-    while ((node = map_next(rules, NULL)) != NULL) {
-        struct relay_rule *rule = container_of(node, struct relay_rule, by_event);
-        map_remove(rules, node);
-        free(rule->event);
-        free(rule->id_member);
-        free(rule);
-    }
-    map_finish(rules);
-}
-
-static void nsp_destroy(struct relay_nsp *config)
-{
-    struct list *node;
-    rules_destroy(&config->rules);
-    while ((node = list_take(&config->rooms)) != NULL) {
-        struct relay_rooms *rooms = container_of(node, struct relay_rooms, of_nsp);
-        free(rooms->pattern);
-        free(rooms);
-    }
-    free(config->nsp.presence_key);
-    free(config->name);
-    free(config);
-}
-
 void relay_finish(struct relay *relay)
 {
-    struct map_node *node;
-    while ((node = map_next(&relay->namespaces, NULL)) != NULL) {
-        map_remove(&relay->namespaces, node);
-        nsp_destroy(container_of(node, struct relay_nsp, by_name));
-    }
-    map_finish(&relay->namespaces);
+    relay_nsps_finish(relay);
 }

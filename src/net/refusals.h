@@ -57,6 +57,10 @@
       "there is no such namespace: add it under `namespaces:` in the configuration") \
     X(NAMESPACES_FULL, "namespaces_full", LOG_INFO, \
       "this session is in the most namespaces allowed (`limits: namespaces_per_session`)") \
+    X(INSTANCE_NAMESPACES_FULL, "instance_namespaces_full", LOG_WARNING, \
+      "this instance has the most namespaces allowed that patterns make (`limits: instance_namespaces`): use one " \
+      "that " \
+      "exists, raise the limit, or start more instances") \
     X(CONNECT_REPEATED, "connect_repeated", LOG_DEBUG, \
       "this namespace was being joined already: one CONNECT is enough, call connect() once") \
     X(TOO_DEEP, "too_deep", LOG_INFO, \

@@ -35,6 +35,8 @@
     X(nesting, LIMIT_COUNT, 512, 1, JSON_DEPTH_MAX, "levels of arrays and objects in one event or CONNECT payload", \
       "the event is refused (`too_deep`), or the namespace") \
     X(namespaces_per_session, LIMIT_COUNT, 16, 1, 1000, "namespaces that one session is in", "CONNECT_ERROR") \
+    X(instance_namespaces, LIMIT_COUNT, 10000, 0, 1000000, \
+      "namespaces on this instance that patterns have made, see docs/namespaces.md", "CONNECT_ERROR") \
     X(attachments, LIMIT_COUNT, 10, 0, 10, "binary attachments of one event; 0: none. (Clients take 10 at most.)", \
       "the event is refused") \
     X(rooms_per_socket, LIMIT_COUNT, 64, 1, 64, "rooms that one socket is in, beside the namespace", \

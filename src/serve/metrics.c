@@ -71,6 +71,8 @@ static void instance_encode(struct buf *to, const struct server *server)
     gauge(to, "files_open", "Files that are being sent.", server->store.open_count);
     gauge(to, "sessions", "Engine.IO sessions.", sessions->count);
     gauge(to, "sockets", "Socket.IO sockets.", sessions->socket_count);
+    gauge(to, "namespaces_made", "Namespaces that patterns have made (limits: instance_namespaces).",
+          server->config.relay.made);
     gauge(to, "rooms", "Rooms this instance is subscribed to.", hub_room_count(server->hub));
     counter(to, "bytes_in_total", "Bytes read, from clients and broker.", server->net.bytes_in);
     counter(to, "bytes_out_total", "Bytes written, to clients and broker.", server->net.bytes_out);

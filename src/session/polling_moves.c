@@ -112,13 +112,17 @@ void polling_begin(struct sessions *sessions, const struct protocol *protocol, s
 static void socket_open(struct session *session, const struct parcel_socket *parcel)
 {
     struct session_app *app = session->sessions->app;
-    const struct nsp *nsp = app->nsp_find(app, parcel->nsp);
+    enum refusal refusal;
+    const struct nsp *nsp = app->nsp_find(app, parcel->nsp, &refusal);
     struct subscriber_start start = {
         .pid = parcel->pid, .offset = parcel->offset, .presence_data = parcel->presence_data, .is_moved = true};
-    if (nsp == NULL)
-        session_close(session, CLOSE_HISTORY_LOST); /* this instance has another configuration */
-    else
+    if (nsp == NULL) { /* this instance has another configuration, or too many namespaces */
+        refusals_note(&session->sessions->refusals, refusal, parcel->pid, parcel->nsp);
+        session_close(session, CLOSE_HISTORY_LOST);
+    } else {
         subscriber_begin(session, nsp, &start);
+    }
+    nsp_unref(app, nsp);
 }
 
 static uint64_t left_ms(uint64_t ms, uint64_t away_ms)

@@ -113,8 +113,9 @@ static void connect_to(struct session *session, const struct nsp *nsp, const str
 /* The message is upstream's where upstream has one; `data` names the refusal and the cure. */
 static void connect_refuse(struct session *session, const struct socketio_packet *packet, enum refusal refusal)
 {
+    bool is_full = refusal == REFUSAL_NAMESPACES_FULL || refusal == REFUSAL_INSTANCE_NAMESPACES_FULL;
     const char *message = refusal == REFUSAL_NAMESPACE_UNKNOWN ? "Invalid namespace"
-                          : refusal == REFUSAL_NAMESPACES_FULL ? "Too many namespaces"
+                          : is_full                            ? "Too many namespaces"
                                                                : "Invalid payload";
     struct buf text = {0};
     refusals_note(&session->sessions->refusals, refusal, none, packet->nsp);
@@ -142,20 +143,25 @@ static void connect_repeated(struct subscriber *subscriber)
 static void connect_received(struct session *session, const struct socketio_packet *packet)
 {
     struct sessions *sessions = session->sessions;
-    const struct nsp *nsp = sessions->app->nsp_find(sessions->app, packet->nsp);
     struct subscriber *subscriber = subscriber_find(session, packet->nsp);
+    enum refusal refusal = REFUSAL_COUNT;
+    const struct nsp *nsp;
     if (subscriber != NULL) {
         connect_repeated(subscriber);
-    } else if (nsp == NULL) {
-        connect_refuse(session, packet, REFUSAL_NAMESPACE_UNKNOWN);
-    } else if (packet->depth > sessions->limits.nesting_max) {
-        connect_refuse(session, packet, REFUSAL_TOO_DEEP);
-    } else if (session->socket_count >= sessions->limits.sockets_max) {
-        connect_refuse(session, packet, REFUSAL_NAMESPACES_FULL);
+        return;
+    }
+    nsp = sessions->app->nsp_find(sessions->app, packet->nsp, &refusal);
+    if (nsp != NULL && packet->depth > sessions->limits.nesting_max)
+        refusal = REFUSAL_TOO_DEEP;
+    else if (nsp != NULL && session->socket_count >= sessions->limits.sockets_max)
+        refusal = REFUSAL_NAMESPACES_FULL;
+    if (refusal != REFUSAL_COUNT) {
+        connect_refuse(session, packet, refusal);
     } else {
         session_joined(session);
         connect_to(session, nsp, packet);
     }
+    nsp_unref(sessions->app, nsp);
 }
 
 /* An event with this content; its arguments are the packet's. */

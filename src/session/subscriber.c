@@ -87,6 +87,7 @@ void subscriber_unref(struct subscriber *subscriber)
     free(subscriber->presence_data);
     free(subscriber->lease_name);
     connecting_end(subscriber);
+    nsp_unref(subscriber->sessions->app, subscriber->nsp);
     free(subscriber);
 }
 
@@ -344,7 +345,7 @@ void subscriber_begin(struct session *session, const struct nsp *nsp, const stru
     struct subscriber *subscriber = mem_zero(1, sizeof *subscriber);
     subscriber->session = session;
     subscriber->sessions = session->sessions;
-    subscriber->nsp = nsp;
+    subscriber->nsp = nsp_ref(session->sessions->app, nsp);
     subscriber->refs = 1;
     subscriber->state = SUBSCRIBER_NEW;
     subscriber->is_moved = start->is_moved;

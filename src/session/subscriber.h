@@ -90,7 +90,7 @@ struct subscriber_start {
     struct span presence_data; /* JSON */
     bool is_moved;             /* see struct subscriber; pid and offset are from a parcel */
 };
-/* A client connects to a namespace that the session is not in yet. */
+/* A client connects to a namespace that the session is not in yet. It takes a reference of the namespace. */
 void subscriber_begin(struct session *session, const struct nsp *nsp, const struct subscriber_start *start);
 /* Nothing of it is under way, see session_is_calm. */
 bool subscriber_is_calm(const struct subscriber *subscriber);

@@ -38,9 +38,14 @@ struct room_policy policy;
 static struct net net;
 static int listening;
 
-static const struct nsp *nsp_find(struct session_app *app, struct span name)
+static const struct nsp *nsp_find(struct session_app *app, struct span name, enum refusal *refusal)
 {
-    return span_equal(name, nsp.name) ? &nsp : span_equal(name, other.name) ? &other : NULL;
+    if (span_equal(name, nsp.name))
+        return &nsp;
+    if (span_equal(name, other.name))
+        return &other;
+    *refusal = REFUSAL_NAMESPACE_UNKNOWN;
+    return NULL;
 }
 
 static const struct room_policy *room_policy(struct session_app *app, const struct nsp *of, struct span room)
@@ -76,7 +81,7 @@ static void event(struct session_app *app, struct subscriber *subscriber, const 
     subscriber_publish(subscriber, &emit);
 }
 
-static struct session_app app = {nsp_find, room_policy, event};
+static struct session_app app = {.nsp_find = nsp_find, .room_policy = room_policy, .event = event};
 
 static void on_tick(struct timer *timer)
 {
