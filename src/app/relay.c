@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/pattern.h"
+#include "session/asking.h"
 #include "session/history.h"
 #include "session/presence.h"
 #include "wire/json.h"
@@ -189,7 +190,10 @@ static void publish(struct subscriber *subscriber, struct relay_rule *rule, cons
     if (rule->logged)
         emit.retention =
             rule->own_retention ? &rule->retention : &relay_rooms_find(nsp_of(subscriber->nsp), room)->retention;
-    subscriber_publish(subscriber, &emit);
+    if (rule->ask_ms != 0 && asked->id.len != 0)
+        asking_ask(subscriber, &emit, rule->ask_ms);
+    else
+        subscriber_publish(subscriber, &emit);
     buf_finish(&excepts.text);
 }
 

@@ -45,6 +45,8 @@ struct relay_rule {
     bool own_retention; /* else the room's */
     struct broker_retention retention;
     uint32_t argument; /* that names the room or the socket, counted from 0 behind the event's name */
+    uint32_t
+        ask_ms; /* the receiver's answer is the acknowledgement, and is awaited for so long; 0: none is asked for */
     bool has_except;
     uint32_t except_argument;
     bool has_id;

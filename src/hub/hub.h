@@ -31,6 +31,8 @@ struct hub_owner {
     void (*up)(void *arg, bool lost);
     void (*superseded)(void *arg, struct span pid, uint64_t generation);
     void (*presence)(void *arg, struct span room, const struct broker_present *who, bool entered, uint64_t count);
+    /* An entry that is not logged came for an owned room, and no member is here to get it now or later. */
+    void (*unheard)(void *arg, const struct broker_entry *entry);
 };
 
 /* Attaches itself to the broker. `loop` and `broker` are borrowed. The broker may be destroyed before the hub, and may

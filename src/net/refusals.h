@@ -39,6 +39,20 @@
       "the answer to a question is its acknowledgement: emit the event with a callback") \
     X(RANGE_INVALID, "range_invalid", LOG_INFO, \
       "limit is a number of at least 1, cursor is the last answer's cursor, after and before are strings") \
+    X(ANSWER_LATE, "answer_late", LOG_INFO, \
+      "the receiver gave no answer in time: check its socket id, answer every event that asks, or raise `timeout:`") \
+    X(RECEIVER_GONE, "receiver_gone", LOG_INFO, \
+      "the connection of the receiver ended before it answered: ask again when it is back") \
+    X(RECEIVER_MUTE, "receiver_mute", LOG_INFO, \
+      "the receiver is a client of a kind that answers nothing: ask a Socket.IO client") \
+    X(ASKS_FULL, "asks_full", LOG_INFO, \
+      "this socket, or the instance, awaits the most answers allowed (`limits: asks`, `instance_asks`): wait for " \
+      "some") \
+    X(ASKED_FULL, "asked_full", LOG_INFO, \
+      "the receiver, or its instance, has the most unanswered events allowed (`limits: asks`, `instance_asks`): wait") \
+    X(KEPT_FULL, "kept_full", LOG_WARNING, \
+      "an event or answer for a socket that is between two requests was dropped, because too many wait: use " \
+      "WebSockets") \
     X(BROKER_FULL, "broker_full", LOG_WARNING, \
       "the room's log has reached its share of the service's storage: raise `limits: log_bytes` and Redis' " \
       "maxmemory, or keep less under `log:`") \

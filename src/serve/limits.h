@@ -51,6 +51,11 @@
       "its connection is not read until half of them are answered") \
     X(instance_call_bytes, LIMIT_BYTES, 24 << 20, 64 << 10, 28 << 20, "bytes of the unanswered calls of all clients", \
       "clients with unanswered calls are not read; any other client may begin one") \
+    X(asks, LIMIT_COUNT, 1000, 0, 100000, \
+      "answers of other sockets that one socket awaits, and that others await from it (`ack: receiver`)", \
+      "the event is refused") \
+    X(instance_asks, LIMIT_COUNT, 100000, 0, 10000000, "both, of all sockets of this instance", \
+      "the event is refused") \
     X(unfinished_bytes, LIMIT_BYTES, 64 << 20, 1 << 20, UINT64_C(4) << 30, \
       "incomplete messages of all clients, and events that await attachments", \
       "the client whose message began first is closed, 1013") \

@@ -5,19 +5,20 @@ enum { PARCEL_SOCKETS_MAX = 1 << 16 };
 
 void parcel_encode(struct buf *to, const struct parcel *parcel)
 {
-    buf_printf(to, "1 %llu %d %d %llu %llu %llu %zu %zu\n", (unsigned long long)parcel->protocol, parcel->joined,
+    buf_printf(to, "2 %llu %d %d %llu %llu %llu %zu %zu\n", (unsigned long long)parcel->protocol, parcel->joined,
                parcel->awaiting_pong, (unsigned long long)parcel->heartbeat_ms, (unsigned long long)parcel->join_ms,
                (unsigned long long)parcel->socket_count, parcel->waiting.len, parcel->unfinished.len);
 }
 
 void parcel_socket_encode(struct buf *to, const struct parcel_socket *socket)
 {
-    buf_printf(to, "%zu %zu %zu %zu\n", socket->nsp.len, socket->pid.len, socket->offset.len,
-               socket->presence_data.len);
+    buf_printf(to, "%zu %zu %zu %zu %zu\n", socket->nsp.len, socket->pid.len, socket->offset.len,
+               socket->presence_data.len, socket->asking.len);
     buf_append(to, socket->nsp);
     buf_append(to, socket->pid);
     buf_append(to, socket->offset);
     buf_append(to, socket->presence_data);
+    buf_append(to, socket->asking);
 }
 
 /* Takes a number and the character behind it. */
@@ -38,11 +39,12 @@ static bool bytes_take(struct span *rest, uint64_t len, struct span *bytes)
 
 bool parcel_socket_next(struct span *sockets, struct parcel_socket *socket)
 {
-    uint64_t nsp, pid, offset, presence_data;
+    uint64_t nsp, pid, offset, presence_data, asking;
     return number_take(sockets, ' ', &nsp) && number_take(sockets, ' ', &pid) && number_take(sockets, ' ', &offset) &&
-           number_take(sockets, '\n', &presence_data) && bytes_take(sockets, nsp, &socket->nsp) &&
-           bytes_take(sockets, pid, &socket->pid) && bytes_take(sockets, offset, &socket->offset) &&
-           bytes_take(sockets, presence_data, &socket->presence_data);
+           number_take(sockets, ' ', &presence_data) && number_take(sockets, '\n', &asking) &&
+           bytes_take(sockets, nsp, &socket->nsp) && bytes_take(sockets, pid, &socket->pid) &&
+           bytes_take(sockets, offset, &socket->offset) && bytes_take(sockets, presence_data, &socket->presence_data) &&
+           bytes_take(sockets, asking, &socket->asking);
 }
 
 bool parcel_decode(struct span text, struct parcel *parcel)
@@ -54,7 +56,7 @@ bool parcel_decode(struct span text, struct parcel *parcel)
               number_take(&text, ' ', &parcel->heartbeat_ms) && number_take(&text, ' ', &parcel->join_ms) &&
               number_take(&text, ' ', &parcel->socket_count) && number_take(&text, ' ', &waiting) &&
               number_take(&text, '\n', &unfinished);
-    if (!ok || version != 1 || joined > 1 || awaiting_pong > 1 || parcel->socket_count > PARCEL_SOCKETS_MAX)
+    if (!ok || version != 2 || joined > 1 || awaiting_pong > 1 || parcel->socket_count > PARCEL_SOCKETS_MAX)
         return false;
     parcel->joined = joined == 1;
     parcel->awaiting_pong = awaiting_pong == 1;

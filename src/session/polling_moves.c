@@ -109,13 +109,17 @@ void polling_begin(struct sessions *sessions, const struct protocol *protocol, s
 
 /* It is asked for, and opened. */
 
-static void socket_open(struct session *session, const struct parcel_socket *parcel)
+static void socket_open(struct session *session, const struct parcel_socket *parcel, uint64_t away_ms)
 {
     struct session_app *app = session->sessions->app;
     enum refusal refusal;
     const struct nsp *nsp = app->nsp_find(app, parcel->nsp, &refusal);
-    struct subscriber_start start = {
-        .pid = parcel->pid, .offset = parcel->offset, .presence_data = parcel->presence_data, .is_moved = true};
+    struct subscriber_start start = {.pid = parcel->pid,
+                                     .offset = parcel->offset,
+                                     .presence_data = parcel->presence_data,
+                                     .is_moved = true,
+                                     .asking = parcel->asking,
+                                     .away_ms = away_ms};
     if (nsp == NULL) { /* this instance has another configuration, or too many namespaces */
         refusals_note(&session->sessions->refusals, refusal, parcel->pid, parcel->nsp);
         session_close(session, CLOSE_HISTORY_LOST);
@@ -155,7 +159,7 @@ static bool session_open(struct polling *polling, struct transport *transport, c
     }
     assembly_restore(session, parcel.unfinished);
     for (uint64_t i = 0; i < parcel.socket_count && parcel_socket_next(&parcel.sockets, &socket); i++)
-        socket_open(session, &socket);
+        socket_open(session, &socket, grant->away_ms);
     return true;
 }
 

@@ -26,6 +26,9 @@ struct protocol {
      * first. The client is to remember `token` with it if the namespace is recoverable. */
     struct frame *(*event_encode)(const struct subscriber *subscriber, const struct content *content,
                                   const struct token *token);
+    /* Sends an event whose answer the client is to give under this id (digits), see asking.h. No token goes with it.
+     * NULL: clients of this protocol are asked nothing. */
+    void (*ask)(struct subscriber *subscriber, struct span id, const struct content *content);
     /* Answers the request with this id (not empty). */
     void (*answer)(struct subscriber *subscriber, struct span id, const struct content *content);
 };

@@ -3,6 +3,7 @@
 
 #include <assert.h>
 
+#include "session/asking.h"
 #include "session/assembly.h"
 #include "session/session.h"
 #include "session/socket_packet.h"
@@ -87,6 +88,11 @@ static_assert((int)CALL_ID_BYTES_MAX >= (int)SOCKETIO_ACK_DIGITS_MAX, "the id of
 static void answer(struct subscriber *subscriber, struct span ack_id, const struct content *content)
 {
     socket_packet_send(subscriber->session, SOCKETIO_ACK, subscriber->nsp->name, ack_id, content);
+}
+
+static void ask(struct subscriber *subscriber, struct span id, const struct content *content)
+{
+    socket_packet_send(subscriber->session, SOCKETIO_EVENT, subscriber->nsp->name, id, content);
 }
 
 /* `{"pid":"...","offset":"..."}` of a client that comes back, and its presence data. */
@@ -179,6 +185,22 @@ static void event_received(struct subscriber *subscriber, const struct socketio_
     }
 }
 
+/* The client's acknowledgement of an event. As upstream has it, one without an id, or without a payload, counts as
+ * none.
+ */
+static void ack_received(struct subscriber *subscriber, const struct socketio_packet *packet,
+                         const struct content *content)
+{
+    struct content answer = *content;
+    if (packet->ack_id.len == 0)
+        return;
+    answer.args = packet->payload;
+    if (packet->depth > subscriber->sessions->limits.nesting_max)
+        asking_answer_refused(subscriber, packet->ack_id, REFUSAL_TOO_DEEP);
+    else if (packet->payload.data != NULL)
+        asking_answered(subscriber, packet->ack_id, &answer);
+}
+
 /* Finds the subscriber of a packet other than CONNECT. The packets allowed for a namespace depend on whether the client
  * is in it. (As upstream's table of odd input has it; any other packet closes the connection.) */
 static struct subscriber *connected_find(struct session *session, const struct socketio_packet *packet)
@@ -205,7 +227,8 @@ static void packet_received(struct session *session, const struct socketio_packe
         subscriber_disconnect(subscriber);
     else if (packet->type == SOCKETIO_EVENT)
         event_received(subscriber, packet, content);
-    /* else an ACK for nothing we asked */
+    else
+        ack_received(subscriber, packet, content);
 }
 
 /* A text that comes where an attachment is awaited breaks the protocol, whatever it says. */
@@ -221,14 +244,19 @@ static void received(struct session *session, struct span text)
         packet_received(session, &packet, &nothing);
 }
 
-/* Refuses an event that exceeds a bound. */
+/* Refuses an event, or an answer, that exceeds a bound. */
 static bool is_refused(struct subscriber *subscriber, const struct socketio_packet *packet, bool too_many,
                        bool too_large)
 {
-    if (too_many || too_large)
-        subscriber_refuse(subscriber, too_many ? REFUSAL_ATTACHMENTS : REFUSAL_EVENT_TOO_LARGE, packet->event,
-                          packet->ack_id);
-    return too_many || too_large;
+    enum refusal refusal = too_many ? REFUSAL_ATTACHMENTS : REFUSAL_EVENT_TOO_LARGE;
+    bool is_answer = packet->type == SOCKETIO_ACK || packet->type == SOCKETIO_BINARY_ACK;
+    if (!too_many && !too_large)
+        return false;
+    if (is_answer)
+        asking_answer_refused(subscriber, packet->ack_id, refusal);
+    else
+        subscriber_refuse(subscriber, refusal, packet->event, packet->ack_id);
+    return true;
 }
 
 /* The packet and its attachments have come. */
@@ -239,12 +267,13 @@ static void assembled(struct session *session, const struct assembly *assembly)
     ptrdiff_t taken = socketio_decode(buf_span(&assembly->text), &packet);
     assert(taken > 0); /* it was decoded when it came */
     struct subscriber *subscriber = connected_find(session, &packet);
-    if (subscriber == NULL || packet.type != SOCKETIO_BINARY_EVENT)
-        return;
-    if (is_refused(subscriber, &packet, assembly->too_many, assembly->too_large))
+    if (subscriber == NULL || is_refused(subscriber, &packet, assembly->too_many, assembly->too_large))
         return;
     assembly_content(assembly, &content);
-    event_received(subscriber, &packet, &content);
+    if (packet.type == SOCKETIO_BINARY_EVENT)
+        event_received(subscriber, &packet, &content);
+    else
+        ack_received(subscriber, &packet, &content);
 }
 
 static void received_binary(struct session *session, struct span bytes)
@@ -276,7 +305,7 @@ static void msgpack_packet_received(struct session *session, struct span text, s
         session_close(session, CLOSE_SOCKETIO_INVALID);
         return;
     }
-    if (packet.type == SOCKETIO_EVENT) {
+    if (packet.type == SOCKETIO_EVENT || packet.type == SOCKETIO_ACK) {
         struct subscriber *subscriber = connected_find(session, &packet);
         bool too_many = content->count > limits->attachments_max;
         content->count = too_many ? 0 : content->count;
@@ -312,6 +341,7 @@ const struct protocol socket_protocol = {
     .received_binary = received_binary,
     .connected = connected,
     .event_encode = event_encode,
+    .ask = ask,
     .answer = answer,
 };
 
@@ -321,5 +351,6 @@ const struct protocol socket_msgpack_protocol = {
     .received_binary = msgpack_received,
     .connected = connected,
     .event_encode = event_encode,
+    .ask = ask,
     .answer = answer,
 };

@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "base/moves.h"
+#include "session/asking.h"
 #include "session/call.h"
 #include "session/departed.h"
 #include "session/lease.h"
@@ -364,6 +365,7 @@ void subscriber_begin(struct session *session, const struct nsp *nsp, const stru
         subscriber_refuse(subscriber, REFUSAL_PRESENCE_DATA, nsp->name, (struct span){NULL, 0});
     else if (start->presence_data.len != 0)
         subscriber->presence_data = mem_text(start->presence_data);
+    asking_restore(subscriber, start->asking, start->away_ms);
     if (start->pid.len != 0 && (nsp->recoverable || start->is_moved)) {
         subscriber_lease_name_set(subscriber, start->pid);
         if (start->offset.len != 0 && start->offset.len <= OFFSET_BYTES_MAX && span_find(start->offset, '\0') < 0)
@@ -401,6 +403,7 @@ static void detach(struct subscriber *subscriber, bool for_good, enum close_reas
         subscriber_lease_leave(subscriber, &lease, transport->type->peer(transport), reason);
         buf_finish(&own);
     }
+    asking_end(subscriber, reason == CLOSE_PARKED);
     subscriber_set_state(subscriber, SUBSCRIBER_GONE);
     timer_stop(sessions->loop, &subscriber->retry);
     subscriber_calls_drop(subscriber);
@@ -422,18 +425,21 @@ bool subscriber_is_calm(const struct subscriber *subscriber)
 void subscriber_park(const struct subscriber *subscriber, struct buf *to)
 {
     struct hub *hub = subscriber->sessions->hub;
-    struct buf offset = {0};
+    struct buf offset = {0}, asking = {0};
     struct token token;
     hub_token(hub, hub_position(hub), &token);
     token_encode(&offset, &token);
+    asking_park(subscriber, &asking);
     struct parcel_socket parcel = {
         .nsp = subscriber->nsp->name,
         .pid = span_sub(subscriber_lease_name(subscriber), 0, ENGINEIO_SID_BYTES),
         .offset = buf_span(&offset),
         .presence_data = span_str(subscriber->presence_data),
+        .asking = buf_span(&asking),
     };
     parcel_socket_encode(to, &parcel);
     buf_finish(&offset);
+    buf_finish(&asking);
 }
 
 void subscriber_detach(struct subscriber *subscriber, enum close_reason reason)

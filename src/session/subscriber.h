@@ -73,6 +73,7 @@ struct subscriber {
     char *stale;             /* the token that the client keeps from an earlier session, NULL: none */
     char *offset;            /* the client's offset, NULL: none */
     char *presence_data;     /* JSON; NULL: none */
+    struct asking *asking;   /* asking.c; NULL: nobody has asked */
     uint32_t refs;           /* the session's, and one for each awaited answer */
     uint32_t number;         /* in its session, from 1: the tag of its events */
     uint32_t lease_bytes;    /* of the rooms in what was written last */
@@ -89,6 +90,8 @@ struct subscriber_start {
     struct span offset;        /* the token of the last event that it received */
     struct span presence_data; /* JSON */
     bool is_moved;             /* see struct subscriber; pid and offset are from a parcel */
+    struct span asking;        /* and these, see asking_restore */
+    uint64_t away_ms;
 };
 /* A client connects to a namespace that the session is not in yet. It takes a reference of the namespace. */
 void subscriber_begin(struct session *session, const struct nsp *nsp, const struct subscriber_start *start);

@@ -6,6 +6,8 @@
 
 #include "base/mem.h"
 #include "hub/audience.h"
+#include "session/asking.h"
+#include "session/asking_entry.h"
 #include "session/presence.h"
 
 void subscriber_room_name(struct buf *to, const struct nsp *nsp, struct span room)
@@ -98,6 +100,10 @@ void subscriber_deliver(struct member *member, struct entry *entry, const struct
 {
     struct subscriber *subscriber = container_of(member, struct subscriber, member);
     struct session *session = subscriber->session;
+    if (asking_is_entry(entry_body(entry))) {
+        asking_deliver(subscriber, entry_body(entry));
+        return;
+    }
     if (subscriber->nsp->recoverable &&
         transport_queued(session->transport) > subscriber->sessions->limits.slow_queue_bytes &&
         session_slow(session, subscriber))
