@@ -27,12 +27,14 @@ static struct {
     enum record_result result;
 } answers[ANSWERS];
 static size_t answer_count;
+static uint64_t away_ms; /* since the session was passed, as the broker says */
 static struct task answering;
 
 static void answer_all(struct task *task)
 {
     for (size_t i = 0; i < answer_count; i++) {
-        struct record_grant grant = {.record = span_of(record.text, record.len), .probing = record.probing};
+        struct record_grant grant = {
+            .record = span_of(record.text, record.len), .away_ms = away_ms, .probing = record.probing};
         if (answers[i].done != NULL)
             answers[i].done(answers[i].arg, answers[i].result);
         else if (answers[i].asked != NULL)
@@ -445,6 +447,71 @@ static void so_many_begin_in_the_life_of_one(void **state)
     assert_true(polling_admit(&sessions, 10));
 }
 
+/* A polling client and one on a WebSocket, which ask each other. */
+static struct browser *askers(char polling[PID_BYTES], char walking[PID_BYTES])
+{
+    nsp.direct = true;
+    begin();
+    post_now("40");
+    struct span got = payload(get(2));
+    snprintf(polling, PID_BYTES, "%.*s", ENGINEIO_SID_BYTES, got.data + strlen("40{\"sid\":\""));
+    struct browser *other_client = walk_in();
+    quoted(other_client, "40{", "\"sid\":\"", walking, PID_BYTES);
+    return other_client;
+}
+
+static void one_between_two_polls_is_asked_and_answers_elsewhere(void **state)
+{
+    char polling[PID_BYTES], walking[PID_BYTES], text[126];
+    struct browser *other_client = askers(polling, walking);
+    for (int i = 1; i < 4; i++) {
+        snprintf(text, sizeof text, "42%d[\"ask\",\"%s\",%d]", i, polling, i);
+        say(other_client, text);
+        turn(50);
+        assert_int_equal(sessions.asking.kept_count, 1); /* nobody has the session now */
+        struct span got = payload(get(2));
+        assert_int_equal(times(got, "[\"ask\",\""), 1);
+        struct span id = span_sub(got, 2, (size_t)span_find(got, '[') - 2);
+        snprintf(text, sizeof text,
+                 "43" SPAN_FMT "[\"yes\"]\x1e"
+                 "43" SPAN_FMT "[\"twice\"]",
+                 SPAN_ARG(id), SPAN_ARG(id));
+        post_now(text); /* the session has been on the broker meanwhile */
+        snprintf(text, sizeof text, "43%d[", i);
+        expect(other_client, text);
+        snprintf(text, sizeof text, "43%d[\"yes\"]", i);
+        assert_int_equal(count(other_client, text), 1);
+        assert_int_equal(sessions.refusals.counts[REFUSAL_RECEIVER_GONE], 0);
+    }
+    assert_int_equal(sessions.asking.kept_count, 0);
+}
+
+static void an_answer_finds_one_between_two_polls(void **state)
+{
+    char polling[PID_BYTES], walking[PID_BYTES], text[126];
+    struct browser *other_client = askers(polling, walking);
+    snprintf(text, sizeof text, "427[\"ask\",\"%s\"]", walking);
+    post_now(text); /* the answer to the POST does not wait for the answer to the question */
+    expect(other_client, "42");
+    struct span got = buf_span(&other_client->messages);
+    const char *asked = memmem(got.data, got.len, "\n42", 3);
+    assert_non_null(asked);
+    snprintf(text, sizeof text, "43%.*s[\"found\"]", (int)strcspn(asked + 3, "["), asked + 3);
+    say(other_client, text);
+    turn(20);
+    assert_int_equal(times(payload(get(2)), "437[\"found\"]"), 1);
+    /* And in time. The time that it is away counts. */
+    fixture_ask_ms = 100;
+    snprintf(text, sizeof text, "428[\"ask\",\"%s\"]", walking);
+    post_now(text);
+    away_ms = 200;
+    uint64_t since = loop_now_us(loop);
+    assert_int_equal(times(payload(get(2)), "438[{\"error\":\"the receiver gave no answer in time"), 1);
+    assert_true(loop_now_us(loop) - since < LOOP_MS(80));
+    assert_int_equal(sessions.asking.count, 1); /* what the other client was asked */
+    fixture_ask_ms = 5000;
+}
+
 static int moves_set_up(void **state)
 {
     set_up(state);
@@ -452,6 +519,7 @@ static int moves_set_up(void **state)
     left_behind = 0;
     walked_in = 0;
     answer_count = 0;
+    away_ms = 0;
     task_init(&answering, answer_all);
     broker->records = &ops;
     requests_answered = look_behind;
@@ -493,6 +561,8 @@ int main(void)
         TEST(a_held_get_ends_soon_while_a_websocket_probes),
         TEST(a_namespace_without_recovery_moves_too),
         TEST(presence_is_told_once),
+        TEST(one_between_two_polls_is_asked_and_answers_elsewhere),
+        TEST(an_answer_finds_one_between_two_polls),
         TEST(so_many_begin_in_the_life_of_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
