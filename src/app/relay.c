@@ -174,6 +174,8 @@ static void publish(struct subscriber *subscriber, struct relay_rule *rule, cons
         .content = &content,
         .id = id,
         .ack_id = asked->id,
+        .is_volatile = rule->is_volatile,
+        .is_local = rule->is_local,
         .except_self = rule->action == RELAY_OTHERS || rule->action == RELAY_ROOM_OTHERS,
     };
     struct span room = {NULL, 0};

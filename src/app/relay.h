@@ -47,6 +47,7 @@ struct relay_rule {
     uint32_t argument; /* that names the room or the socket, counted from 0 behind the event's name */
     uint32_t
         ask_ms; /* the receiver's answer is the acknowledgement, and is awaited for so long; 0: none is asked for */
+    bool is_volatile, is_local; /* see struct subscriber_emit */
     bool has_except;
     uint32_t except_argument;
     bool has_id;

@@ -327,7 +327,7 @@ static bool is_heard(const struct room *room)
     if (room == NULL || room->state != ROOM_LIVE)
         return false;
     for (size_t i = 0; i < room->member_count; i++)
-        if (membership_is_found(room->members[i]))
+        if (membership_takes(room->members[i]))
             return true;
     return false;
 }
@@ -339,7 +339,6 @@ static void on_pushed(void *arg, const struct broker_entry *pushed)
     if (pushed->seq == 0 && broker_room_is_owned(pushed->room) && !is_heard(room)) {
         if (hub->owner != NULL && hub->owner->unheard != NULL)
             hub->owner->unheard(hub->owner_arg, pushed);
-        return;
     }
     if (room == NULL || room->state != ROOM_LIVE)
         return;
@@ -393,18 +392,22 @@ struct entry *hub_entry_create(struct hub *hub, struct span name, struct span bo
     return entry;
 }
 
-void hub_room_tell(struct hub *hub, struct span name, struct span body, struct span except)
+void hub_room_deliver(struct hub *hub, struct span name, struct span audience, struct span body)
 {
     struct room *room = room_find(hub, name);
-    struct buf audience = {0};
     if (room == NULL || room->member_count == 0)
         return;
-    if (except.len != 0)
-        audience_add(&audience, AUDIENCE_SENDER, except);
-    struct entry *entry =
-        entry_create(&(struct broker_entry){.room = name, .audience = buf_span(&audience), .body = body});
+    struct entry *entry = entry_create(&(struct broker_entry){.room = name, .audience = audience, .body = body});
     room_deliver(room, entry);
     entry_unref(entry);
+}
+
+void hub_room_tell(struct hub *hub, struct span name, struct span body, struct span except)
+{
+    struct buf audience = {0};
+    if (except.len != 0)
+        audience_add(&audience, AUDIENCE_SENDER, except);
+    hub_room_deliver(hub, name, buf_span(&audience), body);
     buf_finish(&audience);
 }
 

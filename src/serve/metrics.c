@@ -82,6 +82,8 @@ static void instance_encode(struct buf *to, const struct server *server)
     counter(to, "asked_total", "Events that asked another socket for an answer.", sessions->counters.asked);
     counter(to, "answered_total", "Answers that reached the asking socket, failures included.",
             sessions->counters.answered);
+    counter(to, "volatile_dropped_total", "Volatile events not sent, because the client could not be written to.",
+            sessions->counters.volatile_dropped);
     counter(to, "entries_pushed_total", "Entries pushed by the broker.", hub->pushed);
     counter(to, "delivered_total", "Entries queued for clients.", hub->delivered);
     counter(to, "replayed_total", "Entries queued for clients that were read from a log.", hub->replayed);

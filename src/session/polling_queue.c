@@ -94,6 +94,11 @@ static size_t queued(const struct transport *transport)
     return const_polling_of(transport)->queue_bytes;
 }
 
+static bool is_writable(const struct transport *transport)
+{
+    return const_polling_of(transport)->get != NULL;
+}
+
 static bool is_open(const struct transport *transport)
 {
     return const_polling_of(transport)->state == POLLING_LIVE;
@@ -182,6 +187,7 @@ const struct transport_type polling_transport_type = {
     .encode = encode,
     .send = send_frame,
     .queued = queued,
+    .is_writable = is_writable,
     .is_open = is_open,
     .await_drained = await_drained,
     .filter = filter,

@@ -98,7 +98,7 @@ struct sessions {
     struct refusals refusals;
     struct {
         uint64_t opened, packets_in, events_in, connects, resumes, resumes_refused, moves, leases_superseded, rotated,
-            slowed, stalled, asked, answered;
+            slowed, stalled, asked, answered, volatile_dropped;
     } counters;
 };
 

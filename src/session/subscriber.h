@@ -129,6 +129,8 @@ struct subscriber_emit {
     size_t except_count;
     struct span to_sid; /* to this subscriber alone, on any instance; empty: to rooms */
     bool except_self;   /* not to the sender */
+    bool is_volatile;   /* not to a client that cannot be written to at once; not logged */
+    bool is_local;      /* to members on this instance alone, at once; not logged, and not to `to_sid` */
     const struct content *content;
     struct span id;                           /* the client's name for the message; may be empty */
     struct span ack_id;                       /* of the acknowledgement, sent on acceptance; may be empty */

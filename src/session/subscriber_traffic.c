@@ -104,6 +104,10 @@ void subscriber_deliver(struct member *member, struct entry *entry, const struct
         asking_deliver(subscriber, entry_body(entry));
         return;
     }
+    if (content_is_volatile(entry_body(entry)) && !session->transport->type->is_writable(session->transport)) {
+        subscriber->sessions->counters.volatile_dropped++;
+        return;
+    }
     if (subscriber->nsp->recoverable &&
         transport_queued(session->transport) > subscriber->sessions->limits.slow_queue_bytes &&
         session_slow(session, subscriber))
@@ -215,11 +219,35 @@ static void audience_make(struct buf *to, const struct subscriber *subscriber, c
     buf_finish(&name);
 }
 
+/* To the members on this instance, at once: nobody else is asked. */
+static void publish_here(struct subscriber *subscriber, const struct broker_publish *publish, struct span ack_id)
+{
+    hub_room_deliver(subscriber->sessions->hub, publish->room, publish->audience, publish->body);
+    subscriber_ack(subscriber, ack_id);
+}
+
+static void publish_all(struct subscriber *subscriber, const struct broker_publish *publish, struct span ack_id)
+{
+    size_t bytes = publish->room.len + publish->audience.len + publish->body.len + publish->id.len;
+    struct call *call = call_create(subscriber->session, subscriber, ack_id, bytes);
+    if (broker_publish(hub_broker(subscriber->sessions->hub), publish, published, call))
+        return;
+    call_end(call);
+    free(call);
+    /* Without an acknowledgement, closing is the only way to tell the client. */
+    if (ack_id.len != 0)
+        refuse_for_now(subscriber, REFUSAL_BROKER_BACKLOG, publish->room);
+    else
+        session_close(subscriber->session, CLOSE_BROKER_BACKLOG);
+}
+
 void subscriber_publish(struct subscriber *subscriber, const struct subscriber_emit *emit)
 {
     struct buf name = {0}, audience = {0}, encoded = {0};
     struct span body = emit->content->args;
-    if (emit->content->count > 0) {
+    if (emit->is_volatile)
+        buf_append_char(&encoded, CONTENT_VOLATILE);
+    if (emit->is_volatile || emit->content->count > 0) {
         content_encode(&encoded, emit->content);
         body = buf_span(&encoded);
     }
@@ -235,22 +263,14 @@ void subscriber_publish(struct subscriber *subscriber, const struct subscriber_e
         .id = emit->id,
         .retention = emit->retention,
     };
-    size_t bytes = name.len + audience.len + body.len + emit->id.len;
-    struct call *call = call_create(subscriber->session, subscriber, emit->ack_id, bytes);
-    if (!broker_publish(hub_broker(subscriber->sessions->hub), &publish, published, call)) {
-        call_end(call);
-        free(call);
-        /* Without an acknowledgement, closing is the only way to tell the client. */
-        if (emit->ack_id.len != 0)
-            refuse_for_now(subscriber, REFUSAL_BROKER_BACKLOG, buf_span(&name));
-        else
-            session_close(subscriber->session, CLOSE_BROKER_BACKLOG);
-    }
+    if (emit->is_local)
+        publish_here(subscriber, &publish, emit->ack_id);
+    else
+        publish_all(subscriber, &publish, emit->ack_id);
     buf_finish(&name);
     buf_finish(&audience);
     buf_finish(&encoded);
 }
-
 static bool is_active(const struct membership *membership)
 {
     return membership != NULL && membership_has_begun(membership);

@@ -44,6 +44,11 @@ static size_t queued(const struct transport *transport)
     return script.bytes;
 }
 
+static bool is_writable(const struct transport *transport)
+{
+    return script.bytes == 0;
+}
+
 static bool is_open(const struct transport *transport)
 {
     return !script.closed;
@@ -94,6 +99,7 @@ static const struct transport_type script_type = {
     .encode = encode,
     .send = send_frame,
     .queued = queued,
+    .is_writable = is_writable,
     .is_open = is_open,
     .await_drained = await_drained,
     .filter = filter,
