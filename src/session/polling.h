@@ -43,12 +43,13 @@ enum polling_outcome {
     POLLING_REFUSED,     /* 400, empty: it is one request too many, and has ended the session */
 };
 
-/* One request. serve embeds it, sets the first two fields, and hands it to one of the functions below. Until `answer`
+/* One request. serve embeds it, sets the first three fields, and hands it to one of the functions below. Until `answer`
  * is called it belongs to the session; polling_aborted takes it back. */
 struct polling_exchange {
     /* Called once, within the call that handed it over or later; the payload is borrowed. */
     void (*answer)(struct polling_exchange *exchange, enum polling_outcome outcome, struct span payload);
     const struct addr_ip *peer;   /* of the connection; valid until the answer */
+    uint32_t packets_max;         /* that the client takes in one answer; 0: any number */
     char sid[ENGINEIO_SID_BYTES]; /* of the session; set when a handshake is answered */
     struct polling *polling;      /* private; NULL: nothing is under way */
 };

@@ -291,7 +291,7 @@ static void parcel_make(struct polling *polling)
     while (polling->queue_count > 0) {
         if (waiting.len > 0)
             buf_append_char(&waiting, PAYLOAD_SEPARATOR);
-        polling_queue_take(polling, &waiting);
+        polling_queue_take(polling, &waiting, 0);
     }
     struct parcel parcel = {
         .protocol = session->protocol->kind,
@@ -318,7 +318,7 @@ static void pass(struct polling *polling)
 {
     struct session *session = polling->transport.session;
     if (polling->get != NULL && polling->queue_count > 0)
-        polling_queue_take(polling, &polling->payload);
+        polling_queue_take(polling, &polling->payload, polling->get->packets_max);
     else if (polling->get != NULL && polling->let_go)
         buf_append_char(&polling->payload, ENGINEIO_NOOP);
     polling->wanted = polling->let_go = false;

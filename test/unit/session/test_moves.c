@@ -447,6 +447,29 @@ static void so_many_begin_in_the_life_of_one(void **state)
     assert_true(polling_admit(&sessions, 10));
 }
 
+/* The rest is on the broker meanwhile. */
+static void an_answer_has_as_many_packets_as_the_client_takes(void **state)
+{
+    size_t seen = 0;
+    join();
+    struct browser *other_client = walk_in();
+    for (int i = 0; i < 40; i++)
+        say(other_client, "42[\"say\",1]");
+    say(other_client, "421[\"say\",\"last\"]");
+    expect(other_client, "431[]");
+    request_packets_max = 16;
+    for (int i = 0; i < 3; i++) {
+        struct span got = payload(get(2));
+        size_t here = times(got, "42[");
+        assert_true(here <= 16);
+        assert_int_equal(times(got, "\x1e"), here - 1);
+        seen += here;
+        assert_int_equal(times(got, "\"last\""), i == 2);
+    }
+    request_packets_max = 0;
+    assert_int_equal(seen, 41);
+}
+
 /* A polling client and one on a WebSocket, which ask each other. */
 static struct browser *askers(char polling[PID_BYTES], char walking[PID_BYTES])
 {
@@ -561,6 +584,7 @@ int main(void)
         TEST(a_held_get_ends_soon_while_a_websocket_probes),
         TEST(a_namespace_without_recovery_moves_too),
         TEST(presence_is_told_once),
+        TEST(an_answer_has_as_many_packets_as_the_client_takes),
         TEST(one_between_two_polls_is_asked_and_answers_elsewhere),
         TEST(an_answer_finds_one_between_two_polls),
         TEST(so_many_begin_in_the_life_of_one),
