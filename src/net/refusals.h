@@ -96,10 +96,12 @@
       "the " \
       "same REDIS_URL") \
     X(EIO_OLD, "eio_old", LOG_INFO, \
-      "only revision 4 of Engine.IO is supported (EIO=4), neither EIO=3 nor allowEIO3: use socket.io-client 3 or " \
-      "later") \
+      "only revision 4 of Engine.IO is supported (EIO=4); EIO=3 and allowEIO3 may come later: use socket.io-client 3 " \
+      "or " \
+      "later until then") \
     X(JSONP, "jsonp", LOG_INFO, \
-      "JSONP (the query parameter j) is not supported: use socket.io-client 3 or later, without forceJSONP") \
+      "JSONP (the query parameter j) is not supported: it may come later; use socket.io-client 3 or later, without " \
+      "forceJSONP, until then") \
     X(POST_BINARY, "post_binary", LOG_INFO, \
       "a POST of type application/octet-stream is not of revision 4: send text, and binary packets as b and base64") \
     X(POLLS_OVERLAP, "polls_overlap", LOG_INFO, \
