@@ -5,7 +5,10 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { io } from 'socket.io-client';
-import { sleep, temporary, until, up } from './lib.mjs';
+import { io as io31 } from 'socket.io-client-3';
+import { io as io40 } from 'socket.io-client-4.0';
+import parser from 'socket.io-msgpack-parser';
+import { serve, sleep, temporary, until, up } from './lib.mjs';
 
 const config = `
 namespaces:
@@ -89,6 +92,35 @@ test('binary answers, timeouts of both kinds, and the end of the receiver', { ti
   assert.equal((await one.timeout(5000).emitWithAck('ask', two.id)).reason, 'receiver_gone');
   await until('it is back', () => two.connected);
 });
+
+test('clients with socket.io-msgpack-parser', { timeout: 30000 }, async () => {
+  const instance = await serve(`parser: msgpack\n${config}`);
+  const [one, two] = [0, 1].map(() => io(instance.url, { forceNew: true, parser }));
+  sockets.push(one, two);
+  try {
+    await until('both are connected', () => one.connected && two.connected);
+    two.on('ask', (sid, question, callback) => callback({ question, bytes: Buffer.from([1, 2, 3]) }, 'text'));
+    const [answer, text] = await new Promise((resolve) => one.emit('ask', two.id, Buffer.from([9]), (...args) => resolve(args)));
+    assert.deepEqual([Buffer.from(answer.question), Buffer.from(answer.bytes), text], [Buffer.from([9]), Buffer.from([1, 2, 3]), 'text']);
+    two.off('ask');
+    two.on('ask', (sid, callback) => callback());
+    assert.deepEqual(await new Promise((resolve) => one.emit('ask', two.id, (...args) => resolve(args))), []);
+  } finally {
+    await instance.close();
+  }
+});
+
+for (const [version, connect] of [['3.1', io31], ['4.0', io40]]) {
+  test(`socket.io-client ${version} asks and is asked`, { timeout: 30000 }, async () => {
+    const old = connect(run.url, { forceNew: true });
+    const fresh = await client(KINDS.default);
+    sockets.push(old);
+    await until('it is connected', () => old.connected);
+    for (const socket of [old, fresh]) socket.on('ask', (sid, n, callback) => callback(n + 1));
+    assert.equal(await new Promise((resolve) => old.emit('ask', fresh.id, 1, resolve)), 2);
+    assert.equal(await new Promise((resolve) => fresh.emit('ask', old.id, 5, resolve)), 6);
+  });
+}
 
 test('namespaces by pattern', { timeout: 30000 }, async () => {
   const got = { same: [], other: [] };
