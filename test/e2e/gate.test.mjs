@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
-import { sleep, temporary, until, up as start } from './lib.mjs';
+import { freePort, program, sleep, temporary, until, up as start } from './lib.mjs';
 
 const quickly = { timeout: 60000 };
 let directory, server;
@@ -25,8 +25,7 @@ after(() => fs.rmSync(directory, { recursive: true, force: true }));
 
 const kept = { 'autoscaling.knative.dev/minScale': '1', 'autoscaling.knative.dev/maxScale': '1' };
 
-async function up(t, { annotations = {}, container = '', flags = [] } = {}) {
-  const service = await start(`apiVersion: serving.knative.dev/v1
+const yaml = (annotations, container) => `apiVersion: serving.knative.dev/v1
 kind: Service
 metadata: {name: gated}
 spec:
@@ -36,7 +35,10 @@ spec:
     spec:
       containers:
         - image: x
-${container}`, { ready: 1, flags });
+${container}`;
+
+async function up(t, { annotations = {}, container = '' } = {}) {
+  const service = await start(yaml(annotations, container), { ready: 1 });
   t.after(() => service.close());
   service.get = async (target = '/') => {
     const response = await fetch(service.url + target);
@@ -55,14 +57,21 @@ test('the clock of an idle instance stands still; a request lets it go on', quic
   assert.ok((await service.ticks('/slow')) - after_ > 20, 'while a request is open, it runs');
 });
 
-test('a user who may make no control groups has the same by signals, and memory is looked at', { ...quickly, skip: process.getuid() !== 0 && 'this is not root: the other tests show it' }, async (t) => {
+test('a user who may make no control groups has the same by signals, and memory is looked at', { ...quickly, skip: process.getuid() !== 0 && 'this is not root' }, async (t) => {
+  const file = path.join(directory, 'service.yaml'), port = await freePort(), statusPort = await freePort();
   fs.chmodSync(directory, 0o755);
-  const service = await up(t, { flags: ['--user', 'nobody'], container: '          resources: {limits: {memory: 128Mi}}\n' }), before_ = await service.ticks();
+  fs.writeFileSync(file, yaml({}, '          resources: {limits: {memory: 128Mi}}\n'));
+  const service = program(['up', file, '--port', port, '--status-port', statusPort, '--user', 'nobody', '--log-format', 'json']);
+  t.after(() => service.stop());
+  const instance = async () => (await (await fetch(`http://127.0.0.1:${statusPort}/status`)).json()).instances[0];
+  const get = async (target) => (await fetch(`http://127.0.0.1:${port}${target}`)).text();
+  await until('it is ready', async () => (await instance().catch(() => undefined))?.state === 'ready');
   assert.match(service.output, /may not bound the memory/);
-  await until('it stands still', async () => (await service.status_()).instances[0].cpu === false);
+  const before_ = Number(await get('/'));
+  await until('it stands still', async () => (await instance()).cpu === false);
   await sleep(1500);
-  assert.ok((await service.ticks()) - before_ < 30);
-  await service.get('/memory').catch(() => {});
+  assert.ok(Number(await get('/')) - before_ < 30);
+  await get('/memory').catch(() => {});
   await until('it is told', () => /Memory limit exceeded[^\n]*"limit_mib":128/.test(service.output));
 });
 
