@@ -15,6 +15,10 @@ enum protocol_kind { PROTOCOL_SOCKETIO, PROTOCOL_SOCKETIO_MSGPACK, PROTOCOLS };
 
 struct protocol {
     enum protocol_kind kind;
+    /* The session begins: tells the client its id (ENGINEIO_SID_BYTES) and what it must know. */
+    void (*opened)(struct session *session, const char *sid);
+    /* Asks the client for a sign of life, which is reported by session_ponged. */
+    void (*ping)(struct session *session);
     /* A message of the client, in text. It may begin subscribers, and end them. */
     void (*received)(struct session *session, struct span text);
     /* A binary message. */

@@ -1,5 +1,5 @@
-/* session: a session's life: handshake, packets, pings, rotation, closing; and the state that sessions share. Messages
- * are passed to the session's protocol. */
+/* session: a session's life: heartbeats, rotation, closing; and the state that sessions share. Messages are passed to
+ * the session's protocol. */
 #include "session/session.h"
 
 #include <assert.h>
@@ -13,7 +13,6 @@
 #include "session/presence.h"
 #include "session/socket.h"
 #include "session/subscriber.h"
-#include "wire/payload.h"
 
 enum {
     LEASE_SWEEP_MS = 1000,
@@ -47,12 +46,6 @@ const struct session_limits session_limits_default = {
     .upgrades = true,
 };
 
-static void send_engine(struct session *session, enum engineio_type type)
-{
-    char text = (char)type;
-    transport_send_packet(session->transport, span_of(&text, 1));
-}
-
 static void heartbeat(struct timer *timer)
 {
     struct session *session = container_of(timer, struct session, heartbeat);
@@ -66,7 +59,7 @@ static void heartbeat(struct timer *timer)
     }
     session->awaiting_pong = true;
     session->pinged_us = loop_now_us(session->sessions->loop);
-    send_engine(session, ENGINEIO_PING);
+    session->protocol->ping(session);
     timer_start(session->sessions->loop, timer, LOOP_MS(session->sessions->limits.ping_timeout_ms));
 }
 
@@ -173,34 +166,18 @@ void session_sid_create(struct sessions *sessions, char sid[ENGINEIO_SID_BYTES])
     engineio_sid_encode(random, sid);
 }
 
-void session_open_encode(struct buf *to, const struct sessions *sessions, enum transport_format format,
-                         const char sid[ENGINEIO_SID_BYTES])
-{
-    struct engineio_handshake handshake = {
-        .sid = span_of(sid, ENGINEIO_SID_BYTES),
-        .upgrade_websocket = format == TRANSPORT_POLLING && sessions->limits.upgrades,
-        .ping_interval_ms = sessions->limits.ping_interval_ms,
-        .ping_timeout_ms = sessions->limits.ping_timeout_ms,
-        .payload_bytes_max = sessions->limits.payload_bytes_max,
-    };
-    engineio_handshake_encode(to, &handshake);
-}
-
 struct session *session_create(struct sessions *sessions, struct transport *transport, const struct protocol *protocol,
                                char sid[ENGINEIO_SID_BYTES])
 {
     struct session *session = session_new(sessions, transport, protocol);
     char own[ENGINEIO_SID_BYTES];
-    struct buf text = {0};
     if (sid == NULL)
         sid = own;
     session_sid_create(sessions, sid);
     timer_start(sessions->loop, &session->heartbeat, LOOP_MS(sessions->limits.ping_interval_ms));
     timer_start(sessions->loop, &session->deadline, LOOP_MS(sessions->limits.connect_timeout_ms));
     sessions->counters.opened++;
-    session_open_encode(&text, sessions, transport->format, sid);
-    transport_send_packet(transport, buf_span(&text));
-    buf_finish(&text);
+    protocol->opened(session, sid);
     return session;
 }
 
@@ -281,60 +258,28 @@ static void session_heard(struct session *session)
     }
 }
 
+void session_ponged(struct session *session)
+{
+    struct sessions *sessions = session->sessions;
+    if (!session->awaiting_pong)
+        return;
+    session->awaiting_pong = false;
+    session_heard(session);
+    session->pinged_us = loop_now_us(sessions->loop);
+    timer_start(sessions->loop, &session->heartbeat, LOOP_MS(sessions->limits.ping_interval_ms));
+}
+
+void session_received(struct session *session, struct span text)
+{
+    session->sessions->counters.packets_in++;
+    session->protocol->received(session, text);
+}
+
 void session_received_binary(struct session *session, struct span bytes)
 {
     session->sessions->counters.packets_in++;
     session->moves++;
     session->protocol->received_binary(session, bytes);
-}
-
-static void base64_received(struct session *session, struct span text)
-{
-    struct buf bytes = {0};
-    if (payload_binary_decode(&bytes, text))
-        session_received_binary(session, buf_span(&bytes));
-    else
-        session_close(session, CLOSE_ENGINE_INVALID);
-    buf_finish(&bytes);
-}
-
-void session_received(struct session *session, struct span text)
-{
-    struct engineio_packet packet;
-    if (payload_is_binary(text)) {
-        base64_received(session, text);
-        return;
-    }
-    session->sessions->counters.packets_in++;
-    if (engineio_decode(text, &packet) < 0) {
-        session_close(session, CLOSE_ENGINE_INVALID);
-        return;
-    }
-    switch (packet.type) {
-    case ENGINEIO_PONG:
-        if (session->awaiting_pong) {
-            session->awaiting_pong = false;
-            session_heard(session);
-            session->pinged_us = loop_now_us(session->sessions->loop);
-            timer_start(session->sessions->loop, &session->heartbeat,
-                        LOOP_MS(session->sessions->limits.ping_interval_ms));
-        }
-        break;
-    case ENGINEIO_MESSAGE:
-        session->moves++;
-        session->protocol->received(session, packet.data);
-        break;
-    case ENGINEIO_CLOSE:
-        session_close(session, CLOSE_ENGINE_CLOSED);
-        break;
-    case ENGINEIO_PING: /* in revision 4 only the server pings */
-        session_close(session, CLOSE_ENGINE_INVALID);
-        break;
-    case ENGINEIO_OPEN:
-    case ENGINEIO_UPGRADE:
-    case ENGINEIO_NOOP:
-        break;
-    }
 }
 
 void session_drained(struct session *session)
