@@ -18,6 +18,7 @@ enum {
     LEASE_SWEEP_MS = 1000,
     LEASE_AGAIN_MS = 5000, /* after the link broke, or when a room has got its first entry, leases are written again,
                             * spread over so long */
+    NOTICE_MS = 1000,      /* from the notice to the end, when the instance shuts down */
     QUIET_MS = 100,        /* nothing came or went for so long: a quiet moment */
 };
 
@@ -49,7 +50,7 @@ const struct session_limits session_limits_default = {
 static void heartbeat(struct timer *timer)
 {
     struct session *session = container_of(timer, struct session, heartbeat);
-    if (session->awaiting_pong && !session->paused) {
+    if (session->awaiting_pong && !session_is_unread(session)) {
         session_close(session, CLOSE_PING_TIMEOUT);
         return;
     }
@@ -61,6 +62,15 @@ static void heartbeat(struct timer *timer)
     session->pinged_us = loop_now_us(session->sessions->loop);
     session->protocol->ping(session);
     timer_start(session->sessions->loop, timer, LOOP_MS(session->sessions->limits.ping_timeout_ms));
+}
+
+/* Closes the session after a while, in which its client can open another connection. */
+static void end_soon(struct session *session, enum close_reason reason, uint64_t in_us)
+{
+    session->warned = true;
+    session->end_reason = (uint8_t)reason;
+    session->protocol->ending_soon(session, in_us / 1000);
+    timer_start(session->sessions->loop, &session->deadline, in_us);
 }
 
 static bool is_quiet(struct session *session)
@@ -77,7 +87,10 @@ static void rotate(struct session *session)
     struct sessions *sessions = session->sessions;
     uint64_t age_us = loop_now_us(sessions->loop) - session->opened_us;
     uint64_t last_us = LOOP_MS(sessions->request_timeout_ms - sessions->limits.rotate_lead_ms / 4);
-    if (is_quiet(session) || age_us >= last_us) {
+    if (session->protocol->ending_soon != NULL && age_us < last_us) {
+        sessions->counters.rotated++;
+        end_soon(session, CLOSE_ROTATED, last_us - age_us);
+    } else if (is_quiet(session) || age_us >= last_us) {
         sessions->counters.rotated++;
         session_close(session, CLOSE_ROTATED);
     } else {
@@ -88,7 +101,9 @@ static void rotate(struct session *session)
 static void deadline_passed(struct timer *timer)
 {
     struct session *session = container_of(timer, struct session, deadline);
-    if (session->joined)
+    if (session->warned)
+        session_close(session, (enum close_reason)session->end_reason);
+    else if (session->joined)
         rotate(session);
     else
         session_close(session, CLOSE_CONNECT_PACKET_TIMEOUT);
@@ -112,6 +127,8 @@ void session_joined(struct session *session)
     if (session->joined)
         return;
     session->joined = true;
+    if (session->warned)
+        return;
     timer_stop(session->sessions->loop, &session->deadline);
     rotation_begin(session);
 }
@@ -123,7 +140,7 @@ void session_move(struct session *session, struct transport *transport)
     session->opened_us = loop_now_us(session->sessions->loop);
     if (session->joined)
         rotation_begin(session);
-    if (session->paused)
+    if (session_is_unread(session))
         transport->type->pause(transport, true);
 }
 
@@ -156,6 +173,7 @@ static struct session *session_new(struct sessions *sessions, struct transport *
     timer_init(&session->heartbeat, heartbeat);
     timer_init(&session->deadline, deadline_passed);
     sessions->count++;
+    sessions->of_protocol[protocol->kind]++;
     return session;
 }
 
@@ -211,7 +229,7 @@ struct session_clock session_clock(const struct session *session)
 
 bool session_is_calm(const struct session *session)
 {
-    if (session->closing || session->paused ||
+    if (session->closing || session_is_unread(session) ||
         (session->load != NULL && (session->load->count > 0 || session->load->asking)))
         return false;
     list_each (node, &session->sockets) {
@@ -241,6 +259,8 @@ void session_close(struct session *session, enum close_reason reason)
     if (session->closing)
         return;
     session->closing = true;
+    if (session->held)
+        session_hold(session, false); /* the peer's Close may be behind what was not read */
     session->transport->type->close(session->transport, reason);
 }
 
@@ -267,6 +287,23 @@ void session_ponged(struct session *session)
     session_heard(session);
     session->pinged_us = loop_now_us(sessions->loop);
     timer_start(sessions->loop, &session->heartbeat, LOOP_MS(sessions->limits.ping_interval_ms));
+}
+
+void session_transport_ping(struct session *session)
+{
+    session->transport->type->ping(session->transport, (uint32_t)session->pinged_us);
+}
+
+void session_transport_ponged(struct session *session, uint32_t number)
+{
+    if (number == (uint32_t)session->pinged_us)
+        session_ponged(session);
+}
+
+void session_hold(struct session *session, bool held)
+{
+    session->held = held;
+    session->transport->type->pause(session->transport, session_is_unread(session));
 }
 
 void session_received(struct session *session, struct span text)
@@ -304,7 +341,16 @@ void session_closed(struct session *session, enum close_reason reason)
     list_remove(&session->catching);
     list_remove(&session->of_all);
     sessions->count--;
+    sessions->of_protocol[session->protocol->kind]--;
     free(session);
+}
+
+static void end(struct session *session, enum close_reason reason)
+{
+    if (session->protocol->ending_soon != NULL)
+        end_soon(session, reason, LOOP_MS(NOTICE_MS));
+    else
+        session_close(session, reason);
 }
 
 size_t sessions_close_some(struct sessions *sessions, size_t count, enum close_reason reason)
@@ -312,10 +358,10 @@ size_t sessions_close_some(struct sessions *sessions, size_t count, enum close_r
     size_t left = 0;
     list_each (node, &sessions->all) {
         struct session *session = container_of(node, struct session, of_all);
-        if (session->closing)
+        if (session->closing || (session->warned && session->end_reason == reason))
             continue;
         if (count > 0) {
-            session_close(session, reason);
+            end(session, reason);
             count--;
         } else {
             left++;

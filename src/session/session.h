@@ -88,6 +88,7 @@ struct sessions {
     struct departures departed;
     struct timer lease_sweep;
     size_t count, socket_count;
+    size_t of_protocol[PROTOCOLS]; /* sessions */
     struct refusals refusals;
     struct {
         uint64_t opened, packets_in, events_in, connects, resumes, resumes_refused, moves, leases_superseded, rotated,
@@ -114,13 +115,17 @@ struct session {
     uint32_t sockets_made;      /* numbers them */
     uint16_t socket_count;
     bool awaiting_pong : 1, closing : 1, joined : 1;
-    bool paused : 1; /* not read: too many calls or changes */
+    bool paused : 1;    /* not read: too many calls or changes */
+    bool held : 1;      /* not read: the protocol is not ready for the next message */
+    bool warned : 1;    /* the client was told that the session ends soon, for this reason: */
+    uint8_t end_reason; /* enum close_reason */
 };
 
 void sessions_init(struct sessions *sessions, struct hub *hub, struct session_app *app,
                    const struct session_limits *limits);
 void sessions_finish(struct sessions *sessions);
-/* Closes up to `count` sessions with this reason; returns how many are left open. */
+/* Closes up to `count` sessions with this reason; returns how many are left open. A client that can be asked to move
+ * first (struct protocol) is told, and has a second for it. */
 size_t sessions_close_some(struct sessions *sessions, size_t count, enum close_reason reason);
 
 /* Begins a session on a transport, and lets the protocol greet the client. The session's id is written to `sid` (NULL:
@@ -153,6 +158,15 @@ void session_received(struct session *session, struct span text);
 void session_received_binary(struct session *session, struct span bytes);
 /* The client has answered the last ping. Harmless if none is awaited. */
 void session_ponged(struct session *session);
+/* For protocols that let the transport ask: sends a ping; and the transport has an answer with this number. */
+void session_transport_ping(struct session *session);
+void session_transport_ponged(struct session *session, uint32_t number);
+/* For protocols: while it is held, the client's messages are not read. */
+void session_hold(struct session *session, bool held);
+static inline bool session_is_unread(const struct session *session)
+{
+    return session->paused || session->held;
+}
 /* The client joined a namespace: ends the connect timeout. */
 void session_joined(struct session *session);
 /* The session goes on over another transport, with the same encoding of packets. */

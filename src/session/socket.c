@@ -163,7 +163,7 @@ static void event_received(struct subscriber *subscriber, const struct socketio_
                            const struct content *content)
 {
     struct sessions *sessions = subscriber->sessions;
-    struct client_event event = {packet->event, *content, packet->ack_id};
+    struct client_event event = {.name = packet->event, .content = *content, .id = packet->ack_id};
     sessions->counters.events_in++;
     if (packet->depth > sessions->limits.nesting_max) {
         subscriber_refuse(subscriber, REFUSAL_TOO_DEEP, packet->event, packet->ack_id);

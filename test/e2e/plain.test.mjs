@@ -1,0 +1,139 @@
+// plain: clients that speak sennit.v1 over their own WebSocket (docs/plain.md), over two instances and a real Redis, beside Socket.IO's.
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { io } from 'socket.io-client';
+import WebSocket from 'ws';
+import { redis, serve, sleep, until } from './lib.mjs';
+
+const config = `
+namespaces:
+  /:
+    log: {entries: 1000, bytes: 1MiB, age: 1h}
+    presence: {data: user}
+    events:
+      msg: {to: everyone, log: true}
+      others: {to: others, log: true}
+      cursor: {to: others}
+      enter: {join: 0}
+      exit: {leave: 0}
+      say: {to: room, room: 0, log: true, id: 2}
+      who: {who: 0}
+      past: {history: 0}
+  /quiet:
+    events:
+      msg: {to: others}
+`;
+
+let broker, servers;
+before(async () => {
+  broker = await redis();
+  servers = [await serve(config, { redisUrl: broker.url }), await serve(config, { redisUrl: broker.url })];
+});
+after(async () => {
+  for (const server of servers) await server.close();
+  await broker.close();
+});
+
+// A client as a page would write it: it keeps the secret and the newest position.
+class Plain {
+  constructor(server, { query = { ns: '/' }, protocols = ['sennit.v1'], options = {} } = {}) {
+    this.at = null;
+    this.resume = null;
+    this.events = [];
+    this.refs = 0;
+    this.reach(server, query, protocols, options);
+  }
+
+  reach(server, query = { ns: '/' }, protocols = ['sennit.v1'], options = {}) {
+    this.messages = [];
+    const search = new URLSearchParams({ ...query, ...(this.resume && { resume: this.resume }), ...(this.at && { at: this.at }) });
+    const socket = (this.socket = new WebSocket(`${servers[server].url.replace('http', 'ws')}/ws?${search}`, protocols, options));
+    this.closed = new Promise((resolve) => socket.on('close', (code, reason) => resolve({ code, reason: `${reason}` })));
+    socket.on('error', () => {});
+    socket.on('message', (data, binary) => {
+      if (socket !== this.socket) return;
+      assert.equal(binary, false);
+      const message = JSON.parse(data);
+      this.messages.push(message);
+      if (message.at !== undefined) this.at = message.at;
+      if (message.type === 'connected') this.resume = message.resume;
+      if (message.type === 'event' && message.event !== 'presence') this.events.push(message);
+    });
+  }
+
+  find(type, match = () => true) {
+    return until(`a message ${type} came, not ${JSON.stringify(this.messages)}`, () => this.messages.find((one) => one.type === type && match(one)));
+  }
+
+  connected() {
+    return this.find('connected');
+  }
+
+  send(message) {
+    this.socket.send(typeof message === 'string' ? message : JSON.stringify(message));
+  }
+
+  async ask(message) {
+    const ref = ++this.refs;
+    this.send({ ...message, ref });
+    return until(`${JSON.stringify(message)} is answered`, () => this.messages.find((one) => one.ref === ref));
+  }
+
+  args() {
+    return this.events.map((one) => one.args);
+  }
+
+  close() {
+    this.socket.terminate();
+  }
+}
+
+test('it connects, joins, publishes, and hears others, of both kinds', async () => {
+  const ann = new Plain(0), bob = new Plain(1);
+  const welcome = await ann.find('welcome');
+  assert.equal(welcome.protocol, 'sennit.v1');
+  assert.equal(welcome.max_payload, 1000000);
+  assert.equal(ann.socket.protocol, 'sennit.v1');
+  const connected = await ann.connected();
+  assert.equal(connected.ns, '/');
+  assert.equal(connected.recovered, false);
+  assert.equal(connected.at, null);
+  assert.match(connected.id, /^.{20}$/);
+  await bob.connected();
+  const cat = io(servers[1].url, { forceNew: true });
+  const heard = [];
+  cat.onAny((event, ...args) => event !== 'presence' && heard.push([event, ...args.slice(0, -1)]));
+  await until('Socket.IO is connected', () => cat.connected);
+  for (const one of [ann, bob]) assert.deepEqual((await one.ask({ type: 'join', room: 'red' })).result, null);
+  await cat.emitWithAck('enter', 'red');
+  assert.deepEqual(await ann.ask({ type: 'publish', event: 'say', room: 'red', args: ['hi', 'name-of-this-1'] }), { type: 'answer', ref: 2, result: null });
+  await cat.emitWithAck('say', 'red', { from: 'cat' });
+  const all = [['red', 'hi', 'name-of-this-1'], ['red', { from: 'cat' }]];
+  await until('both came', () => [ann, bob].every((one) => one.events.length === 2) && heard.length === 2);
+  assert.deepEqual(ann.args(), all);
+  assert.deepEqual(bob.args(), all);
+  assert.deepEqual(heard, all.map((args) => ['say', ...args]));
+  assert.equal(bob.events[0].event, 'say');
+  assert.equal(typeof bob.events[0].at, 'string');
+  for (const one of [ann, bob, cat]) one.close();
+});
+
+test('a cut client gets what it missed, once and in order, on another instance', async () => {
+  const ann = new Plain(0), bob = new Plain(0);
+  await Promise.all([ann.connected(), bob.connected()]);
+  const { id } = await bob.connected();
+  for (let n = 0; n < 3; n++) await ann.ask({ type: 'publish', event: 'msg', args: [n] });
+  await until('they came', () => bob.events.length === 3);
+  bob.close();
+  await bob.closed;
+  for (let n = 3; n < 10; n++) await ann.ask({ type: 'publish', event: 'msg', args: [n] });
+  bob.reach(1);
+  const again = await bob.connected();
+  assert.equal(again.recovered, true);
+  assert.equal(again.id, id);
+  await until('the missed ones came', () => bob.events.length >= 10);
+  await sleep(100);
+  assert.deepEqual(bob.args().flat(), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+  ann.close();
+  bob.close();
+});
