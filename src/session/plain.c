@@ -210,6 +210,35 @@ static const struct {
     {"history", CLIENT_HISTORY, true},
 };
 
+static bool check_position(const struct message *message, const char *name)
+{
+    struct span value = field(message, name);
+    struct buf text = {0};
+    struct token token;
+    bool ok = value.len == 0 || (value.len <= FIELD_BYTES_MAX && json_string_decode(value, &text) &&
+                                 token_decode(buf_span(&text), &token));
+    buf_finish(&text);
+    if (!ok)
+        refuse(message, REFUSAL_POSITION_INVALID, name);
+    return ok;
+}
+
+/* The application reads the options of a question again, and knows only that one of them is wrong. */
+static bool check_options(const struct message *message)
+{
+    struct span limit = field(message, "limit"), cursor = field(message, "cursor");
+    uint64_t number = 1;
+    if (!check_position(message, "before") || !check_position(message, "after"))
+        return false;
+    bool limits = limit.len == 0 || (span_to_u64(limit, &number) && number > 0);
+    bool goes_on = cursor.len == 0 || json_type(cursor) == JSON_STRING;
+    if (!limits || !goes_on || (field(message, "before").len > 0 && field(message, "after").len > 0)) {
+        refuse(message, REFUSAL_RANGE_INVALID, !limits ? "limit" : !goes_on ? "cursor" : "after");
+        return false;
+    }
+    return true;
+}
+
 static void request(struct subscriber *subscriber, const struct message *message, enum client_verb verb, bool asks)
 {
     struct session_app *app = subscriber->sessions->app;
@@ -221,7 +250,7 @@ static void request(struct subscriber *subscriber, const struct message *message
         refuse(message, REFUSAL_FIELD_INVALID, "ref");
     else if (!asks && asked.room.len == 0)
         refuse(message, REFUSAL_FIELD_INVALID, "room");
-    else
+    else if (!asks || check_options(message))
         app->request(app, subscriber, &asked);
 }
 

@@ -87,10 +87,8 @@ static const char *field_of(enum refusal refusal)
         return "args";
     case REFUSAL_ATTACHMENTS:
         return "attachments";
-    case REFUSAL_POSITION_INVALID:
-        return "before";
-    case REFUSAL_RANGE_INVALID:
-        return "limit";
+    case REFUSAL_RANGE_INVALID: /* plain.c has looked at the other options */
+        return "cursor";
     case REFUSAL_VERB_UNKNOWN:
         return "type";
     case REFUSAL_PRESENCE_DATA:
