@@ -338,6 +338,8 @@ bool relay_init(struct relay *relay, struct loop *loop, const struct yaml_node *
         .app = {.nsp_find = nsp_find, .room_policy = room_policy, .event = event, .request = relay_request}};
     loop_random(loop, seed, sizeof seed);
     map_init(&relay->namespaces, seed);
+    list_init(&relay->raw.rooms);
+    relay->raw.nsp.name = SPAN_LIT("raw"); /* without a slash: no namespace of the configuration has its rooms */
     if (!yaml_expect(namespaces, YAML_MAPPING, err))
         return false;
     for (size_t i = 0; i < namespaces->count; i++) {

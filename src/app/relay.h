@@ -75,7 +75,8 @@ struct relay_nsp {
 struct relay {
     struct session_app app;
     struct map namespaces;
-    uint64_t weak_ids; /* messages whose names others could guess */
+    struct relay_nsp raw; /* of raw clients (session/raw.h); no name leads to it */
+    uint64_t weak_ids;    /* messages whose names others could guess */
 };
 
 /* Reads the mapping under `namespaces:`; false with `err` set. The relay is to be finished in either case. */

@@ -123,27 +123,17 @@ static bool parser_read(const struct yaml_node *root, bool *msgpack, struct err 
 static bool root_read(struct serve_config *config, struct loop *loop, const char *path, const struct yaml_node *root,
                       struct err *err)
 {
-    static const char *const keys[] = {"namespaces",
-                                       "static",
-                                       "client",
-                                       "ping_interval",
-                                       "ping_timeout",
-                                       "connect_timeout",
-                                       "max_payload",
-                                       "prefix",
-                                       "limits",
-                                       "origins",
-                                       "admin",
-                                       "headers",
-                                       "path",
-                                       "add_trailing_slash",
-                                       "transports",
-                                       "cors",
-                                       "cookie",
-                                       "parser",
-                                       "compression",
-                                       "plain",
-                                       NULL};
+    static const char *const keys[] = {"namespaces",   "static",
+                                       "client",       "ping_interval",
+                                       "ping_timeout", "connect_timeout",
+                                       "max_payload",  "prefix",
+                                       "limits",       "origins",
+                                       "admin",        "headers",
+                                       "path",         "add_trailing_slash",
+                                       "transports",   "cors",
+                                       "cookie",       "parser",
+                                       "compression",  "plain",
+                                       "raw",          NULL};
     if (!yaml_expect(root, YAML_MAPPING, err) || !yaml_only(root, keys, err))
         return false;
     struct session_limits *limits = &config->limits;

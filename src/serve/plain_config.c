@@ -29,24 +29,41 @@ static bool path_read(const struct yaml_node *node, char **to, struct err *err)
     return true;
 }
 
-bool plain_config_read(struct plain_config *config, const struct yaml_node *root, struct err *err)
+/* `key: on`, `key: off`, or `key: {path: PATH}`. `usual`: the path unless it is given. */
+static bool place_read(const struct yaml_node *node, const char *key, const char *usual, bool is_on, char **to,
+                       struct err *err)
 {
     static const char *const keys[] = {"path", NULL};
-    const struct yaml_node *plain = yaml_get(root, "plain"), *path = NULL;
-    if (plain != NULL && plain->type == YAML_SCALAR)
-        return span_equal(plain->text, SPAN_LIT("off")) ||
-               yaml_error(err, plain, "expected off, or a mapping like {path: /ws}");
-    if (plain != NULL && (!yaml_expect(plain, YAML_MAPPING, err) || !yaml_only(plain, keys, err)))
+    if (node != NULL && node->type == YAML_SCALAR) {
+        is_on = span_equal(node->text, SPAN_LIT("on"));
+        if (!is_on && !span_equal(node->text, SPAN_LIT("off")))
+            return yaml_error(err, node, "expected on, off, or a mapping like %s: {path: %s}", key, usual);
+    } else if (node != NULL) {
+        if (!yaml_expect(node, YAML_MAPPING, err) || !yaml_only(node, keys, err))
+            return false;
+        is_on = true;
+        if (yaml_get(node, "path") != NULL)
+            return path_read(yaml_get(node, "path"), to, err);
+    }
+    if (is_on)
+        *to = mem_text(span_str(usual));
+    return true;
+}
+
+bool plain_config_read(struct plain_config *config, const struct yaml_node *root, struct err *err)
+{
+    const struct yaml_node *raw = yaml_get(root, "raw");
+    if (!place_read(yaml_get(root, "plain"), "plain", "/ws", true, &config->path, err) ||
+        !place_read(raw, "raw", "/raw", false, &config->raw_path, err))
         return false;
-    path = plain != NULL ? yaml_get(plain, "path") : NULL;
-    if (path != NULL)
-        return path_read(path, &config->path, err);
-    config->path = mem_text(SPAN_LIT("/ws"));
+    if (config->path != NULL && config->raw_path != NULL && strcmp(config->path, config->raw_path) == 0)
+        return yaml_error(err, raw, "`plain:` has this path already");
     return true;
 }
 
 void plain_config_finish(struct plain_config *config)
 {
     free(config->path);
+    free(config->raw_path);
     *config = (struct plain_config){0};
 }

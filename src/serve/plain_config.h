@@ -1,16 +1,19 @@
-/* plain_config: the path of clients that speak sennit.v1, from `plain:` of the configuration:
+/* plain_config: the paths of clients that speak no Socket.IO, from these fields of the configuration:
  *
- *     plain: {path: /ws}       the default
- *     plain: off
- */
+ *     plain: {path: /ws}       sennit.v1, on by default
+ *     raw: {path: /raw}        /raw/ROOM without any protocol, off by default
+ *
+ * Instead of a mapping, each may be `on` or `off`. */
 #ifndef SENNIT_SERVE_PLAIN_CONFIG_H
 #define SENNIT_SERVE_PLAIN_CONFIG_H
 
 #include "base/err.h"
 #include "wire/yaml.h"
 
+/* Paths without a slash at their end; NULL: off. */
 struct plain_config {
-    char *path; /* of sennit.v1, without a slash at its end; NULL: off */
+    char *path;
+    char *raw_path;
 };
 
 /* Reads the fields of the root mapping. False with `err` set. */

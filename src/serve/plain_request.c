@@ -1,10 +1,13 @@
-/* plain_request: handshakes of clients that speak sennit.v1 (session/plain.h). The query may name the namespace, and
- * bring what the client resumes by: `?ns=/&resume=...&at=...&auth=...`. */
+/* plain_request: handshakes of clients that speak sennit.v1 (session/plain.h) or no protocol (session/raw.h). Of the
+ * former, the query may name the namespace, and bring what the client resumes by: `?ns=/&resume=...&at=...&auth=...`.
+ * Of the latter, the path names the room. */
 #include <stdlib.h>
 
 #include "serve/client.h"
 #include "session/plain.h"
+#include "session/raw.h"
 #include "wire/uri.h"
+#include "wire/utf8.h"
 #include "wire/ws.h"
 
 /* Whether the client offers the subprotocol, or none at all; `*any`: it offers some. */
@@ -89,13 +92,45 @@ static void plain_handshake(struct client *client, const struct http1_head *head
                       http1_field_get(head, SPAN_LIT("Sec-WebSocket-Protocol")));
 }
 
+static void raw_handshake(struct client *client, const struct http1_head *head, struct span path)
+{
+    struct server *server = client_server(client);
+    const struct nsp *nsp = &server->config.relay.raw.nsp;
+    if (!handshake_check(client, head))
+        return;
+    char *room = uri_decode(path);
+    struct span name = span_str(room);
+    enum refusal refusal = utf8_is_valid(name) ? raw_check(&server->sessions, nsp, name) : REFUSAL_ROOM_INVALID;
+    if (refusal != REFUSAL_COUNT)
+        client_refuse(client, refusal == REFUSAL_INSTANCE_ROOMS_FULL ? 503 : 400, refusal, SPAN_LIT(""), path);
+    else if (client_upgrade_plain(client, head, &raw_protocol, (struct span){NULL, 0}) &&
+             client->websocket.transport.session != NULL)
+        raw_enter(client->websocket.transport.session, nsp, name);
+    free(room);
+}
+
+static bool is_below(struct span path, const char *place, struct span *rest)
+{
+    size_t len = place != NULL ? strlen(place) : 0;
+    *rest = span_from(path, len + 1);
+    return place != NULL && span_starts_with(path, span_str(place)) && path.len > len && path.data[len] == '/';
+}
+
+static bool is_at(struct span path, const char *place)
+{
+    struct span rest;
+    return place != NULL && (span_equal(path, span_str(place)) || (is_below(path, place, &rest) && rest.len == 0));
+}
+
 bool plain_request(struct client *client, const struct http1_head *head, struct span path, struct span query)
 {
     const struct plain_config *config = &client_server(client)->config.plain;
-    if (path.len > 1 && span_ends_with(path, SPAN_LIT("/")))
-        path.len--;
-    if (config->path == NULL || !span_equal(path, span_str(config->path)))
+    struct span room;
+    if (is_at(path, config->path))
+        plain_handshake(client, head, query);
+    else if (is_below(path, config->raw_path, &room))
+        raw_handshake(client, head, room);
+    else
         return false;
-    plain_handshake(client, head, query);
     return true;
 }

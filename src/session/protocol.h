@@ -1,6 +1,6 @@
 /* protocol: what one kind of client differs in from another: its messages, and how events and answers look to it. A
- * session speaks one protocol, which its subscribers call: Socket.IO with either of its parsers (socket.h), or
- * sennit.v1 (plain.h). */
+ * session speaks one protocol, which its subscribers call: Socket.IO with either of its parsers (socket.h),
+ * sennit.v1 (plain.h), or none at all (raw.h). */
 #ifndef SENNIT_SESSION_PROTOCOL_H
 #define SENNIT_SESSION_PROTOCOL_H
 
@@ -13,7 +13,7 @@ struct subscriber;
 struct token;
 
 /* Protocols are numbered, because frames are kept by protocol and format. */
-enum protocol_kind { PROTOCOL_SOCKETIO, PROTOCOL_SOCKETIO_MSGPACK, PROTOCOL_PLAIN, PROTOCOLS };
+enum protocol_kind { PROTOCOL_SOCKETIO, PROTOCOL_SOCKETIO_MSGPACK, PROTOCOL_PLAIN, PROTOCOL_RAW, PROTOCOLS };
 
 struct protocol {
     enum protocol_kind kind;

@@ -6,6 +6,8 @@ import WebSocket from 'ws';
 import { redis, serve, sleep, until } from './lib.mjs';
 
 const config = `
+raw: on
+compression: {threshold: 100}
 namespaces:
   /:
     log: {entries: 1000, bytes: 1MiB, age: 1h}
@@ -136,4 +138,98 @@ test('a cut client gets what it missed, once and in order, on another instance',
   assert.deepEqual(bob.args().flat(), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
   ann.close();
   bob.close();
+});
+
+test('deflate on demand: the client decides, unless the configuration does', async () => {
+  const ann = new Plain(0, { options: { perMessageDeflate: true } }), bob = new Plain(0, { options: { perMessageDeflate: false } });
+  await Promise.all([ann.connected(), bob.connected()]);
+  assert.match(ann.socket.extensions, /permessage-deflate/);
+  assert.equal(bob.socket.extensions, '');
+  const before = await servers[0].metric('deflate_messages_out_total');
+  const text = 'long and the same '.repeat(100);
+  await bob.ask({ type: 'publish', event: 'msg', args: [text] });
+  await ann.ask({ type: 'publish', event: 'msg', args: [text] });
+  await until('both came to both', () => [ann, bob].every((one) => one.events.length === 2));
+  assert.deepEqual(ann.args(), [[text], [text]]);
+  assert.deepEqual(bob.args(), [[text], [text]]);
+  assert.ok(await servers[0].metric('deflate_messages_out_total') > before);
+  ann.close();
+  bob.close();
+});
+
+test('the handshake: no subprotocol, another one, no upgrade, a page of another site', async () => {
+  const bare = new Plain(0, { protocols: [] });
+  await bare.connected();
+  assert.equal(bare.socket.protocol, '');
+  bare.close();
+  const several = new Plain(0, { protocols: ['soap', 'sennit.v1'] });
+  await several.connected();
+  assert.equal(several.socket.protocol, 'sennit.v1');
+  several.close();
+  const status = (options, protocols = []) => new Promise((resolve) => {
+    const socket = new WebSocket(`${servers[0].url.replace('http', 'ws')}/ws`, protocols, options);
+    socket.on('unexpected-response', async (_, response) => {
+      let text = '';
+      for await (const part of response) text += part;
+      resolve([response.statusCode, text]);
+    });
+    socket.on('open', () => resolve([101]) || socket.terminate());
+  });
+  const [code, text] = await status({}, ['soap']);
+  assert.equal(code, 400);
+  assert.match(text, /sennit\.v1/);
+  assert.equal((await status({ origin: 'https://elsewhere.example' }))[0], 403);
+  assert.equal((await status({ origin: servers[0].url }))[0], 101);
+  const answer = await fetch(`${servers[0].url}/ws`);
+  assert.equal(answer.status, 426);
+  assert.equal(answer.headers.get('upgrade'), 'websocket');
+  assert.match(await answer.text(), /new WebSocket/);
+  assert.equal((await fetch(`${servers[0].url}/ws`, { method: 'POST', body: '{}' })).status, 426);
+});
+
+test('what a client sends at once is read once it is connected', async () => {
+  const ann = new Plain(0);
+  await new Promise((resolve) => ann.socket.on('open', resolve));
+  ann.send({ type: 'join', room: 'at once', ref: 'a' });
+  ann.send({ type: 'publish', event: 'say', room: 'at once', args: [1], ref: 'b' });
+  ann.send('nonsense');
+  await ann.find('error');
+  await until('both are answered', () => ann.messages.filter((one) => one.type === 'answer').length === 2);
+  assert.deepEqual(ann.messages.map((one) => one.type).slice(0, 2), ['welcome', 'connected']);
+  assert.equal((await ann.find('error')).reason, 'message_invalid');
+  assert.equal((await ann.ask({ type: 'presence', room: 'at once' })).result.members.length, 1);
+  ann.close();
+});
+
+test('raw: each message to all others of the room, as it came', async () => {
+  const sockets = await Promise.all([[0, 'red room'], [1, 'red room'], [1, 'blue']].map(async ([server, room]) => {
+    const socket = new WebSocket(`${servers[server].url.replace('http', 'ws')}/raw/${encodeURIComponent(room)}`);
+    socket.got = [];
+    socket.on('message', (data, binary) => socket.got.push(binary ? [...data] : `${data}`));
+    await new Promise((resolve) => socket.on('open', resolve));
+    return socket;
+  }));
+  const [ann, bob, cat] = sockets;
+  await until('they are in their rooms', () => {
+    ann.send('are you there?');
+    return bob.got.length > 0;
+  });
+  await sleep(100);
+  bob.got.length = 0;
+  ann.send('{"a":1}');
+  ann.send(Buffer.from([0, 255, 1]));
+  bob.send('é\u0000');
+  ann.send('');
+  await until('they came', () => bob.got.length === 3 && ann.got.length === 1);
+  assert.deepEqual(bob.got, ['{"a":1}', [0, 255, 1], '']);
+  assert.deepEqual(ann.got, ['é\u0000']);
+  assert.deepEqual(cat.got, []);
+  const metrics = await (await fetch(`${servers[1].url}/metrics`)).text();
+  assert.match(metrics, /^sennit_protocol_sessions{protocol="raw"} 2$/m);
+  assert.match(metrics, /^sennit_protocol_sessions{protocol="plain"} 0$/m);
+  for (const socket of sockets) socket.terminate();
+  for (const path of ['/raw/', '/raw/%00', '/raw/%ff', '/raw/AAAAAAAAAAAAAAAAAAAA']) {
+    const refused = new WebSocket(`${servers[0].url.replace('http', 'ws')}${path}`);
+    assert.equal(await new Promise((resolve) => refused.on('unexpected-response', (_, response) => resolve(response.statusCode))), 400, path);
+  }
 });

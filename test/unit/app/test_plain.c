@@ -5,6 +5,7 @@
 #include "../session/script.h"
 #include "app/relay.h"
 #include "session/plain.h"
+#include "session/raw.h"
 #include "session/socket.h"
 
 static const char config[] = "/:\n"
@@ -452,6 +453,55 @@ static void a_client_that_answers_no_ping_is_closed(void **state)
     assert_int_equal(client->reason, CLOSE_PING_TIMEOUT);
 }
 
+static struct script *raw(int number, const char *room)
+{
+    struct script *client = &clients[number];
+    assert_int_equal(raw_check(&sessions, &relay.raw.nsp, span_str(room)), REFUSAL_COUNT);
+    raw_enter(script_begin(client, &raw_protocol), &relay.raw.nsp, span_str(room));
+    turn(5);
+    assert_int_equal(client->count, 0); /* no greeting */
+    assert_false(client->paused);
+    return client;
+}
+
+static void raw_messages_go_to_the_others_as_they_came(void **state)
+{
+    struct script *ann = raw(0, "r"), *bob = raw(1, "r"), *cat = raw(2, "s");
+    script_receive(ann, "{any text");
+    script_receive(ann, "");
+    session_received_binary(ann->transport.session, SPAN_LIT("\001\377"));
+    turn(5);
+    assert_int_equal(bob->count, 3);
+    assert_int_equal(script_waiting(bob, "{any text"), 1);
+    assert_int_equal(bob->sent[1].frame->len, 0);
+    assert_string_equal(script_last(bob, "\n"), "\n\001\377"); /* the script's form of a binary message */
+    assert_int_equal(ann->count, 0);
+    assert_int_equal(cat->count, 0);
+    script_end(cat);
+    cat = plain(2); /* whatever it is called, no other kind of client is in that room */
+    script_receive(cat, "{\"type\":\"join\",\"room\":\"r\"}");
+    script_take(cat);
+    script_receive(ann, "more");
+    assert_int_equal(script_waiting(bob, "more"), 1);
+    assert_int_equal(cat->count, 0);
+    script_end(ann);
+    script_begin(ann, &plain_protocol);
+    refused(ann, "{\"type\":\"connect\",\"ns\":\"raw\"}", REFUSAL_NAMESPACE_UNKNOWN, "ns");
+}
+
+static void raw_rooms_are_bounded(void **state)
+{
+    char name[BROKER_ROOM_BYTES_MAX];
+    memset(name, 'r', sizeof name);
+    assert_int_equal(raw_check(&sessions, &relay.raw.nsp, SPAN_LIT("")), REFUSAL_ROOM_INVALID);
+    assert_int_equal(raw_check(&sessions, &relay.raw.nsp, span_of(name, sizeof name)), REFUSAL_ROOM_INVALID);
+    assert_int_equal(raw_check(&sessions, &relay.raw.nsp, SPAN_LIT("AAAAAAAAAAAAAAAAAAAA")), REFUSAL_ROOM_IS_SOCKET);
+    raw(0, "r");
+    sessions.limits.hub_rooms_max = (uint32_t)hub_room_count(hub);
+    assert_int_equal(raw_check(&sessions, &relay.raw.nsp, SPAN_LIT("s")), REFUSAL_INSTANCE_ROOMS_FULL);
+    raw(1, "r");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_relay, close_relay)
 
 int main(void)
@@ -470,6 +520,8 @@ int main(void)
         TEST(a_notice_comes_before_a_rotation),
         TEST(a_notice_comes_before_a_shutdown),
         TEST(a_client_that_answers_no_ping_is_closed),
+        TEST(raw_messages_go_to_the_others_as_they_came),
+        TEST(raw_rooms_are_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
