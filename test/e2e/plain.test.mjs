@@ -4,6 +4,7 @@ import { after, before, test } from 'node:test';
 import { io } from 'socket.io-client';
 import WebSocket from 'ws';
 import { redis, serve, sleep, until } from './lib.mjs';
+import { Plain, wsUrl } from './plain.mjs';
 
 const config = `
 raw: on
@@ -36,62 +37,10 @@ after(async () => {
   await broker.close();
 });
 
-// A client as a page would write it: it keeps the secret and the newest position.
-class Plain {
-  constructor(server, { query = { ns: '/' }, protocols = ['sennit.v1'], options = {} } = {}) {
-    this.at = null;
-    this.resume = null;
-    this.events = [];
-    this.refs = 0;
-    this.reach(server, query, protocols, options);
-  }
-
-  reach(server, query = { ns: '/' }, protocols = ['sennit.v1'], options = {}) {
-    this.messages = [];
-    const search = new URLSearchParams({ ...query, ...(this.resume && { resume: this.resume }), ...(this.at && { at: this.at }) });
-    const socket = (this.socket = new WebSocket(`${servers[server].url.replace('http', 'ws')}/ws?${search}`, protocols, options));
-    this.closed = new Promise((resolve) => socket.on('close', (code, reason) => resolve({ code, reason: `${reason}` })));
-    socket.on('error', () => {});
-    socket.on('message', (data, binary) => {
-      if (socket !== this.socket) return;
-      assert.equal(binary, false);
-      const message = JSON.parse(data);
-      this.messages.push(message);
-      if (message.at !== undefined) this.at = message.at;
-      if (message.type === 'connected') this.resume = message.resume;
-      if (message.type === 'event' && message.event !== 'presence') this.events.push(message);
-    });
-  }
-
-  find(type, match = () => true) {
-    return until(`a message ${type} came, not ${JSON.stringify(this.messages)}`, () => this.messages.find((one) => one.type === type && match(one)));
-  }
-
-  connected() {
-    return this.find('connected');
-  }
-
-  send(message) {
-    this.socket.send(typeof message === 'string' ? message : JSON.stringify(message));
-  }
-
-  async ask(message) {
-    const ref = ++this.refs;
-    this.send({ ...message, ref });
-    return until(`${JSON.stringify(message)} is answered`, () => this.messages.find((one) => one.ref === ref));
-  }
-
-  args() {
-    return this.events.map((one) => one.args);
-  }
-
-  close() {
-    this.socket.terminate();
-  }
-}
+const open = (n, options) => new Plain(servers[n].url, options);
 
 test('it connects, joins, publishes, and hears others, of both kinds', async () => {
-  const ann = new Plain(0), bob = new Plain(1);
+  const ann = open(0), bob = open(1);
   const welcome = await ann.find('welcome');
   assert.equal(welcome.protocol, 'sennit.v1');
   assert.equal(welcome.max_payload, 1000000);
@@ -121,7 +70,7 @@ test('it connects, joins, publishes, and hears others, of both kinds', async () 
 });
 
 test('a cut client gets what it missed, once and in order, on another instance', async () => {
-  const ann = new Plain(0), bob = new Plain(0);
+  const ann = open(0), bob = open(0);
   await Promise.all([ann.connected(), bob.connected()]);
   const { id } = await bob.connected();
   for (let n = 0; n < 3; n++) await ann.ask({ type: 'publish', event: 'msg', args: [n] });
@@ -129,7 +78,7 @@ test('a cut client gets what it missed, once and in order, on another instance',
   bob.close();
   await bob.closed;
   for (let n = 3; n < 10; n++) await ann.ask({ type: 'publish', event: 'msg', args: [n] });
-  bob.reach(1);
+  bob.reach(servers[1].url);
   const again = await bob.connected();
   assert.equal(again.recovered, true);
   assert.equal(again.id, id);
@@ -141,7 +90,7 @@ test('a cut client gets what it missed, once and in order, on another instance',
 });
 
 test('deflate on demand: the client decides, unless the configuration does', async () => {
-  const ann = new Plain(0, { options: { perMessageDeflate: true } }), bob = new Plain(0, { options: { perMessageDeflate: false } });
+  const ann = open(0, { options: { perMessageDeflate: true } }), bob = open(0, { options: { perMessageDeflate: false } });
   await Promise.all([ann.connected(), bob.connected()]);
   assert.match(ann.socket.extensions, /permessage-deflate/);
   assert.equal(bob.socket.extensions, '');
@@ -158,16 +107,16 @@ test('deflate on demand: the client decides, unless the configuration does', asy
 });
 
 test('the handshake: no subprotocol, another one, no upgrade, a page of another site', async () => {
-  const bare = new Plain(0, { protocols: [] });
+  const bare = open(0, { protocols: [] });
   await bare.connected();
   assert.equal(bare.socket.protocol, '');
   bare.close();
-  const several = new Plain(0, { protocols: ['soap', 'sennit.v1'] });
+  const several = open(0, { protocols: ['soap', 'sennit.v1'] });
   await several.connected();
   assert.equal(several.socket.protocol, 'sennit.v1');
   several.close();
   const status = (options, protocols = []) => new Promise((resolve) => {
-    const socket = new WebSocket(`${servers[0].url.replace('http', 'ws')}/ws`, protocols, options);
+    const socket = new WebSocket(`${wsUrl(servers[0].url)}/ws`, protocols, options);
     socket.on('unexpected-response', async (_, response) => {
       let text = '';
       for await (const part of response) text += part;
@@ -188,7 +137,7 @@ test('the handshake: no subprotocol, another one, no upgrade, a page of another 
 });
 
 test('what a client sends at once is read once it is connected', async () => {
-  const ann = new Plain(0);
+  const ann = open(0);
   await new Promise((resolve) => ann.socket.on('open', resolve));
   ann.send({ type: 'join', room: 'at once', ref: 'a' });
   ann.send({ type: 'publish', event: 'say', room: 'at once', args: [1], ref: 'b' });
@@ -203,7 +152,7 @@ test('what a client sends at once is read once it is connected', async () => {
 
 test('raw: each message to all others of the room, as it came', async () => {
   const sockets = await Promise.all([[0, 'red room'], [1, 'red room'], [1, 'blue']].map(async ([server, room]) => {
-    const socket = new WebSocket(`${servers[server].url.replace('http', 'ws')}/raw/${encodeURIComponent(room)}`);
+    const socket = new WebSocket(`${wsUrl(servers[server].url)}/raw/${encodeURIComponent(room)}`);
     socket.got = [];
     socket.on('message', (data, binary) => socket.got.push(binary ? [...data] : `${data}`));
     await new Promise((resolve) => socket.on('open', resolve));
@@ -229,7 +178,7 @@ test('raw: each message to all others of the room, as it came', async () => {
   assert.match(metrics, /^sennit_protocol_sessions{protocol="plain"} 0$/m);
   for (const socket of sockets) socket.terminate();
   for (const path of ['/raw/', '/raw/%00', '/raw/%ff', '/raw/AAAAAAAAAAAAAAAAAAAA']) {
-    const refused = new WebSocket(`${servers[0].url.replace('http', 'ws')}${path}`);
+    const refused = new WebSocket(`${wsUrl(servers[0].url)}${path}`);
     assert.equal(await new Promise((resolve) => refused.on('unexpected-response', (_, response) => resolve(response.statusCode))), 400, path);
   }
 });
