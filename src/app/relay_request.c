@@ -38,6 +38,32 @@ void relay_event_to_room(struct subscriber *subscriber, const struct relay_rule 
     buf_finish(&args);
 }
 
+static void option_append(struct buf *to, const char *name, struct span value)
+{
+    if (value.len == 0)
+        return;
+    buf_printf(to, "%s\"%s\":", to->data[to->off + to->len - 1] == '{' ? "" : ",", name);
+    buf_append(to, value);
+}
+
+/* `["name",null,room,{"limit":1}]`: the arguments that an event of this rule would have. */
+static void args_of_request(struct buf *to, const struct relay_rule *rule, struct span name,
+                            const struct client_request *asked)
+{
+    buf_append_char(to, '[');
+    buf_append(to, name);
+    for (uint32_t i = 0; i < rule->argument; i++)
+        buf_append(to, SPAN_LIT(",null"));
+    buf_append_char(to, ',');
+    buf_append(to, asked->room.len != 0 ? asked->room : SPAN_LIT("null"));
+    buf_append(to, SPAN_LIT(",{"));
+    option_append(to, "before", asked->before);
+    option_append(to, "after", asked->after);
+    option_append(to, "limit", asked->limit);
+    option_append(to, "cursor", asked->cursor);
+    buf_append(to, SPAN_LIT("}]"));
+}
+
 void relay_request(struct session_app *app, struct subscriber *subscriber, const struct client_request *asked)
 {
     static const enum relay_action actions[] = {
@@ -48,7 +74,7 @@ void relay_request(struct session_app *app, struct subscriber *subscriber, const
     };
     const struct relay_nsp *config = container_of(subscriber->nsp, const struct relay_nsp, nsp);
     const struct relay_rule *rule = config->first[actions[asked->verb]];
-    struct buf name = {0}, event = {0}, args = {0};
+    struct buf name = {0}, args = {0};
     if (rule == NULL) {
         subscriber_refuse(subscriber, REFUSAL_VERB_UNKNOWN, subscriber->nsp->name, asked->id);
         return;
@@ -56,17 +82,10 @@ void relay_request(struct session_app *app, struct subscriber *subscriber, const
     buf_append_char(&name, '"');
     buf_append_json(&name, span_str(rule->event));
     buf_append_char(&name, '"');
-    buf_printf(&event, "[" SPAN_FMT "]", SPAN_ARG(buf_span(&name)));
-    args_with_room(&args, buf_span(&event), (size_t)rule->argument + 1,
-                   asked->room.len != 0 ? asked->room : SPAN_LIT("null"));
-    args.len--; /* the bracket: options stand behind the room */
-    buf_append_char(&args, ',');
-    buf_append(&args, asked->options);
-    buf_append_char(&args, ']');
+    args_of_request(&args, rule, buf_span(&name), asked);
     app->event(
         app, subscriber,
         &(struct client_event){.name = buf_span(&name), .content = content_of(buf_span(&args)), .id = asked->id});
     buf_finish(&name);
-    buf_finish(&event);
     buf_finish(&args);
 }

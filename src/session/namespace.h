@@ -45,9 +45,10 @@ enum client_verb { CLIENT_JOIN, CLIENT_LEAVE, CLIENT_PRESENCE, CLIENT_HISTORY };
 
 struct client_request {
     enum client_verb verb;
-    struct span room;    /* raw JSON: one room, or a list; empty: the namespace itself */
-    struct span options; /* a JSON object with the options, and other members */
-    struct span id;      /* of the answer that it asks for; empty: none */
+    /* Raw JSON; empty: absent. */
+    struct span room;                         /* one room, or a list; absent: the namespace itself */
+    struct span before, after, limit, cursor; /* options of a question */
+    struct span id;                           /* of the answer that it asks for */
 };
 
 /* The application's functions, called by the session layer. */

@@ -16,7 +16,6 @@ struct plain_connect {
     struct span resume; /* the secret by which it resumes */
     struct span at;     /* the position of the last event that it has */
     struct span auth;   /* JSON */
-    struct span ref;    /* of the request; raw JSON */
 };
 /* Connects a session that is in no namespace yet. What the client sends meanwhile is read once it is connected. If the
  * namespace does not exist, or `auth` is no JSON object, the client is told, and may try again. */

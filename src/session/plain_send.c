@@ -87,8 +87,6 @@ static const char *field_of(enum refusal refusal)
         return "args";
     case REFUSAL_ATTACHMENTS:
         return "attachments";
-    case REFUSAL_RANGE_INVALID: /* plain.c has looked at the other options */
-        return "cursor";
     case REFUSAL_VERB_UNKNOWN:
         return "type";
     case REFUSAL_PRESENCE_DATA:
@@ -123,6 +121,7 @@ void plain_connected(struct subscriber *subscriber, bool recovered)
     }
     buf_append_char(&text, '}');
     send_text(subscriber->session, &text);
+    session_joined(subscriber->session);
     session_hold(subscriber->session, false);
 }
 

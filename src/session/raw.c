@@ -23,7 +23,6 @@ enum refusal raw_check(const struct sessions *sessions, const struct nsp *nsp, s
 
 void raw_enter(struct session *session, const struct nsp *nsp, struct span room)
 {
-    session_joined(session);
     session_hold(session, true);
     subscriber_begin(session, nsp, &(struct subscriber_start){.room = room});
 }
@@ -35,6 +34,7 @@ static void opened(struct session *session, const char *sid)
 
 static void connected(struct subscriber *subscriber, bool recovered)
 {
+    session_joined(subscriber->session);
     session_hold(subscriber->session, false);
 }
 

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "../session/script.h"
+#include "../session/slow_broker.h"
 #include "app/relay.h"
 #include "session/plain.h"
 #include "session/raw.h"
@@ -453,6 +454,48 @@ static void a_client_that_answers_no_ping_is_closed(void **state)
     assert_int_equal(client->reason, CLOSE_PING_TIMEOUT);
 }
 
+/* Events of a client that does not read are dropped behind the first, and come again. */
+static void a_slow_reader_gets_everything_once_it_reads(void **state)
+{
+    struct script *client = plain(0), *writer = plain(1);
+    sessions.limits.slow_queue_bytes = 1;
+    for (int i = 0; i < 5; i++) {
+        char text[100];
+        snprintf(text, sizeof text, "{\"type\":\"publish\",\"event\":\"all\",\"args\":[%d]}", i);
+        script_receive(writer, text);
+        script_take(writer);
+    }
+    assert_int_equal(numbers(client), 1);
+    assert_true(client->awaited);
+    sessions.limits.slow_queue_bytes = 1 << 20;
+    script_take(client);
+    turn(20);
+    assert_int_equal(numbers(client), 4);
+    assert_int_equal(script_waiting(client, "{\"type\":\"event\",\"event\":\"all\",\"args\":[1],"), 1);
+    assert_int_equal(script_waiting(client, "{\"type\":\"event\",\"event\":\"all\",\"args\":[4],"), 1);
+}
+
+/* While nothing is read, no pong is awaited either. So there is another end to it. */
+static void a_client_that_waits_in_vain_is_closed(void **state)
+{
+    struct script *client = &clients[0], *silent = &clients[1];
+    sessions.limits.connect_timeout_ms = 60;
+    sessions.limits.ping_interval_ms = sessions.limits.ping_timeout_ms = 10;
+    hold();
+    slow.lease_write = lease_write_held;
+    script_begin(client, &plain_protocol);
+    script_begin(silent, &plain_protocol);
+    session_received(client->transport.session, SPAN_LIT("{\"type\":\"connect\"}"));
+    turn(40);
+    assert_true(client->paused && !client->closed);
+    assert_int_equal(silent->reason, CLOSE_PING_TIMEOUT);
+    turn(40);
+    assert_false(client->paused);
+    assert_int_equal(client->reason, CLOSE_CONNECT_PACKET_TIMEOUT);
+    script_end(client);
+    release();
+}
+
 static struct script *raw(int number, const char *room)
 {
     struct script *client = &clients[number];
@@ -520,6 +563,8 @@ int main(void)
         TEST(a_notice_comes_before_a_rotation),
         TEST(a_notice_comes_before_a_shutdown),
         TEST(a_client_that_answers_no_ping_is_closed),
+        TEST(a_slow_reader_gets_everything_once_it_reads),
+        TEST(a_client_that_waits_in_vain_is_closed),
         TEST(raw_messages_go_to_the_others_as_they_came),
         TEST(raw_rooms_are_bounded),
     };
