@@ -57,18 +57,17 @@ function publisher(n, perSecond) {
 // As a page would use the library: the URL is a function, so each new connection says where the last one ended.
 class Reconnecting {
   constructor(first) {
-    this.at = null;
-    this.resume = null;
+    this.at = this.resume = '';
     this.got = [];
     this.connects = [];
     let turn = first;
-    const url = () => `${wsUrl(servers[turn++ % 2].url)}/ws?${new URLSearchParams({ ns: '/', ...(this.resume && { resume: this.resume }), ...(this.at && { at: this.at }) })}`;
+    const url = () => `${wsUrl(servers[turn++ % 2].url)}/ws?${new URLSearchParams({ ns: '/', resume: this.resume, at: this.at })}`;
     this.socket = new ReconnectingWebSocket(url, 'sennit.v1', { WebSocket, minReconnectionDelay: 10, maxReconnectionDelay: 100, minUptime: 10 });
     this.socket.onmessage = ({ data }) => {
       const message = JSON.parse(data);
-      if (message.at !== undefined) this.at = message.at;
+      if (message.at !== undefined) this.at = message.at ?? '';
       if (message.type === 'connected') {
-        this.resume = message.resume;
+        this.resume = message.resume ?? '';
         this.connects.push(message.recovered);
       }
       if (message.type === 'event') this.got.push(message.args[0].id);
