@@ -65,7 +65,7 @@ struct client {
     struct buf resume, at;
     bool held, in_root;
     bool by_message; /* it may come back with any position, and then gets what is behind it */
-    /* Numbers: published when it last asked for a connection; when it asked for the one that began anew, and when that
+    /* Numbers: accepted when it last asked for a connection; when it asked for the one that began anew, and when that
      * was there; the last one that it has since, 0: none. */
     uint64_t asked, after, before, last;
 };
@@ -288,7 +288,7 @@ static void line_open(struct client *client, bool by_message)
     client->held = false;
     client->by_message = by_message;
     client->in_root = false;
-    client->asked = stage.published;
+    client->asked = stage.answered;
     session_create(&stage.sessions, &line->transport, &plain_protocol, NULL);
 }
 
