@@ -225,6 +225,8 @@ static void connected(struct client *client, struct span message)
 static void heard(struct client *client, struct span message)
 {
     static const char *const types[] = {"welcome", "connected", "event", "answer", "error", "closing"};
+    if (getenv("SENNIT_PLAIN_TRACE") != NULL)
+        fprintf(stderr, "client %d hears " SPAN_FMT "\n", (int)(client - stage.clients), SPAN_ARG(message));
     assert(json_is_valid(message) && json_type(message) == JSON_OBJECT);
     struct span type = json_object_get(message, SPAN_LIT("type")), at = json_object_get(message, SPAN_LIT("at"));
     size_t which = 0;
@@ -262,9 +264,21 @@ static void line_read(struct line *line)
     }
 }
 
+static void on_tick(struct timer *timer)
+{
+}
+
+/* The clients act outside the loop. So a timer makes it take its turns, at first one in each millisecond. */
 static void pass(uint64_t ms)
 {
-    sim_run(stage.sim, sim_now_us(stage.sim) + LOOP_MS(ms), NULL, NULL);
+    struct timer tick;
+    timer_init(&tick, on_tick);
+    for (uint64_t i = 1; i < ms && i < STEP_MS; i++) {
+        timer_start(stage.loop, &tick, LOOP_MS(1));
+        sim_run(stage.sim, sim_now_us(stage.sim) + LOOP_MS(1), NULL, NULL);
+    }
+    timer_stop(stage.loop, &tick);
+    sim_run(stage.sim, sim_now_us(stage.sim) + LOOP_MS(ms > STEP_MS ? ms - STEP_MS + 1 : 1), NULL, NULL);
     list_each (node, &stage.lines) {
         struct line *line = container_of(node, struct line, node);
         line_read(line);

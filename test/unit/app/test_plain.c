@@ -311,6 +311,23 @@ static void attachments_go_both_ways(void **state)
     assert_non_null(strstr(answer, ",\"attachments\":[\"AQI=\",\"//8=\",\"AQ==\"]}"));
 }
 
+/* Another program has written into the log. The client is told, and what it gets is JSON all the same. */
+static void a_damaged_event_is_told(void **state)
+{
+    static const struct broker_retention retention = {.entries_max = 100, .bytes_max = 1 << 20, .age_ms_max = 3600000};
+    static const struct span bodies[] = {{"[\"all\",", 7}, {"", 0}, {"[]", 2}, {"\1\1\0\0\0\1x[\"all\"", 13}};
+    struct script *client = plain(0);
+    for (size_t i = 0; i < sizeof bodies / sizeof bodies[0]; i++) {
+        struct broker_publish publish = {.room = SPAN_LIT("/"), .body = bodies[i], .retention = &retention};
+        assert_true(broker_publish(broker, &publish, NULL, NULL));
+        turn(5);
+        const char *told = script_last(client, "{\"type\":\"event\"");
+        assert_non_null(strstr(told, "\"event\":\"sennit\",\"args\":[{\"damaged\":true}],\"at\":\""));
+        script_take(client);
+    }
+    assert_true(sessions.refusals.counts[REFUSAL_EVENT_DAMAGED] > 0);
+}
+
 /* A client that was cut off, with what it keeps. */
 struct kept {
     char id[TOKEN_BYTES], resume[TOKEN_BYTES], at[TOKEN_BYTES];
@@ -559,6 +576,7 @@ int main(void)
         TEST(a_named_message_counts_once),
         TEST(history_and_presence_are_answered),
         TEST(attachments_go_both_ways),
+        TEST(a_damaged_event_is_told),
         TEST(a_cut_client_gets_what_it_missed),
         TEST(a_client_may_come_before_it_has_gone),
         TEST(a_notice_comes_before_a_rotation),
