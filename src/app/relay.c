@@ -52,20 +52,21 @@ static struct relay_rule *rule_find(struct subscriber *subscriber, struct span e
 /* An argument that is not there: `undefined` on the client's side becomes null before other arguments. */
 static bool is_absent(struct span value)
 {
-    return value.data == NULL || json_type(value) == JSON_NULL;
+    return value.len == 0 || json_type(value) == JSON_NULL;
 }
 
 /* The message's id as raw JSON, string or number; empty when the client gave none. False when it cannot be read:
  * without an id, the message might count twice. */
-static bool id_read(const struct relay_rule *rule, struct span args, struct span *id)
+static bool id_read(const struct relay_rule *rule, const struct client_event *asked, struct span *id)
 {
+    struct span value = asked->message_id;
     *id = (struct span){"", 0};
-    if (!rule->has_id)
-        return true;
-    struct span value = json_array_at(args, (size_t)rule->id_argument + 1);
-    if (value.data != NULL && rule->id_member != NULL)
-        value = json_type(value) == JSON_OBJECT ? json_object_get(value, span_str(rule->id_member))
-                                                : (struct span){NULL, 0};
+    if (value.len == 0 && rule->has_id) {
+        value = json_array_at(asked->content.args, (size_t)rule->id_argument + 1);
+        if (value.data != NULL && rule->id_member != NULL)
+            value = json_type(value) == JSON_OBJECT ? json_object_get(value, span_str(rule->id_member))
+                                                    : (struct span){NULL, 0};
+    }
     if (is_absent(value))
         return true;
     *id = value;
@@ -163,7 +164,7 @@ static void publish(struct subscriber *subscriber, struct relay_rule *rule, cons
     struct content content = asked->content;
     struct span args = content.args, id;
     struct names excepts;
-    if (!id_read(rule, args, &id)) {
+    if (!id_read(rule, asked, &id)) {
         subscriber_refuse(subscriber, REFUSAL_ID_INVALID, asked->name, asked->id);
         return;
     }
@@ -180,7 +181,7 @@ static void publish(struct subscriber *subscriber, struct relay_rule *rule, cons
         .content = &content,
         .id = id,
         .ack_id = asked->id,
-        .except_self = rule->action == RELAY_OTHERS || rule->action == RELAY_ROOM_OTHERS,
+        .except_self = asked->except_self || rule->action == RELAY_OTHERS || rule->action == RELAY_ROOM_OTHERS,
     };
     struct span room = {NULL, 0};
     if (rule->action == RELAY_SOCKET) {
@@ -193,7 +194,9 @@ static void publish(struct subscriber *subscriber, struct relay_rule *rule, cons
     }
     emit.excepts = excepts.list;
     emit.except_count = excepts.count;
-    if (rule->logged)
+    if (!rule->logged)
+        emit.id = SPAN_LIT(""); /* names are remembered with the log */
+    else
         emit.retention =
             rule->own_retention ? &rule->retention : &relay_rooms_find(nsp_of(subscriber->nsp), room)->retention;
     subscriber_publish(subscriber, &emit);
@@ -318,6 +321,8 @@ static void event(struct session_app *app, struct subscriber *subscriber, const 
     struct relay_rule *rule = rule_find(subscriber, asked->name);
     if (rule == NULL)
         subscriber_refuse(subscriber, REFUSAL_EVENT_UNKNOWN, asked->name, asked->id);
+    else if (asked->room.len != 0)
+        relay_event_to_room(subscriber, rule, asked);
     else if (rule->action == RELAY_OTHERS || rule->action == RELAY_EVERYONE)
         publish(subscriber, rule, NULL, asked);
     else if (rule->action == RELAY_WHO || rule->action == RELAY_HISTORY)
@@ -329,9 +334,12 @@ static void event(struct session_app *app, struct subscriber *subscriber, const 
 bool relay_init(struct relay *relay, struct loop *loop, const struct yaml_node *namespaces, struct err *err)
 {
     uint64_t seed[2];
-    *relay = (struct relay){.app = {.nsp_find = nsp_find, .room_policy = room_policy, .event = event}};
+    *relay = (struct relay){
+        .app = {.nsp_find = nsp_find, .room_policy = room_policy, .event = event, .request = relay_request}};
     loop_random(loop, seed, sizeof seed);
     map_init(&relay->namespaces, seed);
+    list_init(&relay->raw.rooms);
+    relay->raw.nsp.name = SPAN_LIT("raw"); /* without a slash: no namespace of the configuration has its rooms */
     if (!yaml_expect(namespaces, YAML_MAPPING, err))
         return false;
     for (size_t i = 0; i < namespaces->count; i++) {

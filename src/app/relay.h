@@ -26,6 +26,7 @@ enum relay_action {
     RELAY_LEAVE,       /* the sender leaves it */
     RELAY_WHO,         /* the sender asks who is in the room */
     RELAY_HISTORY,     /* the sender reads the room's log */
+    RELAY_ACTIONS,
 };
 
 enum {
@@ -66,14 +67,16 @@ struct relay_nsp {
     struct nsp nsp;
     bool logs; /* any of its events */
     struct map rules;
-    struct relay_rooms all; /* of the namespace itself, and of rooms that match no pattern */
-    struct list rooms;      /* the first one that matches counts */
+    const struct relay_rule *first[RELAY_ACTIONS]; /* the first rule of each action; NULL: none */
+    struct relay_rooms all;                        /* of the namespace itself, and of rooms that match no pattern */
+    struct list rooms;                             /* the first one that matches counts */
 };
 
 struct relay {
     struct session_app app;
     struct map namespaces;
-    uint64_t weak_ids; /* messages whose names others could guess */
+    struct relay_nsp raw; /* of raw clients (session/raw.h); no name leads to it */
+    uint64_t weak_ids;    /* messages whose names others could guess */
 };
 
 /* Reads the mapping under `namespaces:`; false with `err` set. The relay is to be finished in either case. */
@@ -84,6 +87,11 @@ void relay_finish(struct relay *relay); /* accepts zeroed */
 bool relay_nsp_name_check(const struct yaml_pair *pair, struct err *err);
 /* For the configuration's reader: fills a namespace from its YAML mapping. */
 bool relay_nsp_read(struct relay_nsp *config, const struct yaml_node *node, const uint64_t seed[2], struct err *err);
+/* An event whose room is given apart from its arguments: the rule says where it belongs. */
+void relay_event_to_room(struct subscriber *subscriber, const struct relay_rule *rule,
+                         const struct client_event *asked);
+/* For struct session_app: the namespace's first rule that does what is asked for decides. */
+void relay_request(struct session_app *app, struct subscriber *subscriber, const struct client_request *asked);
 /* The settings of a room; an empty name stands for the namespace itself. */
 const struct relay_rooms *relay_rooms_find(const struct relay_nsp *config, struct span room);
 

@@ -184,6 +184,8 @@ static bool events_read(struct relay_nsp *config, const struct yaml_node *events
         map_add(&config->rules, &rule->by_event, span_of(rule->event, name.len));
         if (!rule_read(events->pairs[i].value, rule, err))
             return false;
+        if (config->first[rule->action] == NULL)
+            config->first[rule->action] = rule;
         config->logs |= rule->logged;
         /* A socket that can be sent to has a lease, which says where it is. */
         config->nsp.recoverable |= rule->logged || rule->action == RELAY_SOCKET;

@@ -57,6 +57,24 @@
       "there is no such namespace: add it under `namespaces:` in the configuration") \
     X(NAMESPACES_FULL, "namespaces_full", LOG_INFO, \
       "this session is in the most namespaces allowed (`limits: namespaces_per_session`)") \
+    X(MESSAGE_INVALID, "message_invalid", LOG_INFO, \
+      "a message of sennit.v1 is one JSON object in a text message, nothing else: docs/plain.md lists them") \
+    X(FIELD_INVALID, "field_invalid", LOG_INFO, \
+      "this field of the message is missing, or has a wrong type or value: docs/plain.md lists the fields") \
+    X(NOT_CONNECTED, "not_connected", LOG_INFO, \
+      "the client is in no namespace yet: send a message of type connect first, or name it in the URL, like ?ns=/") \
+    X(CONNECTED_ALREADY, "connected_already", LOG_INFO, \
+      "a connection is in one namespace, and this one is: open another connection for another namespace") \
+    X(VERB_UNKNOWN, "verb_unknown", LOG_INFO, \
+      "no event of the namespace allows this: add one under `events:`, like join: {join: 0}, leave: {leave: 0}, " \
+      "who: {who: 0} or past: {history: 0}") \
+    X(ROOM_UNASKED, "room_unasked", LOG_INFO, \
+      "the rule of this event does not go to rooms: leave out the field room, or say `to: room` in the configuration") \
+    X(SUBPROTOCOL_UNKNOWN, "subprotocol_unknown", LOG_INFO, \
+      "this path speaks the WebSocket subprotocol sennit.v1: offer that one, or none") \
+    X(UPGRADE_MISSING, "upgrade_missing", LOG_INFO, \
+      "this path takes WebSocket handshakes (RFC 6455) only: open it with new WebSocket(url); a proxy in front must " \
+      "pass on Upgrade and Connection") \
     X(CONNECT_REPEATED, "connect_repeated", LOG_DEBUG, \
       "this namespace was being joined already: one CONNECT is enough, call connect() once") \
     X(TOO_DEEP, "too_deep", LOG_INFO, \

@@ -174,26 +174,57 @@ static const struct conn_events session_events = {
     .closed = session_on_closed,
 };
 
+/* What a client offers of permessage-deflate, and what was agreed on. */
+struct client_terms {
+    enum deflate_offer offer;
+    struct deflate_terms terms;
+};
+
+/* The handshake's answer. False: it is refused. */
+static bool shake_hands(struct client *client, const struct http1_head *head, const struct protocol *protocol,
+                        struct span subprotocol, struct client_terms *terms)
+{
+    struct server *server = client_server(client);
+    struct buf fields = {0};
+    terms->offer = compression_agree(&server->sessions.compression, protocol->kind, head, &terms->terms, &fields);
+    if (terms->offer == DEFLATE_OFFER_MALFORMED) { /* RFC 6455 section 9.1 */
+        client_refuse(client, 400, REFUSAL_EXTENSIONS_INVALID, SPAN_LIT(""), SPAN_LIT("Sec-WebSocket-Extensions"));
+        return false;
+    }
+    http_upgrade_websocket(&client->http, head, subprotocol, buf_span(&fields), &session_events);
+    buf_finish(&fields);
+    crowd_upgraded(&server->crowd, &client->crowd);
+    return true;
+}
+
+static void compress(struct client *client, const struct client_terms *terms)
+{
+    if (terms->offer == DEFLATE_OFFER_AGREED)
+        websocket_compress(&client->websocket, &terms->terms);
+}
+
 void client_upgrade(struct client *client, const struct http1_head *head, struct span sid)
 {
     struct server *server = client_server(client);
-    struct deflate_terms terms;
-    struct buf fields = {0};
-    enum deflate_offer offer =
-        compression_agree(&server->sessions.compression, socket_protocol.kind, head, &terms, &fields);
-    if (offer == DEFLATE_OFFER_MALFORMED) { /* RFC 6455 section 9.1 */
-        client_refuse(client, 400, REFUSAL_EXTENSIONS_INVALID, SPAN_LIT(""), SPAN_LIT("Sec-WebSocket-Extensions"));
+    struct client_terms terms;
+    if (!shake_hands(client, head, &socket_protocol, (struct span){NULL, 0}, &terms))
         return;
-    }
-    http_upgrade_websocket(&client->http, head, buf_span(&fields), &session_events);
-    buf_finish(&fields);
-    crowd_upgraded(&server->crowd, &client->crowd);
     if (sid.len > 0)
         polling_upgrade(&server->sessions, &client->websocket, sid, &client->http.conn);
     else
         websocket_open(&client->websocket, &server->sessions, server->sessions.polling_protocol, &client->http.conn);
-    if (offer == DEFLATE_OFFER_AGREED)
-        websocket_compress(&client->websocket, &terms);
+    compress(client, &terms);
+}
+
+bool client_upgrade_plain(struct client *client, const struct http1_head *head, const struct protocol *protocol,
+                          struct span subprotocol)
+{
+    struct client_terms terms;
+    if (!shake_hands(client, head, protocol, subprotocol, &terms))
+        return false;
+    websocket_open(&client->websocket, &client_server(client)->sessions, protocol, &client->http.conn);
+    compress(client, &terms);
+    return true;
 }
 
 void client_server_init(struct server *server)

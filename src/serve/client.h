@@ -41,6 +41,9 @@ void client_note(struct client *client, enum refusal refusal, struct span what);
 /* Upgrades, and begins a session, or is to take over the polling session `sid` (empty: none). The caller has checked
  * the request. */
 void client_upgrade(struct client *client, const struct http1_head *head, struct span sid);
+/* The same for a client that speaks no Socket.IO. `subprotocol`: NULL data: the first one offered. False: refused. */
+bool client_upgrade_plain(struct client *client, const struct http1_head *head, const struct protocol *protocol,
+                          struct span subprotocol);
 
 /* routes.c: acts on one request. */
 void route_request(struct client *client, const struct http1_head *head);
@@ -48,6 +51,8 @@ void route_request(struct client *client, const struct http1_head *head);
 void library_request(struct client *client, const struct http1_head *head, struct span name, struct span fields);
 /* welcome.c: says what runs here. */
 void welcome_request(struct client *client, const struct http1_head *head);
+/* plain_request.c: acts on one request, if its path is one of those of plain_config.h. False: it is not. */
+bool plain_request(struct client *client, const struct http1_head *head, struct span path, struct span query);
 /* ready.c: responds later, with the outcome of a probe. */
 void ready_request(struct client *client, const struct http1_head *head);
 /* metrics.c: responds later, with the instance's counters and the broker's figures. */

@@ -102,7 +102,7 @@ static bool access_read(struct serve_config *config, const struct yaml_node *roo
     config->headers = headers_read(yaml_get(root, "headers"), err);
     return config->headers != NULL && limits_derive(&config->bounds, &config->files, on_platform, err) &&
            origins_read(&config->origins, yaml_get(root, "origins"), err) &&
-           engine_config_read(&config->engine, root, err) &&
+           engine_config_read(&config->engine, root, err) && plain_config_read(&config->plain, root, err) &&
            admin_read(&config->admin, yaml_get(root, "admin"), environment("SENNIT_ADMIN_TOKEN"), err);
 }
 
@@ -132,7 +132,8 @@ static bool root_read(struct serve_config *config, struct loop *loop, const char
                                        "path",         "add_trailing_slash",
                                        "transports",   "cors",
                                        "cookie",       "parser",
-                                       "compression",  NULL};
+                                       "compression",  "plain",
+                                       "raw",          NULL};
     if (!yaml_expect(root, YAML_MAPPING, err) || !yaml_only(root, keys, err))
         return false;
     struct session_limits *limits = &config->limits;
@@ -321,6 +322,7 @@ void serve_config_finish(struct serve_config *config)
     relay_finish(&config->relay);
     origins_finish(&config->origins);
     engine_config_finish(&config->engine);
+    plain_config_finish(&config->plain);
     admin_finish(&config->admin);
     free(config->headers);
     free(config->redis_url);

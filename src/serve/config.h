@@ -9,6 +9,7 @@
 #include "serve/engine_config.h"
 #include "serve/limits.h"
 #include "serve/origin.h"
+#include "serve/plain_config.h"
 
 /* From the command line; NULL or 0: not given. */
 struct serve_options {
@@ -31,6 +32,7 @@ struct serve_config {
     struct limits_files files;   /* the division of these descriptors */
     struct origins origins;      /* origins whose pages may connect */
     struct engine_config engine; /* paths, transports, CORS */
+    struct plain_config plain;   /* paths of clients that speak no Socket.IO */
     struct admin admin;          /* access to /metrics */
     char *headers;               /* header lines of every response */
     bool msgpack;                /* `parser: msgpack`: Socket.IO packets are MessagePack */

@@ -38,6 +38,22 @@ static void refusals(struct buf *to, const struct refusals *refusals)
                    (unsigned long long)refusals->counts[refusal]);
 }
 
+static void sessions_encode(struct buf *to, const struct sessions *sessions)
+{
+    static const char *const names[PROTOCOLS] = {
+        [PROTOCOL_SOCKETIO] = "socketio",
+        [PROTOCOL_SOCKETIO_MSGPACK] = "socketio_msgpack",
+        [PROTOCOL_PLAIN] = "plain",
+        [PROTOCOL_RAW] = "raw",
+    };
+    gauge(to, "sessions", "Sessions of clients.", sessions->count);
+    buf_append(to, SPAN_LIT("# HELP sennit_protocol_sessions Of these, by protocol.\n"
+                            "# TYPE sennit_protocol_sessions gauge\n"));
+    for (int kind = 0; kind < PROTOCOLS; kind++)
+        buf_printf(to, "sennit_protocol_sessions{protocol=\"%s\"} %zu\n", names[kind], sessions->of_protocol[kind]);
+    gauge(to, "sockets", "Clients in namespaces; one of Socket.IO may be in several.", sessions->socket_count);
+}
+
 static void compression_encode(struct buf *to, const struct compression *compression)
 {
     gauge(to, "deflate_contexts", "WebSockets that keep a context of permessage-deflate (compression: contexts_max).",
@@ -69,8 +85,7 @@ static void instance_encode(struct buf *to, const struct server *server)
     gauge(to, "output_bytes", "What waits to be sent takes (limits: output_bytes).", frame_bytes_alive());
     gauge(to, "lease_bytes", "Left by clients that were cut off (limits: lease_bytes).", sessions->departed.bytes);
     gauge(to, "files_open", "Files that are being sent.", server->store.open_count);
-    gauge(to, "sessions", "Engine.IO sessions.", sessions->count);
-    gauge(to, "sockets", "Socket.IO sockets.", sessions->socket_count);
+    sessions_encode(to, sessions);
     gauge(to, "rooms", "Rooms this instance is subscribed to.", hub_room_count(server->hub));
     counter(to, "bytes_in_total", "Bytes read, from clients and broker.", server->net.bytes_in);
     counter(to, "bytes_out_total", "Bytes written, to clients and broker.", server->net.bytes_out);

@@ -192,6 +192,8 @@ void route_request(struct client *client, const struct http1_head *head)
         engine_request(client, head, rest, query);
     } else if (reads && engine_config_lacks_slash(engine, path)) {
         slash_lacks(client, path);
+    } else if (plain_request(client, head, path, query)) {
+        return;
     } else if (!reads) {
         client_refuse(client, 405, REFUSAL_METHOD, SPAN_LIT("Allow: GET, HEAD\r\n"), head->method);
     } else if (span_equal(path, SPAN_LIT("/health"))) {

@@ -64,7 +64,7 @@ static void review_all(struct sessions *sessions)
             continue;
         session->paused = false;
         list_remove(node);
-        session->transport->type->pause(session->transport, false);
+        session->transport->type->pause(session->transport, session->held);
         load_release(session);
     }
 }

@@ -34,6 +34,21 @@ struct client_event {
     struct span name;       /* a JSON string */
     struct content content; /* its arguments are a JSON array, the name first */
     struct span id;         /* of the answer that it asks for; empty: none */
+    /* Given apart from the arguments, as raw JSON; empty: the application's rule says which argument it is. */
+    struct span room;       /* one room, or a list */
+    struct span message_id; /* the client's name for the message */
+    bool except_self;       /* not for the sender, whatever the rule says */
+};
+
+/* What a client asks for in a protocol that has messages of its own for it. */
+enum client_verb { CLIENT_JOIN, CLIENT_LEAVE, CLIENT_PRESENCE, CLIENT_HISTORY };
+
+struct client_request {
+    enum client_verb verb;
+    /* Raw JSON; empty: absent. */
+    struct span room;                         /* one room, or a list; absent: the namespace itself */
+    struct span before, after, limit, cursor; /* options of a question */
+    struct span id;                           /* of the answer that it asks for */
 };
 
 /* The application's functions, called by the session layer. */
@@ -44,6 +59,8 @@ struct session_app {
     const struct room_policy *(*room_policy)(struct session_app *app, const struct nsp *nsp, struct span room);
     /* An event of a connected client; its spans are borrowed. */
     void (*event)(struct session_app *app, struct subscriber *subscriber, const struct client_event *event);
+    /* A request of a connected client of sennit.v1; its spans are borrowed. */
+    void (*request)(struct session_app *app, struct subscriber *subscriber, const struct client_request *request);
 };
 
 #endif

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 #include "session/assembly.h"
+#include "session/engine.h"
 #include "session/parcel.h"
 #include "session/polling_parts.h"
 #include "session/subscriber.h"
@@ -89,7 +90,7 @@ static void begun(void *arg, enum record_result result)
         timer_start(polling->sessions->loop, &polling->again, LOOP_MS(AGAIN_MS));
         return;
     }
-    session_open_encode(&text, polling->sessions, TRANSPORT_POLLING, polling->sid);
+    engine_open_encode(&text, polling->sessions, TRANSPORT_POLLING, polling->sid);
     polling->sessions->counters.opened++;
     memcpy(polling->get->sid, polling->sid, sizeof polling->sid);
     polling_answer(&polling->get, POLLING_PAYLOAD, buf_span(&text));

@@ -1,4 +1,4 @@
-/* session: Engine.IO v4 sessions over any transport: packets, heartbeats, closing. Messages go to the protocol.
+/* session: sessions of any protocol over any transport: heartbeats, rotation, closing. Messages go to the protocol.
  *
  * The transport begins and ends the session, and calls session_received, session_drained and session_ending. `serve`
  * sets up what all sessions share. The session owns its subscribers. */
@@ -88,6 +88,7 @@ struct sessions {
     struct departures departed;
     struct timer lease_sweep;
     size_t count, socket_count;
+    size_t of_protocol[PROTOCOLS]; /* sessions */
     struct refusals refusals;
     struct {
         uint64_t opened, packets_in, events_in, connects, resumes, resumes_refused, moves, leases_superseded, rotated,
@@ -114,24 +115,25 @@ struct session {
     uint32_t sockets_made;      /* numbers them */
     uint16_t socket_count;
     bool awaiting_pong : 1, closing : 1, joined : 1;
-    bool paused : 1; /* not read: too many calls or changes */
+    bool paused : 1;    /* not read: too many calls or changes */
+    bool held : 1;      /* not read: the protocol is not ready for the next message */
+    bool warned : 1;    /* the client was told that the session ends soon, for this reason: */
+    uint8_t end_reason; /* enum close_reason */
 };
 
 void sessions_init(struct sessions *sessions, struct hub *hub, struct session_app *app,
                    const struct session_limits *limits);
 void sessions_finish(struct sessions *sessions);
-/* Closes up to `count` sessions with this reason; returns how many are left open. */
+/* Closes up to `count` sessions with this reason; returns how many are left open. A client that can be asked to move
+ * first (struct protocol) is told, and has a second for it. */
 size_t sessions_close_some(struct sessions *sessions, size_t count, enum close_reason reason);
 
-/* Begins a session on a transport, and sends the open packet, whose sid is written to `sid` (NULL: nobody asks for it).
- * session_closed frees it. */
+/* Begins a session on a transport, and lets the protocol greet the client. The session's id is written to `sid` (NULL:
+ * nobody asks for it). session_closed frees it. */
 struct session *session_create(struct sessions *sessions, struct transport *transport, const struct protocol *protocol,
                                char sid[ENGINEIO_SID_BYTES]);
 /* A new id. */
 void session_sid_create(struct sessions *sessions, char sid[ENGINEIO_SID_BYTES]);
-/* The open packet of a session with this sid. */
-void session_open_encode(struct buf *to, const struct sessions *sessions, enum transport_format format,
-                         const char sid[ENGINEIO_SID_BYTES]);
 
 /* Where a session stands that moves to another instance. */
 struct session_clock {
@@ -150,10 +152,21 @@ bool session_is_calm(const struct session *session);
 bool session_is_moving(const struct session *session);
 /* Something that a session may wait for has happened: it may be calm now. */
 void session_stirred(struct session *session);
-/* One Engine.IO packet in text; also a binary message written as `b` and base64. */
-void session_received(struct session *session, struct span packet);
+/* One message of the client, in text. */
+void session_received(struct session *session, struct span text);
 /* One binary message. */
 void session_received_binary(struct session *session, struct span bytes);
+/* The client has answered the last ping. Harmless if none is awaited. */
+void session_ponged(struct session *session);
+/* For protocols that let the transport ask: sends a ping; and the transport has an answer with this number. */
+void session_transport_ping(struct session *session);
+void session_transport_ponged(struct session *session, uint32_t number);
+/* For protocols: while it is held, the client's messages are not read. */
+void session_hold(struct session *session, bool held);
+static inline bool session_is_unread(const struct session *session)
+{
+    return session->paused || session->held;
+}
 /* The client joined a namespace: ends the connect timeout. */
 void session_joined(struct session *session);
 /* The session goes on over another transport, with the same encoding of packets. */

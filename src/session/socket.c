@@ -4,7 +4,7 @@
 #include <assert.h>
 
 #include "session/assembly.h"
-#include "session/session.h"
+#include "session/engine.h"
 #include "session/socket_packet.h"
 #include "session/subscriber.h"
 #include "wire/json.h"
@@ -163,7 +163,7 @@ static void event_received(struct subscriber *subscriber, const struct socketio_
                            const struct content *content)
 {
     struct sessions *sessions = subscriber->sessions;
-    struct client_event event = {packet->event, *content, packet->ack_id};
+    struct client_event event = {.name = packet->event, .content = *content, .id = packet->ack_id};
     sessions->counters.events_in++;
     if (packet->depth > sessions->limits.nesting_max) {
         subscriber_refuse(subscriber, REFUSAL_TOO_DEEP, packet->event, packet->ack_id);
@@ -300,9 +300,25 @@ static void msgpack_text_received(struct session *session, struct span text)
     session_close(session, CLOSE_PARSER);
 }
 
+static void packet_text_received(struct session *session, struct span packet)
+{
+    struct span message;
+    if (engine_received(session, packet, &message))
+        received(session, message);
+}
+
+static void msgpack_packet_text_received(struct session *session, struct span packet)
+{
+    struct span message;
+    if (engine_received(session, packet, &message))
+        msgpack_text_received(session, message);
+}
+
 const struct protocol socket_protocol = {
     .kind = PROTOCOL_SOCKETIO,
-    .received = received,
+    .opened = engine_opened,
+    .ping = engine_ping,
+    .received = packet_text_received,
     .received_binary = received_binary,
     .connected = connected,
     .event_encode = event_encode,
@@ -311,7 +327,9 @@ const struct protocol socket_protocol = {
 
 const struct protocol socket_msgpack_protocol = {
     .kind = PROTOCOL_SOCKETIO_MSGPACK,
-    .received = msgpack_text_received,
+    .opened = engine_opened,
+    .ping = engine_ping,
+    .received = msgpack_packet_text_received,
     .received_binary = msgpack_received,
     .connected = connected,
     .event_encode = event_encode,

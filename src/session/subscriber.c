@@ -19,7 +19,7 @@ enum {
     CONNECT_BYTES = 2048,               /* what a subscriber that connects makes this instance and the broker hold */
 };
 
-static void fresh_begin(struct subscriber *subscriber);
+static void fresh_begin(struct subscriber *subscriber, struct span room);
 
 static void connecting_end(struct subscriber *subscriber)
 {
@@ -184,10 +184,20 @@ static void stale_set(struct subscriber *subscriber, struct span text)
     }
 }
 
-static void fresh_begin(struct subscriber *subscriber)
+static void room_join(struct subscriber *subscriber, struct span room)
+{
+    struct session_app *app = subscriber->sessions->app;
+    const struct room_policy *policy = app->room_policy(app, subscriber->nsp, room);
+    struct buf name = {0};
+    subscriber_room_name(&name, subscriber->nsp, room);
+    member_join(&subscriber->member, buf_span(&name), policy->replay, policy->replay_entries);
+    buf_finish(&name);
+}
+
+/* `room`: that it is in from the start, beside the namespace's; may be empty. */
+static void fresh_begin(struct subscriber *subscriber, struct span room)
 {
     const struct nsp *nsp = subscriber->nsp;
-    struct buf room = {0};
     subscriber->generation = 1;
     id_create(subscriber->sessions, subscriber->sid);
     if (subscriber_is_leased(subscriber)) {
@@ -200,16 +210,15 @@ static void fresh_begin(struct subscriber *subscriber)
     stale_set(subscriber, span_str(subscriber->offset));
     free(subscriber->offset);
     subscriber->offset = NULL;
-    struct span all = {NULL, 0};
-    const struct room_policy *policy = subscriber->sessions->app->room_policy(subscriber->sessions->app, nsp, all);
-    subscriber_room_name(&room, nsp, all);
-    member_join(&subscriber->member, buf_span(&room), policy->replay, policy->replay_entries);
+    room_join(subscriber, (struct span){NULL, 0});
+    if (room.len != 0)
+        room_join(subscriber, room);
     if (nsp->direct) {
-        buf_clear(&room);
-        subscriber_own_room_name(&room, nsp, subscriber_sid(subscriber));
-        member_join(&subscriber->member, buf_span(&room), START_NOW, 0);
+        struct buf own = {0};
+        subscriber_own_room_name(&own, nsp, subscriber_sid(subscriber));
+        member_join(&subscriber->member, buf_span(&own), START_NOW, 0);
+        buf_finish(&own);
     }
-    buf_finish(&room);
     member_joined(&subscriber->member);
 }
 
@@ -307,7 +316,7 @@ static void claimed(void *arg, enum broker_result result, const struct broker_le
         if (subscriber->is_moved)
             session_close(subscriber->session, CLOSE_HISTORY_LOST);
         else
-            fresh_begin(subscriber);
+            fresh_begin(subscriber, (struct span){NULL, 0});
     }
     subscriber_unref(subscriber);
 }
@@ -333,7 +342,7 @@ static void retry(struct timer *timer)
         member_finish(&subscriber->member);
         subscriber_unlist(subscriber);
         subscriber_lease_release(subscriber, true);
-        fresh_begin(subscriber);
+        fresh_begin(subscriber, (struct span){NULL, 0});
     } else if (subscriber->lease_state == LEASE_RETRYING) {
         subscriber_lease_refresh(subscriber);
     }
@@ -370,7 +379,7 @@ void subscriber_begin(struct session *session, const struct nsp *nsp, const stru
         subscriber_set_state(subscriber, SUBSCRIBER_CLAIMING);
         claim(subscriber);
     } else {
-        fresh_begin(subscriber);
+        fresh_begin(subscriber, start->room);
     }
 }
 

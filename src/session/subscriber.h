@@ -88,6 +88,7 @@ struct subscriber_start {
     struct span pid;           /* valid (engineio_sid_is_valid): of the lease that it resumes */
     struct span offset;        /* the token of the last event that it received */
     struct span presence_data; /* JSON */
+    struct span room;          /* that it is in from the start, unless it resumes; the caller has checked it */
     bool is_moved;             /* see struct subscriber; pid and offset are from a parcel */
 };
 /* A client connects to a namespace that the session is not in yet. */

@@ -142,6 +142,10 @@ void subscriber_ack(struct subscriber *subscriber, struct span ack_id)
 void subscriber_refuse(struct subscriber *subscriber, enum refusal refusal, struct span what, struct span ack_id)
 {
     refusals_note(&subscriber->sessions->refusals, refusal, subscriber_sid(subscriber), what);
+    if (subscriber->session->protocol->refused != NULL) {
+        subscriber->session->protocol->refused(subscriber, refusal, ack_id);
+        return;
+    }
     if (ack_id.len == 0)
         return;
     struct buf args = {0};
@@ -154,9 +158,13 @@ void subscriber_refuse(struct subscriber *subscriber, enum refusal refusal, stru
 /* What the broker refuses is not acknowledged: a client that takes any acknowledgement for an acceptance, as the stock
  * client's `retries` do, would forget a message that is in no log. It keeps it, and may send it again. Where
  * subscribers are told of their instance, they are told of this, too. */
-static void refuse_for_now(struct subscriber *subscriber, enum refusal refusal, struct span what)
+static void refuse_for_now(struct subscriber *subscriber, enum refusal refusal, struct span what, struct span id)
 {
     struct buf body = {0};
+    if (subscriber->session->protocol->refused != NULL) { /* no such client takes it for an acceptance */
+        subscriber_refuse(subscriber, refusal, what, id);
+        return;
+    }
     subscriber_refuse(subscriber, refusal, what, (struct span){NULL, 0});
     if (!subscriber->nsp->announce || !subscriber_is_connected(subscriber))
         return;
@@ -183,7 +191,7 @@ static void published(void *arg, enum broker_result result)
     if (subscriber->session != NULL && result == BROKER_OK)
         subscriber_ack(subscriber, call_id(call));
     else if (subscriber->session != NULL && broker_refusal_text(result) != NULL)
-        refuse_for_now(subscriber, refusal_of(result), (struct span){NULL, 0});
+        refuse_for_now(subscriber, refusal_of(result), (struct span){NULL, 0}, call_id(call));
     call_end(call);
     free(call);
 }
@@ -234,9 +242,9 @@ void subscriber_publish(struct subscriber *subscriber, const struct subscriber_e
     if (!broker_publish(hub_broker(subscriber->sessions->hub), &publish, published, call)) {
         call_end(call);
         free(call);
-        /* Without an acknowledgement, closing is the only way to tell the client. */
-        if (emit->ack_id.len != 0)
-            refuse_for_now(subscriber, REFUSAL_BROKER_BACKLOG, buf_span(&name));
+        /* Without an acknowledgement, closing is the only way to tell a client of Socket.IO. */
+        if (emit->ack_id.len != 0 || subscriber->session->protocol->refused != NULL)
+            refuse_for_now(subscriber, REFUSAL_BROKER_BACKLOG, buf_span(&name), emit->ack_id);
         else
             session_close(subscriber->session, CLOSE_BROKER_BACKLOG);
     }

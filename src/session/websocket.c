@@ -120,6 +120,23 @@ static void abort_now(struct transport *transport, enum close_reason reason)
     conn_close(websocket_of(transport)->conn, reason);
 }
 
+static void ping(struct transport *transport, uint32_t number)
+{
+    struct frame *frame = ws_frame_create(WS_PING, span_of(&number, sizeof number));
+    conn_send_frame(websocket_of(transport)->conn, frame);
+    frame_unref(frame);
+}
+
+/* A pong may come unasked, too (RFC 6455 section 5.5.3), and then it does not have the number. */
+static void pong_received(struct websocket *websocket, struct span payload)
+{
+    uint32_t number;
+    if (websocket->transport.session == NULL || payload.len != sizeof number)
+        return;
+    memcpy(&number, payload.data, sizeof number);
+    session_transport_ponged(websocket->transport.session, number);
+}
+
 static const struct addr_ip *peer(const struct transport *transport)
 {
     return &conn_of(transport)->peer;
@@ -143,6 +160,7 @@ static const struct transport_type websocket_type = {
     .pause = pause_reading,
     .close = close_with_frame,
     .abort = abort_now,
+    .ping = ping,
     .stirred = stirred,
     .peer = peer,
 };
@@ -247,6 +265,8 @@ static void event_received(struct websocket *websocket, const struct ws_event *e
         close_received(websocket, event->close_code);
         break;
     case WS_PONG:
+        pong_received(websocket, event->payload);
+        break;
     case WS_CONTINUATION:
         break;
     }
@@ -259,7 +279,8 @@ static enum close_reason reason_of_code(uint16_t code)
 
 static bool is_paused(const struct websocket *websocket)
 {
-    return websocket->waits || (websocket->transport.session != NULL && websocket->transport.session->paused);
+    return websocket->waits ||
+           (websocket->transport.session != NULL && session_is_unread(websocket->transport.session));
 }
 
 /* Processes input until the peer's Close, even after ours was sent, so that earlier messages are not lost. Input after

@@ -76,7 +76,7 @@ static void event(struct session_app *app, struct subscriber *subscriber, const 
     subscriber_publish(subscriber, &emit);
 }
 
-static struct session_app app = {nsp_find, room_policy, event};
+static struct session_app app = {.nsp_find = nsp_find, .room_policy = room_policy, .event = event};
 
 static void on_tick(struct timer *timer)
 {
