@@ -107,8 +107,11 @@
       "this instance has the most connections allowed: raise `limits: connections` and the descriptor limit (ulimit " \
       "-n), or start more instances") \
     X(ADDRESS_FULL, "address_full", LOG_WARNING, \
-      "this address has the most connections allowed: raise `limits: connections_per_address`, or set it to 0 when a " \
-      "proxy stands in front") \
+      "this address has the most connections allowed: raise `limits: connections_per_address`; behind a proxy, set " \
+      "`trusted_hops`, or the limit to 0") \
+    X(FORWARDED_INVALID, "forwarded_invalid", LOG_WARNING, \
+      "X-Forwarded-For has fewer entries than `trusted_hops`, or the one that counts is no address: the proxy's own " \
+      "address counts; set `trusted_hops` to the number of proxies that append to it") \
     X(DESCRIPTORS_GONE, "descriptors_gone", LOG_ERROR, \
       "this instance has no descriptors left: raise its limit (ulimit -n), or lower `limits: connections`") \
     X(REQUESTS_FULL, "requests_full", LOG_WARNING, \

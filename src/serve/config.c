@@ -90,9 +90,13 @@ static bool prefix_read(const struct yaml_node *root, char **to, struct err *err
 }
 
 /* Who may come, and with what in hand. */
-static bool access_read(struct serve_config *config, const struct yaml_node *root, struct err *err)
+static bool access_read(struct serve_config *config, const struct serve_options *options, const struct yaml_node *root,
+                        struct err *err)
 {
     bool on_platform = environment("K_SERVICE") != NULL;
+    if (!forwarded_hops_read(&config->trusted_hops, options->trusted_hops, environment("SENNIT_TRUSTED_HOPS"), root,
+                             err))
+        return false;
     limits_init(&config->bounds);
     if (!limits_read(&config->bounds, yaml_get(root, "limits"), err))
         return false;
@@ -100,7 +104,8 @@ static bool access_read(struct serve_config *config, const struct yaml_node *roo
     config->bounds_address = config->bounds.connections_per_address != LIMIT_DERIVED;
     config->files = limits_files_share(config->files_allowed);
     config->headers = headers_read(yaml_get(root, "headers"), err);
-    return config->headers != NULL && limits_derive(&config->bounds, &config->files, on_platform, err) &&
+    return config->headers != NULL &&
+           limits_derive(&config->bounds, &config->files, on_platform && config->trusted_hops == 0, err) &&
            origins_read(&config->origins, yaml_get(root, "origins"), err) &&
            engine_config_read(&config->engine, root, err) &&
            admin_read(&config->admin, yaml_get(root, "admin"), environment("SENNIT_ADMIN_TOKEN"), err);
@@ -120,19 +125,31 @@ static bool parser_read(const struct yaml_node *root, bool *msgpack, struct err 
     return yaml_error(err, node, "expected default or msgpack, found %s", SHOWN_FOUND(text));
 }
 
-static bool root_read(struct serve_config *config, struct loop *loop, const char *path, const struct yaml_node *root,
-                      struct err *err)
+static bool root_read(struct serve_config *config, struct loop *loop, const struct serve_options *options,
+                      const struct yaml_node *root, struct err *err)
 {
-    static const char *const keys[] = {"namespaces",   "static",
-                                       "client",       "ping_interval",
-                                       "ping_timeout", "connect_timeout",
-                                       "max_payload",  "prefix",
-                                       "limits",       "origins",
-                                       "admin",        "headers",
-                                       "path",         "add_trailing_slash",
-                                       "transports",   "cors",
-                                       "cookie",       "parser",
-                                       "compression",  NULL};
+    const char *path = options->config_path != NULL ? options->config_path : "";
+    static const char *const keys[] = {"namespaces",
+                                       "static",
+                                       "client",
+                                       "ping_interval",
+                                       "ping_timeout",
+                                       "connect_timeout",
+                                       "max_payload",
+                                       "prefix",
+                                       "limits",
+                                       "origins",
+                                       "admin",
+                                       "headers",
+                                       "path",
+                                       "add_trailing_slash",
+                                       "transports",
+                                       "cors",
+                                       "cookie",
+                                       "parser",
+                                       "compression",
+                                       "trusted_hops",
+                                       NULL};
     if (!yaml_expect(root, YAML_MAPPING, err) || !yaml_only(root, keys, err))
         return false;
     struct session_limits *limits = &config->limits;
@@ -142,7 +159,7 @@ static bool root_read(struct serve_config *config, struct loop *loop, const char
         !static_read(root, path, &config->static_dir, err) ||
         !path_read(root, "client", path, &config->client_dir, err) || !parser_read(root, &config->msgpack, err) ||
         !compression_config_read(&config->compression, yaml_get(root, "compression"), err) ||
-        !prefix_read(root, &config->prefix, err) || !access_read(config, root, err))
+        !prefix_read(root, &config->prefix, err) || !access_read(config, options, root, err))
         return false;
     const struct yaml_node *payload = yaml_get(root, "max_payload"), *namespaces = yaml_get(root, "namespaces");
     uint64_t bytes;
@@ -158,8 +175,10 @@ static bool root_read(struct serve_config *config, struct loop *loop, const char
 
 static const char nothing_relayed[] = "namespaces: {/: {events: {}}}";
 
-static bool file_read_config(struct serve_config *config, struct loop *loop, const char *path, struct err *err)
+static bool file_read_config(struct serve_config *config, struct loop *loop, const struct serve_options *options,
+                             struct err *err)
 {
+    const char *path = options->config_path;
     struct buf text = {0};
     struct yaml_node *root = NULL;
     bool ok = false;
@@ -168,7 +187,7 @@ static bool file_read_config(struct serve_config *config, struct loop *loop, con
     else if (!file_read(path, YAML_BYTES_MAX, &text, err))
         goto out;
     root = yaml_parse(path != NULL ? path : "the built-in configuration", buf_span(&text), err);
-    ok = root != NULL && root_read(config, loop, path != NULL ? path : "", root, err);
+    ok = root != NULL && root_read(config, loop, options, root, err);
 out:
     yaml_destroy(root);
     buf_finish(&text);
@@ -305,7 +324,7 @@ bool serve_config_read(struct serve_config *config, struct loop *loop, const str
         config->files_allowed = options->files_allowed;
     if (!port_read(config, options, err) || !broker_read_config(config, options, err) ||
         !timeout_read(config, options, err) || !rotate_read(config, options, err) ||
-        !file_read_config(config, loop, options->config_path, err) || !instance_name(config, loop, err))
+        !file_read_config(config, loop, options, err) || !instance_name(config, loop, err))
         return false;
     client_find(config);
     if (config->client_dir != NULL)

@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "serve/admin.h"
 #include "serve/engine_config.h"
+#include "serve/forwarded.h"
 #include "serve/limits.h"
 #include "serve/origin.h"
 
@@ -18,6 +19,7 @@ struct serve_options {
     const char *broker;          /* "memory" or "redis" */
     const char *request_timeout; /* seconds */
     const char *rotate;          /* "auto", "off", or a duration */
+    const char *trusted_hops;    /* number of proxies */
     uint64_t files_allowed;      /* descriptor limit of this process; 0: unknown, taken as large */
 };
 
@@ -29,6 +31,7 @@ struct serve_config {
     bool bounds_address; /* `limits: connections_per_address` was set */
     uint64_t files_allowed;
     struct limits_files files;   /* the division of these descriptors */
+    unsigned trusted_hops;       /* proxies in front whose X-Forwarded-For is believed; 0: none (forwarded.h) */
     struct origins origins;      /* origins whose pages may connect */
     struct engine_config engine; /* paths, transports, CORS */
     struct admin admin;          /* access to /metrics */
