@@ -55,6 +55,27 @@
       "when it returns") \
     X(NAMESPACE_UNKNOWN, "namespace_unknown", LOG_INFO, \
       "there is no such namespace: add it under `namespaces:` in the configuration") \
+    X(TOKEN_MISSING, "token_missing", LOG_INFO, \
+      "this namespace needs a token: give the client auth: {token}, or send Authorization: Bearer (`jwt:` in the " \
+      "configuration); a token in the URL is not taken") \
+    X(TOKEN_MALFORMED, "token_malformed", LOG_INFO, \
+      "the token is no JWT in the compact form, has a time that is no number, or is longer than 8 KiB") \
+    X(TOKEN_ALGORITHM, "token_algorithm", LOG_WARNING, \
+      "the token is signed with another algorithm than its key is for: let the issuer use that one, or correct `alg` " \
+      "in `jwt: keys`") \
+    X(TOKEN_KEY, "token_key", LOG_WARNING, \
+      "no key has the id (kid) that the token names: add the key of its issuer to `jwt: keys`") \
+    X(TOKEN_SIGNATURE, "token_signature", LOG_WARNING, \
+      "the signature of the token was not made with a key of `jwt: keys`: add the key of its issuer") \
+    X(TOKEN_EXPIRED, "token_expired", LOG_INFO, "the token has expired: get a new one, and connect with that") \
+    X(TOKEN_EARLY, "token_early", LOG_INFO, \
+      "the token is not valid yet (nbf, iat): set the clocks of issuer and server, or raise `jwt: leeway`") \
+    X(TOKEN_ISSUER, "token_issuer", LOG_WARNING, \
+      "the token is from another issuer (iss) than `jwt: issuer` names") \
+    X(TOKEN_AUDIENCE, "token_audience", LOG_WARNING, \
+      "the token is for somebody else (aud): name the audience of your tokens in `jwt: audience`") \
+    X(TOKEN_OF_ANOTHER, "token_of_another", LOG_WARNING, \
+      "the new token names another user (sub) than the one that this socket connected with: connect anew") \
     X(NAMESPACES_FULL, "namespaces_full", LOG_INFO, \
       "this session is in the most namespaces allowed (`limits: namespaces_per_session`)") \
     X(CONNECT_REPEATED, "connect_repeated", LOG_DEBUG, \

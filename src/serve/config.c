@@ -25,16 +25,6 @@ static const char *environment(const char *name)
     return value != NULL && value[0] != '\0' ? value : NULL;
 }
 
-char *config_path_beside(const char *file, struct span path)
-{
-    const char *slash = strrchr(file, '/');
-    if (path.len > 0 && path.data[0] == '/')
-        return mem_text(path);
-    if (slash == NULL)
-        return mem_text(path);
-    return mem_printf("%.*s/" SPAN_FMT, (int)(slash - file), file, SPAN_ARG(path));
-}
-
 static bool duration_read(const struct yaml_node *root, const char *key, uint64_t min_ms, uint64_t max_ms, uint32_t *to,
                           struct err *err)
 {
@@ -58,7 +48,7 @@ static bool path_read(const struct yaml_node *root, const char *key, const char 
         return false;
     if (text.len == 0)
         return yaml_error(err, node, "expected a directory, found an empty text (\".\" is where this file lies)");
-    *to = config_path_beside(file, text);
+    *to = file_beside(file, text);
     return true;
 }
 

@@ -51,8 +51,6 @@ struct serve_config {
  * line, field, remedy. */
 bool serve_config_read(struct serve_config *config, struct loop *loop, const struct serve_options *options,
                        struct err *err);
-/* `path`, relative to the directory of `file`; the caller frees it. */
-char *config_path_beside(const char *file, struct span path);
 void serve_config_finish(struct serve_config *config); /* accepts zeroed memory */
 
 #endif
