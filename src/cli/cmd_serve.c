@@ -48,6 +48,7 @@ static const char doc[] =
     "whole drawing:\n\n"
     "  namespaces:\n"
     "    /:\n"
+    "      auth: none\n"
     "      log: {entries: 100000, age: 24h}\n"
     "      replay: all\n"
     "      events:\n"

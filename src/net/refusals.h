@@ -70,12 +70,27 @@
     X(TOKEN_EXPIRED, "token_expired", LOG_INFO, "the token has expired: get a new one, and connect with that") \
     X(TOKEN_EARLY, "token_early", LOG_INFO, \
       "the token is not valid yet (nbf, iat): set the clocks of issuer and server, or raise `jwt: leeway`") \
-    X(TOKEN_ISSUER, "token_issuer", LOG_WARNING, \
-      "the token is from another issuer (iss) than `jwt: issuer` names") \
+    X(TOKEN_ISSUER, "token_issuer", LOG_WARNING, "the token is from another issuer (iss) than `jwt: issuer` names") \
     X(TOKEN_AUDIENCE, "token_audience", LOG_WARNING, \
       "the token is for somebody else (aud): name the audience of your tokens in `jwt: audience`") \
     X(TOKEN_OF_ANOTHER, "token_of_another", LOG_WARNING, \
       "the new token names another user (sub) than the one that this socket connected with: connect anew") \
+    X(LEASE_OF_ANOTHER, "lease_of_another", LOG_WARNING, \
+      "a client came back with the recovery data of another user (sub): it starts anew; let it forget them when " \
+      "another user logs in") \
+    X(CONNECT_FORBIDDEN, "connect_forbidden", LOG_INFO, \
+      "the rules do not let this client connect: see `access: connect` of the namespace, and the token's claims") \
+    X(SEND_FORBIDDEN, "send_forbidden", LOG_INFO, \
+      "the rules do not let this client send that event there: see `access:` of the namespace, and the token's " \
+      "claims") \
+    X(ROOM_FORBIDDEN, "room_forbidden", LOG_INFO, \
+      "the rules do not let this client be in that room: see `access: rooms` of the namespace, and the token's " \
+      "claims") \
+    X(HISTORY_FORBIDDEN, "history_forbidden", LOG_INFO, \
+      "the rules do not let this client read that log: see `access:` of the namespace, and the token's claims") \
+    X(TOKENS_FULL, "tokens_full", LOG_WARNING, \
+      "the tokens in headers and cookies take the most memory allowed (64 MiB): send the token in the payload of " \
+      "CONNECT, auth: {token}") \
     X(NAMESPACES_FULL, "namespaces_full", LOG_INFO, \
       "this session is in the most namespaces allowed (`limits: namespaces_per_session`)") \
     X(CONNECT_REPEATED, "connect_repeated", LOG_DEBUG, \

@@ -9,6 +9,7 @@
 #include "serve/engine.h"
 #include "session/polling.h"
 #include "session/socket.h"
+#include "wire/jws.h"
 
 enum {
     CLIENT_LINGER_MS = 1000,
@@ -192,11 +193,19 @@ static const struct conn_events session_events = {
     .closed = session_on_closed,
 };
 
+struct span client_token(const struct client *client, const struct http1_head *head)
+{
+    const struct jwt *jwt = &client_server(client)->config.relay.jwt;
+    /* One byte more shows that it is too long. */
+    return jwt->is_set ? span_sub(jwt_of_head(jwt, head), 0, JWS_BYTES_MAX + 1) : SPAN_LIT("");
+}
+
 void client_upgrade(struct client *client, const struct http1_head *head, struct span sid)
 {
     struct server *server = client_server(client);
     struct deflate_terms terms;
     struct buf fields = {0};
+    struct span token = client_token(client, head);
     enum deflate_offer offer =
         compression_agree(&server->sessions.compression, socket_protocol.kind, head, &terms, &fields);
     if (offer == DEFLATE_OFFER_MALFORMED) { /* RFC 6455 section 9.1 */
@@ -212,9 +221,11 @@ void client_upgrade(struct client *client, const struct http1_head *head, struct
     buf_finish(&fields);
     crowd_upgraded(&server->crowd, &client->crowd);
     if (sid.len > 0)
-        polling_upgrade(&server->sessions, &client->websocket, sid, &client->http.conn);
+        polling_upgrade(&server->sessions, &client->websocket, sid, &client->http.conn, token);
     else
         websocket_open(&client->websocket, &server->sessions, server->sessions.polling_protocol, &client->http.conn);
+    if (client->websocket.transport.session != NULL)
+        session_token_set(client->websocket.transport.session, token);
     if (offer == DEFLATE_OFFER_AGREED)
         websocket_compress(&client->websocket, &terms);
 }

@@ -43,6 +43,8 @@ void client_refuse(struct client *client, int status, enum refusal refusal, stru
 void client_give_way(struct client *client);
 /* Counts and logs a refusal with `what`. */
 void client_note(struct client *client, enum refusal refusal, struct span what);
+/* The token in a header or a cookie of a request, as it came; empty: there is none, or none is taken. */
+struct span client_token(const struct client *client, const struct http1_head *head);
 /* Upgrades, and begins a session, or is to take over the polling session `sid` (empty: none). The caller has checked
  * the request. */
 void client_upgrade(struct client *client, const struct http1_head *head, struct span sid);

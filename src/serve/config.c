@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "app/relay_access.h"
 #include "base/mem.h"
 #include "base/shown.h"
 #include "loop/file.h"
@@ -119,27 +120,17 @@ static bool root_read(struct serve_config *config, struct loop *loop, const stru
                       const struct yaml_node *root, struct err *err)
 {
     const char *path = options->config_path != NULL ? options->config_path : "";
-    static const char *const keys[] = {"namespaces",
-                                       "static",
-                                       "client",
-                                       "ping_interval",
-                                       "ping_timeout",
-                                       "connect_timeout",
-                                       "max_payload",
-                                       "prefix",
-                                       "limits",
-                                       "origins",
-                                       "admin",
-                                       "headers",
-                                       "path",
-                                       "add_trailing_slash",
-                                       "transports",
-                                       "cors",
-                                       "cookie",
-                                       "parser",
-                                       "compression",
-                                       "trusted_hops",
-                                       NULL};
+    static const char *const keys[] = {"namespaces",   "static",
+                                       "client",       "ping_interval",
+                                       "ping_timeout", "connect_timeout",
+                                       "max_payload",  "prefix",
+                                       "limits",       "origins",
+                                       "admin",        "headers",
+                                       "path",         "add_trailing_slash",
+                                       "transports",   "cors",
+                                       "cookie",       "parser",
+                                       "compression",  "trusted_hops",
+                                       "jwt",          NULL};
     if (!yaml_expect(root, YAML_MAPPING, err) || !yaml_only(root, keys, err))
         return false;
     struct session_limits *limits = &config->limits;
@@ -160,10 +151,12 @@ static bool root_read(struct serve_config *config, struct loop *loop, const stru
     }
     if (namespaces == NULL)
         return yaml_error(err, root, "needs `namespaces:`, a mapping from namespaces to what is relayed in them");
-    return relay_init(&config->relay, loop, namespaces, err);
+    return relay_init(&config->relay, loop, namespaces, err) &&
+           relay_access_read(&config->relay, loop, yaml_get(root, "jwt"), namespaces, environment("K_SERVICE") != NULL,
+                             err);
 }
 
-static const char nothing_relayed[] = "namespaces: {/: {events: {}}}";
+static const char nothing_relayed[] = "namespaces: {/: {auth: none, events: {}}}";
 
 static bool file_read_config(struct serve_config *config, struct loop *loop, const struct serve_options *options,
                              struct err *err)

@@ -17,7 +17,8 @@
 struct engine_request {
     struct polling_exchange exchange;
     struct client *client;
-    struct buf cors; /* lines of the answer */
+    struct buf cors;  /* lines of the answer */
+    struct buf token; /* in a header or a cookie of the request */
     char sid[ENGINEIO_SID_BYTES];
     enum engine_use use;
     bool is_octets;   /* a POST of a media type that this revision of the protocol does not have */
@@ -32,6 +33,7 @@ static const struct engine_config *config_of(const struct client *client)
 static void request_free(struct engine_request *request)
 {
     buf_finish(&request->cors);
+    buf_finish(&request->token);
     free(request);
 }
 
@@ -141,6 +143,8 @@ static struct engine_request *request_create(struct client *client, const struct
     struct engine_request *request = mem_zero(1, sizeof *request);
     struct span type = http1_field_get(head, SPAN_LIT("Content-Type"));
     request->exchange = (struct polling_exchange){.answer = on_answer, .peer = &client->http.conn.peer};
+    buf_append(&request->token, client_token(client, head));
+    request->exchange.token = buf_span(&request->token);
     request->client = client;
     request->use = ask->use;
     request->is_octets = span_equal(type, SPAN_LIT("application/octet-stream"));

@@ -6,6 +6,9 @@
 #include <stdint.h>
 
 #include "base/span.h"
+#include "loop/loop.h"
+
+struct subscriber;
 
 enum {
     IDENTITY_BYTES_MAX = 8192,   /* of claims */
@@ -20,6 +23,10 @@ struct identity {
     /* Names the issuer and the subject of the token (`iss`, `sub`), in hexadecimal digits: the same for every token of
      * one user. Empty: the token names no subject. */
     char subject[IDENTITY_SUBJECT_BYTES + 1];
+    /* While a subscriber has it: subscriber_identity.c. */
+    struct subscriber *holder;
+    struct timer timer;
+    bool told; /* that it expires soon */
 };
 
 /* `claims`: a valid JSON object of IDENTITY_BYTES_MAX at most. */

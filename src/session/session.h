@@ -16,6 +16,8 @@
 #include "session/websocket.h"
 #include "wire/engineio.h"
 
+enum { TOKENS_BYTES_MAX = 64 << 20 }; /* of the tokens that sessions keep */
+
 struct session_limits {
     uint32_t ping_interval_ms;   /* 25000 */
     uint32_t ping_timeout_ms;    /* 20000 */
@@ -88,6 +90,7 @@ struct sessions {
     struct departures departed;
     struct timer lease_sweep;
     size_t count, socket_count;
+    size_t token_bytes; /* of the tokens that sessions keep */
     struct refusals refusals;
     struct {
         uint64_t opened, packets_in, events_in, connects, resumes, resumes_refused, moves, leases_superseded, rotated,
@@ -99,6 +102,7 @@ struct session {
     struct sessions *sessions;
     struct transport *transport;
     const struct protocol *protocol;
+    char *token;               /* that the client's requests carry, see session_token_set; NULL: none */
     struct load *load;         /* call.c; NULL: no calls */
     struct assembly *assembly; /* assembly.h; NULL: no attachments are awaited */
     struct list of_all;
@@ -154,6 +158,9 @@ void session_stirred(struct session *session);
 void session_received(struct session *session, struct span packet);
 /* One binary message. */
 void session_received_binary(struct session *session, struct span bytes);
+/* Keeps the token that a request of the client carried in a header or a cookie, for the namespaces that it connects to
+ * (struct client_proof). Empty: the one that is there stays. Beyond TOKENS_BYTES_MAX of the instance none is kept. */
+void session_token_set(struct session *session, struct span token);
 /* The client joined a namespace: ends the connect timeout. */
 void session_joined(struct session *session);
 /* The session goes on over another transport, with the same encoding of packets. */

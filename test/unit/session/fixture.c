@@ -76,7 +76,7 @@ static void event(struct session_app *app, struct subscriber *subscriber, const 
     subscriber_publish(subscriber, &emit);
 }
 
-static struct session_app app = {nsp_find, room_policy, event};
+static struct session_app app = {.nsp_find = nsp_find, .room_policy = room_policy, .event = event};
 
 static void on_tick(struct timer *timer)
 {
@@ -96,7 +96,7 @@ static void on_opened(struct conn *conn)
 {
     struct browser *browser = container_of(conn, struct browser, conn);
     if (fixture_probe_sid.len != 0)
-        polling_upgrade(&sessions, &browser->websocket, fixture_probe_sid, conn);
+        polling_upgrade(&sessions, &browser->websocket, fixture_probe_sid, conn, SPAN_LIT(""));
     else
         websocket_open(&browser->websocket, &sessions, &socket_protocol, conn);
 }
