@@ -78,6 +78,9 @@
     X(LEASE_OF_ANOTHER, "lease_of_another", LOG_WARNING, \
       "a client came back with the recovery data of another user (sub): it starts anew; let it forget them when " \
       "another user logs in") \
+    X(NAMESPACE_LEFT, "namespace_left", LOG_INFO, \
+      "a packet came for a namespace that this client was taken out of: it is dropped; connect to the namespace " \
+      "again") \
     X(CONNECT_FORBIDDEN, "connect_forbidden", LOG_INFO, \
       "the rules do not let this client connect: see `access: connect` of the namespace, and the token's claims") \
     X(SEND_FORBIDDEN, "send_forbidden", LOG_INFO, \

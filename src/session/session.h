@@ -118,7 +118,8 @@ struct session {
     uint32_t sockets_made;      /* numbers them */
     uint16_t socket_count;
     bool awaiting_pong : 1, closing : 1, joined : 1;
-    bool paused : 1; /* not read: too many calls or changes */
+    bool expelled : 1; /* a subscriber was ended by us: packets for it may be under way */
+    bool paused : 1;   /* not read: too many calls or changes */
 };
 
 void sessions_init(struct sessions *sessions, struct hub *hub, struct session_app *app,

@@ -184,13 +184,17 @@ static void event_received(struct subscriber *subscriber, const struct socketio_
 }
 
 /* Finds the subscriber of a packet other than CONNECT. The packets allowed for a namespace depend on whether the client
- * is in it. (As upstream's table of odd input has it; any other packet closes the connection.) */
+ * is in it. (As upstream's table of odd input has it; any other packet closes the connection, except that a client may
+ * have sent one before it knew that we had taken it out of the namespace.) */
 static struct subscriber *connected_find(struct session *session, const struct socketio_packet *packet)
 {
     struct subscriber *subscriber = subscriber_find(session, packet->nsp);
     if (subscriber != NULL && subscriber_is_connected(subscriber))
         return subscriber;
-    session_close(session, CLOSE_SOCKETIO_INVALID);
+    if (session->expelled) /* it was sent before the client knew */
+        refusals_note(&session->sessions->refusals, REFUSAL_NAMESPACE_LEFT, none, packet->nsp);
+    else
+        session_close(session, CLOSE_SOCKETIO_INVALID);
     return NULL;
 }
 

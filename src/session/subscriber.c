@@ -528,6 +528,7 @@ void subscriber_expel(struct subscriber *subscriber, enum refusal refusal)
     subscriber_tell(subscriber, buf_span(&args));
     buf_finish(&args);
     session->protocol->disconnected(subscriber);
+    session->expelled = true;
     detach(subscriber, false, CLOSE_NONE);
     session_stirred(session);
 }

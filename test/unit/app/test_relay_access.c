@@ -370,6 +370,10 @@ static void an_identity_ends(void **state)
     expect(ada, "41");
     assert_int_equal(sessions.refusals.counts[REFUSAL_TOKEN_EXPIRED], 1);
     assert_int_equal(sessions.socket_count, 0);
+    /* What it sent before it knew is dropped. */
+    say(ada, "42[\"say\",2]");
+    turn(10);
+    assert_int_equal(sessions.refusals.counts[REFUSAL_NAMESPACE_LEFT], 1);
     /* The connection goes on, and the client comes back over it with a new token. */
     assert_false(ada->closed);
     buf_clear(&ada->messages);
