@@ -14,8 +14,8 @@ void parcel_encode(struct buf *to, const struct parcel *parcel)
 
 void parcel_socket_encode(struct buf *to, const struct parcel_socket *socket)
 {
-    buf_printf(to, "%zu %zu %zu %zu %zu %llu\n", socket->nsp.len, socket->pid.len, socket->offset.len,
-               socket->presence_data.len, socket->claims.len, (unsigned long long)socket->expires_ms);
+    buf_printf(to, "%zu %zu %zu %zu %zu %llu %d\n", socket->nsp.len, socket->pid.len, socket->offset.len,
+               socket->presence_data.len, socket->claims.len, (unsigned long long)socket->expires_ms, socket->told);
     buf_append(to, socket->nsp);
     buf_append(to, socket->pid);
     buf_append(to, socket->offset);
@@ -41,12 +41,17 @@ static bool bytes_take(struct span *rest, uint64_t len, struct span *bytes)
 
 bool parcel_socket_next(struct span *sockets, struct parcel_socket *socket)
 {
-    uint64_t nsp, pid, offset, presence_data, claims;
-    return number_take(sockets, ' ', &nsp) && number_take(sockets, ' ', &pid) && number_take(sockets, ' ', &offset) &&
-           number_take(sockets, ' ', &presence_data) && number_take(sockets, ' ', &claims) &&
-           number_take(sockets, '\n', &socket->expires_ms) && bytes_take(sockets, nsp, &socket->nsp) &&
-           bytes_take(sockets, pid, &socket->pid) && bytes_take(sockets, offset, &socket->offset) &&
-           bytes_take(sockets, presence_data, &socket->presence_data) && bytes_take(sockets, claims, &socket->claims);
+    enum { NSP, PID, OFFSET, PRESENCE_DATA, CLAIMS, EXPIRES, TOLD, NUMBERS };
+    uint64_t numbers[NUMBERS];
+    for (int i = 0; i < NUMBERS; i++)
+        if (!number_take(sockets, i < NUMBERS - 1 ? ' ' : '\n', &numbers[i]))
+            return false;
+    socket->expires_ms = numbers[EXPIRES];
+    socket->told = numbers[TOLD] != 0;
+    return bytes_take(sockets, numbers[NSP], &socket->nsp) && bytes_take(sockets, numbers[PID], &socket->pid) &&
+           bytes_take(sockets, numbers[OFFSET], &socket->offset) &&
+           bytes_take(sockets, numbers[PRESENCE_DATA], &socket->presence_data) &&
+           bytes_take(sockets, numbers[CLAIMS], &socket->claims);
 }
 
 /* None, or an object that ends itself. */

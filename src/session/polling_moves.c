@@ -115,8 +115,10 @@ static void socket_open(struct session *session, const struct parcel_socket *par
     const struct nsp *nsp = app->nsp_find(app, parcel->nsp);
     struct subscriber_start start = {
         .pid = parcel->pid, .offset = parcel->offset, .presence_data = parcel->presence_data, .is_moved = true};
-    if (nsp != NULL && parcel->claims.len > 0)
+    if (nsp != NULL && parcel->claims.len > 0) {
         start.identity = identity_create(parcel->claims, (int64_t)parcel->expires_ms);
+        start.identity->told = parcel->told;
+    }
     if (nsp == NULL || subscriber_begin(session, nsp, &start) != REFUSAL_COUNT)
         session_close(session, CLOSE_HISTORY_LOST); /* this instance has another configuration */
 }

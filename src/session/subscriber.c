@@ -503,6 +503,7 @@ void subscriber_park(const struct subscriber *subscriber, struct buf *to)
         .presence_data = span_str(subscriber->presence_data),
         .claims = subscriber->identity != NULL ? identity_claims(subscriber->identity) : SPAN_LIT(""),
         .expires_ms = subscriber->identity != NULL ? (uint64_t)subscriber->identity->expires_ms : 0,
+        .told = subscriber->identity != NULL && subscriber->identity->told,
     };
     parcel_socket_encode(to, &parcel);
     buf_finish(&offset);

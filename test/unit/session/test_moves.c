@@ -366,6 +366,19 @@ static void the_identity_moves_with_the_session(void **state)
     assert_int_equal(times(got, "432[]"), 0);
 }
 
+/* A client that was told with each poll would poll again at once. */
+static void a_notice_is_told_once(void **state)
+{
+    sessions.app->admit = let_in;
+    nsp.notice_ms = 30000;
+    expires_ms = loop_wall_ms(loop) + 20000;
+    join();
+    assert_int_equal(times(payload(get(2)), "42[\"sennit\",{\"expires_in_ms\":"), 1);
+    struct request *request = get(2);
+    turn(200);
+    assert_false(request->answered);
+}
+
 static void a_drained_instance_lets_the_session_go_on(void **state)
 {
     join();
@@ -530,6 +543,7 @@ int main(void)
         TEST(nothing_is_answered_before_it_is_passed),
         TEST(the_heartbeat_moves_with_the_session),
         TEST(the_identity_moves_with_the_session),
+        TEST(a_notice_is_told_once),
         TEST(a_drained_instance_lets_the_session_go_on),
         TEST(a_goodbye_ends_the_record),
         TEST(an_aborted_get_ends_the_record),
