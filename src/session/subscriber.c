@@ -528,6 +528,10 @@ void subscriber_expel(struct subscriber *subscriber, enum refusal refusal)
                refusal_text(refusal));
     subscriber_tell(subscriber, buf_span(&args));
     buf_finish(&args);
+    if (session->protocol->disconnected == NULL) {
+        session_close(session, CLOSE_EXPELLED);
+        return;
+    }
     session->protocol->disconnected(subscriber);
     session->expelled = true;
     detach(subscriber, false, CLOSE_NONE);

@@ -8,6 +8,7 @@
 
 #include "app/relay_access.h"
 #include "base/mem.h"
+#include "session/socket.h"
 #include "tokens.h"
 #include "wire/json.h"
 
@@ -384,6 +385,24 @@ static void an_identity_ends(void **state)
     refused(ada, "\"room\",\"team-red\",1", REFUSAL_SEND_FORBIDDEN); /* it is in the room */
 }
 
+/* Where a session is one subscriber, it ends with it. */
+static void a_session_of_one_ends(void **state)
+{
+    char text[1200];
+    struct browser *ada = dial(0);
+    struct protocol bare = socket_protocol;
+    bare.disconnected = NULL;
+    container_of(sessions.all.next, struct session, of_all)->protocol = &bare;
+    await_second();
+    snprintf(text, sizeof text, "40{\"token\":\"%s\"}", token(ADA, 1000));
+    say(ada, text);
+    expect(ada, "42[\"sennit\",{\"disconnected\":true,\"reason\":\"token_expired\"");
+    expect(ada, "close 1008 the client may no longer be in its namespace");
+    cut(ada);
+    turn(20);
+    assert_int_equal(sessions.count, 0);
+}
+
 static void an_identity_is_renewed(void **state)
 {
     char text[1200];
@@ -506,6 +525,7 @@ int main(void)
         TEST(rules_are_checked_again_on_resume),
         TEST(the_owner_still_resumes),
         TEST(an_identity_ends),
+        TEST(a_session_of_one_ends),
         TEST(an_identity_is_renewed),
         TEST(the_token_of_a_request),
         cmocka_unit_test(wrong_configurations),
