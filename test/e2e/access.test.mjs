@@ -8,7 +8,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { io } from 'socket.io-client';
-import { freePort, program, redis, serve, sleep, temporary, until, up } from './lib.mjs';
+import { freePort, program, redis, serve, sleep, temporary, top, until, up } from './lib.mjs';
 
 const quickly = { timeout: 60000 };
 const secret = crypto.randomBytes(32).toString('hex');
@@ -356,6 +356,26 @@ test('the address that a proxy names is the one in the log', quickly, async () =
   await fetch(`${servers[0].url}/socket.io/?EIO=3&transport=polling`, { headers: { 'x-forwarded-for': '198.51.100.7, 203.0.113.9' } });
   await until('it is logged', () => servers[0].output.split('\n').some((line) => line.includes('"eio_old"') && line.includes('"203.0.113.9"')));
   assert.ok(!servers[0].output.includes('"peer":"198.51.100.7"'));
+});
+
+test('the configuration of docs/access.md, and the example', quickly, async () => {
+  const text = fs.readFileSync(path.join(top, 'docs/access.md'), 'utf8').match(/\n\n((?: {4}.*\n)+)/)[1].replaceAll(/^ {4}/gm, '');
+  assert.match(text, /^jwt:/);
+  const documented = await serve(text.replace('public.pem', `${directory}/rsa.pem`), { args: ['--broker', 'memory'] });
+  await documented.close();
+  const keys = temporary(), example = path.join(top, 'examples/teams');
+  const token = (...words) => execFileSync(process.execPath, [path.join(example, 'token.mjs'), ...words], { env: { ...process.env, KEYS: keys } }).toString().trim();
+  const [one, other] = [token('ada', 'red'), token('bob', 'blue')];
+  const server = await serve(fs.readFileSync(path.join(example, 'teams.yaml'), 'utf8').replace('public.pem', `${keys}/public.pem`), { args: ['--broker', 'memory'] });
+  const sockets = [one, other].map((given) => io(server.url, { forceNew: true, auth: { token: given } }));
+  try {
+    await until('both are connected', () => sockets.every((socket) => socket.connected));
+    assert.deepEqual(await Promise.all(sockets.map((socket) => reason(socket, 'join', 'team-red'))), [undefined, 'room_forbidden']);
+  } finally {
+    sockets.forEach((socket) => socket.close());
+    await server.close();
+    fs.rmSync(keys, { recursive: true, force: true });
+  }
 });
 
 test('on a platform a namespace says who may connect', quickly, async () => {
