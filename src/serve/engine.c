@@ -65,11 +65,30 @@ static void error_json(struct client *client, enum engineio_error error, enum re
     buf_finish(&body);
 }
 
+/* The target of a handshake for the log: its path, and the parameters that the engine reads. Whoever has a sid has its
+ * session, and in other parameters people put tokens: both stay out of the log. */
+static void target_shown(struct buf *to, struct span target)
+{
+    struct span rest = target, part;
+    span_next(&rest, '?', &part);
+    buf_append(to, part);
+    char before = '?';
+    while (span_next(&rest, '&', &part)) {
+        if (!span_starts_with(part, SPAN_LIT("EIO=")) && !span_starts_with(part, SPAN_LIT("transport=")))
+            continue;
+        buf_append_char(to, before);
+        buf_append(to, part);
+        before = '&';
+    }
+}
+
 static void refuse(struct client *client, const struct http1_head *head, const struct engine_ask *ask, struct span cors)
 {
     const char *message = ask->message != NULL ? ask->message : engineio_error_text(ask->error);
-    /* Whoever has a sid has its session: it stays out of the log. */
-    client_note(client, ask->refusal, ask->sid.len > 0 ? head->method : head->target);
+    struct buf shown = {0};
+    target_shown(&shown, head->target);
+    client_note(client, ask->refusal, ask->sid.len > 0 ? head->method : buf_span(&shown));
+    buf_finish(&shown);
     if (head->upgrade_websocket)
         error_raw(client, message);
     else
