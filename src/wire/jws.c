@@ -54,11 +54,13 @@ bool jws_decode(struct jws *jws, struct span text)
         return false;
     if (!span_next(&rest, '.', &signature) || rest.data != NULL)
         return false;
-    return object_decode(&jws->header, header) && object_decode(&jws->payload, payload);
+    return object_decode(&jws->header, header) && object_decode(&jws->payload, payload) &&
+           base64url_decode(&jws->signature, signature);
 }
 
 void jws_finish(struct jws *jws)
 {
     buf_finish(&jws->header);
     buf_finish(&jws->payload);
+    buf_finish(&jws->signature);
 }

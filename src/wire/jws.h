@@ -9,6 +9,7 @@ enum { JWS_BYTES_MAX = 8192 }; /* of the whole; longer ones are refused unread *
 
 struct jws {
     struct buf header, payload; /* JSON objects */
+    struct buf signature;       /* bytes */
 };
 
 /* Decodes `text`. False if it has another form than this, a header or payload that is no JSON object, or is too long.
