@@ -61,6 +61,7 @@ bool jwt_read(struct jwt *jwt, struct loop *loop, const struct yaml_node *node, 
     const struct yaml_node *keys = yaml_get(node, "keys"), *leeway = yaml_get(node, "leeway"),
                            *notice = yaml_get(node, "notice"), *header = yaml_get(node, "header");
     jwt->member = mem_text(SPAN_LIT("token"));
+    yaml_keep_secret(yaml_get(node, "keys")); /* who takes it for the key itself is not repeated */
     if (keys == NULL)
         return yaml_error(err, node, "needs `keys:`, like keys: [{file: public.pem, alg: RS256}]");
     if (leeway != NULL && !yaml_duration_ms(leeway, 0, LEEWAY_MS_MAX, &jwt->leeway_ms, err))

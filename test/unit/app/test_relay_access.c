@@ -17,6 +17,7 @@
 static const char jwt_config[] = "keys: [{file: secret, alg: HS256}]\nleeway: 0\nnotice: 900ms\n";
 static const char config[] = "/:\n"
                              "  log: {entries: 100}\n"
+                             "  replay: 10\n"
                              "  presence: {claims: [sub, name, absent]}\n"
                              "  rooms: {\"*\": {replay: all}}\n"
                              "  events:\n"
@@ -246,15 +247,20 @@ static void history_has_rules(void **state)
     accepted(root, "\"room\",\"log-a\",\"kept\"");
     accepted(root, "\"room\",\"free\",\"kept\"");
     accepted(root, "\"say\",\"kept\"");
-    accepted(ada, "\"join\",\"log-a\"");
-    refused(ada, "\"past\",\"log-a\"", REFUSAL_HISTORY_FORBIDDEN);
-    refused(ada, "\"past\",null", REFUSAL_HISTORY_FORBIDDEN);
     /* What joining replays is history, too. */
+    accepted(ada, "\"join\",\"log-a\"");
     turn(30);
     look(ada);
     assert_int_equal(count(ada, "42[\"room\",\"log-a\",\"kept\""), 0);
     accepted(ada, "\"join\",\"free\"");
     expect(ada, "42[\"room\",\"free\",\"kept\"");
+    expect(enter_as(2, ROOT), "42[\"say\",\"kept\"");
+    struct browser *bob = enter_as(3, BOB);
+    turn(30);
+    look(bob);
+    assert_int_equal(count(bob, "42[\"say\""), 0);
+    refused(ada, "\"past\",\"log-a\"", REFUSAL_HISTORY_FORBIDDEN);
+    refused(ada, "\"past\",null", REFUSAL_HISTORY_FORBIDDEN);
     assert_non_null(strstr(asked(ada, "\"past\",\"free\""), "kept"));
     assert_non_null(strstr(asked(root, "\"past\",\"log-a\""), "kept"));
     assert_non_null(strstr(asked(root, "\"past\",null"), "kept"));
