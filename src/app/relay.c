@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "app/relay_access.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/pattern.h"
@@ -292,7 +293,7 @@ static void named_event(struct subscriber *subscriber, struct relay_rule *rule, 
         subscriber_refuse(subscriber, REFUSAL_SOCKET_INVALID, names.list[0], asked->id);
     } else if (!to_socket && !is_in_all(subscriber, &names)) {
         subscriber_refuse(subscriber, REFUSAL_ROOM_NOT_JOINED, names.list[0], asked->id);
-    } else {
+    } else if (relay_may_send(subscriber, rule, names.list, to_socket ? 0 : names.count, asked)) {
         publish(subscriber, rule, &names, asked);
     }
     buf_finish(&names.text);
@@ -316,15 +317,23 @@ static void question(struct subscriber *subscriber, const struct relay_rule *rul
     buf_finish(&room);
 }
 
+static void broadcast(struct subscriber *subscriber, struct relay_rule *rule, const struct client_event *asked)
+{
+    if (relay_may_send(subscriber, rule, NULL, 0, asked))
+        publish(subscriber, rule, NULL, asked);
+}
+
 static void event(struct session_app *app, struct subscriber *subscriber, const struct client_event *asked)
 {
     struct relay_rule *rule = rule_find(subscriber, asked->name);
+    if (relay_renew(subscriber, asked))
+        return;
     if (rule == NULL)
         subscriber_refuse(subscriber, REFUSAL_EVENT_UNKNOWN, asked->name, asked->id);
     else if (asked->room.len != 0)
         relay_event_to_room(subscriber, rule, asked);
     else if (rule->action == RELAY_OTHERS || rule->action == RELAY_EVERYONE)
-        publish(subscriber, rule, NULL, asked);
+        broadcast(subscriber, rule, asked);
     else if (rule->action == RELAY_WHO || rule->action == RELAY_HISTORY)
         question(subscriber, rule, asked);
     else
@@ -335,7 +344,12 @@ bool relay_init(struct relay *relay, struct loop *loop, const struct yaml_node *
 {
     uint64_t seed[2];
     *relay = (struct relay){
-        .app = {.nsp_find = nsp_find, .room_policy = room_policy, .event = event, .request = relay_request}};
+        .app = {.nsp_find = nsp_find,
+                .admit = relay_admit,
+                .may = relay_may,
+                .room_policy = room_policy,
+                .event = event,
+                .request = relay_request}};
     loop_random(loop, seed, sizeof seed);
     map_init(&relay->namespaces, seed);
     list_init(&relay->raw.rooms);
@@ -348,6 +362,7 @@ bool relay_init(struct relay *relay, struct loop *loop, const struct yaml_node *
             return false;
         struct relay_nsp *config = mem_zero(1, sizeof *config);
         list_init(&config->rooms);
+        access_init(&config->access);
         config->name = mem_text(pair->key);
         config->nsp.name = span_of(config->name, pair->key.len);
         map_add(&relay->namespaces, &config->by_name, config->nsp.name);
@@ -379,6 +394,7 @@ static void nsp_destroy(struct relay_nsp *config)
         free(rooms->pattern);
         free(rooms);
     }
+    relay_access_finish(config);
     free(config->nsp.presence_key);
     free(config->name);
     free(config);
@@ -392,4 +408,5 @@ void relay_finish(struct relay *relay)
         nsp_destroy(container_of(node, struct relay_nsp, by_name));
     }
     map_finish(&relay->namespaces);
+    jwt_finish(&relay->jwt);
 }

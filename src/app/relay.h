@@ -4,6 +4,7 @@
  *
  *     namespaces:
  *       /:
+ *         auth: none
  *         log: {entries: 100000, age: 24h}
  *         replay: all
  *         events:
@@ -13,6 +14,8 @@
 #ifndef SENNIT_APP_RELAY_H
 #define SENNIT_APP_RELAY_H
 
+#include "app/access.h"
+#include "app/jwt.h"
 #include "session/subscriber.h"
 #include "wire/yaml.h"
 
@@ -34,6 +37,7 @@ enum {
     /* Of a namespace's name. `NAMESPACE,ROOM` names a room at the broker (BROKER_ROOM_BYTES_MAX), so that clients have
      * the rest, 895 bytes at least, for their rooms. */
     RELAY_NAMESPACE_BYTES_MAX = 128,
+    RELAY_CLAIMS_MAX = 16, /* of a token, that presence shows */
 };
 
 struct relay_rule {
@@ -70,10 +74,17 @@ struct relay_nsp {
     const struct relay_rule *first[RELAY_ACTIONS]; /* the first rule of each action; NULL: none */
     struct relay_rooms all;                        /* of the namespace itself, and of rooms that match no pattern */
     struct list rooms;                             /* the first one that matches counts */
+    /* Filled by relay_access_read. */
+    bool needs_token;
+    struct access access;
+    char *presence_claims[RELAY_CLAIMS_MAX];
+    size_t presence_claim_count;
 };
 
 struct relay {
     struct session_app app;
+    struct loop *loop;
+    struct jwt jwt;
     struct map namespaces;
     struct relay_nsp raw; /* of raw clients (session/raw.h); no name leads to it */
     uint64_t weak_ids;    /* messages whose names others could guess */

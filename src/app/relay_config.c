@@ -229,7 +229,7 @@ static bool rooms_policy_read(struct relay_rooms *rooms, const struct yaml_node 
 /* `presence: {data: KEY}`: the data of each socket is a member of its CONNECT payload. */
 static bool presence_read(struct relay_nsp *config, const struct yaml_node *presence, struct err *err)
 {
-    static const char *const keys[] = {"data", NULL};
+    static const char *const keys[] = {"data", "claims", NULL};
     struct span text;
     if (presence == NULL || presence->type != YAML_MAPPING)
         return true;
@@ -317,7 +317,8 @@ static bool parts_check(const struct relay_nsp *config, const struct yaml_node *
 
 bool relay_nsp_read(struct relay_nsp *config, const struct yaml_node *node, const uint64_t seed[2], struct err *err)
 {
-    static const char *const keys[] = {"log", "replay", "presence", "rooms", "recovery", "announce", "events", NULL};
+    static const char *const keys[] = {"log",      "replay", "presence", "rooms",  "recovery",
+                                       "announce", "events", "auth",     "access", NULL};
     struct nsp *nsp = &config->nsp;
     map_init(&config->rules, seed);
     nsp->recovery_ms = RECOVERY_MS;

@@ -6,7 +6,7 @@
 #include "loop/process.h"
 #include "serve/serve.h"
 
-enum { KEY_BROKER = 256, KEY_REQUEST_TIMEOUT, KEY_ROTATE };
+enum { KEY_BROKER = 256, KEY_REQUEST_TIMEOUT, KEY_ROTATE, KEY_TRUSTED_HOPS };
 
 struct arguments {
     struct serve_options serve;
@@ -32,6 +32,10 @@ static const struct argp_option options[] = {
      "elsewhere: "
      "a duration like 20s, off, or auto, a tenth of the request timeout and 30s at most (SENNIT_ROTATE; default auto)",
      0},
+    {"trusted-hops", KEY_TRUSTED_HOPS, "N", 0,
+     "The number of proxies in front that append to X-Forwarded-For: logs and limits use the address that they name "
+     "(SENNIT_TRUSTED_HOPS, trusted_hops; default 0: the field is not read)",
+     0},
     {0},
 };
 
@@ -44,6 +48,7 @@ static const char doc[] =
     "whole drawing:\n\n"
     "  namespaces:\n"
     "    /:\n"
+    "      auth: none\n"
     "      log: {entries: 100000, age: 24h}\n"
     "      replay: all\n"
     "      events:\n"
@@ -79,6 +84,9 @@ static error_t parse(int key, char *argument, struct argp_state *state)
         break;
     case KEY_ROTATE:
         arguments->serve.rotate = argument;
+        break;
+    case KEY_TRUSTED_HOPS:
+        arguments->serve.trusted_hops = argument;
         break;
     case ARGP_KEY_ARG:
         argp_error(state, "argument %d is no option, and serve takes nothing else (a value with spaces needs quotes)",

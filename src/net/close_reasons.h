@@ -72,6 +72,8 @@
     X(BROKER_LOST, "broker_lost", 0, LOG_WARNING, "the link to the broker broke") \
     X(BROKER_INVALID, "broker_invalid", 0, LOG_ERROR, "the broker sent an invalid answer") \
     X(SUPERSEDED, "superseded", 4001, LOG_DEBUG, "the client has come back on another connection: close this one") \
+    X(EXPELLED, "expelled", 1008, LOG_INFO, \
+      "the client may no longer be in its namespace, as it was told: get a new token, and connect again") \
     X(HISTORY_LOST, "history_lost", 1012, LOG_NOTICE, \
       "an entry that the client needs is no longer in the log: connect again, and start without recovery") \
     X(ROTATED, "rotated", 1012, LOG_DEBUG, "closed ahead of the request timeout: connect again to resume elsewhere") \

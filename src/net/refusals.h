@@ -55,6 +55,45 @@
       "when it returns") \
     X(NAMESPACE_UNKNOWN, "namespace_unknown", LOG_INFO, \
       "there is no such namespace: add it under `namespaces:` in the configuration") \
+    X(TOKEN_MISSING, "token_missing", LOG_INFO, \
+      "this namespace needs a token: give the client auth: {token}, or send Authorization: Bearer (`jwt:` in the " \
+      "configuration); a token in the URL is not taken") \
+    X(TOKEN_MALFORMED, "token_malformed", LOG_INFO, \
+      "the token is no JWT in the compact form, has a time that is no number, or is longer than 8 KiB") \
+    X(TOKEN_ALGORITHM, "token_algorithm", LOG_WARNING, \
+      "the token is signed with another algorithm than its key is for: let the issuer use that one, or correct `alg` " \
+      "in `jwt: keys`") \
+    X(TOKEN_KEY, "token_key", LOG_WARNING, \
+      "no key has the id (kid) that the token names: add the key of its issuer to `jwt: keys`") \
+    X(TOKEN_SIGNATURE, "token_signature", LOG_WARNING, \
+      "the signature of the token was not made with a key of `jwt: keys`: add the key of its issuer") \
+    X(TOKEN_EXPIRED, "token_expired", LOG_INFO, "the token has expired: get a new one, and connect with that") \
+    X(TOKEN_EARLY, "token_early", LOG_INFO, \
+      "the token is not valid yet (nbf, iat): set the clocks of issuer and server, or raise `jwt: leeway`") \
+    X(TOKEN_ISSUER, "token_issuer", LOG_WARNING, "the token is from another issuer (iss) than `jwt: issuer` names") \
+    X(TOKEN_AUDIENCE, "token_audience", LOG_WARNING, \
+      "the token is for somebody else (aud): name the audience of your tokens in `jwt: audience`") \
+    X(TOKEN_OF_ANOTHER, "token_of_another", LOG_WARNING, \
+      "the new token names another user (sub) than the one that this socket connected with: connect anew") \
+    X(LEASE_OF_ANOTHER, "lease_of_another", LOG_WARNING, \
+      "a client came back with the recovery data of another user (sub): it starts anew; let it forget them when " \
+      "another user logs in") \
+    X(NAMESPACE_LEFT, "namespace_left", LOG_INFO, \
+      "a packet came for a namespace that this client was taken out of: it is dropped; connect to the namespace " \
+      "again") \
+    X(CONNECT_FORBIDDEN, "connect_forbidden", LOG_INFO, \
+      "the rules do not let this client connect: see `access: connect` of the namespace, and the token's claims") \
+    X(SEND_FORBIDDEN, "send_forbidden", LOG_INFO, \
+      "the rules do not let this client send that event there: see `access:` of the namespace, and the token's " \
+      "claims") \
+    X(ROOM_FORBIDDEN, "room_forbidden", LOG_INFO, \
+      "the rules do not let this client be in that room: see `access: rooms` of the namespace, and the token's " \
+      "claims") \
+    X(HISTORY_FORBIDDEN, "history_forbidden", LOG_INFO, \
+      "the rules do not let this client read that log: see `access:` of the namespace, and the token's claims") \
+    X(TOKENS_FULL, "tokens_full", LOG_WARNING, \
+      "the tokens in headers and cookies take the most memory allowed (64 MiB): send the token in the payload of " \
+      "CONNECT, auth: {token}") \
     X(NAMESPACES_FULL, "namespaces_full", LOG_INFO, \
       "this session is in the most namespaces allowed (`limits: namespaces_per_session`)") \
     X(MESSAGE_INVALID, "message_invalid", LOG_INFO, \
@@ -125,8 +164,11 @@
       "this instance has the most connections allowed: raise `limits: connections` and the descriptor limit (ulimit " \
       "-n), or start more instances") \
     X(ADDRESS_FULL, "address_full", LOG_WARNING, \
-      "this address has the most connections allowed: raise `limits: connections_per_address`, or set it to 0 when a " \
-      "proxy stands in front") \
+      "this address has the most connections allowed: raise `limits: connections_per_address`; behind a proxy, set " \
+      "`trusted_hops`, or the limit to 0") \
+    X(FORWARDED_INVALID, "forwarded_invalid", LOG_WARNING, \
+      "X-Forwarded-For has fewer entries than `trusted_hops`, or the one that counts is no address: the proxy's own " \
+      "address counts; set `trusted_hops` to the number of proxies that append to it") \
     X(DESCRIPTORS_GONE, "descriptors_gone", LOG_ERROR, \
       "this instance has no descriptors left: raise its limit (ulimit -n), or lower `limits: connections`") \
     X(REQUESTS_FULL, "requests_full", LOG_WARNING, \

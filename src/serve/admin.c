@@ -27,7 +27,7 @@ static bool token_file_read(struct admin *admin, const struct yaml_node *node, s
     struct span path;
     if (!yaml_string(node, &path, err))
         return false;
-    char *file = config_path_beside(node->file, path);
+    char *file = file_beside(node->file, path);
     bool ok = file_read(file, ADMIN_TOKEN_BYTES_MAX + 2, &text, err);
     struct span token = buf_span(&text);
     while (token.len > 0 && (token.data[token.len - 1] == '\n' || token.data[token.len - 1] == '\r'))

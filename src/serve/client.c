@@ -9,6 +9,7 @@
 #include "serve/engine.h"
 #include "session/polling.h"
 #include "session/socket.h"
+#include "wire/jws.h"
 
 enum {
     CLIENT_LINGER_MS = 1000,
@@ -97,9 +98,25 @@ void client_give_way(struct client *client)
     conn_close(&client->http.conn, CLOSE_CROWDED_OUT);
 }
 
+/* Decides the client's address anew with each request, because a proxy's connection carries those of many clients. */
+static void address_decide(struct client *client, const struct http1_head *head)
+{
+    const struct serve_config *config = &client_server(client)->config;
+    struct addr_ip *peer = &client->http.conn.peer;
+    if (config->trusted_hops == 0)
+        return;
+    *peer = client->proxy;
+    if (head == NULL || forwarded_find(head, config->trusted_hops, peer))
+        return;
+    struct span value = http1_field_get(head, SPAN_LIT("X-Forwarded-For"));
+    if (value.data != NULL)
+        client_note(client, REFUSAL_FORWARDED_INVALID, value);
+}
+
 static void on_request(struct http *http, const struct http1_head *head)
 {
     struct client *client = client_of(http);
+    address_decide(client, head);
     crowd_asked(&client_server(client)->crowd, &client->crowd);
     route_request(client, head);
 }
@@ -112,6 +129,8 @@ static void on_refused(struct http *http, enum http_fault fault, int status)
         [HTTP_FAULT_REQUESTS_FULL] = REFUSAL_REQUESTS_FULL,
     };
     struct client *client = client_of(http);
+    if (fault == HTTP_FAULT_INVALID || fault == HTTP_FAULT_HEAD_LATE)
+        address_decide(client, NULL);
     client_note(client, refusals[fault], SPAN_LIT(""));
     if (fault == HTTP_FAULT_INVALID)
         crowd_asked(&client_server(client)->crowd, &client->crowd);
@@ -191,6 +210,11 @@ static bool shake_hands(struct client *client, const struct http1_head *head, co
         client_refuse(client, 400, REFUSAL_EXTENSIONS_INVALID, SPAN_LIT(""), SPAN_LIT("Sec-WebSocket-Extensions"));
         return false;
     }
+    if (!crowd_is_for(&server->crowd, &client->crowd, &client->http.conn.peer)) {
+        client_refuse(client, 429, REFUSAL_ADDRESS_FULL, SPAN_LIT("Retry-After: 5\r\n"), SPAN_LIT(""));
+        buf_finish(&fields);
+        return false;
+    }
     http_upgrade_websocket(&client->http, head, subprotocol, buf_span(&fields), &session_events);
     buf_finish(&fields);
     crowd_upgraded(&server->crowd, &client->crowd);
@@ -203,16 +227,26 @@ static void compress(struct client *client, const struct client_terms *terms)
         websocket_compress(&client->websocket, &terms->terms);
 }
 
+struct span client_token(const struct client *client, const struct http1_head *head)
+{
+    const struct jwt *jwt = &client_server(client)->config.relay.jwt;
+    /* One byte more shows that it is too long. */
+    return jwt->is_set ? span_sub(jwt_of_head(jwt, head), 0, JWS_BYTES_MAX + 1) : SPAN_LIT("");
+}
+
 void client_upgrade(struct client *client, const struct http1_head *head, struct span sid)
 {
     struct server *server = client_server(client);
     struct client_terms terms;
+    struct span token = client_token(client, head);
     if (!shake_hands(client, head, &socket_protocol, (struct span){NULL, 0}, &terms))
         return;
     if (sid.len > 0)
-        polling_upgrade(&server->sessions, &client->websocket, sid, &client->http.conn);
+        polling_upgrade(&server->sessions, &client->websocket, sid, &client->http.conn, token);
     else
         websocket_open(&client->websocket, &server->sessions, server->sessions.polling_protocol, &client->http.conn);
+    if (client->websocket.transport.session != NULL)
+        session_token_set(client->websocket.transport.session, token);
     compress(client, &terms);
 }
 
@@ -220,9 +254,11 @@ bool client_upgrade_plain(struct client *client, const struct http1_head *head, 
                           struct span subprotocol)
 {
     struct client_terms terms;
+    struct span token = client_token(client, head);
     if (!shake_hands(client, head, protocol, subprotocol, &terms))
         return false;
     websocket_open(&client->websocket, &client_server(client)->sessions, protocol, &client->http.conn);
+    session_token_set(client->websocket.transport.session, token);
     compress(client, &terms);
     return true;
 }
@@ -251,6 +287,7 @@ void client_accept(struct server *server, struct io *io, const struct addr *peer
     struct client *client = mem_zero(1, sizeof *client);
     crowd_enter(&server->crowd, &client->crowd, peer);
     bool spare = client->crowd.place == CROWD_SPARE;
+    addr_ip_of(peer, &client->proxy);
     http_accept(&server->http, &client->http, io, peer,
                 (uint32_t)(spare ? bounds->crowded_head_timeout : bounds->head_timeout));
 }

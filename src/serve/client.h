@@ -19,12 +19,17 @@ struct client {
     struct websocket websocket;    /* after an upgrade */
     struct engine_request *engine; /* the request to a polling session that is under way (engine.h), or NULL */
     struct crowd_member crowd;
+    struct addr_ip proxy; /* the address that it is connected from; `http.conn.peer` is the client's, see below */
 };
 
 static inline struct server *client_server(const struct client *client)
 {
     return container_of(client->http.server, struct server, http);
 }
+
+/* With `trusted_hops`, `http.conn.peer` is the address that the proxies in front name in the request under way:
+ * whatever logs, counts or bounds by address takes it from there. client.c alone decides it, when a request's head has
+ * come. */
 
 /* Makes the server that clients are accepted with; `server` has read its configuration. */
 void client_server_init(struct server *server);
@@ -38,6 +43,8 @@ void client_refuse(struct client *client, int status, enum refusal refusal, stru
 void client_give_way(struct client *client);
 /* Counts and logs a refusal with `what`. */
 void client_note(struct client *client, enum refusal refusal, struct span what);
+/* The token in a header or a cookie of a request, as it came; empty: there is none, or none is taken. */
+struct span client_token(const struct client *client, const struct http1_head *head);
 /* Upgrades, and begins a session, or is to take over the polling session `sid` (empty: none). The caller has checked
  * the request. */
 void client_upgrade(struct client *client, const struct http1_head *head, struct span sid);

@@ -17,7 +17,8 @@
 struct engine_request {
     struct polling_exchange exchange;
     struct client *client;
-    struct buf cors; /* lines of the answer */
+    struct buf cors;  /* lines of the answer */
+    struct buf token; /* in a header or a cookie of the request */
     char sid[ENGINEIO_SID_BYTES];
     enum engine_use use;
     bool is_octets;   /* a POST of a media type that this revision of the protocol does not have */
@@ -32,6 +33,7 @@ static const struct engine_config *config_of(const struct client *client)
 static void request_free(struct engine_request *request)
 {
     buf_finish(&request->cors);
+    buf_finish(&request->token);
     free(request);
 }
 
@@ -63,11 +65,30 @@ static void error_json(struct client *client, enum engineio_error error, enum re
     buf_finish(&body);
 }
 
+/* The target of a handshake for the log: its path, and the parameters that the engine reads. Whoever has a sid has its
+ * session, and in other parameters people put tokens: both stay out of the log. */
+static void target_shown(struct buf *to, struct span target)
+{
+    struct span rest = target, part;
+    span_next(&rest, '?', &part);
+    buf_append(to, part);
+    char before = '?';
+    while (span_next(&rest, '&', &part)) {
+        if (!span_starts_with(part, SPAN_LIT("EIO=")) && !span_starts_with(part, SPAN_LIT("transport=")))
+            continue;
+        buf_append_char(to, before);
+        buf_append(to, part);
+        before = '&';
+    }
+}
+
 static void refuse(struct client *client, const struct http1_head *head, const struct engine_ask *ask, struct span cors)
 {
     const char *message = ask->message != NULL ? ask->message : engineio_error_text(ask->error);
-    /* Whoever has a sid has its session: it stays out of the log. */
-    client_note(client, ask->refusal, ask->sid.len > 0 ? head->method : head->target);
+    struct buf shown = {0};
+    target_shown(&shown, head->target);
+    client_note(client, ask->refusal, ask->sid.len > 0 ? head->method : buf_span(&shown));
+    buf_finish(&shown);
     if (head->upgrade_websocket)
         error_raw(client, message);
     else
@@ -141,6 +162,8 @@ static struct engine_request *request_create(struct client *client, const struct
     struct engine_request *request = mem_zero(1, sizeof *request);
     struct span type = http1_field_get(head, SPAN_LIT("Content-Type"));
     request->exchange = (struct polling_exchange){.answer = on_answer, .peer = &client->http.conn.peer};
+    buf_append(&request->token, client_token(client, head));
+    request->exchange.token = buf_span(&request->token);
     request->client = client;
     request->use = ask->use;
     request->is_octets = span_equal(type, SPAN_LIT("application/octet-stream"));

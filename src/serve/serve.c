@@ -149,6 +149,7 @@ bool server_open(struct server *server, struct loop *loop, const struct serve_op
     if (!serve_config_read(&server->config, loop, options, err) || !broker_start(server, err))
         return false;
     crowd_init(&server->crowd, loop, &server->config.bounds, server->config.files.spare, server->config.bounds_address);
+    server->crowd.behind_proxies = server->config.trusted_hops > 0;
     /* A connection that gives way keeps its descriptor until the end of the turn. So one turn may not accept more than
      * the reserve has beside the spare places. */
     uint64_t accepts = server->config.files.spare / 2;

@@ -28,6 +28,24 @@ void lease_rooms_encode(struct buf *to, const struct member *member)
     member_stretches(member, room_encode, to);
 }
 
+enum { SUBJECT_MARK = '|' }; /* in no token */
+
+void lease_data_encode(struct buf *to, struct span stale, struct span subject)
+{
+    buf_append(to, stale);
+    if (subject.len == 0)
+        return;
+    buf_append_char(to, SUBJECT_MARK);
+    buf_append(to, subject);
+}
+
+void lease_data_decode(struct span data, struct span *stale, struct span *subject)
+{
+    ptrdiff_t mark = span_find(data, SUBJECT_MARK);
+    *stale = mark >= 0 ? span_sub(data, 0, (size_t)mark) : data;
+    *subject = mark >= 0 ? span_from(data, (size_t)mark + 1) : SPAN_LIT("");
+}
+
 static bool take(struct span *rest, uint64_t *value)
 {
     struct span part;

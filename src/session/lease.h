@@ -9,6 +9,10 @@
 
 /* Appends the rooms of a member: those that were noted, and those left of which the client may lack entries. */
 void lease_rooms_encode(struct buf *to, const struct member *member);
+/* What else a lease keeps: the token that the client has from before it, and the name of the subject that it belongs to
+ * (identity.h). Each may be empty. An old lease has no subject. */
+void lease_data_encode(struct buf *to, struct span stale, struct span subject);
+void lease_data_decode(struct span data, struct span *stale, struct span *subject);
 /* Takes the floor off the front; false if it is malformed. */
 bool lease_floor_decode(struct span *rest, uint64_t *floor);
 /* Takes the next stretch off `*rest`: 1, 0 at the end, -1 when it is malformed. */

@@ -5,7 +5,9 @@
 
 #include "base/list.h"
 #include "hub/member.h"
+#include "net/refusals.h"
 #include "session/content.h"
+#include "session/identity.h"
 #include "session/protocol.h"
 #include "session/transport.h"
 
@@ -26,6 +28,7 @@ struct nsp {
     bool direct;          /* events can go to one subscriber: each subscriber has a room of its own */
     bool announce;        /* tell each subscriber its instance and deadline with the event `sennit` */
     char formats[PROTOCOLS][TRANSPORT_FORMATS]; /* their addresses are the keys of its frames, see entry_frame */
+    uint64_t notice_ms;                         /* a subscriber is told so long before its identity expires */
     char *presence_key; /* member of the CONNECT payload that becomes the subscriber's presence data; NULL: none */
 };
 
@@ -51,12 +54,36 @@ struct client_request {
     struct span id;                           /* of the answer that it asks for */
 };
 
+/* What a client shows when it connects to a namespace; each may be empty. The application says which of them counts. */
+struct client_proof {
+    struct span auth;  /* JSON, the payload of CONNECT: an object */
+    struct span token; /* that came with the client's request, in a header or a cookie */
+};
+
+/* What the application answers to it. */
+struct admission {
+    enum refusal refusal;      /* REFUSAL_COUNT: the client may connect */
+    struct identity *identity; /* the subscriber's from then on; NULL: none is known */
+    char *presence_data;       /* JSON, likewise; NULL: the client says it itself */
+};
+
+/* What rules are asked about. */
+enum deed {
+    DEED_JOIN,    /* to be in the room, which a new socket, a resumed one, and a question about its members need */
+    DEED_HISTORY, /* to read its log, by a question or as the replay to a new member */
+};
+
 /* The application's functions, called by the session layer. */
 struct session_app {
     /* NULL: "Invalid namespace". */
     const struct nsp *(*nsp_find)(struct session_app *app, struct span name);
     /* The policy of a room; an empty name is the namespace itself. */
     const struct room_policy *(*room_policy)(struct session_app *app, const struct nsp *nsp, struct span room);
+    /* A client asks to connect. NULL: everybody may. */
+    void (*admit)(struct session_app *app, const struct nsp *nsp, const struct client_proof *proof,
+                  struct admission *admission);
+    /* Whether this subscriber may do it in a room of its namespace (empty: the namespace itself). NULL: it may. */
+    bool (*may)(struct session_app *app, const struct subscriber *subscriber, enum deed deed, struct span room);
     /* An event of a connected client; its spans are borrowed. */
     void (*event)(struct session_app *app, struct subscriber *subscriber, const struct client_event *event);
     /* A request of a connected client of sennit.v1; its spans are borrowed. */

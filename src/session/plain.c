@@ -20,8 +20,13 @@ static void connect_to(const struct plain_message *message, const struct plain_c
         start.pid = connect->resume;
     if (nsp->presence_key != NULL && connect->auth.len != 0)
         start.presence_data = json_object_get(connect->auth, span_str(nsp->presence_key));
+    start.auth = connect->auth;
     session_hold(session, true);
-    subscriber_begin(session, nsp, &start);
+    enum refusal refusal = subscriber_begin(session, nsp, &start);
+    if (refusal == REFUSAL_COUNT)
+        return;
+    session_hold(session, false);
+    plain_refuse(message, refusal, PLAIN_AUTH);
 }
 
 void plain_connect(struct session *session, const struct plain_connect *connect)

@@ -43,12 +43,13 @@ enum polling_outcome {
     POLLING_REFUSED,     /* 400, empty: it is one request too many, and has ended the session */
 };
 
-/* One request. serve embeds it, sets the first two fields, and hands it to one of the functions below. Until `answer`
+/* One request. serve embeds it, sets the first three fields, and hands it to one of the functions below. Until `answer`
  * is called it belongs to the session; polling_aborted takes it back. */
 struct polling_exchange {
     /* Called once, within the call that handed it over or later; the payload is borrowed. */
     void (*answer)(struct polling_exchange *exchange, enum polling_outcome outcome, struct span payload);
     const struct addr_ip *peer;   /* of the connection; valid until the answer */
+    struct span token;            /* in a header or a cookie of the request; empty: none. Valid until the answer */
     char sid[ENGINEIO_SID_BYTES]; /* of the session; set when a handshake is answered */
     struct polling *polling;      /* private; NULL: nothing is under way */
 };
@@ -78,7 +79,9 @@ void pollings_cut(struct sessions *sessions, enum close_reason reason);
 
 /* The connection of a WebSocket handshake that names a session, upgraded; the handshake is accepted unless polling_look
  * says UNKNOWN_SID. It takes the session over once it has proved itself: `2probe`, `3probe`, `5`. Anything else ends
- * the connection and leaves the session as it is. The owner passes the connection's events on as for websocket_open. */
-void polling_upgrade(struct sessions *sessions, struct websocket *websocket, struct span sid, struct conn *conn);
+ * the connection and leaves the session as it is. `token`: as in struct polling_exchange. The owner passes the
+ * connection's events on as for websocket_open. */
+void polling_upgrade(struct sessions *sessions, struct websocket *websocket, struct span sid, struct conn *conn,
+                     struct span token);
 
 #endif

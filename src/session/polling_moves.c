@@ -116,10 +116,12 @@ static void socket_open(struct session *session, const struct parcel_socket *par
     const struct nsp *nsp = app->nsp_find(app, parcel->nsp);
     struct subscriber_start start = {
         .pid = parcel->pid, .offset = parcel->offset, .presence_data = parcel->presence_data, .is_moved = true};
-    if (nsp == NULL)
+    if (nsp != NULL && parcel->claims.len > 0) {
+        start.identity = identity_create(parcel->claims, (int64_t)parcel->expires_ms);
+        start.identity->told = parcel->told;
+    }
+    if (nsp == NULL || subscriber_begin(session, nsp, &start) != REFUSAL_COUNT)
         session_close(session, CLOSE_HISTORY_LOST); /* this instance has another configuration */
-    else
-        subscriber_begin(session, nsp, &start);
 }
 
 static uint64_t left_ms(uint64_t ms, uint64_t away_ms)
@@ -140,6 +142,7 @@ static bool session_open(struct polling *polling, struct transport *transport, c
                                   .heartbeat_ms = left_ms(parcel.heartbeat_ms, grant->away_ms),
                                   .join_ms = left_ms(parcel.join_ms, grant->away_ms)};
     struct session *session = session_restore(sessions, transport, sessions->polling_protocol, &clock);
+    session_token_set(session, span_str(polling->token));
     polling->join_until_us = loop_now_us(sessions->loop) + LOOP_MS(clock.join_ms);
     if (parcel.waiting.len > 0) {
         struct frame *frame = frame_copy(parcel.waiting);

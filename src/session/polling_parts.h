@@ -27,6 +27,7 @@ struct polling {
     struct list of_all; /* until it is freed */
     struct map_node by_sid;
     char sid[ENGINEIO_SID_BYTES];
+    char *token;                         /* for the session, which is not here yet; NULL: none */
     struct polling_exchange *get, *post; /* under way; NULL: none */
     struct polling_exchange *coming;     /* a POST whose body is not all here */
     struct polling_slot *queue;
@@ -75,6 +76,9 @@ void polling_let_go(struct polling *polling);
 /* Answers the GET with what waits, as much as one answer takes. */
 void polling_flush(struct polling *polling);
 void polling_answer(struct polling_exchange **exchange, enum polling_outcome outcome, struct span payload);
+
+/* A request of the session carries this token; empty: none. */
+void polling_token_set(struct polling *polling, struct span token);
 
 /* polling_queue.c: the transport's side towards the session. */
 extern const struct transport_type polling_transport_type;

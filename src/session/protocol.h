@@ -38,6 +38,9 @@ struct protocol {
      * first. The client is to remember `token` with it if the namespace is recoverable. */
     struct frame *(*event_encode)(const struct subscriber *subscriber, const struct content *content,
                                   const struct token *token);
+    /* The subscriber is ended by us, and its session goes on: tells the client, which may connect again. NULL: in this
+     * protocol a session is one subscriber, and ends with it (CLOSE_EXPELLED). */
+    void (*disconnected)(struct subscriber *subscriber);
     /* Answers the request with this id (not empty). */
     void (*answer)(struct subscriber *subscriber, struct span id, const struct content *content);
 };

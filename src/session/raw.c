@@ -24,7 +24,8 @@ enum refusal raw_check(const struct sessions *sessions, const struct nsp *nsp, s
 void raw_enter(struct session *session, const struct nsp *nsp, struct span room)
 {
     session_hold(session, true);
-    subscriber_begin(session, nsp, &(struct subscriber_start){.room = room});
+    if (subscriber_begin(session, nsp, &(struct subscriber_start){.room = room}) != REFUSAL_COUNT)
+        session_close(session, CLOSE_EXPELLED);
 }
 
 static void opened(struct session *session, const char *sid)

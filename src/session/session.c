@@ -328,9 +328,35 @@ void session_drained(struct session *session)
     load_drained(session);
 }
 
+static void token_drop(struct session *session)
+{
+    if (session->token == NULL)
+        return;
+    session->sessions->token_bytes -= strlen(session->token);
+    explicit_bzero(session->token, strlen(session->token));
+    free(session->token);
+    session->token = NULL;
+}
+
+void session_token_set(struct session *session, struct span token)
+{
+    struct sessions *sessions = session->sessions;
+    if (token.len == 0 || span_find(token, '\0') >= 0 ||
+        (session->token != NULL && span_equal(token, span_str(session->token))))
+        return;
+    token_drop(session);
+    if (sessions->token_bytes + token.len > TOKENS_BYTES_MAX) {
+        refusals_note(&sessions->refusals, REFUSAL_TOKENS_FULL, SPAN_LIT(""), SPAN_LIT(""));
+        return;
+    }
+    session->token = mem_text(token);
+    sessions->token_bytes += token.len;
+}
+
 void session_closed(struct session *session, enum close_reason reason)
 {
     struct sessions *sessions = session->sessions;
+    token_drop(session);
     timer_stop(sessions->loop, &session->heartbeat);
     timer_stop(sessions->loop, &session->deadline);
     list_each (node, &session->sockets) {

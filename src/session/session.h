@@ -16,6 +16,8 @@
 #include "session/websocket.h"
 #include "wire/engineio.h"
 
+enum { TOKENS_BYTES_MAX = 64 << 20 }; /* of the tokens that sessions keep */
+
 struct session_limits {
     uint32_t ping_interval_ms;   /* 25000 */
     uint32_t ping_timeout_ms;    /* 20000 */
@@ -89,6 +91,7 @@ struct sessions {
     struct timer lease_sweep;
     size_t count, socket_count;
     size_t of_protocol[PROTOCOLS]; /* sessions */
+    size_t token_bytes; /* of the tokens that sessions keep */
     struct refusals refusals;
     struct {
         uint64_t opened, packets_in, events_in, connects, resumes, resumes_refused, moves, leases_superseded, rotated,
@@ -100,6 +103,7 @@ struct session {
     struct sessions *sessions;
     struct transport *transport;
     const struct protocol *protocol;
+    char *token;               /* that the client's requests carry, see session_token_set; NULL: none */
     struct load *load;         /* call.c; NULL: no calls */
     struct assembly *assembly; /* assembly.h; NULL: no attachments are awaited */
     struct list of_all;
@@ -115,6 +119,7 @@ struct session {
     uint32_t sockets_made;      /* numbers them */
     uint16_t socket_count;
     bool awaiting_pong : 1, closing : 1, joined : 1;
+    bool expelled : 1;  /* a subscriber was ended by us: packets for it may be under way */
     bool paused : 1;    /* not read: too many calls or changes */
     bool held : 1;      /* not read: the protocol is not ready for the next message */
     bool warned : 1;    /* the client was told that the session ends soon, for this reason: */
@@ -167,6 +172,9 @@ static inline bool session_is_unread(const struct session *session)
 {
     return session->paused || session->held;
 }
+/* Keeps the token that a request of the client carried in a header or a cookie, for the namespaces that it connects to
+ * (struct client_proof). Empty: the one that is there stays. Beyond TOKENS_BYTES_MAX of the instance none is kept. */
+void session_token_set(struct session *session, struct span token);
 /* The client joined a namespace: ends the connect timeout. */
 void session_joined(struct session *session);
 /* The session goes on over another transport, with the same encoding of packets. */

@@ -89,8 +89,14 @@ static void answer(struct subscriber *subscriber, struct span ack_id, const stru
     socket_packet_send(subscriber->session, SOCKETIO_ACK, subscriber->nsp->name, ack_id, content);
 }
 
+static void disconnected(struct subscriber *subscriber)
+{
+    const struct content nothing = {.count = 0};
+    socket_packet_send(subscriber->session, SOCKETIO_DISCONNECT, subscriber->nsp->name, none, &nothing);
+}
+
 /* `{"pid":"...","offset":"..."}` of a client that comes back, and its presence data. */
-static void connect_to(struct session *session, const struct nsp *nsp, const struct socketio_packet *packet)
+static enum refusal connect_to(struct session *session, const struct nsp *nsp, const struct socketio_packet *packet)
 {
     struct buf pid = {0}, offset = {0};
     struct subscriber_start start = {.pid = {NULL, 0}};
@@ -104,10 +110,12 @@ static void connect_to(struct session *session, const struct nsp *nsp, const str
             start.offset = buf_span(&offset);
         if (nsp->presence_key != NULL)
             start.presence_data = json_object_get(payload, span_str(nsp->presence_key));
+        start.auth = payload;
     }
-    subscriber_begin(session, nsp, &start);
+    enum refusal refusal = subscriber_begin(session, nsp, &start);
     buf_finish(&pid);
     buf_finish(&offset);
+    return refusal;
 }
 
 /* The message is upstream's where upstream has one; `data` names the refusal and the cure. */
@@ -115,7 +123,8 @@ static void connect_refuse(struct session *session, const struct socketio_packet
 {
     const char *message = refusal == REFUSAL_NAMESPACE_UNKNOWN ? "Invalid namespace"
                           : refusal == REFUSAL_NAMESPACES_FULL ? "Too many namespaces"
-                                                               : "Invalid payload";
+                          : refusal == REFUSAL_TOO_DEEP        ? "Invalid payload"
+                                                               : "Not authorized";
     struct buf text = {0};
     refusals_note(&session->sessions->refusals, refusal, none, packet->nsp);
     buf_printf(&text, "{\"message\":\"%s\",\"data\":{\"error\":\"%s\",\"reason\":\"%s\"}}", message,
@@ -153,8 +162,9 @@ static void connect_received(struct session *session, const struct socketio_pack
     } else if (session->socket_count >= sessions->limits.sockets_max) {
         connect_refuse(session, packet, REFUSAL_NAMESPACES_FULL);
     } else {
-        session_joined(session);
-        connect_to(session, nsp, packet);
+        enum refusal refusal = connect_to(session, nsp, packet);
+        if (refusal != REFUSAL_COUNT)
+            connect_refuse(session, packet, refusal);
     }
 }
 
@@ -174,13 +184,17 @@ static void event_received(struct subscriber *subscriber, const struct socketio_
 }
 
 /* Finds the subscriber of a packet other than CONNECT. The packets allowed for a namespace depend on whether the client
- * is in it. (As upstream's table of odd input has it; any other packet closes the connection.) */
+ * is in it. (As upstream's table of odd input has it; any other packet closes the connection, except that a client may
+ * have sent one before it knew that we had taken it out of the namespace.) */
 static struct subscriber *connected_find(struct session *session, const struct socketio_packet *packet)
 {
     struct subscriber *subscriber = subscriber_find(session, packet->nsp);
     if (subscriber != NULL && subscriber_is_connected(subscriber))
         return subscriber;
-    session_close(session, CLOSE_SOCKETIO_INVALID);
+    if (session->expelled) /* it was sent before the client knew */
+        refusals_note(&session->sessions->refusals, REFUSAL_NAMESPACE_LEFT, none, packet->nsp);
+    else
+        session_close(session, CLOSE_SOCKETIO_INVALID);
     return NULL;
 }
 
@@ -321,6 +335,7 @@ const struct protocol socket_protocol = {
     .received = packet_text_received,
     .received_binary = received_binary,
     .connected = connected,
+    .disconnected = disconnected,
     .event_encode = event_encode,
     .answer = answer,
 };
@@ -332,6 +347,7 @@ const struct protocol socket_msgpack_protocol = {
     .received = msgpack_packet_text_received,
     .received_binary = msgpack_received,
     .connected = connected,
+    .disconnected = disconnected,
     .event_encode = event_encode,
     .answer = answer,
 };

@@ -155,6 +155,15 @@ void subscriber_refuse(struct subscriber *subscriber, enum refusal refusal, stru
     buf_finish(&args);
 }
 
+void subscriber_tell(struct subscriber *subscriber, struct span args)
+{
+    if (!subscriber_is_connected(subscriber))
+        return;
+    struct entry *entry = hub_entry_create(subscriber->sessions->hub, subscriber->nsp->name, args);
+    member_tell(&subscriber->member, entry);
+    entry_unref(entry);
+}
+
 /* What the broker refuses is not acknowledged: a client that takes any acknowledgement for an acceptance, as the stock
  * client's `retries` do, would forget a message that is in no log. It keeps it, and may send it again. Where
  * subscribers are told of their instance, they are told of this, too. */
@@ -166,13 +175,11 @@ static void refuse_for_now(struct subscriber *subscriber, enum refusal refusal, 
         return;
     }
     subscriber_refuse(subscriber, refusal, what, (struct span){NULL, 0});
-    if (!subscriber->nsp->announce || !subscriber_is_connected(subscriber))
+    if (!subscriber->nsp->announce)
         return;
     buf_printf(&body, "[\"sennit\",{\"refused\":\"%s\",\"error\":\"%s\"}]", refusal_name(refusal),
                refusal_text(refusal));
-    struct entry *entry = hub_entry_create(subscriber->sessions->hub, subscriber->nsp->name, buf_span(&body));
-    member_tell(&subscriber->member, entry);
-    entry_unref(entry);
+    subscriber_tell(subscriber, buf_span(&body));
     buf_finish(&body);
 }
 
@@ -371,6 +378,8 @@ static enum refusal rooms_check(struct subscriber *subscriber, const struct span
         bool is_new_here = is_new && !hub_has_room(sessions->hub, buf_span(&name));
         if (rooms[i].len == 0 || name.len > BROKER_ROOM_BYTES_MAX)
             refusal = REFUSAL_ROOM_INVALID;
+        else if (!span_equal(rooms[i], subscriber_sid(subscriber)) && !subscriber_may(subscriber, DEED_JOIN, rooms[i]))
+            refusal = REFUSAL_ROOM_FORBIDDEN;
         else if (is_new && engineio_sid_is_valid(rooms[i]))
             refusal = REFUSAL_ROOM_IS_SOCKET;
         else if (is_new && own++ >= sessions->limits.rooms_max)
@@ -395,7 +404,8 @@ static void join(struct subscriber *subscriber, struct span room, struct span na
     const struct room_policy *policy = sessions->app->room_policy(sessions->app, subscriber->nsp, room);
     if (policy->presence || !hub_has_room(sessions->hub, name))
         session_change(subscriber->session, 1);
-    call->room = membership_room_number(member_join(&subscriber->member, name, policy->replay, policy->replay_entries));
+    enum start_mode replay = subscriber_may(subscriber, DEED_HISTORY, room) ? policy->replay : START_NOW;
+    call->room = membership_room_number(member_join(&subscriber->member, name, replay, policy->replay_entries));
 }
 
 void subscriber_join(struct subscriber *subscriber, const struct span *rooms, size_t count, struct span ack_id)

@@ -96,7 +96,7 @@ static void on_opened(struct conn *conn)
 {
     struct browser *browser = container_of(conn, struct browser, conn);
     if (fixture_probe_sid.len != 0)
-        polling_upgrade(&sessions, &browser->websocket, fixture_probe_sid, conn);
+        polling_upgrade(&sessions, &browser->websocket, fixture_probe_sid, conn, SPAN_LIT(""));
     else
         websocket_open(&browser->websocket, &sessions, &socket_protocol, conn);
 }

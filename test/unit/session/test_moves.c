@@ -325,6 +325,60 @@ static void the_heartbeat_moves_with_the_session(void **state)
     assert_true(record.life_ms > 600 && record.life_ms <= 700);
 }
 
+static int64_t expires_ms;
+static int asked_with_identity;
+
+static void let_in(struct session_app *app, const struct nsp *of, const struct client_proof *proof,
+                   struct admission *admission)
+{
+    admission->identity = identity_create(SPAN_LIT("{\"sub\":\"ada\"}"), expires_ms);
+}
+
+static bool knows(struct session_app *app, const struct subscriber *subscriber, enum deed deed, struct span room)
+{
+    asked_with_identity += subscriber->identity != NULL &&
+                           span_equal(identity_claims(subscriber->identity), SPAN_LIT("{\"sub\":\"ada\"}")) &&
+                           subscriber->identity->expires_ms == expires_ms;
+    return subscriber->identity != NULL;
+}
+
+/* Rules are asked wherever the session is, so the identity goes with it; it ends there, too. */
+static void the_identity_moves_with_the_session(void **state)
+{
+    sessions.app->admit = let_in;
+    sessions.app->may = knows;
+    expires_ms = loop_wall_ms(loop) + 600;
+    join();
+    asked_with_identity = 0;
+    post_now("421[\"join\",\"r\"]");
+    assert_true(asked_with_identity > 0);
+    assert_int_equal(times(payload(get(2)), "431[]"), 1);
+    turn(700);
+    expires_ms = IDENTITY_FOREVER;
+    struct browser *other_client = walk_in();
+    post_now("422[\"say\",1]");
+    turn(30);
+    look(other_client);
+    assert_int_equal(count(other_client, "42[\"say\""), 0);
+    struct span got = payload(get(2));
+    assert_int_equal(times(got, "42[\"sennit\",{\"disconnected\":true,\"reason\":\"token_expired\""), 1);
+    assert_int_equal(times(got, "41"), 1);
+    assert_int_equal(times(got, "432[]"), 0);
+}
+
+/* A client that was told with each poll would poll again at once. */
+static void a_notice_is_told_once(void **state)
+{
+    sessions.app->admit = let_in;
+    nsp.notice_ms = 30000;
+    expires_ms = loop_wall_ms(loop) + 20000;
+    join();
+    assert_int_equal(times(payload(get(2)), "42[\"sennit\",{\"expires_in_ms\":"), 1);
+    struct request *request = get(2);
+    turn(200);
+    assert_false(request->answered);
+}
+
 static void a_drained_instance_lets_the_session_go_on(void **state)
 {
     join();
@@ -460,6 +514,8 @@ static int moves_set_up(void **state)
 
 static int moves_tear_down(void **state)
 {
+    sessions.app->admit = NULL;
+    sessions.app->may = NULL;
     for (int i = 0; i < REQUESTS; i++) {
         if (requests[i].exchange.polling != NULL)
             polling_aborted(&requests[i].exchange);
@@ -486,6 +542,8 @@ int main(void)
         TEST(a_held_get_is_told_that_the_session_is_gone),
         TEST(nothing_is_answered_before_it_is_passed),
         TEST(the_heartbeat_moves_with_the_session),
+        TEST(the_identity_moves_with_the_session),
+        TEST(a_notice_is_told_once),
         TEST(a_drained_instance_lets_the_session_go_on),
         TEST(a_goodbye_ends_the_record),
         TEST(an_aborted_get_ends_the_record),
