@@ -6,18 +6,28 @@
 #include "session/plain_parts.h"
 #include "wire/payload.h"
 
+/* With a secret, but a position that is none of ours, nobody knows what the client has: it starts anew, and is told. */
+static void resume_read(struct subscriber_start *start, const struct plain_connect *connect)
+{
+    struct token token;
+    if (connect->at.len != 0 && !token_decode(connect->at, &token))
+        return;
+    start->offset = connect->at;
+    if (engineio_sid_is_valid(connect->resume))
+        start->pid = connect->resume;
+}
+
 static void connect_to(const struct plain_message *message, const struct plain_connect *connect)
 {
     struct session *session = message->session;
     struct session_app *app = session->sessions->app;
     const struct nsp *nsp = app->nsp_find(app, connect->nsp);
-    struct subscriber_start start = {.offset = connect->at};
+    struct subscriber_start start = {.pid = {NULL, 0}};
     if (nsp == NULL) {
         plain_refuse(message, REFUSAL_NAMESPACE_UNKNOWN, PLAIN_NS);
         return;
     }
-    if (engineio_sid_is_valid(connect->resume))
-        start.pid = connect->resume;
+    resume_read(&start, connect);
     if (nsp->presence_key != NULL && connect->auth.len != 0)
         start.presence_data = json_object_get(connect->auth, span_str(nsp->presence_key));
     session_hold(session, true);

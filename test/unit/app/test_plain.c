@@ -383,6 +383,10 @@ static void a_cut_client_gets_what_it_missed(void **state)
     assert_int_equal(numbers(ann), 2);
     assert_int_equal(script_waiting(ann, "{\"type\":\"event\",\"event\":\"all\",\"args\":[2]"), 1);
     script_end(ann);
+    snprintf(kept.at, sizeof kept.at, "%s", "nonsense");
+    ann = come_back(0, &kept, false);
+    script_end(ann);
+    kept.at[0] = '\0';
     /* What is no secret of ours: a new socket, and it is told. */
     snprintf(kept.resume, sizeof kept.resume, "%s", "AAAAAAAAAAAAAAAAAAAA");
     ann = come_back(0, &kept, false);
