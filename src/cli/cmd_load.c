@@ -10,6 +10,7 @@
 
 enum {
     KEY_PROTOCOL = 256,
+    KEY_TRANSPORT,
     KEY_PATH,
     KEY_DEFLATE,
     KEY_NAMESPACE,
@@ -45,6 +46,8 @@ static const struct argp_option options[] = {
      "Give up after this time without a new connection (default 30)", 1},
     {"protocol", KEY_PROTOCOL, "NAME", 0, "socketio (default): Engine.IO v4 over WebSocket. websocket: plain messages",
      1},
+    {"transport", KEY_TRANSPORT, "NAME", 0,
+     "Of Socket.IO: websocket (default), polling, or upgrade: from polling to WebSocket, as stock clients do", 1},
     {"deflate", KEY_DEFLATE, NULL, 0, "Compress messages by permessage-deflate; the server must agree", 1},
     {"path", KEY_PATH, "PATH", 0, "Default /socket.io/, or the URL's path with plain WebSocket", 1},
     {"namespace", KEY_NAMESPACE, "NAME", 0, "Socket.IO namespace (default /)", 1},
@@ -126,6 +129,9 @@ static error_t parse_clients(int key, char *argument, struct argp_state *state)
         break;
     case KEY_PROTOCOL:
         expect(state, options_protocol_read(load, argument, &err), &err);
+        break;
+    case KEY_TRANSPORT:
+        expect(state, options_transport_read(load, argument, &err), &err);
         break;
     case KEY_PATH:
         load->path = argument;

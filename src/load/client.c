@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "load/link.h"
+#include "load/carrier.h"
 #include "load/publish.h"
 #include "wire/json.h"
 #include "wire/socketio.h"
@@ -53,7 +53,7 @@ uint32_t client_room(const struct client *client, uint32_t slot)
 static void connect_begin(struct client *client)
 {
     set_state(client, CLIENT_CONNECTING);
-    client->link = link_open(client->run, client);
+    carrier_open(client);
     timer_start(client->run->loop, &client->timer, LOOP_MS(OPEN_MS_MAX));
 }
 
@@ -70,6 +70,7 @@ static void go_away(struct client *client)
 {
     set_state(client, CLIENT_AWAY);
     client->link = NULL;
+    client->polling = NULL;
     buf_finish(&client->held);
     buf_finish(&client->awaiting);
     timer_start(client->run->loop, &client->timer, delay_us(client));
@@ -86,7 +87,7 @@ static void on_timer(struct timer *timer)
     }
     const char *why = client->state == CLIENT_CONNECTING ? "the server takes too long to let a client in"
                                                          : "the server has stopped sending pings";
-    link_drop(client->link);
+    carrier_drop(client);
     client_link_closed(client, why);
 }
 
@@ -117,16 +118,14 @@ void client_start(struct client *client)
 
 void client_cut(struct client *client, enum cut_kind kind)
 {
-    link_cut(client->link, kind);
+    carrier_cut(client, kind);
     client->run->counters.cuts[kind]++;
     go_away(client);
 }
 
 static void go_for_good(struct client *client)
 {
-    if (client->link != NULL)
-        link_drop(client->link);
-    client->link = NULL;
+    carrier_drop(client);
     timer_stop(client->run->loop, &client->timer);
     set_state(client, CLIENT_GONE);
 }
@@ -137,7 +136,7 @@ void client_leave(struct client *client)
         return;
     if (client->state == CLIENT_READY && !is_plain(client)) {
         packet_begin(client, SOCKETIO_DISCONNECT);
-        link_send(client->link, buf_span(&client->run->text));
+        carrier_send(client, buf_span(&client->run->text));
     }
     go_for_good(client);
 }
@@ -163,12 +162,12 @@ void client_publish(struct client *client, uint32_t message)
         return;
     buf_clear(&run->text);
     publish_encode(run, &run->text, message);
-    link_send(client->link, buf_span(&run->text));
+    carrier_send(client, buf_span(&run->text));
     if (run->options->binary == 0)
         return;
     buf_clear(&run->text);
     publish_bytes_encode(run, &run->text, message);
-    link_send_binary(client->link, buf_span(&run->text));
+    carrier_send_binary(client, buf_span(&run->text));
 }
 
 static void outbox_resend(struct client *client)
@@ -248,7 +247,7 @@ static void connect_packet_send(struct client *client)
         buf_append(text, auth);
         buf_append_char(text, '}');
     }
-    link_send(client->link, buf_span(text));
+    carrier_send(client, buf_span(text));
 }
 
 void client_opened(struct client *client, uint32_t ping_interval_ms, uint32_t ping_timeout_ms)
@@ -261,7 +260,7 @@ void client_opened(struct client *client, uint32_t ping_interval_ms, uint32_t pi
 
 void client_pinged(struct client *client)
 {
-    link_send(client->link, SPAN_LIT("3"));
+    carrier_send(client, SPAN_LIT("3"));
     timer_start(client->run->loop, &client->timer, client->ping_us_max);
 }
 
@@ -280,7 +279,7 @@ static void join_send(struct client *client, uint32_t slot)
     publish_room_name(text, client_room(client, slot));
     buf_append(text, SPAN_LIT("\"]"));
     client->joins_waiting++;
-    link_send(client->link, buf_span(text));
+    carrier_send(client, buf_span(text));
 }
 
 /* Hands out, in order, the events that came before the CONNECT reply. If the connection ends first, the stock client

@@ -17,6 +17,8 @@
 #include "loop/loop.h"
 
 struct link;
+struct link_events;
+struct polling;
 struct run;
 
 enum client_state {
@@ -31,7 +33,8 @@ enum client_state {
 
 struct client {
     struct run *run;
-    struct link *link; /* NULL: IDLE, AWAY or GONE */
+    struct link *link;       /* its carrier (carrier.h): a link, */
+    struct polling *polling; /* or this; both NULL: IDLE, AWAY or GONE */
     uint32_t index;
     uint8_t state; /* enum client_state */
     uint8_t attempts;
@@ -65,7 +68,8 @@ void client_publish(struct client *client, uint32_t message);
 /* Its room `slot`, below rooms_each. */
 uint32_t client_room(const struct client *client, uint32_t slot);
 
-/* Called by its link. client_packet.c reads the messages. */
+/* Called by its carrier; as the events of a link: client_link_events. client_packet.c reads the messages. */
+extern const struct link_events client_link_events;
 void client_link_opened(struct client *client);
 void client_link_received(struct client *client, struct span text);
 void client_link_received_binary(struct client *client, struct span bytes);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "load/client.h"
+#include "load/link.h"
 #include "load/publish.h"
 #include "load/run.h"
 #include "wire/engineio.h"
@@ -216,3 +217,10 @@ void client_link_received_binary(struct client *client, struct span bytes)
         client->run->counters.foreign++;
     buf_finish(&array);
 }
+
+const struct link_events client_link_events = {
+    .opened = client_link_opened,
+    .received = client_link_received,
+    .received_binary = client_link_received_binary,
+    .closed = client_link_closed,
+};

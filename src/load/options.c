@@ -37,6 +37,24 @@ const char *cut_kind_name(enum cut_kind kind)
     return names[kind];
 }
 
+const char *load_transport_name(enum load_transport transport)
+{
+    static const char *const names[] = {[LOAD_TRANSPORT_WEBSOCKET] = "websocket",
+                                        [LOAD_TRANSPORT_POLLING] = "polling",
+                                        [LOAD_TRANSPORT_UPGRADE] = "upgrade"};
+    return names[transport];
+}
+
+uint32_t options_connections_each(const struct load_options *options)
+{
+    static const uint8_t counts[] = {
+        [LOAD_TRANSPORT_WEBSOCKET] = 1, /* the link */
+        [LOAD_TRANSPORT_POLLING] = 2,   /* a GET and a POST */
+        [LOAD_TRANSPORT_UPGRADE] = 3,   /* these, and the link */
+    };
+    return counts[options->transport];
+}
+
 bool options_number_read(const char *what, const char *text, double min, double max, double *value, struct err *err)
 {
     char *end;
@@ -68,6 +86,14 @@ bool options_protocol_read(struct load_options *options, const char *text, struc
     else
         return err_set(err, "--protocol: expected socketio or websocket, found %s", SHOWN_FOUND(span_str(text)));
     return true;
+}
+
+bool options_transport_read(struct load_options *options, const char *text, struct err *err)
+{
+    for (options->transport = 0; options->transport < LOAD_TRANSPORTS; options->transport++)
+        if (strcmp(text, load_transport_name(options->transport)) == 0)
+            return true;
+    return err_set(err, "--transport: expected websocket, polling or upgrade, found %s", SHOWN_FOUND(span_str(text)));
 }
 
 bool options_cuts_read(struct load_options *options, const char *text, struct err *err)
@@ -140,6 +166,11 @@ bool options_check(const struct load_options *options, struct err *err)
         return err_set(err, "--namespace and --auth are Socket.IO's; use --protocol socketio");
     if (plain && options->binary != 0)
         return err_set(err, "--binary: attachments are Socket.IO's; use --protocol socketio");
+    if (options->protocol != LOAD_SOCKETIO && options->transport != LOAD_TRANSPORT_WEBSOCKET)
+        return err_set(err, "--transport %s is Socket.IO's; use --protocol socketio",
+                       load_transport_name(options->transport));
+    if (options->transport == LOAD_TRANSPORT_POLLING && options->deflate)
+        return err_set(err, "--deflate compresses on WebSocket: use --transport upgrade or websocket");
     if (options->publishers > options->clients)
         return err_set(err, "--publishers %u: a publisher is one of the clients, and there are %u (--clients)",
                        options->publishers, options->clients);

@@ -9,6 +9,14 @@
 
 enum load_protocol { LOAD_SOCKETIO, LOAD_WEBSOCKET };
 
+/* What carries a Socket.IO session. */
+enum load_transport {
+    LOAD_TRANSPORT_WEBSOCKET, /* from the beginning */
+    LOAD_TRANSPORT_POLLING,   /* HTTP long-polling */
+    LOAD_TRANSPORT_UPGRADE,   /* HTTP long-polling until the upgrade to WebSocket, as the stock client's default is */
+    LOAD_TRANSPORTS,
+};
+
 /* How a client is cut off. */
 enum cut_kind {
     CUT_FIN,      /* our half ends, and nothing more is read */
@@ -31,6 +39,7 @@ enum {
 struct load_options {
     const char *url;
     enum load_protocol protocol;
+    enum load_transport transport;
     const char *path; /* NULL: /socket.io/, or the URL's own with plain WebSocket */
     const char *nsp;  /* "/" */
     const char *auth; /* a JSON object, or NULL */
@@ -58,6 +67,7 @@ bool options_number_read(const char *what, const char *text, double min, double 
 bool options_count_read(const char *what, const char *text, uint32_t min, uint32_t max, uint32_t *value,
                         struct err *err);
 bool options_protocol_read(struct load_options *options, const char *text, struct err *err);
+bool options_transport_read(struct load_options *options, const char *text, struct err *err);
 /* "fin,rst,halfopen,close": any of them. */
 bool options_cuts_read(struct load_options *options, const char *text, struct err *err);
 /* "NAME" or "NAME:room,object" or "NAME:object,room". `room_event` is the caller's to free. */
@@ -66,6 +76,10 @@ bool options_room_event_read(struct load_options *options, const char *text, str
 /* Checks all options together; false with `err` set when two do not go together. */
 bool options_check(const struct load_options *options, struct err *err);
 
+/* How many connections a client has at the same time, at most. */
+uint32_t options_connections_each(const struct load_options *options);
+
 const char *cut_kind_name(enum cut_kind kind);
+const char *load_transport_name(enum load_transport transport);
 
 #endif

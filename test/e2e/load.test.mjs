@@ -6,7 +6,7 @@ import fs from 'node:fs';
 import http from 'node:http';
 import path from 'node:path';
 import { test } from 'node:test';
-import { board, freePort, program, temporary, until, up } from './lib.mjs';
+import { board, freePort, program, serve, temporary, top, until, up } from './lib.mjs';
 
 const quickly = (ms) => ({ timeout: ms });
 
@@ -134,6 +134,9 @@ async function load(url, ...args) {
   return { status: run.status, output: run.output, ...(line ? JSON.parse(line) : {}) };
 }
 
+// The whiteboard, with more lines in front.
+const boardConfig = (more = '') => more + fs.readFileSync(path.join(top, 'examples/whiteboard/board.yaml'), 'utf8').replace('../../web', path.join(top, 'web'));
+
 const short = ['-c', 20, '-r', 100, '--publishers', 3, '-d', 2, '--check', '--settle', 2];
 const cuts = ['--cut-every', 1, '--reconnect-delay', 100];
 
@@ -212,6 +215,88 @@ test('a server on the raw wire is sound, cut or not, and over plain WebSocket', 
   } finally {
     server.close();
     plain.close();
+  }
+});
+
+test('long-polling, and the upgrade to WebSocket, over three instances and cuts of every kind', quickly(90000), async () => {
+  const service = await up(board({ min: 3 }), { ready: 3 });
+  try {
+    for (const transport of ['polling', 'upgrade']) {
+      const run = await load(service.url, '-c', 20, '-r', 100, '--publishers', 3, '-d', 4, '--check', '--settle', 20, ...cuts, '--transport', transport);
+      assertGood(run, 20);
+      assert.ok(run.check.recovered > 20, `${run.check.recovered} recovered`);
+      assert.equal(run.check.not_recovered, 0);
+      for (const kind of ['fin', 'rst', 'halfopen', 'close']) assert.ok(run.cuts[kind] > 0, `${kind} cuts`);
+      const { gets, posts, upgraded, upgrades_failed: failed } = run.polling;
+      assert.equal(failed, 0);
+      assert.ok(posts >= 20 + run.recovered, `${posts} POSTs`);
+      if (transport === 'polling') assert.ok(upgraded === 0 && gets > run.sent, `${gets} GETs, ${upgraded} upgraded`);
+      else assert.ok(upgraded >= 20 + run.recovered / 2, `${upgraded} of ${20 + run.recovered} sessions upgraded`);
+    }
+  } finally {
+    await service.close();
+  }
+});
+
+test('attachments and deflate over long-polling and the upgrade', quickly(60000), async () => {
+  const server = await serve(boardConfig('compression: {websocket: on}\n'), { args: ['--broker', 'memory'] });
+  try {
+    for (const transport of ['polling', 'upgrade']) assertGood(await load(server.url, ...short, ...cuts, '--transport', transport, '--binary', 3000), 20);
+    const run = await load(server.url, ...short, '--transport', 'upgrade', '--deflate', '--size', 2000);
+    assertGood(run, 20);
+    assert.ok(run.deflate.messages_in > 1000 && run.deflate.bytes_in < run.deflate.bytes_in_made / 2, JSON.stringify(run.deflate));
+    assert.equal((await load(server.url, ...short, '--transport', 'polling', '--deflate')).status, 2);
+  } finally {
+    await server.close();
+  }
+});
+
+// Stands before a server, with a connection and chunks for each answer, and changes the packets of polls.
+async function proxy(url, change) {
+  const server = http.createServer(async (request, response) => {
+    const body = [];
+    for await (const part of request) body.push(part);
+    const answer = await fetch(url + request.url, { method: request.method, headers: { 'content-type': 'text/plain' }, body: body.length ? Buffer.concat(body) : undefined })
+      .catch(() => ({ status: 502, text: () => '' }));
+    response.writeHead(answer.status, { Connection: 'close' });
+    const packets = (await answer.text()).split('\x1e');
+    for (const piece of packets.flatMap(change).join('\x1e').match(/[^]{1,1000}/g) ?? []) response.write(piece);
+    response.end();
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return { url: `http://127.0.0.1:${server.address().port}`, close: () => server.closeAllConnections() ?? server.close() };
+}
+
+test('what a server does wrong over long-polling is found out', quickly(60000), async () => {
+  const server = await serve(boardConfig(), { args: ['--broker', 'memory'] });
+  let seen = 0;
+  const twentieth = (packet, instead) => (packet.startsWith('42["drawing"') && ++seen % 20 === 0 ? instead : [packet]);
+  const changes = { good: (packet) => [packet], lost: (packet) => twentieth(packet, ['6']), doubled: (packet) => twentieth(packet, [packet, packet]) };
+  try {
+    for (const [fault, change] of Object.entries(changes)) {
+      const between = await proxy(server.url, change);
+      const run = await load(between.url, '-c', 10, '-r', 50, '-d', 2, '--check', '--settle', 2, '--transport', 'polling');
+      between.close();
+      if (fault === 'good') {
+        assertGood(run, 10);
+        continue;
+      }
+      assert.equal(run.status, 1, run.output);
+      for (const found of ['lost', 'doubled', 'reordered']) assert.equal(run.check[found] > 0, found === fault, `${found}: ${JSON.stringify(run.check)}`);
+    }
+  } finally {
+    await server.close();
+  }
+});
+
+test('a session that cannot go on over long-polling says why', quickly(30000), async () => {
+  const server = await serve(boardConfig('transports: [websocket]\n'), { args: ['--broker', 'memory'] });
+  try {
+    const run = await load(server.url, '--transport', 'polling', '-d', 1);
+    assert.equal(run.status, 3);
+    assert.match(run.output, /answered a GET with 400 .*Transport unknown/);
+  } finally {
+    await server.close();
   }
 });
 

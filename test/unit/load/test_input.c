@@ -48,6 +48,12 @@ static void test_what_does_not_go_together(void **state)
     options.protocol = LOAD_WEBSOCKET;
     options.auth = "{}";
     assert_refused("--auth");
+    options.protocol = LOAD_WEBSOCKET;
+    options.transport = LOAD_TRANSPORT_UPGRADE;
+    assert_refused("--transport upgrade");
+    options.transport = LOAD_TRANSPORT_POLLING;
+    options.deflate = true;
+    assert_refused("--deflate");
     options.rooms_each = 2;
     assert_refused("--rooms-per-client");
     options.rooms = 2;
@@ -89,6 +95,9 @@ static void test_words(void **state)
     assert_true(options_protocol_read(&options, "websocket", &err));
     assert_int_equal(options.protocol, LOAD_WEBSOCKET);
     assert_false(options_protocol_read(&options, "mqtt", &err));
+    assert_true(options_transport_read(&options, "upgrade", &err));
+    assert_int_equal(options.transport, LOAD_TRANSPORT_UPGRADE);
+    assert_false(options_transport_read(&options, "webtransport", &err));
     assert_true(options_cuts_read(&options, "rst,halfopen", &err));
     assert_int_equal(options.cuts, 1 << CUT_RST | 1 << CUT_HALFOPEN);
     assert_false(options_cuts_read(&options, "rst,", &err));
