@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "load/client.h"
+#include "load/client_plain.h"
 #include "load/run.h"
 #include "wire/http1.h"
 
@@ -60,15 +61,21 @@ static void key_make(struct link *link)
     memcpy(link->key + sizeof random, "==", 2);
 }
 
+static bool is_subprotocol(const struct link *link)
+{
+    return link->dial.run->options->protocol == LOAD_PLAIN;
+}
+
 static void request_send(struct link *link)
 {
     struct buf head = {0};
     key_make(link);
     buf_printf(&head,
                "GET %s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-               "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %.*s\r\n%s\r\n",
+               "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %.*s\r\n%s%s\r\n",
                link->target, link->dial.run->url.authority, WS_KEY_BYTES, link->key,
-               link->dial.run->options->deflate ? DEFLATE_OFFER_LINE : "");
+               link->dial.run->options->deflate ? DEFLATE_OFFER_LINE : "",
+               is_subprotocol(link) ? "Sec-WebSocket-Protocol: " CLIENT_PLAIN_SUBPROTOCOL "\r\n" : "");
     conn_send(&link->dial.conn, buf_span(&head));
     buf_finish(&head);
     free(link->target);
@@ -87,6 +94,12 @@ static bool answer_check(struct link *link, const struct http1_head *head)
     if (!head->upgrade_websocket ||
         !span_equal(http1_field_get(head, SPAN_LIT("sec-websocket-accept")), span_of(accept, sizeof accept))) {
         snprintf(link->why, sizeof link->why, "the server's answer is no WebSocket handshake");
+        return false;
+    }
+    if (is_subprotocol(link) &&
+        !span_equal(http1_field_get(head, SPAN_LIT("sec-websocket-protocol")), SPAN_LIT(CLIENT_PLAIN_SUBPROTOCOL))) {
+        snprintf(link->why, sizeof link->why,
+                 "the server does not speak " CLIENT_PLAIN_SUBPROTOCOL " here (see --path)");
         return false;
     }
     if (link->dial.run->options->deflate && !packed_begin(&link->packed, head)) {
@@ -166,6 +179,8 @@ static void event_received(struct link *link, const struct ws_event *event)
         break;
     case WS_PING:
         frame_send(link, WS_PONG, event->payload);
+        if (link->events->pinged != NULL)
+            link->events->pinged(link->client);
         break;
     case WS_CLOSE:
         close_received(link, event);

@@ -23,6 +23,8 @@ struct link_events {
     void (*opened)(struct client *client); /* the handshake is complete */
     void (*received)(struct client *client, struct span text);
     void (*received_binary)(struct client *client, struct span bytes);
+    /* A ping came, and was answered; may be NULL. */
+    void (*pinged)(struct client *client);
     /* The client has no link now. */
     void (*closed)(struct client *client, const char *why);
 };

@@ -58,9 +58,10 @@ static void id_make(struct run *run)
 static void prefixes_make(struct run *run)
 {
     const struct load_options *options = run->options;
+    static const char *const paths[] = {[LOAD_SOCKETIO] = "/socket.io/", [LOAD_PLAIN] = "/ws"};
     const char *path = options->path != NULL                 ? options->path
                        : options->protocol == LOAD_WEBSOCKET ? run->url.path
-                                                             : "/socket.io/";
+                                                             : paths[options->protocol];
     char mark = span_find(span_str(path), '?') >= 0 ? '&' : '?';
     if (options->protocol != LOAD_SOCKETIO)
         run->target = mem_printf("%s", path);
@@ -76,9 +77,9 @@ static void prefixes_make(struct run *run)
                                       (struct span){NULL, 0});
     else
         buf_append(&run->message_prefix, buf_span(&run->event_prefix));
-    buf_append(&run->event_head, SPAN_LIT("[\""));
+    buf_append(&run->event_head, options->protocol == LOAD_PLAIN ? SPAN_LIT(",\"event\":\"") : SPAN_LIT("[\""));
     buf_append_json(&run->event_head, span_str(options->room_event != NULL ? options->room_event : options->event));
-    buf_append(&run->event_head, SPAN_LIT("\","));
+    buf_append(&run->event_head, options->protocol == LOAD_PLAIN ? SPAN_LIT("\",\"args\":[") : SPAN_LIT("\","));
 }
 
 static void clients_make(struct run *run)
@@ -101,7 +102,7 @@ static void clients_make(struct run *run)
 static void unacknowledged_take(struct run *run)
 {
     const struct load_options *options = run->options;
-    if (options->protocol == LOAD_SOCKETIO && !options->no_ack)
+    if (options_acknowledge(options))
         return;
     for (uint32_t i = 0; i < run->messages.count; i++) {
         const struct client *publisher = &run->clients[messages_at(&run->messages, i)->publisher];
@@ -189,11 +190,9 @@ static bool prepare(struct run *run, struct err *err)
     uint64_t unused;
     if (!url_parse(&run->url, run->options->url, err))
         return false;
-    if (run->options->protocol == LOAD_SOCKETIO && strcmp(run->url.path, "/") != 0)
-        return err_set(err,
-                       "%s: the URL's path is not used with Socket.IO: say --path for the engine's path, or "
-                       "--namespace",
-                       run->url.shown);
+    if (run->options->protocol != LOAD_WEBSOCKET && strcmp(run->url.path, "/") != 0)
+        return err_set(err, "%s: the URL's path is not used with --protocol %s: say --path, or --namespace",
+                       run->url.shown, load_protocol_name(run->options->protocol));
     return run->options->pid == 0 || process_cpu_read(run->options->pid, &unused, err) || err_prefix(err, "--pid: ");
 }
 

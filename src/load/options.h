@@ -7,7 +7,12 @@
 #include "base/err.h"
 #include "base/span.h"
 
-enum load_protocol { LOAD_SOCKETIO, LOAD_WEBSOCKET };
+enum load_protocol {
+    LOAD_SOCKETIO,
+    LOAD_PLAIN,     /* sennit.v1 */
+    LOAD_WEBSOCKET, /* bare messages */
+    LOAD_PROTOCOLS,
+};
 
 /* What carries a Socket.IO session. */
 enum load_transport {
@@ -40,7 +45,7 @@ struct load_options {
     const char *url;
     enum load_protocol protocol;
     enum load_transport transport;
-    const char *path; /* NULL: /socket.io/, or the URL's own with plain WebSocket */
+    const char *path; /* NULL: /socket.io/, /ws, or the URL's own with bare WebSocket */
     const char *nsp;  /* "/" */
     const char *auth; /* a JSON object, or NULL */
     const char *event, *join_event;
@@ -79,6 +84,13 @@ bool options_check(const struct load_options *options, struct err *err);
 /* How many connections a client has at the same time, at most. */
 uint32_t options_connections_each(const struct load_options *options);
 
+/* Whether messages are acknowledged, and so are sent again until they are. */
+static inline bool options_acknowledge(const struct load_options *options)
+{
+    return options->protocol != LOAD_WEBSOCKET && !options->no_ack;
+}
+
+const char *load_protocol_name(enum load_protocol protocol);
 const char *cut_kind_name(enum cut_kind kind);
 const char *load_transport_name(enum load_transport transport);
 

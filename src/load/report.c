@@ -262,9 +262,10 @@ static void check_print(const struct run *run)
 
 void report_print(struct run *run)
 {
+    static const char *const names[] = {
+        [LOAD_SOCKETIO] = "Socket.IO", [LOAD_PLAIN] = "sennit.v1", [LOAD_WEBSOCKET] = "bare WebSocket"};
     const struct load_options *options = run->options;
-    printf("%u clients at %s, %s", options->clients, run->url.shown,
-           options->protocol == LOAD_SOCKETIO ? "Socket.IO" : "plain WebSocket");
+    printf("%u clients at %s, %s", options->clients, run->url.shown, names[options->protocol]);
     if (options->transport != LOAD_TRANSPORT_WEBSOCKET)
         printf(" over %s", options->transport == LOAD_TRANSPORT_POLLING ? "polling" : "polling, upgraded");
     if (options->idle)

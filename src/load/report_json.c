@@ -177,7 +177,7 @@ void report_print_json(struct run *run)
     struct buf text = {0};
     buf_append_char(&text, '{');
     put_text(&text, "url", run->url.shown);
-    put_text(&text, "protocol", options->protocol == LOAD_SOCKETIO ? "socketio" : "websocket");
+    put_text(&text, "protocol", load_protocol_name(options->protocol));
     put_text(&text, "transport", load_transport_name(options->transport));
     put_text(&text, "outcome", outcomes[run->outcome]);
     put_text(&text, "why", run->outcome != LOAD_GOOD ? run->why.text : "");

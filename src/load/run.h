@@ -66,7 +66,7 @@ struct run {
     struct scan scan;
     struct buf event_prefix;   /* "42", with the namespace */
     struct buf message_prefix; /* of published messages: the same, or "451-" with the namespace */
-    struct buf event_head;     /* `["drawing",` */
+    struct buf event_head;     /* `["drawing",`, or `,"event":"drawing","args":[` */
 
     struct client *clients;
     uint32_t started, ready, connected; /* begun to connect; READY now; were READY once */
