@@ -1,0 +1,422 @@
+// client: the package in clients/js, against a server that follows a script, against real instances, and in Chromium.
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import fs from 'node:fs';
+import http from 'node:http';
+import path from 'node:path';
+import { test } from 'node:test';
+import zlib from 'node:zlib';
+import { minify } from 'terser';
+import WebSocket, { WebSocketServer } from 'ws';
+import { connect } from '../../clients/js/src/index.js';
+import { serve, sleep, top, until, up } from './lib.mjs';
+
+const quickly = (ms) => ({ timeout: ms });
+const source = path.join(top, 'clients/js/src');
+
+// A server that says what the test tells it to. Each connection has what came on it.
+class Scripted {
+  constructor() {
+    this.connections = [];
+    this.refuses = false;
+    this.welcome = { type: 'welcome', protocol: 'sennit.v1', max_payload: 1000, reconnect: { min_ms: 20, max_ms: 60 } };
+  }
+
+  async listen() {
+    this.server = http.createServer().listen(0, '127.0.0.1');
+    const sockets = new WebSocketServer({ noServer: true });
+    this.server.on('upgrade', (request, socket, head) => {
+      if (this.refuses) socket.end('HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n');
+      else sockets.handleUpgrade(request, socket, head, (peer) => this.connected(peer));
+    });
+    await once(this.server, 'listening');
+    this.url = `ws://127.0.0.1:${this.server.address().port}/ws`;
+    return this;
+  }
+
+  connected(peer) {
+    const connection = { got: [], closed: null, at: Date.now(), say: (message) => peer.send(JSON.stringify(message)), cut: () => peer.terminate() };
+    connection.event = (at, ...args) => connection.say({ type: 'event', event: 'e', args, at });
+    connection.in = (more = {}) => connection.say({ type: 'connected', ns: '/', id: 'one', resume: 'secret', recovered: false, at: null, ...more });
+    connection.of = (type) => connection.got.filter((message) => message.type === type);
+    peer.on('message', (data) => connection.got.push(JSON.parse(data)));
+    peer.on('close', (code) => (connection.closed = code));
+    peer.on('error', () => {});
+    this.connections.push(connection);
+    connection.say(this.welcome);
+  }
+
+  // The connection with this number, once it has asked to connect.
+  async asked(index) {
+    await until(`connection ${index} asks`, () => this.connections[index]?.of('connect').length);
+    return this.connections[index];
+  }
+
+  close() {
+    for (const { cut } of this.connections) cut();
+    this.server.close();
+  }
+}
+
+// A client of it, its events and its states.
+async function scripted(run, options = {}) {
+  const server = await new Scripted().listen();
+  const client = connect(server.url, { WebSocket, ...options });
+  const seen = { events: [], states: [], details: [] };
+  client.on('e', (...args) => seen.events.push(...args));
+  client.onState((state, detail) => {
+    seen.states.push(state);
+    seen.details.push(detail);
+  });
+  try {
+    await run(server, client, seen);
+  } finally {
+    client.close();
+    server.close();
+  }
+}
+
+// Connected at position 1a.1, and told that the connection will end: the second one has asked to resume.
+async function moving(server, { at = '1a.1', before = () => {}, in_ms = 2000 } = {}) {
+  const one = await server.asked(0);
+  one.in();
+  one.event(at, 1);
+  one.say({ type: 'closing', in_ms, reconnect: { min_ms: 0, max_ms: 10 } });
+  await before(one);
+  const two = await server.asked(1);
+  assert.deepEqual(two.of('connect')[0], { type: 'connect', ref: 0, ns: '/', resume: 'secret', at });
+  return [one, two];
+}
+
+test('it is small: less than 3 KB, minified and gzipped', async () => {
+  const files = fs.readdirSync(source).filter((name) => name.endsWith('.js'));
+  const texts = await Promise.all(files.map(async (name) => (await minify(fs.readFileSync(path.join(source, name), 'utf8'), { module: true })).code));
+  const { length } = zlib.gzipSync(texts.join('\n'), { level: 9 });
+  assert.ok(length > 1000 && length < 3000, `${length} bytes`);
+  const about = JSON.parse(fs.readFileSync(path.join(source, '../package.json')));
+  assert.deepEqual(Object.keys(about.dependencies), ['reconnecting-websocket']);
+  assert.equal(about.sideEffects, false);
+});
+
+test('what both connections bring is handed out once, and the old one is closed', quickly(20000), () => scripted(async (server, client, seen) => {
+  const [one, two] = await moving(server);
+  one.event('1a.2', 2);
+  one.event('1a.2', 'unlogged');
+  one.event('1a.3', 3);
+  await until('the old one goes on', () => seen.events.length === 4);
+  two.in({ recovered: true, at: '1a.1' });
+  for (const seq of [2, 3, 4]) two.event(`1a.${seq}`, seq);
+  two.event('1a.4', 'unlogged too');
+  one.event('1a.4', 'too late');
+  await until('it closes the old one', () => one.closed);
+  await until('all came', () => seen.events.length >= 6);
+  await sleep(50);
+  assert.deepEqual(seen.events, [1, 2, 'unlogged', 3, 4, 'unlogged too']);
+  assert.deepEqual(seen.states, ['connected', 'moved']);
+  assert.equal(server.connections.length, 2);
+  two.cut();
+  assert.equal((await server.asked(2)).of('connect')[0].at, '1a.4');
+}));
+
+for (const recovered of [true, false]) {
+  test(`positions that tell of a replay are not compared: the events wait (recovered: ${recovered})`, quickly(20000), () => scripted(async (server, client, seen) => {
+    const [one, two] = await moving(server);
+    one.event('1a.2', 2);
+    one.event('1a.3.k.7', 3);
+    one.event('1a.4', 4);
+    await sleep(100);
+    assert.deepEqual(seen.events, [1, 2]);
+    two.in({ recovered, id: 'two', resume: 'other' });
+    if (recovered) for (const seq of [2, 3, 4]) two.event(`1a.${seq}`, seq);
+    two.event('1a.5', 5);
+    await until('all came', () => seen.events.includes(5));
+    assert.deepEqual(seen.events, [1, 2, 3, 4, 5]);
+    assert.deepEqual(seen.states, ['connected', recovered ? 'moved' : 'lost']);
+  }));
+}
+
+test('refused a second connection, it breaks first, and has lost nothing', quickly(20000), () => scripted(async (server, client, seen) => {
+  const one = await server.asked(0);
+  one.in();
+  one.event('1a.1', 1);
+  server.refuses = true;
+  one.say({ type: 'closing', in_ms: 2000, reconnect: { min_ms: 0, max_ms: 0 } });
+  await until('it closes the old one', () => one.closed);
+  server.refuses = false;
+  const two = await server.asked(1);
+  assert.equal(two.of('connect')[0].at, '1a.1');
+  two.in({ recovered: true });
+  two.event('1a.2', 2);
+  await until('it came', () => seen.events.length === 2);
+  assert.deepEqual(seen.states, ['connected', 'away', 'recovered']);
+}));
+
+test('an old connection that is cut too early is not waited for', quickly(20000), () => scripted(async (server, client, seen) => {
+  const [one, two] = await moving(server);
+  one.event('1a.2', 2);
+  await until('it came', () => seen.events.length === 2);
+  one.cut();
+  await sleep(100);
+  two.in({ recovered: true });
+  for (const seq of [2, 3]) two.event(`1a.${seq}`, seq);
+  await until('all came', () => seen.events.length >= 3);
+  await sleep(100);
+  assert.deepEqual(seen.events, [1, 2, 3]);
+  assert.deepEqual(seen.states, ['connected', 'moved']);
+  assert.equal(server.connections.length, 2, 'the cut one does not come back beside it');
+}));
+
+test('a second connection that ends before it is in gives back what waited', quickly(20000), () => scripted(async (server, client, seen) => {
+  const [one, two] = await moving(server, { at: '1a.1.k.7' });
+  one.event('1a.2', 2);
+  await sleep(50);
+  assert.deepEqual(seen.events, [1], 'it waits');
+  two.cut();
+  const three = await server.asked(2);
+  assert.deepEqual(seen.events, [1, 2]);
+  assert.equal(three.of('connect')[0].at, '1a.2');
+}));
+
+test('publishing: kept until it is answered, sent again under the same id, in order', quickly(20000), () => scripted(async (server, client, seen) => {
+  const results = [];
+  const publish = (number) => client.publish('r', 'e', number).then(() => results.push(number), (error) => results.push(error.reason));
+  publish(1);
+  publish(2);
+  const one = await server.asked(0);
+  assert.equal(one.of('publish').length, 0, 'nothing before it is in');
+  one.in();
+  await until('both came', () => one.of('publish').length === 2);
+  const [first, second] = one.of('publish');
+  assert.deepEqual([first.args, first.room, first.event], [[1], 'r', 'e']);
+  assert.ok(first.id.length > 20 && first.id !== second.id);
+  one.say({ type: 'answer', ref: first.ref, result: null });
+  await until('the first is accepted', () => results.length === 1);
+  publish(3);
+  await until('it came', () => one.of('publish').length === 3);
+  one.cut();
+  publish(4);
+  const two = await server.asked(1);
+  two.in({ recovered: true });
+  await until('the others came', () => two.of('publish').length === 3);
+  await sleep(50);
+  assert.deepEqual(two.of('publish').map(({ args, id }) => [args[0], id]), [[2, second.id], [3, one.of('publish')[2].id], [4, two.of('publish')[2].id]]);
+  for (const { ref } of two.of('publish')) two.say(ref === second.ref ? { type: 'error', ref, reason: 'event_unknown', error: 'say more' } : { type: 'answer', ref, result: null });
+  await until('all are answered', () => results.length === 4);
+  assert.deepEqual(results, [1, 'event_unknown', 3, 4]);
+  await assert.rejects(client.publish(null, 'e', 'x'.repeat(1000)), { reason: 'payload_too_large' });
+  await assert.rejects(client.publish(null, 'e', 'ö'.repeat(490)), { reason: 'payload_too_large' });
+  const waiting = client.publish(null, 'e', 5);
+  client.close();
+  await assert.rejects(waiting, { reason: 'closed' });
+  await assert.rejects(client.publish(null, 'e', 6), { reason: 'closed' });
+  assert.equal(seen.states.at(-1), 'closed');
+}));
+
+test('what waits is bounded, in number and in size', quickly(20000), async () => {
+  await scripted(async (server, client) => {
+    const waiting = [1, 2, 3].map((number) => client.publish(null, 'e', number));
+    await assert.rejects(client.publish(null, 'e', 4), { reason: 'waiting_full' });
+    const one = await server.asked(0);
+    one.in();
+    await until('they came', () => one.of('publish').length === 3);
+    one.of('publish').forEach(({ ref }) => one.say({ type: 'answer', ref, result: null }));
+    await Promise.all(waiting);
+    const next = client.publish(null, 'e', 4);
+    await until('the next one, too', () => one.of('publish').length === 4);
+    one.say({ type: 'answer', ref: one.of('publish')[3].ref, result: null });
+    await next;
+  }, { maxWaiting: 3 });
+  await scripted(async (server, client) => {
+    client.publish(null, 'e', 'x'.repeat(300)).catch(() => {});
+    await assert.rejects(client.publish(null, 'e', 'x'.repeat(300)), { reason: 'waiting_full' });
+  }, { maxWaitingBytes: 500 });
+});
+
+test('rooms are joined again when the client is lost, before what waits is sent', quickly(20000), () => scripted(async (server, client, seen) => {
+  const one = await server.asked(0);
+  one.in();
+  const joins = [client.join('a'), client.join('b'), client.join('c')];
+  joins[1].catch(() => {});
+  await until('they came', () => one.of('join').length === 3);
+  for (const { ref, room } of one.of('join')) one.say(room === 'b' ? { type: 'error', ref, reason: 'room_full', error: 'no' } : { type: 'answer', ref, result: null });
+  await joins[0];
+  await assert.rejects(joins[1], { reason: 'room_full' });
+  const left = client.leave('c');
+  await until('it leaves', () => one.of('leave').length === 1);
+  one.say({ type: 'answer', ref: one.of('leave')[0].ref, result: null });
+  await left;
+  one.event('1a.1', 1);
+  await until('it came', () => seen.events.length === 1);
+  one.cut();
+  client.publish('a', 'e', 1).catch(() => {});
+  const two = await server.asked(1);
+  assert.equal(two.of('connect')[0].at, '1a.1');
+  two.in({ id: 'two', resume: 'other' });
+  await until('it publishes', () => two.of('publish').length === 1);
+  assert.deepEqual(two.got.map(({ type, room }) => [type, room]), [['connect', undefined], ['join', 'a'], ['publish', 'a']]);
+  assert.deepEqual(seen.states, ['connected', 'away', 'lost']);
+  assert.equal(client.id, 'two');
+  two.cut();
+  const { at, resume } = (await server.asked(2)).of('connect')[0];
+  assert.deepEqual([at, resume], [undefined, 'other'], 'the old position is over');
+}));
+
+test('refused, it says so and asks again, with credentials that are new each time', quickly(20000), async () => {
+  let asked = 0;
+  await scripted(async (server, client, seen) => {
+    const one = await server.asked(0);
+    assert.deepEqual(one.of('connect')[0].auth, { token: 2 }, 'the first failed without a word to the server');
+    one.say({ type: 'error', ref: 0, reason: 'token_expired', error: 'get a new one' });
+    await until('it asks again', () => one.of('connect').length === 2);
+    assert.deepEqual(one.of('connect')[1].auth, { token: 3 });
+    one.in();
+    await until('it is in', () => client.state === 'connected');
+    assert.deepEqual(seen.details.slice(0, 2).map(({ error }) => error.reason), ['auth_failed', 'token_expired']);
+  }, { auth: async () => {
+    asked++;
+    if (asked === 1) throw new Error('no network');
+    return { token: asked };
+  } });
+});
+
+test('reconnects are spread over the window that the server names', quickly(20000), async () => {
+  const server = await new Scripted().listen();
+  server.welcome.reconnect = { min_ms: 300, max_ms: 900 };
+  const clients = Array.from({ length: 20 }, () => connect(server.url, { WebSocket }));
+  try {
+    await until('all are there', () => server.connections.length === 20);
+    server.connections.forEach((connection) => connection.in());
+    await until('all are in', () => clients.every(({ state }) => state === 'connected'));
+    const cut = Date.now();
+    server.connections.forEach((connection) => connection.cut());
+    await until('all are back', () => server.connections.length === 40);
+    const delays = server.connections.slice(20).map(({ at }) => at - cut);
+    assert.ok(Math.min(...delays) >= 295, `${delays}`);
+    assert.ok(Math.max(...delays) - Math.min(...delays) > 200, `${delays}`);
+  } finally {
+    clients.forEach((client) => client.close());
+    server.close();
+  }
+});
+
+test('a connection that answers nothing is given up', quickly(20000), () => scripted(async (server, client, seen) => {
+  const one = await server.asked(0);
+  one.in();
+  client.publish(null, 'e', 1).catch(() => {});
+  const two = await server.asked(1);
+  two.in({ recovered: true });
+  await until('it is sent again', () => two.of('publish').length === 1);
+  assert.deepEqual(seen.states, ['connected', 'away', 'recovered']);
+}, { answerTimeout: 200 }));
+
+test('a handler that throws stops no other, and its error is reported', quickly(20000), () => scripted(async (server, client, seen) => {
+  const thrown = [];
+  const others = process.listeners('uncaughtException'); // the test runner's
+  process.removeAllListeners('uncaughtException');
+  process.on('uncaughtException', (error) => thrown.push(error.message));
+  const off = client.on('e', () => { throw new Error('mine'); });
+  client.on('e', (number) => seen.events.push(`second ${number}`));
+  const one = await server.asked(0);
+  one.in();
+  one.event('1a.1', 1);
+  await until('both handlers were called', () => seen.events.length === 2 && thrown.length === 1);
+  off();
+  one.event('1a.2', 2);
+  await until('it goes on', () => seen.events.length === 4);
+  process.removeAllListeners('uncaughtException');
+  others.forEach((listener) => process.on('uncaughtException', listener));
+  assert.deepEqual([seen.events, thrown], [[1, 'second 1', 2, 'second 2'], ['mine']]);
+}));
+
+const rooms = `namespaces:
+  /:
+    log: {entries: 100000, age: 1h}
+    presence: {data: user}
+    events:
+      enter: {join: 0}
+      exit: {leave: 0}
+      say: {to: room, room: 0, log: true}
+      who: {who: 0}
+      past: {history: 0}
+`;
+
+test('rooms, history, presence and attachments on a real instance', quickly(30000), async () => {
+  const server = await serve(rooms, { args: ['--broker', 'memory'] });
+  const url = `${server.url.replace('http', 'ws')}/ws`;
+  const [one, two] = ['ann', 'bob'].map((user) => connect(url, { WebSocket, auth: { user } }));
+  const got = [];
+  two.on('say', (...args) => got.push(args));
+  try {
+    await Promise.all([one.join('r'), two.join('r')]);
+    await one.publish('r', 'say', 'hello', { deep: [new Uint8Array([1, 2, 255])] });
+    await until('it came', () => got.length === 1);
+    assert.deepEqual(got[0], ['r', 'hello', { deep: [new Uint8Array([1, 2, 255])] }]);
+    await assert.rejects(one.publish('r', 'nothing'), { reason: 'event_unknown', field: 'event' });
+    const history = await one.history('r', { limit: 10 });
+    assert.match(JSON.stringify(history), /hello/);
+    assert.match(JSON.stringify(await two.presence('r')), /ann.*bob|bob.*ann/);
+    await two.leave('r');
+    await one.publish('r', 'say', 'alone');
+    await sleep(100);
+    assert.equal(got.length, 1);
+  } finally {
+    one.close();
+    two.close();
+    await server.close();
+  }
+});
+
+// `sennit up` with a request timeout of seconds, which is announced two seconds before.
+const rotating = () => {
+  const file = path.join(top, 'build', `client-${process.pid}.yaml`);
+  fs.writeFileSync(file, rooms);
+  return { name: 'rooms', concurrency: 80, timeout: 5, env: { SENNIT_ROTATE: '3s' }, run: `sennit serve --config ${file}`,
+    annotations: { 'sennit.dev/redis': 'managed', 'autoscaling.knative.dev/minScale': 2 } };
+};
+
+test('at 100 messages a second, a planned rotation leaves no gap, loses nothing and doubles nothing', quickly(90000), async () => {
+  const service = await up(rotating(), { ready: 2 });
+  const url = `${service.url.replace('http', 'ws')}/ws`;
+  const clients = Array.from({ length: 5 }, () => connect(url, { WebSocket }));
+  const records = clients.map((client) => {
+    const record = { times: [], numbers: [], moves: [], states: [] };
+    client.on('say', (room, number) => {
+      record.times.push(performance.now());
+      record.numbers.push(number);
+    });
+    client.onState((state) => {
+      record.states.push(state);
+      if (state === 'moved') record.moves.push(record.times.length);
+    });
+    return record;
+  });
+  try {
+    await Promise.all(clients.map((client) => client.join('r')));
+    const accepted = [];
+    const begun = performance.now();
+    for (let number = 0; performance.now() - begun < 12000; number++) {
+      accepted.push(clients[number % 5].publish('r', 'say', number));
+      await sleep(Math.max(0, begun + (number + 1) * 10 - performance.now()));
+    }
+    await Promise.all(accepted);
+    await until('everything came', () => records.every(({ numbers }) => numbers.length >= accepted.length));
+    const [moving, others] = [[], []]; // gaps: those in which a client moved, and all others
+    for (const { times, numbers, moves, states } of records) {
+      assert.deepEqual([...numbers].sort((a, b) => a - b), accepted.map((_, number) => number), 'each once');
+      assert.deepEqual(numbers, records[0].numbers, 'one order for all');
+      assert.deepEqual(states, ['connected', ...moves.map(() => 'moved')], 'planned rotations only');
+      assert.ok(moves.length >= 2, `${moves.length} rotations in 12 s`);
+      const gaps = times.slice(1).map((time, index) => time - times[index]);
+      moving.push(...moves.map((index) => gaps[index - 1]));
+      others.push(...gaps.filter((_, index) => !moves.includes(index + 1)));
+    }
+    // On a busy machine any gap may be long. Of those at a move, no more are than chance has it.
+    const [usual, long] = [0.5, 0.99].map((part) => others.sort((a, b) => a - b)[Math.floor(others.length * part)]);
+    const text = `at moves ${moving.map(Math.round)} ms; others: half below ${usual}, 99 % below ${long}`;
+    assert.ok(moving.filter((gap) => gap > long).length <= moving.length / 4, text);
+    assert.ok(moving.sort((a, b) => a - b)[moving.length >> 1] < 2 * usual, text);
+  } finally {
+    clients.forEach((client) => client.close());
+    await service.close();
+  }
+});
