@@ -1,18 +1,24 @@
 // client: the package in clients/js, against a server that follows a script, against real instances, and in Chromium.
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
 import http from 'node:http';
 import path from 'node:path';
-import { test } from 'node:test';
+import { after, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import zlib from 'node:zlib';
 import { minify } from 'terser';
 import WebSocket, { WebSocketServer } from 'ws';
-import { connect } from '../../clients/js/src/index.js';
-import { serve, sleep, top, until, up } from './lib.mjs';
+import * as lib from './lib.mjs';
 
-const quickly = (ms) => ({ timeout: ms });
+const { serve, sleep, temporary, top, up } = lib;
 const source = path.join(top, 'clients/js/src');
+const broken = process.env.SENNIT_CLIENT; // a copy that is broken on purpose, see the last test
+const { connect } = await import(path.join(broken ?? source, 'index.js'));
+const until = (what, condition, ms = broken ? 2000 : 15000) => lib.until(what, condition, ms);
+const quickly = (ms) => ({ timeout: ms });
+if (broken) after(() => setTimeout(process.exit, 100)); // it may have left connections behind
 
 // A server that says what the test tells it to. Each connection has what came on it.
 class Scripted {
@@ -166,16 +172,21 @@ test('an old connection that is cut too early is not waited for', quickly(20000)
   assert.equal(server.connections.length, 2, 'the cut one does not come back beside it');
 }));
 
-test('a second connection that ends before it is in gives back what waited', quickly(20000), () => scripted(async (server, client, seen) => {
-  const [one, two] = await moving(server, { at: '1a.1.k.7' });
-  one.event('1a.2', 2);
-  await sleep(50);
-  assert.deepEqual(seen.events, [1], 'it waits');
-  two.cut();
-  const three = await server.asked(2);
-  assert.deepEqual(seen.events, [1, 2]);
-  assert.equal(three.of('connect')[0].at, '1a.2');
-}));
+for (const old of ['lives', 'was cut']) {
+  test(`a second connection that ends before it is in gives back what waited (the old one ${old})`, quickly(20000), () => scripted(async (server, client, seen) => {
+    const [one, two] = await moving(server, { at: '1a.1.k.7' });
+    one.event('1a.2', 2);
+    await sleep(50);
+    if (old !== 'lives') one.cut();
+    await sleep(50);
+    assert.deepEqual(seen.events, [1], 'it waits');
+    two.cut();
+    const three = await server.asked(2);
+    assert.deepEqual(seen.events, [1, 2]);
+    assert.equal(three.of('connect')[0].at, '1a.2');
+    assert.deepEqual(seen.states, ['connected', 'away']);
+  }));
+}
 
 test('publishing: kept until it is answered, sent again under the same id, in order', quickly(20000), () => scripted(async (server, client, seen) => {
   const results = [];
@@ -367,9 +378,9 @@ test('rooms, history, presence and attachments on a real instance', quickly(3000
 });
 
 // `sennit up` with a request timeout of seconds, which is announced two seconds before.
-const rotating = () => {
-  const file = path.join(top, 'build', `client-${process.pid}.yaml`);
-  fs.writeFileSync(file, rooms);
+const rotating = (more = '') => {
+  const file = path.join(temporary(), 'rooms.yaml');
+  fs.writeFileSync(file, more + rooms);
   return { name: 'rooms', concurrency: 80, timeout: 5, env: { SENNIT_ROTATE: '3s' }, run: `sennit serve --config ${file}`,
     annotations: { 'sennit.dev/redis': 'managed', 'autoscaling.knative.dev/minScale': 2 } };
 };
@@ -418,5 +429,108 @@ test('at 100 messages a second, a planned rotation leaves no gap, loses nothing 
   } finally {
     clients.forEach((client) => client.close());
     await service.close();
+  }
+});
+
+const chromium = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find((file) => fs.existsSync(file));
+
+// A page that has the package as modules, and shows its content in `window`. A browser does not know where packages are.
+function pageMake(directory) {
+  const place = (name, text) => fs.writeFileSync(path.join(directory, name), text);
+  for (const name of fs.readdirSync(source)) place(name, fs.readFileSync(path.join(source, name), 'utf8').replace("from 'reconnecting-websocket'", "from './reconnecting-websocket.js'"));
+  fs.copyFileSync(path.join(top, 'node_modules/reconnecting-websocket/dist/reconnecting-websocket-mjs.js'), path.join(directory, 'reconnecting-websocket.js'));
+  place('index.html', '<!doctype html><meta charset="utf-8"><title>rooms</title><script type="module" src="page.js"></script>');
+  place('page.js', `import { connect } from './index.js';
+const client = connect(\`ws://\${location.host}/ws\`);
+Object.assign(window, { client, numbers: [], states: [] });
+client.on('say', (room, number, bytes) => numbers.push([number, bytes?.[0]]));
+client.onState((state) => states.push(state));
+window.joined = client.join('r').then(() => true);`);
+}
+
+test('in Chromium, as modules: a page and Node in one room, across rotations', { ...quickly(90000), skip: chromium ? false : 'no Chromium on this machine (Debian: apt-get install chromium)' }, async () => {
+  const { chromium: launcher } = await import('playwright-core');
+  const directory = temporary();
+  pageMake(directory);
+  const service = await up(rotating(`static: ${directory}\n`), { ready: 2 });
+  const browser = await launcher.launch({ executablePath: chromium, args: ['--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking'] });
+  const node = connect(`${service.url.replace('http', 'ws')}/ws`, { WebSocket });
+  const numbers = [];
+  node.on('say', (room, number, bytes) => numbers.push([number, bytes?.[0]]));
+  try {
+    const page = await browser.newPage();
+    const errors = [];
+    page.on('pageerror', (error) => errors.push(error.message));
+    await page.goto(service.url);
+    assert.equal(await page.evaluate(() => window.joined), true);
+    await node.join('r');
+    const fromPage = page.evaluate(async () => {
+      const accepted = [];
+      for (let number = 0; number < 400; number++) {
+        accepted.push(client.publish('r', 'say', number, new Uint8Array([number % 256])));
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+      return (await Promise.all(accepted)).length;
+    });
+    const accepted = [];
+    for (let number = 1000; number < 1400; number++) {
+      accepted.push(node.publish('r', 'say', number, new Uint8Array([number % 256])));
+      await sleep(20);
+    }
+    await Promise.all(accepted);
+    assert.equal(await fromPage, 400);
+    await until('all came', async () => numbers.length >= 800 && (await page.evaluate(() => window.numbers.length)) >= 800);
+    const seen = await page.evaluate(() => ({ numbers: window.numbers, states: window.states }));
+    assert.deepEqual(seen.numbers, numbers, 'both have the same, in one order');
+    const expected = [0, 1000].flatMap((from) => Array.from({ length: 400 }, (_, index) => [from + index, (from + index) % 256]));
+    assert.deepEqual([...numbers].sort(([a], [b]) => a - b), expected);
+    assert.deepEqual([...new Set(seen.states)], ['connected', 'moved']);
+    assert.deepEqual(errors, []);
+  } finally {
+    node.close();
+    await browser.close();
+    await service.close();
+    fs.rmSync(directory, { recursive: true, force: true });
+  }
+});
+
+// Each breaks a promise: the file, what stands there, what stands there instead, the test that must object.
+const faults = [
+  ['lines.js', 'else if (seen.delete(message.at))', 'else if (false)', 'what both connections bring'],
+  ['lines.js', '(line === current || line === next)', 'true', 'what both connections bring'],
+  ['lines.js', 'old?.socket.close();', '', 'what both connections bring'],
+  ['lines.js', 'at === undefined || /^\\w+\\.\\w+$/.test(at)', 'true', 'positions that tell of a replay'],
+  ['lines.js', 'if (message.recovered) held = undefined;\n    else release();', 'held = undefined;', 'positions that tell of a replay'],
+  ['lines.js', 'if (message.recovered) held = undefined;\n    else release();', 'release();', 'positions that tell of a replay'],
+  ['lines.js', 'release();\n    current.socket.reconnect();', 'release();', 'refused a second connection'],
+  ['lines.js', '[current, next] = [next, undefined];\n      line.socket.close();', '[current, next] = [next, undefined];', 'cut too early'],
+  ['lines.js', 'release();\n      if (!isAway)', 'if (!isAway)', 'gives back what waited'],
+  ['lines.js', 'if (!message.recovered) at = undefined;', '', 'rooms are joined again'],
+  ['lines.js', 'min + Math.random() * (max - min)', 'min', 'spread over the window'],
+  ['index.js', 'id: `${name}-${ref}`', 'id: `${name}-${lines.in}`', 'kept until it is answered'],
+  ['index.js', 'waiting.forEach(', '[].forEach(', 'kept until it is answered'],
+  ['index.js', '> maxPayload', '> Infinity', 'kept until it is answered'],
+  ['index.js', 'waitingBytes += request.text.length;', '', 'what waits is bounded'],
+  ['index.js', 'lines.restart()', 'undefined', 'answers nothing'],
+  ['index.js', "if (what === 'lost')", 'if (false)', 'rooms are joined again'],
+];
+
+test('each promise, broken on purpose, fails a test', { ...quickly(120000), skip: broken !== undefined }, async () => {
+  const directory = fs.mkdtempSync(path.join(top, 'build', 'client-')); // below node_modules
+  const run = async ([file, from, to, name], index) => {
+    const copy = path.join(directory, `${index}`);
+    fs.cpSync(source, copy, { recursive: true });
+    const text = fs.readFileSync(path.join(copy, file), 'utf8');
+    assert.equal(text.split(from).length, 2, `${file} has this once: ${from}`);
+    fs.writeFileSync(path.join(copy, file), text.replace(from, () => to));
+    const { NODE_TEST_CONTEXT: _, ...env } = process.env;
+    const output = await new Promise((resolve) => execFile(process.execPath, ['--test-reporter=tap', '--test-name-pattern', name, fileURLToPath(import.meta.url)],
+      { env: { ...env, SENNIT_CLIENT: copy }, timeout: 30000, killSignal: 'SIGKILL' }, (error, stdout) => resolve(stdout)));
+    assert.match(output, /^not ok/m, `nothing objects to ${to || 'nothing'} in place of ${from}:\n${output}`);
+  };
+  try {
+    for (let at = 0; at < faults.length; at += 6) await Promise.all(faults.slice(at, at + 6).map((fault, index) => run(fault, at + index)));
+  } finally {
+    fs.rmSync(directory, { recursive: true, force: true });
   }
 });

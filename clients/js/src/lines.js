@@ -113,8 +113,7 @@ export function linesOpen(url, { WebSocket, greeting, on }) {
     on.connected(what, id);
   }
 
-  function eventCame(line, message) {
-    if (line !== current) return;
+  function eventCame(message) {
     if (next?.asked) {
       if (!isComparable(next.from) || !isComparable(message.at)) held ??= [];
       if (held) {
@@ -144,7 +143,7 @@ export function linesOpen(url, { WebSocket, greeting, on }) {
       on.welcome(message);
       ask(line);
     } else if (message.type === 'connected') connected(line, message);
-    else if (message.type === 'event') eventCame(line, message);
+    else if (message.type === 'event') eventCame(message);
     else if (message.type === 'closing') closing(line, message);
     else if (message.ref === CONNECT) refused(line, message);
     else if (line === current) on.answer(message);
