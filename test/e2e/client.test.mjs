@@ -378,11 +378,11 @@ test('rooms, history, presence and attachments on a real instance', quickly(3000
 });
 
 // `sennit up` with a request timeout of seconds, which is announced two seconds before.
-const rotating = (more = '') => {
+const rotating = (more = '', { min = 2, concurrency = 80, annotations = {} } = {}) => {
   const file = path.join(temporary(), 'rooms.yaml');
   fs.writeFileSync(file, more + rooms);
-  return { name: 'rooms', concurrency: 80, timeout: 5, env: { SENNIT_ROTATE: '3s' }, run: `sennit serve --config ${file}`,
-    annotations: { 'sennit.dev/redis': 'managed', 'autoscaling.knative.dev/minScale': 2 } };
+  return { name: 'rooms', concurrency, timeout: 5, env: { SENNIT_ROTATE: '3s' }, run: `sennit serve --config ${file}`,
+    annotations: { 'sennit.dev/redis': 'managed', 'autoscaling.knative.dev/minScale': min, ...annotations } };
 };
 
 test('at 100 messages a second, a planned rotation leaves no gap, loses nothing and doubles nothing', quickly(90000), async () => {
@@ -426,6 +426,33 @@ test('at 100 messages a second, a planned rotation leaves no gap, loses nothing 
     const text = `at moves ${moving.map(Math.round)} ms; others: half below ${usual}, 99 % below ${long}`;
     assert.ok(moving.filter((gap) => gap > long).length <= moving.length / 4, text);
     assert.ok(moving.sort((a, b) => a - b)[moving.length >> 1] < 2 * usual, text);
+  } finally {
+    clients.forEach((client) => client.close());
+    await service.close();
+  }
+});
+
+test('without a slot to spare nothing is lost, either', quickly(60000), async () => {
+  const service = await up(rotating('', { min: 1, concurrency: 2, annotations: { 'autoscaling.knative.dev/maxScale': 1 } }), { ready: 1 });
+  const url = `${service.url.replace('http', 'ws')}/ws`;
+  const clients = [1, 2].map(() => connect(url, { WebSocket }));
+  const [numbers, states] = [[[], []], [[], []]];
+  clients.forEach((client, index) => {
+    client.on('say', (room, number) => numbers[index].push(number));
+    client.onState((state, detail) => states[index].push([state, detail.code, detail.reason].join(' ').trim()));
+  });
+  try {
+    await Promise.all(clients.map((client) => client.join('r')));
+    const accepted = [];
+    for (let number = 0; number < 250; number++) {
+      accepted.push(clients[number % 2].publish('r', 'say', number));
+      await sleep(40);
+    }
+    await Promise.all(accepted);
+    await until('all came', () => numbers.every((one) => one.length >= 250));
+    if (process.env.GAPS) console.log(JSON.stringify(states));
+    for (const one of numbers) assert.deepEqual([...one].sort((a, b) => a - b), accepted.map((_, number) => number));
+    for (const one of states) assert.ok(one.length > 1 && !one.includes('lost'), `${one}`);
   } finally {
     clients.forEach((client) => client.close());
     await service.close();
