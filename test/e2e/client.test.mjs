@@ -292,7 +292,7 @@ test('refused, it says so and asks again, with credentials that are new each tim
 
 test('reconnects are spread over the window that the server names', quickly(20000), async () => {
   const server = await new Scripted().listen();
-  server.welcome.reconnect = { min_ms: 300, max_ms: 900 };
+  server.welcome.reconnect = { min_ms: 300, max_ms: 1800 };
   const clients = Array.from({ length: 20 }, () => connect(server.url, { WebSocket }));
   try {
     await until('all are there', () => server.connections.length === 20);
@@ -303,7 +303,7 @@ test('reconnects are spread over the window that the server names', quickly(2000
     await until('all are back', () => server.connections.length === 40);
     const delays = server.connections.slice(20).map(({ at }) => at - cut);
     assert.ok(Math.min(...delays) >= 295, `${delays}`);
-    assert.ok(Math.max(...delays) - Math.min(...delays) > 200, `${delays}`);
+    assert.ok(Math.max(...delays) - Math.min(...delays) > 750, `${delays}`);
   } finally {
     clients.forEach((client) => client.close());
     server.close();
@@ -542,7 +542,7 @@ const faults = [
   ['index.js', "if (what === 'lost')", 'if (false)', 'rooms are joined again'],
 ];
 
-test('each promise, broken on purpose, fails a test', { ...quickly(120000), skip: broken !== undefined }, async () => {
+test('each promise, broken on purpose, fails a test', { ...quickly(240000), skip: broken !== undefined }, async () => {
   const directory = fs.mkdtempSync(path.join(top, 'build', 'client-')); // below node_modules
   const run = async ([file, from, to, name], index) => {
     const copy = path.join(directory, `${index}`);
