@@ -363,13 +363,18 @@ test('rooms, history, presence and attachments on a real instance', quickly(3000
     await until('it came', () => got.length === 1);
     assert.deepEqual(got[0], ['r', 'hello', { deep: [new Uint8Array([1, 2, 255])] }]);
     await assert.rejects(one.publish('r', 'nothing'), { reason: 'event_unknown', field: 'event' });
-    const history = await one.history('r', { limit: 10 });
-    assert.match(JSON.stringify(history), /hello/);
+    await one.publish('r', 'say', 'again');
+    const last = await one.history('r', { limit: 1 });
+    assert.deepEqual([last.entries.map(({ args }) => args), last.more], [[['say', 'r', 'again']], true]);
+    const { entries } = await one.history('r', { before: last.entries[0].at });
+    assert.deepEqual(entries.map(({ args }) => args), [['say', 'r', 'hello', { deep: [new Uint8Array([1, 2, 255])] }]]);
+    const { members, count } = await two.presence('r', { limit: 1 });
+    assert.deepEqual([members.length, count], [1, 2]);
     assert.match(JSON.stringify(await two.presence('r')), /ann.*bob|bob.*ann/);
     await two.leave('r');
     await one.publish('r', 'say', 'alone');
     await sleep(100);
-    assert.equal(got.length, 1);
+    assert.equal(got.length, 2);
   } finally {
     one.close();
     two.close();

@@ -57,6 +57,28 @@ export interface HistoryOptions {
   limit?: number;
 }
 
+export interface History {
+  /** `args` begins with the event's name. `time` is in milliseconds since 1970. */
+  entries: { at: string; time: number; args: unknown[] }[];
+  /** There are older ones. */
+  more: boolean;
+  /** Some between these and the position are gone. */
+  gap: boolean;
+}
+
+export interface PresenceOptions {
+  limit?: number;
+  /** Of the answer before. */
+  cursor?: string | null;
+}
+
+export interface Presence {
+  members: { id: string; data?: unknown }[];
+  count: number;
+  /** Null: these are the last. */
+  cursor: string | null;
+}
+
 export interface Client {
   /** The last state but `refused` and `error`, or `connecting`. */
   readonly state: Exclude<State, 'refused' | 'error'> | 'connecting';
@@ -73,13 +95,13 @@ export interface Client {
   join(room: string): Promise<unknown>;
   leave(room: string): Promise<unknown>;
   /** Publishes in a room, or in the namespace (`null`). Resolves once the server has accepted it. Until then it is kept, and
-   * sent again after a cut, under the same id: it is accepted exactly once. ArrayBuffers and typed arrays may be anywhere in
+   * sent again after a cut, under the same id: an event that is logged is accepted exactly once. ArrayBuffers and typed arrays may be anywhere in
    * the arguments. Rejects with a SennitError. */
   publish(room: string | null | undefined, event: string, ...args: unknown[]): Promise<void>;
-  /** What was published in a room: the server's answer, as docs/plain.md describes it. */
-  history(room: string, options?: HistoryOptions): Promise<any>;
+  /** What was published in a room and logged. */
+  history(room: string, options?: HistoryOptions): Promise<History>;
   /** Those who are in a room. */
-  presence(room: string): Promise<any>;
+  presence(room: string, options?: PresenceOptions): Promise<Presence>;
   /** Ends the connection for good. What waits is rejected with `closed`. */
   close(): void;
 }

@@ -150,8 +150,8 @@ export function connect(url, { namespace = '/', auth, maxWaiting = 1000, maxWait
     async publish(room, event, ...args) {
       await ask({ type: 'publish', room: room ?? undefined, event, ...pack(args), id: `${name}-${ref}` });
     },
-    history: (room, { before, limit } = {}) => ask({ type: 'history', room, before, limit }),
-    presence: (room) => ask({ type: 'presence', room }),
+    history: (room, options) => ask({ ...options, type: 'history', room }),
+    presence: (room, options) => ask({ ...options, type: 'presence', room }),
     close() {
       if (state === 'closed') return;
       lines.close();
