@@ -152,6 +152,7 @@ async function load(url, ...args) {
 const boardConfig = (more = '') => more + fs.readFileSync(path.join(top, 'examples/whiteboard/board.yaml'), 'utf8').replace('../../web', path.join(top, 'web'));
 
 const short = ['-c', 20, '-r', 100, '--publishers', 3, '-d', 2, '--check', '--settle', 2];
+const sound = [...short, '--settle', 20]; // ends when everything has come
 const cuts = ['--cut-every', 1, '--reconnect-delay', 100];
 
 function assertGood(run, clients) {
@@ -183,7 +184,7 @@ test('three instances and cuts of every kind: nothing lost, nothing doubled, one
 test('attachments arrive byte by byte, also across cuts', quickly(60000), async () => {
   const service = await up(board({ min: 2 }), { ready: 2 });
   try {
-    const run = await load(service.url, ...short, ...cuts, '--binary', 3000, '--settle', 20);
+    const run = await load(service.url, ...sound, ...cuts, '--binary', 3000);
     assertGood(run, 20);
     assert.ok(run.check.recovered > 5, `${run.check.recovered} recovered`);
   } finally {
@@ -222,13 +223,13 @@ test('a server on the raw wire is sound, cut or not, and over bare WebSocket', q
   const bare = await new Server({ bare: true }).listen();
   try {
     for (const protocol of ['socketio', 'plain']) {
-      assertGood(await load(server.url, ...short, '--protocol', protocol), 20);
-      const run = await load(server.url, ...short, ...cuts, '--protocol', protocol);
+      assertGood(await load(server.url, ...sound, '--protocol', protocol), 20);
+      const run = await load(server.url, ...sound, ...cuts, '--protocol', protocol);
       assertGood(run, 20);
       assert.ok(run.check.recovered > 10);
       assert.equal(run.protocol, protocol);
     }
-    assertGood(await load(`${bare.url}/any`, ...short, '--protocol', 'websocket', '--size', 200), 20);
+    assertGood(await load(`${bare.url}/any`, ...sound, '--protocol', 'websocket', '--size', 200), 20);
   } finally {
     server.close();
     bare.close();
@@ -303,8 +304,8 @@ namespaces:
 test('attachments and deflate over long-polling and the upgrade', quickly(60000), async () => {
   const server = await serve(boardConfig('compression: {websocket: on}\n'), { args: ['--broker', 'memory'] });
   try {
-    for (const transport of ['polling', 'upgrade']) assertGood(await load(server.url, ...short, ...cuts, '--transport', transport, '--binary', 3000), 20);
-    const run = await load(server.url, ...short, '--transport', 'upgrade', '--deflate', '--size', 2000);
+    for (const transport of ['polling', 'upgrade']) assertGood(await load(server.url, ...sound, ...cuts, '--transport', transport, '--binary', 3000), 20);
+    const run = await load(server.url, ...sound, '--transport', 'upgrade', '--deflate', '--size', 2000);
     assertGood(run, 20);
     assert.ok(run.deflate.messages_in > 1000 && run.deflate.bytes_in < run.deflate.bytes_in_made / 2, JSON.stringify(run.deflate));
     assert.equal((await load(server.url, ...short, '--transport', 'polling', '--deflate')).status, 2);
