@@ -32,7 +32,8 @@ class Scripted {
     this.server = http.createServer().listen(0, '127.0.0.1');
     const sockets = new WebSocketServer({ noServer: true });
     this.server.on('upgrade', (request, socket, head) => {
-      if (this.refuses) socket.end('HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n');
+      if (this.hangs) this.hangs = false;
+      else if (this.refuses) socket.end('HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n');
       else sockets.handleUpgrade(request, socket, head, (peer) => this.connected(peer));
     });
     await once(this.server, 'listening');
@@ -320,6 +321,16 @@ test('a connection that answers nothing is given up', quickly(20000), () => scri
   assert.deepEqual(seen.states, ['connected', 'away', 'recovered']);
 }, { answerTimeout: 200 }));
 
+test('a server that does not answer is asked again', quickly(30000), async () => {
+  const server = await new Scripted().listen();
+  server.hangs = true;
+  const client = connect(server.url, { WebSocket });
+  await lib.until('it asks again', () => server.connections.length === 1, 20000);
+  await sleep(100); // `ws` throws where nobody listens
+  client.close();
+  server.close();
+});
+
 test('a handler that throws stops no other, and its error is reported', quickly(20000), () => scripted(async (server, client, seen) => {
   const thrown = [];
   const others = process.listeners('uncaughtException'); // the test runner's
@@ -539,6 +550,7 @@ const faults = [
   ['lines.js', 'release();\n      if (!isAway)', 'if (!isAway)', 'gives back what waited'],
   ['lines.js', 'if (!message.recovered) at = undefined;', '', 'rooms are joined again'],
   ['lines.js', 'min + Math.random() * (max - min)', 'min', 'spread over the window'],
+  ['lines.js', '(Socket?.prototype?.on ?', '(false ?', 'does not answer'],
   ['index.js', 'id: `${name}-${ref}`', 'id: `${name}-${lines.in}`', 'kept until it is answered'],
   ['index.js', 'waiting.forEach(', '[].forEach(', 'kept until it is answered'],
   ['index.js', '> maxPayload', '> Infinity', 'kept until it is answered'],
