@@ -107,7 +107,7 @@ export function linesOpen(url, { WebSocket, greeting, on }) {
     else release();
     if (old) [current, next] = [line, undefined];
     old?.socket.close();
-    ({ id, resume = undefined } = message);
+    ({ id, resume } = message);
     if (!message.recovered) at = undefined;
     [line.in, isAway, refusals] = [{}, false, 0];
     on.connected(what, id);
