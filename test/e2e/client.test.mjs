@@ -401,7 +401,7 @@ const rotating = (more = '', { min = 2, concurrency = 80, annotations = {} } = {
     annotations: { 'sennit.dev/redis': 'managed', 'autoscaling.knative.dev/minScale': min, ...annotations } };
 };
 
-test('at 100 messages a second, a planned rotation leaves no gap, loses nothing and doubles nothing', quickly(90000), async () => {
+test('at 100 messages a second, a planned rotation leaves no gap, loses nothing and doubles nothing', quickly(90000), async (t) => {
   const service = await up(rotating(), { ready: 2 });
   const url = `${service.url.replace('http', 'ws')}/ws`;
   const clients = Array.from({ length: 5 }, () => connect(url, { WebSocket }));
@@ -437,11 +437,14 @@ test('at 100 messages a second, a planned rotation leaves no gap, loses nothing 
       moving.push(...moves.map((index) => gaps[index - 1]));
       others.push(...gaps.filter((_, index) => !moves.includes(index + 1)));
     }
-    // On a busy machine any gap may be long. Of those at a move, no more are than chance has it.
-    const [usual, long] = [0.5, 0.99].map((part) => others.sort((a, b) => a - b)[Math.floor(others.length * part)]);
-    const text = `at moves ${moving.map(Math.round)} ms; others: half below ${usual}, 99 % below ${long}`;
-    assert.ok(moving.filter((gap) => gap > long).length <= moving.length / 4, text);
-    assert.ok(moving.sort((a, b) => a - b)[moving.length >> 1] < 2 * usual, text);
+    // On a busy machine any gap may be long. Those at a move are not among the longest more often than others, but for the
+    // time that the broker takes to pass the lease on.
+    others.sort((a, b) => a - b);
+    const [usual, long, longest] = [0.5, 0.95, 0.99].map((part) => others[Math.floor(others.length * part)]);
+    const text = `at moves ${moving.map(Math.round)} ms; others: half below ${usual}, 95 % below ${long}, 99 % below ${longest}`;
+    assert.ok(moving.filter((gap) => gap > longest).length <= moving.length / 4, text);
+    assert.ok(moving.filter((gap) => gap > long).length <= moving.length / 2, text);
+    t.diagnostic(text);
   } finally {
     clients.forEach((client) => client.close());
     await service.close();
@@ -466,7 +469,6 @@ test('without a slot to spare nothing is lost, either', quickly(60000), async ()
     }
     await Promise.all(accepted);
     await until('all came', () => numbers.every((one) => one.length >= 250));
-    if (process.env.GAPS) console.log(JSON.stringify(states));
     for (const one of numbers) assert.deepEqual([...one].sort((a, b) => a - b), accepted.map((_, number) => number));
     for (const one of states) assert.ok(one.length > 1 && !one.includes('lost'), `${one}`);
   } finally {
