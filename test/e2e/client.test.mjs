@@ -395,7 +395,9 @@ test('rooms, history, presence and attachments on a real instance', quickly(3000
 
 // `sennit up` with a request timeout of seconds, which is announced two seconds before.
 const rotating = (more = '', { min = 2, concurrency = 80, annotations = {} } = {}) => {
-  const file = path.join(temporary(), 'rooms.yaml');
+  const directory = temporary();
+  const file = path.join(directory, 'rooms.yaml');
+  after(() => fs.rmSync(directory, { recursive: true, force: true }));
   fs.writeFileSync(file, more + rooms);
   return { name: 'rooms', concurrency, timeout: 5, env: { SENNIT_ROTATE: '3s' }, run: `sennit serve --config ${file}`,
     annotations: { 'sennit.dev/redis': 'managed', 'autoscaling.knative.dev/minScale': min, ...annotations } };
