@@ -353,7 +353,7 @@ def main():
         for path in sources(folder, (".c", ".h")):
             text = open(path, encoding="utf-8").read()
             check_lengths(path, text, without_comments_and_strings(text))
-    for folder in ("src", "test", "bench", "tools", "web", "examples"):
+    for folder in ("src", "test", "bench", "tools", "web", "clients", "examples"):
         for path in sources(folder, (".c", ".h", ".py", ".mjs", ".js", ".html", ".css", ".lua", ".yaml", ".build")):
             if os.path.join("test", "vectors") not in path:
                 check_text(path, open(path, encoding="utf-8").read())

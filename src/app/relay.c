@@ -353,6 +353,7 @@ bool relay_init(struct relay *relay, struct loop *loop, const struct yaml_node *
     loop_random(loop, seed, sizeof seed);
     map_init(&relay->namespaces, seed);
     list_init(&relay->raw.rooms);
+    access_init(&relay->raw.access);
     relay->raw.nsp.name = SPAN_LIT("raw"); /* without a slash: no namespace of the configuration has its rooms */
     if (!yaml_expect(namespaces, YAML_MAPPING, err))
         return false;

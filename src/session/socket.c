@@ -113,6 +113,8 @@ static enum refusal connect_to(struct session *session, const struct nsp *nsp, c
         start.auth = payload;
     }
     enum refusal refusal = subscriber_begin(session, nsp, &start);
+    if (refusal == REFUSAL_COUNT)
+        session_joined(session);
     buf_finish(&pid);
     buf_finish(&offset);
     return refusal;

@@ -318,7 +318,7 @@ static void claimed_wrongly(struct subscriber *subscriber, const struct broker_l
     subscriber->sessions->counters.resumes_refused++;
     subscriber->lease_bytes = (uint32_t)lease->rooms.len;
     subscriber_lease_leave(subscriber, lease, transport->type->peer(transport), CLOSE_PEER_CLOSED);
-    fresh_begin(subscriber);
+    fresh_begin(subscriber, (struct span){NULL, 0});
 }
 
 static void claimed(void *arg, enum broker_result result, const struct broker_lease *lease, bool position_ok)
@@ -415,8 +415,6 @@ enum refusal subscriber_begin(struct session *session, const struct nsp *nsp, co
     enum refusal refusal = admit(session, nsp, start, &admission);
     if (refusal != REFUSAL_COUNT)
         return refusal;
-    if (!start->is_moved)
-        session_joined(session);
     struct subscriber *subscriber = mem_zero(1, sizeof *subscriber);
     subscriber->session = session;
     subscriber->sessions = session->sessions;
