@@ -334,7 +334,9 @@ void polling_moves_step(struct polling *polling)
     }
     bool is_due = polling->get != NULL && (polling->queue_count > 0 || polling->let_go);
     bool is_idle = polling->get == NULL && (polling->post == NULL || polling->read_all);
-    if (is_due || is_idle || polling->wanted) {
+    /* The broker knows of the POST alone: it would take the next one, elsewhere, for one too many. */
+    bool is_misnamed = polling->read_all && polling->want == RECORD_FOR_POST;
+    if (is_due || is_idle || is_misnamed || polling->wanted) {
         pass(polling);
     } else if (polling->read_all) { /* the held GET keeps it here */
         polling->read_all = false;
