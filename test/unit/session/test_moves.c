@@ -444,6 +444,24 @@ static void a_room_is_replayed_once(void **state)
     assert_false(request->answered);
 }
 
+/* A WebSocket's queue is relieved by reading again, which would never end here: nothing is answered meanwhile. */
+static void more_than_a_slow_client_may_have_comes_at_once(void **state)
+{
+    enum { EVENTS = 100 };
+    struct browser *other_client = walk_in();
+    sessions.limits.slow_queue_bytes = 1000;
+    join();
+    for (int i = 0; i < EVENTS; i++) {
+        char text[80];
+        snprintf(text, sizeof text, "42%d[\"say\",\"twenty to thirty bytes\",%d]", i, i);
+        say(other_client, text);
+        turn(2);
+    }
+    struct span got = payload(get(2));
+    assert_int_equal(times(got, "42[\"say\","), EVENTS);
+    sessions.limits.slow_queue_bytes = session_limits_default.slow_queue_bytes;
+}
+
 /* The list of members comes once, with the join, and not with every poll. */
 static void presence_is_told_once(void **state)
 {
@@ -533,6 +551,7 @@ int main(void)
         TEST(a_held_get_ends_soon_while_a_websocket_probes),
         TEST(a_namespace_without_recovery_moves_too),
         TEST(a_room_is_replayed_once),
+        TEST(more_than_a_slow_client_may_have_comes_at_once),
         TEST(presence_is_told_once),
         TEST(so_many_begin_in_the_life_of_one),
     };
