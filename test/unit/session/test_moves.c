@@ -462,6 +462,26 @@ static void more_than_a_slow_client_may_have_comes_at_once(void **state)
     sessions.limits.slow_queue_bytes = session_limits_default.slow_queue_bytes;
 }
 
+/* The next GET goes to another instance, which would wait here for the rest, and its client for as long. */
+static void a_session_that_ends_is_told_with_its_last_answer(void **state)
+{
+    enum { EVENTS = 6, BYTES = 60000 };
+    struct browser *other_client = walk_in();
+    static char text[BYTES + 40];
+    join();
+    for (int i = 0; i < EVENTS; i++) {
+        snprintf(text, sizeof text, "42%d[\"say\",\"%0*d\"]", i, BYTES, i);
+        say(other_client, text);
+        turn(10);
+    }
+    struct request *of_post = post(1, "4?"), *of_get = get(2);
+    turn(100);
+    assert_true(of_post->answered);
+    assert_true(of_get->answered);
+    assert_true(span_equal(buf_span(&of_get->payload), SPAN_LIT("1")));
+    assert_false(record.exists);
+}
+
 /* The list of members comes once, with the join, and not with every poll. */
 static void presence_is_told_once(void **state)
 {
@@ -552,6 +572,7 @@ int main(void)
         TEST(a_namespace_without_recovery_moves_too),
         TEST(a_room_is_replayed_once),
         TEST(more_than_a_slow_client_may_have_comes_at_once),
+        TEST(a_session_that_ends_is_told_with_its_last_answer),
         TEST(presence_is_told_once),
         TEST(so_many_begin_in_the_life_of_one),
     };
