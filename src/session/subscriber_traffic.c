@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "hub/audience.h"
+#include "session/polling_parts.h"
 #include "session/presence.h"
 
 void subscriber_room_name(struct buf *to, const struct nsp *nsp, struct span room)
@@ -94,18 +95,11 @@ static struct frame *entry_encode(struct subscriber *subscriber, const struct en
     return subscriber->session->protocol->event_encode(subscriber, is_good ? &content : &damaged, token);
 }
 
-/* One that moves between instances must settle before anything is answered, and its queue empties only then. That queue
- * has a bound of its own. */
-static bool is_moving(const struct subscriber *subscriber)
-{
-    return subscriber->roams && subscriber->session->transport->format == TRANSPORT_POLLING;
-}
-
 void subscriber_deliver(struct member *member, struct entry *entry, const struct token *token, bool shared)
 {
     struct subscriber *subscriber = container_of(member, struct subscriber, member);
     struct session *session = subscriber->session;
-    if (subscriber->nsp->recoverable && !is_moving(subscriber) &&
+    if (subscriber->nsp->recoverable && !polling_carries(session) &&
         transport_queued(session->transport) > subscriber->sessions->limits.slow_queue_bytes &&
         session_slow(session, subscriber))
         return; /* it comes again */
@@ -126,7 +120,8 @@ bool subscriber_has_room(struct member *member)
     struct session *session = subscriber->session;
     if (!transport_is_open(session->transport))
         return false; /* it is ending: no further try */
-    if (is_moving(subscriber) || transport_queued(session->transport) < subscriber->sessions->limits.replay_queue_bytes)
+    if (polling_carries(session) ||
+        transport_queued(session->transport) < subscriber->sessions->limits.replay_queue_bytes)
         return true;
     transport_await_drained(session->transport);
     return false;

@@ -482,6 +482,21 @@ static void a_session_that_ends_is_told_with_its_last_answer(void **state)
     assert_false(record.exists);
 }
 
+/* An answer waits for no queue to empty: this one does when the session is passed on, and that waits for the answers.
+ */
+static void two_questions_in_one_post_are_answered(void **state)
+{
+    join();
+    struct browser *other_client = walk_in();
+    say(other_client, "42[\"say\",1]");
+    turn(10);
+    post_now("421[\"past\"]\x1e"
+             "422[\"past\"]");
+    struct span got = payload(get(2));
+    assert_int_equal(times(got, "431[{"), 1);
+    assert_int_equal(times(got, "432[{"), 1);
+}
+
 /* The list of members comes once, with the join, and not with every poll. */
 static void presence_is_told_once(void **state)
 {
@@ -573,6 +588,7 @@ int main(void)
         TEST(a_room_is_replayed_once),
         TEST(more_than_a_slow_client_may_have_comes_at_once),
         TEST(a_session_that_ends_is_told_with_its_last_answer),
+        TEST(two_questions_in_one_post_are_answered),
         TEST(presence_is_told_once),
         TEST(so_many_begin_in_the_life_of_one),
     };
