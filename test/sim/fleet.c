@@ -49,7 +49,8 @@ static void instance_start(struct instance *instance)
         .config_path = fleet->config, .port = port, .redis_url = "redis://127.0.0.1:6379", .request_timeout = timeout};
     fleet_say(fleet, "instance %u starts", instance->port);
     instance->loop = sim_host_create(fleet->sim);
-    instance->paused = instance->draining = false;
+    instance->paused = instance->draining = instance->frozen = false;
+    instance->started_us = sim_now_us(fleet->sim);
     if (!server_open(&instance->server, instance->loop, &options, &err))
         check_fail(&fleet->check, "an instance does not start: %s", err.text);
 }
@@ -129,8 +130,14 @@ static uint16_t instance_pick(void *arg)
 static uint64_t position_of(void *arg, uint16_t port)
 {
     struct fleet *fleet = arg;
-    const struct instance *instance = &fleet->instances[port - INSTANCE_PORT];
-    return instance->loop != NULL ? hub_position(instance->server.hub) : 0;
+    uint64_t least = UINT64_MAX;
+    for (int i = 0; i < fleet->plan->instances; i++) {
+        const struct instance *instance = &fleet->instances[i];
+        uint64_t position = instance->loop != NULL ? hub_position(instance->server.hub) : 0;
+        if ((port == 0 || port == instance->port) && position < least)
+            least = position;
+    }
+    return least;
 }
 
 static int number_of(void *arg, uint16_t port)
@@ -156,7 +163,7 @@ void fleet_run_until(struct fleet *fleet, uint64_t until_us)
 {
     while (fleet->check.failure == NULL && sim_now_us(fleet->sim) < until_us) {
         uint64_t next = sim_now_us(fleet->sim) + LOOP_MS(STEP_MS);
-        sim_run(fleet->sim, next < until_us ? next : until_us, NULL, NULL);
+        sim_run(fleet->sim, next < until_us ? next : until_us, fleet->freezes ? freeze_step : NULL, fleet);
         if (fleet->steps++ % BOUNDS_EVERY != 0)
             continue;
         bounds_check(fleet);
@@ -258,7 +265,7 @@ static void world_make(struct fleet *fleet)
         .rotate_lead_us = LOOP_S(plan->timeout_s) / ROTATE_SHARE,
         .traced = plan->traced,
         .leases_follow = plan->silences + plan->kills + plan->pauses + plan->drains + plan->link_cuts +
-                             plan->redis_kills + plan->redis_pauses + plan->refusals ==
+                             plan->redis_kills + plan->redis_pauses + plan->refusals + plan->freezes ==
                          0,
     };
     if (!plan->presence)
@@ -269,6 +276,16 @@ static void world_make(struct fleet *fleet)
         fleet->rosters.quiet_us = LOOP_S(ROSTER_SILENT_S);
     fleet->rosters.strict = fleet->check.rules.calm && !plan->swallows && !plan->stalls;
     fleet->world.rosters = &fleet->rosters;
+}
+
+/* The default client is the most frequent. */
+static enum engine_kind kind_pick(struct fleet *fleet)
+{
+    static const enum engine_kind kinds[] = {ENGINE_DEFAULT, ENGINE_DEFAULT, ENGINE_DEFAULT,       ENGINE_POLLING,
+                                             ENGINE_POLLING, ENGINE_PYTHON,  ENGINE_PYTHON_POLLING};
+    if (fleet->plan->polling == 0 || !sim_chance(fleet->sim, (uint64_t)fleet->plan->polling))
+        return ENGINE_WEBSOCKET;
+    return kinds[sim_below(fleet->sim, sizeof kinds / sizeof kinds[0])];
 }
 
 static void fleet_start(struct fleet *fleet)
@@ -285,6 +302,7 @@ static void fleet_start(struct fleet *fleet)
     fleet->slack_us = 3 * (delays.max_us + delays.spike_us);
     list_init(&fleet->deaths);
     list_init(&fleet->swallowed);
+    fleet->freezes = plan->freezes;
     check_init(&fleet->check, fleet->sim, &rules);
     redis_start(fleet);
     config_write(fleet);
@@ -298,7 +316,7 @@ static void fleet_start(struct fleet *fleet)
         instance_start(instance);
     }
     for (int i = 0; i < plan->clients; i++)
-        stock_client_init(&fleet->clients[i], &fleet->world, i);
+        stock_client_init(&fleet->clients[i], &fleet->world, i, kind_pick(fleet));
     for (int i = 0; i < plan->hostiles; i++)
         hostile_init(&fleet->hostiles[i], &fleet->world, i, plan->hostile_kinds);
 }
@@ -409,7 +427,9 @@ static void fleet_pass(struct fleet *fleet)
     run_for(fleet, LOOP_S(1) + fleet->slack_us * 4);
     for (int i = 0; i < fleet->plan->clients; i++) {
         const struct stock_client *client = &fleet->clients[i];
-        if (client->state != CLIENT_CONNECTED || client->connected_us > from_us || client->dialled_us > from_us)
+        /* What is not logged is not kept between two polls. */
+        if (client->state != CLIENT_CONNECTED || client->connected_us > from_us || client->dialled_us > from_us ||
+            client->witness.polls)
             continue;
         for (int j = 0; j < count && fleet->check.failure == NULL; j++)
             if (fleet->check.truths.messages[numbers[j]].rooms != 0 ||
@@ -442,6 +462,10 @@ static void result_take(struct fleet *fleet, struct fleet_result *result)
         .refused_resumes = check->counts.refused_resumes,
         .excused = check->counts.excused,
         .faults = fleet->faults,
+        .polling = world->counts.polling,
+        .polls = world->counts.polls,
+        .upgraded = world->counts.upgraded,
+        .frozen = fleet->frozen,
         .directs = world->counts.directs,
         .wide = world->counts.wide,
         .announced = fleet->rosters.announced,
@@ -483,6 +507,7 @@ void fleet_run(const struct fleet_plan *plan, struct fleet_result *result)
     for (int i = 0; i < plan->clients; i++)
         stock_client_finish(&fleet->clients[i]);
     hostiles_finish(fleet);
+    freeze_end(fleet);
     fleet->world.rosters = NULL;
     fleet_run_until(fleet, sim_now_us(fleet->sim) + LOOP_S(IDLE_S));
     if (fleet->check.failure == NULL)

@@ -41,6 +41,8 @@ struct fleet_plan {
     uint64_t vanish_us;     /* all keys of these kinds vanish at once, this long after the faults begin; 0: never */
     int hostiles;           /* number of additional clients that are hostile, see hostile.h */
     uint32_t hostile_kinds; /* what they try: a bit for each enum hostile_kind */
+    int polling;            /* how many clients in a thousand begin by polling, see engine_client.h */
+    bool freezes;           /* an instance without a request stands still */
     bool presence;          /* clients are told which clients are in which room */
     bool stay_away;         /* some do not come back from an instance that was killed */
     bool pages;             /* they read the rooms' history */
@@ -67,6 +69,7 @@ struct fleet_result {
     char *failure;   /* NULL: all is well; the caller frees it */
     uint64_t digest; /* of everything that was accepted and shown, and when: a seed's own */
     uint64_t accepted, lost_by_broker, shown, passing, resumed, fresh, refused_resumes, faults;
+    uint64_t polling, polls, upgraded, frozen;
     uint64_t directs, wide, announced, compared, pages, page_entries, stalls, slowed, rotated, timed_out, swallowed,
         excused, missed, vanished, evil, ack_us;
 };
