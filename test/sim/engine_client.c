@@ -63,6 +63,10 @@ static uint64_t ask(struct engine_client *engine, uint16_t *port, const char *me
     /* Where nobody lives, the ingress has an answer of its own; here it is none at all. */
     uint64_t tag = poll_line_ask(&engine->line, *port, buf_span(&text));
     engine_note(engine, "%s to %u", method, *port);
+    if (!posts && engine->repeats > 0) {
+        buf_clear(&engine->get_bytes);
+        buf_append(&engine->get_bytes, buf_span(&text));
+    }
     buf_finish(&text);
     return tag;
 }
@@ -187,12 +191,26 @@ static void payload_read(struct engine_client *engine, struct span payload)
     }
 }
 
+/* A proxy between the client and the instances repeats a GET whose connection has ended without an answer. */
+static bool get_again(struct engine_client *engine)
+{
+    if (engine->repeats == 0 || !sim_chance(engine->sim, engine->repeats))
+        return false;
+    engine->counts.repeated++;
+    engine->get_port = engine->events->pick(engine->owner);
+    engine->get = poll_line_ask(&engine->line, engine->get_port, buf_span(&engine->get_bytes));
+    engine_note(engine, "GET is repeated to %u", engine->get_port);
+    return true;
+}
+
 static void got(struct engine_client *engine, int status, struct span body)
 {
     uint64_t life = engine->life;
     bool opens = engine->state == ENGINE_OPENING;
     engine->get = 0;
     engine->get_port = 0;
+    if (status == 0 && get_again(engine))
+        return;
     if (status != 200 || body.len == 0) {
         requests_fail(engine, "GET", status, body);
         return;
@@ -248,6 +266,7 @@ void engine_client_finish(struct engine_client *engine)
 {
     session_leave(engine, true);
     poll_line_finish(&engine->line);
+    buf_finish(&engine->get_bytes);
 }
 
 void engine_client_open(struct engine_client *engine, uint16_t port)

@@ -237,7 +237,7 @@ static void world_make(struct fleet *fleet)
 {
     const struct fleet_plan *plan = fleet->plan;
     int ends = plan->cuts + plan->silences + plan->kills + plan->pauses + plan->drains + plan->redis_kills +
-               plan->redis_pauses + plan->failovers + plan->refusals;
+               plan->redis_pauses + plan->failovers + plan->refusals + plan->unheard + plan->repeats;
     fleet->clients = mem_zero((size_t)plan->clients, sizeof *fleet->clients);
     fleet->witnesses = mem_zero((size_t)plan->clients, sizeof(struct witness *));
     fleet->hostiles = mem_zero((size_t)plan->hostiles, sizeof *fleet->hostiles);
@@ -261,6 +261,7 @@ static void world_make(struct fleet *fleet)
         .ack_us_max = plan->hostiles > 0 && plan->redis_pauses == 0 ? LOOP_MS(ACK_MS_MAX) : 0,
         .dawdles = plan->vanish_kinds != 0,
         .stays = ends == 0 && !fleet->check.rules.trims,
+        .repeats = (uint64_t)plan->repeats,
         .timeout_us = LOOP_S(plan->timeout_s),
         .rotate_lead_us = LOOP_S(plan->timeout_s) / ROTATE_SHARE,
         .traced = plan->traced,
@@ -466,6 +467,8 @@ static void result_take(struct fleet *fleet, struct fleet_result *result)
         .polls = world->counts.polls,
         .upgraded = world->counts.upgraded,
         .frozen = fleet->frozen,
+        .unheard = fleet->unheard,
+        .repeated = world->counts.repeated,
         .directs = world->counts.directs,
         .wide = world->counts.wide,
         .announced = fleet->rosters.announced,

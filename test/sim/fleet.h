@@ -42,19 +42,21 @@ struct fleet_plan {
     int hostiles;           /* number of additional clients that are hostile, see hostile.h */
     uint32_t hostile_kinds; /* what they try: a bit for each enum hostile_kind */
     int polling;            /* how many clients in a thousand begin by polling, see engine_client.h */
-    bool freezes;           /* an instance without a request stands still */
-    bool presence;          /* clients are told which clients are in which room */
-    bool stay_away;         /* some do not come back from an instance that was killed */
-    bool pages;             /* they read the rooms' history */
-    bool stalls;            /* they stop reading for a while */
-    bool large;             /* some messages are */
-    bool quiet;             /* they say little, and enter and leave rooms as before */
-    bool busy;              /* they say much */
-    bool steady;            /* the network is never slow for a moment */
-    bool verbose;           /* prints its faults and events on stdout */
-    const char *asked;      /* prints the commands to Redis that contain this text; NULL: none */
-    int traced;             /* a client whose traffic is shown too; -1: none */
-    struct tape *tape;      /* records the commands to Redis and their answers; NULL: nothing is recorded */
+    int unheard;       /* of what instances tell each other of polling sessions, how much in a thousand gets lost */
+    int repeats;       /* how many GETs in a thousand that get no answer a proxy repeats, elsewhere */
+    bool freezes;      /* an instance without a request stands still */
+    bool presence;     /* clients are told which clients are in which room */
+    bool stay_away;    /* some do not come back from an instance that was killed */
+    bool pages;        /* they read the rooms' history */
+    bool stalls;       /* they stop reading for a while */
+    bool large;        /* some messages are */
+    bool quiet;        /* they say little, and enter and leave rooms as before */
+    bool busy;         /* they say much */
+    bool steady;       /* the network is never slow for a moment */
+    bool verbose;      /* prints its faults and events on stdout */
+    const char *asked; /* prints the commands to Redis that contain this text; NULL: none */
+    int traced;        /* a client whose traffic is shown too; -1: none */
+    struct tape *tape; /* records the commands to Redis and their answers; NULL: nothing is recorded */
 };
 
 /* Fills in a plan from its seed: each seed has its own mixture. */
@@ -69,7 +71,7 @@ struct fleet_result {
     char *failure;   /* NULL: all is well; the caller frees it */
     uint64_t digest; /* of everything that was accepted and shown, and when: a seed's own */
     uint64_t accepted, lost_by_broker, shown, passing, resumed, fresh, refused_resumes, faults;
-    uint64_t polling, polls, upgraded, frozen;
+    uint64_t polling, polls, upgraded, frozen, unheard, repeated;
     uint64_t directs, wide, announced, compared, pages, page_entries, stalls, slowed, rotated, timed_out, swallowed,
         excused, missed, vanished, evil, ack_us;
 };

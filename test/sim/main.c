@@ -65,6 +65,8 @@ static const struct figure figures[] = {
     FIGURE(polls, "polls"),
     FIGURE(upgraded, "moves to a WebSocket"),
     FIGURE(frozen, "times frozen"),
+    FIGURE(unheard, "words about sessions lost"),
+    FIGURE(repeated, "requests repeated"),
     FIGURE(lost_by_broker, "lost by the broker"),
     FIGURE(shown, "shown"),
     FIGURE(passing, "of them not logged"),
