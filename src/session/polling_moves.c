@@ -168,10 +168,32 @@ static void refuse_all(struct polling *polling, enum polling_outcome outcome)
         polling_answer(&polling->get, outcome, SPAN_LIT(""));
 }
 
+/* A broker that has lost data may have an older record. What waits in it was sent since. */
+static bool is_outdated(const struct polling *polling, struct span record)
+{
+    struct parcel parcel;
+    struct parcel_socket socket;
+    struct token token, now;
+    hub_token(polling->sessions->hub, 0, &now);
+    if (!parcel_decode(record, &parcel))
+        return false;
+    for (uint64_t i = 0; i < parcel.socket_count && parcel_socket_next(&parcel.sockets, &socket); i++) {
+        if (token_decode(socket.offset, &token) &&
+            !span_equal(span_of(token.epoch, token.epoch_len), span_of(now.epoch, now.epoch_len)))
+            return true;
+    }
+    return false;
+}
+
 static void given(struct polling *polling, const struct record_grant *grant)
 {
     timer_stop(polling->sessions->loop, &polling->again);
     polling->held = true;
+    if (is_outdated(polling, grant->record)) {
+        polling_record_end(polling);
+        refuse_all(polling, POLLING_UNKNOWN_SID);
+        return;
+    }
     if (polling->websocket != NULL) {
         if (!session_open(polling, &polling->websocket->transport, grant)) {
             refuse_all(polling, POLLING_UNKNOWN_SID);

@@ -497,6 +497,21 @@ static void two_questions_in_one_post_are_answered(void **state)
     assert_int_equal(times(got, "432[{"), 1);
 }
 
+/* A broker that has lost data has older records, too: what waited in one has been sent since. */
+static void a_record_of_an_earlier_epoch_is_not_opened(void **state)
+{
+    join();
+    struct span text = span_of(record.text, record.len);
+    struct parcel parcel;
+    struct parcel_socket socket;
+    assert_true(parcel_decode(text, &parcel));
+    assert_true(parcel_socket_next(&parcel.sockets, &socket));
+    char *epoch = record.text + (socket.offset.data + 1 - record.text);
+    *epoch = *epoch == 'a' ? 'b' : 'a';
+    assert_true(span_equal(payload(get(2)), SPAN_LIT("1")));
+    assert_false(record.exists);
+}
+
 /* The list of members comes once, with the join, and not with every poll. */
 static void presence_is_told_once(void **state)
 {
@@ -589,6 +604,7 @@ int main(void)
         TEST(more_than_a_slow_client_may_have_comes_at_once),
         TEST(a_session_that_ends_is_told_with_its_last_answer),
         TEST(two_questions_in_one_post_are_answered),
+        TEST(a_record_of_an_earlier_epoch_is_not_opened),
         TEST(presence_is_told_once),
         TEST(so_many_begin_in_the_life_of_one),
     };
