@@ -62,7 +62,8 @@ struct engine_client {
     uint32_t payload_bytes_max;
     uint64_t get, post; /* tags of what is under way; 0: nothing */
     uint16_t get_port, post_port, ws_port;
-    struct buf out; /* packets that wait, as a payload */
+    uint64_t proved_us; /* its WebSocket has answered the probe */
+    struct buf out;     /* packets that wait, as a payload */
     struct poll_line line;
     struct sim_end *ws;
     struct ws_stream stream;

@@ -48,6 +48,7 @@ static void probe_message(struct engine_client *engine, const struct ws_event *e
         return;
     }
     engine->state = ENGINE_PAUSING;
+    engine->proved_us = sim_now_us(engine->sim);
     engine_note(engine, "its WebSocket has proved itself");
     if (engine->get == 0 && engine->post == 0)
         engine_move(engine);

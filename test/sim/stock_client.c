@@ -10,6 +10,7 @@
 
 enum {
     OPEN_US_MAX = 3000000, /* from dialling to connected */
+    MOVE_US_MAX = 1000000, /* from `3probe` to `5`, where nothing is wrong */
     DAWDLES_PER_MILLE = 400,
     CLOSE_RESTART = 1012, /* of a Close: come back, elsewhere */
 };
@@ -191,6 +192,8 @@ static void on_moved(void *owner)
     struct stock_client *client = owner;
     struct client_world *world = client->world;
     client_trace(client, "moves to its WebSocket", SPAN_LIT(""));
+    if (world->stays && !world->stalls && sim_now_us(world->sim) - client->engine.proved_us > MOVE_US_MAX)
+        check_fail(world->check, "%s: its poll was not answered while its WebSocket waited", client->witness.name);
     world->counts.upgraded++;
     client->witness.polls = false;
     client->witness.instance = world->number_of(world->arg, engine_client_port(&client->engine));
