@@ -147,7 +147,7 @@ static void frozen(struct fleet_plan *plan, uint64_t state[2])
     plan->unheard = below(state, 2) == 0 ? 50 : 0;
 }
 
-/* In three decades of seeds of ten, clients poll: a fifth of them, or all. Where single pushes get lost, the check has
+/* In three decades of seeds of ten, clients poll: a fifth of them, or all, unless they have much to read. Where single pushes get lost, the check has
  * to know which instance a client is on, so there nobody polls. */
 static void polling(struct fleet_plan *plan, uint64_t state[2])
 {
@@ -157,7 +157,7 @@ static void polling(struct fleet_plan *plan, uint64_t state[2])
     if (last >= 8)
         frozen(plan, state);
     else if (plan->swallows == 0)
-        plan->polling = below(state, 3) == 0 ? EVERYBODY_POLLS : POLLING_SHARE;
+        plan->polling = below(state, 3) == 0 && !plan->stalls ? EVERYBODY_POLLS : POLLING_SHARE;
     if (plan->cuts > 0 && plan->polling > 0 && below(state, 3) == 0)
         plan->unheard = 30;
 }
