@@ -430,16 +430,15 @@ static void a_room_is_replayed_once(void **state)
     expect(other_client, "432[]");
     join();
     policy.replay = START_OLDEST;
-    say(other_client, "423[\"say\",2]");
-    expect(other_client, "433[]");
+    say(other_client, "42[\"say\",2]");
     payload(get(2));
     post_now("421[\"join\",\"r\"]");
     struct span got = payload(get(2));
     assert_int_equal(times(got, "[\"talk\",\"r\",1"), 1);
     assert_int_equal(times(got, "431[]"), 1);
-    struct request *request = get(2);
+    get(2);
     turn(60);
-    assert_false(request->answered);
+    assert_true(requests_are_under_way());
 }
 
 /* A WebSocket's queue is relieved by reading again, which would never end here: nothing is answered meanwhile. */
@@ -455,7 +454,6 @@ static void more_than_a_slow_client_may_have_comes_at_once(void **state)
         turn(2);
     }
     assert_int_equal(times(payload(get(2)), "42[\"say\","), 100);
-    sessions.limits.slow_queue_bytes = session_limits_default.slow_queue_bytes;
 }
 
 /* The next GET goes to another instance, which would wait here for the rest, and its client for as long. */
@@ -471,8 +469,7 @@ static void a_session_that_ends_is_told_with_its_last_answer(void **state)
     }
     struct request *of_post = post(1, "4?"), *of_get = get(2);
     turn(100);
-    assert_true(of_post->answered);
-    assert_true(of_get->answered);
+    assert_true(of_post->answered && of_get->answered);
     assert_true(span_equal(buf_span(&of_get->payload), SPAN_LIT("1")));
     assert_false(record.exists);
 }
@@ -482,9 +479,6 @@ static void a_session_that_ends_is_told_with_its_last_answer(void **state)
 static void two_questions_in_one_post_are_answered(void **state)
 {
     join();
-    struct browser *other_client = walk_in();
-    say(other_client, "42[\"say\",1]");
-    turn(10);
     post_now("421[\"past\"]\x1e"
              "422[\"past\"]");
     struct span got = payload(get(2));
@@ -496,10 +490,9 @@ static void two_questions_in_one_post_are_answered(void **state)
 static void a_record_of_an_earlier_epoch_is_not_opened(void **state)
 {
     join();
-    struct span text = span_of(record.text, record.len);
     struct parcel parcel;
     struct parcel_socket socket;
-    assert_true(parcel_decode(text, &parcel));
+    assert_true(parcel_decode(span_of(record.text, record.len), &parcel));
     assert_true(parcel_socket_next(&parcel.sockets, &socket));
     char *epoch = record.text + (socket.offset.data + 1 - record.text);
     *epoch = *epoch == 'a' ? 'b' : 'a';
