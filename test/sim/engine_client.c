@@ -241,6 +241,13 @@ static void posted(struct engine_client *engine, int status, struct span body)
 static void on_done(void *owner, uint64_t tag, int status, struct span body)
 {
     struct engine_client *engine = owner;
+    bool is_lost = engine->losses > 0 && status == 200 && (tag == engine->get || tag == engine->post) &&
+                   sim_chance(engine->sim, engine->losses);
+    engine->counts.lost += is_lost;
+    if (is_lost) {
+        status = 0;
+        body = SPAN_LIT("is lost");
+    }
     if (tag == engine->get)
         got(engine, status, body);
     else if (tag == engine->post)

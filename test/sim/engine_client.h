@@ -69,9 +69,10 @@ struct engine_client {
     struct ws_stream stream;
     struct timer post_late;
     uint64_t repeats;     /* of a thousand GETs that get no answer, so many are repeated by a proxy, elsewhere */
+    uint64_t losses;      /* of a thousand answers so many get lost */
     struct buf get_bytes; /* the GET under way, where proxies repeat them */
     struct {
-        uint64_t polls, moved, failed, repeated; /* failed: WebSockets that were tried, and were of no use */
+        uint64_t polls, moved, failed, repeated, lost; /* failed: WebSockets that were tried, and were of no use */
     } counts;
 };
 

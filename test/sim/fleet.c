@@ -181,7 +181,7 @@ static void run_for(struct fleet *fleet, uint64_t us)
 static void config_write(struct fleet *fleet)
 {
     static const char text[] =
-        "ping_interval: 2s\nping_timeout: %s\nconnect_timeout: 3s\n"
+        "ping_interval: %s\nping_timeout: %s\nconnect_timeout: 3s\n"
         "namespaces:\n  /:\n    log: {entries: %llu, bytes: %llu, age: %llums}\n    replay: %s\n    announce: true\n"
         "    presence: %s\n    recovery: 10m\n    events:\n"
         "      all: {to: everyone, log: true, id: 0.id, except: 1}\n"
@@ -205,7 +205,9 @@ static void config_write(struct fleet *fleet)
     snprintf(replay, sizeof replay, "%d", plan->replay);
     int fd = mkstemp(fleet->config);
     assert(fd >= 0);
-    dprintf(fd, text, plan->stalls ? "8s" : "2s", (unsigned long long)plan->log_entries,
+    /* Where nothing but the request timeout ends anything, polls are held to the end. */
+    bool pings_seldom = plan->polling > 0 && plan->timeout_s > 0 && plan->cuts == 0;
+    dprintf(fd, text, pings_seldom ? "20s" : "2s", plan->stalls ? "8s" : "2s", (unsigned long long)plan->log_entries,
             plan->log_bytes != 0 ? (unsigned long long)plan->log_bytes : 64ull << 20,
             plan->log_age_ms != 0 ? (unsigned long long)plan->log_age_ms : 3600000,
             plan->replay == 0  ? "none"
@@ -237,7 +239,7 @@ static void world_make(struct fleet *fleet)
 {
     const struct fleet_plan *plan = fleet->plan;
     int ends = plan->cuts + plan->silences + plan->kills + plan->pauses + plan->drains + plan->redis_kills +
-               plan->redis_pauses + plan->failovers + plan->refusals + plan->unheard + plan->repeats;
+               plan->redis_pauses + plan->failovers + plan->refusals + plan->unheard + plan->repeats + plan->losses;
     fleet->clients = mem_zero((size_t)plan->clients, sizeof *fleet->clients);
     fleet->witnesses = mem_zero((size_t)plan->clients, sizeof(struct witness *));
     fleet->hostiles = mem_zero((size_t)plan->hostiles, sizeof *fleet->hostiles);
@@ -262,6 +264,7 @@ static void world_make(struct fleet *fleet)
         .dawdles = plan->vanish_kinds != 0,
         .stays = ends == 0 && !fleet->check.rules.trims,
         .repeats = (uint64_t)plan->repeats,
+        .losses = (uint64_t)plan->losses,
         .timeout_us = LOOP_S(plan->timeout_s),
         .rotate_lead_us = LOOP_S(plan->timeout_s) / ROTATE_SHARE,
         .traced = plan->traced,
@@ -469,6 +472,7 @@ static void result_take(struct fleet *fleet, struct fleet_result *result)
         .frozen = fleet->frozen,
         .unheard = fleet->unheard,
         .repeated = world->counts.repeated,
+        .lost_answers = world->counts.lost_answers,
         .directs = world->counts.directs,
         .wide = world->counts.wide,
         .announced = fleet->rosters.announced,

@@ -43,6 +43,7 @@ struct fleet_plan {
     uint32_t hostile_kinds; /* what they try: a bit for each enum hostile_kind */
     int polling;            /* how many clients in a thousand begin by polling, see engine_client.h */
     int unheard;       /* of what instances tell each other of polling sessions, how much in a thousand gets lost */
+    int losses;        /* how many answers to polling clients in a thousand get lost on their way */
     int repeats;       /* how many GETs in a thousand that get no answer a proxy repeats, elsewhere */
     bool freezes;      /* an instance without a request stands still */
     bool presence;     /* clients are told which clients are in which room */
@@ -71,7 +72,7 @@ struct fleet_result {
     char *failure;   /* NULL: all is well; the caller frees it */
     uint64_t digest; /* of everything that was accepted and shown, and when: a seed's own */
     uint64_t accepted, lost_by_broker, shown, passing, resumed, fresh, refused_resumes, faults;
-    uint64_t polling, polls, upgraded, frozen, unheard, repeated;
+    uint64_t polling, polls, upgraded, frozen, unheard, repeated, lost_answers;
     uint64_t directs, wide, announced, compared, pages, page_entries, stalls, slowed, rotated, timed_out, swallowed,
         excused, missed, vanished, evil, ack_us;
 };

@@ -145,10 +145,11 @@ static void frozen(struct fleet_plan *plan, uint64_t state[2])
     plan->link_cuts = (int)below(state, 20);
     plan->redis_kills = (int)below(state, 5);
     plan->unheard = below(state, 2) == 0 ? 50 : 0;
+    plan->losses = below(state, 2) == 0 ? 10 : 0;
 }
 
-/* In three decades of seeds of ten, clients poll: a fifth of them, or all, unless they have much to read. Where single pushes get lost, the check has
- * to know which instance a client is on, so there nobody polls. */
+/* In three decades of seeds of ten, clients poll: a fifth of them, or all, unless they have much to read. Where single
+ * pushes get lost, the check has to know which instance a client is on, so there nobody polls. */
 static void polling(struct fleet_plan *plan, uint64_t state[2])
 {
     uint64_t decade = plan->seed / DECADES % 10, last = plan->seed % DECADES;
@@ -160,6 +161,8 @@ static void polling(struct fleet_plan *plan, uint64_t state[2])
         plan->polling = below(state, 3) == 0 && !plan->stalls ? EVERYBODY_POLLS : POLLING_SHARE;
     if (plan->cuts > 0 && plan->polling > 0 && below(state, 3) == 0)
         plan->unheard = 30;
+    if (plan->cuts > 0 && plan->polling > 0 && below(state, 2) == 0)
+        plan->losses = 10;
 }
 
 void fleet_plan_from_seed(struct fleet_plan *plan, uint64_t seed)
@@ -232,12 +235,13 @@ void fleet_plan_print(const struct fleet_plan *plan)
     printf(
         "seed %llu: %d instances, %d clients; in a thousand faults: %d cuts, %d silences, %d cuts of links, %d kills, "
         "%d pauses, %d drains, %d ends of Redis, %d failovers, %d pauses of Redis, %d script flushes, %d refusals, "
-        "%d clock jumps, %d swallowed pushes, %d vanished keys; %d hostile clients (%x), %d polling, %d unheard, %d "
-        "repeated%s\n",
+        "%d clock jumps, %d swallowed pushes, %d vanished keys; %d hostile clients (%x), %d polling, %d unheard, "
+        "%d answers lost, %d repeated%s\n",
         (unsigned long long)plan->seed, plan->instances, plan->clients, plan->cuts, plan->silences, plan->link_cuts,
         plan->kills, plan->pauses, plan->drains, plan->redis_kills, plan->failovers, plan->redis_pauses,
         plan->script_flushes, plan->refusals, plan->clock_jumps, plan->swallows, plan->vanishings, plan->hostiles,
-        plan->hostile_kinds, plan->polling, plan->unheard, plan->repeats, plan->freezes ? ", instances freeze" : "");
+        plan->hostile_kinds, plan->polling, plan->unheard, plan->losses, plan->repeats,
+        plan->freezes ? ", instances freeze" : "");
     printf("    replay %d; logs keep %llu entries, %llu bytes, %llu ms; requests take %d s at most%s%s%s%s%s%s%s\n",
            plan->replay, (unsigned long long)plan->log_entries, (unsigned long long)plan->log_bytes,
            (unsigned long long)plan->log_age_ms, plan->timeout_s, plan->presence ? ", presence" : "",

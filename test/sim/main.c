@@ -67,6 +67,7 @@ static const struct figure figures[] = {
     FIGURE(frozen, "times frozen"),
     FIGURE(unheard, "words about sessions lost"),
     FIGURE(repeated, "requests repeated"),
+    FIGURE(lost_answers, "answers lost"),
     FIGURE(lost_by_broker, "lost by the broker"),
     FIGURE(shown, "shown"),
     FIGURE(passing, "of them not logged"),

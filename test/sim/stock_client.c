@@ -248,6 +248,7 @@ void stock_client_init(struct stock_client *client, struct client_world *world, 
     client->engine.kind = (uint8_t)kind;
     client->engine.line.timeout_us = world->timeout_us;
     client->engine.repeats = world->repeats;
+    client->engine.losses = world->losses;
     client->engine.line.keeps = kind != ENGINE_WEBSOCKET && sim_chance(world->sim, 500);
     world->counts.polling += kind != ENGINE_WEBSOCKET;
     snprintf(client->witness.name, sizeof client->witness.name, "client %d", number);
@@ -289,6 +290,7 @@ void stock_client_finish(struct stock_client *client)
     sim_timer_stop(client->world->sim, &client->deadline);
     client->world->counts.polls += client->engine.counts.polls;
     client->world->counts.repeated += client->engine.counts.repeated;
+    client->world->counts.lost_answers += client->engine.counts.lost;
     engine_client_finish(&client->engine);
     attached_clear(&client->attached);
     buf_finish(&client->offset);

@@ -31,15 +31,16 @@ struct client_world {
     int count;
     bool quiet, busy; /* as in the plan */
     bool large, stalls, pages;
-    bool dawdles;            /* some take their time to come back */
-    bool stays;              /* nothing but the request timeout ends a connection */
-    bool leases_follow;      /* nothing keeps an instance from telling a broker that lost data what it knows */
-    uint64_t repeats;        /* as in the plan */
-    uint64_t timeout_us;     /* of requests: the ingress cuts an older connection; 0: never */
-    uint64_t rotate_lead_us; /* how long before that instances begin to close it */
-    int traced;              /* the number of a client whose actions are printed; -1: none */
+    bool dawdles;             /* some take their time to come back */
+    bool stays;               /* nothing but the request timeout ends a connection */
+    bool leases_follow;       /* nothing keeps an instance from telling a broker that lost data what it knows */
+    uint64_t repeats, losses; /* as in the plan */
+    uint64_t timeout_us;      /* of requests: the ingress cuts an older connection; 0: never */
+    uint64_t rotate_lead_us;  /* how long before that instances begin to close it */
+    int traced;               /* the number of a client whose actions are printed; -1: none */
     struct {
-        uint64_t rotated, timed_out, stalls, pages, page_entries, directs, wide, polling, polls, upgraded, repeated;
+        uint64_t rotated, timed_out, stalls, pages, page_entries, directs, wide, polling, polls, upgraded, repeated,
+            lost_answers;
     } counts;
     uint64_t ack_us_max;  /* an acknowledgement takes no longer; 0: it may */
     uint64_t ack_us_most; /* and took so long at most */
