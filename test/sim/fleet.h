@@ -25,6 +25,9 @@ enum vanish_kind {
 };
 /* All but the counter: when that is gone, the numbers by which the check knows entries mean something else. */
 enum { VANISH_SURE = (1 << VANISH_KINDS) - 1 - (1 << VANISH_STATE) };
+/* Of a thousand GETs that get no answer, so many may be repeated by a proxy. None: if the first answer was sent and got
+ * lost, the second one goes on behind it. */
+enum { REPEATS_SURE = 0 };
 
 struct fleet_plan {
     uint64_t seed;

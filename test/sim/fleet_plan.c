@@ -163,6 +163,7 @@ static void polling(struct fleet_plan *plan, uint64_t state[2])
         plan->unheard = 30;
     if (plan->cuts > 0 && plan->polling > 0 && below(state, 2) == 0)
         plan->losses = 10;
+    plan->repeats = plan->losses > 0 ? REPEATS_SURE : 0;
 }
 
 void fleet_plan_from_seed(struct fleet_plan *plan, uint64_t seed)
