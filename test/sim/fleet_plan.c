@@ -148,17 +148,18 @@ static void frozen(struct fleet_plan *plan, uint64_t state[2])
     plan->losses = below(state, 2) == 0 ? 10 : 0;
 }
 
-/* In three decades of seeds of ten, clients poll: a fifth of them, or all, unless they have much to read. Where single
+/* In three decades of seeds of ten, clients poll: a fifth of them, or all, unless they are told much. Where single
  * pushes get lost, the check has to know which instance a client is on, so there nobody polls. */
 static void polling(struct fleet_plan *plan, uint64_t state[2])
 {
     uint64_t decade = plan->seed / DECADES % 10, last = plan->seed % DECADES;
+    bool is_costly = plan->stalls || (plan->presence && !plan->quiet);
     if (decade != 2 && decade != 7 && decade != 8)
         return;
     if (last >= 8)
         frozen(plan, state);
     else if (plan->swallows == 0)
-        plan->polling = below(state, 3) == 0 && !plan->stalls ? EVERYBODY_POLLS : POLLING_SHARE;
+        plan->polling = below(state, 3) == 0 && !is_costly ? EVERYBODY_POLLS : POLLING_SHARE;
     if (plan->cuts > 0 && plan->polling > 0 && below(state, 3) == 0)
         plan->unheard = 30;
     if (plan->cuts > 0 && plan->polling > 0 && below(state, 2) == 0)
