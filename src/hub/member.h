@@ -150,6 +150,8 @@ static inline bool member_is_settled(const struct member *member)
 {
     return member->state == MEMBER_SETTLED;
 }
+/* The token of everything that a settled member has been sent. False if no token can express it. */
+bool member_token(struct member *member, struct token *token);
 /* Between member_init and the first member_rejoin: its client was told positions up to `sent_seq`. */
 void member_resume(struct member *member, uint64_t sent_seq);
 /* The client keeps this token of an earlier session, see struct member. */

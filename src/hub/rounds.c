@@ -22,6 +22,7 @@
  * Every entry up to `pos` of a room has been sent, so sending an entry advances `pos` of all rooms. `sent_seq` is the
  * highest position that the client was told. An entry below it belongs to a room that is replayed late; its token then
  * names that room's own position. */
+#include <assert.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
@@ -226,6 +227,23 @@ static bool token_add_rooms(struct member *member, bool replayed, struct token *
     return true;
 }
 
+/* The client keeps a token of an earlier session: ours is spelled in another way. */
+static bool token_respell(const struct member *member, struct token *token)
+{
+    if (member->stale_version == 0 || token->seq != member->stale_seq)
+        return false;
+    token->version = member->stale_version == '1' ? '2' : '1';
+    return true;
+}
+
+bool member_token(struct member *member, struct token *token)
+{
+    assert(member_is_settled(member));
+    hub_token(member->hub, hub_position(member->hub), token);
+    token_respell(member, token);
+    return token->seq > member->join_seq || token_add_rooms(member, false, token);
+}
+
 void member_lose(struct member *member)
 {
     if (member->state == MEMBER_LOST)
@@ -260,10 +278,8 @@ static void deliver(struct member *member, struct entry *entry)
         }
         shared = shared && token.late_count == 0;
     }
-    if (member->stale_version != 0 && token.seq == member->stale_seq) {
+    if (token_respell(member, &token))
         shared = false;
-        token.version = member->stale_version == '1' ? '2' : '1';
-    }
     member->events->deliver(member, entry, &token, shared);
 }
 

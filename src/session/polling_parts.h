@@ -96,6 +96,12 @@ static inline bool polling_may_be_elsewhere(const struct sessions *sessions, str
 {
     return polling_is_roaming(sessions) && engineio_sid_is_valid(sid);
 }
+/* The session's queue empties when it is passed on, and that waits until it is calm: nothing of it may wait for the
+ * queue. The queue has a bound of its own. */
+static inline bool polling_carries(const struct session *session)
+{
+    return session->transport->format == TRANSPORT_POLLING && polling_is_roaming(session->sessions);
+}
 void polling_moves_init(struct polling *polling);
 void polling_moves_finish(struct polling *polling);
 /* Asks the broker for it, for the request that has just come. */

@@ -19,6 +19,7 @@ enum {
     REFUSED_CHANGES = 10,               /* a CONNECT that is refused counts so much: a signature was verified */
     CONNECT_BYTES = 2048,               /* what a subscriber that connects makes this instance and the broker hold */
 };
+static const uint64_t NO_POSITION = UINT64_C(1) << 62; /* no log gets there: whoever claims it is refused */
 
 static void fresh_begin(struct subscriber *subscriber, struct span room);
 
@@ -496,12 +497,12 @@ bool subscriber_is_calm(const struct subscriber *subscriber)
            member_is_settled(&subscriber->member);
 }
 
-void subscriber_park(const struct subscriber *subscriber, struct buf *to)
+void subscriber_park(struct subscriber *subscriber, struct buf *to)
 {
-    struct hub *hub = subscriber->sessions->hub;
     struct buf offset = {0};
     struct token token;
-    hub_token(hub, hub_position(hub), &token);
+    if (!member_token(&subscriber->member, &token))
+        token.seq = NO_POSITION;
     token_encode(&offset, &token);
     struct parcel_socket parcel = {
         .nsp = subscriber->nsp->name,

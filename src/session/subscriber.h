@@ -101,7 +101,7 @@ enum refusal subscriber_begin(struct session *session, const struct nsp *nsp, co
 /* Nothing of it is under way, see session_is_calm. */
 bool subscriber_is_calm(const struct subscriber *subscriber);
 /* Appends what brings a calm subscriber back on another instance. */
-void subscriber_park(const struct subscriber *subscriber, struct buf *to);
+void subscriber_park(struct subscriber *subscriber, struct buf *to);
 /* The subscriber of this namespace, or NULL. */
 struct subscriber *subscriber_find(struct session *session, struct span nsp);
 /* The client leaves (41): the lease is deleted. */

@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "hub/audience.h"
+#include "session/polling_parts.h"
 #include "session/presence.h"
 
 void subscriber_room_name(struct buf *to, const struct nsp *nsp, struct span room)
@@ -98,7 +99,7 @@ void subscriber_deliver(struct member *member, struct entry *entry, const struct
 {
     struct subscriber *subscriber = container_of(member, struct subscriber, member);
     struct session *session = subscriber->session;
-    if (subscriber->nsp->recoverable &&
+    if (subscriber->nsp->recoverable && !polling_carries(session) &&
         transport_queued(session->transport) > subscriber->sessions->limits.slow_queue_bytes &&
         session_slow(session, subscriber))
         return; /* it comes again */
@@ -119,8 +120,8 @@ bool subscriber_has_room(struct member *member)
     struct session *session = subscriber->session;
     if (!transport_is_open(session->transport))
         return false; /* it is ending: no further try */
-    /* One that moves between instances must settle before anything is answered. Its queue has a bound of its own. */
-    if (subscriber->roams || transport_queued(session->transport) < subscriber->sessions->limits.replay_queue_bytes)
+    if (polling_carries(session) ||
+        transport_queued(session->transport) < subscriber->sessions->limits.replay_queue_bytes)
         return true;
     transport_await_drained(session->transport);
     return false;
