@@ -115,6 +115,8 @@ static void instance_encode(struct buf *to, const struct server *server)
     compression_encode(to, &sessions->compression);
     closes(to, &server->net);
     refusals(to, &sessions->refusals);
+    gauge(to, "broker_trouble", "1 while the broker cannot be relied on; /ready and the log say why.",
+          broker_trouble(server->broker) != NULL);
     gauge(to, "broker_up", "1 while the link to the broker is up.", broker_is_up(server->broker));
 }
 
