@@ -171,6 +171,8 @@ bool limits_derive(struct serve_limits *limits, const struct limits_files *files
                        (unsigned long long)limits->connections, (unsigned long long)files->connections);
     if (limits->log_bytes == LIMIT_DERIVED)
         limits->log_bytes = 0; /* the broker knows how much memory it has */
+    if (limits->idle_timeout == LIMIT_DERIVED)
+        limits->idle_timeout = limits->head_timeout;
     if (limits->connections_per_address == LIMIT_DERIVED)
         limits->connections_per_address = on_platform ? 0 : PER_ADDRESS;
     return true;

@@ -48,7 +48,7 @@
       "a request's head; it also has 128 fields and a line of 8 KiB at most", "431 or 414 (`head_too_large`)") \
     X(head_timeout, LIMIT_MS, 30000, 100, 600000, "time until a request's head is complete", \
       "408, closed (`head_late`)") \
-    X(idle_timeout, LIMIT_MS, 30000, 100, 3600000, \
+    X(idle_timeout, LIMIT_MS, LIMIT_DERIVED, 100, 3600000, \
       "time from an answer to the next request's head; longer than a load balancer in front keeps its connections", \
       "closed without words (`done`)") \
     X(body_timeout, LIMIT_MS, 30000, 100, 600000, "time for each KiB of a request's body", \

@@ -84,12 +84,13 @@ void manual_configuration(struct buf *to)
     buf_append(to, SPAN_LIT("\n## `limits`\n\n"));
     bounds_head(to);
     limits_describe(to, true);
-    buf_append(to,
-               SPAN_LIT("\nA bound of one thing ends that thing, not the connection. Above a rate a client is not read "
-                        "for a while: it waits, and loses nothing.\n\nBounds per address are for clients that connect "
-                        "directly. Clients behind one proxy or NAT share an address: leave the rates at 0 there.\n"
-                        "[serve.md](serve.md#bounds) says how the defaults of `connections`, `connections_per_address` "
-                        "and `log_bytes` come about, and which bounds are fixed.\n"));
+    buf_append(
+        to, SPAN_LIT("\nA bound of one thing ends that thing, not the connection. Above a rate a client is not read "
+                     "for a while: it waits, and loses nothing.\n\nBounds per address are for clients that connect "
+                     "directly. Clients behind one proxy or NAT share an address: leave the rates at 0 there.\n"
+                     "The default of `idle_timeout` is `head_timeout`. [serve.md](serve.md#bounds) says how those of "
+                     "`connections`, `connections_per_address`\nand `log_bytes` come about, and which bounds are "
+                     "fixed.\n"));
 }
 
 static void refusals_describe(struct buf *to)

@@ -70,9 +70,12 @@ static void test_what_is_derived(void **state)
     limits_init(&limits);
     assert_true(limits_derive(&limits, &files, true, &err));
     assert_int_equal(limits.connections_per_address, 0);
+    assert_int_equal(limits.idle_timeout, limits.head_timeout);
+    limits.idle_timeout = 123;
     limits.connections_per_address = 7;
     assert_true(limits_derive(&limits, &files, true, &err));
     assert_int_equal(limits.connections_per_address, 7);
+    assert_int_equal(limits.idle_timeout, 123);
 }
 
 /* Every row that is the sessions' reaches them, and the defaults are theirs. */
