@@ -199,14 +199,15 @@ static void stranger_look(struct redis_broker *redis, const struct redis_link *l
     const char *why = redis_stranger_text(span_of(link->first, link->first_len));
     if (why != NULL)
         redis_unusable(redis, why);
-    else if (link->first_len == 0 && (link->conn.reason == CLOSE_PEER_CLOSED || link->conn.reason == CLOSE_PEER_RESET))
+    else if (redis->state == REDIS_GREETING && link->first_len == 0 &&
+             (link->conn.reason == CLOSE_PEER_CLOSED || link->conn.reason == CLOSE_PEER_RESET))
         redis_port_cut(redis);
 }
 
 static void link_closed(struct redis_link *link)
 {
     struct redis_broker *redis = broker_of(link);
-    if (redis->state == REDIS_GREETING)
+    if (redis->state == REDIS_GREETING || redis->state == REDIS_CONNECTING)
         stranger_look(redis, link);
     if (redis->state != REDIS_DOWN) {
         if (redis->state != REDIS_UP) {

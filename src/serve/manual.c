@@ -53,7 +53,10 @@ static void fields_describe(struct buf *to)
         if (place == NULL || strcmp(place, settings[i].place) != 0) {
             place = settings[i].place;
             buf_append(to, SPAN_LIT("\n## "));
-            quoted(to, place[0] != '\0' ? place : "Fields of the file, beside its bounds");
+            if (place[0] != '\0')
+                quoted(to, place);
+            else
+                buf_append(to, SPAN_LIT("Fields of the file, beside its bounds"));
             buf_append(to, SPAN_LIT("\n\n| field | default | takes | meaning | counted under |\n"
                                     "|---|---|---|---|---|\n"));
         }

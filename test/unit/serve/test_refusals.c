@@ -224,6 +224,28 @@ static void test_sessions_of_an_address(void **state)
     stop();
 }
 
+#define EVENT "42[\"a\"]"
+#define SEPARATOR "\x1e"
+
+/* A client that sends too fast is read more slowly: its POST is answered later, and all of it counts. */
+static void test_messages_of_a_client(void **state)
+{
+    start("limits: {messages_per_second: 20, messages_at_once: 3}");
+    begin_session(&peers[0]);
+    answers(&peers[0], request("POST", of_session(POLL "&sid=%s"), "", "40"), "HTTP/1.1 200 OK\r\n");
+    say(&peers[0], request("POST", of_session(POLL "&sid=%s"), "",
+                           EVENT SEPARATOR EVENT SEPARATOR EVENT SEPARATOR EVENT SEPARATOR EVENT SEPARATOR EVENT
+                               SEPARATOR EVENT SEPARATOR EVENT));
+    pass_ms(100);
+    assert_int_equal(peers[0].got.len, 0);
+    assert_true(server->sessions.counters.events_in <= 6);
+    is_noted(REFUSAL_MESSAGES_RATE);
+    await(&peers[0], "HTTP/1.1 200 OK");
+    assert_int_equal(server->sessions.counters.events_in, 8);
+    lives(&peers[1]);
+    stop();
+}
+
 static void test_an_instance_that_drains(void **state)
 {
     start("");
@@ -328,6 +350,7 @@ int main(void)
         TEST(test_idle_connections),
         TEST(test_requests_of_a_session),
         TEST(test_sessions_of_an_address),
+        TEST(test_messages_of_a_client),
         TEST(test_an_instance_that_drains),
         TEST(test_closed_websockets),
         TEST(test_lines_are_gathered),
