@@ -166,6 +166,11 @@ static void a_cluster_is_told(void **state)
     const char *url = other_open(options, "redis", 0);
     struct instance *a = instance_open_at("A", url);
     is_unusable(a, "cluster mode", "a standalone Redis");
+    /* Also one that has all slots, and would work until they move. */
+    redis_ask(&other, "CLUSTER", "ADDSLOTSRANGE", "0", "16383", NULL);
+    AWAIT(strstr(redis_ask(&other, "CLUSTER", "INFO", NULL), "cluster_state:ok") != NULL);
+    struct instance *c = instance_open_at("C", url);
+    is_unusable(c, "cluster mode", "a standalone Redis");
     snprintf(with_db, sizeof with_db, "%s/1", url);
     struct instance *b = instance_open_at("B", with_db);
     is_unusable(b, "cluster mode", "a standalone Redis");
