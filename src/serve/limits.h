@@ -77,7 +77,8 @@
       "the join is refused (`rooms_full`)") \
     X(instance_rooms, LIMIT_COUNT, 200000, 1, 10000000, "rooms on this instance", \
       "a join that would add another is refused (`instance_rooms_full`)") \
-    X(messages_per_second, LIMIT_COUNT, 0, 0, 1000000, "messages of one client each second, sustained; 0: no bound", \
+    X(messages_per_second, LIMIT_COUNT, 0, 0, 1000000, \
+      "messages of one client each second, sustained, pings and unasked packets among them; 0: no bound", \
       "its connection is not read for a while (`messages_rate`)") \
     X(messages_at_once, LIMIT_COUNT, 100, 1, 1000000, "the same in a burst", \
       "its connection is not read for a while (`messages_rate`)") \

@@ -79,8 +79,8 @@ void load_finish(struct session *session);
 /* Frees the load if it is empty. */
 void load_release(struct session *session);
 
-/* A message has come: beyond the rate of its session, or of all sessions of its address, the session is not read for a
- * while. The message itself is taken. */
+/* A message, or another packet that the client was not asked for, has come: beyond the rate of its session, or of all
+ * sessions of its address, the session is not read for a while. The message itself is taken. */
 void session_message(struct session *session);
 /* Rooms change for others by what this session does: so much. */
 void session_change(struct session *session, size_t by);

@@ -257,6 +257,8 @@ static void event_received(struct websocket *websocket, const struct ws_event *e
             message_received(websocket, event);
         break;
     case WS_PING:
+        if (websocket->transport.session != NULL)
+            session_message(websocket->transport.session);
         frame = ws_frame_create(WS_PONG, event->payload);
         conn_send_frame(websocket->conn, frame);
         frame_unref(frame);

@@ -2,6 +2,7 @@
  * too slowly, by the policy of its namespace. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "fixture.h"
@@ -45,6 +46,39 @@ static void a_client_is_read_at_its_rate(void **state)
     assert_false(one->closed);
     assert_false(one->websocket.transport.session->paused);
     assert_int_equal(sessions.refusals.counts[REFUSAL_CALLS_FULL], 0);
+}
+
+/* So is whatever else nobody asked it for: pongs and pings cost time, too. */
+static void other_packets_count_as_well(void **state)
+{
+    struct browser *one = enter(0, "40");
+    sessions.limits.messages = (struct rate){.per_second = 20, .at_once = 4};
+    for (int i = 0; i < 2; i++)
+        say(one, "3");
+    static const uint8_t ping[] = {0x89, 0x80, 0, 0, 0, 0};
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(write(one->fd, ping, sizeof ping), sizeof ping);
+    say(one, "421[\"say\",1]");
+    turn(20);
+    assert_true(one->websocket.transport.session->paused);
+    assert_int_equal(acks_of(one), 0);
+    expect(one, "431[]");
+    assert_false(one->closed);
+}
+
+/* A pong that was asked for is free: a client at its rate answers pings in time. */
+static void an_awaited_pong_is_free(void **state)
+{
+    struct browser *one = enter(0, "40");
+    sessions.limits.messages = (struct rate){.per_second = 1, .at_once = 1};
+    struct session *session = one->websocket.transport.session;
+    for (int i = 0; i < 3; i++) {
+        session->awaiting_pong = true;
+        say(one, "3");
+        turn(10);
+        assert_false(session->awaiting_pong);
+    }
+    assert_int_equal(sessions.counters.stalled, 0);
 }
 
 /* Without a rate nobody waits. */
@@ -165,6 +199,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_client_is_read_at_its_rate),
+        TEST(other_packets_count_as_well),
+        TEST(an_awaited_pong_is_free),
         TEST(without_a_rate_nothing_is_counted),
         TEST(clients_of_an_address_share_its_rate),
         TEST(what_is_not_logged_may_be_dropped),
