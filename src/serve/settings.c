@@ -43,6 +43,8 @@ const struct setting settings[] = {
     {"", "transports", "[polling, websocket]", "a list", "the transports that clients may use", "`transport_unknown`"},
     {"", "origins", "[]", "a list of up to 256 origins, `\"null\"` or `\"*\"`",
      "pages of other sites that may open a WebSocket", "`origin`"},
+    {"", "plain", "on", "`on`, `off` or a mapping", "where clients without a library connect (sennit.v1)", ""},
+    {"", "raw", "off", "`on`, `off` or a mapping", "where pages connect that know no protocol", ""},
     {"", "cors", "off", "a mapping", "pages of other sites that may poll", "`cors`"},
     {"", "cookie", "false", "`true`, `false` or a mapping",
      "a cookie with the session's id, for load balancers; Sennit never reads it", ""},
@@ -66,6 +68,9 @@ const struct setting settings[] = {
     {"cookie", "secure", "false", "`true` or `false`", "attribute Secure", ""},
     {"cookie", "same_site", "lax", "`lax`, `strict` or `none`", "attribute SameSite", ""},
     {"cookie", "max_age", "none", "0ms to 400d", "attribute Max-Age", ""},
+
+    {"plain", "path", "/ws", "a path", "its place", ""},
+    {"raw", "path", "/raw", "a path", "its place", ""},
 
     {"admin", "token_file", "none", "a file", "its content (16 to 1024 visible characters) is the operator's token",
      "`admin`"},
