@@ -37,6 +37,13 @@ bool http_is_10(const struct http *http)
     return http->exchange->is_10;
 }
 
+void http_idle_begin(struct http *http)
+{
+    const struct http_server *server = http->server;
+    uint32_t ms = server->rules.idle_ms != 0 ? server->rules.idle_ms : http->exchange->head_ms;
+    timer_start(server->net->loop, &http->exchange->timer, LOOP_MS(ms));
+}
+
 void http_answered(struct http *http)
 {
     struct http_exchange *exchange = http->exchange;
@@ -48,7 +55,7 @@ void http_answered(struct http *http)
     exchange->held = exchange->full = false;
     if (http_stays(http) && more) {
         http_set_state(exchange, HTTP_IDLE);
-        timer_start(loop, &exchange->timer, LOOP_MS(exchange->head_ms));
+        http_idle_begin(http);
         http_input_again(http);
         return;
     }

@@ -13,7 +13,6 @@
 
 enum {
     CLIENT_LINGER_MS = 1000,
-    CLIENT_BODY_MS = 30000,
     CLOSED_LOG_LINES = 20, /* for one reason, */
     CLOSED_LOG_MS = 10000, /* in so long */
 };
@@ -51,9 +50,10 @@ static void log_closed(struct client *client, enum close_reason reason)
     addr_ip_print(&client->http.conn.peer, ip);
     if (log->silent > 0)
         log_event(level, "connection closed", LOG_C("reason", close_reason_name(reason)), LOG_C("peer", ip),
-                  LOG_N("others_before", log->silent));
+                  LOG_C("why", close_reason_text(reason)), LOG_N("others_before", log->silent));
     else
-        log_event(level, "connection closed", LOG_C("reason", close_reason_name(reason)), LOG_C("peer", ip));
+        log_event(level, "connection closed", LOG_C("reason", close_reason_name(reason)), LOG_C("peer", ip),
+                  LOG_C("why", close_reason_text(reason)));
     log->silent = 0;
 }
 
@@ -72,12 +72,20 @@ void client_note(struct client *client, enum refusal refusal, struct span what)
     refusals_note(&client_server(client)->sessions.refusals, refusal, span_str(ip), what);
 }
 
+void client_reason_encode(struct buf *to, enum refusal refusal)
+{
+    buf_printf(to, "X-Sennit-Reason: %s\r\nX-Sennit-Cure: %s\r\n", refusal_name(refusal), refusal_text(refusal));
+}
+
 /* A refusal in words. */
 static void client_answer(struct client *client, int status, struct span fields, enum refusal refusal)
 {
-    struct buf body = {0};
+    struct buf body = {0}, all = {0};
+    buf_append(&all, fields);
+    client_reason_encode(&all, refusal);
     buf_printf(&body, "%s: %s\n", http1_status_text(status), refusal_text(refusal));
-    http_respond(&client->http, status, SPAN_LIT("text/plain; charset=utf-8"), fields, buf_span(&body));
+    http_respond(&client->http, status, SPAN_LIT("text/plain; charset=utf-8"), buf_span(&all), buf_span(&body));
+    buf_finish(&all);
     buf_finish(&body);
 }
 
@@ -86,6 +94,24 @@ void client_refuse(struct client *client, int status, enum refusal refusal, stru
     client_note(client, refusal, what);
     http_last(&client->http, CLOSE_REFUSED);
     client_answer(client, status, fields, refusal);
+}
+
+bool client_may_begin(struct client *client, struct span fields)
+{
+    struct sessions *sessions = &client_server(client)->sessions;
+    const struct addr_ip *peer = &client->http.conn.peer;
+    uint64_t now_us = loop_now_us(sessions->loop),
+             wait_us = rates_wait_us(&sessions->rates, RATES_CONNECTS, peer, now_us);
+    if (wait_us == 0) {
+        rates_take(&sessions->rates, RATES_CONNECTS, peer, now_us);
+        return true;
+    }
+    struct buf all = {0};
+    buf_append(&all, fields);
+    buf_printf(&all, "Retry-After: %llu\r\n", (unsigned long long)(wait_us / LOOP_MS(1000) + 1));
+    client_refuse(client, 429, REFUSAL_ADDRESS_RATE, buf_span(&all), SPAN_LIT(""));
+    buf_finish(&all);
+    return false;
 }
 
 void client_give_way(struct client *client)
@@ -121,6 +147,13 @@ static void on_request(struct http *http, const struct http1_head *head)
     route_request(client, head);
 }
 
+static enum refusal invalid_refusal(int status)
+{
+    if (status == 414 || status == 431)
+        return REFUSAL_HEAD_TOO_LARGE;
+    return status == 501 || status == 505 ? REFUSAL_HTTP_UNSUPPORTED : REFUSAL_HTTP_INVALID;
+}
+
 static void on_refused(struct http *http, enum http_fault fault, int status)
 {
     static const enum refusal refusals[] = {
@@ -131,11 +164,12 @@ static void on_refused(struct http *http, enum http_fault fault, int status)
     struct client *client = client_of(http);
     if (fault == HTTP_FAULT_INVALID || fault == HTTP_FAULT_HEAD_LATE)
         address_decide(client, NULL);
-    client_note(client, refusals[fault], SPAN_LIT(""));
+    enum refusal refusal = fault == HTTP_FAULT_INVALID ? invalid_refusal(status) : refusals[fault];
+    client_note(client, refusal, SPAN_LIT(""));
     if (fault == HTTP_FAULT_INVALID)
         crowd_asked(&client_server(client)->crowd, &client->crowd);
     if (!engine_refused(client, fault) && status != 0)
-        client_answer(client, status, status == 503 ? RETRY_SOON : SPAN_LIT(""), refusals[fault]);
+        client_answer(client, status, status == 503 ? RETRY_SOON : SPAN_LIT(""), refusal);
 }
 
 static void on_body(struct http *http, struct span bytes, bool last)
@@ -239,6 +273,8 @@ void client_upgrade(struct client *client, const struct http1_head *head, struct
     struct server *server = client_server(client);
     struct client_terms terms;
     struct span token = client_token(client, head);
+    if (sid.len == 0 && !client_may_begin(client, SPAN_LIT("")))
+        return;
     if (!shake_hands(client, head, &socket_protocol, (struct span){NULL, 0}, &terms))
         return;
     if (sid.len > 0)
@@ -255,7 +291,7 @@ bool client_upgrade_plain(struct client *client, const struct http1_head *head, 
 {
     struct client_terms terms;
     struct span token = client_token(client, head);
-    if (!shake_hands(client, head, protocol, subprotocol, &terms))
+    if (!client_may_begin(client, SPAN_LIT("")) || !shake_hands(client, head, protocol, subprotocol, &terms))
         return false;
     websocket_open(&client->websocket, &client_server(client)->sessions, protocol, &client->http.conn);
     session_token_set(client->websocket.transport.session, token);
@@ -265,17 +301,20 @@ bool client_upgrade_plain(struct client *client, const struct http1_head *head, 
 
 void client_server_init(struct server *server)
 {
-    static const struct http_rules rules = {
+    const struct serve_limits *bounds = &server->config.bounds;
+    const struct http_rules rules = {
         .body_bytes_max = UINT64_MAX, /* each path that takes one has a bound of its own */
-        .body_ms = CLIENT_BODY_MS,
+        .body_ms = (uint32_t)bounds->body_timeout,
+        .head_bytes_max = (uint32_t)bounds->head_bytes,
+        .idle_ms = (uint32_t)bounds->idle_timeout,
         .linger_ms = CLIENT_LINGER_MS,
         .linger_body_ms = CLIENT_LINGER_MS,
     };
     server->limits = (struct conn_limits){
-        .queue_bytes_max = CLIENT_QUEUE_BYTES_MAX + 2 * server->config.limits.payload_bytes_max,
+        .queue_bytes_max = bounds->queue_hard + 2 * bounds->max_payload,
         .input_bytes_max = HTTP1_HEAD_BYTES_MAX + NET_RECEIVE_BYTES,
-        .output_bytes_max = server->config.bounds.output_bytes,
-        .write_stall_ms_max = CLIENT_STALL_MS_MAX,
+        .output_bytes_max = bounds->output_bytes,
+        .write_stall_ms_max = (uint32_t)bounds->write_timeout,
     };
     http_server_init(&server->http, &server->net, &http_events, &server->limits, &rules);
     server->http.fields = span_str(server->config.headers);

@@ -7,11 +7,6 @@
 #include "serve/serve.h"
 #include "serve/store.h"
 
-enum {
-    CLIENT_QUEUE_BYTES_MAX = 4 << 20, /* output waiting for one client */
-    CLIENT_STALL_MS_MAX = 30000,
-};
-
 struct engine_request;
 
 struct client {
@@ -41,10 +36,15 @@ void client_answer_unkept(struct server *server, struct io *io, const struct add
 void client_refuse(struct client *client, int status, enum refusal refusal, struct span fields, struct span what);
 /* The crowd needs its place: tells the peer and ends the connection at once. */
 void client_give_way(struct client *client);
+/* Appends fields of an answer that say why it refuses, and the cure; for answers whose body is fixed. */
+void client_reason_encode(struct buf *to, enum refusal refusal);
 /* Counts and logs a refusal with `what`. */
 void client_note(struct client *client, enum refusal refusal, struct span what);
 /* The token in a header or a cookie of a request, as it came; empty: there is none, or none is taken. */
 struct span client_token(const struct client *client, const struct http1_head *head);
+/* The client begins a session. False if its address has begun too many lately: it is refused with 429, and with
+ * `fields`. */
+bool client_may_begin(struct client *client, struct span fields);
 /* Upgrades, and begins a session, or is to take over the polling session `sid` (empty: none). The caller has checked
  * the request. */
 void client_upgrade(struct client *client, const struct http1_head *head, struct span sid);

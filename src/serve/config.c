@@ -26,19 +26,6 @@ static const char *environment(const char *name)
     return value != NULL && value[0] != '\0' ? value : NULL;
 }
 
-static bool duration_read(const struct yaml_node *root, const char *key, uint64_t min_ms, uint64_t max_ms, uint32_t *to,
-                          struct err *err)
-{
-    const struct yaml_node *node = yaml_get(root, key);
-    uint64_t ms;
-    if (node == NULL)
-        return true;
-    if (!yaml_duration_ms(node, min_ms, max_ms, &ms, err))
-        return false;
-    *to = (uint32_t)ms;
-    return true;
-}
-
 static bool path_read(const struct yaml_node *root, const char *key, const char *file, char **to, struct err *err)
 {
     const struct yaml_node *node = yaml_get(root, key);
@@ -89,7 +76,7 @@ static bool access_read(struct serve_config *config, const struct serve_options 
                              err))
         return false;
     limits_init(&config->bounds);
-    if (!limits_read(&config->bounds, yaml_get(root, "limits"), err))
+    if (!limits_read(&config->bounds, root, err))
         return false;
     limits_give(&config->bounds, &config->limits);
     config->bounds_address = config->bounds.connections_per_address != LIMIT_DERIVED;
@@ -120,36 +107,39 @@ static bool root_read(struct serve_config *config, struct loop *loop, const stru
                       const struct yaml_node *root, struct err *err)
 {
     const char *path = options->config_path != NULL ? options->config_path : "";
-    static const char *const keys[] = {"namespaces",   "static",
-                                       "client",       "ping_interval",
-                                       "ping_timeout", "connect_timeout",
-                                       "max_payload",  "prefix",
-                                       "limits",       "origins",
-                                       "admin",        "headers",
-                                       "path",         "add_trailing_slash",
-                                       "transports",   "cors",
-                                       "cookie",       "parser",
-                                       "compression",  "plain",
-                                       "raw",          "trusted_hops",
-                                       "jwt",          NULL};
+    static const char *const keys[] = {"namespaces",
+                                       "static",
+                                       "client",
+                                       "ping_interval",
+                                       "ping_timeout",
+                                       "connect_timeout",
+                                       "max_payload",
+                                       "upgrade_timeout",
+                                       "prefix",
+                                       "limits",
+                                       "origins",
+                                       "admin",
+                                       "headers",
+                                       "path",
+                                       "add_trailing_slash",
+                                       "transports",
+                                       "cors",
+                                       "cookie",
+                                       "parser",
+                                       "compression",
+                                       "plain",
+                                       "raw",
+                                       "trusted_hops",
+                                       "jwt",
+                                       NULL};
     if (!yaml_expect(root, YAML_MAPPING, err) || !yaml_only(root, keys, err))
         return false;
-    struct session_limits *limits = &config->limits;
-    if (!duration_read(root, "ping_interval", 100, 3600000, &limits->ping_interval_ms, err) ||
-        !duration_read(root, "ping_timeout", 100, 3600000, &limits->ping_timeout_ms, err) ||
-        !duration_read(root, "connect_timeout", 100, 3600000, &limits->connect_timeout_ms, err) ||
-        !static_read(root, path, &config->static_dir, err) ||
+    if (!static_read(root, path, &config->static_dir, err) ||
         !path_read(root, "client", path, &config->client_dir, err) || !parser_read(root, &config->msgpack, err) ||
         !compression_config_read(&config->compression, yaml_get(root, "compression"), err) ||
         !prefix_read(root, &config->prefix, err) || !access_read(config, options, root, err))
         return false;
-    const struct yaml_node *payload = yaml_get(root, "max_payload"), *namespaces = yaml_get(root, "namespaces");
-    uint64_t bytes;
-    if (payload != NULL) {
-        if (!yaml_bytes(payload, 128, 16 << 20, &bytes, err))
-            return false;
-        limits->payload_bytes_max = (uint32_t)bytes;
-    }
+    const struct yaml_node *namespaces = yaml_get(root, "namespaces");
     if (namespaces == NULL)
         return yaml_error(err, root, "needs `namespaces:`, a mapping from namespaces to what is relayed in them");
     return relay_init(&config->relay, loop, namespaces, err) &&

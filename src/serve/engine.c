@@ -59,7 +59,7 @@ static void error_json(struct client *client, enum engineio_error error, enum re
     struct buf body = {0}, fields = {0};
     buf_printf(&body, "{\"code\":%d,\"message\":\"%s\"}", (int)error, message);
     buf_append(&fields, cors);
-    buf_printf(&fields, "X-Sennit-Reason: %s\r\nX-Sennit-Cure: %s\r\n", refusal_name(refusal), refusal_text(refusal));
+    client_reason_encode(&fields, refusal);
     http_respond(&client->http, 400, SPAN_LIT("application/json"), buf_span(&fields), buf_span(&body));
     buf_finish(&fields);
     buf_finish(&body);
@@ -114,6 +114,7 @@ static void respond_ok(struct engine_request *request, struct span type, struct 
 static void respond_empty(struct engine_request *request, int status, enum refusal refusal)
 {
     client_note(request->client, refusal, NOTHING);
+    client_reason_encode(&request->cors, refusal);
     http_respond(&request->client->http, status, NOTHING, buf_span(&request->cors), NOTHING);
 }
 
@@ -178,6 +179,11 @@ static struct engine_request *request_create(struct client *client, const struct
 static void handshake(struct client *client, struct engine_request *request)
 {
     struct server *server = client_server(client);
+    if (!client_may_begin(client, buf_span(&request->cors))) {
+        client->engine = NULL;
+        request_free(request);
+        return;
+    }
     bool is_full = !polling_admit(&server->sessions, server->config.bounds.connections);
     if (!server->draining && !is_full) {
         polling_handshake(&server->sessions, server->sessions.polling_protocol, &request->exchange);
@@ -245,6 +251,7 @@ bool engine_refused(struct client *client, enum http_fault fault)
     }
     client->engine = NULL;
     polling_post_forget(&request->exchange); /* the session goes on without it */
+    client_reason_encode(&request->cors, REFUSAL_BODY_TOO_LARGE);
     http_respond(&client->http, 413, NOTHING, buf_span(&request->cors), NOTHING);
     request_free(request);
     return true;

@@ -84,6 +84,8 @@ static void instance_encode(struct buf *to, const struct server *server)
     gauge(to, "request_bytes", "Kept of unfinished and waiting requests.", server->crowd.waiting_bytes);
     gauge(to, "output_bytes", "What waits to be sent takes (limits: output_bytes).", frame_bytes_alive());
     gauge(to, "lease_bytes", "Left by clients that were cut off (limits: lease_bytes).", sessions->departed.bytes);
+    gauge(to, "rate_addresses", "Addresses whose rates are remembered (limits: ..._per_address).",
+          sessions->rates.addresses.count);
     gauge(to, "files_open", "Files that are being sent.", server->store.open_count);
     sessions_encode(to, sessions);
     gauge(to, "rooms", "Rooms this instance is subscribed to.", hub_room_count(server->hub));
@@ -115,6 +117,8 @@ static void instance_encode(struct buf *to, const struct server *server)
     compression_encode(to, &sessions->compression);
     closes(to, &server->net);
     refusals(to, &sessions->refusals);
+    gauge(to, "broker_trouble", "1 while the broker cannot be relied on; /ready and the log say why.",
+          broker_trouble(server->broker) != NULL);
     gauge(to, "broker_up", "1 while the link to the broker is up.", broker_is_up(server->broker));
 }
 

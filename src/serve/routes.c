@@ -14,10 +14,8 @@
 
 static void not_found(struct client *client, struct span path, struct span text)
 {
-    char ip[ADDR_TEXT_MAX];
-    addr_ip_print(&client->http.conn.peer, ip);
-    refusals_note(&client_server(client)->sessions.refusals, REFUSAL_NOT_FOUND, span_str(ip), path);
-    http_respond(&client->http, 404, TEXT, SPAN_LIT(""), text);
+    client_note(client, REFUSAL_NOT_FOUND, path);
+    http_respond(&client->http, 404, TEXT, SPAN_LIT("X-Sennit-Reason: not_found\r\n"), text);
 }
 
 /* Cache-Control and what else says which version it is and that parts of it can be had. */
@@ -147,7 +145,8 @@ static void static_request(struct client *client, const struct http1_head *head,
 static void slash_lacks(struct client *client, struct span path)
 {
     client_note(client, REFUSAL_PATH_SLASH, path);
-    http_respond(&client->http, 404, TEXT, SPAN_LIT(""), span_str(refusal_text(REFUSAL_PATH_SLASH)));
+    http_respond(&client->http, 404, TEXT, SPAN_LIT("X-Sennit-Reason: path_slash\r\n"),
+                 span_str(refusal_text(REFUSAL_PATH_SLASH)));
 }
 
 /* One that has no place: it may ask whether this instance lives, and the operator may ask why it is full. */

@@ -20,13 +20,22 @@ struct room_policy {
     bool presence;           /* members are told about joins and leaves, and a new member gets the list */
 };
 
+/* What becomes of events for a client that reads too slowly. Logged ones are dropped and read again from the log,
+ * unless its session is closed. */
+enum slow_policy {
+    SLOW_REREAD, /* events that are not logged wait, until the queue is full */
+    SLOW_DROP,   /* they are dropped */
+    SLOW_CLOSE,  /* the session is closed at once: its client connects again and resumes */
+};
+
 struct nsp {
     struct span name; /* "/", "/chat" */
     /* It logs some event: subscribers get a pid, events a token, and a cut client resumes. */
     bool recoverable;
     uint64_t recovery_ms; /* a subscriber may come back for at least this long after a cut */
     bool direct;          /* events can go to one subscriber: each subscriber has a room of its own */
-    bool announce;        /* tell each subscriber its instance and deadline with the event `sennit` */
+    enum slow_policy slow;
+    bool announce; /* tell each subscriber its instance and deadline with the event `sennit` */
     char formats[PROTOCOLS][TRANSPORT_FORMATS]; /* their addresses are the keys of its frames, see entry_frame */
     uint64_t notice_ms;                         /* a subscriber is told so long before its identity expires */
     char *presence_key; /* member of the CONNECT payload that becomes the subscriber's presence data; NULL: none */

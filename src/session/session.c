@@ -42,6 +42,11 @@ const struct session_limits session_limits_default = {
     .changes_per_second = 100,
     .replay_queue_bytes = 256 * 1024,
     .slow_queue_bytes = 1024 * 1024,
+    .queue_bytes_max = 4 << 20,
+    .frames_max = 100000,
+    .messages = {.at_once = 100},
+    .address_messages = {.at_once = 1000},
+    .address_connects = {.at_once = 100},
     .close_linger_ms = 2000,
     .upgrade_timeout_ms = 10000,
     .upgrades = true,
@@ -309,6 +314,8 @@ void session_hold(struct session *session, bool held)
 void session_received(struct session *session, struct span text)
 {
     session->sessions->counters.packets_in++;
+    if (!session->awaiting_pong || !span_equal(text, SPAN_LIT("3"))) /* all but a pong that was asked for */
+        session_message(session);
     session->protocol->received(session, text);
 }
 
@@ -316,6 +323,7 @@ void session_received_binary(struct session *session, struct span bytes)
 {
     session->sessions->counters.packets_in++;
     session->moves++;
+    session_message(session);
     session->protocol->received_binary(session, bytes);
 }
 
@@ -454,6 +462,9 @@ void sessions_init(struct sessions *sessions, struct hub *hub, struct session_ap
     *sessions = (struct sessions){.loop = hub_loop(hub), .hub = hub, .app = app, .limits = *limits, .instance = ""};
     loop_random(hub_loop(hub), seed, sizeof seed);
     refusals_init(&sessions->refusals, hub_loop(hub));
+    rates_init(&sessions->rates, seed);
+    sessions->rates.rates[RATES_MESSAGES] = limits->address_messages;
+    sessions->rates.rates[RATES_CONNECTS] = limits->address_connects;
     map_init(&sessions->sockets, seed);
     map_init(&sessions->claims, seed);
     map_init(&sessions->pollings, seed);
@@ -482,6 +493,7 @@ void sessions_finish(struct sessions *sessions)
     loads_finish(sessions);
     compression_finish(&sessions->compression);
     departed_finish(sessions);
+    rates_finish(&sessions->rates);
     map_finish(&sessions->sockets);
     map_finish(&sessions->claims);
     map_finish(&sessions->pollings);

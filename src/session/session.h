@@ -8,6 +8,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "hub/hub.h"
+#include "net/rate.h"
 #include "net/refusals.h"
 #include "session/compression.h"
 #include "session/namespace.h"
@@ -39,6 +40,11 @@ struct session_limits {
     uint32_t changes_per_second;     /* 100: the same, sustained */
     uint32_t replay_queue_bytes;     /* 256 KiB: replay waits while more than this is queued */
     uint32_t slow_queue_bytes;       /* 1 MiB: with more queued, events that the log has are dropped */
+    uint32_t queue_bytes_max;        /* 4 MiB: with more queued beside two messages, the session is closed */
+    uint32_t frames_max;             /* 100000: WebSocket frames of one message */
+    struct rate messages;            /* of one session; beyond it, it is not read for a while; default: no bound */
+    struct rate address_messages;    /* the same for all sessions of one address */
+    struct rate address_connects;    /* sessions that one address begins; `serve` refuses those beyond it */
     uint32_t close_linger_ms;        /* 2000: time for the peer's Close frame */
     uint32_t upgrade_timeout_ms;     /* 10000: for a WebSocket that is to take over a polling session */
     bool upgrades;                   /* polling sessions are told that they may go on over a WebSocket */
@@ -85,6 +91,7 @@ struct sessions {
     uint64_t polling_begun, polling_begun_us; /* a leaking bucket, see polling_admit */
     const struct protocol *polling_protocol;  /* of all Socket.IO sessions */
     struct loads loads;                       /* call.c */
+    struct rates rates;                       /* of addresses */
     struct unfinished_all unfinished;
     struct compression compression;
     struct departures departed;
@@ -114,6 +121,7 @@ struct session {
     uint64_t opened_us;
     uint64_t pinged_us;         /* time of the last ping while its pong is awaited, else of the last pong */
     uint32_t moves, moves_seen; /* messages in and out, now and at the last check for a quiet moment */
+    struct bucket messages;     /* from the client */
     uint32_t changes;           /* that affect others: the level of the token bucket */
     uint32_t changes_ms;        /* time of that level */
     uint32_t sockets_made;      /* numbers them */

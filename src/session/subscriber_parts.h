@@ -48,8 +48,8 @@ void subscriber_lease_leave(struct subscriber *subscriber, const struct broker_l
 void subscriber_deliver(struct member *member, struct entry *entry, const struct token *token, bool shared);
 bool subscriber_has_room(struct member *member);
 
-/* slow.c: too much is queued: drops events that the log has, and lets their subscribers catch up. True if `subscriber`
- * is one of them. */
-bool session_slow(struct session *session, struct subscriber *subscriber);
+/* slow.c: too much is queued for the subscriber's session: does what its namespace says (enum slow_policy). True if
+ * the next event, logged or not, is not to be queued. */
+bool subscriber_slow(struct subscriber *subscriber, bool is_logged);
 
 #endif

@@ -99,10 +99,10 @@ void subscriber_deliver(struct member *member, struct entry *entry, const struct
 {
     struct subscriber *subscriber = container_of(member, struct subscriber, member);
     struct session *session = subscriber->session;
-    if (subscriber->nsp->recoverable && !polling_carries(session) &&
+    if (!polling_carries(session) &&
         transport_queued(session->transport) > subscriber->sessions->limits.slow_queue_bytes &&
-        session_slow(session, subscriber))
-        return; /* it comes again */
+        subscriber_slow(subscriber, entry->seq != 0))
+        return; /* it comes again, or is dropped */
     session->moves++;
     const char *key = &subscriber->nsp->formats[session->protocol->kind][session->transport->format];
     struct frame **kept = shared ? entry_frame(entry, key) : NULL;

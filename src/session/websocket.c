@@ -257,6 +257,8 @@ static void event_received(struct websocket *websocket, const struct ws_event *e
             message_received(websocket, event);
         break;
     case WS_PING:
+        if (websocket->transport.session != NULL)
+            session_message(websocket->transport.session);
         frame = ws_frame_create(WS_PONG, event->payload);
         conn_send_frame(websocket->conn, frame);
         frame_unref(frame);
@@ -274,7 +276,10 @@ static void event_received(struct websocket *websocket, const struct ws_event *e
 
 static enum close_reason reason_of_code(uint16_t code)
 {
-    return code == 1007 ? CLOSE_WS_NOT_UTF8 : code == 1009 ? CLOSE_WS_TOO_BIG : CLOSE_WS_INVALID;
+    return code == 1007   ? CLOSE_WS_NOT_UTF8
+           : code == 1008 ? CLOSE_WS_FRAMES
+           : code == 1009 ? CLOSE_WS_TOO_BIG
+                          : CLOSE_WS_INVALID;
 }
 
 static bool is_paused(const struct websocket *websocket)
@@ -343,6 +348,7 @@ size_t websocket_received(struct websocket *websocket, char *bytes, size_t len)
     struct ws_decoder fresh, *decoder = websocket->part != NULL ? &websocket->part->decoder : NULL;
     if (decoder == NULL) {
         ws_decoder_init(&fresh, true, websocket->sessions->limits.payload_bytes_max);
+        fresh.frames_max = websocket->sessions->limits.frames_max;
         fresh.takes_compressed = websocket->context != NULL || compression_is_format(websocket->transport.format);
         decoder = &fresh;
     }
