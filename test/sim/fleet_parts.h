@@ -91,7 +91,7 @@ struct fleet {
     struct list deaths, swallowed;
     uint64_t slack_us; /* how long something may be under way */
     uint64_t slowed, swallowed_count, missed, vanished, evil, frozen, unheard;
-    bool freezes;
+    bool freezes, healed;    /* healed: nothing more goes wrong */
     char vanished_last[256]; /* the room, or the like, whose key has vanished last */
     struct question questions[QUESTIONS];
 };

@@ -98,7 +98,7 @@ static bool heard(void *arg, uint64_t client, void *out_arg, struct span channel
     struct span entries;
     if (fleet->plan->tape != NULL)
         tape_heard(fleet->plan->tape, client, channel, message);
-    if (fleet->plan->unheard > 0 && span_starts_with(message, SPAN_LIT("record ")) &&
+    if (fleet->plan->unheard > 0 && !fleet->healed && span_starts_with(message, SPAN_LIT("record ")) &&
         sim_chance(fleet->sim, (uint64_t)fleet->plan->unheard)) {
         fleet->unheard++;
         fleet_say(fleet, "instance %u does not hear: " SPAN_FMT, redis_stream_instance(out_arg)->port,

@@ -268,6 +268,7 @@ void stock_client_init(struct stock_client *client, struct client_world *world, 
 void stock_client_quiet(struct stock_client *client)
 {
     client->quiet = true;
+    client->engine.losses = client->engine.repeats = 0;
     sim_timer_stop(client->world->sim, &client->act);
     if (client->stalled)
         client_stall_over(&client->stall);
