@@ -74,6 +74,7 @@ bool relay_access_read(struct relay *relay, struct loop *loop, const struct yaml
     relay->loop = loop;
     if (!jwt_read(&relay->jwt, loop, jwt, err))
         return false;
+    relay->raw.needs_token = relay->jwt.is_set; /* a raw client has no place for one, so it is not let in */
     for (size_t i = 0; i < namespaces->count; i++) {
         const struct yaml_pair *pair = &namespaces->pairs[i];
         struct relay_nsp *config = container_of(map_find(&relay->namespaces, pair->key), struct relay_nsp, by_name);

@@ -470,6 +470,15 @@ static void the_token_of_a_request(void **state)
     sessions.token_bytes -= TOKENS_BYTES_MAX;
 }
 
+/* Raw rooms have no name in the configuration that could say who may come. */
+static void raw_rooms_are_closed_with_tokens(void **state)
+{
+    struct admission admission = {.refusal = REFUSAL_COUNT};
+    const struct client_proof nothing = {.auth = {NULL, 0}};
+    relay.app.admit(&relay.app, &relay.raw.nsp, &nothing, &admission);
+    assert_int_equal(admission.refusal, REFUSAL_TOKEN_MISSING);
+}
+
 static void wrong_configurations(void **state)
 {
     static const struct {
@@ -540,6 +549,7 @@ int main(void)
         TEST(a_session_of_one_ends),
         TEST(an_identity_is_renewed),
         TEST(the_token_of_a_request),
+        TEST(raw_rooms_are_closed_with_tokens),
         cmocka_unit_test(wrong_configurations),
     };
     return cmocka_run_group_tests(tests, make_secret, remove_secret);
