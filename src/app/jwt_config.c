@@ -62,12 +62,12 @@ bool jwt_read(struct jwt *jwt, struct loop *loop, const struct yaml_node *node, 
                            *notice = yaml_get(node, "notice"), *header = yaml_get(node, "header");
     jwt->member = mem_text(SPAN_LIT("token"));
     yaml_keep_secret(yaml_get(node, "keys")); /* who takes it for the key itself is not repeated */
-    if (keys == NULL)
-        return yaml_error(err, node, "needs `keys:`, like keys: [{file: public.pem, alg: RS256}]");
     if (leeway != NULL && !yaml_duration_ms(leeway, 0, LEEWAY_MS_MAX, &jwt->leeway_ms, err))
         return false;
     if (notice != NULL && !yaml_duration_ms(notice, 0, NOTICE_MS_MAX, &jwt->notice_ms, err))
         return false;
+    if (keys == NULL)
+        return yaml_error(err, node, "needs `keys:`, like keys: [{file: public.pem, alg: RS256}]");
     return (header == NULL || yaml_bool(header, &jwt->header, err)) &&
            word_read(&jwt->member, yaml_get(node, "member"), "_-", err) &&
            word_read(&jwt->cookie, yaml_get(node, "cookie"), "_-.", err) &&
