@@ -40,6 +40,9 @@ struct protocol {
                                   const struct token *token);
     /* Answers the request with this id (not empty). */
     void (*answer)(struct subscriber *subscriber, struct span id, const struct content *content);
+    /* The server ends this connected subscriber: tells the client, which is not to come back by itself. NULL: there is
+     * no word for it, and the session is closed instead. */
+    void (*disconnected)(struct subscriber *subscriber);
 };
 
 #endif

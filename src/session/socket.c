@@ -89,6 +89,12 @@ static void answer(struct subscriber *subscriber, struct span ack_id, const stru
     socket_packet_send(subscriber->session, SOCKETIO_ACK, subscriber->nsp->name, ack_id, content);
 }
 
+static void disconnected(struct subscriber *subscriber)
+{
+    static const struct content nothing;
+    socket_packet_send(subscriber->session, SOCKETIO_DISCONNECT, subscriber->nsp->name, none, &nothing);
+}
+
 /* `{"pid":"...","offset":"..."}` of a client that comes back, and its presence data. */
 static void connect_to(struct session *session, const struct nsp *nsp, const struct socketio_packet *packet)
 {
@@ -323,6 +329,7 @@ const struct protocol socket_protocol = {
     .connected = connected,
     .event_encode = event_encode,
     .answer = answer,
+    .disconnected = disconnected,
 };
 
 const struct protocol socket_msgpack_protocol = {
@@ -334,4 +341,5 @@ const struct protocol socket_msgpack_protocol = {
     .connected = connected,
     .event_encode = event_encode,
     .answer = answer,
+    .disconnected = disconnected,
 };
