@@ -485,6 +485,18 @@ const struct hub_counters *hub_counters(const struct hub *hub)
     return &hub->counters;
 }
 
+void hub_rooms_each(const struct hub *hub, void (*each)(void *arg, struct span room, size_t members), void *arg)
+{
+    for (struct map_node *node = map_next(&hub->rooms, NULL); node != NULL; node = map_next(&hub->rooms, node)) {
+        const struct room *room = room_of(node);
+        size_t members = 0;
+        for (size_t i = 0; i < room->member_count; i++)
+            members += membership_is_open(room->members[i]);
+        if (members > 0)
+            each(arg, node->key, members);
+    }
+}
+
 size_t hub_room_count(const struct hub *hub)
 {
     return hub->rooms.count;
