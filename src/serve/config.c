@@ -103,7 +103,8 @@ static bool access_read(struct serve_config *config, const struct yaml_node *roo
     return config->headers != NULL && limits_derive(&config->bounds, &config->files, on_platform, err) &&
            origins_read(&config->origins, yaml_get(root, "origins"), err) &&
            engine_config_read(&config->engine, root, err) && plain_config_read(&config->plain, root, err) &&
-           admin_read(&config->admin, yaml_get(root, "admin"), environment("SENNIT_ADMIN_TOKEN"), err);
+           admin_read(&config->admin, yaml_get(root, "admin"), environment("SENNIT_ADMIN_TOKEN"), err) &&
+           api_config_read(&config->api, yaml_get(root, "api"), environment("SENNIT_API_TOKEN"), err);
 }
 
 static bool parser_read(const struct yaml_node *root, bool *msgpack, struct err *err)
@@ -123,17 +124,29 @@ static bool parser_read(const struct yaml_node *root, bool *msgpack, struct err 
 static bool root_read(struct serve_config *config, struct loop *loop, const char *path, const struct yaml_node *root,
                       struct err *err)
 {
-    static const char *const keys[] = {"namespaces",   "static",
-                                       "client",       "ping_interval",
-                                       "ping_timeout", "connect_timeout",
-                                       "max_payload",  "prefix",
-                                       "limits",       "origins",
-                                       "admin",        "headers",
-                                       "path",         "add_trailing_slash",
-                                       "transports",   "cors",
-                                       "cookie",       "parser",
-                                       "compression",  "plain",
-                                       "raw",          NULL};
+    static const char *const keys[] = {"namespaces",
+                                       "static",
+                                       "client",
+                                       "ping_interval",
+                                       "ping_timeout",
+                                       "connect_timeout",
+                                       "max_payload",
+                                       "prefix",
+                                       "limits",
+                                       "origins",
+                                       "admin",
+                                       "headers",
+                                       "path",
+                                       "add_trailing_slash",
+                                       "transports",
+                                       "cors",
+                                       "cookie",
+                                       "parser",
+                                       "compression",
+                                       "plain",
+                                       "raw",
+                                       "api",
+                                       NULL};
     if (!yaml_expect(root, YAML_MAPPING, err) || !yaml_only(root, keys, err))
         return false;
     struct session_limits *limits = &config->limits;
@@ -324,6 +337,7 @@ void serve_config_finish(struct serve_config *config)
     engine_config_finish(&config->engine);
     plain_config_finish(&config->plain);
     admin_finish(&config->admin);
+    admin_finish(&config->api.access);
     free(config->headers);
     free(config->redis_url);
     free(config->prefix);

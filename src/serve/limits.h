@@ -32,6 +32,7 @@
     X(crowded_response_timeout, LIMIT_MS, 30000, 1000, 3600000, \
       "time for one HTTP response while more than 80 % of `connections` are taken; the oldest is closed first", \
       "closed") \
+    X(api_requests, LIMIT_COUNT, 64, 1, 10000, "requests to the HTTP API that are under way", "503 with Retry-After") \
     X(nesting, LIMIT_COUNT, 512, 1, JSON_DEPTH_MAX, "levels of arrays and objects in one event or CONNECT payload", \
       "the event is refused (`too_deep`), or the namespace") \
     X(namespaces_per_session, LIMIT_COUNT, 16, 1, 1000, "namespaces that one session is in", "CONNECT_ERROR") \

@@ -3,7 +3,7 @@
  * events: when it is pushed, or, if the socket is parked on the broker or its client is cut off, when the log is
  * replayed. The lease says which directives were obeyed, so none is obeyed twice.
  *
- * `fleet` publishes directives. A subscriber's member gets them (member_events), and obeys at the end of the turn. */
+ * backend.h publishes directives. A subscriber's member gets them (member_events), and obeys at the end of the turn. */
 #ifndef SENNIT_SESSION_DIRECTIVE_H
 #define SENNIT_SESSION_DIRECTIVE_H
 

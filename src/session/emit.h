@@ -1,5 +1,5 @@
 /* emit: a message to publish, of a client or of a backend: the log it goes into, its audience, its body. subscriber and
- * fleet fill a struct emit with it, for the broker. */
+ * backend fill a struct emit with it, for the broker. */
 #ifndef SENNIT_SESSION_EMIT_H
 #define SENNIT_SESSION_EMIT_H
 

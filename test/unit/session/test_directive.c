@@ -3,7 +3,7 @@
 #include <stdio.h>
 
 #include "fixture.h"
-#include "session/fleet.h"
+#include "session/backend.h"
 #include "slow_broker.h"
 
 static const struct broker_retention retention = {.entries_max = 1000, .bytes_max = 64 << 20, .age_ms_max = 3600000};
@@ -32,11 +32,11 @@ static void tell(enum directive_op op, const char *room, struct whom whom)
                                  .to_sid = span_str(whom.sid),
                                  .retention = whom.unlogged ? NULL : &retention};
     if (whom.here) {
-        fleet_direct_here(&sessions, &nsp, &to, &directive);
+        backend_direct_here(&sessions, &nsp, &to, &directive);
         return;
     }
     int before = accepted;
-    assert_true(fleet_direct(&sessions, &nsp, &to, &directive, on_accepted, NULL));
+    assert_true(backend_direct(&sessions, &nsp, &to, &directive, on_accepted, NULL));
     while (accepted == before)
         turn(1);
 }
@@ -51,7 +51,7 @@ static void publish(const char *args, const char *room, const char *sid)
                                    .to_sid = span_str(sid),
                                    .content = &content,
                                    .retention = &retention};
-    assert_true(fleet_publish(&sessions, &nsp, &emit, on_accepted, NULL));
+    assert_true(backend_publish(&sessions, &nsp, &emit, on_accepted, NULL));
 }
 
 /* Once an event that follows has come, `start` has come so many times. */

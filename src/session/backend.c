@@ -1,5 +1,5 @@
-/* fleet: publishes events and directives that no client sends. */
-#include "session/fleet.h"
+/* backend: publishes events and directives that no client sends. */
+#include "session/backend.h"
 
 #include "session/emit.h"
 
@@ -24,31 +24,31 @@ static void tell(struct sessions *sessions, struct emit *emit)
     emit_finish(emit);
 }
 
-bool fleet_publish(struct sessions *sessions, const struct nsp *nsp, const struct subscriber_emit *from,
-                   broker_done_fn *done, void *arg)
+bool backend_publish(struct sessions *sessions, const struct nsp *nsp, const struct subscriber_emit *from,
+                     broker_done_fn *done, void *arg)
 {
     struct emit emit;
     emit_event(&emit, nsp, (struct span){NULL, 0}, from);
     return publish(sessions, &emit, from, done, arg);
 }
 
-bool fleet_direct(struct sessions *sessions, const struct nsp *nsp, const struct subscriber_emit *to,
-                  const struct directive *directive, broker_done_fn *done, void *arg)
+bool backend_direct(struct sessions *sessions, const struct nsp *nsp, const struct subscriber_emit *to,
+                    const struct directive *directive, broker_done_fn *done, void *arg)
 {
     struct emit emit;
     emit_directive(&emit, nsp, to, directive);
     return publish(sessions, &emit, to, done, arg);
 }
 
-void fleet_publish_here(struct sessions *sessions, const struct nsp *nsp, const struct subscriber_emit *from)
+void backend_publish_here(struct sessions *sessions, const struct nsp *nsp, const struct subscriber_emit *from)
 {
     struct emit emit;
     emit_event(&emit, nsp, (struct span){NULL, 0}, from);
     tell(sessions, &emit);
 }
 
-void fleet_direct_here(struct sessions *sessions, const struct nsp *nsp, const struct subscriber_emit *to,
-                       const struct directive *directive)
+void backend_direct_here(struct sessions *sessions, const struct nsp *nsp, const struct subscriber_emit *to,
+                         const struct directive *directive)
 {
     struct emit emit;
     emit_directive(&emit, nsp, to, directive);

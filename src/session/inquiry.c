@@ -1,15 +1,15 @@
-/* fleet_ask: sends a question to all instances, gathers their answers, and puts them together. Messages:
+/* inquiry: sends a question to all instances, gathers their answers, and puts them together. Messages:
  *
  *     ask <number> <kind> <limit> <rooms> <exceptions>\n, then namespace, sid, after, rooms, exceptions, each
  *     <bytes>\n<text>
- *     tell <number>\n<as fleet_find encodes>
+ *     tell <number>\n<as inquiry_find encodes>
  *
  * An instance that does not know the kind of a question is of an earlier version, and gives no answer: then the whole
  * is incomplete. */
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "session/fleet.h"
+#include "session/inquiry.h"
 
 struct told {
     struct list node;
@@ -18,19 +18,19 @@ struct told {
 
 struct gather {
     struct list node;
-    struct fleet *fleet;
+    struct inquiries *inquiries;
     uint64_t number;
     struct timer timer;
     struct list told;
     uint64_t answered, living, reached;
     bool sent; /* living and reached are known */
-    enum fleet_kind kind;
+    enum inquiry_kind kind;
     uint32_t limit;
-    fleet_found_fn *done;
+    inquiry_found_fn *done;
     void *arg;
 };
 
-struct fleet {
+struct inquiries {
     struct sessions *sessions;
     struct list gathers;
     size_t count;
@@ -61,11 +61,11 @@ static bool text_take(struct span *rest, struct span *text)
 }
 
 struct items {
-    struct fleet_item *list;
+    struct inquiry_item *list;
     size_t count, cap;
 };
 
-static bool item_take(struct span *rest, struct fleet_item *item)
+static bool item_take(struct span *rest, struct inquiry_item *item)
 {
     uint64_t key, text;
     return number_take(rest, ' ', &key) && number_take(rest, ' ', &text) && number_take(rest, '\n', &item->number) &&
@@ -76,9 +76,9 @@ static bool item_take(struct span *rest, struct fleet_item *item)
 static bool told_read(struct span text, struct items *items, uint64_t *total, struct span *last)
 {
     uint64_t more, here, count;
-    struct fleet_item item = {.number = 0};
+    struct inquiry_item item = {.number = 0};
     if (!number_take(&text, ' ', &more) || !number_take(&text, ' ', &here) || !number_take(&text, '\n', &count) ||
-        count > FLEET_LIMIT_MAX)
+        count > INQUIRY_LIMIT_MAX)
         return false;
     for (uint64_t i = 0; i < count; i++) {
         if (!item_take(&text, &item))
@@ -96,18 +96,18 @@ static bool told_read(struct span text, struct items *items, uint64_t *total, st
 
 static int by_key(const void *a, const void *b)
 {
-    return span_compare(((const struct fleet_item *)a)->key, ((const struct fleet_item *)b)->key);
+    return span_compare(((const struct inquiry_item *)a)->key, ((const struct inquiry_item *)b)->key);
 }
 
 /* Items behind `bound` (NULL data: none) may lack what an instance did not tell. Those with one key become one: a room
  * is on several instances; a socket that is just moving counts once. */
-static void items_merge(struct items *items, struct span bound, struct gather *gather, struct fleet_found *found)
+static void items_merge(struct items *items, struct span bound, struct gather *gather, struct inquiry_found *found)
 {
     size_t kept = 0;
     if (items->count > 0)
         qsort(items->list, items->count, sizeof *items->list, by_key);
     for (size_t i = 0; i < items->count; i++) {
-        struct fleet_item *item = &items->list[i];
+        struct inquiry_item *item = &items->list[i];
         bool same = kept > 0 && span_equal(items->list[kept - 1].key, item->key);
         if (same)
             items->list[kept - 1].number += item->number;
@@ -124,12 +124,12 @@ static void items_merge(struct items *items, struct span bound, struct gather *g
 
 static void gather_end(struct gather *gather)
 {
-    struct fleet_found found = {.living = gather->living > 0 ? gather->living : 1}; /* this one, at least */
+    struct inquiry_found found = {.living = gather->living > 0 ? gather->living : 1}; /* this one, at least */
     struct items items = {.count = 0};
     struct span bound = {NULL, 0}, last;
     list_remove(&gather->node);
-    gather->fleet->count--;
-    timer_stop(gather->fleet->sessions->loop, &gather->timer);
+    gather->inquiries->count--;
+    timer_stop(gather->inquiries->sessions->loop, &gather->timer);
     list_each (node, &gather->told) {
         size_t before = items.count;
         if (!told_read(buf_span(&container_of(node, struct told, node)->text), &items, &found.total, &last)) {
@@ -166,9 +166,9 @@ static void end_if_all(struct gather *gather)
         gather_end(gather);
 }
 
-static struct gather *gather_find(struct fleet *fleet, uint64_t number)
+static struct gather *gather_find(struct inquiries *inquiries, uint64_t number)
 {
-    list_each (node, &fleet->gathers) {
+    list_each (node, &inquiries->gathers) {
         struct gather *gather = container_of(node, struct gather, node);
         if (gather->number == number)
             return gather;
@@ -186,13 +186,13 @@ static void told_add(struct gather *gather, struct span from, struct span text)
     gather->answered++;
 }
 
-static void tell_received(struct fleet *fleet, struct span from, struct span rest)
+static void tell_received(struct inquiries *inquiries, struct span from, struct span rest)
 {
     uint64_t number;
     if (!number_take(&rest, '\n', &number))
         return;
-    struct gather *gather = gather_find(fleet, number);
-    if (gather == NULL || gather->answered == FLEET_INSTANCES_MAX)
+    struct gather *gather = gather_find(inquiries, number);
+    if (gather == NULL || gather->answered == INQUIRY_INSTANCES_MAX)
         return; /* too late, or too many */
     list_each (node, &gather->told) {
         if (span_equal(buf_span(&container_of(node, struct told, node)->from), from))
@@ -202,38 +202,39 @@ static void tell_received(struct fleet *fleet, struct span from, struct span res
     end_if_all(gather);
 }
 
-static bool question_take(struct span *rest, uint64_t *number, struct fleet_question *question,
-                          struct span texts[2 * FLEET_ROOMS_MAX])
+static bool question_take(struct span *rest, uint64_t *number, struct inquiry_question *question,
+                          struct span texts[2 * INQUIRY_ROOMS_MAX])
 {
     struct span kind;
     uint64_t limit, rooms, excepts;
     if (!number_take(rest, ' ', number) || !span_next(rest, ' ', &kind) || kind.len != 1 ||
         !number_take(rest, ' ', &limit) || !number_take(rest, ' ', &rooms) || !number_take(rest, '\n', &excepts) ||
-        limit > FLEET_LIMIT_MAX || rooms > FLEET_ROOMS_MAX || excepts > FLEET_ROOMS_MAX)
+        limit > INQUIRY_LIMIT_MAX || rooms > INQUIRY_ROOMS_MAX || excepts > INQUIRY_ROOMS_MAX)
         return false;
-    *question = (struct fleet_question){.kind = (enum fleet_kind)kind.data[0],
-                                        .limit = (uint32_t)limit,
-                                        .rooms = texts,
-                                        .room_count = rooms,
-                                        .excepts = texts + rooms,
-                                        .except_count = excepts};
+    *question = (struct inquiry_question){.kind = (enum inquiry_kind)kind.data[0],
+                                          .limit = (uint32_t)limit,
+                                          .rooms = texts,
+                                          .room_count = rooms,
+                                          .excepts = texts + rooms,
+                                          .except_count = excepts};
     bool good = text_take(rest, &question->nsp) && text_take(rest, &question->sid) && text_take(rest, &question->after);
     for (uint64_t i = 0; i < rooms + excepts && good; i++)
         good = text_take(rest, &texts[i]);
-    return good && (question->kind == FLEET_SOCKETS || question->kind == FLEET_ROOMS || question->kind == FLEET_COUNT);
+    return good &&
+           (question->kind == INQUIRY_SOCKETS || question->kind == INQUIRY_ROOMS || question->kind == INQUIRY_COUNT);
 }
 
-static void ask_received(struct fleet *fleet, struct span from, struct span rest)
+static void ask_received(struct inquiries *inquiries, struct span from, struct span rest)
 {
-    struct span texts[2 * FLEET_ROOMS_MAX];
-    struct fleet_question question;
+    struct span texts[2 * INQUIRY_ROOMS_MAX];
+    struct inquiry_question question;
     struct buf answer = {0};
     uint64_t number;
     if (!question_take(&rest, &number, &question, texts))
         return;
     buf_printf(&answer, "tell %llu\n", (unsigned long long)number);
-    fleet_find(fleet->sessions, &question, &answer);
-    mail_send(hub_broker(fleet->sessions->hub), from, buf_span(&answer), NULL, NULL);
+    inquiry_find(inquiries->sessions, &question, &answer);
+    mail_send(hub_broker(inquiries->sessions->hub), from, buf_span(&answer), NULL, NULL);
     buf_finish(&answer);
 }
 
@@ -250,37 +251,37 @@ static void received(void *arg, struct span from, struct span message)
 
 static const struct mail_events mail_events = {received};
 
-struct fleet *fleet_create(struct sessions *sessions)
+struct inquiries *inquiries_create(struct sessions *sessions)
 {
-    struct fleet *fleet = mem_zero(1, sizeof *fleet);
-    fleet->sessions = sessions;
-    list_init(&fleet->gathers);
+    struct inquiries *inquiries = mem_zero(1, sizeof *inquiries);
+    inquiries->sessions = sessions;
+    list_init(&inquiries->gathers);
     /* Another process under this name may still be sent answers. */
-    fleet->number = loop_random_below(sessions->loop, UINT32_MAX) << 20;
-    mail_attach(hub_broker(sessions->hub), &mail_events, fleet);
-    return fleet;
+    inquiries->number = loop_random_below(sessions->loop, UINT32_MAX) << 20;
+    mail_attach(hub_broker(sessions->hub), &mail_events, inquiries);
+    return inquiries;
 }
 
-void fleet_destroy(struct fleet *fleet)
+void inquiries_destroy(struct inquiries *inquiries)
 {
-    if (fleet == NULL)
+    if (inquiries == NULL)
         return;
-    list_each (node, &fleet->gathers) {
+    list_each (node, &inquiries->gathers) {
         gather_end(container_of(node, struct gather, node));
     }
-    free(fleet);
+    free(inquiries);
 }
 
 /* A question that the broker has taken. The gather may have ended since: it is known by its number. */
 struct asked {
-    struct fleet *fleet;
+    struct inquiries *inquiries;
     uint64_t number;
 };
 
 static void sent(void *arg, const struct mail_receivers *receivers)
 {
     struct asked *asked = arg;
-    struct gather *gather = gather_find(asked->fleet, asked->number);
+    struct gather *gather = gather_find(asked->inquiries, asked->number);
     free(asked);
     if (gather == NULL)
         return;
@@ -296,11 +297,11 @@ static void text_add(struct buf *to, struct span text)
     buf_append(to, text);
 }
 
-static void ask_all(struct gather *gather, const struct fleet_question *question)
+static void ask_all(struct gather *gather, const struct inquiry_question *question)
 {
     struct asked *asked = mem_zero(1, sizeof *asked);
     struct buf text = {0};
-    *asked = (struct asked){gather->fleet, gather->number};
+    *asked = (struct asked){gather->inquiries, gather->number};
     buf_printf(&text, "ask %llu %c %u %zu %zu\n", (unsigned long long)gather->number, (char)question->kind,
                question->limit, question->room_count, question->except_count);
     text_add(&text, question->nsp);
@@ -310,36 +311,37 @@ static void ask_all(struct gather *gather, const struct fleet_question *question
         text_add(&text, question->rooms[i]);
     for (size_t i = 0; i < question->except_count; i++)
         text_add(&text, question->excepts[i]);
-    mail_send(hub_broker(gather->fleet->sessions->hub), (struct span){NULL, 0}, buf_span(&text), sent, asked);
+    mail_send(hub_broker(gather->inquiries->sessions->hub), (struct span){NULL, 0}, buf_span(&text), sent, asked);
     buf_finish(&text);
 }
 
-bool fleet_ask(struct fleet *fleet, const struct fleet_question *question, fleet_found_fn *done, void *arg)
+bool inquiry_ask(struct inquiries *inquiries, const struct inquiry_question *question, inquiry_found_fn *done,
+                 void *arg)
 {
-    if (fleet->count == FLEET_QUESTIONS_MAX)
+    if (inquiries->count == INQUIRY_QUESTIONS_MAX)
         return false;
     struct gather *gather = mem_zero(1, sizeof *gather);
-    *gather = (struct gather){.fleet = fleet,
-                              .number = ++fleet->number,
+    *gather = (struct gather){.inquiries = inquiries,
+                              .number = ++inquiries->number,
                               .kind = question->kind,
                               .limit = question->limit,
                               .done = done,
                               .arg = arg};
     list_init(&gather->told);
     list_init(&gather->node);
-    list_append(&fleet->gathers, &gather->node);
-    fleet->count++;
+    list_append(&inquiries->gathers, &gather->node);
+    inquiries->count++;
     timer_init(&gather->timer, timed_out);
     if (question->here) {
         struct buf text = {0};
-        fleet_find(fleet->sessions, question, &text);
+        inquiry_find(inquiries->sessions, question, &text);
         gather->living = 1;
         told_add(gather, SPAN_LIT(""), buf_span(&text));
         buf_finish(&text);
-        timer_start(fleet->sessions->loop, &gather->timer, 0);
+        timer_start(inquiries->sessions->loop, &gather->timer, 0);
         return true;
     }
-    timer_start(fleet->sessions->loop, &gather->timer, LOOP_MS(FLEET_TIMEOUT_MS));
+    timer_start(inquiries->sessions->loop, &gather->timer, LOOP_MS(INQUIRY_TIMEOUT_MS));
     ask_all(gather, question);
     return true;
 }

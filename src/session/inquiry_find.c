@@ -1,4 +1,4 @@
-/* fleet_find: what this instance knows of its own sockets.
+/* inquiry_find: what this instance knows of its own sockets.
  *
  *     <more, 0 or 1> <total> <items>\n, then for each item <bytes of key> <bytes of text> <number>\n<key><text>
  *
@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "session/fleet.h"
+#include "session/inquiry.h"
 
 /* One that may be given. */
 struct candidate {
@@ -18,7 +18,7 @@ struct candidate {
 
 struct search {
     const struct sessions *sessions;
-    const struct fleet_question *question;
+    const struct inquiry_question *question;
     struct candidate *found;
     size_t count, cap;
 };
@@ -43,7 +43,7 @@ static bool is_in_one(struct subscriber *subscriber, const struct span *rooms, s
     return false;
 }
 
-static bool is_asked_for(struct subscriber *subscriber, const struct fleet_question *question)
+static bool is_asked_for(struct subscriber *subscriber, const struct inquiry_question *question)
 {
     if (!subscriber_is_connected(subscriber) || !span_equal(subscriber->nsp->name, question->nsp))
         return false;
@@ -122,22 +122,22 @@ static void item_encode(struct buf *to, const struct candidate *candidate)
     buf_finish(&text);
 }
 
-void fleet_find(const struct sessions *sessions, const struct fleet_question *question, struct buf *to)
+void inquiry_find(const struct sessions *sessions, const struct inquiry_question *question, struct buf *to)
 {
     struct search search = {.sessions = sessions, .question = question};
     struct buf items = {0};
     size_t given = 0;
-    if (question->kind == FLEET_ROOMS)
+    if (question->kind == INQUIRY_ROOMS)
         hub_rooms_each(sessions->hub, room_found, &search);
     else
         sockets_find(&search);
-    if (question->kind != FLEET_COUNT) {
+    if (question->kind != INQUIRY_COUNT) {
         if (search.count > 0)
             qsort(search.found, search.count, sizeof *search.found, by_key);
-        while (given < search.count && given < question->limit && items.len < FLEET_ANSWER_BYTES)
+        while (given < search.count && given < question->limit && items.len < INQUIRY_ANSWER_BYTES)
             item_encode(&items, &search.found[given++]);
     }
-    bool more = question->kind != FLEET_COUNT && given < search.count;
+    bool more = question->kind != INQUIRY_COUNT && given < search.count;
     buf_printf(to, "%d %zu %zu\n", more, search.count, given);
     buf_append(to, buf_span(&items));
     buf_finish(&items);
