@@ -55,7 +55,8 @@ bool directive_decode(struct span body, struct directive *directive)
     return false;
 }
 
-/* A client whose protocol has no word for it is closed instead. */
+/* A client whose protocol has no word for it is closed instead. A polling client closes by itself once it has been told
+ * of all its namespaces; a farewell in the same answer would be read before, and the client would come back. */
 static void disconnect(struct subscriber *subscriber, bool whole)
 {
     struct session *session = subscriber->session;
@@ -69,7 +70,7 @@ static void disconnect(struct subscriber *subscriber, bool whole)
             protocol->disconnected(other);
         subscriber_disconnect(other);
     }
-    if (whole)
+    if (whole && (session->transport->format != TRANSPORT_POLLING || protocol->disconnected == NULL))
         session_close(session, CLOSE_DISCONNECTED);
     else
         session_stirred(session);
