@@ -1,5 +1,5 @@
-/* redis_mail: mail between instances, to their inboxes. The script's text goes with every message, because they are
- * rare: mail carries an operator's questions. */
+/* redis_mail: mail between instances, to their inboxes. The script is loaded with every message to all, because those
+ * are rare: mail carries an operator's questions. */
 #include <stdlib.h>
 
 #include "base/mem.h"
@@ -25,12 +25,14 @@ struct mail_call {
     struct redis_broker *redis;
     mail_sent_fn *done;
     void *arg;
+    struct buf text; /* of a message to all, until the script is loaded */
 };
 
 static void finish(struct mail_call *call, const struct mail_receivers *receivers)
 {
     if (call->done != NULL)
         call->done(call->arg, receivers);
+    buf_finish(&call->text);
     free(call);
 }
 
@@ -53,28 +55,45 @@ static void sent(void *arg, const struct resp *reply)
     finish(call, &receivers);
 }
 
+static void loaded(void *arg, const struct resp *reply)
+{
+    struct mail_call *call = arg;
+    struct redis_broker *redis = call->redis;
+    if (reply == NULL || redis_is_error(redis, reply, "asking other instances") || redis->state != REDIS_UP) {
+        finish(call, NULL);
+        return;
+    }
+    struct answer answer = answer_of_one(reply);
+    struct span sha = answer_text(&answer);
+    struct buf inboxes = {0};
+    buf_printf(&inboxes, "%sinbox:", redis->key_prefix);
+    redis_link_send(&redis->commands,
+                    (struct span[]){SPAN_LIT("EVALSHA"), sha, SPAN_LIT("1"), span_str(redis->lives_key),
+                                    buf_span(&inboxes), buf_span(&call->text)},
+                    6, sent, call);
+    buf_finish(&inboxes);
+}
+
 static void send_mail(struct broker *broker, struct span to, struct span message, mail_sent_fn *done, void *arg)
 {
     struct redis_broker *redis = redis_of(broker);
     struct mail_call *call = mem_zero(1, sizeof *call);
-    struct buf text = {0}, inbox = {0};
-    *call = (struct mail_call){redis, done, arg};
+    struct buf inbox = {0};
+    *call = (struct mail_call){.redis = redis, .done = done, .arg = arg};
     if (!broker->is_up) {
         redis_refuse(redis, sent, call);
         return;
     }
-    buf_printf(&text, "mail %zu\n%s", strlen(redis->instance), redis->instance);
-    buf_append(&text, message);
+    buf_printf(&call->text, "mail %zu\n%s", strlen(redis->instance), redis->instance);
+    buf_append(&call->text, message);
+    if (to.len == 0) {
+        redis_link_send(&redis->commands, (struct span[]){SPAN_LIT("SCRIPT"), SPAN_LIT("LOAD"), span_str(to_all)}, 3,
+                        loaded, call);
+        return;
+    }
     buf_printf(&inbox, "%sinbox:" SPAN_FMT, redis->key_prefix, SPAN_ARG(to));
-    if (to.len != 0)
-        redis_link_send(&redis->commands, (struct span[]){SPAN_LIT("PUBLISH"), buf_span(&inbox), buf_span(&text)}, 3,
-                        sent, call);
-    else
-        redis_link_send(&redis->commands,
-                        (struct span[]){SPAN_LIT("EVAL"), span_str(to_all), SPAN_LIT("1"), span_str(redis->lives_key),
-                                        buf_span(&inbox), buf_span(&text)},
-                        6, sent, call);
-    buf_finish(&text);
+    redis_link_send(&redis->commands, (struct span[]){SPAN_LIT("PUBLISH"), buf_span(&inbox), buf_span(&call->text)}, 3,
+                    sent, call);
     buf_finish(&inbox);
 }
 

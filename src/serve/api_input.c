@@ -170,7 +170,7 @@ bool api_input_body(struct api_input *input, struct span body, const char *allow
     while (json_object_next(&rest, &key, &value)) {
         const struct field *found = field_find(key, true, allowed);
         if (found == NULL) {
-            *field = unknown_field(input, key);
+            *field = unknown_field(input, span_sub(key, 1, key.len - 2));
             *cure = unknown;
             return false;
         }
