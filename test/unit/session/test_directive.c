@@ -1,7 +1,9 @@
 /* test_directive: what sockets obey, in its place among the events: joins, leaves and ends that a backend asks for, of
  * live sockets and of those whose client is cut off. */
 #include <stdio.h>
+#include <stdlib.h>
 
+#include "base/mem.h"
 #include "fixture.h"
 #include "session/backend.h"
 #include "slow_broker.h"
@@ -152,6 +154,36 @@ static void none_is_obeyed_twice(void **state)
     expect_by_then(&browsers[1], "42[\"say\"", 0);
 }
 
+/* The client reads nothing, so its queue is dropped, and the log is read again from before the directive. */
+static void nor_when_a_queue_was_dropped(void **state)
+{
+    char pid[PID_BYTES], sid[PID_BYTES], *large = mem_alloc(100001);
+    struct browser *one = enter(0, "40");
+    ids(one, pid, sid);
+    memset(large, 'x', 100000);
+    memcpy(large, "[\"big\",\"", 8);
+    memcpy(large + 100000 - 2, "\"]", 3);
+    sessions.limits.slow_queue_bytes = 64 << 20;
+    for (int i = 0; i < 80; i++)
+        publish(large, NULL, NULL);
+    free(large);
+    turn(50);
+    tell(DIRECTIVE_JOIN, "r", (struct whom){.sid = sid});
+    turn(10);
+    say(one, "42[\"leave\",\"r\"]");
+    turn(10);
+    assert_int_equal(sessions.counters.directed, 1);
+    sessions.limits.slow_queue_bytes = 1000;
+    publish("[\"say\",0]", NULL, NULL);
+    turn(10);
+    assert_true(sessions.counters.slowed > 0);
+    sessions.limits.slow_queue_bytes = 64 << 20;
+    expect(one, "42[\"say\",0");
+    publish("[\"say\",1]", "r", NULL);
+    expect_by_then(one, "42[\"say\",1", 0);
+    assert_int_equal(count(one, "42[\"big\""), 80);
+}
+
 /* What a socket was told before it came is not for it, though the log is replayed to it. */
 static void a_new_socket_obeys_nothing_old(void **state)
 {
@@ -281,6 +313,7 @@ int main(void)
         TEST(a_socket_leaves),
         TEST(one_that_is_cut_off_joins_in_its_place),
         TEST(none_is_obeyed_twice),
+        TEST(nor_when_a_queue_was_dropped),
         TEST(a_new_socket_obeys_nothing_old),
         TEST(the_policy_of_the_room_holds),
         TEST(nothing_is_sent_before_the_lease_records_it),
