@@ -50,6 +50,16 @@ static struct relay_rule *rule_find(struct subscriber *subscriber, struct span e
     return node != NULL ? container_of(node, struct relay_rule, by_event) : NULL;
 }
 
+const struct broker_retention *relay_retention(const struct nsp *nsp, struct span event, struct span room)
+{
+    const struct relay_nsp *config = nsp_of(nsp);
+    struct map_node *node = event.len != 0 ? map_find(&config->rules, event) : NULL;
+    const struct relay_rule *rule = node != NULL ? container_of(node, struct relay_rule, by_event) : NULL;
+    if (rule != NULL && rule->logged && rule->own_retention)
+        return &rule->retention;
+    return (rule != NULL ? rule->logged : nsp->recoverable) ? &relay_rooms_find(config, room)->retention : NULL;
+}
+
 /* An argument that is not there: `undefined` on the client's side becomes null before other arguments. */
 static bool is_absent(struct span value)
 {

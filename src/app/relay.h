@@ -94,6 +94,11 @@ struct relay {
 bool relay_init(struct relay *relay, struct loop *loop, const struct yaml_node *namespaces, struct err *err);
 void relay_finish(struct relay *relay); /* accepts zeroed */
 
+/* The retention of a message without a sender, of the relay's namespace `nsp`: as the event's rule says. An event
+ * without a rule (its name in plain text), and a directive (no name), is logged as other events of the room are, if the
+ * namespace logs any. NULL: it is not logged. `room` is empty for the namespace itself and for several rooms. */
+const struct broker_retention *relay_retention(const struct nsp *nsp, struct span event, struct span room);
+
 /* For the configuration's reader: whether the key of the mapping under `namespaces:` can name a namespace. */
 bool relay_nsp_name_check(const struct yaml_pair *pair, struct err *err);
 /* For the configuration's reader: fills a namespace from its YAML mapping. */

@@ -356,6 +356,7 @@ struct broker *broker_redis_create(struct net *net, const struct broker_redis_co
     }
     redis->broker.ops = &ops;
     redis->broker.records = &redis_record_ops;
+    redis->broker.mail = &redis_mail_ops;
     redis->net = net;
     redis->loop = net->loop;
     names_make(redis, config);

@@ -306,6 +306,11 @@ extern const struct record_ops redis_record_ops;
 /* Handles the rest of a message after the word "record"; false if it is invalid. */
 bool redis_record_received(struct redis_broker *redis, struct words *words);
 
+/* redis_mail.c */
+extern const struct mail_ops redis_mail_ops;
+/* Handles the rest of a message after the word "mail"; false if it is invalid. */
+bool redis_mail_received(struct redis_broker *redis, struct words *words);
+
 /* redis_stats.c */
 void redis_stats(struct broker *broker, broker_stats_fn *done, void *arg);
 

@@ -53,6 +53,10 @@ struct entry *hub_entry_create(struct hub *hub, struct span room, struct span bo
 /* Delivers `body` to the local members of a room, except the sid `except`. It is neither published nor logged, and
  * keeps its place among the pushes. */
 void hub_room_tell(struct hub *hub, struct span room, struct span body, struct span except);
+/* The same for those that an audience admits (audience.h). */
+void hub_room_tell_audience(struct hub *hub, struct span room, struct span body, struct span audience);
+/* Calls `each` for every room with members here, in no order. */
+void hub_rooms_each(const struct hub *hub, void (*each)(void *arg, struct span room, size_t members), void *arg);
 /* A member of this instance is in this room, or was within HUB_ROOM_LINGER_MS. */
 bool hub_has_room(const struct hub *hub, struct span room);
 /* The token, without names of rooms, for the position `seq` of the current epoch. */

@@ -85,6 +85,8 @@
       "the client may no longer be in its namespace, as it was told: get a new token, and connect again") \
     X(HISTORY_LOST, "history_lost", 1012, LOG_NOTICE, \
       "an entry that the client needs is no longer in the log: connect again, and start without recovery") \
+    X(DISCONNECTED, "disconnected", 1000, LOG_DEBUG, \
+      "the operator or the application has disconnected this client: connect again only if it may come back") \
     X(ROTATED, "rotated", 1012, LOG_DEBUG, "closed ahead of the request timeout: connect again to resume elsewhere") \
     X(DRAINED, "drained", 1012, LOG_DEBUG, "the instance is shutting down: connect again and reach another") \
     X(REQUEST_TIMEOUT, "request_timeout", 0, LOG_INFO, \

@@ -215,6 +215,21 @@
     X(ADMIN, "admin", LOG_WARNING, \
       "this path is for the operator: ask from this machine, not through a proxy, or with Authorization: Bearer and " \
       "the token of SENNIT_ADMIN_TOKEN or `admin: {token_file: PATH}`") \
+    X(API_FORBIDDEN, "api_forbidden", LOG_WARNING, \
+      "the API is for the operator and for backends: ask from this machine, not through a proxy, or with " \
+      "Authorization: Bearer and the token of SENNIT_API_TOKEN or `api: {token_file: PATH}`") \
+    X(API_PATH, "api_path", LOG_INFO, "the API has no such path: see docs/api.md") \
+    X(API_METHOD, "api_method", LOG_INFO, "this path of the API takes another method: see docs/api.md") \
+    X(API_JSON, "api_json", LOG_INFO, "the body is not one JSON object: send one, in UTF-8") \
+    X(API_FIELD, "api_field", LOG_INFO, "a field of the request is missing or has the wrong form: see docs/api.md") \
+    X(API_BUSY, "api_busy", LOG_WARNING, \
+      "too many requests to the API are under way: await answers before you ask more, or raise `limits: " \
+      "api_requests`") \
+    X(API_LATE, "api_late", LOG_WARNING, \
+      "the broker has not accepted it in time, and may do so yet: send it again with the same id") \
+    X(API_BROKER, "api_broker", LOG_WARNING, "the broker is away, so the answer is not known: ask again later") \
+    X(SOCKET_UNKNOWN, "socket_unknown", LOG_INFO, \
+      "no such socket is on any instance: it has ended, is cut off, or waits for its next poll") \
     X(DRAINING, "draining", LOG_INFO, "this instance is shutting down: connect again and reach another")
 
 enum refusal {

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "serve/api.h"
 #include "serve/engine.h"
 #include "session/polling.h"
 #include "session/socket.h"
@@ -168,17 +169,22 @@ static void on_refused(struct http *http, enum http_fault fault, int status)
     client_note(client, refusal, SPAN_LIT(""));
     if (fault == HTTP_FAULT_INVALID)
         crowd_asked(&client_server(client)->crowd, &client->crowd);
-    if (!engine_refused(client, fault) && status != 0)
+    if (!api_refused(client, fault, status) && !engine_refused(client, fault) && status != 0)
         client_answer(client, status, status == 503 ? RETRY_SOON : SPAN_LIT(""), refusal);
 }
 
 static void on_body(struct http *http, struct span bytes, bool last)
 {
-    engine_body(client_of(http), bytes);
+    struct client *client = client_of(http);
+    if (client->api != NULL)
+        api_body(client, bytes);
+    else
+        engine_body(client, bytes);
 }
 
 static void on_aborted(struct http *http)
 {
+    api_aborted(client_of(http));
     engine_aborted(client_of(http));
 }
 
@@ -320,10 +326,11 @@ void client_server_init(struct server *server)
     server->http.fields = span_str(server->config.headers);
 }
 
-void client_accept(struct server *server, struct io *io, const struct addr *peer)
+void client_accept(struct server *server, struct io *io, const struct addr *peer, bool by_api_port)
 {
     const struct serve_limits *bounds = &server->config.bounds;
     struct client *client = mem_zero(1, sizeof *client);
+    client->by_api_port = by_api_port;
     crowd_enter(&server->crowd, &client->crowd, peer);
     bool spare = client->crowd.place == CROWD_SPARE;
     addr_ip_of(peer, &client->proxy);

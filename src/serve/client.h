@@ -7,11 +7,14 @@
 #include "serve/serve.h"
 #include "serve/store.h"
 
+struct api_request;
 struct engine_request;
 
 struct client {
     struct http http;
     struct websocket websocket;    /* after an upgrade */
+    struct api_request *api;       /* the request to the HTTP API that is under way (api.h), or NULL */
+    bool by_api_port;              /* it came by the API's own port, where nothing else is served */
     struct engine_request *engine; /* the request to a polling session that is under way (engine.h), or NULL */
     struct crowd_member crowd;
     struct addr_ip proxy; /* the address that it is connected from; `http.conn.peer` is the client's, see below */
@@ -29,7 +32,7 @@ static inline struct server *client_server(const struct client *client)
 /* Makes the server that clients are accepted with; `server` has read its configuration. */
 void client_server_init(struct server *server);
 /* Takes over an accepted stream, or closes it. */
-void client_accept(struct server *server, struct io *io, const struct addr *peer);
+void client_accept(struct server *server, struct io *io, const struct addr *peer, bool by_api_port);
 /* Answers the bytes that a stream has sent so far; for a stream on the reserved descriptor, which is closed at once. */
 void client_answer_unkept(struct server *server, struct io *io, const struct addr *peer);
 /* Refuses a request: answers with the fault and the cure, counts it, logs it with `what`, and ends the connection. */

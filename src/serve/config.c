@@ -86,7 +86,8 @@ static bool access_read(struct serve_config *config, const struct serve_options 
            limits_derive(&config->bounds, &config->files, on_platform && config->trusted_hops == 0, err) &&
            origins_read(&config->origins, yaml_get(root, "origins"), err) &&
            engine_config_read(&config->engine, root, err) && plain_config_read(&config->plain, root, err) &&
-           admin_read(&config->admin, yaml_get(root, "admin"), environment("SENNIT_ADMIN_TOKEN"), err);
+           admin_read(&config->admin, yaml_get(root, "admin"), environment("SENNIT_ADMIN_TOKEN"), err) &&
+           api_config_read(&config->api, yaml_get(root, "api"), environment("SENNIT_API_TOKEN"), err);
 }
 
 static bool parser_read(const struct yaml_node *root, bool *msgpack, struct err *err)
@@ -131,6 +132,7 @@ static bool root_read(struct serve_config *config, struct loop *loop, const stru
                                        "raw",
                                        "trusted_hops",
                                        "jwt",
+                                       "api",
                                        NULL};
     if (!yaml_expect(root, YAML_MAPPING, err) || !yaml_only(root, keys, err))
         return false;
@@ -316,6 +318,7 @@ void serve_config_finish(struct serve_config *config)
     engine_config_finish(&config->engine);
     plain_config_finish(&config->plain);
     admin_finish(&config->admin);
+    admin_finish(&config->api.access);
     free(config->headers);
     free(config->redis_url);
     free(config->prefix);

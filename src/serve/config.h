@@ -6,6 +6,7 @@
 #include "app/relay.h"
 #include "base/err.h"
 #include "serve/admin.h"
+#include "serve/api_config.h"
 #include "serve/engine_config.h"
 #include "serve/forwarded.h"
 #include "serve/limits.h"
@@ -37,6 +38,7 @@ struct serve_config {
     struct engine_config engine; /* paths, transports, CORS */
     struct plain_config plain;   /* paths of clients that speak no Socket.IO */
     struct admin admin;          /* access to /metrics */
+    struct api_config api;       /* the HTTP API */
     char *headers;               /* header lines of every response */
     bool msgpack;                /* `parser: msgpack`: Socket.IO packets are MessagePack */
     uint16_t port;               /* PORT, default 8080; 0 picks a free one */

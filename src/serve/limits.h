@@ -65,6 +65,8 @@
     X(crowded_response_timeout, LIMIT_MS, 30000, 1000, 3600000, \
       "time for one HTTP response while more than 80 % of `connections` are taken; the oldest is closed first", \
       "closed (`response_timeout_crowded`)") \
+    X(api_requests, LIMIT_COUNT, 64, 1, 10000, "requests to the HTTP API that are under way", \
+      "503 with Retry-After (`api_busy`)") \
     X(nesting, LIMIT_COUNT, 512, 1, JSON_DEPTH_MAX, "levels of arrays and objects in one event or CONNECT payload", \
       "the event is refused, or the namespace (`too_deep`)") \
     X(frames_per_message, LIMIT_COUNT, 100000, 1, 10000000, "WebSocket frames of one message", \

@@ -109,6 +109,9 @@ static void instance_encode(struct buf *to, const struct server *server)
     counter(to, "superseded_total", "Sockets that had come back on another instance.",
             sessions->counters.leases_superseded);
     counter(to, "rotated_total", "Sessions closed ahead of the request timeout.", sessions->counters.rotated);
+    counter(to, "directives_total", "Directives that sockets obeyed: to join, to leave, to end.",
+            sessions->counters.directed);
+    gauge(to, "api_requests", "Requests to the HTTP API under way (limits: api_requests).", server->api_requests);
     counter(to, "weak_ids_total", "Messages whose names other clients could guess.", server->config.relay.weak_ids);
     counter(to, "stalled_total", "Times that a session was not read for a while, because of too many calls or changes.",
             sessions->counters.stalled);

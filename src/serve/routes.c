@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "http/http_coding.h"
+#include "serve/api.h"
 #include "serve/conditional.h"
 #include "serve/engine.h"
 #include "serve/files.h"
@@ -187,7 +188,9 @@ void route_request(struct client *client, const struct http1_head *head)
         return;
     if (head->upgrade_websocket) /* what is not upgraded ends */
         http_last(&client->http, CLOSE_DONE);
-    if (engine_config_has(engine, path, &rest)) {
+    if (client->by_api_port || api_has(path)) {
+        api_request(client, head, path, query);
+    } else if (engine_config_has(engine, path, &rest)) {
         engine_request(client, head, rest, query);
     } else if (reads && engine_config_lacks_slash(engine, path)) {
         slash_lacks(client, path);

@@ -22,6 +22,7 @@ const struct setting_flag setting_flags[] = {
     {NULL, "SENNIT_INSTANCE", "revision or `local`, and random characters",
      "this instance's name: 1 to 100 letters, digits, `.`, `_` and `-`"},
     {NULL, "SENNIT_ADMIN_TOKEN", "none", "its bearer may read `/metrics` from anywhere, see `admin:`"},
+    {NULL, "SENNIT_API_TOKEN", "none", "its bearer may use the HTTP API from anywhere, see `api:`"},
     {NULL, "SENNIT_CLIENT_DIR", "searched for in `node_modules`", "directory of `socket.io.js`"},
     {NULL, "K_SERVICE", "none", "set by the platform: this is one instance of a fleet"},
     {NULL, "K_REVISION", "none", "set by the platform: the first part of the instance's name"},
@@ -54,6 +55,7 @@ const struct setting settings[] = {
     {"", "cookie", "false", "`true`, `false` or a mapping",
      "a cookie with the session's id, for load balancers; Sennit never reads it", ""},
     {"", "admin", "", "a mapping", "access to `/metrics`", "`admin`"},
+    {"", "api", "", "a mapping", "access to the HTTP API: see [api.md](api.md)", "`api_forbidden`"},
     {"", "headers", "", "a mapping", "fields of every response", ""},
     {"", "compression", "", "a mapping", "permessage-deflate", "`extensions_invalid`, `ws_deflate_invalid`"},
     {"", "limits", "", "a mapping", "the bounds below", ""},
@@ -90,6 +92,12 @@ const struct setting settings[] = {
     {"admin", "token_file", "none", "a file", "its content (16 to 1024 visible characters) is the operator's token",
      "`admin`"},
     {"admin", "loopback", "true", "`true` or `false`", "`false`: this machine needs the token, too", "`admin`"},
+
+    {"api", "token_file", "none", "a file", "its content (16 to 1024 visible characters) is the token of backends",
+     "`api_forbidden`"},
+    {"api", "loopback", "true", "`true` or `false`",
+     "`false`: this machine needs the token, too. A request with forwarding fields always does", "`api_forbidden`"},
+    {"api", "listen", "the instance's own port", "a port, or an IP address and a port", "a port of its own, where nothing else is served", ""},
 
     {"headers", "csp", "see [serve.md](serve.md#pages-and-origins)", "one line, or `none`", "Content-Security-Policy",
      ""},

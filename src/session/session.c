@@ -9,6 +9,7 @@
 #include "session/assembly.h"
 #include "session/call.h"
 #include "session/departed.h"
+#include "session/directive.h"
 #include "session/polling_parts.h"
 #include "session/presence.h"
 #include "session/socket.h"
@@ -474,6 +475,7 @@ void sessions_init(struct sessions *sessions, struct hub *hub, struct session_ap
     record_attach(hub_broker(hub), &polling_record_events, sessions);
     list_init(&sessions->catching);
     task_init(&sessions->catch_up, catch_up);
+    directives_init(sessions);
     loads_init(sessions);
     list_init(&sessions->unfinished.in_order);
     compression_init(&sessions->compression);
@@ -489,6 +491,7 @@ void sessions_finish(struct sessions *sessions)
     assert(list_empty(&sessions->all) && list_empty(&sessions->all_pollings));
     timer_stop(sessions->loop, &sessions->lease_sweep);
     task_cancel(&sessions->catch_up);
+    directives_finish(sessions);
     presence_finish(sessions);
     loads_finish(sessions);
     compression_finish(&sessions->compression);

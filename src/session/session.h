@@ -82,6 +82,8 @@ struct sessions {
     struct list all;
     struct list catching; /* sessions whose queues have room again: their replays go on */
     struct task catch_up;
+    struct list given; /* directive.c */
+    struct task obey;
     struct map sockets;  /* recoverable subscribers, by lease */
     struct map claims;   /* subscribers that claim a lease, by its name */
     struct map rosters;  /* presence.c */
@@ -102,7 +104,7 @@ struct sessions {
     struct refusals refusals;
     struct {
         uint64_t opened, packets_in, events_in, connects, resumes, resumes_refused, moves, leases_superseded, rotated,
-            slowed, stalled;
+            slowed, stalled, directed;
     } counters;
 };
 

@@ -9,6 +9,7 @@
 #include "base/moves.h"
 #include "session/call.h"
 #include "session/departed.h"
+#include "session/directive.h"
 #include "session/lease.h"
 #include "session/parcel.h"
 #include "session/presence.h"
@@ -173,6 +174,7 @@ static const struct member_events member_events = {
     .settled = on_settled,
     .lost = on_lost,
     .has_room = subscriber_has_room,
+    .directed = subscriber_directed,
 };
 
 /* The lease records a token that the client keeps from an earlier session, because we cannot make the client forget it.
@@ -242,12 +244,13 @@ static bool rooms_restore(struct subscriber *subscriber, struct span rooms, cons
 {
     struct span room;
     struct stretch stretch;
-    uint64_t floor;
+    uint64_t floor, directed;
     bool any = false;
     int more;
-    if (!lease_floor_decode(&rooms, &floor))
+    if (!lease_floor_decode(&rooms, &floor) || !lease_directed_decode(&rooms, &directed))
         return false;
     member_floor_set(&subscriber->member, floor);
+    member_directed_seq_set(&subscriber->member, directed);
     while ((more = lease_room_decode(&rooms, &room, &stretch)) > 0) {
         if (!subscriber_room_is_of(subscriber->nsp, room, subscriber_sid(subscriber)) ||
             !room_is_allowed(subscriber, room))

@@ -44,6 +44,11 @@ void subscriber_lease_write_last(struct subscriber *subscriber);
 void subscriber_lease_leave(struct subscriber *subscriber, const struct broker_lease *lease, const struct addr_ip *from,
                             enum close_reason reason);
 
+/* As a directive of this seq (0: it is not logged) demands: joins these rooms, or leaves them. A room that cannot be
+ * joined is refused, with a line in the log, and none is. */
+void subscriber_join_directed(struct subscriber *subscriber, const struct span *rooms, size_t count, uint64_t seq);
+void subscriber_leave_directed(struct subscriber *subscriber, const struct span *rooms, size_t count, uint64_t seq);
+
 /* member_events. */
 void subscriber_deliver(struct member *member, struct entry *entry, const struct token *token, bool shared);
 bool subscriber_has_room(struct member *member);

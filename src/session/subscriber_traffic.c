@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "hub/audience.h"
+#include "session/emit.h"
 #include "session/polling_parts.h"
 #include "session/presence.h"
 
@@ -204,61 +204,29 @@ static void published(void *arg, enum broker_result result)
     free(call);
 }
 
-static void audience_make(struct buf *to, const struct subscriber *subscriber, const struct subscriber_emit *emit)
+void subscriber_publish(struct subscriber *subscriber, const struct subscriber_emit *from)
 {
-    struct buf name = {0};
-    for (size_t i = 0; i < emit->room_count && emit->room_count > 1; i++) {
-        buf_clear(&name);
-        subscriber_room_name(&name, subscriber->nsp, emit->rooms[i]);
-        audience_add(to, AUDIENCE_TO, buf_span(&name));
-    }
-    for (size_t i = 0; i < emit->except_count; i++) {
-        buf_clear(&name);
-        subscriber_room_name(&name, subscriber->nsp, emit->excepts[i]);
-        audience_add(to, AUDIENCE_EXCEPT, buf_span(&name));
-        /* A subscriber's id counts as a room: its own. */
-        if (engineio_sid_is_valid(emit->excepts[i]))
-            audience_add(to, AUDIENCE_EXCEPT_SID, emit->excepts[i]);
-    }
-    if (emit->except_self)
-        audience_add(to, AUDIENCE_SENDER, subscriber_sid(subscriber));
-    buf_finish(&name);
-}
-
-void subscriber_publish(struct subscriber *subscriber, const struct subscriber_emit *emit)
-{
-    struct buf name = {0}, audience = {0}, encoded = {0};
-    struct span body = emit->content->args;
-    if (emit->content->count > 0) {
-        content_encode(&encoded, emit->content);
-        body = buf_span(&encoded);
-    }
-    if (emit->to_sid.len != 0)
-        subscriber_own_room_name(&name, subscriber->nsp, emit->to_sid);
-    else /* an event for several rooms goes into the namespace's log, so that no member gets it twice */
-        subscriber_room_name(&name, subscriber->nsp, emit->room_count == 1 ? emit->rooms[0] : (struct span){NULL, 0});
-    audience_make(&audience, subscriber, emit);
+    struct emit emit;
+    emit_event(&emit, subscriber->nsp, subscriber_sid(subscriber), from);
     struct broker_publish publish = {
-        .room = buf_span(&name),
-        .audience = buf_span(&audience),
-        .body = body,
-        .id = emit->id,
-        .retention = emit->retention,
+        .room = buf_span(&emit.room),
+        .audience = buf_span(&emit.audience),
+        .body = emit.body,
+        .id = from->id,
+        .retention = from->retention,
     };
-    size_t bytes = name.len + audience.len + body.len + emit->id.len;
-    struct call *call = call_create(subscriber->session, subscriber, emit->ack_id, bytes);
+    size_t bytes = emit.room.len + emit.audience.len + emit.body.len + from->id.len;
+    struct call *call = call_create(subscriber->session, subscriber, from->ack_id, bytes);
     if (!broker_publish(hub_broker(subscriber->sessions->hub), &publish, published, call)) {
         call_end(call);
         free(call);
         /* Without an acknowledgement, closing is the only way to tell a client of Socket.IO. */
-        if (emit->ack_id.len != 0 || subscriber->session->protocol->refused != NULL)
-            refuse_for_now(subscriber, REFUSAL_BROKER_BACKLOG, buf_span(&name), emit->ack_id);
+        if (from->ack_id.len != 0 || subscriber->session->protocol->refused != NULL)
+            refuse_for_now(subscriber, REFUSAL_BROKER_BACKLOG, buf_span(&emit.room), from->ack_id);
         else
             session_close(subscriber->session, CLOSE_BROKER_BACKLOG);
     }
-    buf_finish(&name);
-    buf_finish(&audience);
-    buf_finish(&encoded);
+    emit_finish(&emit);
 }
 
 static bool is_active(const struct membership *membership)
@@ -363,9 +331,10 @@ static bool is_named_before(const struct span *rooms, size_t count)
     return false;
 }
 
-/* Decides about all rooms before it joins one: if one of them cannot be joined, none is. Returns REFUSAL_COUNT if all
- * can, else `*bad` is the one that cannot. */
-static enum refusal rooms_check(struct subscriber *subscriber, const struct span *rooms, size_t count, size_t *bad)
+/* Decides about all rooms before it joins one: if one of them cannot be joined, none is. `directed`: a backend says so,
+ * for whom the rules of access are not meant. Returns REFUSAL_COUNT if all can, else `*bad` is the one that cannot. */
+static enum refusal rooms_check(struct subscriber *subscriber, const struct span *rooms, size_t count, bool directed,
+                                size_t *bad)
 {
     struct sessions *sessions = subscriber->sessions;
     size_t own = rooms_count(subscriber), all = hub_room_count(sessions->hub);
@@ -379,7 +348,8 @@ static enum refusal rooms_check(struct subscriber *subscriber, const struct span
         bool is_new_here = is_new && !hub_has_room(sessions->hub, buf_span(&name));
         if (rooms[i].len == 0 || name.len > BROKER_ROOM_BYTES_MAX)
             refusal = REFUSAL_ROOM_INVALID;
-        else if (!span_equal(rooms[i], subscriber_sid(subscriber)) && !subscriber_may(subscriber, DEED_JOIN, rooms[i]))
+        else if (!directed && !span_equal(rooms[i], subscriber_sid(subscriber)) &&
+                 !subscriber_may(subscriber, DEED_JOIN, rooms[i]))
             refusal = REFUSAL_ROOM_FORBIDDEN;
         else if (is_new && engineio_sid_is_valid(rooms[i]))
             refusal = REFUSAL_ROOM_IS_SOCKET;
@@ -414,7 +384,7 @@ void subscriber_join(struct subscriber *subscriber, const struct span *rooms, si
     struct buf name = {0};
     struct call *call = NULL;
     size_t bad = 0;
-    enum refusal refusal = rooms_check(subscriber, rooms, count, &bad);
+    enum refusal refusal = rooms_check(subscriber, rooms, count, false, &bad);
     if (refusal != REFUSAL_COUNT) {
         subscriber_refuse(subscriber, refusal, rooms[bad], ack_id);
         return;
@@ -478,4 +448,58 @@ void subscriber_leave(struct subscriber *subscriber, const struct span *rooms, s
         subscriber_lease_refresh(subscriber);
     else
         subscriber_joins_done(subscriber);
+}
+
+/* The lease is written in any case: it says that the directive was obeyed. */
+static void directive_end(struct subscriber *subscriber, uint64_t seq, bool joins)
+{
+    member_directed(&subscriber->member, seq);
+    if (joins)
+        member_joined(&subscriber->member); /* `ready` follows */
+    else if (subscriber_is_leased(subscriber))
+        subscriber_lease_refresh(subscriber);
+    else
+        subscriber_joins_done(subscriber);
+}
+
+void subscriber_join_directed(struct subscriber *subscriber, const struct span *rooms, size_t count, uint64_t seq)
+{
+    struct session_app *app = subscriber->sessions->app;
+    struct buf name = {0};
+    bool joins = false;
+    size_t bad = 0;
+    enum refusal refusal = rooms_check(subscriber, rooms, count, true, &bad);
+    if (refusal != REFUSAL_COUNT)
+        subscriber_refuse(subscriber, refusal, rooms[bad], (struct span){NULL, 0});
+    for (size_t i = 0; i < count && refusal == REFUSAL_COUNT; i++) {
+        name_of(&name, subscriber, rooms[i]);
+        if (span_equal(rooms[i], subscriber_sid(subscriber)) || is_in_or_enters(subscriber, buf_span(&name)))
+            continue;
+        const struct room_policy *policy = app->room_policy(app, subscriber->nsp, rooms[i]);
+        joins = true;
+        if (seq == 0)
+            member_join(&subscriber->member, buf_span(&name), policy->replay, policy->replay_entries);
+        else if (policy->replay == START_NOW) /* from the directive on, also for one that was cut off meanwhile */
+            member_join_directed(&subscriber->member, buf_span(&name), START_AT, seq, seq);
+        else
+            member_join_directed(&subscriber->member, buf_span(&name), policy->replay, policy->replay_entries, seq);
+    }
+    buf_finish(&name);
+    directive_end(subscriber, seq, joins);
+}
+
+void subscriber_leave_directed(struct subscriber *subscriber, const struct span *rooms, size_t count, uint64_t seq)
+{
+    struct buf name = {0};
+    for (size_t i = 0; i < count; i++) {
+        name_of(&name, subscriber, rooms[i]);
+        struct membership *membership = member_find(&subscriber->member, buf_span(&name));
+        /* One that it has joined behind the directive stays. */
+        if (membership == NULL || (seq != 0 && !member_was_in(&subscriber->member, buf_span(&name), seq)))
+            continue;
+        presence_leave(subscriber, membership);
+        member_leave(&subscriber->member, buf_span(&name));
+    }
+    buf_finish(&name);
+    directive_end(subscriber, seq, false);
 }

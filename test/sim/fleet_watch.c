@@ -170,8 +170,8 @@ static bool is_elsewhere(struct span rooms)
 {
     struct span name;
     struct stretch stretch;
-    uint64_t floor;
-    return lease_floor_decode(&rooms, &floor) && lease_room_decode(&rooms, &name, &stretch) > 0 &&
+    uint64_t floor, directed;
+    return lease_floor_decode(&rooms, &floor) && lease_directed_decode(&rooms, &directed) && lease_room_decode(&rooms, &name, &stretch) > 0 &&
            span_starts_with(name, SPAN_LIT("/evil"));
 }
 
