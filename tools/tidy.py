@@ -62,9 +62,8 @@ KEYWORDS = set(
     "const_cast decltype delete dynamic_cast explicit export friend mutable namespace new noexcept not not_eq nullptr operator or or_eq private "
     "protected public reinterpret_cast requires static_cast template this thread_local throw try typeid typename using virtual wchar_t xor "
     "xor_eq".split())
-# Functions of src for which the tests are the callers: the table of limits against the manual's, and the HTTP server's
-# answers of unknown length, which no route has yet.
-TESTED_ALONE = {"limits_describe", "http_stream_begin"}
+# Functions of src for which the tests are the callers: the HTTP server's answers of unknown length, which no route has yet.
+TESTED_ALONE = {"http_stream_begin"}
 # A layer that end-to-end tests drive alone: each of its files is one command, which parses arguments and prints.
 NO_UNIT_TESTS = {"cli"}
 
@@ -353,7 +352,7 @@ def main():
         for path in sources(folder, (".c", ".h")):
             text = open(path, encoding="utf-8").read()
             check_lengths(path, text, without_comments_and_strings(text))
-    for folder in ("src", "test", "bench", "tools", "web", "examples"):
+    for folder in ("src", "test", "bench", "tools", "web", "clients", "examples"):
         for path in sources(folder, (".c", ".h", ".py", ".mjs", ".js", ".html", ".css", ".lua", ".yaml", ".build")):
             if os.path.join("test", "vectors") not in path:
                 check_text(path, open(path, encoding="utf-8").read())

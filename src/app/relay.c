@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "app/relay_access.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/pattern.h"
@@ -43,23 +44,34 @@ static struct relay_rule *rule_find(struct subscriber *subscriber, struct span e
     return node != NULL ? container_of(node, struct relay_rule, by_event) : NULL;
 }
 
+const struct broker_retention *relay_retention(const struct nsp *nsp, struct span event, struct span room)
+{
+    const struct relay_nsp *config = nsp_of(nsp);
+    struct map_node *node = event.len != 0 ? map_find(&config->rules, event) : NULL;
+    const struct relay_rule *rule = node != NULL ? container_of(node, struct relay_rule, by_event) : NULL;
+    if (rule != NULL && rule->logged && rule->own_retention)
+        return &rule->retention;
+    return (rule != NULL ? rule->logged : nsp->recoverable) ? &relay_rooms_find(config, room)->retention : NULL;
+}
+
 /* An argument that is not there: `undefined` on the client's side becomes null before other arguments. */
 static bool is_absent(struct span value)
 {
-    return value.data == NULL || json_type(value) == JSON_NULL;
+    return value.len == 0 || json_type(value) == JSON_NULL;
 }
 
 /* The message's id as raw JSON, string or number; empty when the client gave none. False when it cannot be read:
  * without an id, the message might count twice. */
-static bool id_read(const struct relay_rule *rule, struct span args, struct span *id)
+static bool id_read(const struct relay_rule *rule, const struct client_event *asked, struct span *id)
 {
+    struct span value = asked->message_id;
     *id = (struct span){"", 0};
-    if (!rule->has_id)
-        return true;
-    struct span value = json_array_at(args, (size_t)rule->id_argument + 1);
-    if (value.data != NULL && rule->id_member != NULL)
-        value = json_type(value) == JSON_OBJECT ? json_object_get(value, span_str(rule->id_member))
-                                                : (struct span){NULL, 0};
+    if (value.len == 0 && rule->has_id) {
+        value = json_array_at(asked->content.args, (size_t)rule->id_argument + 1);
+        if (value.data != NULL && rule->id_member != NULL)
+            value = json_type(value) == JSON_OBJECT ? json_object_get(value, span_str(rule->id_member))
+                                                    : (struct span){NULL, 0};
+    }
     if (is_absent(value))
         return true;
     *id = value;
@@ -157,7 +169,7 @@ static void publish(struct subscriber *subscriber, struct relay_rule *rule, cons
     struct content content = asked->content;
     struct span args = content.args, id;
     struct names excepts;
-    if (!id_read(rule, args, &id)) {
+    if (!id_read(rule, asked, &id)) {
         subscriber_refuse(subscriber, REFUSAL_ID_INVALID, asked->name, asked->id);
         return;
     }
@@ -176,7 +188,7 @@ static void publish(struct subscriber *subscriber, struct relay_rule *rule, cons
         .ack_id = asked->id,
         .is_volatile = rule->is_volatile,
         .is_local = rule->is_local,
-        .except_self = rule->action == RELAY_OTHERS || rule->action == RELAY_ROOM_OTHERS,
+        .except_self = asked->except_self || rule->action == RELAY_OTHERS || rule->action == RELAY_ROOM_OTHERS,
     };
     struct span room = {NULL, 0};
     if (rule->action == RELAY_SOCKET) {
@@ -189,7 +201,9 @@ static void publish(struct subscriber *subscriber, struct relay_rule *rule, cons
     }
     emit.excepts = excepts.list;
     emit.except_count = excepts.count;
-    if (rule->logged)
+    if (!rule->logged)
+        emit.id = SPAN_LIT(""); /* names are remembered with the log */
+    else
         emit.retention =
             rule->own_retention ? &rule->retention : &relay_rooms_find(nsp_of(subscriber->nsp), room)->retention;
     if (rule->ask_ms != 0 && asked->id.len != 0)
@@ -288,7 +302,7 @@ static void named_event(struct subscriber *subscriber, struct relay_rule *rule, 
         subscriber_refuse(subscriber, REFUSAL_SOCKET_INVALID, names.list[0], asked->id);
     } else if (!to_socket && !is_in_all(subscriber, &names)) {
         subscriber_refuse(subscriber, REFUSAL_ROOM_NOT_JOINED, names.list[0], asked->id);
-    } else {
+    } else if (relay_may_send(subscriber, rule, names.list, to_socket ? 0 : names.count, asked)) {
         publish(subscriber, rule, &names, asked);
     }
     buf_finish(&names.text);
@@ -312,13 +326,23 @@ static void question(struct subscriber *subscriber, const struct relay_rule *rul
     buf_finish(&room);
 }
 
+static void broadcast(struct subscriber *subscriber, struct relay_rule *rule, const struct client_event *asked)
+{
+    if (relay_may_send(subscriber, rule, NULL, 0, asked))
+        publish(subscriber, rule, NULL, asked);
+}
+
 static void event(struct session_app *app, struct subscriber *subscriber, const struct client_event *asked)
 {
     struct relay_rule *rule = rule_find(subscriber, asked->name);
+    if (relay_renew(subscriber, asked))
+        return;
     if (rule == NULL)
         subscriber_refuse(subscriber, REFUSAL_EVENT_UNKNOWN, asked->name, asked->id);
+    else if (asked->room.len != 0)
+        relay_event_to_room(subscriber, rule, asked);
     else if (rule->action == RELAY_OTHERS || rule->action == RELAY_EVERYONE)
-        publish(subscriber, rule, NULL, asked);
+        broadcast(subscriber, rule, asked);
     else if (rule->action == RELAY_WHO || rule->action == RELAY_HISTORY)
         question(subscriber, rule, asked);
     else
@@ -329,14 +353,21 @@ bool relay_init(struct relay *relay, struct loop *loop, const struct yaml_node *
 {
     uint64_t seed[2];
     *relay = (struct relay){.app = {.nsp_find = relay_nsp_find,
+                                    .admit = relay_admit,
+                                    .may = relay_may,
                                     .room_policy = room_policy,
                                     .event = event,
+                                    .request = relay_request,
                                     .nsp_ref = relay_nsp_ref,
                                     .nsp_unref = relay_nsp_unref},
                             .made_max = RELAY_NAMESPACES_MADE_MAX};
     list_init(&relay->patterns);
     loop_random(loop, seed, sizeof seed);
     map_init(&relay->namespaces, seed);
+    list_init(&relay->raw.rooms);
+    access_init(&relay->raw.access);
+    relay->raw.like = &relay->raw;
+    relay->raw.nsp.name = SPAN_LIT("raw"); /* without a slash: no namespace of the configuration has its rooms */
     if (!yaml_expect(namespaces, YAML_MAPPING, err))
         return false;
     for (size_t i = 0; i < namespaces->count; i++) {
@@ -352,4 +383,5 @@ bool relay_init(struct relay *relay, struct loop *loop, const struct yaml_node *
 void relay_finish(struct relay *relay)
 {
     relay_nsps_finish(relay);
+    jwt_finish(&relay->jwt);
 }

@@ -4,6 +4,7 @@
  *
  *     namespaces:
  *       /:
+ *         auth: none
  *         log: {entries: 100000, age: 24h}
  *         replay: all
  *         events:
@@ -14,6 +15,8 @@
 #ifndef SENNIT_APP_RELAY_H
 #define SENNIT_APP_RELAY_H
 
+#include "app/access.h"
+#include "app/jwt.h"
 #include "session/subscriber.h"
 #include "wire/yaml.h"
 
@@ -27,6 +30,7 @@ enum relay_action {
     RELAY_LEAVE,       /* the sender leaves it */
     RELAY_WHO,         /* the sender asks who is in the room */
     RELAY_HISTORY,     /* the sender reads the room's log */
+    RELAY_ACTIONS,
 };
 
 enum {
@@ -35,6 +39,7 @@ enum {
     /* Of a namespace's name. `NAMESPACE,ROOM` names a room at the broker (BROKER_ROOM_BYTES_MAX), so that clients have
      * the rest, 895 bytes at least, for their rooms. */
     RELAY_NAMESPACE_BYTES_MAX = 128,
+    RELAY_CLAIMS_MAX = 16, /* of a token, that presence shows */
 };
 
 struct relay_rule {
@@ -75,13 +80,22 @@ struct relay_nsp {
     struct nsp nsp;
     bool logs; /* any of its events */
     struct map rules;
-    struct relay_rooms all; /* of the namespace itself, and of rooms that match no pattern */
-    struct list rooms;      /* the first one that matches counts */
+    const struct relay_rule *first[RELAY_ACTIONS]; /* the first rule of each action; NULL: none */
+    struct relay_rooms all;                        /* of the namespace itself, and of rooms that match no pattern */
+    struct list rooms;                             /* the first one that matches counts */
+    /* Filled by relay_access_read. */
+    bool needs_token;
+    struct access access;
+    char *presence_claims[RELAY_CLAIMS_MAX];
+    size_t presence_claim_count;
 };
 
 struct relay {
     struct session_app app;
+    struct loop *loop;
+    struct jwt jwt;
     struct map namespaces;
+    struct relay_nsp raw;  /* of raw clients (session/raw.h); no name leads to it */
     struct list patterns;  /* in their order */
     size_t made, made_max; /* namespaces that patterns have made, see relay_nsp.c */
     uint64_t weak_ids;     /* messages whose names others could guess */
@@ -91,10 +105,20 @@ struct relay {
 bool relay_init(struct relay *relay, struct loop *loop, const struct yaml_node *namespaces, struct err *err);
 void relay_finish(struct relay *relay); /* accepts zeroed */
 
+/* The retention of a message without a sender, of the relay's namespace `nsp`: as the event's rule says. An event
+ * without a rule (its name in plain text), and a directive (no name), is logged as other events of the room are, if the
+ * namespace logs any. NULL: it is not logged. `room` is empty for the namespace itself and for several rooms. */
+const struct broker_retention *relay_retention(const struct nsp *nsp, struct span event, struct span room);
+
 /* For the configuration's reader: whether the key of the mapping under `namespaces:` can name a namespace. */
 bool relay_nsp_name_check(const struct yaml_pair *pair, struct err *err);
 /* For the configuration's reader: fills a namespace from its YAML mapping. */
 bool relay_nsp_read(struct relay_nsp *config, const struct yaml_node *node, const uint64_t seed[2], struct err *err);
+/* An event whose room is given apart from its arguments: the rule says where it belongs. */
+void relay_event_to_room(struct subscriber *subscriber, const struct relay_rule *rule,
+                         const struct client_event *asked);
+/* For struct session_app: the namespace's first rule that does what is asked for decides. */
+void relay_request(struct session_app *app, struct subscriber *subscriber, const struct client_request *asked);
 /* The settings of a room; an empty name stands for the namespace itself. */
 const struct relay_rooms *relay_rooms_find(const struct relay_nsp *config, struct span room);
 
@@ -104,6 +128,8 @@ void relay_nsp_ref(struct session_app *app, const struct nsp *nsp);
 void relay_nsp_unref(struct session_app *app, const struct nsp *nsp);
 /* Adds a namespace of the configuration, or a pattern of names, without rules yet. */
 struct relay_nsp *relay_nsp_add(struct relay *relay, struct span name);
+/* Finds what relay_nsp_add has added under this name, a pattern by its own text. NULL: nothing. */
+struct relay_nsp *relay_nsp_configured(struct relay *relay, struct span name);
 /* Frees all of them; no client is left. */
 void relay_nsps_finish(struct relay *relay);
 

@@ -232,6 +232,8 @@ static bool events_read(struct relay_nsp *config, const struct yaml_node *events
         map_add(&config->rules, &rule->by_event, span_of(rule->event, name.len));
         if (!rule_read(events->pairs[i].value, rule, err))
             return false;
+        if (config->first[rule->action] == NULL)
+            config->first[rule->action] = rule;
         config->logs |= rule->logged;
         /* A socket that can be sent to has a lease, which says where it is. */
         config->nsp.recoverable |= rule->logged || rule->action == RELAY_SOCKET;
@@ -272,10 +274,28 @@ static bool rooms_policy_read(struct relay_rooms *rooms, const struct yaml_node 
     return presence == NULL || presence->type == YAML_MAPPING || yaml_bool(presence, &rooms->policy.presence, err);
 }
 
+/* `slow`: what becomes of events for a client that reads too slowly. */
+static bool slow_read(struct nsp *nsp, const struct yaml_node *node, struct err *err)
+{
+    static const char *const names[] = {[SLOW_REREAD] = "reread", [SLOW_DROP] = "drop", [SLOW_CLOSE] = "close"};
+    struct span text;
+    if (node == NULL)
+        return true;
+    if (!yaml_string(node, &text, err))
+        return false;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (span_equal(text, span_str(names[i]))) {
+            nsp->slow = (enum slow_policy)i;
+            return true;
+        }
+    }
+    return yaml_error(err, node, "expected reread, drop or close, found %s", SHOWN_FOUND(text));
+}
+
 /* `presence: {data: KEY}`: the data of each socket is a member of its CONNECT payload. */
 static bool presence_read(struct relay_nsp *config, const struct yaml_node *presence, struct err *err)
 {
-    static const char *const keys[] = {"data", NULL};
+    static const char *const keys[] = {"data", "claims", NULL};
     struct span text;
     if (presence == NULL || presence->type != YAML_MAPPING)
         return true;
@@ -363,7 +383,8 @@ static bool parts_check(const struct relay_nsp *config, const struct yaml_node *
 
 bool relay_nsp_read(struct relay_nsp *config, const struct yaml_node *node, const uint64_t seed[2], struct err *err)
 {
-    static const char *const keys[] = {"log", "replay", "presence", "rooms", "recovery", "announce", "events", NULL};
+    static const char *const keys[] = {"log",  "replay", "presence", "rooms",  "recovery", "announce",
+                                       "slow", "events", "auth",     "access", NULL};
     struct nsp *nsp = &config->nsp;
     map_init(&config->rules, seed);
     nsp->recovery_ms = RECOVERY_MS;
@@ -380,7 +401,7 @@ bool relay_nsp_read(struct relay_nsp *config, const struct yaml_node *node, cons
                           "needs `events:`, a mapping from event names to rules, like drawing: {to: others}");
     if (!rooms_policy_read(&config->all, node, err) || !presence_read(config, yaml_get(node, "presence"), err) ||
         !rooms_read(config, yaml_get(node, "rooms"), err) || !events_read(config, events, err) ||
-        !parts_check(config, node, err))
+        !parts_check(config, node, err) || !slow_read(nsp, yaml_get(node, "slow"), err))
         return false;
     if (recovery != NULL && !yaml_duration_ms(recovery, 1000, RECOVERY_MS_MAX, &nsp->recovery_ms, err))
         return false;

@@ -4,7 +4,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#include "app/relay.h"
+#include "app/relay_access.h"
 #include "base/mem.h"
 #include "base/pattern.h"
 
@@ -107,6 +107,7 @@ static void nsp_destroy(struct relay_nsp *config)
         free(rooms->pattern);
         free(rooms);
     }
+    relay_access_finish(config);
     free(config->nsp.presence_key);
     free(config->name);
     free(config);
@@ -119,12 +120,24 @@ struct relay_nsp *relay_nsp_add(struct relay *relay, struct span name)
     config->name = mem_text(name);
     config->nsp.name = span_of(config->name, name.len);
     list_init(&config->rooms);
+    access_init(&config->access);
     list_init(&config->of_patterns);
     if (span_find(name, '*') >= 0)
         list_append(&relay->patterns, &config->of_patterns);
     else
         map_add(&relay->namespaces, &config->by_name, config->nsp.name);
     return config;
+}
+
+struct relay_nsp *relay_nsp_configured(struct relay *relay, struct span name)
+{
+    struct map_node *node = map_find(&relay->namespaces, name);
+    list_each (at, &relay->patterns) {
+        struct relay_nsp *pattern = container_of(at, struct relay_nsp, of_patterns);
+        if (span_equal(pattern->nsp.name, name))
+            return pattern;
+    }
+    return node != NULL ? container_of(node, struct relay_nsp, by_name) : NULL;
 }
 
 void relay_nsps_finish(struct relay *relay)

@@ -26,6 +26,13 @@ bool span_ends_with(struct span s, struct span suffix)
     return s.len >= suffix.len && span_equal(span_from(s, s.len - suffix.len), suffix);
 }
 
+int span_compare(struct span a, struct span b)
+{
+    size_t len = a.len < b.len ? a.len : b.len;
+    int order = len != 0 ? memcmp(a.data, b.data, len) : 0;
+    return order != 0 ? order : (a.len > b.len) - (a.len < b.len);
+}
+
 ptrdiff_t span_find(struct span s, char c)
 {
     const char *at = s.len != 0 ? memchr(s.data, c, s.len) : NULL;

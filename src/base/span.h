@@ -53,6 +53,9 @@ static inline bool span_equal(struct span a, struct span b)
     return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
 }
 
+/* Less than, equal to, or greater than 0, as `a` stands before `b`, is the same, or stands behind it, byte by byte. */
+int span_compare(struct span a, struct span b);
+
 /* Equal but for the case of ASCII letters, as HTTP field names compare (RFC 9110 section 5.1). */
 bool span_equal_nocase(struct span a, struct span b);
 

@@ -18,6 +18,7 @@
 #include "base/err.h"
 #include "base/map.h"
 #include "base/span.h"
+#include "broker/mail.h"
 #include "broker/record.h"
 
 enum broker_result {
@@ -210,6 +211,9 @@ struct broker {
     const struct record_ops *records; /* NULL: a broker of one instance */
     const struct record_events *record_events;
     void *record_arg;
+    const struct mail_ops *mail;
+    const struct mail_events *mail_events;
+    void *mail_arg;
     bool is_up;
     const char *trouble; /* why the instance must not count as ready, with the cure; NULL: no reason. The link may be up
                           * all the same. */

@@ -466,6 +466,7 @@ struct broker *broker_memory_create(struct loop *loop, const struct broker_bound
     struct memory *memory = mem_zero(1, sizeof *memory);
     uint64_t seed[2];
     memory->broker.ops = &ops;
+    memory->broker.mail = &memory_mail_ops;
     memory->loop = loop;
     memory->rooms_max = bounds != NULL && bounds->rooms_max != 0 ? bounds->rooms_max : BROKER_ROOMS_MAX;
     memory->store_bytes_max = bounds != NULL && bounds->store_bytes_max != 0 ? bounds->store_bytes_max : 1u << 30;

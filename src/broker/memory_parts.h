@@ -73,6 +73,7 @@ struct notice {
         broker_claim_fn *claim;
         broker_presence_fn *presence;
         broker_stats_fn *stats;
+        mail_sent_fn *mailed;
     } call; /* to answer, also when the broker is destroyed; all NULL: an event */
     void *arg;
     enum broker_result result;
@@ -84,7 +85,7 @@ struct notice {
     struct stored *copy; /* of the pushed entry */
     struct stored **copies;
     struct kept *lease;
-    struct buf text; /* of the present sockets: their texts, concatenated */
+    struct buf text; /* of the present sockets: their texts, concatenated; or mail */
     size_t *lens;    /* of these texts: sid, data, sid, ... */
     size_t len_count;
 };
@@ -109,6 +110,9 @@ bool memory_room_has_owner(struct memory *memory, struct span room);
 void memory_leases_sweep(struct memory *memory);
 void memory_leases_finish(struct memory *memory);
 void memory_kept_destroy(struct kept *kept); /* accepts NULL */
+
+/* memory_mail.c */
+extern const struct mail_ops memory_mail_ops;
 
 /* memory_present.c */
 void memory_present_enter(struct broker *broker, struct span room, const struct broker_present *who);

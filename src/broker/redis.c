@@ -85,8 +85,12 @@ void redis_up(struct redis_broker *redis, struct span previous, uint64_t previou
     if (redis->invalid_count == 0)
         redis->backoff_ms = BACKOFF_MS_MIN; /* else when it has been good for a while */
     redis->complained = false;
-    redis->troubles = 0;
+    memset(redis->closes_told, 0, sizeof redis->closes_told);
+    memset(redis->faults_told, 0, sizeof redis->faults_told);
     redis->proven = true;
+    if (redis->unfit && !redis->memory.evicts && !redis->invalid_told)
+        redis_trouble_set(redis, NULL);
+    redis->unfit = false;
     redis_pulse_start(redis);
     broker_went_up(&redis->broker, span_of(redis->epoch, redis->epoch_len), previous, previous_end);
     if (redis->state == REDIS_UP)
@@ -130,6 +134,8 @@ static void link_pushed(struct redis_link *link, const struct resp *reply)
     struct redis_broker *redis = broker_of(link);
     if (link->subscriber && redis->state == REDIS_UP)
         redis_feed_received(redis, reply);
+    else if (reply->type == RESP_ERROR && redis->state != REDIS_UP) /* a client that it does not want */
+        redis_greeting_failed(redis, "Redis refuses the connection", reply->text);
     else if (!link->subscriber)
         redis_invalid(redis, "an answer to nothing");
 }
@@ -173,11 +179,10 @@ static void trouble_tell(struct redis_broker *redis, const struct redis_link *li
 {
     const struct tls_problem *problem = conn_tls_problem(&link->conn);
     enum close_reason reason = (enum close_reason)link->conn.reason;
-    static_assert(CLOSE_REASON_COUNT + TLS_FAULT_OTHER < 64, "a bit for each");
-    uint64_t trouble = 1ull << (problem->fault != TLS_FAULT_NONE ? CLOSE_REASON_COUNT + problem->fault : reason);
-    if (redis->troubles & trouble)
+    bool *told = problem->fault != TLS_FAULT_NONE ? &redis->faults_told[problem->fault] : &redis->closes_told[reason];
+    if (*told)
         return;
-    redis->troubles |= trouble;
+    *told = true;
     char *why = problem->fault != TLS_FAULT_NONE ? mem_printf("%s%s", problem->text, remedy(problem->fault))
                                                  : mem_text(span_str(close_reason_text(reason)));
     if (is_for_good(problem->fault) && !redis->proven)
@@ -188,9 +193,22 @@ static void trouble_tell(struct redis_broker *redis, const struct redis_link *li
     free(why);
 }
 
+/* It ended without a word, or with that of another protocol. */
+static void stranger_look(struct redis_broker *redis, const struct redis_link *link)
+{
+    const char *why = redis_stranger_text(span_of(link->first, link->first_len));
+    if (why != NULL)
+        redis_unusable(redis, why);
+    else if (redis->state == REDIS_GREETING && link->first_len == 0 &&
+             (link->conn.reason == CLOSE_PEER_CLOSED || link->conn.reason == CLOSE_PEER_RESET))
+        redis_port_cut(redis);
+}
+
 static void link_closed(struct redis_link *link)
 {
     struct redis_broker *redis = broker_of(link);
+    if (redis->state == REDIS_GREETING || redis->state == REDIS_CONNECTING)
+        stranger_look(redis, link);
     if (redis->state != REDIS_DOWN) {
         if (redis->state != REDIS_UP) {
             trouble_tell(redis, link);
@@ -210,8 +228,10 @@ static const struct redis_link_events link_events = {link_opened, link_pushed, l
 static void links_open(struct redis_broker *redis, const struct addr *addr)
 {
     redis->state = REDIS_CONNECTING;
+    redis->addr = *addr;
     redis_link_open(&redis->commands, addr, redis->tls);
     redis_link_open(&redis->feed, addr, redis->tls);
+    redis_port_connecting(redis);
 }
 
 static void resolved(void *arg, const struct addr *addrs, size_t count, const char *why)
@@ -248,7 +268,8 @@ static void destroy(struct broker *broker)
     timer_stop(redis->loop, &redis->backoff);
     resolve_cancel(redis->resolve);
     redis_break(redis, CLOSE_DONE);
-    if (redis->commands.busy || redis->feed.busy)
+    redis_port_end(redis);
+    if (redis->commands.busy || redis->feed.busy || redis->port.busy)
         net_reap(redis->net);
     redis_publish_finish(redis);
     refuse_all(&redis->refuse);
@@ -258,6 +279,7 @@ static void destroy(struct broker *broker)
     redis_link_finish(&redis->feed);
     redis_url_finish(&redis->url);
     tls_client_destroy(redis->tls);
+    redis_port_finish(&redis->port);
     char *const texts[] = {redis->prefix,        redis->instance,    redis->key_prefix, redis->state_key,
                            redis->publisher_key, redis->recent_key,  redis->lives_key,  redis->away_key,
                            redis->inbox,         redis->of_key,      redis->rooms_key,  redis->sizes_key,
@@ -334,6 +356,7 @@ struct broker *broker_redis_create(struct net *net, const struct broker_redis_co
     }
     redis->broker.ops = &ops;
     redis->broker.records = &redis_record_ops;
+    redis->broker.mail = &redis_mail_ops;
     redis->net = net;
     redis->loop = net->loop;
     names_make(redis, config);
@@ -343,6 +366,7 @@ struct broker *broker_redis_create(struct net *net, const struct broker_redis_co
     redis->feed.subscriber = true;
     redis_link_init(&redis->commands, net, &link_events);
     redis_link_init(&redis->feed, net, &link_events);
+    redis_port_init(&redis->port);
     redis_publish_init(redis);
     redis_feed_init(redis);
     redis_pulse_init(redis);

@@ -314,7 +314,7 @@ static bool probe_received(struct redis_broker *redis, struct words *words)
 
 /* `fence <feed> <last> <seq>\n<room>`, `lost <floor>\n<room>`, `entry <bytes of room>\n<room><as on a channel>`, `top
  * <last>\n<room>`, `claimed <generation>\n<pid>`, `present <request> ...\n<members>`, `probe <number>[ <seq>]\n`. A
- * word that is not known is for a later version. `record ...`: redis_record.c. */
+ * word that is not known is for a later version. `record ...`: redis_record.c; `mail ...`: redis_mail.c. */
 static bool inbox_received(struct redis_broker *redis, struct span message)
 {
     struct words words = {.rest = message};
@@ -335,6 +335,8 @@ static bool inbox_received(struct redis_broker *redis, struct span message)
         return redis_present_received(redis, &words);
     if (span_equal(word, SPAN_LIT("record")))
         return redis_record_received(redis, &words);
+    if (span_equal(word, SPAN_LIT("mail")))
+        return redis_mail_received(redis, &words);
     if (span_equal(word, SPAN_LIT("probe")))
         return probe_received(redis, &words);
     return true;

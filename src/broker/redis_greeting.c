@@ -7,7 +7,7 @@
 #include "broker/redis_parts.h"
 #include "broker_scripts.h"
 
-enum { EPOCH_NEW_BYTES = 8, VERSION_MIN = 602 };
+enum { EPOCH_NEW_BYTES = 8 };
 
 static const char *const scripts[SCRIPT_COUNT] = {
     [SCRIPT_CHECK] = script_check,
@@ -26,31 +26,9 @@ static const char *const scripts[SCRIPT_COUNT] = {
     [SCRIPT_RECORD_END] = script_record_end,
 };
 
-/* Errors that do not pass by themselves, with the cure. */
-static const char *remedy(struct span answer)
+void redis_greeting_failed(struct redis_broker *redis, const char *what, struct span answer)
 {
-    static const struct {
-        const char *error, *remedy;
-    } table[] = {
-        {"WRONGPASS", "set user and password in REDIS_URL, like redis://user:password@host"},
-        {"NOAUTH", "it wants a password: REDIS_URL=redis://:password@host"},
-        {"ERR invalid password", "set the password in REDIS_URL, like redis://:password@host"},
-        {"ERR AUTH", "it knows no password: leave it out of REDIS_URL"},
-        {"ERR Client sent AUTH", "it knows no password: leave it out of REDIS_URL"},
-        {"ERR DB index", "it has no such database: take another number behind the slash of REDIS_URL"},
-        {"ERR unknown command", "it does not know a command that is needed: is it a Redis, 6.2 or later?"},
-        {"NOPERM", "give its user the commands, keys and channels that docs/serve.md lists"},
-    };
-    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
-        if (span_starts_with(answer, span_str(table[i].error)))
-            return table[i].remedy;
-    return NULL;
-}
-
-/* The greeting failed. A fault that may pass is logged once, and the greeting is tried again later. */
-static void failed(struct redis_broker *redis, const char *what, struct span answer)
-{
-    const char *help = remedy(answer);
+    const char *help = redis_remedy(answer);
     struct span shown = redis_quote(redis, answer);
     if (help != NULL) {
         char *why = mem_printf("%s: \"" SPAN_FMT "\"; %s", what, SPAN_ARG(shown), help);
@@ -59,7 +37,7 @@ static void failed(struct redis_broker *redis, const char *what, struct span ans
         return;
     }
     if (!redis->complained)
-        log_event(LOG_ERROR, what, LOG_S("answer", shown));
+        log_event(LOG_ERROR, what, LOG_S("answer", shown), LOG_C("cure", redis_hint(answer)));
     redis->complained = true;
     redis_break(redis, CLOSE_BROKER_LOST);
 }
@@ -70,7 +48,7 @@ static void opened(void *arg, const struct resp *reply)
     if (reply == NULL || redis->state != REDIS_GREETING)
         return;
     if (reply->type == RESP_ERROR) {
-        failed(redis, "Redis does not let us begin", reply->text);
+        redis_greeting_failed(redis, "Redis does not let us begin", reply->text);
         return;
     }
     struct answer answer = answer_of(reply);
@@ -112,14 +90,23 @@ static void epoch_open(struct redis_broker *redis)
     eval_send(&eval, redis, opened, redis);
 }
 
-/* How it is said differs: `NOPERM ...`; before Redis 7.0 `ERR ... @user_script: 12: -NOPERM ...`; as of 7.0; as of 8.0.
- */
-static bool is_about_permission(struct span error)
+/* The check's answer `COMMAND: error`. If permissions are missing, this Redis cannot be used. `error` becomes its
+ * error. */
+static bool is_denied(struct redis_broker *redis, const struct resp *reply, struct span *error)
 {
-    const struct span word = SPAN_LIT("NOPERM");
-    return memmem(error.data, error.len, word.data, word.len) != NULL ||
-           span_starts_with(error, SPAN_LIT("ERR The user executing the script")) ||
-           span_starts_with(error, SPAN_LIT("ERR ACL failure in script"));
+    struct span answer = reply->text, command;
+    *error = answer;
+    if (reply->type != RESP_STRING || !span_next(&answer, ':', &command) || answer.data == NULL)
+        return false;
+    *error = span_from(answer, 1);
+    if (!redis_is_about_permission(*error))
+        return false;
+    char *why = mem_printf("Redis does not let its user call " SPAN_FMT
+                           " on our keys and channels: give it those that docs/serve.md lists",
+                           SPAN_ARG(redis_quote(redis, span_sub(command, 0, 32))));
+    redis_unusable(redis, why);
+    free(why);
+    return true;
 }
 
 static void checked(void *arg, const struct resp *reply)
@@ -127,29 +114,17 @@ static void checked(void *arg, const struct resp *reply)
     struct redis_broker *redis = arg;
     if (reply == NULL || redis->state != REDIS_GREETING)
         return;
-    struct span answer = reply->text, command;
-    if (span_equal(answer, SPAN_LIT("ok"))) {
+    struct span error = reply->text;
+    if (span_equal(error, SPAN_LIT("ok")))
         epoch_open(redis);
+    else if (is_denied(redis, reply, &error))
         return;
-    }
-    if (reply->type == RESP_STRING && span_next(&answer, ':', &command) && answer.data != NULL) {
-        struct span error = span_from(answer, 1);
-        if (is_about_permission(error)) {
-            char *why = mem_printf("Redis does not let its user call " SPAN_FMT
-                                   " on our keys and channels: give it those that docs/serve.md lists",
-                                   SPAN_ARG(redis_quote(redis, span_sub(command, 0, 32))));
-            redis_unusable(redis, why);
-            free(why);
-            return;
-        }
-        failed(redis, "Redis refuses a command", error);
-        return;
-    }
-    failed(redis, "Redis refuses our scripts", reply->text);
+    else
+        redis_greeting_failed(redis, "Redis refuses a command of our scripts", error);
 }
 
-/* All earlier commands are answered. */
-static void check(struct redis_broker *redis)
+/* Checks which commands the user may call. */
+static void check(struct redis_broker *redis, redis_reply_fn *done)
 {
     struct eval eval;
     struct buf channel = {0};
@@ -157,14 +132,31 @@ static void check(struct redis_broker *redis)
     eval_start(&eval, redis, SCRIPT_CHECK, 1, 1);
     eval_add_key(&eval, redis, "check", span_str(redis->life));
     eval_add(&eval, buf_span(&channel));
-    eval_send(&eval, redis, checked, redis);
+    eval_send(&eval, redis, done, redis);
     buf_finish(&channel);
+}
+
+static void checked_again(void *arg, const struct resp *reply)
+{
+    struct redis_broker *redis = arg;
+    struct span error;
+    if (reply != NULL && redis->state == REDIS_UP && !redis_is_error(redis, reply, "checking permissions"))
+        is_denied(redis, reply, &error);
+}
+
+void redis_check_again(struct redis_broker *redis)
+{
+    uint64_t now = loop_now_us(redis->loop);
+    if (redis->state != REDIS_UP || (redis->checked_us != 0 && now - redis->checked_us < LOOP_MS(CHECKED_MS)))
+        return;
+    redis->checked_us = now;
+    check(redis, checked_again);
 }
 
 static void done(struct redis_broker *redis)
 {
     if (--redis->greetings_left == 0 && redis->state == REDIS_GREETING)
-        check(redis);
+        check(redis, checked);
 }
 
 /* For answers that only must not be an error. */
@@ -174,37 +166,11 @@ static void greeting_ok(void *arg, const struct resp *reply)
     if (reply == NULL || redis->state != REDIS_GREETING)
         return;
     if (reply->type == RESP_ERROR)
-        failed(redis, "Redis refuses the login, the database or the subscription", reply->text);
+        redis_greeting_failed(redis, "Redis refuses the login, the database or the subscription", reply->text);
     else if (reply->type != RESP_STATUS && reply->type != RESP_ARRAY)
         redis_invalid(redis, "the answer to the login, the database or the subscription");
     else
         done(redis);
-}
-
-/* A Redis that evicts keys loses acknowledged messages. */
-static bool eviction_is_off(struct redis_broker *redis, struct span info)
-{
-    char *why = redis_eviction_text(info);
-    if (why == NULL)
-        return true;
-    redis_unusable(redis, why);
-    free(why);
-    return false;
-}
-
-static bool version_is_known(struct redis_broker *redis, struct span info)
-{
-    struct span version = redis_info_get(info, SPAN_LIT("redis_version:")), rest = version, major, minor;
-    uint64_t high = 0, low = 0;
-    if (span_next(&rest, '.', &major) && span_next(&rest, '.', &minor) && span_to_u64(major, &high))
-        span_to_u64(minor, &low);
-    if (high * 100 + low >= VERSION_MIN)
-        return true;
-    struct span shown = redis_quote(redis, span_sub(version, 0, 32));
-    char *why = mem_printf("this Redis is too old: 6.2 or later is needed, it is " SPAN_FMT, SPAN_ARG(shown));
-    redis_unusable(redis, why);
-    free(why);
-    return false;
 }
 
 static void greeting_info(void *arg, const struct resp *reply)
@@ -213,12 +179,16 @@ static void greeting_info(void *arg, const struct resp *reply)
     if (reply == NULL || redis->state != REDIS_GREETING)
         return;
     if (reply->type != RESP_STRING) {
-        failed(redis, "Redis does not tell about itself (INFO)", reply->text);
+        redis_greeting_failed(redis, "Redis does not tell about itself (INFO)", reply->text);
         return;
     }
     struct span run_id = redis_info_get(reply->text, SPAN_LIT("run_id:"));
-    if (!version_is_known(redis, reply->text) || !eviction_is_off(redis, reply->text))
+    char *why = redis_unfit_text(redis, reply->text);
+    if (why != NULL) {
+        redis_unusable(redis, why);
+        free(why);
         return;
+    }
     if (run_id.len == 0 || run_id.len > sizeof redis->run_id) {
         redis_unusable(redis, "this Redis does not tell its run id (INFO server), without which losses cannot be seen");
         return;
@@ -243,7 +213,7 @@ static void greeting_script(void *arg, const struct resp *reply)
     if (reply == NULL || redis->state != REDIS_GREETING)
         return;
     if (reply->type != RESP_STRING || reply->text.len != SHA_BYTES) {
-        failed(redis, "Redis does not take a script (SCRIPT LOAD)", reply->text);
+        redis_greeting_failed(redis, "Redis does not take a script (SCRIPT LOAD)", reply->text);
         return;
     }
     memcpy(redis->sha[script], reply->text.data, SHA_BYTES);

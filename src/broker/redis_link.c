@@ -49,6 +49,8 @@ static size_t on_received(struct conn *conn, char *bytes, size_t len)
 {
     struct redis_link *link = container_of(conn, struct redis_link, conn);
     const struct resp *reply;
+    for (size_t i = 0; link->first_len < LINK_FIRST_BYTES && i < len; i++)
+        link->first[link->first_len++] = bytes[i];
     int got = resp_feed(link->reader, span_of(bytes, len)) ? 1 : -1;
     while (got > 0 && conn_is_open(conn) && (got = resp_next(link->reader, &reply)) > 0)
         reply_received(link, reply);
@@ -95,6 +97,7 @@ void redis_link_finish(struct redis_link *link)
 void redis_link_open(struct redis_link *link, const struct addr *addr, const struct tls_client *tls)
 {
     link->busy = true;
+    link->first_len = 0;
     link->reader = resp_reader_create(LINK_BULK_BYTES_MAX);
     conn_init(&link->conn, link->conn.net, &events, &limits);
     if (tls != NULL)

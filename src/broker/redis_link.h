@@ -10,6 +10,7 @@ enum {
     LINK_ANSWER_MS_MAX = 5000, /* a command without an answer for this long closes the link */
     LINK_QUEUE_BYTES_MAX = 64 << 20,
     LINK_BULK_BYTES_MAX = 64 << 20,
+    LINK_FIRST_BYTES = 8,
 };
 
 struct redis_link;
@@ -30,6 +31,8 @@ struct redis_link {
     struct resp_reader *reader;
     struct list waiting; /* commands without an answer */
     struct timer answer;
+    char first[LINK_FIRST_BYTES]; /* that came on this connection */
+    uint8_t first_len;
     bool subscriber; /* after the greeting its replies are pushes */
     bool busy;       /* from opening to closed */
 };

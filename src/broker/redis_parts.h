@@ -13,6 +13,7 @@
 #include "broker/redis_url.h"
 #include "broker/redis_window.h"
 #include "loop/resolve.h"
+#include "net/tls.h"
 
 enum redis_state { REDIS_DOWN, REDIS_CONNECTING, REDIS_GREETING, REDIS_UP };
 
@@ -45,6 +46,8 @@ enum {
     FENCE_ROOMS_MAX = 200,     /* in one call */
     READS_MAX = 16,            /* under way on the command link; further reads wait, */
     READS_BYTES_MAX = 4 << 20, /* also if the answers together may exceed this */
+    CHECKED_MS = 1000,         /* permissions are looked at once in this time */
+    DENIED_MS = 5000,          /* a missing permission breaks the links once in this time */
     INVALID_MAX = 5,           /* invalid answers in a row, before the broker counts as in trouble */
     SPOILED_TELL_MS = 10000    /* interval of log lines about keys with foreign data */
 };
@@ -68,6 +71,16 @@ struct redis_pulse {
     uint64_t probe_taken, probe_seen; /* answered on the command link; received on the feed */
 };
 
+/* A connection that finds out what the port speaks: redis_port.c. */
+struct redis_port {
+    struct conn conn;
+    struct timer silence;   /* a TLS handshake is not answered */
+    struct tls_client *tls; /* NULL: not needed so far */
+    const char *why;        /* the fault with its cure; NULL: none was found */
+    uint32_t cuts;          /* plain connections that ended without a word */
+    bool busy;
+};
+
 struct redis_broker {
     struct broker broker;
     struct net *net;
@@ -80,6 +93,8 @@ struct redis_broker {
         *heres_key;
     char *inbox;
     struct redis_link commands, feed;
+    struct redis_port port;
+    struct addr addr; /* of the last try */
     struct resolve *resolve;
     size_t address; /* index of the name's address to try next; only counts up */
     struct timer backoff;
@@ -88,13 +103,17 @@ struct redis_broker {
     bool destroying, complained;
     bool proven;            /* it was up once, so a present problem may pass */
     bool unusable;          /* it cannot be used, and the watcher was told */
+    bool unfit;             /* it was up once and cannot be used now: the trouble says why */
+    uint64_t denied_us;     /* time at which a missing permission broke the links; 0: never */
+    uint64_t checked_us;    /* time of the last redis_check_again; 0: never */
     uint32_t invalid_count; /* invalid answers since a link was last good for a while */
     bool invalid_told;
     uint64_t spoiled_told_us;          /* time of the last log line about foreign data; 0: none */
     uint64_t spoiled_count;            /* cases since then */
     uint64_t full_told_us, full_count; /* the same for refused publishes */
     char *trouble_text;                /* the text of broker.trouble */
-    uint64_t troubles;                 /* a bit for each logged reason that kept a link from coming up */
+    /* Reasons that kept a link from coming up and have been logged. */
+    bool closes_told[CLOSE_REASON_COUNT], faults_told[TLS_FAULT_OTHER + 1];
     char sha[SCRIPT_COUNT][SHA_BYTES];
     char run_id[RUN_ID_BYTES_MAX];
     size_t run_id_len;
@@ -158,6 +177,32 @@ void redis_channel(struct buf *to, const struct redis_broker *redis, struct span
 /* redis_greeting.c: called when both links are connected. Logs in, checks that this Redis is usable, loads the scripts
  * and opens the epoch. Ends in redis_up, redis_unusable or redis_break. */
 void redis_greet(struct redis_broker *redis);
+/* A write failed that should not: finds out, once in a while, whether a permission is missing. If so, ends in
+ * redis_unusable. */
+void redis_check_again(struct redis_broker *redis);
+/* Redis refused `what`. A fault that may pass is logged once, and the greeting is tried again later. */
+void redis_greeting_failed(struct redis_broker *redis, const char *what, struct span answer);
+
+/* redis_fit.c */
+/* The cure of an error that does not pass by itself, or NULL. */
+const char *redis_remedy(struct span answer);
+/* Advice for an error that may pass. */
+const char *redis_hint(struct span answer);
+/* Why this Redis will not do, according to INFO, with the cure; NULL: it will. The caller frees it. */
+char *redis_unfit_text(const struct redis_broker *redis, struct span info);
+
+/* redis_port.c */
+/* The protocol that begins with these bytes, with the cure, or NULL: it is not known. */
+const char *redis_stranger_text(struct span first);
+void redis_port_init(struct redis_port *port);
+/* The links are being made. If TLS is not answered, finds out whether the port speaks plain text. */
+void redis_port_connecting(struct redis_broker *redis);
+/* A plain connection ended without a word: finds out, now and then, whether the port speaks TLS. Either ends in
+ * redis_unusable, and does nothing once the broker was up. */
+void redis_port_cut(struct redis_broker *redis);
+/* Ends what is under way; the connection is reaped with the links. */
+void redis_port_end(struct redis_broker *redis);
+void redis_port_finish(struct redis_port *port);
 
 /* redis.c */
 /* The greeting is done. `previous`: the epoch before, empty if it is the same. `last` and `refused`: number of this
@@ -174,8 +219,8 @@ void redis_refuse(struct redis_broker *redis, redis_reply_fn *answer, void *arg)
 struct span redis_info_get(struct span info, struct span name);
 
 /* redis_trouble.c */
-/* Only the operator can help: logs `why` once for each outage, tells the watcher if the broker was never up, and breaks
- * the links, which are tried again after a backoff. */
+/* Only the operator can help: logs `why` once for each outage, and breaks the links, which are tried again after a
+ * backoff. If the broker was never up, tells the watcher; else sets the trouble until it is up again. */
 void redis_unusable(struct redis_broker *redis, const char *why);
 /* Other instances have ended this life, and its sockets count as gone: breaks the links. The next `up` begins another
  * life, and sockets enter again. */
@@ -189,6 +234,12 @@ void redis_spoiled(struct redis_broker *redis, const char *while_doing, struct s
 bool redis_is_spoiled(struct redis_broker *redis, const struct resp *reply, const char *while_doing);
 /* Sets broker.trouble (NULL: none), and logs a change. */
 void redis_trouble_set(struct redis_broker *redis, const char *why);
+/* Whether an error has this code. From within a script it is written in other ways: `READONLY ...`, or before Redis 7
+ * `ERR Error running script (...): ... -READONLY ...`. */
+bool redis_error_is(struct span error, struct span code);
+/* Whether an error is about a missing permission: `NOPERM ...`; before Redis 7.0 `ERR ... @user_script: 12: -NOPERM
+ * ...`; as of 7.0; as of 8.0. */
+bool redis_is_about_permission(struct span error);
 /* True for an error reply. Breaks the link if the error requires another greeting. */
 bool redis_is_error(struct redis_broker *redis, const struct resp *reply, const char *what);
 /* The part of an answer of Redis that the log may show: never a login, even if Redis repeats it. */
@@ -254,6 +305,11 @@ void redis_present_down(struct redis_broker *redis);
 extern const struct record_ops redis_record_ops;
 /* Handles the rest of a message after the word "record"; false if it is invalid. */
 bool redis_record_received(struct redis_broker *redis, struct words *words);
+
+/* redis_mail.c */
+extern const struct mail_ops redis_mail_ops;
+/* Handles the rest of a message after the word "mail"; false if it is invalid. */
+bool redis_mail_received(struct redis_broker *redis, struct words *words);
 
 /* redis_stats.c */
 void redis_stats(struct broker *broker, broker_stats_fn *done, void *arg);

@@ -38,6 +38,7 @@ void redis_spoiled(struct redis_broker *redis, const char *while_doing, struct s
 {
     uint64_t now = loop_now_us(redis->loop);
     redis->spoiled_count++;
+    redis_check_again(redis); /* a write that is not permitted looks the same */
     if (redis->spoiled_told_us != 0 && now - redis->spoiled_told_us < LOOP_MS(SPOILED_TELL_MS))
         return;
     /* A pid is a secret of its client. */
@@ -54,8 +55,12 @@ void redis_spoiled(struct redis_broker *redis, const char *while_doing, struct s
 
 void redis_unusable(struct redis_broker *redis, const char *why)
 {
-    if (!redis->complained)
+    if (redis->proven) {
+        redis->unfit = true;
+        redis_trouble_set(redis, why);
+    } else if (!redis->complained) {
         log_event(LOG_ERROR, "the broker cannot be used", LOG_C("why", why));
+    }
     redis->complained = true;
     if (!redis->proven && !redis->unusable) {
         redis->unusable = true;
@@ -70,8 +75,7 @@ void redis_life_ended(struct redis_broker *redis)
     redis_break(redis, CLOSE_BROKER_LOST);
 }
 
-/* `READONLY ...`, or before Redis 7, from within a script, `ERR Error running script (...): ... -READONLY ...`. */
-static bool error_is(struct span error, struct span code)
+bool redis_error_is(struct span error, struct span code)
 {
     if (span_starts_with(error, code))
         return true;
@@ -106,9 +110,29 @@ struct span redis_quote(const struct redis_broker *redis, struct span answer)
     return SPAN_LIT("not shown: it may quote the password");
 }
 
+bool redis_is_about_permission(struct span error)
+{
+    const struct span word = SPAN_LIT("NOPERM");
+    return memmem(error.data, error.len, word.data, word.len) != NULL ||
+           span_starts_with(error, SPAN_LIT("ERR The user executing the script")) ||
+           span_starts_with(error, SPAN_LIT("ERR ACL failure in script"));
+}
+
+/* The greeting checks permissions, and says which one is missing. What it does not find would break the links again and
+ * again, so this is done once in a while. */
+static bool is_denied(struct redis_broker *redis, struct span error)
+{
+    uint64_t now = loop_now_us(redis->loop);
+    if (!redis_is_about_permission(error) || (redis->denied_us != 0 && now - redis->denied_us < LOOP_MS(DENIED_MS)))
+        return false;
+    redis->denied_us = now;
+    return true;
+}
+
 bool redis_is_error(struct redis_broker *redis, const struct resp *reply, const char *what)
 {
-    static const char *const greet_again[] = {"NOSCRIPT", "EPOCH", "NOAUTH", "READONLY", "LOADING", "MASTERDOWN"};
+    static const char *const greet_again[] = {"NOSCRIPT", "EPOCH",      "NOAUTH",      "READONLY",
+                                              "LOADING",  "MASTERDOWN", "CLUSTERDOWN", "MOVED"};
     if (reply->type != RESP_ERROR)
         return false;
     if (span_starts_with(reply->text, SPAN_LIT("LIFE"))) {
@@ -116,12 +140,17 @@ bool redis_is_error(struct redis_broker *redis, const struct resp *reply, const 
             redis_life_ended(redis);
         return true;
     }
+    const char *help =
+        redis_is_about_permission(reply->text) ? redis_remedy(SPAN_LIT("NOPERM")) : redis_remedy(reply->text);
     if (!redis->complained)
         log_event(LOG_ERROR, "the broker refuses", LOG_C("what", what),
-                  LOG_S("answer", redis_quote(redis, reply->text)));
+                  LOG_S("answer", redis_quote(redis, reply->text)),
+                  LOG_C("cure", help != NULL ? help : redis_hint(reply->text)));
     redis->complained = true;
+    if (is_denied(redis, reply->text))
+        redis_break(redis, CLOSE_BROKER_LOST);
     for (size_t i = 0; i < sizeof greet_again / sizeof greet_again[0]; i++)
-        if (error_is(reply->text, span_str(greet_again[i])))
+        if (redis_error_is(reply->text, span_str(greet_again[i])))
             redis_break(redis, CLOSE_BROKER_LOST);
     return true;
 }
@@ -133,7 +162,7 @@ bool redis_is_spoiled(struct redis_broker *redis, const struct resp *reply, cons
         return false;
     if (span_starts_with(reply->text, word))
         redis_spoiled(redis, while_doing, span_from(reply->text, word.len));
-    else if (error_is(reply->text, wrong))
+    else if (redis_error_is(reply->text, wrong))
         redis_spoiled(redis, while_doing, SPAN_LIT("(see which of those under our prefix is of another kind)"));
     else
         return false;

@@ -10,6 +10,7 @@
 
 enum {
     KEY_PROTOCOL = 256,
+    KEY_TRANSPORT,
     KEY_PATH,
     KEY_DEFLATE,
     KEY_NAMESPACE,
@@ -43,12 +44,14 @@ static const struct argp_option options[] = {
      "Connects a second (default 500); 0: as fast as the server accepts them, 256 at a time", 1},
     {"connect-timeout", KEY_CONNECT_TIMEOUT, "SECONDS", 0,
      "Give up after this time without a new connection (default 30)", 1},
-    {"protocol", KEY_PROTOCOL, "NAME", 0, "socketio (default): Engine.IO v4 over WebSocket. websocket: plain messages",
-     1},
+    {"protocol", KEY_PROTOCOL, "NAME", 0,
+     "socketio (default): Engine.IO v4. plain: sennit.v1. websocket: bare messages", 1},
+    {"transport", KEY_TRANSPORT, "NAME", 0,
+     "Of Socket.IO: websocket (default), polling, or upgrade: from polling to WebSocket, as stock clients do", 1},
     {"deflate", KEY_DEFLATE, NULL, 0, "Compress messages by permessage-deflate; the server must agree", 1},
-    {"path", KEY_PATH, "PATH", 0, "Default /socket.io/, or the URL's path with plain WebSocket", 1},
-    {"namespace", KEY_NAMESPACE, "NAME", 0, "Socket.IO namespace (default /)", 1},
-    {"auth", KEY_AUTH, "JSON", 0, "Object for the CONNECT packet, like {\"token\":\"abc\"}", 1},
+    {"path", KEY_PATH, "PATH", 0, "Default /socket.io/; /ws with --protocol plain; the URL's path with websocket", 1},
+    {"namespace", KEY_NAMESPACE, "NAME", 0, "Namespace (default /)", 1},
+    {"auth", KEY_AUTH, "JSON", 0, "Object that each client connects with, like {\"token\":\"abc\"}", 1},
     {NULL, 0, NULL, 0, "Messages:", 2},
     {"rate", 'r', "N", 0, "Messages a second, of all publishers together (default 10)", 2},
     {"publishers", KEY_PUBLISHERS, "N", 0, "Number of clients that publish, in turn (default 1)", 2},
@@ -65,7 +68,7 @@ static const struct argp_option options[] = {
     {NULL, 0, NULL, 0, "Rooms:", 3},
     {"rooms", KEY_ROOMS, "N", 0, "Number of rooms to spread the clients over; a message goes to one", 3},
     {"rooms-per-client", KEY_ROOMS_EACH, "N", 0, "Number of rooms of each client (default 1)", 3},
-    {"join-event", KEY_JOIN_EVENT, "NAME", 0, "Event that joins a room, its argument (default join)", 3},
+    {"join-event", KEY_JOIN_EVENT, "NAME", 0, "Event of Socket.IO that joins a room, its argument (default join)", 3},
     {"room-event", KEY_ROOM_EVENT, "NAME[:ORDER]", 0,
      "Publish by this event, with the room as an argument of its own; ORDER: room,object (default) or object,room", 3},
     {NULL, 0, NULL, 0, "Faults and proof:", 4},
@@ -81,7 +84,7 @@ static const struct argp_option options[] = {
 };
 
 static const char doc[] =
-    "Connects clients to a server of Socket.IO or plain WebSocket, measures, and checks deliveries.\n\n"
+    "Connects clients to a server of Socket.IO or WebSocket, measures, and checks deliveries.\n\n"
     "The clients connect, a few of them publish, all receive. They behave as socket.io-client does: they come "
     "back after 0.5 to 1.5 seconds, resume from their offset, and send unacknowledged messages again, under the same "
     "ids.\v"
@@ -94,6 +97,8 @@ static const char doc[] =
     "    sennit load http://127.0.0.1:8080 -r 100 -d 60 --check --cut-every 10\n\n"
     "  50 rooms, joined by `join` and written to by `say`, whose arguments are the room and the object:\n"
     "    sennit load http://127.0.0.1:8080 --rooms 50 --room-event say --check\n\n"
+    "  Clients that speak the protocol sennit.v1, at /ws:\n"
+    "    sennit load http://127.0.0.1:8080 --protocol plain --check --cut-every 10\n\n"
     "  Any WebSocket server that sends what it gets to the others:\n"
     "    sennit load ws://127.0.0.1:8080/chat --protocol websocket\n\n"
     "Exit status: 0 all is well, 1 the check failed, 2 the command line is wrong, 3 it could not connect or was "
@@ -126,6 +131,9 @@ static error_t parse_clients(int key, char *argument, struct argp_state *state)
         break;
     case KEY_PROTOCOL:
         expect(state, options_protocol_read(load, argument, &err), &err);
+        break;
+    case KEY_TRANSPORT:
+        expect(state, options_transport_read(load, argument, &err), &err);
         break;
     case KEY_PATH:
         load->path = argument;

@@ -1,17 +1,20 @@
 /* cmd_serve: `sennit serve`. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cli/cli.h"
 #include "loop/process.h"
+#include "serve/manual.h"
 #include "serve/serve.h"
 
-enum { KEY_BROKER = 256, KEY_REQUEST_TIMEOUT, KEY_ROTATE };
+enum { KEY_BROKER = 256, KEY_REQUEST_TIMEOUT, KEY_ROTATE, KEY_TRUSTED_HOPS, KEY_DESCRIBE };
 
 struct arguments {
     struct serve_options serve;
     struct cli_log log;
-    char *redis_url; /* owned */
+    char *redis_url;              /* owned */
+    void (*page)(struct buf *to); /* to be printed; NULL: none */
 };
 
 static const struct argp_option options[] = {
@@ -32,6 +35,12 @@ static const struct argp_option options[] = {
      "elsewhere: "
      "a duration like 20s, off, or auto, a tenth of the request timeout and 30s at most (SENNIT_ROTATE; default auto)",
      0},
+    {"trusted-hops", KEY_TRUSTED_HOPS, "N", 0,
+     "The number of proxies in front that append to X-Forwarded-For: logs and limits use the address that they name "
+     "(SENNIT_TRUSTED_HOPS, trusted_hops; default 0: the field is not read)",
+     0},
+    {"describe", KEY_DESCRIBE, "PAGE", OPTION_ARG_OPTIONAL,
+     "Print a page of the manual and end: configuration (every flag, variable and field; the default) or refusals", 0},
     {0},
 };
 
@@ -44,6 +53,7 @@ static const char doc[] =
     "whole drawing:\n\n"
     "  namespaces:\n"
     "    /:\n"
+    "      auth: none\n"
     "      log: {entries: 100000, age: 24h}\n"
     "      replay: all\n"
     "      events:\n"
@@ -80,6 +90,15 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     case KEY_ROTATE:
         arguments->serve.rotate = argument;
         break;
+    case KEY_TRUSTED_HOPS:
+        arguments->serve.trusted_hops = argument;
+        break;
+    case KEY_DESCRIBE:
+        if (argument != NULL && strcmp(argument, "configuration") != 0 && strcmp(argument, "refusals") != 0)
+            argp_error(state, "--describe: expected configuration or refusals");
+        arguments->page =
+            argument != NULL && strcmp(argument, "refusals") == 0 ? manual_refusals : manual_configuration;
+        break;
     case ARGP_KEY_ARG:
         argp_error(state, "argument %d is no option, and serve takes nothing else (a value with spaces needs quotes)",
                    state->next - 1);
@@ -90,12 +109,25 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     return 0;
 }
 
+static void page_print(void (*page)(struct buf *to))
+{
+    struct buf text = {0};
+    page(&text);
+    fwrite(text.data + text.off, 1, text.len, stdout);
+    buf_finish(&text);
+}
+
 int cmd_serve(int argc, char **argv)
 {
     static const struct argp argp = {options, parse, NULL, doc, cli_log_child, NULL, NULL};
     struct arguments arguments = {0};
     struct err err;
     cli_parse(&argp, argc, argv, &arguments);
+    if (arguments.page != NULL) {
+        page_print(arguments.page);
+        free(arguments.redis_url);
+        return 0;
+    }
     arguments.serve.files_allowed = process_files_allow(CLI_FILES_WANTED);
     bool ok = cli_log_begin(&arguments.log, NULL, &err) && serve_run(&arguments.serve, &err);
     free(arguments.redis_url);

@@ -140,6 +140,11 @@ static size_t head_received(struct http *http, char *bytes, size_t len)
         return 0;
     }
     ptrdiff_t used = http1_request_decode(span_of(bytes, len), exchange->head_seen, head, &status);
+    size_t most = http->server->rules.head_bytes_max;
+    if (most != 0 && used >= 0 && (used > 0 ? (size_t)used : len) > most) {
+        used = -1;
+        status = 431;
+    }
     if (used == 0) {
         exchange->head_seen = len;
         return 0;
@@ -352,7 +357,7 @@ static void on_timer(struct timer *timer)
     if (is_asked(exchange))
         body_checked(http);
     else if (http_is_answering(http)) /* it still reads the last answer, for which there is a bound */
-        timer_start(http->server->net->loop, timer, LOOP_MS(exchange->head_ms));
+        http_idle_begin(http);
     else
         http_time_out(http, CLOSE_HEAD_TIMEOUT);
 }

@@ -71,6 +71,8 @@ struct http_events {
 struct http_rules {
     uint64_t body_bytes_max; /* of a request's body; announced or sent, more is BODY_TOO_LARGE */
     uint32_t body_ms;        /* while a body is read, BODY_BYTES of it must arrive in each such time */
+    uint32_t head_bytes_max; /* of a request's head, HTTP1_HEAD_BYTES_MAX at most; more is INVALID with 431; 0: that */
+    uint32_t idle_ms;        /* between one answer and the end of the next head; 0: the time of the first head */
     uint32_t linger_ms;      /* wait for the client's end behind the last answer, */
     uint32_t linger_body_ms; /* and if it may still be sending its request */
 };
@@ -113,7 +115,7 @@ void http_server_stop(struct http_server *server);
 void http_server_cut(struct http_server *server, enum close_reason reason);
 
 /* Takes over an accepted stream; `http` is the owner's memory, and zeroed. The client has `head_ms` for its first
- * request's head, and then between one answer and the end of the next head. */
+ * request's head; the rules say how long it then has for the next one. */
 void http_accept(struct http_server *server, struct http *http, struct io *io, const struct addr *peer,
                  uint32_t head_ms);
 /* Whether a request waits for its answer, or an answer waits to be sent. */
@@ -174,9 +176,9 @@ struct http *http_of_waiter(struct list *waiter);
 /* The connection speaks another protocol from now on. Frees all that HTTP needed. Bytes that were read and not used go
  * to `events`, as does everything later. `events->closed` calls http_forget. */
 void http_hand_over(struct http *http, const struct conn_events *events);
-/* Sends 101 for a handshake that the caller has checked (RFC 6455 section 4.2.2; of the subprotocols, the first one
- * offered), and hands over. `fields`: further complete lines, or empty. */
-void http_upgrade_websocket(struct http *http, const struct http1_head *head, struct span fields,
+/* Sends 101 for a handshake that the caller has checked (RFC 6455 section 4.2.2), and hands over. `protocol`: the
+ * subprotocol; NULL data: the first one offered, if any. `fields`: further complete lines, or empty. */
+void http_upgrade_websocket(struct http *http, const struct http1_head *head, struct span protocol, struct span fields,
                             const struct conn_events *events);
 /* Takes a connection that was handed over, and is closed, out of the server's list. */
 void http_forget(struct http *http);

@@ -37,6 +37,13 @@ bool http_is_10(const struct http *http)
     return http->exchange->is_10;
 }
 
+void http_idle_begin(struct http *http)
+{
+    const struct http_server *server = http->server;
+    uint32_t ms = server->rules.idle_ms != 0 ? server->rules.idle_ms : http->exchange->head_ms;
+    timer_start(server->net->loop, &http->exchange->timer, LOOP_MS(ms));
+}
+
 void http_answered(struct http *http)
 {
     struct http_exchange *exchange = http->exchange;
@@ -48,7 +55,7 @@ void http_answered(struct http *http)
     exchange->held = exchange->full = false;
     if (http_stays(http) && more) {
         http_set_state(exchange, HTTP_IDLE);
-        timer_start(loop, &exchange->timer, LOOP_MS(exchange->head_ms));
+        http_idle_begin(http);
         http_input_again(http);
         return;
     }
@@ -184,7 +191,15 @@ void http_hand_over(struct http *http, const struct conn_events *events)
         http_input_again(http);
 }
 
-void http_upgrade_websocket(struct http *http, const struct http1_head *head, struct span fields,
+static struct span first_offered(const struct http1_head *head)
+{
+    struct span offered = http1_field_get(head, SPAN_LIT("Sec-WebSocket-Protocol")), first;
+    if (offered.data == NULL || !span_next(&offered, ',', &first) || !http1_name_is_valid(span_trim(first)))
+        return (struct span){NULL, 0};
+    return span_trim(first);
+}
+
+void http_upgrade_websocket(struct http *http, const struct http1_head *head, struct span protocol, struct span fields,
                             const struct conn_events *events)
 {
     char accept[WS_ACCEPT_BYTES];
@@ -194,9 +209,10 @@ void http_upgrade_websocket(struct http *http, const struct http1_head *head, st
                "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                "Sec-WebSocket-Accept: %.*s\r\n",
                WS_ACCEPT_BYTES, accept);
-    struct span offered = http1_field_get(head, SPAN_LIT("Sec-WebSocket-Protocol")), first;
-    if (offered.data != NULL && span_next(&offered, ',', &first) && http1_name_is_valid(span_trim(first)))
-        buf_printf(&text, "Sec-WebSocket-Protocol: " SPAN_FMT "\r\n", SPAN_ARG(span_trim(first)));
+    if (protocol.data == NULL)
+        protocol = first_offered(head);
+    if (protocol.data != NULL)
+        buf_printf(&text, "Sec-WebSocket-Protocol: " SPAN_FMT "\r\n", SPAN_ARG(protocol));
     buf_append(&text, fields);
     buf_append(&text, SPAN_LIT("\r\n"));
     conn_send(&http->conn, buf_span(&text));

@@ -34,6 +34,8 @@ struct http_exchange {
 void http_set_state(struct http_exchange *exchange, enum http_state state);
 /* The answer is complete: the next request begins, or the end does. */
 void http_answered(struct http *http);
+/* An answer has been given: the time for the next request begins. */
+void http_idle_begin(struct http *http);
 /* Reads the connection, or not, as the exchange has it. */
 void http_update_pause(struct http *http);
 /* Hands out what the connection keeps, from the loop. */

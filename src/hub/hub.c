@@ -392,7 +392,7 @@ struct entry *hub_entry_create(struct hub *hub, struct span name, struct span bo
     return entry;
 }
 
-void hub_room_deliver(struct hub *hub, struct span name, struct span audience, struct span body)
+void hub_room_tell_audience(struct hub *hub, struct span name, struct span body, struct span audience)
 {
     struct room *room = room_find(hub, name);
     if (room == NULL || room->member_count == 0)
@@ -407,7 +407,7 @@ void hub_room_tell(struct hub *hub, struct span name, struct span body, struct s
     struct buf audience = {0};
     if (except.len != 0)
         audience_add(&audience, AUDIENCE_SENDER, except);
-    hub_room_deliver(hub, name, buf_span(&audience), body);
+    hub_room_tell_audience(hub, name, body, buf_span(&audience));
     buf_finish(&audience);
 }
 
@@ -498,6 +498,18 @@ uint64_t hub_position(const struct hub *hub)
 const struct hub_counters *hub_counters(const struct hub *hub)
 {
     return &hub->counters;
+}
+
+void hub_rooms_each(const struct hub *hub, void (*each)(void *arg, struct span room, size_t members), void *arg)
+{
+    for (struct map_node *node = map_next(&hub->rooms, NULL); node != NULL; node = map_next(&hub->rooms, node)) {
+        const struct room *room = room_of(node);
+        size_t members = 0;
+        for (size_t i = 0; i < room->member_count; i++)
+            members += membership_is_open(room->members[i]);
+        if (members > 0)
+            each(arg, node->key, members);
+    }
 }
 
 size_t hub_room_count(const struct hub *hub)

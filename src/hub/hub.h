@@ -52,11 +52,13 @@ const struct hub_counters *hub_counters(const struct hub *hub);
 size_t hub_room_count(const struct hub *hub);
 /* An unlogged entry of a local room, never published, for member_tell. The caller owns a reference. */
 struct entry *hub_entry_create(struct hub *hub, struct span room, struct span body);
-/* Delivers `body` to the local members of a room that the audience admits. It is neither published nor logged, and
- * keeps its place among the pushes. */
-void hub_room_deliver(struct hub *hub, struct span room, struct span audience, struct span body);
+/* Delivers `body` to the local members of a room that the audience (audience.h) admits. It is neither published nor
+ * logged, and keeps its place among the pushes. */
+void hub_room_tell_audience(struct hub *hub, struct span room, struct span body, struct span audience);
 /* The same for all members except the sid `except` (empty: nobody). */
 void hub_room_tell(struct hub *hub, struct span room, struct span body, struct span except);
+/* Calls `each` for every room with members here, in no order. */
+void hub_rooms_each(const struct hub *hub, void (*each)(void *arg, struct span room, size_t members), void *arg);
 /* A member of this instance is in this room, or was within HUB_ROOM_LINGER_MS. */
 bool hub_has_room(const struct hub *hub, struct span room);
 /* The token, without names of rooms, for the position `seq` of the current epoch. */

@@ -66,10 +66,12 @@ struct membership {
     uint8_t mode;   /* enum start_mode, until its start is known */
     uint8_t state;  /* enum membership_state */
     /* No states: each is true or false in any state in which entries are sent, and has no effect on the others. */
-    bool late : 1;    /* this round replays entries below sent_seq */
-    bool resumed : 1; /* another instance has sent its client every entry up to member.resumed_seq */
-    bool missed : 1;  /* it may have missed an unlogged entry; see membership_take_missed */
-    uint8_t mark;     /* the owner's */
+    bool late : 1;     /* this round replays entries below sent_seq */
+    bool resumed : 1;  /* another instance has sent its client every entry up to member.resumed_seq */
+    bool missed : 1;   /* it may have missed an unlogged entry; see membership_take_missed */
+    bool directed : 1; /* a directive made the member join it: its `since` is that seq from the beginning */
+    bool holed : 1;    /* this round reads what was never pushed: a directive in it is not to be taken for an old one */
+    uint8_t mark;      /* the owner's */
 };
 
 /* A room that was left: the client may not have received all of its entries yet. */
@@ -147,6 +149,8 @@ void member_entry(struct membership *membership, struct entry *entry);
 void member_hole(struct membership *membership, uint64_t after);
 void member_held_drop(struct member *member);
 void member_held_drop_room(struct member *member, uint32_t room);
+/* Every entry up to `seq` was delivered; nothing more is to be for now. What is held stays. */
+void member_round_pause(struct member *member, uint64_t seq);
 /* It cannot go on: calls `lost`, once. */
 void member_lose(struct member *member);
 /* Whether entries of it are still to be read: there is a membership with its end. */

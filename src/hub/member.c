@@ -64,7 +64,8 @@ void member_set_state(struct member *member, enum member_state state)
 
 void member_init(struct member *member, struct hub *hub, const struct member_events *events, struct span sid)
 {
-    *member = (struct member){.hub = hub, .events = events, .sid = sid, .whole = true};
+    *member =
+        (struct member){.hub = hub, .events = events, .sid = sid.data, .sid_len = (uint8_t)sid.len, .whole = true};
     list_init(&member->memberships);
     list_init(&member->pasts);
     list_init(&member->of_hub);
@@ -177,6 +178,20 @@ struct membership *member_join(struct member *member, struct span room, enum sta
     return membership;
 }
 
+struct membership *member_join_directed(struct member *member, struct span room, enum start_mode mode,
+                                        uint64_t argument, uint64_t seq)
+{
+    struct membership *membership = member_find(member, room);
+    if (membership != NULL)
+        return membership;
+    membership = membership_create(member, room, mode);
+    membership->directed = true;
+    membership->stretch.start = membership->pos = argument;
+    membership->stretch.since = seq;
+    membership_resolve(membership);
+    return membership;
+}
+
 static void note(struct membership *membership, uint64_t joined_at)
 {
     struct member *member = membership->member;
@@ -186,10 +201,41 @@ static void note(struct membership *membership, uint64_t joined_at)
         member->join_seq = joined_at;
 }
 
+static void directed_done(struct member *member, uint64_t seq)
+{
+    if (seq > member->directed_seq)
+        member->directed_seq = seq;
+}
+
+/* The lease says that a directive was carried out when it records all rooms that the directive made it join. */
+static void directed_note(struct member *member)
+{
+    uint64_t seq = 0;
+    memberships_each(membership, member)
+    {
+        if (membership->directed && !membership_is_noted(membership))
+            return;
+        if (membership->directed && membership->stretch.since > seq)
+            seq = membership->stretch.since;
+    }
+    directed_done(member, seq);
+}
+
+void member_directed(struct member *member, uint64_t seq)
+{
+    bool joining = false;
+    memberships_each(membership, member) joining |= membership->directed && !membership_is_noted(membership);
+    member->directed = false;
+    member->leaving = true;
+    if (!joining)
+        directed_done(member, seq);
+}
+
 void member_note(struct member *member)
 {
     member->lease_stale = member->stale_told = false;
     memberships_each(membership, member) if (membership->state == MEMBERSHIP_FOUND) note(membership, member->sent_seq);
+    directed_note(member);
 }
 
 static void past_add(struct member *member, struct span room, const struct stretch *stretch)
@@ -266,6 +312,8 @@ void member_leave(struct member *member, struct span room)
         stretch.known = membership_known(membership);
         past_add(member, room, &stretch);
     }
+    if (membership->directed)
+        directed_done(member, membership->stretch.since); /* it joins no more */
     member_held_drop_room(member, membership->room->number);
     membership_destroy(membership);
     /* The member no longer waits for this room's reads, confirmation or start. */
@@ -307,7 +355,8 @@ static void start_found(struct membership *membership)
         membership->pos = membership->stretch.start;
     membership_target_fix(membership);
     if (membership->state == MEMBERSHIP_FOUND) {
-        membership->stretch.since = member->hub->position;
+        if (!membership->directed)
+            membership->stretch.since = member->hub->position;
         membership->stretch.known = membership->room->last;
     }
     if (member->state == MEMBER_SETTLED)

@@ -48,6 +48,10 @@ struct member_events {
     void (*lost)(struct member *member);
     /* False while the client's queue is full; member_continue ends the pause. Asked before each replayed entry. */
     bool (*has_room)(struct member *member);
+    /* A directive, in order, in place of `deliver`. Nothing more is delivered until the owner has carried it out and
+     * called member_directed. It must not do so within this call, because the hub may be walking its rooms. NULL: all
+     * directives are left out. */
+    void (*directed)(struct member *member, struct entry *entry);
 };
 
 enum member_state {
@@ -78,12 +82,13 @@ struct member {
     struct list of_hub;
     struct list memberships;
     struct list pasts;    /* the first to be left in front */
-    struct span sid;      /* borrowed for the member's life */
+    const char *sid;      /* borrowed for the member's life */
     uint64_t sent_seq;    /* the position in the client's latest token */
     uint64_t resumed_seq; /* the position it resumed from */
     uint64_t join_seq;    /* tokens up to it must name the rooms joined since */
     uint64_t past_floor;  /* pasts up to this end were dropped: a client with a token below it cannot resume */
     uint64_t stale_seq;
+    uint64_t directed_seq; /* directives up to it were carried out, and the lease may say so */
     struct entry **held;
     uint32_t held_bytes;                    /* of the entries held since the round began */
     uint16_t held_at, held_count, held_cap; /* entries before held_at were sent */
@@ -92,8 +97,10 @@ struct member {
     char stale_version; /* 0: none. The client keeps a token of an earlier session until it gets one of this session. If
                          * it comes back with that very token, it has received nothing yet. So we never send it a token
                          * that is spelled alike. */
+    uint8_t sid_len;
     /* No states: each may hold in several states, or lasts for one call. */
-    bool again; /* the held entries are incomplete: another round is due */
+    bool directed; /* it was given a directive that is not carried out yet */
+    bool again;    /* the held entries are incomplete: another round is due */
     bool whole;
     bool awaits_position; /* the client's position, from another instance, is ahead of this instance's */
     bool entering;        /* between member_join and member_joined */
@@ -110,6 +117,13 @@ void member_finish(struct member *member);
 
 /* Joins; `ready` follows, from the loop or at once within member_joined. Returns the membership, new or not. */
 struct membership *member_join(struct member *member, struct span room, enum start_mode mode, uint64_t argument);
+/* The same as a directive of this seq (> 0) demands: the membership counts from there, and nothing is delivered until
+ * the lease records it. */
+struct membership *member_join_directed(struct member *member, struct span room, enum start_mode mode,
+                                        uint64_t argument, uint64_t seq);
+/* The directive of this seq (0: an unlogged one) is carried out, except for the rooms that it made the member join:
+ * they are not in the lease yet. Delivers nothing until member_start. */
+void member_directed(struct member *member, uint64_t seq);
 /* Restores a stretch of an earlier lease; `position` is how far the client came in it. With an end, the member is owed
  * the entries between the two; NULL if there are none. */
 struct membership *member_rejoin(struct member *member, struct span room, const struct stretch *stretch,
@@ -140,6 +154,11 @@ void member_pasts_drop(struct member *member, uint64_t before_us);
 
 /* What its owner asks of a member. */
 
+static inline struct span member_sid(const struct member *member)
+{
+    return span_of(member->sid, member->sid_len);
+}
+
 /* It has been initialized and not been finished. */
 static inline bool member_is_in_use(const struct member *member)
 {
@@ -150,6 +169,8 @@ static inline bool member_is_settled(const struct member *member)
 {
     return member->state == MEMBER_SETTLED;
 }
+/* The token of everything that a settled member has been sent. False if no token can express it. */
+bool member_token(struct member *member, struct token *token);
 /* Between member_init and the first member_rejoin: its client was told positions up to `sent_seq`. */
 void member_resume(struct member *member, uint64_t sent_seq);
 /* The client keeps this token of an earlier session, see struct member. */
@@ -163,6 +184,9 @@ bool member_lease_is_stale(const struct member *member);
  */
 uint64_t member_floor(const struct member *member);
 void member_floor_set(struct member *member, uint64_t floor);
+/* The seq up to which directives were carried out. The lease keeps it, so that none is carried out twice. */
+uint64_t member_directed_seq(const struct member *member);
+void member_directed_seq_set(struct member *member, uint64_t seq);
 /* Calls `each` for all stretches that the lease must record: rooms it is in that are noted, then rooms that it left. */
 void member_stretches(const struct member *member,
                       void (*each)(void *arg, struct span room, const struct stretch *stretch), void *arg);

@@ -34,6 +34,16 @@ void member_floor_set(struct member *member, uint64_t floor)
     member->past_floor = floor;
 }
 
+uint64_t member_directed_seq(const struct member *member)
+{
+    return member->directed_seq;
+}
+
+void member_directed_seq_set(struct member *member, uint64_t seq)
+{
+    member->directed_seq = seq;
+}
+
 void member_stretches(const struct member *member,
                       void (*each)(void *arg, struct span room, const struct stretch *stretch), void *arg)
 {

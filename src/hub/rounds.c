@@ -22,6 +22,7 @@
  * Every entry up to `pos` of a room has been sent, so sending an entry advances `pos` of all rooms. `sent_seq` is the
  * highest position that the client was told. An entry below it belongs to a room that is replayed late; its token then
  * names that room's own position. */
+#include <assert.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
@@ -130,12 +131,14 @@ void member_hole(struct membership *membership, uint64_t after)
         leave_settled(member);
         membership->pos = before;
         membership->stretch.known = after > known ? after : known; /* later entries may not follow it */
+        membership->holed = true;
         member_round_begin(member);
     } else if (member->state == MEMBER_CATCHING) {
         /* Its position had advanced with other rooms, because nothing had shown the hole yet. */
         if (membership_takes_part(membership) && membership->pos > before) {
             membership_page_drop(membership);
             membership->pos = before;
+            membership->holed = true;
         }
         held_spoil(member);
     }
@@ -180,6 +183,7 @@ void member_rewind(struct member *member, const struct token *token)
         membership_page_drop(membership);
         membership->pos = position_by(token, membership->room->node.key, &membership->stretch);
         membership->missed = true; /* unlogged presence events were dropped, too */
+        membership->holed = false;
     }
     member->sent_seq = token->seq;
     rewind_pasts(member, token);
@@ -226,6 +230,23 @@ static bool token_add_rooms(struct member *member, bool replayed, struct token *
     return true;
 }
 
+/* The client keeps a token of an earlier session: ours is spelled in another way. */
+static bool token_respell(const struct member *member, struct token *token)
+{
+    if (member->stale_version == 0 || token->seq != member->stale_seq)
+        return false;
+    token->version = member->stale_version == '1' ? '2' : '1';
+    return true;
+}
+
+bool member_token(struct member *member, struct token *token)
+{
+    assert(member_is_settled(member));
+    hub_token(member->hub, hub_position(member->hub), token);
+    token_respell(member, token);
+    return token->seq > member->join_seq || token_add_rooms(member, false, token);
+}
+
 void member_lose(struct member *member)
 {
     if (member->state == MEMBER_LOST)
@@ -242,10 +263,46 @@ static bool admits(const struct member *member, const struct entry *entry)
     return entry->audience_len == 0 || audience_admits(entry_audience(entry), member, seq);
 }
 
-static void deliver(struct member *member, struct entry *entry)
+/* The lowest of all next entries is about to be sent: every room has been sent up to it. */
+static void advance(struct member *member, uint64_t seq)
+{
+    memberships_each(membership, member) if (membership_takes_part(membership) && membership->pos < seq)
+        membership->pos = seq;
+}
+
+void member_round_pause(struct member *member, uint64_t seq)
+{
+    if (member->held_at == member->held_count)
+        leave_settled(member); /* else the positions are those of the round that is just ending */
+    advance(member, seq);
+    memberships_each(membership, member)
+    {
+        if (membership_takes_part(membership))
+            membership->target = membership->upto = membership->pos;
+    }
+    member_set_state(member, MEMBER_CATCHING);
+}
+
+/* Gives it to the owner, unless it was carried out before: by another instance, or before the queue was dropped. */
+static void direct(struct member *member, struct entry *entry, bool is_new)
+{
+    if (member->events->directed == NULL || (!is_new && entry->seq != 0 && entry->seq <= member->directed_seq))
+        return;
+    member->directed = true;
+    if (member->state == MEMBER_SETTLED)
+        member_round_pause(member, entry->seq);
+    member->events->directed(member, entry);
+}
+
+/* `is_new`: it is read because it was never pushed. */
+static void deliver(struct member *member, struct entry *entry, bool is_new)
 {
     if (member->state == MEMBER_LOST || !admits(member, entry))
         return;
+    if (audience_is_directive(entry_audience(entry))) {
+        direct(member, entry, is_new);
+        return;
+    }
     member->hub->counters.delivered++;
     struct token token;
     bool shared = entry->token_seq >= member->sent_seq;
@@ -260,10 +317,8 @@ static void deliver(struct member *member, struct entry *entry)
         }
         shared = shared && token.late_count == 0;
     }
-    if (member->stale_version != 0 && token.seq == member->stale_seq) {
+    if (token_respell(member, &token))
         shared = false;
-        token.version = member->stale_version == '1' ? '2' : '1';
-    }
     member->events->deliver(member, entry, &token, shared);
 }
 
@@ -297,7 +352,7 @@ void member_entry(struct membership *membership, struct entry *entry)
     if (membership->stretch.end != STRETCH_OPEN)
         return;
     if (member->state == MEMBER_SETTLED && membership_takes_part(membership))
-        deliver(member, entry);
+        deliver(member, entry, false);
     else if (member->state == MEMBER_CATCHING && membership_is_found(membership))
         hold(member, entry);
     else if (entry->seq == 0)
@@ -307,7 +362,7 @@ void member_entry(struct membership *membership, struct entry *entry)
 void member_tell(struct member *member, struct entry *entry)
 {
     if (member->state == MEMBER_SETTLED)
-        deliver(member, entry);
+        deliver(member, entry, false);
     else if (member->state == MEMBER_CATCHING)
         hold(member, entry);
 }
@@ -366,19 +421,12 @@ static struct membership *lowest(struct member *member, struct entry **entry, bo
     return *waits || *gone ? NULL : best;
 }
 
-/* The lowest of all next entries is about to be sent: every room has been sent up to it. */
-static void advance(struct member *member, uint64_t seq)
-{
-    memberships_each(membership, member) if (membership_takes_part(membership) && membership->pos < seq)
-        membership->pos = seq;
-}
-
 /* Sends the first held entry. */
 static void held_send(struct member *member)
 {
     struct entry *entry = member->held[member->held_at++];
     advance(member, entry->seq);
-    deliver(member, entry);
+    deliver(member, entry, false);
     entry_unref(entry);
 }
 
@@ -404,11 +452,14 @@ static void round_end(struct member *member)
         if (membership->stretch.end != STRETCH_OPEN)
             hub_membership_ended(membership);
     }
-    memberships_each(membership, member) membership->late = false;
+    memberships_each(membership, member) membership->late = membership->holed = false;
     member_set_state(member, MEMBER_SETTLED);
-    /* If the client is too slow even for these, member_rewind begins another round and drops them. */
+    /* If the client is too slow even for these, member_rewind begins another round and drops them. A directive among
+     * them stops here, and the others wait. */
     while (member->state == MEMBER_SETTLED && member->held_at < member->held_count)
         held_send(member);
+    if (member->directed)
+        return;
     member_held_drop(member);
     if (member->state == MEMBER_SETTLED)
         member->events->settled(member);
@@ -420,10 +471,11 @@ static bool awaits_lease(const struct member *member)
     memberships_each(membership, member)
     {
         if (membership->state == MEMBERSHIP_SEEKING_STARTING ||
+            (membership->directed && membership->state == MEMBERSHIP_SEEKING) ||
             (membership_is_found(membership) && !membership_takes_part(membership)))
             return true;
     }
-    return member->leaving;
+    return member->leaving || member->directed;
 }
 
 /* Its client does not read, and pages use too much memory: gives its pages back, to be read again later. */
@@ -442,7 +494,7 @@ void member_continue(struct member *member)
         return;
     }
     member->stepping = true;
-    while (member->state != MEMBER_LOST) {
+    while (member->state != MEMBER_LOST && !member->directed) {
         bool waits = false, gone = false;
         struct entry *entry = NULL;
         struct membership *from = lowest(member, &entry, &waits, &gone);
@@ -468,7 +520,7 @@ void member_continue(struct member *member)
         if (entry->seq > from->stretch.known)
             from->stretch.known = entry->seq;
         member->hub->counters.replayed++;
-        deliver(member, entry);
+        deliver(member, entry, from->holed);
     }
     member->stepping = false;
 }

@@ -5,7 +5,8 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "load/link.h"
+#include "load/carrier.h"
+#include "load/client_plain.h"
 #include "load/publish.h"
 #include "wire/json.h"
 #include "wire/socketio.h"
@@ -32,7 +33,7 @@ static void set_state(struct client *client, enum client_state state)
         client->run->ready++;
 }
 
-static bool is_plain(const struct client *client)
+static bool is_bare(const struct client *client)
 {
     return client->run->options->protocol == LOAD_WEBSOCKET;
 }
@@ -53,7 +54,7 @@ uint32_t client_room(const struct client *client, uint32_t slot)
 static void connect_begin(struct client *client)
 {
     set_state(client, CLIENT_CONNECTING);
-    client->link = link_open(client->run, client);
+    carrier_open(client);
     timer_start(client->run->loop, &client->timer, LOOP_MS(OPEN_MS_MAX));
 }
 
@@ -70,6 +71,7 @@ static void go_away(struct client *client)
 {
     set_state(client, CLIENT_AWAY);
     client->link = NULL;
+    client->polling = NULL;
     buf_finish(&client->held);
     buf_finish(&client->awaiting);
     timer_start(client->run->loop, &client->timer, delay_us(client));
@@ -86,7 +88,7 @@ static void on_timer(struct timer *timer)
     }
     const char *why = client->state == CLIENT_CONNECTING ? "the server takes too long to let a client in"
                                                          : "the server has stopped sending pings";
-    link_drop(client->link);
+    carrier_drop(client);
     client_link_closed(client, why);
 }
 
@@ -117,16 +119,14 @@ void client_start(struct client *client)
 
 void client_cut(struct client *client, enum cut_kind kind)
 {
-    link_cut(client->link, kind);
+    carrier_cut(client, kind);
     client->run->counters.cuts[kind]++;
     go_away(client);
 }
 
 static void go_for_good(struct client *client)
 {
-    if (client->link != NULL)
-        link_drop(client->link);
-    client->link = NULL;
+    carrier_drop(client);
     timer_stop(client->run->loop, &client->timer);
     set_state(client, CLIENT_GONE);
 }
@@ -135,9 +135,9 @@ void client_leave(struct client *client)
 {
     if (client->state == CLIENT_GONE)
         return;
-    if (client->state == CLIENT_READY && !is_plain(client)) {
+    if (client->state == CLIENT_READY && client->run->options->protocol == LOAD_SOCKETIO) {
         packet_begin(client, SOCKETIO_DISCONNECT);
-        link_send(client->link, buf_span(&client->run->text));
+        carrier_send(client, buf_span(&client->run->text));
     }
     go_for_good(client);
 }
@@ -163,12 +163,12 @@ void client_publish(struct client *client, uint32_t message)
         return;
     buf_clear(&run->text);
     publish_encode(run, &run->text, message);
-    link_send(client->link, buf_span(&run->text));
-    if (run->options->binary == 0)
+    carrier_send(client, buf_span(&run->text));
+    if (run->options->binary == 0 || run->options->protocol == LOAD_PLAIN)
         return;
     buf_clear(&run->text);
     publish_bytes_encode(run, &run->text, message);
-    link_send_binary(client->link, buf_span(&run->text));
+    carrier_send_binary(client, buf_span(&run->text));
 }
 
 static void outbox_resend(struct client *client)
@@ -220,7 +220,7 @@ static void only_room_join(struct client *client)
 
 void client_link_opened(struct client *client)
 {
-    if (!is_plain(client))
+    if (!is_bare(client))
         return;
     timer_stop(client->run->loop, &client->timer);
     if (client->was_ready)
@@ -230,10 +230,9 @@ void client_link_opened(struct client *client)
 }
 
 /* `40{"pid":...,"offset":...,<auth>}`, as much of it as there is. */
-static void connect_packet_send(struct client *client)
+static void connect_packet_encode(struct client *client, struct buf *text)
 {
     const struct load_options *options = client->run->options;
-    struct buf *text = &client->run->text;
     struct span auth = options->auth != NULL ? json_trim(span_str(options->auth)) : SPAN_LIT("{}");
     auth = json_trim(span_sub(auth, 1, auth.len - 2));
     packet_begin(client, SOCKETIO_CONNECT);
@@ -248,7 +247,6 @@ static void connect_packet_send(struct client *client)
         buf_append(text, auth);
         buf_append_char(text, '}');
     }
-    link_send(client->link, buf_span(text));
 }
 
 void client_opened(struct client *client, uint32_t ping_interval_ms, uint32_t ping_timeout_ms)
@@ -256,22 +254,22 @@ void client_opened(struct client *client, uint32_t ping_interval_ms, uint32_t pi
     set_state(client, CLIENT_OPENING);
     client->ping_us_max = LOOP_MS((uint64_t)ping_interval_ms + ping_timeout_ms);
     timer_start(client->run->loop, &client->timer, client->ping_us_max);
-    connect_packet_send(client);
+    buf_clear(&client->run->text);
+    if (client->run->options->protocol == LOAD_PLAIN)
+        client_plain_connect_encode(client, &client->run->text);
+    else
+        connect_packet_encode(client, &client->run->text);
+    carrier_send(client, buf_span(&client->run->text));
 }
 
 void client_pinged(struct client *client)
 {
-    link_send(client->link, SPAN_LIT("3"));
     timer_start(client->run->loop, &client->timer, client->ping_us_max);
 }
 
-static void join_send(struct client *client, uint32_t slot)
+static void join_packet_encode(const struct client *client, struct buf *text, uint32_t slot)
 {
-    struct run *run = client->run;
-    struct buf *text = &run->text;
-    if (run->check != NULL)
-        check_enter(run->check, client->index, client_room(client, slot));
-    buf_clear(text);
+    const struct run *run = client->run;
     buf_append(text, buf_span(&run->event_prefix));
     buf_append_u64(text, slot);
     buf_append(text, SPAN_LIT("[\""));
@@ -279,8 +277,20 @@ static void join_send(struct client *client, uint32_t slot)
     buf_append(text, SPAN_LIT("\",\""));
     publish_room_name(text, client_room(client, slot));
     buf_append(text, SPAN_LIT("\"]"));
+}
+
+static void join_send(struct client *client, uint32_t slot)
+{
+    struct run *run = client->run;
+    if (run->check != NULL)
+        check_enter(run->check, client->index, client_room(client, slot));
+    buf_clear(&run->text);
+    if (run->options->protocol == LOAD_PLAIN)
+        client_plain_join_encode(client, &run->text, slot);
+    else
+        join_packet_encode(client, &run->text, slot);
     client->joins_waiting++;
-    link_send(client->link, buf_span(text));
+    carrier_send(client, buf_span(&run->text));
 }
 
 /* Hands out, in order, the events that came before the CONNECT reply. If the connection ends first, the stock client
@@ -299,16 +309,23 @@ static void held_release(struct client *client)
     buf_finish(&held);
 }
 
-void client_connected(struct client *client, struct span sid, struct span pid)
+/* The stock client of Socket.IO keeps its offset when it is not recovered. The protocol sennit.v1 says that it is over.
+ */
+static void identity_renew(struct client *client, struct span pid)
+{
+    buf_clear(&client->pid);
+    buf_append(&client->pid, pid);
+    if (client->run->options->protocol == LOAD_PLAIN)
+        buf_clear(&client->offset);
+}
+
+void client_connected(struct client *client, struct span sid, struct span pid, bool recovered)
 {
     bool before = client->sid.len != 0;
-    bool recovered = before && pid.data != NULL && span_equal(pid, buf_span(&client->pid));
     buf_clear(&client->sid);
     buf_append(&client->sid, sid);
-    if (!recovered) {
-        buf_clear(&client->pid);
-        buf_append(&client->pid, pid);
-    }
+    if (!recovered)
+        identity_renew(client, pid);
     if (before)
         came_back(client, recovered);
     set_state(client, CLIENT_JOINING);

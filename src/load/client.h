@@ -7,7 +7,7 @@
  *
  * CONNECTING: no open packet yet. OPENING: no reply to the CONNECT packet yet. JOINING: joins are not confirmed. AWAY:
  * waits until it connects again. GONE: disconnected by the server, or refused; neither the stock client nor this one
- * comes back then. A plain WebSocket client goes from CONNECTING to READY. */
+ * comes back then. A client of bare WebSocket goes from CONNECTING to READY. */
 #ifndef SENNIT_LOAD_CLIENT_H
 #define SENNIT_LOAD_CLIENT_H
 
@@ -17,6 +17,8 @@
 #include "loop/loop.h"
 
 struct link;
+struct link_events;
+struct polling;
 struct run;
 
 enum client_state {
@@ -31,7 +33,8 @@ enum client_state {
 
 struct client {
     struct run *run;
-    struct link *link; /* NULL: IDLE, AWAY or GONE */
+    struct link *link;       /* its carrier (carrier.h): a link, */
+    struct polling *polling; /* or this; both NULL: IDLE, AWAY or GONE */
     uint32_t index;
     uint8_t state; /* enum client_state */
     uint8_t attempts;
@@ -40,7 +43,7 @@ struct client {
     struct timer timer;   /* AWAY: time to come back; else: the server has been silent for too long */
     uint64_t ping_us_max; /* a ping comes at least so often */
     struct buf sid, pid;  /* of the socket, as raw JSON */
-    struct buf offset;    /* the offset that a resume begins from, as raw JSON */
+    struct buf offset;    /* the offset, or position, that a resume begins from, as raw JSON */
     struct buf held;      /* events that came before the CONNECT reply: each its length, and its bytes */
     struct buf awaiting;  /* an event whose attachment has not come yet; empty: none */
     uint8_t *joined;      /* rooms_each of them: the join is confirmed; NULL without rooms */
@@ -65,21 +68,29 @@ void client_publish(struct client *client, uint32_t message);
 /* Its room `slot`, below rooms_each. */
 uint32_t client_room(const struct client *client, uint32_t slot);
 
-/* Called by its link. client_packet.c reads the messages. */
+/* Called by its carrier; as the events of a link: client_link_events. client_packet.c reads the messages. */
+extern const struct link_events client_link_events;
 void client_link_opened(struct client *client);
 void client_link_received(struct client *client, struct span text);
 void client_link_received_binary(struct client *client, struct span bytes);
 void client_link_closed(struct client *client, const char *why);
 
-/* Called by client_packet.c: for the open packet; for a ping, which was answered; for the CONNECT reply (`sid` and
- * `pid` as raw JSON, `pid` with NULL data where there is none); for a confirmed join; and when the server refuses or
- * disconnects the client. */
+/* Called by client_packet.c and client_plain.c: for the open packet or the welcome; for a ping, which was answered; for
+ * the reply to its connect (`sid` and `pid`, by which it resumes, as raw JSON, `pid` with NULL data where there is
+ * none); for a confirmed join; and when the server refuses or disconnects the client. */
 void client_opened(struct client *client, uint32_t ping_interval_ms, uint32_t ping_timeout_ms);
 void client_pinged(struct client *client);
-void client_connected(struct client *client, struct span sid, struct span pid);
+void client_connected(struct client *client, struct span sid, struct span pid, bool recovered);
 void client_join_confirmed(struct client *client, uint32_t slot);
 void client_refused(struct client *client, const char *why);
 /* Called for each event that arrives while it is in the namespace: `[...]`. */
 void client_event_received(struct client *client, struct span array);
+/* The server answered the request with this number: a slot, or LOAD_ROOMS_EACH_MAX and a message. `refusal`: the error;
+ * NULL data: it was accepted. */
+void client_answered(struct client *client, uint64_t number, struct span refusal);
+/* A message of this run was received, if `text` has the id of one; else an event of another kind. */
+void client_message_take(struct client *client, struct span text);
+/* Whether these are the bytes that were published with the message whose id is in `text`. */
+bool client_bytes_are_whole(const struct client *client, struct span text, struct span bytes);
 
 #endif

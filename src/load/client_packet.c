@@ -4,7 +4,10 @@
  * run and the string at the end are looked for. Everything else goes through the codecs. */
 #include <stdio.h>
 
+#include "load/carrier.h"
 #include "load/client.h"
+#include "load/client_plain.h"
+#include "load/link.h"
 #include "load/publish.h"
 #include "load/run.h"
 #include "wire/engineio.h"
@@ -13,7 +16,7 @@
 
 enum { HELD_BYTES_MAX = 64 << 20, WHY_BYTES = 200 };
 
-static void message_take(struct client *client, struct span text)
+void client_message_take(struct client *client, struct span text)
 {
     struct run *run = client->run;
     uint32_t publisher, message;
@@ -26,7 +29,7 @@ static void message_take(struct client *client, struct span text)
 
 void client_event_received(struct client *client, struct span array)
 {
-    message_take(client, array);
+    client_message_take(client, array);
     if (client->pid.len == 0)
         return;
     struct span offset = scan_offset(array);
@@ -36,13 +39,12 @@ void client_event_received(struct client *client, struct span array)
     buf_append(&client->offset, offset);
 }
 
-/* Whether these are the bytes that were published with the message of this event. */
-static bool is_whole(const struct client *client, struct span array, struct span bytes)
+bool client_bytes_are_whole(const struct client *client, struct span text, struct span bytes)
 {
     struct run *run = client->run;
     struct buf published = {0};
     uint32_t publisher, message;
-    if (!scan_id(&run->scan, array, &publisher, &message) || message >= run->messages.count)
+    if (!scan_id(&run->scan, text, &publisher, &message) || message >= run->messages.count)
         return false;
     publish_bytes_encode(run, &published, message);
     bool same = span_equal(buf_span(&published), bytes);
@@ -77,15 +79,12 @@ static bool is_refusal(struct span payload)
            json_object_get(first, SPAN_LIT("error")).data != NULL;
 }
 
-static void ack_received(struct client *client, struct span id, struct span payload)
+void client_answered(struct client *client, uint64_t number, struct span refusal)
 {
     struct run *run = client->run;
-    uint64_t number;
-    if (!span_to_u64(id, &number))
-        return;
     if (number < LOAD_ROOMS_EACH_MAX) {
-        if (is_refusal(payload))
-            refused(client, "the server refuses the join:", payload);
+        if (refusal.data != NULL)
+            refused(client, "the server refuses the join:", refusal);
         else
             client_join_confirmed(client, (uint32_t)number);
         return;
@@ -93,10 +92,17 @@ static void ack_received(struct client *client, struct span id, struct span payl
     number -= LOAD_ROOMS_EACH_MAX;
     if (number >= run->messages.count || messages_at(&run->messages, (uint32_t)number)->publisher != client->index)
         return;
-    if (is_refusal(payload))
+    if (refusal.data != NULL)
         publish_refused(run, client, (uint32_t)number);
     else
         publish_acknowledged(run, client, (uint32_t)number);
+}
+
+static void ack_received(struct client *client, struct span id, struct span payload)
+{
+    uint64_t number;
+    if (span_to_u64(id, &number))
+        client_answered(client, number, is_refusal(payload) ? payload : (struct span){NULL, 0});
 }
 
 static void connect_received(struct client *client, struct span payload)
@@ -108,7 +114,7 @@ static void connect_received(struct client *client, struct span payload)
     if (sid.data == NULL)
         client_refused(client, "the server's CONNECT reply has no sid: is it older than Socket.IO 3?");
     else
-        client_connected(client, sid, pid);
+        client_connected(client, sid, pid, pid.data != NULL && span_equal(pid, buf_span(&client->pid)));
 }
 
 static void socketio_received(struct client *client, struct span text)
@@ -135,7 +141,7 @@ static void socketio_received(struct client *client, struct span text)
         break;
     case SOCKETIO_EVENT: /* one that asks for an acknowledgement: it has no offset */
         if (packet.payload.data != NULL && client->state >= CLIENT_JOINING)
-            message_take(client, packet.payload);
+            client_message_take(client, packet.payload);
         break;
     case SOCKETIO_BINARY_EVENT:
     case SOCKETIO_BINARY_ACK:
@@ -162,8 +168,10 @@ static void packet_received(struct client *client, struct span text)
             refused(client, "no Engine.IO handshake:", text);
         break;
     case ENGINEIO_PING:
-        if (client->state != CLIENT_CONNECTING)
-            client_pinged(client);
+        if (client->state == CLIENT_CONNECTING)
+            return;
+        carrier_send(client, SPAN_LIT("3"));
+        client_pinged(client);
         break;
     case ENGINEIO_MESSAGE:
         if (client->state != CLIENT_CONNECTING)
@@ -190,7 +198,11 @@ void client_link_received(struct client *client, struct span text)
     const struct run *run = client->run;
     struct span prefix = buf_span(&run->message_prefix);
     if (run->options->protocol == LOAD_WEBSOCKET) {
-        message_take(client, text);
+        client_message_take(client, text);
+        return;
+    }
+    if (run->options->protocol == LOAD_PLAIN) {
+        client_plain_received(client, text);
         return;
     }
     if (text.len <= prefix.len || memcmp(text.data, prefix.data, prefix.len) != 0 || text.data[prefix.len] != '[') {
@@ -210,9 +222,24 @@ void client_link_received_binary(struct client *client, struct span bytes)
     if (array.len == 0) /* of an event that is none of ours */
         return;
     client->awaiting = (struct buf){0};
-    if (is_whole(client, buf_span(&array), bytes))
+    if (client_bytes_are_whole(client, buf_span(&array), bytes))
         event_arrived(client, buf_span(&array));
     else
         client->run->counters.foreign++;
     buf_finish(&array);
 }
+
+/* The link has answered a ping of WebSocket. */
+static void link_pinged(struct client *client)
+{
+    if (client->run->options->protocol == LOAD_PLAIN && client->state >= CLIENT_OPENING)
+        client_pinged(client);
+}
+
+const struct link_events client_link_events = {
+    .opened = client_link_opened,
+    .received = client_link_received,
+    .received_binary = client_link_received_binary,
+    .pinged = link_pinged,
+    .closed = client_link_closed,
+};

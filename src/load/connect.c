@@ -47,10 +47,10 @@ static uint32_t sources_count(const struct run *run)
 {
     const struct load_options *options = run->options;
     char ip[ADDR_TEXT_MAX];
-    double ports = options->clients;
+    double ports = (double)options->clients * options_connections_each(options);
     addr_ip_text(run_address(run), ip);
     if (options->cut_every_s != 0)
-        ports += options->clients / options->cut_every_s * TIME_WAIT_S;
+        ports += ports / options->cut_every_s * TIME_WAIT_S;
     if (strncmp(ip, "127.", 4) != 0 || ports <= PORTS_PER_SOURCE)
         return 1;
     double sources = ports / PORTS_PER_SOURCE + 1;

@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "load/client.h"
+#include "load/client_plain.h"
 #include "load/run.h"
 #include "wire/http1.h"
 
@@ -19,7 +20,7 @@ static const struct conn_limits limits = {
 
 static struct link *link_of(struct conn *conn)
 {
-    return container_of(conn, struct link, conn);
+    return container_of(conn, struct link, dial.conn);
 }
 
 /* The client is called once, and then has no link. */
@@ -28,15 +29,15 @@ static void client_tell(struct link *link, const char *why)
     struct client *client = link->client;
     link->client = NULL;
     if (client != NULL)
-        client_link_closed(client, link->why[0] != '\0' ? link->why : why);
+        link->events->closed(client, link->why[0] != '\0' ? link->why : why);
 }
 
 static void link_free(struct link *link)
 {
-    timer_stop(link->run->loop, &link->drop);
+    dial_finish(&link->dial);
     ws_decoder_finish(&link->decoder);
     packed_finish(&link->packed);
-    list_remove(&link->of_run);
+    free(link->target);
     free(link);
 }
 
@@ -53,11 +54,16 @@ static void key_make(struct link *link)
     static const char any[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     static const char padded[] = "AQgw";
     uint8_t random[WS_KEY_BYTES - 2];
-    loop_random(link->run->loop, random, sizeof random);
+    loop_random(link->dial.run->loop, random, sizeof random);
     for (size_t i = 0; i < sizeof random - 1; i++)
         link->key[i] = any[random[i] % 64];
     link->key[sizeof random - 1] = padded[random[sizeof random - 1] % 4];
     memcpy(link->key + sizeof random, "==", 2);
+}
+
+static bool is_subprotocol(const struct link *link)
+{
+    return link->dial.run->options->protocol == LOAD_PLAIN;
 }
 
 static void request_send(struct link *link)
@@ -66,11 +72,14 @@ static void request_send(struct link *link)
     key_make(link);
     buf_printf(&head,
                "GET %s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-               "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %.*s\r\n%s\r\n",
-               link->run->target, link->run->url.authority, WS_KEY_BYTES, link->key,
-               link->run->options->deflate ? DEFLATE_OFFER_LINE : "");
-    conn_send(&link->conn, buf_span(&head));
+               "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %.*s\r\n%s%s\r\n",
+               link->target, link->dial.run->url.authority, WS_KEY_BYTES, link->key,
+               link->dial.run->options->deflate ? DEFLATE_OFFER_LINE : "",
+               is_subprotocol(link) ? "Sec-WebSocket-Protocol: " CLIENT_PLAIN_SUBPROTOCOL "\r\n" : "");
+    conn_send(&link->dial.conn, buf_span(&head));
     buf_finish(&head);
+    free(link->target);
+    link->target = NULL;
 }
 
 static bool answer_check(struct link *link, const struct http1_head *head)
@@ -87,7 +96,13 @@ static bool answer_check(struct link *link, const struct http1_head *head)
         snprintf(link->why, sizeof link->why, "the server's answer is no WebSocket handshake");
         return false;
     }
-    if (link->run->options->deflate && !packed_begin(&link->packed, head)) {
+    if (is_subprotocol(link) &&
+        !span_equal(http1_field_get(head, SPAN_LIT("sec-websocket-protocol")), SPAN_LIT(CLIENT_PLAIN_SUBPROTOCOL))) {
+        snprintf(link->why, sizeof link->why,
+                 "the server does not speak " CLIENT_PLAIN_SUBPROTOCOL " here (see --path)");
+        return false;
+    }
+    if (link->dial.run->options->deflate && !packed_begin(&link->packed, head)) {
         snprintf(link->why, sizeof link->why, "the server does not agree on permessage-deflate (--deflate)");
         return false;
     }
@@ -106,22 +121,22 @@ static size_t answer_received(struct link *link, struct span bytes)
     if (used < 0)
         snprintf(link->why, sizeof link->why, "the server's answer is not HTTP/1.1");
     if (used < 0 || !answer_check(link, &head)) {
-        conn_close(&link->conn, CLOSE_HTTP_INVALID);
+        conn_close(&link->dial.conn, CLOSE_HTTP_INVALID);
         return 0;
     }
     link->open = true;
-    client_link_opened(link->client);
+    link->events->opened(link->client);
     return (size_t)used;
 }
 
 static void frame_send(struct link *link, enum ws_opcode opcode, struct span payload)
 {
-    struct buf *scratch = &link->run->scratch;
+    struct buf *scratch = &link->dial.run->scratch;
     uint8_t mask[4];
-    loop_random(link->run->loop, mask, sizeof mask);
+    loop_random(link->dial.run->loop, mask, sizeof mask);
     buf_clear(scratch);
     ws_masked_encode(scratch, opcode, payload, mask);
-    conn_send(&link->conn, buf_span(scratch));
+    conn_send(&link->dial.conn, buf_span(scratch));
 }
 
 static void close_received(struct link *link, const struct ws_event *event)
@@ -129,16 +144,16 @@ static void close_received(struct link *link, const struct ws_event *event)
     char code[2] = {(char)(event->close_code >> 8), (char)event->close_code};
     snprintf(link->why, sizeof link->why, "the server closed the connection with code %u", event->close_code);
     frame_send(link, WS_CLOSE, event->close_code != 1005 ? span_of(code, sizeof code) : (struct span){NULL, 0});
-    conn_shutdown(&link->conn, CLOSE_NORMAL, LINK_LINGER_MS);
+    conn_shutdown(&link->dial.conn, CLOSE_NORMAL, DIAL_LINGER_MS);
     client_tell(link, link->why);
 }
 
 static void payload_received(struct link *link, enum ws_opcode opcode, struct span payload)
 {
     if (opcode == WS_BINARY)
-        client_link_received_binary(link->client, payload);
+        link->events->received_binary(link->client, payload);
     else
-        client_link_received(link->client, payload);
+        link->events->received(link->client, payload);
 }
 
 static void message_received(struct link *link, const struct ws_event *event)
@@ -146,11 +161,11 @@ static void message_received(struct link *link, const struct ws_event *event)
     struct buf message = {0};
     if (!event->compressed) {
         payload_received(link, event->opcode, event->payload);
-    } else if (packed_decode(&link->packed, &link->run->packer, event, MESSAGE_BYTES_MAX, &message)) {
+    } else if (packed_decode(&link->packed, &link->dial.run->packer, event, MESSAGE_BYTES_MAX, &message)) {
         payload_received(link, event->opcode, buf_span(&message));
     } else {
         snprintf(link->why, sizeof link->why, "the server's compressed message breaks RFC 7692");
-        conn_close(&link->conn, CLOSE_WS_DEFLATE_INVALID);
+        conn_close(&link->dial.conn, CLOSE_WS_DEFLATE_INVALID);
     }
     buf_finish(&message);
 }
@@ -164,6 +179,8 @@ static void event_received(struct link *link, const struct ws_event *event)
         break;
     case WS_PING:
         frame_send(link, WS_PONG, event->payload);
+        if (link->events->pinged != NULL)
+            link->events->pinged(link->client);
         break;
     case WS_CLOSE:
         close_received(link, event);
@@ -202,53 +219,30 @@ static size_t on_received(struct conn *conn, char *bytes, size_t len)
 
 static const struct conn_events events = {.received = on_received, .closed = on_closed};
 
-static void on_connect_ready(struct io *io, unsigned ready)
+static void on_dial_opened(struct dial *dial)
 {
-    struct link *link = container_of(io, struct link, connecting);
-    int error = io_connected(io);
-    if (error != 0) {
-        io_close(io, false);
-        snprintf(link->why, sizeof link->why, "cannot connect: %s", strerror(error));
-        timer_start(link->run->loop, &link->drop, 0);
-        return;
-    }
-    conn_adopt(&link->conn, io, run_address(link->run));
-    request_send(link);
+    request_send(container_of(dial, struct link, dial));
 }
 
-/* A connect that failed, a half-open link whose time is over, or a link that was never upgraded. */
-static void on_drop(struct timer *timer)
+static void on_dial_failed(struct dial *dial, const char *why)
 {
-    struct link *link = container_of(timer, struct link, drop);
-    if (link->conn.state != CONN_CLOSED) {
-        conn_close(&link->conn, CLOSE_DONE);
-        return;
-    }
-    io_close(&link->connecting, false);
-    client_tell(link, "cannot connect");
+    struct link *link = container_of(dial, struct link, dial);
+    snprintf(link->why, sizeof link->why, "cannot connect%s%s", why != NULL ? ": " : "", why != NULL ? why : "");
+    client_tell(link, link->why);
     link_free(link);
 }
 
-struct link *link_open(struct run *run, struct client *client)
+static const struct dial_events dial_events = {.opened = on_dial_opened, .failed = on_dial_failed};
+
+struct link *link_open(struct run *run, struct client *client, const struct link_events *link_events,
+                       struct span target)
 {
     struct link *link = mem_zero(1, sizeof *link);
-    struct addr source;
-    link->run = run;
     link->client = client;
-    list_init(&link->of_run);
-    list_append(&run->links, &link->of_run);
-    timer_init(&link->drop, on_drop);
-    io_init(&link->connecting, run->loop, on_connect_ready);
-    conn_init(&link->conn, &run->net, &events, &limits);
+    link->events = link_events;
+    link->target = mem_text(target);
     ws_decoder_init(&link->decoder, false, MESSAGE_BYTES_MAX);
-    if (io_connect_from(&link->connecting, run_address(run), run_source(run, &source) ? &source : NULL)) {
-        io_want(&link->connecting, IO_WRITE);
-    } else {
-        snprintf(link->why, sizeof link->why,
-                 "cannot connect: no port is left (one address of this machine has about 28,000 "
-                 "to one server), or no route leads there");
-        timer_start(run->loop, &link->drop, 0);
-    }
+    dial_start(&link->dial, run, &dial_events, &events, &limits);
     return link;
 }
 
@@ -259,15 +253,15 @@ static void send_now(struct link *link, enum ws_opcode opcode, struct span paylo
     if (opcode != WS_TEXT) {
         frame_send(link, opcode, payload);
     } else {
-        struct buf *scratch = &link->run->scratch;
+        struct buf *scratch = &link->dial.run->scratch;
         uint8_t mask[4];
-        loop_random(link->run->loop, mask, sizeof mask);
+        loop_random(link->dial.run->loop, mask, sizeof mask);
         buf_clear(scratch);
-        packed_encode(&link->packed, &link->run->packer, payload, mask, scratch);
-        conn_send(&link->conn, buf_span(scratch));
+        packed_encode(&link->packed, &link->dial.run->packer, payload, mask, scratch);
+        conn_send(&link->dial.conn, buf_span(scratch));
     }
     /* Now and not at the end of the turn, because the time in between would count as the server's. */
-    conn_flush(&link->conn);
+    conn_flush(&link->dial.conn);
 }
 
 void link_send(struct link *link, struct span text)
@@ -282,37 +276,19 @@ void link_send_binary(struct link *link, struct span bytes)
 
 void link_cut(struct link *link, enum cut_kind kind)
 {
-    struct loop *loop = link->run->loop;
     link->client = NULL;
-    switch (kind) {
-    case CUT_FIN:
-        conn_shutdown(&link->conn, CLOSE_DONE, LINK_LINGER_MS);
-        break;
-    case CUT_RST:
-        /* Before the connection closes, which would end it in order. */
-        io_close(&link->conn.io, true);
-        conn_close(&link->conn, CLOSE_DONE);
-        break;
-    case CUT_HALFOPEN:
-        conn_read_pause(&link->conn, true);
-        timer_start(loop, &link->drop, LOOP_MS(LINK_HALF_OPEN_MS));
-        break;
-    case CUT_CLOSE:
-    case CUT_KINDS:
-        frame_send(link, WS_CLOSE, (struct span){NULL, 0});
-        conn_shutdown(&link->conn, CLOSE_DONE, LINK_LINGER_MS);
-        break;
+    if (kind != CUT_CLOSE) {
+        dial_cut(&link->dial, kind);
+        return;
     }
+    frame_send(link, WS_CLOSE, (struct span){NULL, 0});
+    conn_shutdown(&link->dial.conn, CLOSE_DONE, DIAL_LINGER_MS);
 }
 
 void link_drop(struct link *link)
 {
     link->client = NULL;
-    if (link->conn.state == CONN_CLOSED) {
-        timer_start(link->run->loop, &link->drop, 0);
-        return;
-    }
     if (link->open)
         frame_send(link, WS_CLOSE, (struct span){NULL, 0});
-    conn_close(&link->conn, CLOSE_DONE);
+    dial_drop(&link->dial);
 }

@@ -5,14 +5,14 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "load/link.h"
+#include "load/dial.h"
 #include "load/progress.h"
 #include "load/report.h"
 #include "wire/socketio.h"
 
 enum {
     FILES_SPARE = 64,
-    CUT_LINGERS_S = 1,        /* a link that was cut lives on for about this long, */
+    CUT_LINGERS_S = 1,        /* a connection that was cut lives on for about this long, */
     HALF_OPEN_LINGERS_S = 11, /* or this long */
 };
 
@@ -23,18 +23,20 @@ static void on_signal(struct signal_watch *watch, int number)
     run_abort(run, "interrupted");
 }
 
-/* The number of links that were cut and still exist, on average, when all clients are connected. */
-static double links_cut(const struct load_options *options)
+/* The number of connections that were cut and still exist, on average, when all clients are connected. */
+static double connections_cut(const struct load_options *options)
 {
     bool half_open = options->cuts & 1u << CUT_HALFOPEN;
     double lingers_s = half_open ? (double)HALF_OPEN_LINGERS_S / __builtin_popcount(options->cuts) : 0;
-    return options->cut_every_s != 0 ? options->clients / options->cut_every_s * (lingers_s + CUT_LINGERS_S) : 0;
+    double each = options_connections_each(options);
+    return options->cut_every_s != 0 ? each * options->clients / options->cut_every_s * (lingers_s + CUT_LINGERS_S) : 0;
 }
 
 static bool files_allow(const struct run *run, struct err *err)
 {
     const struct load_options *options = run->options;
-    uint64_t wanted = (uint64_t)(options->clients + links_cut(options)) + FILES_SPARE,
+    uint64_t connections = (uint64_t)options->clients * options_connections_each(options);
+    uint64_t wanted = connections + (uint64_t)connections_cut(options) + FILES_SPARE,
              allowed = process_files_allow(wanted);
     return allowed >= wanted ||
            err_set(err,
@@ -56,23 +58,28 @@ static void id_make(struct run *run)
 static void prefixes_make(struct run *run)
 {
     const struct load_options *options = run->options;
+    static const char *const paths[] = {[LOAD_SOCKETIO] = "/socket.io/", [LOAD_PLAIN] = "/ws"};
     const char *path = options->path != NULL                 ? options->path
                        : options->protocol == LOAD_WEBSOCKET ? run->url.path
-                                                             : "/socket.io/";
-    if (options->protocol == LOAD_SOCKETIO)
-        run->target =
-            mem_printf("%s%cEIO=4&transport=websocket", path, span_find(span_str(path), '?') >= 0 ? '&' : '?');
-    else
+                                                             : paths[options->protocol];
+    char mark = span_find(span_str(path), '?') >= 0 ? '&' : '?';
+    if (options->protocol != LOAD_SOCKETIO)
         run->target = mem_printf("%s", path);
+    else if (options->transport == LOAD_TRANSPORT_WEBSOCKET)
+        run->target = mem_printf("%s%cEIO=4&transport=websocket", path, mark);
+    else
+        run->target = mem_printf("%s%cEIO=4&transport=polling", path, mark);
+    if (options->transport == LOAD_TRANSPORT_UPGRADE)
+        run->upgrade_target = mem_printf("%s%cEIO=4&transport=websocket", path, mark);
     socketio_prefix_encode(&run->event_prefix, SOCKETIO_EVENT, span_str(options->nsp), (struct span){NULL, 0});
     if (options->binary != 0)
         socketio_binary_prefix_encode(&run->message_prefix, SOCKETIO_BINARY_EVENT, 1, span_str(options->nsp),
                                       (struct span){NULL, 0});
     else
         buf_append(&run->message_prefix, buf_span(&run->event_prefix));
-    buf_append(&run->event_head, SPAN_LIT("[\""));
+    buf_append(&run->event_head, options->protocol == LOAD_PLAIN ? SPAN_LIT(",\"event\":\"") : SPAN_LIT("[\""));
     buf_append_json(&run->event_head, span_str(options->room_event != NULL ? options->room_event : options->event));
-    buf_append(&run->event_head, SPAN_LIT("\","));
+    buf_append(&run->event_head, options->protocol == LOAD_PLAIN ? SPAN_LIT("\",\"args\":[") : SPAN_LIT("\","));
 }
 
 static void clients_make(struct run *run)
@@ -95,7 +102,7 @@ static void clients_make(struct run *run)
 static void unacknowledged_take(struct run *run)
 {
     const struct load_options *options = run->options;
-    if (options->protocol == LOAD_SOCKETIO && !options->no_ack)
+    if (options_acknowledge(options))
         return;
     for (uint32_t i = 0; i < run->messages.count; i++) {
         const struct client *publisher = &run->clients[messages_at(&run->messages, i)->publisher];
@@ -148,8 +155,8 @@ static void everybody_leaves(struct run *run)
     progress_stop(run);
     for (uint32_t i = 0; i < run->options->clients; i++)
         client_leave(&run->clients[i]);
-    list_each (node, &run->links)
-        link_drop(container_of(node, struct link, of_run));
+    list_each (node, &run->dials)
+        dial_drop(container_of(node, struct dial, of_run));
     loop_stop(run->loop);
     loop_run(run->loop);
     for (uint32_t i = 0; i < run->options->clients; i++)
@@ -171,6 +178,7 @@ static void run_free(struct run *run)
     buf_finish(&run->event_head);
     url_finish(&run->url);
     free(run->target);
+    free(run->upgrade_target);
     free(run->members);
     free(run->clients);
     loop_destroy(run->loop);
@@ -182,11 +190,9 @@ static bool prepare(struct run *run, struct err *err)
     uint64_t unused;
     if (!url_parse(&run->url, run->options->url, err))
         return false;
-    if (run->options->protocol == LOAD_SOCKETIO && strcmp(run->url.path, "/") != 0)
-        return err_set(err,
-                       "%s: the URL's path is not used with Socket.IO: say --path for the engine's path, or "
-                       "--namespace",
-                       run->url.shown);
+    if (run->options->protocol != LOAD_WEBSOCKET && strcmp(run->url.path, "/") != 0)
+        return err_set(err, "%s: the URL's path is not used with --protocol %s: say --path, or --namespace",
+                       run->url.shown, load_protocol_name(run->options->protocol));
     return run->options->pid == 0 || process_cpu_read(run->options->pid, &unused, err) || err_prefix(err, "--pid: ");
 }
 

@@ -37,6 +37,31 @@ const char *cut_kind_name(enum cut_kind kind)
     return names[kind];
 }
 
+const char *load_protocol_name(enum load_protocol protocol)
+{
+    static const char *const names[] = {
+        [LOAD_SOCKETIO] = "socketio", [LOAD_PLAIN] = "plain", [LOAD_WEBSOCKET] = "websocket"};
+    return names[protocol];
+}
+
+const char *load_transport_name(enum load_transport transport)
+{
+    static const char *const names[] = {[LOAD_TRANSPORT_WEBSOCKET] = "websocket",
+                                        [LOAD_TRANSPORT_POLLING] = "polling",
+                                        [LOAD_TRANSPORT_UPGRADE] = "upgrade"};
+    return names[transport];
+}
+
+uint32_t options_connections_each(const struct load_options *options)
+{
+    static const uint8_t counts[] = {
+        [LOAD_TRANSPORT_WEBSOCKET] = 1, /* the link */
+        [LOAD_TRANSPORT_POLLING] = 2,   /* a GET and a POST */
+        [LOAD_TRANSPORT_UPGRADE] = 3,   /* these, and the link */
+    };
+    return counts[options->transport];
+}
+
 bool options_number_read(const char *what, const char *text, double min, double max, double *value, struct err *err)
 {
     char *end;
@@ -61,13 +86,18 @@ bool options_count_read(const char *what, const char *text, uint32_t min, uint32
 
 bool options_protocol_read(struct load_options *options, const char *text, struct err *err)
 {
-    if (strcmp(text, "socketio") == 0)
-        options->protocol = LOAD_SOCKETIO;
-    else if (strcmp(text, "websocket") == 0)
-        options->protocol = LOAD_WEBSOCKET;
-    else
-        return err_set(err, "--protocol: expected socketio or websocket, found %s", SHOWN_FOUND(span_str(text)));
-    return true;
+    for (options->protocol = 0; options->protocol < LOAD_PROTOCOLS; options->protocol++)
+        if (strcmp(text, load_protocol_name(options->protocol)) == 0)
+            return true;
+    return err_set(err, "--protocol: expected socketio, plain or websocket, found %s", SHOWN_FOUND(span_str(text)));
+}
+
+bool options_transport_read(struct load_options *options, const char *text, struct err *err)
+{
+    for (options->transport = 0; options->transport < LOAD_TRANSPORTS; options->transport++)
+        if (strcmp(text, load_transport_name(options->transport)) == 0)
+            return true;
+    return err_set(err, "--transport: expected websocket, polling or upgrade, found %s", SHOWN_FOUND(span_str(text)));
 }
 
 bool options_cuts_read(struct load_options *options, const char *text, struct err *err)
@@ -133,13 +163,18 @@ static bool rooms_check(const struct load_options *options, struct err *err)
 
 bool options_check(const struct load_options *options, struct err *err)
 {
-    bool plain = options->protocol == LOAD_WEBSOCKET;
-    if (plain && options->rooms != 0)
-        return err_set(err, "--rooms: plain WebSocket has no rooms; use --protocol socketio");
-    if (plain && (strcmp(options->nsp, "/") != 0 || options->auth != NULL))
-        return err_set(err, "--namespace and --auth are Socket.IO's; use --protocol socketio");
-    if (plain && options->binary != 0)
-        return err_set(err, "--binary: attachments are Socket.IO's; use --protocol socketio");
+    bool bare = options->protocol == LOAD_WEBSOCKET;
+    if (bare && options->rooms != 0)
+        return err_set(err, "--rooms: bare WebSocket has no rooms; use --protocol socketio or plain");
+    if (bare && (strcmp(options->nsp, "/") != 0 || options->auth != NULL))
+        return err_set(err, "--namespace and --auth need --protocol socketio or plain");
+    if (bare && options->binary != 0)
+        return err_set(err, "--binary: bare WebSocket has no attachments; use --protocol socketio or plain");
+    if (options->protocol != LOAD_SOCKETIO && options->transport != LOAD_TRANSPORT_WEBSOCKET)
+        return err_set(err, "--transport %s is Socket.IO's; use --protocol socketio",
+                       load_transport_name(options->transport));
+    if (options->transport == LOAD_TRANSPORT_POLLING && options->deflate)
+        return err_set(err, "--deflate compresses on WebSocket: use --transport upgrade or websocket");
     if (options->publishers > options->clients)
         return err_set(err, "--publishers %u: a publisher is one of the clients, and there are %u (--clients)",
                        options->publishers, options->clients);

@@ -7,7 +7,20 @@
 #include "base/err.h"
 #include "base/span.h"
 
-enum load_protocol { LOAD_SOCKETIO, LOAD_WEBSOCKET };
+enum load_protocol {
+    LOAD_SOCKETIO,
+    LOAD_PLAIN,     /* sennit.v1 */
+    LOAD_WEBSOCKET, /* bare messages */
+    LOAD_PROTOCOLS,
+};
+
+/* What carries a Socket.IO session. */
+enum load_transport {
+    LOAD_TRANSPORT_WEBSOCKET, /* from the beginning */
+    LOAD_TRANSPORT_POLLING,   /* HTTP long-polling */
+    LOAD_TRANSPORT_UPGRADE,   /* HTTP long-polling until the upgrade to WebSocket, as the stock client's default is */
+    LOAD_TRANSPORTS,
+};
 
 /* How a client is cut off. */
 enum cut_kind {
@@ -31,7 +44,8 @@ enum {
 struct load_options {
     const char *url;
     enum load_protocol protocol;
-    const char *path; /* NULL: /socket.io/, or the URL's own with plain WebSocket */
+    enum load_transport transport;
+    const char *path; /* NULL: /socket.io/, /ws, or the URL's own with bare WebSocket */
     const char *nsp;  /* "/" */
     const char *auth; /* a JSON object, or NULL */
     const char *event, *join_event;
@@ -58,6 +72,7 @@ bool options_number_read(const char *what, const char *text, double min, double 
 bool options_count_read(const char *what, const char *text, uint32_t min, uint32_t max, uint32_t *value,
                         struct err *err);
 bool options_protocol_read(struct load_options *options, const char *text, struct err *err);
+bool options_transport_read(struct load_options *options, const char *text, struct err *err);
 /* "fin,rst,halfopen,close": any of them. */
 bool options_cuts_read(struct load_options *options, const char *text, struct err *err);
 /* "NAME" or "NAME:room,object" or "NAME:object,room". `room_event` is the caller's to free. */
@@ -66,6 +81,17 @@ bool options_room_event_read(struct load_options *options, const char *text, str
 /* Checks all options together; false with `err` set when two do not go together. */
 bool options_check(const struct load_options *options, struct err *err);
 
+/* How many connections a client has at the same time, at most. */
+uint32_t options_connections_each(const struct load_options *options);
+
+/* Whether messages are acknowledged, and so are sent again until they are. */
+static inline bool options_acknowledge(const struct load_options *options)
+{
+    return options->protocol != LOAD_WEBSOCKET && !options->no_ack;
+}
+
+const char *load_protocol_name(enum load_protocol protocol);
 const char *cut_kind_name(enum cut_kind kind);
+const char *load_transport_name(enum load_transport transport);
 
 #endif

@@ -4,11 +4,14 @@
 #include <string.h>
 
 #include "base/map.h"
+#include "wire/payload.h"
 
 enum {
     BURST_MAX = 1000, /* messages in one turn, so that a run which is behind schedule still reads */
     GUARD_BYTES = 10, /* 51 bits */
 };
+
+#define PLACEHOLDER "{\"_placeholder\":true,\"num\":0}"
 
 void publish_room_name(struct buf *to, uint32_t room)
 {
@@ -27,19 +30,25 @@ static void guard_encode(const struct run *run, struct buf *to, uint32_t index)
     buf_append(to, span_of(text, sizeof text));
 }
 
+/* The name of a message: `<run>.<publisher>-<message>.<guard>`. */
+static void name_encode(const struct run *run, struct buf *to, uint32_t index)
+{
+    buf_append(to, span_of(run->id, sizeof run->id));
+    buf_append_char(to, '.');
+    buf_append_u64(to, messages_at(&run->messages, index)->publisher);
+    buf_append_char(to, '-');
+    buf_append_u64(to, index);
+    buf_append_char(to, '.');
+    guard_encode(run, to, index);
+}
+
 /* The object, padded to the size that was asked for where it is shorter. */
 static void object_encode(struct run *run, struct buf *to, uint32_t index)
 {
     const struct message *message = messages_at(&run->messages, index);
     size_t start = to->len, size = run->options->size;
     buf_append(to, SPAN_LIT("{\"id\":\""));
-    buf_append(to, span_of(run->id, sizeof run->id));
-    buf_append_char(to, '.');
-    buf_append_u64(to, message->publisher);
-    buf_append_char(to, '-');
-    buf_append_u64(to, index);
-    buf_append_char(to, '.');
-    guard_encode(run, to, index);
+    name_encode(run, to, index);
     buf_append(to, SPAN_LIT("\",\"t\":"));
     buf_append_u64(to, message->sent_us - run->began_us);
     if (run->options->rooms != 0) {
@@ -63,18 +72,11 @@ static void room_encode(struct buf *to, uint32_t room)
     buf_append_char(to, '"');
 }
 
-void publish_encode(struct run *run, struct buf *to, uint32_t index)
+/* The arguments, without what stands before and behind them. */
+static void args_encode(struct run *run, struct buf *to, uint32_t index)
 {
     const struct load_options *options = run->options;
     uint32_t room = messages_at(&run->messages, index)->room;
-    if (options->protocol == LOAD_WEBSOCKET) {
-        object_encode(run, to, index);
-        return;
-    }
-    buf_append(to, buf_span(&run->message_prefix));
-    if (!options->no_ack)
-        buf_append_u64(to, LOAD_ROOMS_EACH_MAX + (uint64_t)index);
-    buf_append(to, buf_span(&run->event_head));
     if (options->room_event != NULL && !options->room_last) {
         room_encode(to, room);
         buf_append_char(to, ',');
@@ -85,8 +87,66 @@ void publish_encode(struct run *run, struct buf *to, uint32_t index)
         room_encode(to, room);
     }
     if (options->binary != 0)
-        buf_append(to, SPAN_LIT(",{\"_placeholder\":true,\"num\":0}"));
+        buf_append(to, SPAN_LIT("," PLACEHOLDER));
+}
+
+static void packet_encode(struct run *run, struct buf *to, uint32_t index)
+{
+    buf_append(to, buf_span(&run->message_prefix));
+    if (!run->options->no_ack)
+        buf_append_u64(to, LOAD_ROOMS_EACH_MAX + (uint64_t)index);
+    buf_append(to, buf_span(&run->event_head));
+    args_encode(run, to, index);
     buf_append_char(to, ']');
+}
+
+static void attachment_encode(const struct run *run, struct buf *to, uint32_t index)
+{
+    struct buf bytes = {0};
+    publish_bytes_encode(run, &bytes, index);
+    buf_append(to, SPAN_LIT(",\"attachments\":[\""));
+    payload_base64_encode(to, buf_span(&bytes));
+    buf_append(to, SPAN_LIT("\"]"));
+    buf_finish(&bytes);
+}
+
+static void plain_encode(struct run *run, struct buf *to, uint32_t index)
+{
+    const struct load_options *options = run->options;
+    buf_append(to, SPAN_LIT("{\"type\":\"publish\""));
+    if (!options->no_ack) {
+        buf_printf(to, ",\"ref\":%llu,\"id\":\"", LOAD_ROOMS_EACH_MAX + (unsigned long long)index);
+        name_encode(run, to, index);
+        buf_append_char(to, '"');
+    }
+    if (options->rooms != 0) {
+        buf_append(to, SPAN_LIT(",\"room\":"));
+        room_encode(to, messages_at(&run->messages, index)->room);
+    }
+    buf_append(to, buf_span(&run->event_head));
+    object_encode(run, to, index); /* the server puts the room where its rule has it */
+    if (options->binary != 0)
+        buf_append(to, SPAN_LIT("," PLACEHOLDER));
+    buf_append_char(to, ']');
+    if (options->binary != 0)
+        attachment_encode(run, to, index);
+    buf_append_char(to, '}');
+}
+
+void publish_encode(struct run *run, struct buf *to, uint32_t index)
+{
+    switch (run->options->protocol) {
+    case LOAD_SOCKETIO:
+        packet_encode(run, to, index);
+        break;
+    case LOAD_PLAIN:
+        plain_encode(run, to, index);
+        break;
+    case LOAD_WEBSOCKET:
+    case LOAD_PROTOCOLS:
+        object_encode(run, to, index);
+        break;
+    }
 }
 
 void publish_bytes_encode(const struct run *run, struct buf *to, uint32_t message)
@@ -103,7 +163,7 @@ void publish_bytes_encode(const struct run *run, struct buf *to, uint32_t messag
 static struct client *publisher_next(struct run *run)
 {
     const struct load_options *options = run->options;
-    bool acks = options->protocol == LOAD_SOCKETIO && !options->no_ack;
+    bool acks = options_acknowledge(options);
     for (uint32_t i = 0; i < options->publishers; i++) {
         struct client *client = &run->clients[run->publisher_at++ % options->publishers];
         if (client->state == CLIENT_READY || (acks && client->state != CLIENT_GONE))
@@ -126,7 +186,7 @@ static void publish_one(struct run *run)
                                           : messages_add(&run->messages, client->index, room, 0, now);
     run->expected += run->members[room] - !options->echo;
     run->counters.sent++;
-    if (options->protocol == LOAD_SOCKETIO && !options->no_ack)
+    if (options_acknowledge(options))
         outbox_add(&client->outbox, message);
     client_publish(client, message);
 }

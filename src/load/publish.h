@@ -2,7 +2,8 @@
  *
  *     42[/namespace,][ack id]["event",{"id":"<run>.<publisher>-<message>","t":µs,"room":"room-3","pad":"xxx"}]
  *     42[/namespace,][ack id]["event","room-3",{...}]      with --room-event
- *     {...}                                                over plain WebSocket
+ *     {"type":"publish","event":"event","args":[...],...}   with --protocol plain
+ *     {...}                                                over bare WebSocket
  *
  * `t` counts from the start of the run. The bytes follow from the message's number, so a message that is sent again has
  * the same bytes. */

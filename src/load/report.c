@@ -145,6 +145,18 @@ static void packed_print(const struct run *run)
                (unsigned long long)packer->bytes_in, (unsigned long long)packer->messages_out);
 }
 
+static void polling_print(const struct run *run)
+{
+    const struct run_counters *counters = &run->counters;
+    if (run->options->transport == LOAD_TRANSPORT_WEBSOCKET)
+        return;
+    printf("polling    %llu GETs, %llu POSTs; %llu sessions upgraded to WebSocket", (unsigned long long)counters->gets,
+           (unsigned long long)counters->posts, (unsigned long long)counters->upgraded);
+    if (counters->upgrades_failed != 0)
+        printf(", %llu upgrades failed", (unsigned long long)counters->upgrades_failed);
+    printf("\n");
+}
+
 static void returns_print(const struct run *run)
 {
     const struct run_counters *counters = &run->counters;
@@ -250,9 +262,12 @@ static void check_print(const struct run *run)
 
 void report_print(struct run *run)
 {
+    static const char *const names[] = {
+        [LOAD_SOCKETIO] = "Socket.IO", [LOAD_PLAIN] = "sennit.v1", [LOAD_WEBSOCKET] = "bare WebSocket"};
     const struct load_options *options = run->options;
-    printf("%u clients at %s, %s", options->clients, run->url.shown,
-           options->protocol == LOAD_SOCKETIO ? "Socket.IO" : "plain WebSocket");
+    printf("%u clients at %s, %s", options->clients, run->url.shown, names[options->protocol]);
+    if (options->transport != LOAD_TRANSPORT_WEBSOCKET)
+        printf(" over %s", options->transport == LOAD_TRANSPORT_POLLING ? "polling" : "polling, upgraded");
     if (options->idle)
         printf(", idle for %g s\n\n", options->duration_s);
     else
@@ -268,6 +283,7 @@ void report_print(struct run *run)
         traffic_print(run);
         latency_print(run);
         packed_print(run);
+        polling_print(run);
         returns_print(run);
     }
     server_print(run);

@@ -148,6 +148,15 @@ static void put_traffic(struct buf *to, const struct run *run)
     put_number(to, "recovered", counters->recovered);
     put_number(to, "not_recovered", counters->not_recovered);
     put_number(to, "away", run->away);
+    if (run->options->transport != LOAD_TRANSPORT_WEBSOCKET) {
+        put_name(to, "polling");
+        buf_append_char(to, '{');
+        put_number(to, "gets", counters->gets);
+        put_number(to, "posts", counters->posts);
+        put_number(to, "upgraded", counters->upgraded);
+        put_number(to, "upgrades_failed", counters->upgrades_failed);
+        buf_append_char(to, '}');
+    }
     if (run->options->deflate) {
         put_name(to, "deflate");
         buf_append_char(to, '{');
@@ -168,7 +177,8 @@ void report_print_json(struct run *run)
     struct buf text = {0};
     buf_append_char(&text, '{');
     put_text(&text, "url", run->url.shown);
-    put_text(&text, "protocol", options->protocol == LOAD_SOCKETIO ? "socketio" : "websocket");
+    put_text(&text, "protocol", load_protocol_name(options->protocol));
+    put_text(&text, "transport", load_transport_name(options->transport));
     put_text(&text, "outcome", outcomes[run->outcome]);
     put_text(&text, "why", run->outcome != LOAD_GOOD ? run->why.text : "");
     put_number(&text, "clients", options->clients);

@@ -238,7 +238,7 @@ static void on_deadline(struct timer *timer)
 
 void run_start(struct run *run)
 {
-    list_init(&run->links);
+    list_init(&run->dials);
     timer_init(&run->connect_tick, on_connect_tick);
     timer_init(&run->cut_tick, on_cut_tick);
     timer_init(&run->settle_tick, on_settle_tick);

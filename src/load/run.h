@@ -32,6 +32,7 @@ struct run_counters {
     uint64_t recovered, not_recovered;
     uint64_t sent, resent, acknowledged, refused, skipped; /* skipped: due, but no publisher was connected */
     uint64_t delivered, foreign;                           /* receipts of this run's messages; events of another kind */
+    uint64_t gets, posts, upgraded, upgrades_failed;       /* of polling sessions */
 };
 
 struct progress {
@@ -50,12 +51,13 @@ struct run {
     struct err why; /* of an outcome other than good */
 
     struct url url;
-    char *target; /* of the request line */
+    char *target;         /* of the request line */
+    char *upgrade_target; /* of the one that upgrades a polling session, without its sid; NULL: no polling */
     struct resolve *resolve;
     struct addr addresses[RUN_ADDRESSES_MAX];
     uint32_t address_count, address_at, source_at;
 
-    struct list links;
+    struct list dials;
     struct packer packer;
     struct buf scratch; /* of one frame */
     struct buf text;    /* of one packet */
@@ -64,7 +66,7 @@ struct run {
     struct scan scan;
     struct buf event_prefix;   /* "42", with the namespace */
     struct buf message_prefix; /* of published messages: the same, or "451-" with the namespace */
-    struct buf event_head;     /* `["drawing",` */
+    struct buf event_head;     /* `["drawing",`, or `,"event":"drawing","args":[` */
 
     struct client *clients;
     uint32_t started, ready, connected; /* begun to connect; READY now; were READY once */

@@ -57,3 +57,18 @@ struct span scan_offset(struct span array)
     }
     return none;
 }
+
+struct span scan_at(struct span message)
+{
+    static const struct span none = {NULL, 0}, name = {",\"at\":", 6};
+    if (!span_ends_with(message, SPAN_LIT("\"}")))
+        return none;
+    size_t close = message.len - 2, open = close;
+    size_t floor = close > SCAN_AT_BYTES_MAX ? close - SCAN_AT_BYTES_MAX : 0;
+    while (open > floor && message.data[open - 1] != '"' && message.data[open - 1] != '\\')
+        open--;
+    if (open <= name.len || message.data[open - 1] != '"' ||
+        !span_equal(span_sub(message, open - 1 - name.len, name.len), name))
+        return none;
+    return span_sub(message, open - 1, close + 2 - open);
+}

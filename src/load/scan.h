@@ -7,7 +7,12 @@
 
 #include "base/span.h"
 
-enum { SCAN_RUN_BYTES = 6, SCAN_MARK_BYTES = SCAN_RUN_BYTES + 2, SCAN_OFFSET_BYTES_MAX = 512 };
+enum {
+    SCAN_RUN_BYTES = 6,
+    SCAN_MARK_BYTES = SCAN_RUN_BYTES + 2,
+    SCAN_OFFSET_BYTES_MAX = 512,
+    SCAN_AT_BYTES_MAX = 4096
+};
 
 struct scan {
     char mark[SCAN_MARK_BYTES]; /* "<run>. */
@@ -23,5 +28,9 @@ bool scan_id(struct scan *scan, struct span text, uint32_t *publisher, uint32_t 
  * SCAN_OFFSET_BYTES_MAX: Socket.IO clients take it for their offset. If the event has only a name, the name is that
  * argument. NULL data: none. */
 struct span scan_offset(struct span array);
+
+/* The position at the end of a message of sennit.v1, `{...,"at":"..."}`, raw with its quotes. NULL data: it does not
+ * end so; it may have one elsewhere. */
+struct span scan_at(struct span message);
 
 #endif

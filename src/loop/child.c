@@ -82,6 +82,17 @@ static enum step steps_take(const struct child_spec *spec, char *const *environm
     return STEP_EXEC;
 }
 
+static void cgroups_join(char *const *members)
+{
+    for (; members != NULL && *members != NULL; members++) {
+        int fd = open(*members, O_WRONLY | O_CLOEXEC);
+        ssize_t ignored = fd >= 0 ? write(fd, "0", 1) : 0;
+        (void)ignored; /* without its limits, it runs still */
+        if (fd >= 0)
+            close(fd);
+    }
+}
+
 /* In the child: never returns. Calls only functions that are safe between fork and exec. `parent` may have ended before
  * PR_SET_PDEATHSIG was set. */
 static void become(const struct child_spec *spec, char *const *environment, const int ends[3], pid_t parent)
@@ -95,6 +106,7 @@ static void become(const struct child_spec *spec, char *const *environment, cons
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent)
         _exit(127);
+    cgroups_join(spec->cgroups);
     int step = (int)steps_take(spec, environment, ends[0], ends[1]);
     int report[2] = {step, errno};
     ssize_t ignored = write(ends[2], report, sizeof report);

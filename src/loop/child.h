@@ -21,6 +21,7 @@ struct child_spec {
     const char *const *env;  /* NULL-terminated "NAME=value"s, the whole environment; NULL: ours */
     const char *directory;   /* NULL: ours */
     bool is_private;         /* the files it makes are for its user alone (umask 077) */
+    char *const *cgroups;    /* NULL-terminated; see struct cgroup.members; NULL: none */
 };
 
 /* How a child ended. When the host program took its status first, or ignores SIGCHLD, `exit_status` is

@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/mem.h"
+
 enum { STEP_BYTES = 16 * 1024 };
 
 static bool read_all(int fd, const char *path, size_t bytes_max, struct buf *to, struct err *err)
@@ -99,6 +101,14 @@ bool file_is_directory(const char *path)
 {
     struct stat about;
     return stat(path, &about) == 0 && S_ISDIR(about.st_mode);
+}
+
+char *file_beside(const char *file, struct span path)
+{
+    const char *slash = strrchr(file, '/');
+    if (slash == NULL || (path.len > 0 && path.data[0] == '/'))
+        return mem_text(path);
+    return mem_printf("%.*s/" SPAN_FMT, (int)(slash - file), file, SPAN_ARG(path));
 }
 
 bool file_make_directory(const char *path, struct err *err)

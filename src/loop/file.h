@@ -26,6 +26,8 @@ ssize_t file_read_at(const struct file *file, uint64_t offset, void *to, size_t 
 void file_close(struct file *file); /* harmless when closed */
 /* True when `path` is a readable regular file. */
 bool file_exists(const char *path);
+/* `path` as it is meant in the file `file`: a relative one begins at that file's directory. The caller frees it. */
+char *file_beside(const char *file, struct span path);
 bool file_is_directory(const char *path);
 /* Makes a directory and those above it that are missing, for this user alone; one that is there already is fine. */
 bool file_make_directory(const char *path, struct err *err);

@@ -53,41 +53,64 @@ void door_finish(struct door *door)
     map_finish(&door->addresses);
 }
 
-enum door_answer door_enter(struct door *door, const struct addr_ip *ip, struct door_address **to)
+/* The entry of this address, a new one if it has none; NULL: it has the most connections allowed. */
+static struct door_address *address_of(struct door *door, const struct addr_ip *ip)
 {
     uint8_t key[ADDR_NETWORK_BYTES];
-    struct door_address *address = &door->exempted;
+    if (is_exempt(door, ip))
+        return &door->exempted;
+    addr_ip_network(ip, key);
+    struct map_node *node = map_find(&door->addresses, span_of(key, sizeof key));
+    struct door_address *address = node != NULL ? container_of(node, struct door_address, node) : NULL;
+    if (address != NULL)
+        return address->count < door->address_max ? address : NULL;
+    address = mem_zero(1, sizeof *address);
+    memcpy(address->key, key, sizeof key);
+    map_add(&door->addresses, &address->node, span_of(address->key, sizeof address->key));
+    return address;
+}
+
+static void address_leave(struct door *door, struct door_address *address)
+{
+    assert(address->count > 0);
+    if (--address->count > 0 || address == &door->exempted)
+        return;
+    map_remove(&door->addresses, &address->node);
+    free(address);
+}
+
+enum door_answer door_enter(struct door *door, const struct addr_ip *ip, struct door_address **to)
+{
     *to = NULL;
     if (door->count >= door->count_max)
         return DOOR_FULL;
-    if (!is_exempt(door, ip)) {
-        addr_ip_network(ip, key);
-        struct map_node *node = map_find(&door->addresses, span_of(key, sizeof key));
-        address = node != NULL ? container_of(node, struct door_address, node) : NULL;
-    }
-    if (address != NULL && address != &door->exempted && address->count >= door->address_max)
+    struct door_address *address = address_of(door, ip);
+    if (address == NULL)
         return DOOR_ADDRESS_FULL;
-    if (address == NULL) {
-        address = mem_zero(1, sizeof *address);
-        memcpy(address->key, key, sizeof key);
-        map_add(&door->addresses, &address->node, span_of(address->key, sizeof address->key));
-    }
     address->count++;
     door->count++;
     *to = address;
     return DOOR_ENTERED;
 }
 
+bool door_move(struct door *door, const struct addr_ip *ip, struct door_address **address)
+{
+    struct door_address *to = address_of(door, ip);
+    if (to == NULL)
+        return false;
+    to->count++;
+    address_leave(door, *address);
+    *address = to;
+    return true;
+}
+
 void door_leave(struct door *door, struct door_address *address)
 {
     if (address == NULL)
         return;
-    assert(address->count > 0 && door->count > 0);
+    assert(door->count > 0);
     door->count--;
-    if (--address->count > 0 || address == &door->exempted)
-        return;
-    map_remove(&door->addresses, &address->node);
-    free(address);
+    address_leave(door, address);
 }
 
 bool door_is_above(const struct door *door, uint32_t percent)

@@ -35,6 +35,9 @@ void door_init(struct door *door, const uint64_t seed[2], uint32_t count_max, ui
 void door_finish(struct door *door); /* accepts zeroed memory */
 /* One more connection from `ip`. With DOOR_ENTERED, the caller gives `*address` to door_leave, once. */
 enum door_answer door_enter(struct door *door, const struct addr_ip *ip, struct door_address **address);
+/* A connection that has entered turns out to be from `ip`: counts it there, and no more where it was. False: that
+ * address has the most allowed, and nothing has changed. */
+bool door_move(struct door *door, const struct addr_ip *ip, struct door_address **address);
 /* NULL is harmless. */
 void door_leave(struct door *door, struct door_address *address);
 /* Whether more than `percent` of the connections are taken. */

@@ -26,6 +26,12 @@ const char *refusal_text(enum refusal refusal)
     return refusals_table[refusal].text;
 }
 
+enum log_level refusal_log_level(enum refusal refusal)
+{
+    assert(refusal < REFUSAL_COUNT);
+    return refusals_table[refusal].level;
+}
+
 void refusals_init(struct refusals *refusals, struct loop *loop)
 {
     *refusals = (struct refusals){.loop = loop};

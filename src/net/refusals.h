@@ -23,7 +23,7 @@
       "this instance has the most rooms allowed (`limits: instance_rooms`): join one that exists, or try again later") \
     X(EXCEPT_INVALID, "except_invalid", LOG_INFO, \
       "the exceptions are invalid, so the event was not published: name 1 to 32 rooms or sockets") \
-    X(SOCKET_INVALID, "socket_invalid", LOG_INFO, "a socket's name is its id, a string of 20 characters") \
+    X(SOCKET_INVALID, "socket_invalid", LOG_INFO, "a socket's name is its id: a string of 20 characters") \
     X(ID_INVALID, "id_invalid", LOG_INFO, \
       "a message's name is a string or a number of at most 128 bytes of JSON: without a name it could count twice") \
     X(ID_TAKEN, "id_taken", LOG_NOTICE, \
@@ -34,11 +34,13 @@
       "the event and its attachments together exceed maxPayload: send less at a time, or raise `max_payload:`") \
     X(EVENT_DAMAGED, "event_damaged", LOG_ERROR, \
       "an event with attachments is damaged in the log: find the program that writes on this broker beside Sennit") \
-    X(POSITION_INVALID, "position_invalid", LOG_INFO, "after and before take the `at` of an entry") \
+    X(POSITION_INVALID, "position_invalid", LOG_INFO, \
+      "a position is not valid: after and before take the `at` of an entry") \
     X(ACK_MISSING, "ack_missing", LOG_INFO, \
       "the answer to a question is its acknowledgement: emit the event with a callback") \
     X(RANGE_INVALID, "range_invalid", LOG_INFO, \
-      "limit is a number of at least 1, cursor is the last answer's cursor, after and before are strings") \
+      "an option is not valid: limit is a number of at least 1, cursor is the last answer's cursor, after and before " \
+      "are strings") \
     X(ANSWER_LATE, "answer_late", LOG_INFO, \
       "the receiver gave no answer in time: check its socket id, answer every event that asks, or raise `timeout:`") \
     X(RECEIVER_GONE, "receiver_gone", LOG_INFO, \
@@ -60,6 +62,22 @@
       "the service has the most rooms with a log allowed (`limits: rooms`): use one that exists") \
     X(BROKER_SPOILED, "broker_spoiled", LOG_ERROR, \
       "a key of the broker that this needs holds foreign data: the log names the key, delete it") \
+    X(CALLS_FULL, "calls_full", LOG_DEBUG, \
+      "the client has the most unanswered requests allowed (`limits: calls`, `call_bytes`): it is not read until " \
+      "half " \
+      "of them are answered") \
+    X(CHANGES_RATE, "changes_rate", LOG_INFO, \
+      "the client changes rooms for others faster than `limits: changes_per_second` allows: it is not read for a " \
+      "while; let it join and leave less, or raise the limit") \
+    X(MESSAGES_RATE, "messages_rate", LOG_INFO, \
+      "the client sends faster than `limits: messages_per_second` allows: it is not read for a while; let it send " \
+      "less, or raise the limit") \
+    X(ADDRESS_MESSAGES_RATE, "address_messages_rate", LOG_INFO, \
+      "the clients of this address send faster than `limits: messages_per_second_per_address` allows: they are not " \
+      "read for a while; raise the limit, or set it to 0 when a proxy stands in front") \
+    X(SLOW_DROPPED, "slow_dropped", LOG_INFO, \
+      "the client reads too slowly, so events that are not logged were dropped (`slow: drop`): log them, or send " \
+      "fewer") \
     X(BROKER_BACKLOG, "broker_backlog", LOG_WARNING, \
       "the broker is away or slow, and too many publishes wait for it: try again later") \
     X(PRESENCE_DATA, "presence_data", LOG_INFO, \
@@ -69,8 +87,68 @@
       "when it returns") \
     X(NAMESPACE_UNKNOWN, "namespace_unknown", LOG_INFO, \
       "there is no such namespace: add it under `namespaces:` in the configuration") \
+    X(TOKEN_MISSING, "token_missing", LOG_INFO, \
+      "this namespace needs a token: give the client auth: {token}, or send Authorization: Bearer (`jwt:` in the " \
+      "configuration); a token in the URL is not taken") \
+    X(TOKEN_MALFORMED, "token_malformed", LOG_INFO, \
+      "the token is no JWT in the compact form, has a time that is no number, or is longer than 8 KiB: let the " \
+      "issuer " \
+      "make another one") \
+    X(TOKEN_ALGORITHM, "token_algorithm", LOG_WARNING, \
+      "the token is signed with another algorithm than its key is for: let the issuer use that one, or correct `alg` " \
+      "in `jwt: keys`") \
+    X(TOKEN_KEY, "token_key", LOG_WARNING, \
+      "no key has the id (kid) that the token names: add the key of its issuer to `jwt: keys`") \
+    X(TOKEN_SIGNATURE, "token_signature", LOG_WARNING, \
+      "the signature of the token was not made with a key of `jwt: keys`: add the key of its issuer") \
+    X(TOKEN_EXPIRED, "token_expired", LOG_INFO, "the token has expired: get a new one, and connect with that") \
+    X(TOKEN_EARLY, "token_early", LOG_INFO, \
+      "the token is not valid yet (nbf, iat): set the clocks of issuer and server, or raise `jwt: leeway`") \
+    X(TOKEN_ISSUER, "token_issuer", LOG_WARNING, \
+      "the token is from another issuer (iss): name that one in `jwt: issuer`, or get a token from the right one") \
+    X(TOKEN_AUDIENCE, "token_audience", LOG_WARNING, \
+      "the token is for somebody else (aud): name the audience of your tokens in `jwt: audience`") \
+    X(TOKEN_OF_ANOTHER, "token_of_another", LOG_WARNING, \
+      "the new token names another user (sub) than the one that this socket connected with: connect anew") \
+    X(LEASE_OF_ANOTHER, "lease_of_another", LOG_WARNING, \
+      "a client came back with the recovery data of another user (sub): it starts anew; let it forget them when " \
+      "another user logs in") \
+    X(NAMESPACE_LEFT, "namespace_left", LOG_INFO, \
+      "a packet came for a namespace that this client was taken out of: it is dropped; connect to the namespace " \
+      "again") \
+    X(CONNECT_FORBIDDEN, "connect_forbidden", LOG_INFO, \
+      "the rules do not let this client connect: see `access: connect` of the namespace, and the token's claims") \
+    X(SEND_FORBIDDEN, "send_forbidden", LOG_INFO, \
+      "the rules do not let this client send that event there: see `access:` of the namespace, and the token's " \
+      "claims") \
+    X(ROOM_FORBIDDEN, "room_forbidden", LOG_INFO, \
+      "the rules do not let this client be in that room: see `access: rooms` of the namespace, and the token's " \
+      "claims") \
+    X(HISTORY_FORBIDDEN, "history_forbidden", LOG_INFO, \
+      "the rules do not let this client read that log: see `access:` of the namespace, and the token's claims") \
+    X(TOKENS_FULL, "tokens_full", LOG_WARNING, \
+      "the tokens in headers and cookies take the most memory allowed (64 MiB): send the token in the payload of " \
+      "CONNECT, auth: {token}") \
     X(NAMESPACES_FULL, "namespaces_full", LOG_INFO, \
       "this session is in the most namespaces allowed (`limits: namespaces_per_session`)") \
+    X(MESSAGE_INVALID, "message_invalid", LOG_INFO, \
+      "a message of sennit.v1 is one JSON object in a text message, nothing else: docs/plain.md lists them") \
+    X(FIELD_INVALID, "field_invalid", LOG_INFO, \
+      "this field of the message is missing, or has a wrong type or value: docs/plain.md lists the fields") \
+    X(NOT_CONNECTED, "not_connected", LOG_INFO, \
+      "the client is in no namespace yet: send a message of type connect first, or name it in the URL, like ?ns=/") \
+    X(CONNECTED_ALREADY, "connected_already", LOG_INFO, \
+      "a connection is in one namespace, and this one is: open another connection for another namespace") \
+    X(VERB_UNKNOWN, "verb_unknown", LOG_INFO, \
+      "no event of the namespace allows this: add one under `events:`, like join: {join: 0}, leave: {leave: 0}, " \
+      "who: {who: 0} or past: {history: 0}") \
+    X(ROOM_UNASKED, "room_unasked", LOG_INFO, \
+      "the rule of this event does not go to rooms: leave out the field room, or say `to: room` in the configuration") \
+    X(SUBPROTOCOL_UNKNOWN, "subprotocol_unknown", LOG_INFO, \
+      "this path speaks the WebSocket subprotocol sennit.v1: offer that one, or none") \
+    X(UPGRADE_MISSING, "upgrade_missing", LOG_INFO, \
+      "this path takes WebSocket handshakes (RFC 6455) only: open it with new WebSocket(url); a proxy in front must " \
+      "pass on Upgrade and Connection") \
     X(INSTANCE_NAMESPACES_FULL, "instance_namespaces_full", LOG_WARNING, \
       "this instance has the most namespaces allowed that patterns make (`limits: instance_namespaces`): use one " \
       "that " \
@@ -80,13 +158,23 @@
     X(TOO_DEEP, "too_deep", LOG_INFO, \
       "the JSON is nested deeper than this instance takes: raise `limits: nesting`, or send a flatter value") \
     X(HTTP_INVALID, "http_invalid", LOG_INFO, \
-      "the request is not valid HTTP/1.1, or larger than docs/serve.md allows") \
+      "the request is not valid HTTP/1.1, or two parsers could read it differently: fix the client or the proxy") \
+    X(HEAD_TOO_LARGE, "head_too_large", LOG_INFO, \
+      "the head of the request is too large (64 KiB, 128 fields and a line of 8 KiB at most): send fewer cookies and " \
+      "a " \
+      "shorter URL, or raise `limits: head_bytes`") \
+    X(HTTP_UNSUPPORTED, "http_unsupported", LOG_INFO, \
+      "this server speaks HTTP/1.1 without CONNECT, and takes no transfer coding but chunked: use another client, or " \
+      "no " \
+      "proxy that asks for it") \
     X(HANDSHAKE_INVALID, "handshake_invalid", LOG_INFO, \
       "the handshake is not complete: say transport=polling, or transport=websocket with the fields of RFC 6455; a " \
       "proxy in front must pass on Upgrade and Connection") \
-    X(HANDSHAKE_METHOD, "handshake_method", LOG_INFO, "a session begins with GET") \
+    X(HANDSHAKE_METHOD, "handshake_method", LOG_INFO, \
+      "the method is not GET: a session begins with GET, so use an Engine.IO 4 client") \
     X(TRANSPORT_UNKNOWN, "transport_unknown", LOG_INFO, \
-      "the query must say transport=polling or transport=websocket, and `transports:` in the configuration must " \
+      "the transport is not known: the query says transport=polling or transport=websocket, and `transports:` in the " \
+      "configuration must " \
       "allow " \
       "it") \
     X(TRANSPORT_OTHER, "transport_other", LOG_INFO, \
@@ -118,7 +206,7 @@
       "extension") \
     X(NOT_FOUND, "not_found", LOG_DEBUG, \
       "nothing is served under this path: put the file below the directory that `static:` names, or correct the URL") \
-    X(METHOD, "method", LOG_INFO, "only GET and HEAD are served here") \
+    X(METHOD, "method", LOG_INFO, "the method is not supported here: use GET or HEAD") \
     X(HEAD_LATE, "head_late", LOG_INFO, "no complete request came in time (`limits: head_timeout`): connect again") \
     X(BODY_LATE, "body_late", LOG_INFO, "less than 1 KiB of the request's body arrived in 30 s: send it faster") \
     X(BODY_TOO_LARGE, "body_too_large", LOG_INFO, \
@@ -127,8 +215,14 @@
       "this instance has the most connections allowed: raise `limits: connections` and the descriptor limit (ulimit " \
       "-n), or start more instances") \
     X(ADDRESS_FULL, "address_full", LOG_WARNING, \
-      "this address has the most connections allowed: raise `limits: connections_per_address`, or set it to 0 when a " \
-      "proxy stands in front") \
+      "this address has the most connections allowed: raise `limits: connections_per_address`; behind a proxy, set " \
+      "`trusted_hops`, or the limit to 0") \
+    X(FORWARDED_INVALID, "forwarded_invalid", LOG_WARNING, \
+      "X-Forwarded-For has fewer entries than `trusted_hops`, or the one that counts is no address: the proxy's own " \
+      "address counts; set `trusted_hops` to the number of proxies that append to it") \
+    X(ADDRESS_RATE, "address_rate", LOG_WARNING, \
+      "this address begins sessions faster than `limits: connects_per_second_per_address` allows: wait as long as " \
+      "Retry-After says; raise the limit, or set it to 0; behind a proxy, set `trusted_hops`") \
     X(DESCRIPTORS_GONE, "descriptors_gone", LOG_ERROR, \
       "this instance has no descriptors left: raise its limit (ulimit -n), or lower `limits: connections`") \
     X(REQUESTS_FULL, "requests_full", LOG_WARNING, \
@@ -141,6 +235,21 @@
     X(ADMIN, "admin", LOG_WARNING, \
       "this path is for the operator: ask from this machine, not through a proxy, or with Authorization: Bearer and " \
       "the token of SENNIT_ADMIN_TOKEN or `admin: {token_file: PATH}`") \
+    X(API_FORBIDDEN, "api_forbidden", LOG_WARNING, \
+      "the API is for the operator and for backends: ask from this machine, not through a proxy, or with " \
+      "Authorization: Bearer and the token of SENNIT_API_TOKEN or `api: {token_file: PATH}`") \
+    X(API_PATH, "api_path", LOG_INFO, "the API has no such path: see docs/api.md") \
+    X(API_METHOD, "api_method", LOG_INFO, "this path of the API takes another method: see docs/api.md") \
+    X(API_JSON, "api_json", LOG_INFO, "the body is not one JSON object: send one, in UTF-8") \
+    X(API_FIELD, "api_field", LOG_INFO, "a field of the request is missing or has the wrong form: see docs/api.md") \
+    X(API_BUSY, "api_busy", LOG_WARNING, \
+      "too many requests to the API are under way: await answers before you ask more, or raise `limits: " \
+      "api_requests`") \
+    X(API_LATE, "api_late", LOG_WARNING, \
+      "the broker has not accepted it in time, and may do so yet: send it again with the same id") \
+    X(API_BROKER, "api_broker", LOG_WARNING, "the broker is away, so the answer is not known: ask again later") \
+    X(SOCKET_UNKNOWN, "socket_unknown", LOG_INFO, \
+      "no such socket is on any instance: it has ended, is cut off, or waits for its next poll") \
     X(DRAINING, "draining", LOG_INFO, "this instance is shutting down: connect again and reach another")
 
 enum refusal {
@@ -169,5 +278,6 @@ void refusals_note(struct refusals *refusals, enum refusal refusal, struct span 
 const char *refusal_name(enum refusal refusal);
 /* The fault and the cure, in plain ASCII without quotes, so that JSON can hold it unescaped. */
 const char *refusal_text(enum refusal refusal);
+enum log_level refusal_log_level(enum refusal refusal);
 
 #endif

@@ -62,7 +62,7 @@ static const struct known known[] = {
     {RUN "default-url-disabled", KIND_BOOL, NULL, 0, 0, "false", "the service is served at its address"},
     {RUN "invoker-iam-disabled", KIND_BOOL, NULL, 0, 0, "true", "requests need no identity token"},
     {RUN "iap-enabled", KIND_BOOL, NULL, 0, 0, "false", "requests need no identity token"},
-    {RUN "cpu-throttling", KIND_BOOL, NULL, 0, 0, "false", "instances have CPU without a request, too"},
+    {RUN "cpu-throttling", KIND_BOOL, NULL, 0, 0, NULL, NULL},
     {RUN "startup-cpu-boost", KIND_BOOL, NULL, 0, 0, "false", ""},
     {RUN "sessionAffinity", KIND_BOOL, NULL, 0, 0, NULL, NULL},
     {RUN "execution-environment", KIND_WORD, "gen1|gen2", 0, 0, "gen2", ""},

@@ -28,6 +28,9 @@
     X(STOPPING, "stopping", 503, LOG_INFO, "Service Unavailable", "the service is being stopped: come back later") \
     X(INSTANCE_FAILED, "instance-failed", 503, LOG_WARNING, "Service Unavailable", \
       "the instance ended or closed the connection before it answered: see its output in the log") \
+    X(MEMORY, "memory-limit", 500, LOG_WARNING, \
+      "While handling this request, the container instance was found to be using too much memory and was terminated.", \
+      "the instance used more memory than resources.limits.memory: raise it, or use less") \
     X(MALFORMED_RESPONSE, "malformed-response", 503, LOG_WARNING, "Service Unavailable", \
       "the instance's response is not valid HTTP/1.1: fix the program") \
     X(REQUEST_TIMEOUT, "request-timeout", 504, LOG_INFO, "upstream request timeout", \

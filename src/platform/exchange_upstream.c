@@ -247,7 +247,8 @@ static void on_closed(struct conn *conn, enum close_reason reason)
         instance_release(instance);
         fleet_ask(exchange->ask.fleet, &exchange->ask);
     } else if (exchange->state == EXCHANGE_CONNECTING || exchange->state == EXCHANGE_WAITING) {
-        fail(exchange, DENIAL_INSTANCE_FAILED);
+        bool memory = exchange->instance != NULL && instance_is_out_of_memory(exchange->instance);
+        fail(exchange, memory ? DENIAL_MEMORY : DENIAL_INSTANCE_FAILED);
     } else if (exchange->state == EXCHANGE_BODY && exchange->response_body.kind == HTTP1_BODY_UNTIL_CLOSE &&
                reason == CLOSE_PEER_CLOSED) {
         exchange_end(exchange);

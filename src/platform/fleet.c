@@ -200,7 +200,7 @@ static void stop_idle(struct fleet *fleet, uint32_t count)
         if (count > 0 && is_idle(instance) &&
             autoscaler_idle_is_over(&policy, instance->idle_since_us, fleet_now_us(fleet))) {
             log_event(LOG_INFO, "instance stops: idle", LOG_C("instance", instance->id));
-            program_stop(&instance->program);
+            instance_stop(instance);
             count--;
         }
     }
@@ -290,6 +290,7 @@ static void tick(struct timer *timer)
     cpu_measure(fleet);
     list_each (node, &fleet->instances) {
         instance_check_ports(instance_of(node));
+        instance_check_memory(instance_of(node));
     }
     serve_queue(fleet);
     scale(fleet, false);
@@ -410,7 +411,7 @@ void fleet_stop(struct fleet *fleet)
     timer_stop(fleet->loop, &fleet->pause);
     refuse_all(fleet, FLEET_STOPPING);
     list_each (node, &fleet->instances) {
-        program_stop(&instance_of(node)->program);
+        instance_stop(instance_of(node));
     }
     if (list_empty(&fleet->instances))
         closed(fleet);

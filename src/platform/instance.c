@@ -2,11 +2,13 @@
 #include "platform/instance.h"
 
 #include <assert.h>
+#include <signal.h>
 #include <stdlib.h>
 
 #include "base/log.h"
 #include "base/mem.h"
 #include "loop/listening.h"
+#include "loop/process.h"
 #include "platform/environment.h"
 #include "platform/fleet.h"
 
@@ -19,6 +21,7 @@ static void instance_destroy(struct instance *instance)
 {
     for (int i = 0; i < INSTANCE_LAST_LINES; i++)
         free(instance->last[i]);
+    cgroup_destroy(&instance->cgroup);
     free(instance->id);
     free(instance);
 }
@@ -29,6 +32,89 @@ static void destroy_if_unused(struct instance *instance)
     if (instance->program.state == PROGRAM_OFF && instance->requests == 0 && probe_is_over(&instance->liveness) &&
         probe_is_over(&instance->readiness))
         instance_destroy(instance);
+}
+
+/* Takes its CPU away, or gives it back. */
+static void freeze(struct instance *instance, bool frozen)
+{
+    if (instance->frozen == frozen)
+        return;
+    instance->frozen = frozen;
+    if (!cgroup_freeze(&instance->cgroup, frozen))
+        child_signal_group(&instance->program.child, frozen ? SIGSTOP : SIGCONT);
+}
+
+/* As on Cloud Run, it has CPU while it starts, serves, is probed, or stops. */
+static void gate(struct instance *instance)
+{
+    struct loop *loop = instance->fleet->loop;
+    bool rests = instance->fleet->spec->throttled && instance->program.state == PROGRAM_READY &&
+                 instance->requests == 0 && instance->probing == 0;
+    if (!rests) {
+        timer_stop(loop, &instance->still);
+        freeze(instance, false);
+    } else if (!instance->frozen && !timer_running(&instance->still)) {
+        timer_start(loop, &instance->still, LOOP_MS(INSTANCE_STILL_MS));
+    }
+}
+
+static void on_still(struct timer *timer)
+{
+    freeze(container_of(timer, struct instance, still), true);
+}
+
+void instance_stop(struct instance *instance)
+{
+    timer_stop(instance->fleet->loop, &instance->still);
+    freeze(instance, false);
+    program_stop(&instance->program);
+}
+
+static void memory_tell(struct instance *instance, uint64_t used)
+{
+    uint64_t limit = instance->fleet->spec->memory_bytes_max;
+    instance->out_of_memory = true;
+    log_event(LOG_ERROR, "Memory limit exceeded: the instance is terminated. Consider increasing the memory limit",
+              LOG_C("instance", instance->id), LOG_N("limit_mib", limit >> 20), LOG_N("used_mib", used >> 20),
+              LOG_N("requests_open", instance->requests));
+}
+
+bool instance_is_out_of_memory(struct instance *instance)
+{
+    if (!instance->out_of_memory && cgroup_oom_kills(&instance->cgroup) > 0)
+        memory_tell(instance, instance->fleet->spec->memory_bytes_max);
+    return instance->out_of_memory;
+}
+
+void instance_check_memory(struct instance *instance)
+{
+    const struct fleet *fleet = instance->fleet;
+    struct process_memory memory;
+    struct err ignored;
+    if (cgroups_limit_memory(&fleet->programs->cgroups) || fleet->spec->memory_bytes_max == 0 ||
+        instance->program.state == PROGRAM_OFF || instance->doomed ||
+        !process_memory_read(instance->program.pid, &memory, &ignored) ||
+        memory.resident <= fleet->spec->memory_bytes_max)
+        return;
+    memory_tell(instance, memory.resident);
+    instance->doomed = true;
+    program_kill(&instance->program);
+}
+
+static void on_asking(struct instance *instance, bool begins)
+{
+    instance->probing += begins ? 1u : -1u;
+    gate(instance);
+}
+
+static void liveness_asking(struct probe *probe, bool begins)
+{
+    on_asking(container_of(probe, struct instance, liveness), begins);
+}
+
+static void readiness_asking(struct probe *probe, bool begins)
+{
+    on_asking(container_of(probe, struct instance, readiness), begins);
 }
 
 static void liveness_judged(struct probe *probe, bool is_well)
@@ -115,6 +201,7 @@ static void on_ready(struct program *program)
     loopback_tell(instance);
     probes_start(instance);
     fleet_instance_ready(instance->fleet, instance);
+    gate(instance);
 }
 
 static void on_late(struct program *program)
@@ -143,6 +230,9 @@ static void on_ended(struct program *program, enum program_state before, struct 
 {
     struct instance *instance = instance_of(program);
     list_remove(&instance->of_fleet);
+    timer_stop(instance->fleet->loop, &instance->still);
+    instance->frozen = false;
+    instance_is_out_of_memory(instance);
     probe_stop(&instance->liveness);
     probe_stop(&instance->readiness);
     fleet_instance_gone(instance->fleet, instance, before, end);
@@ -188,7 +278,10 @@ static bool program_begin(struct instance *instance, struct err *err)
         .argv = (const char *const *)fleet->command->argv.list,
         .env = (const char *const *)env.list,
         .directory = fleet->command->directory,
+        .cgroups = instance->cgroup.members,
     };
+    cgroup_create(&instance->cgroup, &fleet->programs->cgroups, instance->id, fleet->spec->memory_bytes_max,
+                  fleet->spec->cpu_milli);
     bool ok = program_start(&instance->program, &spec, err);
     words_finish(&env);
     return ok;
@@ -204,8 +297,11 @@ struct instance *instance_start(struct fleet *fleet, struct err *err)
     instance->started_us = loop_now_us(fleet->loop);
     instance->started_ms = loop_wall_ms(fleet->loop);
     program_init(&instance->program, fleet->programs, &program_events);
+    timer_init(&instance->still, on_still);
     probe_init(&instance->liveness, fleet->programs->net, liveness_judged, liveness_over);
     probe_init(&instance->readiness, fleet->programs->net, readiness_judged, readiness_over);
+    instance->liveness.asks = liveness_asking;
+    instance->readiness.asks = readiness_asking;
     list_init(&instance->of_fleet);
     if (!program_begin(instance, err)) {
         instance_destroy(instance);
@@ -227,6 +323,7 @@ const char *instance_state_name(const struct instance *instance)
 void instance_hold(struct instance *instance)
 {
     instance->requests++;
+    gate(instance);
     fleet_requests_add(instance->fleet, 1);
 }
 
@@ -237,6 +334,7 @@ void instance_release(struct instance *instance)
     if (--instance->requests == 0)
         instance->idle_since_us = fleet_now_us(fleet);
     fleet_requests_add(fleet, -1);
+    gate(instance);
     destroy_if_unused(instance);
     fleet_slot_freed(fleet);
 }

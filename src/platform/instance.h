@@ -11,6 +11,7 @@ struct fleet;
 
 enum {
     INSTANCE_LAST_LINES = 5,  /* of its output, logged when it fails */
+    INSTANCE_STILL_MS = 100,  /* without anything to do, it stands still after this time */
     INSTANCE_PORTS_MS = 2000, /* after this time without $PORT, its other ports are looked for */
 };
 
@@ -27,9 +28,14 @@ struct instance {
     uint64_t refused_us; /* when it last refused a connection: its end may be known a moment later; 0: never */
     int64_t started_ms;  /* wall clock */
     struct probe liveness, readiness;
-    bool doomed;     /* it is being killed */
-    bool ports_told; /* instance_check_ports has found something */
-    bool unready;    /* its readiness probe failed: it gets no new request */
+    struct cgroup cgroup;
+    struct timer still; /* then it has had nothing to do for long enough to stand still */
+    uint32_t probing;   /* probes under way */
+    bool frozen;        /* it has no CPU */
+    bool out_of_memory; /* it is ended, or has been, for its memory */
+    bool doomed;        /* it is being killed */
+    bool ports_told;    /* instance_check_ports has found something */
+    bool unready;       /* its readiness probe failed: it gets no new request */
     char *last[INSTANCE_LAST_LINES];
     uint32_t last_count;
 };
@@ -38,6 +44,12 @@ struct instance {
 struct instance *instance_start(struct fleet *fleet, struct err *err);
 /* Says once, of an instance that is starting for some time, that it listens on another port than $PORT. */
 void instance_check_ports(struct instance *instance);
+/* Sends SIGTERM, and SIGKILL later. */
+void instance_stop(struct instance *instance);
+/* Where the kernel does not bound its memory: ends it if it uses more than its limit. */
+void instance_check_memory(struct instance *instance);
+/* Whether it was ended for its memory. Known at once, when its connections end. */
+bool instance_is_out_of_memory(struct instance *instance);
 /* The state as /status names it: "starting", "ready", "unready", "draining", "gone". */
 const char *instance_state_name(const struct instance *instance);
 /* A request begins and ends: each holds one slot. The last one may free an instance that has ended. */

@@ -68,6 +68,8 @@ static void on_closed(struct conn *conn, enum close_reason reason)
     probe->asking = false;
     if (!probe->answered)
         judge(probe, false);
+    if (probe->asks != NULL)
+        probe->asks(probe, false);
     if (probe->on)
         schedule(probe);
     else
@@ -85,6 +87,8 @@ static void on_timer(struct timer *timer)
     }
     probe->asking = true;
     probe->answered = false;
+    if (probe->asks != NULL)
+        probe->asks(probe, true);
     probe->begun_us = loop_now_us(probe->loop);
     conn_connect(&probe->conn, &probe->addr);
     timer_start(probe->loop, timer, LOOP_MS(probe->spec->timeout_ms));

@@ -38,7 +38,9 @@ struct probe {
     struct addr addr;
     probe_judged_fn *judged;
     probe_over_fn *over;
-    uint64_t begun_us; /* the one under way, or the last */
+    void (*asks)(struct probe *probe,
+                 bool begins); /* a question begins, or has ended; set by the owner; NULL: not told */
+    uint64_t begun_us;         /* the one under way, or the last */
     uint32_t failed, succeeded;
     bool on, asking, answered;
 };

@@ -10,6 +10,7 @@
 #ifndef SENNIT_PLATFORM_PROGRAM_H
 #define SENNIT_PLATFORM_PROGRAM_H
 
+#include "loop/cgroup.h"
 #include "loop/child.h"
 #include "platform/probe.h"
 
@@ -25,7 +26,8 @@ enum program_state { PROGRAM_OFF, PROGRAM_STARTING, PROGRAM_READY, PROGRAM_STOPP
 struct programs {
     struct net *net;
     struct loop *loop;
-    struct list running; /* from start to end */
+    struct list running;    /* from start to end */
+    struct cgroups cgroups; /* found by `up`, once it is the user that it stays */
 };
 
 struct program;

@@ -21,6 +21,10 @@ enum {
     SPEC_TEXT_BYTES_MAX = 100 * 1024, /* of one text; the kernel accepts no argument or variable of 128 KiB, */
     SPEC_BYTES_MAX = 1 << 20,         /* and no more than about 2 MiB of all of them */
 };
+#define SPEC_MEMORY_MIN ((uint64_t)128 << 20)
+#define SPEC_MEMORY_MAX ((uint64_t)32 << 30)
+#define SPEC_MEMORY_4_CPU ((uint64_t)2 << 30)
+#define SPEC_MEMORY_6_CPU ((uint64_t)4 << 30)
 #define SPEC_TARGET_DEFAULT 0.6                    /* of slots and of CPU */
 #define SPEC_REDIS_MEMORY_MIN ((uint64_t)16 << 20) /* for an empty Redis and its scripts */
 #define SPEC_REDIS_MEMORY_DEFAULT ((uint64_t)512 << 20)
@@ -47,6 +51,9 @@ struct service_spec {
     uint32_t concurrency, timeout_s, instances_min, instances_max;
     struct scaling scaling;
     uint32_t container_port;
+    uint64_t memory_bytes_max;             /* resources.limits.memory; 0: it says nothing */
+    uint32_t cpu_milli;                    /* resources.limits.cpu; 0 likewise */
+    bool throttled;                        /* run.googleapis.com/cpu-throttling: no CPU without a request */
     struct probe_spec probes[SPEC_PROBES]; /* PROBE_NONE: none */
     char *questions[SPEC_PROBES];          /* their texts */
     bool affinity;                         /* run.googleapis.com/sessionAffinity */

@@ -29,9 +29,12 @@ static void fleet_encode(struct buf *to, const struct fleet *fleet, struct sums 
 {
     list_each (node, &fleet->instances) {
         const struct instance *instance = container_of(node, struct instance, of_fleet);
-        buf_printf(to, "%s{\"id\":\"%s\",\"pid\":%d,\"port\":%u,\"state\":\"%s\",\"requests\":%u,\"started_ms\":%lld}",
-                   sums->instances++ == 0 ? "" : ",", instance->id, (int)instance->program.pid, instance->port,
-                   instance_state_name(instance), instance->requests, (long long)instance->started_ms);
+        buf_printf(
+            to,
+            "%s{\"id\":\"%s\",\"pid\":%d,\"port\":%u,\"state\":\"%s\",\"requests\":%u,\"cpu\":%s,\"started_ms\":%lld}",
+            sums->instances++ == 0 ? "" : ",", instance->id, (int)instance->program.pid, instance->port,
+            instance_state_name(instance), instance->requests, instance->frozen ? "false" : "true",
+            (long long)instance->started_ms);
     }
     sums->queued += fleet->ask_count;
     sums->started += fleet->started;

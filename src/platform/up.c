@@ -94,6 +94,16 @@ static void differences_tell(const struct service_spec *spec)
         log_event(LOG_INFO, "these fields change nothing here", LOG_S("fields", buf_span(&spec->inert)));
 }
 
+/* Limits need control groups, which an ordinary user often may not make. */
+static void limits_tell(const struct up *up, const struct service_spec *spec)
+{
+    if (spec->cpu_milli != 0 && !cgroups_limit_cpu(&up->programs.cgroups))
+        log_event(LOG_WARNING, "this user may not bound the CPU of instances: resources.limits.cpu has no effect");
+    if (spec->memory_bytes_max != 0 && !cgroups_limit_memory(&up->programs.cgroups))
+        log_event(LOG_WARNING,
+                  "this user may not bound the memory of instances: it is looked at once a second instead");
+}
+
 /* The host under which clients reach the ingress. True if only this machine reaches it. */
 static bool address_print(const struct up *up, char address[ADDR_TEXT_MAX + 2])
 {
@@ -115,6 +125,7 @@ static void greet(const struct up *up, const struct service *service)
     char address[ADDR_TEXT_MAX + 2];
     bool is_own = address_print(up, address);
     differences_tell(spec);
+    limits_tell(up, spec);
     if (!up->options->text_log) {
         log_event(LOG_INFO, "serving", LOG_C("service", spec->name), LOG_C("address", address), LOG_N("port", port));
         return;
@@ -220,6 +231,7 @@ static bool start(struct up *up, struct err *err)
     /* The port comes first: only root opens ports below 1024. */
     if (!load(up, options->path, err) || !door_open(up, err) || !user_become(up, err) || !services_prepare(up, err))
         return false;
+    cgroups_find(&up->programs.cgroups);
     up->status = (struct status){.service = service_of(up->route.services.next),
                                  .ingress = &up->ingress,
                                  .ingress_port = listener_port(&up->ingress.listener)};
@@ -249,6 +261,7 @@ static void finish(struct up *up)
     list_each (node, &up->route.services) {
         service_destroy(service_of(node));
     }
+    cgroups_finish(&up->programs.cgroups);
     loop_destroy(up->loop);
 }
 

@@ -3,9 +3,11 @@
 
 #include <stdlib.h>
 
+#include "base/log.h"
 #include "base/mem.h"
-#include "loop/file.h"
 #include "serve/config.h"
+
+enum { LOOK_MS = 1000 };
 
 static bool token_set(struct admin *admin, struct span token, const char *where, struct err *err)
 {
@@ -21,40 +23,72 @@ static bool token_set(struct admin *admin, struct span token, const char *where,
     return true;
 }
 
-static bool token_file_read(struct admin *admin, const struct yaml_node *node, struct err *err)
+static void token_about(struct admin *admin)
+{
+    struct file file = {-1};
+    if (file_open(&file, admin->token_path, &admin->token_about) == FILE_OPEN)
+        file_close(&file);
+}
+
+static bool token_file_read(struct admin *admin, struct err *err)
 {
     struct buf text = {0};
-    struct span path;
-    if (!yaml_string(node, &path, err))
-        return false;
-    char *file = config_path_beside(node->file, path);
-    bool ok = file_read(file, ADMIN_TOKEN_BYTES_MAX + 2, &text, err);
+    token_about(admin); /* before it is read, so that no change goes unseen */
+    bool ok = file_read(admin->token_path, ADMIN_TOKEN_BYTES_MAX + 2, &text, err);
     struct span token = buf_span(&text);
     while (token.len > 0 && (token.data[token.len - 1] == '\n' || token.data[token.len - 1] == '\r'))
         token.len--;
-    ok = ok && token_set(admin, token, file, err);
+    ok = ok && token_set(admin, token, admin->token_path, err);
     if (text.data != NULL)
         explicit_bzero(text.data, text.cap);
     buf_finish(&text);
-    free(file);
     return ok;
 }
 
-bool admin_read(struct admin *admin, const struct yaml_node *node, const char *environment, struct err *err)
+static bool token_file_find(struct admin *admin, const struct yaml_node *node, struct err *err)
 {
-    static const char *const keys[] = {"token_file", "loopback", NULL};
+    struct span path;
+    if (!yaml_string(node, &path, err))
+        return false;
+    admin->token_path = file_beside(node->file, path);
+    return token_file_read(admin, err);
+}
+
+bool admin_read_as(struct admin *admin, const struct yaml_node *node, const char *const *fields, const char *variable,
+                   const char *environment, struct err *err)
+{
     bool loopback = true;
     if (node != NULL) {
-        const struct yaml_node *file = yaml_get(node, "token_file"), *local = yaml_get(node, "loopback");
-        if (!yaml_expect(node, YAML_MAPPING, err) || !yaml_only(node, keys, err))
+        if (!yaml_expect(node, YAML_MAPPING, err) || !yaml_only(node, fields, err))
             return false;
-        if (file != NULL && environment == NULL && !token_file_read(admin, file, err))
+        const struct yaml_node *file = yaml_get(node, "token_file"), *local = yaml_get(node, "loopback");
+        if (file != NULL && environment == NULL && !token_file_find(admin, file, err))
             return false;
         if (local != NULL && !yaml_bool(local, &loopback, err))
             return false;
     }
     admin->not_loopback = !loopback;
-    return environment == NULL || token_set(admin, span_str(environment), "SENNIT_ADMIN_TOKEN", err);
+    return environment == NULL || token_set(admin, span_str(environment), variable, err);
+}
+
+bool admin_read(struct admin *admin, const struct yaml_node *node, const char *environment, struct err *err)
+{
+    static const char *const fields[] = {"token_file", "loopback", NULL};
+    return admin_read_as(admin, node, fields, "SENNIT_ADMIN_TOKEN", environment, err);
+}
+
+void admin_refresh(struct admin *admin, struct loop *loop)
+{
+    struct file_about before = admin->token_about;
+    uint64_t now = loop_now_us(loop);
+    struct err err;
+    if (admin->token_path == NULL || now - admin->looked_us < LOOP_MS(LOOK_MS))
+        return;
+    admin->looked_us = now;
+    token_about(admin);
+    if (memcmp(&before, &admin->token_about, sizeof before) != 0 && !token_file_read(admin, &err))
+        log_event(LOG_ERROR, "a token file has changed and cannot be read: the former token stays",
+                  LOG_C("why", err.text));
 }
 
 void admin_finish(struct admin *admin)
@@ -62,7 +96,8 @@ void admin_finish(struct admin *admin)
     if (admin->token != NULL)
         explicit_bzero(admin->token, strlen(admin->token));
     free(admin->token);
-    admin->token = NULL;
+    free(admin->token_path);
+    admin->token = admin->token_path = NULL;
 }
 
 /* Takes as long for a token that is nearly right as for any other of its length. */
@@ -74,7 +109,7 @@ static bool token_equal(struct span a, struct span b)
     return differs == 0;
 }
 
-static bool has_token(const struct admin *admin, const struct http1_head *head)
+bool admin_has_token(const struct admin *admin, const struct http1_head *head)
 {
     struct span value = http1_field_get(head, SPAN_LIT("Authorization"));
     if (admin->token == NULL || value.data == NULL || !span_equal_nocase(span_sub(value, 0, 7), SPAN_LIT("Bearer ")))
@@ -113,7 +148,7 @@ static bool is_forwarded(const struct http1_head *head)
 
 bool admin_allows(const struct admin *admin, const struct addr_ip *peer, const struct http1_head *head)
 {
-    if (has_token(admin, head))
+    if (admin_has_token(admin, head))
         return true;
     return !admin->not_loopback && ip_is_loopback(peer) && host_is_loopback(head->host) && !is_forwarded(head);
 }

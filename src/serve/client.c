@@ -6,13 +6,14 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "serve/api.h"
 #include "serve/engine.h"
 #include "session/polling.h"
 #include "session/socket.h"
+#include "wire/jws.h"
 
 enum {
     CLIENT_LINGER_MS = 1000,
-    CLIENT_BODY_MS = 30000,
     CLOSED_LOG_LINES = 20, /* for one reason, */
     CLOSED_LOG_MS = 10000, /* in so long */
 };
@@ -50,9 +51,10 @@ static void log_closed(struct client *client, enum close_reason reason)
     addr_ip_print(&client->http.conn.peer, ip);
     if (log->silent > 0)
         log_event(level, "connection closed", LOG_C("reason", close_reason_name(reason)), LOG_C("peer", ip),
-                  LOG_N("others_before", log->silent));
+                  LOG_C("why", close_reason_text(reason)), LOG_N("others_before", log->silent));
     else
-        log_event(level, "connection closed", LOG_C("reason", close_reason_name(reason)), LOG_C("peer", ip));
+        log_event(level, "connection closed", LOG_C("reason", close_reason_name(reason)), LOG_C("peer", ip),
+                  LOG_C("why", close_reason_text(reason)));
     log->silent = 0;
 }
 
@@ -71,12 +73,20 @@ void client_note(struct client *client, enum refusal refusal, struct span what)
     refusals_note(&client_server(client)->sessions.refusals, refusal, span_str(ip), what);
 }
 
+void client_reason_encode(struct buf *to, enum refusal refusal)
+{
+    buf_printf(to, "X-Sennit-Reason: %s\r\nX-Sennit-Cure: %s\r\n", refusal_name(refusal), refusal_text(refusal));
+}
+
 /* A refusal in words. */
 static void client_answer(struct client *client, int status, struct span fields, enum refusal refusal)
 {
-    struct buf body = {0};
+    struct buf body = {0}, all = {0};
+    buf_append(&all, fields);
+    client_reason_encode(&all, refusal);
     buf_printf(&body, "%s: %s\n", http1_status_text(status), refusal_text(refusal));
-    http_respond(&client->http, status, SPAN_LIT("text/plain; charset=utf-8"), fields, buf_span(&body));
+    http_respond(&client->http, status, SPAN_LIT("text/plain; charset=utf-8"), buf_span(&all), buf_span(&body));
+    buf_finish(&all);
     buf_finish(&body);
 }
 
@@ -85,6 +95,24 @@ void client_refuse(struct client *client, int status, enum refusal refusal, stru
     client_note(client, refusal, what);
     http_last(&client->http, CLOSE_REFUSED);
     client_answer(client, status, fields, refusal);
+}
+
+bool client_may_begin(struct client *client, struct span fields)
+{
+    struct sessions *sessions = &client_server(client)->sessions;
+    const struct addr_ip *peer = &client->http.conn.peer;
+    uint64_t now_us = loop_now_us(sessions->loop),
+             wait_us = rates_wait_us(&sessions->rates, RATES_CONNECTS, peer, now_us);
+    if (wait_us == 0) {
+        rates_take(&sessions->rates, RATES_CONNECTS, peer, now_us);
+        return true;
+    }
+    struct buf all = {0};
+    buf_append(&all, fields);
+    buf_printf(&all, "Retry-After: %llu\r\n", (unsigned long long)(wait_us / LOOP_MS(1000) + 1));
+    client_refuse(client, 429, REFUSAL_ADDRESS_RATE, buf_span(&all), SPAN_LIT(""));
+    buf_finish(&all);
+    return false;
 }
 
 void client_give_way(struct client *client)
@@ -97,11 +125,34 @@ void client_give_way(struct client *client)
     conn_close(&client->http.conn, CLOSE_CROWDED_OUT);
 }
 
+/* Decides the client's address anew with each request, because a proxy's connection carries those of many clients. */
+static void address_decide(struct client *client, const struct http1_head *head)
+{
+    const struct serve_config *config = &client_server(client)->config;
+    struct addr_ip *peer = &client->http.conn.peer;
+    if (config->trusted_hops == 0)
+        return;
+    *peer = client->proxy;
+    if (head == NULL || forwarded_find(head, config->trusted_hops, peer))
+        return;
+    struct span value = http1_field_get(head, SPAN_LIT("X-Forwarded-For"));
+    if (value.data != NULL)
+        client_note(client, REFUSAL_FORWARDED_INVALID, value);
+}
+
 static void on_request(struct http *http, const struct http1_head *head)
 {
     struct client *client = client_of(http);
+    address_decide(client, head);
     crowd_asked(&client_server(client)->crowd, &client->crowd);
     route_request(client, head);
+}
+
+static enum refusal invalid_refusal(int status)
+{
+    if (status == 414 || status == 431)
+        return REFUSAL_HEAD_TOO_LARGE;
+    return status == 501 || status == 505 ? REFUSAL_HTTP_UNSUPPORTED : REFUSAL_HTTP_INVALID;
 }
 
 static void on_refused(struct http *http, enum http_fault fault, int status)
@@ -112,20 +163,28 @@ static void on_refused(struct http *http, enum http_fault fault, int status)
         [HTTP_FAULT_REQUESTS_FULL] = REFUSAL_REQUESTS_FULL,
     };
     struct client *client = client_of(http);
-    client_note(client, refusals[fault], SPAN_LIT(""));
+    if (fault == HTTP_FAULT_INVALID || fault == HTTP_FAULT_HEAD_LATE)
+        address_decide(client, NULL);
+    enum refusal refusal = fault == HTTP_FAULT_INVALID ? invalid_refusal(status) : refusals[fault];
+    client_note(client, refusal, SPAN_LIT(""));
     if (fault == HTTP_FAULT_INVALID)
         crowd_asked(&client_server(client)->crowd, &client->crowd);
-    if (!engine_refused(client, fault) && status != 0)
-        client_answer(client, status, status == 503 ? RETRY_SOON : SPAN_LIT(""), refusals[fault]);
+    if (!api_refused(client, fault, status) && !engine_refused(client, fault) && status != 0)
+        client_answer(client, status, status == 503 ? RETRY_SOON : SPAN_LIT(""), refusal);
 }
 
 static void on_body(struct http *http, struct span bytes, bool last)
 {
-    engine_body(client_of(http), bytes);
+    struct client *client = client_of(http);
+    if (client->api != NULL)
+        api_body(client, bytes);
+    else
+        engine_body(client, bytes);
 }
 
 static void on_aborted(struct http *http)
 {
+    api_aborted(client_of(http));
     engine_aborted(client_of(http));
 }
 
@@ -174,52 +233,107 @@ static const struct conn_events session_events = {
     .closed = session_on_closed,
 };
 
+/* What a client offers of permessage-deflate, and what was agreed on. */
+struct client_terms {
+    enum deflate_offer offer;
+    struct deflate_terms terms;
+};
+
+/* The handshake's answer. False: it is refused. */
+static bool shake_hands(struct client *client, const struct http1_head *head, const struct protocol *protocol,
+                        struct span subprotocol, struct client_terms *terms)
+{
+    struct server *server = client_server(client);
+    struct buf fields = {0};
+    terms->offer = compression_agree(&server->sessions.compression, protocol->kind, head, &terms->terms, &fields);
+    if (terms->offer == DEFLATE_OFFER_MALFORMED) { /* RFC 6455 section 9.1 */
+        client_refuse(client, 400, REFUSAL_EXTENSIONS_INVALID, SPAN_LIT(""), SPAN_LIT("Sec-WebSocket-Extensions"));
+        return false;
+    }
+    if (!crowd_is_for(&server->crowd, &client->crowd, &client->http.conn.peer)) {
+        client_refuse(client, 429, REFUSAL_ADDRESS_FULL, SPAN_LIT("Retry-After: 5\r\n"), SPAN_LIT(""));
+        buf_finish(&fields);
+        return false;
+    }
+    http_upgrade_websocket(&client->http, head, subprotocol, buf_span(&fields), &session_events);
+    buf_finish(&fields);
+    crowd_upgraded(&server->crowd, &client->crowd);
+    return true;
+}
+
+static void compress(struct client *client, const struct client_terms *terms)
+{
+    if (terms->offer == DEFLATE_OFFER_AGREED)
+        websocket_compress(&client->websocket, &terms->terms);
+}
+
+struct span client_token(const struct client *client, const struct http1_head *head)
+{
+    const struct jwt *jwt = &client_server(client)->config.relay.jwt;
+    /* One byte more shows that it is too long. */
+    return jwt->is_set ? span_sub(jwt_of_head(jwt, head), 0, JWS_BYTES_MAX + 1) : SPAN_LIT("");
+}
+
 void client_upgrade(struct client *client, const struct http1_head *head, struct span sid)
 {
     struct server *server = client_server(client);
-    struct deflate_terms terms;
-    struct buf fields = {0};
-    enum deflate_offer offer =
-        compression_agree(&server->sessions.compression, socket_protocol.kind, head, &terms, &fields);
-    if (offer == DEFLATE_OFFER_MALFORMED) { /* RFC 6455 section 9.1 */
-        client_refuse(client, 400, REFUSAL_EXTENSIONS_INVALID, SPAN_LIT(""), SPAN_LIT("Sec-WebSocket-Extensions"));
+    struct client_terms terms;
+    struct span token = client_token(client, head);
+    if (sid.len == 0 && !client_may_begin(client, SPAN_LIT("")))
         return;
-    }
-    http_upgrade_websocket(&client->http, head, buf_span(&fields), &session_events);
-    buf_finish(&fields);
-    crowd_upgraded(&server->crowd, &client->crowd);
+    if (!shake_hands(client, head, &socket_protocol, (struct span){NULL, 0}, &terms))
+        return;
     if (sid.len > 0)
-        polling_upgrade(&server->sessions, &client->websocket, sid, &client->http.conn);
+        polling_upgrade(&server->sessions, &client->websocket, sid, &client->http.conn, token);
     else
         websocket_open(&client->websocket, &server->sessions, server->sessions.polling_protocol, &client->http.conn);
-    if (offer == DEFLATE_OFFER_AGREED)
-        websocket_compress(&client->websocket, &terms);
+    if (client->websocket.transport.session != NULL)
+        session_token_set(client->websocket.transport.session, token);
+    compress(client, &terms);
+}
+
+bool client_upgrade_plain(struct client *client, const struct http1_head *head, const struct protocol *protocol,
+                          struct span subprotocol)
+{
+    struct client_terms terms;
+    struct span token = client_token(client, head);
+    if (!client_may_begin(client, SPAN_LIT("")) || !shake_hands(client, head, protocol, subprotocol, &terms))
+        return false;
+    websocket_open(&client->websocket, &client_server(client)->sessions, protocol, &client->http.conn);
+    session_token_set(client->websocket.transport.session, token);
+    compress(client, &terms);
+    return true;
 }
 
 void client_server_init(struct server *server)
 {
-    static const struct http_rules rules = {
+    const struct serve_limits *bounds = &server->config.bounds;
+    const struct http_rules rules = {
         .body_bytes_max = UINT64_MAX, /* each path that takes one has a bound of its own */
-        .body_ms = CLIENT_BODY_MS,
+        .body_ms = (uint32_t)bounds->body_timeout,
+        .head_bytes_max = (uint32_t)bounds->head_bytes,
+        .idle_ms = (uint32_t)bounds->idle_timeout,
         .linger_ms = CLIENT_LINGER_MS,
         .linger_body_ms = CLIENT_LINGER_MS,
     };
     server->limits = (struct conn_limits){
-        .queue_bytes_max = CLIENT_QUEUE_BYTES_MAX + 2 * server->config.limits.payload_bytes_max,
+        .queue_bytes_max = bounds->queue_hard + 2 * bounds->max_payload,
         .input_bytes_max = HTTP1_HEAD_BYTES_MAX + NET_RECEIVE_BYTES,
-        .output_bytes_max = server->config.bounds.output_bytes,
-        .write_stall_ms_max = CLIENT_STALL_MS_MAX,
+        .output_bytes_max = bounds->output_bytes,
+        .write_stall_ms_max = (uint32_t)bounds->write_timeout,
     };
     http_server_init(&server->http, &server->net, &http_events, &server->limits, &rules);
     server->http.fields = span_str(server->config.headers);
 }
 
-void client_accept(struct server *server, struct io *io, const struct addr *peer)
+void client_accept(struct server *server, struct io *io, const struct addr *peer, bool by_api_port)
 {
     const struct serve_limits *bounds = &server->config.bounds;
     struct client *client = mem_zero(1, sizeof *client);
+    client->by_api_port = by_api_port;
     crowd_enter(&server->crowd, &client->crowd, peer);
     bool spare = client->crowd.place == CROWD_SPARE;
+    addr_ip_of(peer, &client->proxy);
     http_accept(&server->http, &client->http, io, peer,
                 (uint32_t)(spare ? bounds->crowded_head_timeout : bounds->head_timeout));
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "app/relay_access.h"
 #include "base/mem.h"
 #include "base/shown.h"
 #include "loop/file.h"
@@ -25,29 +26,6 @@ static const char *environment(const char *name)
     return value != NULL && value[0] != '\0' ? value : NULL;
 }
 
-char *config_path_beside(const char *file, struct span path)
-{
-    const char *slash = strrchr(file, '/');
-    if (path.len > 0 && path.data[0] == '/')
-        return mem_text(path);
-    if (slash == NULL)
-        return mem_text(path);
-    return mem_printf("%.*s/" SPAN_FMT, (int)(slash - file), file, SPAN_ARG(path));
-}
-
-static bool duration_read(const struct yaml_node *root, const char *key, uint64_t min_ms, uint64_t max_ms, uint32_t *to,
-                          struct err *err)
-{
-    const struct yaml_node *node = yaml_get(root, key);
-    uint64_t ms;
-    if (node == NULL)
-        return true;
-    if (!yaml_duration_ms(node, min_ms, max_ms, &ms, err))
-        return false;
-    *to = (uint32_t)ms;
-    return true;
-}
-
 static bool path_read(const struct yaml_node *root, const char *key, const char *file, char **to, struct err *err)
 {
     const struct yaml_node *node = yaml_get(root, key);
@@ -58,7 +36,7 @@ static bool path_read(const struct yaml_node *root, const char *key, const char 
         return false;
     if (text.len == 0)
         return yaml_error(err, node, "expected a directory, found an empty text (\".\" is where this file lies)");
-    *to = config_path_beside(file, text);
+    *to = file_beside(file, text);
     return true;
 }
 
@@ -90,20 +68,26 @@ static bool prefix_read(const struct yaml_node *root, char **to, struct err *err
 }
 
 /* Who may come, and with what in hand. */
-static bool access_read(struct serve_config *config, const struct yaml_node *root, struct err *err)
+static bool access_read(struct serve_config *config, const struct serve_options *options, const struct yaml_node *root,
+                        struct err *err)
 {
     bool on_platform = environment("K_SERVICE") != NULL;
+    if (!forwarded_hops_read(&config->trusted_hops, options->trusted_hops, environment("SENNIT_TRUSTED_HOPS"), root,
+                             err))
+        return false;
     limits_init(&config->bounds);
-    if (!limits_read(&config->bounds, yaml_get(root, "limits"), err))
+    if (!limits_read(&config->bounds, root, err))
         return false;
     limits_give(&config->bounds, &config->limits);
     config->bounds_address = config->bounds.connections_per_address != LIMIT_DERIVED;
     config->files = limits_files_share(config->files_allowed);
     config->headers = headers_read(yaml_get(root, "headers"), err);
-    return config->headers != NULL && limits_derive(&config->bounds, &config->files, on_platform, err) &&
+    return config->headers != NULL &&
+           limits_derive(&config->bounds, &config->files, on_platform && config->trusted_hops == 0, err) &&
            origins_read(&config->origins, yaml_get(root, "origins"), err) &&
-           engine_config_read(&config->engine, root, err) &&
-           admin_read(&config->admin, yaml_get(root, "admin"), environment("SENNIT_ADMIN_TOKEN"), err);
+           engine_config_read(&config->engine, root, err) && plain_config_read(&config->plain, root, err) &&
+           admin_read(&config->admin, yaml_get(root, "admin"), environment("SENNIT_ADMIN_TOKEN"), err) &&
+           api_config_read(&config->api, yaml_get(root, "api"), environment("SENNIT_API_TOKEN"), err);
 }
 
 static bool parser_read(const struct yaml_node *root, bool *msgpack, struct err *err)
@@ -120,46 +104,57 @@ static bool parser_read(const struct yaml_node *root, bool *msgpack, struct err 
     return yaml_error(err, node, "expected default or msgpack, found %s", SHOWN_FOUND(text));
 }
 
-static bool root_read(struct serve_config *config, struct loop *loop, const char *path, const struct yaml_node *root,
-                      struct err *err)
+static bool root_read(struct serve_config *config, struct loop *loop, const struct serve_options *options,
+                      const struct yaml_node *root, struct err *err)
 {
-    static const char *const keys[] = {"namespaces",   "static",
-                                       "client",       "ping_interval",
-                                       "ping_timeout", "connect_timeout",
-                                       "max_payload",  "prefix",
-                                       "limits",       "origins",
-                                       "admin",        "headers",
-                                       "path",         "add_trailing_slash",
-                                       "transports",   "cors",
-                                       "cookie",       "parser",
-                                       "compression",  NULL};
+    const char *path = options->config_path != NULL ? options->config_path : "";
+    static const char *const keys[] = {"namespaces",
+                                       "static",
+                                       "client",
+                                       "ping_interval",
+                                       "ping_timeout",
+                                       "connect_timeout",
+                                       "max_payload",
+                                       "upgrade_timeout",
+                                       "prefix",
+                                       "limits",
+                                       "origins",
+                                       "admin",
+                                       "headers",
+                                       "path",
+                                       "add_trailing_slash",
+                                       "transports",
+                                       "cors",
+                                       "cookie",
+                                       "parser",
+                                       "compression",
+                                       "plain",
+                                       "raw",
+                                       "trusted_hops",
+                                       "jwt",
+                                       "api",
+                                       NULL};
     if (!yaml_expect(root, YAML_MAPPING, err) || !yaml_only(root, keys, err))
         return false;
-    struct session_limits *limits = &config->limits;
-    if (!duration_read(root, "ping_interval", 100, 3600000, &limits->ping_interval_ms, err) ||
-        !duration_read(root, "ping_timeout", 100, 3600000, &limits->ping_timeout_ms, err) ||
-        !duration_read(root, "connect_timeout", 100, 3600000, &limits->connect_timeout_ms, err) ||
-        !static_read(root, path, &config->static_dir, err) ||
+    if (!static_read(root, path, &config->static_dir, err) ||
         !path_read(root, "client", path, &config->client_dir, err) || !parser_read(root, &config->msgpack, err) ||
         !compression_config_read(&config->compression, yaml_get(root, "compression"), err) ||
-        !prefix_read(root, &config->prefix, err) || !access_read(config, root, err))
+        !prefix_read(root, &config->prefix, err) || !access_read(config, options, root, err))
         return false;
-    const struct yaml_node *payload = yaml_get(root, "max_payload"), *namespaces = yaml_get(root, "namespaces");
-    uint64_t bytes;
-    if (payload != NULL) {
-        if (!yaml_bytes(payload, 128, 16 << 20, &bytes, err))
-            return false;
-        limits->payload_bytes_max = (uint32_t)bytes;
-    }
+    const struct yaml_node *namespaces = yaml_get(root, "namespaces");
     if (namespaces == NULL)
         return yaml_error(err, root, "needs `namespaces:`, a mapping from namespaces to what is relayed in them");
-    return relay_init(&config->relay, loop, namespaces, err);
+    return relay_init(&config->relay, loop, namespaces, err) &&
+           relay_access_read(&config->relay, loop, yaml_get(root, "jwt"), namespaces, environment("K_SERVICE") != NULL,
+                             err);
 }
 
-static const char nothing_relayed[] = "namespaces: {/: {events: {}}}";
+static const char nothing_relayed[] = "namespaces: {/: {auth: none, events: {}}}";
 
-static bool file_read_config(struct serve_config *config, struct loop *loop, const char *path, struct err *err)
+static bool file_read_config(struct serve_config *config, struct loop *loop, const struct serve_options *options,
+                             struct err *err)
 {
+    const char *path = options->config_path;
     struct buf text = {0};
     struct yaml_node *root = NULL;
     bool ok = false;
@@ -168,7 +163,7 @@ static bool file_read_config(struct serve_config *config, struct loop *loop, con
     else if (!file_read(path, YAML_BYTES_MAX, &text, err))
         goto out;
     root = yaml_parse(path != NULL ? path : "the built-in configuration", buf_span(&text), err);
-    ok = root != NULL && root_read(config, loop, path != NULL ? path : "", root, err);
+    ok = root != NULL && root_read(config, loop, options, root, err);
 out:
     yaml_destroy(root);
     buf_finish(&text);
@@ -305,7 +300,7 @@ bool serve_config_read(struct serve_config *config, struct loop *loop, const str
         config->files_allowed = options->files_allowed;
     if (!port_read(config, options, err) || !broker_read_config(config, options, err) ||
         !timeout_read(config, options, err) || !rotate_read(config, options, err) ||
-        !file_read_config(config, loop, options->config_path, err) || !instance_name(config, loop, err))
+        !file_read_config(config, loop, options, err) || !instance_name(config, loop, err))
         return false;
     client_find(config);
     if (config->client_dir != NULL)
@@ -321,7 +316,9 @@ void serve_config_finish(struct serve_config *config)
     relay_finish(&config->relay);
     origins_finish(&config->origins);
     engine_config_finish(&config->engine);
+    plain_config_finish(&config->plain);
     admin_finish(&config->admin);
+    admin_finish(&config->api.access);
     free(config->headers);
     free(config->redis_url);
     free(config->prefix);

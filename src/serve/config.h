@@ -6,9 +6,12 @@
 #include "app/relay.h"
 #include "base/err.h"
 #include "serve/admin.h"
+#include "serve/api_config.h"
 #include "serve/engine_config.h"
+#include "serve/forwarded.h"
 #include "serve/limits.h"
 #include "serve/origin.h"
+#include "serve/plain_config.h"
 
 /* From the command line; NULL or 0: not given. */
 struct serve_options {
@@ -18,6 +21,7 @@ struct serve_options {
     const char *broker;          /* "memory" or "redis" */
     const char *request_timeout; /* seconds */
     const char *rotate;          /* "auto", "off", or a duration */
+    const char *trusted_hops;    /* number of proxies */
     uint64_t files_allowed;      /* descriptor limit of this process; 0: unknown, taken as large */
 };
 
@@ -29,9 +33,12 @@ struct serve_config {
     bool bounds_address; /* `limits: connections_per_address` was set */
     uint64_t files_allowed;
     struct limits_files files;   /* the division of these descriptors */
+    unsigned trusted_hops;       /* proxies in front whose X-Forwarded-For is believed; 0: none (forwarded.h) */
     struct origins origins;      /* origins whose pages may connect */
     struct engine_config engine; /* paths, transports, CORS */
+    struct plain_config plain;   /* paths of clients that speak no Socket.IO */
     struct admin admin;          /* access to /metrics */
+    struct api_config api;       /* the HTTP API */
     char *headers;               /* header lines of every response */
     bool msgpack;                /* `parser: msgpack`: Socket.IO packets are MessagePack */
     uint16_t port;               /* PORT, default 8080; 0 picks a free one */
@@ -48,8 +55,6 @@ struct serve_config {
  * line, field, remedy. */
 bool serve_config_read(struct serve_config *config, struct loop *loop, const struct serve_options *options,
                        struct err *err);
-/* `path`, relative to the directory of `file`; the caller frees it. */
-char *config_path_beside(const char *file, struct span path);
 void serve_config_finish(struct serve_config *config); /* accepts zeroed memory */
 
 #endif

@@ -120,6 +120,8 @@ void crowd_enter(struct crowd *crowd, struct crowd_member *member, const struct 
 {
     struct addr_ip ip;
     addr_ip_of(peer, &ip);
+    if (crowd->behind_proxies) /* a proxy is many clients */
+        ip = (struct addr_ip){.is_unix = true};
     list_init(&member->node);
     member->since_ms = now_ms(crowd);
     enum door_answer answer = door_enter(&crowd->door, &ip, &member->address);
@@ -140,6 +142,11 @@ void crowd_asked(struct crowd *crowd, struct crowd_member *member)
     member->since_ms = now_ms(crowd);
     list_remove(&member->node);
     list_append(&crowd->speaking, &member->node);
+}
+
+bool crowd_is_for(struct crowd *crowd, struct crowd_member *member, const struct addr_ip *client)
+{
+    return !crowd->behind_proxies || member->address == NULL || door_move(&crowd->door, client, &member->address);
 }
 
 void crowd_upgraded(struct crowd *crowd, struct crowd_member *member)

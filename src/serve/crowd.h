@@ -16,7 +16,8 @@ struct crowd {
     struct loop *loop;
     const struct serve_limits *limits;
     uint64_t spare_max;
-    struct door door; /* counts those that have a place, not the spare ones */
+    bool behind_proxies; /* connections come from trusted proxies, which have no bound as addresses */
+    struct door door;    /* counts those that have a place, not the spare ones */
     uint64_t spare_count;
     uint64_t waiting_bytes;                /* of incomplete and waiting requests */
     struct list spare, speaking, unjoined; /* members, the oldest first */
@@ -50,6 +51,9 @@ void crowd_finish(struct crowd *crowd); /* accepts zeroed memory */
 void crowd_enter(struct crowd *crowd, struct crowd_member *member, const struct addr *peer);
 /* A complete request arrived. */
 void crowd_asked(struct crowd *crowd, struct crowd_member *member);
+/* Behind trusted proxies, a connection that is to be upgraded belongs to one client: counts it for this address. False:
+ * the address has the most allowed. */
+bool crowd_is_for(struct crowd *crowd, struct crowd_member *member, const struct addr_ip *client);
 void crowd_upgraded(struct crowd *crowd, struct crowd_member *member);
 void crowd_leave(struct crowd *crowd, struct crowd_member *member);
 /* The member now keeps `bytes` of requests. False if that exceeds the bound. */

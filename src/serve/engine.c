@@ -19,7 +19,8 @@ enum { PYTHON_PACKETS_MAX = 16 };
 struct engine_request {
     struct polling_exchange exchange;
     struct client *client;
-    struct buf cors; /* lines of the answer */
+    struct buf cors;  /* lines of the answer */
+    struct buf token; /* in a header or a cookie of the request */
     char sid[ENGINEIO_SID_BYTES];
     enum engine_use use;
     bool is_octets;   /* a POST of a media type that this revision of the protocol does not have */
@@ -34,6 +35,7 @@ static const struct engine_config *config_of(const struct client *client)
 static void request_free(struct engine_request *request)
 {
     buf_finish(&request->cors);
+    buf_finish(&request->token);
     free(request);
 }
 
@@ -59,17 +61,36 @@ static void error_json(struct client *client, enum engineio_error error, enum re
     struct buf body = {0}, fields = {0};
     buf_printf(&body, "{\"code\":%d,\"message\":\"%s\"}", (int)error, message);
     buf_append(&fields, cors);
-    buf_printf(&fields, "X-Sennit-Reason: %s\r\nX-Sennit-Cure: %s\r\n", refusal_name(refusal), refusal_text(refusal));
+    client_reason_encode(&fields, refusal);
     http_respond(&client->http, 400, SPAN_LIT("application/json"), buf_span(&fields), buf_span(&body));
     buf_finish(&fields);
     buf_finish(&body);
 }
 
+/* The target of a handshake for the log: its path, and the parameters that the engine reads. Whoever has a sid has its
+ * session, and in other parameters people put tokens: both stay out of the log. */
+static void target_shown(struct buf *to, struct span target)
+{
+    struct span rest = target, part;
+    span_next(&rest, '?', &part);
+    buf_append(to, part);
+    char before = '?';
+    while (span_next(&rest, '&', &part)) {
+        if (!span_starts_with(part, SPAN_LIT("EIO=")) && !span_starts_with(part, SPAN_LIT("transport=")))
+            continue;
+        buf_append_char(to, before);
+        buf_append(to, part);
+        before = '&';
+    }
+}
+
 static void refuse(struct client *client, const struct http1_head *head, const struct engine_ask *ask, struct span cors)
 {
     const char *message = ask->message != NULL ? ask->message : engineio_error_text(ask->error);
-    /* Whoever has a sid has its session: it stays out of the log. */
-    client_note(client, ask->refusal, ask->sid.len > 0 ? head->method : head->target);
+    struct buf shown = {0};
+    target_shown(&shown, head->target);
+    client_note(client, ask->refusal, ask->sid.len > 0 ? head->method : buf_span(&shown));
+    buf_finish(&shown);
     if (head->upgrade_websocket)
         error_raw(client, message);
     else
@@ -95,6 +116,7 @@ static void respond_ok(struct engine_request *request, struct span type, struct 
 static void respond_empty(struct engine_request *request, int status, enum refusal refusal)
 {
     client_note(request->client, refusal, NOTHING);
+    client_reason_encode(&request->cors, refusal);
     http_respond(&request->client->http, status, NOTHING, buf_span(&request->cors), NOTHING);
 }
 
@@ -153,6 +175,8 @@ static struct engine_request *request_create(struct client *client, const struct
     struct span type = http1_field_get(head, SPAN_LIT("Content-Type"));
     request->exchange = (struct polling_exchange){
         .answer = on_answer, .peer = &client->http.conn.peer, .packets_max = packets_max_of(head)};
+    buf_append(&request->token, client_token(client, head));
+    request->exchange.token = buf_span(&request->token);
     request->client = client;
     request->use = ask->use;
     request->is_octets = span_equal(type, SPAN_LIT("application/octet-stream"));
@@ -167,6 +191,11 @@ static struct engine_request *request_create(struct client *client, const struct
 static void handshake(struct client *client, struct engine_request *request)
 {
     struct server *server = client_server(client);
+    if (!client_may_begin(client, buf_span(&request->cors))) {
+        client->engine = NULL;
+        request_free(request);
+        return;
+    }
     bool is_full = !polling_admit(&server->sessions, server->config.bounds.connections);
     if (!server->draining && !is_full) {
         polling_handshake(&server->sessions, server->sessions.polling_protocol, &request->exchange);
@@ -234,6 +263,7 @@ bool engine_refused(struct client *client, enum http_fault fault)
     }
     client->engine = NULL;
     polling_post_forget(&request->exchange); /* the session goes on without it */
+    client_reason_encode(&request->cors, REFUSAL_BODY_TOO_LARGE);
     http_respond(&client->http, 413, NOTHING, buf_span(&request->cors), NOTHING);
     request_free(request);
     return true;

@@ -6,6 +6,7 @@ enum {
                           broker, the listener and the loop, and for those that are closed at the end of a turn */
     RESERVE_SHARE = 4, /* but at most a fourth of all */
     PER_ADDRESS = 2000,
+    REPLAY_SHARE = 4, /* of the soft bound of a queue, a replay fills at most one in so many */
 };
 
 static const struct {
@@ -38,21 +39,29 @@ static bool value_read(const struct yaml_node *node, int i, uint64_t *value, str
     return yaml_u64(node, table[i].least, table[i].most, value, err);
 }
 
-bool limits_read(struct serve_limits *limits, const struct yaml_node *node, struct err *err)
+static bool values_read(struct serve_limits *limits, const struct yaml_node *node, int from, int to, struct err *err)
 {
-    const char *keys[LIMITS_COUNT + 1] = {0};
-    if (node == NULL)
-        return true;
-    for (int i = 0; i < LIMITS_COUNT; i++)
-        keys[i] = table[i].name;
-    if (!yaml_expect(node, YAML_MAPPING, err) || !yaml_only(node, keys, err))
-        return false;
-    for (int i = 0; i < LIMITS_COUNT; i++) {
+    for (int i = from; i < to; i++) {
         const struct yaml_node *value = yaml_get(node, table[i].name);
         if (value != NULL && !value_read(value, i, &limits->values[i], err))
             return false;
     }
     return true;
+}
+
+bool limits_read(struct serve_limits *limits, const struct yaml_node *root, struct err *err)
+{
+    const char *keys[LIMITS_COUNT + 1] = {0};
+    const struct yaml_node *node = yaml_get(root, "limits");
+    for (int i = LIMITS_UNDER_FIRST; i < LIMITS_COUNT; i++)
+        keys[i - LIMITS_UNDER_FIRST] = table[i].name;
+    if (!values_read(limits, root, 0, LIMITS_UNDER_FIRST, err))
+        return false;
+    if (node != NULL && (!yaml_expect(node, YAML_MAPPING, err) || !yaml_only(node, keys, err) ||
+                         !values_read(limits, node, LIMITS_UNDER_FIRST, LIMITS_COUNT, err)))
+        return false;
+    return limits->queue_soft <= limits->queue_hard ||
+           yaml_error(err, node, "queue_soft is larger than queue_hard, so it would never be reached: lower it");
 }
 
 static void value_describe(struct buf *to, enum limit_unit unit, uint64_t value)
@@ -61,13 +70,10 @@ static void value_describe(struct buf *to, enum limit_unit unit, uint64_t value)
         enum limit_unit unit;
         uint64_t size;
         const char *name;
-    } scales[] = {{LIMIT_BYTES, 1 << 30, "GiB"},
-                  {LIMIT_BYTES, 1 << 20, "MiB"},
-                  {LIMIT_BYTES, 1 << 10, "KiB"},
-                  {LIMIT_MS, 3600000, "h"},
-                  {LIMIT_MS, 60000, "m"},
-                  {LIMIT_MS, 1000, "s"},
-                  {LIMIT_MS, 1, "ms"}};
+    } scales[] = {{LIMIT_BYTES, 1 << 30, "GiB"}, {LIMIT_BYTES, 1 << 20, "MiB"},
+                  {LIMIT_BYTES, 1 << 10, "KiB"}, {LIMIT_BYTES, 1000000, "MB"},
+                  {LIMIT_MS, 3600000, "h"},      {LIMIT_MS, 60000, "m"},
+                  {LIMIT_MS, 1000, "s"},         {LIMIT_MS, 1, "ms"}};
     for (size_t i = 0; i < sizeof scales / sizeof scales[0]; i++) {
         if (scales[i].unit != unit || value < scales[i].size || value % scales[i].size != 0)
             continue;
@@ -78,9 +84,9 @@ static void value_describe(struct buf *to, enum limit_unit unit, uint64_t value)
     buf_append_u64(to, value);
 }
 
-void limits_describe(struct buf *to)
+void limits_describe(struct buf *to, bool under)
 {
-    for (int i = 0; i < LIMITS_COUNT; i++) {
+    for (int i = under ? LIMITS_UNDER_FIRST : 0; i < (under ? LIMITS_COUNT : LIMITS_UNDER_FIRST); i++) {
         buf_printf(to, "| `%s` | %s | ", table[i].name, table[i].what);
         if (table[i].fallback == LIMIT_DERIVED)
             buf_append(to, SPAN_LIT("see below"));
@@ -105,8 +111,40 @@ struct limits_files limits_files_share(uint64_t allowed)
     };
 }
 
+/* What a field of 32 bits holds. */
+static uint32_t bytes32(uint64_t bytes)
+{
+    return (uint32_t)(bytes < UINT32_MAX ? bytes : UINT32_MAX);
+}
+
+static void rates_give(const struct serve_limits *limits, struct session_limits *to)
+{
+    to->messages = (struct rate){(uint32_t)limits->messages_per_second, (uint32_t)limits->messages_at_once};
+    to->address_messages = (struct rate){(uint32_t)limits->messages_per_second_per_address,
+                                         (uint32_t)limits->messages_at_once_per_address};
+    to->address_connects = (struct rate){(uint32_t)limits->connects_per_second_per_address,
+                                         (uint32_t)limits->connects_at_once_per_address};
+}
+
+static void queue_give(const struct serve_limits *limits, struct session_limits *to)
+{
+    to->slow_queue_bytes = (uint32_t)limits->queue_soft;
+    to->queue_bytes_max = (uint32_t)limits->queue_hard;
+    /* A replay that fills the queue to its soft bound would be dropped and begin again. */
+    if (to->replay_queue_bytes > to->slow_queue_bytes / REPLAY_SHARE)
+        to->replay_queue_bytes = to->slow_queue_bytes / REPLAY_SHARE;
+}
+
 void limits_give(const struct serve_limits *limits, struct session_limits *to)
 {
+    to->ping_interval_ms = (uint32_t)limits->ping_interval;
+    to->ping_timeout_ms = (uint32_t)limits->ping_timeout;
+    to->connect_timeout_ms = (uint32_t)limits->connect_timeout;
+    to->upgrade_timeout_ms = (uint32_t)limits->upgrade_timeout;
+    to->payload_bytes_max = (uint32_t)limits->max_payload;
+    to->frames_max = (uint32_t)limits->frames_per_message;
+    rates_give(limits, to);
+    queue_give(limits, to);
     to->nesting_max = (uint32_t)limits->nesting;
     to->sockets_max = (uint32_t)limits->namespaces_per_session;
     to->rooms_max = (uint32_t)limits->rooms_per_socket;
@@ -117,8 +155,7 @@ void limits_give(const struct serve_limits *limits, struct session_limits *to)
     to->asks_max = (uint32_t)limits->asks;
     to->asks_total_max = (uint32_t)limits->instance_asks;
     to->attachments_max = (uint32_t)limits->attachments;
-    to->unfinished_bytes_max =
-        (uint32_t)(limits->unfinished_bytes < UINT32_MAX ? limits->unfinished_bytes : UINT32_MAX);
+    to->unfinished_bytes_max = bytes32(limits->unfinished_bytes);
     to->answer_bytes_total_max = (uint32_t)limits->answer_bytes;
     to->lease_bytes_max = (uint32_t)limits->lease_bytes;
     to->changes_burst = (uint32_t)limits->changes_at_once;
@@ -136,6 +173,8 @@ bool limits_derive(struct serve_limits *limits, const struct limits_files *files
                        (unsigned long long)limits->connections, (unsigned long long)files->connections);
     if (limits->log_bytes == LIMIT_DERIVED)
         limits->log_bytes = 0; /* the broker knows how much memory it has */
+    if (limits->idle_timeout == LIMIT_DERIVED)
+        limits->idle_timeout = limits->head_timeout;
     if (limits->connections_per_address == LIMIT_DERIVED)
         limits->connections_per_address = on_platform ? 0 : PER_ADDRESS;
     return true;

@@ -38,6 +38,22 @@ static void refusals(struct buf *to, const struct refusals *refusals)
                    (unsigned long long)refusals->counts[refusal]);
 }
 
+static void sessions_encode(struct buf *to, const struct sessions *sessions)
+{
+    static const char *const names[PROTOCOLS] = {
+        [PROTOCOL_SOCKETIO] = "socketio",
+        [PROTOCOL_SOCKETIO_MSGPACK] = "socketio_msgpack",
+        [PROTOCOL_PLAIN] = "plain",
+        [PROTOCOL_RAW] = "raw",
+    };
+    gauge(to, "sessions", "Sessions of clients.", sessions->count);
+    buf_append(to, SPAN_LIT("# HELP sennit_protocol_sessions Of these, by protocol.\n"
+                            "# TYPE sennit_protocol_sessions gauge\n"));
+    for (int kind = 0; kind < PROTOCOLS; kind++)
+        buf_printf(to, "sennit_protocol_sessions{protocol=\"%s\"} %zu\n", names[kind], sessions->of_protocol[kind]);
+    gauge(to, "sockets", "Clients in namespaces; one of Socket.IO may be in several.", sessions->socket_count);
+}
+
 static void compression_encode(struct buf *to, const struct compression *compression)
 {
     gauge(to, "deflate_contexts", "WebSockets that keep a context of permessage-deflate (compression: contexts_max).",
@@ -68,9 +84,10 @@ static void instance_encode(struct buf *to, const struct server *server)
     gauge(to, "request_bytes", "Kept of unfinished and waiting requests.", server->crowd.waiting_bytes);
     gauge(to, "output_bytes", "What waits to be sent takes (limits: output_bytes).", frame_bytes_alive());
     gauge(to, "lease_bytes", "Left by clients that were cut off (limits: lease_bytes).", sessions->departed.bytes);
+    gauge(to, "rate_addresses", "Addresses whose rates are remembered (limits: ..._per_address).",
+          sessions->rates.addresses.count);
     gauge(to, "files_open", "Files that are being sent.", server->store.open_count);
-    gauge(to, "sessions", "Engine.IO sessions.", sessions->count);
-    gauge(to, "sockets", "Socket.IO sockets.", sessions->socket_count);
+    sessions_encode(to, sessions);
     gauge(to, "namespaces_made", "Namespaces that patterns have made (limits: instance_namespaces).",
           server->config.relay.made);
     gauge(to, "asks", "Answers of sockets that other sockets await (limits: instance_asks).", sessions->asking.count);
@@ -100,6 +117,9 @@ static void instance_encode(struct buf *to, const struct server *server)
     counter(to, "superseded_total", "Sockets that had come back on another instance.",
             sessions->counters.leases_superseded);
     counter(to, "rotated_total", "Sessions closed ahead of the request timeout.", sessions->counters.rotated);
+    counter(to, "directives_total", "Directives that sockets obeyed: to join, to leave, to end.",
+            sessions->counters.directed);
+    gauge(to, "api_requests", "Requests to the HTTP API under way (limits: api_requests).", server->api_requests);
     counter(to, "weak_ids_total", "Messages whose names other clients could guess.", server->config.relay.weak_ids);
     counter(to, "stalled_total", "Times that a session was not read for a while, because of too many calls or changes.",
             sessions->counters.stalled);
@@ -108,6 +128,8 @@ static void instance_encode(struct buf *to, const struct server *server)
     compression_encode(to, &sessions->compression);
     closes(to, &server->net);
     refusals(to, &sessions->refusals);
+    gauge(to, "broker_trouble", "1 while the broker cannot be relied on; /ready and the log say why.",
+          broker_trouble(server->broker) != NULL);
     gauge(to, "broker_up", "1 while the link to the broker is up.", broker_is_up(server->broker));
 }
 

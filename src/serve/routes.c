@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "http/http_coding.h"
+#include "serve/api.h"
 #include "serve/conditional.h"
 #include "serve/engine.h"
 #include "serve/files.h"
@@ -14,10 +15,8 @@
 
 static void not_found(struct client *client, struct span path, struct span text)
 {
-    char ip[ADDR_TEXT_MAX];
-    addr_ip_print(&client->http.conn.peer, ip);
-    refusals_note(&client_server(client)->sessions.refusals, REFUSAL_NOT_FOUND, span_str(ip), path);
-    http_respond(&client->http, 404, TEXT, SPAN_LIT(""), text);
+    client_note(client, REFUSAL_NOT_FOUND, path);
+    http_respond(&client->http, 404, TEXT, SPAN_LIT("X-Sennit-Reason: not_found\r\n"), text);
 }
 
 /* Cache-Control and what else says which version it is and that parts of it can be had. */
@@ -147,7 +146,8 @@ static void static_request(struct client *client, const struct http1_head *head,
 static void slash_lacks(struct client *client, struct span path)
 {
     client_note(client, REFUSAL_PATH_SLASH, path);
-    http_respond(&client->http, 404, TEXT, SPAN_LIT(""), span_str(refusal_text(REFUSAL_PATH_SLASH)));
+    http_respond(&client->http, 404, TEXT, SPAN_LIT("X-Sennit-Reason: path_slash\r\n"),
+                 span_str(refusal_text(REFUSAL_PATH_SLASH)));
 }
 
 /* One that has no place: it may ask whether this instance lives, and the operator may ask why it is full. */
@@ -188,10 +188,14 @@ void route_request(struct client *client, const struct http1_head *head)
         return;
     if (head->upgrade_websocket) /* what is not upgraded ends */
         http_last(&client->http, CLOSE_DONE);
-    if (engine_config_has(engine, path, &rest)) {
+    if (client->by_api_port || api_has(path)) {
+        api_request(client, head, path, query);
+    } else if (engine_config_has(engine, path, &rest)) {
         engine_request(client, head, rest, query);
     } else if (reads && engine_config_lacks_slash(engine, path)) {
         slash_lacks(client, path);
+    } else if (plain_request(client, head, path, query)) {
+        return;
     } else if (!reads) {
         client_refuse(client, 405, REFUSAL_METHOD, SPAN_LIT("Allow: GET, HEAD\r\n"), head->method);
     } else if (span_equal(path, SPAN_LIT("/health"))) {

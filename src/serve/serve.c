@@ -9,6 +9,7 @@
 #include "broker/memory.h"
 #include "broker/redis.h"
 #include "serve/client.h"
+#include "session/inquiry.h"
 #include "session/polling.h"
 #include "session/socket.h"
 
@@ -23,7 +24,12 @@ enum {
 
 static void on_accepted(struct listener *listener, struct io *io, const struct addr *peer)
 {
-    client_accept(container_of(listener, struct server, listener), io, peer);
+    client_accept(container_of(listener, struct server, listener), io, peer, false);
+}
+
+static void on_api_accepted(struct listener *listener, struct io *io, const struct addr *peer)
+{
+    client_accept(container_of(listener, struct server, api_listener), io, peer, true);
 }
 
 /* There is no descriptor to keep it with: it is told so at once, or that this instance lives. */
@@ -65,6 +71,7 @@ static void on_signal(struct signal_watch *watch, int number)
     server->drain_until_us = loop_now_us(server->loop) + LOOP_MS(DRAIN_MS_MAX);
     timer_stop(server->loop, &server->door);
     listener_close(&server->listener);
+    listener_close(&server->api_listener);
     timer_start(server->loop, &server->drain, 0);
 }
 
@@ -101,10 +108,14 @@ static void door_open(struct server *server)
         return;
     addr_any(&addr, server->config.port);
     server->listener.exhausted = on_exhausted;
-    if (!listener_open(&server->listener, &server->net, &addr, on_accepted, &server->failure)) {
+    if (!listener_open(&server->listener, &server->net, &addr, on_accepted, &server->failure) ||
+        (server->config.api.has_port && !listener_open(&server->api_listener, &server->net, &server->config.api.listen,
+                                                       on_api_accepted, &server->failure))) {
         fail(server);
         return;
     }
+    if (server->config.api.has_port)
+        log_event(LOG_INFO, "the HTTP API listens", LOG_N("port", listener_port(&server->api_listener)));
     log_event(LOG_INFO, "listening", LOG_N("port", listener_port(&server->listener)),
               LOG_C("instance", server->config.instance),
               LOG_C("broker", server->config.redis_url != NULL ? "redis" : "memory"),
@@ -144,11 +155,13 @@ bool server_open(struct server *server, struct loop *loop, const struct serve_op
     list_init(&server->interrupt.node);
     net_init(&server->net, loop);
     io_init(&server->listener.io, loop, NULL);
+    io_init(&server->api_listener.io, loop, NULL);
     timer_init(&server->drain, drain_step);
     timer_init(&server->door, door_waited);
     if (!serve_config_read(&server->config, loop, options, err) || !broker_start(server, err))
         return false;
     crowd_init(&server->crowd, loop, &server->config.bounds, server->config.files.spare, server->config.bounds_address);
+    server->crowd.behind_proxies = server->config.trusted_hops > 0;
     /* A connection that gives way keeps its descriptor until the end of the turn. So one turn may not accept more than
      * the reserve has beside the spare places. */
     uint64_t accepts = server->config.files.spare / 2;
@@ -165,6 +178,7 @@ bool server_open(struct server *server, struct loop *loop, const struct serve_op
     server->sessions.request_timeout_ms = server->config.request_timeout_ms;
     if (server->config.msgpack)
         server->sessions.polling_protocol = &socket_msgpack_protocol;
+    server->inquiries = inquiries_create(&server->sessions);
     client_server_init(server);
     signal_watch_start(loop, &server->term, SIGTERM, on_signal);
     signal_watch_start(loop, &server->interrupt, SIGINT, on_signal);
@@ -179,11 +193,13 @@ void server_close(struct server *server)
     signal_watch_stop(server->loop, &server->term);
     signal_watch_stop(server->loop, &server->interrupt);
     listener_close(&server->listener);
+    listener_close(&server->api_listener);
     http_server_cut(&server->http, CLOSE_DRAINED);
     net_reap(&server->net);
     if (server->hub != NULL)
         pollings_cut(&server->sessions, CLOSE_DRAINED);
     broker_destroy(server->broker);
+    inquiries_destroy(server->inquiries);
     if (server->hub != NULL) {
         sessions_finish(&server->sessions);
         hub_destroy(server->hub);

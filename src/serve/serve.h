@@ -19,7 +19,9 @@ struct client_log {
 struct server {
     struct loop *loop;
     struct net net;
-    struct listener listener;
+    struct listener listener, api_listener;
+    struct inquiries *inquiries;
+    size_t api_requests; /* under way */
     struct serve_config config;
     struct broker *broker;
     struct hub *hub;

@@ -3,9 +3,10 @@
 #include "serve/client.h"
 
 static const char text[] =
-    "Sennit " SENNIT_VERSION ", a realtime server for Socket.IO clients. It runs.\n"
+    "Sennit " SENNIT_VERSION ", a realtime server for Socket.IO and WebSocket clients. It runs.\n"
     "\n"
     "connect   io(\"http://THIS-HOST\")            socket.io-client 3 or 4; the path is /socket.io/\n"
+    "plain     new WebSocket(\"ws://THIS-HOST/ws\", \"sennit.v1\")   without a library: docs/plain.md\n"
     "library   /socket.io/socket.io.js           if socket.io-client is installed here\n"
     "/health   answers as long as this instance lives\n"
     "/ready    answers 200 if it can serve clients, and says what is missing\n"
@@ -16,11 +17,13 @@ static const char text[] =
 static const char html[] =
     "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Sennit</title>"
     "<meta name=\"viewport\" content=\"width=device-width\">"
-    "<h1>Sennit " SENNIT_VERSION "</h1><p>A realtime server for Socket.IO clients. It runs.</p>"
+    "<h1>Sennit " SENNIT_VERSION "</h1><p>A realtime server for Socket.IO and WebSocket clients. It runs.</p>"
     "<p>To connect, with socket.io-client 3 or 4 (the path is <code>/socket.io/</code>):</p>"
     "<pre>&lt;script src=\"/socket.io/socket.io.js\"&gt;&lt;/script&gt;\n"
     "&lt;script&gt;const socket = io();&lt;/script&gt;</pre>"
-    "<ul><li><a href=\"/health\">/health</a> answers as long as this instance lives.</li>"
+    "<p>Without a library: <code>new WebSocket(\"ws://THIS-HOST/ws\", \"sennit.v1\")</code>, see "
+    "<code>docs/plain.md</code>."
+    "</p><ul><li><a href=\"/health\">/health</a> answers as long as this instance lives.</li>"
     "<li><a href=\"/ready\">/ready</a> answers 200 if it can serve clients, and says what is missing.</li>"
     "<li><a href=\"/metrics\">/metrics</a> has counters, for the operator.</li></ul>"
     "<p>To serve a page here, name its directory with <code>static:</code> in the configuration. The manual is "

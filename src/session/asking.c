@@ -284,7 +284,7 @@ static bool line_restore(struct subscriber *subscriber, struct span line, uint64
         !id_is_good(id) || !engineio_sid_is_valid(sid))
         return false;
     bool for_client = kind.data[0] == 'q';
-    if (!for_client && (!span_next(&line, ' ', &their_id) || !id_is_good(their_id)))
+    if (!for_client && (!span_next(&line, '\n', &their_id) || !id_is_good(their_id)))
         return false;
     if (find(subscriber, for_client, id) != NULL)
         return false;

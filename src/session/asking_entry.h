@@ -25,7 +25,7 @@ struct asking_entry {
     uint64_t ms;       /* that are left for the answer */
     uint64_t wait_ms;  /* that it was kept by the last instance; 0: none has kept it */
     struct span asker; /* its sid; of a question */
-    struct span id;    /* under which the asker awaits the answer: 1 to CALL_ID_BYTES_MAX digits */
+    struct span id;    /* under which the asker awaits the answer: 1 to CALL_ID_BYTES_MAX bytes, no line feed */
     struct content content;
 };
 

@@ -33,22 +33,47 @@ static size_t share_of(const struct sessions *sessions)
     return left < max ? left : max;
 }
 
-/* `part`: 1 for whether it has too much, 2 for whether half is not done yet. */
-static bool is_over(struct session *session, unsigned part)
+static bool address_sends_too_much(const struct session *session, uint64_t now_us)
+{
+    const struct rates *rates = &session->sessions->rates;
+    if (rates->rates[RATES_MESSAGES].per_second == 0)
+        return false;
+    return rates_wait_us(rates, RATES_MESSAGES, session->transport->type->peer(session->transport), now_us) > 0;
+}
+
+/* Why it is not to be read, or REFUSAL_COUNT. `part`: 1 for whether it has too much, 2 for whether half is not done
+ * yet. */
+static enum refusal over(struct session *session, unsigned part)
 {
     struct sessions *sessions = session->sessions;
     const struct load *load = session->load;
+    uint64_t now_us = loop_now_us(sessions->loop);
     if (changes_too_much(session))
-        return true;
-    return load->count > 0 &&
-           (load->count >= sessions->limits.calls_max / part || load->cost >= share_of(sessions) / part);
+        return REFUSAL_CHANGES_RATE;
+    if (!bucket_has(&session->messages, &sessions->limits.messages, now_us))
+        return REFUSAL_MESSAGES_RATE;
+    if (address_sends_too_much(session, now_us))
+        return REFUSAL_ADDRESS_MESSAGES_RATE;
+    if (load->count > 0 &&
+        (load->count >= sessions->limits.calls_max / part || load->cost >= share_of(sessions) / part))
+        return REFUSAL_CALLS_FULL;
+    return REFUSAL_COUNT;
+}
+
+static void stall_note(struct session *session, enum refusal why)
+{
+    char ip[ADDR_TEXT_MAX];
+    addr_ip_print(session->transport->type->peer(session->transport), ip);
+    refusals_note(&session->sessions->refusals, why, span_str(ip), SPAN_LIT(""));
 }
 
 static void stall_if_over(struct session *session)
 {
     struct sessions *sessions = session->sessions;
-    if (session->paused || !is_over(session, 1))
+    enum refusal why = session->paused ? REFUSAL_COUNT : over(session, 1);
+    if (why == REFUSAL_COUNT)
         return;
+    stall_note(session, why);
     session->paused = true;
     sessions->counters.stalled++;
     list_append(&sessions->loads.stalled, &session->load->stalled);
@@ -60,11 +85,11 @@ static void review_all(struct sessions *sessions)
 {
     list_each (node, &sessions->loads.stalled) {
         struct session *session = container_of(node, struct load, stalled)->session;
-        if (is_over(session, 2))
+        if (over(session, 2) != REFUSAL_COUNT)
             continue;
         session->paused = false;
         list_remove(node);
-        session->transport->type->pause(session->transport, false);
+        session->transport->type->pause(session->transport, session->held);
         load_release(session);
     }
 }
@@ -228,6 +253,21 @@ void load_finish(struct session *session)
     free(load);
     session->load = NULL;
     questions_ask(sessions);
+}
+
+void session_message(struct session *session)
+{
+    struct sessions *sessions = session->sessions;
+    const struct rate *rate = &sessions->limits.messages;
+    uint64_t now_us = loop_now_us(sessions->loop);
+    if (rate->per_second == 0 && sessions->rates.rates[RATES_MESSAGES].per_second == 0)
+        return;
+    bucket_take(&session->messages, rate, now_us);
+    rates_take(&sessions->rates, RATES_MESSAGES, session->transport->type->peer(session->transport), now_us);
+    if (!bucket_has(&session->messages, rate, now_us) || address_sends_too_much(session, now_us)) {
+        load_of(session);
+        stall_if_over(session);
+    }
 }
 
 void session_change(struct session *session, size_t by)

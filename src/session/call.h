@@ -8,7 +8,8 @@
  *
  * What changes rooms for others (a room that is new here, somebody who comes or goes where the others are told of it,
  * a connect) is counted by a token bucket as well, and so is each LEASE_CHANGE_BYTES of a lease that is written, and
- * a compressed message that becomes very large (compression.h): beyond its rate the session is not read for a while. */
+ * a compressed message that becomes very large (compression.h): beyond its rate the session is not read for a while.
+ * Messages have such rates too, if the operator sets them: one for each session, and one for each address. */
 #ifndef SENNIT_SESSION_CALL_H
 #define SENNIT_SESSION_CALL_H
 
@@ -78,6 +79,9 @@ void load_finish(struct session *session);
 /* Frees the load if it is empty. */
 void load_release(struct session *session);
 
+/* A message, or another packet that the client was not asked for, has come: beyond the rate of its session, or of all
+ * sessions of its address, the session is not read for a while. The message itself is taken. */
+void session_message(struct session *session);
 /* Rooms change for others by what this session does: so much. */
 void session_change(struct session *session, size_t by);
 

@@ -155,6 +155,10 @@ void history_read(struct subscriber *subscriber, struct span room, const struct 
 {
     struct span given = range->after.len != 0 ? range->after : range->before;
     struct token token = {0};
+    if (!subscriber_may(subscriber, DEED_HISTORY, room)) {
+        subscriber_refuse(subscriber, REFUSAL_HISTORY_FORBIDDEN, room, ack_id);
+        return;
+    }
     if (given.len != 0 && !token_decode(given, &token)) {
         subscriber_refuse(subscriber, REFUSAL_POSITION_INVALID, given, ack_id);
         return;

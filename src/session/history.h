@@ -17,7 +17,8 @@ struct history_range {
     uint32_t limit;            /* 1 to BROKER_READ_LIMIT_MAX */
 };
 
-/* The subscriber must be in the room (empty: the namespace). A foreign position is refused. */
+/* The subscriber must be in the room (empty: the namespace). A foreign position is refused, and
+ * so is a client that the rules do not let read it. */
 void history_read(struct subscriber *subscriber, struct span room, const struct history_range *range,
                   struct span ack_id);
 

@@ -25,7 +25,29 @@ static void room_encode(void *arg, struct span room, const struct stretch *stret
 void lease_rooms_encode(struct buf *to, const struct member *member)
 {
     number(to, member_floor(member));
+    if (member_directed_seq(member) != 0) {
+        buf_append_char(to, '>');
+        number(to, member_directed_seq(member));
+    }
     member_stretches(member, room_encode, to);
+}
+
+enum { SUBJECT_MARK = '|' }; /* in no token */
+
+void lease_data_encode(struct buf *to, struct span stale, struct span subject)
+{
+    buf_append(to, stale);
+    if (subject.len == 0)
+        return;
+    buf_append_char(to, SUBJECT_MARK);
+    buf_append(to, subject);
+}
+
+void lease_data_decode(struct span data, struct span *stale, struct span *subject)
+{
+    ptrdiff_t mark = span_find(data, SUBJECT_MARK);
+    *stale = mark >= 0 ? span_sub(data, 0, (size_t)mark) : data;
+    *subject = mark >= 0 ? span_from(data, (size_t)mark + 1) : SPAN_LIT("");
 }
 
 static bool take(struct span *rest, uint64_t *value)
@@ -37,6 +59,15 @@ static bool take(struct span *rest, uint64_t *value)
 bool lease_floor_decode(struct span *rest, uint64_t *floor)
 {
     return take(rest, floor);
+}
+
+bool lease_directed_decode(struct span *rest, uint64_t *seq)
+{
+    *seq = 0;
+    if (!span_starts_with(*rest, SPAN_LIT(">")))
+        return true;
+    *rest = span_from(*rest, 1);
+    return take(rest, seq) && *seq != 0;
 }
 
 int lease_room_decode(struct span *rest, struct span *room, struct stretch *stretch)

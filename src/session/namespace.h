@@ -7,6 +7,7 @@
 #include "hub/member.h"
 #include "net/refusals.h"
 #include "session/content.h"
+#include "session/identity.h"
 #include "session/protocol.h"
 #include "session/transport.h"
 
@@ -19,14 +20,24 @@ struct room_policy {
     bool presence;           /* members are told about joins and leaves, and a new member gets the list */
 };
 
+/* What becomes of events for a client that reads too slowly. Logged ones are dropped and read again from the log,
+ * unless its session is closed. */
+enum slow_policy {
+    SLOW_REREAD, /* events that are not logged wait, until the queue is full */
+    SLOW_DROP,   /* they are dropped */
+    SLOW_CLOSE,  /* the session is closed at once: its client connects again and resumes */
+};
+
 struct nsp {
     struct span name; /* "/", "/chat" */
     /* It logs some event: subscribers get a pid, events a token, and a cut client resumes. */
     bool recoverable;
     uint64_t recovery_ms; /* a subscriber may come back for at least this long after a cut */
     bool direct;          /* events can go to one subscriber: each subscriber has a room of its own */
-    bool announce;        /* tell each subscriber its instance and deadline with the event `sennit` */
+    enum slow_policy slow;
+    bool announce; /* tell each subscriber its instance and deadline with the event `sennit` */
     char formats[PROTOCOLS][TRANSPORT_FORMATS]; /* their addresses are the keys of its frames, see entry_frame */
+    uint64_t notice_ms;                         /* a subscriber is told so long before its identity expires */
     char *presence_key; /* member of the CONNECT payload that becomes the subscriber's presence data; NULL: none */
 };
 
@@ -35,6 +46,40 @@ struct client_event {
     struct span name;       /* a JSON string */
     struct content content; /* its arguments are a JSON array, the name first */
     struct span id;         /* of the answer that it asks for; empty: none */
+    /* Given apart from the arguments, as raw JSON; empty: the application's rule says which argument it is. */
+    struct span room;       /* one room, or a list */
+    struct span message_id; /* the client's name for the message */
+    bool except_self;       /* not for the sender, whatever the rule says */
+};
+
+/* What a client asks for in a protocol that has messages of its own for it. */
+enum client_verb { CLIENT_JOIN, CLIENT_LEAVE, CLIENT_PRESENCE, CLIENT_HISTORY };
+
+struct client_request {
+    enum client_verb verb;
+    /* Raw JSON; empty: absent. */
+    struct span room;                         /* one room, or a list; absent: the namespace itself */
+    struct span before, after, limit, cursor; /* options of a question */
+    struct span id;                           /* of the answer that it asks for */
+};
+
+/* What a client shows when it connects to a namespace; each may be empty. The application says which of them counts. */
+struct client_proof {
+    struct span auth;  /* JSON, the payload of CONNECT: an object */
+    struct span token; /* that came with the client's request, in a header or a cookie */
+};
+
+/* What the application answers to it. */
+struct admission {
+    enum refusal refusal;      /* REFUSAL_COUNT: the client may connect */
+    struct identity *identity; /* the subscriber's from then on; NULL: none is known */
+    char *presence_data;       /* JSON, likewise; NULL: the client says it itself */
+};
+
+/* What rules are asked about. */
+enum deed {
+    DEED_JOIN,    /* to be in the room, which a new socket, a resumed one, and a question about its members need */
+    DEED_HISTORY, /* to read its log, by a question or as the replay to a new member */
 };
 
 /* The application's functions, called by the session layer. */
@@ -44,8 +89,15 @@ struct session_app {
     const struct nsp *(*nsp_find)(struct session_app *app, struct span name, enum refusal *refusal);
     /* The policy of a room; an empty name is the namespace itself. */
     const struct room_policy *(*room_policy)(struct session_app *app, const struct nsp *nsp, struct span room);
+    /* A client asks to connect. NULL: everybody may. */
+    void (*admit)(struct session_app *app, const struct nsp *nsp, const struct client_proof *proof,
+                  struct admission *admission);
+    /* Whether this subscriber may do it in a room of its namespace (empty: the namespace itself). NULL: it may. */
+    bool (*may)(struct session_app *app, const struct subscriber *subscriber, enum deed deed, struct span room);
     /* An event of a connected client; its spans are borrowed. */
     void (*event)(struct session_app *app, struct subscriber *subscriber, const struct client_event *event);
+    /* A request of a connected client of sennit.v1; its spans are borrowed. */
+    void (*request)(struct session_app *app, struct subscriber *subscriber, const struct client_request *request);
     /* One reference more, and one less; without any, the namespace may end. Both NULL: namespaces live as long as the
      * application. */
     void (*nsp_ref)(struct session_app *app, const struct nsp *nsp);

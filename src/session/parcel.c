@@ -1,23 +1,27 @@
 /* parcel: encodes and decodes; knows nothing of what the parts mean. */
 #include "session/parcel.h"
 
+#include "wire/json.h"
+
 enum { PARCEL_SOCKETS_MAX = 1 << 16 };
 
 void parcel_encode(struct buf *to, const struct parcel *parcel)
 {
-    buf_printf(to, "2 %llu %d %d %llu %llu %llu %zu %zu\n", (unsigned long long)parcel->protocol, parcel->joined,
+    buf_printf(to, "3 %llu %d %d %llu %llu %llu %zu %zu\n", (unsigned long long)parcel->protocol, parcel->joined,
                parcel->awaiting_pong, (unsigned long long)parcel->heartbeat_ms, (unsigned long long)parcel->join_ms,
                (unsigned long long)parcel->socket_count, parcel->waiting.len, parcel->unfinished.len);
 }
 
 void parcel_socket_encode(struct buf *to, const struct parcel_socket *socket)
 {
-    buf_printf(to, "%zu %zu %zu %zu %zu\n", socket->nsp.len, socket->pid.len, socket->offset.len,
-               socket->presence_data.len, socket->asking.len);
+    buf_printf(to, "%zu %zu %zu %zu %zu %llu %d %zu\n", socket->nsp.len, socket->pid.len, socket->offset.len,
+               socket->presence_data.len, socket->claims.len, (unsigned long long)socket->expires_ms, socket->told,
+               socket->asking.len);
     buf_append(to, socket->nsp);
     buf_append(to, socket->pid);
     buf_append(to, socket->offset);
     buf_append(to, socket->presence_data);
+    buf_append(to, socket->claims);
     buf_append(to, socket->asking);
 }
 
@@ -39,12 +43,25 @@ static bool bytes_take(struct span *rest, uint64_t len, struct span *bytes)
 
 bool parcel_socket_next(struct span *sockets, struct parcel_socket *socket)
 {
-    uint64_t nsp, pid, offset, presence_data, asking;
-    return number_take(sockets, ' ', &nsp) && number_take(sockets, ' ', &pid) && number_take(sockets, ' ', &offset) &&
-           number_take(sockets, ' ', &presence_data) && number_take(sockets, '\n', &asking) &&
-           bytes_take(sockets, nsp, &socket->nsp) && bytes_take(sockets, pid, &socket->pid) &&
-           bytes_take(sockets, offset, &socket->offset) && bytes_take(sockets, presence_data, &socket->presence_data) &&
-           bytes_take(sockets, asking, &socket->asking);
+    enum { NSP, PID, OFFSET, PRESENCE_DATA, CLAIMS, EXPIRES, TOLD, ASKING, NUMBERS };
+    uint64_t numbers[NUMBERS];
+    for (int i = 0; i < NUMBERS; i++)
+        if (!number_take(sockets, i < NUMBERS - 1 ? ' ' : '\n', &numbers[i]))
+            return false;
+    socket->expires_ms = numbers[EXPIRES];
+    socket->told = numbers[TOLD] != 0;
+    return bytes_take(sockets, numbers[NSP], &socket->nsp) && bytes_take(sockets, numbers[PID], &socket->pid) &&
+           bytes_take(sockets, numbers[OFFSET], &socket->offset) &&
+           bytes_take(sockets, numbers[PRESENCE_DATA], &socket->presence_data) &&
+           bytes_take(sockets, numbers[CLAIMS], &socket->claims) &&
+           bytes_take(sockets, numbers[ASKING], &socket->asking);
+}
+
+/* None, or an object that ends itself. */
+static bool claims_are_good(const struct parcel_socket *socket)
+{
+    return socket->claims.len == 0 || (socket->claims.len <= IDENTITY_BYTES_MAX && socket->expires_ms <= INT64_MAX &&
+                                       json_type(socket->claims) == JSON_OBJECT && json_is_valid(socket->claims));
 }
 
 bool parcel_decode(struct span text, struct parcel *parcel)
@@ -56,14 +73,14 @@ bool parcel_decode(struct span text, struct parcel *parcel)
               number_take(&text, ' ', &parcel->heartbeat_ms) && number_take(&text, ' ', &parcel->join_ms) &&
               number_take(&text, ' ', &parcel->socket_count) && number_take(&text, ' ', &waiting) &&
               number_take(&text, '\n', &unfinished);
-    if (!ok || version != 2 || joined > 1 || awaiting_pong > 1 || parcel->socket_count > PARCEL_SOCKETS_MAX)
+    if (!ok || version != 3 || joined > 1 || awaiting_pong > 1 || parcel->socket_count > PARCEL_SOCKETS_MAX)
         return false;
     parcel->joined = joined == 1;
     parcel->awaiting_pong = awaiting_pong == 1;
     struct span rest = text;
     struct parcel_socket socket;
     for (uint64_t i = 0; i < parcel->socket_count; i++) {
-        if (!parcel_socket_next(&rest, &socket) || !engineio_sid_is_valid(socket.pid))
+        if (!parcel_socket_next(&rest, &socket) || !engineio_sid_is_valid(socket.pid) || !claims_are_good(&socket))
             return false;
     }
     if (waiting > rest.len || rest.len - waiting != unfinished)

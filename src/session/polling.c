@@ -73,6 +73,7 @@ static void reap(struct task *task)
     timer_stop(polling->sessions->loop, &polling->timer);
     polling_queue_drop(polling);
     buf_finish(&polling->rest);
+    free(polling->token);
     free(polling);
 }
 
@@ -205,6 +206,16 @@ struct polling *polling_create(struct sessions *sessions, const struct addr_ip *
     return polling;
 }
 
+void polling_token_set(struct polling *polling, struct span token)
+{
+    if (polling->transport.session != NULL) {
+        session_token_set(polling->transport.session, token);
+    } else if (token.len > 0) {
+        free(polling->token);
+        polling->token = mem_text(token);
+    }
+}
+
 void polling_name(struct polling *polling, struct span sid)
 {
     memcpy(polling->sid, sid.data, sizeof polling->sid);
@@ -241,6 +252,7 @@ void polling_handshake(struct sessions *sessions, const struct protocol *protoco
     struct polling *polling = polling_create(sessions, exchange->peer);
     polling->state = POLLING_LIVE;
     session_create(sessions, &polling->transport, protocol, sid);
+    polling_token_set(polling, exchange->token);
     polling_name(polling, span_of(sid, sizeof sid));
     memcpy(exchange->sid, sid, sizeof sid);
     polling->get = exchange;
@@ -259,13 +271,12 @@ static struct polling *polling_asked(struct sessions *sessions, struct polling_e
         polling_name(polling, sid);
         polling_ask(polling, want);
     }
-    if (polling == NULL)
-        refuse(exchange, POLLING_UNKNOWN_SID);
-    else if (polling->state == POLLING_MOVED)
-        refuse(exchange, POLLING_BAD_REQUEST);
-    else
-        return polling;
-    return NULL;
+    if (polling == NULL || polling->state == POLLING_MOVED) {
+        refuse(exchange, polling == NULL ? POLLING_UNKNOWN_SID : POLLING_BAD_REQUEST);
+        return NULL;
+    }
+    polling_token_set(polling, exchange->token);
+    return polling;
 }
 
 /* A second request of its kind, while the first is under way: a client of this protocol never sends it, so two clients

@@ -50,6 +50,7 @@ struct polling_exchange {
     void (*answer)(struct polling_exchange *exchange, enum polling_outcome outcome, struct span payload);
     const struct addr_ip *peer;   /* of the connection; valid until the answer */
     uint32_t packets_max;         /* that the client takes in one answer; 0: any number */
+    struct span token;            /* in a header or a cookie of the request; empty: none. Valid until the answer */
     char sid[ENGINEIO_SID_BYTES]; /* of the session; set when a handshake is answered */
     struct polling *polling;      /* private; NULL: nothing is under way */
 };
@@ -79,7 +80,9 @@ void pollings_cut(struct sessions *sessions, enum close_reason reason);
 
 /* The connection of a WebSocket handshake that names a session, upgraded; the handshake is accepted unless polling_look
  * says UNKNOWN_SID. It takes the session over once it has proved itself: `2probe`, `3probe`, `5`. Anything else ends
- * the connection and leaves the session as it is. The owner passes the connection's events on as for websocket_open. */
-void polling_upgrade(struct sessions *sessions, struct websocket *websocket, struct span sid, struct conn *conn);
+ * the connection and leaves the session as it is. `token`: as in struct polling_exchange. The owner passes the
+ * connection's events on as for websocket_open. */
+void polling_upgrade(struct sessions *sessions, struct websocket *websocket, struct span sid, struct conn *conn,
+                     struct span token);
 
 #endif

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 #include "session/assembly.h"
+#include "session/engine.h"
 #include "session/parcel.h"
 #include "session/polling_parts.h"
 #include "session/subscriber.h"
@@ -89,7 +90,7 @@ static void begun(void *arg, enum record_result result)
         timer_start(polling->sessions->loop, &polling->again, LOOP_MS(AGAIN_MS));
         return;
     }
-    session_open_encode(&text, polling->sessions, TRANSPORT_POLLING, polling->sid);
+    engine_open_encode(&text, polling->sessions, TRANSPORT_POLLING, polling->sid);
     polling->sessions->counters.opened++;
     memcpy(polling->get->sid, polling->sid, sizeof polling->sid);
     polling_answer(&polling->get, POLLING_PAYLOAD, buf_span(&text));
@@ -120,11 +121,15 @@ static void socket_open(struct session *session, const struct parcel_socket *par
                                      .is_moved = true,
                                      .asking = parcel->asking,
                                      .away_ms = away_ms};
-    if (nsp == NULL) { /* this instance has another configuration, or too many namespaces */
+    if (nsp != NULL && parcel->claims.len > 0) {
+        start.identity = identity_create(parcel->claims, (int64_t)parcel->expires_ms);
+        start.identity->told = parcel->told;
+    }
+    if (nsp != NULL)
+        refusal = subscriber_begin(session, nsp, &start);
+    if (refusal != REFUSAL_COUNT) { /* this instance has another configuration, or too many namespaces */
         refusals_note(&session->sessions->refusals, refusal, parcel->pid, parcel->nsp);
         session_close(session, CLOSE_HISTORY_LOST);
-    } else {
-        subscriber_begin(session, nsp, &start);
     }
     nsp_unref(app, nsp);
 }
@@ -147,6 +152,7 @@ static bool session_open(struct polling *polling, struct transport *transport, c
                                   .heartbeat_ms = left_ms(parcel.heartbeat_ms, grant->away_ms),
                                   .join_ms = left_ms(parcel.join_ms, grant->away_ms)};
     struct session *session = session_restore(sessions, transport, sessions->polling_protocol, &clock);
+    session_token_set(session, span_str(polling->token));
     polling->join_until_us = loop_now_us(sessions->loop) + LOOP_MS(clock.join_ms);
     if (parcel.waiting.len > 0) {
         struct frame *frame = frame_copy(parcel.waiting);
@@ -176,10 +182,32 @@ static void refuse_all(struct polling *polling, enum polling_outcome outcome)
         polling_answer(&polling->get, outcome, SPAN_LIT(""));
 }
 
+/* A broker that has lost data may have an older record. What waits in it was sent since. */
+static bool is_outdated(const struct polling *polling, struct span record)
+{
+    struct parcel parcel;
+    struct parcel_socket socket;
+    struct token token, now;
+    hub_token(polling->sessions->hub, 0, &now);
+    if (!parcel_decode(record, &parcel))
+        return false;
+    for (uint64_t i = 0; i < parcel.socket_count && parcel_socket_next(&parcel.sockets, &socket); i++) {
+        if (token_decode(socket.offset, &token) &&
+            !span_equal(span_of(token.epoch, token.epoch_len), span_of(now.epoch, now.epoch_len)))
+            return true;
+    }
+    return false;
+}
+
 static void given(struct polling *polling, const struct record_grant *grant)
 {
     timer_stop(polling->sessions->loop, &polling->again);
     polling->held = true;
+    if (is_outdated(polling, grant->record)) {
+        polling_record_end(polling);
+        refuse_all(polling, POLLING_UNKNOWN_SID);
+        return;
+    }
     if (polling->websocket != NULL) {
         if (!session_open(polling, &polling->websocket->transport, grant)) {
             refuse_all(polling, POLLING_UNKNOWN_SID);
@@ -342,7 +370,9 @@ void polling_moves_step(struct polling *polling)
     }
     bool is_due = polling->get != NULL && (polling->queue_count > 0 || polling->let_go);
     bool is_idle = polling->get == NULL && (polling->post == NULL || polling->read_all);
-    if (is_due || is_idle || polling->wanted) {
+    /* The broker knows of the POST alone: it would take the next one, elsewhere, for one too many. */
+    bool is_misnamed = polling->read_all && polling->want == RECORD_FOR_POST;
+    if (is_due || is_idle || is_misnamed || polling->wanted) {
         pass(polling);
     } else if (polling->read_all) { /* the held GET keeps it here */
         polling->read_all = false;

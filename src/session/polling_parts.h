@@ -27,6 +27,7 @@ struct polling {
     struct list of_all; /* until it is freed */
     struct map_node by_sid;
     char sid[ENGINEIO_SID_BYTES];
+    char *token;                         /* for the session, which is not here yet; NULL: none */
     struct polling_exchange *get, *post; /* under way; NULL: none */
     struct polling_exchange *coming;     /* a POST whose body is not all here */
     struct polling_slot *queue;
@@ -76,6 +77,9 @@ void polling_let_go(struct polling *polling);
 void polling_flush(struct polling *polling);
 void polling_answer(struct polling_exchange **exchange, enum polling_outcome outcome, struct span payload);
 
+/* A request of the session carries this token; empty: none. */
+void polling_token_set(struct polling *polling, struct span token);
+
 /* polling_queue.c: the transport's side towards the session. */
 extern const struct transport_type polling_transport_type;
 void polling_queue_drop(struct polling *polling);
@@ -92,6 +96,12 @@ static inline bool polling_is_roaming(const struct sessions *sessions)
 static inline bool polling_may_be_elsewhere(const struct sessions *sessions, struct span sid)
 {
     return polling_is_roaming(sessions) && engineio_sid_is_valid(sid);
+}
+/* The session's queue empties when it is passed on, and that waits until it is calm: nothing of it may wait for the
+ * queue. The queue has a bound of its own. */
+static inline bool polling_carries(const struct session *session)
+{
+    return session->transport->format == TRANSPORT_POLLING && polling_is_roaming(session->sessions);
 }
 void polling_moves_init(struct polling *polling);
 void polling_moves_finish(struct polling *polling);

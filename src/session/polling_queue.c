@@ -9,7 +9,6 @@
 enum {
     QUEUE_CAP_MIN = 8,
     ANSWER_BYTES_MAX = 256 << 10, /* of one answer; a larger packet has an answer of its own */
-    QUEUE_BYTES_MAX = 4 << 20,    /* beside two messages of the largest size, as on a WebSocket */
     ENDING_MS = 30000,            /* the client may fetch the close packet for so long (upstream's closeTimeout) */
 };
 
@@ -113,7 +112,8 @@ static void send_frame(struct transport *transport, struct frame *frame, struct 
     if (polling->state != POLLING_LIVE)
         return;
     queue_append(polling, frame, tag);
-    if (polling->queue_bytes > QUEUE_BYTES_MAX + 2 * (size_t)polling->sessions->limits.payload_bytes_max)
+    const struct session_limits *limits = &polling->sessions->limits;
+    if (polling->queue_bytes > limits->queue_bytes_max + 2 * (size_t)limits->payload_bytes_max)
         session_close(transport->session, CLOSE_SLOW_CONSUMER);
     else
         loop_at_flush(polling->sessions->loop, &polling->flush);
@@ -191,6 +191,9 @@ static void close_told(struct transport *transport, enum close_reason reason)
         polling_end(polling, reason);
         return;
     }
+    /* Nobody comes back here for a second answer. The client reads again what is not in the first. */
+    if (polling_is_roaming(polling->sessions) && polling->queue_bytes + 2 > ANSWER_BYTES_MAX)
+        polling_queue_drop(polling);
     struct frame *farewell = frame_copy(is_asked ? SPAN_LIT("6") : SPAN_LIT("1"));
     queue_append(polling, farewell, (struct frame_tag){0});
     frame_unref(farewell);

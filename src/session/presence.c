@@ -298,6 +298,10 @@ static void who_ask(struct question *question)
 
 void presence_who(struct subscriber *subscriber, struct span room, uint64_t cursor, uint32_t limit, struct span ack_id)
 {
+    if (room.len != 0 && !subscriber_may(subscriber, DEED_JOIN, room)) {
+        subscriber_refuse(subscriber, REFUSAL_ROOM_FORBIDDEN, room, ack_id);
+        return;
+    }
     struct question *question = question_create(subscriber, room, ack_id);
     question->at = cursor;
     question->limit = limit;

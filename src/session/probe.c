@@ -188,7 +188,8 @@ static struct polling *polling_probed_by(struct sessions *sessions, struct span 
     return polling;
 }
 
-void polling_upgrade(struct sessions *sessions, struct websocket *websocket, struct span sid, struct conn *conn)
+void polling_upgrade(struct sessions *sessions, struct websocket *websocket, struct span sid, struct conn *conn,
+                     struct span token)
 {
     websocket_open_probe(websocket, sessions, conn);
     struct polling *polling = polling_probed_by(sessions, sid, websocket);
@@ -200,6 +201,7 @@ void polling_upgrade(struct sessions *sessions, struct websocket *websocket, str
     }
     websocket->polling = polling;
     polling->websocket = websocket;
+    polling_token_set(polling, token);
     polling->probe_until_us = loop_now_us(sessions->loop) + LOOP_MS(sessions->limits.upgrade_timeout_ms);
     timer_start(sessions->loop, &polling->probe_timer, LOOP_MS(sessions->limits.upgrade_timeout_ms));
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "session/polling_parts.h"
 #include "session/subscriber.h"
 
 enum { ASK_QUEUED_MAX = 64 << 10 }; /* with more in its queue, a session's next question waits */
@@ -41,6 +42,8 @@ static bool has_room(struct session *session)
 {
     if (!transport_is_open(session->transport))
         return false;
+    if (polling_carries(session))
+        return true;
     if (session->load->answer_bytes == 0 && transport_queued(session->transport) < ASK_QUEUED_MAX)
         return true;
     transport_await_drained(session->transport);

@@ -1,5 +1,5 @@
-/* session: a session's life: handshake, packets, pings, rotation, closing; and the state that sessions share. Messages
- * are passed to the session's protocol. */
+/* session: a session's life: heartbeats, rotation, closing; and the state that sessions share. Messages are passed to
+ * the session's protocol. */
 #include "session/session.h"
 
 #include <assert.h>
@@ -10,16 +10,17 @@
 #include "session/assembly.h"
 #include "session/call.h"
 #include "session/departed.h"
+#include "session/directive.h"
 #include "session/polling_parts.h"
 #include "session/presence.h"
 #include "session/socket.h"
 #include "session/subscriber.h"
-#include "wire/payload.h"
 
 enum {
     LEASE_SWEEP_MS = 1000,
     LEASE_AGAIN_MS = 5000, /* after the link broke, or when a room has got its first entry, leases are written again,
                             * spread over so long */
+    NOTICE_MS = 1000,      /* from the notice to the end, when the instance shuts down */
     QUIET_MS = 100,        /* nothing came or went for so long: a quiet moment */
 };
 
@@ -45,21 +46,20 @@ const struct session_limits session_limits_default = {
     .changes_per_second = 100,
     .replay_queue_bytes = 256 * 1024,
     .slow_queue_bytes = 1024 * 1024,
+    .queue_bytes_max = 4 << 20,
+    .frames_max = 100000,
+    .messages = {.at_once = 100},
+    .address_messages = {.at_once = 1000},
+    .address_connects = {.at_once = 100},
     .close_linger_ms = 2000,
     .upgrade_timeout_ms = 10000,
     .upgrades = true,
 };
 
-static void send_engine(struct session *session, enum engineio_type type)
-{
-    char text = (char)type;
-    transport_send_packet(session->transport, span_of(&text, 1));
-}
-
 static void heartbeat(struct timer *timer)
 {
     struct session *session = container_of(timer, struct session, heartbeat);
-    if (session->awaiting_pong && !session->paused) {
+    if (session->awaiting_pong && !session_is_unread(session)) {
         session_close(session, CLOSE_PING_TIMEOUT);
         return;
     }
@@ -69,8 +69,17 @@ static void heartbeat(struct timer *timer)
     }
     session->awaiting_pong = true;
     session->pinged_us = loop_now_us(session->sessions->loop);
-    send_engine(session, ENGINEIO_PING);
+    session->protocol->ping(session);
     timer_start(session->sessions->loop, timer, LOOP_MS(session->sessions->limits.ping_timeout_ms));
+}
+
+/* Closes the session after a while, in which its client can open another connection. */
+static void end_soon(struct session *session, enum close_reason reason, uint64_t in_us)
+{
+    session->warned = true;
+    session->end_reason = (uint8_t)reason;
+    session->protocol->ending_soon(session, in_us / 1000);
+    timer_start(session->sessions->loop, &session->deadline, in_us);
 }
 
 static bool is_quiet(struct session *session)
@@ -87,7 +96,10 @@ static void rotate(struct session *session)
     struct sessions *sessions = session->sessions;
     uint64_t age_us = loop_now_us(sessions->loop) - session->opened_us;
     uint64_t last_us = LOOP_MS(sessions->request_timeout_ms - sessions->limits.rotate_lead_ms / 4);
-    if (is_quiet(session) || age_us >= last_us) {
+    if (session->protocol->ending_soon != NULL && age_us < last_us) {
+        sessions->counters.rotated++;
+        end_soon(session, CLOSE_ROTATED, last_us - age_us);
+    } else if (is_quiet(session) || age_us >= last_us) {
         sessions->counters.rotated++;
         session_close(session, CLOSE_ROTATED);
     } else {
@@ -98,7 +110,9 @@ static void rotate(struct session *session)
 static void deadline_passed(struct timer *timer)
 {
     struct session *session = container_of(timer, struct session, deadline);
-    if (session->joined)
+    if (session->warned)
+        session_close(session, (enum close_reason)session->end_reason);
+    else if (session->joined)
         rotate(session);
     else
         session_close(session, CLOSE_CONNECT_PACKET_TIMEOUT);
@@ -122,6 +136,8 @@ void session_joined(struct session *session)
     if (session->joined)
         return;
     session->joined = true;
+    if (session->warned)
+        return;
     timer_stop(session->sessions->loop, &session->deadline);
     rotation_begin(session);
 }
@@ -133,7 +149,7 @@ void session_move(struct session *session, struct transport *transport)
     session->opened_us = loop_now_us(session->sessions->loop);
     if (session->joined)
         rotation_begin(session);
-    if (session->paused)
+    if (session_is_unread(session))
         transport->type->pause(transport, true);
 }
 
@@ -166,6 +182,7 @@ static struct session *session_new(struct sessions *sessions, struct transport *
     timer_init(&session->heartbeat, heartbeat);
     timer_init(&session->deadline, deadline_passed);
     sessions->count++;
+    sessions->of_protocol[protocol->kind]++;
     return session;
 }
 
@@ -176,34 +193,18 @@ void session_sid_create(struct sessions *sessions, char sid[ENGINEIO_SID_BYTES])
     engineio_sid_encode(random, sid);
 }
 
-void session_open_encode(struct buf *to, const struct sessions *sessions, enum transport_format format,
-                         const char sid[ENGINEIO_SID_BYTES])
-{
-    struct engineio_handshake handshake = {
-        .sid = span_of(sid, ENGINEIO_SID_BYTES),
-        .upgrade_websocket = format == TRANSPORT_POLLING && sessions->limits.upgrades,
-        .ping_interval_ms = sessions->limits.ping_interval_ms,
-        .ping_timeout_ms = sessions->limits.ping_timeout_ms,
-        .payload_bytes_max = sessions->limits.payload_bytes_max,
-    };
-    engineio_handshake_encode(to, &handshake);
-}
-
 struct session *session_create(struct sessions *sessions, struct transport *transport, const struct protocol *protocol,
                                char sid[ENGINEIO_SID_BYTES])
 {
     struct session *session = session_new(sessions, transport, protocol);
     char own[ENGINEIO_SID_BYTES];
-    struct buf text = {0};
     if (sid == NULL)
         sid = own;
     session_sid_create(sessions, sid);
     timer_start(sessions->loop, &session->heartbeat, LOOP_MS(sessions->limits.ping_interval_ms));
     timer_start(sessions->loop, &session->deadline, LOOP_MS(sessions->limits.connect_timeout_ms));
     sessions->counters.opened++;
-    session_open_encode(&text, sessions, transport->format, sid);
-    transport_send_packet(transport, buf_span(&text));
-    buf_finish(&text);
+    protocol->opened(session, sid);
     return session;
 }
 
@@ -237,7 +238,7 @@ struct session_clock session_clock(const struct session *session)
 
 bool session_is_calm(const struct session *session)
 {
-    if (session->closing || session->paused ||
+    if (session->closing || session_is_unread(session) ||
         (session->load != NULL && (session->load->count > 0 || session->load->asking)))
         return false;
     list_each (node, &session->sockets) {
@@ -267,6 +268,8 @@ void session_close(struct session *session, enum close_reason reason)
     if (session->closing)
         return;
     session->closing = true;
+    if (session->held)
+        session_hold(session, false); /* the peer's Close may be behind what was not read */
     session->transport->type->close(session->transport, reason);
 }
 
@@ -284,60 +287,48 @@ static void session_heard(struct session *session)
     }
 }
 
-void session_received_binary(struct session *session, struct span bytes)
+void session_ponged(struct session *session)
 {
-    session->sessions->counters.packets_in++;
-    session->moves++;
-    session->protocol->received_binary(session, bytes);
+    struct sessions *sessions = session->sessions;
+    if (!session->awaiting_pong)
+        return;
+    session->awaiting_pong = false;
+    session_heard(session);
+    session->pinged_us = loop_now_us(sessions->loop);
+    timer_start(sessions->loop, &session->heartbeat, LOOP_MS(sessions->limits.ping_interval_ms));
 }
 
-static void base64_received(struct session *session, struct span text)
+void session_transport_ping(struct session *session)
 {
-    struct buf bytes = {0};
-    if (payload_binary_decode(&bytes, text))
-        session_received_binary(session, buf_span(&bytes));
-    else
-        session_close(session, CLOSE_ENGINE_INVALID);
-    buf_finish(&bytes);
+    session->transport->type->ping(session->transport, (uint32_t)session->pinged_us);
+}
+
+void session_transport_ponged(struct session *session, uint32_t number)
+{
+    if (number == (uint32_t)session->pinged_us)
+        session_ponged(session);
+}
+
+void session_hold(struct session *session, bool held)
+{
+    session->held = held;
+    session->transport->type->pause(session->transport, session_is_unread(session));
 }
 
 void session_received(struct session *session, struct span text)
 {
-    struct engineio_packet packet;
-    if (payload_is_binary(text)) {
-        base64_received(session, text);
-        return;
-    }
     session->sessions->counters.packets_in++;
-    if (engineio_decode(text, &packet) < 0) {
-        session_close(session, CLOSE_ENGINE_INVALID);
-        return;
-    }
-    switch (packet.type) {
-    case ENGINEIO_PONG:
-        if (session->awaiting_pong) {
-            session->awaiting_pong = false;
-            session_heard(session);
-            session->pinged_us = loop_now_us(session->sessions->loop);
-            timer_start(session->sessions->loop, &session->heartbeat,
-                        LOOP_MS(session->sessions->limits.ping_interval_ms));
-        }
-        break;
-    case ENGINEIO_MESSAGE:
-        session->moves++;
-        session->protocol->received(session, packet.data);
-        break;
-    case ENGINEIO_CLOSE:
-        session_close(session, CLOSE_ENGINE_CLOSED);
-        break;
-    case ENGINEIO_PING: /* in revision 4 only the server pings */
-        session_close(session, CLOSE_ENGINE_INVALID);
-        break;
-    case ENGINEIO_OPEN:
-    case ENGINEIO_UPGRADE:
-    case ENGINEIO_NOOP:
-        break;
-    }
+    if (!session->awaiting_pong || !span_equal(text, SPAN_LIT("3"))) /* all but a pong that was asked for */
+        session_message(session);
+    session->protocol->received(session, text);
+}
+
+void session_received_binary(struct session *session, struct span bytes)
+{
+    session->sessions->counters.packets_in++;
+    session->moves++;
+    session_message(session);
+    session->protocol->received_binary(session, bytes);
 }
 
 void session_drained(struct session *session)
@@ -349,9 +340,35 @@ void session_drained(struct session *session)
     load_drained(session);
 }
 
+static void token_drop(struct session *session)
+{
+    if (session->token == NULL)
+        return;
+    session->sessions->token_bytes -= strlen(session->token);
+    explicit_bzero(session->token, strlen(session->token));
+    free(session->token);
+    session->token = NULL;
+}
+
+void session_token_set(struct session *session, struct span token)
+{
+    struct sessions *sessions = session->sessions;
+    if (token.len == 0 || span_find(token, '\0') >= 0 ||
+        (session->token != NULL && span_equal(token, span_str(session->token))))
+        return;
+    token_drop(session);
+    if (sessions->token_bytes + token.len > TOKENS_BYTES_MAX) {
+        refusals_note(&sessions->refusals, REFUSAL_TOKENS_FULL, SPAN_LIT(""), SPAN_LIT(""));
+        return;
+    }
+    session->token = mem_text(token);
+    sessions->token_bytes += token.len;
+}
+
 void session_closed(struct session *session, enum close_reason reason)
 {
     struct sessions *sessions = session->sessions;
+    token_drop(session);
     timer_stop(sessions->loop, &session->heartbeat);
     timer_stop(sessions->loop, &session->deadline);
     list_each (node, &session->sockets) {
@@ -362,7 +379,16 @@ void session_closed(struct session *session, enum close_reason reason)
     list_remove(&session->catching);
     list_remove(&session->of_all);
     sessions->count--;
+    sessions->of_protocol[session->protocol->kind]--;
     free(session);
+}
+
+static void end(struct session *session, enum close_reason reason)
+{
+    if (session->protocol->ending_soon != NULL)
+        end_soon(session, reason, LOOP_MS(NOTICE_MS));
+    else
+        session_close(session, reason);
 }
 
 size_t sessions_close_some(struct sessions *sessions, size_t count, enum close_reason reason)
@@ -370,10 +396,10 @@ size_t sessions_close_some(struct sessions *sessions, size_t count, enum close_r
     size_t left = 0;
     list_each (node, &sessions->all) {
         struct session *session = container_of(node, struct session, of_all);
-        if (session->closing)
+        if (session->closing || (session->warned && session->end_reason == reason))
             continue;
         if (count > 0) {
-            session_close(session, reason);
+            end(session, reason);
             count--;
         } else {
             left++;
@@ -445,6 +471,9 @@ void sessions_init(struct sessions *sessions, struct hub *hub, struct session_ap
     *sessions = (struct sessions){.loop = hub_loop(hub), .hub = hub, .app = app, .limits = *limits, .instance = ""};
     loop_random(hub_loop(hub), seed, sizeof seed);
     refusals_init(&sessions->refusals, hub_loop(hub));
+    rates_init(&sessions->rates, seed);
+    sessions->rates.rates[RATES_MESSAGES] = limits->address_messages;
+    sessions->rates.rates[RATES_CONNECTS] = limits->address_connects;
     map_init(&sessions->sockets, seed);
     map_init(&sessions->claims, seed);
     map_init(&sessions->pollings, seed);
@@ -454,6 +483,7 @@ void sessions_init(struct sessions *sessions, struct hub *hub, struct session_ap
     record_attach(hub_broker(hub), &polling_record_events, sessions);
     list_init(&sessions->catching);
     task_init(&sessions->catch_up, catch_up);
+    directives_init(sessions);
     loads_init(sessions);
     list_init(&sessions->unfinished.in_order);
     compression_init(&sessions->compression);
@@ -470,11 +500,13 @@ void sessions_finish(struct sessions *sessions)
     assert(list_empty(&sessions->all) && list_empty(&sessions->all_pollings));
     timer_stop(sessions->loop, &sessions->lease_sweep);
     task_cancel(&sessions->catch_up);
+    directives_finish(sessions);
     presence_finish(sessions);
     loads_finish(sessions);
     compression_finish(&sessions->compression);
     departed_finish(sessions);
     asking_kept_finish(sessions);
+    rates_finish(&sessions->rates);
     map_finish(&sessions->sockets);
     map_finish(&sessions->claims);
     map_finish(&sessions->pollings);

@@ -1,4 +1,4 @@
-/* session: Engine.IO v4 sessions over any transport: packets, heartbeats, closing. Messages go to the protocol.
+/* session: sessions of any protocol over any transport: heartbeats, rotation, closing. Messages go to the protocol.
  *
  * The transport begins and ends the session, and calls session_received, session_drained and session_ending. `serve`
  * sets up what all sessions share. The session owns its subscribers. */
@@ -8,6 +8,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "hub/hub.h"
+#include "net/rate.h"
 #include "net/refusals.h"
 #include "session/compression.h"
 #include "session/namespace.h"
@@ -15,6 +16,8 @@
 #include "session/unfinished.h"
 #include "session/websocket.h"
 #include "wire/engineio.h"
+
+enum { TOKENS_BYTES_MAX = 64 << 20 }; /* of the tokens that sessions keep */
 
 struct session_limits {
     uint32_t ping_interval_ms;   /* 25000 */
@@ -39,6 +42,11 @@ struct session_limits {
     uint32_t changes_per_second;     /* 100: the same, sustained */
     uint32_t replay_queue_bytes;     /* 256 KiB: replay waits while more than this is queued */
     uint32_t slow_queue_bytes;       /* 1 MiB: with more queued, events that the log has are dropped */
+    uint32_t queue_bytes_max;        /* 4 MiB: with more queued beside two messages, the session is closed */
+    uint32_t frames_max;             /* 100000: WebSocket frames of one message */
+    struct rate messages;            /* of one session; beyond it, it is not read for a while; default: no bound */
+    struct rate address_messages;    /* the same for all sessions of one address */
+    struct rate address_connects;    /* sessions that one address begins; `serve` refuses those beyond it */
     uint32_t close_linger_ms;        /* 2000: time for the peer's Close frame */
     uint32_t upgrade_timeout_ms;     /* 10000: for a WebSocket that is to take over a polling session */
     bool upgrades;                   /* polling sessions are told that they may go on over a WebSocket */
@@ -76,6 +84,8 @@ struct sessions {
     struct list all;
     struct list catching; /* sessions whose queues have room again: their replays go on */
     struct task catch_up;
+    struct list given; /* directive.c */
+    struct task obey;
     struct map sockets;  /* recoverable subscribers, by lease */
     struct map claims;   /* subscribers that claim a lease, by its name */
     struct map rosters;  /* presence.c */
@@ -85,6 +95,7 @@ struct sessions {
     uint64_t polling_begun, polling_begun_us; /* a leaking bucket, see polling_admit */
     const struct protocol *polling_protocol;  /* of all Socket.IO sessions */
     struct loads loads;                       /* call.c */
+    struct rates rates;                       /* of addresses */
     struct unfinished_all unfinished;
     struct compression compression;
     struct departures departed;
@@ -95,10 +106,12 @@ struct sessions {
     } asking;
     struct timer lease_sweep;
     size_t count, socket_count;
+    size_t of_protocol[PROTOCOLS]; /* sessions */
+    size_t token_bytes;            /* of the tokens that sessions keep */
     struct refusals refusals;
     struct {
         uint64_t opened, packets_in, events_in, connects, resumes, resumes_refused, moves, leases_superseded, rotated,
-            slowed, stalled, asked, answered, volatile_dropped;
+            slowed, stalled, directed, asked, answered, volatile_dropped;
     } counters;
 };
 
@@ -106,6 +119,7 @@ struct session {
     struct sessions *sessions;
     struct transport *transport;
     const struct protocol *protocol;
+    char *token;               /* that the client's requests carry, see session_token_set; NULL: none */
     struct load *load;         /* call.c; NULL: no calls */
     struct assembly *assembly; /* assembly.h; NULL: no attachments are awaited */
     struct list of_all;
@@ -116,29 +130,32 @@ struct session {
     uint64_t opened_us;
     uint64_t pinged_us;         /* time of the last ping while its pong is awaited, else of the last pong */
     uint32_t moves, moves_seen; /* messages in and out, now and at the last check for a quiet moment */
+    struct bucket messages;     /* from the client */
     uint32_t changes;           /* that affect others: the level of the token bucket */
     uint32_t changes_ms;        /* time of that level */
     uint32_t sockets_made;      /* numbers them */
     uint16_t socket_count;
     bool awaiting_pong : 1, closing : 1, joined : 1;
-    bool paused : 1; /* not read: too many calls or changes */
+    bool expelled : 1;  /* a subscriber was ended by us: packets for it may be under way */
+    bool paused : 1;    /* not read: too many calls or changes */
+    bool held : 1;      /* not read: the protocol is not ready for the next message */
+    bool warned : 1;    /* the client was told that the session ends soon, for this reason: */
+    uint8_t end_reason; /* enum close_reason */
 };
 
 void sessions_init(struct sessions *sessions, struct hub *hub, struct session_app *app,
                    const struct session_limits *limits);
 void sessions_finish(struct sessions *sessions);
-/* Closes up to `count` sessions with this reason; returns how many are left open. */
+/* Closes up to `count` sessions with this reason; returns how many are left open. A client that can be asked to move
+ * first (struct protocol) is told, and has a second for it. */
 size_t sessions_close_some(struct sessions *sessions, size_t count, enum close_reason reason);
 
-/* Begins a session on a transport, and sends the open packet, whose sid is written to `sid` (NULL: nobody asks for it).
- * session_closed frees it. */
+/* Begins a session on a transport, and lets the protocol greet the client. The session's id is written to `sid` (NULL:
+ * nobody asks for it). session_closed frees it. */
 struct session *session_create(struct sessions *sessions, struct transport *transport, const struct protocol *protocol,
                                char sid[ENGINEIO_SID_BYTES]);
 /* A new id. */
 void session_sid_create(struct sessions *sessions, char sid[ENGINEIO_SID_BYTES]);
-/* The open packet of a session with this sid. */
-void session_open_encode(struct buf *to, const struct sessions *sessions, enum transport_format format,
-                         const char sid[ENGINEIO_SID_BYTES]);
 
 /* Where a session stands that moves to another instance. */
 struct session_clock {
@@ -157,10 +174,24 @@ bool session_is_calm(const struct session *session);
 bool session_is_moving(const struct session *session);
 /* Something that a session may wait for has happened: it may be calm now. */
 void session_stirred(struct session *session);
-/* One Engine.IO packet in text; also a binary message written as `b` and base64. */
-void session_received(struct session *session, struct span packet);
+/* One message of the client, in text. */
+void session_received(struct session *session, struct span text);
 /* One binary message. */
 void session_received_binary(struct session *session, struct span bytes);
+/* The client has answered the last ping. Harmless if none is awaited. */
+void session_ponged(struct session *session);
+/* For protocols that let the transport ask: sends a ping; and the transport has an answer with this number. */
+void session_transport_ping(struct session *session);
+void session_transport_ponged(struct session *session, uint32_t number);
+/* For protocols: while it is held, the client's messages are not read. */
+void session_hold(struct session *session, bool held);
+static inline bool session_is_unread(const struct session *session)
+{
+    return session->paused || session->held;
+}
+/* Keeps the token that a request of the client carried in a header or a cookie, for the namespaces that it connects to
+ * (struct client_proof). Empty: the one that is there stays. Beyond TOKENS_BYTES_MAX of the instance none is kept. */
+void session_token_set(struct session *session, struct span token);
 /* The client joined a namespace: ends the connect timeout. */
 void session_joined(struct session *session);
 /* The session goes on over another transport, with the same encoding of packets. */

@@ -1,7 +1,7 @@
-/* slow: relieves the queue of a client that reads too slowly. In recoverable namespaces all events of each subscriber
- * but the first waiting one are dropped. The subscriber then catches up from the log behind that event's position, as
- * if it had been cut and had come back. Acknowledgements and pings stay in the queue, and so do events in front of the
- * first one whose tag has a position. */
+/* slow: relieves the queue of a client that reads too slowly, as its namespace says. In recoverable namespaces all
+ * events of each subscriber but the first waiting one are dropped. The subscriber then catches up from the log behind
+ * that event's position, as if it had been cut and had come back. Acknowledgements and pings stay in the queue, and so
+ * do events in front of the first one whose tag has a position. */
 #include "session/subscriber_parts.h"
 
 enum { SOCKETS_MAX = 16 };
@@ -46,7 +46,7 @@ static bool keep(void *arg, const struct frame_tag *tag)
     return true;
 }
 
-bool session_slow(struct session *session, struct subscriber *subscriber)
+static bool catches_up(struct session *session, const struct subscriber *subscriber)
 {
     struct slow slow = {.session = session};
     bool is_among = false;
@@ -62,4 +62,18 @@ bool session_slow(struct session *session, struct subscriber *subscriber)
     }
     transport_await_drained(session->transport); /* then they go on */
     return is_among;
+}
+
+bool subscriber_slow(struct subscriber *subscriber, bool is_logged)
+{
+    const struct nsp *nsp = subscriber->nsp;
+    if (nsp->slow == SLOW_CLOSE) {
+        session_close(subscriber->session, CLOSE_SLOW_CONSUMER);
+        return true;
+    }
+    if (nsp->slow == SLOW_DROP && !is_logged) {
+        refusals_note(&subscriber->sessions->refusals, REFUSAL_SLOW_DROPPED, subscriber_sid(subscriber), nsp->name);
+        return true;
+    }
+    return nsp->recoverable && catches_up(subscriber->session, subscriber);
 }

@@ -5,7 +5,7 @@
 
 #include "session/asking.h"
 #include "session/assembly.h"
-#include "session/session.h"
+#include "session/engine.h"
 #include "session/socket_packet.h"
 #include "session/subscriber.h"
 #include "wire/json.h"
@@ -95,8 +95,14 @@ static void ask(struct subscriber *subscriber, struct span id, const struct cont
     socket_packet_send(subscriber->session, SOCKETIO_EVENT, subscriber->nsp->name, id, content);
 }
 
+static void disconnected(struct subscriber *subscriber)
+{
+    const struct content nothing = {.count = 0};
+    socket_packet_send(subscriber->session, SOCKETIO_DISCONNECT, subscriber->nsp->name, none, &nothing);
+}
+
 /* `{"pid":"...","offset":"..."}` of a client that comes back, and its presence data. */
-static void connect_to(struct session *session, const struct nsp *nsp, const struct socketio_packet *packet)
+static enum refusal connect_to(struct session *session, const struct nsp *nsp, const struct socketio_packet *packet)
 {
     struct buf pid = {0}, offset = {0};
     struct subscriber_start start = {.pid = {NULL, 0}};
@@ -110,10 +116,14 @@ static void connect_to(struct session *session, const struct nsp *nsp, const str
             start.offset = buf_span(&offset);
         if (nsp->presence_key != NULL)
             start.presence_data = json_object_get(payload, span_str(nsp->presence_key));
+        start.auth = payload;
     }
-    subscriber_begin(session, nsp, &start);
+    enum refusal refusal = subscriber_begin(session, nsp, &start);
+    if (refusal == REFUSAL_COUNT)
+        session_joined(session);
     buf_finish(&pid);
     buf_finish(&offset);
+    return refusal;
 }
 
 /* The message is upstream's where upstream has one; `data` names the refusal and the cure. */
@@ -122,7 +132,8 @@ static void connect_refuse(struct session *session, const struct socketio_packet
     bool is_full = refusal == REFUSAL_NAMESPACES_FULL || refusal == REFUSAL_INSTANCE_NAMESPACES_FULL;
     const char *message = refusal == REFUSAL_NAMESPACE_UNKNOWN ? "Invalid namespace"
                           : is_full                            ? "Too many namespaces"
-                                                               : "Invalid payload";
+                          : refusal == REFUSAL_TOO_DEEP        ? "Invalid payload"
+                                                               : "Not authorized";
     struct buf text = {0};
     refusals_note(&session->sessions->refusals, refusal, none, packet->nsp);
     buf_printf(&text, "{\"message\":\"%s\",\"data\":{\"error\":\"%s\",\"reason\":\"%s\"}}", message,
@@ -164,8 +175,9 @@ static void connect_received(struct session *session, const struct socketio_pack
     if (refusal != REFUSAL_COUNT) {
         connect_refuse(session, packet, refusal);
     } else {
-        session_joined(session);
-        connect_to(session, nsp, packet);
+        refusal = connect_to(session, nsp, packet);
+        if (refusal != REFUSAL_COUNT)
+            connect_refuse(session, packet, refusal);
     }
     nsp_unref(sessions->app, nsp);
 }
@@ -175,7 +187,7 @@ static void event_received(struct subscriber *subscriber, const struct socketio_
                            const struct content *content)
 {
     struct sessions *sessions = subscriber->sessions;
-    struct client_event event = {packet->event, *content, packet->ack_id};
+    struct client_event event = {.name = packet->event, .content = *content, .id = packet->ack_id};
     sessions->counters.events_in++;
     if (packet->depth > sessions->limits.nesting_max) {
         subscriber_refuse(subscriber, REFUSAL_TOO_DEEP, packet->event, packet->ack_id);
@@ -202,13 +214,17 @@ static void ack_received(struct subscriber *subscriber, const struct socketio_pa
 }
 
 /* Finds the subscriber of a packet other than CONNECT. The packets allowed for a namespace depend on whether the client
- * is in it. (As upstream's table of odd input has it; any other packet closes the connection.) */
+ * is in it. (As upstream's table of odd input has it; any other packet closes the connection, except that a client may
+ * have sent one before it knew that we had taken it out of the namespace.) */
 static struct subscriber *connected_find(struct session *session, const struct socketio_packet *packet)
 {
     struct subscriber *subscriber = subscriber_find(session, packet->nsp);
     if (subscriber != NULL && subscriber_is_connected(subscriber))
         return subscriber;
-    session_close(session, CLOSE_SOCKETIO_INVALID);
+    if (session->expelled) /* it was sent before the client knew */
+        refusals_note(&session->sessions->refusals, REFUSAL_NAMESPACE_LEFT, none, packet->nsp);
+    else
+        session_close(session, CLOSE_SOCKETIO_INVALID);
     return NULL;
 }
 
@@ -335,11 +351,28 @@ static void msgpack_text_received(struct session *session, struct span text)
     session_close(session, CLOSE_PARSER);
 }
 
+static void packet_text_received(struct session *session, struct span packet)
+{
+    struct span message;
+    if (engine_received(session, packet, &message))
+        received(session, message);
+}
+
+static void msgpack_packet_text_received(struct session *session, struct span packet)
+{
+    struct span message;
+    if (engine_received(session, packet, &message))
+        msgpack_text_received(session, message);
+}
+
 const struct protocol socket_protocol = {
     .kind = PROTOCOL_SOCKETIO,
-    .received = received,
+    .opened = engine_opened,
+    .ping = engine_ping,
+    .received = packet_text_received,
     .received_binary = received_binary,
     .connected = connected,
+    .disconnected = disconnected,
     .event_encode = event_encode,
     .ask = ask,
     .answer = answer,
@@ -347,9 +380,12 @@ const struct protocol socket_protocol = {
 
 const struct protocol socket_msgpack_protocol = {
     .kind = PROTOCOL_SOCKETIO_MSGPACK,
-    .received = msgpack_text_received,
+    .opened = engine_opened,
+    .ping = engine_ping,
+    .received = msgpack_packet_text_received,
     .received_binary = msgpack_received,
     .connected = connected,
+    .disconnected = disconnected,
     .event_encode = event_encode,
     .ask = ask,
     .answer = answer,

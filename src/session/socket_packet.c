@@ -37,8 +37,11 @@ static struct frame *msgpack_encode(const struct transport *transport, enum sock
     struct buf json = {0}, bytes = {0};
     buf_printf(&json, "{\"type\":%d,\"nsp\":\"", (int)type);
     buf_append_json(&json, nsp);
-    buf_append(&json, SPAN_LIT("\",\"data\":"));
-    buf_append(&json, readable(content->args));
+    buf_append_char(&json, '"');
+    if (type != SOCKETIO_DISCONNECT) { /* has none */
+        buf_append(&json, SPAN_LIT(",\"data\":"));
+        buf_append(&json, readable(content->args));
+    }
     if (id.len != 0)
         buf_printf(&json, ",\"id\":" SPAN_FMT, SPAN_ARG(id));
     buf_append_char(&json, '}');

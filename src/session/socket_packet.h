@@ -8,8 +8,9 @@
 
 struct session;
 
-/* A frame of the session's transport, one reference for the caller. `type`: CONNECT, EVENT, ACK or CONNECT_ERROR; with
- * attachments the binary form is chosen here. `id`: digits, or empty. The content's arguments are the packet's payload.
+/* A frame of the session's transport, one reference for the caller. `type`: CONNECT, DISCONNECT, EVENT, ACK or
+ * CONNECT_ERROR; with attachments the binary form is chosen here. `id`: digits, or empty. The content's arguments are
+ * the packet's payload.
  */
 struct frame *socket_packet_encode(const struct session *session, enum socketio_type type, struct span nsp,
                                    struct span id, const struct content *content);

@@ -10,6 +10,7 @@
 #include "session/asking.h"
 #include "session/call.h"
 #include "session/departed.h"
+#include "session/directive.h"
 #include "session/lease.h"
 #include "session/parcel.h"
 #include "session/presence.h"
@@ -17,10 +18,12 @@
 
 enum {
     OFFSET_BYTES_MAX = TOKEN_BYTES_MAX, /* longer ones are not ours */
+    REFUSED_CHANGES = 10,               /* a CONNECT that is refused counts so much: a signature was verified */
     CONNECT_BYTES = 2048,               /* what a subscriber that connects makes this instance and the broker hold */
 };
+static const uint64_t NO_POSITION = UINT64_C(1) << 62; /* no log gets there: whoever claims it is refused */
 
-static void fresh_begin(struct subscriber *subscriber);
+static void fresh_begin(struct subscriber *subscriber, struct span room);
 
 static void connecting_end(struct subscriber *subscriber)
 {
@@ -86,6 +89,7 @@ void subscriber_unref(struct subscriber *subscriber)
     free(subscriber->offset);
     free(subscriber->stale);
     free(subscriber->presence_data);
+    subscriber_identity_drop(subscriber);
     free(subscriber->lease_name);
     connecting_end(subscriber);
     nsp_unref(subscriber->sessions->app, subscriber->nsp);
@@ -172,6 +176,7 @@ static const struct member_events member_events = {
     .settled = on_settled,
     .lost = on_lost,
     .has_room = subscriber_has_room,
+    .directed = subscriber_directed,
 };
 
 /* The lease records a token that the client keeps from an earlier session, because we cannot make the client forget it.
@@ -186,10 +191,21 @@ static void stale_set(struct subscriber *subscriber, struct span text)
     }
 }
 
-static void fresh_begin(struct subscriber *subscriber)
+static void room_join(struct subscriber *subscriber, struct span room)
+{
+    struct session_app *app = subscriber->sessions->app;
+    const struct room_policy *policy = app->room_policy(app, subscriber->nsp, room);
+    struct buf name = {0};
+    subscriber_room_name(&name, subscriber->nsp, room);
+    member_join(&subscriber->member, buf_span(&name),
+                subscriber_may(subscriber, DEED_HISTORY, room) ? policy->replay : START_NOW, policy->replay_entries);
+    buf_finish(&name);
+}
+
+/* `room`: that it is in from the start, beside the namespace's; may be empty. */
+static void fresh_begin(struct subscriber *subscriber, struct span room)
 {
     const struct nsp *nsp = subscriber->nsp;
-    struct buf room = {0};
     subscriber->generation = 1;
     id_create(subscriber->sessions, subscriber->sid);
     if (subscriber_is_leased(subscriber)) {
@@ -202,32 +218,44 @@ static void fresh_begin(struct subscriber *subscriber)
     stale_set(subscriber, span_str(subscriber->offset));
     free(subscriber->offset);
     subscriber->offset = NULL;
-    struct span all = {NULL, 0};
-    const struct room_policy *policy = subscriber->sessions->app->room_policy(subscriber->sessions->app, nsp, all);
-    subscriber_room_name(&room, nsp, all);
-    member_join(&subscriber->member, buf_span(&room), policy->replay, policy->replay_entries);
+    room_join(subscriber, (struct span){NULL, 0});
+    if (room.len != 0)
+        room_join(subscriber, room);
     if (nsp->direct) {
-        buf_clear(&room);
-        subscriber_own_room_name(&room, nsp, subscriber_sid(subscriber));
-        member_join(&subscriber->member, buf_span(&room), START_NOW, 0);
+        struct buf own = {0};
+        subscriber_own_room_name(&own, nsp, subscriber_sid(subscriber));
+        member_join(&subscriber->member, buf_span(&own), START_NOW, 0);
+        buf_finish(&own);
     }
-    buf_finish(&room);
     member_joined(&subscriber->member);
 }
 
-/* Restores its rooms from the lease. False if the client may lack entries of a room that is no longer recorded. */
+/* Whether the client may still be in a room of its lease: it may have come with another token. */
+static bool room_is_allowed(struct subscriber *subscriber, struct span name)
+{
+    struct span room = subscriber_room_of(subscriber->nsp, name);
+    if (broker_room_is_owned(name) || room.len == 0 || subscriber_may(subscriber, DEED_JOIN, room))
+        return true;
+    refusals_note(&subscriber->sessions->refusals, REFUSAL_ROOM_FORBIDDEN, subscriber_sid(subscriber), room);
+    return false;
+}
+
+/* Restores its rooms from the lease. False if the client may lack entries of a room that is no longer recorded, or may
+ * no longer be in one of them. */
 static bool rooms_restore(struct subscriber *subscriber, struct span rooms, const struct token *token)
 {
     struct span room;
     struct stretch stretch;
-    uint64_t floor;
+    uint64_t floor, directed;
     bool any = false;
     int more;
-    if (!lease_floor_decode(&rooms, &floor))
+    if (!lease_floor_decode(&rooms, &floor) || !lease_directed_decode(&rooms, &directed))
         return false;
     member_floor_set(&subscriber->member, floor);
+    member_directed_seq_set(&subscriber->member, directed);
     while ((more = lease_room_decode(&rooms, &room, &stretch)) > 0) {
-        if (!subscriber_room_is_of(subscriber->nsp, room, subscriber_sid(subscriber)))
+        if (!subscriber_room_is_of(subscriber->nsp, room, subscriber_sid(subscriber)) ||
+            !room_is_allowed(subscriber, room))
             return false;
         any = true;
         uint64_t position = stretch.start;
@@ -243,9 +271,11 @@ static bool rooms_restore(struct subscriber *subscriber, struct span rooms, cons
 static void resume_begin(struct subscriber *subscriber, const struct broker_lease *lease)
 {
     struct token token = {0};
+    struct span stale, subject;
     bool has_token = subscriber->offset != NULL && token_decode(span_str(subscriber->offset), &token);
+    lease_data_decode(lease->data, &stale, &subject);
     /* The very token from before the session began: the client has received no event of the session yet. */
-    if (has_token && span_equal(lease->data, span_str(subscriber->offset)))
+    if (has_token && span_equal(stale, span_str(subscriber->offset)))
         has_token = false;
     if (!has_token) {
         token.seq = 0;
@@ -260,7 +290,7 @@ static void resume_begin(struct subscriber *subscriber, const struct broker_leas
     subscriber_set_state(subscriber, SUBSCRIBER_RESUMING);
     member_init(&subscriber->member, subscriber->sessions->hub, &member_events, subscriber_sid(subscriber));
     member_resume(&subscriber->member, token.seq);
-    stale_set(subscriber, lease->data);
+    stale_set(subscriber, stale);
     if (!rooms_restore(subscriber, lease->rooms, has_token ? &token : NULL))
         restart(subscriber);
     member_joined(&subscriber->member);
@@ -276,6 +306,25 @@ static void claim_list(struct subscriber *subscriber)
     map_add(claims, &subscriber->by_lease, subscriber_lease_name(subscriber));
     subscriber->listing = LISTED_AS_CLAIM;
     subscriber->generation = 0;
+}
+
+/* A lease belongs to one user: another one who has learned its name gets nothing by it, and its owner may still come.
+ */
+static bool lease_is_anothers(const struct subscriber *subscriber, const struct broker_lease *lease)
+{
+    struct span stale, subject;
+    lease_data_decode(lease->data, &stale, &subject);
+    return !span_equal(subject, identity_subject(subscriber->identity));
+}
+
+static void claimed_wrongly(struct subscriber *subscriber, const struct broker_lease *lease)
+{
+    const struct transport *transport = subscriber->session->transport;
+    refusals_note(&subscriber->sessions->refusals, REFUSAL_LEASE_OF_ANOTHER, lease->sid, subscriber->nsp->name);
+    subscriber->sessions->counters.resumes_refused++;
+    subscriber->lease_bytes = (uint32_t)lease->rooms.len;
+    subscriber_lease_leave(subscriber, lease, transport->type->peer(transport), CLOSE_PEER_CLOSED);
+    fresh_begin(subscriber, (struct span){NULL, 0});
 }
 
 static void claimed(void *arg, enum broker_result result, const struct broker_lease *lease, bool position_ok)
@@ -298,6 +347,8 @@ static void claimed(void *arg, enum broker_result result, const struct broker_le
     } else if (result == BROKER_OK && lease->generation < subscriber->generation) {
         sessions->counters.leases_superseded++;
         session_close(subscriber->session, CLOSE_SUPERSEDED);
+    } else if (result == BROKER_OK && lease_is_anothers(subscriber, lease) && !subscriber->is_moved) {
+        claimed_wrongly(subscriber, lease);
     } else if (result == BROKER_OK && position_ok && lease->sid.len == ENGINEIO_SID_BYTES && lease->rooms.len > 0) {
         resume_begin(subscriber, lease);
     } else {
@@ -309,7 +360,7 @@ static void claimed(void *arg, enum broker_result result, const struct broker_le
         if (subscriber->is_moved)
             session_close(subscriber->session, CLOSE_HISTORY_LOST);
         else
-            fresh_begin(subscriber);
+            fresh_begin(subscriber, (struct span){NULL, 0});
     }
     subscriber_unref(subscriber);
 }
@@ -335,14 +386,41 @@ static void retry(struct timer *timer)
         member_finish(&subscriber->member);
         subscriber_unlist(subscriber);
         subscriber_lease_release(subscriber, true);
-        fresh_begin(subscriber);
+        fresh_begin(subscriber, (struct span){NULL, 0});
     } else if (subscriber->lease_state == LEASE_RETRYING) {
         subscriber_lease_refresh(subscriber);
     }
 }
 
-void subscriber_begin(struct session *session, const struct nsp *nsp, const struct subscriber_start *start)
+static void presence_data_set(struct subscriber *subscriber, struct span data)
 {
+    if (data.len > BROKER_DATA_BYTES_MAX)
+        subscriber_refuse(subscriber, REFUSAL_PRESENCE_DATA, subscriber->nsp->name, (struct span){NULL, 0});
+    else if (data.len != 0)
+        subscriber->presence_data = mem_text(data);
+}
+
+/* Asks the application. What it costs to refuse a client counts, so that one that tries again and again is slowed. */
+static enum refusal admit(struct session *session, const struct nsp *nsp, const struct subscriber_start *start,
+                          struct admission *admission)
+{
+    struct session_app *app = session->sessions->app;
+    struct client_proof proof = {.auth = start->auth, .token = span_str(session->token)};
+    *admission = (struct admission){.refusal = REFUSAL_COUNT, .identity = start->identity};
+    if (start->is_moved || app->admit == NULL)
+        return REFUSAL_COUNT;
+    app->admit(app, nsp, &proof, admission);
+    if (admission->refusal != REFUSAL_COUNT)
+        session_change(session, REFUSED_CHANGES);
+    return admission->refusal;
+}
+
+enum refusal subscriber_begin(struct session *session, const struct nsp *nsp, const struct subscriber_start *start)
+{
+    struct admission admission;
+    enum refusal refusal = admit(session, nsp, start, &admission);
+    if (refusal != REFUSAL_COUNT)
+        return refusal;
     struct subscriber *subscriber = mem_zero(1, sizeof *subscriber);
     subscriber->session = session;
     subscriber->sessions = session->sessions;
@@ -361,10 +439,11 @@ void subscriber_begin(struct session *session, const struct nsp *nsp, const stru
     session->sessions->socket_count++;
     subscriber->connecting = call_create(session, NULL, (struct span){NULL, 0}, CONNECT_BYTES);
     session_change(session, 1);
-    if (start->presence_data.len > BROKER_DATA_BYTES_MAX)
-        subscriber_refuse(subscriber, REFUSAL_PRESENCE_DATA, nsp->name, (struct span){NULL, 0});
-    else if (start->presence_data.len != 0)
-        subscriber->presence_data = mem_text(start->presence_data);
+    presence_data_set(subscriber,
+                      admission.presence_data != NULL ? span_str(admission.presence_data) : start->presence_data);
+    free(admission.presence_data);
+    if (admission.identity != NULL)
+        subscriber_identity_set(subscriber, admission.identity);
     asking_restore(subscriber, start->asking, start->away_ms);
     if (start->pid.len != 0 && (nsp->recoverable || start->is_moved)) {
         subscriber_lease_name_set(subscriber, start->pid);
@@ -373,8 +452,9 @@ void subscriber_begin(struct session *session, const struct nsp *nsp, const stru
         subscriber_set_state(subscriber, SUBSCRIBER_CLAIMING);
         claim(subscriber);
     } else {
-        fresh_begin(subscriber);
+        fresh_begin(subscriber, start->room);
     }
+    return REFUSAL_COUNT;
 }
 
 struct subscriber *subscriber_find(struct session *session, struct span nsp)
@@ -406,6 +486,7 @@ static void detach(struct subscriber *subscriber, bool for_good, enum close_reas
     asking_end(subscriber, reason == CLOSE_PARKED);
     subscriber_set_state(subscriber, SUBSCRIBER_GONE);
     timer_stop(sessions->loop, &subscriber->retry);
+    subscriber_identity_drop(subscriber);
     subscriber_calls_drop(subscriber);
     member_finish(&subscriber->member);
     subscriber_unlist(subscriber);
@@ -419,15 +500,16 @@ static void detach(struct subscriber *subscriber, bool for_good, enum close_reas
 bool subscriber_is_calm(const struct subscriber *subscriber)
 {
     return subscriber->state == SUBSCRIBER_CONNECTED && subscriber->lease_state == LEASE_IDLE &&
-           subscriber->refs == 1 && list_empty(&subscriber->acks) && member_is_settled(&subscriber->member);
+           !subscriber_has_expired(subscriber) && subscriber->refs == 1 && list_empty(&subscriber->acks) &&
+           member_is_settled(&subscriber->member);
 }
 
-void subscriber_park(const struct subscriber *subscriber, struct buf *to)
+void subscriber_park(struct subscriber *subscriber, struct buf *to)
 {
-    struct hub *hub = subscriber->sessions->hub;
     struct buf offset = {0}, asking = {0};
     struct token token;
-    hub_token(hub, hub_position(hub), &token);
+    if (!member_token(&subscriber->member, &token))
+        token.seq = NO_POSITION;
     token_encode(&offset, &token);
     asking_park(subscriber, &asking);
     struct parcel_socket parcel = {
@@ -435,6 +517,9 @@ void subscriber_park(const struct subscriber *subscriber, struct buf *to)
         .pid = span_sub(subscriber_lease_name(subscriber), 0, ENGINEIO_SID_BYTES),
         .offset = buf_span(&offset),
         .presence_data = span_str(subscriber->presence_data),
+        .claims = subscriber->identity != NULL ? identity_claims(subscriber->identity) : SPAN_LIT(""),
+        .expires_ms = subscriber->identity != NULL ? (uint64_t)subscriber->identity->expires_ms : 0,
+        .told = subscriber->identity != NULL && subscriber->identity->told,
         .asking = buf_span(&asking),
     };
     parcel_socket_encode(to, &parcel);
@@ -450,4 +535,23 @@ void subscriber_detach(struct subscriber *subscriber, enum close_reason reason)
 void subscriber_disconnect(struct subscriber *subscriber)
 {
     detach(subscriber, true, CLOSE_NONE);
+}
+
+void subscriber_expel(struct subscriber *subscriber, enum refusal refusal)
+{
+    struct session *session = subscriber->session;
+    struct buf args = {0};
+    refusals_note(&subscriber->sessions->refusals, refusal, subscriber_sid(subscriber), subscriber->nsp->name);
+    buf_printf(&args, "[\"sennit\",{\"disconnected\":true,\"reason\":\"%s\",\"error\":\"%s\"}]", refusal_name(refusal),
+               refusal_text(refusal));
+    subscriber_tell(subscriber, buf_span(&args));
+    buf_finish(&args);
+    if (session->protocol->disconnected == NULL) {
+        session_close(session, CLOSE_EXPELLED);
+        return;
+    }
+    session->protocol->disconnected(subscriber);
+    session->expelled = true;
+    detach(subscriber, false, CLOSE_NONE);
+    session_stirred(session);
 }

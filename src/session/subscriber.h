@@ -66,22 +66,23 @@ struct subscriber {
     uint64_t generation;   /* of its lease; while it claims one, the highest that other instances have claimed since */
     uint64_t lease_due_us; /* time of the next rewrite; 0: no lease */
     char sid[ENGINEIO_SID_BYTES];
-    uint32_t lease_writes;   /* of this lease, begun so far */
-    char *lease_name;        /* its pid and, except for "/", the namespace; NULL: no lease */
-    struct call *connecting; /* until it is connected */
-    struct list acks;        /* calls that wait for the lease */
-    char *stale;             /* the token that the client keeps from an earlier session, NULL: none */
-    char *offset;            /* the client's offset, NULL: none */
-    char *presence_data;     /* JSON; NULL: none */
-    struct asking *asking;   /* asking.c; NULL: nobody has asked */
-    uint32_t refs;           /* the session's, and one for each awaited answer */
-    uint32_t number;         /* in its session, from 1: the tag of its events */
-    uint32_t lease_bytes;    /* of the rooms in what was written last */
-    uint8_t state;           /* enum subscriber_state */
-    uint8_t lease_state;     /* enum lease_state */
-    uint8_t listing;         /* enum subscriber_listing */
-    bool roams;              /* its session moves between instances: it has a lease in every namespace */
-    bool is_moved;           /* it resumes without its client's knowledge, because its session has moved */
+    uint32_t lease_writes;     /* of this lease, begun so far */
+    char *lease_name;          /* its pid and, except for "/", the namespace; NULL: no lease */
+    struct call *connecting;   /* until it is connected */
+    struct list acks;          /* calls that wait for the lease */
+    char *stale;               /* the token that the client keeps from an earlier session, NULL: none */
+    char *offset;              /* the client's offset, NULL: none */
+    char *presence_data;       /* JSON; NULL: none */
+    struct identity *identity; /* NULL: none is known */
+    struct asking *asking;     /* asking.c; NULL: nobody has asked */
+    uint32_t refs;             /* the session's, and one for each awaited answer */
+    uint32_t number;           /* in its session, from 1: the tag of its events */
+    uint32_t lease_bytes;      /* of the rooms in what was written last */
+    uint8_t state;             /* enum subscriber_state */
+    uint8_t lease_state;       /* enum lease_state */
+    uint8_t listing;           /* enum subscriber_listing */
+    bool roams;                /* its session moves between instances: it has a lease in every namespace */
+    bool is_moved;             /* it resumes without its client's knowledge, because its session has moved */
 };
 
 /* What a client brings when it connects. Each may be empty. */
@@ -89,16 +90,21 @@ struct subscriber_start {
     struct span pid;           /* valid (engineio_sid_is_valid): of the lease that it resumes */
     struct span offset;        /* the token of the last event that it received */
     struct span presence_data; /* JSON */
+    struct span room;          /* that it is in from the start, unless it resumes; the caller has checked it */
+    struct span auth;          /* JSON, the payload of CONNECT; for the application */
     bool is_moved;             /* see struct subscriber; pid and offset are from a parcel */
-    struct span asking;        /* and these, see asking_restore */
+    struct identity *identity; /* of a moved one, which takes it over; NULL: none */
+    struct span asking;        /* of a moved one, and the time that it was away: see asking_restore */
     uint64_t away_ms;
 };
-/* A client connects to a namespace that the session is not in yet. It takes a reference of the namespace. */
-void subscriber_begin(struct session *session, const struct nsp *nsp, const struct subscriber_start *start);
+/* A client connects to a namespace that the session is not in yet. The application decides whether it may: if not, this
+ * returns why, and nothing has begun. REFUSAL_COUNT: it has begun, with a reference of the namespace. */
+enum refusal subscriber_begin(struct session *session, const struct nsp *nsp, const struct subscriber_start *start)
+    __attribute__((warn_unused_result));
 /* Nothing of it is under way, see session_is_calm. */
 bool subscriber_is_calm(const struct subscriber *subscriber);
 /* Appends what brings a calm subscriber back on another instance. */
-void subscriber_park(const struct subscriber *subscriber, struct buf *to);
+void subscriber_park(struct subscriber *subscriber, struct buf *to);
 /* The subscriber of this namespace, or NULL. */
 struct subscriber *subscriber_find(struct session *session, struct span nsp);
 /* The client leaves (41): the lease is deleted. */
@@ -144,6 +150,26 @@ void subscriber_leave(struct subscriber *subscriber, const struct span *rooms, s
 /* Refuses one request: counts and logs the refusal, and sends it to the client if it asked for an acknowledgement.
  * `what` is the room or event concerned, for the log. */
 void subscriber_refuse(struct subscriber *subscriber, enum refusal refusal, struct span what, struct span ack_id);
+/* Ends it, while its session goes on: the client is told why, and may come back and resume. Counts the refusal. */
+void subscriber_expel(struct subscriber *subscriber, enum refusal refusal);
+/* Tells the client something in the event `sennit`: the arguments are `["sennit",{...}]`. */
+void subscriber_tell(struct subscriber *subscriber, struct span args);
+
+/* subscriber_identity.c: who the client is. */
+
+/* Takes over an identity, in place of the one it had, and ends the subscriber when it expires. */
+void subscriber_identity_set(struct subscriber *subscriber, struct identity *identity);
+/* The same with a new token of a connected client; leaves the rooms that the new one does not allow. Refused if it is
+ * of another subject; then the identity stays the caller's. */
+enum refusal subscriber_identity_renew(struct subscriber *subscriber, struct identity *identity);
+void subscriber_identity_drop(struct subscriber *subscriber); /* harmless without one */
+/* Its identity has expired: it is about to be ended, and nothing more of it counts. */
+bool subscriber_has_expired(const struct subscriber *subscriber);
+/* The time until then; UINT64_MAX: never. */
+uint64_t subscriber_expires_in_ms(const struct subscriber *subscriber);
+/* Asks the rules. An empty room is the namespace. */
+bool subscriber_may(const struct subscriber *subscriber, enum deed deed, struct span room);
+
 /* Answers a request, unless its id is empty: with nothing, or with this content. */
 void subscriber_ack(struct subscriber *subscriber, struct span ack_id);
 void subscriber_answer(struct subscriber *subscriber, struct span ack_id, const struct content *content);

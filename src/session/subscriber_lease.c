@@ -140,14 +140,15 @@ static void lease_written(void *arg, enum broker_result result)
 
 static void lease_write(struct subscriber *subscriber)
 {
-    struct buf rooms = {0}, own = {0};
+    struct buf rooms = {0}, own = {0}, data = {0};
     member_note(&subscriber->member);
     subscriber->lease_writes++;
     subscriber_calls_note(subscriber);
     lease_rooms_encode(&rooms, &subscriber->member);
     struct broker_lease lease = subscriber_lease_of(subscriber, &own);
     lease.rooms = buf_span(&rooms);
-    lease.data = span_str(subscriber->stale);
+    lease_data_encode(&data, span_str(subscriber->stale), identity_subject(subscriber->identity));
+    lease.data = buf_span(&data);
     subscriber->lease_bytes = (uint32_t)rooms.len;
     set_lease_state(subscriber, LEASE_WRITING);
     subscriber->refs++;
@@ -156,6 +157,7 @@ static void lease_write(struct subscriber *subscriber)
     broker_lease_write(hub_broker(subscriber->sessions->hub), &lease, lease_written, subscriber);
     buf_finish(&rooms);
     buf_finish(&own);
+    buf_finish(&data);
 }
 
 void subscriber_lease_refresh(struct subscriber *subscriber)
@@ -183,17 +185,19 @@ static void last_written(void *arg, enum broker_result result)
 
 void subscriber_lease_write_last(struct subscriber *subscriber)
 {
-    struct buf rooms = {0}, own = {0};
+    struct buf rooms = {0}, own = {0}, data = {0};
     if (!member_lease_is_stale(&subscriber->member) && subscriber->lease_state != LEASE_RETRYING)
         return;
     lease_rooms_encode(&rooms, &subscriber->member);
     struct broker_lease lease = subscriber_lease_of(subscriber, &own);
     lease.rooms = buf_span(&rooms);
-    lease.data = span_str(subscriber->stale);
+    lease_data_encode(&data, span_str(subscriber->stale), identity_subject(subscriber->identity));
+    lease.data = buf_span(&data);
     subscriber->lease_bytes = (uint32_t)rooms.len;
     broker_lease_write(hub_broker(subscriber->sessions->hub), &lease, last_written, NULL);
     buf_finish(&rooms);
     buf_finish(&own);
+    buf_finish(&data);
 }
 
 /* The connection is gone, the lease stays for whoever claims it; unless too much stays of others already. */

@@ -44,12 +44,17 @@ void subscriber_lease_write_last(struct subscriber *subscriber);
 void subscriber_lease_leave(struct subscriber *subscriber, const struct broker_lease *lease, const struct addr_ip *from,
                             enum close_reason reason);
 
+/* As a directive of this seq (0: it is not logged) demands: joins these rooms, or leaves them. A room that cannot be
+ * joined is refused, with a line in the log, and none is. */
+void subscriber_join_directed(struct subscriber *subscriber, const struct span *rooms, size_t count, uint64_t seq);
+void subscriber_leave_directed(struct subscriber *subscriber, const struct span *rooms, size_t count, uint64_t seq);
+
 /* member_events. */
 void subscriber_deliver(struct member *member, struct entry *entry, const struct token *token, bool shared);
 bool subscriber_has_room(struct member *member);
 
-/* slow.c: too much is queued: drops events that the log has, and lets their subscribers catch up. True if `subscriber`
- * is one of them. */
-bool session_slow(struct session *session, struct subscriber *subscriber);
+/* slow.c: too much is queued for the subscriber's session: does what its namespace says (enum slow_policy). True if
+ * the next event, logged or not, is not to be queued. */
+bool subscriber_slow(struct subscriber *subscriber, bool is_logged);
 
 #endif

@@ -8,6 +8,8 @@
 #include "hub/audience.h"
 #include "session/asking.h"
 #include "session/asking_entry.h"
+#include "session/emit.h"
+#include "session/polling_parts.h"
 #include "session/presence.h"
 
 void subscriber_room_name(struct buf *to, const struct nsp *nsp, struct span room)
@@ -108,10 +110,10 @@ void subscriber_deliver(struct member *member, struct entry *entry, const struct
         subscriber->sessions->counters.volatile_dropped++;
         return;
     }
-    if (subscriber->nsp->recoverable &&
+    if (!polling_carries(session) &&
         transport_queued(session->transport) > subscriber->sessions->limits.slow_queue_bytes &&
-        session_slow(session, subscriber))
-        return; /* it comes again */
+        subscriber_slow(subscriber, entry->seq != 0))
+        return; /* it comes again, or is dropped */
     session->moves++;
     const char *key = &subscriber->nsp->formats[session->protocol->kind][session->transport->format];
     struct frame **kept = shared ? entry_frame(entry, key) : NULL;
@@ -129,8 +131,8 @@ bool subscriber_has_room(struct member *member)
     struct session *session = subscriber->session;
     if (!transport_is_open(session->transport))
         return false; /* it is ending: no further try */
-    /* One that moves between instances must settle before anything is answered. Its queue has a bound of its own. */
-    if (subscriber->roams || transport_queued(session->transport) < subscriber->sessions->limits.replay_queue_bytes)
+    if (polling_carries(session) ||
+        transport_queued(session->transport) < subscriber->sessions->limits.replay_queue_bytes)
         return true;
     transport_await_drained(session->transport);
     return false;
@@ -152,6 +154,10 @@ void subscriber_ack(struct subscriber *subscriber, struct span ack_id)
 void subscriber_refuse(struct subscriber *subscriber, enum refusal refusal, struct span what, struct span ack_id)
 {
     refusals_note(&subscriber->sessions->refusals, refusal, subscriber_sid(subscriber), what);
+    if (subscriber->session->protocol->refused != NULL) {
+        subscriber->session->protocol->refused(subscriber, refusal, ack_id);
+        return;
+    }
     if (ack_id.len == 0)
         return;
     struct buf args = {0};
@@ -161,20 +167,31 @@ void subscriber_refuse(struct subscriber *subscriber, enum refusal refusal, stru
     buf_finish(&args);
 }
 
+void subscriber_tell(struct subscriber *subscriber, struct span args)
+{
+    if (!subscriber_is_connected(subscriber))
+        return;
+    struct entry *entry = hub_entry_create(subscriber->sessions->hub, subscriber->nsp->name, args);
+    member_tell(&subscriber->member, entry);
+    entry_unref(entry);
+}
+
 /* What the broker refuses is not acknowledged: a client that takes any acknowledgement for an acceptance, as the stock
  * client's `retries` do, would forget a message that is in no log. It keeps it, and may send it again. Where
  * subscribers are told of their instance, they are told of this, too. */
-static void refuse_for_now(struct subscriber *subscriber, enum refusal refusal, struct span what)
+static void refuse_for_now(struct subscriber *subscriber, enum refusal refusal, struct span what, struct span id)
 {
     struct buf body = {0};
+    if (subscriber->session->protocol->refused != NULL) { /* no such client takes it for an acceptance */
+        subscriber_refuse(subscriber, refusal, what, id);
+        return;
+    }
     subscriber_refuse(subscriber, refusal, what, (struct span){NULL, 0});
-    if (!subscriber->nsp->announce || !subscriber_is_connected(subscriber))
+    if (!subscriber->nsp->announce)
         return;
     buf_printf(&body, "[\"sennit\",{\"refused\":\"%s\",\"error\":\"%s\"}]", refusal_name(refusal),
                refusal_text(refusal));
-    struct entry *entry = hub_entry_create(subscriber->sessions->hub, subscriber->nsp->name, buf_span(&body));
-    member_tell(&subscriber->member, entry);
-    entry_unref(entry);
+    subscriber_tell(subscriber, buf_span(&body));
     buf_finish(&body);
 }
 
@@ -193,36 +210,15 @@ static void published(void *arg, enum broker_result result)
     if (subscriber->session != NULL && result == BROKER_OK)
         subscriber_ack(subscriber, call_id(call));
     else if (subscriber->session != NULL && broker_refusal_text(result) != NULL)
-        refuse_for_now(subscriber, refusal_of(result), (struct span){NULL, 0});
+        refuse_for_now(subscriber, refusal_of(result), (struct span){NULL, 0}, call_id(call));
     call_end(call);
     free(call);
-}
-
-static void audience_make(struct buf *to, const struct subscriber *subscriber, const struct subscriber_emit *emit)
-{
-    struct buf name = {0};
-    for (size_t i = 0; i < emit->room_count && emit->room_count > 1; i++) {
-        buf_clear(&name);
-        subscriber_room_name(&name, subscriber->nsp, emit->rooms[i]);
-        audience_add(to, AUDIENCE_TO, buf_span(&name));
-    }
-    for (size_t i = 0; i < emit->except_count; i++) {
-        buf_clear(&name);
-        subscriber_room_name(&name, subscriber->nsp, emit->excepts[i]);
-        audience_add(to, AUDIENCE_EXCEPT, buf_span(&name));
-        /* A subscriber's id counts as a room: its own. */
-        if (engineio_sid_is_valid(emit->excepts[i]))
-            audience_add(to, AUDIENCE_EXCEPT_SID, emit->excepts[i]);
-    }
-    if (emit->except_self)
-        audience_add(to, AUDIENCE_SENDER, subscriber_sid(subscriber));
-    buf_finish(&name);
 }
 
 /* To the members on this instance, at once: nobody else is asked. */
 static void publish_here(struct subscriber *subscriber, const struct broker_publish *publish, struct span ack_id)
 {
-    hub_room_deliver(subscriber->sessions->hub, publish->room, publish->audience, publish->body);
+    hub_room_tell_audience(subscriber->sessions->hub, publish->room, publish->body, publish->audience);
     subscriber_ack(subscriber, ack_id);
 }
 
@@ -234,43 +230,31 @@ static void publish_all(struct subscriber *subscriber, const struct broker_publi
         return;
     call_end(call);
     free(call);
-    /* Without an acknowledgement, closing is the only way to tell the client. */
-    if (ack_id.len != 0)
-        refuse_for_now(subscriber, REFUSAL_BROKER_BACKLOG, publish->room);
+    /* Without an acknowledgement, closing is the only way to tell a client of Socket.IO. */
+    if (ack_id.len != 0 || subscriber->session->protocol->refused != NULL)
+        refuse_for_now(subscriber, REFUSAL_BROKER_BACKLOG, publish->room, ack_id);
     else
         session_close(subscriber->session, CLOSE_BROKER_BACKLOG);
 }
 
-void subscriber_publish(struct subscriber *subscriber, const struct subscriber_emit *emit)
+void subscriber_publish(struct subscriber *subscriber, const struct subscriber_emit *from)
 {
-    struct buf name = {0}, audience = {0}, encoded = {0};
-    struct span body = emit->content->args;
-    if (emit->is_volatile)
-        buf_append_char(&encoded, CONTENT_VOLATILE);
-    if (emit->is_volatile || emit->content->count > 0) {
-        content_encode(&encoded, emit->content);
-        body = buf_span(&encoded);
-    }
-    if (emit->to_sid.len != 0)
-        subscriber_own_room_name(&name, subscriber->nsp, emit->to_sid);
-    else /* an event for several rooms goes into the namespace's log, so that no member gets it twice */
-        subscriber_room_name(&name, subscriber->nsp, emit->room_count == 1 ? emit->rooms[0] : (struct span){NULL, 0});
-    audience_make(&audience, subscriber, emit);
+    struct emit emit;
+    emit_event(&emit, subscriber->nsp, subscriber_sid(subscriber), from);
     struct broker_publish publish = {
-        .room = buf_span(&name),
-        .audience = buf_span(&audience),
-        .body = body,
-        .id = emit->id,
-        .retention = emit->retention,
+        .room = buf_span(&emit.room),
+        .audience = buf_span(&emit.audience),
+        .body = emit.body,
+        .id = from->id,
+        .retention = from->retention,
     };
-    if (emit->is_local)
-        publish_here(subscriber, &publish, emit->ack_id);
+    if (from->is_local)
+        publish_here(subscriber, &publish, from->ack_id);
     else
-        publish_all(subscriber, &publish, emit->ack_id);
-    buf_finish(&name);
-    buf_finish(&audience);
-    buf_finish(&encoded);
+        publish_all(subscriber, &publish, from->ack_id);
+    emit_finish(&emit);
 }
+
 static bool is_active(const struct membership *membership)
 {
     return membership != NULL && membership_has_begun(membership);
@@ -373,9 +357,10 @@ static bool is_named_before(const struct span *rooms, size_t count)
     return false;
 }
 
-/* Decides about all rooms before it joins one: if one of them cannot be joined, none is. Returns REFUSAL_COUNT if all
- * can, else `*bad` is the one that cannot. */
-static enum refusal rooms_check(struct subscriber *subscriber, const struct span *rooms, size_t count, size_t *bad)
+/* Decides about all rooms before it joins one: if one of them cannot be joined, none is. `directed`: a backend says so,
+ * for whom the rules of access are not meant. Returns REFUSAL_COUNT if all can, else `*bad` is the one that cannot. */
+static enum refusal rooms_check(struct subscriber *subscriber, const struct span *rooms, size_t count, bool directed,
+                                size_t *bad)
 {
     struct sessions *sessions = subscriber->sessions;
     size_t own = rooms_count(subscriber), all = hub_room_count(sessions->hub);
@@ -389,6 +374,9 @@ static enum refusal rooms_check(struct subscriber *subscriber, const struct span
         bool is_new_here = is_new && !hub_has_room(sessions->hub, buf_span(&name));
         if (rooms[i].len == 0 || name.len > BROKER_ROOM_BYTES_MAX)
             refusal = REFUSAL_ROOM_INVALID;
+        else if (!directed && !span_equal(rooms[i], subscriber_sid(subscriber)) &&
+                 !subscriber_may(subscriber, DEED_JOIN, rooms[i]))
+            refusal = REFUSAL_ROOM_FORBIDDEN;
         else if (is_new && engineio_sid_is_valid(rooms[i]))
             refusal = REFUSAL_ROOM_IS_SOCKET;
         else if (is_new && own++ >= sessions->limits.rooms_max)
@@ -413,7 +401,8 @@ static void join(struct subscriber *subscriber, struct span room, struct span na
     const struct room_policy *policy = sessions->app->room_policy(sessions->app, subscriber->nsp, room);
     if (policy->presence || !hub_has_room(sessions->hub, name))
         session_change(subscriber->session, 1);
-    call->room = membership_room_number(member_join(&subscriber->member, name, policy->replay, policy->replay_entries));
+    enum start_mode replay = subscriber_may(subscriber, DEED_HISTORY, room) ? policy->replay : START_NOW;
+    call->room = membership_room_number(member_join(&subscriber->member, name, replay, policy->replay_entries));
 }
 
 void subscriber_join(struct subscriber *subscriber, const struct span *rooms, size_t count, struct span ack_id)
@@ -421,7 +410,7 @@ void subscriber_join(struct subscriber *subscriber, const struct span *rooms, si
     struct buf name = {0};
     struct call *call = NULL;
     size_t bad = 0;
-    enum refusal refusal = rooms_check(subscriber, rooms, count, &bad);
+    enum refusal refusal = rooms_check(subscriber, rooms, count, false, &bad);
     if (refusal != REFUSAL_COUNT) {
         subscriber_refuse(subscriber, refusal, rooms[bad], ack_id);
         return;
@@ -485,4 +474,58 @@ void subscriber_leave(struct subscriber *subscriber, const struct span *rooms, s
         subscriber_lease_refresh(subscriber);
     else
         subscriber_joins_done(subscriber);
+}
+
+/* The lease is written in any case: it says that the directive was obeyed. */
+static void directive_end(struct subscriber *subscriber, uint64_t seq, bool joins)
+{
+    member_directed(&subscriber->member, seq);
+    if (joins)
+        member_joined(&subscriber->member); /* `ready` follows */
+    else if (subscriber_is_leased(subscriber))
+        subscriber_lease_refresh(subscriber);
+    else
+        subscriber_joins_done(subscriber);
+}
+
+void subscriber_join_directed(struct subscriber *subscriber, const struct span *rooms, size_t count, uint64_t seq)
+{
+    struct session_app *app = subscriber->sessions->app;
+    struct buf name = {0};
+    bool joins = false;
+    size_t bad = 0;
+    enum refusal refusal = rooms_check(subscriber, rooms, count, true, &bad);
+    if (refusal != REFUSAL_COUNT)
+        subscriber_refuse(subscriber, refusal, rooms[bad], (struct span){NULL, 0});
+    for (size_t i = 0; i < count && refusal == REFUSAL_COUNT; i++) {
+        name_of(&name, subscriber, rooms[i]);
+        if (span_equal(rooms[i], subscriber_sid(subscriber)) || is_in_or_enters(subscriber, buf_span(&name)))
+            continue;
+        const struct room_policy *policy = app->room_policy(app, subscriber->nsp, rooms[i]);
+        joins = true;
+        if (seq == 0)
+            member_join(&subscriber->member, buf_span(&name), policy->replay, policy->replay_entries);
+        else if (policy->replay == START_NOW) /* from the directive on, also for one that was cut off meanwhile */
+            member_join_directed(&subscriber->member, buf_span(&name), START_AT, seq, seq);
+        else
+            member_join_directed(&subscriber->member, buf_span(&name), policy->replay, policy->replay_entries, seq);
+    }
+    buf_finish(&name);
+    directive_end(subscriber, seq, joins);
+}
+
+void subscriber_leave_directed(struct subscriber *subscriber, const struct span *rooms, size_t count, uint64_t seq)
+{
+    struct buf name = {0};
+    for (size_t i = 0; i < count; i++) {
+        name_of(&name, subscriber, rooms[i]);
+        struct membership *membership = member_find(&subscriber->member, buf_span(&name));
+        /* One that it has joined behind the directive stays. */
+        if (membership == NULL || (seq != 0 && !member_was_in(&subscriber->member, buf_span(&name), seq)))
+            continue;
+        presence_leave(subscriber, membership);
+        member_leave(&subscriber->member, buf_span(&name));
+    }
+    buf_finish(&name);
+    directive_end(subscriber, seq, false);
 }

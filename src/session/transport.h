@@ -57,6 +57,9 @@ struct transport_type {
     void (*close)(struct transport *transport, enum close_reason reason);
     /* Ends it without a farewell, also after `close`. */
     void (*abort)(struct transport *transport, enum close_reason reason);
+    /* Asks the peer for a sign of life without a message, and reports it by session_transport_ponged with the same
+     * number. NULL: protocols ask by messages. */
+    void (*ping)(struct transport *transport, uint32_t number);
     /* Something under way in the session has ended (session_is_calm). NULL: the transport does not care. */
     void (*stirred)(struct transport *transport);
     /* The peer's address, valid as long as the transport. */

@@ -125,6 +125,23 @@ static void abort_now(struct transport *transport, enum close_reason reason)
     conn_close(websocket_of(transport)->conn, reason);
 }
 
+static void ping(struct transport *transport, uint32_t number)
+{
+    struct frame *frame = ws_frame_create(WS_PING, span_of(&number, sizeof number));
+    conn_send_frame(websocket_of(transport)->conn, frame);
+    frame_unref(frame);
+}
+
+/* A pong may come unasked, too (RFC 6455 section 5.5.3), and then it does not have the number. */
+static void pong_received(struct websocket *websocket, struct span payload)
+{
+    uint32_t number;
+    if (websocket->transport.session == NULL || payload.len != sizeof number)
+        return;
+    memcpy(&number, payload.data, sizeof number);
+    session_transport_ponged(websocket->transport.session, number);
+}
+
 static const struct addr_ip *peer(const struct transport *transport)
 {
     return &conn_of(transport)->peer;
@@ -149,6 +166,7 @@ static const struct transport_type websocket_type = {
     .pause = pause_reading,
     .close = close_with_frame,
     .abort = abort_now,
+    .ping = ping,
     .stirred = stirred,
     .peer = peer,
 };
@@ -245,6 +263,8 @@ static void event_received(struct websocket *websocket, const struct ws_event *e
             message_received(websocket, event);
         break;
     case WS_PING:
+        if (websocket->transport.session != NULL)
+            session_message(websocket->transport.session);
         frame = ws_frame_create(WS_PONG, event->payload);
         conn_send_frame(websocket->conn, frame);
         frame_unref(frame);
@@ -253,6 +273,8 @@ static void event_received(struct websocket *websocket, const struct ws_event *e
         close_received(websocket, event->close_code);
         break;
     case WS_PONG:
+        pong_received(websocket, event->payload);
+        break;
     case WS_CONTINUATION:
         break;
     }
@@ -260,12 +282,16 @@ static void event_received(struct websocket *websocket, const struct ws_event *e
 
 static enum close_reason reason_of_code(uint16_t code)
 {
-    return code == 1007 ? CLOSE_WS_NOT_UTF8 : code == 1009 ? CLOSE_WS_TOO_BIG : CLOSE_WS_INVALID;
+    return code == 1007   ? CLOSE_WS_NOT_UTF8
+           : code == 1008 ? CLOSE_WS_FRAMES
+           : code == 1009 ? CLOSE_WS_TOO_BIG
+                          : CLOSE_WS_INVALID;
 }
 
 static bool is_paused(const struct websocket *websocket)
 {
-    return websocket->waits || (websocket->transport.session != NULL && websocket->transport.session->paused);
+    return websocket->waits ||
+           (websocket->transport.session != NULL && session_is_unread(websocket->transport.session));
 }
 
 /* Processes input until the peer's Close, even after ours was sent, so that earlier messages are not lost. Input after
@@ -328,6 +354,7 @@ size_t websocket_received(struct websocket *websocket, char *bytes, size_t len)
     struct ws_decoder fresh, *decoder = websocket->part != NULL ? &websocket->part->decoder : NULL;
     if (decoder == NULL) {
         ws_decoder_init(&fresh, true, websocket->sessions->limits.payload_bytes_max);
+        fresh.frames_max = websocket->sessions->limits.frames_max;
         fresh.takes_compressed = websocket->context != NULL || compression_is_format(websocket->transport.format);
         decoder = &fresh;
     }

@@ -32,8 +32,8 @@ struct span json_array_at(struct span array, size_t index);
 /* Walks a valid object likewise; `key` is the raw string with its quotes. */
 bool json_object_next(struct span *rest, struct span *key, struct span *value);
 /* The value of the last member called `name` of a valid value, or a span with NULL data: it is no object, or has none.
- */
-struct span json_object_get(struct span object, struct span name);
+ * (jansson, which cjose brings, has a function of this name: for the linker this one has another.) */
+struct span json_object_get(struct span object, struct span name) __asm__("wire_json_object_get");
 
 /* Length of the valid string that starts `text`, both quotes included, or 0. */
 size_t json_string_len(struct span text);

@@ -25,9 +25,8 @@ static bool is_base64(char c)
     return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '+' || c == '/';
 }
 
-bool payload_binary_decode(struct buf *to, struct span packet)
+bool payload_base64_decode(struct buf *to, struct span text)
 {
-    struct span text = span_from(packet, 1);
     size_t padding = 0;
     while (padding < 2 && padding < text.len && text.data[text.len - 1 - padding] == '=')
         padding++;
@@ -52,10 +51,20 @@ bool payload_binary_decode(struct buf *to, struct span packet)
     return true;
 }
 
-void payload_binary_encode(struct buf *to, struct span bytes)
+bool payload_binary_decode(struct buf *to, struct span packet)
 {
-    buf_append_char(to, 'b');
+    return payload_base64_decode(to, span_from(packet, 1));
+}
+
+void payload_base64_encode(struct buf *to, struct span bytes)
+{
     /* EVP_EncodeBlock ends the text with a zero byte. */
     char *text = buf_reserve(to, (bytes.len + 2) / 3 * 4 + 1);
     buf_added(to, (size_t)EVP_EncodeBlock((unsigned char *)text, (const unsigned char *)bytes.data, (int)bytes.len));
+}
+
+void payload_binary_encode(struct buf *to, struct span bytes)
+{
+    buf_append_char(to, 'b');
+    payload_base64_encode(to, bytes);
 }

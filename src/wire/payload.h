@@ -24,5 +24,8 @@ static inline bool payload_is_binary(struct span packet)
 bool payload_binary_decode(struct buf *to, struct span packet);
 /* Appends a packet with these bytes. */
 void payload_binary_encode(struct buf *to, struct span bytes);
+/* The same without the `b`. */
+bool payload_base64_decode(struct buf *to, struct span text);
+void payload_base64_encode(struct buf *to, struct span bytes);
 
 #endif

@@ -111,8 +111,8 @@ static bool header_take(struct ws_decoder *decoder, const uint8_t *header)
     uint8_t opcode = header[0] & 0x0f;
     if (!length_check(decoder, header, opcode))
         return false;
-    if (decoder->expect_masked)
-        memcpy(decoder->mask, header + header_bytes(header) - 4, 4);
+    if (!is_control(opcode) && decoder->frames_max != 0 && ++decoder->frames > decoder->frames_max)
+        return fail(decoder, 1008);
     if (opcode == WS_TEXT || opcode == WS_BINARY) {
         decoder->message_opcode = opcode;
         decoder->compressed = (header[0] & RSV1) != 0;
@@ -120,6 +120,8 @@ static bool header_take(struct ws_decoder *decoder, const uint8_t *header)
     }
     decoder->opcode = opcode;
     decoder->fin = (header[0] & 0x80) != 0;
+    if (decoder->expect_masked)
+        memmove(decoder->mask, header + header_bytes(header) - 4, 4); /* it may overwrite the header */
     decoder->payload_at = 0;
     decoder->header_len = 0;
     decoder->in_payload = true;
@@ -190,6 +192,7 @@ static bool frame_take(struct ws_decoder *decoder, struct span part, struct ws_e
     *event = (struct ws_event){.opcode = decoder->message_opcode, .payload = part, .compressed = decoder->compressed};
     *got = true;
     decoder->message_opcode = 0;
+    decoder->frames = 0;
     return true;
 }
 

@@ -26,17 +26,21 @@ struct ws_decoder {
     uint32_t message_bytes_max;
     uint32_t payload_len, payload_at; /* of the frame under way, and how much of it has come */
     uint32_t handed;                  /* bytes at the end of `message` that the last event showed */
-    uint16_t bad_code;                /* after -1: the close code to send: 1002, 1007 or 1009 */
-    uint8_t header[WS_HEADER_BYTES_MAX];
+    uint32_t frames, frames_max;      /* of the message under way; and how many it may have, set by the owner; 0: any */
+    uint16_t bad_code;                /* after -1: the close code to send: 1002, 1007, 1008 (too many frames) or 1009 */
+    union {
+        uint8_t header[WS_HEADER_BYTES_MAX]; /* so far, if it comes in pieces */
+        uint8_t mask[4];                     /* in_payload */
+    };
     uint8_t header_len;
-    uint8_t mask[4];
-    uint8_t opcode;         /* of the frame under way */
-    uint8_t message_opcode; /* of the message under way, 0: none */
-    struct utf8 utf8;       /* of the text message under way */
-    bool expect_masked;     /* true on the server's side */
-    bool takes_compressed;  /* permessage-deflate is agreed on (RFC 7692 section 6); set by the owner, at first false */
-    bool compressed;        /* the message under way is */
-    bool in_payload, fin, closed;
+    uint8_t opcode;            /* of the frame under way */
+    uint8_t message_opcode;    /* of the message under way, 0: none */
+    struct utf8 utf8;          /* of the text message under way */
+    bool expect_masked : 1;    /* true on the server's side */
+    bool takes_compressed : 1; /* permessage-deflate is agreed on (RFC 7692 section 6); set by the owner, at first false
+                                */
+    bool compressed : 1;       /* the message under way is */
+    bool in_payload : 1, fin : 1, closed : 1;
 };
 
 /* `message_bytes_max`: 1 to 1 GiB, of a message's payload, all fragments together, as it comes: compressed or not. */

@@ -6,7 +6,7 @@ import * as lib from '../e2e/lib.mjs';
 import { FakeRedis } from './fake_redis.mjs';
 import { Client, redisAsk, request, sleep } from './wire.mjs';
 
-const calm = '\n  /calm:\n    log: {entries: 20000, bytes: 8MiB, age: 1h}\n    events: {say: {to: others, log: true}}\n';
+const calm = '\n  /calm:\n    auth: none\n    log: {entries: 20000, bytes: 8MiB, age: 1h}\n    events: {say: {to: others, log: true}}\n';
 export const sanitized = /asan/.test(lib.sennit);
 const MB = 1 << 20;
 

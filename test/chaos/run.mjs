@@ -157,6 +157,7 @@ class Broker {
 const config = `
 namespaces:
   /:
+    auth: none
     log: {entries: 100000, bytes: 64MiB, age: 1h}
     events:
       join: {join: 0}

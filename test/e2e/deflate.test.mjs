@@ -15,7 +15,7 @@ import { board, freePort, program, temporary, top, until, up } from './lib.mjs';
 const require = createRequire(createRequire(path.join(top, 'package.json')).resolve('engine.io-client'));
 const WebSocket = require('ws');
 
-const events = 'namespaces: {/: {events: {say: {to: others, log: true, id: 0.id}, all: {to: everyone}}}}';
+const events = 'namespaces: {/: {auth: none, events: {say: {to: others, log: true, id: 0.id}, all: {to: everyone}}}}';
 
 async function served(compression, use, flags = []) {
   const directory = temporary();

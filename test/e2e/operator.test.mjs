@@ -146,12 +146,12 @@ const absurd = ['', ' ', '-1', '+1', '0x10', '1e3', '99999999999999999999', 'nan
 test('sennit serve: absurd flags and variables', quickly, async () => {
   const base = file(`namespaces: {/: {${events}}}`);
   for (const value of absurd) {
-    for (const flag of ['--port', '--request-timeout', '--rotate', '--broker', '--log-format', '--log-level', '--config']) {
+    for (const flag of ['--port', '--request-timeout', '--rotate', '--broker', '--trusted-hops', '--log-format', '--log-level', '--config']) {
       const { works, output, what } = await run(['serve', '--port', 0, '--broker', 'memory', '--log-format', 'json', '--config', base, flag, value]);
       assert.ok(works || output.includes(flag) || flag === '--config', what);
       assert.ok(!output.includes('hunter2secret'), what);
     }
-    for (const variable of ['PORT', 'SENNIT_REQUEST_TIMEOUT_SECONDS', 'SENNIT_ROTATE', 'SENNIT_BROKER', 'SENNIT_LOG_FORMAT', 'SENNIT_INSTANCE', 'K_REVISION', 'SENNIT_CLIENT_DIR']) {
+    for (const variable of ['PORT', 'SENNIT_REQUEST_TIMEOUT_SECONDS', 'SENNIT_ROTATE', 'SENNIT_BROKER', 'SENNIT_TRUSTED_HOPS', 'SENNIT_LOG_FORMAT', 'SENNIT_INSTANCE', 'K_REVISION', 'SENNIT_CLIENT_DIR']) {
       const { works, output, what } = await run(['serve', '--config', base, ...(variable === 'PORT' ? [] : ['--port', 0])],
         { env: { SENNIT_BROKER: 'memory', SENNIT_LOG_FORMAT: 'json', PORT: '0', [variable]: value } });
       assert.ok(works || output.includes(`${variable}: expected`), what);

@@ -169,6 +169,58 @@ test('TLS to a port that does not speak it', quickly, async () => {
   }
 });
 
+test('no TLS to a port that speaks it', quickly, async () => {
+  const port = await freePort();
+  const server = await redis(tlsLines(port));
+  try {
+    await refuses(`redis://127.0.0.1:${port}`, 'the port speaks TLS', 'rediss://');
+  } finally {
+    await server.stop();
+  }
+});
+
+test('a cluster, and a replica', quickly, async () => {
+  const [port, bus] = [await freePort(), await freePort()];
+  const server = await redis([`port ${port}`, 'appendonly no', 'cluster-enabled yes', `cluster-port ${bus}`]);
+  try {
+    await refuses(`redis://127.0.0.1:${port}`, 'cluster mode', 'a standalone Redis');
+  } finally {
+    await server.stop();
+  }
+  const replica = await redis([`port ${port}`, 'appendonly no', 'replicaof 127.0.0.1 1']);
+  try {
+    await refuses(`redis://127.0.0.1:${port}`, 'replica', 'its primary is 127.0.0.1:1');
+  } finally {
+    await replica.stop();
+  }
+});
+
+test('a Redis that becomes a replica later: not ready, and why', quickly, async () => {
+  const port = await freePort();
+  const server = await redis([`port ${port}`, 'appendonly no']);
+  const url = `redis://127.0.0.1:${port}`;
+  const instance = await serve(url);
+  const ask = (...args) => execFileSync('redis-cli', ['-p', String(port), ...args]);
+  const metric = async () => (await (await fetch(`${instance.url}/metrics`)).text()).match(/^sennit_broker_trouble (\d)$/m)[1];
+  const client = new Client(instance.url, { name: 'c' });
+  try {
+    await client.connected();
+    ask('REPLICAOF', '127.0.0.1', '1');
+    client.draw();
+    await until('/ready says why', async () => (await (await fetch(`${instance.url}/ready`)).text()).includes('its primary is 127.0.0.1:1'));
+    assert.equal(await metric(), '1');
+    ask('REPLICAOF', 'NO', 'ONE');
+    await until('it is ready', instance.ready);
+    await client.settled();
+    assert.equal(await metric(), '0');
+    assert.equal(instance.messages().filter((line) => line.message.includes('cannot be relied on')).length, 1);
+  } finally {
+    client.close();
+    await instance.stop();
+    await server.stop();
+  }
+});
+
 test('a wrong URL, and files that are not there, end it with a word', quickly, async () => {
   const cases = [
     ['rediss://127.0.0.1?ca=/no/such/ca.pem', /REDIS_URL: ca: \/no\/such\/ca\.pem: No such file or directory/],

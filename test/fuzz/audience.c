@@ -12,7 +12,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     struct span all = span_of(data, len), rest = all, text, again_text;
     struct buf again = {0};
     enum audience_sign sign, again_sign;
-    struct member member = {.sid = SPAN_LIT("aaaaaaaaaaaaaaaaaaaa")};
+    struct member member = {.sid = "aaaaaaaaaaaaaaaaaaaa", .sid_len = 20};
     list_init(&member.memberships);
     list_init(&member.pasts);
     int got;

@@ -45,9 +45,9 @@ static void same_check(struct span text, const struct rooms *rooms)
 {
     struct span room;
     struct stretch stretch;
-    uint64_t floor;
-    bool good = lease_floor_decode(&text, &floor);
-    assert(good && floor == rooms->member.past_floor);
+    uint64_t floor, directed;
+    bool good = lease_floor_decode(&text, &floor) && lease_directed_decode(&text, &directed);
+    assert(good && floor == rooms->member.past_floor && directed == rooms->member.directed_seq);
     for (size_t i = 0; i < rooms->place_count + rooms->past_count; i++) {
         int got = lease_room_decode(&text, &room, &stretch);
         const struct past *past = i < rooms->place_count ? NULL : rooms->pasts[i - rooms->place_count];
@@ -66,7 +66,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     struct buf text = {0};
     list_init(&rooms.member.memberships);
     list_init(&rooms.member.pasts);
-    if (!lease_floor_decode(&rest, &rooms.member.past_floor))
+    if (!lease_floor_decode(&rest, &rooms.member.past_floor) ||
+        !lease_directed_decode(&rest, &rooms.member.directed_seq))
         return 0;
     while (rooms.place_count < ROOMS_MAX && rooms.past_count < ROOMS_MAX &&
            lease_room_decode(&rest, &room, &stretch) == 1)

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "fuzz/stage_parts.h"
+#include "fuzz/stage_session.h"
 #include "wire/ws.h"
 
 enum { STEP_US = 3000, REST_S = 60, LARGE_BYTES = 20000 };
@@ -96,33 +97,29 @@ static const char *const commands[] = {
     "XADD K:log:/ 1-1 p 0 a x b",
 };
 
-struct reader {
-    struct span rest;
-};
-
-static unsigned byte_next(struct reader *reader)
+unsigned stage_byte_next(struct span *rest)
 {
-    if (reader->rest.len == 0)
+    if (rest->len == 0)
         return 0;
-    unsigned value = (uint8_t)reader->rest.data[0];
-    reader->rest = span_from(reader->rest, 1);
+    unsigned value = (uint8_t)rest->data[0];
+    *rest = span_from(*rest, 1);
     return value;
 }
 
-static struct span bytes_next(struct reader *reader)
+struct span stage_bytes_next(struct span *rest)
 {
-    size_t len = byte_next(reader);
-    struct span bytes = span_sub(reader->rest, 0, len);
-    reader->rest = span_from(reader->rest, len);
+    size_t len = stage_byte_next(rest);
+    struct span bytes = span_sub(*rest, 0, len);
+    *rest = span_from(*rest, len);
     return bytes;
 }
 
-static void pass(struct stage *stage, uint64_t us)
+void stage_pass(struct stage *stage, uint64_t us)
 {
     sim_run(stage->sim, sim_now_us(stage->sim) + us, NULL, NULL);
 }
 
-static void say(struct stage_client *client, struct span text)
+void stage_say(struct stage_client *client, struct span text)
 {
     struct buf filled = {0};
     stage_fill(&filled, client, text);
@@ -136,7 +133,7 @@ static void say(struct stage_client *client, struct span text)
 static void say_often(struct stage_client *client, const char *text, unsigned count)
 {
     for (unsigned i = 0; i < count; i++)
-        say(client, span_str(text));
+        stage_say(client, span_str(text));
 }
 
 static void say_large(struct stage_client *client, unsigned count)
@@ -152,13 +149,20 @@ static void say_large(struct stage_client *client, unsigned count)
         stage_client_text(client, buf_span(large));
 }
 
+const char *stage_packet(unsigned number)
+{
+    size_t count = sizeof packets / sizeof packets[0];
+    number %= count + sizeof connects / sizeof connects[0];
+    return number < count ? packets[number] : connects[number - count];
+}
+
 #define PICK(list, number) ((list)[(number) % (sizeof(list) / sizeof(list)[0])])
 
-static void command(struct stage *stage, struct stage_client *client, struct reader *reader)
+static void command(struct stage *stage, struct stage_client *client, struct span *rest)
 {
-    unsigned which = byte_next(reader);
+    unsigned which = stage_byte_next(rest);
     struct buf words = {0}, last = {0};
-    struct span bytes = bytes_next(reader);
+    struct span bytes = stage_bytes_next(rest);
     if (stage->redis == NULL)
         return;
     stage_fill(&words, client, span_str(PICK(commands, which)));
@@ -174,62 +178,61 @@ static void reconnect(struct stage_client *client, bool reset)
     stage_client_open(client);
 }
 
-static void step(struct stage *stage, struct reader *reader)
+static void step(struct stage *stage, struct span *rest)
 {
-    unsigned byte = byte_next(reader);
+    unsigned byte = stage_byte_next(rest);
     struct stage_client *client = &stage->clients[byte % STAGE_CLIENTS];
     switch (byte / STAGE_CLIENTS % 14) {
     case 0:
     case 1:
-        say(client, bytes_next(reader));
+        stage_say(client, stage_bytes_next(rest));
         break;
     case 2:
     case 3:
-        say(client, span_str(PICK(packets, byte_next(reader))));
+        stage_say(client, span_str(PICK(packets, stage_byte_next(rest))));
         break;
     case 4:
-        say(client, span_str(PICK(connects, byte_next(reader))));
+        stage_say(client, span_str(PICK(connects, stage_byte_next(rest))));
         break;
     case 5:
-        stage_client_send(client, bytes_next(reader));
+        stage_client_send(client, stage_bytes_next(rest));
         break;
     case 6:
         reconnect(client, byte >= 128);
         break;
     case 7:
-        pass(stage, LOOP_MS(50) * byte_next(reader));
+        stage_pass(stage, LOOP_MS(50) * stage_byte_next(rest));
         break;
     case 8:
         stage_client_hold(client, !client->held);
         break;
     case 9:
-        say_large(client, byte_next(reader) % 64 + 1);
+        say_large(client, stage_byte_next(rest) % 64 + 1);
         break;
     case 10:
-        byte = byte_next(reader);
-        say_often(client, PICK(packets, byte), byte_next(reader));
+        byte = stage_byte_next(rest);
+        say_often(client, PICK(packets, byte), stage_byte_next(rest));
         break;
     case 11:
-        command(stage, client, reader);
+        command(stage, client, rest);
         break;
     case 12:
         if (stage->redis != NULL && byte < 128)
-            sim_listen_pause(stage->sim, STAGE_REDIS_PORT, byte_next(reader) % 2 == 0);
+            sim_listen_pause(stage->sim, STAGE_REDIS_PORT, stage_byte_next(rest) % 2 == 0);
         else if (stage->redis != NULL)
             stage_redis_cut(stage);
         break;
     default: /* several without time between them */
-        for (unsigned count = byte_next(reader) % 8; count > 0; count--)
-            say(client, span_str(PICK(packets, byte_next(reader))));
+        for (unsigned count = stage_byte_next(rest) % 8; count > 0; count--)
+            stage_say(client, span_str(PICK(packets, stage_byte_next(rest))));
     }
-    pass(stage, STEP_US);
+    stage_pass(stage, STEP_US);
 }
 
 void stage_play(struct stage *stage, struct span input)
 {
-    struct reader reader = {input};
-    for (int i = 0; i < STAGE_STEPS_MAX && reader.rest.len > 0; i++) {
-        step(stage, &reader);
+    for (int i = 0; i < STAGE_STEPS_MAX && input.len > 0; i++) {
+        step(stage, &input);
         stage_check(stage);
     }
 }
@@ -276,13 +279,13 @@ struct stage *stage_create(struct span config, bool redis, struct err *err)
         stage_destroy(stage);
         return NULL;
     }
-    pass(stage, LOOP_MS(3500)); /* also a broker of no use has been waited for by then */
+    stage_pass(stage, LOOP_MS(3500)); /* also a broker of no use has been waited for by then */
     for (int i = 0; i < STAGE_CLIENTS; i++)
         stage_client_open(&stage->clients[i]);
-    pass(stage, STEP_US);
+    stage_pass(stage, STEP_US);
     for (int i = 0; i < STAGE_CLIENTS - 1; i++)
-        say(&stage->clients[i], SPAN_LIT("40"));
-    pass(stage, STEP_US * 3);
+        stage_say(&stage->clients[i], SPAN_LIT("40"));
+    stage_pass(stage, STEP_US * 3);
     return stage;
 }
 
@@ -295,9 +298,10 @@ static void rest(struct stage *stage)
         sim_listen_pause(stage->sim, STAGE_REDIS_PORT, false);
     stage->resting = true;
     stage->asked_bytes = 0;
-    pass(stage, LOOP_S(REST_S));
+    stage_pass(stage, LOOP_S(REST_S));
     stage_check(stage);
     stage_check_quiet(stage);
+    stage_session_check_quiet(stage);
 }
 
 void stage_destroy(struct stage *stage)
@@ -352,7 +356,7 @@ void stage_config(struct buf *to, const uint8_t bits[STAGE_CONFIG_BYTES])
     buf_printf(to, "  /plain:\n    events: {say: {to: others}, join: {join: 0}}\n");
 }
 
-void stage_run(const uint8_t *data, size_t len, bool redis)
+static void run(const uint8_t *data, size_t len, bool redis, void (*play)(struct stage *stage, struct span input))
 {
     struct buf config = {0};
     struct err err = {{0}};
@@ -361,7 +365,18 @@ void stage_run(const uint8_t *data, size_t len, bool redis)
     stage_config(&config, data);
     struct stage *stage = stage_create(buf_span(&config), redis, &err);
     assert(stage != NULL);
-    stage_play(stage, span_of(data + STAGE_CONFIG_BYTES, len - STAGE_CONFIG_BYTES));
+    play(stage, span_of(data + STAGE_CONFIG_BYTES, len - STAGE_CONFIG_BYTES));
     stage_destroy(stage);
     buf_finish(&config);
+}
+
+void stage_run(const uint8_t *data, size_t len, bool redis)
+{
+    run(data, len, redis, stage_play);
+}
+
+void stage_run_sessions(const uint8_t *data, size_t len)
+{
+    if (len > 0)
+        run(data + 1, len - 1, data[0] % 2 == 1, stage_session_play);
 }

@@ -27,5 +27,7 @@ void stage_config(struct buf *to, const uint8_t bits[STAGE_CONFIG_BYTES]);
 /* One input of a target, from creation to destruction: its first STAGE_CONFIG_BYTES choose the configuration, the rest
  * are steps. A shorter input does nothing. */
 void stage_run(const uint8_t *data, size_t len, bool redis);
+/* The same for polling clients (stage_session.h); the first byte also says whether there is a Redis. */
+void stage_run_sessions(const uint8_t *data, size_t len);
 
 #endif

@@ -46,6 +46,16 @@ struct stage {
     size_t asked_bytes; /* of Redis, since then */
 };
 
+/* Takes a byte, or a byte that says how many follow and those, from the input; 0 and nothing at its end. */
+unsigned stage_byte_next(struct span *rest);
+struct span stage_bytes_next(struct span *rest);
+/* Lets time pass. */
+void stage_pass(struct stage *stage, uint64_t us);
+/* A packet that a client may send, for stage_fill; the byte 7 in front of it stands for a binary one. */
+const char *stage_packet(unsigned number);
+/* A client says it. */
+void stage_say(struct stage_client *client, struct span text);
+
 /* A namespace as a bit; 0: none of ours. */
 unsigned stage_nsp(struct span name);
 

@@ -38,7 +38,9 @@ struct witness {
     char name[16];
     int number;
     struct lease *lease; /* NULL: it was never connected */
-    int instance;        /* to which it is connected */
+    int instance;        /* to which it is connected, unless it polls */
+    bool polls;          /* each of its requests goes to another instance: what is not logged may pass it by */
+    bool polled;         /* in this session: what it was told of rooms may have had gaps until the lists came again */
     bool tainted;        /* was shown an entry that the broker lost, so it must be told `recovered: false` */
     bool has_token;      /* of this session */
     struct token token;

@@ -49,7 +49,8 @@ static void instance_start(struct instance *instance)
         .config_path = fleet->config, .port = port, .redis_url = "redis://127.0.0.1:6379", .request_timeout = timeout};
     fleet_say(fleet, "instance %u starts", instance->port);
     instance->loop = sim_host_create(fleet->sim);
-    instance->paused = instance->draining = false;
+    instance->paused = instance->draining = instance->frozen = false;
+    instance->started_us = sim_now_us(fleet->sim);
     if (!server_open(&instance->server, instance->loop, &options, &err))
         check_fail(&fleet->check, "an instance does not start: %s", err.text);
 }
@@ -129,8 +130,14 @@ static uint16_t instance_pick(void *arg)
 static uint64_t position_of(void *arg, uint16_t port)
 {
     struct fleet *fleet = arg;
-    const struct instance *instance = &fleet->instances[port - INSTANCE_PORT];
-    return instance->loop != NULL ? hub_position(instance->server.hub) : 0;
+    uint64_t least = UINT64_MAX;
+    for (int i = 0; i < fleet->plan->instances; i++) {
+        const struct instance *instance = &fleet->instances[i];
+        uint64_t position = instance->loop != NULL ? hub_position(instance->server.hub) : 0;
+        if ((port == 0 || port == instance->port) && position < least)
+            least = position;
+    }
+    return least;
 }
 
 static int number_of(void *arg, uint16_t port)
@@ -156,7 +163,7 @@ void fleet_run_until(struct fleet *fleet, uint64_t until_us)
 {
     while (fleet->check.failure == NULL && sim_now_us(fleet->sim) < until_us) {
         uint64_t next = sim_now_us(fleet->sim) + LOOP_MS(STEP_MS);
-        sim_run(fleet->sim, next < until_us ? next : until_us, NULL, NULL);
+        sim_run(fleet->sim, next < until_us ? next : until_us, fleet->freezes ? freeze_step : NULL, fleet);
         if (fleet->steps++ % BOUNDS_EVERY != 0)
             continue;
         bounds_check(fleet);
@@ -174,7 +181,7 @@ static void run_for(struct fleet *fleet, uint64_t us)
 static void config_write(struct fleet *fleet)
 {
     static const char text[] =
-        "ping_interval: 2s\nping_timeout: %s\nconnect_timeout: 3s\n"
+        "ping_interval: %s\nping_timeout: %s\nconnect_timeout: 3s\n"
         "namespaces:\n  /:\n    log: {entries: %llu, bytes: %llu, age: %llums}\n    replay: %s\n    announce: true\n"
         "    presence: %s\n    recovery: 10m\n    events:\n"
         "      all: {to: everyone, log: true, id: 0.id, except: 1}\n"
@@ -198,7 +205,9 @@ static void config_write(struct fleet *fleet)
     snprintf(replay, sizeof replay, "%d", plan->replay);
     int fd = mkstemp(fleet->config);
     assert(fd >= 0);
-    dprintf(fd, text, plan->stalls ? "8s" : "2s", (unsigned long long)plan->log_entries,
+    /* Where nothing but the request timeout ends anything, polls are held to the end. */
+    bool pings_seldom = plan->polling > 0 && plan->timeout_s > 0 && plan->cuts == 0;
+    dprintf(fd, text, pings_seldom ? "20s" : "2s", plan->stalls ? "8s" : "2s", (unsigned long long)plan->log_entries,
             plan->log_bytes != 0 ? (unsigned long long)plan->log_bytes : 64ull << 20,
             plan->log_age_ms != 0 ? (unsigned long long)plan->log_age_ms : 3600000,
             plan->replay == 0  ? "none"
@@ -230,7 +239,7 @@ static void world_make(struct fleet *fleet)
 {
     const struct fleet_plan *plan = fleet->plan;
     int ends = plan->cuts + plan->silences + plan->kills + plan->pauses + plan->drains + plan->redis_kills +
-               plan->redis_pauses + plan->failovers + plan->refusals;
+               plan->redis_pauses + plan->failovers + plan->refusals + plan->unheard + plan->repeats + plan->losses;
     fleet->clients = mem_zero((size_t)plan->clients, sizeof *fleet->clients);
     fleet->witnesses = mem_zero((size_t)plan->clients, sizeof(struct witness *));
     fleet->hostiles = mem_zero((size_t)plan->hostiles, sizeof *fleet->hostiles);
@@ -254,11 +263,13 @@ static void world_make(struct fleet *fleet)
         .ack_us_max = plan->hostiles > 0 && plan->redis_pauses == 0 ? LOOP_MS(ACK_MS_MAX) : 0,
         .dawdles = plan->vanish_kinds != 0,
         .stays = ends == 0 && !fleet->check.rules.trims,
+        .repeats = (uint64_t)plan->repeats,
+        .losses = (uint64_t)plan->losses,
         .timeout_us = LOOP_S(plan->timeout_s),
         .rotate_lead_us = LOOP_S(plan->timeout_s) / ROTATE_SHARE,
         .traced = plan->traced,
         .leases_follow = plan->silences + plan->kills + plan->pauses + plan->drains + plan->link_cuts +
-                             plan->redis_kills + plan->redis_pauses + plan->refusals ==
+                             plan->redis_kills + plan->redis_pauses + plan->refusals + plan->freezes ==
                          0,
     };
     if (!plan->presence)
@@ -269,6 +280,16 @@ static void world_make(struct fleet *fleet)
         fleet->rosters.quiet_us = LOOP_S(ROSTER_SILENT_S);
     fleet->rosters.strict = fleet->check.rules.calm && !plan->swallows && !plan->stalls;
     fleet->world.rosters = &fleet->rosters;
+}
+
+/* The default client is the most frequent. */
+static enum engine_kind kind_pick(struct fleet *fleet)
+{
+    static const enum engine_kind kinds[] = {ENGINE_DEFAULT, ENGINE_DEFAULT, ENGINE_DEFAULT,       ENGINE_POLLING,
+                                             ENGINE_POLLING, ENGINE_PYTHON,  ENGINE_PYTHON_POLLING};
+    if (fleet->plan->polling == 0 || !sim_chance(fleet->sim, (uint64_t)fleet->plan->polling))
+        return ENGINE_WEBSOCKET;
+    return kinds[sim_below(fleet->sim, sizeof kinds / sizeof kinds[0])];
 }
 
 static void fleet_start(struct fleet *fleet)
@@ -285,6 +306,7 @@ static void fleet_start(struct fleet *fleet)
     fleet->slack_us = 3 * (delays.max_us + delays.spike_us);
     list_init(&fleet->deaths);
     list_init(&fleet->swallowed);
+    fleet->freezes = plan->freezes;
     check_init(&fleet->check, fleet->sim, &rules);
     redis_start(fleet);
     config_write(fleet);
@@ -298,7 +320,7 @@ static void fleet_start(struct fleet *fleet)
         instance_start(instance);
     }
     for (int i = 0; i < plan->clients; i++)
-        stock_client_init(&fleet->clients[i], &fleet->world, i);
+        stock_client_init(&fleet->clients[i], &fleet->world, i, kind_pick(fleet));
     for (int i = 0; i < plan->hostiles; i++)
         hostile_init(&fleet->hostiles[i], &fleet->world, i, plan->hostile_kinds);
 }
@@ -409,7 +431,9 @@ static void fleet_pass(struct fleet *fleet)
     run_for(fleet, LOOP_S(1) + fleet->slack_us * 4);
     for (int i = 0; i < fleet->plan->clients; i++) {
         const struct stock_client *client = &fleet->clients[i];
-        if (client->state != CLIENT_CONNECTED || client->connected_us > from_us || client->dialled_us > from_us)
+        /* What is not logged is not kept between two polls. */
+        if (client->state != CLIENT_CONNECTED || client->connected_us > from_us || client->dialled_us > from_us ||
+            client->witness.polls)
             continue;
         for (int j = 0; j < count && fleet->check.failure == NULL; j++)
             if (fleet->check.truths.messages[numbers[j]].rooms != 0 ||
@@ -442,6 +466,13 @@ static void result_take(struct fleet *fleet, struct fleet_result *result)
         .refused_resumes = check->counts.refused_resumes,
         .excused = check->counts.excused,
         .faults = fleet->faults,
+        .polling = world->counts.polling,
+        .polls = world->counts.polls,
+        .upgraded = world->counts.upgraded,
+        .frozen = fleet->frozen,
+        .unheard = fleet->unheard,
+        .repeated = world->counts.repeated,
+        .lost_answers = world->counts.lost_answers,
         .directs = world->counts.directs,
         .wide = world->counts.wide,
         .announced = fleet->rosters.announced,
@@ -483,6 +514,7 @@ void fleet_run(const struct fleet_plan *plan, struct fleet_result *result)
     for (int i = 0; i < plan->clients; i++)
         stock_client_finish(&fleet->clients[i]);
     hostiles_finish(fleet);
+    freeze_end(fleet);
     fleet->world.rosters = NULL;
     fleet_run_until(fleet, sim_now_us(fleet->sim) + LOOP_S(IDLE_S));
     if (fleet->check.failure == NULL)

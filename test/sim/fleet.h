@@ -25,6 +25,9 @@ enum vanish_kind {
 };
 /* All but the counter: when that is gone, the numbers by which the check knows entries mean something else. */
 enum { VANISH_SURE = (1 << VANISH_KINDS) - 1 - (1 << VANISH_STATE) };
+/* Of a thousand GETs that get no answer, so many may be repeated by a proxy. None: if the first answer was sent and got
+ * lost, the second one goes on behind it. */
+enum { REPEATS_SURE = 0 };
 
 struct fleet_plan {
     uint64_t seed;
@@ -41,18 +44,23 @@ struct fleet_plan {
     uint64_t vanish_us;     /* all keys of these kinds vanish at once, this long after the faults begin; 0: never */
     int hostiles;           /* number of additional clients that are hostile, see hostile.h */
     uint32_t hostile_kinds; /* what they try: a bit for each enum hostile_kind */
-    bool presence;          /* clients are told which clients are in which room */
-    bool stay_away;         /* some do not come back from an instance that was killed */
-    bool pages;             /* they read the rooms' history */
-    bool stalls;            /* they stop reading for a while */
-    bool large;             /* some messages are */
-    bool quiet;             /* they say little, and enter and leave rooms as before */
-    bool busy;              /* they say much */
-    bool steady;            /* the network is never slow for a moment */
-    bool verbose;           /* prints its faults and events on stdout */
-    const char *asked;      /* prints the commands to Redis that contain this text; NULL: none */
-    int traced;             /* a client whose traffic is shown too; -1: none */
-    struct tape *tape;      /* records the commands to Redis and their answers; NULL: nothing is recorded */
+    int polling;            /* how many clients in a thousand begin by polling, see engine_client.h */
+    int unheard;       /* of what instances tell each other of polling sessions, how much in a thousand gets lost */
+    int losses;        /* how many answers to polling clients in a thousand get lost on their way */
+    int repeats;       /* how many GETs in a thousand that get no answer a proxy repeats, elsewhere */
+    bool freezes;      /* an instance without a request stands still */
+    bool presence;     /* clients are told which clients are in which room */
+    bool stay_away;    /* some do not come back from an instance that was killed */
+    bool pages;        /* they read the rooms' history */
+    bool stalls;       /* they stop reading for a while */
+    bool large;        /* some messages are */
+    bool quiet;        /* they say little, and enter and leave rooms as before */
+    bool busy;         /* they say much */
+    bool steady;       /* the network is never slow for a moment */
+    bool verbose;      /* prints its faults and events on stdout */
+    const char *asked; /* prints the commands to Redis that contain this text; NULL: none */
+    int traced;        /* a client whose traffic is shown too; -1: none */
+    struct tape *tape; /* records the commands to Redis and their answers; NULL: nothing is recorded */
 };
 
 /* Fills in a plan from its seed: each seed has its own mixture. */
@@ -67,6 +75,7 @@ struct fleet_result {
     char *failure;   /* NULL: all is well; the caller frees it */
     uint64_t digest; /* of everything that was accepted and shown, and when: a seed's own */
     uint64_t accepted, lost_by_broker, shown, passing, resumed, fresh, refused_resumes, faults;
+    uint64_t polling, polls, upgraded, frozen, unheard, repeated, lost_answers;
     uint64_t directs, wide, announced, compared, pages, page_entries, stalls, slowed, rotated, timed_out, swallowed,
         excused, missed, vanished, evil, ack_us;
 };

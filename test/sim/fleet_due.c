@@ -7,11 +7,17 @@
 
 enum { GONE_PER_MILLE = 400, GONE_S = 9 };
 
+/* A session that polls is where a request of it is, if it is anywhere. */
+static bool is_on(const struct stock_client *client, const struct instance *instance)
+{
+    return engine_client_port(&client->engine) == instance->port;
+}
+
 void due_killed(struct fleet *fleet, struct instance *instance)
 {
     uint64_t now = sim_now_us(fleet->sim);
     for (int i = 0; i < fleet->plan->clients; i++)
-        if (fleet->clients[i].state == CLIENT_CONNECTED && fleet->clients[i].port == instance->port)
+        if (fleet->clients[i].state == CLIENT_CONNECTED && is_on(&fleet->clients[i], instance))
             fleet->clients[i].witness.lease->missed_us = instance->pulsed_us + LOOP_MS(ROSTER_GONE_MS);
     if (!fleet->plan->stay_away)
         return;
@@ -22,8 +28,7 @@ void due_killed(struct fleet *fleet, struct instance *instance)
     death->due_us = instance->pulsed_us + LOOP_MS(ROSTER_MISSED_MS) + fleet->slack_us;
     for (int i = 0; i < fleet->plan->clients; i++) {
         struct stock_client *client = &fleet->clients[i];
-        if (client->state != CLIENT_CONNECTED || client->port != instance->port ||
-            !sim_chance(fleet->sim, GONE_PER_MILLE))
+        if (client->state != CLIENT_CONNECTED || !is_on(client, instance) || !sim_chance(fleet->sim, GONE_PER_MILLE))
             continue;
         uint32_t number = client->witness.lease->number;
         stock_client_stay_away(client, now + LOOP_S(GONE_S));

@@ -46,7 +46,8 @@ static void check_here(struct fleet *fleet, int room)
         value = buf_span(&field->value);
         span_next(&value, ' ', &life);
         const struct instance *instance = instance_of_life(fleet, life);
-        if (instance == NULL || instance->number != client->witness.instance)
+        /* One that polls may be nowhere: then it is still known where it was last. */
+        if (!client->witness.polls && (instance == NULL || instance->number != client->witness.instance))
             check_fail(&fleet->check, "%s: is in room %d on another life: " SPAN_FMT, client->witness.name, room,
                        SPAN_ARG(life));
     }
@@ -60,7 +61,7 @@ static bool of_name(const struct instance *instance, const struct stock_client *
 {
     const struct lease *lease = client->witness.lease;
     struct span channel = truth_log_name(room < 0 ? 0 : room, "");
-    if (client->state != CLIENT_CONNECTED || client->witness.instance != instance->number ||
+    if (client->state != CLIENT_CONNECTED || (!client->witness.polls && client->witness.instance != instance->number) ||
         (room >= 0 && !roster_truth(lease, room)))
         return false;
     if (room < 0)
@@ -68,6 +69,12 @@ static bool of_name(const struct instance *instance, const struct stock_client *
     else
         snprintf(name, OF_NAME, "h%zu " SPAN_FMT "%s", channel.len, SPAN_ARG(channel), lease->sid);
     return true;
+}
+
+/* The lease of a session that polled and was passed on: the life that had it last knows it until it ends. */
+static bool is_parked(struct fleet *fleet, struct span name)
+{
+    return fleet->plan->polling > 0 && name.data[0] == 'l' && redis_key(fleet, "lease:", span_from(name, 1)) != NULL;
 }
 
 static bool of_is_due(const struct fleet *fleet, const struct instance *instance, struct span has)
@@ -87,17 +94,26 @@ static void check_of(struct fleet *fleet, const struct instance *instance)
     char name[OF_NAME];
     for (int i = 0; i < fleet->plan->clients; i++)
         for (int room = -1; room < ROOMS; room++)
-            if (of_name(instance, &fleet->clients[i], room, name) &&
+            if (!fleet->clients[i].witness.polls && of_name(instance, &fleet->clients[i], room, name) &&
                 (key == NULL || fake_table_find(key->table, span_str(name)) == NULL))
                 check_fail(&fleet->check, "%s: its instance is not known to have it: %s",
                            fleet->clients[i].witness.name, name);
     for (struct list *node = key != NULL ? key->table->fields.next : NULL; node != NULL && node != &key->table->fields;
          node = node->next) {
         struct span has = fake_field_name(container_of(node, struct fake_field, node));
-        if (!of_is_due(fleet, instance, has))
+        if (!of_is_due(fleet, instance, has) && !is_parked(fleet, has))
             check_fail(&fleet->check, "instance %u is said to have what it has not: " SPAN_FMT, instance->port,
                        SPAN_ARG(has));
     }
+}
+
+/* One that polls is away between two of its requests, from each of its rooms. */
+static size_t may_be_away(const struct fleet *fleet)
+{
+    size_t count = 0;
+    for (int i = 0; i < fleet->plan->clients; i++)
+        count += fleet->clients[i].engine.state == ENGINE_POLLS ? ROOMS : 0;
+    return count;
 }
 
 static void check_lives(struct fleet *fleet)
@@ -106,7 +122,7 @@ static void check_lives(struct fleet *fleet)
     if (lives == NULL || fake_zset_count(lives->zset) != (size_t)fleet->plan->instances)
         check_fail(&fleet->check, "%zu instances are said to live", lives != NULL ? fake_zset_count(lives->zset) : 0);
     away = redis_key(fleet, "away", SPAN_LIT(""));
-    if (away != NULL && fake_zset_count(away->zset) != 0)
+    if (away != NULL && fake_zset_count(away->zset) > may_be_away(fleet))
         check_fail(&fleet->check, "%zu are said to be away", fake_zset_count(away->zset));
 }
 
@@ -122,8 +138,8 @@ void end_check_presence(struct fleet *fleet)
 void end_check_closed(struct fleet *fleet, const struct server *server)
 {
     const struct sessions *sessions = &server->sessions;
-    if (server->http.count != 0 || server->net.conns_open != 0 || sessions->count != 0 ||
-        sessions->socket_count != 0 || sessions->sockets.count != 0 || sessions->rosters.count != 0)
+    if (server->http.count != 0 || server->net.conns_open != 0 || sessions->count != 0 || sessions->socket_count != 0 ||
+        sessions->sockets.count != 0 || sessions->rosters.count != 0)
         check_fail(&fleet->check, "an instance that was closed has %zu connections, %zu sessions, %zu sockets left",
                    server->http.count, sessions->count, sessions->socket_count);
 }
@@ -182,6 +198,17 @@ static void check_reaped(struct fleet *fleet, const struct fake_key *here, struc
     }
 }
 
+/* Of a life that had sessions which polled. */
+static void check_parked(struct fleet *fleet, const struct fake_key *of)
+{
+    for (const struct list *node = of->table->fields.next; node != &of->table->fields; node = node->next) {
+        struct span name = fake_field_name(container_of(node, const struct fake_field, node));
+        if (!is_parked(fleet, name))
+            check_fail(&fleet->check, "the life " SPAN_FMT " has " SPAN_FMT ", and nobody is there",
+                       SPAN_ARG(of->by_name.key), SPAN_ARG(name));
+    }
+}
+
 /* Nobody is there: what has no end, or will be kept alive. After keys have vanished, or a clock that jumped back, some
  * of it has to wait for as long as that was. */
 void end_check_keys(struct fleet *fleet)
@@ -197,7 +224,9 @@ void end_check_keys(struct fleet *fleet)
         size_t kind = 0;
         while (kind < 3 && !span_starts_with(name, span_str(presence[kind])))
             kind++;
-        if (kind < 3 && !jumped)
+        if (kind == 2 && fleet->plan->polling > 0 && !jumped)
+            check_parked(fleet, key);
+        else if (kind < 3 && !jumped)
             check_fail(&fleet->check, "the key " SPAN_FMT " is left, and nobody is there", SPAN_ARG(name));
         else if (kind == 0 && !vanishes)
             check_reaped(fleet, key, span_from(name, strlen(presence[0])));

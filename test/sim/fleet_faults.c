@@ -126,6 +126,7 @@ void faults_start(struct fleet *fleet)
 
 void faults_heal(struct fleet *fleet)
 {
+    fleet->healed = true;
     fleet_say(fleet, "nothing more goes wrong");
     fleet_trouble(fleet);
     sim_timer_stop(fleet->sim, &fleet->fault);

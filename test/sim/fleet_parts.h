@@ -26,7 +26,8 @@ struct instance {
     struct loop *loop; /* NULL: not running */
     struct server server;
     struct timer change; /* starts again, or goes on */
-    bool paused, draining;
+    bool paused, draining, frozen;
+    uint64_t started_us;
     uint64_t pulsed_us; /* its last heartbeat that Redis took */
 };
 
@@ -89,7 +90,8 @@ struct fleet {
     int swallow_left; /* pushes */
     struct list deaths, swallowed;
     uint64_t slack_us; /* how long something may be under way */
-    uint64_t slowed, swallowed_count, missed, vanished, evil;
+    uint64_t slowed, swallowed_count, missed, vanished, evil, frozen, unheard;
+    bool freezes, healed;    /* healed: nothing more goes wrong */
     char vanished_last[256]; /* the room, or the like, whose key has vanished last */
     struct question questions[QUESTIONS];
 };
@@ -134,6 +136,12 @@ void vanish_one(struct fleet *fleet);
 void vanish_all(struct fleet *fleet);
 /* A room was read, by the script with these arguments: nobody asks the same again and again. */
 void vanish_read(struct fleet *fleet, uint64_t client, const struct span *args, size_t count);
+
+/* fleet_freeze.c: after each step of the world: an instance without a request stands still from now on, one that a
+ * request has reached goes on. */
+void freeze_step(void *fleet);
+/* Every instance goes on, for good. */
+void freeze_end(struct fleet *fleet);
 
 /* fleet_bounds.c: checks all bounds now. */
 void bounds_check(struct fleet *fleet);

@@ -5,7 +5,7 @@
 
 /* Everything that a hostile client may try, without the attacks that are known to succeed still. */
 enum { HOSTILE_SURE = (1 << HOSTILE_KINDS) - 1 };
-enum { KINDS = 20, MANY = 100000 };
+enum { KINDS = 20, MANY = 100000, POLLING_SHARE = 200, EVERYBODY_POLLS = 1000, DECADES = 10 };
 
 static uint64_t below(uint64_t state[2], uint64_t limit)
 {
@@ -123,6 +123,50 @@ static void vanishing(struct fleet_plan *plan, uint64_t state[2])
     plan->busy = below(state, 2) == 0;
 }
 
+/* Instances that stand still whenever they have no request. Clients on WebSockets keep theirs awake, so they are few.
+ */
+static void frozen(struct fleet_plan *plan, uint64_t state[2])
+{
+    *plan = (struct fleet_plan){.seed = plan->seed,
+                                .instances = 10,
+                                .clients = 8 + (int)below(state, 12),
+                                .faults_us = LOOP_S(12),
+                                .log_entries = MANY,
+                                .polling = EVERYBODY_POLLS,
+                                .freezes = true,
+                                .busy = true,
+                                .pages = below(state, 2) == 0,
+                                .large = below(state, 3) == 0,
+                                .traced = -1};
+    if (below(state, 2) == 0)
+        return; /* nothing is wrong: no session ends */
+    plan->cuts = 100 + (int)below(state, 200);
+    plan->kills = (int)below(state, 20);
+    plan->link_cuts = (int)below(state, 20);
+    plan->redis_kills = (int)below(state, 5);
+    plan->unheard = below(state, 2) == 0 ? 50 : 0;
+    plan->losses = below(state, 2) == 0 ? 10 : 0;
+}
+
+/* In three decades of seeds of ten, clients poll: a fifth of them, or all, unless they are told much. Where single
+ * pushes get lost, the check has to know which instance a client is on, so there nobody polls. */
+static void polling(struct fleet_plan *plan, uint64_t state[2])
+{
+    uint64_t decade = plan->seed / DECADES % 10, last = plan->seed % DECADES;
+    bool is_costly = plan->stalls || (plan->presence && !plan->quiet);
+    if (decade != 2 && decade != 7 && decade != 8)
+        return;
+    if (last >= 8)
+        frozen(plan, state);
+    else if (plan->swallows == 0)
+        plan->polling = below(state, 3) == 0 && !is_costly ? EVERYBODY_POLLS : POLLING_SHARE;
+    if (plan->cuts > 0 && plan->polling > 0 && below(state, 3) == 0)
+        plan->unheard = 30;
+    if (plan->cuts > 0 && plan->polling > 0 && below(state, 2) == 0)
+        plan->losses = 10;
+    plan->repeats = plan->losses > 0 ? REPEATS_SURE : 0;
+}
+
 void fleet_plan_from_seed(struct fleet_plan *plan, uint64_t seed)
 {
     uint64_t state[2] = {seed * 0x9e3779b97f4a7c15u + 7, seed + 1};
@@ -170,6 +214,7 @@ void fleet_plan_from_seed(struct fleet_plan *plan, uint64_t seed)
         mixed(plan, state);
         break;
     }
+    polling(plan, state);
 }
 
 void fleet_plan_small(struct fleet_plan *plan, uint64_t seed)
@@ -192,11 +237,13 @@ void fleet_plan_print(const struct fleet_plan *plan)
     printf(
         "seed %llu: %d instances, %d clients; in a thousand faults: %d cuts, %d silences, %d cuts of links, %d kills, "
         "%d pauses, %d drains, %d ends of Redis, %d failovers, %d pauses of Redis, %d script flushes, %d refusals, "
-        "%d clock jumps, %d swallowed pushes, %d vanished keys; %d hostile clients (%x)\n",
+        "%d clock jumps, %d swallowed pushes, %d vanished keys; %d hostile clients (%x), %d polling, %d unheard, "
+        "%d answers lost, %d repeated%s\n",
         (unsigned long long)plan->seed, plan->instances, plan->clients, plan->cuts, plan->silences, plan->link_cuts,
         plan->kills, plan->pauses, plan->drains, plan->redis_kills, plan->failovers, plan->redis_pauses,
         plan->script_flushes, plan->refusals, plan->clock_jumps, plan->swallows, plan->vanishings, plan->hostiles,
-        plan->hostile_kinds);
+        plan->hostile_kinds, plan->polling, plan->unheard, plan->losses, plan->repeats,
+        plan->freezes ? ", instances freeze" : "");
     printf("    replay %d; logs keep %llu entries, %llu bytes, %llu ms; requests take %d s at most%s%s%s%s%s%s%s\n",
            plan->replay, (unsigned long long)plan->log_entries, (unsigned long long)plan->log_bytes,
            (unsigned long long)plan->log_age_ms, plan->timeout_s, plan->presence ? ", presence" : "",

@@ -98,6 +98,13 @@ static bool heard(void *arg, uint64_t client, void *out_arg, struct span channel
     struct span entries;
     if (fleet->plan->tape != NULL)
         tape_heard(fleet->plan->tape, client, channel, message);
+    if (fleet->plan->unheard > 0 && !fleet->healed && span_starts_with(message, SPAN_LIT("record ")) &&
+        sim_chance(fleet->sim, (uint64_t)fleet->plan->unheard)) {
+        fleet->unheard++;
+        fleet_say(fleet, "instance %u does not hear: " SPAN_FMT, redis_stream_instance(out_arg)->port,
+                  SPAN_ARG(span_sub(message, 0, message.len < 60 ? message.len : 60)));
+        return false;
+    }
     if (fleet->swallow_left == 0 || !push_read(channel, message, &pushed, &entries) ||
         !sim_chance(fleet->sim, SWALLOW_PER_MILLE))
         return true;
@@ -163,8 +170,8 @@ static bool is_elsewhere(struct span rooms)
 {
     struct span name;
     struct stretch stretch;
-    uint64_t floor;
-    return lease_floor_decode(&rooms, &floor) && lease_room_decode(&rooms, &name, &stretch) > 0 &&
+    uint64_t floor, directed;
+    return lease_floor_decode(&rooms, &floor) && lease_directed_decode(&rooms, &directed) && lease_room_decode(&rooms, &name, &stretch) > 0 &&
            span_starts_with(name, SPAN_LIT("/evil"));
 }
 

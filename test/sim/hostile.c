@@ -337,7 +337,7 @@ static void on_received(struct sim_end *end, void *owner, const char *bytes, siz
 
 static void on_opened(struct sim_end *end, void *owner)
 {
-    ws_stream_request(end);
+    ws_stream_request(end, SPAN_LIT(""));
 }
 
 static void on_closed(struct sim_end *end, void *owner)

@@ -148,12 +148,12 @@ static void rooms_merge(struct check *check, struct lease *lease, struct span ro
 {
     struct span name, sid;
     struct stretch stretch;
-    uint64_t floor;
+    uint64_t floor, directed;
     int more;
     size_t known = lease->stay_count;
     for (size_t i = 0; i < known; i++)
         lease->stays[i].merged = false;
-    if (!lease_floor_decode(&rooms, &floor))
+    if (!lease_floor_decode(&rooms, &floor) || !lease_directed_decode(&rooms, &directed))
         check_fail(check, "a lease that cannot be read");
     while ((more = lease_room_decode(&rooms, &name, &stretch)) > 0) {
         int log = truth_log_number(name, &sid);

@@ -10,6 +10,7 @@
 
 enum {
     OPEN_US_MAX = 3000000, /* from dialling to connected */
+    MOVE_US_MAX = 1000000, /* from `3probe` to `5`, where nothing is wrong */
     DAWDLES_PER_MILLE = 400,
     CLOSE_RESTART = 1012, /* of a Close: come back, elsewhere */
 };
@@ -25,33 +26,27 @@ void client_trace(const struct stock_client *client, const char *what, struct sp
     putchar('\n');
 }
 
-static void frame_send(struct stock_client *client, enum ws_opcode opcode, struct span payload)
-{
-    static const uint8_t mask[4] = {0x5a, 0x00, 0x91, 0x33};
-    struct buf frame = {0};
-    client_trace(client, "sends", payload);
-    ws_masked_encode(&frame, opcode, payload, mask);
-    sim_send(client->end, buf_span(&frame).data, frame.len);
-    buf_finish(&frame);
-}
-
 void client_send(struct stock_client *client, struct span text)
 {
-    frame_send(client, WS_TEXT, text);
+    client_trace(client, "sends", text);
+    engine_client_send(&client->engine, false, text);
 }
 
 void client_send_bytes(struct stock_client *client, struct span bytes)
 {
-    frame_send(client, WS_BINARY, bytes);
+    client_trace(client, "sends", bytes);
+    engine_client_send(&client->engine, true, bytes);
 }
 
+/* A POST may reach any instance, and perhaps goes out later. */
 struct check_ask client_ask(const struct stock_client *client)
 {
     const struct client_world *world = client->world;
-    return (struct check_ask){.us = sim_now_us(world->sim), .position = world->position_of(world->arg, client->port)};
+    uint16_t port = engine_client_is_moved(&client->engine) ? engine_client_port(&client->engine) : 0;
+    return (struct check_ask){.us = sim_now_us(world->sim), .position = world->position_of(world->arg, port)};
 }
 
-static void rooms_changed(struct stock_client *client)
+void client_rooms_changed(struct stock_client *client)
 {
     for (int room = 0; room < ROOMS && client->world->rosters != NULL; room++)
         if (room == 0 || client->wishes[room] != WISH_OUT)
@@ -63,20 +58,19 @@ static void client_away(struct stock_client *client)
 {
     struct client_world *world = client->world;
     uint64_t now = sim_now_us(world->sim), delay = LOOP_MS(20 + sim_below(world->sim, 300));
+    bool is_old = world->timeout_us != 0 && !client->witness.polls &&
+                  now - client->dialled_us >= world->timeout_us - world->rotate_lead_us;
     client_trace(client, "is away", SPAN_LIT(""));
-    if (world->stays && client->state == CLIENT_CONNECTED && !client->left_once &&
-        (world->timeout_us == 0 || now - client->dialled_us < world->timeout_us - world->rotate_lead_us))
+    if (world->stays && client->state == CLIENT_CONNECTED && !client->left_once && !is_old)
         check_fail(world->check, "%s: its connection ended without need", client->witness.name);
     if (client->state == CLIENT_CONNECTED) {
         check_away(world->check, &client->witness);
-        rooms_changed(client);
+        client_rooms_changed(client);
         if (world->rosters != NULL)
             roster_forget(world->rosters, &client->witness, -1);
     }
-    client->end = NULL;
     client->state = CLIENT_AWAY;
     client->stalled = false;
-    ws_stream_finish(&client->stream);
     sim_timer_stop(world->sim, &client->silence);
     sim_timer_stop(world->sim, &client->stall);
     sim_timer_stop(world->sim, &client->deadline);
@@ -94,8 +88,8 @@ static void client_away(struct stock_client *client)
 
 void client_hang_up(struct stock_client *client)
 {
-    if (client->end != NULL)
-        sim_close(client->end, sim_chance(client->world->sim, 500));
+    bool gone = sim_chance(client->world->sim, 500);
+    engine_client_close(&client->engine, gone);
     client_away(client);
 }
 
@@ -113,9 +107,9 @@ void client_patience(struct stock_client *client, uint64_t us)
 static void deadline_passed(struct timer *timer)
 {
     struct stock_client *client = container_of(timer, struct stock_client, deadline);
-    client->world->counts.timed_out += client->state == CLIENT_CONNECTED;
-    if (client->end != NULL)
-        sim_cut(client->end);
+    client->world->counts.timed_out += client->state == CLIENT_CONNECTED && engine_client_is_moved(&client->engine);
+    if (client->engine.ws != NULL)
+        sim_cut(client->engine.ws);
 }
 
 static void opened(struct stock_client *client, struct span data)
@@ -141,35 +135,34 @@ static void opened(struct stock_client *client, struct span data)
 }
 
 /* Why the server said goodbye is not for the client to know; that it did so too early is seen here. */
-static void closed_by_server(struct stock_client *client, uint16_t code)
+static void on_closed(void *owner, uint16_t code)
 {
+    struct stock_client *client = owner;
     struct client_world *world = client->world;
     uint64_t age = sim_now_us(world->sim) - client->dialled_us;
     if (code == CLOSE_RESTART && world->timeout_us != 0 && age >= world->timeout_us - world->rotate_lead_us)
         world->counts.rotated++;
     else if (code == CLOSE_RESTART && !world->check->rules.loses && !world->check->rules.trims &&
-             !world->is_leaving(world->arg, client->port))
+             !world->is_leaving(world->arg, client->engine.ws_port))
         check_fail(world->check, "%s: was closed after %.3f s, ahead of its time", client->witness.name,
                    (double)age / 1e6);
-    client_hang_up(client);
+    client_away(client);
 }
 
-static void message_received(struct stock_client *client, const struct ws_event *event)
+static void on_bytes(void *owner, struct span bytes)
 {
+    struct stock_client *client = owner;
+    client_trace(client, "gets", bytes);
+    client_attachment(client, bytes);
+}
+
+static void on_packet(void *owner, struct span text)
+{
+    struct stock_client *client = owner;
     struct engineio_packet packet;
-    client_trace(client, "gets", event->payload);
-    if (event->opcode == WS_CLOSE) {
-        closed_by_server(client, event->close_code);
-        return;
-    }
-    if (event->opcode == WS_BINARY) {
-        client_attachment(client, event->payload);
-        return;
-    }
-    if (event->opcode != WS_TEXT || engineio_decode(event->payload, &packet) < 0) {
-        check_fail(client->world->check, "%s: an invalid message", client->witness.name);
-        return;
-    }
+    client_trace(client, "gets", text);
+    if (engineio_decode(text, &packet) < 0)
+        return; /* the engine has told */
     if (packet.type == ENGINEIO_OPEN && client->state == CLIENT_OPENING) {
         opened(client, packet.data);
     } else if (packet.type == ENGINEIO_MESSAGE) {
@@ -180,66 +173,84 @@ static void message_received(struct stock_client *client, const struct ws_event 
     }
 }
 
-static bool on_message(void *owner, const struct ws_event *event)
+/* A WebSocket is a request that begins now. */
+static void websocket_begins(struct stock_client *client)
+{
+    client->dialled_us = sim_now_us(client->world->sim);
+    if (client->world->timeout_us != 0)
+        sim_timer_start(client->world->sim, &client->deadline, client->world->timeout_us);
+}
+
+static void on_probing(void *owner)
+{
+    websocket_begins(owner);
+}
+
+/* What it was told of its rooms may have gaps: presence is not logged. The lists come again. */
+static void on_moved(void *owner)
 {
     struct stock_client *client = owner;
-    const struct sim_end *end = client->end;
-    /* The response and the first message may have come together. */
-    if (client->state == CLIENT_UPGRADING)
-        client->state = CLIENT_OPENING;
-    message_received(client, event);
-    return client->end == end;
+    struct client_world *world = client->world;
+    client_trace(client, "moves to its WebSocket", SPAN_LIT(""));
+    if (world->stays && !world->stalls && sim_now_us(world->sim) - client->engine.proved_us > MOVE_US_MAX)
+        check_fail(world->check, "%s: its poll was not answered while its WebSocket waited", client->witness.name);
+    world->counts.upgraded++;
+    client->witness.polls = false;
+    client->witness.instance = world->number_of(world->arg, engine_client_port(&client->engine));
+    if (world->rosters != NULL)
+        roster_forget(world->rosters, &client->witness, -1);
 }
 
-static void on_received(struct sim_end *end, void *owner, const char *bytes, size_t len)
+static void on_broken(void *owner, const char *what)
 {
     struct stock_client *client = owner;
-    int status = 0;
-    enum ws_stream_result result = ws_stream_received(&client->stream, bytes, len, on_message, client, &status);
-    if (result == WS_STREAM_NO_UPGRADE)
-        check_fail(client->world->check, "%s: no upgrade: status %d", client->witness.name, status);
-    else if (result == WS_STREAM_BAD_FRAMES)
-        check_fail(client->world->check, "%s: invalid frames", client->witness.name);
+    check_fail(client->world->check, "%s: %s", client->witness.name, what);
 }
 
-static void on_opened(struct sim_end *end, void *owner)
+static void on_noted(void *owner, const char *what)
+{
+    client_trace(owner, "notes", span_str(what));
+}
+
+static uint16_t on_pick(void *owner)
 {
     struct stock_client *client = owner;
-    client->state = CLIENT_UPGRADING;
-    ws_stream_request(end);
+    return client->world->instance_pick(client->world->arg);
 }
 
-static void on_closed(struct sim_end *end, void *owner)
-{
-    client_away(owner);
-}
-
-static const struct sim_peer peer = {on_opened, on_received, on_closed};
+static const struct engine_events engine_events = {on_packet, on_bytes,  on_probing, on_moved,
+                                                   on_closed, on_broken, on_noted,   on_pick};
 
 static void client_dial(struct timer *timer)
 {
     struct stock_client *client = container_of(timer, struct stock_client, again);
     struct client_world *world = client->world;
-    client->port = world->instance_pick(world->arg);
-    if (client->port == 0) {
+    uint16_t port = world->instance_pick(world->arg);
+    if (port == 0) {
         sim_timer_start(world->sim, timer, LOOP_MS(100));
         return;
     }
-    client->state = CLIENT_DIALLING;
+    client->state = CLIENT_OPENING;
     client_trace(client, "dials", SPAN_LIT(""));
     client->ack_next = 1;
-    client->dialled_us = sim_now_us(world->sim);
-    ws_stream_init(&client->stream);
+    client->witness.polls = client->witness.polled = client->engine.kind != ENGINE_WEBSOCKET;
     attached_clear(&client->attached);
-    client->end = sim_connect(world->sim, client->port, &peer, client);
+    engine_client_open(&client->engine, port);
     client_patience(client, OPEN_US_MAX);
-    if (world->timeout_us != 0)
-        sim_timer_start(world->sim, &client->deadline, world->timeout_us);
+    if (client->engine.kind == ENGINE_WEBSOCKET)
+        websocket_begins(client);
 }
 
-void stock_client_init(struct stock_client *client, struct client_world *world, int number)
+void stock_client_init(struct stock_client *client, struct client_world *world, int number, enum engine_kind kind)
 {
     *client = (struct stock_client){.world = world, .number = number};
+    engine_client_init(&client->engine, world->sim, &engine_events, client);
+    client->engine.kind = (uint8_t)kind;
+    client->engine.line.timeout_us = world->timeout_us;
+    client->engine.repeats = world->repeats;
+    client->engine.losses = world->losses;
+    client->engine.line.keeps = kind != ENGINE_WEBSOCKET && sim_chance(world->sim, 500);
+    world->counts.polling += kind != ENGINE_WEBSOCKET;
     snprintf(client->witness.name, sizeof client->witness.name, "client %d", number);
     client->witness.number = number;
     timer_init(&client->again, client_dial);
@@ -257,6 +268,7 @@ void stock_client_init(struct stock_client *client, struct client_world *world, 
 void stock_client_quiet(struct stock_client *client)
 {
     client->quiet = true;
+    client->engine.losses = client->engine.repeats = 0;
     sim_timer_stop(client->world->sim, &client->act);
     if (client->stalled)
         client_stall_over(&client->stall);
@@ -277,9 +289,10 @@ void stock_client_finish(struct stock_client *client)
     sim_timer_stop(client->world->sim, &client->act);
     sim_timer_stop(client->world->sim, &client->stall);
     sim_timer_stop(client->world->sim, &client->deadline);
-    if (client->end != NULL)
-        sim_close(client->end, true);
-    ws_stream_finish(&client->stream);
+    client->world->counts.polls += client->engine.counts.polls;
+    client->world->counts.repeated += client->engine.counts.repeated;
+    client->world->counts.lost_answers += client->engine.counts.lost;
+    engine_client_finish(&client->engine);
     attached_clear(&client->attached);
     buf_finish(&client->offset);
     free(client->waiting);

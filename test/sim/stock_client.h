@@ -9,10 +9,10 @@
 #define SENNIT_SIM_STOCK_CLIENT_H
 
 #include "check.h"
+#include "engine_client.h"
 #include "pages.h"
 #include "roster.h"
 #include "stock_client_bytes.h"
-#include "ws_stream.h"
 
 struct stock_client;
 
@@ -22,7 +22,7 @@ struct client_world {
     struct rosters *rosters; /* NULL: without presence */
     /* The port of a random instance that lives, or 0. */
     uint16_t (*instance_pick)(void *arg);
-    /* What an instance has handled; its number; whether it is on its way out. */
+    /* What an instance has handled (port 0: every one of them, at least); its number; whether it is on its way out. */
     uint64_t (*position_of)(void *arg, uint16_t port);
     int (*number_of)(void *arg, uint16_t port);
     bool (*is_leaving)(void *arg, uint16_t port);
@@ -31,27 +31,22 @@ struct client_world {
     int count;
     bool quiet, busy; /* as in the plan */
     bool large, stalls, pages;
-    bool dawdles;            /* some take their time to come back */
-    bool stays;              /* nothing but the request timeout ends a connection */
-    bool leases_follow;      /* nothing keeps an instance from telling a broker that lost data what it knows */
-    uint64_t timeout_us;     /* of requests: the ingress cuts an older connection; 0: never */
-    uint64_t rotate_lead_us; /* how long before that instances begin to close it */
-    int traced;              /* the number of a client whose actions are printed; -1: none */
+    bool dawdles;             /* some take their time to come back */
+    bool stays;               /* nothing but the request timeout ends a connection */
+    bool leases_follow;       /* nothing keeps an instance from telling a broker that lost data what it knows */
+    uint64_t repeats, losses; /* as in the plan */
+    uint64_t timeout_us;      /* of requests: the ingress cuts an older connection; 0: never */
+    uint64_t rotate_lead_us;  /* how long before that instances begin to close it */
+    int traced;               /* the number of a client whose actions are printed; -1: none */
     struct {
-        uint64_t rotated, timed_out, stalls, pages, page_entries, directs, wide;
+        uint64_t rotated, timed_out, stalls, pages, page_entries, directs, wide, polling, polls, upgraded, repeated,
+            lost_answers;
     } counts;
     uint64_t ack_us_max;  /* an acknowledgement takes no longer; 0: it may */
     uint64_t ack_us_most; /* and took so long at most */
 };
 
-enum client_state {
-    CLIENT_AWAY,
-    CLIENT_DIALLING,
-    CLIENT_UPGRADING,
-    CLIENT_OPENING,
-    CLIENT_CONNECTING,
-    CLIENT_CONNECTED
-};
+enum client_state { CLIENT_AWAY, CLIENT_OPENING, CLIENT_CONNECTING, CLIENT_CONNECTED };
 enum room_wish { WISH_OUT, WISH_JOINING, WISH_IN, WISH_LEAVING };
 enum { ATS_KEPT = 8 };
 
@@ -64,8 +59,7 @@ struct stock_client {
     struct client_world *world;
     int number;
     struct witness witness;
-    struct sim_end *end;
-    uint16_t port;
+    struct engine_client engine;
     struct timer again, silence, act, stall, deadline;
     uint8_t state;
     bool quiet;             /* does nothing by itself any more */
@@ -76,7 +70,6 @@ struct stock_client {
     char epoch[EPOCH_TEXT]; /* of the last event */
     bool left_once;         /* its last session was ended by its own 41: it will not be recovered */
     struct buf offset;
-    struct ws_stream stream;
     struct attached attached;
     char pid[SID_TEXT];
     uint64_t patience_us;
@@ -97,7 +90,7 @@ struct stock_client {
     uint64_t away_until_us; /* does not come back before */
 };
 
-void stock_client_init(struct stock_client *client, struct client_world *world, int number);
+void stock_client_init(struct stock_client *client, struct client_world *world, int number, enum engine_kind kind);
 void stock_client_finish(struct stock_client *client);
 /* The broker has come back with what it knew at `snapshot_us`: this client asks for its rooms again when it is back. */
 void stock_client_broker_lost(struct stock_client *client, uint64_t snapshot_us);

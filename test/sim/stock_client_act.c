@@ -270,8 +270,9 @@ void client_stall_over(struct timer *timer)
     client->stalled = false;
     client->read_since_us = sim_now_us(client->world->sim);
     sim_timer_stop(client->world->sim, timer);
-    if (client->end != NULL)
-        sim_hold(client->end, false);
+    engine_client_hold(&client->engine, false);
+    if (client->witness.polls)
+        client_rooms_changed(client);
     client_patience(client, client->patience_us);
 }
 
@@ -283,7 +284,9 @@ static void stall(struct stock_client *client)
         return;
     client->stalled = true;
     client->world->counts.stalls++;
-    sim_hold(client->end, true);
+    engine_client_hold(&client->engine, true);
+    if (client->witness.polls) /* without a request it counts as away */
+        client_rooms_changed(client);
     sim_timer_stop(sim, &client->silence);
     sim_timer_start(sim, &client->stall, LOOP_MS(500 + sim_below(sim, 5000)));
 }

@@ -64,7 +64,7 @@ static void connected(struct stock_client *client, struct span payload)
     struct check_connect connect = {
         .sid = buf_span(&sid),
         .pid = buf_span(&pid),
-        .instance = world->number_of(world->arg, client->port),
+        .instance = world->number_of(world->arg, engine_client_port(&client->engine)),
         .came_back = client->pid[0] != '\0',
         .let_off = client->left_once,
         .asked = client->connect_ask,

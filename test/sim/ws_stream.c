@@ -20,13 +20,16 @@ void ws_stream_finish(struct ws_stream *stream)
     buf_finish(&stream->head);
 }
 
-void ws_stream_request(struct sim_end *end)
+void ws_stream_request(struct sim_end *end, struct span sid)
 {
-    static const char request[] =
-        "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: sim\r\nUpgrade: websocket\r\n"
-        "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
-    sim_send(end, request, sizeof request - 1);
+    struct buf request = {0};
+    buf_printf(&request,
+               "GET /socket.io/?EIO=4&transport=websocket%s" SPAN_FMT
+               " HTTP/1.1\r\nHost: sim\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+               "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+               sid.len > 0 ? "&sid=" : "", SPAN_ARG(sid));
+    sim_send(end, buf_span(&request).data, request.len);
+    buf_finish(&request);
 }
 
 /* How many of these bytes belong to the head; all of them while it is not whole. Negative: no upgrade. */

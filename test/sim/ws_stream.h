@@ -1,5 +1,5 @@
-/* ws_stream: a client's side of one WebSocket connection in the simulator, from the upgrade to the messages. The stock
- * client and the hostile client each embed one. */
+/* ws_stream: a client's side of one WebSocket connection in the simulator, from the upgrade to the messages. The
+ * Engine.IO client and the hostile client each embed one. */
 #ifndef SENNIT_SIM_WS_STREAM_H
 #define SENNIT_SIM_WS_STREAM_H
 
@@ -20,8 +20,8 @@ typedef bool ws_stream_message_fn(void *owner, const struct ws_event *event);
 void ws_stream_init(struct ws_stream *stream);
 void ws_stream_finish(struct ws_stream *stream);
 
-/* Sends the request, as a Socket.IO client does. */
-void ws_stream_request(struct sim_end *end);
+/* Sends the request, as a Socket.IO client does; for the polling session `sid`, unless that is empty. */
+void ws_stream_request(struct sim_end *end, struct span sid);
 
 enum ws_stream_result {
     WS_STREAM_FINE,

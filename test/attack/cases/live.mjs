@@ -2,7 +2,7 @@
 // given. Nobody crashes, nobody else is harmed, and nothing accepted is lost.
 import { Client, frame, redisAsk, repeat, sleep, text, Wire } from '../wire.mjs';
 
-const config = 'namespaces:\n  /: &all\n    log: {entries: 1000, bytes: 1MiB, age: 1h}\n    replay: 5\n    presence: {data: about}\n'
+const config = 'namespaces:\n  /: &all\n    auth: none\n    log: {entries: 1000, bytes: 1MiB, age: 1h}\n    replay: 5\n    presence: {data: about}\n'
   + '    rooms: {"n*": {replay: all, presence: true}, "*-log": {log: {entries: 3}, replay: 2}}\n'
   + '    events: {say: {to: others, log: true, id: 0.id}, wave: {to: everyone}, join: {join: 0}, leave: {leave: 0}, talk: {to: room, room: 0, log: true, except: 2}, '
   + 'tell: {to: room-others, room: 0, log: {entries: 5}}, dm: {to: socket, socket: 0, log: true}, past: {history: 0}, who: {who: 0}}\n  /x: *all\n  /plain:\n    events: {say: {to: others}}';

@@ -3,7 +3,7 @@ import fs from 'node:fs';
 import * as lib from '../../e2e/lib.mjs';
 import { request, sleep, text } from '../wire.mjs';
 
-const plain = 'namespaces:\n  /:\n    log: {entries: 100}\n    events: {say: {to: others, log: true}}';
+const plain = 'namespaces:\n  /:\n    auth: none\n    log: {entries: 100}\n    events: {say: {to: others, log: true}}';
 const secret = 'hunter2secret';
 
 // The output of a program until it ends, or for this long.

@@ -102,7 +102,7 @@ static void on_request(struct http *http, const struct http1_head *head)
     } else if (span_equal(path, SPAN_LIT("/poll"))) {
         http_end_aborts(http);
     } else if (span_equal(path, SPAN_LIT("/ws"))) {
-        http_upgrade_websocket(http, head, SPAN_LIT(""), &echo_events);
+        http_upgrade_websocket(http, head, (struct span){NULL, 0}, SPAN_LIT(""), &echo_events);
     } /* /later and /body are left to the test */
 }
 

@@ -61,7 +61,7 @@ static bool on_has_room(struct member *member)
     return !of(member)->full;
 }
 
-const struct member_events model_events = {on_ready, on_deliver, on_settled, on_lost, on_has_room};
+const struct member_events model_events = {on_ready, on_deliver, on_settled, on_lost, on_has_room, NULL};
 
 int set_up(void **state)
 {

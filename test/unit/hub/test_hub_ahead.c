@@ -52,7 +52,7 @@ static bool on_has_room(struct member *member)
     return true;
 }
 
-static const struct member_events events = {on_ready, on_deliver, on_settled, on_lost, on_has_room};
+static const struct member_events events = {on_ready, on_deliver, on_settled, on_lost, on_has_room, NULL};
 
 /* Everything that is under way arrives, the feed first; the client is started as soon as it is ready. */
 static void run(struct client *client)

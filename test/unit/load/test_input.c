@@ -48,6 +48,12 @@ static void test_what_does_not_go_together(void **state)
     options.protocol = LOAD_WEBSOCKET;
     options.auth = "{}";
     assert_refused("--auth");
+    options.protocol = LOAD_PLAIN;
+    options.transport = LOAD_TRANSPORT_UPGRADE;
+    assert_refused("--transport upgrade");
+    options.transport = LOAD_TRANSPORT_POLLING;
+    options.deflate = true;
+    assert_refused("--deflate");
     options.rooms_each = 2;
     assert_refused("--rooms-per-client");
     options.rooms = 2;
@@ -88,7 +94,12 @@ static void test_words(void **state)
 {
     assert_true(options_protocol_read(&options, "websocket", &err));
     assert_int_equal(options.protocol, LOAD_WEBSOCKET);
+    assert_true(options_protocol_read(&options, "plain", &err));
+    assert_int_equal(options.protocol, LOAD_PLAIN);
     assert_false(options_protocol_read(&options, "mqtt", &err));
+    assert_true(options_transport_read(&options, "upgrade", &err));
+    assert_int_equal(options.transport, LOAD_TRANSPORT_UPGRADE);
+    assert_false(options_transport_read(&options, "webtransport", &err));
     assert_true(options_cuts_read(&options, "rst,halfopen", &err));
     assert_int_equal(options.cuts, 1 << CUT_RST | 1 << CUT_HALFOPEN);
     assert_false(options_cuts_read(&options, "rst,", &err));
@@ -208,6 +219,32 @@ static void test_offsets(void **state)
     assert_offset(text, NULL);
 }
 
+static void assert_at(const char *message, const char *at)
+{
+    struct span found = scan_at(span_str(message));
+    if (at == NULL)
+        assert_null(found.data);
+    else
+        assert_true(span_equal(found, span_str(at)));
+}
+
+static void test_positions(void **state)
+{
+    assert_at("{\"type\":\"event\",\"args\":[],\"at\":\"1abc.7\"}", "\"1abc.7\"");
+    assert_at("{\"args\":[\",\\\"at\\\":\\\"x\"],\"at\":\"\"}", "\"\"");
+    assert_at("{\"args\":[],\"at\":\"1abc.7\" }", NULL); /* for the JSON reader */
+    assert_at("{\"args\":[],\"at\":\"a\\\"b\"}", NULL);
+    assert_at("{\"args\":[],\"that\":\"1abc.7\"}", NULL);
+    assert_at("{\"args\":[\"x\"]}", NULL);
+    assert_at("{\"a\":\"\"}", NULL);
+    assert_at("\"}", NULL);
+    assert_at("", NULL);
+    char text[SCAN_AT_BYTES_MAX * 2] = "{\"x\":1,\"at\":\"";
+    memset(text + 13, 'x', sizeof text - 16);
+    memcpy(text + sizeof text - 3, "\"}", 3);
+    assert_at(text, NULL);
+}
+
 static void test_outbox(void **state)
 {
     struct messages messages = {0};
@@ -245,6 +282,7 @@ int main(void)
         cmocka_unit_test(test_urls),
         cmocka_unit_test(test_ids),
         cmocka_unit_test(test_offsets),
+        cmocka_unit_test(test_positions),
         cmocka_unit_test(test_outbox),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -251,6 +251,40 @@ static void test_probes(void **state)
     assert_int_equal(spec.lacking.count, 1);
 }
 
+static void test_resources(void **state)
+{
+    static const struct {
+        const char *line, *why;
+    } bad[] = {
+        {"{limits: {cpu: banana}}", "expected 0.08 to 1 in steps of 0.01, or 1, 2, 4, 6 or 8 CPUs"},
+        {"{limits: {cpu: \"3\"}}", "expected 0.08 to 1"},
+        {"{limits: {cpu: \"0.075\"}}", "expected 0.08 to 1"},
+        {"{limits: {cpu: 1500m}}", "expected 0.08 to 1"},
+        {"{limits: {cpu: \"0.5.5\"}}", "expected 0.08 to 1"},
+        {"{limits: {memory: 127Mi}}", "expected"},
+        {"{limits: {memory: 33Gi}}", "expected"},
+        {"{limits: {cpu: \"4\", memory: 1Gi}}", "4 CPUs need at least 2Gi"},
+        {"{limits: {cpu: 8000m, memory: 2Gi}}", "8 CPUs need at least 4Gi"},
+        {"{limits: {mem: 1Gi}}", "unknown field"},
+        {"{limit: {}}", "did you mean \"limits\""},
+    };
+    char line[256];
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        snprintf(line, sizeof line, "          resources: %s\n", bad[i].line);
+        refuse_with("", "", line, bad[i].why);
+    }
+    accept_with("", "", "          resources: {limits: {cpu: 1000m, memory: 512Mi}, requests: {cpu: 1}}\n");
+    assert_int_equal(spec.cpu_milli, 1000);
+    assert_int_equal(spec.memory_bytes_max, 512 << 20);
+    assert_int_equal(spec.concurrency, 80);
+    accept_with("", "", "          resources: {limits: {cpu: \"0.5\"}}\n");
+    assert_int_equal(spec.cpu_milli, 500);
+    assert_int_equal(spec.concurrency, 1); /* below one CPU, as on Cloud Run */
+    assert_true(spec.throttled);
+    accept_with("        run.googleapis.com/cpu-throttling: \"False\"\n", "", "");
+    assert_false(spec.throttled);
+}
+
 static void test_scaling(void **state)
 {
     accept_with("        autoscaling.knative.dev/class: kpa.autoscaling.knative.dev\n"
@@ -408,11 +442,17 @@ static int finish(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults),          cmocka_unit_test(test_numbers_that_are_none),
-        cmocka_unit_test(test_scales_that_cross), cmocka_unit_test(test_texts_that_cannot_be_passed),
-        cmocka_unit_test(test_variables),         cmocka_unit_test(test_annotations),
-        cmocka_unit_test(test_scaling),           cmocka_unit_test(test_probes),
-        cmocka_unit_test(test_traffic),           cmocka_unit_test(test_names),
+        cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_numbers_that_are_none),
+        cmocka_unit_test(test_scales_that_cross),
+        cmocka_unit_test(test_texts_that_cannot_be_passed),
+        cmocka_unit_test(test_variables),
+        cmocka_unit_test(test_annotations),
+        cmocka_unit_test(test_resources),
+        cmocka_unit_test(test_scaling),
+        cmocka_unit_test(test_probes),
+        cmocka_unit_test(test_traffic),
+        cmocka_unit_test(test_names),
         cmocka_unit_test(test_broken_files),
     };
     return cmocka_run_group_tests(tests, NULL, finish);

@@ -60,14 +60,13 @@ static void event(struct session_app *app, struct subscriber *subscriber, const 
     static const struct broker_retention retention = {
         .entries_max = 1000, .bytes_max = 64 << 20, .age_ms_max = 3600000};
     static const struct span both[] = {{"a", 1}, {"b", 1}};
+    struct span room = json_array_at(asked->content.args, 1);
     struct subscriber_emit emit = {.content = &asked->content, .ack_id = asked->id, .retention = &retention};
     if (span_equal(asked->name, SPAN_LIT("\"join\""))) {
-        struct span room = json_array_at(asked->content.args, 1);
         subscriber_join(subscriber, &(struct span){room.data + 1, room.len - 2}, 1, asked->id);
         return;
     }
     if (span_equal(asked->name, SPAN_LIT("\"leave\""))) {
-        struct span room = json_array_at(asked->content.args, 1);
         subscriber_leave(subscriber, &(struct span){room.data + 1, room.len - 2}, 1, asked->id);
         return;
     }
@@ -85,6 +84,11 @@ static void event(struct session_app *app, struct subscriber *subscriber, const 
     if (span_equal(asked->name, SPAN_LIT("\"both\""))) {
         emit.rooms = both;
         emit.room_count = 2;
+    }
+    if (span_equal(asked->name, SPAN_LIT("\"talk\""))) {
+        room = span_sub(room, 1, room.len - 2);
+        emit.rooms = &room;
+        emit.room_count = 1;
     }
     subscriber_publish(subscriber, &emit);
 }
@@ -109,7 +113,7 @@ static void on_opened(struct conn *conn)
 {
     struct browser *browser = container_of(conn, struct browser, conn);
     if (fixture_probe_sid.len != 0)
-        polling_upgrade(&sessions, &browser->websocket, fixture_probe_sid, conn);
+        polling_upgrade(&sessions, &browser->websocket, fixture_probe_sid, conn, SPAN_LIT(""));
     else
         websocket_open(&browser->websocket, &sessions, &socket_protocol, conn);
 }

@@ -13,6 +13,7 @@ enum { ANSWERS = 8, RECORD_MAX = 8192 };
 static struct {
     bool exists, moved, probing, deaf; /* deaf: passes are answered as if the link broke */
     uint64_t holder;                   /* a ticket; 0: nobody; OTHERS: another instance */
+    enum record_want kind;             /* of the holder's request */
     char text[RECORD_MAX];
     size_t len;
     uint64_t life_ms;
@@ -78,8 +79,10 @@ static void ask(struct broker *of, struct span sid, uint64_t ticket, enum record
                                 : record.holder != 0 && record.holder != ticket ? RECORD_WAITING
                                                                                 : RECORD_OK;
     record.asked++;
-    if (result == RECORD_OK)
+    if (result == RECORD_OK) {
         record.holder = ticket;
+        record.kind = want;
+    }
     answer_later(NULL, done, arg, result);
 }
 
@@ -234,6 +237,18 @@ static void a_post_beside_a_held_get_needs_no_move(void **state)
     assert_false(request->answered);
 }
 
+/* A second POST may come elsewhere: it would be taken for one too many if the broker still knew of the first. */
+static void a_get_that_finds_a_post_holds_it_as_a_get(void **state)
+{
+    join();
+    struct request *of_post = post(1, "42[\"leave\",\"nowhere\"]"), *of_get = get(2);
+    await(of_post);
+    assert_true(record.holder == 0 || record.kind == RECORD_FOR_GET);
+    turn(30);
+    assert_false(of_get->answered);
+    assert_int_equal(record.kind, RECORD_FOR_GET);
+}
+
 /* The other instance has a POST of this session, acts, and passes it back. */
 static void the_holder_passes_it_on_and_takes_it_back(void **state)
 {
@@ -327,6 +342,60 @@ static void the_heartbeat_moves_with_the_session(void **state)
     assert_true(record.life_ms > 600 && record.life_ms <= 700);
 }
 
+static int64_t expires_ms;
+static int asked_with_identity;
+
+static void let_in(struct session_app *app, const struct nsp *of, const struct client_proof *proof,
+                   struct admission *admission)
+{
+    admission->identity = identity_create(SPAN_LIT("{\"sub\":\"ada\"}"), expires_ms);
+}
+
+static bool knows(struct session_app *app, const struct subscriber *subscriber, enum deed deed, struct span room)
+{
+    asked_with_identity += subscriber->identity != NULL &&
+                           span_equal(identity_claims(subscriber->identity), SPAN_LIT("{\"sub\":\"ada\"}")) &&
+                           subscriber->identity->expires_ms == expires_ms;
+    return subscriber->identity != NULL;
+}
+
+/* Rules are asked wherever the session is, so the identity goes with it; it ends there, too. */
+static void the_identity_moves_with_the_session(void **state)
+{
+    sessions.app->admit = let_in;
+    sessions.app->may = knows;
+    expires_ms = loop_wall_ms(loop) + 600;
+    join();
+    asked_with_identity = 0;
+    post_now("421[\"join\",\"r\"]");
+    assert_true(asked_with_identity > 0);
+    assert_int_equal(times(payload(get(2)), "431[]"), 1);
+    turn(700);
+    expires_ms = IDENTITY_FOREVER;
+    struct browser *other_client = walk_in();
+    post_now("422[\"say\",1]");
+    turn(30);
+    look(other_client);
+    assert_int_equal(count(other_client, "42[\"say\""), 0);
+    struct span got = payload(get(2));
+    assert_int_equal(times(got, "42[\"sennit\",{\"disconnected\":true,\"reason\":\"token_expired\""), 1);
+    assert_int_equal(times(got, "41"), 1);
+    assert_int_equal(times(got, "432[]"), 0);
+}
+
+/* A client that was told with each poll would poll again at once. */
+static void a_notice_is_told_once(void **state)
+{
+    sessions.app->admit = let_in;
+    nsp.notice_ms = 30000;
+    expires_ms = loop_wall_ms(loop) + 20000;
+    join();
+    assert_int_equal(times(payload(get(2)), "42[\"sennit\",{\"expires_in_ms\":"), 1);
+    struct request *request = get(2);
+    turn(200);
+    assert_false(request->answered);
+}
+
 static void a_drained_instance_lets_the_session_go_on(void **state)
 {
     join();
@@ -405,6 +474,86 @@ static void a_namespace_without_recovery_moves_too(void **state)
     say(other_client, "42[\"say\",1]");
     struct span got = payload(request);
     assert_int_equal(times(got, "42[\"say\",1]"), 1); /* no token */
+}
+
+/* What a room's replay has brought is not brought again by the next poll, though no entry has come since the join. */
+static void a_room_is_replayed_once(void **state)
+{
+    struct browser *other_client = walk_in();
+    say(other_client, "421[\"join\",\"r\"]");
+    expect(other_client, "431[]");
+    say(other_client, "422[\"talk\",\"r\",1]");
+    expect(other_client, "432[]");
+    join();
+    policy.replay = START_OLDEST;
+    say(other_client, "42[\"say\",2]");
+    payload(get(2));
+    post_now("421[\"join\",\"r\"]");
+    struct span got = payload(get(2));
+    assert_int_equal(times(got, "[\"talk\",\"r\",1"), 1);
+    assert_int_equal(times(got, "431[]"), 1);
+    get(2);
+    turn(60);
+    assert_true(requests_are_under_way());
+}
+
+/* A WebSocket's queue is relieved by reading again, which would never end here: nothing is answered meanwhile. */
+static void more_than_a_slow_client_may_have_comes_at_once(void **state)
+{
+    struct browser *other_client = walk_in();
+    sessions.limits.slow_queue_bytes = 1000;
+    join();
+    for (int i = 0; i < 100; i++) {
+        char text[80];
+        snprintf(text, sizeof text, "42%d[\"say\",\"twenty to thirty bytes\",%d]", i, i);
+        say(other_client, text);
+        turn(2);
+    }
+    assert_int_equal(times(payload(get(2)), "42[\"say\","), 100);
+}
+
+/* The next GET goes to another instance, which would wait here for the rest, and its client for as long. */
+static void a_session_that_ends_is_told_with_its_last_answer(void **state)
+{
+    struct browser *other_client = walk_in();
+    static char text[60040];
+    join();
+    for (int i = 0; i < 6; i++) {
+        snprintf(text, sizeof text, "42%d[\"say\",\"%060000d\"]", i, i);
+        say(other_client, text);
+        turn(10);
+    }
+    struct request *of_post = post(1, "4?"), *of_get = get(2);
+    turn(100);
+    assert_true(of_post->answered && of_get->answered);
+    assert_true(span_equal(buf_span(&of_get->payload), SPAN_LIT("1")));
+    assert_false(record.exists);
+}
+
+/* An answer waits for no queue to empty: this one does when the session is passed on, and that waits for the answers.
+ */
+static void two_questions_in_one_post_are_answered(void **state)
+{
+    join();
+    post_now("421[\"past\"]\x1e"
+             "422[\"past\"]");
+    struct span got = payload(get(2));
+    assert_int_equal(times(got, "431[{"), 1);
+    assert_int_equal(times(got, "432[{"), 1);
+}
+
+/* A broker that has lost data has older records, too: what waited in one has been sent since. */
+static void a_record_of_an_earlier_epoch_is_not_opened(void **state)
+{
+    join();
+    struct parcel parcel;
+    struct parcel_socket socket;
+    assert_true(parcel_decode(span_of(record.text, record.len), &parcel));
+    assert_true(parcel_socket_next(&parcel.sockets, &socket));
+    char *epoch = record.text + (socket.offset.data + 1 - record.text);
+    *epoch = *epoch == 'a' ? 'b' : 'a';
+    assert_true(span_equal(payload(get(2)), SPAN_LIT("1")));
+    assert_false(record.exists);
 }
 
 /* The list of members comes once, with the join, and not with every poll. */
@@ -551,6 +700,8 @@ static int moves_set_up(void **state)
 
 static int moves_tear_down(void **state)
 {
+    sessions.app->admit = NULL;
+    sessions.app->may = NULL;
     for (int i = 0; i < REQUESTS; i++) {
         if (requests[i].exchange.polling != NULL)
             polling_aborted(&requests[i].exchange);
@@ -571,18 +722,26 @@ int main(void)
         TEST(events_between_two_polls_come_once),
         TEST(a_held_get_gets_what_comes),
         TEST(a_post_beside_a_held_get_needs_no_move),
+        TEST(a_get_that_finds_a_post_holds_it_as_a_get),
         TEST(the_holder_passes_it_on_and_takes_it_back),
         TEST(one_that_waits_is_given_it_later),
         TEST(an_unknown_session_is_refused),
         TEST(a_held_get_is_told_that_the_session_is_gone),
         TEST(nothing_is_answered_before_it_is_passed),
         TEST(the_heartbeat_moves_with_the_session),
+        TEST(the_identity_moves_with_the_session),
+        TEST(a_notice_is_told_once),
         TEST(a_drained_instance_lets_the_session_go_on),
         TEST(a_goodbye_ends_the_record),
         TEST(an_aborted_get_ends_the_record),
         TEST(a_websocket_takes_it_from_the_broker),
         TEST(a_held_get_ends_soon_while_a_websocket_probes),
         TEST(a_namespace_without_recovery_moves_too),
+        TEST(a_room_is_replayed_once),
+        TEST(more_than_a_slow_client_may_have_comes_at_once),
+        TEST(a_session_that_ends_is_told_with_its_last_answer),
+        TEST(two_questions_in_one_post_are_answered),
+        TEST(a_record_of_an_earlier_epoch_is_not_opened),
         TEST(presence_is_told_once),
         TEST(an_answer_has_as_many_packets_as_the_client_takes),
         TEST(one_between_two_polls_is_asked_and_answers_elsewhere),

@@ -2,151 +2,34 @@
  * of transport fits where the first one does. */
 #include <stdio.h>
 
-#include "fixture.h"
+#include "script.h"
 #include "session/socket.h"
-
-enum { SENT_MAX = 64 };
-
-/* A transport that keeps what is sent until it is taken. */
-struct script {
-    struct transport transport;
-    struct {
-        struct frame *frame;
-        struct frame_tag tag;
-    } sent[SENT_MAX];
-    size_t count, bytes;
-    bool awaited, paused, closed, aborted;
-    enum close_reason reason;
-    struct addr_ip peer;
-};
 
 static struct script script;
 
-static struct frame *encode(const struct transport *transport, const struct span *parts, size_t count)
-{
-    assert_ptr_equal(transport, &script.transport);
-    assert_int_equal(count, 1);
-    return frame_copy(parts[0]);
-}
-
-static void send_frame(struct transport *transport, struct frame *frame, struct frame_tag tag)
-{
-    if (script.closed)
-        return;
-    assert_true(script.count < SENT_MAX);
-    script.sent[script.count].frame = frame_ref(frame);
-    script.sent[script.count++].tag = tag;
-    script.bytes += frame->len;
-}
-
-static size_t queued(const struct transport *transport)
-{
-    return script.bytes;
-}
-
-static bool is_writable(const struct transport *transport)
-{
-    return script.bytes == 0;
-}
-
-static bool is_open(const struct transport *transport)
-{
-    return !script.closed;
-}
-
-static void await_drained(struct transport *transport)
-{
-    script.awaited = true;
-}
-
-static void filter(struct transport *transport, transport_keep_fn *keep, void *arg)
-{
-    size_t kept = 0;
-    for (size_t i = 0; i < script.count; i++) {
-        if (keep(arg, &script.sent[i].tag)) {
-            script.sent[kept++] = script.sent[i];
-        } else {
-            script.bytes -= script.sent[i].frame->len;
-            frame_unref(script.sent[i].frame);
-        }
-    }
-    script.count = kept;
-}
-
-static void pause_reading(struct transport *transport, bool paused)
-{
-    script.paused = paused;
-}
-
-static void close_now(struct transport *transport, enum close_reason reason)
-{
-    script.closed = true;
-    script.reason = reason;
-}
-
-static void abort_now(struct transport *transport, enum close_reason reason)
-{
-    script.closed = script.aborted = true;
-    script.reason = reason;
-}
-
-static const struct addr_ip *peer(const struct transport *transport)
-{
-    return &script.peer;
-}
-
-static const struct transport_type script_type = {
-    .encode = encode,
-    .send = send_frame,
-    .queued = queued,
-    .is_writable = is_writable,
-    .is_open = is_open,
-    .await_drained = await_drained,
-    .filter = filter,
-    .pause = pause_reading,
-    .close = close_now,
-    .abort = abort_now,
-    .peer = peer,
-};
-
 static struct session *begin(void)
 {
-    script = (struct script){.transport.type = &script_type};
-    return session_create(&sessions, &script.transport, &socket_protocol, NULL);
+    return script_begin(&script, &socket_protocol);
 }
 
-/* Everything that waits has gone out. */
 static void take_all(void)
 {
-    for (size_t i = 0; i < script.count; i++)
-        frame_unref(script.sent[i].frame);
-    script.count = script.bytes = 0;
-    if (script.awaited && script.transport.session != NULL) {
-        script.awaited = false;
-        session_drained(script.transport.session);
-    }
+    script_take(&script);
 }
 
 static void end(void)
 {
-    session_closed(script.transport.session, CLOSE_PEER_CLOSED);
-    script.transport.session = NULL;
-    take_all();
+    script_end(&script);
 }
 
 static void receive(const char *packet)
 {
-    session_received(script.transport.session, span_str(packet));
-    turn(5);
+    script_receive(&script, packet);
 }
 
-/* Number of waiting packets that begin so. */
 static size_t waiting(const char *start)
 {
-    size_t count = 0;
-    for (size_t i = 0; i < script.count; i++)
-        count += span_starts_with(span_of(script.sent[i].frame->data, script.sent[i].frame->len), span_str(start));
-    return count;
+    return script_waiting(&script, start);
 }
 
 static void packets_go_both_ways(void **state)

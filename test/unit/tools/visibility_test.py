@@ -28,6 +28,20 @@ class Visibility(unittest.TestCase):
             self.assertEqual(shown, [], f"{os.path.basename(path)} exports these")
         self.assertGreater(count, 500)
 
+    def test_no_library_has_a_function_of_the_same_name(self):
+        """Linked statically, a library would call ours in place of its own."""
+        program = os.path.join(BUILD, "src/cli/sennit")
+        linked = re.findall(r"=> (/\S+)", subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout)
+        theirs = {}
+        for path in linked:
+            if re.search(r"/lib(c|m|asan|ubsan|gcc_s)\.so", path):
+                continue
+            names = subprocess.run(["nm", "-D", "--defined-only", "--format=posix", path], capture_output=True, text=True, check=True).stdout
+            theirs.update((line.split()[0].split("@")[0], os.path.basename(path)) for line in names.splitlines())
+        self.assertIn("json_object_get", theirs, "jansson is linked, and nm lists what it has")
+        ours = {name for path in glob.glob(os.path.join(BUILD, "src/*/lib*.a")) for name in symbols(path)}
+        self.assertEqual({name: theirs[name] for name in ours & theirs.keys()}, {})
+
     def test_it_can_fail(self):
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "shown.o")

@@ -207,6 +207,36 @@ static void test_stays_broken(void **state)
     assert_true(sizeof decoder <= 80);
 }
 
+/* A message of `frames` frames without a payload, the last one final. */
+static bool takes_frames(struct ws_decoder *decoder, int frames)
+{
+    struct ws_event event;
+    bool got = false;
+    for (int i = 0; i < frames; i++) {
+        char bytes[] = "\x00\x80\x01\x02\x03\x04", ping[] = "\x89\x80\x01\x02\x03\x04";
+        bytes[0] = (char)((i == 0 ? WS_BINARY : WS_CONTINUATION) | (i == frames - 1 ? 0x80 : 0));
+        if (ws_decode(decoder, bytes, 6, &event, &got) < 0)
+            return false;
+        assert_int_equal(got, i == frames - 1);
+        if (!got)
+            assert_int_equal(ws_decode(decoder, ping, 6, &event, &got), 6); /* counts for no message */
+    }
+    return ws_decode(decoder, NULL, 0, &event, &got) == 0;
+}
+
+static void test_frames_of_a_message(void **state)
+{
+    struct ws_decoder decoder;
+    ws_decoder_init(&decoder, true, 1024);
+    assert_true(takes_frames(&decoder, 1000)); /* no bound unless the owner sets one */
+    decoder.frames_max = 8;
+    for (int i = 0; i < 3; i++)
+        assert_true(takes_frames(&decoder, 8));
+    assert_false(takes_frames(&decoder, 9));
+    assert_int_equal(decoder.bad_code, 1008);
+    ws_decoder_finish(&decoder);
+}
+
 static void test_keys(void **state)
 {
     assert_true(ws_key_is_valid(SPAN_LIT("dGhlIHNhbXBsZSBub25jZQ==")));
@@ -240,6 +270,7 @@ int main(void)
         cmocka_unit_test(test_idle_is_as_good_as_fresh),
         cmocka_unit_test(test_announcing_allocates_nothing),
         cmocka_unit_test(test_stays_broken),
+        cmocka_unit_test(test_frames_of_a_message),
         cmocka_unit_test(test_keys),
         cmocka_unit_test(test_accept),
     };

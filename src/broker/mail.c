@@ -1,0 +1,24 @@
+/* mail: passes calls on to the broker, and messages to their receiver. */
+#include "broker/mail.h"
+
+#include <assert.h>
+
+#include "broker/broker.h"
+
+void mail_attach(struct broker *broker, const struct mail_events *events, void *arg)
+{
+    broker->mail_events = events;
+    broker->mail_arg = arg;
+}
+
+void mail_send(struct broker *broker, struct span to, struct span message, mail_sent_fn *done, void *arg)
+{
+    assert(message.len <= MAIL_BYTES_MAX);
+    broker->mail->send(broker, to, message, done, arg);
+}
+
+void mail_received(struct broker *broker, struct span from, struct span message)
+{
+    if (broker->mail_events != NULL)
+        broker->mail_events->received(broker->mail_arg, from, message);
+}

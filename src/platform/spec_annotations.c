@@ -1,0 +1,116 @@
+/* spec_annotations: the annotations that have an effect here: the number of instances and how it is found, affinity,
+ * CPU, and what sennit.dev adds. */
+#include "platform/spec_parts.h"
+
+#include <stddef.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "base/shown.h"
+#include "platform/annotations.h"
+
+static bool redis_read(struct service_spec *spec, const struct yaml_node *node, struct err *err)
+{
+    struct span text;
+    if (!yaml_string(node, &text, err))
+        return false;
+    if (!span_equal(text, SPAN_LIT("managed")))
+        return yaml_error(err, node,
+                          "expected managed, found %s; for a Redis of your own, set REDIS_URL under env instead",
+                          SHOWN_FOUND(text));
+    spec->redis = true;
+    return true;
+}
+
+static bool instances_read(const struct yaml_node *node, uint64_t min, uint32_t *to, struct err *err)
+{
+    uint64_t value;
+    if (!yaml_u64_text(node, min, SPEC_INSTANCES_MAX, &value, err))
+        return false;
+    *to = (uint32_t)value;
+    return true;
+}
+
+/* Takes the value of an annotation about scaling. */
+static void scaling_set(struct scaling *scaling, const struct annotation *found)
+{
+    static const struct {
+        const char *name;
+        size_t offset;
+        double scale;
+    } decimals[] = {
+        {"run.googleapis.com/scaling-concurrency-target", offsetof(struct scaling, concurrency_target), 1},
+        {"run.googleapis.com/scaling-cpu-target", offsetof(struct scaling, cpu_target), 1},
+        {"autoscaling.knative.dev/target", offsetof(struct scaling, kpa.target), 1},
+        {"autoscaling.knative.dev/target-utilization-percentage", offsetof(struct scaling, kpa.utilization), 0.01},
+        {"autoscaling.knative.dev/panic-window-percentage", offsetof(struct scaling, kpa.panic_window), 0.01},
+        {"autoscaling.knative.dev/panic-threshold-percentage", offsetof(struct scaling, kpa.panic_threshold), 0.01},
+    };
+    struct span name = span_str(found->name);
+    for (size_t i = 0; i < sizeof decimals / sizeof decimals[0]; i++)
+        if (span_equal(name, span_str(decimals[i].name)))
+            *(double *)((char *)scaling + decimals[i].offset) =
+                found->is_word ? (span_equal(found->text, SPAN_LIT("disabled")) ? 0 : SPEC_TARGET_DEFAULT)
+                               : (double)found->number / 1000 * decimals[i].scale;
+    if (span_equal(name, SPAN_LIT("run.googleapis.com/scalingMode")))
+        scaling->is_manual = span_equal(found->text, SPAN_LIT("manual"));
+    else if (span_equal(name, SPAN_LIT("run.googleapis.com/manualInstanceCount")))
+        scaling->instances_manual = (uint32_t)found->number;
+    else if (span_equal(name, SPAN_LIT("autoscaling.knative.dev/class")))
+        scaling->is_kpa = span_starts_with(found->text, SPAN_LIT("kpa."));
+    else if (span_equal(name, SPAN_LIT("autoscaling.knative.dev/window")))
+        scaling->kpa.window_s = (uint32_t)(found->number / 1000);
+    else if (span_equal(name, SPAN_LIT("autoscaling.knative.dev/activation-scale")))
+        scaling->kpa.activation = (uint32_t)found->number;
+    else if (span_equal(name, SPAN_LIT("autoscaling.knative.dev/scale-down-delay")))
+        scaling->kpa.down_delay_us = found->number * 1000;
+    else if (span_equal(name, SPAN_LIT("autoscaling.knative.dev/scale-to-zero-pod-retention-period")))
+        scaling->kpa.retention_us = found->number * 1000;
+}
+
+static bool platforms_annotation_read(struct service_spec *spec, const struct yaml_pair *pair, struct err *err)
+{
+    struct annotation found;
+    struct span text;
+    if (!annotation_check(pair, &found, err))
+        return false;
+    if (span_equal(pair->key, SPAN_LIT("run.googleapis.com/cpu-throttling")))
+        spec->throttled = !span_equal_nocase(found.text, SPAN_LIT("false"));
+    if (span_equal(pair->key, SPAN_LIT("run.googleapis.com/sessionAffinity")))
+        spec->affinity = yaml_string(pair->value, &text, err) && span_equal_nocase(text, SPAN_LIT("true"));
+    if (found.name != NULL)
+        scaling_set(&spec->scaling, &found);
+    if (found.name != NULL && found.consequence != NULL)
+        spec_inert(spec, found.name, found.consequence);
+    return true;
+}
+
+bool spec_annotation_read(struct service_spec *spec, const struct yaml_pair *pair, struct err *err)
+{
+    struct span key = pair->key, text;
+    if (annotation_is(key, "autoscaling.knative.dev/min-scale") ||
+        span_equal(key, SPAN_LIT("run.googleapis.com/minScale")))
+        return instances_read(pair->value, 0, &spec->instances_min, err);
+    if (annotation_is(key, "autoscaling.knative.dev/max-scale") ||
+        span_equal(key, SPAN_LIT("run.googleapis.com/maxScale")))
+        return instances_read(pair->value, 1, &spec->instances_max, err);
+    if (!span_starts_with(key, SPAN_LIT("sennit.dev/")))
+        return platforms_annotation_read(spec, pair, err);
+    if (!yaml_string(pair->value, &text, err))
+        return false;
+    if (span_equal(key, SPAN_LIT("sennit.dev/run"))) {
+        return spec_text_set(spec, pair->value, &spec->run, err);
+    } else if (span_equal(key, SPAN_LIT("sennit.dev/hint"))) {
+        return spec_text_set(spec, pair->value, &spec->hint, err);
+    } else if (span_equal(key, SPAN_LIT("sennit.dev/redis"))) {
+        return redis_read(spec, pair->value, err);
+    } else if (span_equal(key, SPAN_LIT("sennit.dev/redis-restart-delay"))) {
+        return yaml_duration_ms(pair->value, 0, 3600000, &spec->redis_restart_delay_ms, err);
+    } else if (span_equal(key, SPAN_LIT("sennit.dev/redis-memory"))) {
+        return yaml_bytes(pair->value, SPEC_REDIS_MEMORY_MIN, SPEC_REDIS_MEMORY_MAX, &spec->redis_memory_bytes_max,
+                          err);
+    }
+    return yaml_error(err, pair->value,
+                      "unknown annotation; known: sennit.dev/run, sennit.dev/hint, sennit.dev/redis, "
+                      "sennit.dev/redis-memory, sennit.dev/redis-restart-delay");
+}

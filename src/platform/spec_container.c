@@ -1,0 +1,222 @@
+/* spec_container: the one container: its program, variables, port, resources and probes. */
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "base/shown.h"
+#include "platform/environment.h"
+#include "platform/spec_parts.h"
+
+static bool words_read(struct service_spec *spec, const struct yaml_node *mapping, const char *key, struct words *words,
+                       struct err *err)
+{
+    const struct yaml_node *node = yaml_get(mapping, key);
+    struct span text;
+    if (node == NULL)
+        return true;
+    if (!yaml_expect(node, YAML_LIST, err))
+        return false;
+    if (node->count > WORDS_MAX)
+        return yaml_error(err, node, "more than %d words", WORDS_MAX);
+    for (size_t i = 0; i < node->count; i++) {
+        if (!spec_text_get(spec, node->items[i], &text, err))
+            return false;
+        words_add(words, mem_text(text));
+    }
+    return true;
+}
+
+static bool variable_name_check(struct service_spec *spec, const struct yaml_node *node, struct span name,
+                                struct err *err)
+{
+    if (!environment_name_is_valid(name))
+        return yaml_error(err, node,
+                          "cannot be the name of a variable: at most %d letters, digits, _ - and ., and no digit in "
+                          "front",
+                          ENVIRONMENT_NAME_BYTES_MAX);
+    if (environment_is_reserved(name, spec->redis))
+        return yaml_error(err, node, SPAN_FMT " is set by the platform and cannot be set here", SPAN_ARG(name));
+    return true;
+}
+
+static bool variable_read(struct service_spec *spec, const struct yaml_node *node, struct err *err)
+{
+    static const char *const keys[] = {"name", "value", "valueFrom", NULL};
+    if (!yaml_expect(node, YAML_MAPPING, err) || !yaml_only(node, keys, err))
+        return false;
+    const struct yaml_node *name = yaml_get(node, "name"), *value = yaml_get(node, "value"),
+                           *from = yaml_get(node, "valueFrom");
+    struct span name_text, value_text = SPAN_LIT("");
+    if (name == NULL)
+        return yaml_error(err, node, "needs a name");
+    if (!yaml_string(name, &name_text, err) || !variable_name_check(spec, name, name_text, err) ||
+        (value != NULL && !spec_text_get(spec, value, &value_text, err)))
+        return false;
+    if (from != NULL)
+        return yaml_error(err, from,
+                          "secrets are not available here: give " SPAN_FMT " a `value:` in a copy of the file, or "
+                          "leave it out and pass it on with --env " SPAN_FMT,
+                          SPAN_ARG(name_text), SPAN_ARG(name_text));
+    /* Of two with one name the last counts, as on the platforms. */
+    environment_set(&spec->env, mem_printf(SPAN_FMT "=" SPAN_FMT, SPAN_ARG(name_text), SPAN_ARG(value_text)));
+    return true;
+}
+
+static bool env_read(struct service_spec *spec, const struct yaml_node *env, struct err *err)
+{
+    if (env == NULL)
+        return true;
+    if (!yaml_expect(env, YAML_LIST, err))
+        return false;
+    if (env->count > WORDS_MAX)
+        return yaml_error(err, env, "more than %d variables", WORDS_MAX);
+    for (size_t i = 0; i < env->count; i++)
+        if (!variable_read(spec, env->items[i], err))
+            return false;
+    return true;
+}
+
+static bool ports_read(struct service_spec *spec, const struct yaml_node *ports, struct err *err)
+{
+    static const char *const keys[] = {"name", "containerPort", "protocol", NULL};
+    struct span text;
+    if (ports == NULL)
+        return true;
+    if (!yaml_expect(ports, YAML_LIST, err))
+        return false;
+    if (ports->count > 1)
+        return yaml_error(err, ports->items[1], "a container has one port");
+    for (size_t i = 0; i < ports->count; i++) {
+        const struct yaml_node *node = ports->items[i], *name;
+        if (!yaml_expect(node, YAML_MAPPING, err) || !yaml_only(node, keys, err) ||
+            !spec_number_read(node, "containerPort", 1, 65535, &spec->container_port, err))
+            return false;
+        name = yaml_get(node, "name");
+        if (name == NULL)
+            continue;
+        if (!yaml_string(name, &text, err))
+            return false;
+        if (span_equal(text, SPAN_LIT("h2c")))
+            return yaml_error(err, name,
+                              "h2c is not served here, and WebSockets need http1: use http1 or leave it out");
+        if (!span_equal(text, SPAN_LIT("http1")) && text.len != 0)
+            return yaml_error(err, name, "expected http1, found %s", SHOWN_FOUND(text));
+    }
+    return true;
+}
+
+/* "500m", "0.5", "2": thousandths of a CPU. */
+static bool cpu_read(struct service_spec *spec, const struct yaml_node *node, struct err *err)
+{
+    static const uint32_t whole[] = {1000, 2000, 4000, 6000, 8000};
+    struct span text, digits, rest;
+    uint64_t number = 0, part = 0;
+    if (!yaml_string(node, &text, err))
+        return false;
+    rest = text;
+    bool milli = text.len > 1 && text.data[text.len - 1] == 'm';
+    bool ok = milli ? span_to_u64(span_sub(text, 0, text.len - 1), &number)
+                    : span_next(&rest, '.', &digits) && span_to_u64(digits, &number) && number <= 8;
+    if (ok && !milli) {
+        ok = rest.data == NULL || (rest.len > 0 && rest.len <= 3 && span_to_u64(rest, &part));
+        for (size_t i = rest.data == NULL ? 3 : rest.len; i < 3; i++)
+            part *= 10;
+        number = number * 1000 + part;
+    }
+    ok = ok && number >= 80 && number <= 8000;
+    bool known = number < 1000 && number % 10 == 0;
+    for (size_t i = 0; i < sizeof whole / sizeof whole[0]; i++)
+        known = known || number == whole[i];
+    if (!ok || !known)
+        return yaml_error(err, node, "expected 0.08 to 1 in steps of 0.01, or 1, 2, 4, 6 or 8 CPUs, found %s",
+                          SHOWN_FOUND(text));
+    spec->cpu_milli = (uint32_t)number;
+    return true;
+}
+
+static bool resources_read(struct service_spec *spec, const struct yaml_node *resources, struct err *err)
+{
+    static const char *const keys[] = {"limits", "requests", NULL}, *const names[] = {"cpu", "memory", "nvidia.com/gpu",
+                                                                                      NULL};
+    const struct yaml_node *limits = resources != NULL ? yaml_get(resources, "limits") : NULL, *cpu, *memory;
+    if (resources == NULL)
+        return true;
+    if (!yaml_only(resources, keys, err) || (limits != NULL && !yaml_only(limits, names, err)))
+        return false;
+    if (limits == NULL)
+        return true;
+    cpu = yaml_get(limits, "cpu");
+    memory = yaml_get(limits, "memory");
+    if ((cpu != NULL && !cpu_read(spec, cpu, err)) ||
+        (memory != NULL && !yaml_bytes(memory, SPEC_MEMORY_MIN, SPEC_MEMORY_MAX, &spec->memory_bytes_max, err)))
+        return false;
+    uint64_t least = spec->cpu_milli >= 6000 ? SPEC_MEMORY_6_CPU : spec->cpu_milli >= 4000 ? SPEC_MEMORY_4_CPU : 0;
+    if (memory != NULL && spec->memory_bytes_max < least)
+        return yaml_error(err, memory, "%u CPUs need at least %lluGi", spec->cpu_milli / 1000,
+                          (unsigned long long)(least >> 30));
+    if (yaml_get(limits, "nvidia.com/gpu") != NULL)
+        spec_inert(spec, "nvidia.com/gpu", "instances have no GPU of their own");
+    return true;
+}
+
+static bool probes_read(struct service_spec *spec, const struct yaml_node *container, struct err *err)
+{
+    static const char *const names[] = {[SPEC_PROBE_STARTUP] = "startupProbe",
+                                        [SPEC_PROBE_LIVENESS] = "livenessProbe",
+                                        [SPEC_PROBE_READINESS] = "readinessProbe"};
+    for (int use = 0; use < SPEC_PROBES; use++) {
+        const struct yaml_node *node = yaml_get(container, names[use]);
+        if (node == NULL)
+            continue;
+        if (!spec_probe_read(&spec->probes[use], &spec->questions[use], (enum spec_probe_use)use, node,
+                             (uint16_t)spec->container_port, err))
+            return false;
+        if (yaml_get(node, "grpc") != NULL)
+            spec_inert(spec, names[use], "gRPC probes are not run here");
+    }
+    return true;
+}
+
+bool spec_container_read(struct service_spec *spec, const struct yaml_node *containers, struct err *err)
+{
+    static const char *const keys[] = {"name",
+                                       "image",
+                                       "command",
+                                       "args",
+                                       "env",
+                                       "ports",
+                                       "workingDir",
+                                       "resources",
+                                       "volumeMounts",
+                                       "startupProbe",
+                                       "livenessProbe",
+                                       "readinessProbe",
+                                       "imagePullPolicy",
+                                       "securityContext",
+                                       NULL};
+    static const struct spec_no_effect no_effect[] = {
+        {"volumeMounts", "the paths are this machine's own"},
+        {"securityContext", "programs run as the user of sennit up (--user)"},
+        {"imagePullPolicy", ""},
+        {NULL, NULL},
+    };
+    if (!yaml_expect(containers, YAML_LIST, err))
+        return false;
+    if (containers->count != 1)
+        return yaml_error(err, containers, "expected one container, found %zu (sidecars are not run here)",
+                          containers->count);
+    const struct yaml_node *container = containers->items[0];
+    if (!yaml_expect(container, YAML_MAPPING, err) || !yaml_only(container, keys, err))
+        return false;
+    if (yaml_get(container, "image") == NULL)
+        return yaml_error(err, container, "needs an image");
+    yaml_keep_secret(yaml_get(container, "env"));
+    yaml_keep_secret(yaml_get(container, "command"));
+    yaml_keep_secret(yaml_get(container, "args"));
+    spec_inert_fields(spec, container, no_effect);
+    return spec_text_read(spec, container, "image", &spec->image, err) &&
+           spec_text_read(spec, container, "workingDir", &spec->working_dir, err) &&
+           words_read(spec, container, "command", &spec->command, err) &&
+           words_read(spec, container, "args", &spec->args, err) && env_read(spec, yaml_get(container, "env"), err) &&
+           resources_read(spec, yaml_get(container, "resources"), err) &&
+           ports_read(spec, yaml_get(container, "ports"), err) && probes_read(spec, container, err);
+}

@@ -1,0 +1,347 @@
+/* inquiry: sends a question to all instances, gathers their answers, and puts them together. Messages:
+ *
+ *     ask <number> <kind> <limit> <rooms> <exceptions>\n, then namespace, sid, after, rooms, exceptions, each
+ *     <bytes>\n<text>
+ *     tell <number>\n<as inquiry_find encodes>
+ *
+ * An instance that does not know the kind of a question is of an earlier version, and gives no answer: then the whole
+ * is incomplete. */
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "session/inquiry.h"
+
+struct told {
+    struct list node;
+    struct buf from, text;
+};
+
+struct gather {
+    struct list node;
+    struct inquiries *inquiries;
+    uint64_t number;
+    struct timer timer;
+    struct list told;
+    uint64_t answered, living, reached;
+    bool sent; /* living and reached are known */
+    enum inquiry_kind kind;
+    uint32_t limit;
+    inquiry_found_fn *done;
+    void *arg;
+};
+
+struct inquiries {
+    struct sessions *sessions;
+    struct list gathers;
+    size_t count;
+    uint64_t number;
+};
+
+/* Decoding: a number and the character behind it, and so many bytes. */
+
+static bool number_take(struct span *rest, char end, uint64_t *number)
+{
+    struct span part;
+    return rest->data != NULL && span_find(*rest, end) >= 0 && span_next(rest, end, &part) && span_to_u64(part, number);
+}
+
+static bool bytes_take(struct span *rest, uint64_t len, struct span *bytes)
+{
+    if (len > rest->len)
+        return false;
+    *bytes = span_sub(*rest, 0, (size_t)len);
+    *rest = span_from(*rest, (size_t)len);
+    return true;
+}
+
+static bool text_take(struct span *rest, struct span *text)
+{
+    uint64_t len;
+    return number_take(rest, '\n', &len) && bytes_take(rest, len, text);
+}
+
+struct items {
+    struct inquiry_item *list;
+    size_t count, cap;
+};
+
+static bool item_take(struct span *rest, struct inquiry_item *item)
+{
+    uint64_t key, text;
+    return number_take(rest, ' ', &key) && number_take(rest, ' ', &text) && number_take(rest, '\n', &item->number) &&
+           bytes_take(rest, key, &item->key) && bytes_take(rest, text, &item->text) && key > 0;
+}
+
+/* What one instance told: the last key up to which it told all, if there are more behind it. */
+static bool told_read(struct span text, struct items *items, uint64_t *total, struct span *last)
+{
+    uint64_t more, here, count;
+    struct inquiry_item item = {.number = 0};
+    if (!number_take(&text, ' ', &more) || !number_take(&text, ' ', &here) || !number_take(&text, '\n', &count) ||
+        count > INQUIRY_LIMIT_MAX)
+        return false;
+    for (uint64_t i = 0; i < count; i++) {
+        if (!item_take(&text, &item))
+            return false;
+        if (items->count == items->cap) {
+            items->cap = items->cap != 0 ? items->cap * 2 : 64;
+            items->list = mem_resize(items->list, items->cap * sizeof *items->list);
+        }
+        items->list[items->count++] = item;
+    }
+    *total += here;
+    *last = more != 0 ? item.key : (struct span){NULL, 0};
+    return text.len == 0 && (more == 0 || count > 0);
+}
+
+static int by_key(const void *a, const void *b)
+{
+    return span_compare(((const struct inquiry_item *)a)->key, ((const struct inquiry_item *)b)->key);
+}
+
+/* Items behind `bound` (NULL data: none) may lack what an instance did not tell. Those with one key become one: a room
+ * is on several instances; a socket that is just moving counts once. */
+static void items_merge(struct items *items, struct span bound, struct gather *gather, struct inquiry_found *found)
+{
+    size_t kept = 0;
+    if (items->count > 0)
+        qsort(items->list, items->count, sizeof *items->list, by_key);
+    for (size_t i = 0; i < items->count; i++) {
+        struct inquiry_item *item = &items->list[i];
+        bool same = kept > 0 && span_equal(items->list[kept - 1].key, item->key);
+        if (same)
+            items->list[kept - 1].number += item->number;
+        else if ((bound.data != NULL && span_compare(item->key, bound) > 0) || kept == gather->limit)
+            break;
+        else
+            items->list[kept++] = *item;
+    }
+    found->more = bound.data != NULL || (kept > 0 && kept < items->count &&
+                                         !span_equal(items->list[items->count - 1].key, items->list[kept - 1].key));
+    found->items = items->list;
+    found->count = kept;
+}
+
+static void gather_end(struct gather *gather)
+{
+    struct inquiry_found found = {.living = gather->living > 0 ? gather->living : 1}; /* this one, at least */
+    struct items items = {.count = 0};
+    struct span bound = {NULL, 0}, last;
+    list_remove(&gather->node);
+    gather->inquiries->count--;
+    timer_stop(gather->inquiries->sessions->loop, &gather->timer);
+    list_each (node, &gather->told) {
+        size_t before = items.count;
+        if (!told_read(buf_span(&container_of(node, struct told, node)->text), &items, &found.total, &last)) {
+            items.count = before; /* another program writes on the broker */
+            continue;
+        }
+        found.answered++;
+        if (last.data != NULL && (bound.data == NULL || span_compare(last, bound) < 0))
+            bound = last;
+    }
+    items_merge(&items, bound, gather, &found);
+    gather->done(gather->arg, &found);
+    struct list *node;
+    while ((node = list_take(&gather->told)) != NULL) {
+        struct told *told = container_of(node, struct told, node);
+        buf_finish(&told->from);
+        buf_finish(&told->text);
+        free(told);
+    }
+    free(items.list);
+    free(gather);
+}
+
+static void timed_out(struct timer *timer)
+{
+    gather_end(container_of(timer, struct gather, timer));
+}
+
+/* One that died a moment ago counts as living, but it was not reached, so its answer is not waited for. */
+static void end_if_all(struct gather *gather)
+{
+    uint64_t expected = gather->reached < gather->living ? gather->reached : gather->living;
+    if (gather->sent && gather->answered >= expected)
+        gather_end(gather);
+}
+
+static struct gather *gather_find(struct inquiries *inquiries, uint64_t number)
+{
+    list_each (node, &inquiries->gathers) {
+        struct gather *gather = container_of(node, struct gather, node);
+        if (gather->number == number)
+            return gather;
+    }
+    return NULL;
+}
+
+static void told_add(struct gather *gather, struct span from, struct span text)
+{
+    struct told *told = mem_zero(1, sizeof *told);
+    buf_append(&told->from, from);
+    buf_append(&told->text, text);
+    list_init(&told->node);
+    list_append(&gather->told, &told->node);
+    gather->answered++;
+}
+
+static void tell_received(struct inquiries *inquiries, struct span from, struct span rest)
+{
+    uint64_t number;
+    if (!number_take(&rest, '\n', &number))
+        return;
+    struct gather *gather = gather_find(inquiries, number);
+    if (gather == NULL || gather->answered == INQUIRY_INSTANCES_MAX)
+        return; /* too late, or too many */
+    list_each (node, &gather->told) {
+        if (span_equal(buf_span(&container_of(node, struct told, node)->from), from))
+            return;
+    }
+    told_add(gather, from, rest);
+    end_if_all(gather);
+}
+
+static bool question_take(struct span *rest, uint64_t *number, struct inquiry_question *question,
+                          struct span texts[2 * INQUIRY_ROOMS_MAX])
+{
+    struct span kind;
+    uint64_t limit, rooms, excepts;
+    if (!number_take(rest, ' ', number) || !span_next(rest, ' ', &kind) || kind.len != 1 ||
+        !number_take(rest, ' ', &limit) || !number_take(rest, ' ', &rooms) || !number_take(rest, '\n', &excepts) ||
+        limit > INQUIRY_LIMIT_MAX || rooms > INQUIRY_ROOMS_MAX || excepts > INQUIRY_ROOMS_MAX)
+        return false;
+    *question = (struct inquiry_question){.kind = (enum inquiry_kind)kind.data[0],
+                                          .limit = (uint32_t)limit,
+                                          .rooms = texts,
+                                          .room_count = rooms,
+                                          .excepts = texts + rooms,
+                                          .except_count = excepts};
+    bool good = text_take(rest, &question->nsp) && text_take(rest, &question->sid) && text_take(rest, &question->after);
+    for (uint64_t i = 0; i < rooms + excepts && good; i++)
+        good = text_take(rest, &texts[i]);
+    return good &&
+           (question->kind == INQUIRY_SOCKETS || question->kind == INQUIRY_ROOMS || question->kind == INQUIRY_COUNT);
+}
+
+static void ask_received(struct inquiries *inquiries, struct span from, struct span rest)
+{
+    struct span texts[2 * INQUIRY_ROOMS_MAX];
+    struct inquiry_question question;
+    struct buf answer = {0};
+    uint64_t number;
+    if (!question_take(&rest, &number, &question, texts))
+        return;
+    buf_printf(&answer, "tell %llu\n", (unsigned long long)number);
+    inquiry_find(inquiries->sessions, &question, &answer);
+    mail_send(hub_broker(inquiries->sessions->hub), from, buf_span(&answer), NULL, NULL);
+    buf_finish(&answer);
+}
+
+static void received(void *arg, struct span from, struct span message)
+{
+    struct span word;
+    if (!span_next(&message, ' ', &word))
+        return;
+    if (span_equal(word, SPAN_LIT("ask")))
+        ask_received(arg, from, message);
+    else if (span_equal(word, SPAN_LIT("tell")))
+        tell_received(arg, from, message);
+}
+
+static const struct mail_events mail_events = {received};
+
+struct inquiries *inquiries_create(struct sessions *sessions)
+{
+    struct inquiries *inquiries = mem_zero(1, sizeof *inquiries);
+    inquiries->sessions = sessions;
+    list_init(&inquiries->gathers);
+    /* Another process under this name may still be sent answers. */
+    inquiries->number = loop_random_below(sessions->loop, UINT32_MAX) << 20;
+    mail_attach(hub_broker(sessions->hub), &mail_events, inquiries);
+    return inquiries;
+}
+
+void inquiries_destroy(struct inquiries *inquiries)
+{
+    if (inquiries == NULL)
+        return;
+    list_each (node, &inquiries->gathers) {
+        gather_end(container_of(node, struct gather, node));
+    }
+    free(inquiries);
+}
+
+/* A question that the broker has taken. The gather may have ended since: it is known by its number. */
+struct asked {
+    struct inquiries *inquiries;
+    uint64_t number;
+};
+
+static void sent(void *arg, const struct mail_receivers *receivers)
+{
+    struct asked *asked = arg;
+    struct gather *gather = gather_find(asked->inquiries, asked->number);
+    free(asked);
+    if (gather == NULL)
+        return;
+    gather->sent = true;
+    gather->living = receivers != NULL ? receivers->living : 0;
+    gather->reached = receivers != NULL ? receivers->reached : 0;
+    end_if_all(gather);
+}
+
+static void text_add(struct buf *to, struct span text)
+{
+    buf_printf(to, "%zu\n", text.len);
+    buf_append(to, text);
+}
+
+static void ask_all(struct gather *gather, const struct inquiry_question *question)
+{
+    struct asked *asked = mem_zero(1, sizeof *asked);
+    struct buf text = {0};
+    *asked = (struct asked){gather->inquiries, gather->number};
+    buf_printf(&text, "ask %llu %c %u %zu %zu\n", (unsigned long long)gather->number, (char)question->kind,
+               question->limit, question->room_count, question->except_count);
+    text_add(&text, question->nsp);
+    text_add(&text, question->sid);
+    text_add(&text, question->after);
+    for (size_t i = 0; i < question->room_count; i++)
+        text_add(&text, question->rooms[i]);
+    for (size_t i = 0; i < question->except_count; i++)
+        text_add(&text, question->excepts[i]);
+    mail_send(hub_broker(gather->inquiries->sessions->hub), (struct span){NULL, 0}, buf_span(&text), sent, asked);
+    buf_finish(&text);
+}
+
+bool inquiry_ask(struct inquiries *inquiries, const struct inquiry_question *question, inquiry_found_fn *done,
+                 void *arg)
+{
+    if (inquiries->count == INQUIRY_QUESTIONS_MAX)
+        return false;
+    struct gather *gather = mem_zero(1, sizeof *gather);
+    *gather = (struct gather){.inquiries = inquiries,
+                              .number = ++inquiries->number,
+                              .kind = question->kind,
+                              .limit = question->limit,
+                              .done = done,
+                              .arg = arg};
+    list_init(&gather->told);
+    list_init(&gather->node);
+    list_append(&inquiries->gathers, &gather->node);
+    inquiries->count++;
+    timer_init(&gather->timer, timed_out);
+    if (question->here) {
+        struct buf text = {0};
+        inquiry_find(inquiries->sessions, question, &text);
+        gather->living = 1;
+        told_add(gather, SPAN_LIT(""), buf_span(&text));
+        buf_finish(&text);
+        timer_start(inquiries->sessions->loop, &gather->timer, 0);
+        return true;
+    }
+    timer_start(inquiries->sessions->loop, &gather->timer, LOOP_MS(INQUIRY_TIMEOUT_MS));
+    ask_all(gather, question);
+    return true;
+}

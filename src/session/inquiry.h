@@ -1,0 +1,65 @@
+/* inquiry: questions about the sockets of all instances. Each instance answers for its own (inquiry_find.c); the
+ * answers come by mail (broker/mail.h) and are put together. `serve` asks for the HTTP API.
+ *
+ * A socket whose session waits on the broker for its next poll is on no instance, so it is in no answer. */
+#ifndef SENNIT_SESSION_INQUIRY_H
+#define SENNIT_SESSION_INQUIRY_H
+
+#include "session/subscriber.h"
+
+enum inquiry_kind {
+    INQUIRY_SOCKETS = 's', /* items: sid, JSON */
+    INQUIRY_ROOMS = 'r',   /* items: room, number of its sockets */
+    INQUIRY_COUNT = 'n',   /* the number of sockets alone */
+};
+
+enum {
+    INQUIRY_QUESTIONS_MAX = 16,       /* under way, of one instance */
+    INQUIRY_LIMIT_MAX = 1000,         /* items of an answer */
+    INQUIRY_ROOMS_MAX = 32,           /* that a question may name, and as many exceptions */
+    INQUIRY_INSTANCES_MAX = 1000,     /* whose answers are kept */
+    INQUIRY_TIMEOUT_MS = 2000,        /* then what has come must do */
+    INQUIRY_ANSWER_BYTES = 512 << 10, /* of one instance; beyond it, the rest is for another question */
+};
+
+struct inquiry_question {
+    enum inquiry_kind kind;
+    struct span nsp;
+    const struct span *rooms; /* in one of them; none: all. Not for INQUIRY_ROOMS */
+    size_t room_count;
+    const struct span *excepts; /* and in none of these */
+    size_t except_count;
+    struct span sid;   /* this socket alone; empty: all */
+    struct span after; /* items behind this key; empty: from the first on */
+    uint32_t limit;    /* 1 to INQUIRY_LIMIT_MAX */
+    bool here;         /* of this instance alone */
+};
+
+struct inquiry_item {
+    struct span key, text;
+    uint64_t number;
+};
+
+struct inquiry_found {
+    const struct inquiry_item *items; /* by key, rising */
+    size_t count;
+    bool more;                 /* there are items behind the last one */
+    uint64_t total;            /* for INQUIRY_COUNT */
+    uint64_t living, answered; /* instances; fewer answers than living ones: the answer is incomplete */
+};
+/* What `found` points to is borrowed until it returns. */
+typedef void inquiry_found_fn(void *arg, const struct inquiry_found *found);
+
+struct inquiries;
+/* Answers the questions of other instances from now on. `sessions` is borrowed. */
+struct inquiries *inquiries_create(struct sessions *sessions);
+/* Answers what is under way with what has come, after the broker was destroyed. Accepts NULL. */
+void inquiries_destroy(struct inquiries *inquiries);
+/* Asks; `done` is called from the loop, once. False, without `done`: INQUIRY_QUESTIONS_MAX are under way. */
+bool inquiry_ask(struct inquiries *inquiries, const struct inquiry_question *question, inquiry_found_fn *done,
+                 void *arg);
+
+/* inquiry_find.c, for inquiry.c: appends what this instance knows, as inquiry_items reads it. */
+void inquiry_find(const struct sessions *sessions, const struct inquiry_question *question, struct buf *to);
+
+#endif

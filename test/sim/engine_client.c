@@ -1,0 +1,323 @@
+/* engine_client: see engine_client.h. Here: polling, and the session's life. */
+#include "engine_client.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "engine_client_parts.h"
+#include "wire/payload.h"
+
+enum { PYTHON_POST_US_MAX = 5000000, CLOSE_GOING_AWAY = 1001 };
+
+static bool is_python(const struct engine_client *engine)
+{
+    return engine->kind == ENGINE_PYTHON || engine->kind == ENGINE_PYTHON_POLLING;
+}
+
+void engine_note(struct engine_client *engine, const char *format, ...)
+{
+    char text[200];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    engine->events->noted(engine->owner, text);
+}
+
+/* The session is over. What is under way stays so, and nobody reads the answers. */
+static void session_leave(struct engine_client *engine, bool gone)
+{
+    engine->state = ENGINE_CLOSED;
+    engine->life++;
+    if (engine->ws != NULL)
+        sim_close(engine->ws, gone);
+    engine->ws = NULL;
+    ws_stream_finish(&engine->stream);
+    engine->sid[0] = '\0';
+    engine->get = engine->post = 0;
+    engine->get_port = engine->post_port = 0;
+    buf_finish(&engine->out);
+    poll_line_hold(&engine->line, false);
+    sim_timer_stop(engine->sim, &engine->post_late);
+}
+
+/* A request with what waits; the fresh `t` is what engine.io-client has against caches. */
+static uint64_t ask(struct engine_client *engine, uint16_t *port, const char *method, struct span body)
+{
+    struct buf text = {0};
+    bool posts = method[0] == 'P';
+    *port = engine->events->pick(engine->owner);
+    buf_printf(&text, "%s /socket.io/?EIO=4&transport=polling", method);
+    if (!posts || !is_python(engine))
+        buf_printf(&text, "&t=%llx", (unsigned long long)sim_random(engine->sim));
+    if (engine->sid[0] != '\0')
+        buf_printf(&text, "&sid=%s", engine->sid);
+    buf_append(&text, SPAN_LIT(" HTTP/1.1\r\nHost: sim\r\n"));
+    if (posts)
+        buf_printf(&text, "Content-Type: text/plain;charset=UTF-8\r\nContent-Length: %zu\r\n", body.len);
+    if (!engine->line.keeps)
+        buf_append(&text, SPAN_LIT("Connection: close\r\n"));
+    buf_append(&text, SPAN_LIT("\r\n"));
+    buf_append(&text, body);
+    /* Where nobody lives, the ingress has an answer of its own; here it is none at all. */
+    uint64_t tag = poll_line_ask(&engine->line, *port, buf_span(&text));
+    engine_note(engine, "%s to %u", method, *port);
+    if (!posts && engine->repeats > 0) {
+        buf_clear(&engine->get_bytes);
+        buf_append(&engine->get_bytes, buf_span(&text));
+    }
+    buf_finish(&text);
+    return tag;
+}
+
+static void get_begin(struct engine_client *engine)
+{
+    engine->counts.polls++;
+    engine->get = ask(engine, &engine->get_port, "GET", SPAN_LIT(""));
+}
+
+/* As many packets as one body takes; one at least. */
+static void out_take(struct engine_client *engine, struct buf *body)
+{
+    struct span rest = buf_span(&engine->out), packet;
+    bool begun = false;
+    size_t taken = 0;
+    while (payload_next(&rest, &begun, &packet)) {
+        size_t end = (size_t)(packet.data + packet.len - buf_span(&engine->out).data);
+        if (taken > 0 && end > engine->payload_bytes_max)
+            break;
+        taken = end;
+    }
+    buf_append(body, span_sub(buf_span(&engine->out), 0, taken));
+    buf_consume(&engine->out, taken < engine->out.len ? taken + 1 : taken);
+}
+
+static void post_begin(struct engine_client *engine)
+{
+    struct buf body = {0};
+    if (engine->state != ENGINE_POLLS || engine->post != 0 || engine->out.len == 0)
+        return;
+    out_take(engine, &body);
+    engine->post = ask(engine, &engine->post_port, "POST", buf_span(&body));
+    if (is_python(engine))
+        sim_timer_start(engine->sim, &engine->post_late, PYTHON_POST_US_MAX);
+    buf_finish(&body);
+}
+
+void engine_poll(struct engine_client *engine)
+{
+    engine->state = ENGINE_POLLS;
+    post_begin(engine);
+    get_begin(engine);
+}
+
+/* JavaScript says goodbye as soon as it believes that the session is over. */
+static void goodbye(struct engine_client *engine)
+{
+    uint16_t port;
+    if (engine->state == ENGINE_POLLS && !is_python(engine))
+        ask(engine, &port, "POST", SPAN_LIT("1"));
+}
+
+void engine_fail(struct engine_client *engine, uint16_t code)
+{
+    session_leave(engine, false);
+    engine->events->closed(engine->owner, code);
+}
+
+static void requests_fail(struct engine_client *engine, const char *method, int status, struct span body)
+{
+    engine_note(engine, "%s is answered with %d " SPAN_FMT, method, status, SPAN_ARG(body));
+    goodbye(engine);
+    engine_fail(engine, 0);
+}
+
+static void opened(struct engine_client *engine, struct span data)
+{
+    struct engineio_handshake handshake;
+    if (!engineio_handshake_decode(data, &handshake) || handshake.sid.len != ENGINEIO_SID_BYTES) {
+        engine->events->broken(engine->owner, "an invalid handshake");
+        return;
+    }
+    memcpy(engine->sid, handshake.sid.data, ENGINEIO_SID_BYTES);
+    engine->sid[ENGINEIO_SID_BYTES] = '\0';
+    engine->payload_bytes_max = handshake.payload_bytes_max;
+    engine->state = ENGINE_POLLS;
+    if (handshake.upgrade_websocket && (engine->kind == ENGINE_DEFAULT || engine->kind == ENGINE_PYTHON)) {
+        engine_probe(engine);
+        if (engine->kind == ENGINE_PYTHON)
+            engine->state = ENGINE_TRYING;
+    }
+}
+
+void engine_packet(struct engine_client *engine, struct span text)
+{
+    struct engineio_packet packet;
+    if (engineio_decode(text, &packet) < 0) {
+        engine->events->broken(engine->owner, "an invalid packet");
+        return;
+    }
+    if (packet.type == ENGINEIO_OPEN && engine->state == ENGINE_OPENING && engine->kind != ENGINE_WEBSOCKET)
+        opened(engine, packet.data);
+    if (packet.type == ENGINEIO_CLOSE) {
+        engine_fail(engine, 0);
+    } else if (packet.type != ENGINEIO_NOOP) {
+        engine->events->packet(engine->owner, text);
+    }
+}
+
+/* Both have ended: the WebSocket takes over. */
+static void pause_step(struct engine_client *engine)
+{
+    if (engine->state == ENGINE_PAUSING && engine->get == 0 && engine->post == 0)
+        engine_move(engine);
+}
+
+static void payload_read(struct engine_client *engine, struct span payload)
+{
+    uint64_t life = engine->life;
+    struct span packet;
+    bool begun = false;
+    while (engine->life == life && payload_next(&payload, &begun, &packet)) {
+        struct buf bytes = {0};
+        if (!payload_is_binary(packet))
+            engine_packet(engine, packet);
+        else if (payload_binary_decode(&bytes, packet))
+            engine->events->bytes(engine->owner, buf_span(&bytes));
+        else
+            engine->events->broken(engine->owner, "bytes that are not base64");
+        buf_finish(&bytes);
+    }
+}
+
+/* A proxy between the client and the instances repeats a GET whose connection has ended without an answer. */
+static bool get_again(struct engine_client *engine)
+{
+    if (engine->repeats == 0 || !sim_chance(engine->sim, engine->repeats))
+        return false;
+    engine->counts.repeated++;
+    engine->get_port = engine->events->pick(engine->owner);
+    engine->get = poll_line_ask(&engine->line, engine->get_port, buf_span(&engine->get_bytes));
+    engine_note(engine, "GET is repeated to %u", engine->get_port);
+    return true;
+}
+
+static void got(struct engine_client *engine, int status, struct span body)
+{
+    uint64_t life = engine->life;
+    bool opens = engine->state == ENGINE_OPENING;
+    engine->get = 0;
+    engine->get_port = 0;
+    if (status == 0 && get_again(engine))
+        return;
+    if (status != 200 || body.len == 0) {
+        requests_fail(engine, "GET", status, body);
+        return;
+    }
+    payload_read(engine, body);
+    if (engine->life != life)
+        return;
+    if (opens && engine->state == ENGINE_OPENING)
+        engine->events->broken(engine->owner, "an answer without a handshake");
+    else if (engine->state == ENGINE_POLLS)
+        opens ? engine_poll(engine) : get_begin(engine);
+    pause_step(engine);
+}
+
+static void posted(struct engine_client *engine, int status, struct span body)
+{
+    engine->post = 0;
+    engine->post_port = 0;
+    sim_timer_stop(engine->sim, &engine->post_late);
+    if (status != 200) {
+        requests_fail(engine, "POST", status, body);
+        return;
+    }
+    post_begin(engine);
+    pause_step(engine);
+}
+
+static void on_done(void *owner, uint64_t tag, int status, struct span body)
+{
+    struct engine_client *engine = owner;
+    bool is_lost = engine->losses > 0 && status == 200 && (tag == engine->get || tag == engine->post) &&
+                   sim_chance(engine->sim, engine->losses);
+    engine->counts.lost += is_lost;
+    if (is_lost) {
+        status = 0;
+        body = SPAN_LIT("is lost");
+    }
+    if (tag == engine->get)
+        got(engine, status, body);
+    else if (tag == engine->post)
+        posted(engine, status, body);
+}
+
+static void post_late(struct timer *timer)
+{
+    struct engine_client *engine = container_of(timer, struct engine_client, post_late);
+    uint64_t tag = engine->post;
+    posted(engine, 0, SPAN_LIT("too late"));
+    poll_line_drop(&engine->line, tag, true);
+}
+
+void engine_client_init(struct engine_client *engine, struct sim *sim, const struct engine_events *events, void *owner)
+{
+    *engine = (struct engine_client){.sim = sim, .events = events, .owner = owner};
+    poll_line_init(&engine->line, sim, on_done, engine);
+    timer_init(&engine->post_late, post_late);
+}
+
+void engine_client_finish(struct engine_client *engine)
+{
+    session_leave(engine, true);
+    poll_line_finish(&engine->line);
+    buf_finish(&engine->get_bytes);
+}
+
+void engine_client_open(struct engine_client *engine, uint16_t port)
+{
+    engine->state = ENGINE_OPENING;
+    engine->life++;
+    if (engine->kind == ENGINE_WEBSOCKET)
+        engine_dial(engine, port);
+    else
+        get_begin(engine);
+}
+
+void engine_client_send(struct engine_client *engine, bool binary, struct span bytes)
+{
+    if (engine_client_is_moved(engine)) {
+        engine_frame_send(engine, binary ? WS_BINARY : WS_TEXT, bytes);
+        return;
+    }
+    if (engine->out.len > 0)
+        buf_append_char(&engine->out, PAYLOAD_SEPARATOR);
+    if (binary)
+        payload_binary_encode(&engine->out, bytes);
+    else
+        buf_append(&engine->out, bytes);
+    post_begin(engine);
+}
+
+void engine_client_close(struct engine_client *engine, bool gone)
+{
+    if (!gone)
+        goodbye(engine);
+    session_leave(engine, gone);
+    if (gone)
+        poll_line_finish(&engine->line);
+}
+
+void engine_client_hold(struct engine_client *engine, bool held)
+{
+    if (engine->ws != NULL)
+        sim_hold(engine->ws, held);
+    poll_line_hold(&engine->line, held);
+}
+
+uint16_t engine_client_port(const struct engine_client *engine)
+{
+    return engine_client_is_moved(engine) ? engine->ws_port : engine->get_port;
+}

@@ -1,0 +1,101 @@
+/* engine_client: a client's Engine.IO session in the simulator, on every way that stock clients take:
+ *
+ *     WEBSOCKET        opens a WebSocket, and stays on it
+ *     DEFAULT          as engine.io-client: polls, and tries a WebSocket at the same time. One GET and one POST are
+ *                      under way; `5` follows when both have been answered. Any answer but a whole 200 ends the
+ * session, and then it POSTs `1`, even beside a POST that is not answered POLLING          the same, without WebSocket
+ *     PYTHON           as python-engineio: tries the WebSocket before it polls, so no GET is held meanwhile; POSTs
+ * without `t`; gives up a POST after 5 s; says no goodbye PYTHON_POLLING   the same, without WebSocket
+ *
+ * Each request goes to a random instance. A WebSocket that fails before its `3probe` is forgotten. One that fails
+ * behind it leaves the client mute: it neither polls nor posts again, until its patience ends. */
+#ifndef SENNIT_SIM_ENGINE_CLIENT_H
+#define SENNIT_SIM_ENGINE_CLIENT_H
+
+#include "poll_line.h"
+#include "wire/engineio.h"
+#include "ws_stream.h"
+
+enum engine_kind {
+    ENGINE_WEBSOCKET,
+    ENGINE_DEFAULT,
+    ENGINE_POLLING,
+    ENGINE_PYTHON,
+    ENGINE_PYTHON_POLLING,
+    ENGINE_KINDS
+};
+
+enum engine_state {
+    ENGINE_CLOSED,
+    ENGINE_OPENING, /* the handshake is under way */
+    ENGINE_TRYING,  /* Python's: the WebSocket is tried, and nothing else is done */
+    ENGINE_POLLS,
+    ENGINE_PAUSING, /* `3probe` has come, requests are under way */
+    ENGINE_MUTE,
+    ENGINE_MOVED, /* the session is on a WebSocket */
+};
+
+struct engine_events {
+    /* An Engine.IO packet that is not noop or close: `4hello`; the handshake is one. And the bytes of a binary one. */
+    void (*packet)(void *owner, struct span text);
+    void (*bytes)(void *owner, struct span bytes);
+    /* A WebSocket is tried; the session is on it. */
+    void (*probing)(void *owner);
+    void (*moved)(void *owner);
+    /* The session is over, by no wish of the owner; `code`: of a WebSocket's Close, or 0. */
+    void (*closed)(void *owner, uint16_t code);
+    /* A server never does this. */
+    void (*broken)(void *owner, const char *what);
+    /* For the analysis of a failed seed. */
+    void (*noted)(void *owner, const char *what);
+    /* The port of a random instance; 0: none lives. */
+    uint16_t (*pick)(void *owner);
+};
+
+struct engine_client {
+    struct sim *sim;
+    const struct engine_events *events;
+    void *owner;
+    uint8_t kind, state;
+    uint64_t life; /* of the session, counted */
+    char sid[ENGINEIO_SID_BYTES + 1];
+    uint32_t payload_bytes_max;
+    uint64_t get, post; /* tags of what is under way; 0: nothing */
+    uint16_t get_port, post_port, ws_port;
+    uint64_t proved_us; /* its WebSocket has answered the probe */
+    struct buf out;     /* packets that wait, as a payload */
+    struct poll_line line;
+    struct sim_end *ws;
+    struct ws_stream stream;
+    struct timer post_late;
+    uint64_t repeats;     /* of a thousand GETs that get no answer, so many are repeated by a proxy, elsewhere */
+    uint64_t losses;      /* of a thousand answers so many get lost */
+    struct buf get_bytes; /* the GET under way, where proxies repeat them */
+    struct {
+        uint64_t polls, moved, failed, repeated, lost; /* failed: WebSockets that were tried, and were of no use */
+    } counts;
+};
+
+void engine_client_init(struct engine_client *engine, struct sim *sim, const struct engine_events *events, void *owner);
+/* Whatever is under way ends. */
+void engine_client_finish(struct engine_client *engine);
+
+/* Begins a session; none is open. `port`: where its first request, or its WebSocket, goes. */
+void engine_client_open(struct engine_client *engine, uint16_t port);
+/* Sends a text packet with its type, or a binary message. */
+void engine_client_send(struct engine_client *engine, bool binary, struct span bytes);
+/* Ends the session: as a client does that has given up waiting; or, `gone`, as one whose process or network is gone.
+ * `closed` is not called. */
+void engine_client_close(struct engine_client *engine, bool gone);
+/* Reads nothing while it is held. */
+void engine_client_hold(struct engine_client *engine, bool held);
+
+/* It is on a WebSocket, or is meant to be nowhere else. */
+static inline bool engine_client_is_moved(const struct engine_client *engine)
+{
+    return engine->kind == ENGINE_WEBSOCKET || engine->state == ENGINE_MOVED;
+}
+/* The instance that has its WebSocket, or its GET; 0: none has. */
+uint16_t engine_client_port(const struct engine_client *engine);
+
+#endif

@@ -1,0 +1,106 @@
+/* test_mail: messages of instances to one and to all, and the number of instances that they were for. */
+#include <stdio.h>
+
+#include "instances.h"
+
+enum { BOX_MAX = 8 };
+
+struct box {
+    char from[BOX_MAX][24], text[BOX_MAX][32];
+    size_t count;
+};
+static struct box boxes[2];
+
+static void received(void *arg, struct span from, struct span message)
+{
+    struct box *box = arg;
+    assert_true(box->count < BOX_MAX);
+    snprintf(box->from[box->count], sizeof box->from[0], SPAN_FMT, SPAN_ARG(from));
+    snprintf(box->text[box->count++], sizeof box->text[0], SPAN_FMT, SPAN_ARG(message));
+}
+
+static const struct mail_events mail_events = {received};
+
+static struct {
+    int answers;
+    bool lost;
+    struct mail_receivers receivers;
+} sent;
+
+static void on_sent(void *arg, const struct mail_receivers *receivers)
+{
+    sent.answers++;
+    sent.lost = receivers == NULL;
+    if (receivers != NULL)
+        sent.receivers = *receivers;
+}
+
+static struct instance *open_box(int number, const char *name)
+{
+    struct instance *instance = instance_up(name);
+    boxes[number] = (struct box){.count = 0};
+    mail_attach(instance->broker, &mail_events, &boxes[number]);
+    return instance;
+}
+
+static void send_to(struct instance *by, const char *to, const char *text)
+{
+    int before = sent.answers;
+    mail_send(by->broker, span_str(to), span_str(text), on_sent, NULL);
+    AWAIT(sent.answers > before);
+}
+
+static void all_that_live_get_it(void **state)
+{
+    struct instance *a = open_box(0, "a");
+    send_to(a, NULL, "hello\nall");
+    AWAIT(boxes[0].count == 1);
+    assert_string_equal(boxes[0].text[0], "hello\nall");
+    assert_int_equal(sent.receivers.living, 1);
+    assert_int_equal(sent.receivers.reached, 1);
+    if (kind != KIND_REDIS)
+        return;
+    struct instance *b = open_box(1, "b");
+    send_to(a, NULL, "both");
+    AWAIT(boxes[0].count == 2 && boxes[1].count == 1);
+    assert_int_equal(sent.receivers.living, 2);
+    assert_int_equal(sent.receivers.reached, 2);
+    assert_string_equal(boxes[1].from[0], boxes[0].from[0]);
+    /* And back, by the name that came with it. */
+    send_to(b, boxes[1].from[0], "");
+    AWAIT(boxes[0].count == 3);
+    assert_string_equal(boxes[0].text[2], "");
+    assert_int_equal(boxes[1].count, 1);
+}
+
+/* It counts as living until its heartbeat is overdue; that it was not reached is known at once. */
+static void one_that_has_died_is_not_reached(void **state)
+{
+    if (kind != KIND_REDIS)
+        return;
+    struct instance *a = open_box(0, "a"), *b = open_box(1, "b");
+    instance_destroy(b);
+    send_to(a, NULL, "who is there");
+    assert_int_equal(sent.receivers.reached, 1);
+    assert_int_equal(sent.receivers.living, 2);
+    AWAIT_WITHIN(8000, (send_to(a, NULL, "and now"), boxes[0].count = 0, sent.receivers.living == 1));
+}
+
+static void nothing_is_sent_while_the_link_is_down(void **state)
+{
+    if (kind != KIND_REDIS)
+        return;
+    struct instance *a = instance_open("a");
+    send_to(a, NULL, "too early");
+    assert_true(sent.lost);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        BROKER_TEST(all_that_live_get_it),
+        BROKER_TEST(one_that_has_died_is_not_reached),
+        BROKER_TEST(nothing_is_sent_while_the_link_is_down),
+    };
+    return instances_main(argc, argv, "broker/mail", tests, sizeof tests / sizeof tests[0], NULL);
+}

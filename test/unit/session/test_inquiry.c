@@ -1,0 +1,178 @@
+/* test_inquiry: how the answers of several instances become one. The mail is played: this instance asks, and the test
+ * answers for the others. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "fixture.h"
+#include "session/inquiry.h"
+
+static struct inquiries *inquiries;
+static char asked[256];
+static struct mail_receivers receivers;
+static struct {
+    int answers;
+    char keys[64];
+    uint64_t numbers[8];
+    bool more;
+    uint64_t total, living, answered;
+} found;
+
+static void send_mail(struct broker *of, struct span to, struct span message, mail_sent_fn *done, void *arg)
+{
+    snprintf(asked, sizeof asked, SPAN_FMT, SPAN_ARG(message));
+    if (done != NULL)
+        done(arg, &receivers);
+}
+
+static const struct mail_ops played = {send_mail};
+
+static void on_found(void *arg, const struct inquiry_found *got)
+{
+    found.answers++;
+    found.keys[0] = '\0';
+    for (size_t i = 0; i < got->count; i++) {
+        assert_true(i < 8);
+        snprintf(found.keys + strlen(found.keys), sizeof found.keys - strlen(found.keys), SPAN_FMT " ",
+                 SPAN_ARG(got->items[i].key));
+        found.numbers[i] = got->items[i].number;
+    }
+    found.more = got->more;
+    found.total = got->total;
+    found.living = got->living;
+    found.answered = got->answered;
+}
+
+static int begin(void **state)
+{
+    set_up(state);
+    broker->mail = &played;
+    inquiries = inquiries_create(&sessions);
+    memset(&found, 0, sizeof found);
+    return 0;
+}
+
+static int end(void **state)
+{
+    inquiries_destroy(inquiries);
+    return tear_down(state);
+}
+
+static void ask(enum inquiry_kind kind, uint32_t limit, uint64_t living, uint64_t reached)
+{
+    struct inquiry_question question = {.kind = kind, .nsp = SPAN_LIT("/"), .limit = limit};
+    receivers = (struct mail_receivers){living, reached};
+    assert_true(inquiry_ask(inquiries, &question, on_found, NULL));
+}
+
+/* An instance answers the last question. */
+static void tell(const char *from, const char *text)
+{
+    char message[512];
+    unsigned long long number = strtoull(asked + sizeof "ask " - 1, NULL, 10);
+    snprintf(message, sizeof message, "tell %llu\n%s", number, text);
+    mail_received(broker, span_str(from), span_str(message));
+}
+
+static void rooms_of_all_are_added_up(void **state)
+{
+    ask(INQUIRY_ROOMS, 10, 2, 2);
+    tell("a", "0 2 2\n1 0 3\nx1 0 1\ny");
+    assert_int_equal(found.answers, 0);
+    tell("a", "0 1 1\n1 0 9\nz"); /* again: it counts once */
+    assert_int_equal(found.answers, 0);
+    tell("b", "0 1 1\n1 0 4\ny");
+    assert_int_equal(found.answers, 1);
+    assert_string_equal(found.keys, "x y ");
+    assert_int_equal(found.numbers[0], 3);
+    assert_int_equal(found.numbers[1], 5);
+    assert_false(found.more);
+    tell("c", "0 0 0\n"); /* too late */
+    assert_int_equal(found.answers, 1);
+}
+
+/* `a` has not told what lies behind its last key, so nothing behind it is whole. */
+static void a_page_ends_where_one_did_not_tell_on(void **state)
+{
+    ask(INQUIRY_ROOMS, 3, 2, 2);
+    tell("a", "1 9 2\n1 0 1\nb1 0 1\nd");
+    tell("b", "0 3 3\n1 0 1\na1 0 1\nd1 0 1\nm");
+    assert_string_equal(found.keys, "a b d ");
+    assert_int_equal(found.numbers[2], 2);
+    assert_true(found.more);
+    ask(INQUIRY_ROOMS, 2, 2, 2);
+    tell("a", "0 1 1\n1 0 1\nb");
+    tell("b", "0 2 2\n1 0 1\na1 0 1\nc");
+    assert_string_equal(found.keys, "a b ");
+    assert_true(found.more);
+}
+
+static void a_missing_answer_is_told(void **state)
+{
+    ask(INQUIRY_COUNT, 1, 3, 2);
+    tell("a", "0 4 0\n");
+    tell("b", "0 5 0\n"); /* the third was not reached, so nobody waits for it */
+    assert_int_equal(found.answers, 1);
+    assert_int_equal(found.total, 9);
+    assert_int_equal(found.living, 3);
+    assert_int_equal(found.answered, 2);
+    ask(INQUIRY_COUNT, 1, 2, 2);
+    tell("a", "0 4 0\n");
+    turn(INQUIRY_TIMEOUT_MS + 100);
+    assert_int_equal(found.answers, 2);
+    assert_int_equal(found.answered, 1);
+}
+
+/* Another program may write on the broker. */
+static void damaged_answers_do_not_count(void **state)
+{
+    static const char *const bad[] = {"",
+                                      "0",
+                                      "0 1 1\n",
+                                      "0 1 1\n1 0 1\n",
+                                      "0 1 1\n9 0 1\nx",
+                                      "0 1 1\n0 1 1\nx",
+                                      "1 1 0\n",
+                                      "0 1 1001\n",
+                                      "0 0 0\nrest",
+                                      "0 1 1\n18446744073709551615 1 1\nx"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        ask(INQUIRY_ROOMS, 10, 1, 1);
+        tell("a", bad[i]);
+        assert_int_equal(found.answered, 0);
+        assert_string_equal(found.keys, "");
+    }
+    static const char *const questions[] = {"",
+                                            "ask",
+                                            "ask 1",
+                                            "ask 1 s 10 0 0\n",
+                                            "ask 1 s 9999 0 0\n",
+                                            "tell",
+                                            "tell 99\n0",
+                                            "ask 1 s 1 99 0\n",
+                                            "ask 1 ? 1 0 0\n1\n/0\n0\n"};
+    asked[0] = '\0';
+    for (size_t i = 0; i < sizeof questions / sizeof questions[0]; i++)
+        mail_received(broker, SPAN_LIT("x"), span_str(questions[i]));
+    assert_string_equal(asked, "");
+    mail_received(broker, SPAN_LIT("x"), SPAN_LIT("ask 7 n 1 0 0\n1\n/0\n0\n"));
+    assert_string_equal(asked, "tell 7\n0 0 0\n");
+}
+
+static void questions_are_bounded(void **state)
+{
+    struct inquiry_question question = {.kind = INQUIRY_COUNT, .nsp = SPAN_LIT("/"), .limit = 1};
+    for (int i = 0; i < INQUIRY_QUESTIONS_MAX; i++)
+        ask(INQUIRY_COUNT, 1, 2, 2);
+    assert_false(inquiry_ask(inquiries, &question, on_found, NULL));
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
+    const struct CMUnitTest tests[] = {
+        TEST(rooms_of_all_are_added_up), TEST(a_page_ends_where_one_did_not_tell_on),
+        TEST(a_missing_answer_is_told),  TEST(damaged_answers_do_not_count),
+        TEST(questions_are_bounded),
+    };
+    return cmocka_run_group_tests_name("session/inquiry", tests, NULL, NULL);
+}
