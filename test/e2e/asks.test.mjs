@@ -13,10 +13,12 @@ import { serve, sleep, temporary, until, up } from './lib.mjs';
 const config = `
 namespaces:
   /:
+    auth: none
     events:
       ask: {to: socket, socket: 0, ack: receiver, timeout: 10s}
       soon: {to: socket, socket: 0, ack: receiver, timeout: 300ms}
   "/board-*":
+    auth: none
     log: {entries: 1000}
     replay: all
     events:

@@ -12,12 +12,14 @@ import { temporary, until, up } from './lib.mjs';
 const config = `
 namespaces:
   /:
+    auth: none
     log: {entries: 10000}
     events:
       say: {to: everyone, log: true}
       raw: {to: others, log: true}
       ask: {to: socket, socket: 0, ack: receiver, timeout: 10s}
   "/team-*":
+    auth: none
     events: {say: {to: everyone}}
 `;
 const EACH = 30, CLIENTS = 3;
