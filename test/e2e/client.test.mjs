@@ -352,6 +352,7 @@ test('a handler that throws stops no other, and its error is reported', quickly(
 
 const rooms = `namespaces:
   /:
+    auth: none
     log: {entries: 100000, age: 1h}
     presence: {data: user}
     events:

@@ -99,10 +99,15 @@ export async function up(service, { ready, flags = [], env = {}, within } = {}) 
     if (left.length) throw new Error(`left behind: ${left}\n${run.output.slice(-2000)}`);
   };
   if (ready !== undefined) {
-    await until(`${ready} instances are ready:\n${run.output}`, async () => {
-      if (run.status !== null) throw new Error(`sennit up ended: ${run.output}`);
-      return (await run.status_().catch(() => ({ instances: [] }))).instances.filter((one) => one.state === 'ready').length >= ready;
-    });
+    try {
+      await until(`${ready} instances are ready`, async () => {
+        if (run.status !== null) throw new Error(`sennit up ended: ${run.output}`);
+        return (await run.status_().catch(() => ({ instances: [] }))).instances.filter((one) => one.state === 'ready').length >= ready;
+      });
+    } catch (error) {
+      await run.close();
+      throw new Error(`${error.message}\n${run.output.slice(-3000)}`);
+    }
   }
   return run;
 }
