@@ -88,6 +88,7 @@ void redis_up(struct redis_broker *redis, struct span previous, uint64_t previou
     memset(redis->closes_told, 0, sizeof redis->closes_told);
     memset(redis->faults_told, 0, sizeof redis->faults_told);
     redis->proven = true;
+    redis_port_end(redis);
     if (redis->unfit && !redis->memory.evicts && !redis->invalid_told)
         redis_trouble_set(redis, NULL);
     redis->unfit = false;
