@@ -21,11 +21,10 @@ static void connect_to(const struct plain_message *message, const struct plain_c
 {
     struct session *session = message->session;
     struct session_app *app = session->sessions->app;
-    enum refusal refusal = REFUSAL_COUNT;
-    const struct nsp *nsp = app->nsp_find(app, connect->nsp, &refusal);
+    const struct nsp *nsp = app->nsp_find(app, connect->nsp);
     struct subscriber_start start = {.pid = {NULL, 0}};
     if (nsp == NULL) {
-        plain_refuse(message, refusal, PLAIN_NS);
+        plain_refuse(message, REFUSAL_NAMESPACE_UNKNOWN, PLAIN_NS);
         return;
     }
     resume_read(&start, connect);
@@ -33,8 +32,7 @@ static void connect_to(const struct plain_message *message, const struct plain_c
         start.presence_data = json_object_get(connect->auth, span_str(nsp->presence_key));
     start.auth = connect->auth;
     session_hold(session, true);
-    refusal = subscriber_begin(session, nsp, &start);
-    nsp_unref(app, nsp);
+    enum refusal refusal = subscriber_begin(session, nsp, &start);
     if (refusal == REFUSAL_COUNT)
         return;
     session_hold(session, false);

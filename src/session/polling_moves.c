@@ -110,28 +110,18 @@ void polling_begin(struct sessions *sessions, const struct protocol *protocol, s
 
 /* It is asked for, and opened. */
 
-static void socket_open(struct session *session, const struct parcel_socket *parcel, uint64_t away_ms)
+static void socket_open(struct session *session, const struct parcel_socket *parcel)
 {
     struct session_app *app = session->sessions->app;
-    enum refusal refusal;
-    const struct nsp *nsp = app->nsp_find(app, parcel->nsp, &refusal);
-    struct subscriber_start start = {.pid = parcel->pid,
-                                     .offset = parcel->offset,
-                                     .presence_data = parcel->presence_data,
-                                     .is_moved = true,
-                                     .asking = parcel->asking,
-                                     .away_ms = away_ms};
+    const struct nsp *nsp = app->nsp_find(app, parcel->nsp);
+    struct subscriber_start start = {
+        .pid = parcel->pid, .offset = parcel->offset, .presence_data = parcel->presence_data, .is_moved = true};
     if (nsp != NULL && parcel->claims.len > 0) {
         start.identity = identity_create(parcel->claims, (int64_t)parcel->expires_ms);
         start.identity->told = parcel->told;
     }
-    if (nsp != NULL)
-        refusal = subscriber_begin(session, nsp, &start);
-    if (refusal != REFUSAL_COUNT) { /* this instance has another configuration, or too many namespaces */
-        refusals_note(&session->sessions->refusals, refusal, parcel->pid, parcel->nsp);
-        session_close(session, CLOSE_HISTORY_LOST);
-    }
-    nsp_unref(app, nsp);
+    if (nsp == NULL || subscriber_begin(session, nsp, &start) != REFUSAL_COUNT)
+        session_close(session, CLOSE_HISTORY_LOST); /* this instance has another configuration */
 }
 
 static uint64_t left_ms(uint64_t ms, uint64_t away_ms)
@@ -165,7 +155,7 @@ static bool session_open(struct polling *polling, struct transport *transport, c
     }
     assembly_restore(session, parcel.unfinished);
     for (uint64_t i = 0; i < parcel.socket_count && parcel_socket_next(&parcel.sockets, &socket); i++)
-        socket_open(session, &socket, grant->away_ms);
+        socket_open(session, &socket);
     return true;
 }
 
@@ -319,7 +309,7 @@ static void parcel_make(struct polling *polling)
     while (polling->queue_count > 0) {
         if (waiting.len > 0)
             buf_append_char(&waiting, PAYLOAD_SEPARATOR);
-        polling_queue_take(polling, &waiting, 0);
+        polling_queue_take(polling, &waiting);
     }
     struct parcel parcel = {
         .protocol = session->protocol->kind,
@@ -346,7 +336,7 @@ static void pass(struct polling *polling)
 {
     struct session *session = polling->transport.session;
     if (polling->get != NULL && polling->queue_count > 0)
-        polling_queue_take(polling, &polling->payload, polling->get->packets_max);
+        polling_queue_take(polling, &polling->payload);
     else if (polling->get != NULL && polling->let_go)
         buf_append_char(&polling->payload, ENGINEIO_NOOP);
     polling->wanted = polling->let_go = false;

@@ -17,8 +17,7 @@ struct page_ask {
     bool back;
     char at[PAGE_AT_TEXT]; /* empty: the newest */
     uint32_t limit;
-    /* Rooms that it has asked to leave, and to join: its instance may know before its lease does. */
-    uint16_t leaving, joining;
+    uint16_t leaving; /* rooms that it has asked to leave: its instance may know before its lease does */
     /* How things stood then. */
     uint64_t us;
     size_t count; /* of the room's log */
