@@ -11,9 +11,8 @@ enum { VERSION_MIN = 602, WORD_BYTES_MAX = 32 };
     "this Redis is in cluster mode, which is not supported: give REDIS_URL a standalone Redis (cluster-enabled no, " \
     "or " \
     "\"cluster mode disabled\" at a provider)"
-#define REPLICA \
-    "this Redis is a replica and refuses writes (READONLY): give REDIS_URL the address of its primary, or promote it " \
-    "(REPLICAOF NO ONE)"
+#define REPLICA_CURE "give REDIS_URL the address of its primary, or promote it (REPLICAOF NO ONE)"
+#define REPLICA "this Redis is a replica and refuses writes (READONLY): " REPLICA_CURE
 
 const char *redis_remedy(struct span answer)
 {
@@ -29,7 +28,6 @@ const char *redis_remedy(struct span answer)
         {"MOVED", CLUSTER},
         {"CLUSTERDOWN", CLUSTER},
         {"CROSSSLOT", CLUSTER},
-        {"READONLY", REPLICA},
         {"DENIED",
          "it takes clients of its own machine only (protected mode): set a password for it (requirepass, or an "
          "ACL user), and write it into REDIS_URL"},
@@ -48,6 +46,7 @@ const char *redis_hint(struct span answer)
     static const struct {
         const char *error, *hint;
     } table[] = {
+        {"READONLY", "it is a replica, or becomes one in a failover: if that does not pass, " REPLICA_CURE},
         {"MISCONF", "it cannot write its data to the disk: free space there, and see its log"},
         {"OOM", "its memory is full: raise maxmemory, or keep less under `log:`"},
         {"NOREPLICAS", "too few of its replicas are connected (min-replicas-to-write): start them"},

@@ -98,7 +98,6 @@ static void other_protocols_are_told(void **state)
         {"\x15\x03\x01\x02\x02\x46", false, "speaks TLS", "rediss://"},
         {"-DENIED Redis is running in protected mode because\r\n", true, "DENIED", "set a password"},
         {"-MOVED 1234 10.0.0.1:6379\r\n", false, "MOVED", "cluster mode"},
-        {"-READONLY You can't write against a read only replica.\r\n", false, "READONLY", "its primary"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct instance *a = instance_open_at("A", talker_open(cases[i].says, cases[i].at_once));
@@ -120,6 +119,7 @@ static void what_may_pass_is_tried_again(void **state)
         {"-LOADING Redis is loading the dataset in memory\r\n", false, "wait until it has"},
         {"-MISCONF Redis is configured to save RDB snapshots\r\n", false, "free space there"},
         {"-NOREPLICAS Not enough good replicas to write.\r\n", false, "min-replicas-to-write"},
+        {"-READONLY You can't write against a read only replica.\r\n", false, "its primary"},
         {"garbage\r\n", false, "not Redis' protocol"},
         {"", false, "retrying"},
     };
