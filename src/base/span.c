@@ -81,3 +81,18 @@ bool span_to_u64(struct span s, uint64_t *value)
     *value = sum;
     return true;
 }
+
+bool span_take(struct span *rest, uint64_t len, struct span *bytes)
+{
+    if (len > rest->len)
+        return false;
+    *bytes = span_sub(*rest, 0, (size_t)len);
+    *rest = span_from(*rest, (size_t)len);
+    return true;
+}
+
+bool span_take_u64(struct span *rest, char end, uint64_t *value)
+{
+    struct span part;
+    return span_next(rest, end, &part) && rest->data != NULL && span_to_u64(part, value);
+}

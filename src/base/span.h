@@ -72,6 +72,11 @@ struct span span_trim(struct span s);
  * when there is none). Returns false when `*rest` was exhausted, told by a NULL data pointer. */
 bool span_next(struct span *rest, char separator, struct span *part);
 
+/* Decoding: cuts so many bytes, or an unsigned decimal and the character `end` behind it, off the front of `*rest`.
+ * False: it does not begin so; `*rest` is of no use then. */
+bool span_take(struct span *rest, uint64_t len, struct span *bytes);
+bool span_take_u64(struct span *rest, char end, uint64_t *value);
+
 /* Parses `s` whole as an unsigned decimal: digits only, no sign, no space, no overflow. */
 bool span_to_u64(struct span s, uint64_t *value);
 

@@ -19,7 +19,6 @@ static bool is_sign(char c)
 
 int audience_next(struct span *rest, enum audience_sign *sign, struct span *text)
 {
-    struct span number;
     uint64_t len;
     if (rest->len == 0)
         return 0;
@@ -27,11 +26,7 @@ int audience_next(struct span *rest, enum audience_sign *sign, struct span *text
         return -1;
     *sign = (enum audience_sign)rest->data[0];
     *rest = span_from(*rest, 1);
-    if (!span_next(rest, ' ', &number) || rest->data == NULL || !span_to_u64(number, &len) || len > rest->len)
-        return -1;
-    *text = span_sub(*rest, 0, len);
-    *rest = span_from(*rest, len);
-    return 1;
+    return span_take_u64(rest, ' ', &len) && span_take(rest, len, text) ? 1 : -1;
 }
 
 void audience_directive(struct buf *to)

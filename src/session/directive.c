@@ -24,14 +24,8 @@ void directive_encode(struct buf *to, const struct directive *directive)
 
 static bool room_take(struct span *rest, struct span *room)
 {
-    struct span number;
     uint64_t len;
-    if (!span_next(rest, ' ', &number) || rest->data == NULL || !span_to_u64(number, &len) || len > rest->len ||
-        len == 0)
-        return false;
-    *room = span_sub(*rest, 0, len);
-    *rest = span_from(*rest, len);
-    return true;
+    return span_take_u64(rest, ' ', &len) && len > 0 && span_take(rest, len, room);
 }
 
 bool directive_decode(struct span body, struct directive *directive)

@@ -37,27 +37,10 @@ struct inquiries {
     uint64_t number;
 };
 
-/* Decoding: a number and the character behind it, and so many bytes. */
-
-static bool number_take(struct span *rest, char end, uint64_t *number)
-{
-    struct span part;
-    return rest->data != NULL && span_find(*rest, end) >= 0 && span_next(rest, end, &part) && span_to_u64(part, number);
-}
-
-static bool bytes_take(struct span *rest, uint64_t len, struct span *bytes)
-{
-    if (len > rest->len)
-        return false;
-    *bytes = span_sub(*rest, 0, (size_t)len);
-    *rest = span_from(*rest, (size_t)len);
-    return true;
-}
-
 static bool text_take(struct span *rest, struct span *text)
 {
     uint64_t len;
-    return number_take(rest, '\n', &len) && bytes_take(rest, len, text);
+    return span_take_u64(rest, '\n', &len) && span_take(rest, len, text);
 }
 
 struct items {
@@ -68,8 +51,9 @@ struct items {
 static bool item_take(struct span *rest, struct inquiry_item *item)
 {
     uint64_t key, text;
-    return number_take(rest, ' ', &key) && number_take(rest, ' ', &text) && number_take(rest, '\n', &item->number) &&
-           bytes_take(rest, key, &item->key) && bytes_take(rest, text, &item->text) && key > 0;
+    return span_take_u64(rest, ' ', &key) && span_take_u64(rest, ' ', &text) &&
+           span_take_u64(rest, '\n', &item->number) && span_take(rest, key, &item->key) &&
+           span_take(rest, text, &item->text) && key > 0;
 }
 
 /* What one instance told: the last key up to which it told all, if there are more behind it. */
@@ -77,7 +61,7 @@ static bool told_read(struct span text, struct items *items, uint64_t *total, st
 {
     uint64_t more, here, count;
     struct inquiry_item item = {.number = 0};
-    if (!number_take(&text, ' ', &more) || !number_take(&text, ' ', &here) || !number_take(&text, '\n', &count) ||
+    if (!span_take_u64(&text, ' ', &more) || !span_take_u64(&text, ' ', &here) || !span_take_u64(&text, '\n', &count) ||
         count > INQUIRY_LIMIT_MAX)
         return false;
     for (uint64_t i = 0; i < count; i++) {
@@ -189,7 +173,7 @@ static void told_add(struct gather *gather, struct span from, struct span text)
 static void tell_received(struct inquiries *inquiries, struct span from, struct span rest)
 {
     uint64_t number;
-    if (!number_take(&rest, '\n', &number))
+    if (!span_take_u64(&rest, '\n', &number))
         return;
     struct gather *gather = gather_find(inquiries, number);
     if (gather == NULL || gather->answered == INQUIRY_INSTANCES_MAX)
@@ -207,9 +191,10 @@ static bool question_take(struct span *rest, uint64_t *number, struct inquiry_qu
 {
     struct span kind;
     uint64_t limit, rooms, excepts;
-    if (!number_take(rest, ' ', number) || !span_next(rest, ' ', &kind) || kind.len != 1 ||
-        !number_take(rest, ' ', &limit) || !number_take(rest, ' ', &rooms) || !number_take(rest, '\n', &excepts) ||
-        limit > INQUIRY_LIMIT_MAX || rooms > INQUIRY_ROOMS_MAX || excepts > INQUIRY_ROOMS_MAX)
+    if (!span_take_u64(rest, ' ', number) || !span_next(rest, ' ', &kind) || kind.len != 1 ||
+        !span_take_u64(rest, ' ', &limit) || !span_take_u64(rest, ' ', &rooms) ||
+        !span_take_u64(rest, '\n', &excepts) || limit > INQUIRY_LIMIT_MAX || rooms > INQUIRY_ROOMS_MAX ||
+        excepts > INQUIRY_ROOMS_MAX)
         return false;
     *question = (struct inquiry_question){.kind = (enum inquiry_kind)kind.data[0],
                                           .limit = (uint32_t)limit,

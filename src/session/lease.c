@@ -50,15 +50,9 @@ void lease_data_decode(struct span data, struct span *stale, struct span *subjec
     *subject = mark >= 0 ? span_from(data, (size_t)mark + 1) : SPAN_LIT("");
 }
 
-static bool take(struct span *rest, uint64_t *value)
-{
-    struct span part;
-    return span_next(rest, ' ', &part) && rest->data != NULL && span_to_u64(part, value);
-}
-
 bool lease_floor_decode(struct span *rest, uint64_t *floor)
 {
-    return take(rest, floor);
+    return span_take_u64(rest, ' ', floor);
 }
 
 bool lease_directed_decode(struct span *rest, uint64_t *seq)
@@ -67,7 +61,7 @@ bool lease_directed_decode(struct span *rest, uint64_t *seq)
     if (!span_starts_with(*rest, SPAN_LIT(">")))
         return true;
     *rest = span_from(*rest, 1);
-    return take(rest, seq) && *seq != 0;
+    return span_take_u64(rest, ' ', seq) && *seq != 0;
 }
 
 int lease_room_decode(struct span *rest, struct span *room, struct stretch *stretch)
@@ -75,16 +69,17 @@ int lease_room_decode(struct span *rest, struct span *room, struct stretch *stre
     uint64_t len;
     if (rest->len == 0)
         return 0;
-    if (!take(rest, &stretch->start) || !take(rest, &stretch->since))
+    if (!span_take_u64(rest, ' ', &stretch->start) || !span_take_u64(rest, ' ', &stretch->since))
         return -1;
     stretch->end = STRETCH_OPEN;
     if (span_starts_with(*rest, SPAN_LIT("- ")))
         *rest = span_from(*rest, 2);
-    else if (!take(rest, &stretch->end))
+    else if (!span_take_u64(rest, ' ', &stretch->end))
         return -1;
     /* Whatever the broker holds: a room has a name, and a stretch ends behind its start. */
-    if (!take(rest, &stretch->joined_at) || !take(rest, &stretch->known) || !take(rest, &len) || len > rest->len ||
-        len == 0 || len > BROKER_ROOM_BYTES_MAX || stretch->end < stretch->start)
+    if (!span_take_u64(rest, ' ', &stretch->joined_at) || !span_take_u64(rest, ' ', &stretch->known) ||
+        !span_take_u64(rest, ' ', &len) || len > rest->len || len == 0 || len > BROKER_ROOM_BYTES_MAX ||
+        stretch->end < stretch->start)
         return -1;
     *room = span_sub(*rest, 0, len);
     *rest = span_from(*rest, len);

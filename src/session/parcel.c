@@ -23,35 +23,19 @@ void parcel_socket_encode(struct buf *to, const struct parcel_socket *socket)
     buf_append(to, socket->claims);
 }
 
-/* Takes a number and the character behind it. */
-static bool number_take(struct span *rest, char end, uint64_t *number)
-{
-    struct span part;
-    return rest->data != NULL && span_find(*rest, end) >= 0 && span_next(rest, end, &part) && span_to_u64(part, number);
-}
-
-static bool bytes_take(struct span *rest, uint64_t len, struct span *bytes)
-{
-    if (len > rest->len)
-        return false;
-    *bytes = span_sub(*rest, 0, (size_t)len);
-    *rest = span_from(*rest, (size_t)len);
-    return true;
-}
-
 bool parcel_socket_next(struct span *sockets, struct parcel_socket *socket)
 {
     enum { NSP, PID, OFFSET, PRESENCE_DATA, CLAIMS, EXPIRES, TOLD, NUMBERS };
     uint64_t numbers[NUMBERS];
     for (int i = 0; i < NUMBERS; i++)
-        if (!number_take(sockets, i < NUMBERS - 1 ? ' ' : '\n', &numbers[i]))
+        if (!span_take_u64(sockets, i < NUMBERS - 1 ? ' ' : '\n', &numbers[i]))
             return false;
     socket->expires_ms = numbers[EXPIRES];
     socket->told = numbers[TOLD] != 0;
-    return bytes_take(sockets, numbers[NSP], &socket->nsp) && bytes_take(sockets, numbers[PID], &socket->pid) &&
-           bytes_take(sockets, numbers[OFFSET], &socket->offset) &&
-           bytes_take(sockets, numbers[PRESENCE_DATA], &socket->presence_data) &&
-           bytes_take(sockets, numbers[CLAIMS], &socket->claims);
+    return span_take(sockets, numbers[NSP], &socket->nsp) && span_take(sockets, numbers[PID], &socket->pid) &&
+           span_take(sockets, numbers[OFFSET], &socket->offset) &&
+           span_take(sockets, numbers[PRESENCE_DATA], &socket->presence_data) &&
+           span_take(sockets, numbers[CLAIMS], &socket->claims);
 }
 
 /* None, or an object that ends itself. */
@@ -65,11 +49,11 @@ bool parcel_decode(struct span text, struct parcel *parcel)
 {
     uint64_t version, joined, awaiting_pong, waiting, unfinished;
     *parcel = (struct parcel){.protocol = 0};
-    bool ok = number_take(&text, ' ', &version) && number_take(&text, ' ', &parcel->protocol) &&
-              number_take(&text, ' ', &joined) && number_take(&text, ' ', &awaiting_pong) &&
-              number_take(&text, ' ', &parcel->heartbeat_ms) && number_take(&text, ' ', &parcel->join_ms) &&
-              number_take(&text, ' ', &parcel->socket_count) && number_take(&text, ' ', &waiting) &&
-              number_take(&text, '\n', &unfinished);
+    bool ok = span_take_u64(&text, ' ', &version) && span_take_u64(&text, ' ', &parcel->protocol) &&
+              span_take_u64(&text, ' ', &joined) && span_take_u64(&text, ' ', &awaiting_pong) &&
+              span_take_u64(&text, ' ', &parcel->heartbeat_ms) && span_take_u64(&text, ' ', &parcel->join_ms) &&
+              span_take_u64(&text, ' ', &parcel->socket_count) && span_take_u64(&text, ' ', &waiting) &&
+              span_take_u64(&text, '\n', &unfinished);
     if (!ok || version != 2 || joined > 1 || awaiting_pong > 1 || parcel->socket_count > PARCEL_SOCKETS_MAX)
         return false;
     parcel->joined = joined == 1;

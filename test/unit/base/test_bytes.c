@@ -88,11 +88,33 @@ static void frames_are_counted(void **state)
     frame_unref(NULL);
 }
 
+static void test_takes(void **state)
+{
+    struct span rest = SPAN_LIT("5 hello12\n"), text;
+    uint64_t number;
+    assert_true(span_take_u64(&rest, ' ', &number) && number == 5);
+    assert_true(span_take(&rest, number, &text) && span_equal(text, SPAN_LIT("hello")));
+    assert_true(span_take_u64(&rest, '\n', &number) && number == 12);
+    assert_true(span_take(&rest, 0, &text) && text.len == 0);
+    assert_false(span_take(&rest, 1, &text));
+    assert_false(span_take_u64(&rest, '\n', &number));
+    rest = SPAN_LIT("7"); /* nothing behind it */
+    assert_false(span_take_u64(&rest, ' ', &number));
+    rest = SPAN_LIT("x 7 ");
+    assert_false(span_take_u64(&rest, ' ', &number));
+    rest = (struct span){NULL, 0};
+    assert_false(span_take_u64(&rest, ' ', &number));
+    assert_false(span_take(&rest, UINT64_MAX, &text));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(spans_are_cut_and_compared),  cmocka_unit_test(numbers_are_read_strictly),
-        cmocka_unit_test(a_buf_grows_and_is_consumed), cmocka_unit_test(json_text_is_escaped),
+        cmocka_unit_test(test_takes),
+        cmocka_unit_test(spans_are_cut_and_compared),
+        cmocka_unit_test(numbers_are_read_strictly),
+        cmocka_unit_test(a_buf_grows_and_is_consumed),
+        cmocka_unit_test(json_text_is_escaped),
         cmocka_unit_test(frames_are_counted),
     };
     return cmocka_run_group_tests_name("base/bytes", tests, NULL, NULL);
