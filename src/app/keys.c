@@ -37,27 +37,12 @@ static bool file_load(struct keys_file *file, struct err *err)
     return ok;
 }
 
-static bool about_get(const char *path, struct file_about *about)
-{
-    struct file file;
-    if (file_open(&file, path, about) != FILE_OPEN)
-        return false;
-    file_close(&file);
-    return true;
-}
-
-static bool is_same(const struct file_about *a, const struct file_about *b)
-{
-    return a->bytes == b->bytes && a->device == b->device && a->inode == b->inode && a->modified_ns == b->modified_ns &&
-           a->changed_ns == b->changed_ns;
-}
-
 static void file_look(struct keys_file *file)
 {
     struct file_about about = {0};
     struct err err;
-    bool is_there = about_get(file->path, &about);
-    if (is_same(&about, &file->about))
+    bool is_there = file_about_get(file->path, &about);
+    if (file_about_equal(&about, &file->about))
         return;
     file->about = about; /* of a version that cannot be read, too: it is told once */
     if (!is_there)
@@ -113,7 +98,7 @@ static bool entry_read(struct keys *keys, const struct yaml_node *node, struct e
         file->kid = mem_text(kid);
     if (!algorithm_read(file, yaml_get(node, "alg"), err))
         return false;
-    about_get(file->path, &file->about);
+    file_about_get(file->path, &file->about);
     return file_load(file, err) || err_prefix(err, "%s:%u: ", node->file, node->line);
 }
 

@@ -75,6 +75,21 @@ enum file_result file_open(struct file *file, const char *path, struct file_abou
     return FILE_OPEN;
 }
 
+bool file_about_get(const char *path, struct file_about *about)
+{
+    struct file file;
+    if (file_open(&file, path, about) != FILE_OPEN)
+        return false;
+    file_close(&file);
+    return true;
+}
+
+bool file_about_equal(const struct file_about *a, const struct file_about *b)
+{
+    return a->bytes == b->bytes && a->device == b->device && a->inode == b->inode && a->modified_ns == b->modified_ns &&
+           a->changed_ns == b->changed_ns;
+}
+
 ssize_t file_read_at(const struct file *file, uint64_t offset, void *to, size_t size)
 {
     ssize_t got;

@@ -15,6 +15,9 @@ struct file_about {
     uint64_t bytes, device, inode;
     int64_t modified_ns, changed_ns; /* since 1970 */
 };
+/* The version that is there now. False, with `*about` as it was, if no regular file can be opened. */
+bool file_about_get(const char *path, struct file_about *about);
+bool file_about_equal(const struct file_about *a, const struct file_about *b);
 /* A regular file that is open for reading. */
 struct file {
     int fd; /* -1: closed */

@@ -23,17 +23,10 @@ static bool token_set(struct admin *admin, struct span token, const char *where,
     return true;
 }
 
-static void token_about(struct admin *admin)
-{
-    struct file file = {-1};
-    if (file_open(&file, admin->token_path, &admin->token_about) == FILE_OPEN)
-        file_close(&file);
-}
-
 static bool token_file_read(struct admin *admin, struct err *err)
 {
     struct buf text = {0};
-    token_about(admin); /* before it is read, so that no change goes unseen */
+    file_about_get(admin->token_path, &admin->token_about); /* before it is read, so that no change goes unseen */
     bool ok = file_read(admin->token_path, ADMIN_TOKEN_BYTES_MAX + 2, &text, err);
     struct span token = buf_span(&text);
     while (token.len > 0 && (token.data[token.len - 1] == '\n' || token.data[token.len - 1] == '\r'))
@@ -79,14 +72,14 @@ bool admin_read(struct admin *admin, const struct yaml_node *node, const char *e
 
 void admin_refresh(struct admin *admin, struct loop *loop)
 {
-    struct file_about before = admin->token_about;
+    struct file_about about = admin->token_about;
     uint64_t now = loop_now_us(loop);
     struct err err;
     if (admin->token_path == NULL || now - admin->looked_us < LOOP_MS(LOOK_MS))
         return;
     admin->looked_us = now;
-    token_about(admin);
-    if (memcmp(&before, &admin->token_about, sizeof before) != 0 && !token_file_read(admin, &err))
+    file_about_get(admin->token_path, &about);
+    if (!file_about_equal(&about, &admin->token_about) && !token_file_read(admin, &err))
         log_event(LOG_ERROR, "a token file has changed and cannot be read: the former token stays",
                   LOG_C("why", err.text));
 }

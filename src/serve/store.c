@@ -43,12 +43,6 @@ static void stored_open_with(struct stored *stored, struct file file)
     list_append(&store->open, &stored->of_open);
 }
 
-static bool about_equal(const struct file_about *a, const struct file_about *b)
-{
-    return a->bytes == b->bytes && a->device == b->device && a->inode == b->inode && a->modified_ns == b->modified_ns &&
-           a->changed_ns == b->changed_ns;
-}
-
 /* One that was closed to make room is opened again; false when another version has taken its place meanwhile. */
 static bool stored_open_again(struct stored *stored)
 {
@@ -56,7 +50,7 @@ static bool stored_open_again(struct stored *stored)
     struct file_about about;
     if (file_open(&file, stored->path, &about) != FILE_OPEN)
         return false;
-    if (!about_equal(&about, &stored->about)) {
+    if (!file_about_equal(&about, &stored->about)) {
         file_close(&file);
         return false;
     }
@@ -230,7 +224,7 @@ enum store_result store_find(struct store *store, const char *path, int64_t wall
     struct stored *stored = stored_at(store, path);
     if (result == FILE_EXHAUSTED)
         return STORE_BUSY;
-    if (stored != NULL && (result != FILE_OPEN || !about_equal(&about, &stored->about))) {
+    if (stored != NULL && (result != FILE_OPEN || !file_about_equal(&about, &stored->about))) {
         outdate(stored);
         stored = NULL;
     }
