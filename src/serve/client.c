@@ -261,12 +261,6 @@ static bool shake_hands(struct client *client, const struct http1_head *head, co
     return true;
 }
 
-static void compress(struct client *client, const struct client_terms *terms)
-{
-    if (terms->offer == DEFLATE_OFFER_AGREED)
-        websocket_compress(&client->websocket, &terms->terms);
-}
-
 struct span client_token(const struct client *client, const struct http1_head *head)
 {
     const struct jwt *jwt = &client_server(client)->config.relay.jwt;
@@ -274,34 +268,24 @@ struct span client_token(const struct client *client, const struct http1_head *h
     return jwt->is_set ? span_sub(jwt_of_head(jwt, head), 0, JWS_BYTES_MAX + 1) : SPAN_LIT("");
 }
 
-void client_upgrade(struct client *client, const struct http1_head *head, struct span sid)
+bool client_upgrade(struct client *client, const struct http1_head *head, const struct protocol *protocol,
+                    struct span subprotocol, struct span sid)
 {
-    struct server *server = client_server(client);
+    struct sessions *sessions = &client_server(client)->sessions;
+    struct websocket *websocket = &client->websocket;
     struct client_terms terms;
     struct span token = client_token(client, head);
-    if (sid.len == 0 && !client_may_begin(client, SPAN_LIT("")))
-        return;
-    if (!shake_hands(client, head, &socket_protocol, (struct span){NULL, 0}, &terms))
-        return;
-    if (sid.len > 0)
-        polling_upgrade(&server->sessions, &client->websocket, sid, &client->http.conn, token);
-    else
-        websocket_open(&client->websocket, &server->sessions, server->sessions.polling_protocol, &client->http.conn);
-    if (client->websocket.transport.session != NULL)
-        session_token_set(client->websocket.transport.session, token);
-    compress(client, &terms);
-}
-
-bool client_upgrade_plain(struct client *client, const struct http1_head *head, const struct protocol *protocol,
-                          struct span subprotocol)
-{
-    struct client_terms terms;
-    struct span token = client_token(client, head);
-    if (!client_may_begin(client, SPAN_LIT("")) || !shake_hands(client, head, protocol, subprotocol, &terms))
+    if ((sid.len == 0 && !client_may_begin(client, SPAN_LIT(""))) ||
+        !shake_hands(client, head, protocol, subprotocol, &terms))
         return false;
-    websocket_open(&client->websocket, &client_server(client)->sessions, protocol, &client->http.conn);
-    session_token_set(client->websocket.transport.session, token);
-    compress(client, &terms);
+    if (sid.len > 0)
+        polling_upgrade(sessions, websocket, sid, &client->http.conn, token);
+    else
+        websocket_open(websocket, sessions, protocol, &client->http.conn);
+    if (websocket->transport.session != NULL)
+        session_token_set(websocket->transport.session, token);
+    if (terms.offer == DEFLATE_OFFER_AGREED)
+        websocket_compress(websocket, &terms.terms);
     return true;
 }
 

@@ -48,12 +48,10 @@ struct span client_token(const struct client *client, const struct http1_head *h
 /* The client begins a session. False if its address has begun too many lately: it is refused with 429, and with
  * `fields`. */
 bool client_may_begin(struct client *client, struct span fields);
-/* Upgrades, and begins a session, or is to take over the polling session `sid` (empty: none). The caller has checked
- * the request. */
-void client_upgrade(struct client *client, const struct http1_head *head, struct span sid);
-/* The same for a client that speaks no Socket.IO. `subprotocol`: NULL data: the first one offered. False: refused. */
-bool client_upgrade_plain(struct client *client, const struct http1_head *head, const struct protocol *protocol,
-                          struct span subprotocol);
+/* Upgrades, and begins a session, or is to take over the polling session `sid` (empty: none). `subprotocol`: NULL data:
+ * the first one offered. The caller has checked the request. False: it was refused here. */
+bool client_upgrade(struct client *client, const struct http1_head *head, const struct protocol *protocol,
+                    struct span subprotocol, struct span sid);
 
 /* routes.c: acts on one request. */
 void route_request(struct client *client, const struct http1_head *head);

@@ -272,7 +272,8 @@ static void websocket_request(struct client *client, const struct http1_head *he
     } else if (server->draining && ask->use == ENGINE_WEBSOCKET) {
         client_refuse(client, 503, REFUSAL_DRAINING, RETRY_SOON, NOTHING);
     } else {
-        client_upgrade(client, head, ask->use == ENGINE_PROBE ? ask->sid : NOTHING);
+        client_upgrade(client, head, client_server(client)->sessions.polling_protocol, (struct span){NULL, 0},
+                       ask->use == ENGINE_PROBE ? ask->sid : NOTHING);
     }
 }
 

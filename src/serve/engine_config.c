@@ -4,31 +4,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-
-enum { PATH_BYTES_MAX = 256 };
-
-static bool path_is_valid(struct span path)
-{
-    bool valid = path.len > 1 && path.len <= PATH_BYTES_MAX && path.data[0] == '/';
-    for (size_t i = 0; i < path.len; i++)
-        valid = valid && path.data[i] > ' ' && path.data[i] < 0x7f && path.data[i] != '?' && path.data[i] != '#';
-    return valid;
-}
-
-static bool path_read(struct engine_config *config, const struct yaml_node *node, struct err *err)
-{
-    struct span path = SPAN_LIT("/socket.io");
-    if (node != NULL && !yaml_string(node, &path, err))
-        return false;
-    if (path.len > 1 && span_ends_with(path, SPAN_LIT("/")))
-        path.len--;
-    if (!path_is_valid(path))
-        return yaml_error(err, node,
-                          "expected a path like /socket.io/, of 2 to %d visible ASCII characters without ? and #",
-                          PATH_BYTES_MAX);
-    config->path = mem_text(path);
-    return true;
-}
+#include "serve/path_config.h"
 
 static bool transports_read(struct engine_config *config, const struct yaml_node *node, struct err *err)
 {
@@ -58,7 +34,7 @@ bool engine_config_read(struct engine_config *config, const struct yaml_node *ro
     if (slash != NULL && !yaml_bool(slash, &adds_slash, err))
         return false;
     config->slash_optional = !adds_slash;
-    return path_read(config, yaml_get(root, "path"), err) &&
+    return path_config_read(yaml_get(root, "path"), "/socket.io/", &config->path, err) &&
            transports_read(config, yaml_get(root, "transports"), err) &&
            cors_read(&config->cors, yaml_get(root, "cors"), err) &&
            cookie_read(&config->cookie, yaml_get(root, "cookie"), err);

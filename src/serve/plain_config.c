@@ -4,36 +4,14 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-
-enum { PATH_BYTES_MAX = 256 };
-
-static bool path_is_valid(struct span path)
-{
-    bool valid = path.len > 1 && path.len <= PATH_BYTES_MAX && path.data[0] == '/';
-    for (size_t i = 0; i < path.len; i++)
-        valid = valid && path.data[i] > ' ' && path.data[i] < 0x7f && path.data[i] != '?' && path.data[i] != '#';
-    return valid;
-}
-
-static bool path_read(const struct yaml_node *node, char **to, struct err *err)
-{
-    struct span path;
-    if (!yaml_string(node, &path, err))
-        return false;
-    if (path.len > 1 && span_ends_with(path, SPAN_LIT("/")))
-        path.len--;
-    if (!path_is_valid(path))
-        return yaml_error(err, node, "expected a path like /ws, of 2 to %d visible ASCII characters without ? and #",
-                          PATH_BYTES_MAX);
-    *to = mem_text(path);
-    return true;
-}
+#include "serve/path_config.h"
 
 /* `key: on`, `key: off`, or `key: {path: PATH}`. `usual`: the path unless it is given. */
 static bool place_read(const struct yaml_node *node, const char *key, const char *usual, bool is_on, char **to,
                        struct err *err)
 {
     static const char *const keys[] = {"path", NULL};
+    const struct yaml_node *place = NULL;
     if (node != NULL && node->type == YAML_SCALAR) {
         is_on = span_equal(node->text, SPAN_LIT("on"));
         if (!is_on && !span_equal(node->text, SPAN_LIT("off")))
@@ -42,12 +20,9 @@ static bool place_read(const struct yaml_node *node, const char *key, const char
         if (!yaml_expect(node, YAML_MAPPING, err) || !yaml_only(node, keys, err))
             return false;
         is_on = true;
-        if (yaml_get(node, "path") != NULL)
-            return path_read(yaml_get(node, "path"), to, err);
+        place = yaml_get(node, "path");
     }
-    if (is_on)
-        *to = mem_text(span_str(usual));
-    return true;
+    return !is_on || path_config_read(place, usual, to, err);
 }
 
 bool plain_config_read(struct plain_config *config, const struct yaml_node *root, struct err *err)

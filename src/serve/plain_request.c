@@ -51,7 +51,7 @@ static void begin(struct client *client, const struct http1_head *head, struct s
     char *auth = query_get(query, "auth");
     struct plain_connect connect = {
         .nsp = span_str(nsp), .resume = span_str(resume), .at = span_str(at), .auth = span_str(auth)};
-    if (client_upgrade_plain(client, head, &plain_protocol, subprotocol) && nsp != NULL &&
+    if (client_upgrade(client, head, &plain_protocol, subprotocol, SPAN_LIT("")) && nsp != NULL &&
         client->websocket.transport.session != NULL)
         plain_connect(client->websocket.transport.session, &connect);
     free(nsp);
@@ -103,7 +103,7 @@ static void raw_handshake(struct client *client, const struct http1_head *head, 
     enum refusal refusal = utf8_is_valid(name) ? raw_check(&server->sessions, nsp, name) : REFUSAL_ROOM_INVALID;
     if (refusal != REFUSAL_COUNT)
         client_refuse(client, refusal == REFUSAL_INSTANCE_ROOMS_FULL ? 503 : 400, refusal, SPAN_LIT(""), path);
-    else if (client_upgrade_plain(client, head, &raw_protocol, (struct span){NULL, 0}) &&
+    else if (client_upgrade(client, head, &raw_protocol, (struct span){NULL, 0}, SPAN_LIT("")) &&
              client->websocket.transport.session != NULL)
         raw_enter(client->websocket.transport.session, nsp, name);
     free(room);

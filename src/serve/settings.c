@@ -97,7 +97,8 @@ const struct setting settings[] = {
      "`api_forbidden`"},
     {"api", "loopback", "true", "`true` or `false`",
      "`false`: this machine needs the token, too. A request with forwarding fields always does", "`api_forbidden`"},
-    {"api", "listen", "the instance's own port", "a port, or an IP address and a port", "a port of its own, where nothing else is served", ""},
+    {"api", "listen", "the instance's own port", "a port, or an IP address and a port",
+     "a port of its own, where nothing else is served", ""},
 
     {"headers", "csp", "see [serve.md](serve.md#pages-and-origins)", "one line, or `none`", "Content-Security-Policy",
      ""},

@@ -34,7 +34,8 @@ enum deflate_offer compression_agree(struct compression *compression, enum proto
                                      const struct http1_head *head, struct deflate_terms *terms, struct buf *line)
 {
     const struct compression_settings *settings = &compression->settings;
-    if (!(protocol == PROTOCOL_SOCKETIO ? settings->socketio : settings->plain))
+    bool is_socketio = protocol == PROTOCOL_SOCKETIO || protocol == PROTOCOL_SOCKETIO_MSGPACK;
+    if (!(is_socketio ? settings->socketio : settings->plain))
         return DEFLATE_OFFER_NONE;
     bool full = compression->contexts >= settings->contexts_max;
     bool keeps = settings->context_takeover && !full;
