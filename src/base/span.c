@@ -96,3 +96,18 @@ bool span_take_u64(struct span *rest, char end, uint64_t *value)
     struct span part;
     return span_next(rest, end, &part) && rest->data != NULL && span_to_u64(part, value);
 }
+
+bool span_to_thousandths(struct span s, uint64_t *value)
+{
+    enum { THOUSAND = 1000, DECIMALS_MAX = 3 };
+    struct span rest = s, whole;
+    uint64_t ones, part = 0;
+    if (!span_next(&rest, '.', &whole) || !span_to_u64(whole, &ones) || ones > UINT64_MAX / THOUSAND - 1)
+        return false;
+    if (rest.data != NULL && (rest.len > DECIMALS_MAX || !span_to_u64(rest, &part)))
+        return false;
+    for (size_t i = rest.len; rest.data != NULL && i < DECIMALS_MAX; i++)
+        part *= 10;
+    *value = ones * THOUSAND + part;
+    return true;
+}

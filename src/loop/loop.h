@@ -38,6 +38,14 @@ void loop_random(struct loop *loop, void *to, size_t size);
 /* Uniform in [0, below), below > 0. */
 uint64_t loop_random_below(struct loop *loop, uint64_t below);
 
+/* Writes so many random hexadecimal digits, and a NUL behind them. */
+static inline void loop_random_hex(struct loop *loop, char *to, size_t digits)
+{
+    for (size_t i = 0; i < digits; i++)
+        to[i] = "0123456789abcdef"[loop_random_below(loop, 16)];
+    to[digits] = '\0';
+}
+
 /* A task runs once, in the phase it was queued for, at the end of this turn; queued again it runs again. Queueing a
  * task that waits already does nothing. A task queued during its own phase runs in the same phase. */
 struct task;

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/shown.h"
+#include "platform/spec.h"
 
 #define AUTOSCALING "autoscaling.knative.dev/"
 #define RUN "run.googleapis.com/"
@@ -34,8 +35,8 @@ struct known {
 #define NOT_BUILT_HERE ""
 
 static const struct known known[] = {
-    {AUTOSCALING "min-scale", KIND_COUNT, NULL, 0, 1000, NULL, NULL},
-    {AUTOSCALING "max-scale", KIND_COUNT, NULL, 0, 1000, NULL, NULL},
+    {AUTOSCALING "min-scale", KIND_COUNT, NULL, 0, SPEC_INSTANCES_MAX, NULL, NULL},
+    {AUTOSCALING "max-scale", KIND_COUNT, NULL, 1, SPEC_INSTANCES_MAX, NULL, NULL},
     {AUTOSCALING "class", KIND_WORD, "kpa.autoscaling.knative.dev|hpa.autoscaling.knative.dev", 0, 0,
      "kpa.autoscaling.knative.dev", NOT_SCALED_SO},
     {AUTOSCALING "metric", KIND_WORD, "concurrency|rps|cpu|memory", 0, 0, "concurrency", NOT_SCALED_SO},
@@ -50,8 +51,8 @@ static const struct known known[] = {
     {AUTOSCALING "scale-down-delay", KIND_DURATION, NULL, 0, HOUR, NULL, NULL},
     {AUTOSCALING "scale-to-zero-pod-retention-period", KIND_DURATION, NULL, 0, HOUR, NULL, NULL},
     {AUTOSCALING "metric-aggregation-algorithm", KIND_WORD, "linear|weighted-exponential", 0, 0, NULL, NOT_SCALED_SO},
-    {RUN "minScale", KIND_COUNT, NULL, 0, 1000, NULL, NULL},
-    {RUN "maxScale", KIND_COUNT, NULL, 1, 1000, NULL, NULL},
+    {RUN "minScale", KIND_COUNT, NULL, 0, SPEC_INSTANCES_MAX, NULL, NULL},
+    {RUN "maxScale", KIND_COUNT, NULL, 1, SPEC_INSTANCES_MAX, NULL, NULL},
     {RUN "scalingMode", KIND_WORD, "automatic|manual", 0, 0, NULL, NULL},
     {RUN "manualInstanceCount", KIND_COUNT, NULL, 0, 1000, NULL, NULL},
     {RUN "scaling-cpu-target", KIND_DECIMAL, "disabled|default", 100, 900, NULL, NULL},
@@ -113,7 +114,8 @@ static struct span prefix_of(struct span name)
     return span_sub(name, 0, slash < 0 ? 0 : (size_t)slash + 1);
 }
 
-bool annotation_is(struct span key, const char *name)
+/* True for `minScale` where `name` is `min-scale`, and for the same spelling. */
+static bool is_spelled(struct span key, const char *name)
 {
     size_t at = 0;
     for (; *name != '\0'; name++) {
@@ -131,7 +133,7 @@ static const struct known *find(struct span key)
 {
     for (size_t i = 0; i < KNOWN; i++) {
         bool both = span_starts_with(span_str(known[i].name), SPAN_LIT(AUTOSCALING));
-        if (both ? annotation_is(key, known[i].name) : span_equal(key, span_str(known[i].name)))
+        if (both ? is_spelled(key, known[i].name) : span_equal(key, span_str(known[i].name)))
             return &known[i];
     }
     return NULL;
@@ -162,24 +164,6 @@ static bool is_among(struct span text, const char *words, bool fold)
     return false;
 }
 
-/* Digits with at most three decimals; thousandths. */
-static bool decimal_parse(struct span text, uint64_t *thousandths)
-{
-    struct span rest = text, whole, decimals = SPAN_LIT("");
-    uint64_t value = 0, part = 0;
-    if (!span_next(&rest, '.', &whole) || !span_to_u64(whole, &value) || value > ANY / THOUSAND)
-        return false;
-    if (rest.data != NULL) {
-        decimals = rest;
-        if (decimals.len == 0 || decimals.len > 3 || !span_to_u64(decimals, &part))
-            return false;
-    }
-    for (size_t i = decimals.len; i < 3; i++)
-        part *= 10;
-    *thousandths = value * THOUSAND + part;
-    return true;
-}
-
 static bool value_check(const struct known *one, const struct yaml_node *node, struct span text,
                         struct annotation *found, struct err *err)
 {
@@ -202,7 +186,7 @@ static bool value_check(const struct known *one, const struct yaml_node *node, s
     found->is_word = is_among(text, one->words, false);
     if (found->is_word)
         return true;
-    if (decimal_parse(text, &found->number) && found->number >= one->min && found->number <= one->max)
+    if (span_to_thousandths(text, &found->number) && found->number >= one->min && found->number <= one->max)
         return true;
     return yaml_error(err, node, "expected a number from %llu.%02llu to %llu%s%s, found %s",
                       (unsigned long long)one->min / THOUSAND, (unsigned long long)one->min % THOUSAND / 10,

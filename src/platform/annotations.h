@@ -22,7 +22,4 @@ struct annotation {
  * value is wrong. Names with other prefixes are anybody's: `found->name` is NULL then. */
 bool annotation_check(const struct yaml_pair *pair, struct annotation *found, struct err *err);
 
-/* True for `minScale` where `name` is `min-scale`, and for the same spelling. */
-bool annotation_is(struct span key, const char *name);
-
 #endif

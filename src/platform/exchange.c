@@ -42,14 +42,21 @@ void exchange_note(struct exchange *exchange, enum denial denial)
     denials_note(&exchange->ingress->denials, denial, ip, exchange->instance != NULL ? exchange->instance->id : "");
 }
 
+/* Bytes that are no request have a record, too; a connection beyond a bound, of which nothing is read, has none. */
+static bool record_ensure(struct exchange *exchange)
+{
+    if (exchange->record.began_us == 0 && !exchange->turned_away)
+        request_record_begin(&exchange->record, &exchange->ingress->log, NULL, SPAN_LIT(""));
+    return exchange->record.began_us != 0;
+}
+
 void exchange_refuse(struct exchange *exchange, enum denial denial, int status)
 {
     struct http *http = &exchange->http;
     struct buf text = {0};
     exchange_note(exchange, denial);
-    if (exchange->record.began_us == 0 && !exchange->turned_away)
-        request_record_begin(&exchange->record, &exchange->ingress->log, NULL, SPAN_LIT(""));
-    request_record_refused(&exchange->record, denial, denial_status(denial, status));
+    if (record_ensure(exchange))
+        request_record_refused(&exchange->record, denial, denial_status(denial, status));
     denial_encode(&text, denial, status, http_stays(http), !http_is_head(http));
     http_stream_begin_head(http, buf_span(&text), false);
     buf_finish(&text);
@@ -103,14 +110,6 @@ static void refused(struct ask *ask, enum fleet_refusal refusal)
     exchange_refuse(container_of(ask, struct exchange, ask), denials[refusal], 0);
 }
 
-static void hex_random(struct loop *loop, char *to, size_t digits)
-{
-    static const char hex[] = "0123456789abcdef";
-    for (size_t i = 0; i < digits; i++)
-        to[i] = hex[loop_random_below(loop, 16)];
-    to[digits] = '\0';
-}
-
 static void request_begin(struct exchange *exchange, const struct http1_head *head)
 {
     struct ingress *ingress = exchange->ingress;
@@ -120,8 +119,8 @@ static void request_begin(struct exchange *exchange, const struct http1_head *he
     char ip[ADDR_TEXT_MAX];
     addr_ip_print(&exchange->http.conn.peer, ip);
     context.client_ip = ip;
-    hex_random(ingress->loop, context.trace, TRACE_BYTES);
-    hex_random(ingress->loop, context.span, SPAN_BYTES);
+    loop_random_hex(ingress->loop, context.trace, TRACE_BYTES);
+    loop_random_hex(ingress->loop, context.span, SPAN_BYTES);
     request_record_begin(&exchange->record, &ingress->log, head, forward_trace(head, &context));
     buf_clear(&exchange->head);
     forward_request(&exchange->head, head, &context);
@@ -186,9 +185,8 @@ static void on_aborted(struct http *http)
 static void malformed_note(struct exchange *exchange)
 {
     const struct http1_head *head = &exchange->ingress->http.head;
-    if (exchange->record.began_us == 0)
-        request_record_begin(&exchange->record, &exchange->ingress->log, NULL, SPAN_LIT(""));
-    request_record_note(&exchange->record, head->rule, head->culprit);
+    if (record_ensure(exchange))
+        request_record_note(&exchange->record, head->rule, head->culprit);
 }
 
 static void on_refused(struct http *http, enum http_fault fault, int status)

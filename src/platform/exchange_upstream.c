@@ -125,12 +125,13 @@ static size_t head_received(struct exchange *exchange, char *bytes, size_t len)
         return 0;
     }
     exchange->response_seen = 0;
-    if (used < 0)
+    if (used > 0 && head->status == 101 && !accepts_upgrade(exchange, head)) {
+        head->rule = "101 answers a WebSocket handshake, with the right Sec-WebSocket-Accept";
+        head->culprit = http1_field_get(head, SPAN_LIT("Sec-WebSocket-Accept"));
+        used = -1;
+    }
+    if (used < 0) {
         request_record_note(&exchange->record, head->rule, head->culprit);
-    else if (head->status == 101 && !accepts_upgrade(exchange, head))
-        request_record_note(&exchange->record, "101 answers a WebSocket handshake, with the right Sec-WebSocket-Accept",
-                            http1_field_get(head, SPAN_LIT("Sec-WebSocket-Accept")));
-    if (used < 0 || (head->status == 101 && !accepts_upgrade(exchange, head))) {
         fail(exchange, DENIAL_MALFORMED_RESPONSE);
         return 0;
     }

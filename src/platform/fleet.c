@@ -48,6 +48,13 @@ static void demand_changed(struct fleet *fleet)
     demand_note(&fleet->requests, fleet->open + fleet->ask_count, fleet_now_us(fleet));
 }
 
+/* The queue of waiting requests becomes longer or shorter. */
+static void asks_add(struct fleet *fleet, int change)
+{
+    fleet->ask_count += (uint32_t)change;
+    demand_changed(fleet);
+}
+
 void fleet_requests_add(struct fleet *fleet, int change)
 {
     fleet->open += (uint32_t)change;
@@ -117,8 +124,7 @@ static struct ask *ask_take(struct fleet *fleet)
     struct list *node = list_take(&fleet->asks);
     if (node == NULL)
         return NULL;
-    fleet->ask_count--;
-    demand_changed(fleet);
+    asks_add(fleet, -1);
     return container_of(node, struct ask, queued);
 }
 
@@ -283,8 +289,7 @@ static void tick(struct timer *timer)
         if (now - ask->since_us < longest)
             break;
         list_remove(&ask->queued);
-        fleet->ask_count--;
-        demand_changed(fleet);
+        asks_add(fleet, -1);
         refuse(fleet, ask, at_max ? FLEET_MAX_INSTANCES : FLEET_COLD_START);
     }
     cpu_measure(fleet);
@@ -336,8 +341,7 @@ void fleet_ask(struct fleet *fleet, struct ask *ask)
         refuse(fleet, ask, FLEET_QUEUE_FULL);
     } else {
         list_append(&fleet->asks, &ask->queued);
-        fleet->ask_count++;
-        demand_changed(fleet);
+        asks_add(fleet, 1);
         scale(fleet, false);
     }
 }
@@ -347,8 +351,7 @@ void fleet_forget(struct ask *ask)
     if (ask->queued.next == NULL || list_empty(&ask->queued))
         return;
     list_remove(&ask->queued);
-    ask->fleet->ask_count--;
-    demand_changed(ask->fleet);
+    asks_add(ask->fleet, -1);
 }
 
 void fleet_slot_freed(struct fleet *fleet)

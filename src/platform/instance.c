@@ -292,8 +292,7 @@ struct instance *instance_start(struct fleet *fleet, struct err *err)
     struct instance *instance = mem_zero(1, sizeof *instance);
     instance->fleet = fleet;
     instance->id = mem_printf("%s-%u", fleet->spec->revision, ++fleet->started);
-    for (size_t i = 0; i < AFFINITY_BYTES; i++)
-        instance->affinity[i] = "0123456789abcdef"[loop_random_below(fleet->loop, 16)];
+    loop_random_hex(fleet->loop, instance->affinity, AFFINITY_BYTES);
     instance->started_us = loop_now_us(fleet->loop);
     instance->started_ms = loop_wall_ms(fleet->loop);
     program_init(&instance->program, fleet->programs, &program_events);

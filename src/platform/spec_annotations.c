@@ -22,18 +22,10 @@ static bool redis_read(struct service_spec *spec, const struct yaml_node *node, 
     return true;
 }
 
-static bool instances_read(const struct yaml_node *node, uint64_t min, uint32_t *to, struct err *err)
+/* Takes the value of an annotation that has an effect here. */
+static void effect_set(struct service_spec *spec, const struct annotation *found)
 {
-    uint64_t value;
-    if (!yaml_u64_text(node, min, SPEC_INSTANCES_MAX, &value, err))
-        return false;
-    *to = (uint32_t)value;
-    return true;
-}
-
-/* Takes the value of an annotation about scaling. */
-static void scaling_set(struct scaling *scaling, const struct annotation *found)
-{
+    struct scaling *scaling = &spec->scaling;
     static const struct {
         const char *name;
         size_t offset;
@@ -52,7 +44,17 @@ static void scaling_set(struct scaling *scaling, const struct annotation *found)
             *(double *)((char *)scaling + decimals[i].offset) =
                 found->is_word ? (span_equal(found->text, SPAN_LIT("disabled")) ? 0 : SPEC_TARGET_DEFAULT)
                                : (double)found->number / 1000 * decimals[i].scale;
-    if (span_equal(name, SPAN_LIT("run.googleapis.com/scalingMode")))
+    if (span_equal(name, SPAN_LIT("autoscaling.knative.dev/min-scale")) ||
+        span_equal(name, SPAN_LIT("run.googleapis.com/minScale")))
+        spec->instances_min = (uint32_t)found->number;
+    else if (span_equal(name, SPAN_LIT("autoscaling.knative.dev/max-scale")) ||
+             span_equal(name, SPAN_LIT("run.googleapis.com/maxScale")))
+        spec->instances_max = (uint32_t)found->number;
+    else if (span_equal(name, SPAN_LIT("run.googleapis.com/cpu-throttling")))
+        spec->throttled = !span_equal_nocase(found->text, SPAN_LIT("false"));
+    else if (span_equal(name, SPAN_LIT("run.googleapis.com/sessionAffinity")))
+        spec->affinity = span_equal_nocase(found->text, SPAN_LIT("true"));
+    else if (span_equal(name, SPAN_LIT("run.googleapis.com/scalingMode")))
         scaling->is_manual = span_equal(found->text, SPAN_LIT("manual"));
     else if (span_equal(name, SPAN_LIT("run.googleapis.com/manualInstanceCount")))
         scaling->instances_manual = (uint32_t)found->number;
@@ -71,15 +73,10 @@ static void scaling_set(struct scaling *scaling, const struct annotation *found)
 static bool platforms_annotation_read(struct service_spec *spec, const struct yaml_pair *pair, struct err *err)
 {
     struct annotation found;
-    struct span text;
     if (!annotation_check(pair, &found, err))
         return false;
-    if (span_equal(pair->key, SPAN_LIT("run.googleapis.com/cpu-throttling")))
-        spec->throttled = !span_equal_nocase(found.text, SPAN_LIT("false"));
-    if (span_equal(pair->key, SPAN_LIT("run.googleapis.com/sessionAffinity")))
-        spec->affinity = yaml_string(pair->value, &text, err) && span_equal_nocase(text, SPAN_LIT("true"));
     if (found.name != NULL)
-        scaling_set(&spec->scaling, &found);
+        effect_set(spec, &found);
     if (found.name != NULL && found.consequence != NULL)
         spec_inert(spec, found.name, found.consequence);
     return true;
@@ -88,12 +85,6 @@ static bool platforms_annotation_read(struct service_spec *spec, const struct ya
 bool spec_annotation_read(struct service_spec *spec, const struct yaml_pair *pair, struct err *err)
 {
     struct span key = pair->key, text;
-    if (annotation_is(key, "autoscaling.knative.dev/min-scale") ||
-        span_equal(key, SPAN_LIT("run.googleapis.com/minScale")))
-        return instances_read(pair->value, 0, &spec->instances_min, err);
-    if (annotation_is(key, "autoscaling.knative.dev/max-scale") ||
-        span_equal(key, SPAN_LIT("run.googleapis.com/maxScale")))
-        return instances_read(pair->value, 1, &spec->instances_max, err);
     if (!span_starts_with(key, SPAN_LIT("sennit.dev/")))
         return platforms_annotation_read(spec, pair, err);
     if (!yaml_string(pair->value, &text, err))

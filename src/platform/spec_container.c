@@ -108,20 +108,12 @@ static bool ports_read(struct service_spec *spec, const struct yaml_node *ports,
 static bool cpu_read(struct service_spec *spec, const struct yaml_node *node, struct err *err)
 {
     static const uint32_t whole[] = {1000, 2000, 4000, 6000, 8000};
-    struct span text, digits, rest;
-    uint64_t number = 0, part = 0;
+    struct span text;
+    uint64_t number = 0;
     if (!yaml_string(node, &text, err))
         return false;
-    rest = text;
     bool milli = text.len > 1 && text.data[text.len - 1] == 'm';
-    bool ok = milli ? span_to_u64(span_sub(text, 0, text.len - 1), &number)
-                    : span_next(&rest, '.', &digits) && span_to_u64(digits, &number) && number <= 8;
-    if (ok && !milli) {
-        ok = rest.data == NULL || (rest.len > 0 && rest.len <= 3 && span_to_u64(rest, &part));
-        for (size_t i = rest.data == NULL ? 3 : rest.len; i < 3; i++)
-            part *= 10;
-        number = number * 1000 + part;
-    }
+    bool ok = milli ? span_to_u64(span_sub(text, 0, text.len - 1), &number) : span_to_thousandths(text, &number);
     ok = ok && number >= 80 && number <= 8000;
     bool known = number < 1000 && number % 10 == 0;
     for (size_t i = 0; i < sizeof whole / sizeof whole[0]; i++)

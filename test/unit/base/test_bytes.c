@@ -88,6 +88,20 @@ static void frames_are_counted(void **state)
     frame_unref(NULL);
 }
 
+static void test_thousandths(void **state)
+{
+    static const struct {
+        const char *text;
+        uint64_t value;
+    } good[] = {{"0", 0}, {"2", 2000}, {"0.5", 500}, {"0.05", 50}, {"12.345", 12345}, {"1.000", 1000}};
+    static const char *const bad[] = {"", ".", "1.", ".5", "1.2345", "-1", "1.2.3", "1.x", "99999999999999999999"};
+    uint64_t value;
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
+        assert_true(span_to_thousandths(span_str(good[i].text), &value) && value == good[i].value);
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        assert_false(span_to_thousandths(span_str(bad[i]), &value));
+}
+
 static void test_takes(void **state)
 {
     struct span rest = SPAN_LIT("5 hello12\n"), text;
@@ -111,6 +125,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_takes),
+        cmocka_unit_test(test_thousandths),
         cmocka_unit_test(spans_are_cut_and_compared),
         cmocka_unit_test(numbers_are_read_strictly),
         cmocka_unit_test(a_buf_grows_and_is_consumed),
