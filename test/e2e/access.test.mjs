@@ -8,7 +8,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { io } from 'socket.io-client';
-import { freePort, program, redis, serve, sleep, temporary, top, until, up } from './lib.mjs';
+import { freePort, program, pythonWith, redis, serve, sleep, temporary, top, until, up } from './lib.mjs';
 
 const quickly = { timeout: 60000 };
 const secret = crypto.randomBytes(32).toString('hex');
@@ -291,14 +291,7 @@ test('keys that change are read again', quickly, async () => {
 });
 
 test("Python's client", quickly, async (t) => {
-  const python = ['python3', '/usr/bin/python3'].find((command) => {
-    try {
-      execFileSync(command, ['-c', 'import socketio, requests, websocket'], { stdio: 'ignore' });
-      return true;
-    } catch {
-      return false;
-    }
-  });
+  const python = pythonWith('socketio, requests, websocket');
   if (!python) return t.skip('needs python3-socketio, python3-requests and python3-websocket');
   const file = path.join(directory, 'client.py');
   fs.writeFileSync(file, `

@@ -1,7 +1,7 @@
 // engine: Engine.IO over HTTP: the stock clients of several ages, with every choice of transports; what a raw client gets; what a
 // browser is told.
 import assert from 'node:assert/strict';
-import { execFileSync, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
 import net from 'node:net';
@@ -11,7 +11,7 @@ import { Socket as Engine } from 'engine.io-client';
 import { io as io48 } from 'socket.io-client';
 import { io as io40 } from 'socket.io-client-4.0';
 import { io as io31 } from 'socket.io-client-3';
-import { board, serve, sleep, temporary, until, up } from './lib.mjs';
+import { board, pythonWith, serve, sleep, temporary, until, up } from './lib.mjs';
 
 const quickly = { timeout: 60000 };
 const relay = 'namespaces: {/: {events: {say: {to: others}, echo: {to: everyone}}}}\n';
@@ -91,14 +91,7 @@ test('engine.io-client: text upgrades, base64, and the end of a session', quickl
 });
 
 test("Python's client, with its default options", quickly, async (t) => {
-  const python = ['python3', '/usr/bin/python3'].find((command) => {
-    try {
-      execFileSync(command, ['-c', 'import socketio, requests, websocket'], { stdio: 'ignore' });
-      return true;
-    } catch {
-      return false;
-    }
-  });
+  const python = pythonWith('socketio, requests, websocket');
   if (!python) return t.skip('needs python3-socketio, python3-requests and python3-websocket');
   const script = `
 import socketio, sys, time

@@ -1,5 +1,5 @@
 // lib: what the end-to-end tests share: services started on free ports and stopped by pid, and clients that keep count.
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
 import os from 'node:os';
@@ -112,6 +112,9 @@ export async function up(service, { ready, flags = [], env = {}, within } = {}) 
   return run;
 }
 
+// A Python 3 that has these modules, or undefined: the one in front may not be Debian's.
+export const pythonWith = (modules) => ['python3', '/usr/bin/python3'].find((command) => spawnSync(command, ['-c', `import ${modules}`], { stdio: 'ignore' }).status === 0);
+
 // A Redis of the test's own, with no data to begin with.
 export async function redis(args = []) {
   const directory = temporary();
@@ -153,6 +156,17 @@ export async function serve(config, { redisUrl, args = [], env = {}, within } = 
     return run.output.includes('"listening"');
   });
   return run;
+}
+
+// Two instances that share a Redis.
+export async function pair(config) {
+  const broker = await redis();
+  const servers = [await serve(config, { redisUrl: broker.url }), await serve(config, { redisUrl: broker.url })];
+  const close = async () => {
+    for (const server of servers) await server.close();
+    await broker.close();
+  };
+  return { broker, servers, close };
 }
 
 // The whiteboard's service, with what a test wants different. Streams are left to be cut, unless a test wants them rotated.

@@ -1,14 +1,14 @@
 // plain-clients: sennit.v1 as others use it: npm's reconnecting-websocket under cuts, Python's websockets, Chromium's own WebSocket; and clients
 // that move to another connection before theirs is closed. Two instances and a real Redis.
 import assert from 'node:assert/strict';
-import { execFileSync, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import ReconnectingWebSocket from 'reconnecting-websocket';
 import { io } from 'socket.io-client';
 import WebSocket from 'ws';
-import { redis, serve, sleep, temporary, until } from './lib.mjs';
+import { pair, pythonWith, serve, sleep, temporary, until } from './lib.mjs';
 import { Plain, wsUrl } from './plain.mjs';
 
 const config = `
@@ -22,15 +22,9 @@ namespaces:
 `;
 const slowly = { timeout: 120000 };
 
-let broker, servers;
-before(async () => {
-  broker = await redis();
-  servers = [await serve(config, { redisUrl: broker.url }), await serve(config, { redisUrl: broker.url })];
-});
-after(async () => {
-  for (const server of servers) await server.close();
-  await broker.close();
-});
+let broker, servers, close;
+before(async () => ({ broker, servers, close } = await pair(config)));
+after(() => close());
 
 // Publishes numbers until it is told to stop, each until it is accepted. Returns how many.
 function publisher(n, perSecond) {
@@ -156,14 +150,7 @@ test('the server says that it is going to close, and serves until then: rotation
 });
 
 test("Python's websockets", slowly, async (t) => {
-  const python = ['python3', '/usr/bin/python3'].find((command) => {
-    try {
-      execFileSync(command, ['-c', 'import websockets'], { stdio: 'ignore' });
-      return true;
-    } catch {
-      return false;
-    }
-  });
+  const python = pythonWith('websockets');
   if (!python) return t.skip('needs python3-websockets');
   const script = `
 import asyncio, json, sys, websockets

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { io } from 'socket.io-client';
 import WebSocket from 'ws';
-import { redis, serve, sleep, until } from './lib.mjs';
+import { pair, sleep, until } from './lib.mjs';
 import { Plain, wsUrl } from './plain.mjs';
 
 const config = `
@@ -27,15 +27,9 @@ namespaces:
       msg: {to: others}
 `;
 
-let broker, servers;
-before(async () => {
-  broker = await redis();
-  servers = [await serve(config, { redisUrl: broker.url }), await serve(config, { redisUrl: broker.url })];
-});
-after(async () => {
-  for (const server of servers) await server.close();
-  await broker.close();
-});
+let servers, close;
+before(async () => ({ servers, close } = await pair(config)));
+after(() => close());
 
 const open = (n, options) => new Plain(servers[n].url, options);
 

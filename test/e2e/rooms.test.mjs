@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { io } from 'socket.io-client';
-import { redis, serve, sleep, until } from './lib.mjs';
+import { pair, serve, sleep, until } from './lib.mjs';
 
 const config = `
 namespaces:
@@ -26,15 +26,9 @@ namespaces:
       past: {history: 0}
 `;
 
-let broker, servers;
-before(async () => {
-  broker = await redis();
-  servers = [await serve(config, { redisUrl: broker.url }), await serve(config, { redisUrl: broker.url })];
-});
-after(async () => {
-  for (const server of servers) await server.close();
-  await broker.close();
-});
+let broker, servers, close;
+before(async () => ({ broker, servers, close } = await pair(config)));
+after(() => close());
 
 const open = [];
 class Person {
