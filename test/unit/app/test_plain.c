@@ -4,7 +4,7 @@
 
 #include "../session/script.h"
 #include "../session/slow_broker.h"
-#include "app/relay.h"
+#include "opened.h"
 #include "session/plain.h"
 #include "session/raw.h"
 #include "session/socket.h"
@@ -31,15 +31,7 @@ static struct script clients[CLIENTS];
 
 static int open_relay(void **state)
 {
-    struct err err;
-    struct loop *own = loop_create(&err);
-    struct yaml_node *root = yaml_parse("config", span_str(config), &err);
-    assert_non_null(root);
-    if (!relay_init(&relay, own, root, &err))
-        fail_msg("%s", err.text);
-    yaml_destroy(root);
-    loop_destroy(own);
-    fixture_open(&relay.app);
+    relay_open_with(&relay, config);
     return 0;
 }
 

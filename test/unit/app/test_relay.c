@@ -1,10 +1,10 @@
 /* test_relay: the relay's rules, rooms, exceptions, message names, questions and refusals. */
-#include "../session/fixture.h"
+#include "asking.h"
+#include "opened.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "app/relay.h"
 #include "base/mem.h"
 #include "wire/json.h"
 
@@ -28,15 +28,7 @@ static struct relay relay;
 
 static int open_relay(void **state)
 {
-    struct err err;
-    struct loop *own = loop_create(&err);
-    struct yaml_node *root = yaml_parse("config", span_str(config), &err);
-    assert_non_null(root);
-    if (!relay_init(&relay, own, root, &err))
-        fail_msg("%s", err.text);
-    yaml_destroy(root);
-    loop_destroy(own);
-    fixture_open(&relay.app);
+    relay_open_with(&relay, config);
     return 0;
 }
 
@@ -45,36 +37,6 @@ static int close_relay(void **state)
     tear_down(state);
     relay_finish(&relay);
     return 0;
-}
-
-/* Sends an event with the acknowledgement 1 and returns how the answer begins. */
-static const char *asked(struct browser *browser, const char *args)
-{
-    static char answer[200];
-    char text[126];
-    buf_clear(&browser->messages);
-    snprintf(text, sizeof text, "421[%s]", args);
-    say(browser, text);
-    expect(browser, "431");
-    struct span rest = buf_span(&browser->messages), line;
-    while (span_next(&rest, '\n', &line))
-        if (span_starts_with(line, SPAN_LIT("431")))
-            snprintf(answer, sizeof answer, SPAN_FMT, SPAN_ARG(span_sub(line, 3, 199)));
-    return answer;
-}
-
-static void accepted(struct browser *browser, const char *args)
-{
-    assert_string_equal(asked(browser, args), "[]");
-}
-
-static void refused(struct browser *browser, const char *args, enum refusal refusal)
-{
-    uint64_t before = sessions.refusals.counts[refusal];
-    const char *answer = asked(browser, args);
-    assert_true(span_starts_with(span_str(answer), SPAN_LIT("[{\"error\":\"")));
-    assert_int_equal(sessions.refusals.counts[refusal], before + 1);
-    assert_false(browser->closed);
 }
 
 static size_t events_of(struct browser *browser)

@@ -1,6 +1,6 @@
 /* test_relay_access: tokens and rules through the relay: who is let in, what each may do there, what a client that
  * comes back may do, and how an identity is renewed and ends. */
-#include "../session/fixture.h"
+#include "asking.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -127,37 +127,6 @@ static void not_let_in(int number, const char *connect, enum refusal refusal)
     assert_false(browser->closed);
     assert_int_equal(count(browser, "40{"), 0);
     cut(browser);
-}
-
-/* Sends an event with the acknowledgement 1 and returns the answer. */
-static const char *asked(struct browser *browser, const char *args)
-{
-    static char answer[2000];
-    char text[1400];
-    buf_clear(&browser->messages);
-    snprintf(text, sizeof text, "421[%s]", args);
-    say(browser, text);
-    expect(browser, "431");
-    struct span rest = buf_span(&browser->messages), line;
-    while (span_next(&rest, '\n', &line))
-        if (span_starts_with(line, SPAN_LIT("431")))
-            snprintf(answer, sizeof answer, SPAN_FMT, SPAN_ARG(span_from(line, 3)));
-    return answer;
-}
-
-static void accepted(struct browser *browser, const char *args)
-{
-    assert_string_equal(asked(browser, args), "[]");
-}
-
-static void refused(struct browser *browser, const char *args, enum refusal refusal)
-{
-    uint64_t before = sessions.refusals.counts[refusal];
-    const char *answer = asked(browser, args);
-    if (strstr(answer, refusal_name(refusal)) == NULL)
-        fail_msg("%s: %s", args, answer);
-    assert_int_equal(sessions.refusals.counts[refusal], before + 1);
-    assert_false(browser->closed);
 }
 
 static void who_is_let_in(void **state)
