@@ -27,7 +27,7 @@ struct jwt {
     struct keys keys;
     struct jwt_names issuers, audiences;
     uint64_t leeway_ms; /* of clocks that differ */
-    uint64_t notice_ms; /* a client is told so long before its token expires */
+    uint64_t notice_ms; /* the time before a token expires at which its client is told */
     char *member;       /* of the payload of CONNECT */
     bool header;        /* Authorization: Bearer */
     char *cookie;       /* NULL: none */

@@ -12,12 +12,12 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "base/span.h"
+#include "loop/file.h"
 
 #define PREFIX "sennit-"
 enum { PATH_BYTES = 4096, CPU_PERIOD_US = 100000 };
 
-static bool file_write(const char *folder, const char *name, const char *text)
+static bool group_write(const char *folder, const char *name, const char *text)
 {
     char path[PATH_BYTES];
     snprintf(path, sizeof path, "%s/%s", folder, name);
@@ -29,17 +29,17 @@ static bool file_write(const char *folder, const char *name, const char *text)
     return written == (ssize_t)strlen(text);
 }
 
-static bool file_read(const char *folder, const char *name, char *text, size_t size)
+/* Reads a file of a group, with a NUL behind it. */
+static bool group_read(const char *folder, const char *name, char *text, size_t size)
 {
     char path[PATH_BYTES];
+    struct buf read = {0};
+    struct err ignored;
     snprintf(path, sizeof path, "%s/%s", folder, name);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return false;
-    ssize_t got = read(fd, text, size - 1);
-    close(fd);
-    text[got > 0 ? got : 0] = '\0';
-    return got > 0;
+    bool ok = file_read(path, size - 1, &read, &ignored);
+    snprintf(text, size, SPAN_FMT, SPAN_ARG(buf_span(&read)));
+    buf_finish(&read);
+    return ok;
 }
 
 /* Whether `word` is in a list; any list has the empty word. */
@@ -157,12 +157,12 @@ static char *base_find(const char *type, const char *controller, const char *nee
 static bool unified_gives(const char *base, const char *controller)
 {
     char text[1024], order[64];
-    if (!file_read(base, "cgroup.controllers", text, sizeof text) || !list_has(text, ' ', controller))
+    if (!group_read(base, "cgroup.controllers", text, sizeof text) || !list_has(text, ' ', controller))
         return false;
-    if (file_read(base, "cgroup.subtree_control", text, sizeof text) && list_has(text, ' ', controller))
+    if (group_read(base, "cgroup.subtree_control", text, sizeof text) && list_has(text, ' ', controller))
         return true;
     snprintf(order, sizeof order, "+%s", controller);
-    return file_write(base, "cgroup.subtree_control", order);
+    return group_write(base, "cgroup.subtree_control", order);
 }
 
 void cgroups_find(struct cgroups *cgroups)
@@ -200,7 +200,7 @@ static void number_write(const char *folder, const char *name, uint64_t number)
     char text[32];
     snprintf(text, sizeof text, "%llu", (unsigned long long)number);
     if (folder != NULL)
-        file_write(folder, name, text);
+        group_write(folder, name, text);
 }
 
 static void limits_set(const struct cgroup *cgroup, const struct cgroups *cgroups, uint64_t memory, uint32_t cpu_milli)
@@ -220,7 +220,7 @@ static void limits_set(const struct cgroup *cgroup, const struct cgroups *cgroup
     number_write(cgroup->folders[CGROUP_CPU], "cpu.cfs_quota_us", quota);
     snprintf(text, sizeof text, "%llu %d", (unsigned long long)quota, CPU_PERIOD_US);
     if (cgroups->unified_cpu)
-        file_write(unified, "cpu.max", text);
+        group_write(unified, "cpu.max", text);
 }
 
 void cgroup_create(struct cgroup *cgroup, const struct cgroups *cgroups, const char *name, uint64_t memory_bytes_max,
@@ -256,7 +256,7 @@ void cgroup_destroy(struct cgroup *cgroup)
 bool cgroup_freeze(const struct cgroup *cgroup, bool frozen)
 {
     const char *unified = cgroup->folders[CGROUP_UNIFIED];
-    return unified != NULL && file_write(unified, "cgroup.freeze", frozen ? "1" : "0");
+    return unified != NULL && group_write(unified, "cgroup.freeze", frozen ? "1" : "0");
 }
 
 uint64_t cgroup_oom_kills(const struct cgroup *cgroup)
@@ -265,7 +265,7 @@ uint64_t cgroup_oom_kills(const struct cgroup *cgroup)
     const char *name = cgroup->unified_memory ? "memory.events" : "memory.oom_control";
     char text[1024];
     unsigned long long kills = 0;
-    if (folder == NULL || !file_read(folder, name, text, sizeof text))
+    if (folder == NULL || !group_read(folder, name, text, sizeof text))
         return 0;
     const char *found = strstr(text, "oom_kill ");
     return found != NULL && sscanf(found, "oom_kill %llu", &kills) == 1 ? kills : 0;

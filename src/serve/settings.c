@@ -65,7 +65,7 @@ const struct setting settings[] = {
     {"jwt", "issuer", "any", "a text, or a list", "`iss` must be one of these", "`token_issuer`"},
     {"jwt", "audience", "none", "a text, or a list", "`aud` must name one of these", "`token_audience`"},
     {"jwt", "leeway", "10s", "0ms to 10m", "how far clocks may differ", "`token_expired`, `token_early`"},
-    {"jwt", "notice", "60s", "0ms to 1h", "a client is told so long before its token expires", ""},
+    {"jwt", "notice", "60s", "0ms to 1h", "the time before a token expires at which its client is told", ""},
     {"jwt", "member", "token", "a name", "the member of the CONNECT payload with the token", "`token_missing`"},
     {"jwt", "header", "true", "`true` or `false`", "`Authorization: Bearer` is read", ""},
     {"jwt", "cookie", "none", "a name", "the cookie with the token", ""},
