@@ -45,9 +45,11 @@ void request_record_begin(struct request_record *record, const struct request_lo
     *record = (struct request_record){.began_us = loop_now_us(log->loop)};
     if (head == NULL)
         return;
+    snprintf(record->method, sizeof record->method, SPAN_FMT, SPAN_ARG(head->method));
+    if (log->choice == REQUEST_LOG_NONE) /* nobody will read it */
+        return;
     record->target = mem_text(shown_cut(head->target, REQUEST_LOG_TARGET_BYTES_MAX));
     record->trace = mem_text(trace);
-    snprintf(record->method, sizeof record->method, SPAN_FMT, SPAN_ARG(head->method));
 }
 
 void request_record_ends(struct request_record *record, enum request_end end)
