@@ -1,4 +1,5 @@
 // attack: one pass of those attacks that do the same each time and take little time; `make attack` tries all of them, and measures.
+// alone: it measures how long others wait during an attack
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { attempt, cases, Control } from '../attack/run.mjs';

@@ -176,7 +176,7 @@ const garbage = [
 ];
 
 test('clients that send garbage are closed, through the ingress and directly, and the others draw on', { timeout: 120000 }, async () => {
-  const service = await up(board({ min: 2 }), { ready: 2 });
+  const service = await up(board({ direct: true, min: 2 }), { ready: 2 });
   const [a, b] = [new Client(service.url, { name: 'a' }), new Client(service.url, { name: 'b' })];
   try {
     await a.connected();

@@ -1,4 +1,5 @@
 // chaos: `make chaos`, short and on the loopback: the weather itself works, and nothing is lost in a little of it.
+// alone: it stops processes and waits for them
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';

@@ -1,4 +1,5 @@
 // client: the package in clients/js, against a server that follows a script, against real instances, and in Chromium.
+// alone: it compares gaps of milliseconds
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';

@@ -90,7 +90,7 @@ test('an instance is killed while they draw', quickly(60000), async () => {
 
 for (const signal of ['SIGTERM', 'SIGKILL']) {
   test(`Redis is away for ten seconds after ${signal}`, quickly(90000), async () => {
-    const service = await up(board({ annotations: { 'sennit.dev/redis-restart-delay': '10s' } }), { ready: 3 });
+    const service = await up(board({ direct: true, annotations: { 'sennit.dev/redis-restart-delay': '10s' } }), { ready: 3 });
     const drawers = [new Client(service.url, { name: 'a' }), new Client(service.url, { name: 'b' })];
     const viewers = Array.from({ length: 6 }, (_, n) => new Client(service.url, { name: `v${n}` }));
     try {

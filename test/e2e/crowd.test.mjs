@@ -1,4 +1,5 @@
 // crowd: two thousand clients in one room, through the ingress, on eight instances: everybody gets everything.
+// alone: two thousand clients fill the machine
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { board, Client, sleep, until, up } from './lib.mjs';

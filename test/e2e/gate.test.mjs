@@ -1,4 +1,5 @@
 // gate: instances of `sennit up` have CPU only while they start, serve, are probed or stop; and no more memory than they may.
+// alone: it measures processor time
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';

@@ -15,12 +15,16 @@ export const sennit = process.env.SENNIT ? path.resolve(process.env.SENNIT) : pa
 
 export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
+// The condition's value, once it is true. A condition that itself never ends is given up too.
 export async function until(what, condition, ms = 15000) {
   const end = Date.now() + ms;
+  const late = () => new Error(`waited ${ms} ms in vain until ${what}`);
   for (;;) {
-    const value = await condition();
+    let timer;
+    const expired = new Promise((resolve, reject) => (timer = setTimeout(() => reject(late()), Math.max(end - Date.now(), 0) + 5000)));
+    const value = await Promise.race([condition(), expired]).finally(() => clearTimeout(timer));
     if (value) return value;
-    if (Date.now() > end) throw new Error(`waited ${ms} ms in vain until ${what}`);
+    if (Date.now() > end) throw late();
     await sleep(20);
   }
 }
@@ -170,9 +174,10 @@ export async function pair(config) {
 }
 
 // The whiteboard's service, with what a test wants different. Streams are left to be cut, unless a test wants them rotated.
-export function board({ min = 3, timeout = 300, concurrency = 250, rotate = 'off', annotations = {} } = {}) {
+// `direct`: the test asks instances themselves, which therefore need CPU without a request through the ingress.
+export function board({ direct = false, min = 3, timeout = 300, concurrency = 250, rotate = 'off', annotations = {} } = {}) {
   return { name: 'board', concurrency, timeout, env: { SENNIT_ROTATE: rotate }, run: `sennit serve --config ${path.join(top, 'examples/whiteboard/board.yaml')}`,
-    annotations: { 'sennit.dev/redis': 'managed', 'autoscaling.knative.dev/minScale': min, ...annotations } };
+    annotations: { 'sennit.dev/redis': 'managed', ...(direct && { 'run.googleapis.com/cpu-throttling': 'false' }), 'autoscaling.knative.dev/minScale': min, ...annotations } };
 }
 
 // A client of the board that counts what it gets and re-sends what was not acknowledged.

@@ -1,4 +1,5 @@
 // scaling: how many instances `sennit up` runs, with its clock made faster: an hour in a minute.
+// alone: a clock sixty times as fast makes each delay a minute
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import fs from 'node:fs';
