@@ -141,7 +141,8 @@ static bool session_open(struct polling *polling, struct transport *transport, c
                                   .awaiting_pong = parcel.awaiting_pong,
                                   .heartbeat_ms = left_ms(parcel.heartbeat_ms, grant->away_ms),
                                   .join_ms = left_ms(parcel.join_ms, grant->away_ms)};
-    struct session *session = session_restore(sessions, transport, sessions->polling_protocol, &clock);
+    uint64_t since_us = polling->websocket != NULL ? polling_probe_since_us(polling) : loop_now_us(sessions->loop);
+    struct session *session = session_restore(sessions, transport, sessions->polling_protocol, &clock, since_us);
     session_token_set(session, span_str(polling->token));
     polling->join_until_us = loop_now_us(sessions->loop) + LOOP_MS(clock.join_ms);
     if (parcel.waiting.len > 0) {
@@ -208,12 +209,11 @@ static void given(struct polling *polling, const struct record_grant *grant)
         return;
     }
     polling_set_state(polling, POLLING_LIVE);
-    polling->wanted = false;
     if (!session_open(polling, &polling->transport, grant)) {
         polling_end(polling, CLOSE_BROKER_INVALID);
         return;
     }
-    if (grant->probing)
+    if (grant->probing || polling->probed)
         polling_probed(polling, true);
     loop_at_flush(polling->sessions->loop, &polling->flush);
 }
@@ -414,10 +414,19 @@ static struct polling *by_ticket(struct sessions *sessions, struct span sid, uin
     return NULL;
 }
 
+/* The broker says this to a holder. Its word may overtake the answer that makes this request the holder, as both come
+ * over links of their own: then it counts from that answer on. */
+static struct polling *holder(struct sessions *sessions, struct span sid, uint64_t ticket)
+{
+    struct polling *polling = by_ticket(sessions, sid, ticket);
+    bool is_holder = polling != NULL && (polling->state == POLLING_LIVE || polling->state == POLLING_ASKING);
+    return is_holder && polling->websocket == NULL ? polling : NULL;
+}
+
 static void wanted(void *arg, struct span sid, uint64_t ticket, enum record_want want)
 {
-    struct polling *polling = by_ticket(arg, sid, ticket);
-    if (polling == NULL || polling->state != POLLING_LIVE)
+    struct polling *polling = holder(arg, sid, ticket);
+    if (polling == NULL)
         return;
     polling->wanted = true;
     polling->let_go = polling->let_go || want == RECORD_FOR_WEBSOCKET;
@@ -442,8 +451,8 @@ static void gone(void *arg, struct span sid, uint64_t ticket)
 
 static void probed(void *arg, struct span sid, uint64_t ticket, bool probing)
 {
-    struct polling *polling = by_ticket(arg, sid, ticket);
-    if (polling != NULL && polling->state == POLLING_LIVE)
+    struct polling *polling = holder(arg, sid, ticket);
+    if (polling != NULL)
         polling_probed(polling, probing);
 }
 

@@ -127,6 +127,8 @@ void polling_probe_received(struct polling *polling, struct span text);
 void polling_probe_polled(struct polling *polling);
 /* Another instance's WebSocket begins to take it over, or has failed to. */
 void polling_probed(struct polling *polling, bool probing);
+/* When the request of the WebSocket that takes it over began. */
+uint64_t polling_probe_since_us(const struct polling *polling);
 /* It has been opened on the WebSocket that asked for it. */
 void polling_moved(struct polling *polling);
 /* Sends what waits over a WebSocket. */

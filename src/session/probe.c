@@ -38,6 +38,11 @@ void polling_slot_send(struct transport *to, const struct polling_slot *slot)
     }
 }
 
+uint64_t polling_probe_since_us(const struct polling *polling)
+{
+    return polling->probe_until_us - LOOP_MS(polling->sessions->limits.upgrade_timeout_ms);
+}
+
 void polling_moved(struct polling *polling)
 {
     polling_set_state(polling, POLLING_MOVED);
@@ -51,7 +56,7 @@ static void move(struct polling *polling)
     struct transport *to = &polling->websocket->transport;
     struct session *session = polling->transport.session;
     polling->transport.session = NULL;
-    session_move(session, to);
+    session_move(session, to, polling_probe_since_us(polling));
     for (size_t i = 0; i < polling->queue_count; i++)
         polling_slot_send(to, &polling->queue[i]);
     polling_queue_drop(polling);

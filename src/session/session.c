@@ -139,11 +139,11 @@ void session_joined(struct session *session)
     rotation_begin(session);
 }
 
-void session_move(struct session *session, struct transport *transport)
+void session_move(struct session *session, struct transport *transport, uint64_t since_us)
 {
     session->transport = transport;
     transport->session = session;
-    session->opened_us = loop_now_us(session->sessions->loop);
+    session->opened_us = since_us;
     if (session->joined)
         rotation_begin(session);
     if (session_is_unread(session))
@@ -206,9 +206,10 @@ struct session *session_create(struct sessions *sessions, struct transport *tran
 }
 
 struct session *session_restore(struct sessions *sessions, struct transport *transport, const struct protocol *protocol,
-                                const struct session_clock *clock)
+                                const struct session_clock *clock, uint64_t since_us)
 {
     struct session *session = session_new(sessions, transport, protocol);
+    session->opened_us = since_us;
     uint64_t period_ms = clock->awaiting_pong ? sessions->limits.ping_timeout_ms : sessions->limits.ping_interval_ms;
     uint64_t gone_us = LOOP_MS(period_ms > clock->heartbeat_ms ? period_ms - clock->heartbeat_ms : 0);
     session->joined = clock->joined;

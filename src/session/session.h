@@ -100,7 +100,7 @@ struct sessions {
     struct timer lease_sweep;
     size_t count, socket_count;
     size_t of_protocol[PROTOCOLS]; /* sessions */
-    size_t token_bytes; /* of the tokens that sessions keep */
+    size_t token_bytes;            /* of the tokens that sessions keep */
     struct refusals refusals;
     struct {
         uint64_t opened, packets_in, events_in, connects, resumes, resumes_refused, moves, leases_superseded, rotated,
@@ -117,10 +117,10 @@ struct session {
     struct assembly *assembly; /* assembly.h; NULL: no attachments are awaited */
     struct list of_all;
     struct list sockets;
-    struct list catching;   /* in sessions.catching */
-    struct timer heartbeat; /* the next ping, or the deadline for its pong */
-    struct timer deadline;  /* for joining a namespace; after that, for rotating the session */
-    uint64_t opened_us;
+    struct list catching;       /* in sessions.catching */
+    struct timer heartbeat;     /* the next ping, or the deadline for its pong */
+    struct timer deadline;      /* for joining a namespace; after that, for rotating the session */
+    uint64_t opened_us;         /* when its transport's request began: the platform counts from there */
     uint64_t pinged_us;         /* time of the last ping while its pong is awaited, else of the last pong */
     uint32_t moves, moves_seen; /* messages in and out, now and at the last check for a quiet moment */
     struct bucket messages;     /* from the client */
@@ -157,9 +157,10 @@ struct session_clock {
     uint64_t join_ms;      /* until the client must have joined a namespace; not filled by session_clock */
 };
 struct session_clock session_clock(const struct session *session);
-/* Goes on with a session that another instance had: without an open packet, and without subscribers yet. */
+/* Goes on with a session that another instance had: without an open packet, and without subscribers yet. The
+ * transport's request began at `since_us`. */
 struct session *session_restore(struct sessions *sessions, struct transport *transport, const struct protocol *protocol,
-                                const struct session_clock *clock);
+                                const struct session_clock *clock, uint64_t since_us);
 /* Nothing is under way: no call, no lease to be written, and every subscriber is connected and settled. So what a
  * client did has been accepted, and a position says what it has been sent. */
 bool session_is_calm(const struct session *session);
@@ -187,8 +188,8 @@ static inline bool session_is_unread(const struct session *session)
 void session_token_set(struct session *session, struct span token);
 /* The client joined a namespace: ends the connect timeout. */
 void session_joined(struct session *session);
-/* The session goes on over another transport, with the same encoding of packets. */
-void session_move(struct session *session, struct transport *transport);
+/* The session goes on over another transport, with the same encoding of packets, whose request began at `since_us`. */
+void session_move(struct session *session, struct transport *transport, uint64_t since_us);
 /* Nothing waits in the transport any more. */
 void session_drained(struct session *session);
 /* The peer ends the transport in its own way: nothing more is sent to it. */

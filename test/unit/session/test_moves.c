@@ -276,6 +276,24 @@ static void a_websocket_takes_it_from_the_broker(void **state)
     assert_int_equal(request->outcome, POLLING_BAD_REQUEST);
 }
 
+/* The platform cuts the WebSocket's request, which began before the session moved to it. */
+static void a_websocket_is_closed_in_time_however_long_it_probed(void **state)
+{
+    sessions.request_timeout_ms = 500;
+    sessions.limits.rotate_lead_ms = 200;
+    join();
+    fixture_probe_sid = own_sid();
+    struct browser *browser = dial(0);
+    fixture_probe_sid = (struct span){NULL, 0};
+    say(browser, "2probe");
+    expect(browser, "3probe");
+    turn(300);
+    say(browser, "5");
+    turn(180);
+    assert_true(record.moved);
+    assert_int_equal(sessions.counters.rotated, 1);
+}
+
 static void a_held_get_ends_soon_while_a_websocket_probes(void **state)
 {
     join();
@@ -284,6 +302,29 @@ static void a_held_get_ends_soon_while_a_websocket_probes(void **state)
     turn(40);
     assert_false(request->answered);
     assert_true(span_equal(payload(request), SPAN_LIT("6")));
+}
+
+/* The broker's messages and its answers take different ways: a message about this holder may arrive before the answer
+ * that makes it the holder. */
+static void a_probe_told_before_the_answer_counts(void **state)
+{
+    join();
+    struct request *request = get(2);
+    assert_int_not_equal(record.holder, 0);
+    broker->record_events->probed(&sessions, own_sid(), record.holder, true);
+    turn(40);
+    assert_false(request->answered);
+    assert_true(span_equal(payload(request), SPAN_LIT("6")));
+}
+
+static void a_wish_told_before_the_answer_counts(void **state)
+{
+    join();
+    get(2);
+    int passed = record.passed;
+    broker->record_events->wanted(&sessions, own_sid(), record.holder, RECORD_FOR_POST);
+    turn(40);
+    assert_int_equal(record.passed, passed + 1);
 }
 
 /* A namespace without recovery has no leases otherwise. */
@@ -443,7 +484,10 @@ int main(void)
         TEST(a_goodbye_ends_the_record),
         TEST(an_aborted_get_ends_the_record),
         TEST(a_websocket_takes_it_from_the_broker),
+        TEST(a_websocket_is_closed_in_time_however_long_it_probed),
         TEST(a_held_get_ends_soon_while_a_websocket_probes),
+        TEST(a_probe_told_before_the_answer_counts),
+        TEST(a_wish_told_before_the_answer_counts),
         TEST(a_namespace_without_recovery_moves_too),
         TEST(a_room_is_replayed_once),
         TEST(more_than_a_slow_client_may_have_comes_at_once),
