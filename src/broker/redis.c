@@ -175,6 +175,11 @@ static bool is_for_good(enum tls_fault fault)
            fault == TLS_FAULT_WANTS_CERT;
 }
 
+static const char *place_text(const struct redis_broker *redis)
+{
+    return redis->url.host != NULL ? redis->url.host : redis->url.path != NULL ? redis->url.path : redis->primary;
+}
+
 /* A link ended before the broker was up: says why, once for each reason. */
 static void trouble_tell(struct redis_broker *redis, const struct redis_link *link)
 {
@@ -189,8 +194,8 @@ static void trouble_tell(struct redis_broker *redis, const struct redis_link *li
     if (is_for_good(problem->fault) && !redis->proven)
         redis_unusable(redis, why);
     else
-        log_event(LOG_WARNING, "the broker cannot be reached; retrying",
-                  LOG_C("host", redis->url.host != NULL ? redis->url.host : redis->url.path), LOG_C("why", why));
+        log_event(LOG_WARNING, "the broker cannot be reached; retrying", LOG_C("host", place_text(redis)),
+                  LOG_C("why", why));
     free(why);
 }
 
@@ -244,15 +249,50 @@ static void resolved(void *arg, const struct addr *addrs, size_t count, const ch
         return;
     }
     if (!redis->complained)
-        log_event(LOG_ERROR, "the broker's name is not known", LOG_C("host", redis->url.host), LOG_C("why", why));
+        log_event(LOG_ERROR, "the broker's name is not known", LOG_C("host", place_text(redis)), LOG_C("why", why));
     redis->complained = true;
     backoff_start(redis);
 }
+
+/* Another one than before is connected to at once, although the old one may still answer. */
+static void primary_found(void *arg, const char *host, uint16_t port)
+{
+    struct redis_broker *redis = arg;
+    bool is_another = redis->primary == NULL || strcmp(redis->primary, host) != 0 || redis->primary_port != port;
+    char *former = redis->primary;
+    redis->primary = mem_text(span_str(host));
+    redis->primary_port = port;
+    free(former);
+    if (is_another)
+        log_event(LOG_NOTICE, "the Sentinels name the primary", LOG_C("host", host), LOG_N("port", port));
+    if (redis->is_asking)
+        redis->resolve = resolve_start(redis->loop, host, port, resolved, redis);
+    else if (is_another && redis->state != REDIS_DOWN)
+        redis_break(redis, CLOSE_BROKER_LOST);
+    redis->is_asking = false;
+}
+
+static void primary_unknown(void *arg, const char *why)
+{
+    struct redis_broker *redis = arg;
+    redis->is_asking = false;
+    if (!redis->complained)
+        log_event(LOG_ERROR, "no Sentinel says where the primary is; retrying", LOG_C("why", why));
+    redis->complained = true;
+    backoff_start(redis);
+}
+
+static const struct redis_sentinel_events sentinel_events = {primary_found, primary_unknown};
 
 static void connect_now(struct timer *timer)
 {
     struct redis_broker *redis = container_of(timer, struct redis_broker, backoff);
     struct addr addr;
+    if (redis->url.sentinel_count > 0) {
+        redis->is_asking = true;
+        redis_sentinel_ask(&redis->sentinel, redis->tls);
+        return;
+    }
     if (redis->url.path == NULL) {
         redis->resolve = resolve_start(redis->loop, redis->url.host, redis->url.port, resolved, redis);
         return;
@@ -270,7 +310,8 @@ static void destroy(struct broker *broker)
     resolve_cancel(redis->resolve);
     redis_break(redis, CLOSE_DONE);
     redis_port_end(redis);
-    if (redis->commands.busy || redis->feed.busy || redis->port.busy)
+    redis_sentinel_stop(&redis->sentinel);
+    if (redis->commands.busy || redis->feed.busy || redis->port.busy || redis->sentinel.link.busy)
         net_reap(redis->net);
     redis_publish_finish(redis);
     refuse_all(&redis->refuse);
@@ -278,13 +319,14 @@ static void destroy(struct broker *broker)
     task_cancel(&redis->read_flush);
     redis_link_finish(&redis->commands);
     redis_link_finish(&redis->feed);
+    redis_sentinel_finish(&redis->sentinel);
     redis_url_finish(&redis->url);
     tls_client_destroy(redis->tls);
     redis_port_finish(&redis->port);
-    char *const texts[] = {redis->prefix,        redis->instance,    redis->key_prefix, redis->state_key,
-                           redis->publisher_key, redis->recent_key,  redis->lives_key,  redis->away_key,
-                           redis->inbox,         redis->of_key,      redis->rooms_key,  redis->sizes_key,
-                           redis->heres_key,     redis->trouble_text};
+    char *const texts[] = {redis->prefix,        redis->instance,     redis->key_prefix, redis->state_key,
+                           redis->publisher_key, redis->recent_key,   redis->lives_key,  redis->away_key,
+                           redis->inbox,         redis->of_key,       redis->rooms_key,  redis->sizes_key,
+                           redis->heres_key,     redis->trouble_text, redis->primary};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         free(texts[i]);
     free(redis);
@@ -368,6 +410,7 @@ struct broker *broker_redis_create(struct net *net, const struct broker_redis_co
     redis_link_init(&redis->commands, net, &link_events);
     redis_link_init(&redis->feed, net, &link_events);
     redis_port_init(&redis->port);
+    redis_sentinel_init(&redis->sentinel, net, &redis->url, &sentinel_events, redis);
     redis_publish_init(redis);
     redis_feed_init(redis);
     redis_pulse_init(redis);

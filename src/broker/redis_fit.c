@@ -92,8 +92,8 @@ char *redis_unfit_text(const struct redis_broker *redis, struct span info)
                           SPAN_ARG(redis_quote(redis, span_sub(version, 0, WORD_BYTES_MAX))));
     if (info_is(info, SPAN_LIT("redis_mode:"), SPAN_LIT("sentinel")))
         return mem_text(
-            SPAN_LIT("this is a Redis Sentinel, which holds no data: give REDIS_URL the address of the Redis "
-                     "that it watches"));
+            SPAN_LIT("this is a Redis Sentinel, which holds no data: write redis+sentinel://HOST:PORT/NAME in "
+                     "REDIS_URL, with the name that it knows the primary by"));
     if (info_is(info, SPAN_LIT("redis_mode:"), SPAN_LIT("cluster")) ||
         info_is(info, SPAN_LIT("cluster_enabled:"), SPAN_LIT("1")))
         return mem_text(SPAN_LIT(CLUSTER));

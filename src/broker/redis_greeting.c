@@ -183,6 +183,15 @@ static void greeting_info(void *arg, const struct resp *reply)
         return;
     }
     struct span run_id = redis_info_get(reply->text, SPAN_LIT("run_id:"));
+    if (redis->url.sentinel_count > 0 &&
+        span_equal(redis_info_get(reply->text, SPAN_LIT("role:")), SPAN_LIT("slave"))) {
+        redis_sentinel_was_wrong(&redis->sentinel);
+        if (!redis->complained)
+            log_event(LOG_WARNING, "a Sentinel names a replica, as it has not noticed a failover yet; asking again");
+        redis->complained = true;
+        redis_break(redis, CLOSE_BROKER_LOST);
+        return;
+    }
     char *why = redis_unfit_text(redis, reply->text);
     if (why != NULL) {
         redis_unusable(redis, why);

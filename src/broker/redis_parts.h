@@ -10,6 +10,7 @@
 #include "broker/redis.h"
 #include "broker/redis_answer.h"
 #include "broker/redis_link.h"
+#include "broker/redis_sentinel.h"
 #include "broker/redis_url.h"
 #include "broker/redis_window.h"
 #include "loop/resolve.h"
@@ -94,7 +95,8 @@ struct redis_broker {
     char *inbox;
     struct redis_link commands, feed;
     struct redis_port port;
-    struct addr addr; /* of the last try */
+    struct redis_sentinel sentinel; /* unused without Sentinels */
+    struct addr addr;               /* of the last try */
     struct resolve *resolve;
     size_t address; /* index of the name's address to try next; only counts up */
     struct timer backoff;
@@ -112,6 +114,9 @@ struct redis_broker {
     uint64_t spoiled_count;            /* cases since then */
     uint64_t full_told_us, full_count; /* the same for refused publishes */
     char *trouble_text;                /* the text of broker.trouble */
+    char *primary;                     /* that the Sentinels named; NULL: none so far */
+    uint16_t primary_port;
+    bool is_asking; /* for the primary, to connect to it */
     /* Reasons that kept a link from coming up and have been logged. */
     bool closes_told[CLOSE_REASON_COUNT], faults_told[TLS_FAULT_OTHER + 1];
     char sha[SCRIPT_COUNT][SHA_BYTES];

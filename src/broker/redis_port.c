@@ -94,7 +94,7 @@ static void probe(struct redis_broker *redis, const struct tls_client *tls)
 
 static bool may_ask(const struct redis_broker *redis)
 {
-    return !redis->port.busy && !redis->proven && !redis->unusable && redis->url.path == NULL;
+    return !redis->port.busy && !redis->proven && !redis->unusable && redis->url.host != NULL;
 }
 
 void redis_port_cut(struct redis_broker *redis)

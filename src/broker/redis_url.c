@@ -4,10 +4,11 @@
 
 #include <stdlib.h>
 
+#include "base/buf.h"
 #include "base/mem.h"
 #include "wire/uri.h"
 
-enum { DB_MAX = 65535 };
+enum { DB_MAX = 65535, REDIS_PORT = 6379, SENTINEL_PORT = 26379 };
 
 /* With one slip, whatever stands behind the scheme may be a password. So no text quotes it. */
 #define NO_QUOTE " (not shown: it may be part of a password, in which @ / ? are %%40 %%2F %%3F)"
@@ -62,22 +63,59 @@ static bool fault_tell(enum uri_fault fault, struct err *err)
         return err_set(err, "REDIS_URL: it is longer than %d bytes", URI_BYTES_MAX);
     default:
         return err_set(err,
-                       "REDIS_URL: expected redis://[user:password@]host[:port][/db], rediss:// (TLS) or unix:///path");
+                       "REDIS_URL: expected redis://[user:password@]host[:port][/db], rediss:// (TLS), unix:///path or "
+                       "redis+sentinel://host[:port],.../NAME");
     }
 }
 
-static bool host_read(struct redis_url *url, const struct uri *uri, struct err *err)
+static bool place_read(struct redis_place *place, const struct uri *uri, uint16_t port_default, struct err *err)
 {
-    uint64_t port = 6379;
+    uint64_t port = port_default;
     if (uri->port.len != 0 && (!span_to_u64(uri->port, &port) || port == 0 || port > 65535))
         return fault_tell(URI_BAD_PORT, err);
     if (uri->host.len == 0)
         return err_set(err, "REDIS_URL: names no host; expected redis://HOST:PORT");
     if (!is_host(uri->host))
         return fault_tell(URI_BAD_HOST, err);
-    url->host = mem_text(uri->host);
-    url->port = (uint16_t)port;
+    *place = (struct redis_place){mem_text(uri->host), (uint16_t)port};
     return true;
+}
+
+static bool host_read(struct redis_url *url, const struct uri *uri, struct err *err)
+{
+    struct redis_place place = {0};
+    bool ok = place_read(&place, uri, REDIS_PORT, err);
+    url->host = place.host;
+    url->port = place.port;
+    return ok;
+}
+
+/* One of the hosts between the commas. */
+static bool sentinel_read(struct redis_url *url, struct span text, struct err *err)
+{
+    struct uri uri;
+    enum uri_fault fault;
+    if (url->sentinel_count == REDIS_SENTINELS_MAX)
+        return err_set(err, "REDIS_URL: more than %d Sentinels; a few are enough, they know each other",
+                       REDIS_SENTINELS_MAX);
+    char *one = mem_printf("redis://" SPAN_FMT, SPAN_ARG(text));
+    bool ok = uri_split(&uri, span_str(one), &fault)
+                  ? place_read(&url->sentinels[url->sentinel_count], &uri, SENTINEL_PORT, err)
+                  : fault_tell(fault, err);
+    free(one);
+    url->sentinel_count += ok;
+    return ok;
+}
+
+/* `/NAME` or `/NAME/db`. */
+static bool primary_read(struct redis_url *url, struct span path, struct err *err)
+{
+    struct span rest = span_from(path, 1), name;
+    span_next(&rest, '/', &name);
+    url->primary = name.len == 0 ? mem_text(SPAN_LIT("mymaster")) : uri_decode(name);
+    if (url->primary == NULL)
+        return err_set(err, "REDIS_URL: the primary's name is not percent-encoded well: %% is written as %%25");
+    return rest.data == NULL || db_read(url, rest, err);
 }
 
 static bool path_read(struct redis_url *url, struct span path, struct err *err)
@@ -99,7 +137,13 @@ static bool option_read(struct redis_url *url, struct span key, struct span valu
     const struct {
         const char *name;
         char **to;
-    } texts[] = {{"ca", &url->ca}, {"cert", &url->cert}, {"key", &url->key}, {"server_name", &url->server_name}};
+        bool is_on;
+    } texts[] = {{"ca", &url->ca, url->tls},
+                 {"cert", &url->cert, url->tls},
+                 {"key", &url->key, url->tls},
+                 {"server_name", &url->server_name, url->tls},
+                 {"sentinel_user", &url->sentinel_user, url->sentinel_count > 0},
+                 {"sentinel_password", &url->sentinel_password, url->sentinel_count > 0}};
     if (value.len == 0)
         return err_set(err, "REDIS_URL: an option behind ? has no value; expected OPTION=VALUE" NO_QUOTE);
     if (url->path != NULL && span_equal(key, SPAN_LIT("db")))
@@ -108,8 +152,8 @@ static bool option_read(struct redis_url *url, struct span key, struct span valu
         url->verify_off = span_equal(value, SPAN_LIT("no"));
         return url->verify_off || span_equal(value, SPAN_LIT("yes")) || err_set(err, "REDIS_URL: verify is yes or no");
     }
-    for (size_t i = 0; i < sizeof texts / sizeof texts[0] && url->tls; i++) {
-        if (!span_equal(key, span_str(texts[i].name)))
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        if (!texts[i].is_on || !span_equal(key, span_str(texts[i].name)))
             continue;
         if (*texts[i].to != NULL)
             return err_set(err, "REDIS_URL: %s is given twice", texts[i].name);
@@ -119,7 +163,10 @@ static bool option_read(struct redis_url *url, struct span key, struct span valu
                        texts[i].name);
     }
     return err_set(err, "REDIS_URL: an option behind ? is unknown; %s" NO_QUOTE,
-                   url->tls    ? "rediss:// knows ca, cert, key, verify and server_name"
+                   url->sentinel_count > 0
+                       ? "redis+sentinel:// knows sentinel_user and sentinel_password; with TLS, rediss+sentinel:// "
+                         "also knows ca, cert, key, verify and server_name"
+                   : url->tls  ? "rediss:// knows ca, cert, key, verify and server_name"
                    : url->path ? "unix:// knows db"
                                : "redis:// knows nothing there, rediss:// (TLS) does");
 }
@@ -136,19 +183,32 @@ static bool options_read(struct redis_url *url, struct span options, struct err 
         return err_set(err, "REDIS_URL: cert and key go together, %s is missing", url->cert == NULL ? "cert" : "key");
     if (url->verify_off && url->ca != NULL)
         return err_set(err, "REDIS_URL: verify=no believes anybody, so ca= says nothing: leave one of them out");
+    if (url->sentinel_user != NULL && url->sentinel_password == NULL)
+        return err_set(err, "REDIS_URL: sentinel_user needs sentinel_password");
+    if (url->sentinel_count > 0 && url->tls && url->server_name == NULL && !url->verify_off)
+        return err_set(err,
+                       "REDIS_URL: Sentinels name the primary by its address, which certificates rarely hold: give "
+                       "the name that all certificates have with ?server_name=NAME");
     return true;
 }
 
-static bool scheme_read(struct redis_url *url, struct span text, bool *is_unix, struct err *err)
+enum kind { KIND_HOST, KIND_UNIX, KIND_SENTINEL };
+
+static bool scheme_read(struct redis_url *url, struct span text, enum kind *kind, struct err *err)
 {
     static const struct {
         const char *text;
-        bool is_unix, tls;
-    } schemes[] = {{"redis://", false, false}, {"rediss://", false, true}, {"unix://", true, false}};
+        enum kind kind;
+        bool tls;
+    } schemes[] = {{"redis://", KIND_HOST, false},
+                   {"rediss://", KIND_HOST, true},
+                   {"unix://", KIND_UNIX, false},
+                   {"redis+sentinel://", KIND_SENTINEL, false},
+                   {"rediss+sentinel://", KIND_SENTINEL, true}};
     for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++) {
         if (!span_starts_with(text, span_str(schemes[i].text)))
             continue;
-        *is_unix = schemes[i].is_unix;
+        *kind = schemes[i].kind;
         url->tls = schemes[i].tls;
         return true;
     }
@@ -167,32 +227,71 @@ static bool password_is_whole(struct span text)
     return span_find(span_from(rest, end), '@') < 0;
 }
 
-bool redis_url_parse(struct redis_url *url, const char *text, struct err *err)
+/* Reads the hosts between the commas, and leaves one in `single`, for the parser of URIs, which knows no lists. */
+static bool sentinels_read(struct redis_url *url, struct span text, struct buf *single, struct err *err)
+{
+    struct span rest = text, scheme, host;
+    span_next(&rest, ':', &scheme);
+    rest = span_from(rest, 2);
+    size_t begin = 0, end = 0;
+    while (end < rest.len && rest.data[end] != '/' && rest.data[end] != '?')
+        end++;
+    for (size_t i = 0; i < end; i++)
+        begin = rest.data[i] == '@' ? i + 1 : begin;
+    struct span hosts = span_sub(rest, begin, end - begin);
+    while (span_next(&hosts, ',', &host)) {
+        if (!sentinel_read(url, host, err))
+            return false;
+    }
+    if (url->sentinel_count == 0)
+        return err_set(err, "REDIS_URL: names no Sentinel; expected redis+sentinel://HOST:PORT,HOST:PORT/NAME");
+    buf_printf(single, "redis://" SPAN_FMT "sentinel" SPAN_FMT, SPAN_ARG(span_sub(rest, 0, begin)),
+               SPAN_ARG(span_from(rest, end)));
+    return true;
+}
+
+static bool parts_read(struct redis_url *url, struct span text, enum kind kind, struct err *err)
 {
     struct uri uri;
     enum uri_fault fault;
-    bool is_unix = false;
+    if (!uri_split(&uri, text, &fault))
+        return fault_tell(fault, err);
+    if (uri.login.data != NULL && !login_read(url, uri.login, err))
+        return false;
+    if (kind == KIND_UNIX && uri.place.len > 0)
+        return err_set(err, "REDIS_URL: unix:// needs an absolute path, like unix:///run/redis.sock");
+    bool ok = kind == KIND_UNIX       ? path_read(url, uri.path, err)
+              : kind == KIND_SENTINEL ? primary_read(url, uri.path, err)
+                                      : host_read(url, &uri, err) && db_read(url, span_from(uri.path, 1), err);
+    return ok && options_read(url, uri.query, err);
+}
+
+bool redis_url_parse(struct redis_url *url, const char *text, struct err *err)
+{
+    enum kind kind = KIND_HOST;
+    struct buf single = {0};
+    struct span parsed = span_str(text);
     *url = (struct redis_url){0};
-    if (!scheme_read(url, span_str(text), &is_unix, err))
+    if (!scheme_read(url, span_str(text), &kind, err))
         return false;
     if (!password_is_whole(span_str(text)))
         return err_set(err, "REDIS_URL: in user, password and path, / is written as %%2F (not in a path), ? as %%3F, "
                             "@ as %%40");
-    if (!uri_split(&uri, span_str(text), &fault))
-        return fault_tell(fault, err);
-    if (uri.login.data != NULL && !login_read(url, uri.login, err))
-        return false;
-    if (is_unix && uri.place.len > 0)
-        return err_set(err, "REDIS_URL: unix:// needs an absolute path, like unix:///run/redis.sock");
-    bool ok = is_unix ? path_read(url, uri.path, err)
-                      : host_read(url, &uri, err) && db_read(url, span_from(uri.path, 1), err);
-    return ok && options_read(url, uri.query, err);
+    bool ok = kind != KIND_SENTINEL || sentinels_read(url, parsed, &single, err);
+    if (ok && kind == KIND_SENTINEL)
+        parsed = buf_span(&single);
+    ok = ok && parts_read(url, parsed, kind, err);
+    buf_finish(&single);
+    return ok;
 }
 
 void redis_url_finish(struct redis_url *url)
 {
-    char *const texts[] = {url->host, url->path, url->user, url->password,
-                           url->ca,   url->cert, url->key,  url->server_name};
+    char *const texts[] = {
+        url->host,        url->path,    url->user,          url->password,         url->ca, url->cert, url->key,
+        url->server_name, url->primary, url->sentinel_user, url->sentinel_password};
+    for (size_t i = 0; i < url->sentinel_count; i++)
+        free(url->sentinels[i].host);
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         free(texts[i]);
     *url = (struct redis_url){0};

@@ -21,8 +21,8 @@ static const struct argp_option options[] = {
     {"config", 'c', "FILE", 0, "What is relayed to whom, what is logged and replayed (YAML)", 0},
     {"port", 'p', "PORT", 0, "Listen on this port; 0 picks a free one (PORT; default 8080)", 0},
     {"redis-url", 'r', "URL", 0,
-     "Connect instances through this Redis: redis://[user:password@]host[:port][/db], rediss://... (TLS) "
-     "or unix:///path (REDIS_URL; default: the in-process broker)",
+     "Connect instances through this Redis: redis://[user:password@]host[:port][/db], rediss://... (TLS), "
+     "unix:///path or redis+sentinel://host[:port],.../NAME (REDIS_URL; default: the in-process broker)",
      0},
     {"broker", KEY_BROKER, "NAME", 0,
      "memory or redis. With K_SERVICE set and no REDIS_URL, the in-process broker must be "

@@ -136,7 +136,7 @@ test('a heartbeat over polling: without its pong, the session is gone when it is
   assert.deepEqual(rest, { upgrades: ['websocket'], pingInterval: 500, pingTimeout: 400, maxPayload: 100000 });
   const ping = await (await fetch(`${instance.url}${poll}&sid=${sid}`)).text();
   assert.equal(ping, '2');
-  await sleep(410);
+  await sleep(800);
   const late = await fetch(`${instance.url}${poll}&sid=${sid}`);
   assert.deepEqual([late.status, await late.json()], [400, { code: 1, message: 'Session ID unknown' }]);
 });

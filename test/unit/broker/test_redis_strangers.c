@@ -181,7 +181,7 @@ static void a_sentinel_is_told(void **state)
 {
     struct instance *a =
         instance_open_at("A", talker_open("$51\r\n# Server\r\nredis_version:7.0.15\r\nredis_mode:sentinel\r\n", false));
-    is_unusable(a, "Sentinel", "the Redis that it watches");
+    is_unusable(a, "Sentinel", "redis+sentinel://HOST:PORT/NAME");
     instance_destroy(a);
     talker_close();
 }

@@ -53,6 +53,36 @@ static void test_hosts(void **state)
     assert_host("localhost", 6379, 0, NULL, NULL);
 }
 
+static void assert_sentinel(size_t i, const char *host, unsigned port)
+{
+    assert_true(i < url.sentinel_count);
+    assert_string_equal(url.sentinels[i].host, host);
+    assert_int_equal(url.sentinels[i].port, port);
+}
+
+static void test_sentinels(void **state)
+{
+    parse("redis+sentinel://a,b:7,[fd00::1],[fd00::2]:9/board/3");
+    assert_int_equal(url.sentinel_count, 4);
+    assert_sentinel(0, "a", 26379);
+    assert_sentinel(1, "b", 7);
+    assert_sentinel(2, "fd00::1", 26379);
+    assert_sentinel(3, "fd00::2", 9);
+    assert_string_equal(url.primary, "board");
+    assert_host(NULL, 0, 3, NULL, NULL);
+    parse("redis+sentinel://me:a%2Cb%40@a:1,b:2");
+    assert_string_equal(url.primary, "mymaster");
+    assert_host(NULL, 0, 0, "me", "a,b@");
+    assert_int_equal(url.sentinel_count, 2);
+    parse("redis+sentinel://a/my%2Fown?sentinel_user=u&sentinel_password=p%26q");
+    assert_string_equal(url.primary, "my/own");
+    assert_string_equal(url.sentinel_user, "u");
+    assert_string_equal(url.sentinel_password, "p&q");
+    parse("rediss+sentinel://a,b/board?server_name=redis.internal&ca=/ca.pem");
+    assert_true(url.tls);
+    assert_string_equal(url.server_name, "redis.internal");
+}
+
 static void test_logins(void **state)
 {
     parse("redis://:secret@localhost");
@@ -134,6 +164,16 @@ static void test_what_is_wrong_is_said(void **state)
         {"rediss://localhost?verify=no&ca=/a", "leave one of them out"},
         {"rediss://localhost?cert=/a", "cert and key go together, key is missing"},
         {"rediss://localhost?key=/a", "cert and key go together, cert is missing"},
+        {"redis+sentinel:///mymaster", "names no host"},
+        {"redis+sentinel://a,,b/mymaster", "names no host"},
+        {"redis+sentinel://a:0,b/mymaster", "expected a port"},
+        {"redis+sentinel://a/board/seven", "expected the number of a database"},
+        {"redis+sentinel://a/b%zz", "the primary's name is not percent-encoded well"},
+        {"redis+sentinel://a?ca=/x", "an option behind ? is unknown; redis+sentinel:// knows sentinel_user"},
+        {"redis+sentinel://a?sentinel_user=u", "sentinel_user needs sentinel_password"},
+        {"rediss+sentinel://a/board", "give the name that all certificates have with ?server_name=NAME"},
+        {"redis+sentinel://a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a/b", "more than 16 Sentinels"},
+        {"redis://localhost?sentinel_password=x", "an option behind ? is unknown"},
         {"unix://run/redis.sock", "needs an absolute path"},
         {"unix://", "needs an absolute path"},
         {"unix://?db=1", "needs an absolute path"},
@@ -213,6 +253,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_hosts),
+        cmocka_unit_test(test_sentinels),
         cmocka_unit_test(test_logins),
         cmocka_unit_test(test_unix_sockets),
         cmocka_unit_test(test_tls),
