@@ -177,7 +177,7 @@ static bool is_for_good(enum tls_fault fault)
 
 static const char *place_text(const struct redis_broker *redis)
 {
-    return redis->url.host != NULL ? redis->url.host : redis->url.path != NULL ? redis->url.path : redis->primary;
+    return redis->url.kind == REDIS_URL_UNIX ? redis->url.path : redis_cluster_place(redis).host;
 }
 
 /* A link ended before the broker was up: says why, once for each reason. */
@@ -219,6 +219,7 @@ static void link_closed(struct redis_link *link)
         if (redis->state != REDIS_UP) {
             trouble_tell(redis, link);
             redis->address++; /* a name may have others */
+            redis_cluster_failed(redis);
         }
         if (link->conn.reason == CLOSE_BROKER_INVALID)
             redis_invalid(redis, "bytes that are not Redis' protocol, or beyond a bound");
@@ -288,13 +289,14 @@ static void connect_now(struct timer *timer)
 {
     struct redis_broker *redis = container_of(timer, struct redis_broker, backoff);
     struct addr addr;
-    if (redis->url.sentinel_count > 0) {
+    if (redis->url.kind == REDIS_URL_SENTINEL) {
         redis->is_asking = true;
         redis_sentinel_ask(&redis->sentinel, redis->tls);
         return;
     }
-    if (redis->url.path == NULL) {
-        redis->resolve = resolve_start(redis->loop, redis->url.host, redis->url.port, resolved, redis);
+    if (redis->url.kind != REDIS_URL_UNIX) {
+        const struct redis_place place = redis_cluster_place(redis);
+        redis->resolve = resolve_start(redis->loop, place.host, place.port, resolved, redis);
         return;
     }
     bool fits = addr_from_unix(&addr, span_str(redis->url.path));
@@ -320,6 +322,7 @@ static void destroy(struct broker *broker)
     redis_link_finish(&redis->commands);
     redis_link_finish(&redis->feed);
     redis_sentinel_finish(&redis->sentinel);
+    redis_cluster_finish(redis);
     redis_url_finish(&redis->url);
     tls_client_destroy(redis->tls);
     redis_port_finish(&redis->port);

@@ -7,10 +7,6 @@
 
 enum { VERSION_MIN = 602, WORD_BYTES_MAX = 32 };
 
-#define CLUSTER \
-    "this Redis is in cluster mode, which is not supported: give REDIS_URL a standalone Redis (cluster-enabled no, " \
-    "or " \
-    "\"cluster mode disabled\" at a provider)"
 #define REPLICA_CURE "give REDIS_URL the address of its primary, or promote it (REPLICAOF NO ONE)"
 #define REPLICA "this Redis is a replica and refuses writes (READONLY): " REPLICA_CURE
 
@@ -24,10 +20,9 @@ const char *redis_remedy(struct span answer)
         {"ERR invalid password", "set the password in REDIS_URL, like redis://:password@host"},
         {"ERR AUTH", "it knows no password: leave it out of REDIS_URL"},
         {"ERR Client sent AUTH", "it knows no password: leave it out of REDIS_URL"},
-        {"ERR SELECT is not allowed in cluster mode", CLUSTER},
-        {"MOVED", CLUSTER},
-        {"CLUSTERDOWN", CLUSTER},
-        {"CROSSSLOT", CLUSTER},
+        {"ERR SELECT is not allowed in cluster mode",
+         "a cluster has no numbered databases: leave the number out of REDIS_URL"},
+        {"MOVED", "a Redis of a cluster is named by redis+cluster://HOST:PORT in REDIS_URL"},
         {"DENIED",
          "it takes clients of its own machine only (protected mode): set a password for it (requirepass, or an "
          "ACL user), and write it into REDIS_URL"},
@@ -94,10 +89,7 @@ char *redis_unfit_text(const struct redis_broker *redis, struct span info)
         return mem_text(
             SPAN_LIT("this is a Redis Sentinel, which holds no data: write redis+sentinel://HOST:PORT/NAME in "
                      "REDIS_URL, with the name that it knows the primary by"));
-    if (info_is(info, SPAN_LIT("redis_mode:"), SPAN_LIT("cluster")) ||
-        info_is(info, SPAN_LIT("cluster_enabled:"), SPAN_LIT("1")))
-        return mem_text(SPAN_LIT(CLUSTER));
-    if (info_is(info, SPAN_LIT("role:"), SPAN_LIT("slave")))
+    if (!redis->cluster.is_one && info_is(info, SPAN_LIT("role:"), SPAN_LIT("slave")))
         return replica_text(redis, info);
     return redis_eviction_text(info); /* it would lose accepted events */
 }

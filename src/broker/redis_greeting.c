@@ -28,6 +28,8 @@ static const char *const scripts[SCRIPT_COUNT] = {
 
 void redis_greeting_failed(struct redis_broker *redis, const char *what, struct span answer)
 {
+    if (redis_cluster_sends_away(redis, answer))
+        return;
     const char *help = redis_remedy(answer);
     struct span shown = redis_quote(redis, answer);
     if (help != NULL) {
@@ -173,6 +175,15 @@ static void greeting_ok(void *arg, const struct resp *reply)
         done(redis);
 }
 
+static void greeting_nodes(void *arg, const struct resp *reply)
+{
+    struct redis_broker *redis = arg;
+    if (reply == NULL || redis->state != REDIS_GREETING)
+        return;
+    redis_cluster_nodes(redis, reply);
+    done(redis);
+}
+
 static void greeting_info(void *arg, const struct resp *reply)
 {
     struct redis_broker *redis = arg;
@@ -183,7 +194,8 @@ static void greeting_info(void *arg, const struct resp *reply)
         return;
     }
     struct span run_id = redis_info_get(reply->text, SPAN_LIT("run_id:"));
-    if (redis->url.sentinel_count > 0 &&
+    redis->cluster.is_one = span_equal(redis_info_get(reply->text, SPAN_LIT("redis_mode:")), SPAN_LIT("cluster"));
+    if (redis->url.kind == REDIS_URL_SENTINEL &&
         span_equal(redis_info_get(reply->text, SPAN_LIT("role:")), SPAN_LIT("slave"))) {
         redis_sentinel_was_wrong(&redis->sentinel);
         if (!redis->complained)
@@ -205,7 +217,10 @@ static void greeting_info(void *arg, const struct resp *reply)
     redis_memory_seen(redis, reply->text);
     memcpy(redis->run_id, run_id.data, run_id.len);
     redis->run_id_len = run_id.len;
-    done(redis);
+    if (redis->cluster.is_one)
+        redis_cluster_greet(redis, greeting_nodes); /* then it is done */
+    else
+        done(redis);
 }
 
 struct loading {

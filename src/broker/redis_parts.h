@@ -82,6 +82,14 @@ struct redis_port {
     bool busy;
 };
 
+/* Nodes of a cluster that it told us of, to ask when those of the URL are away. Written by redis_cluster.c only. */
+struct redis_cluster {
+    bool is_one; /* as INFO says */
+    struct redis_place known[REDIS_SEEDS_MAX];
+    size_t known_count;
+    size_t next; /* of the URL's nodes and these; only counts up */
+};
+
 struct redis_broker {
     struct broker broker;
     struct net *net;
@@ -98,6 +106,7 @@ struct redis_broker {
     struct redis_sentinel sentinel; /* unused without Sentinels */
     struct addr addr;               /* of the last try */
     struct resolve *resolve;
+    struct redis_cluster cluster;
     size_t address; /* index of the name's address to try next; only counts up */
     struct timer backoff;
     uint64_t backoff_ms;
@@ -114,7 +123,7 @@ struct redis_broker {
     uint64_t spoiled_count;            /* cases since then */
     uint64_t full_told_us, full_count; /* the same for refused publishes */
     char *trouble_text;                /* the text of broker.trouble */
-    char *primary;                     /* that the Sentinels named; NULL: none so far */
+    char *primary;                     /* that Sentinels or MOVED named; NULL: none so far */
     uint16_t primary_port;
     bool is_asking; /* for the primary, to connect to it */
     /* Reasons that kept a link from coming up and have been logged. */
@@ -195,6 +204,19 @@ const char *redis_remedy(struct span answer);
 const char *redis_hint(struct span answer);
 /* Why this Redis will not do, according to INFO, with the cure; NULL: it will. The caller frees it. */
 char *redis_unfit_text(const struct redis_broker *redis, struct span info);
+
+/* redis_cluster.c: all keys are in one slot, so one node of a cluster has them. Any node names it (MOVED). */
+/* The Redis to connect to: that which the cluster named, else one of its nodes; without a cluster the URL's. The host
+ * is borrowed until the next call of this file. */
+struct redis_place redis_cluster_place(const struct redis_broker *redis);
+/* The Redis of the last try did not come up: another node is asked. */
+void redis_cluster_failed(struct redis_broker *redis);
+/* Asks for the cluster's nodes, as one part of the greeting. */
+void redis_cluster_greet(struct redis_broker *redis, redis_reply_fn *done);
+void redis_cluster_nodes(struct redis_broker *redis, const struct resp *reply);
+/* True for an error by which a node sends us elsewhere, or away for now: breaks the links. */
+bool redis_cluster_sends_away(struct redis_broker *redis, struct span error);
+void redis_cluster_finish(struct redis_broker *redis);
 
 /* redis_port.c */
 /* The protocol that begins with these bytes, with the cure, or NULL: it is not known. */

@@ -17,7 +17,7 @@ static struct redis_sentinel *sentinel_of(struct redis_link *link)
 
 static const struct redis_place *place_of(const struct redis_sentinel *sentinel)
 {
-    return &sentinel->url->sentinels[sentinel->next % sentinel->url->sentinel_count];
+    return &sentinel->url->seeds[sentinel->next % sentinel->url->seed_count];
 }
 
 static void why_set(struct redis_sentinel *sentinel, char *why)
@@ -63,7 +63,7 @@ static void round_fail(struct redis_sentinel *sentinel)
 static void ask_next(struct redis_sentinel *sentinel)
 {
     sentinel->next++;
-    if (sentinel->tried < sentinel->url->sentinel_count)
+    if (sentinel->tried < sentinel->url->seed_count)
         ask_one(sentinel);
     else
         round_fail(sentinel);

@@ -135,6 +135,8 @@ bool redis_is_error(struct redis_broker *redis, const struct resp *reply, const 
                                               "LOADING",  "MASTERDOWN", "CLUSTERDOWN", "MOVED"};
     if (reply->type != RESP_ERROR)
         return false;
+    if (redis_cluster_sends_away(redis, reply->text))
+        return true;
     if (span_starts_with(reply->text, SPAN_LIT("LIFE"))) {
         if (redis->state == REDIS_UP)
             redis_life_ended(redis);

@@ -64,7 +64,7 @@ static bool fault_tell(enum uri_fault fault, struct err *err)
     default:
         return err_set(err,
                        "REDIS_URL: expected redis://[user:password@]host[:port][/db], rediss:// (TLS), unix:///path or "
-                       "redis+sentinel://host[:port],.../NAME");
+                       "redis+sentinel://host[:port],.../NAME or redis+cluster://host[:port],...");
     }
 }
 
@@ -91,19 +91,19 @@ static bool host_read(struct redis_url *url, const struct uri *uri, struct err *
 }
 
 /* One of the hosts between the commas. */
-static bool sentinel_read(struct redis_url *url, struct span text, struct err *err)
+static bool seed_read(struct redis_url *url, struct span text, struct err *err)
 {
     struct uri uri;
     enum uri_fault fault;
-    if (url->sentinel_count == REDIS_SENTINELS_MAX)
-        return err_set(err, "REDIS_URL: more than %d Sentinels; a few are enough, they know each other",
-                       REDIS_SENTINELS_MAX);
+    if (url->seed_count == REDIS_SEEDS_MAX)
+        return err_set(err, "REDIS_URL: more than %d hosts; a few are enough, they know each other", REDIS_SEEDS_MAX);
     char *one = mem_printf("redis://" SPAN_FMT, SPAN_ARG(text));
     bool ok = uri_split(&uri, span_str(one), &fault)
-                  ? place_read(&url->sentinels[url->sentinel_count], &uri, SENTINEL_PORT, err)
+                  ? place_read(&url->seeds[url->seed_count], &uri,
+                               url->kind == REDIS_URL_SENTINEL ? SENTINEL_PORT : REDIS_PORT, err)
                   : fault_tell(fault, err);
     free(one);
-    url->sentinel_count += ok;
+    url->seed_count += ok;
     return ok;
 }
 
@@ -142,8 +142,8 @@ static bool option_read(struct redis_url *url, struct span key, struct span valu
                  {"cert", &url->cert, url->tls},
                  {"key", &url->key, url->tls},
                  {"server_name", &url->server_name, url->tls},
-                 {"sentinel_user", &url->sentinel_user, url->sentinel_count > 0},
-                 {"sentinel_password", &url->sentinel_password, url->sentinel_count > 0}};
+                 {"sentinel_user", &url->sentinel_user, url->kind == REDIS_URL_SENTINEL},
+                 {"sentinel_password", &url->sentinel_password, url->kind == REDIS_URL_SENTINEL}};
     if (value.len == 0)
         return err_set(err, "REDIS_URL: an option behind ? has no value; expected OPTION=VALUE" NO_QUOTE);
     if (url->path != NULL && span_equal(key, SPAN_LIT("db")))
@@ -163,7 +163,7 @@ static bool option_read(struct redis_url *url, struct span key, struct span valu
                        texts[i].name);
     }
     return err_set(err, "REDIS_URL: an option behind ? is unknown; %s" NO_QUOTE,
-                   url->sentinel_count > 0
+                   url->kind == REDIS_URL_SENTINEL
                        ? "redis+sentinel:// knows sentinel_user and sentinel_password; with TLS, rediss+sentinel:// "
                          "also knows ca, cert, key, verify and server_name"
                    : url->tls  ? "rediss:// knows ca, cert, key, verify and server_name"
@@ -185,30 +185,30 @@ static bool options_read(struct redis_url *url, struct span options, struct err 
         return err_set(err, "REDIS_URL: verify=no believes anybody, so ca= says nothing: leave one of them out");
     if (url->sentinel_user != NULL && url->sentinel_password == NULL)
         return err_set(err, "REDIS_URL: sentinel_user needs sentinel_password");
-    if (url->sentinel_count > 0 && url->tls && url->server_name == NULL && !url->verify_off)
-        return err_set(err,
-                       "REDIS_URL: Sentinels name the primary by its address, which certificates rarely hold: give "
-                       "the name that all certificates have with ?server_name=NAME");
+    if (url->seed_count > 0 && url->tls && url->server_name == NULL && !url->verify_off)
+        return err_set(
+            err, "REDIS_URL: Sentinels and clusters name Redis by its address, which certificates rarely hold: give "
+                 "the name that all certificates have with ?server_name=NAME");
     return true;
 }
 
-enum kind { KIND_HOST, KIND_UNIX, KIND_SENTINEL };
-
-static bool scheme_read(struct redis_url *url, struct span text, enum kind *kind, struct err *err)
+static bool scheme_read(struct redis_url *url, struct span text, struct err *err)
 {
     static const struct {
         const char *text;
-        enum kind kind;
+        enum redis_url_kind kind;
         bool tls;
-    } schemes[] = {{"redis://", KIND_HOST, false},
-                   {"rediss://", KIND_HOST, true},
-                   {"unix://", KIND_UNIX, false},
-                   {"redis+sentinel://", KIND_SENTINEL, false},
-                   {"rediss+sentinel://", KIND_SENTINEL, true}};
+    } schemes[] = {{"redis://", REDIS_URL_HOST, false},
+                   {"rediss://", REDIS_URL_HOST, true},
+                   {"unix://", REDIS_URL_UNIX, false},
+                   {"redis+sentinel://", REDIS_URL_SENTINEL, false},
+                   {"rediss+sentinel://", REDIS_URL_SENTINEL, true},
+                   {"redis+cluster://", REDIS_URL_CLUSTER, false},
+                   {"rediss+cluster://", REDIS_URL_CLUSTER, true}};
     for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++) {
         if (!span_starts_with(text, span_str(schemes[i].text)))
             continue;
-        *kind = schemes[i].kind;
+        url->kind = schemes[i].kind;
         url->tls = schemes[i].tls;
         return true;
     }
@@ -228,7 +228,7 @@ static bool password_is_whole(struct span text)
 }
 
 /* Reads the hosts between the commas, and leaves one in `single`, for the parser of URIs, which knows no lists. */
-static bool sentinels_read(struct redis_url *url, struct span text, struct buf *single, struct err *err)
+static bool seeds_read(struct redis_url *url, struct span text, struct buf *single, struct err *err)
 {
     struct span rest = text, scheme, host;
     span_next(&rest, ':', &scheme);
@@ -240,17 +240,36 @@ static bool sentinels_read(struct redis_url *url, struct span text, struct buf *
         begin = rest.data[i] == '@' ? i + 1 : begin;
     struct span hosts = span_sub(rest, begin, end - begin);
     while (span_next(&hosts, ',', &host)) {
-        if (!sentinel_read(url, host, err))
+        if (!seed_read(url, host, err))
             return false;
     }
-    if (url->sentinel_count == 0)
-        return err_set(err, "REDIS_URL: names no Sentinel; expected redis+sentinel://HOST:PORT,HOST:PORT/NAME");
+    if (url->seed_count == 0)
+        return err_set(err, "REDIS_URL: names no host; expected redis+sentinel://HOST:PORT,HOST:PORT/NAME or "
+                            "redis+cluster://HOST:PORT,HOST:PORT");
     buf_printf(single, "redis://" SPAN_FMT "sentinel" SPAN_FMT, SPAN_ARG(span_sub(rest, 0, begin)),
                SPAN_ARG(span_from(rest, end)));
     return true;
 }
 
-static bool parts_read(struct redis_url *url, struct span text, enum kind kind, struct err *err)
+static bool place_and_path_read(struct redis_url *url, const struct uri *uri, struct err *err)
+{
+    switch (url->kind) {
+    case REDIS_URL_UNIX:
+        return uri->place.len == 0
+                   ? path_read(url, uri->path, err)
+                   : err_set(err, "REDIS_URL: unix:// needs an absolute path, like unix:///run/redis.sock");
+    case REDIS_URL_SENTINEL:
+        return primary_read(url, uri->path, err);
+    case REDIS_URL_CLUSTER:
+        return uri->path.len <= 1 || err_set(err, "REDIS_URL: a cluster has no numbered databases: expected nothing "
+                                                  "behind the hosts" NO_QUOTE);
+    case REDIS_URL_HOST:
+        break;
+    }
+    return host_read(url, uri, err) && db_read(url, span_from(uri->path, 1), err);
+}
+
+static bool parts_read(struct redis_url *url, struct span text, struct err *err)
 {
     struct uri uri;
     enum uri_fault fault;
@@ -258,29 +277,24 @@ static bool parts_read(struct redis_url *url, struct span text, enum kind kind, 
         return fault_tell(fault, err);
     if (uri.login.data != NULL && !login_read(url, uri.login, err))
         return false;
-    if (kind == KIND_UNIX && uri.place.len > 0)
-        return err_set(err, "REDIS_URL: unix:// needs an absolute path, like unix:///run/redis.sock");
-    bool ok = kind == KIND_UNIX       ? path_read(url, uri.path, err)
-              : kind == KIND_SENTINEL ? primary_read(url, uri.path, err)
-                                      : host_read(url, &uri, err) && db_read(url, span_from(uri.path, 1), err);
-    return ok && options_read(url, uri.query, err);
+    return place_and_path_read(url, &uri, err) && options_read(url, uri.query, err);
 }
 
 bool redis_url_parse(struct redis_url *url, const char *text, struct err *err)
 {
-    enum kind kind = KIND_HOST;
     struct buf single = {0};
     struct span parsed = span_str(text);
     *url = (struct redis_url){0};
-    if (!scheme_read(url, span_str(text), &kind, err))
+    if (!scheme_read(url, parsed, err))
         return false;
-    if (!password_is_whole(span_str(text)))
+    if (!password_is_whole(parsed))
         return err_set(err, "REDIS_URL: in user, password and path, / is written as %%2F (not in a path), ? as %%3F, "
                             "@ as %%40");
-    bool ok = kind != KIND_SENTINEL || sentinels_read(url, parsed, &single, err);
-    if (ok && kind == KIND_SENTINEL)
+    bool has_seeds = url->kind == REDIS_URL_SENTINEL || url->kind == REDIS_URL_CLUSTER;
+    bool ok = !has_seeds || seeds_read(url, parsed, &single, err);
+    if (ok && has_seeds)
         parsed = buf_span(&single);
-    ok = ok && parts_read(url, parsed, kind, err);
+    ok = ok && parts_read(url, parsed, err);
     buf_finish(&single);
     return ok;
 }
@@ -290,8 +304,8 @@ void redis_url_finish(struct redis_url *url)
     char *const texts[] = {
         url->host,        url->path,    url->user,          url->password,         url->ca, url->cert, url->key,
         url->server_name, url->primary, url->sentinel_user, url->sentinel_password};
-    for (size_t i = 0; i < url->sentinel_count; i++)
-        free(url->sentinels[i].host);
+    for (size_t i = 0; i < url->seed_count; i++)
+        free(url->seeds[i].host);
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         free(texts[i]);
     *url = (struct redis_url){0};

@@ -4,7 +4,8 @@
  *     rediss://[[user]:password@]host[:port][/db][?ca=PATH][&cert=FILE&key=FILE][&verify=no][&server_name=NAME]   TLS
  *     unix://[[user]:password@]/path[?db=N]
  *     redis+sentinel://[[user]:password@]host[:port][,host[:port]]...[/NAME[/db]][?sentinel_password=...]
- *     rediss+sentinel://...    the same with TLS, to the Sentinels and to Redis
+ *     redis+cluster://[[user]:password@]host[:port][,host[:port]]...
+ *     rediss+sentinel://..., rediss+cluster://...    the same with TLS, to the Sentinels too
  *
  * User, password, path and option values may be percent-encoded (RFC 3986 section 2.1). */
 #ifndef SENNIT_BROKER_REDIS_URL_H
@@ -14,14 +15,17 @@
 #include "base/span.h"
 #include "loop/io.h"
 
-enum { REDIS_SENTINELS_MAX = 16 };
+enum { REDIS_SEEDS_MAX = 16 };
 
 struct redis_place {
     char *host; /* a name or an IP */
     uint16_t port;
 };
 
+enum redis_url_kind { REDIS_URL_HOST, REDIS_URL_UNIX, REDIS_URL_SENTINEL, REDIS_URL_CLUSTER };
+
 struct redis_url {
+    enum redis_url_kind kind;
     char *host;            /* a name or an IP; NULL with a path, or with Sentinels */
     uint16_t port;         /* default 6379 */
     char *path;            /* of a unix socket; it fits into an address */
@@ -31,10 +35,10 @@ struct redis_url {
     /* With TLS; NULL: not given. */
     char *ca, *cert, *key, *server_name;
     bool verify_off;
-    /* Sentinels, and the name that they know the primary by (without one in the URL: mymaster, as in their own
-     * example). */
-    struct redis_place sentinels[REDIS_SENTINELS_MAX];
-    size_t sentinel_count; /* 0: none */
+    /* Sentinels, or nodes of a cluster; and the name that Sentinels know the primary by (without one in the URL:
+     * mymaster, as in their own example). */
+    struct redis_place seeds[REDIS_SEEDS_MAX];
+    size_t seed_count;
     char *primary;
     char *sentinel_user, *sentinel_password; /* NULL: none */
 };

@@ -179,11 +179,11 @@ test('no TLS to a port that speaks it', quickly, async () => {
   }
 });
 
-test('a cluster, and a replica', quickly, async () => {
+test('a cluster with a numbered database, and a replica', quickly, async () => {
   const [port, bus] = [await freePort(), await freePort()];
   const server = await redis([`port ${port}`, 'appendonly no', 'cluster-enabled yes', `cluster-port ${bus}`]);
   try {
-    await refuses(`redis://127.0.0.1:${port}`, 'cluster mode', 'a standalone Redis');
+    await refuses(`redis://127.0.0.1:${port}/1`, 'SELECT is not allowed', 'leave the number out of REDIS_URL');
   } finally {
     await server.stop();
   }

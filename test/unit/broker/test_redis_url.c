@@ -53,27 +53,27 @@ static void test_hosts(void **state)
     assert_host("localhost", 6379, 0, NULL, NULL);
 }
 
-static void assert_sentinel(size_t i, const char *host, unsigned port)
+static void assert_seed(size_t i, const char *host, unsigned port)
 {
-    assert_true(i < url.sentinel_count);
-    assert_string_equal(url.sentinels[i].host, host);
-    assert_int_equal(url.sentinels[i].port, port);
+    assert_true(i < url.seed_count);
+    assert_string_equal(url.seeds[i].host, host);
+    assert_int_equal(url.seeds[i].port, port);
 }
 
 static void test_sentinels(void **state)
 {
     parse("redis+sentinel://a,b:7,[fd00::1],[fd00::2]:9/board/3");
-    assert_int_equal(url.sentinel_count, 4);
-    assert_sentinel(0, "a", 26379);
-    assert_sentinel(1, "b", 7);
-    assert_sentinel(2, "fd00::1", 26379);
-    assert_sentinel(3, "fd00::2", 9);
+    assert_int_equal(url.seed_count, 4);
+    assert_seed(0, "a", 26379);
+    assert_seed(1, "b", 7);
+    assert_seed(2, "fd00::1", 26379);
+    assert_seed(3, "fd00::2", 9);
     assert_string_equal(url.primary, "board");
     assert_host(NULL, 0, 3, NULL, NULL);
     parse("redis+sentinel://me:a%2Cb%40@a:1,b:2");
     assert_string_equal(url.primary, "mymaster");
     assert_host(NULL, 0, 0, "me", "a,b@");
-    assert_int_equal(url.sentinel_count, 2);
+    assert_int_equal(url.seed_count, 2);
     parse("redis+sentinel://a/my%2Fown?sentinel_user=u&sentinel_password=p%26q");
     assert_string_equal(url.primary, "my/own");
     assert_string_equal(url.sentinel_user, "u");
@@ -81,6 +81,15 @@ static void test_sentinels(void **state)
     parse("rediss+sentinel://a,b/board?server_name=redis.internal&ca=/ca.pem");
     assert_true(url.tls);
     assert_string_equal(url.server_name, "redis.internal");
+}
+
+static void test_clusters(void **state)
+{
+    parse("redis+cluster://me:secret@a,b:7/");
+    assert_int_equal(url.kind, REDIS_URL_CLUSTER);
+    assert_host(NULL, 0, 0, "me", "secret");
+    assert_seed(0, "a", 6379);
+    assert_seed(1, "b", 7);
 }
 
 static void test_logins(void **state)
@@ -172,7 +181,11 @@ static void test_what_is_wrong_is_said(void **state)
         {"redis+sentinel://a?ca=/x", "an option behind ? is unknown; redis+sentinel:// knows sentinel_user"},
         {"redis+sentinel://a?sentinel_user=u", "sentinel_user needs sentinel_password"},
         {"rediss+sentinel://a/board", "give the name that all certificates have with ?server_name=NAME"},
-        {"redis+sentinel://a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a/b", "more than 16 Sentinels"},
+        {"redis+sentinel://a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a,a/b", "more than 16 hosts"},
+        {"redis+cluster://a,b/1", "a cluster has no numbered databases"},
+        {"redis+cluster://a?sentinel_password=x", "an option behind ? is unknown"},
+        {"rediss+cluster://a,b", "give the name that all certificates have with ?server_name=NAME"},
+        {"redis+cluster://", "names no host"},
         {"redis://localhost?sentinel_password=x", "an option behind ? is unknown"},
         {"unix://run/redis.sock", "needs an absolute path"},
         {"unix://", "needs an absolute path"},
@@ -254,6 +267,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_hosts),
         cmocka_unit_test(test_sentinels),
+        cmocka_unit_test(test_clusters),
         cmocka_unit_test(test_logins),
         cmocka_unit_test(test_unix_sockets),
         cmocka_unit_test(test_tls),
