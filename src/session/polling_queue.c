@@ -172,6 +172,16 @@ static void stirred(struct transport *transport)
         loop_at_flush(polling->sessions->loop, &polling->flush);
 }
 
+/* What waits, and a packet more. Nobody comes back for a second answer to an instance that ends a session. */
+static bool fits_one_answer(const struct polling *polling)
+{
+    size_t packets = 1;
+    for (size_t i = 0; i < polling->queue_count; i++)
+        packets += packets_of(polling->queue[i].frame);
+    return polling->queue_bytes + 2 <= ANSWER_BYTES_MAX &&
+           (polling->get->packets_max == 0 || packets <= polling->get->packets_max);
+}
+
 /* The client is told with the next answer: `1`, or `6` if it has said goodbye itself. */
 static void close_told(struct transport *transport, enum close_reason reason)
 {
@@ -191,8 +201,8 @@ static void close_told(struct transport *transport, enum close_reason reason)
         polling_end(polling, reason);
         return;
     }
-    /* Nobody comes back here for a second answer. The client reads again what is not in the first. */
-    if (polling_is_roaming(polling->sessions) && polling->queue_bytes + 2 > ANSWER_BYTES_MAX)
+    /* The client reads again what it is not sent. What waited behind a lost lease speaks of what is lost. */
+    if (polling_is_roaming(polling->sessions) && (reason == CLOSE_HISTORY_LOST || !fits_one_answer(polling)))
         polling_queue_drop(polling);
     struct frame *farewell = frame_copy(is_asked ? SPAN_LIT("6") : SPAN_LIT("1"));
     queue_append(polling, farewell, (struct frame_tag){0});
