@@ -1,13 +1,13 @@
 // python: python3-socketio with its default options (polling, then WebSocket), and by polling alone, through `sennit up` with four instances
 // and random balancing. Its handlers answer questions by what they return.
 import assert from 'node:assert/strict';
-import { execFileSync, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import { io } from 'socket.io-client';
-import { temporary, until, up } from './lib.mjs';
+import { pythonWith, temporary, until, up } from './lib.mjs';
 
 const config = `
 namespaces:
@@ -51,14 +51,7 @@ sys.stdin.readline()
 client.disconnect()
 `;
 
-const python = ['python3', '/usr/bin/python3'].find((command) => {
-  try {
-    execFileSync(command, ['-c', 'import socketio, requests, websocket'], { stdio: 'ignore' });
-    return true;
-  } catch {
-    return false;
-  }
-});
+const python = pythonWith('socketio, requests, websocket');
 
 test('Python through a fleet', { timeout: 90000, skip: python ? false : 'needs python3-socketio, python3-requests and python3-websocket' }, async () => {
   const directory = temporary(), file = path.join(directory, 'client.py'), settings = path.join(directory, 'config.yaml');
@@ -75,7 +68,10 @@ test('Python through a fleet', { timeout: 90000, skip: python ? false : 'needs p
     return one;
   });
   try {
-    await until('all are connected', () => node.connected && children.every((one) => /^connected \S+/m.test(one.output)), 20000);
+    const missing = () => [!node.connected && 'node', ...children.map((one) => !/^connected \S+/m.test(one.output) && `${one.kind}: ${one.output}`)];
+    await until('all are connected', () => missing().every((one) => !one), 20000).catch((error) => {
+      throw new Error(`${error.message}: ${missing().filter(Boolean)}`);
+    });
     for (const one of children) one.child.stdin.write(`${node.id}\n`);
     const answers = [];
     for (const [i, one] of children.entries()) {

@@ -196,6 +196,7 @@ static void on_moved(void *owner)
         check_fail(world->check, "%s: its poll was not answered while its WebSocket waited", client->witness.name);
     world->counts.upgraded++;
     client->witness.polls = false;
+    client->moved_us = sim_now_us(world->sim);
     client->witness.instance = world->number_of(world->arg, engine_client_port(&client->engine));
     if (world->rosters != NULL)
         roster_forget(world->rosters, &client->witness, -1);

@@ -81,6 +81,7 @@ struct stock_client {
     struct check_ask room_asks[ROOMS], connect_ask;
     uint64_t rooms_us; /* when it last entered or left one */
     uint64_t dialled_us, connected_us;
+    uint64_t moved_us; /* from polling to its WebSocket, as the client sees it; 0: never */
     struct page_ask page;
     char ats[ATS_KEPT][PAGE_AT_TEXT]; /* positions it has seen */
     uint32_t who_ack;
