@@ -262,6 +262,7 @@ static void world_make(struct fleet *fleet)
         .pages = plan->pages,
         .ack_us_max = plan->hostiles > 0 && plan->redis_pauses == 0 ? LOOP_MS(ACK_MS_MAX) : 0,
         .dawdles = plan->vanish_kinds != 0,
+        .links_break = plan->link_cuts > 0,
         .stays = ends == 0 && !fleet->check.rules.trims,
         .repeats = (uint64_t)plan->repeats,
         .losses = (uint64_t)plan->losses,

@@ -33,6 +33,7 @@ struct client_world {
     bool large, stalls, pages;
     bool dawdles;             /* some take their time to come back */
     bool stays;               /* nothing but the request timeout ends a connection */
+    bool links_break;         /* the links from instances to Redis are cut */
     bool leases_follow;       /* nothing keeps an instance from telling a broker that lost data what it knows */
     uint64_t repeats, losses; /* as in the plan */
     uint64_t timeout_us;      /* of requests: the ingress cuts an older connection; 0: never */
