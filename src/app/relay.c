@@ -7,18 +7,12 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/pattern.h"
+#include "session/asking.h"
 #include "session/history.h"
 #include "session/presence.h"
 #include "wire/json.h"
 
 enum { ID_BYTES_MAX = 128, WEAK_ID_BYTES = 12, EVENT_NAME_BYTES_MAX = 256 };
-
-static const struct nsp *nsp_find(struct session_app *app, struct span name)
-{
-    struct relay *relay = container_of(app, struct relay, app);
-    struct map_node *node = map_find(&relay->namespaces, name);
-    return node != NULL ? &container_of(node, struct relay_nsp, by_name)->nsp : NULL;
-}
 
 const struct relay_rooms *relay_rooms_find(const struct relay_nsp *config, struct span room)
 {
@@ -32,7 +26,7 @@ const struct relay_rooms *relay_rooms_find(const struct relay_nsp *config, struc
 
 static const struct relay_nsp *nsp_of(const struct nsp *nsp)
 {
-    return container_of(nsp, struct relay_nsp, nsp);
+    return container_of(nsp, struct relay_nsp, nsp)->like;
 }
 
 static const struct room_policy *room_policy(struct session_app *app, const struct nsp *nsp, struct span room)
@@ -192,6 +186,8 @@ static void publish(struct subscriber *subscriber, struct relay_rule *rule, cons
         .content = &content,
         .id = id,
         .ack_id = asked->id,
+        .is_volatile = rule->is_volatile,
+        .is_local = rule->is_local,
         .except_self = asked->except_self || rule->action == RELAY_OTHERS || rule->action == RELAY_ROOM_OTHERS,
     };
     struct span room = {NULL, 0};
@@ -210,7 +206,10 @@ static void publish(struct subscriber *subscriber, struct relay_rule *rule, cons
     else
         emit.retention =
             rule->own_retention ? &rule->retention : &relay_rooms_find(nsp_of(subscriber->nsp), room)->retention;
-    subscriber_publish(subscriber, &emit);
+    if (rule->ask_ms != 0 && asked->id.len != 0)
+        asking_ask(subscriber, &emit, rule->ask_ms);
+    else
+        subscriber_publish(subscriber, &emit);
     buf_finish(&excepts.text);
 }
 
@@ -353,17 +352,21 @@ static void event(struct session_app *app, struct subscriber *subscriber, const 
 bool relay_init(struct relay *relay, struct loop *loop, const struct yaml_node *namespaces, struct err *err)
 {
     uint64_t seed[2];
-    *relay = (struct relay){
-        .app = {.nsp_find = nsp_find,
-                .admit = relay_admit,
-                .may = relay_may,
-                .room_policy = room_policy,
-                .event = event,
-                .request = relay_request}};
+    *relay = (struct relay){.app = {.nsp_find = relay_nsp_find,
+                                    .admit = relay_admit,
+                                    .may = relay_may,
+                                    .room_policy = room_policy,
+                                    .event = event,
+                                    .request = relay_request,
+                                    .nsp_ref = relay_nsp_ref,
+                                    .nsp_unref = relay_nsp_unref},
+                            .made_max = RELAY_NAMESPACES_MADE_MAX};
+    list_init(&relay->patterns);
     loop_random(loop, seed, sizeof seed);
     map_init(&relay->namespaces, seed);
     list_init(&relay->raw.rooms);
     access_init(&relay->raw.access);
+    relay->raw.like = &relay->raw;
     relay->raw.nsp.name = SPAN_LIT("raw"); /* without a slash: no namespace of the configuration has its rooms */
     if (!yaml_expect(namespaces, YAML_MAPPING, err))
         return false;
@@ -371,53 +374,14 @@ bool relay_init(struct relay *relay, struct loop *loop, const struct yaml_node *
         const struct yaml_pair *pair = &namespaces->pairs[i];
         if (!relay_nsp_name_check(pair, err))
             return false;
-        struct relay_nsp *config = mem_zero(1, sizeof *config);
-        list_init(&config->rooms);
-        access_init(&config->access);
-        config->name = mem_text(pair->key);
-        config->nsp.name = span_of(config->name, pair->key.len);
-        map_add(&relay->namespaces, &config->by_name, config->nsp.name);
-        if (!relay_nsp_read(config, pair->value, seed, err))
+        if (!relay_nsp_read(relay_nsp_add(relay, pair->key), pair->value, seed, err))
             return false;
     }
     return true;
 }
 
-static void rules_destroy(struct map *rules)
-{
-    struct map_node *node;
-    while ((node = map_next(rules, NULL)) != NULL) {
-        struct relay_rule *rule = container_of(node, struct relay_rule, by_event);
-        map_remove(rules, node);
-        free(rule->event);
-        free(rule->id_member);
-        free(rule);
-    }
-    map_finish(rules);
-}
-
-static void nsp_destroy(struct relay_nsp *config)
-{
-    struct list *node;
-    rules_destroy(&config->rules);
-    while ((node = list_take(&config->rooms)) != NULL) {
-        struct relay_rooms *rooms = container_of(node, struct relay_rooms, of_nsp);
-        free(rooms->pattern);
-        free(rooms);
-    }
-    relay_access_finish(config);
-    free(config->nsp.presence_key);
-    free(config->name);
-    free(config);
-}
-
 void relay_finish(struct relay *relay)
 {
-    struct map_node *node;
-    while ((node = map_next(&relay->namespaces, NULL)) != NULL) {
-        map_remove(&relay->namespaces, node);
-        nsp_destroy(container_of(node, struct relay_nsp, by_name));
-    }
-    map_finish(&relay->namespaces);
+    relay_nsps_finish(relay);
     jwt_finish(&relay->jwt);
 }

@@ -10,7 +10,8 @@
  *         events:
  *           drawing: {to: others, log: true, id: 0.id}
  *
- * Payloads pass through as the bytes they came as. Events without a rule are dropped. */
+ * The name of a namespace may be a pattern, like the name of a room. Payloads pass through as the bytes they came as.
+ * Events without a rule are dropped. */
 #ifndef SENNIT_APP_RELAY_H
 #define SENNIT_APP_RELAY_H
 
@@ -33,7 +34,8 @@ enum relay_action {
 };
 
 enum {
-    RELAY_ROOMS_MAX = 32, /* that one event may name */
+    RELAY_ROOMS_MAX = 32,              /* that one event may name */
+    RELAY_NAMESPACES_MADE_MAX = 10000, /* by patterns, unless configured (relay.made_max) */
     /* Of a namespace's name. `NAMESPACE,ROOM` names a room at the broker (BROKER_ROOM_BYTES_MAX), so that clients have
      * the rest, 895 bytes at least, for their rooms. */
     RELAY_NAMESPACE_BYTES_MAX = 128,
@@ -48,6 +50,9 @@ struct relay_rule {
     bool own_retention; /* else the room's */
     struct broker_retention retention;
     uint32_t argument; /* that names the room or the socket, counted from 0 behind the event's name */
+    uint32_t
+        ask_ms; /* the receiver's answer is the acknowledgement, and is awaited for so long; 0: none is asked for */
+    bool is_volatile, is_local; /* see struct subscriber_emit */
     bool has_except;
     uint32_t except_argument;
     bool has_id;
@@ -65,8 +70,12 @@ struct relay_rooms {
     struct broker_retention retention;
 };
 
+/* A namespace of the configuration, a pattern of names, or a namespace that a pattern has made. */
 struct relay_nsp {
     struct map_node by_name;
+    struct list of_patterns;      /* of a pattern */
+    const struct relay_nsp *like; /* the one whose rules count: itself, or the pattern that has made it */
+    size_t refs;                  /* of one that a pattern has made: its clients */
     char *name;
     struct nsp nsp;
     bool logs; /* any of its events */
@@ -86,8 +95,10 @@ struct relay {
     struct loop *loop;
     struct jwt jwt;
     struct map namespaces;
-    struct relay_nsp raw; /* of raw clients (session/raw.h); no name leads to it */
-    uint64_t weak_ids;    /* messages whose names others could guess */
+    struct relay_nsp raw;  /* of raw clients (session/raw.h); no name leads to it */
+    struct list patterns;  /* in their order */
+    size_t made, made_max; /* namespaces that patterns have made, see relay_nsp.c */
+    uint64_t weak_ids;     /* messages whose names others could guess */
 };
 
 /* Reads the mapping under `namespaces:`; false with `err` set. The relay is to be finished in either case. */
@@ -110,5 +121,16 @@ void relay_event_to_room(struct subscriber *subscriber, const struct relay_rule 
 void relay_request(struct session_app *app, struct subscriber *subscriber, const struct client_request *asked);
 /* The settings of a room; an empty name stands for the namespace itself. */
 const struct relay_rooms *relay_rooms_find(const struct relay_nsp *config, struct span room);
+
+/* relay_nsp.c, for the relay's own files. The first three are the application's functions (session/namespace.h). */
+const struct nsp *relay_nsp_find(struct session_app *app, struct span name, enum refusal *refusal);
+void relay_nsp_ref(struct session_app *app, const struct nsp *nsp);
+void relay_nsp_unref(struct session_app *app, const struct nsp *nsp);
+/* Adds a namespace of the configuration, or a pattern of names, without rules yet. */
+struct relay_nsp *relay_nsp_add(struct relay *relay, struct span name);
+/* Finds what relay_nsp_add has added under this name, a pattern by its own text. NULL: nothing. */
+struct relay_nsp *relay_nsp_configured(struct relay *relay, struct span name);
+/* Frees all of them; no client is left. */
+void relay_nsps_finish(struct relay *relay);
 
 #endif

@@ -15,7 +15,7 @@ static struct relay *relay_of(struct session_app *app)
 
 static const struct relay_nsp *config_of(const struct nsp *nsp)
 {
-    return container_of(nsp, struct relay_nsp, nsp);
+    return container_of(nsp, struct relay_nsp, nsp)->like;
 }
 
 /* The chosen claims that the token has, as one JSON object. The caller frees it. */

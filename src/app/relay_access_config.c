@@ -77,7 +77,7 @@ bool relay_access_read(struct relay *relay, struct loop *loop, const struct yaml
     relay->raw.needs_token = relay->jwt.is_set; /* a raw client has no place for one, so it is not let in */
     for (size_t i = 0; i < namespaces->count; i++) {
         const struct yaml_pair *pair = &namespaces->pairs[i];
-        struct relay_nsp *config = container_of(map_find(&relay->namespaces, pair->key), struct relay_nsp, by_name);
+        struct relay_nsp *config = relay_nsp_configured(relay, pair->key);
         const struct yaml_node *access = yaml_get(pair->value, "access");
         config->nsp.notice_ms = relay->jwt.notice_ms;
         if (!auth_read(config, pair, relay, on_platform, err) || !access_rules_read(&config->access, access, err) ||

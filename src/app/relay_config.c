@@ -4,6 +4,7 @@
 #include "app/relay.h"
 #include "base/mem.h"
 #include "base/shown.h"
+#include "session/asking_entry.h"
 #include "wire/socketio.h"
 
 enum {
@@ -14,6 +15,7 @@ enum {
     LOG_ENTRIES = 10000,
     LOG_AGE_MS = 3600 * 1000,
     LOG_BYTES = 64 << 20,
+    ASK_MS = 10000,
     RECOVERY_MS = 120 * 1000,
     RECOVERY_MS_MAX = 12 * 3600 * 1000, /* what a broker remembers of a room must outlive every lease */
 };
@@ -61,6 +63,9 @@ static bool target_read(const struct yaml_node *node, enum relay_action *action,
             return true;
         }
     }
+    if (span_equal(text, SPAN_LIT("servers")))
+        return yaml_error(err, node,
+                          "events between servers (serverSideEmit) are not supported yet: they may come later");
     return yaml_error(err, node, "expected one of others, everyone, room, room-others, socket, found %s",
                       SHOWN_FOUND(text));
 }
@@ -117,6 +122,49 @@ static bool named_argument_read(const struct yaml_node *rule_node, const char *k
     return node == NULL || argument_read(node, &rule->argument, err);
 }
 
+/* `ack: receiver`, and how long its answer is awaited. */
+static bool ack_read(const struct yaml_node *node, struct relay_rule *rule, struct err *err)
+{
+    const struct yaml_node *ack = yaml_get(node, "ack"), *timeout = yaml_get(node, "timeout");
+    struct span text;
+    uint64_t ms = ASK_MS;
+    if (ack == NULL)
+        return timeout == NULL || yaml_error(err, timeout, "goes with `ack: receiver` only");
+    if (!yaml_string(ack, &text, err))
+        return false;
+    bool is_receiver = span_equal(text, SPAN_LIT("receiver"));
+    if (!is_receiver && !span_equal(text, SPAN_LIT("broker")))
+        return yaml_error(err, ack, "expected broker or receiver, found %s", SHOWN_FOUND(text));
+    if (!is_receiver)
+        return timeout == NULL || yaml_error(err, timeout, "goes with `ack: receiver` only");
+    if (rule->action != RELAY_SOCKET)
+        return yaml_error(err, ack, "`receiver` goes with `to: socket` only: one socket answers");
+    if (rule->logged)
+        return yaml_error(err, ack,
+                          "`receiver` does not go with `log:`: an event that asks for an answer is not logged");
+    if (timeout != NULL && !yaml_duration_ms(timeout, 1, ASKING_MS_MAX, &ms, err))
+        return false;
+    rule->ask_ms = (uint32_t)ms;
+    return true;
+}
+
+/* `volatile` and `local`: neither goes with a log. */
+static bool flags_read(const struct yaml_node *node, struct relay_rule *rule, struct err *err)
+{
+    const struct yaml_node *is_volatile = yaml_get(node, "volatile"), *is_local = yaml_get(node, "local");
+    if (is_volatile != NULL && !yaml_bool(is_volatile, &rule->is_volatile, err))
+        return false;
+    if (is_local != NULL && !yaml_bool(is_local, &rule->is_local, err))
+        return false;
+    if (rule->logged && (rule->is_volatile || rule->is_local))
+        return yaml_error(err, rule->is_volatile ? is_volatile : is_local,
+                          "does not go with `log:`: a logged event reaches every receiver");
+    if (rule->is_volatile && rule->ask_ms != 0)
+        return yaml_error(err, is_volatile, "does not go with `ack: receiver`");
+    return !rule->is_local || rule->action != RELAY_SOCKET ||
+           yaml_error(err, is_local, "does not go with `to: socket`: one socket gets the event, wherever it is");
+}
+
 static bool publish_read(const struct yaml_node *node, struct relay_rule *rule, struct err *err)
 {
     const struct yaml_node *log = yaml_get(node, "log"), *id = yaml_get(node, "id"), *except = yaml_get(node, "except");
@@ -135,13 +183,13 @@ static bool publish_read(const struct yaml_node *node, struct relay_rule *rule, 
         return false;
     if (id != NULL && !rule->logged)
         return yaml_error(err, id, "an id is remembered with the log, so it needs `log: true`");
-    return id == NULL || id_read(id, rule, err);
+    return (id == NULL || id_read(id, rule, err)) && ack_read(node, rule, err) && flags_read(node, rule, err);
 }
 
 static bool rule_read(const struct yaml_node *node, struct relay_rule *rule, struct err *err)
 {
-    static const char *const keys[] = {"to",     "join", "leave", "who",    "history", "room",
-                                       "socket", "log",  "id",    "except", NULL};
+    static const char *const keys[] = {"to", "join",   "leave", "who",   "history",  "room",    "socket", "log",
+                                       "id", "except", "ack",   "local", "volatile", "timeout", NULL};
     static const struct {
         const char *key;
         enum relay_action action;
@@ -162,7 +210,7 @@ static bool rule_read(const struct yaml_node *node, struct relay_rule *rule, str
     if (chosen == NULL)
         return publish_read(node, rule, err);
     if (node->count != 1)
-        return yaml_error(err, node, "room, socket, log, id and except go with `to:` only");
+        return yaml_error(err, node, "room, socket, log, id, except, ack, local and volatile go with `to:` only");
     return argument_read(chosen, &rule->argument, err);
 }
 

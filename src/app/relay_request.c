@@ -72,7 +72,7 @@ void relay_request(struct session_app *app, struct subscriber *subscriber, const
         [CLIENT_PRESENCE] = RELAY_WHO,
         [CLIENT_HISTORY] = RELAY_HISTORY,
     };
-    const struct relay_nsp *config = container_of(subscriber->nsp, const struct relay_nsp, nsp);
+    const struct relay_nsp *config = container_of(subscriber->nsp, const struct relay_nsp, nsp)->like;
     const struct relay_rule *rule = config->first[actions[asked->verb]];
     struct buf name = {0}, args = {0};
     if (rule == NULL) {

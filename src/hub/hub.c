@@ -321,10 +321,25 @@ static void room_deliver(struct room *room, struct entry *entry)
         member_entry(room->members[i], entry);
 }
 
+/* Somebody in the room gets what is pushed now, at once or in its turn. */
+static bool is_heard(const struct room *room)
+{
+    if (room == NULL || room->state != ROOM_LIVE)
+        return false;
+    for (size_t i = 0; i < room->member_count; i++)
+        if (membership_takes(room->members[i]))
+            return true;
+    return false;
+}
+
 static void on_pushed(void *arg, const struct broker_entry *pushed)
 {
     struct hub *hub = arg;
     struct room *room = room_find(hub, pushed->room);
+    if (pushed->seq == 0 && broker_room_is_owned(pushed->room) && !is_heard(room)) {
+        if (hub->owner != NULL && hub->owner->unheard != NULL)
+            hub->owner->unheard(hub->owner_arg, pushed);
+    }
     if (room == NULL || room->state != ROOM_LIVE)
         return;
     hub->counters.pushed++;

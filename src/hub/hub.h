@@ -31,6 +31,8 @@ struct hub_owner {
     void (*up)(void *arg, bool lost);
     void (*superseded)(void *arg, struct span pid, uint64_t generation);
     void (*presence)(void *arg, struct span room, const struct broker_present *who, bool entered, uint64_t count);
+    /* An entry that is not logged came for an owned room, and no member is here to get it now or later. */
+    void (*unheard)(void *arg, const struct broker_entry *entry);
 };
 
 /* Attaches itself to the broker. `loop` and `broker` are borrowed. The broker may be destroyed before the hub, and may
@@ -50,11 +52,11 @@ const struct hub_counters *hub_counters(const struct hub *hub);
 size_t hub_room_count(const struct hub *hub);
 /* An unlogged entry of a local room, never published, for member_tell. The caller owns a reference. */
 struct entry *hub_entry_create(struct hub *hub, struct span room, struct span body);
-/* Delivers `body` to the local members of a room, except the sid `except`. It is neither published nor logged, and
- * keeps its place among the pushes. */
-void hub_room_tell(struct hub *hub, struct span room, struct span body, struct span except);
-/* The same for those that an audience admits (audience.h). */
+/* Delivers `body` to the local members of a room that the audience (audience.h) admits. It is neither published nor
+ * logged, and keeps its place among the pushes. */
 void hub_room_tell_audience(struct hub *hub, struct span room, struct span body, struct span audience);
+/* The same for all members except the sid `except` (empty: nobody). */
+void hub_room_tell(struct hub *hub, struct span room, struct span body, struct span except);
 /* Calls `each` for every room with members here, in no order. */
 void hub_rooms_each(const struct hub *hub, void (*each)(void *arg, struct span room, size_t members), void *arg);
 /* A member of this instance is in this room, or was within HUB_ROOM_LINGER_MS. */

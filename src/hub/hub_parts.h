@@ -163,6 +163,8 @@ void membership_destroy(struct membership *membership);
 /* member_start was called for it, if the lease records it. */
 void membership_start(struct membership *membership);
 void membership_activate(struct membership *membership);
+/* It delivers or holds an entry that is not logged, if it is pushed now. */
+bool membership_takes(const struct membership *membership);
 /* Its last seq on this instance: the room's newest entry, or the position at which the member left. */
 uint64_t membership_top(const struct membership *membership);
 void membership_target_fix(struct membership *membership);

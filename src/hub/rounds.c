@@ -338,6 +338,14 @@ static void hold(struct member *member, struct entry *entry)
     member->held_bytes += (uint32_t)(sizeof *entry + entry->audience_len + entry->body_len);
 }
 
+bool membership_takes(const struct membership *membership)
+{
+    const struct member *member = membership->member;
+    return membership->stretch.end == STRETCH_OPEN &&
+           ((member->state == MEMBER_SETTLED && membership_takes_part(membership)) ||
+            (member->state == MEMBER_CATCHING && membership_is_found(membership) && !member->again));
+}
+
 void member_entry(struct membership *membership, struct entry *entry)
 {
     struct member *member = membership->member;

@@ -128,6 +128,11 @@ static inline size_t conn_queued(const struct conn *conn)
 {
     return conn->queue_bytes;
 }
+/* The peer reads more slowly than we write: what waits cannot be written yet. */
+static inline bool conn_is_blocked(const struct conn *conn)
+{
+    return conn->blocked;
+}
 /* Shows the tag of every waiting frame to `keep`, first to go first, and drops the frames for which it returns false. A
  * first frame that is partly written stays in any case. */
 typedef bool conn_keep_fn(void *arg, const struct frame_tag *tag);

@@ -41,6 +41,20 @@
     X(RANGE_INVALID, "range_invalid", LOG_INFO, \
       "an option is not valid: limit is a number of at least 1, cursor is the last answer's cursor, after and before " \
       "are strings") \
+    X(ANSWER_LATE, "answer_late", LOG_INFO, \
+      "the receiver gave no answer in time: check its socket id, answer every event that asks, or raise `timeout:`") \
+    X(RECEIVER_GONE, "receiver_gone", LOG_INFO, \
+      "the connection of the receiver ended before it answered: ask again when it is back") \
+    X(RECEIVER_MUTE, "receiver_mute", LOG_INFO, \
+      "the receiver is a client of a kind that answers nothing: ask a Socket.IO client") \
+    X(ASKS_FULL, "asks_full", LOG_INFO, \
+      "this socket, or the instance, awaits the most answers allowed (`limits: asks`, `instance_asks`): wait for " \
+      "some") \
+    X(ASKED_FULL, "asked_full", LOG_INFO, \
+      "the receiver, or its instance, has the most unanswered events allowed (`limits: asks`, `instance_asks`): wait") \
+    X(KEPT_FULL, "kept_full", LOG_WARNING, \
+      "an event or answer for a socket that is between two requests was dropped, because too many wait: use " \
+      "WebSockets") \
     X(BROKER_FULL, "broker_full", LOG_WARNING, \
       "the room's log has reached its share of the service's storage: raise `limits: log_bytes` and Redis' " \
       "maxmemory, or keep less under `log:`") \
@@ -135,6 +149,10 @@
     X(UPGRADE_MISSING, "upgrade_missing", LOG_INFO, \
       "this path takes WebSocket handshakes (RFC 6455) only: open it with new WebSocket(url); a proxy in front must " \
       "pass on Upgrade and Connection") \
+    X(INSTANCE_NAMESPACES_FULL, "instance_namespaces_full", LOG_WARNING, \
+      "this instance has the most namespaces allowed that patterns make (`limits: instance_namespaces`): use one " \
+      "that " \
+      "exists, raise the limit, or start more instances") \
     X(CONNECT_REPEATED, "connect_repeated", LOG_DEBUG, \
       "this namespace was being joined already: one CONNECT is enough, call connect() once") \
     X(TOO_DEEP, "too_deep", LOG_INFO, \
@@ -166,10 +184,12 @@
       "the " \
       "same REDIS_URL") \
     X(EIO_OLD, "eio_old", LOG_INFO, \
-      "only revision 4 of Engine.IO is supported (EIO=4), neither EIO=3 nor allowEIO3: use socket.io-client 3 or " \
-      "later") \
+      "only revision 4 of Engine.IO is supported (EIO=4); EIO=3 and allowEIO3 may come later: use socket.io-client 3 " \
+      "or " \
+      "later until then") \
     X(JSONP, "jsonp", LOG_INFO, \
-      "JSONP (the query parameter j) is not supported: use socket.io-client 3 or later, without forceJSONP") \
+      "JSONP (the query parameter j) is not supported: it may come later; use socket.io-client 3 or later, without " \
+      "forceJSONP, until then") \
     X(POST_BINARY, "post_binary", LOG_INFO, \
       "a POST of type application/octet-stream is not of revision 4: send text, and binary packets as b and base64") \
     X(POLLS_OVERLAP, "polls_overlap", LOG_INFO, \

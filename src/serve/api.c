@@ -99,6 +99,7 @@ void api_done(struct api_request *request)
         request->client->api = NULL;
     request->server->api_requests--;
     api_input_finish(&request->input);
+    nsp_unref(request->server->sessions.app, request->nsp);
     buf_finish(&request->room);
     free(request);
 }
@@ -107,9 +108,10 @@ bool api_nsp_find(struct api_request *request)
 {
     struct session_app *app = request->server->sessions.app;
     struct span name = request->input.nsp.len != 0 ? buf_span(&request->input.nsp) : SPAN_LIT("/");
-    request->nsp = app->nsp_find(app, name);
+    enum refusal refusal = REFUSAL_COUNT;
+    request->nsp = app->nsp_find(app, name, &refusal);
     if (request->nsp == NULL)
-        api_refuse(request, 404, REFUSAL_NAMESPACE_UNKNOWN, "namespace", NULL);
+        api_refuse(request, refusal == REFUSAL_NAMESPACE_UNKNOWN ? 404 : 503, refusal, "namespace", NULL);
     return request->nsp != NULL;
 }
 

@@ -41,10 +41,10 @@ struct api_request {
     const struct api_route *route;
     struct timer late;
     struct api_input input;
-    const struct nsp *nsp;
-    bool logged, acting; /* acting: the broker has a call of it */
-    uint64_t digest;     /* of the entry that it has published, */
-    struct buf room;     /* and the entry's room on the broker */
+    const struct nsp *nsp; /* a reference; NULL: not found yet */
+    bool logged, acting;   /* acting: the broker has a call of it */
+    uint64_t digest;       /* of the entry that it has published, */
+    struct buf room;       /* and the entry's room on the broker */
 };
 
 /* Answers, once; later calls do nothing. */

@@ -14,6 +14,8 @@
 #define RETRY_SOON SPAN_LIT("Retry-After: 1\r\n")
 #define NOTHING SPAN_LIT("")
 
+enum { PYTHON_PACKETS_MAX = 16 };
+
 struct engine_request {
     struct polling_exchange exchange;
     struct client *client;
@@ -157,12 +159,22 @@ static bool is_old_browser(const struct http1_head *head)
            (memmem(agent.data, agent.len, ";MSIE", 5) != NULL || memmem(agent.data, agent.len, "Trident/", 8) != NULL);
 }
 
+/* python-engineio ends its session when an answer has more packets (Payload.max_decode_packets). */
+static uint32_t packets_max_of(const struct http1_head *head)
+{
+    struct span agent = http1_field_get(head, SPAN_LIT("User-Agent"));
+    return agent.len > 0 && (memmem(agent.data, agent.len, "python", 6) || memmem(agent.data, agent.len, "Python", 6))
+               ? PYTHON_PACKETS_MAX
+               : 0;
+}
+
 static struct engine_request *request_create(struct client *client, const struct http1_head *head,
                                              const struct engine_ask *ask)
 {
     struct engine_request *request = mem_zero(1, sizeof *request);
     struct span type = http1_field_get(head, SPAN_LIT("Content-Type"));
-    request->exchange = (struct polling_exchange){.answer = on_answer, .peer = &client->http.conn.peer};
+    request->exchange = (struct polling_exchange){
+        .answer = on_answer, .peer = &client->http.conn.peer, .packets_max = packets_max_of(head)};
     buf_append(&request->token, client_token(client, head));
     request->exchange.token = buf_span(&request->token);
     request->client = client;

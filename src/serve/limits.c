@@ -152,6 +152,8 @@ void limits_give(const struct serve_limits *limits, struct session_limits *to)
     to->calls_max = (uint32_t)limits->calls;
     to->call_bytes_max = (uint32_t)limits->call_bytes;
     to->call_bytes_total_max = (uint32_t)limits->instance_call_bytes;
+    to->asks_max = (uint32_t)limits->asks;
+    to->asks_total_max = (uint32_t)limits->instance_asks;
     to->attachments_max = (uint32_t)limits->attachments;
     to->unfinished_bytes_max = bytes32(limits->unfinished_bytes);
     to->answer_bytes_total_max = (uint32_t)limits->answer_bytes;

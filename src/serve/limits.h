@@ -75,6 +75,9 @@
       "the event is refused (`attachments`)") \
     X(namespaces_per_session, LIMIT_COUNT, 16, 1, 1000, "namespaces that one session is in", \
       "CONNECT_ERROR (`namespaces_full`)") \
+    X(instance_namespaces, LIMIT_COUNT, 10000, 0, 1000000, \
+      "namespaces on this instance that patterns have made, see docs/namespaces.md", \
+      "CONNECT_ERROR (`instance_namespaces_full`)") \
     X(rooms_per_socket, LIMIT_COUNT, 64, 1, 64, "rooms that one socket is in, beside the namespace", \
       "the join is refused (`rooms_full`)") \
     X(instance_rooms, LIMIT_COUNT, 200000, 1, 10000000, "rooms on this instance", \
@@ -103,6 +106,11 @@
       "its connection is not read until half of them are answered (`calls_full`)") \
     X(instance_call_bytes, LIMIT_BYTES, 24 << 20, 64 << 10, 28 << 20, "bytes of the unanswered calls of all clients", \
       "clients with unanswered calls are not read (`calls_full`); any other client may begin one") \
+    X(asks, LIMIT_COUNT, 1000, 0, 100000, \
+      "answers of other sockets that one socket awaits, and that others await from it (`ack: receiver`)", \
+      "the event is refused (`asks_full`, `asked_full`)") \
+    X(instance_asks, LIMIT_COUNT, 100000, 0, 10000000, "both, of all sockets of this instance", \
+      "the event is refused (`asks_full`, `asked_full`)") \
     X(unfinished_bytes, LIMIT_BYTES, 64 << 20, 1 << 20, UINT64_C(4) << 30, \
       "incomplete messages of all clients, and events that await attachments", \
       "the client whose message began first is closed, 1013 (`unfinished`)") \

@@ -88,11 +88,19 @@ static void instance_encode(struct buf *to, const struct server *server)
           sessions->rates.addresses.count);
     gauge(to, "files_open", "Files that are being sent.", server->store.open_count);
     sessions_encode(to, sessions);
+    gauge(to, "namespaces_made", "Namespaces that patterns have made (limits: instance_namespaces).",
+          server->config.relay.made);
+    gauge(to, "asks", "Answers of sockets that other sockets await (limits: instance_asks).", sessions->asking.count);
     gauge(to, "rooms", "Rooms this instance is subscribed to.", hub_room_count(server->hub));
     counter(to, "bytes_in_total", "Bytes read, from clients and broker.", server->net.bytes_in);
     counter(to, "bytes_out_total", "Bytes written, to clients and broker.", server->net.bytes_out);
     counter(to, "writes_total", "Gathered writes.", server->net.writes);
     counter(to, "events_in_total", "Events from clients.", sessions->counters.events_in);
+    counter(to, "asked_total", "Events that asked another socket for an answer.", sessions->counters.asked);
+    counter(to, "answered_total", "Answers that reached the asking socket, failures included.",
+            sessions->counters.answered);
+    counter(to, "volatile_dropped_total", "Volatile events not sent, because the client could not be written to.",
+            sessions->counters.volatile_dropped);
     counter(to, "entries_pushed_total", "Entries pushed by the broker.", hub->pushed);
     counter(to, "delivered_total", "Entries queued for clients.", hub->delivered);
     counter(to, "replayed_total", "Entries queued for clients that were read from a log.", hub->replayed);

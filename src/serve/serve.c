@@ -171,6 +171,7 @@ bool server_open(struct server *server, struct loop *loop, const struct serve_op
     store_init(&server->store, seed, server->config.files.open);
     broker_watch(server->broker, &watcher, server);
     server->hub = hub_create(loop, server->broker);
+    server->config.relay.made_max = server->config.bounds.instance_namespaces;
     sessions_init(&server->sessions, server->hub, &server->config.relay.app, &server->config.limits);
     server->sessions.instance = server->config.instance;
     server->sessions.compression.settings = server->config.compression;

@@ -33,7 +33,9 @@ const size_t setting_flags_count = sizeof setting_flags / sizeof setting_flags[0
 
 const struct setting settings[] = {
     {"", "namespaces", "", "a mapping from names to the fields below",
-     "the namespaces; a name begins with `/` and has 128 bytes at most", "`namespace_unknown`"},
+     "the namespaces; a name begins with `/` and has 128 bytes at most; it may be a pattern: see "
+     "[namespaces.md](namespaces.md)",
+     "`namespace_unknown`, `instance_namespaces_full`"},
     {"", "static", "none", "a directory", "its files are served beside the engine; relative to the configuration",
      "`not_found`, `files_full`"},
     {"", "client", "searched for in `node_modules`", "a directory", "`dist/` of the npm package socket.io-client", ""},
@@ -165,6 +167,15 @@ const struct setting settings[] = {
     {NSP ".events.EVENT", "log", "false", "`true`, `false` or a mapping", "the event is logged", "`broker_full`"},
     {NSP ".events.EVENT", "id", "none", "like `0` or `0.id`",
      "with `log:` the argument, or its member, that names the message", "`id_invalid`, `id_taken`"},
+    {NSP ".events.EVENT", "ack", "broker", "`broker` or `receiver`",
+     "`receiver`: with `to: socket`, the answer of that socket is the acknowledgement: see [asks.md](asks.md)",
+     "`receiver_gone`, `receiver_mute`, `asks_full`, `asked_full`"},
+    {NSP ".events.EVENT", "timeout", "10s", "1ms to 5m", "with `ack: receiver`: how long its answer is awaited",
+     "`answer_late`"},
+    {NSP ".events.EVENT", "volatile", "false", "`true` or `false`",
+     "without `log:`, not for clients that cannot be written to at once", "`sennit_volatile_dropped_total`"},
+    {NSP ".events.EVENT", "local", "false", "`true` or `false`",
+     "without `log:`, for sockets of the sender's instance alone", ""},
     {NSP ".events.EVENT", "join", "", "0 to 15", "instead of `to`: joins the room that the argument names",
      "`rooms_full`, `instance_rooms_full`, `room_is_socket`"},
     {NSP ".events.EVENT", "leave", "", "0 to 15", "instead of `to`: leaves it", "`room_invalid`"},

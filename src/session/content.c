@@ -48,6 +48,8 @@ static bool args_are_good(const struct content *content)
 
 bool content_decode(struct span body, struct content *content)
 {
+    if (content_is_volatile(body))
+        body = span_from(body, 1);
     *content = (struct content){.args = body};
     if (body.len == 0 || body.data[0] != CONTENT_MARK)
         return true;

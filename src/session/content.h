@@ -3,14 +3,16 @@
  * A body without attachments is the JSON array alone. With attachments it begins with a byte that JSON cannot begin
  * with, so each reader knows which one it has:
  *
- *     01 <count> <length of each attachment, 4 bytes, big-endian> <the attachments> <JSON> */
+ *     01 <count> <length of each attachment, 4 bytes, big-endian> <the attachments> <JSON>
+ *
+ * A volatile event has one more mark, in front of either form: only a client that can be written to at once gets it. */
 #ifndef SENNIT_SESSION_CONTENT_H
 #define SENNIT_SESSION_CONTENT_H
 
 #include "base/buf.h"
 #include "wire/socketio.h"
 
-enum { CONTENT_MARK = 1, CONTENT_ATTACHMENTS_MAX = SOCKETIO_ATTACHMENTS_MAX };
+enum { CONTENT_MARK = 1, CONTENT_VOLATILE = 3, CONTENT_ATTACHMENTS_MAX = SOCKETIO_ATTACHMENTS_MAX };
 
 struct content {
     struct span args; /* a JSON array; with attachments, each placeholder in it points at one of them */
@@ -20,8 +22,13 @@ struct content {
 
 /* Appends the body. */
 void content_encode(struct buf *to, const struct content *content);
-/* Reads a body; spans point into it. False if it begins with the mark and is damaged: lengths that do not add up, no
- * JSON array, a placeholder without its attachment. A body that begins otherwise is taken as arguments, unread. */
+static inline bool content_is_volatile(struct span body)
+{
+    return body.len > 0 && body.data[0] == CONTENT_VOLATILE;
+}
+/* Reads a body, volatile or not; spans point into it. False if it begins with the mark and is damaged: lengths that do
+ * not add up, no JSON array, a placeholder without its attachment. A body that begins otherwise is taken as arguments,
+ * unread. */
 bool content_decode(struct span body, struct content *content);
 /* Bytes of arguments and attachments. */
 size_t content_bytes(const struct content *content);

@@ -59,7 +59,9 @@ void emit_event(struct emit *emit, const struct nsp *nsp, struct span sender, co
     if (from->except_self)
         audience_add(&emit->audience, AUDIENCE_SENDER, sender);
     emit->body = from->content->args;
-    if (from->content->count > 0) {
+    if (from->is_volatile)
+        buf_append_char(&emit->encoded, CONTENT_VOLATILE);
+    if (from->is_volatile || from->content->count > 0) {
         content_encode(&emit->encoded, from->content);
         emit->body = buf_span(&emit->encoded);
     }

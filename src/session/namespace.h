@@ -84,8 +84,9 @@ enum deed {
 
 /* The application's functions, called by the session layer. */
 struct session_app {
-    /* NULL: "Invalid namespace". */
-    const struct nsp *(*nsp_find)(struct session_app *app, struct span name);
+    /* The namespace of this name, which may be made for the first of its users: a reference for the caller. NULL: the
+     * client is refused, for the reason in `refusal`. */
+    const struct nsp *(*nsp_find)(struct session_app *app, struct span name, enum refusal *refusal);
     /* The policy of a room; an empty name is the namespace itself. */
     const struct room_policy *(*room_policy)(struct session_app *app, const struct nsp *nsp, struct span room);
     /* A client asks to connect. NULL: everybody may. */
@@ -97,6 +98,24 @@ struct session_app {
     void (*event)(struct session_app *app, struct subscriber *subscriber, const struct client_event *event);
     /* A request of a connected client of sennit.v1; its spans are borrowed. */
     void (*request)(struct session_app *app, struct subscriber *subscriber, const struct client_request *request);
+    /* One reference more, and one less; without any, the namespace may end. Both NULL: namespaces live as long as the
+     * application. */
+    void (*nsp_ref)(struct session_app *app, const struct nsp *nsp);
+    void (*nsp_unref)(struct session_app *app, const struct nsp *nsp);
 };
+
+static inline const struct nsp *nsp_ref(struct session_app *app, const struct nsp *nsp)
+{
+    if (app->nsp_ref != NULL)
+        app->nsp_ref(app, nsp);
+    return nsp;
+}
+
+/* Accepts NULL. */
+static inline void nsp_unref(struct session_app *app, const struct nsp *nsp)
+{
+    if (nsp != NULL && app->nsp_unref != NULL)
+        app->nsp_unref(app, nsp);
+}
 
 #endif

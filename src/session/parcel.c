@@ -7,25 +7,27 @@ enum { PARCEL_SOCKETS_MAX = 1 << 16 };
 
 void parcel_encode(struct buf *to, const struct parcel *parcel)
 {
-    buf_printf(to, "2 %llu %d %d %llu %llu %llu %zu %zu\n", (unsigned long long)parcel->protocol, parcel->joined,
+    buf_printf(to, "3 %llu %d %d %llu %llu %llu %zu %zu\n", (unsigned long long)parcel->protocol, parcel->joined,
                parcel->awaiting_pong, (unsigned long long)parcel->heartbeat_ms, (unsigned long long)parcel->join_ms,
                (unsigned long long)parcel->socket_count, parcel->waiting.len, parcel->unfinished.len);
 }
 
 void parcel_socket_encode(struct buf *to, const struct parcel_socket *socket)
 {
-    buf_printf(to, "%zu %zu %zu %zu %zu %llu %d\n", socket->nsp.len, socket->pid.len, socket->offset.len,
-               socket->presence_data.len, socket->claims.len, (unsigned long long)socket->expires_ms, socket->told);
+    buf_printf(to, "%zu %zu %zu %zu %zu %llu %d %zu\n", socket->nsp.len, socket->pid.len, socket->offset.len,
+               socket->presence_data.len, socket->claims.len, (unsigned long long)socket->expires_ms, socket->told,
+               socket->asking.len);
     buf_append(to, socket->nsp);
     buf_append(to, socket->pid);
     buf_append(to, socket->offset);
     buf_append(to, socket->presence_data);
     buf_append(to, socket->claims);
+    buf_append(to, socket->asking);
 }
 
 bool parcel_socket_next(struct span *sockets, struct parcel_socket *socket)
 {
-    enum { NSP, PID, OFFSET, PRESENCE_DATA, CLAIMS, EXPIRES, TOLD, NUMBERS };
+    enum { NSP, PID, OFFSET, PRESENCE_DATA, CLAIMS, EXPIRES, TOLD, ASKING, NUMBERS };
     uint64_t numbers[NUMBERS];
     for (int i = 0; i < NUMBERS; i++)
         if (!span_take_u64(sockets, i < NUMBERS - 1 ? ' ' : '\n', &numbers[i]))
@@ -35,7 +37,7 @@ bool parcel_socket_next(struct span *sockets, struct parcel_socket *socket)
     return span_take(sockets, numbers[NSP], &socket->nsp) && span_take(sockets, numbers[PID], &socket->pid) &&
            span_take(sockets, numbers[OFFSET], &socket->offset) &&
            span_take(sockets, numbers[PRESENCE_DATA], &socket->presence_data) &&
-           span_take(sockets, numbers[CLAIMS], &socket->claims);
+           span_take(sockets, numbers[CLAIMS], &socket->claims) && span_take(sockets, numbers[ASKING], &socket->asking);
 }
 
 /* None, or an object that ends itself. */
@@ -54,7 +56,7 @@ bool parcel_decode(struct span text, struct parcel *parcel)
               span_take_u64(&text, ' ', &parcel->heartbeat_ms) && span_take_u64(&text, ' ', &parcel->join_ms) &&
               span_take_u64(&text, ' ', &parcel->socket_count) && span_take_u64(&text, ' ', &waiting) &&
               span_take_u64(&text, '\n', &unfinished);
-    if (!ok || version != 2 || joined > 1 || awaiting_pong > 1 || parcel->socket_count > PARCEL_SOCKETS_MAX)
+    if (!ok || version != 3 || joined > 1 || awaiting_pong > 1 || parcel->socket_count > PARCEL_SOCKETS_MAX)
         return false;
     parcel->joined = joined == 1;
     parcel->awaiting_pong = awaiting_pong == 1;

@@ -4,10 +4,11 @@
  * and what waits to be sent. What a socket has joined is in its lease. So opening a parcel is the resume that a client
  * would make, except that the client does not notice.
  *
- *     2 <protocol> <joined> <awaits pong> <ms to heartbeat> <ms to join> <sockets> <bytes that wait> <bytes
- * unfinished>\n for each socket: <bytes of namespace> <bytes of pid> <bytes of token> <bytes of presence data> <bytes
- * of claims> <when they expire> <told>\n<those> what waits, as a payload an event of which attachments are awaited, see
- * assembly_park */
+ *     3 <protocol> <joined> <awaits pong> <ms to heartbeat> <ms to join> <sockets> <bytes that wait> <bytes unfinished>
+ *
+ * Then for each socket: <bytes of namespace> <bytes of pid> <bytes of token> <bytes of presence data> <bytes of claims>
+ * <when they expire> <told> <bytes of questions>, a line feed, and these texts. Then what waits, as a payload, and an
+ * event of which attachments are awaited, see assembly_park. */
 #ifndef SENNIT_SESSION_PARCEL_H
 #define SENNIT_SESSION_PARCEL_H
 
@@ -29,6 +30,7 @@ struct parcel_socket {
     struct span claims;  /* of its identity; empty: it has none */
     uint64_t expires_ms; /* of the identity, as there */
     bool told;           /* likewise: else a polling client would be told with every poll */
+    struct span asking;  /* see asking_park */
 };
 
 /* The head of a parcel; then come its sockets, what waits, and what is unfinished. */

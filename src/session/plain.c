@@ -21,10 +21,11 @@ static void connect_to(const struct plain_message *message, const struct plain_c
 {
     struct session *session = message->session;
     struct session_app *app = session->sessions->app;
-    const struct nsp *nsp = app->nsp_find(app, connect->nsp);
+    enum refusal refusal = REFUSAL_COUNT;
+    const struct nsp *nsp = app->nsp_find(app, connect->nsp, &refusal);
     struct subscriber_start start = {.pid = {NULL, 0}};
     if (nsp == NULL) {
-        plain_refuse(message, REFUSAL_NAMESPACE_UNKNOWN, PLAIN_NS);
+        plain_refuse(message, refusal, PLAIN_NS);
         return;
     }
     resume_read(&start, connect);
@@ -32,7 +33,8 @@ static void connect_to(const struct plain_message *message, const struct plain_c
         start.presence_data = json_object_get(connect->auth, span_str(nsp->presence_key));
     start.auth = connect->auth;
     session_hold(session, true);
-    enum refusal refusal = subscriber_begin(session, nsp, &start);
+    refusal = subscriber_begin(session, nsp, &start);
+    nsp_unref(app, nsp);
     if (refusal == REFUSAL_COUNT)
         return;
     session_hold(session, false);

@@ -135,7 +135,7 @@ void polling_read_on(struct polling *polling)
 static void take_for_get(struct polling *polling)
 {
     struct buf payload = {0};
-    polling_queue_take(polling, &payload);
+    polling_queue_take(polling, &payload, polling->get->packets_max);
     timer_stop(polling->sessions->loop, &polling->timer);
     polling_answer(&polling->get, POLLING_PAYLOAD, buf_span(&payload));
     buf_finish(&payload);

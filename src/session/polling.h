@@ -49,6 +49,7 @@ struct polling_exchange {
     /* Called once, within the call that handed it over or later; the payload is borrowed. */
     void (*answer)(struct polling_exchange *exchange, enum polling_outcome outcome, struct span payload);
     const struct addr_ip *peer;   /* of the connection; valid until the answer */
+    uint32_t packets_max;         /* that the client takes in one answer; 0: any number */
     struct span token;            /* in a header or a cookie of the request; empty: none. Valid until the answer */
     char sid[ENGINEIO_SID_BYTES]; /* of the session; set when a handshake is answered */
     struct polling *polling;      /* private; NULL: nothing is under way */

@@ -110,18 +110,28 @@ void polling_begin(struct sessions *sessions, const struct protocol *protocol, s
 
 /* It is asked for, and opened. */
 
-static void socket_open(struct session *session, const struct parcel_socket *parcel)
+static void socket_open(struct session *session, const struct parcel_socket *parcel, uint64_t away_ms)
 {
     struct session_app *app = session->sessions->app;
-    const struct nsp *nsp = app->nsp_find(app, parcel->nsp);
-    struct subscriber_start start = {
-        .pid = parcel->pid, .offset = parcel->offset, .presence_data = parcel->presence_data, .is_moved = true};
+    enum refusal refusal;
+    const struct nsp *nsp = app->nsp_find(app, parcel->nsp, &refusal);
+    struct subscriber_start start = {.pid = parcel->pid,
+                                     .offset = parcel->offset,
+                                     .presence_data = parcel->presence_data,
+                                     .is_moved = true,
+                                     .asking = parcel->asking,
+                                     .away_ms = away_ms};
     if (nsp != NULL && parcel->claims.len > 0) {
         start.identity = identity_create(parcel->claims, (int64_t)parcel->expires_ms);
         start.identity->told = parcel->told;
     }
-    if (nsp == NULL || subscriber_begin(session, nsp, &start) != REFUSAL_COUNT)
-        session_close(session, CLOSE_HISTORY_LOST); /* this instance has another configuration */
+    if (nsp != NULL)
+        refusal = subscriber_begin(session, nsp, &start);
+    if (refusal != REFUSAL_COUNT) { /* this instance has another configuration, or too many namespaces */
+        refusals_note(&session->sessions->refusals, refusal, parcel->pid, parcel->nsp);
+        session_close(session, CLOSE_HISTORY_LOST);
+    }
+    nsp_unref(app, nsp);
 }
 
 static uint64_t left_ms(uint64_t ms, uint64_t away_ms)
@@ -156,7 +166,7 @@ static bool session_open(struct polling *polling, struct transport *transport, c
     }
     assembly_restore(session, parcel.unfinished);
     for (uint64_t i = 0; i < parcel.socket_count && parcel_socket_next(&parcel.sockets, &socket); i++)
-        socket_open(session, &socket);
+        socket_open(session, &socket, grant->away_ms);
     return true;
 }
 
@@ -309,7 +319,7 @@ static void parcel_make(struct polling *polling)
     while (polling->queue_count > 0) {
         if (waiting.len > 0)
             buf_append_char(&waiting, PAYLOAD_SEPARATOR);
-        polling_queue_take(polling, &waiting);
+        polling_queue_take(polling, &waiting, 0);
     }
     struct parcel parcel = {
         .protocol = session->protocol->kind,
@@ -336,7 +346,7 @@ static void pass(struct polling *polling)
 {
     struct session *session = polling->transport.session;
     if (polling->get != NULL && polling->queue_count > 0)
-        polling_queue_take(polling, &polling->payload);
+        polling_queue_take(polling, &polling->payload, polling->get->packets_max);
     else if (polling->get != NULL && polling->let_go)
         buf_append_char(&polling->payload, ENGINEIO_NOOP);
     polling->wanted = polling->let_go = false;

@@ -83,8 +83,9 @@ void polling_token_set(struct polling *polling, struct span token);
 /* polling_queue.c: the transport's side towards the session. */
 extern const struct transport_type polling_transport_type;
 void polling_queue_drop(struct polling *polling);
-/* Takes frames from the front into a payload: all, or as many as an answer takes. */
-void polling_queue_take(struct polling *polling, struct buf *to);
+/* Takes frames from the front into a payload: all, or as many as an answer takes, of `packets_max` packets at most (0:
+ * any number). */
+void polling_queue_take(struct polling *polling, struct buf *to, uint32_t packets_max);
 
 /* polling_moves.c */
 static inline bool polling_is_roaming(const struct sessions *sessions)

@@ -56,12 +56,42 @@ void polling_queue_drop(struct polling *polling)
     polling->queue_count = polling->queue_cap = polling->queue_bytes = 0;
 }
 
-void polling_queue_take(struct polling *polling, struct buf *to)
+static size_t packets_of(const struct frame *frame)
 {
-    size_t taken = 0;
+    size_t count = 1;
+    for (size_t i = 0; i < frame->len; i++)
+        count += frame->data[i] == PAYLOAD_SEPARATOR;
+    return count;
+}
+
+/* The first frame has more packets than one answer may have: what another instance has left is one frame. */
+static void first_split(struct polling *polling, struct buf *to, uint32_t packets_max)
+{
+    struct polling_slot *slot = &polling->queue[0];
+    struct span rest = span_of(slot->frame->data, slot->frame->len), packet;
+    bool begun = false;
+    for (uint32_t i = 0; i < packets_max && payload_next(&rest, &begun, &packet); i++) {
+        if (i > 0)
+            buf_append_char(to, PAYLOAD_SEPARATOR);
+        buf_append(to, packet);
+    }
+    struct frame *frame = frame_copy(rest);
+    polling->queue_bytes -= slot->frame->len - frame->len;
+    frame_unref(slot->frame);
+    slot->frame = frame;
+}
+
+void polling_queue_take(struct polling *polling, struct buf *to, uint32_t packets_max)
+{
+    size_t taken = 0, packets = 0;
     for (; taken < polling->queue_count; taken++) {
         struct frame *frame = polling->queue[taken].frame;
         if (taken > 0 && to->len + frame->len >= ANSWER_BYTES_MAX)
+            break;
+        packets += packets_max > 0 ? packets_of(frame) : 0;
+        if (packets > packets_max && taken == 0)
+            first_split(polling, to, packets_max);
+        if (packets > packets_max)
             break;
         if (taken > 0)
             buf_append_char(to, PAYLOAD_SEPARATOR);
@@ -92,6 +122,11 @@ static void send_frame(struct transport *transport, struct frame *frame, struct 
 static size_t queued(const struct transport *transport)
 {
     return const_polling_of(transport)->queue_bytes;
+}
+
+static bool is_writable(const struct transport *transport)
+{
+    return const_polling_of(transport)->get != NULL;
 }
 
 static bool is_open(const struct transport *transport)
@@ -137,6 +172,16 @@ static void stirred(struct transport *transport)
         loop_at_flush(polling->sessions->loop, &polling->flush);
 }
 
+/* What waits, and a packet more. Nobody comes back for a second answer to an instance that ends a session. */
+static bool fits_one_answer(const struct polling *polling)
+{
+    size_t packets = 1;
+    for (size_t i = 0; i < polling->queue_count; i++)
+        packets += packets_of(polling->queue[i].frame);
+    return polling->queue_bytes + 2 <= ANSWER_BYTES_MAX &&
+           (polling->get->packets_max == 0 || packets <= polling->get->packets_max);
+}
+
 /* The client is told with the next answer: `1`, or `6` if it has said goodbye itself. */
 static void close_told(struct transport *transport, enum close_reason reason)
 {
@@ -156,8 +201,8 @@ static void close_told(struct transport *transport, enum close_reason reason)
         polling_end(polling, reason);
         return;
     }
-    /* Nobody comes back here for a second answer. The client reads again what is not in the first. */
-    if (polling_is_roaming(polling->sessions) && polling->queue_bytes + 2 > ANSWER_BYTES_MAX)
+    /* The client reads again what it is not sent. What waited behind a lost lease speaks of what is lost. */
+    if (polling_is_roaming(polling->sessions) && (reason == CLOSE_HISTORY_LOST || !fits_one_answer(polling)))
         polling_queue_drop(polling);
     struct frame *farewell = frame_copy(is_asked ? SPAN_LIT("6") : SPAN_LIT("1"));
     queue_append(polling, farewell, (struct frame_tag){0});
@@ -185,6 +230,7 @@ const struct transport_type polling_transport_type = {
     .encode = encode,
     .send = send_frame,
     .queued = queued,
+    .is_writable = is_writable,
     .is_open = is_open,
     .await_drained = await_drained,
     .filter = filter,

@@ -41,6 +41,9 @@ struct protocol {
     /* The subscriber is ended by us, and its session goes on: tells the client, which may connect again. NULL: in this
      * protocol a session is one subscriber, and ends with it (CLOSE_EXPELLED). */
     void (*disconnected)(struct subscriber *subscriber);
+    /* Sends an event whose answer the client is to give under this id (digits), see asking.h. No token goes with it.
+     * NULL: clients of this protocol are asked nothing. */
+    void (*ask)(struct subscriber *subscriber, struct span id, const struct content *content);
     /* Answers the request with this id (not empty). */
     void (*answer)(struct subscriber *subscriber, struct span id, const struct content *content);
 };

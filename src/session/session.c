@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "session/asking_entry.h"
 #include "session/assembly.h"
 #include "session/call.h"
 #include "session/departed.h"
@@ -39,6 +40,8 @@ const struct session_limits session_limits_default = {
     .unfinished_bytes_max = 64 << 20,
     .answer_bytes_total_max = 32 << 20,
     .lease_bytes_max = 64 << 20,
+    .asks_max = 1000,
+    .asks_total_max = 100000,
     .changes_burst = 1000,
     .changes_per_second = 100,
     .replay_queue_bytes = 256 * 1024,
@@ -455,7 +458,12 @@ static void presence(void *arg, struct span room, const struct broker_present *w
     presence_changed(arg, room, who, entered, count);
 }
 
-static const struct hub_owner hub_owner = {link_up, superseded, presence};
+static void unheard(void *arg, const struct broker_entry *entry)
+{
+    asking_unheard(arg, entry);
+}
+
+static const struct hub_owner hub_owner = {link_up, superseded, presence, unheard};
 
 void sessions_init(struct sessions *sessions, struct hub *hub, struct session_app *app,
                    const struct session_limits *limits)
@@ -481,6 +489,7 @@ void sessions_init(struct sessions *sessions, struct hub *hub, struct session_ap
     list_init(&sessions->unfinished.in_order);
     compression_init(&sessions->compression);
     departed_init(sessions);
+    asking_kept_init(sessions);
     presence_init(sessions);
     timer_init(&sessions->lease_sweep, lease_sweep);
     timer_start(hub_loop(hub), &sessions->lease_sweep, LOOP_MS(LEASE_SWEEP_MS));
@@ -497,6 +506,7 @@ void sessions_finish(struct sessions *sessions)
     loads_finish(sessions);
     compression_finish(&sessions->compression);
     departed_finish(sessions);
+    asking_kept_finish(sessions);
     rates_finish(&sessions->rates);
     map_finish(&sessions->sockets);
     map_finish(&sessions->claims);

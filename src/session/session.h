@@ -36,6 +36,8 @@ struct session_limits {
     uint32_t unfinished_bytes_max;   /* 64 MiB: incomplete messages, of the instance */
     uint32_t answer_bytes_total_max; /* 32 MiB: answers that clients have not read yet, of the instance */
     uint32_t lease_bytes_max;        /* 64 MiB: leases of clients that were cut off, see departed.h */
+    uint32_t asks_max;               /* 1000: answers that one socket awaits from others, and others from it */
+    uint32_t asks_total_max;         /* 100000: both, of the instance */
     uint32_t changes_burst;          /* 1000: new rooms, presence, connects of one session, at once */
     uint32_t changes_per_second;     /* 100: the same, sustained */
     uint32_t replay_queue_bytes;     /* 256 KiB: replay waits while more than this is queued */
@@ -97,6 +99,11 @@ struct sessions {
     struct unfinished_all unfinished;
     struct compression compression;
     struct departures departed;
+    struct {
+        size_t count;     /* of answers that are awaited, by all sockets and from all */
+        struct list kept; /* asking_entry.c */
+        size_t kept_count, kept_bytes;
+    } asking;
     struct timer lease_sweep;
     size_t count, socket_count;
     size_t of_protocol[PROTOCOLS]; /* sessions */
@@ -104,7 +111,7 @@ struct sessions {
     struct refusals refusals;
     struct {
         uint64_t opened, packets_in, events_in, connects, resumes, resumes_refused, moves, leases_superseded, rotated,
-            slowed, stalled, directed;
+            slowed, stalled, directed, asked, answered, volatile_dropped;
     } counters;
 };
 

@@ -3,6 +3,7 @@
 
 #include <assert.h>
 
+#include "session/asking.h"
 #include "session/assembly.h"
 #include "session/engine.h"
 #include "session/socket_packet.h"
@@ -89,6 +90,11 @@ static void answer(struct subscriber *subscriber, struct span ack_id, const stru
     socket_packet_send(subscriber->session, SOCKETIO_ACK, subscriber->nsp->name, ack_id, content);
 }
 
+static void ask(struct subscriber *subscriber, struct span id, const struct content *content)
+{
+    socket_packet_send(subscriber->session, SOCKETIO_EVENT, subscriber->nsp->name, id, content);
+}
+
 static void disconnected(struct subscriber *subscriber)
 {
     const struct content nothing = {.count = 0};
@@ -123,8 +129,9 @@ static enum refusal connect_to(struct session *session, const struct nsp *nsp, c
 /* The message is upstream's where upstream has one; `data` names the refusal and the cure. */
 static void connect_refuse(struct session *session, const struct socketio_packet *packet, enum refusal refusal)
 {
+    bool is_full = refusal == REFUSAL_NAMESPACES_FULL || refusal == REFUSAL_INSTANCE_NAMESPACES_FULL;
     const char *message = refusal == REFUSAL_NAMESPACE_UNKNOWN ? "Invalid namespace"
-                          : refusal == REFUSAL_NAMESPACES_FULL ? "Too many namespaces"
+                          : is_full                            ? "Too many namespaces"
                           : refusal == REFUSAL_TOO_DEEP        ? "Invalid payload"
                                                                : "Not authorized";
     struct buf text = {0};
@@ -153,21 +160,26 @@ static void connect_repeated(struct subscriber *subscriber)
 static void connect_received(struct session *session, const struct socketio_packet *packet)
 {
     struct sessions *sessions = session->sessions;
-    const struct nsp *nsp = sessions->app->nsp_find(sessions->app, packet->nsp);
     struct subscriber *subscriber = subscriber_find(session, packet->nsp);
+    enum refusal refusal = REFUSAL_COUNT;
+    const struct nsp *nsp;
     if (subscriber != NULL) {
         connect_repeated(subscriber);
-    } else if (nsp == NULL) {
-        connect_refuse(session, packet, REFUSAL_NAMESPACE_UNKNOWN);
-    } else if (packet->depth > sessions->limits.nesting_max) {
-        connect_refuse(session, packet, REFUSAL_TOO_DEEP);
-    } else if (session->socket_count >= sessions->limits.sockets_max) {
-        connect_refuse(session, packet, REFUSAL_NAMESPACES_FULL);
+        return;
+    }
+    nsp = sessions->app->nsp_find(sessions->app, packet->nsp, &refusal);
+    if (nsp != NULL && packet->depth > sessions->limits.nesting_max)
+        refusal = REFUSAL_TOO_DEEP;
+    else if (nsp != NULL && session->socket_count >= sessions->limits.sockets_max)
+        refusal = REFUSAL_NAMESPACES_FULL;
+    if (refusal != REFUSAL_COUNT) {
+        connect_refuse(session, packet, refusal);
     } else {
-        enum refusal refusal = connect_to(session, nsp, packet);
+        refusal = connect_to(session, nsp, packet);
         if (refusal != REFUSAL_COUNT)
             connect_refuse(session, packet, refusal);
     }
+    nsp_unref(sessions->app, nsp);
 }
 
 /* An event with this content; its arguments are the packet's. */
@@ -183,6 +195,22 @@ static void event_received(struct subscriber *subscriber, const struct socketio_
         event.content.args = packet->payload;
         sessions->app->event(sessions->app, subscriber, &event);
     }
+}
+
+/* The client's acknowledgement of an event. As upstream has it, one without an id, or without a payload, counts as
+ * none.
+ */
+static void ack_received(struct subscriber *subscriber, const struct socketio_packet *packet,
+                         const struct content *content)
+{
+    struct content answer = *content;
+    if (packet->ack_id.len == 0)
+        return;
+    answer.args = packet->payload;
+    if (packet->depth > subscriber->sessions->limits.nesting_max)
+        asking_answer_refused(subscriber, packet->ack_id, REFUSAL_TOO_DEEP);
+    else if (packet->payload.data != NULL)
+        asking_answered(subscriber, packet->ack_id, &answer);
 }
 
 /* Finds the subscriber of a packet other than CONNECT. The packets allowed for a namespace depend on whether the client
@@ -215,7 +243,8 @@ static void packet_received(struct session *session, const struct socketio_packe
         subscriber_disconnect(subscriber);
     else if (packet->type == SOCKETIO_EVENT)
         event_received(subscriber, packet, content);
-    /* else an ACK for nothing we asked */
+    else
+        ack_received(subscriber, packet, content);
 }
 
 /* A text that comes where an attachment is awaited breaks the protocol, whatever it says. */
@@ -231,14 +260,19 @@ static void received(struct session *session, struct span text)
         packet_received(session, &packet, &nothing);
 }
 
-/* Refuses an event that exceeds a bound. */
+/* Refuses an event, or an answer, that exceeds a bound. */
 static bool is_refused(struct subscriber *subscriber, const struct socketio_packet *packet, bool too_many,
                        bool too_large)
 {
-    if (too_many || too_large)
-        subscriber_refuse(subscriber, too_many ? REFUSAL_ATTACHMENTS : REFUSAL_EVENT_TOO_LARGE, packet->event,
-                          packet->ack_id);
-    return too_many || too_large;
+    enum refusal refusal = too_many ? REFUSAL_ATTACHMENTS : REFUSAL_EVENT_TOO_LARGE;
+    bool is_answer = packet->type == SOCKETIO_ACK || packet->type == SOCKETIO_BINARY_ACK;
+    if (!too_many && !too_large)
+        return false;
+    if (is_answer)
+        asking_answer_refused(subscriber, packet->ack_id, refusal);
+    else
+        subscriber_refuse(subscriber, refusal, packet->event, packet->ack_id);
+    return true;
 }
 
 /* The packet and its attachments have come. */
@@ -249,12 +283,13 @@ static void assembled(struct session *session, const struct assembly *assembly)
     ptrdiff_t taken = socketio_decode(buf_span(&assembly->text), &packet);
     assert(taken > 0); /* it was decoded when it came */
     struct subscriber *subscriber = connected_find(session, &packet);
-    if (subscriber == NULL || packet.type != SOCKETIO_BINARY_EVENT)
-        return;
-    if (is_refused(subscriber, &packet, assembly->too_many, assembly->too_large))
+    if (subscriber == NULL || is_refused(subscriber, &packet, assembly->too_many, assembly->too_large))
         return;
     assembly_content(assembly, &content);
-    event_received(subscriber, &packet, &content);
+    if (packet.type == SOCKETIO_BINARY_EVENT)
+        event_received(subscriber, &packet, &content);
+    else
+        ack_received(subscriber, &packet, &content);
 }
 
 static void received_binary(struct session *session, struct span bytes)
@@ -286,7 +321,7 @@ static void msgpack_packet_received(struct session *session, struct span text, s
         session_close(session, CLOSE_SOCKETIO_INVALID);
         return;
     }
-    if (packet.type == SOCKETIO_EVENT) {
+    if (packet.type == SOCKETIO_EVENT || packet.type == SOCKETIO_ACK) {
         struct subscriber *subscriber = connected_find(session, &packet);
         bool too_many = content->count > limits->attachments_max;
         content->count = too_many ? 0 : content->count;
@@ -339,6 +374,7 @@ const struct protocol socket_protocol = {
     .connected = connected,
     .disconnected = disconnected,
     .event_encode = event_encode,
+    .ask = ask,
     .answer = answer,
 };
 
@@ -351,5 +387,6 @@ const struct protocol socket_msgpack_protocol = {
     .connected = connected,
     .disconnected = disconnected,
     .event_encode = event_encode,
+    .ask = ask,
     .answer = answer,
 };

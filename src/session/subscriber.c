@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "base/moves.h"
+#include "session/asking.h"
 #include "session/call.h"
 #include "session/departed.h"
 #include "session/directive.h"
@@ -91,6 +92,7 @@ void subscriber_unref(struct subscriber *subscriber)
     subscriber_identity_drop(subscriber);
     free(subscriber->lease_name);
     connecting_end(subscriber);
+    nsp_unref(subscriber->sessions->app, subscriber->nsp);
     free(subscriber);
 }
 
@@ -422,7 +424,7 @@ enum refusal subscriber_begin(struct session *session, const struct nsp *nsp, co
     struct subscriber *subscriber = mem_zero(1, sizeof *subscriber);
     subscriber->session = session;
     subscriber->sessions = session->sessions;
-    subscriber->nsp = nsp;
+    subscriber->nsp = nsp_ref(session->sessions->app, nsp);
     subscriber->refs = 1;
     subscriber->state = SUBSCRIBER_NEW;
     subscriber->is_moved = start->is_moved;
@@ -442,6 +444,7 @@ enum refusal subscriber_begin(struct session *session, const struct nsp *nsp, co
     free(admission.presence_data);
     if (admission.identity != NULL)
         subscriber_identity_set(subscriber, admission.identity);
+    asking_restore(subscriber, start->asking, start->away_ms);
     if (start->pid.len != 0 && (nsp->recoverable || start->is_moved)) {
         subscriber_lease_name_set(subscriber, start->pid);
         if (start->offset.len != 0 && start->offset.len <= OFFSET_BYTES_MAX && span_find(start->offset, '\0') < 0)
@@ -480,6 +483,7 @@ static void detach(struct subscriber *subscriber, bool for_good, enum close_reas
         subscriber_lease_leave(subscriber, &lease, transport->type->peer(transport), reason);
         buf_finish(&own);
     }
+    asking_end(subscriber, reason == CLOSE_PARKED);
     subscriber_set_state(subscriber, SUBSCRIBER_GONE);
     timer_stop(sessions->loop, &subscriber->retry);
     subscriber_identity_drop(subscriber);
@@ -502,11 +506,12 @@ bool subscriber_is_calm(const struct subscriber *subscriber)
 
 void subscriber_park(struct subscriber *subscriber, struct buf *to)
 {
-    struct buf offset = {0};
+    struct buf offset = {0}, asking = {0};
     struct token token;
     if (!member_token(&subscriber->member, &token))
         token.seq = NO_POSITION;
     token_encode(&offset, &token);
+    asking_park(subscriber, &asking);
     struct parcel_socket parcel = {
         .nsp = subscriber->nsp->name,
         .pid = span_sub(subscriber_lease_name(subscriber), 0, ENGINEIO_SID_BYTES),
@@ -515,9 +520,11 @@ void subscriber_park(struct subscriber *subscriber, struct buf *to)
         .claims = subscriber->identity != NULL ? identity_claims(subscriber->identity) : SPAN_LIT(""),
         .expires_ms = subscriber->identity != NULL ? (uint64_t)subscriber->identity->expires_ms : 0,
         .told = subscriber->identity != NULL && subscriber->identity->told,
+        .asking = buf_span(&asking),
     };
     parcel_socket_encode(to, &parcel);
     buf_finish(&offset);
+    buf_finish(&asking);
 }
 
 void subscriber_detach(struct subscriber *subscriber, enum close_reason reason)

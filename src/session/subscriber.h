@@ -74,6 +74,7 @@ struct subscriber {
     char *offset;              /* the client's offset, NULL: none */
     char *presence_data;       /* JSON; NULL: none */
     struct identity *identity; /* NULL: none is known */
+    struct asking *asking;     /* asking.c; NULL: nobody has asked */
     uint32_t refs;             /* the session's, and one for each awaited answer */
     uint32_t number;           /* in its session, from 1: the tag of its events */
     uint32_t lease_bytes;      /* of the rooms in what was written last */
@@ -93,9 +94,11 @@ struct subscriber_start {
     struct span auth;          /* JSON, the payload of CONNECT; for the application */
     bool is_moved;             /* see struct subscriber; pid and offset are from a parcel */
     struct identity *identity; /* of a moved one, which takes it over; NULL: none */
+    struct span asking;        /* of a moved one, and the time that it was away: see asking_restore */
+    uint64_t away_ms;
 };
 /* A client connects to a namespace that the session is not in yet. The application decides whether it may: if not, this
- * returns why, and nothing has begun. REFUSAL_COUNT: it has begun. */
+ * returns why, and nothing has begun. REFUSAL_COUNT: it has begun, with a reference of the namespace. */
 enum refusal subscriber_begin(struct session *session, const struct nsp *nsp, const struct subscriber_start *start)
     __attribute__((warn_unused_result));
 /* Nothing of it is under way, see session_is_calm. */
@@ -132,6 +135,8 @@ struct subscriber_emit {
     size_t except_count;
     struct span to_sid; /* to this subscriber alone, on any instance; empty: to rooms */
     bool except_self;   /* not to the sender */
+    bool is_volatile;   /* not to a client that cannot be written to at once; not logged */
+    bool is_local;      /* to members on this instance alone, at once; not logged, and not to `to_sid` */
     const struct content *content;
     struct span id;                           /* the client's name for the message; may be empty */
     struct span ack_id;                       /* of the acknowledgement, sent on acceptance; may be empty */

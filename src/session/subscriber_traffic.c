@@ -5,6 +5,9 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "hub/audience.h"
+#include "session/asking.h"
+#include "session/asking_entry.h"
 #include "session/emit.h"
 #include "session/polling_parts.h"
 #include "session/presence.h"
@@ -99,6 +102,14 @@ void subscriber_deliver(struct member *member, struct entry *entry, const struct
 {
     struct subscriber *subscriber = container_of(member, struct subscriber, member);
     struct session *session = subscriber->session;
+    if (asking_is_entry(entry_body(entry))) {
+        asking_deliver(subscriber, entry_body(entry));
+        return;
+    }
+    if (content_is_volatile(entry_body(entry)) && !session->transport->type->is_writable(session->transport)) {
+        subscriber->sessions->counters.volatile_dropped++;
+        return;
+    }
     if (!polling_carries(session) &&
         transport_queued(session->transport) > subscriber->sessions->limits.slow_queue_bytes &&
         subscriber_slow(subscriber, entry->seq != 0))
@@ -204,6 +215,28 @@ static void published(void *arg, enum broker_result result)
     free(call);
 }
 
+/* To the members on this instance, at once: nobody else is asked. */
+static void publish_here(struct subscriber *subscriber, const struct broker_publish *publish, struct span ack_id)
+{
+    hub_room_tell_audience(subscriber->sessions->hub, publish->room, publish->body, publish->audience);
+    subscriber_ack(subscriber, ack_id);
+}
+
+static void publish_all(struct subscriber *subscriber, const struct broker_publish *publish, struct span ack_id)
+{
+    size_t bytes = publish->room.len + publish->audience.len + publish->body.len + publish->id.len;
+    struct call *call = call_create(subscriber->session, subscriber, ack_id, bytes);
+    if (broker_publish(hub_broker(subscriber->sessions->hub), publish, published, call))
+        return;
+    call_end(call);
+    free(call);
+    /* Without an acknowledgement, closing is the only way to tell a client of Socket.IO. */
+    if (ack_id.len != 0 || subscriber->session->protocol->refused != NULL)
+        refuse_for_now(subscriber, REFUSAL_BROKER_BACKLOG, publish->room, ack_id);
+    else
+        session_close(subscriber->session, CLOSE_BROKER_BACKLOG);
+}
+
 void subscriber_publish(struct subscriber *subscriber, const struct subscriber_emit *from)
 {
     struct emit emit;
@@ -215,17 +248,10 @@ void subscriber_publish(struct subscriber *subscriber, const struct subscriber_e
         .id = from->id,
         .retention = from->retention,
     };
-    size_t bytes = emit.room.len + emit.audience.len + emit.body.len + from->id.len;
-    struct call *call = call_create(subscriber->session, subscriber, from->ack_id, bytes);
-    if (!broker_publish(hub_broker(subscriber->sessions->hub), &publish, published, call)) {
-        call_end(call);
-        free(call);
-        /* Without an acknowledgement, closing is the only way to tell a client of Socket.IO. */
-        if (from->ack_id.len != 0 || subscriber->session->protocol->refused != NULL)
-            refuse_for_now(subscriber, REFUSAL_BROKER_BACKLOG, buf_span(&emit.room), from->ack_id);
-        else
-            session_close(subscriber->session, CLOSE_BROKER_BACKLOG);
-    }
+    if (from->is_local)
+        publish_here(subscriber, &publish, from->ack_id);
+    else
+        publish_all(subscriber, &publish, from->ack_id);
     emit_finish(&emit);
 }
 

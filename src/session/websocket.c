@@ -64,6 +64,11 @@ static size_t queued(const struct transport *transport)
     return conn_queued(conn_of(transport));
 }
 
+static bool is_writable(const struct transport *transport)
+{
+    return !conn_is_blocked(conn_of(transport));
+}
+
 static bool is_open(const struct transport *transport)
 {
     return conn_is_open(conn_of(transport));
@@ -154,6 +159,7 @@ static const struct transport_type websocket_type = {
     .encode = encode,
     .send = send_frame,
     .queued = queued,
+    .is_writable = is_writable,
     .is_open = is_open,
     .await_drained = await_drained,
     .filter = filter,

@@ -8,7 +8,7 @@ import { after, before, test } from 'node:test';
 import { io } from 'socket.io-client';
 import { freePort, redis, serve, temporary, top, until } from './lib.mjs';
 
-const config = 'namespaces:\n  /:\n    log: {entries: 10000, age: 1h}\n    recovery: 2m\n    events:\n      msg: {to: everyone, log: true}\n      typing: {to: others}\n      join: {join: 0}\n  /bare:\n    events:\n      typing: {to: others}\n';
+const config = 'namespaces:\n  /:\n    log: {entries: 10000, age: 1h}\n    recovery: 2m\n    events:\n      msg: {to: everyone, log: true}\n      typing: {to: others}\n      join: {join: 0}\n  /bare:\n    events:\n      typing: {to: others}\n  "/board-*":\n    log: {entries: 10}\n    events:\n      msg: {to: others, log: true}\n';
 const quickly = { timeout: 60000 };
 let server, one, two;
 const sockets = [];
@@ -52,6 +52,22 @@ test('the commands of the manual work', quickly, async () => {
     JSON.parse(ran.stdout);
   }
   await until('the message has come', () => socket.got.includes('hello'));
+  socket.disconnect();
+});
+
+test('a namespace that a pattern makes is made for a request, and dropped behind it', quickly, async () => {
+  const made = async (instance) => Number((await (await fetch(`${instance.url}/metrics`)).text()).match(/^sennit_namespaces_made (\d+)$/m)[1]);
+  assert.equal((await ask(one, 'publish', { namespace: '/board-1', event: 'msg', args: [1] })).accepted, true);
+  const history = await ask(two, 'history?namespace=/board-1');
+  assert.deepEqual(history.entries.map((entry) => entry.args), [['msg', 1]]);
+  assert.equal((await ask(two, 'history?namespace=/board-2')).entries.length, 0);
+  assert.equal((await ask(one, 'count?namespace=/other')).reason, 'namespace_unknown');
+  assert.deepEqual([await made(one), await made(two)], [0, 0]);
+  const socket = await connect(one, {}, '/board-1');
+  assert.equal((await ask(two, 'count?namespace=/board-1')).sockets, 1);
+  await ask(two, 'publish', { namespace: '/board-1', event: 'msg', args: [2] });
+  await until('the message has come', () => socket.got.includes(2));
+  assert.deepEqual([await made(one), await made(two)], [1, 0]);
   socket.disconnect();
 });
 

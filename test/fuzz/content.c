@@ -27,6 +27,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         return 0;
     assert(content.count <= CONTENT_ATTACHMENTS_MAX && content_bytes(&content) <= len);
     struct buf again = {0};
+    if (content_is_volatile(body))
+        buf_append_char(&again, CONTENT_VOLATILE);
     content_encode(&again, &content);
     assert(span_equal(buf_span(&again), body));
     if (content.count > 0)

@@ -113,6 +113,11 @@ static size_t queued(const struct transport *transport)
     return line_of(transport)->bytes;
 }
 
+static bool is_writable(const struct transport *transport)
+{
+    return queued(transport) == 0;
+}
+
 static bool is_open(const struct transport *transport)
 {
     return line_of(transport)->reason == CLOSE_NONE;
@@ -168,6 +173,7 @@ static const struct transport_type line_type = {
     .encode = encode,
     .send = send_frame,
     .queued = queued,
+    .is_writable = is_writable,
     .is_open = is_open,
     .await_drained = await_drained,
     .filter = filter,

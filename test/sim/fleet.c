@@ -262,6 +262,7 @@ static void world_make(struct fleet *fleet)
         .pages = plan->pages,
         .ack_us_max = plan->hostiles > 0 && plan->redis_pauses == 0 ? LOOP_MS(ACK_MS_MAX) : 0,
         .dawdles = plan->vanish_kinds != 0,
+        .links_break = plan->link_cuts > 0,
         .stays = ends == 0 && !fleet->check.rules.trims,
         .repeats = (uint64_t)plan->repeats,
         .losses = (uint64_t)plan->losses,
@@ -423,17 +424,17 @@ static void fleet_pass(struct fleet *fleet)
 {
     uint32_t numbers[CALM_MESSAGES];
     int count = 0;
-    uint64_t from_us = sim_now_us(fleet->sim);
+    uint64_t from_us = sim_now_us(fleet->sim), wait_us = LOOP_S(1) + fleet->slack_us * 4;
     for (int i = 0; i < CALM_MESSAGES * 2 && count < CALM_MESSAGES; i++) {
         struct stock_client *client = &fleet->clients[sim_below(fleet->sim, (uint64_t)fleet->plan->clients)];
         count += stock_client_pass(client, &numbers[count]);
     }
-    run_for(fleet, LOOP_S(1) + fleet->slack_us * 4);
+    run_for(fleet, wait_us);
     for (int i = 0; i < fleet->plan->clients; i++) {
         const struct stock_client *client = &fleet->clients[i];
-        /* What is not logged is not kept between two polls. */
+        /* What is not logged is not kept between two polls, nor while an instance takes the session to a WebSocket. */
         if (client->state != CLIENT_CONNECTED || client->connected_us > from_us || client->dialled_us > from_us ||
-            client->witness.polls)
+            client->witness.polls || client->moved_us + wait_us > from_us)
             continue;
         for (int j = 0; j < count && fleet->check.failure == NULL; j++)
             if (fleet->check.truths.messages[numbers[j]].rooms != 0 ||

@@ -91,6 +91,8 @@ static bool is_for(const struct page *page, const struct truth *entry, bool sure
         span_equal(span_str(message->except_sid), span_str(page->witness->lease->sid)))
         return false;
     bool to_one = (message->rooms & (message->rooms - 1)) == 0;
+    if (!surely && message->rooms & page->ask->joining)
+        return true;
     return to_one || was_in(page, message->rooms, entry, surely);
 }
 

@@ -17,7 +17,8 @@ struct page_ask {
     bool back;
     char at[PAGE_AT_TEXT]; /* empty: the newest */
     uint32_t limit;
-    uint16_t leaving; /* rooms that it has asked to leave: its instance may know before its lease does */
+    /* Rooms that it has asked to leave, and to join: its instance may know before its lease does. */
+    uint16_t leaving, joining;
     /* How things stood then. */
     uint64_t us;
     size_t count; /* of the room's log */

@@ -33,6 +33,7 @@ struct client_world {
     bool large, stalls, pages;
     bool dawdles;             /* some take their time to come back */
     bool stays;               /* nothing but the request timeout ends a connection */
+    bool links_break;         /* the links from instances to Redis are cut */
     bool leases_follow;       /* nothing keeps an instance from telling a broker that lost data what it knows */
     uint64_t repeats, losses; /* as in the plan */
     uint64_t timeout_us;      /* of requests: the ingress cuts an older connection; 0: never */
@@ -81,6 +82,7 @@ struct stock_client {
     struct check_ask room_asks[ROOMS], connect_ask;
     uint64_t rooms_us; /* when it last entered or left one */
     uint64_t dialled_us, connected_us;
+    uint64_t moved_us; /* from polling to its WebSocket, as the client sees it; 0: never */
     struct page_ask page;
     char ats[ATS_KEPT][PAGE_AT_TEXT]; /* positions it has seen */
     uint32_t who_ack;

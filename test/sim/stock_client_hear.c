@@ -144,8 +144,10 @@ static void page_acked(struct stock_client *client, struct span args)
     page_bytes_check(client, answer);
     char first[PAGE_AT_TEXT], last[PAGE_AT_TEXT];
     client->page.ack = 0;
-    for (int room = 1; room < ROOMS; room++)
+    for (int room = 1; room < ROOMS; room++) {
         client->page.leaving |= (uint16_t)((client->wishes[room] == WISH_LEAVING) << room);
+        client->page.joining |= (uint16_t)((client->wishes[room] == WISH_JOINING) << room);
+    }
     world->counts.pages++;
     bool more = page_answered(world->check, &client->witness, &client->page, answer, first, last);
     world->counts.page_entries += first[0] != '\0';

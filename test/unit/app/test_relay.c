@@ -21,6 +21,9 @@ static const char config[] = "/:\n"
                              "    dm: {to: socket, socket: 0}\n"
                              "    past: {history: 0}\n"
                              "    who: {who: 0}\n"
+                             "    move: {to: others, volatile: true}\n"
+                             "    here: {to: others, local: true}\n"
+                             "    near: {to: room-others, room: 0, except: 2, local: true}\n"
                              "/more:\n"
                              "  events: {all: {to: everyone}}\n";
 
@@ -281,6 +284,91 @@ static void a_close_says_why(void **state)
     expect(two, "close 1012 the instance is shutting down: connect again and reach another");
 }
 
+/* Until nothing more fits into the connection of `mute`, which does not read, as the other one does. */
+static void fill_up(struct browser *from, struct browser *mute, struct browser *other_one)
+{
+    char text[126];
+    snprintf(text, sizeof text, "42[\"here\",\"%0*d\"]", 100, 0);
+    while (!conn_is_blocked(&mute->conn)) {
+        for (int i = 0; i < 200; i++)
+            say(from, text);
+        turn(1);
+        look(other_one);
+        buf_clear(&other_one->messages);
+    }
+}
+
+static void a_volatile_event_is_for_those_who_can_be_written_to(void **state)
+{
+    struct browser *one = enter(0, "40"), *two = enter(1, "40"), *three = enter(2, "40");
+    say(one, "42[\"move\",1]");
+    say(one, "42[\"move\",2]"); /* in one turn, too */
+    expect(two, "42[\"move\",2,\"");
+    assert_int_equal(count(two, "42[\"move\","), 2);
+    say(one, "451-[\"move\",{\"_placeholder\":true,\"num\":0}]");
+    say_binary(one, "bytes");
+    expect(two, "b:bytes");
+    fill_up(one, three, two);
+    accepted(one, "\"move\",3");
+    expect(two, "42[\"move\",3,\"");
+    assert_int_equal(sessions.counters.volatile_dropped, 1);
+    while (conn_is_blocked(&three->conn)) {
+        look(three);
+        turn(1);
+    }
+    accepted(one, "\"move\",4");
+    expect(three, "42[\"move\",4,\"");
+    assert_int_equal(count(three, "42[\"move\",3"), 0);
+    assert_int_equal(sessions.counters.volatile_dropped, 1);
+}
+
+static void a_local_event_stays_here(void **state)
+{
+    char sid[PID_BYTES], text[126];
+    struct browser *one = enter(0, "40"), *two = enter(1, "40"), *three = enter(2, "40");
+    quoted(three, "40{", "\"sid\":\"", sid, sizeof sid);
+    uint64_t pushed = hub_counters(hub)->pushed;
+    accepted(one, "\"here\",1");
+    expect(two, "42[\"here\",1,\"");
+    for (int i = 0; i < 3; i++)
+        accepted(&browsers[i], "\"join\",\"r\"");
+    snprintf(text, sizeof text, "\"near\",\"r\",2,\"%s\"", sid);
+    accepted(one, text);
+    expect(two, "42[\"near\",\"r\",2,");
+    turn(20);
+    look(three);
+    look(one);
+    assert_int_equal(count(three, "42[\"near\""), 0);
+    assert_int_equal(count(one, "42[\"near\""), 0);
+    assert_int_equal(count(one, "42[\"here\""), 0);
+    assert_int_equal(hub_counters(hub)->pushed, pushed); /* the broker was not asked */
+    refused(one, "\"near\",\"else\",1", REFUSAL_ROOM_NOT_JOINED);
+}
+
+static void a_rule_that_cannot_be_is_refused_at_the_start(void **state)
+{
+    static const char *const wrong[][2] = {
+        {"to: others, log: true, volatile: true", "does not go with `log:`"},
+        {"to: others, log: true, local: true", "does not go with `log:`"},
+        {"to: socket, socket: 0, local: true", "does not go with `to: socket`"},
+        {"to: socket, socket: 0, ack: receiver, volatile: true", "does not go with `ack: receiver`"},
+        {"to: servers", "they may come later"},
+        {"to: others, volatile: 1", "true or false"},
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        struct err err = {0};
+        struct relay bad;
+        char *text = mem_printf("/: {events: {e: {%s}}}", wrong[i][0]);
+        struct yaml_node *root = yaml_parse("config", span_str(text), &err);
+        assert_false(relay_init(&bad, loop, root, &err));
+        if (strstr(err.text, wrong[i][1]) == NULL)
+            fail_msg("%s: %s", wrong[i][0], err.text);
+        relay_finish(&bad);
+        yaml_destroy(root);
+        free(text);
+    }
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_relay, close_relay)
@@ -296,6 +384,9 @@ int main(void)
         TEST(a_doubled_connect_joins_once),
         TEST(a_close_says_why),
         TEST(what_is_asked_wrongly_is_told),
+        TEST(a_volatile_event_is_for_those_who_can_be_written_to),
+        TEST(a_local_event_stays_here),
+        TEST(a_rule_that_cannot_be_is_refused_at_the_start),
     };
     return cmocka_run_group_tests_name("app/relay", tests, NULL, NULL);
 }

@@ -40,7 +40,15 @@ static const char config[] = "/:\n"
                              "/open:\n"
                              "  auth: none\n"
                              "  events: {say: {to: everyone}, join: {join: 0}}\n"
-                             "  access: {rooms: {closed: {join: nobody}, \"*\": {join: anyone}}}\n";
+                             "  access: {rooms: {closed: {join: nobody}, \"*\": {join: anyone}}}\n"
+                             "/board-*:\n"
+                             "  presence: {claims: [name]}\n"
+                             "  rooms: {\"*\": {presence: true}}\n"
+                             "  events: {join: {join: 0}, shout: {to: everyone}}\n"
+                             "  access:\n"
+                             "    connect: {role: [user, admin]}\n"
+                             "    rooms: {\"team-{team}\": {join: own}}\n"
+                             "    events: {shout: {role: admin}}\n";
 
 static struct relay relay;
 static char directory[] = "/tmp/test_relay_access_XXXXXX", secret[64], place[64];
@@ -234,6 +242,37 @@ static void history_has_rules(void **state)
     assert_non_null(strstr(asked(root, "\"past\",\"log-a\""), "kept"));
     assert_non_null(strstr(asked(root, "\"past\",null"), "kept"));
     assert_non_null(strstr(asked(ada, "\"who\",\"free\""), "members"));
+}
+
+/* A namespace that a pattern makes has the pattern's rules, and its claims in presence. */
+static void rules_of_a_pattern(void **state)
+{
+    struct browser *browser = dial(0);
+    say(browser, "40/board-1,");
+    expect(browser, "44/board-1,{\"message\":\"Not authorized\"");
+    assert_int_equal(relay.made, 0);
+    char text[1400];
+    snprintf(text, sizeof text, "40/board-1,{\"token\":\"%s\"}", token(ADA, 0));
+    say(browser, text);
+    expect(browser, "40/board-1,{\"sid\"");
+    assert_int_equal(relay.made, 1);
+    say(browser, "42/board-1,1[\"shout\",1]");
+    snprintf(text, sizeof text, "43/board-1,1[{\"error\":\"%s", refusal_text(REFUSAL_SEND_FORBIDDEN));
+    expect(browser, text);
+    say(browser, "42/board-1,2[\"join\",\"team-blue\"]");
+    snprintf(text, sizeof text, "43/board-1,2[{\"error\":\"%s", refusal_text(REFUSAL_ROOM_FORBIDDEN));
+    expect(browser, text);
+    say(browser, "42/board-1,3[\"join\",\"team-red\"]");
+    expect(browser, "43/board-1,3[]");
+    expect(browser, "42/board-1,[\"presence\",{\"room\":\"team-red\",\"members\":[{");
+    assert_true(has_got(browser, "{\"name\":\"Ada\"}"));
+    struct browser *root = dial(1);
+    snprintf(text, sizeof text, "40/board-1,{\"token\":\"%s\"}", token(ROOT, 0));
+    say(root, text);
+    expect(root, "40/board-1,{\"sid\"");
+    say(root, "42/board-1,1[\"shout\",1]");
+    expect(root, "43/board-1,1[]");
+    expect(browser, "42/board-1,[\"shout\",1");
 }
 
 static void rules_without_tokens(void **state)
@@ -509,6 +548,7 @@ int main(void)
         TEST(rooms_of_ones_own),
         TEST(events_have_rules),
         TEST(history_has_rules),
+        TEST(rules_of_a_pattern),
         TEST(rules_without_tokens),
         TEST(the_same_user_resumes),
         TEST(another_user_resumes_nothing),

@@ -18,6 +18,7 @@
 #include "../own_ip.h"
 #include "base/mem.h"
 #include "broker/memory.h"
+#include "session/asking.h"
 #include "session/history.h"
 #include "session/polling.h"
 #include "session/socket.h"
@@ -34,13 +35,19 @@ struct nsp nsp, other;
 struct conn_limits limits;
 struct browser browsers[BROWSERS];
 struct span fixture_probe_sid;
+uint32_t fixture_ask_ms = 5000;
 struct room_policy policy;
 static struct net net;
 static int listening;
 
-static const struct nsp *nsp_find(struct session_app *app, struct span name)
+static const struct nsp *nsp_find(struct session_app *app, struct span name, enum refusal *refusal)
 {
-    return span_equal(name, nsp.name) ? &nsp : span_equal(name, other.name) ? &other : NULL;
+    if (span_equal(name, nsp.name))
+        return &nsp;
+    if (span_equal(name, other.name))
+        return &other;
+    *refusal = REFUSAL_NAMESPACE_UNKNOWN;
+    return NULL;
 }
 
 static const struct room_policy *room_policy(struct session_app *app, const struct nsp *of, struct span room)
@@ -66,6 +73,12 @@ static void event(struct session_app *app, struct subscriber *subscriber, const 
     if (span_equal(asked->name, SPAN_LIT("\"past\""))) {
         struct history_range range = {.limit = 10};
         history_read(subscriber, (struct span){NULL, 0}, &range, asked->id);
+        return;
+    }
+    if (span_equal(asked->name, SPAN_LIT("\"ask\""))) {
+        struct span sid = json_array_at(asked->content.args, 1);
+        emit.to_sid = span_sub(sid, 1, ENGINEIO_SID_BYTES);
+        asking_ask(subscriber, &emit, fixture_ask_ms);
         return;
     }
     if (span_equal(asked->name, SPAN_LIT("\"both\""))) {

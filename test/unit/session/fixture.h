@@ -2,7 +2,8 @@
  *
  * Unless a test brings an application of its own, every event is logged and goes to the whole namespace, its sender
  * included, but for `join` and `leave`, which name a room, `past`, which reads the namespace's log, and `both`, which
- * is for the rooms a and b. Namespaces are "/" and "/other". */
+ * is for the rooms a and b, and `ask`, which asks the socket of this id for an answer. Namespaces are "/" and "/other".
+ */
 #ifndef SENNIT_TEST_SESSION_FIXTURE_H
 #define SENNIT_TEST_SESSION_FIXTURE_H
 
@@ -40,6 +41,8 @@ extern struct browser browsers[BROWSERS];
 extern struct room_policy policy;
 /* While set, connections that are dialled are to take over this polling session, and open none. */
 extern struct span fixture_probe_sid;
+/* How long `ask` awaits an answer. */
+extern uint32_t fixture_ask_ms;
 
 /* With an application of the test's, or NULL. */
 void fixture_open(struct session_app *of);

@@ -4,6 +4,7 @@
 struct request requests[REQUESTS];
 char request_sid[ENGINEIO_SID_BYTES];
 void (*requests_answered)(void);
+uint32_t request_packets_max;
 static struct addr_ip here;
 
 static void answered(struct polling_exchange *exchange, enum polling_outcome outcome, struct span payload)
@@ -26,7 +27,7 @@ struct request *prepare(int number)
 {
     struct request *request = &requests[number];
     buf_finish(&request->payload);
-    *request = (struct request){.exchange = {.answer = answered, .peer = &here}};
+    *request = (struct request){.exchange = {.answer = answered, .peer = &here, .packets_max = request_packets_max}};
     return request;
 }
 

@@ -15,6 +15,7 @@ struct request {
 };
 
 extern struct request requests[REQUESTS];
+extern uint32_t request_packets_max;         /* see struct polling_exchange */
 extern char request_sid[ENGINEIO_SID_BYTES]; /* of the session */
 /* Called behind each answer, unless NULL. */
 extern void (*requests_answered)(void);

@@ -37,6 +37,11 @@ static size_t queued(const struct transport *transport)
     return container_of(transport, const struct script, transport)->bytes;
 }
 
+static bool is_writable(const struct transport *transport)
+{
+    return queued(transport) == 0;
+}
+
 static bool is_open(const struct transport *transport)
 {
     return !container_of(transport, const struct script, transport)->closed;
@@ -94,6 +99,7 @@ static const struct transport_type script_type = {
     .encode = encode,
     .send = send_frame,
     .queued = queued,
+    .is_writable = is_writable,
     .is_open = is_open,
     .await_drained = await_drained,
     .filter = filter,

@@ -396,6 +396,23 @@ static void a_session_that_ends_is_told_with_its_last_answer(void **state)
     assert_false(record.exists);
 }
 
+/* Python's client takes so many packets of an answer, and the goodbye has to be one of them. */
+static void a_goodbye_is_among_the_packets_that_are_read(void **state)
+{
+    struct browser *other_client = walk_in();
+    request_packets_max = 16;
+    join();
+    for (int i = 0; i < 16; i++)
+        say(other_client, "42[\"say\",1]");
+    turn(20);
+    struct request *of_post = post(1, "4?"), *of_get = get(2);
+    turn(100);
+    request_packets_max = 0;
+    assert_true(of_post->answered && of_get->answered);
+    assert_true(span_equal(buf_span(&of_get->payload), SPAN_LIT("1")));
+    assert_false(record.exists);
+}
+
 /* An answer waits for no queue to empty: this one does when the session is passed on, and that waits for the answers.
  */
 static void two_questions_in_one_post_are_answered(void **state)
@@ -419,6 +436,24 @@ static void a_record_of_an_earlier_epoch_is_not_opened(void **state)
     char *epoch = record.text + (socket.offset.data + 1 - record.text);
     *epoch = *epoch == 'a' ? 'b' : 'a';
     assert_true(span_equal(payload(get(2)), SPAN_LIT("1")));
+    assert_false(record.exists);
+}
+
+/* The broker loses the lease after it has given the record: what waits in that speaks of what is lost. */
+static void what_waited_behind_a_lost_lease_is_not_sent(void **state)
+{
+    join();
+    post_now("421[\"join\",\"r\"]");
+    struct parcel parcel;
+    struct parcel_socket socket;
+    assert_true(parcel_decode(span_of(record.text, record.len), &parcel));
+    assert_int_equal(times(parcel.waiting, "431[]"), 1);
+    assert_true(parcel_socket_next(&parcel.sockets, &socket));
+    char *pid = record.text + (socket.pid.data - record.text);
+    *pid = *pid == 'a' ? 'b' : 'a';
+    struct request *request = get(2);
+    turn(100);
+    assert_true(span_equal(buf_span(&request->payload), SPAN_LIT("1")));
     assert_false(record.exists);
 }
 
@@ -492,8 +527,10 @@ int main(void)
         TEST(a_room_is_replayed_once),
         TEST(more_than_a_slow_client_may_have_comes_at_once),
         TEST(a_session_that_ends_is_told_with_its_last_answer),
+        TEST(a_goodbye_is_among_the_packets_that_are_read),
         TEST(two_questions_in_one_post_are_answered),
         TEST(a_record_of_an_earlier_epoch_is_not_opened),
+        TEST(what_waited_behind_a_lost_lease_is_not_sent),
         TEST(presence_is_told_once),
         TEST(so_many_begin_in_the_life_of_one),
     };

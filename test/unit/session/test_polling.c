@@ -67,6 +67,25 @@ static void what_waits_is_one_payload(void **state)
     assert_int_equal(packets(request), 4); /* three events and an acknowledgement */
 }
 
+/* Python's client ends its session when an answer has more than 16. */
+static void an_answer_has_as_many_packets_as_the_client_takes(void **state)
+{
+    join();
+    for (int i = 0; i < 10; i++)
+        assert_posted(1, "42[\"say\",1]\x1e"
+                         "451-[\"say\",{\"_placeholder\":true,\"num\":0}]\x1e"
+                         "bAQID");
+    turn(5);
+    request_packets_max = 16;
+    assert_int_equal(packets(get(2)), 16);
+    assert_int_equal(packets(get(3)), 14);
+    request_packets_max = 0;
+    for (int i = 0; i < 20; i++)
+        assert_posted(1, "42[\"say\",1]");
+    turn(5);
+    assert_int_equal(packets(get(2)), 20);
+}
+
 /* Attachments are base64 here; the text and they may come in several POSTs, and go in one answer. */
 static void attachments_come_and_go(void **state)
 {
@@ -299,6 +318,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(what_waits_is_one_payload),
+        TEST(an_answer_has_as_many_packets_as_the_client_takes),
         TEST(attachments_come_and_go),
         TEST(msgpack_goes_as_binary),
         TEST(a_get_is_held_until_something_comes),

@@ -12,7 +12,8 @@ BUILD = sys.argv.pop(1) if len(sys.argv) > 1 and not sys.argv[1].startswith("-")
 SENNIT = os.path.join(BUILD, "src/cli/sennit")
 # Keys that the user chooses, and what a rule needs for its other fields to be looked at.
 CHOSEN = {"NAMESPACE": "/", "PATTERN": '"a-*"', "EVENT": "say"}
-BESIDE = {"room": "to: room", "socket": "to: socket", "except": "to: others"}
+BESIDE = {"room": "to: room", "socket": "to: socket", "except": "to: others",
+          "timeout": "to: socket, socket: 0, ack: receiver"}
 
 
 def said(*args):

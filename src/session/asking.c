@@ -1,0 +1,307 @@
+/* asking: the two tables of a socket, and the life of a question in each. */
+#include "session/asking.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "session/asking_entry.h"
+
+/* An answer that has not come yet. */
+struct awaited {
+    struct map_node by_id;
+    struct timer timer; /* its time is over */
+    struct subscriber *subscriber;
+    bool for_client; /* our client awaits it; else it is our client that is to answer */
+    uint8_t id_len, their_id_len;
+    char id[CALL_ID_BYTES_MAX];         /* our client's, or the one that we gave our client */
+    char their_id[CALL_ID_BYTES_MAX];   /* the asker's, if our client is to answer */
+    char their_sid[ENGINEIO_SID_BYTES]; /* the other socket */
+    uint64_t until_us;
+};
+
+struct asking {
+    struct map for_client, from_client;
+    /* Of the next question to this client. The first is random: a client may answer a question of an earlier connection
+     * late, and must not answer a new one by that. */
+    uint64_t next_id;
+};
+
+enum { FIRST_ID_MAX = 1 << 30, MOVING_MS = 20 };
+
+static struct span id_of(const struct awaited *awaited)
+{
+    return span_of(awaited->id, awaited->id_len);
+}
+
+static struct asking *asking_of(struct subscriber *subscriber)
+{
+    struct sessions *sessions = subscriber->sessions;
+    if (subscriber->asking == NULL) {
+        subscriber->asking = mem_zero(1, sizeof *subscriber->asking);
+        map_init(&subscriber->asking->for_client, sessions->sockets.seed);
+        map_init(&subscriber->asking->from_client, sessions->sockets.seed);
+        subscriber->asking->next_id = loop_random_below(sessions->loop, FIRST_ID_MAX) + 1;
+    }
+    return subscriber->asking;
+}
+
+static struct map *table_of(struct asking *asking, bool for_client)
+{
+    return for_client ? &asking->for_client : &asking->from_client;
+}
+
+static struct awaited *find(struct subscriber *subscriber, bool for_client, struct span id)
+{
+    struct asking *asking = subscriber->asking;
+    struct map_node *node = asking != NULL ? map_find(table_of(asking, for_client), id) : NULL;
+    return node != NULL ? container_of(node, struct awaited, by_id) : NULL;
+}
+
+static void forget(struct awaited *awaited)
+{
+    struct sessions *sessions = awaited->subscriber->sessions;
+    timer_stop(sessions->loop, &awaited->timer);
+    map_remove(table_of(awaited->subscriber->asking, awaited->for_client), &awaited->by_id);
+    sessions->asking.count--;
+    free(awaited);
+}
+
+/* The asker is told. The receiver's instance forgets the question by itself, a little later. */
+static void time_over(struct timer *timer)
+{
+    struct awaited *awaited = container_of(timer, struct awaited, timer);
+    struct subscriber *subscriber = awaited->subscriber;
+    struct awaited copy = *awaited;
+    if (awaited->for_client && subscriber->is_moved) { /* it cannot be told yet */
+        timer_start(subscriber->sessions->loop, timer, LOOP_MS(MOVING_MS));
+        return;
+    }
+    forget(awaited);
+    if (copy.for_client && subscriber_is_connected(subscriber))
+        subscriber_refuse(subscriber, REFUSAL_ANSWER_LATE, span_of(copy.their_sid, sizeof copy.their_sid),
+                          id_of(&copy));
+}
+
+static struct awaited *note(struct subscriber *subscriber, bool for_client, struct span id, uint64_t ms)
+{
+    struct asking *asking = asking_of(subscriber);
+    struct awaited *awaited = mem_zero(1, sizeof *awaited);
+    assert(id.len <= sizeof awaited->id);
+    awaited->subscriber = subscriber;
+    awaited->for_client = for_client;
+    awaited->id_len = (uint8_t)id.len;
+    memcpy(awaited->id, id.data, id.len);
+    timer_init(&awaited->timer, time_over);
+    awaited->until_us = loop_now_us(subscriber->sessions->loop) + LOOP_MS(ms);
+    timer_start(subscriber->sessions->loop, &awaited->timer, LOOP_MS(ms));
+    map_add(table_of(asking, for_client), &awaited->by_id, id_of(awaited));
+    subscriber->sessions->asking.count++;
+    return awaited;
+}
+
+/* One more question would be too many, of this subscriber or of the instance. */
+static bool is_full(const struct subscriber *subscriber, bool for_client)
+{
+    const struct sessions *sessions = subscriber->sessions;
+    struct asking *asking = subscriber->asking;
+    return sessions->asking.count >= sessions->limits.asks_total_max ||
+           (asking != NULL && table_of(asking, for_client)->count >= sessions->limits.asks_max) ||
+           sessions->limits.asks_max == 0;
+}
+
+void asking_ask(struct subscriber *subscriber, const struct subscriber_emit *emit, uint32_t timeout_ms)
+{
+    struct sessions *sessions = subscriber->sessions;
+    struct awaited *before = find(subscriber, true, emit->ack_id);
+    struct asking_entry entry = {
+        .ms = timeout_ms, .asker = subscriber_sid(subscriber), .id = emit->ack_id, .content = *emit->content};
+    if (before != NULL) /* no client gives an id twice; if one does, it gets one answer */
+        forget(before);
+    if (is_full(subscriber, true)) {
+        subscriber_refuse(subscriber, REFUSAL_ASKS_FULL, emit->to_sid, emit->ack_id);
+        return;
+    }
+    if (!asking_entry_publish(sessions, subscriber->nsp, subscriber, emit->to_sid, &entry)) {
+        subscriber_refuse(subscriber, REFUSAL_BROKER_BACKLOG, emit->to_sid, emit->ack_id);
+        return;
+    }
+    struct awaited *awaited = note(subscriber, true, emit->ack_id, timeout_ms);
+    memcpy(awaited->their_sid, emit->to_sid.data, sizeof awaited->their_sid);
+    sessions->counters.asked++;
+}
+
+/* Answers the asker. Without a caller when our client has gone. */
+static void answer(struct subscriber *subscriber, struct subscriber *caller, struct span asker, struct span id,
+                   const struct content *content)
+{
+    /* It may find the asker between two requests, for as long as the longest question may wait. */
+    struct asking_entry entry = {
+        .is_answer = true, .ms = ASKING_MS_MAX, .asker = SPAN_LIT("-"), .id = id, .content = *content};
+    if (!asking_entry_publish(subscriber->sessions, subscriber->nsp, caller, asker, &entry))
+        refusals_note(&subscriber->sessions->refusals, REFUSAL_BROKER_BACKLOG, subscriber_sid(subscriber), asker);
+}
+
+/* Tells the asker that there will be no answer. */
+static void fail(struct subscriber *subscriber, struct subscriber *caller, struct span asker, struct span id,
+                 enum refusal refusal)
+{
+    struct buf args = {0};
+    refusals_note(&subscriber->sessions->refusals, refusal, subscriber_sid(subscriber), asker);
+    buf_printf(&args, "[{\"error\":\"%s\",\"reason\":\"%s\"}]", refusal_text(refusal), refusal_name(refusal));
+    struct content content = content_of(buf_span(&args));
+    answer(subscriber, caller, asker, id, &content);
+    buf_finish(&args);
+}
+
+static void question_deliver(struct subscriber *subscriber, const struct asking_entry *entry)
+{
+    struct session *session = subscriber->session;
+    char id[CALL_ID_BYTES_MAX + 1];
+    if (session->protocol->ask == NULL) {
+        fail(subscriber, subscriber, entry->asker, entry->id, REFUSAL_RECEIVER_MUTE);
+        return;
+    }
+    if (is_full(subscriber, false)) {
+        fail(subscriber, subscriber, entry->asker, entry->id, REFUSAL_ASKED_FULL);
+        return;
+    }
+    int len = snprintf(id, sizeof id, "%llu", (unsigned long long)asking_of(subscriber)->next_id++);
+    struct awaited *awaited = note(subscriber, false, span_of(id, (size_t)len), entry->ms);
+    memcpy(awaited->their_sid, entry->asker.data, sizeof awaited->their_sid);
+    awaited->their_id_len = (uint8_t)entry->id.len;
+    memcpy(awaited->their_id, entry->id.data, entry->id.len);
+    session->moves++;
+    session->protocol->ask(subscriber, id_of(awaited), &entry->content);
+}
+
+static void answer_deliver(struct subscriber *subscriber, const struct asking_entry *entry)
+{
+    struct awaited *awaited = find(subscriber, true, entry->id);
+    if (awaited == NULL)
+        return; /* its time is over, or it was answered before */
+    forget(awaited);
+    subscriber->session->moves++;
+    subscriber->sessions->counters.answered++;
+    subscriber_answer(subscriber, entry->id, &entry->content);
+}
+
+void asking_deliver(struct subscriber *subscriber, struct span body)
+{
+    struct asking_entry entry;
+    if (!subscriber_is_connected(subscriber))
+        return;
+    if (!asking_entry_decode(body, &entry)) {
+        refusals_note(&subscriber->sessions->refusals, REFUSAL_EVENT_DAMAGED, subscriber_sid(subscriber),
+                      subscriber->nsp->name);
+    } else if (entry.is_answer) {
+        answer_deliver(subscriber, &entry);
+    } else if (subscriber->state == SUBSCRIBER_CONNECTED) {
+        question_deliver(subscriber, &entry);
+    }
+}
+
+void asking_answered(struct subscriber *subscriber, struct span id, const struct content *content)
+{
+    struct awaited *awaited = find(subscriber, false, id);
+    if (awaited == NULL)
+        return;
+    answer(subscriber, subscriber, span_of(awaited->their_sid, sizeof awaited->their_sid),
+           span_of(awaited->their_id, awaited->their_id_len), content);
+    forget(awaited);
+}
+
+void asking_answer_refused(struct subscriber *subscriber, struct span id, enum refusal refusal)
+{
+    struct awaited *awaited = find(subscriber, false, id);
+    if (awaited == NULL)
+        return;
+    fail(subscriber, subscriber, span_of(awaited->their_sid, sizeof awaited->their_sid),
+         span_of(awaited->their_id, awaited->their_id_len), refusal);
+    forget(awaited);
+}
+
+void asking_end(struct subscriber *subscriber, bool parked)
+{
+    struct asking *asking = subscriber->asking;
+    struct map_node *node;
+    if (asking == NULL)
+        return;
+    while ((node = map_next(&asking->for_client, NULL)) != NULL)
+        forget(container_of(node, struct awaited, by_id));
+    while ((node = map_next(&asking->from_client, NULL)) != NULL) {
+        struct awaited *awaited = container_of(node, struct awaited, by_id);
+        if (!parked)
+            fail(subscriber, NULL, span_of(awaited->their_sid, sizeof awaited->their_sid),
+                 span_of(awaited->their_id, awaited->their_id_len), REFUSAL_RECEIVER_GONE);
+        forget(awaited);
+    }
+    map_finish(&asking->for_client);
+    map_finish(&asking->from_client);
+    free(asking);
+    subscriber->asking = NULL;
+}
+
+/* `<next id>\n`, and for each question `q <ms left> <id> <receiver>\n` or `a <ms left> <id> <asker> <its id>\n`. */
+
+static void table_park(struct buf *to, const struct sessions *sessions, const struct map *table)
+{
+    uint64_t now = loop_now_us(sessions->loop);
+    for (struct map_node *node = map_next(table, NULL); node != NULL; node = map_next(table, node)) {
+        const struct awaited *awaited = container_of(node, const struct awaited, by_id);
+        buf_printf(to, "%c %llu " SPAN_FMT " %.*s", awaited->for_client ? 'q' : 'a',
+                   (unsigned long long)(awaited->until_us > now ? (awaited->until_us - now) / 1000 : 0),
+                   SPAN_ARG(id_of(awaited)), (int)sizeof awaited->their_sid, awaited->their_sid);
+        if (!awaited->for_client)
+            buf_printf(to, " %.*s", (int)awaited->their_id_len, awaited->their_id);
+        buf_append_char(to, '\n');
+    }
+}
+
+void asking_park(const struct subscriber *subscriber, struct buf *to)
+{
+    const struct asking *asking = subscriber->asking;
+    if (asking == NULL)
+        return;
+    buf_printf(to, "%llu\n", (unsigned long long)asking->next_id);
+    table_park(to, subscriber->sessions, &asking->for_client);
+    table_park(to, subscriber->sessions, &asking->from_client);
+}
+
+static bool id_is_good(struct span id)
+{
+    return id.len >= 1 && id.len <= CALL_ID_BYTES_MAX;
+}
+
+/* False: the line is none of ours. */
+static bool line_restore(struct subscriber *subscriber, struct span line, uint64_t away_ms)
+{
+    struct span kind, ms, id, sid, their_id = {NULL, 0};
+    uint64_t left_ms;
+    if (!span_next(&line, ' ', &kind) || !span_next(&line, ' ', &ms) || !span_next(&line, ' ', &id) ||
+        !span_next(&line, ' ', &sid) || kind.len != 1 || !span_to_u64(ms, &left_ms) || left_ms > ASKING_MS_MAX ||
+        !id_is_good(id) || !engineio_sid_is_valid(sid))
+        return false;
+    bool for_client = kind.data[0] == 'q';
+    if (!for_client && (!span_next(&line, '\n', &their_id) || !id_is_good(their_id)))
+        return false;
+    if (find(subscriber, for_client, id) != NULL)
+        return false;
+    struct awaited *awaited = note(subscriber, for_client, id, left_ms > away_ms ? left_ms - away_ms : 0);
+    memcpy(awaited->their_sid, sid.data, sizeof awaited->their_sid);
+    awaited->their_id_len = (uint8_t)their_id.len;
+    if (their_id.len > 0)
+        memcpy(awaited->their_id, their_id.data, their_id.len);
+    return true;
+}
+
+void asking_restore(struct subscriber *subscriber, struct span parked, uint64_t away_ms)
+{
+    struct span line;
+    if (parked.len == 0 || !span_next(&parked, '\n', &line) || !span_to_u64(line, &asking_of(subscriber)->next_id))
+        return;
+    while (span_next(&parked, '\n', &line) && !is_full(subscriber, true) && !is_full(subscriber, false) &&
+           line_restore(subscriber, line, away_ms)) {
+    }
+}

@@ -1,0 +1,66 @@
+/* parcel: what an instance reads of a session that another one has had: parcels, and questions with their answers. What
+ * decodes is within its bounds, lies in the input, and is the same when it is encoded and decoded once more. */
+#include <assert.h>
+#include <stdlib.h>
+
+#include "session/asking_entry.h"
+#include "session/parcel.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
+
+static bool lies_in(struct span part, struct span whole)
+{
+    return part.len == 0 || (part.data >= whole.data && part.data + part.len <= whole.data + whole.len);
+}
+
+static bool is_same(const struct parcel_socket *a, const struct parcel_socket *b)
+{
+    return span_equal(a->nsp, b->nsp) && span_equal(a->pid, b->pid) && span_equal(a->offset, b->offset) &&
+           span_equal(a->presence_data, b->presence_data) && span_equal(a->asking, b->asking);
+}
+
+static void parcel_check(struct span text)
+{
+    struct parcel parcel, again;
+    struct parcel_socket socket, other;
+    struct buf encoded = {0};
+    if (!parcel_decode(text, &parcel))
+        return;
+    assert(lies_in(parcel.sockets, text) && lies_in(parcel.waiting, text) && lies_in(parcel.unfinished, text));
+    parcel_encode(&encoded, &parcel);
+    struct span sockets = parcel.sockets;
+    for (uint64_t i = 0; i < parcel.socket_count; i++) {
+        bool more = parcel_socket_next(&sockets, &socket);
+        assert(more && engineio_sid_is_valid(socket.pid) && lies_in(socket.asking, text));
+        parcel_socket_encode(&encoded, &socket);
+    }
+    buf_append(&encoded, parcel.waiting);
+    buf_append(&encoded, parcel.unfinished);
+    bool ok = parcel_decode(buf_span(&encoded), &again);
+    assert(ok && again.protocol == parcel.protocol && again.socket_count == parcel.socket_count);
+    assert(again.heartbeat_ms == parcel.heartbeat_ms && again.join_ms == parcel.join_ms);
+    assert(span_equal(again.waiting, parcel.waiting) && span_equal(again.unfinished, parcel.unfinished));
+    for (uint64_t i = 0; i < parcel.socket_count; i++) {
+        ok = parcel_socket_next(&parcel.sockets, &socket) && parcel_socket_next(&again.sockets, &other);
+        assert(ok && is_same(&socket, &other));
+    }
+    buf_finish(&encoded);
+}
+
+static void entry_check(struct span body)
+{
+    struct asking_entry entry;
+    if (!asking_entry_decode(body, &entry))
+        return;
+    assert(asking_is_entry(body) && entry.ms <= ASKING_MS_MAX && entry.wait_ms <= ASKING_MS_MAX);
+    assert(entry.id.len >= 1 && entry.id.len <= CALL_ID_BYTES_MAX && lies_in(entry.id, body));
+    assert(entry.is_answer || engineio_sid_is_valid(entry.asker));
+    assert(entry.content.count <= CONTENT_ATTACHMENTS_MAX && lies_in(entry.content.args, body));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+    parcel_check(span_of(data, len));
+    entry_check(span_of(data, len));
+    return 0;
+}
