@@ -18,7 +18,7 @@ export class View {
     const { clientWidth: wide, clientHeight: high } = this.stage;
     if (wide === 0 || high === 0) return;
     // The whole board, or on a tall screen the whole height.
-    const width = (wide < high ? high * RATIO : Math.min(wide, high * RATIO)) * this.zoom;
+    const width = (1.2 * wide < high ? high * RATIO : Math.min(wide, high * RATIO)) * this.zoom;
     const height = width / RATIO;
     const middle = (at, all, shown) => (all <= shown ? 0.5 : clamp(at, shown / all / 2, 1 - shown / all / 2));
     this.x = middle(this.x, width, wide);
