@@ -114,6 +114,9 @@ test('two people on two instances: messages, typing, presence, unread, and histo
     await late.reload();
     await late.waitForFunction(() => window.chat?.conversation.ready);
     assert.equal(await late.textContent('#my-name'), 'Dee', 'names are kept');
+    // Who closes the page has left at once; a cut would be waited for.
+    await bob.goto('about:blank');
+    await until('Bob has left', async () => !(await ada.locator('#people bdi').allTextContents()).includes('Bob'), 2500);
     for (const page of [ada, bob, late]) assert.deepEqual(page.errors, []);
     await Promise.all([ada, bob, late].map((page) => page.close()));
   } finally {

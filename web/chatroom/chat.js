@@ -1,7 +1,7 @@
 // chat: the page: a conversation, its transcript, the people, the link to the service, and the keys and buttons that drive them.
 
 import { Conversation, TEXT_CHARS_MAX } from './conversation.js';
-import { Link, open } from './link.js';
+import { leaveWithPage, Link, open } from './link.js';
 import { copyAddress, disclosure, make, page, roomInAddress, roomOf, showFacts } from './page.js';
 import { clean, hue, initials, keep, keepName, kept, keptName, suggestion } from './person.js';
 import { Transcript } from './transcript.js';
@@ -117,6 +117,7 @@ const link = new Link(socket, () => {
   trouble(link.sentence && link.sentence + kept);
   showLink();
 });
+leaveWithPage(socket);
 disclosure(page('link'), page('details'), showLink);
 setInterval(showLink, 1000);
 

@@ -11,6 +11,12 @@ const OPTIONS = { transports: ['websocket', 'polling'], tryAllTransports: true, 
 // `io` is the global that /socket.io/socket.io.js makes.
 export const open = (namespace, options = {}) => io(namespace, { ...OPTIONS, ...options });
 
+// Somebody who closes the page has left; one whose connection is cut has not. A page that comes out of the browser's cache is back.
+export function leaveWithPage(...sockets) {
+  addEventListener('pagehide', () => sockets.forEach((socket) => socket.disconnect()));
+  addEventListener('pageshow', (event) => event.persisted && sockets.forEach((socket) => socket.connect()));
+}
+
 const STATES = {
   connecting: ['Connecting', ''],
   waiting: ['Waiting for a place', 'All places are taken at the moment. You are in the queue.'],

@@ -2,7 +2,7 @@
 
 import { Drawing } from './drawing.js';
 import { Hand } from './hand.js';
-import { Link } from './link.js';
+import { leaveWithPage, Link } from './link.js';
 import { copyAddress, disclosure, make, page, roomInAddress, roomOf, showFacts } from './page.js';
 import { People } from './people.js';
 import { clean, hue, initials, keepName, keptName, random, suggestion } from './person.js';
@@ -45,6 +45,10 @@ const link = new Link(socket, () => {
   page('trouble').textContent = link.sentence;
   showBadge();
 });
+
+leaveWithPage(socket, people.socket);
+// What is not saved yet is only here.
+addEventListener('beforeunload', (event) => drawing.outbox.size > 0 && event.preventDefault());
 
 function saying() {
   const waiting = drawing.outbox.size;
