@@ -30,7 +30,7 @@ sim: ## whole simulated fleets: SEED=n replays one and tells, SEEDS=n runs so ma
 mutate: ## break the product on purpose, in every way of test/mutants: the proof must object (MUTANTS="skip-* claim-once")
 	@tools/install test
 	@tools/mutate $(MUTANTS)
-	@[ -n "$(MUTANTS)" ] || SENNIT_FAULTS=1 node --test test/e2e/client.test.mjs
+	@[ -n "$(MUTANTS)" ] || SENNIT_FAULTS=1 node --test test/e2e/client.test.mjs test/e2e/pages.test.mjs
 
 chaos: SECONDS = 300
 chaos: all ## eight real instances in bad weather for five minutes, or `make chaos SECONDS=30 SEED=2`: nothing may be lost

@@ -1,11 +1,9 @@
 // board: what a person does at the whiteboard, in a real Chromium on one instance: undo, erase, clear, boards by name, people, keys, phones.
 import assert from 'node:assert/strict';
-import fs from 'node:fs';
-import path from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
 import { io } from 'socket.io-client';
-import { launch, nameless, newPage, skip, smallTargets } from './chromium.mjs';
-import { serve, top, until } from './lib.mjs';
+import { example, launch, nameless, newPage, skip, smallTargets } from './chromium.mjs';
+import { serve, until } from './lib.mjs';
 
 const options = { timeout: 60000, skip };
 let browser, server;
@@ -13,9 +11,7 @@ const visitors = [];
 
 before(async () => {
   if (skip) return;
-  const file = path.join(top, 'examples/whiteboard/board.yaml');
-  [browser, server] = await Promise.all([launch(), serve(fs.readFileSync(file, 'utf8').replace('static: ../..', `static: ${top}`) +
-    `client: ${top}/node_modules/socket.io-client/dist\n`, { args: ['--broker', 'memory'] })]);
+  [browser, server] = await Promise.all([launch(), serve(example('whiteboard/board.yaml'), { args: ['--broker', 'memory'] })]);
 });
 after(async () => {
   await browser?.close();
@@ -166,10 +162,11 @@ test('people: how many, their names and pointers, all as text', options, async (
   const [one, other] = [await come('crowd', { name: 'Ada' }), await come('crowd', { name: '<b>Bob</b>' })];
   await until('each sees two', async () => /^2 people\s*saved$/.test((await one.textContent('#badge')).trim()) && /2 people/.test(await other.textContent('#badge')));
   const box = await other.locator('#board').boundingBox();
-  await until('Ada sees the pointer', async () => {
+  const pointed = () => until('Ada sees the pointer', async () => {
     await other.mouse.move(box.x + box.width * (0.25 + Math.random() / 1000), box.y + box.height / 2);
     return (await one.locator('.pointer').count()) === 1;
   });
+  await pointed();
   assert.equal(await one.textContent('.pointer'), '<b>Bob</b>');
   await until('in its place', () => one.evaluate(() => Math.abs(parseFloat(document.querySelector('.pointer').style.left) - 25) < 1));
   await one.click('#badge');
@@ -181,8 +178,10 @@ test('people: how many, their names and pointers, all as text', options, async (
   await until('the other is told the new name', async () => (await other.locator('#people bdi').allTextContents()).join() === '<b>Bob</b>,Ada L.');
   await one.evaluate(() => window.board.socket.io.engine.close());
   await until('it says how it came back', async () => /Cuts so far1Last return.*(resumed, nothing missed)/.test(await one.textContent('#facts')));
+  await other.keyboard.press('Escape');
+  await pointed();
   await other.close();
-  await until('one is left, and the pointer is gone', async () => /1 person/.test(await one.textContent('#badge')) && (await one.locator('.pointer').count()) === 0);
+  await until('one is left, and the pointer is gone', async () => /1 person/.test(await one.textContent('#badge')) && (await one.locator('.pointer').count()) === 0, 5000);
   assert.equal(await one.locator('#people b, .pointer b').count(), 0);
   await assert.rejects(one.evaluate(() => (document.body.innerHTML = '<b>')), /TrustedHTML/);
   assert.deepEqual(one.errors, []);

@@ -7,26 +7,29 @@ import net from 'node:net';
 import path from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
 import { io } from 'socket.io-client';
-import { launch, nameless, newPage, skip, smallTargets } from './chromium.mjs';
-import { serve, sleep, top, until, up } from './lib.mjs';
+import { example, launch, nameless, newPage, skip, smallTargets } from './chromium.mjs';
+import { serve, sleep, temporary, until, up } from './lib.mjs';
 
 const options = { timeout: 60000, skip };
-const file = path.join(top, 'examples/chatroom/chatroom.yaml');
+const directory = temporary();
+const file = path.join(directory, 'chatroom.yaml');
 let browser;
 
 before(async () => {
+  fs.writeFileSync(file, example('chatroom/chatroom.yaml'));
   if (!skip) browser = await launch();
 });
-after(() => browser?.close());
+after(async () => {
+  await browser?.close();
+  fs.rmSync(directory, { recursive: true });
+});
 const visitors = [];
 afterEach(() => visitors.splice(0).forEach((socket) => socket.disconnect()));
 
 const fleet = ({ timeout = 300, min = 2 } = {}) => up({ name: 'chatroom', concurrency: 250, timeout, env: { SENNIT_ROTATE: 'off' },
   run: `sennit serve --config ${file}`, annotations: { 'sennit.dev/redis': 'managed', 'autoscaling.knative.dev/minScale': min } }, { ready: min });
 
-// The example's own configuration, on one instance.
-const alone = (args = []) => serve(fs.readFileSync(file, 'utf8').replace('static: ../..', `static: ${top}`) + `client: ${top}/node_modules/socket.io-client/dist\n`,
-  { args: ['--broker', 'memory', ...args] });
+const alone = () => serve(example('chatroom/chatroom.yaml'), { args: ['--broker', 'memory'] });
 
 async function come(url, name, { room = 'den', not, ...more } = {}) {
   const page = await newPage(browser, { viewport: { width: 1000, height: 640 }, ...more });

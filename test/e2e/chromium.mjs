@@ -1,5 +1,6 @@
 // chromium: a real Chromium for tests of our pages, and tabs that remember what went wrong in them.
 import fs from 'node:fs';
+import { top } from './lib.mjs';
 
 export const path = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find((one) => fs.existsSync(one));
 export const skip = path ? false : 'no Chromium on this machine (Debian: apt-get install chromium)';
@@ -8,6 +9,12 @@ export async function launch() {
   const { chromium } = await import('playwright-core');
   return chromium.launch({ executablePath: path, args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
     '--disable-background-networking', '--disable-component-update', '--disable-sync'] });
+}
+
+// An example's configuration, like `chatroom/chatroom.yaml`, for any folder. SENNIT_WEB: its pages come from there (see pages.test.mjs).
+export function example(name) {
+  const text = fs.readFileSync(`${top}/examples/${name}`, 'utf8');
+  return `${text.replace('static: ../../web', `static: ${process.env.SENNIT_WEB ?? `${top}/web`}`)}client: ${top}/node_modules/socket.io-client/dist\n`;
 }
 
 // A page in a context of its own. `errors` has each uncaught error, and each breach of a Content-Security-Policy.
