@@ -289,6 +289,7 @@ test('while it is cut off, a page says so in words, keeps what is written, and s
     await until('it says that all places are taken', async () => (await page.textContent('#state')) === 'Full');
     assert.match(await page.textContent('#trouble'), /All places are taken\. You will be let in as soon as somebody leaves.*Your message is kept and sent then/);
     await say(page, 'kept, too');
+    await until('it counts both', async () => /Your 2 messages are kept and sent then/.test(await page.textContent('#trouble')));
     // A reload loses nothing either.
     door.full = false;
     await page.reload();

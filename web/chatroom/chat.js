@@ -111,10 +111,15 @@ function showLink() {
   if (page('details').classList.contains('open')) showFacts(page('facts'), link.facts());
 }
 
-const link = new Link(socket, () => {
+// While it is not live: why, and what becomes of what was written.
+function showTrouble() {
   const waiting = conversation.outbox.size;
   const kept = waiting ? ` ${waiting === 1 ? 'Your message is' : `Your ${waiting} messages are`} kept and sent then.` : '';
   trouble(link.sentence && link.sentence + kept);
+}
+
+const link = new Link(socket, () => {
+  showTrouble();
   showLink();
 });
 leaveWithPage(socket);
@@ -170,6 +175,7 @@ page('composer').addEventListener('submit', (event) => {
   const written = text.value.trim();
   if (written === '') return;
   conversation.send(written.slice(0, TEXT_CHARS_MAX));
+  if (link.state !== 'live') showTrouble();
   text.value = '';
   grow();
   text.focus();

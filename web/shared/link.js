@@ -4,6 +4,7 @@
 // the page is on, when that connection will be cut, how the last cut went, and why the page is not let in.
 
 const SLOW_MS = 3000;
+const BRIEF_MS = 1000; // a cut that is over by then is no news
 
 // WebSocket first. Where that fails, long-polling follows: it works behind every proxy, and its answer says why (429, 503).
 const OPTIONS = { transports: ['websocket', 'polling'], tryAllTransports: true, reconnectionDelay: 300, reconnectionDelayMax: 2000, timeout: 30000 };
@@ -21,7 +22,7 @@ const STATES = {
   connecting: ['Connecting', ''],
   waiting: ['Waiting for a place', 'All places are taken at the moment. You are in the queue.'],
   live: ['Live', ''],
-  away: ['Reconnecting', 'The connection was cut and is coming back. Nothing is lost.'],
+  away: ['Reconnecting', 'The connection was cut and is coming back. You will get what you miss.'],
   full: ['Full', 'All places are taken. You will be let in as soon as somebody leaves; this page keeps trying.'],
   busy: ['Busy', 'The service is busy or restarting. This page keeps trying.'],
   unreachable: ['Out of reach', 'The service cannot be reached. This page keeps trying.'],
@@ -80,6 +81,7 @@ export class Link {
     this.cutAt = Date.now();
     this.instance = this.deadline = null;
     this.become(navigator.onLine === false ? 'offline' : 'away');
+    setTimeout(() => this.state === 'away' && this.changed(this), BRIEF_MS);
   }
 
   announced(about) {
@@ -96,6 +98,7 @@ export class Link {
 
   // A sentence for people; empty while there is nothing to say.
   get sentence() {
+    if (this.state === 'away' && Date.now() - this.cutAt < BRIEF_MS) return '';
     return this.why || STATES[this.state][1];
   }
 

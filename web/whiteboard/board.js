@@ -50,6 +50,8 @@ leaveWithPage(socket, people.socket);
 // What is not saved yet is only here.
 addEventListener('beforeunload', (event) => drawing.outbox.size > 0 && event.preventDefault());
 
+let badgeShows = '';
+
 function saying() {
   const waiting = drawing.outbox.size;
   if (link.state !== 'live') return waiting ? `${link.word}, ${waiting} kept` : link.word;
@@ -58,10 +60,13 @@ function saying() {
 
 function showBadge() {
   const { count } = people;
-  document.body.dataset.link = link.state;
-  page('crowd').textContent = count ? `${count} ${count === 1 ? 'person' : 'people'}` : '';
-  page('saying').textContent = saying();
+  const shown = `${count} ${link.state} ${saying()}`;
   if (page('details').classList.contains('open')) showFacts(page('facts'), link.facts());
+  if (shown === badgeShows) return; // every stroke asks
+  badgeShows = shown;
+  document.body.dataset.link = link.state;
+  page('crowd').replaceChildren(...(count ? [String(count), make('span', { class: 'unit' }, count === 1 ? ' person' : ' people')] : []));
+  page('saying').textContent = saying();
 }
 
 function showPeople() {
