@@ -29,7 +29,7 @@ afterEach(() => visitors.splice(0).forEach((socket) => socket.disconnect()));
 const fleet = ({ timeout = 300, min = 2 } = {}) => up({ name: 'chatroom', concurrency: 250, timeout, env: { SENNIT_ROTATE: 'off' },
   run: `sennit serve --config ${file}`, annotations: { 'sennit.dev/redis': 'managed', 'autoscaling.knative.dev/minScale': min } }, { ready: min });
 
-const alone = () => serve(example('chatroom/chatroom.yaml'), { args: ['--broker', 'memory'] });
+const alone = () => serve(example('chatroom/chatroom.yaml').replace('messages_per_second: 50, ', ''), { args: ['--broker', 'memory'] });
 
 async function come(url, name, { room = 'den', not, ...more } = {}) {
   const page = await newPage(browser, { viewport: { width: 1000, height: 640 }, ...more });
@@ -184,6 +184,39 @@ test("text is text: no markup, no name and no malformed message of a stranger's 
       return window.inline;
     }).catch(() => undefined), undefined);
     await assert.rejects(page.evaluate(() => (document.body.innerHTML = '<b>')), /TrustedHTML/);
+    await page.close();
+  } finally {
+    await server.close();
+  }
+});
+
+test('a busy room: the oldest messages leave the page, and come back on scrolling up, each once', options, async () => {
+  const server = await alone();
+  try {
+    const page = await come(server.url, 'Ada');
+    const busy = await visitor(server.url, 'Busy');
+    for (let n = 0; n < 700; n++) {
+      busy.say(`line ${n}`);
+      if (n % 100 === 99) await sleep(30);
+    }
+    await until('the last is shown, at the end of the page', async () => (await page.locator('#log .text').last().textContent()) === 'line 699' &&
+      page.evaluate(() => window.chat.transcript.stuck && window.chat.transcript.atEnd()));
+    assert.ok((await page.locator('#log .message').count()) <= 600);
+    await page.hover('#log');
+    await until('the beginning is reached', async () => {
+      await page.mouse.wheel(0, -60000);
+      return /beginning of #den/.test(await page.textContent('#older'));
+    });
+    assert.deepEqual(await texts(page), Array.from({ length: 700 }, (_, n) => `line ${n}`));
+    // Whoever reads above is not moved, and is told what comes.
+    const top = () => page.evaluate(() => document.querySelector('#scroll').scrollTop);
+    const was = await top();
+    await busy.say('news');
+    await until('it is told', async () => (await page.textContent('#jump')) === '1 new message');
+    assert.equal(await top(), was);
+    await page.click('#jump');
+    await until('there', () => page.evaluate(() => window.chat.transcript.atEnd() && document.querySelector('#jump').hidden));
+    assert.deepEqual(page.errors, []);
     await page.close();
   } finally {
     await server.close();

@@ -14,6 +14,8 @@ const FAULTS = [
   ['chatroom/conversation.js', '(socket.recovered && this.ready ? this.flush()', '(socket.recovered && this.ready ? null', 'chatroom', 'cut every'],
   ['chatroom/conversation.js', "this.flush();\n      this.socket.emit('history'", "this.socket.emit('history'", 'chatroom', 'cut off'],
   ['chatroom/conversation.js', 'before: this.oldest }', '}', 'chatroom', 'two people'],
+  ['chatroom/chat.js', 'oldest, ids, more: true', 'ids, more: true', 'chatroom', 'busy room'],
+  ['chatroom/transcript.js', 'if (this.stuck) this.toEndSoon();', 'if (true) this.toEndSoon();', 'chatroom', 'busy room'],
   ['chatroom/transcript.js', "const body = make('p', { class: 'text', dir: 'auto' }, one.text);", "const body = make('p', { class: 'text' });\n    body.innerHTML = one.text;", 'chatroom', 'text is text'],
   ['shared/link.js', "if (error.description === 429) return 'full';", '', 'chatroom', 'cut off'],
   ['shared/link.js', "addEventListener('pagehide'", "addEventListener('never'", 'chatroom', 'two people'],

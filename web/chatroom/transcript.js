@@ -5,7 +5,7 @@ import { hue, initials, keep, kept } from './person.js';
 import { make, page } from './page.js';
 
 const TOGETHER_MS = 5 * 60 * 1000;
-const SHOWN_MAX = 1500;   // messages; beyond it the oldest leave the page, and come back by scrolling up
+const SHOWN_MAX = 600;  // messages; beyond it the oldest leave the page, and come back by scrolling up
 const NAMES_MAX = 3;
 const NEAR_PX = 80;
 const MINE = 'sennit.mine';
@@ -39,8 +39,11 @@ export class Transcript {
     this.mine = new Set(mineRead()); // ids of messages that were written in this browser
     this.clear();
     this.scroller.addEventListener('scroll', () => {
+      const { scrollTop } = this.scroller;
       if (this.atEnd()) this.seen();
-      if (this.scroller.scrollTop < 300) top();
+      else if (scrollTop < this.at) this.stuck = false;
+      this.at = scrollTop;
+      if (scrollTop < 300) top();
     }, { passive: true });
     new ResizeObserver(() => this.stuck && this.toEnd()).observe(this.scroller);
   }
@@ -51,7 +54,8 @@ export class Transcript {
     this.waiting = new Map(); // id: the element of an own message that is on its way
     this.notice = null;
     this.newer = 0;
-    this.stuck = true;
+    this.stuck = true; // the reader is at the end
+    this.at = 0;       // where the reader was
     this.read(0);
   }
 
@@ -67,7 +71,16 @@ export class Transcript {
 
   toEnd() {
     this.scroller.scrollTop = this.scroller.scrollHeight;
+    this.at = this.scroller.scrollTop;
     this.seen();
+  }
+
+  // Once a frame: measuring the page for each of many messages would be slow.
+  toEndSoon() {
+    this.soon ??= requestAnimationFrame(() => {
+      this.soon = undefined;
+      if (this.stuck) this.toEnd();
+    });
   }
 
   seen() {
@@ -75,11 +88,9 @@ export class Transcript {
     if (this.newer > 0) this.read((this.newer = 0));
   }
 
-  // Does `change`, and then puts the reader at the end again, or tells that there is something new below.
-  below(change, counts) {
-    this.stuck = this.atEnd();
-    change();
-    if (this.stuck) this.toEnd();
+  // Something is new at the end: the reader follows, or is told that there is something below.
+  below(counts) {
+    if (this.stuck) this.toEndSoon();
     else if (counts) this.read(++this.newer);
   }
 
@@ -112,15 +123,14 @@ export class Transcript {
 
   message(one) {
     const waited = this.waiting.get(one.id);
-    this.below(() => {
-      waited?.remove();
-      this.waiting.delete(one.id);
-      const element = this.element(one);
-      this.log.append(element);
-      this.settle(element);
-      this.notice = null;
-      this.trim();
-    }, !waited);
+    waited?.remove();
+    this.waiting.delete(one.id);
+    const element = this.element(one);
+    this.log.append(element);
+    this.settle(element);
+    this.notice = null;
+    this.trim();
+    this.below(!waited);
   }
 
   // Tells the owner where the transcript now begins, if messages left it.
@@ -134,7 +144,6 @@ export class Transcript {
   // Messages before all that are shown. Nobody wants them read out.
   earlier(list) {
     const { scroller, log } = this;
-    const end = this.atEnd();
     const height = scroller.scrollHeight;
     const top = scroller.scrollTop;
     const next = log.querySelector('.message');
@@ -148,7 +157,7 @@ export class Transcript {
     log.prepend(...elements);
     for (const element of elements) this.settle(element);
     if (next && elements.length) this.settle(next);
-    if (end && !next) this.toEnd();
+    if (this.stuck && !next) this.toEnd();
     else scroller.scrollTop = top + scroller.scrollHeight - height;
     requestAnimationFrame(() => log.setAttribute('aria-live', 'polite'));
   }
@@ -172,7 +181,8 @@ export class Transcript {
     for (const state of this.log.querySelectorAll('.state')) state.remove();
     const state = bubble.querySelector('.state') ?? make('p', { class: 'state' });
     state.textContent = 'sent';
-    this.below(() => bubble.append(state), false);
+    bubble.append(state);
+    this.below(false);
   }
 
   failed(id, why) {
@@ -184,16 +194,15 @@ export class Transcript {
 
   // "ada joined · bob left": one line for all that happens between two messages.
   moved(name, verb) {
-    this.below(() => {
-      if (this.notice === null) {
-        this.notice = make('p', { class: 'notice' });
-        Object.assign(this.notice, { joined: [], left: [] });
-        this.log.append(this.notice);
-      }
-      const { joined, left } = this.notice;
-      const names = verb === 'joined' ? joined : left;
-      if (!names.includes(name) && names.length < 1000) names.push(name);
-      this.notice.textContent = [[joined, 'joined'], [left, 'left']].filter(([who]) => who.length).map(([who, did]) => `${listed(who)} ${did}`).join(' · ');
-    }, false);
+    if (this.notice === null) {
+      this.notice = make('p', { class: 'notice' });
+      Object.assign(this.notice, { joined: [], left: [] });
+      this.log.append(this.notice);
+    }
+    const { joined, left } = this.notice;
+    const names = verb === 'joined' ? joined : left;
+    if (!names.includes(name) && names.length < 1000) names.push(name);
+    this.notice.textContent = [[joined, 'joined'], [left, 'left']].filter(([who]) => who.length).map(([who, did]) => `${listed(who)} ${did}`).join(' · ');
+    this.below(false);
   }
 }
