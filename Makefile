@@ -25,7 +25,7 @@ asan: ## the same tests with address and undefined behaviour sanitizers (whose i
 sim: ## whole simulated fleets: SEED=n replays one and tells, SEEDS=n runs so many (FIRST=n: from there)
 	@tools/install test
 	@tools/build build
-	@build/test/sim/test_sim $(if $(SEED),$(SEED),$(or $(FIRST),1) $(or $(SEEDS),200))
+	@build/test/sim/test_sim $(if $(SEED),$(SEED),$(or $(FIRST),1) $(or $(SEEDS),220))
 
 mutate: ## break the product on purpose, in every way of test/mutants: the proof must object (MUTANTS="skip-* claim-once")
 	@tools/install test

@@ -78,11 +78,31 @@ static bool algorithm_read(struct keys_file *file, const struct yaml_node *node,
                       SHOWN_FOUND(text));
 }
 
+/* True, with `err` set: the keys are to be fetched, under any of the names that other servers have for that. */
+static bool is_fetched(const struct yaml_node *node, struct err *err)
+{
+    static const char *const names[] = {"url", "uri", "jwks", "jwks_url", "jwks_uri"};
+    const struct yaml_node *found = NULL, *file = yaml_get(node, "file");
+    struct span text;
+    for (size_t i = 0; i < sizeof names / sizeof names[0] && found == NULL; i++)
+        found = yaml_get(node, names[i]);
+    if (found == NULL && file != NULL && file->type == YAML_SCALAR && yaml_string(file, &text, err) &&
+        (span_starts_with(text, SPAN_LIT("https://")) || span_starts_with(text, SPAN_LIT("http://"))))
+        found = file;
+    if (found == NULL)
+        return false;
+    yaml_error(
+        err, found,
+        "keys are not fetched from a URL: let a job, a sidecar or a mounted secret write the issuer's JWK set to a "
+        "file, and name it in `file:`; a changed file is read again within a second");
+    return true;
+}
+
 static bool entry_read(struct keys *keys, const struct yaml_node *node, struct err *err)
 {
     static const char *const names[] = {"file", "alg", "kid", NULL};
     struct span path, kid;
-    if (!yaml_expect(node, YAML_MAPPING, err) || !yaml_only(node, names, err))
+    if (!yaml_expect(node, YAML_MAPPING, err) || is_fetched(node, err) || !yaml_only(node, names, err))
         return false;
     const struct yaml_node *path_node = yaml_get(node, "file"), *kid_node = yaml_get(node, "kid");
     if (path_node == NULL)

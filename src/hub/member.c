@@ -293,7 +293,8 @@ void member_joined(struct member *member)
     member_rooms_live(member);
 }
 
-void member_leave(struct member *member, struct span room)
+/* `end`: the stretch ends there at the latest. */
+static void leave(struct member *member, struct span room, uint64_t end)
 {
     struct membership *membership = member_find(member, room);
     if (membership == NULL)
@@ -308,7 +309,7 @@ void member_leave(struct member *member, struct span room)
     if (membership_takes_part(membership)) {
         struct stretch stretch = membership->stretch;
         /* The client gets no entry of it that is held or not read yet. */
-        stretch.end = membership->pos;
+        stretch.end = membership->pos < end ? membership->pos : end;
         stretch.known = membership_known(membership);
         past_add(member, room, &stretch);
     }
@@ -320,6 +321,18 @@ void member_leave(struct member *member, struct span room)
     member_continue(member);
     if (awaited && !list_empty(&member->memberships))
         member_rooms_live(member);
+}
+
+void member_leave(struct member *member, struct span room)
+{
+    leave(member, room, UINT64_MAX);
+}
+
+/* Its reading may have gone on behind the directive while nothing was in the room. Where a hole had hidden the
+ * directive, entries from behind it were sent: they belong to the client. */
+void member_leave_directed(struct member *member, struct span room, uint64_t seq)
+{
+    leave(member, room, seq != 0 && seq >= member->sent_seq ? seq : UINT64_MAX);
 }
 
 uint64_t membership_top(const struct membership *membership)

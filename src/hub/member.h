@@ -133,6 +133,8 @@ void member_joined(struct member *member);
 /* Leaves a room. Entries sent up to now remain its due (see struct past). If the lease records the room, nothing is
  * delivered until the lease is rewritten and member_start is called. */
 void member_leave(struct member *member, struct span room);
+/* The same as a directive of this seq (0: an unlogged one) demands: the member was in the room up to there. */
+void member_leave_directed(struct member *member, struct span room, uint64_t seq);
 /* The membership of a room it is in, or NULL. */
 struct membership *member_find(struct member *member, struct span room);
 /* Whether it was in this room when the entry of this seq was accepted. */

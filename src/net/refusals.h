@@ -239,6 +239,10 @@
       "the API is for the operator and for backends: ask from this machine, not through a proxy, or with " \
       "Authorization: Bearer and the token of SENNIT_API_TOKEN or `api: {token_file: PATH}`") \
     X(API_PATH, "api_path", LOG_INFO, "the API has no such path: see docs/api.md") \
+    X(API_LATER, "api_later", LOG_INFO, \
+      "events between servers, and answers gathered from all receivers, are not there yet and may come later: " \
+      "publish " \
+      "to a room, and let clients answer by an event of their own") \
     X(API_METHOD, "api_method", LOG_INFO, "this path of the API takes another method: see docs/api.md") \
     X(API_JSON, "api_json", LOG_INFO, "the body is not one JSON object: send one, in UTF-8") \
     X(API_FIELD, "api_field", LOG_INFO, "a field of the request is missing or has the wrong form: see docs/api.md") \

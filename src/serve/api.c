@@ -200,6 +200,12 @@ static const struct api_route *route_find(struct span path)
     return span_starts_with(path, SPAN_LIT("sockets/")) && engineio_sid_is_valid(sid) ? &socket_route : NULL;
 }
 
+/* What Socket.IO's server has, and this one has not. */
+static bool is_for_later(struct span path)
+{
+    return span_equal(path, SPAN_LIT("serverSideEmit")) || span_equal(path, SPAN_LIT("emitWithAck"));
+}
+
 /* A web page in a browser on this machine comes from this machine, too, and can make the browser send a POST. A browser
  * says with it which origin the page is of. */
 static bool may_ask(struct client *client, const struct http1_head *head)
@@ -222,6 +228,8 @@ void api_request(struct client *client, const struct http1_head *head, struct sp
         http_respond(&client->http, 200, SPAN_LIT("text/plain; charset=utf-8"), NO_STORE, SPAN_LIT("alive\n"));
     else if (!may_ask(client, head))
         refuse(client, server->config.api.access.token != NULL ? 401 : 403, REFUSAL_API_FORBIDDEN, NULL, path);
+    else if (is_ours && is_for_later(span_from(path, sizeof PREFIX - 1)))
+        refuse(client, 501, REFUSAL_API_LATER, NULL, path);
     else if (route == NULL)
         refuse(client, 404, REFUSAL_API_PATH, NULL, path);
     else if (route->posts ? !span_equal(head->method, SPAN_LIT("POST")) : !reads)

@@ -524,7 +524,7 @@ void subscriber_leave_directed(struct subscriber *subscriber, const struct span 
         if (membership == NULL || (seq != 0 && !member_was_in(&subscriber->member, buf_span(&name), seq)))
             continue;
         presence_leave(subscriber, membership);
-        member_leave(&subscriber->member, buf_span(&name));
+        member_leave_directed(&subscriber->member, buf_span(&name), seq);
     }
     buf_finish(&name);
     directive_end(subscriber, seq, false);

@@ -190,6 +190,8 @@ static void logged_shown(struct check *check, struct witness *witness, uint32_t 
     if (entry->lost)
         return;
     stay->shown = entry->seq;
+    if (entry->seq > stay->since)
+        check_undirected(check, witness, entry);
     check_order(check, witness, message, entry, stay);
 }
 

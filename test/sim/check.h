@@ -14,6 +14,7 @@ struct check_rules {
     bool loses;            /* the broker may come back without entries that it accepted */
     bool trims;            /* logs may lose entries that clients still need */
     bool vanishes;         /* single keys of the broker vanish */
+    bool directs;          /* a backend gives directives, see check_directive.c */
     bool hostile;          /* some clients are hostile: they have rooms and a namespace that are not looked at */
     bool swallows;         /* single pushes get lost: then only a room's own log is in order */
     bool calm;             /* pushes get lost, but no link and no instance breaks */
@@ -86,6 +87,16 @@ void check_joined(struct check *check, struct witness *witness, int room, const 
 void check_left(struct check *check, struct witness *witness, int room);
 /* It is in this room, as its lease says. */
 bool check_is_in(const struct witness *witness, int room);
+
+/* The lease says that directives up to this seq were obeyed; its rooms are read already: each is obeyed exactly as it
+ * says, from its seq on. */
+void check_directed(struct check *check, struct lease *lease, uint64_t seq);
+/* An entry is shown: the lease has every directive that lies before it. */
+void check_undirected(struct check *check, const struct witness *witness, const struct truth *entry);
+/* A directive has told it to end. */
+bool check_is_dismissed(const struct check *check, const struct lease *lease);
+/* Index of the first directive for it that its lease does not have; SIZE_MAX: none. */
+size_t check_disobeyed(const struct check *check, const struct lease *lease);
 
 /* Everything it is owed so far was shown to it. */
 bool check_is_settled(struct check *check, const struct witness *witness);

@@ -164,7 +164,8 @@ static const struct truth *missing(struct check *check, const struct witness *wi
 bool check_is_settled(struct check *check, const struct witness *witness)
 {
     int log;
-    return !witness->tainted && missing(check, witness, &log) == NULL;
+    return !witness->tainted && missing(check, witness, &log) == NULL &&
+           check_disobeyed(check, witness->lease) == SIZE_MAX;
 }
 
 void check_settled(struct check *check, const struct witness *witness)
@@ -175,4 +176,8 @@ void check_settled(struct check *check, const struct witness *witness)
         check_fail(check, "%s: was shown what the broker lost, and was not told so", witness->name);
     if (entry != NULL)
         check_fail(check, "%s: message %u of log %d never came", witness->name, entry->message, log);
+    size_t at = check_disobeyed(check, witness->lease);
+    if (at != SIZE_MAX)
+        check_fail(check, "%s: has not obeyed directive %u, entry %llu", witness->name,
+                   check->truths.directives[at].message, (unsigned long long)check->truths.directives[at].seq);
 }

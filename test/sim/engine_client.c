@@ -158,7 +158,7 @@ void engine_packet(struct engine_client *engine, struct span text)
         engine->events->broken(engine->owner, "an invalid packet");
         return;
     }
-    if (packet.type == ENGINEIO_OPEN && engine->state == ENGINE_OPENING && engine->kind != ENGINE_WEBSOCKET)
+    if (packet.type == ENGINEIO_OPEN && engine->state == ENGINE_OPENING && engine_kind_polls(engine->kind))
         opened(engine, packet.data);
     if (packet.type == ENGINEIO_CLOSE) {
         engine_fail(engine, 0);
@@ -272,6 +272,8 @@ void engine_client_init(struct engine_client *engine, struct sim *sim, const str
 void engine_client_finish(struct engine_client *engine)
 {
     session_leave(engine, true);
+    if (engine->old != NULL)
+        sim_close(engine->old, true);
     poll_line_finish(&engine->line);
     buf_finish(&engine->get_bytes);
 }
@@ -280,7 +282,7 @@ void engine_client_open(struct engine_client *engine, uint16_t port)
 {
     engine->state = ENGINE_OPENING;
     engine->life++;
-    if (engine->kind == ENGINE_WEBSOCKET)
+    if (!engine_kind_polls(engine->kind))
         engine_dial(engine, port);
     else
         get_begin(engine);
@@ -308,6 +310,15 @@ void engine_client_close(struct engine_client *engine, bool gone)
     session_leave(engine, gone);
     if (gone)
         poll_line_finish(&engine->line);
+}
+
+void engine_client_step_over(struct engine_client *engine)
+{
+    if (engine->old != NULL)
+        sim_close(engine->old, true);
+    engine->old = engine->ws;
+    engine->ws = NULL;
+    session_leave(engine, false);
 }
 
 void engine_client_hold(struct engine_client *engine, bool held)

@@ -7,6 +7,8 @@
  *     PYTHON           as python-engineio: tries the WebSocket before it polls, so no GET is held meanwhile; POSTs
  * without `t`; gives up a POST after 5 s; says no goodbye PYTHON_POLLING   the same, without WebSocket
  *
+ *     PLAIN            no Engine.IO: a WebSocket of `sennit.v1`, whose text messages are handed on as they are
+ *
  * Each request goes to a random instance. A WebSocket that fails before its `3probe` is forgotten. One that fails
  * behind it leaves the client mute: it neither polls nor posts again, until its patience ends. */
 #ifndef SENNIT_SIM_ENGINE_CLIENT_H
@@ -22,6 +24,7 @@ enum engine_kind {
     ENGINE_POLLING,
     ENGINE_PYTHON,
     ENGINE_PYTHON_POLLING,
+    ENGINE_PLAIN,
     ENGINE_KINDS
 };
 
@@ -38,6 +41,8 @@ enum engine_state {
 struct engine_events {
     /* An Engine.IO packet that is not noop or close: `4hello`; the handshake is one. And the bytes of a binary one. */
     void (*packet)(void *owner, struct span text);
+    /* A ping of the WebSocket protocol, which is answered already. */
+    void (*pinged)(void *owner);
     void (*bytes)(void *owner, struct span bytes);
     /* A WebSocket is tried; the session is on it. */
     void (*probing)(void *owner);
@@ -66,6 +71,7 @@ struct engine_client {
     struct buf out;     /* packets that wait, as a payload */
     struct poll_line line;
     struct sim_end *ws;
+    struct sim_end *old; /* one that was stepped over and is not closed yet */
     struct ws_stream stream;
     struct timer post_late;
     uint64_t repeats;     /* of a thousand GETs that get no answer, so many are repeated by a proxy, elsewhere */
@@ -90,10 +96,18 @@ void engine_client_close(struct engine_client *engine, bool gone);
 /* Reads nothing while it is held. */
 void engine_client_hold(struct engine_client *engine, bool held);
 
+/* Ends the session, as engine_client_close does, but leaves its WebSocket to the server, and reads it no longer. */
+void engine_client_step_over(struct engine_client *engine);
+
+static inline bool engine_kind_polls(int kind)
+{
+    return kind != ENGINE_WEBSOCKET && kind != ENGINE_PLAIN;
+}
+
 /* It is on a WebSocket, or is meant to be nowhere else. */
 static inline bool engine_client_is_moved(const struct engine_client *engine)
 {
-    return engine->kind == ENGINE_WEBSOCKET || engine->state == ENGINE_MOVED;
+    return !engine_kind_polls(engine->kind) || engine->state == ENGINE_MOVED;
 }
 /* The instance that has its WebSocket, or its GET; 0: none has. */
 uint16_t engine_client_port(const struct engine_client *engine);

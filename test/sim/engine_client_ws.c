@@ -7,7 +7,10 @@
 static void on_opened(struct sim_end *end, void *owner)
 {
     struct engine_client *engine = owner;
-    ws_stream_request(end, span_str(engine->sid));
+    if (engine->kind == ENGINE_PLAIN)
+        ws_stream_request_plain(end);
+    else
+        ws_stream_request(end, span_str(engine->sid));
 }
 
 /* A WebSocket that was only tried is of no use. */
@@ -54,6 +57,12 @@ static void probe_message(struct engine_client *engine, const struct ws_event *e
         engine_move(engine);
 }
 
+static void pinged(struct engine_client *engine, struct span payload)
+{
+    engine_frame_send(engine, WS_PONG, payload);
+    engine->events->pinged(engine->owner);
+}
+
 static bool on_message(void *owner, const struct ws_event *event)
 {
     struct engine_client *engine = owner;
@@ -65,6 +74,10 @@ static bool on_message(void *owner, const struct ws_event *event)
         ws_drop(engine, sim_chance(engine->sim, 500), event->close_code);
     else if (event->opcode == WS_BINARY)
         engine->events->bytes(engine->owner, event->payload);
+    else if (event->opcode == WS_TEXT && engine->kind == ENGINE_PLAIN)
+        engine->events->packet(engine->owner, event->payload);
+    else if (event->opcode == WS_PING && engine->kind == ENGINE_PLAIN)
+        pinged(engine, event->payload);
     else if (event->opcode == WS_TEXT)
         engine_packet(engine, event->payload);
     else
@@ -76,22 +89,27 @@ static void on_received(struct sim_end *end, void *owner, const char *bytes, siz
 {
     struct engine_client *engine = owner;
     int status = 0;
+    if (end == engine->old)
+        return; /* nobody listens */
     bool was_upgraded = engine->stream.upgraded;
     enum ws_stream_result result = ws_stream_received(&engine->stream, bytes, len, on_message, engine, &status);
-    if (result == WS_STREAM_NO_UPGRADE && engine->kind == ENGINE_WEBSOCKET)
+    if (result == WS_STREAM_NO_UPGRADE && !engine_kind_polls(engine->kind))
         engine->events->broken(engine->owner, "no upgrade");
     else if (result == WS_STREAM_NO_UPGRADE)
         ws_drop(engine, false, 0);
     else if (result == WS_STREAM_BAD_FRAMES)
         engine->events->broken(engine->owner, "invalid frames");
-    else if (!was_upgraded && engine->ws == end && engine->stream.upgraded && engine->kind != ENGINE_WEBSOCKET)
+    else if (!was_upgraded && engine->ws == end && engine->stream.upgraded && engine_kind_polls(engine->kind))
         engine_frame_send(engine, WS_TEXT, SPAN_LIT("2probe"));
 }
 
 static void on_closed(struct sim_end *end, void *owner)
 {
     struct engine_client *engine = owner;
-    ws_lost(engine, 0);
+    if (end == engine->old)
+        engine->old = NULL;
+    else
+        ws_lost(engine, 0);
 }
 
 static const struct sim_peer peer = {on_opened, on_received, on_closed};

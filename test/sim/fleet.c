@@ -224,6 +224,7 @@ static struct check_rules rules_of(const struct fleet_plan *plan)
         .loses = plan->failovers > 0,
         .trims = plan->log_entries < 1000 || plan->log_bytes != 0 || plan->log_age_ms != 0 || plan->vanish_kinds != 0,
         .vanishes = plan->vanish_kinds != 0,
+        .directs = plan->directs,
         .hostile = plan->hostiles > 0,
         .swallows = plan->swallows > 0,
         .calm = plan->link_cuts + plan->redis_kills + plan->redis_pauses + plan->failovers + plan->script_flushes +
@@ -240,6 +241,9 @@ static void world_make(struct fleet *fleet)
     const struct fleet_plan *plan = fleet->plan;
     int ends = plan->cuts + plan->silences + plan->kills + plan->pauses + plan->drains + plan->redis_kills +
                plan->redis_pauses + plan->failovers + plan->refusals + plan->unheard + plan->repeats + plan->losses;
+    /* A session that polls does not outlive the life of the instance that has it. */
+    if (plan->polling > 0)
+        ends += plan->link_cuts;
     fleet->clients = mem_zero((size_t)plan->clients, sizeof *fleet->clients);
     fleet->witnesses = mem_zero((size_t)plan->clients, sizeof(struct witness *));
     fleet->hostiles = mem_zero((size_t)plan->hostiles, sizeof *fleet->hostiles);
@@ -260,6 +264,7 @@ static void world_make(struct fleet *fleet)
         .large = plan->large,
         .stalls = plan->stalls,
         .pages = plan->pages,
+        .directs = plan->directs,
         .ack_us_max = plan->hostiles > 0 && plan->redis_pauses == 0 ? LOOP_MS(ACK_MS_MAX) : 0,
         .dawdles = plan->vanish_kinds != 0,
         .links_break = plan->link_cuts > 0,
@@ -288,6 +293,8 @@ static enum engine_kind kind_pick(struct fleet *fleet)
 {
     static const enum engine_kind kinds[] = {ENGINE_DEFAULT, ENGINE_DEFAULT, ENGINE_DEFAULT,       ENGINE_POLLING,
                                              ENGINE_POLLING, ENGINE_PYTHON,  ENGINE_PYTHON_POLLING};
+    if (fleet->plan->plain > 0 && sim_chance(fleet->sim, (uint64_t)fleet->plan->plain))
+        return ENGINE_PLAIN;
     if (fleet->plan->polling == 0 || !sim_chance(fleet->sim, (uint64_t)fleet->plan->polling))
         return ENGINE_WEBSOCKET;
     return kinds[sim_below(fleet->sim, sizeof kinds / sizeof kinds[0])];
@@ -324,6 +331,8 @@ static void fleet_start(struct fleet *fleet)
         stock_client_init(&fleet->clients[i], &fleet->world, i, kind_pick(fleet));
     for (int i = 0; i < plan->hostiles; i++)
         hostile_init(&fleet->hostiles[i], &fleet->world, i, plan->hostile_kinds);
+    if (plan->directs)
+        api_caller_init(&fleet->caller, &fleet->world);
 }
 
 static void fleet_finish(struct fleet *fleet)
@@ -385,6 +394,7 @@ static void fleet_live(struct fleet *fleet)
     fleet_run_until(fleet, end_us + LOOP_S(2));
     for (int i = 0; i < plan->clients; i++)
         stock_client_quiet(&fleet->clients[i]);
+    api_caller_finish(&fleet->caller);
     end_us += LOOP_S(BACK_WITHIN_S + plan->stalls * 4);
     while (fleet->check.failure == NULL && !all_were_settled(fleet, settled) && sim_now_us(fleet->sim) < end_us)
         run_for(fleet, LOOP_MS(100));
@@ -474,6 +484,11 @@ static void result_take(struct fleet *fleet, struct fleet_result *result)
         .unheard = fleet->unheard,
         .repeated = world->counts.repeated,
         .lost_answers = world->counts.lost_answers,
+        .directives = fleet->caller.counts.directives,
+        .dismissed = world->counts.dismissed,
+        .plain = world->counts.plain,
+        .moved_ahead = world->counts.moved_ahead,
+        .backend_published = fleet->caller.counts.published,
         .directs = world->counts.directs,
         .wide = world->counts.wide,
         .announced = fleet->rosters.announced,

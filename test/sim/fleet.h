@@ -44,10 +44,12 @@ struct fleet_plan {
     uint64_t vanish_us;     /* all keys of these kinds vanish at once, this long after the faults begin; 0: never */
     int hostiles;           /* number of additional clients that are hostile, see hostile.h */
     uint32_t hostile_kinds; /* what they try: a bit for each enum hostile_kind */
+    int plain;              /* how many clients in a thousand speak sennit.v1 */
     int polling;            /* how many clients in a thousand begin by polling, see engine_client.h */
     int unheard;       /* of what instances tell each other of polling sessions, how much in a thousand gets lost */
     int losses;        /* how many answers to polling clients in a thousand get lost on their way */
     int repeats;       /* how many GETs in a thousand that get no answer a proxy repeats, elsewhere */
+    bool directs;      /* a backend publishes, and tells sockets to enter and leave a room, or to end */
     bool freezes;      /* an instance without a request stands still */
     bool presence;     /* clients are told which clients are in which room */
     bool stay_away;    /* some do not come back from an instance that was killed */
@@ -76,6 +78,7 @@ struct fleet_result {
     uint64_t digest; /* of everything that was accepted and shown, and when: a seed's own */
     uint64_t accepted, lost_by_broker, shown, passing, resumed, fresh, refused_resumes, faults;
     uint64_t polling, polls, upgraded, frozen, unheard, repeated, lost_answers;
+    uint64_t directives, backend_published, dismissed, plain, moved_ahead;
     uint64_t directs, wide, announced, compared, pages, page_entries, stalls, slowed, rotated, timed_out, swallowed,
         excused, missed, vanished, evil, ack_us;
 };

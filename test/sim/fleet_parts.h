@@ -2,6 +2,7 @@
 #ifndef SENNIT_SIM_FLEET_PARTS_H
 #define SENNIT_SIM_FLEET_PARTS_H
 
+#include "api_caller.h"
 #include "fake_redis.h"
 #include "fleet.h"
 #include "hostile.h"
@@ -75,6 +76,7 @@ struct fleet {
     struct instance instances[INSTANCES_MAX];
     struct stock_client *clients;
     struct hostile *hostiles;
+    struct api_caller caller;
     struct witness **witnesses;
     struct fake_redis *redis;
     struct resp_reader *replies;     /* of what is watched */

@@ -5,7 +5,15 @@
 
 /* Everything that a hostile client may try, without the attacks that are known to succeed still. */
 enum { HOSTILE_SURE = (1 << HOSTILE_KINDS) - 1 };
-enum { KINDS = 20, MANY = 100000, POLLING_SHARE = 200, EVERYBODY_POLLS = 1000, DECADES = 10 };
+enum {
+    KINDS = 20,
+    MANY = 100000,
+    POLLING_SHARE = 200,
+    EVERYBODY_POLLS = 1000,
+    DECADES = 10,
+    VARIED_SEEDS = 100,
+    PLAIN_SHARE = 400
+};
 
 static uint64_t below(uint64_t state[2], uint64_t limit)
 {
@@ -148,12 +156,20 @@ static void frozen(struct fleet_plan *plan, uint64_t state[2])
     plan->losses = below(state, 2) == 0 ? 10 : 0;
 }
 
+/* Of every four hundreds of seeds, one has a backend and clients without Socket.IO besides. */
+static bool is_varied(uint64_t seed)
+{
+    return seed / VARIED_SEEDS % 4 == 2;
+}
+
 /* In three decades of seeds of ten, clients poll: a fifth of them, or all, unless they are told much. Where single
  * pushes get lost, the check has to know which instance a client is on, so there nobody polls. */
 static void polling(struct fleet_plan *plan, uint64_t state[2])
 {
     uint64_t decade = plan->seed / DECADES % 10, last = plan->seed % DECADES;
     bool is_costly = plan->stalls || (plan->presence && !plan->quiet);
+    if (is_varied(plan->seed) && last % 3 == 0)
+        decade = 2;
     if (decade != 2 && decade != 7 && decade != 8)
         return;
     if (last >= 8)
@@ -165,6 +181,16 @@ static void polling(struct fleet_plan *plan, uint64_t state[2])
     if (plan->cuts > 0 && plan->polling > 0 && below(state, 2) == 0)
         plan->losses = 10;
     plan->repeats = plan->losses > 0 ? REPEATS_SURE : 0;
+}
+
+/* Where the broker loses data, or the check has to know who was in which room, no directive is given. */
+static void varied(struct fleet_plan *plan)
+{
+    if (!is_varied(plan->seed))
+        return;
+    plan->plain = PLAIN_SHARE;
+    plan->directs = plan->failovers == 0 && plan->swallows == 0 && plan->vanish_kinds == 0 && plan->hostiles == 0 &&
+                    !plan->presence;
 }
 
 void fleet_plan_from_seed(struct fleet_plan *plan, uint64_t seed)
@@ -215,6 +241,7 @@ void fleet_plan_from_seed(struct fleet_plan *plan, uint64_t seed)
         break;
     }
     polling(plan, state);
+    varied(plan);
 }
 
 void fleet_plan_small(struct fleet_plan *plan, uint64_t seed)
@@ -237,16 +264,18 @@ void fleet_plan_print(const struct fleet_plan *plan)
     printf(
         "seed %llu: %d instances, %d clients; in a thousand faults: %d cuts, %d silences, %d cuts of links, %d kills, "
         "%d pauses, %d drains, %d ends of Redis, %d failovers, %d pauses of Redis, %d script flushes, %d refusals, "
-        "%d clock jumps, %d swallowed pushes, %d vanished keys; %d hostile clients (%x), %d polling, %d unheard, "
+        "%d clock jumps, %d swallowed pushes, %d vanished keys; %d hostile clients (%x), %d polling, %d plain, %d "
+        "unheard, "
         "%d answers lost, %d repeated%s\n",
         (unsigned long long)plan->seed, plan->instances, plan->clients, plan->cuts, plan->silences, plan->link_cuts,
         plan->kills, plan->pauses, plan->drains, plan->redis_kills, plan->failovers, plan->redis_pauses,
         plan->script_flushes, plan->refusals, plan->clock_jumps, plan->swallows, plan->vanishings, plan->hostiles,
-        plan->hostile_kinds, plan->polling, plan->unheard, plan->losses, plan->repeats,
+        plan->hostile_kinds, plan->polling, plan->plain, plan->unheard, plan->losses, plan->repeats,
         plan->freezes ? ", instances freeze" : "");
-    printf("    replay %d; logs keep %llu entries, %llu bytes, %llu ms; requests take %d s at most%s%s%s%s%s%s%s\n",
+    printf("    replay %d; logs keep %llu entries, %llu bytes, %llu ms; requests take %d s at most%s%s%s%s%s%s%s%s\n",
            plan->replay, (unsigned long long)plan->log_entries, (unsigned long long)plan->log_bytes,
            (unsigned long long)plan->log_age_ms, plan->timeout_s, plan->presence ? ", presence" : "",
            plan->stay_away ? ", some stay away" : "", plan->pages ? ", history" : "", plan->stalls ? ", stalls" : "",
-           plan->large ? ", large" : "", plan->quiet ? ", quiet" : "", plan->busy ? ", busy" : "");
+           plan->large ? ", large" : "", plan->quiet ? ", quiet" : "", plan->busy ? ", busy" : "",
+           plan->directs ? ", a backend" : "");
 }

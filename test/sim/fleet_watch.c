@@ -5,7 +5,9 @@
 #include "broker_scripts.h"
 #include "fake_redis_parts.h"
 #include "fleet_parts.h"
+#include "hub/audience.h"
 #include "session/content.h"
+#include "session/directive.h"
 #include "session/lease.h"
 #include "wire/json.h"
 
@@ -42,6 +44,26 @@ static bool push_read(struct span channel, struct span message, struct pushed *p
     return span_next(&head, ' ', &pushed->epoch) && span_to_u64(head, &pushed->time_ms);
 }
 
+/* A directive: its number is the name of a room in its audience (api_caller.c). */
+static bool directive_read(struct span body, struct pushed *pushed)
+{
+    static const char named[] = "/,number ";
+    struct directive directive;
+    struct span rest = pushed->audience, text;
+    enum audience_sign sign;
+    uint64_t number;
+    if (!directive_decode(body, &directive))
+        return false;
+    while (audience_next(&rest, &sign, &text) > 0)
+        if (sign == AUDIENCE_EXCEPT && span_starts_with(text, span_str(named)) &&
+            span_to_u64(span_from(text, sizeof named - 1), &number)) {
+            pushed->message = (uint32_t)number;
+            pushed->directive = (char)directive.op;
+            return true;
+        }
+    return false;
+}
+
 /* Takes the next entry off, `<seq> <prev> <bytes of audience> <bytes of body>\n<audience><body>`. */
 static bool push_next(struct span *entries, struct pushed *pushed)
 {
@@ -52,14 +74,18 @@ static bool push_next(struct span *entries, struct pushed *pushed)
         audience + len > entries->len)
         return false;
     pushed->audience = span_sub(*entries, 0, audience);
+    pushed->directive = 0;
     if (pushed->log < 0) {
         *entries = span_from(*entries, audience + len);
         return true;
     }
     struct content content;
-    if (!content_decode(span_sub(*entries, audience, len), &content))
-        return false;
+    struct span whole = span_sub(*entries, audience, len);
     *entries = span_from(*entries, audience + len);
+    if (audience_is_directive(pushed->audience))
+        return directive_read(whole, pushed);
+    if (!content_decode(whole, &content))
+        return false;
     body = json_array_at(content.args, 1);
     if (body.data == NULL || json_type(body) != JSON_OBJECT)
         body = json_array_at(content.args, 2);
@@ -171,8 +197,8 @@ static bool is_elsewhere(struct span rooms)
     struct span name;
     struct stretch stretch;
     uint64_t floor, directed;
-    return lease_floor_decode(&rooms, &floor) && lease_directed_decode(&rooms, &directed) && lease_room_decode(&rooms, &name, &stretch) > 0 &&
-           span_starts_with(name, SPAN_LIT("/evil"));
+    return lease_floor_decode(&rooms, &floor) && lease_directed_decode(&rooms, &directed) &&
+           lease_room_decode(&rooms, &name, &stretch) > 0 && span_starts_with(name, SPAN_LIT("/evil"));
 }
 
 static void watched_ran(struct fleet *fleet, int script, const struct span *argv, const struct resp *reply)

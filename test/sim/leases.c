@@ -180,6 +180,7 @@ static void rooms_merge(struct check *check, struct lease *lease, struct span ro
                        lease->witness != NULL ? lease->witness->name : "nobody");
         stay->gone = true;
     }
+    check_directed(check, lease, directed);
     if (lease->outdated || lease->ownerless)
         lease->renewed_us = sim_now_us(check->sim);
     lease->outdated = lease->ownerless = false;
@@ -251,8 +252,7 @@ void lease_restored(struct check *check, struct lease *lease)
     }
 }
 
-/* In one of the rooms. `open`: and is still. */
-static bool was_in_one(const struct lease *lease, uint16_t rooms, uint64_t seq, bool open)
+bool lease_was_in_one(const struct lease *lease, uint16_t rooms, uint64_t seq, bool open)
 {
     for (size_t i = 0; i < lease->stay_count; i++) {
         const struct stay *stay = &lease->stays[i];
@@ -272,11 +272,11 @@ enum meant lease_meant(const struct check *check, const struct lease *lease, con
         return MEANT_NOT;
     if (message->except_sid[0] != '\0' && strcmp(message->except_sid, lease->sid) == 0)
         return MEANT_NOT;
-    if (message->excepts != 0 && was_in_one(lease, message->excepts, entry->seq, replayed))
+    if (message->excepts != 0 && lease_was_in_one(lease, message->excepts, entry->seq, replayed))
         return MEANT_NOT;
-    if (several && !was_in_one(lease, message->rooms, entry->seq, false))
+    if (several && !lease_was_in_one(lease, message->rooms, entry->seq, false))
         return MEANT_NOT;
-    if (message->excepts != 0 && was_in_one(lease, message->excepts, entry->seq, false))
+    if (message->excepts != 0 && lease_was_in_one(lease, message->excepts, entry->seq, false))
         return MEANT_MAYBE;
     return MEANT_SURELY;
 }
@@ -294,6 +294,7 @@ static bool stay_would_owe(struct check *check, struct lease *lease, const struc
 {
     const struct truth *entry = &truth_log_of(check, lease, stay->log)->entries[index];
     return !entry->lost && entry->seq > stay->start && entry->seq <= stay->end &&
+           check->truths.messages[entry->message].directive == 0 &&
            lease_meant(check, lease, stay, entry) == MEANT_SURELY && !is_excused(lease, stay->log, index);
 }
 

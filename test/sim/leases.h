@@ -44,6 +44,7 @@ struct lease {
     uint64_t renewed_us; /* until then it was */
     bool vanished;       /* likewise, because its key has vanished */
     bool ownerless;      /* nor does it know who owns its own room */
+    uint64_t directed;   /* it says that directives up to this seq were obeyed */
     bool held;           /* its client is connected and has it */
     uint64_t away_us;    /* since when it is not, 0: it is */
     uint64_t back_us, absent_us; /* when it came back last, and after how long */
@@ -83,6 +84,8 @@ struct stay *lease_open_stay(const struct lease *lease, int log);
 enum meant { MEANT_NOT, MEANT_MAYBE, MEANT_SURELY };
 enum meant lease_meant(const struct check *check, const struct lease *lease, const struct stay *stay,
                        const struct truth *entry);
+/* It was in one of these rooms (1 and above) at this seq, as its lease says. `open`: and is still. */
+bool lease_was_in_one(const struct lease *lease, uint16_t rooms, uint64_t seq, bool open);
 /* The entry at this index, of the stretch's log, must be shown to its client. */
 bool stay_owes(struct check *check, struct lease *lease, const struct stay *stay, size_t index);
 /* Index of the first one that was not shown and is below `to`; SIZE_MAX: none. */

@@ -87,6 +87,8 @@ static bool was_in(const struct page *page, uint16_t rooms, const struct truth *
 static bool is_for(const struct page *page, const struct truth *entry, bool surely)
 {
     const struct message *message = &page->check->truths.messages[entry->message];
+    if (message->directive != 0)
+        return false; /* it is shown to nobody */
     if (was_in(page, message->excepts, entry, !surely) ||
         span_equal(span_str(message->except_sid), span_str(page->witness->lease->sid)))
         return false;

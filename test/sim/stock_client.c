@@ -12,6 +12,7 @@ enum {
     OPEN_US_MAX = 3000000, /* from dialling to connected */
     MOVE_US_MAX = 1000000, /* from `3probe` to `5`, where nothing is wrong */
     DAWDLES_PER_MILLE = 400,
+    CLOSE_NORMAL = 1000,  /* likewise: do not */
     CLOSE_RESTART = 1012, /* of a Close: come back, elsewhere */
 };
 
@@ -28,12 +29,20 @@ void client_trace(const struct stock_client *client, const char *what, struct sp
 
 void client_send(struct stock_client *client, struct span text)
 {
+    if (client->engine.kind == ENGINE_PLAIN) {
+        client_plain_send(client, text);
+        return;
+    }
     client_trace(client, "sends", text);
     engine_client_send(&client->engine, false, text);
 }
 
 void client_send_bytes(struct stock_client *client, struct span bytes)
 {
+    if (client->engine.kind == ENGINE_PLAIN) {
+        client_plain_send_bytes(client, bytes);
+        return;
+    }
     client_trace(client, "sends", bytes);
     engine_client_send(&client->engine, true, bytes);
 }
@@ -63,7 +72,8 @@ static void client_away(struct stock_client *client)
     /* An instance has the sessions that it holds under the life of its link. */
     bool is_held = world->links_break && (client->witness.polls || now - client->moved_us < MOVE_US_MAX);
     client_trace(client, "is away", SPAN_LIT(""));
-    if (world->stays && client->state == CLIENT_CONNECTED && !client->left_once && !is_old && !is_held)
+    if (world->stays && client->state == CLIENT_CONNECTED && !client->left_once && !client->moves_ahead && !is_old &&
+        !is_held)
         check_fail(world->check, "%s: its connection ended without need", client->witness.name);
     if (client->state == CLIENT_CONNECTED) {
         check_away(world->check, &client->witness);
@@ -76,6 +86,7 @@ static void client_away(struct stock_client *client)
     sim_timer_stop(world->sim, &client->silence);
     sim_timer_stop(world->sim, &client->stall);
     sim_timer_stop(world->sim, &client->deadline);
+    sim_timer_stop(world->sim, &client->move);
     for (size_t i = 0; i < client->waiting_count; i++)
         client->waiting[i].ack = 0;
     memset(client->room_acks, 0, sizeof client->room_acks);
@@ -142,6 +153,12 @@ static void on_closed(void *owner, uint16_t code)
     struct stock_client *client = owner;
     struct client_world *world = client->world;
     uint64_t age = sim_now_us(world->sim) - client->dialled_us;
+    if (code == CLOSE_NORMAL && client->engine.kind == ENGINE_PLAIN) {
+        if (!check_is_dismissed(world->check, client->witness.lease))
+            check_fail(world->check, "%s: was told to go, and no directive says so", client->witness.name);
+        world->counts.dismissed++;
+        client->left_once = true;
+    }
     if (code == CLOSE_RESTART && world->timeout_us != 0 && age >= world->timeout_us - world->rotate_lead_us)
         world->counts.rotated++;
     else if (code == CLOSE_RESTART && !world->check->rules.loses && !world->check->rules.trims &&
@@ -158,11 +175,9 @@ static void on_bytes(void *owner, struct span bytes)
     client_attachment(client, bytes);
 }
 
-static void on_packet(void *owner, struct span text)
+void client_hears(struct stock_client *client, struct span text)
 {
-    struct stock_client *client = owner;
     struct engineio_packet packet;
-    client_trace(client, "gets", text);
     if (engineio_decode(text, &packet) < 0)
         return; /* the engine has told */
     if (packet.type == ENGINEIO_OPEN && client->state == CLIENT_OPENING) {
@@ -173,6 +188,23 @@ static void on_packet(void *owner, struct span text)
         client_patience(client, client->patience_us);
         client_send(client, SPAN_LIT("3"));
     }
+}
+
+static void on_packet(void *owner, struct span text)
+{
+    struct stock_client *client = owner;
+    client_trace(client, "gets", text);
+    if (client->engine.kind == ENGINE_PLAIN)
+        client_plain_hears(client, text);
+    else
+        client_hears(client, text);
+}
+
+/* A ping of the WebSocket protocol: the server is there. */
+static void on_pinged(void *owner)
+{
+    struct stock_client *client = owner;
+    client_patience(client, client->patience_us);
 }
 
 /* A WebSocket is a request that begins now. */
@@ -221,8 +253,8 @@ static uint16_t on_pick(void *owner)
     return client->world->instance_pick(client->world->arg);
 }
 
-static const struct engine_events engine_events = {on_packet, on_bytes,  on_probing, on_moved,
-                                                   on_closed, on_broken, on_noted,   on_pick};
+static const struct engine_events engine_events = {on_packet, on_pinged, on_bytes, on_probing, on_moved,
+                                                   on_closed, on_broken, on_noted, on_pick};
 
 static void client_dial(struct timer *timer)
 {
@@ -236,12 +268,30 @@ static void client_dial(struct timer *timer)
     client->state = CLIENT_OPENING;
     client_trace(client, "dials", SPAN_LIT(""));
     client->ack_next = 1;
-    client->witness.polls = client->witness.polled = client->engine.kind != ENGINE_WEBSOCKET;
+    client->witness.polls = client->witness.polled = engine_kind_polls(client->engine.kind);
     attached_clear(&client->attached);
     engine_client_open(&client->engine, port);
     client_patience(client, OPEN_US_MAX);
-    if (client->engine.kind == ENGINE_WEBSOCKET)
+    if (!engine_kind_polls(client->engine.kind))
         websocket_begins(client);
+}
+
+/* The old connection stays, unheard, until the server ends it. */
+static void move_on(struct timer *timer)
+{
+    struct stock_client *client = container_of(timer, struct stock_client, move);
+    client->world->counts.moved_ahead++;
+    client->world->counts.rotated += client->world->timeout_us != 0;
+    client->moves_ahead = true;
+    engine_client_step_over(&client->engine);
+    client_away(client);
+    client->moves_ahead = false;
+    sim_timer_start(client->world->sim, &client->again, 0);
+}
+
+void client_moves_soon(struct stock_client *client, uint64_t us)
+{
+    sim_timer_start(client->world->sim, &client->move, us);
 }
 
 void stock_client_init(struct stock_client *client, struct client_world *world, int number, enum engine_kind kind)
@@ -252,8 +302,9 @@ void stock_client_init(struct stock_client *client, struct client_world *world, 
     client->engine.line.timeout_us = world->timeout_us;
     client->engine.repeats = world->repeats;
     client->engine.losses = world->losses;
-    client->engine.line.keeps = kind != ENGINE_WEBSOCKET && sim_chance(world->sim, 500);
-    world->counts.polling += kind != ENGINE_WEBSOCKET;
+    client->engine.line.keeps = engine_kind_polls(kind) && sim_chance(world->sim, 500);
+    world->counts.polling += engine_kind_polls(kind);
+    world->counts.plain += kind == ENGINE_PLAIN;
     snprintf(client->witness.name, sizeof client->witness.name, "client %d", number);
     client->witness.number = number;
     timer_init(&client->again, client_dial);
@@ -261,7 +312,8 @@ void stock_client_init(struct stock_client *client, struct client_world *world, 
     timer_init(&client->act, client_act);
     timer_init(&client->stall, client_stall_over);
     timer_init(&client->deadline, deadline_passed);
-    for (int room = 1; room < ROOMS; room++)
+    timer_init(&client->move, move_on);
+    for (int room = 1; room < client_rooms(world); room++)
         if (sim_chance(world->sim, 300))
             client->wishes[room] = WISH_JOINING;
     sim_timer_start(world->sim, &client->again, LOOP_MS(sim_below(world->sim, 1000)));
@@ -292,12 +344,14 @@ void stock_client_finish(struct stock_client *client)
     sim_timer_stop(client->world->sim, &client->act);
     sim_timer_stop(client->world->sim, &client->stall);
     sim_timer_stop(client->world->sim, &client->deadline);
+    sim_timer_stop(client->world->sim, &client->move);
     client->world->counts.polls += client->engine.counts.polls;
     client->world->counts.repeated += client->engine.counts.repeated;
     client->world->counts.lost_answers += client->engine.counts.lost;
     engine_client_finish(&client->engine);
     attached_clear(&client->attached);
     buf_finish(&client->offset);
+    buf_finish(&client->plain_text);
     free(client->waiting);
     free(client->who_there);
     witness_finish(&client->witness);

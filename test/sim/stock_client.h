@@ -31,6 +31,7 @@ struct client_world {
     int count;
     bool quiet, busy; /* as in the plan */
     bool large, stalls, pages;
+    bool directs;             /* directives say who is in one of the rooms */
     bool dawdles;             /* some take their time to come back */
     bool stays;               /* nothing but the request timeout ends a connection */
     bool links_break;         /* the links from instances to Redis are cut */
@@ -41,7 +42,7 @@ struct client_world {
     int traced;               /* the number of a client whose actions are printed; -1: none */
     struct {
         uint64_t rotated, timed_out, stalls, pages, page_entries, directs, wide, polling, polls, upgraded, repeated,
-            lost_answers;
+            lost_answers, dismissed, plain, moved_ahead;
     } counts;
     uint64_t ack_us_max;  /* an acknowledgement takes no longer; 0: it may */
     uint64_t ack_us_most; /* and took so long at most */
@@ -61,7 +62,7 @@ struct stock_client {
     int number;
     struct witness witness;
     struct engine_client engine;
-    struct timer again, silence, act, stall, deadline;
+    struct timer again, silence, act, stall, deadline, move;
     uint8_t state;
     bool quiet;             /* does nothing by itself any more */
     bool stalled;           /* reads nothing */
@@ -69,8 +70,10 @@ struct stock_client {
     bool doubtful;          /* the broker has lost what it knew of this client's rooms */
     uint64_t sure_us;       /* by then its instance has told the broker again; 0: not known to be back itself */
     char epoch[EPOCH_TEXT]; /* of the last event */
+    bool moves_ahead;       /* it leaves its connection for another one, just now */
     bool left_once;         /* its last session was ended by its own 41: it will not be recovered */
     struct buf offset;
+    struct buf plain_text; /* of a message whose attachments are still to come */
     struct attached attached;
     char pid[SID_TEXT];
     uint64_t patience_us;

@@ -10,7 +10,7 @@ enum { WAITING_MAX = 64, LARGE_BYTES = 40000 };
 
 static int room_pick(const struct stock_client *client)
 {
-    return 1 + (int)sim_below(client->world->sim, ROOMS - 1);
+    return 1 + (int)sim_below(client->world->sim, (uint64_t)client_rooms(client->world) - 1);
 }
 
 static void rooms_append(struct buf *to, uint16_t rooms, const char *sid)

@@ -34,7 +34,7 @@ static void rooms_compare(struct stock_client *client)
     bool excused = client->doubtful;
     if (world->leases_follow && client->sure_us != 0 && sim_now_us(world->sim) >= client->sure_us)
         excused = false;
-    for (int room = 1; room < ROOMS; room++) {
+    for (int room = 1; room < client_rooms(world); room++) {
         bool in = check_is_in(&client->witness, room);
         uint8_t *wish = &client->wishes[room];
         if ((*wish == WISH_IN && !in) || (*wish == WISH_OUT && in)) {
@@ -66,7 +66,7 @@ static void connected(struct stock_client *client, struct span payload)
         .pid = buf_span(&pid),
         .instance = world->number_of(world->arg, engine_client_port(&client->engine)),
         .came_back = client->pid[0] != '\0',
-        .let_off = client->left_once,
+        .let_off = client->left_once || check_is_dismissed(world->check, client->witness.lease),
         .asked = client->connect_ask,
     };
     connect.recovered = connect.came_back && span_equal(connect.pid, span_str(client->pid));
@@ -296,6 +296,14 @@ static void event_shown(struct stock_client *client, struct span args)
     }
 }
 
+/* A backend has told it to end. A stock client would not come back by itself; this one does, and begins anew. */
+static void client_dismissed(struct stock_client *client)
+{
+    client->world->counts.dismissed++;
+    client->left_once = true;
+    client_hang_up(client);
+}
+
 static void packet_whole(struct stock_client *client, const struct socketio_packet *whole)
 {
     struct socketio_packet packet = *whole;
@@ -311,6 +319,8 @@ static void packet_whole(struct stock_client *client, const struct socketio_pack
                    client->witness.name);
     else if (packet.type == SOCKETIO_ACK && span_to_u64(packet.ack_id, &ack) && ack != 0)
         acked(client, ack, packet.payload);
+    else if (packet.type == SOCKETIO_DISCONNECT && check_is_dismissed(client->world->check, client->witness.lease))
+        client_dismissed(client);
     else
         check_fail(client->world->check, "%s: a packet of type %d", client->witness.name, packet.type);
 }

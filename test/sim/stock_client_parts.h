@@ -5,6 +5,12 @@
 #include "stock_client.h"
 #include "wire/socketio.h"
 
+/* Below it are the rooms that it enters and leaves by itself. */
+static inline int client_rooms(const struct client_world *world)
+{
+    return world->directs ? ROOM_DIRECTED : ROOMS;
+}
+
 /* stock_client.c: prints an action of the traced client. */
 void client_trace(const struct stock_client *client, const char *what, struct span text);
 void client_send(struct stock_client *client, struct span text);
@@ -16,6 +22,16 @@ void client_hang_up(struct stock_client *client);
 void client_patience(struct stock_client *client, uint64_t us);
 /* The position that its instance has reached by now, at least. */
 struct check_ask client_ask(const struct stock_client *client);
+
+/* A packet as Socket.IO's clients get it, whatever the client speaks. */
+void client_hears(struct stock_client *client, struct span text);
+/* After so long it opens another connection, and listens no longer to this one. */
+void client_moves_soon(struct stock_client *client, uint64_t us);
+
+/* stock_client_plain.c: the same packets, as messages of the plain protocol; and a message that came. */
+void client_plain_send(struct stock_client *client, struct span text);
+void client_plain_send_bytes(struct stock_client *client, struct span bytes);
+void client_plain_hears(struct stock_client *client, struct span message);
 
 /* stock_client_act.c: its own actions, and messages that it sends again. */
 void client_act(struct timer *timer);

@@ -99,8 +99,9 @@ void check_opened(struct check *check, struct span name, uint64_t seq)
 /* Whom it was pushed for, as a mask of rooms to and rooms but, and the sids that are left out. */
 struct audience {
     uint16_t to, but;
-    struct span sids[4];
+    struct span sids[4], to_sid;
     size_t sid_count;
+    bool directive;
 };
 
 static bool audience_read(struct span rest, struct audience *audience)
@@ -117,7 +118,13 @@ static bool audience_read(struct span rest, struct audience *audience)
             audience->to |= (uint16_t)(1 << room);
         else if (sign == AUDIENCE_EXCEPT && room > 0)
             audience->but |= (uint16_t)(1 << room);
-        else if (sign != AUDIENCE_EXCEPT) /* a socket is named as a room, too */
+        else if (sign == AUDIENCE_DIRECTIVE)
+            audience->directive = true;
+        else if (sign == AUDIENCE_TO_SID)
+            audience->to_sid = text;
+        else if (sign == AUDIENCE_TO && room == 0)
+            audience->to |= EVERYBODY;
+        else if (sign != AUDIENCE_EXCEPT) /* a socket, or the name of a directive, stands as a room, too */
             return false;
     }
     return rest.len == 0;
@@ -131,7 +138,7 @@ static bool is_one_room(uint16_t rooms)
 static int log_of(const struct message *message)
 {
     if (message->rooms == 0)
-        return LOG_OWN;
+        return message->directive != 0 ? 0 : LOG_OWN;
     for (int room = 0; room < ROOMS; room++)
         if (message->rooms == 1 << room)
             return room;
@@ -148,7 +155,12 @@ static bool is_as_meant(struct check *check, const struct message *message, cons
         (pushed->log == LOG_OWN && !span_equal(pushed->sid, span_str(message->to_sid))) ||
         !audience_read(pushed->audience, &audience))
         return false;
-    if (audience.to != (is_one_room(message->rooms) ? 0 : message->rooms) || audience.but != message->excepts)
+    if (message->directive != pushed->directive || audience.directive != (message->directive != 0) ||
+        audience.but != message->excepts)
+        return false;
+    if (message->directive != 0)
+        return audience.to == message->rooms && span_equal(audience.to_sid, span_str(message->to_sid));
+    if (audience.to != (is_one_room(message->rooms) ? 0 : message->rooms) || audience.to_sid.len != 0)
         return false;
     bool left_out = message->except_sid[0] == '\0';
     for (size_t i = 0; i < audience.sid_count; i++) {
@@ -170,6 +182,16 @@ static struct truth *truth_add(struct truth_log *log)
         log->entries = mem_resize(log->entries, log->cap * sizeof *log->entries);
     }
     return &log->entries[log->count++];
+}
+
+static void directive_add(struct truths *truths, const struct pushed *pushed)
+{
+    if (truths->directive_count == truths->directive_cap) {
+        truths->directive_cap = truths->directive_cap != 0 ? truths->directive_cap * 2 : 16;
+        truths->directives = mem_resize(truths->directives, truths->directive_cap * sizeof *truths->directives);
+    }
+    truths->directives[truths->directive_count++] =
+        (struct truth_directive){.message = pushed->message, .log = pushed->log, .seq = pushed->seq};
 }
 
 /* The chain by which holes are found. */
@@ -234,6 +256,8 @@ void check_pushed(struct check *check, const struct pushed *pushed)
                             .time_us = sim_now_us(check->sim),
                             .time_ms = pushed->time_ms};
     snprintf(entry->except, SID_TEXT, SPAN_FMT, SPAN_ARG(except));
+    if (message->directive != 0)
+        directive_add(truths, pushed);
     if (truths->epoch_count == 0 || !span_equal(pushed->epoch, span_str(truths->epochs[truths->epoch].name)))
         check_fail(check, "an entry of the epoch " SPAN_FMT ", which is not the one that lasts",
                    SPAN_ARG(pushed->epoch));
@@ -377,4 +401,5 @@ void truths_finish(struct check *check)
     for (int i = 0; i < ROOMS; i++)
         free(check->truths.logs[i].entries);
     free(check->truths.messages);
+    free(check->truths.directives);
 }

@@ -16,7 +16,8 @@ enum {
     SID_TEXT = 24,
     EPOCHS_MAX = 256,
     EPOCH_TEXT = 20,
-    EVERYBODY = 1, /* in a mask of rooms: all of the namespace */
+    EVERYBODY = 1,             /* in a mask of rooms: all of the namespace */
+    ROOM_DIRECTED = ROOMS - 1, /* where directives are given: sockets enter and leave it by directives alone */
 };
 
 /* A message as it is sent. */
@@ -28,6 +29,7 @@ struct message {
     bool others;               /* nor the sender */
     int sender;                /* the client's number */
     bool logged;
+    char directive; /* it is one, of this letter (session/directive.h); 0: it is an event */
     uint32_t bytes; /* that were added to make it long */
     /* Its fate at the broker. */
     bool acked;
@@ -59,6 +61,13 @@ struct truth_log {
     size_t gone; /* as many entries were in it when they went, last */
 };
 
+/* A directive that the broker accepted. */
+struct truth_directive {
+    uint32_t message;
+    int log;
+    uint64_t seq;
+};
+
 /* An epoch of the partition, and where it ended. */
 struct truth_epoch {
     char name[EPOCH_TEXT];
@@ -71,6 +80,8 @@ struct truths {
     struct truth_log logs[ROOMS];
     struct message *messages;
     size_t message_count, message_cap;
+    struct truth_directive *directives; /* by seq */
+    size_t directive_count, directive_cap;
     struct truth_epoch epochs[EPOCHS_MAX];
     uint16_t epoch_count, epochs_kept;
     uint16_t epoch, epoch_kept; /* the one that lasts */
@@ -93,6 +104,7 @@ struct pushed {
     struct span epoch, audience;
     uint64_t seq, prev, time_ms; /* seq 0: not logged */
     uint32_t message;
+    char directive; /* 0: it is an event */
 };
 void check_pushed(struct check *check, const struct pushed *pushed);
 /* An entry of a room that is not looked at. */

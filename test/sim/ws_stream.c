@@ -32,6 +32,14 @@ void ws_stream_request(struct sim_end *end, struct span sid)
     buf_finish(&request);
 }
 
+void ws_stream_request_plain(struct sim_end *end)
+{
+    static const char request[] = "GET /ws HTTP/1.1\r\nHost: sim\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                                  "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+                                  "Sec-WebSocket-Protocol: sennit.v1\r\n\r\n";
+    sim_send(end, request, sizeof request - 1);
+}
+
 /* How many of these bytes belong to the head; all of them while it is not whole. Negative: no upgrade. */
 static ptrdiff_t head_read(struct ws_stream *stream, const char *bytes, size_t len, int *status)
 {

@@ -23,6 +23,9 @@ void ws_stream_finish(struct ws_stream *stream);
 /* Sends the request, as a Socket.IO client does; for the polling session `sid`, unless that is empty. */
 void ws_stream_request(struct sim_end *end, struct span sid);
 
+/* The same for the plain protocol. */
+void ws_stream_request_plain(struct sim_end *end);
+
 enum ws_stream_result {
     WS_STREAM_FINE,
     WS_STREAM_NO_UPGRADE, /* the response is invalid, or its status is not 101; `*status` is 0 or that */

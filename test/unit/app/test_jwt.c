@@ -397,6 +397,8 @@ static void test_wrong_configurations(void **state)
         {"keys: hunter2", "expected a list"},
         {"keys: [{secret: hunter2, alg: HS256}]", "unknown field"},
         {"keys: [{file: [hunter2], alg: HS256}]", "keys[0].file"},
+        {"keys: [{jwks_uri: https://issuer.example.com/keys}]", "not fetched from a URL: let a job"},
+        {"keys: [{file: \"https://issuer.example.com/keys\", alg: RS256}]", "not fetched from a URL"},
         {"keys: [{file: rsa.pem}]", "say which algorithm"},
         {"keys: [{file: rsa.pem, alg: none}]", "expected one of HS256"},
         {"keys: [{file: rsa.pem, alg: HS256}]", "cannot be the secret of HS256"},
