@@ -9,6 +9,12 @@
 
 int cmd_serve(int argc, char **argv);
 int cmd_up(int argc, char **argv);
+/* cmd_control.c: they ask a running `sennit up`. apply also returns 1 when a revision does not become ready. */
+int cmd_apply(int argc, char **argv);
+int cmd_services(int argc, char **argv);
+int cmd_revisions(int argc, char **argv);
+int cmd_traffic(int argc, char **argv);
+int cmd_rollback(int argc, char **argv);
 int cmd_load(int argc, char **argv); /* also 3: it could not connect, or was interrupted */
 
 /* How many descriptors the commands ask for. A shell allows 1024; each client needs one, and at an ingress a second

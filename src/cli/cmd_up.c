@@ -43,7 +43,8 @@ static const struct argp_option options[] = {
      "Bound of client connections (default: from the descriptor limit, 50000 at most)", 0},
     {"connections-per-address", KEY_PER_ADDRESS, "N", 0,
      "Bound of client connections from one address, except loopback (default: half of all)", 0},
-    {"state", KEY_STATE, "DIR", 0, "Directory of the managed Redis' data (default: $XDG_STATE_HOME/sennit/SERVICE)", 0},
+    {"state", KEY_STATE, "DIR", 0,
+     "Directory of the services' state and of the managed Redis' data (default: $XDG_STATE_HOME/sennit)", 0},
     {"user", KEY_USER, "NAME", 0,
      "As root: switch to this user when the port is open, so that instances and Redis do not run as root", 0},
     {"status-port", KEY_STATUS_PORT, "PORT", 0,
@@ -67,6 +68,9 @@ static const char doc[] =
     "It runs any program that listens on $PORT, as the platform does: processes as instances, random balancing, "
     "containerConcurrency, timeoutSeconds (which cuts WebSockets too), minScale and maxScale, a queue while instances "
     "start, SIGTERM and ten seconds.\v"
+    "A file may have several services. `sennit apply`, `services`, `revisions`, `traffic` and `rollback` change and "
+    "list "
+    "them while it runs; SIGHUP reads the file again.\n\n"
     "It does not run images from a registry. Name a command instead: by --run, or in the file by an annotation that "
     "Cloud Run ignores, so that the same file deploys there unchanged:\n\n"
     "  spec:\n"
@@ -180,7 +184,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 
 int cmd_up(int argc, char **argv)
 {
-    static const struct argp argp = {options, parse, "FILE.yaml", doc, cli_log_child, NULL, NULL};
+    static const struct argp argp = {options, parse, "FILE.yaml|DIR", doc, cli_log_child, NULL, NULL};
     struct arguments arguments = {.up = {.port = 8080, .status_port = -1}};
     struct err err;
     cli_parse(&argp, argc, argv, &arguments);

@@ -12,6 +12,11 @@ static const struct {
 } commands[] = {
     {"serve", cmd_serve, "run one realtime instance for Socket.IO clients"},
     {"up", cmd_up, "run a service.yaml on this machine, as Cloud Run would"},
+    {"apply", cmd_apply, "deploy a changed service.yaml on a running `sennit up`"},
+    {"services", cmd_services, "list its services"},
+    {"revisions", cmd_revisions, "list its revisions, and what became of them"},
+    {"traffic", cmd_traffic, "divide a service's requests among its revisions"},
+    {"rollback", cmd_rollback, "give them to an earlier revision"},
     {"load", cmd_load, "put clients on a server, measure, and check what is delivered"},
 };
 
@@ -19,7 +24,7 @@ static void usage(FILE *to)
 {
     fputs("Usage: sennit COMMAND [OPTION...]\n\nWebSocket services on stateless, autoscaled instances.\n\n", to);
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
-        fprintf(to, "  sennit %-8s %s\n", commands[i].name, commands[i].what);
+        fprintf(to, "  sennit %-9s %s\n", commands[i].name, commands[i].what);
     fputs("\n`sennit COMMAND --help` says more. `sennit --version` tells the version.\n", to);
 }
 

@@ -1,10 +1,12 @@
 /* file: reading, opening, locking and naming files, and tests for terminals. */
 #include "loop/file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -112,6 +114,12 @@ bool file_exists(const char *path)
     return stat(path, &about) == 0 && S_ISREG(about.st_mode) && access(path, R_OK) == 0;
 }
 
+char *file_absolute(const char *path)
+{
+    char whole[PATH_MAX];
+    return mem_text(span_str(realpath(path, whole) != NULL ? whole : path));
+}
+
 bool file_is_directory(const char *path)
 {
     struct stat about;
@@ -142,6 +150,66 @@ bool file_make_directory(const char *path, struct err *err)
     }
     buf_finish(&part);
     return ok || err_set(err, "%.300s: cannot be made: %s", path, strerror(errno));
+}
+
+static bool write_all(int fd, struct span text)
+{
+    while (text.len > 0) {
+        ssize_t put = write(fd, text.data, text.len);
+        if (put < 0 && errno == EINTR)
+            continue;
+        if (put <= 0)
+            return false;
+        text = span_from(text, (size_t)put);
+    }
+    return fsync(fd) == 0;
+}
+
+/* A rename is on the disk once the directory is. */
+static bool directory_sync(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    char *above = slash != NULL ? mem_text(span_of(path, (size_t)(slash - path) + 1)) : mem_text(SPAN_LIT("."));
+    int fd = open(above, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool ok = fd >= 0 && fsync(fd) == 0;
+    if (fd >= 0)
+        close(fd);
+    free(above);
+    return ok;
+}
+
+bool file_replace(const char *path, struct span text, struct err *err)
+{
+    char *next = mem_printf("%s.new", path);
+    int fd = open(next, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    bool ok = fd >= 0 && write_all(fd, text);
+    if (fd >= 0)
+        ok = close(fd) == 0 && ok;
+    ok = ok && rename(next, path) == 0 && directory_sync(path);
+    if (!ok)
+        err_set(err, "%.300s: cannot be written: %s", path, strerror(errno));
+    free(next);
+    return ok;
+}
+
+char **file_list(const char *directory, const char *ending, struct err *err)
+{
+    struct dirent **entries;
+    int found = scandir(directory, &entries, NULL, alphasort);
+    size_t count = 0;
+    if (found < 0) {
+        err_set(err, "%.300s: %s", directory, strerror(errno));
+        return NULL;
+    }
+    char **names = mem_zero((size_t)found + 1, sizeof *names);
+    for (int i = 0; i < found; i++) {
+        struct span name = span_str(entries[i]->d_name);
+        if (span_ends_with(name, span_str(ending)) && name.data[0] != '.')
+            names[count++] = mem_text(name);
+        free(entries[i]);
+    }
+    free(entries);
+    return names;
 }
 
 bool file_lock_take(struct file_lock *lock, const char *path, struct err *err)

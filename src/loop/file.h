@@ -31,9 +31,18 @@ void file_close(struct file *file); /* harmless when closed */
 bool file_exists(const char *path);
 /* `path` as it is meant in the file `file`: a relative one begins at that file's directory. The caller frees it. */
 char *file_beside(const char *file, struct span path);
+/* The path from the root; `path` itself if there is no such file. The caller frees it. */
+char *file_absolute(const char *path);
 bool file_is_directory(const char *path);
 /* Makes a directory and those above it that are missing, for this user alone; one that is there already is fine. */
 bool file_make_directory(const char *path, struct err *err);
+/* Replaces the file as a whole, for this user alone: the text goes into a new one beside it, which is synced to the
+ * disk and renamed; so there is the old one or the new one after a crash. False with `err` set, and the old one is
+ * there. */
+bool file_replace(const char *path, struct span text, struct err *err);
+/* The names in a directory that end with `ending`, sorted; NULL behind the last one. The caller frees each and the
+ * list. NULL with `err` set: it cannot be read. */
+char **file_list(const char *directory, const char *ending, struct err *err);
 /* A file that one process at a time may hold; given back when the process ends, however it does. */
 struct file_lock {
     int fd; /* -1: not held */

@@ -74,6 +74,10 @@ void io_local(const struct io *io, struct addr *addr);
  * (no descriptor left: stop accepting for a while). TCP_NODELAY is set. */
 int io_accept(struct io *listener, struct io *to, struct addr *peer);
 
+/* Whether the process at the other end of a unix stream is of this user, or root's, by what the kernel says
+ * (SO_PEERCRED). */
+bool io_peer_is_own(const struct io *io);
+
 /* Reserves a descriptor: `io` is open and does nothing. Closing it makes a descriptor available to io_accept. Leaves
  * `io` closed when there is no descriptor. */
 void io_reserve(struct io *io);

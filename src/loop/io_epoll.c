@@ -159,6 +159,13 @@ void io_local(const struct io *io, struct addr *addr)
         *addr = (struct addr){0};
 }
 
+bool io_peer_is_own(const struct io *io)
+{
+    struct ucred peer;
+    socklen_t len = sizeof peer;
+    return getsockopt(io->fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == 0 && (peer.uid == geteuid() || peer.uid == 0);
+}
+
 int io_accept(struct io *listener, struct io *to, struct addr *peer)
 {
     assert(to->fd < 0);

@@ -95,6 +95,12 @@ uint64_t process_files_allow(uint64_t wanted)
     return limit.rlim_cur;
 }
 
+void process_pause_ms(uint32_t ms)
+{
+    struct timespec pause = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
+    nanosleep(&pause, NULL);
+}
+
 bool process_is_root(void)
 {
     return geteuid() == 0;

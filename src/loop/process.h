@@ -35,6 +35,8 @@ void process_signals_set(void);
  * now. */
 uint64_t process_files_allow(uint64_t wanted);
 
+/* Sleeps. For a command that does nothing else. */
+void process_pause_ms(uint32_t ms);
 /* This process is root's. */
 bool process_is_root(void);
 /* Becomes that user, with its groups and HOME, for good; XDG_STATE_HOME and XDG_RUNTIME_DIR, which were another's, are

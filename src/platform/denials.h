@@ -11,6 +11,9 @@
 #include "loop/loop.h"
 
 #define DENIALS(X) \
+    X(NO_SERVICE, "no-service", 404, LOG_INFO, "Not Found", \
+      "this host names no service, or none of its tags: ask for NAME.localhost, or TAG---NAME.localhost; `sennit " \
+      "services` lists the names") \
     X(CONNECTIONS_FULL, "connections-full", 503, LOG_WARNING, "Service Unavailable", \
       "the ingress holds the most connections allowed: come back later, or raise --connections and ulimit -n") \
     X(ADDRESS_FULL, "connections-per-address", 429, LOG_WARNING, "Rate exceeded.", \

@@ -110,11 +110,9 @@ static void refused(struct ask *ask, enum fleet_refusal refusal)
     exchange_refuse(container_of(ask, struct exchange, ask), denials[refusal], 0);
 }
 
-static void request_begin(struct exchange *exchange, const struct http1_head *head)
+static void request_begin(struct exchange *exchange, const struct http1_head *head, struct revision *revision)
 {
     struct ingress *ingress = exchange->ingress;
-    struct revision *revision =
-        route_revision(ingress->route, head->host, (uint32_t)loop_random_below(ingress->loop, SERVICE_PERCENT));
     struct forward_context context;
     char ip[ADDR_TEXT_MAX];
     addr_ip_print(&exchange->http.conn.peer, ip);
@@ -161,7 +159,15 @@ static void on_request(struct http *http, const struct http1_head *head)
         exchange_refuse(exchange, DENIAL_MALFORMED_HANDSHAKE, 0);
         return;
     }
-    request_begin(exchange, head);
+    struct loop *loop = exchange->ingress->loop;
+    struct revision *revision =
+        route_revision(exchange->ingress->route, head->host, (uint32_t)loop_random_below(loop, SERVICE_PERCENT));
+    if (revision == NULL) {
+        request_record_begin(&exchange->record, &exchange->ingress->log, head, SPAN_LIT(""));
+        exchange_refuse(exchange, DENIAL_NO_SERVICE, 0);
+        return;
+    }
+    request_begin(exchange, head, revision);
 }
 
 static void on_body(struct http *http, struct span bytes, bool last)

@@ -4,8 +4,10 @@
 
 #include <assert.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/log.h"
+#include "base/mem.h"
 #include "base/moves.h"
 #include "base/shown.h"
 #include "loop/process.h"
@@ -162,18 +164,39 @@ static uint64_t queue_us_max(const struct fleet *fleet)
     return us > LOOP_MS(FLEET_QUEUE_MS_MIN) ? us : LOOP_MS(FLEET_QUEUE_MS_MIN);
 }
 
+static uint32_t floor_of(const struct fleet *fleet)
+{
+    uint32_t min = fleet->retired ? 0 : fleet->spec->instances_min;
+    return fleet->proving && min == 0 ? 1 : min;
+}
+
+/* Tells the owner from the loop, because it may stop the fleet then. */
+static void judge(struct fleet *fleet, char *fault)
+{
+    fleet->proving = false;
+    free(fleet->fault);
+    fleet->fault = fault;
+    timer_start(fleet->loop, &fleet->verdict, 0);
+}
+
+static void on_verdict(struct timer *timer)
+{
+    struct fleet *fleet = container_of(timer, struct fleet, verdict);
+    fleet->proved(fleet, fleet->fault);
+}
+
 static struct autoscaler_policy policy_of(const struct fleet *fleet)
 {
     return (struct autoscaler_policy){
-        .instances_min = fleet->spec->instances_min,
+        .instances_min = floor_of(fleet),
         .instances_max = fleet->spec->instances_max,
         .concurrency = fleet->spec->concurrency,
-        .idle_us_max = LOOP_MS(fleet->idle_ms),
+        .idle_us_max = fleet->retired ? 0 : LOOP_MS(fleet->idle_ms),
         .concurrency_target = fleet->spec->scaling.concurrency_target,
         .cpu_target = fleet->spec->scaling.cpu_target,
-        .is_manual = fleet->spec->scaling.is_manual,
+        .is_manual = fleet->spec->scaling.is_manual && !fleet->retired,
         .instances_manual = fleet->spec->scaling.instances_manual,
-        .kpa = fleet->spec->scaling.is_kpa ? &fleet->spec->scaling.kpa : NULL,
+        .kpa = fleet->spec->scaling.is_kpa && !fleet->retired ? &fleet->spec->scaling.kpa : NULL,
     };
 }
 
@@ -188,6 +211,8 @@ static bool start_one(struct fleet *fleet)
         return true;
     }
     log_event(LOG_ERROR, "an instance cannot be started", LOG_C("why", err.text));
+    if (fleet->proving)
+        judge(fleet, mem_text(span_str(err.text)));
     if (list_empty(&fleet->instances))
         refuse_all(fleet, FLEET_START_FAILED);
     return false;
@@ -232,8 +257,9 @@ static int64_t step(struct fleet *fleet, bool start_failed)
     if (unready > 0 && unready == measure.ready)
         measure.queued = 0;
     uint64_t now_us = fleet_now_us(fleet);
-    measure.requests_mean = demand_mean(&fleet->requests, autoscaler_window_s(&policy), now_us);
-    measure.cpu_mean = demand_mean(&fleet->cpu, autoscaler_window_s(&policy), now_us) / CPU_PARTS;
+    /* A retired one needs no room for more requests than it has. */
+    measure.requests_mean = fleet->retired ? 0 : demand_mean(&fleet->requests, autoscaler_window_s(&policy), now_us);
+    measure.cpu_mean = fleet->retired ? 0 : demand_mean(&fleet->cpu, autoscaler_window_s(&policy), now_us) / CPU_PARTS;
     if (policy.kpa != NULL)
         measure.panic_mean = demand_mean(&fleet->requests, kpa_panic_window_s(policy.kpa), now_us);
     uint32_t wanted = autoscaler_step(&fleet->autoscaler, &policy, &measure, now_us);
@@ -319,12 +345,24 @@ void fleet_init(struct fleet *fleet, struct programs *programs, const struct ser
     list_init(&fleet->asks);
     timer_init(&fleet->tick, tick);
     timer_init(&fleet->pause, pause_over);
+    timer_init(&fleet->verdict, on_verdict);
 }
 
 void fleet_start(struct fleet *fleet)
 {
     set_state(fleet, FLEET_SCALING);
     timer_start(fleet->loop, &fleet->tick, 0);
+}
+
+void fleet_prove(struct fleet *fleet)
+{
+    fleet->proving = true;
+    fleet_start(fleet);
+}
+
+void fleet_retire(struct fleet *fleet, bool retired)
+{
+    fleet->retired = retired;
 }
 
 void fleet_ask(struct fleet *fleet, struct ask *ask)
@@ -365,17 +403,37 @@ void fleet_instance_ready(struct fleet *fleet, struct instance *instance)
     fleet->startup_count++;
     log_event(LOG_INFO, "instance is ready", LOG_C("instance", instance->id),
               LOG_N("ms", (instance->ready_us - instance->started_us) / 1000));
+    if (fleet->proving)
+        judge(fleet, NULL);
     serve_queue(fleet);
+}
+
+enum { HOW_BYTES = 64 };
+
+static void end_print(char how[HOW_BYTES], struct child_end end)
+{
+    if (end.signal != 0)
+        snprintf(how, HOW_BYTES, "signal %d (%s)", end.signal, strsignal(end.signal));
+    else
+        snprintf(how, HOW_BYTES, "exit status %d", end.exit_status);
+}
+
+/* Why the first instance did not become ready: how it ended, and the last line that it wrote. */
+static char *fault_of(const struct instance *instance, struct child_end end)
+{
+    char how[HOW_BYTES];
+    uint32_t lines = instance->last_count;
+    const char *last = lines > 0 ? instance->last[(lines - 1) % INSTANCE_LAST_LINES] : "";
+    end_print(how, end);
+    return mem_printf("its first instance ended before it listened on $PORT (%s)%s%s", how,
+                      lines > 0 ? "; its last output: " : "", last);
 }
 
 static void tell_end(const struct instance *instance, enum program_state before, struct child_end end)
 {
-    char how[64];
+    char how[HOW_BYTES];
     enum log_level level = before == PROGRAM_STOPPING ? LOG_INFO : LOG_ERROR;
-    if (end.signal != 0)
-        snprintf(how, sizeof how, "signal %d (%s)", end.signal, strsignal(end.signal));
-    else
-        snprintf(how, sizeof how, "exit status %d", end.exit_status);
+    end_print(how, end);
     log_event(level, before == PROGRAM_STARTING ? "the instance ended before it listened on $PORT" : "instance ended",
               LOG_C("instance", instance->id), LOG_C("how", how), LOG_N("requests_open", instance->requests));
     uint32_t first = instance->last_count > INSTANCE_LAST_LINES ? instance->last_count - INSTANCE_LAST_LINES : 0;
@@ -401,6 +459,8 @@ void fleet_instance_gone(struct fleet *fleet, struct instance *instance, enum pr
     bool young = before == PROGRAM_READY && loop_now_us(fleet->loop) - instance->ready_us < LOOP_MS(FLEET_YOUNG_MS);
     if (before == PROGRAM_STARTING) {
         fleet->counters.crashed++;
+        if (fleet->proving)
+            judge(fleet, fault_of(instance, end));
         if (list_empty(&fleet->instances))
             refuse_all(fleet, FLEET_START_FAILED);
     }
@@ -412,6 +472,7 @@ void fleet_stop(struct fleet *fleet)
     set_state(fleet, FLEET_CLOSING);
     timer_stop(fleet->loop, &fleet->tick);
     timer_stop(fleet->loop, &fleet->pause);
+    timer_stop(fleet->loop, &fleet->verdict);
     refuse_all(fleet, FLEET_STOPPING);
     list_each (node, &fleet->instances) {
         instance_stop(instance_of(node));
@@ -433,6 +494,8 @@ void fleet_finish(struct fleet *fleet)
         return;
     timer_stop(fleet->loop, &fleet->tick);
     timer_stop(fleet->loop, &fleet->pause);
+    timer_stop(fleet->loop, &fleet->verdict);
+    free(fleet->fault);
 }
 
 void fleet_line(struct fleet *fleet, const struct instance *instance, bool is_stderr, struct span line)

@@ -50,6 +50,12 @@ struct fleet {
     const struct words *environment; /* of all instances */
     bool text_log;
     bool loopback_told; /* that its program listens on 127.0.0.1 only */
+    bool retired;       /* no request is to come: idle instances stop at once, minScale does not count */
+    bool proving;       /* one instance is wanted, to see whether it becomes ready */
+    char *fault;        /* why it did not; NULL: it did */
+    struct timer verdict;
+    /* The first instance has become ready (`fault` is NULL), or has not. From the loop, once after fleet_prove. */
+    void (*proved)(struct fleet *fleet, const char *fault);
     uint64_t startup_ms_max, idle_ms;
     struct list instances;
     struct list asks;
@@ -74,6 +80,11 @@ void fleet_init(struct fleet *fleet, struct programs *programs, const struct ser
                 const struct command *command, const struct words *environment);
 /* Keeps the number of instances that the autoscaler wants, from now on. */
 void fleet_start(struct fleet *fleet);
+/* The same, and starts one instance to see whether it becomes ready: `proved`, which is set before, says so. */
+void fleet_prove(struct fleet *fleet);
+/* Whether requests are to come. Without, the instances end as soon as they are idle; with them again, all is as before.
+ */
+void fleet_retire(struct fleet *fleet, bool retired);
 /* Sends SIGTERM to all instances, and refuses waiting and later requests. `stopped` follows: from the loop, or at once
  * if there is no instance. Not to be called twice. */
 void fleet_stop(struct fleet *fleet);

@@ -1,16 +1,40 @@
 /* revision: makes what a fleet needs of a spec. */
 #include "platform/revision.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "base/moves.h"
 #include "platform/environment.h"
+
+#define REVISION_MOVES(MOVE) \
+    MOVE(REVISION_LOADED, REVISION_READY) \
+    MOVE(REVISION_LOADED, REVISION_PROVING) \
+    MOVE(REVISION_PROVING, REVISION_READY) \
+    MOVE(REVISION_PROVING, REVISION_FAILED)
+
+void revision_set_state(struct revision *revision, enum revision_state state, const char *fault)
+{
+    static const bool legal[REVISION_STATES][REVISION_STATES] = {REVISION_MOVES(MOVE_LEGAL)};
+    assert(legal[revision->state][state]);
+    revision->state = (uint8_t)state;
+    free(revision->fault);
+    revision->fault = fault != NULL ? mem_text(span_str(fault)) : NULL;
+}
+
+const char *revision_state_name(const struct revision *revision)
+{
+    static const char *const names[REVISION_STATES] = {"loaded", "deploying", "ready", "failed"};
+    return names[revision->state];
+}
 
 struct revision *revision_create(struct service *service, struct service_spec *spec, struct programs *programs,
                                  const struct up_options *options)
 {
     struct revision *revision = mem_zero(1, sizeof *revision);
     revision->service = service;
+    revision->created_ms = loop_wall_ms(programs->loop);
     revision->spec = *spec;
     *spec = (struct service_spec){0};
     list_init(&revision->of_service);
@@ -33,6 +57,7 @@ void revision_destroy(struct revision *revision)
     command_finish(&revision->command);
     words_finish(&revision->environment);
     service_spec_finish(&revision->spec);
+    free(revision->fault);
     free(revision);
 }
 

@@ -22,19 +22,37 @@ static struct span first_label(struct span host)
     return label;
 }
 
-struct service *route_service(const struct route *route, struct span host)
+struct service *route_find(const struct route *route, struct span name)
 {
-    struct span label = first_label(host);
-    assert(!list_empty(&route->services));
     list_each (node, &route->services) {
         struct service *service = container_of(node, struct service, of_route);
-        if (span_equal_nocase(span_str(service->name), label))
+        if (span_equal_nocase(span_str(service->name), name))
             return service;
     }
-    return container_of(route->services.next, struct service, of_route);
+    return NULL;
+}
+
+/* Splits TAG---NAME: a tag and a name have no three hyphens in a row at this place, because neither ends with one. */
+static bool tag_split(struct span label, struct span *tag, struct span *name)
+{
+    for (size_t i = 1; i + 3 < label.len; i++) {
+        if (!span_equal(span_sub(label, i, 3), SPAN_LIT("---")))
+            continue;
+        *tag = span_sub(label, 0, i);
+        *name = span_from(label, i + 3);
+        return true;
+    }
+    return false;
 }
 
 struct revision *route_revision(const struct route *route, struct span host, uint32_t draw)
 {
-    return service_revision(route_service(route, host), draw);
+    struct span label = first_label(host), tag, name;
+    struct service *service = route_find(route, label);
+    assert(!list_empty(&route->services));
+    if (service == NULL && tag_split(label, &tag, &name) && (service = route_find(route, name)) != NULL)
+        return service_tagged(service, tag);
+    if (service == NULL && route->services.next == route->services.prev)
+        service = container_of(route->services.next, struct service, of_route);
+    return service != NULL ? service_revision(service, draw) : NULL;
 }

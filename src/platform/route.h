@@ -1,6 +1,6 @@
 /* route: which revision gets a request. The ingress asks it for each request; `up` fills it. Pure.
  *
- *     Host ---> service ---> draw against the percentages ---> revision
+ *     Host ---> service ---> draw against the percentages, or tag ---> revision
  */
 #ifndef SENNIT_PLATFORM_ROUTE_H
 #define SENNIT_PLATFORM_ROUTE_H
@@ -14,10 +14,11 @@ struct route {
 void route_init(struct route *route);
 /* Adds a service. `up` destroys it, which takes it out. */
 void route_add(struct route *route, struct service *service);
-/* The service that a request's Host names, NAME.anything, without regard to case and port. Any other Host, or none,
- * means the first service. */
-struct service *route_service(const struct route *route, struct span host);
-/* The revision for a request to this Host. `draw` is uniform below SERVICE_PERCENT. */
+/* The service of that name; NULL: none. */
+struct service *route_find(const struct route *route, struct span name);
+/* The revision for a request to this Host, without regard to case and port: NAME.anything is the service's, TAG---NAME.
+ * anything that of its tag. If there is one service, any other Host, or none, means it. `draw` is uniform below
+ * SERVICE_PERCENT. NULL: the Host names no service, or none of the service's tags. */
 struct revision *route_revision(const struct route *route, struct span host, uint32_t draw);
 
 #endif

@@ -31,6 +31,50 @@ static struct revision *revision_of(struct list *node)
     return container_of(node, struct revision, of_service);
 }
 
+struct revision *service_find(const struct service *service, const char *name)
+{
+    list_each (node, &service->revisions) {
+        if (strcmp(revision_of(node)->spec.revision, name) == 0)
+            return revision_of(node);
+    }
+    return NULL;
+}
+
+struct revision *service_latest_ready(const struct service *service)
+{
+    struct revision *latest = NULL;
+    list_each (node, &service->revisions) {
+        if (revision_of(node)->state == REVISION_READY)
+            latest = revision_of(node);
+    }
+    return latest;
+}
+
+/* One that is gone leaves its share to the latest. */
+static struct revision *target_find(const struct service *service, const struct traffic_target *target)
+{
+    struct revision *named = target->revision != NULL ? service_find(service, target->revision) : NULL;
+    return named != NULL && named->state == REVISION_READY ? named : service_latest_ready(service);
+}
+
+/* Says each revision its share, and whether requests are to come. */
+static void traffic_resolve(struct service *service)
+{
+    list_each (node, &service->revisions) {
+        revision_of(node)->percent = 0;
+        fleet_retire(&revision_of(node)->fleet, true);
+    }
+    for (size_t i = 0; i < service->traffic.count; i++) {
+        const struct traffic_target *target = &service->traffic.list[i];
+        struct revision *revision = target_find(service, target);
+        if (revision == NULL)
+            continue;
+        revision->percent += target->percent;
+        if (target->percent > 0 || target->tag != NULL)
+            fleet_retire(&revision->fleet, false);
+    }
+}
+
 struct service *service_create(struct programs *programs, const struct up_options *options,
                                void (*stopped)(struct service *service))
 {
@@ -51,6 +95,9 @@ void service_destroy(struct service *service)
         revision_destroy(revision_of(node));
     }
     managed_redis_finish(&service->redis);
+    traffic_finish(&service->traffic);
+    traffic_finish(&service->awaited);
+    free(service->document);
     free(service->name);
     free(service);
 }
@@ -66,9 +113,8 @@ static void redis_stopped(struct managed_redis *redis)
     stopped(container_of(redis, struct service, redis));
 }
 
-static void fleet_stopped(struct fleet *fleet)
+static void one_drained(struct service *service)
 {
-    struct service *service = container_of(fleet, struct revision, fleet)->service;
     if (--service->draining > 0)
         return;
     set_state(service, SERVICE_CLOSING);
@@ -80,11 +126,22 @@ static void fleet_stopped(struct fleet *fleet)
     managed_redis_stop(&service->redis);
 }
 
+static void fleet_stopped(struct fleet *fleet)
+{
+    struct service *service = container_of(fleet, struct revision, fleet)->service;
+    if (service->state == SERVICE_DRAINING) /* else it is a revision's that failed */
+        one_drained(service);
+}
+
 static void run(struct service *service)
 {
     set_state(service, SERVICE_RUNNING);
     list_each (node, &service->revisions) {
-        fleet_start(&revision_of(node)->fleet);
+        struct revision *revision = revision_of(node);
+        if (revision->state == REVISION_PROVING)
+            fleet_prove(&revision->fleet);
+        else if (revision->state == REVISION_READY)
+            fleet_start(&revision->fleet);
     }
 }
 
@@ -96,34 +153,178 @@ static void redis_ready(struct managed_redis *redis)
         run(service);
 }
 
-struct revision *service_add(struct service *service, struct service_spec *spec)
+static void changed(struct service *service)
 {
-    struct revision *revision = revision_create(service, spec, service->programs, service->options);
-    if (service->name == NULL)
-        service->name = mem_text(span_str(revision->spec.name));
-    list_each (node, &service->revisions) {
-        revision_of(node)->percent = 0;
-    }
-    revision->percent = SERVICE_PERCENT;
-    revision->fleet.stopped = fleet_stopped;
-    list_append(&service->revisions, &revision->of_service);
-    return revision;
+    if (service->changed != NULL)
+        service->changed(service);
 }
 
-bool service_prepare(struct service *service, struct err *err)
+void service_traffic_set(struct service *service, const struct traffic *traffic)
 {
+    traffic_copy(&service->traffic, traffic);
+    traffic_resolve(service);
+    changed(service);
+}
+
+static void deployment_failed(struct service *service, const char *fault)
+{
+    struct revision *revision = service->deploying;
+    bool has_other = service_latest_ready(service) != NULL;
+    service->deploying = NULL;
+    revision_set_state(revision, REVISION_FAILED, fault);
+    log_event(LOG_ERROR,
+              has_other ? "the deployment failed: all requests stay where they are"
+                        : "the deployment failed, and the service has no other revision",
+              LOG_C("service", service->name), LOG_C("revision", revision->spec.revision), LOG_C("why", fault));
+    if (has_other && revision->fleet.state != FLEET_OPEN)
+        fleet_stop(&revision->fleet);
+    changed(service);
+}
+
+static void deployment_done(struct service *service)
+{
+    struct revision *revision = service->deploying;
+    service->deploying = NULL;
+    revision_set_state(revision, REVISION_READY, NULL);
+    service_traffic_set(service, &service->awaited);
+    log_event(LOG_NOTICE, "deployed", LOG_C("service", service->name), LOG_C("revision", revision->spec.revision),
+              LOG_N("percent", revision->percent));
+}
+
+static void proved(struct fleet *fleet, const char *fault)
+{
+    struct revision *revision = container_of(fleet, struct revision, fleet);
+    struct service *service = revision->service;
+    if (service->deploying != revision)
+        return;
+    if (fault != NULL)
+        deployment_failed(service, fault);
+    else
+        deployment_done(service);
+}
+
+/* Nothing refers to it: no request, no instance, no traffic. */
+static bool is_disposable(const struct service *service, const struct revision *revision)
+{
+    const struct fleet *fleet = &revision->fleet;
+    return revision != service->deploying && fleet->retired && list_empty(&fleet->instances) && fleet->open == 0 &&
+           fleet->ask_count == 0;
+}
+
+static void oldest_drop(struct service *service)
+{
+    uint32_t count = 0;
     list_each (node, &service->revisions) {
-        if (!revision_prepare(revision_of(node), service->options, err))
-            return false;
+        count++;
+    }
+    list_each (node, &service->revisions) {
+        if (count < SERVICE_REVISIONS_MAX)
+            return;
+        if (!is_disposable(service, revision_of(node)))
+            continue;
+        list_remove(node);
+        revision_destroy(revision_of(node));
+        count--;
+    }
+}
+
+void service_deploy(struct service *service, struct revision *revision, const struct traffic *traffic)
+{
+    if (service->deploying != NULL)
+        deployment_failed(service, "a newer revision was deployed before it was ready");
+    oldest_drop(service);
+    if (service->name == NULL)
+        service->name = mem_text(span_str(revision->spec.name));
+    if (service->redis.state != MANAGED_REDIS_OFF)
+        environment_set(&revision->environment, mem_printf("REDIS_URL=%s", service->redis.url));
+    service->deploying = revision;
+    traffic_copy(&service->awaited, traffic);
+    revision->fleet.stopped = fleet_stopped;
+    revision->fleet.proved = proved;
+    revision_set_state(revision, REVISION_PROVING, NULL);
+    list_append(&service->revisions, &revision->of_service);
+    log_event(LOG_INFO, "deploying", LOG_C("service", service->name), LOG_C("revision", revision->spec.revision));
+    if (service->state == SERVICE_RUNNING)
+        fleet_prove(&revision->fleet);
+    changed(service);
+}
+
+void service_add(struct service *service, struct revision *revision, const char *fault)
+{
+    if (service->name == NULL)
+        service->name = mem_text(span_str(revision->spec.name));
+    revision_set_state(revision, fault != NULL ? REVISION_PROVING : REVISION_READY, NULL);
+    if (fault != NULL)
+        revision_set_state(revision, REVISION_FAILED, fault);
+    revision->fleet.stopped = fleet_stopped;
+    list_append(&service->revisions, &revision->of_service);
+    if (service->traffic.count == 0)
+        traffic_add(&service->traffic, SPAN_LIT(""), SPAN_LIT(""), TRAFFIC_PERCENT);
+    traffic_resolve(service);
+}
+
+bool service_roll_back(struct service *service, const char *name, struct err *err)
+{
+    struct revision *to = name != NULL ? service_find(service, name) : NULL, *most = NULL;
+    struct traffic traffic = {0};
+    if (name != NULL && (to == NULL || to->state != REVISION_READY))
+        return err_set(err, "%s: no revision of that name is ready", name);
+    list_each (node, &service->revisions) {
+        if (most == NULL || revision_of(node)->percent > most->percent)
+            most = revision_of(node);
+    }
+    list_each (node, &service->revisions) {
+        if (name != NULL || revision_of(node) == most)
+            break;
+        if (revision_of(node)->state == REVISION_READY)
+            to = revision_of(node);
+    }
+    if (to == NULL)
+        return err_set(err, "%s has no ready revision before %s", service->name, most->spec.revision);
+    traffic_copy(&traffic, &service->traffic);
+    char *share = mem_printf("%s=%d", to->spec.revision, TRAFFIC_PERCENT);
+    bool ok = traffic_shares_set(&traffic, span_str(share), err);
+    if (ok)
+        service_traffic_set(service, &traffic);
+    free(share);
+    traffic_finish(&traffic);
+    return ok;
+}
+
+bool service_traffic_check(const struct service *service, const struct traffic *traffic, const char *coming,
+                           struct err *err)
+{
+    for (size_t i = 0; i < traffic->count; i++) {
+        const char *name = traffic->list[i].revision;
+        const struct revision *revision = name != NULL ? service_find(service, name) : NULL;
+        if (name == NULL || (coming != NULL && strcmp(name, coming) == 0))
+            continue;
+        if (revision == NULL)
+            return err_set(err, "%s has no revision %s: `sennit revisions` lists those that it has",
+                           service->name != NULL ? service->name : "the service", name);
+        if (revision->state != REVISION_READY)
+            return err_set(err, "the revision %s is not ready, and can have no traffic", name);
     }
     return true;
+}
+
+char *service_name_next(struct service *service)
+{
+    for (;;) {
+        char *name = mem_printf("%s-%05u", service->name, ++service->number);
+        if (service_find(service, name) == NULL)
+            return name;
+        free(name);
+    }
 }
 
 static char *state_directory(const struct service *service)
 {
     const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
-    if (service->options->state_dir != NULL)
+    if (service->options->state_dir != NULL && service->is_first)
         return mem_printf("%s/redis", service->options->state_dir);
+    if (service->options->state_dir != NULL)
+        return mem_printf("%s/%s/redis", service->options->state_dir, service->name);
     if (state != NULL && state[0] == '/')
         return mem_printf("%s/sennit/%s/redis", state, service->name);
     return mem_printf("%s/.local/state/sennit/%s/redis", home != NULL ? home : "/tmp", service->name);
@@ -161,12 +362,15 @@ bool service_start(struct service *service, struct err *err)
 void service_stop(struct service *service)
 {
     set_state(service, SERVICE_DRAINING);
+    service->draining = 1; /* this function itself, so that the end comes once */
     list_each (node, &service->revisions) {
-        service->draining++;
+        service->draining += revision_of(node)->fleet.state != FLEET_CLOSED;
     }
     list_each (node, &service->revisions) {
-        fleet_stop(&revision_of(node)->fleet);
+        if (revision_of(node)->fleet.state == FLEET_OPEN || revision_of(node)->fleet.state == FLEET_SCALING)
+            fleet_stop(&revision_of(node)->fleet);
     }
+    one_drained(service);
 }
 
 void service_kill(struct service *service)
@@ -175,6 +379,12 @@ void service_kill(struct service *service)
         fleet_kill(&revision_of(node)->fleet);
     }
     managed_redis_kill(&service->redis);
+}
+
+struct revision *service_tagged(const struct service *service, struct span tag)
+{
+    const struct traffic_target *target = traffic_tagged(&service->traffic, tag);
+    return target != NULL ? target_find(service, target) : NULL;
 }
 
 struct revision *service_revision(const struct service *service, uint32_t draw)
@@ -193,13 +403,4 @@ struct revision *service_latest(const struct service *service)
 {
     assert(!list_empty(&service->revisions));
     return revision_of(service->revisions.prev);
-}
-
-uint64_t service_instances_max(const struct service *service)
-{
-    uint64_t count = 0;
-    list_each (node, &service->revisions) {
-        count += revision_of(node)->spec.instances_max;
-    }
-    return count;
 }

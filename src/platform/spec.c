@@ -6,7 +6,6 @@
 
 #include "base/mem.h"
 #include "base/shown.h"
-#include "loop/file.h"
 #include "platform/spec_parts.h"
 #include "wire/yaml.h"
 
@@ -143,45 +142,6 @@ static bool template_read(struct service_spec *spec, const struct yaml_node *tem
     return spec_container_read(spec, yaml_get(inside, "containers"), err);
 }
 
-static bool target_read(const struct yaml_node *node, uint64_t *sum, bool *latest, struct err *err)
-{
-    static const char *const keys[] = {"percent", "revisionName", "latestRevision", "tag", "url", "configurationName",
-                                       NULL};
-    uint32_t percent = 0;
-    bool is_latest = false;
-    if (!yaml_only(node, keys, err) || !spec_number_read(node, "percent", 0, 100, &percent, err))
-        return false;
-    const struct yaml_node *flag = yaml_get(node, "latestRevision"), *name = yaml_get(node, "revisionName");
-    if (flag != NULL && !yaml_bool(flag, &is_latest, err))
-        return false;
-    if (is_latest && name != NULL)
-        return yaml_error(err, name, "a target is either a revision or the latest one, not both");
-    if (!is_latest && name == NULL)
-        return yaml_error(err, node, "a target needs revisionName, or latestRevision: true");
-    *sum += percent;
-    *latest = *latest && (is_latest || percent == 0);
-    return true;
-}
-
-/* How requests are divided. There is one revision here, so only what asks for another one is told. */
-static bool traffic_read(struct service_spec *spec, const struct yaml_node *traffic, struct err *err)
-{
-    uint64_t sum = 0;
-    bool latest = true;
-    if (traffic == NULL)
-        return true;
-    if (!yaml_expect(traffic, YAML_LIST, err))
-        return false;
-    for (size_t i = 0; i < traffic->count; i++)
-        if (!target_read(traffic->items[i], &sum, &latest, err))
-            return false;
-    if (traffic->count > 0 && sum != 100)
-        return yaml_error(err, traffic, "the percentages add up to %llu, expected 100", (unsigned long long)sum);
-    if (!latest)
-        spec_inert(spec, "traffic", "all requests go to this one revision");
-    return true;
-}
-
 static bool fixed(const struct yaml_node *root, const char *key, const char *expected, struct err *err)
 {
     const struct yaml_node *node = yaml_get(root, key);
@@ -217,7 +177,7 @@ static bool root_read(struct service_spec *spec, const struct yaml_node *root, s
         return inside == NULL ? yaml_error(err, root, "needs spec.template") : false;
     if (!yaml_only(inside, spec_keys, err))
         return false;
-    if (!traffic_read(spec, yaml_get(inside, "traffic"), err))
+    if (!spec_traffic_read(spec, yaml_get(inside, "traffic"), err))
         return false;
     if (yaml_get(inside, "template") == NULL)
         return yaml_error(err, inside, "needs spec.template");
@@ -258,7 +218,8 @@ static bool spec_check(struct service_spec *spec, const struct yaml_node *root, 
                           max != root ? max : scale_node(root, "autoscaling.knative.dev/min", "run.googleapis.com/min"),
                           "minScale (%u) is above maxScale (%u)", spec->instances_min, spec->instances_max);
     }
-    if (spec->revision == NULL) {
+    spec->revision_given = spec->revision != NULL;
+    if (!spec->revision_given) {
         spec->revision = mem_printf("%s-00001", spec->name);
     } else {
         struct span name = span_str(spec->name), revision = span_str(spec->revision);
@@ -291,16 +252,9 @@ bool service_spec_parse(struct service_spec *spec, const char *path, struct span
     buf_append(&spec->document, text);
     struct yaml_node *root = yaml_parse(path, text, err);
     bool ok = root != NULL && root_read(spec, root, err) && spec_check(spec, root, err);
+    if (ok)
+        spec_shape_print(&spec->shape, root);
     yaml_destroy(root);
-    return ok;
-}
-
-bool service_spec_read(struct service_spec *spec, const char *path, struct err *err)
-{
-    struct buf text = {0};
-    *spec = (struct service_spec){0};
-    bool ok = file_read(path, YAML_BYTES_MAX, &text, err) && service_spec_parse(spec, path, buf_span(&text), err);
-    buf_finish(&text);
     return ok;
 }
 
@@ -308,6 +262,8 @@ void service_spec_finish(struct service_spec *spec)
 {
     free(spec->path);
     buf_finish(&spec->document);
+    buf_finish(&spec->shape);
+    traffic_finish(&spec->traffic);
     free(spec->name);
     free(spec->revision);
     free(spec->image);

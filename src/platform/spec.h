@@ -8,6 +8,7 @@
 #include "base/err.h"
 #include "platform/kpa.h"
 #include "platform/spec_probe.h"
+#include "platform/traffic.h"
 #include "platform/words.h"
 
 enum {
@@ -42,6 +43,9 @@ struct service_spec {
     char *path;          /* of the file, as the operator named it */
     struct buf document; /* the file, as it was written */
     char *name, *revision;
+    bool revision_given; /* the file names it; else its number may change */
+    struct buf shape;    /* all that makes a revision, without the form it was written in: two that are equal are one */
+    struct traffic traffic; /* empty: all to the latest revision */
     char *image;
     struct words command, args, env; /* env: NAME=value */
     char *working_dir;
@@ -65,9 +69,8 @@ struct service_spec {
     size_t bytes;                    /* of all texts */
 };
 
-/* Reads the file. False with `err` set: file, line and field. Call service_spec_finish in either case. */
-bool service_spec_read(struct service_spec *spec, const char *path, struct err *err);
-/* The same from text in memory; `path` is for messages, and its directory is the start of relative paths. */
+/* Reads one document. `path` is for messages, and its directory is the start of relative paths. False with `err` set:
+ * file, line and field. Call service_spec_finish in either case. Files are read by spec_file.h. */
 bool service_spec_parse(struct service_spec *spec, const char *path, struct span text, struct err *err);
 void service_spec_finish(struct service_spec *spec); /* accepts zeroed memory */
 

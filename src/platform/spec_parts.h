@@ -29,6 +29,12 @@ bool spec_number_read(const struct yaml_node *mapping, const char *key, uint64_t
 /* spec_annotations.c: one annotation, of the service or of its template */
 bool spec_annotation_read(struct service_spec *spec, const struct yaml_pair *pair, struct err *err);
 
+/* spec_traffic.c: `spec.traffic`; NULL: there is none */
+bool spec_traffic_read(struct service_spec *spec, const struct yaml_node *traffic, struct err *err);
+/* Appends what makes a revision: the template, and the service's annotations. Comments, indentation and
+ * lines make no difference. */
+void spec_shape_print(struct buf *to, const struct yaml_node *root);
+
 /* spec_container.c: `spec.template.spec.containers` */
 bool spec_container_read(struct service_spec *spec, const struct yaml_node *containers, struct err *err);
 

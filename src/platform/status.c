@@ -29,12 +29,12 @@ static void fleet_encode(struct buf *to, const struct fleet *fleet, struct sums 
 {
     list_each (node, &fleet->instances) {
         const struct instance *instance = container_of(node, struct instance, of_fleet);
-        buf_printf(
-            to,
-            "%s{\"id\":\"%s\",\"pid\":%d,\"port\":%u,\"state\":\"%s\",\"requests\":%u,\"cpu\":%s,\"started_ms\":%lld}",
-            sums->instances++ == 0 ? "" : ",", instance->id, (int)instance->program.pid, instance->port,
-            instance_state_name(instance), instance->requests, instance->frozen ? "false" : "true",
-            (long long)instance->started_ms);
+        buf_printf(to,
+                   "%s{\"id\":\"%s\",\"revision\":\"%s\",\"pid\":%d,\"port\":%u,\"state\":\"%s\",\"requests\":%u,"
+                   "\"cpu\":%s,\"started_ms\":%lld}",
+                   sums->instances++ == 0 ? "" : ",", instance->id, fleet->spec->revision, (int)instance->program.pid,
+                   instance->port, instance_state_name(instance), instance->requests,
+                   instance->frozen ? "false" : "true", (long long)instance->started_ms);
     }
     sums->queued += fleet->ask_count;
     sums->started += fleet->started;
@@ -44,15 +44,18 @@ static void fleet_encode(struct buf *to, const struct fleet *fleet, struct sums 
 
 void status_encode(struct buf *to, const struct status *status)
 {
-    const struct service *service = status->service;
+    const struct list *services = &status->catalog->route.services;
+    const struct service *service = container_of(services->next, struct service, of_route);
     const struct ingress *ingress = status->ingress;
     struct sums sums = {0};
     buf_printf(to, "{\"service\":\"%s\",\"revision\":\"%s\",\"url\":\"http://localhost:%u\",\"redis\":", service->name,
                service_latest(service)->spec.revision, status->ingress_port);
     redis_encode(to, &service->redis);
     buf_append(to, SPAN_LIT(",\"instances\":["));
-    list_each (node, &service->revisions) {
-        fleet_encode(to, &container_of(node, struct revision, of_service)->fleet, &sums);
+    list_each (outer, services) {
+        list_each (node, &container_of(outer, struct service, of_route)->revisions) {
+            fleet_encode(to, &container_of(node, struct revision, of_service)->fleet, &sums);
+        }
     }
     buf_printf(to,
                "],\"queued\":%u,\"clients\":%zu,\"limits\":{\"connections\":%u,\"connections_per_address\":%u},"
@@ -65,7 +68,9 @@ void status_encode(struct buf *to, const struct status *status)
     for (int i = 0; i < DENIAL_COUNT; i++)
         buf_printf(to, "%s\"%s\":%llu", i > 0 ? "," : "", denial_reason((enum denial)i),
                    (unsigned long long)ingress->denials.counts[i]);
-    buf_append(to, SPAN_LIT("}}\n"));
+    buf_append(to, SPAN_LIT("},\"services\":"));
+    control_services_encode(to, status->catalog, status->ingress_port);
+    buf_append(to, SPAN_LIT("}\n"));
 }
 
 /* The authority without its port names this machine. A page of elsewhere whose name was made to lead here (DNS

@@ -6,12 +6,13 @@
 #define SENNIT_PLATFORM_STATUS_H
 
 #include "http/http.h"
+#include "platform/control.h"
 #include "platform/ingress.h"
 
 struct status {
     struct listener listener;
     struct http_server http;
-    const struct service *service; /* the one that it shows */
+    const struct catalog *catalog; /* of the services that it shows */
     const struct ingress *ingress;
     uint16_t ingress_port;
 };

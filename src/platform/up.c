@@ -1,5 +1,7 @@
-/* up: starts and stops the parts in order: the ingress' port, the switch of user, the status page, then each service
- * with its managed Redis and its instances; at the end the ingress and the services. */
+/* up: starts and stops the parts in order: the ingress' port, the switch of user, the state folder, the status page,
+ * then each service with its managed Redis and its instances, and the control socket; at the end the ingress and the
+ * services.
+ */
 #include "platform/up.h"
 
 #include <signal.h>
@@ -9,7 +11,9 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/shown.h"
+#include "loop/file.h"
 #include "loop/process.h"
+#include "platform/control.h"
 #include "platform/ingress.h"
 #include "platform/status.h"
 
@@ -25,12 +29,13 @@ struct up {
     struct net net;
     struct programs programs;
     const struct up_options *options;
-    struct route route; /* lists the services, which `up` owns */
+    struct catalog catalog; /* of the services */
+    struct control control;
     struct ingress ingress;
     struct status status;
     struct signal_watch interrupt, term, hangup;
-    uint32_t running; /* services that are not stopped yet */
     bool stopping;
+    bool has_terminal; /* at the start: a closed one does not say any more that it is one */
 };
 
 static struct service *service_of(struct list *node)
@@ -38,11 +43,9 @@ static struct service *service_of(struct list *node)
     return container_of(node, struct service, of_route);
 }
 
-static void service_stopped(struct service *service)
+static void services_stopped(struct catalog *catalog)
 {
-    struct up *up = container_of(service->programs, struct up, programs);
-    if (--up->running > 0)
-        return;
+    struct up *up = container_of(catalog, struct up, catalog);
     ingress_cut(&up->ingress);
     loop_stop(up->loop);
 }
@@ -55,9 +58,8 @@ static void stop(struct up *up)
     log_event(LOG_INFO, "stopping: the ingress, then the instances (SIGTERM, ten seconds), then the managed Redis");
     ingress_stop(&up->ingress);
     status_close(&up->status);
-    list_each (node, &up->route.services) {
-        service_stop(service_of(node));
-    }
+    control_close(&up->control);
+    catalog_stop(&up->catalog);
 }
 
 /* A person who presses Ctrl-C again does not want to wait. Other programs often repeat their SIGTERM at once (a shell
@@ -70,9 +72,7 @@ static void on_interrupt(struct signal_watch *watch, int number)
         return;
     }
     log_event(LOG_WARNING, "asked twice: killing the remaining processes");
-    list_each (node, &up->route.services) {
-        service_kill(service_of(node));
-    }
+    catalog_kill(&up->catalog);
 }
 
 static void on_term(struct signal_watch *watch, int number)
@@ -82,7 +82,17 @@ static void on_term(struct signal_watch *watch, int number)
 
 static void on_hangup(struct signal_watch *watch, int number)
 {
-    stop(container_of(watch, struct up, hangup));
+    struct up *up = container_of(watch, struct up, hangup);
+    struct err err;
+    if (up->has_terminal) { /* it was closed */
+        stop(up);
+        return;
+    }
+    if (up->stopping)
+        return;
+    log_event(LOG_INFO, "SIGHUP: reading the file again", LOG_C("file", up->options->path));
+    if (!catalog_reload(&up->catalog, &err))
+        log_event(LOG_ERROR, "the file is refused as a whole, and nothing changes", LOG_C("error", err.text));
 }
 
 /* Says where this platform differs from what the file asks for. */
@@ -130,7 +140,8 @@ static void greet(const struct up *up, const struct service *service)
         log_event(LOG_INFO, "serving", LOG_C("service", spec->name), LOG_C("address", address), LOG_N("port", port));
         return;
     }
-    printf("\n  %s  http://%s:%u%s\n\n", spec->name, address, port,
+    bool is_only = up->catalog.route.services.next == up->catalog.route.services.prev;
+    printf("\n  %s  http://%s%s%s:%u%s\n\n", spec->name, is_only ? "" : spec->name, is_only ? "" : ".", address, port,
            up->options->bind != NULL && !is_own ? "  (open to the network: --bind)" : "");
     printf("  %u to %u instances, %u requests each, request timeout %u s, %s\n", spec->instances_min,
            spec->instances_max, spec->concurrency, spec->timeout_s,
@@ -150,10 +161,8 @@ static void greet(const struct up *up, const struct service *service)
 static bool door_open(struct up *up, struct err *err)
 {
     const struct up_options *options = up->options;
-    uint64_t files = process_files_allow(0), kept = FILES_KEPT;
-    list_each (node, &up->route.services) {
-        kept += service_instances_max(service_of(node)) * FILES_INSTANCE;
-    }
+    uint64_t files = process_files_allow(0);
+    uint64_t kept = FILES_KEPT + catalog_instances_max(&up->catalog) * FILES_INSTANCE;
     kept = kept < files / 2 ? kept : files / 2;
     uint64_t fit = (files - kept) / FILES_CLIENT;
     struct ingress_options ingress = {
@@ -171,7 +180,7 @@ static bool door_open(struct up *up, struct err *err)
                        (unsigned long long)(kept + (uint64_t)(ingress.connections_max + 1) * FILES_CLIENT));
     ingress.connections_per_address =
         options->connections_per_address != 0 ? options->connections_per_address : (ingress.connections_max + 1) / 2;
-    return ingress_open(&up->ingress, &up->net, &up->route, &ingress, err);
+    return ingress_open(&up->ingress, &up->net, &up->catalog.route, &ingress, err);
 }
 
 static bool user_become(const struct up *up, struct err *err)
@@ -184,43 +193,12 @@ static bool user_become(const struct up *up, struct err *err)
     return true;
 }
 
-static bool load(struct up *up, const char *path, struct err *err)
-{
-    struct service_spec spec;
-    bool ok = service_spec_read(&spec, path, err);
-    if (ok) {
-        struct service *service = service_create(&up->programs, up->options, service_stopped);
-        service_add(service, &spec);
-        route_add(&up->route, service);
-    }
-    service_spec_finish(&spec);
-    return ok;
-}
-
-static bool services_prepare(struct up *up, struct err *err)
-{
-    list_each (node, &up->route.services) {
-        if (!service_prepare(service_of(node), err))
-            return false;
-    }
-    return true;
-}
-
-static bool services_start(struct up *up, struct err *err)
-{
-    list_each (node, &up->route.services) {
-        if (!service_start(service_of(node), err))
-            return false;
-        up->running++;
-    }
-    return true;
-}
-
 static void signals_watch(struct up *up)
 {
+    up->has_terminal = file_stdout_is_terminal();
     signal_watch_start(up->loop, &up->interrupt, SIGINT, on_interrupt);
     signal_watch_start(up->loop, &up->term, SIGTERM, on_term);
-    /* The terminal was closed. A user who does not want that to count has SIGHUP ignored (nohup). */
+    /* A user who does not want a closed terminal to count has SIGHUP ignored (nohup). */
     if (!signal_is_ignored(SIGHUP))
         signal_watch_start(up->loop, &up->hangup, SIGHUP, on_hangup);
 }
@@ -229,18 +207,19 @@ static bool start(struct up *up, struct err *err)
 {
     const struct up_options *options = up->options;
     /* The port comes first: only root opens ports below 1024. */
-    if (!load(up, options->path, err) || !door_open(up, err) || !user_become(up, err) || !services_prepare(up, err))
+    if (!catalog_read(&up->catalog, err) || !door_open(up, err) || !user_become(up, err) ||
+        !catalog_open(&up->catalog, err))
         return false;
     cgroups_find(&up->programs.cgroups);
-    up->status = (struct status){.service = service_of(up->route.services.next),
-                                 .ingress = &up->ingress,
-                                 .ingress_port = listener_port(&up->ingress.listener)};
+    up->status = (struct status){
+        .catalog = &up->catalog, .ingress = &up->ingress, .ingress_port = listener_port(&up->ingress.listener)};
     if (options->status_port >= 0 && !status_open(&up->status, &up->net, (uint16_t)options->status_port, err))
         return false;
-    if (!services_start(up, err))
+    if (!catalog_start(&up->catalog, err))
         return false;
+    control_open(&up->control, &up->net, &up->catalog, listener_port(&up->ingress.listener));
     signals_watch(up);
-    list_each (node, &up->route.services) {
+    list_each (node, &up->catalog.route.services) {
         greet(up, service_of(node));
     }
     if (options->status_port >= 0)
@@ -256,11 +235,10 @@ static void finish(struct up *up)
     listener_close(&up->ingress.listener);
     listener_close(&up->ingress.listener6);
     status_close(&up->status);
+    control_close(&up->control);
     net_finish(&up->net);
     ingress_finish(&up->ingress);
-    list_each (node, &up->route.services) {
-        service_destroy(service_of(node));
-    }
+    catalog_finish(&up->catalog);
     cgroups_finish(&up->programs.cgroups);
     loop_destroy(up->loop);
 }
@@ -275,9 +253,10 @@ bool up_run(const struct up_options *options, struct err *err)
         list_init(&up->interrupt.node);
         list_init(&up->term.node);
         list_init(&up->hangup.node);
-        route_init(&up->route);
         net_init(&up->net, up->loop);
         programs_init(&up->programs, &up->net);
+        catalog_init(&up->catalog, &up->programs, options);
+        up->catalog.stopped = services_stopped;
         ok = start(up, err);
         if (ok) {
             loop_run(up->loop);
@@ -291,16 +270,17 @@ bool up_run(const struct up_options *options, struct err *err)
 
 bool up_check(const struct up_options *options, struct err *err)
 {
-    struct service_spec spec;
-    struct command command = {0};
-    bool ok = service_spec_read(&spec, options->path, err);
-    if (ok) {
-        differences_tell(&spec);
-        if (!command_find(&command, &spec, options->path, options->run, err))
+    struct specs specs = {0};
+    bool ok = specs_read(&specs, options->path, err);
+    for (size_t i = 0; ok && i < specs.count; i++) {
+        const struct service_spec *spec = &specs.list[i];
+        struct command command = {0};
+        differences_tell(spec);
+        if (!command_find(&command, spec, spec->path, options->run, err))
             log_event(LOG_WARNING, "the file is right, but cannot be run here", LOG_C("error", err->text));
-        log_event(LOG_INFO, "the file is right", LOG_C("service", spec.name), LOG_C("revision", spec.revision));
+        log_event(LOG_INFO, "the file is right", LOG_C("service", spec->name), LOG_C("revision", spec->revision));
+        command_finish(&command);
     }
-    command_finish(&command);
-    service_spec_finish(&spec);
+    specs_finish(&specs);
     return ok;
 }

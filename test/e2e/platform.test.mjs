@@ -280,11 +280,16 @@ test('a program that listens elsewhere than on $PORT, or on 127.0.0.1 only, is t
   assert.doesNotMatch(open.output, /127\.0\.0\.1 only|another port/);
 });
 
+// A terminal of its own, which closes when Python is killed. Without a terminal, SIGHUP means to read the file again (deploys).
 test('the terminal is closed', quickly, async (t) => {
-  const service = await up(t, managed, { ready: 1 });
-  await service.stop('SIGHUP');
-  assert.equal(service.status, 0, service.output);
-  assert.match(service.output, /"stopping redis"[^]*"stopped"/);
+  const within = ['python3', '-c', 'import pty, sys; pty.spawn(sys.argv[1:])'];
+  const service = await start(managed, { ready: 1, within });
+  const { redis, instances } = await service.status_();
+  await service.stop('SIGKILL');
+  const gone = (pid) => { try { return /^State:\t[ZX]/m.test(fs.readFileSync(`/proc/${pid}/status`, 'utf8')); } catch { return true; } };
+  await until('they are gone', () => [redis.pid, ...instances.map((one) => one.pid)].every(gone));
+  assert.equal(await service.status_().catch(() => null), null);
+  await service.close();
 });
 
 test('a shell that allows few open files is no limit for connections', quickly, async (t) => {
@@ -351,7 +356,8 @@ test('absurd flags and files end in a clear error, never by a signal', quickly, 
   await ends([file, '--port=0'], /XDG_STATE|directory of its own/, { XDG_STATE_HOME: '/dev/null' });
   await ends([file, '--port=0', ...Array.from({ length: 1001 }, () => ['--env', 'HOME']).flat()], /--env: more than 1000 of them/);
   await ends([file, file], /one file at a time/);
-  await ends([state], /is not a regular file|directory/);
+  fs.mkdirSync(path.join(state, 'empty'));
+  await ends([path.join(state, 'empty')], /no \*\.yaml or \*\.yml in it/);
   await ends([path.join(state, 'f'.repeat(300))], /File name too long/);
   const files = {
     'a huge one': ['#'.repeat(2 << 20), /larger than 1048576 bytes/], 'nothing but NULs': [Buffer.alloc(100), /odd\.yaml/], 'all bytes': [Buffer.from(Array.from({ length: 256 }, (_, n) => n)), /odd\.yaml/],

@@ -1,5 +1,5 @@
-/* test_route: services by Host, revisions by percentage, and the life of a service with two revisions. No process runs.
- */
+/* test_route: services by Host, revisions by percentage and tag, deployments, and the life of a service with two
+ * revisions. No process runs. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -37,7 +37,8 @@ static struct revision *add(struct service *service, const char *name, const cha
     buf_printf(&text, document, name, name, suffix, timeout_s);
     if (!service_spec_parse(&spec, "/service.yaml", buf_span(&text), &err))
         fail_msg("%s", err.text);
-    struct revision *revision = service_add(service, &spec);
+    struct revision *revision = revision_create(service, &spec, &programs, &options);
+    service_add(service, revision, NULL);
     assert_true(span_equal(buf_span(&revision->spec.document), buf_span(&text)));
     assert_string_equal(revision->spec.path, "/service.yaml");
     buf_finish(&text);
@@ -98,12 +99,11 @@ static void test_two_services_by_host(void **state)
     assert_ptr_equal(at("CHAT.default.example.com", 99), chat);
     assert_ptr_equal(at("chat", 0), chat);
     assert_ptr_equal(at("chat:8080", 0), chat);
-    /* The first one gets what names none. */
-    assert_ptr_equal(at("localhost:8080", 0), board);
-    assert_ptr_equal(at("chats.localhost", 0), board);
-    assert_ptr_equal(at("cha.localhost", 0), board);
-    assert_ptr_equal(at("www.chat.localhost", 0), board);
-    assert_ptr_equal(at("[::1]", 0), board);
+    /* A Host that names none gets none. */
+    static const char *const hosts[] = {"localhost:8080",     "chats.localhost", "cha.localhost",
+                                        "www.chat.localhost", "[::1]",           "t---chat.localhost"};
+    for (size_t i = 0; i < sizeof hosts / sizeof hosts[0]; i++)
+        assert_null(at(hosts[i], 0));
 }
 
 static void test_two_revisions_share_the_requests(void **state)
@@ -129,7 +129,116 @@ static void test_two_revisions_share_the_requests(void **state)
     assert_int_equal(second->spec.timeout_s, 20);
     assert_string_equal(first->fleet.spec->revision, "board-v1");
     assert_string_equal(second->fleet.spec->revision, "board-v2");
-    assert_int_equal(service_instances_max(one), 200);
+}
+
+static struct revision *loaded(struct service *one, const char *suffix)
+{
+    struct service_spec spec;
+    struct buf text = {0};
+    buf_printf(&text, document, "board", "board", suffix, 10u);
+    assert_true(service_spec_parse(&spec, "/service.yaml", buf_span(&text), &err));
+    struct revision *revision = revision_create(one, &spec, &programs, &options);
+    buf_finish(&text);
+    service_spec_finish(&spec);
+    return revision;
+}
+
+static unsigned share(const struct revision *revision)
+{
+    unsigned count = 0;
+    for (uint32_t draw = 0; draw < SERVICE_PERCENT; draw++)
+        count += at("board.localhost", draw) == revision;
+    return count;
+}
+
+static void deploy(struct service *one, struct revision *revision, const char *shares)
+{
+    struct traffic traffic = {0};
+    assert_true(traffic_shares_set(&traffic, span_str(shares), &err));
+    service_deploy(one, revision, &traffic);
+    traffic_finish(&traffic);
+}
+
+static void test_a_deployment_gets_traffic_once_it_is_ready(void **state)
+{
+    struct service *one = service();
+    struct revision *first = add(one, "board", "v1", 10), *second = loaded(one, "v2"), *third = loaded(one, "v3");
+    deploy(one, second, "LATEST=100");
+    assert_int_equal(share(first), 100);
+    assert_int_equal(second->state, REVISION_PROVING);
+    second->fleet.proved(&second->fleet, NULL);
+    assert_int_equal(second->state, REVISION_READY);
+    assert_int_equal(share(second), 100);
+    assert_true(first->fleet.retired);
+    assert_false(second->fleet.retired);
+    deploy(one, third, "LATEST=100");
+    third->fleet.proved(&third->fleet, "it died");
+    assert_int_equal(third->state, REVISION_FAILED);
+    assert_string_equal(third->fault, "it died");
+    assert_int_equal(share(second), 100);
+    assert_ptr_equal(service_latest_ready(one), second);
+    assert_true(service_roll_back(one, NULL, &err));
+    assert_int_equal(share(first), 100);
+    assert_false(first->fleet.retired);
+    assert_false(service_roll_back(one, NULL, &err));
+    assert_false(service_roll_back(one, "board-v3", &err)); /* it is not ready */
+    assert_true(service_roll_back(one, "board-v2", &err));
+    assert_int_equal(share(second), 100);
+}
+
+static void test_a_newer_deployment_ends_the_one_under_way(void **state)
+{
+    struct service *one = service();
+    struct revision *first = add(one, "board", "v1", 10), *second = loaded(one, "v2"), *third = loaded(one, "v3");
+    deploy(one, second, "LATEST=100");
+    deploy(one, third, "board-v1=90,LATEST=10");
+    assert_int_equal(second->state, REVISION_FAILED);
+    second->fleet.proved(&second->fleet, NULL); /* too late */
+    assert_int_equal(share(first), 100);
+    third->fleet.proved(&third->fleet, NULL);
+    assert_int_equal(share(first), 90);
+    assert_int_equal(share(third), 10);
+}
+
+static void test_tags_lead_to_one_revision(void **state)
+{
+    struct service *one = service();
+    struct revision *first = add(one, "board", "v1", 10), *second = add(one, "board", "v2", 10);
+    struct traffic traffic = {0};
+    add(service(), "board---x", "v1", 10); /* no Knative name, but what Host may say */
+    assert_true(traffic_shares_set(&traffic, SPAN_LIT("LATEST=100"), &err));
+    assert_true(traffic_tags_set(&traffic, SPAN_LIT("old=board-v1,new=LATEST"), &err));
+    service_traffic_set(one, &traffic);
+    traffic_finish(&traffic);
+    for (uint32_t draw = 0; draw < SERVICE_PERCENT; draw++) {
+        assert_ptr_equal(at("old---board.localhost:8080", draw), first);
+        assert_ptr_equal(at("NEW---BOARD.localhost", draw), second);
+        assert_null(at("other---board.localhost", draw));
+        assert_null(at("---board.localhost", draw));
+        assert_null(at("old---boards.localhost", draw));
+    }
+    assert_false(first->fleet.retired); /* its tag may be asked for */
+    assert_int_equal(share(second), 100);
+}
+
+static void test_wrong_traffic_changes_nothing(void **state)
+{
+    static const char *const shares[] = {"", "A", "A=", "=100", "A=x", "A=50", "A=50,B=51", "A=101", "A=-1,B=101"};
+    static const char *const tags[] = {"", "t", "=A", "T=A", "t-=A", "a-tag-too-long=A", "1=A"};
+    struct traffic traffic = {0};
+    assert_true(traffic_shares_set(&traffic, SPAN_LIT("A=30,LATEST=70"), &err));
+    assert_true(traffic_tags_set(&traffic, SPAN_LIT("t=A"), &err));
+    for (size_t i = 0; i < sizeof shares / sizeof shares[0]; i++)
+        assert_false(traffic_shares_set(&traffic, span_str(shares[i]), &err));
+    for (size_t i = 0; i < sizeof tags / sizeof tags[0]; i++)
+        assert_false(traffic_tags_set(&traffic, span_str(tags[i]), &err));
+    assert_int_equal(traffic.count, 3);
+    assert_int_equal(traffic.list[0].percent, 30);
+    assert_null(traffic.list[1].revision);
+    assert_string_equal(traffic_tagged(&traffic, SPAN_LIT("t"))->revision, "A");
+    assert_true(traffic_tags_set(&traffic, SPAN_LIT("t="), &err));
+    assert_null(traffic_tagged(&traffic, SPAN_LIT("t")));
+    traffic_finish(&traffic);
 }
 
 static enum fleet_refusal refusal;
@@ -146,7 +255,7 @@ static void test_a_service_stops_when_all_its_fleets_have(void **state)
 {
     struct service *one = service();
     struct revision *first = add(one, "board", "v1", 10), *second = add(one, "board", "v2", 10);
-    assert_true(service_prepare(one, &err));
+    assert_true(revision_prepare(first, &options, &err) && revision_prepare(second, &options, &err));
     assert_true(service_start(one, &err));
     assert_int_equal(one->state, SERVICE_RUNNING);
     service_stop(one);
@@ -169,6 +278,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_one_service_answers_for_every_host, begin, end),
         cmocka_unit_test_setup_teardown(test_two_services_by_host, begin, end),
         cmocka_unit_test_setup_teardown(test_two_revisions_share_the_requests, begin, end),
+        cmocka_unit_test_setup_teardown(test_a_deployment_gets_traffic_once_it_is_ready, begin, end),
+        cmocka_unit_test_setup_teardown(test_a_newer_deployment_ends_the_one_under_way, begin, end),
+        cmocka_unit_test_setup_teardown(test_tags_lead_to_one_revision, begin, end),
+        cmocka_unit_test(test_wrong_traffic_changes_nothing),
         cmocka_unit_test_setup_teardown(test_a_service_stops_when_all_its_fleets_have, begin, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

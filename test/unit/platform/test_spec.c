@@ -333,6 +333,8 @@ static void test_traffic(void **state)
         {"  traffic: [{percent: 101, latestRevision: true}]\n", "from 0 to 100"},
         {"  traffic: [{percent: 100}]\n", "needs revisionName, or latestRevision: true"},
         {"  traffic: [{percent: 100, latestRevision: true, revisionName: a}]\n", "not both"},
+        {"  traffic: [{percent: 100, latestRevision: true, tag: Old}]\n", "expected a tag"},
+        {"  traffic: [{percent: 100, latestRevision: true, tag: a}, {revisionName: b, tag: a}]\n", "given twice"},
         {"  traffic: [{precent: 100, latestRevision: true}]\n", "did you mean \"percent\""},
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
@@ -342,9 +344,15 @@ static void test_traffic(void **state)
     }
     assert_true(parsed("  traffic: [{percent: 100, latestRevision: true}, {tag: old, revisionName: plain-1}]\n"));
     assert_int_equal(spec.lacking.count, 0);
+    assert_int_equal(spec.traffic.count, 2);
+    assert_null(spec.traffic.list[0].revision);
+    assert_string_equal(spec.traffic.list[1].tag, "old");
     assert_true(parsed("  traffic: [{percent: 50, latestRevision: true}, {percent: 50, revisionName: plain-1}]\n"));
-    assert_int_equal(spec.lacking.count, 1);
+    assert_int_equal(spec.lacking.count, 0);
+    assert_string_equal(spec.traffic.list[1].revision, "plain-1");
+    assert_int_equal(spec.traffic.list[1].percent, 50);
     assert_true(parsed("  traffic: []\n"));
+    assert_int_equal(spec.traffic.count, 0);
 }
 
 static bool named(const char *name, const char *revision)

@@ -1,0 +1,347 @@
+/* catalog: plans what a text asks for, service by service, and carries all of it out or nothing. */
+#include "platform/catalog.h"
+
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "loop/private.h"
+#include "platform/revision.h"
+
+enum { STATE_BYTES_MAX = 64 << 20 };
+
+/* What is to be done about one service. */
+struct plan {
+    struct service *service;
+    struct revision *revision; /* to be deployed; NULL: none, it has one with this template */
+    struct traffic traffic;
+    bool is_new; /* the service is not in the route yet */
+};
+
+static struct service *service_of(struct list *node)
+{
+    return container_of(node, struct service, of_route);
+}
+
+char *catalog_directory(const char *state_dir)
+{
+    const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
+    if (state_dir != NULL)
+        return mem_printf("%s/control", state_dir);
+    if (state != NULL && state[0] == '/')
+        return mem_printf("%s/sennit/control", state);
+    return mem_printf("%s/.local/state/sennit/control", home != NULL ? home : "/tmp");
+}
+
+void catalog_init(struct catalog *catalog, struct programs *programs, const struct up_options *options)
+{
+    *catalog = (struct catalog){.programs = programs, .options = options, .lock = {.fd = -1}};
+    route_init(&catalog->route);
+}
+
+void catalog_finish(struct catalog *catalog)
+{
+    list_each (node, &catalog->route.services) {
+        service_destroy(service_of(node));
+    }
+    specs_finish(&catalog->specs);
+    file_lock_drop(&catalog->lock);
+    free(catalog->directory);
+}
+
+bool catalog_read(struct catalog *catalog, struct err *err)
+{
+    return specs_read(&catalog->specs, catalog->options->path, err);
+}
+
+uint64_t catalog_instances_max(const struct catalog *catalog)
+{
+    uint64_t count = 0;
+    for (size_t i = 0; i < catalog->specs.count; i++)
+        count += catalog->specs.list[i].instances_max;
+    return count;
+}
+
+static struct catalog *catalog_of(const struct service *service)
+{
+    return service->owner;
+}
+
+static void service_stopped(struct service *service)
+{
+    struct catalog *catalog = catalog_of(service);
+    if (--catalog->running == 0)
+        catalog->stopped(catalog);
+}
+
+/* Writes the state folder. What cannot be written is told, and all goes on. */
+static void keep(struct catalog *catalog)
+{
+    struct buf json = {0};
+    struct err err;
+    if (catalog->directory == NULL || catalog->stopping)
+        return;
+    char *path = mem_printf("%s/state.json", catalog->directory);
+    catalog_state_encode(&json, catalog);
+    if (!file_replace(path, buf_span(&json), &err))
+        log_event(LOG_ERROR, "the state cannot be kept: services may be lost with this process",
+                  LOG_C("error", err.text));
+    buf_finish(&json);
+    free(path);
+}
+
+static void service_changed(struct service *service)
+{
+    keep(catalog_of(service));
+}
+
+struct service *catalog_service(struct catalog *catalog)
+{
+    struct service *service = service_create(catalog->programs, catalog->options, service_stopped);
+    service->owner = catalog;
+    service->changed = service_changed;
+    service->is_first = list_empty(&catalog->route.services);
+    return service;
+}
+
+/* Drops what was planned and not carried out. */
+static void plan_finish(struct plan *plan)
+{
+    if (plan->revision != NULL)
+        revision_destroy(plan->revision);
+    if (plan->is_new && plan->service != NULL)
+        service_destroy(plan->service);
+    traffic_finish(&plan->traffic);
+}
+
+/* The revision that has this template already; NULL: none, or the last try failed. */
+static struct revision *same_find(struct service *service, const struct service_spec *spec)
+{
+    struct revision *before = spec->revision_given              ? service_find(service, spec->revision)
+                              : list_empty(&service->revisions) ? NULL
+                                                                : service_latest(service);
+    bool is_same = before != NULL && before->state != REVISION_FAILED &&
+                   span_equal(buf_span(&before->spec.shape), buf_span(&spec->shape));
+    return is_same ? before : NULL;
+}
+
+static bool revision_plan(struct plan *plan, struct catalog *catalog, struct service_spec *spec, struct err *err)
+{
+    struct service *service = plan->service;
+    if (same_find(service, spec) != NULL)
+        return true;
+    if (spec->revision_given && service_find(service, spec->revision) != NULL)
+        return err_set(err,
+                       "%s: the revision %s exists, and a revision never changes: give the new one another name, or "
+                       "leave out spec.template.metadata.name",
+                       spec->path, spec->revision);
+    if (service->state == SERVICE_RUNNING && spec->redis && service->redis.state == MANAGED_REDIS_OFF)
+        return err_set(err, "%s: a managed Redis starts with its service: stop sennit up, and start it again",
+                       spec->path);
+    if (!spec->revision_given && !plan->is_new) {
+        free(spec->revision);
+        spec->revision = service_name_next(service);
+    }
+    plan->revision = revision_create(service, spec, catalog->programs, catalog->options);
+    return revision_prepare(plan->revision, catalog->options, err);
+}
+
+/* Takes what it needs out of `spec`. False with `err` set, and nothing is changed. */
+static bool plan_make(struct plan *plan, struct catalog *catalog, struct service_spec *spec, bool at_start,
+                      struct err *err)
+{
+    struct service *found = route_find(&catalog->route, span_str(spec->name));
+    plan->is_new = found == NULL;
+    plan->service = found != NULL ? found : catalog_service(catalog);
+    if (found != NULL && found->state != (at_start ? SERVICE_LOADED : SERVICE_RUNNING))
+        return err_set(err, "the service %s is still starting, or stops: come back later", spec->name);
+    traffic_copy(&plan->traffic, &spec->traffic);
+    if (plan->traffic.count == 0)
+        traffic_add(&plan->traffic, SPAN_LIT(""), SPAN_LIT(""), TRAFFIC_PERCENT);
+    if (!revision_plan(plan, catalog, spec, err))
+        return false;
+    const char *coming = plan->revision != NULL ? plan->revision->spec.revision : NULL;
+    struct err unknown;
+    if (service_traffic_check(plan->service, &plan->traffic, coming, &unknown))
+        return true;
+    if (!at_start)
+        return err_set(err, "%s", unknown.text);
+    log_event(LOG_WARNING, "traffic for a revision that is not here goes to the latest one",
+              LOG_C("why", unknown.text));
+    return true;
+}
+
+static bool traffic_is_equal(const struct traffic *a, const struct traffic *b)
+{
+    for (size_t i = 0; a->count == b->count && i < a->count; i++) {
+        const struct traffic_target *left = &a->list[i], *right = &b->list[i];
+        if (left->percent != right->percent || !span_equal(span_str(left->revision), span_str(right->revision)) ||
+            !span_equal(span_str(left->tag), span_str(right->tag)))
+            return false;
+    }
+    return a->count == b->count;
+}
+
+/* A new service has nothing to fall back to while it starts, so requests wait for it. */
+static bool plan_carry_out(struct plan *plan, struct catalog *catalog, bool at_start, struct err *err)
+{
+    struct service *service = plan->service;
+    struct revision *revision = plan->revision;
+    plan->revision = NULL;
+    if (at_start && plan->is_new) {
+        service_add(service, revision, NULL);
+        service_traffic_set(service, &plan->traffic);
+    } else if (revision != NULL) {
+        service_deploy(service, revision, &plan->traffic);
+    } else if (!traffic_is_equal(&service->traffic, &plan->traffic)) {
+        service_traffic_set(service, &plan->traffic);
+    }
+    if (!plan->is_new)
+        return true;
+    if (!at_start && !service_start(service, err))
+        return false;
+    plan->is_new = false;
+    catalog->running += !at_start;
+    route_add(&catalog->route, service);
+    return true;
+}
+
+static bool count_check(const struct catalog *catalog, const struct specs *specs, struct err *err)
+{
+    size_t count = 0;
+    list_each (node, &catalog->route.services) {
+        count++;
+    }
+    return count + specs->count <= SPECS_MAX || err_set(err, "more than %d services", SPECS_MAX);
+}
+
+/* `is_file`: they are those of the operator's file. */
+static bool specs_take(struct catalog *catalog, struct specs *specs, bool at_start, bool is_file, struct err *err)
+{
+    struct plan *plans = mem_zero(specs->count, sizeof *plans);
+    char **documents = mem_zero(specs->count, sizeof *documents);
+    bool ok = count_check(catalog, specs, err);
+    for (size_t i = 0; ok && i < specs->count; i++) {
+        struct service *known = route_find(&catalog->route, span_str(specs->list[i].name));
+        documents[i] = mem_text(buf_span(&specs->list[i].document));
+        if (is_file && known != NULL && known->document != NULL && strcmp(known->document, documents[i]) == 0)
+            continue;
+        ok = plan_make(&plans[i], catalog, &specs->list[i], at_start, err);
+    }
+    for (size_t i = 0; ok && i < specs->count; i++) {
+        if (plans[i].service == NULL)
+            continue;
+        plans[i].service->is_first =
+            plans[i].service->is_first && (!plans[i].is_new || list_empty(&catalog->route.services));
+        if (is_file) {
+            free(plans[i].service->document);
+            plans[i].service->document = documents[i];
+            documents[i] = NULL;
+        }
+        ok = plan_carry_out(&plans[i], catalog, at_start, err);
+    }
+    for (size_t i = 0; i < specs->count; i++) {
+        plan_finish(&plans[i]);
+        free(documents[i]);
+    }
+    free(plans);
+    free(documents);
+    keep(catalog);
+    return ok;
+}
+
+/* Both are there, and the same. */
+static bool is_same_file(const char *a, const char *b)
+{
+    struct file_about left, right;
+    return file_about_get(a, &left) && file_about_get(b, &right) && file_about_equal(&left, &right);
+}
+
+bool catalog_apply(struct catalog *catalog, const char *path, struct span text, struct err *err)
+{
+    struct specs specs = {0};
+    if (catalog->stopping)
+        return err_set(err, "sennit up is stopping");
+    bool ok = specs_parse(&specs, path, text, err) &&
+              specs_take(catalog, &specs, false, is_same_file(path, catalog->options->path), err);
+    specs_finish(&specs);
+    return ok;
+}
+
+bool catalog_reload(struct catalog *catalog, struct err *err)
+{
+    struct specs specs = {0};
+    bool ok = specs_read(&specs, catalog->options->path, err) && specs_take(catalog, &specs, false, true, err);
+    specs_finish(&specs);
+    return ok;
+}
+
+/* Without a state folder, services run all the same; they cannot be changed, and nothing is kept. */
+static void state_open(struct catalog *catalog)
+{
+    char *wanted = catalog_directory(catalog->options->state_dir), *lock = NULL;
+    unsigned corrected;
+    struct err err;
+    catalog->directory = private_directory_make(wanted, &corrected, &err);
+    if (catalog->directory != NULL) {
+        lock = mem_printf("%s/lock", catalog->directory);
+        if (!file_lock_take(&catalog->lock, lock, &err)) {
+            free(catalog->directory);
+            catalog->directory = NULL;
+        }
+    }
+    if (catalog->directory == NULL)
+        log_event(
+            LOG_WARNING,
+            "no state folder: commands like `sennit apply` do not reach this sennit up, and revisions end with it; "
+            "--state DIR names a folder of its own",
+            LOG_C("error", err.text));
+    free(lock);
+    free(wanted);
+}
+
+static void state_read(struct catalog *catalog)
+{
+    struct buf json = {0};
+    struct err err;
+    if (catalog->directory == NULL)
+        return;
+    char *path = mem_printf("%s/state.json", catalog->directory);
+    if (file_exists(path) && !file_read(path, STATE_BYTES_MAX, &json, &err))
+        log_event(LOG_ERROR, "the kept state cannot be read", LOG_C("error", err.text));
+    catalog_state_restore(catalog, buf_span(&json));
+    buf_finish(&json);
+    free(path);
+}
+
+bool catalog_open(struct catalog *catalog, struct err *err)
+{
+    state_open(catalog);
+    state_read(catalog);
+    return specs_take(catalog, &catalog->specs, true, true, err);
+}
+
+bool catalog_start(struct catalog *catalog, struct err *err)
+{
+    list_each (node, &catalog->route.services) {
+        if (!service_start(service_of(node), err))
+            return false;
+        catalog->running++;
+    }
+    return true;
+}
+
+void catalog_stop(struct catalog *catalog)
+{
+    catalog->stopping = true;
+    list_each (node, &catalog->route.services) {
+        service_stop(service_of(node));
+    }
+}
+
+void catalog_kill(struct catalog *catalog)
+{
+    list_each (node, &catalog->route.services) {
+        service_kill(service_of(node));
+    }
+}

@@ -1,0 +1,63 @@
+/* catalog: the services of one `sennit up`, and what changes them while they run: the operator's file (at the start and
+ * by SIGHUP) and the commands of the control socket (platform/control.h). `up` owns it.
+ *
+ *     file, folder, text --> specs --> plan of each service --> all of them are carried out, or none
+ *                                                                    |
+ *     state folder <--- written after each change ------------------+--> service --> revision --> fleet
+ *
+ * The state folder has the services, their revisions and the traffic, so that they survive `kill -9`. A service whose
+ * document in the file is the one that was taken last stays as it was; another document is deployed. */
+#ifndef SENNIT_PLATFORM_CATALOG_H
+#define SENNIT_PLATFORM_CATALOG_H
+
+#include "loop/file.h"
+#include "platform/route.h"
+#include "platform/spec_file.h"
+
+struct catalog {
+    struct programs *programs;
+    const struct up_options *options;
+    struct route route; /* lists the services, which the catalog owns */
+    struct specs specs; /* of the file, until the services are made */
+    char *directory;    /* the state folder; NULL: nothing is kept */
+    struct file_lock lock;
+    uint32_t running; /* services that are not stopped yet */
+    bool stopping;
+    void (*stopped)(struct catalog *catalog); /* all are; set by the owner */
+};
+
+/* `programs` and `options` outlive it. */
+void catalog_init(struct catalog *catalog, struct programs *programs, const struct up_options *options);
+/* Everything is stopped, or was never started. */
+void catalog_finish(struct catalog *catalog);
+/* Reads the file or folder of the options. False with `err` set. */
+bool catalog_read(struct catalog *catalog, struct err *err);
+/* The most instances that the services of the file may have. */
+uint64_t catalog_instances_max(const struct catalog *catalog);
+/* Makes the services: those of the state folder, and what the file says of them. The user is the one that it stays, and
+ * the file was read. False with `err` set. */
+bool catalog_open(struct catalog *catalog, struct err *err);
+bool catalog_start(struct catalog *catalog, struct err *err);
+/* Ends all services; `stopped` follows. */
+void catalog_stop(struct catalog *catalog);
+/* Sends SIGKILL to all that runs. */
+void catalog_kill(struct catalog *catalog);
+
+/* Deploys what `text` says, documents of a file at `path`. New requests go to a new revision once it is ready. False
+ * with `err` set: something is wrong with one of them, and none is changed. */
+bool catalog_apply(struct catalog *catalog, const char *path, struct span text, struct err *err);
+/* The same with the file of the options, read again. */
+bool catalog_reload(struct catalog *catalog, struct err *err);
+
+/* catalog_state.c: appends the state as JSON; makes services of it, in the route. A service or a revision that cannot
+ * be restored is left out, and the log says why. */
+void catalog_state_encode(struct buf *to, const struct catalog *catalog);
+void catalog_state_restore(struct catalog *catalog, struct span json);
+/* catalog.c, for catalog_state.c: a new service, not in the route yet. */
+struct service *catalog_service(struct catalog *catalog);
+
+/* The folder of the control socket and the state: DIR/control, by default $XDG_STATE_HOME/sennit/control. The caller
+ * frees it. */
+char *catalog_directory(const char *state_dir);
+
+#endif

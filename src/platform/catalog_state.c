@@ -1,0 +1,181 @@
+/* catalog_state: the state folder's JSON. Revisions are kept as the documents that they were read from. */
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "platform/catalog.h"
+#include "wire/json.h"
+
+static void text_encode(struct buf *to, const char *key, struct span text)
+{
+    buf_printf(to, "\"%s\":\"", key);
+    buf_append_json(to, text);
+    buf_append(to, SPAN_LIT("\","));
+}
+
+static void traffic_encode(struct buf *to, const struct traffic *traffic)
+{
+    buf_append(to, SPAN_LIT("\"traffic\":["));
+    for (size_t i = 0; i < traffic->count; i++) {
+        buf_append(to, i > 0 ? SPAN_LIT(",{") : SPAN_LIT("{"));
+        text_encode(to, "revision", span_str(traffic->list[i].revision));
+        text_encode(to, "tag", span_str(traffic->list[i].tag));
+        buf_printf(to, "\"percent\":%u}", traffic->list[i].percent);
+    }
+    buf_append(to, SPAN_LIT("],"));
+}
+
+static void revision_encode(struct buf *to, const struct revision *revision)
+{
+    buf_append_char(to, '{');
+    text_encode(to, "name", span_str(revision->spec.revision));
+    text_encode(to, "state", span_str(revision_state_name(revision)));
+    text_encode(to, "fault", span_str(revision->fault));
+    text_encode(to, "path", span_str(revision->spec.path));
+    text_encode(to, "document", buf_span(&revision->spec.document));
+    buf_printf(to, "\"created_ms\":%lld}", (long long)revision->created_ms);
+}
+
+static void service_encode(struct buf *to, const struct service *service)
+{
+    const char *separator = "";
+    buf_append_char(to, '{');
+    text_encode(to, "name", span_str(service->name));
+    if (service->document != NULL && service->deploying == NULL)
+        text_encode(to, "document", span_str(service->document));
+    traffic_encode(to, &service->traffic);
+    buf_printf(to, "\"number\":%u,\"revisions\":[", service->number);
+    list_each (node, &service->revisions) {
+        const struct revision *revision = container_of(node, struct revision, of_service);
+        if (revision->state == REVISION_PROVING)
+            continue;
+        buf_append(to, span_str(separator));
+        revision_encode(to, revision);
+        separator = ",";
+    }
+    buf_append(to, SPAN_LIT("]}"));
+}
+
+void catalog_state_encode(struct buf *to, const struct catalog *catalog)
+{
+    const char *separator = "";
+    buf_append_char(to, '{');
+    text_encode(to, "file", span_str(catalog->options->path));
+    buf_append(to, SPAN_LIT("\"services\":["));
+    list_each (node, &catalog->route.services) {
+        buf_append(to, span_str(separator));
+        service_encode(to, container_of(node, struct service, of_route));
+        separator = ",";
+    }
+    buf_append(to, SPAN_LIT("]}\n"));
+}
+
+/* The text of a member; empty if there is none. The caller finishes the buffer. */
+static struct buf text_get(struct span object, const char *key)
+{
+    struct buf text = {0};
+    struct span value = json_object_get(object, span_str(key));
+    if (value.data != NULL)
+        json_string_decode(value, &text);
+    return text;
+}
+
+static uint64_t number_get(struct span object, const char *key)
+{
+    uint64_t value = 0;
+    struct span text = json_object_get(object, span_str(key));
+    return text.data != NULL && span_to_u64(text, &value) ? value : 0;
+}
+
+/* A revision whose program is not there any more stays in the list, as a failed one. */
+static void revision_put_back(struct service *service, struct service_spec *spec, struct span json)
+{
+    struct buf state = text_get(json, "state"), fault = text_get(json, "fault");
+    struct revision *revision = revision_create(service, spec, service->programs, service->options);
+    struct err err;
+    revision->created_ms = (int64_t)number_get(json, "created_ms");
+    bool had_failed = span_equal(buf_span(&state), SPAN_LIT("failed"));
+    bool is_prepared = had_failed || revision_prepare(revision, service->options, &err);
+    char *why = had_failed ? mem_text(buf_span(&fault)) : is_prepared ? NULL : mem_text(span_str(err.text));
+    if (!is_prepared)
+        log_event(LOG_WARNING, "a kept revision cannot run any more", LOG_C("revision", revision->spec.revision),
+                  LOG_C("why", why));
+    service_add(service, revision, why);
+    free(why);
+    buf_finish(&state);
+    buf_finish(&fault);
+}
+
+static void revision_restore(struct service *service, struct span json)
+{
+    struct service_spec spec;
+    struct buf name = text_get(json, "name"), path = text_get(json, "path"), document = text_get(json, "document");
+    char *where = mem_text(buf_span(&path));
+    struct err err;
+    if (service_spec_parse(&spec, where, buf_span(&document), &err)) {
+        free(spec.revision);
+        spec.revision = mem_text(buf_span(&name));
+        revision_put_back(service, &spec, json);
+    } else {
+        log_event(LOG_WARNING, "a kept revision cannot be read any more", LOG_S("revision", buf_span(&name)),
+                  LOG_C("error", err.text));
+    }
+    service_spec_finish(&spec);
+    free(where);
+    buf_finish(&name);
+    buf_finish(&path);
+    buf_finish(&document);
+}
+
+static void traffic_restore(struct traffic *traffic, struct span list)
+{
+    struct span target;
+    while (json_array_next(&list, &target)) {
+        struct buf revision = text_get(target, "revision"), tag = text_get(target, "tag");
+        traffic_add(traffic, buf_span(&revision), buf_span(&tag), (uint32_t)number_get(target, "percent"));
+        buf_finish(&revision);
+        buf_finish(&tag);
+    }
+}
+
+static void service_put_back(struct catalog *catalog, struct span json)
+{
+    struct service *service = catalog_service(catalog);
+    struct span list = json_object_get(json, SPAN_LIT("revisions")), one;
+    struct buf document = text_get(json, "document");
+    traffic_restore(&service->traffic, json_object_get(json, SPAN_LIT("traffic")));
+    service->number = (uint32_t)number_get(json, "number");
+    while (list.data != NULL && json_array_next(&list, &one))
+        revision_restore(service, one);
+    if (document.len > 0)
+        service->document = mem_text(buf_span(&document));
+    buf_finish(&document);
+    if (service_latest_ready(service) == NULL) { /* there is nothing to go on with */
+        service_destroy(service);
+        return;
+    }
+    log_event(LOG_INFO, "found again", LOG_C("service", service->name),
+              LOG_C("latest", service_latest_ready(service)->spec.revision));
+    route_add(&catalog->route, service);
+}
+
+void catalog_state_restore(struct catalog *catalog, struct span json)
+{
+    struct span text = json_trim(json), services, one;
+    if (text.len == 0)
+        return;
+    if (!json_is_valid(text)) {
+        log_event(LOG_ERROR, "the kept state is damaged, and left aside");
+        return;
+    }
+    struct buf file = text_get(text, "file");
+    bool is_ours = span_equal(buf_span(&file), span_str(catalog->options->path));
+    buf_finish(&file);
+    services = json_object_get(text, SPAN_LIT("services"));
+    if (!is_ours) {
+        log_event(LOG_INFO, "the state folder is of another file, and begins anew");
+        return;
+    }
+    while (services.data != NULL && json_array_next(&services, &one))
+        service_put_back(catalog, one);
+}
