@@ -347,6 +347,7 @@ static void token_drop(struct session *session)
         return;
     session->sessions->token_bytes -= strlen(session->token);
     explicit_bzero(session->token, strlen(session->token));
+    free(session->denial);
     free(session->token);
     session->token = NULL;
 }

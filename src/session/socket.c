@@ -85,14 +85,30 @@ static struct frame *event_encode(const struct subscriber *subscriber, const str
 
 static_assert((int)CALL_ID_BYTES_MAX >= (int)SOCKETIO_ACK_DIGITS_MAX, "the id of every acknowledgement fits");
 
+/* Stock clients take a text at the end of any event for a position. So the position of all that was sent is there. */
+static void ask(struct subscriber *subscriber, struct span id, const struct content *content)
+{
+    struct content asked = *content;
+    struct buf text = {0};
+    struct token token;
+    if (subscriber->nsp->recoverable) {
+        buf_append(&text, span_sub(content->args, 0, content->args.len - 1));
+        if (member_is_settled(&subscriber->member) && member_token(&subscriber->member, &token)) {
+            buf_append(&text, SPAN_LIT(",\""));
+            token_encode(&text, &token);
+            buf_append(&text, SPAN_LIT("\"]"));
+        } else {
+            buf_append(&text, SPAN_LIT(",null]"));
+        }
+        asked.args = buf_span(&text);
+    }
+    socket_packet_send(subscriber->session, SOCKETIO_EVENT, subscriber->nsp->name, id, &asked);
+    buf_finish(&text);
+}
+
 static void answer(struct subscriber *subscriber, struct span ack_id, const struct content *content)
 {
     socket_packet_send(subscriber->session, SOCKETIO_ACK, subscriber->nsp->name, ack_id, content);
-}
-
-static void ask(struct subscriber *subscriber, struct span id, const struct content *content)
-{
-    socket_packet_send(subscriber->session, SOCKETIO_EVENT, subscriber->nsp->name, id, content);
 }
 
 static void disconnected(struct subscriber *subscriber)
@@ -136,8 +152,11 @@ static void connect_refuse(struct session *session, const struct socketio_packet
                                                                : "Not authorized";
     struct buf text = {0};
     refusals_note(&session->sessions->refusals, refusal, none, packet->nsp);
-    buf_printf(&text, "{\"message\":\"%s\",\"data\":{\"error\":\"%s\",\"reason\":\"%s\"}}", message,
-               refusal_text(refusal), refusal_name(refusal));
+    if (refusal == REFUSAL_BY_APPLICATION && session->denial != NULL)
+        buf_append(&text, span_str(session->denial));
+    else
+        buf_printf(&text, "{\"message\":\"%s\",\"data\":{\"error\":\"%s\",\"reason\":\"%s\"}}", message,
+                   refusal_text(refusal), refusal_name(refusal));
     struct content content = content_of(buf_span(&text));
     socket_packet_send(session, SOCKETIO_CONNECT_ERROR, packet->nsp, none, &content);
     buf_finish(&text);
@@ -207,6 +226,11 @@ static void ack_received(struct subscriber *subscriber, const struct socketio_pa
     if (packet->ack_id.len == 0)
         return;
     answer.args = packet->payload;
+    struct session_app *app = subscriber->sessions->app;
+    if (app->answered != NULL && packet->payload.data != NULL &&
+        packet->depth <= subscriber->sessions->limits.nesting_max && content->count <= CONTENT_ATTACHMENTS_MAX &&
+        app->answered(app, subscriber, packet->ack_id, &answer))
+        return;
     if (packet->depth > subscriber->sessions->limits.nesting_max)
         asking_answer_refused(subscriber, packet->ack_id, REFUSAL_TOO_DEEP);
     else if (packet->payload.data != NULL)

@@ -39,9 +39,9 @@ void subscriber_lease_release(struct subscriber *subscriber, bool for_good);
 /* Before a connected subscriber's lease is left: writes it again if a room got its first entry since, or if the last
  * write failed. Whoever claims it must know which rooms have a log. */
 void subscriber_lease_write_last(struct subscriber *subscriber);
-/* The transport of this peer is gone. The lease stays for whoever claims it, unless too much stays of others already.
- */
-void subscriber_lease_leave(struct subscriber *subscriber, const struct broker_lease *lease, const struct addr_ip *from,
+/* The transport of this peer is gone. The lease stays for whoever claims it, unless too much stays of others already:
+ * then this returns false. */
+bool subscriber_lease_leave(struct subscriber *subscriber, const struct broker_lease *lease, const struct addr_ip *from,
                             enum close_reason reason);
 
 /* As a directive of this seq (0: it is not logged) demands: joins these rooms, or leaves them. A room that cannot be
