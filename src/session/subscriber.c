@@ -268,49 +268,6 @@ static bool rooms_restore(struct subscriber *subscriber, struct span rooms, cons
     return more == 0 && any && (token != NULL ? token->seq : 0) >= floor;
 }
 
-/* Longer ones are not from here. */
-static void data_keep(struct subscriber *subscriber, struct span data)
-{
-    free(subscriber->data);
-    subscriber->data = data.len > 0 && data.len <= SUBSCRIBER_DATA_BYTES_MAX ? mem_text(data) : NULL;
-    subscriber->data_len = subscriber->data != NULL ? (uint32_t)data.len : 0;
-}
-
-void subscriber_data_set(struct subscriber *subscriber, struct span data)
-{
-    data_keep(subscriber, data);
-    if (subscriber_is_leased(subscriber) && subscriber->state == SUBSCRIBER_CONNECTED)
-        subscriber_lease_refresh(subscriber);
-}
-
-struct leaver subscriber_leaver(const struct subscriber *subscriber)
-{
-    return (struct leaver){
-        .nsp = subscriber->nsp,
-        .sid = subscriber_sid(subscriber),
-        .lease = subscriber->lease_name != NULL ? subscriber_lease_name(subscriber) : SPAN_LIT(""),
-        .data = span_of(subscriber->data, subscriber->data_len),
-        .part = subscriber->part,
-        .generation = subscriber->generation,
-    };
-}
-
-static void departed(struct sessions *sessions, const struct leaver *leaver, enum departure departure,
-                     enum close_reason reason)
-{
-    if (sessions->app->departed != NULL && leaver->sid.len != 0)
-        sessions->app->departed(sessions->app, leaver, departure, reason);
-}
-
-/* The lease of a client that comes back is given up: whom it was for has ended. */
-static void lease_ended(struct subscriber *subscriber, const struct broker_lease *lease)
-{
-    struct span stale, subject;
-    struct leaver leaver = {.nsp = subscriber->nsp, .sid = lease->sid, .lease = lease->pid};
-    lease_data_decode(lease->data, &stale, &subject, &leaver.data);
-    departed(subscriber->sessions, &leaver, DEPARTURE_ENDED, CLOSE_HISTORY_LOST);
-}
-
 /* Takes over the lease of another instance, or of an earlier connection to this one. */
 static void resume_begin(struct subscriber *subscriber, const struct broker_lease *lease)
 {
@@ -318,7 +275,7 @@ static void resume_begin(struct subscriber *subscriber, const struct broker_leas
     struct span stale, subject, data;
     bool has_token = subscriber->offset != NULL && token_decode(span_str(subscriber->offset), &token);
     lease_data_decode(lease->data, &stale, &subject, &data);
-    data_keep(subscriber, data);
+    subscriber_data_keep(subscriber, data);
     /* The very token from before the session began: the client has received no event of the session yet. */
     if (has_token && span_equal(stale, span_str(subscriber->offset)))
         has_token = false;
@@ -400,7 +357,7 @@ static void claimed(void *arg, enum broker_result result, const struct broker_le
         sessions->counters.resumes_refused++;
         if (result == BROKER_OK) {
             departed_returned(sessions, lease->pid);
-            lease_ended(subscriber, lease);
+            subscriber_lease_ended(subscriber, lease);
             broker_lease_release(hub_broker(sessions->hub), lease, true);
         }
         if (subscriber->is_moved)
@@ -430,8 +387,8 @@ static void retry(struct timer *timer)
     } else if (subscriber->state == SUBSCRIBER_RESTARTING) {
         subscriber->sessions->counters.resumes_refused++;
         const struct leaver leaver = subscriber_leaver(subscriber);
-        departed(subscriber->sessions, &leaver, DEPARTURE_ENDED, CLOSE_HISTORY_LOST);
-        data_keep(subscriber, SPAN_LIT(""));
+        subscriber_departed(subscriber->sessions, &leaver, DEPARTURE_ENDED, CLOSE_HISTORY_LOST);
+        subscriber_data_keep(subscriber, SPAN_LIT(""));
         member_finish(&subscriber->member);
         subscriber_unlist(subscriber);
         subscriber_lease_release(subscriber, true);
@@ -541,7 +498,7 @@ static void detach(struct subscriber *subscriber, bool for_good, enum close_reas
     asking_end(subscriber, reason == CLOSE_PARKED);
     if (subscriber->part != NULL || subscriber->state == SUBSCRIBER_RESUMING) {
         const struct leaver leaver = subscriber_leaver(subscriber);
-        departed(sessions, &leaver, departure, reason);
+        subscriber_departed(sessions, &leaver, departure, reason);
     }
     subscriber->part = NULL;
     subscriber_set_state(subscriber, SUBSCRIBER_GONE);

@@ -25,6 +25,13 @@ bool subscriber_has_ended(const struct subscriber *subscriber);
  * owner may enter under the same sid, and a late leave from here must not remove it. */
 void subscriber_give_up(struct subscriber *subscriber, bool may_return, enum close_reason reason);
 
+/* subscriber_data.c: keeps these bytes without writing the lease; tells the application that one has gone; that the
+ * lease of a client that comes back is given up. */
+void subscriber_data_keep(struct subscriber *subscriber, struct span data);
+void subscriber_departed(struct sessions *sessions, const struct leaver *leaver, enum departure departure,
+                         enum close_reason reason);
+void subscriber_lease_ended(struct subscriber *subscriber, const struct broker_lease *lease);
+
 /* subscriber_lease.c. The name of its lease, from the client's pid; to be set before anything else of its lease. */
 void subscriber_lease_name_set(struct subscriber *subscriber, struct span pid);
 /* The names of its lease and of its own room, for a call to the broker; the caller finishes `own`. */
