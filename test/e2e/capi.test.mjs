@@ -7,7 +7,7 @@ import path from 'node:path';
 import { once } from 'node:events';
 import { after, before, test } from 'node:test';
 import { io } from 'socket.io-client';
-import { freePort, redis, sennit, serve, temporary, top, until } from './lib.mjs';
+import { freePort, redis, sennit, until } from './lib.mjs';
 
 const build = path.resolve(fs.realpathSync(sennit), '../../..');
 const example = (name) => path.join(build, 'examples', name);
@@ -131,7 +131,9 @@ test("the chatroom, by the events of Google's tutorial: rooms, history in the ac
 });
 
 for (const [library, file] of [['shared', 'capi_probe'], ['static', 'capi_static']]) {
-  test(`every other call, linked with the ${library} library`, async () => {
+  test(`every other call, linked with the ${library} library`, async (t) => {
+    const broker = await redis(); // instances of another test would be missed in the counts
+    t.after(() => broker.close());
     const two = [await instance(path.join(build, 'test/e2e/capi', file), broker.url), await instance(path.join(build, 'test/e2e/capi', file), broker.url)];
     const at = (number, options) => client({ url: `${two[number].url}/probe` }, options);
     const [a, b] = [at(0), at(1)];

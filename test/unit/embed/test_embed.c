@@ -49,9 +49,9 @@ static void test_only_json_comes_of_a_format(void **state)
 {
     struct format_result result;
     const struct sennit_blob blob = {"\x00\x01", 2};
-    assert_string_equal(formatted(&result, "{'a':s,'b':[i,I,f]},b,n,j,s", "\"},x\n", -7, INT64_MIN, 0.25, 1, " {\"k\":[]} ",
-                                  (char *)NULL),
-                        "[{\"a\":\"\\\"},x\\n\",\"b\":[-7,-9223372036854775808,0.25]},true,null,{\"k\":[]},null]");
+    assert_string_equal(formatted(&result, "{'a':s,'b':[i,I,f]},b,n,j,s", "\"},x\n", -7, INT64_MIN, 0.25, 1,
+                                  " {\"k\":[]} ", (char *)NULL),
+                        "[{\"a\":\"\\\"},x\\u000a\",\"b\":[-7,-9223372036854775808,0.25]},true,null,{\"k\":[]},null]");
     buf_finish(&result.text);
     assert_string_equal(formatted(&result, "{'file':x}", &blob), "[{\"file\":{\"_placeholder\":true,\"num\":0}}]");
     assert_int_equal(result.content.count, 1);
@@ -108,6 +108,8 @@ static void test_a_handle_is_looked_up(void **state)
     handle_end(two);
     handle_end(three);
     assert_null(handle_peek(three, HANDLE_TIMER));
+    for (int64_t second = loop_clock_ms() / 1000; loop_clock_ms() / 1000 == second;)
+        usleep(10000); /* the lines of this one may be used up */
     for (int i = 0; i < 100; i++)
         handle_misused("test", "again and again");
     int lines = 0;

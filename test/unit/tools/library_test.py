@@ -11,8 +11,13 @@ LIBRARY = os.path.join(BUILD, "src/embed")
 STRICT = ["-Wall", "-Wextra", "-pedantic", "-Werror", "-I" + os.path.join(TOP, "include")]
 
 
+def read(name):
+    with open(os.path.join(TOP, name), encoding="utf-8") as file:
+        return file.read()
+
+
 def declared():
-    text = open(os.path.join(TOP, "include/sennit.h")).read()
+    text = read("include/sennit.h")
     return set(re.findall(r"^SENNIT_API [^;(]*?\b(sennit_\w+)\(", text, re.M))
 
 
@@ -40,7 +45,7 @@ class Library(unittest.TestCase):
         self.assertEqual(shown, declared())
 
     def test_the_reference(self):
-        text = open(os.path.join(TOP, "docs/sennit.h.md")).read()
+        text = read("docs/sennit.h.md")
         programs = re.findall(r"```c\n(.*?)```", text, re.S)
         for program in programs:
             done = compiled(program, STRICT + ["-std=c11", "-Wno-unused-parameter"])
