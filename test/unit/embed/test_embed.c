@@ -108,7 +108,7 @@ static void test_a_handle_is_looked_up(void **state)
     handle_end(two);
     handle_end(three);
     assert_null(handle_peek(three, HANDLE_TIMER));
-    for (int64_t second = loop_clock_ms() / 1000; loop_clock_ms() / 1000 == second;)
+    for (int64_t now = loop_clock_ms() / 1000; loop_clock_ms() / 1000 == now;)
         usleep(10000); /* the lines of this one may be used up */
     for (int i = 0; i < 100; i++)
         handle_misused("test", "again and again");
