@@ -347,7 +347,6 @@ static void token_drop(struct session *session)
         return;
     session->sessions->token_bytes -= strlen(session->token);
     explicit_bzero(session->token, strlen(session->token));
-    free(session->denial);
     free(session->token);
     session->token = NULL;
 }
@@ -382,6 +381,7 @@ void session_closed(struct session *session, enum close_reason reason)
     list_remove(&session->of_all);
     sessions->count--;
     sessions->of_protocol[session->protocol->kind]--;
+    free(session->denial);
     free(session);
 }
 
