@@ -85,30 +85,14 @@ static struct frame *event_encode(const struct subscriber *subscriber, const str
 
 static_assert((int)CALL_ID_BYTES_MAX >= (int)SOCKETIO_ACK_DIGITS_MAX, "the id of every acknowledgement fits");
 
-/* Stock clients take a text at the end of any event for a position. So the position of all that was sent is there. */
-static void ask(struct subscriber *subscriber, struct span id, const struct content *content)
-{
-    struct content asked = *content;
-    struct buf text = {0};
-    struct token token;
-    if (subscriber->nsp->recoverable) {
-        buf_append(&text, span_sub(content->args, 0, content->args.len - 1));
-        if (member_is_settled(&subscriber->member) && member_token(&subscriber->member, &token)) {
-            buf_append(&text, SPAN_LIT(",\""));
-            token_encode(&text, &token);
-            buf_append(&text, SPAN_LIT("\"]"));
-        } else {
-            buf_append(&text, SPAN_LIT(",null]"));
-        }
-        asked.args = buf_span(&text);
-    }
-    socket_packet_send(subscriber->session, SOCKETIO_EVENT, subscriber->nsp->name, id, &asked);
-    buf_finish(&text);
-}
-
 static void answer(struct subscriber *subscriber, struct span ack_id, const struct content *content)
 {
     socket_packet_send(subscriber->session, SOCKETIO_ACK, subscriber->nsp->name, ack_id, content);
+}
+
+static void ask(struct subscriber *subscriber, struct span id, const struct content *content)
+{
+    socket_packet_send(subscriber->session, SOCKETIO_EVENT, subscriber->nsp->name, id, content);
 }
 
 static void disconnected(struct subscriber *subscriber)
