@@ -1,4 +1,4 @@
-# The chatroom as an image, from the project's root: docker build -f examples/chatroom/Dockerfile -t chatroom .
+# chatroom.c as an image, from the project's root: docker build -f examples/chatroom/Dockerfile.c -t chatroom .
 FROM debian:12 AS build
 RUN apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev meson ninja-build pkg-config python3 \
     libssl-dev libcjose-dev libjansson-dev libhiredis-dev libyaml-dev liburiparser-dev libc-ares-dev zlib1g-dev libcmocka-dev liblua5.1-0-dev
