@@ -7,8 +7,10 @@ all: ## build build/sennit, installing what is missing
 	@tools/install run
 	@tools/build build
 
-run: all ## the whiteboard on the local platform, several instances, Redis beside them
-	@exec build/sennit up examples/whiteboard/service.yaml
+APP = whiteboard
+PORT = 8080
+run: all ## the whiteboard on the local platform, several instances, Redis beside them; APP=chatroom PORT=8081: the chatroom, beside it
+	@exec build/sennit up examples/$(APP)/service.yaml --port $(PORT)
 
 PREFIX = /usr/local
 install: ## install the program, the library, sennit.h, manual pages and completion: PREFIX=/usr/local DESTDIR=
@@ -35,7 +37,7 @@ sim: ## whole simulated fleets: SEED=n replays one and tells, SEEDS=n runs so ma
 mutate: ## break the product on purpose, in every way of test/mutants: the proof must object (MUTANTS="skip-* claim-once")
 	@tools/install test
 	@tools/mutate $(MUTANTS)
-	@[ -n "$(MUTANTS)" ] || SENNIT_FAULTS=1 node --test test/e2e/client.test.mjs
+	@[ -n "$(MUTANTS)" ] || SENNIT_FAULTS=1 node --test test/e2e/client.test.mjs test/e2e/pages.test.mjs
 
 chaos: SECONDS = 300
 chaos: all ## eight real instances in bad weather for five minutes, or `make chaos SECONDS=30 SEED=2`: nothing may be lost
@@ -81,9 +83,9 @@ bench-bytes: ## what a byte that a client sends costs an instance, the dearest k
 	@tools/build build-release --buildtype=release
 	@node bench/bytes.mjs
 
-screenshot: all ## docs/whiteboard.png, of a service that `make run` has started
+screenshot: all ## docs/whiteboard.png and docs/chatroom.png, each of a service of its own
 	@tools/install test
-	@node tools/screenshot.mjs http://localhost:8080 docs/whiteboard.png
+	@node tools/screenshot.mjs
 
 clean: ## remove what was built
 	@rm -rf build build-install build-asan build-fuzz build-clang build-release

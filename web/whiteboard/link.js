@@ -1,0 +1,1 @@
+../shared/link.js
