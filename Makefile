@@ -1,5 +1,5 @@
 # The whole vocabulary. Everything is built with Meson, in build/.
-.PHONY: all run test asan sim mutate chaos fuzz attack check fmt bench bench-deflate bench-log bench-bytes screenshot clean help
+.PHONY: all run install test asan sim mutate chaos fuzz attack check fmt bench bench-deflate bench-log bench-bytes screenshot clean help
 
 SOURCES = $(shell git ls-files 'src/*.[ch]' 'test/*.[ch]' 'bench/*.[ch]' 2>/dev/null)
 
@@ -11,6 +11,13 @@ APP = whiteboard
 PORT = 8080
 run: all ## the whiteboard on the local platform, several instances, Redis beside them; APP=chatroom PORT=8081: the chatroom, beside it
 	@exec build/sennit up examples/$(APP)/service.yaml --port $(PORT)
+
+PREFIX = /usr/local
+install: ## install the program, the library, sennit.h, manual pages and completion: PREFIX=/usr/local DESTDIR=
+	@tools/install run
+	@tools/build build-install --buildtype=release --prefix=$(PREFIX)
+	@meson configure build-install --prefix=$(PREFIX)
+	@DESTDIR=$(abspath $(DESTDIR)) meson install -C build-install --quiet
 
 test: ## all tests; ends in a count
 	@tools/install test
@@ -81,7 +88,7 @@ screenshot: all ## docs/whiteboard.png and docs/chatroom.png, each of a service 
 	@node tools/screenshot.mjs
 
 clean: ## remove what was built
-	@rm -rf build build-asan build-fuzz build-clang build-release
+	@rm -rf build build-install build-asan build-fuzz build-clang build-release
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20

@@ -10,7 +10,7 @@ import os, re, sys
 ROOT = os.path.abspath(sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(__file__), ".."))
 
 # A layer may include itself and the layers listed here.
-ORDER = ["base", "wire", "loop", "net", "http", "broker", "hub", "session", "app", "serve"]
+ORDER = ["base", "wire", "loop", "net", "http", "broker", "hub", "session", "app", "serve", "embed"]
 MAY = {layer: set(ORDER[: at + 1]) for at, layer in enumerate(ORDER)}
 MAY["platform"] = {"base", "wire", "loop", "net", "http", "platform"}
 MAY["load"] = {"base", "wire", "loop", "net", "load"}
@@ -47,15 +47,15 @@ PROCESS = {
     r"signal|sigaction|sigprocmask|pthread_sigmask|waitpid|waitid|wait[34]?|umask|chdir|fchdir|setlocale|setrlimit|prctl|setenv|unsetenv|"
     r"putenv|clearenv|atexit|on_exit|set(?:e|re|res)?[ug]id|initgroups|setsid|setpgid|tzset|mallopt|mlockall|OPENSSL_init_\w+|"
     r"OPENSSL_cleanup": {"loop/child.c", "loop/process.c", "loop/signals.c"},
-    r"process_signals_set": {"loop/process.c", "cli/main.c"},
-    r"process_files_allow": {"loop/process.c", "cli/cmd_serve.c", "cli/cmd_up.c", "platform/up.c", "load/load.c"},
+    r"process_signals_set": {"loop/process.c", "cli/main.c", "embed/server.c"},
+    r"process_files_allow": {"loop/process.c", "cli/cmd_serve.c", "cli/cmd_up.c", "embed/server.c", "platform/up.c", "load/load.c"},
     r"process_user_become": {"loop/process.c", "platform/up.c"},
     r"signal_watch_start": {"loop/signals.c", "serve/serve.c", "platform/up.c", "load/load.c"},
-    r"log_init": {"base/log.c", "cli/log_options.c", "cli/cmd_load.c"},
+    r"log_init": {"base/log.c", "embed/log_options.c", "embed/log_sink.c", "cli/cmd_load.c"},
 }
-# Files that may have variables which outlive a call: the log, and the counters of memory. All other state belongs to an
+# Files that may have variables which outlive a call: the log, the counters of memory, and a thread's table of handles. All other state belongs to an
 # object that its owner creates.
-STATE = {"base/log.c", "base/mem.c", "base/frame.c"}
+STATE = {"base/log.c", "base/mem.c", "base/frame.c", "embed/handle.c", "embed/log_sink.c"}
 # Words of C++ that are names in C; a header that has one cannot be included there.
 KEYWORDS = set(
     "and and_eq asm bitand bitor catch char8_t char16_t char32_t class co_await co_return co_yield compl concept consteval constexpr constinit "

@@ -349,6 +349,17 @@ static void event(struct session_app *app, struct subscriber *subscriber, const 
         named_event(subscriber, rule, asked);
 }
 
+struct relay_nsp *relay_nsp_open(struct relay *relay, struct span name)
+{
+    struct err err;
+    struct yaml_node *nothing = yaml_parse("a namespace of the program", SPAN_LIT("{auth: none, events: {}}"), &err);
+    struct relay_nsp *config = relay_nsp_add(relay, name);
+    config->logs = relay_nsp_read(config, nothing, relay->namespaces.seed, &err);
+    config->nsp.recoverable = config->nsp.direct = true;
+    yaml_destroy(nothing);
+    return config;
+}
+
 bool relay_init(struct relay *relay, struct loop *loop, const struct yaml_node *namespaces, struct err *err)
 {
     uint64_t seed[2];

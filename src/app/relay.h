@@ -105,6 +105,12 @@ struct relay {
 bool relay_init(struct relay *relay, struct loop *loop, const struct yaml_node *namespaces, struct err *err);
 void relay_finish(struct relay *relay); /* accepts zeroed */
 
+/* A namespace that a program has beside those of the configuration: everybody may connect, its sockets resume and can
+ * be sent to, and no event has a rule. The relay owns it; its name is not taken yet, and is one that
+ * relay_nsp_name_is_valid takes. */
+struct relay_nsp *relay_nsp_open(struct relay *relay, struct span name);
+bool relay_nsp_name_is_valid(struct span name);
+
 /* The retention of a message without a sender, of the relay's namespace `nsp`: as the event's rule says. An event
  * without a rule (its name in plain text), and a directive (no name), is logged as other events of the room are, if the
  * namespace logs any. NULL: it is not logged. `room` is empty for the namespace itself and for several rooms. */

@@ -110,6 +110,11 @@ void io_move(struct io *to, struct io *from);
 /* Sets the events for which `ready` is called (level-triggered); 0 for none. */
 void io_want(struct io *io, unsigned events);
 
+/* Watches a descriptor that is not ours: `io`, initialised and closed, is open, to be ended by io_give_back, which
+ * leaves the descriptor open. Not for io_close. */
+void io_borrow(struct io *io, int fd);
+void io_give_back(struct io *io);
+
 static inline bool io_is_open(const struct io *io)
 {
     return io->fd >= 0;

@@ -60,6 +60,21 @@ void io_close(struct io *io, bool reset)
     io->want = 0;
 }
 
+void io_borrow(struct io *io, int fd)
+{
+    assert(io->fd < 0);
+    io->fd = fd;
+}
+
+void io_give_back(struct io *io)
+{
+    if (io->fd < 0)
+        return;
+    io_want(io, 0);
+    loop_batch_forget(io->loop, io);
+    io->fd = -1;
+}
+
 void io_move(struct io *to, struct io *from)
 {
     assert(to->fd < 0 && to->loop == from->loop);

@@ -118,6 +118,8 @@
       "again") \
     X(CONNECT_FORBIDDEN, "connect_forbidden", LOG_INFO, \
       "the rules do not let this client connect: see `access: connect` of the namespace, and the token's claims") \
+    X(BY_APPLICATION, "by_application", LOG_INFO, \
+      "the program behind this namespace does not let the client connect: what it was told says why") \
     X(SEND_FORBIDDEN, "send_forbidden", LOG_INFO, \
       "the rules do not let this client send that event there: see `access:` of the namespace, and the token's " \
       "claims") \

@@ -158,6 +158,7 @@ static bool file_read_config(struct serve_config *config, struct loop *loop, con
     struct buf text = {0};
     struct yaml_node *root = NULL;
     bool ok = false;
+    config->is_built_in = path == NULL;
     if (path == NULL)
         buf_append(&text, span_str(nothing_relayed));
     else if (!file_read(path, YAML_BYTES_MAX, &text, err))

@@ -23,6 +23,7 @@ struct serve_options {
     const char *rotate;          /* "auto", "off", or a duration */
     const char *trusted_hops;    /* number of proxies */
     uint64_t files_allowed;      /* descriptor limit of this process; 0: unknown, taken as large */
+    bool unsignalled;            /* a part of another program: no signal ends it */
 };
 
 struct serve_config {
@@ -41,6 +42,7 @@ struct serve_config {
     struct api_config api;       /* the HTTP API */
     char *headers;               /* header lines of every response */
     bool msgpack;                /* `parser: msgpack`: Socket.IO packets are MessagePack */
+    bool is_built_in;            /* there is no file: one namespace that relays nothing */
     uint16_t port;               /* PORT, default 8080; 0 picks a free one */
     char *redis_url;             /* REDIS_URL; NULL: the in-process broker */
     char *prefix;                /* of the broker's keys */

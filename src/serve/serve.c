@@ -57,14 +57,11 @@ static void drain_step(struct timer *timer)
         timer_start(server->loop, timer, LOOP_MS(DRAIN_STEP_MS));
 }
 
-static void on_signal(struct signal_watch *watch, int number)
+void server_drain(struct server *server, const char *why)
 {
-    struct server *server =
-        number == SIGTERM ? container_of(watch, struct server, term) : container_of(watch, struct server, interrupt);
     if (server->draining)
         return;
-    log_event(LOG_INFO, "draining", LOG_C("signal", number == SIGTERM ? "SIGTERM" : "SIGINT"),
-              LOG_N("connections", server->http.count));
+    log_event(LOG_INFO, "draining", LOG_C("signal", why), LOG_N("connections", server->http.count));
     server->draining = true;
     http_server_stop(&server->http);
     server->drain_batch = server->sessions.count * DRAIN_STEP_MS / DRAIN_SPREAD_MS + DRAIN_BATCH_MIN;
@@ -73,6 +70,14 @@ static void on_signal(struct signal_watch *watch, int number)
     listener_close(&server->listener);
     listener_close(&server->api_listener);
     timer_start(server->loop, &server->drain, 0);
+}
+
+static void on_signal(struct signal_watch *watch, int number)
+{
+    if (number == SIGTERM)
+        server_drain(container_of(watch, struct server, term), "SIGTERM");
+    else
+        server_drain(container_of(watch, struct server, interrupt), "SIGINT");
 }
 
 static bool broker_start(struct server *server, struct err *err)
@@ -180,8 +185,10 @@ bool server_open(struct server *server, struct loop *loop, const struct serve_op
         server->sessions.polling_protocol = &socket_msgpack_protocol;
     server->inquiries = inquiries_create(&server->sessions);
     client_server_init(server);
-    signal_watch_start(loop, &server->term, SIGTERM, on_signal);
-    signal_watch_start(loop, &server->interrupt, SIGINT, on_signal);
+    if (!options->unsignalled) {
+        signal_watch_start(loop, &server->term, SIGTERM, on_signal);
+        signal_watch_start(loop, &server->interrupt, SIGINT, on_signal);
+    }
     timer_start(loop, &server->door, LOOP_MS(DOOR_MS_MAX));
     return true;
 }

@@ -50,6 +50,9 @@ struct server {
  * instance listens once the broker is up, or after a few seconds without it (alive, not ready). If the broker cannot be
  * used, or the port is taken, it stops the loop, and `failure` says why. */
 bool server_open(struct server *server, struct loop *loop, const struct serve_options *options, struct err *err);
+/* Begins to drain: no new clients, and those that are there move to other instances within a few seconds; then the loop
+ * stops. `why` is for the log. Twice is harmless. */
+void server_drain(struct server *server, const char *why);
 /* Ends it at once and closes remaining connections. An orderly end drains first (SIGTERM). */
 void server_close(struct server *server);
 

@@ -32,22 +32,30 @@ void lease_rooms_encode(struct buf *to, const struct member *member)
     member_stretches(member, room_encode, to);
 }
 
-enum { SUBJECT_MARK = '|' }; /* in no token */
+enum { SUBJECT_MARK = '|' }; /* in no token, and in no subject */
 
-void lease_data_encode(struct buf *to, struct span stale, struct span subject)
+void lease_data_encode(struct buf *to, struct span stale, struct span subject, struct span bytes)
 {
     buf_append(to, stale);
-    if (subject.len == 0)
+    if (subject.len == 0 && bytes.len == 0)
         return;
     buf_append_char(to, SUBJECT_MARK);
     buf_append(to, subject);
+    if (bytes.len == 0)
+        return;
+    buf_append_char(to, SUBJECT_MARK);
+    buf_append(to, bytes);
 }
 
-void lease_data_decode(struct span data, struct span *stale, struct span *subject)
+void lease_data_decode(struct span data, struct span *stale, struct span *subject, struct span *bytes)
 {
-    ptrdiff_t mark = span_find(data, SUBJECT_MARK);
-    *stale = mark >= 0 ? span_sub(data, 0, (size_t)mark) : data;
-    *subject = mark >= 0 ? span_from(data, (size_t)mark + 1) : SPAN_LIT("");
+    struct span rest = data;
+    ptrdiff_t mark = span_find(rest, SUBJECT_MARK);
+    *stale = mark >= 0 ? span_sub(rest, 0, (size_t)mark) : rest;
+    rest = mark >= 0 ? span_from(rest, (size_t)mark + 1) : SPAN_LIT("");
+    mark = span_find(rest, SUBJECT_MARK);
+    *subject = mark >= 0 ? span_sub(rest, 0, (size_t)mark) : rest;
+    *bytes = mark >= 0 ? span_from(rest, (size_t)mark + 1) : SPAN_LIT("");
 }
 
 bool lease_floor_decode(struct span *rest, uint64_t *floor)

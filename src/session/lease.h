@@ -9,10 +9,10 @@
 
 /* Appends the rooms of a member: those that were noted, and those left of which the client may lack entries. */
 void lease_rooms_encode(struct buf *to, const struct member *member);
-/* What else a lease keeps: the token that the client has from before it, and the name of the subject that it belongs to
- * (identity.h). Each may be empty. An old lease has no subject. */
-void lease_data_encode(struct buf *to, struct span stale, struct span subject);
-void lease_data_decode(struct span data, struct span *stale, struct span *subject);
+/* What else a lease keeps: the token that the client has from before it, the name of the subject that it belongs to
+ * (identity.h), and the application's bytes. Each may be empty. An old lease has no subject, and no bytes. */
+void lease_data_encode(struct buf *to, struct span stale, struct span subject, struct span bytes);
+void lease_data_decode(struct span data, struct span *stale, struct span *subject, struct span *bytes);
 /* Takes the floor off the front; false if it is malformed. */
 bool lease_floor_decode(struct span *rest, uint64_t *floor);
 /* Takes the seq of the last directive off the front; 0: there is none. False if it is malformed. */

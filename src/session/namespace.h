@@ -5,6 +5,7 @@
 
 #include "base/list.h"
 #include "hub/member.h"
+#include "net/close_reasons.h"
 #include "net/refusals.h"
 #include "session/content.h"
 #include "session/identity.h"
@@ -74,6 +75,29 @@ struct admission {
     enum refusal refusal;      /* REFUSAL_COUNT: the client may connect */
     struct identity *identity; /* the subscriber's from then on; NULL: none is known */
     char *presence_data;       /* JSON, likewise; NULL: the client says it itself */
+    char *denial; /* with REFUSAL_BY_APPLICATION: JSON, an object with `message` and perhaps `data`, for the client */
+};
+
+/* How a subscriber has come to be connected here. */
+enum arrival {
+    ARRIVAL_NEW,
+    ARRIVAL_RESUMED, /* after a cut, from this instance or another one */
+    ARRIVAL_MOVED,   /* its session has come from another instance, without its client's knowledge */
+};
+/* How one has gone from here. */
+enum departure {
+    DEPARTURE_ENDED, /* for good: nobody can resume it */
+    DEPARTURE_CUT,   /* its lease stays for a while: whoever claims it resumes */
+    DEPARTURE_MOVED, /* it is on another instance, or on its way there, or on another connection */
+};
+/* One that has gone. Its spans are borrowed. */
+struct leaver {
+    const struct nsp *nsp;
+    struct span sid;
+    struct span lease;   /* the lease's name; empty: it had none */
+    struct span data;    /* the application's, see subscriber_data_set */
+    void *part;          /* as in struct subscriber; NULL: it has never been connected here */
+    uint64_t generation; /* of its lease */
 };
 
 /* What rules are asked about. */
@@ -102,6 +126,18 @@ struct session_app {
      * application. */
     void (*nsp_ref)(struct session_app *app, const struct nsp *nsp);
     void (*nsp_unref)(struct session_app *app, const struct nsp *nsp);
+    /* A subscriber is connected; it is told so already. Called from deep inside: takes notes, and acts later. NULL:
+     * this and the next three are of no interest. */
+    void (*arrived)(struct session_app *app, struct subscriber *subscriber, enum arrival arrival);
+    /* One has gone, for this reason (CLOSE_NONE: the namespace alone was left). Called likewise. */
+    void (*departed)(struct session_app *app, const struct leaver *leaver, enum departure departure,
+                     enum close_reason reason);
+    /* Another instance has claimed the lease of one that departed from here. */
+    void (*returned)(struct session_app *app, struct span lease);
+    /* The client answers what was asked under this id (struct protocol, `ask`); its spans are borrowed. False: the
+     * application has not asked this. */
+    bool (*answered)(struct session_app *app, struct subscriber *subscriber, struct span id,
+                     const struct content *content);
 };
 
 static inline const struct nsp *nsp_ref(struct session_app *app, const struct nsp *nsp)

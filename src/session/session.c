@@ -381,6 +381,7 @@ void session_closed(struct session *session, enum close_reason reason)
     list_remove(&session->of_all);
     sessions->count--;
     sessions->of_protocol[session->protocol->kind]--;
+    free(session->denial);
     free(session);
 }
 

@@ -119,6 +119,7 @@ struct session {
     struct sessions *sessions;
     struct transport *transport;
     const struct protocol *protocol;
+    char *denial;              /* struct admission, of the last CONNECT; NULL: none */
     char *token;               /* that the client's requests carry, see session_token_set; NULL: none */
     struct load *load;         /* call.c; NULL: no calls */
     struct assembly *assembly; /* assembly.h; NULL: no attachments are awaited */

@@ -136,8 +136,11 @@ static void connect_refuse(struct session *session, const struct socketio_packet
                                                                : "Not authorized";
     struct buf text = {0};
     refusals_note(&session->sessions->refusals, refusal, none, packet->nsp);
-    buf_printf(&text, "{\"message\":\"%s\",\"data\":{\"error\":\"%s\",\"reason\":\"%s\"}}", message,
-               refusal_text(refusal), refusal_name(refusal));
+    if (refusal == REFUSAL_BY_APPLICATION && session->denial != NULL)
+        buf_append(&text, span_str(session->denial));
+    else
+        buf_printf(&text, "{\"message\":\"%s\",\"data\":{\"error\":\"%s\",\"reason\":\"%s\"}}", message,
+                   refusal_text(refusal), refusal_name(refusal));
     struct content content = content_of(buf_span(&text));
     socket_packet_send(session, SOCKETIO_CONNECT_ERROR, packet->nsp, none, &content);
     buf_finish(&text);
@@ -207,6 +210,11 @@ static void ack_received(struct subscriber *subscriber, const struct socketio_pa
     if (packet->ack_id.len == 0)
         return;
     answer.args = packet->payload;
+    struct session_app *app = subscriber->sessions->app;
+    if (app->answered != NULL && packet->payload.data != NULL &&
+        packet->depth <= subscriber->sessions->limits.nesting_max && content->count <= CONTENT_ATTACHMENTS_MAX &&
+        app->answered(app, subscriber, packet->ack_id, &answer))
+        return;
     if (packet->depth > subscriber->sessions->limits.nesting_max)
         asking_answer_refused(subscriber, packet->ack_id, REFUSAL_TOO_DEEP);
     else if (packet->payload.data != NULL)

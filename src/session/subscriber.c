@@ -89,6 +89,7 @@ void subscriber_unref(struct subscriber *subscriber)
     free(subscriber->offset);
     free(subscriber->stale);
     free(subscriber->presence_data);
+    free(subscriber->data);
     subscriber_identity_drop(subscriber);
     free(subscriber->lease_name);
     connecting_end(subscriber);
@@ -271,9 +272,10 @@ static bool rooms_restore(struct subscriber *subscriber, struct span rooms, cons
 static void resume_begin(struct subscriber *subscriber, const struct broker_lease *lease)
 {
     struct token token = {0};
-    struct span stale, subject;
+    struct span stale, subject, data;
     bool has_token = subscriber->offset != NULL && token_decode(span_str(subscriber->offset), &token);
-    lease_data_decode(lease->data, &stale, &subject);
+    lease_data_decode(lease->data, &stale, &subject, &data);
+    subscriber_data_keep(subscriber, data);
     /* The very token from before the session began: the client has received no event of the session yet. */
     if (has_token && span_equal(stale, span_str(subscriber->offset)))
         has_token = false;
@@ -284,7 +286,7 @@ static void resume_begin(struct subscriber *subscriber, const struct broker_leas
     }
     memcpy(subscriber->sid, lease->sid.data, ENGINEIO_SID_BYTES);
     subscriber->generation = lease->generation;
-    subscriber->lease_bytes = (uint32_t)lease->rooms.len;
+    subscriber->lease_bytes = (uint32_t)lease->rooms.len + subscriber->data_len;
     departed_returned(subscriber->sessions, lease->pid);
     subscriber_list(subscriber); /* from now on somebody else's claim must find us */
     subscriber_set_state(subscriber, SUBSCRIBER_RESUMING);
@@ -312,8 +314,8 @@ static void claim_list(struct subscriber *subscriber)
  */
 static bool lease_is_anothers(const struct subscriber *subscriber, const struct broker_lease *lease)
 {
-    struct span stale, subject;
-    lease_data_decode(lease->data, &stale, &subject);
+    struct span stale, subject, data;
+    lease_data_decode(lease->data, &stale, &subject, &data);
     return !span_equal(subject, identity_subject(subscriber->identity));
 }
 
@@ -355,6 +357,7 @@ static void claimed(void *arg, enum broker_result result, const struct broker_le
         sessions->counters.resumes_refused++;
         if (result == BROKER_OK) {
             departed_returned(sessions, lease->pid);
+            subscriber_lease_ended(subscriber, lease);
             broker_lease_release(hub_broker(sessions->hub), lease, true);
         }
         if (subscriber->is_moved)
@@ -383,6 +386,9 @@ static void retry(struct timer *timer)
         claim(subscriber);
     } else if (subscriber->state == SUBSCRIBER_RESTARTING) {
         subscriber->sessions->counters.resumes_refused++;
+        const struct leaver leaver = subscriber_leaver(subscriber);
+        subscriber_departed(subscriber->sessions, &leaver, DEPARTURE_ENDED, CLOSE_HISTORY_LOST);
+        subscriber_data_keep(subscriber, SPAN_LIT(""));
         member_finish(&subscriber->member);
         subscriber_unlist(subscriber);
         subscriber_lease_release(subscriber, true);
@@ -412,6 +418,8 @@ static enum refusal admit(struct session *session, const struct nsp *nsp, const 
     app->admit(app, nsp, &proof, admission);
     if (admission->refusal != REFUSAL_COUNT)
         session_change(session, REFUSED_CHANGES);
+    free(session->denial);
+    session->denial = admission->denial;
     return admission->refusal;
 }
 
@@ -470,6 +478,8 @@ struct subscriber *subscriber_find(struct session *session, struct span nsp)
 static void detach(struct subscriber *subscriber, bool for_good, enum close_reason reason)
 {
     struct sessions *sessions = subscriber->sessions;
+    enum departure departure =
+        !for_good && (reason == CLOSE_PARKED || reason == CLOSE_SUPERSEDED) ? DEPARTURE_MOVED : DEPARTURE_ENDED;
     if (member_is_in_use(&subscriber->member))
         presence_leave_all(subscriber, !for_good);
     if (subscriber_is_leased(subscriber) && for_good) {
@@ -480,10 +490,17 @@ static void detach(struct subscriber *subscriber, bool for_good, enum close_reas
         const struct transport *transport = subscriber->session->transport;
         if (subscriber->state == SUBSCRIBER_CONNECTED)
             subscriber_lease_write_last(subscriber);
-        subscriber_lease_leave(subscriber, &lease, transport->type->peer(transport), reason);
+        if (subscriber_lease_leave(subscriber, &lease, transport->type->peer(transport), reason) &&
+            departure == DEPARTURE_ENDED)
+            departure = DEPARTURE_CUT;
         buf_finish(&own);
     }
     asking_end(subscriber, reason == CLOSE_PARKED);
+    if (subscriber->part != NULL || subscriber->state == SUBSCRIBER_RESUMING) {
+        const struct leaver leaver = subscriber_leaver(subscriber);
+        subscriber_departed(sessions, &leaver, departure, reason);
+    }
+    subscriber->part = NULL;
     subscriber_set_state(subscriber, SUBSCRIBER_GONE);
     timer_stop(sessions->loop, &subscriber->retry);
     subscriber_identity_drop(subscriber);

@@ -75,14 +75,17 @@ struct subscriber {
     char *presence_data;       /* JSON; NULL: none */
     struct identity *identity; /* NULL: none is known */
     struct asking *asking;     /* asking.c; NULL: nobody has asked */
-    uint32_t refs;             /* the session's, and one for each awaited answer */
-    uint32_t number;           /* in its session, from 1: the tag of its events */
-    uint32_t lease_bytes;      /* of the rooms in what was written last */
-    uint8_t state;             /* enum subscriber_state */
-    uint8_t lease_state;       /* enum lease_state */
-    uint8_t listing;           /* enum subscriber_listing */
-    bool roams;                /* its session moves between instances: it has a lease in every namespace */
-    bool is_moved;             /* it resumes without its client's knowledge, because its session has moved */
+    char *data;                /* the application's, of data_len bytes; it goes with the lease. NULL: none */
+    void *part;                /* what the application keeps with it (struct session_app, `departed`) */
+    uint32_t data_len;
+    uint32_t refs;        /* the session's, and one for each awaited answer */
+    uint32_t number;      /* in its session, from 1: the tag of its events */
+    uint32_t lease_bytes; /* of the rooms in what was written last */
+    uint8_t state;        /* enum subscriber_state */
+    uint8_t lease_state;  /* enum lease_state */
+    uint8_t listing;      /* enum subscriber_listing */
+    bool roams;           /* its session moves between instances: it has a lease in every namespace */
+    bool is_moved;        /* it resumes without its client's knowledge, because its session has moved */
 };
 
 /* What a client brings when it connects. Each may be empty. */
@@ -112,6 +115,13 @@ void subscriber_disconnect(struct subscriber *subscriber);
 /* The transport is gone, for this reason. The lease stays, for a later claim. */
 void subscriber_detach(struct subscriber *subscriber, enum close_reason reason);
 void subscriber_unref(struct subscriber *subscriber);
+
+enum { SUBSCRIBER_DATA_BYTES_MAX = 1024 };
+/* Keeps these bytes with it (SUBSCRIBER_DATA_BYTES_MAX at most), in place of what was kept. They are written to its
+ * lease, so they come along when it resumes or moves. */
+void subscriber_data_set(struct subscriber *subscriber, struct span data);
+/* What is kept of it, for struct session_app. */
+struct leaver subscriber_leaver(const struct subscriber *subscriber);
 
 /* The broker's name of a room of a namespace ("/,lobby"), or of the namespace itself ("/") for an empty room; and back.
  */

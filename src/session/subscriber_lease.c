@@ -147,9 +147,10 @@ static void lease_write(struct subscriber *subscriber)
     lease_rooms_encode(&rooms, &subscriber->member);
     struct broker_lease lease = subscriber_lease_of(subscriber, &own);
     lease.rooms = buf_span(&rooms);
-    lease_data_encode(&data, span_str(subscriber->stale), identity_subject(subscriber->identity));
+    lease_data_encode(&data, span_str(subscriber->stale), identity_subject(subscriber->identity),
+                      span_of(subscriber->data, subscriber->data_len));
     lease.data = buf_span(&data);
-    subscriber->lease_bytes = (uint32_t)rooms.len;
+    subscriber->lease_bytes = (uint32_t)rooms.len + subscriber->data_len;
     set_lease_state(subscriber, LEASE_WRITING);
     subscriber->refs++;
     lease_due_set(subscriber);
@@ -191,9 +192,10 @@ void subscriber_lease_write_last(struct subscriber *subscriber)
     lease_rooms_encode(&rooms, &subscriber->member);
     struct broker_lease lease = subscriber_lease_of(subscriber, &own);
     lease.rooms = buf_span(&rooms);
-    lease_data_encode(&data, span_str(subscriber->stale), identity_subject(subscriber->identity));
+    lease_data_encode(&data, span_str(subscriber->stale), identity_subject(subscriber->identity),
+                      span_of(subscriber->data, subscriber->data_len));
     lease.data = buf_span(&data);
-    subscriber->lease_bytes = (uint32_t)rooms.len;
+    subscriber->lease_bytes = (uint32_t)rooms.len + subscriber->data_len;
     broker_lease_write(hub_broker(subscriber->sessions->hub), &lease, last_written, NULL);
     buf_finish(&rooms);
     buf_finish(&own);
@@ -201,7 +203,7 @@ void subscriber_lease_write_last(struct subscriber *subscriber)
 }
 
 /* The connection is gone, the lease stays for whoever claims it; unless too much stays of others already. */
-void subscriber_lease_leave(struct subscriber *subscriber, const struct broker_lease *lease, const struct addr_ip *from,
+bool subscriber_lease_leave(struct subscriber *subscriber, const struct broker_lease *lease, const struct addr_ip *from,
                             enum close_reason reason)
 {
     struct sessions *sessions = subscriber->sessions;
@@ -213,6 +215,7 @@ void subscriber_lease_leave(struct subscriber *subscriber, const struct broker_l
         refusals_note(&sessions->refusals, REFUSAL_LEASES_FULL, span_str(peer), subscriber->nsp->name);
     }
     broker_lease_release(hub_broker(sessions->hub), lease, !stays);
+    return stays;
 }
 
 void subscriber_superseded(struct sessions *sessions, struct span lease, uint64_t generation)
@@ -221,8 +224,11 @@ void subscriber_superseded(struct sessions *sessions, struct span lease, uint64_
     struct subscriber *subscriber = subscriber_by_lease(&sessions->sockets, lease);
     if (claiming != NULL && claiming->generation < generation)
         claiming->generation = generation;
-    if (subscriber == NULL && claiming == NULL)
+    if (subscriber == NULL && claiming == NULL) {
         departed_returned(sessions, lease);
+        if (sessions->app->returned != NULL)
+            sessions->app->returned(sessions->app, lease);
+    }
     if (subscriber == NULL || subscriber->generation >= generation)
         return;
     sessions->counters.leases_superseded++;

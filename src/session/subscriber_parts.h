@@ -25,6 +25,13 @@ bool subscriber_has_ended(const struct subscriber *subscriber);
  * owner may enter under the same sid, and a late leave from here must not remove it. */
 void subscriber_give_up(struct subscriber *subscriber, bool may_return, enum close_reason reason);
 
+/* subscriber_data.c: keeps these bytes without writing the lease; tells the application that one has gone; that the
+ * lease of a client that comes back is given up. */
+void subscriber_data_keep(struct subscriber *subscriber, struct span data);
+void subscriber_departed(struct sessions *sessions, const struct leaver *leaver, enum departure departure,
+                         enum close_reason reason);
+void subscriber_lease_ended(struct subscriber *subscriber, const struct broker_lease *lease);
+
 /* subscriber_lease.c. The name of its lease, from the client's pid; to be set before anything else of its lease. */
 void subscriber_lease_name_set(struct subscriber *subscriber, struct span pid);
 /* The names of its lease and of its own room, for a call to the broker; the caller finishes `own`. */
@@ -39,9 +46,9 @@ void subscriber_lease_release(struct subscriber *subscriber, bool for_good);
 /* Before a connected subscriber's lease is left: writes it again if a room got its first entry since, or if the last
  * write failed. Whoever claims it must know which rooms have a log. */
 void subscriber_lease_write_last(struct subscriber *subscriber);
-/* The transport of this peer is gone. The lease stays for whoever claims it, unless too much stays of others already.
- */
-void subscriber_lease_leave(struct subscriber *subscriber, const struct broker_lease *lease, const struct addr_ip *from,
+/* The transport of this peer is gone. The lease stays for whoever claims it, unless too much stays of others already:
+ * then this returns false. */
+bool subscriber_lease_leave(struct subscriber *subscriber, const struct broker_lease *lease, const struct addr_ip *from,
                             enum close_reason reason);
 
 /* As a directive of this seq (0: it is not logged) demands: joins these rooms, or leaves them. A room that cannot be

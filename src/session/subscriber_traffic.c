@@ -55,6 +55,11 @@ void subscriber_connected(struct subscriber *subscriber, bool recovered)
         sessions->counters.connects++;
     if (!subscriber->is_moved)
         subscriber->session->protocol->connected(subscriber, recovered);
+    if (sessions->app->arrived != NULL)
+        sessions->app->arrived(sessions->app, subscriber,
+                               subscriber->is_moved ? ARRIVAL_MOVED
+                               : recovered          ? ARRIVAL_RESUMED
+                                                    : ARRIVAL_NEW);
     if (subscriber->is_moved && subscriber->session->transport->format == TRANSPORT_POLLING)
         presence_known(subscriber);
     subscriber->is_moved = false;

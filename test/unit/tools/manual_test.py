@@ -124,7 +124,7 @@ class Manual(unittest.TestCase):
         self.assertEqual(set(re.findall(r"^ +(?:-\w, )?(--[\w-]+)", said("--help").stdout, re.M)) - {"--help", "--usage"}, flags)
         variables = {row[1].strip("`") for row in rows} - {""}
         used = set()
-        for layer in ("serve", "cli"):
+        for layer in ("serve", "embed", "cli"):
             folder = os.path.join(TOP, "src", layer)
             for name in os.listdir(folder):
                 if name.endswith(".c") and name not in ("cmd_up.c", "cmd_load.c"):

@@ -1,5 +1,5 @@
 """The static libraries of src/: every function and every object in them is hidden, so that a program or a shared library
-that takes them in exports none of them.
+that takes them in exports none of them, but for what include/sennit.h declares (library_test.py).
 
     visibility_test.py [BUILD]
 """
@@ -24,7 +24,7 @@ class Visibility(unittest.TestCase):
         for path in libraries:
             found = symbols(path)
             count += len(found)
-            shown = [name for name, visibility in found.items() if visibility not in ("HIDDEN", "INTERNAL")]
+            shown = [name for name, visibility in found.items() if visibility not in ("HIDDEN", "INTERNAL") and not name.startswith("sennit_")]
             self.assertEqual(shown, [], f"{os.path.basename(path)} exports these")
         self.assertGreater(count, 500)
 

@@ -9,7 +9,7 @@
 
 #include "base/mem.h"
 #include "base/shown.h"
-#include "cli/cli.h"
+#include "embed/command_line.h"
 
 enum { NAME_SHOWN_BYTES_MAX = 60, GUARD_BYTES = 64 * 1024 };
 
@@ -73,23 +73,40 @@ static size_t find_long(const struct argp_option *option, struct span name, cons
     return count;
 }
 
-static const struct argp_option *find_short(const struct argp *argp, char key)
+/* The same for an argp and its children, which have children at most. */
+static size_t find_long_below(const struct argp *argp, struct span name, const struct argp_option **found, bool deeper)
 {
-    for (const struct argp_option *option = argp->options; !is_end(option); option++)
+    size_t count = find_long(argp->options, name, found);
+    for (const struct argp_child *child = argp->children; count != SIZE_MAX && child != NULL && child->argp != NULL;
+         child++) {
+        size_t more =
+            deeper ? find_long_below(child->argp, name, found, false) : find_long(child->argp->options, name, found);
+        count = more == SIZE_MAX ? SIZE_MAX : count + more;
+    }
+    return count;
+}
+
+static const struct argp_option *find_short_among(const struct argp_option *option, char key)
+{
+    for (; option != NULL && !is_end(option); option++)
         if (option->key == key)
             return option;
     return NULL;
 }
 
+static const struct argp_option *find_short(const struct argp *argp, char key)
+{
+    const struct argp_option *found = find_short_among(argp->options, key);
+    for (const struct argp_child *child = argp->children; found == NULL && child != NULL && child->argp != NULL;
+         child++)
+        found = find_short_among(child->argp->options, key);
+    return found;
+}
+
 /* False, with a message printed, when `--name` is no option or stands for several. */
 static bool long_check(const struct argp *argp, const char *program, struct span name, const struct argp_option **found)
 {
-    const struct argp_child *child = argp->children;
-    size_t count = find_long(argp->options, name, found);
-    for (; count != SIZE_MAX && child != NULL && child->argp != NULL; child++) {
-        size_t more = find_long(child->argp->options, name, found);
-        count = more == SIZE_MAX ? SIZE_MAX : count + more;
-    }
+    size_t count = find_long_below(argp, name, found, true);
     if (count != SIZE_MAX) {
         size_t more = find_long(standard, name, found);
         count = more == SIZE_MAX ? SIZE_MAX : count + more;

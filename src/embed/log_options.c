@@ -4,7 +4,7 @@
 
 #include "base/log.h"
 #include "base/shown.h"
-#include "cli/cli.h"
+#include "embed/command_line.h"
 #include "loop/file.h"
 #include "loop/loop.h"
 

@@ -1,0 +1,133 @@
+/* embed_parts: what the files of this layer share: a server of the public API, its namespaces, sockets and events. */
+#ifndef SENNIT_EMBED_EMBED_PARTS_H
+#define SENNIT_EMBED_EMBED_PARTS_H
+
+#include <sennit.h>
+
+#include "embed/handle.h"
+#include "serve/serve.h"
+
+/* A handler, and what it is called with. */
+struct deed_handler {
+    sennit_handler *call; /* NULL: none */
+    void *data;
+};
+
+/* A lease must still be there when a socket's recovery time is over. So leases live so much longer. */
+enum { AWAY_MARGIN_MS = 1000 };
+
+struct embed {
+    sennit_server *handle;
+    struct loop *loop; /* NULL: it could not start */
+    struct server server;
+    struct session_app before; /* the relay's, for events without a handler */
+    struct err err;
+    bool is_open, prints, running;
+    struct list nsps;
+    struct list notes; /* notes.c */
+    struct task act;
+    struct map aways;  /* away.c */
+    struct list asked; /* ask.c */
+    struct list ticks, watches;
+    struct list events; /* that exist */
+    struct list counts; /* fleet.c */
+    struct timer count_later;
+    size_t kept;
+    uint64_t next_ask;
+    struct subscriber *current; /* its event is being handled, so what is sent counts as its call; NULL: none */
+};
+
+struct embed_nsp {
+    struct list node;
+    sennit_nsp *handle;
+    struct embed *embed;
+    struct relay_nsp *config;
+    struct map handlers; /* struct named_handler */
+    struct deed_handler connecting, connect, resumed, moved, disconnect;
+};
+
+struct embed_socket {
+    sennit_socket *handle;
+    struct embed_nsp *nsp;
+    struct subscriber *subscriber; /* NULL: it has ended */
+    size_t asked;
+    char sid[ENGINEIO_SID_BYTES + 1];
+    char *data; /* of one that has ended, with a NUL behind; NULL: none */
+    size_t data_len;
+};
+
+struct embed_event {
+    struct list node;
+    sennit_event *handle;
+    struct embed *embed;
+    struct embed_nsp *nsp;
+    sennit_socket *socket;
+    const char *name, *reason, *error;
+    struct content content; /* borrowed, or its own once kept */
+    size_t skip;            /* arguments in front that are not the program's: the name */
+    struct buf id;          /* of the acknowledgement; empty: none */
+    bool kept, is_running;
+    struct list memory;          /* what was given out, and copies */
+    struct admission *admission; /* while connecting */
+};
+
+/* server.c */
+struct embed *embed_of(struct session_app *app);
+/* The server of a handle, if it is open; else NULL, with a line in the log. */
+struct embed *embed_find(sennit_server *server, const char *call);
+/* The namespace of a handle likewise. */
+struct embed_nsp *embed_nsp_find(sennit_nsp *nsp, const char *call);
+
+/* nsp.c */
+void embed_hooks_set(struct embed *embed);
+struct embed_nsp *embed_nsp_of(struct embed *embed, const struct nsp *nsp); /* NULL: the program did not ask for it */
+void embed_nsps_destroy(struct embed *embed);
+
+/* notes.c: sockets that came and went, and the handlers that are to be told. */
+void notes_init(struct embed *embed);
+void notes_finish(struct embed *embed);
+void notes_act(struct embed *embed); /* tells them now */
+/* Notes that a socket has ended. `leaver` is borrowed. */
+void note_disconnect(struct embed_nsp *nsp, const struct leaver *leaver, const char *reason);
+void embed_arrived(struct session_app *app, struct subscriber *subscriber, enum arrival arrival);
+void embed_departed(struct session_app *app, const struct leaver *leaver, enum departure departure,
+                    enum close_reason reason);
+/* The connected socket of a handle, or NULL with a line in the log. */
+struct embed_socket *embed_socket_find(sennit_socket *socket, const char *call);
+
+/* away.c: sockets that were cut off here, until they come back or their time is over. */
+void away_add(struct embed_nsp *nsp, const struct leaver *leaver, enum close_reason reason);
+void away_returned(struct embed *embed, struct span lease);
+void aways_finish(struct embed *embed);
+
+/* event.c */
+struct embed_event *event_create(struct embed *embed, struct embed_nsp *nsp, const char *name);
+/* Calls the handler, and ends the event unless it was kept. One without a handler ends at once. */
+void event_run(struct embed_event *event, struct deed_handler handler);
+void event_destroy(struct embed_event *event);
+/* Memory that lives as long as the event. */
+void *event_memory(struct embed_event *event, size_t size);
+char *event_text(struct embed_event *event, struct span text);
+
+/* format.c: appends `["name",args]`, or without a name `[args]`; the content's arguments point into `to`. False, with a
+ * line in the log: a fault. */
+struct format_result {
+    struct buf text;
+    struct content content;
+};
+bool args_build(struct format_result *to, const char *call, const char *name, struct sennit_args args);
+bool args_format(struct format_result *to, const char *call, const char *name, const char *format, va_list values);
+
+/* ask.c */
+bool embed_answered(struct session_app *app, struct subscriber *subscriber, struct span id,
+                    const struct content *content);
+void asked_drop(struct embed *embed, struct embed_socket *socket); /* NULL: all */
+
+/* fleet.c */
+void counts_init(struct embed *embed);
+void counts_finish(struct embed *embed);
+
+/* ticks.c */
+void ticks_finish(struct embed *embed);
+
+#endif

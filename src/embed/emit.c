@@ -1,0 +1,251 @@
+/* emit: sends events and acknowledgements, and tells sockets of the fleet to join, leave or end. */
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "embed/embed_parts.h"
+#include "session/backend.h"
+#include "session/call.h"
+
+enum { MESSAGE_NAME_BYTES_MAX = 128, ROOM_BYTES_MAX = BROKER_ROOM_BYTES_MAX - 1 };
+
+/* What is published, until the broker has answered. */
+struct sent {
+    struct call *call; /* of the client whose event is being handled; NULL: of none */
+    sennit_socket *socket;
+    struct buf id; /* of the acknowledgement that is due then; empty: none */
+};
+
+/* A target as the session layer has it. */
+struct receivers {
+    struct embed_nsp *nsp;
+    struct subscriber_emit emit;
+    struct span rooms[SENNIT_ROOMS_MAX], excepts[SENNIT_ROOMS_MAX + 1];
+    struct buf id;
+};
+
+static void acknowledge(sennit_socket *handle, struct span id, const struct content *content)
+{
+    struct embed_socket *socket = handle_peek(handle, HANDLE_SOCKET);
+    if (socket != NULL && socket->subscriber != NULL && subscriber_is_connected(socket->subscriber))
+        subscriber_answer(socket->subscriber, id, content);
+}
+
+static void sent_end(struct sent *sent)
+{
+    if (sent->call != NULL) {
+        call_end(sent->call);
+        free(sent->call);
+    }
+    buf_finish(&sent->id);
+    free(sent);
+}
+
+static void sent_done(void *arg, enum broker_result result)
+{
+    struct sent *sent = arg;
+    struct content nothing = content_of(SPAN_LIT("[]"));
+    if (result == BROKER_OK && sent->id.len > 0)
+        acknowledge(sent->socket, buf_span(&sent->id), &nothing);
+    else if (broker_refusal_text(result) != NULL)
+        log_event(LOG_WARNING, "an event was refused", LOG_C("why", broker_refusal_text(result)));
+    sent_end(sent);
+}
+
+static bool rooms_read(const char *const *from, size_t count, struct span *to)
+{
+    for (size_t i = 0; i < count; i++) {
+        to[i] = span_str(from[i]);
+        if (to[i].len == 0 || to[i].len > ROOM_BYTES_MAX)
+            return false;
+    }
+    return true;
+}
+
+/* A single room that is a socket's id is that socket. */
+static void socket_read(struct receivers *to, const struct sennit_target *target)
+{
+    if (target->only_socket)
+        to->emit.to_sid = span_str(target->socket);
+    if (to->emit.room_count == 1 && engineio_sid_is_valid(to->rooms[0])) {
+        to->emit.to_sid = to->rooms[0];
+        to->emit.room_count = 0;
+    }
+    if (target->except_socket)
+        to->excepts[to->emit.except_count++] = span_str(target->socket);
+}
+
+static bool log_read(struct receivers *to, const struct sennit_target *target, const char *call)
+{
+    const struct nsp *nsp = &to->nsp->config->nsp;
+    if (!target->logged)
+        return true;
+    to->emit.retention = relay_retention(nsp, SPAN_LIT(""), to->emit.room_count == 1 ? to->rooms[0] : SPAN_LIT(""));
+    if (to->emit.retention == NULL) {
+        handle_misused(call, "the YAML file has this namespace, and no event in it is logged");
+        return false;
+    }
+    if (target->name == NULL)
+        return true;
+    struct span name = span_str(target->name);
+    buf_append_char(&to->id, '"'); /* as clients give it to `sennit serve` */
+    buf_append_json(&to->id, name);
+    buf_append_char(&to->id, '"');
+    to->emit.id = buf_span(&to->id);
+    if (name.len == 0 || to->id.len > MESSAGE_NAME_BYTES_MAX + 2) {
+        handle_misused(call, "a message's name has 1 to 128 bytes");
+        return false;
+    }
+    return true;
+}
+
+static bool receivers_read(struct receivers *to, const struct sennit_target *target, const char *call)
+{
+    *to = (struct receivers){.nsp = embed_nsp_find(target->nsp, call)};
+    if (to->nsp == NULL)
+        return false;
+    if (target->room_count > SENNIT_ROOMS_MAX || target->except_count > SENNIT_ROOMS_MAX ||
+        !rooms_read(target->rooms, target->room_count, to->rooms) ||
+        !rooms_read(target->excepts, target->except_count, to->excepts)) {
+        handle_misused(call,
+                       "a target has up to 16 rooms and 16 exceptions of 1 to about 1000 bytes, and a socket where "
+                       "it is for one");
+        return false;
+    }
+    to->emit.rooms = to->rooms;
+    to->emit.room_count = target->room_count;
+    to->emit.excepts = to->excepts;
+    to->emit.except_count = target->except_count;
+    socket_read(to, target);
+    return log_read(to, target, call);
+}
+
+/* What a client's event makes us send counts as its call: a client that sends faster than the broker takes is not read
+ * for a while. */
+static struct sent *sent_begin(struct embed *embed, const struct sennit_target *target, size_t bytes)
+{
+    struct sent *sent = mem_zero(1, sizeof *sent);
+    struct subscriber *current = embed->current;
+    struct embed_event *answers =
+        target->answers != NULL ? handle_object(target->answers, HANDLE_EVENT, "sennit_acknowledging") : NULL;
+    if (current != NULL && current->session != NULL)
+        sent->call = call_create(current->session, current, (struct span){NULL, 0}, bytes);
+    if (answers != NULL) {
+        sent->socket = answers->socket;
+        buf_append(&sent->id, buf_span(&answers->id));
+        buf_clear(&answers->id);
+    }
+    return sent;
+}
+
+static bool publish(const char *call, const struct sennit_target *target, struct format_result *what)
+{
+    struct receivers to;
+    bool taken = false;
+    if (receivers_read(&to, target, call)) {
+        struct embed *embed = to.nsp->embed;
+        struct sent *sent = sent_begin(embed, target, content_bytes(&what->content));
+        to.emit.content = &what->content;
+        taken = backend_publish(&embed->server.sessions, &to.nsp->config->nsp, &to.emit, sent_done, sent);
+        if (!taken) {
+            handle_misused(call, "the event is too large, or the broker is away and too much waits for it");
+            sent_end(sent);
+        }
+    }
+    buf_finish(&to.id);
+    buf_finish(&what->text);
+    return taken;
+}
+
+bool sennit_emit(struct sennit_target target, const char *name, struct sennit_args args)
+{
+    struct format_result what;
+    return args_build(&what, "sennit_emit", name != NULL ? name : "", args) && publish("sennit_emit", &target, &what);
+}
+
+bool sennit_emitf(struct sennit_target target, const char *name, const char *format, ...)
+{
+    struct format_result what;
+    va_list values;
+    va_start(values, format);
+    bool good = args_format(&what, "sennit_emitf", name != NULL ? name : "", format, values);
+    va_end(values);
+    return good && publish("sennit_emitf", &target, &what);
+}
+
+static bool answer(sennit_event *handle, const char *call, struct format_result *what)
+{
+    struct embed_event *event = handle_object(handle, HANDLE_EVENT, call);
+    bool waits = event != NULL && event->id.len > 0;
+    if (waits) {
+        acknowledge(event->socket, buf_span(&event->id), &what->content);
+        buf_clear(&event->id);
+    }
+    buf_finish(&what->text);
+    return waits;
+}
+
+bool sennit_ack(sennit_event *event, struct sennit_args args)
+{
+    struct format_result what;
+    return args_build(&what, "sennit_ack", NULL, args) && answer(event, "sennit_ack", &what);
+}
+
+bool sennit_ackf(sennit_event *event, const char *format, ...)
+{
+    struct format_result what;
+    va_list values;
+    va_start(values, format);
+    bool good = args_format(&what, "sennit_ackf", NULL, format, values);
+    va_end(values);
+    return good && answer(event, "sennit_ackf", &what);
+}
+
+bool sennit_wants_ack(sennit_event *handle)
+{
+    struct embed_event *event = handle_object(handle, HANDLE_EVENT, "sennit_wants_ack");
+    return event != NULL && event->id.len > 0;
+}
+
+static bool direct(const char *call, struct sennit_target *target, const struct directive *directive)
+{
+    struct receivers to;
+    bool taken = false;
+    target->logged = true; /* so that it reaches those that are cut off, too */
+    target->name = NULL;
+    if (receivers_read(&to, target, call)) {
+        struct embed *embed = to.nsp->embed;
+        target->answers = NULL;
+        struct sent *sent = sent_begin(embed, target, 0);
+        taken = backend_direct(&embed->server.sessions, &to.nsp->config->nsp, &to.emit, directive, sent_done, sent);
+        if (!taken)
+            sent_end(sent);
+    }
+    buf_finish(&to.id);
+    return taken;
+}
+
+static bool direct_room(const char *call, struct sennit_target *target, enum directive_op op, const char *room)
+{
+    struct directive directive = {.op = op, .room_count = 1, .rooms = {span_str(room)}};
+    if (directive.rooms[0].len == 0 || directive.rooms[0].len > ROOM_BYTES_MAX) {
+        handle_misused(call, "a room's name has 1 to about 1000 bytes");
+        return false;
+    }
+    return direct(call, target, &directive);
+}
+
+bool sennit_make_join(struct sennit_target target, const char *room)
+{
+    return direct_room("sennit_make_join", &target, DIRECTIVE_JOIN, room);
+}
+
+bool sennit_make_leave(struct sennit_target target, const char *room)
+{
+    return direct_room("sennit_make_leave", &target, DIRECTIVE_LEAVE, room);
+}
+
+bool sennit_make_disconnect(struct sennit_target target)
+{
+    return direct("sennit_make_disconnect", &target, &(struct directive){.op = DIRECTIVE_DISCONNECT});
+}

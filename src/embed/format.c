@@ -1,0 +1,171 @@
+/* format: arguments that a program sends: checked JSON text, or a format and its values. Every value becomes one whole
+ * JSON value, so nothing in a text can end it; the whole is then read once more, as JSON. */
+#include <math.h>
+#include <stdio.h>
+
+#include "embed/embed_parts.h"
+#include "wire/json.h"
+#include "wire/socketio.h"
+
+enum { NAME_BYTES_MAX = 256, MEGABYTES_MAX = 1 << 20 };
+
+static bool fault(struct format_result *to, const char *call, const char *why)
+{
+    handle_misused(call, why);
+    buf_finish(&to->text);
+    return false;
+}
+
+static void string_append(struct buf *to, struct span text)
+{
+    buf_append_char(to, '"');
+    buf_append_json(to, text);
+    buf_append_char(to, '"');
+}
+
+static bool name_begin(struct format_result *to, const char *call, const char *name)
+{
+    struct span text = span_str(name);
+    *to = (struct format_result){.text = {0}};
+    buf_append_char(&to->text, '[');
+    if (name == NULL)
+        return true;
+    if (text.len == 0 || text.len > NAME_BYTES_MAX || socketio_event_is_reserved(text))
+        return fault(to, call, "an event's name has 1 to 256 bytes, and is none that Socket.IO keeps to itself");
+    string_append(&to->text, text);
+    return true;
+}
+
+/* The arguments stand behind the name; reads the whole once. */
+static bool finish(struct format_result *to, const char *call)
+{
+    buf_append_char(&to->text, ']');
+    to->content.args = buf_span(&to->text);
+    if (!json_is_valid(to->content.args))
+        return fault(to, call, "the arguments are no JSON");
+    if (to->content.count > 0 && !socketio_placeholders_valid(to->content.args, to->content.count))
+        return fault(to, call, "a placeholder stands for no attachment");
+    return true;
+}
+
+bool args_build(struct format_result *to, const char *call, const char *name, struct sennit_args args)
+{
+    struct span json = args.json != NULL ? json_trim(span_str(args.json)) : SPAN_LIT("[]"), inside;
+    if (!name_begin(to, call, name))
+        return false;
+    if (!json_is_valid(json) || json_type(json) != JSON_ARRAY)
+        return fault(to, call, "the arguments are not one JSON array");
+    if (args.blob_count > SENNIT_BLOBS_MAX)
+        return fault(to, call, "an event has 10 attachments at most");
+    inside = json_trim(span_sub(json, 1, json.len - 2));
+    if (inside.len > 0 && name != NULL)
+        buf_append_char(&to->text, ',');
+    buf_append(&to->text, inside);
+    to->content.count = (uint32_t)args.blob_count;
+    for (size_t i = 0; i < args.blob_count; i++)
+        to->content.attachments[i] = span_of(args.blobs[i].data, args.blobs[i].bytes);
+    return finish(to, call);
+}
+
+static bool blob_append(struct format_result *to, const struct sennit_blob *blob)
+{
+    struct content *content = &to->content;
+    if (blob == NULL || content->count == SENNIT_BLOBS_MAX)
+        return false;
+    buf_printf(&to->text, "{\"_placeholder\":true,\"num\":%u}", content->count);
+    content->attachments[content->count++] = span_of(blob->data, blob->bytes);
+    return true;
+}
+
+static bool number_append(struct buf *to, double number)
+{
+    char text[32];
+    if (!isfinite(number))
+        return false;
+    snprintf(text, sizeof text, "%.17g", number);
+    buf_append(to, span_str(text));
+    return true;
+}
+
+static void text_append(struct buf *to, const char *text)
+{
+    if (text != NULL)
+        string_append(to, span_str(text));
+    else
+        buf_append(to, SPAN_LIT("null"));
+}
+
+static bool json_append(struct buf *to, const char *json)
+{
+    struct span text = span_str(json);
+    bool valid = json != NULL && json_is_valid(text);
+    buf_append(to, valid ? json_trim(text) : SPAN_LIT(""));
+    return valid;
+}
+
+/* A literal text stands between apostrophes; returns what is behind it, or NULL. */
+static const char *literal_append(struct buf *to, const char *at)
+{
+    size_t len = strcspn(at, "'");
+    string_append(to, span_of(at, len));
+    return at[len] == '\'' ? at + len + 1 : NULL;
+}
+
+/* Appends the value of one letter. False: it is none, or its value is none. */
+static bool value_append(struct format_result *to, char letter, va_list *values)
+{
+    struct buf *text = &to->text;
+    switch (letter) {
+    case 's':
+        text_append(text, va_arg(*values, const char *));
+        return true;
+    case 'i':
+        buf_printf(text, "%d", va_arg(*values, int));
+        return true;
+    case 'I':
+        buf_printf(text, "%lld", (long long)va_arg(*values, int64_t));
+        return true;
+    case 'f':
+        return number_append(text, va_arg(*values, double));
+    case 'b':
+        buf_append(text, va_arg(*values, int) ? SPAN_LIT("true") : SPAN_LIT("false"));
+        return true;
+    case 'n':
+        buf_append(text, SPAN_LIT("null"));
+        return true;
+    case 'j':
+        return json_append(text, va_arg(*values, const char *));
+    case 'x':
+        return blob_append(to, va_arg(*values, const struct sennit_blob *));
+    default:
+        return false;
+    }
+}
+
+bool args_format(struct format_result *to, const char *call, const char *name, const char *format, va_list given)
+{
+    const char *at = format != NULL ? format : "";
+    bool good = true;
+    va_list values;
+    if (!name_begin(to, call, name))
+        return false;
+    if (name != NULL && at[strspn(at, " ")] != '\0')
+        buf_append_char(&to->text, ',');
+    va_copy(values, given);
+    while (good && *at != '\0') {
+        char letter = *at++;
+        if (letter == '\'') {
+            at = literal_append(&to->text, at);
+            good = at != NULL;
+        } else if (letter != '\0' && strchr("{}[]:, ", letter) != NULL) {
+            buf_append_char(&to->text, letter);
+        } else {
+            good = value_append(to, letter, &values);
+        }
+    }
+    va_end(values);
+    if (!good)
+        return fault(to, call,
+                     "the format has a letter that is none, a text without an end, or a value that is no JSON");
+    return finish(to, call);
+}

@@ -1,0 +1,154 @@
+/* notes: the session layer says that sockets came and went, from deep inside. It is noted here, and at the end of the
+ * turn, or before the next event of a client, the handlers are told. */
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "embed/embed_parts.h"
+
+enum note_kind { NOTE_CONNECT, NOTE_RESUMED, NOTE_MOVED, NOTE_DISCONNECT, NOTE_GONE };
+
+struct note {
+    struct list node;
+    enum note_kind kind;
+    struct embed_socket *socket; /* of DISCONNECT and GONE: ends with the note */
+    sennit_socket *handle;
+    char *reason;
+};
+
+static struct embed_socket *socket_create(struct embed_nsp *nsp, struct span sid)
+{
+    struct embed_socket *socket = mem_zero(1, sizeof *socket);
+    socket->nsp = nsp;
+    socket->handle = handle_create(HANDLE_SOCKET, socket);
+    memcpy(socket->sid, sid.data, sid.len < ENGINEIO_SID_BYTES ? sid.len : ENGINEIO_SID_BYTES);
+    return socket;
+}
+
+static void socket_destroy(struct embed_socket *socket)
+{
+    handle_end(socket->handle);
+    free(socket->data);
+    free(socket);
+}
+
+static void data_copy(struct embed_socket *socket, struct span data)
+{
+    free(socket->data);
+    socket->data = data.len > 0 ? mem_text(data) : NULL;
+    socket->data_len = data.len;
+}
+
+static void note(struct embed *embed, enum note_kind kind, struct embed_socket *socket, const char *reason)
+{
+    struct note *made = mem_zero(1, sizeof *made);
+    made->kind = kind;
+    made->socket = socket;
+    made->handle = socket->handle;
+    made->reason = reason != NULL ? mem_text(span_str(reason)) : NULL;
+    list_init(&made->node);
+    list_append(&embed->notes, &made->node);
+    if (embed->is_open)
+        loop_at_flush(embed->loop, &embed->act);
+}
+
+void note_disconnect(struct embed_nsp *nsp, const struct leaver *leaver, const char *reason)
+{
+    struct embed_socket *socket = leaver->part;
+    if (socket == NULL)
+        socket = socket_create(nsp, leaver->sid);
+    socket->subscriber = NULL;
+    data_copy(socket, leaver->data);
+    note(nsp->embed, NOTE_DISCONNECT, socket, reason);
+}
+
+void embed_arrived(struct session_app *app, struct subscriber *subscriber, enum arrival arrival)
+{
+    static const enum note_kind kinds[] = {
+        [ARRIVAL_NEW] = NOTE_CONNECT, [ARRIVAL_RESUMED] = NOTE_RESUMED, [ARRIVAL_MOVED] = NOTE_MOVED};
+    struct embed *embed = embed_of(app);
+    struct embed_nsp *nsp = embed_nsp_of(embed, subscriber->nsp);
+    if (nsp == NULL)
+        return;
+    struct embed_socket *socket = socket_create(nsp, subscriber_sid(subscriber));
+    socket->subscriber = subscriber;
+    subscriber->part = socket;
+    if (arrival != ARRIVAL_NEW)
+        away_returned(embed, subscriber_lease_name(subscriber));
+    note(embed, kinds[arrival], socket, NULL);
+}
+
+void embed_departed(struct session_app *app, const struct leaver *leaver, enum departure departure,
+                    enum close_reason reason)
+{
+    struct embed *embed = embed_of(app);
+    struct embed_nsp *nsp = embed_nsp_of(embed, leaver->nsp);
+    struct embed_socket *socket = leaver->part;
+    if (nsp == NULL)
+        return;
+    if (departure == DEPARTURE_ENDED) {
+        note_disconnect(nsp, leaver, reason == CLOSE_NONE ? "left" : close_reason_name(reason));
+        return;
+    }
+    if (departure == DEPARTURE_CUT)
+        away_add(nsp, leaver, reason);
+    if (socket == NULL)
+        return;
+    socket->subscriber = NULL;
+    data_copy(socket, leaver->data);
+    note(embed, NOTE_GONE, socket, NULL);
+}
+
+static void tell(struct embed *embed, const struct note *note)
+{
+    static const char *const names[] = {"connect", "resumed", "moved", "disconnect"};
+    struct embed_socket *socket = handle_peek(note->handle, HANDLE_SOCKET);
+    if (socket == NULL || note->kind == NOTE_GONE)
+        return;
+    struct embed_nsp *nsp = socket->nsp;
+    const struct deed_handler handlers[] = {nsp->connect, nsp->resumed, nsp->moved, nsp->disconnect};
+    struct embed_event *event = event_create(embed, nsp, names[note->kind]);
+    event->socket = note->handle;
+    if (note->reason != NULL)
+        event->reason = event_text(event, span_str(note->reason));
+    event_run(event, handlers[note->kind]);
+}
+
+static void note_destroy(struct embed *embed, struct note *note)
+{
+    if (note->kind == NOTE_DISCONNECT || note->kind == NOTE_GONE) {
+        if (embed->is_open)
+            asked_drop(embed, note->socket);
+        socket_destroy(note->socket);
+    }
+    free(note->reason);
+    free(note);
+}
+
+void notes_act(struct embed *embed)
+{
+    struct list *node;
+    while ((node = list_take(&embed->notes)) != NULL) {
+        struct note *note = container_of(node, struct note, node);
+        tell(embed, note);
+        note_destroy(embed, note);
+    }
+}
+
+static void act(struct task *task)
+{
+    notes_act(container_of(task, struct embed, act));
+}
+
+void notes_init(struct embed *embed)
+{
+    list_init(&embed->notes);
+    task_init(&embed->act, act);
+}
+
+void notes_finish(struct embed *embed)
+{
+    struct list *node;
+    task_cancel(&embed->act);
+    while ((node = list_take(&embed->notes)) != NULL)
+        note_destroy(embed, container_of(node, struct note, node));
+}
