@@ -204,6 +204,7 @@ static void test_the_operators_settings(void **state)
     unlink(file);
     assert_false(admin_read(&admin, node, NULL, &err));
     assert_non_null(strstr(err.text, file));
+    admin_finish(&admin);
     assert_false(admin_read(&admin, NULL, "short", &err));
     assert_non_null(strstr(err.text, "SENNIT_ADMIN_TOKEN"));
     assert_null(strstr(err.text, "short"));

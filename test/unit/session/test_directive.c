@@ -198,6 +198,7 @@ static void a_new_socket_obeys_nothing_old(void **state)
     expect_by_then(two, "42[\"say\",1", 0);
     say(two, "421[\"past\"]");
     expect(two, "431[{");
+    buf_append_char(&two->messages, '\0');
     char *answer = strstr(two->messages.data, "431[{");
     assert_non_null(strstr(answer, "\"say\",0"));
     assert_null(strstr(answer, "[j"));
