@@ -52,9 +52,9 @@ enum {
 
 struct broker_entry {
     struct span room;
-    uint64_t seq;         /* 0: not logged */
-    uint64_t prev;        /* seq of the room's previous entry, 0: none */
-    int64_t time_ms;      /* the broker's clock, since 1970; 0 when not logged */
+    uint64_t seq;    /* 0: not logged */
+    uint64_t prev;   /* seq of the room's previous entry, 0: none. Not logged: its number if it is kept, see record.h */
+    int64_t time_ms; /* the broker's clock, since 1970; 0 when not logged */
     struct span audience; /* opaque here: the members of the room it is for; empty: all */
     struct span body;     /* opaque here */
 };
@@ -81,9 +81,11 @@ struct broker_lease {
     struct span own;      /* the room that the lease's owner owns; empty: none */
     struct span rooms;    /* opaque here: rooms with their positions */
     struct span data;     /* opaque here */
-    uint64_t generation;  /* from 1 */
-    uint64_t window_ms;   /* how long it must outlive its owner. Each write and claim sets its life to twice this; when
-                           * its instance is gone, another instance shortens its life to this */
+    struct span keep; /* rooms whose unlogged events are to be kept, each `<bytes> <room>`; empty: none, see record.h */
+    uint64_t keep_ms; /* how long, from each write and each move of the session */
+    uint64_t generation; /* from 1 */
+    uint64_t window_ms;  /* how long it must outlive its owner. Each write and claim sets its life to twice this; when
+                          * its instance is gone, another instance shortens its life to this */
 };
 
 /* The entries of a room to read. */
@@ -168,6 +170,8 @@ struct broker_events {
      * counts as the room's newest entry. In the order of the pushes: to an instance that was subscribed already, every
      * entry up to it was pushed before. To any other it comes before `subscribed`, whose `last` is then the floor. */
     void (*forgotten)(void *hub, struct span room, uint64_t floor);
+    /* Every kept event of all subscribed rooms up to this number has been pushed. */
+    void (*kept)(void *hub, uint64_t number);
     void (*pushed)(void *hub, const struct broker_entry *entry);
     /* The digest: `last` is the seq of the newest entry of a subscribed room. It arrives in the order of the pushes: if
      * that entry has not been pushed before, the push was lost. */

@@ -16,33 +16,38 @@ bool broker_has_records(const struct broker *broker)
     return broker->records != NULL;
 }
 
-void record_open(struct broker *broker, struct span sid, struct span record, uint64_t life_ms, record_done_fn *done,
+void record_open(struct broker *broker, struct span sid, const struct record_passing *passing, record_done_fn *done,
                  void *arg)
 {
-    broker->records->open(broker, sid, record, life_ms, done, arg);
+    broker->records->pass(broker, sid, 0, passing, done, arg);
 }
 
 void record_ask(struct broker *broker, struct span sid, uint64_t ticket, enum record_want want, uint64_t hold_ms,
-                record_asked_fn *done, void *arg)
+                record_done_fn *done, void *arg)
 {
     assert(ticket > 0);
     broker->records->ask(broker, sid, ticket, want, hold_ms, done, arg);
 }
 
-void record_pass(struct broker *broker, struct span sid, uint64_t ticket, struct span record, uint64_t life_ms,
+void record_pass(struct broker *broker, struct span sid, uint64_t ticket, const struct record_passing *passing,
                  record_done_fn *done, void *arg)
 {
-    assert(ticket > 0 && record.len <= RECORD_BYTES_MAX);
-    broker->records->pass(broker, sid, ticket, record, life_ms, done, arg);
+    assert(ticket > 0 && passing->record.len <= RECORD_BYTES_MAX);
+    broker->records->pass(broker, sid, ticket, passing, done, arg);
 }
 
-void record_end(struct broker *broker, struct span sid, uint64_t ticket, uint64_t moved_ms)
+void record_end(struct broker *broker, struct span sid, uint64_t ticket)
 {
-    broker->records->end(broker, sid, ticket, moved_ms);
+    broker->records->end(broker, sid, ticket);
 }
 
 void record_probe(struct broker *broker, struct span sid, uint64_t ticket, uint64_t until_ms, record_done_fn *done,
                   void *arg)
 {
     broker->records->probe(broker, sid, ticket, until_ms, done, arg);
+}
+
+void record_pong(struct broker *broker, struct span sid, uint64_t life_ms, record_done_fn *done, void *arg)
+{
+    broker->records->pong(broker, sid, life_ms, done, arg);
 }

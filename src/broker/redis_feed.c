@@ -100,7 +100,8 @@ void redis_subscribe(struct broker *broker, struct span room)
     if (!broker->is_up)
         return;
     if (broker_room_is_owned(room)) {
-        fence_add(redis, room);
+        if (!redis_record_fences(redis, room))
+            fence_add(redis, room);
         return;
     }
     redis_channel(&channel, redis, room);
@@ -129,13 +130,13 @@ static struct span room_of(const struct redis_broker *redis, struct span channel
 }
 
 /* Another epoch: the state was lost while the link was up (FLUSHALL). The greeting finds out. */
-static bool epoch_is_ours(const struct redis_broker *redis, struct span epoch)
+bool redis_epoch_is_ours(const struct redis_broker *redis, struct span epoch)
 {
     return span_equal(epoch, span_of(redis->epoch, redis->epoch_len));
 }
 
 /* What the feed says of the counter can only rise; it says nothing of what was lost. */
-static bool rises_to(struct redis_broker *redis, uint64_t position)
+bool redis_feed_rises_to(struct redis_broker *redis, uint64_t position)
 {
     bool ok = position >= redis->feed_top;
     if (ok)
@@ -158,7 +159,7 @@ static bool entry_next(struct redis_broker *redis, struct words *words, struct b
     uint64_t audience = words_number(words, ' '), body = words_number(words, '\n');
     entry->audience = words_bytes(words, audience);
     entry->body = words_bytes(words, body);
-    if (!words_are_good(words) || (entry->seq == 0 ? entry->prev != 0 : entry->prev >= entry->seq))
+    if (!words_are_good(words) || (entry->seq != 0 && entry->prev >= entry->seq))
         return false;
     if (entry->seq == 0)
         return true;
@@ -172,7 +173,7 @@ static bool entries_received(struct redis_broker *redis, struct span room, struc
     struct broker_entry entry = {.room = room};
     struct span epoch = words_text(words, ' ');
     uint64_t ms = words_number(words, '\n');
-    if (!words_are_good(words) || !epoch_is_ours(redis, epoch))
+    if (!words_are_good(words) || !redis_epoch_is_ours(redis, epoch))
         return false;
     /* A receiver of an entry may break the link; then the rest is dropped. */
     while (words->rest.len > 0 && redis->state == REDIS_UP) {
@@ -199,7 +200,7 @@ static bool top_received(struct redis_broker *redis, struct span room, struct wo
 {
     struct span epoch = words_text(words, ' ');
     uint64_t last = words_number(words, '\0');
-    if (!words_are_good(words) || !epoch_is_ours(redis, epoch))
+    if (!words_are_good(words) || !redis_epoch_is_ours(redis, epoch))
         return false;
     shown(redis, last);
     redis->broker.events->top(redis->broker.hub, room, last);
@@ -218,7 +219,7 @@ static bool room_lost_received(struct redis_broker *redis, struct span room, str
 {
     struct span epoch = words_text(words, ' ');
     uint64_t floor = words_number(words, '\0');
-    return words_are_good(words) && epoch_is_ours(redis, epoch) && lost_received(redis, room, floor);
+    return words_are_good(words) && redis_epoch_is_ours(redis, epoch) && lost_received(redis, room, floor);
 }
 
 static bool push_received(struct redis_broker *redis, struct span room, struct span message)
@@ -244,15 +245,23 @@ static bool push_received(struct redis_broker *redis, struct span room, struct s
 
 static bool fence_received(struct redis_broker *redis, struct words *words)
 {
-    uint64_t feed = words_number(words, ' '), last = words_number(words, ' '), position = words_number(words, '\n');
+    struct words numbers = {.rest = words_text(words, '\n')};
+    uint64_t feed = words_number(&numbers, ' '), last = words_number(&numbers, ' '), kept = 0;
+    bool has_kept = numbers.rest.data != NULL && span_find(numbers.rest, ' ') >= 0;
+    uint64_t position = words_number(&numbers, has_kept ? ' ' : '\0');
+    if (has_kept)
+        kept = words_number(&numbers, '\0');
     struct span room = words_text(words, '\0');
+    if (!words_are_good(&numbers))
+        return false;
     if (!words_are_good(words) || !text_is_room(room))
         return false;
     /* A fence that an earlier link requested says nothing about this link's subscriptions. */
     if (feed != redis->feed_number)
         return true;
-    if (last > position || !rises_to(redis, position))
+    if (last > position || !redis_feed_rises_to(redis, position))
         return false;
+    redis->broker.events->kept(redis->broker.hub, kept);
     redis->broker.events->subscribed(redis->broker.hub, room, last, position);
     return true;
 }
@@ -304,7 +313,7 @@ static bool probe_received(struct redis_broker *redis, struct words *words)
         return false;
     if (!pending_knows(&redis->pulse.probes, number))
         return true; /* of an earlier process under this name */
-    if (counted && !rises_to(redis, position))
+    if (counted && !redis_feed_rises_to(redis, position))
         return false;
     if (counted)
         redis->broker.events->reached(redis->broker.hub, position);
@@ -312,9 +321,10 @@ static bool probe_received(struct redis_broker *redis, struct words *words)
     return true;
 }
 
-/* `fence <feed> <last> <seq>\n<room>`, `lost <floor>\n<room>`, `entry <bytes of room>\n<room><as on a channel>`, `top
- * <last>\n<room>`, `claimed <generation>\n<pid>`, `present <request> ...\n<members>`, `probe <number>[ <seq>]\n`. A
- * word that is not known is for a later version. `record ...`: redis_record.c; `mail ...`: redis_mail.c. */
+/* `fence <feed> <last> <seq>[ <kept>]\n<room>`, `lost <floor>\n<room>`, `entry <bytes of room>\n<room><as on a
+ * channel>`, `top <last>\n<room>`, `claimed <generation>\n<pid>`, `present <request> ...\n<members>`, `probe <number>[
+ * <seq>]\n`. A word that is not known is for a later version. `record ...`: redis_record.c; `mail ...`: redis_mail.c.
+ */
 static bool inbox_received(struct redis_broker *redis, struct span message)
 {
     struct words words = {.rest = message};

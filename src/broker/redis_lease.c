@@ -56,7 +56,7 @@ void redis_lease_write(struct broker *broker, const struct broker_lease *lease, 
         return;
     }
     bool owns = lease->own.len != 0;
-    eval_start(&eval, redis, SCRIPT_LEASE_WRITE, owns ? 4 : 3, 9);
+    eval_start(&eval, redis, SCRIPT_LEASE_WRITE, owns ? 4 : 3, 11);
     eval_add_key(&eval, redis, "lease", lease->pid);
     eval_add(&eval, span_str(redis->of_key));
     eval_add(&eval, span_str(redis->lives_key));
@@ -71,6 +71,8 @@ void redis_lease_write(struct broker *broker, const struct broker_lease *lease, 
     eval_add(&eval, lease->own);
     eval_add_u64(&eval, lease->window_ms);
     eval_add(&eval, lease->pid);
+    eval_add(&eval, lease->keep);
+    eval_add_u64(&eval, lease->keep_ms);
     eval_send(&eval, redis, written, call);
 }
 
@@ -88,8 +90,7 @@ static bool claim_decode(const struct resp *reply, struct broker_lease *lease, b
     return answer_is_good(&answer);
 }
 
-/* Another instance or program wrote the lease, so its contents are checked. */
-static bool lease_is_ours(const struct broker_lease *lease)
+bool redis_lease_is_ours(const struct broker_lease *lease)
 {
     return text_is_sid(lease->sid) && lease->generation > 0 &&
            (lease->own.len == 0 || (text_is_room(lease->own) && broker_room_is_owned(lease->own)));
@@ -112,7 +113,7 @@ static void claimed(void *arg, const struct resp *reply)
     } else if (!claim_decode(reply, &lease, &position_ok)) {
         result = BROKER_LOST;
         redis_invalid(redis, "a lease");
-    } else if (!lease_is_ours(&lease)) {
+    } else if (!redis_lease_is_ours(&lease)) {
         result = BROKER_NONE;
         redis_spoiled(redis, "claiming a lease", SPAN_LIT("(a lease)"));
     }

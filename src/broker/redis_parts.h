@@ -165,6 +165,7 @@ struct redis_broker {
     /* Calls made while the link is down are answered later. */
     struct list refused;
     struct task refuse;
+    struct redis_giving *giving; /* redis_record.c: the record that is being given, during that call; NULL: none */
 };
 
 static inline struct redis_broker *redis_of(struct broker *broker)
@@ -291,6 +292,10 @@ void redis_publish_resume(struct redis_broker *redis, uint64_t last, struct answ
 void redis_publish_finish(struct redis_broker *redis);
 
 /* redis_feed.c */
+/* Whether this is the open epoch; any other shows that the state was lost while the link was up (FLUSHALL). */
+bool redis_epoch_is_ours(const struct redis_broker *redis, struct span epoch);
+/* What the feed says of the counter: false if it falls, which it cannot. */
+bool redis_feed_rises_to(struct redis_broker *redis, uint64_t position);
 void redis_feed_init(struct redis_broker *redis);
 void redis_subscribe(struct broker *broker, struct span room);
 void redis_unsubscribe(struct broker *broker, struct span room);
@@ -317,6 +322,8 @@ void redis_lease_write(struct broker *broker, const struct broker_lease *lease, 
 void redis_lease_claim(struct broker *broker, struct span pid, struct span epoch, uint64_t seq, broker_claim_fn *done,
                        void *arg);
 void redis_lease_release(struct broker *broker, const struct broker_lease *lease, bool for_good);
+/* Another instance or program wrote the lease, so its contents are checked. */
+bool redis_lease_is_ours(const struct broker_lease *lease);
 
 /* redis_present.c */
 void redis_present_init(struct redis_broker *redis);
@@ -330,6 +337,9 @@ void redis_present_down(struct redis_broker *redis);
 
 /* redis_record.c */
 extern const struct record_ops redis_record_ops;
+/* Whether the room's owner is being told, by a record that is given, that it owns the room: then that says where its
+ * pushes stand, and no call is needed. */
+bool redis_record_fences(struct redis_broker *redis, struct span room);
 /* Handles the rest of a message after the word "record"; false if it is invalid. */
 bool redis_record_received(struct redis_broker *redis, struct words *words);
 

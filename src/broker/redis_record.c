@@ -1,197 +1,321 @@
-/* redis_record: records of polling sessions on Redis: a hash each, asked for, passed and ended by scripts. */
+/* redis_record: records of polling sessions on Redis: a hash each, asked for, passed and ended by scripts. A record is
+ * given through the inbox, in the order of the pushes, with the leases of its sockets. */
 #include <stdlib.h>
 
 #include "base/mem.h"
 #include "broker/redis_parts.h"
 
-enum { RECORD_HOLD_MS_MAX = 3600000 };
+enum { RECORD_MOVED_MS = 60000 };
 
 struct record_call {
     struct redis_broker *redis;
     record_done_fn *done;
-    record_asked_fn *asked;
     void *arg;
 };
 
-static struct record_call *call_create(struct redis_broker *redis, void *arg)
+static struct record_call *call_create(struct redis_broker *redis, record_done_fn *done, void *arg)
 {
     struct record_call *call = mem_zero(1, sizeof *call);
     call->redis = redis;
+    call->done = done;
     call->arg = arg;
     return call;
 }
 
-/* False: `*result` says why there is no answer. */
-static bool is_answered(struct redis_broker *redis, const struct resp *reply, enum record_result *result)
+static enum record_result result_of(struct redis_broker *redis, const struct resp *reply)
 {
-    *result = RECORD_LOST;
+    static const enum record_result results[] = {RECORD_NONE, RECORD_OK, RECORD_WAITING, RECORD_MOVED, RECORD_OVERLAP};
     if (reply == NULL)
-        return false;
-    if (redis_is_spoiled(redis, reply, "moving a polling session")) {
-        *result = RECORD_NONE;
-        return false;
-    }
-    return !redis_is_error(redis, reply, "moving a polling session");
+        return RECORD_LOST;
+    if (redis_is_spoiled(redis, reply, "moving a polling session"))
+        return RECORD_NONE;
+    if (redis_is_error(redis, reply, "moving a polling session"))
+        return RECORD_LOST;
+    struct answer answer = answer_of_one(reply);
+    uint64_t number = answer_number(&answer);
+    if (answer_is_good(&answer) && number < sizeof results / sizeof results[0])
+        return results[number];
+    redis_invalid(redis, "the answer about a polling session");
+    return RECORD_LOST;
 }
 
-static void done(void *arg, const struct resp *reply)
+static void answered(void *arg, const struct resp *reply)
 {
     struct record_call *call = arg;
-    enum record_result result;
-    if (is_answered(call->redis, reply, &result)) {
-        struct answer answer = answer_of_one(reply);
-        bool ok = answer_flag(&answer);
-        result = ok ? RECORD_OK : RECORD_NONE;
-        if (!answer_is_good(&answer)) {
-            result = RECORD_LOST;
-            redis_invalid(call->redis, "the answer about a polling session");
-        }
-    }
+    enum record_result result = result_of(call->redis, reply);
     if (call->done != NULL)
         call->done(call->arg, result);
     free(call);
 }
 
-static void asked(void *arg, const struct resp *reply)
+/* `args`: how many are to come behind the keys. False: the link is down, and the call is answered. */
+static bool call_start(struct eval *eval, enum redis_script script, size_t args, struct span sid,
+                       struct record_call *call)
 {
-    static const enum record_result results[] = {RECORD_NONE, RECORD_OK, RECORD_WAITING, RECORD_MOVED, RECORD_OVERLAP};
-    struct record_call *call = arg;
-    struct record_grant grant = {.probing = false};
-    enum record_result result;
-    if (is_answered(call->redis, reply, &result)) {
-        struct answer answer = answer_of(reply);
-        uint64_t number = answer_number(&answer);
-        if (number == 1) {
-            grant.record = answer_text(&answer);
-            grant.away_ms = answer_number(&answer);
-            grant.probing = answer_flag(&answer);
-        }
-        bool good = answer_is_good(&answer) && number < sizeof results / sizeof results[0];
-        result = good ? results[number] : RECORD_LOST;
-        if (!good)
-            redis_invalid(call->redis, "a polling session");
+    struct redis_broker *redis = call->redis;
+    if (!redis->broker.is_up) {
+        redis_refuse(redis, answered, call);
+        return false;
     }
-    call->asked(call->arg, result, result == RECORD_OK ? &grant : NULL);
-    free(call);
+    eval_start(eval, redis, script, 3, args);
+    eval_add_key(eval, redis, "session", sid);
+    eval_add(eval, span_str(redis->lives_key));
+    eval_add(eval, span_str(redis->state_key));
+    return true;
 }
 
-static void pass(struct broker *broker, struct span sid, uint64_t ticket, struct span record, uint64_t life_ms,
-                 record_done_fn *fn, void *arg)
+static void leases_encode(struct buf *to, const struct record_passing *passing)
+{
+    for (size_t i = 0; i < passing->lease_count; i++) {
+        const struct record_lease *lease = &passing->leases[i];
+        buf_append_u64(to, lease->pid.len);
+        buf_append_char(to, ' ');
+        buf_append_u64(to, lease->generation);
+        buf_append_char(to, ' ');
+        buf_append(to, lease->epoch.len > 0 ? lease->epoch : SPAN_LIT("-"));
+        buf_append_char(to, ' ');
+        buf_append_u64(to, lease->seq);
+        buf_append_char(to, ' ');
+        buf_append(to, lease->pid);
+        buf_append_char(to, '\n');
+    }
+}
+
+static void add_want(struct eval *eval, enum record_want want)
+{
+    char kind = (char)want;
+    eval_add(eval, span_of(&kind, 1));
+}
+
+static void pass(struct broker *broker, struct span sid, uint64_t ticket, const struct record_passing *passing,
+                 record_done_fn *done, void *arg)
 {
     struct redis_broker *redis = redis_of(broker);
-    struct record_call *call = call_create(redis, arg);
+    struct record_call *call = call_create(redis, done, arg);
     struct eval eval;
-    call->done = fn;
-    if (!broker->is_up) {
-        redis_refuse(redis, done, call);
+    struct buf leases = {0};
+    if (!call_start(&eval, SCRIPT_RECORD_PASS, 13, sid, call))
         return;
-    }
-    eval_start(&eval, redis, SCRIPT_RECORD_PASS, 2, 6);
-    eval_add_key(&eval, redis, "session", sid);
-    eval_add(&eval, span_str(redis->lives_key));
+    leases_encode(&leases, passing);
     eval_add_u64(&eval, ticket);
     eval_add(&eval, span_str(redis->life));
-    eval_add(&eval, record);
-    eval_add_u64(&eval, life_ms);
-    eval_add_u64(&eval, RECORD_HOLD_MS_MAX);
+    eval_add(&eval, span_str(redis->inbox));
+    eval_add(&eval, passing->record);
+    eval_add(&eval, buf_span(&leases));
+    eval_add(&eval, passing->awaits_pong ? SPAN_LIT("1") : SPAN_LIT("0"));
+    eval_add_u64(&eval, passing->life_ms > 0 ? passing->life_ms : 1);
+    eval_add_u64(&eval, passing->hold_ms > 0 ? passing->hold_ms : 1);
+    eval_add_u64(&eval, RECORD_MOVED_MS);
     eval_add(&eval, sid);
-    eval_send(&eval, redis, done, call);
-}
-
-static void open_record(struct broker *broker, struct span sid, struct span record, uint64_t life_ms,
-                        record_done_fn *fn, void *arg)
-{
-    pass(broker, sid, 0, record, life_ms, fn, arg);
+    eval_add_u64(&eval, passing->again);
+    add_want(&eval, passing->again > 0 ? passing->want : RECORD_FOR_GET);
+    eval_add_u64(&eval, passing->kept);
+    eval_send(&eval, redis, answered, call);
+    buf_finish(&leases);
 }
 
 static void ask(struct broker *broker, struct span sid, uint64_t ticket, enum record_want want, uint64_t hold_ms,
-                record_asked_fn *fn, void *arg)
+                record_done_fn *done, void *arg)
 {
     struct redis_broker *redis = redis_of(broker);
-    struct record_call *call = call_create(redis, arg);
-    char kind = (char)want;
+    struct record_call *call = call_create(redis, done, arg);
     struct eval eval;
-    call->asked = fn;
-    if (!broker->is_up) {
-        redis_refuse(redis, asked, call);
+    if (!call_start(&eval, SCRIPT_RECORD_ASK, 7, sid, call))
         return;
-    }
-    eval_start(&eval, redis, SCRIPT_RECORD_ASK, 2, 6);
-    eval_add_key(&eval, redis, "session", sid);
-    eval_add(&eval, span_str(redis->lives_key));
     eval_add_u64(&eval, ticket);
     eval_add(&eval, span_str(redis->inbox));
     eval_add(&eval, span_str(redis->life));
-    eval_add(&eval, span_of(&kind, 1));
+    add_want(&eval, want);
     eval_add_u64(&eval, hold_ms);
     eval_add(&eval, sid);
-    eval_send(&eval, redis, asked, call);
+    eval_add_u64(&eval, RECORD_MOVED_MS);
+    eval_send(&eval, redis, answered, call);
 }
 
-static void end_call(struct redis_broker *redis, struct span sid, struct span what, uint64_t ticket, uint64_t ms,
-                     struct record_call *call)
+static void end_call(struct broker *broker, struct span sid, struct span what, uint64_t ticket, uint64_t ms,
+                     record_done_fn *done, void *arg)
 {
+    struct redis_broker *redis = redis_of(broker);
+    struct record_call *call = call_create(redis, done, arg);
     struct eval eval;
-    if (!redis->broker.is_up) {
-        redis_refuse(redis, done, call);
+    if (!call_start(&eval, SCRIPT_RECORD_END, 5, sid, call))
         return;
-    }
-    eval_start(&eval, redis, SCRIPT_RECORD_END, 1, 5);
-    eval_add_key(&eval, redis, "session", sid);
     eval_add(&eval, what);
     eval_add_u64(&eval, ticket);
     eval_add(&eval, span_str(redis->life));
     eval_add_u64(&eval, ms);
     eval_add(&eval, sid);
-    eval_send(&eval, redis, done, call);
+    eval_send(&eval, redis, answered, call);
 }
 
-static void end(struct broker *broker, struct span sid, uint64_t ticket, uint64_t moved_ms)
+static void end(struct broker *broker, struct span sid, uint64_t ticket)
 {
-    struct redis_broker *redis = redis_of(broker);
-    end_call(redis, sid, moved_ms > 0 ? SPAN_LIT("moved") : SPAN_LIT("end"), ticket, moved_ms,
-             call_create(redis, NULL));
+    end_call(broker, sid, SPAN_LIT("end"), ticket, 0, NULL, NULL);
 }
 
-static void probe(struct broker *broker, struct span sid, uint64_t ticket, uint64_t until_ms, record_done_fn *fn,
+static void probe(struct broker *broker, struct span sid, uint64_t ticket, uint64_t until_ms, record_done_fn *done,
                   void *arg)
 {
-    struct redis_broker *redis = redis_of(broker);
-    struct record_call *call = call_create(redis, arg);
-    call->done = fn;
-    end_call(redis, sid, SPAN_LIT("probe"), ticket, until_ms, call);
+    end_call(broker, sid, SPAN_LIT("probe"), ticket, until_ms, done, arg);
 }
 
-const struct record_ops redis_record_ops = {open_record, ask, pass, end, probe};
-
-static struct span sid_take(struct words *words)
+static void pong(struct broker *broker, struct span sid, uint64_t life_ms, record_done_fn *done, void *arg)
 {
-    return words_bytes(words, RECORD_SID_BYTES);
+    end_call(broker, sid, SPAN_LIT("pong"), 0, life_ms, done, arg);
+}
+
+const struct record_ops redis_record_ops = {ask, pass, end, probe, pong};
+
+/* What is given: see record.lua. */
+
+/* A lease that came with a record. */
+struct giving_lease {
+    struct broker_lease lease;
+    uint64_t own_last; /* seq of its own room's newest entry */
+    bool fenced;       /* the hub has asked where that room's pushes stand */
+};
+struct redis_giving {
+    struct giving_lease *leases;
+    struct record_claim *claims;
+    size_t count;
+    uint64_t position, kept_number;
+    struct record_kept *kept;
+    size_t kept_count;
+};
+
+bool redis_record_fences(struct redis_broker *redis, struct span room)
+{
+    struct redis_giving *giving = redis->giving;
+    for (size_t i = 0; giving != NULL && i < giving->count; i++) {
+        if (giving->claims[i].lease != NULL && span_equal(giving->leases[i].lease.own, room)) {
+            giving->leases[i].fenced = true;
+            return true;
+        }
+    }
+    return false;
+}
+
+enum { KEPT_MAX = 1000 }; /* as record.lua has it */
+enum { TOLD_NONE, TOLD_CLAIMED, TOLD_SUPERSEDED, TOLD_SPOILED };
+
+static bool lease_take(struct redis_broker *redis, struct words *words, struct giving_lease *to,
+                       struct record_claim *claim)
+{
+    uint64_t what = words_number(words, ' ');
+    to->lease.generation = words_number(words, ' ');
+    to->lease.window_ms = words_number(words, ' ');
+    uint64_t reached = words_number(words, ' ');
+    to->own_last = words_number(words, ' ');
+    uint64_t pid = words_number(words, ' '), sid = words_number(words, ' '), own = words_number(words, ' '),
+             rooms = words_number(words, ' '), data = words_number(words, '\n');
+    to->lease.pid = claim->pid = words_bytes(words, pid);
+    to->lease.sid = words_bytes(words, sid);
+    to->lease.own = words_bytes(words, own);
+    to->lease.rooms = words_bytes(words, rooms);
+    to->lease.data = words_bytes(words, data);
+    if (!words_are_good(words))
+        return false;
+    bool is_ours = what == TOLD_CLAIMED && redis_lease_is_ours(&to->lease);
+    if (what == TOLD_SPOILED || (what == TOLD_CLAIMED && !is_ours))
+        redis_spoiled(redis, "claiming a lease", SPAN_LIT("(a lease)"));
+    claim->lease = is_ours ? &to->lease : NULL;
+    claim->superseded = what == TOLD_SUPERSEDED;
+    claim->position_ok = reached == 1;
+    return true;
+}
+
+static bool kept_take(struct words *words, struct record_kept *kept)
+{
+    kept->after = words_number(words, ' ');
+    uint64_t room = words_number(words, ' '), audience = words_number(words, ' '), body = words_number(words, '\n');
+    kept->room = words_bytes(words, room);
+    kept->audience = words_bytes(words, audience);
+    kept->body = words_bytes(words, body);
+    return words_are_good(words);
+}
+
+static void give(struct redis_broker *redis, struct redis_giving *giving, struct span sid, uint64_t ticket,
+                 struct record_grant *grant)
+{
+    struct broker *broker = &redis->broker;
+    broker->events->reached(broker->hub, giving->position);
+    broker->events->kept(broker->hub, giving->kept_number);
+    grant->kept = giving->kept;
+    grant->kept_number = giving->kept_number;
+    grant->kept_count = giving->kept_count;
+    grant->claims = giving->claims;
+    grant->claim_count = giving->count;
+    redis->giving = giving;
+    broker->record_events->granted(broker->record_arg, sid, ticket, grant);
+    redis->giving = NULL;
+    for (size_t i = 0; i < giving->count && redis->state == REDIS_UP; i++) {
+        const struct giving_lease *lease = &giving->leases[i];
+        uint64_t last = lease->own_last < giving->position ? lease->own_last : giving->position;
+        if (lease->fenced)
+            broker->events->subscribed(broker->hub, lease->lease.own, last, giving->position);
+    }
+}
+
+/* `granted <ticket> <probing> <away> <pong> <epoch> <counter> <leases> <kept> <kept events>
+ * <lacking>\n<sid><leases><kept events><record>`; `pong`: one more than the ms since, 0: none. */
+static bool granted_received(struct redis_broker *redis, struct words *words)
+{
+    uint64_t ticket = words_number(words, ' '), probing = words_number(words, ' ');
+    struct record_grant grant = {.probing = probing == 1, .away_ms = words_number(words, ' ')};
+    uint64_t pong = words_number(words, ' ');
+    struct span epoch = words_text(words, ' ');
+    struct redis_giving giving = {.position = words_number(words, ' ')};
+    size_t count = (size_t)words_number(words, ' ');
+    giving.kept_number = words_number(words, ' ');
+    size_t kept_count = (size_t)words_number(words, ' ');
+    grant.kept_lost = words_number(words, '\n');
+    struct span sid = words_bytes(words, RECORD_SID_BYTES);
+    grant.ponged = pong > 0;
+    grant.pong_ms = pong > 0 ? pong - 1 : 0;
+    if (!words_are_good(words) || count > words->rest.len / 16 || kept_count > KEPT_MAX ||
+        !redis_epoch_is_ours(redis, epoch) || !redis_feed_rises_to(redis, giving.position))
+        return false;
+    giving.leases = mem_zero(count + 1, sizeof *giving.leases);
+    giving.claims = mem_zero(count + 1, sizeof *giving.claims);
+    bool ok = true;
+    while (ok && giving.count < count) {
+        ok = lease_take(redis, words, &giving.leases[giving.count], &giving.claims[giving.count]);
+        giving.count++;
+    }
+    giving.kept = mem_zero(kept_count + 1, sizeof *giving.kept);
+    while (ok && giving.kept_count < kept_count)
+        ok = kept_take(words, &giving.kept[giving.kept_count++]);
+    grant.record = words->rest;
+    if (ok && redis->broker.record_events != NULL)
+        give(redis, &giving, sid, ticket, &grant);
+    free(giving.leases);
+    free(giving.claims);
+    free(giving.kept);
+    return ok;
 }
 
 bool redis_record_received(struct redis_broker *redis, struct words *words)
 {
     const struct record_events *events = redis->broker.record_events;
-    struct span what = words_text(words, ' '), sid;
+    struct span what = words_text(words, ' ');
     void *arg = redis->broker.record_arg;
-    bool granted = span_equal(what, SPAN_LIT("granted")), probed = span_equal(what, SPAN_LIT("probed"));
-    bool wanted = span_equal(what, SPAN_LIT("wanted"));
-    uint64_t ticket = words_number(words, granted || probed || wanted ? ' ' : '\n');
-    struct span flag = granted || probed || wanted ? words_text(words, '\n') : SPAN_LIT("");
-    sid = sid_take(words);
+    if (span_equal(what, SPAN_LIT("granted")))
+        return granted_received(redis, words);
+    bool probed = span_equal(what, SPAN_LIT("probed")), wanted = span_equal(what, SPAN_LIT("wanted"));
+    uint64_t ticket = words_number(words, probed || wanted ? ' ' : '\n');
+    struct span detail = probed || wanted ? words_text(words, '\n') : SPAN_LIT("");
+    struct span sid = words_bytes(words, RECORD_SID_BYTES);
     if (!words_are_good(words) || sid.len != RECORD_SID_BYTES)
         return false;
     if (events == NULL)
         return true;
-    if (granted) {
-        struct record_grant grant = {.record = words->rest, .probing = span_equal(flag, SPAN_LIT("1"))};
-        events->granted(arg, sid, ticket, &grant);
-    } else if (wanted) {
-        events->wanted(arg, sid, ticket, (enum record_want)(flag.len == 1 ? flag.data[0] : 'g'));
-    } else if (probed) {
-        events->probed(arg, sid, ticket, span_equal(flag, SPAN_LIT("1")));
-    } else if (span_equal(what, SPAN_LIT("gone"))) {
+    if (wanted)
+        events->wanted(arg, sid, ticket, (enum record_want)(detail.len == 1 ? detail.data[0] : 'g'));
+    else if (probed)
+        events->probed(arg, sid, ticket, span_equal(detail, SPAN_LIT("1")));
+    else if (span_equal(what, SPAN_LIT("ponged")))
+        events->ponged(arg, sid, ticket);
+    else if (span_equal(what, SPAN_LIT("gone")))
         events->gone(arg, sid, ticket);
-    }
     return true;
 }

@@ -55,6 +55,17 @@ struct room *hub_room(struct hub *hub, struct span name)
     return room;
 }
 
+bool hub_room_prepare(struct hub *hub, struct span name)
+{
+    struct room *room = hub_room(hub, name);
+    if (room->member_count == 0) {
+        list_remove(&room->empty);
+        room->empty_since_us = loop_now_us(hub->loop);
+        list_append(&hub->empty_rooms, &room->empty);
+    }
+    return room->state == ROOM_LIVE;
+}
+
 static void room_destroy(struct room *room)
 {
     assert(room->member_count == 0);
@@ -192,6 +203,7 @@ static void on_up(void *arg, struct span epoch, struct span previous, uint64_t p
             log_event(LOG_ERROR, "the broker lost accepted entries; sockets that were sent them start anew",
                       LOG_N("entries_lost", hub->position - previous_end));
         epoch_ended(hub, previous_end);
+        hub->kept = 0; /* its numbers may have begun anew */
     }
     /* Leases come first: they say which instance owns a room, and only the owners can restore lost ones. */
     if (hub->owner != NULL && hub->owner->up != NULL)
@@ -303,6 +315,8 @@ static void on_subscribed(void *arg, struct span name, uint64_t last, uint64_t p
         room_forgotten(room, last, position);
     if (again && last > after)
         hole_found(room, after, last);
+    if (room->member_count == 0 && hub->owner != NULL && hub->owner->prepared != NULL)
+        hub->owner->prepared(hub->owner_arg);
     for (size_t i = 0; i < room->member_count; i++) {
         struct member *member = room->members[i]->member;
         if (again && !member->awaits_position)
@@ -332,11 +346,22 @@ static bool is_heard(const struct room *room)
     return false;
 }
 
+static void on_kept(void *arg, uint64_t number)
+{
+    struct hub *hub = arg;
+    if (number > hub->kept)
+        hub->kept = number;
+}
+
 static void on_pushed(void *arg, const struct broker_entry *pushed)
 {
     struct hub *hub = arg;
     struct room *room = room_find(hub, pushed->room);
-    if (pushed->seq == 0 && broker_room_is_owned(pushed->room) && !is_heard(room)) {
+    if (pushed->seq == 0)
+        on_kept(hub, pushed->prev);
+    /* What the broker keeps, it gives to whoever opens the session next. */
+    bool is_kept = pushed->prev != 0;
+    if (pushed->seq == 0 && !is_kept && broker_room_is_owned(pushed->room) && !is_heard(room)) {
         if (hub->owner != NULL && hub->owner->unheard != NULL)
             hub->owner->unheard(hub->owner_arg, pushed);
     }
@@ -430,6 +455,7 @@ static const struct broker_events events = {
     .down = on_down,
     .subscribed = on_subscribed,
     .forgotten = on_forgotten,
+    .kept = on_kept,
     .pushed = on_pushed,
     .top = on_top,
     .reached = on_reached,
@@ -493,6 +519,11 @@ struct broker *hub_broker(const struct hub *hub)
 uint64_t hub_position(const struct hub *hub)
 {
     return hub->position;
+}
+
+uint64_t hub_kept(const struct hub *hub)
+{
+    return hub->kept;
 }
 
 const struct hub_counters *hub_counters(const struct hub *hub)

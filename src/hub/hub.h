@@ -30,6 +30,8 @@ struct hub_owner {
      * lost entry have been told `lost` before. */
     void (*up)(void *arg, bool lost);
     void (*superseded)(void *arg, struct span pid, uint64_t generation);
+    /* The pushes of a room arrive in which there is no member yet. */
+    void (*prepared)(void *arg);
     void (*presence)(void *arg, struct span room, const struct broker_present *who, bool entered, uint64_t count);
     /* An entry that is not logged came for an owned room, and no member is here to get it now or later. */
     void (*unheard)(void *arg, const struct broker_entry *entry);
@@ -47,6 +49,8 @@ struct loop *hub_loop(const struct hub *hub);
 struct broker *hub_broker(const struct hub *hub);
 /* Every entry of this hub's rooms up to this seq has been handled. */
 uint64_t hub_position(const struct hub *hub);
+/* Every kept event of this hub's rooms up to this number (broker/record.h) has been handled. */
+uint64_t hub_kept(const struct hub *hub);
 const struct hub_counters *hub_counters(const struct hub *hub);
 /* Rooms that this instance is subscribed to. */
 size_t hub_room_count(const struct hub *hub);
@@ -59,6 +63,9 @@ void hub_room_tell_audience(struct hub *hub, struct span room, struct span body,
 void hub_room_tell(struct hub *hub, struct span room, struct span body, struct span except);
 /* Calls `each` for every room with members here, in no order. */
 void hub_rooms_each(const struct hub *hub, void (*each)(void *arg, struct span room, size_t members), void *arg);
+/* Subscribes to a room that a member is about to join; true if its pushes arrive already, else hub_owner.prepared
+ * follows. It is given up after HUB_ROOM_LINGER_MS in which none has joined. */
+bool hub_room_prepare(struct hub *hub, struct span room);
 /* A member of this instance is in this room, or was within HUB_ROOM_LINGER_MS. */
 bool hub_has_room(const struct hub *hub, struct span room);
 /* The token, without names of rooms, for the position `seq` of the current epoch. */

@@ -121,6 +121,7 @@ struct hub {
     char epoch[BROKER_EPOCH_BYTES_MAX];
     uint8_t epoch_len;
     uint64_t position; /* every entry of this hub's rooms up to it has been handled */
+    uint64_t kept;     /* the same of kept events, which have numbers of their own */
     const struct hub_owner *owner;
     void *owner_arg;
     struct hub_told holes_told, forgotten_told;

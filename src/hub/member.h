@@ -93,7 +93,8 @@ struct member {
     uint32_t held_bytes;                    /* of the entries held since the round began */
     uint16_t held_at, held_count, held_cap; /* entries before held_at were sent */
     uint16_t past_count;
-    uint8_t state;      /* enum member_state */
+    uint16_t kept_count; /* of the held entries, the first so many come from member_keep */
+    uint8_t state;       /* enum member_state */
     char stale_version; /* 0: none. The client keeps a token of an earlier session until it gets one of this session. If
                          * it comes back with that very token, it has received nothing yet. So we never send it a token
                          * that is spelled alike. */
@@ -108,6 +109,7 @@ struct member {
     bool lease_stale;     /* a room got its first entry since the lease was written: the lease must be rewritten */
     bool stale_told;      /* and the owner has asked for that */
     bool stepping;        /* inside member_continue or member_rewind */
+    bool keeps;           /* unlogged events are held, too, until its first round: see member_keep_begin */
 };
 
 /* A member in no room yet. `sid` is borrowed until member_finish. */
@@ -128,6 +130,11 @@ void member_directed(struct member *member, uint64_t seq);
  * the entries between the two; NULL if there are none. */
 struct membership *member_rejoin(struct member *member, struct span room, const struct stretch *stretch,
                                  uint64_t position);
+/* Behind its rejoins, before member_joined: from now on no unlogged event is missed. */
+void member_keep_begin(struct member *member);
+/* Behind that: an unlogged event of one of its rooms that came while it was nowhere, at
+ * the position `after`. It is sent in its place among the logged ones. At most HUB_HELD_MAX. */
+void member_keep(struct member *member, const struct broker_entry *event, uint64_t after);
 /* Ends a run of joins: calls `ready` if nothing is pending. */
 void member_joined(struct member *member);
 /* Leaves a room. Entries sent up to now remain its due (see struct past). If the lease records the room, nothing is

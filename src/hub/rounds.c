@@ -36,18 +36,20 @@ void member_held_drop(struct member *member)
         entry_unref(member->held[i]);
     free(member->held);
     member->held = NULL;
-    member->held_at = member->held_count = member->held_cap = 0;
+    member->held_at = member->held_count = member->held_cap = member->kept_count = 0;
     member->held_bytes = 0;
 }
 
 void member_held_drop_room(struct member *member, uint32_t room)
 {
-    uint16_t kept = member->held_at;
+    uint16_t kept = member->held_at, events = member->kept_count;
     for (uint16_t i = member->held_at; i < member->held_count; i++) {
-        if (member->held[i]->room == room)
-            entry_unref(member->held[i]);
-        else
+        if (member->held[i]->room != room) {
             member->held[kept++] = member->held[i];
+            continue;
+        }
+        member->kept_count = (uint16_t)(member->kept_count - (i < events));
+        entry_unref(member->held[i]);
     }
     member->held_count = kept;
 }
@@ -81,7 +83,9 @@ static void leave_settled(struct member *member)
 /* Fixes the targets: entries above them will be pushed, and are held from now on. */
 void member_round_begin(struct member *member)
 {
-    member_held_drop(member);
+    bool is_first = member->held_at == 0 && member->held_count == member->kept_count;
+    if (!is_first || member->kept_count == 0) /* the kept events wait for the first round */
+        member_held_drop(member);
     member->again = false;
     memberships_each(membership, member)
     {
@@ -346,6 +350,30 @@ bool membership_takes(const struct membership *membership)
             (member->state == MEMBER_CATCHING && membership_is_found(membership) && !member->again));
 }
 
+/* Its first round has not begun: an unlogged event waits for it. */
+static void keep(struct member *member, struct entry *entry)
+{
+    hold(member, entry);
+    member->kept_count = member->held_count;
+}
+
+void member_keep_begin(struct member *member)
+{
+    member->keeps = true;
+}
+
+void member_keep(struct member *member, const struct broker_entry *event, uint64_t after)
+{
+    struct membership *membership = member_find(member, event->room);
+    if (membership == NULL || member->held_count == HUB_HELD_MAX)
+        return;
+    struct entry *entry = entry_create(event);
+    entry->token_seq = after;
+    entry->room = membership->room->number;
+    keep(member, entry);
+    entry_unref(entry);
+}
+
 void member_entry(struct membership *membership, struct entry *entry)
 {
     struct member *member = membership->member;
@@ -355,6 +383,8 @@ void member_entry(struct membership *membership, struct entry *entry)
         deliver(member, entry, false);
     else if (member->state == MEMBER_CATCHING && membership_is_found(membership))
         hold(member, entry);
+    else if (entry->seq == 0 && member->keeps)
+        keep(member, entry);
     else if (entry->seq == 0)
         membership->missed = true;
 }
@@ -434,6 +464,8 @@ static bool held_is_next(const struct member *member, const struct entry *read)
 {
     if (member->again || member->held_at == member->held_count)
         return false;
+    if (member->held_at < member->kept_count)
+        return member->held[member->held_at]->token_seq < read->seq;
     /* An unlogged entry keeps its place before the next logged one. */
     for (uint16_t i = member->held_at; i < member->held_count; i++)
         if (member->held[i]->seq != 0)
@@ -453,6 +485,7 @@ static void round_end(struct member *member)
             hub_membership_ended(membership);
     }
     memberships_each(membership, member) membership->late = membership->holed = false;
+    member->keeps = false;
     member_set_state(member, MEMBER_SETTLED);
     /* If the client is too slow even for these, member_rewind begins another round and drops them. A directive among
      * them stops here, and the others wait. */

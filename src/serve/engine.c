@@ -173,8 +173,10 @@ static struct engine_request *request_create(struct client *client, const struct
 {
     struct engine_request *request = mem_zero(1, sizeof *request);
     struct span type = http1_field_get(head, SPAN_LIT("Content-Type"));
-    request->exchange = (struct polling_exchange){
-        .answer = on_answer, .peer = &client->http.conn.peer, .packets_max = packets_max_of(head)};
+    request->exchange = (struct polling_exchange){.answer = on_answer,
+                                                  .peer = &client->http.conn.peer,
+                                                  .packets_max = packets_max_of(head),
+                                                  .mark = ask->mark};
     buf_append(&request->token, client_token(client, head));
     request->exchange.token = buf_span(&request->token);
     request->client = client;

@@ -1,6 +1,7 @@
 /* engine_check: transport, Origin, sid, method, version. */
 #include "serve/engine_check.h"
 
+#include "broker/broker.h"
 #include "session/polling.h"
 
 static void refuse(struct engine_ask *ask, enum engineio_error error, enum refusal refusal)
@@ -51,7 +52,8 @@ void engine_check(struct engine_ask *ask, const struct engine_config *config, co
 {
     struct engineio_query asked;
     engineio_query_decode(query, &asked);
-    *ask = (struct engine_ask){.use = ENGINE_REFUSED, .sid = asked.sid};
+    uint64_t mark = asked.t.len > 0 ? broker_digest(asked.t) : 0;
+    *ask = (struct engine_ask){.use = ENGINE_REFUSED, .sid = asked.sid, .mark = mark};
     bool polling = span_equal(asked.transport, SPAN_LIT("polling"));
     bool websocket = span_equal(asked.transport, SPAN_LIT("websocket"));
     if (!(polling && config->polling) && !(websocket && config->websocket)) {

@@ -23,6 +23,7 @@ enum engine_use {
 struct engine_ask {
     enum engine_use use;
     struct span sid;           /* as it came */
+    uint64_t mark;             /* see struct polling_exchange */
     enum engineio_error error; /* for REFUSED: the code, */
     enum refusal refusal;      /* the reason in our words, */
     const char *message;       /* and the answer's text; NULL: the code's documented one */

@@ -116,6 +116,10 @@ static void instance_encode(struct buf *to, const struct server *server)
     counter(to, "history_lost_total", "Sockets ended because an entry that they needed was gone.", hub->lost);
     counter(to, "superseded_total", "Sockets that had come back on another instance.",
             sessions->counters.leases_superseded);
+    counter(to, "kept_total", "Unlogged events that came for a polling session between two requests.",
+            sessions->counters.kept);
+    counter(to, "kept_lost_total", "Such events that were too many or too large to be kept.",
+            sessions->counters.kept_lost);
     counter(to, "rotated_total", "Sessions closed ahead of the request timeout.", sessions->counters.rotated);
     counter(to, "directives_total", "Directives that sockets obeyed: to join, to leave, to end.",
             sessions->counters.directed);

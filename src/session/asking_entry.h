@@ -4,8 +4,9 @@
  *     02 q <ms left> <ms waited> <sid of the asker> <id of the asker's>\n<content>
  *     02 a <ms left> <ms waited> - <id of the asker's>\n<content>
  *
- * A session between two requests is on no instance. Its entries then reach the instance that had it last, which keeps
- * them and publishes them again, later and later, until the socket is somewhere or no time is left. */
+ * What comes for a session between two requests, the broker keeps for it (broker/record.h). An entry that it does not
+ * keep, for a socket that is nowhere, reaches the instance that had it last. That one publishes it again, later and
+ * later, until the socket is somewhere or no time is left. */
 #ifndef SENNIT_SESSION_ASKING_ENTRY_H
 #define SENNIT_SESSION_ASKING_ENTRY_H
 

@@ -7,9 +7,11 @@ enum { PARCEL_SOCKETS_MAX = 1 << 16 };
 
 void parcel_encode(struct buf *to, const struct parcel *parcel)
 {
-    buf_printf(to, "3 %llu %d %d %llu %llu %llu %zu %zu\n", (unsigned long long)parcel->protocol, parcel->joined,
-               parcel->awaiting_pong, (unsigned long long)parcel->heartbeat_ms, (unsigned long long)parcel->join_ms,
-               (unsigned long long)parcel->socket_count, parcel->waiting.len, parcel->unfinished.len);
+    buf_printf(to, "3 %llu %d %d %llu %llu %llu %llu %llu %zu %zu %zu\n", (unsigned long long)parcel->protocol,
+               parcel->joined, parcel->awaiting_pong, (unsigned long long)parcel->heartbeat_ms,
+               (unsigned long long)parcel->join_ms, (unsigned long long)parcel->socket_count,
+               (unsigned long long)parcel->done_post, (unsigned long long)parcel->done_get, parcel->done_answer.len,
+               parcel->waiting.len, parcel->unfinished.len);
 }
 
 void parcel_socket_encode(struct buf *to, const struct parcel_socket *socket)
@@ -49,13 +51,14 @@ static bool claims_are_good(const struct parcel_socket *socket)
 
 bool parcel_decode(struct span text, struct parcel *parcel)
 {
-    uint64_t version, joined, awaiting_pong, waiting, unfinished;
+    uint64_t version, joined, awaiting_pong, answer, waiting, unfinished;
     *parcel = (struct parcel){.protocol = 0};
     bool ok = span_take_u64(&text, ' ', &version) && span_take_u64(&text, ' ', &parcel->protocol) &&
               span_take_u64(&text, ' ', &joined) && span_take_u64(&text, ' ', &awaiting_pong) &&
               span_take_u64(&text, ' ', &parcel->heartbeat_ms) && span_take_u64(&text, ' ', &parcel->join_ms) &&
-              span_take_u64(&text, ' ', &parcel->socket_count) && span_take_u64(&text, ' ', &waiting) &&
-              span_take_u64(&text, '\n', &unfinished);
+              span_take_u64(&text, ' ', &parcel->socket_count) && span_take_u64(&text, ' ', &parcel->done_post) &&
+              span_take_u64(&text, ' ', &parcel->done_get) && span_take_u64(&text, ' ', &answer) &&
+              span_take_u64(&text, ' ', &waiting) && span_take_u64(&text, '\n', &unfinished);
     if (!ok || version != 3 || joined > 1 || awaiting_pong > 1 || parcel->socket_count > PARCEL_SOCKETS_MAX)
         return false;
     parcel->joined = joined == 1;
@@ -66,9 +69,9 @@ bool parcel_decode(struct span text, struct parcel *parcel)
         if (!parcel_socket_next(&rest, &socket) || !engineio_sid_is_valid(socket.pid) || !claims_are_good(&socket))
             return false;
     }
-    if (waiting > rest.len || rest.len - waiting != unfinished)
-        return false;
     parcel->sockets = span_sub(text, 0, text.len - rest.len);
+    if (!span_take(&rest, answer, &parcel->done_answer) || waiting > rest.len || rest.len - waiting != unfinished)
+        return false;
     parcel->waiting = span_sub(rest, 0, (size_t)waiting);
     parcel->unfinished = span_from(rest, (size_t)waiting);
     return true;

@@ -4,11 +4,12 @@
  * and what waits to be sent. What a socket has joined is in its lease. So opening a parcel is the resume that a client
  * would make, except that the client does not notice.
  *
- *     3 <protocol> <joined> <awaits pong> <ms to heartbeat> <ms to join> <sockets> <bytes that wait> <bytes unfinished>
+ *     3 <protocol> <joined> <awaits pong> <ms to heartbeat> <ms to join> <sockets> <mark of the last POST>
+ *     <of the last GET> <bytes of its answer> <bytes that wait> <bytes unfinished>
  *
  * Then for each socket: <bytes of namespace> <bytes of pid> <bytes of token> <bytes of presence data> <bytes of claims>
- * <when they expire> <told> <bytes of questions>, a line feed, and these texts. Then what waits, as a payload, and an
- * event of which attachments are awaited, see assembly_park. */
+ * <when they expire> <told> <bytes of questions>, a line feed, and these texts. Then the answer to the last GET; what
+ * waits, as a payload; and an event of which attachments are awaited, see assembly_park. */
 #ifndef SENNIT_SESSION_PARCEL_H
 #define SENNIT_SESSION_PARCEL_H
 
@@ -20,9 +21,11 @@ struct parcel {
     uint64_t heartbeat_ms; /* until the next ping, or the deadline of its pong */
     uint64_t join_ms;      /* until the client must have joined a namespace */
     uint64_t socket_count;
-    struct span sockets;    /* for parcel_socket_next */
-    struct span waiting;    /* a payload; empty: nothing waits */
-    struct span unfinished; /* empty: no attachments are awaited */
+    uint64_t done_post, done_get; /* marks of the last requests that were done, see struct polling */
+    struct span done_answer;      /* to that GET; empty: it has been confirmed, or is too long */
+    struct span sockets;          /* for parcel_socket_next */
+    struct span waiting;          /* a payload; empty: nothing waits */
+    struct span unfinished;       /* empty: no attachments are awaited */
 };
 
 struct parcel_socket {
@@ -33,7 +36,7 @@ struct parcel_socket {
     struct span asking;  /* see asking_park */
 };
 
-/* The head of a parcel; then come its sockets, what waits, and what is unfinished. */
+/* The head of a parcel; then come its sockets, the last answer, what waits, and what is unfinished. */
 void parcel_encode(struct buf *to, const struct parcel *parcel);
 void parcel_socket_encode(struct buf *to, const struct parcel_socket *socket);
 /* False for bytes that are not a parcel of ours: another program may write on the broker. Its spans point into

@@ -81,7 +81,7 @@ void polling_end(struct polling *polling, enum close_reason reason)
 {
     if (polling->state == POLLING_LIVE)
         polling->reason = reason;
-    if (polling_is_roaming(polling->sessions) && polling->state != POLLING_MOVED)
+    if (polling_is_roaming(polling->sessions) && polling->state != POLLING_MOVED && polling->state != POLLING_ENDING)
         polling_record_end(polling);
     if (polling->transport.session != NULL)
         session_ending(polling->transport.session);
@@ -341,9 +341,25 @@ void polling_post_forget(struct polling_exchange *exchange)
     exchange->polling = NULL;
 }
 
+/* A pong alone needs no session here: between two pings it is all that an idle client sends. */
+static void pong(struct sessions *sessions, struct polling_exchange *exchange, struct span sid)
+{
+    struct polling *polling = polling_create(sessions, exchange->peer);
+    polling_name(polling, sid);
+    polling->post = exchange;
+    exchange->polling = polling;
+    buf_append(&polling->rest, SPAN_LIT("3"));
+    polling_pong(polling);
+}
+
 void polling_post(struct sessions *sessions, struct polling_exchange *exchange, struct span sid, struct span body)
 {
     polling_post_forget(exchange);
+    if (polling_find(sessions, sid) == NULL && polling_may_be_elsewhere(sessions, sid) &&
+        span_equal(body, SPAN_LIT("3"))) {
+        pong(sessions, exchange, sid);
+        return;
+    }
     struct polling *polling = polling_asked(sessions, exchange, sid, RECORD_FOR_POST);
     if (polling == NULL || is_overlapping(polling, polling->post, exchange))
         return;

@@ -50,6 +50,8 @@ struct polling_exchange {
     void (*answer)(struct polling_exchange *exchange, enum polling_outcome outcome, struct span payload);
     const struct addr_ip *peer;   /* of the connection; valid until the answer */
     uint32_t packets_max;         /* that the client takes in one answer; 0: any number */
+    uint64_t mark; /* a digest of what tells the client's requests apart (`t`): one that is repeated, by a proxy that
+                    * lost the answer, has the mark of the first; 0: nothing does */
     struct span token;            /* in a header or a cookie of the request; empty: none. Valid until the answer */
     char sid[ENGINEIO_SID_BYTES]; /* of the session; set when a handshake is answered */
     struct polling *polling;      /* private; NULL: nothing is under way */
@@ -77,6 +79,14 @@ void polling_aborted(struct polling_exchange *exchange);
 
 /* Ends all of them now, after the connections of requests and WebSockets have been closed. */
 void pollings_cut(struct sessions *sessions, enum close_reason reason);
+
+/* How long a session that moves may be without a word of its client, with all that it waits for. */
+uint64_t polling_hold_ms(const struct sessions *sessions);
+/* Called by the sessions: a room is subscribed that one of them may wait for. */
+void pollings_prepared(struct sessions *sessions);
+/* Called by the sessions: the link is up again, in another life, and what was held in the one before is lost. Its
+ * clients are told at once. */
+void pollings_link_up(struct sessions *sessions);
 
 /* The connection of a WebSocket handshake that names a session, upgraded; the handshake is accepted unless polling_look
  * says UNKNOWN_SID. It takes the session over once it has proved itself: `2probe`, `3probe`, `5`. Anything else ends

@@ -12,19 +12,22 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#include "session/assembly.h"
 #include "session/engine.h"
 #include "session/parcel.h"
 #include "session/polling_parts.h"
 #include "session/subscriber.h"
 #include "session/websocket.h"
-#include "wire/payload.h"
 
 enum {
-    AGAIN_MS = 200,    /* after a call that failed */
-    REMIND_MS = 1000,  /* one that waits asks again: what it was to be told may be lost */
-    MOVED_MS = 60000,  /* a session on a WebSocket is known as such for so long */
-    JOIN_MARGIN_MS = 1 /* rounding */
+    AGAIN_MS = 200,   /* after a call that failed */
+    REMIND_MS = 1000, /* one that waits asks again: what it was to be told may be lost */
+    /* The GET of a client that has just been answered waits so long for more, so that each answer brings several
+     * events when there are many; that of one that waited for a while is answered at once. */
+    GATHER_MS = 20,
+    GATHER_LESS_MS = 5,
+    BUSY_MS = 100,
+    ANSWER_KEPT_BYTES = 16384, /* a longer one is not repeated */
+    QUIET_MS = 1000,
 };
 
 static struct broker *broker_of(const struct polling *polling)
@@ -55,29 +58,26 @@ static uint64_t life_ms(const struct polling *polling, const struct session_cloc
     return clock->heartbeat_ms + (clock->awaiting_pong ? 0 : polling->sessions->limits.ping_timeout_ms);
 }
 
-static uint64_t hold_ms(const struct sessions *sessions)
+/* From one pong to the time when the next must have come. */
+static uint64_t whole_life_ms(const struct sessions *sessions)
 {
-    return 2 * ((uint64_t)sessions->limits.ping_interval_ms + sessions->limits.ping_timeout_ms);
+    return (uint64_t)sessions->limits.ping_interval_ms + sessions->limits.ping_timeout_ms;
+}
+
+uint64_t polling_hold_ms(const struct sessions *sessions)
+{
+    return 2 * whole_life_ms(sessions);
 }
 
 /* It begins. */
-
-static void parcel_of_new(struct buf *to, const struct sessions *sessions, const struct protocol *protocol)
-{
-    struct parcel parcel = {.protocol = protocol->kind,
-                            .heartbeat_ms = sessions->limits.ping_interval_ms,
-                            .join_ms = sessions->limits.connect_timeout_ms};
-    parcel_encode(to, &parcel);
-}
 
 static void begun(void *arg, enum record_result result);
 
 static void begin_again(struct polling *polling)
 {
-    const struct session_limits *limits = &polling->sessions->limits;
+    struct record_passing passing = {.record = buf_span(&polling->parcel), .life_ms = whole_life_ms(polling->sessions)};
     polling->calls++;
-    record_open(broker_of(polling), sid_of(polling), buf_span(&polling->parcel),
-                (uint64_t)limits->ping_interval_ms + limits->ping_timeout_ms, begun, polling);
+    record_open(broker_of(polling), sid_of(polling), &passing, begun, polling);
 }
 
 static void begun(void *arg, enum record_result result)
@@ -102,73 +102,13 @@ void polling_begin(struct sessions *sessions, const struct protocol *protocol, s
 {
     struct polling *polling = polling_create(sessions, exchange->peer);
     session_sid_create(sessions, polling->sid);
-    parcel_of_new(&polling->parcel, sessions, protocol);
+    polling_parcel_begin(&polling->parcel, sessions, protocol);
     polling->get = exchange;
     exchange->polling = polling;
     begin_again(polling);
 }
 
 /* It is asked for, and opened. */
-
-static void socket_open(struct session *session, const struct parcel_socket *parcel, uint64_t away_ms)
-{
-    struct session_app *app = session->sessions->app;
-    enum refusal refusal;
-    const struct nsp *nsp = app->nsp_find(app, parcel->nsp, &refusal);
-    struct subscriber_start start = {.pid = parcel->pid,
-                                     .offset = parcel->offset,
-                                     .presence_data = parcel->presence_data,
-                                     .is_moved = true,
-                                     .asking = parcel->asking,
-                                     .away_ms = away_ms};
-    if (nsp != NULL && parcel->claims.len > 0) {
-        start.identity = identity_create(parcel->claims, (int64_t)parcel->expires_ms);
-        start.identity->told = parcel->told;
-    }
-    if (nsp != NULL)
-        refusal = subscriber_begin(session, nsp, &start);
-    if (refusal != REFUSAL_COUNT) { /* this instance has another configuration, or too many namespaces */
-        refusals_note(&session->sessions->refusals, refusal, parcel->pid, parcel->nsp);
-        session_close(session, CLOSE_HISTORY_LOST);
-    }
-    nsp_unref(app, nsp);
-}
-
-static uint64_t left_ms(uint64_t ms, uint64_t away_ms)
-{
-    return ms > away_ms ? ms - away_ms : 0;
-}
-
-/* Opens a parcel on this transport. False if it is none of ours. */
-static bool session_open(struct polling *polling, struct transport *transport, const struct record_grant *grant)
-{
-    struct sessions *sessions = polling->sessions;
-    struct parcel parcel;
-    struct parcel_socket socket;
-    if (!parcel_decode(grant->record, &parcel) || parcel.protocol != sessions->polling_protocol->kind)
-        return false;
-    struct session_clock clock = {.joined = parcel.joined,
-                                  .awaiting_pong = parcel.awaiting_pong,
-                                  .heartbeat_ms = left_ms(parcel.heartbeat_ms, grant->away_ms),
-                                  .join_ms = left_ms(parcel.join_ms, grant->away_ms)};
-    uint64_t since_us = polling->websocket != NULL ? polling_probe_since_us(polling) : loop_now_us(sessions->loop);
-    struct session *session = session_restore(sessions, transport, sessions->polling_protocol, &clock, since_us);
-    session_token_set(session, span_str(polling->token));
-    polling->join_until_us = loop_now_us(sessions->loop) + LOOP_MS(clock.join_ms);
-    if (parcel.waiting.len > 0) {
-        struct frame *frame = frame_copy(parcel.waiting);
-        struct polling_slot slot = {frame, {0}};
-        if (transport == &polling->transport)
-            transport->type->send(transport, frame, slot.tag);
-        else
-            polling_slot_send(transport, &slot);
-        frame_unref(frame);
-    }
-    assembly_restore(session, parcel.unfinished);
-    for (uint64_t i = 0; i < parcel.socket_count && parcel_socket_next(&parcel.sockets, &socket); i++)
-        socket_open(session, &socket, grant->away_ms);
-    return true;
-}
 
 /* There is no such session, or none that this instance could open. */
 static void refuse_all(struct polling *polling, enum polling_outcome outcome)
@@ -181,6 +121,18 @@ static void refuse_all(struct polling *polling, enum polling_outcome outcome)
         polling_answer(&polling->get, POLLING_PAYLOAD, SPAN_LIT("1"));
     else
         polling_answer(&polling->get, outcome, SPAN_LIT(""));
+}
+
+/* Where unlogged events are kept, those that come between now and the subscription of a room would be missed. So it is
+ * opened once all its rooms are subscribed. It is held already, and giving it once more changes nothing. */
+static bool is_prepared(struct polling *polling, const struct record_grant *grant)
+{
+    polling->prepares = false;
+    for (size_t i = 0; i < grant->claim_count && grant->kept_number > 0; i++)
+        polling->prepares |= !polling_claim_is_prepared(polling, &grant->claims[i]);
+    if (polling->prepares)
+        timer_start(polling->sessions->loop, &polling->again, LOOP_MS(AGAIN_MS));
+    return !polling->prepares;
 }
 
 /* A broker that has lost data may have an older record. What waits in it was sent since. */
@@ -200,26 +152,41 @@ static bool is_outdated(const struct polling *polling, struct span record)
     return false;
 }
 
+/* The session is not opened, so nobody here has the leases that were claimed with it: the client may come back by them.
+ */
+static void claims_release(const struct polling *polling, const struct record_grant *grant)
+{
+    for (size_t i = 0; i < grant->claim_count; i++) {
+        if (grant->claims[i].lease != NULL)
+            broker_lease_release(broker_of(polling), grant->claims[i].lease, false);
+    }
+}
+
 static void given(struct polling *polling, const struct record_grant *grant)
 {
+    if (!is_prepared(polling, grant))
+        return;
     timer_stop(polling->sessions->loop, &polling->again);
     polling->held = true;
     if (is_outdated(polling, grant->record)) {
+        claims_release(polling, grant);
         polling_record_end(polling);
         refuse_all(polling, POLLING_UNKNOWN_SID);
         return;
     }
     if (polling->websocket != NULL) {
-        if (!session_open(polling, &polling->websocket->transport, grant)) {
+        if (!polling_parcel_open(polling, &polling->websocket->transport, grant)) {
+            claims_release(polling, grant);
             refuse_all(polling, POLLING_UNKNOWN_SID);
             return;
         }
-        record_end(broker_of(polling), sid_of(polling), polling->ticket, MOVED_MS);
         polling_moved(polling);
         return;
     }
     polling_set_state(polling, POLLING_LIVE);
-    if (!session_open(polling, &polling->transport, grant)) {
+    polling->gather_us = 0;
+    if (!polling_parcel_open(polling, &polling->transport, grant)) {
+        claims_release(polling, grant);
         polling_end(polling, CLOSE_BROKER_INVALID);
         return;
     }
@@ -228,18 +195,15 @@ static void given(struct polling *polling, const struct record_grant *grant)
     loop_at_flush(polling->sessions->loop, &polling->flush);
 }
 
-static void asked(void *arg, enum record_result result, const struct record_grant *grant)
+static void answered_about(struct polling *polling, enum record_result result)
 {
-    struct polling *polling = arg;
-    if (!is_answered(polling) || polling->state != POLLING_ASKING)
-        return;
     switch (result) {
     case RECORD_OK:
-        given(polling, grant);
-        break;
     case RECORD_WAITING:
     case RECORD_LOST:
-        timer_start(polling->sessions->loop, &polling->again, LOOP_MS(result == RECORD_LOST ? AGAIN_MS : REMIND_MS));
+        if (!polling->prepares)
+            timer_start(polling->sessions->loop, &polling->again,
+                        LOOP_MS(result == RECORD_LOST ? AGAIN_MS : REMIND_MS));
         break;
     case RECORD_MOVED:
         refuse_all(polling, POLLING_BAD_REQUEST);
@@ -253,11 +217,18 @@ static void asked(void *arg, enum record_result result, const struct record_gran
     }
 }
 
+static void asked(void *arg, enum record_result result)
+{
+    struct polling *polling = arg;
+    if (is_answered(polling) && polling->state == POLLING_ASKING)
+        answered_about(polling, result);
+}
+
 static void ask_again(struct polling *polling)
 {
     polling->calls++;
     record_ask(broker_of(polling), sid_of(polling), polling->ticket, (enum record_want)polling->want,
-               hold_ms(polling->sessions), asked, polling);
+               polling_hold_ms(polling->sessions), asked, polling);
 }
 
 void polling_ask(struct polling *polling, enum record_want want)
@@ -267,31 +238,60 @@ void polling_ask(struct polling *polling, enum record_want want)
     ask_again(polling);
 }
 
+/* A pong alone. */
+
+static void ponged_by_post(void *arg, enum record_result result)
+{
+    struct polling *polling = arg;
+    if (!is_answered(polling) || polling->state != POLLING_ASKING)
+        return;
+    if (result != RECORD_OK) {
+        answered_about(polling, result);
+        return;
+    }
+    polling->is_pong = false;
+    buf_finish(&polling->rest);
+    polling_answer(&polling->post, POLLING_OK, SPAN_LIT(""));
+    if (polling->get != NULL) /* that came to this instance meanwhile */
+        polling_ask(polling, RECORD_FOR_GET);
+    else
+        polling_leave(polling);
+}
+
+void polling_pong(struct polling *polling)
+{
+    polling->is_pong = true;
+    polling->calls++;
+    record_pong(broker_of(polling), sid_of(polling), whole_life_ms(polling->sessions), ponged_by_post, polling);
+}
+
 /* It is passed on. */
 
 static void passed(void *arg, enum record_result result);
 
 static void pass_again(struct polling *polling)
 {
+    struct record_passing passing = {
+        .record = buf_span(&polling->parcel),
+        .leases = polling->parking.leases,
+        .lease_count = polling->parking.count,
+        .kept = polling->parking.kept,
+        .hold_ms = polling_hold_ms(polling->sessions),
+        .awaits_pong = polling->parked.awaiting_pong,
+        .life_ms = life_ms(polling, &polling->parked),
+        .again = polling->again_ticket,
+        .want = polling->get != NULL && polling->payload.len == 0 ? RECORD_FOR_GET : RECORD_FOR_POST,
+    };
     polling->calls++;
-    record_pass(broker_of(polling), sid_of(polling), polling->ticket, buf_span(&polling->parcel), polling->life_ms,
-                passed, polling);
+    polling->passes++;
+    record_pass(broker_of(polling), sid_of(polling), polling->ticket, &passing, passed, polling);
 }
 
-static void passed(void *arg, enum record_result result)
+/* It is not here any more: what is finished is answered, and what is not goes on waiting. False: nothing does. */
+static bool passed_on(struct polling *polling)
 {
-    struct polling *polling = arg;
-    if (!is_answered(polling) || polling->state != POLLING_PASSING)
-        return;
-    if (result == RECORD_LOST) {
-        timer_start(polling->sessions->loop, &polling->again, LOOP_MS(AGAIN_MS));
-        return;
-    }
-    buf_finish(&polling->parcel);
-    if (result != RECORD_OK) {
-        refuse_all(polling, POLLING_UNKNOWN_SID);
-        return;
-    }
+    timer_stop(polling->sessions->loop, &polling->again);
+    polling_parcel_finish(polling);
     if (polling->payload.len > 0) {
         timer_stop(polling->sessions->loop, &polling->timer);
         polling_answer(&polling->get, POLLING_PAYLOAD, buf_span(&polling->payload));
@@ -301,56 +301,85 @@ static void passed(void *arg, enum record_result result)
         polling->read_all = false;
         polling_answer(&polling->post, POLLING_OK, SPAN_LIT(""));
     }
-    if (polling->get == NULL && polling->post == NULL) {
+    if (polling->get == NULL && polling->post == NULL && polling->again_ticket == 0) {
         polling_leave(polling);
-        return;
+        return false;
     }
     polling_set_state(polling, POLLING_ASKING);
-    polling_ask(polling, polling->get != NULL ? RECORD_FOR_GET : RECORD_FOR_POST);
+    return true;
 }
 
-static void parcel_make(struct polling *polling)
+static void wait_again(struct polling *polling)
 {
-    struct session *session = polling->transport.session;
-    struct session_clock clock = session_clock(session);
-    uint64_t now = loop_now_us(polling->sessions->loop);
-    struct buf waiting = {0}, unfinished = {0};
-    assembly_park(&unfinished, session);
-    while (polling->queue_count > 0) {
-        if (waiting.len > 0)
-            buf_append_char(&waiting, PAYLOAD_SEPARATOR);
-        polling_queue_take(polling, &waiting, 0);
+    polling->ticket = polling->again_ticket;
+    polling->again_ticket = 0;
+    polling->want = (char)(polling->get != NULL ? RECORD_FOR_GET : RECORD_FOR_POST);
+}
+
+static void passed(void *arg, enum record_result result)
+{
+    struct polling *polling = arg;
+    polling->passes--;
+    if (!is_answered(polling) || polling->state != POLLING_PASSING || polling->passes > 0)
+        return;
+    if (result == RECORD_LOST) {
+        timer_start(polling->sessions->loop, &polling->again, LOOP_MS(AGAIN_MS));
+        return;
     }
-    struct parcel parcel = {
-        .protocol = session->protocol->kind,
-        .joined = clock.joined,
-        .awaiting_pong = clock.awaiting_pong,
-        .heartbeat_ms = clock.heartbeat_ms,
-        .join_ms = polling->join_until_us > now ? (polling->join_until_us - now) / 1000 + JOIN_MARGIN_MS : 0,
-        .socket_count = session->socket_count,
-        .waiting = buf_span(&waiting),
-        .unfinished = buf_span(&unfinished),
-    };
-    parcel_encode(&polling->parcel, &parcel);
-    list_each (node, &session->sockets) {
-        subscriber_park(container_of(node, struct subscriber, of_session), &polling->parcel);
+    if (result != RECORD_OK) {
+        refuse_all(polling, POLLING_UNKNOWN_SID);
+        return;
     }
-    buf_append(&polling->parcel, buf_span(&waiting));
-    buf_append(&polling->parcel, buf_span(&unfinished));
-    buf_finish(&waiting);
-    buf_finish(&unfinished);
-    polling->life_ms = life_ms(polling, &clock);
+    if (!passed_on(polling))
+        return;
+    if (polling->again_ticket == 0) {
+        polling_ask(polling, polling->get != NULL ? RECORD_FOR_GET : RECORD_FOR_POST);
+        return;
+    }
+    wait_again(polling);
+    timer_start(polling->sessions->loop, &polling->again, LOOP_MS(REMIND_MS));
+}
+
+/* A proxy may repeat a request whose answer it has lost. A POST that was done is not done again, and a GET gets its
+ * answer again. A GET with another mark says that the client has the answer. */
+static bool is_repeated(const struct polling_exchange *exchange, uint64_t done)
+{
+    return exchange != NULL && exchange->mark != 0 && exchange->mark == done;
+}
+
+static void answer_make(struct polling *polling)
+{
+    if (polling->get == NULL)
+        return;
+    if (is_repeated(polling->get, polling->done_get) && polling->done_answer.len > 0) {
+        buf_append(&polling->payload, buf_span(&polling->done_answer));
+        return;
+    }
+    buf_clear(&polling->done_answer);
+    polling->done_get = 0;
+    if (polling->queue_count > 0)
+        polling_queue_take(polling, &polling->payload, polling->get->packets_max);
+    else if (polling->let_go)
+        buf_append_char(&polling->payload, ENGINEIO_NOOP);
+    if (polling->payload.len == 0 || polling->payload.len > ANSWER_KEPT_BYTES || polling->get->mark == 0)
+        return;
+    polling->done_get = polling->get->mark;
+    buf_append(&polling->done_answer, buf_span(&polling->payload));
 }
 
 static void pass(struct polling *polling)
 {
     struct session *session = polling->transport.session;
-    if (polling->get != NULL && polling->queue_count > 0)
-        polling_queue_take(polling, &polling->payload, polling->get->packets_max);
-    else if (polling->get != NULL && polling->let_go)
-        buf_append_char(&polling->payload, ENGINEIO_NOOP);
+    answer_make(polling);
     polling->wanted = polling->let_go = false;
-    parcel_make(polling);
+    bool goes_on = (polling->get != NULL && polling->payload.len == 0) || (polling->post != NULL && !polling->read_all);
+    polling->again_ticket = goes_on ? ++polling->sessions->polling_tickets : 0;
+    timer_stop(polling->sessions->loop, &polling->again);
+    polling_parcel_make(polling);
+    if (polling->parcel.len > RECORD_BYTES_MAX) { /* its client reads too slowly for what it is sent */
+        polling_end(polling, CLOSE_SLOW_CONSUMER);
+        return;
+    }
     polling_set_state(polling, POLLING_PASSING);
     polling->transport.session = NULL;
     session_ending(session);
@@ -358,17 +387,41 @@ static void pass(struct polling *polling)
     pass_again(polling);
 }
 
+/* Whether what waits is to be answered now; else the timer calls again. */
+static bool has_gathered(struct polling *polling)
+{
+    uint64_t now = loop_now_us(polling->sessions->loop), wait_ms = 0;
+    if (polling->queue_count == 0)
+        return false;
+    if (polling->gather_us == 0) {
+        uint64_t busy_ms = polling->away_ms + (now - polling->given_us) / 1000;
+        wait_ms = busy_ms < BUSY_MS ? GATHER_MS : busy_ms < QUIET_MS ? GATHER_LESS_MS : 0;
+        polling->gather_us = now + LOOP_MS(wait_ms);
+    }
+    if (now >= polling->gather_us)
+        return true;
+    timer_start(polling->sessions->loop, &polling->again, polling->gather_us - now);
+    return false;
+}
+
 void polling_moves_step(struct polling *polling)
 {
     struct session *session = polling->transport.session;
     if (polling->state != POLLING_LIVE || !session_is_calm(session))
         return;
+    if (is_repeated(polling->post, polling->done_post)) {
+        buf_finish(&polling->rest);
+        polling->read_all = true;
+    }
     if (polling->post != NULL && !polling->read_all && !polling->paused) {
         polling_read_on(polling);
         if (polling->state != POLLING_LIVE || !session_is_calm(session))
             return; /* session_stirred leads back here */
     }
-    bool is_due = polling->get != NULL && (polling->queue_count > 0 || polling->let_go);
+    if (polling->read_all && polling->post != NULL)
+        polling->done_post = polling->post->mark;
+    bool is_again = is_repeated(polling->get, polling->done_get);
+    bool is_due = polling->get != NULL && (polling->let_go || is_again || has_gathered(polling));
     bool is_idle = polling->get == NULL && (polling->post == NULL || polling->read_all);
     /* The broker knows of the POST alone: it would take the next one, elsewhere, for one too many. */
     bool is_misnamed = polling->read_all && polling->want == RECORD_FOR_POST;
@@ -382,7 +435,7 @@ void polling_moves_step(struct polling *polling)
 
 void polling_record_end(struct polling *polling)
 {
-    record_end(broker_of(polling), sid_of(polling), polling->ticket, 0);
+    record_end(broker_of(polling), sid_of(polling), polling->ticket);
 }
 
 static void again(struct timer *timer)
@@ -390,6 +443,10 @@ static void again(struct timer *timer)
     struct polling *polling = container_of(timer, struct polling, again);
     if (polling->state == POLLING_PASSING)
         pass_again(polling);
+    else if (polling->state == POLLING_LIVE)
+        polling_moves_step(polling);
+    else if (polling->is_pong)
+        polling_pong(polling);
     else if (polling->ticket == 0)
         begin_again(polling);
     else
@@ -404,8 +461,9 @@ void polling_moves_init(struct polling *polling)
 void polling_moves_finish(struct polling *polling)
 {
     timer_stop(polling->sessions->loop, &polling->again);
-    buf_finish(&polling->parcel);
+    polling_parcel_finish(polling);
     buf_finish(&polling->payload);
+    buf_finish(&polling->done_answer);
 }
 
 /* What the broker tells. */
@@ -414,7 +472,7 @@ void polling_moves_finish(struct polling *polling)
 static struct polling *by_ticket(struct sessions *sessions, struct span sid, uint64_t ticket)
 {
     struct polling *polling = polling_find(sessions, sid);
-    if (polling != NULL && polling->ticket == ticket)
+    if (polling != NULL && (polling->ticket == ticket || polling->again_ticket == ticket))
         return polling;
     list_each (node, &sessions->all_pollings) { /* a WebSocket that takes over */
         polling = container_of(node, struct polling, of_all);
@@ -433,20 +491,30 @@ static struct polling *holder(struct sessions *sessions, struct span sid, uint64
     return is_holder && polling->websocket == NULL ? polling : NULL;
 }
 
+static void pass_soon(struct polling *polling)
+{
+    polling->wanted = true;
+    loop_at_flush(polling->sessions->loop, &polling->flush);
+}
+
 static void wanted(void *arg, struct span sid, uint64_t ticket, enum record_want want)
 {
     struct polling *polling = holder(arg, sid, ticket);
     if (polling == NULL)
         return;
-    polling->wanted = true;
     polling->let_go = polling->let_go || want == RECORD_FOR_WEBSOCKET;
-    loop_at_flush(polling->sessions->loop, &polling->flush);
+    pass_soon(polling);
 }
 
 static void granted(void *arg, struct span sid, uint64_t ticket, const struct record_grant *grant)
 {
     struct polling *polling = by_ticket(arg, sid, ticket);
-    if (polling != NULL && polling->state == POLLING_ASKING)
+    if (polling == NULL)
+        return;
+    /* The answer to the pass comes by another link. */
+    if (polling->state == POLLING_PASSING && polling->again_ticket == ticket && passed_on(polling))
+        wait_again(polling);
+    if (polling->state == POLLING_ASKING && polling->ticket == ticket)
         given(polling, grant);
 }
 
@@ -462,8 +530,39 @@ static void gone(void *arg, struct span sid, uint64_t ticket)
 static void probed(void *arg, struct span sid, uint64_t ticket, bool probing)
 {
     struct polling *polling = holder(arg, sid, ticket);
-    if (polling != NULL)
+    if (polling == NULL)
+        return;
+    /* The stock client stops to poll when it has been sent 3probe, and if the WebSocket ends then, it never begins
+     * again: it would be mute until it misses the pings. With the end of its session it is back at once. */
+    if (polling->state == POLLING_LIVE && !probing && polling->probed && polling->get != NULL)
+        polling_end(polling, CLOSE_PROBE_FAILED);
+    else
         polling_probed(polling, probing);
 }
 
-const struct record_events polling_record_events = {wanted, granted, gone, probed};
+static void ponged(void *arg, struct span sid, uint64_t ticket)
+{
+    struct polling *polling = by_ticket(arg, sid, ticket);
+    if (polling != NULL && polling->state == POLLING_LIVE)
+        session_received(polling->transport.session, SPAN_LIT("3"));
+}
+
+const struct record_events polling_record_events = {wanted, granted, gone, probed, ponged};
+
+void pollings_prepared(struct sessions *sessions)
+{
+    list_each (node, &sessions->all_pollings) {
+        struct polling *polling = container_of(node, struct polling, of_all);
+        if (polling->state == POLLING_ASKING && polling->prepares)
+            timer_start(sessions->loop, &polling->again, 0);
+    }
+}
+
+void pollings_link_up(struct sessions *sessions)
+{
+    list_each (node, &sessions->all_pollings) {
+        struct polling *polling = container_of(node, struct polling, of_all);
+        if (polling->state == POLLING_LIVE)
+            pass_soon(polling);
+    }
+}

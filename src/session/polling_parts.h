@@ -20,6 +20,14 @@ struct polling_slot {
     struct frame_tag tag;
 };
 
+/* The leases of a session that is being passed on; their spans point into `bytes`. */
+struct parking {
+    struct record_lease *leases;
+    size_t count;
+    struct buf bytes;
+    uint64_t kept; /* number of the last kept event that its sockets have been sent */
+};
+
 /* Found by its sid until it is GONE; then a task of this turn frees it. */
 struct polling {
     struct transport transport; /* its session is NULL once it has moved or closed */
@@ -46,18 +54,30 @@ struct polling {
     uint64_t probe_until_us;
     /* Between instances: polling_moves.c. */
     uint64_t ticket;
+    uint64_t again_ticket;  /* PASSING: of the request that goes on waiting for it; 0: none */
     char want;              /* enum record_want */
     bool held;              /* it has been given, at least once: its GET has waited */
-    uint64_t life_ms;       /* of the parcel that is being passed */
+    bool is_pong;           /* ASKING: the POST is a pong, and the session is not needed for it */
     uint64_t join_until_us; /* the client must have joined a namespace by then */
-    struct buf parcel;      /* that is being passed */
-    struct buf payload;     /* for the GET, once it has been passed; empty: it goes on waiting */
-    struct timer again;     /* asks, or passes, once more */
-    uint32_t calls;         /* of the broker, unanswered */
-    bool wanted;            /* by another instance */
-    bool let_go;            /* its GET is answered in any case: the deadline is near, or a WebSocket takes over */
-    bool read_all;          /* of the POST: it is answered once everything is accepted */
-    bool probed;            /* 3probe was sent */
+    struct buf parcel;      /* that is being passed, */
+    struct parking parking; /* and its leases */
+    struct session_clock parked;
+    struct buf payload; /* for the GET, once it has been passed; empty: it goes on waiting */
+    struct timer again; /* asks, or passes, once more */
+    uint64_t given_us;  /* it was opened here then, */
+    uint64_t away_ms;   /* after nobody had it for so long */
+    uint64_t gather_us; /* its GET is answered then, unless something else comes before; 0: nothing waits */
+    uint32_t calls;     /* of the broker, unanswered, */
+    uint32_t passes;    /* and of these, to pass it on: only the answer to the last counts */
+    bool prepares;      /* it was given, and is asked for once more when its rooms are subscribed here */
+    bool wanted;        /* by another instance */
+    bool let_go;        /* its GET is answered in any case: the deadline is near, or a WebSocket takes over */
+    /* Of the last POST that was done, and the last GET that was answered: their marks, and that answer, until a GET
+     * with another mark confirms it. They move with the session. */
+    uint64_t done_post, done_get;
+    struct buf done_answer;
+    bool read_all; /* of the POST: it is answered once everything is accepted */
+    bool probed;   /* 3probe was sent */
 };
 
 /* The session of this sid, as a client sent it, in this instance, or NULL. */
@@ -87,6 +107,16 @@ void polling_queue_drop(struct polling *polling);
  * any number). */
 void polling_queue_take(struct polling *polling, struct buf *to, uint32_t packets_max);
 
+/* polling_parcel.c. The parcel of a session that begins. */
+void polling_parcel_begin(struct buf *to, const struct sessions *sessions, const struct protocol *protocol);
+/* Makes the parcel of a calm session, and lists its leases. */
+void polling_parcel_make(struct polling *polling);
+void polling_parcel_finish(struct polling *polling);
+/* Whether all rooms of this lease are subscribed here; if not, they will be. */
+bool polling_claim_is_prepared(struct polling *polling, const struct record_claim *claim);
+/* Opens a parcel on this transport. False if it is none of ours. */
+bool polling_parcel_open(struct polling *polling, struct transport *transport, const struct record_grant *grant);
+
 /* polling_moves.c */
 static inline bool polling_is_roaming(const struct sessions *sessions)
 {
@@ -107,6 +137,8 @@ void polling_moves_init(struct polling *polling);
 void polling_moves_finish(struct polling *polling);
 /* Asks the broker for it, for the request that has just come. */
 void polling_ask(struct polling *polling, enum record_want want);
+/* Its POST is a pong alone, and it is not here: the broker notes it. */
+void polling_pong(struct polling *polling);
 /* Whatever is due of a session that may move: it is passed on once it is calm. */
 void polling_moves_step(struct polling *polling);
 /* Writes the record of a session that begins; then the exchange is answered. */

@@ -209,6 +209,8 @@ static void close_told(struct transport *transport, enum close_reason reason)
     frame_unref(farewell);
     polling->reason = reason;
     polling_set_state(polling, POLLING_ENDING);
+    if (polling_is_roaming(polling->sessions))
+        polling_record_end(polling); /* before the GET is answered */
     timer_start(polling->sessions->loop, &polling->timer, LOOP_MS(ENDING_MS));
     loop_at_flush(polling->sessions->loop, &polling->flush);
     loop_at_reap(polling->sessions->loop, &polling->reap);

@@ -69,6 +69,7 @@ static void move(struct polling *polling)
 /* The WebSocket is no way to this session. Where the session is elsewhere, nothing of it is left here. */
 static void probe_forget(struct polling *polling)
 {
+    bool was_told = polling->probed; /* the client may have stopped to poll */
     polling->websocket = NULL;
     polling->probed = false;
     timer_stop(polling->sessions->loop, &polling->probe_timer);
@@ -77,8 +78,8 @@ static void probe_forget(struct polling *polling)
     if (polling->want == RECORD_FOR_WEBSOCKET)
         polling_record_end(polling); /* it cannot be told whether the client has given its polling up */
     else
-        record_probe(hub_broker(polling->sessions->hub), span_of(polling->sid, sizeof polling->sid), polling->ticket, 0,
-                     NULL, NULL);
+        record_probe(hub_broker(polling->sessions->hub), span_of(polling->sid, sizeof polling->sid), polling->ticket,
+                     was_told ? 0 : 1, NULL, NULL);
     polling_leave(polling);
 }
 

@@ -452,6 +452,7 @@ static void link_up(void *arg, bool lost)
     if (lost)
         lease_sweep(&sessions->lease_sweep);
     presence_enter_again(sessions);
+    pollings_link_up(sessions);
 }
 
 static void presence(void *arg, struct span room, const struct broker_present *who, bool entered, uint64_t count)
@@ -464,7 +465,12 @@ static void unheard(void *arg, const struct broker_entry *entry)
     asking_unheard(arg, entry);
 }
 
-static const struct hub_owner hub_owner = {link_up, superseded, presence, unheard};
+static void prepared(void *arg)
+{
+    pollings_prepared(arg);
+}
+
+static const struct hub_owner hub_owner = {link_up, superseded, prepared, presence, unheard};
 
 void sessions_init(struct sessions *sessions, struct hub *hub, struct session_app *app,
                    const struct session_limits *limits)

@@ -110,8 +110,8 @@ struct sessions {
     size_t token_bytes;            /* of the tokens that sessions keep */
     struct refusals refusals;
     struct {
-        uint64_t opened, packets_in, events_in, connects, resumes, resumes_refused, moves, leases_superseded, rotated,
-            slowed, stalled, directed, asked, answered, volatile_dropped;
+        uint64_t opened, packets_in, events_in, connects, resumes, resumes_refused, moves, kept, kept_lost,
+            leases_superseded, rotated, slowed, stalled, directed, asked, answered, volatile_dropped;
     } counters;
 };
 

@@ -268,8 +268,20 @@ static bool rooms_restore(struct subscriber *subscriber, struct span rooms, cons
     return more == 0 && any && (token != NULL ? token->seq : 0) >= floor;
 }
 
+/* Unlogged events that came while its session was nowhere. */
+static void kept_hold(struct subscriber *subscriber, const struct record_grant *grant)
+{
+    member_keep_begin(&subscriber->member);
+    for (size_t i = 0; i < grant->kept_count; i++) {
+        const struct record_kept *kept = &grant->kept[i];
+        struct broker_entry event = {.room = kept->room, .audience = kept->audience, .body = kept->body};
+        member_keep(&subscriber->member, &event, kept->after);
+    }
+}
+
 /* Takes over the lease of another instance, or of an earlier connection to this one. */
-static void resume_begin(struct subscriber *subscriber, const struct broker_lease *lease)
+static void resume_begin(struct subscriber *subscriber, const struct broker_lease *lease,
+                         const struct record_grant *grant)
 {
     struct token token = {0};
     struct span stale, subject, data;
@@ -295,6 +307,8 @@ static void resume_begin(struct subscriber *subscriber, const struct broker_leas
     stale_set(subscriber, stale);
     if (!rooms_restore(subscriber, lease->rooms, has_token ? &token : NULL))
         restart(subscriber);
+    else if (grant != NULL)
+        kept_hold(subscriber, grant);
     member_joined(&subscriber->member);
 }
 
@@ -329,30 +343,20 @@ static void claimed_wrongly(struct subscriber *subscriber, const struct broker_l
     fresh_begin(subscriber, (struct span){NULL, 0});
 }
 
-static void claimed(void *arg, enum broker_result result, const struct broker_lease *lease, bool position_ok)
+/* The outcome of a claim, while it is still awaited. */
+static void claim_end(struct subscriber *subscriber, enum broker_result result, const struct broker_lease *lease,
+                      bool position_ok, const struct record_grant *grant)
 {
-    struct subscriber *subscriber = arg;
     struct sessions *sessions = subscriber->sessions;
-    subscriber_unlist(subscriber);
-    if (subscriber->state == SUBSCRIBER_GONE) {
-        /* Its client did not wait. Whoever is next may claim it, and until then nobody owns it. */
-        if (result == BROKER_OK) {
-            struct addr_ip unknown = {0}; /* its connection is gone; there are few of these */
-            subscriber->lease_bytes = (uint32_t)lease->rooms.len;
-            subscriber_lease_leave(subscriber, lease, &unknown, CLOSE_PEER_CLOSED);
-        }
-        subscriber_unref(subscriber);
-        return;
-    }
     if (result == BROKER_LOST) {
         timer_start(sessions->loop, &subscriber->retry, LOOP_MS(SUBSCRIBER_RETRY_MS));
-    } else if (result == BROKER_OK && lease->generation < subscriber->generation) {
+    } else if (result == BROKER_SUPERSEDED || (result == BROKER_OK && lease->generation < subscriber->generation)) {
         sessions->counters.leases_superseded++;
         session_close(subscriber->session, CLOSE_SUPERSEDED);
     } else if (result == BROKER_OK && lease_is_anothers(subscriber, lease) && !subscriber->is_moved) {
         claimed_wrongly(subscriber, lease);
     } else if (result == BROKER_OK && position_ok && lease->sid.len == ENGINEIO_SID_BYTES && lease->rooms.len > 0) {
-        resume_begin(subscriber, lease);
+        resume_begin(subscriber, lease, grant);
     } else {
         sessions->counters.resumes_refused++;
         if (result == BROKER_OK) {
@@ -364,6 +368,20 @@ static void claimed(void *arg, enum broker_result result, const struct broker_le
             session_close(subscriber->session, CLOSE_HISTORY_LOST);
         else
             fresh_begin(subscriber, (struct span){NULL, 0});
+    }
+}
+
+static void claimed(void *arg, enum broker_result result, const struct broker_lease *lease, bool position_ok)
+{
+    struct subscriber *subscriber = arg;
+    subscriber_unlist(subscriber);
+    if (subscriber->state != SUBSCRIBER_GONE) {
+        claim_end(subscriber, result, lease, position_ok, NULL);
+    } else if (result == BROKER_OK) {
+        /* Its client did not wait. Whoever is next may claim it, and until then nobody owns it. */
+        struct addr_ip unknown = {0}; /* its connection is gone; there are few of these */
+        subscriber->lease_bytes = (uint32_t)lease->rooms.len;
+        subscriber_lease_leave(subscriber, lease, &unknown, CLOSE_PEER_CLOSED);
     }
     subscriber_unref(subscriber);
 }
@@ -458,7 +476,14 @@ enum refusal subscriber_begin(struct session *session, const struct nsp *nsp, co
         if (start->offset.len != 0 && start->offset.len <= OFFSET_BYTES_MAX && span_find(start->offset, '\0') < 0)
             subscriber->offset = mem_text(start->offset);
         subscriber_set_state(subscriber, SUBSCRIBER_CLAIMING);
-        claim(subscriber);
+        if (start->claim == NULL)
+            claim(subscriber);
+        else
+            claim_end(subscriber,
+                      start->claim->superseded      ? BROKER_SUPERSEDED
+                      : start->claim->lease == NULL ? BROKER_NONE
+                                                    : BROKER_OK,
+                      start->claim->lease, start->claim->position_ok, start->grant);
     } else {
         fresh_begin(subscriber, start->room);
     }
@@ -521,13 +546,12 @@ bool subscriber_is_calm(const struct subscriber *subscriber)
            member_is_settled(&subscriber->member);
 }
 
-void subscriber_park(struct subscriber *subscriber, struct buf *to)
+void subscriber_park(struct subscriber *subscriber, struct token *token, struct buf *to)
 {
     struct buf offset = {0}, asking = {0};
-    struct token token;
-    if (!member_token(&subscriber->member, &token))
-        token.seq = NO_POSITION;
-    token_encode(&offset, &token);
+    if (!member_token(&subscriber->member, token))
+        token->seq = NO_POSITION;
+    token_encode(&offset, token);
     asking_park(subscriber, &asking);
     struct parcel_socket parcel = {
         .nsp = subscriber->nsp->name,

@@ -90,14 +90,16 @@ struct subscriber {
 
 /* What a client brings when it connects. Each may be empty. */
 struct subscriber_start {
-    struct span pid;           /* valid (engineio_sid_is_valid): of the lease that it resumes */
-    struct span offset;        /* the token of the last event that it received */
-    struct span presence_data; /* JSON */
-    struct span room;          /* that it is in from the start, unless it resumes; the caller has checked it */
-    struct span auth;          /* JSON, the payload of CONNECT; for the application */
-    bool is_moved;             /* see struct subscriber; pid and offset are from a parcel */
-    struct identity *identity; /* of a moved one, which takes it over; NULL: none */
-    struct span asking;        /* of a moved one, and the time that it was away: see asking_restore */
+    struct span pid;                  /* valid (engineio_sid_is_valid): of the lease that it resumes */
+    struct span offset;               /* the token of the last event that it received */
+    struct span presence_data;        /* JSON */
+    struct span room;                 /* that it is in from the start, unless it resumes; the caller has checked it */
+    struct span auth;                 /* JSON, the payload of CONNECT; for the application */
+    bool is_moved;                    /* see struct subscriber; pid and offset are from a parcel, */
+    const struct record_claim *claim; /* and the lease was claimed with it; NULL unless it is moved */
+    const struct record_grant *grant; /* what it came with; likewise */
+    struct identity *identity;        /* of a moved one, which takes it over; NULL: none */
+    struct span asking;               /* of a moved one, and the time that it was away: see asking_restore */
     uint64_t away_ms;
 };
 /* A client connects to a namespace that the session is not in yet. The application decides whether it may: if not, this
@@ -106,8 +108,8 @@ enum refusal subscriber_begin(struct session *session, const struct nsp *nsp, co
     __attribute__((warn_unused_result));
 /* Nothing of it is under way, see session_is_calm. */
 bool subscriber_is_calm(const struct subscriber *subscriber);
-/* Appends what brings a calm subscriber back on another instance. */
-void subscriber_park(struct subscriber *subscriber, struct buf *to);
+/* Appends what brings a calm subscriber back on another instance. `token` is set to its position. */
+void subscriber_park(struct subscriber *subscriber, struct token *token, struct buf *to);
 /* The subscriber of this namespace, or NULL. */
 struct subscriber *subscriber_find(struct session *session, struct span nsp);
 /* The client leaves (41): the lease is deleted. */

@@ -8,6 +8,7 @@
 #include "session/call.h"
 #include "session/departed.h"
 #include "session/lease.h"
+#include "session/polling.h"
 #include "session/presence.h"
 #include "session/subscriber_parts.h"
 
@@ -138,9 +139,26 @@ static void lease_written(void *arg, enum broker_result result)
     subscriber_unref(subscriber);
 }
 
+/* While its session moves between requests, unlogged events of its rooms are kept for it. */
+static void keep_encode(struct buf *to, const struct subscriber *subscriber, struct broker_lease *lease)
+{
+    const struct member *member = &subscriber->member;
+    if (!subscriber->roams || subscriber->session->transport->format != TRANSPORT_POLLING)
+        return;
+    for (struct membership *at = member_next(member, NULL); at != NULL; at = member_next(member, at)) {
+        if (!membership_is_open(at))
+            continue;
+        buf_append_u64(to, membership_room(at).len);
+        buf_append_char(to, ' ');
+        buf_append(to, membership_room(at));
+    }
+    lease->keep = buf_span(to);
+    lease->keep_ms = polling_hold_ms(subscriber->sessions);
+}
+
 static void lease_write(struct subscriber *subscriber)
 {
-    struct buf rooms = {0}, own = {0}, data = {0};
+    struct buf rooms = {0}, own = {0}, data = {0}, keep = {0};
     member_note(&subscriber->member);
     subscriber->lease_writes++;
     subscriber_calls_note(subscriber);
@@ -150,6 +168,7 @@ static void lease_write(struct subscriber *subscriber)
     lease_data_encode(&data, span_str(subscriber->stale), identity_subject(subscriber->identity),
                       span_of(subscriber->data, subscriber->data_len));
     lease.data = buf_span(&data);
+    keep_encode(&keep, subscriber, &lease);
     subscriber->lease_bytes = (uint32_t)rooms.len + subscriber->data_len;
     set_lease_state(subscriber, LEASE_WRITING);
     subscriber->refs++;
@@ -158,6 +177,7 @@ static void lease_write(struct subscriber *subscriber)
     broker_lease_write(hub_broker(subscriber->sessions->hub), &lease, lease_written, subscriber);
     buf_finish(&rooms);
     buf_finish(&own);
+    buf_finish(&keep);
     buf_finish(&data);
 }
 

@@ -28,6 +28,7 @@ void engineio_query_decode(struct span query, struct engineio_query *out)
                           : span_equal(name, SPAN_LIT("sid"))       ? &out->sid
                           : span_equal(name, SPAN_LIT("j"))         ? &out->j
                           : span_equal(name, SPAN_LIT("b64"))       ? &out->b64
+                          : span_equal(name, SPAN_LIT("t"))         ? &out->t
                                                                     : NULL;
         if (to != NULL && to->data == NULL)
             *to = value;

@@ -28,7 +28,7 @@ ptrdiff_t engineio_decode(struct span text, struct engineio_packet *packet);
 /* The query of a request: `?EIO=4&transport=websocket&sid=...`. Spans into the query; NULL data where absent; the first
  * of each name counts. No percent-decoding: no valid value here has a '%'. */
 struct engineio_query {
-    struct span eio, transport, sid, j, b64;
+    struct span eio, transport, sid, j, b64, t;
 };
 void engineio_query_decode(struct span query, struct engineio_query *out);
 

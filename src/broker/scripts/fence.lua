@@ -1,9 +1,10 @@
 -- Answers a confirmed subscription. KEYS: state, then the metas of rooms. ARGV: the instance's inbox, the number of its feed, the
--- epoch, then the rooms. Sends through the inbox, and so in the order of the pushes, each room's newest entry and the counter. If a
+-- epoch, then the rooms. Sends through the inbox, and so in the order of the pushes, each room's newest entry, the counter, and
+-- the number of the last event that was kept. If a
 -- meta is gone, its log says the same, if that is still there; if neither is, and the room is listed, its entries are lost. A room keeps
 -- its meta while a socket is in it: without the meta, a quiet room could not be told from a room that has lost its keys.
 local META_MS, META_LEFT_MS = 172800000, 129600000
-local have = redis.call('HMGET', state, 'epoch', 'seq')
+local have = redis.call('HMGET', state, 'epoch', 'seq', 'kept')
 local wrong = epoch_error(have, ARGV[3])
 if wrong then
     return wrong
@@ -48,7 +49,7 @@ for i = 2, #KEYS do
         redis.call('PEXPIRE', KEYS[i], META_MS)
     end
     if ours then
-        redis.call('PUBLISH', ARGV[1], 'fence ' .. ARGV[2] .. ' ' .. string.format('%.0f', lasts[i]) .. ' ' .. have[2] .. '\n' .. ARGV[i + 2])
+        redis.call('PUBLISH', ARGV[1], 'fence ' .. ARGV[2] .. ' ' .. string.format('%.0f', lasts[i]) .. ' ' .. have[2] .. ' ' .. (have[3] or '0') .. '\n' .. ARGV[i + 2])
     end
 end
 return #KEYS - 1

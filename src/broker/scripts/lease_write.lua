@@ -1,6 +1,6 @@
 -- Writes a lease. KEYS: lease, leases and presences of this life, lives, the key that names the owner of the own room (if there is
--- one). ARGV: generation, sid, rooms, data, this instance's inbox, its life, the own room ('' for none), window (ms), pid. Returns 0
--- when a higher generation owns it. The lease lives for two windows from now.
+-- one). ARGV: generation, sid, rooms, data, this instance's inbox, its life, the own room ('' for none), window (ms), pid, the rooms whose
+-- unlogged events are to be kept, for how long (ms). Returns 0 when a higher generation owns it. The lease lives for two windows from now.
 local was = redis.call('HMGET', KEYS[1], 'generation', 'life')
 if was[1] and (tonumber(was[1]) or 0) > tonumber(ARGV[1]) then
     return 0
@@ -17,6 +17,8 @@ local wrong = spoiled(KEYS[2], 'set')
 if wrong then
     return wrong
 end
+local time = redis.call('TIME')
+local ms = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 local life_ms = string.format('%.0f', tonumber(ARGV[8]) * 2)
 -- A write that needs no memory comes first: when memory is full, Redis then refuses none of the others.
 -- The lease comes last: other keys that mention a missing lease do no harm.
@@ -28,6 +30,7 @@ if KEYS[4] then
     redis.call('SET', KEYS[4], ARGV[5], 'PX', life_ms)
 end
 redis.call('HSET', KEYS[1], 'generation', ARGV[1], 'sid', ARGV[2], 'rooms', ARGV[3], 'data', ARGV[4], 'owner', ARGV[5], 'life',
-    ARGV[6], 'own', ARGV[7], 'window', ARGV[8])
+    ARGV[6], 'own', ARGV[7], 'window', ARGV[8], 'keep', ARGV[10])
 redis.pcall('PEXPIRE', KEYS[1], life_ms)
+keep_rooms(string.sub(KEYS[1], 1, -7 - #ARGV[9]), ARGV[10], ms, tonumber(ARGV[11]))
 return 1

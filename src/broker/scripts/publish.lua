@@ -2,7 +2,7 @@
 -- of the call, '1' to rebase, number of slots, number of rooms there may be, bytes that all logs may hold, memory that Redis has left
 -- ('0': enough, '1': little, '2': only what is kept back for everything but logging). Five per slot: where its entries are pushed (a
 -- channel, or '@' and the key that names the inbox of the room's owner); entries, bytes and age (ms) that its log keeps (0 entries: not
--- logged); life of its meta (ms). Four per entry: slot (from 1), name behind three hexadecimal digits of a digest of the body ('':
+-- logged); life of its meta (ms). An unlogged entry is kept for a while if a polling session may be in the room (keep.lua). Four per entry: slot (from 1), name behind three hexadecimal digits of a digest of the body ('':
 -- none), audience, body.
 -- Returns 1, the number, and for each refused entry its place (from 1), the reason ('bytes', 'rooms', 'taken', 'spoiled', or 'wait':
 -- to be sent again) and the key that is spoiled. Or 0 and the same of the last call. Exactly the publisher's last number + 1 is
@@ -229,6 +229,58 @@ local function log_entry(place, slot, name, audience, body)
     touched[slot.key] = slot
 end
 
+-- An unlogged event of a room in `keeps` is kept, behind the logged ones before it: a stream `kept:ROOM` of ids `<number>-<ms>`, whose
+-- field s is the counter, the bytes kept before it, and the number of the room's kept event before. Returns its number, '0' if it is not kept.
+local KEPT_MS, KEPT_BYTES, KEPT_ENTRIES = 60000, 262144, 1000
+local function keeps(slot)
+    local until_ms = ARGV[7] == '0' and try('ZSCORE', prefix .. 'keeps', string.sub(slot.key, #prefix + 6))
+    if type(until_ms) ~= 'string' or tonumber(until_ms) < ms then
+        return false
+    end
+    slot.kept, slot.kept_sum, slot.kept_last = prefix .. 'kept:' .. string.sub(slot.key, #prefix + 6), 0, '0'
+    local newest = try('XREVRANGE', slot.kept, '+', '-', 'COUNT', 1)
+    local sum = string.match(newest[1] and newest[1][2][2] or '', '^%d+ (%d+) %d+$')
+    if sum and #newest[1][2] == 6 then
+        slot.kept_sum = tonumber(sum) + #newest[1][2][4] + #newest[1][2][6] + ENTRY_BYTES
+        slot.kept_last = string.match(newest[1][1], '^%d+')
+    end
+    return true
+end
+
+local function keep(slot, audience, body)
+    if slot.keeps == nil then
+        slot.keeps = keeps(slot)
+    end
+    local at = slot.keeps and try('HINCRBY', state, 'kept', 1)
+    if type(at) ~= 'number' then
+        return '0'
+    end
+    local text = format(whole, at)
+    local id = try('XADD', slot.kept, text .. '-' .. ms_text, 's', format(whole, seq) .. ' ' .. format(whole, slot.kept_sum) .. ' ' ..
+        slot.kept_last, 'a', audience, 'b', body)
+    if type(id) == 'table' and id.err then
+        slot.keeps = false
+        return '0'
+    end
+    slot.kept_sum = slot.kept_sum + #audience + #body + ENTRY_BYTES
+    slot.kept_added, slot.kept_last = true, text
+    return text
+end
+
+local function kept_trim(slot)
+    try('PEXPIRE', slot.kept, format('%.0f', KEPT_MS))
+    try('XTRIM', slot.kept, 'MAXLEN', '=', format('%.0f', KEPT_ENTRIES))
+    for _ = 1, KEPT_ENTRIES do
+        local first = try('XRANGE', slot.kept, '-', '+', 'COUNT', 1)[1]
+        local at, at_ms = string.match(first and first[1] or '', '^(%d+)%-(%d+)$')
+        local before = tonumber(string.match(first and first[2][2] or '', '^%d+ (%d+)') or nil) or 0
+        if not at or slot.kept_sum - before <= KEPT_BYTES and ms - tonumber(at_ms) <= KEPT_MS then
+            break
+        end
+        try('XTRIM', slot.kept, 'MINID', '=', format(whole, tonumber(at) + 1))
+    end
+end
+
 local logged, coming = 0, 0
 for at = first, #ARGV, 4 do
     local meta = slot_at[ARGV[at]].meta
@@ -252,7 +304,7 @@ end
 for at = first, #ARGV, 4 do
     local slot = slot_at[ARGV[at]]
     if slot.entries == '0' then
-        push(slot, '0', '0', ARGV[at + 2], ARGV[at + 3])
+        push(slot, '0', keep(slot, ARGV[at + 2], ARGV[at + 3]), ARGV[at + 2], ARGV[at + 3])
     elseif slot.meta then
         log_entry((at - first) / 4 + 1, slot, ARGV[at + 1], ARGV[at + 2], ARGV[at + 3])
     end
@@ -343,6 +395,9 @@ if tops[1] then
     try('ZADD', recent, unpack(tops))
 end
 for _, slot in pairs(slot_at) do
+    if slot.kept_added then
+        pcall(kept_trim, slot)
+    end
     if slot.named > 0 then
         local keep, count = math.max(NAMES_MIN, tonumber(slot.entries)), tonumber(try('ZCARD', slot.names)) or 0
         if count > keep * 17 / 16 + 16 then

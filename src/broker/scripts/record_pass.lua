@@ -1,21 +1,19 @@
--- Passes a session on, or begins one. KEYS: record, lives. ARGV: ticket of the holder ('0': begins it), this instance's life, record, how
--- long it lives if nobody holds it (ms), how long if somebody does, sid. Returns 1, or 0 if somebody else holds it. Passing again does
--- nothing. Fields: see record_ask.
-local wrong = spoiled(KEYS[1], 'hash')
-if wrong then
-    return wrong
+-- Passes a session on, or begins one. KEYS: record, lives, state. ARGV: ticket of the holder ('0': begins it), this instance's life, its
+-- inbox, record, leases, '1' if a pong is awaited, how long it lives if nobody holds it (ms), how long if somebody does, how long one that
+-- is on a WebSocket is known as such, sid, a ticket of this instance that waits for it ('0': none) and what for,
+-- number of the last kept event that its sockets have been sent. Returns 1, or 0 if
+-- somebody else holds it. Passing again does nothing.
+local ticket, life, sid = ARGV[1] .. '@' .. ARGV[2], ARGV[2], ARGV[10]
+if ARGV[1] ~= '0' and record.holder ~= ticket then
+    return record.passed == ticket and 1 or 0
 end
-local has = redis.call('HMGET', KEYS[1], 'holder', 'waiters', 'passed', 'probe_ms', 'record')
-local ticket = ARGV[1] .. '@' .. ARGV[2]
-if ARGV[1] ~= '0' and has[1] ~= ticket then
-    return has[3] == ticket and 1 or 0
-end
-if ARGV[1] == '0' and has[5] then
+if ARGV[1] == '0' and record.exists then
     return 1
 end
-local time = redis.call('TIME')
-local ms = string.format('%.0f', tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000))
-local rest, next_ticket, next_kind, next_inbox = has[2] or '', nil, nil, nil
+local rest, next_ticket, next_kind, next_inbox = record.waiters, nil, nil, nil
+if ARGV[11] ~= '0' then
+    rest = rest .. ARGV[11] .. '@' .. life .. ' ' .. ARGV[12] .. ' ' .. ARGV[3] .. '\n'
+end
 -- The first who waits, and whose instance still lives.
 while rest ~= '' and not next_ticket do
     local waiting, kind, inbox, behind = string.match(rest, '^(%S+) (%l) (%S+)\n(.*)$')
@@ -24,15 +22,30 @@ while rest ~= '' and not next_ticket do
         next_ticket, next_kind, next_inbox = waiting, kind, inbox
     end
 end
-redis.call('HSET', KEYS[1], 'record', ARGV[3], 'passed', ticket, 'passed_ms', ms, 'waiters', rest, 'holder', next_ticket or '', 'kind',
-    next_kind or '', 'inbox', next_inbox or '', 'life', next_ticket and string.match(next_ticket, '@(.*)$') or '')
-redis.pcall('PEXPIRE', KEYS[1], next_ticket and ARGV[5] or ARGV[4])
+if next_kind == 'w' then
+    record.holder, record.waiters, rest = '', rest, ''
+    tell_all_gone(sid)
+end
+record.record, record.leases, record.passed_ms, record.kept = ARGV[4], ARGV[5], ms_text, ARGV[13]
+if ARGV[6] ~= '1' then
+    record.pong_ms = nil -- it was for an earlier ping
+end
+redis.call('HSET', KEYS[1], 'record', ARGV[4], 'leases', ARGV[5], 'passed', ticket, 'passed_ms', ms_text, 'waiters', rest, 'kept', ARGV[13],
+    'holder', next_ticket or '', 'kind', next_kind or '', 'inbox', next_inbox or '',
+    'life', next_ticket and string.match(next_ticket, '@(.*)$') or '')
+redis.pcall('PEXPIRE', KEYS[1], not next_ticket and ARGV[7] or next_kind == 'w' and ARGV[9] or ARGV[8])
+if not record.pong_ms then
+    redis.pcall('HDEL', KEYS[1], 'pong_ms')
+end
 if next_ticket then
-    local probing = (tonumber(has[4]) or 0) > tonumber(ms) and 1 or 0
-    redis.pcall('PUBLISH', next_inbox, 'record granted ' .. (string.match(next_ticket, '^%d+') or '0') .. ' ' .. probing .. '\n' .. ARGV[6] .. ARGV[3])
-    local _, after = string.match(rest, '^(%S+) (%l)')
+    -- It has been passed on, whatever fails now: one that waits asks again.
+    pcall(give, next_ticket, next_inbox, sid, tonumber(ARGV[8]))
+    if next_kind == 'w' then
+        redis.pcall('HSET', KEYS[1], 'moved', '1')
+    end
+    local after = string.match(rest, '^%S+ (%l)')
     if after then
-        redis.pcall('PUBLISH', next_inbox, 'record wanted ' .. (string.match(next_ticket, '^%d+') or '0') .. ' ' .. after .. '\n' .. ARGV[6])
+        tell(next_inbox, 'wanted', next_ticket, ' ' .. after, sid)
     end
 end
 return 1

@@ -171,8 +171,9 @@ static void check_entry(struct instance *instance, const struct broker_entry *en
     struct seen *seen = instance_seen(instance, entry->room);
     int64_t age = loop_clock_ms() - entry->time_ms;
     if (entry->seq == 0) {
-        if (entry->prev != 0 || entry->time_ms != 0)
-            instances_complain(instance, "an entry that was not logged has a place");
+        if (entry->time_ms != 0 || (entry->prev != 0 && entry->prev <= instance->kept && !instance->loose))
+            instances_complain(instance, "an entry that was not logged has a place, or its number does not rise");
+        instance->kept = entry->prev > instance->kept ? entry->prev : instance->kept;
         return;
     }
     if (entry->seq <= instance->newest || entry->seq <= instance->reached)
@@ -208,6 +209,12 @@ static void on_top(void *hub, struct span room, uint64_t last)
     tell(instance, TOLD_TOP, room, (struct span){NULL, 0}, (struct span){NULL, 0})->number = last;
 }
 
+static void on_kept(void *hub, uint64_t number)
+{
+    struct instance *instance = hub;
+    instance->kept = number > instance->kept ? number : instance->kept;
+}
+
 static void on_reached(void *hub, uint64_t position)
 {
     struct instance *instance = hub;
@@ -237,6 +244,7 @@ static const struct broker_events events = {
     .pushed = on_pushed,
     .top = on_top,
     .reached = on_reached,
+    .kept = on_kept,
     .presence = on_presence,
     .superseded = on_superseded,
 };

@@ -68,6 +68,7 @@ struct instance {
     struct seen *seen;
     size_t seen_count;
     uint64_t newest, reached; /* of the pushes; the last position told */
+    uint64_t kept;            /* number of the last kept event, as a fence or a record told it */
     bool up, calling;
     bool loose; /* pushes get lost on the way on purpose: chains may have holes */
 };

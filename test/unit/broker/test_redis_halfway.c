@@ -62,7 +62,7 @@ static const struct script scripts[] = {
     {.name = "lease_write",
      .text = script_lease_write,
      .args = {"4", "p:lease:pid", "p:of:i:2", "p:lives", "p:owner:@o", "2", "s", "R2", "", "inbox2", "i:2", "@o",
-              "60000", "pid"}},
+              "60000", "pid", "1 r", "60000"}},
     {.name = "lease_claim",
      .text = script_lease_claim,
      .args = {"4", "p:lease:pid", "p:state", "p:of:i:2", "p:lives", "inbox2", "i:2", "e", "1", "pid", "p:"}},

@@ -2,7 +2,7 @@
  * of what waits there one answer takes. */
 #include <stdio.h>
 
-#include "moved.h"
+#include "records.h"
 
 /* The rest is on the broker meanwhile. */
 static void an_answer_has_as_many_packets_as_the_client_takes(void **state)
@@ -84,7 +84,7 @@ static void an_answer_finds_one_between_two_polls(void **state)
     fixture_ask_ms = 100;
     snprintf(text, sizeof text, "428[\"ask\",\"%s\"]", walking);
     post_now(text);
-    away_ms = 200;
+    record.away_ms = 200;
     uint64_t since = loop_now_us(loop);
     assert_int_equal(times(payload(get(2)), "438[{\"error\":\"the receiver gave no answer in time"), 1);
     assert_true(loop_now_us(loop) - since < LOOP_MS(80));

@@ -1,0 +1,113 @@
+-- For the scripts of polling sessions. KEYS: record, lives, state. Fields of a record: `record`; `leases`, of its sockets, lines
+-- `<bytes of pid> <generation> <epoch or -> <seq> <pid>`; `holder`, the ticket of whoever holds it ('': nobody), with `kind`, `inbox` and
+-- `life`; `waiters`, lines `ticket kind life inbox`; `passed`, the last ticket that passed it on, and `passed_ms`; `probe`, ticket of a
+-- WebSocket, and `probe_ms`, when it must have taken over; `pong_ms`, when a pong came that no holder has taken; `moved`: it is on a
+-- WebSocket, held for good by `holder`; `kept`, number of the last kept event that its sockets have been sent;
+-- `given`, the last ticket that it was given to.
+local wrong = spoiled(KEYS[1], 'hash')
+if wrong then
+    return wrong
+end
+local RECORD = {'holder', 'kind', 'inbox', 'life', 'waiters', 'record', 'passed', 'passed_ms', 'probe', 'probe_ms', 'moved', 'leases', 'pong_ms', 'kept', 'given'}
+local record, got = {}, redis.call('HMGET', KEYS[1], unpack(RECORD))
+for i, name in ipairs(RECORD) do
+    record[name] = got[i] or nil
+end
+record.exists = record.record ~= nil
+record.holder, record.waiters = record.holder or '', record.waiters or ''
+local time = redis.call('TIME')
+local ms = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+local ms_text = string.format('%.0f', ms)
+local prefix = string.sub(KEYS[3], 1, -6) -- without `state`
+
+local function number_of(ticket)
+    return string.match(ticket, '^%d+') or '0'
+end
+
+local function tell(inbox, what, ticket, detail, sid)
+    redis.pcall('PUBLISH', inbox or '', 'record ' .. what .. ' ' .. number_of(ticket) .. detail .. '\n' .. sid)
+end
+
+-- The session is gone, whoever holds it or waits for it; but for `except`, that knows.
+local function tell_all_gone(sid, except)
+    if record.holder ~= '' and record.holder ~= except then
+        tell(record.inbox, 'gone', record.holder, '', sid)
+    end
+    for ticket, inbox in string.gmatch(record.waiters, '(%d+@%S+) %l (%S+)\n') do
+        tell(inbox, 'gone', ticket, '', sid)
+    end
+end
+
+local function is_probed()
+    return (tonumber(record.probe_ms or nil) or 0) > ms
+end
+
+-- Claims the leases of the sockets for the life that gets the session. Each, as it is told: `<what> <generation> <window> <reached> <seq
+-- of the own room's newest entry> <bytes of pid> <of sid> <of own room> <of rooms> <of data>\n` and those; `what` is 0 for none, 1, 2 for
+-- one that somebody else has claimed since the session was passed on, and 3 for foreign data.
+local function claim_all(inbox, life, keep_ms, again)
+    local told, kept, rooms, rest = {}, {}, {}, record.leases or ''
+    while rest ~= '' do
+        local bytes, generation, epoch, seq, tail = string.match(rest, '^(%d+) (%d+) (%S+) (%d+) (.*)$')
+        if not bytes then
+            break
+        end
+        local pid = string.sub(tail, 1, tonumber(bytes))
+        rest = string.sub(tail, tonumber(bytes) + 2)
+        local lease, bad, keep = lease_claim(prefix, pid, inbox, life, epoch == '-' and '' or epoch, tonumber(seq), tonumber(generation), again)
+        if type(lease) == 'table' then
+            local last = lease[3] ~= '' and redis.pcall('HGET', prefix .. 'room:' .. lease[3], 'last')
+            last = type(last) == 'string' and string.match(last, '^%d+$') or '0'
+            told[#told + 1] = table.concat({1, lease[1], lease[6], lease[7], last, #pid, #lease[2], #lease[3],
+                #lease[4], #lease[5]}, ' ') .. '\n' .. pid .. lease[2] .. lease[3] .. lease[4] .. lease[5]
+            generation = lease[1]
+            for _, room in ipairs(keep_rooms(prefix, keep, ms, keep_ms)) do
+                rooms[#rooms + 1] = room
+            end
+        else
+            told[#told + 1] = (bad and 3 or lease and 2 or 0) .. ' 0 0 0 0 ' .. bytes .. ' 0 0 0 0\n' .. pid
+        end
+        kept[#kept + 1] = bytes .. ' ' .. generation .. ' ' .. epoch .. ' ' .. seq .. ' ' .. pid .. '\n'
+    end
+    return told, rooms, table.concat(kept)
+end
+
+-- The kept events of these rooms behind this number, in their order, each `<after> <bytes of room> <of audience> <of body>\n` and those;
+-- `after` is the counter's value when it came. And how many are lacking.
+local function kept_read(rooms, number)
+    local found, lost, bytes, told = {}, 0, 0, {}
+    for _, room in ipairs(rooms) do
+        local got = redis.pcall('XRANGE', prefix .. 'kept:' .. room, string.format('%.0f', number + 1), '+', 'COUNT', 1000)
+        for i, entry in ipairs(got.err and {} or got) do
+            local fields, at = entry[2], tonumber(string.match(entry[1], '^%d+'))
+            local after, before = string.match(fields[2] or '', '^(%d+) %d+ (%d+)$')
+            lost = lost + (i == 1 and before and tonumber(before) > number and 1 or 0)
+            if at and after and #fields == 6 then
+                found[#found + 1] = {at, after .. ' ' .. #room .. ' ' .. #fields[4] .. ' ' .. #fields[6] .. '\n' .. room .. fields[4] .. fields[6]}
+            end
+        end
+    end
+    table.sort(found, function(a, b) return a[1] < b[1] end)
+    for _, event in ipairs(found) do
+        bytes = bytes + #event[2]
+        if #told == 1000 or bytes > 262144 and #told > 0 then
+            lost = lost + 1
+        else
+            told[#told + 1] = event[2]
+        end
+    end
+    return told, lost
+end
+
+-- Gives the record to its holder, who was written before: with the leases claimed, and where the pushes stand. It goes through the inbox,
+-- so everything up to that position has been pushed before it. Repeatable.
+local function give(ticket, inbox, sid, keep_ms)
+    local told, rooms, leases = claim_all(inbox, string.match(ticket, '@(.*)$'), keep_ms, record.given == ticket)
+    redis.call('HSET', KEYS[1], 'leases', leases, 'given', ticket) -- it may be given once more, if the message is lost or late
+    local kept, lost = kept_read(rooms, tonumber(record.kept or nil) or 0)
+    local stands = redis.call('HMGET', KEYS[3], 'epoch', 'seq', 'kept')
+    local away = math.max(0, ms - (tonumber(record.passed_ms or nil) or ms))
+    local pong = record.pong_ms and math.max(0, ms - (tonumber(record.pong_ms) or ms)) + 1 or 0
+    tell(inbox, 'granted', ticket, string.format(' %d %.0f %.0f %s %s %d %s %d %d', is_probed() and 1 or 0, away, pong, stands[1] or '-',
+        stands[2] or '0', #told, stands[3] or '0', #kept, lost), sid .. table.concat(told) .. table.concat(kept) .. record.record)
+end
