@@ -164,9 +164,6 @@ test('the tutorial, to the letter but for the port', async () => {
       cwd = succeeds(`${text}\npwd`, cwd).trimEnd().split('\n').at(-1);
     } else if (kind === 'c') {
       fs.writeFileSync(path.join(cwd, 'chat.c'), text);
-    } else if (kind === 'diff') {
-      fs.writeFileSync(path.join(folder, 'change.diff'), text);
-      succeeds('patch -p0 <../change.diff', cwd);
     } else {
       assert.equal(kind, 'console');
       for (const line of text.trimEnd().split('\n')) {
