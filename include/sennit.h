@@ -144,9 +144,10 @@ SENNIT_API void sennit_on_moved(sennit_nsp *nsp, sennit_handler *handler, void *
  * is over and no instance has it: then this is called where it was cut off. The handle of the socket still has its id
  * and its data, until the handler returns.
  *
- * Once for each socket in the whole fleet, and not at all for a socket whose instance ended (was killed, or had
- * drained) before the recovery time was over. Whoever must count users counts them (sennit_count), and does not add and
- * subtract. */
+ * Once for each socket in the whole fleet, with two exceptions. Not at all for a socket that was on an instance, or had
+ * been cut off there, when that instance was killed or had drained, if its client does not come back. And perhaps twice,
+ * on two instances, if the link to Redis broke within the recovery time. So count users with sennit_count, and do not
+ * add and subtract. */
 SENNIT_API void sennit_on_disconnect(sennit_nsp *nsp, sennit_handler *handler, void *data);
 
 /* In a connecting handler: the client gets `connect_error` with this message and `data` (JSON, or NULL). */

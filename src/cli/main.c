@@ -17,6 +17,7 @@ static const struct {
     {"revisions", cmd_revisions, "list its revisions, and what became of them"},
     {"traffic", cmd_traffic, "divide a service's requests among its revisions"},
     {"rollback", cmd_rollback, "give them to an earlier revision"},
+    {"new", cmd_new, "write the folder of a new service in C"},
     {"load", cmd_load, "put clients on a server, measure, and check what is delivered"},
 };
 

@@ -192,6 +192,20 @@ bool file_replace(const char *path, struct span text, struct err *err)
     return ok;
 }
 
+bool file_new_directory(const char *path, struct err *err)
+{
+    return mkdir(path, 0777) == 0 || err_set(err, "%.300s: cannot be made: %s", path, strerror(errno));
+}
+
+bool file_new(const char *path, struct span text, struct err *err)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    bool ok = fd >= 0 && write_all(fd, text);
+    if (fd >= 0)
+        ok = close(fd) == 0 && ok;
+    return ok || err_set(err, "%.300s: cannot be written: %s", path, strerror(errno));
+}
+
 char **file_list(const char *directory, const char *ending, struct err *err)
 {
     struct dirent **entries;

@@ -36,6 +36,10 @@ char *file_absolute(const char *path);
 bool file_is_directory(const char *path);
 /* Makes a directory and those above it that are missing, for this user alone; one that is there already is fine. */
 bool file_make_directory(const char *path, struct err *err);
+/* For files that a person goes on with, so with the permissions that the umask leaves. Each refuses one that is there
+ * already, of any kind; `err` says so, or why the system refused. */
+bool file_new_directory(const char *path, struct err *err);
+bool file_new(const char *path, struct span text, struct err *err);
 /* Replaces the file as a whole, for this user alone: the text goes into a new one beside it, which is synced to the
  * disk and renamed; so there is the old one or the new one after a crash. False with `err` set, and the old one is
  * there. */

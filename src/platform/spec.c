@@ -9,7 +9,7 @@
 #include "platform/spec_parts.h"
 #include "wire/yaml.h"
 
-enum { NAME_BYTES_MAX = 49, REVISION_BYTES_MAX = 63 };
+enum { REVISION_BYTES_MAX = 63 };
 
 void spec_inert(struct service_spec *spec, const char *name, const char *consequence)
 {
@@ -87,6 +87,11 @@ static bool name_is_valid(struct span name, size_t bytes_max)
             return false;
     }
     return true;
+}
+
+bool service_name_is_valid(struct span name)
+{
+    return name_is_valid(name, SERVICE_NAME_BYTES_MAX);
 }
 
 static bool metadata_read(struct service_spec *spec, const struct yaml_node *metadata, char **name, struct err *err)
@@ -167,12 +172,12 @@ static bool root_read(struct service_spec *spec, const struct yaml_node *root, s
         return yaml_error(err, metadata != NULL ? metadata : root, "needs metadata.name");
     if (!metadata_read(spec, metadata, &spec->name, err))
         return false;
-    if (!name_is_valid(span_str(spec->name), NAME_BYTES_MAX))
+    if (!service_name_is_valid(span_str(spec->name)))
         return yaml_error(
             err, yaml_get(metadata, "name"),
             "expected a name of at most %d lower-case letters, digits and hyphens that begins with a letter, "
             "found %s",
-            NAME_BYTES_MAX, SHOWN_FOUND(span_str(spec->name)));
+            SERVICE_NAME_BYTES_MAX, SHOWN_FOUND(span_str(spec->name)));
     if (inside == NULL || !yaml_expect(inside, YAML_MAPPING, err))
         return inside == NULL ? yaml_error(err, root, "needs spec.template") : false;
     if (!yaml_only(inside, spec_keys, err))

@@ -19,6 +19,7 @@ enum {
     SPEC_INSTANCES_DEFAULT = 100,
     SPEC_PORT_DEFAULT = 8080,
     SPEC_INSTANCES_MAX = 1000,
+    SERVICE_NAME_BYTES_MAX = 49,      /* Cloud Run's bound */
     SPEC_TEXT_BYTES_MAX = 100 * 1024, /* of one text; the kernel accepts no argument or variable of 128 KiB, */
     SPEC_BYTES_MAX = 1 << 20,         /* and no more than about 2 MiB of all of them */
 };
@@ -69,6 +70,9 @@ struct service_spec {
     size_t bytes;                    /* of all texts */
 };
 
+/* Whether a service may have this name: 1 to SERVICE_NAME_BYTES_MAX lower-case letters, digits and hyphens, of which
+ * the first is a letter and the last no hyphen. */
+bool service_name_is_valid(struct span name);
 /* Reads one document. `path` is for messages, and its directory is the start of relative paths. False with `err` set:
  * file, line and field. Call service_spec_finish in either case. Files are read by spec_file.h. */
 bool service_spec_parse(struct service_spec *spec, const char *path, struct span text, struct err *err);

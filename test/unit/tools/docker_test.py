@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The examples' Dockerfiles, without a container: their packages are those that the build and the program need, and what they copy
+"""The Dockerfiles of the examples and of `sennit new`, without a container: their packages are those that the build and the program need, and what they copy
 is there.
 
     docker_test.py BUILD
@@ -12,6 +12,7 @@ import os, re, shutil, subprocess, sys, unittest
 top = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 build = sys.argv.pop(1)
 EXAMPLES = ("whiteboard", "chatroom")
+TEMPLATE = "templates"  # what `sennit new` writes
 # What tools/install knows and an image does without: Redis runs elsewhere, and npm brings Node.
 NOT_TO_BUILD = {"redis-server", "nodejs"}
 
@@ -23,7 +24,7 @@ def read(*path):
 
 def stages(example):
     """The lines of each stage, with continued lines joined."""
-    text = read("examples", example, "Dockerfile").replace("\\\n", " ")
+    text = read(*(["examples", example] if example != TEMPLATE else [TEMPLATE]), "Dockerfile").replace("\\\n", " ")
     lines = [line for line in text.splitlines() if line and not line.startswith("#")]
     starts = [at for at, line in enumerate(lines) if line.startswith("FROM ")] + [len(lines)]
     return [lines[a:b] for a, b in zip(starts, starts[1:])]
@@ -62,8 +63,9 @@ class Dockerfiles(unittest.TestCase):
     def test_build_stage(self):
         wanted = installed_by_us() - NOT_TO_BUILD
         self.assertIn("libcjose-dev", wanted)  # the list was found
-        for example in EXAMPLES:
-            self.assertEqual(wanted - packages(stages(example)[0]), set(), example)
+        for example in EXAMPLES + (TEMPLATE,):
+            pages = set() if example != TEMPLATE else {"npm"}  # which bring the client library; a new service has none
+            self.assertEqual(wanted - pages - packages(stages(example)[0]), set(), example)
 
     def test_every_library_of_meson_is_installed(self):
         """A library that meson.build asks for is one that tools/install knows by its pkg-config name."""
@@ -78,7 +80,7 @@ class Dockerfiles(unittest.TestCase):
         if needed is None:
             self.skipTest("a library is not Debian's")
         self.assertTrue(any(name.startswith("libhiredis") for name in needed), needed)
-        for example in EXAMPLES:
+        for example in EXAMPLES + (TEMPLATE,):
             self.assertEqual(needed - {"libc6", "libasan8", "libubsan1"} - packages(stages(example)[-1]), set(), example)
 
     def test_copies(self):
@@ -101,6 +103,12 @@ class Dockerfiles(unittest.TestCase):
                 self.assertTrue(os.path.exists(path), f"{path} leads nowhere")
                 inside = any(os.path.realpath(path).startswith(os.path.realpath(source) + os.sep) for source in copied.values())
                 self.assertTrue(inside, f"{path} leads out of what is copied")
+
+    def test_the_template_copies_what_sennit_new_writes(self):
+        """Its own files from the folder, and Sennit from the second context."""
+        build_stage = [line.split()[1:-1] for line in stages(TEMPLATE)[0] if line.startswith("COPY ")]
+        self.assertEqual(build_stage, [["--from=sennit", "."], ["meson.build", "@NAME@.c"]])
+        self.assertIn("'@NAME@.c'", read(TEMPLATE, "meson.build"))
 
     def test_service_names_its_image(self):
         """An image is in an Artifact Registry, under the service's own name."""

@@ -16,6 +16,12 @@ BESIDE = {"room": "to: room", "socket": "to: socket", "except": "to: others",
           "timeout": "to: socket, socket: 0, ack: receiver"}
 
 
+def commands():
+    """The commands that `sennit --help` lists."""
+    text = subprocess.run([SENNIT, "--help"], stdout=subprocess.PIPE, text=True, timeout=20, check=True).stdout
+    return re.findall(r"^  sennit (\S+)", text, re.M)
+
+
 def said(*args):
     return subprocess.run([SENNIT, "serve", *args], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=20,
                           env={"PATH": os.environ["PATH"]})
@@ -131,6 +137,20 @@ class Manual(unittest.TestCase):
                     with open(os.path.join(folder, name), encoding="utf-8") as file:
                         used |= set(re.findall(r'(?:environment|getenv)\("(\w+)"\)', file.read()))
         self.assertEqual(used, variables)
+
+    def test_every_command_is_completed_and_in_the_manual_page(self):
+        """Those of `sennit --help`, and no other: in sennit(1), in the completion of bash (which is run), and in that of zsh."""
+        wanted = set(commands())
+        self.assertIn("serve", wanted)
+        path = lambda name: os.path.join(TOP, "tools/completion", name)
+        script = f'. {path("sennit.bash")}; COMP_WORDS=(sennit ""); COMP_CWORD=1; _sennit; echo "${{COMPREPLY[@]}}"'
+        completed = subprocess.run(["bash", "-c", script], stdout=subprocess.PIPE, text=True, check=True).stdout.split()
+        self.assertEqual({word for word in completed if not word.startswith("-")}, wanted)
+        with open(path("_sennit"), encoding="utf-8") as file:
+            words = re.search(r"CURRENT == 2.*\n *compadd (.*)", file.read()).group(1).split()
+        self.assertEqual({word for word in words if not word.startswith("-")}, wanted)
+        items = re.findall(r"^\.It Cm (.*)", page("man/sennit.1"), re.M)
+        self.assertEqual(set(re.findall(r"\b[a-z]+\b", " ".join(items))), wanted)
 
     def test_what_counts_is_counted(self):
         reasons = {name_of(row) for rows in tables(page("refusals.md")).values() for row in rows}
