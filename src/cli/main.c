@@ -17,6 +17,7 @@ static const struct {
     {"revisions", cmd_revisions, "list its revisions, and what became of them"},
     {"traffic", cmd_traffic, "divide a service's requests among its revisions"},
     {"rollback", cmd_rollback, "give them to an earlier revision"},
+    {"bill", cmd_bill, "sum up what its services would have cost on Cloud Run"},
     {"load", cmd_load, "put clients on a server, measure, and check what is delivered"},
 };
 

@@ -48,6 +48,7 @@ struct fleet {
     const struct service_spec *spec;
     const struct command *command;
     const struct words *environment; /* of all instances */
+    struct bill *bill;               /* that its instances have accounts in; NULL: none */
     bool text_log;
     bool loopback_told; /* that its program listens on 127.0.0.1 only */
     bool retired;       /* no request is to come: idle instances stop at once, minScale does not count */
