@@ -36,7 +36,8 @@ static void on_tick(struct timer *timer)
     struct bill *bill = container_of(timer, struct bill, tick);
     list_each (node, &bill->accounts) {
         struct account *account = account_of(node);
-        if (!account->meter.runs || loop_now_us(bill->loop) - account->settled_us >= LOOP_MS(BILL_OPEN_MS))
+        bool is_open = account->meter.runs || account->meter.count > 0;
+        if (!is_open || loop_now_us(bill->loop) - account->settled_us >= LOOP_MS(BILL_OPEN_MS))
             settle(account);
     }
     if (!list_empty(&bill->accounts))
@@ -131,7 +132,8 @@ void account_begin(struct account *account, struct bill *bill, enum meter_kind k
         .settled_us = loop_now_us(bill->loop),
     };
     list_append(&bill->accounts, &account->of_bill);
-    meter_run(&account->meter, now_us(bill));
+    if (kind != METER_IDLE)
+        meter_run(&account->meter, now_us(bill));
     if (!timer_running(&bill->tick))
         timer_start(bill->loop, &bill->tick, LOOP_MS(BILL_TICK_MS));
 }
@@ -144,6 +146,12 @@ void account_run(struct account *account, bool is_billed)
         meter_run(&account->meter, now_us(account->bill));
     else
         meter_rest(&account->meter, now_us(account->bill));
+}
+
+void account_idle(struct account *account, uint32_t count)
+{
+    if (account->bill != NULL && account->meter.count != count)
+        meter_count(&account->meter, count, now_us(account->bill));
 }
 
 void account_request(struct account *account)

@@ -1,6 +1,6 @@
 /* bill: what one service has used since it started, and what that is worth. Each live instance has an account in it,
- * which measures by the platform's clock (--time-scale) and writes the ledger's lines. The service owns the bill; an
- * instance owns its account. */
+ * and so have the idle ones of a fleet with minScale; it measures by the platform's clock (--time-scale) and writes the
+ * ledger's lines. The service owns the bill, instances and fleets own their accounts. */
 #ifndef SENNIT_PLATFORM_BILL_H
 #define SENNIT_PLATFORM_BILL_H
 
@@ -57,11 +57,14 @@ void bill_encode(struct buf *to, const struct bill *bill);
 /* Writes the sum into the log. */
 void bill_tell(const struct bill *bill);
 
-/* Harmless if `bill` is NULL. The names must outlive the account. */
+/* Harmless if `bill` is NULL. The time is billed from now on, except for METER_IDLE, where `instance` is NULL. The
+ * names must outlive the account. */
 void account_begin(struct account *account, struct bill *bill, enum meter_kind kind, struct account_size size,
                    const char *revision, const char *instance);
 /* From now on the time is billed, or is not. */
 void account_run(struct account *account, bool is_billed);
+/* From now on `count` idle instances are billed, for METER_IDLE. */
+void account_idle(struct account *account, uint32_t count);
 void account_request(struct account *account);
 /* The instance is gone. Later calls change nothing. */
 void account_end(struct account *account);

@@ -50,7 +50,10 @@ static void gate(struct instance *instance)
     struct loop *loop = instance->fleet->loop;
     bool rests = instance->fleet->spec->throttled && instance->program.state == PROGRAM_READY &&
                  instance->requests == 0 && instance->probing == 0;
-    account_run(&instance->account, !rests);
+    if (instance->account.meter.runs == rests) {
+        account_run(&instance->account, !rests);
+        fleet_idle_changed(instance->fleet);
+    }
     if (!rests) {
         timer_stop(loop, &instance->still);
         freeze(instance, false);
@@ -235,6 +238,7 @@ static void on_ended(struct program *program, enum program_state before, struct 
     timer_stop(instance->fleet->loop, &instance->still);
     instance->frozen = false;
     account_end(&instance->account);
+    fleet_idle_changed(instance->fleet);
     instance_is_out_of_memory(instance);
     probe_stop(&instance->liveness);
     probe_stop(&instance->readiness);
@@ -314,6 +318,7 @@ struct instance *instance_start(struct fleet *fleet, struct err *err)
         &instance->account, fleet->bill, fleet->spec->throttled ? METER_REQUEST : METER_INSTANCE,
         (struct account_size){.memory_bytes = fleet->spec->memory_bytes_max, .cpu_milli = fleet->spec->cpu_milli},
         fleet->spec->revision, instance->id);
+    fleet_idle_changed(fleet);
     return instance;
 }
 

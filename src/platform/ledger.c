@@ -115,8 +115,10 @@ static void line_encode(struct buf *to, int64_t time_ms, const struct ledger_lin
     const struct used *used = &line->used;
     buf_printf(to, "{\"time_ms\":%lld,\"service\":\"", (long long)time_ms);
     buf_append_json(to, span_str(line->service));
+    if (line->revision != NULL)
+        buf_printf(to, "\",\"revision\":\"%s", line->revision);
     if (line->instance != NULL)
-        buf_printf(to, "\",\"revision\":\"%s\",\"instance\":\"%s", line->revision, line->instance);
+        buf_printf(to, "\",\"instance\":\"%s", line->instance);
     buf_printf(to, "\",\"kind\":\"%s\",\"ms\":%llu,\"vcpu_us\":%llu,\"mib_ms\":%llu,\"requests\":%llu}\n",
                meter_kind_name(line->kind), (unsigned long long)used->ms, (unsigned long long)used->vcpu_us,
                (unsigned long long)used->mib_ms, (unsigned long long)used->requests);

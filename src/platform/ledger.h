@@ -36,7 +36,7 @@ struct ledger {
 };
 
 struct ledger_line {
-    const char *service, *revision, *instance;
+    const char *service, *revision, *instance; /* the last two may be NULL */
     enum meter_kind kind;
     struct used used;
 };

@@ -30,8 +30,18 @@ void meter_rest(struct meter *meter, uint64_t now_us)
     accrue(meter, ms > meter->ms_min ? ms : meter->ms_min);
 }
 
+void meter_count(struct meter *meter, uint32_t count, uint64_t now_us)
+{
+    uint64_t us = meter->rest_us + (now_us - meter->counted_us) * meter->count;
+    meter->due_ms += us / 1000;
+    meter->rest_us = us % 1000;
+    meter->counted_us = now_us;
+    meter->count = count;
+}
+
 uint64_t meter_take(struct meter *meter, uint64_t now_us)
 {
+    meter_count(meter, meter->count, now_us);
     if (meter->runs)
         accrue(meter, (now_us - meter->since_us) / (METER_STEP_MS * 1000) * METER_STEP_MS);
     uint64_t due = meter->due_ms;

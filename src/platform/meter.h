@@ -25,12 +25,17 @@ struct meter {
     uint64_t due_ms;    /* not taken yet */
     uint64_t ms_min;    /* of an interval */
     bool runs;
+    uint32_t count; /* of idle instances that are billed, since `counted_us` */
+    uint64_t counted_us, rest_us;
 };
 
 /* An interval begins, or goes on. Harmless while it runs. */
 void meter_run(struct meter *meter, uint64_t now_us);
 /* It ends. Harmless while the meter rests. */
 void meter_rest(struct meter *meter, uint64_t now_us);
+/* From now on the meter counts the time of so many instances, without rounding: for METER_IDLE, instead of meter_run.
+ */
+void meter_count(struct meter *meter, uint32_t count, uint64_t now_us);
 /* The milliseconds that became billable since the last call; of an open interval those of whole steps. */
 uint64_t meter_take(struct meter *meter, uint64_t now_us);
 

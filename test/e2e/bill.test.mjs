@@ -115,6 +115,29 @@ test('kill -9 keeps the lines; a torn last one is dropped, and the sum goes on',
   assert.match(await command(service, 'bill'), /total .* 2 +0\.0/);
 });
 
+test('the idle instances of minScale are billed at their rate, the others are not', quickly, async (t) => {
+  const service = await up(t, yaml({ 'autoscaling.knative.dev/minScale': 2 }), { flags, ready: 2 });
+  // How many idle instances, and how much of an instance's time, were billed between two looks, a second of the platform.
+  const rates = async () => {
+    const one = await bill(service);
+    await sleep(200);
+    const two = await bill(service), passed = (two.passed_s - one.passed_s) * 1000;
+    return { idle: (two.kinds.idle - one.kinds.idle) / passed, busy: (two.kinds.request - one.kinds.request) / passed };
+  };
+  const near = (found, expected) => assert.ok(Math.abs(found.idle - expected.idle) < 0.005 && Math.abs(found.busy - expected.busy) < 0.1, JSON.stringify(found));
+  await settled(service);
+  near(await rates(), { idle: 2, busy: 0 });
+  const held = await hold(t, service);
+  near(await rates(), { idle: 1, busy: 1 });
+  held.destroy();
+  await settled(service);
+  near(await rates(), { idle: 2, busy: 0 });
+  await service.stop();
+  const told = JSON.parse(service.output.split('\n').find((line) => line.includes('would have cost')));
+  assert.equal(sum(service, 'ms'), told.billable_ms);
+  assert.deepEqual([...new Set(lines(service).map((line) => line.kind))].sort(), ['idle', 'request']);
+});
+
 test('with CPU always, the whole life is billed, at least a minute, and requests are free', quickly, async (t) => {
   const service = await up(t, yaml({ 'run.googleapis.com/cpu-throttling': 'false' }));
   await get(service);

@@ -79,6 +79,19 @@ static void test_minimum(void **state)
     assert_int_equal(meter_take(&meter, MS(70000)), 60100);
 }
 
+/* Two idle ones for 1.5 s, one for half a millisecond twice, then none: 3000 + 0.5 + 0.5. */
+static void test_counted(void **state)
+{
+    struct meter meter = {0};
+    meter_count(&meter, 2, MS(7000));
+    assert_int_equal(meter_take(&meter, MS(8000)), 2000);
+    meter_count(&meter, 1, MS(8500));
+    assert_int_equal(meter_take(&meter, MS(8500) + 500), 1000);
+    meter_count(&meter, 0, MS(8501));
+    assert_int_equal(meter_take(&meter, MS(9000)), 1);
+    assert_int_equal(meter_take(&meter, MS(9999)), 0);
+}
+
 /* 30 days, 1 vCPU and 512 MiB: 2,592,000 vCPU-s and 1,296,000 GiB-s. */
 static void test_month(void **state)
 {
@@ -122,7 +135,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_steps),   cmocka_unit_test(test_no_moment_twice), cmocka_unit_test(test_taken_while_open),
-        cmocka_unit_test(test_minimum), cmocka_unit_test(test_month),           cmocka_unit_test(test_small),
+        cmocka_unit_test(test_minimum), cmocka_unit_test(test_counted),         cmocka_unit_test(test_month),
+        cmocka_unit_test(test_small),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
