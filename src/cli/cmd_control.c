@@ -100,13 +100,15 @@ static void targets_print(struct span service)
 static void services_print(struct span answer, const char *name)
 {
     struct span list = json_object_get(answer, SPAN_LIT("services")), service;
-    printf("%-24s %-40s %-28s %s\n", "SERVICE", "URL", "LATEST", "TRAFFIC");
+    printf("%-24s %-40s %-28s %12s %12s  %s\n", "SERVICE", "URL", "LATEST", "USD", "USD/MONTH", "TRAFFIC");
     while (list.data != NULL && json_array_next(&list, &service)) {
         if (!is_named(service, name))
             continue;
         column_print(service, "name", 25);
         column_print(service, "url", 41);
         column_print(service, "latest", 29);
+        column_print(json_object_get(service, SPAN_LIT("bill")), "usd", 13);
+        column_print(json_object_get(service, SPAN_LIT("bill")), "usd_month", 14);
         targets_print(service);
         printf("\n");
     }

@@ -18,6 +18,7 @@ static const struct {
     {"traffic", cmd_traffic, "divide a service's requests among its revisions"},
     {"rollback", cmd_rollback, "give them to an earlier revision"},
     {"new", cmd_new, "write the folder of a new service in C"},
+    {"bill", cmd_bill, "sum up what its services would have cost on Cloud Run"},
     {"load", cmd_load, "put clients on a server, measure, and check what is delivered"},
 };
 

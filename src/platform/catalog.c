@@ -45,6 +45,7 @@ void catalog_finish(struct catalog *catalog)
         service_destroy(service_of(node));
     }
     specs_finish(&catalog->specs);
+    ledger_close(&catalog->ledger);
     file_lock_drop(&catalog->lock);
     free(catalog->directory);
 }
@@ -99,6 +100,7 @@ struct service *catalog_service(struct catalog *catalog)
 {
     struct service *service = service_create(catalog->programs, catalog->options, service_stopped);
     service->owner = catalog;
+    service->bill.ledger = &catalog->ledger;
     service->changed = service_changed;
     service->is_first = list_empty(&catalog->route.services);
     return service;
@@ -296,6 +298,8 @@ static void state_open(struct catalog *catalog)
             "no state folder: commands like `sennit apply` do not reach this sennit up, and revisions end with it; "
             "--state DIR names a folder of its own",
             LOG_C("error", err.text));
+    else
+        ledger_open(&catalog->ledger, catalog->programs->loop, catalog->directory);
     free(lock);
     free(wanted);
 }

@@ -57,7 +57,9 @@ void control_services_encode(struct buf *to, const struct catalog *catalog, uint
                 buf_append_char(to, ',');
             revision_encode(to, container_of(inner, struct revision, of_service));
         }
-        buf_append(to, SPAN_LIT("]}"));
+        buf_append(to, SPAN_LIT("],\"bill\":"));
+        bill_encode(to, &service->bill);
+        buf_append_char(to, '}');
         separator = ",";
     }
     buf_append_char(to, ']');

@@ -170,6 +170,29 @@ static uint32_t floor_of(const struct fleet *fleet)
     return fleet->proving && min == 0 ? 1 : min;
 }
 
+void fleet_idle_changed(struct fleet *fleet)
+{
+    uint32_t idle = 0, billed = 0, min = floor_of(fleet);
+    if (fleet->idle.bill == NULL)
+        return;
+    list_each (node, &fleet->instances) {
+        idle += !instance_of(node)->account.meter.runs;
+        billed += instance_of(node)->account.meter.runs;
+    }
+    uint32_t missing = min > billed ? min - billed : 0;
+    account_idle(&fleet->idle, missing < idle ? missing : idle);
+}
+
+/* Instances that have CPU always are billed for themselves. */
+static void idle_begin(struct fleet *fleet)
+{
+    const struct service_spec *spec = fleet->spec;
+    if (spec->throttled && spec->instances_min > 0)
+        account_begin(&fleet->idle, fleet->bill, METER_IDLE,
+                      (struct account_size){.memory_bytes = spec->memory_bytes_max, .cpu_milli = spec->cpu_milli},
+                      spec->revision, NULL);
+}
+
 /* Tells the owner from the loop, because it may stop the fleet then. */
 static void judge(struct fleet *fleet, char *fault)
 {
@@ -351,6 +374,7 @@ void fleet_init(struct fleet *fleet, struct programs *programs, const struct ser
 void fleet_start(struct fleet *fleet)
 {
     set_state(fleet, FLEET_SCALING);
+    idle_begin(fleet);
     timer_start(fleet->loop, &fleet->tick, 0);
 }
 
@@ -363,6 +387,7 @@ void fleet_prove(struct fleet *fleet)
 void fleet_retire(struct fleet *fleet, bool retired)
 {
     fleet->retired = retired;
+    fleet_idle_changed(fleet);
 }
 
 void fleet_ask(struct fleet *fleet, struct ask *ask)
@@ -444,6 +469,7 @@ static void tell_end(const struct instance *instance, enum program_state before,
 static void closed(struct fleet *fleet)
 {
     set_state(fleet, FLEET_CLOSED);
+    account_end(&fleet->idle);
     fleet->stopped(fleet);
 }
 
@@ -495,6 +521,7 @@ void fleet_finish(struct fleet *fleet)
     timer_stop(fleet->loop, &fleet->tick);
     timer_stop(fleet->loop, &fleet->pause);
     timer_stop(fleet->loop, &fleet->verdict);
+    account_end(&fleet->idle);
     free(fleet->fault);
 }
 

@@ -48,6 +48,8 @@ struct fleet {
     const struct service_spec *spec;
     const struct command *command;
     const struct words *environment; /* of all instances */
+    struct bill *bill;               /* that its instances have accounts in; NULL: none */
+    struct account idle;             /* of the instances that minScale keeps */
     bool text_log;
     bool loopback_told; /* that its program listens on 127.0.0.1 only */
     bool retired;       /* no request is to come: idle instances stop at once, minScale does not count */
@@ -112,6 +114,8 @@ void fleet_instance_ready(struct fleet *fleet, struct instance *instance);
 /* one has ended and left the list; `before` is the state that this ended. */
 void fleet_instance_gone(struct fleet *fleet, struct instance *instance, enum program_state before,
                          struct child_end end);
+/* One begins or ends to be billed for itself. */
+void fleet_idle_changed(struct fleet *fleet);
 /* A request has ended. */
 void fleet_slot_freed(struct fleet *fleet);
 /* Writes one line of an instance's output to ours: behind its name, or as JSON with its name in `from`. */

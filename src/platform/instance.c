@@ -50,6 +50,10 @@ static void gate(struct instance *instance)
     struct loop *loop = instance->fleet->loop;
     bool rests = instance->fleet->spec->throttled && instance->program.state == PROGRAM_READY &&
                  instance->requests == 0 && instance->probing == 0;
+    if (instance->account.meter.runs == rests) {
+        account_run(&instance->account, !rests);
+        fleet_idle_changed(instance->fleet);
+    }
     if (!rests) {
         timer_stop(loop, &instance->still);
         freeze(instance, false);
@@ -68,6 +72,7 @@ void instance_stop(struct instance *instance)
     timer_stop(instance->fleet->loop, &instance->still);
     freeze(instance, false);
     program_stop(&instance->program);
+    gate(instance);
 }
 
 static void memory_tell(struct instance *instance, uint64_t used)
@@ -232,6 +237,8 @@ static void on_ended(struct program *program, enum program_state before, struct 
     list_remove(&instance->of_fleet);
     timer_stop(instance->fleet->loop, &instance->still);
     instance->frozen = false;
+    account_end(&instance->account);
+    fleet_idle_changed(instance->fleet);
     instance_is_out_of_memory(instance);
     probe_stop(&instance->liveness);
     probe_stop(&instance->readiness);
@@ -307,6 +314,11 @@ struct instance *instance_start(struct fleet *fleet, struct err *err)
         return NULL;
     }
     list_append(&fleet->instances, &instance->of_fleet);
+    account_begin(
+        &instance->account, fleet->bill, fleet->spec->throttled ? METER_REQUEST : METER_INSTANCE,
+        (struct account_size){.memory_bytes = fleet->spec->memory_bytes_max, .cpu_milli = fleet->spec->cpu_milli},
+        fleet->spec->revision, instance->id);
+    fleet_idle_changed(fleet);
     return instance;
 }
 
@@ -322,6 +334,7 @@ const char *instance_state_name(const struct instance *instance)
 void instance_hold(struct instance *instance)
 {
     instance->requests++;
+    account_request(&instance->account);
     gate(instance);
     fleet_requests_add(instance->fleet, 1);
 }

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/moves.h"
 #include "platform/environment.h"
+#include "platform/service.h"
 
 #define REVISION_MOVES(MOVE) \
     MOVE(REVISION_LOADED, REVISION_READY) \
@@ -40,6 +41,7 @@ struct revision *revision_create(struct service *service, struct service_spec *s
     list_init(&revision->of_service);
     fleet_init(&revision->fleet, programs, &revision->spec, &revision->command, &revision->environment);
     revision->fleet.text_log = options->text_log;
+    revision->fleet.bill = &service->bill;
     if (options->time_scale != 0)
         revision->fleet.time_scale = options->time_scale;
     if (options->kpa)

@@ -84,6 +84,7 @@ struct service *service_create(struct programs *programs, const struct up_option
     service->stopped = stopped;
     list_init(&service->of_route);
     list_init(&service->revisions);
+    bill_init(&service->bill, programs->loop, options->time_scale);
     return service;
 }
 
@@ -94,6 +95,7 @@ void service_destroy(struct service *service)
         list_remove(node);
         revision_destroy(revision_of(node));
     }
+    bill_finish(&service->bill);
     managed_redis_finish(&service->redis);
     traffic_finish(&service->traffic);
     traffic_finish(&service->awaited);
@@ -354,6 +356,8 @@ bool service_start(struct service *service, struct err *err)
     if (has_redis && !redis_start(service, err))
         return false;
     set_state(service, SERVICE_STARTING);
+    service->bill.service = service->name;
+    bill_start(&service->bill);
     if (!has_redis)
         run(service);
     return true;

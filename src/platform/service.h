@@ -9,6 +9,7 @@
 #ifndef SENNIT_PLATFORM_SERVICE_H
 #define SENNIT_PLATFORM_SERVICE_H
 
+#include "platform/bill.h"
 #include "platform/managed_redis.h"
 #include "platform/revision.h"
 #include "platform/traffic.h"
@@ -43,6 +44,7 @@ struct service {
     struct traffic traffic;     /* in force */
     struct traffic awaited;     /* in force as soon as `deploying` is ready */
     struct revision *deploying; /* it has to prove itself; NULL: none */
+    struct bill bill;           /* of all its revisions */
     uint32_t number;            /* in the last name that was made for a revision */
     bool is_first;              /* of its `up`: its Redis has the state folder's first place */
     uint8_t state;              /* enum service_state */

@@ -260,6 +260,9 @@ bool up_run(const struct up_options *options, struct err *err)
         ok = start(up, err);
         if (ok) {
             loop_run(up->loop);
+            list_each (node, &up->catalog.route.services) {
+                bill_tell(&service_of(node)->bill);
+            }
             log_event(LOG_INFO, "stopped");
         }
         finish(up);

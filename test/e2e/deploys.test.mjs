@@ -132,12 +132,12 @@ test('kill -9: services, revisions and traffic are there again', quickly, async 
   await applied(first, yaml('two') + '---\n' + serviceYaml({ name: 'other', run: server('else') }));
   await command(first, 'traffic', 'board', '--to-revisions=board-00001=100', '--set-tags=new=LATEST');
   await applied(first, yaml(null));
-  const before = (await first.status_()).services.map((one) => ({ ...one, url: 0, traffic: one.traffic.map(({ url, ...rest }) => rest), revisions: one.revisions.map(({ name, state, why, percent }) => ({ name, state, why, percent })) }));
+  const before = (await first.status_()).services.map((one) => ({ ...one, url: 0, bill: 0, traffic: one.traffic.map(({ url, ...rest }) => rest), revisions: one.revisions.map(({ name, state, why, percent }) => ({ name, state, why, percent })) }));
   await first.stop('SIGKILL');
   const again = program(['up', path.join(first.directory, 'service.yaml'), '--port', first.port, '--status-port', first.statusPort, '--state', first.directory, '--log-format', 'json']);
   t.after(() => again.stop());
   await until('it serves again', () => again.output.includes('"serving"'));
-  const after = (await first.status_()).services.map((one) => ({ ...one, url: 0, traffic: one.traffic.map(({ url, ...rest }) => rest), revisions: one.revisions.map(({ name, state, why, percent }) => ({ name, state, why, percent })) }));
+  const after = (await first.status_()).services.map((one) => ({ ...one, url: 0, bill: 0, traffic: one.traffic.map(({ url, ...rest }) => rest), revisions: one.revisions.map(({ name, state, why, percent }) => ({ name, state, why, percent })) }));
   assert.deepEqual(after, before);
   assert.equal(await get(first, 'board.localhost'), 'one board-00001');
   assert.equal(await get(first, 'new---board.localhost'), 'two board-00002');
