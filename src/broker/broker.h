@@ -133,6 +133,7 @@ struct broker_bounds {
 struct broker_stats {
     uint64_t memory_bytes, memory_bytes_max; /* max 0: none set, or unknown */
     uint64_t instances;                      /* with a recent heartbeat */
+    uint64_t commits, commits_refused;       /* of this instance to a disk of its own, if it has one */
 };
 
 typedef void broker_done_fn(void *arg, enum broker_result result);

@@ -12,13 +12,22 @@ struct notice *memory_notice(struct memory *memory, notice_fn *tell)
 {
     struct notice *notice = mem_zero(1, sizeof *notice);
     notice->tell = tell;
+    notice->mark = journal_mark(memory->journal);
     list_init(&notice->queued);
     list_append(&memory->queue, &notice->queued);
     loop_at_flush(memory->loop, &memory->tell);
     return notice;
 }
 
-static struct stored *stored_create(const struct broker_entry *entry)
+struct notice *memory_notice_of(struct memory *memory, notice_fn *tell, struct channel *channel)
+{
+    struct notice *notice = memory_notice(memory, tell);
+    notice->channel = channel;
+    channel->noticed++;
+    return notice;
+}
+
+struct stored *memory_stored_create(const struct broker_entry *entry)
 {
     struct stored *stored = mem_zero(1, sizeof *stored + entry->audience.len + entry->body.len);
     char *at = stored->bytes;
@@ -48,6 +57,37 @@ struct channel *memory_channel(struct memory *memory, struct span room)
     map_init(&channel->present_by_sid, memory->channels.seed);
     map_add(&memory->channels, &channel->by_room, span_of(channel->name, room.len));
     return channel;
+}
+
+static void room_note(struct memory *memory, const struct channel *channel)
+{
+    journal_note(memory->journal, JOURNAL_ROOM,
+                 (uint64_t[]){channel->number, channel->last, (uint64_t)channel->newest_ms, channel->age_ms_max},
+                 &channel->by_room.key);
+}
+
+uint64_t memory_channel_number(struct memory *memory, struct channel *channel)
+{
+    if (channel->number == 0 && memory->journal != NULL) {
+        channel->number = ++memory->room_number;
+        room_note(memory, channel);
+    }
+    return channel->number;
+}
+
+bool memory_epoch_end(const struct memory *memory, struct span epoch, uint64_t *end)
+{
+    *end = memory->seq;
+    if (epoch.len == 0 || span_equal(epoch, span_of(memory->epoch, MEMORY_EPOCH_BYTES)))
+        return true;
+    *end = 0;
+    for (size_t i = 0; i < memory->ended_count; i++) {
+        if (!span_equal(epoch, span_of(memory->ended[i].name, memory->ended[i].len)))
+            continue;
+        *end = memory->ended[i].end;
+        return true;
+    }
+    return false;
 }
 
 static void tell_done(struct memory *memory, struct notice *notice)
@@ -83,6 +123,10 @@ static void trim_oldest(struct memory *memory, struct channel *channel)
     channel->bytes -= stored_bytes(stored);
     memory->log_bytes -= stored_bytes(stored) + BROKER_ENTRY_BYTES;
     memory->logs -= channel->count == 0;
+    /* While there are entries, they tell what the room's newest one is. */
+    if (channel->count == 0)
+        room_note(memory, channel);
+    journal_note(memory->journal, JOURNAL_ENTRY_DROP, &stored->entry.seq, NULL);
     free(stored);
 }
 
@@ -94,69 +138,38 @@ static void log_age(struct memory *memory, struct channel *channel)
         trim_oldest(memory, channel);
 }
 
-static void log_append(struct memory *memory, struct channel *channel, struct stored *stored,
-                       const struct broker_retention *retention)
+void memory_log_append(struct memory *memory, struct channel *channel, struct stored *stored)
 {
-    int64_t now = stored->entry.time_ms;
-    channel->newest_ms = now;
-    channel->age_ms_max = retention->age_ms_max;
+    memory->rooms += channel->last == 0;
+    channel->last = stored->entry.seq;
+    channel->newest_ms = stored->entry.time_ms;
     list_append(&channel->log, &stored->of_log);
     channel->count++;
     channel->bytes += stored_bytes(stored);
     memory->log_bytes += stored_bytes(stored) + BROKER_ENTRY_BYTES;
     memory->logs += channel->count == 1;
+}
+
+/* Also when nothing is kept: the room's log has that age from now on. */
+static void entry_note(struct memory *memory, struct channel *channel, const struct broker_entry *entry,
+                       uint64_t age_ms_max)
+{
+    bool other_age = channel->age_ms_max != age_ms_max;
+    channel->age_ms_max = age_ms_max;
+    if (memory->journal == NULL)
+        return;
+    if (channel->number != 0 && other_age)
+        room_note(memory, channel);
+    uint64_t room = memory_channel_number(memory, channel);
+    journal_note(memory->journal, JOURNAL_ENTRY, (uint64_t[]){entry->seq, room, entry->prev, (uint64_t)entry->time_ms},
+                 (struct span[]){entry->audience, entry->body});
+}
+
+static void log_trim(struct memory *memory, struct channel *channel, const struct broker_retention *retention)
+{
     while (channel->count > 1 && (channel->count > retention->entries_max || channel->bytes > retention->bytes_max ||
-                                  now - oldest(channel)->entry.time_ms > (int64_t)retention->age_ms_max))
+                                  channel->newest_ms - oldest(channel)->entry.time_ms > (int64_t)retention->age_ms_max))
         trim_oldest(memory, channel);
-}
-
-static void name_remove(struct memory *memory, struct channel *channel, struct named *named)
-{
-    memory->log_bytes -= BROKER_NAME_BYTES;
-    map_remove(&channel->ids, &named->by_id);
-    list_remove(&named->of_room);
-    free(named);
-}
-
-static void names_expire(struct memory *memory, struct channel *channel, int64_t now)
-{
-    list_each (node, &channel->names) {
-        struct named *named = container_of(node, struct named, of_room);
-        if (named->until_ms > now)
-            break;
-        name_remove(memory, channel, named);
-    }
-}
-
-/* Adds the name. False if the room knows it already, for the same message or (BROKER_TAKEN) another one. */
-static bool name_is_new(struct memory *memory, struct channel *channel, const struct broker_publish *publish,
-                        enum broker_result *result)
-{
-    uint64_t digest = broker_digest(publish->body);
-    int64_t now = loop_wall_ms(memory->loop);
-    names_expire(memory, channel, now);
-    struct map_node *node = map_find(&channel->ids, publish->id);
-    struct named *named = node != NULL ? container_of(node, struct named, by_id) : NULL;
-    if (named != NULL && named->until_ms > now) {
-        if (named->digest != digest)
-            *result = BROKER_TAKEN;
-        return false;
-    }
-    if (named != NULL)
-        name_remove(memory, channel, named); /* one with a longer age stands in front of it */
-    named = mem_zero(1, sizeof *named + publish->id.len);
-    named->until_ms = now + (int64_t)publish->retention->age_ms_max;
-    named->digest = digest;
-    memcpy(named->id, publish->id.data, publish->id.len);
-    list_init(&named->of_room);
-    list_append(&channel->names, &named->of_room);
-    /* A room keeps as many names as its log keeps entries, or some more. */
-    uint64_t keep = publish->retention->entries_max;
-    if (channel->ids.count >= (keep > BROKER_NAMES_MIN ? keep : BROKER_NAMES_MIN))
-        name_remove(memory, channel, container_of(channel->names.next, struct named, of_room));
-    memory->log_bytes += BROKER_NAME_BYTES;
-    map_add(&channel->ids, &named->by_id, span_of(named->id, publish->id.len));
-    return true;
 }
 
 /* The bound that refuses this entry, or BROKER_OK. A room has its share of the bytes even if all are used. */
@@ -187,14 +200,14 @@ static bool log_it(struct memory *memory, struct channel *channel, const struct 
                    struct broker_entry *entry, enum broker_result *result)
 {
     *result = bounds_check(memory, channel, publish);
-    if (*result != BROKER_OK || (publish->id.len != 0 && !name_is_new(memory, channel, publish, result)))
+    if (*result != BROKER_OK || (publish->id.len != 0 && !memory_name_is_new(memory, channel, publish, result)))
         return false;
-    memory->rooms += channel->last == 0;
     entry->seq = ++memory->seq;
     entry->prev = channel->last;
     entry->time_ms = loop_wall_ms(memory->loop);
-    channel->last = entry->seq;
-    log_append(memory, channel, stored_create(entry), publish->retention);
+    entry_note(memory, channel, entry, publish->retention->age_ms_max);
+    memory_log_append(memory, channel, memory_stored_create(entry));
+    log_trim(memory, channel, publish->retention);
     return true;
 }
 
@@ -202,14 +215,17 @@ static bool publish(struct broker *broker, const struct broker_publish *publish,
 {
     struct memory *memory = memory_of(broker);
     enum broker_result result = BROKER_OK;
+    /* Without a journal, nothing waits for longer than a turn. */
+    if (memory->journal != NULL && memory->waiting_bytes > BROKER_BACKLOG_BYTES_MAX)
+        return false;
     if (!broker_room_is_owned(publish->room) || memory_room_has_owner(memory, publish->room)) {
         struct channel *channel = memory_channel(memory, publish->room);
         struct broker_entry entry = {
             .room = channel->by_room.key, .audience = publish->audience, .body = publish->body};
         if (publish->retention == NULL || log_it(memory, channel, publish, &entry, &result)) {
-            struct notice *notice = memory_notice(memory, tell_push);
-            notice->channel = channel;
-            notice->copy = stored_create(&entry);
+            struct notice *notice = memory_notice_of(memory, tell_push, channel);
+            notice->copy = memory_stored_create(&entry);
+            memory->waiting_bytes += sizeof *notice + stored_bytes(notice->copy);
             notice->flag = broker_room_is_owned(publish->room);
         }
     }
@@ -230,8 +246,7 @@ static void subscribe(struct broker *broker, struct span room)
     struct memory *memory = memory_of(broker);
     if (!broker->is_up)
         return;
-    struct notice *notice = memory_notice(memory, tell_subscribed);
-    notice->channel = memory_channel(memory, room);
+    struct notice *notice = memory_notice_of(memory, tell_subscribed, memory_channel(memory, room));
     notice->channel->wanted = true;
     notice->page.last = notice->channel->last;
     notice->number = memory->seq;
@@ -270,7 +285,7 @@ static struct notice *read_from(struct memory *memory, struct channel *channel, 
         bytes += stored_bytes(stored);
         if (notice->page.count > 0 && bytes > bytes_max)
             break;
-        notice->copies[notice->page.count++] = stored_create(&stored->entry);
+        notice->copies[notice->page.count++] = memory_stored_create(&stored->entry);
     }
     notice->page.more = first != end;
     return notice;
@@ -290,16 +305,20 @@ static void read_range(struct broker *broker, struct span room, const struct bro
 {
     struct memory *memory = memory_of(broker);
     struct channel *channel = memory_channel(memory, room);
+    uint64_t seq = range->seq - (range->back && range->seq > 0), epoch_end;
+    /* In the current epoch a position may lie ahead; behind the end of an earlier one nothing is left of it. */
+    memory_epoch_end(memory, range->epoch, &epoch_end);
     bool ours = range->epoch.len == 0 || span_equal(range->epoch, span_of(memory->epoch, MEMORY_EPOCH_BYTES));
-    /* Nothing is left of another epoch. */
-    uint64_t seq = ours ? range->seq : 0;
+    bool clipped = !ours && seq > epoch_end;
+    if (clipped)
+        seq = epoch_end;
     size_t bytes_max = broker_range_bytes(range);
     log_age(memory, channel);
     struct list *end = &channel->log, *first;
     bool more = false;
     if (range->back) {
         size_t bytes = 0;
-        end = first = ours && seq > 0 ? find_above(channel, seq - 1) : channel->log.next;
+        end = first = find_above(channel, seq);
         for (uint32_t i = 0; i < range->limit && first->prev != &channel->log && bytes <= bytes_max; i++) {
             first = first->prev;
             bytes += stored_bytes(container_of(first, struct stored, of_log));
@@ -314,7 +333,7 @@ static void read_range(struct broker *broker, struct span room, const struct bro
     notice->call.read = done;
     notice->arg = arg;
     notice->page.more |= more;
-    notice->page.clipped = !ours && range->seq > (range->back ? 1 : 0);
+    notice->page.clipped = clipped;
 }
 
 static void probe(struct broker *broker, broker_done_fn *done, void *arg)
@@ -324,7 +343,11 @@ static void probe(struct broker *broker, broker_done_fn *done, void *arg)
 
 static void tell_stats(struct memory *memory, struct notice *notice)
 {
-    struct broker_stats stats = {.memory_bytes = memory->log_bytes, .instances = 1};
+    struct journal_counters counters = journal_counters(memory->journal);
+    struct broker_stats stats = {.memory_bytes = memory->log_bytes,
+                                 .instances = 1,
+                                 .commits = counters.commits,
+                                 .commits_refused = counters.refused};
     notice->call.stats(notice->arg, notice->result, &stats);
 }
 
@@ -337,6 +360,7 @@ static void stats(struct broker *broker, broker_stats_fn *done, void *arg)
 
 static void tell_up(struct memory *memory, struct notice *notice)
 {
+    memory_presents_await(memory);
     broker_went_up(&memory->broker, span_of(memory->epoch, MEMORY_EPOCH_BYTES), SPAN_LIT(""), 0);
 }
 
@@ -345,8 +369,12 @@ static void tell_reached(struct memory *memory, struct notice *notice)
     memory->broker.events->reached(memory->broker.hub, notice->number);
 }
 
-static void notice_destroy(struct notice *notice)
+static void notice_destroy(struct memory *memory, struct notice *notice)
 {
+    if (notice->channel != NULL)
+        notice->channel->noticed--;
+    if (notice->copy != NULL)
+        memory->waiting_bytes -= sizeof *notice + stored_bytes(notice->copy);
     for (size_t i = 0; i < notice->page.count; i++)
         free(notice->copies[i]);
     free(notice->copies);
@@ -357,17 +385,25 @@ static void notice_destroy(struct notice *notice)
     free(notice);
 }
 
+/* Whether the next notice may be told: all that was noted before it is kept. */
+static bool may_tell(const struct memory *memory)
+{
+    return !list_empty(&memory->queue) &&
+           journal_passed(memory->journal, container_of(memory->queue.next, struct notice, queued)->mark);
+}
+
 /* A callback may make further calls; their answers wait for the next turn. */
 static void tell(struct task *task)
 {
     struct memory *memory = container_of(task, struct memory, tell);
     struct list *last = memory->queue.prev, *node;
     bool more = true;
-    while (more && (node = list_take(&memory->queue)) != NULL) {
+    while (more && may_tell(memory)) {
+        node = list_take(&memory->queue);
         struct notice *notice = container_of(node, struct notice, queued);
         more = node != last;
         notice->tell(memory, notice);
-        notice_destroy(notice);
+        notice_destroy(memory, notice);
     }
 }
 
@@ -377,9 +413,11 @@ static void channel_destroy(struct memory *memory, struct channel *channel)
     memory->rooms -= channel->last != 0;
     while (channel->count > 0)
         trim_oldest(memory, channel);
-    while (!list_empty(&channel->names))
-        name_remove(memory, channel, container_of(channel->names.next, struct named, of_room));
-    map_finish(&channel->ids);
+    memory_names_finish(memory, channel);
+    if (channel->number != 0) {
+        journal_note(memory->journal, JOURNAL_COUNTER, &memory->seq, NULL);
+        journal_note(memory->journal, JOURNAL_ROOM_DROP, &channel->number, NULL);
+    }
     memory_present_finish(channel);
     free(channel->name);
     free(channel);
@@ -395,12 +433,11 @@ static void channels_sweep(struct memory *memory)
         next = map_next(&memory->channels, next);
         int64_t age = now - channel->newest_ms;
         log_age(memory, channel);
-        names_expire(memory, channel, now);
+        memory_names_expire(memory, channel, now);
         bool owned = broker_room_is_owned(channel->by_room.key);
         bool over = owned ? !memory_room_has_owner(memory, channel->by_room.key)
                           : channel->last == 0 || age > (int64_t)channel->age_ms_max + META_MS;
-        /* Notices about the room may still wait in the queue. */
-        if (over && !channel->subscribed && list_empty(&channel->present) && list_empty(&memory->queue))
+        if (over && !channel->subscribed && list_empty(&channel->present) && channel->noticed == 0)
             channel_destroy(memory, channel);
     }
 }
@@ -430,15 +467,19 @@ static void destroy(struct broker *broker)
     task_cancel(&memory->tell);
     timer_stop(memory->loop, &memory->sweep);
     timer_stop(memory->loop, &memory->leaves);
+    if (memory->journal != NULL)
+        journal_finish_writing(memory->journal);
     while ((queued = list_take(&memory->queue)) != NULL) {
         struct notice *notice = container_of(queued, struct notice, queued);
         /* Accepted publishes stay accepted; other answers become BROKER_LOST. */
-        if (notice->tell != tell_done)
+        if (notice->tell != tell_done || !journal_passed(memory->journal, notice->mark))
             notice->result = BROKER_LOST;
         if (notice->call.done != NULL)
             notice->tell(memory, notice);
-        notice_destroy(notice);
+        notice_destroy(memory, notice);
     }
+    journal_destroy(memory->journal);
+    memory->journal = NULL; /* what ends here goes on there */
     memory_leases_finish(memory);
     channels_finish(memory);
     free(memory);
@@ -460,7 +501,7 @@ static const struct broker_ops ops = {
     .destroy = destroy,
 };
 
-struct broker *broker_memory_create(struct loop *loop, const struct broker_bounds *bounds)
+struct memory *memory_create(struct loop *loop, const struct broker_bounds *bounds)
 {
     static const char digits[] = "0123456789abcdefghijklmnopqrstuvwxyz";
     struct memory *memory = mem_zero(1, sizeof *memory);
@@ -482,6 +523,17 @@ struct broker *broker_memory_create(struct loop *loop, const struct broker_bound
     timer_start(loop, &memory->sweep, LOOP_MS(SWEEP_MS));
     for (int i = 0; i < MEMORY_EPOCH_BYTES; i++)
         memory->epoch[i] = digits[loop_random_below(loop, sizeof digits - 1)];
+    return memory;
+}
+
+void memory_start(struct memory *memory)
+{
     memory_notice(memory, tell_up);
+}
+
+struct broker *broker_memory_create(struct loop *loop, const struct broker_bounds *bounds)
+{
+    struct memory *memory = memory_create(loop, bounds);
+    memory_start(memory);
     return &memory->broker;
 }

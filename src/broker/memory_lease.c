@@ -65,6 +65,13 @@ static void kept_remove(struct memory *memory, struct kept *kept)
     memory_kept_destroy(kept);
 }
 
+static void kept_forget(struct memory *memory, struct kept *kept)
+{
+    struct span pid = kept_lease(kept).pid;
+    journal_note(memory->journal, JOURNAL_LEASE_DROP, NULL, &pid);
+    kept_remove(memory, kept);
+}
+
 /* The unexpired lease of this pid, or NULL. */
 static struct kept *kept_find(struct memory *memory, struct span pid)
 {
@@ -72,7 +79,7 @@ static struct kept *kept_find(struct memory *memory, struct span pid)
     struct kept *kept = node != NULL ? container_of(node, struct kept, by_pid) : NULL;
     if (kept == NULL || kept->until_ms > loop_wall_ms(memory->loop))
         return kept;
-    kept_remove(memory, kept);
+    kept_forget(memory, kept);
     return NULL;
 }
 
@@ -87,6 +94,33 @@ static void live(struct memory *memory, struct kept *kept, uint64_t ms)
     kept->until_ms = loop_wall_ms(memory->loop) + (int64_t)ms;
 }
 
+/* Notes the lease's generation and how long it lives, the rest being noted already. */
+static void life_note(struct memory *memory, const struct kept *kept)
+{
+    struct span pid = kept_lease(kept).pid;
+    journal_note(memory->journal, JOURNAL_LEASE_MOVE, (uint64_t[]){kept->generation, (uint64_t)kept->until_ms}, &pid);
+}
+
+static void kept_add(struct memory *memory, struct kept *kept)
+{
+    struct broker_lease mine = kept_lease(kept);
+    map_add(&memory->leases, &kept->by_pid, mine.pid);
+    if (kept->own_len != 0)
+        map_add(&memory->owned, &kept->by_own, mine.own);
+}
+
+void memory_lease_restore(struct memory *memory, const struct broker_lease *lease, int64_t until_ms)
+{
+    int64_t now = loop_wall_ms(memory->loop);
+    struct kept *kept = kept_create(lease);
+    live(memory, kept, lease->window_ms);
+    if (until_ms < kept->until_ms)
+        kept->until_ms = until_ms;
+    kept_add(memory, kept);
+    if (until_ms <= now)
+        kept_forget(memory, kept);
+}
+
 void memory_lease_write(struct broker *broker, const struct broker_lease *lease, broker_done_fn *done, void *arg)
 {
     struct memory *memory = memory_of(broker);
@@ -96,13 +130,13 @@ void memory_lease_write(struct broker *broker, const struct broker_lease *lease,
         return;
     }
     struct kept *kept = kept_create(lease);
-    struct broker_lease mine = kept_lease(kept);
     live(memory, kept, kept->window_ms * 2);
     if (old != NULL)
         kept_remove(memory, old);
-    map_add(&memory->leases, &kept->by_pid, mine.pid);
-    if (kept->own_len != 0)
-        map_add(&memory->owned, &kept->by_own, mine.own);
+    kept_add(memory, kept);
+    journal_note(memory->journal, JOURNAL_LEASE,
+                 (uint64_t[]){lease->generation, lease->window_ms, (uint64_t)kept->until_ms},
+                 (struct span[]){lease->pid, lease->sid, lease->own, lease->rooms, lease->data});
     memory_done_later(memory, done, arg, BROKER_OK);
 }
 
@@ -124,9 +158,11 @@ void memory_lease_claim(struct broker *broker, struct span pid, struct span epoc
     struct memory *memory = memory_of(broker);
     struct kept *kept = kept_find(memory, pid);
     struct broker_lease lease = {0};
+    uint64_t end;
     if (kept != NULL) {
         kept->generation++;
         live(memory, kept, kept->window_ms * 2);
+        life_note(memory, kept);
         lease = kept_lease(kept);
         memory_notice(memory, tell_superseded)->lease = kept_create(&lease);
     }
@@ -134,8 +170,7 @@ void memory_lease_claim(struct broker *broker, struct span pid, struct span epoc
     notice->call.claim = done;
     notice->arg = arg;
     notice->result = kept != NULL ? BROKER_OK : BROKER_NONE;
-    notice->flag =
-        epoch.len == 0 || (span_equal(epoch, span_of(memory->epoch, MEMORY_EPOCH_BYTES)) && seq <= memory->seq);
+    notice->flag = epoch.len == 0 || (memory_epoch_end(memory, epoch, &end) && seq <= end);
     if (kept != NULL)
         notice->lease = kept_create(&lease);
 }
@@ -146,10 +181,12 @@ void memory_lease_release(struct broker *broker, const struct broker_lease *leas
     struct kept *kept = kept_find(memory, lease->pid);
     if (kept == NULL || kept->generation > lease->generation)
         return;
-    if (for_good)
-        kept_remove(memory, kept);
-    else
-        live(memory, kept, kept->window_ms);
+    if (for_good) {
+        kept_forget(memory, kept);
+        return;
+    }
+    live(memory, kept, kept->window_ms);
+    life_note(memory, kept);
 }
 
 void memory_leases_sweep(struct memory *memory)
@@ -160,7 +197,7 @@ void memory_leases_sweep(struct memory *memory)
         struct kept *kept = container_of(next, struct kept, by_pid);
         next = map_next(&memory->leases, next);
         if (kept->until_ms <= now)
-            kept_remove(memory, kept);
+            kept_forget(memory, kept);
     }
 }
 

@@ -1,16 +1,27 @@
 /* memory_parts: the state and functions that the files of the in-process broker share. For src/broker/ only.
  *
  * A call takes effect at once. Its answer and its events wait in one queue, in order, until the end of the turn, so
- * that no callback runs inside a call. */
+ * that no callback runs inside a call.
+ *
+ * With a journal (broker/file.h), each change is noted in it as well, before the notices that follow from the change;
+ * and a notice waits until all that was noted before it is kept. So nobody is told what the process could forget. */
 #ifndef SENNIT_BROKER_MEMORY_PARTS_H
 #define SENNIT_BROKER_MEMORY_PARTS_H
 
 #include "base/buf.h"
 #include "base/list.h"
 #include "base/map.h"
+#include "broker/journal.h"
 #include "broker/memory.h"
 
-enum { MEMORY_EPOCH_BYTES = 10, MEMORY_AWAY_MS = 4000 };
+enum { MEMORY_EPOCH_BYTES = 10, MEMORY_AWAY_MS = 4000, MEMORY_ENDED_MAX = 100 };
+
+/* An epoch of an earlier process. */
+struct memory_ended {
+    char name[BROKER_EPOCH_BYTES_MAX];
+    size_t len;
+    uint64_t end; /* its last seq */
+};
 
 struct memory {
     struct broker broker;
@@ -26,7 +37,13 @@ struct memory {
     uint64_t logs;             /* number of logs that are not empty */
     uint64_t rooms, rooms_max; /* number of rooms whose newest entry is known */
     uint64_t sweeps;
+    uint64_t waiting_bytes; /* of publishes that wait in the queue */
     char epoch[MEMORY_EPOCH_BYTES];
+    struct journal *journal;                     /* NULL: nothing is kept; see there */
+    struct memory_ended ended[MEMORY_ENDED_MAX]; /* the oldest one in front */
+    size_t ended_count;
+    /* The journal's numbers: of the epoch, and the last ones given to a room and to a message's name. */
+    uint64_t epoch_number, room_number, name_number;
 };
 
 struct stored {
@@ -41,6 +58,7 @@ struct named {
     struct list of_room;
     int64_t until_ms;
     uint64_t digest; /* of the message's body */
+    uint64_t number; /* in the journal */
     char id[];
 };
 
@@ -59,6 +77,8 @@ struct channel {
     struct list present; /* in order of entering */
     struct map present_by_sid;
     uint64_t present_number; /* of the last that entered */
+    size_t noticed;          /* notices about it that wait */
+    uint64_t number;         /* in the journal; 0: it is not there */
 };
 
 /* An answer or event in the queue. */
@@ -66,6 +86,7 @@ struct notice;
 typedef void notice_fn(struct memory *memory, struct notice *notice);
 struct notice {
     struct list queued;
+    uint64_t mark; /* of the journal: what must be kept before */
     notice_fn *tell;
     union {
         broker_done_fn *done;
@@ -96,9 +117,30 @@ static inline struct memory *memory_of(struct broker *broker)
 }
 
 /* memory.c */
+struct memory *memory_create(struct loop *loop, const struct broker_bounds *bounds);
+/* The link is up from the end of the turn on. */
+void memory_start(struct memory *memory);
 struct notice *memory_notice(struct memory *memory, notice_fn *tell);
+/* The same about a room, which lives at least as long. */
+struct notice *memory_notice_of(struct memory *memory, notice_fn *tell, struct channel *channel);
 void memory_done_later(struct memory *memory, broker_done_fn *done, void *arg, enum broker_result result);
 struct channel *memory_channel(struct memory *memory, struct span room);
+/* The room's number in the journal, which gets to know it. */
+uint64_t memory_channel_number(struct memory *memory, struct channel *channel);
+struct stored *memory_stored_create(const struct broker_entry *entry);
+/* Appends to the room's log what is in the journal already, or about to be. */
+void memory_log_append(struct memory *memory, struct channel *channel, struct stored *stored);
+/* The last seq of an epoch (empty: the current one); 0, and false, if it is not known. */
+bool memory_epoch_end(const struct memory *memory, struct span epoch, uint64_t *end);
+
+/* memory_name.c */
+/* Adds the name. False if the room knows it already, for the same message or (BROKER_TAKEN) another one. */
+bool memory_name_is_new(struct memory *memory, struct channel *channel, const struct broker_publish *publish,
+                        enum broker_result *result);
+/* Keeps a name of the room, as its newest. */
+void memory_name_add(struct memory *memory, struct channel *channel, const struct named *named, struct span id);
+void memory_names_expire(struct memory *memory, struct channel *channel, int64_t now);
+void memory_names_finish(struct memory *memory, struct channel *channel);
 
 /* memory_lease.c */
 void memory_lease_write(struct broker *broker, const struct broker_lease *lease, broker_done_fn *done, void *arg);
@@ -110,6 +152,8 @@ bool memory_room_has_owner(struct memory *memory, struct span room);
 void memory_leases_sweep(struct memory *memory);
 void memory_leases_finish(struct memory *memory);
 void memory_kept_destroy(struct kept *kept); /* accepts NULL */
+/* A lease of an earlier process, whose owner has gone. */
+void memory_lease_restore(struct memory *memory, const struct broker_lease *lease, int64_t until_ms);
 
 /* memory_mail.c */
 extern const struct mail_ops memory_mail_ops;
@@ -121,5 +165,13 @@ void memory_present_list(struct broker *broker, struct span room, uint64_t curso
                          broker_presence_fn *done, void *arg);
 void memory_leaves(struct timer *timer);
 void memory_present_finish(struct channel *channel);
+/* A socket of an earlier process: it is away, and may return. */
+void memory_present_restore(struct memory *memory, struct channel *channel, const struct broker_present *who);
+/* Those that were restored have from now on the usual time to return. */
+void memory_presents_await(struct memory *memory);
+
+/* memory_restore.c */
+/* Fills an empty broker from the disk, and notes in its journal that a new epoch begins. */
+bool memory_restore(struct memory *memory, struct disk *disk, struct err *err);
 
 #endif

@@ -70,9 +70,8 @@ static void tell_presence(struct memory *memory, struct notice *notice)
 
 static void change_tell(struct memory *memory, const struct present *present, bool entered)
 {
-    struct notice *notice = memory_notice(memory, tell_presence);
+    struct notice *notice = memory_notice_of(memory, tell_presence, present->channel);
     struct broker_present who = text_of(present);
-    notice->channel = present->channel;
     notice->flag = entered;
     notice->number = present->channel->present_by_sid.count;
     notice_add(notice, &who);
@@ -83,6 +82,29 @@ static void remove_from_room(struct present *present)
     map_remove(&present->channel->present_by_sid, &present->by_sid);
     list_remove(&present->of_room);
     list_remove(&present->of_away);
+}
+
+static void enter_note(struct memory *memory, const struct present *present)
+{
+    uint64_t room = memory_channel_number(memory, present->channel);
+    journal_note(memory->journal, JOURNAL_PRESENT, (uint64_t[]){room, present->generation},
+                 (struct span[]){text_of(present).sid, text_of(present).data});
+}
+
+static struct present *present_add(struct channel *channel, const struct broker_present *who)
+{
+    struct present *present = mem_zero(1, sizeof *present + who->sid.len);
+    present->channel = channel;
+    present->generation = who->generation;
+    present->number = ++channel->present_number;
+    present->sid_len = who->sid.len;
+    memcpy(present->sid, who->sid.data, who->sid.len);
+    data_set(present, who->data);
+    list_init(&present->of_room);
+    list_init(&present->of_away);
+    list_append(&channel->present, &present->of_room);
+    map_add(&channel->present_by_sid, &present->by_sid, text_of(present).sid);
+    return present;
 }
 
 void memory_present_enter(struct broker *broker, struct span room, const struct broker_present *who)
@@ -96,25 +118,19 @@ void memory_present_enter(struct broker *broker, struct span room, const struct 
         list_remove(&present->of_away);
         data_set(present, who->data);
         present->generation = who->generation;
+        enter_note(memory, present);
         return;
     }
-    present = mem_zero(1, sizeof *present + who->sid.len);
-    present->channel = channel;
-    present->generation = who->generation;
-    present->number = ++channel->present_number;
-    present->sid_len = who->sid.len;
-    memcpy(present->sid, who->sid.data, who->sid.len);
-    data_set(present, who->data);
-    list_init(&present->of_room);
-    list_init(&present->of_away);
-    list_append(&channel->present, &present->of_room);
-    map_add(&channel->present_by_sid, &present->by_sid, text_of(present).sid);
+    present = present_add(channel, who);
+    enter_note(memory, present);
     change_tell(memory, present, true);
 }
 
 static void left(struct memory *memory, struct present *present)
 {
+    struct span sid = text_of(present).sid;
     remove_from_room(present);
+    journal_note(memory->journal, JOURNAL_PRESENT_DROP, &present->channel->number, &sid);
     change_tell(memory, present, false);
     present_destroy(present);
 }
@@ -138,6 +154,20 @@ void memory_leaves(struct timer *timer)
         if (present->leave_us > now)
             break;
         left(memory, present);
+    }
+    leaves_start(memory);
+}
+
+void memory_present_restore(struct memory *memory, struct channel *channel, const struct broker_present *who)
+{
+    list_append(&memory->away, &present_add(channel, who)->of_away);
+}
+
+void memory_presents_await(struct memory *memory)
+{
+    uint64_t due = loop_now_us(memory->loop) + LOOP_MS(MEMORY_AWAY_MS);
+    list_each (node, &memory->away) {
+        container_of(node, struct present, of_away)->leave_us = due;
     }
     leaves_start(memory);
 }

@@ -4,18 +4,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { KEY_BROKER = 512, KEY_REQUEST_TIMEOUT, KEY_ROTATE, KEY_TRUSTED_HOPS };
+enum { KEY_BROKER = 512, KEY_SYNC, KEY_REQUEST_TIMEOUT, KEY_ROTATE, KEY_TRUSTED_HOPS };
 
 static const struct argp_option options[] = {
     {"config", 'c', "FILE", 0, "What is relayed to whom, what is logged and replayed (YAML)", 0},
     {"port", 'p', "PORT", 0, "Listen on this port; 0 picks a free one (PORT; default 8080)", 0},
     {"redis-url", 'r', "URL", 0,
      "Connect instances through this Redis: redis://[user:password@]host[:port][/db], rediss://... (TLS), "
-     "unix:///path or redis+sentinel://host[:port],.../NAME (REDIS_URL; default: the in-process broker)",
+     "unix:///path or redis+sentinel://host[:port],.../NAME (REDIS_URL)",
      0},
     {"broker", KEY_BROKER, "NAME", 0,
-     "memory or redis. With K_SERVICE set and no REDIS_URL, the in-process broker must be "
-     "chosen here, because a fleet would split silently (SENNIT_BROKER)",
+     "memory, file:DIR (one instance, whose log and positions outlive it in this directory) or redis. Default: redis "
+     "with a URL; else, if the configuration logs, file, in a directory of its own below $XDG_STATE_HOME; else memory. "
+     "With K_SERVICE set and no REDIS_URL, one must be chosen here, because a fleet would split silently "
+     "(SENNIT_BROKER)",
+     0},
+    {"sync", KEY_SYNC, "WHEN", 0,
+     "With file: when accepted events are on the disk itself and survive a power cut, too. second: within about one; "
+     "batch: before they are acknowledged; never: when the kernel likes (SENNIT_SYNC; default second)",
      0},
     {"request-timeout", KEY_REQUEST_TIMEOUT, "SECONDS", 0,
      "The age at which the platform cuts a stream (SENNIT_REQUEST_TIMEOUT_SECONDS)", 0},
@@ -48,10 +54,13 @@ static error_t parse(int key, char *argument, struct argp_state *state)
         break;
     case 'r':
         free(arguments->redis_url);
-        arguments->serve.redis_url = arguments->redis_url = cli_take(argument);
+        arguments->serve.broker.redis_url = arguments->redis_url = cli_take(argument);
         break;
     case KEY_BROKER:
-        arguments->serve.broker = argument;
+        arguments->serve.broker.broker = argument;
+        break;
+    case KEY_SYNC:
+        arguments->serve.broker.sync = argument;
         break;
     case KEY_REQUEST_TIMEOUT:
         arguments->serve.request_timeout = argument;

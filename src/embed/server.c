@@ -81,7 +81,7 @@ sennit_server *sennit_create_with(const struct sennit_options *options)
     if (options != NULL) {
         serve.config_path = options->config;
         serve.port = options->port;
-        serve.redis_url = options->redis_url;
+        serve.broker.redis_url = options->redis_url;
     }
     embed_open(embed, &serve);
     return embed->handle;

@@ -226,6 +226,20 @@ char **file_list(const char *directory, const char *ending, struct err *err)
     return names;
 }
 
+bool file_may_write(const char *directory, struct err *err)
+{
+    return access(directory, W_OK | X_OK) == 0 || err_set(err, "%.300s: %s", directory, strerror(errno));
+}
+
+bool file_create(const char *path, struct err *err)
+{
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return err_set(err, "%.300s: %s", path, strerror(errno));
+    close(fd);
+    return true;
+}
+
 bool file_lock_take(struct file_lock *lock, const char *path, struct err *err)
 {
     char pid[16] = "";

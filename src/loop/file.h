@@ -47,6 +47,10 @@ bool file_replace(const char *path, struct span text, struct err *err);
 /* The names in a directory that end with `ending`, sorted; NULL behind the last one. The caller frees each and the
  * list. NULL with `err` set: it cannot be read. */
 char **file_list(const char *directory, const char *ending, struct err *err);
+/* False with `err` set if this user may not make files in the directory. */
+bool file_may_write(const char *directory, struct err *err);
+/* Makes an empty file that only this user may read and write; one that is there already stays as it is. */
+bool file_create(const char *path, struct err *err);
 /* A file that one process at a time may hold; given back when the process ends, however it does. */
 struct file_lock {
     int fd; /* -1: not held */

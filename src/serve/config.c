@@ -182,25 +182,13 @@ static bool port_read(struct serve_config *config, const struct serve_options *o
     return true;
 }
 
-/* A fleet whose instances each have a broker of their own splits silently: on a platform the in-process one must be
- * meant. */
-static bool broker_read_config(struct serve_config *config, const struct serve_options *options, struct err *err)
+static bool logs(const struct relay *relay)
 {
-    const char *url = options->redis_url != NULL ? options->redis_url : environment("REDIS_URL");
-    const char *broker = options->broker != NULL ? options->broker : environment("SENNIT_BROKER");
-    if (broker != NULL && strcmp(broker, "memory") != 0 && strcmp(broker, "redis") != 0)
-        return err_set(err, "%s: expected memory or redis, found %s",
-                       options->broker != NULL ? "--broker" : "SENNIT_BROKER", SHOWN_FOUND(span_str(broker)));
-    if (broker != NULL && strcmp(broker, "redis") == 0 && url == NULL)
-        return err_set(err, "--broker redis: set REDIS_URL, like REDIS_URL=redis://127.0.0.1:6379");
-    if (broker == NULL && url == NULL && environment("K_SERVICE") != NULL)
-        return err_set(
-            err, "K_SERVICE is set, so this is one instance of a fleet, but REDIS_URL is not: instances without a "
-                 "common broker would split the fleet silently. Set REDIS_URL=redis://HOST:PORT, or say --broker "
-                 "memory (SENNIT_BROKER=memory) if a single instance is all there will ever be");
-    if (url != NULL && (broker == NULL || strcmp(broker, "redis") == 0))
-        config->redis_url = mem_text(span_str(url));
-    return true;
+    for (struct map_node *node = map_next(&relay->namespaces, NULL); node != NULL;
+         node = map_next(&relay->namespaces, node))
+        if (container_of(node, struct relay_nsp, by_name)->logs)
+            return true;
+    return relay->raw.logs;
 }
 
 static bool timeout_read(struct serve_config *config, const struct serve_options *options, struct err *err)
@@ -299,10 +287,11 @@ bool serve_config_read(struct serve_config *config, struct loop *loop, const str
     *config = (struct serve_config){.limits = session_limits_default, .files_allowed = FILES_ALLOWED};
     if (options->files_allowed != 0)
         config->files_allowed = options->files_allowed;
-    if (!port_read(config, options, err) || !broker_read_config(config, options, err) ||
+    if (!port_read(config, options, err) || !broker_config_read(&config->broker, &options->broker, err) ||
         !timeout_read(config, options, err) || !rotate_read(config, options, err) ||
         !file_read_config(config, loop, options, err) || !instance_name(config, loop, err))
         return false;
+    broker_config_settle(&config->broker, logs(&config->relay), options->config_path);
     client_find(config);
     if (config->client_dir != NULL)
         config->client_version = library_version(config->client_dir);
@@ -321,7 +310,7 @@ void serve_config_finish(struct serve_config *config)
     admin_finish(&config->admin);
     admin_finish(&config->api.access);
     free(config->headers);
-    free(config->redis_url);
+    broker_config_finish(&config->broker);
     free(config->prefix);
     free(config->static_dir);
     free(config->client_dir);

@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "serve/admin.h"
 #include "serve/api_config.h"
+#include "serve/broker_config.h"
 #include "serve/engine_config.h"
 #include "serve/forwarded.h"
 #include "serve/limits.h"
@@ -17,8 +18,7 @@
 struct serve_options {
     const char *config_path;
     const char *port;
-    const char *redis_url;
-    const char *broker;          /* "memory" or "redis" */
+    struct broker_options broker;
     const char *request_timeout; /* seconds */
     const char *rotate;          /* "auto", "off", or a duration */
     const char *trusted_hops;    /* number of proxies */
@@ -44,7 +44,7 @@ struct serve_config {
     bool msgpack;                /* `parser: msgpack`: Socket.IO packets are MessagePack */
     bool is_built_in;            /* there is no file: one namespace that relays nothing */
     uint16_t port;               /* PORT, default 8080; 0 picks a free one */
-    char *redis_url;             /* REDIS_URL; NULL: the in-process broker */
+    struct broker_config broker;
     char *prefix;                /* of the broker's keys */
     char *static_dir;            /* NULL: none */
     char *client_dir;            /* socket.io-client's dist/; NULL: not found */

@@ -149,6 +149,9 @@ static void measured(void *arg, enum broker_result result, const struct broker_s
         gauge(&text, "broker_memory_max_bytes", "Memory that the broker may use; 0: no limit is set.",
               stats->memory_bytes_max);
         gauge(&text, "broker_instances", "Instances with a recent heartbeat.", stats->instances);
+        counter(&text, "broker_commits_total", "Commits to the disk (--broker file:DIR).", stats->commits);
+        counter(&text, "broker_commits_refused_total", "Commits that the disk refused; each is tried again.",
+                stats->commits_refused);
     }
     while ((node = list_take(&server->metrics_waiters)) != NULL) {
         http_respond_coded(http_of_waiter(node), 200, SPAN_LIT("text/plain; version=0.0.4; charset=utf-8"),

@@ -85,17 +85,24 @@ static bool broker_start(struct server *server, struct err *err)
     const struct serve_config *config = &server->config;
     const struct broker_bounds bounds = {.rooms_max = config->bounds.rooms,
                                          .store_bytes_max = config->bounds.log_bytes};
-    if (config->redis_url == NULL) {
-        server->broker = broker_memory_create(server->loop, &bounds);
-        return true;
-    }
-    struct broker_redis_config redis = {
-        .url = config->redis_url,
+    const struct broker_file_config disk = {
+        .directory = config->broker.directory, .sync = config->broker.sync, .bounds = bounds};
+    const struct broker_redis_config redis = {
+        .url = config->broker.url,
         .prefix = config->prefix,
         .instance = config->instance,
         .bounds = bounds,
     };
-    server->broker = broker_redis_create(&server->net, &redis, err);
+    switch (config->broker.choice) {
+    case BROKER_CHOICE_REDIS:
+        server->broker = broker_redis_create(&server->net, &redis, err);
+        break;
+    case BROKER_CHOICE_FILE:
+        server->broker = broker_file_create(server->loop, &disk, err);
+        break;
+    default:
+        server->broker = broker_memory_create(server->loop, &bounds);
+    }
     return server->broker != NULL;
 }
 
@@ -122,8 +129,7 @@ static void door_open(struct server *server)
     if (server->config.api.has_port)
         log_event(LOG_INFO, "the HTTP API listens", LOG_N("port", listener_port(&server->api_listener)));
     log_event(LOG_INFO, "listening", LOG_N("port", listener_port(&server->listener)),
-              LOG_C("instance", server->config.instance),
-              LOG_C("broker", server->config.redis_url != NULL ? "redis" : "memory"),
+              LOG_C("instance", server->config.instance), LOG_C("broker", broker_config_name(&server->config.broker)),
               LOG_N("connections_max", server->config.bounds.connections));
 }
 

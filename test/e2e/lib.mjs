@@ -33,6 +33,11 @@ export function temporary() {
   return fs.mkdtempSync(path.join(os.tmpdir(), 'sennit-test-'));
 }
 
+// Instances that log, and to which no broker is named, keep their logs below this directory: each test file has its own.
+const state = temporary();
+process.env.XDG_STATE_HOME = state;
+process.on('exit', () => fs.rmSync(state, { recursive: true, force: true }));
+
 const alive = (pid) => {
   try {
     process.kill(pid, 0);

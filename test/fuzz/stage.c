@@ -271,7 +271,10 @@ struct stage *stage_create(struct span config, bool redis, struct err *err)
     stage->config_fd = config_file(config);
     snprintf(path, sizeof path, "/proc/self/fd/%d", stage->config_fd);
     struct serve_options options = {
-        .config_path = path, .port = "8000", .redis_url = redis ? "redis://127.0.0.1:6379" : NULL};
+        .config_path = path,
+        .port = "8000",
+        .broker = {.broker = redis ? "redis" : "memory", .redis_url = redis ? "redis://127.0.0.1:6379" : NULL},
+    };
     bool ok = server_open(&stage->server, stage->loop, &options, err);
     for (int i = 0; i < STAGE_CLIENTS; i++)
         stage->clients[i].stage = stage;

@@ -45,8 +45,10 @@ static void instance_start(struct instance *instance)
     struct err err = {0};
     snprintf(port, sizeof port, "%u", instance->port);
     snprintf(timeout, sizeof timeout, "%d", fleet->plan->timeout_s);
-    struct serve_options options = {
-        .config_path = fleet->config, .port = port, .redis_url = "redis://127.0.0.1:6379", .request_timeout = timeout};
+    struct serve_options options = {.config_path = fleet->config,
+                                    .port = port,
+                                    .broker = {.redis_url = "redis://127.0.0.1:6379"},
+                                    .request_timeout = timeout};
     fleet_say(fleet, "instance %u starts", instance->port);
     instance->loop = sim_host_create(fleet->sim);
     instance->paused = instance->draining = instance->frozen = false;

@@ -4,9 +4,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "broker/file.h"
 #include "broker/memory.h"
 #include "broker/redis.h"
 #include "byte_proxy.h"
@@ -19,6 +21,7 @@ struct loop *loop;
 struct net net;
 bool apart_awake;
 struct broker_bounds instances_bounds;
+enum journal_sync instances_sync;
 const struct broker_retention keep = {.entries_max = 10000, .bytes_max = 64 << 20, .age_ms_max = 3600000};
 
 static struct loop *apart_loop;
@@ -27,9 +30,14 @@ static struct timer tick;
 static struct list instances;
 static char complaint[512];
 static struct buf logged;
-static char prefix[64];
+static char prefix[64], directory[64];
 static unsigned prefixes;
 static uint64_t stalled_ms, passed_at_ms;
+
+bool kind_is_shared(void)
+{
+    return kind == KIND_REDIS;
+}
 
 uint64_t now_ms(void)
 {
@@ -359,6 +367,29 @@ const char *instances_prefix(void)
     return prefix;
 }
 
+const char *instances_directory(void)
+{
+    if (directory[0] == '\0') {
+        snprintf(directory, sizeof directory, "/tmp/sennit-broker-XXXXXX");
+        assert_non_null(mkdtemp(directory));
+    }
+    return directory;
+}
+
+static void directory_remove(void)
+{
+    static const char *const names[] = {"sennit.db", "sennit.db-wal", "lock"};
+    if (directory[0] == '\0')
+        return;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        char path[128];
+        snprintf(path, sizeof path, "%s/%s", directory, names[i]);
+        unlink(path);
+    }
+    assert_int_equal(rmdir(directory), 0);
+    directory[0] = '\0';
+}
+
 const char *instances_key(const char *name)
 {
     static char text[2][256];
@@ -385,6 +416,7 @@ bool instances_logged(const char *text)
 int instances_set_up(void **state)
 {
     instances_bounds = (struct broker_bounds){0};
+    instances_sync = JOURNAL_SYNC_SECOND;
     struct err err;
     log_init(LOG_TEXT, LOG_DEBUG, loop_clock_ms, log_keep);
     snprintf(prefix, sizeof prefix, "test%u", ++prefixes);
@@ -418,6 +450,7 @@ int instances_tear_down(void **state)
     while (!list_empty(&instances))
         instance_destroy(container_of(instances.next, struct instance, of_all));
     calls_finish();
+    directory_remove();
     buf_finish(&logged);
     byte_proxies_finish();
     timer_stop(loop, &tick);
@@ -450,9 +483,13 @@ int instances_main(int argc, char **argv, const char *name, const struct CMUnitT
                    const char *const *redis_options)
 {
     char whole[64];
-    kind = argc > 1 && strcmp(argv[1], "memory") == 0 ? KIND_MEMORY : KIND_REDIS;
-    snprintf(whole, sizeof whole, "%s/%s", name, kind == KIND_MEMORY ? "memory" : "redis");
-    if (kind == KIND_MEMORY)
+    static const char *const names[] = {"memory", "file", "redis"};
+    kind = KIND_REDIS;
+    for (int i = 0; i < KIND_REDIS; i++)
+        if (argc > 1 && strcmp(argv[1], names[i]) == 0)
+            kind = (enum broker_kind)i;
+    snprintf(whole, sizeof whole, "%s/%s", name, names[kind]);
+    if (!kind_is_shared())
         return _cmocka_run_group_tests(whole, tests, count, NULL, NULL);
     if (!redis_process_is_installed()) {
         printf("%s: skipped, there is no redis-server here\n", whole);
@@ -469,8 +506,16 @@ static struct instance *instance_create(const char *name, struct net *of, const 
     struct broker_redis_config config = {.url = url, .prefix = prefix, .instance = name, .bounds = instances_bounds};
     snprintf(instance->name, sizeof instance->name, "%s", name);
     instance->net = of;
-    instance->broker =
-        url != NULL ? broker_redis_create(of, &config, &err) : broker_memory_create(of->loop, &instances_bounds);
+    if (url != NULL)
+        instance->broker = broker_redis_create(of, &config, &err);
+    else if (kind == KIND_FILE)
+        instance->broker = broker_file_create(of->loop,
+                                              &(struct broker_file_config){.directory = instances_directory(),
+                                                                           .sync = instances_sync,
+                                                                           .bounds = instances_bounds},
+                                              &err);
+    else
+        instance->broker = broker_memory_create(of->loop, &instances_bounds);
     if (instance->broker == NULL)
         fail_msg("%s", err.text);
     broker_attach(instance->broker, &events, instance);
@@ -494,7 +539,7 @@ static struct instance *on_redis(const char *name, struct net *of)
 
 struct instance *instance_open(const char *name)
 {
-    if (kind == KIND_REDIS)
+    if (kind_is_shared())
         return on_redis(name, &net);
     return list_empty(&instances) ? instance_create(name, &net, NULL)
                                   : container_of(instances.next, struct instance, of_all);

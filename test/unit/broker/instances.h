@@ -16,6 +16,7 @@
 
 #include "base/list.h"
 #include "broker/broker.h"
+#include "broker/journal.h"
 #include "net/net.h"
 #include "redis_process.h"
 
@@ -91,13 +92,16 @@ struct call {
     size_t kept_count;
 };
 
-enum broker_kind { KIND_MEMORY, KIND_REDIS };
+enum broker_kind { KIND_MEMORY, KIND_FILE, KIND_REDIS };
 
-extern enum broker_kind kind;      /* of the brokers that instance_open makes */
+extern enum broker_kind kind; /* of the brokers that instance_open makes */
+/* Whether there may be several instances; else there is one, which every name opens. */
+bool kind_is_shared(void);
 extern struct redis_process redis; /* where they are, when on Redis */
 extern struct loop *loop;
 extern struct net net;
 extern struct broker_bounds instances_bounds; /* of brokers opened from now on; every test begins without */
+extern enum journal_sync instances_sync;      /* of brokers on disk, the same */
 extern const struct broker_retention keep;    /* plenty: 10000 entries, 64 MiB, an hour */
 
 /* For every test: another prefix, so that nothing is left of the test before; afterwards all instances are destroyed
@@ -110,17 +114,19 @@ int instances_set_up_mended(void **state);
 /* The same without the end: what follows is a fleet of its own on the same Redis. */
 void instances_use_prefix(const char *prefix);
 const char *instances_prefix(void);
+/* The directory of this fleet's broker on disk, which the test's end removes. */
+const char *instances_directory(void);
 /* The whole name of one of this fleet's keys; good until the next call but one. */
 const char *instances_key(const char *name);
 
-/* Runs the tests on the kind of broker that the program's first argument names ("memory", else Redis, with a server
- * started for it by these options). Returns what main returns: 77, which Meson takes for skipped, without a
+/* Runs the tests on the kind of broker that the program's first argument names ("memory", "file", else Redis, with a
+ * server started for it by these options). Returns what main returns: 77, which Meson takes for skipped, without a
  * redis-server. */
 int instances_main(int argc, char **argv, const char *name, const struct CMUnitTest *tests, size_t count,
                    const char *const *redis_options);
 #define BROKER_TEST(name) cmocka_unit_test_setup_teardown(name, instances_set_up, instances_tear_down)
 
-/* On Redis another broker each; the one and only on memory. */
+/* On Redis another broker each; the one and only on memory and on disk. */
 struct instance *instance_open(const char *name);
 struct instance *instance_open_at(const char *name, const char *url);
 /* The same, on another loop than all others, that runs by instances_pass only while `awake` is true. */

@@ -104,12 +104,12 @@ static void the_former_owner_is_told_once(void **state)
     struct call *again = claim_now(b, "pid");
     assert_int_equal(again->lease.generation, 5);
     assert_span(again->lease.rooms, "rooms");
-    AWAIT(told_count(b, TOLD_SUPERSEDED, "pid") == (kind == KIND_REDIS ? 1 : 2));
+    AWAIT(told_count(b, TOLD_SUPERSEDED, "pid") == (kind_is_shared() ? 1 : 2));
     assert_int_equal(told_last(b, TOLD_SUPERSEDED, "pid")->number, 5);
     /* The first owner is nobody any more. */
     struct call *settled = probe(a);
     AWAIT_ANSWER(settled);
-    assert_int_equal(told_count(a, TOLD_SUPERSEDED, ""), kind == KIND_REDIS ? 1 : 2);
+    assert_int_equal(told_count(a, TOLD_SUPERSEDED, ""), kind_is_shared() ? 1 : 2);
 }
 
 static void a_superseded_owner_cannot_write(void **state)
@@ -188,10 +188,10 @@ static void an_own_room_is_its_owners(void **state)
     subscribe_now(b, "@sid");
     publish_settled(c, "@sid", "4");
     AWAIT(told_last(b, TOLD_PUSHED, "@sid")->body.data[0] == '4');
-    assert_int_equal(told_count(b, TOLD_PUSHED, "@sid"), kind == KIND_REDIS ? 1 : 4);
+    assert_int_equal(told_count(b, TOLD_PUSHED, "@sid"), kind_is_shared() ? 1 : 4);
     struct call *settled = probe(a);
     AWAIT_ANSWER(settled);
-    assert_int_equal(told_count(a, TOLD_PUSHED, "@sid"), kind == KIND_REDIS ? 3 : 4);
+    assert_int_equal(told_count(a, TOLD_PUSHED, "@sid"), kind_is_shared() ? 3 : 4);
     /* Nothing is lost between the two: what the former owner got and what the new one gets is one log. */
     struct call *log = read_all(b, "@sid");
     static const char *const expected[] = {"1", "3", "4"};

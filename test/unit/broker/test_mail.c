@@ -58,7 +58,7 @@ static void all_that_live_get_it(void **state)
     assert_string_equal(boxes[0].text[0], "hello\nall");
     assert_int_equal(sent.receivers.living, 1);
     assert_int_equal(sent.receivers.reached, 1);
-    if (kind != KIND_REDIS)
+    if (!kind_is_shared())
         return;
     struct instance *b = open_box(1, "b");
     send_to(a, NULL, "both");
@@ -76,7 +76,7 @@ static void all_that_live_get_it(void **state)
 /* It counts as living until its heartbeat is overdue; that it was not reached is known at once. */
 static void one_that_has_died_is_not_reached(void **state)
 {
-    if (kind != KIND_REDIS)
+    if (!kind_is_shared())
         return;
     struct instance *a = open_box(0, "a"), *b = open_box(1, "b");
     instance_destroy(b);
@@ -88,7 +88,7 @@ static void one_that_has_died_is_not_reached(void **state)
 
 static void nothing_is_sent_while_the_link_is_down(void **state)
 {
-    if (kind != KIND_REDIS)
+    if (!kind_is_shared())
         return;
     struct instance *a = instance_open("a");
     send_to(a, NULL, "too early");

@@ -89,7 +89,7 @@ void start(const char *config)
     char file[] = "/tmp/sennit-engine-XXXXXX";
     int fd = mkstemp(file);
     struct err err;
-    struct serve_options options = {.config_path = file, .port = "0", .broker = "memory"};
+    struct serve_options options = {.config_path = file, .port = "0", .broker = {.broker = "memory"}};
     assert_true(dprintf(fd, "%s\nnamespaces: {/: {events: {}}}\n", config) > 0);
     close(fd);
     loop = loop_create(&err);

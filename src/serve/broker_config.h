@@ -1,0 +1,34 @@
+/* broker_config: which broker an instance uses, by its flags, its environment, and what its namespaces need.
+ *
+ *     --broker memory | file[:DIR] | redis      or nothing: Redis with a URL, else the disk if a namespace logs */
+#ifndef SENNIT_SERVE_BROKER_CONFIG_H
+#define SENNIT_SERVE_BROKER_CONFIG_H
+
+#include "base/err.h"
+#include "broker/file.h"
+
+enum broker_choice { BROKER_CHOICE_UNMADE, BROKER_CHOICE_MEMORY, BROKER_CHOICE_FILE, BROKER_CHOICE_REDIS };
+
+/* From the command line; NULL: not given. */
+struct broker_options {
+    const char *broker, *redis_url;
+    const char *sync; /* "second", "batch" or "never" */
+};
+
+struct broker_config {
+    enum broker_choice choice;
+    char *url;       /* of Redis */
+    char *directory; /* of the disk */
+    enum journal_sync sync;
+};
+
+/* Reads flags and environment. The choice may remain to be made. False with `err` set. */
+bool broker_config_read(struct broker_config *config, const struct broker_options *options, struct err *err);
+/* Makes the choice if it is still open: the disk if a namespace `logs`, in a directory for `config_path` (NULL: none).
+ */
+void broker_config_settle(struct broker_config *config, bool logs, const char *config_path);
+void broker_config_finish(struct broker_config *config); /* accepts zeroed memory */
+/* Its name, for people. */
+const char *broker_config_name(const struct broker_config *config);
+
+#endif
