@@ -82,6 +82,15 @@ bool span_to_u64(struct span s, uint64_t *value)
     return true;
 }
 
+bool span_to_port(struct span s, uint16_t *port)
+{
+    uint64_t value;
+    if (!span_to_u64(s, &value) || value == 0 || value > UINT16_MAX)
+        return false;
+    *port = (uint16_t)value;
+    return true;
+}
+
 bool span_take(struct span *rest, uint64_t len, struct span *bytes)
 {
     if (len > rest->len)

@@ -79,6 +79,8 @@ bool span_take_u64(struct span *rest, char end, uint64_t *value);
 
 /* Parses `s` whole as an unsigned decimal: digits only, no sign, no space, no overflow. */
 bool span_to_u64(struct span s, uint64_t *value);
+/* The same for a port that a peer listens on: 1 to 65535. */
+bool span_to_port(struct span s, uint16_t *port);
 /* The same with up to three decimals: "0.5" is 500 thousandths. */
 bool span_to_thousandths(struct span s, uint64_t *value);
 

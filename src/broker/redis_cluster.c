@@ -15,14 +15,12 @@
 /* `host:port`; an IPv6 address has colons itself. False: it is none. The host may be empty. */
 static bool place_split(struct span text, struct span *host, uint16_t *port)
 {
-    uint64_t number;
     size_t at = text.len;
     while (at > 0 && text.data[at - 1] != ':')
         at--;
-    if (at == 0 || !span_to_u64(span_from(text, at), &number) || number == 0 || number > 65535)
+    if (at == 0 || !span_to_port(span_from(text, at), port))
         return false;
     *host = span_sub(text, 0, at - 1);
-    *port = (uint16_t)number;
     return true;
 }
 

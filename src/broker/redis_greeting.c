@@ -253,11 +253,7 @@ static void greet(struct redis_broker *redis, struct redis_link *link, const str
 
 static void login(struct redis_broker *redis, struct redis_link *link)
 {
-    struct span user = span_str(redis->url.user), password = span_str(redis->url.password);
-    if (redis->url.user != NULL)
-        greet(redis, link, (struct span[]){SPAN_LIT("AUTH"), user, password}, 3, greeting_ok);
-    else if (redis->url.password != NULL)
-        greet(redis, link, (struct span[]){SPAN_LIT("AUTH"), password}, 2, greeting_ok);
+    redis->greetings_left += redis_link_login(link, redis->url.user, redis->url.password, greeting_ok, redis);
     if (redis->url.db == 0)
         return;
     char *db = mem_printf("%u", redis->url.db);

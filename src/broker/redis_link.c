@@ -137,3 +137,12 @@ void redis_link_send(struct redis_link *link, const struct span *args, size_t co
     redis_link_send_encoded(link, buf_span(&command), done, arg);
     buf_finish(&command);
 }
+
+bool redis_link_login(struct redis_link *link, const char *user, const char *password, redis_reply_fn *done, void *arg)
+{
+    if (user != NULL)
+        redis_link_send(link, (struct span[]){SPAN_LIT("AUTH"), span_str(user), span_str(password)}, 3, done, arg);
+    else if (password != NULL)
+        redis_link_send(link, (struct span[]){SPAN_LIT("AUTH"), span_str(password)}, 2, done, arg);
+    return user != NULL || password != NULL;
+}

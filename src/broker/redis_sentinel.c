@@ -107,12 +107,12 @@ static void fault_tell(struct redis_sentinel *sentinel, const struct resp *reply
 static void answered(void *arg, const struct resp *reply)
 {
     struct redis_sentinel *sentinel = arg;
-    uint64_t port;
+    uint16_t port;
     if (reply == NULL)
         return; /* closed: the next one is asked */
     if (reply->type != RESP_ARRAY || reply->item_count != 2 || reply->items[0].type != RESP_STRING ||
         reply->items[0].text.len == 0 || reply->items[1].type != RESP_STRING ||
-        !span_to_u64(reply->items[1].text, &port) || port == 0 || port > 65535) {
+        !span_to_port(reply->items[1].text, &port)) {
         fault_tell(sentinel, reply);
         redis_link_close(&sentinel->link, CLOSE_DONE);
         return;
@@ -123,20 +123,16 @@ static void answered(void *arg, const struct resp *reply)
     sentinel->heard = true;
     timer_start(sentinel->loop, &sentinel->timer, LOOP_MS(ALIVE_MS));
     char *host = mem_text(reply->items[0].text);
-    sentinel->events->found(sentinel->arg, host, (uint16_t)port);
+    sentinel->events->found(sentinel->arg, host, port);
     free(host);
 }
 
-/* Subscribed before the question, so that no news are between the answer and the subscription. */
+/* In one pipeline, which the Sentinel handles in one piece: no news come between the answer and the subscription. */
 static void link_opened(struct redis_link *link)
 {
     struct redis_sentinel *sentinel = sentinel_of(link);
     const struct redis_url *url = sentinel->url;
-    struct span user = span_str(url->sentinel_user), password = span_str(url->sentinel_password);
-    if (url->sentinel_user != NULL)
-        redis_link_send(link, (struct span[]){SPAN_LIT("AUTH"), user, password}, 3, logged_in, sentinel);
-    else if (url->sentinel_password != NULL)
-        redis_link_send(link, (struct span[]){SPAN_LIT("AUTH"), password}, 2, logged_in, sentinel);
+    redis_link_login(link, url->sentinel_user, url->sentinel_password, logged_in, sentinel);
     redis_link_send(link,
                     (struct span[]){SPAN_LIT("SENTINEL"), SPAN_LIT("GET-MASTER-ADDR-BY-NAME"), span_str(url->primary)},
                     3, answered, sentinel);
@@ -151,7 +147,7 @@ static void link_pushed(struct redis_link *link, const struct resp *reply)
 {
     struct redis_sentinel *sentinel = sentinel_of(link);
     struct span rest, word[5];
-    uint64_t port;
+    uint16_t port;
     sentinel->heard = true;
     if (reply->type != RESP_ARRAY) {
         redis_link_close(link, CLOSE_BROKER_INVALID);
@@ -164,11 +160,10 @@ static void link_pushed(struct redis_link *link, const struct resp *reply)
         if (!span_next(&rest, ' ', &word[i]))
             return;
     }
-    if (!span_equal(word[0], span_str(sentinel->url->primary)) || !span_to_u64(word[4], &port) || port == 0 ||
-        port > 65535)
+    if (!span_equal(word[0], span_str(sentinel->url->primary)) || !span_to_port(word[4], &port))
         return;
     char *host = mem_text(word[3]);
-    sentinel->events->found(sentinel->arg, host, (uint16_t)port);
+    sentinel->events->found(sentinel->arg, host, port);
     free(host);
 }
 

@@ -70,14 +70,14 @@ static bool fault_tell(enum uri_fault fault, struct err *err)
 
 static bool place_read(struct redis_place *place, const struct uri *uri, uint16_t port_default, struct err *err)
 {
-    uint64_t port = port_default;
-    if (uri->port.len != 0 && (!span_to_u64(uri->port, &port) || port == 0 || port > 65535))
+    uint16_t port = port_default;
+    if (uri->port.len != 0 && !span_to_port(uri->port, &port))
         return fault_tell(URI_BAD_PORT, err);
     if (uri->host.len == 0)
         return err_set(err, "REDIS_URL: names no host; expected redis://HOST:PORT");
     if (!is_host(uri->host))
         return fault_tell(URI_BAD_HOST, err);
-    *place = (struct redis_place){mem_text(uri->host), (uint16_t)port};
+    *place = (struct redis_place){mem_text(uri->host), port};
     return true;
 }
 

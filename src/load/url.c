@@ -47,14 +47,14 @@ static bool scheme_check(struct span text, struct err *err)
 
 static bool place_read(struct url *url, const struct uri *uri, struct err *err)
 {
-    uint64_t port = PORT_DEFAULT;
+    uint16_t port = PORT_DEFAULT;
     if (uri->host.len == 0 || uri->login.data != NULL)
         return err_set(err, "the URL needs a host (and no user), like http://127.0.0.1:8080");
-    if (uri->port.data != NULL && (!span_to_u64(uri->port, &port) || port == 0 || port > 65535))
+    if (uri->port.data != NULL && !span_to_port(uri->port, &port))
         return fault_tell(URI_BAD_PORT, err);
     url->host = mem_text(uri->host);
     url->authority = mem_text(uri->place);
-    url->port = (uint16_t)port;
+    url->port = port;
     return true;
 }
 
