@@ -5,6 +5,20 @@
 
 #include "embed/command_line.h"
 
+/* The option by which a command finds the `sennit up` that it is about. */
+#define CLI_OPTION_STATE(key) \
+    { \
+        "state", key, "DIR", 0, "The --state of that sennit up (default: $XDG_STATE_HOME/sennit)", 0 \
+    }
+
+/* The one argument that a command takes. */
+static inline void cli_one_take(const char **to, const char *argument, struct argp_state *state)
+{
+    if (*to != NULL)
+        argp_error(state, "one at a time; argument %d is a second one", state->next - 1);
+    *to = argument;
+}
+
 int cmd_serve(int argc, char **argv);
 int cmd_up(int argc, char **argv);
 /* cmd_control.c: they ask a running `sennit up`. apply also returns 1 when a revision does not become ready. */

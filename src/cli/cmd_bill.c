@@ -28,9 +28,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
         arguments->free_tier = true;
         break;
     case ARGP_KEY_ARG:
-        if (arguments->name != NULL)
-            argp_error(state, "one at a time; argument %d is a second one", state->next - 1);
-        arguments->name = argument;
+        cli_one_take(&arguments->name, argument, state);
         break;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -115,9 +113,7 @@ static void bill_print(const struct ledger_rows *rows, const struct arguments *a
 int cmd_bill(int argc, char **argv)
 {
     static const struct argp_option options[] = {
-        {"state", KEY_STATE, "DIR", 0, "The --state of that sennit up (default: $XDG_STATE_HOME/sennit)", 0},
-        {"free-tier", KEY_FREE_TIER, NULL, 0, "Take off what is free each month", 0},
-        {0}};
+        CLI_OPTION_STATE(KEY_STATE), {"free-tier", KEY_FREE_TIER, NULL, 0, "Take off what is free each month", 0}, {0}};
     static const struct argp argp = {options,
                                      parse,
                                      "[SERVICE]",

@@ -21,11 +21,6 @@ struct arguments {
     bool no_wait;
 };
 
-#define OPTION_STATE \
-    { \
-        "state", KEY_STATE, "DIR", 0, "The --state of that sennit up (default: $XDG_STATE_HOME/sennit)", 0 \
-    }
-
 static error_t parse(int key, char *argument, struct argp_state *state)
 {
     struct arguments *arguments = state->input;
@@ -49,9 +44,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
         arguments->no_wait = true;
         break;
     case ARGP_KEY_ARG:
-        if (arguments->name != NULL)
-            argp_error(state, "one at a time; argument %d is a second one", state->next - 1);
-        arguments->name = argument;
+        cli_one_take(&arguments->name, argument, state);
         break;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -153,7 +146,7 @@ static int show(const char *command, const struct argp *argp, int argc, char **a
 
 int cmd_services(int argc, char **argv)
 {
-    static const struct argp_option options[] = {OPTION_STATE, {0}};
+    static const struct argp_option options[] = {CLI_OPTION_STATE(KEY_STATE), {0}};
     static const struct argp argp = {options, parse, "[SERVICE]", "Lists the services of a running `sennit up`.",
                                      NULL,    NULL,  NULL};
     return show("services", &argp, argc, argv, services_print);
@@ -161,7 +154,7 @@ int cmd_services(int argc, char **argv)
 
 int cmd_revisions(int argc, char **argv)
 {
-    static const struct argp_option options[] = {OPTION_STATE, {0}};
+    static const struct argp_option options[] = {CLI_OPTION_STATE(KEY_STATE), {0}};
     static const struct argp argp = {
         options, parse, "[SERVICE]", "Lists the revisions of a running `sennit up`, and what became of them.",
         NULL,    NULL,  NULL};
@@ -202,7 +195,7 @@ static void pair_append(struct buf *target, const char *key, const char *value)
 int cmd_traffic(int argc, char **argv)
 {
     static const struct argp_option options[] = {
-        OPTION_STATE,
+        CLI_OPTION_STATE(KEY_STATE),
         {"to-latest", KEY_TO_LATEST, NULL, 0, "All requests go to the latest revision, now and after each deployment",
          0},
         {"to-revisions", KEY_TO_REVISIONS, "A=50,B=50", 0, "Shares of the requests, 100 together; LATEST is one, too",
@@ -233,7 +226,9 @@ int cmd_traffic(int argc, char **argv)
 int cmd_rollback(int argc, char **argv)
 {
     static const struct argp_option options[] = {
-        OPTION_STATE, {"to", KEY_TO, "REVISION", 0, "To this one (default: the ready one before)", 0}, {0}};
+        CLI_OPTION_STATE(KEY_STATE),
+        {"to", KEY_TO, "REVISION", 0, "To this one (default: the ready one before)", 0},
+        {0}};
     static const struct argp argp = {
         options, parse, "SERVICE", "Gives all requests of a service to an earlier revision.", NULL, NULL, NULL};
     struct arguments arguments = {0};
@@ -334,7 +329,9 @@ static bool apply(const struct arguments *arguments, struct buf *answer, struct 
 int cmd_apply(int argc, char **argv)
 {
     static const struct argp_option options[] = {
-        OPTION_STATE, {"no-wait", KEY_NO_WAIT, NULL, 0, "Do not wait until the new revisions are ready", 0}, {0}};
+        CLI_OPTION_STATE(KEY_STATE),
+        {"no-wait", KEY_NO_WAIT, NULL, 0, "Do not wait until the new revisions are ready", 0},
+        {0}};
     static const struct argp argp = {options,
                                      parse,
                                      "FILE.yaml",

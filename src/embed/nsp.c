@@ -142,14 +142,13 @@ void embed_hooks_set(struct embed *embed)
 }
 
 /* A number within its bounds; 0 stands for the one that is there. */
-static bool bound(uint64_t *to, uint64_t value, uint64_t least, uint64_t most, const char *what)
+static void bound(uint64_t *to, uint64_t value, uint64_t least, uint64_t most, const char *what)
 {
     if (value == 0)
-        return true;
+        return;
     *to = value < least ? least : value > most ? most : value;
     if (*to != value)
         handle_misused("sennit_namespace_with", what);
-    return true;
 }
 
 static void options_set(struct relay_nsp *config, const struct sennit_nsp_options *options)

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/mem.h"
 #include "loop/file.h"
 
 enum {
@@ -93,6 +94,14 @@ uint64_t process_files_allow(uint64_t wanted)
         (void)getrlimit(RLIMIT_NOFILE, &limit);
     }
     return limit.rlim_cur;
+}
+
+char *process_state_home(void)
+{
+    const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
+    if (state != NULL && state[0] == '/')
+        return mem_printf("%s/sennit", state);
+    return mem_printf("%s/.local/state/sennit", home != NULL ? home : "/tmp");
 }
 
 void process_pause_ms(uint32_t ms)

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "loop/private.h"
+#include "loop/process.h"
 #include "platform/revision.h"
 
 enum { STATE_BYTES_MAX = 64 << 20 };
@@ -25,12 +26,10 @@ static struct service *service_of(struct list *node)
 
 char *catalog_directory(const char *state_dir)
 {
-    const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
-    if (state_dir != NULL)
-        return mem_printf("%s/control", state_dir);
-    if (state != NULL && state[0] == '/')
-        return mem_printf("%s/sennit/control", state);
-    return mem_printf("%s/.local/state/sennit/control", home != NULL ? home : "/tmp");
+    char *home = state_dir == NULL ? process_state_home() : NULL;
+    char *directory = mem_printf("%s/control", state_dir != NULL ? state_dir : home);
+    free(home);
+    return directory;
 }
 
 void catalog_init(struct catalog *catalog, struct programs *programs, const struct up_options *options)

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/moves.h"
+#include "loop/process.h"
 #include "platform/environment.h"
 
 #define SERVICE_MOVES(MOVE) \
@@ -322,14 +323,13 @@ char *service_name_next(struct service *service)
 
 static char *state_directory(const struct service *service)
 {
-    const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
-    if (service->options->state_dir != NULL && service->is_first)
-        return mem_printf("%s/redis", service->options->state_dir);
-    if (service->options->state_dir != NULL)
-        return mem_printf("%s/%s/redis", service->options->state_dir, service->name);
-    if (state != NULL && state[0] == '/')
-        return mem_printf("%s/sennit/%s/redis", state, service->name);
-    return mem_printf("%s/.local/state/sennit/%s/redis", home != NULL ? home : "/tmp", service->name);
+    const char *given = service->options->state_dir;
+    if (given != NULL && service->is_first)
+        return mem_printf("%s/redis", given);
+    char *home = given == NULL ? process_state_home() : NULL;
+    char *directory = mem_printf("%s/%s/redis", given != NULL ? given : home, service->name);
+    free(home);
+    return directory;
 }
 
 static bool redis_start(struct service *service, struct err *err)
