@@ -1,26 +1,15 @@
 // cluster: two instances on a Redis Cluster of three primaries, each with a replica. Our slot's primary hands over, dies, and the slot is
 // moved to another node, all while messages flow.
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { after, before, test } from 'node:test';
-import { Client, freePort, redis, serve, until } from './lib.mjs';
+import { Client, freePort, ready, redis, redisCli, serve, until } from './lib.mjs';
 
 const config = 'namespaces: {/: {log: {entries: 2000}, replay: all, events: {drawing: {to: others, log: true, id: 0.id}}}}\n';
 const quickly = { timeout: 60000 };
 const nodes = [], ends = [];
 let instances, slot;
 
-async function cli(args) {
-  const child = spawn('redis-cli', args.map(String), { stdio: ['ignore', 'pipe', 'pipe'] });
-  let output = '';
-  child.stdout.on('data', (data) => (output += data));
-  child.stderr.on('data', (data) => (output += data));
-  await once(child, 'close');
-  return output.trim();
-}
-const ask = (port, ...words) => cli(['-p', port, ...words]);
-const ready = (instance) => until('it is ready', async () => (await fetch(`${instance.url}/ready`)).status === 200, 20000);
+const ask = (port, ...words) => redisCli('-p', port, ...words);
 
 // The cluster's nodes as one of them sees them: id, port, flags, the primary's id, and slots.
 async function view() {
@@ -36,7 +25,7 @@ before(async () => {
   const options = ['--cluster-enabled', 'yes', '--cluster-node-timeout', '1000', '--repl-diskless-sync-delay', '0'];
   for (let n = 0; n < 6; n++) nodes.push(await redis([...options, '--cluster-port', await freePort()]));
   ends.push(...nodes);
-  const made = await cli(['--cluster', 'create', ...nodes.map((one) => `127.0.0.1:${one.port}`), '--cluster-replicas', '1', '--cluster-yes']);
+  const made = await redisCli('--cluster', 'create', ...nodes.map((one) => `127.0.0.1:${one.port}`), '--cluster-replicas', '1', '--cluster-yes');
   assert.match(made, /All 16384 slots covered/);
   slot = Number(await ask(nodes[0].port, 'cluster', 'keyslot', 'sennit:{0}:state'));
   await until('each knows all', async () => (await Promise.all(nodes.map((one) => ask(one.port, 'cluster', 'info')))).every((text) => /cluster_state:ok/.test(text)));

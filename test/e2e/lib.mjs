@@ -145,6 +145,19 @@ export async function redis(args = []) {
   } };
 }
 
+// What redis-cli answers.
+export async function redisCli(...args) {
+  const child = spawn('redis-cli', args.map(String), { stdio: ['ignore', 'pipe', 'pipe'] });
+  let output = '';
+  child.stdout.on('data', (data) => (output += data));
+  child.stderr.on('data', (data) => (output += data));
+  await once(child, 'close');
+  return output.trim();
+}
+
+// The instance's /ready says yes.
+export const ready = (instance) => until('it is ready', async () => (await fetch(`${instance.url}/ready`)).status === 200, 20000);
+
 // One instance, without a platform around it.
 export async function serve(config, { redisUrl, args = [], env = {}, within } = {}) {
   const directory = temporary();

@@ -6,7 +6,7 @@ import path from 'node:path';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { after, before, test } from 'node:test';
-import { Client, freePort, redis, serve, sleep, temporary, until } from './lib.mjs';
+import { Client, freePort, ready, redis, redisCli, serve, sleep, temporary, until } from './lib.mjs';
 
 const config = 'namespaces: {/: {log: {entries: 1000}, replay: all, events: {drawing: {to: others, log: true, id: 0.id}}}}\n';
 const quickly = { timeout: 60000 };
@@ -31,20 +31,12 @@ async function sentinel(primaryPort, replicaPort) {
   } };
 }
 
-// One command, and its answer as text.
-async function command(port, ...words) {
-  const child = spawn('redis-cli', ['-p', port, ...words].map(String), { stdio: ['ignore', 'pipe', 'inherit'] });
-  let output = '';
-  child.stdout.on('data', (data) => (output += data));
-  await once(child, 'close');
-  return output.trim();
-}
+const command = (port, ...words) => redisCli('-p', port, ...words);
 
 // A primary, its replica, three Sentinels that know both, and two instances; for all tests here, as Sentinels take seconds to meet.
 const password = 'open-sesame', ends = [];
 let primary, replica, sentinels, instances, redisUrl;
 
-const ready = (instance) => until('it is ready', async () => (await fetch(`${instance.url}/ready`)).status === 200, 20000);
 const ask = (one, ...words) => command(one.port, '-a', password, '--no-auth-warning', 'sentinel', ...words);
 
 async function clientsOf(t) {
