@@ -32,8 +32,8 @@ static size_t node_count(const struct redis_broker *redis)
 
 struct redis_place redis_cluster_place(const struct redis_broker *redis)
 {
-    if (redis->primary != NULL)
-        return (struct redis_place){redis->primary, redis->primary_port};
+    if (redis->dial.primary != NULL)
+        return (struct redis_place){redis->dial.primary, redis->dial.primary_port};
     size_t at = redis->cluster.next % node_count(redis), known = redis->cluster.known_count;
     if (at < known)
         return redis->cluster.known[at];
@@ -43,10 +43,9 @@ struct redis_place redis_cluster_place(const struct redis_broker *redis)
 
 void redis_cluster_failed(struct redis_broker *redis)
 {
-    if (redis->url.kind == REDIS_URL_SENTINEL || (redis->primary == NULL && node_count(redis) == 1))
+    if (redis->url.kind == REDIS_URL_SENTINEL || (redis->dial.primary == NULL && node_count(redis) == 1))
         return;
-    free(redis->primary);
-    redis->primary = NULL;
+    redis_dial_primary(redis, (struct span){NULL, 0}, 0);
     redis->cluster.next++;
 }
 
@@ -96,13 +95,11 @@ static void follow(struct redis_broker *redis, struct span error)
     uint16_t port;
     if (!span_next(&rest, ' ', &word) || !span_next(&rest, ' ', &slot) || !place_split(rest, &host, &port))
         return;
-    char *to = host.len > 0 && !span_equal(host, SPAN_LIT("?")) ? mem_text(host)
-                                                                : mem_text(span_str(redis_cluster_place(redis).host));
-    free(redis->primary);
-    redis->primary = to;
-    redis->primary_port = port;
-    log_event(LOG_NOTICE, "another node of the cluster has our slot", LOG_C("host", to), LOG_N("port", port),
-              LOG_S("slot", slot));
+    if (host.len == 0 || span_equal(host, SPAN_LIT("?")))
+        host = span_str(redis_cluster_place(redis).host);
+    redis_dial_primary(redis, host, port);
+    log_event(LOG_NOTICE, "another node of the cluster has our slot", LOG_C("host", redis->dial.primary),
+              LOG_N("port", port), LOG_S("slot", slot));
 }
 
 bool redis_cluster_sends_away(struct redis_broker *redis, struct span error)
@@ -114,10 +111,9 @@ bool redis_cluster_sends_away(struct redis_broker *redis, struct span error)
         return false;
     if (moved && span_starts_with(error, SPAN_LIT("MOVED ")))
         follow(redis, error);
-    else if (!redis->complained)
+    else if (redis_complains(redis))
         log_event(LOG_WARNING, "the cluster moves our slot, or is down for now; retrying",
                   LOG_S("answer", redis_quote(redis, error)));
-    redis->complained = redis->complained || !moved;
     redis_break(redis, CLOSE_BROKER_LOST);
     return true;
 }

@@ -30,14 +30,14 @@ void eval_start(struct eval *eval, const struct redis_broker *redis, enum redis_
     buf_append_u64(&eval->command, eval->args);
     buf_append(&eval->command, SPAN_LIT("\r\n"));
     eval_add(eval, SPAN_LIT("EVALSHA"));
-    eval_add(eval, span_of(redis->sha[script], SHA_BYTES));
+    eval_add(eval, span_of(redis->greeting.sha[script], SHA_BYTES));
     eval_add_u64(eval, keys);
 }
 
 void eval_add_key(struct eval *eval, const struct redis_broker *redis, const char *kind, struct span name)
 {
     struct buf key = {0};
-    buf_append(&key, span_str(redis->key_prefix));
+    buf_append(&key, span_str(redis->names.prefix));
     buf_append(&key, span_str(kind));
     buf_append_char(&key, ':');
     buf_append(&key, name);
@@ -61,7 +61,7 @@ void eval_send_within(struct eval *eval, struct redis_window *window, redis_repl
 
 void redis_channel(struct buf *to, const struct redis_broker *redis, struct span room)
 {
-    buf_append(to, span_str(redis->key_prefix));
+    buf_append(to, span_str(redis->names.prefix));
     buf_append(to, SPAN_LIT("push:"));
     buf_append(to, room);
 }

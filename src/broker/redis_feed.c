@@ -21,7 +21,7 @@ static void feed_command(struct redis_broker *redis, struct span command, struct
 {
     struct buf text = {0};
     resp_command_encode(&text, (struct span[]){command, channel}, 2);
-    redis_window_send(&redis->subscriptions, buf_span(&text), NULL, NULL);
+    redis_window_send(&redis->pushes.window, buf_span(&text), NULL, NULL);
     buf_finish(&text);
 }
 
@@ -37,30 +37,30 @@ static void fences_send(struct redis_broker *redis)
 {
     struct list *node;
     struct eval eval;
-    size_t count = redis->fence_count < FENCE_ROOMS_MAX ? redis->fence_count : FENCE_ROOMS_MAX;
+    size_t count = redis->pushes.fence_count < FENCE_ROOMS_MAX ? redis->pushes.fence_count : FENCE_ROOMS_MAX;
     eval_start(&eval, redis, SCRIPT_FENCE, 1 + count, 3 + count);
-    eval_add(&eval, span_str(redis->state_key));
-    struct list *at = redis->fences.next;
+    eval_add(&eval, span_str(redis->names.state));
+    struct list *at = redis->pushes.fences.next;
     for (size_t i = 0; i < count; i++, at = at->next) {
         struct fence *fence = container_of(at, struct fence, node);
         eval_add_key(&eval, redis, "room", span_of(fence->room, fence->room_len));
     }
-    eval_add(&eval, span_str(redis->inbox));
-    eval_add_u64(&eval, redis->feed_number);
-    eval_add(&eval, span_of(redis->epoch, redis->epoch_len));
-    for (size_t i = 0; i < count && (node = list_take(&redis->fences)) != NULL; i++) {
+    eval_add(&eval, span_str(redis->names.inbox));
+    eval_add_u64(&eval, redis->pushes.number);
+    eval_add(&eval, span_of(redis->greeting.epoch, redis->greeting.epoch_len));
+    for (size_t i = 0; i < count && (node = list_take(&redis->pushes.fences)) != NULL; i++) {
         struct fence *fence = container_of(node, struct fence, node);
         eval_add(&eval, span_of(fence->room, fence->room_len));
         free(fence);
     }
-    redis->fence_count -= count;
+    redis->pushes.fence_count -= count;
     eval_send(&eval, redis, fence_sent, redis);
 }
 
 static void fence_flush(struct task *task)
 {
-    struct redis_broker *redis = container_of(task, struct redis_broker, fence_flush);
-    while (redis->fence_count > 0 && redis->broker.is_up)
+    struct redis_broker *redis = container_of(task, struct redis_broker, pushes.fence_flush);
+    while (redis->pushes.fence_count > 0 && redis->broker.is_up)
         fences_send(redis);
 }
 
@@ -70,27 +70,34 @@ static void fence_add(struct redis_broker *redis, struct span room)
     fence->room_len = room.len;
     memcpy(fence->room, room.data, room.len);
     list_init(&fence->node);
-    list_append(&redis->fences, &fence->node);
-    redis->fence_count++;
-    loop_at_flush(redis->loop, &redis->fence_flush);
+    list_append(&redis->pushes.fences, &fence->node);
+    redis->pushes.fence_count++;
+    loop_at_flush(redis->loop, &redis->pushes.fence_flush);
+}
+
+void redis_feed_begin(struct redis_broker *redis)
+{
+    redis->pushes.number++;
 }
 
 void redis_feed_init(struct redis_broker *redis)
 {
-    redis_window_init(&redis->subscriptions, &redis->feed);
-    list_init(&redis->fences);
-    task_init(&redis->fence_flush, fence_flush);
+    /* Answers for an earlier process of this name may still arrive, so numbers begin at random. */
+    redis->pushes.number = loop_random_below(redis->loop, ANSWER_NUMBER_MAX / 2);
+    redis_window_init(&redis->pushes.window, &redis->feed);
+    list_init(&redis->pushes.fences);
+    task_init(&redis->pushes.fence_flush, fence_flush);
 }
 
 void redis_feed_down(struct redis_broker *redis)
 {
     struct list *node;
-    while ((node = list_take(&redis->fences)) != NULL)
+    while ((node = list_take(&redis->pushes.fences)) != NULL)
         free(container_of(node, struct fence, node));
-    redis_window_drop(&redis->subscriptions);
-    redis->fence_count = 0;
-    redis->feed_top = 0;
-    task_cancel(&redis->fence_flush);
+    redis_window_drop(&redis->pushes.window);
+    redis->pushes.fence_count = 0;
+    redis->pushes.top = 0;
+    task_cancel(&redis->pushes.fence_flush);
 }
 
 void redis_subscribe(struct broker *broker, struct span room)
@@ -123,7 +130,7 @@ void redis_unsubscribe(struct broker *broker, struct span room)
 /* The room of a channel's name, or a span with NULL data. */
 static struct span room_of(const struct redis_broker *redis, struct span channel)
 {
-    struct span prefix = span_str(redis->key_prefix);
+    struct span prefix = span_str(redis->names.prefix);
     if (!span_starts_with(channel, prefix) || !span_starts_with(span_from(channel, prefix.len), SPAN_LIT("push:")))
         return (struct span){NULL, 0};
     return span_from(channel, prefix.len + 5);
@@ -132,23 +139,23 @@ static struct span room_of(const struct redis_broker *redis, struct span channel
 /* Another epoch: the state was lost while the link was up (FLUSHALL). The greeting finds out. */
 bool redis_epoch_is_ours(const struct redis_broker *redis, struct span epoch)
 {
-    return span_equal(epoch, span_of(redis->epoch, redis->epoch_len));
+    return span_equal(epoch, span_of(redis->greeting.epoch, redis->greeting.epoch_len));
 }
 
 /* What the feed says of the counter can only rise; it says nothing of what was lost. */
 bool redis_feed_rises_to(struct redis_broker *redis, uint64_t position)
 {
-    bool ok = position >= redis->feed_top;
+    bool ok = position >= redis->pushes.top;
     if (ok)
-        redis->feed_top = position;
+        redis->pushes.top = position;
     return ok;
 }
 
 /* A newest entry, which may have been shown before. */
 static void shown(struct redis_broker *redis, uint64_t seq)
 {
-    if (seq > redis->feed_top)
-        redis->feed_top = seq;
+    if (seq > redis->pushes.top)
+        redis->pushes.top = seq;
 }
 
 /* The first of these entries. */
@@ -163,7 +170,7 @@ static bool entry_next(struct redis_broker *redis, struct words *words, struct b
         return false;
     if (entry->seq == 0)
         return true;
-    bool ok = entry->seq > redis->feed_top;
+    bool ok = entry->seq > redis->pushes.top;
     shown(redis, entry->seq);
     return ok;
 }
@@ -257,7 +264,7 @@ static bool fence_received(struct redis_broker *redis, struct words *words)
     if (!words_are_good(words) || !text_is_room(room))
         return false;
     /* A fence that an earlier link requested says nothing about this link's subscriptions. */
-    if (feed != redis->feed_number)
+    if (feed != redis->pushes.number)
         return true;
     if (last > position || !redis_feed_rises_to(redis, position))
         return false;
@@ -359,7 +366,7 @@ void redis_feed_received(struct redis_broker *redis, const struct resp *reply)
     if (span_equal(kind, SPAN_LIT("message"))) {
         struct span message = answer_text(&answer);
         redis_pulse_feed_seen(redis);
-        bool own = span_equal(channel, span_str(redis->inbox));
+        bool own = span_equal(channel, span_str(redis->names.inbox));
         if (!answer_is_good(&answer) || !(own                 ? inbox_received(redis, message)
                                           : room.data != NULL ? push_received(redis, room, message)
                                                               : true))
@@ -372,7 +379,7 @@ void redis_feed_received(struct redis_broker *redis, const struct resp *reply)
         return;
     }
     redis_pulse_feed_seen(redis);
-    redis_window_answered(&redis->subscriptions);
+    redis_window_answered(&redis->pushes.window);
     if (span_equal(kind, SPAN_LIT("subscribe")) && text_is_room(room))
         fence_add(redis, room);
 }

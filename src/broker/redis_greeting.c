@@ -38,9 +38,8 @@ void redis_greeting_failed(struct redis_broker *redis, const char *what, struct 
         free(why);
         return;
     }
-    if (!redis->complained)
+    if (redis_complains(redis))
         log_event(LOG_ERROR, what, LOG_S("answer", shown), LOG_C("cure", redis_hint(answer)));
-    redis->complained = true;
     redis_break(redis, CLOSE_BROKER_LOST);
 }
 
@@ -64,10 +63,10 @@ static void opened(void *arg, const struct resp *reply)
         return;
     }
     char previous[BROKER_EPOCH_BYTES_MAX];
-    size_t previous_len = redis->epoch_len;
-    memcpy(previous, redis->epoch, previous_len);
-    memcpy(redis->epoch, epoch.data, epoch.len);
-    redis->epoch_len = epoch.len;
+    size_t previous_len = redis->greeting.epoch_len;
+    memcpy(previous, redis->greeting.epoch, previous_len);
+    memcpy(redis->greeting.epoch, epoch.data, epoch.len);
+    redis->greeting.epoch_len = epoch.len;
     log_event(LOG_INFO, "the broker is up", LOG_S("epoch", epoch), LOG_N("seq", seq));
     redis_up(redis, span_of(previous, changed ? previous_len : 0), end, last, &answer);
 }
@@ -80,14 +79,14 @@ static void epoch_open(struct redis_broker *redis)
     for (int i = 0; i < EPOCH_NEW_BYTES; i++)
         fresh[i] = digits[loop_random_below(redis->loop, sizeof digits - 1)];
     eval_start(&eval, redis, SCRIPT_OPEN, 4, 5);
-    eval_add(&eval, span_str(redis->state_key));
-    eval_add(&eval, span_str(redis->publisher_key));
-    eval_add(&eval, span_str(redis->lives_key));
-    eval_add(&eval, span_str(redis->rooms_key));
-    eval_add(&eval, span_of(redis->run_id, redis->run_id_len));
+    eval_add(&eval, span_str(redis->names.state));
+    eval_add(&eval, span_str(redis->names.publisher));
+    eval_add(&eval, span_str(redis->names.lives));
+    eval_add(&eval, span_str(redis->names.rooms));
+    eval_add(&eval, span_of(redis->greeting.run_id, redis->greeting.run_id_len));
     eval_add(&eval, span_of(fresh, sizeof fresh));
-    eval_add(&eval, span_of(redis->epoch, redis->epoch_len));
-    eval_add(&eval, span_str(redis->life));
+    eval_add(&eval, span_of(redis->greeting.epoch, redis->greeting.epoch_len));
+    eval_add(&eval, span_str(redis->names.life));
     eval_add_u64(&eval, LIFE_MS);
     eval_send(&eval, redis, opened, redis);
 }
@@ -132,7 +131,7 @@ static void check(struct redis_broker *redis, redis_reply_fn *done)
     struct buf channel = {0};
     redis_channel(&channel, redis, SPAN_LIT("check"));
     eval_start(&eval, redis, SCRIPT_CHECK, 1, 1);
-    eval_add_key(&eval, redis, "check", span_str(redis->life));
+    eval_add_key(&eval, redis, "check", span_str(redis->names.life));
     eval_add(&eval, buf_span(&channel));
     eval_send(&eval, redis, done, redis);
     buf_finish(&channel);
@@ -149,15 +148,16 @@ static void checked_again(void *arg, const struct resp *reply)
 void redis_check_again(struct redis_broker *redis)
 {
     uint64_t now = loop_now_us(redis->loop);
-    if (redis->state != REDIS_UP || (redis->checked_us != 0 && now - redis->checked_us < LOOP_MS(CHECKED_MS)))
+    if (redis->state != REDIS_UP ||
+        (redis->greeting.checked_us != 0 && now - redis->greeting.checked_us < LOOP_MS(CHECKED_MS)))
         return;
-    redis->checked_us = now;
+    redis->greeting.checked_us = now;
     check(redis, checked_again);
 }
 
 static void done(struct redis_broker *redis)
 {
-    if (--redis->greetings_left == 0 && redis->state == REDIS_GREETING)
+    if (--redis->greeting.left == 0 && redis->state == REDIS_GREETING)
         check(redis, checked);
 }
 
@@ -198,9 +198,8 @@ static void greeting_info(void *arg, const struct resp *reply)
     if (redis->url.kind == REDIS_URL_SENTINEL &&
         span_equal(redis_info_get(reply->text, SPAN_LIT("role:")), SPAN_LIT("slave"))) {
         redis_sentinel_was_wrong(&redis->sentinel);
-        if (!redis->complained)
+        if (redis_complains(redis))
             log_event(LOG_WARNING, "a Sentinel names a replica, as it has not noticed a failover yet; asking again");
-        redis->complained = true;
         redis_break(redis, CLOSE_BROKER_LOST);
         return;
     }
@@ -210,13 +209,13 @@ static void greeting_info(void *arg, const struct resp *reply)
         free(why);
         return;
     }
-    if (run_id.len == 0 || run_id.len > sizeof redis->run_id) {
+    if (run_id.len == 0 || run_id.len > sizeof redis->greeting.run_id) {
         redis_unusable(redis, "this Redis does not tell its run id (INFO server), without which losses cannot be seen");
         return;
     }
     redis_memory_seen(redis, reply->text);
-    memcpy(redis->run_id, run_id.data, run_id.len);
-    redis->run_id_len = run_id.len;
+    memcpy(redis->greeting.run_id, run_id.data, run_id.len);
+    redis->greeting.run_id_len = run_id.len;
     if (redis->cluster.is_one)
         redis_cluster_greet(redis, greeting_nodes); /* then it is done */
     else
@@ -240,20 +239,20 @@ static void greeting_script(void *arg, const struct resp *reply)
         redis_greeting_failed(redis, "Redis does not take a script (SCRIPT LOAD)", reply->text);
         return;
     }
-    memcpy(redis->sha[script], reply->text.data, SHA_BYTES);
+    memcpy(redis->greeting.sha[script], reply->text.data, SHA_BYTES);
     done(redis);
 }
 
 static void greet(struct redis_broker *redis, struct redis_link *link, const struct span *args, size_t count,
                   redis_reply_fn *answered)
 {
-    redis->greetings_left++;
+    redis->greeting.left++;
     redis_link_send(link, args, count, answered, redis);
 }
 
 static void login(struct redis_broker *redis, struct redis_link *link)
 {
-    redis->greetings_left += redis_link_login(link, redis->url.user, redis->url.password, greeting_ok, redis);
+    redis->greeting.left += redis_link_login(link, redis->url.user, redis->url.password, greeting_ok, redis);
     if (redis->url.db == 0)
         return;
     char *db = mem_printf("%u", redis->url.db);
@@ -263,7 +262,7 @@ static void login(struct redis_broker *redis, struct redis_link *link)
 
 void redis_greet(struct redis_broker *redis)
 {
-    redis->greetings_left = 0;
+    redis->greeting.left = 0;
     login(redis, &redis->commands);
     login(redis, &redis->feed);
     /* Without a section: server and memory are both in the default ones, and only 7 takes two names. */
@@ -271,10 +270,10 @@ void redis_greet(struct redis_broker *redis)
     for (int i = 0; i < SCRIPT_COUNT; i++) {
         struct loading *loading = mem_alloc(sizeof *loading);
         *loading = (struct loading){redis, (enum redis_script)i};
-        redis->greetings_left++;
+        redis->greeting.left++;
         redis_link_send(&redis->commands, (struct span[]){SPAN_LIT("SCRIPT"), SPAN_LIT("LOAD"), span_str(scripts[i])},
                         3, greeting_script, loading);
     }
     /* The first SUBSCRIBE's answer counts as the feed's greeting; from then on everything there is a push. */
-    greet(redis, &redis->feed, (struct span[]){SPAN_LIT("SUBSCRIBE"), span_str(redis->inbox)}, 2, greeting_ok);
+    greet(redis, &redis->feed, (struct span[]){SPAN_LIT("SUBSCRIBE"), span_str(redis->names.inbox)}, 2, greeting_ok);
 }

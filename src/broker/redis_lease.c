@@ -58,16 +58,16 @@ void redis_lease_write(struct broker *broker, const struct broker_lease *lease, 
     bool owns = lease->own.len != 0;
     eval_start(&eval, redis, SCRIPT_LEASE_WRITE, owns ? 4 : 3, 11);
     eval_add_key(&eval, redis, "lease", lease->pid);
-    eval_add(&eval, span_str(redis->of_key));
-    eval_add(&eval, span_str(redis->lives_key));
+    eval_add(&eval, span_str(redis->names.of_life));
+    eval_add(&eval, span_str(redis->names.lives));
     if (owns)
         eval_add_key(&eval, redis, "owner", lease->own);
     eval_add_u64(&eval, lease->generation);
     eval_add(&eval, lease->sid);
     eval_add(&eval, lease->rooms);
     eval_add(&eval, lease->data);
-    eval_add(&eval, span_str(redis->inbox));
-    eval_add(&eval, span_str(redis->life));
+    eval_add(&eval, span_str(redis->names.inbox));
+    eval_add(&eval, span_str(redis->names.life));
     eval_add(&eval, lease->own);
     eval_add_u64(&eval, lease->window_ms);
     eval_add(&eval, lease->pid);
@@ -134,15 +134,15 @@ void redis_lease_claim(struct broker *broker, struct span pid, struct span epoch
     }
     eval_start(&eval, redis, SCRIPT_LEASE_CLAIM, 4, 6);
     eval_add_key(&eval, redis, "lease", pid);
-    eval_add(&eval, span_str(redis->state_key));
-    eval_add(&eval, span_str(redis->of_key));
-    eval_add(&eval, span_str(redis->lives_key));
-    eval_add(&eval, span_str(redis->inbox));
-    eval_add(&eval, span_str(redis->life));
+    eval_add(&eval, span_str(redis->names.state));
+    eval_add(&eval, span_str(redis->names.of_life));
+    eval_add(&eval, span_str(redis->names.lives));
+    eval_add(&eval, span_str(redis->names.inbox));
+    eval_add(&eval, span_str(redis->names.life));
     eval_add(&eval, epoch);
     eval_add_u64(&eval, seq);
     eval_add(&eval, pid);
-    eval_add(&eval, span_str(redis->key_prefix));
+    eval_add(&eval, span_str(redis->names.prefix));
     eval_send(&eval, redis, claimed, call);
 }
 
@@ -155,7 +155,7 @@ void redis_lease_release(struct broker *broker, const struct broker_lease *lease
     bool owns = lease->own.len != 0;
     eval_start(&eval, redis, SCRIPT_LEASE_RELEASE, owns ? 3 : 2, 3);
     eval_add_key(&eval, redis, "lease", lease->pid);
-    eval_add(&eval, span_str(redis->of_key));
+    eval_add(&eval, span_str(redis->names.of_life));
     if (owns)
         eval_add_key(&eval, redis, "owner", lease->own);
     eval_add_u64(&eval, lease->generation);

@@ -82,9 +82,9 @@ static void call_end(struct read_call *call, enum broker_result result, const st
 {
     struct redis_broker *redis = call->redis;
     if (call->out) {
-        redis->reads_out--;
-        redis->reads_bytes_out -= broker_range_bytes(&call->range);
-        loop_at_flush(redis->loop, &redis->read_flush);
+        redis->reading.out--;
+        redis->reading.bytes_out -= broker_range_bytes(&call->range);
+        loop_at_flush(redis->loop, &redis->reading.flush);
     }
     call->done(call->arg, result, page);
     free(call);
@@ -112,7 +112,7 @@ static void answered(void *arg, const struct resp *reply)
     }
     /* A damaged log: no entry up to the feed's position can be read. */
     if (result == BROKER_SPOILED) {
-        page.position = redis->feed_top;
+        page.position = redis->pushes.top;
         result = BROKER_OK;
     }
     call_end(call, result, &page);
@@ -125,13 +125,13 @@ static void call_send(struct read_call *call)
     const struct broker_range *range = &call->range;
     struct eval eval;
     call->out = true;
-    redis->reads_out++;
-    redis->reads_bytes_out += broker_range_bytes(range);
+    redis->reading.out++;
+    redis->reading.bytes_out += broker_range_bytes(range);
     eval_start(&eval, redis, SCRIPT_READ, 3, 6);
-    eval_add(&eval, span_str(redis->state_key));
+    eval_add(&eval, span_str(redis->names.state));
     eval_add_key(&eval, redis, "log", room_of(call));
     eval_add_key(&eval, redis, "room", room_of(call));
-    eval_add(&eval, span_of(redis->epoch, redis->epoch_len));
+    eval_add(&eval, span_of(redis->greeting.epoch, redis->greeting.epoch_len));
     eval_add(&eval, range->back ? SPAN_LIT("before") : SPAN_LIT("after"));
     eval_add_u64(&eval, range->seq < SEQ_MAX ? range->seq : SEQ_MAX);
     eval_add(&eval, range->epoch);
@@ -142,11 +142,11 @@ static void call_send(struct read_call *call)
 
 static void read_flush(struct task *task)
 {
-    struct redis_broker *redis = container_of(task, struct redis_broker, read_flush);
-    while (redis->broker.is_up && redis->reads_out < READS_MAX && !list_empty(&redis->reads)) {
-        struct read_call *call = container_of(redis->reads.next, struct read_call, node);
+    struct redis_broker *redis = container_of(task, struct redis_broker, reading.flush);
+    while (redis->broker.is_up && redis->reading.out < READS_MAX && !list_empty(&redis->reading.waiting)) {
+        struct read_call *call = container_of(redis->reading.waiting.next, struct read_call, node);
         size_t bytes = broker_range_bytes(&call->range);
-        if (redis->reads_out > 0 && redis->reads_bytes_out + bytes > READS_BYTES_MAX)
+        if (redis->reading.out > 0 && redis->reading.bytes_out + bytes > READS_BYTES_MAX)
             break;
         list_remove(&call->node);
         call_send(call);
@@ -168,21 +168,21 @@ void redis_read(struct broker *broker, struct span room, const struct broker_ran
         redis_refuse(redis, answered, call);
         return;
     }
-    list_append(&redis->reads, &call->node);
-    loop_at_flush(redis->loop, &redis->read_flush);
+    list_append(&redis->reading.waiting, &call->node);
+    loop_at_flush(redis->loop, &redis->reading.flush);
 }
 
 void redis_log_init(struct redis_broker *redis)
 {
-    list_init(&redis->reads);
-    task_init(&redis->read_flush, read_flush);
+    list_init(&redis->reading.waiting);
+    task_init(&redis->reading.flush, read_flush);
 }
 
 void redis_log_down(struct redis_broker *redis)
 {
     struct list lost, *node;
     list_init(&lost);
-    while ((node = list_take(&redis->reads)) != NULL)
+    while ((node = list_take(&redis->reading.waiting)) != NULL)
         list_append(&lost, node);
     while ((node = list_take(&lost)) != NULL)
         call_end(container_of(node, struct read_call, node), BROKER_LOST, &(struct broker_page){0});

@@ -66,9 +66,9 @@ static void loaded(void *arg, const struct resp *reply)
     struct answer answer = answer_of_one(reply);
     struct span sha = answer_text(&answer);
     struct buf inboxes = {0};
-    buf_printf(&inboxes, "%sinbox:", redis->key_prefix);
+    buf_printf(&inboxes, "%sinbox:", redis->names.prefix);
     redis_link_send(&redis->commands,
-                    (struct span[]){SPAN_LIT("EVALSHA"), sha, SPAN_LIT("1"), span_str(redis->lives_key),
+                    (struct span[]){SPAN_LIT("EVALSHA"), sha, SPAN_LIT("1"), span_str(redis->names.lives),
                                     buf_span(&inboxes), buf_span(&call->text)},
                     6, sent, call);
     buf_finish(&inboxes);
@@ -84,14 +84,14 @@ static void send_mail(struct broker *broker, struct span to, struct span message
         redis_refuse(redis, sent, call);
         return;
     }
-    buf_printf(&call->text, "mail %zu\n%s", strlen(redis->instance), redis->instance);
+    buf_printf(&call->text, "mail %zu\n%s", strlen(redis->names.instance), redis->names.instance);
     buf_append(&call->text, message);
     if (to.len == 0) {
         redis_link_send(&redis->commands, (struct span[]){SPAN_LIT("SCRIPT"), SPAN_LIT("LOAD"), span_str(to_all)}, 3,
                         loaded, call);
         return;
     }
-    buf_printf(&inbox, "%sinbox:" SPAN_FMT, redis->key_prefix, SPAN_ARG(to));
+    buf_printf(&inbox, "%sinbox:" SPAN_FMT, redis->names.prefix, SPAN_ARG(to));
     redis_link_send(&redis->commands, (struct span[]){SPAN_LIT("PUBLISH"), buf_span(&inbox), buf_span(&call->text)}, 3,
                     sent, call);
     buf_finish(&inbox);

@@ -1,8 +1,11 @@
 /* redis_parts: the state and functions that the files of the Redis broker share. For src/broker/ only.
  *
- *     DOWN --> CONNECTING (both links) --> GREETING (login, scripts, epoch) --> UP
- *       ^--------------------- either link broke, after a backoff ---------------/
- */
+ * REDIS_MOVES:
+ *
+ *     DOWN --dialed--> CONNECTING --both links are open--> GREETING --login, scripts, epoch--> UP
+ *     (any) --either link broke--> DOWN
+ *
+ * The state that belongs to one task stands in a struct of its own, and one file writes it. */
 #ifndef SENNIT_BROKER_REDIS_PARTS_H
 #define SENNIT_BROKER_REDIS_PARTS_H
 
@@ -53,6 +56,97 @@ enum {
     SPOILED_TELL_MS = 10000    /* interval of log lines about keys with foreign data */
 };
 
+/* The keys and channels, and the present life. Written by redis_names.c only. */
+struct redis_names {
+    char *prefix; /* of all keys: `<the setting>:{0}:`. The tag puts the partition into one slot of a cluster */
+    char *state, *publisher, *recent, *lives, *away, *rooms, *sizes, *heres; /* keys */
+    char *instance;                                                          /* its name, as configured */
+    char *inbox;                                                             /* its channel */
+    uint64_t life_number;
+    char life[LIFE_BYTES_MAX]; /* this instance's name from one `up` to the next `down`: `<instance>:<number>` */
+    char *of_life;             /* the key of the set of what that life has; NULL before the first */
+};
+
+/* Which Redis to connect to, and when. Written by redis_dial.c only. */
+struct redis_dial {
+    struct addr addr; /* of the last try */
+    struct resolve *resolve;
+    size_t address; /* index of the name's address to try next; only counts up */
+    char *primary;  /* that Sentinels or MOVED named; NULL: none so far */
+    uint16_t primary_port;
+    bool is_asking; /* for the primary, to connect to it */
+    struct timer backoff;
+    uint64_t backoff_ms;
+    /* Reasons that kept a link from coming up and have been logged in this outage. */
+    bool closes_told[CLOSE_REASON_COUNT], faults_told[TLS_FAULT_OTHER + 1];
+};
+
+/* What is known of the server that answers. Written by redis_greeting.c only. */
+struct redis_greeting {
+    char sha[SCRIPT_COUNT][SHA_BYTES];
+    char run_id[RUN_ID_BYTES_MAX];
+    size_t run_id_len;
+    int left;            /* answers awaited before the epoch can be opened */
+    uint64_t checked_us; /* time of the last redis_check_again; 0: never */
+    char epoch[BROKER_EPOCH_BYTES_MAX];
+    size_t epoch_len; /* 0: none was opened so far */
+};
+
+/* What is wrong, and which of it was logged. Written by redis_trouble.c only. */
+struct redis_trouble {
+    bool told;              /* something was, since the link last worked */
+    bool proven;            /* it was up once, so a present problem may pass */
+    bool unusable;          /* it cannot be used, and the watcher was told */
+    bool unfit;             /* it was up once and cannot be used now: the text says why */
+    char *text;             /* that of broker.trouble */
+    uint64_t denied_us;     /* time at which a missing permission broke the links; 0: never */
+    uint32_t invalid_count; /* invalid answers since a link was last good for a while */
+    bool invalid_told;
+    uint64_t spoiled_told_us; /* time of the last log line about foreign data; 0: none */
+    uint64_t spoiled_count;   /* cases since then */
+};
+
+/* Calls made while the link is down are answered later, with NULL. Written by redis.c only. */
+struct redis_refusals {
+    struct list waiting;
+    struct task flush;
+};
+
+/* Written by redis_publish.c only. */
+struct redis_publishing {
+    struct list waiting, flying; /* flying: in the call under way */
+    struct list held_back;       /* to be logged, older than those waiting: while Redis has no memory for them */
+    size_t backlog_bytes;        /* of all three */
+    uint64_t call_number;        /* of the last publishing call */
+    bool call_out, rebase;
+    struct task flush;
+    struct timer retry;
+    uint64_t full_told_us, full_count; /* the last log line about refused publishes, and how many since then */
+};
+
+/* Reads on the command link. Written by redis_log.c only. */
+struct redis_reading {
+    struct list waiting;
+    size_t out, bytes_out;
+    struct task flush;
+};
+
+/* What comes by the subscriber link. Written by redis_feed.c only. */
+struct redis_pushes {
+    uint64_t number;            /* of that link; answers for an earlier one may still arrive through the inbox */
+    uint64_t top;               /* the highest seq that it brought */
+    struct redis_window window; /* subscriptions */
+    struct list fences;         /* rooms whose subscription was confirmed this turn */
+    size_t fence_count;
+    struct task fence_flush;
+};
+
+/* Written by redis_present.c only. */
+struct redis_presence {
+    struct redis_window window; /* entries and departures under way */
+    struct pending calls;
+};
+
 /* How full Redis is. Written by redis_memory.c only. */
 struct redis_memory {
     uint64_t store_bytes_max; /* that of the bounds, or derived from Redis' maxmemory */
@@ -95,76 +189,25 @@ struct redis_broker {
     struct net *net;
     struct loop *loop;
     struct redis_url url;
+    struct broker_bounds bounds;
     struct tls_client *tls; /* NULL: plain */
-    char *prefix, *instance;
-    /* Made from those. */
-    char *key_prefix, *state_key, *publisher_key, *recent_key, *lives_key, *away_key, *rooms_key, *sizes_key,
-        *heres_key;
-    char *inbox;
+    uint8_t state;          /* enum redis_state; redis_move */
+    bool destroying;
     struct redis_link commands, feed;
+    struct redis_names names;
+    struct redis_dial dial;
     struct redis_port port;
     struct redis_sentinel sentinel; /* unused without Sentinels */
-    struct addr addr;               /* of the last try */
-    struct resolve *resolve;
     struct redis_cluster cluster;
-    size_t address; /* index of the name's address to try next; only counts up */
-    struct timer backoff;
-    uint64_t backoff_ms;
-    uint8_t state; /* enum redis_state */
-    bool destroying, complained;
-    bool proven;            /* it was up once, so a present problem may pass */
-    bool unusable;          /* it cannot be used, and the watcher was told */
-    bool unfit;             /* it was up once and cannot be used now: the trouble says why */
-    uint64_t denied_us;     /* time at which a missing permission broke the links; 0: never */
-    uint64_t checked_us;    /* time of the last redis_check_again; 0: never */
-    uint32_t invalid_count; /* invalid answers since a link was last good for a while */
-    bool invalid_told;
-    uint64_t spoiled_told_us;          /* time of the last log line about foreign data; 0: none */
-    uint64_t spoiled_count;            /* cases since then */
-    uint64_t full_told_us, full_count; /* the same for refused publishes */
-    char *trouble_text;                /* the text of broker.trouble */
-    char *primary;                     /* that Sentinels or MOVED named; NULL: none so far */
-    uint16_t primary_port;
-    bool is_asking; /* for the primary, to connect to it */
-    /* Reasons that kept a link from coming up and have been logged. */
-    bool closes_told[CLOSE_REASON_COUNT], faults_told[TLS_FAULT_OTHER + 1];
-    char sha[SCRIPT_COUNT][SHA_BYTES];
-    char run_id[RUN_ID_BYTES_MAX];
-    size_t run_id_len;
-    int greetings_left; /* answers awaited before the epoch can be opened */
-    char epoch[BROKER_EPOCH_BYTES_MAX];
-    size_t epoch_len;
-    uint64_t life_number;
-    char life[LIFE_BYTES_MAX]; /* this instance's name from one `up` to the next `down`: `<instance>:<number>` */
-    char *of_key;              /* the set of what that life has */
-    /* Publishing: redis_publish.c. */
-    struct list publishes, flying; /* waiting; in the call under way */
-    struct list held_back;         /* to be logged, older than those waiting: while Redis has no memory for them */
-    size_t backlog_bytes;
-    uint64_t call_number; /* of the last publishing call */
-    bool call_out, rebase;
-    struct task publish_flush;
-    struct timer publish_retry;
-    struct broker_bounds bounds;
+    struct redis_greeting greeting;
+    struct redis_trouble trouble;
     struct redis_memory memory;
-    /* Reading: redis_log.c. */
-    struct list reads; /* that wait */
-    size_t reads_out, reads_bytes_out;
-    struct task read_flush;
-    /* The feed: redis_feed.c. */
-    uint64_t feed_number; /* of the subscriber link; answers for an earlier link may still arrive through the inbox */
-    uint64_t feed_top;    /* the highest seq that it brought */
-    struct redis_window subscriptions;
-    struct list fences; /* rooms whose subscription was confirmed this turn */
-    size_t fence_count;
-    struct task fence_flush;
     struct redis_pulse pulse;
-    /* Presence: redis_present.c. */
-    struct redis_window presence;
-    struct pending present_calls;
-    /* Calls made while the link is down are answered later. */
-    struct list refused;
-    struct task refuse;
+    struct redis_publishing publishing;
+    struct redis_reading reading;
+    struct redis_pushes pushes;
+    struct redis_presence presence;
+    struct redis_refusals refusals;
     struct redis_giving *giving; /* redis_record.c: the record that is being given, during that call; NULL: none */
 };
 
@@ -172,6 +215,31 @@ static inline struct redis_broker *redis_of(struct broker *broker)
 {
     return container_of(broker, struct redis_broker, broker);
 }
+
+/* redis_names.c */
+void redis_names_init(struct redis_broker *redis, const char *prefix, const char *instance);
+/* Each time the links come up, this instance begins another life. The new life takes over presence and leases of the
+ * one before; another instance cleans up the rest. Numbers of lives rise, so late messages of an earlier one are
+ * recognized. */
+void redis_names_life_begin(struct redis_broker *redis);
+void redis_names_finish(struct redis_names *names);
+
+/* redis_dial.c */
+void redis_dial_init(struct redis_broker *redis);
+/* Connects after a backoff. */
+void redis_dial_again(struct redis_broker *redis);
+/* The links did not come up as far as a greeting that ends well: says why, once for each reason in an outage. Another
+ * address is tried next. */
+void redis_dial_failed(struct redis_broker *redis, const struct redis_link *link);
+/* The links are up: the next outage is logged again. */
+void redis_dial_up(struct redis_broker *redis);
+/* They have been up for a while: the next outage begins with the shortest backoff. */
+void redis_dial_good(struct redis_broker *redis);
+/* The node that a cluster named, to connect to from now on; `host` is copied. NULL data: the one named before is
+ * forgotten. */
+void redis_dial_primary(struct redis_broker *redis, struct span host, uint16_t port);
+void redis_dial_stop(struct redis_broker *redis);
+void redis_dial_finish(struct redis_dial *dial);
 
 /* redis_eval.c: an EVALSHA in the making. */
 struct eval {
@@ -233,13 +301,14 @@ void redis_port_end(struct redis_broker *redis);
 void redis_port_finish(struct redis_port *port);
 
 /* redis.c */
+void redis_move(struct redis_broker *redis, enum redis_state state);
 /* The greeting is done. `previous`: the epoch before, empty if it is the same. `last` and `refused`: number of this
  * publisher's last call, and the entries of it that were refused. */
 void redis_up(struct redis_broker *redis, struct span previous, uint64_t previous_end, uint64_t last,
               struct answer *refused);
 /* Breaks both links: they come up again after a backoff. */
 void redis_break(struct redis_broker *redis, enum close_reason reason);
-/* The link has been up for a while: earlier trouble is over. */
+/* The link has been up for a while: earlier invalid answers are over. */
 void redis_is_good(struct redis_broker *redis);
 /* Answers from the loop with NULL: the link is down. */
 void redis_refuse(struct redis_broker *redis, redis_reply_fn *answer, void *arg);
@@ -247,6 +316,15 @@ void redis_refuse(struct redis_broker *redis, redis_reply_fn *answer, void *arg)
 struct span redis_info_get(struct span info, struct span name);
 
 /* redis_trouble.c */
+/* Notes that something is wrong. True for the first time since the link last worked: it is to be logged then. */
+bool redis_complains(struct redis_broker *redis);
+/* The link works, so the next complaint is logged again. */
+void redis_complaint_over(struct redis_broker *redis);
+/* The links are up: a fault that was not a lasting one is over. */
+void redis_trouble_up(struct redis_broker *redis);
+/* They have been up for a while: earlier invalid answers are over. */
+void redis_trouble_good(struct redis_broker *redis);
+void redis_trouble_finish(struct redis_trouble *trouble);
 /* Only the operator can help: logs `why` once for each outage, and breaks the links, which are tried again after a
  * backoff. If the broker was never up, tells the watcher; else sets the trouble until it is up again. */
 void redis_unusable(struct redis_broker *redis, const char *why);
@@ -297,6 +375,8 @@ bool redis_epoch_is_ours(const struct redis_broker *redis, struct span epoch);
 /* What the feed says of the counter: false if it falls, which it cannot. */
 bool redis_feed_rises_to(struct redis_broker *redis, uint64_t position);
 void redis_feed_init(struct redis_broker *redis);
+/* Another subscriber link is open: answers for an earlier one do not count. */
+void redis_feed_begin(struct redis_broker *redis);
 void redis_subscribe(struct broker *broker, struct span room);
 void redis_unsubscribe(struct broker *broker, struct span room);
 void redis_feed_received(struct redis_broker *redis, const struct resp *reply);

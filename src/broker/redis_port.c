@@ -74,7 +74,7 @@ static void on_closed(struct conn *conn, enum close_reason reason)
     /* A fault of its certificate, or an alert, is TLS, too. */
     if (fault != TLS_FAULT_NONE && fault != TLS_FAULT_NOT_TLS && fault != TLS_FAULT_OTHER)
         port->why = SPEAKS_TLS;
-    if (port->why != NULL && !redis->destroying && !redis->proven)
+    if (port->why != NULL && !redis->destroying && !redis->trouble.proven)
         redis_unusable(redis, port->why);
 }
 
@@ -87,14 +87,14 @@ static void probe(struct redis_broker *redis, const struct tls_client *tls)
     port->why = NULL;
     conn_init(&port->conn, redis->net, &events, &limits);
     if (tls != NULL)
-        conn_connect_tls(&port->conn, &redis->addr, tls);
+        conn_connect_tls(&port->conn, &redis->dial.addr, tls);
     else
-        conn_connect(&port->conn, &redis->addr);
+        conn_connect(&port->conn, &redis->dial.addr);
 }
 
 static bool may_ask(const struct redis_broker *redis)
 {
-    return !redis->port.busy && !redis->proven && !redis->unusable && redis->url.host != NULL;
+    return !redis->port.busy && !redis->trouble.proven && !redis->trouble.unusable && redis->url.host != NULL;
 }
 
 void redis_port_cut(struct redis_broker *redis)
@@ -125,7 +125,7 @@ void redis_port_init(struct redis_port *port)
 
 void redis_port_connecting(struct redis_broker *redis)
 {
-    if (redis->tls != NULL && !redis->proven)
+    if (redis->tls != NULL && !redis->trouble.proven)
         timer_start(redis->loop, &redis->port.silence, LOOP_MS(SILENT_MS));
 }
 

@@ -13,8 +13,8 @@ struct present_call {
 
 void redis_present_init(struct redis_broker *redis)
 {
-    redis_window_init(&redis->presence, &redis->commands);
-    pending_init(&redis->present_calls, redis->feed_number);
+    redis_window_init(&redis->presence.window, &redis->commands);
+    pending_init(&redis->presence.calls, redis->pushes.number);
 }
 
 static void changed(void *arg, const struct resp *reply)
@@ -39,20 +39,20 @@ static void change(struct redis_broker *redis, struct span what, struct span roo
     redis_channel(&channel, redis, room);
     eval_start(&eval, redis, SCRIPT_PRESENT, 5, 9);
     eval_add_key(&eval, redis, "here", room);
-    eval_add(&eval, span_str(redis->away_key));
-    eval_add(&eval, span_str(redis->of_key));
-    eval_add(&eval, span_str(redis->lives_key));
-    eval_add(&eval, span_str(redis->heres_key));
+    eval_add(&eval, span_str(redis->names.away));
+    eval_add(&eval, span_str(redis->names.of_life));
+    eval_add(&eval, span_str(redis->names.lives));
+    eval_add(&eval, span_str(redis->names.heres));
     eval_add(&eval, what);
     eval_add(&eval, room);
     eval_add(&eval, who->sid);
     eval_add(&eval, who->data);
-    eval_add(&eval, span_str(redis->life));
+    eval_add(&eval, span_str(redis->names.life));
     eval_add(&eval, buf_span(&channel));
-    eval_add(&eval, span_str(redis->key_prefix));
+    eval_add(&eval, span_str(redis->names.prefix));
     eval_add_u64(&eval, AWAY_MS);
     eval_add_u64(&eval, who->generation);
-    eval_send_within(&eval, &redis->presence, changed, redis);
+    eval_send_within(&eval, &redis->presence.window, changed, redis);
     buf_finish(&channel);
 }
 
@@ -94,14 +94,14 @@ void redis_present_list(struct broker *broker, struct span room, uint64_t cursor
         redis_refuse(redis, lost, call);
         return;
     }
-    uint64_t number = pending_add(&redis->present_calls, &call->pending);
+    uint64_t number = pending_add(&redis->presence.calls, &call->pending);
     eval_start(&eval, redis, SCRIPT_PRESENT_LIST, 1, 4);
     eval_add_key(&eval, redis, "here", room);
-    eval_add(&eval, span_str(redis->inbox));
+    eval_add(&eval, span_str(redis->names.inbox));
     eval_add_u64(&eval, number);
     eval_add_u64(&eval, cursor);
     eval_add_u64(&eval, limit);
-    eval_send_within(&eval, &redis->presence, listed, redis);
+    eval_send_within(&eval, &redis->presence.window, listed, redis);
 }
 
 /* `<bytes of sid> <bytes of data>\n<sid><data>`, one behind the other. */
@@ -144,8 +144,8 @@ bool redis_present_received(struct redis_broker *redis, struct words *words)
     ok = ok && words_are_good(words) && members_decode(words, &presence);
     struct pending_call *taken;
     /* An answer to a call from before the link broke is dropped. */
-    while (ok && pending_knows(&redis->present_calls, number) &&
-           (taken = pending_take(&redis->present_calls, number)) != NULL) {
+    while (ok && pending_knows(&redis->presence.calls, number) &&
+           (taken = pending_take(&redis->presence.calls, number)) != NULL) {
         struct present_call *call = container_of(taken, struct present_call, pending);
         if (taken->number < number) {
             lost(call, NULL);
@@ -161,7 +161,7 @@ bool redis_present_received(struct redis_broker *redis, struct words *words)
 void redis_present_down(struct redis_broker *redis)
 {
     struct pending_call *taken;
-    redis_window_drop(&redis->presence);
-    while ((taken = pending_take(&redis->present_calls, UINT64_MAX)) != NULL)
+    redis_window_drop(&redis->presence.window);
+    while ((taken = pending_take(&redis->presence.calls, UINT64_MAX)) != NULL)
         lost(container_of(taken, struct present_call, pending), NULL);
 }

@@ -82,7 +82,7 @@ static void add_slot(struct eval *eval, const struct redis_broker *redis, const 
     struct buf target = {0};
     struct span room = room_of(first);
     if (broker_room_is_owned(room)) {
-        buf_printf(&target, "@%sowner:", redis->key_prefix);
+        buf_printf(&target, "@%sowner:", redis->names.prefix);
         buf_append(&target, room);
     } else {
         redis_channel(&target, redis, room);
@@ -122,7 +122,7 @@ static void call_send(struct redis_broker *redis)
     struct slots slots = {.count = 0};
     struct eval eval;
     size_t entries = 0;
-    list_each (node, &redis->flying) {
+    list_each (node, &redis->publishing.flying) {
         struct waiting_publish *publish = container_of(node, struct waiting_publish, node);
         publish->slot = slot_of(&slots, publish);
         publish->result = BROKER_OK;
@@ -130,8 +130,8 @@ static void call_send(struct redis_broker *redis)
     }
     eval_start(&eval, redis, SCRIPT_PUBLISH, KEYS_BEFORE + KEYS_SLOT * slots.count,
                ARGS_BEFORE + ARGS_SLOT * slots.count + ARGS_ENTRY * entries);
-    const char *const keys[] = {redis->state_key, redis->publisher_key, redis->recent_key, redis->rooms_key,
-                                redis->sizes_key};
+    const char *const keys[] = {redis->names.state, redis->names.publisher, redis->names.recent, redis->names.rooms,
+                                redis->names.sizes};
     for (size_t i = 0; i < KEYS_BEFORE; i++)
         eval_add(&eval, span_str(keys[i]));
     for (uint32_t i = 0; i < slots.count; i++) {
@@ -139,19 +139,19 @@ static void call_send(struct redis_broker *redis)
         eval_add_key(&eval, redis, "room", room_of(slots.first[i]));
         eval_add_key(&eval, redis, "names", room_of(slots.first[i]));
     }
-    eval_add(&eval, span_of(redis->epoch, redis->epoch_len));
-    eval_add_u64(&eval, redis->call_number);
-    eval_add_u64(&eval, redis->rebase);
+    eval_add(&eval, span_of(redis->greeting.epoch, redis->greeting.epoch_len));
+    eval_add_u64(&eval, redis->publishing.call_number);
+    eval_add_u64(&eval, redis->publishing.rebase);
     eval_add_u64(&eval, slots.count);
     eval_add_u64(&eval, redis->bounds.rooms_max);
     eval_add_u64(&eval, redis->memory.store_bytes_max);
     eval_add_u64(&eval, (uint64_t)redis->memory.pressure);
     for (uint32_t i = 0; i < slots.count; i++)
         add_slot(&eval, redis, slots.first[i]);
-    list_each (node, &redis->flying) {
+    list_each (node, &redis->publishing.flying) {
         add_entry(&eval, container_of(node, struct waiting_publish, node));
     }
-    redis->call_out = true;
+    redis->publishing.call_out = true;
     eval_send(&eval, redis, answered, redis);
 }
 
@@ -162,7 +162,7 @@ static bool hold_back(struct redis_broker *redis, struct waiting_publish *publis
 {
     if (redis->memory.pressure < 2 || publish->retention.entries_max == 0)
         return false;
-    list_append(&redis->held_back, &publish->node);
+    list_append(&redis->publishing.held_back, &publish->node);
     wait_tell(redis);
     return true;
 }
@@ -170,10 +170,10 @@ static bool hold_back(struct redis_broker *redis, struct waiting_publish *publis
 /* There is memory again: they go first, in their order. */
 static void held_back_release(struct redis_broker *redis)
 {
-    while (!list_empty(&redis->held_back)) {
-        struct list *last = redis->held_back.prev;
+    while (!list_empty(&redis->publishing.held_back)) {
+        struct list *last = redis->publishing.held_back.prev;
         list_remove(last);
-        list_prepend(&redis->publishes, last);
+        list_prepend(&redis->publishing.waiting, last);
     }
 }
 
@@ -184,29 +184,30 @@ static void call_begin(struct redis_broker *redis)
     struct list *node;
     if (redis->memory.pressure < 2)
         held_back_release(redis);
-    while (entries < BATCH_ENTRIES_MAX && bytes < BATCH_BYTES_MAX && (node = list_take(&redis->publishes)) != NULL) {
+    while (entries < BATCH_ENTRIES_MAX && bytes < BATCH_BYTES_MAX &&
+           (node = list_take(&redis->publishing.waiting)) != NULL) {
         struct waiting_publish *publish = container_of(node, struct waiting_publish, node);
         if (hold_back(redis, publish))
             continue;
         bytes += bytes_of(publish);
-        list_append(&redis->flying, node);
+        list_append(&redis->publishing.flying, node);
         entries++;
     }
-    if (!list_empty(&redis->held_back)) {
+    if (!list_empty(&redis->publishing.held_back)) {
         redis_memory_look_soon(redis);
-        timer_start(redis->loop, &redis->publish_retry, LOOP_MS(RETRY_MS));
+        timer_start(redis->loop, &redis->publishing.retry, LOOP_MS(RETRY_MS));
     }
     if (entries == 0)
         return;
-    redis->call_number++;
-    redis->rebase = false;
+    redis->publishing.call_number++;
+    redis->publishing.rebase = false;
     call_send(redis);
 }
 
 static void publish_flush(struct task *task)
 {
-    struct redis_broker *redis = container_of(task, struct redis_broker, publish_flush);
-    if (redis->state == REDIS_UP && !redis->call_out && list_empty(&redis->flying))
+    struct redis_broker *redis = container_of(task, struct redis_broker, publishing.flush);
+    if (redis->state == REDIS_UP && !redis->publishing.call_out && list_empty(&redis->publishing.flying))
         call_begin(redis);
 }
 
@@ -215,40 +216,40 @@ static void publish_flush(struct task *task)
 static void waiting_put_back(struct redis_broker *redis)
 {
     bool any = false;
-    for (struct list *node = redis->flying.prev, *before; node != &redis->flying; node = before) {
+    for (struct list *node = redis->publishing.flying.prev, *before; node != &redis->publishing.flying; node = before) {
         struct waiting_publish *publish = container_of(node, struct waiting_publish, node);
         before = node->prev;
         if (!publish->waits)
             continue;
         publish->waits = false;
         list_remove(node);
-        list_prepend(&redis->publishes, node);
+        list_prepend(&redis->publishing.waiting, node);
         any = true;
     }
     if (any)
-        timer_start(redis->loop, &redis->publish_retry, LOOP_MS(RETRY_MS));
+        timer_start(redis->loop, &redis->publishing.retry, LOOP_MS(RETRY_MS));
 }
 
 static void call_accepted(struct redis_broker *redis)
 {
     struct list *node;
     waiting_put_back(redis);
-    while ((node = list_take(&redis->flying)) != NULL) {
+    while ((node = list_take(&redis->publishing.flying)) != NULL) {
         struct waiting_publish *publish = container_of(node, struct waiting_publish, node);
-        redis->backlog_bytes -= bytes_of(publish);
+        redis->publishing.backlog_bytes -= bytes_of(publish);
         if (publish->done != NULL)
             publish->done(publish->arg, publish->result);
         free(publish);
     }
-    loop_at_flush(redis->loop, &redis->publish_flush);
+    loop_at_flush(redis->loop, &redis->publishing.flush);
 }
 
 static void retry(struct timer *timer)
 {
-    struct redis_broker *redis = container_of(timer, struct redis_broker, publish_retry);
-    if (redis->state != REDIS_UP || redis->call_out)
+    struct redis_broker *redis = container_of(timer, struct redis_broker, publishing.retry);
+    if (redis->state != REDIS_UP || redis->publishing.call_out)
         return;
-    if (list_empty(&redis->flying))
+    if (list_empty(&redis->publishing.flying))
         call_begin(redis);
     else
         call_send(redis);
@@ -258,10 +259,10 @@ static void retry(struct timer *timer)
 static bool may_tell(struct redis_broker *redis)
 {
     uint64_t now = loop_now_us(redis->loop);
-    redis->full_count++;
-    if (redis->full_told_us != 0 && now - redis->full_told_us < LOOP_MS(SPOILED_TELL_MS))
+    redis->publishing.full_count++;
+    if (redis->publishing.full_told_us != 0 && now - redis->publishing.full_told_us < LOOP_MS(SPOILED_TELL_MS))
         return false;
-    redis->full_told_us = now;
+    redis->publishing.full_told_us = now;
     return true;
 }
 
@@ -270,9 +271,10 @@ static void wait_tell(struct redis_broker *redis)
     redis_memory_look_soon(redis);
     if (!may_tell(redis))
         return;
-    log_event(LOG_WARNING, "Redis' memory is used up: what is to be logged waits", LOG_N("times", redis->full_count),
+    log_event(LOG_WARNING, "Redis' memory is used up: what is to be logged waits",
+              LOG_N("times", redis->publishing.full_count),
               LOG_C("cure", "raise its maxmemory, or keep less: `log:` of the namespaces, `limits: log_bytes`"));
-    redis->full_count = 0;
+    redis->publishing.full_count = 0;
 }
 
 static void refusal_tell(struct redis_broker *redis, const struct waiting_publish *publish, struct span key)
@@ -286,11 +288,11 @@ static void refusal_tell(struct redis_broker *redis, const struct waiting_publis
     if (!may_tell(redis))
         return;
     log_event(LOG_WARNING, "publishes are refused: the service's storage is full",
-              LOG_C("why", broker_refusal_text(publish->result)), LOG_N("refused", redis->full_count),
+              LOG_C("why", broker_refusal_text(publish->result)), LOG_N("refused", redis->publishing.full_count),
               LOG_S("room", span_sub(room_of(publish), 0, 64)), LOG_N("store_bytes_max", redis->memory.store_bytes_max),
               LOG_N("rooms_max", redis->bounds.rooms_max),
               LOG_C("cure", "raise the limits and Redis' maxmemory, or keep less: `log:` of the namespaces"));
-    redis->full_count = 0;
+    redis->publishing.full_count = 0;
 }
 
 /* Each refused entry: its place in the call from 1, why, and the key that is spoiled. Places rise. */
@@ -301,7 +303,7 @@ static bool refusals_take(struct redis_broker *redis, struct answer *answer)
         enum broker_result result;
     } table[] = {
         {"bytes", BROKER_FULL}, {"rooms", BROKER_FULL_ROOMS}, {"taken", BROKER_TAKEN}, {"spoiled", BROKER_SPOILED}};
-    struct list *node = &redis->flying;
+    struct list *node = &redis->publishing.flying;
     uint64_t at = 0;
     while (answer->at < answer->count && !answer->bad) {
         uint64_t place = answer_number(answer);
@@ -313,7 +315,7 @@ static bool refusals_take(struct redis_broker *redis, struct answer *answer)
         bool waits = span_equal(why, SPAN_LIT("wait"));
         if (place <= at || (result == BROKER_OK && !waits))
             return false;
-        while (at < place && (node = node->next) != &redis->flying)
+        while (at < place && (node = node->next) != &redis->publishing.flying)
             at++;
         if (at != place)
             return false;
@@ -340,7 +342,7 @@ static void call_repeated(struct redis_broker *redis, struct answer *answer)
 static void answered(void *arg, const struct resp *reply)
 {
     struct redis_broker *redis = arg;
-    redis->call_out = false;
+    redis->publishing.call_out = false;
     if (reply == NULL)
         return; /* the link broke: what flies is repeated once it is up again */
     if (redis_is_spoiled(redis, reply, "publishing")) {
@@ -349,22 +351,22 @@ static void answered(void *arg, const struct resp *reply)
     }
     if (redis_is_error(redis, reply, "publishing")) {
         redis_memory_look_soon(redis); /* it may be out of memory: then it is time to refuse */
-        timer_start(redis->loop, &redis->publish_retry, LOOP_MS(RETRY_MS));
+        timer_start(redis->loop, &redis->publishing.retry, LOOP_MS(RETRY_MS));
         return;
     }
     struct answer answer = answer_of(reply);
     bool accepted = answer_flag(&answer);
     uint64_t last = answer_number(&answer);
-    if (!answer.bad && accepted && last == redis->call_number && refusals_take(redis, &answer)) {
-        redis->complained = false;
+    if (!answer.bad && accepted && last == redis->publishing.call_number && refusals_take(redis, &answer)) {
+        redis_complaint_over(redis);
         call_accepted(redis);
-    } else if (accepted || answer.bad || last > redis->call_number) {
+    } else if (accepted || answer.bad || last > redis->publishing.call_number) {
         redis_invalid(redis, "the answer to publishing");
-    } else if (last == redis->call_number) {
+    } else if (last == redis->publishing.call_number) {
         call_repeated(redis, &answer);
-    } else if (!redis->rebase) {
+    } else if (!redis->publishing.rebase) {
         /* The server has forgotten our last call: it lost data, or this instance was silent for long. */
-        redis->rebase = true;
+        redis->publishing.rebase = true;
         call_send(redis);
     } else {
         redis_invalid(redis, "the answer to publishing"); /* to be asked again for ever */
@@ -375,7 +377,7 @@ bool redis_publish(struct broker *broker, const struct broker_publish *publish, 
 {
     struct redis_broker *redis = redis_of(broker);
     size_t bytes = publish->room.len + publish->audience.len + publish->body.len + publish->id.len;
-    if (bytes > ENTRY_BYTES_MAX || redis->backlog_bytes + bytes > BROKER_BACKLOG_BYTES_MAX)
+    if (bytes > ENTRY_BYTES_MAX || redis->publishing.backlog_bytes + bytes > BROKER_BACKLOG_BYTES_MAX)
         return false;
     struct waiting_publish *waiting = mem_zero(1, sizeof *waiting + bytes);
     waiting->done = done;
@@ -394,31 +396,31 @@ bool redis_publish(struct broker *broker, const struct broker_publish *publish, 
     waiting->body_len = publish->body.len;
     waiting->id_len = publish->id.len;
     list_init(&waiting->node);
-    list_append(&redis->publishes, &waiting->node);
-    redis->backlog_bytes += bytes_of(waiting);
-    loop_at_flush(redis->loop, &redis->publish_flush);
+    list_append(&redis->publishing.waiting, &waiting->node);
+    redis->publishing.backlog_bytes += bytes_of(waiting);
+    loop_at_flush(redis->loop, &redis->publishing.flush);
     return true;
 }
 
 void redis_publish_init(struct redis_broker *redis)
 {
-    list_init(&redis->publishes);
-    list_init(&redis->flying);
-    list_init(&redis->held_back);
-    task_init(&redis->publish_flush, publish_flush);
-    timer_init(&redis->publish_retry, retry);
+    list_init(&redis->publishing.waiting);
+    list_init(&redis->publishing.flying);
+    list_init(&redis->publishing.held_back);
+    task_init(&redis->publishing.flush, publish_flush);
+    timer_init(&redis->publishing.retry, retry);
 }
 
 void redis_publish_resume(struct redis_broker *redis, uint64_t last, struct answer *refused)
 {
-    if (list_empty(&redis->flying)) {
-        loop_at_flush(redis->loop, &redis->publish_flush);
-    } else if (last == redis->call_number) {
+    if (list_empty(&redis->publishing.flying)) {
+        loop_at_flush(redis->loop, &redis->publishing.flush);
+    } else if (last == redis->publishing.call_number) {
         call_repeated(redis, refused);
-    } else if (last > redis->call_number) {
+    } else if (last > redis->publishing.call_number) {
         redis_invalid(redis, "the number of our last call");
     } else {
-        redis->rebase = last != redis->call_number - 1;
+        redis->publishing.rebase = last != redis->publishing.call_number - 1;
         call_send(redis);
     }
 }
@@ -436,9 +438,9 @@ static void drop_all(struct list *publishes)
 
 void redis_publish_finish(struct redis_broker *redis)
 {
-    task_cancel(&redis->publish_flush);
-    timer_stop(redis->loop, &redis->publish_retry);
-    drop_all(&redis->flying);
-    drop_all(&redis->held_back);
-    drop_all(&redis->publishes);
+    task_cancel(&redis->publishing.flush);
+    timer_stop(redis->loop, &redis->publishing.retry);
+    drop_all(&redis->publishing.flying);
+    drop_all(&redis->publishing.held_back);
+    drop_all(&redis->publishing.waiting);
 }

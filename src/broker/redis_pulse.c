@@ -41,8 +41,9 @@ static void probe_send(struct redis_broker *redis, uint64_t number)
 {
     struct buf message = {0};
     buf_printf(&message, "probe %llu\n", (unsigned long long)number);
-    redis_link_send(&redis->commands, (struct span[]){SPAN_LIT("PUBLISH"), span_str(redis->inbox), buf_span(&message)},
-                    3, probe_sent, redis);
+    redis_link_send(&redis->commands,
+                    (struct span[]){SPAN_LIT("PUBLISH"), span_str(redis->names.inbox), buf_span(&message)}, 3,
+                    probe_sent, redis);
     buf_finish(&message);
 }
 
@@ -82,21 +83,21 @@ static void pulse_send(struct redis_broker *redis)
 {
     struct eval eval;
     eval_start(&eval, redis, SCRIPT_PULSE, 8, 7);
-    eval_add(&eval, span_str(redis->state_key));
-    eval_add(&eval, span_str(redis->lives_key));
-    eval_add(&eval, span_str(redis->recent_key));
-    eval_add(&eval, span_str(redis->away_key));
-    eval_add(&eval, span_str(redis->of_key));
-    eval_add(&eval, span_str(redis->rooms_key));
-    eval_add(&eval, span_str(redis->sizes_key));
-    eval_add(&eval, span_str(redis->heres_key));
-    eval_add(&eval, span_str(redis->life));
+    eval_add(&eval, span_str(redis->names.state));
+    eval_add(&eval, span_str(redis->names.lives));
+    eval_add(&eval, span_str(redis->names.recent));
+    eval_add(&eval, span_str(redis->names.away));
+    eval_add(&eval, span_str(redis->names.of_life));
+    eval_add(&eval, span_str(redis->names.rooms));
+    eval_add(&eval, span_str(redis->names.sizes));
+    eval_add(&eval, span_str(redis->names.heres));
+    eval_add(&eval, span_str(redis->names.life));
     eval_add_u64(&eval, LIFE_MS);
     eval_add_u64(&eval, GONE_MS);
-    eval_add(&eval, span_str(redis->inbox));
+    eval_add(&eval, span_str(redis->names.inbox));
     eval_add_u64(&eval, pending_number_next(&redis->pulse.probes));
-    eval_add(&eval, span_str(redis->key_prefix));
-    eval_add(&eval, span_of(redis->epoch, redis->epoch_len));
+    eval_add(&eval, span_str(redis->names.prefix));
+    eval_add(&eval, span_of(redis->greeting.epoch, redis->greeting.epoch_len));
     eval_send(&eval, redis, pulsed, redis);
 }
 

@@ -59,8 +59,8 @@ static bool call_start(struct eval *eval, enum redis_script script, size_t args,
     }
     eval_start(eval, redis, script, 3, args);
     eval_add_key(eval, redis, "session", sid);
-    eval_add(eval, span_str(redis->lives_key));
-    eval_add(eval, span_str(redis->state_key));
+    eval_add(eval, span_str(redis->names.lives));
+    eval_add(eval, span_str(redis->names.state));
     return true;
 }
 
@@ -98,8 +98,8 @@ static void pass(struct broker *broker, struct span sid, uint64_t ticket, const 
         return;
     leases_encode(&leases, passing);
     eval_add_u64(&eval, ticket);
-    eval_add(&eval, span_str(redis->life));
-    eval_add(&eval, span_str(redis->inbox));
+    eval_add(&eval, span_str(redis->names.life));
+    eval_add(&eval, span_str(redis->names.inbox));
     eval_add(&eval, passing->record);
     eval_add(&eval, buf_span(&leases));
     eval_add(&eval, passing->awaits_pong ? SPAN_LIT("1") : SPAN_LIT("0"));
@@ -123,8 +123,8 @@ static void ask(struct broker *broker, struct span sid, uint64_t ticket, enum re
     if (!call_start(&eval, SCRIPT_RECORD_ASK, 7, sid, call))
         return;
     eval_add_u64(&eval, ticket);
-    eval_add(&eval, span_str(redis->inbox));
-    eval_add(&eval, span_str(redis->life));
+    eval_add(&eval, span_str(redis->names.inbox));
+    eval_add(&eval, span_str(redis->names.life));
     add_want(&eval, want);
     eval_add_u64(&eval, hold_ms);
     eval_add(&eval, sid);
@@ -142,7 +142,7 @@ static void end_call(struct broker *broker, struct span sid, struct span what, u
         return;
     eval_add(&eval, what);
     eval_add_u64(&eval, ticket);
-    eval_add(&eval, span_str(redis->life));
+    eval_add(&eval, span_str(redis->names.life));
     eval_add_u64(&eval, ms);
     eval_add(&eval, sid);
     eval_send(&eval, redis, answered, call);

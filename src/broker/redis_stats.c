@@ -56,7 +56,8 @@ static void told(void *arg, const struct resp *reply)
     redis_memory_seen(redis, reply->text);
     call->stats.memory_bytes = number_get(reply->text, SPAN_LIT("used_memory:"));
     call->stats.memory_bytes_max = number_get(reply->text, SPAN_LIT("maxmemory:"));
-    redis_link_send(&redis->commands, (struct span[]){SPAN_LIT("ZCARD"), span_str(redis->lives_key)}, 2, counted, call);
+    redis_link_send(&redis->commands, (struct span[]){SPAN_LIT("ZCARD"), span_str(redis->names.lives)}, 2, counted,
+                    call);
 }
 
 void redis_stats(struct broker *broker, broker_stats_fn *done, void *arg)

@@ -6,6 +6,42 @@
 #include "base/mem.h"
 #include "broker/redis_parts.h"
 
+bool redis_complains(struct redis_broker *redis)
+{
+    bool first = !redis->trouble.told;
+    redis->trouble.told = true;
+    return first;
+}
+
+void redis_complaint_over(struct redis_broker *redis)
+{
+    redis->trouble.told = false;
+}
+
+void redis_trouble_up(struct redis_broker *redis)
+{
+    struct redis_trouble *trouble = &redis->trouble;
+    redis_complaint_over(redis);
+    trouble->proven = true;
+    if (trouble->unfit && !redis->memory.evicts && !trouble->invalid_told)
+        redis_trouble_set(redis, NULL);
+    trouble->unfit = false;
+}
+
+void redis_trouble_good(struct redis_broker *redis)
+{
+    struct redis_trouble *trouble = &redis->trouble;
+    trouble->invalid_count = 0;
+    if (trouble->invalid_told && !redis->memory.evicts)
+        redis_trouble_set(redis, NULL);
+    trouble->invalid_told = false;
+}
+
+void redis_trouble_finish(struct redis_trouble *trouble)
+{
+    free(trouble->text);
+}
+
 void redis_trouble_set(struct redis_broker *redis, const char *why)
 {
     struct broker *broker = &redis->broker;
@@ -15,19 +51,20 @@ void redis_trouble_set(struct redis_broker *redis, const char *why)
         log_event(LOG_ERROR, "the broker cannot be relied on: this instance is not ready", LOG_C("why", why));
     else if (broker->trouble != NULL)
         log_event(LOG_NOTICE, "the broker can be relied on again", LOG_C("was", broker->trouble));
-    free(redis->trouble_text);
-    redis->trouble_text = why != NULL ? mem_text(span_str(why)) : NULL;
-    broker->trouble = redis->trouble_text;
+    free(redis->trouble.text);
+    redis->trouble.text = why != NULL ? mem_text(span_str(why)) : NULL;
+    broker->trouble = redis->trouble.text;
 }
 
 void redis_invalid(struct redis_broker *redis, const char *which)
 {
     /* Logs each of the first ones, then at growing intervals. */
-    if (++redis->invalid_count <= INVALID_MAX || (redis->invalid_count & (redis->invalid_count - 1)) == 0)
+    if (++redis->trouble.invalid_count <= INVALID_MAX ||
+        (redis->trouble.invalid_count & (redis->trouble.invalid_count - 1)) == 0)
         log_event(LOG_ERROR, "the broker sent an invalid answer: reconnecting", LOG_C("which", which),
-                  LOG_N("in_a_row", redis->invalid_count));
-    if (redis->invalid_count >= INVALID_MAX && !redis->invalid_told) {
-        redis->invalid_told = true;
+                  LOG_N("in_a_row", redis->trouble.invalid_count));
+    if (redis->trouble.invalid_count >= INVALID_MAX && !redis->trouble.invalid_told) {
+        redis->trouble.invalid_told = true;
         redis_trouble_set(redis, "Redis keeps sending invalid answers: another program writes under our "
                                  "keys, or answers in its place; find it, or set another `prefix:`");
     }
@@ -37,9 +74,9 @@ void redis_invalid(struct redis_broker *redis, const char *which)
 void redis_spoiled(struct redis_broker *redis, const char *while_doing, struct span key)
 {
     uint64_t now = loop_now_us(redis->loop);
-    redis->spoiled_count++;
+    redis->trouble.spoiled_count++;
     redis_check_again(redis); /* a write that is not permitted looks the same */
-    if (redis->spoiled_told_us != 0 && now - redis->spoiled_told_us < LOOP_MS(SPOILED_TELL_MS))
+    if (redis->trouble.spoiled_told_us != 0 && now - redis->trouble.spoiled_told_us < LOOP_MS(SPOILED_TELL_MS))
         return;
     /* A pid is a secret of its client. */
     const struct span lease = SPAN_LIT(":lease:");
@@ -47,23 +84,23 @@ void redis_spoiled(struct redis_broker *redis, const char *while_doing, struct s
     if (pid != NULL)
         key = span_sub(key, 0, (size_t)(pid - key.data) + lease.len);
     log_event(LOG_ERROR, "a key holds foreign or damaged data", LOG_C("while", while_doing),
-              LOG_S("key", redis_quote(redis, span_sub(key, 0, 256))), LOG_N("times", redis->spoiled_count),
+              LOG_S("key", redis_quote(redis, span_sub(key, 0, 256))), LOG_N("times", redis->trouble.spoiled_count),
               LOG_C("cure", "delete that key, and find the program that writes it, or set another `prefix:`"));
-    redis->spoiled_told_us = now;
-    redis->spoiled_count = 0;
+    redis->trouble.spoiled_told_us = now;
+    redis->trouble.spoiled_count = 0;
 }
 
 void redis_unusable(struct redis_broker *redis, const char *why)
 {
-    if (redis->proven) {
-        redis->unfit = true;
+    bool first = redis_complains(redis);
+    if (redis->trouble.proven) {
+        redis->trouble.unfit = true;
         redis_trouble_set(redis, why);
-    } else if (!redis->complained) {
+    } else if (first) {
         log_event(LOG_ERROR, "the broker cannot be used", LOG_C("why", why));
     }
-    redis->complained = true;
-    if (!redis->proven && !redis->unusable) {
-        redis->unusable = true;
+    if (!redis->trouble.proven && !redis->trouble.unusable) {
+        redis->trouble.unusable = true;
         broker_went_unusable(&redis->broker, why);
     }
     redis_break(redis, CLOSE_BROKER_LOST);
@@ -123,9 +160,10 @@ bool redis_is_about_permission(struct span error)
 static bool is_denied(struct redis_broker *redis, struct span error)
 {
     uint64_t now = loop_now_us(redis->loop);
-    if (!redis_is_about_permission(error) || (redis->denied_us != 0 && now - redis->denied_us < LOOP_MS(DENIED_MS)))
+    if (!redis_is_about_permission(error) ||
+        (redis->trouble.denied_us != 0 && now - redis->trouble.denied_us < LOOP_MS(DENIED_MS)))
         return false;
-    redis->denied_us = now;
+    redis->trouble.denied_us = now;
     return true;
 }
 
@@ -144,11 +182,10 @@ bool redis_is_error(struct redis_broker *redis, const struct resp *reply, const 
     }
     const char *help =
         redis_is_about_permission(reply->text) ? redis_remedy(SPAN_LIT("NOPERM")) : redis_remedy(reply->text);
-    if (!redis->complained)
+    if (redis_complains(redis))
         log_event(LOG_ERROR, "the broker refuses", LOG_C("what", what),
                   LOG_S("answer", redis_quote(redis, reply->text)),
                   LOG_C("cure", help != NULL ? help : redis_hint(reply->text)));
-    redis->complained = true;
     if (is_denied(redis, reply->text))
         redis_break(redis, CLOSE_BROKER_LOST);
     for (size_t i = 0; i < sizeof greet_again / sizeof greet_again[0]; i++)

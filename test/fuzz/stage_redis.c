@@ -101,9 +101,9 @@ static void word_append(struct buf *to, struct stage *stage, struct span word)
     const struct redis_broker *redis = redis_of(stage->server.broker);
     struct buf whole = {0};
     if (span_equal(word, SPAN_LIT("I")))
-        buf_append(&whole, span_str(redis->inbox));
+        buf_append(&whole, span_str(redis->names.inbox));
     else if (span_starts_with(word, SPAN_LIT("K:")))
-        buf_append(&whole, span_str(redis->key_prefix));
+        buf_append(&whole, span_str(redis->names.prefix));
     buf_append(&whole, span_starts_with(word, SPAN_LIT("K:")) ? span_from(word, 2)
                        : whole.len > 0                        ? SPAN_LIT("")
                                                               : word);

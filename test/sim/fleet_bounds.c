@@ -66,10 +66,11 @@ static void conn_check(struct fleet *fleet, const struct instance *instance, con
 static void broker_check(struct fleet *fleet, const struct instance *instance)
 {
     const struct redis_broker *redis = redis_of(instance->server.broker);
-    wrong(fleet, instance, "a backlog", redis->backlog_bytes, BROKER_BACKLOG_BYTES_MAX);
-    if (list_empty(&redis->publishes) && list_empty(&redis->flying) && redis->backlog_bytes != 0)
+    wrong(fleet, instance, "a backlog", redis->publishing.backlog_bytes, BROKER_BACKLOG_BYTES_MAX);
+    if (list_empty(&redis->publishing.waiting) && list_empty(&redis->publishing.flying) &&
+        redis->publishing.backlog_bytes != 0)
         check_fail(&fleet->check, "instance %u counts a backlog of %zu bytes, and there is none", instance->port,
-                   redis->backlog_bytes);
+                   redis->publishing.backlog_bytes);
     conn_check(fleet, instance, &redis->commands.conn);
     conn_check(fleet, instance, &redis->feed.conn);
 }
