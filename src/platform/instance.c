@@ -245,6 +245,7 @@ static void on_ended(struct program *program, enum program_state before, struct 
     list_remove(&instance->of_fleet);
     timer_stop(instance->fleet->loop, &instance->still);
     instance->frozen = false;
+    cgroup_kill(&instance->cgroup); /* what has left its process group, too, as in a container */
     account_end(&instance->account);
     fleet_idle_changed(instance->fleet);
     instance_is_out_of_memory(instance);
@@ -281,14 +282,18 @@ static bool program_begin(struct instance *instance, struct err *err)
 {
     struct fleet *fleet = instance->fleet;
     struct words env = {0};
+    char *variable = mem_printf("SENNIT_INSTANCE=%s", instance->id);
     const struct probe_spec *startup = &fleet->spec->probes[SPEC_PROBE_STARTUP];
     bool own = startup->kind != PROBE_NONE;
     struct program_spec spec = {.probe = own ? startup : &program_probe_default,
                                 .start_ms_max = own ? 0 : fleet->startup_ms_max};
-    if (!programs_find_port(fleet->programs, &instance->port, err))
+    if (!programs_find_port(fleet->programs, &instance->port, err)) {
+        free(variable);
         return false;
+    }
     addr_loopback(&spec.addr, instance->port);
     environment_make(&env, instance);
+    spec.variable = variable;
     spec.child = (struct child_spec){
         .argv = (const char *const *)fleet->command->argv.list,
         .env = (const char *const *)env.list,
@@ -299,6 +304,7 @@ static bool program_begin(struct instance *instance, struct err *err)
                   fleet->spec->cpu_milli);
     bool ok = program_start(&instance->program, &spec, err);
     words_finish(&env);
+    free(variable);
     return ok;
 }
 
