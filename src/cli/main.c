@@ -16,6 +16,7 @@ static const struct {
     {"services", cmd_services, "list its services"},
     {"revisions", cmd_revisions, "list its revisions, and what became of them"},
     {"traffic", cmd_traffic, "divide a service's requests among its revisions"},
+    {"logs", cmd_logs, "print what its requests and programs have logged"},
     {"rollback", cmd_rollback, "give them to an earlier revision"},
     {"new", cmd_new, "write the folder of a new service in C"},
     {"bill", cmd_bill, "sum up what its services would have cost on Cloud Run"},

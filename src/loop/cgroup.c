@@ -9,13 +9,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/mem.h"
 #include "loop/file.h"
 
 #define PREFIX "sennit-"
-enum { PATH_BYTES = 4096, CPU_PERIOD_US = 100000 };
+enum { PATH_BYTES = 4096, CPU_PERIOD_US = 100000, CLEAR_WAITS_MAX = 100, CLEAR_WAIT_NS = 10000000 };
 
 static bool group_write(const char *folder, const char *name, const char *text)
 {
@@ -251,6 +252,64 @@ void cgroup_destroy(struct cgroup *cgroup)
         free(cgroup->members[i]);
     }
     *cgroup = (struct cgroup){0};
+}
+
+/* The members of one group; those of another PID namespace are 0. */
+static unsigned folder_kill(const char *folder)
+{
+    char path[PATH_BYTES], line[32];
+    unsigned count = 0;
+    snprintf(path, sizeof path, "%s/cgroup.procs", folder);
+    FILE *file = fopen(path, "re");
+    while (file != NULL && fgets(line, sizeof line, file) != NULL) {
+        pid_t pid = (pid_t)strtol(line, NULL, 10);
+        count += pid > 1 && kill(pid, SIGKILL) == 0;
+    }
+    if (file != NULL)
+        fclose(file);
+    return count;
+}
+
+unsigned cgroup_kill(const struct cgroup *cgroup)
+{
+    unsigned count = 0;
+    for (int i = 0; i < CGROUP_KINDS; i++)
+        count += cgroup->folders[i] != NULL ? folder_kill(cgroup->folders[i]) : 0;
+    return count;
+}
+
+/* A process is a member until it has ended. */
+static unsigned folder_clear(const char *folder)
+{
+    unsigned count = folder_kill(folder);
+    for (int i = 0; i < CLEAR_WAITS_MAX && rmdir(folder) != 0 && errno == EBUSY; i++) {
+        nanosleep(&(struct timespec){.tv_nsec = CLEAR_WAIT_NS}, NULL);
+        folder_kill(folder); /* what was born meanwhile */
+    }
+    return count;
+}
+
+unsigned cgroups_kill(const struct cgroups *cgroups, pid_t owner)
+{
+    char prefix[64];
+    unsigned count = 0;
+    snprintf(prefix, sizeof prefix, PREFIX "%d-", (int)owner);
+    if (owner <= 1 || kill(owner, 0) == 0 || errno != ESRCH)
+        return 0;
+    for (int i = 0; i < CGROUP_KINDS; i++) {
+        DIR *base = cgroups->bases[i] != NULL ? opendir(cgroups->bases[i]) : NULL;
+        struct dirent *entry;
+        while (base != NULL && (entry = readdir(base)) != NULL) {
+            if (strncmp(entry->d_name, prefix, strlen(prefix)) != 0)
+                continue;
+            char *folder = mem_printf("%s/%s", cgroups->bases[i], entry->d_name);
+            count += folder_clear(folder);
+            free(folder);
+        }
+        if (base != NULL)
+            closedir(base);
+    }
+    return count;
 }
 
 bool cgroup_freeze(const struct cgroup *cgroup, bool frozen)

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 enum cgroup_kind { CGROUP_UNIFIED, CGROUP_MEMORY, CGROUP_CPU, CGROUP_KINDS };
 
@@ -36,6 +37,10 @@ void cgroup_create(struct cgroup *cgroup, const struct cgroups *cgroups, const c
                    uint32_t cpu_milli);
 /* Removes it, when its processes are gone. Accepts zeroed memory. */
 void cgroup_destroy(struct cgroup *cgroup);
+/* Sends SIGKILL to all its processes. Returns how many. */
+unsigned cgroup_kill(const struct cgroup *cgroup);
+/* The same for all groups that the process `owner`, which is gone, has left; removes them. Nothing while it lives. */
+unsigned cgroups_kill(const struct cgroups *cgroups, pid_t owner);
 /* Lets all its processes stand still, or go on. False: not possible here. */
 bool cgroup_freeze(const struct cgroup *cgroup, bool frozen);
 /* How many of its processes the kernel has killed because the group had too much memory. */

@@ -206,6 +206,11 @@ bool file_new(const char *path, struct span text, struct err *err)
     return ok || err_set(err, "%.300s: cannot be written: %s", path, strerror(errno));
 }
 
+void file_remove(const char *path)
+{
+    unlink(path);
+}
+
 char **file_list(const char *directory, const char *ending, struct err *err)
 {
     struct dirent **entries;

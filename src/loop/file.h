@@ -44,6 +44,8 @@ bool file_new(const char *path, struct span text, struct err *err);
  * disk and renamed; so there is the old one or the new one after a crash. False with `err` set, and the old one is
  * there. */
 bool file_replace(const char *path, struct span text, struct err *err);
+/* Harmless if there is none. */
+void file_remove(const char *path);
 /* The names in a directory that end with `ending`, sorted; NULL behind the last one. The caller frees each and the
  * list. NULL with `err` set: it cannot be read. */
 char **file_list(const char *directory, const char *ending, struct err *err);

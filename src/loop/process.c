@@ -110,6 +110,11 @@ void process_pause_ms(uint32_t ms)
     nanosleep(&pause, NULL);
 }
 
+int process_self(void)
+{
+    return (int)getpid();
+}
+
 bool process_is_root(void)
 {
     return geteuid() == 0;

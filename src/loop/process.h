@@ -40,6 +40,8 @@ uint64_t process_files_allow(uint64_t wanted);
 char *process_state_home(void);
 /* Sleeps. For a command that does nothing else. */
 void process_pause_ms(uint32_t ms);
+/* The number of this process. */
+int process_self(void);
 /* This process is root's. */
 bool process_is_root(void);
 /* Becomes that user, with its groups and HOME, for good; XDG_STATE_HOME and XDG_RUNTIME_DIR, which were another's, are

@@ -36,6 +36,7 @@ void catalog_init(struct catalog *catalog, struct programs *programs, const stru
 {
     *catalog = (struct catalog){.programs = programs, .options = options, .lock = {.fd = -1}};
     route_init(&catalog->route);
+    logbooks_init(&catalog->books, programs->loop);
 }
 
 void catalog_finish(struct catalog *catalog)

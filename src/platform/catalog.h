@@ -21,8 +21,9 @@ struct catalog {
     struct specs specs; /* of the file, until the services are made */
     char *directory;    /* the state folder; NULL: nothing is kept */
     struct file_lock lock;
-    struct ledger ledger; /* of all services, in the state folder */
-    uint32_t running;     /* services that are not stopped yet */
+    struct logbooks books; /* of all services */
+    struct ledger ledger;  /* of all services, in the state folder */
+    uint32_t running;      /* services that are not stopped yet */
     bool stopping;
     void (*stopped)(struct catalog *catalog); /* all are; set by the owner */
 };

@@ -6,6 +6,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "loop/private.h"
+#include "platform/control_logs.h"
+#include "platform/control_query.h"
 
 enum { CLIENT_MS_MAX = 10000, CLIENT_LINGER_MS = 1000, CONTROL_QUEUE_BYTES_MAX = 16 << 20 };
 
@@ -41,6 +43,17 @@ static void answer_services(struct http *http)
     buf_finish(&body);
 }
 
+static void answer_logs(struct http *http, struct span query)
+{
+    struct buf body = {0};
+    struct err err;
+    if (control_logs_encode(&body, control_of(http)->catalog, query, &err))
+        http_respond(http, 200, SPAN_LIT("application/json"), SPAN_LIT(""), buf_span(&body));
+    else
+        answer_error(http, 409, err.text);
+    buf_finish(&body);
+}
+
 static void answer(struct http *http, bool ok, const struct err *err)
 {
     if (ok)
@@ -49,48 +62,10 @@ static void answer(struct http *http, bool ok, const struct err *err)
         answer_error(http, 409, err->text);
 }
 
-static int digit_of(char c)
-{
-    return c >= '0' && c <= '9'   ? c - '0'
-           : c >= 'A' && c <= 'F' ? c - 'A' + 10
-           : c >= 'a' && c <= 'f' ? c - 'a' + 10
-                                  : -1;
-}
-
-/* Undoes percent-encoding; a stray % stays, and NUL is left out. */
-static void decoded_append(struct buf *to, struct span text)
-{
-    for (size_t i = 0; i < text.len; i++) {
-        bool is_code = text.data[i] == '%' && i + 2 < text.len && digit_of(text.data[i + 1]) >= 0 &&
-                       digit_of(text.data[i + 2]) >= 0;
-        char c = is_code ? (char)(digit_of(text.data[i + 1]) * 16 + digit_of(text.data[i + 2])) : text.data[i];
-        i += is_code ? 2 : 0;
-        if (c != '\0')
-            buf_append_char(to, c);
-    }
-}
-
-/* The value of `name` in a query, decoded; NULL: it is not there. The caller frees it. */
-static char *value_get(struct span query, const char *name)
-{
-    struct span pair, key;
-    struct buf value = {0};
-    char *text = NULL;
-    while (text == NULL && span_next(&query, '&', &pair)) {
-        span_next(&pair, '=', &key);
-        if (!span_equal(key, span_str(name)))
-            continue;
-        decoded_append(&value, pair);
-        text = mem_text(buf_span(&value));
-    }
-    buf_finish(&value);
-    return text;
-}
-
 static bool traffic_change(struct service *service, struct span query, struct err *err)
 {
     struct traffic traffic = {0};
-    char *shares = value_get(query, "to"), *tags = value_get(query, "tags");
+    char *shares = control_value_get(query, "to"), *tags = control_value_get(query, "tags");
     traffic_copy(&traffic, &service->traffic);
     bool ok = (shares != NULL || tags != NULL) || err_set(err, "neither shares nor tags are given");
     ok = ok && (shares == NULL || traffic_shares_set(&traffic, span_str(shares), err)) &&
@@ -116,7 +91,7 @@ static void service_change(struct http *http, struct span path, struct span quer
     } else if (span_equal(what, SPAN_LIT("traffic"))) {
         answer(http, traffic_change(service, query, &err), &err);
     } else if (span_equal(what, SPAN_LIT("rollback"))) {
-        char *to = value_get(query, "to");
+        char *to = control_value_get(query, "to");
         answer(http, service_roll_back(service, to, &err), &err);
         free(to);
     } else {
@@ -128,7 +103,7 @@ static void apply(struct http *http, struct span query, struct span body)
 {
     struct buf path = {0};
     struct err err;
-    decoded_append(&path, query);
+    control_decoded_append(&path, query);
     char *file = mem_text(path.len > 0 ? buf_span(&path) : SPAN_LIT("service.yaml"));
     answer(http, catalog_apply(control_of(http)->catalog, file, body, &err), &err);
     free(file);
@@ -155,10 +130,13 @@ static void on_request(struct http *http, const struct http1_head *head)
 {
     struct control_client *client = container_of(http, struct control_client, http);
     http_last(http, CLOSE_DONE);
-    if (span_equal(head->method, SPAN_LIT("GET")) && span_equal(head->target, SPAN_LIT("/services"))) {
+    bool is_get = span_equal(head->method, SPAN_LIT("GET"));
+    if (is_get && span_equal(head->target, SPAN_LIT("/services"))) {
         answer_services(http);
+    } else if (is_get && span_starts_with(head->target, SPAN_LIT("/logs?"))) {
+        answer_logs(http, span_from(head->target, sizeof "/logs?" - 1));
     } else if (!span_equal(head->method, SPAN_LIT("POST"))) {
-        answer_error(http, 405, "GET /services, or POST");
+        answer_error(http, 405, "GET /services, GET /logs, or POST");
     } else {
         client->target = mem_text(head->target);
         http_read_body(http, CONTROL_BODY_BYTES_MAX, HTTP_BODY_WHOLE);

@@ -3,6 +3,7 @@
  * is asked, too, which user has connected. `up` owns it.
  *
  *     GET  /services                    the services, their revisions and their traffic
+ *     GET  /logs?service=NAME&...       their logs (control_logs.h)
  *     POST /apply?PATH                  deploys the documents in the body, of the file at PATH
  *     POST /services/NAME/traffic       ?to=A=90,LATEST=10 and ?tags=TAG=REVISION, or both (&)
  *     POST /services/NAME/rollback      to the revision before, or ?to=REVISION

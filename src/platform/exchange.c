@@ -78,8 +78,11 @@ static void record_over(struct exchange *exchange)
     bool is_answered = exchange->state == EXCHANGE_BODY && conn_is_open(&exchange->http.conn);
     addr_ip_print(&exchange->http.conn.peer, ip);
     request_record_ends(&exchange->record, is_answered ? REQUEST_ANSWERED : REQUEST_CLIENT_LEFT);
-    request_record_over(&exchange->ingress->log, &exchange->record, ip,
-                        exchange->instance != NULL ? exchange->instance->id : "");
+    const struct fleet *fleet = exchange->ask.fleet;
+    struct log_origin origin = {.revision = fleet != NULL ? fleet->spec->revision : NULL};
+    if (exchange->instance != NULL)
+        origin = instance_origin(exchange->instance);
+    request_record_over(&exchange->ingress->log, &exchange->record, ip, fleet != NULL ? fleet->book : NULL, origin);
 }
 
 void exchange_end(struct exchange *exchange)
@@ -88,6 +91,7 @@ void exchange_end(struct exchange *exchange)
     record_over(exchange);
     timer_stop(ingress->loop, &exchange->deadline);
     fleet_forget(&exchange->ask);
+    exchange->ask.fleet = NULL; /* it may be gone before the next request */
     exchange_drop_upstream(exchange);
     slot_release(exchange);
     buf_finish(&exchange->head);

@@ -229,11 +229,12 @@ static bool start_one(struct fleet *fleet)
     struct err err;
     struct instance *instance = instance_start(fleet, &err);
     if (instance != NULL) {
-        log_event(LOG_INFO, "instance starts", LOG_C("instance", instance->id), LOG_N("pid", instance->program.pid),
-                  LOG_N("port", instance->port));
+        INSTANCE_EVENT(instance, LOG_INFO, "instance starts", LOG_C("instance", instance->id),
+                       LOG_N("pid", instance->program.pid), LOG_N("port", instance->port));
         return true;
     }
-    log_event(LOG_ERROR, "an instance cannot be started", LOG_C("why", err.text));
+    LOGBOOK_EVENT(fleet->book, ((struct log_origin){.revision = fleet->spec->revision}), LOG_ERROR,
+                  "an instance cannot be started", LOG_C("why", err.text));
     if (fleet->proving)
         judge(fleet, mem_text(span_str(err.text)));
     if (list_empty(&fleet->instances))
@@ -253,7 +254,7 @@ static void stop_idle(struct fleet *fleet, uint32_t count)
         struct instance *instance = instance_of(node);
         if (count > 0 && is_idle(instance) &&
             autoscaler_idle_is_over(&policy, instance->idle_since_us, fleet_now_us(fleet))) {
-            log_event(LOG_INFO, "instance stops: idle", LOG_C("instance", instance->id));
+            INSTANCE_EVENT(instance, LOG_INFO, "instance stops: idle", LOG_C("instance", instance->id));
             instance_stop(instance);
             count--;
         }
@@ -426,8 +427,8 @@ void fleet_instance_ready(struct fleet *fleet, struct instance *instance)
 {
     fleet->startup_us_sum += instance->ready_us - instance->started_us;
     fleet->startup_count++;
-    log_event(LOG_INFO, "instance is ready", LOG_C("instance", instance->id),
-              LOG_N("ms", (instance->ready_us - instance->started_us) / 1000));
+    INSTANCE_EVENT(instance, LOG_INFO, "instance is ready", LOG_C("instance", instance->id),
+                   LOG_N("ms", (instance->ready_us - instance->started_us) / 1000));
     if (fleet->proving)
         judge(fleet, NULL);
     serve_queue(fleet);
@@ -459,8 +460,9 @@ static void tell_end(const struct instance *instance, enum program_state before,
     char how[HOW_BYTES];
     enum log_level level = before == PROGRAM_STOPPING ? LOG_INFO : LOG_ERROR;
     end_print(how, end);
-    log_event(level, before == PROGRAM_STARTING ? "the instance ended before it listened on $PORT" : "instance ended",
-              LOG_C("instance", instance->id), LOG_C("how", how), LOG_N("requests_open", instance->requests));
+    INSTANCE_EVENT(instance, level,
+                   before == PROGRAM_STARTING ? "the instance ended before it listened on $PORT" : "instance ended",
+                   LOG_C("instance", instance->id), LOG_C("how", how), LOG_N("requests_open", instance->requests));
     uint32_t first = instance->last_count > INSTANCE_LAST_LINES ? instance->last_count - INSTANCE_LAST_LINES : 0;
     for (uint32_t i = first; before == PROGRAM_STARTING && i < instance->last_count; i++)
         log_event(LOG_ERROR, "its last output", LOG_C("line", instance->last[i % INSTANCE_LAST_LINES]));
@@ -528,6 +530,7 @@ void fleet_finish(struct fleet *fleet)
 void fleet_line(struct fleet *fleet, const struct instance *instance, bool is_stderr, struct span line)
 {
     struct buf out = {0};
+    logbook_add_line(fleet->book, is_stderr ? LOG_OF_STDERR : LOG_OF_STDOUT, instance_origin(instance), line);
     if (fleet->text_log) {
         /* The number behind the revision's name tells them apart; the name itself is the same for all. */
         buf_printf(&out, "%s | ", instance->id);

@@ -49,6 +49,7 @@ struct fleet {
     const struct command *command;
     const struct words *environment; /* of all instances */
     struct bill *bill;               /* that its instances have accounts in; NULL: none */
+    struct logbook *book;            /* of its service; NULL: none */
     struct account idle;             /* of the instances that minScale keeps */
     bool text_log;
     bool loopback_told; /* that its program listens on 127.0.0.1 only */

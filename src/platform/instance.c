@@ -12,6 +12,11 @@
 #include "platform/environment.h"
 #include "platform/fleet.h"
 
+struct log_origin instance_origin(const struct instance *instance)
+{
+    return (struct log_origin){.revision = instance->fleet->spec->revision, .instance = instance->id};
+}
+
 static struct instance *instance_of(struct program *program)
 {
     return container_of(program, struct instance, program);
@@ -79,9 +84,10 @@ static void memory_tell(struct instance *instance, uint64_t used)
 {
     uint64_t limit = instance->fleet->spec->memory_bytes_max;
     instance->out_of_memory = true;
-    log_event(LOG_ERROR, "Memory limit exceeded: the instance is terminated. Consider increasing the memory limit",
-              LOG_C("instance", instance->id), LOG_N("limit_mib", limit >> 20), LOG_N("used_mib", used >> 20),
-              LOG_N("requests_open", instance->requests));
+    INSTANCE_EVENT(instance, LOG_ERROR,
+                   "Memory limit exceeded: the instance is terminated. Consider increasing the memory limit",
+                   LOG_C("instance", instance->id), LOG_N("limit_mib", limit >> 20), LOG_N("used_mib", used >> 20),
+                   LOG_N("requests_open", instance->requests));
 }
 
 bool instance_is_out_of_memory(struct instance *instance)
@@ -127,9 +133,10 @@ static void liveness_judged(struct probe *probe, bool is_well)
     struct instance *instance = container_of(probe, struct instance, liveness);
     if (is_well || instance->program.state != PROGRAM_READY)
         return;
-    log_event(LOG_ERROR, "LIVENESS probe failed: the instance is shut down, and its requests end with 503",
-              LOG_C("instance", instance->id), LOG_C("probe", probe_kind_name(probe->spec)),
-              LOG_N("times", probe->spec->failures), LOG_N("requests_open", instance->requests));
+    INSTANCE_EVENT(instance, LOG_ERROR,
+                   "LIVENESS probe failed: the instance is shut down, and its requests end with 503",
+                   LOG_C("instance", instance->id), LOG_C("probe", probe_kind_name(probe->spec)),
+                   LOG_N("times", probe->spec->failures), LOG_N("requests_open", instance->requests));
     instance->doomed = true;
     probe_stop(probe);
     program_kill(&instance->program);
@@ -141,10 +148,10 @@ static void readiness_judged(struct probe *probe, bool is_well)
     if (instance->unready != is_well)
         return;
     instance->unready = !is_well;
-    log_event(is_well ? LOG_INFO : LOG_WARNING,
-              is_well ? "READINESS probe succeeded: the instance gets requests again"
-                      : "READINESS probe failed: the instance gets no new requests, and keeps those that it has",
-              LOG_C("instance", instance->id), LOG_C("probe", probe_kind_name(probe->spec)));
+    INSTANCE_EVENT(instance, is_well ? LOG_INFO : LOG_WARNING,
+                   is_well ? "READINESS probe succeeded: the instance gets requests again"
+                           : "READINESS probe failed: the instance gets no new requests, and keeps those that it has",
+                   LOG_C("instance", instance->id), LOG_C("probe", probe_kind_name(probe->spec)));
     if (is_well)
         fleet_slot_freed(instance->fleet);
 }
@@ -174,10 +181,10 @@ static void loopback_tell(const struct instance *instance)
     if (instance->fleet->loopback_told || listening_on(instance->port) != LISTENING_LOOPBACK)
         return;
     instance->fleet->loopback_told = true;
-    log_event(LOG_WARNING,
-              "the program listens on 127.0.0.1 only, and would not start on Cloud Run: let it listen on "
-              "0.0.0.0",
-              LOG_C("instance", instance->id), LOG_N("PORT", instance->port));
+    INSTANCE_EVENT(instance, LOG_WARNING,
+                   "the program listens on 127.0.0.1 only, and would not start on Cloud Run: let it listen on "
+                   "0.0.0.0",
+                   LOG_C("instance", instance->id), LOG_N("PORT", instance->port));
 }
 
 void instance_check_ports(struct instance *instance)
@@ -191,10 +198,11 @@ void instance_check_ports(struct instance *instance)
         if (ports[i] == instance->port)
             continue;
         instance->ports_told = true;
-        log_event(LOG_ERROR,
-                  "the program listens on another port than $PORT, and gets no requests: let it read PORT from its "
-                  "environment",
-                  LOG_C("instance", instance->id), LOG_N("listens_on", ports[i]), LOG_N("PORT", instance->port));
+        INSTANCE_EVENT(
+            instance, LOG_ERROR,
+            "the program listens on another port than $PORT, and gets no requests: let it read PORT from its "
+            "environment",
+            LOG_C("instance", instance->id), LOG_N("listens_on", ports[i]), LOG_N("PORT", instance->port));
     }
 }
 
@@ -214,12 +222,12 @@ static void on_late(struct program *program)
     struct instance *instance = instance_of(program);
     const struct probe_spec *startup = &instance->fleet->spec->probes[SPEC_PROBE_STARTUP];
     if (startup->kind != PROBE_NONE && program->probe.failed > 0)
-        log_event(LOG_ERROR, "STARTUP probe failed: the instance was not started", LOG_C("instance", instance->id),
-                  LOG_C("probe", probe_kind_name(startup)), LOG_N("times", program->probe.failed),
-                  LOG_N("PORT", instance->port));
+        INSTANCE_EVENT(instance, LOG_ERROR, "STARTUP probe failed: the instance was not started",
+                       LOG_C("instance", instance->id), LOG_C("probe", probe_kind_name(startup)),
+                       LOG_N("times", program->probe.failed), LOG_N("PORT", instance->port));
     else
-        log_event(LOG_ERROR, "the instance does not listen; it must listen on 0.0.0.0:$PORT",
-                  LOG_C("instance", instance->id), LOG_N("PORT", instance->port));
+        INSTANCE_EVENT(instance, LOG_ERROR, "the instance does not listen; it must listen on 0.0.0.0:$PORT",
+                       LOG_C("instance", instance->id), LOG_N("PORT", instance->port));
 }
 
 static void on_line(struct program *program, bool is_stderr, struct span line)
@@ -237,6 +245,7 @@ static void on_ended(struct program *program, enum program_state before, struct 
     list_remove(&instance->of_fleet);
     timer_stop(instance->fleet->loop, &instance->still);
     instance->frozen = false;
+    cgroup_kill(&instance->cgroup); /* what has left its process group, too, as in a container */
     account_end(&instance->account);
     fleet_idle_changed(instance->fleet);
     instance_is_out_of_memory(instance);
@@ -273,14 +282,18 @@ static bool program_begin(struct instance *instance, struct err *err)
 {
     struct fleet *fleet = instance->fleet;
     struct words env = {0};
+    char *variable = mem_printf("SENNIT_INSTANCE=%s", instance->id);
     const struct probe_spec *startup = &fleet->spec->probes[SPEC_PROBE_STARTUP];
     bool own = startup->kind != PROBE_NONE;
     struct program_spec spec = {.probe = own ? startup : &program_probe_default,
                                 .start_ms_max = own ? 0 : fleet->startup_ms_max};
-    if (!programs_find_port(fleet->programs, &instance->port, err))
+    if (!programs_find_port(fleet->programs, &instance->port, err)) {
+        free(variable);
         return false;
+    }
     addr_loopback(&spec.addr, instance->port);
     environment_make(&env, instance);
+    spec.variable = variable;
     spec.child = (struct child_spec){
         .argv = (const char *const *)fleet->command->argv.list,
         .env = (const char *const *)env.list,
@@ -291,6 +304,7 @@ static bool program_begin(struct instance *instance, struct err *err)
                   fleet->spec->cpu_milli);
     bool ok = program_start(&instance->program, &spec, err);
     words_finish(&env);
+    free(variable);
     return ok;
 }
 

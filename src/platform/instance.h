@@ -6,6 +6,7 @@
 
 #include "platform/affinity.h"
 #include "platform/bill.h"
+#include "platform/logbook.h"
 #include "platform/program.h"
 
 struct fleet;
@@ -41,6 +42,12 @@ struct instance {
     char *last[INSTANCE_LAST_LINES];
     uint32_t last_count;
 };
+
+/* For entries about it; borrowed. */
+struct log_origin instance_origin(const struct instance *instance);
+/* An event of the platform about it: a line of the log, and an entry of the service's logbook. */
+#define INSTANCE_EVENT(about, level, message, ...) \
+    LOGBOOK_EVENT((about)->fleet->book, instance_origin(about), (level), (message), ##__VA_ARGS__)
 
 /* Starts a process, and puts it into the fleet's list; NULL with `err` set if it cannot be executed. */
 struct instance *instance_start(struct fleet *fleet, struct err *err);

@@ -134,8 +134,10 @@ static bool start(struct managed_redis *redis, struct err *err)
                                 "no",
                                 NULL};
     environment_add_system(&environment);
+    environment_set(&environment, mem_printf("SENNIT_REDIS=%s", redis->directory));
     const struct program_spec spec = {
         .child = {.argv = argv, .env = (const char *const *)environment.list, .directory = "/", .is_private = true},
+        .variable = environment.list[environment.count - 1],
         .addr = redis->addr,
         .probe = &redis_probe,
     };

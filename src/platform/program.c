@@ -86,6 +86,7 @@ static void process_ended(struct child *child, struct child_end end)
     enum program_state before = (enum program_state)program->state;
     timer_stop(loop_of(program), &program->deadline);
     list_remove(&program->of_programs);
+    roster_forget(&program->programs->roster, program->pid);
     set_state(program, PROGRAM_ENDED);
     probe_stop(&program->probe);
     program->events->ended(program, before, end);
@@ -160,6 +161,7 @@ bool program_start(struct program *program, const struct program_spec *spec, str
     if (!child_start(&program->child, loop, &spec->child, line_received, process_ended, err))
         return false;
     program->pid = program->child.pid;
+    roster_note(&program->programs->roster, program->pid, spec->variable != NULL ? spec->variable : "-");
     list_append(&program->programs->running, &program->of_programs);
     set_state(program, PROGRAM_STARTING);
     probe_start(&program->probe, spec->probe, &program->addr);

@@ -13,6 +13,7 @@
 #include "loop/cgroup.h"
 #include "loop/child.h"
 #include "platform/probe.h"
+#include "platform/roster.h"
 
 enum {
     PROGRAM_PROBE_MS = 25,            /* between two probes of the usual kind */
@@ -28,6 +29,7 @@ struct programs {
     struct loop *loop;
     struct list running;    /* from start to end */
     struct cgroups cgroups; /* found by `up`, once it is the user that it stays */
+    struct roster roster;   /* likewise opened by `up` */
 };
 
 struct program;
@@ -48,6 +50,7 @@ struct program_events {
 
 struct program_spec {
     struct child_spec child;        /* borrowed for the call */
+    const char *variable;           /* see roster_note */
     struct addr addr;               /* where it will listen */
     const struct probe_spec *probe; /* says that it is ready; outlives the program */
     uint64_t start_ms_max;          /* until it must be ready; 0: no bound but the probe's */

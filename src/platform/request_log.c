@@ -128,14 +128,55 @@ static void line_write(const struct request_log *log, const struct request_recor
     log_write(level, "request", fields, (size_t)(at - fields));
 }
 
-void request_record_over(struct request_log *log, struct request_record *record, const char *peer, const char *instance)
+static void member_append(struct buf *to, const char *before, struct span text)
+{
+    buf_append(to, span_str(before));
+    buf_append_json(to, text);
+    buf_append_char(to, '"');
+}
+
+/* As Cloud Run's request log: `httpRequest`, and a text where a request was not just answered. */
+static void entry_add(const struct request_log *log, const struct request_record *record, enum log_level level,
+                      const char *peer, struct logbook *book, struct log_origin origin)
+{
+    struct buf to = {0};
+    bool refused = record->end == REQUEST_REFUSED;
+    uint64_t ms = (loop_now_us(log->loop) - record->began_us) / 1000;
+    member_append(&to, "\"httpRequest\":{\"requestMethod\":\"", span_str(record->method));
+    member_append(&to, ",\"requestUrl\":\"", span_str(record->target != NULL ? record->target : ""));
+    member_append(&to, ",\"remoteIp\":\"", span_str(peer));
+    buf_printf(&to, ",\"status\":%u,\"requestSize\":\"%llu\",\"responseSize\":\"%llu\",\"latency\":\"%llu.%03us\"}",
+               record->status, (unsigned long long)record->bytes_in, (unsigned long long)record->bytes_out,
+               (unsigned long long)(ms / 1000), (unsigned)(ms % 1000));
+    if (refused || record->end != REQUEST_ANSWERED)
+        member_append(&to, ",\"textPayload\":\"",
+                      span_str(refused ? denial_text((enum denial)record->denial) : ends[record->end].why));
+    member_append(&to, ",\"labels\":{\"ended_by\":\"", span_str(ends[record->end].who));
+    if (refused)
+        member_append(&to, ",\"reason\":\"", span_str(denial_reason((enum denial)record->denial)));
+    if (record->detail != NULL)
+        member_append(&to, ",\"detail\":\"", span_str(record->detail));
+    buf_append_char(&to, '}');
+    if (record->trace != NULL)
+        member_append(&to, ",\"trace\":\"", span_str(record->trace));
+    logbook_add(book, LOG_OF_REQUEST, log_severity_of(level), origin, buf_span(&to));
+    buf_finish(&to);
+}
+
+void request_record_over(struct request_log *log, struct request_record *record, const char *peer, struct logbook *book,
+                         struct log_origin origin)
 {
     if (record->began_us == 0)
         return;
     enum log_level level = level_of(record);
     bool wanted = log->choice == REQUEST_LOG_ALL || (log->choice == REQUEST_LOG_FAILED && level > LOG_INFO);
-    if (wanted && log_enabled(level) && has_room(log))
-        line_write(log, record, level, peer, instance);
+    bool line = wanted && log_enabled(level), entry = log->choice != REQUEST_LOG_NONE && book != NULL;
+    if ((line || entry) && has_room(log)) {
+        if (line)
+            line_write(log, record, level, peer, origin.instance != NULL ? origin.instance : "");
+        if (entry)
+            entry_add(log, record, level, peer, book, origin);
+    }
     free(record->target);
     free(record->trace);
     free(record->detail);

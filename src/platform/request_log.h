@@ -9,6 +9,7 @@
 
 #include "base/log.h"
 #include "platform/denials.h"
+#include "platform/logbook.h"
 #include "wire/http1.h"
 
 #define REQUEST_ENDS(X) \
@@ -76,9 +77,10 @@ void request_record_ends(struct request_record *record, enum request_end end);
 void request_record_refused(struct request_record *record, enum denial denial, int status);
 /* Something odd about it: a sentence, and the bytes concerned. */
 void request_record_note(struct request_record *record, const char *sentence, struct span culprit);
-/* It has ended: writes the line, and forgets it. `peer` is the client's address, `instance` may be empty. Harmless
+/* It has ended: writes the line, adds it to the service's logbook, and forgets it. `peer` is the client's address;
+ * `book` NULL: it was for no service. The choice of lines is the log's alone: a logbook has all but with NONE. Harmless
  * without a request. */
-void request_record_over(struct request_log *log, struct request_record *record, const char *peer,
-                         const char *instance);
+void request_record_over(struct request_log *log, struct request_record *record, const char *peer, struct logbook *book,
+                         struct log_origin origin);
 
 #endif

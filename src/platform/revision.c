@@ -42,6 +42,7 @@ struct revision *revision_create(struct service *service, struct service_spec *s
     fleet_init(&revision->fleet, programs, &revision->spec, &revision->command, &revision->environment);
     revision->fleet.text_log = options->text_log;
     revision->fleet.bill = &service->bill;
+    revision->fleet.book = &service->book;
     if (options->time_scale != 0)
         revision->fleet.time_scale = options->time_scale;
     if (options->kpa)

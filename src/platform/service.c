@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/moves.h"
 #include "loop/process.h"
+#include "platform/catalog.h"
 #include "platform/environment.h"
 
 #define SERVICE_MOVES(MOVE) \
@@ -97,6 +98,7 @@ void service_destroy(struct service *service)
         revision_destroy(revision_of(node));
     }
     bill_finish(&service->bill);
+    logbook_finish(&service->book);
     managed_redis_finish(&service->redis);
     traffic_finish(&service->traffic);
     traffic_finish(&service->awaited);
@@ -175,10 +177,10 @@ static void deployment_failed(struct service *service, const char *fault)
     bool has_other = service_latest_ready(service) != NULL;
     service->deploying = NULL;
     revision_set_state(revision, REVISION_FAILED, fault);
-    log_event(LOG_ERROR,
-              has_other ? "the deployment failed: all requests stay where they are"
-                        : "the deployment failed, and the service has no other revision",
-              LOG_C("service", service->name), LOG_C("revision", revision->spec.revision), LOG_C("why", fault));
+    LOGBOOK_EVENT(&service->book, ((struct log_origin){.revision = revision->spec.revision}), LOG_ERROR,
+                  has_other ? "the deployment failed: all requests stay where they are"
+                            : "the deployment failed, and the service has no other revision",
+                  LOG_C("service", service->name), LOG_C("revision", revision->spec.revision), LOG_C("why", fault));
     if (has_other && revision->fleet.state != FLEET_OPEN)
         fleet_stop(&revision->fleet);
     changed(service);
@@ -190,8 +192,9 @@ static void deployment_done(struct service *service)
     service->deploying = NULL;
     revision_set_state(revision, REVISION_READY, NULL);
     service_traffic_set(service, &service->awaited);
-    log_event(LOG_NOTICE, "deployed", LOG_C("service", service->name), LOG_C("revision", revision->spec.revision),
-              LOG_N("percent", revision->percent));
+    LOGBOOK_EVENT(&service->book, ((struct log_origin){.revision = revision->spec.revision}), LOG_NOTICE, "deployed",
+                  LOG_C("service", service->name), LOG_C("revision", revision->spec.revision),
+                  LOG_N("percent", revision->percent));
 }
 
 static void proved(struct fleet *fleet, const char *fault)
@@ -246,7 +249,8 @@ void service_deploy(struct service *service, struct revision *revision, const st
     revision->fleet.proved = proved;
     revision_set_state(revision, REVISION_PROVING, NULL);
     list_append(&service->revisions, &revision->of_service);
-    log_event(LOG_INFO, "deploying", LOG_C("service", service->name), LOG_C("revision", revision->spec.revision));
+    LOGBOOK_EVENT(&service->book, ((struct log_origin){.revision = revision->spec.revision}), LOG_INFO, "deploying",
+                  LOG_C("service", service->name), LOG_C("revision", revision->spec.revision));
     if (service->state == SERVICE_RUNNING)
         fleet_prove(&revision->fleet);
     changed(service);
@@ -358,6 +362,8 @@ bool service_start(struct service *service, struct err *err)
     set_state(service, SERVICE_STARTING);
     service->bill.service = service->name;
     bill_start(&service->bill);
+    if (service->owner != NULL)
+        logbook_open(&service->book, &service->owner->books, service->name);
     if (!has_redis)
         run(service);
     return true;

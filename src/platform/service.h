@@ -44,6 +44,7 @@ struct service {
     struct traffic traffic;     /* in force */
     struct traffic awaited;     /* in force as soon as `deploying` is ready */
     struct revision *deploying; /* it has to prove itself; NULL: none */
+    struct logbook book;        /* what its requests and programs have logged; keeps nothing before it starts */
     struct bill bill;           /* of all its revisions */
     uint32_t number;            /* in the last name that was made for a revision */
     bool is_first;              /* of its `up`: its Redis has the state folder's first place */

@@ -211,6 +211,8 @@ static bool start(struct up *up, struct err *err)
         !catalog_open(&up->catalog, err))
         return false;
     cgroups_find(&up->programs.cgroups);
+    if (up->catalog.directory != NULL)
+        roster_open(&up->programs.roster, up->catalog.directory, &up->programs.cgroups);
     up->status = (struct status){
         .catalog = &up->catalog, .ingress = &up->ingress, .ingress_port = listener_port(&up->ingress.listener)};
     if (options->status_port >= 0 && !status_open(&up->status, &up->net, (uint16_t)options->status_port, err))
@@ -240,6 +242,7 @@ static void finish(struct up *up)
     ingress_finish(&up->ingress);
     catalog_finish(&up->catalog);
     cgroups_finish(&up->programs.cgroups);
+    roster_finish(&up->programs.roster);
     loop_destroy(up->loop);
 }
 
