@@ -115,14 +115,15 @@ SENNIT_API sennit_nsp *sennit_namespace(sennit_server *server, const char *name)
 
 /* Settings of a namespace that is not in the YAML file; 0 and NULL: as by default. */
 struct sennit_nsp_options {
-    uint64_t recovery_ms;   /* how long a socket may be away, and its disconnect is waited with; from 1000, default 120000 */
-    uint64_t log_entries;   /* that a room's log keeps; default 10000 */
-    uint64_t log_age_ms;    /* how long; default an hour */
-    uint64_t replay;        /* that many of the newest entries (1000 at most) are sent to a socket that enters a room */
-    bool replay_all;        /* the whole log is */
-    bool presence;          /* members of a room are told who comes and goes: the event `presence` */
-    bool announce;          /* sockets are told of their instance: the event `sennit` */
-    bool close_slow;        /* a client that reads too slowly is closed, and resumes; else it is read to from the log */
+    uint64_t
+        recovery_ms; /* how long a socket may be away, and its disconnect is waited with; from 1000, default 120000 */
+    uint64_t log_entries; /* that a room's log keeps; default 10000 */
+    uint64_t log_age_ms;  /* how long; default an hour */
+    uint64_t replay;      /* that many of the newest entries (1000 at most) are sent to a socket that enters a room */
+    bool replay_all;      /* the whole log is */
+    bool presence;        /* members of a room are told who comes and goes: the event `presence` */
+    bool announce;        /* sockets are told of their instance: the event `sennit` */
+    bool close_slow;      /* a client that reads too slowly is closed, and resumes; else it is read to from the log */
 };
 SENNIT_API sennit_nsp *sennit_namespace_with(sennit_server *server, const char *name,
                                              const struct sennit_nsp_options *options);
@@ -145,15 +146,15 @@ SENNIT_API void sennit_on_moved(sennit_nsp *nsp, sennit_handler *handler, void *
  * and its data, until the handler returns.
  *
  * Once for each socket in the whole fleet, with two exceptions. Not at all for a socket that was on an instance, or had
- * been cut off there, when that instance was killed or had drained, if its client does not come back. And perhaps twice,
- * on two instances, if the link to Redis broke within the recovery time. So count users with sennit_count, and do not
- * add and subtract. */
+ * been cut off there, when that instance was killed or had drained, if its client does not come back. And perhaps
+ * twice, on two instances, if the link to Redis broke within the recovery time. So count users with sennit_count, and
+ * do not add and subtract. */
 SENNIT_API void sennit_on_disconnect(sennit_nsp *nsp, sennit_handler *handler, void *data);
 
 /* In a connecting handler: the client gets `connect_error` with this message and `data` (JSON, or NULL). */
 SENNIT_API void sennit_refuse(sennit_event *event, const char *message, const char *data);
 
-/* ---- What came ---- */
+/* ---- Received events ---- */
 
 enum sennit_type {
     SENNIT_ABSENT, /* there is no such argument, or no such member */
@@ -199,7 +200,7 @@ SENNIT_API struct sennit_blob sennit_arg_bytes(sennit_event *event, size_t index
 SENNIT_API bool sennit_event_keep(sennit_event *event);
 SENNIT_API void sennit_event_free(sennit_event *event);
 
-/* ---- What goes ---- */
+/* ---- Emitting ---- */
 
 /* Arguments: JSON text of one array, and the attachments that its placeholders {"_placeholder":true,"num":0} stand for.
  * Borrowed by the call that takes it. */
@@ -254,7 +255,8 @@ SENNIT_API struct sennit_target sennit_and(struct sennit_target target, const ch
 /* Not those in this room, or the socket with this id. */
 SENNIT_API struct sennit_target sennit_except(struct sennit_target target, const char *room);
 /* It goes into the log of its room (of the namespace, if it is for several rooms): a client that is cut off, or reads
- * slowly, gets it all the same, once and in order. What is not logged is for clients that are there and keep up. */
+ * slowly, gets it all the same, once and in order. An event that is not logged reaches clients that are connected and
+ * keep up. */
 SENNIT_API struct sennit_target sennit_logged(struct sennit_target target);
 /* Logged, under a name (at most 128 bytes; random, if clients choose it): another one with this name in the same room
  * is taken for the same message, and does not come twice. */
@@ -263,8 +265,8 @@ SENNIT_API struct sennit_target sennit_named(struct sennit_target target, const 
  * what is sent: a client that sends again until it is acknowledged, under a name, loses nothing and doubles nothing. */
 SENNIT_API struct sennit_target sennit_acknowledging(struct sennit_target target, sennit_event *event);
 
-/* Sends. False: nothing is sent, and the log says why (no such handle, no JSON, a reserved name, the broker's backlog is
- * full). Receivers get it in the order in which the broker accepts it, those of this instance too. */
+/* Sends. False: nothing is sent, and the log says why (no such handle, no JSON, a reserved name, the broker's backlog
+ * is full). Receivers get it in the order in which the broker accepts it, those of this instance too. */
 SENNIT_API bool sennit_emit(struct sennit_target target, const char *name, struct sennit_args args);
 SENNIT_API bool sennit_emitf(struct sennit_target target, const char *name, const char *format, ...);
 
@@ -278,8 +280,8 @@ SENNIT_API bool sennit_wants_ack(sennit_event *event);
  * sennit_event_error. If the socket ends, or goes to another instance, the error comes at the latest after
  * `timeout_ms` (1 to 3600000). False, without `done`: nothing is sent. Clients of Socket.IO can be asked, others
  * cannot. */
-SENNIT_API bool sennit_ask(sennit_socket *socket, uint64_t timeout_ms, sennit_handler *done, void *data, const char *name,
-                           struct sennit_args args);
+SENNIT_API bool sennit_ask(sennit_socket *socket, uint64_t timeout_ms, sennit_handler *done, void *data,
+                           const char *name, struct sennit_args args);
 SENNIT_API bool sennit_askf(sennit_socket *socket, uint64_t timeout_ms, sennit_handler *done, void *data,
                             const char *name, const char *format, ...);
 
@@ -293,7 +295,8 @@ SENNIT_API bool sennit_socket_is_here(sennit_socket *socket);
 SENNIT_API bool sennit_join(sennit_socket *socket, const char *room);
 SENNIT_API bool sennit_leave(sennit_socket *socket, const char *room);
 SENNIT_API bool sennit_is_in(sennit_socket *socket, const char *room);
-/* Ends it: the client is told, and does not come back by itself. In the next turn of the loop; on_disconnect follows. */
+/* Ends it: the client is told, and does not come back by itself. In the next turn of the loop; on_disconnect follows.
+ */
 SENNIT_API bool sennit_disconnect(sennit_socket *socket);
 /* Bytes that belong to it: they are in its lease, and come along when it resumes or moves. SENNIT_DATA_MAX at most,
  * else false. sennit_data: the bytes, with a NUL behind; NULL: none. `bytes` may be NULL. The result belongs to the
@@ -332,8 +335,8 @@ SENNIT_API sennit_timer *sennit_every(sennit_server *server, uint64_t ms, void (
 /* Also from `fire`. A timer that has fired once and for all has ended by itself. */
 SENNIT_API void sennit_timer_stop(sennit_timer *timer);
 
-/* Calls `ready` while a descriptor of yours can be read, or written: a database's socket, a pipe of a child or a thread.
- * It stays yours; stop watching before you close it. */
+/* Calls `ready` while a descriptor of yours can be read, or written: a database's socket, a pipe of a child or a
+ * thread. It stays yours; stop watching before you close it. */
 enum sennit_ready { SENNIT_READ = 1, SENNIT_WRITE = 2 };
 SENNIT_API sennit_watch *sennit_watch_fd(sennit_server *server, int fd, unsigned wanted,
                                          void (*ready)(int fd, unsigned ready, void *data), void *data);

@@ -1,4 +1,4 @@
-/* access: evaluates conditions, and matches rooms with claims. What is not known does not hold. */
+/* access: evaluates conditions, and matches rooms with claims. A condition about an unknown value does not hold. */
 #include "app/access.h"
 
 #include "base/pattern.h"

@@ -142,7 +142,7 @@ static enum refusal signature_check(struct jwt *jwt, struct span token, struct s
     struct buf algorithm_text = {0}, kid_text = {0};
     struct span algorithm, kid;
     enum refusal refusal = REFUSAL_TOKEN_MALFORMED;
-    /* What is critical must be understood (RFC 7515 section 4.1.11); nothing that could stand there is. */
+    /* A critical extension must be understood (RFC 7515 section 4.1.11), and none is. */
     bool is_read = header_text(header, "alg", &algorithm_text, &algorithm) &&
                    header_text(header, "kid", &kid_text, &kid) && algorithm.data != NULL &&
                    json_object_get(header, SPAN_LIT("crit")).data == NULL;

@@ -6,7 +6,7 @@
 #include "base/pattern.h"
 #include "base/shown.h"
 
-/* `auth: none` or `auth: jwt`. What is not said is decided by whether the instance has keys. */
+/* `auth: none` or `auth: jwt`. Without either, it depends on whether the instance has keys. */
 static bool auth_read(struct relay_nsp *config, const struct yaml_pair *pair, const struct relay *relay,
                       bool on_platform, struct err *err)
 {

@@ -9,7 +9,7 @@
 
 struct disk;
 
-/* What is on a disk, in the order of these functions. Spans are borrowed until the function returns. */
+/* The contents of a disk, in the order of these functions. Spans are borrowed until the function returns. */
 struct disk_reader {
     /* The epochs, oldest first; the last one has not ended, and its end is 0. */
     void (*epoch)(void *arg, uint64_t number, struct span name, bool ended, uint64_t end);

@@ -81,7 +81,7 @@ struct redis_dial {
     bool closes_told[CLOSE_REASON_COUNT], faults_told[TLS_FAULT_OTHER + 1];
 };
 
-/* What is known of the server that answers. Written by redis_greeting.c only. */
+/* Facts about the server that answers. Written by redis_greeting.c only. */
 struct redis_greeting {
     char sha[SCRIPT_COUNT][SHA_BYTES];
     char run_id[RUN_ID_BYTES_MAX];
@@ -92,7 +92,7 @@ struct redis_greeting {
     size_t epoch_len; /* 0: none was opened so far */
 };
 
-/* What is wrong, and which of it was logged. Written by redis_trouble.c only. */
+/* Faults, and which of them were logged. Written by redis_trouble.c only. */
 struct redis_trouble {
     bool told;              /* something was, since the link last worked */
     bool proven;            /* it was up once, so a present problem may pass */
@@ -131,7 +131,7 @@ struct redis_reading {
     struct task flush;
 };
 
-/* What comes by the subscriber link. Written by redis_feed.c only. */
+/* Messages on the subscriber link. Written by redis_feed.c only. */
 struct redis_pushes {
     uint64_t number;            /* of that link; answers for an earlier one may still arrive through the inbox */
     uint64_t top;               /* the highest seq that it brought */

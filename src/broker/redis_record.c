@@ -166,7 +166,7 @@ static void pong(struct broker *broker, struct span sid, uint64_t life_ms, recor
 
 const struct record_ops redis_record_ops = {ask, pass, end, probe, pong};
 
-/* What is given: see record.lua. */
+/* A record is given: see record.lua. */
 
 /* A lease that came with a record. */
 struct giving_lease {

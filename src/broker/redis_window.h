@@ -1,6 +1,6 @@
 /* redis_window: commands of which there may be very many at once: when a link comes up, every room is subscribed and
- * everybody present enters again. What is sent and not answered is bounded, the rest waits here: else the link's queue,
- * or Redis' buffer of a subscriber, would overflow, the link break, and all begin anew, for ever. */
+ * everybody present enters again. The number of unanswered commands is bounded, and the rest waits here: else the
+ * link's queue, or Redis' buffer of a subscriber, would overflow, the link break, and all begin anew, for ever. */
 #ifndef SENNIT_BROKER_REDIS_WINDOW_H
 #define SENNIT_BROKER_REDIS_WINDOW_H
 

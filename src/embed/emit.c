@@ -9,7 +9,7 @@
 
 enum { MESSAGE_NAME_BYTES_MAX = 128, ROOM_BYTES_MAX = BROKER_ROOM_BYTES_MAX - 1 };
 
-/* What is published, until the broker has answered. */
+/* A publish, until the broker has answered. */
 struct sent {
     struct call *call; /* of the client whose event is being handled; NULL: of none */
     sennit_socket *socket;

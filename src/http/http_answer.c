@@ -15,7 +15,7 @@ bool http_stays(const struct http *http)
 {
     const struct http_exchange *exchange = http->exchange;
     bool may_stay = exchange->keep_alive && exchange->reason == CLOSE_NONE && !http->server->stopping;
-    /* What is left of a body would be read as the next request. */
+    /* The rest of a body would be read as the next request. */
     return may_stay && exchange->body.done && exchange->state != HTTP_IDLE;
 }
 

@@ -99,7 +99,8 @@ struct room {
     uint64_t empty_since_us;
 };
 
-/* What may happen to every room at once fills no log: it is told now and then, with how often it happened. */
+/* An event that may happen to every room at once must not fill the log: a line now and then says how often it happened.
+ */
 struct hub_told {
     uint64_t count;   /* since it was told last */
     uint64_t told_us; /* 0: never */
@@ -150,7 +151,7 @@ void member_entry(struct membership *membership, struct entry *entry);
 void member_hole(struct membership *membership, uint64_t after);
 void member_held_drop(struct member *member);
 void member_held_drop_room(struct member *member, uint32_t room);
-/* Every entry up to `seq` was delivered; nothing more is to be for now. What is held stays. */
+/* Every entry up to `seq` was delivered; nothing more is to be for now. Held entries stay. */
 void member_round_pause(struct member *member, uint64_t seq);
 /* It cannot go on: calls `lost`, once. */
 void member_lose(struct member *member);

@@ -1,4 +1,4 @@
-/* append: a file that only grows, by whole lines. What was written is there after `kill -9`; after a power failure all
+/* append: a file that only grows, by whole lines. Written lines are there after `kill -9`; after a power failure all
  * that was synced is. Blocking. */
 #ifndef SENNIT_LOOP_APPEND_H
 #define SENNIT_LOOP_APPEND_H

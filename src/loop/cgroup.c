@@ -111,7 +111,7 @@ static char *folder_find(const char *type, const char *controller)
     while (file != NULL && folder == NULL && fgets(line, sizeof line, file) != NULL) {
         if (!mount_read(line, type, controller, &root, &point))
             continue;
-        /* What is mounted may be a part of the hierarchy. */
+        /* The mount may show only a part of the hierarchy. */
         size_t skip = strcmp(root, "/") != 0 && strncmp(own, root, strlen(root)) == 0 ? strlen(root) : 0;
         folder = mem_printf("%s%s", point, strcmp(own + skip, "/") == 0 ? "" : own + skip);
     }

@@ -146,7 +146,7 @@ static inline void conn_await_drained(struct conn *conn)
  * fan-out. */
 void conn_flush(struct conn *conn);
 
-/* Other limits from now on. What waits has their write_stall_ms_max to move, from now. */
+/* Other limits from now on. Bytes that wait have their write_stall_ms_max to move, from now. */
 void conn_limits_set(struct conn *conn, const struct conn_limits *limits);
 
 /* Stops and resumes reading: back-pressure. Kept input is handed out again on resuming, from the loop. */

@@ -72,7 +72,7 @@ void conn_touch(struct conn *conn)
     loop_at_flush(conn->net->loop, &conn->net->flush);
 }
 
-/* What waits, in memory: a frame of two bytes takes more. */
+/* The memory that waiting frames take: a frame of two bytes takes more than two. */
 static uint64_t weight_of(const struct conn *conn)
 {
     uint64_t count = conn->queue_count > FRAMES_FREE ? conn->queue_count - FRAMES_FREE : 0;

@@ -11,7 +11,7 @@
 
 enum { STATE_BYTES_MAX = 64 << 20 };
 
-/* What is to be done about one service. */
+/* The task for one service. */
 struct plan {
     struct service *service;
     struct revision *revision; /* to be deployed; NULL: none, it has one with this template */

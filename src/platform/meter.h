@@ -39,7 +39,7 @@ void meter_count(struct meter *meter, uint32_t count, uint64_t now_us);
 /* The milliseconds that became billable since the last call; of an open interval those of whole steps. */
 uint64_t meter_take(struct meter *meter, uint64_t now_us);
 
-/* What was used, by rule. */
+/* Usage, by rule. */
 struct used {
     uint64_t ms, vcpu_us, mib_ms, requests; /* vcpu_us: a vCPU for a microsecond; mib_ms: a MiB for a millisecond */
 };

@@ -50,7 +50,7 @@ struct service {
     bool is_first;              /* of its `up`: its Redis has the state folder's first place */
     uint8_t state;              /* enum service_state */
     void (*stopped)(struct service *service);
-    /* What is kept has changed: a revision, its state, or the traffic. May be NULL. */
+    /* The state to keep has changed: a revision, its state, or the traffic. May be NULL. */
     void (*changed)(struct service *service);
 };
 

@@ -67,7 +67,7 @@ static bool prefix_read(const struct yaml_node *root, char **to, struct err *err
     return true;
 }
 
-/* Who may come, and with what in hand. */
+/* Who may connect, and with which token. */
 static bool access_read(struct serve_config *config, const struct serve_options *options, const struct yaml_node *root,
                         struct err *err)
 {

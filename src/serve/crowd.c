@@ -28,7 +28,7 @@ static bool is_overdue(const struct crowd *crowd, const struct crowd_member *mem
     return now_ms(crowd) - member->since_ms >= allowed_ms;
 }
 
-/* Ends those that are overdue, until there is room. What is ended gives its place back when it is closed, which a
+/* Ends those that are overdue, until there is room. An ended one gives its place back when it is closed, which a
  * goodbye delays: `room` counts what is needed. */
 static void speaking_sweep(struct crowd *crowd, uint64_t *room)
 {

@@ -82,7 +82,7 @@ static void instance_encode(struct buf *to, const struct server *server)
     gauge(to, "connections_max", "How many there may be (limits: connections).", server->config.bounds.connections);
     gauge(to, "connections_spare", "Of those open, beyond a bound, to be told so.", server->crowd.spare_count);
     gauge(to, "request_bytes", "Kept of unfinished and waiting requests.", server->crowd.waiting_bytes);
-    gauge(to, "output_bytes", "What waits to be sent takes (limits: output_bytes).", frame_bytes_alive());
+    gauge(to, "output_bytes", "Memory that waits to be sent (limits: output_bytes).", frame_bytes_alive());
     gauge(to, "lease_bytes", "Left by clients that were cut off (limits: lease_bytes).", sessions->departed.bytes);
     gauge(to, "rate_addresses", "Addresses whose rates are remembered (limits: ..._per_address).",
           sessions->rates.addresses.count);

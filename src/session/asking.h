@@ -7,7 +7,7 @@
  * Each socket has two tables: the questions that it has asked (instance 1 has A's), and those that its client has been
  * asked and has not answered yet (instance 2 has B's). Every question that was taken is answered once: by its receiver;
  * by a failure, when the receiver's connection ends, or the answer exceeds a bound; or by a failure when its time is
- * over. What comes later is ignored. Both tables move with a session that moves (parcel.h).
+ * over. A later answer is ignored. Both tables move with a session that moves (parcel.h).
  *
  * A question is delivered at most once and carries no token: the stock client takes no offset from an event that asks
  * for an answer, and would find the token among the handler's arguments. */

@@ -4,7 +4,7 @@
  *     02 q <ms left> <ms waited> <sid of the asker> <id of the asker's>\n<content>
  *     02 a <ms left> <ms waited> - <id of the asker's>\n<content>
  *
- * What comes for a session between two requests, the broker keeps for it (broker/record.h). An entry that it does not
+ * The broker keeps events for a session between two requests (broker/record.h). An entry that it does not
  * keep, for a socket that is nowhere, reaches the instance that had it last. That one publishes it again, later and
  * later, until the socket is somewhere or no time is left. */
 #ifndef SENNIT_SESSION_ASKING_ENTRY_H

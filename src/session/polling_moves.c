@@ -135,7 +135,7 @@ static bool is_prepared(struct polling *polling, const struct record_grant *gran
     return !polling->prepares;
 }
 
-/* A broker that has lost data may have an older record. What waits in it was sent since. */
+/* A broker that has lost data may have an older record, whose waiting packets were sent since. */
 static bool is_outdated(const struct polling *polling, struct span record)
 {
     struct parcel parcel;

@@ -172,7 +172,7 @@ static void stirred(struct transport *transport)
         loop_at_flush(polling->sessions->loop, &polling->flush);
 }
 
-/* What waits, and a packet more. Nobody comes back for a second answer to an instance that ends a session. */
+/* The waiting packets and one more. No client comes back for a second answer to an instance that ends a session. */
 static bool fits_one_answer(const struct polling *polling)
 {
     size_t packets = 1;

@@ -122,7 +122,7 @@ enum { SUBSCRIBER_DATA_BYTES_MAX = 1024 };
 /* Keeps these bytes with it (SUBSCRIBER_DATA_BYTES_MAX at most), in place of what was kept. They are written to its
  * lease, so they come along when it resumes or moves. */
 void subscriber_data_set(struct subscriber *subscriber, struct span data);
-/* What is kept of it, for struct session_app. */
+/* Its state that is kept, for struct session_app. */
 struct leaver subscriber_leaver(const struct subscriber *subscriber);
 
 /* The broker's name of a room of a namespace ("/,lobby"), or of the namespace itself ("/") for an empty room; and back.

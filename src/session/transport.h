@@ -40,7 +40,8 @@ struct transport_type {
     void (*send)(struct transport *transport, struct frame *frame, struct frame_tag tag);
     /* Bytes that wait. */
     size_t (*queued)(const struct transport *transport);
-    /* What is sent now goes out now: the peer has taken all that went before, and a polling client's GET is held. */
+    /* A frame that is sent now goes out now: the peer has taken all that went before, and a polling client's GET is
+     * held. */
     bool (*is_writable)(const struct transport *transport);
     /* Whether frames are still taken. */
     bool (*is_open)(const struct transport *transport);

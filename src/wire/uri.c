@@ -58,7 +58,7 @@ static bool is_regular(struct span text, size_t at, const struct outline *outlin
            (c != '\0' && strchr("-._~!$&'()*+,;=:/?", c) != NULL);
 }
 
-/* What is wrong with the authority or the scheme: nothing else can be, in a text made regular. */
+/* The fault of the authority or the scheme: nothing else can be wrong in a text made regular. */
 static enum uri_fault fault_at(struct span text, const struct outline *outline, size_t at)
 {
     struct span place = span_sub(text, outline->host, outline->end - outline->host);

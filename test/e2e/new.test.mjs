@@ -14,7 +14,7 @@ const folder = temporary();
 const running = new Set();
 let env;
 
-// What is installed, in a folder of the test's own, as a user has it in the environment.
+// The installed files, in a folder of the test's own, with the environment that a user would set.
 before(() => {
   const installed = path.join(folder, 'installed');
   const done = spawnSync('meson', ['install', '-C', build, '--no-rebuild', '--quiet', '--destdir', installed], { encoding: 'utf8' });

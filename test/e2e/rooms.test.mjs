@@ -54,7 +54,7 @@ class Person {
     return this.socket.timeout(5000).emitWithAck(...args);
   }
 
-  // Who is in the room, as the events tell it.
+  // The members of the room, according to the events.
   roster(room) {
     const there = new Map();
     for (const event of this.presence.filter((one) => one.room === room)) {

@@ -147,7 +147,7 @@ static void filter(struct transport *transport, transport_keep_fn *keep, void *a
 
 static void pause_reading(struct transport *transport, bool paused)
 {
-    /* What comes meanwhile is not given to the session, see say. */
+    /* Bytes that arrive meanwhile are not given to the session: see say. */
 }
 
 static void close_now(struct transport *transport, enum close_reason reason)

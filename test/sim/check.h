@@ -9,7 +9,7 @@
 #include "leases.h"
 #include "sim.h"
 
-/* What may happen in this world. */
+/* Events that are possible in this world. */
 struct check_rules {
     bool loses;            /* the broker may come back without entries that it accepted */
     bool trims;            /* logs may lose entries that clients still need */

@@ -25,7 +25,7 @@ void engine_note(struct engine_client *engine, const char *format, ...)
     engine->events->noted(engine->owner, text);
 }
 
-/* The session is over. What is under way stays so, and nobody reads the answers. */
+/* The session is over. Requests under way stay so, and their answers are not read. */
 static void session_leave(struct engine_client *engine, bool gone)
 {
     engine->state = ENGINE_CLOSED;

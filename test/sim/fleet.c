@@ -444,7 +444,7 @@ static void fleet_pass(struct fleet *fleet)
     run_for(fleet, wait_us);
     for (int i = 0; i < fleet->plan->clients; i++) {
         const struct stock_client *client = &fleet->clients[i];
-        /* What is not logged is not kept between two polls, nor while an instance takes the session to a WebSocket. */
+        /* An unlogged event is not kept while an instance takes the session to a WebSocket. */
         if (client->state != CLIENT_CONNECTED || client->connected_us > from_us || client->dialled_us > from_us ||
             client->witness.polls || client->moved_us + wait_us > from_us)
             continue;

@@ -43,7 +43,7 @@ static void mixed(struct fleet_plan *plan, uint64_t state[2])
     plan->pages = below(state, 2) == 0;
 }
 
-/* Who is there: few clients that come and go slowly, so that there are moments in which nothing changes. */
+/* Presence: few clients that come and go slowly, so that there are moments in which nothing changes. */
 static void presence(struct fleet_plan *plan, uint64_t state[2], bool troubled)
 {
     plan->clients = 12 + (int)below(state, 28);

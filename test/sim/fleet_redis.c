@@ -175,7 +175,7 @@ struct fake_key *redis_key(struct fleet *fleet, const char *kind, struct span na
     return found;
 }
 
-/* Ids are <seq>-<ms>. What is too old may not be read any more, though it is still there. */
+/* Ids are <seq>-<ms>. An entry that is too old must not be read any more, although it is still there. */
 static uint64_t oldest(void *arg, struct span room)
 {
     struct fleet *fleet = arg;

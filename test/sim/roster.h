@@ -47,7 +47,7 @@ void rosters_init(struct rosters *rosters, struct check *check, struct witness *
 void rosters_finish(struct rosters *rosters);
 /* The client asked to leave. */
 void roster_leaving(struct rosters *rosters, const struct witness *witness, int room);
-/* Who is in the room may have changed, or will. */
+/* The members of the room may have changed, or will. */
 void roster_changed(struct rosters *rosters, int room);
 /* Something broke that all may feel. */
 void rosters_trouble(struct rosters *rosters);

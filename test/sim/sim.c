@@ -398,7 +398,7 @@ struct sim_end *sim_pick(struct sim *sim, uint16_t port)
     return picked;
 }
 
-/* What is on its way arrives up to a random byte, then the reset. */
+/* Bytes on their way arrive up to a random one, then the reset. */
 static void cut_towards(struct sim_end *end)
 {
     uint64_t keep = sim_below(end->sim, end->on_the_way + 1);
@@ -429,7 +429,7 @@ void sim_cut(struct sim_end *end)
     end->other = other->other = NULL;
 }
 
-/* What is silent stays so. */
+/* A silent connection stays so. */
 static void silence_from(struct sim_end *end, uint64_t from_us)
 {
     if (end->silent_from_us == 0 || from_us < end->silent_from_us)

@@ -185,7 +185,8 @@ static void publish(struct stock_client *client)
         client_publish_send(client, index);
 }
 
-/* Enters or leaves a room. What waits for a room is sent before leaving it is asked for, for only members may send. */
+/* Enters or leaves a room. Events that wait for a room are sent before the request to leave it, because only members
+ * may send. */
 static void wander(struct stock_client *client)
 {
     int room = room_pick(client);

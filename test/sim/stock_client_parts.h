@@ -15,7 +15,7 @@ static inline int client_rooms(const struct client_world *world)
 void client_trace(const struct stock_client *client, const char *what, struct span text);
 void client_send(struct stock_client *client, struct span text);
 void client_send_bytes(struct stock_client *client, struct span bytes);
-/* Who is in its rooms may change for its sake. */
+/* The members of its rooms may change because of it. */
 void client_rooms_changed(struct stock_client *client);
 void client_hang_up(struct stock_client *client);
 /* The client gives up its connection if nothing comes within this time. */

@@ -185,7 +185,7 @@ static void command_run(struct replay *replay, const struct tape_event *event, s
     free(args);
 }
 
-/* What was heard stands on the tape before the command that told it. */
+/* Received bytes stand on the tape before the command that told of them. */
 static void heard(struct replay *replay, const struct tape_event *events, size_t from, size_t to)
 {
     for (size_t i = from; i < to; i++) {

@@ -26,7 +26,7 @@ struct span vector_option(const struct vector *vector, const char *key);
 /* The same as a number, or `otherwise` when it is absent. Ends the process when it is no number. */
 uint64_t vector_number(const struct vector *vector, const char *key, uint64_t otherwise);
 
-/* What stands between the vectors and the codec under test. */
+/* The interface between the vectors and the codec under test. */
 struct vector_codec {
     /* The bytes are one message that the codec wants whole: they are not cut. */
     bool whole_only;

@@ -175,7 +175,7 @@ export class Conversation {
     return id;
   }
 
-  // What is refused for good is said, and not sent again. What the broker cannot take now is not answered: see `refused`.
+  // A message that is refused for good is shown so, and not sent again. One that the broker cannot take now is not answered: see `refused`.
   post(id) {
     const { room, data } = this.outbox.get(id);
     this.socket.emit('new message', { id, ...data }, wire(room), (answer) => {

@@ -47,7 +47,7 @@ const link = new Link(socket, () => {
 });
 
 leaveWithPage(socket, people.socket);
-// What is not saved yet is only here.
+// Unsaved strokes are only here.
 addEventListener('beforeunload', (event) => drawing.outbox.size > 0 && event.preventDefault());
 
 let badgeShows = '';

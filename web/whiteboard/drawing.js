@@ -1,6 +1,6 @@
 // drawing: the shared drawing: what is drawn here goes out, what others draw comes in.
 //
-// What is drawn here is lost by nobody: an event stays in the outbox until the server says that it has been accepted, and is sent
+// No stroke is lost: an event stays in the outbox until the server says that it has been accepted, and is sent
 // again on every connect until then. It has an id, so one that is sent twice is kept once. Ids are random: whoever could guess the
 // next one could take it first.
 //

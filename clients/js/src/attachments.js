@@ -25,7 +25,7 @@ export function pack(given) {
   return attachments.length ? { args, attachments } : { args };
 }
 
-// What came in a message, with the bytes in their places.
+// The arguments of a message, with the bytes in their places.
 export function unpack(value, attachments) {
   return attachments ? copy(value, (one) => (one?._placeholder === true ? decode(attachments[one.num]) : undefined)) : value;
 }

@@ -28,8 +28,8 @@ export interface Options {
 /** What `onState` is told.
  *
  * - `connected`: for the first time.
- * - `away`: the connection ended, and the next one is on its way. What is published meanwhile waits.
- * - `recovered`: back. What was missed follows: each event once, in order. The client is in its rooms.
+ * - `away`: the connection ended, and the next one is on its way. Events published meanwhile wait.
+ * - `recovered`: back. The missed events follow, each once, in order. The client is in its rooms.
  * - `moved`: on another connection, because the server announced that it would cut the old one. Nothing was missed.
  * - `lost`: back, but events may have been missed, because the server cannot tell which. The client joins its rooms again.
  *   Load again what the page shows, for instance by `history`.
@@ -102,7 +102,7 @@ export interface Client {
   history(room: string, options?: HistoryOptions): Promise<History>;
   /** Those who are in a room. */
   presence(room: string, options?: PresenceOptions): Promise<Presence>;
-  /** Ends the connection for good. What waits is rejected with `closed`. */
+  /** Ends the connection for good. Publishes that wait are rejected with `closed`. */
   close(): void;
 }
 

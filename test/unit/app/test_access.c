@@ -127,7 +127,7 @@ static void test_rooms_of_ones_own(void **state)
     assert_false(joins("{\"team\":\"red\"}", "xteam-red"));
     assert_false(joins("{\"team\":\"red\"}", "Team-red"));
     assert_false(joins("{\"team\":\"red\"}", "other"));
-    /* What stands in a claim stands for itself. */
+    /* A pattern's characters in a claim have no special meaning. */
     assert_false(joins("{\"team\":\"*\"}", "team-red"));
     assert_true(joins("{\"team\":\"*\"}", "team-*"));
     assert_false(joins("{\"team\":\"\"}", "team-"));

@@ -188,7 +188,7 @@ static void an_answer_from_before_a_cut_is_none_to_a_new_question(void **state)
     expect(one, "432[\"new\"]");
 }
 
-/* What waits for a client that is away for a moment reaches it. */
+/* A question that waits for a client that is away for a moment reaches it. */
 static void one_who_is_away_for_a_moment_is_asked(void **state)
 {
     char text[126];

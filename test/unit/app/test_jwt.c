@@ -304,7 +304,7 @@ static void test_times(void **state)
     good(timed("{\"nbf\":%d,\"iat\":%d}", NOW_S, NOW_S));
     bad(timed("{\"nbf\":%d}", NOW_S + 1), REFUSAL_TOKEN_EARLY);
     bad(timed("{\"iat\":%d}", NOW_S + 1), REFUSAL_TOKEN_EARLY);
-    /* What is no time never counts as one that has not passed. */
+    /* A value that is no time never counts as one in the future. */
     static const char *const wrong[] = {
         "\"1900000000\"", "null", "true", "[]", "{}", "-1", "1e12", "1.9e9", "-0", "1.5e10", "18446744073709551616"};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {

@@ -379,7 +379,7 @@ static void a_cut_client_gets_what_it_missed(void **state)
     ann = come_back(0, &kept, false);
     script_end(ann);
     kept.at[0] = '\0';
-    /* What is no secret of ours: a new socket, and it is told. */
+    /* A secret that is not ours: a new socket, and the client is told. */
     snprintf(kept.resume, sizeof kept.resume, "%s", "AAAAAAAAAAAAAAAAAAAA");
     ann = come_back(0, &kept, false);
     script_end(ann);

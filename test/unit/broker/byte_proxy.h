@@ -18,7 +18,7 @@ struct byte_proxy {
     struct net *net;
     uint16_t to_port;
     struct list pairs;
-    /* What is to be done; may be changed at any time. */
+    /* Orders; may be changed at any time. */
     const char *swallow;    /* the next message of the feed that holds this text is lost; then it is NULL again */
     long long cut_after[2]; /* so many more bytes of answers on that link, then both links are cut, once;
                              * PROXY_FOR_EVER: never */
@@ -30,7 +30,7 @@ struct byte_proxy {
     bool delaying;       /* what the broker asks on the link for commands is kept, also when the broker cuts that link,
                           * until byte_proxy_deliver */
     bool refusing;       /* connections are accepted and closed at once */
-    /* What was seen. */
+    /* Observations. */
     size_t accepted;
     uint64_t accepted_at_ms[PROXY_ACCEPTED_MAX];
     size_t cuts;

@@ -164,7 +164,7 @@ uint64_t instances_stalled_ms(void);
 void instances_stalled_forget(void);
 /* Fails the running test with the first breach that a recorder saw. */
 void instances_check(const char *file, int line);
-/* What was complained of does not count: nobody tells the truth here. */
+/* Complaints so far do not count: the server lies in these tests. */
 void instances_forgive(void);
 void instances_complain(struct instance *instance, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

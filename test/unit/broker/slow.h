@@ -5,7 +5,7 @@
 
 #include "instances.h"
 
-/* What is to be done when, in milliseconds from the beginning. */
+/* The schedule, in milliseconds from the beginning. */
 struct step {
     uint64_t at_ms;
     void (*act)(void);

@@ -79,7 +79,7 @@ static void it_may_go_with_answers_under_way(void **state)
     }
 }
 
-/* What was accepted is said to be; the rest is lost, as far as anybody knows. */
+/* Accepted publishes are answered so; the others are answered as lost. */
 static void what_it_answers_at_the_end_is_true(void **state)
 {
     struct instance *a = instance_up("A"), *b = kind_is_shared() ? instance_up("B") : NULL;

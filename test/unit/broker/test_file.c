@@ -91,7 +91,7 @@ static void a_log_goes_on(void **state)
     assert_int_equal(log->page.entries[0].body.len, 0);
 }
 
-/* What was trimmed is not there again, and a room knows its newest entry even when the log is empty. */
+/* Trimmed entries do not come back, and a room knows its newest entry even when the log is empty. */
 static void what_was_trimmed_stays_away(void **state)
 {
     struct instance *a = instance_up("A");
@@ -350,7 +350,7 @@ static void a_disk_that_is_full_is_waited_for(void **state)
     instances_run(700);
     assert_int_equal(call->answers + asked->answers, 0);
     assert_int_equal(told_count(a, TOLD_PUSHED, "r"), 1);
-    /* What waits has a bound. */
+    /* The queue has a bound. */
     struct call *more = NULL;
     size_t waiting = 0;
     while ((more = publish_with(a, &what, NULL)) != NULL && waiting < 4000)
@@ -369,7 +369,7 @@ static void a_disk_that_is_full_is_waited_for(void **state)
                      6 + BROKER_ENTRY_BYTES + (waiting + 1) * (sizeof big + BROKER_ENTRY_BYTES));
 }
 
-/* What was not kept when the end came is not said to be. */
+/* An entry that was not on the disk at the end was not accepted. */
 static void what_could_not_be_kept_is_lost(void **state)
 {
     struct instance *a = instance_up("A");

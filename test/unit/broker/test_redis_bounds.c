@@ -104,7 +104,7 @@ static void a_spoiled_lease_harms_nobody_else(void **state)
     AWAIT_WITHIN(8000, redis_ask_number(&redis, "PTTL", instances_key("lease:three"), NULL) <= 60000);
 }
 
-/* Who asks who is in that room is told that nobody is known to be; the link, which is everybody's, goes on. */
+/* A list of that room's members is answered as unknown; the link, which all share, goes on. */
 static void a_spoiled_room_of_those_present_harms_nobody_else(void **state)
 {
     struct instance *a = instance_up("A");

@@ -70,7 +70,7 @@ static void a_restart_that_lost_nothing_ends_the_epoch_all_the_same(void **state
     struct call *log = read_all(b, "r");
     assert_int_equal(log->page.count, 14);
     assert_int_equal(log->page.last, 14);
-    /* What was told of the epoch before is good up to its end. */
+    /* Entries of the epoch before are good up to its end. */
     assert_true(position_is_ok(a, before, 12));
     assert_true(position_is_ok(a, before, 5));
     assert_false(position_is_ok(a, before, 13));
@@ -210,7 +210,7 @@ static void check_waiting(const struct refusal *refusal)
     assert_int_equal(told_count(a, TOLD_UNUSABLE, "") + told_count(b, TOLD_UNUSABLE, ""), 0);
 }
 
-/* What is kept back is for those who are here: what is to be logged waits, in its order, and everything else goes on.
+/* Events to be logged wait, in their order, and everything else goes on.
  */
 static void what_is_to_be_logged_waits_while_memory_is_full(void **state)
 {
@@ -368,7 +368,7 @@ static void publishes_wait_while_it_is_a_replica(void **state)
     assert_true(instances_logged("READONLY"));
 }
 
-/* Who was refused must enter again: the link says so by breaking, which also ends what could not be ended. */
+/* A refused member must enter again: the link says so by breaking, which also ends what could not be ended. */
 static void presence_that_was_refused_is_told_anew(void **state)
 {
     struct instance *a = instance_up("A"), *b = instance_up("B");

@@ -305,7 +305,7 @@ static void what_comes_late_from_an_earlier_link_does_not_count(void **state)
     assert_int_equal(told_count(a, TOLD_SUBSCRIBED, ""), 0);
     assert_span(claim->lease.rooms, "new");
     assert_int_equal(claim->lease.generation, 2);
-    /* Who has entered by the new link is its. (The other one goes with the life of the old link.) */
+    /* A member that entered by the new link belongs to it. (The other one goes with the life of the old link.) */
     leave(a, "r", "x", false);
     AWAIT_WITHIN(500, told_who(b, TOLD_LEFT, "r", "x") == 1);
     assert_int_equal(told_count(a, TOLD_DOWN, ""), 1);

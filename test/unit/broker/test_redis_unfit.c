@@ -118,7 +118,7 @@ static void a_policy_does_not_matter_without_a_limit(void **state)
     redis_ask(&redis, "CONFIG", "SET", "maxmemory-policy", "noeviction", NULL);
 }
 
-/* What was up once may be so again: the operator is in the middle of something. */
+/* A Redis that was up once may be so again: the operator is in the middle of something. */
 static void what_worked_once_is_tried_again(void **state)
 {
     struct instance *a = instance_up("A");

@@ -37,7 +37,7 @@ static void a_room_without_entries_has_none(void **state)
     assert_int_equal(told_at(a, TOLD_SUBSCRIBED, "r", 1)->number, 0);
 }
 
-/* What lies above the fence was pushed behind it, what lies below is in the log: nothing between, nothing twice. Some
+/* Entries above the fence were pushed behind it, those below are in the log: nothing between, nothing twice. Some
  * of the latter may have been pushed as well, before it. */
 static void check_no_gap(struct instance *by, const char *room)
 {
@@ -205,7 +205,7 @@ static void a_probe_goes_the_way_of_the_pushes(void **state)
     AWAIT(probed->answers > 0 && again->answers > 0);
     assert_int_equal(probed->result, BROKER_OK);
     assert_int_equal(again->result, BROKER_OK);
-    /* What was accepted before it is pushed before it. */
+    /* Entries accepted before it are pushed before it. */
     assert_true(probed->told_before > told_place(a, told_at(a, TOLD_PUSHED, "r", 0)));
 }
 

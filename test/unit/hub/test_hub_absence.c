@@ -189,7 +189,7 @@ static void a_resume_into_a_room_that_never_had_anything(void **state)
     model_destroy(back);
 }
 
-/* What came while the link was down is gone from the log before it is up again. */
+/* Entries published while the link was down are gone from the log before it is up again. */
 static void a_link_that_comes_back_to_a_room_whose_keys_are_gone(void **state)
 {
     for (int keys = 1; keys <= 3; keys++) {

@@ -46,7 +46,7 @@ static void test_a_burst_and_then_the_rate(void **state)
     assert_int_equal(count_now(&bucket, &rate, now + 100 * (uint64_t)SECOND_US), 25); /* no more than a bucket */
 }
 
-/* What was taken beyond the rate is paid back. */
+/* Tokens taken beyond the rate are paid back. */
 static void test_debts(void **state)
 {
     const struct rate rate = {.per_second = 100, .at_once = 1};

@@ -94,7 +94,7 @@ static const struct scenario scenarios[] = {
       {.at = 1210, .failed = true, .queued = 3, .wanted = 0},
       {.at = 1609, .queued = 3, .wanted = 0},
       {.at = 1610, .queued = 3, .wanted = 1},
-      /* What runs stays, and may still stop. */
+      /* Running instances stay, and may still stop. */
       {.at = 1700, .failed = true, .queued = 90, .ready = 2, .starting = 1, .wanted = 3},
       {.at = 1701, .ready = 2, .idle = 2, .idle_from = {1, 2}, .wanted = 1},
       /* After twenty seconds without a failure the pause is short again. */

@@ -1,5 +1,5 @@
-/* test_crowd: places for connections: in all, from one address, spare ones, and what waits of requests. What is ended
- * while there are many shows with real connections (test/e2e/connections). */
+/* test_crowd: places for connections: in all, from one address, spare ones, and the bytes of requests that wait. How
+ * connections are ended while there are many is tested with real ones (test/e2e/connections). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -106,7 +106,7 @@ static void test_neighbours_are_counted_when_it_is_set(void **state)
     assert_int_equal(enter(5, "10.0.0.1"), CROWD_SPEAKING);
 }
 
-/* Who came first gives way; its connection is closed at the end of the turn, and leaves then. */
+/* The oldest gives way; its connection is closed at the end of the turn, and leaves then. */
 static void test_spare_places(void **state)
 {
     for (int i = 0; i < 10; i++)

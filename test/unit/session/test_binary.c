@@ -242,7 +242,7 @@ static void an_unfinished_event_moves(void **state)
     expect(two, "437[]");
     expect(two, "b:b");
     assert_int_equal(count(two, "b:a"), 1);
-    /* What was too large for the first instance stays refused. */
+    /* An event that was too large for the first instance stays refused. */
     parked.data[parked.off] = 'L';
     assembly_restore(two->websocket.transport.session, buf_span(&parked));
     say_binary(two, "b");

@@ -171,7 +171,7 @@ static void test_shift(void **state)
 {
     assert_shift("[{\"_placeholder\":true,\"num\":0},{\"num\": 1 ,\"_placeholder\":true}]", 8,
                  "[{\"_placeholder\":true,\"num\":8},{\"num\": 9 ,\"_placeholder\":true}]");
-    /* The last of equal keys counts. What is no placeholder stays. */
+    /* The last of equal keys counts. An object that is no placeholder stays. */
     assert_shift("[{\"_placeholder\":true,\"num\":0,\"num\":1}]", 1, "[{\"_placeholder\":true,\"num\":0,\"num\":2}]");
     assert_shift("[{\"_placeholder\":false,\"num\":0},{\"num\":0},0,\"num\",[\"_placeholder\",true]]", 3,
                  "[{\"_placeholder\":false,\"num\":0},{\"num\":0},0,\"num\",[\"_placeholder\",true]]");
