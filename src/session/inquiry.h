@@ -59,7 +59,9 @@ void inquiries_destroy(struct inquiries *inquiries);
 bool inquiry_ask(struct inquiries *inquiries, const struct inquiry_question *question, inquiry_found_fn *done,
                  void *arg);
 
-/* inquiry_find.c, for inquiry.c: appends what this instance knows, as inquiry_items reads it. */
+/* inquiry_find.c. Whether a question's namespace, rooms, exceptions and sid select this subscriber. */
+bool inquiry_selects(struct subscriber *subscriber, const struct inquiry_question *question);
+/* For inquiry.c: appends what this instance knows, as inquiry_items reads it. */
 void inquiry_find(const struct sessions *sessions, const struct inquiry_question *question, struct buf *to);
 
 #endif
