@@ -38,6 +38,7 @@ static void bridged_add(struct bridge *bridge, const struct nsp *nsp)
     bridged->own =
         mem_printf("%s%s#", bridge->config->sharded ? bridged->broadcasts : bridged->responses, bridge->uid);
     list_append(&bridge->namespaces, &bridged->of_bridge);
+    bridge->logs = bridge->logs || nsp->recoverable;
 }
 
 static void bridged_destroy(struct bridged *bridged)
@@ -261,13 +262,17 @@ static void on_subscribe(void *arg)
         if (!sharded)
             redis_pair_subscribe(&bridge->pair, SPAN_LIT("PSUBSCRIBE"), span_str(bridged->pattern));
     }
+    bridge_rooms_subscribe(bridge);
 }
 
 static void on_confirmed(void *arg)
 {
     struct bridge *bridge = arg;
-    log_event(LOG_INFO, "the bridge is up", LOG_C("key", bridge->config->key));
-    bridge_mark(bridge);
+    if (!bridge->was_confirmed)
+        log_event(LOG_INFO, "the bridge is up", LOG_C("key", bridge->config->key));
+    bridge->was_confirmed = true;
+    if (bridge->logs)
+        bridge_mark(bridge);
 }
 
 static void on_down(void *arg)
@@ -276,6 +281,7 @@ static void on_down(void *arg)
     log_event(LOG_WARNING, "the link to the bridge's Redis broke: what the other servers publish meanwhile is lost here, "
                            "and what is published here is lost for them");
     once_forget(&bridge->once);
+    bridge->was_confirmed = false;
 }
 
 static const struct redis_pair_events events = {on_subscribe, on_confirmed, on_down, on_received};
@@ -300,7 +306,7 @@ struct bridge *bridge_create(struct sessions *sessions, struct relay *relay, str
     bridge->fleet = mem_printf("sennit-%016llx-", (unsigned long long)broker_digest(fleet));
     bridge->uid = mem_printf("%s%016llx", bridge->fleet, (unsigned long long)loop_random_below(bridge->loop, UINT64_MAX));
     bridge->marks = mem_printf("%s-sennit#marks", config->key);
-    bridge->outward = (struct outward){bridge, bridge_emitted, bridge_directed, bridge_answered};
+    bridge->outward = (struct outward){bridge, bridge_emitted, bridge_directed, bridge_room_filled, bridge_answered};
     sessions->outward = &bridge->outward;
     log_event(LOG_NOTICE,
               "rooms are shared with Socket.IO servers through their Redis adapter: what comes from there and is not "

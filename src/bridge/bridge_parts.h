@@ -32,7 +32,8 @@ struct bridge {
     struct once once;
     uint64_t marks_sent;
     bool acting;       /* it publishes what came from there, so it must not go back */
-    bool patterns_told;
+    bool logs;         /* a shared namespace logs some event, so messages need names */
+    bool patterns_told, was_confirmed;
     struct list questions; /* answers.c */
     size_t question_count, ask_count;
     uint64_t next_question;
@@ -63,6 +64,11 @@ void bridge_ask(struct bridge *bridge, const struct bridged *bridged, const stru
 /* For struct outward. */
 bool bridge_answered(void *arg, struct subscriber *subscriber, struct span id, const struct content *content);
 void bridge_questions_finish(struct bridge *bridge);
+
+/* rooms.c: rooms that have members here, in sharded mode, are subscribed to. The first subscribes to all of them. */
+void bridge_rooms_subscribe(struct bridge *bridge);
+/* For struct outward. */
+void bridge_room_filled(void *arg, struct span room, bool filled);
 
 /* send.c: for struct outward. */
 void bridge_emitted(void *arg, const struct nsp *nsp, struct span sender, const struct subscriber_emit *emit);

@@ -19,6 +19,8 @@ struct outward {
     void (*emitted)(void *arg, const struct nsp *nsp, struct span sender, const struct subscriber_emit *emit);
     void (*directed)(void *arg, const struct nsp *nsp, const struct subscriber_emit *to,
                      const struct directive *directive);
+    /* A room of a namespace (as the broker names it) has its first member here, or its last one has left. */
+    void (*room_filled)(void *arg, struct span room, bool filled);
     /* The client answers what was asked under this id (struct protocol, `ask`). False: the bridge has not asked it. */
     bool (*answered)(void *arg, struct subscriber *subscriber, struct span id, const struct content *content);
 };
