@@ -213,8 +213,9 @@ static bool type_read(struct span json, const enum adapter_kind *kinds, size_t c
 
 static const char *request_read(struct adapter_message *message, struct span json)
 {
-    static const enum adapter_kind kinds[] = {ADAPTER_SIDS,       ADAPTER_ROOMS, ADAPTER_JOIN,        ADAPTER_LEAVE,
-                                              ADAPTER_DISCONNECT, ADAPTER_FETCH, ADAPTER_SERVER_EMIT, ADAPTER_BROADCAST};
+    static const enum adapter_kind kinds[] = {ADAPTER_SIDS,        ADAPTER_ROOMS,      ADAPTER_JOIN,
+                                              ADAPTER_LEAVE,       ADAPTER_DISCONNECT, ADAPTER_FETCH,
+                                              ADAPTER_SERVER_EMIT, ADAPTER_BROADCAST};
     struct pieces pieces = {.uid = {0, 0}};
     if (!type_read(json, kinds, sizeof kinds / sizeof kinds[0], &message->kind) ||
         !piece_read(message, json_object_get(json, SPAN_LIT("uid")), &pieces.uid) ||
@@ -240,11 +241,10 @@ static const char *response_read(struct adapter_message *message, struct span js
 
 static const char *cluster_read(struct adapter_message *message, struct span json)
 {
-    static const enum adapter_kind kinds[] = {[0] = ADAPTER_OTHER,      [1] = ADAPTER_OTHER,
-                                              [2] = ADAPTER_OTHER,      [3] = ADAPTER_BROADCAST,
-                                              [4] = ADAPTER_JOIN,       [5] = ADAPTER_LEAVE,
-                                              [6] = ADAPTER_DISCONNECT, [7] = ADAPTER_FETCH,
-                                              [8] = ADAPTER_FETCHED,    [9] = ADAPTER_SERVER_EMIT};
+    static const enum adapter_kind kinds[] = {
+        [0] = ADAPTER_OTHER,   [1] = ADAPTER_OTHER,      [2] = ADAPTER_OTHER,      [3] = ADAPTER_BROADCAST,
+        [4] = ADAPTER_JOIN,    [5] = ADAPTER_LEAVE,      [6] = ADAPTER_DISCONNECT, [7] = ADAPTER_FETCH,
+        [8] = ADAPTER_FETCHED, [9] = ADAPTER_SERVER_EMIT};
     struct pieces pieces = {.uid = {0, 0}};
     struct span data = json_object_get(json, SPAN_LIT("data"));
     if (!type_read(json, kinds, sizeof kinds / sizeof kinds[0], &message->kind) ||

@@ -45,15 +45,15 @@ struct adapter_names {
 
 struct adapter_message {
     enum adapter_kind kind;
-    struct buf json;       /* the message; spans below point into it, */
-    struct buf text;       /* or into this */
-    struct span uid;       /* of the server; empty: none was given */
-    struct span nsp;       /* empty: none was given */
-    struct span request;   /* the request's id; empty: no answer is asked for */
-    struct span event;     /* of BROADCAST */
-    struct content content; /* of BROADCAST: its arguments, the name first */
-    struct span sockets;   /* of FETCHED: a JSON array */
-    uint32_t deepest;      /* levels of JSON */
+    struct buf json;                     /* the message; spans below point into it, */
+    struct buf text;                     /* or into this */
+    struct span uid;                     /* of the server; empty: none was given */
+    struct span nsp;                     /* empty: none was given */
+    struct span request;                 /* the request's id; empty: no answer is asked for */
+    struct span event;                   /* of BROADCAST */
+    struct content content;              /* of BROADCAST: its arguments, the name first */
+    struct span sockets;                 /* of FETCHED: a JSON array */
+    uint32_t deepest;                    /* levels of JSON */
     struct adapter_names rooms, excepts; /* the sockets that it is for; no rooms: all of the namespace */
     struct adapter_names targets;        /* of JOIN and LEAVE */
     bool is_volatile;

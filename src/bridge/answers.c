@@ -1,8 +1,9 @@
 /* answers: answers what servers behind the bridge ask, for the sockets of this instance: which there are, which rooms
  * there are, and what clients answer to an event.
  *
- * An event that asks goes to each of its receivers with an id, the same for all. The count of receivers is told at once,
- * and each answer as it comes. When the time is over the question is forgotten; the asking server has given up, too. */
+ * An event that asks goes to each of its receivers with an id, the same for all. The count of receivers is told at
+ * once, and each answer as it comes. When the time is over the question is forgotten; the asking server has given up,
+ * too. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -236,7 +237,9 @@ static struct question *question_begin(struct bridge *bridge, const struct bridg
     buf_append(&question->request, message->request);
     timer_init(&question->timer, timed_out);
     timer_start(bridge->loop, &question->timer,
-                LOOP_MS(ms == 0 ? BRIDGE_ASK_MS : ms < BRIDGE_ASK_MS_MAX ? ms : BRIDGE_ASK_MS_MAX));
+                LOOP_MS(ms == 0                  ? BRIDGE_ASK_MS
+                        : ms < BRIDGE_ASK_MS_MAX ? ms
+                                                 : BRIDGE_ASK_MS_MAX));
     list_append(&bridge->questions, &question->of_bridge);
     bridge->question_count++;
     return question;
@@ -319,8 +322,7 @@ bool bridge_answered(void *arg, struct subscriber *subscriber, struct span id, c
         return false;
     list_each (node, &bridge->questions) {
         struct question *question = container_of(node, struct question, of_bridge);
-        struct map_node *asked =
-            question->id == number ? map_find(&question->asked, subscriber_sid(subscriber)) : NULL;
+        struct map_node *asked = question->id == number ? map_find(&question->asked, subscriber_sid(subscriber)) : NULL;
         if (asked == NULL)
             continue;
         map_remove(&question->asked, asked);

@@ -35,8 +35,7 @@ static void bridged_add(struct bridge *bridge, const struct nsp *nsp)
     bridged->pattern = pattern_of(bridged->broadcasts);
     bridged->requests = mem_printf("%s-request#" SPAN_FMT "#", key, SPAN_ARG(nsp->name));
     bridged->responses = mem_printf("%s-response#" SPAN_FMT "#", key, SPAN_ARG(nsp->name));
-    bridged->own =
-        mem_printf("%s%s#", bridge->config->sharded ? bridged->broadcasts : bridged->responses, bridge->uid);
+    bridged->own = mem_printf("%s%s#", bridge->config->sharded ? bridged->broadcasts : bridged->responses, bridge->uid);
     list_append(&bridge->namespaces, &bridged->of_bridge);
     bridge->logs = bridge->logs || nsp->recoverable;
 }
@@ -278,8 +277,9 @@ static void on_confirmed(void *arg)
 static void on_down(void *arg)
 {
     struct bridge *bridge = arg;
-    log_event(LOG_WARNING, "the link to the bridge's Redis broke: what the other servers publish meanwhile is lost here, "
-                           "and what is published here is lost for them");
+    log_event(LOG_WARNING,
+              "the link to the bridge's Redis broke: what the other servers publish meanwhile is lost here, "
+              "and what is published here is lost for them");
     once_forget(&bridge->once);
     bridge->was_confirmed = false;
 }
@@ -304,7 +304,8 @@ struct bridge *bridge_create(struct sessions *sessions, struct relay *relay, str
     loop_random(bridge->loop, seed, sizeof seed);
     once_init(&bridge->once, seed);
     bridge->fleet = mem_printf("sennit-%016llx-", (unsigned long long)broker_digest(fleet));
-    bridge->uid = mem_printf("%s%016llx", bridge->fleet, (unsigned long long)loop_random_below(bridge->loop, UINT64_MAX));
+    bridge->uid =
+        mem_printf("%s%016llx", bridge->fleet, (unsigned long long)loop_random_below(bridge->loop, UINT64_MAX));
     bridge->marks = mem_printf("%s-sennit#marks", config->key);
     bridge->outward = (struct outward){bridge, bridge_emitted, bridge_directed, bridge_room_filled, bridge_answered};
     sessions->outward = &bridge->outward;

@@ -31,8 +31,8 @@ struct bridge {
     char *marks; /* the channel for marks */
     struct once once;
     uint64_t marks_sent;
-    bool acting;       /* it publishes what came from there, so it must not go back */
-    bool logs;         /* a shared namespace logs some event, so messages need names */
+    bool acting; /* it publishes what came from there, so it must not go back */
+    bool logs;   /* a shared namespace logs some event, so messages need names */
     bool patterns_told, was_confirmed;
     struct list questions; /* answers.c */
     size_t question_count, ask_count;

@@ -1,5 +1,5 @@
-/* redis_pair: two connections to a Redis server for Pub/Sub alone: one publishes, the other one is subscribed. They come
- * up together and break together, and are made again without end, with a backoff.
+/* redis_pair: two connections to a Redis server for Pub/Sub alone: one publishes, the other one is subscribed. They
+ * come up together and break together, and are made again without end, with a backoff.
  *
  * PAIR_MOVES:
  *
@@ -20,8 +20,8 @@ enum pair_state { PAIR_DOWN, PAIR_CONNECTING, PAIR_GREETING, PAIR_UP, PAIR_STATE
 struct redis_pair_events {
     /* Both connections are open: subscribe now. */
     void (*subscribe)(void *arg);
-    /* Everything that was subscribed so far is confirmed. Called for each time that it becomes true, in the order of the
-     * messages; the first time, the pair is up. */
+    /* Everything that was subscribed so far is confirmed. Called for each time that it becomes true, in the order of
+     * the messages; the first time, the pair is up. */
     void (*confirmed)(void *arg);
     /* It was up, and broke: messages are lost from now on, until everything is confirmed again. */
     void (*down)(void *arg);

@@ -2,8 +2,8 @@
  * static), and Redis has no patterns for such channels. So an instance is subscribed to those of the rooms that have
  * members here. As with upstream's adapter, what is published between the join and the subscription is lost.
  *
- * Each subscription is followed by a mark (once.h): an instance that has just subscribed to a room cannot know how often
- * an equal message came there before. */
+ * Each subscription is followed by a mark (once.h): an instance that has just subscribed to a room cannot know how
+ * often an equal message came there before. */
 #include "bridge/bridge_parts.h"
 
 /* A room's name at the broker is `NSP,ROOM`; the channel's is `KEY#NSP#ROOM#`. False: it is no room that is shared. */

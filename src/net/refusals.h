@@ -257,7 +257,8 @@
     X(SOCKET_UNKNOWN, "socket_unknown", LOG_INFO, \
       "no such socket is on any instance: it has ended, is cut off, or waits for its next poll") \
     X(BRIDGE_AWAY, "bridge_away", LOG_WARNING, \
-      "the link to the Redis of the bridge is down, so a message for the servers there is lost: check that Redis, and " \
+      "the link to the Redis of the bridge is down, so a message for the servers there is lost: check that Redis, " \
+      "and " \
       "`bridge: socketio-redis`") \
     X(BRIDGE_INVALID, "bridge_invalid", LOG_WARNING, \
       "a message on the channels of the bridge cannot be read, and is dropped: let `bridge: key` and `mode` be those " \
@@ -267,7 +268,8 @@
       "sockets " \
       "instead") \
     X(BRIDGE_ASKS_FULL, "bridge_asks_full", LOG_WARNING, \
-      "servers behind the bridge await the answers of the most clients allowed (100000), so these were not asked: ask " \
+      "servers behind the bridge await the answers of the most clients allowed (100000), so these were not asked: " \
+      "ask " \
       "fewer at a time, with a shorter timeout") \
     X(BRIDGE_ANSWER_FULL, "bridge_answer_full", LOG_WARNING, \
       "a server behind the bridge asks for more sockets or rooms than one answer takes (16 MiB), so it got a part: " \

@@ -84,7 +84,6 @@ bool bridge_config_read(struct bridge_config *config, struct relay *relay, const
     static const char *const keys[] = {"socketio-redis", "key", "mode", "namespaces", NULL};
     if (node == NULL)
         return true;
-    return yaml_expect(node, YAML_MAPPING, err) && yaml_only(node, keys, err) &&
-           url_read(config, node, url, err) && key_read(config, node, err) && mode_read(config, node, err) &&
-           namespaces_read(config, relay, node, err);
+    return yaml_expect(node, YAML_MAPPING, err) && yaml_only(node, keys, err) && url_read(config, node, url, err) &&
+           key_read(config, node, err) && mode_read(config, node, err) && namespaces_read(config, relay, node, err);
 }

@@ -29,6 +29,7 @@ const struct setting_flag setting_flags[] = {
      "this instance's name: 1 to 100 letters, digits, `.`, `_` and `-`"},
     {NULL, "SENNIT_ADMIN_TOKEN", "none", "its bearer may read `/metrics` from anywhere, see `admin:`"},
     {NULL, "SENNIT_API_TOKEN", "none", "its bearer may use the HTTP API from anywhere, see `api:`"},
+    {NULL, "SENNIT_BRIDGE_URL", "none", "the Redis of the bridge, in place of `bridge: socketio-redis`"},
     {NULL, "SENNIT_CLIENT_DIR", "searched for in `node_modules`", "directory of `socket.io.js`"},
     {NULL, "K_SERVICE", "none", "set by the platform: this is one instance of a fleet"},
     {NULL, "K_REVISION", "none", "set by the platform: the first part of the instance's name"},

@@ -247,7 +247,6 @@ static bool publish_all(struct subscriber *subscriber, const struct broker_publi
 void subscriber_publish(struct subscriber *subscriber, const struct subscriber_emit *from)
 {
     struct emit emit;
-    const struct outward *outward = subscriber->sessions->outward;
     emit_event(&emit, subscriber->nsp, subscriber_sid(subscriber), from);
     struct broker_publish publish = {
         .room = buf_span(&emit.room),
@@ -256,6 +255,7 @@ void subscriber_publish(struct subscriber *subscriber, const struct subscriber_e
         .id = from->id,
         .retention = from->retention,
     };
+    const struct outward *outward = subscriber->sessions->outward;
     if (from->is_local)
         publish_here(subscriber, &publish, from->ack_id);
     else if (publish_all(subscriber, &publish, from->ack_id) && outward != NULL)

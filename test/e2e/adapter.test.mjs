@@ -1,8 +1,11 @@
 // adapter: Node servers with Socket.IO's Redis adapter, a backend with its emitter, and instances of ours share rooms: two of each,
 // behind random balancing, with stock clients. Once with the classic adapter, once with the sharded one.
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
 import http from 'node:http';
 import net from 'node:net';
+import path from 'node:path';
+import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { after, before, describe, test } from 'node:test';
 import { createAdapter, createShardedAdapter } from '@socket.io/redis-adapter';
@@ -10,7 +13,7 @@ import { Emitter } from '@socket.io/redis-emitter';
 import { createClient } from 'redis';
 import { Server } from 'socket.io';
 import { io } from 'socket.io-client';
-import { redis, serve, sleep, until } from './lib.mjs';
+import { redis, redisCli, serve, sleep, top, until } from './lib.mjs';
 
 const config = (url, mode) => `
 bridge: {socketio-redis: "${url}", key: shared, mode: ${mode}}
@@ -25,10 +28,10 @@ namespaces:
     events: {drawing: {to: others, log: true, id: 0.id}, enter: {join: 0}}
 `;
 
-async function nodeServer(url, mode, ends) {
+async function nodeServer(url, mode, ends, key = 'shared') {
   const publisher = createClient({ url }), subscriber = publisher.duplicate();
   await Promise.all([publisher.connect(), subscriber.connect()]);
-  const adapter = mode === 'sharded' ? createShardedAdapter(publisher, subscriber, { channelPrefix: 'shared' }) : createAdapter(publisher, subscriber, { key: 'shared' });
+  const adapter = mode === 'sharded' ? createShardedAdapter(publisher, subscriber, { channelPrefix: key }) : createAdapter(publisher, subscriber, { key });
   const server = http.createServer();
   const sockets = new Server(server, { adapter });
   for (const nsp of [sockets.of('/'), sockets.of('/board')])
@@ -177,9 +180,9 @@ for (const mode of ['classic', 'sharded']) describe(mode, () => {
   });
 
   test('acknowledgements come from the clients of all servers', async () => {
-    const answers = await nodes[0].io.timeout(5000).emitWithAck('ask', 'who is there?');
+    const answers = await nodes[0].io.timeout(1500).emitWithAck('ask', 'who is there?');
     assert.deepEqual(answers.sort(), clients.map((one) => one.socket.id).sort());
-    assert.deepEqual((await nodes[1].io.to('room').timeout(5000).emitWithAck('ask', 'in the room?')).sort(), byPort.map((one) => one.socket.id).sort());
+    assert.deepEqual((await nodes[1].io.to('room').timeout(1500).emitWithAck('ask', 'in the room?')).sort(), byPort.map((one) => one.socket.id).sort());
   });
 
   test('fetchSockets and allSockets see all', async () => {
@@ -255,4 +258,69 @@ for (const mode of ['classic', 'sharded']) describe(mode, () => {
     backend.in('moved').disconnectSockets();
     await until('they are gone', () => byPort.every((one) => one.socket.disconnected));
   });
+});
+
+// The configuration, the user and the commands of docs/bridge.md, in the steps in which a service moves.
+test('docs/bridge.md: a service moves over', async (t) => {
+  const page = fs.readFileSync(path.join(top, 'docs/bridge.md'), 'utf8'), ends = [];
+  t.after(async () => {
+    for (const end of ends.reverse()) await end();
+  });
+  const bus = await redis();
+  ends.push(() => bus.close());
+  const user = /^ {4}user (bridge on .*)$/m.exec(page)[1].split(' ');
+  assert.match(await redisCli('-p', bus.port, 'acl', 'setuser', ...user), /OK/);
+  const node = await nodeServer(bus.url, 'classic', ends, 'socket.io');
+  const [yaml] = /```yaml\n([^]*?)```/.exec(page).slice(1);
+  const instance = await serve(yaml, { env: { SENNIT_BRIDGE_URL: bus.url.replace('redis://', 'redis://bridge:secret@') } });
+  ends.push(() => instance.close());
+  const [metrics, classic, sharded] = /```sh\n(curl[^]*?)```/.exec(page)[1].trim().split('\n');
+  const shell = (line) => {
+    const run = spawnSync('sh', ['-c', line.replace('127.0.0.1:8080', `127.0.0.1:${instance.port}`).replace('redis-cli', `redis-cli -p ${bus.port}`)], { encoding: 'utf8' });
+    assert.equal(run.status, 0, line + run.stderr);
+    return run.stdout;
+  };
+  await until('the bridge is up', () => /the bridge is up/.test(instance.output));
+  assert.match(shell(metrics), /^sennit_bridge_up 1$/m);
+  assert.match(shell(classic), /^2$/m);
+  assert.match(shell(sharded), /^0$/m);
+  const [there, here] = [client(`http://127.0.0.1:${node.port}`), client(instance.url)];
+  ends.push(() => [there, here].forEach((one) => one.socket.disconnect()));
+  for (const one of [there, here]) {
+    await until('it is connected', () => one.socket.connected);
+    await one.socket.timeout(5000).emitWithAck('enter', 'hall');
+  }
+  there.socket.emit('say', 'hello from there');
+  here.socket.emit('say', 'hello from here');
+  there.socket.emit('tell', 'hall', 'from there');
+  here.socket.emit('tell', 'hall', 'from here');
+  await until('each has heard the other', () => count(here, 'say', 'hello from there') === 1 && count(there, 'say', 'hello from here') === 1);
+  for (const one of [there, here]) await until('it has heard both in the room', () => count(one, 'tell') === 2);
+});
+
+test('what is wrong is said, and ends nothing', async (t) => {
+  const bus = await redis();
+  const one = await serve(config(bus.url, 'classic'), {});
+  t.after(async () => {
+    await one.close();
+    await bus.close();
+  });
+  await until('the bridge is up', async () => (await one.metric('bridge_up')) === 1);
+  for (const [channel, bytes] of [['shared#/#', 'nonsense'], ['shared#/#', ''], ['shared-request#/#', '{"type":2}'], ['shared#/board#', '\x93\xa1u']])
+    await redisCli('-p', bus.port, 'publish', channel, bytes);
+  await until('all are counted', async () => (await one.metric('refusals_total\\{reason="bridge_invalid"\\}')) === 4);
+  assert.match(one.output, /"reason":"bridge_invalid"/);
+  assert.equal(await one.metric('bridge_up'), 1);
+  // The link breaks, and is made again; what is sent meanwhile is lost, and counted.
+  const speaker = client(one.url);
+  t.after(() => speaker.socket.disconnect());
+  await until('it is connected', () => speaker.socket.connected);
+  await redisCli('-p', bus.port, 'client', 'kill', 'type', 'pubsub');
+  await until('it is down', () => /the link to the bridge's Redis broke/.test(one.output));
+  await until('it is up again', async () => (await one.metric('bridge_up')) === 1 && one.output.split('the bridge is up').length === 3);
+  await bus.close();
+  await until('it is down again', async () => (await one.metric('bridge_up')) === 0);
+  speaker.socket.emit('shout', 'into the void');
+  await until('its own hear it', () => count(speaker, 'shout') === 1);
+  await until('the loss is counted', async () => (await one.metric('refusals_total\\{reason="bridge_away"\\}')) === 1);
 });

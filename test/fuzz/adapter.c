@@ -57,9 +57,9 @@ static void again_check(const struct adapter_message *message, bool sharded)
     struct adapter_message again;
     struct buf bytes = {0};
     adapter_message_write(&bytes, message->kind, &outgoing);
-    enum adapter_form form = sharded                               ? ADAPTER_CLUSTER
+    enum adapter_form form = sharded                              ? ADAPTER_CLUSTER
                              : message->kind == ADAPTER_BROADCAST ? ADAPTER_BROADCASTS
-                                                                   : ADAPTER_REQUESTS;
+                                                                  : ADAPTER_REQUESTS;
     const char *fault = adapter_message_read(&again, form, buf_span(&bytes));
     assert(fault == NULL && again.kind == message->kind);
     assert(again.is_volatile == message->is_volatile && again.whole == message->whole);
@@ -74,7 +74,8 @@ static void again_check(const struct adapter_message *message, bool sharded)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
     struct adapter_message message;
-    if (len == 0 || adapter_message_read(&message, (enum adapter_form)(data[0] % 4), span_of(data + 1, len - 1)) != NULL)
+    if (len == 0 ||
+        adapter_message_read(&message, (enum adapter_form)(data[0] % 4), span_of(data + 1, len - 1)) != NULL)
         return 0;
     message_check(&message);
     if (message.kind <= ADAPTER_FETCH && message.deepest < JSON_DEPTH_MAX - 4) {

@@ -231,9 +231,10 @@ static void made_up_placeholders_are_refused(void **state)
     struct adapter_message message;
     (void)state;
     for (int real = 0; real < 2; real++) {
-        const char *json = real ? "[\"u\",{\"type\":2,\"nsp\":\"/\",\"data\":[\"e\",{\"_placeholder\":true,\"num\":0}]},{}]"
-                                : "[\"u\",{\"type\":2,\"nsp\":\"/\",\"data\":[\"e\",{\"_placeholder\":true,\"num\":0},"
-                                  "{\"_placeholder\":true,\"num\":9}]},{}]";
+        const char *json =
+            real ? "[\"u\",{\"type\":2,\"nsp\":\"/\",\"data\":[\"e\",{\"_placeholder\":true,\"num\":0}]},{}]"
+                 : "[\"u\",{\"type\":2,\"nsp\":\"/\",\"data\":[\"e\",{\"_placeholder\":true,\"num\":0},"
+                   "{\"_placeholder\":true,\"num\":9}]},{}]";
         struct buf bytes = {0};
         msgpack_from_json(&bytes, span_str(json), bins, 1);
         const char *fault = adapter_message_read(&message, ADAPTER_BROADCASTS, buf_span(&bytes));
