@@ -322,7 +322,8 @@ void bridge_destroy(struct bridge *bridge)
     struct list *node;
     if (bridge == NULL)
         return;
-    bridge->sessions->outward = NULL;
+    if (bridge->sessions->outward == &bridge->outward)
+        bridge->sessions->outward = NULL;
     redis_pair_finish(&bridge->pair);
     bridge_questions_finish(bridge);
     once_finish(&bridge->once);
