@@ -166,17 +166,16 @@ static const char *broadcast_read(struct adapter_message *message, struct span j
     return fault;
 }
 
-/* The sockets that a request is about: `opts`, or in older ones the socket's id, `sid`, and `room`. */
+/* The sockets that a request is about, and the rooms that they join or leave. (Before version 7 of the adapter a request
+ * named one socket, `sid`; no later one sends that.) */
 static const char *selection_read(struct adapter_message *message, struct span json)
 {
     struct span opts = json_object_get(json, SPAN_LIT("opts")), targets = json_object_get(json, SPAN_LIT("rooms"));
     bool moves = message->kind == ADAPTER_JOIN || message->kind == ADAPTER_LEAVE;
     const char *fault = opts_read(message, opts);
-    if (fault != NULL)
+    if (fault != NULL || !moves)
         return fault;
-    if (!names_read(&message->targets, targets))
-        return no_list;
-    return moves && message->targets.count == 0 ? no_list : NULL;
+    return names_read(&message->targets, targets) && message->targets.count > 0 ? NULL : no_list;
 }
 
 static const char *act_read(struct adapter_message *message, struct span json, struct pieces *pieces)
@@ -258,7 +257,8 @@ static const char *cluster_read(struct adapter_message *message, struct span jso
     return fault;
 }
 
-/* Bytes in other places than the arguments would shift the numbers of those that are there. */
+/* Each placeholder in the arguments names bytes that are there. (Bytes in other places of the message are attachments
+ * that none names, and nobody minds.) */
 static bool content_is_whole(const struct adapter_message *message)
 {
     struct content again;

@@ -63,7 +63,7 @@ static void again_check(const struct adapter_message *message, bool sharded)
     const char *fault = adapter_message_read(&again, form, buf_span(&bytes));
     assert(fault == NULL && again.kind == message->kind);
     assert(again.is_volatile == message->is_volatile && again.whole == message->whole);
-    assert(again.content.count == message->content.count);
+    assert(again.content.count <= message->content.count); /* fewer: some were not in the arguments */
     same_check(&again.rooms, &message->rooms);
     same_check(&again.excepts, &message->excepts);
     same_check(&again.targets, &message->targets);
