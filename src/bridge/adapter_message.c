@@ -189,7 +189,7 @@ static const char *act_read(struct adapter_message *message, struct span json, s
     case ADAPTER_LEAVE:
     case ADAPTER_DISCONNECT:
     case ADAPTER_FETCH:
-        message->whole = flag(json, "close");
+        message->whole = message->kind == ADAPTER_DISCONNECT && flag(json, "close");
         return selection_read(message, json);
     case ADAPTER_SIDS:
         return names_read(&message->rooms, json_object_get(json, SPAN_LIT("rooms"))) ? NULL : no_list;
