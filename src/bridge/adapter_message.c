@@ -166,8 +166,8 @@ static const char *broadcast_read(struct adapter_message *message, struct span j
     return fault;
 }
 
-/* The sockets that a request is about, and the rooms that they join or leave. (Before version 7 of the adapter a request
- * named one socket, `sid`; no later one sends that.) */
+/* The sockets that a request is about, and the rooms that they join or leave. (Before version 7 of the adapter a
+ * request named one socket, `sid`; no later one sends that.) */
 static const char *selection_read(struct adapter_message *message, struct span json)
 {
     struct span opts = json_object_get(json, SPAN_LIT("opts")), targets = json_object_get(json, SPAN_LIT("rooms"));

@@ -15,9 +15,10 @@
 #include "session/content.h"
 
 enum {
-    ADAPTER_BYTES_MAX = 4 << 20,  /* of a message; longer ones are not read */
-    ADAPTER_NAMES_MAX = 1024,     /* rooms of one list in a message */
-    ADAPTER_TEXT_BYTES_MAX = 256, /* of a uid, the id of a request, and the name of an event */
+    ADAPTER_BYTES_MAX = 4 << 20,       /* of a message in MessagePack, which may grow to eight times that; */
+    ADAPTER_JSON_BYTES_MAX = 16 << 20, /* and in JSON. Longer ones are not read */
+    ADAPTER_NAMES_MAX = 1024,          /* rooms of one list in a message */
+    ADAPTER_TEXT_BYTES_MAX = 256,      /* of a uid, the id of a request, and the name of an event */
 };
 
 enum adapter_form { ADAPTER_BROADCASTS, ADAPTER_REQUESTS, ADAPTER_RESPONSES, ADAPTER_CLUSTER };
@@ -61,7 +62,7 @@ struct adapter_message {
     uint64_t timeout_ms; /* of a BROADCAST that asks; 0: none was given */
 };
 
-/* Reads a message of ADAPTER_BYTES_MAX bytes at most. NULL: it is read, and to be finished. Otherwise what is wrong
+/* Reads a message within those bounds. NULL: it is read, and to be finished. Otherwise what is wrong
  * with it, a static text, and it needs not be finished. `payload` is to outlive it: attachments point into it. */
 const char *adapter_message_read(struct adapter_message *message, enum adapter_form form, struct span payload);
 void adapter_message_finish(struct adapter_message *message);

@@ -176,7 +176,9 @@ static void message_received(struct bridge *bridge, const struct bridged *bridge
                              struct span channel, struct span payload)
 {
     struct adapter_message message;
-    const char *fault = payload.len > ADAPTER_BYTES_MAX ? "longer than 4 MiB" : NULL;
+    bool is_json = span_starts_with(payload, SPAN_LIT("{"));
+    size_t bytes_max = is_json ? ADAPTER_JSON_BYTES_MAX : ADAPTER_BYTES_MAX;
+    const char *fault = payload.len > bytes_max ? "longer than 4 MiB, or as JSON 16 MiB" : NULL;
     if (fault == NULL)
         fault = adapter_message_read(&message, form, payload);
     if (fault != NULL) {
@@ -186,18 +188,23 @@ static void message_received(struct bridge *bridge, const struct bridged *bridge
     /* Upstream's adapters leave out messages of another namespace; that of the emitters is in the channel. */
     bool ours = span_starts_with(message.uid, span_str(bridge->fleet));
     bool elsewhere = message.nsp.len > 0 && !span_equal(message.nsp, bridged->nsp->name);
-    if (!ours && elsewhere) {
+    if (message.kind == ADAPTER_FETCHED) {
+        bridge_fetched(bridge, &message);
+    } else if (ours) {
+        if (message.kind == ADAPTER_FETCH && !span_equal(message.uid, span_str(bridge->uid)))
+            bridge_fetch_nothing(bridge, bridged, &message);
+    } else if (elsewhere) {
         invalid(bridge, channel, "it names another namespace than its channel");
-    } else if (!ours && message.deepest > bridge->sessions->limits.nesting_max) {
+    } else if (message.deepest > bridge->sessions->limits.nesting_max) {
         invalid(bridge, channel, "nested deeper than `limits: nesting` allows");
-    } else if (!ours) {
+    } else {
         bridge->counters.received++;
         message_act(bridge, bridged, &message, payload);
     }
     adapter_message_finish(&message);
 }
 
-/* Our own messages come back, and those of our fleet come: they are many, so they are not read further than this. */
+/* Whether it is from our fleet, or names a request of ours. */
 static bool is_of_fleet(const struct bridge *bridge, struct span payload)
 {
     struct span head = span_sub(payload, 0, HEAD_BYTES), fleet = span_str(bridge->fleet);
@@ -207,31 +214,44 @@ static bool is_of_fleet(const struct bridge *bridge, struct span payload)
     return false;
 }
 
-static bool find_form(const struct bridge *bridge, const struct bridged *bridged, struct span channel,
-                      enum adapter_form *form)
+/* Our own messages come back, and those of our fleet come: they are many, so they are not read further than this, but
+ * for questions. Answers to all servers come here, too, and only those to our questions are read. */
+static bool is_for_us(const struct bridge *bridge, enum adapter_form form, bool is_answer, struct span payload)
 {
-    *form = ADAPTER_REQUESTS;
-    if (span_equal(channel, span_str(bridged->requests)))
-        return true;
-    *form = bridge->config->sharded ? ADAPTER_CLUSTER : ADAPTER_BROADCASTS;
-    return span_starts_with(channel, span_str(bridged->broadcasts)) && !span_equal(channel, span_str(bridged->own));
+    bool is_question =
+        span_starts_with(payload, form == ADAPTER_CLUSTER ? SPAN_LIT("{\"type\":7,") : SPAN_LIT("{\"type\":5,"));
+    return is_answer == is_of_fleet(bridge, payload) || (!is_answer && is_question);
+}
+
+static bool find_form(const struct bridge *bridge, const struct bridged *bridged, struct span channel,
+                      enum adapter_form *form, bool *is_answer)
+{
+    bool sharded = bridge->config->sharded;
+    *is_answer = span_equal(channel, span_str(sharded ? bridged->own : bridged->responses));
+    if (sharded)
+        *form = ADAPTER_CLUSTER;
+    else if (*is_answer)
+        *form = ADAPTER_RESPONSES;
+    else
+        *form = span_equal(channel, span_str(bridged->requests)) ? ADAPTER_REQUESTS : ADAPTER_BROADCASTS;
+    return *is_answer || *form == ADAPTER_REQUESTS || span_starts_with(channel, span_str(bridged->broadcasts));
 }
 
 static void on_received(void *arg, struct span channel, struct span payload)
 {
     struct bridge *bridge = arg;
     enum adapter_form form;
+    bool is_answer;
     if (span_equal(channel, span_str(bridge->marks))) {
         if (span_starts_with(payload, span_str(bridge->fleet)))
             once_mark(&bridge->once, payload);
         return;
     }
-    if (is_of_fleet(bridge, payload))
-        return;
     list_each (node, &bridge->namespaces) {
         struct bridged *bridged = container_of(node, struct bridged, of_bridge);
-        if (find_form(bridge, bridged, channel, &form)) {
-            message_received(bridge, bridged, form, channel, payload);
+        if (find_form(bridge, bridged, channel, &form, &is_answer)) {
+            if (is_for_us(bridge, form, is_answer, payload))
+                message_received(bridge, bridged, form, channel, payload);
             break;
         }
     }
@@ -258,6 +278,7 @@ static void on_subscribe(void *arg)
     list_each (node, &bridge->namespaces) {
         const struct bridged *bridged = container_of(node, struct bridged, of_bridge);
         redis_pair_subscribe(&bridge->pair, subscribe, span_str(sharded ? bridged->broadcasts : bridged->requests));
+        redis_pair_subscribe(&bridge->pair, subscribe, span_str(sharded ? bridged->own : bridged->responses));
         if (!sharded)
             redis_pair_subscribe(&bridge->pair, SPAN_LIT("PSUBSCRIBE"), span_str(bridged->pattern));
     }
@@ -297,6 +318,7 @@ struct bridge *bridge_create(struct sessions *sessions, struct relay *relay, str
     bridge->config = config;
     list_init(&bridge->namespaces);
     list_init(&bridge->questions);
+    list_init(&bridge->fetches);
     if (!redis_pair_init(&bridge->pair, net, config->url, &events, bridge, err)) {
         free(bridge);
         return NULL;
@@ -307,7 +329,8 @@ struct bridge *bridge_create(struct sessions *sessions, struct relay *relay, str
     bridge->uid =
         mem_printf("%s%016llx", bridge->fleet, (unsigned long long)loop_random_below(bridge->loop, UINT64_MAX));
     bridge->marks = mem_printf("%s-sennit#marks", config->key);
-    bridge->outward = (struct outward){bridge, bridge_emitted, bridge_directed, bridge_room_filled, bridge_answered};
+    bridge->outward =
+        (struct outward){bridge, bridge_emitted, bridge_directed, bridge_room_filled, bridge_inquired, bridge_answered};
     sessions->outward = &bridge->outward;
     log_event(LOG_NOTICE,
               "rooms are shared with Socket.IO servers through their Redis adapter: what comes from there and is not "
@@ -326,6 +349,7 @@ void bridge_destroy(struct bridge *bridge)
         bridge->sessions->outward = NULL;
     redis_pair_finish(&bridge->pair);
     bridge_questions_finish(bridge);
+    bridge_fetches_finish(bridge);
     once_finish(&bridge->once);
     while ((node = list_take(&bridge->namespaces)) != NULL)
         bridged_destroy(container_of(node, struct bridged, of_bridge));

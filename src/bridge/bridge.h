@@ -26,6 +26,8 @@ enum {
     BRIDGE_KEY_BYTES_MAX = 128,
     BRIDGE_ASKS_MAX = 100000,           /* clients whose answers servers await */
     BRIDGE_QUESTIONS_MAX = 1000,        /* of servers, that ask them */
+    BRIDGE_FETCHES_MAX = 16,            /* questions of ours to servers */
+    BRIDGE_FETCH_MS = 1800,             /* how long their answers are awaited */
     BRIDGE_ANSWER_BYTES_MAX = 16 << 20, /* what this instance tells of its sockets in one answer */
     BRIDGE_ASK_MS = 10000,              /* how long answers are awaited when the server does not say it; */
     BRIDGE_ASK_MS_MAX = 300000          /* and at most */

@@ -6,6 +6,7 @@
 #include "bridge/bridge.h"
 #include "bridge/once.h"
 #include "bridge/redis_pair.h"
+#include "session/inquiry.h"
 
 /* A namespace that is shared, and its channels. */
 struct bridged {
@@ -37,6 +38,9 @@ struct bridge {
     struct list questions; /* answers.c */
     size_t question_count, ask_count;
     uint64_t next_question;
+    struct list fetches; /* fetch.c */
+    size_t fetch_count;
+    uint64_t next_fetch;
     struct bridge_counters counters;
 };
 
@@ -64,6 +68,14 @@ void bridge_ask(struct bridge *bridge, const struct bridged *bridged, const stru
 /* For struct outward. */
 bool bridge_answered(void *arg, struct subscriber *subscriber, struct span id, const struct content *content);
 void bridge_questions_finish(struct bridge *bridge);
+
+/* fetch.c: what the fleet is asked about its sockets, the servers are asked, too. For struct outward. */
+bool bridge_inquired(void *arg, struct inquiries *inquiries, const struct inquiry_question *question, uint64_t number);
+/* An answer (ADAPTER_FETCHED) has come. */
+void bridge_fetched(struct bridge *bridge, const struct adapter_message *message);
+/* An instance of our fleet asks; it has the broker for our sockets, so there are none. */
+void bridge_fetch_nothing(struct bridge *bridge, const struct bridged *bridged, const struct adapter_message *message);
+void bridge_fetches_finish(struct bridge *bridge);
 
 /* rooms.c: rooms that have members here, in sharded mode, are subscribed to. The first subscribes to all of them. */
 void bridge_rooms_subscribe(struct bridge *bridge);

@@ -298,3 +298,11 @@ bool redis_pair_publish(struct redis_pair *pair, struct span command, struct spa
     redis_link_send(&pair->commands, (struct span[]){command, channel, payload}, 3, answered, pair);
     return true;
 }
+
+bool redis_pair_count(struct redis_pair *pair, struct span word, struct span channel, redis_reply_fn *done, void *arg)
+{
+    if (pair->state != PAIR_UP)
+        return false;
+    redis_link_send(&pair->commands, (struct span[]){SPAN_LIT("PUBSUB"), word, channel}, 3, done, arg);
+    return true;
+}

@@ -57,6 +57,9 @@ void redis_pair_subscribe(struct redis_pair *pair, struct span command, struct s
 void redis_pair_unsubscribe(struct redis_pair *pair, struct span command, struct span channel);
 /* Publishes with this command. False: the pair is not up, and the message is lost. */
 bool redis_pair_publish(struct redis_pair *pair, struct span command, struct span channel, struct span payload);
+/* Asks for the number of a channel's subscribers: PUBSUB with this word. `done` gets the answer, or NULL when the link
+ * broke, before the pair is finished at the latest. False, without `done`: the pair is not up. */
+bool redis_pair_count(struct redis_pair *pair, struct span word, struct span channel, redis_reply_fn *done, void *arg);
 static inline bool redis_pair_is_up(const struct redis_pair *pair)
 {
     return pair->state == PAIR_UP;

@@ -7,6 +7,8 @@
 
 struct content;
 struct directive;
+struct inquiries;
+struct inquiry_question;
 struct nsp;
 struct subscriber;
 struct subscriber_emit;
@@ -21,6 +23,9 @@ struct outward {
                      const struct directive *directive);
     /* A room of a namespace (as the broker names it) has its first member here, or its last one has left. */
     void (*room_filled)(void *arg, struct span room, bool filled);
+    /* The fleet is asked about its sockets. True: so are the other servers, and their answers will be given to
+     * inquiry_told under this number, or come too late. */
+    bool (*inquired)(void *arg, struct inquiries *inquiries, const struct inquiry_question *question, uint64_t number);
     /* The client answers what was asked under this id (struct protocol, `ask`). False: the bridge has not asked it. */
     bool (*answered)(void *arg, struct subscriber *subscriber, struct span id, const struct content *content);
 };

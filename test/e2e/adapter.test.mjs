@@ -229,6 +229,17 @@ for (const mode of ['classic', 'sharded']) describe(mode, () => {
     await until('it has left', async () => (await nodes[1].io.in('green').fetchSockets()).length === 0);
   });
 
+  test('the HTTP API sees the sockets of Node servers', async () => {
+    const get = async (path) => (await fetch(`${ours[1].url}/api/v1/${path}`)).json();
+    const all = await get('sockets?limit=1000');
+    assert.deepEqual(all.sockets.map((one) => one.socket).sort(), clients.map((one) => one.socket.id).sort());
+    assert.deepEqual([all.incomplete, all.instances], [false, { living: 3, answered: 3 }]);
+    assert.equal((await get('count')).sockets, clients.length);
+    assert.deepEqual((await get('rooms')).rooms.find((one) => one.room === 'room'), { room: 'room', sockets: 4 });
+    const theirs = (await get(`sockets/${byPort[0].socket.id}`));
+    assert.deepEqual([theirs.socket, theirs.instance, theirs.rooms.includes('room')], [byPort[0].socket.id, null, true]);
+  });
+
   test('what comes from there is logged once, and replayed', async () => {
     const board = [client(ours[0].url, '/board'), client(ours[1].url, '/board'), client(`http://127.0.0.1:${nodes[0].port}`, '/board')];
     for (const one of board) await until('it is connected', () => one.socket.connected);

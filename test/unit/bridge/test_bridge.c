@@ -14,6 +14,7 @@
 #include "bridge/bridge.h"
 #include "bridge/redis_pair.h"
 #include "session/backend.h"
+#include "session/inquiry.h"
 #include "wire/msgpack.h"
 
 enum { WAIT_MS = 10000, BRIDGES = 2 };
@@ -308,6 +309,79 @@ static void clients_are_asked(void **state)
     }
 }
 
+static struct {
+    bool done;
+    uint64_t total, living, answered;
+    char text[512];
+} found;
+
+static void on_found(void *arg, const struct inquiry_found *of)
+{
+    found.done = true;
+    found.total = of->total;
+    found.living = of->living;
+    found.answered = of->answered;
+    found.text[0] = '\0';
+    for (size_t i = 0; i < of->count; i++)
+        snprintf(found.text + strlen(found.text), sizeof found.text - strlen(found.text),
+                 SPAN_FMT "=%llu " SPAN_FMT "\n", SPAN_ARG(of->items[i].key), (unsigned long long)of->items[i].number,
+                 SPAN_ARG(of->items[i].text));
+}
+
+/* Asks the fleet, and answers as the played server does, unless `sockets` is NULL. */
+static void inquire(struct inquiries *inquiries, enum inquiry_kind kind, const char *sockets)
+{
+    struct inquiry_question question = {.kind = kind, .nsp = SPAN_LIT("/"), .limit = 10};
+    found.done = false;
+    buf_clear(&heard);
+    assert_true(inquiry_ask(inquiries, &question, on_found, NULL));
+    until_heard("{\"type\":5,", 1);
+    buf_append_char(&heard, '\0');
+    char *request = strstr(strstr(heard.data + heard.off, "{\"type\":5,"), "\"requestId\":\"");
+    char *id = mem_text(span_of(request + 13, strcspn(request + 13, "\"")));
+    char *answer = mem_printf("{\"requestId\":\"%s\",\"sockets\":%s}", id, sockets != NULL ? sockets : "7");
+    redis_pair_publish(&peer, SPAN_LIT("PUBLISH"), SPAN_LIT("socket.io-response#/#"), span_str(answer));
+    for (int ms = 0; !found.done; ms += 2) {
+        assert_true(ms < WAIT_MS);
+        turn(2);
+    }
+    free(answer);
+    free(id);
+}
+
+static void the_fleet_asks_the_servers(void **state)
+{
+    static const char sockets[] = "[{\"id\":\"node-1\",\"handshake\":{\"address\":\"10.0.0.1\",\"issued\":1},"
+                                  "\"rooms\":[\"node-1\",\"r\"],\"data\":{\"x\":1}},"
+                                  "{\"id\":\"node-2\",\"rooms\":[\"r\",\"q\"]}]";
+    struct inquiries *inquiries = inquiries_create(&sessions);
+    struct browser *one = enter(0, "40");
+    say(one, "421[\"join\",\"r\"]");
+    expect(one, "431[]");
+    /* The played server is one that Redis counts. */
+    redis_pair_subscribe(&peer, SPAN_LIT("SUBSCRIBE"), SPAN_LIT("socket.io-request#/#"));
+    while (strcmp(redis_ask(&redis, "pubsub", "numsub", "socket.io-request#/#", NULL), "socket.io-request#/#\n3") != 0)
+        turn(2);
+    inquire(inquiries, INQUIRY_SOCKETS, sockets);
+    assert_int_equal(found.living, 2);
+    assert_int_equal(found.answered, 2);
+    assert_int_equal(found.total, 3);
+    assert_non_null(strstr(found.text, "node-1=0 {\"socket\":\"node-1\",\"instance\":null,\"transport\":null,"
+                                       "\"address\":\"10.0.0.1\",\"session_ms\":"));
+    assert_non_null(strstr(found.text, ",\"data\":{\"x\":1},\"rooms\":[\"r\"]}"));
+    assert_non_null(strstr(found.text, "\"session_ms\":null,\"data\":null,\"rooms\":[\"r\",\"q\"]}"));
+    inquire(inquiries, INQUIRY_ROOMS, sockets);
+    assert_string_equal(found.text, "q=1 \nr=3 \n");
+    inquire(inquiries, INQUIRY_COUNT, sockets);
+    assert_int_equal(found.total, 3);
+    /* An answer that is none, and then none: incomplete, in time. */
+    inquire(inquiries, INQUIRY_COUNT, NULL);
+    assert_int_equal(found.total, 1);
+    assert_int_equal(found.living, 2);
+    assert_int_equal(found.answered, 1);
+    inquiries_destroy(inquiries);
+}
+
 static void nothing_sent_breaks_it(void **state)
 {
     static const char *const channels[] = {"socket.io#/#",          "socket.io#/#r#",         "socket.io-request#/#",
@@ -327,6 +401,7 @@ static void nothing_sent_breaks_it(void **state)
     buf_append(&deep, SPAN_LIT("]\0"));
     emit("/", deep.data);
     buf_finish(&deep);
+    /* Its first byte is no brace: it is read as MessagePack, or not at all. */
     char *large = mem_zero(1, ADAPTER_BYTES_MAX + 1);
     redis_pair_publish(&peer, SPAN_LIT("PUBLISH"), SPAN_LIT("socket.io#/#"), span_of(large, ADAPTER_BYTES_MAX + 1));
     free(large);
@@ -340,11 +415,11 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_all, close_all)
     const struct CMUnitTest tests[] = {
-        TEST(broadcasts_reach_sockets), TEST(what_is_logged_is_logged_once),
-        TEST(nothing_goes_back),        TEST(a_broken_link_doubles_nothing),
-        TEST(our_fleet_is_left_alone),  TEST(directives_go_both_ways),
-        TEST(requests_are_answered),    TEST(clients_are_asked),
-        TEST(nothing_sent_breaks_it),
+        TEST(broadcasts_reach_sockets),   TEST(what_is_logged_is_logged_once),
+        TEST(nothing_goes_back),          TEST(a_broken_link_doubles_nothing),
+        TEST(our_fleet_is_left_alone),    TEST(directives_go_both_ways),
+        TEST(requests_are_answered),      TEST(clients_are_asked),
+        TEST(the_fleet_asks_the_servers), TEST(nothing_sent_breaks_it),
     };
     if (!redis_process_is_installed()) {
         printf("bridge/bridge: skipped, there is no redis-server here\n");
