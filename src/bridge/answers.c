@@ -10,7 +10,7 @@
 
 #include "base/mem.h"
 #include "bridge/bridge_parts.h"
-#include "session/inquiry.h"
+#include "session/backend.h"
 #include "wire/json.h"
 
 /* Ids of other questions to clients are below (session/asking.c, embed/ask.c); JavaScript counts exactly up to 2^53. */
@@ -46,13 +46,14 @@ static struct inquiry_question selection(const struct bridged *bridged, const st
     };
 }
 
-/* The selected subscriber behind `*at` in the walk, or NULL at the end. */
+/* A walk over the subscribers that a question selects. */
 struct walk {
     struct sessions *sessions;
     struct inquiry_question question;
     struct list *session, *socket; /* NULL: before the first */
 };
 
+/* The next one, or NULL at the end. */
 static struct subscriber *walk_next(struct walk *walk)
 {
     for (;;) {
@@ -266,10 +267,18 @@ static void count_tell(struct bridge *bridge, const struct bridged *bridged, con
     bridge_answer(bridge, bridged, message->uid, &answer);
 }
 
-/* A client whose protocol has no such answers is not asked, and does not count. */
+/* A client whose protocol has no such answers gets the event alone, and does not count. */
 static bool can_be_asked(const struct subscriber *subscriber)
 {
     return subscriber->session->protocol->ask != NULL;
+}
+
+static void tell_one(struct bridge *bridge, const struct bridged *bridged, const struct subscriber *subscriber,
+                     const struct content *content)
+{
+    struct span sid = subscriber_sid(subscriber);
+    struct subscriber_emit emit = {.rooms = &sid, .room_count = 1, .content = content};
+    backend_publish_here(bridge->sessions, bridged->nsp, &emit);
 }
 
 static size_t receivers_count(struct bridge *bridge, const struct bridged *bridged,
@@ -287,20 +296,24 @@ void bridge_ask(struct bridge *bridge, const struct bridged *bridged, const stru
 {
     struct walk walk = {.sessions = bridge->sessions, .question = selection(bridged, message)};
     size_t count = receivers_count(bridge, bridged, message);
-    struct subscriber *subscriber;
+    struct subscriber *subscriber, *next;
     if (bridge->ask_count + count > BRIDGE_ASKS_MAX || bridge->question_count == BRIDGE_QUESTIONS_MAX) {
         refusals_note(&bridge->sessions->refusals, REFUSAL_BRIDGE_ASKS_FULL, message->uid, message->event);
         count = 0;
     }
     count_tell(bridge, bridged, message, count);
-    if (count == 0)
-        return;
-    struct question *question = question_begin(bridge, bridged, message);
+    struct question *question = count > 0 ? question_begin(bridge, bridged, message) : NULL;
     struct buf id = {0};
-    buf_append_u64(&id, question->id);
-    while ((subscriber = walk_next(&walk)) != NULL)
-        if (can_be_asked(subscriber))
+    buf_append_u64(&id, question != NULL ? question->id : 0);
+    /* A session has one subscriber of a namespace at most. So whatever becomes of a session that is too slow for this
+     * event, the next subscriber is of another one. */
+    for (subscriber = walk_next(&walk); subscriber != NULL; subscriber = next) {
+        next = walk_next(&walk);
+        if (!can_be_asked(subscriber))
+            tell_one(bridge, bridged, subscriber, &message->content);
+        else if (question != NULL)
             ask_one(question, subscriber, buf_span(&id), &message->content);
+    }
     buf_finish(&id);
 }
 

@@ -13,6 +13,7 @@ import { Emitter } from '@socket.io/redis-emitter';
 import { createClient } from 'redis';
 import { Server } from 'socket.io';
 import { io } from 'socket.io-client';
+import { Plain } from './plain.mjs';
 import { redis, redisCli, serve, sleep, top, until } from './lib.mjs';
 
 const config = (url, mode) => `
@@ -183,6 +184,15 @@ for (const mode of ['classic', 'sharded']) describe(mode, () => {
     const answers = await nodes[0].io.timeout(1500).emitWithAck('ask', 'who is there?');
     assert.deepEqual(answers.sort(), clients.map((one) => one.socket.id).sort());
     assert.deepEqual((await nodes[1].io.to('room').timeout(1500).emitWithAck('ask', 'in the room?')).sort(), byPort.map((one) => one.socket.id).sort());
+  });
+
+  test('a client that cannot answer gets the event alone', async () => {
+    const plain = new Plain(ours[0].url);
+    await plain.connected();
+    const answers = await nodes[0].io.timeout(1500).emitWithAck('ask', 'plain?');
+    assert.equal(answers.length, clients.length);
+    await until('it has the event', () => plain.events.some((one) => one.event === 'ask'));
+    plain.close();
   });
 
   test('fetchSockets and allSockets see all', async () => {
