@@ -1,5 +1,5 @@
 # The whole vocabulary. Everything is built with Meson, in build/.
-.PHONY: all run install test asan sim mutate chaos fuzz attack check fmt bench bench-deflate bench-log bench-bytes screenshot clean help
+.PHONY: all run install test asan sim mutate chaos failover fuzz attack check fmt bench bench-deflate bench-log bench-bytes screenshot clean help
 
 SOURCES = $(shell git ls-files 'src/*.[ch]' 'test/*.[ch]' 'bench/*.[ch]' 2>/dev/null)
 
@@ -43,6 +43,10 @@ chaos: SECONDS = 300
 chaos: all ## eight real instances in bad weather for five minutes, or `make chaos SECONDS=30 SEED=2`: nothing may be lost
 	@tools/install test
 	@node test/chaos/run.mjs --seconds $(SECONDS) --seed $(or $(SEED),1) $(CHAOS)
+
+failover: all ## twenty replicas that lag are promoted under load, or `make failover PROMOTIONS=5 SERVER=valkey-server`: no loss may be hidden
+	@tools/install test
+	@node test/failover/run.mjs --promotions $(or $(PROMOTIONS),20) --server $(or $(SERVER),redis-server) $(FAILOVER)
 
 SECONDS = 60
 fuzz: ## run every fuzzer for a minute, or `make fuzz SECONDS=600` (clang)

@@ -10,7 +10,7 @@ import os, re, sys
 ROOT = os.path.abspath(sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(__file__), ".."))
 
 # A layer may include itself and the layers listed here.
-ORDER = ["base", "wire", "loop", "net", "http", "broker", "hub", "session", "app", "serve", "embed"]
+ORDER = ["base", "wire", "loop", "net", "http", "broker", "hub", "session", "app", "bridge", "serve", "embed"]
 MAY = {layer: set(ORDER[: at + 1]) for at, layer in enumerate(ORDER)}
 MAY["platform"] = {"base", "wire", "loop", "net", "http", "platform"}
 MAY["load"] = {"base", "wire", "loop", "net", "load"}

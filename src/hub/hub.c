@@ -77,6 +77,13 @@ static void room_destroy(struct room *room)
     free(room);
 }
 
+static void filled(const struct room *room, bool is_filled)
+{
+    const struct hub *hub = room->hub;
+    if (hub->owner != NULL && hub->owner->room_filled != NULL)
+        hub->owner->room_filled(hub->owner_arg, room->node.key, is_filled);
+}
+
 void room_member_add(struct room *room, struct membership *membership)
 {
     if (room->member_count == room->member_cap) {
@@ -86,6 +93,8 @@ void room_member_add(struct room *room, struct membership *membership)
     membership->index = (uint32_t)room->member_count;
     room->members[room->member_count++] = membership;
     list_remove(&room->empty);
+    if (room->member_count == 1)
+        filled(room, true);
 }
 
 void room_member_remove(struct room *room, struct membership *membership)
@@ -96,6 +105,7 @@ void room_member_remove(struct room *room, struct membership *membership)
     if (room->member_count == 0) {
         room->empty_since_us = loop_now_us(room->hub->loop);
         list_append(&room->hub->empty_rooms, &room->empty);
+        filled(room, false);
     }
 }
 

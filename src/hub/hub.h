@@ -35,6 +35,8 @@ struct hub_owner {
     void (*presence)(void *arg, struct span room, const struct broker_present *who, bool entered, uint64_t count);
     /* An entry that is not logged came for an owned room, and no member is here to get it now or later. */
     void (*unheard)(void *arg, const struct broker_entry *entry);
+    /* A room has its first member here, or its last one has left. */
+    void (*room_filled)(void *arg, struct span room, bool filled);
 };
 
 /* Attaches itself to the broker. `loop` and `broker` are borrowed. The broker may be destroyed before the hub, and may

@@ -256,6 +256,24 @@
     X(API_BROKER, "api_broker", LOG_WARNING, "the broker is away, so the answer is not known: ask again later") \
     X(SOCKET_UNKNOWN, "socket_unknown", LOG_INFO, \
       "no such socket is on any instance: it has ended, is cut off, or waits for its next poll") \
+    X(BRIDGE_AWAY, "bridge_away", LOG_WARNING, \
+      "the link to the Redis of the bridge is down, so a message for the servers there is lost: check that Redis, " \
+      "and " \
+      "`bridge: socketio-redis`") \
+    X(BRIDGE_INVALID, "bridge_invalid", LOG_WARNING, \
+      "a message on the channels of the bridge cannot be read, and is dropped: let `bridge: key` and `mode` be those " \
+      "of the adapter, and let nothing else publish there") \
+    X(BRIDGE_SERVER_EMIT, "bridge_server_emit", LOG_INFO, \
+      "an event between servers (serverSideEmit) has no handler here, and is answered with nothing: send it to " \
+      "sockets " \
+      "instead") \
+    X(BRIDGE_ASKS_FULL, "bridge_asks_full", LOG_WARNING, \
+      "servers behind the bridge await the answers of the most clients allowed (100000), so these were not asked: " \
+      "ask " \
+      "fewer at a time, with a shorter timeout") \
+    X(BRIDGE_ANSWER_FULL, "bridge_answer_full", LOG_WARNING, \
+      "a server behind the bridge asks for more sockets or rooms than one answer takes (16 MiB), so it got a part: " \
+      "ask for one room at a time") \
     X(DRAINING, "draining", LOG_INFO, "this instance is shutting down: connect again and reach another")
 
 enum refusal {

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/shown.h"
 #include "loop/file.h"
+#include "serve/bridge_config.h"
 #include "serve/compression_config.h"
 #include "serve/headers.h"
 #include "serve/library.h"
@@ -133,6 +134,7 @@ static bool root_read(struct serve_config *config, struct loop *loop, const stru
                                        "trusted_hops",
                                        "jwt",
                                        "api",
+                                       "bridge",
                                        NULL};
     if (!yaml_expect(root, YAML_MAPPING, err) || !yaml_only(root, keys, err))
         return false;
@@ -146,7 +148,9 @@ static bool root_read(struct serve_config *config, struct loop *loop, const stru
         return yaml_error(err, root, "needs `namespaces:`, a mapping from namespaces to what is relayed in them");
     return relay_init(&config->relay, loop, namespaces, err) &&
            relay_access_read(&config->relay, loop, yaml_get(root, "jwt"), namespaces, environment("K_SERVICE") != NULL,
-                             err);
+                             err) &&
+           bridge_config_read(&config->bridge, &config->relay, yaml_get(root, "bridge"),
+                              environment("SENNIT_BRIDGE_URL"), err);
 }
 
 static const char nothing_relayed[] = "namespaces: {/: {auth: none, events: {}}}";
@@ -304,6 +308,7 @@ bool serve_config_read(struct serve_config *config, struct loop *loop, const str
 void serve_config_finish(struct serve_config *config)
 {
     relay_finish(&config->relay);
+    bridge_config_finish(&config->bridge);
     origins_finish(&config->origins);
     engine_config_finish(&config->engine);
     plain_config_finish(&config->plain);

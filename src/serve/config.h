@@ -5,6 +5,7 @@
 
 #include "app/relay.h"
 #include "base/err.h"
+#include "bridge/bridge.h"
 #include "serve/admin.h"
 #include "serve/api_config.h"
 #include "serve/broker_config.h"
@@ -40,6 +41,7 @@ struct serve_config {
     struct plain_config plain;   /* paths of clients that speak no Socket.IO */
     struct admin admin;          /* access to /metrics */
     struct api_config api;       /* the HTTP API */
+    struct bridge_config bridge; /* to servers with Socket.IO's Redis adapter */
     char *headers;               /* header lines of every response */
     bool msgpack;                /* `parser: msgpack`: Socket.IO packets are MessagePack */
     bool is_built_in;            /* there is no file: one namespace that relays nothing */

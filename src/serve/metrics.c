@@ -73,6 +73,18 @@ static void compression_encode(struct buf *to, const struct compression *compres
             compression->counters.refused);
 }
 
+static void bridge_encode(struct buf *to, const struct bridge *bridge)
+{
+    const struct bridge_counters *counters = bridge_counters(bridge);
+    gauge(to, "bridge_up", "1 while the link to the bridge's Redis is up.", bridge_is_up(bridge));
+    gauge(to, "bridge_asks", "Clients whose answers servers behind the bridge await.", bridge_asks(bridge));
+    counter(to, "bridge_received_total", "Messages of servers and emitters behind the bridge.", counters->received);
+    counter(to, "bridge_sent_total", "Messages and answers to servers behind the bridge.", counters->sent);
+    counter(to, "bridge_logged_total", "Messages from there handed to the broker, to be logged once.",
+            counters->logged);
+    counter(to, "bridge_asked_total", "Clients asked for an answer, on behalf of a server there.", counters->asked);
+}
+
 static void instance_encode(struct buf *to, const struct server *server)
 {
     const struct sessions *sessions = &server->sessions;
@@ -130,6 +142,8 @@ static void instance_encode(struct buf *to, const struct server *server)
     gauge(to, "calls_bytes", "Bytes of unanswered calls of clients.", sessions->loads.cost);
     gauge(to, "position", "Seq up to which this instance has handled every entry.", hub_position(server->hub));
     compression_encode(to, &sessions->compression);
+    if (server->bridge != NULL)
+        bridge_encode(to, server->bridge);
     closes(to, &server->net);
     refusals(to, &sessions->refusals);
     gauge(to, "broker_trouble", "1 while the broker cannot be relied on; /ready and the log say why.",

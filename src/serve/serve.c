@@ -106,6 +106,18 @@ static bool broker_start(struct server *server, struct err *err)
     return server->broker != NULL;
 }
 
+/* Instances with one broker are one fleet; one without a common broker is alone. */
+static bool bridge_start(struct server *server, struct err *err)
+{
+    const struct serve_config *config = &server->config;
+    bool is_common = config->broker.choice == BROKER_CHOICE_REDIS;
+    if (config->bridge.url == NULL)
+        return true;
+    server->bridge = bridge_create(&server->sessions, &server->config.relay, &server->net, &config->bridge,
+                                   span_str(is_common ? config->prefix : config->instance), err);
+    return server->bridge != NULL;
+}
+
 static void fail(struct server *server)
 {
     loop_stop(server->loop);
@@ -191,6 +203,8 @@ bool server_open(struct server *server, struct loop *loop, const struct serve_op
         server->sessions.polling_protocol = &socket_msgpack_protocol;
     server->inquiries = inquiries_create(&server->sessions);
     client_server_init(server);
+    if (!bridge_start(server, err))
+        return false;
     if (!options->unsignalled) {
         signal_watch_start(loop, &server->term, SIGTERM, on_signal);
         signal_watch_start(loop, &server->interrupt, SIGINT, on_signal);
@@ -211,6 +225,7 @@ void server_close(struct server *server)
     net_reap(&server->net);
     if (server->hub != NULL)
         pollings_cut(&server->sessions, CLOSE_DRAINED);
+    bridge_destroy(server->bridge);
     broker_destroy(server->broker);
     inquiries_destroy(server->inquiries);
     if (server->hub != NULL) {

@@ -21,6 +21,7 @@ struct server {
     struct net net;
     struct listener listener, api_listener;
     struct inquiries *inquiries;
+    struct bridge *bridge; /* NULL: none */
     size_t api_requests; /* under way */
     struct serve_config config;
     struct broker *broker;

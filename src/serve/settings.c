@@ -29,6 +29,7 @@ const struct setting_flag setting_flags[] = {
      "this instance's name: 1 to 100 letters, digits, `.`, `_` and `-`"},
     {NULL, "SENNIT_ADMIN_TOKEN", "none", "its bearer may read `/metrics` from anywhere, see `admin:`"},
     {NULL, "SENNIT_API_TOKEN", "none", "its bearer may use the HTTP API from anywhere, see `api:`"},
+    {NULL, "SENNIT_BRIDGE_URL", "none", "the Redis of the bridge, in place of `bridge: socketio-redis`"},
     {NULL, "SENNIT_CLIENT_DIR", "searched for in `node_modules`", "directory of `socket.io.js`"},
     {NULL, "K_SERVICE", "none", "set by the platform: this is one instance of a fleet"},
     {NULL, "K_REVISION", "none", "set by the platform: the first part of the instance's name"},
@@ -64,6 +65,7 @@ const struct setting settings[] = {
      "a cookie with the session's id, for load balancers; Sennit never reads it", ""},
     {"", "admin", "", "a mapping", "access to `/metrics`", "`admin`"},
     {"", "api", "", "a mapping", "access to the HTTP API: see [api.md](api.md)", "`api_forbidden`"},
+    {"", "bridge", "none", "a mapping", "servers with Socket.IO's Redis adapter: see [bridge.md](bridge.md)", ""},
     {"", "headers", "", "a mapping", "fields of every response", ""},
     {"", "compression", "", "a mapping", "permessage-deflate", "`extensions_invalid`, `ws_deflate_invalid`"},
     {"", "limits", "", "a mapping", "the bounds below", ""},
@@ -107,6 +109,12 @@ const struct setting settings[] = {
      "`false`: this machine needs the token, too. A request with forwarding fields always does", "`api_forbidden`"},
     {"api", "listen", "the instance's own port", "a port, or an IP address and a port",
      "a port of its own, where nothing else is served", ""},
+
+    {"bridge", "socketio-redis", "SENNIT_BRIDGE_URL", "a URL", "the Redis of the adapter", "`bridge_away`"},
+    {"bridge", "key", "socket.io", "1 to 128 bytes", "the adapter's `key`, or `channelPrefix` in sharded mode", ""},
+    {"bridge", "mode", "classic", "`classic` or `sharded`", "createAdapter or createShardedAdapter",
+     "`bridge_invalid`"},
+    {"bridge", "namespaces", "all but patterns", "a list of up to 64", "the namespaces that are shared", ""},
 
     {"headers", "csp", "see [serve.md](serve.md#pages-and-origins)", "one line, or `none`", "Content-Security-Policy",
      ""},

@@ -3,6 +3,22 @@
 
 #include "session/emit.h"
 
+/* Tells the bridge, if there is one. */
+static void emitted(struct sessions *sessions, const struct nsp *nsp, const struct subscriber_emit *from)
+{
+    const struct outward *outward = sessions->outward;
+    if (outward != NULL)
+        outward->emitted(outward->arg, nsp, (struct span){NULL, 0}, from);
+}
+
+static void directed(struct sessions *sessions, const struct nsp *nsp, const struct subscriber_emit *to,
+                     const struct directive *directive)
+{
+    const struct outward *outward = sessions->outward;
+    if (outward != NULL)
+        outward->directed(outward->arg, nsp, to, directive);
+}
+
 static bool publish(struct sessions *sessions, struct emit *emit, const struct subscriber_emit *from,
                     broker_done_fn *done, void *arg)
 {
@@ -29,7 +45,10 @@ bool backend_publish(struct sessions *sessions, const struct nsp *nsp, const str
 {
     struct emit emit;
     emit_event(&emit, nsp, (struct span){NULL, 0}, from);
-    return publish(sessions, &emit, from, done, arg);
+    bool taken = publish(sessions, &emit, from, done, arg);
+    if (taken)
+        emitted(sessions, nsp, from);
+    return taken;
 }
 
 bool backend_direct(struct sessions *sessions, const struct nsp *nsp, const struct subscriber_emit *to,
@@ -37,7 +56,10 @@ bool backend_direct(struct sessions *sessions, const struct nsp *nsp, const stru
 {
     struct emit emit;
     emit_directive(&emit, nsp, to, directive);
-    return publish(sessions, &emit, to, done, arg);
+    bool taken = publish(sessions, &emit, to, done, arg);
+    if (taken)
+        directed(sessions, nsp, to, directive);
+    return taken;
 }
 
 void backend_publish_here(struct sessions *sessions, const struct nsp *nsp, const struct subscriber_emit *from)

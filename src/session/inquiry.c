@@ -14,6 +14,7 @@
 struct told {
     struct list node;
     struct buf from, text;
+    bool partial; /* of other servers, not all of which have answered */
 };
 
 struct gather {
@@ -23,7 +24,8 @@ struct gather {
     struct timer timer;
     struct list told;
     uint64_t answered, living, reached;
-    bool sent; /* living and reached are known */
+    bool sent;    /* living and reached are known */
+    bool outside; /* other servers are asked, too, and count as one instance */
     enum inquiry_kind kind;
     uint32_t limit;
     inquiry_found_fn *done;
@@ -120,7 +122,7 @@ static void gather_end(struct gather *gather)
             items.count = before; /* another program writes on the broker */
             continue;
         }
-        found.answered++;
+        found.answered += !container_of(node, struct told, node)->partial;
         if (last.data != NULL && (bound.data == NULL || span_compare(last, bound) < 0))
             bound = last;
     }
@@ -160,9 +162,10 @@ static struct gather *gather_find(struct inquiries *inquiries, uint64_t number)
     return NULL;
 }
 
-static void told_add(struct gather *gather, struct span from, struct span text)
+static void told_add(struct gather *gather, struct span from, struct span text, bool partial)
 {
     struct told *told = mem_zero(1, sizeof *told);
+    told->partial = partial;
     buf_append(&told->from, from);
     buf_append(&told->text, text);
     list_init(&told->node);
@@ -182,7 +185,16 @@ static void tell_received(struct inquiries *inquiries, struct span from, struct 
         if (span_equal(buf_span(&container_of(node, struct told, node)->from), from))
             return;
     }
-    told_add(gather, from, rest);
+    told_add(gather, from, rest, false);
+    end_if_all(gather);
+}
+
+void inquiry_told(struct inquiries *inquiries, uint64_t number, struct span text, bool whole)
+{
+    struct gather *gather = gather_find(inquiries, number);
+    if (gather == NULL || !gather->outside)
+        return; /* too late */
+    told_add(gather, SPAN_LIT("outside"), text, !whole);
     end_if_all(gather);
 }
 
@@ -271,8 +283,8 @@ static void sent(void *arg, const struct mail_receivers *receivers)
     if (gather == NULL)
         return;
     gather->sent = true;
-    gather->living = receivers != NULL ? receivers->living : 0;
-    gather->reached = receivers != NULL ? receivers->reached : 0;
+    gather->living = (receivers != NULL ? receivers->living : 0) + gather->outside;
+    gather->reached = (receivers != NULL ? receivers->reached : 0) + gather->outside;
     end_if_all(gather);
 }
 
@@ -321,12 +333,14 @@ bool inquiry_ask(struct inquiries *inquiries, const struct inquiry_question *que
         struct buf text = {0};
         inquiry_find(inquiries->sessions, question, &text);
         gather->living = 1;
-        told_add(gather, SPAN_LIT(""), buf_span(&text));
+        told_add(gather, SPAN_LIT(""), buf_span(&text), false);
         buf_finish(&text);
         timer_start(inquiries->sessions->loop, &gather->timer, 0);
         return true;
     }
     timer_start(inquiries->sessions->loop, &gather->timer, LOOP_MS(INQUIRY_TIMEOUT_MS));
+    const struct outward *outward = inquiries->sessions->outward;
+    gather->outside = outward != NULL && outward->inquired(outward->arg, inquiries, question, gather->number);
     ask_all(gather, question);
     return true;
 }

@@ -59,7 +59,13 @@ void inquiries_destroy(struct inquiries *inquiries);
 bool inquiry_ask(struct inquiries *inquiries, const struct inquiry_question *question, inquiry_found_fn *done,
                  void *arg);
 
-/* inquiry_find.c, for inquiry.c: appends what this instance knows, as inquiry_items reads it. */
+/* For a bridge (outward.h): what the other servers say to the question with this number, together and as inquiry_find
+ * writes it. Not `whole`: some have not answered, and the answer is incomplete. */
+void inquiry_told(struct inquiries *inquiries, uint64_t number, struct span text, bool whole);
+
+/* inquiry_find.c. Whether a question's namespace, rooms, exceptions and sid select this subscriber. */
+bool inquiry_selects(struct subscriber *subscriber, const struct inquiry_question *question);
+/* For inquiry.c: appends what this instance knows, as inquiry_items reads it. */
 void inquiry_find(const struct sessions *sessions, const struct inquiry_question *question, struct buf *to);
 
 #endif

@@ -43,7 +43,7 @@ static bool is_in_one(struct subscriber *subscriber, const struct span *rooms, s
     return false;
 }
 
-static bool is_asked_for(struct subscriber *subscriber, const struct inquiry_question *question)
+bool inquiry_selects(struct subscriber *subscriber, const struct inquiry_question *question)
 {
     if (!subscriber_is_connected(subscriber) || !span_equal(subscriber->nsp->name, question->nsp))
         return false;
@@ -59,7 +59,7 @@ static void sockets_find(struct search *search)
         struct session *session = container_of(node, struct session, of_all);
         list_each (inner, &session->sockets) {
             struct subscriber *subscriber = container_of(inner, struct subscriber, of_session);
-            if (is_asked_for(subscriber, search->question))
+            if (inquiry_selects(subscriber, search->question))
                 add(search, (struct candidate){.key = subscriber_sid(subscriber), .subscriber = subscriber});
         }
     }

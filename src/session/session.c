@@ -470,7 +470,14 @@ static void prepared(void *arg)
     pollings_prepared(arg);
 }
 
-static const struct hub_owner hub_owner = {link_up, superseded, prepared, presence, unheard};
+static void room_filled(void *arg, struct span room, bool filled)
+{
+    const struct outward *outward = ((struct sessions *)arg)->outward;
+    if (outward != NULL)
+        outward->room_filled(outward->arg, room, filled);
+}
+
+static const struct hub_owner hub_owner = {link_up, superseded, prepared, presence, unheard, room_filled};
 
 void sessions_init(struct sessions *sessions, struct hub *hub, struct session_app *app,
                    const struct session_limits *limits)

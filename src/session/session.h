@@ -12,6 +12,7 @@
 #include "net/refusals.h"
 #include "session/compression.h"
 #include "session/namespace.h"
+#include "session/outward.h"
 #include "session/protocol.h"
 #include "session/unfinished.h"
 #include "session/websocket.h"
@@ -79,6 +80,7 @@ struct sessions {
     struct hub *hub;
     struct session_app *app;
     struct session_limits limits;
+    const struct outward *outward; /* a bridge to other servers (outward.h), borrowed; NULL: there is none */
     const char *instance;        /* this instance's id, as sent to clients */
     uint64_t request_timeout_ms; /* of the platform; 0: unknown */
     struct list all;

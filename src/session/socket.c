@@ -215,6 +215,11 @@ static void ack_received(struct subscriber *subscriber, const struct socketio_pa
         packet->depth <= subscriber->sessions->limits.nesting_max && content->count <= CONTENT_ATTACHMENTS_MAX &&
         app->answered(app, subscriber, packet->ack_id, &answer))
         return;
+    const struct outward *outward = subscriber->sessions->outward;
+    if (outward != NULL && packet->payload.data != NULL && packet->depth <= subscriber->sessions->limits.nesting_max &&
+        content->count <= CONTENT_ATTACHMENTS_MAX &&
+        outward->answered(outward->arg, subscriber, packet->ack_id, &answer))
+        return;
     if (packet->depth > subscriber->sessions->limits.nesting_max)
         asking_answer_refused(subscriber, packet->ack_id, REFUSAL_TOO_DEEP);
     else if (packet->payload.data != NULL)

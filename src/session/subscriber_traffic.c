@@ -227,12 +227,13 @@ static void publish_here(struct subscriber *subscriber, const struct broker_publ
     subscriber_ack(subscriber, ack_id);
 }
 
-static void publish_all(struct subscriber *subscriber, const struct broker_publish *publish, struct span ack_id)
+/* False: the broker does not take it, and the client is told. */
+static bool publish_all(struct subscriber *subscriber, const struct broker_publish *publish, struct span ack_id)
 {
     size_t bytes = publish->room.len + publish->audience.len + publish->body.len + publish->id.len;
     struct call *call = call_create(subscriber->session, subscriber, ack_id, bytes);
     if (broker_publish(hub_broker(subscriber->sessions->hub), publish, published, call))
-        return;
+        return true;
     call_end(call);
     free(call);
     /* Without an acknowledgement, closing is the only way to tell a client of Socket.IO. */
@@ -240,6 +241,7 @@ static void publish_all(struct subscriber *subscriber, const struct broker_publi
         refuse_for_now(subscriber, REFUSAL_BROKER_BACKLOG, publish->room, ack_id);
     else
         session_close(subscriber->session, CLOSE_BROKER_BACKLOG);
+    return false;
 }
 
 void subscriber_publish(struct subscriber *subscriber, const struct subscriber_emit *from)
@@ -253,10 +255,11 @@ void subscriber_publish(struct subscriber *subscriber, const struct subscriber_e
         .id = from->id,
         .retention = from->retention,
     };
+    const struct outward *outward = subscriber->sessions->outward;
     if (from->is_local)
         publish_here(subscriber, &publish, from->ack_id);
-    else
-        publish_all(subscriber, &publish, from->ack_id);
+    else if (publish_all(subscriber, &publish, from->ack_id) && outward != NULL)
+        outward->emitted(outward->arg, subscriber->nsp, subscriber_sid(subscriber), from);
     emit_finish(&emit);
 }
 

@@ -76,11 +76,40 @@ static bool float_take(struct span *rest, size_t len, struct item *item)
     return true;
 }
 
+enum { EXT_TIMESTAMP = 0xff, SECONDS_BITS = 34 };
+
+/* The specification's timestamp: seconds in 4 bytes; nanoseconds and seconds together in 8; or one behind the other in
+ * 12. A time that no millisecond count expresses becomes one that is out of range. */
+static bool timestamp_read(struct span bytes, struct item *item)
+{
+    uint64_t seconds = 0, nanoseconds = 0;
+    if (bytes.len == 12) {
+        number_take(&bytes, 4, &nanoseconds);
+        number_take(&bytes, 8, &seconds);
+    } else if (bytes.len == 8) {
+        number_take(&bytes, 8, &seconds);
+        nanoseconds = seconds >> SECONDS_BITS;
+        seconds &= (UINT64_C(1) << SECONDS_BITS) - 1;
+    } else if (bytes.len != 4 || !number_take(&bytes, 4, &seconds)) {
+        return false;
+    }
+    int64_t whole = (int64_t)seconds, ms = INT64_MAX;
+    if (whole > -INT64_C(1000000000000) && whole < INT64_C(1000000000000))
+        ms = whole * 1000 + (int64_t)(nanoseconds / 1000000);
+    item->kind = KIND_DATE;
+    item->number = (uint64_t)ms;
+    return true;
+}
+
 /* An extension: its type, then so many bytes. */
 static bool ext_take(struct span *rest, uint64_t len, bool fixed, struct item *item)
 {
     uint64_t type;
-    if (!number_take(rest, 1, &type) || type != 0 || !bytes_take(rest, len, &item->bytes))
+    if (!number_take(rest, 1, &type) || !bytes_take(rest, len, &item->bytes))
+        return false;
+    if (type == EXT_TIMESTAMP)
+        return timestamp_read(item->bytes, item);
+    if (type != 0)
         return false;
     item->kind = fixed && len == 1 ? KIND_UNDEFINED : fixed && len == 8 ? KIND_DATE : KIND_BIN;
     struct span date = item->bytes;

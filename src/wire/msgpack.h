@@ -4,7 +4,7 @@
  *
  * MessagePack has some values that JSON lacks. As JavaScript's library notepack writes them: `undefined` (extension 0
  * of one byte) is null in an array and no member in a map, as JSON.stringify has it; a date (extension 0 of eight
- * bytes) is its ISO 8601 text; an ArrayBuffer (other extensions 0) is bytes. NaN and the infinities are null. */
+ * bytes; from notepack 3 on the specification's timestamp, extension -1) is its ISO 8601 text; an ArrayBuffer (other extensions 0) is bytes. NaN and the infinities are null. */
 #ifndef SENNIT_WIRE_MSGPACK_H
 #define SENNIT_WIRE_MSGPACK_H
 

@@ -98,6 +98,16 @@ static void test_what_json_lacks(void **state)
     IS_JSON("\xd7\x00\x7f\xff\xff\xff\xff\xff\xff\xff", "null");
 }
 
+/* As notepack 3 writes dates. */
+static void test_timestamps(void **state)
+{
+    IS_JSON("\xd6\xff\x00\x00\x00\x00", "\"1970-01-01T00:00:00.000Z\"");
+    IS_JSON("\xd7\xff\xb6\xdd\xf7\x00\x65\xe0\x79\xf0", "\"2024-02-29T12:34:56.767Z\"");
+    IS_JSON("\xc7\x0c\xff\x3b\x8b\x87\xc0\xff\xff\xff\xff\xff\xff\xff\xff", "\"1969-12-31T23:59:59.999Z\"");
+    IS_JSON("\xc7\x0c\xff\x00\x00\x00\x00\x7f\xff\xff\xff\xff\xff\xff\xff", "null");
+    IS_JSON("\xc7\x0c\xff\xff\xff\xff\xff\x80\x00\x00\x00\x00\x00\x00\x00", "null");
+}
+
 static void test_bytes_stand_beside(void **state)
 {
     struct buf json = {0};
@@ -222,6 +232,7 @@ int main(void)
         cmocka_unit_test(test_containers),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_what_json_lacks),
+        cmocka_unit_test(test_timestamps),
         cmocka_unit_test(test_depth),
         cmocka_unit_test(test_json_of_every_depth),
         cmocka_unit_test(test_bytes_stand_beside),
