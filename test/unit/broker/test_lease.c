@@ -302,7 +302,8 @@ static void fate_look(const struct fate *fate, int late, struct instance *a, str
 {
     size_t pushed = told_count(a, TOLD_PUSHED, fate->owns[late]);
     publish_settled(b, fate->owns[late], "x");
-    struct call *claim = claim_now(b, fate->pids[late]);
+    struct call *arrived = probe(a), *claim = claim_now(b, fate->pids[late]);
+    AWAIT_ANSWER(arrived);
     if (instances_stalled_ms() != stalled)
         return; /* the machine had other things to do: the times mean nothing */
     assert_int_equal(claim->result, late ? BROKER_NONE : BROKER_OK);
