@@ -40,6 +40,7 @@ struct list_call {
 
 struct probe_call {
     struct list node;
+    struct postgres_broker *postgres;
     broker_done_fn *done;
     void *arg;
     uint64_t poll; /* it is answered behind this one */
@@ -423,25 +424,37 @@ void postgres_present_list(struct broker *broker, struct span room, uint64_t cur
     pg_link_call(&postgres->feed_link, postgres->statements[PG_PRESENT_LIST], &args, listed, call);
 }
 
-static void probe_lost(void *arg, const PGresult *result)
+static void probe_lost(struct probe_call *probe)
 {
-    struct probe_call *probe = arg;
     probe->done(probe->arg, BROKER_LOST);
     free(probe);
+}
+
+/* The calls' link has answered, so all that was called before has taken effect; what follows from it comes with the
+ * next poll. */
+static void probe_called(void *arg, const PGresult *result)
+{
+    struct probe_call *probe = arg;
+    struct postgres_broker *postgres = probe->postgres;
+    if (result == NULL || postgres_is_error(postgres, result, "asking whether it is there")) {
+        probe_lost(probe);
+        return;
+    }
+    probe->poll = postgres->feed.polls + 1;
+    list_append(&postgres->feed.probes, &probe->node);
+    poll_soon(postgres);
 }
 
 void postgres_probe(struct broker *broker, broker_done_fn *done, void *arg)
 {
     struct postgres_broker *postgres = postgres_of(broker);
     struct probe_call *probe = mem_zero(1, sizeof *probe);
-    *probe = (struct probe_call){.done = done, .arg = arg, .poll = postgres->feed.polls + 1};
+    *probe = (struct probe_call){.postgres = postgres, .done = done, .arg = arg};
     list_init(&probe->node);
-    if (!broker->is_up) {
-        postgres_refuse(postgres, probe_lost, probe);
-        return;
-    }
-    list_append(&postgres->feed.probes, &probe->node);
-    poll_soon(postgres);
+    if (broker->is_up)
+        postgres_call(postgres, PG_SCHEMA_VERSION, NULL, probe_called, probe);
+    else
+        postgres_refuse(postgres, probe_called, probe);
 }
 
 void postgres_feed_init(struct postgres_broker *postgres)
@@ -476,7 +489,7 @@ void postgres_feed_down(struct postgres_broker *postgres)
     while ((node = map_next(&feed->rooms, NULL)) != NULL)
         room_destroy(feed, container_of(node, struct room, by_name));
     while ((at = list_take(&feed->probes)) != NULL)
-        probe_lost(container_of(at, struct probe_call, node), NULL);
+        probe_lost(container_of(at, struct probe_call, node));
     /* Those that are still asked for are told when the link closes. */
     while (!list_empty(&feed->lists) && container_of(feed->lists.next, struct list_call, node)->known) {
         struct list_call *call = container_of(list_take(&feed->lists), struct list_call, node);

@@ -35,6 +35,7 @@ enum postgres_function {
     PG_ROOMS_TOUCH,
     PG_PULSE,
     PG_BLOCKER,
+    PG_SCHEMA_VERSION,
     PG_RECORD_ASK,
     PG_RECORD_PASS,
     PG_RECORD_END,
