@@ -21,3 +21,8 @@ void postgres_process_schema(struct postgres_process *postgres, const char *name
 {
     abort();
 }
+
+long long postgres_ask_number(struct postgres_process *postgres, const char *format, ...)
+{
+    abort();
+}
