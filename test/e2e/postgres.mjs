@@ -19,7 +19,7 @@ export function missing() {
 // Postgres refuses to run as root.
 const user = process.getuid() === 0 ? { uid: 65534, gid: 65534 } : {};
 
-export async function postgres({ role } = {}) {
+export async function postgres({ role, settings: more = [] } = {}) {
   const directory = temporary();
   const data = path.join(directory, 'data');
   const port = await freePort();
@@ -34,7 +34,7 @@ export async function postgres({ role } = {}) {
   server.url = `postgres://${role ?? 'owner'}@127.0.0.1:${port}/postgres`;
   server.sql = (text) => run('psql', ['-XqAt', '-v', 'ON_ERROR_STOP=1', '-h', '127.0.0.1', '-p', String(port), '-U', 'owner', 'postgres'], text);
   server.start = async () => {
-    const settings = [`port=${port}`, 'listen_addresses=127.0.0.1', 'unix_socket_directories=', 'fsync=off', 'shared_buffers=16MB'];
+    const settings = [`port=${port}`, 'listen_addresses=127.0.0.1', 'unix_socket_directories=', 'fsync=off', 'shared_buffers=16MB', ...more];
     server.child = spawn(path.join(folder, 'postgres'), ['-D', data, ...settings.flatMap((one) => ['-c', one])], { ...user, cwd: directory, stdio: 'ignore' });
     server.ended = once(server.child, 'close');
     await until('Postgres answers', () => {
