@@ -1,5 +1,5 @@
 # The whole vocabulary. Everything is built with Meson, in build/.
-.PHONY: all run install test asan sim mutate chaos failover fuzz attack check fmt bench bench-deflate bench-log bench-bytes screenshot clean help
+.PHONY: all run install test asan sim mutate chaos failover fuzz attack check fmt bench bench-deflate bench-log bench-bytes bench-brokers screenshot clean help
 
 SOURCES = $(shell git ls-files 'src/*.[ch]' 'test/*.[ch]' 'bench/*.[ch]' 2>/dev/null)
 
@@ -86,6 +86,11 @@ bench-bytes: ## what a byte that a client sends costs an instance, the dearest k
 	@tools/install run
 	@tools/build build-release --buildtype=release
 	@node bench/bytes.mjs
+
+bench-brokers: ## what a logged message costs with each broker, and how late it is (bench/README.md)
+	@tools/install test
+	@tools/build build-release --buildtype=release
+	@SENNIT=build-release/sennit node bench/brokers.mjs
 
 screenshot: all ## docs/whiteboard.png and docs/chatroom.png, each of a service of its own
 	@tools/install test

@@ -80,10 +80,12 @@ int cmd_serve(int argc, char **argv)
     if (arguments.page != NULL) {
         page_print(arguments.page);
         free(arguments.all.redis_url);
+        free(arguments.all.broker);
         return 0;
     }
     arguments.all.serve.files_allowed = process_files_allow(CLI_FILES_WANTED);
     bool ok = cli_log_begin(&arguments.all.log, NULL, &err) && serve_run(&arguments.all.serve, &err);
     free(arguments.all.redis_url);
+    free(arguments.all.broker);
     return ok ? 0 : cli_fail("serve", &err);
 }

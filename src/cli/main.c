@@ -19,6 +19,7 @@ static const struct {
     {"logs", cmd_logs, "print what its requests and programs have logged"},
     {"rollback", cmd_rollback, "give them to an earlier revision"},
     {"new", cmd_new, "write the folder of a new service in C"},
+    {"schema", cmd_schema, "print the SQL that the broker on Postgres needs"},
     {"bill", cmd_bill, "sum up what its services would have cost on Cloud Run"},
     {"load", cmd_load, "put clients on a server, measure, and check what is delivered"},
 };

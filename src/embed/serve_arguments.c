@@ -14,7 +14,8 @@ static const struct argp_option options[] = {
      "unix:///path or redis+sentinel://host[:port],.../NAME (REDIS_URL)",
      0},
     {"broker", KEY_BROKER, "NAME", 0,
-     "memory, file:DIR (one instance, whose log and positions outlive it in this directory) or redis. Default: redis "
+     "memory, file:DIR (one instance, whose log and positions outlive it in this directory), redis, or "
+     "postgres://[user[:password]@]host[:port][/database] (see `sennit schema`). Default: redis "
      "with a URL; else, if the configuration logs, file, in a directory of its own below $XDG_STATE_HOME; else memory. "
      "With K_SERVICE set and no REDIS_URL, one must be chosen here, because a fleet would split silently "
      "(SENNIT_BROKER)",
@@ -57,7 +58,8 @@ static error_t parse(int key, char *argument, struct argp_state *state)
         arguments->serve.broker.redis_url = arguments->redis_url = cli_take(argument);
         break;
     case KEY_BROKER:
-        arguments->serve.broker.broker = argument;
+        free(arguments->broker);
+        arguments->serve.broker.broker = arguments->broker = cli_take(argument);
         break;
     case KEY_SYNC:
         arguments->serve.broker.sync = argument;

@@ -8,7 +8,7 @@
 struct serve_arguments {
     struct serve_options serve;
     struct cli_log log;
-    char *redis_url; /* owned by whoever parses */
+    char *redis_url, *broker; /* owned by whoever parses */
 };
 /* For argp: its input is a struct serve_arguments. */
 extern const struct argp_child serve_arguments_child[];

@@ -71,6 +71,7 @@ sennit_server *sennit_create(int argc, char **argv)
     if (cli_log_begin(&arguments.log, NULL, &embed->err))
         embed_open(embed, &arguments.serve);
     free(arguments.redis_url);
+    free(arguments.broker);
     return embed->handle;
 }
 

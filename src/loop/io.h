@@ -103,6 +103,11 @@ void io_shutdown(struct io *io);
 /* Closes; harmless when closed. With `reset`, the peer sees a reset and unsent bytes are dropped. */
 void io_close(struct io *io, bool reset);
 
+/* Watches a descriptor that a library owns: it alone reads, writes and closes it. Another one may be lent in its place.
+ * Before or right after the library closes it, it is taken back. */
+void io_lend(struct io *io, int fd, unsigned events);
+void io_take_back(struct io *io); /* harmless when none is lent */
+
 /* Moves an open stream, with its wanted events, from one io to another, which is initialised and closed. Moving a
  * closed one does nothing. */
 void io_move(struct io *to, struct io *from);

@@ -75,6 +75,26 @@ void io_give_back(struct io *io)
     io->fd = -1;
 }
 
+void io_take_back(struct io *io)
+{
+    struct epoll_event unused = {0};
+    if (io->fd < 0)
+        return;
+    loop_batch_forget(io->loop, io);
+    /* It fails if the library was faster and has closed it: then epoll has forgotten it by itself. */
+    if (io->want != 0)
+        epoll_ctl(io->loop->epoll_fd, EPOLL_CTL_DEL, io->fd, &unused);
+    io->fd = -1;
+    io->want = 0;
+}
+
+void io_lend(struct io *io, int fd, unsigned events)
+{
+    io_take_back(io);
+    io->fd = fd;
+    io_want(io, events);
+}
+
 void io_move(struct io *to, struct io *from)
 {
     assert(to->fd < 0 && to->loop == from->loop);

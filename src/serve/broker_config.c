@@ -70,6 +70,20 @@ static bool directory_read(struct broker_config *config, const char *text, struc
            err_set(err, "--broker file: name the directory behind the colon, like --broker file:/var/lib/board");
 }
 
+static bool is_postgres(const char *broker)
+{
+    return strncmp(broker, "postgres", 8) == 0;
+}
+
+/* The rest of the URL is read where it is used, and never repeated: it may have a password. */
+static bool postgres_read(struct broker_config *config, const char *text, struct err *err)
+{
+    config->choice = BROKER_CHOICE_POSTGRES;
+    config->url = mem_text(span_str(text));
+    return strncmp(text, "postgres://", 11) == 0 || strncmp(text, "postgresql://", 13) == 0 ||
+           err_set(err, "--broker postgres: write its URL, like --broker postgres://sennit@127.0.0.1/sennit");
+}
+
 static bool choice_read(struct broker_config *config, const struct broker_options *options, const char *broker,
                         struct err *err)
 {
@@ -79,8 +93,10 @@ static bool choice_read(struct broker_config *config, const struct broker_option
         config->choice = BROKER_CHOICE_REDIS;
     else if (strncmp(broker, file_prefix, sizeof file_prefix - 1) == 0)
         return directory_read(config, broker + sizeof file_prefix - 1, err);
+    else if (is_postgres(broker))
+        return postgres_read(config, broker, err);
     else
-        return err_set(err, "%s: expected memory, file:DIR or redis, found %s",
+        return err_set(err, "%s: expected memory, file:DIR, redis or postgres://..., found %s",
                        options->broker != NULL ? "--broker" : "SENNIT_BROKER", SHOWN_FOUND(span_str(broker)));
     return true;
 }
@@ -99,8 +115,9 @@ bool broker_config_read(struct broker_config *config, const struct broker_option
     if (broker == NULL && url == NULL && environment("K_SERVICE") != NULL)
         return err_set(
             err, "K_SERVICE is set, so this is one instance of a fleet, but REDIS_URL is not: instances without a "
-                 "common broker would split the fleet silently. Set REDIS_URL=redis://HOST:PORT, or say --broker "
-                 "memory (SENNIT_BROKER=memory) if a single instance is all there will ever be");
+                 "common broker would split the fleet silently. Set REDIS_URL=redis://HOST:PORT (or "
+                 "SENNIT_BROKER=postgres://...), or say --broker memory (SENNIT_BROKER=memory) if a single instance is "
+                 "all there will ever be");
     if (broker == NULL && url != NULL)
         config->choice = BROKER_CHOICE_REDIS;
     if (config->choice == BROKER_CHOICE_REDIS)
@@ -136,10 +153,8 @@ void broker_config_finish(struct broker_config *config)
 const char *broker_config_name(const struct broker_config *config)
 {
     static const char *const names[] = {
-        [BROKER_CHOICE_UNMADE] = "none",
-        [BROKER_CHOICE_MEMORY] = "memory",
-        [BROKER_CHOICE_FILE] = "file",
-        [BROKER_CHOICE_REDIS] = "redis",
+        [BROKER_CHOICE_UNMADE] = "none", [BROKER_CHOICE_MEMORY] = "memory",     [BROKER_CHOICE_FILE] = "file",
+        [BROKER_CHOICE_REDIS] = "redis", [BROKER_CHOICE_POSTGRES] = "postgres",
     };
     return names[config->choice];
 }

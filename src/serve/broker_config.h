@@ -1,13 +1,20 @@
 /* broker_config: which broker an instance uses, by its flags, its environment, and what its namespaces need.
  *
- *     --broker memory | file[:DIR] | redis      or nothing: Redis with a URL, else the disk if a namespace logs */
+ *     --broker memory | file:DIR | redis | postgres://...    or nothing: Redis with a URL, else the disk if a namespace
+ *                                                            logs */
 #ifndef SENNIT_SERVE_BROKER_CONFIG_H
 #define SENNIT_SERVE_BROKER_CONFIG_H
 
 #include "base/err.h"
 #include "broker/file.h"
 
-enum broker_choice { BROKER_CHOICE_UNMADE, BROKER_CHOICE_MEMORY, BROKER_CHOICE_FILE, BROKER_CHOICE_REDIS };
+enum broker_choice {
+    BROKER_CHOICE_UNMADE,
+    BROKER_CHOICE_MEMORY,
+    BROKER_CHOICE_FILE,
+    BROKER_CHOICE_REDIS,
+    BROKER_CHOICE_POSTGRES
+};
 
 /* From the command line; NULL: not given. */
 struct broker_options {
@@ -17,7 +24,7 @@ struct broker_options {
 
 struct broker_config {
     enum broker_choice choice;
-    char *url;       /* of Redis */
+    char *url;       /* of Redis, or of Postgres */
     char *directory; /* of the disk */
     enum journal_sync sync;
 };

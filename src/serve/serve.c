@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "broker/memory.h"
+#include "broker/postgres.h"
 #include "broker/redis.h"
 #include "serve/client.h"
 #include "session/inquiry.h"
@@ -93,9 +94,18 @@ static bool broker_start(struct server *server, struct err *err)
         .instance = config->instance,
         .bounds = bounds,
     };
+    const struct broker_postgres_config postgres = {
+        .url = config->broker.url,
+        .schema = config->prefix,
+        .instance = config->instance,
+        .bounds = bounds,
+    };
     switch (config->broker.choice) {
     case BROKER_CHOICE_REDIS:
         server->broker = broker_redis_create(&server->net, &redis, err);
+        break;
+    case BROKER_CHOICE_POSTGRES:
+        server->broker = broker_postgres_create(&server->net, &postgres, err);
         break;
     case BROKER_CHOICE_FILE:
         server->broker = broker_file_create(server->loop, &disk, err);

@@ -303,6 +303,15 @@ void io_shutdown(struct io *io)
     /* The end of the stream follows when it is closed; the model clients do not half-close. */
 }
 
+/* No library has a descriptor here. */
+void io_lend(struct io *io, int fd, unsigned events)
+{
+    abort();
+}
+void io_take_back(struct io *io)
+{
+}
+
 void io_close(struct io *io, bool reset)
 {
     if (io->fd < 0)

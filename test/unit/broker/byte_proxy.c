@@ -197,6 +197,11 @@ static void message_received(struct pair *pair, const struct resp *reply)
 static void far_bytes(struct pair *pair, struct span bytes)
 {
     const struct resp *reply;
+    if (kind == KIND_POSTGRES) {
+        if (conn_is_open(&pair->near))
+            pass_on(pair, bytes);
+        return;
+    }
     while (bytes.len > 0) {
         struct span part = span_sub(bytes, 0, 65536);
         bool ok = resp_feed(pair->reader, part);

@@ -2,7 +2,8 @@
  * cuts them at a byte, holds them, loses a push.
  *
  * A link is the feed when its first bytes hold a SUBSCRIBE, else it is the one for commands. What Redis sends goes on
- * message by message, so that one of them can be left out or replaced. */
+ * message by message, so that one of them can be left out or replaced. Before Postgres it knows no messages: its links
+ * are all for commands, and can be cut and held. */
 #ifndef SENNIT_TEST_BYTE_PROXY_H
 #define SENNIT_TEST_BYTE_PROXY_H
 

@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "broker/file.h"
 #include "broker/memory.h"
+#include "broker/postgres.h"
 #include "broker/redis.h"
 #include "byte_proxy.h"
 
@@ -17,6 +18,7 @@ enum { PASS_MS = 1, STALL_MS = 20, CLOCK_SLACK_MS = 10000 };
 
 enum broker_kind kind;
 struct redis_process redis;
+struct postgres_process postgres;
 struct loop *loop;
 struct net net;
 bool apart_awake;
@@ -30,13 +32,13 @@ static struct timer tick;
 static struct list instances;
 static char complaint[512];
 static struct buf logged;
-static char prefix[64], directory[64];
+static char prefix[64], schema[64], directory[64];
 static unsigned prefixes;
 static uint64_t stalled_ms, passed_at_ms;
 
 bool kind_is_shared(void)
 {
-    return kind == KIND_REDIS;
+    return kind == KIND_REDIS || kind == KIND_POSTGRES;
 }
 
 uint64_t now_ms(void)
@@ -465,38 +467,14 @@ int instances_tear_down(void **state)
     return 0;
 }
 
-static const char *const *server_options;
-
-static int server_start(void **state)
+/* The schema is made for the first instance of its fleet. */
+static struct broker *postgres_create(const char *name, struct net *of, const char *url, struct err *err)
 {
-    redis_process_start(&redis, server_options);
-    return 0;
-}
-
-static int server_finish(void **state)
-{
-    redis_process_finish(&redis);
-    return 0;
-}
-
-int instances_main(int argc, char **argv, const char *name, const struct CMUnitTest *tests, size_t count,
-                   const char *const *redis_options)
-{
-    char whole[64];
-    static const char *const names[] = {"memory", "file", "redis"};
-    kind = KIND_REDIS;
-    for (int i = 0; i < KIND_REDIS; i++)
-        if (argc > 1 && strcmp(argv[1], names[i]) == 0)
-            kind = (enum broker_kind)i;
-    snprintf(whole, sizeof whole, "%s/%s", name, names[kind]);
-    if (!kind_is_shared())
-        return _cmocka_run_group_tests(whole, tests, count, NULL, NULL);
-    if (!redis_process_is_installed()) {
-        printf("%s: skipped, there is no redis-server here\n", whole);
-        return 77;
-    }
-    server_options = redis_options;
-    return _cmocka_run_group_tests(whole, tests, count, server_start, server_finish);
+    struct broker_postgres_config config = {.url = url, .schema = prefix, .instance = name, .bounds = instances_bounds};
+    if (strcmp(prefix, schema) != 0 && postgres.pid != 0)
+        postgres_process_schema(&postgres, prefix, NULL);
+    snprintf(schema, sizeof schema, "%s", prefix);
+    return broker_postgres_create(of, &config, err);
 }
 
 static struct instance *instance_create(const char *name, struct net *of, const char *url)
@@ -506,7 +484,9 @@ static struct instance *instance_create(const char *name, struct net *of, const 
     struct broker_redis_config config = {.url = url, .prefix = prefix, .instance = name, .bounds = instances_bounds};
     snprintf(instance->name, sizeof instance->name, "%s", name);
     instance->net = of;
-    if (url != NULL)
+    if (url != NULL && kind == KIND_POSTGRES)
+        instance->broker = postgres_create(name, of, url, &err);
+    else if (url != NULL)
         instance->broker = broker_redis_create(of, &config, &err);
     else if (kind == KIND_FILE)
         instance->broker = broker_file_create(of->loop,
@@ -530,17 +510,30 @@ struct instance *instance_open_at(const char *name, const char *url)
     return instance_create(name, &net, url);
 }
 
-static struct instance *on_redis(const char *name, struct net *of)
+const char *instances_url(uint16_t port)
 {
-    char url[64];
-    snprintf(url, sizeof url, "redis://127.0.0.1:%u", redis.port);
-    return instance_create(name, of, url);
+    static char url[64];
+    if (kind == KIND_POSTGRES)
+        snprintf(url, sizeof url, "postgres://sennit@127.0.0.1:%u/postgres", port);
+    else
+        snprintf(url, sizeof url, "redis://127.0.0.1:%u", port);
+    return url;
+}
+
+static uint16_t server_port(void)
+{
+    return kind == KIND_POSTGRES ? postgres.port : redis.port;
+}
+
+static struct instance *on_server(const char *name, struct net *of)
+{
+    return instance_create(name, of, instances_url(server_port()));
 }
 
 struct instance *instance_open(const char *name)
 {
     if (kind_is_shared())
-        return on_redis(name, &net);
+        return on_server(name, &net);
     return list_empty(&instances) ? instance_create(name, &net, NULL)
                                   : container_of(instances.next, struct instance, of_all);
 }
@@ -551,7 +544,7 @@ struct instance *instance_open_apart(const char *name)
     apart_awake = true;
     apart_loop = loop_create(&err);
     net_init(&apart_net, apart_loop);
-    return on_redis(name, &apart_net);
+    return on_server(name, &apart_net);
 }
 
 struct instance *instance_up(const char *name)
@@ -563,8 +556,8 @@ struct instance *instance_up(const char *name)
 
 struct instance *instance_up_behind(const char *name, struct byte_proxy **proxy)
 {
-    *proxy = byte_proxy_open(&net, redis.port);
-    struct instance *instance = instance_open_at(name, byte_proxy_url(*proxy));
+    *proxy = byte_proxy_open(&net, server_port());
+    struct instance *instance = instance_open_at(name, instances_url(listener_port(&(*proxy)->listener)));
     AWAIT(instance->up);
     return instance;
 }

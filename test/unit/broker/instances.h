@@ -18,6 +18,7 @@
 #include "broker/broker.h"
 #include "broker/journal.h"
 #include "net/net.h"
+#include "postgres_process.h"
 #include "redis_process.h"
 
 struct byte_proxy;
@@ -92,12 +93,13 @@ struct call {
     size_t kept_count;
 };
 
-enum broker_kind { KIND_MEMORY, KIND_FILE, KIND_REDIS };
+enum broker_kind { KIND_MEMORY, KIND_FILE, KIND_REDIS, KIND_POSTGRES };
 
 extern enum broker_kind kind; /* of the brokers that instance_open makes */
 /* Whether there may be several instances; else there is one, which every name opens. */
 bool kind_is_shared(void);
-extern struct redis_process redis; /* where they are, when on Redis */
+extern struct redis_process redis;       /* where they are, when on Redis */
+extern struct postgres_process postgres; /* the same, on Postgres */
 extern struct loop *loop;
 extern struct net net;
 extern struct broker_bounds instances_bounds; /* of brokers opened from now on; every test begins without */
@@ -119,14 +121,17 @@ const char *instances_directory(void);
 /* The whole name of one of this fleet's keys; good until the next call but one. */
 const char *instances_key(const char *name);
 
-/* Runs the tests on the kind of broker that the program's first argument names ("memory", "file", else Redis, with a
- * server started for it by these options). Returns what main returns: 77, which Meson takes for skipped, without a
- * redis-server. */
+/* The URL of the server's port on the loopback, for this kind of broker; good until the next call. */
+const char *instances_url(uint16_t port);
+
+/* Runs the tests on the kind of broker that the program's first argument names ("memory", "file", "postgres", else
+ * Redis, with a server started for it by these options). Returns what main returns: 77, which Meson takes for skipped,
+ * without that server on this machine. */
 int instances_main(int argc, char **argv, const char *name, const struct CMUnitTest *tests, size_t count,
                    const char *const *redis_options);
 #define BROKER_TEST(name) cmocka_unit_test_setup_teardown(name, instances_set_up, instances_tear_down)
 
-/* On Redis another broker each; the one and only on memory and on disk. */
+/* On a server another broker each; the one and only on memory and on disk. */
 struct instance *instance_open(const char *name);
 struct instance *instance_open_at(const char *name, const char *url);
 /* The same, on another loop than all others, that runs by instances_pass only while `awake` is true. */

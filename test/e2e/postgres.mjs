@@ -1,0 +1,63 @@
+// postgres: a Postgres server of the test's own, with the schema in it, on a free port and in a directory that is gone afterwards.
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import fs from 'node:fs';
+import path from 'node:path';
+import { freePort, program, sennit, temporary, until } from './lib.mjs';
+
+// Where Debian has its programs, the newest version; undefined: nowhere.
+const versions = fs.existsSync('/usr/lib/postgresql') ? fs.readdirSync('/usr/lib/postgresql').sort((a, b) => b - a) : [];
+const folder = versions.map((version) => `/usr/lib/postgresql/${version}/bin`).find((bin) => fs.existsSync(path.join(bin, 'initdb')));
+
+// Why it cannot be tried here; undefined: it can.
+export function missing() {
+  if (!folder) return 'no Postgres server is installed';
+  const said = spawnSync(sennit, ['serve', '--broker', 'postgres://127.0.0.1:0', '--config', '/dev/null'], { encoding: 'utf8' });
+  return /built without Postgres/.test(said.stderr) ? 'sennit is built without libpq' : undefined;
+}
+
+// Postgres refuses to run as root.
+const user = process.getuid() === 0 ? { uid: 65534, gid: 65534 } : {};
+
+export async function postgres({ role, settings: more = [] } = {}) {
+  const directory = temporary();
+  const data = path.join(directory, 'data');
+  const port = await freePort();
+  if (user.uid) fs.chownSync(directory, user.uid, user.gid);
+  const run = (command, args, input) => {
+    const done = spawnSync(path.join(folder, command), args, { ...user, cwd: directory, input, encoding: 'utf8', env: { PATH: process.env.PATH, LC_ALL: 'C' } });
+    if (done.status !== 0) throw new Error(`${command}: ${done.stdout}${done.stderr}`);
+    return done.stdout.trim();
+  };
+  run('initdb', ['--no-sync', '--auth=trust', '--username=owner', '--encoding=UTF8', '--locale=C', '-D', data]);
+  const server = { port, child: null };
+  server.url = `postgres://${role ?? 'owner'}@127.0.0.1:${port}/postgres`;
+  server.sql = (text) => run('psql', ['-XqAt', '-v', 'ON_ERROR_STOP=1', '-h', '127.0.0.1', '-p', String(port), '-U', 'owner', 'postgres'], text);
+  server.start = async () => {
+    const settings = [`port=${port}`, 'listen_addresses=127.0.0.1', 'unix_socket_directories=', 'fsync=off', 'shared_buffers=16MB', ...more];
+    server.child = spawn(path.join(folder, 'postgres'), ['-D', data, ...settings.flatMap((one) => ['-c', one])], { ...user, cwd: directory, stdio: 'ignore' });
+    server.ended = once(server.child, 'close');
+    await until('Postgres answers', () => {
+      try {
+        return server.sql('SELECT 1') === '1';
+      } catch (error) {
+        if (server.child.exitCode !== null) throw error;
+        return false;
+      }
+    });
+  };
+  // Nothing is cleaned up, as in a crash, but no process of it is left.
+  server.crash = async () => {
+    server.child.kill('SIGQUIT');
+    await server.ended;
+  };
+  server.close = async () => {
+    if (server.child.exitCode === null) await server.crash();
+    fs.rmSync(directory, { recursive: true, force: true });
+  };
+  await server.start();
+  const schema = program(['schema', 'postgres', ...(role ? ['--role', role] : [])]);
+  await schema.stop(await schema.ended);
+  server.sql(`${role ? `CREATE ROLE ${role} LOGIN;` : ''}${schema.output}`);
+  return server;
+}

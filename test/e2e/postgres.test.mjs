@@ -1,0 +1,93 @@
+// postgres: instances that share a Postgres and nothing else: clients of all kinds, an instance that is killed, and a server that crashes.
+import assert from 'node:assert/strict';
+import test, { after, before } from 'node:test';
+import { board, Client, differences, program, ready, serve, sleep, up, until } from './lib.mjs';
+import { missing, postgres } from './postgres.mjs';
+
+const config = `
+namespaces:
+  /:
+    auth: none
+    log: {entries: 10000}
+    replay: all
+    presence: true
+    events: {drawing: {to: others, log: true, id: 0.id}}
+`;
+const skip = missing() ?? false;
+let database;
+before(async () => {
+  if (!skip) database = await postgres({ role: 'instances' });
+});
+after(() => database?.close());
+
+const start = () => serve(config, { args: ['--broker', database.url], env: { SENNIT_BROKER: '' } });
+
+// Runs `sennit load --json` to its end.
+async function load(url, ...args) {
+  const run = program(['load', url, '--json', ...args.map(String)]);
+  await run.ended;
+  const line = run.output.split('\n').find((text) => text.startsWith('{'));
+  assert.equal(run.status, 0, run.output);
+  return JSON.parse(line);
+}
+
+test('on WebSocket and by polling through two instances, with cuts and one of them killed: nothing lost, nothing doubled', { skip, timeout: 60000 }, async () => {
+  const service = { ...board({ min: 2 }), annotations: { 'autoscaling.knative.dev/minScale': 2 } };
+  service.env = { ...service.env, SENNIT_BROKER: database.url };
+  const fleet = await up(service, { ready: 2 });
+  try {
+    for (const transport of ['upgrade', 'polling']) {
+      const going = load(fleet.url, '-c', 20, '-r', 100, '--publishers', 3, '-d', 3, '--check', '--settle', 20, '--cut-every', 1,
+        '--reconnect-delay', 100, '--transport', transport);
+      await sleep(1500);
+      if (transport === 'upgrade') process.kill((await fleet.instances())[0].pid, 'SIGKILL');
+      const { check, sent } = await going;
+      const { lost, doubled, reordered, unexpected, wrongly_recovered: wrongly } = check;
+      assert.deepEqual({ lost, doubled, reordered, unexpected, wrongly }, { lost: 0, doubled: 0, reordered: 0, unexpected: 0, wrongly: 0 });
+      assert.equal(check.accepted, sent);
+      assert.ok(check.recovered > 10, `${check.recovered} recovered`);
+    }
+  } finally {
+    await fleet.close();
+  }
+});
+
+test('the server crashes and comes back: what was accepted is there, and clients resume', { skip, timeout: 60000 }, async () => {
+  const servers = [await start(), await start()];
+  const clients = servers.map((server) => new Client(server.url));
+  try {
+    await Promise.all(clients.map((client) => client.connected()));
+    const sent = [];
+    for (let i = 0; i < 30; i++) sent.push(clients[0].draw());
+    await clients[0].settled();
+    await database.crash();
+    for (let i = 0; i < 10; i++) sent.push(clients[0].draw());
+    await until('an instance is not ready', async () => (await fetch(`${servers[0].url}/ready`)).status === 503);
+    await database.start();
+    await Promise.all(servers.map(ready));
+    await clients[0].settled();
+    await until('the other client has all of it', () => sent.every((id) => clients[1].got.includes(id))); // and what the test before has drawn
+    assert.equal(differences(clients[1], sent), '');
+    assert.deepEqual(clients[1].connects, [false]); // it did not even notice
+    assert.equal(database.sql('SELECT count(*) FROM sennit.epoch_end'), '1');
+  } finally {
+    for (const client of clients) client.close();
+    for (const server of servers) await server.close();
+  }
+});
+
+test('what only the operator can mend ends the instance, with the cure', { skip, timeout: 20000 }, async () => {
+  for (const [url, cure] of [
+    [database.url.replace('/postgres', '/nowhere'), /database does not exist: correct its name/],
+    [database.url.replace('instances@', 'stranger@'), /role may not connect/],
+  ]) {
+    const run = program(['serve', '--port', '0', '--broker', url]);
+    await run.ended;
+    assert.notEqual(run.status, 0);
+    assert.match(run.output, cure);
+  }
+  database.sql('CREATE ROLE another LOGIN');
+  const run = program(['serve', '--port', '0', '--broker', database.url.replace('instances@', 'another@')]);
+  await run.ended;
+  assert.match(run.output, /may not use the schema: run `sennit schema postgres --role/);
+});

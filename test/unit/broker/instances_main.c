@@ -1,0 +1,43 @@
+/* instances_main: which kind of broker the tests of this program are for, and its server. */
+#include <stdio.h>
+#include <string.h>
+
+#include "instances.h"
+
+static const char *const *server_options;
+
+static int server_start(void **state)
+{
+    if (kind == KIND_POSTGRES)
+        postgres_process_start(&postgres, NULL);
+    else
+        redis_process_start(&redis, server_options);
+    return 0;
+}
+
+static int server_finish(void **state)
+{
+    redis_process_finish(&redis);
+    postgres_process_finish(&postgres);
+    return 0;
+}
+
+int instances_main(int argc, char **argv, const char *name, const struct CMUnitTest *tests, size_t count,
+                   const char *const *redis_options)
+{
+    char whole[64];
+    static const char *const names[] = {"memory", "file", "redis", "postgres"};
+    kind = KIND_REDIS;
+    for (int i = 0; i <= KIND_POSTGRES; i++)
+        if (argc > 1 && strcmp(argv[1], names[i]) == 0)
+            kind = (enum broker_kind)i;
+    snprintf(whole, sizeof whole, "%s/%s", name, names[kind]);
+    if (!kind_is_shared())
+        return _cmocka_run_group_tests(whole, tests, count, NULL, NULL);
+    if (kind == KIND_POSTGRES ? !postgres_process_is_installed() : !redis_process_is_installed()) {
+        printf("%s: skipped, there is no %s here\n", whole, kind == KIND_POSTGRES ? "Postgres" : "redis-server");
+        return 77;
+    }
+    server_options = redis_options;
+    return _cmocka_run_group_tests(whole, tests, count, server_start, server_finish);
+}
