@@ -142,13 +142,12 @@ SENNIT_API void sennit_on_resumed(sennit_nsp *nsp, sennit_handler *handler, void
  * nothing of it. */
 SENNIT_API void sennit_on_moved(sennit_nsp *nsp, sennit_handler *handler, void *data);
 /* A socket has ended for good, and sennit_event_reason says why. One that was cut off has ended when its recovery time
- * is over and no instance has it: then this is called where it was cut off. The handle of the socket still has its id
- * and its data, until the handler returns.
+ * is over and no instance has it. The handle of the socket still has its id and its data, until the handler returns.
  *
- * Once for each socket in the whole fleet, with two exceptions. Not at all for a socket that was on an instance, or had
- * been cut off there, when that instance was killed or had drained, if its client does not come back. And perhaps
- * twice, on two instances, if the link to Redis broke within the recovery time. So count users with sennit_count, and
- * do not add and subtract. */
+ * Once for each socket in the whole fleet: where it ended, or was cut off; if that instance is gone, on another one that
+ * has this handler, with the reason "instance_lost". Instances without this handler do not take part, so set it before
+ * sennit_run. Called a second time only if the instance is killed, or loses Redis for longer than the recovery time,
+ * before the broker has confirmed the first call. */
 SENNIT_API void sennit_on_disconnect(sennit_nsp *nsp, sennit_handler *handler, void *data);
 
 /* In a connecting handler: the client gets `connect_error` with this message and `data` (JSON, or NULL). */
@@ -176,7 +175,7 @@ SENNIT_API const char *sennit_event_name(sennit_event *event);
 /* NULL where no socket has to do with it, or before there is one. */
 SENNIT_API sennit_socket *sennit_event_socket(sennit_event *event);
 SENNIT_API sennit_nsp *sennit_event_nsp(sennit_event *event);
-/* Of a disconnect: "client", "server", or a close reason as the metrics name it. */
+/* Of a disconnect: "left", "instance_lost", or a close reason as the metrics name it. */
 SENNIT_API const char *sennit_event_reason(sennit_event *event);
 /* Of an answer that was asked for: NULL, or why there is none ("timeout", "gone", ...). */
 SENNIT_API const char *sennit_event_error(sennit_event *event);
