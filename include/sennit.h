@@ -59,6 +59,7 @@ enum {
     SENNIT_BLOBS_MAX = 10,   /* binary attachments of one event */
     SENNIT_KEPT_MAX = 10000, /* events kept at a time (sennit_event_keep) */
     SENNIT_ASKED_MAX = 1000, /* questions to one socket that wait for an answer */
+    SENNIT_PRESENT_MAX = 1000, /* sockets that sennit_present lists */
 };
 
 /* `data` is what was given with the handler. */
@@ -152,6 +153,11 @@ SENNIT_API void sennit_on_disconnect(sennit_nsp *nsp, sennit_handler *handler, v
 
 /* In a connecting handler: the client gets `connect_error` with this message and `data` (JSON, or NULL). */
 SENNIT_API void sennit_refuse(sennit_event *event, const char *message, const char *data);
+
+/* In a connecting handler: the data under which the socket is present in its rooms (presence in the namespace's options,
+ * or in the YAML file): JSON, 1024 bytes at most. They replace what the client says itself. False: refused, and the log
+ * says why. */
+SENNIT_API bool sennit_present_as(sennit_event *event, const char *data);
 
 /* ---- Received events ---- */
 
@@ -315,6 +321,10 @@ SENNIT_API bool sennit_count(sennit_nsp *nsp, const char *room, sennit_handler *
 /* The sockets themselves, 1000 at most: [{"socket":ID,"instance":...,"rooms":[...],...},...], and whether all are
  * there. */
 SENNIT_API bool sennit_fetch(sennit_nsp *nsp, const char *room, sennit_handler *done, void *data);
+/* The sockets that are present in a room with presence (NULL: in the namespace), SENNIT_PRESENT_MAX at most:
+ * [{"id":ID,"data":...},...], how many there are, and whether all are listed. Those that were cut off a moment ago (4 s)
+ * count as present, and so do sessions of long-polling between two requests. */
+SENNIT_API bool sennit_present(sennit_nsp *nsp, const char *room, sennit_handler *done, void *data);
 /* The newest `limit` (1 to 1000) entries of a room's log (NULL: the namespace's), below the position `before` (an `at`
  * of an earlier answer; NULL: the newest): [{"at":...,"time":ms,"args":["event",...]},...], oldest first, and whether
  * there are older ones. Entries with attachments, and those for some of the room only, are left out. */

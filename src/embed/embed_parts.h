@@ -140,6 +140,13 @@ void asked_drop(struct embed *embed, struct embed_socket *socket); /* NULL: all 
 /* fleet.c */
 void counts_init(struct embed *embed);
 void counts_finish(struct embed *embed);
+/* Calls `done` with the answer, a JSON array; or with the error. */
+void embed_answer(struct embed_nsp *nsp, const char *name, struct deed_handler done, struct span args,
+                  const char *error);
+/* A room's name as it may be asked for; NULL stands for the namespace. False, with a line in the log: it is none. */
+bool embed_room_read(const char *room, const char *call, struct span *to);
+/* False, with a line in the log: there is none. */
+bool embed_handler_is_there(sennit_handler *done, const char *call);
 
 /* ticks.c */
 void ticks_finish(struct embed *embed);
