@@ -59,6 +59,7 @@ enum {
     SENNIT_BLOBS_MAX = 10,   /* binary attachments of one event */
     SENNIT_KEPT_MAX = 10000, /* events kept at a time (sennit_event_keep) */
     SENNIT_ASKED_MAX = 1000, /* questions to one socket that wait for an answer */
+    SENNIT_PRESENT_MAX = 1000, /* sockets that sennit_present lists */
 };
 
 /* `data` is what was given with the handler. */
@@ -142,17 +143,21 @@ SENNIT_API void sennit_on_resumed(sennit_nsp *nsp, sennit_handler *handler, void
  * nothing of it. */
 SENNIT_API void sennit_on_moved(sennit_nsp *nsp, sennit_handler *handler, void *data);
 /* A socket has ended for good, and sennit_event_reason says why. One that was cut off has ended when its recovery time
- * is over and no instance has it: then this is called where it was cut off. The handle of the socket still has its id
- * and its data, until the handler returns.
+ * is over and no instance has it. The handle of the socket still has its id and its data, until the handler returns.
  *
- * Once for each socket in the whole fleet, with two exceptions. Not at all for a socket that was on an instance, or had
- * been cut off there, when that instance was killed or had drained, if its client does not come back. And perhaps
- * twice, on two instances, if the link to Redis broke within the recovery time. So count users with sennit_count, and
- * do not add and subtract. */
+ * Once for each socket in the whole fleet: where it ended, or was cut off; if that instance is gone, on another one that
+ * has this handler, with the reason "instance_lost". Instances without this handler do not take part, so set it before
+ * sennit_run. Called a second time only if the instance is killed, or loses Redis for longer than the recovery time,
+ * before the broker has confirmed the first call. */
 SENNIT_API void sennit_on_disconnect(sennit_nsp *nsp, sennit_handler *handler, void *data);
 
 /* In a connecting handler: the client gets `connect_error` with this message and `data` (JSON, or NULL). */
 SENNIT_API void sennit_refuse(sennit_event *event, const char *message, const char *data);
+
+/* In a connecting handler: the data under which the socket is present in its rooms (presence in the namespace's options,
+ * or in the YAML file): JSON, 1024 bytes at most. They replace what the client says itself. False: refused, and the log
+ * says why. */
+SENNIT_API bool sennit_present_as(sennit_event *event, const char *data);
 
 /* ---- Received events ---- */
 
@@ -176,7 +181,7 @@ SENNIT_API const char *sennit_event_name(sennit_event *event);
 /* NULL where no socket has to do with it, or before there is one. */
 SENNIT_API sennit_socket *sennit_event_socket(sennit_event *event);
 SENNIT_API sennit_nsp *sennit_event_nsp(sennit_event *event);
-/* Of a disconnect: "client", "server", or a close reason as the metrics name it. */
+/* Of a disconnect: "left", "instance_lost", or a close reason as the metrics name it. */
 SENNIT_API const char *sennit_event_reason(sennit_event *event);
 /* Of an answer that was asked for: NULL, or why there is none ("timeout", "gone", ...). */
 SENNIT_API const char *sennit_event_error(sennit_event *event);
@@ -316,6 +321,10 @@ SENNIT_API bool sennit_count(sennit_nsp *nsp, const char *room, sennit_handler *
 /* The sockets themselves, 1000 at most: [{"socket":ID,"instance":...,"rooms":[...],...},...], and whether all are
  * there. */
 SENNIT_API bool sennit_fetch(sennit_nsp *nsp, const char *room, sennit_handler *done, void *data);
+/* The sockets that are present in a room with presence (NULL: in the namespace), SENNIT_PRESENT_MAX at most:
+ * [{"id":ID,"data":...},...], how many there are, and whether all are listed. Those that were cut off a moment ago (4 s)
+ * count as present, and so do sessions of long-polling between two requests. */
+SENNIT_API bool sennit_present(sennit_nsp *nsp, const char *room, sennit_handler *done, void *data);
 /* The newest `limit` (1 to 1000) entries of a room's log (NULL: the namespace's), below the position `before` (an `at`
  * of an earlier answer; NULL: the newest): [{"at":...,"time":ms,"args":["event",...]},...], oldest first, and whether
  * there are older ones. Entries with attachments, and those for some of the room only, are left out. */

@@ -48,6 +48,7 @@ enum {
     BROKER_PRESENT_LIMIT_MAX = 1000,
     BROKER_DATA_BYTES_MAX = 1024,        /* presence data of a member */
     BROKER_BACKLOG_BYTES_MAX = 32 << 20, /* publishes that wait for the broker */
+    BROKER_LAPSED_MS = 3600000,          /* so long a watched lease waits for broker_lease_lapsed */
 };
 
 struct broker_entry {
@@ -86,6 +87,9 @@ struct broker_lease {
     uint64_t generation; /* from 1 */
     uint64_t window_ms;  /* how long it must outlive its owner. Each write and claim sets its life to twice this; when
                           * its instance is gone, another instance shortens its life to this */
+    /* The name under which its end is asked for (broker_lease_lapsed), 1 to 256 bytes; empty: nobody asks, and it is
+     * forgotten when its life is over. A lease that is watched stays watched. */
+    struct span watch;
 };
 
 /* The entries of a room to read. */
@@ -198,6 +202,9 @@ struct broker_ops {
     void (*lease_claim)(struct broker *broker, struct span pid, struct span epoch, uint64_t seq, broker_claim_fn *done,
                         void *arg);
     void (*lease_release)(struct broker *broker, const struct broker_lease *lease, bool for_good);
+    void (*lease_take)(struct broker *broker, struct span pid, uint64_t generation, broker_claim_fn *done, void *arg);
+    void (*lease_lapsed)(struct broker *broker, struct span watch, broker_claim_fn *done, void *arg);
+    void (*lease_end)(struct broker *broker, const struct broker_lease *lease, broker_done_fn *done, void *arg);
     void (*present_enter)(struct broker *broker, struct span room, const struct broker_present *who);
     void (*present_leave)(struct broker *broker, struct span room, struct span sid, bool may_return);
     void (*present_list)(struct broker *broker, struct span room, uint64_t cursor, uint32_t limit,
@@ -349,6 +356,30 @@ static inline void broker_lease_claim(struct broker *broker, struct span pid, st
 static inline void broker_lease_release(struct broker *broker, const struct broker_lease *lease, bool for_good)
 {
     broker->ops->lease_release(broker, lease, for_good);
+}
+
+/* Claims a lease to end it, as broker_lease_claim does, unless somebody else has claimed it since it had this
+ * generation: then the result is BROKER_SUPERSEDED, and nothing changes. BROKER_NONE: the broker has lost it. */
+static inline void broker_lease_take(struct broker *broker, struct span pid, uint64_t generation, broker_claim_fn *done,
+                                     void *arg)
+{
+    broker->ops->lease_take(broker, pid, generation, done, arg);
+}
+
+/* Claims a watched lease whose life is over and whose owner has left it or is gone; BROKER_NONE: there is none at the
+ * moment. Of all instances that ask, one gets it. If that one is gone before broker_lease_end, it lapses once more. */
+static inline void broker_lease_lapsed(struct broker *broker, struct span watch, broker_claim_fn *done, void *arg)
+{
+    broker->ops->lease_lapsed(broker, watch, done, arg);
+}
+
+/* Ends a lease for good, and says when that is done (BROKER_OK or BROKER_SUPERSEDED). A broker that connects instances
+ * remembers the end of a watched lease for two windows: a former owner who was cut off meanwhile, and takes it or
+ * writes it, gets BROKER_SUPERSEDED. Of `lease`, pid, own and generation are used. */
+static inline void broker_lease_end(struct broker *broker, const struct broker_lease *lease, broker_done_fn *done,
+                                    void *arg)
+{
+    broker->ops->lease_end(broker, lease, done, arg);
 }
 
 /* A socket of this instance is present in a room from now on. The others are told, unless it was present already.

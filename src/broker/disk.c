@@ -15,7 +15,7 @@
 #include "broker/journal_ops.h"
 #include "loop/file.h"
 
-enum { APPLICATION = 0x53656e74, VERSION = 1, WHY_BYTES_MAX = 200 };
+enum { APPLICATION = 0x53656e74, VERSION = 2, WHY_BYTES_MAX = 200 };
 
 struct disk {
     char *directory, *path;
@@ -40,9 +40,13 @@ static const char schema[] =
     "CREATE TABLE names (number INTEGER PRIMARY KEY, room INTEGER NOT NULL, digest INTEGER NOT NULL,"
     " until_ms INTEGER NOT NULL, id BLOB NOT NULL);"
     "CREATE TABLE leases (pid BLOB PRIMARY KEY, generation INTEGER NOT NULL, window_ms INTEGER NOT NULL,"
-    " until_ms INTEGER NOT NULL, sid BLOB NOT NULL, own BLOB NOT NULL, rooms BLOB NOT NULL, data BLOB NOT NULL);"
+    " until_ms INTEGER NOT NULL, sid BLOB NOT NULL, own BLOB NOT NULL, rooms BLOB NOT NULL, data BLOB NOT NULL,"
+    " watch BLOB NOT NULL DEFAULT x'');"
     "CREATE TABLE presents (room INTEGER NOT NULL, sid BLOB NOT NULL, generation INTEGER NOT NULL,"
     " data BLOB NOT NULL, PRIMARY KEY (room, sid)) WITHOUT ROWID;";
+
+/* What makes the tables of version 1 those of version 2. */
+static const char from_version_1[] = "ALTER TABLE leases ADD COLUMN watch BLOB NOT NULL DEFAULT x''";
 
 const char *disk_directory(const struct disk *disk)
 {
@@ -88,12 +92,15 @@ static bool schema_settle(struct disk *disk, struct err *err)
     if (objects > 0 && application != APPLICATION)
         return err_set(err, "%.300s: is a database of another program: name another directory (--broker file:DIR)",
                        disk->path);
+    snprintf(sql, sizeof sql, "PRAGMA application_id = %d; PRAGMA user_version = %d;", APPLICATION, VERSION);
+    if (objects > 0 && version == 1)
+        return (run(disk, "BEGIN IMMEDIATE") && run(disk, from_version_1) && run(disk, sql) && run(disk, "COMMIT")) ||
+               failed(disk, err);
     if (objects > 0 && version != VERSION)
         return err_set(err,
                        "%.300s: has version %lld of its tables, and this Sennit knows version %d: use the Sennit that "
                        "made it, or another directory (--broker file:DIR)",
                        disk->path, (long long)version, VERSION);
-    snprintf(sql, sizeof sql, "PRAGMA application_id = %d; PRAGMA user_version = %d;", APPLICATION, VERSION);
     return objects > 0 ||
            (run(disk, "BEGIN IMMEDIATE") && run(disk, schema) && run(disk, sql) && run(disk, "COMMIT")) ||
            failed(disk, err);
@@ -213,6 +220,7 @@ static void lease_row(const struct disk_reader *reader, void *arg, sqlite3_stmt 
         .own = column_text(row, 5),
         .rooms = column_text(row, 6),
         .data = column_text(row, 7),
+        .watch = column_text(row, 8),
     };
     reader->lease(arg, &lease, sqlite3_column_int64(row, 3));
 }
@@ -233,7 +241,7 @@ static const struct {
     {"SELECT number, name, last, newest_ms, age_ms FROM rooms ORDER BY number", room_row},
     {"SELECT seq, room, prev, time_ms, audience, body FROM entries ORDER BY seq", entry_row},
     {"SELECT number, room, digest, until_ms, id FROM names ORDER BY number", name_row},
-    {"SELECT pid, generation, window_ms, until_ms, sid, own, rooms, data FROM leases", lease_row},
+    {"SELECT pid, generation, window_ms, until_ms, sid, own, rooms, data, watch FROM leases", lease_row},
     {"SELECT room, sid, generation, data FROM presents", present_row},
 };
 

@@ -18,9 +18,9 @@
     X(ENTRY_DROP, 1, 0, "DELETE FROM entries WHERE seq = ?1") \
     X(NAME, 4, 1, "INSERT INTO names (number, room, digest, until_ms, id) VALUES (?1, ?2, ?3, ?4, ?5)") \
     X(NAME_DROP, 1, 0, "DELETE FROM names WHERE number = ?1") \
-    X(LEASE, 3, 5, \
-      "INSERT OR REPLACE INTO leases (generation, window_ms, until_ms, pid, sid, own, rooms, data) " \
-      "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)") \
+    X(LEASE, 3, 6, \
+      "INSERT OR REPLACE INTO leases (generation, window_ms, until_ms, pid, sid, own, rooms, data, watch) " \
+      "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)") \
     X(LEASE_MOVE, 2, 1, "UPDATE leases SET generation = ?1, until_ms = ?2 WHERE pid = ?3") \
     X(LEASE_DROP, 0, 1, "DELETE FROM leases WHERE pid = ?1") \
     X(PRESENT, 2, 2, "INSERT OR REPLACE INTO presents (room, generation, sid, data) VALUES (?1, ?2, ?3, ?4)") \

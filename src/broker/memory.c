@@ -493,6 +493,9 @@ static const struct broker_ops ops = {
     .lease_write = memory_lease_write,
     .lease_claim = memory_lease_claim,
     .lease_release = memory_lease_release,
+    .lease_take = memory_lease_take,
+    .lease_lapsed = memory_lease_lapsed,
+    .lease_end = memory_lease_end,
     .present_enter = memory_present_enter,
     .present_leave = memory_present_leave,
     .present_list = memory_present_list,
@@ -517,6 +520,7 @@ struct memory *memory_create(struct loop *loop, const struct broker_bounds *boun
     map_init(&memory->owned, seed);
     list_init(&memory->queue);
     list_init(&memory->away);
+    list_init(&memory->left);
     task_init(&memory->tell, tell);
     timer_init(&memory->leaves, memory_leaves);
     timer_init(&memory->sweep, sweep);

@@ -8,10 +8,11 @@
 
 struct kept {
     struct map_node by_pid, by_own;
+    struct list of_left; /* watched, and without an owner */
     uint64_t generation, window_ms;
     int64_t until_ms;
-    uint32_t pid_len, sid_len, own_len, rooms_len, data_len;
-    char bytes[]; /* pid, sid, own, rooms, data */
+    uint32_t pid_len, sid_len, own_len, rooms_len, data_len, watch_len;
+    char bytes[]; /* pid, sid, own, rooms, data, watch */
 };
 
 static struct broker_lease kept_lease(const struct kept *kept)
@@ -23,6 +24,7 @@ static struct broker_lease kept_lease(const struct kept *kept)
         .own = span_of(own, kept->own_len),
         .rooms = span_of(rooms, kept->rooms_len),
         .data = span_of(rooms + kept->rooms_len, kept->data_len),
+        .watch = span_of(rooms + kept->rooms_len + kept->data_len, kept->watch_len),
         .generation = kept->generation,
         .window_ms = kept->window_ms,
     };
@@ -35,7 +37,7 @@ void memory_kept_destroy(struct kept *kept)
 
 static struct kept *kept_create(const struct broker_lease *lease)
 {
-    const struct span parts[] = {lease->pid, lease->sid, lease->own, lease->rooms, lease->data};
+    const struct span parts[] = {lease->pid, lease->sid, lease->own, lease->rooms, lease->data, lease->watch};
     size_t count = sizeof parts / sizeof parts[0], bytes = 0;
     for (size_t i = 0; i < count; i++)
         bytes += parts[i].len;
@@ -48,6 +50,8 @@ static struct kept *kept_create(const struct broker_lease *lease)
     kept->own_len = (uint32_t)lease->own.len;
     kept->rooms_len = (uint32_t)lease->rooms.len;
     kept->data_len = (uint32_t)lease->data.len;
+    kept->watch_len = (uint32_t)lease->watch.len;
+    list_init(&kept->of_left);
     char *at = kept->bytes;
     for (size_t i = 0; i < count; i++) {
         if (parts[i].len != 0)
@@ -60,6 +64,7 @@ static struct kept *kept_create(const struct broker_lease *lease)
 static void kept_remove(struct memory *memory, struct kept *kept)
 {
     map_remove(&memory->leases, &kept->by_pid);
+    list_remove(&kept->of_left);
     if (kept->own_len != 0)
         map_remove(&memory->owned, &kept->by_own);
     memory_kept_destroy(kept);
@@ -72,12 +77,18 @@ static void kept_forget(struct memory *memory, struct kept *kept)
     kept_remove(memory, kept);
 }
 
+/* A watched one is kept beyond its life, until somebody asks for it. */
+static bool kept_is_over(const struct kept *kept, int64_t now)
+{
+    return kept->until_ms + (kept->watch_len != 0 ? BROKER_LAPSED_MS : 0) <= now;
+}
+
 /* The unexpired lease of this pid, or NULL. */
 static struct kept *kept_find(struct memory *memory, struct span pid)
 {
     struct map_node *node = map_find(&memory->leases, pid);
     struct kept *kept = node != NULL ? container_of(node, struct kept, by_pid) : NULL;
-    if (kept == NULL || kept->until_ms > loop_wall_ms(memory->loop))
+    if (kept == NULL || !kept_is_over(kept, loop_wall_ms(memory->loop)))
         return kept;
     kept_forget(memory, kept);
     return NULL;
@@ -101,6 +112,14 @@ static void life_note(struct memory *memory, const struct kept *kept)
     journal_note(memory->journal, JOURNAL_LEASE_MOVE, (uint64_t[]){kept->generation, (uint64_t)kept->until_ms}, &pid);
 }
 
+/* Nobody owns it any more. */
+static void left(struct memory *memory, struct kept *kept)
+{
+    list_remove(&kept->of_left);
+    if (kept->watch_len != 0)
+        list_append(&memory->left, &kept->of_left);
+}
+
 static void kept_add(struct memory *memory, struct kept *kept)
 {
     struct broker_lease mine = kept_lease(kept);
@@ -117,7 +136,8 @@ void memory_lease_restore(struct memory *memory, const struct broker_lease *leas
     if (until_ms < kept->until_ms)
         kept->until_ms = until_ms;
     kept_add(memory, kept);
-    if (until_ms <= now)
+    left(memory, kept);
+    if (kept_is_over(kept, now))
         kept_forget(memory, kept);
 }
 
@@ -129,14 +149,17 @@ void memory_lease_write(struct broker *broker, const struct broker_lease *lease,
         memory_done_later(memory, done, arg, BROKER_SUPERSEDED);
         return;
     }
-    struct kept *kept = kept_create(lease);
+    struct broker_lease whole = *lease;
+    if (old != NULL && lease->watch.len == 0)
+        whole.watch = kept_lease(old).watch;
+    struct kept *kept = kept_create(&whole);
     live(memory, kept, kept->window_ms * 2);
     if (old != NULL)
         kept_remove(memory, old);
     kept_add(memory, kept);
     journal_note(memory->journal, JOURNAL_LEASE,
                  (uint64_t[]){lease->generation, lease->window_ms, (uint64_t)kept->until_ms},
-                 (struct span[]){lease->pid, lease->sid, lease->own, lease->rooms, lease->data});
+                 (struct span[]){lease->pid, lease->sid, lease->own, lease->rooms, lease->data, lease->watch});
     memory_done_later(memory, done, arg, BROKER_OK);
 }
 
@@ -152,27 +175,72 @@ static void tell_claim(struct memory *memory, struct notice *notice)
     notice->call.claim(notice->arg, notice->result, notice->lease != NULL ? &lease : NULL, notice->flag);
 }
 
+static struct notice *claim_answer(struct memory *memory, enum broker_result result, broker_claim_fn *done, void *arg)
+{
+    struct notice *notice = memory_notice(memory, tell_claim);
+    notice->call.claim = done;
+    notice->arg = arg;
+    notice->result = result;
+    return notice;
+}
+
+/* `kept` may be NULL: there is none. */
+static struct notice *claim(struct memory *memory, struct kept *kept, broker_claim_fn *done, void *arg)
+{
+    if (kept == NULL)
+        return claim_answer(memory, BROKER_NONE, done, arg);
+    kept->generation++;
+    list_remove(&kept->of_left);
+    live(memory, kept, kept->window_ms * 2);
+    life_note(memory, kept);
+    struct broker_lease lease = kept_lease(kept);
+    memory_notice(memory, tell_superseded)->lease = kept_create(&lease);
+    struct notice *notice = claim_answer(memory, BROKER_OK, done, arg);
+    notice->lease = kept_create(&lease);
+    return notice;
+}
+
 void memory_lease_claim(struct broker *broker, struct span pid, struct span epoch, uint64_t seq, broker_claim_fn *done,
                         void *arg)
 {
     struct memory *memory = memory_of(broker);
-    struct kept *kept = kept_find(memory, pid);
-    struct broker_lease lease = {0};
     uint64_t end;
-    if (kept != NULL) {
-        kept->generation++;
-        live(memory, kept, kept->window_ms * 2);
-        life_note(memory, kept);
-        lease = kept_lease(kept);
-        memory_notice(memory, tell_superseded)->lease = kept_create(&lease);
+    claim(memory, kept_find(memory, pid), done, arg)->flag =
+        epoch.len == 0 || (memory_epoch_end(memory, epoch, &end) && seq <= end);
+}
+
+void memory_lease_take(struct broker *broker, struct span pid, uint64_t generation, broker_claim_fn *done, void *arg)
+{
+    struct memory *memory = memory_of(broker);
+    struct kept *kept = kept_find(memory, pid);
+    if (kept != NULL && kept->generation != generation)
+        claim_answer(memory, BROKER_SUPERSEDED, done, arg);
+    else
+        claim(memory, kept, done, arg);
+}
+
+void memory_lease_lapsed(struct broker *broker, struct span watch, broker_claim_fn *done, void *arg)
+{
+    struct memory *memory = memory_of(broker);
+    int64_t now = loop_wall_ms(memory->loop);
+    list_each (node, &memory->left) {
+        struct kept *kept = container_of(node, struct kept, of_left);
+        if (kept->until_ms > now || kept_is_over(kept, now) || !span_equal(kept_lease(kept).watch, watch))
+            continue;
+        claim(memory, kept, done, arg);
+        return;
     }
-    struct notice *notice = memory_notice(memory, tell_claim);
-    notice->call.claim = done;
-    notice->arg = arg;
-    notice->result = kept != NULL ? BROKER_OK : BROKER_NONE;
-    notice->flag = epoch.len == 0 || (memory_epoch_end(memory, epoch, &end) && seq <= end);
-    if (kept != NULL)
-        notice->lease = kept_create(&lease);
+    claim(memory, NULL, done, arg);
+}
+
+void memory_lease_end(struct broker *broker, const struct broker_lease *lease, broker_done_fn *done, void *arg)
+{
+    struct memory *memory = memory_of(broker);
+    struct kept *kept = kept_find(memory, lease->pid);
+    bool superseded = kept != NULL && kept->generation > lease->generation;
+    if (kept != NULL && !superseded)
+        kept_forget(memory, kept);
+    memory_done_later(memory, done, arg, superseded ? BROKER_SUPERSEDED : BROKER_OK);
 }
 
 void memory_lease_release(struct broker *broker, const struct broker_lease *lease, bool for_good)
@@ -186,6 +254,7 @@ void memory_lease_release(struct broker *broker, const struct broker_lease *leas
         return;
     }
     live(memory, kept, kept->window_ms);
+    left(memory, kept);
     life_note(memory, kept);
 }
 
@@ -196,7 +265,7 @@ void memory_leases_sweep(struct memory *memory)
     while (next != NULL) {
         struct kept *kept = container_of(next, struct kept, by_pid);
         next = map_next(&memory->leases, next);
-        if (kept->until_ms <= now)
+        if (kept_is_over(kept, now))
             kept_forget(memory, kept);
     }
 }

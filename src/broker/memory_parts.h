@@ -29,6 +29,7 @@ struct memory {
     struct map channels, leases, owned; /* rooms; leases by pid; leases by the room they own */
     struct list queue;                  /* notices */
     struct list away;                   /* present sockets that may return, the first to leave in front */
+    struct list left;                   /* watched leases without an owner, the first to leave in front */
     struct task tell;
     struct timer sweep;  /* of leases, and the position */
     struct timer leaves; /* the first of `away` */
@@ -147,6 +148,9 @@ void memory_lease_write(struct broker *broker, const struct broker_lease *lease,
 void memory_lease_claim(struct broker *broker, struct span pid, struct span epoch, uint64_t seq, broker_claim_fn *done,
                         void *arg);
 void memory_lease_release(struct broker *broker, const struct broker_lease *lease, bool for_good);
+void memory_lease_take(struct broker *broker, struct span pid, uint64_t generation, broker_claim_fn *done, void *arg);
+void memory_lease_lapsed(struct broker *broker, struct span watch, broker_claim_fn *done, void *arg);
+void memory_lease_end(struct broker *broker, const struct broker_lease *lease, broker_done_fn *done, void *arg);
 /* Whether a lease owns this room. */
 bool memory_room_has_owner(struct memory *memory, struct span room);
 void memory_leases_sweep(struct memory *memory);

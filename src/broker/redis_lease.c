@@ -56,7 +56,7 @@ void redis_lease_write(struct broker *broker, const struct broker_lease *lease, 
         return;
     }
     bool owns = lease->own.len != 0;
-    eval_start(&eval, redis, SCRIPT_LEASE_WRITE, owns ? 4 : 3, 11);
+    eval_start(&eval, redis, SCRIPT_LEASE_WRITE, owns ? 4 : 3, 12);
     eval_add_key(&eval, redis, "lease", lease->pid);
     eval_add(&eval, span_str(redis->names.of_life));
     eval_add(&eval, span_str(redis->names.lives));
@@ -73,10 +73,11 @@ void redis_lease_write(struct broker *broker, const struct broker_lease *lease, 
     eval_add(&eval, lease->pid);
     eval_add(&eval, lease->keep);
     eval_add_u64(&eval, lease->keep_ms);
+    eval_add(&eval, lease->watch);
     eval_send(&eval, redis, written, call);
 }
 
-/* An empty answer: there is no such lease. */
+/* A lapsed lease has its name behind. */
 static bool claim_decode(const struct resp *reply, struct broker_lease *lease, bool *position_ok)
 {
     struct answer answer = answer_of(reply);
@@ -87,15 +88,18 @@ static bool claim_decode(const struct resp *reply, struct broker_lease *lease, b
     lease->data = answer_text(&answer);
     lease->window_ms = answer_number(&answer);
     *position_ok = answer_flag(&answer);
+    if (lease->pid.len == 0)
+        lease->pid = answer_text(&answer);
     return answer_is_good(&answer);
 }
 
 bool redis_lease_is_ours(const struct broker_lease *lease)
 {
-    return text_is_sid(lease->sid) && lease->generation > 0 &&
+    return text_is_sid(lease->pid) && text_is_sid(lease->sid) && lease->generation > 0 &&
            (lease->own.len == 0 || (text_is_room(lease->own) && broker_room_is_owned(lease->own)));
 }
 
+/* An empty answer: there is no such lease. A number: somebody else has claimed it. */
 static void claimed(void *arg, const struct resp *reply)
 {
     struct lease_call *call = arg;
@@ -108,6 +112,8 @@ static void claimed(void *arg, const struct resp *reply)
     } else if (redis_is_spoiled(redis, reply, "claiming a lease") ||
                (reply->type == RESP_ARRAY && reply->item_count == 0)) {
         result = BROKER_NONE;
+    } else if (reply->type == RESP_INTEGER) {
+        result = BROKER_SUPERSEDED;
     } else if (redis_is_error(redis, reply, "claiming a lease")) {
         result = BROKER_LOST;
     } else if (!claim_decode(reply, &lease, &position_ok)) {
@@ -121,37 +127,60 @@ static void claimed(void *arg, const struct resp *reply)
     free(call);
 }
 
-void redis_lease_claim(struct broker *broker, struct span pid, struct span epoch, uint64_t seq, broker_claim_fn *done,
-                       void *arg)
+/* Of this name; or, if it is empty, one that has lapsed, of those that are watched under the name. `expected`: the
+ * generation that it must have; 0: any. */
+struct claim {
+    struct span pid, watch, epoch;
+    uint64_t seq, expected;
+};
+
+static void claim(struct redis_broker *redis, const struct claim *what, broker_claim_fn *done, void *arg)
 {
-    struct redis_broker *redis = redis_of(broker);
-    struct lease_call *call = call_create(redis, pid, arg);
+    struct lease_call *call = call_create(redis, what->pid, arg);
     struct eval eval;
     call->claimed = done;
-    if (!broker->is_up) {
+    if (!redis->broker.is_up) {
         redis_refuse(redis, claimed, call);
         return;
     }
-    eval_start(&eval, redis, SCRIPT_LEASE_CLAIM, 4, 6);
-    eval_add_key(&eval, redis, "lease", pid);
+    eval_start(&eval, redis, SCRIPT_LEASE_CLAIM, 4, 7);
+    if (what->pid.len != 0)
+        eval_add_key(&eval, redis, "lease", what->pid);
+    else
+        eval_add_key(&eval, redis, "ends", what->watch);
     eval_add(&eval, span_str(redis->names.state));
     eval_add(&eval, span_str(redis->names.of_life));
     eval_add(&eval, span_str(redis->names.lives));
     eval_add(&eval, span_str(redis->names.inbox));
     eval_add(&eval, span_str(redis->names.life));
-    eval_add(&eval, epoch);
-    eval_add_u64(&eval, seq);
-    eval_add(&eval, pid);
+    eval_add(&eval, what->epoch);
+    eval_add_u64(&eval, what->seq);
+    eval_add(&eval, what->pid);
     eval_add(&eval, span_str(redis->names.prefix));
+    eval_add_u64(&eval, what->expected);
     eval_send(&eval, redis, claimed, call);
 }
 
-void redis_lease_release(struct broker *broker, const struct broker_lease *lease, bool for_good)
+void redis_lease_claim(struct broker *broker, struct span pid, struct span epoch, uint64_t seq, broker_claim_fn *done,
+                       void *arg)
 {
-    struct redis_broker *redis = redis_of(broker);
+    claim(redis_of(broker), &(struct claim){.pid = pid, .epoch = epoch, .seq = seq}, done, arg);
+}
+
+void redis_lease_take(struct broker *broker, struct span pid, uint64_t generation, broker_claim_fn *done, void *arg)
+{
+    claim(redis_of(broker), &(struct claim){.pid = pid, .expected = generation}, done, arg);
+}
+
+void redis_lease_lapsed(struct broker *broker, struct span watch, broker_claim_fn *done, void *arg)
+{
+    claim(redis_of(broker), &(struct claim){.watch = watch}, done, arg);
+}
+
+static void release(struct redis_broker *redis, const struct broker_lease *lease, bool for_good,
+                    struct lease_call *call)
+{
     struct eval eval;
-    if (!broker->is_up)
-        return; /* it runs out by itself */
     bool owns = lease->own.len != 0;
     eval_start(&eval, redis, SCRIPT_LEASE_RELEASE, owns ? 3 : 2, 3);
     eval_add_key(&eval, redis, "lease", lease->pid);
@@ -161,5 +190,23 @@ void redis_lease_release(struct broker *broker, const struct broker_lease *lease
     eval_add_u64(&eval, lease->generation);
     eval_add(&eval, lease->pid);
     eval_add(&eval, for_good ? SPAN_LIT("1") : SPAN_LIT("0"));
-    eval_send(&eval, redis, written, call_create(redis, lease->pid, NULL));
+    eval_send(&eval, redis, written, call);
+}
+
+void redis_lease_release(struct broker *broker, const struct broker_lease *lease, bool for_good)
+{
+    struct redis_broker *redis = redis_of(broker);
+    if (broker->is_up) /* else it runs out by itself */
+        release(redis, lease, for_good, call_create(redis, lease->pid, NULL));
+}
+
+void redis_lease_end(struct broker *broker, const struct broker_lease *lease, broker_done_fn *done, void *arg)
+{
+    struct redis_broker *redis = redis_of(broker);
+    struct lease_call *call = call_create(redis, lease->pid, arg);
+    call->done = done;
+    if (broker->is_up)
+        release(redis, lease, true, call);
+    else
+        redis_refuse(redis, written, call);
 }

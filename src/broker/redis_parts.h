@@ -402,6 +402,9 @@ void redis_lease_write(struct broker *broker, const struct broker_lease *lease, 
 void redis_lease_claim(struct broker *broker, struct span pid, struct span epoch, uint64_t seq, broker_claim_fn *done,
                        void *arg);
 void redis_lease_release(struct broker *broker, const struct broker_lease *lease, bool for_good);
+void redis_lease_take(struct broker *broker, struct span pid, uint64_t generation, broker_claim_fn *done, void *arg);
+void redis_lease_lapsed(struct broker *broker, struct span watch, broker_claim_fn *done, void *arg);
+void redis_lease_end(struct broker *broker, const struct broker_lease *lease, broker_done_fn *done, void *arg);
 /* Another instance or program wrote the lease, so its contents are checked. */
 bool redis_lease_is_ours(const struct broker_lease *lease);
 

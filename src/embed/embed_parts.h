@@ -26,7 +26,9 @@ struct embed {
     struct list nsps;
     struct list notes; /* notes.c */
     struct task act;
-    struct map aways;  /* away.c */
+    struct map aways;  /* away.c: struct away that wait, by lease */
+    struct list ends;  /* all of them */
+    struct timer look; /* for leases that lapsed */
     struct list asked; /* ask.c */
     struct list ticks, watches;
     struct list events; /* that exist */
@@ -44,7 +46,10 @@ struct embed_nsp {
     struct relay_nsp *config;
     struct map handlers; /* struct named_handler */
     struct deed_handler connecting, connect, resumed, moved, disconnect;
+    bool looking; /* for leases that lapsed: away.c */
 };
+
+struct away;
 
 struct embed_socket {
     sennit_socket *handle;
@@ -87,17 +92,26 @@ void embed_nsps_destroy(struct embed *embed);
 void notes_init(struct embed *embed);
 void notes_finish(struct embed *embed);
 void notes_act(struct embed *embed); /* tells them now */
-/* Notes that a socket has ended. `leaver` is borrowed. */
-void note_disconnect(struct embed_nsp *nsp, const struct leaver *leaver, const char *reason);
+/* Notes that a socket has ended, and ends its handle afterwards. `away` (NULL: none) is told then: away_told. */
+void note_disconnect(struct embed_socket *socket, const char *reason, struct away *away);
+/* The handle of a socket ends, and no handler is told. */
+void note_gone(struct embed_socket *socket);
+/* A socket that is not connected here; the data are copied. */
+struct embed_socket *embed_socket_left(struct embed_nsp *nsp, const struct leaver *leaver);
 void embed_arrived(struct session_app *app, struct subscriber *subscriber, enum arrival arrival);
 void embed_departed(struct session_app *app, const struct leaver *leaver, enum departure departure,
                     enum close_reason reason);
 /* The connected socket of a handle, or NULL with a line in the log. */
 struct embed_socket *embed_socket_find(sennit_socket *socket, const char *call);
 
-/* away.c: sockets that were cut off here, until they come back or their time is over. */
-void away_add(struct embed_nsp *nsp, const struct leaver *leaver, enum close_reason reason);
+/* away.c: sockets that have ended, until the broker has said that it is this instance that tells so. */
+/* One that was cut off here: it may come back. */
+void away_cut(struct embed_nsp *nsp, const struct leaver *leaver, const char *reason);
+/* One that has ended here. Takes over the socket. */
+void away_ended(struct embed_nsp *nsp, const struct leaver *leaver, const char *reason, struct embed_socket *socket);
 void away_returned(struct embed *embed, struct span lease);
+void away_told(struct away *away);
+void aways_init(struct embed *embed);
 void aways_finish(struct embed *embed);
 
 /* event.c */
@@ -126,6 +140,13 @@ void asked_drop(struct embed *embed, struct embed_socket *socket); /* NULL: all 
 /* fleet.c */
 void counts_init(struct embed *embed);
 void counts_finish(struct embed *embed);
+/* Calls `done` with the answer, a JSON array; or with the error. */
+void embed_answer(struct embed_nsp *nsp, const char *name, struct deed_handler done, struct span args,
+                  const char *error);
+/* A room's name as it may be asked for; NULL stands for the namespace. False, with a line in the log: it is none. */
+bool embed_room_read(const char *room, const char *call, struct span *to);
+/* False, with a line in the log: there is none. */
+bool embed_handler_is_there(sennit_handler *done, const char *call);
 
 /* ticks.c */
 void ticks_finish(struct embed *embed);

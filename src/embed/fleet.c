@@ -24,8 +24,8 @@ struct tally {
     struct list asked, next; /* struct waiting: for the answer that comes, and for the one behind it */
 };
 
-static void answer(struct embed_nsp *nsp, const char *name, struct deed_handler done, struct span args,
-                   const char *error)
+void embed_answer(struct embed_nsp *nsp, const char *name, struct deed_handler done, struct span args,
+                  const char *error)
 {
     struct embed_event *event = event_create(nsp->embed, nsp, name);
     event->error = error;
@@ -41,7 +41,7 @@ static void waiting_end(struct tally *tally, struct list *waiting, struct span a
         struct waiting *one = container_of(node, struct waiting, node);
         struct deed_handler done = one->done;
         free(one);
-        answer(tally->nsp, "count", done, args, error);
+        embed_answer(tally->nsp, "count", done, args, error);
     }
 }
 
@@ -122,8 +122,7 @@ void counts_finish(struct embed *embed)
     }
 }
 
-/* A room's name as it may be asked for; NULL stands for the namespace. */
-static bool room_read(const char *room, const char *call, struct span *to)
+bool embed_room_read(const char *room, const char *call, struct span *to)
 {
     *to = span_str(room);
     if (room != NULL && (to->len == 0 || to->len >= BROKER_ROOM_BYTES_MAX)) {
@@ -133,7 +132,7 @@ static bool room_read(const char *room, const char *call, struct span *to)
     return true;
 }
 
-static bool handler_is_there(sennit_handler *done, const char *call)
+bool embed_handler_is_there(sennit_handler *done, const char *call)
 {
     if (done == NULL)
         handle_misused(call, "there is no handler for the answer");
@@ -145,7 +144,7 @@ bool sennit_count(sennit_nsp *handle, const char *name, sennit_handler *done, vo
     struct embed_nsp *nsp = embed_nsp_find(handle, "sennit_count");
     struct tally *tally = NULL;
     struct span room;
-    if (nsp == NULL || !handler_is_there(done, "sennit_count") || !room_read(name, "sennit_count", &room))
+    if (nsp == NULL || !embed_handler_is_there(done, "sennit_count") || !embed_room_read(name, "sennit_count", &room))
         return false;
     list_each (node, &nsp->embed->counts) {
         struct tally *at = container_of(node, struct tally, node);
@@ -187,10 +186,10 @@ static void fetched(void *arg, const struct inquiry_found *found)
         buf_append(&args, found->items[i].text);
     }
     buf_printf(&args, "],%s]", !found->more && found->answered >= found->living ? "true" : "false");
-    answer(inquirer->nsp, "fetch", inquirer->done, buf_span(&args),
-           !inquirer->nsp->embed->is_open    ? "ended"
-           : !json_is_valid(buf_span(&args)) ? "damaged"
-                                             : NULL);
+    embed_answer(inquirer->nsp, "fetch", inquirer->done, buf_span(&args),
+                 !inquirer->nsp->embed->is_open    ? "ended"
+                 : !json_is_valid(buf_span(&args)) ? "damaged"
+                                                   : NULL);
     buf_finish(&args);
     free(inquirer);
 }
@@ -199,7 +198,7 @@ bool sennit_fetch(sennit_nsp *handle, const char *name, sennit_handler *done, vo
 {
     struct embed_nsp *nsp = embed_nsp_find(handle, "sennit_fetch");
     struct span room;
-    if (nsp == NULL || !handler_is_there(done, "sennit_fetch") || !room_read(name, "sennit_fetch", &room))
+    if (nsp == NULL || !embed_handler_is_there(done, "sennit_fetch") || !embed_room_read(name, "sennit_fetch", &room))
         return false;
     struct inquirer *inquirer = mem_zero(1, sizeof *inquirer);
     *inquirer = (struct inquirer){nsp, {done, data}};
@@ -246,7 +245,10 @@ static void read_done(void *arg, enum broker_result result, const struct broker_
         entries_append(&args, embed->server.hub, page);
         buf_append(&args, page->more ? SPAN_LIT("],true]") : SPAN_LIT("],false]"));
     }
-    answer(inquirer->nsp, "history", inquirer->done, buf_span(&args), good ? NULL : embed->is_open ? "lost" : "ended");
+    embed_answer(inquirer->nsp, "history", inquirer->done, buf_span(&args),
+                 good             ? NULL
+                 : embed->is_open ? "lost"
+                                  : "ended");
     buf_finish(&args);
     free(inquirer);
 }
@@ -258,7 +260,8 @@ bool sennit_history(sennit_nsp *handle, const char *name, unsigned limit, const 
     struct token token = {0};
     struct buf full = {0};
     struct span room;
-    if (nsp == NULL || !handler_is_there(done, "sennit_history") || !room_read(name, "sennit_history", &room))
+    if (nsp == NULL || !embed_handler_is_there(done, "sennit_history") ||
+        !embed_room_read(name, "sennit_history", &room))
         return false;
     if (limit == 0 || limit > HISTORY_MAX || (before != NULL && !token_decode(span_str(before), &token))) {
         handle_misused("sennit_history",

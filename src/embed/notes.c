@@ -5,12 +5,13 @@
 #include "base/mem.h"
 #include "embed/embed_parts.h"
 
-enum note_kind { NOTE_CONNECT, NOTE_RESUMED, NOTE_MOVED, NOTE_DISCONNECT, NOTE_GONE };
+enum note_kind { NOTE_CONNECT, NOTE_RESUMED, NOTE_MOVED, NOTE_DISCONNECT, NOTE_LEFT, NOTE_GONE };
 
 struct note {
     struct list node;
     enum note_kind kind;
-    struct embed_socket *socket; /* of DISCONNECT and GONE: ends with the note */
+    struct embed_socket *socket; /* of DISCONNECT and GONE it ends with the note */
+    struct away *away;           /* of DISCONNECT; NULL: none */
     sennit_socket *handle;
     char *reason;
 };
@@ -38,27 +39,40 @@ static void data_copy(struct embed_socket *socket, struct span data)
     socket->data_len = data.len;
 }
 
-static void note(struct embed *embed, enum note_kind kind, struct embed_socket *socket, const char *reason)
+static struct note *note(enum note_kind kind, struct embed_socket *socket)
 {
+    struct embed *embed = socket->nsp->embed;
     struct note *made = mem_zero(1, sizeof *made);
     made->kind = kind;
     made->socket = socket;
     made->handle = socket->handle;
-    made->reason = reason != NULL ? mem_text(span_str(reason)) : NULL;
     list_init(&made->node);
     list_append(&embed->notes, &made->node);
     if (embed->is_open)
         loop_at_flush(embed->loop, &embed->act);
+    return made;
 }
 
-void note_disconnect(struct embed_nsp *nsp, const struct leaver *leaver, const char *reason)
+void note_disconnect(struct embed_socket *socket, const char *reason, struct away *away)
+{
+    struct note *made = note(NOTE_DISCONNECT, socket);
+    made->reason = mem_text(span_str(reason));
+    made->away = away;
+}
+
+void note_gone(struct embed_socket *socket)
+{
+    note(NOTE_GONE, socket);
+}
+
+struct embed_socket *embed_socket_left(struct embed_nsp *nsp, const struct leaver *leaver)
 {
     struct embed_socket *socket = leaver->part;
     if (socket == NULL)
         socket = socket_create(nsp, leaver->sid);
     socket->subscriber = NULL;
     data_copy(socket, leaver->data);
-    note(nsp->embed, NOTE_DISCONNECT, socket, reason);
+    return socket;
 }
 
 void embed_arrived(struct session_app *app, struct subscriber *subscriber, enum arrival arrival)
@@ -74,7 +88,7 @@ void embed_arrived(struct session_app *app, struct subscriber *subscriber, enum 
     subscriber->part = socket;
     if (arrival != ARRIVAL_NEW)
         away_returned(embed, subscriber_lease_name(subscriber));
-    note(embed, kinds[arrival], socket, NULL);
+    note(kinds[arrival], socket);
 }
 
 void embed_departed(struct session_app *app, const struct leaver *leaver, enum departure departure,
@@ -82,27 +96,29 @@ void embed_departed(struct session_app *app, const struct leaver *leaver, enum d
 {
     struct embed *embed = embed_of(app);
     struct embed_nsp *nsp = embed_nsp_of(embed, leaver->nsp);
-    struct embed_socket *socket = leaver->part;
     if (nsp == NULL)
         return;
-    if (departure == DEPARTURE_ENDED) {
-        note_disconnect(nsp, leaver, reason == CLOSE_NONE ? "left" : close_reason_name(reason));
-        return;
-    }
+    const char *why = reason == CLOSE_NONE ? "left" : close_reason_name(reason);
     if (departure == DEPARTURE_CUT)
-        away_add(nsp, leaver, reason);
-    if (socket == NULL)
+        away_cut(nsp, leaver, why);
+    if (departure != DEPARTURE_ENDED && leaver->part == NULL)
         return;
-    socket->subscriber = NULL;
-    data_copy(socket, leaver->data);
-    note(embed, NOTE_GONE, socket, NULL);
+    struct embed_socket *socket = embed_socket_left(nsp, leaver);
+    if (departure != DEPARTURE_ENDED) {
+        note_gone(socket);
+    } else if (leaver->lease.len != 0 && nsp->config->nsp.watch.len != 0) {
+        note(NOTE_LEFT, socket);
+        away_ended(nsp, leaver, why, socket);
+    } else {
+        note_disconnect(socket, why, NULL);
+    }
 }
 
 static void tell(struct embed *embed, const struct note *note)
 {
     static const char *const names[] = {"connect", "resumed", "moved", "disconnect"};
     struct embed_socket *socket = handle_peek(note->handle, HANDLE_SOCKET);
-    if (socket == NULL || note->kind == NOTE_GONE)
+    if (socket == NULL || note->kind >= NOTE_LEFT)
         return;
     struct embed_nsp *nsp = socket->nsp;
     const struct deed_handler handlers[] = {nsp->connect, nsp->resumed, nsp->moved, nsp->disconnect};
@@ -115,11 +131,12 @@ static void tell(struct embed *embed, const struct note *note)
 
 static void note_destroy(struct embed *embed, struct note *note)
 {
-    if (note->kind == NOTE_DISCONNECT || note->kind == NOTE_GONE) {
-        if (embed->is_open)
-            asked_drop(embed, note->socket);
+    if (note->kind >= NOTE_DISCONNECT && embed->is_open)
+        asked_drop(embed, note->socket);
+    if (note->kind == NOTE_DISCONNECT || note->kind == NOTE_GONE)
         socket_destroy(note->socket);
-    }
+    if (note->away != NULL)
+        away_told(note->away);
     free(note->reason);
     free(note);
 }

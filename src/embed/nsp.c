@@ -24,9 +24,10 @@ struct named_handler {
 
 struct embed_nsp *embed_nsp_of(struct embed *embed, const struct nsp *nsp)
 {
+    const struct relay_nsp *config = container_of(nsp, const struct relay_nsp, nsp);
     list_each (node, &embed->nsps) {
         struct embed_nsp *found = container_of(node, struct embed_nsp, node);
-        if (&found->config->nsp == nsp)
+        if (found->config == config->like)
             return found;
     }
     return NULL;
@@ -132,7 +133,7 @@ void embed_hooks_set(struct embed *embed)
 {
     struct session_app *app = &embed->server.config.relay.app;
     embed->before = *app;
-    map_init(&embed->aways, embed->server.config.relay.namespaces.seed);
+    aways_init(embed);
     app->admit = on_admit;
     app->event = on_event;
     app->arrived = embed_arrived;
@@ -273,7 +274,10 @@ void sennit_on_moved(sennit_nsp *nsp, sennit_handler *handler, void *data)
 
 void sennit_on_disconnect(sennit_nsp *nsp, sennit_handler *handler, void *data)
 {
+    struct embed_nsp *found = handle_peek(nsp, HANDLE_NSP);
     set(nsp, offsetof(struct embed_nsp, disconnect), "sennit_on_disconnect", (struct deed_handler){handler, data});
+    if (found != NULL && found->embed->is_open)
+        found->config->nsp.watch = handler != NULL ? found->config->nsp.name : (struct span){NULL, 0};
 }
 
 void embed_nsps_destroy(struct embed *embed)

@@ -43,6 +43,7 @@ static struct embed *embed_create(void)
     list_init(&embed->ticks);
     list_init(&embed->watches);
     list_init(&embed->events);
+    list_init(&embed->ends);
     notes_init(embed);
     counts_init(embed);
     return embed;

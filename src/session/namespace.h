@@ -39,6 +39,8 @@ struct nsp {
     bool announce; /* tell each subscriber its instance and deadline with the event `sennit` */
     char formats[PROTOCOLS][TRANSPORT_FORMATS]; /* their addresses are the keys of its frames, see entry_frame */
     uint64_t notice_ms;                         /* a subscriber is told so long before its identity expires */
+    struct span watch;  /* the application calls broker_lease_lapsed with this, and ends the leases of subscribers that
+                         * it  is told have ended; empty: it does neither */
     char *presence_key; /* member of the CONNECT payload that becomes the subscriber's presence data; NULL: none */
 };
 

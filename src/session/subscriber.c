@@ -362,7 +362,8 @@ static void claim_end(struct subscriber *subscriber, enum broker_result result, 
         if (result == BROKER_OK) {
             departed_returned(sessions, lease->pid);
             subscriber_lease_ended(subscriber, lease);
-            broker_lease_release(hub_broker(sessions->hub), lease, true);
+            if (subscriber->nsp->watch.len == 0)
+                broker_lease_release(hub_broker(sessions->hub), lease, true);
         }
         if (subscriber->is_moved)
             session_close(subscriber->session, CLOSE_HISTORY_LOST);
@@ -507,7 +508,7 @@ static void detach(struct subscriber *subscriber, bool for_good, enum close_reas
         !for_good && (reason == CLOSE_PARKED || reason == CLOSE_SUPERSEDED) ? DEPARTURE_MOVED : DEPARTURE_ENDED;
     if (member_is_in_use(&subscriber->member))
         presence_leave_all(subscriber, !for_good);
-    if (subscriber_is_leased(subscriber) && for_good) {
+    if (subscriber_is_leased(subscriber) && (for_good || subscriber_lease_is_unheard(subscriber))) {
         subscriber_lease_release(subscriber, true);
     } else if (subscriber_is_leased(subscriber) && subscriber->lease_due_us != 0 && reason != CLOSE_PARKED) {
         struct buf own = {0};

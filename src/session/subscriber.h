@@ -198,7 +198,7 @@ static inline bool subscriber_is_connected(const struct subscriber *subscriber)
 /* It has a lease, or is to get one. */
 static inline bool subscriber_is_leased(const struct subscriber *subscriber)
 {
-    return subscriber->nsp->recoverable || subscriber->roams;
+    return subscriber->nsp->recoverable || subscriber->roams || subscriber->nsp->watch.len != 0;
 }
 /* Its lease is its own: it is connected, or has claimed the lease that it resumes. */
 static inline bool subscriber_has_lease(const struct subscriber *subscriber)

@@ -43,7 +43,8 @@ void subscriber_departed(struct sessions *sessions, const struct leaver *leaver,
 void subscriber_lease_ended(struct subscriber *subscriber, const struct broker_lease *lease)
 {
     struct span stale, subject;
-    struct leaver leaver = {.nsp = subscriber->nsp, .sid = lease->sid, .lease = lease->pid};
+    struct leaver leaver = {
+        .nsp = subscriber->nsp, .sid = lease->sid, .lease = lease->pid, .generation = lease->generation};
     lease_data_decode(lease->data, &stale, &subject, &leaver.data);
     subscriber_departed(subscriber->sessions, &leaver, DEPARTURE_ENDED, CLOSE_HISTORY_LOST);
 }

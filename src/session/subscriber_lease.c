@@ -104,6 +104,7 @@ struct broker_lease subscriber_lease_of(const struct subscriber *subscriber, str
         .own = buf_span(own),
         .generation = subscriber->generation,
         .window_ms = window_ms(subscriber),
+        .watch = subscriber->nsp->watch,
     };
 }
 
@@ -191,9 +192,23 @@ void subscriber_lease_refresh(struct subscriber *subscriber)
         lease_write(subscriber);
 }
 
+/* The application is told that it has ended, and ends the lease (struct nsp, `watch`). */
+static bool lease_is_apps(const struct subscriber *subscriber)
+{
+    return subscriber->nsp->watch.len != 0 && (subscriber->part != NULL || subscriber->state == SUBSCRIBER_RESUMING ||
+                                               subscriber->state == SUBSCRIBER_RESTARTING);
+}
+
+bool subscriber_lease_is_unheard(const struct subscriber *subscriber)
+{
+    return subscriber->nsp->watch.len != 0 && subscriber->state == SUBSCRIBER_LEASING;
+}
+
 void subscriber_lease_release(struct subscriber *subscriber, bool for_good)
 {
     struct buf own = {0};
+    if (for_good && lease_is_apps(subscriber))
+        return;
     struct broker_lease lease = subscriber_lease_of(subscriber, &own);
     broker_lease_release(hub_broker(subscriber->sessions->hub), &lease, for_good);
     buf_finish(&own);
@@ -234,7 +249,7 @@ bool subscriber_lease_leave(struct subscriber *subscriber, const struct broker_l
         addr_ip_print(from, peer);
         refusals_note(&sessions->refusals, REFUSAL_LEASES_FULL, span_str(peer), subscriber->nsp->name);
     }
-    broker_lease_release(hub_broker(sessions->hub), lease, !stays);
+    broker_lease_release(hub_broker(sessions->hub), lease, !stays && subscriber->nsp->watch.len == 0);
     return stays;
 }
 

@@ -43,6 +43,8 @@ void subscriber_list(struct subscriber *subscriber);
 void subscriber_unlist(struct subscriber *subscriber);
 /* Gives the lease back, for good (it is deleted) or for the recovery window. */
 void subscriber_lease_release(struct subscriber *subscriber, bool for_good);
+/* It is watched (struct nsp), and its client does not know of it yet. */
+bool subscriber_lease_is_unheard(const struct subscriber *subscriber);
 /* Before a connected subscriber's lease is left: writes it again if a room got its first entry since, or if the last
  * write failed. Whoever claims it must know which rooms have a log. */
 void subscriber_lease_write_last(struct subscriber *subscriber);

@@ -136,7 +136,7 @@ for (const [library, file] of [['shared', 'capi_probe'], ['static', 'capi_static
     t.after(() => broker.close());
     const two = [await instance(path.join(build, 'test/e2e/capi', file), broker.url), await instance(path.join(build, 'test/e2e/capi', file), broker.url)];
     const at = (number, options) => client({ url: `${two[number].url}/probe` }, options);
-    const [a, b] = [at(0), at(1)];
+    const [a, b] = [at(0, { auth: { as: { name: 'Ann' } } }), at(1)];
     await until('both are connected', () => a.connected && b.connected);
     const ask = (socket, ...args) => new Promise((resolve, reject) => socket.timeout(5000).emit(...args, (late, ...answer) => (late ? reject(new Error(`no answer to ${args}`)) : resolve(answer))));
 
@@ -170,6 +170,10 @@ for (const [library, file] of [['shared', 'capi_probe'], ['static', 'capi_static
     const [sockets, all] = await ask(a, 'fleet', 'fetch', 'tea');
     assert.equal(all, true);
     assert.deepEqual(sockets.map((one) => one.socket).sort(), [a.id, b.id].sort());
+    const [present, number, whole] = await ask(b, 'fleet', 'present', 'tea');
+    assert.deepEqual([a, b].map((one) => present.find((other) => other.id === one.id)?.data), [{ name: 'Ann' }, null]);
+    assert.deepEqual([present.length, number, whole], [2, 2, true]);
+    assert.equal((await ask(b, 'fleet', 'present'))[1], 2);
     await ask(b, 'send', 'tea', true, { is: 'all' });
     assert.deepEqual((await a.had('sent')).slice(1, 4), ['tea', true, { is: 'all' }]);
     await b.had('sent');

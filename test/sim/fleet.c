@@ -122,10 +122,14 @@ static uint16_t instance_pick(void *arg)
     struct fleet *fleet = arg;
     uint16_t ports[INSTANCES_MAX];
     uint64_t count = 0;
-    /* An ingress does not know that an instance is stopped, only that it is gone or going. */
-    for (int i = 0; i < fleet->plan->instances; i++)
-        if (fleet->instances[i].loop != NULL && !fleet->instances[i].draining)
-            ports[count++] = fleet->instances[i].port;
+    /* An ingress does not know that an instance is stopped, only that it is gone or going. Where nothing may go wrong, it
+     * waits until an instance listens. */
+    for (int i = 0; i < fleet->plan->instances; i++) {
+        const struct instance *instance = &fleet->instances[i];
+        bool listens = instance->loop != NULL && io_is_open(&instance->server.listener.io);
+        if (instance->loop != NULL && !instance->draining && (listens || !fleet->world.stays))
+            ports[count++] = instance->port;
+    }
     return count > 0 ? ports[sim_below(fleet->sim, count)] : 0;
 }
 

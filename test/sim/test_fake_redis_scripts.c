@@ -232,6 +232,7 @@ static void lease_make(struct driver *driver, struct command *command, enum ship
         command_addf(command, "%d", below(driver, 1500));
         command_addf(command, "pid%d", lease);
         command_addf(command, PREFIX);
+        command_addf(command, "%d", lease % 3 == 0 ? 1 + below(driver, 12) : 0);
         return;
     }
     command_addf(command, "%d", 1 + below(driver, 12));
@@ -249,8 +250,28 @@ static void lease_make(struct driver *driver, struct command *command, enum ship
         command_addf(command, "own%d", lease);
     else
         command_add(command, SPAN_LIT(""));
-    command_addf(command, "%d", 600000 + below(driver, 10000));
+    command_addf(command, "%d", lease % 3 == 0 ? below(driver, 1000) : 600000 + below(driver, 10000));
     command_addf(command, "pid%d", lease);
+    command_add(command, SPAN_LIT(""));
+    command_addf(command, "0");
+    command_addf(command, "%s", lease % 3 == 0 ? "w" : "");
+}
+
+static void lapsed_make(struct driver *driver, struct command *command)
+{
+    int life = below(driver, LIVES);
+    evalsha(driver, command, LEASE_CLAIM, 4);
+    command_addf(command, PREFIX "ends:w");
+    command_addf(command, PREFIX "state");
+    command_addf(command, PREFIX "of:i:%d", life);
+    command_addf(command, PREFIX "lives");
+    command_addf(command, "inbox%d", life);
+    command_addf(command, "i:%d", life);
+    command_add(command, SPAN_LIT(""));
+    command_addf(command, "0");
+    command_add(command, SPAN_LIT(""));
+    command_addf(command, PREFIX);
+    command_addf(command, "0");
 }
 
 static void present_make(struct driver *driver, struct command *command)
@@ -319,8 +340,10 @@ static void call_make(struct driver *driver, struct command *command)
         open_make(driver, command);
     else if (dice < 76)
         lease_make(driver, command, ONE_OF(driver, "w", "w", "c", "r")[0] == 'w' ? LEASE_WRITE : LEASE_CLAIM);
-    else if (dice < 79)
+    else if (dice < 78)
         lease_make(driver, command, LEASE_RELEASE);
+    else if (dice < 79)
+        lapsed_make(driver, command);
     else if (dice < 89)
         present_make(driver, command);
     else if (dice < 92)

@@ -8,11 +8,14 @@ local function lease_claim(prefix, pid, inbox, life, epoch, seq, expected, again
     if wrong then
         return 'error', wrong
     end
-    local lease = redis.call('HMGET', key, 'generation', 'sid', 'own', 'rooms', 'data', 'window', 'owner', 'life', 'keep')
+    local lease = redis.call('HMGET', key, 'generation', 'sid', 'own', 'rooms', 'data', 'window', 'owner', 'life', 'keep', 'watch', 'ended')
     if not lease[1] then
         return
     end
-    local generation, window = tonumber(lease[1]), tonumber(lease[6])
+    local generation, window, watch = tonumber(lease[1]), tonumber(lease[6]), lease[10] or ''
+    if lease[11] then
+        return expected and generation ~= expected and 'superseded' or nil
+    end
     for i = 1, 8 do
         if not lease[i] or not generation or not window or window > 1e12 then
             return 'error', redis.error_reply('SPOILED ' .. key)
@@ -44,14 +47,19 @@ local function lease_claim(prefix, pid, inbox, life, epoch, seq, expected, again
     local life_ms = string.format('%.0f', window * 2)
     -- A write that needs no memory comes first: when memory is full, Redis then refuses none of the others.
     -- The lease is written after the keys that it needs. The writes after it are attempted and may fail.
-    redis.call('PEXPIRE', key, life_ms)
+    redis.call('PEXPIRE', key, key_ms(watch, life_ms))
     if redis.call('SADD', of, 'l' .. pid) == 1 and redis.call('PTTL', of) == -1 then
         redis.call('PEXPIRE', of, 86400000) -- see lease_write
     end
     if lease[3] ~= '' then
         redis.call('SET', prefix .. 'owner:' .. lease[3], inbox, 'PX', life_ms)
     end
-    redis.call('HSET', key, 'generation', generation, 'owner', inbox, 'life', life)
+    if watch ~= '' then
+        watch_until(prefix, watch, pid, life_ms)
+        redis.call('HSET', key, 'generation', generation, 'owner', inbox, 'life', life, 'left', '')
+    else
+        redis.call('HSET', key, 'generation', generation, 'owner', inbox, 'life', life)
+    end
     if was_of ~= of then
         redis.pcall('SREM', was_of, 'l' .. pid)
     end

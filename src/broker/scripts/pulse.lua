@@ -60,10 +60,13 @@ local function life_left(key, window)
 end
 
 local function lease_left(pid, life)
-    local lease = try('HMGET', prefix .. 'lease:' .. pid, 'life', 'window', 'own')
+    local lease = try('HMGET', prefix .. 'lease:' .. pid, 'life', 'window', 'own', 'watch')
     local window = not lease.err and lease[1] == life and tonumber(lease[2])
     if window then
-        life_left(prefix .. 'lease:' .. pid, window)
+        life_left(prefix .. 'lease:' .. pid, tonumber(key_ms(lease[4] or '', window)))
+        if lease[4] then
+            watch_until(prefix, lease[4], pid, window)
+        end
         if lease[3] and lease[3] ~= '' then
             life_left(prefix .. 'owner:' .. lease[3], window)
         end

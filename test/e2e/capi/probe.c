@@ -22,6 +22,8 @@ static void connecting(sennit_event *event, void *data)
 {
     if (strcmp(sennit_event_name(event), "connecting") == 0 && sennit_arg_bool(event, 0, "bad", false))
         sennit_refuse(event, "no \"bad\" ones", "{\"code\":7}");
+    if (sennit_arg_type(event, 0, "as") != SENNIT_ABSENT)
+        sennit_present_as(event, sennit_arg_json(event, 0, "as"));
     (void)data;
 }
 
@@ -78,9 +80,10 @@ static void fleet(sennit_event *event, void *data)
 {
     const char *what = sennit_arg_string(event, 0, NULL), *room = sennit_arg_string(event, 1, NULL);
     sennit_event_keep(event);
-    bool asked = strcmp(what, "count") == 0 ? sennit_count(nsp, room, tell_answer, event)
-                 : strcmp(what, "fetch") == 0
-                     ? sennit_fetch(nsp, room, tell_answer, event)
+    bool asked = strcmp(what, "count") == 0   ? sennit_count(nsp, room, tell_answer, event)
+                 : strcmp(what, "fetch") == 0 ? sennit_fetch(nsp, room, tell_answer, event)
+                 : strcmp(what, "present") == 0
+                     ? sennit_present(nsp, room, tell_answer, event)
                      : sennit_history(nsp, room, 10, sennit_arg_string(event, 2, NULL), tell_answer, event);
     if (!asked)
         sennit_event_free(event);
@@ -190,7 +193,7 @@ static void stop(sennit_event *event, void *data)
 
 int main(int argc, char **argv)
 {
-    const struct sennit_nsp_options options = {.recovery_ms = 1000};
+    const struct sennit_nsp_options options = {.recovery_ms = 1000, .presence = true};
     if (pipe(pipe_ends) != 0)
         return 1;
     server = sennit_create(argc, argv);

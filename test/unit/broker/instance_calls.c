@@ -239,6 +239,27 @@ void lease_release(struct instance *by, const struct broker_lease *lease, bool f
     by->calling = false;
 }
 
+struct call *lease_take(struct instance *by, const char *pid, uint64_t generation)
+{
+    struct call *call = call_begin(by, "lease_take");
+    broker_lease_take(by->broker, span_str(pid), generation, on_claimed, call);
+    return call_made(call);
+}
+
+struct call *lease_lapsed(struct instance *by, const char *watch)
+{
+    struct call *call = call_begin(by, "lease_lapsed");
+    broker_lease_lapsed(by->broker, span_str(watch), on_claimed, call);
+    return call_made(call);
+}
+
+struct call *lease_end(struct instance *by, const struct broker_lease *lease)
+{
+    struct call *call = call_begin(by, "lease_end");
+    broker_lease_end(by->broker, lease, on_done, call);
+    return call_made(call);
+}
+
 static void enter_with(struct instance *by, const char *room, const struct broker_present *who)
 {
     by->calling = true;

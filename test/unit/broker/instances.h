@@ -208,6 +208,9 @@ struct call *read_all(struct instance *by, const char *room);
 struct call *lease_write(struct instance *by, const struct broker_lease *lease);
 struct call *lease_claim(struct instance *by, const char *pid, const char *epoch, uint64_t seq);
 void lease_release(struct instance *by, const struct broker_lease *lease, bool for_good);
+struct call *lease_take(struct instance *by, const char *pid, uint64_t generation);
+struct call *lease_lapsed(struct instance *by, const char *watch);
+struct call *lease_end(struct instance *by, const struct broker_lease *lease);
 void enter(struct instance *by, const char *room, const char *sid);
 void enter_with_data(struct instance *by, const char *room, const char *sid, const char *data);
 /* With a lease of this generation, which is its data, too. */

@@ -252,6 +252,24 @@ static void leases_go_on(void **state)
     assert_int_equal(call->result, BROKER_NONE);
 }
 
+static void tables_of_the_first_version_are_brought_up_to_date(void **state)
+{
+    struct instance *a = instance_up("A");
+    struct broker_lease lease = lease_of("pid", 1, 60000);
+    struct call *call = lease_write(a, &lease);
+    AWAIT_ANSWER(call);
+    instance_destroy(a);
+    in_file("ALTER TABLE leases DROP COLUMN watch");
+    in_file("PRAGMA user_version = 1");
+    a = instance_up("A");
+    call = lease_claim(a, "pid", "", 0);
+    AWAIT_ANSWER(call);
+    assert_int_equal(call->result, BROKER_OK);
+    assert_int_equal(call->lease.watch.len, 0);
+    instance_destroy(a);
+    assert_int_equal(in_file("PRAGMA user_version"), 2);
+}
+
 static void those_present_may_return(void **state)
 {
     struct instance *a = instance_up("A");
@@ -477,6 +495,7 @@ int main(int argc, char **argv)
         BROKER_TEST(a_token_is_good_up_to_the_end_of_its_epoch),
         BROKER_TEST(the_counter_outlives_its_rooms),
         BROKER_TEST(leases_go_on),
+        BROKER_TEST(tables_of_the_first_version_are_brought_up_to_date),
         BROKER_TEST(those_present_may_return),
         BROKER_TEST(nothing_accepted_is_lost_by_a_kill),
         BROKER_TEST(a_second_owner_is_refused),

@@ -30,6 +30,11 @@ static const char setting[] =
     "redis.call('HSET', 'p:lease:pid', 'generation', '1', 'sid', 's', 'own', '@o', 'rooms', 'R', 'data', '', 'window', "
     "'60000',\n"
     "    'owner', 'inbox1', 'life', 'i:1')\n"
+    "redis.call('HSET', 'p:lease:seen', 'generation', '1', 'sid', 's', 'own', '@o', 'rooms', 'R', 'data', '', "
+    "'window', "
+    "'60000',\n"
+    "    'owner', 'inbox1', 'life', 'i:0', 'watch', 'w')\n"
+    "redis.call('ZADD', 'p:ends:w', '1', 'seen')\n"
     "redis.call('SET', 'p:owner:@o', 'inbox1')\n"
     "redis.call('HSET', 'p:here:r', 'sid', 'i:1 1 tells', 'mine', 'i:2 1 tells')\n"
     "redis.call('XADD', 'p:log:r', '3-1', 'p', '0 0', 'a', '', 'b', 'body')\n"
@@ -42,8 +47,9 @@ static const char setting[] =
 /* Of what counts, as one text. The counter may have moved on. */
 static const char counting[] =
     "local all = {}\n"
-    "for _, key in ipairs({'p:lease:pid', 'p:here:r'}) do\n"
+    "for _, key in ipairs({'p:lease:pid', 'p:lease:seen', 'p:here:r'}) do\n"
     "    local got = redis.call('HGETALL', key)\n"
+    "    if redis.call('HEXISTS', key, 'ended') == 1 then got = {'ended', '1'} end\n" /* the rest means nothing then */
     "    for i = 1, #got, 2 do all[#all + 1] = key .. ' ' .. got[i] .. ' ' .. got[i + 1] end\n"
     "end\n"
     "for _, key in ipairs({'p:log:r', 'p:log:new'}) do\n"
@@ -62,13 +68,26 @@ static const struct script scripts[] = {
     {.name = "lease_write",
      .text = script_lease_write,
      .args = {"4", "p:lease:pid", "p:of:i:2", "p:lives", "p:owner:@o", "2", "s", "R2", "", "inbox2", "i:2", "@o",
-              "60000", "pid", "1 r", "60000"}},
+              "60000", "pid", "1 r", "60000", ""}},
+    {.name = "lease_write, watched",
+     .text = script_lease_write,
+     .args = {"4", "p:lease:pid", "p:of:i:2", "p:lives", "p:owner:@o", "2", "s", "R2", "", "inbox2", "i:2", "@o",
+              "60000", "pid", "1 r", "60000", "w"}},
     {.name = "lease_claim",
      .text = script_lease_claim,
-     .args = {"4", "p:lease:pid", "p:state", "p:of:i:2", "p:lives", "inbox2", "i:2", "e", "1", "pid", "p:"}},
+     .args = {"4", "p:lease:pid", "p:state", "p:of:i:2", "p:lives", "inbox2", "i:2", "e", "1", "pid", "p:", "0"}},
+    {.name = "lease_claim, lapsed",
+     .text = script_lease_claim,
+     .args = {"4", "p:ends:w", "p:state", "p:of:i:2", "p:lives", "inbox2", "i:2", "", "0", "", "p:", "0"}},
     {.name = "lease_release",
      .text = script_lease_release,
      .args = {"3", "p:lease:pid", "p:of:i:1", "p:owner:@o", "1", "pid", "1"}},
+    {.name = "lease_release, watched",
+     .text = script_lease_release,
+     .args = {"3", "p:lease:seen", "p:of:i:1", "p:owner:@o", "1", "seen", "1"}},
+    {.name = "lease_release, watched and left",
+     .text = script_lease_release,
+     .args = {"3", "p:lease:seen", "p:of:i:1", "p:owner:@o", "1", "seen", "0"}},
     {.name = "present +",
      .text = script_present,
      .args = {"5", "p:here:r", "p:away", "p:of:i:2", "p:lives", "p:heres", "+", "r", "sid", "t", "i:2", "p:push:r",

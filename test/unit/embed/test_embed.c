@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 #include <math.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -182,12 +183,123 @@ static void test_a_server_runs_and_touches_no_signal(void **state)
     assert_false(sennit_emitf(sennit_to_all(nsp), "late", ""));
 }
 
+static void never(sennit_event *event, void *data)
+{
+    fail();
+}
+
+static void never_fires(void *data)
+{
+    fail();
+}
+
+/* What takes a socket. */
+static int sockets_refused(sennit_socket *socket)
+{
+    int refused = 0;
+    refused += sennit_socket_id(socket) == NULL && sennit_socket_nsp(socket) == NULL;
+    refused += !sennit_socket_is_here(socket) && !sennit_is_in(socket, "r");
+    refused += !sennit_join(socket, "r") && !sennit_leave(socket, "r") && !sennit_disconnect(socket);
+    refused += !sennit_data_set(socket, "x", 1) && sennit_data(socket, NULL) == NULL;
+    refused += !sennit_ask(socket, 100, never, NULL, "x", sennit_no_args());
+    refused += !sennit_emitf(sennit_to_socket(socket), "x", "");
+    return refused;
+}
+
+/* What takes an event. */
+static int events_refused(sennit_event *event)
+{
+    int refused = 0;
+    sennit_refuse(event, "no", NULL);
+    sennit_event_free(event);
+    sennit_event_free(event);
+    refused +=
+        sennit_event_name(event) == NULL && sennit_event_socket(event) == NULL && sennit_event_nsp(event) == NULL;
+    refused += sennit_event_reason(event) == NULL && sennit_event_error(event) == NULL;
+    refused += sennit_arg_count(event) == 0 && sennit_arg_type(event, 0, NULL) == SENNIT_ABSENT;
+    refused += sennit_arg_string(event, 0, "a.b") == NULL && sennit_arg_json(event, 0, NULL) == NULL;
+    refused += sennit_arg_integer(event, 0, NULL, 7) == 7 && sennit_arg_bool(event, 0, NULL, true);
+    refused += sennit_arg_bytes(event, 0, NULL).data == NULL && !sennit_event_keep(event);
+    refused += !sennit_ack(event, sennit_no_args()) && !sennit_wants_ack(event) && !sennit_present_as(event, "1");
+    refused += !sennit_emit(sennit_to_others(event), "x", sennit_event_args(event));
+    return refused;
+}
+
+/* What takes a namespace. */
+static int nsps_refused(sennit_nsp *nsp)
+{
+    int refused = 0;
+    sennit_on(nsp, "x", never, NULL);
+    sennit_on_connecting(nsp, never, NULL);
+    sennit_on_connect(nsp, never, NULL);
+    sennit_on_resumed(nsp, never, NULL);
+    sennit_on_moved(nsp, never, NULL);
+    sennit_on_disconnect(nsp, never, NULL);
+    refused += !sennit_count(nsp, NULL, never, NULL) && !sennit_fetch(nsp, NULL, never, NULL);
+    refused += !sennit_present(nsp, NULL, never, NULL) && !sennit_history(nsp, NULL, 1, NULL, never, NULL);
+    refused += !sennit_emitf(sennit_to_all(nsp), "x", "") && !sennit_make_join(sennit_to_all(nsp), "r");
+    refused += !sennit_make_leave(sennit_to_all(nsp), "r") && !sennit_make_disconnect(sennit_to_all(nsp));
+    return refused;
+}
+
+/* What takes a server. */
+static int servers_refused(sennit_server *server)
+{
+    int refused = 0;
+    sennit_stop(server);
+    sennit_destroy(server);
+    sennit_destroy(server);
+    refused += sennit_error(server) != NULL && sennit_run(server) == 1;
+    refused += sennit_port(server) == 0 && sennit_instance(server) == NULL;
+    refused += sennit_namespace(server, "/") == NULL && sennit_namespace_with(server, "/", NULL) == NULL;
+    refused += sennit_after(server, 1, never_fires, NULL) == NULL && sennit_every(server, 1, never_fires, NULL) == NULL;
+    refused += sennit_watch_fd(server, 0, SENNIT_READ, NULL, NULL) == NULL;
+    return refused;
+}
+
+static int all_refused(void *handle)
+{
+    sennit_timer_stop(handle);
+    sennit_watch_stop(handle);
+    return sockets_refused(handle) + events_refused(handle) + nsps_refused(handle) + servers_refused(handle);
+}
+enum { ALL_REFUSED = 6 + 8 + 4 + 5 };
+
+static void *of_another_thread(void *handle)
+{
+    return (void *)(intptr_t)all_refused(handle);
+}
+
+static void test_a_wrong_handle_is_harmless(void **state)
+{
+    int dummy = 0;
+    void *refused;
+    pthread_t thread;
+    sennit_server *server = sennit_create_with(NULL);
+    sennit_nsp *nsp = sennit_namespace(server, "/");
+    sennit_timer *timer = sennit_after(server, 1000, never_fires, NULL);
+    assert_int_equal(all_refused(NULL), ALL_REFUSED);
+    assert_int_equal(all_refused(&dummy), ALL_REFUSED);
+    assert_int_equal(sockets_refused((sennit_socket *)server) + events_refused((sennit_event *)nsp), 6 + 8);
+    assert_int_equal(nsps_refused((sennit_nsp *)timer) + servers_refused((sennit_server *)nsp), 4 + 5);
+    assert_int_equal(pthread_create(&thread, NULL, of_another_thread, server), 0);
+    pthread_join(thread, &refused);
+    assert_int_equal((intptr_t)refused, ALL_REFUSED);
+    sennit_timer_stop(timer);
+    assert_int_equal(all_refused(timer), ALL_REFUSED);
+    sennit_on_disconnect(nsp, never, NULL);
+    assert_false(sennit_present(nsp, NULL, NULL, NULL) || sennit_present(nsp, "", never, NULL));
+    sennit_destroy(server);
+    assert_int_equal(all_refused(server) + all_refused(nsp), 2 * ALL_REFUSED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_only_json_comes_of_a_format, set_up),
         cmocka_unit_test_setup(test_json_is_checked_too, set_up),
         cmocka_unit_test_setup(test_a_handle_is_looked_up, set_up),
+        cmocka_unit_test_setup(test_a_wrong_handle_is_harmless, set_up),
         cmocka_unit_test_setup(test_a_server_that_cannot_start, set_up),
         cmocka_unit_test_setup(test_a_server_runs_and_touches_no_signal, set_up),
     };
