@@ -136,6 +136,11 @@ static void end(struct broker *broker, struct span sid, uint64_t ticket)
     end_call(broker, sid, "end", ticket, 0, NULL, NULL);
 }
 
+static void disown(struct broker *broker, struct span sid, uint64_t ticket)
+{
+    end_call(broker, sid, "disown", ticket, 0, NULL, NULL);
+}
+
 static void probe(struct broker *broker, struct span sid, uint64_t ticket, uint64_t until_ms, record_done_fn *done,
                   void *arg)
 {
@@ -147,7 +152,7 @@ static void pong(struct broker *broker, struct span sid, uint64_t life_ms, recor
     end_call(broker, sid, "pong", 0, life_ms, done, arg);
 }
 
-const struct record_ops postgres_record_ops = {ask, pass, end, probe, pong};
+const struct record_ops postgres_record_ops = {ask, pass, end, disown, probe, pong};
 
 /* A lease that came with a record. */
 struct giving_lease {

@@ -41,6 +41,11 @@ void record_end(struct broker *broker, struct span sid, uint64_t ticket)
     broker->records->end(broker, sid, ticket);
 }
 
+void record_disown(struct broker *broker, struct span sid, uint64_t ticket)
+{
+    broker->records->disown(broker, sid, ticket);
+}
+
 void record_probe(struct broker *broker, struct span sid, uint64_t ticket, uint64_t until_ms, record_done_fn *done,
                   void *arg)
 {

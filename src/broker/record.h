@@ -10,14 +10,15 @@
  *
  *     nobody --ask--> held --pass, somebody waits--> held by the first who waits
  *                     held --pass, nobody waits--> nobody
- *                     held --end, or the holder's life has ended--> gone
+ *                     held --end, or the holder's instance has ended--> gone
  *
  * Unlogged events of the rooms that such a session is in are *kept* for a minute, numbered in one order for all rooms,
  * because nobody is there for them between two requests. With the record come those behind the last that its sockets
  * have been sent. A room begins to be kept with the lease that has it (broker_lease.keep).
  *
- * A request is known by its ticket, a number that this instance has not used before. Every call may be repeated: asking
- * again with the ticket of the holder gives the record again, passing again does nothing.
+ * A request is known by its instance and its ticket, a number that this instance has not used before. Every call may be
+ * repeated: asking again with the ticket of the holder gives the record again, passing again does nothing. So a link
+ * that breaks and comes back changes nothing: the instance holds what it held, and asks again for what it waits for.
  *
  * The session layer calls these functions. A broker of a single instance has no records (broker_has_records): there,
  * sessions stay where they are. Spans are borrowed as in broker.h, which includes this file. */
@@ -125,6 +126,7 @@ struct record_ops {
     void (*pass)(struct broker *broker, struct span sid, uint64_t ticket, const struct record_passing *passing,
                  record_done_fn *done, void *arg);
     void (*end)(struct broker *broker, struct span sid, uint64_t ticket);
+    void (*disown)(struct broker *broker, struct span sid, uint64_t ticket);
     void (*probe)(struct broker *broker, struct span sid, uint64_t ticket, uint64_t until_ms, record_done_fn *done,
                   void *arg);
     void (*pong)(struct broker *broker, struct span sid, uint64_t life_ms, record_done_fn *done, void *arg);
@@ -148,8 +150,11 @@ void record_pass(struct broker *broker, struct span sid, uint64_t ticket, const 
                  record_done_fn *done, void *arg);
 /* Ends a session, whoever holds it; one that is on a WebSocket only if that one has this ticket. */
 void record_end(struct broker *broker, struct span sid, uint64_t ticket);
-/* A WebSocket tries to take the session over, within `until_ms`; 0: it has failed, and the holder is told. RECORD_NONE: there is no such
- * session, or another one tries. */
+/* The request with this ticket is taken for the holder, and has not got the session: the broker has lost what became of
+ * it, so the session ends. No effect if another request holds it. */
+void record_disown(struct broker *broker, struct span sid, uint64_t ticket);
+/* A WebSocket tries to take the session over, within `until_ms`; 0: it has failed, and the holder is told. RECORD_NONE:
+ * there is no such session, or another one tries. */
 void record_probe(struct broker *broker, struct span sid, uint64_t ticket, uint64_t until_ms, record_done_fn *done,
                   void *arg);
 /* A pong has come. The holder is told, or the next one finds it; if nobody holds the session, it lives for `life_ms`

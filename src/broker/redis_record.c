@@ -153,6 +153,11 @@ static void end(struct broker *broker, struct span sid, uint64_t ticket)
     end_call(broker, sid, SPAN_LIT("end"), ticket, 0, NULL, NULL);
 }
 
+static void disown(struct broker *broker, struct span sid, uint64_t ticket)
+{
+    end_call(broker, sid, SPAN_LIT("disown"), ticket, 0, NULL, NULL);
+}
+
 static void probe(struct broker *broker, struct span sid, uint64_t ticket, uint64_t until_ms, record_done_fn *done,
                   void *arg)
 {
@@ -164,7 +169,7 @@ static void pong(struct broker *broker, struct span sid, uint64_t life_ms, recor
     end_call(broker, sid, SPAN_LIT("pong"), 0, life_ms, done, arg);
 }
 
-const struct record_ops redis_record_ops = {ask, pass, end, probe, pong};
+const struct record_ops redis_record_ops = {ask, pass, end, disown, probe, pong};
 
 /* A record is given: see record.lua. */
 

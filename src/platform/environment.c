@@ -51,8 +51,13 @@ void environment_add_system(struct words *env)
 
 bool environment_is_reserved(struct span name, bool redis)
 {
-    static const char *const reserved[] = {
-        "PORT", "K_SERVICE", "K_REVISION", "K_CONFIGURATION", "SENNIT_INSTANCE", "SENNIT_REQUEST_TIMEOUT_SECONDS"};
+    static const char *const reserved[] = {"PORT",
+                                           "K_SERVICE",
+                                           "K_REVISION",
+                                           "K_CONFIGURATION",
+                                           "SENNIT_INSTANCE",
+                                           "SENNIT_REQUEST_TIMEOUT_SECONDS",
+                                           "SENNIT_CONCURRENCY"};
     for (size_t i = 0; i < sizeof reserved / sizeof reserved[0]; i++)
         if (span_equal(name, span_str(reserved[i])))
             return true;

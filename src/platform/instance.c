@@ -274,6 +274,8 @@ static void environment_make(struct words *env, const struct instance *instance)
     environment_set(env, mem_printf("K_CONFIGURATION=%s", spec->name));
     environment_set(env, mem_printf("SENNIT_INSTANCE=%s", instance->id));
     environment_set(env, mem_printf("SENNIT_REQUEST_TIMEOUT_SECONDS=%u", fleet_timeout_s(fleet)));
+    if (spec->concurrency > 0)
+        environment_set(env, mem_printf("SENNIT_CONCURRENCY=%u", spec->concurrency));
     if (fleet->text_log)
         environment_set(env, mem_text(SPAN_LIT("SENNIT_LOG_FORMAT=text")));
 }

@@ -68,6 +68,17 @@ static bool prefix_read(const struct yaml_node *root, char **to, struct err *err
     return true;
 }
 
+/* How many requests the platform sends to this instance at once; 0: unknown. */
+static bool slots_read(uint64_t *slots, struct err *err)
+{
+    const char *text = environment("SENNIT_CONCURRENCY");
+    *slots = 0;
+    if (text != NULL && (!span_to_u64(span_str(text), slots) || *slots > 1000000))
+        return err_set(err, "SENNIT_CONCURRENCY: expected a number of requests from 0 to 1000000, found %s",
+                       SHOWN_FOUND(span_str(text)));
+    return true;
+}
+
 /* Who may connect, and with which token. */
 static bool access_read(struct serve_config *config, const struct serve_options *options, const struct yaml_node *root,
                         struct err *err)
@@ -80,12 +91,17 @@ static bool access_read(struct serve_config *config, const struct serve_options 
     if (!limits_read(&config->bounds, root, err))
         return false;
     limits_give(&config->bounds, &config->limits);
+    uint64_t slots;
+    if (!slots_read(&slots, err))
+        return false;
     config->bounds_address = config->bounds.connections_per_address != LIMIT_DERIVED;
     config->files = limits_files_share(config->files_allowed);
     config->headers = headers_read(yaml_get(root, "headers"), err);
-    return config->headers != NULL &&
-           limits_derive(&config->bounds, &config->files, on_platform && config->trusted_hops == 0, err) &&
-           origins_read(&config->origins, yaml_get(root, "origins"), err) &&
+    if (config->headers == NULL ||
+        !limits_derive(&config->bounds, &config->files, on_platform && config->trusted_hops == 0, slots, err))
+        return false;
+    config->limits.polls_max = (uint32_t)config->bounds.held_polls;
+    return origins_read(&config->origins, yaml_get(root, "origins"), err) &&
            engine_config_read(&config->engine, root, err) && plain_config_read(&config->plain, root, err) &&
            admin_read(&config->admin, yaml_get(root, "admin"), environment("SENNIT_ADMIN_TOKEN"), err) &&
            api_config_read(&config->api, yaml_get(root, "api"), environment("SENNIT_API_TOKEN"), err);

@@ -162,7 +162,14 @@ void limits_give(const struct serve_limits *limits, struct session_limits *to)
     to->changes_per_second = (uint32_t)limits->changes_per_second;
 }
 
-bool limits_derive(struct serve_limits *limits, const struct limits_files *files, bool on_platform, struct err *err)
+/* POSTs and new clients find the rest free. */
+static uint64_t held_polls_derive(uint64_t slots)
+{
+    return slots > 1 ? slots - (slots + 3) / 4 : 1;
+}
+
+bool limits_derive(struct serve_limits *limits, const struct limits_files *files, bool on_platform, uint64_t slots,
+                   struct err *err)
 {
     if (limits->connections == LIMIT_DERIVED)
         limits->connections = files->connections;
@@ -171,6 +178,8 @@ bool limits_derive(struct serve_limits *limits, const struct limits_files *files
                        "limits: connections: %llu is more than the %llu for which this process has descriptors: raise "
                        "its limit (ulimit -n; LimitNOFILE= of systemd) or lower the setting",
                        (unsigned long long)limits->connections, (unsigned long long)files->connections);
+    if (limits->held_polls == LIMIT_DERIVED)
+        limits->held_polls = held_polls_derive(slots > 0 ? slots : limits->connections);
     if (limits->log_bytes == LIMIT_DERIVED)
         limits->log_bytes = 0; /* the broker knows how much memory it has */
     if (limits->idle_timeout == LIMIT_DERIVED)

@@ -65,6 +65,11 @@
     X(crowded_response_timeout, LIMIT_MS, 30000, 1000, 3600000, \
       "time for one HTTP response while more than 80 % of `connections` are taken; the oldest is closed first", \
       "closed (`response_timeout_crowded`)") \
+    X(held_polls, LIMIT_COUNT, LIMIT_DERIVED, 1, 1000000, \
+      "GETs of polling clients that wait for events at once: by default three quarters of `SENNIT_CONCURRENCY`, else " \
+      "of `connections`; the rest stays free for POSTs and new clients", \
+      "the one that has waited longest is answered without an event, after a second at least " \
+      "(`sennit_polls_shortened_total`)") \
     X(api_requests, LIMIT_COUNT, 64, 1, 10000, "requests to the HTTP API that are under way", \
       "503 with Retry-After (`api_busy`)") \
     X(nesting, LIMIT_COUNT, 512, 1, JSON_DEPTH_MAX, "levels of arrays and objects in one event or CONNECT payload", \
@@ -176,8 +181,10 @@ struct limits_files {
     uint64_t open;        /* files of `static` */
 };
 struct limits_files limits_files_share(uint64_t allowed);
-/* Computes the derived defaults. `on_platform`: connections come from the platform's ingress. False with `err` set: the
- * settings need more descriptors than there are. */
-bool limits_derive(struct serve_limits *limits, const struct limits_files *files, bool on_platform, struct err *err);
+/* Computes the derived defaults. `on_platform`: connections come from the platform's ingress. `slots`: requests that
+ * the platform sends to this instance at once; 0: unknown. False with `err` set: the settings need more descriptors
+ * than there are. */
+bool limits_derive(struct serve_limits *limits, const struct limits_files *files, bool on_platform, uint64_t slots,
+                   struct err *err);
 
 #endif

@@ -20,6 +20,10 @@ const struct setting_flag setting_flags[] = {
      "how long before the request timeout the instance begins to close sessions: 100ms to 1h; `off`; `auto`: a tenth "
      "of "
      "the timeout, 30s at most"},
+    {NULL, "SENNIT_CONCURRENCY", "unknown",
+     "requests that the platform sends to this instance at once (`containerConcurrency`), 0 to 1000000; `sennit up` "
+     "sets "
+     "it. It bounds `limits: held_polls`"},
     {"--trusted-hops", "SENNIT_TRUSTED_HOPS", "0",
      "the number of proxies in front whose `X-Forwarded-For` is believed: see "
      "[access.md](access.md#the-clients-address)"},

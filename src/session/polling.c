@@ -44,6 +44,8 @@ void polling_answer(struct polling_exchange **exchange, enum polling_outcome out
     if (answered == NULL)
         return;
     *exchange = NULL;
+    if (exchange == &answered->polling->get)
+        polling_held_end(answered->polling);
     answered->polling = NULL;
     answered->answer(answered, outcome, payload);
 }
@@ -67,6 +69,7 @@ static void reap(struct task *task)
     if (polling->calls > 0)
         return; /* the last answer frees it */
     polling_moves_finish(polling);
+    polling_held_end(polling);
     list_remove(&polling->of_all);
     task_cancel(&polling->flush);
     task_cancel(&polling->reap);
@@ -202,6 +205,7 @@ struct polling *polling_create(struct sessions *sessions, const struct addr_ip *
     polling_probe_init(polling);
     polling_moves_init(polling);
     list_init(&polling->of_all);
+    list_init(&polling->of_held);
     list_append(&sessions->all_pollings, &polling->of_all);
     return polling;
 }
@@ -310,6 +314,8 @@ void polling_get(struct sessions *sessions, struct polling_exchange *exchange, s
     if (polling->state != POLLING_ENDING)
         hold(polling);
     polling_flush(polling);
+    if (polling->get == exchange)
+        polling_held_begin(polling);
     polling_probe_polled(polling);
 }
 
@@ -383,6 +389,7 @@ void polling_aborted(struct polling_exchange *exchange)
     if (polling == NULL)
         return;
     exchange->polling = NULL;
+    polling_held_end(polling);
     if (polling->get == exchange)
         polling->get = NULL;
     else if (polling->post == exchange)

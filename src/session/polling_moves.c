@@ -499,7 +499,12 @@ static void pass_soon(struct polling *polling)
 
 static void wanted(void *arg, struct span sid, uint64_t ticket, enum record_want want)
 {
-    struct polling *polling = holder(arg, sid, ticket);
+    struct sessions *sessions = arg;
+    struct polling *polling = holder(sessions, sid, ticket);
+    /* A broker that has lost its last writes takes this instance for the holder of a session that it has passed on.
+     * Whoever asks would wait in vain. */
+    if (by_ticket(sessions, sid, ticket) == NULL)
+        record_disown(hub_broker(sessions->hub), sid, ticket);
     if (polling == NULL)
         return;
     polling->let_go = polling->let_go || want == RECORD_FOR_WEBSOCKET;

@@ -32,7 +32,9 @@ struct parking {
 struct polling {
     struct transport transport; /* its session is NULL once it has moved or closed */
     struct sessions *sessions;
-    struct list of_all; /* until it is freed */
+    struct list of_all;  /* until it is freed */
+    struct list of_held; /* while its GET counts as held, */
+    uint64_t held_us;    /* since then */
     struct map_node by_sid;
     char sid[ENGINEIO_SID_BYTES];
     char *token;                         /* for the session, which is not here yet; NULL: none */
@@ -99,6 +101,11 @@ void polling_answer(struct polling_exchange **exchange, enum polling_outcome out
 
 /* A request of the session carries this token; empty: none. */
 void polling_token_set(struct polling *polling, struct span token);
+
+/* polling_held.c: its GET begins to wait, so another one may have to end; it waits no more, or is to end soon. Ending
+ * twice is harmless. */
+void polling_held_begin(struct polling *polling);
+void polling_held_end(struct polling *polling);
 
 /* polling_queue.c: the transport's side towards the session. */
 extern const struct transport_type polling_transport_type;

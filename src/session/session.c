@@ -494,6 +494,7 @@ void sessions_init(struct sessions *sessions, struct hub *hub, struct session_ap
     map_init(&sessions->pollings, seed);
     list_init(&sessions->all);
     list_init(&sessions->all_pollings);
+    list_init(&sessions->polls_held);
     sessions->polling_protocol = &socket_protocol;
     record_attach(hub_broker(hub), &polling_record_events, sessions);
     list_init(&sessions->catching);

@@ -50,6 +50,7 @@ struct session_limits {
     struct rate address_connects;    /* sessions that one address begins; `serve` refuses those beyond it */
     uint32_t close_linger_ms;        /* 2000: time for the peer's Close frame */
     uint32_t upgrade_timeout_ms;     /* 10000: for a WebSocket that is to take over a polling session */
+    uint32_t polls_max;              /* GETs of polling sessions that wait; 0: any number */
     bool upgrades;                   /* polling sessions are told that they may go on over a WebSocket */
     /* Sessions are closed before the platform's request timeout, each in a quiet moment, spread over this time; 0: the
      * platform cuts them. */
@@ -93,6 +94,8 @@ struct sessions {
     struct map rosters;  /* presence.c */
     struct map pollings; /* polling sessions, by sid */
     struct list all_pollings;
+    struct list polls_held; /* polling_held.c: in the order in which they began to wait */
+    size_t polls_held_count;
     uint64_t polling_tickets;
     uint64_t polling_begun, polling_begun_us; /* a leaking bucket, see polling_admit */
     const struct protocol *polling_protocol;  /* of all Socket.IO sessions */
@@ -113,7 +116,7 @@ struct sessions {
     struct refusals refusals;
     struct {
         uint64_t opened, packets_in, events_in, connects, resumes, resumes_refused, moves, kept, kept_lost,
-            leases_superseded, rotated, slowed, stalled, directed, asked, answered, volatile_dropped;
+            leases_superseded, rotated, slowed, stalled, directed, asked, answered, volatile_dropped, polls_shortened;
     } counters;
 };
 

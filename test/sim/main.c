@@ -42,6 +42,7 @@ static void environment_clear(void)
                                         "SENNIT_INSTANCE",
                                         "SENNIT_BROKER",
                                         "SENNIT_REQUEST_TIMEOUT_SECONDS",
+                                        "SENNIT_CONCURRENCY",
                                         "SENNIT_ROTATE",
                                         "SENNIT_CLIENT_DIR"};
     for (size_t i = 0; i < sizeof unset / sizeof unset[0]; i++)

@@ -24,13 +24,37 @@ local function number_of(ticket)
     return string.match(ticket, '^%d+') or '0'
 end
 
+-- A ticket is kept as `<number>@<life>`. When the link of an instance has broken and is up again, the instance goes on in another life
+-- (`<instance>:<number>`), and its requests with it.
+local function request_of(ticket)
+    return string.match(ticket, '^(%d+@.*):%d+$') or ticket
+end
+
+local function is_same(ticket, other)
+    return request_of(ticket) == request_of(other or '')
+end
+
+-- The life in which the instance of this life goes on: that one, or a later one; nil: none is known.
+local function life_now(life)
+    if redis.call('ZSCORE', KEYS[2], life) then
+        return life
+    end
+    local instance, now = string.match(life, '^(.*:)%d+$'), nil
+    for _, other in ipairs(instance and redis.call('ZRANGE', KEYS[2], 0, -1) or {}) do
+        if string.sub(other, 1, #instance) == instance and string.match(other, '^%d+$', #instance + 1) then
+            now = other
+        end
+    end
+    return now
+end
+
 local function tell(inbox, what, ticket, detail, sid)
     redis.pcall('PUBLISH', inbox or '', 'record ' .. what .. ' ' .. number_of(ticket) .. detail .. '\n' .. sid)
 end
 
 -- The session is gone, whoever holds it or waits for it; but for `except`, that knows.
 local function tell_all_gone(sid, except)
-    if record.holder ~= '' and record.holder ~= except then
+    if record.holder ~= '' and not is_same(record.holder, except) then
         tell(record.inbox, 'gone', record.holder, '', sid)
     end
     for ticket, inbox in string.gmatch(record.waiters, '(%d+@%S+) %l (%S+)\n') do
@@ -102,7 +126,7 @@ end
 -- Gives the record to its holder, who was written before: with the leases claimed, and where the pushes stand. It goes through the inbox,
 -- so everything up to that position has been pushed before it. Repeatable.
 local function give(ticket, inbox, sid, keep_ms)
-    local told, rooms, leases = claim_all(inbox, string.match(ticket, '@(.*)$'), keep_ms, record.given == ticket)
+    local told, rooms, leases = claim_all(inbox, string.match(ticket, '@(.*)$'), keep_ms, is_same(ticket, record.given))
     redis.call('HSET', KEYS[1], 'leases', leases, 'given', ticket) -- it may be given once more, if the message is lost or late
     local kept, lost = kept_read(rooms, tonumber(record.kept or nil) or 0)
     local stands = redis.call('HMGET', KEYS[3], 'epoch', 'seq', 'kept')

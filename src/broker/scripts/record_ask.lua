@@ -6,13 +6,14 @@ local ticket, inbox, life, kind, sid = ARGV[1] .. '@' .. ARGV[3], ARGV[2], ARGV[
 if not record.exists then
     return 0
 end
-if record.moved and record.holder ~= ticket then
+local holds = is_same(record.holder, ticket)
+if record.moved and not holds then
     return 3
 end
 if not redis.call('ZSCORE', KEYS[2], life) then
     return redis.error_reply('LIFE has ended') -- nobody would notice if it ended while it holds the session
 end
-if record.holder ~= '' and record.holder ~= ticket and not redis.call('ZSCORE', KEYS[2], record.life or '') then
+if record.holder ~= '' and not holds and not life_now(record.life or '') then
     redis.call('DEL', KEYS[1]) -- what its last holder did since is lost with it
     tell_all_gone(sid)
     return 0
@@ -20,11 +21,11 @@ end
 local function is_same_kind(other)
     return kind ~= 'w' and other == kind
 end
-if record.holder ~= '' and record.holder ~= ticket then
+if record.holder ~= '' and not holds then
     local overlaps, waits = is_same_kind(record.kind), false
     for of, other in string.gmatch(record.waiters, '(%d+@%S+) (%l) %S+\n') do
-        waits = waits or of == ticket
-        overlaps = overlaps or of ~= ticket and is_same_kind(other)
+        waits = waits or is_same(of, ticket)
+        overlaps = overlaps or not is_same(of, ticket) and is_same_kind(other)
     end
     if overlaps then
         redis.call('DEL', KEYS[1])

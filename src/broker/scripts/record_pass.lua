@@ -4,8 +4,8 @@
 -- number of the last kept event that its sockets have been sent. Returns 1, or 0 if
 -- somebody else holds it. Passing again does nothing.
 local ticket, life, sid = ARGV[1] .. '@' .. ARGV[2], ARGV[2], ARGV[10]
-if ARGV[1] ~= '0' and record.holder ~= ticket then
-    return record.passed == ticket and 1 or 0
+if ARGV[1] ~= '0' and not is_same(record.holder, ticket) then
+    return is_same(ticket, record.passed) and 1 or 0
 end
 if ARGV[1] == '0' and record.exists then
     return 1
@@ -18,8 +18,10 @@ end
 while rest ~= '' and not next_ticket do
     local waiting, kind, inbox, behind = string.match(rest, '^(%S+) (%l) (%S+)\n(.*)$')
     rest = behind or ''
-    if waiting and redis.call('ZSCORE', KEYS[2], string.match(waiting, '@(.*)$') or '') then
-        next_ticket, next_kind, next_inbox = waiting, kind, inbox
+    local number, of = string.match(waiting or '', '^(%d+)@(.*)$')
+    local now = of and life_now(of)
+    if now then
+        next_ticket, next_kind, next_inbox = number .. '@' .. now, kind, inbox
     end
 end
 if next_kind == 'w' then

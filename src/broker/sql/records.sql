@@ -204,7 +204,7 @@ BEGIN
     RETURN 1;
 END $$;
 
--- Ends a session ('end'), or lets a WebSocket try to take it over ('probe'), or notes a pong ('pong'). in_ms: until the WebSocket must
+-- Ends a session ('end'; 'disown': only if this ticket holds it), or lets a WebSocket try to take it over ('probe'), or notes a pong ('pong'). in_ms: until the WebSocket must
 -- have taken it over (0: it has failed), or how long the session lives from the pong on. Returns 1; 0 if there is no such session, or
 -- another WebSocket tries it; for a pong also 3 if it is on a WebSocket, and 4 if a POST is under way: then it has been ended.
 CREATE OR REPLACE FUNCTION record_end(in_epoch text, in_life text, in_sid text, in_what text, in_ticket bigint, in_ms bigint)
@@ -240,7 +240,7 @@ BEGIN
         END IF;
         RETURN 1;
     END IF;
-    IF r.moved AND r.holder <> ticket THEN
+    IF (r.moved OR in_what = 'disown') AND r.holder <> ticket THEN
         RETURN 0;
     END IF;
     PERFORM record_drop(r, ticket);

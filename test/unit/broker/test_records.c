@@ -1,6 +1,7 @@
 /* test_records: a polling session is held by one instance at a time, and passed on in the order of those who ask. */
 #include <stdio.h>
 
+#include "byte_proxy.h"
 #include "instances.h"
 
 #define SID "AAAABBBBCCCCDDDDEEEE"
@@ -497,6 +498,76 @@ static void a_pong_needs_no_session(void **state)
     assert_heard(a, 1, 'x', 4, 0, "");
 }
 
+static struct ear *open_ear_behind(int number, const char *name, struct byte_proxy **proxy)
+{
+    struct ear *ear = &ears[number];
+    *ear = (struct ear){.instance = instance_up_behind(name, proxy)};
+    record_attach(ear->instance->broker, &events, ear);
+    return ear;
+}
+
+static void cut_and_back(struct ear *ear, struct byte_proxy *proxy)
+{
+    byte_proxy_cut(proxy);
+    AWAIT(!ear->instance->up);
+    AWAIT(ear->instance->up);
+}
+
+/* The instance lives on, in another life: the session goes on where it is, however long ago the earlier life ended. */
+static void a_cut_link_ends_no_session(void **state)
+{
+    struct byte_proxy *proxy;
+    struct ear *a = open_ear_behind(0, "A", &proxy), *b = open_ear(1, "B");
+    begin(b, "one");
+    take(a, 1, RECORD_FOR_GET);
+    cut_and_back(a, proxy);
+    AWAIT(redis_ask_number(&redis, "ZCARD", instances_key("lives"), NULL) == 2); /* the earlier one has ended */
+    assert_int_equal(ask(b, 2, RECORD_FOR_POST), RECORD_WAITING);
+    assert_heard(a, 0, 'w', 1, 'p', "");
+    assert_string_equal(take(a, 1, RECORD_FOR_GET).record, "one"); /* what it was given may have been lost */
+    cut_and_back(a, proxy);
+    assert_int_equal(pass(a, 1, "two"), RECORD_OK);
+    cut_and_back(a, proxy);
+    assert_int_equal(pass(a, 1, "two"), RECORD_OK); /* the answer was lost */
+    assert_heard(b, 0, 'g', 2, 0, "two");
+    cut_and_back(a, proxy);
+    record_end(a->instance->broker, SPAN_LIT(SID), 1);
+    assert_heard(b, 1, 'x', 2, 0, "");
+}
+
+/* It asks again by the same ticket. */
+static void one_that_waits_goes_on_waiting_behind_a_cut(void **state)
+{
+    struct byte_proxy *proxy;
+    struct ear *a = open_ear(0, "A"), *b = open_ear_behind(1, "B", &proxy);
+    begin(a, "one");
+    take(a, 1, RECORD_FOR_GET);
+    assert_int_equal(ask(b, 2, RECORD_FOR_POST), RECORD_WAITING);
+    cut_and_back(b, proxy);
+    assert_int_equal(ask(b, 2, RECORD_FOR_POST), RECORD_WAITING);
+    assert_int_equal(pass(a, 1, "two"), RECORD_OK);
+    assert_heard(b, 0, 'g', 2, 0, "two");
+    assert_int_equal(pass(b, 2, "three"), RECORD_OK);
+    assert_int_equal(b->count, 1);
+    assert_string_equal(take(a, 3, RECORD_FOR_GET).record, "three"); /* nobody waits any more */
+}
+
+/* A broker that has lost writes takes a request for the holder that has passed the session on. */
+static void who_does_not_hold_it_says_so(void **state)
+{
+    struct ear *a = open_ear(0, "A"), *b = open_ear(1, "B");
+    begin(a, "one");
+    take(a, 1, RECORD_FOR_GET);
+    assert_int_equal(ask(b, 2, RECORD_FOR_POST), RECORD_WAITING);
+    record_disown(a->instance->broker, SPAN_LIT(SID), 7);
+    record_disown(b->instance->broker, SPAN_LIT(SID), 1);
+    instances_run(100);
+    assert_int_equal(ask(b, 2, RECORD_FOR_POST), RECORD_WAITING); /* another ticket, or of another instance */
+    record_disown(a->instance->broker, SPAN_LIT(SID), 1);
+    assert_heard(b, 0, 'x', 2, 0, "");
+    assert_int_equal(ask(b, 3, RECORD_FOR_POST), RECORD_NONE);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -511,6 +582,9 @@ int main(int argc, char **argv)
         BROKER_TEST(a_session_that_ends_is_gone_for_all),
         BROKER_TEST(a_websocket_is_announced_to_the_holder),
         BROKER_TEST(a_dead_holder_takes_its_session_with_it),
+        BROKER_TEST(a_cut_link_ends_no_session),
+        BROKER_TEST(one_that_waits_goes_on_waiting_behind_a_cut),
+        BROKER_TEST(who_does_not_hold_it_says_so),
         BROKER_TEST(one_that_nobody_asks_for_is_forgotten),
         BROKER_TEST(foreign_data_is_no_session),
     };

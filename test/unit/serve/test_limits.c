@@ -59,23 +59,31 @@ static void test_what_is_derived(void **state)
         if (allowed >= 64)
             assert_true(files.connections + files.spare + files.open + 8 <= allowed);
         limits_init(&limits);
-        assert_true(limits_derive(&limits, &files, false, &err));
+        assert_true(limits_derive(&limits, &files, false, 0, &err));
         assert_int_equal(limits.connections, files.connections);
         assert_int_equal(limits.connections_per_address, 2000);
         limits.connections = files.connections + 1;
-        assert_false(limits_derive(&limits, &files, false, &err));
+        assert_false(limits_derive(&limits, &files, false, 0, &err));
         assert_non_null(strstr(err.text, "ulimit -n"));
     }
     struct limits_files files = limits_files_share(1024);
     limits_init(&limits);
-    assert_true(limits_derive(&limits, &files, true, &err));
+    assert_true(limits_derive(&limits, &files, true, 0, &err));
     assert_int_equal(limits.connections_per_address, 0);
     assert_int_equal(limits.idle_timeout, limits.head_timeout);
     limits.idle_timeout = 123;
     limits.connections_per_address = 7;
-    assert_true(limits_derive(&limits, &files, true, &err));
+    assert_true(limits_derive(&limits, &files, true, 0, &err));
     assert_int_equal(limits.connections_per_address, 7);
     assert_int_equal(limits.idle_timeout, 123);
+    static const uint64_t held[][2] = {{1, 1}, {2, 1}, {4, 3}, {80, 60}, {1000, 750}};
+    for (size_t i = 0; i < sizeof held / sizeof held[0]; i++) {
+        limits.held_polls = LIMIT_DERIVED;
+        assert_true(limits_derive(&limits, &files, true, held[i][0], &err));
+        assert_int_equal(limits.held_polls, held[i][1]);
+    }
+    assert_true(limits_derive(&limits, &files, true, 8, &err));
+    assert_int_equal(limits.held_polls, 750); /* as it was set */
 }
 
 /* Every row that is the sessions' reaches them, and the defaults are theirs. */

@@ -23,7 +23,7 @@ struct record {
     uint64_t life_ms, pong_us; /* pong_us: 0: none */
     bool awaits_pong;
     uint64_t away_ms; /* since the session was passed, as the broker says */
-    int opened, asked, passed, ended, ponged;
+    int opened, asked, passed, ended, disowned, ponged;
 };
 extern struct record record;
 

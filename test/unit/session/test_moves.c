@@ -78,6 +78,22 @@ static void a_get_that_meets_a_post_is_held_as_a_get(void **state)
     assert_int_equal(times(payload(held), "42[\"say\",1,"), 1);
 }
 
+static void a_session_that_is_wanted_in_vain_is_disowned(void **state)
+{
+    join();
+    struct request *request = get(2);
+    turn(30);
+    uint64_t ticket = record.holder;
+    broker->record_events->wanted(&sessions, own_sid(), ticket, RECORD_FOR_POST);
+    assert_int_equal(record.disowned, 0);
+    turn(10); /* it was passed on, and is held under another ticket */
+    broker->record_events->wanted(&sessions, own_sid(), record.holder, RECORD_FOR_POST);
+    assert_int_equal(record.disowned, 0);
+    broker->record_events->wanted(&sessions, own_sid(), ticket, RECORD_FOR_POST);
+    assert_int_equal(record.disowned, 1);
+    assert_false(request->answered);
+}
+
 /* Events that were not logged came while the session was nowhere: each has its place among the logged ones. */
 static void kept_events_come_in_their_order(void **state)
 {
@@ -430,6 +446,7 @@ int main(void)
         TEST(a_held_get_gets_what_comes),
         TEST(a_post_beside_a_held_get_needs_no_move),
         TEST(a_get_that_meets_a_post_is_held_as_a_get),
+        TEST(a_session_that_is_wanted_in_vain_is_disowned),
         TEST(kept_events_come_in_their_order),
         TEST(the_holder_passes_it_on_and_takes_it_back),
         TEST(one_that_waits_is_given_it_later),

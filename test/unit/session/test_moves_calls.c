@@ -182,7 +182,7 @@ static void an_old_session_takes_no_lease_back(void **state)
     assert_false(record.exists);
 }
 
-/* Another life has begun with the link, and what was held in the one before is lost. */
+/* The session has ended while the link was down. */
 static void a_held_get_is_told_when_the_link_is_up_again(void **state)
 {
     join();

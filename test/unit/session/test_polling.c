@@ -231,6 +231,56 @@ static void a_held_get_ends_before_the_platforms_deadline(void **state)
     assert_false(request->answered);
 }
 
+/* Each session has the one exchange, under the number of its GET. */
+static void open_sessions(char sids[][ENGINEIO_SID_BYTES], int count)
+{
+    for (int i = 0; i < count; i++) {
+        begin();
+        memcpy(sids[i], request_sid, ENGINEIO_SID_BYTES);
+    }
+}
+
+static struct request *get_of(const char *sid, int number)
+{
+    memcpy(request_sid, sid, ENGINEIO_SID_BYTES);
+    return get(number);
+}
+
+/* The slots of an instance are not all taken by GETs that wait. */
+static void the_longest_held_get_makes_room(void **state)
+{
+    char sids[4][ENGINEIO_SID_BYTES];
+    struct request *held[4];
+    sessions.limits.polls_max = 2;
+    open_sessions(sids, 4);
+    for (int i = 0; i < 2; i++)
+        held[i] = get_of(sids[i], 1 + i);
+    turn(1100);
+    assert_false(held[0]->answered || held[1]->answered);
+    held[2] = get_of(sids[2], 3);
+    turn(10);
+    assert_payload(held[0], "6");
+    assert_false(held[1]->answered || held[2]->answered);
+    held[3] = get_of(sids[3], 4);
+    turn(10);
+    assert_payload(held[1], "6");
+    held[0] = get_of(sids[0], 1); /* one more is too many again, but none has waited for long */
+    turn(100);
+    assert_false(held[2]->answered || held[3]->answered || held[0]->answered);
+    turn(1000);
+    assert_payload(held[2], "6");
+    assert_false(held[3]->answered || held[0]->answered);
+    assert_int_equal(sessions.counters.polls_shortened, 3);
+    assert_int_equal(sessions.polls_held_count, 2);
+    polling_aborted(&held[3]->exchange);
+    assert_int_equal(sessions.polls_held_count, 1);
+    turn(5);
+    memcpy(request_sid, sids[0], ENGINEIO_SID_BYTES);
+    assert_posted(5, "1");
+    turn(5);
+    assert_int_equal(sessions.polls_held_count, 0);
+}
+
 /* Upgrades. */
 
 /* The WebSocket of the fixture opens sessions of its own, so probing is done on a connection that it opened. */
@@ -330,6 +380,7 @@ int main(void)
         TEST(a_closed_session_tells_the_next_get),
         TEST(pings_come_with_answers),
         TEST(a_held_get_ends_before_the_platforms_deadline),
+        TEST(the_longest_held_get_makes_room),
         TEST(the_session_moves_to_a_websocket_that_proved_itself),
         TEST(a_probe_that_fails_leaves_polling_alone),
         TEST(only_one_websocket_probes),
