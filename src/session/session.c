@@ -413,8 +413,8 @@ size_t sessions_close_some(struct sessions *sessions, size_t count, enum close_r
 /* Makes the lease due at `due_us` at the latest. */
 static void lease_due_by(struct subscriber *subscriber, uint64_t due_us)
 {
-    if (subscriber->lease_due_us > due_us)
-        subscriber->lease_due_us = due_us;
+    if (subscriber->lease->due_us > due_us)
+        subscriber->lease->due_us = due_us;
 }
 
 static void lease_sweep(struct timer *timer)
@@ -423,10 +423,10 @@ static void lease_sweep(struct timer *timer)
     uint64_t now = loop_now_us(sessions->loop);
     for (struct map_node *node = map_next(&sessions->sockets, NULL); node != NULL;
          node = map_next(&sessions->sockets, node)) {
-        struct subscriber *subscriber = container_of(node, struct subscriber, by_lease);
+        struct subscriber *subscriber = container_of(node, struct subscriber_lease, by_name)->subscriber;
         if (member_take_lease_stale(&subscriber->member))
             lease_due_by(subscriber, now + loop_random_below(sessions->loop, LOOP_MS(LEASE_AGAIN_MS)));
-        if (subscriber->lease_due_us != 0 && now >= subscriber->lease_due_us && subscriber_has_lease(subscriber))
+        if (subscriber->lease->due_us != 0 && now >= subscriber->lease->due_us && subscriber_has_lease(subscriber))
             subscriber_lease_refresh(subscriber);
     }
     departed_sweep(sessions);
@@ -446,7 +446,7 @@ static void link_up(void *arg, bool lost)
     uint64_t now = loop_now_us(sessions->loop);
     for (struct map_node *node = map_next(&sessions->sockets, NULL); node != NULL;
          node = map_next(&sessions->sockets, node)) {
-        struct subscriber *subscriber = container_of(node, struct subscriber, by_lease);
+        struct subscriber *subscriber = container_of(node, struct subscriber_lease, by_name)->subscriber;
         lease_due_by(subscriber, lost ? now : now + loop_random_below(sessions->loop, LOOP_MS(LEASE_AGAIN_MS)));
     }
     if (lost)
