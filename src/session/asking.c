@@ -172,7 +172,7 @@ static void question_deliver(struct subscriber *subscriber, const struct asking_
     memcpy(awaited->their_sid, entry->asker.data, sizeof awaited->their_sid);
     awaited->their_id_len = (uint8_t)entry->id.len;
     memcpy(awaited->their_id, entry->id.data, entry->id.len);
-    session->moves++;
+    session->moved = true;
     session->protocol->ask(subscriber, id_of(awaited), &entry->content);
 }
 
@@ -182,7 +182,7 @@ static void answer_deliver(struct subscriber *subscriber, const struct asking_en
     if (awaited == NULL)
         return; /* its time is over, or it was answered before */
     forget(awaited);
-    subscriber->session->moves++;
+    subscriber->session->moved = true;
     subscriber->sessions->counters.answered++;
     subscriber_answer(subscriber, entry->id, &entry->content);
 }

@@ -136,8 +136,8 @@ static void connect_refuse(struct session *session, const struct socketio_packet
                                                                : "Not authorized";
     struct buf text = {0};
     refusals_note(&session->sessions->refusals, refusal, none, packet->nsp);
-    if (refusal == REFUSAL_BY_APPLICATION && session->denial != NULL)
-        buf_append(&text, span_str(session->denial));
+    if (refusal == REFUSAL_BY_APPLICATION && session->sessions->denial != NULL)
+        buf_append(&text, span_str(session->sessions->denial));
     else
         buf_printf(&text, "{\"message\":\"%s\",\"data\":{\"error\":\"%s\",\"reason\":\"%s\"}}", message,
                    refusal_text(refusal), refusal_name(refusal));

@@ -440,8 +440,8 @@ static enum refusal admit(struct session *session, const struct nsp *nsp, const 
     app->admit(app, nsp, &proof, admission);
     if (admission->refusal != REFUSAL_COUNT)
         session_change(session, REFUSED_CHANGES);
-    free(session->denial);
-    session->denial = admission->denial;
+    free(session->sessions->denial);
+    session->sessions->denial = admission->denial;
     return admission->refusal;
 }
 

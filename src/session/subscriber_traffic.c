@@ -121,7 +121,7 @@ void subscriber_deliver(struct member *member, struct entry *entry, const struct
         transport_queued(session->transport) > subscriber->sessions->limits.slow_queue_bytes &&
         subscriber_slow(subscriber, entry->seq != 0))
         return; /* it comes again, or is dropped */
-    session->moves++;
+    session->moved = true;
     const char *key = &subscriber->nsp->formats[session->protocol->kind][session->transport->format];
     struct frame **kept = shared ? entry_frame(entry, key) : NULL;
     struct frame *frame = kept != NULL && *kept != NULL ? *kept : entry_encode(subscriber, entry, token);
