@@ -180,18 +180,6 @@ static const struct member_events member_events = {
     .directed = subscriber_directed,
 };
 
-/* The lease records a token that the client keeps from an earlier session, because we cannot make the client forget it.
- */
-static void stale_set(struct subscriber *subscriber, struct span text)
-{
-    struct token token;
-    free(subscriber->lease->stale);
-    subscriber->lease->stale = text.len > 0 && text.len <= OFFSET_BYTES_MAX ? mem_text(text) : NULL;
-    if (subscriber->lease->stale != NULL && token_decode(text, &token)) {
-        member_stale_set(&subscriber->member, &token);
-    }
-}
-
 static void room_join(struct subscriber *subscriber, struct span room)
 {
     struct session_app *app = subscriber->sessions->app;
@@ -218,7 +206,7 @@ static void fresh_begin(struct subscriber *subscriber, struct span room)
     subscriber_set_state(subscriber, SUBSCRIBER_JOINING);
     member_init(&subscriber->member, subscriber->sessions->hub, &member_events, subscriber_sid(subscriber));
     if (lease != NULL) {
-        stale_set(subscriber, span_str(lease->offset));
+        subscriber_stale_set(subscriber, span_str(lease->offset));
         free(lease->offset);
         lease->offset = NULL;
     }
@@ -307,7 +295,7 @@ static void resume_begin(struct subscriber *subscriber, const struct broker_leas
     subscriber_set_state(subscriber, SUBSCRIBER_RESUMING);
     member_init(&subscriber->member, subscriber->sessions->hub, &member_events, subscriber_sid(subscriber));
     member_resume(&subscriber->member, token.seq);
-    stale_set(subscriber, stale);
+    subscriber_stale_set(subscriber, stale);
     if (!rooms_restore(subscriber, lease->rooms, has_token ? &token : NULL))
         restart(subscriber);
     else if (grant != NULL)

@@ -53,6 +53,16 @@ void subscriber_lease_free(struct subscriber *subscriber)
     free(lease);
 }
 
+void subscriber_stale_set(struct subscriber *subscriber, struct span text)
+{
+    struct token token;
+    free(subscriber->lease->stale);
+    subscriber->lease->stale = text.len > 0 && text.len <= TOKEN_BYTES_MAX ? mem_text(text) : NULL;
+    if (subscriber->lease->stale != NULL && token_decode(text, &token)) {
+        member_stale_set(&subscriber->member, &token);
+    }
+}
+
 struct span subscriber_lease_name(const struct subscriber *subscriber)
 {
     struct span nsp = subscriber->nsp->name;
