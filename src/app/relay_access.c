@@ -71,7 +71,7 @@ void relay_admit(struct session_app *app, const struct nsp *nsp, const struct cl
 
 bool relay_may(struct session_app *app, const struct subscriber *subscriber, enum deed deed, struct span room)
 {
-    return access_allows(&config_of(subscriber->nsp)->access, subscriber->identity, deed, room);
+    return access_allows(&config_of(subscriber->nsp)->access, subscriber_has(subscriber).identity, deed, room);
 }
 
 bool relay_renew(struct subscriber *subscriber, const struct client_event *asked)
@@ -107,7 +107,7 @@ bool relay_may_send(struct subscriber *subscriber, const struct relay_rule *rule
                     size_t count, const struct client_event *asked)
 {
     const struct access *access = &config_of(subscriber->nsp)->access;
-    const struct identity *identity = subscriber->identity;
+    const struct identity *identity = subscriber_has(subscriber).identity;
     struct span event = rule->by_event.key;
     bool may = rule->action == RELAY_OTHERS || rule->action == RELAY_EVERYONE
                    ? access_sends(access, identity, event, SPAN_LIT(""))

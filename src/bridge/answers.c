@@ -121,7 +121,8 @@ static void socket_append(struct buf *to, const struct subscriber *subscriber)
     buf_append(to, SPAN_LIT(",\"rooms\":"));
     rooms_append(to, subscriber);
     buf_append(to, SPAN_LIT(",\"data\":"));
-    buf_append(to, subscriber->presence_data != NULL ? span_str(subscriber->presence_data) : SPAN_LIT("{}"));
+    const char *data = subscriber_has(subscriber).presence_data;
+    buf_append(to, data != NULL ? span_str(data) : SPAN_LIT("{}"));
     buf_append_char(to, '}');
 }
 

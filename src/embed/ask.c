@@ -60,7 +60,7 @@ bool embed_answered(struct session_app *app, struct subscriber *subscriber, stru
         return false;
     list_each (node, &embed->asked) {
         struct asked *asked = container_of(node, struct asked, node);
-        if (asked->number != number || asked->socket != subscriber->part)
+        if (asked->number != number || asked->socket != subscriber_has(subscriber).part)
             continue;
         asked_end(asked, content, NULL);
         return true;

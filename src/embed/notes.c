@@ -85,7 +85,7 @@ void embed_arrived(struct session_app *app, struct subscriber *subscriber, enum 
         return;
     struct embed_socket *socket = socket_create(nsp, subscriber_sid(subscriber));
     socket->subscriber = subscriber;
-    subscriber->part = socket;
+    subscriber_extra(subscriber)->part = socket;
     if (arrival != ARRIVAL_NEW)
         away_returned(embed, subscriber_lease_name(subscriber));
     note(kinds[arrival], socket);

@@ -52,7 +52,9 @@ static bool event_handle(struct embed *embed, struct embed_nsp *nsp, struct subs
     notes_act(embed); /* of this socket's arrival, too */
     struct embed_event *event = event_create(embed, nsp, NULL);
     event->name = event_text(event, found->by_name.key);
-    event->socket = subscriber->part != NULL ? ((struct embed_socket *)subscriber->part)->handle : NULL;
+    event->socket = subscriber_has(subscriber).part != NULL
+                        ? ((struct embed_socket *)subscriber_has(subscriber).part)->handle
+                        : NULL;
     event->content = asked->content;
     event->skip = 1;
     buf_append(&event->id, asked->id);

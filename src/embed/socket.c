@@ -100,6 +100,6 @@ const char *sennit_data(sennit_socket *handle, size_t *bytes)
     *bytes = 0;
     if (socket == NULL)
         return NULL;
-    *bytes = socket->subscriber != NULL ? socket->subscriber->data_len : socket->data_len;
-    return socket->subscriber != NULL ? socket->subscriber->data : socket->data;
+    *bytes = socket->subscriber != NULL ? subscriber_has(socket->subscriber).data_len : socket->data_len;
+    return socket->subscriber != NULL ? subscriber_has(socket->subscriber).data : socket->data;
 }

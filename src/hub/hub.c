@@ -139,15 +139,16 @@ static void bury(struct task *task)
     struct hub *hub = container_of(task, struct hub, bury);
     struct list *node;
     while ((node = list_take(&hub->ended)) != NULL)
-        membership_destroy(container_of(node, struct membership, waiter));
+        membership_destroy(container_of(node, struct membership_round, waiter)->membership);
 }
 
 void hub_membership_ended(struct membership *membership)
 {
     struct hub *hub = membership->member->hub;
-    if (!list_empty(&membership->waiter))
+    struct membership_round *round = membership_round(membership);
+    if (!list_empty(&round->waiter))
         return;
-    list_append(&hub->ended, &membership->waiter);
+    list_append(&hub->ended, &round->waiter);
     loop_at_flush(hub->loop, &hub->bury);
 }
 
@@ -188,15 +189,13 @@ static void epoch_ended(struct hub *hub, uint64_t end)
     page_cache_clear(hub);
     list_each (node, &hub->members) {
         struct member *member = container_of(node, struct member, of_hub);
-        list_each (inner, &member->memberships) {
-            struct membership *membership = container_of(inner, struct membership, of_member);
+        memberships_each(membership, member)
+        {
             stretch_clip(&membership->stretch, end);
             if (membership->pos > end)
                 membership->pos = end;
         }
-        list_each (inner, &member->pasts) {
-            stretch_clip(&container_of(inner, struct past, of_member)->stretch, end);
-        }
+        pasts_each(past, member) stretch_clip(&past->stretch, end);
         if (member->sent_seq > end || all)
             member_lose(member);
     }

@@ -22,7 +22,7 @@ enum {
     HUB_ROOM_LINGER_MS = 5000,           /* an empty room stays subscribed for this long */
     HUB_ROOMS_KEEP_MS = 6 * 3600 * 1000, /* each room is confirmed again this often; the broker keeps a room's meta 24 h
                                           * longer than that */
-    HUB_PASTS_MAX = 64,                  /* of one member; beyond, the oldest is dropped: see member.past_floor */
+    HUB_PASTS_MAX = 64,                  /* of one member; beyond, the oldest is dropped: see member_marks.past_floor */
 };
 
 struct page;
@@ -54,29 +54,57 @@ enum membership_state {
 struct membership {
     struct member *member;
     struct room *room;
-    struct list of_member;
-    struct list waiter; /* of a page, or of its end */
+    struct membership *next; /* of the member */
     struct stretch stretch;
-    uint64_t pos;    /* while not settled: entries up to it were sent */
-    uint64_t target; /* of the round, or of the wait for member_start: entries above it are held */
-    uint64_t upto;   /* the hub's position when the target was fixed; the room has no entry between the two */
-    struct page *page;
-    uint32_t page_at;
-    uint32_t index; /* in the room's dense array */
-    uint8_t mode;   /* enum start_mode, until its start is known */
-    uint8_t state;  /* enum membership_state */
+    uint64_t pos;                   /* while not settled: entries up to it were sent */
+    struct membership_round *round; /* NULL: nothing is to be read */
+    uint32_t index;                 /* in the room's dense array */
+    uint8_t mode;                   /* enum start_mode, until its start is known */
+    uint8_t state;                  /* enum membership_state */
     /* No states: each is true or false in any state in which entries are sent, and has no effect on the others. */
     bool late : 1;     /* this round replays entries below sent_seq */
-    bool resumed : 1;  /* another instance has sent its client every entry up to member.resumed_seq */
+    bool resumed : 1;  /* another instance has sent its client every entry up to member_marks.resumed_seq */
     bool missed : 1;   /* it may have missed an unlogged entry; see membership_take_missed */
     bool directed : 1; /* a directive made the member join it: its `since` is that seq from the beginning */
     bool holed : 1;    /* this round reads what was never pushed: a directive in it is not to be taken for an old one */
     uint8_t mark;      /* the owner's */
 };
 
+/* How far a membership is to read, and from which page. From the moment its start is sought until the member is settled
+ * with it. */
+struct membership_round {
+    struct membership *membership;
+    struct list waiter; /* of a page, or of its end */
+    struct page *page;
+    uint64_t target; /* of the round, or of the wait for member_start: entries above it are held */
+    uint64_t upto;   /* the hub's position when the target was fixed; the room has no entry between the two */
+    uint32_t page_at;
+};
+
+/* Positions of a member that has a lease, or comes back to one. */
+struct member_marks {
+    uint64_t resumed_seq;  /* the position it resumed from */
+    uint64_t join_seq;     /* tokens up to it must name the rooms joined since */
+    uint64_t past_floor;   /* pasts up to this end were dropped: a client with a token below it cannot resume */
+    uint64_t directed_seq; /* directives up to it were carried out, and the lease may say so */
+    uint64_t stale_seq;
+    char stale_version; /* 0: none. The client keeps a token of an earlier session until it gets one of this session. If
+                         * it comes back with that very token, it has received nothing yet. So we never send it a token
+                         * that is spelled alike. */
+};
+
+/* Entries held for a member that catches up. */
+struct member_held {
+    uint32_t bytes; /* of the entries held since the round began */
+    uint16_t at;    /* entries before it were sent */
+    uint16_t count, cap;
+    uint16_t kept_count; /* the first so many come from member_keep */
+    struct entry *entries[];
+};
+
 /* A room that was left: the client may not have received all of its entries yet. */
 struct past {
-    struct list of_member;
+    struct past *next; /* of the member */
     struct stretch stretch;
     uint64_t left_us;
     size_t room_len;
@@ -140,6 +168,27 @@ static inline bool membership_takes_part(const struct membership *membership)
     return membership->state == MEMBERSHIP_ACTIVE;
 }
 
+/* The room may have entries that were not sent: it reads up to there. */
+static inline uint64_t membership_target(const struct membership *membership)
+{
+    return membership->round != NULL ? membership->round->target : 0;
+}
+
+static inline bool member_holds(const struct member *member)
+{
+    return member->held != NULL && member->held->at < member->held->count;
+}
+
+static inline uint64_t member_join_seq(const struct member *member)
+{
+    return member->marks != NULL ? member->marks->join_seq : 0;
+}
+
+/* member_owner.c */
+
+/* Its marks, made if there are none. */
+struct member_marks *member_marks(struct member *member);
+
 /* member.c */
 
 void member_set_state(struct member *member, enum member_state state);
@@ -155,12 +204,18 @@ void member_held_drop_room(struct member *member, uint32_t room);
 void member_round_pause(struct member *member, uint64_t seq);
 /* It cannot go on: calls `lost`, once. */
 void member_lose(struct member *member);
+/* Takes it out of the member's list; the caller frees it. */
+void member_past_remove(struct member *member, struct past *past);
 /* Whether entries of it are still to be read: there is a membership with its end. */
 bool member_is_owed(const struct member *member, const struct past *past);
 void membership_set_state(struct membership *membership, enum membership_state state);
 void membership_resolve(struct membership *membership);
 void membership_page_loaded(struct membership *membership);
 void membership_page_drop(struct membership *membership);
+/* Nothing is to be read for it. */
+void membership_round_drop(struct membership *membership);
+/* Its round, made if there is none. */
+struct membership_round *membership_round(struct membership *membership);
 void membership_destroy(struct membership *membership);
 /* member_start was called for it, if the lease records it. */
 void membership_start(struct membership *membership);
@@ -178,9 +233,12 @@ void hub_membership_ended(struct membership *membership);
 void room_member_add(struct room *room, struct membership *membership);
 void room_member_remove(struct room *room, struct membership *membership);
 
+/* Both walk a list whose current node may be removed in the body, and no other. */
 #define memberships_each(name, member) \
-    list_each (name##_node, &(member)->memberships) \
-        for (struct membership *name = container_of(name##_node, struct membership, of_member); name != NULL; \
-             name = NULL)
+    for (struct membership *name = (member)->memberships, *name##_next = NULL; \
+         name != NULL && (name##_next = name->next, true); name = name##_next)
+#define pasts_each(name, member) \
+    for (struct past *name = (member)->pasts, *name##_next = NULL; name != NULL && (name##_next = name->next, true); \
+         name = name##_next)
 
 #endif

@@ -66,43 +66,73 @@ void member_init(struct member *member, struct hub *hub, const struct member_eve
 {
     *member =
         (struct member){.hub = hub, .events = events, .sid = sid.data, .sid_len = (uint8_t)sid.len, .whole = true};
-    list_init(&member->memberships);
-    list_init(&member->pasts);
     list_init(&member->of_hub);
     list_append(&hub->members, &member->of_hub);
 }
 
+struct membership_round *membership_round(struct membership *membership)
+{
+    struct membership_round *round = membership->round;
+    if (round == NULL) {
+        round = membership->round = mem_zero(1, sizeof *round);
+        round->membership = membership;
+        list_init(&round->waiter);
+    }
+    return round;
+}
+
 void membership_page_drop(struct membership *membership)
 {
-    list_remove(&membership->waiter);
-    page_unref(membership->page);
-    membership->page = NULL;
+    struct membership_round *round = membership->round;
+    if (round == NULL)
+        return;
+    list_remove(&round->waiter);
+    page_unref(round->page);
+    round->page = NULL;
+}
+
+void membership_round_drop(struct membership *membership)
+{
+    membership_page_drop(membership);
+    free(membership->round);
+    membership->round = NULL;
 }
 
 void membership_destroy(struct membership *membership)
 {
-    membership_page_drop(membership);
-    list_remove(&membership->of_member);
+    struct membership **at = &membership->member->memberships;
+    membership_round_drop(membership);
+    while (*at != membership)
+        at = &(*at)->next;
+    *at = membership->next;
     room_member_remove(membership->room, membership);
     free(membership);
 }
 
+void member_past_remove(struct member *member, struct past *past)
+{
+    struct past **at = &member->pasts;
+    while (*at != past)
+        at = &(*at)->next;
+    *at = past->next;
+    member->past_count--;
+}
+
 static void past_destroy(struct member *member, struct past *past)
 {
-    list_remove(&past->of_member);
-    member->past_count--;
+    member_past_remove(member, past);
     free(past);
 }
 
 void member_finish(struct member *member)
 {
-    struct list *node;
     if (member == NULL || member->hub == NULL)
         return;
     memberships_each(membership, member) membership_destroy(membership);
-    while ((node = list_take(&member->pasts)) != NULL)
-        past_destroy(member, container_of(node, struct past, of_member));
+    pasts_each(past, member) past_destroy(member, past);
     member_held_drop(member);
+    free(member->marks);
+    member->marks = NULL;
     list_remove(&member->of_hub);
     member->hub = NULL;
 }
@@ -130,8 +160,8 @@ bool member_was_in(const struct member *member, struct span room, uint64_t seq)
             span_equal(membership->room->node.key, room))
             return true;
     }
-    list_each (node, &member->pasts) {
-        const struct past *past = container_of(node, struct past, of_member);
+    pasts_each(past, member)
+    {
         if (holds(&past->stretch, seq) && span_equal(span_of(past->room, past->room_len), room))
             return true;
     }
@@ -151,15 +181,15 @@ bool member_is_owed(const struct member *member, const struct past *past)
 
 static struct membership *membership_create(struct member *member, struct span room, enum start_mode mode)
 {
-    struct membership *membership = mem_zero(1, sizeof *membership);
+    struct membership *membership = mem_zero(1, sizeof *membership), **end = &member->memberships;
     membership->member = member;
     membership->room = hub_room(member->hub, room);
     membership->mode = (uint8_t)mode;
     membership->stretch.end = STRETCH_OPEN;
     membership->missed = true;
-    list_init(&membership->waiter);
-    list_init(&membership->of_member);
-    list_append(&member->memberships, &membership->of_member);
+    while (*end != NULL)
+        end = &(*end)->next;
+    *end = membership;
     room_member_add(membership->room, membership);
     member->entering = true;
     if (member->state == MEMBER_IDLE)
@@ -197,14 +227,14 @@ static void note(struct membership *membership, uint64_t joined_at)
     struct member *member = membership->member;
     membership_set_state(membership, membership_is_found(membership) ? MEMBERSHIP_NOTED : MEMBERSHIP_SEEKING_NOTED);
     membership->stretch.joined_at = joined_at;
-    if (joined_at > member->join_seq)
-        member->join_seq = joined_at;
+    if (joined_at > member_join_seq(member))
+        member_marks(member)->join_seq = joined_at;
 }
 
 static void directed_done(struct member *member, uint64_t seq)
 {
-    if (seq > member->directed_seq)
-        member->directed_seq = seq;
+    if (seq > member_directed_seq(member))
+        member_directed_seq_set(member, seq);
 }
 
 /* The lease says that a directive was carried out when it records all rooms that the directive made it join. */
@@ -240,10 +270,10 @@ void member_note(struct member *member)
 
 static void past_add(struct member *member, struct span room, const struct stretch *stretch)
 {
+    struct past *oldest = member->pasts, **end = &member->pasts;
     if (member->past_count == HUB_PASTS_MAX) {
-        struct past *oldest = container_of(member->pasts.next, struct past, of_member);
-        if (oldest->stretch.end > member->past_floor)
-            member->past_floor = oldest->stretch.end;
+        if (oldest->stretch.end > member_floor(member))
+            member_floor_set(member, oldest->stretch.end);
         past_destroy(member, oldest);
     }
     struct past *past = mem_zero(1, sizeof *past + room.len);
@@ -251,8 +281,9 @@ static void past_add(struct member *member, struct span room, const struct stret
     past->left_us = loop_now_us(member->hub->loop);
     past->room_len = room.len;
     memcpy(past->room, room.data, room.len);
-    list_init(&past->of_member);
-    list_append(&member->pasts, &past->of_member);
+    while (*end != NULL)
+        end = &(*end)->next;
+    *end = past;
     member->past_count++;
 }
 
@@ -260,18 +291,15 @@ void member_pasts_drop(struct member *member, uint64_t before_us)
 {
     if (member->past_count == 0)
         return;
-    list_each (node, &member->pasts) {
-        struct past *past = container_of(node, struct past, of_member);
-        if (past->left_us < before_us && member->state == MEMBER_SETTLED)
-            past_destroy(member, past);
-    }
+    pasts_each(past, member) if (past->left_us < before_us && member->state == MEMBER_SETTLED)
+        past_destroy(member, past);
 }
 
 struct membership *member_rejoin(struct member *member, struct span room, const struct stretch *stretch,
                                  uint64_t position)
 {
-    if (stretch->joined_at > member->join_seq)
-        member->join_seq = stretch->joined_at;
+    if (stretch->joined_at > member_join_seq(member))
+        member_marks(member)->join_seq = stretch->joined_at;
     if (stretch->end != STRETCH_OPEN) {
         past_add(member, room, stretch);
         if (position >= stretch->end)
@@ -280,8 +308,8 @@ struct membership *member_rejoin(struct member *member, struct span room, const 
     struct membership *membership = membership_create(member, room, START_AT);
     membership->stretch = *stretch; /* as the lease has it: tokens must be read alike by it and by us */
     membership->pos = position;
-    member->resumed_seq = member->sent_seq;
-    membership->resumed = position >= member->resumed_seq;
+    member_marks(member)->resumed_seq = member->sent_seq;
+    membership->resumed = position >= member->sent_seq;
     note(membership, stretch->joined_at);
     membership_resolve(membership);
     return membership;
@@ -319,7 +347,7 @@ static void leave(struct member *member, struct span room, uint64_t end)
     membership_destroy(membership);
     /* The member no longer waits for this room's reads, confirmation or start. */
     member_continue(member);
-    if (awaited && !list_empty(&member->memberships))
+    if (awaited && member->memberships != NULL)
         member_rooms_live(member);
 }
 
@@ -350,8 +378,9 @@ uint64_t membership_known(const struct membership *membership)
 void membership_target_fix(struct membership *membership)
 {
     uint64_t position = membership->member->hub->position, end = membership->stretch.end;
-    membership->target = membership_top(membership);
-    membership->upto = position < end ? position : end;
+    struct membership_round *round = membership_round(membership);
+    round->target = membership_top(membership);
+    round->upto = position < end ? position : end;
 }
 
 /* The start is known. From now on pushes to the room are held for it, if the member is catching up. */
@@ -398,7 +427,8 @@ static bool is_behind_lease(const struct membership *membership)
 void membership_resolve(struct membership *membership)
 {
     struct room *room = membership->room;
-    if (membership_is_found(membership) || membership->page != NULL || room->state != ROOM_LIVE)
+    struct membership_round *round = membership->round;
+    if (membership_is_found(membership) || (round != NULL && round->page != NULL) || room->state != ROOM_LIVE)
         return;
     bool nothing = room->last == 0 || (membership->mode == START_AT && membership->pos >= membership_top(membership));
     bool behind = is_behind_lease(membership);
@@ -410,23 +440,24 @@ void membership_resolve(struct membership *membership)
         start_found(membership);
         return;
     }
+    round = membership_round(membership);
     if (membership->mode == START_NEWEST)
-        membership->page = page_get_newest(room, (uint32_t)membership->stretch.start);
+        round->page = page_get_newest(room, (uint32_t)membership->stretch.start);
     else if (membership->mode == START_OLDEST)
-        membership->page = page_get_oldest(room);
+        round->page = page_get_oldest(room);
     else if (behind)
-        membership->page = page_get_now(room, membership->pos);
+        round->page = page_get_now(room, membership->pos);
     else
-        membership->page = page_get(room, membership->pos);
-    if (membership->page->loading)
-        list_append(&membership->page->waiters, &membership->waiter);
+        round->page = page_get(room, membership->pos);
+    if (round->page->loading)
+        list_append(&round->page->waiters, &round->waiter);
     else
         membership_page_loaded(membership);
 }
 
 static void resolve_from_page(struct membership *membership)
 {
-    struct page *page = membership->page;
+    struct page *page = membership->round->page;
     if (membership->mode == START_AT) {
         uint32_t at = page_index(page, membership->pos);
         bool gone = page_shows_loss(page, at, membership->pos, membership->stretch.known);
@@ -461,7 +492,7 @@ void membership_page_loaded(struct membership *membership)
 {
     struct member *member = membership->member;
     bool was_found = membership_is_found(membership);
-    if (membership->page->failed) {
+    if (membership->round->page->failed) {
         membership_page_drop(membership);
         membership_resolve(membership);
     } else if (!was_found) {
@@ -492,9 +523,8 @@ void member_rooms_live(struct member *member)
         /* Another instance has sent the client entries that this instance has not been pushed yet. Targets would be too
          * low, and those pushes would be sent twice. Another confirmation brings the hub's position up to date. */
         if (!member->awaits_position && member->state == MEMBER_WAITING) {
-            struct membership *first = container_of(member->memberships.next, struct membership, of_member);
             member->awaits_position = true;
-            broker_subscribe(member->hub->broker, first->room->node.key);
+            broker_subscribe(member->hub->broker, member->memberships->room->node.key);
         }
         return;
     }
@@ -510,7 +540,8 @@ void member_rooms_live(struct member *member)
 void membership_activate(struct membership *membership)
 {
     membership_set_state(membership, MEMBERSHIP_ACTIVE);
-    membership->late = membership->pos < membership->target && membership->pos < membership->member->sent_seq;
+    membership->late =
+        membership->pos < membership_target(membership) && membership->pos < membership->member->sent_seq;
 }
 
 void membership_start(struct membership *membership)

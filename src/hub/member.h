@@ -24,7 +24,10 @@
 
 struct hub;
 struct member;
+struct member_held;
+struct member_marks;
 struct membership;
+struct past;
 
 /* Where a membership starts in its room's log. */
 enum start_mode {
@@ -75,41 +78,32 @@ struct stretch {
 };
 static const uint64_t STRETCH_OPEN = UINT64_MAX;
 
-/* A socket as rooms see it. Its owner embeds it, because memory for each idle client counts, and reaches no field. */
+/* A socket as rooms see it. Its owner embeds it, because memory for each idle client counts, and reaches no field. What
+ * a settled member without a lease does not need is allocated when it is needed. */
 struct member {
     struct hub *hub;
     const struct member_events *events;
     struct list of_hub;
-    struct list memberships;
-    struct list pasts;    /* the first to be left in front */
-    const char *sid;      /* borrowed for the member's life */
-    uint64_t sent_seq;    /* the position in the client's latest token */
-    uint64_t resumed_seq; /* the position it resumed from */
-    uint64_t join_seq;    /* tokens up to it must name the rooms joined since */
-    uint64_t past_floor;  /* pasts up to this end were dropped: a client with a token below it cannot resume */
-    uint64_t stale_seq;
-    uint64_t directed_seq; /* directives up to it were carried out, and the lease may say so */
-    struct entry **held;
-    uint32_t held_bytes;                    /* of the entries held since the round began */
-    uint16_t held_at, held_count, held_cap; /* entries before held_at were sent */
-    uint16_t past_count;
-    uint16_t kept_count; /* of the held entries, the first so many come from member_keep */
-    uint8_t state;       /* enum member_state */
-    char stale_version; /* 0: none. The client keeps a token of an earlier session until it gets one of this session. If
-                         * it comes back with that very token, it has received nothing yet. So we never send it a token
-                         * that is spelled alike. */
+    struct membership *memberships; /* linked by `next` */
+    struct past *pasts;             /* likewise, the first to be left in front */
+    const char *sid;                /* borrowed for the member's life */
+    uint64_t sent_seq;              /* the position in the client's latest token */
+    struct member_marks *marks;     /* positions that only a lease leads to; NULL: all are 0 */
+    struct member_held *held;       /* entries that wait while it catches up; NULL: none */
+    uint8_t past_count;
+    uint8_t state; /* enum member_state */
     uint8_t sid_len;
     /* No states: each may hold in several states, or lasts for one call. */
-    bool directed; /* it was given a directive that is not carried out yet */
-    bool again;    /* the held entries are incomplete: another round is due */
-    bool whole;
-    bool awaits_position; /* the client's position, from another instance, is ahead of this instance's */
-    bool entering;        /* between member_join and member_joined */
-    bool leaving;         /* it left a room of its lease: nothing is sent until the lease records that */
-    bool lease_stale;     /* a room got its first entry since the lease was written: the lease must be rewritten */
-    bool stale_told;      /* and the owner has asked for that */
-    bool stepping;        /* inside member_continue or member_rewind */
-    bool keeps;           /* unlogged events are held, too, until its first round: see member_keep_begin */
+    bool directed : 1; /* it was given a directive that is not carried out yet */
+    bool again : 1;    /* the held entries are incomplete: another round is due */
+    bool whole : 1;
+    bool awaits_position : 1; /* the client's position, from another instance, is ahead of this instance's */
+    bool entering : 1;        /* between member_join and member_joined */
+    bool leaving : 1;         /* it left a room of its lease: nothing is sent until the lease records that */
+    bool lease_stale : 1;     /* a room got its first entry since the lease was written: the lease must be rewritten */
+    bool stale_told : 1;      /* and the owner has asked for that */
+    bool stepping : 1;        /* inside member_continue or member_rewind */
+    bool keeps : 1;           /* unlogged events are held, too, until its first round: see member_keep_begin */
 };
 
 /* A member in no room yet. `sid` is borrowed until member_finish. */

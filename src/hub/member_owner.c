@@ -1,6 +1,15 @@
 /* member_owner: what the owner of a member asks of it and of its memberships, see member.h. Nothing here moves one. */
 #include "hub/hub_parts.h"
 
+#include "base/mem.h"
+
+struct member_marks *member_marks(struct member *member)
+{
+    if (member->marks == NULL)
+        member->marks = mem_zero(1, sizeof *member->marks);
+    return member->marks;
+}
+
 void member_resume(struct member *member, uint64_t sent_seq)
 {
     member->sent_seq = sent_seq;
@@ -8,8 +17,8 @@ void member_resume(struct member *member, uint64_t sent_seq)
 
 void member_stale_set(struct member *member, const struct token *token)
 {
-    member->stale_seq = token->seq;
-    member->stale_version = token->version;
+    member_marks(member)->stale_seq = token->seq;
+    member_marks(member)->stale_version = token->version;
 }
 
 bool member_take_lease_stale(struct member *member)
@@ -26,22 +35,24 @@ bool member_lease_is_stale(const struct member *member)
 
 uint64_t member_floor(const struct member *member)
 {
-    return member->past_floor;
+    return member->marks != NULL ? member->marks->past_floor : 0;
 }
 
 void member_floor_set(struct member *member, uint64_t floor)
 {
-    member->past_floor = floor;
+    if (floor != member_floor(member))
+        member_marks(member)->past_floor = floor;
 }
 
 uint64_t member_directed_seq(const struct member *member)
 {
-    return member->directed_seq;
+    return member->marks != NULL ? member->marks->directed_seq : 0;
 }
 
 void member_directed_seq_set(struct member *member, uint64_t seq)
 {
-    member->directed_seq = seq;
+    if (seq != member_directed_seq(member))
+        member_marks(member)->directed_seq = seq;
 }
 
 void member_stretches(const struct member *member,
@@ -55,10 +66,7 @@ void member_stretches(const struct member *member,
         stretch.known = membership_known(membership);
         each(arg, membership->room->node.key, &stretch);
     }
-    list_each (node, &member->pasts) {
-        const struct past *past = container_of(node, struct past, of_member);
-        each(arg, span_of(past->room, past->room_len), &past->stretch);
-    }
+    pasts_each(past, member) each(arg, span_of(past->room, past->room_len), &past->stretch);
 }
 
 size_t member_room_count(const struct member *member)
@@ -70,8 +78,7 @@ size_t member_room_count(const struct member *member)
 
 struct membership *member_next(const struct member *member, const struct membership *after)
 {
-    struct list *next = after != NULL ? after->of_member.next : member->memberships.next;
-    return next != &member->memberships ? container_of(next, struct membership, of_member) : NULL;
+    return after != NULL ? after->next : member->memberships;
 }
 
 struct span membership_room(const struct membership *membership)

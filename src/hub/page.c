@@ -80,7 +80,7 @@ static void page_loaded(void *arg, enum broker_result result, const struct broke
     }
     struct list *node;
     while ((node = list_take(&page->waiters)) != NULL)
-        membership_page_loaded(container_of(node, struct membership, waiter));
+        membership_page_loaded(container_of(node, struct membership_round, waiter)->membership);
     page_unref(page);
 }
 

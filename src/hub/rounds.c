@@ -30,37 +30,42 @@
 #include "hub/hub_parts.h"
 #include "hub/page.h"
 
+enum { HELD_CAP_MIN = 8 };
+
 void member_held_drop(struct member *member)
 {
-    for (size_t i = member->held_at; i < member->held_count; i++)
-        entry_unref(member->held[i]);
-    free(member->held);
+    struct member_held *held = member->held;
+    for (size_t i = held != NULL ? held->at : 0; held != NULL && i < held->count; i++)
+        entry_unref(held->entries[i]);
+    free(held);
     member->held = NULL;
-    member->held_at = member->held_count = member->held_cap = member->kept_count = 0;
-    member->held_bytes = 0;
 }
 
 void member_held_drop_room(struct member *member, uint32_t room)
 {
-    uint16_t kept = member->held_at, events = member->kept_count;
-    for (uint16_t i = member->held_at; i < member->held_count; i++) {
-        if (member->held[i]->room != room) {
-            member->held[kept++] = member->held[i];
+    struct member_held *held = member->held;
+    if (held == NULL)
+        return;
+    uint16_t kept = held->at, events = held->kept_count;
+    for (uint16_t i = held->at; i < held->count; i++) {
+        if (held->entries[i]->room != room) {
+            held->entries[kept++] = held->entries[i];
             continue;
         }
-        member->kept_count = (uint16_t)(member->kept_count - (i < events));
-        entry_unref(member->held[i]);
+        held->kept_count = (uint16_t)(held->kept_count - (i < events));
+        entry_unref(held->entries[i]);
     }
-    member->held_count = kept;
+    held->count = kept;
 }
 
 /* Drops the held entries, which are incomplete. Another round reads them again; it begins at once, because this round's
  * targets lie below them. Unlogged entries are gone; the session layer sends presence lists anew. */
 static void held_spoil(struct member *member)
 {
+    const struct member_held *held = member->held;
     bool unlogged = false;
-    for (size_t i = member->held_at; i < member->held_count; i++)
-        unlogged |= member->held[i]->seq == 0;
+    for (size_t i = held != NULL ? held->at : 0; held != NULL && i < held->count; i++)
+        unlogged |= held->entries[i]->seq == 0;
     memberships_each(membership, member) membership->missed |= unlogged;
     member_held_drop(member);
     member->again = true;
@@ -83,8 +88,9 @@ static void leave_settled(struct member *member)
 /* Fixes the targets: entries above them will be pushed, and are held from now on. */
 void member_round_begin(struct member *member)
 {
-    bool is_first = member->held_at == 0 && member->held_count == member->kept_count;
-    if (!is_first || member->kept_count == 0) /* the kept events wait for the first round */
+    const struct member_held *held = member->held;
+    bool only_kept = held != NULL && held->at == 0 && held->count == held->kept_count;
+    if (!only_kept || held->kept_count == 0) /* the kept events wait for the first round */
         member_held_drop(member);
     member->again = false;
     memberships_each(membership, member)
@@ -95,7 +101,7 @@ void member_round_begin(struct member *member)
         if (membership->state == MEMBERSHIP_STARTING)
             membership_activate(membership);
         else if (membership_takes_part(membership))
-            membership->late = membership->pos < membership->target && membership->pos < member->sent_seq;
+            membership->late = membership->pos < membership_target(membership) && membership->pos < member->sent_seq;
     }
     if (member->state != MEMBER_CATCHING)
         member_set_state(member, MEMBER_CATCHING);
@@ -128,8 +134,9 @@ void member_hole(struct membership *membership, uint64_t after)
     if (!membership_is_found(membership) || membership->stretch.end != STRETCH_OPEN)
         return;
     uint64_t before = after > membership->stretch.start ? after : membership->stretch.start;
-    if (membership->resumed && before < member->resumed_seq)
-        before = member->resumed_seq; /* this instance missed the push, but the one that it resumed from did not */
+    if (membership->resumed && before < member->marks->resumed_seq)
+        before =
+            member->marks->resumed_seq; /* this instance missed the push, but the one that it resumed from did not */
     if (member->state == MEMBER_SETTLED) {
         uint64_t known = membership->stretch.known;
         leave_settled(member);
@@ -157,14 +164,13 @@ static uint64_t position_by(const struct token *token, struct span room, const s
 /* Entries of rooms that were left meanwhile were dropped as well: the member is owed them again. */
 static void rewind_pasts(struct member *member, const struct token *token)
 {
-    list_each (node, &member->pasts) {
-        struct past *past = container_of(node, struct past, of_member);
+    pasts_each(past, member)
+    {
         struct span room = span_of(past->room, past->room_len);
         uint64_t position = position_by(token, room, &past->stretch);
         if (position >= past->stretch.end || member_is_owed(member, past))
             continue;
-        list_remove(&past->of_member);
-        member->past_count--;
+        member_past_remove(member, past);
         struct membership *owed = member_rejoin(member, room, &past->stretch, position);
         membership_start(owed);
         free(past);
@@ -216,7 +222,7 @@ static bool token_add_rooms(struct member *member, bool replayed, struct token *
 {
     memberships_each(membership, member)
     {
-        bool behind = replayed && membership->late && membership->pos < membership->target;
+        bool behind = replayed && membership->late && membership->pos < membership_target(membership);
         uint64_t position = behind ? membership->pos : token->seq;
         if (position < membership->stretch.start)
             position = membership->stretch.start;
@@ -224,8 +230,8 @@ static bool token_add_rooms(struct member *member, bool replayed, struct token *
             !name_stretch(token, membership->room->node.key, &membership->stretch, position))
             return false;
     }
-    list_each (node, &member->pasts) {
-        const struct past *past = container_of(node, struct past, of_member);
+    pasts_each(past, member)
+    {
         uint64_t position = past->stretch.end < token->seq ? past->stretch.end : token->seq;
         if (token->seq <= past->stretch.joined_at && position > past->stretch.start && !member_is_owed(member, past) &&
             !token_add_late(token, token_key(span_of(past->room, past->room_len), past->stretch.since), position))
@@ -237,9 +243,10 @@ static bool token_add_rooms(struct member *member, bool replayed, struct token *
 /* The client keeps a token of an earlier session: ours is spelled in another way. */
 static bool token_respell(const struct member *member, struct token *token)
 {
-    if (member->stale_version == 0 || token->seq != member->stale_seq)
+    const struct member_marks *marks = member->marks;
+    if (marks == NULL || marks->stale_version == 0 || token->seq != marks->stale_seq)
         return false;
-    token->version = member->stale_version == '1' ? '2' : '1';
+    token->version = marks->stale_version == '1' ? '2' : '1';
     return true;
 }
 
@@ -248,7 +255,7 @@ bool member_token(struct member *member, struct token *token)
     assert(member_is_settled(member));
     hub_token(member->hub, hub_position(member->hub), token);
     token_respell(member, token);
-    return token->seq > member->join_seq || token_add_rooms(member, false, token);
+    return token->seq > member_join_seq(member) || token_add_rooms(member, false, token);
 }
 
 void member_lose(struct member *member)
@@ -276,13 +283,13 @@ static void advance(struct member *member, uint64_t seq)
 
 void member_round_pause(struct member *member, uint64_t seq)
 {
-    if (member->held_at == member->held_count)
+    if (!member_holds(member))
         leave_settled(member); /* else the positions are those of the round that is just ending */
     advance(member, seq);
     memberships_each(membership, member)
     {
-        if (membership_takes_part(membership))
-            membership->target = membership->upto = membership->pos;
+        if (membership_takes_part(membership) && membership->round != NULL)
+            membership->round->target = membership->round->upto = membership->pos;
     }
     member_set_state(member, MEMBER_CATCHING);
 }
@@ -290,7 +297,7 @@ void member_round_pause(struct member *member, uint64_t seq)
 /* Gives it to the owner, unless it was carried out before: by another instance, or before the queue was dropped. */
 static void direct(struct member *member, struct entry *entry, bool is_new)
 {
-    if (member->events->directed == NULL || (!is_new && entry->seq != 0 && entry->seq <= member->directed_seq))
+    if (member->events->directed == NULL || (!is_new && entry->seq != 0 && entry->seq <= member_directed_seq(member)))
         return;
     member->directed = true;
     if (member->state == MEMBER_SETTLED)
@@ -314,7 +321,7 @@ static void deliver(struct member *member, struct entry *entry, bool is_new)
     if (shared)
         member->sent_seq = entry->token_seq;
     hub_token(member->hub, member->sent_seq, &token);
-    if (replayed || (token.seq <= member->join_seq && token.seq != 0)) {
+    if (replayed || (token.seq <= member_join_seq(member) && token.seq != 0)) {
         if (!token_add_rooms(member, replayed, &token)) {
             member_lose(member);
             return;
@@ -328,18 +335,23 @@ static void deliver(struct member *member, struct entry *entry, bool is_new)
 
 static void hold(struct member *member, struct entry *entry)
 {
+    struct member_held *held = member->held;
     if (member->again)
         return;
-    if (member->held_count == HUB_HELD_MAX || member->held_bytes >= HUB_HELD_BYTES_MAX) {
+    if (held != NULL && (held->count == HUB_HELD_MAX || held->bytes >= HUB_HELD_BYTES_MAX)) {
         held_spoil(member);
         return;
     }
-    if (member->held_count == member->held_cap) {
-        member->held_cap = member->held_cap != 0 ? (uint16_t)(member->held_cap * 2) : 8;
-        member->held = mem_resize(member->held, member->held_cap * sizeof(struct entry *));
+    if (held == NULL || held->count == held->cap) {
+        uint16_t cap = held != NULL ? (uint16_t)(held->cap * 2) : HELD_CAP_MIN;
+        bool is_new = held == NULL;
+        held = member->held = mem_resize(held, sizeof *held + cap * sizeof(struct entry *));
+        if (is_new)
+            *held = (struct member_held){.count = 0};
+        held->cap = cap;
     }
-    member->held[member->held_count++] = entry_ref(entry);
-    member->held_bytes += (uint32_t)(sizeof *entry + entry->audience_len + entry->body_len);
+    held->entries[held->count++] = entry_ref(entry);
+    held->bytes += (uint32_t)(sizeof *entry + entry->audience_len + entry->body_len);
 }
 
 bool membership_takes(const struct membership *membership)
@@ -354,7 +366,8 @@ bool membership_takes(const struct membership *membership)
 static void keep(struct member *member, struct entry *entry)
 {
     hold(member, entry);
-    member->kept_count = member->held_count;
+    if (member->held != NULL)
+        member->held->kept_count = member->held->count;
 }
 
 void member_keep_begin(struct member *member)
@@ -365,7 +378,7 @@ void member_keep_begin(struct member *member)
 void member_keep(struct member *member, const struct broker_entry *event, uint64_t after)
 {
     struct membership *membership = member_find(member, event->room);
-    if (membership == NULL || member->held_count == HUB_HELD_MAX)
+    if (membership == NULL || (member->held != NULL && member->held->count == HUB_HELD_MAX))
         return;
     struct entry *entry = entry_create(event);
     entry->token_seq = after;
@@ -401,38 +414,41 @@ void member_tell(struct member *member, struct entry *entry)
  * `*gone` if the page shows a loss. */
 static struct entry *next_entry(struct membership *membership, bool *waits, bool *gone)
 {
-    while (membership_takes_part(membership) && membership->pos < membership->target) {
-        if (membership->page == NULL) {
-            membership->page = page_get(membership->room, membership->pos);
-            membership->page_at = UINT32_MAX;
-            if (membership->page->loading)
-                list_append(&membership->page->waiters, &membership->waiter);
+    struct membership_round *round = membership->round;
+    if (round == NULL)
+        return NULL;
+    while (membership_takes_part(membership) && membership->pos < round->target) {
+        if (round->page == NULL) {
+            round->page = page_get(membership->room, membership->pos);
+            round->page_at = UINT32_MAX;
+            if (round->page->loading)
+                list_append(&round->page->waiters, &round->waiter);
         }
-        struct page *page = membership->page;
+        struct page *page = round->page;
         if (page->loading) {
             *waits = true;
             return NULL;
         }
-        if (membership->page_at == UINT32_MAX)
-            membership->page_at = page_index(page, membership->pos);
-        if (membership->page_at < page->count) {
-            struct entry *entry = page->entries[membership->page_at];
-            *gone |= page_shows_loss(page, membership->page_at, membership->pos, membership->stretch.known);
-            if (entry->seq <= membership->target)
+        if (round->page_at == UINT32_MAX)
+            round->page_at = page_index(page, membership->pos);
+        if (round->page_at < page->count) {
+            struct entry *entry = page->entries[round->page_at];
+            *gone |= page_shows_loss(page, round->page_at, membership->pos, membership->stretch.known);
+            if (entry->seq <= round->target)
                 return entry;
-            membership->pos = membership->target;
+            membership->pos = round->target;
             membership_page_drop(membership);
             break;
         }
         /* The page has no entry above our position, though the room has. It was read for another member, or before the
          * entry arrived, or the entry is gone. */
-        *gone |= page_shows_loss(page, membership->page_at, membership->pos, membership->stretch.known);
+        *gone |= page_shows_loss(page, round->page_at, membership->pos, membership->stretch.known);
         membership_page_drop(membership);
         if (*gone)
             return NULL;
     }
-    if (membership_takes_part(membership) && membership->pos < membership->upto)
-        membership->pos = membership->upto;
+    if (membership_takes_part(membership) && membership->pos < round->upto)
+        membership->pos = round->upto;
     return NULL;
 }
 
@@ -454,7 +470,7 @@ static struct membership *lowest(struct member *member, struct entry **entry, bo
 /* Sends the first held entry. */
 static void held_send(struct member *member)
 {
-    struct entry *entry = member->held[member->held_at++];
+    struct entry *entry = member->held->entries[member->held->at++];
     advance(member, entry->seq);
     deliver(member, entry, false);
     entry_unref(entry);
@@ -462,14 +478,15 @@ static void held_send(struct member *member)
 
 static bool held_is_next(const struct member *member, const struct entry *read)
 {
-    if (member->again || member->held_at == member->held_count)
+    const struct member_held *held = member->held;
+    if (member->again || !member_holds(member))
         return false;
-    if (member->held_at < member->kept_count)
-        return member->held[member->held_at]->token_seq < read->seq;
+    if (held->at < held->kept_count)
+        return held->entries[held->at]->token_seq < read->seq;
     /* An unlogged entry keeps its place before the next logged one. */
-    for (uint16_t i = member->held_at; i < member->held_count; i++)
-        if (member->held[i]->seq != 0)
-            return member->held[i]->seq < read->seq;
+    for (uint16_t i = held->at; i < held->count; i++)
+        if (held->entries[i]->seq != 0)
+            return held->entries[i]->seq < read->seq;
     return false;
 }
 
@@ -480,7 +497,7 @@ static void round_end(struct member *member)
     {
         if (!membership_takes_part(membership))
             continue; /* it looks for its start */
-        membership_page_drop(membership);
+        membership_round_drop(membership);
         if (membership->stretch.end != STRETCH_OPEN)
             hub_membership_ended(membership);
     }
@@ -489,7 +506,7 @@ static void round_end(struct member *member)
     member_set_state(member, MEMBER_SETTLED);
     /* If the client is too slow even for these, member_rewind begins another round and drops them. A directive among
      * them stops here, and the others wait. */
-    while (member->state == MEMBER_SETTLED && member->held_at < member->held_count)
+    while (member->state == MEMBER_SETTLED && member_holds(member))
         held_send(member);
     if (member->directed)
         return;
@@ -549,7 +566,7 @@ void member_continue(struct member *member)
             continue;
         }
         advance(member, entry->seq);
-        from->page_at++;
+        from->round->page_at++;
         if (entry->seq > from->stretch.known)
             from->stretch.known = entry->seq;
         member->hub->counters.replayed++;

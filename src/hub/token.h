@@ -4,7 +4,7 @@
  *     1<epoch>.<seq>[.<key>.<position>]...  but of these stretches of rooms only the entries up to that position
  *
  * Numbers are in base 36. The first character is the version; 1 and 2 mean the same, so that a position has two
- * spellings (see member.stale_version). The second form serves a room whose log is being replayed on joining, or
+ * spellings (see member_marks.stale_version). The second form serves a room whose log is being replayed on joining, or
  * repaired: it is behind the socket's other rooms, and one number cannot express both positions. */
 #ifndef SENNIT_HUB_TOKEN_H
 #define SENNIT_HUB_TOKEN_H

@@ -167,7 +167,7 @@ void conn_established(struct conn *conn)
     timer_stop(conn->net->loop, &conn->stall);
     set_state(conn, CONN_OPEN);
     conn_update_want(conn);
-    if (conn->queue_count > 0)
+    if (conn_has_output(conn))
         conn_touch(conn);
     if (conn->events->opened != NULL)
         conn->events->opened(conn);

@@ -75,27 +75,32 @@ struct conn_slot {
     struct frame_tag tag;
 };
 
+/* What waits to be written: a ring of frames, and a source behind them. */
+struct conn_queue {
+    struct conn_stream *stream; /* NULL: none */
+    uint32_t at, count, cap;
+    uint32_t head_written; /* bytes of the first frame that have been written */
+    uint32_t bytes;        /* of the frames, without those */
+    struct conn_slot slots[];
+};
+
 struct conn {
     struct net *net;
     const struct conn_events *events;
     const struct conn_limits *limits; /* shared by many, owned by the caller, outlives the connection */
     struct io io;
-    struct list turn;        /* in the turn's flush list or, once it is closed, in its reap list */
-    struct conn_slot *queue; /* ring of waiting frames */
-    uint32_t queue_at, queue_count, queue_cap;
-    uint32_t head_written;      /* bytes of the first frame that have been written */
-    uint32_t queue_bytes;       /* waiting, without those */
-    uint32_t linger_ms;         /* from the end of our half to the end of the stream */
-    struct conn_stream *stream; /* a source that goes out behind the queue; NULL: none */
-    struct buf *input;          /* bytes that `received` did not consume; NULL: none */
-    struct timer stall;         /* also the timer of connecting and of lingering */
-    uint8_t state;              /* enum conn_state */
-    uint8_t reason;             /* enum close_reason, the first one given */
-    bool read_paused, read_ended, blocked, shut, awaited;
-    bool ending, lost; /* what the owner was told by `ending` */
-    bool resuming;     /* the turn's flush will hand out kept input again */
+    struct list turn;         /* in the turn's flush list or, once it is closed, in its reap list */
+    struct conn_queue *queue; /* NULL: nothing waits */
+    struct buf *input;        /* bytes that `received` did not consume; NULL: none */
+    struct timer stall;       /* also the timer of connecting and of lingering */
+    struct tls *tls;          /* NULL: plain */
     struct addr_ip peer;
-    struct tls *tls; /* NULL: plain */
+    uint32_t linger_ms; /* from the end of our half to the end of the stream */
+    uint8_t state;      /* enum conn_state */
+    uint8_t reason;     /* enum close_reason, the first one given */
+    bool read_paused : 1, read_ended : 1, blocked : 1, shut : 1, awaited : 1;
+    bool ending : 1, lost : 1; /* what the owner was told by `ending` */
+    bool resuming : 1;         /* the turn's flush will hand out kept input again */
 };
 
 void conn_init(struct conn *conn, struct net *net, const struct conn_events *events, const struct conn_limits *limits);
@@ -121,12 +126,12 @@ void conn_send_tagged(struct conn *conn, struct frame *frame, struct frame_tag t
 void conn_send_source(struct conn *conn, struct conn_source *source, uint64_t offset, uint64_t end);
 static inline bool conn_sends_source(const struct conn *conn)
 {
-    return conn->stream != NULL;
+    return conn->queue != NULL && conn->queue->stream != NULL;
 }
 /* Bytes that wait in the queue. */
 static inline size_t conn_queued(const struct conn *conn)
 {
-    return conn->queue_bytes;
+    return conn->queue != NULL ? conn->queue->bytes : 0;
 }
 /* The peer reads more slowly than we write: what waits cannot be written yet. */
 static inline bool conn_is_blocked(const struct conn *conn)

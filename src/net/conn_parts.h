@@ -44,7 +44,11 @@ void conn_queue_drop(struct conn *conn);
 /* Whether bytes wait to be written. */
 static inline bool conn_has_output(const struct conn *conn)
 {
-    return conn->queue_count > 0 || conn->stream != NULL;
+    return conn->queue != NULL;
+}
+static inline bool conn_has_frames(const struct conn *conn)
+{
+    return conn->queue != NULL && conn->queue->count > 0;
 }
 /* The first waiting frames, CONN_GATHER_MAX at most, without bytes that have been written. */
 int conn_queue_gather(const struct conn *conn, struct iovec parts[CONN_GATHER_MAX]);

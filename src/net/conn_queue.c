@@ -12,56 +12,75 @@ enum {
     FRAME_BYTES = 48                    /* the others by what the least one takes, too */
 };
 
-static struct conn_slot *slot_at(const struct conn *conn, uint32_t index)
+static struct conn_slot *slot_at(struct conn_queue *queue, uint32_t index)
 {
-    return &conn->queue[(conn->queue_at + index) & (conn->queue_cap - 1)];
+    return &queue->slots[(queue->at + index) & (queue->cap - 1)];
 }
 
-static void queue_grow(struct conn *conn)
+/* The queue, made or made larger so that one more frame has a place. */
+static struct conn_queue *queue_grow(struct conn *conn)
 {
-    uint32_t cap = conn->queue_cap != 0 ? conn->queue_cap * 2 : QUEUE_CAP_MIN;
-    struct conn_slot *queue = mem_zero(cap, sizeof *queue);
-    for (uint32_t i = 0; i < conn->queue_count; i++)
-        queue[i] = *slot_at(conn, i);
+    struct conn_queue *old = conn->queue;
+    uint32_t cap = old != NULL ? old->cap * 2 : QUEUE_CAP_MIN;
+    struct conn_queue *queue = mem_zero(1, sizeof *queue + cap * sizeof queue->slots[0]);
+    if (old != NULL)
+        *queue = *old;
+    for (uint32_t i = 0; i < queue->count; i++)
+        queue->slots[i] = *slot_at(old, i);
+    queue->cap = cap;
+    queue->at = 0;
+    free(old);
+    return conn->queue = queue;
+}
+
+/* An idle connection holds no buffer. */
+static void free_if_empty(struct conn *conn)
+{
+    if (conn->queue->count > 0 || conn->queue->stream != NULL)
+        return;
     free(conn->queue);
-    conn->queue = queue;
-    conn->queue_cap = cap;
-    conn->queue_at = 0;
+    conn->queue = NULL;
 }
 
 static void stream_end(struct conn *conn)
 {
-    if (conn->stream == NULL)
+    struct conn_stream *stream = conn->queue->stream;
+    if (stream == NULL)
         return;
-    conn->stream->source->released(conn->stream->source);
-    free(conn->stream);
-    conn->stream = NULL;
+    stream->source->released(stream->source);
+    free(stream);
+    conn->queue->stream = NULL;
 }
 
 void conn_queue_drop(struct conn *conn)
 {
+    struct conn_queue *queue = conn->queue;
+    if (queue == NULL)
+        return;
     stream_end(conn);
-    for (uint32_t i = 0; i < conn->queue_count; i++)
-        frame_unref(slot_at(conn, i)->frame);
-    free(conn->queue);
+    for (uint32_t i = 0; i < queue->count; i++)
+        frame_unref(slot_at(queue, i)->frame);
+    free(queue);
     conn->queue = NULL;
-    conn->queue_at = conn->queue_count = conn->queue_cap = 0;
-    conn->queue_bytes = conn->head_written = 0;
 }
 
 void conn_queue_filter(struct conn *conn, conn_keep_fn *keep, void *arg)
 {
+    struct conn_queue *queue = conn->queue;
     uint32_t kept = 0;
-    for (uint32_t i = 0; i < conn->queue_count; i++) {
-        struct conn_slot slot = *slot_at(conn, i);
-        if (keep(arg, &slot.tag) || (i == 0 && conn->head_written > 0)) {
-            *slot_at(conn, kept++) = slot;
+    if (queue == NULL)
+        return;
+    for (uint32_t i = 0; i < queue->count; i++) {
+        struct conn_slot slot = *slot_at(queue, i);
+        if (keep(arg, &slot.tag) || (i == 0 && queue->head_written > 0)) {
+            *slot_at(queue, kept++) = slot;
         } else {
-            conn->queue_bytes -= slot.frame->len;
+            queue->bytes -= slot.frame->len;
             frame_unref(slot.frame);
         }
     }
-    conn->queue_count = kept;
+    queue->count = kept;
+    free_if_empty(conn);
 }
 
 void conn_touch(struct conn *conn)
@@ -75,8 +94,9 @@ void conn_touch(struct conn *conn)
 /* The memory that waiting frames take: a frame of two bytes takes more than two. */
 static uint64_t weight_of(const struct conn *conn)
 {
-    uint64_t count = conn->queue_count > FRAMES_FREE ? conn->queue_count - FRAMES_FREE : 0;
-    return conn->queue_bytes + count * FRAME_BYTES;
+    const struct conn_queue *queue = conn->queue;
+    uint64_t count = queue != NULL && queue->count > FRAMES_FREE ? queue->count - FRAMES_FREE : 0;
+    return conn_queued(conn) + count * FRAME_BYTES;
 }
 
 /* Too much waits for all, and more for this one than for most, who does not read it. */
@@ -90,7 +110,7 @@ void conn_send_tagged(struct conn *conn, struct frame *frame, struct frame_tag t
 {
     if ((conn->state != CONN_OPEN && conn->state != CONN_CONNECTING) || frame->len == 0)
         return;
-    assert(conn->stream == NULL);
+    assert(!conn_sends_source(conn));
     if (weight_of(conn) + frame->len > conn->limits->queue_bytes_max) {
         conn_close(conn, CLOSE_SLOW_CONSUMER);
         return;
@@ -99,10 +119,11 @@ void conn_send_tagged(struct conn *conn, struct frame *frame, struct frame_tag t
         conn_close(conn, CLOSE_OUTPUT_FULL);
         return;
     }
-    if (conn->queue_count == conn->queue_cap)
-        queue_grow(conn);
-    *slot_at(conn, conn->queue_count++) = (struct conn_slot){frame_ref(frame), tag};
-    conn->queue_bytes += frame->len;
+    struct conn_queue *queue = conn->queue;
+    if (queue == NULL || queue->count == queue->cap)
+        queue = queue_grow(conn);
+    *slot_at(queue, queue->count++) = (struct conn_slot){frame_ref(frame), tag};
+    queue->bytes += frame->len;
     if (conn->state == CONN_OPEN && !conn->blocked)
         conn_touch(conn);
 }
@@ -121,49 +142,49 @@ void conn_send(struct conn *conn, struct span bytes)
 
 void conn_send_source(struct conn *conn, struct conn_source *source, uint64_t offset, uint64_t end)
 {
-    assert(conn->tls == NULL && conn->stream == NULL && offset <= end);
+    assert(conn->tls == NULL && !conn_sends_source(conn) && offset <= end);
     if (conn->state != CONN_OPEN || offset == end) {
         source->released(source);
         return;
     }
     if (end - offset > CONN_UNSENT_BYTES_MAX)
         io_unsent_max(&conn->io, CONN_UNSENT_BYTES_MAX);
-    conn->stream = mem_alloc(sizeof *conn->stream);
-    *conn->stream = (struct conn_stream){source, offset, end};
+    struct conn_stream *stream = mem_alloc(sizeof *stream);
+    *stream = (struct conn_stream){source, offset, end};
+    if (conn->queue == NULL)
+        queue_grow(conn);
+    conn->queue->stream = stream;
     if (!conn->blocked)
         conn_touch(conn);
 }
 
 void conn_queue_advance(struct conn *conn, size_t written)
 {
-    conn->queue_bytes -= (uint32_t)written;
+    struct conn_queue *queue = conn->queue;
+    queue->bytes -= (uint32_t)written;
     while (written > 0) {
-        struct frame *head = slot_at(conn, 0)->frame;
-        size_t left = head->len - conn->head_written;
+        struct frame *head = slot_at(queue, 0)->frame;
+        size_t left = head->len - queue->head_written;
         if (written < left) {
-            conn->head_written += (uint32_t)written;
+            queue->head_written += (uint32_t)written;
             return;
         }
         written -= left;
-        conn->head_written = 0;
-        conn->queue_at = (conn->queue_at + 1) & (conn->queue_cap - 1);
-        conn->queue_count--;
+        queue->head_written = 0;
+        queue->at = (queue->at + 1) & (queue->cap - 1);
+        queue->count--;
         frame_unref(head);
     }
-    if (conn->queue_count == 0) {
-        /* An idle connection holds no buffer. */
-        free(conn->queue);
-        conn->queue = NULL;
-        conn->queue_cap = conn->queue_at = 0;
-    }
+    free_if_empty(conn);
 }
 
 int conn_queue_gather(const struct conn *conn, struct iovec parts[CONN_GATHER_MAX])
 {
+    struct conn_queue *queue = conn->queue;
     int count = 0;
-    for (uint32_t i = 0; i < conn->queue_count && count < CONN_GATHER_MAX; i++) {
-        struct frame *frame = slot_at(conn, i)->frame;
-        uint32_t skip = i == 0 ? conn->head_written : 0;
+    for (uint32_t i = 0; queue != NULL && i < queue->count && count < CONN_GATHER_MAX; i++) {
+        struct frame *frame = slot_at(queue, i)->frame;
+        uint32_t skip = i == 0 ? queue->head_written : 0;
         parts[count++] = (struct iovec){frame->data + skip, frame->len - skip};
     }
     return count;
@@ -172,13 +193,14 @@ int conn_queue_gather(const struct conn *conn, struct iovec parts[CONN_GATHER_MA
 /* The next bytes of the source; false when it does not have them. */
 static bool stream_piece(struct conn *conn, struct iovec *part)
 {
-    struct conn_stream *stream = conn->stream;
+    struct conn_stream *stream = conn->queue->stream;
     uint64_t left = stream->end - stream->at;
     size_t size = left < NET_PIECE_BYTES ? (size_t)left : NET_PIECE_BYTES;
     ssize_t got = stream->source->read(stream->source, stream->at, conn->net->piece, size);
     if (got <= 0) {
         conn->reason = CLOSE_BODY_CUT; /* also when another one was given: the peer lacks something */
         stream_end(conn);
+        free_if_empty(conn);
         return false;
     }
     *part = (struct iovec){conn->net->piece, (size_t)got};
@@ -190,20 +212,23 @@ static ssize_t write_once(struct conn *conn)
 {
     struct iovec parts[CONN_GATHER_MAX + 1];
     int count = conn_queue_gather(conn, parts), frames = count;
-    if (conn->stream != NULL && (uint32_t)count == conn->queue_count && !stream_piece(conn, &parts[count++]))
+    struct conn_stream *stream = conn->queue->stream;
+    if (stream != NULL && (uint32_t)count == conn->queue->count && !stream_piece(conn, &parts[count++]))
         return IO_ERROR;
     ssize_t written = io_writev(&conn->io, parts, count);
     if (written < 0)
         return written;
     conn->net->writes++;
     conn->net->bytes_out += (uint64_t)written;
-    size_t of_frames = frames == count ? (size_t)written : conn->queue_bytes;
+    size_t of_frames = frames == count ? (size_t)written : conn->queue->bytes;
     if (of_frames > (size_t)written)
         of_frames = (size_t)written;
     if (of_frames > 0)
         conn_queue_advance(conn, of_frames);
-    if (conn->stream != NULL && (conn->stream->at += (size_t)written - of_frames) == conn->stream->end)
+    if (stream != NULL && (stream->at += (size_t)written - of_frames) == stream->end) {
         stream_end(conn);
+        free_if_empty(conn);
+    }
     return written;
 }
 
@@ -213,7 +238,7 @@ ssize_t conn_queue_write(struct conn *conn)
     if (conn->tls != NULL)
         return conn_tls_write(conn);
     while (conn_has_output(conn) &&
-           total < (conn->stream != NULL ? (ssize_t)STREAM_FLUSH_BYTES_MAX : (ssize_t)CONN_FLUSH_BYTES_MAX)) {
+           total < (conn_sends_source(conn) ? (ssize_t)STREAM_FLUSH_BYTES_MAX : (ssize_t)CONN_FLUSH_BYTES_MAX)) {
         ssize_t written = write_once(conn);
         if (written == IO_AGAIN || written == IO_ERROR)
             return written == IO_ERROR ? IO_ERROR : total;

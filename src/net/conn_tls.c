@@ -136,7 +136,7 @@ static bool fill_out(struct conn *conn)
     tls->sealed = 0;
     if (!tls->established)
         return true;
-    if (conn->queue_count > 0)
+    if (conn_has_frames(conn))
         return seal(conn);
     if (conn->state == CONN_DRAINING)
         tls_goodbye(tls);
@@ -172,7 +172,7 @@ void conn_tls_last_words(struct conn *conn)
     if (!tls->begun || !io_is_open(&conn->io) || conn_tls_write(conn) == IO_ERROR)
         return;
     /* Half a record would swallow a goodbye. */
-    if (conn->queue_count == 0 && tls->out.len == 0) {
+    if (!conn_has_frames(conn) && tls->out.len == 0) {
         tls_goodbye(tls);
         conn_tls_write(conn);
     }

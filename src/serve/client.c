@@ -63,6 +63,7 @@ static void client_end(struct client *client, enum close_reason reason)
     log_closed(client, reason);
     websocket_closed(&client->websocket, reason);
     crowd_leave(&client_server(client)->crowd, &client->crowd);
+    free(client->speaking);
     free(client);
 }
 
@@ -132,7 +133,7 @@ static void address_decide(struct client *client, const struct http1_head *head)
     struct addr_ip *peer = &client->http.conn.peer;
     if (config->trusted_hops == 0)
         return;
-    *peer = client->proxy;
+    *peer = client->speaking->proxy;
     if (head == NULL || forwarded_find(head, config->trusted_hops, peer))
         return;
     struct span value = http1_field_get(head, SPAN_LIT("X-Forwarded-For"));
@@ -176,7 +177,7 @@ static void on_refused(struct http *http, enum http_fault fault, int status)
 static void on_body(struct http *http, struct span bytes, bool last)
 {
     struct client *client = client_of(http);
-    if (client->api != NULL)
+    if (client->speaking->api != NULL)
         api_body(client, bytes);
     else
         engine_body(client, bytes);
@@ -256,6 +257,8 @@ static bool shake_hands(struct client *client, const struct http1_head *head, co
         return false;
     }
     http_upgrade_websocket(&client->http, head, subprotocol, buf_span(&fields), &session_events);
+    free(client->speaking);
+    client->speaking = NULL;
     buf_finish(&fields);
     crowd_upgraded(&server->crowd, &client->crowd);
     return true;
@@ -314,10 +317,11 @@ void client_accept(struct server *server, struct io *io, const struct addr *peer
 {
     const struct serve_limits *bounds = &server->config.bounds;
     struct client *client = mem_zero(1, sizeof *client);
-    client->by_api_port = by_api_port;
+    client->speaking = mem_zero(1, sizeof *client->speaking);
+    client->speaking->by_api_port = by_api_port;
     crowd_enter(&server->crowd, &client->crowd, peer);
     bool spare = client->crowd.place == CROWD_SPARE;
-    addr_ip_of(peer, &client->proxy);
+    addr_ip_of(peer, &client->speaking->proxy);
     http_accept(&server->http, &client->http, io, peer,
                 (uint32_t)(spare ? bounds->crowded_head_timeout : bounds->head_timeout));
 }

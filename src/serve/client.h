@@ -10,14 +10,19 @@
 struct api_request;
 struct engine_request;
 
+/* What it has as long as it speaks HTTP. */
+struct client_speaking {
+    struct api_request *api;       /* the request to the HTTP API that is under way (api.h), or NULL */
+    struct engine_request *engine; /* the request to a polling session that is under way (engine.h), or NULL */
+    struct addr_ip proxy; /* the address that it is connected from; `http.conn.peer` is the client's, see below */
+    bool by_api_port;     /* it came by the API's own port, where nothing else is served */
+};
+
 struct client {
     struct http http;
-    struct websocket websocket;    /* after an upgrade */
-    struct api_request *api;       /* the request to the HTTP API that is under way (api.h), or NULL */
-    bool by_api_port;              /* it came by the API's own port, where nothing else is served */
-    struct engine_request *engine; /* the request to a polling session that is under way (engine.h), or NULL */
+    struct websocket websocket;       /* after an upgrade */
+    struct client_speaking *speaking; /* NULL after an upgrade */
     struct crowd_member crowd;
-    struct addr_ip proxy; /* the address that it is connected from; `http.conn.peer` is the client's, see below */
 };
 
 static inline struct server *client_server(const struct client *client)

@@ -129,7 +129,7 @@ static void respond_error(struct engine_request *request, enum engineio_error er
 static void on_answer(struct polling_exchange *exchange, enum polling_outcome outcome, struct span payload)
 {
     struct engine_request *request = container_of(exchange, struct engine_request, exchange);
-    request->client->engine = NULL;
+    request->client->speaking->engine = NULL;
     if (request->is_octets && outcome == POLLING_OK)
         outcome = POLLING_REFUSED;
     switch (outcome) {
@@ -173,10 +173,8 @@ static struct engine_request *request_create(struct client *client, const struct
 {
     struct engine_request *request = mem_zero(1, sizeof *request);
     struct span type = http1_field_get(head, SPAN_LIT("Content-Type"));
-    request->exchange = (struct polling_exchange){.answer = on_answer,
-                                                  .peer = &client->http.conn.peer,
-                                                  .packets_max = packets_max_of(head),
-                                                  .mark = ask->mark};
+    request->exchange = (struct polling_exchange){
+        .answer = on_answer, .peer = &client->http.conn.peer, .packets_max = packets_max_of(head), .mark = ask->mark};
     buf_append(&request->token, client_token(client, head));
     request->exchange.token = buf_span(&request->token);
     request->client = client;
@@ -186,7 +184,7 @@ static struct engine_request *request_create(struct client *client, const struct
     if (ask->sid.len == sizeof request->sid)
         memcpy(request->sid, ask->sid.data, sizeof request->sid);
     cors_encode(&request->cors, &config_of(client)->cors, head);
-    client->engine = request;
+    client->speaking->engine = request;
     return request;
 }
 
@@ -194,7 +192,7 @@ static void handshake(struct client *client, struct engine_request *request)
 {
     struct server *server = client_server(client);
     if (!client_may_begin(client, buf_span(&request->cors))) {
-        client->engine = NULL;
+        client->speaking->engine = NULL;
         request_free(request);
         return;
     }
@@ -204,7 +202,7 @@ static void handshake(struct client *client, struct engine_request *request)
         return;
     }
     buf_append(&request->cors, RETRY_SOON);
-    client->engine = NULL;
+    client->speaking->engine = NULL;
     client_refuse(client, 503, is_full ? REFUSAL_CONNECTIONS_FULL : REFUSAL_DRAINING, buf_span(&request->cors),
                   NOTHING);
     request_free(request);
@@ -230,7 +228,7 @@ static void exchange_begin(struct client *client, const struct http1_head *head,
             http_read_body(&client->http, sessions->limits.payload_bytes_max, HTTP_BODY_WHOLE);
         break;
     default: /* upstream's answer to a method that its transport does not know */
-        client->engine = NULL;
+        client->speaking->engine = NULL;
         respond_empty(request, 500, REFUSAL_METHOD);
         request_free(request);
         break;
@@ -239,31 +237,31 @@ static void exchange_begin(struct client *client, const struct http1_head *head,
 
 void engine_body(struct client *client, struct span body)
 {
-    struct engine_request *request = client->engine;
+    struct engine_request *request = client->speaking->engine;
     polling_post(&client_server(client)->sessions, &request->exchange, span_of(request->sid, sizeof request->sid),
                  request->is_octets ? NOTHING : body); /* no packet at all ends the session, too */
 }
 
 void engine_aborted(struct client *client)
 {
-    struct engine_request *request = client->engine;
+    struct engine_request *request = client->speaking->engine;
     if (request == NULL)
         return;
-    client->engine = NULL;
+    client->speaking->engine = NULL;
     polling_aborted(&request->exchange);
     request_free(request);
 }
 
 bool engine_refused(struct client *client, enum http_fault fault)
 {
-    struct engine_request *request = client->engine;
+    struct engine_request *request = client->speaking->engine;
     if (request == NULL)
         return false;
     if (fault != HTTP_FAULT_BODY_TOO_LARGE) {
         engine_aborted(client);
         return false;
     }
-    client->engine = NULL;
+    client->speaking->engine = NULL;
     polling_post_forget(&request->exchange); /* the session goes on without it */
     client_reason_encode(&request->cors, REFUSAL_BODY_TOO_LARGE);
     http_respond(&client->http, 413, NOTHING, buf_span(&request->cors), NOTHING);

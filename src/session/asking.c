@@ -38,13 +38,13 @@ static struct span id_of(const struct awaited *awaited)
 static struct asking *asking_of(struct subscriber *subscriber)
 {
     struct sessions *sessions = subscriber->sessions;
-    if (subscriber->asking == NULL) {
-        subscriber->asking = mem_zero(1, sizeof *subscriber->asking);
-        map_init(&subscriber->asking->for_client, sessions->sockets.seed);
-        map_init(&subscriber->asking->from_client, sessions->sockets.seed);
-        subscriber->asking->next_id = loop_random_below(sessions->loop, FIRST_ID_MAX) + 1;
+    if (subscriber_has(subscriber).asking == NULL) {
+        struct asking *asking = subscriber_extra(subscriber)->asking = mem_zero(1, sizeof *asking);
+        map_init(&asking->for_client, sessions->sockets.seed);
+        map_init(&asking->from_client, sessions->sockets.seed);
+        asking->next_id = loop_random_below(sessions->loop, FIRST_ID_MAX) + 1;
     }
-    return subscriber->asking;
+    return subscriber_has(subscriber).asking;
 }
 
 static struct map *table_of(struct asking *asking, bool for_client)
@@ -54,7 +54,7 @@ static struct map *table_of(struct asking *asking, bool for_client)
 
 static struct awaited *find(struct subscriber *subscriber, bool for_client, struct span id)
 {
-    struct asking *asking = subscriber->asking;
+    struct asking *asking = subscriber_has(subscriber).asking;
     struct map_node *node = asking != NULL ? map_find(table_of(asking, for_client), id) : NULL;
     return node != NULL ? container_of(node, struct awaited, by_id) : NULL;
 }
@@ -63,7 +63,7 @@ static void forget(struct awaited *awaited)
 {
     struct sessions *sessions = awaited->subscriber->sessions;
     timer_stop(sessions->loop, &awaited->timer);
-    map_remove(table_of(awaited->subscriber->asking, awaited->for_client), &awaited->by_id);
+    map_remove(table_of(subscriber_has(awaited->subscriber).asking, awaited->for_client), &awaited->by_id);
     sessions->asking.count--;
     free(awaited);
 }
@@ -105,7 +105,7 @@ static struct awaited *note(struct subscriber *subscriber, bool for_client, stru
 static bool is_full(const struct subscriber *subscriber, bool for_client)
 {
     const struct sessions *sessions = subscriber->sessions;
-    struct asking *asking = subscriber->asking;
+    struct asking *asking = subscriber_has(subscriber).asking;
     return sessions->asking.count >= sessions->limits.asks_total_max ||
            (asking != NULL && table_of(asking, for_client)->count >= sessions->limits.asks_max) ||
            sessions->limits.asks_max == 0;
@@ -172,7 +172,7 @@ static void question_deliver(struct subscriber *subscriber, const struct asking_
     memcpy(awaited->their_sid, entry->asker.data, sizeof awaited->their_sid);
     awaited->their_id_len = (uint8_t)entry->id.len;
     memcpy(awaited->their_id, entry->id.data, entry->id.len);
-    session->moves++;
+    session->moved = true;
     session->protocol->ask(subscriber, id_of(awaited), &entry->content);
 }
 
@@ -182,7 +182,7 @@ static void answer_deliver(struct subscriber *subscriber, const struct asking_en
     if (awaited == NULL)
         return; /* its time is over, or it was answered before */
     forget(awaited);
-    subscriber->session->moves++;
+    subscriber->session->moved = true;
     subscriber->sessions->counters.answered++;
     subscriber_answer(subscriber, entry->id, &entry->content);
 }
@@ -224,7 +224,7 @@ void asking_answer_refused(struct subscriber *subscriber, struct span id, enum r
 
 void asking_end(struct subscriber *subscriber, bool parked)
 {
-    struct asking *asking = subscriber->asking;
+    struct asking *asking = subscriber_has(subscriber).asking;
     struct map_node *node;
     if (asking == NULL)
         return;
@@ -240,7 +240,7 @@ void asking_end(struct subscriber *subscriber, bool parked)
     map_finish(&asking->for_client);
     map_finish(&asking->from_client);
     free(asking);
-    subscriber->asking = NULL;
+    subscriber->extra->asking = NULL;
 }
 
 /* `<next id>\n`, and for each question `q <ms left> <id> <receiver>\n` or `a <ms left> <id> <asker> <its id>\n`. */
@@ -261,7 +261,7 @@ static void table_park(struct buf *to, const struct sessions *sessions, const st
 
 void asking_park(const struct subscriber *subscriber, struct buf *to)
 {
-    const struct asking *asking = subscriber->asking;
+    const struct asking *asking = subscriber_has(subscriber).asking;
     if (asking == NULL)
         return;
     buf_printf(to, "%llu\n", (unsigned long long)asking->next_id);

@@ -34,7 +34,7 @@ static void base64_received(struct session *session, struct span packet)
 {
     struct buf bytes = {0};
     if (payload_binary_decode(&bytes, packet)) {
-        session->moves++;
+        session->moved = true;
         session->protocol->received_binary(session, buf_span(&bytes));
     } else {
         session_close(session, CLOSE_ENGINE_INVALID);
@@ -58,7 +58,7 @@ bool engine_received(struct session *session, struct span text, struct span *mes
         session_ponged(session);
         break;
     case ENGINEIO_MESSAGE:
-        session->moves++;
+        session->moved = true;
         *message = packet.data;
         return true;
     case ENGINEIO_CLOSE:

@@ -105,7 +105,8 @@ static void socket_encode(struct buf *to, const struct subscriber *subscriber)
     buf_printf(to, "\",\"transport\":\"%s\",\"address\":\"%s\",\"session_ms\":%llu,\"data\":",
                transport->format == TRANSPORT_POLLING ? "polling" : "websocket", peer,
                (unsigned long long)(loop_now_us(sessions->loop) - subscriber->session->opened_us) / 1000);
-    buf_append(to, subscriber->presence_data != NULL ? span_str(subscriber->presence_data) : SPAN_LIT("null"));
+    buf_append(to, subscriber_has(subscriber).presence_data != NULL ? span_str(subscriber_has(subscriber).presence_data)
+                                                                    : SPAN_LIT("null"));
     buf_append(to, SPAN_LIT(",\"rooms\":["));
     rooms_encode(to, subscriber);
     buf_append(to, SPAN_LIT("]}"));

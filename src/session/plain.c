@@ -213,7 +213,7 @@ static void received(struct session *session, struct span text)
     struct subscriber *subscriber =
         list_empty(sockets) ? NULL : container_of(sockets->next, struct subscriber, of_session);
     struct plain_message message;
-    session->moves++;
+    session->moved = true;
     if (!plain_message_read(&message, session, text))
         return;
     struct span type = message.fields[PLAIN_TYPE];

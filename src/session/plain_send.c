@@ -108,13 +108,13 @@ void plain_connected(struct subscriber *subscriber, bool recovered)
     buf_append_json(&text, subscriber->nsp->name);
     buf_printf(&text, "\",\"id\":\"%.*s\",\"resume\":", ENGINEIO_SID_BYTES, subscriber->sid);
     if (subscriber->nsp->recoverable)
-        buf_printf(&text, "\"%.*s\"", ENGINEIO_SID_BYTES, subscriber->lease_name);
+        buf_printf(&text, "\"%.*s\"", ENGINEIO_SID_BYTES, subscriber->lease->name);
     else
         buf_append(&text, SPAN_LIT("null"));
     buf_printf(&text, ",\"recovered\":%s,\"at\":", recovered ? "true" : "false");
-    if (recovered && subscriber->offset != NULL) {
+    if (recovered && subscriber->lease != NULL && subscriber->lease->offset != NULL) {
         buf_append_char(&text, '"');
-        buf_append_json(&text, span_str(subscriber->offset));
+        buf_append_json(&text, span_str(subscriber->lease->offset));
         buf_append_char(&text, '"');
     } else {
         buf_append(&text, SPAN_LIT("null"));

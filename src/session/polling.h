@@ -48,8 +48,8 @@ enum polling_outcome {
 struct polling_exchange {
     /* Called once, within the call that handed it over or later; the payload is borrowed. */
     void (*answer)(struct polling_exchange *exchange, enum polling_outcome outcome, struct span payload);
-    const struct addr_ip *peer;   /* of the connection; valid until the answer */
-    uint32_t packets_max;         /* that the client takes in one answer; 0: any number */
+    const struct addr_ip *peer; /* of the connection; valid until the answer */
+    uint32_t packets_max;       /* that the client takes in one answer; 0: any number */
     uint64_t mark; /* a digest of what tells the client's requests apart (`t`): one that is repeated, by a proxy that
                     * lost the answer, has the mark of the first; 0: nothing does */
     struct span token;            /* in a header or a cookie of the request; empty: none. Valid until the answer */

@@ -143,7 +143,7 @@ static void sockets_park(struct polling *polling)
         buf_append(&parking->bytes, subscriber_lease_name(subscriber));
         buf_append(&parking->bytes, span_of(token.epoch, token.epoch_len));
         parking->leases[parking->count++] = (struct record_lease){.pid = subscriber_lease_name(subscriber),
-                                                                  .generation = subscriber->generation,
+                                                                  .generation = subscriber->lease->generation,
                                                                   .epoch = span_of(token.epoch, token.epoch_len),
                                                                   .seq = token.seq};
     }

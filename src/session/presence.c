@@ -42,9 +42,10 @@ void presence_finish(struct sessions *sessions)
 static struct broker_present present_of(const struct subscriber *subscriber)
 {
     return (struct broker_present){.sid = subscriber_sid(subscriber),
-                                   .data = subscriber->presence_data != NULL ? span_str(subscriber->presence_data)
-                                                                             : SPAN_LIT("null"),
-                                   .generation = subscriber->generation};
+                                   .data = subscriber_has(subscriber).presence_data != NULL
+                                               ? span_str(subscriber_has(subscriber).presence_data)
+                                               : SPAN_LIT("null"),
+                                   .generation = subscriber_generation(subscriber)};
 }
 
 static bool has_presence(const struct subscriber *subscriber, const struct membership *membership)

@@ -124,7 +124,7 @@ void polling_probe_end(struct polling *polling)
     if (websocket == NULL)
         return;
     polling->websocket = NULL;
-    websocket->polling = NULL;
+    websocket_polling_set(websocket, NULL);
     if (websocket->transport.session == NULL)
         websocket_refuse(websocket, CLOSE_PROBE_FAILED);
 }
@@ -205,7 +205,7 @@ void polling_upgrade(struct sessions *sessions, struct websocket *websocket, str
         websocket_refuse(websocket, CLOSE_PROBE_FAILED);
         return;
     }
-    websocket->polling = polling;
+    websocket_polling_set(websocket, polling);
     polling->websocket = websocket;
     polling_token_set(polling, token);
     polling->probe_until_us = loop_now_us(sessions->loop) + LOOP_MS(sessions->limits.upgrade_timeout_ms);

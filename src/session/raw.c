@@ -69,7 +69,7 @@ static void publish(struct session *session, char kind, struct span message)
 
 static void received(struct session *session, struct span text)
 {
-    session->moves++;
+    session->moved = true;
     publish(session, TEXT, text);
 }
 

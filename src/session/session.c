@@ -22,6 +22,7 @@ enum {
                             * spread over so long */
     NOTICE_MS = 1000,      /* from the notice to the end, when the instance shuts down */
     QUIET_MS = 100,        /* nothing came or went for so long: a quiet moment */
+    CATCHING_CAP_MIN = 64,
 };
 
 const struct session_limits session_limits_default = {
@@ -56,21 +57,44 @@ const struct session_limits session_limits_default = {
     .upgrades = true,
 };
 
-static void heartbeat(struct timer *timer)
+/* Its two times share a timer, for memory of an idle session counts. */
+static void timer_set(struct session *session)
 {
-    struct session *session = container_of(timer, struct session, heartbeat);
+    struct loop *loop = session->sessions->loop;
+    uint64_t now = loop_now_us(loop), heartbeat = session->heartbeat_us, deadline = session->deadline_us,
+             next = heartbeat < deadline ? heartbeat : deadline;
+    if (next != UINT64_MAX)
+        timer_start(loop, &session->timer, next > now ? next - now : 0);
+    else
+        timer_stop(loop, &session->timer);
+}
+
+static void heartbeat_in(struct session *session, uint64_t delay_us)
+{
+    session->heartbeat_us = loop_now_us(session->sessions->loop) + delay_us;
+    timer_set(session);
+}
+
+static void deadline_in(struct session *session, uint64_t delay_us)
+{
+    session->deadline_us = loop_now_us(session->sessions->loop) + delay_us;
+    timer_set(session);
+}
+
+static void heartbeat(struct session *session)
+{
     if (session->awaiting_pong && !session_is_unread(session)) {
         session_close(session, CLOSE_PING_TIMEOUT);
         return;
     }
     if (session->awaiting_pong) { /* its pong may wait among what is not read */
-        timer_start(session->sessions->loop, timer, LOOP_MS(session->sessions->limits.ping_timeout_ms));
+        heartbeat_in(session, LOOP_MS(session->sessions->limits.ping_timeout_ms));
         return;
     }
     session->awaiting_pong = true;
     session->pinged_us = loop_now_us(session->sessions->loop);
     session->protocol->ping(session);
-    timer_start(session->sessions->loop, timer, LOOP_MS(session->sessions->limits.ping_timeout_ms));
+    heartbeat_in(session, LOOP_MS(session->sessions->limits.ping_timeout_ms));
 }
 
 /* Closes the session after a while, in which its client can open another connection. */
@@ -79,14 +103,13 @@ static void end_soon(struct session *session, enum close_reason reason, uint64_t
     session->warned = true;
     session->end_reason = (uint8_t)reason;
     session->protocol->ending_soon(session, in_us / 1000);
-    timer_start(session->sessions->loop, &session->deadline, in_us);
+    deadline_in(session, in_us);
 }
 
 static bool is_quiet(struct session *session)
 {
-    bool quiet =
-        session->moves == session->moves_seen && session->load == NULL && transport_queued(session->transport) == 0;
-    session->moves_seen = session->moves;
+    bool quiet = !session->moved && session->load == NULL && transport_queued(session->transport) == 0;
+    session->moved = false;
     return quiet;
 }
 
@@ -103,19 +126,35 @@ static void rotate(struct session *session)
         sessions->counters.rotated++;
         session_close(session, CLOSE_ROTATED);
     } else {
-        timer_start(sessions->loop, &session->deadline, LOOP_MS(QUIET_MS));
+        deadline_in(session, LOOP_MS(QUIET_MS));
     }
 }
 
-static void deadline_passed(struct timer *timer)
+static void deadline_passed(struct session *session)
 {
-    struct session *session = container_of(timer, struct session, deadline);
     if (session->warned)
         session_close(session, (enum close_reason)session->end_reason);
     else if (session->joined)
         rotate(session);
     else
         session_close(session, CLOSE_CONNECT_PACKET_TIMEOUT);
+}
+
+/* A time that has come is taken away first, for what is done may set it anew, or end the session. */
+static void time_came(struct timer *timer)
+{
+    struct session *session = container_of(timer, struct session, timer);
+    uint64_t now = loop_now_us(session->sessions->loop);
+    bool beats = session->heartbeat_us <= now, ends = !beats && session->deadline_us <= now;
+    if (beats)
+        session->heartbeat_us = UINT64_MAX;
+    else if (ends)
+        session->deadline_us = UINT64_MAX;
+    timer_set(session);
+    if (beats)
+        heartbeat(session);
+    else if (ends)
+        deadline_passed(session);
 }
 
 /* The session is closed before the platform cuts its request. A polling session has no request of its own to be cut. */
@@ -128,7 +167,7 @@ static void rotation_begin(struct session *session)
     /* Sessions that were opened together are not closed together. */
     uint64_t begin_us = LOOP_MS(timeout_ms - lead_ms + loop_random_below(sessions->loop, lead_ms / 2 + 1));
     uint64_t age_us = loop_now_us(sessions->loop) - session->opened_us;
-    timer_start(sessions->loop, &session->deadline, begin_us > age_us ? begin_us - age_us : 0);
+    deadline_in(session, begin_us > age_us ? begin_us - age_us : 0);
 }
 
 void session_joined(struct session *session)
@@ -138,7 +177,8 @@ void session_joined(struct session *session)
     session->joined = true;
     if (session->warned)
         return;
-    timer_stop(session->sessions->loop, &session->deadline);
+    session->deadline_us = UINT64_MAX;
+    timer_set(session);
     rotation_begin(session);
 }
 
@@ -156,13 +196,16 @@ void session_move(struct session *session, struct transport *transport, uint64_t
 static void catch_up(struct task *task)
 {
     struct sessions *sessions = container_of(task, struct sessions, catch_up);
-    struct list *node;
-    while ((node = list_take(&sessions->catching)) != NULL) {
-        struct session *session = container_of(node, struct session, catching);
+    for (size_t i = 0; i < sessions->catching.count; i++) {
+        struct session *session = sessions->catching.slots[i];
+        if (session == NULL)
+            continue;
+        session->catching = 0;
         list_each (inner, &session->sockets) {
             member_continue(&container_of(inner, struct subscriber, of_session)->member);
         }
     }
+    sessions->catching.count = 0;
 }
 
 /* A session with its timers stopped. */
@@ -178,9 +221,8 @@ static struct session *session_new(struct sessions *sessions, struct transport *
     list_init(&session->of_all);
     list_append(&sessions->all, &session->of_all);
     list_init(&session->sockets);
-    list_init(&session->catching);
-    timer_init(&session->heartbeat, heartbeat);
-    timer_init(&session->deadline, deadline_passed);
+    timer_init(&session->timer, time_came);
+    session->heartbeat_us = session->deadline_us = UINT64_MAX;
     sessions->count++;
     sessions->of_protocol[protocol->kind]++;
     return session;
@@ -201,8 +243,8 @@ struct session *session_create(struct sessions *sessions, struct transport *tran
     if (sid == NULL)
         sid = own;
     session_sid_create(sessions, sid);
-    timer_start(sessions->loop, &session->heartbeat, LOOP_MS(sessions->limits.ping_interval_ms));
-    timer_start(sessions->loop, &session->deadline, LOOP_MS(sessions->limits.connect_timeout_ms));
+    heartbeat_in(session, LOOP_MS(sessions->limits.ping_interval_ms));
+    deadline_in(session, LOOP_MS(sessions->limits.connect_timeout_ms));
     sessions->counters.opened++;
     protocol->opened(session, sid);
     return session;
@@ -218,9 +260,9 @@ struct session *session_restore(struct sessions *sessions, struct transport *tra
     session->joined = clock->joined;
     session->awaiting_pong = clock->awaiting_pong;
     session->pinged_us -= gone_us < session->pinged_us ? gone_us : session->pinged_us;
-    timer_start(sessions->loop, &session->heartbeat, LOOP_MS(clock->heartbeat_ms));
+    heartbeat_in(session, LOOP_MS(clock->heartbeat_ms));
     if (!clock->joined)
-        timer_start(sessions->loop, &session->deadline, LOOP_MS(clock->join_ms));
+        deadline_in(session, LOOP_MS(clock->join_ms));
     else
         rotation_begin(session);
     return session;
@@ -296,7 +338,7 @@ void session_ponged(struct session *session)
     session->awaiting_pong = false;
     session_heard(session);
     session->pinged_us = loop_now_us(sessions->loop);
-    timer_start(sessions->loop, &session->heartbeat, LOOP_MS(sessions->limits.ping_interval_ms));
+    heartbeat_in(session, LOOP_MS(sessions->limits.ping_interval_ms));
 }
 
 void session_transport_ping(struct session *session)
@@ -327,7 +369,7 @@ void session_received(struct session *session, struct span text)
 void session_received_binary(struct session *session, struct span bytes)
 {
     session->sessions->counters.packets_in++;
-    session->moves++;
+    session->moved = true;
     session_message(session);
     session->protocol->received_binary(session, bytes);
 }
@@ -335,9 +377,17 @@ void session_received_binary(struct session *session, struct span bytes)
 void session_drained(struct session *session)
 {
     /* Behind the flush, so that one that is quick to read takes turns with the others. */
-    if (list_empty(&session->catching))
-        list_append(&session->sessions->catching, &session->catching);
-    loop_at_reap(session->sessions->loop, &session->sessions->catch_up);
+    struct sessions *sessions = session->sessions;
+    if (session->catching == 0) {
+        if (sessions->catching.count == sessions->catching.cap) {
+            sessions->catching.cap = sessions->catching.cap != 0 ? sessions->catching.cap * 2 : CATCHING_CAP_MIN;
+            sessions->catching.slots =
+                mem_resize(sessions->catching.slots, sessions->catching.cap * sizeof sessions->catching.slots[0]);
+        }
+        sessions->catching.slots[sessions->catching.count++] = session;
+        session->catching = (uint32_t)sessions->catching.count;
+    }
+    loop_at_reap(sessions->loop, &sessions->catch_up);
     load_drained(session);
 }
 
@@ -370,18 +420,17 @@ void session_closed(struct session *session, enum close_reason reason)
 {
     struct sessions *sessions = session->sessions;
     token_drop(session);
-    timer_stop(sessions->loop, &session->heartbeat);
-    timer_stop(sessions->loop, &session->deadline);
+    timer_stop(sessions->loop, &session->timer);
     list_each (node, &session->sockets) {
         subscriber_detach(container_of(node, struct subscriber, of_session), reason);
     }
     load_finish(session);
     assembly_destroy(assembly_take(session));
-    list_remove(&session->catching);
+    if (session->catching != 0)
+        sessions->catching.slots[session->catching - 1] = NULL;
     list_remove(&session->of_all);
     sessions->count--;
     sessions->of_protocol[session->protocol->kind]--;
-    free(session->denial);
     free(session);
 }
 
@@ -413,8 +462,8 @@ size_t sessions_close_some(struct sessions *sessions, size_t count, enum close_r
 /* Makes the lease due at `due_us` at the latest. */
 static void lease_due_by(struct subscriber *subscriber, uint64_t due_us)
 {
-    if (subscriber->lease_due_us > due_us)
-        subscriber->lease_due_us = due_us;
+    if (subscriber->lease->due_us > due_us)
+        subscriber->lease->due_us = due_us;
 }
 
 static void lease_sweep(struct timer *timer)
@@ -423,10 +472,10 @@ static void lease_sweep(struct timer *timer)
     uint64_t now = loop_now_us(sessions->loop);
     for (struct map_node *node = map_next(&sessions->sockets, NULL); node != NULL;
          node = map_next(&sessions->sockets, node)) {
-        struct subscriber *subscriber = container_of(node, struct subscriber, by_lease);
+        struct subscriber *subscriber = container_of(node, struct subscriber_lease, by_name)->subscriber;
         if (member_take_lease_stale(&subscriber->member))
             lease_due_by(subscriber, now + loop_random_below(sessions->loop, LOOP_MS(LEASE_AGAIN_MS)));
-        if (subscriber->lease_due_us != 0 && now >= subscriber->lease_due_us && subscriber_has_lease(subscriber))
+        if (subscriber->lease->due_us != 0 && now >= subscriber->lease->due_us && subscriber_has_lease(subscriber))
             subscriber_lease_refresh(subscriber);
     }
     departed_sweep(sessions);
@@ -446,7 +495,7 @@ static void link_up(void *arg, bool lost)
     uint64_t now = loop_now_us(sessions->loop);
     for (struct map_node *node = map_next(&sessions->sockets, NULL); node != NULL;
          node = map_next(&sessions->sockets, node)) {
-        struct subscriber *subscriber = container_of(node, struct subscriber, by_lease);
+        struct subscriber *subscriber = container_of(node, struct subscriber_lease, by_name)->subscriber;
         lease_due_by(subscriber, lost ? now : now + loop_random_below(sessions->loop, LOOP_MS(LEASE_AGAIN_MS)));
     }
     if (lost)
@@ -497,7 +546,6 @@ void sessions_init(struct sessions *sessions, struct hub *hub, struct session_ap
     list_init(&sessions->polls_held);
     sessions->polling_protocol = &socket_protocol;
     record_attach(hub_broker(hub), &polling_record_events, sessions);
-    list_init(&sessions->catching);
     task_init(&sessions->catch_up, catch_up);
     directives_init(sessions);
     loads_init(sessions);
@@ -516,6 +564,8 @@ void sessions_finish(struct sessions *sessions)
     assert(list_empty(&sessions->all) && list_empty(&sessions->all_pollings));
     timer_stop(sessions->loop, &sessions->lease_sweep);
     task_cancel(&sessions->catch_up);
+    free(sessions->catching.slots);
+    free(sessions->denial);
     directives_finish(sessions);
     presence_finish(sessions);
     loads_finish(sessions);

@@ -85,8 +85,12 @@ struct sessions {
     const char *instance;        /* this instance's id, as sent to clients */
     uint64_t request_timeout_ms; /* of the platform; 0: unknown */
     struct list all;
-    struct list catching; /* sessions whose queues have room again: their replays go on */
+    struct {
+        struct session **slots; /* sessions whose queues have room again: their replays go on; NULL: it has closed */
+        size_t count, cap;
+    } catching;
     struct task catch_up;
+    char *denial;      /* struct admission, of the CONNECT that is being refused; NULL: none */
     struct list given; /* directive.c */
     struct task obey;
     struct map sockets;  /* recoverable subscribers, by lease */
@@ -124,24 +128,24 @@ struct session {
     struct sessions *sessions;
     struct transport *transport;
     const struct protocol *protocol;
-    char *denial;              /* struct admission, of the last CONNECT; NULL: none */
     char *token;               /* that the client's requests carry, see session_token_set; NULL: none */
     struct load *load;         /* call.c; NULL: no calls */
     struct assembly *assembly; /* assembly.h; NULL: no attachments are awaited */
     struct list of_all;
     struct list sockets;
-    struct list catching;       /* in sessions.catching */
-    struct timer heartbeat;     /* the next ping, or the deadline for its pong */
-    struct timer deadline;      /* for joining a namespace; after that, for rotating the session */
-    uint64_t opened_us;         /* when its transport's request began: the platform counts from there */
-    uint64_t pinged_us;         /* time of the last ping while its pong is awaited, else of the last pong */
-    uint32_t moves, moves_seen; /* messages in and out, now and at the last check for a quiet moment */
-    struct bucket messages;     /* from the client */
-    uint32_t changes;           /* that affect others: the level of the token bucket */
-    uint32_t changes_ms;        /* time of that level */
-    uint32_t sockets_made;      /* numbers them */
+    struct timer timer;     /* for the earlier one of these: */
+    uint64_t heartbeat_us;  /* the next ping, or the deadline for its pong */
+    uint64_t deadline_us;   /* for joining a namespace; after that, for rotating the session; UINT64_MAX: none */
+    uint64_t opened_us;     /* when its transport's request began: the platform counts from there */
+    uint64_t pinged_us;     /* time of the last ping while its pong is awaited, else of the last pong */
+    struct bucket messages; /* from the client */
+    uint32_t changes;       /* that affect others: the level of the token bucket */
+    uint32_t changes_ms;    /* time of that level */
+    uint32_t sockets_made;  /* numbers them */
+    uint32_t catching;      /* its place in sessions.catching, from 1; 0: none */
     uint16_t socket_count;
     bool awaiting_pong : 1, closing : 1, joined : 1;
+    bool moved : 1;     /* messages came or went since the last check for a quiet moment */
     bool expelled : 1;  /* a subscriber was ended by us: packets for it may be under way */
     bool paused : 1;    /* not read: too many calls or changes */
     bool held : 1;      /* not read: the protocol is not ready for the next message */

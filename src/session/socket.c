@@ -18,7 +18,7 @@ static void reply_send(struct subscriber *subscriber)
     struct buf json = {0};
     buf_printf(&json, "{\"sid\":\"%.*s\"", ENGINEIO_SID_BYTES, subscriber->sid);
     if (subscriber->nsp->recoverable)
-        buf_printf(&json, ",\"pid\":\"%.*s\"", ENGINEIO_SID_BYTES, subscriber->lease_name);
+        buf_printf(&json, ",\"pid\":\"%.*s\"", ENGINEIO_SID_BYTES, subscriber->lease->name);
     buf_append_char(&json, '}');
     struct content content = content_of(buf_span(&json));
     socket_packet_send(subscriber->session, SOCKETIO_CONNECT, subscriber->nsp->name, none, &content);
@@ -43,8 +43,8 @@ static void announcement_send(struct subscriber *subscriber, bool recovered)
     buf_printf(&json, ",\"recovered\":%s}", recovered ? "true" : "false");
     if (subscriber->nsp->recoverable) {
         buf_append(&json, SPAN_LIT(",\""));
-        if (subscriber->offset != NULL) {
-            buf_append(&json, span_str(subscriber->offset));
+        if (subscriber->lease->offset != NULL) {
+            buf_append(&json, span_str(subscriber->lease->offset));
         } else {
             struct token token;
             hub_token(sessions->hub, 0, &token);
@@ -136,8 +136,8 @@ static void connect_refuse(struct session *session, const struct socketio_packet
                                                                : "Not authorized";
     struct buf text = {0};
     refusals_note(&session->sessions->refusals, refusal, none, packet->nsp);
-    if (refusal == REFUSAL_BY_APPLICATION && session->denial != NULL)
-        buf_append(&text, span_str(session->denial));
+    if (refusal == REFUSAL_BY_APPLICATION && session->sessions->denial != NULL)
+        buf_append(&text, span_str(session->sessions->denial));
     else
         buf_printf(&text, "{\"message\":\"%s\",\"data\":{\"error\":\"%s\",\"reason\":\"%s\"}}", message,
                    refusal_text(refusal), refusal_name(refusal));

@@ -86,12 +86,11 @@ void subscriber_unref(struct subscriber *subscriber)
             session_stirred(subscriber->session); /* it awaits no answer any more */
         return;
     }
-    free(subscriber->offset);
-    free(subscriber->stale);
-    free(subscriber->presence_data);
-    free(subscriber->data);
     subscriber_identity_drop(subscriber);
-    free(subscriber->lease_name);
+    free(subscriber_has(subscriber).presence_data);
+    free(subscriber_has(subscriber).data);
+    free(subscriber->extra);
+    subscriber_lease_free(subscriber);
     connecting_end(subscriber);
     nsp_unref(subscriber->sessions->app, subscriber->nsp);
     free(subscriber);
@@ -116,7 +115,8 @@ void subscriber_give_up(struct subscriber *subscriber, bool may_return, enum clo
     if (!subscriber_has_ended(subscriber))
         subscriber_set_state(subscriber,
                              subscriber->state == SUBSCRIBER_CONNECTED ? SUBSCRIBER_ENDING : SUBSCRIBER_FAILED);
-    subscriber->lease_due_us = 0;
+    if (subscriber->lease != NULL)
+        subscriber->lease->due_us = 0;
     presence_leave_all(subscriber, may_return);
     session_close(subscriber->session, reason);
 }
@@ -130,7 +130,7 @@ static void restart(struct subscriber *subscriber)
         return;
     }
     subscriber_set_state(subscriber, SUBSCRIBER_RESTARTING);
-    timer_start(subscriber->sessions->loop, &subscriber->retry, 0);
+    timer_start(subscriber->sessions->loop, &subscriber->lease->retry, 0);
 }
 
 static void on_ready(struct member *member, bool whole)
@@ -180,18 +180,6 @@ static const struct member_events member_events = {
     .directed = subscriber_directed,
 };
 
-/* The lease records a token that the client keeps from an earlier session, because we cannot make the client forget it.
- */
-static void stale_set(struct subscriber *subscriber, struct span text)
-{
-    struct token token;
-    free(subscriber->stale);
-    subscriber->stale = text.len > 0 && text.len <= OFFSET_BYTES_MAX ? mem_text(text) : NULL;
-    if (subscriber->stale != NULL && token_decode(text, &token)) {
-        member_stale_set(&subscriber->member, &token);
-    }
-}
-
 static void room_join(struct subscriber *subscriber, struct span room)
 {
     struct session_app *app = subscriber->sessions->app;
@@ -207,18 +195,21 @@ static void room_join(struct subscriber *subscriber, struct span room)
 static void fresh_begin(struct subscriber *subscriber, struct span room)
 {
     const struct nsp *nsp = subscriber->nsp;
-    subscriber->generation = 1;
+    struct subscriber_lease *lease = subscriber->lease;
     id_create(subscriber->sessions, subscriber->sid);
-    if (subscriber_is_leased(subscriber)) {
+    if (lease != NULL) {
         char pid[ENGINEIO_SID_BYTES];
         id_create(subscriber->sessions, pid);
         subscriber_lease_name_set(subscriber, sid_span(pid));
+        lease->generation = 1;
     }
     subscriber_set_state(subscriber, SUBSCRIBER_JOINING);
     member_init(&subscriber->member, subscriber->sessions->hub, &member_events, subscriber_sid(subscriber));
-    stale_set(subscriber, span_str(subscriber->offset));
-    free(subscriber->offset);
-    subscriber->offset = NULL;
+    if (lease != NULL) {
+        subscriber_stale_set(subscriber, span_str(lease->offset));
+        free(lease->offset);
+        lease->offset = NULL;
+    }
     room_join(subscriber, (struct span){NULL, 0});
     if (room.len != 0)
         room_join(subscriber, room);
@@ -285,26 +276,26 @@ static void resume_begin(struct subscriber *subscriber, const struct broker_leas
 {
     struct token token = {0};
     struct span stale, subject, data;
-    bool has_token = subscriber->offset != NULL && token_decode(span_str(subscriber->offset), &token);
+    bool has_token = subscriber->lease->offset != NULL && token_decode(span_str(subscriber->lease->offset), &token);
     lease_data_decode(lease->data, &stale, &subject, &data);
     subscriber_data_keep(subscriber, data);
     /* The very token from before the session began: the client has received no event of the session yet. */
-    if (has_token && span_equal(stale, span_str(subscriber->offset)))
+    if (has_token && span_equal(stale, span_str(subscriber->lease->offset)))
         has_token = false;
     if (!has_token) {
         token.seq = 0;
-        free(subscriber->offset);
-        subscriber->offset = NULL;
+        free(subscriber->lease->offset);
+        subscriber->lease->offset = NULL;
     }
     memcpy(subscriber->sid, lease->sid.data, ENGINEIO_SID_BYTES);
-    subscriber->generation = lease->generation;
-    subscriber->lease_bytes = (uint32_t)lease->rooms.len + subscriber->data_len;
+    subscriber->lease->generation = lease->generation;
+    subscriber->lease->bytes = (uint32_t)lease->rooms.len + subscriber_has(subscriber).data_len;
     departed_returned(subscriber->sessions, lease->pid);
     subscriber_list(subscriber); /* from now on somebody else's claim must find us */
     subscriber_set_state(subscriber, SUBSCRIBER_RESUMING);
     member_init(&subscriber->member, subscriber->sessions->hub, &member_events, subscriber_sid(subscriber));
     member_resume(&subscriber->member, token.seq);
-    stale_set(subscriber, stale);
+    subscriber_stale_set(subscriber, stale);
     if (!rooms_restore(subscriber, lease->rooms, has_token ? &token : NULL))
         restart(subscriber);
     else if (grant != NULL)
@@ -319,9 +310,9 @@ static void claim_list(struct subscriber *subscriber)
     struct subscriber *earlier = subscriber_by_lease(claims, subscriber_lease_name(subscriber));
     if (earlier != NULL)
         subscriber_unlist(earlier); /* the same client, earlier: socket_list will end that one */
-    map_add(claims, &subscriber->by_lease, subscriber_lease_name(subscriber));
-    subscriber->listing = LISTED_AS_CLAIM;
-    subscriber->generation = 0;
+    map_add(claims, &subscriber->lease->by_name, subscriber_lease_name(subscriber));
+    subscriber->lease->listing = LISTED_AS_CLAIM;
+    subscriber->lease->generation = 0;
 }
 
 /* A lease belongs to one user: another one who has learned its name gets nothing by it, and its owner may still come.
@@ -330,7 +321,7 @@ static bool lease_is_anothers(const struct subscriber *subscriber, const struct 
 {
     struct span stale, subject, data;
     lease_data_decode(lease->data, &stale, &subject, &data);
-    return !span_equal(subject, identity_subject(subscriber->identity));
+    return !span_equal(subject, identity_subject(subscriber_has(subscriber).identity));
 }
 
 static void claimed_wrongly(struct subscriber *subscriber, const struct broker_lease *lease)
@@ -338,7 +329,7 @@ static void claimed_wrongly(struct subscriber *subscriber, const struct broker_l
     const struct transport *transport = subscriber->session->transport;
     refusals_note(&subscriber->sessions->refusals, REFUSAL_LEASE_OF_ANOTHER, lease->sid, subscriber->nsp->name);
     subscriber->sessions->counters.resumes_refused++;
-    subscriber->lease_bytes = (uint32_t)lease->rooms.len;
+    subscriber->lease->bytes = (uint32_t)lease->rooms.len;
     subscriber_lease_leave(subscriber, lease, transport->type->peer(transport), CLOSE_PEER_CLOSED);
     fresh_begin(subscriber, (struct span){NULL, 0});
 }
@@ -349,8 +340,9 @@ static void claim_end(struct subscriber *subscriber, enum broker_result result, 
 {
     struct sessions *sessions = subscriber->sessions;
     if (result == BROKER_LOST) {
-        timer_start(sessions->loop, &subscriber->retry, LOOP_MS(SUBSCRIBER_RETRY_MS));
-    } else if (result == BROKER_SUPERSEDED || (result == BROKER_OK && lease->generation < subscriber->generation)) {
+        timer_start(sessions->loop, &subscriber->lease->retry, LOOP_MS(SUBSCRIBER_RETRY_MS));
+    } else if (result == BROKER_SUPERSEDED ||
+               (result == BROKER_OK && lease->generation < subscriber->lease->generation)) {
         sessions->counters.leases_superseded++;
         session_close(subscriber->session, CLOSE_SUPERSEDED);
     } else if (result == BROKER_OK && lease_is_anothers(subscriber, lease) && !subscriber->is_moved) {
@@ -381,7 +373,7 @@ static void claimed(void *arg, enum broker_result result, const struct broker_le
     } else if (result == BROKER_OK) {
         /* Its client did not wait. Whoever is next may claim it, and until then nobody owns it. */
         struct addr_ip unknown = {0}; /* its connection is gone; there are few of these */
-        subscriber->lease_bytes = (uint32_t)lease->rooms.len;
+        subscriber->lease->bytes = (uint32_t)lease->rooms.len;
         subscriber_lease_leave(subscriber, lease, &unknown, CLOSE_PEER_CLOSED);
     }
     subscriber_unref(subscriber);
@@ -390,7 +382,7 @@ static void claimed(void *arg, enum broker_result result, const struct broker_le
 static void claim(struct subscriber *subscriber)
 {
     struct token token = {0};
-    if (subscriber->offset != NULL && !token_decode(span_str(subscriber->offset), &token))
+    if (subscriber->lease->offset != NULL && !token_decode(span_str(subscriber->lease->offset), &token))
         token.epoch_len = 0;
     claim_list(subscriber);
     subscriber->refs++;
@@ -400,7 +392,7 @@ static void claim(struct subscriber *subscriber)
 
 static void retry(struct timer *timer)
 {
-    struct subscriber *subscriber = container_of(timer, struct subscriber, retry);
+    struct subscriber *subscriber = container_of(timer, struct subscriber_lease, retry)->subscriber;
     if (subscriber->state == SUBSCRIBER_CLAIMING) {
         claim(subscriber);
     } else if (subscriber->state == SUBSCRIBER_RESTARTING) {
@@ -412,7 +404,7 @@ static void retry(struct timer *timer)
         subscriber_unlist(subscriber);
         subscriber_lease_release(subscriber, true);
         fresh_begin(subscriber, (struct span){NULL, 0});
-    } else if (subscriber->lease_state == LEASE_RETRYING) {
+    } else if (subscriber->lease->state == LEASE_RETRYING) {
         subscriber_lease_refresh(subscriber);
     }
 }
@@ -422,7 +414,7 @@ static void presence_data_set(struct subscriber *subscriber, struct span data)
     if (data.len > BROKER_DATA_BYTES_MAX)
         subscriber_refuse(subscriber, REFUSAL_PRESENCE_DATA, subscriber->nsp->name, (struct span){NULL, 0});
     else if (data.len != 0)
-        subscriber->presence_data = mem_text(data);
+        subscriber_extra(subscriber)->presence_data = mem_text(data);
 }
 
 /* Asks the application. What it costs to refuse a client counts, so that one that tries again and again is slowed. */
@@ -437,8 +429,8 @@ static enum refusal admit(struct session *session, const struct nsp *nsp, const 
     app->admit(app, nsp, &proof, admission);
     if (admission->refusal != REFUSAL_COUNT)
         session_change(session, REFUSED_CHANGES);
-    free(session->denial);
-    session->denial = admission->denial;
+    free(session->sessions->denial);
+    session->sessions->denial = admission->denial;
     return admission->refusal;
 }
 
@@ -457,7 +449,8 @@ enum refusal subscriber_begin(struct session *session, const struct nsp *nsp, co
     subscriber->is_moved = start->is_moved;
     subscriber->roams = start->is_moved || (session->transport->format == TRANSPORT_POLLING &&
                                             broker_has_records(hub_broker(session->sessions->hub)));
-    timer_init(&subscriber->retry, retry);
+    if (nsp->recoverable || subscriber->roams || nsp->watch.len != 0)
+        subscriber_lease_create(subscriber, retry);
     list_init(&subscriber->of_session);
     list_append(&session->sockets, &subscriber->of_session);
     list_init(&subscriber->acks);
@@ -475,7 +468,7 @@ enum refusal subscriber_begin(struct session *session, const struct nsp *nsp, co
     if (start->pid.len != 0 && (nsp->recoverable || start->is_moved)) {
         subscriber_lease_name_set(subscriber, start->pid);
         if (start->offset.len != 0 && start->offset.len <= OFFSET_BYTES_MAX && span_find(start->offset, '\0') < 0)
-            subscriber->offset = mem_text(start->offset);
+            subscriber->lease->offset = mem_text(start->offset);
         subscriber_set_state(subscriber, SUBSCRIBER_CLAIMING);
         if (start->claim == NULL)
             claim(subscriber);
@@ -510,7 +503,7 @@ static void detach(struct subscriber *subscriber, bool for_good, enum close_reas
         presence_leave_all(subscriber, !for_good);
     if (subscriber_is_leased(subscriber) && (for_good || subscriber_lease_is_unheard(subscriber))) {
         subscriber_lease_release(subscriber, true);
-    } else if (subscriber_is_leased(subscriber) && subscriber->lease_due_us != 0 && reason != CLOSE_PARKED) {
+    } else if (subscriber_is_leased(subscriber) && subscriber->lease->due_us != 0 && reason != CLOSE_PARKED) {
         struct buf own = {0};
         struct broker_lease lease = subscriber_lease_of(subscriber, &own);
         const struct transport *transport = subscriber->session->transport;
@@ -522,17 +515,20 @@ static void detach(struct subscriber *subscriber, bool for_good, enum close_reas
         buf_finish(&own);
     }
     asking_end(subscriber, reason == CLOSE_PARKED);
-    if (subscriber->part != NULL || subscriber->state == SUBSCRIBER_RESUMING) {
+    if (subscriber_has(subscriber).part != NULL || subscriber->state == SUBSCRIBER_RESUMING) {
         const struct leaver leaver = subscriber_leaver(subscriber);
         subscriber_departed(sessions, &leaver, departure, reason);
     }
-    subscriber->part = NULL;
+    if (subscriber->extra != NULL)
+        subscriber->extra->part = NULL;
     subscriber_set_state(subscriber, SUBSCRIBER_GONE);
-    timer_stop(sessions->loop, &subscriber->retry);
+    if (subscriber->lease != NULL)
+        timer_stop(sessions->loop, &subscriber->lease->retry);
     subscriber_identity_drop(subscriber);
     subscriber_calls_drop(subscriber);
     member_finish(&subscriber->member);
-    subscriber_unlist(subscriber);
+    if (subscriber->lease != NULL)
+        subscriber_unlist(subscriber);
     list_remove(&subscriber->of_session);
     subscriber->session->socket_count--;
     sessions->socket_count--;
@@ -542,7 +538,8 @@ static void detach(struct subscriber *subscriber, bool for_good, enum close_reas
 
 bool subscriber_is_calm(const struct subscriber *subscriber)
 {
-    return subscriber->state == SUBSCRIBER_CONNECTED && subscriber->lease_state == LEASE_IDLE &&
+    return subscriber->state == SUBSCRIBER_CONNECTED &&
+           (subscriber->lease == NULL || subscriber->lease->state == LEASE_IDLE) &&
            !subscriber_has_expired(subscriber) && subscriber->refs == 1 && list_empty(&subscriber->acks) &&
            member_is_settled(&subscriber->member);
 }
@@ -558,10 +555,12 @@ void subscriber_park(struct subscriber *subscriber, struct token *token, struct 
         .nsp = subscriber->nsp->name,
         .pid = span_sub(subscriber_lease_name(subscriber), 0, ENGINEIO_SID_BYTES),
         .offset = buf_span(&offset),
-        .presence_data = span_str(subscriber->presence_data),
-        .claims = subscriber->identity != NULL ? identity_claims(subscriber->identity) : SPAN_LIT(""),
-        .expires_ms = subscriber->identity != NULL ? (uint64_t)subscriber->identity->expires_ms : 0,
-        .told = subscriber->identity != NULL && subscriber->identity->told,
+        .presence_data = span_str(subscriber_has(subscriber).presence_data),
+        .claims = subscriber_has(subscriber).identity != NULL ? identity_claims(subscriber_has(subscriber).identity)
+                                                              : SPAN_LIT(""),
+        .expires_ms =
+            subscriber_has(subscriber).identity != NULL ? (uint64_t)subscriber_has(subscriber).identity->expires_ms : 0,
+        .told = subscriber_has(subscriber).identity != NULL && subscriber_has(subscriber).identity->told,
         .asking = buf_span(&asking),
     };
     parcel_socket_encode(to, &parcel);

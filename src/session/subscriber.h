@@ -55,38 +55,62 @@ enum lease_state { LEASE_IDLE, LEASE_WRITING, LEASE_WRITING_AGAIN, LEASE_RETRYIN
 /* The map that a subscriber is in, by its lease. */
 enum subscriber_listing { LISTED_NOWHERE, LISTED_AS_CLAIM, LISTED_AS_OWNER };
 
-struct subscriber {
-    struct session *session; /* NULL once gone */
-    struct sessions *sessions;
-    const struct nsp *nsp;
-    struct list of_session;
-    struct map_node by_lease; /* in sessions.sockets or sessions.claims, as `listing` says */
-    struct member member;
-    struct timer retry;    /* asks the broker again after a lost link */
-    uint64_t generation;   /* of its lease; while it claims one, the highest that other instances have claimed since */
-    uint64_t lease_due_us; /* time of the next rewrite; 0: no lease */
-    char sid[ENGINEIO_SID_BYTES];
-    uint32_t lease_writes;     /* of this lease, begun so far */
-    char *lease_name;          /* its pid and, except for "/", the namespace; NULL: no lease */
-    struct call *connecting;   /* until it is connected */
-    struct list acks;          /* calls that wait for the lease */
-    char *stale;               /* the token that the client keeps from an earlier session, NULL: none */
-    char *offset;              /* the client's offset, NULL: none */
+/* The lease of a subscriber, or the claim to one. */
+struct subscriber_lease {
+    struct subscriber *subscriber;
+    struct map_node by_name; /* in sessions.sockets or sessions.claims, as `listing` says */
+    struct timer retry;      /* asks the broker again after a lost link */
+    uint64_t generation;     /* while it claims one, the highest that other instances have claimed since */
+    uint64_t due_us;         /* time of the next rewrite; 0: no lease */
+    char *name;              /* its pid and, except for "/", the namespace; NULL: no lease */
+    char *stale;             /* the token that the client keeps from an earlier session, NULL: none */
+    char *offset;            /* the client's offset, NULL: none */
+    uint32_t writes;         /* begun so far */
+    uint32_t bytes;          /* of the rooms in what was written last */
+    uint8_t state;           /* enum lease_state */
+    uint8_t listing;         /* enum subscriber_listing */
+};
+
+/* What many subscribers have not. */
+struct subscriber_extra {
     char *presence_data;       /* JSON; NULL: none */
     struct identity *identity; /* NULL: none is known */
     struct asking *asking;     /* asking.c; NULL: nobody has asked */
     char *data;                /* the application's, of data_len bytes; it goes with the lease. NULL: none */
     void *part;                /* what the application keeps with it (struct session_app, `departed`) */
     uint32_t data_len;
-    uint32_t refs;        /* the session's, and one for each awaited answer */
-    uint32_t number;      /* in its session, from 1: the tag of its events */
-    uint32_t lease_bytes; /* of the rooms in what was written last */
-    uint8_t state;        /* enum subscriber_state */
-    uint8_t lease_state;  /* enum lease_state */
-    uint8_t listing;      /* enum subscriber_listing */
-    bool roams;           /* its session moves between instances: it has a lease in every namespace */
-    bool is_moved;        /* it resumes without its client's knowledge, because its session has moved */
 };
+
+struct subscriber {
+    struct session *session; /* NULL once gone */
+    struct sessions *sessions;
+    const struct nsp *nsp;
+    struct list of_session;
+    struct member member;
+    struct subscriber_lease *lease; /* NULL: it has none, and is to get none */
+    struct subscriber_extra *extra; /* NULL: none of it; see subscriber_extra */
+    struct call *connecting;        /* until it is connected */
+    struct list acks;               /* calls that wait for the lease */
+    char sid[ENGINEIO_SID_BYTES];
+    uint32_t refs;     /* the session's, and one for each awaited answer */
+    uint32_t number;   /* in its session, from 1: the tag of its events */
+    uint8_t state;     /* enum subscriber_state */
+    bool roams : 1;    /* its session moves between instances: it has a lease in every namespace */
+    bool is_moved : 1; /* it resumes without its client's knowledge, because its session has moved */
+};
+
+/* Its extra part, made if there is none. */
+struct subscriber_extra *subscriber_extra(struct subscriber *subscriber);
+/* The extra part, to be read: all zero if there is none. */
+static inline struct subscriber_extra subscriber_has(const struct subscriber *subscriber)
+{
+    return subscriber->extra != NULL ? *subscriber->extra : (struct subscriber_extra){.data_len = 0};
+}
+/* The generation of its lease; of one without a lease, 1. */
+static inline uint64_t subscriber_generation(const struct subscriber *subscriber)
+{
+    return subscriber->lease != NULL ? subscriber->lease->generation : 1;
+}
 
 /* What a client brings when it connects. Each may be empty. */
 struct subscriber_start {
@@ -198,7 +222,7 @@ static inline bool subscriber_is_connected(const struct subscriber *subscriber)
 /* It has a lease, or is to get one. */
 static inline bool subscriber_is_leased(const struct subscriber *subscriber)
 {
-    return subscriber->nsp->recoverable || subscriber->roams || subscriber->nsp->watch.len != 0;
+    return subscriber->lease != NULL;
 }
 /* Its lease is its own: it is connected, or has claimed the lease that it resumes. */
 static inline bool subscriber_has_lease(const struct subscriber *subscriber)

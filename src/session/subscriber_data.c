@@ -5,12 +5,23 @@
 #include "session/lease.h"
 #include "session/subscriber_parts.h"
 
+struct subscriber_extra *subscriber_extra(struct subscriber *subscriber)
+{
+    if (subscriber->extra == NULL)
+        subscriber->extra = mem_zero(1, sizeof *subscriber->extra);
+    return subscriber->extra;
+}
+
 /* Longer ones are not from here. */
 void subscriber_data_keep(struct subscriber *subscriber, struct span data)
 {
-    free(subscriber->data);
-    subscriber->data = data.len > 0 && data.len <= SUBSCRIBER_DATA_BYTES_MAX ? mem_text(data) : NULL;
-    subscriber->data_len = subscriber->data != NULL ? (uint32_t)data.len : 0;
+    bool is_kept = data.len > 0 && data.len <= SUBSCRIBER_DATA_BYTES_MAX;
+    if (!is_kept && subscriber->extra == NULL)
+        return;
+    struct subscriber_extra *extra = subscriber_extra(subscriber);
+    free(extra->data);
+    extra->data = is_kept ? mem_text(data) : NULL;
+    extra->data_len = is_kept ? (uint32_t)data.len : 0;
 }
 
 void subscriber_data_set(struct subscriber *subscriber, struct span data)
@@ -25,10 +36,11 @@ struct leaver subscriber_leaver(const struct subscriber *subscriber)
     return (struct leaver){
         .nsp = subscriber->nsp,
         .sid = subscriber_sid(subscriber),
-        .lease = subscriber->lease_name != NULL ? subscriber_lease_name(subscriber) : SPAN_LIT(""),
-        .data = span_of(subscriber->data, subscriber->data_len),
-        .part = subscriber->part,
-        .generation = subscriber->generation,
+        .lease = subscriber->lease != NULL && subscriber->lease->name != NULL ? subscriber_lease_name(subscriber)
+                                                                              : SPAN_LIT(""),
+        .data = span_of(subscriber_has(subscriber).data, subscriber_has(subscriber).data_len),
+        .part = subscriber_has(subscriber).part,
+        .generation = subscriber_generation(subscriber),
     };
 }
 

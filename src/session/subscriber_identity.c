@@ -13,7 +13,7 @@ enum {
 
 uint64_t subscriber_expires_in_ms(const struct subscriber *subscriber)
 {
-    const struct identity *identity = subscriber->identity;
+    const struct identity *identity = subscriber_has(subscriber).identity;
     if (identity == NULL || identity->expires_ms == IDENTITY_FOREVER)
         return UINT64_MAX;
     int64_t left_ms = identity->expires_ms - loop_wall_ms(subscriber->sessions->loop);
@@ -37,7 +37,7 @@ static void tell(struct subscriber *subscriber, uint64_t left_ms)
 static uint64_t look_in_ms(const struct subscriber *subscriber, uint64_t left_ms)
 {
     uint64_t notice_ms = subscriber->nsp->notice_ms;
-    if (!subscriber->identity->told && notice_ms > 0)
+    if (!subscriber_has(subscriber).identity->told && notice_ms > 0)
         left_ms = left_ms > notice_ms ? left_ms - notice_ms : 0;
     if (!subscriber_is_connected(subscriber) && left_ms < LOOK_MS_MIN)
         return LOOK_MS_MIN;
@@ -63,17 +63,17 @@ static void look(struct timer *timer)
 
 void subscriber_identity_drop(struct subscriber *subscriber)
 {
-    if (subscriber->identity == NULL)
+    if (subscriber_has(subscriber).identity == NULL)
         return;
-    timer_stop(subscriber->sessions->loop, &subscriber->identity->timer);
-    identity_destroy(subscriber->identity);
-    subscriber->identity = NULL;
+    timer_stop(subscriber->sessions->loop, &subscriber->extra->identity->timer);
+    identity_destroy(subscriber_has(subscriber).identity);
+    subscriber->extra->identity = NULL;
 }
 
 void subscriber_identity_set(struct subscriber *subscriber, struct identity *identity)
 {
     subscriber_identity_drop(subscriber);
-    subscriber->identity = identity;
+    subscriber_extra(subscriber)->identity = identity;
     identity->holder = subscriber;
     timer_init(&identity->timer, look);
     uint64_t left_ms = subscriber_expires_in_ms(subscriber);
@@ -124,7 +124,7 @@ static void rooms_check(struct subscriber *subscriber)
 
 enum refusal subscriber_identity_renew(struct subscriber *subscriber, struct identity *identity)
 {
-    if (!span_equal(identity_subject(subscriber->identity), identity_subject(identity)))
+    if (!span_equal(identity_subject(subscriber_has(subscriber).identity), identity_subject(identity)))
         return REFUSAL_TOKEN_OF_ANOTHER;
     subscriber_identity_set(subscriber, identity);
     rooms_check(subscriber);

@@ -31,23 +31,51 @@ enum {
 static void set_lease_state(struct subscriber *subscriber, enum lease_state state)
 {
     static const bool legal[LEASE_STATES][LEASE_STATES] = {LEASE_MOVES(MOVE_LEGAL)};
-    assert(legal[subscriber->lease_state][state]);
-    subscriber->lease_state = (uint8_t)state;
+    assert(legal[subscriber->lease->state][state]);
+    subscriber->lease->state = (uint8_t)state;
+}
+
+void subscriber_lease_create(struct subscriber *subscriber, timer_fn *retry)
+{
+    struct subscriber_lease *lease = subscriber->lease = mem_zero(1, sizeof *lease);
+    lease->subscriber = subscriber;
+    timer_init(&lease->retry, retry);
+}
+
+void subscriber_lease_free(struct subscriber *subscriber)
+{
+    struct subscriber_lease *lease = subscriber->lease;
+    if (lease == NULL)
+        return;
+    free(lease->name);
+    free(lease->stale);
+    free(lease->offset);
+    free(lease);
+}
+
+void subscriber_stale_set(struct subscriber *subscriber, struct span text)
+{
+    struct token token;
+    free(subscriber->lease->stale);
+    subscriber->lease->stale = text.len > 0 && text.len <= TOKEN_BYTES_MAX ? mem_text(text) : NULL;
+    if (subscriber->lease->stale != NULL && token_decode(text, &token)) {
+        member_stale_set(&subscriber->member, &token);
+    }
 }
 
 struct span subscriber_lease_name(const struct subscriber *subscriber)
 {
     struct span nsp = subscriber->nsp->name;
-    return span_of(subscriber->lease_name, ENGINEIO_SID_BYTES + (nsp.len > 1 ? nsp.len : 0));
+    return span_of(subscriber->lease->name, ENGINEIO_SID_BYTES + (nsp.len > 1 ? nsp.len : 0));
 }
 
 void subscriber_lease_name_set(struct subscriber *subscriber, struct span pid)
 {
     struct span nsp = subscriber->nsp->name;
-    free(subscriber->lease_name);
-    subscriber->lease_name = mem_alloc(pid.len + nsp.len);
-    memcpy(subscriber->lease_name, pid.data, pid.len);
-    memcpy(subscriber->lease_name + pid.len, nsp.data, nsp.len);
+    free(subscriber->lease->name);
+    subscriber->lease->name = mem_alloc(pid.len + nsp.len);
+    memcpy(subscriber->lease->name, pid.data, pid.len);
+    memcpy(subscriber->lease->name + pid.len, nsp.data, nsp.len);
 }
 
 /* A namespace without recovery says nothing of leases; a session that moves between instances has them all the same. */
@@ -59,22 +87,22 @@ static uint64_t window_ms(const struct subscriber *subscriber)
 /* Rewritten at half its life, so that the whole window is left whenever the instance dies. */
 static void lease_due_set(struct subscriber *subscriber)
 {
-    subscriber->lease_due_us = loop_now_us(subscriber->sessions->loop) + LOOP_MS(window_ms(subscriber));
+    subscriber->lease->due_us = loop_now_us(subscriber->sessions->loop) + LOOP_MS(window_ms(subscriber));
 }
 
 struct subscriber *subscriber_by_lease(const struct map *map, struct span name)
 {
     struct map_node *node = map_find(map, name);
-    return node != NULL ? container_of(node, struct subscriber, by_lease) : NULL;
+    return node != NULL ? container_of(node, struct subscriber_lease, by_name)->subscriber : NULL;
 }
 
 void subscriber_unlist(struct subscriber *subscriber)
 {
-    if (subscriber->listing == LISTED_AS_OWNER)
-        map_remove(&subscriber->sessions->sockets, &subscriber->by_lease);
-    else if (subscriber->listing == LISTED_AS_CLAIM)
-        map_remove(&subscriber->sessions->claims, &subscriber->by_lease);
-    subscriber->listing = LISTED_NOWHERE;
+    if (subscriber->lease->listing == LISTED_AS_OWNER)
+        map_remove(&subscriber->sessions->sockets, &subscriber->lease->by_name);
+    else if (subscriber->lease->listing == LISTED_AS_CLAIM)
+        map_remove(&subscriber->sessions->claims, &subscriber->lease->by_name);
+    subscriber->lease->listing = LISTED_NOWHERE;
 }
 
 /* Lists it by its lease. The same client may still seem alive on another connection to this instance; that one ends. */
@@ -87,9 +115,9 @@ void subscriber_list(struct subscriber *subscriber)
         subscriber_unlist(old);
         subscriber_give_up(old, true, CLOSE_SUPERSEDED);
     }
-    map_add(&sessions->sockets, &subscriber->by_lease, name);
-    subscriber->listing = LISTED_AS_OWNER;
-    if (subscriber->lease_due_us == 0)
+    map_add(&sessions->sockets, &subscriber->lease->by_name, name);
+    subscriber->lease->listing = LISTED_AS_OWNER;
+    if (subscriber->lease->due_us == 0)
         lease_due_set(subscriber);
 }
 
@@ -102,7 +130,7 @@ struct broker_lease subscriber_lease_of(const struct subscriber *subscriber, str
         .pid = subscriber_lease_name(subscriber),
         .sid = subscriber_sid(subscriber),
         .own = buf_span(own),
-        .generation = subscriber->generation,
+        .generation = subscriber->lease->generation,
         .window_ms = window_ms(subscriber),
         .watch = subscriber->nsp->watch,
     };
@@ -113,7 +141,7 @@ static void lease_write(struct subscriber *subscriber);
 static void lease_written(void *arg, enum broker_result result)
 {
     struct subscriber *subscriber = arg;
-    bool again = subscriber->lease_state == LEASE_WRITING_AGAIN;
+    bool again = subscriber->lease->state == LEASE_WRITING_AGAIN;
     if (subscriber_has_ended(subscriber)) {
         set_lease_state(subscriber, LEASE_IDLE);
     } else if (result == BROKER_SUPERSEDED) {
@@ -122,7 +150,7 @@ static void lease_written(void *arg, enum broker_result result)
         subscriber_give_up(subscriber, true, CLOSE_SUPERSEDED);
     } else if (result != BROKER_OK) {
         set_lease_state(subscriber, LEASE_RETRYING);
-        timer_start(subscriber->sessions->loop, &subscriber->retry, LOOP_MS(SUBSCRIBER_RETRY_MS));
+        timer_start(subscriber->sessions->loop, &subscriber->lease->retry, LOOP_MS(SUBSCRIBER_RETRY_MS));
     } else if (again) {
         subscriber_calls_answer(subscriber); /* those that this write knows of need not wait for the next */
         lease_write(subscriber);
@@ -161,16 +189,16 @@ static void lease_write(struct subscriber *subscriber)
 {
     struct buf rooms = {0}, own = {0}, data = {0}, keep = {0};
     member_note(&subscriber->member);
-    subscriber->lease_writes++;
+    subscriber->lease->writes++;
     subscriber_calls_note(subscriber);
     lease_rooms_encode(&rooms, &subscriber->member);
     struct broker_lease lease = subscriber_lease_of(subscriber, &own);
     lease.rooms = buf_span(&rooms);
-    lease_data_encode(&data, span_str(subscriber->stale), identity_subject(subscriber->identity),
-                      span_of(subscriber->data, subscriber->data_len));
+    lease_data_encode(&data, span_str(subscriber->lease->stale), identity_subject(subscriber_has(subscriber).identity),
+                      span_of(subscriber_has(subscriber).data, subscriber_has(subscriber).data_len));
     lease.data = buf_span(&data);
     keep_encode(&keep, subscriber, &lease);
-    subscriber->lease_bytes = (uint32_t)rooms.len + subscriber->data_len;
+    subscriber->lease->bytes = (uint32_t)rooms.len + subscriber_has(subscriber).data_len;
     set_lease_state(subscriber, LEASE_WRITING);
     subscriber->refs++;
     lease_due_set(subscriber);
@@ -186,17 +214,18 @@ void subscriber_lease_refresh(struct subscriber *subscriber)
 {
     if (subscriber_has_ended(subscriber))
         return; /* it would come back to life */
-    if (subscriber->lease_state == LEASE_WRITING)
+    if (subscriber->lease->state == LEASE_WRITING)
         set_lease_state(subscriber, LEASE_WRITING_AGAIN);
-    else if (subscriber->lease_state != LEASE_WRITING_AGAIN)
+    else if (subscriber->lease->state != LEASE_WRITING_AGAIN)
         lease_write(subscriber);
 }
 
 /* The application is told that it has ended, and ends the lease (struct nsp, `watch`). */
 static bool lease_is_apps(const struct subscriber *subscriber)
 {
-    return subscriber->nsp->watch.len != 0 && (subscriber->part != NULL || subscriber->state == SUBSCRIBER_RESUMING ||
-                                               subscriber->state == SUBSCRIBER_RESTARTING);
+    return subscriber->nsp->watch.len != 0 &&
+           (subscriber_has(subscriber).part != NULL || subscriber->state == SUBSCRIBER_RESUMING ||
+            subscriber->state == SUBSCRIBER_RESTARTING);
 }
 
 bool subscriber_lease_is_unheard(const struct subscriber *subscriber)
@@ -222,15 +251,15 @@ static void last_written(void *arg, enum broker_result result)
 void subscriber_lease_write_last(struct subscriber *subscriber)
 {
     struct buf rooms = {0}, own = {0}, data = {0};
-    if (!member_lease_is_stale(&subscriber->member) && subscriber->lease_state != LEASE_RETRYING)
+    if (!member_lease_is_stale(&subscriber->member) && subscriber->lease->state != LEASE_RETRYING)
         return;
     lease_rooms_encode(&rooms, &subscriber->member);
     struct broker_lease lease = subscriber_lease_of(subscriber, &own);
     lease.rooms = buf_span(&rooms);
-    lease_data_encode(&data, span_str(subscriber->stale), identity_subject(subscriber->identity),
-                      span_of(subscriber->data, subscriber->data_len));
+    lease_data_encode(&data, span_str(subscriber->lease->stale), identity_subject(subscriber_has(subscriber).identity),
+                      span_of(subscriber_has(subscriber).data, subscriber_has(subscriber).data_len));
     lease.data = buf_span(&data);
-    subscriber->lease_bytes = (uint32_t)rooms.len + subscriber->data_len;
+    subscriber->lease->bytes = (uint32_t)rooms.len + subscriber_has(subscriber).data_len;
     broker_lease_write(hub_broker(subscriber->sessions->hub), &lease, last_written, NULL);
     buf_finish(&rooms);
     buf_finish(&own);
@@ -243,7 +272,7 @@ bool subscriber_lease_leave(struct subscriber *subscriber, const struct broker_l
 {
     struct sessions *sessions = subscriber->sessions;
     bool by_us = reason == CLOSE_DRAINED || reason == CLOSE_ROTATED;
-    bool stays = departed_keep(sessions, lease->pid, from, subscriber->lease_bytes, lease->window_ms, by_us);
+    bool stays = departed_keep(sessions, lease->pid, from, subscriber->lease->bytes, lease->window_ms, by_us);
     if (!stays) {
         char peer[ADDR_TEXT_MAX];
         addr_ip_print(from, peer);
@@ -257,14 +286,14 @@ void subscriber_superseded(struct sessions *sessions, struct span lease, uint64_
 {
     struct subscriber *claiming = subscriber_by_lease(&sessions->claims, lease);
     struct subscriber *subscriber = subscriber_by_lease(&sessions->sockets, lease);
-    if (claiming != NULL && claiming->generation < generation)
-        claiming->generation = generation;
+    if (claiming != NULL && claiming->lease->generation < generation)
+        claiming->lease->generation = generation;
     if (subscriber == NULL && claiming == NULL) {
         departed_returned(sessions, lease);
         if (sessions->app->returned != NULL)
             sessions->app->returned(sessions->app, lease);
     }
-    if (subscriber == NULL || subscriber->generation >= generation)
+    if (subscriber == NULL || subscriber->lease->generation >= generation)
         return;
     sessions->counters.leases_superseded++;
     /* The claimer may have ended the lease since, and a write from here may have created it again: ends it. */

@@ -32,7 +32,13 @@ void subscriber_departed(struct sessions *sessions, const struct leaver *leaver,
                          enum close_reason reason);
 void subscriber_lease_ended(struct subscriber *subscriber, const struct broker_lease *lease);
 
-/* subscriber_lease.c. The name of its lease, from the client's pid; to be set before anything else of its lease. */
+/* subscriber_lease.c. Gives it an empty lease, for one that is leased (subscriber_is_leased); frees what there is. */
+void subscriber_lease_create(struct subscriber *subscriber, timer_fn *retry);
+void subscriber_lease_free(struct subscriber *subscriber);
+/* The lease records a token that the client keeps from an earlier session (empty: none), because we cannot make the
+ * client forget it. */
+void subscriber_stale_set(struct subscriber *subscriber, struct span text);
+/* The name of its lease, from the client's pid; to be set before anything else of its lease. */
 void subscriber_lease_name_set(struct subscriber *subscriber, struct span pid);
 /* The names of its lease and of its own room, for a call to the broker; the caller finishes `own`. */
 struct broker_lease subscriber_lease_of(const struct subscriber *subscriber, struct buf *own);

@@ -45,7 +45,7 @@ bool subscriber_is_in(struct subscriber *subscriber, struct span room)
 void subscriber_connected(struct subscriber *subscriber, bool recovered)
 {
     struct sessions *sessions = subscriber->sessions;
-    if (subscriber_is_leased(subscriber) && subscriber->listing != LISTED_AS_OWNER)
+    if (subscriber_is_leased(subscriber) && subscriber->lease->listing != LISTED_AS_OWNER)
         subscriber_list(subscriber);
     if (subscriber->is_moved)
         sessions->counters.moves++;
@@ -64,8 +64,10 @@ void subscriber_connected(struct subscriber *subscriber, bool recovered)
         presence_known(subscriber);
     subscriber->is_moved = false;
     session_stirred(subscriber->session);
-    free(subscriber->offset);
-    subscriber->offset = NULL;
+    if (subscriber->lease != NULL) {
+        free(subscriber->lease->offset);
+        subscriber->lease->offset = NULL;
+    }
     subscriber_rooms_begin(subscriber);
 }
 
@@ -119,7 +121,7 @@ void subscriber_deliver(struct member *member, struct entry *entry, const struct
         transport_queued(session->transport) > subscriber->sessions->limits.slow_queue_bytes &&
         subscriber_slow(subscriber, entry->seq != 0))
         return; /* it comes again, or is dropped */
-    session->moves++;
+    session->moved = true;
     const char *key = &subscriber->nsp->formats[session->protocol->kind][session->transport->format];
     struct frame **kept = shared ? entry_frame(entry, key) : NULL;
     struct frame *frame = kept != NULL && *kept != NULL ? *kept : entry_encode(subscriber, entry, token);
@@ -281,7 +283,7 @@ void subscriber_calls_note(struct subscriber *subscriber)
                      !membership_is_noted(at);
         }
         if (call->lease == 0 && !waits)
-            call->lease = subscriber->lease_writes;
+            call->lease = subscriber->lease != NULL ? subscriber->lease->writes : 1;
         together = call->more && (together || call->lease == 0);
     }
 }
@@ -302,10 +304,8 @@ void subscriber_calls_answer(struct subscriber *subscriber)
 void subscriber_joins_done(struct subscriber *subscriber)
 {
     subscriber_rooms_begin(subscriber);
-    if (!subscriber_is_leased(subscriber)) { /* there is no lease to wait for, but maybe the start of a room */
-        subscriber->lease_writes++;
+    if (!subscriber_is_leased(subscriber)) /* there is no lease to wait for, but maybe the start of a room */
         subscriber_calls_note(subscriber);
-    }
     subscriber_calls_answer(subscriber);
 }
 
@@ -445,12 +445,12 @@ void subscriber_join(struct subscriber *subscriber, const struct span *rooms, si
 /* Nothing changes, but the lease may not record an earlier leave yet. */
 static void leave_nothing(struct subscriber *subscriber, struct span ack_id)
 {
-    if (subscriber->lease_state == LEASE_IDLE) {
+    if (subscriber->lease == NULL || subscriber->lease->state == LEASE_IDLE) {
         subscriber_ack(subscriber, ack_id);
         return;
     }
     struct call *call = call_await_lease(subscriber, ack_id);
-    call->lease = subscriber->lease_state == LEASE_WRITING ? subscriber->lease_writes : 0;
+    call->lease = subscriber->lease->state == LEASE_WRITING ? subscriber->lease->writes : 0;
 }
 
 static bool leave(struct subscriber *subscriber, struct span room)

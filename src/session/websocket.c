@@ -18,6 +18,47 @@ struct websocket_part {
     struct ws_decoder decoder;
 };
 
+/* What an idle WebSocket of the usual kind has not. */
+struct websocket_extra {
+    struct websocket_part *part;         /* NULL between messages */
+    struct compression_context *context; /* of permessage-deflate; NULL: keeps none */
+    struct polling *polling;             /* see websocket_polling_set */
+    bool waits;                          /* for the session; nothing is read meanwhile */
+};
+
+static struct websocket_extra *extra(struct websocket *websocket)
+{
+    if (websocket->extra == NULL)
+        websocket->extra = mem_zero(1, sizeof *websocket->extra);
+    return websocket->extra;
+}
+
+static struct websocket_part *part_of(const struct websocket *websocket)
+{
+    return websocket->extra != NULL ? websocket->extra->part : NULL;
+}
+
+static struct compression_context *context_of(const struct websocket *websocket)
+{
+    return websocket->extra != NULL ? websocket->extra->context : NULL;
+}
+
+static struct polling *polling_of(const struct websocket *websocket)
+{
+    return websocket->extra != NULL ? websocket->extra->polling : NULL;
+}
+
+static bool waits(const struct websocket *websocket)
+{
+    return websocket->extra != NULL && websocket->extra->waits;
+}
+
+void websocket_polling_set(struct websocket *websocket, struct polling *polling)
+{
+    if (polling != polling_of(websocket))
+        extra(websocket)->polling = polling;
+}
+
 static struct websocket *websocket_of(struct transport *transport)
 {
     return container_of(transport, struct websocket, transport);
@@ -50,11 +91,12 @@ static struct frame *encode(const struct transport *transport, const struct span
 static void send_frame(struct transport *transport, struct frame *frame, struct frame_tag tag)
 {
     struct websocket *websocket = websocket_of(transport);
-    if (websocket->context == NULL || websocket->context->deflater == NULL || !conn_is_open(websocket->conn)) {
+    struct compression_context *context = context_of(websocket);
+    if (context == NULL || context->deflater == NULL || !conn_is_open(websocket->conn)) {
         conn_send_tagged(websocket->conn, frame, tag);
         return;
     }
-    frame = compression_reframe(&websocket->sessions->compression, websocket->context, frame, tag.whose);
+    frame = compression_reframe(&websocket->sessions->compression, context, frame, tag.whose);
     conn_send_tagged(websocket->conn, frame, tag);
     frame_unref(frame);
 }
@@ -83,8 +125,8 @@ static void filter(struct transport *transport, transport_keep_fn *keep, void *a
 {
     struct websocket *websocket = websocket_of(transport);
     conn_queue_filter(websocket->conn, keep, arg);
-    if (websocket->context != NULL)
-        compression_context_forget(websocket->context);
+    if (context_of(websocket) != NULL)
+        compression_context_forget(context_of(websocket));
 }
 
 static void pause_reading(struct transport *transport, bool paused)
@@ -151,7 +193,7 @@ static const struct addr_ip *peer(const struct transport *transport)
 static void stirred(struct transport *transport)
 {
     struct websocket *websocket = websocket_of(transport);
-    if (websocket->waits && transport->session != NULL && !session_is_moving(transport->session))
+    if (waits(websocket) && transport->session != NULL && !session_is_moving(transport->session))
         websocket_wait(websocket, false);
 }
 
@@ -183,22 +225,25 @@ void websocket_open_probe(struct websocket *websocket, struct sessions *sessions
     *websocket = (struct websocket){.transport.type = &websocket_type, .sessions = sessions, .conn = conn};
 }
 
-void websocket_wait(struct websocket *websocket, bool waits)
+void websocket_wait(struct websocket *websocket, bool is_waiting)
 {
-    websocket->waits = waits;
+    if (is_waiting != waits(websocket))
+        extra(websocket)->waits = is_waiting;
     if (conn_is_open(websocket->conn))
-        conn_read_pause(websocket->conn, waits);
+        conn_read_pause(websocket->conn, is_waiting);
 }
 
 void websocket_compress(struct websocket *websocket, const struct deflate_terms *terms)
 {
     websocket->transport.format = compression_format(terms);
-    websocket->context = compression_context_create(&websocket->sessions->compression, terms);
+    struct compression_context *context = compression_context_create(&websocket->sessions->compression, terms);
+    if (context != NULL)
+        extra(websocket)->context = context;
 }
 
 void websocket_refuse(struct websocket *websocket, enum close_reason reason)
 {
-    websocket->polling = NULL;
+    websocket_polling_set(websocket, NULL);
     if (conn_is_open(websocket->conn))
         close_with(websocket, reason);
 }
@@ -224,8 +269,8 @@ static void message_received(struct websocket *websocket, const struct ws_event 
         session_received(session, event->payload);
     else if (session != NULL)
         session_received_binary(session, event->payload);
-    else if (websocket->polling != NULL)
-        polling_probe_received(websocket->polling, event->opcode == WS_TEXT ? event->payload : SPAN_LIT(""));
+    else if (polling_of(websocket) != NULL)
+        polling_probe_received(polling_of(websocket), event->opcode == WS_TEXT ? event->payload : SPAN_LIT(""));
 }
 
 static void end_at_once(struct websocket *websocket, enum close_reason reason)
@@ -240,7 +285,7 @@ static void compressed_received(struct websocket *websocket, const struct ws_eve
 {
     struct buf message = {0};
     enum close_reason reason =
-        compression_inflate(&websocket->sessions->compression, websocket->context, event->payload,
+        compression_inflate(&websocket->sessions->compression, context_of(websocket), event->payload,
                             event->opcode == WS_TEXT, websocket->sessions->limits.payload_bytes_max, &message);
     if (reason == CLOSE_NONE && websocket->transport.session != NULL)
         session_change(websocket->transport.session, compression_changes(event->payload.len, message.len));
@@ -290,7 +335,7 @@ static enum close_reason reason_of_code(uint16_t code)
 
 static bool is_paused(const struct websocket *websocket)
 {
-    return websocket->waits ||
+    return waits(websocket) ||
            (websocket->transport.session != NULL && session_is_unread(websocket->transport.session));
 }
 
@@ -320,13 +365,13 @@ static size_t decode(struct websocket *websocket, struct ws_decoder *decoder, ch
 
 static void part_destroy(struct websocket *websocket)
 {
-    struct websocket_part *part = websocket->part;
+    struct websocket_part *part = part_of(websocket);
     if (part == NULL)
         return;
     unfinished_end(&websocket->sessions->unfinished, &part->unfinished);
     ws_decoder_finish(&part->decoder);
     free(part);
-    websocket->part = NULL;
+    websocket->extra->part = NULL;
 }
 
 static void part_drop(struct unfinished *unfinished)
@@ -338,9 +383,9 @@ static void part_drop(struct unfinished *unfinished)
 static void part_keep(struct websocket *websocket, const struct ws_decoder *fresh)
 {
     struct sessions *sessions = websocket->sessions;
-    struct websocket_part *part = websocket->part;
+    struct websocket_part *part = part_of(websocket);
     if (part == NULL) {
-        part = websocket->part = mem_zero(1, sizeof *part);
+        part = extra(websocket)->part = mem_zero(1, sizeof *part);
         part->websocket = websocket;
         part->decoder = *fresh;
         unfinished_begin(&sessions->unfinished, &part->unfinished, part_drop);
@@ -351,17 +396,17 @@ static void part_keep(struct websocket *websocket, const struct ws_decoder *fres
 
 size_t websocket_received(struct websocket *websocket, char *bytes, size_t len)
 {
-    struct ws_decoder fresh, *decoder = websocket->part != NULL ? &websocket->part->decoder : NULL;
+    struct ws_decoder fresh, *decoder = part_of(websocket) != NULL ? &part_of(websocket)->decoder : NULL;
     if (decoder == NULL) {
         ws_decoder_init(&fresh, true, websocket->sessions->limits.payload_bytes_max);
         fresh.frames_max = websocket->sessions->limits.frames_max;
-        fresh.takes_compressed = websocket->context != NULL || compression_is_format(websocket->transport.format);
+        fresh.takes_compressed = context_of(websocket) != NULL || compression_is_format(websocket->transport.format);
         decoder = &fresh;
     }
     size_t used = decode(websocket, decoder, bytes, len);
     if (!ws_decoder_is_idle(decoder))
         part_keep(websocket, &fresh);
-    else if (websocket->part != NULL)
+    else if (part_of(websocket) != NULL)
         part_destroy(websocket);
     else
         ws_decoder_finish(decoder);
@@ -378,13 +423,15 @@ void websocket_closed(struct websocket *websocket, enum close_reason reason)
 {
     struct session *session = websocket->transport.session;
     part_destroy(websocket);
-    if (websocket->context != NULL)
-        compression_context_destroy(&websocket->sessions->compression, websocket->context);
-    websocket->context = NULL;
+    if (context_of(websocket) != NULL) {
+        compression_context_destroy(&websocket->sessions->compression, websocket->extra->context);
+        websocket->extra->context = NULL;
+    }
     websocket->transport.session = NULL;
     if (session != NULL)
         session_closed(session, reason);
-    if (websocket->polling != NULL)
-        polling_websocket_closed(websocket->polling);
-    websocket->polling = NULL;
+    if (polling_of(websocket) != NULL)
+        polling_websocket_closed(websocket->extra->polling);
+    free(websocket->extra);
+    websocket->extra = NULL;
 }

@@ -14,25 +14,24 @@ struct deflate_terms;
 struct polling;
 struct protocol;
 struct sessions;
-struct websocket_part;
+struct websocket_extra;
 
 struct websocket {
     struct transport transport;
     struct sessions *sessions;
-    struct conn *conn;                   /* the owner's */
-    struct websocket_part *part;         /* NULL between messages */
-    struct compression_context *context; /* of permessage-deflate; NULL: keeps none */
-    struct polling *polling;             /* the session that it is to take over, or has taken over; NULL: none */
-    bool waits;                          /* for the session; nothing is read meanwhile */
+    struct conn *conn;             /* the owner's */
+    struct websocket_extra *extra; /* NULL: none of it */
 };
 
 /* Begins a session of this protocol on an upgraded connection, which outlives it, and sends the open packet. */
 void websocket_open(struct websocket *websocket, struct sessions *sessions, const struct protocol *protocol,
                     struct conn *conn);
-/* For polling_upgrade: opens a connection that has no session yet. Its `polling`, set afterwards, is told of its text
- * messages until then, and of its end (polling_websocket_closed). */
+/* For polling_upgrade: opens a connection that has no session yet. Its `polling` (websocket_polling_set) is told of its
+ * text messages until then, and of its end (polling_websocket_closed). */
 void websocket_open_probe(struct websocket *websocket, struct sessions *sessions, struct conn *conn);
-/* While it waits, nothing that comes in is read. */
+/* The session that it is to take over, or has taken over; NULL: none. */
+void websocket_polling_set(struct websocket *websocket, struct polling *polling);
+/* While it waits for the session, nothing that comes in is read. */
 void websocket_wait(struct websocket *websocket, bool waits);
 /* Of a WebSocket just opened: permessage-deflate was agreed on with these terms (compression_agree). */
 void websocket_compress(struct websocket *websocket, const struct deflate_terms *terms);

@@ -19,6 +19,8 @@ struct rooms {
     struct member member;
     struct place *places[ROOMS_MAX];
     struct past *pasts[ROOMS_MAX];
+    struct membership **last_place;
+    struct past **last_past;
     size_t place_count, past_count;
 };
 
@@ -28,16 +30,16 @@ static void room_add(struct rooms *rooms, struct span room, const struct stretch
         struct place *place = rooms->places[rooms->place_count++] = mem_zero(1, sizeof *place);
         place->room.node.key = room;
         place->membership = (struct membership){.room = &place->room, .stretch = *stretch, .state = MEMBERSHIP_NOTED};
-        list_init(&place->membership.of_member);
-        list_append(&rooms->member.memberships, &place->membership.of_member);
+        *rooms->last_place = &place->membership;
+        rooms->last_place = &place->membership.next;
         return;
     }
     struct past *past = rooms->pasts[rooms->past_count++] = mem_zero(1, sizeof *past + room.len);
     past->stretch = *stretch;
     past->room_len = room.len;
     memcpy(past->room, room.data, room.len);
-    list_init(&past->of_member);
-    list_append(&rooms->member.pasts, &past->of_member);
+    *rooms->last_past = past;
+    rooms->last_past = &past->next;
 }
 
 /* Those it is in, then those it has left, as the encoder writes them. */
@@ -47,7 +49,7 @@ static void same_check(struct span text, const struct rooms *rooms)
     struct stretch stretch;
     uint64_t floor, directed;
     bool good = lease_floor_decode(&text, &floor) && lease_directed_decode(&text, &directed);
-    assert(good && floor == rooms->member.past_floor && directed == rooms->member.directed_seq);
+    assert(good && floor == member_floor(&rooms->member) && directed == member_directed_seq(&rooms->member));
     for (size_t i = 0; i < rooms->place_count + rooms->past_count; i++) {
         int got = lease_room_decode(&text, &room, &stretch);
         const struct past *past = i < rooms->place_count ? NULL : rooms->pasts[i - rooms->place_count];
@@ -61,14 +63,16 @@ static void same_check(struct span text, const struct rooms *rooms)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
     struct rooms rooms = {.place_count = 0};
+    uint64_t floor, directed;
     struct span rest = span_of(data, len), room;
     struct stretch stretch;
     struct buf text = {0};
-    list_init(&rooms.member.memberships);
-    list_init(&rooms.member.pasts);
-    if (!lease_floor_decode(&rest, &rooms.member.past_floor) ||
-        !lease_directed_decode(&rest, &rooms.member.directed_seq))
+    rooms.last_place = &rooms.member.memberships;
+    rooms.last_past = &rooms.member.pasts;
+    if (!lease_floor_decode(&rest, &floor) || !lease_directed_decode(&rest, &directed))
         return 0;
+    member_floor_set(&rooms.member, floor);
+    member_directed_seq_set(&rooms.member, directed);
     while (rooms.place_count < ROOMS_MAX && rooms.past_count < ROOMS_MAX &&
            lease_room_decode(&rest, &room, &stretch) == 1)
         room_add(&rooms, room, &stretch);
@@ -79,5 +83,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         free(rooms.places[i]);
     for (size_t i = 0; i < rooms.past_count; i++)
         free(rooms.pasts[i]);
+    free(rooms.member.marks);
     return 0;
 }

@@ -32,18 +32,22 @@ static void socket_check(const struct subscriber *socket)
     const struct session_limits *limits = &socket->sessions->limits;
     if (member->hub == NULL)
         return;
-    assert(member->held_count <= HUB_HELD_MAX && member->past_count <= HUB_PASTS_MAX);
-    assert(length(&member->pasts) <= member->past_count);
-    assert(length(&member->memberships) <= limits->rooms_max + 2 + HUB_PASTS_MAX);
+    size_t pasts = 0, rooms = 0;
+    pasts_each(past, member) pasts++;
+    memberships_each(membership, member) rooms++;
+    assert(member->held == NULL || member->held->count <= HUB_HELD_MAX);
+    assert(member->past_count <= HUB_PASTS_MAX && pasts <= member->past_count);
+    assert(rooms <= limits->rooms_max + 2 + HUB_PASTS_MAX);
 }
 
 static void conn_check(const struct conn *conn)
 {
+    const struct conn_queue *queue = conn->queue;
     size_t bytes = 0;
-    for (uint32_t i = 0; i < conn->queue_count; i++)
-        bytes += conn->queue[(conn->queue_at + i) & (conn->queue_cap - 1)].frame->len;
-    assert(conn->queue_bytes <= conn->limits->queue_bytes_max &&
-           bytes == conn->queue_bytes + (uint64_t)conn->head_written);
+    for (uint32_t i = 0; queue != NULL && i < queue->count; i++)
+        bytes += queue->slots[(queue->at + i) & (queue->cap - 1)].frame->len;
+    assert(conn_queued(conn) <= conn->limits->queue_bytes_max &&
+           bytes == conn_queued(conn) + (queue != NULL ? queue->head_written : 0));
     assert(conn->input == NULL || conn->input->len <= conn->limits->input_bytes_max);
 }
 

@@ -27,11 +27,14 @@ static void socket_check(struct fleet *fleet, const struct instance *instance, c
     const struct session_limits *limits = &socket->sessions->limits;
     if (member->hub == NULL)
         return;
-    wrong(fleet, instance, "entries held", member->held_count, HUB_HELD_MAX);
+    size_t pasts = 0, rooms = 0;
+    pasts_each(past, member) pasts++;
+    memberships_each(membership, member) rooms++;
+    wrong(fleet, instance, "entries held", member->held != NULL ? member->held->count : 0, HUB_HELD_MAX);
     wrong(fleet, instance, "rooms left", member->past_count, HUB_PASTS_MAX);
-    wrong(fleet, instance, "rooms left, counted", list_length(&member->pasts), member->past_count);
+    wrong(fleet, instance, "rooms left, counted", pasts, member->past_count);
     /* Its own, and what it is still owed of those it left. */
-    wrong(fleet, instance, "rooms", list_length(&member->memberships), limits->rooms_max + 2 + HUB_PASTS_MAX);
+    wrong(fleet, instance, "rooms", rooms, limits->rooms_max + 2 + HUB_PASTS_MAX);
     /* One for each join or leave that waits for the lease. */
     wrong(fleet, instance, "answers that wait", list_length(&socket->acks),
           fleet->plan->hostiles > 0 ? limits->calls_max : ROOMS * 4);
@@ -53,14 +56,14 @@ static void session_check(struct fleet *fleet, const struct instance *instance, 
 
 static void conn_check(struct fleet *fleet, const struct instance *instance, const struct conn *conn)
 {
-    size_t bytes = 0;
-    for (uint32_t i = 0; i < conn->queue_count; i++)
-        bytes += conn->queue[(conn->queue_at + i) & (conn->queue_cap - 1)].frame->len;
-    wrong(fleet, instance, "an output queue", conn->queue_bytes, conn->limits->queue_bytes_max);
+    const struct conn_queue *queue = conn->queue;
+    size_t bytes = 0, counted = conn_queued(conn) + (queue != NULL ? queue->head_written : 0);
+    for (uint32_t i = 0; queue != NULL && i < queue->count; i++)
+        bytes += queue->slots[(queue->at + i) & (queue->cap - 1)].frame->len;
+    wrong(fleet, instance, "an output queue", conn_queued(conn), conn->limits->queue_bytes_max);
     wrong(fleet, instance, "unread input", conn->input != NULL ? conn->input->len : 0, conn->limits->input_bytes_max);
-    if (bytes != conn->queue_bytes + (uint64_t)conn->head_written)
-        check_fail(&fleet->check, "instance %u counts %u bytes in a queue of %zu", instance->port, conn->queue_bytes,
-                   bytes);
+    if (bytes != counted)
+        check_fail(&fleet->check, "instance %u counts %zu bytes in a queue of %zu", instance->port, counted, bytes);
 }
 
 static void broker_check(struct fleet *fleet, const struct instance *instance)

@@ -25,15 +25,12 @@ static void lease_add(struct lease *lease, struct span room, const struct stretc
 static void lease_of(struct model *model, struct lease *lease)
 {
     lease->count = 0;
-    list_each (node, &model->member.memberships) {
-        struct membership *membership = container_of(node, struct membership, of_member);
+    memberships_each(membership, &model->member)
+    {
         if (membership_is_noted(membership) && membership->stretch.end == STRETCH_OPEN)
             lease_add(lease, membership->room->node.key, &membership->stretch);
     }
-    list_each (node, &model->member.pasts) {
-        struct past *past = container_of(node, struct past, of_member);
-        lease_add(lease, span_of(past->room, past->room_len), &past->stretch);
-    }
+    pasts_each(past, &model->member) lease_add(lease, span_of(past->room, past->room_len), &past->stretch);
 }
 
 static bool lease_was_in(const struct lease *lease, int room, uint64_t seq)

@@ -16,10 +16,11 @@ static void let_in(struct session_app *app, const struct nsp *of, const struct c
 
 static bool knows(struct session_app *app, const struct subscriber *subscriber, enum deed deed, struct span room)
 {
-    asked_with_identity += subscriber->identity != NULL &&
-                           span_equal(identity_claims(subscriber->identity), SPAN_LIT("{\"sub\":\"ada\"}")) &&
-                           subscriber->identity->expires_ms == expires_ms;
-    return subscriber->identity != NULL;
+    asked_with_identity +=
+        subscriber_has(subscriber).identity != NULL &&
+        span_equal(identity_claims(subscriber_has(subscriber).identity), SPAN_LIT("{\"sub\":\"ada\"}")) &&
+        subscriber_has(subscriber).identity->expires_ms == expires_ms;
+    return subscriber_has(subscriber).identity != NULL;
 }
 
 /* Rules are asked wherever the session is, so the identity goes with it; it ends there, too. */
