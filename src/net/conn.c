@@ -251,6 +251,28 @@ void conn_adopt(struct conn *conn, struct io *from, const struct addr *peer)
     conn_update_want(conn);
 }
 
+void conn_move(struct conn *to, struct conn *from, const struct conn_events *events)
+{
+    struct loop *loop = from->net->loop;
+    assert(from->state == CONN_OPEN);
+    bool touched = !list_empty(&from->turn);
+    *to = *from;
+    to->events = events;
+    io_init(&to->io, loop, on_ready);
+    io_move(&to->io, &from->io);
+    list_init(&to->turn);
+    list_remove(&from->turn);
+    timer_init(&to->stall, on_stall);
+    if (timer_running(&from->stall)) { /* what waits may wait from now on */
+        timer_stop(loop, &from->stall);
+        timer_start(loop, &to->stall, LOOP_MS(to->limits->write_stall_ms_max));
+    }
+    conn_init(from, from->net, from->events, from->limits);
+    if (touched || to->resuming || to->queue_count > 0)
+        conn_touch(to);
+    conn_update_want(to);
+}
+
 void conn_connect(struct conn *conn, const struct addr *addr)
 {
     begin(conn, CONN_CONNECTING, addr);

@@ -3,6 +3,7 @@
 
 #include "base/shown.h"
 #include "platform/exchange.h"
+#include "platform/tunnel.h"
 
 /* Ends connections that have been silent for long, so that a new one finds a place. */
 static void make_room(struct ingress *ingress)
@@ -91,6 +92,7 @@ bool ingress_open(struct ingress *ingress, struct net *net, const struct route *
     ingress->tail_limits.write_stall_ms_max = INGRESS_TAIL_MS;
     http_server_init(&ingress->http, net, &exchange_events, &ingress->limits, &rules);
     list_init(&ingress->idle);
+    list_init(&ingress->tunnels);
     loop_random(net->loop, seed, sizeof seed);
     door_init(&ingress->door, seed, options->connections_max, options->connections_per_address, DOOR_EXEMPTS_LOOPBACK);
     denials_init(&ingress->denials, net->loop);
@@ -114,4 +116,5 @@ void ingress_stop(struct ingress *ingress)
 void ingress_cut(struct ingress *ingress)
 {
     http_server_cut(&ingress->http, CLOSE_DRAINED);
+    tunnels_cut(ingress, CLOSE_DRAINED);
 }

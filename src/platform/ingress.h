@@ -2,7 +2,7 @@
  * states of a client's exchange:
  *
  *     IDLE --head--> QUEUED --slot--> CONNECTING --> WAITING --response head--> BODY --> IDLE
- *                                                       \------101-----> TUNNEL
+ *                                                       \------101-----> ENDED, and a tunnel begins (tunnel.h)
  *
  * A request holds one slot from CONNECTING until it ends; a WebSocket is one long request. The request timeout runs
  * from the request's head to the end, and cuts WebSockets too, without a Close frame, as Cloud Run does. */
@@ -32,6 +32,8 @@ enum {
     INGRESS_CROWDED_PERCENT = 80, /* of the connections; from there on they are scarce */
     INGRESS_EVICTED_MAX = 64,     /* silent connections ended for one new connection */
     INGRESS_TURNED_AWAY_MAX = 64, /* at once, with a response; others are closed without one */
+    INGRESS_MANY_TUNNELS = 32,    /* with bytes in a millisecond: from there on, the loop gathers for so long */
+    INGRESS_GATHER_US = 300,
     INGRESS_BODY_MS = 30000,      /* see http_rules.body_ms */
 };
 
@@ -50,6 +52,8 @@ struct ingress {
     struct listener listener;
     struct listener listener6; /* of ::1 beside 127.0.0.1 */
     struct http_server http;   /* lists the exchanges */
+    struct list tunnels;       /* struct tunnel */
+    uint32_t tunnel_count;
     struct list idle;          /* exchanges without a request, longest idle first */
     struct http1_head answer;  /* of an instance, being read: large, and used by one call at a time */
     struct door door;
@@ -57,6 +61,8 @@ struct ingress {
     struct request_log log;
     uint32_t turned_away; /* refused at the door and not closed yet */
     struct conn_limits limits, tail_limits;
+    uint64_t tunnels_ms;   /* the millisecond */
+    uint32_t tunnels_busy; /* tunnels that carried bytes in it */
     struct {
         uint64_t exchanges, tunnels, timeouts, failures;
     } counters;

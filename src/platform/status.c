@@ -61,7 +61,7 @@ void status_encode(struct buf *to, const struct status *status)
                "],\"queued\":%u,\"clients\":%zu,\"limits\":{\"connections\":%u,\"connections_per_address\":%u},"
                "\"counters\":{\"instances_started\":%u,\"exchanges\":%llu,\"tunnels\":%llu,\"timeouts\":%llu,"
                "\"failures\":%llu,\"refused\":%llu,\"crashed\":%llu},\"refusals\":{",
-               sums.queued, ingress->http.count, ingress->door.count_max, ingress->door.address_max, sums.started,
+               sums.queued, ingress->http.count + ingress->tunnel_count, ingress->door.count_max, ingress->door.address_max, sums.started,
                (unsigned long long)ingress->counters.exchanges, (unsigned long long)ingress->counters.tunnels,
                (unsigned long long)ingress->counters.timeouts, (unsigned long long)ingress->counters.failures,
                (unsigned long long)sums.refused, (unsigned long long)sums.crashed);
