@@ -56,7 +56,8 @@ typedef void io_ready_fn(struct io *io, unsigned ready);
 struct io {
     struct loop *loop;
     int fd; /* -1 when closed; of no meaning above this layer */
-    unsigned want;
+    uint8_t want;
+    bool is_file; /* not a socket: a pipe, say */
     io_ready_fn *ready;
 };
 

@@ -40,7 +40,7 @@ void io_want(struct io *io, unsigned events)
         log_event(LOG_ERROR, "epoll refused a descriptor", LOG_C("error", strerror(errno)));
         return;
     }
-    io->want = events;
+    io->want = (uint8_t)events;
 }
 
 void io_close(struct io *io, bool reset)
@@ -263,8 +263,12 @@ ssize_t io_read(struct io *io, void *to, size_t size)
 {
     ssize_t got;
     do
-        got = read(io->fd, to, size);
+        got = io->is_file ? read(io->fd, to, size) : recv(io->fd, to, size, 0);
     while (got < 0 && errno == EINTR);
+    if (got < 0 && errno == ENOTSOCK) { /* on a socket the kernel has less to do for recv than for read */
+        io->is_file = true;
+        return io_read(io, to, size);
+    }
     return result(got);
 }
 
