@@ -99,8 +99,8 @@ ssize_t io_writev(struct io *io, const struct iovec *parts, int count);
 /* The kernel takes no more bytes while it has this many that it has not sent yet. Has no effect where the kernel does
  * not know the option. */
 void io_unsent_max(struct io *io, uint32_t bytes);
-/* What was just read is acknowledged with the next bytes of ours, or when more has come, rather than at once by the next
- * read (TCP_QUICKACK). The kernel forgets it in time. Has no effect where it does not know the option. */
+/* What was just read is acknowledged with the next bytes of ours, or when more has come, rather than at once by the
+ * next read (TCP_QUICKACK). The kernel forgets it in time. Has no effect where it does not know the option. */
 void io_ack_late(struct io *io);
 /* Ends our half; the peer sees the end of the stream behind what was written. */
 void io_shutdown(struct io *io);

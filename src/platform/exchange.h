@@ -21,7 +21,7 @@ extern const struct http_events exchange_events;
 /* The connection to an instance. It may outlive the exchange by a moment, until it is reaped. */
 struct upstream {
     struct conn conn;
-    union {                    /* NULL once it has ended */
+    union { /* NULL once it has ended */
         struct exchange *exchange;
         struct tunnel *tunnel; /* behind a 101 */
     };
