@@ -50,7 +50,7 @@ static void tunnel_over(struct tunnel *tunnel)
     }
     addr_ip_print(&tunnel->client.peer, ip);
     request_record_ends(&tunnel->record, REQUEST_TUNNEL_BY_CLIENT);
-    request_record_over(&tunnel->ingress->log, &tunnel->record, ip, instance->id);
+    request_record_over(&tunnel->ingress->log, &tunnel->record, ip, instance->fleet->book, instance_origin(instance));
     instance_release(instance);
 }
 
