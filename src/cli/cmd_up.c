@@ -23,6 +23,11 @@ enum {
     KEY_CHECK,
     KEY_TIME_SCALE,
     KEY_AUTOSCALER,
+    KEY_TLS,
+    KEY_TLS_CERT,
+    KEY_TLS_KEY,
+    KEY_PROXY_PROTOCOL,
+    KEY_TRUSTED_HOPS,
 };
 
 struct arguments {
@@ -36,6 +41,17 @@ static const struct argp_option options[] = {
     {"port", 'p', "PORT", 0, "Serve on this port; 0 picks a free one (default 8080)", 0},
     {"bind", KEY_BIND, "ADDRESS", 0,
      "Serve on this IP address: 0.0.0.0 or :: for every network (default: this machine only, 127.0.0.1 and ::1)", 0},
+    {"tls", KEY_TLS, NULL, 0,
+     "Serve https with a certificate for localhost and *.localhost, which is made once and kept in the state folder",
+     0},
+    {"tls-cert", KEY_TLS_CERT, "FILE", 0, "Serve https with this certificate (PEM, with the chain behind it)", 0},
+    {"tls-key", KEY_TLS_KEY, "FILE", 0, "The key of --tls-cert (PEM, without a passphrase)", 0},
+    {"proxy-protocol", KEY_PROXY_PROTOCOL, "CIDR,...", 0,
+     "Connections from these addresses are a load balancer's, and begin with a header of the PROXY protocol (version 1 "
+     "or 2), which names the client",
+     0},
+    {"trusted-hops", KEY_TRUSTED_HOPS, "N", 0,
+     "N load balancers in front append to X-Forwarded-For and set X-Forwarded-Proto, and are believed (default 0)", 0},
     {"run", KEY_RUN, "COMMAND", 0, "The command to run instead of the image, split into words as a shell does", 0},
     {"env", KEY_ENV, "NAME", 0,
      "Pass this variable of the shell to instances, besides those of the file, and PATH, HOME, TMPDIR and LANG", 0},
@@ -129,6 +145,21 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     case KEY_CHECK:
         arguments->check = true;
         break;
+    case KEY_TLS:
+        arguments->up.tls = true;
+        break;
+    case KEY_TLS_CERT:
+        arguments->up.tls_cert = argument;
+        break;
+    case KEY_TLS_KEY:
+        arguments->up.tls_key = argument;
+        break;
+    case KEY_PROXY_PROTOCOL:
+        arguments->up.proxies = argument;
+        break;
+    case KEY_TRUSTED_HOPS:
+        arguments->up.trusted_hops = (uint32_t)number(state, "--trusted-hops", argument, 0, 16);
+        break;
     case KEY_BIND:
         arguments->up.bind = argument;
         break;
@@ -176,6 +207,8 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     case ARGP_KEY_END:
         if (arguments->up.path == NULL)
             argp_error(state, "which service? like: sennit up service.yaml");
+        if ((arguments->up.tls_cert == NULL) != (arguments->up.tls_key == NULL))
+            argp_error(state, "--tls-cert and --tls-key belong together: name both files");
         break;
     default:
         return ARGP_ERR_UNKNOWN;

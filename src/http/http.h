@@ -90,8 +90,9 @@ struct http_server {
     const struct http_events *events;
     const struct conn_limits *limits;
     struct http_rules rules;
-    struct span fields; /* complete lines for every answer that is made here, or empty */
-    struct list conns;  /* struct http.of_server, also of those handed over */
+    const struct tls_server *tls; /* every connection begins with its handshake; NULL: plain */
+    struct span fields;           /* complete lines for every answer that is made here, or empty */
+    struct list conns;            /* struct http.of_server, also of those handed over */
     size_t count;
     struct http1_head head; /* of the request that is being read: large, and used by one call at a time */
     bool stopping;

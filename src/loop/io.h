@@ -93,6 +93,8 @@ int io_connected(struct io *io);
 
 /* Bytes read (> 0), 0 at the end of the stream, IO_AGAIN or IO_ERROR. */
 ssize_t io_read(struct io *io, void *to, size_t size);
+/* The same, and the bytes stay: the next read brings them again. Sockets only. */
+ssize_t io_peek(struct io *io, void *to, size_t size);
 /* Bytes written, or IO_AGAIN or IO_ERROR; a peer that has gone is IO_ERROR and no SIGPIPE. `count` is IOV_MAX at most.
  */
 ssize_t io_writev(struct io *io, const struct iovec *parts, int count);

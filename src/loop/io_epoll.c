@@ -272,6 +272,15 @@ ssize_t io_read(struct io *io, void *to, size_t size)
     return result(got);
 }
 
+ssize_t io_peek(struct io *io, void *to, size_t size)
+{
+    ssize_t got;
+    do
+        got = recv(io->fd, to, size, MSG_PEEK);
+    while (got < 0 && errno == EINTR);
+    return result(got);
+}
+
 /* On a socket the kernel has less to do for send and sendmsg than for writev. */
 ssize_t io_writev(struct io *io, const struct iovec *parts, int count)
 {

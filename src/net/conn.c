@@ -251,6 +251,15 @@ void conn_adopt(struct conn *conn, struct io *from, const struct addr *peer)
     conn_update_want(conn);
 }
 
+void conn_adopt_tls(struct conn *conn, struct io *from, const struct addr *peer, const struct tls_server *server)
+{
+    io_move(&conn->io, from);
+    begin(conn, CONN_CONNECTING, peer);
+    conn->tls = tls_accept(server);
+    timer_start(conn->net->loop, &conn->stall, LOOP_MS(CONN_CONNECT_MS_MAX));
+    conn_update_want(conn);
+}
+
 void conn_move(struct conn *to, struct conn *from, const struct conn_events *events)
 {
     struct loop *loop = from->net->loop;

@@ -101,6 +101,9 @@ struct conn {
 void conn_init(struct conn *conn, struct net *net, const struct conn_events *events, const struct conn_limits *limits);
 /* Takes over an accepted stream (the io is moved; `from` is closed afterwards) and starts to read. */
 void conn_adopt(struct conn *conn, struct io *from, const struct addr *peer);
+/* The same over TLS: the handshake is the client's to begin, and has CONN_CONNECT_MS_MAX; until it is complete the
+ * connection is CONNECTING. `opened` may be NULL. `server` outlives the connection. */
+void conn_adopt_tls(struct conn *conn, struct io *from, const struct addr *peer, const struct tls_server *server);
 /* Connects; `opened` or, with CONNECT_FAILED, `closed` follows, never before this returns. */
 void conn_connect(struct conn *conn, const struct addr *addr);
 /* The same with TLS: `opened` follows when the handshake is complete. `client` outlives the connection. All bounds

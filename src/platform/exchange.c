@@ -119,8 +119,15 @@ static void request_begin(struct exchange *exchange, const struct http1_head *he
     struct ingress *ingress = exchange->ingress;
     struct forward_context context;
     char ip[ADDR_TEXT_MAX];
+    struct addr client;
     addr_ip_print(&exchange->http.conn.peer, ip);
     context.client_ip = ip;
+    context.is_tls = ingress->http.tls != NULL;
+    context.trusted_hops = ingress->trusted_hops;
+    struct span known = forward_client(head, &context);
+    /* The address of the client for the log, as the balancers in front give it. */
+    if (ingress->trusted_hops > 0 && addr_from_ip(&client, known, 0))
+        addr_ip_of(&client, &exchange->http.conn.peer);
     loop_random_hex(ingress->loop, context.trace, TRACE_BYTES);
     loop_random_hex(ingress->loop, context.span, SPAN_BYTES);
     request_record_begin(&exchange->record, &ingress->log, head, forward_trace(head, &context));
@@ -230,6 +237,11 @@ static void exchange_closed(struct exchange *exchange)
 
 static void on_closed(struct http *http, enum close_reason reason)
 {
+    if (reason == CLOSE_TLS_FAILED) {
+        char ip[ADDR_TEXT_MAX];
+        addr_ip_print(&http->conn.peer, ip);
+        denials_note(&exchange_of(http)->ingress->denials, DENIAL_TLS_FAILED, ip, conn_tls_problem(&http->conn)->text);
+    }
     exchange_closed(exchange_of(http));
 }
 
@@ -267,6 +279,8 @@ void exchange_evict(struct exchange *exchange)
     exchange->address = NULL;
     if (http_head_bytes(&exchange->http) == 0)
         exchange_note(exchange, DENIAL_SLOW_HEAD);
+    if (!conn_is_open(&exchange->http.conn)) /* it has not finished its TLS handshake */
+        conn_close(&exchange->http.conn, CLOSE_HEAD_TIMEOUT);
     http_time_out(&exchange->http, CLOSE_HEAD_TIMEOUT);
 }
 
