@@ -126,6 +126,43 @@ static bool is_kpa(struct argp_state *state, const char *text)
     return strcmp(text, "kpa") == 0;
 }
 
+/* Options of the ingress; false for any other. */
+static bool parse_ingress(int key, char *argument, struct argp_state *state, struct up_options *up)
+{
+    switch (key) {
+    case KEY_TLS:
+        up->tls = true;
+        break;
+    case KEY_TLS_CERT:
+        up->tls_cert = argument;
+        break;
+    case KEY_TLS_KEY:
+        up->tls_key = argument;
+        break;
+    case KEY_PROXY_PROTOCOL:
+        up->proxies = argument;
+        break;
+    case KEY_TRUSTED_HOPS:
+        up->trusted_hops = (uint32_t)number(state, "--trusted-hops", argument, 0, 16);
+        break;
+    case KEY_BIND:
+        up->bind = argument;
+        break;
+    case KEY_CONNECTIONS:
+        up->connections = (uint32_t)number(state, "--connections", argument, 1, 1000000);
+        break;
+    case KEY_PER_ADDRESS:
+        up->connections_per_address = (uint32_t)number(state, "--connections-per-address", argument, 1, 1000000);
+        break;
+    case KEY_REQUEST_LOG:
+        up->request_log = (uint8_t)request_log(state, argument);
+        break;
+    default:
+        return false;
+    }
+    return true;
+}
+
 static error_t parse(int key, char *argument, struct argp_state *state)
 {
     struct arguments *arguments = state->input;
@@ -145,24 +182,6 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     case KEY_CHECK:
         arguments->check = true;
         break;
-    case KEY_TLS:
-        arguments->up.tls = true;
-        break;
-    case KEY_TLS_CERT:
-        arguments->up.tls_cert = argument;
-        break;
-    case KEY_TLS_KEY:
-        arguments->up.tls_key = argument;
-        break;
-    case KEY_PROXY_PROTOCOL:
-        arguments->up.proxies = argument;
-        break;
-    case KEY_TRUSTED_HOPS:
-        arguments->up.trusted_hops = (uint32_t)number(state, "--trusted-hops", argument, 0, 16);
-        break;
-    case KEY_BIND:
-        arguments->up.bind = argument;
-        break;
     case KEY_RUN:
         arguments->up.run = argument;
         break;
@@ -179,16 +198,6 @@ static error_t parse(int key, char *argument, struct argp_state *state)
         if (arguments->up.pass_count == UP_PASS_MAX)
             argp_error(state, "--env: more than %d of them", UP_PASS_MAX);
         arguments->pass[arguments->up.pass_count++] = argument;
-        break;
-    case KEY_CONNECTIONS:
-        arguments->up.connections = (uint32_t)number(state, "--connections", argument, 1, 1000000);
-        break;
-    case KEY_PER_ADDRESS:
-        arguments->up.connections_per_address =
-            (uint32_t)number(state, "--connections-per-address", argument, 1, 1000000);
-        break;
-    case KEY_REQUEST_LOG:
-        arguments->up.request_log = (uint8_t)request_log(state, argument);
         break;
     case KEY_IDLE:
         arguments->up.idle_ms = number(state, "--idle-timeout", argument, 1, 86400) * 1000;
@@ -211,7 +220,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
             argp_error(state, "--tls-cert and --tls-key belong together: name both files");
         break;
     default:
-        return ARGP_ERR_UNKNOWN;
+        return parse_ingress(key, argument, state, &arguments->up) ? 0 : ARGP_ERR_UNKNOWN;
     }
     return 0;
 }
