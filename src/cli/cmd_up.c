@@ -28,6 +28,7 @@ enum {
     KEY_TLS_KEY,
     KEY_PROXY_PROTOCOL,
     KEY_TRUSTED_HOPS,
+    KEY_CLOSE_FRAME,
 };
 
 struct arguments {
@@ -52,6 +53,8 @@ static const struct argp_option options[] = {
      0},
     {"trusted-hops", KEY_TRUSTED_HOPS, "N", 0,
      "N load balancers in front append to X-Forwarded-For and set X-Forwarded-Proto, and are believed (default 0)", 0},
+    {"close-frame", KEY_CLOSE_FRAME, NULL, 0,
+     "Send a Close frame (1001) to a WebSocket before timeoutSeconds cuts it, which Cloud Run does not", 0},
     {"run", KEY_RUN, "COMMAND", 0, "The command to run instead of the image, split into words as a shell does", 0},
     {"env", KEY_ENV, "NAME", 0,
      "Pass this variable of the shell to instances, besides those of the file, and PATH, HOME, TMPDIR and LANG", 0},
@@ -144,6 +147,9 @@ static bool parse_ingress(int key, char *argument, struct argp_state *state, str
         break;
     case KEY_TRUSTED_HOPS:
         up->trusted_hops = (uint32_t)number(state, "--trusted-hops", argument, 0, 16);
+        break;
+    case KEY_CLOSE_FRAME:
+        up->close_frame = true;
         break;
     case KEY_BIND:
         up->bind = argument;

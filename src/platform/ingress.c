@@ -97,6 +97,7 @@ bool ingress_open(struct ingress *ingress, struct net *net, const struct route *
         .route = route,
         .proxies = options->proxies,
         .trusted_hops = options->trusted_hops,
+        .close_frame = options->close_frame,
         .limits = {.queue_bytes_max = INGRESS_QUEUE_BYTES_MAX,
                    .input_bytes_max = HTTP1_HEAD_BYTES_MAX + INGRESS_PAUSE_BYTES + NET_RECEIVE_BYTES * 2,
                    .write_stall_ms_max = INGRESS_STALL_MS_MAX},

@@ -45,6 +45,7 @@ struct ingress_options {
     uint32_t connections_per_address; /* at least 1; loopback has no such bound */
     enum request_log_choice log;
     struct proxies proxies; /* connections from these begin with a header of the PROXY protocol */
+    bool close_frame;       /* a WebSocket that the timeout cuts gets a Close frame first */
     uint32_t trusted_hops;  /* load balancers in front that write X-Forwarded-For and X-Forwarded-Proto */
 };
 
@@ -61,6 +62,7 @@ struct ingress {
     uint32_t arrivals_count;
     struct proxies proxies;
     uint32_t trusted_hops;
+    bool close_frame;
     struct list idle;         /* exchanges without a request, longest idle first */
     struct http1_head answer; /* of an instance, being read: large, and used by one call at a time */
     struct door door;

@@ -5,8 +5,13 @@
 
 #include "base/mem.h"
 #include "platform/fleet.h"
+#include "wire/ws.h"
+#include "wire/ws_border.h"
 
-enum { ACK_LATE_EVERY = 16 /* reads of a busy tunnel: then the kernel is asked again */ };
+enum {
+    ACK_LATE_EVERY = 16, /* reads of a busy tunnel: then the kernel is asked again */
+    CLOSE_CODE_GOING_AWAY = 1001,
+};
 
 struct tunnel {
     struct ingress *ingress;
@@ -17,8 +22,9 @@ struct tunnel {
     struct door_address *address; /* counts the client at the door; NULL: not counted */
     struct timer deadline;        /* of the request */
     struct request_record record;
-    uint32_t busy_ms; /* the millisecond in which it last carried bytes */
-    uint8_t reads;    /* since the kernel was last asked to acknowledge late */
+    struct ws_border *border; /* where the instance's bytes stand; NULL: nobody asks (--close-frame) */
+    uint32_t busy_ms;         /* the millisecond in which it last carried bytes */
+    uint8_t reads;            /* since the kernel was last asked to acknowledge late */
 };
 
 static struct tunnel *tunnel_of(struct conn *client)
@@ -149,6 +155,7 @@ static void client_closed(struct conn *conn, enum close_reason reason)
     list_remove(&tunnel->of_ingress);
     tunnel->ingress->tunnel_count--;
     door_leave(&tunnel->ingress->door, tunnel->address);
+    free(tunnel->border);
     free(tunnel);
 }
 
@@ -158,6 +165,8 @@ static size_t instance_received(struct conn *conn, char *bytes, size_t len)
     if (tunnel == NULL)
         return len;
     tunnel->record.bytes_out += len;
+    if (tunnel->border != NULL)
+        ws_border_feed(tunnel->border, span_of(bytes, len));
     relay(tunnel, conn, &tunnel->client, span_of(bytes, len));
     return len;
 }
@@ -210,6 +219,12 @@ static void deadline_passed(struct timer *timer)
 {
     struct tunnel *tunnel = container_of(timer, struct tunnel, deadline);
     tunnel->ingress->counters.timeouts++;
+    /* In the middle of a frame it would be taken for a part of it: then there is none. */
+    if (tunnel->border != NULL && ws_border_is_between(tunnel->border)) {
+        struct frame *frame = ws_close_create(CLOSE_CODE_GOING_AWAY, SPAN_LIT("timeoutSeconds is over"));
+        conn_send_frame(&tunnel->client, frame);
+        frame_unref(frame);
+    }
     request_record_ends(&tunnel->record, REQUEST_TIMEOUT);
     conn_close(&tunnel->client, CLOSE_REQUEST_TIMEOUT);
     tunnel_over(tunnel);
@@ -245,6 +260,8 @@ void tunnel_create(struct ingress *ingress, struct http *http, struct upstream *
     list_append(&ingress->tunnels, &tunnel->of_ingress);
     ingress->tunnel_count++;
     ingress->counters.tunnels++;
+    if (ingress->close_frame)
+        tunnel->border = mem_zero(1, sizeof *tunnel->border);
     timer_init(&tunnel->deadline, deadline_passed);
     timer_start(ingress->loop, &tunnel->deadline, past_us < timeout_us ? timeout_us - past_us : 0);
     http_hand_over_to(http, &tunnel->client, &client_events);

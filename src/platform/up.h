@@ -19,6 +19,7 @@ struct up_options {
     const char *tls_cert, *tls_key;   /* PEM files: the ingress speaks TLS; NULL: see `tls` */
     bool tls;                         /* with a certificate of its own making, kept in the state folder */
     const char *proxies;              /* see proxies_read; NULL: none */
+    bool close_frame;                 /* see ingress_options */
     uint32_t trusted_hops;            /* see ingress_options */
     const char *bind;                 /* see ingress_options */
     uint16_t port;                    /* of the ingress; 0 picks a free one */

@@ -158,3 +158,29 @@ test('--trusted-hops: the balancers in front are believed, and no client\'s word
   got = await fields('X-Forwarded-For: 203.0.113.4\r\nX-Forwarded-Proto: gopher\r\n');
   assert.equal(got.forwarded, 'for="192.0.2.200";proto=http');
 });
+
+// The close codes are what a client sees: 1001 when there is a frame, and none in the middle of another.
+test('--close-frame: the timeout says so between two frames of the instance, and only there', quickly, async () => {
+  const half = path.join(directory, 'half.cjs');
+  fs.writeFileSync(half, source.replace('socket.pipe(socket);', "if (request.url === '/half') socket.write(Buffer.from([0x82, 5, 1, 2])); else socket.pipe(socket);"));
+  const cut = async (flags, url, say = '') => {
+    const service = await up({ run: `${process.execPath} ${half}`, timeout: 1, annotations: { 'autoscaling.knative.dev/minScale': 1 } }, { ready: 1, flags });
+    const socket = net.connect(service.port, '127.0.0.1');
+    socket.write(handshake.replace('/echo', url));
+    await once(socket, 'data');
+    let got = Buffer.alloc(0);
+    socket.on('error', () => {}).on('data', (data) => (got = Buffer.concat([got, data])));
+    socket.write(say);
+    await once(socket, 'close');
+    await service.close();
+    return got;
+  };
+  const message = Buffer.from([0x81, 2, 0x68, 0x69]);
+  const [said, plain, broken] = await Promise.all([cut(['--close-frame'], '/echo', message), cut([], '/echo', message), cut(['--close-frame'], '/half')]);
+  assert.deepEqual(said.subarray(0, 4), message);
+  assert.equal(said[4], 0x88);
+  assert.equal(said.readUInt16BE(6), 1001);
+  assert.equal(said.length, 6 + said[5]);
+  assert.deepEqual(plain, message);
+  assert.ok(!broken.includes(0x88));
+});
