@@ -52,8 +52,9 @@ static void broken_lines(void **state)
         "PROXY TCP4 192.0.2.1 10.0.0.1 65536 2\r\n",
         "PROXY TCP4 192.0.2.1 10.0.0.1 -1 2\r\n",
         "PROXY UDP4 192.0.2.1 10.0.0.1 1 2\r\n",
-        "PROXY UNKNOWN "
-        "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123\r\n",
+        /* longer than 107 bytes */
+        ("PROXY UNKNOWN "
+         "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123\r\n"),
     };
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         struct proxy_header header;
