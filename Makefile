@@ -1,5 +1,5 @@
 # The whole vocabulary. Everything is built with Meson, in build/.
-.PHONY: all run install test asan sim mutate chaos failover fuzz attack check fmt bench bench-deflate bench-log bench-bytes bench-brokers screenshot clean help
+.PHONY: all run install test asan sim mutate chaos failover fuzz attack check fmt bench bench-deflate bench-log bench-bytes bench-brokers bench-ingress screenshot clean help
 
 SOURCES = $(shell git ls-files 'src/*.[ch]' 'test/*.[ch]' 'bench/*.[ch]' 2>/dev/null)
 
@@ -76,6 +76,11 @@ bench-deflate: ## compressed messages against ws and bun, 1 KB of JSON (bench/RE
 	@tools/install bench
 	@tools/build build-release --buildtype=release
 	@node bench/deflate.mjs
+
+bench-ingress: ## the ingress of sennit up beside Debian's nginx and HAProxy (bench/README.md)
+	@tools/install bench
+	@tools/build build-release --buildtype=release
+	@node bench/ingress.mjs
 
 bench-log: ## what the log costs Redis and how soon it is whole again; PART=resume: that alone (bench/README.md)
 	@tools/install run

@@ -23,6 +23,12 @@ enum {
     KEY_CHECK,
     KEY_TIME_SCALE,
     KEY_AUTOSCALER,
+    KEY_TLS,
+    KEY_TLS_CERT,
+    KEY_TLS_KEY,
+    KEY_PROXY_PROTOCOL,
+    KEY_TRUSTED_HOPS,
+    KEY_CLOSE_FRAME,
 };
 
 struct arguments {
@@ -36,6 +42,19 @@ static const struct argp_option options[] = {
     {"port", 'p', "PORT", 0, "Serve on this port; 0 picks a free one (default 8080)", 0},
     {"bind", KEY_BIND, "ADDRESS", 0,
      "Serve on this IP address: 0.0.0.0 or :: for every network (default: this machine only, 127.0.0.1 and ::1)", 0},
+    {"tls", KEY_TLS, NULL, 0,
+     "Serve https with a certificate for localhost and *.localhost, which is made once and kept in the state folder",
+     0},
+    {"tls-cert", KEY_TLS_CERT, "FILE", 0, "Serve https with this certificate (PEM, with the chain behind it)", 0},
+    {"tls-key", KEY_TLS_KEY, "FILE", 0, "The key of --tls-cert (PEM, without a passphrase)", 0},
+    {"proxy-protocol", KEY_PROXY_PROTOCOL, "CIDR,...", 0,
+     "Connections from these addresses are a load balancer's, and begin with a header of the PROXY protocol (version 1 "
+     "or 2), which names the client",
+     0},
+    {"trusted-hops", KEY_TRUSTED_HOPS, "N", 0,
+     "N load balancers in front append to X-Forwarded-For and set X-Forwarded-Proto, and are believed (default 0)", 0},
+    {"close-frame", KEY_CLOSE_FRAME, NULL, 0,
+     "Send a Close frame (1001) to a WebSocket before timeoutSeconds cuts it, which Cloud Run does not", 0},
     {"run", KEY_RUN, "COMMAND", 0, "The command to run instead of the image, split into words as a shell does", 0},
     {"env", KEY_ENV, "NAME", 0,
      "Pass this variable of the shell to instances, besides those of the file, and PATH, HOME, TMPDIR and LANG", 0},
@@ -110,6 +129,46 @@ static bool is_kpa(struct argp_state *state, const char *text)
     return strcmp(text, "kpa") == 0;
 }
 
+/* Options of the ingress; false for any other. */
+static bool parse_ingress(int key, char *argument, struct argp_state *state, struct up_options *up)
+{
+    switch (key) {
+    case KEY_TLS:
+        up->tls = true;
+        break;
+    case KEY_TLS_CERT:
+        up->tls_cert = argument;
+        break;
+    case KEY_TLS_KEY:
+        up->tls_key = argument;
+        break;
+    case KEY_PROXY_PROTOCOL:
+        up->proxies = argument;
+        break;
+    case KEY_TRUSTED_HOPS:
+        up->trusted_hops = (uint32_t)number(state, "--trusted-hops", argument, 0, 16);
+        break;
+    case KEY_CLOSE_FRAME:
+        up->close_frame = true;
+        break;
+    case KEY_BIND:
+        up->bind = argument;
+        break;
+    case KEY_CONNECTIONS:
+        up->connections = (uint32_t)number(state, "--connections", argument, 1, 1000000);
+        break;
+    case KEY_PER_ADDRESS:
+        up->connections_per_address = (uint32_t)number(state, "--connections-per-address", argument, 1, 1000000);
+        break;
+    case KEY_REQUEST_LOG:
+        up->request_log = (uint8_t)request_log(state, argument);
+        break;
+    default:
+        return false;
+    }
+    return true;
+}
+
 static error_t parse(int key, char *argument, struct argp_state *state)
 {
     struct arguments *arguments = state->input;
@@ -129,9 +188,6 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     case KEY_CHECK:
         arguments->check = true;
         break;
-    case KEY_BIND:
-        arguments->up.bind = argument;
-        break;
     case KEY_RUN:
         arguments->up.run = argument;
         break;
@@ -148,16 +204,6 @@ static error_t parse(int key, char *argument, struct argp_state *state)
         if (arguments->up.pass_count == UP_PASS_MAX)
             argp_error(state, "--env: more than %d of them", UP_PASS_MAX);
         arguments->pass[arguments->up.pass_count++] = argument;
-        break;
-    case KEY_CONNECTIONS:
-        arguments->up.connections = (uint32_t)number(state, "--connections", argument, 1, 1000000);
-        break;
-    case KEY_PER_ADDRESS:
-        arguments->up.connections_per_address =
-            (uint32_t)number(state, "--connections-per-address", argument, 1, 1000000);
-        break;
-    case KEY_REQUEST_LOG:
-        arguments->up.request_log = (uint8_t)request_log(state, argument);
         break;
     case KEY_IDLE:
         arguments->up.idle_ms = number(state, "--idle-timeout", argument, 1, 86400) * 1000;
@@ -176,9 +222,11 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     case ARGP_KEY_END:
         if (arguments->up.path == NULL)
             argp_error(state, "which service? like: sennit up service.yaml");
+        if ((arguments->up.tls_cert == NULL) != (arguments->up.tls_key == NULL))
+            argp_error(state, "--tls-cert and --tls-key belong together: name both files");
         break;
     default:
-        return ARGP_ERR_UNKNOWN;
+        return parse_ingress(key, argument, state, &arguments->up) ? 0 : ARGP_ERR_UNKNOWN;
     }
     return 0;
 }

@@ -405,7 +405,10 @@ void http_accept(struct http_server *server, struct http *http, struct io *io, c
     list_append(&server->conns, &http->of_server);
     server->count++;
     conn_init(&http->conn, server->net, &conn_events, server->limits);
-    conn_adopt(&http->conn, io, peer);
+    if (server->tls != NULL)
+        conn_adopt_tls(&http->conn, io, peer, server->tls);
+    else
+        conn_adopt(&http->conn, io, peer);
 }
 
 void http_forget(struct http *http)

@@ -90,8 +90,9 @@ struct http_server {
     const struct http_events *events;
     const struct conn_limits *limits;
     struct http_rules rules;
-    struct span fields; /* complete lines for every answer that is made here, or empty */
-    struct list conns;  /* struct http.of_server, also of those handed over */
+    const struct tls_server *tls; /* every connection begins with its handshake; NULL: plain */
+    struct span fields;           /* complete lines for every answer that is made here, or empty */
+    struct list conns;            /* struct http.of_server, also of those handed over */
     size_t count;
     struct http1_head head; /* of the request that is being read: large, and used by one call at a time */
     bool stopping;
@@ -176,6 +177,9 @@ struct http *http_of_waiter(struct list *waiter);
 /* The connection speaks another protocol from now on. Frees all that HTTP needed. Bytes that were read and not used go
  * to `events`, as does everything later. `events->closed` calls http_forget. */
 void http_hand_over(struct http *http, const struct conn_events *events);
+/* The same, and the connection goes to other memory (conn_move): the owner frees that of `http`, for which no event
+ * follows, nor `closed`. Not from an event of `http`. */
+void http_hand_over_to(struct http *http, struct conn *conn, const struct conn_events *events);
 /* Sends 101 for a handshake that the caller has checked (RFC 6455 section 4.2.2), and hands over. `protocol`: the
  * subprotocol; NULL data: the first one offered, if any. `fields`: further complete lines, or empty. */
 void http_upgrade_websocket(struct http *http, const struct http1_head *head, struct span protocol, struct span fields,

@@ -191,6 +191,15 @@ void http_hand_over(struct http *http, const struct conn_events *events)
         http_input_again(http);
 }
 
+void http_hand_over_to(struct http *http, struct conn *conn, const struct conn_events *events)
+{
+    assert(!http->exchange->taking);
+    http_exchange_free(http);
+    http_forget(http);
+    conn_move(conn, &http->conn, events);
+    conn_read_pause(conn, false);
+}
+
 static struct span first_offered(const struct http1_head *head)
 {
     struct span offered = http1_field_get(head, SPAN_LIT("Sec-WebSocket-Protocol")), first;

@@ -56,7 +56,8 @@ typedef void io_ready_fn(struct io *io, unsigned ready);
 struct io {
     struct loop *loop;
     int fd; /* -1 when closed; of no meaning above this layer */
-    unsigned want;
+    uint8_t want;
+    bool is_file; /* not a socket: a pipe, say */
     io_ready_fn *ready;
 };
 
@@ -92,12 +93,17 @@ int io_connected(struct io *io);
 
 /* Bytes read (> 0), 0 at the end of the stream, IO_AGAIN or IO_ERROR. */
 ssize_t io_read(struct io *io, void *to, size_t size);
+/* The same, and the bytes stay: the next read brings them again. Sockets only. */
+ssize_t io_peek(struct io *io, void *to, size_t size);
 /* Bytes written, or IO_AGAIN or IO_ERROR; a peer that has gone is IO_ERROR and no SIGPIPE. `count` is IOV_MAX at most.
  */
 ssize_t io_writev(struct io *io, const struct iovec *parts, int count);
 /* The kernel takes no more bytes while it has this many that it has not sent yet. Has no effect where the kernel does
  * not know the option. */
 void io_unsent_max(struct io *io, uint32_t bytes);
+/* What was just read is acknowledged with the next bytes of ours, or when more has come, rather than at once by the
+ * next read (TCP_QUICKACK). The kernel forgets it in time. Has no effect where it does not know the option. */
+void io_ack_late(struct io *io);
 /* Ends our half; the peer sees the end of the stream behind what was written. */
 void io_shutdown(struct io *io);
 /* Closes; harmless when closed. With `reset`, the peer sees a reset and unsent bytes are dropped. */

@@ -22,26 +22,25 @@ void io_init(struct io *io, struct loop *loop, io_ready_fn *ready)
     *io = (struct io){.loop = loop, .fd = -1, .ready = ready};
 }
 
+static uint32_t epoll_events(unsigned want)
+{
+    return (want & IO_READ ? EPOLLIN : 0) | (want & IO_WRITE ? EPOLLOUT : 0) | (want & IO_ENDED ? EPOLLRDHUP : 0);
+}
+
 void io_want(struct io *io, unsigned events)
 {
     if (events == io->want)
         return;
     assert(io->fd >= 0);
     int op = events == 0 ? EPOLL_CTL_DEL : io->want == 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
-    struct epoll_event event = {.data.ptr = io};
-    if (events & IO_READ)
-        event.events |= EPOLLIN;
-    if (events & IO_WRITE)
-        event.events |= EPOLLOUT;
-    if (events & IO_ENDED)
-        event.events |= EPOLLRDHUP;
+    struct epoll_event event = {.events = epoll_events(events), .data.ptr = io};
     if (epoll_ctl(io->loop->epoll_fd, op, io->fd, &event) != 0) {
         /* The kernel's memory or fs.epoll.max_user_watches is used up: this stream will hear nothing until its
          * owner's timers end it. */
         log_event(LOG_ERROR, "epoll refused a descriptor", LOG_C("error", strerror(errno)));
         return;
     }
-    io->want = events;
+    io->want = (uint8_t)events;
 }
 
 void io_close(struct io *io, bool reset)
@@ -100,12 +99,14 @@ void io_move(struct io *to, struct io *from)
     assert(to->fd < 0 && to->loop == from->loop);
     if (from->fd < 0)
         return;
-    unsigned want = from->want;
-    io_want(from, 0);
+    struct epoll_event event = {.events = epoll_events(from->want), .data.ptr = to};
     loop_batch_forget(from->loop, from);
     to->fd = from->fd;
+    to->want = from->want;
+    if (to->want != 0 && epoll_ctl(to->loop->epoll_fd, EPOLL_CTL_MOD, to->fd, &event) != 0)
+        log_event(LOG_ERROR, "epoll refused a descriptor", LOG_C("error", strerror(errno)));
     from->fd = -1;
-    io_want(to, want);
+    from->want = 0;
 }
 
 static bool is_tcp(const struct addr *addr)
@@ -282,7 +283,20 @@ ssize_t io_read(struct io *io, void *to, size_t size)
 {
     ssize_t got;
     do
-        got = read(io->fd, to, size);
+        got = io->is_file ? read(io->fd, to, size) : recv(io->fd, to, size, 0);
+    while (got < 0 && errno == EINTR);
+    if (got < 0 && errno == ENOTSOCK) { /* on a socket the kernel has less to do for recv than for read */
+        io->is_file = true;
+        return io_read(io, to, size);
+    }
+    return result(got);
+}
+
+ssize_t io_peek(struct io *io, void *to, size_t size)
+{
+    ssize_t got;
+    do
+        got = recv(io->fd, to, size, MSG_PEEK);
     while (got < 0 && errno == EINTR);
     return result(got);
 }
@@ -303,6 +317,12 @@ void io_unsent_max(struct io *io, uint32_t bytes)
 {
     if (io->fd >= 0)
         set_option(io->fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, (int)bytes);
+}
+
+void io_ack_late(struct io *io)
+{
+    if (io->fd >= 0)
+        set_option(io->fd, IPPROTO_TCP, TCP_QUICKACK, 0);
 }
 
 void io_shutdown(struct io *io)

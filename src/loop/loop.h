@@ -26,6 +26,10 @@ void loop_destroy(struct loop *loop);
 void loop_run(struct loop *loop);
 void loop_stop(struct loop *loop);
 
+/* The next poll begins so much later, and so finds more at once: for an owner of many streams with little to say each,
+ * to whom a turn and a sleep for each of them is dear. Once; the least that is asked for counts. */
+void loop_gather(struct loop *loop, uint64_t us);
+
 /* Monotonic microseconds, read once a turn before the ready callbacks, never going back. */
 uint64_t loop_now_us(const struct loop *loop);
 /* Wall clock, milliseconds since 1970 UTC; may jump. */

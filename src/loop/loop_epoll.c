@@ -224,10 +224,26 @@ static void batch_handle(struct loop *loop)
     }
 }
 
+void loop_gather(struct loop *loop, uint64_t us)
+{
+    if (loop->gather_us == 0 || us < loop->gather_us)
+        loop->gather_us = us;
+}
+
+/* Not while a task or a stop waits. A timer that is due meanwhile is that much late. */
+static void gather(struct loop *loop)
+{
+    struct timespec rest = {.tv_nsec = (long)(loop->gather_us % 1000000) * 1000};
+    if (loop->gather_us != 0 && sleep_us(loop) != 0)
+        nanosleep(&rest, NULL);
+    loop->gather_us = 0;
+}
+
 static void turn(struct loop *loop)
 {
     loop->now_us = clock_us();
     timers_fire(loop);
+    gather(loop);
     int count = poll_wait(loop, sleep_us(loop));
     assert(count >= 0 || errno == EINTR);
     loop->now_us = clock_us();

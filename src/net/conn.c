@@ -251,6 +251,37 @@ void conn_adopt(struct conn *conn, struct io *from, const struct addr *peer)
     conn_update_want(conn);
 }
 
+void conn_adopt_tls(struct conn *conn, struct io *from, const struct addr *peer, const struct tls_server *server)
+{
+    io_move(&conn->io, from);
+    begin(conn, CONN_CONNECTING, peer);
+    conn->tls = tls_accept(server);
+    timer_start(conn->net->loop, &conn->stall, LOOP_MS(CONN_CONNECT_MS_MAX));
+    conn_update_want(conn);
+}
+
+void conn_move(struct conn *to, struct conn *from, const struct conn_events *events)
+{
+    struct loop *loop = from->net->loop;
+    assert(from->state == CONN_OPEN);
+    bool touched = !list_empty(&from->turn);
+    *to = *from;
+    to->events = events;
+    io_init(&to->io, loop, on_ready);
+    io_move(&to->io, &from->io);
+    list_init(&to->turn);
+    list_remove(&from->turn);
+    timer_init(&to->stall, on_stall);
+    if (timer_running(&from->stall)) { /* what waits may wait from now on */
+        timer_stop(loop, &from->stall);
+        timer_start(loop, &to->stall, LOOP_MS(to->limits->write_stall_ms_max));
+    }
+    conn_init(from, from->net, from->events, from->limits);
+    if (touched || to->resuming || to->queue != NULL)
+        conn_touch(to);
+    conn_update_want(to);
+}
+
 void conn_connect(struct conn *conn, const struct addr *addr)
 {
     begin(conn, CONN_CONNECTING, addr);

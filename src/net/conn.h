@@ -106,6 +106,9 @@ struct conn {
 void conn_init(struct conn *conn, struct net *net, const struct conn_events *events, const struct conn_limits *limits);
 /* Takes over an accepted stream (the io is moved; `from` is closed afterwards) and starts to read. */
 void conn_adopt(struct conn *conn, struct io *from, const struct addr *peer);
+/* The same over TLS: the handshake is the client's to begin, and has CONN_CONNECT_MS_MAX; until it is complete the
+ * connection is CONNECTING. `opened` may be NULL. `server` outlives the connection. */
+void conn_adopt_tls(struct conn *conn, struct io *from, const struct addr *peer, const struct tls_server *server);
 /* Connects; `opened` or, with CONNECT_FAILED, `closed` follows, never before this returns. */
 void conn_connect(struct conn *conn, const struct addr *addr);
 /* The same with TLS: `opened` follows when the handshake is complete. `client` outlives the connection. All bounds
@@ -116,6 +119,9 @@ const struct tls_problem *conn_tls_problem(const struct conn *conn);
 
 /* Queues a copy of `bytes`. Dropped silently unless CONNECTING or OPEN. */
 void conn_send(struct conn *conn, struct span bytes);
+/* The same for bytes that were read in this turn and go to one peer: if nothing waits, what the kernel takes is written
+ * at once and never copied. Not for fan-out. */
+void conn_relay(struct conn *conn, struct span bytes);
 /* Queues `frame`, taking a reference of its own. Dropped silently unless CONNECTING or OPEN. */
 void conn_send_frame(struct conn *conn, struct frame *frame);
 /* The same, under a tag. */
@@ -156,6 +162,10 @@ void conn_limits_set(struct conn *conn, const struct conn_limits *limits);
 
 /* Stops and resumes reading: back-pressure. Kept input is handed out again on resuming, from the loop. */
 void conn_read_pause(struct conn *conn, bool paused);
+
+/* Moves an OPEN connection, with all that waits in it, to other memory, and to another owner's events; `from` is closed
+ * then, and no event of it follows. Not from an event of its own. Kept input is handed out by the loop. */
+void conn_move(struct conn *to, struct conn *from, const struct conn_events *events);
 
 /* Flushes the queue, as long as the peer takes some of it once in write_stall_ms_max (0: within linger_ms). Then ends
  * our half, and passes input to `received` until the peer ends too or `linger_ms` has passed. */

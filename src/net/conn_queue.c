@@ -140,6 +140,22 @@ void conn_send(struct conn *conn, struct span bytes)
     frame_unref(frame);
 }
 
+void conn_relay(struct conn *conn, struct span bytes)
+{
+    bool passes = conn->state == CONN_OPEN && !conn->blocked && !conn_has_output(conn) && conn->tls == NULL;
+    if (passes && bytes.len > 0) {
+        struct iovec part = {(void *)bytes.data, bytes.len};
+        ssize_t written = io_writev(&conn->io, &part, 1);
+        if (written > 0) { /* the flush finds a fault again */
+            conn->net->writes++;
+            conn->net->bytes_out += (uint64_t)written;
+            bytes = span_from(bytes, (size_t)written);
+        }
+    }
+    if (bytes.len > 0)
+        conn_send(conn, bytes);
+}
+
 void conn_send_source(struct conn *conn, struct conn_source *source, uint64_t offset, uint64_t end)
 {
     assert(conn->tls == NULL && !conn_sends_source(conn) && offset <= end);

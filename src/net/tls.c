@@ -55,16 +55,30 @@ BIO_METHOD *tls_bytes_create(void)
     return method;
 }
 
-struct tls *tls_create(const struct tls_client *client)
+static struct tls *stream_create(SSL_CTX *context, const BIO_METHOD *method)
 {
     struct tls *tls = mem_zero(1, sizeof *tls);
-    tls->ssl = SSL_new(client->context);
-    BIO *bytes = BIO_new(client->bytes);
+    tls->ssl = SSL_new(context);
+    BIO *bytes = BIO_new(method);
     /* Small allocations, like ours. */
     if (tls->ssl == NULL || bytes == NULL)
         abort();
     BIO_set_data(bytes, tls);
     SSL_set_bio(tls->ssl, bytes, bytes);
+    return tls;
+}
+
+struct tls *tls_accept(const struct tls_server *server)
+{
+    struct tls *tls = stream_create(server->context, server->bytes);
+    SSL_set_accept_state(tls->ssl);
+    tls->begun = true;
+    return tls;
+}
+
+struct tls *tls_create(const struct tls_client *client)
+{
+    struct tls *tls = stream_create(client->context, client->bytes);
     SSL_set_connect_state(tls->ssl);
     if (!client->name_is_ip && SSL_set_tlsext_host_name(tls->ssl, client->name) != 1)
         abort();

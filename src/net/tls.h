@@ -44,6 +44,19 @@ struct tls_client *tls_client_create(const struct tls_client_options *options, s
 /* All of its streams must have been destroyed. Accepts NULL. */
 void tls_client_destroy(struct tls_client *client);
 
+/* The settings that the incoming streams of one listener share: a certificate, and ALPN for HTTP/1.1. */
+struct tls_server;
+/* Reads the PEM files; `cert` may hold the chain behind the certificate. NULL with `err` set. */
+struct tls_server *tls_server_create(const char *cert, const char *key, struct err *err);
+/* All of its streams must have been destroyed. Accepts NULL. */
+void tls_server_destroy(struct tls_server *server);
+/* Whether the certificate of this file is valid for another `days` at least, and for each of the hosts. */
+bool tls_certificate_is_good(const char *path, unsigned days, const char *const *hosts, size_t count);
+/* Makes a key and a certificate that it signs itself, for 127.0.0.1, ::1, these hosts and so many days, and writes both
+ * files, for this user alone. False with `err` set. */
+bool tls_certificate_make(const char *cert, const char *key, unsigned days, const char *const *hosts, size_t count,
+                          struct err *err);
+
 struct tls {
     struct ssl_st *ssl;
     struct buf in, out;
@@ -56,6 +69,8 @@ struct tls {
 
 /* A client's stream, not begun. */
 struct tls *tls_create(const struct tls_client *client);
+/* A server's stream, which waits for the client's first bytes. */
+struct tls *tls_accept(const struct tls_server *server);
 void tls_destroy(struct tls *tls); /* accepts NULL */
 
 /* The negative results of tls_read. */

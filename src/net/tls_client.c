@@ -13,7 +13,7 @@
 
 enum { PEM_BYTES_MAX = 4 << 20 };
 
-static const char *why(void)
+const char *tls_why(void)
 {
     const char *text = ERR_reason_error_string(ERR_peek_last_error());
     return text != NULL ? text : "OpenSSL does not say why";
@@ -56,7 +56,7 @@ static bool certificates_read(SSL_CTX *context, const char *what, const char *pa
     BIO_free(pem);
     buf_finish(&text);
     if (bad || !taken)
-        return err_set(err, "%s: %s: certificate %zu is broken: %s", what, path, bad ? count + 1 : count, why());
+        return err_set(err, "%s: %s: certificate %zu is broken: %s", what, path, bad ? count + 1 : count, tls_why());
     return count > 0 || err_set(err, "%s: %s: holds no certificate in PEM form", what, path);
 }
 
@@ -77,11 +77,11 @@ static bool trust_read(SSL_CTX *context, const char *path, struct err *err)
 {
     if (path == NULL)
         return SSL_CTX_set_default_verify_paths(context) == 1 ||
-               err_set(err, "the system's CA certificates cannot be used: %s", why());
+               err_set(err, "the system's CA certificates cannot be used: %s", tls_why());
     /* Whatever was named is believed, be it a root, what a root has signed, or the very certificate of the peer. */
     X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(context), X509_V_FLAG_PARTIAL_CHAIN);
     if (file_is_directory(path))
-        return SSL_CTX_load_verify_dir(context, path) == 1 || err_set(err, "ca: %s: %s", path, why());
+        return SSL_CTX_load_verify_dir(context, path) == 1 || err_set(err, "ca: %s: %s", path, tls_why());
     return certificates_read(context, "ca", path, take_trusted, err);
 }
 
@@ -99,11 +99,30 @@ static bool key_read(SSL_CTX *context, const char *path, struct err *err)
         err_set(err, "key: %s: holds no private key in PEM form that could be read without a passphrase", path);
     bool ok = key != NULL && SSL_CTX_use_PrivateKey(context, key) == 1 && SSL_CTX_check_private_key(context) == 1;
     if (key != NULL && !ok)
-        err_set(err, "key: %s: is not the key of the certificate: %s", path, why());
+        err_set(err, "key: %s: is not the key of the certificate: %s", path, tls_why());
     EVP_PKEY_free(key);
     BIO_free(pem);
     buf_finish(&text);
     return ok;
+}
+
+SSL_CTX *tls_context_create(const SSL_METHOD *method, struct err *err)
+{
+    SSL_CTX *context = SSL_CTX_new(method);
+    if (context == NULL) {
+        err_set(err, "OpenSSL cannot start: %s", tls_why());
+        return NULL;
+    }
+    SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
+    SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
+    SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS);
+    SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+    return context;
+}
+
+bool tls_context_certify(SSL_CTX *context, const char *cert, const char *key, struct err *err)
+{
+    return certificates_read(context, "cert", cert, take_own, err) && key_read(context, key, err);
 }
 
 /* The certificate must be for `name`. */
@@ -122,22 +141,15 @@ static bool name_set(struct tls_client *client, const char *name, struct err *er
 struct tls_client *tls_client_create(const struct tls_client_options *options, struct err *err)
 {
     struct tls_client *client = mem_zero(1, sizeof *client);
-    client->context = SSL_CTX_new(TLS_client_method());
+    client->context = tls_context_create(TLS_client_method(), err);
     client->bytes = tls_bytes_create();
-    if (client->context == NULL || client->bytes == NULL) {
-        err_set(err, "OpenSSL cannot start: %s", why());
+    if (client->context == NULL || client->bytes == NULL)
         goto fail;
-    }
-    SSL_CTX_set_min_proto_version(client->context, TLS1_2_VERSION);
-    SSL_CTX_set_options(client->context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
-    SSL_CTX_set_mode(client->context, SSL_MODE_RELEASE_BUFFERS);
-    SSL_CTX_set_session_cache_mode(client->context, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_verify(client->context, options->verify_off ? SSL_VERIFY_NONE : SSL_VERIFY_PEER, NULL);
     if (!name_set(client, options->name, err) ||
         (!options->verify_off && !trust_read(client->context, options->ca, err)))
         goto fail;
-    if (options->cert != NULL && (!certificates_read(client->context, "cert", options->cert, take_own, err) ||
-                                  !key_read(client->context, options->key, err)))
+    if (options->cert != NULL && !tls_context_certify(client->context, options->cert, options->key, err))
         goto fail;
     return client;
 fail:

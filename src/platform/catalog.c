@@ -24,6 +24,11 @@ static struct service *service_of(struct list *node)
     return container_of(node, struct service, of_route);
 }
 
+const char *catalog_scheme(const struct catalog *catalog)
+{
+    return catalog->options->tls || catalog->options->tls_cert != NULL ? "https" : "http";
+}
+
 char *catalog_directory(const char *state_dir)
 {
     char *home = state_dir == NULL ? process_state_home() : NULL;

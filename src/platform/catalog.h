@@ -61,5 +61,7 @@ struct service *catalog_service(struct catalog *catalog);
 /* The folder of the control socket and the state: DIR/control, by default $XDG_STATE_HOME/sennit/control. The caller
  * frees it. */
 char *catalog_directory(const char *state_dir);
+/* How the services' addresses begin: "http" or "https". */
+const char *catalog_scheme(const struct catalog *catalog);
 
 #endif

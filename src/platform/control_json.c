@@ -23,7 +23,7 @@ static void revision_encode(struct buf *to, const struct revision *revision)
                revision->fleet.open, (long long)revision->created_ms);
 }
 
-static void traffic_encode(struct buf *to, const struct service *service, uint16_t port)
+static void traffic_encode(struct buf *to, const struct service *service, const char *scheme, uint16_t port)
 {
     for (size_t i = 0; i < service->traffic.count; i++) {
         const struct traffic_target *target = &service->traffic.list[i];
@@ -33,7 +33,7 @@ static void traffic_encode(struct buf *to, const struct service *service, uint16
         name_encode(to, "revision", span_str(target->revision != NULL ? target->revision : TRAFFIC_LATEST));
         if (target->tag != NULL) {
             name_encode(to, "tag", span_str(target->tag));
-            buf_printf(to, "\"url\":\"http://%s---%s.localhost:%u\",", target->tag, service->name, port);
+            buf_printf(to, "\"url\":\"%s://%s---%s.localhost:%u\",", scheme, target->tag, service->name, port);
         }
         buf_printf(to, "\"percent\":%u}", target->percent);
     }
@@ -46,11 +46,12 @@ void control_services_encode(struct buf *to, const struct catalog *catalog, uint
     list_each (node, &catalog->route.services) {
         const struct service *service = container_of(node, struct service, of_route);
         const struct revision *latest = service_latest_ready(service);
-        buf_printf(to, "%s{\"name\":\"%s\",\"url\":\"http://%s.localhost:%u\",\"latest\":\"%s\",\"deploying\":\"%s\",",
-                   separator, service->name, service->name, port, latest != NULL ? latest->spec.revision : "",
+        buf_printf(to, "%s{\"name\":\"%s\",\"url\":\"%s://%s.localhost:%u\",\"latest\":\"%s\",\"deploying\":\"%s\",",
+                   separator, service->name, catalog_scheme(catalog), service->name, port,
+                   latest != NULL ? latest->spec.revision : "",
                    service->deploying != NULL ? service->deploying->spec.revision : "");
         buf_append(to, SPAN_LIT("\"traffic\":["));
-        traffic_encode(to, service, port);
+        traffic_encode(to, service, catalog_scheme(catalog), port);
         buf_append(to, SPAN_LIT("],\"revisions\":["));
         list_each (inner, &service->revisions) {
             if (inner != service->revisions.next)

@@ -44,6 +44,11 @@
       "less than 1 KiB of the request's body arrived in 30 s: send it faster") \
     X(MALFORMED_REQUEST, "malformed-request", 0, LOG_INFO, "", \
       "the bytes are not a valid HTTP/1.1 request, or two parsers could read them differently: fix the client") \
+    X(MALFORMED_PROXY, "malformed-proxy-header", 400, LOG_WARNING, "Bad Request", \
+      "connections from this address begin with a header of the PROXY protocol (--proxy-protocol), and this one is " \
+      "malformed or late: let the load balancer send it, or take its address from the list") \
+    X(TLS_FAILED, "tls-failed", 400, LOG_INFO, "Bad Request", \
+      "the TLS handshake failed: use https:// and TLS 1.2 or later, and trust the certificate") \
     X(MALFORMED_HANDSHAKE, "malformed-handshake", 400, LOG_INFO, "Bad Request", \
       "a WebSocket handshake needs Sec-WebSocket-Version: 13 and a key of 16 bytes in base64 (RFC 6455)") \
     X(REQUEST_TOO_LARGE, "request-too-large", 413, LOG_INFO, "Request Entity Too Large", \

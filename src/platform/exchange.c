@@ -1,5 +1,5 @@
-/* exchange: the client's side of an exchange: the handler of the HTTP server, waiting for a slot, refusals, the tunnel,
- * the end. The instance's side is in exchange_upstream.c. */
+/* exchange: the client's side of an exchange: the handler of the HTTP server, waiting for a slot, refusals, the end.
+ * The instance's side is in exchange_upstream.c. */
 #include "platform/exchange.h"
 
 #include <assert.h>
@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "platform/forward.h"
+#include "platform/tunnel.h"
 #include "wire/ws.h"
 
 static void idle_begin(struct exchange *exchange)
@@ -23,9 +24,8 @@ void exchange_set_state(struct exchange *exchange, enum exchange_state state)
         [EXCHANGE_IDLE] = 1 << EXCHANGE_QUEUED | 1 << EXCHANGE_ENDED,
         [EXCHANGE_QUEUED] = 1 << EXCHANGE_CONNECTING | 1 << EXCHANGE_IDLE | 1 << EXCHANGE_ENDED,
         [EXCHANGE_CONNECTING] = 1 << EXCHANGE_WAITING | 1 << EXCHANGE_QUEUED | 1 << EXCHANGE_IDLE | 1 << EXCHANGE_ENDED,
-        [EXCHANGE_WAITING] = 1 << EXCHANGE_BODY | 1 << EXCHANGE_TUNNEL | 1 << EXCHANGE_IDLE | 1 << EXCHANGE_ENDED,
+        [EXCHANGE_WAITING] = 1 << EXCHANGE_BODY | 1 << EXCHANGE_IDLE | 1 << EXCHANGE_ENDED,
         [EXCHANGE_BODY] = 1 << EXCHANGE_IDLE | 1 << EXCHANGE_ENDED,
-        [EXCHANGE_TUNNEL] = 1 << EXCHANGE_ENDED,
         [EXCHANGE_ENDED] = 1 << EXCHANGE_ENDED,
     };
     assert(legal[exchange->state] & 1 << state);
@@ -119,8 +119,15 @@ static void request_begin(struct exchange *exchange, const struct http1_head *he
     struct ingress *ingress = exchange->ingress;
     struct forward_context context;
     char ip[ADDR_TEXT_MAX];
+    struct addr client;
     addr_ip_print(&exchange->http.conn.peer, ip);
     context.client_ip = ip;
+    context.is_tls = ingress->http.tls != NULL;
+    context.trusted_hops = ingress->trusted_hops;
+    struct span known = forward_client(head, &context);
+    /* The address of the client for the log, as the balancers in front give it. */
+    if (ingress->trusted_hops > 0 && addr_from_ip(&client, known, 0))
+        addr_ip_of(&client, &exchange->http.conn.peer);
     loop_random_hex(ingress->loop, context.trace, TRACE_BYTES);
     loop_random_hex(ingress->loop, context.span, SPAN_BYTES);
     request_record_begin(&exchange->record, &ingress->log, head, forward_trace(head, &context));
@@ -217,14 +224,6 @@ static void on_refused(struct http *http, enum http_fault fault, int status)
         exchange_refuse(exchange, denials[fault], status);
 }
 
-void exchange_hold_back(struct conn *from, struct conn *to)
-{
-    if (conn_queued(to) <= INGRESS_PAUSE_BYTES)
-        return;
-    conn_read_pause(from, true);
-    conn_await_drained(to); /* the kernel may take all of it at once */
-}
-
 static void exchange_closed(struct exchange *exchange)
 {
     struct ingress *ingress = exchange->ingress;
@@ -238,6 +237,11 @@ static void exchange_closed(struct exchange *exchange)
 
 static void on_closed(struct http *http, enum close_reason reason)
 {
+    if (reason == CLOSE_TLS_FAILED) {
+        char ip[ADDR_TEXT_MAX];
+        addr_ip_print(&http->conn.peer, ip);
+        denials_note(&exchange_of(http)->ingress->denials, DENIAL_TLS_FAILED, ip, conn_tls_problem(&http->conn)->text);
+    }
     exchange_closed(exchange_of(http));
 }
 
@@ -250,74 +254,18 @@ const struct http_events exchange_events = {
     .closed = on_closed,
 };
 
-static size_t tunnel_received(struct conn *conn, char *bytes, size_t len)
+void exchange_become_tunnel(struct exchange *exchange)
 {
-    struct exchange *exchange = container_of(conn, struct exchange, http.conn);
-    if (exchange->upstream == NULL) /* the instance has ended it */
-        return len;
-    exchange->record.bytes_in += len;
-    conn_send(&exchange->upstream->conn, span_of(bytes, len));
-    exchange_hold_back(conn, &exchange->upstream->conn);
-    return len;
-}
-
-static void tunnel_drained(struct conn *conn)
-{
-    on_drained(container_of(conn, struct http, conn));
-}
-
-/* The client has said its last: that goes out to the instance, which may still answer. */
-static void tunnel_ended(struct conn *conn)
-{
-    struct exchange *exchange = container_of(conn, struct exchange, http.conn);
-    request_record_ends(&exchange->record, REQUEST_TUNNEL_BY_CLIENT);
-    if (exchange->upstream != NULL)
-        upstream_finish(exchange->upstream);
-}
-
-static void tunnel_ending(struct conn *conn, bool broken)
-{
-    struct exchange *exchange = container_of(conn, struct exchange, http.conn);
-    if (broken)
-        conn_close(conn, CLOSE_PEER_RESET);
-    else if (exchange->upstream != NULL) /* it says its last, but the instance has to read it */
-        conn_limits_set(&exchange->upstream->conn, &exchange->ingress->tail_limits);
-}
-
-static enum request_end tunnel_end_of(enum close_reason reason)
-{
-    switch (reason) {
-    case CLOSE_WRITE_TIMEOUT:
-    case CLOSE_SLOW_CONSUMER:
-        return REQUEST_CLIENT_STALLED;
-    case CLOSE_UPSTREAM_FAILED:
-        return REQUEST_BROKEN_OFF;
-    case CLOSE_DRAINED:
-        return REQUEST_STOPPED;
-    default:
-        return REQUEST_TUNNEL_BY_CLIENT;
-    }
-}
-
-static void tunnel_closed(struct conn *conn, enum close_reason reason)
-{
-    struct exchange *exchange = container_of(conn, struct exchange, http.conn);
-    request_record_ends(&exchange->record, tunnel_end_of(reason));
-    http_forget(&exchange->http);
-    exchange_closed(exchange);
-}
-
-void exchange_tunnel(struct exchange *exchange)
-{
-    static const struct conn_events events = {
-        .received = tunnel_received,
-        .ended = tunnel_ended,
-        .ending = tunnel_ending,
-        .drained = tunnel_drained,
-        .closed = tunnel_closed,
-    };
-    exchange_set_state(exchange, EXCHANGE_TUNNEL);
-    http_hand_over(&exchange->http, &events);
+    struct ingress *ingress = exchange->ingress;
+    struct upstream *upstream = exchange->upstream;
+    struct instance *instance = exchange->instance;
+    struct door_address *address = exchange->address;
+    struct request_record record = exchange->record;
+    exchange_set_state(exchange, EXCHANGE_ENDED);
+    timer_stop(ingress->loop, &exchange->deadline);
+    buf_finish(&exchange->head);
+    tunnel_create(ingress, &exchange->http, upstream, instance, address, &record);
+    free(exchange);
 }
 
 void exchange_evict(struct exchange *exchange)
@@ -331,6 +279,8 @@ void exchange_evict(struct exchange *exchange)
     exchange->address = NULL;
     if (http_head_bytes(&exchange->http) == 0)
         exchange_note(exchange, DENIAL_SLOW_HEAD);
+    if (!conn_is_open(&exchange->http.conn)) /* it has not finished its TLS handshake */
+        conn_close(&exchange->http.conn, CLOSE_HEAD_TIMEOUT);
     http_time_out(&exchange->http, CLOSE_HEAD_TIMEOUT);
 }
 
@@ -338,7 +288,7 @@ static void deadline_passed(struct timer *timer)
 {
     struct exchange *exchange = container_of(timer, struct exchange, deadline);
     exchange->ingress->counters.timeouts++;
-    if (exchange->state == EXCHANGE_TUNNEL || exchange->state == EXCHANGE_BODY) {
+    if (exchange->state == EXCHANGE_BODY) {
         request_record_ends(&exchange->record, REQUEST_TIMEOUT);
         conn_close(&exchange->http.conn, CLOSE_REQUEST_TIMEOUT);
         exchange_drop_upstream(exchange);

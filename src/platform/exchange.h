@@ -11,7 +11,6 @@ enum exchange_state {
     EXCHANGE_CONNECTING,
     EXCHANGE_WAITING,
     EXCHANGE_BODY,
-    EXCHANGE_TUNNEL,
     EXCHANGE_ENDED, /* answered, and the connection is being closed */
 };
 
@@ -22,7 +21,10 @@ extern const struct http_events exchange_events;
 /* The connection to an instance. It may outlive the exchange by a moment, until it is reaped. */
 struct upstream {
     struct conn conn;
-    struct exchange *exchange; /* NULL once the exchange has ended */
+    union { /* NULL once it has ended */
+        struct exchange *exchange;
+        struct tunnel *tunnel; /* behind a 101 */
+    };
 };
 
 struct exchange {
@@ -60,16 +62,13 @@ void exchange_evict(struct exchange *exchange);
 void exchange_end(struct exchange *exchange);
 /* exchange_upstream.c: a slot was granted: connects to the instance. */
 void exchange_connect(struct exchange *exchange, struct instance *instance);
-/* Nothing more will be sent to the instance: what waits goes out to it, then the connection ends. */
-void upstream_finish(struct upstream *upstream);
 /* Closes the connection to the instance, behind what the instance still gets. */
 void exchange_drop_upstream(struct exchange *exchange);
 /* Forwards bytes of the request's body; `last` once. */
 void exchange_forward_body(struct exchange *exchange, struct span bytes, bool last);
-/* The client's connection becomes a tunnel. */
-void exchange_tunnel(struct exchange *exchange);
+/* The instance has accepted a handshake, and the client has been told: a tunnel takes both connections and the slot.
+ * Frees the exchange. */
+void exchange_become_tunnel(struct exchange *exchange);
 void exchange_set_state(struct exchange *exchange, enum exchange_state state);
-/* Back-pressure: pauses reading `from` while too much waits in the queue of `to`. */
-void exchange_hold_back(struct conn *from, struct conn *to);
 
 #endif

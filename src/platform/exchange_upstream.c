@@ -1,4 +1,4 @@
-/* exchange_upstream: the instance's side of an exchange: request out, response back, or a tunnel. */
+/* exchange_upstream: the instance's side of an exchange: request out, response back. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -50,13 +50,6 @@ void exchange_forward_body(struct exchange *exchange, struct span bytes, bool la
         http_body_pause(&exchange->http, true);
         conn_await_drained(up); /* the kernel may take all of it at once */
     }
-}
-
-static void tunnel_begin(struct exchange *exchange)
-{
-    exchange->ingress->counters.tunnels++;
-    buf_finish(&exchange->head);
-    exchange_tunnel(exchange);
 }
 
 static bool accepts_upgrade(const struct exchange *exchange, const struct http1_head *head)
@@ -137,7 +130,7 @@ static size_t head_received(struct exchange *exchange, char *bytes, size_t len)
     }
     response_begin(exchange, head);
     if (head->status == 101)
-        tunnel_begin(exchange);
+        exchange_become_tunnel(exchange);
     else if (head->status >= 200)
         exchange_set_state(exchange, EXCHANGE_BODY);
     return (size_t)used;
@@ -168,6 +161,8 @@ static void on_opened(struct conn *conn)
         http_read_body(&exchange->http, INGRESS_BODY_BYTES_MAX, HTTP_BODY_RELAYED);
 }
 
+static const struct conn_events upstream_events;
+
 static size_t on_received(struct conn *conn, char *bytes, size_t len)
 {
     struct upstream *upstream = container_of(conn, struct upstream, conn);
@@ -180,54 +175,28 @@ static size_t on_received(struct conn *conn, char *bytes, size_t len)
         }
         if (used == len)
             break;
-        if (exchange->state == EXCHANGE_WAITING) {
-            step = head_received(exchange, bytes + used, len - used);
-        } else if (exchange->state == EXCHANGE_BODY) {
-            step = body_received(exchange, span_of(bytes + used, len - used));
-        } else {
-            step = len - used;
-            exchange->record.bytes_out += step;
-            conn_send(&exchange->http.conn, span_of(bytes + used, step));
-        }
+        step = exchange->state == EXCHANGE_WAITING ? head_received(exchange, bytes + used, len - used)
+                                                   : body_received(exchange, span_of(bytes + used, len - used));
         used += step;
+        if (conn->events != &upstream_events) /* a tunnel has taken it: the rest of the bytes goes there */
+            return used < len && conn_is_open(conn) ? used + conn->events->received(conn, bytes + used, len - used)
+                                                    : used;
     }
     struct exchange *exchange = upstream->exchange;
     if (exchange == NULL)
         return len;
-    exchange_hold_back(conn, &exchange->http.conn);
+    if (conn_queued(&exchange->http.conn) > INGRESS_PAUSE_BYTES) {
+        conn_read_pause(conn, true);
+        conn_await_drained(&exchange->http.conn); /* the kernel may take all of it at once */
+    }
     return used;
 }
 
 static void on_drained(struct conn *conn)
 {
     struct upstream *upstream = container_of(conn, struct upstream, conn);
-    if (upstream->exchange == NULL)
-        return;
-    if (upstream->exchange->state == EXCHANGE_TUNNEL)
-        conn_read_pause(&upstream->exchange->http.conn, false);
-    else
+    if (upstream->exchange != NULL)
         http_body_pause(&upstream->exchange->http, false);
-}
-
-/* What the instance said last, its Close frame perhaps, is flushed before the client's connection ends. */
-static void tunnel_end(struct exchange *exchange)
-{
-    request_record_ends(&exchange->record, REQUEST_TUNNEL_BY_INSTANCE);
-    conn_shutdown(&exchange->http.conn, CLOSE_PEER_CLOSED, INGRESS_LINGER_MS);
-    exchange_end(exchange);
-}
-
-/* The instance has said its last. Of a tunnel, it may still read what the client sent before. */
-static void on_ended(struct conn *conn)
-{
-    struct upstream *upstream = container_of(conn, struct upstream, conn);
-    struct exchange *exchange = upstream->exchange;
-    if (exchange == NULL || exchange->state != EXCHANGE_TUNNEL || conn_queued(conn) == 0) {
-        conn_close(conn, CLOSE_PEER_CLOSED);
-        return;
-    }
-    upstream_finish(upstream);
-    tunnel_end(exchange);
 }
 
 static void on_closed(struct conn *conn, enum close_reason reason)
@@ -253,8 +222,6 @@ static void on_closed(struct conn *conn, enum close_reason reason)
     } else if (exchange->state == EXCHANGE_BODY && exchange->response_body.kind == HTTP1_BODY_UNTIL_CLOSE &&
                reason == CLOSE_PEER_CLOSED) {
         exchange_end(exchange);
-    } else if (exchange->state == EXCHANGE_TUNNEL && reason == CLOSE_PEER_CLOSED) {
-        tunnel_end(exchange);
     } else {
         request_record_ends(&exchange->record,
                             reason == CLOSE_WRITE_TIMEOUT ? REQUEST_INSTANCE_STALLED : REQUEST_BROKEN_OFF);
@@ -265,7 +232,6 @@ static void on_closed(struct conn *conn, enum close_reason reason)
 static const struct conn_events upstream_events = {
     .opened = on_opened,
     .received = on_received,
-    .ended = on_ended,
     .drained = on_drained,
     .closed = on_closed,
 };
@@ -295,11 +261,4 @@ void exchange_drop_upstream(struct exchange *exchange)
     upstream->exchange = NULL;
     if (upstream->conn.state != CONN_DRAINING) /* else it ends by itself */
         conn_close(&upstream->conn, CLOSE_DONE);
-}
-
-void upstream_finish(struct upstream *upstream)
-{
-    struct conn *conn = &upstream->conn;
-    conn_limits_set(conn, &upstream->exchange->ingress->tail_limits);
-    conn_shutdown(conn, CLOSE_PEER_CLOSED, INGRESS_LINGER_MS);
 }

@@ -1,6 +1,7 @@
 /* forward: decides for each field whether it passes, and appends the platform's own fields. */
 #include "platform/forward.h"
 
+#include "loop/io.h"
 #include "platform/affinity.h"
 
 static bool named(struct span name, const char *text)
@@ -80,16 +81,55 @@ static void trace_fields(struct buf *to, const struct http1_head *head, const st
                context->trace);
 }
 
+/* The entry of X-Forwarded-For with so many behind it, of all its fields together; empty: there are not so many. */
+static struct span forwarded_entry(const struct http1_head *head, unsigned behind)
+{
+    for (size_t i = head->field_count; i-- > 0;) {
+        struct span value = head->fields[i].value;
+        if (!named(head->fields[i].name, "X-Forwarded-For"))
+            continue;
+        for (size_t end = value.len, from = end;; from--) {
+            if (from > 0 && value.data[from - 1] != ',')
+                continue;
+            if (behind-- == 0)
+                return span_trim(span_sub(value, from, end - from));
+            if (from == 0)
+                break;
+            end = from - 1;
+        }
+    }
+    return SPAN_LIT("");
+}
+
+struct span forward_client(const struct http1_head *head, const struct forward_context *context)
+{
+    struct addr ignored;
+    struct span entry = SPAN_LIT("");
+    if (context->trusted_hops > 0)
+        entry = forwarded_entry(head, context->trusted_hops - 1);
+    return addr_from_ip(&ignored, entry, 0) ? entry : span_str(context->client_ip);
+}
+
+static bool is_https(const struct http1_head *head, const struct forward_context *context)
+{
+    struct span proto = http1_field_get(head, SPAN_LIT("X-Forwarded-Proto"));
+    if (context->trusted_hops > 0 && (named(proto, "https") || named(proto, "http")))
+        return named(proto, "https");
+    return context->is_tls;
+}
+
 /* The client's own values stay in front, and must not be trusted; the rightmost is ours. */
 static void address_fields(struct buf *to, const struct http1_head *head, const struct forward_context *context)
 {
-    bool v6 = strchr(context->client_ip, ':') != NULL;
+    struct span client = forward_client(head, context);
+    const char *proto = is_https(head, context) ? "https" : "http";
+    bool v6 = client.len > 0 && memchr(client.data, ':', client.len) != NULL;
     buf_append(to, SPAN_LIT("X-Forwarded-For: "));
     for (size_t i = 0; i < head->field_count; i++)
         if (named(head->fields[i].name, "X-Forwarded-For") && head->fields[i].value.len > 0)
             buf_printf(to, SPAN_FMT ", ", SPAN_ARG(head->fields[i].value));
-    buf_printf(to, "%s\r\nX-Forwarded-Proto: http\r\nForwarded: for=\"%s%s%s\";proto=http\r\n", context->client_ip,
-               v6 ? "[" : "", context->client_ip, v6 ? "]" : "");
+    buf_printf(to, "%s\r\nX-Forwarded-Proto: %s\r\nForwarded: for=\"%s" SPAN_FMT "%s\";proto=%s\r\n",
+               context->client_ip, proto, v6 ? "[" : "", SPAN_ARG(client), v6 ? "]" : "", proto);
 }
 
 void forward_request(struct buf *to, const struct http1_head *head, const struct forward_context *context)

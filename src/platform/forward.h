@@ -10,12 +10,20 @@
 enum { TRACE_BYTES = 32, SPAN_BYTES = 16 };
 
 struct forward_context {
-    const char *client_ip;
+    const char *client_ip; /* the peer's */
+    bool is_tls;           /* the peer speaks TLS to us */
+    /* So many load balancers stand in front, the last of which is the peer: each has appended to X-Forwarded-For whom
+     * it got the request from, and the last X-Forwarded-Proto is theirs. 0: the peer is the client, and nothing is
+     * believed. */
+    unsigned trusted_hops;
     char trace[TRACE_BYTES + 1], span[SPAN_BYTES + 1]; /* hex, used unless the client sent a valid traceparent */
 };
 
 /* The trace that a request belongs to: the client's if its traceparent is valid, else the context's. */
 struct span forward_trace(const struct http1_head *head, const struct forward_context *context);
+/* The client's address: the peer's, or what the outermost of the trusted balancers has appended. With fewer entries
+ * than balancers, or an entry that is no address, the peer's. */
+struct span forward_client(const struct http1_head *head, const struct forward_context *context);
 /* Appends the request head for the instance. Unless it is an upgrade, it asks the instance to close the connection
  * after the response. */
 void forward_request(struct buf *to, const struct http1_head *head, const struct forward_context *context);

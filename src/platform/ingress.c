@@ -2,7 +2,9 @@
 #include "platform/ingress.h"
 
 #include "base/shown.h"
+#include "platform/arrival.h"
 #include "platform/exchange.h"
+#include "platform/tunnel.h"
 
 /* Ends connections that have been silent for long, so that a new one finds a place. */
 static void make_room(struct ingress *ingress)
@@ -20,7 +22,7 @@ static void make_room(struct ingress *ingress)
     }
 }
 
-static void take(struct ingress *ingress, struct io *io, const struct addr *peer)
+void ingress_take(struct ingress *ingress, struct io *io, const struct addr *peer)
 {
     struct door_address *address;
     struct addr_ip ip;
@@ -31,12 +33,22 @@ static void take(struct ingress *ingress, struct io *io, const struct addr *peer
     enum denial denial = answer == DOOR_FULL ? DENIAL_CONNECTIONS_FULL : DENIAL_ADDRESS_FULL;
     if (answer == DOOR_ENTERED) {
         exchange_accept(ingress, io, peer, address);
-    } else if (ingress->turned_away < INGRESS_TURNED_AWAY_MAX) {
+    } else if (ingress->turned_away < INGRESS_TURNED_AWAY_MAX && ingress->http.tls == NULL) {
         exchange_turn_away(ingress, io, peer, denial);
     } else { /* the listener closes it */
         addr_ip_print(&ip, text);
         denials_note(&ingress->denials, denial, text, "");
     }
+}
+
+static void take(struct ingress *ingress, struct io *io, const struct addr *peer)
+{
+    struct addr_ip ip;
+    addr_ip_of(peer, &ip);
+    if (proxies_have(&ingress->proxies, &ip))
+        arrival_begin(ingress, io, peer);
+    else
+        ingress_take(ingress, io, peer);
 }
 
 static void on_accepted(struct listener *listener, struct io *io, const struct addr *peer)
@@ -83,6 +95,9 @@ bool ingress_open(struct ingress *ingress, struct net *net, const struct route *
         .net = net,
         .loop = net->loop,
         .route = route,
+        .proxies = options->proxies,
+        .trusted_hops = options->trusted_hops,
+        .close_frame = options->close_frame,
         .limits = {.queue_bytes_max = INGRESS_QUEUE_BYTES_MAX,
                    .input_bytes_max = HTTP1_HEAD_BYTES_MAX + INGRESS_PAUSE_BYTES + NET_RECEIVE_BYTES * 2,
                    .write_stall_ms_max = INGRESS_STALL_MS_MAX},
@@ -90,12 +105,19 @@ bool ingress_open(struct ingress *ingress, struct net *net, const struct route *
     ingress->tail_limits = ingress->limits;
     ingress->tail_limits.write_stall_ms_max = INGRESS_TAIL_MS;
     http_server_init(&ingress->http, net, &exchange_events, &ingress->limits, &rules);
+    list_init(&ingress->arrivals);
     list_init(&ingress->idle);
+    list_init(&ingress->tunnels);
     loop_random(net->loop, seed, sizeof seed);
     door_init(&ingress->door, seed, options->connections_max, options->connections_per_address, DOOR_EXEMPTS_LOOPBACK);
     denials_init(&ingress->denials, net->loop);
     request_log_init(&ingress->log, net->loop, options->log);
     return listen_at(ingress, options, err);
+}
+
+void ingress_tls_set(struct ingress *ingress, const struct tls_server *server)
+{
+    ingress->http.tls = server;
 }
 
 void ingress_finish(struct ingress *ingress)
@@ -108,10 +130,12 @@ void ingress_stop(struct ingress *ingress)
 {
     listener_close(&ingress->listener);
     listener_close(&ingress->listener6);
+    arrivals_cut(ingress);
     http_server_stop(&ingress->http);
 }
 
 void ingress_cut(struct ingress *ingress)
 {
     http_server_cut(&ingress->http, CLOSE_DRAINED);
+    tunnels_cut(ingress, CLOSE_DRAINED);
 }

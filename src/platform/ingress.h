@@ -2,7 +2,7 @@
  * states of a client's exchange:
  *
  *     IDLE --head--> QUEUED --slot--> CONNECTING --> WAITING --response head--> BODY --> IDLE
- *                                                       \------101-----> TUNNEL
+ *                                                       \------101-----> ENDED, and a tunnel begins (tunnel.h)
  *
  * A request holds one slot from CONNECTING until it ends; a WebSocket is one long request. The request timeout runs
  * from the request's head to the end, and cuts WebSockets too, without a Close frame, as Cloud Run does. */
@@ -13,6 +13,7 @@
 #include "net/door.h"
 #include "net/listener.h"
 #include "platform/denials.h"
+#include "platform/proxies.h"
 #include "platform/request_log.h"
 #include "platform/route.h"
 #include "wire/http1.h"
@@ -32,7 +33,9 @@ enum {
     INGRESS_CROWDED_PERCENT = 80, /* of the connections; from there on they are scarce */
     INGRESS_EVICTED_MAX = 64,     /* silent connections ended for one new connection */
     INGRESS_TURNED_AWAY_MAX = 64, /* at once, with a response; others are closed without one */
-    INGRESS_BODY_MS = 30000,      /* see http_rules.body_ms */
+    INGRESS_MANY_TUNNELS = 32,    /* with bytes in a millisecond: from there on, the loop gathers for so long */
+    INGRESS_GATHER_US = 1000,
+    INGRESS_BODY_MS = 30000, /* see http_rules.body_ms */
 };
 
 struct ingress_options {
@@ -41,6 +44,9 @@ struct ingress_options {
     uint32_t connections_max; /* at least 1 */
     uint32_t connections_per_address; /* at least 1; loopback has no such bound */
     enum request_log_choice log;
+    struct proxies proxies; /* connections from these begin with a header of the PROXY protocol */
+    bool close_frame;       /* a WebSocket that the timeout cuts gets a Close frame first */
+    uint32_t trusted_hops;  /* load balancers in front that write X-Forwarded-For and X-Forwarded-Proto */
 };
 
 struct ingress {
@@ -50,13 +56,22 @@ struct ingress {
     struct listener listener;
     struct listener listener6; /* of ::1 beside 127.0.0.1 */
     struct http_server http;   /* lists the exchanges */
-    struct list idle;          /* exchanges without a request, longest idle first */
-    struct http1_head answer;  /* of an instance, being read: large, and used by one call at a time */
+    struct list tunnels;       /* struct tunnel */
+    uint32_t tunnel_count;
+    struct list arrivals; /* struct arrival */
+    uint32_t arrivals_count;
+    struct proxies proxies;
+    uint32_t trusted_hops;
+    bool close_frame;
+    struct list idle;         /* exchanges without a request, longest idle first */
+    struct http1_head answer; /* of an instance, being read: large, and used by one call at a time */
     struct door door;
     struct denials denials;
     struct request_log log;
     uint32_t turned_away; /* refused at the door and not closed yet */
     struct conn_limits limits, tail_limits;
+    uint64_t tunnels_ms;   /* the millisecond */
+    uint32_t tunnels_busy; /* tunnels that carried bytes in it */
     struct {
         uint64_t exchanges, tunnels, timeouts, failures;
     } counters;
@@ -65,6 +80,10 @@ struct ingress {
 /* `route` must outlive it. False with `err` set. */
 bool ingress_open(struct ingress *ingress, struct net *net, const struct route *route,
                   const struct ingress_options *options, struct err *err);
+/* From now on every connection begins with TLS. `server` outlives the ingress. */
+void ingress_tls_set(struct ingress *ingress, const struct tls_server *server);
+/* A stream whose client is known has arrived: to the door. */
+void ingress_take(struct ingress *ingress, struct io *io, const struct addr *peer);
 void ingress_finish(struct ingress *ingress); /* every connection must be gone; accepts zeroed memory */
 /* Takes no new connections. Idle ones end now, the others with their exchange. */
 void ingress_stop(struct ingress *ingress);

@@ -48,8 +48,8 @@ void status_encode(struct buf *to, const struct status *status)
     const struct service *service = container_of(services->next, struct service, of_route);
     const struct ingress *ingress = status->ingress;
     struct sums sums = {0};
-    buf_printf(to, "{\"service\":\"%s\",\"revision\":\"%s\",\"url\":\"http://localhost:%u\",\"redis\":", service->name,
-               service_latest(service)->spec.revision, status->ingress_port);
+    buf_printf(to, "{\"service\":\"%s\",\"revision\":\"%s\",\"url\":\"%s://localhost:%u\",\"redis\":", service->name,
+               service_latest(service)->spec.revision, catalog_scheme(status->catalog), status->ingress_port);
     redis_encode(to, &service->redis);
     buf_append(to, SPAN_LIT(",\"instances\":["));
     list_each (outer, services) {
@@ -61,10 +61,11 @@ void status_encode(struct buf *to, const struct status *status)
                "],\"queued\":%u,\"clients\":%zu,\"limits\":{\"connections\":%u,\"connections_per_address\":%u},"
                "\"counters\":{\"instances_started\":%u,\"exchanges\":%llu,\"tunnels\":%llu,\"timeouts\":%llu,"
                "\"failures\":%llu,\"refused\":%llu,\"crashed\":%llu},\"refusals\":{",
-               sums.queued, ingress->http.count, ingress->door.count_max, ingress->door.address_max, sums.started,
-               (unsigned long long)ingress->counters.exchanges, (unsigned long long)ingress->counters.tunnels,
-               (unsigned long long)ingress->counters.timeouts, (unsigned long long)ingress->counters.failures,
-               (unsigned long long)sums.refused, (unsigned long long)sums.crashed);
+               sums.queued, ingress->http.count + ingress->tunnel_count, ingress->door.count_max,
+               ingress->door.address_max, sums.started, (unsigned long long)ingress->counters.exchanges,
+               (unsigned long long)ingress->counters.tunnels, (unsigned long long)ingress->counters.timeouts,
+               (unsigned long long)ingress->counters.failures, (unsigned long long)sums.refused,
+               (unsigned long long)sums.crashed);
     for (int i = 0; i < DENIAL_COUNT; i++)
         buf_printf(to, "%s\"%s\":%llu", i > 0 ? "," : "", denial_reason((enum denial)i),
                    (unsigned long long)ingress->denials.counts[i]);

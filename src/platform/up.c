@@ -21,6 +21,9 @@ enum {
     FILES_KEPT = 128,   /* descriptors of the platform, of Redis, and of clients that get a refusal at the door */
     FILES_INSTANCE = 6, /* two outputs, one to watch its end, a probe, and two for a moment at its start */
     FILES_CLIENT = 2,
+    TLS_DAYS = 397,          /* of a certificate of our own making; browsers take no longer ones */
+    TLS_HOSTS_MAX = 102,     /* in it: localhost, and as many services as there may be */
+    TLS_DAYS_LEFT = 30,      /* with less, a new one is made */
     CONNECTIONS_MAX = 50000, /* unless the operator asks for more */
 };
 
@@ -32,6 +35,7 @@ struct up {
     struct catalog catalog; /* of the services */
     struct control control;
     struct ingress ingress;
+    struct tls_server *tls; /* NULL: the ingress speaks plain HTTP */
     struct status status;
     struct signal_watch interrupt, term, hangup;
     bool stopping;
@@ -141,7 +145,8 @@ static void greet(const struct up *up, const struct service *service)
         return;
     }
     bool is_only = up->catalog.route.services.next == up->catalog.route.services.prev;
-    printf("\n  %s  http://%s%s%s:%u%s\n\n", spec->name, is_only ? "" : spec->name, is_only ? "" : ".", address, port,
+    printf("\n  %s  %s://%s%s%s:%u%s\n\n", spec->name, catalog_scheme(&up->catalog), is_only ? "" : spec->name,
+           is_only ? "" : ".", address, port,
            up->options->bind != NULL && !is_own ? "  (open to the network: --bind)" : "");
     printf("  %u to %u instances, %u requests each, request timeout %u s, %s\n", spec->instances_min,
            spec->instances_max, spec->concurrency, spec->timeout_s,
@@ -178,9 +183,58 @@ static bool door_open(struct up *up, struct err *err)
                        "--connections",
                        ingress.connections_max, (unsigned long long)files,
                        (unsigned long long)(kept + (uint64_t)(ingress.connections_max + 1) * FILES_CLIENT));
+    ingress.trusted_hops = options->trusted_hops;
+    ingress.close_frame = options->close_frame;
+    if (options->proxies != NULL && !proxies_read(&ingress.proxies, options->proxies, err))
+        return err_prefix(err, "--proxy-protocol: ");
     ingress.connections_per_address =
         options->connections_per_address != 0 ? options->connections_per_address : (ingress.connections_max + 1) / 2;
     return ingress_open(&up->ingress, &up->net, &up->catalog.route, &ingress, err);
+}
+
+/* The operator's certificate: before the switch of user, for the key may be root's alone. */
+static bool certificate_read(struct up *up, struct err *err)
+{
+    const struct up_options *options = up->options;
+    if (options->tls_cert == NULL)
+        return true;
+    up->tls = tls_server_create(options->tls_cert, options->tls_key, err);
+    return up->tls != NULL || err_prefix(err, "--tls-");
+}
+
+/* Ours: made once, and kept, so that it need not be trusted anew with each start; only a service with another name
+ * makes another one. Each has its name in it, because no browser takes a wildcard directly below `localhost`. */
+static bool certificate_make(struct up *up, struct err *err)
+{
+    const char *hosts[TLS_HOSTS_MAX] = {"localhost", "*.localhost"};
+    size_t count = 2;
+    if (!up->options->tls || up->tls != NULL)
+        return true;
+    if (up->catalog.directory == NULL)
+        return err_set(err, "--tls: there is no state folder to keep a certificate in: name one with --state");
+    list_each (node, &up->catalog.route.services) {
+        if (count < TLS_HOSTS_MAX)
+            hosts[count++] = mem_printf("%s.localhost", service_of(node)->name);
+    }
+    char *cert = mem_printf("%s/tls-cert.pem", up->catalog.directory);
+    char *key = mem_printf("%s/tls-key.pem", up->catalog.directory);
+    bool ok = tls_certificate_is_good(cert, TLS_DAYS_LEFT, hosts, count) ||
+              tls_certificate_make(cert, key, TLS_DAYS, hosts, count, err);
+    if (ok)
+        up->tls = tls_server_create(cert, key, err);
+    if (up->tls != NULL)
+        log_event(
+            LOG_NOTICE,
+            "TLS with a certificate of our own making: `curl --cacert FILE` and NODE_EXTRA_CA_CERTS=FILE trust it, "
+            "and browsers do once it is imported",
+            LOG_C("file", cert));
+    else
+        err_prefix(err, "--tls: ");
+    for (size_t i = 2; i < count; i++)
+        free((char *)hosts[i]);
+    free(cert);
+    free(key);
+    return up->tls != NULL;
 }
 
 static bool user_become(const struct up *up, struct err *err)
@@ -207,8 +261,8 @@ static bool start(struct up *up, struct err *err)
 {
     const struct up_options *options = up->options;
     /* The port comes first: only root opens ports below 1024. */
-    if (!catalog_read(&up->catalog, err) || !door_open(up, err) || !user_become(up, err) ||
-        !catalog_open(&up->catalog, err))
+    if (!catalog_read(&up->catalog, err) || !door_open(up, err) || !certificate_read(up, err) ||
+        !user_become(up, err) || !catalog_open(&up->catalog, err))
         return false;
     cgroups_find(&up->programs.cgroups);
     if (up->catalog.directory != NULL)
@@ -217,8 +271,9 @@ static bool start(struct up *up, struct err *err)
         .catalog = &up->catalog, .ingress = &up->ingress, .ingress_port = listener_port(&up->ingress.listener)};
     if (options->status_port >= 0 && !status_open(&up->status, &up->net, (uint16_t)options->status_port, err))
         return false;
-    if (!catalog_start(&up->catalog, err))
+    if (!certificate_make(up, err) || !catalog_start(&up->catalog, err))
         return false;
+    ingress_tls_set(&up->ingress, up->tls);
     control_open(&up->control, &up->net, &up->catalog, listener_port(&up->ingress.listener));
     signals_watch(up);
     list_each (node, &up->catalog.route.services) {
@@ -239,6 +294,7 @@ static void finish(struct up *up)
     status_close(&up->status);
     control_close(&up->control);
     net_finish(&up->net);
+    tls_server_destroy(up->tls);
     ingress_finish(&up->ingress);
     catalog_finish(&up->catalog);
     cgroups_finish(&up->programs.cgroups);

@@ -16,6 +16,11 @@ struct up_options {
     const char *run;                  /* the command to run instead of the image; NULL: as the file says */
     const char *user;                 /* root switches to this user when the port is open; NULL: no switch */
     const char *state_dir;            /* of the managed Redis; NULL: under $XDG_STATE_HOME or ~/.local/state */
+    const char *tls_cert, *tls_key;   /* PEM files: the ingress speaks TLS; NULL: see `tls` */
+    bool tls;                         /* with a certificate of its own making, kept in the state folder */
+    const char *proxies;              /* see proxies_read; NULL: none */
+    bool close_frame;                 /* see ingress_options */
+    uint32_t trusted_hops;            /* see ingress_options */
     const char *bind;                 /* see ingress_options */
     uint16_t port;                    /* of the ingress; 0 picks a free one */
     uint32_t connections;             /* of clients at once; 0: from the descriptor limit */

@@ -236,6 +236,34 @@ static void test_the_affinity_of_a_request(void **state)
     assert_int_equal(affinity_of("").len, 0);
 }
 
+/* As many balancers as are trusted are counted from the right, over all fields; what is no address is not believed. */
+static void test_trusted_hops(void **state)
+{
+    static const struct {
+        unsigned hops;
+        const char *fields, *client;
+    } cases[] = {
+        {0, "X-Forwarded-For: 203.0.113.1\r\n", "10.1.2.3"},
+        {1, "X-Forwarded-For: 6.6.6.6, 203.0.113.1\r\n", "203.0.113.1"},
+        {2, "X-Forwarded-For: 6.6.6.6, 203.0.113.1 ,198.51.100.1\r\n", "203.0.113.1"},
+        {2, "X-Forwarded-For: 203.0.113.1\r\nX-Other: 1\r\nX-Forwarded-For: 198.51.100.1\r\n", "203.0.113.1"},
+        {2, "X-Forwarded-For: 203.0.113.1\r\n", "10.1.2.3"},
+        {1, "", "10.1.2.3"},
+        {1, "X-Forwarded-For: 203.0.113.1,\r\n", "10.1.2.3"},
+        {1, "X-Forwarded-For: evil\r\n", "10.1.2.3"},
+        {1, "X-Forwarded-For: 2001:db8::1\r\n", "2001:db8::1"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct forward_context context = {.client_ip = "10.1.2.3", .trusted_hops = cases[i].hops};
+        struct buf text = {0};
+        int status;
+        buf_printf(&text, "GET / HTTP/1.1\r\nHost: a\r\n%s\r\n", cases[i].fields);
+        assert_true(http1_request_decode(buf_span(&text), 0, &head, &status) > 0);
+        assert_true(span_equal(forward_client(&head, &context), span_str(cases[i].client)));
+        buf_finish(&text);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -245,6 +273,7 @@ int main(void)
         cmocka_unit_test(test_bytes_above_127),
         cmocka_unit_test(test_what_frames_cannot_be_taken_away),
         cmocka_unit_test(test_traces),
+        cmocka_unit_test(test_trusted_hops),
         cmocka_unit_test(test_whatever_passes_is_read_as_it_was),
         cmocka_unit_test(test_responses),
     };
