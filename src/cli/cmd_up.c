@@ -21,6 +21,7 @@ enum {
     KEY_REQUEST_LOG,
     KEY_BIND,
     KEY_CHECK,
+    KEY_ALLOW_EMPTY,
     KEY_TIME_SCALE,
     KEY_AUTOSCALER,
 };
@@ -50,6 +51,8 @@ static const struct argp_option options[] = {
     {"status-port", KEY_STATUS_PORT, "PORT", 0,
      "Serve /status (instances, their requests and counters, as JSON) on this loopback port", 0},
     {"check", KEY_CHECK, NULL, 0, "Only check the file, and say which of its fields have no effect here", 0},
+    {"allow-empty", KEY_ALLOW_EMPTY, NULL, 0,
+     "Start with a folder that has no service yet: `sennit deploy` and `sennit apply` add them", 0},
     {"request-log", KEY_REQUEST_LOG, "WHICH", 0,
      "Write a line for each request when it ends: all (the default), failed (refused, cut, broken, status 400 and "
      "above), or none",
@@ -110,6 +113,16 @@ static bool is_kpa(struct argp_state *state, const char *text)
     return strcmp(text, "kpa") == 0;
 }
 
+static void path_take(const char **path, const char *argument, struct argp_state *state)
+{
+    if (*path != NULL)
+        argp_error(state, "one file at a time; argument %d is a second one (a value with spaces needs quotes)",
+                   state->next - 1);
+    if (strstr(argument, "://") != NULL)
+        argp_error(state, "expected a file, found an address (not repeated here)");
+    *path = argument;
+}
+
 static error_t parse(int key, char *argument, struct argp_state *state)
 {
     struct arguments *arguments = state->input;
@@ -128,6 +141,9 @@ static error_t parse(int key, char *argument, struct argp_state *state)
         break;
     case KEY_CHECK:
         arguments->check = true;
+        break;
+    case KEY_ALLOW_EMPTY:
+        arguments->up.may_be_empty = true;
         break;
     case KEY_BIND:
         arguments->up.bind = argument;
@@ -166,12 +182,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
         arguments->up.startup_ms = number(state, "--startup-timeout", argument, 1, 3600) * 1000;
         break;
     case ARGP_KEY_ARG:
-        if (arguments->up.path != NULL)
-            argp_error(state, "one file at a time; argument %d is a second one (a value with spaces needs quotes)",
-                       state->next - 1);
-        if (strstr(argument, "://") != NULL)
-            argp_error(state, "expected a file, found an address (not repeated here)");
-        arguments->up.path = argument;
+        path_take(&arguments->up.path, argument, state);
         break;
     case ARGP_KEY_END:
         if (arguments->up.path == NULL)

@@ -221,6 +221,9 @@ static bool start(struct up *up, struct err *err)
         return false;
     control_open(&up->control, &up->net, &up->catalog, listener_port(&up->ingress.listener));
     signals_watch(up);
+    if (list_empty(&up->catalog.route.services))
+        log_event(LOG_INFO, "serving no service yet: sennit deploy and sennit apply add them",
+                  LOG_N("port", listener_port(&up->ingress.listener)));
     list_each (node, &up->catalog.route.services) {
         greet(up, service_of(node));
     }
@@ -277,7 +280,7 @@ bool up_run(const struct up_options *options, struct err *err)
 bool up_check(const struct up_options *options, struct err *err)
 {
     struct specs specs = {0};
-    bool ok = specs_read(&specs, options->path, err);
+    bool ok = specs_read(&specs, options->path, options->may_be_empty, err);
     for (size_t i = 0; ok && i < specs.count; i++) {
         const struct service_spec *spec = &specs.list[i];
         struct command command = {0};

@@ -23,6 +23,7 @@ struct up_options {
     int32_t status_port;              /* below 0: none; 0 picks a free one */
     uint64_t idle_ms, startup_ms;     /* 0: the defaults */
     uint32_t time_scale;              /* the platform's clock runs so many times faster; 0: as it does */
+    bool may_be_empty;                /* a folder without a service will do: commands add them */
     bool kpa;                         /* Knative's autoscaler, whatever the file says */
     bool text_log;
     uint8_t request_log;     /* enum request_log_choice */
