@@ -58,8 +58,15 @@ bool catalog_read(struct catalog *catalog, struct err *err)
 uint64_t catalog_instances_max(const struct catalog *catalog)
 {
     uint64_t count = 0;
-    for (size_t i = 0; i < catalog->specs.count; i++)
+    for (size_t i = 0; list_empty(&catalog->route.services) && i < catalog->specs.count; i++)
         count += catalog->specs.list[i].instances_max;
+    list_each (node, &catalog->route.services) {
+        list_each (inner, &service_of(node)->revisions) {
+            const struct revision *revision = container_of(inner, struct revision, of_service);
+            if (!revision->fleet.retired || !list_empty(&revision->fleet.instances))
+                count += revision->spec.instances_max;
+        }
+    }
     return count;
 }
 
@@ -80,6 +87,8 @@ static void keep(struct catalog *catalog)
 {
     struct buf json = {0};
     struct err err;
+    if (catalog->changed != NULL && !catalog->stopping)
+        catalog->changed(catalog);
     if (catalog->directory == NULL || catalog->stopping)
         return;
     char *path = mem_printf("%s/state.json", catalog->directory);

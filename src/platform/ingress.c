@@ -98,6 +98,12 @@ bool ingress_open(struct ingress *ingress, struct net *net, const struct route *
     return listen_at(ingress, options, err);
 }
 
+void ingress_bounds_set(struct ingress *ingress, uint32_t connections_max, uint32_t per_address_max)
+{
+    ingress->door.count_max = connections_max;
+    ingress->door.address_max = per_address_max;
+}
+
 void ingress_finish(struct ingress *ingress)
 {
     door_finish(&ingress->door);

@@ -65,6 +65,8 @@ struct ingress {
 /* `route` must outlive it. False with `err` set. */
 bool ingress_open(struct ingress *ingress, struct net *net, const struct route *route,
                   const struct ingress_options *options, struct err *err);
+/* The bounds of connections change: those that are there stay. */
+void ingress_bounds_set(struct ingress *ingress, uint32_t connections_max, uint32_t per_address_max);
 void ingress_finish(struct ingress *ingress); /* every connection must be gone; accepts zeroed memory */
 /* Takes no new connections. Idle ones end now, the others with their exchange. */
 void ingress_stop(struct ingress *ingress);

@@ -3,10 +3,10 @@
  *
  *     a Dockerfile, where podman or docker is installed       build, and run the image
  *     package.json                                            npm ci or npm install, a build script; npm's start script
- *     requirements.txt, main.py, app.py                       a venv with pip where it names any; gunicorn main:app where it is required
- *     meson.build                                             meson, ninja; the executable that has the service's name
- *     Makefile                                                make; likewise, or its target "run"
- *     an executable with the service's name, or "server"
+ *     requirements.txt, main.py, app.py                       a venv with pip where it names any; gunicorn main:app
+ * where it is required meson.build                                             meson, ninja; the executable that has
+ * the service's name Makefile                                                make; likewise, or its target "run" an
+ * executable with the service's name, or "server"
  *
  * The line `web:` of a Procfile is the command, where there is one. */
 #ifndef SENNIT_PLATFORM_SOURCE_H
