@@ -21,6 +21,7 @@ enum {
     KEY_REQUEST_LOG,
     KEY_BIND,
     KEY_CHECK,
+    KEY_SECRETS,
     KEY_ALLOW_EMPTY,
     KEY_TIME_SCALE,
     KEY_AUTOSCALER,
@@ -48,6 +49,8 @@ static const struct argp_option options[] = {
      "Directory of the services' state and of the managed Redis' data (default: $XDG_STATE_HOME/sennit)", 0},
     {"user", KEY_USER, "NAME", 0,
      "As root: switch to this user when the port is open, so that instances and Redis do not run as root", 0},
+    {"secrets", KEY_SECRETS, "DIR", 0,
+     "Folder of the secrets that valueFrom names (default: $XDG_CONFIG_HOME/sennit/secrets)", 0},
     {"status-port", KEY_STATUS_PORT, "PORT", 0,
      "Serve /status (instances, their requests and counters, as JSON) on this loopback port", 0},
     {"check", KEY_CHECK, NULL, 0, "Only check the file, and say which of its fields have no effect here", 0},
@@ -153,6 +156,9 @@ static error_t parse(int key, char *argument, struct argp_state *state)
         break;
     case KEY_USER:
         arguments->up.user = argument;
+        break;
+    case KEY_SECRETS:
+        arguments->up.secrets = argument;
         break;
     case KEY_STATE:
         arguments->up.state_dir = argument;

@@ -38,6 +38,20 @@ void environment_set(struct words *env, char *text)
     words_add(env, text);
 }
 
+void environment_unset(struct words *env, struct span name)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < env->count; i++) {
+        if (span_equal(name_of(env->list[i]), name))
+            free(env->list[i]);
+        else
+            env->list[kept++] = env->list[i];
+    }
+    env->count = kept;
+    if (env->list != NULL)
+        env->list[kept] = NULL;
+}
+
 void environment_add_system(struct words *env)
 {
     static const char *const names[] = {"PATH", "HOME", "TMPDIR", "LANG"};

@@ -16,6 +16,7 @@ struct up_options {
     const char *run;                  /* the command to run instead of the image; NULL: as the file says */
     const char *user;                 /* root switches to this user when the port is open; NULL: no switch */
     const char *state_dir;            /* of the managed Redis; NULL: under $XDG_STATE_HOME or ~/.local/state */
+    const char *secrets;              /* the folder of secrets; NULL: see secrets_directory */
     const char *bind;                 /* see ingress_options */
     uint16_t port;                    /* of the ingress; 0 picks a free one */
     uint32_t connections;             /* of clients at once; 0: from the descriptor limit */
