@@ -70,7 +70,8 @@ bool environment_is_reserved(struct span name, bool redis)
     for (size_t i = 0; i < sizeof reserved / sizeof reserved[0]; i++)
         if (span_equal(name, span_str(reserved[i])))
             return true;
-    return redis && span_equal(name, SPAN_LIT("REDIS_URL"));
+    return redis && (span_equal(name, SPAN_LIT("REDIS_URL")) || span_equal(name, SPAN_LIT("REDISHOST")) ||
+                     span_equal(name, SPAN_LIT("REDISPORT")));
 }
 
 bool environment_pass(struct words *env, const char *const *names, size_t count, struct err *err)
