@@ -24,6 +24,7 @@ enum {
     KEY_UPDATE_ENV,
     KEY_REMOVE_ENV,
     KEY_CLEAR_ENV,
+    KEY_SET_SECRETS,
     KEY_COMMAND,
     KEY_ARGS,
     KEY_TIMEOUT,
@@ -41,7 +42,7 @@ enum {
 
 struct arguments {
     struct deploy deploy;
-    const char *env_set, *env_update, *env_remove, *timeout, *command, *args;
+    const char *env_set, *env_update, *env_remove, *secrets, *timeout, *command, *args;
     const char *texts[DEPLOYMENT_TEXTS_COUNT];
     bool env_clear;
 };
@@ -69,6 +70,8 @@ static const struct argp_option options[] = {
     {"update-env-vars", KEY_UPDATE_ENV, "NAME=VALUE,...", 0, "Sets these, and keeps the others", 0},
     {"remove-env-vars", KEY_REMOVE_ENV, "NAME,...", 0, "Takes these away", 0},
     {"clear-env-vars", KEY_CLEAR_ENV, NULL, 0, "Takes all away", 0},
+    {"set-secrets", KEY_SET_SECRETS, "VARIABLE=SECRET:VERSION,...", 0,
+     "Variables from secrets, and no others (docs/up.md); the version is latest or a number", 0},
     {"command", KEY_COMMAND, "WORD,...", 0, "Runs this in the built source, instead of what the source says", 0},
     {"args", KEY_ARGS, "WORD,...", 0, "Arguments behind the command", 0},
     {"no-traffic", KEY_NO_TRAFFIC, NULL, 0,
@@ -113,6 +116,9 @@ static error_t parse_env(int key, char *argument, struct arguments *arguments)
         break;
     case KEY_CLEAR_ENV:
         arguments->env_clear = true;
+        break;
+    case KEY_SET_SECRETS:
+        arguments->secrets = argument;
         break;
     case KEY_COMMAND:
         arguments->command = argument;
@@ -250,11 +256,14 @@ static bool settings_take(struct arguments *arguments, struct err *err)
         return false;
     if (arguments->env_clear)
         words_finish(&wanted->env);
+    if (arguments->secrets != NULL)
+        words_finish(&wanted->secrets);
     if (arguments->env_remove != NULL)
         deployment_env_remove(wanted, arguments->env_remove);
     words_take(&wanted->command, arguments->command);
     words_take(&wanted->args, arguments->args);
-    return (arguments->env_set == NULL || deployment_env_add(wanted, arguments->env_set, err)) &&
+    return (arguments->secrets == NULL || deployment_secrets_add(wanted, arguments->secrets, err)) &&
+           (arguments->env_set == NULL || deployment_env_add(wanted, arguments->env_set, err)) &&
            (arguments->env_update == NULL || deployment_env_add(wanted, arguments->env_update, err));
 }
 

@@ -24,6 +24,8 @@ bool deploy_plan(struct deploy *deploy, struct err *err);
 /* deploy_build.c: copies the source into a folder of the revision's own, builds it there, and sets the command. False
  * with `err` set, and nothing is left. */
 bool deploy_build(struct deploy *deploy, struct err *err);
+/* Removes the build: no revision has come of it. */
+void deploy_undo(const struct deploy *deploy);
 /* Removes builds whose revision is gone. */
 void deploy_sweep(const struct deploy *deploy);
 /* deploy_host.c: deploys it on the running `sennit up`, or on one that it starts and keeps until Ctrl-C. Returns the

@@ -124,6 +124,11 @@ static bool is_known(struct span services, const char *service, const char *revi
     return false;
 }
 
+void deploy_undo(const struct deploy *deploy)
+{
+    tree_remove(deploy->wanted.directory);
+}
+
 void deploy_sweep(const struct deploy *deploy)
 {
     struct span services = json_trim(buf_span(&deploy->services));

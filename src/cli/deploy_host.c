@@ -144,6 +144,7 @@ static void step(struct host *host)
     if (host->phase == WAITS && deploy->runs) {
         host->phase = ASKED;
         if (!apply(deploy, host->err)) {
+            deploy_undo(deploy);
             host->phase = OVER;
             host->status = -1;
         }

@@ -9,6 +9,7 @@
 #include "base/shown.h"
 #include "loop/file.h"
 #include "platform/environment.h"
+#include "platform/secrets.h"
 #include "wire/yaml.h"
 
 static const char *const keys[] = {
@@ -25,7 +26,30 @@ void deployment_set(struct deployment *deployment, enum deployment_text which, c
 
 static void env_set(struct deployment *deployment, struct span name, struct span value)
 {
+    environment_unset(&deployment->secrets, name);
     environment_set(&deployment->env, mem_printf(SPAN_FMT "=" SPAN_FMT, SPAN_ARG(name), SPAN_ARG(value)));
+}
+
+static void secret_set(struct deployment *deployment, struct span variable, struct span name, struct span version)
+{
+    environment_unset(&deployment->env, variable);
+    environment_set(&deployment->secrets, mem_printf(SPAN_FMT "=" SPAN_FMT ":" SPAN_FMT, SPAN_ARG(variable),
+                                                     SPAN_ARG(name), SPAN_ARG(version)));
+}
+
+bool deployment_secrets_add(struct deployment *deployment, const char *pairs, struct err *err)
+{
+    struct span rest = span_str(pairs), pair, variable, name;
+    while (span_next(&rest, ',', &pair)) {
+        if (pair.len == 0)
+            continue;
+        if (span_find(pair, '=') < 0 || span_find(pair, ':') < 0 || !span_next(&pair, '=', &variable) ||
+            !span_next(&pair, ':', &name) || !environment_name_is_valid(variable) || !secret_name_is_valid(name) ||
+            !secret_version_is_valid(pair))
+            return err_set(err, "expected VARIABLE=SECRET:VERSION, with the version latest or a number");
+        secret_set(deployment, variable, name, pair);
+    }
+    return true;
 }
 
 bool deployment_env_add(struct deployment *deployment, const char *pairs, struct err *err)
@@ -55,17 +79,23 @@ static bool is_in_list(struct span list, struct span wanted)
     return false;
 }
 
-void deployment_env_remove(struct deployment *deployment, const char *names)
+static void names_remove(struct words *words, const char *names)
 {
     struct words kept = {0};
-    for (size_t i = 0; i < deployment->env.count; i++) {
-        struct span rest = span_str(deployment->env.list[i]), name;
+    for (size_t i = 0; i < words->count; i++) {
+        struct span rest = span_str(words->list[i]), name;
         span_next(&rest, '=', &name);
         if (!is_in_list(span_str(names), name))
-            words_add(&kept, mem_text(span_str(deployment->env.list[i])));
+            words_add(&kept, mem_text(span_str(words->list[i])));
     }
-    words_finish(&deployment->env);
-    deployment->env = kept;
+    words_finish(words);
+    *words = kept;
+}
+
+void deployment_env_remove(struct deployment *deployment, const char *names)
+{
+    names_remove(&deployment->env, names);
+    names_remove(&deployment->secrets, names);
 }
 
 /* The scalar `key` anywhere below `node`: each is in one place of our file. */
@@ -98,8 +128,11 @@ static void env_take(struct deployment *deployment, const struct yaml_node *env)
         const struct yaml_node *one = env->items[i];
         const struct yaml_node *name = one->type == YAML_MAPPING ? yaml_get(one, "name") : NULL,
                                *value = one->type == YAML_MAPPING ? yaml_get(one, "value") : NULL;
+        const struct yaml_node *secret = one->type == YAML_MAPPING ? find(one, "key") : NULL;
         if (name != NULL && value != NULL)
             env_set(deployment, name->text, value->text);
+        else if (name != NULL && secret != NULL)
+            secret_set(deployment, name->text, find(yaml_get(one, "valueFrom"), "name")->text, secret->text);
     }
 }
 
@@ -196,8 +229,17 @@ static void container_encode(struct buf *to, const struct deployment *deployment
         buf_append(to, SPAN_LIT("          resources:\n            limits:\n"));
     text_encode(to, deployment, DEPLOYMENT_cpu, "              ");
     text_encode(to, deployment, DEPLOYMENT_memory, "              ");
-    if (deployment->env.count > 0)
+    if (deployment->env.count + deployment->secrets.count > 0)
         buf_append(to, SPAN_LIT("          env:\n"));
+    for (size_t i = 0; i < deployment->secrets.count; i++) {
+        struct span version = span_str(deployment->secrets.list[i]), name, secret;
+        span_next(&version, '=', &name);
+        span_next(&version, ':', &secret);
+        buf_printf(to,
+                   "            - name: " SPAN_FMT "\n              valueFrom:\n                secretKeyRef:\n"
+                   "                  name: \"" SPAN_FMT "\"\n                  key: \"" SPAN_FMT "\"\n",
+                   SPAN_ARG(name), SPAN_ARG(secret), SPAN_ARG(version));
+    }
     for (size_t i = 0; i < deployment->env.count; i++) {
         struct span rest = span_str(deployment->env.list[i]), name;
         span_next(&rest, '=', &name);
@@ -233,6 +275,7 @@ void deployment_finish(struct deployment *deployment)
     for (int i = 0; i < DEPLOYMENT_TEXTS_COUNT; i++)
         free(deployment->texts[i]);
     words_finish(&deployment->env);
+    words_finish(&deployment->secrets);
     words_finish(&deployment->command);
     words_finish(&deployment->args);
     traffic_finish(&deployment->traffic);

@@ -36,6 +36,7 @@ struct deployment {
     char *directory; /* of the build */
     char *texts[DEPLOYMENT_TEXTS_COUNT];
     struct words env, command, args;
+    struct words secrets; /* VARIABLE=NAME:VERSION; a variable is here or in `env` */
     struct traffic traffic;
 };
 
@@ -46,6 +47,8 @@ bool deployment_read(struct deployment *deployment, const char *path, struct err
 void deployment_set(struct deployment *deployment, enum deployment_text which, const char *text);
 /* Adds NAME=VALUE pairs, divided by commas, or by D in `^D^NAME=VALUE`. False with `err` set. */
 bool deployment_env_add(struct deployment *deployment, const char *pairs, struct err *err);
+/* Adds VARIABLE=NAME:VERSION pairs, divided by commas. False with `err` set. */
+bool deployment_secrets_add(struct deployment *deployment, const char *pairs, struct err *err);
 /* Takes variables away, by their names divided by commas. */
 void deployment_env_remove(struct deployment *deployment, const char *names);
 /* Appends the file. */

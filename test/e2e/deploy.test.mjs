@@ -90,6 +90,8 @@ test('what fails to build or to start changes nothing, and says why', quickly, a
     [source(t, node()), ['--timeout', '2h'], /timeoutSeconds.*3600/],
     [source(t, node()), ['--set-env-vars', 'PORT=1'], /PORT is set by the platform/],
     [source(t, node()), ['--set-env-vars', 'A'], /expected NAME=VALUE/],
+    [source(t, node()), ['--set-secrets', '/mounted=a:latest'], /expected VARIABLE=SECRET:VERSION/],
+    [source(t, node()), ['--set-secrets', 'A=nobody-has-it:latest'], /there is no version latest of the secret nobody-has-it/],
     [source(t, node()), ['--tag', 'Not_A_Tag'], /--tag/]]) {
     const refused = await next(here, directory, 'chat', ...args);
     assert.equal(refused.status, 1, refused.output);
@@ -100,6 +102,19 @@ test('what fails to build or to start changes nothing, and says why', quickly, a
   // of what failed nothing is left but the revision that says why
   assert.deepEqual(fs.readdirSync(path.join(here.state, 'sources/chat')).sort(), ['chat-00001', 'chat-00002']);
   assert.match(run.output, /the deployment failed: all requests stay where they are/);
+});
+
+test('variables from secrets stay until others are set', quickly, async (t) => {
+  const here = await place(t), config = source(t, { 'sennit/secrets/key': 'hush' });
+  const before = process.env.XDG_CONFIG_HOME;
+  process.env.XDG_CONFIG_HOME = config;
+  t.after(() => (before === undefined ? delete process.env.XDG_CONFIG_HOME : (process.env.XDG_CONFIG_HOME = before)));
+  await first(t, here, source(t, node()), 'chat', '--set-secrets', 'A=key:latest,B=key:1', '--set-env-vars', 'C=3');
+  const one = await get(here.port, 'chat.localhost');
+  assert.deepEqual([one.env.A, one.env.B, one.env.C], ['hush', 'hush', '3']);
+  assert.equal((await next(here, source(t, node()), 'chat', '--update-env-vars', 'A=plain')).status, 0);
+  const two = await get(here.port, 'chat.localhost');
+  assert.deepEqual([two.env.K_REVISION, two.env.A, two.env.B, two.env.C], ['chat-00002', 'plain', 'hush', '3']);
 });
 
 test('a Dockerfile is built by podman, and run on PORT', quickly, async (t) => {
