@@ -1,5 +1,5 @@
 # The whole vocabulary. Everything is built with Meson, in build/.
-.PHONY: all run install test asan sim mutate chaos failover fuzz attack check fmt bench bench-deflate bench-log bench-bytes bench-brokers bench-ingress screenshot clean help
+.PHONY: all run demo-timeout demo-scale demo-deploy demo-bill install test asan sim mutate chaos failover fuzz attack check fmt bench bench-deflate bench-log bench-bytes bench-brokers bench-ingress screenshot clean help
 
 SOURCES = $(shell git ls-files 'src/*.[ch]' 'test/*.[ch]' 'bench/*.[ch]' 2>/dev/null)
 
@@ -11,6 +11,10 @@ APP = whiteboard
 PORT = 8080
 run: all ## the whiteboard on the local platform, several instances, Redis beside them; APP=chatroom PORT=8081: the chatroom, beside it
 	@exec build/sennit up examples/$(APP)/service.yaml --port $(PORT)
+
+demo-timeout demo-scale demo-deploy demo-bill: all ## the platform shown: a cut at the timeout, zero to ten and back, a deploy under 1,000 sockets, a bill
+	@tools/install test
+	@node tools/demo.mjs $(@:demo-%=%)
 
 PREFIX = /usr/local
 install: ## install the program, the library, sennit.h, manual pages and completion: PREFIX=/usr/local DESTDIR=

@@ -51,7 +51,7 @@ PROCESS = {
     r"process_signals_set": {"loop/process.c", "cli/main.c", "embed/server.c"},
     r"process_files_allow": {"loop/process.c", "cli/cmd_serve.c", "cli/cmd_up.c", "embed/server.c", "platform/up.c", "load/load.c"},
     r"process_user_become": {"loop/process.c", "platform/up.c"},
-    r"signal_watch_start": {"loop/signals.c", "serve/serve.c", "platform/up.c", "load/load.c"},
+    r"signal_watch_start": {"loop/signals.c", "serve/serve.c", "platform/up.c", "load/load.c", "cli/deploy_host.c"},
     r"log_init": {"base/log.c", "embed/log_options.c", "embed/log_sink.c", "cli/cmd_load.c"},
 }
 # Files that may have variables which outlive a call: the log, the counters of memory, and a thread's table of handles. All other state belongs to an

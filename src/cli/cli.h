@@ -27,6 +27,7 @@ int cmd_services(int argc, char **argv);
 int cmd_revisions(int argc, char **argv);
 int cmd_traffic(int argc, char **argv);
 int cmd_rollback(int argc, char **argv);
+int cmd_deploy(int argc, char **argv);
 int cmd_logs(int argc, char **argv);
 int cmd_new(int argc, char **argv);
 int cmd_schema(int argc, char **argv);

@@ -21,6 +21,8 @@ enum {
     KEY_REQUEST_LOG,
     KEY_BIND,
     KEY_CHECK,
+    KEY_SECRETS,
+    KEY_ALLOW_EMPTY,
     KEY_TIME_SCALE,
     KEY_AUTOSCALER,
     KEY_TLS,
@@ -66,9 +68,13 @@ static const struct argp_option options[] = {
      "Directory of the services' state and of the managed Redis' data (default: $XDG_STATE_HOME/sennit)", 0},
     {"user", KEY_USER, "NAME", 0,
      "As root: switch to this user when the port is open, so that instances and Redis do not run as root", 0},
+    {"secrets", KEY_SECRETS, "DIR", 0,
+     "Folder of the secrets that valueFrom names (default: $XDG_CONFIG_HOME/sennit/secrets)", 0},
     {"status-port", KEY_STATUS_PORT, "PORT", 0,
      "Serve /status (instances, their requests and counters, as JSON) on this loopback port", 0},
     {"check", KEY_CHECK, NULL, 0, "Only check the file, and say which of its fields have no effect here", 0},
+    {"allow-empty", KEY_ALLOW_EMPTY, NULL, 0,
+     "Start with a folder that has no service yet: `sennit deploy` and `sennit apply` add them", 0},
     {"request-log", KEY_REQUEST_LOG, "WHICH", 0,
      "Write a line for each request when it ends: all (the default), failed (refused, cut, broken, status 400 and "
      "above), or none",
@@ -87,9 +93,9 @@ static const char doc[] =
     "It runs any program that listens on $PORT, as the platform does: processes as instances, random balancing, "
     "containerConcurrency, timeoutSeconds (which cuts WebSockets too), minScale and maxScale, a queue while instances "
     "start, SIGTERM and ten seconds.\v"
-    "A file may have several services. `sennit apply`, `services`, `revisions`, `traffic` and `rollback` change and "
-    "list "
-    "them while it runs; SIGHUP reads the file again. At its end the log says what Cloud Run would have billed, and "
+    "A file may have several services. `sennit deploy`, `apply`, `services`, `revisions`, `logs`, `traffic` and "
+    "`rollback` change and list them while it runs; SIGHUP reads the file again. At its end the log says what Cloud "
+    "Run would have billed, and "
     "`sennit bill` sums that up by day.\n\n"
     "It does not run images from a registry. Name a command instead: by --run, or in the file by an annotation that "
     "Cloud Run ignores, so that the same file deploys there unchanged:\n\n"
@@ -169,6 +175,16 @@ static bool parse_ingress(int key, char *argument, struct argp_state *state, str
     return true;
 }
 
+static void path_take(const char **path, const char *argument, struct argp_state *state)
+{
+    if (*path != NULL)
+        argp_error(state, "one file at a time; argument %d is a second one (a value with spaces needs quotes)",
+                   state->next - 1);
+    if (strstr(argument, "://") != NULL)
+        argp_error(state, "expected a file, found an address (not repeated here)");
+    *path = argument;
+}
+
 static error_t parse(int key, char *argument, struct argp_state *state)
 {
     struct arguments *arguments = state->input;
@@ -188,11 +204,17 @@ static error_t parse(int key, char *argument, struct argp_state *state)
     case KEY_CHECK:
         arguments->check = true;
         break;
+    case KEY_ALLOW_EMPTY:
+        arguments->up.may_be_empty = true;
+        break;
     case KEY_RUN:
         arguments->up.run = argument;
         break;
     case KEY_USER:
         arguments->up.user = argument;
+        break;
+    case KEY_SECRETS:
+        arguments->up.secrets = argument;
         break;
     case KEY_STATE:
         arguments->up.state_dir = argument;
@@ -212,12 +234,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
         arguments->up.startup_ms = number(state, "--startup-timeout", argument, 1, 3600) * 1000;
         break;
     case ARGP_KEY_ARG:
-        if (arguments->up.path != NULL)
-            argp_error(state, "one file at a time; argument %d is a second one (a value with spaces needs quotes)",
-                       state->next - 1);
-        if (strstr(argument, "://") != NULL)
-            argp_error(state, "expected a file, found an address (not repeated here)");
-        arguments->up.path = argument;
+        path_take(&arguments->up.path, argument, state);
         break;
     case ARGP_KEY_END:
         if (arguments->up.path == NULL)

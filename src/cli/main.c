@@ -12,6 +12,7 @@ static const struct {
 } commands[] = {
     {"serve", cmd_serve, "run one realtime instance for Socket.IO clients"},
     {"up", cmd_up, "run a service.yaml on this machine, as Cloud Run would"},
+    {"deploy", cmd_deploy, "build a folder of source and deploy it, as gcloud run deploy does"},
     {"apply", cmd_apply, "deploy a changed service.yaml on a running `sennit up`"},
     {"services", cmd_services, "list its services"},
     {"revisions", cmd_revisions, "list its revisions, and what became of them"},

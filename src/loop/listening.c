@@ -11,7 +11,7 @@
 
 #include "base/mem.h"
 
-enum { SOCKETS_MAX = 4096, TCP_LISTEN = 0x0A, LINE_BYTES = 512 };
+enum { SOCKETS_MAX = 4096, TCP_LISTEN = 0x0A, TCP_ESTABLISHED = 0x01, LINE_BYTES = 512 };
 
 struct listener {
     uint64_t inode;
@@ -78,6 +78,30 @@ enum listening listening_on(uint16_t port)
     }
     free(listeners);
     return where;
+}
+
+/* A connection whose owner is gone has the inode 0, and is nobody's. */
+static bool peer_find(const char *path, uint16_t peer_port, uint16_t port)
+{
+    char line[LINE_BYTES], address[64];
+    bool found = false;
+    FILE *file = fopen(path, "re");
+    while (file != NULL && !found && fgets(line, sizeof line, file) != NULL) {
+        unsigned local, remote, state, uid;
+        uint64_t inode;
+        found = sscanf(line, "%*d: %63[0-9A-F]:%x %*[0-9A-F]:%x %x %*s %*s %*s %u %*u %" SCNu64, address, &local,
+                       &remote, &state, &uid, &inode) == 6 &&
+                local == peer_port && remote == port && state == TCP_ESTABLISHED && inode != 0 &&
+                is_loopback(address) && (uid == geteuid() || uid == 0);
+    }
+    if (file != NULL)
+        fclose(file);
+    return found;
+}
+
+bool listening_peer_is_own(uint16_t peer_port, uint16_t port)
+{
+    return peer_find("/proc/net/tcp", peer_port, port) || peer_find("/proc/net/tcp6", peer_port, port);
 }
 
 /* The inode of a socket that a link of /proc/PID/fd names; 0: it is none. */

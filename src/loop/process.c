@@ -104,6 +104,14 @@ char *process_state_home(void)
     return mem_printf("%s/.local/state/sennit", home != NULL ? home : "/tmp");
 }
 
+char *process_config_home(void)
+{
+    const char *config = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
+    if (config != NULL && config[0] == '/')
+        return mem_printf("%s/sennit", config);
+    return mem_printf("%s/.config/sennit", home != NULL ? home : "/tmp");
+}
+
 void process_pause_ms(uint32_t ms)
 {
     struct timespec pause = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};

@@ -38,6 +38,8 @@ uint64_t process_files_allow(uint64_t wanted);
 /* Where programs of this user keep their state: $XDG_STATE_HOME/sennit, else ~/.local/state/sennit, else below /tmp.
  * The caller frees it. https://specifications.freedesktop.org/basedir-spec/latest/ */
 char *process_state_home(void);
+/* Likewise where they look for settings: $XDG_CONFIG_HOME/sennit, else ~/.config/sennit. */
+char *process_config_home(void);
 /* Sleeps. For a command that does nothing else. */
 void process_pause_ms(uint32_t ms);
 /* The number of this process. */

@@ -49,6 +49,7 @@ void bill_init(struct bill *bill, struct loop *loop, uint32_t time_scale)
     *bill = (struct bill){.loop = loop, .time_scale = time_scale > 0 ? time_scale : 1};
     list_init(&bill->accounts);
     timer_init(&bill->tick, on_tick);
+    prices_load(&bill->prices);
 }
 
 void bill_start(struct bill *bill)
@@ -80,12 +81,10 @@ double bill_month_usd(double usd, double passed_s)
 
 void bill_encode(struct buf *to, const struct bill *bill)
 {
-    struct prices prices;
     double passed_s;
     struct usage usage = bill_usage(bill, &passed_s);
     struct used total = usage_total(&usage);
-    prices_load(&prices);
-    double usd = prices_usd(&prices, &usage, false);
+    double usd = prices_usd(&bill->prices, &usage, false);
     buf_printf(to, "{\"passed_s\":%.3f,\"kinds\":{", passed_s);
     for (int i = 0; i < METER_KINDS; i++)
         buf_printf(to, "%s\"%s\":%llu", i > 0 ? "," : "", meter_kind_name((enum meter_kind)i),
@@ -94,26 +93,24 @@ void bill_encode(struct buf *to, const struct bill *bill)
                "},\"billable_ms\":%llu,\"vcpu_seconds\":%.6f,\"gib_seconds\":%.6f,\"requests\":%llu,\"usd\":%.9f,"
                "\"usd_month\":%.9f,\"prices\":\"" SPAN_FMT "\"}",
                (unsigned long long)total.ms, (double)total.vcpu_us / 1e6, (double)total.mib_ms / 1024e3,
-               (unsigned long long)total.requests, usd, bill_month_usd(usd, passed_s), SPAN_ARG(prices.date));
+               (unsigned long long)total.requests, usd, bill_month_usd(usd, passed_s), SPAN_ARG(bill->prices.date));
 }
 
 void bill_tell(const struct bill *bill)
 {
-    struct prices prices;
     double passed_s;
     char worth[USD_TEXT_MAX], month[USD_TEXT_MAX];
     struct usage usage = bill_usage(bill, &passed_s);
     struct used total = usage_total(&usage);
     if (bill->since_us == 0)
         return;
-    prices_load(&prices);
-    double usd = prices_usd(&prices, &usage, false);
+    double usd = prices_usd(&bill->prices, &usage, false);
     usd_print(worth, usd);
     usd_print(month, bill_month_usd(usd, passed_s));
     log_event(LOG_INFO, "what this would have cost on Cloud Run, and a month at this rate",
               LOG_C("service", bill->service), LOG_N("passed_s", passed_s), LOG_N("billable_ms", total.ms),
               LOG_N("requests", total.requests), LOG_C("usd", worth), LOG_C("usd_month", month),
-              LOG_S("region", prices.region), LOG_S("prices_of", prices.date));
+              LOG_S("region", bill->prices.region), LOG_S("prices_of", bill->prices.date));
 }
 
 void account_begin(struct account *account, struct bill *bill, enum meter_kind kind, struct account_size size,

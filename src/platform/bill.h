@@ -21,6 +21,7 @@ struct bill {
     const char *service;   /* likewise: its name */
     uint32_t time_scale;
     uint64_t since_us;    /* when the service started; 0: not yet */
+    struct prices prices; /* read once */
     struct usage settled; /* what the accounts have handed over */
     struct list accounts;
     struct timer tick;

@@ -57,14 +57,21 @@ void catalog_finish(struct catalog *catalog)
 
 bool catalog_read(struct catalog *catalog, struct err *err)
 {
-    return specs_read(&catalog->specs, catalog->options->path, err);
+    return specs_read(&catalog->specs, catalog->options->path, catalog->options->may_be_empty, err);
 }
 
 uint64_t catalog_instances_max(const struct catalog *catalog)
 {
     uint64_t count = 0;
-    for (size_t i = 0; i < catalog->specs.count; i++)
+    for (size_t i = 0; list_empty(&catalog->route.services) && i < catalog->specs.count; i++)
         count += catalog->specs.list[i].instances_max;
+    list_each (node, &catalog->route.services) {
+        list_each (inner, &service_of(node)->revisions) {
+            const struct revision *revision = container_of(inner, struct revision, of_service);
+            if (!revision->fleet.retired || !list_empty(&revision->fleet.instances))
+                count += revision->spec.instances_max;
+        }
+    }
     return count;
 }
 
@@ -85,6 +92,8 @@ static void keep(struct catalog *catalog)
 {
     struct buf json = {0};
     struct err err;
+    if (catalog->changed != NULL && !catalog->stopping)
+        catalog->changed(catalog);
     if (catalog->directory == NULL || catalog->stopping)
         return;
     char *path = mem_printf("%s/state.json", catalog->directory);
@@ -257,6 +266,14 @@ static bool specs_take(struct catalog *catalog, struct specs *specs, bool at_sta
     return ok;
 }
 
+/* The file is in the folder that the operator has named. */
+static bool is_inside(const char *path, const char *directory)
+{
+    size_t len = strlen(directory);
+    return file_is_directory(directory) && strncmp(path, directory, len) == 0 && path[len] == '/' &&
+           strchr(path + len + 1, '/') == NULL;
+}
+
 /* Both are there, and the same. */
 static bool is_same_file(const char *a, const char *b)
 {
@@ -270,7 +287,8 @@ bool catalog_apply(struct catalog *catalog, const char *path, struct span text, 
     if (catalog->stopping)
         return err_set(err, "sennit up is stopping");
     bool ok = specs_parse(&specs, path, text, err) &&
-              specs_take(catalog, &specs, false, is_same_file(path, catalog->options->path), err);
+              specs_take(catalog, &specs, false,
+                         is_same_file(path, catalog->options->path) || is_inside(path, catalog->options->path), err);
     specs_finish(&specs);
     return ok;
 }
@@ -278,7 +296,8 @@ bool catalog_apply(struct catalog *catalog, const char *path, struct span text, 
 bool catalog_reload(struct catalog *catalog, struct err *err)
 {
     struct specs specs = {0};
-    bool ok = specs_read(&specs, catalog->options->path, err) && specs_take(catalog, &specs, false, true, err);
+    bool ok = specs_read(&specs, catalog->options->path, catalog->options->may_be_empty, err) &&
+              specs_take(catalog, &specs, false, true, err);
     specs_finish(&specs);
     return ok;
 }
@@ -343,6 +362,8 @@ bool catalog_start(struct catalog *catalog, struct err *err)
 void catalog_stop(struct catalog *catalog)
 {
     catalog->stopping = true;
+    if (catalog->running == 0)
+        catalog->stopped(catalog);
     list_each (node, &catalog->route.services) {
         service_stop(service_of(node));
     }

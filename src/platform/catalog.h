@@ -26,6 +26,7 @@ struct catalog {
     uint32_t running;      /* services that are not stopped yet */
     bool stopping;
     void (*stopped)(struct catalog *catalog); /* all are; set by the owner */
+    void (*changed)(struct catalog *catalog); /* a revision, its state, or traffic; likewise, or NULL */
 };
 
 /* `programs` and `options` outlive it. */
@@ -34,7 +35,8 @@ void catalog_init(struct catalog *catalog, struct programs *programs, const stru
 void catalog_finish(struct catalog *catalog);
 /* Reads the file or folder of the options. False with `err` set. */
 bool catalog_read(struct catalog *catalog, struct err *err);
-/* The most instances that the services of the file may have. */
+/* The most instances that the services may have: those of the file until they are made, later those of all revisions
+ * that get requests or still have instances. */
 uint64_t catalog_instances_max(const struct catalog *catalog);
 /* Makes the services: those of the state folder, and what the file says of them. The user is the one that it stays, and
  * the file was read. False with `err` set. */

@@ -38,6 +38,20 @@ void environment_set(struct words *env, char *text)
     words_add(env, text);
 }
 
+void environment_unset(struct words *env, struct span name)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < env->count; i++) {
+        if (span_equal(name_of(env->list[i]), name))
+            free(env->list[i]);
+        else
+            env->list[kept++] = env->list[i];
+    }
+    env->count = kept;
+    if (env->list != NULL)
+        env->list[kept] = NULL;
+}
+
 void environment_add_system(struct words *env)
 {
     static const char *const names[] = {"PATH", "HOME", "TMPDIR", "LANG"};
@@ -61,7 +75,8 @@ bool environment_is_reserved(struct span name, bool redis)
     for (size_t i = 0; i < sizeof reserved / sizeof reserved[0]; i++)
         if (span_equal(name, span_str(reserved[i])))
             return true;
-    return redis && span_equal(name, SPAN_LIT("REDIS_URL"));
+    return redis && (span_equal(name, SPAN_LIT("REDIS_URL")) || span_equal(name, SPAN_LIT("REDISHOST")) ||
+                     span_equal(name, SPAN_LIT("REDISPORT")));
 }
 
 bool environment_pass(struct words *env, const char *const *names, size_t count, struct err *err)

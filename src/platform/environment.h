@@ -15,6 +15,8 @@ enum { ENVIRONMENT_NAME_BYTES_MAX = 256 };
 bool environment_name_is_valid(struct span name);
 /* Adds "NAME=value", replacing an earlier NAME. Takes ownership of the text. */
 void environment_set(struct words *env, char *text);
+/* Removes NAME; harmless if it is not there. */
+void environment_unset(struct words *env, struct span name);
 /* Adds the operator's PATH, HOME, TMPDIR and LANG; without a PATH, the usual one. */
 void environment_add_system(struct words *env);
 /* Adds the operator's variables of these names. False with `err` set: a name is not set, is invalid, or is reserved for

@@ -120,6 +120,12 @@ void ingress_tls_set(struct ingress *ingress, const struct tls_server *server)
     ingress->http.tls = server;
 }
 
+void ingress_bounds_set(struct ingress *ingress, uint32_t connections_max, uint32_t per_address_max)
+{
+    ingress->door.count_max = connections_max;
+    ingress->door.address_max = per_address_max;
+}
+
 void ingress_finish(struct ingress *ingress)
 {
     door_finish(&ingress->door);

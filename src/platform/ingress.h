@@ -84,6 +84,8 @@ bool ingress_open(struct ingress *ingress, struct net *net, const struct route *
 void ingress_tls_set(struct ingress *ingress, const struct tls_server *server);
 /* A stream whose client is known has arrived: to the door. */
 void ingress_take(struct ingress *ingress, struct io *io, const struct addr *peer);
+/* The bounds of connections change: those that are there stay. */
+void ingress_bounds_set(struct ingress *ingress, uint32_t connections_max, uint32_t per_address_max);
 void ingress_finish(struct ingress *ingress); /* every connection must be gone; accepts zeroed memory */
 /* Takes no new connections. Idle ones end now, the others with their exchange. */
 void ingress_stop(struct ingress *ingress);

@@ -228,9 +228,17 @@ bool managed_redis_start(struct managed_redis *redis, struct programs *programs,
     };
     program_init(&redis->program, programs, &program_events);
     timer_init(&redis->restart, restart_due);
-    bool ok = directory_take(redis, err) && socket_place(redis, err) && start(redis, err);
+    bool ok = directory_take(redis, err) && socket_place(redis, err) &&
+              redis_port_open(&redis->port, programs->net, &redis->addr, err) && start(redis, err);
     redis->options.directory = NULL; /* the caller's */
     return ok;
+}
+
+void managed_redis_tell(const struct managed_redis *redis, struct words *environment)
+{
+    environment_set(environment, mem_printf("REDIS_URL=%s", redis->url));
+    environment_set(environment, mem_text(SPAN_LIT("REDISHOST=127.0.0.1")));
+    environment_set(environment, mem_printf("REDISPORT=%u", redis->port.number));
 }
 
 pid_t managed_redis_pid(const struct managed_redis *redis)
@@ -240,6 +248,7 @@ pid_t managed_redis_pid(const struct managed_redis *redis)
 
 void managed_redis_stop(struct managed_redis *redis)
 {
+    redis_port_close(&redis->port);
     if (redis->state == MANAGED_REDIS_STARTING || redis->state == MANAGED_REDIS_READY) {
         set_state(redis, MANAGED_REDIS_STOPPING);
         program_stop(&redis->program);
@@ -260,6 +269,7 @@ void managed_redis_finish(struct managed_redis *redis)
 {
     if (redis->program.programs == NULL)
         return;
+    redis_port_close(&redis->port);
     timer_stop(loop_of(redis), &redis->restart);
     file_lock_drop(&redis->lock);
     if (redis->short_directory != NULL)

@@ -1,6 +1,6 @@
 /* managed_redis: runs Debian's redis-server beside a service, for `sennit.dev/redis: managed`. It listens on a unix
- * socket that only this user can reach, and on no port. It has bounded memory and an append-only file. When it ends, it
- * is restarted on the same socket and file. The service owns it.
+ * socket that only this user can reach; a port of ours leads there (redis_port). It has bounded memory and an
+ * append-only file. When it ends, it is restarted on the same socket and file. The service owns it.
  *
  *   MANAGED_REDIS_MOVES:
  *     OFF --managed_redis_start--> STARTING --it answers PING--> READY
@@ -13,6 +13,8 @@
 
 #include "loop/file.h"
 #include "platform/program.h"
+#include "platform/redis_port.h"
+#include "platform/words.h"
 
 enum { REDIS_RESTART_MS_MIN = 250, REDIS_RESTART_MS_MAX = 5000 };
 
@@ -39,7 +41,8 @@ struct managed_redis {
     char *directory;       /* of its data, absolute */
     char *short_directory; /* of the socket, if its path in `directory` would be too long; else NULL */
     char *socket, *url;
-    struct addr addr; /* the socket */
+    struct redis_port port; /* for REDISHOST and REDISPORT */
+    struct addr addr;       /* the socket */
     uint64_t restart_ms;
     struct managed_redis_options options;
     struct file_lock lock; /* on the directory */
@@ -54,6 +57,8 @@ struct managed_redis {
  * there is no redis-server, the text names the package to install. Call managed_redis_finish in either case. */
 bool managed_redis_start(struct managed_redis *redis, struct programs *programs,
                          const struct managed_redis_options *options, struct err *err);
+/* Sets the variables by which a program finds it: REDIS_URL, REDISHOST and REDISPORT. */
+void managed_redis_tell(const struct managed_redis *redis, struct words *environment);
 /* The process, 0 while there is none. */
 pid_t managed_redis_pid(const struct managed_redis *redis);
 /* Sends SIGTERM; `stopped` follows, at once if Redis does not run. It has been started, and is not stopped twice. */

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/moves.h"
 #include "platform/environment.h"
+#include "platform/secrets.h"
 #include "platform/service.h"
 
 #define REVISION_MOVES(MOVE) \
@@ -64,12 +65,32 @@ void revision_destroy(struct revision *revision)
     free(revision);
 }
 
+/* A version that is called `latest` is the one that is the latest now. */
+static bool secrets_read(struct revision *revision, const struct up_options *options, struct err *err)
+{
+    const struct words *secrets = &revision->spec.secrets;
+    char *directory = secrets_directory(options->secrets);
+    bool ok = true;
+    for (size_t i = 0; ok && i + 2 < secrets->count; i += 3) {
+        struct buf text = {0};
+        buf_printf(&text, "%s=", secrets->list[i]);
+        ok = secret_read(directory, secrets->list[i + 1], secrets->list[i + 2], &text, err) ||
+             err_prefix(err, "%s: the variable %s: ", revision->spec.path, secrets->list[i]);
+        if (ok)
+            environment_set(&revision->environment, mem_text(buf_span(&text)));
+        buf_finish(&text);
+    }
+    free(directory);
+    return ok;
+}
+
 bool revision_prepare(struct revision *revision, const struct up_options *options, struct err *err)
 {
     const struct words *own = &revision->spec.env;
     environment_add_system(&revision->environment);
     for (size_t i = 0; i < own->count; i++)
         environment_set(&revision->environment, mem_text(span_str(own->list[i])));
-    return environment_pass(&revision->environment, options->pass, options->pass_count, err) &&
+    return secrets_read(revision, options, err) &&
+           environment_pass(&revision->environment, options->pass, options->pass_count, err) &&
            command_find(&revision->command, &revision->spec, revision->spec.path, options->run, err);
 }

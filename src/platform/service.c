@@ -242,7 +242,7 @@ void service_deploy(struct service *service, struct revision *revision, const st
     if (service->name == NULL)
         service->name = mem_text(span_str(revision->spec.name));
     if (service->redis.state != MANAGED_REDIS_OFF)
-        environment_set(&revision->environment, mem_printf("REDIS_URL=%s", service->redis.url));
+        managed_redis_tell(&service->redis, &revision->environment);
     service->deploying = revision;
     traffic_copy(&service->awaited, traffic);
     revision->fleet.stopped = fleet_stopped;
@@ -349,7 +349,7 @@ static bool redis_start(struct service *service, struct err *err)
     free(directory);
     list_each (node, &service->revisions) {
         if (ok)
-            environment_set(&revision_of(node)->environment, mem_printf("REDIS_URL=%s", service->redis.url));
+            managed_redis_tell(&service->redis, &revision_of(node)->environment);
     }
     return ok;
 }

@@ -275,6 +275,7 @@ void service_spec_finish(struct service_spec *spec)
     words_finish(&spec->command);
     words_finish(&spec->args);
     words_finish(&spec->env);
+    words_finish(&spec->secrets);
     free(spec->working_dir);
     free(spec->run);
     free(spec->hint);

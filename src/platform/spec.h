@@ -49,6 +49,9 @@ struct service_spec {
     struct traffic traffic; /* empty: all to the latest revision */
     char *image;
     struct words command, args, env; /* env: NAME=value */
+    /* valueFrom.secretKeyRef, three words each: the variable, the secret's name, its version. A variable is here or in
+     * `env`. */
+    struct words secrets;
     char *working_dir;
     char *run;       /* sennit.dev/run */
     char *hint;      /* sennit.dev/hint */

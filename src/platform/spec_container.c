@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/shown.h"
 #include "platform/environment.h"
+#include "platform/secrets.h"
 #include "platform/spec_parts.h"
 
 static bool words_read(struct service_spec *spec, const struct yaml_node *mapping, const char *key, struct words *words,
@@ -38,6 +39,46 @@ static bool variable_name_check(struct service_spec *spec, const struct yaml_nod
     return true;
 }
 
+/* The last of two variables with one name counts, also where one is a secret. */
+static void secret_forget(struct service_spec *spec, struct span name)
+{
+    struct words kept = {0};
+    for (size_t i = 0; i + 2 < spec->secrets.count; i += 3)
+        for (size_t k = 0; k < 3 && !span_equal(span_str(spec->secrets.list[i]), name); k++)
+            words_add(&kept, mem_text(span_str(spec->secrets.list[i + k])));
+    words_finish(&spec->secrets);
+    spec->secrets = kept;
+}
+
+/* `secretKeyRef: {name: SECRET, key: VERSION}`, as Cloud Run has it. */
+static bool secret_take(struct service_spec *spec, const struct yaml_node *from, struct span variable, struct err *err)
+{
+    static const char *const keys[] = {"secretKeyRef", NULL}, *const inner[] = {"name", "key", NULL};
+    if (!yaml_expect(from, YAML_MAPPING, err) || !yaml_only(from, keys, err))
+        return false;
+    const struct yaml_node *ref = yaml_get(from, "secretKeyRef"), *name, *key;
+    if (ref == NULL)
+        return yaml_error(err, from, "needs a secretKeyRef");
+    if (!yaml_expect(ref, YAML_MAPPING, err) || !yaml_only(ref, inner, err))
+        return false;
+    name = yaml_get(ref, "name");
+    key = yaml_get(ref, "key");
+    struct span name_text, key_text;
+    if (name == NULL || key == NULL)
+        return yaml_error(err, ref, "needs name (of the secret) and key (its version: latest, or a number)");
+    if (!yaml_string(name, &name_text, err) || !yaml_string(key, &key_text, err))
+        return false;
+    if (!secret_name_is_valid(name_text))
+        return yaml_error(err, name, "a secret's name is at most %d letters, digits, - and _", SECRET_NAME_BYTES_MAX);
+    if (!secret_version_is_valid(key_text))
+        return yaml_error(err, key, "expected the version of the secret, latest or a number from 1, found %s",
+                          SHOWN_FOUND(key_text));
+    words_add(&spec->secrets, mem_text(variable));
+    words_add(&spec->secrets, mem_text(name_text));
+    words_add(&spec->secrets, mem_text(key_text));
+    return true;
+}
+
 static bool variable_read(struct service_spec *spec, const struct yaml_node *node, struct err *err)
 {
     static const char *const keys[] = {"name", "value", "valueFrom", NULL};
@@ -51,11 +92,13 @@ static bool variable_read(struct service_spec *spec, const struct yaml_node *nod
     if (!yaml_string(name, &name_text, err) || !variable_name_check(spec, name, name_text, err) ||
         (value != NULL && !spec_text_get(spec, value, &value_text, err)))
         return false;
-    if (from != NULL)
-        return yaml_error(err, from,
-                          "secrets are not available here: give " SPAN_FMT " a `value:` in a copy of the file, or "
-                          "leave it out and pass it on with --env " SPAN_FMT,
-                          SPAN_ARG(name_text), SPAN_ARG(name_text));
+    secret_forget(spec, name_text);
+    if (value != NULL && from != NULL)
+        return yaml_error(err, from, "a variable has either a value or a valueFrom");
+    if (from != NULL) {
+        environment_unset(&spec->env, name_text);
+        return secret_take(spec, from, name_text, err);
+    }
     /* Of two with one name the last counts, as on the platforms. */
     environment_set(&spec->env, mem_printf(SPAN_FMT "=" SPAN_FMT, SPAN_ARG(name_text), SPAN_ARG(value_text)));
     return true;

@@ -16,7 +16,8 @@ static void redis_encode(struct buf *to, const struct managed_redis *redis)
     buf_printf(to, "{\"pid\":%d,\"ready\":%s,\"socket\":\"", (int)managed_redis_pid(redis),
                redis->state == MANAGED_REDIS_READY ? "true" : "false");
     buf_append_json(to, span_str(redis->socket));
-    buf_append(to, SPAN_LIT("\"}"));
+    buf_printf(to, "\",\"port\":%u,\"port_clients\":%u,\"port_refused\":%llu}", redis->port.number, redis->port.count,
+               (unsigned long long)redis->port.refused);
 }
 
 /* What all revisions' fleets count together. */

@@ -163,12 +163,37 @@ static void greet(const struct up *up, const struct service *service)
 
 /* A client takes one descriptor, and one more for its request's way to an instance. Instances, Redis, their outputs and
  * refusals at the door need some, too. If there are few, they get half. */
+static uint64_t files_kept(const struct up *up, uint64_t files)
+{
+    uint64_t kept = FILES_KEPT + catalog_instances_max(&up->catalog) * FILES_INSTANCE;
+    return kept < files / 2 ? kept : files / 2;
+}
+
+static uint32_t per_address_max(const struct up_options *options, uint32_t connections_max)
+{
+    return options->connections_per_address != 0 ? options->connections_per_address : (connections_max + 1) / 2;
+}
+
+/* A deployment may want more instances than there were at the start, and they need descriptors. */
+static void door_fit(struct catalog *catalog)
+{
+    struct up *up = container_of(catalog, struct up, catalog);
+    uint64_t files = process_files_allow(0), fit = (files - files_kept(up, files)) / FILES_CLIENT;
+    uint64_t wanted = up->options->connections != 0 ? up->options->connections : CONNECTIONS_MAX;
+    uint32_t bound = (uint32_t)(wanted < fit ? wanted : fit), before = up->ingress.door.count_max;
+    if (bound == before)
+        return;
+    ingress_bounds_set(&up->ingress, bound, per_address_max(up->options, bound));
+    log_event(bound < up->options->connections ? LOG_WARNING : LOG_INFO,
+              "the bound of connections has changed with the number of instances that may run: ulimit -n decides",
+              LOG_N("connections", bound), LOG_N("before", before), LOG_N("files", files));
+}
+
 static bool door_open(struct up *up, struct err *err)
 {
     const struct up_options *options = up->options;
     uint64_t files = process_files_allow(0);
-    uint64_t kept = FILES_KEPT + catalog_instances_max(&up->catalog) * FILES_INSTANCE;
-    kept = kept < files / 2 ? kept : files / 2;
+    uint64_t kept = files_kept(up, files);
     uint64_t fit = (files - kept) / FILES_CLIENT;
     struct ingress_options ingress = {
         .bind = options->bind,
@@ -187,8 +212,7 @@ static bool door_open(struct up *up, struct err *err)
     ingress.close_frame = options->close_frame;
     if (options->proxies != NULL && !proxies_read(&ingress.proxies, options->proxies, err))
         return err_prefix(err, "--proxy-protocol: ");
-    ingress.connections_per_address =
-        options->connections_per_address != 0 ? options->connections_per_address : (ingress.connections_max + 1) / 2;
+    ingress.connections_per_address = per_address_max(options, ingress.connections_max);
     return ingress_open(&up->ingress, &up->net, &up->catalog.route, &ingress, err);
 }
 
@@ -275,7 +299,11 @@ static bool start(struct up *up, struct err *err)
         return false;
     ingress_tls_set(&up->ingress, up->tls);
     control_open(&up->control, &up->net, &up->catalog, listener_port(&up->ingress.listener));
+    up->catalog.changed = door_fit;
     signals_watch(up);
+    if (list_empty(&up->catalog.route.services))
+        log_event(LOG_INFO, "serving no service yet: sennit deploy and sennit apply add them",
+                  LOG_N("port", listener_port(&up->ingress.listener)));
     list_each (node, &up->catalog.route.services) {
         greet(up, service_of(node));
     }
@@ -333,7 +361,7 @@ bool up_run(const struct up_options *options, struct err *err)
 bool up_check(const struct up_options *options, struct err *err)
 {
     struct specs specs = {0};
-    bool ok = specs_read(&specs, options->path, err);
+    bool ok = specs_read(&specs, options->path, options->may_be_empty, err);
     for (size_t i = 0; ok && i < specs.count; i++) {
         const struct service_spec *spec = &specs.list[i];
         struct command command = {0};

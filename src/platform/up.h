@@ -21,6 +21,7 @@ struct up_options {
     const char *proxies;              /* see proxies_read; NULL: none */
     bool close_frame;                 /* see ingress_options */
     uint32_t trusted_hops;            /* see ingress_options */
+    const char *secrets;              /* the folder of secrets; NULL: see secrets_directory */
     const char *bind;                 /* see ingress_options */
     uint16_t port;                    /* of the ingress; 0 picks a free one */
     uint32_t connections;             /* of clients at once; 0: from the descriptor limit */
@@ -28,6 +29,7 @@ struct up_options {
     int32_t status_port;              /* below 0: none; 0 picks a free one */
     uint64_t idle_ms, startup_ms;     /* 0: the defaults */
     uint32_t time_scale;              /* the platform's clock runs so many times faster; 0: as it does */
+    bool may_be_empty;                /* a folder without a service will do: commands add them */
     bool kpa;                         /* Knative's autoscaler, whatever the file says */
     bool text_log;
     uint8_t request_log;     /* enum request_log_choice */

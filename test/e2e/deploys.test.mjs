@@ -187,3 +187,13 @@ test('a rolling deployment under 200 open sockets loses nothing', { timeout: 120
   const on = new Map((await service.instances()).map((one) => [one.revision, one.requests]));
   assert.equal(on.get('board-00001') > 0 && on.get('board-00002') > 0, true, JSON.stringify([...on]));
 });
+
+test('a deployment with more instances leaves descriptors for them', quickly, async (t) => {
+  const service = await up(t, yaml('one', { annotations: { 'autoscaling.knative.dev/maxScale': 10 } }), { within: ['sh', '-c', 'ulimit -n 4096; exec "$@"', 'sh'] });
+  const run = await applied(service, yaml('two', { annotations: { 'autoscaling.knative.dev/maxScale': 210 } }));
+  assert.equal(run.status, 0, run.output);
+  await until('it has told', () => /the bound of connections has changed.*"connections":(\d+),"before":(\d+)/.test(service.output));
+  const [, now, before] = service.output.match(/the bound of connections has changed.*"connections":(\d+),"before":(\d+)/).map(Number);
+  assert.equal(before, (4096 - 128 - 10 * 6) / 2);
+  assert.ok(now <= (4096 - 128 - 210 * 6) / 2, `${now}`);
+});

@@ -46,10 +46,15 @@ test('nine sockets at a concurrency of ten need a second instance after a minute
   await until('a second instance', async () => (await count(service)) === 2, 5000);
   await sleep(1500);
   assert.equal(await count(service), 2);
+  // Meanwhile a request waits for the one slot of another service, as long as it may.
+  const full = await up(t, { 'autoscaling.knative.dev/maxScale': '1' }, [], { concurrency: 1 });
+  await sockets(t, full, 1);
+  const asked = Date.now(), refused = fetch(full.url).then(async (response) => [response.status, response.headers.get('x-sennit-reason'), (await response.text()).split('\n')[0], Date.now() - asked > 9000]);
   for (const socket of open) socket.destroy();
   const begun = Date.now();
   await until('zero', async () => (await count(service)) === 0, 30000);
   assert.ok(Date.now() - begun > 10000, 'not before they were idle for a while');
+  assert.deepEqual(await refused, [429, 'max-instances', 'Rate exceeded.', true]);
 });
 
 test('with another target, with manual scaling, and with Knative\'s autoscaler', patiently, async (t) => {

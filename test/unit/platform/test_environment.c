@@ -89,6 +89,9 @@ static void test_reserved(void **state)
     assert_true(environment_is_reserved(SPAN_LIT("SENNIT_INSTANCE"), false));
     assert_false(environment_is_reserved(SPAN_LIT("REDIS_URL"), false));
     assert_true(environment_is_reserved(SPAN_LIT("REDIS_URL"), true));
+    assert_false(environment_is_reserved(SPAN_LIT("REDISHOST"), false));
+    assert_true(environment_is_reserved(SPAN_LIT("REDISHOST"), true));
+    assert_true(environment_is_reserved(SPAN_LIT("REDISPORT"), true));
     assert_false(environment_is_reserved(SPAN_LIT("PORT2"), true));
     assert_false(environment_is_reserved(SPAN_LIT(""), true));
 }

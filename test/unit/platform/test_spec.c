@@ -146,7 +146,14 @@ static void test_variables(void **state)
         {"{name: PORT, value: a}", "PORT is set by the platform"},
         {"{name: SENNIT_INSTANCE, value: a}", "SENNIT_INSTANCE is set by the platform"},
         {"{name: A, value: [a]}", "env[0].value: expected a text"},
-        {"{name: A, valueFrom: {secretKeyRef: {}}}", "pass it on with --env A"},
+        {"{name: A, valueFrom: {secretKeyRef: {}}}", "needs name (of the secret) and key"},
+        {"{name: A, valueFrom: {}}", "needs a secretKeyRef"},
+        {"{name: A, valueFrom: {configMapKeyRef: {name: a, key: b}}}", "configMapKeyRef"},
+        {"{name: A, valueFrom: {secretKeyRef: {name: ../a, key: latest}}}", "a secret's name"},
+        {"{name: A, valueFrom: {secretKeyRef: {name: a, key: newest}}}", "expected the version of the secret"},
+        {"{name: A, valueFrom: {secretKeyRef: {name: a, key: \"01\"}}}", "expected the version of the secret"},
+        {"{name: A, value: b, valueFrom: {secretKeyRef: {name: a, key: latest}}}", "either a value or a valueFrom"},
+        {"{name: PORT, valueFrom: {secretKeyRef: {name: a, key: latest}}}", "PORT is set by the platform"},
         {"{value: a}", "needs a name"},
         {"5", "env[0]: expected"},
     };
@@ -158,6 +165,18 @@ static void test_variables(void **state)
     accept_with("", "",
                 "          env: [{name: REDIS_URL, value: a}, {name: a.b-c_D1, value: \"x\\ny\"}, {name: E}]\n");
     assert_string_equal(spec.env.list[1], "a.b-c_D1=x\ny");
+    accept_with(
+        "", "",
+        "          env: [{name: A, value: a}, {name: B, valueFrom: {secretKeyRef: {name: s, key: latest}}}, {name: A, "
+        "valueFrom: {secretKeyRef: {name: t, key: \"2\"}}}, {name: B, value: b}]\n");
+    assert_int_equal(spec.env.count, 1); /* of two with one name the last counts */
+    assert_string_equal(spec.env.list[0], "B=b");
+    assert_int_equal(spec.secrets.count, 3);
+    assert_string_equal(spec.secrets.list[0], "A");
+    assert_string_equal(spec.secrets.list[1], "t");
+    assert_string_equal(spec.secrets.list[2], "2");
+    accept_with("", "",
+                "          env: [{name: REDIS_URL, value: a}, {name: a.b-c_D1, value: \"x\\ny\"}, {name: E}]\n");
     assert_string_equal(spec.env.list[2], "E=");
     accept_with("", "", "          env: [{name: A, value: first}, {name: B, value: b}, {name: A, value: last}]\n");
     assert_int_equal(spec.env.count, 2);

@@ -1,0 +1,347 @@
+/* cmd_deploy: `sennit deploy`: the flags of `gcloud run deploy`. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/shown.h"
+#include "cli/cli.h"
+#include "cli/deploy.h"
+#include "cli/duration.h"
+#include "loop/file.h"
+#include "loop/process.h"
+#include "platform/spec.h"
+
+enum {
+    KEY_STATE = 256,
+    KEY_SOURCE,
+    KEY_LISTEN,
+    KEY_TAG,
+    KEY_SUFFIX,
+    KEY_NO_TRAFFIC,
+    KEY_REDIS,
+    KEY_SET_ENV,
+    KEY_UPDATE_ENV,
+    KEY_REMOVE_ENV,
+    KEY_CLEAR_ENV,
+    KEY_SET_SECRETS,
+    KEY_COMMAND,
+    KEY_ARGS,
+    KEY_TIMEOUT,
+    KEY_AFFINITY,
+    KEY_NO_AFFINITY,
+    KEY_THROTTLING,
+    KEY_NO_THROTTLING,
+    KEY_ALLOW,
+    KEY_NO_ALLOW,
+    KEY_IMAGE,
+    KEY_HTTP2,
+    KEY_INERT,      /* taken, and without effect */
+    KEY_TEXT = 400, /* and the number of a text */
+};
+
+struct arguments {
+    struct deploy deploy;
+    const char *env_set, *env_update, *env_remove, *secrets, *timeout, *command, *args;
+    const char *texts[DEPLOYMENT_TEXTS_COUNT];
+    bool env_clear;
+};
+
+static const struct argp_option options[] = {
+    {"source", KEY_SOURCE, "DIR", 0, "The folder with the source (default: .)", 0},
+    {"allow-unauthenticated", KEY_ALLOW, NULL, 0, "Everybody may connect, as here they always may", 0},
+    {"port", KEY_TEXT + DEPLOYMENT_port, "PORT", 0,
+     "The container's port, as the file has it; the program must listen on $PORT", 0},
+    {"concurrency", KEY_TEXT + DEPLOYMENT_concurrency, "N", 0, "Requests of an instance at once, 1 to 1000", 0},
+    {"timeout", KEY_TIMEOUT, "TIME", 0, "Of a request, like 300 or 10m5s, up to 1h", 0},
+    {"min-instances", KEY_TEXT + DEPLOYMENT_min, "N", 0, "Least number of the revision's instances", 0},
+    {"max-instances", KEY_TEXT + DEPLOYMENT_max, "N", 0, "Greatest number of the revision's instances", 0},
+    {"min", KEY_TEXT + DEPLOYMENT_service_min, "N", 0, "Least number of instances, said of the service", 0},
+    {"service-min-instances", KEY_TEXT + DEPLOYMENT_service_min, "N", OPTION_ALIAS, NULL, 0},
+    {"max", KEY_TEXT + DEPLOYMENT_service_max, "N", 0, "Greatest number of instances, said of the service", 0},
+    {"service-max-instances", KEY_TEXT + DEPLOYMENT_service_max, "N", OPTION_ALIAS, NULL, 0},
+    {"cpu", KEY_TEXT + DEPLOYMENT_cpu, "CPU", 0, "CPUs of an instance, 0.08 to 8", 0},
+    {"memory", KEY_TEXT + DEPLOYMENT_memory, "BYTES", 0, "Memory of an instance, like 512Mi", 0},
+    {"session-affinity", KEY_AFFINITY, NULL, 0, "A client returns to its instance, by a cookie", 0},
+    {"no-session-affinity", KEY_NO_AFFINITY, NULL, 0, "It does not (the default)", 0},
+    {"cpu-throttling", KEY_THROTTLING, NULL, 0, "CPU only for requests (the default)", 0},
+    {"no-cpu-throttling", KEY_NO_THROTTLING, NULL, 0, "CPU always", 0},
+    {"set-env-vars", KEY_SET_ENV, "NAME=VALUE,...", 0, "These are the variables, and no others", 0},
+    {"update-env-vars", KEY_UPDATE_ENV, "NAME=VALUE,...", 0, "Sets these, and keeps the others", 0},
+    {"remove-env-vars", KEY_REMOVE_ENV, "NAME,...", 0, "Takes these away", 0},
+    {"clear-env-vars", KEY_CLEAR_ENV, NULL, 0, "Takes all away", 0},
+    {"set-secrets", KEY_SET_SECRETS, "VARIABLE=SECRET:VERSION,...", 0,
+     "Variables from secrets, and no others (docs/up.md); the version is latest or a number", 0},
+    {"command", KEY_COMMAND, "WORD,...", 0, "Runs this in the built source, instead of what the source says", 0},
+    {"args", KEY_ARGS, "WORD,...", 0, "Arguments behind the command", 0},
+    {"no-traffic", KEY_NO_TRAFFIC, NULL, 0,
+     "The new revision gets no requests; `sennit traffic --to-latest` gives them", 0},
+    {"tag", KEY_TAG, "TAG", 0, "The host TAG---SERVICE.localhost leads to the new revision", 0},
+    {"revision-suffix", KEY_SUFFIX, "SUFFIX", 0, "The revision is SERVICE-SUFFIX (default: the next number)", 0},
+    {"redis", KEY_REDIS, NULL, 0, "Runs redis-server beside the service (sennit.dev/redis: managed)", 0},
+    {"listen", KEY_LISTEN, "PORT", 0, "Where no `sennit up` runs: the port of the one that starts (default 8080)", 0},
+    CLI_OPTION_STATE(KEY_STATE),
+    {"region", KEY_INERT, "REGION", 0,
+     "Taken as gcloud does, and without effect; so are project, platform, quiet, "
+     "ingress, labels, execution-environment, cpu-boost, no-cpu-boost, format, async and account",
+     0},
+    {"project", KEY_INERT, "PROJECT", OPTION_HIDDEN, NULL, 0},
+    {"platform", KEY_INERT, "PLATFORM", OPTION_HIDDEN, NULL, 0},
+    {"quiet", KEY_INERT, NULL, OPTION_HIDDEN, NULL, 0},
+    {"ingress", KEY_INERT, "INGRESS", OPTION_HIDDEN, NULL, 0},
+    {"labels", KEY_INERT, "LABELS", OPTION_HIDDEN, NULL, 0},
+    {"execution-environment", KEY_INERT, "GEN", OPTION_HIDDEN, NULL, 0},
+    {"cpu-boost", KEY_INERT, NULL, OPTION_HIDDEN, NULL, 0},
+    {"no-cpu-boost", KEY_INERT, NULL, OPTION_HIDDEN, NULL, 0},
+    {"format", KEY_INERT, "FORMAT", OPTION_HIDDEN, NULL, 0},
+    {"async", KEY_INERT, NULL, OPTION_HIDDEN, NULL, 0},
+    {"account", KEY_INERT, "ACCOUNT", OPTION_HIDDEN, NULL, 0},
+    {"no-allow-unauthenticated", KEY_NO_ALLOW, NULL, OPTION_HIDDEN, NULL, 0},
+    {"image", KEY_IMAGE, "IMAGE", OPTION_HIDDEN, NULL, 0},
+    {"use-http2", KEY_HTTP2, NULL, OPTION_HIDDEN, NULL, 0},
+    {0}};
+
+static error_t parse_env(int key, char *argument, struct arguments *arguments)
+{
+    switch (key) {
+    case KEY_SET_ENV:
+        arguments->env_clear = true;
+        arguments->env_set = argument;
+        break;
+    case KEY_UPDATE_ENV:
+        arguments->env_update = argument;
+        break;
+    case KEY_REMOVE_ENV:
+        arguments->env_remove = argument;
+        break;
+    case KEY_CLEAR_ENV:
+        arguments->env_clear = true;
+        break;
+    case KEY_SET_SECRETS:
+        arguments->secrets = argument;
+        break;
+    case KEY_COMMAND:
+        arguments->command = argument;
+        break;
+    case KEY_ARGS:
+        arguments->args = argument;
+        break;
+    case KEY_TIMEOUT:
+        arguments->timeout = argument;
+        break;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+    return 0;
+}
+
+/* Flags that set a text to a value of their own. */
+static error_t parse_switch(int key, struct arguments *arguments)
+{
+    switch (key) {
+    case KEY_AFFINITY:
+        arguments->texts[DEPLOYMENT_affinity] = "true";
+        break;
+    case KEY_NO_AFFINITY:
+        arguments->texts[DEPLOYMENT_affinity] = "default";
+        break;
+    case KEY_THROTTLING:
+        arguments->texts[DEPLOYMENT_throttling] = "default";
+        break;
+    case KEY_NO_THROTTLING:
+        arguments->texts[DEPLOYMENT_throttling] = "false";
+        break;
+    case KEY_REDIS:
+        arguments->texts[DEPLOYMENT_redis] = "managed";
+        break;
+    case KEY_NO_TRAFFIC:
+        arguments->deploy.no_traffic = true;
+        break;
+    case KEY_ALLOW:
+        break;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+    return 0;
+}
+
+static error_t parse_refused(int key, struct argp_state *state)
+{
+    if (key == KEY_NO_ALLOW)
+        argp_error(state, "--no-allow-unauthenticated is not for sources: apply a service.yaml, or leave it out");
+    else if (key == KEY_IMAGE)
+        argp_error(state, "--image: images are not run here; --source=DIR builds what is in a folder");
+    else if (key == KEY_HTTP2)
+        argp_error(state, "--use-http2: WebSockets need HTTP/1.1 to the container");
+    else
+        return ARGP_ERR_UNKNOWN;
+    return 0;
+}
+
+static error_t parse(int key, char *argument, struct argp_state *state)
+{
+    struct arguments *arguments = state->input;
+    struct deploy *deploy = &arguments->deploy;
+    uint64_t port;
+    if (key >= KEY_TEXT && key < KEY_TEXT + DEPLOYMENT_TEXTS_COUNT) {
+        arguments->texts[key - KEY_TEXT] = argument;
+        return 0;
+    }
+    switch (key) {
+    case KEY_STATE:
+        deploy->state = argument;
+        break;
+    case KEY_SOURCE:
+        deploy->source = argument;
+        break;
+    case KEY_TAG:
+        deploy->tag = argument;
+        break;
+    case KEY_SUFFIX:
+        deploy->suffix = argument;
+        break;
+    case KEY_LISTEN:
+        if (!span_to_u64(span_str(argument), &port) || port > 65535)
+            argp_error(state, "--listen: expected a port, found %s", SHOWN_FOUND(span_str(argument)));
+        deploy->listen = argument;
+        break;
+    case KEY_INERT:
+        break;
+    case ARGP_KEY_ARG: {
+        const char *name = deploy->wanted.service;
+        cli_one_take(&name, argument, state);
+        deploy->wanted.service = mem_text(span_str(name));
+        break;
+    }
+    default:
+        if (parse_env(key, argument, arguments) == 0 || parse_switch(key, arguments) == 0)
+            return 0;
+        return parse_refused(key, state);
+    }
+    return 0;
+}
+
+/* "a,b" as words. */
+static void words_take(struct words *words, const char *list)
+{
+    struct span rest = span_str(list != NULL ? list : ""), word;
+    while (span_next(&rest, ',', &word))
+        if (word.len > 0)
+            words_add(words, mem_text(word));
+}
+
+static bool texts_take(struct arguments *arguments, struct err *err)
+{
+    struct deployment *wanted = &arguments->deploy.wanted;
+    uint64_t seconds;
+    for (int i = 0; i < DEPLOYMENT_TEXTS_COUNT; i++)
+        if (arguments->texts[i] != NULL)
+            deployment_set(wanted, (enum deployment_text)i, arguments->texts[i]);
+    if (arguments->timeout == NULL)
+        return true;
+    if (!duration_parse(arguments->timeout, &seconds))
+        return err_set(err, "--timeout: expected a time like 300, 10m5s or 1h, found %s",
+                       SHOWN_FOUND(span_str(arguments->timeout)));
+    char *text = mem_printf("%llu", (unsigned long long)seconds);
+    deployment_set(wanted, DEPLOYMENT_timeout, text);
+    free(text);
+    return true;
+}
+
+/* The settings of the last deployment, and what the flags change. */
+static bool settings_take(struct arguments *arguments, struct err *err)
+{
+    struct deployment *wanted = &arguments->deploy.wanted;
+    if (!deployment_read(wanted, arguments->deploy.file, err) || !texts_take(arguments, err))
+        return false;
+    if (arguments->env_clear)
+        words_finish(&wanted->env);
+    if (arguments->secrets != NULL)
+        words_finish(&wanted->secrets);
+    if (arguments->env_remove != NULL)
+        deployment_env_remove(wanted, arguments->env_remove);
+    words_take(&wanted->command, arguments->command);
+    words_take(&wanted->args, arguments->args);
+    return (arguments->secrets == NULL || deployment_secrets_add(wanted, arguments->secrets, err)) &&
+           (arguments->env_set == NULL || deployment_env_add(wanted, arguments->env_set, err)) &&
+           (arguments->env_update == NULL || deployment_env_add(wanted, arguments->env_update, err));
+}
+
+static bool home_find(struct deploy *deploy, struct err *err)
+{
+    char *folder, *home = deploy->state != NULL ? mem_text(span_str(deploy->state)) : process_state_home();
+    bool ok = file_make_directory(home, err);
+    deploy->home = file_absolute(home);
+    folder = mem_printf("%s/deployed", deploy->home);
+    ok = ok && file_make_directory(folder, err);
+    deploy->file = mem_printf("%s/%s.yaml", folder, deploy->wanted.service);
+    free(folder);
+    free(home);
+    return ok;
+}
+
+/* The file is read as `sennit up` will, so that a wrong value is found before anything is built. */
+static bool check(const struct deploy *deploy, struct err *err)
+{
+    struct buf text = {0};
+    struct service_spec spec;
+    struct deployment trial = deploy->wanted;
+    trial.directory = (char *)"/";
+    deployment_encode(&text, &trial);
+    bool ok = service_spec_parse(&spec, "the flags' service.yaml", buf_span(&text), err);
+    service_spec_finish(&spec);
+    buf_finish(&text);
+    return ok;
+}
+
+static int deploy_run(struct arguments *arguments, struct err *err)
+{
+    struct deploy *deploy = &arguments->deploy;
+    if (!service_name_is_valid(span_str(deploy->wanted.service))) {
+        err_set(err, "a service's name is at most %d lower-case letters, digits and hyphens, and begins with a letter",
+                SERVICE_NAME_BYTES_MAX);
+        return -1;
+    }
+    if (!file_is_directory(deploy->source)) {
+        err_set(err, "--source: %.300s is no folder", deploy->source);
+        return -1;
+    }
+    if (!home_find(deploy, err) || !settings_take(arguments, err))
+        return -1;
+    deploy_look(deploy);
+    if (!deploy_plan(deploy, err) || !check(deploy, err))
+        return -1;
+    printf("Building and deploying container to Cloud Run service [%s], on this machine\n", deploy->wanted.service);
+    fflush(stdout);
+    return deploy_build(deploy, err) ? deploy_host(deploy, err) : -1;
+}
+
+int cmd_deploy(int argc, char **argv)
+{
+    static const struct argp argp = {
+        options,
+        parse,
+        "SERVICE",
+        "Builds a folder of source and deploys it as a service, as `gcloud run deploy --source` does: on the running "
+        "`sennit up`, or on one that it starts and keeps until Ctrl-C.\v"
+        "Known sources: Dockerfile (with podman or docker), Procfile, package.json (npm), requirements.txt or main.py "
+        "(Python), meson.build, Makefile, an executable. Files that .gcloudignore, or else .gitignore, excludes are "
+        "left out. Settings that no flag names stay as they were.",
+        NULL,
+        NULL,
+        NULL};
+    struct arguments arguments = {.deploy = {.source = ".", .listen = "8080", .text = file_stdout_is_terminal()}};
+    struct err err;
+    cli_parse(&argp, argc, argv, &arguments);
+    if (arguments.deploy.wanted.service == NULL) {
+        fputs("sennit deploy: which service? like: sennit deploy whiteboard --source=. --allow-unauthenticated\n",
+              stderr);
+        return CLI_USAGE;
+    }
+    int status = deploy_run(&arguments, &err);
+    deployment_finish(&arguments.deploy.wanted);
+    buf_finish(&arguments.deploy.services);
+    free(arguments.deploy.home);
+    free(arguments.deploy.file);
+    return status < 0 ? cli_fail("deploy", &err) : status;
+}

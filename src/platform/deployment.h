@@ -1,0 +1,58 @@
+/* deployment: the settings of a service that `sennit deploy` deploys, and the service.yaml that says so. What no flag
+ * says stays as it was in the last one. */
+#ifndef SENNIT_PLATFORM_DEPLOYMENT_H
+#define SENNIT_PLATFORM_DEPLOYMENT_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "platform/traffic.h"
+#include "platform/words.h"
+
+/* One field that is a text in the file; NULL: the file does not say it. */
+#define DEPLOYMENT_TEXTS(X) \
+    X(service_min, "run.googleapis.com/minScale") \
+    X(service_max, "run.googleapis.com/maxScale") \
+    X(min, "autoscaling.knative.dev/minScale") \
+    X(max, "autoscaling.knative.dev/maxScale") \
+    X(affinity, "run.googleapis.com/sessionAffinity") \
+    X(throttling, "run.googleapis.com/cpu-throttling") \
+    X(redis, "sennit.dev/redis") \
+    X(concurrency, "containerConcurrency") \
+    X(timeout, "timeoutSeconds") \
+    X(port, "containerPort") \
+    X(cpu, "cpu") \
+    X(memory, "memory")
+
+enum deployment_text {
+#define X(name, key) DEPLOYMENT_##name,
+    DEPLOYMENT_TEXTS(X)
+#undef X
+        DEPLOYMENT_TEXTS_COUNT
+};
+
+/* Zeroed memory is one without settings. */
+struct deployment {
+    char *service, *revision;
+    char *directory; /* of the build */
+    char *texts[DEPLOYMENT_TEXTS_COUNT];
+    struct words env, command, args;
+    struct words secrets; /* VARIABLE=NAME:VERSION; a variable is here or in `env` */
+    struct traffic traffic;
+};
+
+/* Takes over the settings of the file that was written last; nothing if there is none. False with `err` set: it is
+ * there, and cannot be read. */
+bool deployment_read(struct deployment *deployment, const char *path, struct err *err);
+/* Sets a text; `default` takes it away. */
+void deployment_set(struct deployment *deployment, enum deployment_text which, const char *text);
+/* Adds NAME=VALUE pairs, divided by commas, or by D in `^D^NAME=VALUE`. False with `err` set. */
+bool deployment_env_add(struct deployment *deployment, const char *pairs, struct err *err);
+/* Adds VARIABLE=NAME:VERSION pairs, divided by commas. False with `err` set. */
+bool deployment_secrets_add(struct deployment *deployment, const char *pairs, struct err *err);
+/* Takes variables away, by their names divided by commas. */
+void deployment_env_remove(struct deployment *deployment, const char *names);
+/* Appends the file. */
+void deployment_encode(struct buf *to, const struct deployment *deployment);
+void deployment_finish(struct deployment *deployment);
+
+#endif

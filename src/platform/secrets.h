@@ -1,0 +1,23 @@
+/* secrets: `valueFrom.secretKeyRef` of service.yaml, from a folder of this machine: DIR/NAME is the only version, or
+ * DIR/NAME/1, DIR/NAME/2 ... are its versions, of which `latest` is the one with the highest number. No message holds a
+ * value. https://cloud.google.com/run/docs/configuring/services/secrets */
+#ifndef SENNIT_PLATFORM_SECRETS_H
+#define SENNIT_PLATFORM_SECRETS_H
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/span.h"
+
+enum { SECRET_BYTES_MAX = 64 * 1024, SECRET_NAME_BYTES_MAX = 255 };
+
+/* As Secret Manager has them: letters, digits, - and _. */
+bool secret_name_is_valid(struct span name);
+/* `latest`, or a number from 1. */
+bool secret_version_is_valid(struct span version);
+/* The default folder: $XDG_CONFIG_HOME/sennit/secrets, else ~/.config/sennit/secrets. The caller frees it. */
+char *secrets_directory(const char *given);
+/* Appends the value: all bytes of the file. Name and version are valid. False with `err` set: it is not there, or no
+ * variable can hold it. */
+bool secret_read(const char *directory, const char *name, const char *version, struct buf *to, struct err *err);
+
+#endif

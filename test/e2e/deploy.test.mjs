@@ -1,0 +1,141 @@
+// deploy: `sennit deploy` builds small sources and deploys them, on a `sennit up` that it starts, or on the running one.
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import http from 'node:http';
+import path from 'node:path';
+import { test } from 'node:test';
+import { freePort, program, temporary, until } from './lib.mjs';
+
+const quickly = { timeout: 60000 };
+const server = "require('node:http').createServer((request, response) => response.end(JSON.stringify({ files: require('node:fs').readdirSync('.').sort(), env: process.env, text: 'TEXT' }))).listen(process.env.PORT)";
+
+function source(t, files) {
+  const directory = temporary();
+  t.after(() => fs.rmSync(directory, { recursive: true, force: true }));
+  for (const [name, text] of Object.entries(files)) {
+    fs.mkdirSync(path.dirname(path.join(directory, name)), { recursive: true });
+    fs.writeFileSync(path.join(directory, name), text, { mode: text.startsWith('#!') ? 0o755 : 0o644 });
+  }
+  return directory;
+}
+const node = (text = 'one') => ({ 'package.json': JSON.stringify({ scripts: { start: 'node server.js' } }), 'server.js': server.replace('TEXT', text) });
+
+// The first deployment starts a `sennit up`, which the others find by the state folder.
+async function place(t) {
+  const state = temporary();
+  const port = await freePort();
+  t.after(() => fs.rmSync(state, { recursive: true, force: true }));
+  return { state, port, deploy: (directory, ...args) => program(['deploy', '--state', state, '--listen', port, '--source', directory, ...args]) };
+}
+async function first(t, place_, directory, ...args) {
+  const run = place_.deploy(directory, ...args);
+  t.after(() => run.stop());
+  await until('it is deployed', () => run.status !== null || run.output.includes('Service URL'), 30000);
+  return run;
+}
+async function next(place_, directory, ...args) {
+  const run = place_.deploy(directory, ...args);
+  await run.ended;
+  return run;
+}
+const get = (port, host) => new Promise((resolve, reject) => http.get({ host: '127.0.0.1', port, agent: false, headers: { Host: host } }, (response) => {
+  let text = '';
+  response.on('data', (data) => (text += data)).on('end', () => resolve(response.statusCode === 200 ? JSON.parse(text) : response.statusCode));
+}).on('error', reject));
+
+test('one command builds, deploys, and ends in a URL; the next ones go to the same sennit up', quickly, async (t) => {
+  const here = await place(t);
+  const directory = source(t, { ...node(), '.gitignore': 'secret\n', '.gcloudignore': '#!include:.gitignore\n*.md\n!KEEP.md\nlogs/\n', secret: '1', 'README.md': '2', 'KEEP.md': '3', 'logs/x': '4', '.git/HEAD': '5' });
+  const run = await first(t, here, directory, 'chat', '--allow-unauthenticated', '--region', 'europe-west1', '--set-env-vars', 'A=1,B=two "words"', '--timeout', '1m5s', '--concurrency', '7');
+  assert.match(run.output, /Building and deploying container to Cloud Run service \[chat\]/);
+  assert.match(run.output, /Done\.\nService \[chat\] revision \[chat-00001\] has been deployed and is serving 100 percent of traffic\.\nService URL: http:\/\/chat\.localhost:\d+\n/);
+  const one = await get(here.port, 'chat.localhost');
+  assert.deepEqual(one.files, ['KEEP.md', 'package.json', 'server.js']);
+  assert.deepEqual([one.env.A, one.env.B, one.env.K_REVISION, one.env.SENNIT_REQUEST_TIMEOUT_SECONDS], ['1', 'two "words"', 'chat-00001', '65']);
+  fs.writeFileSync(path.join(directory, 'server.js'), server.replace('TEXT', 'two'));
+  assert.equal((await get(here.port, 'chat.localhost')).text, 'one', 'a build never changes');
+  const second = await next(here, directory, 'chat', '--update-env-vars', '^@^B=x,y@C=3', '--remove-env-vars', 'A', '--no-traffic', '--tag', 'new');
+  assert.equal(second.status, 0, second.output);
+  assert.match(second.output, /revision \[chat-00002\] has been deployed and is serving 0 percent of traffic\.\nThe revision can be reached directly at http:\/\/new---chat\.localhost:\d+\n/);
+  assert.equal((await get(here.port, 'chat.localhost')).text, 'one');
+  const tagged = await get(here.port, 'new---chat.localhost');
+  assert.deepEqual([tagged.text, tagged.env.A, tagged.env.B, tagged.env.C, tagged.env.SENNIT_REQUEST_TIMEOUT_SECONDS], ['two', undefined, 'x,y', '3', '65']);
+  // as with gcloud, the next deployment moves nothing either
+  assert.match((await next(here, directory, 'chat')).output, /\[chat-00003\] has been deployed and is serving 0 percent/);
+  const traffic = program(['traffic', '--state', here.state, 'chat', '--to-latest']);
+  await traffic.ended;
+  assert.equal((await get(here.port, 'chat.localhost')).env.K_REVISION, 'chat-00003');
+  assert.match((await next(here, source(t, node('else')), 'other')).output, /revision \[other-00001\] has been deployed and is serving 100 percent/);
+  await run.stop('SIGINT');
+  const again = program(['up', path.join(here.state, 'deployed'), '--allow-empty', '--state', here.state, '--port', here.port]);
+  t.after(() => again.stop());
+  await until('all is there again', async () => (await get(here.port, 'chat.localhost').catch(() => ({ env: {} }))).env?.K_REVISION === 'chat-00003');
+  assert.equal((await get(here.port, 'other.localhost')).text, 'else');
+});
+
+test('what fails to build or to start changes nothing, and says why', quickly, async (t) => {
+  const here = await place(t);
+  const run = await first(t, here, source(t, node()), 'chat');
+  const broken = await next(here, source(t, { Makefile: 'all:\n\t@echo the reason; exit 3\n' }), 'chat');
+  assert.equal(broken.status, 1);
+  assert.match(broken.output, /the reason[^]*sennit deploy: the build failed: make ended with exit status 2; nothing was deployed/);
+  const dying = await next(here, source(t, { Procfile: 'web: echo no database && exit 3\n' }), 'chat');
+  assert.equal(dying.status, 1);
+  assert.match(dying.output, /the revision chat-00002 is not ready and cannot serve traffic: /);
+  assert.match(dying.output, /exit status 3.*no database/);
+  for (const [directory, args, why] of [
+    [source(t, { 'notes.txt': '1' }), [], /is no source that is known here: expected a Dockerfile, Procfile/],
+    ['/nowhere', [], /--source: \/nowhere is no folder/],
+    [source(t, node()), ['--concurrency', '1001'], /containerConcurrency.*1000/],
+    [source(t, node()), ['--timeout', '2h'], /timeoutSeconds.*3600/],
+    [source(t, node()), ['--set-env-vars', 'PORT=1'], /PORT is set by the platform/],
+    [source(t, node()), ['--set-env-vars', 'A'], /expected NAME=VALUE/],
+    [source(t, node()), ['--set-secrets', '/mounted=a:latest'], /expected VARIABLE=SECRET:VERSION/],
+    [source(t, node()), ['--set-secrets', 'A=nobody-has-it:latest'], /there is no version latest of the secret nobody-has-it/],
+    [source(t, node()), ['--tag', 'Not_A_Tag'], /--tag/]]) {
+    const refused = await next(here, directory, 'chat', ...args);
+    assert.equal(refused.status, 1, refused.output);
+    assert.match(refused.output, why);
+  }
+  assert.match((await next(here, source(t, node()), 'fresh', '--no-traffic')).output, /a new service has no other revision/);
+  assert.equal((await get(here.port, 'chat.localhost')).text, 'one');
+  // of what failed nothing is left but the revision that says why
+  assert.deepEqual(fs.readdirSync(path.join(here.state, 'sources/chat')).sort(), ['chat-00001', 'chat-00002']);
+  assert.match(run.output, /the deployment failed: all requests stay where they are/);
+});
+
+test('variables from secrets stay until others are set', quickly, async (t) => {
+  const here = await place(t), config = source(t, { 'sennit/secrets/key': 'hush' });
+  const before = process.env.XDG_CONFIG_HOME;
+  process.env.XDG_CONFIG_HOME = config;
+  t.after(() => (before === undefined ? delete process.env.XDG_CONFIG_HOME : (process.env.XDG_CONFIG_HOME = before)));
+  await first(t, here, source(t, node()), 'chat', '--set-secrets', 'A=key:latest,B=key:1', '--set-env-vars', 'C=3');
+  const one = await get(here.port, 'chat.localhost');
+  assert.deepEqual([one.env.A, one.env.B, one.env.C], ['hush', 'hush', '3']);
+  assert.equal((await next(here, source(t, node()), 'chat', '--update-env-vars', 'A=plain')).status, 0);
+  const two = await get(here.port, 'chat.localhost');
+  assert.deepEqual([two.env.K_REVISION, two.env.A, two.env.B, two.env.C], ['chat-00002', 'plain', 'hush', '3']);
+});
+
+test('a Dockerfile is built by podman, and run on PORT', quickly, async (t) => {
+  const here = await place(t);
+  const directory = source(t, { Dockerfile: 'FROM scratch\n', ...node() });
+  // Stands for podman: says what it was asked for, and runs the source itself.
+  const bin = source(t, { podman: `#!/bin/sh\necho "podman $*" >>"$(dirname "$0")/asked"\n[ "$1" = build ] || exec ${process.execPath} server.js\n` });
+  const before = process.env.PATH;
+  process.env.PATH = `${bin}:${before}`;
+  t.after(() => (process.env.PATH = before));
+  const run = await first(t, here, directory, 'chat', '--set-env-vars', 'A=1');
+  assert.match(run.output, /Service URL/, run.output);
+  assert.equal((await get(here.port, 'chat.localhost')).text, 'one');
+  assert.match(fs.readFileSync(path.join(bin, 'asked'), 'utf8'), /^podman build -t localhost\/sennit\/chat-00001 \.\npodman run --rm --network=host --env PORT .*--env A localhost\/sennit\/chat-00001\n$/);
+});
+
+test('Procfile, Makefile and Python', quickly, async (t) => {
+  const here = await place(t);
+  const script = `#!${process.execPath}\n${server}\n`;
+  await first(t, here, source(t, { Procfile: `release: false\nweb: ${process.execPath} server.js\n`, 'server.js': server.replace('TEXT', 'proc') }), 'proc');
+  assert.match((await next(here, source(t, { Makefile: 'made:\n\tcp program.js made\n\tchmod +x made\n', 'program.js': script.replace('TEXT', 'made') }), 'made')).output, /revision \[made-00001\]/);
+  assert.match((await next(here, source(t, { 'main.py': "import http.server, os\nclass H(http.server.BaseHTTPRequestHandler):\n    def do_GET(self):\n        self.send_response(200); self.end_headers(); self.wfile.write(b'{\"text\": \"python\"}')\nhttp.server.HTTPServer(('', int(os.environ['PORT'])), H).serve_forever()\n" }), 'snake')).output, /revision \[snake-00001\]/);
+  for (const [name, text] of [['proc', 'proc'], ['made', 'made'], ['snake', 'python']]) assert.equal((await get(here.port, `${name}.localhost`)).text, text);
+});
