@@ -20,7 +20,8 @@ static void idle_begin(struct exchange *exchange)
 void exchange_set_state(struct exchange *exchange, enum exchange_state state)
 {
     static const uint8_t legal[] = {
-        [EXCHANGE_IDLE] = 1 << EXCHANGE_QUEUED | 1 << EXCHANGE_ENDED,
+        /* IDLE again: the ingress answered at once, and the client's next request may follow */
+        [EXCHANGE_IDLE] = 1 << EXCHANGE_QUEUED | 1 << EXCHANGE_IDLE | 1 << EXCHANGE_ENDED,
         [EXCHANGE_QUEUED] = 1 << EXCHANGE_CONNECTING | 1 << EXCHANGE_IDLE | 1 << EXCHANGE_ENDED,
         [EXCHANGE_CONNECTING] = 1 << EXCHANGE_WAITING | 1 << EXCHANGE_QUEUED | 1 << EXCHANGE_IDLE | 1 << EXCHANGE_ENDED,
         [EXCHANGE_WAITING] = 1 << EXCHANGE_BODY | 1 << EXCHANGE_TUNNEL | 1 << EXCHANGE_IDLE | 1 << EXCHANGE_ENDED,
