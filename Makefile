@@ -7,10 +7,10 @@ all: ## build build/sennit, installing what is missing
 	@tools/install run
 	@tools/build build
 
-APP = whiteboard
+APP =
 PORT = 8080
-run: all ## the whiteboard on the local platform, several instances, Redis beside them; APP=chatroom PORT=8081: the chatroom, beside it
-	@exec build/sennit up examples/$(APP)/service.yaml --port $(PORT)
+run: all ## the whiteboard and the chatroom on the local platform, each with several instances and Redis; APP=chatroom: one of them alone; PORT=8080
+	@exec build/sennit up $(if $(APP),examples/$(APP)/service.yaml,examples/whiteboard/service.yaml examples/chatroom/service.yaml --default whiteboard) --port $(PORT)
 
 PREFIX = /usr/local
 install: ## install the program, the library, sennit.h, manual pages and completion: PREFIX=/usr/local DESTDIR=

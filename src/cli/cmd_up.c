@@ -23,12 +23,13 @@ enum {
     KEY_CHECK,
     KEY_TIME_SCALE,
     KEY_AUTOSCALER,
+    KEY_DEFAULT,
 };
 
 struct arguments {
     struct up_options up;
     struct cli_log log;
-    const char *pass[UP_PASS_MAX];
+    const char *pass[UP_PASS_MAX], *paths[UP_PATHS_MAX];
     bool check;
 };
 
@@ -36,6 +37,8 @@ static const struct argp_option options[] = {
     {"port", 'p', "PORT", 0, "Serve on this port; 0 picks a free one (default 8080)", 0},
     {"bind", KEY_BIND, "ADDRESS", 0,
      "Serve on this IP address: 0.0.0.0 or :: for every network (default: this machine only, 127.0.0.1 and ::1)", 0},
+    {"default", KEY_DEFAULT, "SERVICE", 0,
+     "Of several services, the one that answers http://localhost:PORT (default: a page that lists them all)", 0},
     {"run", KEY_RUN, "COMMAND", 0, "The command to run instead of the image, split into words as a shell does", 0},
     {"env", KEY_ENV, "NAME", 0,
      "Pass this variable of the shell to instances, besides those of the file, and PATH, HOME, TMPDIR and LANG", 0},
@@ -68,7 +71,8 @@ static const char doc[] =
     "It runs any program that listens on $PORT, as the platform does: processes as instances, random balancing, "
     "containerConcurrency, timeoutSeconds (which cuts WebSockets too), minScale and maxScale, a queue while instances "
     "start, SIGTERM and ten seconds.\v"
-    "A file may have several services. `sennit apply`, `services`, `revisions`, `traffic` and `rollback` change and "
+    "A file may have several services, and several files may be given; each service answers NAME.localhost. `sennit "
+    "apply`, `services`, `revisions`, `traffic` and `rollback` change and "
     "list "
     "them while it runs; SIGHUP reads the file again. At its end the log says what Cloud Run would have billed, and "
     "`sennit bill` sums that up by day.\n\n"
@@ -110,6 +114,16 @@ static bool is_kpa(struct argp_state *state, const char *text)
     return strcmp(text, "kpa") == 0;
 }
 
+static void path_take(struct argp_state *state, const char *path)
+{
+    struct arguments *arguments = state->input;
+    if (arguments->up.path_count == UP_PATHS_MAX)
+        argp_error(state, "more than %d files: name their folder", UP_PATHS_MAX);
+    if (strstr(path, "://") != NULL)
+        argp_error(state, "expected a file, found an address (not repeated here)");
+    arguments->paths[arguments->up.path_count++] = path;
+}
+
 static error_t parse(int key, char *argument, struct argp_state *state)
 {
     struct arguments *arguments = state->input;
@@ -131,6 +145,9 @@ static error_t parse(int key, char *argument, struct argp_state *state)
         break;
     case KEY_BIND:
         arguments->up.bind = argument;
+        break;
+    case KEY_DEFAULT:
+        arguments->up.bare = argument;
         break;
     case KEY_RUN:
         arguments->up.run = argument;
@@ -166,15 +183,10 @@ static error_t parse(int key, char *argument, struct argp_state *state)
         arguments->up.startup_ms = number(state, "--startup-timeout", argument, 1, 3600) * 1000;
         break;
     case ARGP_KEY_ARG:
-        if (arguments->up.path != NULL)
-            argp_error(state, "one file at a time; argument %d is a second one (a value with spaces needs quotes)",
-                       state->next - 1);
-        if (strstr(argument, "://") != NULL)
-            argp_error(state, "expected a file, found an address (not repeated here)");
-        arguments->up.path = argument;
+        path_take(state, argument);
         break;
     case ARGP_KEY_END:
-        if (arguments->up.path == NULL)
+        if (arguments->up.path_count == 0)
             argp_error(state, "which service? like: sennit up service.yaml");
         break;
     default:
@@ -185,12 +197,13 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 
 int cmd_up(int argc, char **argv)
 {
-    static const struct argp argp = {options, parse, "FILE.yaml|DIR", doc, cli_log_child, NULL, NULL};
+    static const struct argp argp = {options, parse, "FILE.yaml|DIR...", doc, cli_log_child, NULL, NULL};
     struct arguments arguments = {.up = {.port = 8080, .status_port = -1}};
     struct err err;
     cli_parse(&argp, argc, argv, &arguments);
     process_files_allow(CLI_FILES_WANTED);
     arguments.up.pass = arguments.pass;
+    arguments.up.paths = arguments.paths;
     bool ok = cli_log_begin(&arguments.log, &arguments.up.text_log, &err) &&
               (arguments.check ? up_check(&arguments.up, &err) : up_run(&arguments.up, &err));
     return ok ? 0 : cli_fail("up", &err);

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "platform/forward.h"
+#include "platform/index.h"
 #include "wire/ws.h"
 
 static void idle_begin(struct exchange *exchange)
@@ -156,6 +157,20 @@ static struct exchange *exchange_of(struct http *http)
     return container_of(http, struct exchange, http);
 }
 
+/* Answers with the page that lists the services. */
+static void list_services(struct exchange *exchange, const struct http1_head *head)
+{
+    struct http *http = &exchange->http;
+    struct buf text = {0};
+    request_record_ends(&exchange->record, REQUEST_LISTED);
+    exchange->record.status = 200;
+    index_encode(&text, exchange->ingress->route, head->host, listener_port(&exchange->ingress->listener),
+                 http_stays(http), !http_is_head(http));
+    http_stream_begin_head(http, buf_span(&text), false);
+    buf_finish(&text);
+    exchange_end(exchange);
+}
+
 static void on_request(struct http *http, const struct http1_head *head)
 {
     struct exchange *exchange = exchange_of(http);
@@ -169,7 +184,10 @@ static void on_request(struct http *http, const struct http1_head *head)
         route_revision(exchange->ingress->route, head->host, (uint32_t)loop_random_below(loop, SERVICE_PERCENT));
     if (revision == NULL) {
         request_record_begin(&exchange->record, &exchange->ingress->log, head, SPAN_LIT(""));
-        exchange_refuse(exchange, DENIAL_NO_SERVICE, 0);
+        if (index_is_asked(head))
+            list_services(exchange, head);
+        else
+            exchange_refuse(exchange, DENIAL_NO_SERVICE, 0);
         return;
     }
     request_begin(exchange, head, revision);
