@@ -1,5 +1,5 @@
 # The whole vocabulary. Everything is built with Meson, in build/.
-.PHONY: all run install test asan sim mutate chaos fuzz attack check fmt bench bench-deflate bench-log bench-bytes screenshot clean help
+.PHONY: all run install test asan sim mutate chaos crowd fuzz attack check fmt bench bench-deflate bench-fleet bench-small bench-log bench-bytes screenshot clean help
 
 SOURCES = $(shell git ls-files 'src/*.[ch]' 'test/*.[ch]' 'bench/*.[ch]' 2>/dev/null)
 
@@ -44,6 +44,10 @@ chaos: all ## eight real instances in bad weather for five minutes, or `make cha
 	@tools/install test
 	@node test/chaos/run.mjs --seconds $(SECONDS) --seed $(or $(SEED),1) $(CHAOS)
 
+crowd: all ## 1,000 users take all places of the chatroom's four instances, two tabs of Chromium among them; USERS=400
+	@tools/install test
+	@CROWD=$(or $(USERS),1000) node --test test/e2e/full.test.mjs
+
 SECONDS = 60
 fuzz: ## run every fuzzer for a minute, or `make fuzz SECONDS=600` (clang)
 	@tools/install fuzz
@@ -72,6 +76,16 @@ bench-deflate: ## compressed messages against ws and bun, 1 KB of JSON (bench/RE
 	@tools/install bench
 	@tools/build build-release --buildtype=release
 	@node bench/deflate.mjs
+
+bench-fleet: ## four instances and Redis, 1000 clients in one room, beside Socket.IO with its adapters for Redis (bench/README.md)
+	@tools/install bench
+	@tools/build build-release --buildtype=release
+	@node bench/fleet.mjs
+
+bench-small: ## one instance at rest: exec to first answer, memory, size; a handler in C beside the YAML rules (bench/README.md)
+	@tools/install bench
+	@tools/build build-release --buildtype=release
+	@node bench/small.mjs
 
 bench-log: ## what the log costs Redis and how soon it is whole again; PART=resume: that alone (bench/README.md)
 	@tools/install run

@@ -50,6 +50,11 @@ test(`${USERS} users take all places of ${INSTANCES} instances`, { timeout: WHOL
       if (users.length % 50 === 0 || users.length === USERS - tabs.length) await until('they are in', () => users.every((one) => one.joined), LONG);
     }
     const counted = (wanted) => () => users.every((one) => !one.socket.connected || one.count === wanted);
+    // For a test that fails: how many users were told of which number, by instance.
+    const tally = () => JSON.stringify(users.reduce((sums, { instance, count, socket }) => {
+      const key = `${instance} ${count}${socket.connected ? '' : ' away'}`;
+      return { ...sums, [key]: (sums[key] ?? 0) + 1 };
+    }, {}));
     const shown = async (wanted) => (await Promise.all(tabs.map((page) => page.textContent('#here')))).every((text) => text === `${wanted} here`);
     await until('every user is told of all', counted(USERS), LONG);
     await until('the tabs show all', () => shown(USERS));
@@ -84,7 +89,7 @@ test(`${USERS} users take all places of ${INSTANCES} instances`, { timeout: WHOL
     }
     users.pop().socket.disconnect();
     await until('it is let in', async () => (await late.textContent('#state')) === 'Live' && (await late.textContent('#trouble')) === '', 60000);
-    await until('all are told of it', () => users.every((one) => one.count === USERS), LONG);
+    await until('all are told of it', () => users.every((one) => one.count === USERS), LONG).catch((error) => assert.fail(`${error.message}: ${tally()}`));
 
     // kill -9: some of its users do not come back, the others do.
     const killed = (await service.instances()).find((one) => users.filter((other) => other.instance === one.id).length >= LEAVERS);
