@@ -98,7 +98,7 @@ test(`${USERS} users take all places of ${INSTANCES} instances`, { timeout: WHOL
     const begun = Date.now();
     const rest = () => users.filter((one) => one.socket.connected);
     const right = async () => rest().length === users.length - LEAVERS && rest().every((one) => one.count === USERS - LEAVERS) && (await shown(USERS - LEAVERS));
-    await until('the count is right again', right, 30000);
+    await until('the count is right again', right, LONG).catch((error) => assert.fail(`${error.message}: ${tally()}`));
     const took = Date.now() - begun;
     t.diagnostic(`right again after ${took} ms`);
     assert.ok(took < (WHOLE ? 15000 : 10000), `${took} ms`);
