@@ -1,5 +1,5 @@
 # The whole vocabulary. Everything is built with Meson, in build/.
-.PHONY: all run demo-timeout demo-scale demo-deploy demo-bill install test asan sim mutate chaos failover fuzz attack check fmt bench bench-deflate bench-log bench-bytes bench-brokers bench-ingress screenshot clean help
+.PHONY: all run demo-timeout demo-scale demo-deploy demo-bill install test asan sim mutate chaos failover crowd fuzz attack check fmt bench bench-deflate bench-fleet bench-small bench-log bench-bytes bench-brokers bench-ingress screenshot clean help
 
 SOURCES = $(shell git ls-files 'src/*.[ch]' 'test/*.[ch]' 'bench/*.[ch]' 2>/dev/null)
 
@@ -7,10 +7,10 @@ all: ## build build/sennit, installing what is missing
 	@tools/install run
 	@tools/build build
 
-APP = whiteboard
+APP =
 PORT = 8080
-run: all ## the whiteboard on the local platform, several instances, Redis beside them; APP=chatroom PORT=8081: the chatroom, beside it
-	@exec build/sennit up examples/$(APP)/service.yaml --port $(PORT)
+run: all ## the whiteboard and the chatroom on the local platform, each with several instances and Redis; APP=chatroom: one of them alone; PORT=8080
+	@exec build/sennit up $(if $(APP),examples/$(APP)/service.yaml,examples/whiteboard/service.yaml examples/chatroom/service.yaml --default whiteboard) --port $(PORT)
 
 demo-timeout demo-scale demo-deploy demo-bill: all ## the platform shown: a cut at the timeout, zero to ten and back, a deploy under 1,000 sockets, a bill
 	@tools/install test
@@ -52,6 +52,10 @@ failover: all ## twenty replicas that lag are promoted under load, or `make fail
 	@tools/install test
 	@node test/failover/run.mjs --promotions $(or $(PROMOTIONS),20) --server $(or $(SERVER),redis-server) $(FAILOVER)
 
+crowd: all ## 1,000 users take all places of the chatroom's four instances, two tabs of Chromium among them; USERS=400
+	@tools/install test
+	@CROWD=$(or $(USERS),1000) node --test test/e2e/full.test.mjs
+
 SECONDS = 60
 fuzz: ## run every fuzzer for a minute, or `make fuzz SECONDS=600` (clang)
 	@tools/install fuzz
@@ -85,6 +89,16 @@ bench-ingress: ## the ingress of sennit up beside Debian's nginx and HAProxy (be
 	@tools/install bench
 	@tools/build build-release --buildtype=release
 	@node bench/ingress.mjs
+
+bench-fleet: ## four instances and Redis, 1000 clients in one room, beside Socket.IO with its adapters for Redis (bench/README.md)
+	@tools/install bench
+	@tools/build build-release --buildtype=release
+	@node bench/fleet.mjs
+
+bench-small: ## one instance at rest: exec to first answer, memory, size; a handler in C beside the YAML rules (bench/README.md)
+	@tools/install bench
+	@tools/build build-release --buildtype=release
+	@node bench/small.mjs
 
 bench-log: ## what the log costs Redis and how soon it is whole again; PART=resume: that alone (bench/README.md)
 	@tools/install run

@@ -201,6 +201,10 @@ SENNIT_API const char *sennit_arg_json(sennit_event *event, size_t index, const 
 /* An attachment, where the client sent a Buffer. Data NULL: absent, or something else. */
 SENNIT_API struct sennit_blob sennit_arg_bytes(sennit_event *event, size_t index, const char *path);
 
+/* Does with a client's event what the rules of the YAML file say, acknowledgement included, as if it had no handler: for
+ * those that this program need not handle. Once, while its handler runs. */
+SENNIT_API bool sennit_relay(sennit_event *event);
+
 /* Keeps an event beyond its handler, to be acknowledged later. True: sennit_event_free must follow, once. */
 SENNIT_API bool sennit_event_keep(sennit_event *event);
 SENNIT_API void sennit_event_free(sennit_event *event);

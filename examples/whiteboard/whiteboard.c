@@ -1,7 +1,8 @@
 /* whiteboard: what board.yaml does, as a program: each stroke goes to the others, into the log, and to whoever comes
- * later. A stroke has an id, so one that a client sends twice is drawn once.
+ * later. A stroke has an id, so one that a client sends twice is drawn once. With board.yaml it also serves our page
+ * (web/whiteboard), whose other events follow the rules of that file.
  *
- *     cc whiteboard.c $(pkg-config --cflags --libs sennit) -o whiteboard && ./whiteboard --port 8080 */
+ *     cc whiteboard.c $(pkg-config --cflags --libs sennit) -o whiteboard && ./whiteboard --config board.yaml --port 8080 */
 #include <sennit.h>
 
 static void drawing(sennit_event *event, void *data)

@@ -31,12 +31,13 @@ enum {
     KEY_PROXY_PROTOCOL,
     KEY_TRUSTED_HOPS,
     KEY_CLOSE_FRAME,
+    KEY_DEFAULT,
 };
 
 struct arguments {
     struct up_options up;
     struct cli_log log;
-    const char *pass[UP_PASS_MAX];
+    const char *pass[UP_PASS_MAX], *paths[UP_PATHS_MAX];
     bool check;
 };
 
@@ -57,6 +58,8 @@ static const struct argp_option options[] = {
      "N load balancers in front append to X-Forwarded-For and set X-Forwarded-Proto, and are believed (default 0)", 0},
     {"close-frame", KEY_CLOSE_FRAME, NULL, 0,
      "Send a Close frame (1001) to a WebSocket before timeoutSeconds cuts it, which Cloud Run does not", 0},
+    {"default", KEY_DEFAULT, "SERVICE", 0,
+     "Of several services, the one that answers http://localhost:PORT (default: a page that lists them all)", 0},
     {"run", KEY_RUN, "COMMAND", 0, "The command to run instead of the image, split into words as a shell does", 0},
     {"env", KEY_ENV, "NAME", 0,
      "Pass this variable of the shell to instances, besides those of the file, and PATH, HOME, TMPDIR and LANG", 0},
@@ -93,9 +96,9 @@ static const char doc[] =
     "It runs any program that listens on $PORT, as the platform does: processes as instances, random balancing, "
     "containerConcurrency, timeoutSeconds (which cuts WebSockets too), minScale and maxScale, a queue while instances "
     "start, SIGTERM and ten seconds.\v"
-    "A file may have several services. `sennit deploy`, `apply`, `services`, `revisions`, `logs`, `traffic` and "
-    "`rollback` change and list them while it runs; SIGHUP reads the file again. At its end the log says what Cloud "
-    "Run would have billed, and "
+    "A file may have several services, and several files may be given; each service answers NAME.localhost. `sennit "
+    "deploy`, `apply`, `services`, `revisions`, `logs`, `traffic` and `rollback` change and list them while it runs; "
+    "SIGHUP reads the files again. At its end the log says what Cloud Run would have billed, and "
     "`sennit bill` sums that up by day.\n\n"
     "It does not run images from a registry. Name a command instead: by --run, or in the file by an annotation that "
     "Cloud Run ignores, so that the same file deploys there unchanged:\n\n"
@@ -175,14 +178,14 @@ static bool parse_ingress(int key, char *argument, struct argp_state *state, str
     return true;
 }
 
-static void path_take(const char **path, const char *argument, struct argp_state *state)
+static void path_take(struct argp_state *state, const char *path)
 {
-    if (*path != NULL)
-        argp_error(state, "one file at a time; argument %d is a second one (a value with spaces needs quotes)",
-                   state->next - 1);
-    if (strstr(argument, "://") != NULL)
+    struct arguments *arguments = state->input;
+    if (arguments->up.path_count == UP_PATHS_MAX)
+        argp_error(state, "more than %d files: name their folder", UP_PATHS_MAX);
+    if (strstr(path, "://") != NULL)
         argp_error(state, "expected a file, found an address (not repeated here)");
-    *path = argument;
+    arguments->paths[arguments->up.path_count++] = path;
 }
 
 static error_t parse(int key, char *argument, struct argp_state *state)
@@ -206,6 +209,9 @@ static error_t parse(int key, char *argument, struct argp_state *state)
         break;
     case KEY_ALLOW_EMPTY:
         arguments->up.may_be_empty = true;
+        break;
+    case KEY_DEFAULT:
+        arguments->up.bare = argument;
         break;
     case KEY_RUN:
         arguments->up.run = argument;
@@ -234,10 +240,10 @@ static error_t parse(int key, char *argument, struct argp_state *state)
         arguments->up.startup_ms = number(state, "--startup-timeout", argument, 1, 3600) * 1000;
         break;
     case ARGP_KEY_ARG:
-        path_take(&arguments->up.path, argument, state);
+        path_take(state, argument);
         break;
     case ARGP_KEY_END:
-        if (arguments->up.path == NULL)
+        if (arguments->up.path_count == 0)
             argp_error(state, "which service? like: sennit up service.yaml");
         if ((arguments->up.tls_cert == NULL) != (arguments->up.tls_key == NULL))
             argp_error(state, "--tls-cert and --tls-key belong together: name both files");
@@ -250,12 +256,13 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 
 int cmd_up(int argc, char **argv)
 {
-    static const struct argp argp = {options, parse, "FILE.yaml|DIR", doc, cli_log_child, NULL, NULL};
+    static const struct argp argp = {options, parse, "FILE.yaml|DIR...", doc, cli_log_child, NULL, NULL};
     struct arguments arguments = {.up = {.port = 8080, .status_port = -1}};
     struct err err;
     cli_parse(&argp, argc, argv, &arguments);
     process_files_allow(CLI_FILES_WANTED);
     arguments.up.pass = arguments.pass;
+    arguments.up.paths = arguments.paths;
     bool ok = cli_log_begin(&arguments.log, &arguments.up.text_log, &err) &&
               (arguments.check ? up_check(&arguments.up, &err) : up_run(&arguments.up, &err));
     return ok ? 0 : cli_fail("up", &err);

@@ -72,8 +72,9 @@ struct embed_event {
     size_t skip;            /* arguments in front that are not the program's: the name */
     struct buf id;          /* of the acknowledgement; empty: none */
     bool kept, is_running;
-    struct list memory;          /* what was given out, and copies */
-    struct admission *admission; /* while connecting */
+    struct list memory;               /* what was given out, and copies */
+    struct admission *admission;      /* while connecting */
+    const struct client_event *asked; /* of a client, while its handler runs; NULL: none, or relayed */
 };
 
 /* server.c */

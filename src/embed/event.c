@@ -65,6 +65,7 @@ void event_run(struct embed_event *event, struct deed_handler handler)
         handler.call(event->handle, handler.data);
         event->is_running = false;
         event->admission = NULL;
+        event->asked = NULL;
         int64_t took_ms = loop_clock_ms() - begun_ms;
         if (took_ms >= BLOCKED_MS)
             log_event(LOG_WARNING, "a handler blocked the instance: give long work to a thread or a process",

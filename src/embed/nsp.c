@@ -1,6 +1,7 @@
 /* nsp: the namespaces of a program: their settings and handlers, and the hooks by which the session layer calls. */
 #include <stdlib.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "embed/embed_parts.h"
 #include "wire/json.h"
@@ -57,12 +58,34 @@ static bool event_handle(struct embed *embed, struct embed_nsp *nsp, struct subs
                         : NULL;
     event->content = asked->content;
     event->skip = 1;
+    event->asked = asked;
     buf_append(&event->id, asked->id);
     embed->current = subscriber;
     subscriber->refs++;
     event_run(event, found->handler);
     embed->current = NULL;
     subscriber_unref(subscriber);
+    return true;
+}
+
+bool sennit_relay(sennit_event *handle)
+{
+    struct embed_event *event = handle_object(handle, HANDLE_EVENT, "sennit_relay");
+    if (event == NULL)
+        return false;
+    if (event->asked == NULL || event->embed->current == NULL) {
+        handle_misused("sennit_relay", "the event is none of a client whose handler runs, or was relayed already");
+        return false;
+    }
+    const struct client_event *asked = event->asked;
+    struct embed *embed = event->embed;
+    if (event->id.len != asked->id.len) {
+        handle_misused("sennit_relay", "the event was acknowledged already, and the rules may answer it, too");
+        return false;
+    }
+    event->asked = NULL;
+    buf_clear(&event->id); /* the relay answers it */
+    embed->before.event(&embed->server.config.relay.app, embed->current, asked);
     return true;
 }
 
@@ -207,7 +230,8 @@ sennit_nsp *sennit_namespace_with(sennit_server *server, const char *name, const
         if (options != NULL)
             options_set(config, options);
     } else if (options != NULL && embed_nsp_of(embed, &config->nsp) == NULL) {
-        handle_misused("sennit_namespace_with", "the YAML file has this namespace: its settings count");
+        log_event(LOG_INFO, "the YAML file has this namespace: its settings count, not the program's",
+                  LOG_C("namespace", name));
     }
     struct embed_nsp *nsp = embed_nsp_of(embed, &config->nsp);
     return nsp != NULL ? nsp->handle : nsp_add(embed, config)->handle;

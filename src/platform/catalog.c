@@ -55,9 +55,27 @@ void catalog_finish(struct catalog *catalog)
     free(catalog->directory);
 }
 
+static bool read_all(const struct catalog *catalog, struct specs *specs, struct err *err)
+{
+    bool ok = true;
+    for (size_t i = 0; ok && i < catalog->options->path_count; i++)
+        ok = specs_read(specs, catalog->options->paths[i], catalog->options->may_be_empty, err);
+    return ok;
+}
+
 bool catalog_read(struct catalog *catalog, struct err *err)
 {
-    return specs_read(&catalog->specs, catalog->options->path, catalog->options->may_be_empty, err);
+    return read_all(catalog, &catalog->specs, err);
+}
+
+struct buf catalog_paths(const struct catalog *catalog)
+{
+    struct buf text = {0};
+    for (size_t i = 0; i < catalog->options->path_count; i++) {
+        buf_append(&text, i > 0 ? SPAN_LIT(", ") : SPAN_LIT(""));
+        buf_append(&text, span_str(catalog->options->paths[i]));
+    }
+    return text;
 }
 
 uint64_t catalog_instances_max(const struct catalog *catalog)
@@ -274,11 +292,16 @@ static bool is_inside(const char *path, const char *directory)
            strchr(path + len + 1, '/') == NULL;
 }
 
-/* Both are there, and the same. */
-static bool is_same_file(const char *a, const char *b)
+/* It is there, and one of those of the options, or in a folder of theirs. */
+static bool is_own_file(const struct catalog *catalog, const char *path)
 {
-    struct file_about left, right;
-    return file_about_get(a, &left) && file_about_get(b, &right) && file_about_equal(&left, &right);
+    struct file_about asked, own;
+    bool found = false;
+    for (size_t i = 0; !found && i < catalog->options->path_count; i++)
+        found = is_inside(path, catalog->options->paths[i]) ||
+                (file_about_get(path, &asked) && file_about_get(catalog->options->paths[i], &own) &&
+                 file_about_equal(&asked, &own));
+    return found;
 }
 
 bool catalog_apply(struct catalog *catalog, const char *path, struct span text, struct err *err)
@@ -286,9 +309,8 @@ bool catalog_apply(struct catalog *catalog, const char *path, struct span text, 
     struct specs specs = {0};
     if (catalog->stopping)
         return err_set(err, "sennit up is stopping");
-    bool ok = specs_parse(&specs, path, text, err) &&
-              specs_take(catalog, &specs, false,
-                         is_same_file(path, catalog->options->path) || is_inside(path, catalog->options->path), err);
+    bool ok =
+        specs_parse(&specs, path, text, err) && specs_take(catalog, &specs, false, is_own_file(catalog, path), err);
     specs_finish(&specs);
     return ok;
 }
@@ -296,8 +318,7 @@ bool catalog_apply(struct catalog *catalog, const char *path, struct span text, 
 bool catalog_reload(struct catalog *catalog, struct err *err)
 {
     struct specs specs = {0};
-    bool ok = specs_read(&specs, catalog->options->path, catalog->options->may_be_empty, err) &&
-              specs_take(catalog, &specs, false, true, err);
+    bool ok = read_all(catalog, &specs, err) && specs_take(catalog, &specs, false, true, err);
     specs_finish(&specs);
     return ok;
 }

@@ -33,8 +33,10 @@ struct catalog {
 void catalog_init(struct catalog *catalog, struct programs *programs, const struct up_options *options);
 /* Everything is stopped, or was never started. */
 void catalog_finish(struct catalog *catalog);
-/* Reads the file or folder of the options. False with `err` set. */
+/* Reads the files and folders of the options. False with `err` set. */
 bool catalog_read(struct catalog *catalog, struct err *err);
+/* Their paths, as a text for people and for the state: another text is another set of files. The caller finishes it. */
+struct buf catalog_paths(const struct catalog *catalog);
 /* The most instances that the services may have: those of the file until they are made, later those of all revisions
  * that get requests or still have instances. */
 uint64_t catalog_instances_max(const struct catalog *catalog);
@@ -50,7 +52,7 @@ void catalog_kill(struct catalog *catalog);
 /* Deploys what `text` says, documents of a file at `path`. New requests go to a new revision once it is ready. False
  * with `err` set: something is wrong with one of them, and none is changed. */
 bool catalog_apply(struct catalog *catalog, const char *path, struct span text, struct err *err);
-/* The same with the file of the options, read again. */
+/* The same with the files of the options, read again. */
 bool catalog_reload(struct catalog *catalog, struct err *err);
 
 /* catalog_state.c: appends the state as JSON; makes services of it, in the route. A service or a revision that cannot

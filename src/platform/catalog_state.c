@@ -59,8 +59,10 @@ static void service_encode(struct buf *to, const struct service *service)
 void catalog_state_encode(struct buf *to, const struct catalog *catalog)
 {
     const char *separator = "";
+    struct buf paths = catalog_paths(catalog);
     buf_append_char(to, '{');
-    text_encode(to, "file", span_str(catalog->options->path));
+    text_encode(to, "file", buf_span(&paths));
+    buf_finish(&paths);
     buf_append(to, SPAN_LIT("\"services\":["));
     list_each (node, &catalog->route.services) {
         buf_append(to, span_str(separator));
@@ -168,9 +170,10 @@ void catalog_state_restore(struct catalog *catalog, struct span json)
         log_event(LOG_ERROR, "the kept state is damaged, and left aside");
         return;
     }
-    struct buf file = text_get(text, "file");
-    bool is_ours = span_equal(buf_span(&file), span_str(catalog->options->path));
+    struct buf file = text_get(text, "file"), paths = catalog_paths(catalog);
+    bool is_ours = span_equal(buf_span(&file), buf_span(&paths));
     buf_finish(&file);
+    buf_finish(&paths);
     services = json_object_get(text, SPAN_LIT("services"));
     if (!is_ours) {
         log_event(LOG_INFO, "the state folder is of another file, and begins anew");

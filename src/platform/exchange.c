@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "platform/forward.h"
 #include "platform/tunnel.h"
+#include "platform/index.h"
 #include "wire/ws.h"
 
 static void idle_begin(struct exchange *exchange)
@@ -21,7 +22,8 @@ static void idle_begin(struct exchange *exchange)
 void exchange_set_state(struct exchange *exchange, enum exchange_state state)
 {
     static const uint8_t legal[] = {
-        [EXCHANGE_IDLE] = 1 << EXCHANGE_QUEUED | 1 << EXCHANGE_ENDED,
+        /* IDLE again: the ingress answered at once, and the client's next request may follow */
+        [EXCHANGE_IDLE] = 1 << EXCHANGE_QUEUED | 1 << EXCHANGE_IDLE | 1 << EXCHANGE_ENDED,
         [EXCHANGE_QUEUED] = 1 << EXCHANGE_CONNECTING | 1 << EXCHANGE_IDLE | 1 << EXCHANGE_ENDED,
         [EXCHANGE_CONNECTING] = 1 << EXCHANGE_WAITING | 1 << EXCHANGE_QUEUED | 1 << EXCHANGE_IDLE | 1 << EXCHANGE_ENDED,
         [EXCHANGE_WAITING] = 1 << EXCHANGE_BODY | 1 << EXCHANGE_IDLE | 1 << EXCHANGE_ENDED,
@@ -162,6 +164,20 @@ static struct exchange *exchange_of(struct http *http)
     return container_of(http, struct exchange, http);
 }
 
+/* Answers with the page that lists the services. */
+static void list_services(struct exchange *exchange, const struct http1_head *head)
+{
+    struct http *http = &exchange->http;
+    struct buf text = {0};
+    request_record_ends(&exchange->record, REQUEST_LISTED);
+    exchange->record.status = 200;
+    index_encode(&text, exchange->ingress->route, head->host, listener_port(&exchange->ingress->listener),
+                 http_stays(http), !http_is_head(http));
+    http_stream_begin_head(http, buf_span(&text), false);
+    buf_finish(&text);
+    exchange_end(exchange);
+}
+
 static void on_request(struct http *http, const struct http1_head *head)
 {
     struct exchange *exchange = exchange_of(http);
@@ -175,7 +191,10 @@ static void on_request(struct http *http, const struct http1_head *head)
         route_revision(exchange->ingress->route, head->host, (uint32_t)loop_random_below(loop, SERVICE_PERCENT));
     if (revision == NULL) {
         request_record_begin(&exchange->record, &exchange->ingress->log, head, SPAN_LIT(""));
-        exchange_refuse(exchange, DENIAL_NO_SERVICE, 0);
+        if (index_is_asked(head))
+            list_services(exchange, head);
+        else
+            exchange_refuse(exchange, DENIAL_NO_SERVICE, 0);
         return;
     }
     request_begin(exchange, head, revision);

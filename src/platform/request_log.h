@@ -14,6 +14,7 @@
 
 #define REQUEST_ENDS(X) \
     X(ANSWERED, "instance", "answered", LOG_INFO) \
+    X(LISTED, "ingress", "answered with the list of services", LOG_INFO) \
     X(TUNNEL_BY_CLIENT, "client", "the client ended the WebSocket", LOG_INFO) \
     X(TUNNEL_BY_INSTANCE, "instance", "the instance ended the WebSocket", LOG_INFO) \
     X(CLIENT_LEFT, "client", "the client left before it had the whole response", LOG_INFO) \

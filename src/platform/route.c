@@ -5,6 +5,7 @@
 
 void route_init(struct route *route)
 {
+    *route = (struct route){0};
     list_init(&route->services);
 }
 
@@ -32,6 +33,21 @@ struct service *route_find(const struct route *route, struct span name)
     return NULL;
 }
 
+bool route_is_bare(struct span host)
+{
+    struct span name = host;
+    struct addr addr;
+    if (span_starts_with(host, SPAN_LIT("["))) /* an IPv6 address, whose colons separate no port */
+        return true;
+    span_next(&host, ':', &name);
+    return name.len == 0 || span_equal_nocase(name, SPAN_LIT("localhost")) || addr_from_ip(&addr, name, 0);
+}
+
+bool route_is_several(const struct route *route)
+{
+    return route->services.next != route->services.prev;
+}
+
 /* Splits TAG---NAME: a tag and a name have no three hyphens in a row at this place, because neither ends with one. */
 static bool tag_split(struct span label, struct span *tag, struct span *name)
 {
@@ -52,7 +68,9 @@ struct revision *route_revision(const struct route *route, struct span host, uin
     assert(!list_empty(&route->services));
     if (service == NULL && tag_split(label, &tag, &name) && (service = route_find(route, name)) != NULL)
         return service_tagged(service, tag);
-    if (service == NULL && route->services.next == route->services.prev)
+    if (service == NULL && !route_is_several(route))
         service = container_of(route->services.next, struct service, of_route);
+    else if (service == NULL && route->bare != NULL && route_is_bare(host))
+        service = route_find(route, span_str(route->bare));
     return service != NULL ? service_revision(service, draw) : NULL;
 }

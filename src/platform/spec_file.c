@@ -87,11 +87,12 @@ static bool folder_take(struct specs *specs, const char *path, const char *endin
 
 bool specs_read(struct specs *specs, const char *path, bool may_be_empty, struct err *err)
 {
+    size_t before = specs->count;
     if (!file_is_directory(path))
         return file_take(specs, path, err);
     if (!folder_take(specs, path, ".yaml", err) || !folder_take(specs, path, ".yml", err))
         return false;
-    return specs->count > 0 || may_be_empty || err_set(err, "%.300s: no *.yaml or *.yml in it", path);
+    return specs->count > before || may_be_empty || err_set(err, "%.300s: no *.yaml or *.yml in it", path);
 }
 
 void specs_finish(struct specs *specs)

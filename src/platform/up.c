@@ -14,6 +14,7 @@
 #include "loop/file.h"
 #include "loop/process.h"
 #include "platform/control.h"
+#include "platform/greeting.h"
 #include "platform/ingress.h"
 #include "platform/status.h"
 
@@ -94,71 +95,11 @@ static void on_hangup(struct signal_watch *watch, int number)
     }
     if (up->stopping)
         return;
-    log_event(LOG_INFO, "SIGHUP: reading the file again", LOG_C("file", up->options->path));
+    struct buf paths = catalog_paths(&up->catalog);
+    log_event(LOG_INFO, "SIGHUP: reading the file again", LOG_S("file", buf_span(&paths)));
+    buf_finish(&paths);
     if (!catalog_reload(&up->catalog, &err))
         log_event(LOG_ERROR, "the file is refused as a whole, and nothing changes", LOG_C("error", err.text));
-}
-
-/* Says where this platform differs from what the file asks for. */
-static void differences_tell(const struct service_spec *spec)
-{
-    for (size_t i = 0; i < spec->lacking.count; i++)
-        log_event(LOG_WARNING, "a field has no effect here", LOG_C("field", spec->lacking.list[i]));
-    if (spec->inert.len != 0)
-        log_event(LOG_INFO, "these fields change nothing here", LOG_S("fields", buf_span(&spec->inert)));
-}
-
-/* Limits need control groups, which an ordinary user often may not make. */
-static void limits_tell(const struct up *up, const struct service_spec *spec)
-{
-    if (spec->cpu_milli != 0 && !cgroups_limit_cpu(&up->programs.cgroups))
-        log_event(LOG_WARNING, "this user may not bound the CPU of instances: resources.limits.cpu has no effect");
-    if (spec->memory_bytes_max != 0 && !cgroups_limit_memory(&up->programs.cgroups))
-        log_event(LOG_WARNING,
-                  "this user may not bound the memory of instances: it is looked at once a second instead");
-}
-
-/* The host under which clients reach the ingress. True if only this machine reaches it. */
-static bool address_print(const struct up *up, char address[ADDR_TEXT_MAX + 2])
-{
-    const char *bind = up->options->bind;
-    bool is_own = bind == NULL || strncmp(bind, "127.", 4) == 0 || strcmp(bind, "::1") == 0;
-    bool is_any = bind != NULL && (strcmp(bind, "0.0.0.0") == 0 || strcmp(bind, "::") == 0);
-    if (bind == NULL || is_any)
-        snprintf(address, ADDR_TEXT_MAX + 2, "%s", "localhost");
-    else
-        snprintf(address, ADDR_TEXT_MAX + 2, strchr(bind, ':') != NULL ? "[%s]" : "%s", bind);
-    return is_own;
-}
-
-/* Prints what the operator wants to see first: the address, the bounds, and what to try. */
-static void greet(const struct up *up, const struct service *service)
-{
-    const struct service_spec *spec = &service_latest(service)->spec;
-    uint16_t port = listener_port(&up->ingress.listener);
-    char address[ADDR_TEXT_MAX + 2];
-    bool is_own = address_print(up, address);
-    differences_tell(spec);
-    limits_tell(up, spec);
-    if (!up->options->text_log) {
-        log_event(LOG_INFO, "serving", LOG_C("service", spec->name), LOG_C("address", address), LOG_N("port", port));
-        return;
-    }
-    bool is_only = up->catalog.route.services.next == up->catalog.route.services.prev;
-    printf("\n  %s  %s://%s%s%s:%u%s\n\n", spec->name, catalog_scheme(&up->catalog), is_only ? "" : spec->name,
-           is_only ? "" : ".", address, port,
-           up->options->bind != NULL && !is_own ? "  (open to the network: --bind)" : "");
-    printf("  %u to %u instances, %u requests each, request timeout %u s, %s\n", spec->instances_min,
-           spec->instances_max, spec->concurrency, spec->timeout_s,
-           spec->redis ? "Redis beside them" : "no Redis of ours");
-    if (spec->hint != NULL) {
-        struct buf hint = {0};
-        shown_append(&hint, span_str(spec->hint), SIZE_MAX);
-        printf("  Try: " SPAN_FMT "\n", SPAN_ARG(buf_span(&hint)));
-        buf_finish(&hint);
-    }
-    printf("  Ctrl-C stops everything.\n\n");
-    fflush(stdout);
 }
 
 /* A client takes one descriptor, and one more for its request's way to an instance. Instances, Redis, their outputs and
@@ -261,6 +202,16 @@ static bool certificate_make(struct up *up, struct err *err)
     return up->tls != NULL;
 }
 
+/* The service that the operator chose for the bare address. */
+static bool bare_set(struct up *up, struct err *err)
+{
+    const char *name = up->options->bare;
+    if (name != NULL && route_find(&up->catalog.route, span_str(name)) == NULL)
+        return err_set(err, "--default: there is no service %s in the files", SHOWN_FOUND(span_str(name)));
+    up->catalog.route.bare = name;
+    return true;
+}
+
 static bool user_become(const struct up *up, struct err *err)
 {
     const char *user = up->options->user;
@@ -286,7 +237,7 @@ static bool start(struct up *up, struct err *err)
     const struct up_options *options = up->options;
     /* The port comes first: only root opens ports below 1024. */
     if (!catalog_read(&up->catalog, err) || !door_open(up, err) || !certificate_read(up, err) ||
-        !user_become(up, err) || !catalog_open(&up->catalog, err))
+        !user_become(up, err) || !catalog_open(&up->catalog, err) || !bare_set(up, err))
         return false;
     cgroups_find(&up->programs.cgroups);
     if (up->catalog.directory != NULL)
@@ -304,9 +255,8 @@ static bool start(struct up *up, struct err *err)
     if (list_empty(&up->catalog.route.services))
         log_event(LOG_INFO, "serving no service yet: sennit deploy and sennit apply add them",
                   LOG_N("port", listener_port(&up->ingress.listener)));
-    list_each (node, &up->catalog.route.services) {
-        greet(up, service_of(node));
-    }
+    else
+        greeting_tell(&up->catalog, &up->programs.cgroups, listener_port(&up->ingress.listener));
     if (options->status_port >= 0)
         log_event(LOG_INFO, "status", LOG_N("port", listener_port(&up->status.listener)));
     return true;
@@ -361,11 +311,13 @@ bool up_run(const struct up_options *options, struct err *err)
 bool up_check(const struct up_options *options, struct err *err)
 {
     struct specs specs = {0};
-    bool ok = specs_read(&specs, options->path, options->may_be_empty, err);
+    bool ok = true;
+    for (size_t i = 0; ok && i < options->path_count; i++)
+        ok = specs_read(&specs, options->paths[i], options->may_be_empty, err);
     for (size_t i = 0; ok && i < specs.count; i++) {
         const struct service_spec *spec = &specs.list[i];
         struct command command = {0};
-        differences_tell(spec);
+        greeting_differences_tell(spec);
         if (!command_find(&command, spec, spec->path, options->run, err))
             log_event(LOG_WARNING, "the file is right, but cannot be run here", LOG_C("error", err->text));
         log_event(LOG_INFO, "the file is right", LOG_C("service", spec->name), LOG_C("revision", spec->revision));

@@ -8,11 +8,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { UP_PASS_MAX = 1000 };
+enum { UP_PASS_MAX = 1000, UP_PATHS_MAX = 100 };
 
 /* All texts are borrowed until up_run returns. */
 struct up_options {
-    const char *path;
+    const char *const *paths; /* of files and folders; at least one, at most UP_PATHS_MAX */
+    size_t path_count;
+    const char *bare;                 /* the service that answers the address without a name; NULL: see route.h */
     const char *run;                  /* the command to run instead of the image; NULL: as the file says */
     const char *user;                 /* root switches to this user when the port is open; NULL: no switch */
     const char *state_dir;            /* of the managed Redis; NULL: under $XDG_STATE_HOME or ~/.local/state */

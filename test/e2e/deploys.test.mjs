@@ -96,7 +96,15 @@ test('SIGHUP takes the changed file, and another service that is in it', quickly
   write(service, yaml('two') + '---\n' + serviceYaml({ name: 'other', run: server('else') }));
   process.kill(service.pid, 'SIGHUP');
   await until('both are there', async () => (await get(service, 'board.localhost')) === 'two board-00002' && (await get(service, 'other.localhost')) === 'else other-00001');
-  assert.equal(await get(service, 'localhost'), '404 no-service');
+  assert.match(await get(service, 'localhost'), /<b>board<\/b>.*\n.*<b>other<\/b>/); // the page that lists them
+  assert.equal(await get(service, 'elsewhere.example'), '404 no-service');
+  // A client that stays gets the answer to its next request, too.
+  const kept = net.connect(service.port, '127.0.0.1');
+  t.after(() => kept.destroy());
+  let heard = '';
+  kept.on('data', (data) => (heard += data));
+  for (const host of ['elsewhere.example', 'localhost', 'other.localhost']) kept.write(`GET / HTTP/1.1\r\nHost: ${host}\r\n\r\n`);
+  await until('all three are answered', () => /404 .*no-service: .*200 .*<title>Services.*200 .*else other-00001/s.test(heard));
 });
 
 test('traffic by percentage and by tag, and rollback', quickly, async (t) => {

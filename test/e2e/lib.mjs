@@ -47,9 +47,9 @@ const alive = (pid) => {
   }
 };
 
-// A program of ours, its output, and its end. `within` is a command that ends by running it.
-export function program(args, { within = [], ...options } = {}) {
-  const [command, ...rest] = [...within, sennit, ...args];
+// A program of ours (`file`: another than sennit), its output, and its end. `within` is a command that ends by running it.
+export function program(args, { within = [], file = sennit, ...options } = {}) {
+  const [command, ...rest] = [...within, file, ...args];
   const child = spawn(command, rest, { stdio: ['ignore', 'pipe', 'pipe'], ...options });
   const run = { child, pid: child.pid, output: '', status: null };
   child.stdout.on('data', (data) => (run.output += data));

@@ -355,7 +355,9 @@ test('absurd flags and files end in a clear error, never by a signal', quickly, 
   await ends([file, '--port=0', '--env', 'E'.repeat(50000)], /--env takes the name/);
   await ends([file, '--port=0'], /XDG_STATE|directory of its own/, { XDG_STATE_HOME: '/dev/null' });
   await ends([file, '--port=0', ...Array.from({ length: 1001 }, () => ['--env', 'HOME']).flat()], /--env: more than 1000 of them/);
-  await ends([file, file], /one file at a time/);
+  await ends([file, file], /the service board is in .* already/);
+  await ends(Array.from({ length: 101 }, () => file), /more than 100 files/);
+  await ends([file, '--port=0', '--default', 'd'.repeat(50000)], /--default: there is no service .*d+/);
   fs.mkdirSync(path.join(state, 'empty'));
   await ends([path.join(state, 'empty')], /no \*\.yaml or \*\.yml in it/);
   await ends([path.join(state, 'f'.repeat(300))], /File name too long/);

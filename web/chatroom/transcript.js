@@ -109,7 +109,8 @@ export class Transcript {
   // Whether a message follows the one before it without a head of its own, and whether a day begins with it.
   settle(element) {
     const before = element.previousElementSibling;
-    const follows = before?.classList.contains('message') && before.username === element.username && element.time - before.time < TOGETHER_MS;
+    const isSame = before?.username === element.username && before.classList.contains('mine') === element.classList.contains('mine'); // two people may share a name
+    const follows = before?.classList.contains('message') && isSame && element.time - before.time < TOGETHER_MS;
     element.classList.toggle('follows', Boolean(follows));
     const date = new Date(element.time).toDateString();
     let last = before;

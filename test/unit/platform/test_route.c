@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "platform/index.h"
 #include "platform/route.h"
 
 static struct loop *loop;
@@ -104,6 +105,60 @@ static void test_two_services_by_host(void **state)
                                         "www.chat.localhost", "[::1]",           "t---chat.localhost"};
     for (size_t i = 0; i < sizeof hosts / sizeof hosts[0]; i++)
         assert_null(at(hosts[i], 0));
+}
+
+static void test_a_bare_host_means_the_service_that_was_chosen_for_it(void **state)
+{
+    static const char *const bare[] = {
+        "localhost", "LOCALHOST:8080", "127.0.0.1:8080", "192.168.1.5", "[::1]:8080", "[fe80::1]:8080", "", ":8080"};
+    static const char *const others[] = {
+        "chats.localhost", "localhost.example.com", "example.com:8080", "127.0.0.1.example.com",
+        "1.2.3",           "t---chat.localhost"};
+    const struct revision *board = add(service(), "board", "00001", 300);
+    const struct revision *chat = add(service(), "chat", "00001", 300);
+    route.bare = "board";
+    for (size_t i = 0; i < sizeof bare / sizeof bare[0]; i++)
+        assert_ptr_equal(at(bare[i], 0), board);
+    assert_ptr_equal(route_revision(&route, (struct span){NULL, 0}, 0), board);
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        assert_null(at(others[i], 0));
+    assert_ptr_equal(at("chat.localhost:8080", 0), chat);
+    route.bare = "gone";
+    assert_null(at("localhost", 0));
+}
+
+static const char *listed(struct buf *text, const char *host)
+{
+    static const struct http1_head head = {.method = {"GET", 3}, .target = {"/", 1}, .host = {"localhost", 9}};
+    assert_true(index_is_asked(&head));
+    buf_clear(text);
+    index_encode(text, &route, span_str(host), 8080, true, true);
+    buf_append_char(text, '\0');
+    return buf_span(text).data;
+}
+
+static void test_a_page_lists_services_with_the_port_that_was_asked(void **state)
+{
+    struct buf text = {0};
+    assert_non_null(strstr(listed(&text, "localhost:9000"), "None yet")); /* sennit up --allow-empty */
+    add(service(), "board", "00001", 300);
+    add(service(), "chat", "00001", 300);
+    assert_non_null(strstr(listed(&text, "localhost:9000"), "<a href=\"//chat.localhost:9000/\"><b>chat</b>"));
+    assert_non_null(strstr(listed(&text, "localhost:9000"), "<a href=\"//board.localhost:9000/\">"));
+    static const char *const portless[] = {
+        "localhost", "localhost:", "localhost:0", "localhost:65536", "localhost:99999999999999999999", "[::1]", ""};
+    for (size_t i = 0; i < sizeof portless / sizeof portless[0]; i++)
+        assert_non_null(strstr(listed(&text, portless[i]), "\"//chat.localhost:8080/"));
+    assert_non_null(strstr(listed(&text, "[::1]:9000"), "\"//chat.localhost:9000/"));
+    buf_finish(&text);
+    static const struct http1_head others[] = {
+        {.method = {"POST", 4}, .target = {"/", 1}, .host = {"localhost", 9}},
+        {.method = {"GET", 3}, .target = {"/x", 2}, .host = {"localhost", 9}},
+        {.method = {"GET", 3}, .target = {"/", 1}, .host = {"example.com", 11}},
+        {.method = {"GET", 3}, .target = {"/", 1}, .host = {"localhost", 9}, .upgrade_websocket = true},
+    };
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        assert_false(index_is_asked(&others[i]));
 }
 
 static void test_two_revisions_share_the_requests(void **state)
@@ -277,6 +332,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_one_service_answers_for_every_host, begin, end),
         cmocka_unit_test_setup_teardown(test_two_services_by_host, begin, end),
+        cmocka_unit_test_setup_teardown(test_a_bare_host_means_the_service_that_was_chosen_for_it, begin, end),
+        cmocka_unit_test_setup_teardown(test_a_page_lists_services_with_the_port_that_was_asked, begin, end),
         cmocka_unit_test_setup_teardown(test_two_revisions_share_the_requests, begin, end),
         cmocka_unit_test_setup_teardown(test_a_deployment_gets_traffic_once_it_is_ready, begin, end),
         cmocka_unit_test_setup_teardown(test_a_newer_deployment_ends_the_one_under_way, begin, end),
