@@ -134,6 +134,11 @@ static inline bool conn_sends_source(const struct conn *conn)
 {
     return conn->queue != NULL && conn->queue->stream != NULL;
 }
+/* The peer has ended its half, or is gone, while reading is paused (conn_events, `ending`). */
+static inline bool conn_is_ending(const struct conn *conn)
+{
+    return conn->ending;
+}
 /* Bytes that wait in the queue. */
 static inline size_t conn_queued(const struct conn *conn)
 {

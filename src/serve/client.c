@@ -228,8 +228,17 @@ static void session_on_closed(struct conn *conn, enum close_reason reason)
     client_end(client, reason);
 }
 
+/* While the session reads nothing, its client may leave all the same. One that has only ended its half may still have
+ * sent something: the session reads it first, but claims nothing for it (transport.h, `peer_left`). */
+static void session_on_ending(struct conn *conn, bool broken)
+{
+    if (broken)
+        conn_close(conn, CLOSE_PEER_RESET);
+}
+
 static const struct conn_events session_events = {
     .received = session_on_received,
+    .ending = session_on_ending,
     .drained = session_on_drained,
     .closed = session_on_closed,
 };

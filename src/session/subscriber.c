@@ -393,7 +393,9 @@ static void claim(struct subscriber *subscriber)
 static void retry(struct timer *timer)
 {
     struct subscriber *subscriber = container_of(timer, struct subscriber_lease, retry)->subscriber;
-    if (subscriber->state == SUBSCRIBER_CLAIMING) {
+    if (subscriber->state == SUBSCRIBER_CLAIMING && transport_peer_left(subscriber->session->transport)) {
+        session_close(subscriber->session, CLOSE_PEER_CLOSED); /* it may have claimed the lease elsewhere since */
+    } else if (subscriber->state == SUBSCRIBER_CLAIMING) {
         claim(subscriber);
     } else if (subscriber->state == SUBSCRIBER_RESTARTING) {
         subscriber->sessions->counters.resumes_refused++;

@@ -63,6 +63,9 @@ struct transport_type {
     void (*ping)(struct transport *transport, uint32_t number);
     /* Something under way in the session has ended (session_is_calm). NULL: the transport does not care. */
     void (*stirred)(struct transport *transport);
+    /* The peer has ended its half, or is gone, and what it sent before is not read yet: reading is paused. NULL: that
+     * is never known. */
+    bool (*peer_left)(const struct transport *transport);
     /* The peer's address, valid as long as the transport. */
     const struct addr_ip *(*peer)(const struct transport *transport);
 };
@@ -95,6 +98,11 @@ static inline size_t transport_queued(const struct transport *transport)
 static inline bool transport_is_open(const struct transport *transport)
 {
     return transport->type->is_open(transport);
+}
+
+static inline bool transport_peer_left(const struct transport *transport)
+{
+    return transport->type->peer_left != NULL && transport->type->peer_left(transport);
 }
 
 static inline void transport_await_drained(struct transport *transport)

@@ -184,6 +184,11 @@ static void pong_received(struct websocket *websocket, struct span payload)
     session_transport_ponged(websocket->transport.session, number);
 }
 
+static bool peer_left(const struct transport *transport)
+{
+    return conn_is_ending(conn_of(transport));
+}
+
 static const struct addr_ip *peer(const struct transport *transport)
 {
     return &conn_of(transport)->peer;
@@ -210,6 +215,7 @@ static const struct transport_type websocket_type = {
     .abort = abort_now,
     .ping = ping,
     .stirred = stirred,
+    .peer_left = peer_left,
     .peer = peer,
 };
 
