@@ -65,7 +65,10 @@ BEGIN
         -- Nor is it known which owners live: each has a window to come back, before its lease lapses.
         UPDATE lease x SET until_ms = ms + window_ms WHERE x.watch <> '' AND NOT x.ended AND life <> '' AND until_ms < ms + window_ms;
     END IF;
-    UPDATE lease SET life = in_life, inbox = in_instance WHERE life IN (SELECT l.life FROM life l WHERE l.instance = in_instance);
+    -- What was held is held on. But an instance that was started again knows nothing of it: so a watched lease is left, until it is written.
+    UPDATE lease x SET life = CASE WHEN x.watch = '' THEN in_life ELSE '' END,
+        until_ms = CASE WHEN x.watch = '' THEN until_ms ELSE ms + window_ms END, inbox = in_instance
+    WHERE life IN (SELECT l.life FROM life l WHERE l.instance = in_instance);
     UPDATE present SET away_ms = ms + 4000 WHERE away_ms IS NULL AND
         life IN (SELECT l.life FROM life l WHERE l.instance = in_instance);
     DELETE FROM life WHERE instance = in_instance;
