@@ -15,7 +15,8 @@ $$ SELECT regexp_replace(in_ticket, ':\d+$', '') = regexp_replace(in_other, ':\d
 
 -- The life in which the instance of this ticket goes on: that one, or a later one; NULL: none is known.
 CREATE OR REPLACE FUNCTION life_now(in_ticket text) RETURNS text LANGUAGE sql STABLE AS $$
-    SELECT l.life FROM life l WHERE is_same(l.life, ticket_life(in_ticket)) ORDER BY l.life = ticket_life(in_ticket) DESC, l.until_ms DESC LIMIT 1
+    SELECT coalesce((SELECT l.life FROM life l WHERE l.life = ticket_life(in_ticket)),
+        (SELECT l.life FROM life l WHERE is_same(l.life, ticket_life(in_ticket)) ORDER BY l.until_ms DESC LIMIT 1))
 $$;
 
 CREATE OR REPLACE FUNCTION record_tell(in_inbox text, in_kind text, in_ticket text, in_sid text, in_body bytea)
