@@ -126,18 +126,23 @@ void postgres_lease_write(struct broker *broker, const struct broker_lease *leas
     pg_add_bytes(&args, lease->keep);
     pg_add_big(&args, lease->keep_ms);
     pg_add_big(&args, lease->window_ms);
+    pg_add_bytes(&args, lease->watch);
     postgres_call(postgres, PG_LEASE_WRITE, &args, written, call);
 }
 
+/* Generation 0: somebody else has it. A lapsed lease has its name in the last column. */
 static void claim_answered(void *arg, const PGresult *result)
 {
+    enum { COLUMN_PID = 7 };
     struct call *call = arg;
     struct broker_lease lease = {.pid = span_of(call->text, call->text_len)};
     enum broker_result said = BROKER_LOST;
     bool reached = false;
     if (result != NULL && !postgres_is_error(call->postgres, result, "claiming a lease")) {
-        said = PQntuples(result) == 1 ? BROKER_OK : BROKER_NONE;
+        said = PQntuples(result) != 1 ? BROKER_NONE : pg_number(result, 0, 0) == 0 ? BROKER_SUPERSEDED : BROKER_OK;
         if (said == BROKER_OK) {
+            if (lease.pid.len == 0)
+                lease.pid = pg_bytes(result, 0, COLUMN_PID);
             lease.generation = pg_number(result, 0, 0);
             lease.sid = pg_bytes(result, 0, 1);
             lease.own = pg_bytes(result, 0, 2);
@@ -151,20 +156,55 @@ static void claim_answered(void *arg, const PGresult *result)
     free(call);
 }
 
+/* The arguments that all claims begin with. */
+static struct call *claim_start(struct postgres_broker *postgres, struct pg_args *args, struct span pid,
+                                broker_claim_fn *done, void *arg)
+{
+    struct call *call = call_create(postgres, pid, arg);
+    call->tell.claimed = done;
+    pg_add_text(args, postgres->epoch);
+    pg_add_text(args, postgres->life);
+    pg_add_text(args, postgres->instance);
+    return call;
+}
+
 void postgres_lease_claim(struct broker *broker, struct span pid, struct span epoch, uint64_t seq,
                           broker_claim_fn *done, void *arg)
 {
-    struct postgres_broker *postgres = postgres_of(broker);
-    struct call *call = call_create(postgres, pid, arg);
     struct pg_args args = {.count = 0};
-    call->tell.claimed = done;
-    pg_add_text(&args, postgres->epoch);
-    pg_add_text(&args, postgres->life);
-    pg_add_text(&args, postgres->instance);
+    struct call *call = claim_start(postgres_of(broker), &args, pid, done, arg);
     pg_add_bytes(&args, pid);
     pg_add_bytes(&args, epoch);
     pg_add_big(&args, seq);
-    postgres_call(postgres, PG_LEASE_CLAIM, &args, claim_answered, call);
+    postgres_call(call->postgres, PG_LEASE_CLAIM, &args, claim_answered, call);
+}
+
+void postgres_lease_take(struct broker *broker, struct span pid, uint64_t generation, broker_claim_fn *done, void *arg)
+{
+    struct pg_args args = {.count = 0};
+    struct call *call = claim_start(postgres_of(broker), &args, pid, done, arg);
+    pg_add_bytes(&args, pid);
+    pg_add_big(&args, generation);
+    postgres_call(call->postgres, PG_LEASE_TAKE, &args, claim_answered, call);
+}
+
+void postgres_lease_lapsed(struct broker *broker, struct span watch, broker_claim_fn *done, void *arg)
+{
+    struct pg_args args = {.count = 0};
+    struct call *call = claim_start(postgres_of(broker), &args, SPAN_LIT(""), done, arg);
+    pg_add_bytes(&args, watch);
+    postgres_call(call->postgres, PG_LEASE_LAPSED, &args, claim_answered, call);
+}
+
+void postgres_lease_end(struct broker *broker, const struct broker_lease *lease, broker_done_fn *done, void *arg)
+{
+    struct postgres_broker *postgres = postgres_of(broker);
+    struct call *call = call_create(postgres, SPAN_LIT(""), arg);
+    struct pg_args args = {.count = 0};
+    call->tell.done = done;
+    pg_add_bytes(&args, lease->pid);
+    pg_add_big(&args, lease->generation);
+    postgres_call(postgres, PG_LEASE_END, &args, written, call);
 }
 
 /* Nobody waits for these. After an error the links break: what was to be changed is then changed by other means. */

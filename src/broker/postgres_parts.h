@@ -27,6 +27,9 @@ enum postgres_function {
     PG_LEASE_WRITE,
     PG_LEASE_CLAIM,
     PG_LEASE_RELEASE,
+    PG_LEASE_TAKE,
+    PG_LEASE_LAPSED,
+    PG_LEASE_END,
     PG_PRESENT_ENTER,
     PG_PRESENT_LEAVE,
     PG_PRESENT_LIST,
@@ -175,6 +178,9 @@ void postgres_lease_write(struct broker *broker, const struct broker_lease *leas
 void postgres_lease_claim(struct broker *broker, struct span pid, struct span epoch, uint64_t seq,
                           broker_claim_fn *done, void *arg);
 void postgres_lease_release(struct broker *broker, const struct broker_lease *lease, bool for_good);
+void postgres_lease_take(struct broker *broker, struct span pid, uint64_t generation, broker_claim_fn *done, void *arg);
+void postgres_lease_lapsed(struct broker *broker, struct span watch, broker_claim_fn *done, void *arg);
+void postgres_lease_end(struct broker *broker, const struct broker_lease *lease, broker_done_fn *done, void *arg);
 void postgres_present_enter(struct broker *broker, struct span room, const struct broker_present *who);
 void postgres_present_leave(struct broker *broker, struct span room, struct span sid, bool may_return);
 void postgres_stats(struct broker *broker, broker_stats_fn *done, void *arg);

@@ -7,7 +7,7 @@
 #include "base/shown.h"
 #include "broker_sql.h"
 
-static const char *const versions[POSTGRES_SCHEMA_VERSION] = {sql_tables};
+static const char *const versions[POSTGRES_SCHEMA_VERSION] = {sql_tables, sql_tables_2};
 
 bool postgres_schema_name_check(const char *name, struct err *err)
 {
@@ -54,6 +54,8 @@ void postgres_schema_print(struct buf *to, const char *name, const char *role)
     for (int i = 0; i < POSTGRES_SCHEMA_VERSION; i++)
         version_print(to, i + 1, versions[i]);
     buf_append(to, span_str(sql_functions));
+    buf_append_char(to, '\n');
+    buf_append(to, span_str(sql_leases));
     buf_append_char(to, '\n');
     buf_append(to, span_str(sql_records));
     buf_append_char(to, '\n');

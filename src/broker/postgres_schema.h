@@ -5,7 +5,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 
-enum { POSTGRES_SCHEMA_VERSION = 1, POSTGRES_SCHEMA_BYTES_MAX = 48 };
+enum { POSTGRES_SCHEMA_VERSION = 2, POSTGRES_SCHEMA_BYTES_MAX = 48 };
 
 /* Whether this can name the schema: 1 to POSTGRES_SCHEMA_BYTES_MAX letters, digits, `_` and `-`. */
 bool postgres_schema_name_check(const char *name, struct err *err);

@@ -1,27 +1,27 @@
 // capi-ends: the handler `disconnect` of a program in C is called once for each socket in the whole fleet, also when the instance that the
-// socket was on is killed.
+// socket was on is killed; on Redis and on Postgres.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { once } from 'node:events';
-import { after, test } from 'node:test';
+import { after, describe, test } from 'node:test';
 import { io } from 'socket.io-client';
 import { freePort, redis, sennit, sleep, until } from './lib.mjs';
+import { missing, postgres } from './postgres.mjs';
 
 const probe = path.join(path.resolve(fs.realpathSync(sennit), '../../..'), 'test/e2e/capi/capi_probe');
-const running = new Set(), clients = [];
-let broker;
+const running = new Set(), clients = [], brokers = [];
 after(async () => {
   for (const socket of clients) socket.close();
   for (const child of running) child.kill('SIGKILL');
-  await broker?.close();
+  for (const broker of brokers) await broker.close();
 });
 
 async function instance(args) {
   const port = await freePort();
   const child = spawn(probe, ['--port', String(port), '--log-format', 'json', ...args],
-    { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, K_SERVICE: '', REDIS_URL: '' } });
+    { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, K_SERVICE: '', REDIS_URL: '', SENNIT_BROKER: '' } });
   const run = { url: `http://127.0.0.1:${port}/probe`, output: '' };
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => (run.output += data));
   const ended = once(child, 'close').finally(() => running.delete(child));
@@ -54,9 +54,9 @@ const goes = (socket) => { // without a word, and for good
   socket.io.engine.close();
 };
 
-test('an instance is killed: another one tells the end of each of its sockets, once, with its data', async () => {
-  broker = await redis();
-  const [a, b, c] = [await instance(['--redis-url', broker.url]), await instance(['--redis-url', broker.url]), await instance(['--redis-url', broker.url])];
+async function ends(broker, option) {
+  brokers.push(broker);
+  const [a, b, c] = await Promise.all([1, 2, 3].map(() => instance([option, broker.url])));
   const watcher = await client(b);
   const [stays, away, left, back] = [await client(a), await client(a), await client(a), await client(a)];
   left.close();
@@ -86,4 +86,9 @@ test('an instance is killed: another one tells the end of each of its sockets, o
   for (const socket of [stays, away, left, back, cut]) assert.equal(told(socket).length, 1);
   watcher.close();
   for (const one of [b, c]) assert.equal(await one.stop(), 0);
+}
+
+describe('an instance is killed: another one tells the end of each of its sockets, once, with its data', { concurrency: true }, () => {
+  test('on Redis', async () => ends(await redis(), '--redis-url'));
+  test('on Postgres', { skip: missing() ?? false }, async () => ends(await postgres(), '--broker'));
 });

@@ -62,8 +62,13 @@ BEGIN
         s.floor := s.at;
         UPDATE state SET epoch = s.epoch, seq = s.seq, at = s.at, floor = s.floor, pulse_ms = ms;
         DELETE FROM polling; -- nobody knows what became of them
+        -- Nor is it known which owners live: each has a window to come back, before its lease lapses.
+        UPDATE lease x SET until_ms = ms + window_ms WHERE x.watch <> '' AND NOT x.ended AND life <> '' AND until_ms < ms + window_ms;
     END IF;
-    UPDATE lease SET life = in_life, inbox = in_instance WHERE life IN (SELECT l.life FROM life l WHERE l.instance = in_instance);
+    -- What was held is held on. But an instance that was started again knows nothing of it: so a watched lease is left, until it is written.
+    UPDATE lease x SET life = CASE WHEN x.watch = '' THEN in_life ELSE '' END,
+        until_ms = CASE WHEN x.watch = '' THEN until_ms ELSE ms + window_ms END, inbox = in_instance
+    WHERE life IN (SELECT l.life FROM life l WHERE l.instance = in_instance);
     UPDATE present SET away_ms = ms + 4000 WHERE away_ms IS NULL AND
         life IN (SELECT l.life FROM life l WHERE l.instance = in_instance);
     DELETE FROM life WHERE instance = in_instance;
@@ -403,56 +408,6 @@ CREATE OR REPLACE FUNCTION rooms_keep(in_rooms bytea[], in_keep_ms bigint) RETUR
     ON CONFLICT (room) DO UPDATE SET until_ms = EXCLUDED.until_ms WHERE k.until_ms < EXCLUDED.until_ms
 $$;
 
--- Writes a lease, for two windows from now. False: a higher generation owns it.
-CREATE OR REPLACE FUNCTION lease_write(in_life text, in_inbox text, in_pid text, in_generation bigint, in_sid text, in_own bytea,
-    in_rooms bytea, in_data bytea, in_keep bytea, in_keep_ms bigint, in_window_ms bigint) RETURNS boolean LANGUAGE plpgsql AS $$
-BEGIN
-    PERFORM life_check(in_life);
-    INSERT INTO lease AS l VALUES (in_pid, in_sid, in_own, in_rooms, in_data, in_keep, in_keep_ms, in_generation, in_window_ms,
-        now_ms() + 2 * in_window_ms, in_inbox, in_life)
-    ON CONFLICT (pid) DO UPDATE SET sid = in_sid, own = in_own, rooms = in_rooms, data = in_data, keep = in_keep, keep_ms = in_keep_ms,
-        generation = in_generation, window_ms = in_window_ms, until_ms = EXCLUDED.until_ms, inbox = in_inbox, life = in_life
-    WHERE l.generation <= in_generation OR l.until_ms <= now_ms();
-    IF NOT FOUND THEN
-        RETURN false;
-    END IF;
-    PERFORM rooms_keep(keep_rooms(in_keep), in_keep_ms);
-    RETURN true;
-END $$;
-
--- Claims a lease: its generation rises, and the former owner is told. No row: there is none.
-CREATE OR REPLACE FUNCTION lease_claim(in_epoch text, in_life text, in_inbox text, in_pid text, in_of text, in_seq bigint)
-RETURNS TABLE (generation bigint, sid text, own bytea, rooms bytea, data bytea, window_ms bigint, reached boolean)
-LANGUAGE plpgsql AS $$
-DECLARE
-    s state;
-    l lease;
-    top bigint;
-BEGIN
-    PERFORM life_check(in_life);
-    s := state_lock(in_epoch);
-    SELECT * INTO l FROM lease x WHERE x.pid = in_pid AND x.until_ms > now_ms() FOR UPDATE;
-    IF NOT FOUND THEN
-        RETURN;
-    END IF;
-    top := CASE WHEN in_of = s.epoch THEN s.seq ELSE (SELECT e.seq FROM epoch_end e WHERE e.name = in_of) END;
-    UPDATE lease x SET generation = l.generation + 1, until_ms = now_ms() + 2 * l.window_ms, inbox = in_inbox, life = in_life
-    WHERE x.pid = in_pid;
-    PERFORM message_send('claimed', NULL, l.inbox, l.generation + 1, convert_to(in_pid, 'SQL_ASCII'), '');
-    RETURN QUERY SELECT l.generation + 1, l.sid, l.own, l.rooms, l.data, l.window_ms,
-        in_of = '' OR coalesce(in_seq <= top, false);
-END $$;
-
--- The socket has left: the lease lives for its window from now, or not at all. No effect on a higher generation.
-CREATE OR REPLACE FUNCTION lease_release(in_pid text, in_generation bigint, in_for_good boolean) RETURNS void LANGUAGE plpgsql AS $$
-BEGIN
-    IF in_for_good THEN
-        DELETE FROM lease WHERE pid = in_pid AND generation <= in_generation;
-    ELSE
-        UPDATE lease SET until_ms = now_ms() + window_ms, life = '' WHERE pid = in_pid AND generation <= in_generation;
-    END IF;
-END $$;
-
 CREATE OR REPLACE FUNCTION present_tell(in_kind text, in_room bytea, in_sid text, in_data bytea) RETURNS void LANGUAGE sql AS
 $$ SELECT message_send(in_kind, in_room, NULL, (SELECT count(*) FROM present WHERE room = in_room), convert_to(in_sid, 'SQL_ASCII'), in_data) $$;
 
@@ -630,7 +585,8 @@ BEGIN
         PERFORM present_tell('left', p.room, p.sid, p.data);
         many := many + 1;
     END LOOP;
-    DELETE FROM lease WHERE pid IN (SELECT x.pid FROM lease x WHERE x.until_ms < ms LIMIT in_limit);
+    DELETE FROM lease WHERE pid IN (SELECT x.pid FROM lease x WHERE (x.watch = '' OR x.ended) AND x.until_ms < ms LIMIT in_limit);
+    DELETE FROM lease WHERE pid IN (SELECT x.pid FROM lease x WHERE x.watch <> '' AND NOT x.ended AND x.until_ms < ms - lapsed_ms() LIMIT in_limit);
     SELECT max(x.at) INTO cut FROM (SELECT m.at FROM message m WHERE m.time_ms < ms - 60000 ORDER BY m.at LIMIT 20 * in_limit) x;
     IF cut IS NOT NULL THEN
         WITH old AS (DELETE FROM message m WHERE m.at <= cut RETURNING m.kind, m.room, m.number),

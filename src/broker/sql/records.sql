@@ -8,6 +8,17 @@ $$ SELECT int4send(octet_length(coalesce(in_bytes, ''))) || coalesce(in_bytes, '
 CREATE OR REPLACE FUNCTION ticket_life(in_ticket text) RETURNS text LANGUAGE sql IMMUTABLE AS
 $$ SELECT substring(in_ticket FROM position('@' IN in_ticket) + 1) $$;
 
+-- A ticket is kept as `<number>@<life>`. When the links of an instance have broken and are up again, the instance goes on in another life
+-- (`<instance>:<number>`), and its requests with it.
+CREATE OR REPLACE FUNCTION is_same(in_ticket text, in_other text) RETURNS boolean LANGUAGE sql IMMUTABLE AS
+$$ SELECT regexp_replace(in_ticket, ':\d+$', '') = regexp_replace(in_other, ':\d+$', '') $$;
+
+-- The life in which the instance of this ticket goes on: that one, or a later one; NULL: none is known.
+CREATE OR REPLACE FUNCTION life_now(in_ticket text) RETURNS text LANGUAGE sql STABLE AS $$
+    SELECT coalesce((SELECT l.life FROM life l WHERE l.life = ticket_life(in_ticket)),
+        (SELECT l.life FROM life l WHERE is_same(l.life, ticket_life(in_ticket)) ORDER BY l.until_ms DESC LIMIT 1))
+$$;
+
 CREATE OR REPLACE FUNCTION record_tell(in_inbox text, in_kind text, in_ticket text, in_sid text, in_body bytea)
 RETURNS void LANGUAGE sql AS
 $$ SELECT message_send(in_kind, NULL, in_inbox, split_part(in_ticket, '@', 1)::bigint, convert_to(in_sid, 'SQL_ASCII'), in_body) $$;
@@ -16,7 +27,7 @@ $$ SELECT message_send(in_kind, NULL, in_inbox, split_part(in_ticket, '@', 1)::b
 CREATE OR REPLACE FUNCTION record_drop(r polling, in_except text) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     DELETE FROM polling WHERE sid = r.sid;
-    IF r.holder <> '' AND r.holder <> in_except THEN
+    IF r.holder <> '' AND NOT is_same(r.holder, in_except) THEN
         PERFORM record_tell(r.inbox, 'gone', r.holder, r.sid, '');
     END IF;
     FOR i IN 1 .. cardinality(r.waiting) LOOP
@@ -39,19 +50,16 @@ BEGIN
     claims := '';
     rooms := '{}';
     FOR i IN 1 .. cardinality(r.pids) LOOP
-        SELECT * INTO l FROM lease x WHERE x.pid = r.pids[i] AND x.until_ms > now_ms() FOR UPDATE;
-        what := CASE WHEN NOT FOUND THEN 0 WHEN l.generation <> r.generations[i] THEN 2 ELSE 1 END;
+        l := lease_find(r.pids[i]);
+        what := CASE WHEN l.pid IS NULL THEN 0 WHEN l.generation <> r.generations[i] THEN 2 WHEN l.ended THEN 0 ELSE 1 END;
         IF what <> 1 THEN
             claims := claims || int8send(what) || int8send(0) || int8send(0) || int8send(0) || int8send(0) ||
                 packed(convert_to(r.pids[i], 'SQL_ASCII')) || packed('') || packed('') || packed('') || packed('');
             CONTINUE;
         END IF;
         IF NOT (in_again AND l.life = in_life) THEN
-            l.generation := l.generation + 1;
+            l := lease_give(l, in_life, in_inbox);
             r.generations[i] := l.generation;
-            UPDATE lease x SET generation = l.generation, until_ms = now_ms() + 2 * l.window_ms, inbox = in_inbox, life = in_life
-            WHERE x.pid = l.pid;
-            PERFORM message_send('claimed', NULL, l.inbox, l.generation, convert_to(l.pid, 'SQL_ASCII'), '');
         END IF;
         top := CASE WHEN r.epochs[i] = s.epoch THEN s.seq ELSE (SELECT e.seq FROM epoch_end e WHERE e.name = r.epochs[i]) END;
         last := CASE WHEN l.own = '' THEN 0 ELSE coalesce((SELECT o.last FROM room o WHERE o.name = l.own), 0) END;
@@ -92,7 +100,7 @@ DECLARE
     ms bigint := now_ms();
 BEGIN
     SELECT * INTO s FROM state;
-    SELECT * INTO c FROM record_claim(r, ticket_life(in_ticket), in_inbox, r.given = in_ticket, s);
+    SELECT * INTO c FROM record_claim(r, ticket_life(in_ticket), in_inbox, is_same(r.given, in_ticket), s);
     r := c.r;
     PERFORM rooms_keep(c.rooms, in_keep_ms);
     SELECT * INTO k FROM kept_read(c.rooms, r.kept);
@@ -119,20 +127,20 @@ BEGIN
     IF NOT FOUND THEN
         RETURN 0;
     END IF;
-    IF r.moved AND r.holder <> ticket THEN
+    IF r.moved AND NOT is_same(r.holder, ticket) THEN
         RETURN 3;
     END IF;
-    IF r.holder <> '' AND r.holder <> ticket THEN
-        IF NOT EXISTS (SELECT FROM life WHERE life = ticket_life(r.holder)) THEN
+    IF r.holder <> '' AND NOT is_same(r.holder, ticket) THEN
+        IF life_now(r.holder) IS NULL THEN
             PERFORM record_drop(r, r.holder); -- what its last holder did since is lost with it
             RETURN 0;
         END IF;
         IF in_kind <> 'w' AND (r.kind = in_kind OR
-            EXISTS (SELECT FROM unnest(r.waiting, r.kinds) AS u(t, kind) WHERE u.t <> ticket AND u.kind = in_kind)) THEN
+            EXISTS (SELECT FROM unnest(r.waiting, r.kinds) AS u(t, kind) WHERE NOT is_same(u.t, ticket) AND u.kind = in_kind)) THEN
             PERFORM record_drop(r, '');
             RETURN 4;
         END IF;
-        IF ticket <> ALL (r.waiting) THEN
+        IF NOT EXISTS (SELECT FROM unnest(r.waiting) AS u(t) WHERE is_same(u.t, ticket)) THEN
             UPDATE polling SET waiting = r.waiting || ticket, kinds = r.kinds || in_kind, inboxes = r.inboxes || in_inbox WHERE sid = in_sid;
         END IF;
         PERFORM record_tell(r.inbox, 'wanted', r.holder, in_sid, convert_to(in_kind, 'SQL_ASCII'));
@@ -165,16 +173,16 @@ BEGIN
         DELETE FROM polling WHERE sid = in_sid;
         INSERT INTO polling (sid, record, pids, generations, epochs, seqs, kept, passed_ms, until_ms)
             VALUES (in_sid, '', '{}', '{}', '{}', '{}', 0, ms, ms + in_life_ms) RETURNING * INTO r;
-    ELSIF NOT FOUND OR r.holder <> ticket THEN
-        RETURN (FOUND AND r.passed = ticket)::int;
+    ELSIF NOT FOUND OR NOT is_same(r.holder, ticket) THEN
+        RETURN (FOUND AND is_same(r.passed, ticket))::int;
     END IF;
     IF in_again > 0 THEN
         r.waiting := r.waiting || (in_again || '@' || in_life);
         r.kinds := r.kinds || in_kind;
         r.inboxes := r.inboxes || in_inbox;
     END IF;
-    SELECT u.t AS ticket, u.kind, u.inbox, u.i AS place INTO heir FROM unnest(r.waiting, r.kinds, r.inboxes) WITH ORDINALITY AS u(t, kind, inbox, i)
-        JOIN life l ON l.life = ticket_life(u.t) ORDER BY u.i LIMIT 1;
+    SELECT split_part(u.t, '@', 1) || '@' || l.life AS ticket, u.kind, u.inbox, u.i AS place INTO heir FROM unnest(r.waiting, r.kinds, r.inboxes) WITH ORDINALITY AS u(t, kind, inbox, i)
+        CROSS JOIN LATERAL life_now(u.t) AS l(life) WHERE l.life IS NOT NULL ORDER BY u.i LIMIT 1;
     heir.place := coalesce(heir.place, cardinality(r.waiting));
     r.waiting := r.waiting[heir.place + 1 :];
     r.kinds := r.kinds[heir.place + 1 :];
@@ -204,9 +212,9 @@ BEGIN
     RETURN 1;
 END $$;
 
--- Ends a session ('end'; 'disown': only if this ticket holds it), or lets a WebSocket try to take it over ('probe'), or notes a pong ('pong'). in_ms: until the WebSocket must
--- have taken it over (0: it has failed), or how long the session lives from the pong on. Returns 1; 0 if there is no such session, or
--- another WebSocket tries it; for a pong also 3 if it is on a WebSocket, and 4 if a POST is under way: then it has been ended.
+-- Ends a session ('end'; 'disown': only if this ticket holds it), or lets a WebSocket try to take it over ('probe'), or notes a pong
+-- ('pong'). in_ms: until the WebSocket must have taken it over (0: it has failed), or how long the session lives from the pong on.
+-- Returns 1; 0 if there is no such session, or another WebSocket tries it; for a pong also 3 if it is on a WebSocket, and 4 if a POST is under way: then it has been ended.
 CREATE OR REPLACE FUNCTION record_end(in_epoch text, in_life text, in_sid text, in_what text, in_ticket bigint, in_ms bigint)
 RETURNS int LANGUAGE plpgsql AS $$
 DECLARE
@@ -221,7 +229,7 @@ BEGIN
         RETURN 0;
     END IF;
     IF in_what = 'probe' THEN
-        IF r.moved OR r.probe_ms > ms AND r.probe <> ticket THEN
+        IF r.moved OR r.probe_ms > ms AND NOT is_same(r.probe, ticket) THEN
             RETURN 0;
         END IF;
         UPDATE polling SET probe = ticket, probe_ms = CASE WHEN in_ms = 0 THEN 0 ELSE ms + in_ms END WHERE sid = in_sid;
@@ -240,7 +248,7 @@ BEGIN
         END IF;
         RETURN 1;
     END IF;
-    IF (r.moved OR in_what = 'disown') AND r.holder <> ticket THEN
+    IF (r.moved OR in_what = 'disown') AND NOT is_same(r.holder, ticket) THEN
         RETURN 0;
     END IF;
     PERFORM record_drop(r, ticket);

@@ -2,8 +2,8 @@
 -- schema and execute these. Nobody else may.
 DO $sennit$
 DECLARE
-    called CONSTANT text[] := string_to_array('open poll publish read lease_write lease_claim lease_release present_enter '
-        'present_leave present_list mail_send stats rooms_touch pulse blocker schema_version record_ask record_pass record_end', ' ');
+    called CONSTANT text[] := string_to_array('open poll publish read lease_write lease_claim lease_release lease_take '
+        'lease_lapsed lease_end present_enter present_leave present_list mail_send stats rooms_touch pulse blocker schema_version record_ask record_pass record_end', ' ');
     allowed CONSTANT text := current_setting('sennit.role');
     f record;
 BEGIN

@@ -185,6 +185,19 @@ static void leases_of_one_that_died_lapse(void **state)
     assert_int_equal(lapsed_now(b, "/chat")->result, BROKER_NONE);
 }
 
+/* The next process has the name of the one that died, and nothing of what it held. */
+static void leases_of_one_that_was_started_again_lapse(void **state)
+{
+    if (!kind_is_shared())
+        return;
+    struct instance *a = instance_up("A"), *b = instance_up("B");
+    struct broker_lease lease = watched("pid");
+    write_now(a, &lease);
+    instance_destroy(a);
+    instance_up("A");
+    assert_span(await_lapsed(b)->lease.pid, "pid");
+}
+
 /* A process that ended: the next one finds its leases on the disk. */
 static void leases_on_a_disk_lapse_in_the_next_process(void **state)
 {
@@ -213,6 +226,7 @@ int main(int argc, char **argv)
         BROKER_TEST(one_of_several_gets_it),
         BROKER_TEST(a_lease_is_taken_if_nobody_else_has_it),
         BROKER_TEST(leases_of_one_that_died_lapse),
+        BROKER_TEST(leases_of_one_that_was_started_again_lapse),
         BROKER_TEST(leases_on_a_disk_lapse_in_the_next_process),
     };
     return instances_main(argc, argv, "broker/lapsed", tests, sizeof tests / sizeof tests[0], NULL);

@@ -188,6 +188,39 @@ static void a_role_may_only_call(void **state)
     PQfinish(stranger);
 }
 
+/* The tables of version 1 lacked what a watched lease needs; their rows stay. */
+static void tables_of_version_1_go_on(void **state)
+{
+    const char *prefix = instances_prefix();
+    struct broker_lease lease = {.pid = SPAN_LIT("pid"),
+                                 .sid = SPAN_LIT("sid"),
+                                 .watch = SPAN_LIT("/chat"),
+                                 .generation = 1,
+                                 .window_ms = 60000};
+    struct instance *a = instance_up("A");
+    struct call *call = lease_write(a, &lease);
+    AWAIT_ANSWER(call);
+    instance_destroy(a);
+    postgres_ask(&postgres,
+                 "ALTER TABLE \"%s\".lease DROP COLUMN watch, DROP COLUMN ended; "
+                 "CREATE INDEX lease_until ON \"%s\".lease (until_ms); DELETE FROM \"%s\".version WHERE number = 2",
+                 prefix, prefix, prefix);
+    postgres_process_schema(&postgres, prefix, NULL);
+    assert_int_equal(postgres_ask_number(&postgres, "SELECT max(number) FROM \"%s\".version", prefix), 2);
+    a = instance_up("A");
+    call = lease_take(a, "pid", 1);
+    AWAIT_ANSWER(call);
+    assert_int_equal(call->result, BROKER_OK);
+    lease.generation = 2;
+    call = lease_write(a, &lease);
+    AWAIT_ANSWER(call);
+    call = lease_end(a, &lease);
+    AWAIT_ANSWER(call);
+    call = lease_take(a, "pid", 1);
+    AWAIT_ANSWER(call);
+    assert_int_equal(call->result, BROKER_SUPERSEDED);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -198,6 +231,7 @@ int main(int argc, char **argv)
         BROKER_TEST(it_need_not_listen),
         BROKER_TEST(trimmed_entries_are_pushed_first),
         BROKER_TEST(a_role_may_only_call),
+        BROKER_TEST(tables_of_version_1_go_on),
     };
     return instances_main(argc, argv, "broker/postgres", tests, sizeof tests / sizeof tests[0], NULL);
 }

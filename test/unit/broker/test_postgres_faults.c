@@ -94,6 +94,47 @@ static void a_crash_loses_nothing_that_was_accepted(void **state)
     AWAIT(told_count(b, TOLD_PUSHED, "r") > 0 && span_equal(told_last(b, TOLD_PUSHED, "r")->body, SPAN_LIT("live")));
 }
 
+static enum broker_result lapsed_now(struct instance *by)
+{
+    struct call *call = lease_lapsed(by, "/chat");
+    AWAIT_ANSWER(call);
+    return call->result;
+}
+
+/* Beyond their lives. */
+static void leases_age(void)
+{
+    postgres_ask(&postgres, "UPDATE \"%s\".lease SET until_ms = until_ms - 60000", instances_prefix());
+}
+
+/* Behind a crash nobody knows which owners live: each has a window to come back. */
+static void a_crash_ends_no_watched_lease(void **state)
+{
+    enum { WINDOW_MS = 20000 };
+    struct instance *a = instance_up("A"), *b = instance_up("B");
+    struct broker_lease lease = {.pid = SPAN_LIT("pid"),
+                                 .sid = SPAN_LIT("sid"),
+                                 .watch = SPAN_LIT("/chat"),
+                                 .generation = 1,
+                                 .window_ms = WINDOW_MS};
+    struct call *write = lease_write(a, &lease);
+    AWAIT_ANSWER(write);
+    leases_age();
+    assert_int_equal(lapsed_now(b), BROKER_NONE); /* its owner lives */
+    postgres_process_kill(&postgres);
+    AWAIT(!a->up && !b->up);
+    postgres_process_restart(&postgres);
+    AWAIT_WITHIN(20000, a->up && b->up);
+    assert_int_equal(lapsed_now(b), BROKER_NONE);
+    write = lease_write(a, &lease);
+    AWAIT_ANSWER(write);
+    assert_int_equal(write->result, BROKER_OK);
+    leases_age();
+    assert_int_equal(lapsed_now(b), BROKER_NONE);
+    instance_destroy(a);
+    AWAIT_WITHIN(20000, lapsed_now(b) == BROKER_OK);
+}
+
 /* A server that ended in peace may have been restored meanwhile to an earlier state: nobody can tell. */
 static void an_old_copy_is_another_epoch(void **state)
 {
@@ -308,6 +349,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         FAULT_TEST(a_crash_loses_nothing_that_was_accepted),
+        FAULT_TEST(a_crash_ends_no_watched_lease),
         FAULT_TEST(an_old_copy_is_another_epoch),
         FAULT_TEST(a_failover_tells_what_was_lost),
         FAULT_TEST(connections_are_cut),
