@@ -34,12 +34,14 @@ static void parcel_check(struct span text)
         assert(more && engineio_sid_is_valid(socket.pid) && lies_in(socket.asking, text));
         parcel_socket_encode(&encoded, &socket);
     }
+    buf_append(&encoded, parcel.done_answer);
     buf_append(&encoded, parcel.waiting);
     buf_append(&encoded, parcel.unfinished);
     bool ok = parcel_decode(buf_span(&encoded), &again);
     assert(ok && again.protocol == parcel.protocol && again.socket_count == parcel.socket_count);
     assert(again.heartbeat_ms == parcel.heartbeat_ms && again.join_ms == parcel.join_ms);
     assert(span_equal(again.waiting, parcel.waiting) && span_equal(again.unfinished, parcel.unfinished));
+    assert(span_equal(again.done_answer, parcel.done_answer));
     for (uint64_t i = 0; i < parcel.socket_count; i++) {
         ok = parcel_socket_next(&parcel.sockets, &socket) && parcel_socket_next(&again.sockets, &other);
         assert(ok && is_same(&socket, &other));
