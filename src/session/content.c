@@ -4,6 +4,7 @@
 #include <assert.h>
 
 #include "wire/json.h"
+#include "wire/utf8.h"
 
 enum { LENGTH_BYTES = 4, HEAD_BYTES = 2 };
 
@@ -52,7 +53,7 @@ bool content_decode(struct span body, struct content *content)
         body = span_from(body, 1);
     *content = (struct content){.args = body};
     if (body.len == 0 || body.data[0] != CONTENT_MARK)
-        return true;
+        return utf8_is_valid(body); /* the rest of it was checked where it was published, or fails at its receivers */
     uint32_t count = body.len > 1 ? (unsigned char)body.data[1] : 0;
     if (count == 0 || count > CONTENT_ATTACHMENTS_MAX || body.len < HEAD_BYTES + (size_t)count * LENGTH_BYTES)
         return false;
