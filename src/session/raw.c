@@ -2,6 +2,7 @@
 #include "session/raw.h"
 
 #include "session/subscriber.h"
+#include "wire/utf8.h"
 
 enum { TEXT = 't', BINARY = 'b' };
 
@@ -83,7 +84,7 @@ static struct frame *event_encode(const struct subscriber *subscriber, const str
 {
     const struct transport *transport = subscriber->session->transport;
     const struct span parts[] = {{NULL, 0}, span_from(content->args, 1)};
-    bool is_text = content->args.len == 0 || content->args.data[0] != BINARY;
+    bool is_text = content->args.len == 0 || (content->args.data[0] != BINARY && utf8_is_valid(content->args));
     return transport->type->encode(transport, is_text ? &parts[1] : parts, is_text ? 1 : 2);
 }
 
