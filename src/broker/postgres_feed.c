@@ -100,7 +100,7 @@ void postgres_subscribe(struct broker *broker, struct span name)
     if (!broker->is_up)
         return;
     struct room *room = room_get(&postgres->feed, name);
-    if (postgres_record_fences(postgres, name)) {
+    if (giving_fences(postgres->giving, name)) {
         room->wanted = true;
         subscribed_set(&postgres->feed, room, true);
         return;
@@ -230,7 +230,7 @@ static void list_answer(struct list_call *call)
 }
 
 /* Lists whose position has been reached, and probes. */
-static void waiting_answer(struct postgres_broker *postgres)
+static void reached_answer(struct postgres_broker *postgres)
 {
     struct postgres_feed *feed = &postgres->feed;
     while (postgres->state == POSTGRES_UP && !list_empty(&feed->probes)) {
@@ -310,7 +310,7 @@ static void polled(void *arg, const PGresult *result)
     feed->wake |= !whole;
     feed->reached = upto;
     reached_tell(postgres, whole);
-    waiting_answer(postgres);
+    reached_answer(postgres);
     next(postgres);
 }
 
@@ -400,7 +400,7 @@ static void listed(void *arg, const PGresult *result)
     call->known = true;
     call->result = PQcopyResult(result, PG_COPYRES_ATTRS | PG_COPYRES_TUPLES);
     call->at = (struct postgres_position){pg_number(result, 0, 2), pg_number(result, 0, 3)};
-    waiting_answer(postgres);
+    reached_answer(postgres);
     next(postgres);
 }
 

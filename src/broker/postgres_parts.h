@@ -8,9 +8,11 @@
 #ifndef SENNIT_BROKER_POSTGRES_PARTS_H
 #define SENNIT_BROKER_POSTGRES_PARTS_H
 
+#include "broker/giving.h"
 #include "broker/postgres.h"
 #include "broker/postgres_link.h"
 #include "broker/postgres_url.h"
+#include "broker/waiting.h"
 #include "loop/resolve.h"
 
 enum postgres_state { POSTGRES_DOWN, POSTGRES_CONNECTING, POSTGRES_GREETING, POSTGRES_UP };
@@ -106,7 +108,7 @@ struct postgres_broker {
     uint64_t full_told_us, full_count;
     struct broker_bounds bounds;
     struct postgres_feed feed;
-    struct postgres_giving *giving; /* the record that is being told */
+    struct giving *giving; /* the record that is being told */
     struct timer pulse;
     uint64_t touched_us; /* the rooms of this instance were kept from being forgotten */
     /* Calls made while the link is down are answered later. */
@@ -192,7 +194,5 @@ extern const struct record_ops postgres_record_ops;
  * what else it says; `position` is where the pushes stand. False: it makes no sense. */
 bool postgres_record_received(struct postgres_broker *postgres, struct span what, uint64_t ticket, struct span sid,
                               struct span body, uint64_t position);
-/* True for the own room of a lease that is being told with its record: `subscribed` follows behind. */
-bool postgres_record_fences(struct postgres_broker *postgres, struct span room);
 
 #endif

@@ -10,73 +10,32 @@
 enum {
     BATCH_ENTRIES_MAX = 500,
     BATCH_BYTES_MAX = 1 << 20,
-    ENTRY_BYTES_MAX = 17 << 20,
     RETRY_MS = 250,
     TELL_MS = 10000,
 };
 
-struct waiting {
-    struct list node;
-    broker_done_fn *done;
-    void *arg;
-    struct broker_retention retention; /* entries_max 0: not logged */
-    size_t room_len, audience_len, body_len, id_len;
-    uint32_t slot; /* in the call under way, from 1 */
-    enum broker_result result;
-    char bytes[]; /* room, audience, body, id */
-};
-
-static struct span room_of(const struct waiting *publish)
-{
-    return span_of(publish->bytes, publish->room_len);
-}
-
-static struct span audience_of(const struct waiting *publish)
-{
-    return span_of(publish->bytes + publish->room_len, publish->audience_len);
-}
-
-static struct span body_of(const struct waiting *publish)
-{
-    return span_of(publish->bytes + publish->room_len + publish->audience_len, publish->body_len);
-}
-
-static struct span id_of(const struct waiting *publish)
-{
-    bool logged = publish->retention.entries_max != 0;
-    return span_of(publish->bytes + publish->room_len + publish->audience_len + publish->body_len,
-                   logged ? publish->id_len : 0);
-}
-
-static size_t bytes_of(const struct waiting *publish)
-{
-    return sizeof *publish + publish->room_len + publish->audience_len + publish->body_len + publish->id_len;
-}
-
 /* The batch's rooms, each once, and its slots: rooms under one retention. A batch is mostly one room, so looking from
  * the last one is quick. */
 struct batch {
-    const struct waiting *rooms[BATCH_ENTRIES_MAX], *slots[BATCH_ENTRIES_MAX];
+    const struct waiting_publish *rooms[BATCH_ENTRIES_MAX], *slots[BATCH_ENTRIES_MAX];
     uint32_t slot_room[BATCH_ENTRIES_MAX]; /* from 1 */
     uint32_t room_count, slot_count;
 };
 
-static uint32_t batch_room(struct batch *batch, const struct waiting *publish)
+static uint32_t batch_room(struct batch *batch, const struct waiting_publish *publish)
 {
     for (uint32_t i = batch->room_count; i > 0; i--)
-        if (span_equal(room_of(batch->rooms[i - 1]), room_of(publish)))
+        if (span_equal(waiting_room(batch->rooms[i - 1]), waiting_room(publish)))
             return i;
     batch->rooms[batch->room_count++] = publish;
     return batch->room_count;
 }
 
-static uint32_t batch_slot(struct batch *batch, const struct waiting *publish)
+static uint32_t batch_slot(struct batch *batch, const struct waiting_publish *publish)
 {
     uint32_t room = batch_room(batch, publish);
     for (uint32_t i = batch->slot_count; i > 0; i--) {
-        const struct broker_retention *a = &batch->slots[i - 1]->retention, *b = &publish->retention;
-        if (batch->slot_room[i - 1] == room && a->entries_max == b->entries_max && a->bytes_max == b->bytes_max &&
-            a->age_ms_max == b->age_ms_max)
+        if (batch->slot_room[i - 1] == room && waiting_is_kept_alike(batch->slots[i - 1], publish))
             return i;
     }
     batch->slots[batch->slot_count] = publish;
@@ -88,7 +47,7 @@ static void slots_add(struct pg_args *args, const struct batch *batch)
 {
     pg_array_begin(args, PG_BYTEAS, batch->room_count);
     for (uint32_t i = 0; i < batch->room_count; i++)
-        pg_array_bytes(args, room_of(batch->rooms[i]));
+        pg_array_bytes(args, waiting_room(batch->rooms[i]));
     pg_array_end(args);
     pg_array_begin(args, PG_INTS, batch->slot_count);
     for (uint32_t i = 0; i < batch->slot_count; i++)
@@ -109,11 +68,11 @@ static void slots_add(struct pg_args *args, const struct batch *batch)
 }
 
 static void texts_add(struct postgres_broker *postgres, struct pg_args *args, uint32_t count,
-                      struct span (*text_of)(const struct waiting *publish))
+                      struct span (*text_of)(const struct waiting_publish *publish))
 {
     pg_array_begin(args, PG_BYTEAS, count);
     list_each (node, &postgres->flying) {
-        pg_array_bytes(args, text_of(container_of(node, struct waiting, node)));
+        pg_array_bytes(args, text_of(waiting_of(node)));
     }
     pg_array_end(args);
 }
@@ -122,18 +81,18 @@ static void entries_add(struct postgres_broker *postgres, struct pg_args *args, 
 {
     pg_array_begin(args, PG_INTS, count);
     list_each (node, &postgres->flying) {
-        pg_array_int(args, container_of(node, struct waiting, node)->slot);
+        pg_array_int(args, waiting_of(node)->slot);
     }
     pg_array_end(args);
-    texts_add(postgres, args, count, id_of);
+    texts_add(postgres, args, count, waiting_name);
     pg_array_begin(args, PG_BIGS, count);
     list_each (node, &postgres->flying) {
-        const struct waiting *publish = container_of(node, struct waiting, node);
-        pg_array_big(args, id_of(publish).len > 0 ? broker_digest(body_of(publish)) >> 1 : 0);
+        const struct waiting_publish *publish = waiting_of(node);
+        pg_array_big(args, waiting_name(publish).len > 0 ? broker_digest(waiting_body(publish)) >> 1 : 0);
     }
     pg_array_end(args);
-    texts_add(postgres, args, count, audience_of);
-    texts_add(postgres, args, count, body_of);
+    texts_add(postgres, args, count, waiting_audience);
+    texts_add(postgres, args, count, waiting_body);
 }
 
 static void answered(void *arg, const PGresult *result);
@@ -144,7 +103,7 @@ static void call_send(struct postgres_broker *postgres)
     struct pg_args args = {.count = 0};
     uint32_t count = 0;
     list_each (node, &postgres->flying) {
-        struct waiting *publish = container_of(node, struct waiting, node);
+        struct waiting_publish *publish = waiting_of(node);
         publish->slot = batch_slot(batch, publish);
         publish->result = BROKER_OK;
         count++;
@@ -167,7 +126,7 @@ static void call_begin(struct postgres_broker *postgres)
     size_t entries = 0, bytes = 0;
     struct list *node;
     while (entries < BATCH_ENTRIES_MAX && bytes < BATCH_BYTES_MAX && (node = list_take(&postgres->publishes)) != NULL) {
-        bytes += bytes_of(container_of(node, struct waiting, node));
+        bytes += waiting_bytes(waiting_of(node));
         list_append(&postgres->flying, node);
         entries++;
     }
@@ -196,17 +155,15 @@ static void call_accepted(struct postgres_broker *postgres)
 {
     struct list *node;
     while ((node = list_take(&postgres->flying)) != NULL) {
-        struct waiting *publish = container_of(node, struct waiting, node);
-        postgres->backlog_bytes -= bytes_of(publish);
-        if (publish->done != NULL)
-            publish->done(publish->arg, publish->result);
-        free(publish);
+        struct waiting_publish *publish = waiting_of(node);
+        postgres->backlog_bytes -= waiting_bytes(publish);
+        waiting_answer(publish, publish->result);
     }
     loop_at_flush(postgres->loop, &postgres->publish_flush);
 }
 
 /* One line in TELL_MS at most. */
-static void refusal_tell(struct postgres_broker *postgres, const struct waiting *publish)
+static void refusal_tell(struct postgres_broker *postgres, const struct waiting_publish *publish)
 {
     uint64_t now = loop_now_us(postgres->loop);
     if (publish->result == BROKER_TAKEN)
@@ -216,7 +173,7 @@ static void refusal_tell(struct postgres_broker *postgres, const struct waiting 
         return;
     log_event(LOG_WARNING, "publishes are refused: the service's storage is full",
               LOG_C("why", broker_refusal_text(publish->result)), LOG_N("refused", postgres->full_count),
-              LOG_S("room", span_sub(room_of(publish), 0, 64)),
+              LOG_S("room", span_sub(waiting_room(publish), 0, 64)),
               LOG_N("store_bytes_max", postgres->bounds.store_bytes_max),
               LOG_N("rooms_max", postgres->bounds.rooms_max),
               LOG_C("cure", "raise `limits: rooms` and `log_bytes`, or keep less: `log:` of the namespaces"));
@@ -239,7 +196,7 @@ static bool refusal_take(struct postgres_broker *postgres, uint64_t place, struc
     list_each (node, &postgres->flying) {
         if (++at != place)
             continue;
-        struct waiting *publish = container_of(node, struct waiting, node);
+        struct waiting_publish *publish = waiting_of(node);
         publish->result = refusal_of(why);
         refusal_tell(postgres, publish);
         return publish->result != BROKER_OK;
@@ -282,28 +239,10 @@ static void answered(void *arg, const PGresult *result)
 bool postgres_publish(struct broker *broker, const struct broker_publish *publish, broker_done_fn *done, void *arg)
 {
     struct postgres_broker *postgres = postgres_of(broker);
-    size_t bytes = publish->room.len + publish->audience.len + publish->body.len + publish->id.len;
-    if (bytes > ENTRY_BYTES_MAX || postgres->backlog_bytes + bytes > BROKER_BACKLOG_BYTES_MAX)
+    struct waiting_publish *waiting = waiting_create(publish, done, arg, &postgres->backlog_bytes);
+    if (waiting == NULL)
         return false;
-    struct waiting *waiting = mem_zero(1, sizeof *waiting + bytes);
-    waiting->done = done;
-    waiting->arg = arg;
-    if (publish->retention != NULL)
-        waiting->retention = *publish->retention;
-    const struct span parts[] = {publish->room, publish->audience, publish->body, publish->id};
-    char *at = waiting->bytes;
-    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
-        if (parts[i].len != 0)
-            memcpy(at, parts[i].data, parts[i].len);
-        at += parts[i].len;
-    }
-    waiting->room_len = publish->room.len;
-    waiting->audience_len = publish->audience.len;
-    waiting->body_len = publish->body.len;
-    waiting->id_len = publish->id.len;
-    list_init(&waiting->node);
     list_append(&postgres->publishes, &waiting->node);
-    postgres->backlog_bytes += bytes_of(waiting);
     loop_at_flush(postgres->loop, &postgres->publish_flush);
     return true;
 }
@@ -342,21 +281,10 @@ void postgres_publish_resume(struct postgres_broker *postgres, uint64_t last, co
     call_accepted(postgres);
 }
 
-static void drop_all(struct list *publishes)
-{
-    struct list *node;
-    while ((node = list_take(publishes)) != NULL) {
-        struct waiting *publish = container_of(node, struct waiting, node);
-        if (publish->done != NULL)
-            publish->done(publish->arg, BROKER_LOST);
-        free(publish);
-    }
-}
-
 void postgres_publish_finish(struct postgres_broker *postgres)
 {
     task_cancel(&postgres->publish_flush);
     timer_stop(postgres->loop, &postgres->publish_retry);
-    drop_all(&postgres->flying);
-    drop_all(&postgres->publishes);
+    waiting_lose_all(&postgres->flying);
+    waiting_lose_all(&postgres->publishes);
 }

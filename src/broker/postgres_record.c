@@ -5,7 +5,7 @@
 #include "base/mem.h"
 #include "broker/postgres_parts.h"
 
-enum { RECORD_MOVED_MS = 60000, KEPT_MAX = 1000 }; /* KEPT_MAX: as records.sql has it */
+enum { RECORD_MOVED_MS = 60000 };
 
 struct record_call {
     struct postgres_broker *postgres;
@@ -154,32 +154,6 @@ static void pong(struct broker *broker, struct span sid, uint64_t life_ms, recor
 
 const struct record_ops postgres_record_ops = {ask, pass, end, disown, probe, pong};
 
-/* A lease that came with a record. */
-struct giving_lease {
-    struct broker_lease lease;
-    uint64_t own_last; /* seq of its own room's newest entry */
-    bool fenced;       /* the hub has asked where that room's pushes stand */
-};
-struct postgres_giving {
-    struct giving_lease *leases;
-    struct record_claim *claims;
-    size_t count;
-    struct record_kept *kept;
-    size_t kept_count;
-};
-
-bool postgres_record_fences(struct postgres_broker *postgres, struct span room)
-{
-    struct postgres_giving *giving = postgres->giving;
-    for (size_t i = 0; giving != NULL && i < giving->count; i++) {
-        if (giving->claims[i].lease != NULL && span_equal(giving->leases[i].lease.own, room)) {
-            giving->leases[i].fenced = true;
-            return true;
-        }
-    }
-    return false;
-}
-
 enum { CLAIM_NONE, CLAIM_OURS, CLAIM_SUPERSEDED };
 
 static void lease_take(struct pg_pack *pack, struct giving_lease *to, struct record_claim *claim)
@@ -206,30 +180,14 @@ static void kept_take(struct pg_pack *pack, struct record_kept *kept)
     kept->body = pg_pack_bytes(pack);
 }
 
-static void give(struct postgres_broker *postgres, struct postgres_giving *giving, struct span sid, uint64_t ticket,
-                 const struct record_grant *grant, uint64_t position)
-{
-    struct broker *broker = &postgres->broker;
-    broker->events->reached(broker->hub, position);
-    postgres_feed_kept(postgres, grant->kept_number);
-    postgres->giving = giving;
-    broker->record_events->granted(broker->record_arg, sid, ticket, grant);
-    postgres->giving = NULL;
-    for (size_t i = 0; i < giving->count && postgres->state == POSTGRES_UP; i++) {
-        const struct giving_lease *lease = &giving->leases[i];
-        uint64_t last = lease->own_last < position ? lease->own_last : position;
-        if (lease->fenced)
-            broker->events->subscribed(broker->hub, lease->lease.own, last, position);
-    }
-}
-
 /* As record_give in records.sql packs it. */
 static bool granted_received(struct postgres_broker *postgres, uint64_t ticket, struct span sid, struct span body,
                              uint64_t position)
 {
     enum { LEASE_BYTES_MIN = 60 };
     struct pg_pack pack = {.rest = body};
-    struct postgres_giving giving = {.count = 0};
+    struct giving giving;
+    struct broker *broker = &postgres->broker;
     struct record_grant grant = {.probing = pg_pack_number(&pack) == 1};
     grant.away_ms = pg_pack_number(&pack);
     uint64_t pong_ms = pg_pack_number(&pack);
@@ -240,26 +198,22 @@ static bool granted_received(struct postgres_broker *postgres, uint64_t ticket, 
     size_t count = (size_t)pg_pack_number(&pack);
     if (pack.bad || count > pack.rest.len / LEASE_BYTES_MIN)
         return false;
-    giving.leases = mem_zero(count + 1, sizeof *giving.leases);
-    giving.claims = mem_zero(count + 1, sizeof *giving.claims);
+    giving_init(&giving, count);
     for (; giving.count < count; giving.count++)
         lease_take(&pack, &giving.leases[giving.count], &giving.claims[giving.count]);
     size_t kept_count = (size_t)pg_pack_number(&pack);
-    if (kept_count > KEPT_MAX)
+    if (kept_count > GIVING_KEPT_MAX)
         pack.bad = true;
-    giving.kept = mem_zero(pack.bad ? 1 : kept_count + 1, sizeof *giving.kept);
+    giving_kept_init(&giving, pack.bad ? 0 : kept_count);
     while (!pack.bad && giving.kept_count < kept_count)
         kept_take(&pack, &giving.kept[giving.kept_count++]);
     grant.record = pack.rest;
-    grant.claims = giving.claims;
-    grant.claim_count = giving.count;
-    grant.kept = giving.kept;
-    grant.kept_count = giving.kept_count;
-    if (!pack.bad && postgres->broker.record_events != NULL)
-        give(postgres, &giving, sid, ticket, &grant, position);
-    free(giving.leases);
-    free(giving.claims);
-    free(giving.kept);
+    if (!pack.bad && broker->record_events != NULL) {
+        broker->events->reached(broker->hub, position);
+        postgres_feed_kept(postgres, grant.kept_number);
+        giving_tell(&giving, &postgres->giving, broker, sid, ticket, &grant, position);
+    }
+    giving_finish(&giving);
     return !pack.bad;
 }
 

@@ -107,7 +107,7 @@ void redis_subscribe(struct broker *broker, struct span room)
     if (!broker->is_up)
         return;
     if (broker_room_is_owned(room)) {
-        if (!redis_record_fences(redis, room))
+        if (!giving_fences(redis->giving, room))
             fence_add(redis, room);
         return;
     }

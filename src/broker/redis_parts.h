@@ -9,6 +9,7 @@
 #ifndef SENNIT_BROKER_REDIS_PARTS_H
 #define SENNIT_BROKER_REDIS_PARTS_H
 
+#include "broker/giving.h"
 #include "broker/pending.h"
 #include "broker/redis.h"
 #include "broker/redis_answer.h"
@@ -16,6 +17,7 @@
 #include "broker/redis_sentinel.h"
 #include "broker/redis_url.h"
 #include "broker/redis_window.h"
+#include "broker/waiting.h"
 #include "loop/resolve.h"
 #include "net/tls.h"
 
@@ -208,7 +210,7 @@ struct redis_broker {
     struct redis_pushes pushes;
     struct redis_presence presence;
     struct redis_refusals refusals;
-    struct redis_giving *giving; /* redis_record.c: the record that is being given, during that call; NULL: none */
+    struct giving *giving; /* redis_record.c: the record that is being given, during that call; NULL: none */
 };
 
 static inline struct redis_broker *redis_of(struct broker *broker)
@@ -420,9 +422,6 @@ void redis_present_down(struct redis_broker *redis);
 
 /* redis_record.c */
 extern const struct record_ops redis_record_ops;
-/* Whether the room's owner is being told, by a record that is given, that it owns the room: then that says where its
- * pushes stand, and no call is needed. */
-bool redis_record_fences(struct redis_broker *redis, struct span room);
 /* Handles the rest of a message after the word "record"; false if it is invalid. */
 bool redis_record_received(struct redis_broker *redis, struct words *words);
 

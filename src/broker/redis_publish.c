@@ -9,7 +9,6 @@
 enum {
     BATCH_ENTRIES_MAX = 500,
     BATCH_BYTES_MAX = 1 << 20,
-    ENTRY_BYTES_MAX = 17 << 20,
     RETRY_MS = 250,
     KEYS_BEFORE = 5, /* state, publisher, recent, rooms, sizes */
     KEYS_SLOT = 3,   /* log, meta, names */
@@ -17,43 +16,6 @@ enum {
     ARGS_SLOT = 5,
     ARGS_ENTRY = 4,
 };
-
-struct waiting_publish {
-    struct list node;
-    broker_done_fn *done;
-    void *arg;
-    struct broker_retention retention; /* entries_max 0: not logged */
-    size_t room_len, audience_len, body_len, id_len;
-    uint32_t slot; /* in the call under way, from 1 */
-    enum broker_result result;
-    bool waits;   /* Redis has no memory for it: it goes into a later call */
-    char bytes[]; /* room, audience, body, id */
-};
-
-static struct span part(const struct waiting_publish *publish, size_t from, size_t len)
-{
-    return span_of(publish->bytes + from, len);
-}
-
-static struct span room_of(const struct waiting_publish *publish)
-{
-    return part(publish, 0, publish->room_len);
-}
-
-static struct span body_of(const struct waiting_publish *publish)
-{
-    return part(publish, publish->room_len + publish->audience_len, publish->body_len);
-}
-
-static struct span id_of(const struct waiting_publish *publish)
-{
-    return part(publish, publish->room_len + publish->audience_len + publish->body_len, publish->id_len);
-}
-
-static size_t bytes_of(const struct waiting_publish *publish)
-{
-    return sizeof *publish + publish->room_len + publish->audience_len + publish->body_len + publish->id_len;
-}
 
 /* Rooms of the batch under one retention, each once; a batch is mostly one room, so looking from the last one is quick.
  */
@@ -64,8 +26,7 @@ struct slots {
 
 static bool same_slot(const struct waiting_publish *a, const struct waiting_publish *b)
 {
-    return a->retention.entries_max == b->retention.entries_max && a->retention.bytes_max == b->retention.bytes_max &&
-           a->retention.age_ms_max == b->retention.age_ms_max && span_equal(room_of(a), room_of(b));
+    return waiting_is_kept_alike(a, b) && span_equal(waiting_room(a), waiting_room(b));
 }
 
 static uint32_t slot_of(struct slots *slots, const struct waiting_publish *publish)
@@ -80,7 +41,7 @@ static uint32_t slot_of(struct slots *slots, const struct waiting_publish *publi
 static void add_slot(struct eval *eval, const struct redis_broker *redis, const struct waiting_publish *first)
 {
     struct buf target = {0};
-    struct span room = room_of(first);
+    struct span room = waiting_room(first);
     if (broker_room_is_owned(room)) {
         buf_printf(&target, "@%sowner:", redis->names.prefix);
         buf_append(&target, room);
@@ -99,9 +60,9 @@ static void add_slot(struct eval *eval, const struct redis_broker *redis, const 
 static void name_add(struct eval *eval, const struct waiting_publish *publish)
 {
     struct buf tagged = {0};
-    if (publish->id_len != 0 && publish->retention.entries_max != 0) {
-        buf_printf(&tagged, "%03x", (unsigned)(broker_digest(body_of(publish)) & 0xfff));
-        buf_append(&tagged, id_of(publish));
+    if (waiting_name(publish).len != 0) {
+        buf_printf(&tagged, "%03x", (unsigned)(broker_digest(waiting_body(publish)) & 0xfff));
+        buf_append(&tagged, waiting_name(publish));
     }
     eval_add(eval, buf_span(&tagged));
     buf_finish(&tagged);
@@ -111,8 +72,8 @@ static void add_entry(struct eval *eval, const struct waiting_publish *publish)
 {
     eval_add_u64(eval, publish->slot);
     name_add(eval, publish);
-    eval_add(eval, part(publish, publish->room_len, publish->audience_len));
-    eval_add(eval, part(publish, publish->room_len + publish->audience_len, publish->body_len));
+    eval_add(eval, waiting_audience(publish));
+    eval_add(eval, waiting_body(publish));
 }
 
 static void answered(void *arg, const struct resp *reply);
@@ -123,7 +84,7 @@ static void call_send(struct redis_broker *redis)
     struct eval eval;
     size_t entries = 0;
     list_each (node, &redis->publishing.flying) {
-        struct waiting_publish *publish = container_of(node, struct waiting_publish, node);
+        struct waiting_publish *publish = waiting_of(node);
         publish->slot = slot_of(&slots, publish);
         publish->result = BROKER_OK;
         entries++;
@@ -135,9 +96,9 @@ static void call_send(struct redis_broker *redis)
     for (size_t i = 0; i < KEYS_BEFORE; i++)
         eval_add(&eval, span_str(keys[i]));
     for (uint32_t i = 0; i < slots.count; i++) {
-        eval_add_key(&eval, redis, "log", room_of(slots.first[i]));
-        eval_add_key(&eval, redis, "room", room_of(slots.first[i]));
-        eval_add_key(&eval, redis, "names", room_of(slots.first[i]));
+        eval_add_key(&eval, redis, "log", waiting_room(slots.first[i]));
+        eval_add_key(&eval, redis, "room", waiting_room(slots.first[i]));
+        eval_add_key(&eval, redis, "names", waiting_room(slots.first[i]));
     }
     eval_add(&eval, span_of(redis->greeting.epoch, redis->greeting.epoch_len));
     eval_add_u64(&eval, redis->publishing.call_number);
@@ -149,7 +110,7 @@ static void call_send(struct redis_broker *redis)
     for (uint32_t i = 0; i < slots.count; i++)
         add_slot(&eval, redis, slots.first[i]);
     list_each (node, &redis->publishing.flying) {
-        add_entry(&eval, container_of(node, struct waiting_publish, node));
+        add_entry(&eval, waiting_of(node));
     }
     redis->publishing.call_out = true;
     eval_send(&eval, redis, answered, redis);
@@ -186,10 +147,10 @@ static void call_begin(struct redis_broker *redis)
         held_back_release(redis);
     while (entries < BATCH_ENTRIES_MAX && bytes < BATCH_BYTES_MAX &&
            (node = list_take(&redis->publishing.waiting)) != NULL) {
-        struct waiting_publish *publish = container_of(node, struct waiting_publish, node);
+        struct waiting_publish *publish = waiting_of(node);
         if (hold_back(redis, publish))
             continue;
-        bytes += bytes_of(publish);
+        bytes += waiting_bytes(publish);
         list_append(&redis->publishing.flying, node);
         entries++;
     }
@@ -217,7 +178,7 @@ static void waiting_put_back(struct redis_broker *redis)
 {
     bool any = false;
     for (struct list *node = redis->publishing.flying.prev, *before; node != &redis->publishing.flying; node = before) {
-        struct waiting_publish *publish = container_of(node, struct waiting_publish, node);
+        struct waiting_publish *publish = waiting_of(node);
         before = node->prev;
         if (!publish->waits)
             continue;
@@ -235,11 +196,9 @@ static void call_accepted(struct redis_broker *redis)
     struct list *node;
     waiting_put_back(redis);
     while ((node = list_take(&redis->publishing.flying)) != NULL) {
-        struct waiting_publish *publish = container_of(node, struct waiting_publish, node);
-        redis->publishing.backlog_bytes -= bytes_of(publish);
-        if (publish->done != NULL)
-            publish->done(publish->arg, publish->result);
-        free(publish);
+        struct waiting_publish *publish = waiting_of(node);
+        redis->publishing.backlog_bytes -= waiting_bytes(publish);
+        waiting_answer(publish, publish->result);
     }
     loop_at_flush(redis->loop, &redis->publishing.flush);
 }
@@ -289,8 +248,8 @@ static void refusal_tell(struct redis_broker *redis, const struct waiting_publis
         return;
     log_event(LOG_WARNING, "publishes are refused: the service's storage is full",
               LOG_C("why", broker_refusal_text(publish->result)), LOG_N("refused", redis->publishing.full_count),
-              LOG_S("room", span_sub(room_of(publish), 0, 64)), LOG_N("store_bytes_max", redis->memory.store_bytes_max),
-              LOG_N("rooms_max", redis->bounds.rooms_max),
+              LOG_S("room", span_sub(waiting_room(publish), 0, 64)),
+              LOG_N("store_bytes_max", redis->memory.store_bytes_max), LOG_N("rooms_max", redis->bounds.rooms_max),
               LOG_C("cure", "raise the limits and Redis' maxmemory, or keep less: `log:` of the namespaces"));
     redis->publishing.full_count = 0;
 }
@@ -319,7 +278,7 @@ static bool refusals_take(struct redis_broker *redis, struct answer *answer)
             at++;
         if (at != place)
             return false;
-        struct waiting_publish *publish = container_of(node, struct waiting_publish, node);
+        struct waiting_publish *publish = waiting_of(node);
         publish->result = result;
         publish->waits = waits;
         if (waits)
@@ -376,28 +335,10 @@ static void answered(void *arg, const struct resp *reply)
 bool redis_publish(struct broker *broker, const struct broker_publish *publish, broker_done_fn *done, void *arg)
 {
     struct redis_broker *redis = redis_of(broker);
-    size_t bytes = publish->room.len + publish->audience.len + publish->body.len + publish->id.len;
-    if (bytes > ENTRY_BYTES_MAX || redis->publishing.backlog_bytes + bytes > BROKER_BACKLOG_BYTES_MAX)
+    struct waiting_publish *waiting = waiting_create(publish, done, arg, &redis->publishing.backlog_bytes);
+    if (waiting == NULL)
         return false;
-    struct waiting_publish *waiting = mem_zero(1, sizeof *waiting + bytes);
-    waiting->done = done;
-    waiting->arg = arg;
-    if (publish->retention != NULL)
-        waiting->retention = *publish->retention;
-    const struct span parts[] = {publish->room, publish->audience, publish->body, publish->id};
-    char *at = waiting->bytes;
-    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
-        if (parts[i].len != 0)
-            memcpy(at, parts[i].data, parts[i].len);
-        at += parts[i].len;
-    }
-    waiting->room_len = publish->room.len;
-    waiting->audience_len = publish->audience.len;
-    waiting->body_len = publish->body.len;
-    waiting->id_len = publish->id.len;
-    list_init(&waiting->node);
     list_append(&redis->publishing.waiting, &waiting->node);
-    redis->publishing.backlog_bytes += bytes_of(waiting);
     loop_at_flush(redis->loop, &redis->publishing.flush);
     return true;
 }
@@ -425,22 +366,11 @@ void redis_publish_resume(struct redis_broker *redis, uint64_t last, struct answ
     }
 }
 
-static void drop_all(struct list *publishes)
-{
-    struct list *node;
-    while ((node = list_take(publishes)) != NULL) {
-        struct waiting_publish *publish = container_of(node, struct waiting_publish, node);
-        if (publish->done != NULL)
-            publish->done(publish->arg, BROKER_LOST);
-        free(publish);
-    }
-}
-
 void redis_publish_finish(struct redis_broker *redis)
 {
     task_cancel(&redis->publishing.flush);
     timer_stop(redis->loop, &redis->publishing.retry);
-    drop_all(&redis->publishing.flying);
-    drop_all(&redis->publishing.held_back);
-    drop_all(&redis->publishing.waiting);
+    waiting_lose_all(&redis->publishing.flying);
+    waiting_lose_all(&redis->publishing.held_back);
+    waiting_lose_all(&redis->publishing.waiting);
 }

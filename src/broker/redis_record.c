@@ -173,34 +173,6 @@ const struct record_ops redis_record_ops = {ask, pass, end, disown, probe, pong}
 
 /* A record is given: see record.lua. */
 
-/* A lease that came with a record. */
-struct giving_lease {
-    struct broker_lease lease;
-    uint64_t own_last; /* seq of its own room's newest entry */
-    bool fenced;       /* the hub has asked where that room's pushes stand */
-};
-struct redis_giving {
-    struct giving_lease *leases;
-    struct record_claim *claims;
-    size_t count;
-    uint64_t position, kept_number;
-    struct record_kept *kept;
-    size_t kept_count;
-};
-
-bool redis_record_fences(struct redis_broker *redis, struct span room)
-{
-    struct redis_giving *giving = redis->giving;
-    for (size_t i = 0; giving != NULL && i < giving->count; i++) {
-        if (giving->claims[i].lease != NULL && span_equal(giving->leases[i].lease.own, room)) {
-            giving->leases[i].fenced = true;
-            return true;
-        }
-    }
-    return false;
-}
-
-enum { KEPT_MAX = 1000 }; /* as record.lua has it */
 enum { TOLD_NONE, TOLD_CLAIMED, TOLD_SUPERSEDED, TOLD_SPOILED };
 
 static bool lease_take(struct redis_broker *redis, struct words *words, struct giving_lease *to,
@@ -239,63 +211,43 @@ static bool kept_take(struct words *words, struct record_kept *kept)
     return words_are_good(words);
 }
 
-static void give(struct redis_broker *redis, struct redis_giving *giving, struct span sid, uint64_t ticket,
-                 struct record_grant *grant)
-{
-    struct broker *broker = &redis->broker;
-    broker->events->reached(broker->hub, giving->position);
-    broker->events->kept(broker->hub, giving->kept_number);
-    grant->kept = giving->kept;
-    grant->kept_number = giving->kept_number;
-    grant->kept_count = giving->kept_count;
-    grant->claims = giving->claims;
-    grant->claim_count = giving->count;
-    redis->giving = giving;
-    broker->record_events->granted(broker->record_arg, sid, ticket, grant);
-    redis->giving = NULL;
-    for (size_t i = 0; i < giving->count && redis->state == REDIS_UP; i++) {
-        const struct giving_lease *lease = &giving->leases[i];
-        uint64_t last = lease->own_last < giving->position ? lease->own_last : giving->position;
-        if (lease->fenced)
-            broker->events->subscribed(broker->hub, lease->lease.own, last, giving->position);
-    }
-}
-
 /* `granted <ticket> <probing> <away> <pong> <epoch> <counter> <leases> <kept> <kept events>
  * <lacking>\n<sid><leases><kept events><record>`; `pong`: one more than the ms since, 0: none. */
 static bool granted_received(struct redis_broker *redis, struct words *words)
 {
+    struct broker *broker = &redis->broker;
     uint64_t ticket = words_number(words, ' '), probing = words_number(words, ' ');
     struct record_grant grant = {.probing = probing == 1, .away_ms = words_number(words, ' ')};
     uint64_t pong = words_number(words, ' ');
     struct span epoch = words_text(words, ' ');
-    struct redis_giving giving = {.position = words_number(words, ' ')};
+    uint64_t position = words_number(words, ' ');
     size_t count = (size_t)words_number(words, ' ');
-    giving.kept_number = words_number(words, ' ');
+    grant.kept_number = words_number(words, ' ');
     size_t kept_count = (size_t)words_number(words, ' ');
     grant.kept_lost = words_number(words, '\n');
     struct span sid = words_bytes(words, RECORD_SID_BYTES);
     grant.ponged = pong > 0;
     grant.pong_ms = pong > 0 ? pong - 1 : 0;
-    if (!words_are_good(words) || count > words->rest.len / 16 || kept_count > KEPT_MAX ||
-        !redis_epoch_is_ours(redis, epoch) || !redis_feed_rises_to(redis, giving.position))
+    if (!words_are_good(words) || count > words->rest.len / 16 || kept_count > GIVING_KEPT_MAX ||
+        !redis_epoch_is_ours(redis, epoch) || !redis_feed_rises_to(redis, position))
         return false;
-    giving.leases = mem_zero(count + 1, sizeof *giving.leases);
-    giving.claims = mem_zero(count + 1, sizeof *giving.claims);
+    struct giving giving;
+    giving_init(&giving, count);
+    giving_kept_init(&giving, kept_count);
     bool ok = true;
     while (ok && giving.count < count) {
         ok = lease_take(redis, words, &giving.leases[giving.count], &giving.claims[giving.count]);
         giving.count++;
     }
-    giving.kept = mem_zero(kept_count + 1, sizeof *giving.kept);
     while (ok && giving.kept_count < kept_count)
         ok = kept_take(words, &giving.kept[giving.kept_count++]);
     grant.record = words->rest;
-    if (ok && redis->broker.record_events != NULL)
-        give(redis, &giving, sid, ticket, &grant);
-    free(giving.leases);
-    free(giving.claims);
-    free(giving.kept);
+    if (ok && broker->record_events != NULL) {
+        broker->events->reached(broker->hub, position);
+        broker->events->kept(broker->hub, grant.kept_number);
+        giving_tell(&giving, &redis->giving, broker, sid, ticket, &grant, position);
+    }
+    giving_finish(&giving);
     return ok;
 }
 
