@@ -221,7 +221,7 @@ static void entries_append(struct buf *args, const struct hub *hub, const struct
         const struct broker_entry *entry = &page->entries[i];
         struct content content;
         struct token token;
-        if (entry->audience.len != 0 || !content_decode(entry->body, &content) || content.count > 0 ||
+        if (entry->audience.len != 0 || !content_decode_text(entry->body, &content) || content.count > 0 ||
             !json_is_valid(content.args))
             continue;
         hub_token(hub, entry->seq, &token);

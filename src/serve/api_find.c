@@ -175,7 +175,7 @@ static void history_read(void *arg, enum broker_result result, const struct brok
     }
     buf_append(&json, SPAN_LIT("{\"entries\":["));
     for (size_t i = 0; i < page->count; i++) {
-        if (audience_is_directive(page->entries[i].audience) || !content_decode(page->entries[i].body, &content) ||
+        if (audience_is_directive(page->entries[i].audience) || !content_decode_text(page->entries[i].body, &content) ||
             !json_is_valid(content.args))
             continue;
         if (any)

@@ -33,7 +33,7 @@ bool asking_entry_decode(struct span body, struct asking_entry *entry)
     return (entry->is_answer || (kind.data[0] == 'q' && engineio_sid_is_valid(entry->asker))) &&
            span_to_u64(ms, &entry->ms) && entry->ms <= ASKING_MS_MAX && span_to_u64(wait_ms, &entry->wait_ms) &&
            entry->wait_ms <= ASKING_MS_MAX && id.len >= 1 && id.len <= CALL_ID_BYTES_MAX &&
-           content_decode(rest, &entry->content);
+           content_decode_text(rest, &entry->content);
 }
 
 static void head_encode(struct buf *to, const struct asking_entry *entry)

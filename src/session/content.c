@@ -53,7 +53,7 @@ bool content_decode(struct span body, struct content *content)
         body = span_from(body, 1);
     *content = (struct content){.args = body};
     if (body.len == 0 || body.data[0] != CONTENT_MARK)
-        return utf8_is_valid(body); /* the rest of it was checked where it was published, or fails at its receivers */
+        return true;
     uint32_t count = body.len > 1 ? (unsigned char)body.data[1] : 0;
     if (count == 0 || count > CONTENT_ATTACHMENTS_MAX || body.len < HEAD_BYTES + (size_t)count * LENGTH_BYTES)
         return false;
@@ -69,4 +69,9 @@ bool content_decode(struct span body, struct content *content)
     content->count = count;
     content->args = rest;
     return args_are_good(content);
+}
+
+bool content_decode_text(struct span body, struct content *content)
+{
+    return content_decode(body, content) && utf8_is_valid(content->args);
 }

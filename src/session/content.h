@@ -30,6 +30,9 @@ static inline bool content_is_volatile(struct span body)
  * not add up, no JSON array, a placeholder without its attachment. A body that begins otherwise is taken as arguments,
  * unread. */
 bool content_decode(struct span body, struct content *content);
+/* The same for a receiver of texts: also false if the arguments are not UTF-8, for which clients would close the
+ * connection. Only messages of raw clients may be bytes. */
+bool content_decode_text(struct span body, struct content *content);
 /* Bytes of arguments and attachments. */
 size_t content_bytes(const struct content *content);
 

@@ -57,7 +57,7 @@ static bool is_shown(const struct subscriber *subscriber, const struct broker_en
 {
     if (!audience_shows(entry->audience, &subscriber->member, entry->seq))
         return false;
-    if (content_decode(entry->body, content))
+    if (content_decode_text(entry->body, content))
         return true;
     refusals_note(&subscriber->sessions->refusals, REFUSAL_EVENT_DAMAGED, subscriber_sid(subscriber),
                   subscriber->nsp->name);

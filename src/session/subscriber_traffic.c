@@ -95,19 +95,11 @@ static const struct content damaged = {
     .args = {"[\"sennit\",{\"damaged\":true}]", sizeof "[\"sennit\",{\"damaged\":true}]" - 1},
 };
 
-/* Messages of raw clients are no JSON, and may be bytes. */
-static bool entry_decode(const struct subscriber *subscriber, struct span body, struct content *content)
-{
-    bool is_raw = subscriber->session->protocol->kind == PROTOCOL_RAW && body.len > 0 && body.data[0] != CONTENT_MARK &&
-                  !content_is_volatile(body);
-    *content = content_of(body);
-    return is_raw || content_decode(body, content);
-}
-
 static struct frame *entry_encode(struct subscriber *subscriber, const struct entry *entry, const struct token *token)
 {
     struct content content;
-    bool is_good = entry_decode(subscriber, entry_body(entry), &content);
+    bool is_raw = subscriber->session->protocol->kind == PROTOCOL_RAW;
+    bool is_good = (is_raw ? content_decode : content_decode_text)(entry_body(entry), &content);
     if (!is_good)
         refusals_note(&subscriber->sessions->refusals, REFUSAL_EVENT_DAMAGED, subscriber_sid(subscriber),
                       subscriber->nsp->name);
