@@ -234,16 +234,7 @@ static bool url_read(struct redis_pair *pair, const char *text, struct err *err)
     if (url->kind != REDIS_URL_HOST && url->kind != REDIS_URL_UNIX)
         return err_set(err, "the adapter's Redis is named by redis://, rediss:// or unix://: give the address of one "
                             "server; in classic mode any node of a cluster will do");
-    const struct tls_client_options options = {
-        .name = url->server_name != NULL ? url->server_name : url->host,
-        .ca = url->ca,
-        .cert = url->cert,
-        .key = url->key,
-        .verify_off = url->verify_off,
-    };
-    if (url->tls)
-        pair->tls = tls_client_create(&options, err);
-    return !url->tls || pair->tls != NULL;
+    return redis_url_tls(url, &pair->tls, err);
 }
 
 bool redis_pair_init(struct redis_pair *pair, struct net *net, const char *url, const struct redis_pair_events *events,

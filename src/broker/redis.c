@@ -210,19 +210,9 @@ static const struct broker_ops ops = {
 static bool tls_prepare(struct redis_broker *redis, struct err *err)
 {
     const struct redis_url *url = &redis->url;
-    const struct tls_client_options options = {
-        .name = url->server_name != NULL ? url->server_name : url->host,
-        .ca = url->ca,
-        .cert = url->cert,
-        .key = url->key,
-        .verify_off = url->verify_off,
-    };
-    if (!url->tls)
-        return true;
-    redis->tls = tls_client_create(&options, err);
-    if (redis->tls == NULL)
+    if (!redis_url_tls(url, &redis->tls, err))
         return err_prefix(err, "REDIS_URL: ");
-    if (url->verify_off)
+    if (url->tls && url->verify_off)
         log_event(LOG_WARNING, "REDIS_URL says verify=no: any certificate is accepted", LOG_C("host", url->host));
     return true;
 }

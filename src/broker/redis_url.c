@@ -310,3 +310,16 @@ void redis_url_finish(struct redis_url *url)
         free(texts[i]);
     *url = (struct redis_url){0};
 }
+
+bool redis_url_tls(const struct redis_url *url, struct tls_client **tls, struct err *err)
+{
+    const struct tls_client_options options = {
+        .name = url->server_name != NULL ? url->server_name : url->host,
+        .ca = url->ca,
+        .cert = url->cert,
+        .key = url->key,
+        .verify_off = url->verify_off,
+    };
+    *tls = url->tls ? tls_client_create(&options, err) : NULL;
+    return !url->tls || *tls != NULL;
+}

@@ -14,6 +14,7 @@
 #include "base/err.h"
 #include "base/span.h"
 #include "loop/io.h"
+#include "net/tls.h"
 
 enum { REDIS_SEEDS_MAX = 16 };
 
@@ -46,5 +47,8 @@ struct redis_url {
 /* False with `err` set; the text never holds the password. */
 bool redis_url_parse(struct redis_url *url, const char *text, struct err *err);
 void redis_url_finish(struct redis_url *url); /* accepts zeroed memory */
+/* The TLS settings that it asks for, with its files read; the caller destroys them. False with `err` set: a file cannot
+ * be used. `*tls` is NULL if it asks for none. */
+bool redis_url_tls(const struct redis_url *url, struct tls_client **tls, struct err *err);
 
 #endif
