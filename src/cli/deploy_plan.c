@@ -52,22 +52,13 @@ static uint64_t number_last(const struct deploy *deploy, struct span service)
     return last;
 }
 
-static struct buf text_get(struct span object, const char *key)
-{
-    struct buf text = {0};
-    struct span value = json_object_get(object, span_str(key));
-    if (value.data != NULL)
-        json_string_decode(value, &text);
-    return text;
-}
-
 /* The present traffic; with `pins`, what goes to the latest revision stays with the one that is the latest now. */
 static void traffic_take(struct traffic *traffic, struct span service, bool pins)
 {
     struct span list = json_object_get(service, SPAN_LIT("traffic")), target;
-    struct buf latest = text_get(service, "latest");
+    struct buf latest = json_text_get(service, "latest");
     while (list.data != NULL && json_array_next(&list, &target)) {
-        struct buf revision = text_get(target, "revision"), tag = text_get(target, "tag");
+        struct buf revision = json_text_get(target, "revision"), tag = json_text_get(target, "tag");
         uint64_t percent = 0;
         span_to_u64(json_object_get(target, SPAN_LIT("percent")), &percent);
         bool is_latest = span_equal(buf_span(&revision), SPAN_LIT(TRAFFIC_LATEST));

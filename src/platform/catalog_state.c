@@ -72,16 +72,6 @@ void catalog_state_encode(struct buf *to, const struct catalog *catalog)
     buf_append(to, SPAN_LIT("]}\n"));
 }
 
-/* The text of a member; empty if there is none. The caller finishes the buffer. */
-static struct buf text_get(struct span object, const char *key)
-{
-    struct buf text = {0};
-    struct span value = json_object_get(object, span_str(key));
-    if (value.data != NULL)
-        json_string_decode(value, &text);
-    return text;
-}
-
 static uint64_t number_get(struct span object, const char *key)
 {
     uint64_t value = 0;
@@ -92,7 +82,7 @@ static uint64_t number_get(struct span object, const char *key)
 /* A revision whose program is not there any more stays in the list, as a failed one. */
 static void revision_put_back(struct service *service, struct service_spec *spec, struct span json)
 {
-    struct buf state = text_get(json, "state"), fault = text_get(json, "fault");
+    struct buf state = json_text_get(json, "state"), fault = json_text_get(json, "fault");
     struct revision *revision = revision_create(service, spec, service->programs, service->options);
     struct err err;
     revision->created_ms = (int64_t)number_get(json, "created_ms");
@@ -111,7 +101,8 @@ static void revision_put_back(struct service *service, struct service_spec *spec
 static void revision_restore(struct service *service, struct span json)
 {
     struct service_spec spec;
-    struct buf name = text_get(json, "name"), path = text_get(json, "path"), document = text_get(json, "document");
+    struct buf name = json_text_get(json, "name"), path = json_text_get(json, "path"),
+               document = json_text_get(json, "document");
     char *where = mem_text(buf_span(&path));
     struct err err;
     if (service_spec_parse(&spec, where, buf_span(&document), &err)) {
@@ -133,7 +124,7 @@ static void traffic_restore(struct traffic *traffic, struct span list)
 {
     struct span target;
     while (json_array_next(&list, &target)) {
-        struct buf revision = text_get(target, "revision"), tag = text_get(target, "tag");
+        struct buf revision = json_text_get(target, "revision"), tag = json_text_get(target, "tag");
         traffic_add(traffic, buf_span(&revision), buf_span(&tag), (uint32_t)number_get(target, "percent"));
         buf_finish(&revision);
         buf_finish(&tag);
@@ -144,7 +135,7 @@ static void service_put_back(struct catalog *catalog, struct span json)
 {
     struct service *service = catalog_service(catalog);
     struct span list = json_object_get(json, SPAN_LIT("revisions")), one;
-    struct buf document = text_get(json, "document");
+    struct buf document = json_text_get(json, "document");
     traffic_restore(&service->traffic, json_object_get(json, SPAN_LIT("traffic")));
     service->number = (uint32_t)number_get(json, "number");
     while (list.data != NULL && json_array_next(&list, &one))
@@ -170,7 +161,7 @@ void catalog_state_restore(struct catalog *catalog, struct span json)
         log_event(LOG_ERROR, "the kept state is damaged, and left aside");
         return;
     }
-    struct buf file = text_get(text, "file"), paths = catalog_paths(catalog);
+    struct buf file = json_text_get(text, "file"), paths = catalog_paths(catalog);
     bool is_ours = span_equal(buf_span(&file), buf_span(&paths));
     buf_finish(&file);
     buf_finish(&paths);

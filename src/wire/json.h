@@ -40,6 +40,8 @@ size_t json_string_len(struct span text);
 /* Appends the text of a valid JSON string, escapes resolved, as UTF-8 (a lone surrogate becomes U+FFFD). False when
  * `value` is not a string. */
 bool json_string_decode(struct span value, struct buf *to);
+/* The decoded text of a member; empty if there is none, or it is no string. The caller finishes the buffer. */
+struct buf json_text_get(struct span object, const char *name);
 /* A valid JSON string equals `text`, without a copy where it has no escapes. */
 bool json_string_equal(struct span value, struct span text);
 

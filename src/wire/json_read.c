@@ -175,3 +175,12 @@ bool json_string_equal(struct span value, struct span text)
     buf_finish(&decoded);
     return equal;
 }
+
+struct buf json_text_get(struct span object, const char *name)
+{
+    struct buf text = {0};
+    struct span value = json_object_get(object, span_str(name));
+    if (value.data != NULL)
+        json_string_decode(value, &text);
+    return text;
+}
