@@ -266,6 +266,10 @@ static inline bool broker_is_up(const struct broker *broker)
     return broker->is_up;
 }
 
+/* For implementers: sets the trouble (NULL: none), and logs a change. `*text` keeps a copy, which the implementer frees
+ * at the end. */
+void broker_trouble_set(struct broker *broker, char **text, const char *why);
+
 /* Why the broker must not be relied on, up or not, with the cure; NULL: it is fine. */
 static inline const char *broker_trouble(const struct broker *broker)
 {

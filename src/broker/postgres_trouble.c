@@ -10,16 +10,7 @@
 
 void postgres_trouble_set(struct postgres_broker *postgres, const char *why)
 {
-    struct broker *broker = &postgres->broker;
-    if (why != NULL && broker->trouble != NULL && strcmp(broker->trouble, why) == 0)
-        return;
-    if (why != NULL)
-        log_event(LOG_ERROR, "the broker cannot be relied on: this instance is not ready", LOG_C("why", why));
-    else if (broker->trouble != NULL)
-        log_event(LOG_NOTICE, "the broker can be relied on again", LOG_C("was", broker->trouble));
-    free(postgres->trouble_text);
-    postgres->trouble_text = why != NULL ? mem_text(span_str(why)) : NULL;
-    broker->trouble = postgres->trouble_text;
+    broker_trouble_set(&postgres->broker, &postgres->trouble_text, why);
 }
 
 bool postgres_error_is(const PGresult *result, const char *code)

@@ -44,16 +44,7 @@ void redis_trouble_finish(struct redis_trouble *trouble)
 
 void redis_trouble_set(struct redis_broker *redis, const char *why)
 {
-    struct broker *broker = &redis->broker;
-    if (why != NULL && broker->trouble != NULL && strcmp(broker->trouble, why) == 0)
-        return;
-    if (why != NULL)
-        log_event(LOG_ERROR, "the broker cannot be relied on: this instance is not ready", LOG_C("why", why));
-    else if (broker->trouble != NULL)
-        log_event(LOG_NOTICE, "the broker can be relied on again", LOG_C("was", broker->trouble));
-    free(redis->trouble.text);
-    redis->trouble.text = why != NULL ? mem_text(span_str(why)) : NULL;
-    broker->trouble = redis->trouble.text;
+    broker_trouble_set(&redis->broker, &redis->trouble.text, why);
 }
 
 void redis_invalid(struct redis_broker *redis, const char *which)
