@@ -47,6 +47,14 @@ static void on_reached(void *arg, uint64_t position)
 {
 }
 
+static void on_forgotten(void *arg, struct span room, uint64_t floor)
+{
+}
+
+static void on_kept(void *arg, uint64_t number)
+{
+}
+
 static void on_presence(void *arg, struct span room, const struct broker_present *who, bool entered, uint64_t count)
 {
 }
@@ -59,6 +67,8 @@ static const struct broker_events events = {
     .up = on_up,
     .down = on_down,
     .subscribed = on_subscribed,
+    .forgotten = on_forgotten,
+    .kept = on_kept,
     .pushed = on_pushed,
     .top = on_top,
     .reached = on_reached,

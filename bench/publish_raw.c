@@ -32,7 +32,7 @@ static const char script_short[] = "local id = redis.call('XADD', KEYS[1], 'MAXL
                                    "redis.call('PUBLISH', ARGV[3], id .. ':' .. ARGV[1])\n"
                                    "return id\n";
 
-enum { ARGS_MAX = 24, SHA_BYTES = 40 };
+enum { ARGS_MAX = 32, SHA_BYTES = 40 };
 
 struct raw {
     struct publish *publish;
@@ -140,30 +140,36 @@ static void send_script(struct publish *publish, uint32_t room)
     send_command(raw, &command);
 }
 
-/* As scripts/publish.lua says it. */
+/* As scripts/publish.lua takes one entry of one room. */
 static void send_entry(struct publish *publish, uint32_t room)
 {
     struct raw *raw = publish->raw;
     struct command command = begin(raw);
     add(&command, SPAN_LIT("EVALSHA"));
     add(&command, span_of(raw->sha, SHA_BYTES));
-    add_number(raw, &command, 5);
+    add_number(raw, &command, 8);
     add(&command, SPAN_LIT("bench:{0}:state"));
     add(&command, SPAN_LIT("bench:{0}:publisher:bench:0123456789abcdef"));
     add(&command, SPAN_LIT("bench:{0}:recent"));
+    add(&command, SPAN_LIT("bench:{0}:rooms"));
+    add(&command, SPAN_LIT("bench:{0}:sizes"));
     add_name(raw, &command, "log", room);
     add_name(raw, &command, "room", room);
+    add_name(raw, &command, "names", room);
     add(&command, SPAN_LIT("epoch"));
     add_number(raw, &command, ++raw->calls);
-    add_number(raw, &command, 0);
-    add_number(raw, &command, 1);
+    add_number(raw, &command, 0);                 /* rebase */
+    add_number(raw, &command, 1);                 /* rooms of this call */
+    add_number(raw, &command, 1 << 20);           /* rooms that there may be */
+    add_number(raw, &command, (uint64_t)1 << 40); /* bytes of all logs */
+    add_number(raw, &command, 0);                 /* memory is there */
     add_name(raw, &command, "push", room);
     add_number(raw, &command, publish->keep);
     add_number(raw, &command, 1 << 30);
     add_number(raw, &command, PUBLISH_AGE_MS);
     add_number(raw, &command, 90900000);
-    add_number(raw, &command, 1);
-    add_number(raw, &command, 0);
+    add_number(raw, &command, 1); /* of the first room */
+    add(&command, SPAN_LIT(""));
     add(&command, SPAN_LIT(""));
     add(&command, publish->body);
     send_command(raw, &command);

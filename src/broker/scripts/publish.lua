@@ -15,9 +15,9 @@
 --
 -- A slot is a room under one retention. Meta: `last`, the room's newest seq; `sum`, bytes ever logged; `from`, that sum before the oldest
 -- kept entry, and `from_ms`, its time; `age` (ms), how old readable entries may be; `until_ms`, when the log ends; `size`, its share of
--- `sizes`; `lost`, the `last` at which the room began anew. A stream's id is <seq>-<ms>; its field p is the room's entry before and the sum before this one. `names`: names of messages,
--- by time. `rooms`: rooms with a meta, by the time to check whether they have ended. `sizes`: approximate bytes in each log; the state's
--- `bytes` is their sum.
+-- `sizes`; `lone`: what may take the short way; `lost`, the `last` at which the room began anew. A stream's id is <seq>-<ms>; its field p
+-- is the room's entry before and the sum before this one. `names`: names of messages, by time. `rooms`: rooms with a meta, by the time to
+-- check whether they have ended. `sizes`: approximate bytes in each log; the state's `bytes` is their sum.
 local call, try, format = redis.call, redis.pcall, string.format
 local SEQ_MAX = 4503599627370496
 local publisher, recent, rooms, sizes = KEYS[2], KEYS[3], KEYS[4], KEYS[5]
@@ -41,6 +41,40 @@ local prefix = string.sub(state, 1, -6) -- without `state`
 local metas, slot_at, touched, answer, refused = {}, {}, {}, {1, number}, {ARGV[2]}
 -- '%.0f' takes five times as long, and '%d' is wrong where a long has 32 bits.
 local whole = format('%d', 2 ^ 40) == '1099511627776' and '%d' or '%.0f'
+
+-- The short way: one entry without a name, to be logged in a room whose log goes on as it is. False: the long way below takes it. That
+-- one trims the log and counts what it holds, and says in `lone` how many entries and bytes may take the short way before its next turn,
+-- and for how many entries kept that holds.
+local LONE_ENTRIES, LONE_BYTES = 64, 4096
+local function lone()
+    local meta = try('HMGET', KEYS[7], 'last', 'sum', 'from', 'from_ms', 'until_ms', 'lone')
+    local entries, bytes, keep = string.match(meta[6] or '', '^(%d+) (%d+) (%d+)$')
+    local last, sum, from, from_ms = whole_of(meta[1]), whole_of(meta[2]), whole_of(meta[3]), whole_of(meta[4])
+    local ends, added, age = whole_of(meta[5]), #ARGV[15] + #ARGV[16], tonumber(ARGV[11])
+    if keep ~= ARGV[9] or entries == '0' or not (last and sum and from and from_ms and ends) then
+        return false
+    end
+    local bytes_left = tonumber(bytes) - added - ENTRY_BYTES
+    if bytes_left < 0 or stored + LONE_BYTES > tonumber(ARGV[6]) or last > seq or ends - ms < age * 9 / 8
+        or ms - from_ms > age * 17 / 16 or sum + added - from > tonumber(ARGV[10]) * 17 / 16 then
+        return false
+    end
+    local text = format(whole, seq + 1)
+    call('HSET', state, 'seq', text)
+    local id = try('XADD', KEYS[6], 'NOMKSTREAM', text .. '-' .. ms_text, 'p', meta[1] .. ' ' .. meta[2], 'a', ARGV[15], 'b', ARGV[16])
+    if type(id) ~= 'string' then
+        return false -- the log is spoiled or has vanished; below, `seq` is what it was
+    end
+    try('PUBLISH', ARGV[8], epoch .. ' ' .. ms_text .. '\n' .. text .. ' ' .. meta[1] .. ' ' .. #ARGV[15] .. ' ' .. #ARGV[16] .. '\n' ..
+        ARGV[15] .. ARGV[16])
+    try('HSET', KEYS[7], 'last', text, 'sum', format(whole, sum + added), 'lone', (entries - 1) .. ' ' .. bytes_left .. ' ' .. keep)
+    try('ZADD', recent, text, ARGV[8])
+    try('SET', publisher, ARGV[2], 'PX', 3600000)
+    return true
+end
+if #ARGV == 16 and ARGV[7] == '0' and ARGV[9] ~= '0' and ARGV[14] == '' and string.byte(ARGV[8]) ~= 64 and lone() then
+    return answer
+end
 
 -- A new room may exceed the bound of rooms.
 local room_count
@@ -345,6 +379,12 @@ local function size_tell(meta, room, entries, names)
     meta.size, meta.counted = size, true
 end
 
+-- As many as leave a log of this length below the one at which it is trimmed.
+local function short_way(length_now, keep)
+    local entries = math.max(0, math.min(LONE_ENTRIES, math.floor(keep * 17 / 16 + 16) - length_now))
+    return format('%.0f %.0f %.0f', entries, LONE_BYTES, keep)
+end
+
 local tops, ends_last = {}, nil
 for key, slot in pairs(touched) do
     local meta, log, age = metas[key], slot.log, tonumber(slot.age)
@@ -356,10 +396,10 @@ for key, slot in pairs(touched) do
         left = tonumber(try('XLEN', log)) or 0
     end
     size_tell(meta, room, left, tonumber(try('ZCARD', slot.names)) or 0)
-    local about = {'HSET', key, 'last', meta.last, 'sum', format(whole, meta.sum)}
+    local about = {'HSET', key, 'last', meta.last, 'sum', format(whole, meta.sum), 'lone', short_way(left, keep)}
     local ends = meta.until_ms - ms < age * 9 / 8
     if meta.moved then
-        about[7], about[8], about[9], about[10] = 'from', format('%.0f', meta.from), 'from_ms', format('%.0f', meta.from_ms)
+        about[9], about[10], about[11], about[12] = 'from', format('%.0f', meta.from), 'from_ms', format('%.0f', meta.from_ms)
     end
     if meta.counted then
         local at = #about

@@ -221,6 +221,32 @@ static void a_room_may_have_two_retentions_in_a_turn(void **state)
     assert_in_range(read_all(a, "r")->page.count, 3, FEW_MOST);
 }
 
+/* One message in each turn: brokers may have a shorter way for it. */
+static void messages_that_come_one_at_a_time_are_trimmed(void **state)
+{
+    static const struct broker_retention few = {.entries_max = 3, .bytes_max = 1 << 20, .age_ms_max = 60000};
+    static const struct broker_retention small = {.entries_max = 300, .bytes_max = 100, .age_ms_max = 60000};
+    enum { COUNT = 60, FEW_MOST = 3 + 16 };
+    struct instance *a = instance_up("A"), *b = instance_up("B");
+    subscribe_now(b, "r");
+    subscribe_now(b, "s");
+    for (int i = 0; i < COUNT; i++) {
+        struct broker_publish counted = {.room = SPAN_LIT("r"), .body = SPAN_LIT("x")};
+        struct broker_publish sized = {.room = SPAN_LIT("s"), .body = SPAN_LIT("ten bytes.")};
+        struct call *calls[] = {publish_with(a, &counted, &few)};
+        AWAIT(all_ok(calls, 1));
+        calls[0] = publish_with(a, &sized, &small);
+        AWAIT(all_ok(calls, 1));
+    }
+    AWAIT(told_count(b, TOLD_PUSHED, "r") == COUNT && told_count(b, TOLD_PUSHED, "s") == COUNT);
+    struct call *log = read_all(a, "r");
+    assert_in_range(log->page.count, 3, FEW_MOST);
+    for (size_t i = 1; i < log->page.count; i++)
+        assert_int_equal(log->page.entries[i].prev, log->page.entries[i - 1].seq);
+    assert_int_equal(log->page.entries[log->page.count - 1].seq, log->page.last);
+    assert_in_range(read_all(a, "s")->page.count, 1, 10 + 2);
+}
+
 static struct call *publish_named(struct instance *by, const char *room, const char *id, const char *body)
 {
     struct broker_publish what = {.room = span_str(room), .body = span_str(body), .id = span_str(id)};
@@ -361,6 +387,7 @@ int main(int argc, char **argv)
         BROKER_TEST(what_is_not_logged_keeps_its_place),
         BROKER_TEST(several_rooms_share_a_turn),
         BROKER_TEST(a_room_may_have_two_retentions_in_a_turn),
+        BROKER_TEST(messages_that_come_one_at_a_time_are_trimmed),
         BROKER_TEST(a_named_message_is_logged_once),
         BROKER_TEST(another_message_under_a_name_is_refused),
         BROKER_TEST(a_name_is_the_rooms),
