@@ -1,4 +1,4 @@
-/* client: see client.h. */
+/* client: connecting, cutting, resuming, and counting what comes. See client.h. */
 #include "client.h"
 
 #include "flags.h"

@@ -1,4 +1,4 @@
-/* flags: see flags.h. */
+/* flags: reading `--name value`, and ending with a sentence when one is wrong. See flags.h. */
 #include "flags.h"
 
 #include <stdarg.h>

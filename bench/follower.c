@@ -1,4 +1,5 @@
-/* follower: see follower.h. */
+/* follower: a receiver of the broker's events that ends the process on those that a load must not see. See follower.h.
+ */
 #include "follower.h"
 
 #include <stdio.h>

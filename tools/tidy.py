@@ -282,6 +282,8 @@ def check_head(path, text):
     first = text.split("\n", 1)[0]
     if not re.match(r"/\* " + re.escape(name) + r": \S", first):
         breach(path, 1, "head", f'the file must begin with "/* {name}: what it is"')
+    elif re.match(r"/\* \w+: see \w+\.h\. \*/", text):
+        breach(path, 1, "head", "the head names a header and not what lives here")
 
 
 def check_guard(path, text, layer):

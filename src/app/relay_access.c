@@ -1,4 +1,4 @@
-/* relay_access: see relay_access.h. */
+/* relay_access: who is let in, what they may do there, and how a token is renewed. See relay_access.h. */
 #include "app/relay_access.h"
 
 #include <stdlib.h>

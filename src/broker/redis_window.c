@@ -1,4 +1,4 @@
-/* redis_window: see redis_window.h. */
+/* redis_window: a queue of commands, and the bound on those without an answer. See redis_window.h. */
 #include "broker/redis_window.h"
 
 #include <stdlib.h>

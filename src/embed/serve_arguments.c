@@ -1,4 +1,5 @@
-/* serve_arguments: see serve_arguments.h. */
+/* serve_arguments: the table of flags, and the configuration that they and the environment make. See serve_arguments.h.
+ */
 #include "embed/serve_arguments.h"
 
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-/* departed: see departed.h. */
+/* departed: leases that are kept, come back, or are swept, and what each address may leave. See departed.h. */
 #include "session/departed.h"
 
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-/* stage_session: see stage_session.h. */
+/* stage_session: steps from bytes become requests, and every answer is read as a client would. See stage_session.h. */
 #include "fuzz/stage_session.h"
 
 #include <assert.h>

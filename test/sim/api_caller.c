@@ -1,4 +1,4 @@
-/* api_caller: see api_caller.h. */
+/* api_caller: makes each request, sends it, and matches the answer with the truth. See api_caller.h. */
 #include "api_caller.h"
 
 #include <stdio.h>

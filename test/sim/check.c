@@ -1,4 +1,4 @@
-/* check: see check.h. */
+/* check: events that a client is shown, each compared with the next that it was owed. See check.h. */
 #include "check.h"
 
 #include <stdarg.h>

@@ -1,4 +1,4 @@
-/* check_story: see check_story.h. */
+/* check_story: the world, the leases of its clients, and a function for each event. See check_story.h. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,4 +1,4 @@
-/* fake_redis_stream: see fake_redis_stream.h. */
+/* fake_redis_stream: entries in nodes; adding, trimming, and ranges. See fake_redis_stream.h. */
 #include "fake_redis_stream.h"
 
 #include <stdlib.h>

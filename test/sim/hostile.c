@@ -1,4 +1,4 @@
-/* hostile: see hostile.h. */
+/* hostile: each of its tricks is a function that makes one request. See hostile.h. */
 #include "hostile.h"
 
 #include <stdio.h>

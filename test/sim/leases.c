@@ -1,4 +1,4 @@
-/* leases: see leases.h. */
+/* leases: reads each write of a lease into stretches of logs. See leases.h. */
 #include "leases.h"
 
 #include <stdio.h>

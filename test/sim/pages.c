@@ -1,4 +1,4 @@
-/* pages: see pages.h. */
+/* pages: the moments between asking and the answer, and the page that each would have given. See pages.h. */
 #include "pages.h"
 
 #include <stdio.h>

@@ -1,4 +1,4 @@
-/* real_redis: see real_redis.h. */
+/* real_redis: starts the server, and a blocking link to it. See real_redis.h. */
 #include "real_redis.h"
 
 #include <errno.h>

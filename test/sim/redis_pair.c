@@ -1,4 +1,4 @@
-/* redis_pair: see redis_pair.h. */
+/* redis_pair: sends to both, reads from both, and says where they differ. See redis_pair.h. */
 #include "redis_pair.h"
 
 #include <setjmp.h>

@@ -1,4 +1,4 @@
-/* roster: see roster.h. */
+/* roster: the list that each client has, and the true one. See roster.h. */
 #include "roster.h"
 
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-/* stock_client_bytes: see stock_client_bytes.h. */
+/* stock_client_bytes: makes the bytes of a number, and compares them. See stock_client_bytes.h. */
 #include "stock_client_bytes.h"
 
 #include "wire/json.h"

@@ -1,4 +1,4 @@
-/* tape: see tape.h. */
+/* tape: notes each command, message, expiry and end, in their order. See tape.h. */
 #include "tape.h"
 
 #include <stdlib.h>

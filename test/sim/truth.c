@@ -1,4 +1,4 @@
-/* truth: see truth.h. */
+/* truth: messages by name, and the logs that the accepted ones make. See truth.h. */
 #include <stdio.h>
 #include <stdlib.h>
 

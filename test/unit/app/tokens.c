@@ -1,4 +1,4 @@
-/* tokens: see tokens.h. */
+/* tokens: keys of each kind, and signatures by OpenSSL. See tokens.h. */
 #include "tokens.h"
 
 #include <assert.h>

@@ -1,4 +1,4 @@
-/* byte_proxy: see byte_proxy.h. */
+/* byte_proxy: two streams, what is done to their bytes, and when. See byte_proxy.h. */
 #include "byte_proxy.h"
 
 #include <assert.h>

@@ -1,4 +1,4 @@
-/* instances: see instances.h. */
+/* instances: the recorder, and what it checks of every history. See instances.h. */
 #include "instances.h"
 
 #include <stdio.h>

@@ -1,4 +1,4 @@
-/* postgres_process: see postgres_process.h. */
+/* postgres_process: starts and ends the server, and the blocking link. See postgres_process.h. */
 #include "postgres_process.h"
 
 #include <errno.h>

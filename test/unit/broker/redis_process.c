@@ -1,4 +1,4 @@
-/* redis_process: see redis_process.h. */
+/* redis_process: starts and ends the server, and the blocking link. See redis_process.h. */
 #include "redis_process.h"
 
 #include <errno.h>

@@ -1,4 +1,4 @@
-/* script_broker: see script_broker.h. */
+/* script_broker: the operations of a broker, each of which waits for the test. See script_broker.h. */
 #include "script_broker.h"
 
 #include <assert.h>

@@ -1,4 +1,4 @@
-/* tls_fixture: see tls_fixture.h. */
+/* tls_fixture: makes the loop, the connection and its peer, and takes them away. See tls_fixture.h. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

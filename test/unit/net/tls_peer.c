@@ -1,4 +1,4 @@
-/* tls_peer: see tls_peer.h. */
+/* tls_peer: the handshake, and each of the bad manners. See tls_peer.h. */
 #include "tls_peer.h"
 
 #include <assert.h>

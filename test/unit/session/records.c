@@ -1,4 +1,4 @@
-/* records: see records.h. */
+/* records: the operations on records, and what the test lets happen between them. See records.h. */
 #include "records.h"
 
 #include <stdio.h>

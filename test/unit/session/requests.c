@@ -1,4 +1,4 @@
-/* requests: see requests.h. */
+/* requests: begins a request, and keeps what answers it. See requests.h. */
 #include "requests.h"
 
 struct request requests[REQUESTS];

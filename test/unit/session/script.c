@@ -1,4 +1,4 @@
-/* script: see script.h. */
+/* script: the operations of a transport, and what each notes. See script.h. */
 #include "script.h"
 
 #include <stdio.h>
