@@ -10,8 +10,7 @@
 #ifndef SENNIT_APP_JWT_H
 #define SENNIT_APP_JWT_H
 
-#include "app/keys.h"
-#include "net/refusals.h"
+#include "net/claims.h"
 #include "session/identity.h"
 #include "wire/http1.h"
 

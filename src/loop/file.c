@@ -192,6 +192,21 @@ bool file_replace(const char *path, struct span text, struct err *err)
     return ok;
 }
 
+bool file_keep(const char *path, struct span text, struct err *err)
+{
+    char *next = mem_printf("%s.%d.new", path, (int)getpid());
+    int fd = open(next, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    bool ok = fd >= 0 && write_all(fd, text);
+    if (fd >= 0)
+        ok = close(fd) == 0 && ok;
+    ok = ok && (link(next, path) == 0 || errno == EEXIST) && directory_sync(path);
+    if (!ok)
+        err_set(err, "%.300s: cannot be written: %s", path, strerror(errno));
+    unlink(next);
+    free(next);
+    return ok;
+}
+
 bool file_new_directory(const char *path, struct err *err)
 {
     return mkdir(path, 0777) == 0 || err_set(err, "%.300s: cannot be made: %s", path, strerror(errno));

@@ -44,6 +44,9 @@ bool file_new(const char *path, struct span text, struct err *err);
  * disk and renamed; so there is the old one or the new one after a crash. False with `err` set, and the old one is
  * there. */
 bool file_replace(const char *path, struct span text, struct err *err);
+/* The same, unless there is one already, which stays: of several processes that try at once, one does it. False with
+ * `err` set: there is none. */
+bool file_keep(const char *path, struct span text, struct err *err);
 /* Harmless if there is none. */
 void file_remove(const char *path);
 /* The names in a directory that end with `ending`, sorted; NULL behind the last one. The caller frees each and the

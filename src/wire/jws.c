@@ -39,6 +39,20 @@ fail:
     return false;
 }
 
+void base64url_encode(struct buf *to, struct span bytes)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    uint32_t bits = 0;
+    unsigned held = 0;
+    for (size_t i = 0; i < bytes.len; i++) {
+        bits = bits << 8 | (unsigned char)bytes.data[i];
+        for (held += 8; held >= 6; held -= 6)
+            buf_append_char(to, digits[bits >> (held - 6) & 63]);
+    }
+    if (held > 0)
+        buf_append_char(to, digits[bits << (6 - held) & 63]);
+}
+
 static bool object_decode(struct buf *to, struct span text)
 {
     if (!base64url_decode(to, text) || !json_is_valid(buf_span(to)))

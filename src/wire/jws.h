@@ -20,5 +20,6 @@ void jws_finish(struct jws *jws); /* accepts zeroed */
 /* Appends the bytes of a text in base64url without padding (RFC 4648 section 5). False, with nothing appended, for any
  * other text, also one whose last character has bits that stand for nothing. */
 bool base64url_decode(struct buf *to, struct span text);
+void base64url_encode(struct buf *to, struct span bytes);
 
 #endif

@@ -37,7 +37,7 @@ void text_write(const char *path, const char *text)
     fclose(file);
 }
 
-void base64url_encode(struct buf *to, struct span bytes)
+void base64url_text(struct buf *to, struct span bytes)
 {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     uint32_t bits = 0;
@@ -59,7 +59,7 @@ static void number_add(struct buf *to, EVP_PKEY *key, const char *name, int widt
     assert(got == 1);
     int len = width > 0 ? BN_bn2binpad(number, bytes, width) : BN_bn2bin(number, bytes);
     buf_printf(to, ",\"%s\":\"", member);
-    base64url_encode(to, span_of(bytes, (size_t)len));
+    base64url_text(to, span_of(bytes, (size_t)len));
     buf_append_char(to, '"');
     BN_free(number);
 }
@@ -123,12 +123,12 @@ struct span token_sign(const char *algorithm, EVP_PKEY *key, const char *secret,
     static struct buf text;
     unsigned char signature[1024];
     buf_clear(&text);
-    base64url_encode(&text, span_str(header));
+    base64url_text(&text, span_str(header));
     buf_append_char(&text, '.');
-    base64url_encode(&text, span_str(claims));
+    base64url_text(&text, span_str(claims));
     size_t len = sign(algorithm, key, secret, buf_span(&text), signature);
     buf_append_char(&text, '.');
-    base64url_encode(&text, span_of(signature, len));
+    base64url_text(&text, span_of(signature, len));
     return buf_span(&text);
 }
 

@@ -14,7 +14,7 @@ void key_write(EVP_PKEY *key, const char *path, bool is_private);
 void key_jwk(struct buf *to, EVP_PKEY *key, const char *members);
 void text_write(const char *path, const char *text);
 
-void base64url_encode(struct buf *to, struct span bytes);
+void base64url_text(struct buf *to, struct span bytes);
 /* Signs with the algorithm of this name, by the key or the secret. Its text lives until the next one is made. */
 struct span token_sign(const char *algorithm, EVP_PKEY *key, const char *secret, const char *header,
                        const char *claims);

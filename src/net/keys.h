@@ -4,8 +4,8 @@
  *
  * Keys come from files, which are read again when they have changed. A file that has become unreadable leaves its last
  * keys in force, and the log says so. */
-#ifndef SENNIT_APP_KEYS_H
-#define SENNIT_APP_KEYS_H
+#ifndef SENNIT_NET_KEYS_H
+#define SENNIT_NET_KEYS_H
 
 #include "base/list.h"
 #include "base/span.h"
@@ -42,6 +42,12 @@ struct keys {
 /* Reads the list `[{file: PATH, alg: RS256, kid: NAME}]` and the files; a relative path starts at the directory of the
  * configuration file. False with `err` set; finish it in either case. */
 bool keys_read(struct keys *keys, struct loop *loop, const struct yaml_node *list, struct err *err);
+void keys_init(struct keys *keys, struct loop *loop); /* without a key yet */
+/* The same as an entry of the list: a file. `algorithm` KEY_ALGORITHMS_COUNT: each key of it must say its own. */
+bool keys_add_file(struct keys *keys, const char *path, enum key_algorithm algorithm, struct err *err);
+/* Adds keys that are in no file. `name` is for messages. */
+bool keys_add_text(struct keys *keys, const char *name, enum key_algorithm algorithm, const char *kid, struct span text,
+                   struct err *err);
 void keys_finish(struct keys *keys); /* accepts zeroed */
 
 enum keys_result {

@@ -9,10 +9,10 @@
 #include <openssl/pem.h>
 #include <stdlib.h>
 
-#include "app/keys.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/shown.h"
+#include "net/keys.h"
 #include "wire/json.h"
 
 enum { RSA_BITS_MIN = 2048, RSA_BITS_MAX = 8192, NUMBER_BYTES_MAX = RSA_BITS_MAX / 8 };

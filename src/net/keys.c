@@ -1,5 +1,5 @@
 /* keys: the files of keys, read again when they change; and the choice of the key for a token. */
-#include "app/keys.h"
+#include "net/keys.h"
 
 #include <cjose/cjose.h>
 #include <openssl/err.h>
@@ -12,7 +12,8 @@
 struct keys_file {
     struct list node; /* of struct keys */
     struct list keys;
-    char *path, *kid;
+    char *path; /* NULL: its keys are in no file */
+    char *kid;
     enum key_algorithm algorithm;
     struct file_about about; /* of the version that was read last, or could not be read */
 };
@@ -41,6 +42,8 @@ static void file_look(struct keys_file *file)
 {
     struct file_about about = {0};
     struct err err;
+    if (file->path == NULL)
+        return;
     bool is_there = file_about_get(file->path, &about);
     if (file_about_equal(&about, &file->about))
         return;
@@ -98,6 +101,16 @@ static bool is_fetched(const struct yaml_node *node, struct err *err)
     return true;
 }
 
+static struct keys_file *file_create_in(struct keys *keys)
+{
+    struct keys_file *file = mem_zero(1, sizeof *file);
+    file->algorithm = KEY_ALGORITHMS_COUNT;
+    list_init(&file->keys);
+    list_init(&file->node);
+    list_append(&keys->files, &file->node);
+    return file;
+}
+
 static bool entry_read(struct keys *keys, const struct yaml_node *node, struct err *err)
 {
     static const char *const names[] = {"file", "alg", "kid", NULL};
@@ -109,10 +122,7 @@ static bool entry_read(struct keys *keys, const struct yaml_node *node, struct e
         return yaml_error(err, node, "needs `file:`, a file with a public key in PEM, a JWK, a JWK set, or a secret");
     if (!yaml_string(path_node, &path, err) || (kid_node != NULL && !yaml_string(kid_node, &kid, err)))
         return false;
-    struct keys_file *file = mem_zero(1, sizeof *file);
-    list_init(&file->keys);
-    list_init(&file->node);
-    list_append(&keys->files, &file->node);
+    struct keys_file *file = file_create_in(keys);
     file->path = file_beside(node->file, path);
     if (kid_node != NULL)
         file->kid = mem_text(kid);
@@ -122,10 +132,31 @@ static bool entry_read(struct keys *keys, const struct yaml_node *node, struct e
     return file_load(file, err) || err_prefix(err, "%s:%u: ", node->file, node->line);
 }
 
-bool keys_read(struct keys *keys, struct loop *loop, const struct yaml_node *list, struct err *err)
+void keys_init(struct keys *keys, struct loop *loop)
 {
     *keys = (struct keys){.loop = loop, .looked_us = loop_now_us(loop)};
     list_init(&keys->files);
+}
+
+bool keys_add_file(struct keys *keys, const char *path, enum key_algorithm algorithm, struct err *err)
+{
+    struct keys_file *file = file_create_in(keys);
+    file->path = mem_text(span_str(path));
+    file->algorithm = algorithm;
+    file_about_get(path, &file->about);
+    return file_load(file, err);
+}
+
+bool keys_add_text(struct keys *keys, const char *name, enum key_algorithm algorithm, const char *kid, struct span text,
+                   struct err *err)
+{
+    struct key_terms terms = {.file = name, .algorithm = algorithm, .kid = kid};
+    return keys_parse(&file_create_in(keys)->keys, &terms, text, err);
+}
+
+bool keys_read(struct keys *keys, struct loop *loop, const struct yaml_node *list, struct err *err)
+{
+    keys_init(keys, loop);
     if (!yaml_expect(list, YAML_LIST, err))
         return false;
     if (list->count == 0 || list->count > KEYS_FILES_MAX)
