@@ -32,6 +32,7 @@ int cmd_logs(int argc, char **argv);
 int cmd_new(int argc, char **argv);
 int cmd_schema(int argc, char **argv);
 int cmd_bill(int argc, char **argv);
+int cmd_token(int argc, char **argv);
 int cmd_load(int argc, char **argv); /* also 3: it could not connect, or was interrupted */
 
 #endif

@@ -34,6 +34,7 @@ enum {
     KEY_NO_THROTTLING,
     KEY_ALLOW,
     KEY_NO_ALLOW,
+    KEY_AUDIENCES,
     KEY_IMAGE,
     KEY_HTTP2,
     KEY_INERT,      /* taken, and without effect */
@@ -42,14 +43,18 @@ enum {
 
 struct arguments {
     struct deploy deploy;
-    const char *env_set, *env_update, *env_remove, *secrets, *timeout, *command, *args;
+    const char *env_set, *env_update, *env_remove, *secrets, *timeout, *command, *args, *audiences;
     const char *texts[DEPLOYMENT_TEXTS_COUNT];
     bool env_clear;
 };
 
 static const struct argp_option options[] = {
     {"source", KEY_SOURCE, "DIR", 0, "The folder with the source (default: .)", 0},
-    {"allow-unauthenticated", KEY_ALLOW, NULL, 0, "Everybody may connect, as here they always may", 0},
+    {"allow-unauthenticated", KEY_ALLOW, NULL, 0, "Everybody may connect (the default)", 0},
+    {"no-allow-unauthenticated", KEY_NO_ALLOW, NULL, 0, "Requests need an identity token (`sennit token`)", 0},
+    {"set-custom-audiences", KEY_AUDIENCES, "URL,...", 0, "Audiences of tokens beside the service's URL", 0},
+    {"service-account", KEY_TEXT + DEPLOYMENT_account, "EMAIL", 0,
+     "As whom the service calls others: the address in its identity tokens", 0},
     {"port", KEY_TEXT + DEPLOYMENT_port, "PORT", 0,
      "The container's port, as the file has it; the program must listen on $PORT", 0},
     {"concurrency", KEY_TEXT + DEPLOYMENT_concurrency, "N", 0, "Requests of an instance at once, 1 to 1000", 0},
@@ -96,7 +101,6 @@ static const struct argp_option options[] = {
     {"format", KEY_INERT, "FORMAT", OPTION_HIDDEN, NULL, 0},
     {"async", KEY_INERT, NULL, OPTION_HIDDEN, NULL, 0},
     {"account", KEY_INERT, "ACCOUNT", OPTION_HIDDEN, NULL, 0},
-    {"no-allow-unauthenticated", KEY_NO_ALLOW, NULL, OPTION_HIDDEN, NULL, 0},
     {"image", KEY_IMAGE, "IMAGE", OPTION_HIDDEN, NULL, 0},
     {"use-http2", KEY_HTTP2, NULL, OPTION_HIDDEN, NULL, 0},
     {0}};
@@ -125,6 +129,9 @@ static error_t parse_env(int key, char *argument, struct arguments *arguments)
         break;
     case KEY_ARGS:
         arguments->args = argument;
+        break;
+    case KEY_AUDIENCES:
+        arguments->audiences = argument;
         break;
     case KEY_TIMEOUT:
         arguments->timeout = argument;
@@ -158,6 +165,10 @@ static error_t parse_switch(int key, struct arguments *arguments)
         arguments->deploy.no_traffic = true;
         break;
     case KEY_ALLOW:
+        arguments->texts[DEPLOYMENT_allow] = "true";
+        break;
+    case KEY_NO_ALLOW:
+        arguments->texts[DEPLOYMENT_allow] = "false";
         break;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -167,9 +178,7 @@ static error_t parse_switch(int key, struct arguments *arguments)
 
 static error_t parse_refused(int key, struct argp_state *state)
 {
-    if (key == KEY_NO_ALLOW)
-        argp_error(state, "--no-allow-unauthenticated is not for sources: apply a service.yaml, or leave it out");
-    else if (key == KEY_IMAGE)
+    if (key == KEY_IMAGE)
         argp_error(state, "--image: images are not run here; --source=DIR builds what is in a folder");
     else if (key == KEY_HTTP2)
         argp_error(state, "--use-http2: WebSockets need HTTP/1.1 to the container");
@@ -230,6 +239,24 @@ static void words_take(struct words *words, const char *list)
             words_add(words, mem_text(word));
 }
 
+/* "a,b" as the annotation has it; none of them takes it away. */
+static void audiences_take(struct deployment *wanted, const char *list)
+{
+    struct span rest = span_str(list), one;
+    struct buf json = {0};
+    while (span_next(&rest, ',', &one)) {
+        if (one.len == 0)
+            continue;
+        buf_append(&json, json.len == 0 ? SPAN_LIT("[\"") : SPAN_LIT(",\""));
+        buf_append_json(&json, one);
+        buf_append_char(&json, '"');
+    }
+    buf_append(&json, json.len == 0 ? SPAN_LIT("default") : SPAN_LIT("]"));
+    buf_append_char(&json, '\0');
+    deployment_set(wanted, DEPLOYMENT_audiences, buf_span(&json).data);
+    buf_finish(&json);
+}
+
 static bool texts_take(struct arguments *arguments, struct err *err)
 {
     struct deployment *wanted = &arguments->deploy.wanted;
@@ -237,6 +264,8 @@ static bool texts_take(struct arguments *arguments, struct err *err)
     for (int i = 0; i < DEPLOYMENT_TEXTS_COUNT; i++)
         if (arguments->texts[i] != NULL)
             deployment_set(wanted, (enum deployment_text)i, arguments->texts[i]);
+    if (arguments->audiences != NULL)
+        audiences_take(wanted, arguments->audiences);
     if (arguments->timeout == NULL)
         return true;
     if (!duration_parse(arguments->timeout, &seconds))

@@ -32,6 +32,12 @@ enum {
     KEY_TRUSTED_HOPS,
     KEY_CLOSE_FRAME,
     KEY_DEFAULT,
+    KEY_ALLOW,
+    KEY_NO_ALLOW,
+    KEY_IDENTITY_KEYS,
+    KEY_IDENTITY_ISSUER,
+    KEY_PROJECT,
+    KEY_REGION,
 };
 
 struct arguments {
@@ -58,6 +64,17 @@ static const struct argp_option options[] = {
      "N load balancers in front append to X-Forwarded-For and set X-Forwarded-Proto, and are believed (default 0)", 0},
     {"close-frame", KEY_CLOSE_FRAME, NULL, 0,
      "Send a Close frame (1001) to a WebSocket before timeoutSeconds cuts it, which Cloud Run does not", 0},
+    {"no-allow-unauthenticated", KEY_NO_ALLOW, NULL, 0,
+     "Services take requests with an identity token alone (`sennit token`), unless their file says otherwise", 0},
+    {"allow-unauthenticated", KEY_ALLOW, NULL, 0, "They take all (the default)", 0},
+    {"identity-keys", KEY_IDENTITY_KEYS, "FILE", 0,
+     "Take identity tokens of another issuer, too, verified with its public keys (a JWK set), from the callers in "
+     "sennit.dev/invokers",
+     0},
+    {"identity-issuer", KEY_IDENTITY_ISSUER, "URL", 0,
+     "The issuer (iss) of --identity-keys (default: https://accounts.google.com)", 0},
+    {"project", KEY_PROJECT, "ID", 0, "The project's id, as the metadata server says it (default: sennit-local)", 0},
+    {"region", KEY_REGION, "REGION", 0, "The region, likewise (default: us-central1)", 0},
     {"default", KEY_DEFAULT, "SERVICE", 0,
      "Of several services, the one that answers http://localhost:PORT (default: a page that lists them all)", 0},
     {"run", KEY_RUN, "COMMAND", 0, "The command to run instead of the image, split into words as a shell does", 0},
@@ -178,6 +195,42 @@ static bool parse_ingress(int key, char *argument, struct argp_state *state, str
     return true;
 }
 
+/* A word of a path and of JSON. */
+static const char *word(struct argp_state *state, const char *option, const char *text)
+{
+    size_t len = strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789-:.");
+    if (len == 0 || len > 63 || text[len] != '\0')
+        argp_error(state, "%s: expected 1 to 63 lower-case letters, digits and hyphens, found %s", option,
+                   SHOWN_FOUND(span_str(text)));
+    return text;
+}
+
+/* Options about who calls, and as whom; false for any other. */
+static bool parse_identity(int key, char *argument, struct argp_state *state, struct up_options *up)
+{
+    switch (key) {
+    case KEY_ALLOW:
+    case KEY_NO_ALLOW:
+        up->closed = key == KEY_NO_ALLOW;
+        break;
+    case KEY_IDENTITY_KEYS:
+        up->identity_keys = argument;
+        break;
+    case KEY_IDENTITY_ISSUER:
+        up->identity_issuer = argument;
+        break;
+    case KEY_PROJECT:
+        up->project = word(state, "--project", argument);
+        break;
+    case KEY_REGION:
+        up->region = word(state, "--region", argument);
+        break;
+    default:
+        return false;
+    }
+    return true;
+}
+
 static void path_take(struct argp_state *state, const char *path)
 {
     struct arguments *arguments = state->input;
@@ -247,9 +300,14 @@ static error_t parse(int key, char *argument, struct argp_state *state)
             argp_error(state, "which service? like: sennit up service.yaml");
         if ((arguments->up.tls_cert == NULL) != (arguments->up.tls_key == NULL))
             argp_error(state, "--tls-cert and --tls-key belong together: name both files");
+        if (arguments->up.identity_issuer != NULL && arguments->up.identity_keys == NULL)
+            argp_error(state, "--identity-issuer is the issuer of --identity-keys: name its keys, too");
         break;
     default:
-        return parse_ingress(key, argument, state, &arguments->up) ? 0 : ARGP_ERR_UNKNOWN;
+        return parse_ingress(key, argument, state, &arguments->up) ||
+                       parse_identity(key, argument, state, &arguments->up)
+                   ? 0
+                   : ARGP_ERR_UNKNOWN;
     }
     return 0;
 }

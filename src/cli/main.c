@@ -22,6 +22,7 @@ static const struct {
     {"new", cmd_new, "write the folder of a new service in C"},
     {"schema", cmd_schema, "print the SQL that the broker on Postgres needs"},
     {"bill", cmd_bill, "sum up what its services would have cost on Cloud Run"},
+    {"token", cmd_token, "print an identity token for a service that asks for one"},
     {"load", cmd_load, "put clients on a server, measure, and check what is delivered"},
 };
 

@@ -41,12 +41,15 @@ int denial_status(enum denial denial, int status)
 
 void denial_encode(struct buf *to, enum denial denial, int status, bool keep_alive, bool with_body)
 {
+    /* RFC 6750 section 3.1 */
+    static const char challenge[] = "WWW-Authenticate: Bearer error=\"invalid_token\", "
+                                    "error_description=\"The access token could not be verified\"\r\n";
     struct buf fields = {0}, body = {0};
     assert(denial < DENIAL_COUNT);
     status = denial_status(denial, status);
     const char *line = table[denial].line[0] != '\0' ? table[denial].line : http1_status_text(status);
-    buf_printf(&fields, "X-Sennit-Reason: %s\r\nX-Content-Type-Options: nosniff\r\n%s", table[denial].reason,
-               status == 429 || status == 503 ? "Retry-After: 1\r\n" : "");
+    buf_printf(&fields, "X-Sennit-Reason: %s\r\nX-Content-Type-Options: nosniff\r\n%s%s", table[denial].reason,
+               status == 429 || status == 503 ? "Retry-After: 1\r\n" : "", status == 401 ? challenge : "");
     buf_printf(&body, "%s\n%s: %s\n", line, table[denial].reason, table[denial].cure);
     http1_response_encode(to, status, SPAN_LIT("text/plain"), buf_span(&fields), buf_span(&body), keep_alive);
     if (!with_body)
@@ -65,6 +68,10 @@ const char *denial_text(enum denial denial)
 {
     /* https://cloud.google.com/run/docs/troubleshooting */
     static const char *const documented[DENIAL_COUNT] = {
+        [DENIAL_TOKEN_MISSING] =
+            "The request was not authenticated. Either allow unauthenticated invocations or set the "
+            "proper Authorization header: `sennit token --audience URL` prints a token",
+        [DENIAL_TOKEN_INVALID] = "The access token could not be verified: the detail says why",
         [DENIAL_MAX_INSTANCES] = "The request was aborted because there was no available instance. It might have "
                                  "reached its maximum container instance limit: raise maxScale or containerConcurrency",
         [DENIAL_COLD_START] = "The request was aborted because there was no available instance: none came up in time",

@@ -14,6 +14,21 @@
     X(NO_SERVICE, "no-service", 404, LOG_INFO, "Not Found", \
       "this host names no service, or none of its tags: ask for NAME.localhost, or TAG---NAME.localhost; `sennit " \
       "services` lists the names") \
+    X(TOKEN_MISSING, "token-missing", 403, LOG_INFO, \
+      "Your client does not have permission to get this URL from this server.", \
+      "the service takes no unauthenticated requests: send `Authorization: Bearer` with the token that `sennit token " \
+      "--audience URL` prints, or set sennit.dev/allow-unauthenticated") \
+    X(TOKEN_INVALID, "token-invalid", 401, LOG_INFO, "Your client does not have permission to the requested URL.", \
+      "the token could not be verified, and the request log says why: get one from `sennit token`, from the " \
+      "metadata server, or from the issuer of --identity-keys") \
+    X(TOKEN_EXPIRED, "token-expired", 401, LOG_INFO, "Your client does not have permission to the requested URL.", \
+      "the token has expired: get a new one") \
+    X(TOKEN_AUDIENCE, "token-audience", 401, LOG_INFO, "Your client does not have permission to the requested URL.", \
+      "the token is for another audience: ask for one for the service's URL, which `sennit services` lists, or add " \
+      "yours to run.googleapis.com/custom-audiences") \
+    X(NOT_INVOKER, "not-an-invoker", 403, LOG_INFO, \
+      "Your client does not have permission to get this URL from this server.", \
+      "the token is good, and its caller may not call this service: add the e-mail address to sennit.dev/invokers") \
     X(CONNECTIONS_FULL, "connections-full", 503, LOG_WARNING, "Service Unavailable", \
       "the ingress holds the most connections allowed: come back later, or raise --connections and ulimit -n") \
     X(ADDRESS_FULL, "connections-per-address", 429, LOG_WARNING, "Rate exceeded.", \

@@ -254,7 +254,7 @@ void deployment_encode(struct buf *to, const struct deployment *deployment)
     buf_append(to,
                SPAN_LIT("# Written by sennit deploy.\napiVersion: serving.knative.dev/v1\nkind: Service\nmetadata:\n"));
     quoted(to, "  name: ", deployment->service, "\n");
-    annotations_encode(to, deployment, DEPLOYMENT_service_min, DEPLOYMENT_service_max, "  ");
+    annotations_encode(to, deployment, DEPLOYMENT_service_min, DEPLOYMENT_audiences, "  ");
     buf_append(to, SPAN_LIT("spec:\n"));
     traffic_encode(to, &deployment->traffic);
     quoted(to, "  template:\n    metadata:\n      name: ", deployment->revision, "\n");
@@ -264,6 +264,7 @@ void deployment_encode(struct buf *to, const struct deployment *deployment)
         buf_printf(to, "      containerConcurrency: %s\n", deployment->texts[DEPLOYMENT_concurrency]);
     if (deployment->texts[DEPLOYMENT_timeout] != NULL)
         buf_printf(to, "      timeoutSeconds: %s\n", deployment->texts[DEPLOYMENT_timeout]);
+    text_encode(to, deployment, DEPLOYMENT_account, "      ");
     container_encode(to, deployment);
 }
 

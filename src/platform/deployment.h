@@ -12,6 +12,8 @@
 #define DEPLOYMENT_TEXTS(X) \
     X(service_min, "run.googleapis.com/minScale") \
     X(service_max, "run.googleapis.com/maxScale") \
+    X(allow, "sennit.dev/allow-unauthenticated") \
+    X(audiences, "run.googleapis.com/custom-audiences") \
     X(min, "autoscaling.knative.dev/minScale") \
     X(max, "autoscaling.knative.dev/maxScale") \
     X(affinity, "run.googleapis.com/sessionAffinity") \
@@ -19,6 +21,7 @@
     X(redis, "sennit.dev/redis") \
     X(concurrency, "containerConcurrency") \
     X(timeout, "timeoutSeconds") \
+    X(account, "serviceAccountName") \
     X(port, "containerPort") \
     X(cpu, "cpu") \
     X(memory, "memory")

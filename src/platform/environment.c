@@ -38,6 +38,14 @@ void environment_set(struct words *env, char *text)
     words_add(env, text);
 }
 
+bool environment_has(const struct words *env, struct span name)
+{
+    for (size_t i = 0; i < env->count; i++)
+        if (span_equal(name_of(env->list[i]), name))
+            return true;
+    return false;
+}
+
 void environment_unset(struct words *env, struct span name)
 {
     size_t kept = 0;

@@ -15,6 +15,7 @@ enum { ENVIRONMENT_NAME_BYTES_MAX = 256 };
 bool environment_name_is_valid(struct span name);
 /* Adds "NAME=value", replacing an earlier NAME. Takes ownership of the text. */
 void environment_set(struct words *env, char *text);
+bool environment_has(const struct words *env, struct span name);
 /* Removes NAME; harmless if it is not there. */
 void environment_unset(struct words *env, struct span name);
 /* Adds the operator's PATH, HOME, TMPDIR and LANG; without a PATH, the usual one. */

@@ -9,8 +9,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "platform/forward.h"
-#include "platform/tunnel.h"
 #include "platform/index.h"
+#include "platform/tunnel.h"
 #include "wire/ws.h"
 
 static void idle_begin(struct exchange *exchange)
@@ -116,7 +116,8 @@ static void refused(struct ask *ask, enum fleet_refusal refusal)
     exchange_refuse(container_of(ask, struct exchange, ask), denials[refusal], 0);
 }
 
-static void request_begin(struct exchange *exchange, const struct http1_head *head, struct revision *revision)
+static void request_begin(struct exchange *exchange, const struct http1_head *head, struct revision *revision,
+                          const char *checked)
 {
     struct ingress *ingress = exchange->ingress;
     struct forward_context context;
@@ -126,6 +127,7 @@ static void request_begin(struct exchange *exchange, const struct http1_head *he
     context.client_ip = ip;
     context.is_tls = ingress->http.tls != NULL;
     context.trusted_hops = ingress->trusted_hops;
+    context.checked = checked;
     struct span known = forward_client(head, &context);
     /* The address of the client for the log, as the balancers in front give it. */
     if (ingress->trusted_hops > 0 && addr_from_ip(&client, known, 0))
@@ -178,6 +180,30 @@ static void list_services(struct exchange *exchange, const struct http1_head *he
     exchange_end(exchange);
 }
 
+/* Its line is also the service's, whose logbook shows who was refused. */
+static void refuse_caller(struct exchange *exchange, const struct http1_head *head, struct revision *revision,
+                          const struct admission *admission)
+{
+    request_record_begin(&exchange->record, &exchange->ingress->log, head, SPAN_LIT(""));
+    exchange->ask.fleet = &revision->fleet;
+    if (admission->why != NULL)
+        request_record_note(&exchange->record, admission->why,
+                            span_str(admission->culprit != NULL ? admission->culprit : ""));
+    exchange_refuse(exchange, admission->denial, 0);
+}
+
+static void admit(struct exchange *exchange, const struct http1_head *head, struct revision *revision)
+{
+    struct admission admission;
+    admission_check(&admission, &exchange->ingress->admission, revision->service, head,
+                    loop_wall_ms(exchange->ingress->loop));
+    if (admission.denial != DENIAL_COUNT)
+        refuse_caller(exchange, head, revision, &admission);
+    else
+        request_begin(exchange, head, revision, admission.field);
+    admission_finish(&admission);
+}
+
 static void on_request(struct http *http, const struct http1_head *head)
 {
     struct exchange *exchange = exchange_of(http);
@@ -197,7 +223,7 @@ static void on_request(struct http *http, const struct http1_head *head)
             exchange_refuse(exchange, DENIAL_NO_SERVICE, 0);
         return;
     }
-    request_begin(exchange, head, revision);
+    admit(exchange, head, revision);
 }
 
 static void on_body(struct http *http, struct span bytes, bool last)

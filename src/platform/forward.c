@@ -132,16 +132,43 @@ static void address_fields(struct buf *to, const struct http1_head *head, const 
                context->client_ip, proto, v6 ? "[" : "", SPAN_ARG(client), v6 ? "]" : "", proto);
 }
 
+/* The token of a field that was checked, with a word in place of the signature: the instance learns who calls, and can
+ * call no one else in that name. As on Cloud Run. */
+static void checked_field(struct buf *to, struct span name, struct span value)
+{
+    size_t end = value.len;
+    while (end > 0 && value.data[end - 1] != '.')
+        end--;
+    buf_printf(to, SPAN_FMT ": " SPAN_FMT FORWARD_NO_SIGNATURE "\r\n", SPAN_ARG(name),
+               SPAN_ARG(span_sub(value, 0, end)));
+}
+
+/* Of the fields with credentials only the one that was checked goes on, so no program takes another one for it. An
+ * Authorization beside the other field is the program's own, and was not checked. */
+static bool is_credential(struct span name, const char *checked)
+{
+    static const char serverless[] = "x-serverless-authorization";
+    return named(name, checked) || (name.len == sizeof serverless - 1 && begins_like(name, serverless));
+}
+
 void forward_request(struct buf *to, const struct http1_head *head, const struct forward_context *context)
 {
     /* One of HTTP/1.0 need not name a host; servers of HTTP/1.1, ours too, refuse an empty one. */
+    bool passed = false;
     struct span host = head->host.len != 0 ? head->host : SPAN_LIT("localhost");
     buf_printf(to, SPAN_FMT " " SPAN_FMT " HTTP/1.1\r\nHost: " SPAN_FMT "\r\n", SPAN_ARG(head->method),
                SPAN_ARG(head->target), SPAN_ARG(host));
     for (size_t i = 0; i < head->field_count; i++) {
         const struct http1_field *one = &head->fields[i];
-        if (!is_ours(one->name) && !http1_field_is_hop_by_hop(head, one->name))
+        if (is_ours(one->name) || http1_field_is_hop_by_hop(head, one->name))
+            continue;
+        if (context->checked != NULL && is_credential(one->name, context->checked)) {
+            if (!passed && named(one->name, context->checked))
+                checked_field(to, one->name, one->value);
+            passed = passed || named(one->name, context->checked);
+        } else {
             field(to, one->name, one->value);
+        }
     }
     if (head->upgrade_websocket)
         buf_append(to, SPAN_LIT("Connection: Upgrade\r\nUpgrade: websocket\r\n"));

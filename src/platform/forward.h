@@ -8,6 +8,7 @@
 #include "wire/http1.h"
 
 enum { TRACE_BYTES = 32, SPAN_BYTES = 16 };
+#define FORWARD_NO_SIGNATURE "SIGNATURE_REMOVED_BY_GOOGLE" /* Cloud Run's word, which programs know */
 
 struct forward_context {
     const char *client_ip; /* the peer's */
@@ -16,6 +17,8 @@ struct forward_context {
      * it got the request from, and the last X-Forwarded-Proto is theirs. 0: the peer is the client, and nothing is
      * believed. */
     unsigned trusted_hops;
+    const char *checked; /* the name, in lower case, of the field whose token was checked: the instance gets it without
+                          * its signature; NULL: none was */
     char trace[TRACE_BYTES + 1], span[SPAN_BYTES + 1]; /* hex, used unless the client sent a valid traceparent */
 };
 

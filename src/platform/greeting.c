@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/shown.h"
+#include "platform/admission.h"
 
 static struct service *service_of(struct list *node)
 {
@@ -95,6 +96,22 @@ static void service_print(const struct service_spec *spec)
     buf_finish(&hint);
 }
 
+/* How to be let in. */
+static void access_tell(const struct catalog *catalog, const struct service *service, uint16_t port)
+{
+    const struct admission_door door = {.closed = catalog->options->closed};
+    const char *scheme = catalog_scheme(catalog);
+    if (!admission_is_closed(&door, service))
+        return;
+    if (catalog->options->text_log)
+        printf("      Requests need an identity token: curl -H \"Authorization: Bearer $(sennit token --audience "
+               "%s://%s.localhost:%u)\" ...\n",
+               scheme, service->name, port);
+    else
+        log_event(LOG_INFO, "requests need an identity token, as `sennit token` prints it",
+                  LOG_C("service", service->name), LOG_N("port", port));
+}
+
 static void service_log(const struct catalog *catalog, const struct service_spec *spec, uint16_t port)
 {
     char address[ADDR_TEXT_MAX + 2], host[300];
@@ -120,6 +137,7 @@ void greeting_tell(const struct catalog *catalog, const struct cgroups *cgroups,
             service_print(spec);
         else
             service_log(catalog, spec, port);
+        access_tell(catalog, service_of(node), port);
     }
     if (!for_people)
         return;

@@ -120,6 +120,15 @@ void ingress_tls_set(struct ingress *ingress, const struct tls_server *server)
     ingress->http.tls = server;
 }
 
+void ingress_identities_set(struct ingress *ingress, struct identities *identities, bool closed)
+{
+    ingress->admission = (struct admission_door){.identities = identities,
+                                                 .route = ingress->route,
+                                                 .scheme = ingress->http.tls != NULL ? "https" : "http",
+                                                 .port = listener_port(&ingress->listener),
+                                                 .closed = closed};
+}
+
 void ingress_bounds_set(struct ingress *ingress, uint32_t connections_max, uint32_t per_address_max)
 {
     ingress->door.count_max = connections_max;

@@ -12,6 +12,7 @@
 #include "http/http.h"
 #include "net/door.h"
 #include "net/listener.h"
+#include "platform/admission.h"
 #include "platform/denials.h"
 #include "platform/proxies.h"
 #include "platform/request_log.h"
@@ -66,6 +67,7 @@ struct ingress {
     struct list idle;         /* exchanges without a request, longest idle first */
     struct http1_head answer; /* of an instance, being read: large, and used by one call at a time */
     struct door door;
+    struct admission_door admission;
     struct denials denials;
     struct request_log log;
     uint32_t turned_away; /* refused at the door and not closed yet */
@@ -82,6 +84,8 @@ bool ingress_open(struct ingress *ingress, struct net *net, const struct route *
                   const struct ingress_options *options, struct err *err);
 /* From now on every connection begins with TLS. `server` outlives the ingress. */
 void ingress_tls_set(struct ingress *ingress, const struct tls_server *server);
+/* From now on services are asked who may call them, and tokens are verified; until then nobody's request may come. */
+void ingress_identities_set(struct ingress *ingress, struct identities *identities, bool closed);
 /* A stream whose client is known has arrived: to the door. */
 void ingress_take(struct ingress *ingress, struct io *io, const struct addr *peer);
 /* The bounds of connections change: those that are there stay. */

@@ -246,6 +246,7 @@ static void on_ended(struct program *program, enum program_state before, struct 
     timer_stop(instance->fleet->loop, &instance->still);
     instance->frozen = false;
     cgroup_kill(&instance->cgroup); /* what has left its process group, too, as in a container */
+    metadata_port_close(&instance->metadata);
     account_end(&instance->account);
     fleet_idle_changed(instance->fleet);
     instance_is_out_of_memory(instance);
@@ -280,6 +281,19 @@ static void environment_make(struct words *env, const struct instance *instance)
         environment_set(env, mem_text(SPAN_LIT("SENNIT_LOG_FORMAT=text")));
 }
 
+/* Few programs ask, so an instance starts without it, too. */
+static void metadata_begin(struct instance *instance)
+{
+    const struct fleet *fleet = instance->fleet;
+    struct err err;
+    if (fleet->programs->metadata == NULL)
+        return;
+    if (!metadata_port_open(&instance->metadata, fleet->programs->metadata, instance->id, fleet->spec->service_account,
+                            &err))
+        INSTANCE_EVENT(instance, LOG_WARNING, "the instance has no metadata server", LOG_C("instance", instance->id),
+                       LOG_C("error", err.text));
+}
+
 static bool program_begin(struct instance *instance, struct err *err)
 {
     struct fleet *fleet = instance->fleet;
@@ -294,7 +308,9 @@ static bool program_begin(struct instance *instance, struct err *err)
         return false;
     }
     addr_loopback(&spec.addr, instance->port);
+    metadata_begin(instance);
     environment_make(&env, instance);
+    metadata_port_name(&instance->metadata, &env);
     spec.variable = variable;
     spec.child = (struct child_spec){
         .argv = (const char *const *)fleet->command->argv.list,
@@ -326,6 +342,7 @@ struct instance *instance_start(struct fleet *fleet, struct err *err)
     instance->readiness.asks = readiness_asking;
     list_init(&instance->of_fleet);
     if (!program_begin(instance, err)) {
+        metadata_port_close(&instance->metadata);
         instance_destroy(instance);
         return NULL;
     }

@@ -7,6 +7,7 @@
 #include "platform/affinity.h"
 #include "platform/bill.h"
 #include "platform/logbook.h"
+#include "platform/metadata.h"
 #include "platform/program.h"
 
 struct fleet;
@@ -32,13 +33,14 @@ struct instance {
     struct probe liveness, readiness;
     struct cgroup cgroup;
     struct account account; /* what it is billed for */
-    struct timer still;     /* then it has had nothing to do for long enough to stand still */
-    uint32_t probing;       /* probes under way */
-    bool frozen;            /* it has no CPU */
-    bool out_of_memory;     /* it is ended, or has been, for its memory */
-    bool doomed;            /* it is being killed */
-    bool ports_told;        /* instance_check_ports has found something */
-    bool unready;           /* its readiness probe failed: it gets no new request */
+    struct metadata_port metadata;
+    struct timer still; /* then it has had nothing to do for long enough to stand still */
+    uint32_t probing;   /* probes under way */
+    bool frozen;        /* it has no CPU */
+    bool out_of_memory; /* it is ended, or has been, for its memory */
+    bool doomed;        /* it is being killed */
+    bool ports_told;    /* instance_check_ports has found something */
+    bool unready;       /* its readiness probe failed: it gets no new request */
     char *last[INSTANCE_LAST_LINES];
     uint32_t last_count;
 };

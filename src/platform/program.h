@@ -27,11 +27,13 @@ enum program_state { PROGRAM_OFF, PROGRAM_STARTING, PROGRAM_READY, PROGRAM_STOPP
 struct programs {
     struct net *net;
     struct loop *loop;
-    struct list running;    /* from start to end */
-    struct cgroups cgroups; /* found by `up`, once it is the user that it stays */
-    struct roster roster;   /* likewise opened by `up` */
+    struct list running;       /* from start to end */
+    struct cgroups cgroups;    /* found by `up`, once it is the user that it stays */
+    struct roster roster;      /* likewise opened by `up` */
+    struct metadata *metadata; /* likewise; NULL: instances have none */
 };
 
+struct metadata;
 struct program;
 
 /* The owner's callbacks. None is called from within program_start, program_stop or program_kill. */

@@ -73,7 +73,7 @@ void request_record_note(struct request_record *record, const char *sentence, st
     if (record->detail != NULL)
         return;
     buf_append(&text, span_str(sentence));
-    buf_append(&text, SPAN_LIT(": "));
+    buf_append(&text, culprit.len > 0 ? SPAN_LIT(": ") : SPAN_LIT(""));
     shown_append(&text, culprit, REQUEST_LOG_CULPRIT_BYTES_MAX);
     record->detail = mem_text(buf_span(&text));
     buf_finish(&text);

@@ -76,7 +76,7 @@ void request_record_begin(struct request_record *record, const struct request_lo
 /* Why it ends, or is going to. */
 void request_record_ends(struct request_record *record, enum request_end end);
 void request_record_refused(struct request_record *record, enum denial denial, int status);
-/* Something odd about it: a sentence, and the bytes concerned. */
+/* Something odd about it: a sentence, and the bytes concerned, or none. */
 void request_record_note(struct request_record *record, const char *sentence, struct span culprit);
 /* It has ended: writes the line, adds it to the service's logbook, and forgets it. `peer` is the client's address;
  * `book` NULL: it was for no service. The choice of lines is the log's alone: a logbook has all but with NONE. Harmless

@@ -48,6 +48,13 @@ bool route_is_several(const struct route *route)
     return route->services.next != route->services.prev;
 }
 
+struct service *route_bare(const struct route *route)
+{
+    if (!route_is_several(route))
+        return container_of(route->services.next, struct service, of_route);
+    return route->bare != NULL ? route_find(route, span_str(route->bare)) : NULL;
+}
+
 /* Splits TAG---NAME: a tag and a name have no three hyphens in a row at this place, because neither ends with one. */
 static bool tag_split(struct span label, struct span *tag, struct span *name)
 {

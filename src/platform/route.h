@@ -17,6 +17,8 @@ void route_init(struct route *route);
 void route_add(struct route *route, struct service *service);
 /* The service of that name; NULL: none. */
 struct service *route_find(const struct route *route, struct span name);
+/* The service that a bare Host means; NULL: none. */
+struct service *route_bare(const struct route *route);
 /* A Host without a name of ours: localhost, an IP address, or none at all. */
 bool route_is_bare(struct span host);
 /* There are several services. */

@@ -123,7 +123,6 @@ static bool template_read(struct service_spec *spec, const struct yaml_node *tem
         {"responseStartTimeoutSeconds", "only timeoutSeconds bounds a request"},
         {"idleTimeoutSeconds", "only timeoutSeconds bounds a request"},
         {"volumes", "there are none"},
-        {"serviceAccountName", ""},
         {"nodeSelector", ""},
         {NULL, NULL},
     };
@@ -141,6 +140,8 @@ static bool template_read(struct service_spec *spec, const struct yaml_node *tem
         return false;
     if (spec->concurrency == 0)
         spec->concurrency = SPEC_CONCURRENCY_DEFAULT;
+    if (!spec_text_read(spec, inside, "serviceAccountName", &spec->service_account, err))
+        return false;
     spec_inert_fields(spec, inside, no_effect);
     if (yaml_get(inside, "containers") == NULL)
         return yaml_error(err, inside, "needs containers");
@@ -282,6 +283,9 @@ void service_spec_finish(struct service_spec *spec)
     free(spec->directory);
     for (int i = 0; i < SPEC_PROBES; i++)
         free(spec->questions[i]);
+    words_finish(&spec->audiences);
+    words_finish(&spec->invokers);
+    free(spec->service_account);
     words_finish(&spec->lacking);
     buf_finish(&spec->inert);
 }

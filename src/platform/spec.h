@@ -19,7 +19,10 @@ enum {
     SPEC_INSTANCES_DEFAULT = 100,
     SPEC_PORT_DEFAULT = 8080,
     SPEC_INSTANCES_MAX = 1000,
-    SERVICE_NAME_BYTES_MAX = 49,      /* Cloud Run's bound */
+    SERVICE_NAME_BYTES_MAX = 49, /* Cloud Run's bound */
+    SPEC_AUDIENCES_MAX = 100,
+    SPEC_AUDIENCES_BYTES_MAX = 32768, /* of their JSON, Cloud Run's bound */
+    SPEC_INVOKERS_MAX = 100,
     SPEC_TEXT_BYTES_MAX = 100 * 1024, /* of one text; the kernel accepts no argument or variable of 128 KiB, */
     SPEC_BYTES_MAX = 1 << 20,         /* and no more than about 2 MiB of all of them */
 };
@@ -39,6 +42,9 @@ struct scaling {
     uint32_t instances_manual;
     struct kpa_policy kpa;
 };
+
+/* Who may call a service: sennit.dev/allow-unauthenticated. */
+enum spec_access { SPEC_ACCESS_UNSAID, SPEC_ACCESS_OPEN, SPEC_ACCESS_CLOSED };
 
 struct service_spec {
     char *path;          /* of the file, as the operator named it */
@@ -68,9 +74,14 @@ struct service_spec {
     bool redis;                            /* sennit.dev/redis: managed */
     uint64_t redis_restart_delay_ms;
     uint64_t redis_memory_bytes_max; /* sennit.dev/redis-memory */
-    struct words lacking;            /* "field: what happens instead", of fields that have no effect here */
-    struct buf inert;                /* names, separated by ", ", of those that nobody misses */
-    size_t bytes;                    /* of all texts */
+    uint8_t access;                  /* enum spec_access */
+    bool iam_disabled;               /* run.googleapis.com/invoker-iam-disabled */
+    struct words audiences;          /* run.googleapis.com/custom-audiences */
+    struct words invokers; /* sennit.dev/invokers: e-mail addresses of those who may call it; empty: see admission.h */
+    char *service_account; /* NULL: the default one */
+    struct words lacking;  /* "field: what happens instead", of fields that have no effect here */
+    struct buf inert;      /* names, separated by ", ", of those that nobody misses */
+    size_t bytes;          /* of all texts */
 };
 
 /* Whether a service may have this name: 1 to SERVICE_NAME_BYTES_MAX lower-case letters, digits and hyphens, of which

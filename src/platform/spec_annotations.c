@@ -4,10 +4,12 @@
 
 #include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "base/shown.h"
 #include "platform/annotations.h"
+#include "wire/json.h"
 
 static bool redis_read(struct service_spec *spec, const struct yaml_node *node, struct err *err)
 {
@@ -19,6 +21,60 @@ static bool redis_read(struct service_spec *spec, const struct yaml_node *node, 
                           "expected managed, found %s; for a Redis of your own, set REDIS_URL under env instead",
                           SHOWN_FOUND(text));
     spec->redis = true;
+    return true;
+}
+
+/* `["https://board.example.com"]` */
+static bool audiences_read(struct service_spec *spec, const struct yaml_node *node, struct err *err)
+{
+    struct span text, one;
+    if (!yaml_string(node, &text, err))
+        return false;
+    struct span list = json_trim(text);
+    words_finish(&spec->audiences);
+    if (text.len > SPEC_AUDIENCES_BYTES_MAX || !json_is_valid(text) || json_type(list) != JSON_ARRAY)
+        return yaml_error(err, node,
+                          "expected a JSON list of texts of at most %d bytes, like '[\"https://x.example\"]'",
+                          SPEC_AUDIENCES_BYTES_MAX);
+    while (json_array_next(&list, &one)) {
+        struct buf audience = {0};
+        bool ok = json_type(one) == JSON_STRING && json_string_decode(one, &audience) && audience.len > 0 &&
+                  span_find(buf_span(&audience), '\0') < 0 && spec->audiences.count < SPEC_AUDIENCES_MAX;
+        if (ok)
+            words_add(&spec->audiences, mem_text(buf_span(&audience)));
+        buf_finish(&audience);
+        if (!ok)
+            return yaml_error(err, node, "expected at most %d audiences, each a text", SPEC_AUDIENCES_MAX);
+    }
+    return true;
+}
+
+/* "a@example.com, b@example.com" */
+static bool invokers_read(struct service_spec *spec, const struct yaml_node *node, struct err *err)
+{
+    struct span rest, one;
+    if (!yaml_string(node, &rest, err))
+        return false;
+    words_finish(&spec->invokers);
+    while (span_next(&rest, ',', &one)) {
+        one = span_trim(one);
+        if (span_find(one, '@') <= 0 || spec->invokers.count == SPEC_INVOKERS_MAX)
+            return yaml_error(err, node, "expected 1 to %d e-mail addresses with commas between them, found %s",
+                              SPEC_INVOKERS_MAX, SHOWN_FOUND(one));
+        words_add(&spec->invokers, mem_text(one));
+    }
+    return true;
+}
+
+static bool access_read(struct service_spec *spec, const struct yaml_node *node, struct err *err)
+{
+    struct span text;
+    if (!yaml_string(node, &text, err))
+        return false;
+    bool is_open = span_equal_nocase(text, SPAN_LIT("true"));
+    if (!is_open && !span_equal_nocase(text, SPAN_LIT("false")))
+        return yaml_error(err, node, "expected \"true\" or \"false\", found %s", SHOWN_FOUND(text));
+    spec->access = is_open ? SPEC_ACCESS_OPEN : SPEC_ACCESS_CLOSED;
     return true;
 }
 
@@ -54,6 +110,8 @@ static void effect_set(struct service_spec *spec, const struct annotation *found
         spec->throttled = !span_equal_nocase(found->text, SPAN_LIT("false"));
     else if (span_equal(name, SPAN_LIT("run.googleapis.com/sessionAffinity")))
         spec->affinity = span_equal_nocase(found->text, SPAN_LIT("true"));
+    else if (span_equal(name, SPAN_LIT("run.googleapis.com/invoker-iam-disabled")))
+        spec->iam_disabled = span_equal_nocase(found->text, SPAN_LIT("true"));
     else if (span_equal(name, SPAN_LIT("run.googleapis.com/scalingMode")))
         scaling->is_manual = span_equal(found->text, SPAN_LIT("manual"));
     else if (span_equal(name, SPAN_LIT("run.googleapis.com/manualInstanceCount")))
@@ -77,6 +135,8 @@ static bool platforms_annotation_read(struct service_spec *spec, const struct ya
         return false;
     if (found.name != NULL)
         effect_set(spec, &found);
+    if (found.name != NULL && strcmp(found.name, "run.googleapis.com/custom-audiences") == 0)
+        return audiences_read(spec, pair->value, err);
     if (found.name != NULL && found.consequence != NULL)
         spec_inert(spec, found.name, found.consequence);
     return true;
@@ -95,6 +155,10 @@ bool spec_annotation_read(struct service_spec *spec, const struct yaml_pair *pai
         return spec_text_set(spec, pair->value, &spec->hint, err);
     } else if (span_equal(key, SPAN_LIT("sennit.dev/redis"))) {
         return redis_read(spec, pair->value, err);
+    } else if (span_equal(key, SPAN_LIT("sennit.dev/allow-unauthenticated"))) {
+        return access_read(spec, pair->value, err);
+    } else if (span_equal(key, SPAN_LIT("sennit.dev/invokers"))) {
+        return invokers_read(spec, pair->value, err);
     } else if (span_equal(key, SPAN_LIT("sennit.dev/redis-restart-delay"))) {
         return yaml_duration_ms(pair->value, 0, 3600000, &spec->redis_restart_delay_ms, err);
     } else if (span_equal(key, SPAN_LIT("sennit.dev/redis-memory"))) {
@@ -103,5 +167,6 @@ bool spec_annotation_read(struct service_spec *spec, const struct yaml_pair *pai
     }
     return yaml_error(err, pair->value,
                       "unknown annotation; known: sennit.dev/run, sennit.dev/hint, sennit.dev/redis, "
-                      "sennit.dev/redis-memory, sennit.dev/redis-restart-delay");
+                      "sennit.dev/redis-memory, sennit.dev/redis-restart-delay, sennit.dev/allow-unauthenticated, "
+                      "sennit.dev/invokers");
 }

@@ -70,7 +70,10 @@ void status_encode(struct buf *to, const struct status *status)
     for (int i = 0; i < DENIAL_COUNT; i++)
         buf_printf(to, "%s\"%s\":%llu", i > 0 ? "," : "", denial_reason((enum denial)i),
                    (unsigned long long)ingress->denials.counts[i]);
-    buf_append(to, SPAN_LIT("},\"services\":"));
+    const struct metadata *metadata = status->catalog->programs->metadata;
+    buf_printf(to, "},\"metadata\":{\"answered\":%llu,\"refused\":%llu},\"services\":",
+               (unsigned long long)(metadata != NULL ? metadata->answered : 0),
+               (unsigned long long)(metadata != NULL ? metadata->refused : 0));
     control_services_encode(to, status->catalog, status->ingress_port);
     buf_append(to, SPAN_LIT("}\n"));
 }

@@ -15,12 +15,14 @@
 #include "loop/process.h"
 #include "platform/control.h"
 #include "platform/greeting.h"
+#include "platform/identity.h"
 #include "platform/ingress.h"
+#include "platform/metadata.h"
 #include "platform/status.h"
 
 enum {
     FILES_KEPT = 128,   /* descriptors of the platform, of Redis, and of clients that get a refusal at the door */
-    FILES_INSTANCE = 6, /* two outputs, one to watch its end, a probe, and two for a moment at its start */
+    FILES_INSTANCE = 8, /* two outputs, one to watch its end, a probe, metadata and its reader, two for its start */
     FILES_CLIENT = 2,
     TLS_DAYS = 397,          /* of a certificate of our own making; browsers take no longer ones */
     TLS_HOSTS_MAX = 102,     /* in it: localhost, and as many services as there may be */
@@ -38,6 +40,8 @@ struct up {
     struct ingress ingress;
     struct tls_server *tls; /* NULL: the ingress speaks plain HTTP */
     struct status status;
+    struct identities identities;
+    struct metadata metadata;
     struct signal_watch interrupt, term, hangup;
     bool stopping;
     bool has_terminal; /* at the start: a closed one does not say any more that it is one */
@@ -246,9 +250,15 @@ static bool start(struct up *up, struct err *err)
         .catalog = &up->catalog, .ingress = &up->ingress, .ingress_port = listener_port(&up->ingress.listener)};
     if (options->status_port >= 0 && !status_open(&up->status, &up->net, (uint16_t)options->status_port, err))
         return false;
-    if (!certificate_make(up, err) || !catalog_start(&up->catalog, err))
+    if (!certificate_make(up, err) || !identities_open(&up->identities, up->loop, up->catalog.directory,
+                                                       options->identity_keys, options->identity_issuer, err))
+        return false;
+    metadata_open(&up->metadata, &up->net, &up->identities, options->project, options->region);
+    up->programs.metadata = &up->metadata;
+    if (!catalog_start(&up->catalog, err))
         return false;
     ingress_tls_set(&up->ingress, up->tls);
+    ingress_identities_set(&up->ingress, &up->identities, options->closed);
     control_open(&up->control, &up->net, &up->catalog, listener_port(&up->ingress.listener));
     up->catalog.changed = door_fit;
     signals_watch(up);
@@ -271,12 +281,14 @@ static void finish(struct up *up)
     listener_close(&up->ingress.listener6);
     status_close(&up->status);
     control_close(&up->control);
+    metadata_close(&up->metadata);
     net_finish(&up->net);
     tls_server_destroy(up->tls);
     ingress_finish(&up->ingress);
     catalog_finish(&up->catalog);
     cgroups_finish(&up->programs.cgroups);
     roster_finish(&up->programs.roster);
+    identities_finish(&up->identities);
     loop_destroy(up->loop);
 }
 

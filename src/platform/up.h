@@ -14,16 +14,19 @@ enum { UP_PASS_MAX = 1000, UP_PATHS_MAX = 100 };
 struct up_options {
     const char *const *paths; /* of files and folders; at least one, at most UP_PATHS_MAX */
     size_t path_count;
-    const char *bare;                 /* the service that answers the address without a name; NULL: see route.h */
-    const char *run;                  /* the command to run instead of the image; NULL: as the file says */
-    const char *user;                 /* root switches to this user when the port is open; NULL: no switch */
-    const char *state_dir;            /* of the managed Redis; NULL: under $XDG_STATE_HOME or ~/.local/state */
-    const char *tls_cert, *tls_key;   /* PEM files: the ingress speaks TLS; NULL: see `tls` */
-    bool tls;                         /* with a certificate of its own making, kept in the state folder */
-    const char *proxies;              /* see proxies_read; NULL: none */
-    bool close_frame;                 /* see ingress_options */
-    uint32_t trusted_hops;            /* see ingress_options */
-    const char *secrets;              /* the folder of secrets; NULL: see secrets_directory */
+    const char *bare;               /* the service that answers the address without a name; NULL: see route.h */
+    const char *run;                /* the command to run instead of the image; NULL: as the file says */
+    const char *user;               /* root switches to this user when the port is open; NULL: no switch */
+    const char *state_dir;          /* of the managed Redis; NULL: under $XDG_STATE_HOME or ~/.local/state */
+    const char *tls_cert, *tls_key; /* PEM files: the ingress speaks TLS; NULL: see `tls` */
+    bool tls;                       /* with a certificate of its own making, kept in the state folder */
+    const char *proxies;            /* see proxies_read; NULL: none */
+    bool close_frame;               /* see ingress_options */
+    uint32_t trusted_hops;          /* see ingress_options */
+    const char *secrets;            /* the folder of secrets; NULL: see secrets_directory */
+    const char *identity_keys, *identity_issuer; /* see identities_open; NULL: none */
+    bool closed;                      /* services that say nothing take requests with an identity token alone */
+    const char *project, *region;     /* what the metadata server says; NULL: see metadata.h */
     const char *bind;                 /* see ingress_options */
     uint16_t port;                    /* of the ingress; 0 picks a free one */
     uint32_t connections;             /* of clients at once; 0: from the descriptor limit */

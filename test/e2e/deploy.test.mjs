@@ -112,9 +112,13 @@ test('variables from secrets stay until others are set', quickly, async (t) => {
   await first(t, here, source(t, node()), 'chat', '--set-secrets', 'A=key:latest,B=key:1', '--set-env-vars', 'C=3');
   const one = await get(here.port, 'chat.localhost');
   assert.deepEqual([one.env.A, one.env.B, one.env.C], ['hush', 'hush', '3']);
-  assert.equal((await next(here, source(t, node()), 'chat', '--update-env-vars', 'A=plain')).status, 0);
+  assert.equal((await next(here, source(t, node()), 'chat', '--update-env-vars', 'A=plain', '--no-allow-unauthenticated', '--set-custom-audiences', 'https://a.example,b', '--service-account', 'me@example.com')).status, 0);
+  assert.equal(await get(here.port, 'chat.localhost'), 403);
+  const written = fs.readFileSync(path.join(here.state, 'deployed/chat.yaml'), 'utf8');
+  for (const line of ['sennit.dev/allow-unauthenticated: "false"', String.raw`run.googleapis.com/custom-audiences: "[\"https://a.example\",\"b\"]"`, 'serviceAccountName: "me@example.com"']) assert.ok(written.includes(line), written);
+  assert.equal((await next(here, source(t, node()), 'chat', '--allow-unauthenticated')).status, 0);
   const two = await get(here.port, 'chat.localhost');
-  assert.deepEqual([two.env.K_REVISION, two.env.A, two.env.B, two.env.C], ['chat-00002', 'plain', 'hush', '3']);
+  assert.deepEqual([two.env.K_REVISION, two.env.A, two.env.B, two.env.C], ['chat-00003', 'plain', 'hush', '3']);
 });
 
 test('a Dockerfile is built by podman, and run on PORT', quickly, async (t) => {

@@ -185,6 +185,25 @@ static void test_variables(void **state)
                 "REDIS_URL is set by the platform");
 }
 
+static void test_who_may_call(void **state)
+{
+    accept_with("", "", "");
+    assert_int_equal(spec.access, SPEC_ACCESS_UNSAID);
+    assert_null(spec.service_account);
+    accept_with("        sennit.dev/allow-unauthenticated: \"False\"\n"
+                "        sennit.dev/invokers: a@example.com,  b@example.com\n"
+                "        run.googleapis.com/invoker-iam-disabled: \"true\"\n"
+                "        run.googleapis.com/custom-audiences: '[\"https://a.example\",\"b \\u0022\"]'\n",
+                "      serviceAccountName: me@example.com\n", "");
+    assert_int_equal(spec.access, SPEC_ACCESS_CLOSED);
+    assert_true(spec.iam_disabled);
+    assert_string_equal(spec.invokers.list[1], "b@example.com");
+    assert_int_equal(spec.invokers.count, 2);
+    assert_string_equal(spec.audiences.list[1], "b \"");
+    assert_string_equal(spec.service_account, "me@example.com");
+    assert_int_equal(spec.lacking.count, 0);
+}
+
 /* Names in the platforms' prefixes, and values, are the platforms'. */
 static void test_annotations(void **state)
 {
@@ -204,6 +223,10 @@ static void test_annotations(void **state)
         {"autoscaling.knative.dev/targetBurstCapacity: \"-2\"", "or -1, found"},
         {"run.googleapis.com/scaling-cpu-target: \"0.95\"", "expected a number from 0.10"},
         {"run.googleapis.com/maxScale: \"0\"", "expected"},
+        {"sennit.dev/allow-unauthenticated: \"no\"", "expected \"true\" or \"false\", found"},
+        {"sennit.dev/invokers: allUsers", "e-mail addresses with commas between them, found"},
+        {"run.googleapis.com/custom-audiences: https://a.example", "expected a JSON list of texts"},
+        {"run.googleapis.com/custom-audiences: '[1]'", "each a text"},
         {"run.googleapis.com/scalingMode: auto", "expected one of automatic|manual"},
     };
     static const char good[] = "        run.googleapis.com/ingress: all\n"
@@ -469,17 +492,12 @@ static int finish(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults),
-        cmocka_unit_test(test_numbers_that_are_none),
-        cmocka_unit_test(test_scales_that_cross),
-        cmocka_unit_test(test_texts_that_cannot_be_passed),
-        cmocka_unit_test(test_variables),
-        cmocka_unit_test(test_annotations),
-        cmocka_unit_test(test_resources),
-        cmocka_unit_test(test_scaling),
-        cmocka_unit_test(test_probes),
-        cmocka_unit_test(test_traffic),
-        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_defaults),          cmocka_unit_test(test_numbers_that_are_none),
+        cmocka_unit_test(test_scales_that_cross), cmocka_unit_test(test_texts_that_cannot_be_passed),
+        cmocka_unit_test(test_variables),         cmocka_unit_test(test_who_may_call),
+        cmocka_unit_test(test_annotations),       cmocka_unit_test(test_resources),
+        cmocka_unit_test(test_scaling),           cmocka_unit_test(test_probes),
+        cmocka_unit_test(test_traffic),           cmocka_unit_test(test_names),
         cmocka_unit_test(test_broken_files),
     };
     return cmocka_run_group_tests(tests, NULL, finish);

@@ -1,0 +1,173 @@
+/* metadata: the ports, their readers, and what a request must be like before it is answered. */
+#include "platform/metadata.h"
+
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "loop/listening.h"
+#include "platform/environment.h"
+
+/* A connection. Its instance may end before it. */
+struct reader {
+    struct http http;
+    struct metadata_port *port; /* NULL: the instance has ended */
+    struct list of_port;
+};
+
+static const struct span v1 = SPAN_LIT("/computeMetadata/");
+static const struct span text_type = SPAN_LIT("text/plain");
+
+/* A page whose name was made to lead here has another name in Host (DNS rebinding). */
+static bool host_is_ours(struct span host)
+{
+    static const char *const names[] = {"127.0.0.1", "localhost", "metadata.google.internal", "metadata",
+                                        "169.254.169.254"};
+    struct span name = host;
+    span_next(&host, ':', &name);
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (span_equal_nocase(name, span_str(names[i])))
+            return true;
+    return name.len == 0;
+}
+
+/* Why a request is refused; NULL: it is not. Google's words first, then the cure. */
+static const char *fault_find(const struct http1_head *head, int *status)
+{
+    bool flavored = span_equal_nocase(http1_field_get(head, SPAN_LIT("Metadata-Flavor")), SPAN_LIT("Google"));
+    *status = 403;
+    if (http1_field_get(head, SPAN_LIT("X-Forwarded-For")).data != NULL)
+        return "Requests with X-Forwarded-For are refused: ask without a proxy.\n";
+    if (!host_is_ours(head->host))
+        return "The Host is not one of this server: ask for the address in GCE_METADATA_HOST.\n";
+    if (!flavored && span_starts_with(head->target, v1))
+        return "Missing Metadata-Flavor:Google header: send it, so that no web page asks by mistake.\n";
+    *status = 405;
+    if (!span_equal(head->method, SPAN_LIT("GET")) && !span_equal(head->method, SPAN_LIT("HEAD")))
+        return "GET and HEAD are allowed: nothing can be written here.\n";
+    return NULL;
+}
+
+static void refuse(struct reader *reader, int status, const char *text)
+{
+    struct metadata *metadata = container_of(reader->http.server, struct metadata, http);
+    metadata->refused++;
+    if (!metadata->refusal_told)
+        log_event(LOG_INFO, "the metadata server refused a request; later ones are counted",
+                  LOG_C("instance", reader->port != NULL ? reader->port->instance : ""), LOG_C("why", text));
+    metadata->refusal_told = true;
+    http_respond(&reader->http, status, text_type, SPAN_LIT(""), span_str(text));
+}
+
+static void on_request(struct http *http, const struct http1_head *head)
+{
+    struct reader *reader = container_of(http, struct reader, http);
+    int status;
+    const char *fault = fault_find(head, &status);
+    if (fault != NULL || reader->port == NULL) {
+        refuse(reader, fault != NULL ? status : 503, fault != NULL ? fault : "The instance has ended.\n");
+        return;
+    }
+    struct metadata_answer answer = {.status = 200, .type = SPAN_LIT("application/text")};
+    metadata_answer(&answer, reader->port, head->target);
+    if (answer.status == 200) {
+        reader->port->metadata->answered++;
+        http_respond(http, answer.status, answer.type, SPAN_LIT(""), buf_span(&answer.text));
+    } else {
+        buf_append_char(&answer.text, '\0');
+        refuse(reader, answer.status, buf_span(&answer.text).data);
+    }
+    buf_finish(&answer.text);
+}
+
+static void on_closed(struct http *http, enum close_reason reason)
+{
+    struct reader *reader = container_of(http, struct reader, http);
+    if (reader->port != NULL)
+        reader->port->reader_count--;
+    list_remove(&reader->of_port);
+    free(reader);
+}
+
+static const struct http_events events = {.request = on_request, .closed = on_closed};
+static const struct http_rules rules = {.body_bytes_max = UINT64_MAX, /* nobody reads one */
+                                        .idle_ms = METADATA_MS_MAX,
+                                        .linger_ms = 1000,
+                                        .linger_body_ms = 1000};
+static const struct conn_limits limits = {
+    .queue_bytes_max = 1 << 20, .input_bytes_max = HTTP1_HEAD_BYTES_MAX, .write_stall_ms_max = METADATA_MS_MAX};
+
+static void on_accepted(struct listener *listener, struct io *io, const struct addr *peer)
+{
+    struct metadata_port *port = container_of(listener, struct metadata_port, listener);
+    bool is_own = listening_peer_is_own(addr_port(peer), port->number);
+    if (!is_own || port->reader_count == METADATA_READERS_MAX) { /* the listener closes it */
+        if (port->metadata->refused++ == 0)
+            log_event(LOG_WARNING, "a connection to the metadata server is closed; later ones are counted",
+                      LOG_C("instance", port->instance),
+                      LOG_C("why", is_own ? "the instance has 32 already: let it close some"
+                                          : "it is not of the user who runs sennit up"));
+        return;
+    }
+    struct reader *reader = mem_zero(1, sizeof *reader);
+    reader->port = port;
+    port->reader_count++;
+    list_append(&port->readers, &reader->of_port);
+    http_accept(&port->metadata->http, &reader->http, io, peer, METADATA_MS_MAX);
+}
+
+void metadata_open(struct metadata *metadata, struct net *net, struct identities *identities, const char *project,
+                   const char *region)
+{
+    *metadata = (struct metadata){.net = net,
+                                  .identities = identities,
+                                  .project = project != NULL ? project : METADATA_PROJECT,
+                                  .region = region != NULL ? region : METADATA_REGION};
+    http_server_init(&metadata->http, net, &events, &limits, &rules);
+    metadata->http.fields = SPAN_LIT("Metadata-Flavor: Google\r\nServer: sennit up, which is not Google's\r\n"
+                                     "X-Content-Type-Options: nosniff\r\nCache-Control: no-store\r\n");
+}
+
+void metadata_close(struct metadata *metadata)
+{
+    if (metadata->net != NULL)
+        http_server_cut(&metadata->http, CLOSE_DRAINED);
+}
+
+bool metadata_port_open(struct metadata_port *port, struct metadata *metadata, const char *instance,
+                        const char *account, struct err *err)
+{
+    struct addr addr;
+    *port = (struct metadata_port){.instance = instance, .account = account != NULL ? account : METADATA_ACCOUNT};
+    list_init(&port->readers);
+    addr_loopback(&addr, 0);
+    if (!listener_open(&port->listener, metadata->net, &addr, on_accepted, err))
+        return false;
+    port->metadata = metadata;
+    port->number = listener_port(&port->listener);
+    return true;
+}
+
+void metadata_port_name(const struct metadata_port *port, struct words *env)
+{
+    static const char *const names[] = {"GCE_METADATA_HOST", "GCE_METADATA_IP", "GCE_METADATA_ROOT"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (environment_has(env, span_str(names[i])))
+            return;
+    for (size_t i = 0; port->metadata != NULL && i < sizeof names / sizeof names[0]; i++)
+        environment_set(env, mem_printf("%s=127.0.0.1:%u", names[i], port->number));
+}
+
+void metadata_port_close(struct metadata_port *port)
+{
+    if (port->metadata == NULL)
+        return;
+    port->metadata = NULL;
+    listener_close(&port->listener);
+    list_each (node, &port->readers) {
+        struct reader *reader = container_of(node, struct reader, of_port);
+        list_remove(node);
+        reader->port = NULL;
+        conn_close(&reader->http.conn, CLOSE_DRAINED);
+    }
+}
