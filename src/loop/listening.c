@@ -11,7 +11,7 @@
 
 #include "base/mem.h"
 
-enum { SOCKETS_MAX = 4096, TCP_LISTEN = 0x0A, TCP_ESTABLISHED = 0x01, LINE_BYTES = 512 };
+enum { SOCKETS_MAX = 4096, TCP_LISTEN = 0x0A, TCP_ESTABLISHED = 0x01, LINE_BYTES = 512, PEER_LOOKS = 3 };
 
 struct listener {
     uint64_t inode;
@@ -101,7 +101,11 @@ static bool peer_find(const char *path, uint16_t peer_port, uint16_t port)
 
 bool listening_peer_is_own(uint16_t peer_port, uint16_t port)
 {
-    return peer_find("/proc/net/tcp", peer_port, port) || peer_find("/proc/net/tcp6", peer_port, port);
+    /* The kernel prints the table page by page, and a page may lack a line where others come and go meanwhile. */
+    for (int i = 0; i < PEER_LOOKS; i++)
+        if (peer_find("/proc/net/tcp", peer_port, port) || peer_find("/proc/net/tcp6", peer_port, port))
+            return true;
+    return false;
 }
 
 /* The inode of a socket that a link of /proc/PID/fd names; 0: it is none. */

@@ -48,6 +48,7 @@ struct fleet {
     const struct service_spec *spec;
     const struct command *command;
     const struct words *environment; /* of all instances */
+    const char *secrets;             /* the folder that an instance reads its secrets from; see secrets_take */
     struct bill *bill;               /* that its instances have accounts in; NULL: none */
     struct logbook *book;            /* of its service; NULL: none */
     struct account idle;             /* of the instances that minScale keeps */

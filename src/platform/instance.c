@@ -11,6 +11,7 @@
 #include "loop/process.h"
 #include "platform/environment.h"
 #include "platform/fleet.h"
+#include "platform/secrets.h"
 
 struct log_origin instance_origin(const struct instance *instance)
 {
@@ -263,12 +264,15 @@ static void on_released(struct program *program)
 static const struct program_events program_events = {
     .ready = on_ready, .late = on_late, .line = on_line, .ended = on_ended, .released = on_released};
 
-static void environment_make(struct words *env, const struct instance *instance)
+/* Secrets are read by each instance when it starts, so `latest` is the latest then. */
+static bool environment_make(struct words *env, const struct instance *instance, struct err *err)
 {
     const struct fleet *fleet = instance->fleet;
     const struct service_spec *spec = fleet->spec;
     for (size_t i = 0; i < fleet->environment->count; i++)
         words_add(env, mem_text(span_str(fleet->environment->list[i])));
+    if (!secrets_take(env, &spec->secrets, fleet->secrets, err))
+        return false;
     environment_set(env, mem_printf("PORT=%u", instance->port));
     environment_set(env, mem_printf("K_SERVICE=%s", spec->name));
     environment_set(env, mem_printf("K_REVISION=%s", spec->revision));
@@ -279,6 +283,7 @@ static void environment_make(struct words *env, const struct instance *instance)
         environment_set(env, mem_printf("SENNIT_CONCURRENCY=%u", spec->concurrency));
     if (fleet->text_log)
         environment_set(env, mem_text(SPAN_LIT("SENNIT_LOG_FORMAT=text")));
+    return true;
 }
 
 /* Few programs ask, so an instance starts without it, too. */
@@ -303,13 +308,13 @@ static bool program_begin(struct instance *instance, struct err *err)
     bool own = startup->kind != PROBE_NONE;
     struct program_spec spec = {.probe = own ? startup : &program_probe_default,
                                 .start_ms_max = own ? 0 : fleet->startup_ms_max};
-    if (!programs_find_port(fleet->programs, &instance->port, err)) {
+    if (!programs_find_port(fleet->programs, &instance->port, err) || !environment_make(&env, instance, err)) {
+        words_finish(&env);
         free(variable);
         return false;
     }
     addr_loopback(&spec.addr, instance->port);
     metadata_begin(instance);
-    environment_make(&env, instance);
     metadata_port_name(&instance->metadata, &env);
     spec.variable = variable;
     spec.child = (struct child_spec){

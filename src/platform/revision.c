@@ -42,6 +42,7 @@ struct revision *revision_create(struct service *service, struct service_spec *s
     list_init(&revision->of_service);
     fleet_init(&revision->fleet, programs, &revision->spec, &revision->command, &revision->environment);
     revision->fleet.text_log = options->text_log;
+    revision->fleet.secrets = options->secrets;
     revision->fleet.bill = &service->bill;
     revision->fleet.book = &service->book;
     if (options->time_scale != 0)
@@ -65,22 +66,13 @@ void revision_destroy(struct revision *revision)
     free(revision);
 }
 
-/* A version that is called `latest` is the one that is the latest now. */
-static bool secrets_read(struct revision *revision, const struct up_options *options, struct err *err)
+/* They must be there when it is deployed; each instance reads them again when it starts. */
+static bool secrets_check(const struct revision *revision, const struct up_options *options, struct err *err)
 {
-    const struct words *secrets = &revision->spec.secrets;
-    char *directory = secrets_directory(options->secrets);
-    bool ok = true;
-    for (size_t i = 0; ok && i + 2 < secrets->count; i += 3) {
-        struct buf text = {0};
-        buf_printf(&text, "%s=", secrets->list[i]);
-        ok = secret_read(directory, secrets->list[i + 1], secrets->list[i + 2], &text, err) ||
-             err_prefix(err, "%s: the variable %s: ", revision->spec.path, secrets->list[i]);
-        if (ok)
-            environment_set(&revision->environment, mem_text(buf_span(&text)));
-        buf_finish(&text);
-    }
-    free(directory);
+    struct words values = {0};
+    bool ok = secrets_take(&values, &revision->spec.secrets, options->secrets, err) ||
+              err_prefix(err, "%s: ", revision->spec.path);
+    words_finish(&values);
     return ok;
 }
 
@@ -90,7 +82,9 @@ bool revision_prepare(struct revision *revision, const struct up_options *option
     environment_add_system(&revision->environment);
     for (size_t i = 0; i < own->count; i++)
         environment_set(&revision->environment, mem_text(span_str(own->list[i])));
-    return secrets_read(revision, options, err) &&
+    for (size_t i = 0; i < revision->spec.secrets.count; i += 3)
+        environment_unset(&revision->environment, span_str(revision->spec.secrets.list[i]));
+    return secrets_check(revision, options, err) &&
            environment_pass(&revision->environment, options->pass, options->pass_count, err) &&
            command_find(&revision->command, &revision->spec, revision->spec.path, options->run, err);
 }

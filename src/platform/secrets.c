@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "loop/file.h"
 #include "loop/process.h"
+#include "platform/environment.h"
 
 static const char latest[] = "latest";
 
@@ -64,7 +65,9 @@ static char *path_find(const char *directory, const char *name, const char *vers
     return path;
 }
 
-bool secret_read(const char *directory, const char *name, const char *version, struct buf *to, struct err *err)
+/* Appends the value: all bytes of the file. Name and version are valid. False with `err` set: it is not there, or no
+ * variable can hold it. */
+static bool secret_read(const char *directory, const char *name, const char *version, struct buf *to, struct err *err)
 {
     size_t before = to->len;
     char *path = path_find(directory, name, version);
@@ -78,5 +81,24 @@ bool secret_read(const char *directory, const char *name, const char *version, s
     if (ok && span_find(span_from(buf_span(to), before), '\0') >= 0)
         ok = err_set(err, "the secret %s has a NUL in it, which no variable can hold", name);
     free(path);
+    return ok;
+}
+
+bool secrets_take(struct words *env, const struct words *secrets, const char *given, struct err *err)
+{
+    char *directory = secrets_directory(given);
+    bool ok = true;
+    for (size_t i = 0; ok && i + 2 < secrets->count; i += 3) {
+        struct buf text = {0};
+        if (environment_has(env, span_str(secrets->list[i])))
+            continue;
+        buf_printf(&text, "%s=", secrets->list[i]);
+        ok = secret_read(directory, secrets->list[i + 1], secrets->list[i + 2], &text, err) ||
+             err_prefix(err, "the variable %s: ", secrets->list[i]);
+        if (ok)
+            environment_set(env, mem_text(buf_span(&text)));
+        buf_finish(&text);
+    }
+    free(directory);
     return ok;
 }

@@ -7,6 +7,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/span.h"
+#include "platform/words.h"
 
 enum { SECRET_BYTES_MAX = 64 * 1024, SECRET_NAME_BYTES_MAX = 255 };
 
@@ -16,8 +17,8 @@ bool secret_name_is_valid(struct span name);
 bool secret_version_is_valid(struct span version);
 /* The default folder: $XDG_CONFIG_HOME/sennit/secrets, else ~/.config/sennit/secrets. The caller frees it. */
 char *secrets_directory(const char *given);
-/* Appends the value: all bytes of the file. Name and version are valid. False with `err` set: it is not there, or no
- * variable can hold it. */
-bool secret_read(const char *directory, const char *name, const char *version, struct buf *to, struct err *err);
+/* Sets the variables of `secrets` (three words each, see service_spec) in `env`, but for those that are there already.
+ * `given`: the folder; NULL: the default one. False with `err` set, which names the variable. */
+bool secrets_take(struct words *env, const struct words *secrets, const char *given, struct err *err);
 
 #endif

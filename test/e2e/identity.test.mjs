@@ -11,7 +11,7 @@ const quickly = { timeout: 60000 };
 // Answers with what it got; accepts every WebSocket; at /metadata?PATH it asks the metadata server, at /call it calls board as itself.
 const server = `
 const http = require('node:http');
-const get = (url, headers, method = 'GET') => new Promise((resolve) => http.request(url, { headers, method }, (response) => { let text = ''; response.on('data', (data) => (text += data)).on('end', () => resolve({ status: response.statusCode, headers: response.headers, text })); }).end());
+const get = (url, headers, method = 'GET') => new Promise((resolve) => http.request(url, { headers, method }, (response) => { let text = ''; response.on('data', (data) => (text += data)).on('end', () => resolve({ status: response.statusCode, headers: response.headers, text })); }).on('error', (error) => resolve({ status: 0, headers: {}, text: error.message })).end());
 const metadata = (target, headers = { 'Metadata-Flavor': 'Google' }, method) => get('http://' + process.env.GCE_METADATA_HOST + target, headers, method);
 http.createServer(async (request, response) => {
   let answer = { headers: request.headers, env: process.env };

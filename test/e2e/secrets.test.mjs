@@ -21,6 +21,21 @@ test('values come from files, by version, and are in no output', quickly, async 
   await until('it serves', () => service.output.includes('"serving"'));
   const env = await (await fetch(service.url)).json();
   assert.deepEqual([env.A, env.B, env.C, env.D, env.PLAIN], ['single "quoted"\nsecond line', 'newest', 'hushhush', 'single "quoted"\nsecond line', 'p']);
+  // each instance reads them when it starts, and ends with its start if one has gone
+  fs.writeFileSync(path.join(folder, 'many', '10'), 'changed');
+  const ended = async (text) => {
+    const [{ pid }] = await service.instances();
+    process.kill(pid, 'SIGKILL');
+    await until('it has ended', async () => (await service.status_()).instances.every((one) => one.pid !== pid));
+    await until(text, async () => (await (await fetch(service.url)).text()).includes(text));
+  };
+  await ended('"changed"');
+  fs.renameSync(path.join(folder, 'one'), path.join(folder, 'two'));
+  await ended('instance-start-failed');
+  assert.ok(service.output.includes('the variable A: there is no version latest of the secret one: write it into '), service.output);
+  fs.renameSync(path.join(folder, 'two'), path.join(folder, 'one'));
+  fs.writeFileSync(path.join(folder, 'many', '10'), 'newest');
+  await until('it starts again', async () => (await fetch(service.url)).status === 200);
   // a later version reaches a new revision; one that is not there is refused, and nothing changes
   fs.writeFileSync(path.join(folder, 'many', '11'), 'later');
   const file = path.join(service.directory, 'changed.yaml');
