@@ -31,6 +31,7 @@ enum {
     KEY_PROXY_PROTOCOL,
     KEY_TRUSTED_HOPS,
     KEY_CLOSE_FRAME,
+    KEY_PROPAGATE_DISCONNECT,
     KEY_DEFAULT,
 };
 
@@ -58,6 +59,9 @@ static const struct argp_option options[] = {
      "N load balancers in front append to X-Forwarded-For and set X-Forwarded-Proto, and are believed (default 0)", 0},
     {"close-frame", KEY_CLOSE_FRAME, NULL, 0,
      "Send a Close frame (1001) to a WebSocket before timeoutSeconds cuts it, which Cloud Run does not", 0},
+    {"propagate-disconnect", KEY_PROPAGATE_DISCONNECT, NULL, 0,
+     "End a request at the instance when its client leaves, or ends its half; Cloud Run does so with WebSockets alone",
+     0},
     {"default", KEY_DEFAULT, "SERVICE", 0,
      "Of several services, the one that answers http://localhost:PORT (default: a page that lists them all)", 0},
     {"run", KEY_RUN, "COMMAND", 0, "The command to run instead of the image, split into words as a shell does", 0},
@@ -159,6 +163,9 @@ static bool parse_ingress(int key, char *argument, struct argp_state *state, str
         break;
     case KEY_CLOSE_FRAME:
         up->close_frame = true;
+        break;
+    case KEY_PROPAGATE_DISCONNECT:
+        up->propagate_disconnect = true;
         break;
     case KEY_BIND:
         up->bind = argument;

@@ -16,8 +16,8 @@ struct specs {
  * relative paths. False with `err` set: one is wrong, there is none, or two have one name. Call specs_finish in either
  * case. */
 bool specs_parse(struct specs *specs, const char *path, struct span text, struct err *err);
-/* The same of the file, or of all *.yaml and *.yml of a folder, by name; what it had stays. `may_be_empty`: a folder may
- * have none. */
+/* The same of the file, or of all *.yaml and *.yml of a folder, by name; what it had stays. `may_be_empty`: a folder
+ * may have none. */
 bool specs_read(struct specs *specs, const char *path, bool may_be_empty, struct err *err);
 void specs_finish(struct specs *specs); /* accepts zeroed memory */
 
