@@ -31,6 +31,7 @@ enum {
     KEY_PROXY_PROTOCOL,
     KEY_TRUSTED_HOPS,
     KEY_CLOSE_FRAME,
+    KEY_PROPAGATE_DISCONNECT,
     KEY_DEFAULT,
     KEY_ALLOW,
     KEY_NO_ALLOW,
@@ -75,6 +76,9 @@ static const struct argp_option options[] = {
      "The issuer (iss) of --identity-keys (default: https://accounts.google.com)", 0},
     {"project", KEY_PROJECT, "ID", 0, "The project's id, as the metadata server says it (default: sennit-local)", 0},
     {"region", KEY_REGION, "REGION", 0, "The region, likewise (default: us-central1)", 0},
+    {"propagate-disconnect", KEY_PROPAGATE_DISCONNECT, NULL, 0,
+     "End a request at the instance when its client leaves, or ends its half; Cloud Run does so with WebSockets alone",
+     0},
     {"default", KEY_DEFAULT, "SERVICE", 0,
      "Of several services, the one that answers http://localhost:PORT (default: a page that lists them all)", 0},
     {"run", KEY_RUN, "COMMAND", 0, "The command to run instead of the image, split into words as a shell does", 0},
@@ -176,6 +180,9 @@ static bool parse_ingress(int key, char *argument, struct argp_state *state, str
         break;
     case KEY_CLOSE_FRAME:
         up->close_frame = true;
+        break;
+    case KEY_PROPAGATE_DISCONNECT:
+        up->propagate_disconnect = true;
         break;
     case KEY_BIND:
         up->bind = argument;

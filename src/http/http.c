@@ -70,6 +70,7 @@ void http_exchange_free(struct http *http)
     list_remove(&exchange->waiter);
     timer_stop(http->server->net->loop, &exchange->timer);
     buf_finish(&exchange->whole);
+    buf_finish(&exchange->trailers);
     free(exchange);
     http->exchange = NULL;
 }
@@ -281,11 +282,29 @@ static void on_broken(struct conn *conn)
     request_abort(container_of(conn, struct http, conn));
 }
 
-/* The client is gone, or says no more to a handler that does not wait for such: told now, though it is not read. */
+/* Whether what has come of the request's body and is not read yet lacks its end, so that the request will never be
+ * whole. Of chunks only those are looked at that have been read from the kernel. */
+static bool lacks_its_end(const struct http *http, bool all_is_read)
+{
+    struct http1_body body = http->exchange->body;
+    struct span rest = http->conn.input != NULL ? buf_span(http->conn.input) : SPAN_LIT(""), data;
+    ptrdiff_t step = 1;
+    if (!all_is_read)
+        return http->conn.tls == NULL && body.kind == HTTP1_BODY_LENGTH && conn_unread(&http->conn) < body.left;
+    body.trailers = NULL;
+    while (!body.done && step > 0) {
+        step = http1_body_decode(&body, rest, &data);
+        rest = step > 0 ? span_from(rest, (size_t)step) : rest;
+    }
+    return !body.done;
+}
+
+/* The client is gone, or says no more: to a handler that does not wait for such, or before the request is whole. Told
+ * now, though it is not read. */
 static void on_ending(struct conn *conn, bool broken)
 {
     struct http *http = container_of(conn, struct http, conn);
-    if (!broken && !(is_asked(http->exchange) && http->exchange->end_aborts))
+    if (!broken && !(is_asked(http->exchange) && (http->exchange->end_aborts || lacks_its_end(http, false))))
         return;
     request_abort(http);
     conn_close(conn, broken ? CLOSE_PEER_RESET : CLOSE_PEER_CLOSED);
@@ -296,7 +315,7 @@ static void on_ended(struct conn *conn)
 {
     struct http *http = container_of(conn, struct http, conn);
     struct http_exchange *exchange = http->exchange;
-    bool is_gone = is_asked(exchange) && (exchange->end_aborts || !exchange->body.done);
+    bool is_gone = is_asked(exchange) && (exchange->end_aborts || lacks_its_end(http, true));
     exchange->peer_ended = true;
     if (is_gone)
         request_abort(http);
@@ -432,6 +451,8 @@ bool http_read_body(struct http *http, uint64_t bytes_max, enum http_body_use us
         refuse(http, HTTP_FAULT_BODY_TOO_LARGE, 0);
         return false;
     }
+    if (use == HTTP_BODY_RELAYED)
+        exchange->body.trailers = &exchange->trailers;
     if (exchange->expects && use != HTTP_BODY_RELAYED)
         http_interim(http, SPAN_LIT("HTTP/1.1 100 Continue\r\n\r\n"));
     timer_start(http->server->net->loop, &exchange->timer, LOOP_MS(rules->body_ms));
@@ -459,6 +480,11 @@ void http_end_aborts(struct http *http)
     http->exchange->end_aborts = true;
     if (http->exchange->peer_ended)
         conn_close(&http->conn, CLOSE_PEER_CLOSED);
+}
+
+struct span http_trailers(const struct http *http)
+{
+    return buf_span(&http->exchange->trailers);
 }
 
 struct list *http_waiter(struct http *http)

@@ -136,6 +136,8 @@ enum http_body_use { HTTP_BODY_UNREAD, HTTP_BODY_WHOLE, HTTP_BODY_STREAMED, HTTP
  * without a body gets `body` at once, before this returns. Answers `Expect: 100-continue`. False: it is larger, and has
  * been refused. */
 bool http_read_body(struct http *http, uint64_t bytes_max, enum http_body_use use);
+/* The trailers of a relayed body, whole lines (http1_trailer_next), while `body` gets the last of it. */
+struct span http_trailers(const struct http *http);
 /* Back-pressure: `body` is not called while it is paused, and the client cannot send. */
 void http_body_pause(struct http *http, bool paused);
 /* Whether all of the body has been handed out, or there was none. */
@@ -158,6 +160,9 @@ void http_stream_begin_head(struct http *http, struct span head, bool chunked);
 /* Queues a copy. False: enough waits; more is to be sent after `drained`. */
 bool http_stream_send(struct http *http, struct span bytes);
 void http_stream_end(struct http *http);
+/* The same with trailers: complete lines that may stand there (RFC 9110 section 6.5.1), or empty. An answer that is not
+ * chunked leaves them out. */
+void http_stream_end_with(struct http *http, struct span trailers);
 /* An interim response (1xx), complete; to HTTP/1.0 nothing. */
 void http_interim(struct http *http, struct span head);
 /* Whether the connection stays open behind the answer that is given now; for heads of the caller's. */

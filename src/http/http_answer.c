@@ -51,6 +51,7 @@ void http_answered(struct http *http)
     bool more = !exchange->peer_ended || http->conn.input != NULL; /* may come */
     list_remove(&exchange->waiter);
     buf_finish(&exchange->whole);
+    buf_finish(&exchange->trailers);
     timer_stop(loop, &exchange->timer);
     exchange->held = exchange->full = false;
     if (http_stays(http) && more) {
@@ -166,11 +167,22 @@ bool http_stream_send(struct http *http, struct span bytes)
 
 void http_stream_end(struct http *http)
 {
+    http_stream_end_with(http, SPAN_LIT(""));
+}
+
+void http_stream_end_with(struct http *http, struct span trailers)
+{
     if (!takes_answer(http))
         return;
     assert(http->exchange->state == HTTP_ANSWERING);
-    if (http->exchange->chunked)
-        conn_send(&http->conn, SPAN_LIT("0\r\n\r\n"));
+    if (http->exchange->chunked) {
+        struct buf text = {0};
+        buf_append(&text, SPAN_LIT("0\r\n"));
+        buf_append(&text, trailers);
+        buf_append(&text, SPAN_LIT("\r\n"));
+        conn_send(&http->conn, buf_span(&text));
+        buf_finish(&text);
+    }
     http_answered(http);
 }
 

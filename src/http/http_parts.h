@@ -12,7 +12,8 @@ struct http_exchange {
     struct list waiter; /* the handler's */
     struct timer timer; /* IDLE: the deadline of the head; later: the next look at the body's progress */
     struct http1_body body;
-    struct buf whole; /* a body that is wanted in one piece, so far */
+    struct buf whole;    /* a body that is wanted in one piece, so far */
+    struct buf trailers; /* of a relayed body, so far */
     uint64_t body_bytes, body_checked, body_bytes_max;
     size_t head_seen; /* bytes of an incomplete head that have been scanned */
     uint32_t head_ms;

@@ -95,6 +95,8 @@ int io_connected(struct io *io);
 ssize_t io_read(struct io *io, void *to, size_t size);
 /* The same, and the bytes stay: the next read brings them again. Sockets only. */
 ssize_t io_peek(struct io *io, void *to, size_t size);
+/* Bytes that the kernel has for the next reads. */
+size_t io_unread(const struct io *io);
 /* Bytes written, or IO_AGAIN or IO_ERROR; a peer that has gone is IO_ERROR and no SIGPIPE. `count` is IOV_MAX at most.
  */
 ssize_t io_writev(struct io *io, const struct iovec *parts, int count);

@@ -8,6 +8,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -299,6 +300,12 @@ ssize_t io_peek(struct io *io, void *to, size_t size)
         got = recv(io->fd, to, size, MSG_PEEK);
     while (got < 0 && errno == EINTR);
     return result(got);
+}
+
+size_t io_unread(const struct io *io)
+{
+    int bytes = 0;
+    return ioctl(io->fd, FIONREAD, &bytes) == 0 && bytes > 0 ? (size_t)bytes : 0;
 }
 
 /* On a socket the kernel has less to do for send and sendmsg than for writev. */

@@ -317,6 +317,13 @@ void conn_read_pause(struct conn *conn, bool paused)
     conn_update_want(conn);
 }
 
+size_t conn_unread(const struct conn *conn)
+{
+    if (conn->tls != NULL || !io_is_open(&conn->io))
+        return 0;
+    return (conn->input != NULL ? conn->input->len : 0) + io_unread(&conn->io);
+}
+
 void conn_limits_set(struct conn *conn, const struct conn_limits *limits)
 {
     conn->limits = limits;

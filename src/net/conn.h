@@ -165,6 +165,9 @@ void conn_flush(struct conn *conn);
 /* Other limits from now on. Bytes that wait have their write_stall_ms_max to move, from now. */
 void conn_limits_set(struct conn *conn, const struct conn_limits *limits);
 
+/* Bytes from the peer that `received` has not consumed, those in the kernel too. Over TLS they are not counted: 0. */
+size_t conn_unread(const struct conn *conn);
+
 /* Stops and resumes reading: back-pressure. Kept input is handed out again on resuming, from the loop. */
 void conn_read_pause(struct conn *conn, bool paused);
 

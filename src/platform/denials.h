@@ -67,7 +67,10 @@
     X(MALFORMED_HANDSHAKE, "malformed-handshake", 400, LOG_INFO, "Bad Request", \
       "a WebSocket handshake needs Sec-WebSocket-Version: 13 and a key of 16 bytes in base64 (RFC 6455)") \
     X(REQUEST_TOO_LARGE, "request-too-large", 413, LOG_INFO, "Request Entity Too Large", \
-      "a request's body is at most 32 MiB, as with Cloud Run over HTTP/1")
+      "a request's body is at most 32 MiB, as with Cloud Run over HTTP/1") \
+    X(RESPONSE_TOO_LARGE, "response-too-large", 500, LOG_WARNING, \
+      "Response size was too large. Please consider reducing response size.", \
+      "a response with Content-Length has at most 32 MiB, as with Cloud Run over HTTP/1: send it chunked")
 
 enum denial {
 #define X(constant, reason, status, level, line, cure) DENIAL_##constant,

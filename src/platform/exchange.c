@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "platform/forward.h"
 #include "platform/index.h"
+#include "platform/leftover.h"
 #include "platform/tunnel.h"
 #include "wire/ws.h"
 
@@ -87,9 +88,24 @@ static void record_over(struct exchange *exchange)
     request_record_over(&exchange->ingress->log, &exchange->record, ip, fleet != NULL ? fleet->book : NULL, origin);
 }
 
+void exchange_trailers_pass(struct exchange *exchange, struct buf *to, struct span lines)
+{
+    struct span culprit;
+    size_t dropped = forward_trailers(to, lines, &culprit);
+    exchange->ingress->counters.trailers_dropped += dropped;
+    if (dropped > 0)
+        request_record_note(&exchange->record,
+                            "a trailer that frames, routes, identifies or controls a message was dropped (RFC 9110 "
+                            "section 6.5.1): send it as a field of the head",
+                            culprit);
+}
+
 void exchange_end(struct exchange *exchange)
 {
     struct ingress *ingress = exchange->ingress;
+    struct buf trailers = {0};
+    exchange_trailers_pass(exchange, &trailers, buf_span(&exchange->trailers));
+    buf_finish(&exchange->trailers);
     record_over(exchange);
     timer_stop(ingress->loop, &exchange->deadline);
     fleet_forget(&exchange->ask);
@@ -97,7 +113,8 @@ void exchange_end(struct exchange *exchange)
     exchange_drop_upstream(exchange);
     slot_release(exchange);
     buf_finish(&exchange->head);
-    http_stream_end(&exchange->http);
+    http_stream_end_with(&exchange->http, buf_span(&trailers));
+    buf_finish(&trailers);
     exchange_set_state(exchange, conn_is_open(&exchange->http.conn) ? EXCHANGE_IDLE : EXCHANGE_ENDED);
 }
 
@@ -140,7 +157,8 @@ static void request_begin(struct exchange *exchange, const struct http1_head *he
     exchange->upgrade = head->upgrade_websocket;
     exchange->request_chunked = head->body == HTTP1_BODY_CHUNKED;
     exchange->tries = 0;
-    http_end_aborts(&exchange->http);
+    if (ingress->propagate_disconnect || head->upgrade_websocket)
+        http_end_aborts(&exchange->http);
     ingress->counters.exchanges++;
     exchange_set_state(exchange, EXCHANGE_QUEUED);
     timer_start(ingress->loop, &exchange->deadline, LOOP_S(fleet_timeout_s(&revision->fleet)));
@@ -238,9 +256,22 @@ static void on_drained(struct http *http)
         conn_read_pause(&exchange->upstream->conn, false);
 }
 
+/* The instance has the whole request, and works on it. Cloud Run does not tell it that the client has left; WebSockets
+ * are told. */
+static bool goes_on(const struct exchange *exchange)
+{
+    const struct ingress *ingress = exchange->ingress;
+    bool is_under_way = exchange->state == EXCHANGE_WAITING || exchange->state == EXCHANGE_BODY;
+    return is_under_way && exchange->upstream != NULL && exchange->instance != NULL && !exchange->upgrade &&
+           http_body_is_done(&exchange->http) && !ingress->propagate_disconnect && !ingress->is_cut;
+}
+
 static void on_aborted(struct http *http)
 {
-    exchange_end(exchange_of(http));
+    struct exchange *exchange = exchange_of(http);
+    if (goes_on(exchange))
+        leftover_begin(exchange);
+    exchange_end(exchange);
 }
 
 /* Says which rule the bytes of the client break. */
@@ -309,6 +340,7 @@ void exchange_become_tunnel(struct exchange *exchange)
     exchange_set_state(exchange, EXCHANGE_ENDED);
     timer_stop(ingress->loop, &exchange->deadline);
     buf_finish(&exchange->head);
+    buf_finish(&exchange->trailers);
     tunnel_create(ingress, &exchange->http, upstream, instance, address, &record);
     free(exchange);
 }

@@ -23,7 +23,8 @@ struct upstream {
     struct conn conn;
     union { /* NULL once it has ended */
         struct exchange *exchange;
-        struct tunnel *tunnel; /* behind a 101 */
+        struct tunnel *tunnel;     /* behind a 101 */
+        struct leftover *leftover; /* the client has left */
     };
 };
 
@@ -39,7 +40,8 @@ struct exchange {
     struct timer deadline; /* of the request */
     struct request_record record;
     struct http1_body response_body;
-    struct buf head; /* the request head for the instance, kept while another try may need it */
+    struct buf trailers; /* of the response, so far */
+    struct buf head;     /* the request head for the instance, kept while another try may need it */
     size_t response_seen;
     char accept[28]; /* the Sec-WebSocket-Accept that the instance must answer */
     uint8_t state;   /* enum exchange_state */
@@ -66,6 +68,8 @@ void exchange_connect(struct exchange *exchange, struct instance *instance);
 void exchange_drop_upstream(struct exchange *exchange);
 /* Forwards bytes of the request's body; `last` once. */
 void exchange_forward_body(struct exchange *exchange, struct span bytes, bool last);
+/* Appends the lines of a message's trailers that may pass; counts the others, and notes the first. */
+void exchange_trailers_pass(struct exchange *exchange, struct buf *to, struct span lines);
 /* The instance has accepted a handshake, and the client has been told: a tunnel takes both connections and the slot.
  * Frees the exchange. */
 void exchange_become_tunnel(struct exchange *exchange);

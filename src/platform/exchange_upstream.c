@@ -34,6 +34,17 @@ static void chunk_send(struct conn *conn, struct span data)
     buf_finish(&text);
 }
 
+/* The end of the request's body, with the trailers that may pass. */
+static void last_chunk_send(struct exchange *exchange, struct conn *up)
+{
+    struct buf text = {0};
+    buf_append(&text, SPAN_LIT("0\r\n"));
+    exchange_trailers_pass(exchange, &text, http_trailers(&exchange->http));
+    buf_append(&text, SPAN_LIT("\r\n"));
+    conn_send(up, buf_span(&text));
+    buf_finish(&text);
+}
+
 void exchange_forward_body(struct exchange *exchange, struct span bytes, bool last)
 {
     struct conn *up = exchange->upstream != NULL ? &exchange->upstream->conn : NULL;
@@ -45,7 +56,7 @@ void exchange_forward_body(struct exchange *exchange, struct span bytes, bool la
     else
         conn_send(up, bytes);
     if (exchange->request_chunked && last)
-        conn_send(up, SPAN_LIT("0\r\n\r\n"));
+        last_chunk_send(exchange, up);
     if (conn_queued(up) > INGRESS_PAUSE_BYTES) {
         http_body_pause(&exchange->http, true);
         conn_await_drained(up); /* the kernel may take all of it at once */
@@ -87,6 +98,7 @@ static void response_begin(struct exchange *exchange, const struct http1_head *h
     bool chunked = !interim && head->status != 101 && unframed && !http_is_10(http);
     exchange->record.status = (uint16_t)head->status;
     http1_body_start(&exchange->response_body, head);
+    exchange->response_body.trailers = &exchange->trailers;
     /* The end of the connection ends a body for HTTP/1.0; what follows a handshake would be read as a request. */
     if (!interim && head->status != 101 && ((unframed && http_is_10(http)) || exchange->upgrade))
         http_last(http, CLOSE_DONE);
@@ -126,6 +138,10 @@ static size_t head_received(struct exchange *exchange, char *bytes, size_t len)
     if (used < 0) {
         request_record_note(&exchange->record, head->rule, head->culprit);
         fail(exchange, DENIAL_MALFORMED_RESPONSE);
+        return 0;
+    }
+    if (head->body == HTTP1_BODY_LENGTH && head->content_length > INGRESS_RESPONSE_BYTES_MAX) {
+        fail(exchange, DENIAL_RESPONSE_TOO_LARGE);
         return 0;
     }
     response_begin(exchange, head);

@@ -38,6 +38,27 @@ static bool is_ours(struct span name)
     return false;
 }
 
+/* Of no effect, or of a dangerous one, behind the content. */
+static bool is_for_heads(struct span name)
+{
+    static const char *const prefixes[] = {"if-", "proxy-", "sec-", "access-control-"};
+    static const char *const names[] = {
+        /* framing, the connection, routing */
+        "transfer-encoding", "content-length", "trailer", "te", "keep-alive", "via", "origin",
+        /* request modifiers, identity */
+        "cache-control", "expect", "max-forwards", "pragma", "range", "authorization", "cookie", "www-authenticate",
+        /* control of the response, and how to read the content */
+        "set-cookie", "age", "expires", "date", "location", "retry-after", "vary", "warning", "content-encoding",
+        "content-type", "content-range"};
+    for (size_t i = 0; i < sizeof prefixes / sizeof prefixes[0]; i++)
+        if (begins_like(name, prefixes[i]))
+            return true;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (name.len == strlen(names[i]) && begins_like(name, names[i]))
+            return true;
+    return is_ours(name);
+}
+
 static void field(struct buf *to, struct span name, struct span value)
 {
     buf_append(to, name);
@@ -151,6 +172,12 @@ static bool is_credential(struct span name, const char *checked)
     return named(name, checked) || (name.len == sizeof serverless - 1 && begins_like(name, serverless));
 }
 
+/* Trailer is for one hop in older specifications; here it goes where the trailers go. */
+static bool announces_trailers(struct span name, bool chunked)
+{
+    return chunked && named(name, "Trailer");
+}
+
 void forward_request(struct buf *to, const struct http1_head *head, const struct forward_context *context)
 {
     /* One of HTTP/1.0 need not name a host; servers of HTTP/1.1, ours too, refuse an empty one. */
@@ -160,7 +187,8 @@ void forward_request(struct buf *to, const struct http1_head *head, const struct
                SPAN_ARG(head->target), SPAN_ARG(host));
     for (size_t i = 0; i < head->field_count; i++) {
         const struct http1_field *one = &head->fields[i];
-        if (is_ours(one->name) || http1_field_is_hop_by_hop(head, one->name))
+        if (is_ours(one->name) || (http1_field_is_hop_by_hop(head, one->name) &&
+                                   !announces_trailers(one->name, head->body == HTTP1_BODY_CHUNKED)))
             continue;
         if (context->checked != NULL && is_credential(one->name, context->checked)) {
             if (!passed && named(one->name, context->checked))
@@ -172,6 +200,8 @@ void forward_request(struct buf *to, const struct http1_head *head, const struct
     }
     if (head->upgrade_websocket)
         buf_append(to, SPAN_LIT("Connection: Upgrade\r\nUpgrade: websocket\r\n"));
+    else if (http1_field_has_token(head, SPAN_LIT("TE"), SPAN_LIT("trailers"))) /* and we pass them */
+        buf_append(to, SPAN_LIT("Connection: close, TE\r\nTE: trailers\r\n"));
     else
         buf_append(to, SPAN_LIT("Connection: close\r\n"));
     if (head->body == HTTP1_BODY_CHUNKED)
@@ -193,7 +223,8 @@ void forward_response(struct buf *to, const struct http1_head *head, const struc
     buf_printf(to, "HTTP/1.1 %d " SPAN_FMT "\r\n", head->status, SPAN_ARG(head->reason));
     for (size_t i = 0; i < head->field_count; i++) {
         const struct http1_field *one = &head->fields[i];
-        if (!named(one->name, "X-Sennit-Instance") && !http1_field_is_hop_by_hop(head, one->name) &&
+        if (!named(one->name, "X-Sennit-Instance") &&
+            (!http1_field_is_hop_by_hop(head, one->name) || announces_trailers(one->name, reply->chunked)) &&
             !(is_private && named(one->name, "Cache-Control")))
             field(to, one->name, one->value);
     }
@@ -213,4 +244,17 @@ void forward_response(struct buf *to, const struct http1_head *head, const struc
     if (reply->chunked)
         buf_append(to, SPAN_LIT("Transfer-Encoding: chunked\r\n"));
     buf_append(to, SPAN_LIT("\r\n"));
+}
+
+size_t forward_trailers(struct buf *to, struct span lines, struct span *culprit)
+{
+    struct http1_field one;
+    size_t dropped = 0;
+    while (http1_trailer_next(&lines, &one)) {
+        if (!is_for_heads(one.name))
+            field(to, one.name, one.value);
+        else if (dropped++ == 0)
+            *culprit = one.name;
+    }
+    return dropped;
 }

@@ -30,6 +30,10 @@ struct span forward_client(const struct http1_head *head, const struct forward_c
 /* Appends the request head for the instance. Unless it is an upgrade, it asks the instance to close the connection
  * after the response. */
 void forward_request(struct buf *to, const struct http1_head *head, const struct forward_context *context);
+/* Appends those lines of a trailer section (http1_trailer_next) that RFC 9110 section 6.5.1 lets pass: none that
+ * frames, routes, modifies or authenticates a message, says how to read its content or controls a response, and none of
+ * the platform's own. Returns how many it drops; `culprit` is the name of the first. */
+size_t forward_trailers(struct buf *to, struct span lines, struct span *culprit);
 struct forward_reply {
     const char *instance; /* the id of the instance that responded */
     const char *affinity; /* its token, for a cookie; NULL: the client has it, or the service wants none */

@@ -4,6 +4,7 @@
 #include "base/shown.h"
 #include "platform/arrival.h"
 #include "platform/exchange.h"
+#include "platform/leftover.h"
 #include "platform/tunnel.h"
 
 /* Ends connections that have been silent for long, so that a new one finds a place. */
@@ -98,6 +99,7 @@ bool ingress_open(struct ingress *ingress, struct net *net, const struct route *
         .proxies = options->proxies,
         .trusted_hops = options->trusted_hops,
         .close_frame = options->close_frame,
+        .propagate_disconnect = options->propagate_disconnect,
         .limits = {.queue_bytes_max = INGRESS_QUEUE_BYTES_MAX,
                    .input_bytes_max = HTTP1_HEAD_BYTES_MAX + INGRESS_PAUSE_BYTES + NET_RECEIVE_BYTES * 2,
                    .write_stall_ms_max = INGRESS_STALL_MS_MAX},
@@ -105,6 +107,7 @@ bool ingress_open(struct ingress *ingress, struct net *net, const struct route *
     ingress->tail_limits = ingress->limits;
     ingress->tail_limits.write_stall_ms_max = INGRESS_TAIL_MS;
     http_server_init(&ingress->http, net, &exchange_events, &ingress->limits, &rules);
+    list_init(&ingress->leftovers);
     list_init(&ingress->arrivals);
     list_init(&ingress->idle);
     list_init(&ingress->tunnels);
@@ -151,6 +154,8 @@ void ingress_stop(struct ingress *ingress)
 
 void ingress_cut(struct ingress *ingress)
 {
+    ingress->is_cut = true;
     http_server_cut(&ingress->http, CLOSE_DRAINED);
+    leftovers_cut(ingress);
     tunnels_cut(ingress, CLOSE_DRAINED);
 }

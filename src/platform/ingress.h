@@ -24,10 +24,11 @@ enum {
     INGRESS_QUEUE_BYTES_MAX = 8 << 20, /* output that waits for one side */
     INGRESS_PAUSE_BYTES = 64 << 10,    /* above this, the other side is not read */
     INGRESS_STALL_MS_MAX = 60000,
-    INGRESS_TAIL_MS = 5000,            /* the same, for what one side of a tunnel sent before it ended */
-    INGRESS_LINGER_MS = 1000,          /* wait for the client's end after the response, */
-    INGRESS_LINGER_BODY_MS = 10000,    /* and if the client has not sent its whole request yet */
-    INGRESS_BODY_BYTES_MAX = 32 << 20, /* of a request; Cloud Run's limit for HTTP/1 */
+    INGRESS_TAIL_MS = 5000,                /* the same, for what one side of a tunnel sent before it ended */
+    INGRESS_LINGER_MS = 1000,              /* wait for the client's end after the response, */
+    INGRESS_LINGER_BODY_MS = 10000,        /* and if the client has not sent its whole request yet */
+    INGRESS_BODY_BYTES_MAX = 32 << 20,     /* of a request; Cloud Run's limit for HTTP/1 */
+    INGRESS_RESPONSE_BYTES_MAX = 32 << 20, /* of a response that announces its length; likewise */
     INGRESS_CONNECT_TRIES = 3,
     INGRESS_SILENT_MS_MAX = 3000, /* time without a request, while connections are scarce, */
     INGRESS_SILENT_MS_FULL = 500, /* and while none is left */
@@ -45,9 +46,10 @@ struct ingress_options {
     uint32_t connections_max; /* at least 1 */
     uint32_t connections_per_address; /* at least 1; loopback has no such bound */
     enum request_log_choice log;
-    struct proxies proxies; /* connections from these begin with a header of the PROXY protocol */
-    bool close_frame;       /* a WebSocket that the timeout cuts gets a Close frame first */
-    uint32_t trusted_hops;  /* load balancers in front that write X-Forwarded-For and X-Forwarded-Proto */
+    struct proxies proxies;    /* connections from these begin with a header of the PROXY protocol */
+    bool close_frame;          /* a WebSocket that the timeout cuts gets a Close frame first */
+    bool propagate_disconnect; /* a client that leaves ends its request at the instance, which Cloud Run does not do */
+    uint32_t trusted_hops;     /* load balancers in front that write X-Forwarded-For and X-Forwarded-Proto */
 };
 
 struct ingress {
@@ -59,11 +61,13 @@ struct ingress {
     struct http_server http;   /* lists the exchanges */
     struct list tunnels;       /* struct tunnel */
     uint32_t tunnel_count;
-    struct list arrivals; /* struct arrival */
+    struct list leftovers; /* struct leftover */
+    struct list arrivals;  /* struct arrival */
     uint32_t arrivals_count;
     struct proxies proxies;
     uint32_t trusted_hops;
-    bool close_frame;
+    bool close_frame, propagate_disconnect;
+    bool is_cut;              /* no client's leaving leaves anything any more */
     struct list idle;         /* exchanges without a request, longest idle first */
     struct http1_head answer; /* of an instance, being read: large, and used by one call at a time */
     struct door door;
@@ -76,6 +80,8 @@ struct ingress {
     uint32_t tunnels_busy; /* tunnels that carried bytes in it */
     struct {
         uint64_t exchanges, tunnels, timeouts, failures;
+        uint64_t left;             /* requests whose client left while the instance worked on them */
+        uint64_t trailers_dropped; /* lines */
     } counters;
 };
 

@@ -61,11 +61,13 @@ void status_encode(struct buf *to, const struct status *status)
     buf_printf(to,
                "],\"queued\":%u,\"clients\":%zu,\"limits\":{\"connections\":%u,\"connections_per_address\":%u},"
                "\"counters\":{\"instances_started\":%u,\"exchanges\":%llu,\"tunnels\":%llu,\"timeouts\":%llu,"
-               "\"failures\":%llu,\"refused\":%llu,\"crashed\":%llu},\"refusals\":{",
+               "\"failures\":%llu,\"clients_left\":%llu,\"trailers_dropped\":%llu,\"refused\":%llu,"
+               "\"crashed\":%llu},\"refusals\":{",
                sums.queued, ingress->http.count + ingress->tunnel_count, ingress->door.count_max,
                ingress->door.address_max, sums.started, (unsigned long long)ingress->counters.exchanges,
                (unsigned long long)ingress->counters.tunnels, (unsigned long long)ingress->counters.timeouts,
-               (unsigned long long)ingress->counters.failures, (unsigned long long)sums.refused,
+               (unsigned long long)ingress->counters.failures, (unsigned long long)ingress->counters.left,
+               (unsigned long long)ingress->counters.trailers_dropped, (unsigned long long)sums.refused,
                (unsigned long long)sums.crashed);
     for (int i = 0; i < DENIAL_COUNT; i++)
         buf_printf(to, "%s\"%s\":%llu", i > 0 ? "," : "", denial_reason((enum denial)i),

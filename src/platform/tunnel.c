@@ -25,6 +25,7 @@ struct tunnel {
     struct ws_border *border; /* where the instance's bytes stand; NULL: nobody asks (--close-frame) */
     uint32_t busy_ms;         /* the millisecond in which it last carried bytes */
     uint8_t reads;            /* since the kernel was last asked to acknowledge late */
+    bool instance_ended;      /* its half: it may still read what the client sends */
 };
 
 static struct tunnel *tunnel_of(struct conn *client)
@@ -35,6 +36,13 @@ static struct tunnel *tunnel_of(struct conn *client)
 static struct tunnel *tunnel_of_upstream(struct conn *conn)
 {
     return container_of(conn, struct upstream, conn)->tunnel;
+}
+
+/* Nothing more will be sent to the instance: what waits goes out to it, then the connection ends. */
+static void upstream_finish(struct ingress *ingress, struct conn *conn)
+{
+    conn_limits_set(conn, &ingress->tail_limits);
+    conn_shutdown(conn, CLOSE_PEER_CLOSED, INGRESS_LINGER_MS);
 }
 
 /* Ends what the tunnel has besides its client's connection: closes the one to the instance, behind what that still
@@ -51,21 +59,15 @@ static void tunnel_over(struct tunnel *tunnel)
     tunnel->instance = NULL;
     if (upstream != NULL) {
         upstream->tunnel = NULL;
-        if (upstream->conn.state != CONN_DRAINING) /* else it ends by itself */
+        if (tunnel->instance_ended) /* what waits for it goes out first */
+            upstream_finish(tunnel->ingress, &upstream->conn);
+        else if (upstream->conn.state != CONN_DRAINING) /* else it ends by itself */
             conn_close(&upstream->conn, CLOSE_DONE);
     }
     addr_ip_print(&tunnel->client.peer, ip);
     request_record_ends(&tunnel->record, REQUEST_TUNNEL_BY_CLIENT);
     request_record_over(&tunnel->ingress->log, &tunnel->record, ip, instance->fleet->book, instance_origin(instance));
     instance_release(instance);
-}
-
-/* Nothing more will be sent to the instance: what waits goes out to it, then the connection ends. */
-static void upstream_finish(struct tunnel *tunnel)
-{
-    struct conn *conn = &tunnel->upstream->conn;
-    conn_limits_set(conn, &tunnel->ingress->tail_limits);
-    conn_shutdown(conn, CLOSE_PEER_CLOSED, INGRESS_LINGER_MS);
 }
 
 /* Where many tunnels carry a little each, a turn of the loop for each of them costs more than the bytes. */
@@ -120,7 +122,7 @@ static void client_ended(struct conn *conn)
     struct tunnel *tunnel = tunnel_of(conn);
     request_record_ends(&tunnel->record, REQUEST_TUNNEL_BY_CLIENT);
     if (tunnel->upstream != NULL)
-        upstream_finish(tunnel);
+        upstream_finish(tunnel->ingress, &tunnel->upstream->conn);
 }
 
 static void client_ending(struct conn *conn, bool broken)
@@ -186,16 +188,19 @@ static void end_by_instance(struct tunnel *tunnel)
     tunnel_over(tunnel);
 }
 
-/* The instance has said its last. It may still read what the client sent before. */
+/* The instance has said its last, which goes out to the client. It may still read: what the client sends before it ends
+ * too goes to it. */
 static void instance_ended(struct conn *conn)
 {
     struct tunnel *tunnel = tunnel_of_upstream(conn);
-    if (tunnel == NULL || conn_queued(conn) == 0) {
+    if (tunnel == NULL) {
         conn_close(conn, CLOSE_PEER_CLOSED);
         return;
     }
-    upstream_finish(tunnel);
-    end_by_instance(tunnel);
+    bool waits = conn_queued(conn) > 0 || conn_unread(&tunnel->client) > 0;
+    tunnel->instance_ended = true;
+    request_record_ends(&tunnel->record, REQUEST_TUNNEL_BY_INSTANCE);
+    conn_shutdown(&tunnel->client, CLOSE_PEER_CLOSED, waits ? INGRESS_TAIL_MS : INGRESS_LINGER_MS);
 }
 
 static void instance_closed(struct conn *conn, enum close_reason reason)
@@ -206,7 +211,9 @@ static void instance_closed(struct conn *conn, enum close_reason reason)
     if (tunnel == NULL)
         return;
     tunnel->upstream = NULL;
-    if (reason == CLOSE_PEER_CLOSED) {
+    if (tunnel->instance_ended) { /* it reads no more; the client still gets its last words */
+        tunnel_over(tunnel);
+    } else if (reason == CLOSE_PEER_CLOSED) {
         end_by_instance(tunnel);
     } else {
         request_record_ends(&tunnel->record,

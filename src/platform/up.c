@@ -155,6 +155,7 @@ static bool door_open(struct up *up, struct err *err)
                        (unsigned long long)(kept + (uint64_t)(ingress.connections_max + 1) * FILES_CLIENT));
     ingress.trusted_hops = options->trusted_hops;
     ingress.close_frame = options->close_frame;
+    ingress.propagate_disconnect = options->propagate_disconnect;
     if (options->proxies != NULL && !proxies_read(&ingress.proxies, options->proxies, err))
         return err_prefix(err, "--proxy-protocol: ");
     ingress.connections_per_address = per_address_max(options, ingress.connections_max);

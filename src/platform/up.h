@@ -22,6 +22,7 @@ struct up_options {
     bool tls;                       /* with a certificate of its own making, kept in the state folder */
     const char *proxies;            /* see proxies_read; NULL: none */
     bool close_frame;               /* see ingress_options */
+    bool propagate_disconnect;      /* see ingress_options */
     uint32_t trusted_hops;          /* see ingress_options */
     const char *secrets;            /* the folder of secrets; NULL: see secrets_directory */
     const char *identity_keys, *identity_issuer; /* see identities_open; NULL: none */

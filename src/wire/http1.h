@@ -13,7 +13,7 @@ enum {
     HTTP1_LINE_BYTES_MAX = 8192,      /* request line; more: 414 */
     HTTP1_HEAD_BYTES_MAX = 65536,     /* whole head; more: 431 */
     HTTP1_CHUNK_LINE_BYTES_MAX = 256, /* chunk size and extensions, CRLF included */
-    HTTP1_TRAILER_BYTES_MAX = 8192,   /* all trailers of a body, which are checked and dropped */
+    HTTP1_TRAILER_BYTES_MAX = 8192,   /* all trailers of a body */
 };
 
 struct http1_field {
@@ -73,12 +73,17 @@ struct http1_body {
     uint8_t state;       /* of the chunk grammar */
     uint16_t line_bytes; /* of the size line, or of the trailers */
     bool done;
+    struct buf *trailers; /* gets the checked trailers of a chunked body, whole lines once it is done; NULL: dropped */
 };
+/* `trailers` is NULL afterwards. */
 void http1_body_start(struct http1_body *body, const struct http1_head *head);
 /* Takes from the front of `bytes`: returns how many were consumed (0: more are needed, or the body is done), or -1 for
  * bad chunking. `*data` becomes the run of body bytes among them, if any. Call again until it returns 0. After -1 the
  * body is not to be fed again. */
 ptrdiff_t http1_body_decode(struct http1_body *body, struct span bytes, struct span *data);
+
+/* Takes the first line of a checked trailer section from `lines`. False: there is none left. */
+bool http1_trailer_next(struct span *lines, struct http1_field *field);
 
 /* "Not Found" for 404; "" for a code without a phrase. */
 const char *http1_status_text(int status);

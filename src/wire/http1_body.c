@@ -4,8 +4,8 @@
  *
  *     size [ ext ] CR LF data CR LF ... 0 [ ext ] CR LF { trailer CR LF } CR LF
  *
- * Every line ends in exactly CR LF, and neither byte occurs elsewhere in one: extensions with line breaks in them are
- * read differently by different parsers. */
+ * Every line ends in exactly CR LF, and neither byte occurs elsewhere in one: extensions with line breaks in them, also
+ * within quotes, are read differently by different parsers. */
 #include "wire/http1_parts.h"
 
 enum { SIZE_DIGITS_MAX = 16 };
@@ -14,6 +14,8 @@ enum state {
     SIZE_FIRST, /* the first digit of a size */
     SIZE,
     EXTENSION,
+    QUOTED, /* a value of it in quotes */
+    QUOTED_PAIR,
     SIZE_LF,
     DATA,
     DATA_CR,
@@ -64,11 +66,18 @@ static bool size_step(struct http1_body *body, char c)
         body->state = c == ';' ? EXTENSION : SIZE_LF;
         return true;
     case EXTENSION:
-        if (c == '\r')
-            body->state = SIZE_LF;
+        if (c == '\r' || c == '"')
+            body->state = c == '\r' ? SIZE_LF : QUOTED;
         else if (!http1_char_is(c, HTTP1_CHAR_RECEIVED))
             return false;
         return true;
+    case QUOTED:
+    case QUOTED_PAIR:
+        if (body->state == QUOTED && c == '"')
+            body->state = EXTENSION;
+        else
+            body->state = body->state == QUOTED && c == '\\' ? QUOTED_PAIR : QUOTED;
+        return http1_char_is(c, HTTP1_CHAR_RECEIVED);
     default:
         if (c != '\n')
             return false;
@@ -78,11 +87,13 @@ static bool size_step(struct http1_body *body, char c)
     }
 }
 
-/* Trailers: fields like those of a head, checked and dropped. */
+/* Trailers: fields like those of a head. */
 static bool trailer_step(struct http1_body *body, char c)
 {
     if (!line_grow(body, HTTP1_TRAILER_BYTES_MAX))
         return false;
+    if (body->trailers != NULL && body->state != LAST_LF && !(body->state == TRAILER_FIRST && c == '\r'))
+        buf_append_char(body->trailers, c);
     switch ((enum state)body->state) {
     case TRAILER_FIRST:
         body->state = c == '\r' ? LAST_LF : TRAILER_NAME;
@@ -118,6 +129,18 @@ static struct span data_take(struct http1_body *body, struct span bytes)
     struct span data = span_sub(bytes, 0, body->left < bytes.len ? (size_t)body->left : bytes.len);
     body->left -= data.len;
     return data;
+}
+
+bool http1_trailer_next(struct span *lines, struct http1_field *field)
+{
+    const char *colon = lines->len > 0 ? memchr(lines->data, ':', lines->len) : NULL;
+    const char *end = lines->len > 0 ? memchr(lines->data, '\r', lines->len) : NULL;
+    if (colon == NULL || end == NULL || colon > end)
+        return false;
+    field->name = span_of(lines->data, (size_t)(colon - lines->data));
+    field->value = span_trim(span_of(colon + 1, (size_t)(end - colon - 1)));
+    *lines = span_from(*lines, (size_t)(end - lines->data) + 2);
+    return true;
 }
 
 static ptrdiff_t chunked_decode(struct http1_body *body, struct span bytes, struct span *data)

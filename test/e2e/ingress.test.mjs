@@ -253,6 +253,19 @@ const smuggled = {
   'a NUL in a field': 'GET /p HTTP/1.1\r\nHost: a\r\nX: 1\0\r\n\r\n',
   'a space in the target': 'GET /p /q HTTP/1.1\r\nHost: a\r\n\r\n',
   'a body of GET in HTTP/1.0': 'GET /p HTTP/1.0\r\nContent-Length: 1\r\n\r\n',
+  'a body of HEAD in HTTP/1.0': 'HEAD /p HTTP/1.0\r\nContent-Length: 1\r\n\r\n',
+  'a body of DELETE in HTTP/1.0': 'DELETE /p HTTP/1.0\r\nContent-Length: 1\r\n\r\n',
+  'a coding behind chunked': 'POST /p HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n',
+  'a length of no digits': 'POST /p HTTP/1.1\r\nHost: a\r\nContent-Length: \r\n\r\n',
+  'a list of equal lengths': 'POST /p HTTP/1.1\r\nHost: a\r\nContent-Length: 0,0\r\n\r\n',
+  'a field without a name': 'GET /p HTTP/1.1\r\nHost: a\r\n: x\r\nContent-Length: 40\r\n\r\n',
+  'a name above ASCII': 'GET /p HTTP/1.1\r\nHost: a\r\nX-\xe9: 1\r\n\r\n',
+  'a user before the host': 'GET /p HTTP/1.1\r\nHost: a@b\r\n\r\n',
+  'a user in the target': 'GET http://a@b/p HTTP/1.1\r\nHost: b\r\n\r\n',
+  'two ports': 'GET /p HTTP/1.1\r\nHost: a:80:81\r\n\r\n',
+  'a port of letters': 'GET /p HTTP/1.1\r\nHost: a:http\r\n\r\n',
+  'a fragment in the target': 'GET /p#/q HTTP/1.1\r\nHost: a\r\n\r\n',
+  'a NUL in the target': 'GET /p\0q HTTP/1.1\r\nHost: a\r\n\r\n',
 };
 
 test('requests that could hide another one are refused, and so is what follows', quickly, async () => {
@@ -263,7 +276,8 @@ test('requests that could hide another one are refused, and so is what follows',
     assert.ok(ended, what);
   }
   const chunks = { 'a chunk size that wraps': '10000000000000000', 'a signed chunk size': '-1', 'a chunk size in 0x': '0x1', 'a bare line feed behind a size': '0\n\r\n',
-    'an extension without an end': `1;${'a'.repeat(300)}` };
+    'an extension without an end': `1;${'a'.repeat(300)}`, 'a line feed in an extension': '0;a\nb', 'a quoted line break in an extension': '0;a="\r\n\r\n"', 'a bare carriage return in an extension': '0;a\rb',
+    'something else than the last CR LF': '0', 'a trailer without a colon': '0\r\nX-Sum', 'a folded trailer': '0\r\nX-Sum: 1\r\n 2\r\n', 'a space before the colon of a trailer': '0\r\nX-Sum : 1\r\n' };
   for (const [what, size] of Object.entries(chunks)) {
     const { got, ended } = await raw(`POST /p HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n${size}\r\n${hidden}`);
     assert.match(got, /^HTTP\/1\.1 400 /, what);

@@ -56,7 +56,7 @@ async function line(service, bytes, act = () => {}) {
 }
 
 test('a line says what was asked and answered, by which instance, and who ended it', quickly, async (t) => {
-  const service = await start(t);
+  const service = await start(t, ['--propagate-disconnect']);
   const [{ id }] = await service.instances();
   const has = (one, expected) => assert.deepEqual(Object.fromEntries(Object.keys(expected).map((key) => [key, one[key]])), expected);
   const ok = await line(service, get('/ok', 'traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\n'));

@@ -270,6 +270,11 @@ ssize_t io_read(struct io *io, void *to, size_t size)
     return end->in_fin ? 0 : IO_AGAIN;
 }
 
+size_t io_unread(const struct io *io)
+{
+    return sim_end_of(io)->in.len;
+}
+
 ssize_t io_writev(struct io *io, const struct iovec *parts, int count)
 {
     struct sim_end *end = sim_end_of(io);

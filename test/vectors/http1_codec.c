@@ -8,12 +8,12 @@
 #include "wire/http1.h"
 
 struct state {
-    bool response, show_fields, in_body, last;
+    bool response, show_fields, show_trailers, in_body, last;
     struct span method;
     size_t seen;
     struct http1_head head;
     struct http1_body body;
-    struct buf data;
+    struct buf data, trailers;
 };
 
 static void *http1_create(const struct vector *vector)
@@ -21,6 +21,7 @@ static void *http1_create(const struct vector *vector)
     struct state *state = mem_zero(1, sizeof *state);
     state->response = span_equal(vector_option(vector, "kind"), SPAN_LIT("response"));
     state->show_fields = span_equal(vector_option(vector, "show"), SPAN_LIT("fields"));
+    state->show_trailers = span_equal(vector_option(vector, "show"), SPAN_LIT("trailers"));
     state->method = vector_option(vector, "method");
     return state;
 }
@@ -29,6 +30,7 @@ static void http1_destroy(void *data)
 {
     struct state *state = data;
     buf_finish(&state->data);
+    buf_finish(&state->trailers);
     free(state);
 }
 
@@ -84,12 +86,26 @@ static void head_print(const struct state *state, struct buf *out)
                    head->fields[i].value.len != 0 ? " " : "", SPAN_ARG(head->fields[i].value));
 }
 
+static void trailers_print(struct state *state, struct buf *out)
+{
+    struct span lines = buf_span(&state->trailers);
+    struct http1_field field;
+    while (state->show_trailers && http1_trailer_next(&lines, &field)) {
+        assert(http1_name_is_valid(field.name) && value_is_one_line(field.value));
+        buf_printf(out, "trailer " SPAN_FMT ":%s" SPAN_FMT "\n", SPAN_ARG(field.name), field.value.len != 0 ? " " : "",
+                   SPAN_ARG(field.value));
+    }
+    assert(!state->show_trailers || lines.len == 0 || !state->body.done);
+    buf_clear(&state->trailers);
+}
+
 static void body_print(struct state *state, bool complete, struct buf *out)
 {
     buf_append(out, SPAN_LIT("body "));
     vector_quote(out, buf_span(&state->data));
     buf_append(out, complete ? SPAN_LIT(" end\n") : SPAN_LIT(" open\n"));
     buf_clear(&state->data);
+    trailers_print(state, out);
     state->in_body = false;
 }
 
@@ -110,6 +126,8 @@ static ptrdiff_t head_feed(struct state *state, struct span bytes, struct buf *o
     head_check(state, span_sub(bytes, 0, (size_t)taken));
     head_print(state, out);
     http1_body_start(&state->body, &state->head);
+    if (state->show_trailers)
+        state->body.trailers = &state->trailers;
     state->in_body = !state->body.done;
     state->last = !state->head.keep_alive || state->head.upgrade_websocket;
     return taken;

@@ -109,6 +109,8 @@ static void on_request(struct http *http, const struct http1_head *head)
 static void on_body(struct http *http, struct span bytes, bool last)
 {
     buf_printf(&fixture.story, "body %zu%s\n", bytes.len, last ? " last" : "");
+    if (last && http_trailers(http).len > 0)
+        buf_printf(&fixture.story, "trailers " SPAN_FMT, SPAN_ARG(http_trailers(http)));
     if (span_starts_with(buf_span(&fixture.story), SPAN_LIT("request POST /echo"))) {
         http_stream_send(http, bytes);
         if (last)

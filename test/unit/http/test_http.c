@@ -187,6 +187,72 @@ static void test_a_body_that_is_paused(void **state)
     assert_int_equal(story_times(" last"), 1);
 }
 
+static void test_trailers_both_ways(void **state)
+{
+    client_say("POST /body HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+               "2\r\nab\r\n0\r\nX-Sum: 1\r\nX-More: 2\r\n\r\n");
+    await_story("/body");
+    http_read_body(fixture.held, WHOLE_BYTES_MAX, HTTP_BODY_RELAYED);
+    await_story("body 0 last\ntrailers X-Sum: 1\r\nX-More: 2\r\n");
+    client_say(GET("/stream"));
+    await_story("/stream");
+    http_stream_send(fixture.held, SPAN_LIT("abc"));
+    http_stream_end_with(fixture.held, SPAN_LIT("X-Sum: 3\r\n"));
+    await_got("3\r\nabc\r\n0\r\nX-Sum: 3\r\n\r\n", 1);
+    client_say("GET /stream HTTP/1.0\r\n\r\n");
+    await_story("/stream\nrequest GET /stream");
+    http_stream_send(fixture.held, SPAN_LIT("older"));
+    http_stream_end_with(fixture.held, SPAN_LIT("X-Sum: 4\r\n"));
+    await_got("older", 1);
+    await_end();
+    assert_int_equal(got_times("X-Sum: 4"), 0);
+}
+
+/* The end of the client's half came before the handler wanted the body. */
+static void test_a_whole_request_and_no_more(void **state)
+{
+    static char bytes[100000];
+    client_say("POST /later HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello");
+    client_shutdown();
+    await_story("/later");
+    pass_ms(20);
+    assert_int_equal(story_times("aborted"), 0);
+    http_read_body(fixture.held, WHOLE_BYTES_MAX, HTTP_BODY_WHOLE);
+    await_got("\r\n\r\nhello", 1);
+    await_end();
+
+    client_connect(); /* the same with more than is read before it is wanted */
+    client_say("POST /later HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n");
+    client_send(span_of(bytes, sizeof bytes));
+    client_shutdown();
+    await_story("/later\nbody 5 last\nclosed");
+    pass_ms(20);
+    assert_int_equal(story_times("aborted"), 0);
+    http_read_body(fixture.held, BODY_BYTES_MAX, HTTP_BODY_RELAYED);
+    await_story(" last\n");
+}
+
+static void test_half_a_request_and_no_more(void **state)
+{
+    static char bytes[99999];
+    static const char *const requests[] = {
+        "Content-Length: 6\r\n\r\nhello",
+        "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n",
+        "Content-Length: 100000\r\n\r\n",
+    };
+    for (int i = 0; i < 3; i++) {
+        if (i > 0)
+            client_connect();
+        client_say("POST /later HTTP/1.1\r\nHost: a\r\n");
+        client_say(requests[i]);
+        if (i == 2)
+            client_send(span_of(bytes, sizeof bytes));
+        client_shutdown();
+        await_end();
+        assert_int_equal(story_times("aborted"), i + 1);
+    }
+}
+
 static void test_expectations(void **state)
 {
     client_say(POST("/whole", "Content-Length: 2\r\nExpect: 100-continue\r\n", ""));
@@ -259,6 +325,9 @@ int main(void)
         TEST(a_body_streamed_both_ways),
         TEST(a_body_that_is_asked_for_later),
         TEST(a_body_that_is_paused),
+        TEST(trailers_both_ways),
+        TEST(a_whole_request_and_no_more),
+        TEST(half_a_request_and_no_more),
         TEST(expectations),
         TEST(an_upgrade),
         TEST(a_hand_over_later),

@@ -106,6 +106,33 @@ static void test_what_frames_cannot_be_taken_away(void **state)
     assert_lacks(text, "Content-Length");
 }
 
+static void test_trailers(void **state)
+{
+    const char *text = forwarded(
+        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTE: trailers, gzip\r\nTrailer: X-Sum\r\n\r\n");
+    assert_has(text, "Connection: close, TE\r\nTE: trailers\r\n");
+    assert_has(text, "Trailer: X-Sum\r\n");
+    text = forwarded("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTE: gzip\r\nTrailer: X-Sum\r\n\r\n");
+    assert_lacks(text, "TE: ");
+    assert_lacks(text, "Trailer: ");
+    static const char *const dropped[] = {"Transfer-Encoding", "content-length", "Host",      "If-None-Match",
+                                          "Set-Cookie",        "set_cookie",     "Vary",      "Content-Encoding",
+                                          "K-Service",         "X-Forwarded-By", "Forwarded", "Proxy-Authorization"};
+    static const char *const passed[] = {"X-Sum", "Content-Digest", "ETag", "Server-Timing", "grpc-status", "Iffy"};
+    for (size_t i = 0; i < sizeof dropped / sizeof dropped[0]; i++) {
+        struct buf to = {0}, lines = {0};
+        struct span culprit;
+        buf_printf(&lines, "X-A: 1\r\n%s: x\r\n%s: y\r\n", dropped[i], passed[i % 6]);
+        assert_int_equal(forward_trailers(&to, buf_span(&lines), &culprit), 1);
+        assert_true(span_equal(culprit, span_str(dropped[i])));
+        buf_append_char(&to, '\0');
+        assert_has(to.data + to.off, "X-A: 1\r\n");
+        assert_has(to.data + to.off, passed[i % 6]);
+        buf_finish(&to);
+        buf_finish(&lines);
+    }
+}
+
 static void test_traces(void **state)
 {
     const char *good = "traceparent: 00-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-bbbbbbbbbbbbbbbb-01";
@@ -272,6 +299,7 @@ int main(void)
         cmocka_unit_test(test_the_platforms_own_words),
         cmocka_unit_test(test_bytes_above_127),
         cmocka_unit_test(test_what_frames_cannot_be_taken_away),
+        cmocka_unit_test(test_trailers),
         cmocka_unit_test(test_traces),
         cmocka_unit_test(test_trusted_hops),
         cmocka_unit_test(test_whatever_passes_is_read_as_it_was),
