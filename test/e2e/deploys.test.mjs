@@ -39,7 +39,7 @@ const get = (service, host = 'localhost') => new Promise((resolve, reject) => ht
 const revisions = async (service) => (await service.status_()).services[0].revisions;
 
 test('apply: new requests go to the new revision, open ones stay, and the old instances end behind them', quickly, async (t) => {
-  const service = await up(t, yaml('one'));
+  const service = await up(t, yaml('one'), { flags: ['--propagate-disconnect'] }); // so that the held request ends with its client
   assert.equal(await get(service), 'one board-00001');
   const held = net.connect(service.port, '127.0.0.1');
   t.after(() => held.destroy());
@@ -202,6 +202,6 @@ test('a deployment with more instances leaves descriptors for them', quickly, as
   assert.equal(run.status, 0, run.output);
   await until('it has told', () => /the bound of connections has changed.*"connections":(\d+),"before":(\d+)/.test(service.output));
   const [, now, before] = service.output.match(/the bound of connections has changed.*"connections":(\d+),"before":(\d+)/).map(Number);
-  assert.equal(before, (4096 - 128 - 10 * 6) / 2);
-  assert.ok(now <= (4096 - 128 - 210 * 6) / 2, `${now}`);
+  assert.equal(before, (4096 - 128 - 10 * 8) / 2);
+  assert.ok(now <= (4096 - 128 - 210 * 8) / 2, `${now}`);
 });
