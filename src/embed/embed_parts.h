@@ -6,6 +6,7 @@
 
 #include "embed/handle.h"
 #include "serve/serve.h"
+#include "session/inquiry.h"
 
 /* A handler, and what it is called with. */
 struct deed_handler {
@@ -133,6 +134,16 @@ struct format_result {
 bool args_build(struct format_result *to, const char *call, const char *name, struct sennit_args args);
 bool args_format(struct format_result *to, const char *call, const char *name, const char *format, va_list values);
 
+/* A target as the session layer has it. emit.c reads it; false, with a line in the log: it has a fault. `id` is to be
+ * finished in either case. */
+struct receivers {
+    struct embed_nsp *nsp;
+    struct subscriber_emit emit;
+    struct span rooms[SENNIT_ROOMS_MAX], excepts[SENNIT_ROOMS_MAX + 1];
+    struct buf id;
+};
+bool receivers_read(struct receivers *to, const struct sennit_target *target, const char *call);
+
 /* ask.c */
 bool embed_answered(struct session_app *app, struct subscriber *subscriber, struct span id,
                     const struct content *content);
@@ -141,6 +152,11 @@ void asked_drop(struct embed *embed, struct embed_socket *socket); /* NULL: all 
 /* fleet.c */
 void counts_init(struct embed *embed);
 void counts_finish(struct embed *embed);
+/* What waits for an answer of the fleet. */
+struct inquirer {
+    struct embed_nsp *nsp;
+    struct deed_handler done;
+};
 /* Calls `done` with the answer, a JSON array; or with the error. */
 void embed_answer(struct embed_nsp *nsp, const char *name, struct deed_handler done, struct span args,
                   const char *error);

@@ -5,7 +5,6 @@
 #include "base/mem.h"
 #include "embed/embed_parts.h"
 #include "hub/token.h"
-#include "session/inquiry.h"
 #include "wire/json.h"
 
 enum { AGAIN_MS = 50, HISTORY_MAX = BROKER_READ_LIMIT_MAX };
@@ -168,12 +167,6 @@ bool sennit_count(sennit_nsp *handle, const char *name, sennit_handler *done, vo
         tally_ask(tally);
     return true;
 }
-
-/* One answer of another kind. */
-struct inquirer {
-    struct embed_nsp *nsp;
-    struct deed_handler done;
-};
 
 static void fetched(void *arg, const struct inquiry_found *found)
 {

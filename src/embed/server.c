@@ -57,7 +57,7 @@ static void embed_open(struct embed *embed, const struct serve_options *options)
     embed->is_open = server_open(&embed->server, embed->loop, options, &embed->err);
     if (!embed->is_open)
         return;
-    embed->next_ask = loop_random_below(embed->loop, UINT64_C(1) << 40);
+    embed->next_ask = loop_random_below(embed->loop, UINT64_C(1) << 30); /* not every client reads more than 31 bits */
     embed_hooks_set(embed);
 }
 

@@ -15,6 +15,7 @@
 #include "session/parcel.h"
 #include "session/presence.h"
 #include "session/subscriber_parts.h"
+#include "session/survey.h"
 
 enum {
     OFFSET_BYTES_MAX = TOKEN_BYTES_MAX, /* longer ones are not ours */
@@ -517,6 +518,7 @@ static void detach(struct subscriber *subscriber, bool for_good, enum close_reas
         buf_finish(&own);
     }
     asking_end(subscriber, reason == CLOSE_PARKED);
+    survey_left(subscriber, departure != DEPARTURE_ENDED);
     if (subscriber_has(subscriber).part != NULL || subscriber->state == SUBSCRIBER_RESUMING) {
         const struct leaver leaver = subscriber_leaver(subscriber);
         subscriber_departed(sessions, &leaver, departure, reason);
@@ -548,6 +550,7 @@ bool subscriber_is_calm(const struct subscriber *subscriber)
 
 void subscriber_park(struct subscriber *subscriber, struct token *token, struct buf *to)
 {
+    const struct identity *identity = subscriber_has(subscriber).identity;
     struct buf offset = {0}, asking = {0};
     if (!member_token(&subscriber->member, token))
         token->seq = NO_POSITION;
@@ -558,11 +561,9 @@ void subscriber_park(struct subscriber *subscriber, struct token *token, struct 
         .pid = span_sub(subscriber_lease_name(subscriber), 0, ENGINEIO_SID_BYTES),
         .offset = buf_span(&offset),
         .presence_data = span_str(subscriber_has(subscriber).presence_data),
-        .claims = subscriber_has(subscriber).identity != NULL ? identity_claims(subscriber_has(subscriber).identity)
-                                                              : SPAN_LIT(""),
-        .expires_ms =
-            subscriber_has(subscriber).identity != NULL ? (uint64_t)subscriber_has(subscriber).identity->expires_ms : 0,
-        .told = subscriber_has(subscriber).identity != NULL && subscriber_has(subscriber).identity->told,
+        .claims = identity != NULL ? identity_claims(identity) : SPAN_LIT(""),
+        .expires_ms = identity != NULL ? (uint64_t)identity->expires_ms : 0,
+        .told = identity != NULL && identity->told,
         .asking = buf_span(&asking),
     };
     parcel_socket_encode(to, &parcel);

@@ -76,6 +76,17 @@ static void tell_answer(sennit_event *answer, void *data)
     sennit_event_free(data);
 }
 
+/* All in a room, or all but the one who says so. */
+static void ask_all(sennit_event *event, void *data)
+{
+    const char *room = sennit_arg_string(event, 0, NULL);
+    sennit_event_keep(event);
+    if (!sennit_ask_allf(room != NULL ? sennit_to_room(nsp, room) : sennit_to_others(event),
+                         (uint64_t)sennit_arg_integer(event, 1, NULL, 1000), tell_answer, event, "all?", "i", 7))
+        sennit_event_free(event);
+    (void)data;
+}
+
 static void fleet(sennit_event *event, void *data)
 {
     const char *what = sennit_arg_string(event, 0, NULL), *room = sennit_arg_string(event, 1, NULL);
@@ -142,6 +153,11 @@ static void misuse(sennit_event *event, void *data)
     wrong += !sennit_join((sennit_socket *)server, "x");
     wrong += !sennit_join(sennit_event_socket(event), "");
     wrong += !sennit_data_set(sennit_event_socket(event), "", SENNIT_DATA_MAX + 1);
+    wrong += !sennit_emitf(sennit_volatile(sennit_logged(sennit_to_all(nsp))), "x", "");
+    wrong += !sennit_ask_allf(sennit_to_all(nsp), 0, tell_answer, event, "x", "");
+    wrong += !sennit_ask_allf(sennit_to_all(nsp), 100, NULL, event, "x", "");
+    wrong += !sennit_ask_allf(sennit_logged(sennit_to_all(nsp)), 100, tell_answer, event, "x", "");
+    wrong += !sennit_ask_all(sennit_to_room(nsp, NULL), 100, tell_answer, event, "x", sennit_no_args());
     sennit_event_free(event); /* it was not kept */
     sennit_timer_stop(NULL);
     sennit_ackf(event, "i", wrong);
@@ -205,6 +221,7 @@ int main(int argc, char **argv)
     sennit_on_disconnect(nsp, told, "told disconnect");
     sennit_on(nsp, "types", types, NULL);
     sennit_on(nsp, "ask back", ask_back, NULL);
+    sennit_on(nsp, "ask all", ask_all, NULL);
     sennit_on(nsp, "fleet", fleet, NULL);
     sennit_on(nsp, "rooms", rooms, NULL);
     sennit_on(nsp, "send", send, NULL);

@@ -183,6 +183,45 @@ static void test_a_server_runs_and_touches_no_signal(void **state)
     assert_false(sennit_emitf(sennit_to_all(nsp), "late", ""));
 }
 
+static int asked, answers;
+
+static void on_answers(sennit_event *event, void *data)
+{
+    const bool ended = data != NULL;
+    answers += ended ? sennit_event_error(event) != NULL
+                     : sennit_event_error(event) == NULL && strcmp(sennit_arg_json(event, 0, NULL), "[]") == 0 &&
+                           strcmp(sennit_arg_json(event, 1, NULL), "[]") == 0 && sennit_arg_bool(event, 2, NULL, false);
+    if (!ended && answers == asked)
+        stop(NULL);
+}
+
+static void ask_many(void *data)
+{
+    const struct sennit_target all = sennit_to_all(data);
+    while (sennit_ask_allf(all, 60000, on_answers, NULL, "x", "i", asked))
+        asked++;
+    assert_int_equal(asked, SENNIT_ASKING_MAX);
+    logged[0] = '\0';
+    assert_false(sennit_ask_allf(all, 0, on_answers, NULL, "x", ""));
+    assert_false(sennit_ask_allf(all, 300001, on_answers, NULL, "x", ""));
+    assert_false(sennit_ask_allf(all, 10, NULL, NULL, "x", ""));
+    assert_false(sennit_ask_allf(sennit_logged(all), 10, on_answers, NULL, "x", ""));
+    assert_false(sennit_ask_allf(sennit_volatile(all), 10, on_answers, NULL, "x", ""));
+    assert_false(sennit_ask_allf(all, 10, on_answers, NULL, "connect", ""));
+    assert_false(sennit_emitf(sennit_volatile(sennit_logged(all)), "x", ""));
+    assert_true(sennit_emitf(sennit_volatile(all), "x", ""));
+}
+
+/* Without any client: all answers are there at once. */
+static void test_many_are_asked(void **state)
+{
+    asked = answers = 0;
+    running = sennit_create_with(NULL);
+    assert_non_null(sennit_after(running, 20, ask_many, sennit_namespace(running, "/")));
+    assert_int_equal(sennit_run(running), 0);
+    assert_int_equal(answers, SENNIT_ASKING_MAX);
+}
+
 static void never(sennit_event *event, void *data)
 {
     fail();
@@ -239,6 +278,8 @@ static int nsps_refused(sennit_nsp *nsp)
     refused += !sennit_present(nsp, NULL, never, NULL) && !sennit_history(nsp, NULL, 1, NULL, never, NULL);
     refused += !sennit_emitf(sennit_to_all(nsp), "x", "") && !sennit_make_join(sennit_to_all(nsp), "r");
     refused += !sennit_make_leave(sennit_to_all(nsp), "r") && !sennit_make_disconnect(sennit_to_all(nsp));
+    refused += !sennit_ask_all(sennit_to_all(nsp), 100, never, NULL, "x", sennit_no_args()) &&
+               !sennit_emitf(sennit_volatile(sennit_to_all(nsp)), "x", "");
     return refused;
 }
 
@@ -263,7 +304,7 @@ static int all_refused(void *handle)
     sennit_watch_stop(handle);
     return sockets_refused(handle) + events_refused(handle) + nsps_refused(handle) + servers_refused(handle);
 }
-enum { ALL_REFUSED = 6 + 8 + 4 + 5 };
+enum { ALL_REFUSED = 6 + 8 + 5 + 5 };
 
 static void *of_another_thread(void *handle)
 {
@@ -281,7 +322,7 @@ static void test_a_wrong_handle_is_harmless(void **state)
     assert_int_equal(all_refused(NULL), ALL_REFUSED);
     assert_int_equal(all_refused(&dummy), ALL_REFUSED);
     assert_int_equal(sockets_refused((sennit_socket *)server) + events_refused((sennit_event *)nsp), 6 + 8);
-    assert_int_equal(nsps_refused((sennit_nsp *)timer) + servers_refused((sennit_server *)nsp), 4 + 5);
+    assert_int_equal(nsps_refused((sennit_nsp *)timer) + servers_refused((sennit_server *)nsp), 5 + 5);
     assert_int_equal(pthread_create(&thread, NULL, of_another_thread, server), 0);
     pthread_join(thread, &refused);
     assert_int_equal((intptr_t)refused, ALL_REFUSED);
@@ -302,6 +343,7 @@ int main(void)
         cmocka_unit_test_setup(test_a_wrong_handle_is_harmless, set_up),
         cmocka_unit_test_setup(test_a_server_that_cannot_start, set_up),
         cmocka_unit_test_setup(test_a_server_runs_and_touches_no_signal, set_up),
+        cmocka_unit_test_setup(test_many_are_asked, set_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
