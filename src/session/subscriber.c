@@ -97,11 +97,6 @@ void subscriber_unref(struct subscriber *subscriber)
     free(subscriber);
 }
 
-static struct span sid_span(const char id[ENGINEIO_SID_BYTES])
-{
-    return span_of(id, ENGINEIO_SID_BYTES);
-}
-
 static void id_create(struct sessions *sessions, char to[ENGINEIO_SID_BYTES])
 {
     uint8_t random[15];
@@ -201,7 +196,7 @@ static void fresh_begin(struct subscriber *subscriber, struct span room)
     if (lease != NULL) {
         char pid[ENGINEIO_SID_BYTES];
         id_create(subscriber->sessions, pid);
-        subscriber_lease_name_set(subscriber, sid_span(pid));
+        subscriber_lease_name_set(subscriber, span_of(pid, sizeof pid));
         lease->generation = 1;
     }
     subscriber_set_state(subscriber, SUBSCRIBER_JOINING);
