@@ -255,14 +255,17 @@ static bool rooms_restore(struct subscriber *subscriber, struct span rooms, cons
     return more == 0 && any && (token != NULL ? token->seq : 0) >= floor;
 }
 
-/* Unlogged events that came while its session was nowhere. */
+/* Unlogged events that came while its session was nowhere; volatile ones had nobody to go to. */
 static void kept_hold(struct subscriber *subscriber, const struct record_grant *grant)
 {
     member_keep_begin(&subscriber->member);
     for (size_t i = 0; i < grant->kept_count; i++) {
         const struct record_kept *kept = &grant->kept[i];
         struct broker_entry event = {.room = kept->room, .audience = kept->audience, .body = kept->body};
-        member_keep(&subscriber->member, &event, kept->after);
+        if (content_is_volatile(kept->body))
+            subscriber->sessions->counters.volatile_dropped++;
+        else
+            member_keep(&subscriber->member, &event, kept->after);
     }
 }
 
