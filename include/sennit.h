@@ -113,7 +113,14 @@ SENNIT_API void sennit_log_to(void (*sink)(const char *line, size_t bytes));
 /* The namespace of this name: as the YAML file has it, or, if it has none, one that everybody may connect to, in which
  * sockets resume for two minutes after a cut. Events that have a handler go to it; others follow the rules of the
  * file, and without a rule are refused. Call it before sennit_run. NULL: the name does not begin with "/", has a comma
- * or over 128 bytes. */
+ * or over 128 bytes.
+ *
+ * A name with `*`, which stands for any run of characters, is a pattern. Each name that a client gives and that no
+ * other namespace has makes a namespace, with the settings and handlers of the pattern, and members, rooms and logs of
+ * its own: sennit_event_nsp and sennit_socket_nsp tell it. Its handle ends a moment after its last socket here. While
+ * the server runs, sennit_namespace gives the one of a name, made for it if there is none, which then stays to the end;
+ * NULL: the instance has the most of them (`limits: instance_namespaces`). Handlers set on one are set for the pattern.
+ * Nothing can be sent to the pattern itself. */
 SENNIT_API sennit_nsp *sennit_namespace(sennit_server *server, const char *name);
 
 /* Settings of a namespace that is not in the YAML file; 0 and NULL: as by default. */
@@ -152,6 +159,13 @@ SENNIT_API void sennit_on_moved(sennit_nsp *nsp, sennit_handler *handler, void *
  * before sennit_run. Called a second time only if the instance is killed, or loses Redis for longer than the recovery
  * time, before the broker has confirmed the first call. */
 SENNIT_API void sennit_on_disconnect(sennit_nsp *nsp, sennit_handler *handler, void *data);
+
+/* A socket has come to a room with presence (in the namespace's options, or in the YAML file) or has left it: the event
+ * is called `enter` or `leave`. Arguments: the room (null: the namespace itself), the socket's id, the data under which
+ * it is present, and how many are there now, on all instances. On every instance that has a socket in that room. One
+ * that is cut off leaves when it has been away for 4 s. An instance that has just lost its link to Redis may miss some:
+ * to know who is there, ask (sennit_present). */
+SENNIT_API void sennit_on_presence(sennit_nsp *nsp, sennit_handler *handler, void *data);
 
 /* In a connecting handler: the client gets `connect_error` with this message and `data` (JSON, or NULL). */
 SENNIT_API void sennit_refuse(sennit_event *event, const char *message, const char *data);

@@ -1,7 +1,4 @@
 /* ask_all: an event that asks many clients, on all instances, and what they have answered together. */
-#include <stdlib.h>
-
-#include "base/mem.h"
 #include "embed/embed_parts.h"
 #include "session/content.h"
 #include "wire/json.h"
@@ -44,7 +41,7 @@ static void all_answered(void *arg, const struct inquiry_found *found)
                  : !json_is_valid(buf_span(&args)) ? "damaged"
                                                    : NULL);
     buf_finish(&args);
-    free(inquirer);
+    inquirer_free(inquirer);
 }
 
 /* What is wrong with it, or NULL. */
@@ -62,9 +59,8 @@ static const char *fault_of(const struct sennit_target *target, uint64_t timeout
 static bool begin(const char *call, const struct receivers *to, uint64_t timeout_ms, struct deed_handler done,
                   const struct content *content)
 {
-    struct inquirer *inquirer = mem_zero(1, sizeof *inquirer);
+    struct inquirer *inquirer = inquirer_create(to->nsp, done);
     struct buf body = {0};
-    *inquirer = (struct inquirer){to->nsp, done};
     content_encode(&body, content);
     struct inquiry_question question = {.kind = INQUIRY_ANSWERS,
                                         .nsp = to->nsp->config->nsp.name,
@@ -79,7 +75,7 @@ static bool begin(const char *call, const struct receivers *to, uint64_t timeout
     buf_finish(&body);
     if (!sent) {
         handle_misused(call, "64 events that ask many are under way: ask later");
-        free(inquirer);
+        inquirer_free(inquirer);
     }
     return sent;
 }

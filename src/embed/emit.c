@@ -98,7 +98,7 @@ static bool log_read(struct receivers *to, const struct sennit_target *target, c
 
 bool receivers_read(struct receivers *to, const struct sennit_target *target, const char *call)
 {
-    *to = (struct receivers){.nsp = embed_nsp_find(target->nsp, call)};
+    *to = (struct receivers){.nsp = embed_nsp_single(target->nsp, call)};
     if (to->nsp == NULL)
         return false;
     if (target->room_count > SENNIT_ROOMS_MAX || target->except_count > SENNIT_ROOMS_MAX ||

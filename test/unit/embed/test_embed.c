@@ -222,6 +222,57 @@ static void test_many_are_asked(void **state)
     assert_int_equal(answers, SENNIT_ASKING_MAX);
 }
 
+static void look_for_made(void *data)
+{
+    sennit_nsp *made = sennit_namespace(running, "/game-2"), *pattern = data;
+    assert_non_null(made);
+    assert_ptr_equal(sennit_namespace(running, "/game-2"), made);
+    assert_ptr_not_equal(made, pattern);
+    assert_ptr_not_equal(sennit_namespace(running, "/game-3"), made);
+    assert_ptr_equal(sennit_namespace(running, "/game-*"), pattern);
+    assert_true(sennit_emitf(sennit_logged(sennit_to_all(made)), "x", ""));
+    assert_true(sennit_count(made, NULL, on_count, NULL));
+    sennit_on(made, "x", NULL, NULL);
+    assert_false(sennit_emitf(sennit_to_all(pattern), "x", ""));
+    assert_false(sennit_count(pattern, NULL, on_count, NULL));
+    assert_false(sennit_ask_allf(sennit_to_all(pattern), 100, on_count, NULL, "x", ""));
+    assert_false(sennit_make_join(sennit_to_all(pattern), "r"));
+}
+
+static void test_a_pattern_makes_namespaces(void **state)
+{
+    running = sennit_create_with(NULL);
+    counted = 2; /* on_count stops at the third */
+    sennit_nsp *pattern = sennit_namespace(running, "/game-*"), *own = sennit_namespace(running, "/game-1");
+    assert_non_null(pattern);
+    assert_ptr_not_equal(own, pattern);
+    assert_true(sennit_emitf(sennit_to_all(own), "x", ""));
+    assert_null(sennit_namespace(running, "game-*"));
+    assert_non_null(sennit_after(running, 20, look_for_made, pattern));
+    assert_int_equal(sennit_run(running), 0);
+    assert_int_equal(counted, 3);
+}
+
+/* The file's patterns are not gone around: what they match has their settings. */
+static void test_a_pattern_of_the_file(void **state)
+{
+    char path[] = "/tmp/sennit-embed-XXXXXX";
+    int fd = mkstemp(path);
+    const char yaml[] = "namespaces: {\"/game-*\": {auth: none, events: {}}}\n";
+    assert_int_equal(write(fd, yaml, sizeof yaml - 1), sizeof yaml - 1);
+    close(fd);
+    const struct sennit_options options = {.config = path};
+    sennit_server *server = sennit_create_with(&options);
+    unlink(path);
+    assert_null(sennit_error(server));
+    sennit_nsp *one = sennit_namespace(server, "/game-1"), *pattern = sennit_namespace(server, "/game-*");
+    assert_non_null(one);
+    assert_ptr_not_equal(one, pattern);
+    assert_false(sennit_emitf(sennit_logged(sennit_to_all(one)), "x", "")); /* nothing is logged there */
+    assert_true(sennit_emitf(sennit_to_all(one), "x", ""));
+    sennit_destroy(server);
+}
+
 static void never(sennit_event *event, void *data)
 {
     fail();
@@ -274,6 +325,7 @@ static int nsps_refused(sennit_nsp *nsp)
     sennit_on_resumed(nsp, never, NULL);
     sennit_on_moved(nsp, never, NULL);
     sennit_on_disconnect(nsp, never, NULL);
+    sennit_on_presence(nsp, never, NULL);
     refused += !sennit_count(nsp, NULL, never, NULL) && !sennit_fetch(nsp, NULL, never, NULL);
     refused += !sennit_present(nsp, NULL, never, NULL) && !sennit_history(nsp, NULL, 1, NULL, never, NULL);
     refused += !sennit_emitf(sennit_to_all(nsp), "x", "") && !sennit_make_join(sennit_to_all(nsp), "r");
@@ -344,6 +396,8 @@ int main(void)
         cmocka_unit_test_setup(test_a_server_that_cannot_start, set_up),
         cmocka_unit_test_setup(test_a_server_runs_and_touches_no_signal, set_up),
         cmocka_unit_test_setup(test_many_are_asked, set_up),
+        cmocka_unit_test_setup(test_a_pattern_makes_namespaces, set_up),
+        cmocka_unit_test_setup(test_a_pattern_of_the_file, set_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
