@@ -206,6 +206,8 @@ SENNIT_API const char *sennit_event_error(sennit_event *event);
  * "list.0" (a member called "0", or the first element); NULL: the argument itself. */
 SENNIT_API size_t sennit_arg_count(sennit_event *event);
 SENNIT_API enum sennit_type sennit_arg_type(sennit_event *event, size_t index, const char *path);
+/* How many elements an array has, or members an object; 0: neither. */
+SENNIT_API size_t sennit_arg_length(sennit_event *event, size_t index, const char *path);
 /* UTF-8, escapes resolved. NULL: absent, or no string, or it holds a NUL. */
 SENNIT_API const char *sennit_arg_string(sennit_event *event, size_t index, const char *path);
 /* `otherwise`: absent, or of another type, or (for an integer) a fraction or out of range. */
@@ -386,7 +388,7 @@ SENNIT_API sennit_timer *sennit_every(sennit_server *server, uint64_t ms, void (
 SENNIT_API void sennit_timer_stop(sennit_timer *timer);
 
 /* Calls `ready` while a descriptor of yours can be read, or written: a database's socket, a pipe of a child or a
- * thread. It stays yours; stop watching before you close it. */
+ * thread. It stays yours; stop watching before you close it. NULL: it is of a file, which needs no waiting. */
 enum sennit_ready { SENNIT_READ = 1, SENNIT_WRITE = 2 };
 SENNIT_API sennit_watch *sennit_watch_fd(sennit_server *server, int fd, unsigned wanted,
                                          void (*ready)(int fd, unsigned ready, void *data), void *data);

@@ -16,8 +16,8 @@ const running = new Set(), clients = [];
 export async function instance(file, args = [], env = {}) {
   const port = await freePort();
   const child = spawn(file, ['--port', String(port), '--log-format', 'json', ...args],
-    { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, K_SERVICE: '', REDIS_URL: '', SENNIT_BROKER: '', ...env } });
-  const run = { port, url: `http://127.0.0.1:${port}`, pid: child.pid, output: '' };
+    { stdio: ['pipe', 'pipe', 'pipe'], env: { ...process.env, K_SERVICE: '', REDIS_URL: '', SENNIT_BROKER: '', ...env } });
+  const run = { port, url: `http://127.0.0.1:${port}`, pid: child.pid, output: '', input: child.stdin };
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => (run.output += data));
   const ended = once(child, 'close').finally(() => running.delete(child));
   running.add(child);

@@ -42,16 +42,18 @@ static void told(sennit_event *event, void *data)
 static void types(sennit_event *event, void *data)
 {
     struct sennit_blob blob = sennit_arg_bytes(event, 1, NULL);
-    sennit_ackf(
-        event,
-        "[i,i,i,i,i,i,i],{'count':i,'name':s,'deep':s,'int':I,'half':I,'number':f,'yes':b,'raw':j,'none':s,'bytes':x}",
-        sennit_arg_type(event, 0, NULL), sennit_arg_type(event, 0, "user.name"), sennit_arg_type(event, 0, "list.1"),
-        sennit_arg_type(event, 0, "gone"), sennit_arg_type(event, 1, NULL), sennit_arg_type(event, 0, "yes"),
-        sennit_arg_type(event, 9, NULL), (int)sennit_arg_count(event), sennit_event_name(event),
-        sennit_arg_string(event, 0, "user.name"), sennit_arg_integer(event, 0, "list.1", -1),
-        sennit_arg_integer(event, 0, "half", -1), sennit_arg_number(event, 0, "half", -1),
-        (int)sennit_arg_bool(event, 0, "yes", false), sennit_arg_json(event, 0, "list"),
-        sennit_arg_string(event, 0, "gone"), &blob);
+    sennit_ackf(event,
+                "[i,i,i,i,i,i,i,i,i,i],{'count':i,'name':s,'deep':s,'int':I,'half':I,'number':f,'yes':b,'raw':j,'none':"
+                "s,'bytes':x}",
+                sennit_arg_type(event, 0, NULL), sennit_arg_type(event, 0, "user.name"),
+                sennit_arg_type(event, 0, "list.1"), sennit_arg_type(event, 0, "gone"), sennit_arg_type(event, 1, NULL),
+                sennit_arg_type(event, 0, "yes"), sennit_arg_type(event, 9, NULL),
+                (int)sennit_arg_length(event, 0, NULL), (int)sennit_arg_length(event, 0, "list"),
+                (int)sennit_arg_length(event, 0, "user.name"), (int)sennit_arg_count(event), sennit_event_name(event),
+                sennit_arg_string(event, 0, "user.name"), sennit_arg_integer(event, 0, "list.1", -1),
+                sennit_arg_integer(event, 0, "half", -1), sennit_arg_number(event, 0, "half", -1),
+                (int)sennit_arg_bool(event, 0, "yes", false), sennit_arg_json(event, 0, "list"),
+                sennit_arg_string(event, 0, "gone"), &blob);
     (void)data;
 }
 

@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <fcntl.h>
 #include <math.h>
 #include <pthread.h>
 #include <signal.h>
@@ -283,6 +284,11 @@ static void never_fires(void *data)
     fail();
 }
 
+static void never_ready(int fd, unsigned ready, void *data)
+{
+    fail();
+}
+
 /* What takes a socket. */
 static int sockets_refused(sennit_socket *socket)
 {
@@ -306,7 +312,8 @@ static int events_refused(sennit_event *event)
     refused +=
         sennit_event_name(event) == NULL && sennit_event_socket(event) == NULL && sennit_event_nsp(event) == NULL;
     refused += sennit_event_reason(event) == NULL && sennit_event_error(event) == NULL;
-    refused += sennit_arg_count(event) == 0 && sennit_arg_type(event, 0, NULL) == SENNIT_ABSENT;
+    refused += sennit_arg_count(event) == 0 && sennit_arg_length(event, 0, NULL) == 0 &&
+               sennit_arg_type(event, 0, NULL) == SENNIT_ABSENT;
     refused += sennit_arg_string(event, 0, "a.b") == NULL && sennit_arg_json(event, 0, NULL) == NULL;
     refused += sennit_arg_integer(event, 0, NULL, 7) == 7 && sennit_arg_bool(event, 0, NULL, true);
     refused += sennit_arg_bytes(event, 0, NULL).data == NULL && !sennit_event_keep(event);
@@ -373,6 +380,10 @@ static void test_a_wrong_handle_is_harmless(void **state)
     sennit_timer *timer = sennit_after(server, 1000, never_fires, NULL);
     assert_int_equal(all_refused(NULL), ALL_REFUSED);
     assert_int_equal(all_refused(&dummy), ALL_REFUSED);
+    int file = open("/dev/null", O_RDONLY);
+    assert_null(sennit_watch_fd(server, file, SENNIT_READ, never_ready, NULL));
+    close(file);
+    assert_null(sennit_watch_fd(server, file, SENNIT_READ, never_ready, NULL));
     assert_int_equal(sockets_refused((sennit_socket *)server) + events_refused((sennit_event *)nsp), 6 + 8);
     assert_int_equal(nsps_refused((sennit_nsp *)timer) + servers_refused((sennit_server *)nsp), 5 + 5);
     assert_int_equal(pthread_create(&thread, NULL, of_another_thread, server), 0);
