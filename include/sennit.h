@@ -54,12 +54,14 @@ typedef struct sennit_timer sennit_timer;
 typedef struct sennit_watch sennit_watch;
 
 enum {
-    SENNIT_DATA_MAX = 1024,  /* bytes that a socket keeps (sennit_data_set) */
-    SENNIT_ROOMS_MAX = 16,   /* rooms of one target, and as many exceptions */
-    SENNIT_BLOBS_MAX = 10,   /* binary attachments of one event */
-    SENNIT_KEPT_MAX = 10000, /* events kept at a time (sennit_event_keep) */
-    SENNIT_ASKED_MAX = 1000, /* questions to one socket that wait for an answer */
+    SENNIT_DATA_MAX = 1024,    /* bytes that a socket keeps (sennit_data_set) */
+    SENNIT_ROOMS_MAX = 16,     /* rooms of one target, and as many exceptions */
+    SENNIT_BLOBS_MAX = 10,     /* binary attachments of one event */
+    SENNIT_KEPT_MAX = 10000,   /* events kept at a time (sennit_event_keep) */
+    SENNIT_ASKED_MAX = 1000,   /* questions to one socket that wait for an answer */
     SENNIT_PRESENT_MAX = 1000, /* sockets that sennit_present lists */
+    SENNIT_ANSWERS_MAX = 1000, /* sockets that sennit_ask_all asks on one instance */
+    SENNIT_ASKING_MAX = 64,    /* sennit_ask_all under way at a time */
 };
 
 /* `data` is what was given with the handler. */
@@ -111,7 +113,14 @@ SENNIT_API void sennit_log_to(void (*sink)(const char *line, size_t bytes));
 /* The namespace of this name: as the YAML file has it, or, if it has none, one that everybody may connect to, in which
  * sockets resume for two minutes after a cut. Events that have a handler go to it; others follow the rules of the
  * file, and without a rule are refused. Call it before sennit_run. NULL: the name does not begin with "/", has a comma
- * or over 128 bytes. */
+ * or over 128 bytes.
+ *
+ * A name with `*`, which stands for any run of characters, is a pattern. Each name that a client gives and that no
+ * other namespace has makes a namespace, with the settings and handlers of the pattern, and members, rooms and logs of
+ * its own: sennit_event_nsp and sennit_socket_nsp tell it. Its handle ends a moment after its last socket here. While
+ * the server runs, sennit_namespace gives the one of a name, made for it if there is none, which then stays to the end;
+ * NULL: the instance has the most of them (`limits: instance_namespaces`). Handlers set on one are set for the pattern.
+ * Nothing can be sent to the pattern itself. */
 SENNIT_API sennit_nsp *sennit_namespace(sennit_server *server, const char *name);
 
 /* Settings of a namespace that is not in the YAML file; 0 and NULL: as by default. */
@@ -145,18 +154,25 @@ SENNIT_API void sennit_on_moved(sennit_nsp *nsp, sennit_handler *handler, void *
 /* A socket has ended for good, and sennit_event_reason says why. One that was cut off has ended when its recovery time
  * is over and no instance has it. The handle of the socket still has its id and its data, until the handler returns.
  *
- * Once for each socket in the whole fleet: where it ended, or was cut off; if that instance is gone, on another one that
- * has this handler, with the reason "instance_lost". Instances without this handler do not take part, so set it before
- * sennit_run. Called a second time only if the instance is killed, or loses Redis for longer than the recovery time,
- * before the broker has confirmed the first call. */
+ * Once for each socket in the whole fleet: where it ended, or was cut off; if that instance is gone, on another one
+ * that has this handler, with the reason "instance_lost". Instances without this handler do not take part, so set it
+ * before sennit_run. Called a second time only if the instance is killed, or loses Redis for longer than the recovery
+ * time, before the broker has confirmed the first call. */
 SENNIT_API void sennit_on_disconnect(sennit_nsp *nsp, sennit_handler *handler, void *data);
+
+/* A socket has come to a room with presence (in the namespace's options, or in the YAML file) or has left it: the event
+ * is called `enter` or `leave`. Arguments: the room (null: the namespace itself), the socket's id, the data under which
+ * it is present, and how many are there now, on all instances. On every instance that has a socket in that room. One
+ * that is cut off leaves when it has been away for 4 s. An instance that has just lost its link to Redis may miss some:
+ * to know who is there, ask (sennit_present). */
+SENNIT_API void sennit_on_presence(sennit_nsp *nsp, sennit_handler *handler, void *data);
 
 /* In a connecting handler: the client gets `connect_error` with this message and `data` (JSON, or NULL). */
 SENNIT_API void sennit_refuse(sennit_event *event, const char *message, const char *data);
 
-/* In a connecting handler: the data under which the socket is present in its rooms (presence in the namespace's options,
- * or in the YAML file): JSON, 1024 bytes at most. They replace what the client says itself. False: refused, and the log
- * says why. */
+/* In a connecting handler: the data under which the socket is present in its rooms (presence in the namespace's
+ * options, or in the YAML file): JSON, 1024 bytes at most. They replace what the client says itself. False: refused,
+ * and the log says why. */
 SENNIT_API bool sennit_present_as(sennit_event *event, const char *data);
 
 /* ---- Received events ---- */
@@ -190,6 +206,8 @@ SENNIT_API const char *sennit_event_error(sennit_event *event);
  * "list.0" (a member called "0", or the first element); NULL: the argument itself. */
 SENNIT_API size_t sennit_arg_count(sennit_event *event);
 SENNIT_API enum sennit_type sennit_arg_type(sennit_event *event, size_t index, const char *path);
+/* How many elements an array has, or members an object; 0: neither. */
+SENNIT_API size_t sennit_arg_length(sennit_event *event, size_t index, const char *path);
 /* UTF-8, escapes resolved. NULL: absent, or no string, or it holds a NUL. */
 SENNIT_API const char *sennit_arg_string(sennit_event *event, size_t index, const char *path);
 /* `otherwise`: absent, or of another type, or (for an integer) a fraction or out of range. */
@@ -201,8 +219,8 @@ SENNIT_API const char *sennit_arg_json(sennit_event *event, size_t index, const 
 /* An attachment, where the client sent a Buffer. Data NULL: absent, or something else. */
 SENNIT_API struct sennit_blob sennit_arg_bytes(sennit_event *event, size_t index, const char *path);
 
-/* Does with a client's event what the rules of the YAML file say, acknowledgement included, as if it had no handler: for
- * those that this program need not handle. Once, while its handler runs. */
+/* Does with a client's event what the rules of the YAML file say, acknowledgement included, as if it had no handler:
+ * for those that this program need not handle. Once, while its handler runs. */
 SENNIT_API bool sennit_relay(sennit_event *event);
 
 /* Keeps an event beyond its handler, to be acknowledged later. True: sennit_event_free must follow, once. */
@@ -249,7 +267,7 @@ struct sennit_target {
     const char *name;
     size_t room_count, except_count;
     char socket[24]; /* an id */
-    bool except_socket, only_socket, logged;
+    bool except_socket, only_socket, logged, is_volatile;
 };
 SENNIT_API struct sennit_target sennit_to_all(sennit_nsp *nsp);
 /* A room, or the socket with this id, wherever in the fleet it is. */
@@ -263,6 +281,9 @@ SENNIT_API struct sennit_target sennit_to_socket(sennit_socket *socket);
 SENNIT_API struct sennit_target sennit_and(struct sennit_target target, const char *room);
 /* Not those in this room, or the socket with this id. */
 SENNIT_API struct sennit_target sennit_except(struct sennit_target target, const char *room);
+/* Only for those that can be written to at once: a client that is behind with reading does not get it, nor one that
+ * polls and is between two requests. For what is old a moment later, like a cursor. Not with sennit_logged. */
+SENNIT_API struct sennit_target sennit_volatile(struct sennit_target target);
 /* It goes into the log of its room (of the namespace, if it is for several rooms): a client that is cut off, or reads
  * slowly, gets it all the same, once and in order. An event that is not logged reaches clients that are connected and
  * keep up. */
@@ -293,6 +314,24 @@ SENNIT_API bool sennit_ask(sennit_socket *socket, uint64_t timeout_ms, sennit_ha
                            const char *name, struct sennit_args args);
 SENNIT_API bool sennit_askf(sennit_socket *socket, uint64_t timeout_ms, sennit_handler *done, void *data,
                             const char *name, const char *format, ...);
+
+/* Asks all clients of a target, on all instances, for an answer, and calls `done` once: when all have answered or have
+ * ended, else after `timeout_ms` (1 to 300000), or up to 2 s later if an instance is silent. Its arguments are
+ * [{"id":ID,"answer":[...]},...], each with the arguments of the client's acknowledgement; [ID,...], those who have not
+ * answered; and whether that is all: every instance that lives has told, all were asked, and no answer was dropped.
+ * Both lists are sorted by id.
+ *
+ * At most SENNIT_ANSWERS_MAX sockets are asked on each instance. An answer has up to 64 KiB, all of an instance up to
+ * 512 KiB, and its attachments are left out. A client may answer on another instance than it was asked on. One that is
+ * cut off, or waits for its next poll, when it is asked is in neither list; one that is just moving may be asked twice.
+ * Clients of other protocols than Socket.IO get the event, and are in neither list. The event has up to 512 KiB, no
+ * place in the order of other events, and is not logged.
+ *
+ * False, without `done`: nothing is sent, and the log says why. SENNIT_ASKING_MAX are under way at most. */
+SENNIT_API bool sennit_ask_all(struct sennit_target target, uint64_t timeout_ms, sennit_handler *done, void *data,
+                               const char *name, struct sennit_args args);
+SENNIT_API bool sennit_ask_allf(struct sennit_target target, uint64_t timeout_ms, sennit_handler *done, void *data,
+                                const char *name, const char *format, ...);
 
 /* ---- A socket ---- */
 
@@ -326,8 +365,8 @@ SENNIT_API bool sennit_count(sennit_nsp *nsp, const char *room, sennit_handler *
  * there. */
 SENNIT_API bool sennit_fetch(sennit_nsp *nsp, const char *room, sennit_handler *done, void *data);
 /* The sockets that are present in a room with presence (NULL: in the namespace), SENNIT_PRESENT_MAX at most:
- * [{"id":ID,"data":...},...], how many there are, and whether all are listed. Those that were cut off a moment ago (4 s)
- * count as present, and so do sessions of long-polling between two requests. */
+ * [{"id":ID,"data":...},...], how many there are, and whether all are listed. Those that were cut off a moment ago (4
+ * s) count as present, and so do sessions of long-polling between two requests. */
 SENNIT_API bool sennit_present(sennit_nsp *nsp, const char *room, sennit_handler *done, void *data);
 /* The newest `limit` (1 to 1000) entries of a room's log (NULL: the namespace's), below the position `before` (an `at`
  * of an earlier answer; NULL: the newest): [{"at":...,"time":ms,"args":["event",...]},...], oldest first, and whether
@@ -349,7 +388,7 @@ SENNIT_API sennit_timer *sennit_every(sennit_server *server, uint64_t ms, void (
 SENNIT_API void sennit_timer_stop(sennit_timer *timer);
 
 /* Calls `ready` while a descriptor of yours can be read, or written: a database's socket, a pipe of a child or a
- * thread. It stays yours; stop watching before you close it. */
+ * thread. It stays yours; stop watching before you close it. NULL: it is of a file, which needs no waiting. */
 enum sennit_ready { SENNIT_READ = 1, SENNIT_WRITE = 2 };
 SENNIT_API sennit_watch *sennit_watch_fd(sennit_server *server, int fd, unsigned wanted,
                                          void (*ready)(int fd, unsigned ready, void *data), void *data);

@@ -76,6 +76,7 @@ struct relay_nsp {
     struct list of_patterns;      /* of a pattern */
     const struct relay_nsp *like; /* the one whose rules count: itself, or the pattern that has made it */
     size_t refs;                  /* of one that a pattern has made: its clients */
+    void *part;                   /* what a program keeps with it (layer embed); NULL: nothing */
     char *name;
     struct nsp nsp;
     bool logs; /* any of its events */
@@ -106,8 +107,8 @@ bool relay_init(struct relay *relay, struct loop *loop, const struct yaml_node *
 void relay_finish(struct relay *relay); /* accepts zeroed */
 
 /* A namespace that a program has beside those of the configuration: everybody may connect, its sockets resume and can
- * be sent to, and no event has a rule. The relay owns it; its name is not taken yet, and is one that
- * relay_nsp_name_is_valid takes. */
+ * be sent to, and no event has a rule. A name with `*` makes a pattern. The relay owns it; its name is not taken yet,
+ * and is one that relay_nsp_name_is_valid takes. */
 struct relay_nsp *relay_nsp_open(struct relay *relay, struct span name);
 bool relay_nsp_name_is_valid(struct span name);
 
@@ -136,6 +137,8 @@ void relay_nsp_unref(struct session_app *app, const struct nsp *nsp);
 struct relay_nsp *relay_nsp_add(struct relay *relay, struct span name);
 /* Finds what relay_nsp_add has added under this name, a pattern by its own text. NULL: nothing. */
 struct relay_nsp *relay_nsp_configured(struct relay *relay, struct span name);
+/* The first pattern that matches a name, or NULL. */
+const struct relay_nsp *relay_pattern_find(const struct relay *relay, struct span name);
 /* Frees all of them; no client is left. */
 void relay_nsps_finish(struct relay *relay);
 

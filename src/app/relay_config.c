@@ -23,8 +23,7 @@ static const uint64_t age_ms_max = 366ull * 24 * 3600 * 1000, bytes_max = 16ull 
 
 bool relay_nsp_name_is_valid(struct span name)
 {
-    return span_starts_with(name, SPAN_LIT("/")) && span_find(name, ',') < 0 && span_find(name, '*') < 0 &&
-           name.len <= RELAY_NAMESPACE_BYTES_MAX;
+    return span_starts_with(name, SPAN_LIT("/")) && span_find(name, ',') < 0 && name.len <= RELAY_NAMESPACE_BYTES_MAX;
 }
 
 bool relay_nsp_name_check(const struct yaml_pair *pair, struct err *err)

@@ -13,8 +13,7 @@ static struct relay *relay_of(struct session_app *app)
     return container_of(app, struct relay, app);
 }
 
-/* The first pattern that matches, or NULL. */
-static const struct relay_nsp *pattern_find(const struct relay *relay, struct span name)
+const struct relay_nsp *relay_pattern_find(const struct relay *relay, struct span name)
 {
     if (name.len > RELAY_NAMESPACE_BYTES_MAX)
         return NULL;
@@ -44,7 +43,7 @@ const struct nsp *relay_nsp_find(struct session_app *app, struct span name, enum
 {
     struct relay *relay = relay_of(app);
     struct map_node *node = map_find(&relay->namespaces, name);
-    const struct relay_nsp *pattern = node == NULL ? pattern_find(relay, name) : NULL;
+    const struct relay_nsp *pattern = node == NULL ? relay_pattern_find(relay, name) : NULL;
     struct relay_nsp *found = NULL;
     if (node != NULL)
         found = container_of(node, struct relay_nsp, by_name);

@@ -75,6 +75,21 @@ enum sennit_type sennit_arg_type(sennit_event *handle, size_t index, const char 
     return blob_of(event, value) >= 0 ? SENNIT_BYTES : types[json_type(value)];
 }
 
+size_t sennit_arg_length(sennit_event *handle, size_t index, const char *path)
+{
+    struct span value, key, one;
+    size_t count = 0;
+    if (event_of(handle, "sennit_arg_length", index, path, &value) == NULL)
+        return 0;
+    if (json_type(value) == JSON_ARRAY)
+        for (struct span rest = value; json_array_next(&rest, &one);)
+            count++;
+    else if (json_type(value) == JSON_OBJECT)
+        for (struct span rest = value; json_object_next(&rest, &key, &one);)
+            count++;
+    return count;
+}
+
 const char *sennit_arg_string(sennit_event *handle, size_t index, const char *path)
 {
     struct span value;

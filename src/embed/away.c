@@ -73,6 +73,7 @@ static void away_destroy(struct away *away)
     if (away->socket != NULL)
         note_gone(away->socket);
     list_remove(&away->node);
+    embed_nsp_drop(away->nsp);
     free(away->lease);
     free(away->sid);
     free(away->data);
@@ -163,7 +164,7 @@ static struct away *away_create(struct embed_nsp *nsp, const struct leaver *leav
 {
     struct away *away = mem_zero(1, sizeof *away);
     away->embed = nsp->embed;
-    away->nsp = nsp;
+    away->nsp = embed_nsp_use(nsp);
     away->lease = mem_text(leaver->lease);
     away->sid = mem_text(leaver->sid);
     away->data = mem_text(leaver->data);
@@ -228,8 +229,13 @@ static void lapsed(void *arg, enum broker_result result, const struct broker_lea
         return;
     struct leaver leaver = {.sid = lease->sid, .lease = lease->pid, .generation = lease->generation};
     bool told = is_told(nsp->embed, lease->pid);
+    /* A pattern's leases are those of all that it has made: a lease's name ends with the namespace. */
+    struct embed_nsp *of =
+        embed_nsp_is_pattern(nsp) ? embed_nsp_make(nsp->embed, span_from(lease->pid, ENGINEIO_SID_BYTES)) : nsp;
+    if (of == NULL)
+        return; /* there are too many: the lease lapses again */
     lease_data_decode(lease->data, &stale, &subject, &leaver.data);
-    struct away *away = away_create(nsp, &leaver, lost);
+    struct away *away = away_create(of, &leaver, lost);
     set_state(away, AWAY_TAKING);
     set_state(away, AWAY_TELLING);
     if (told)
@@ -242,7 +248,7 @@ static void lapsed(void *arg, enum broker_result result, const struct broker_lea
 
 static void look(struct embed_nsp *nsp)
 {
-    if (nsp->looking || nsp->config->nsp.watch.len == 0)
+    if (nsp->looking || nsp->like != nsp || nsp->config->nsp.watch.len == 0)
         return;
     nsp->looking = true;
     broker_lease_lapsed(hub_broker(nsp->embed->server.hub), nsp->config->nsp.watch, lapsed, nsp);
@@ -253,6 +259,7 @@ static void look_all(struct timer *timer)
     struct embed *embed = container_of(timer, struct embed, look);
     list_each (node, &embed->nsps)
         look(container_of(node, struct embed_nsp, node));
+    embed_nsps_sweep(embed);
     timer_start(embed->loop, timer, LOOP_MS(LOOK_MS));
 }
 

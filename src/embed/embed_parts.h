@@ -6,6 +6,7 @@
 
 #include "embed/handle.h"
 #include "serve/serve.h"
+#include "session/inquiry.h"
 
 /* A handler, and what it is called with. */
 struct deed_handler {
@@ -26,9 +27,11 @@ struct embed {
     struct list nsps;
     struct list notes; /* notes.c */
     struct task act;
-    struct map aways;  /* away.c: struct away that wait, by lease */
-    struct list ends;  /* all of them */
-    struct timer look; /* for leases that lapsed */
+    struct map aways;    /* away.c: struct away that wait, by lease */
+    struct list ends;    /* all of them */
+    struct timer look;   /* for leases that lapsed */
+    struct list changes; /* present.c: of presence, that handlers are to be told of */
+    struct task tell_changes;
     struct list asked; /* ask.c */
     struct list ticks, watches;
     struct list events; /* that exist */
@@ -44,8 +47,12 @@ struct embed_nsp {
     sennit_nsp *handle;
     struct embed *embed;
     struct relay_nsp *config;
-    struct map handlers; /* struct named_handler */
-    struct deed_handler connecting, connect, resumed, moved, disconnect;
+    struct embed_nsp *like; /* whose handlers count: itself, or the pattern that has made it (made.c) */
+    size_t uses;            /* of one that a pattern has made */
+    bool is_own;            /* the program has added it, the YAML file has none of this name */
+    bool is_asked_for;      /* one that a pattern has made stays to the end: the program has asked for it */
+    struct map handlers;    /* struct named_handler */
+    struct deed_handler connecting, connect, resumed, moved, disconnect, presence;
     bool looking; /* for leases that lapsed: away.c */
 };
 
@@ -81,13 +88,28 @@ struct embed_event {
 struct embed *embed_of(struct session_app *app);
 /* The server of a handle, if it is open; else NULL, with a line in the log. */
 struct embed *embed_find(sennit_server *server, const char *call);
-/* The namespace of a handle likewise. */
+/* The namespace of a handle likewise; it may be a pattern. */
 struct embed_nsp *embed_nsp_find(sennit_nsp *nsp, const char *call);
+/* The same, unless it is a pattern, which has no sockets. */
+struct embed_nsp *embed_nsp_single(sennit_nsp *nsp, const char *call);
 
 /* nsp.c */
 void embed_hooks_set(struct embed *embed);
-struct embed_nsp *embed_nsp_of(struct embed *embed, const struct nsp *nsp); /* NULL: the program did not ask for it */
+struct embed_nsp *embed_nsp_add(struct embed *embed, struct relay_nsp *config);
 void embed_nsps_destroy(struct embed *embed);
+
+/* made.c: namespaces that patterns have made. */
+/* NULL: the program asked neither for it nor for its pattern. */
+struct embed_nsp *embed_nsp_of(struct embed *embed, const struct nsp *nsp);
+/* What holds a namespace uses it. One that a pattern has made ends a moment after its last use. */
+struct embed_nsp *embed_nsp_use(struct embed_nsp *nsp);
+void embed_nsp_drop(struct embed_nsp *nsp);
+/* The one of this name that a pattern has made, or makes now; it is the caller's to use at once. NULL: no pattern
+ * matches, or the instance has the most of them. */
+struct embed_nsp *embed_nsp_make(struct embed *embed, struct span name);
+bool embed_nsp_is_pattern(const struct embed_nsp *nsp);
+void embed_nsps_sweep(struct embed *embed);   /* ends those without a use */
+void embed_nsps_release(struct embed *embed); /* the relay is about to end */
 
 /* notes.c: sockets that came and went, and the handlers that are to be told. */
 void notes_init(struct embed *embed);
@@ -115,6 +137,12 @@ void away_told(struct away *away);
 void aways_init(struct embed *embed);
 void aways_finish(struct embed *embed);
 
+/* present.c */
+void changes_init(struct embed *embed);
+void changes_finish(struct embed *embed);
+void embed_presence_changed(struct session_app *app, struct span room, const struct broker_present *who, bool entered,
+                            uint64_t count);
+
 /* event.c */
 struct embed_event *event_create(struct embed *embed, struct embed_nsp *nsp, const char *name);
 /* Calls the handler, and ends the event unless it was kept. One without a handler ends at once. */
@@ -133,6 +161,16 @@ struct format_result {
 bool args_build(struct format_result *to, const char *call, const char *name, struct sennit_args args);
 bool args_format(struct format_result *to, const char *call, const char *name, const char *format, va_list values);
 
+/* A target as the session layer has it. emit.c reads it; false, with a line in the log: it has a fault. `id` is to be
+ * finished in either case. */
+struct receivers {
+    struct embed_nsp *nsp;
+    struct subscriber_emit emit;
+    struct span rooms[SENNIT_ROOMS_MAX], excepts[SENNIT_ROOMS_MAX + 1];
+    struct buf id;
+};
+bool receivers_read(struct receivers *to, const struct sennit_target *target, const char *call);
+
 /* ask.c */
 bool embed_answered(struct session_app *app, struct subscriber *subscriber, struct span id,
                     const struct content *content);
@@ -141,6 +179,13 @@ void asked_drop(struct embed *embed, struct embed_socket *socket); /* NULL: all 
 /* fleet.c */
 void counts_init(struct embed *embed);
 void counts_finish(struct embed *embed);
+/* What waits for an answer of the fleet. */
+struct inquirer {
+    struct embed_nsp *nsp;
+    struct deed_handler done;
+};
+struct inquirer *inquirer_create(struct embed_nsp *nsp, struct deed_handler done);
+void inquirer_free(struct inquirer *inquirer);
 /* Calls `done` with the answer, a JSON array; or with the error. */
 void embed_answer(struct embed_nsp *nsp, const char *name, struct deed_handler done, struct span args,
                   const char *error);

@@ -16,14 +16,6 @@ struct sent {
     struct buf id; /* of the acknowledgement that is due then; empty: none */
 };
 
-/* A target as the session layer has it. */
-struct receivers {
-    struct embed_nsp *nsp;
-    struct subscriber_emit emit;
-    struct span rooms[SENNIT_ROOMS_MAX], excepts[SENNIT_ROOMS_MAX + 1];
-    struct buf id;
-};
-
 static void acknowledge(sennit_socket *handle, struct span id, const struct content *content)
 {
     struct embed_socket *socket = handle_peek(handle, HANDLE_SOCKET);
@@ -78,6 +70,11 @@ static void socket_read(struct receivers *to, const struct sennit_target *target
 static bool log_read(struct receivers *to, const struct sennit_target *target, const char *call)
 {
     const struct nsp *nsp = &to->nsp->config->nsp;
+    to->emit.is_volatile = target->is_volatile;
+    if (target->is_volatile && target->logged) {
+        handle_misused(call, "an event is volatile, or it is logged");
+        return false;
+    }
     if (!target->logged)
         return true;
     to->emit.retention = relay_retention(nsp, SPAN_LIT(""), to->emit.room_count == 1 ? to->rooms[0] : SPAN_LIT(""));
@@ -99,9 +96,9 @@ static bool log_read(struct receivers *to, const struct sennit_target *target, c
     return true;
 }
 
-static bool receivers_read(struct receivers *to, const struct sennit_target *target, const char *call)
+bool receivers_read(struct receivers *to, const struct sennit_target *target, const char *call)
 {
-    *to = (struct receivers){.nsp = embed_nsp_find(target->nsp, call)};
+    *to = (struct receivers){.nsp = embed_nsp_single(target->nsp, call)};
     if (to->nsp == NULL)
         return false;
     if (target->room_count > SENNIT_ROOMS_MAX || target->except_count > SENNIT_ROOMS_MAX ||
@@ -212,6 +209,7 @@ static bool direct(const char *call, struct sennit_target *target, const struct 
     struct receivers to;
     bool taken = false;
     target->logged = true; /* so that it reaches those that are cut off, too */
+    target->is_volatile = false;
     target->name = NULL;
     if (receivers_read(&to, target, call)) {
         struct embed *embed = to.nsp->embed;

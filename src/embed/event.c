@@ -17,7 +17,7 @@ struct embed_event *event_create(struct embed *embed, struct embed_nsp *nsp, con
 {
     struct embed_event *event = mem_zero(1, sizeof *event);
     event->embed = embed;
-    event->nsp = nsp;
+    event->nsp = embed_nsp_use(nsp);
     event->name = name;
     event->handle = handle_create(HANDLE_EVENT, event);
     event->content = content_of(SPAN_LIT("[]"));
@@ -49,6 +49,7 @@ void event_destroy(struct embed_event *event)
     struct list *node;
     if (event->kept)
         event->embed->kept--;
+    embed_nsp_drop(event->nsp);
     handle_end(event->handle);
     list_remove(&event->node);
     while ((node = list_take(&event->memory)) != NULL)

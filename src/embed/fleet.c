@@ -5,7 +5,6 @@
 #include "base/mem.h"
 #include "embed/embed_parts.h"
 #include "hub/token.h"
-#include "session/inquiry.h"
 #include "wire/json.h"
 
 enum { AGAIN_MS = 50, HISTORY_MAX = BROKER_READ_LIMIT_MAX };
@@ -48,6 +47,7 @@ static void waiting_end(struct tally *tally, struct list *waiting, struct span a
 static void tally_destroy(struct tally *tally)
 {
     list_remove(&tally->node);
+    embed_nsp_drop(tally->nsp);
     free(tally->room);
     free(tally);
 }
@@ -141,7 +141,7 @@ bool embed_handler_is_there(sennit_handler *done, const char *call)
 
 bool sennit_count(sennit_nsp *handle, const char *name, sennit_handler *done, void *data)
 {
-    struct embed_nsp *nsp = embed_nsp_find(handle, "sennit_count");
+    struct embed_nsp *nsp = embed_nsp_single(handle, "sennit_count");
     struct tally *tally = NULL;
     struct span room;
     if (nsp == NULL || !embed_handler_is_there(done, "sennit_count") || !embed_room_read(name, "sennit_count", &room))
@@ -153,7 +153,7 @@ bool sennit_count(sennit_nsp *handle, const char *name, sennit_handler *done, vo
     }
     if (tally == NULL) {
         tally = mem_zero(1, sizeof *tally);
-        tally->nsp = nsp;
+        tally->nsp = embed_nsp_use(nsp);
         tally->room = mem_text(room);
         list_init(&tally->node);
         list_init(&tally->asked);
@@ -169,11 +169,18 @@ bool sennit_count(sennit_nsp *handle, const char *name, sennit_handler *done, vo
     return true;
 }
 
-/* One answer of another kind. */
-struct inquirer {
-    struct embed_nsp *nsp;
-    struct deed_handler done;
-};
+struct inquirer *inquirer_create(struct embed_nsp *nsp, struct deed_handler done)
+{
+    struct inquirer *inquirer = mem_zero(1, sizeof *inquirer);
+    *inquirer = (struct inquirer){embed_nsp_use(nsp), done};
+    return inquirer;
+}
+
+void inquirer_free(struct inquirer *inquirer)
+{
+    embed_nsp_drop(inquirer->nsp);
+    free(inquirer);
+}
 
 static void fetched(void *arg, const struct inquiry_found *found)
 {
@@ -191,17 +198,16 @@ static void fetched(void *arg, const struct inquiry_found *found)
                  : !json_is_valid(buf_span(&args)) ? "damaged"
                                                    : NULL);
     buf_finish(&args);
-    free(inquirer);
+    inquirer_free(inquirer);
 }
 
 bool sennit_fetch(sennit_nsp *handle, const char *name, sennit_handler *done, void *data)
 {
-    struct embed_nsp *nsp = embed_nsp_find(handle, "sennit_fetch");
+    struct embed_nsp *nsp = embed_nsp_single(handle, "sennit_fetch");
     struct span room;
     if (nsp == NULL || !embed_handler_is_there(done, "sennit_fetch") || !embed_room_read(name, "sennit_fetch", &room))
         return false;
-    struct inquirer *inquirer = mem_zero(1, sizeof *inquirer);
-    *inquirer = (struct inquirer){nsp, {done, data}};
+    struct inquirer *inquirer = inquirer_create(nsp, (struct deed_handler){done, data});
     struct inquiry_question question = {.kind = INQUIRY_SOCKETS,
                                         .nsp = nsp->config->nsp.name,
                                         .rooms = &room,
@@ -210,7 +216,7 @@ bool sennit_fetch(sennit_nsp *handle, const char *name, sennit_handler *done, vo
     if (inquiry_ask(nsp->embed->server.inquiries, &question, fetched, inquirer))
         return true;
     handle_misused("sennit_fetch", "16 questions to the fleet are under way: ask later");
-    free(inquirer);
+    inquirer_free(inquirer);
     return false;
 }
 
@@ -250,13 +256,13 @@ static void read_done(void *arg, enum broker_result result, const struct broker_
                  : embed->is_open ? "lost"
                                   : "ended");
     buf_finish(&args);
-    free(inquirer);
+    inquirer_free(inquirer);
 }
 
 bool sennit_history(sennit_nsp *handle, const char *name, unsigned limit, const char *before, sennit_handler *done,
                     void *data)
 {
-    struct embed_nsp *nsp = embed_nsp_find(handle, "sennit_history");
+    struct embed_nsp *nsp = embed_nsp_single(handle, "sennit_history");
     struct token token = {0};
     struct buf full = {0};
     struct span room;
@@ -268,8 +274,7 @@ bool sennit_history(sennit_nsp *handle, const char *name, unsigned limit, const 
                        "the limit is from 1 to 1000, and the position is an `at` of an earlier answer");
         return false;
     }
-    struct inquirer *inquirer = mem_zero(1, sizeof *inquirer);
-    *inquirer = (struct inquirer){nsp, {done, data}};
+    struct inquirer *inquirer = inquirer_create(nsp, (struct deed_handler){done, data});
     struct broker_range range = {.epoch = span_of(token.epoch, token.epoch_len),
                                  .seq = before != NULL ? token.seq : UINT64_MAX,
                                  .back = true,

@@ -19,7 +19,7 @@ struct note {
 static struct embed_socket *socket_create(struct embed_nsp *nsp, struct span sid)
 {
     struct embed_socket *socket = mem_zero(1, sizeof *socket);
-    socket->nsp = nsp;
+    socket->nsp = embed_nsp_use(nsp);
     socket->handle = handle_create(HANDLE_SOCKET, socket);
     memcpy(socket->sid, sid.data, sid.len < ENGINEIO_SID_BYTES ? sid.len : ENGINEIO_SID_BYTES);
     return socket;
@@ -27,6 +27,7 @@ static struct embed_socket *socket_create(struct embed_nsp *nsp, struct span sid
 
 static void socket_destroy(struct embed_socket *socket)
 {
+    embed_nsp_drop(socket->nsp);
     handle_end(socket->handle);
     free(socket->data);
     free(socket);
@@ -121,7 +122,8 @@ static void tell(struct embed *embed, const struct note *note)
     if (socket == NULL || note->kind >= NOTE_LEFT)
         return;
     struct embed_nsp *nsp = socket->nsp;
-    const struct deed_handler handlers[] = {nsp->connect, nsp->resumed, nsp->moved, nsp->disconnect};
+    const struct deed_handler handlers[] = {nsp->like->connect, nsp->like->resumed, nsp->like->moved,
+                                            nsp->like->disconnect};
     struct embed_event *event = event_create(embed, nsp, names[note->kind]);
     event->socket = note->handle;
     if (note->reason != NULL)

@@ -23,20 +23,9 @@ struct named_handler {
     struct deed_handler handler;
 };
 
-struct embed_nsp *embed_nsp_of(struct embed *embed, const struct nsp *nsp)
-{
-    const struct relay_nsp *config = container_of(nsp, const struct relay_nsp, nsp);
-    list_each (node, &embed->nsps) {
-        struct embed_nsp *found = container_of(node, struct embed_nsp, node);
-        if (found->config == config->like)
-            return found;
-    }
-    return NULL;
-}
-
 static struct named_handler *handler_find(struct embed_nsp *nsp, struct span name)
 {
-    struct map_node *node = map_find(&nsp->handlers, name);
+    struct map_node *node = map_find(&nsp->like->handlers, name);
     return node != NULL ? container_of(node, struct named_handler, by_name) : NULL;
 }
 
@@ -103,7 +92,7 @@ static void on_admit(struct session_app *app, const struct nsp *nsp, const struc
     struct embed *embed = embed_of(app);
     struct embed_nsp *found = embed_nsp_of(embed, nsp);
     embed->before.admit(app, nsp, proof, admission);
-    if (found == NULL || found->connecting.call == NULL || admission->refusal != REFUSAL_COUNT)
+    if (found == NULL || found->like->connecting.call == NULL || admission->refusal != REFUSAL_COUNT)
         return;
     struct buf args = {0};
     struct embed_event *event = event_create(embed, found, "connecting");
@@ -112,7 +101,7 @@ static void on_admit(struct session_app *app, const struct nsp *nsp, const struc
     buf_append_char(&args, ']');
     event->content = content_of(buf_span(&args));
     event->admission = admission;
-    event_run(event, found->connecting);
+    event_run(event, found->like->connecting);
     buf_finish(&args);
     if (admission->refusal != REFUSAL_COUNT) {
         identity_destroy(admission->identity);
@@ -165,6 +154,7 @@ void embed_hooks_set(struct embed *embed)
     app->departed = embed_departed;
     app->returned = on_returned;
     app->answered = embed_answered;
+    app->presence = embed_presence_changed;
 }
 
 /* A number within its bounds; 0 stands for the one that is there. */
@@ -196,11 +186,12 @@ static void options_set(struct relay_nsp *config, const struct sennit_nsp_option
     config->nsp.slow = options->close_slow ? SLOW_CLOSE : SLOW_REREAD;
 }
 
-static struct embed_nsp *nsp_add(struct embed *embed, struct relay_nsp *config)
+struct embed_nsp *embed_nsp_add(struct embed *embed, struct relay_nsp *config)
 {
     struct embed_nsp *nsp = mem_zero(1, sizeof *nsp);
     nsp->embed = embed;
     nsp->config = config;
+    nsp->like = config->part = nsp;
     nsp->handle = handle_create(HANDLE_NSP, nsp);
     list_init(&nsp->node);
     list_append(&embed->nsps, &nsp->node);
@@ -209,10 +200,33 @@ static struct embed_nsp *nsp_add(struct embed *embed, struct relay_nsp *config)
     return nsp;
 }
 
+/* While the server runs, a name that a pattern matches is one of the pattern's. Before, a program may add a namespace
+ * of that name, which goes before its own patterns, as in the YAML file; but not around the file's. */
+static bool is_of_pattern(struct embed *embed, const struct relay_nsp *config, struct span name)
+{
+    if (config != NULL || span_find(name, '*') >= 0)
+        return config != NULL && config->like != config;
+    const struct relay_nsp *pattern = relay_pattern_find(&embed->server.config.relay, name);
+    const struct embed_nsp *asked = pattern != NULL ? pattern->part : NULL;
+    return pattern != NULL && (embed->running || asked == NULL || !asked->is_own);
+}
+
+static sennit_nsp *made_find(struct embed *embed, struct span name)
+{
+    struct relay_nsp *pattern = (struct relay_nsp *)relay_pattern_find(&embed->server.config.relay, name);
+    if (pattern != NULL && pattern->part == NULL)
+        embed_nsp_add(embed, pattern);
+    struct embed_nsp *made = embed_nsp_make(embed, name);
+    if (made != NULL)
+        made->is_asked_for = true;
+    return made != NULL ? made->handle : NULL;
+}
+
 sennit_nsp *sennit_namespace_with(sennit_server *server, const char *name, const struct sennit_nsp_options *options)
 {
     struct embed *embed = embed_find(server, "sennit_namespace");
     struct span text = span_str(name);
+    bool is_new = false;
     if (embed == NULL)
         return NULL;
     if (!relay_nsp_name_is_valid(text)) {
@@ -220,21 +234,23 @@ sennit_nsp *sennit_namespace_with(sennit_server *server, const char *name, const
         return NULL;
     }
     struct relay *relay = &embed->server.config.relay;
-    struct map_node *node = map_find(&relay->namespaces, text);
-    struct relay_nsp *config = node != NULL ? container_of(node, struct relay_nsp, by_name) : NULL;
+    struct relay_nsp *config = relay_nsp_configured(relay, text);
+    if (is_of_pattern(embed, config, text))
+        return made_find(embed, text);
     if (config == NULL || (embed->server.config.is_built_in && !config->logs && config->rules.count == 0)) {
-        bool is_new = config == NULL;
+        is_new = config == NULL;
         if (is_new)
             config = relay_nsp_open(relay, text);
         config->logs = config->nsp.recoverable = config->nsp.direct = true;
         if (options != NULL)
             options_set(config, options);
-    } else if (options != NULL && embed_nsp_of(embed, &config->nsp) == NULL) {
+    } else if (options != NULL && config->part == NULL) {
         log_event(LOG_INFO, "the YAML file has this namespace: its settings count, not the program's",
                   LOG_C("namespace", name));
     }
-    struct embed_nsp *nsp = embed_nsp_of(embed, &config->nsp);
-    return nsp != NULL ? nsp->handle : nsp_add(embed, config)->handle;
+    struct embed_nsp *nsp = config->part != NULL ? config->part : embed_nsp_add(embed, config);
+    nsp->is_own |= is_new;
+    return nsp->handle;
 }
 
 sennit_nsp *sennit_namespace(sennit_server *server, const char *name)
@@ -260,10 +276,10 @@ void sennit_on(sennit_nsp *handle, const char *name, sennit_handler *handler, vo
     if (found == NULL) {
         found = mem_zero(1, sizeof *found);
         found->name = mem_text(text);
-        map_add(&nsp->handlers, &found->by_name, span_of(found->name, text.len));
+        map_add(&nsp->like->handlers, &found->by_name, span_of(found->name, text.len));
     }
     if (handler == NULL) {
-        map_remove(&nsp->handlers, &found->by_name);
+        map_remove(&nsp->like->handlers, &found->by_name);
         free(found->name);
         free(found);
         return;
@@ -275,7 +291,7 @@ static void set(sennit_nsp *handle, size_t offset, const char *call, struct deed
 {
     struct embed_nsp *nsp = embed_nsp_find(handle, call);
     if (nsp != NULL)
-        *(struct deed_handler *)(void *)((char *)nsp + offset) = handler;
+        *(struct deed_handler *)(void *)((char *)nsp->like + offset) = handler;
 }
 
 void sennit_on_connecting(sennit_nsp *nsp, sennit_handler *handler, void *data)
@@ -298,12 +314,19 @@ void sennit_on_moved(sennit_nsp *nsp, sennit_handler *handler, void *data)
     set(nsp, offsetof(struct embed_nsp, moved), "sennit_on_moved", (struct deed_handler){handler, data});
 }
 
+void sennit_on_presence(sennit_nsp *nsp, sennit_handler *handler, void *data)
+{
+    set(nsp, offsetof(struct embed_nsp, presence), "sennit_on_presence", (struct deed_handler){handler, data});
+}
+
 void sennit_on_disconnect(sennit_nsp *nsp, sennit_handler *handler, void *data)
 {
     struct embed_nsp *found = handle_peek(nsp, HANDLE_NSP);
     set(nsp, offsetof(struct embed_nsp, disconnect), "sennit_on_disconnect", (struct deed_handler){handler, data});
-    if (found != NULL && found->embed->is_open)
-        found->config->nsp.watch = handler != NULL ? found->config->nsp.name : (struct span){NULL, 0};
+    if (found == NULL || !found->embed->is_open)
+        return;
+    struct nsp *watched = &found->like->config->nsp;
+    watched->watch = handler != NULL ? watched->name : (struct span){NULL, 0};
 }
 
 void embed_nsps_destroy(struct embed *embed)

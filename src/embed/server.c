@@ -34,6 +34,15 @@ struct embed_nsp *embed_nsp_find(sennit_nsp *handle, const char *call)
     return NULL;
 }
 
+struct embed_nsp *embed_nsp_single(sennit_nsp *handle, const char *call)
+{
+    struct embed_nsp *nsp = embed_nsp_find(handle, call);
+    if (nsp == NULL || !embed_nsp_is_pattern(nsp))
+        return nsp;
+    handle_misused(call, "the namespace is a pattern: take the one that an event, a socket or sennit_namespace gives");
+    return NULL;
+}
+
 static struct embed *embed_create(void)
 {
     struct embed *embed = mem_zero(1, sizeof *embed);
@@ -46,6 +55,7 @@ static struct embed *embed_create(void)
     list_init(&embed->ends);
     notes_init(embed);
     counts_init(embed);
+    changes_init(embed);
     return embed;
 }
 
@@ -57,7 +67,7 @@ static void embed_open(struct embed *embed, const struct serve_options *options)
     embed->is_open = server_open(&embed->server, embed->loop, options, &embed->err);
     if (!embed->is_open)
         return;
-    embed->next_ask = loop_random_below(embed->loop, UINT64_C(1) << 40);
+    embed->next_ask = loop_random_below(embed->loop, UINT64_C(1) << 30); /* not every client reads more than 31 bits */
     embed_hooks_set(embed);
 }
 
@@ -105,10 +115,13 @@ static void embed_destroy(struct embed *embed)
     asked_drop(embed, NULL);
     aways_finish(embed);
     ticks_finish(embed);
+    if (was_open)
+        embed_nsps_release(embed);
     if (embed->loop != NULL)
         server_close(&embed->server);
     counts_finish(embed);
     notes_finish(embed);
+    changes_finish(embed);
     while ((node = list_take(&embed->events)) != NULL)
         event_destroy(container_of(node, struct embed_event, node));
     embed_nsps_destroy(embed);

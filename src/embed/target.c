@@ -74,6 +74,12 @@ struct sennit_target sennit_except(struct sennit_target target, const char *room
     return target;
 }
 
+struct sennit_target sennit_volatile(struct sennit_target target)
+{
+    target.is_volatile = true;
+    return target;
+}
+
 struct sennit_target sennit_logged(struct sennit_target target)
 {
     target.logged = true;

@@ -115,7 +115,11 @@ sennit_watch *sennit_watch_fd(sennit_server *server, int fd, unsigned wanted,
     io_want(&watched->io, wanted);
     list_init(&watched->node);
     list_append(&embed->watches, &watched->node);
-    return watched->handle;
+    if (watched->io.want == wanted)
+        return watched->handle;
+    watched_destroy(watched);
+    handle_misused("sennit_watch_fd", "the descriptor is none that can be waited for: it is closed, or of a file");
+    return NULL;
 }
 
 void sennit_watch_stop(sennit_watch *handle)

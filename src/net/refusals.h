@@ -52,6 +52,9 @@
       "some") \
     X(ASKED_FULL, "asked_full", LOG_INFO, \
       "the receiver, or its instance, has the most unanswered events allowed (`limits: asks`, `instance_asks`): wait") \
+    X(ANSWERS_FULL, "answers_full", LOG_INFO, \
+      "a client's answer to a question that many were asked was dropped: let it answer with less (64 KiB; 512 KiB of " \
+      "all on one instance)") \
     X(KEPT_FULL, "kept_full", LOG_WARNING, \
       "an event or answer for a socket that is between two requests was dropped, because too many wait: use " \
       "WebSockets") \
@@ -242,9 +245,7 @@
       "Authorization: Bearer and the token of SENNIT_API_TOKEN or `api: {token_file: PATH}`") \
     X(API_PATH, "api_path", LOG_INFO, "the API has no such path: see docs/api.md") \
     X(API_LATER, "api_later", LOG_INFO, \
-      "events between servers, and answers gathered from all receivers, are not there yet and may come later: " \
-      "publish " \
-      "to a room, and let clients answer by an event of their own") \
+      "events between servers are not there yet and may come later: publish to a room instead") \
     X(API_METHOD, "api_method", LOG_INFO, "this path of the API takes another method: see docs/api.md") \
     X(API_JSON, "api_json", LOG_INFO, "the body is not one JSON object: send one, in UTF-8") \
     X(API_FIELD, "api_field", LOG_INFO, "a field of the request is missing or has the wrong form: see docs/api.md") \

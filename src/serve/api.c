@@ -20,6 +20,8 @@ struct api_route {
 
 static const struct api_route routes[] = {
     {"publish", true, api_publish, SELECTION "event args id volatile "},
+    {"ask", true, api_ask, SELECTION "event args timeout_ms "},
+    {"emitWithAck", true, api_ask, SELECTION "event args timeout_ms "}, /* as Socket.IO's server calls it */
     {"sockets/join", true, api_join, SELECTION "join "},
     {"sockets/leave", true, api_leave, SELECTION "leave "},
     {"sockets/disconnect", true, api_disconnect, SELECTION "close "},
@@ -203,7 +205,7 @@ static const struct api_route *route_find(struct span path)
 /* What Socket.IO's server has, and this one has not. */
 static bool is_for_later(struct span path)
 {
-    return span_equal(path, SPAN_LIT("serverSideEmit")) || span_equal(path, SPAN_LIT("emitWithAck"));
+    return span_equal(path, SPAN_LIT("serverSideEmit"));
 }
 
 /* A web page in a browser on this machine comes from this machine, too, and can make the browser send a POST. A browser

@@ -75,8 +75,7 @@ static void published(void *arg, enum broker_result result)
     }
 }
 
-/* The receivers that the request selects. False: refused. */
-static bool selection(struct api_request *request, struct subscriber_emit *emit)
+bool api_selection(struct api_request *request, struct subscriber_emit *emit)
 {
     const struct api_input *input = &request->input;
     *emit = (struct subscriber_emit){.rooms = input->rooms.list,
@@ -134,8 +133,7 @@ static bool is_reserved(struct span event)
     return false;
 }
 
-/* False: refused. */
-static bool event_check(struct api_request *request)
+bool api_event_check(struct api_request *request)
 {
     const struct api_input *input = &request->input;
     const struct session_limits *limits = &request->server->config.limits;
@@ -153,8 +151,7 @@ static bool event_check(struct api_request *request)
     return false;
 }
 
-/* ["event", argument, ...]; arguments pass as the bytes they came as. */
-static void args_make(struct buf *to, const struct api_input *input)
+void api_args_make(struct buf *to, const struct api_input *input)
 {
     buf_append(to, SPAN_LIT("[\""));
     buf_append_json(to, buf_span(&input->event));
@@ -173,7 +170,7 @@ void api_publish(struct api_request *request)
     struct sessions *sessions = &request->server->sessions;
     struct subscriber_emit emit;
     struct buf args = {0};
-    if (!api_nsp_find(request) || !selection(request, &emit) || !event_check(request)) {
+    if (!api_nsp_find(request) || !api_selection(request, &emit) || !api_event_check(request)) {
         api_done(request);
         return;
     }
@@ -187,7 +184,7 @@ void api_publish(struct api_request *request)
         api_done(request);
         return;
     }
-    args_make(&args, input);
+    api_args_make(&args, input);
     struct content content = content_of(buf_span(&args));
     emit.content = &content;
     emit.id = input->id.data != NULL ? input->id : SPAN_LIT("");
@@ -209,7 +206,7 @@ static void direct(struct api_request *request, enum directive_op op, const stru
     struct sessions *sessions = &request->server->sessions;
     struct directive directive = {.op = op};
     struct subscriber_emit to;
-    if (!api_nsp_find(request) || !selection(request, &to)) {
+    if (!api_nsp_find(request) || !api_selection(request, &to)) {
         api_done(request);
         return;
     }

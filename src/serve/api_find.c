@@ -29,11 +29,10 @@ static void ask(struct api_request *request, enum inquiry_kind kind, inquiry_fou
     }
 }
 
-/* `"incomplete":false,"instances":{"living":2,"answered":2}}`, the end of each answer. */
-static void end(struct api_request *request, struct buf *json, const struct inquiry_found *found)
+void api_found(struct api_request *request, struct buf *json, const struct inquiry_found *found)
 {
     buf_printf(json, "\"incomplete\":%s,\"instances\":{\"living\":%llu,\"answered\":%llu}}\n",
-               found->answered < found->living ? "true" : "false", (unsigned long long)found->living,
+               found->answered < found->living || request->missed ? "true" : "false", (unsigned long long)found->living,
                (unsigned long long)found->answered);
     api_answer(request, 200, buf_span(json));
     buf_finish(json);
@@ -63,11 +62,10 @@ static void rooms_found(void *arg, const struct inquiry_found *found)
         buf_printf(&json, "\",\"sockets\":%llu}", (unsigned long long)found->items[i].number);
     }
     next_encode(&json, found);
-    end(arg, &json, found);
+    api_found(arg, &json, found);
 }
 
-/* The texts are another instance's, or another program's that writes on the broker. */
-static struct span text_of(const struct inquiry_item *item)
+struct span api_text_of(const struct inquiry_item *item)
 {
     return json_is_valid(item->text) ? item->text : SPAN_LIT("null");
 }
@@ -79,17 +77,17 @@ static void sockets_found(void *arg, const struct inquiry_found *found)
     for (size_t i = 0; i < found->count; i++) {
         if (i > 0)
             buf_append_char(&json, ',');
-        buf_append(&json, text_of(&found->items[i]));
+        buf_append(&json, api_text_of(&found->items[i]));
     }
     next_encode(&json, found);
-    end(arg, &json, found);
+    api_found(arg, &json, found);
 }
 
 static void socket_found(void *arg, const struct inquiry_found *found)
 {
     struct api_request *request = arg;
     if (found->count > 0) {
-        struct span text = text_of(&found->items[0]);
+        struct span text = api_text_of(&found->items[0]);
         api_answer(request, 200, text);
     } else if (found->answered < found->living) {
         api_refuse(request, 503, REFUSAL_API_BROKER, NULL, "ask again: an instance has not answered");
@@ -103,7 +101,7 @@ static void counted(void *arg, const struct inquiry_found *found)
 {
     struct buf json = {0};
     buf_printf(&json, "{\"sockets\":%llu,", (unsigned long long)found->total);
-    end(arg, &json, found);
+    api_found(arg, &json, found);
 }
 
 void api_rooms(struct api_request *request)

@@ -6,7 +6,7 @@
 #include "wire/json.h"
 #include "wire/uri.h"
 
-enum kind { TEXT, NAMES, RAW_ARRAY, RAW_ID, NUMBER, FLAG };
+enum kind { TEXT, NAMES, RAW_ARRAY, RAW_ID, NUMBER, MS, FLAG };
 
 #define AT(member) offsetof(struct api_input, member)
 
@@ -29,6 +29,7 @@ static const struct field {
     {"args", RAW_ARRAY, AT(args), "give a list of the event's arguments"},
     {"id", RAW_ID, AT(id), "give a string or a number of at most 128 bytes of JSON"},
     {"limit", NUMBER, AT(limit), "give a number from 1 to 1000"},
+    {"timeout_ms", MS, AT(timeout_ms), "give a number of milliseconds from 1 to 300000"},
     {"volatile", FLAG, AT(is_volatile), "give true or false"},
     {"local", FLAG, AT(here), "give true or false"},
     {"close", FLAG, AT(whole), "give true or false"},
@@ -80,10 +81,10 @@ static void names_end(struct api_names *names)
     }
 }
 
-static bool number_set(uint32_t *to, struct span text)
+static bool number_set(uint32_t *to, struct span text, uint64_t max)
 {
     uint64_t number;
-    if (!span_to_u64(text, &number) || number == 0 || number > INQUIRY_LIMIT_MAX)
+    if (!span_to_u64(text, &number) || number == 0 || number > max)
         return false;
     *to = (uint32_t)number;
     return true;
@@ -133,7 +134,9 @@ static bool value_json(struct api_input *input, const struct field *field, struc
     case NAMES:
         return names_json(to, value);
     case NUMBER:
-        return number_set(to, value);
+        return number_set(to, value, INQUIRY_LIMIT_MAX);
+    case MS:
+        return number_set(to, value, INQUIRY_SURVEY_MS_MAX);
     case FLAG:
         return flag_set(to, value);
     case RAW_ARRAY:
@@ -191,7 +194,9 @@ static bool value_query(struct api_input *input, const struct field *field, stru
     case NAMES:
         return name_add(to, text);
     case NUMBER:
-        return number_set(to, text);
+        return number_set(to, text, INQUIRY_LIMIT_MAX);
+    case MS:
+        return number_set(to, text, INQUIRY_SURVEY_MS_MAX);
     case FLAG:
         return flag_set(to, text);
     case RAW_ARRAY:

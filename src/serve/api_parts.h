@@ -15,6 +15,7 @@ enum {
     API_EVENT_BYTES_MAX = 256,
     API_ID_BYTES_MAX = 128,
     API_LIMIT_DEFAULT = 100,
+    API_ASK_MS = 5000, /* for the answers of clients, unless the request says otherwise */
 };
 
 /* Names: one text, or a list. */
@@ -31,7 +32,7 @@ struct api_input {
     struct api_names rooms, excepts, join, leave;
     struct span args, id; /* raw JSON, in the body; NULL data: not given */
     char unknown[40];     /* the beginning of the name of a field that is not known */
-    uint32_t limit;
+    uint32_t limit, timeout_ms;
     bool is_volatile, here, whole;
 };
 
@@ -43,6 +44,7 @@ struct api_request {
     struct api_input input;
     const struct nsp *nsp; /* a reference; NULL: not found yet */
     bool logged, acting;   /* acting: the broker has a call of it */
+    bool missed;           /* the answer is incomplete, although all instances have answered */
     uint64_t digest;       /* of the entry that it has published, */
     struct buf room;       /* and the entry's room on the broker */
 };
@@ -64,8 +66,22 @@ bool api_input_query(struct api_input *input, struct span query, const char *all
                      const char **cure);
 void api_input_finish(struct api_input *input);
 
-/* Handlers, api_act.c and api_find.c. Each calls api_done in the end. */
+/* api_act.c. The receivers that the request selects; its event. False: refused. */
+bool api_selection(struct api_request *request, struct subscriber_emit *emit);
+bool api_event_check(struct api_request *request);
+/* Appends ["event", argument, ...]; arguments pass as the bytes they came as. */
+void api_args_make(struct buf *to, const struct api_input *input);
+
+/* api_find.c. Answers with what the fleet has said: the JSON, and
+ * `"incomplete":false,"instances":{"living":2,"answered":2}}`. Ends the request. */
+void api_found(struct api_request *request, struct buf *json, const struct inquiry_found *found);
+/* The text of an item, or `null` if it is no JSON: another instance has written it, or another program that writes on
+ * the broker. */
+struct span api_text_of(const struct inquiry_item *item);
+
+/* Handlers: api_act.c, api_ask.c and api_find.c. Each calls api_done in the end. */
 void api_publish(struct api_request *request);
+void api_ask(struct api_request *request);
 void api_join(struct api_request *request);
 void api_leave(struct api_request *request);
 void api_disconnect(struct api_request *request);

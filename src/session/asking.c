@@ -202,14 +202,15 @@ void asking_deliver(struct subscriber *subscriber, struct span body)
     }
 }
 
-void asking_answered(struct subscriber *subscriber, struct span id, const struct content *content)
+bool asking_answered(struct subscriber *subscriber, struct span id, const struct content *content)
 {
     struct awaited *awaited = find(subscriber, false, id);
     if (awaited == NULL)
-        return;
+        return false;
     answer(subscriber, subscriber, span_of(awaited->their_sid, sizeof awaited->their_sid),
            span_of(awaited->their_id, awaited->their_id_len), content);
     forget(awaited);
+    return true;
 }
 
 void asking_answer_refused(struct subscriber *subscriber, struct span id, enum refusal refusal)

@@ -4,12 +4,16 @@
  *     <bytes>\n<text>
  *     tell <number>\n<as inquiry_find encodes>
  *
+ * Behind a question of the kind INQUIRY_ANSWERS comes `<timeout in ms>\n`, and the event like a text. Its answers come
+ * later (survey.c); so does the word `late`.
+ *
  * An instance that does not know the kind of a question is of an earlier version, and gives no answer: then the whole
  * is incomplete. */
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "session/inquiry.h"
+#include "session/content.h"
+#include "session/survey.h"
 
 struct told {
     struct list node;
@@ -28,14 +32,16 @@ struct gather {
     bool outside; /* other servers are asked, too, and count as one instance */
     enum inquiry_kind kind;
     uint32_t limit;
+    size_t bytes; /* told so far */
     inquiry_found_fn *done;
     void *arg;
 };
 
 struct inquiries {
     struct sessions *sessions;
+    struct surveys *surveys;
     struct list gathers;
-    size_t count;
+    size_t count, survey_count;
     uint64_t number;
 };
 
@@ -58,8 +64,9 @@ static bool item_take(struct span *rest, struct inquiry_item *item)
            span_take(rest, text, &item->text) && key > 0;
 }
 
-/* What one instance told: the last key up to which it told all, if there are more behind it. */
-static bool told_read(struct span text, struct items *items, uint64_t *total, struct span *last)
+/* What one instance told: the last key up to which it told all, if there are more behind it. `missed`: it counts more
+ * than it told. */
+static bool told_read(struct span text, struct items *items, uint64_t *total, struct span *last, bool *missed)
 {
     uint64_t more, here, count;
     struct inquiry_item item = {.number = 0};
@@ -76,6 +83,7 @@ static bool told_read(struct span text, struct items *items, uint64_t *total, st
         items->list[items->count++] = item;
     }
     *total += here;
+    *missed = here > count;
     *last = more != 0 ? item.key : (struct span){NULL, 0};
     return text.len == 0 && (more == 0 || count > 0);
 }
@@ -95,9 +103,11 @@ static void items_merge(struct items *items, struct span bound, struct gather *g
     for (size_t i = 0; i < items->count; i++) {
         struct inquiry_item *item = &items->list[i];
         bool same = kept > 0 && span_equal(items->list[kept - 1].key, item->key);
-        if (same)
+        if (same) {
             items->list[kept - 1].number += item->number;
-        else if ((bound.data != NULL && span_compare(item->key, bound) > 0) || kept == gather->limit)
+            if (items->list[kept - 1].text.len == 0)
+                items->list[kept - 1].text = item->text; /* one instance was answered, another was not */
+        } else if ((bound.data != NULL && span_compare(item->key, bound) > 0) || kept == gather->limit)
             break;
         else
             items->list[kept++] = *item;
@@ -108,25 +118,34 @@ static void items_merge(struct items *items, struct span bound, struct gather *g
     found->count = kept;
 }
 
+/* How many questions of its kind are under way. */
+static size_t *counter(struct inquiries *inquiries, enum inquiry_kind kind)
+{
+    return kind == INQUIRY_ANSWERS ? &inquiries->survey_count : &inquiries->count;
+}
+
 static void gather_end(struct gather *gather)
 {
     struct inquiry_found found = {.living = gather->living > 0 ? gather->living : 1}; /* this one, at least */
     struct items items = {.count = 0};
     struct span bound = {NULL, 0}, last;
+    bool missed, any_missed = false;
     list_remove(&gather->node);
-    gather->inquiries->count--;
+    *counter(gather->inquiries, gather->kind) -= 1;
     timer_stop(gather->inquiries->sessions->loop, &gather->timer);
     list_each (node, &gather->told) {
         size_t before = items.count;
-        if (!told_read(buf_span(&container_of(node, struct told, node)->text), &items, &found.total, &last)) {
+        if (!told_read(buf_span(&container_of(node, struct told, node)->text), &items, &found.total, &last, &missed)) {
             items.count = before; /* another program writes on the broker */
             continue;
         }
         found.answered += !container_of(node, struct told, node)->partial;
+        any_missed |= missed;
         if (last.data != NULL && (bound.data == NULL || span_compare(last, bound) < 0))
             bound = last;
     }
     items_merge(&items, bound, gather, &found);
+    found.more |= gather->kind == INQUIRY_ANSWERS && any_missed;
     gather->done(gather->arg, &found);
     struct list *node;
     while ((node = list_take(&gather->told)) != NULL) {
@@ -167,7 +186,9 @@ static void told_add(struct gather *gather, struct span from, struct span text, 
     struct told *told = mem_zero(1, sizeof *told);
     told->partial = partial;
     buf_append(&told->from, from);
-    buf_append(&told->text, text);
+    gather->bytes += text.len;
+    if (gather->kind != INQUIRY_ANSWERS || gather->bytes <= INQUIRY_SURVEYED_BYTES_MAX)
+        buf_append(&told->text, text); /* an empty one does not count as an answer */
     list_init(&told->node);
     list_append(&gather->told, &told->node);
     gather->answered++;
@@ -198,6 +219,21 @@ void inquiry_told(struct inquiries *inquiries, uint64_t number, struct span text
     end_if_all(gather);
 }
 
+/* What follows for questions of one kind alone. False: no such kind is known, or it is damaged. */
+static bool kind_take(struct span *rest, struct inquiry_question *question)
+{
+    switch (question->kind) {
+    case INQUIRY_SOCKETS:
+    case INQUIRY_ROOMS:
+    case INQUIRY_COUNT:
+        return true;
+    case INQUIRY_ANSWERS:
+        return span_take_u64(rest, '\n', &question->timeout_ms) && question->timeout_ms > 0 &&
+               question->timeout_ms <= INQUIRY_SURVEY_MS_MAX && text_take(rest, &question->body);
+    }
+    return false;
+}
+
 static bool question_take(struct span *rest, uint64_t *number, struct inquiry_question *question,
                           struct span texts[2 * INQUIRY_ROOMS_MAX])
 {
@@ -217,8 +253,29 @@ static bool question_take(struct span *rest, uint64_t *number, struct inquiry_qu
     bool good = text_take(rest, &question->nsp) && text_take(rest, &question->sid) && text_take(rest, &question->after);
     for (uint64_t i = 0; i < rooms + excepts && good; i++)
         good = text_take(rest, &texts[i]);
-    return good &&
-           (question->kind == INQUIRY_SOCKETS || question->kind == INQUIRY_ROOMS || question->kind == INQUIRY_COUNT);
+    return good && kind_take(rest, question);
+}
+
+static void tell_send(struct inquiries *inquiries, struct span from, uint64_t number, struct span text)
+{
+    struct buf answer = {0};
+    buf_printf(&answer, "tell %llu\n", (unsigned long long)number);
+    buf_append(&answer, text);
+    mail_send(hub_broker(inquiries->sessions->hub), from, buf_span(&answer), NULL, NULL);
+    buf_finish(&answer);
+}
+
+/* An empty `from` is this instance, which was asked alone. */
+static void surveyed(void *arg, struct span from, uint64_t number, struct span text)
+{
+    struct inquiries *inquiries = arg;
+    struct gather *gather = from.len == 0 ? gather_find(inquiries, number) : NULL;
+    if (from.len > 0)
+        tell_send(inquiries, from, number, text);
+    if (gather == NULL)
+        return;
+    told_add(gather, from, text, false);
+    timer_start(inquiries->sessions->loop, &gather->timer, 0); /* it may be asked just now */
 }
 
 static void ask_received(struct inquiries *inquiries, struct span from, struct span rest)
@@ -229,9 +286,12 @@ static void ask_received(struct inquiries *inquiries, struct span from, struct s
     uint64_t number;
     if (!question_take(&rest, &number, &question, texts))
         return;
-    buf_printf(&answer, "tell %llu\n", (unsigned long long)number);
+    if (question.kind == INQUIRY_ANSWERS) {
+        survey_begin(inquiries->surveys, from, number, &question);
+        return;
+    }
     inquiry_find(inquiries->sessions, &question, &answer);
-    mail_send(hub_broker(inquiries->sessions->hub), from, buf_span(&answer), NULL, NULL);
+    tell_send(inquiries, from, number, buf_span(&answer));
     buf_finish(&answer);
 }
 
@@ -244,6 +304,8 @@ static void received(void *arg, struct span from, struct span message)
         ask_received(arg, from, message);
     else if (span_equal(word, SPAN_LIT("tell")))
         tell_received(arg, from, message);
+    else if (span_equal(word, SPAN_LIT("late")))
+        survey_late(((struct inquiries *)arg)->surveys, message);
 }
 
 static const struct mail_events mail_events = {received};
@@ -255,6 +317,7 @@ struct inquiries *inquiries_create(struct sessions *sessions)
     list_init(&inquiries->gathers);
     /* Another process under this name may still be sent answers. */
     inquiries->number = loop_random_below(sessions->loop, UINT32_MAX) << 20;
+    inquiries->surveys = surveys_create(sessions, surveyed, inquiries);
     mail_attach(hub_broker(sessions->hub), &mail_events, inquiries);
     return inquiries;
 }
@@ -266,6 +329,7 @@ void inquiries_destroy(struct inquiries *inquiries)
     list_each (node, &inquiries->gathers) {
         gather_end(container_of(node, struct gather, node));
     }
+    surveys_destroy(inquiries->surveys);
     free(inquiries);
 }
 
@@ -308,27 +372,50 @@ static void ask_all(struct gather *gather, const struct inquiry_question *questi
         text_add(&text, question->rooms[i]);
     for (size_t i = 0; i < question->except_count; i++)
         text_add(&text, question->excepts[i]);
+    if (question->kind == INQUIRY_ANSWERS) {
+        buf_printf(&text, "%llu\n", (unsigned long long)question->timeout_ms);
+        text_add(&text, question->body);
+    }
     mail_send(hub_broker(gather->inquiries->sessions->hub), (struct span){NULL, 0}, buf_span(&text), sent, asked);
     buf_finish(&text);
+}
+
+/* Also the id under which the clients are asked. */
+static uint64_t survey_number(struct inquiries *inquiries)
+{
+    uint64_t number;
+    do
+        number =
+            survey_number_min + loop_random_below(inquiries->sessions->loop, survey_number_end - survey_number_min);
+    while (gather_find(inquiries, number) != NULL);
+    return number;
 }
 
 bool inquiry_ask(struct inquiries *inquiries, const struct inquiry_question *question, inquiry_found_fn *done,
                  void *arg)
 {
-    if (inquiries->count == INQUIRY_QUESTIONS_MAX)
+    bool surveys = question->kind == INQUIRY_ANSWERS;
+    if (*counter(inquiries, question->kind) == (surveys ? INQUIRY_SURVEYS_MAX : INQUIRY_QUESTIONS_MAX))
         return false;
     struct gather *gather = mem_zero(1, sizeof *gather);
     *gather = (struct gather){.inquiries = inquiries,
-                              .number = ++inquiries->number,
+                              .number = surveys ? survey_number(inquiries) : ++inquiries->number,
                               .kind = question->kind,
-                              .limit = question->limit,
+                              .limit = surveys ? INQUIRY_SURVEYED_MAX : question->limit,
                               .done = done,
                               .arg = arg};
     list_init(&gather->told);
     list_init(&gather->node);
     list_append(&inquiries->gathers, &gather->node);
-    inquiries->count++;
+    *counter(inquiries, question->kind) += 1;
     timer_init(&gather->timer, timed_out);
+    timer_start(inquiries->sessions->loop, &gather->timer,
+                LOOP_MS((surveys ? question->timeout_ms : 0) + INQUIRY_TIMEOUT_MS));
+    if (question->here && surveys) {
+        gather->living = 1;
+        survey_begin(inquiries->surveys, SPAN_LIT(""), gather->number, question);
+        return true;
+    }
     if (question->here) {
         struct buf text = {0};
         inquiry_find(inquiries->sessions, question, &text);
@@ -338,9 +425,9 @@ bool inquiry_ask(struct inquiries *inquiries, const struct inquiry_question *que
         timer_start(inquiries->sessions->loop, &gather->timer, 0);
         return true;
     }
-    timer_start(inquiries->sessions->loop, &gather->timer, LOOP_MS(INQUIRY_TIMEOUT_MS));
     const struct outward *outward = inquiries->sessions->outward;
-    gather->outside = outward != NULL && outward->inquired(outward->arg, inquiries, question, gather->number);
+    gather->outside =
+        !surveys && outward != NULL && outward->inquired(outward->arg, inquiries, question, gather->number);
     ask_all(gather, question);
     return true;
 }

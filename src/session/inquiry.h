@@ -11,6 +11,7 @@ enum inquiry_kind {
     INQUIRY_SOCKETS = 's', /* items: sid, JSON */
     INQUIRY_ROOMS = 'r',   /* items: room, number of its sockets */
     INQUIRY_COUNT = 'n',   /* the number of sockets alone */
+    INQUIRY_ANSWERS = 'a', /* each socket is asked (survey.h). Items: sid, its answer; empty: there is none */
 };
 
 enum {
@@ -20,6 +21,11 @@ enum {
     INQUIRY_INSTANCES_MAX = 1000,     /* whose answers are kept */
     INQUIRY_TIMEOUT_MS = 2000,        /* then what has come must do */
     INQUIRY_ANSWER_BYTES = 512 << 10, /* of one instance; beyond it, the rest is for another question */
+    INQUIRY_SURVEYS_MAX = 64,         /* questions of the kind INQUIRY_ANSWERS, which do not count above */
+    INQUIRY_SURVEY_MS_MAX = 300000,
+    INQUIRY_EVENT_BYTES_MAX = 512 << 10,   /* of the event that asks */
+    INQUIRY_SURVEYED_MAX = 10000,          /* sockets of such an answer, INQUIRY_LIMIT_MAX of an instance */
+    INQUIRY_SURVEYED_BYTES_MAX = 16 << 20, /* of what all instances tell; what one tells beyond it is dropped */
 };
 
 struct inquiry_question {
@@ -29,10 +35,12 @@ struct inquiry_question {
     size_t room_count;
     const struct span *excepts; /* and in none of these */
     size_t except_count;
-    struct span sid;   /* this socket alone; empty: all */
-    struct span after; /* items behind this key; empty: from the first on */
-    uint32_t limit;    /* 1 to INQUIRY_LIMIT_MAX */
-    bool here;         /* of this instance alone */
+    struct span sid;     /* this socket alone; empty: all */
+    struct span after;   /* items behind this key; empty: from the first on */
+    uint32_t limit;      /* 1 to INQUIRY_LIMIT_MAX */
+    bool here;           /* of this instance alone */
+    uint64_t timeout_ms; /* for INQUIRY_ANSWERS: 1 to INQUIRY_SURVEY_MS_MAX; then `limit` and `after` do not count */
+    struct span body;    /* likewise: the event (content_encode), INQUIRY_EVENT_BYTES_MAX at most */
 };
 
 struct inquiry_item {
@@ -43,7 +51,8 @@ struct inquiry_item {
 struct inquiry_found {
     const struct inquiry_item *items; /* by key, rising */
     size_t count;
-    bool more;                 /* there are items behind the last one */
+    bool more; /* there are items behind the last one. Of INQUIRY_ANSWERS: a socket was not asked, or its answer dropped
+                */
     uint64_t total;            /* for INQUIRY_COUNT */
     uint64_t living, answered; /* instances; fewer answers than living ones: the answer is incomplete */
 };
@@ -55,7 +64,7 @@ struct inquiries;
 struct inquiries *inquiries_create(struct sessions *sessions);
 /* Answers what is under way with what has come, after the broker was destroyed. Accepts NULL. */
 void inquiries_destroy(struct inquiries *inquiries);
-/* Asks; `done` is called from the loop, once. False, without `done`: INQUIRY_QUESTIONS_MAX are under way. */
+/* Asks; `done` is called from the loop, once. False, without `done`: the most questions of this kind are under way. */
 bool inquiry_ask(struct inquiries *inquiries, const struct inquiry_question *question, inquiry_found_fn *done,
                  void *arg);
 

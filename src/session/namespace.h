@@ -129,13 +129,17 @@ struct session_app {
     void (*nsp_ref)(struct session_app *app, const struct nsp *nsp);
     void (*nsp_unref)(struct session_app *app, const struct nsp *nsp);
     /* A subscriber is connected; it is told so already. Called from deep inside: takes notes, and acts later. NULL:
-     * this and the next three are of no interest. */
+     * this and the next four are of no interest. */
     void (*arrived)(struct session_app *app, struct subscriber *subscriber, enum arrival arrival);
     /* One has gone, for this reason (CLOSE_NONE: the namespace alone was left). Called likewise. */
     void (*departed)(struct session_app *app, const struct leaver *leaver, enum departure departure,
                      enum close_reason reason);
     /* Another instance has claimed the lease of one that departed from here. */
     void (*returned)(struct session_app *app, struct span lease);
+    /* Somebody has come to a room with presence (as the broker names it) in which this instance has members, or has
+     * left it; now there are `count`. Called likewise. */
+    void (*presence)(struct session_app *app, struct span room, const struct broker_present *who, bool entered,
+                     uint64_t count);
     /* The client answers what was asked under this id (struct protocol, `ask`); its spans are borrowed. False: the
      * application has not asked this. */
     bool (*answered)(struct session_app *app, struct subscriber *subscriber, struct span id,

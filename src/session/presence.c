@@ -168,6 +168,8 @@ void presence_changed(struct sessions *sessions, struct span room, const struct 
     buf_append_u64(&body, count);
     buf_append(&body, SPAN_LIT("}]"));
     hub_room_tell(sessions->hub, room, buf_span(&body), who->sid);
+    if (sessions->app->presence != NULL)
+        sessions->app->presence(sessions->app, room, who, entered, count);
     buf_finish(&body);
 }
 

@@ -113,6 +113,7 @@ struct sessions {
         struct list kept; /* asking_entry.c */
         size_t kept_count, kept_bytes;
     } asking;
+    struct surveys *surveys; /* survey.c; NULL: nobody asks many at once */
     struct timer lease_sweep;
     size_t count, socket_count;
     size_t of_protocol[PROTOCOLS]; /* sessions */

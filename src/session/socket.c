@@ -8,6 +8,7 @@
 #include "session/engine.h"
 #include "session/socket_packet.h"
 #include "session/subscriber.h"
+#include "session/survey.h"
 #include "wire/json.h"
 #include "wire/socketio.h"
 
@@ -222,8 +223,8 @@ static void ack_received(struct subscriber *subscriber, const struct socketio_pa
         return;
     if (packet->depth > subscriber->sessions->limits.nesting_max)
         asking_answer_refused(subscriber, packet->ack_id, REFUSAL_TOO_DEEP);
-    else if (packet->payload.data != NULL)
-        asking_answered(subscriber, packet->ack_id, &answer);
+    else if (packet->payload.data != NULL && !asking_answered(subscriber, packet->ack_id, &answer))
+        survey_answered(subscriber, packet->ack_id, &answer);
 }
 
 /* Finds the subscriber of a packet other than CONNECT. The packets allowed for a namespace depend on whether the client

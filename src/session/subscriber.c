@@ -15,6 +15,7 @@
 #include "session/parcel.h"
 #include "session/presence.h"
 #include "session/subscriber_parts.h"
+#include "session/survey.h"
 
 enum {
     OFFSET_BYTES_MAX = TOKEN_BYTES_MAX, /* longer ones are not ours */
@@ -94,11 +95,6 @@ void subscriber_unref(struct subscriber *subscriber)
     connecting_end(subscriber);
     nsp_unref(subscriber->sessions->app, subscriber->nsp);
     free(subscriber);
-}
-
-static struct span sid_span(const char id[ENGINEIO_SID_BYTES])
-{
-    return span_of(id, ENGINEIO_SID_BYTES);
 }
 
 static void id_create(struct sessions *sessions, char to[ENGINEIO_SID_BYTES])
@@ -200,7 +196,7 @@ static void fresh_begin(struct subscriber *subscriber, struct span room)
     if (lease != NULL) {
         char pid[ENGINEIO_SID_BYTES];
         id_create(subscriber->sessions, pid);
-        subscriber_lease_name_set(subscriber, sid_span(pid));
+        subscriber_lease_name_set(subscriber, span_of(pid, sizeof pid));
         lease->generation = 1;
     }
     subscriber_set_state(subscriber, SUBSCRIBER_JOINING);
@@ -259,14 +255,17 @@ static bool rooms_restore(struct subscriber *subscriber, struct span rooms, cons
     return more == 0 && any && (token != NULL ? token->seq : 0) >= floor;
 }
 
-/* Unlogged events that came while its session was nowhere. */
+/* Unlogged events that came while its session was nowhere; volatile ones had nobody to go to. */
 static void kept_hold(struct subscriber *subscriber, const struct record_grant *grant)
 {
     member_keep_begin(&subscriber->member);
     for (size_t i = 0; i < grant->kept_count; i++) {
         const struct record_kept *kept = &grant->kept[i];
         struct broker_entry event = {.room = kept->room, .audience = kept->audience, .body = kept->body};
-        member_keep(&subscriber->member, &event, kept->after);
+        if (content_is_volatile(kept->body))
+            subscriber->sessions->counters.volatile_dropped++;
+        else
+            member_keep(&subscriber->member, &event, kept->after);
     }
 }
 
@@ -517,6 +516,7 @@ static void detach(struct subscriber *subscriber, bool for_good, enum close_reas
         buf_finish(&own);
     }
     asking_end(subscriber, reason == CLOSE_PARKED);
+    survey_left(subscriber, departure != DEPARTURE_ENDED);
     if (subscriber_has(subscriber).part != NULL || subscriber->state == SUBSCRIBER_RESUMING) {
         const struct leaver leaver = subscriber_leaver(subscriber);
         subscriber_departed(sessions, &leaver, departure, reason);
@@ -548,6 +548,7 @@ bool subscriber_is_calm(const struct subscriber *subscriber)
 
 void subscriber_park(struct subscriber *subscriber, struct token *token, struct buf *to)
 {
+    const struct identity *identity = subscriber_has(subscriber).identity;
     struct buf offset = {0}, asking = {0};
     if (!member_token(&subscriber->member, token))
         token->seq = NO_POSITION;
@@ -558,11 +559,9 @@ void subscriber_park(struct subscriber *subscriber, struct token *token, struct 
         .pid = span_sub(subscriber_lease_name(subscriber), 0, ENGINEIO_SID_BYTES),
         .offset = buf_span(&offset),
         .presence_data = span_str(subscriber_has(subscriber).presence_data),
-        .claims = subscriber_has(subscriber).identity != NULL ? identity_claims(subscriber_has(subscriber).identity)
-                                                              : SPAN_LIT(""),
-        .expires_ms =
-            subscriber_has(subscriber).identity != NULL ? (uint64_t)subscriber_has(subscriber).identity->expires_ms : 0,
-        .told = subscriber_has(subscriber).identity != NULL && subscriber_has(subscriber).identity->told,
+        .claims = identity != NULL ? identity_claims(identity) : SPAN_LIT(""),
+        .expires_ms = identity != NULL ? (uint64_t)identity->expires_ms : 0,
+        .told = identity != NULL && identity->told,
         .asking = buf_span(&asking),
     };
     parcel_socket_encode(to, &parcel);

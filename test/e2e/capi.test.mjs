@@ -148,7 +148,7 @@ for (const [library, file] of [['shared', 'capi_probe'], ['static', 'capi_static
 
     const given = { user: { name: 'Ann "\\\u0001' }, list: [1, 17], half: 0.5, yes: true };
     const [typed, rest] = await ask(a, 'types', given, Buffer.from([0, 1, 255]));
-    assert.deepEqual(typed, [6, 4, 3, 0, 7, 2, 0]);
+    assert.deepEqual(typed, [6, 4, 3, 0, 7, 2, 0, 4, 2, 0]);
     const { bytes, ...values } = rest;
     assert.deepEqual(values, { count: 2, name: 'types', deep: 'Ann "\\\u0001', int: 17, half: -1, number: 0.5, yes: true, raw: [1, 17], none: null });
     assert.deepEqual([...bytes], [0, 1, 255]);
@@ -190,8 +190,8 @@ for (const [library, file] of [['shared', 'capi_probe'], ['static', 'capi_static
     assert.deepEqual(older.map((one) => one.args[1]), ['one']);
 
     // Misuse is harmless, and a handler that blocks is named.
-    assert.deepEqual(await ask(a, 'misuse'), [12]);
-    assert.deepEqual((await a.had('misused')).slice(1, 3), [13, false]);
+    assert.deepEqual(await ask(a, 'misuse'), [17]);
+    assert.deepEqual((await a.had('misused')).slice(1, 3), [18, false]);
     await until('the log says so', () => two[0].output.includes('"a call did nothing"') && two[0].output.includes('"call":"sennit_emitf"'));
     await ask(a, 'block');
     await until('the log names it', () => /"a handler blocked the instance[^\n]*"handler":"block"/.test(two[0].output));

@@ -42,16 +42,18 @@ static void told(sennit_event *event, void *data)
 static void types(sennit_event *event, void *data)
 {
     struct sennit_blob blob = sennit_arg_bytes(event, 1, NULL);
-    sennit_ackf(
-        event,
-        "[i,i,i,i,i,i,i],{'count':i,'name':s,'deep':s,'int':I,'half':I,'number':f,'yes':b,'raw':j,'none':s,'bytes':x}",
-        sennit_arg_type(event, 0, NULL), sennit_arg_type(event, 0, "user.name"), sennit_arg_type(event, 0, "list.1"),
-        sennit_arg_type(event, 0, "gone"), sennit_arg_type(event, 1, NULL), sennit_arg_type(event, 0, "yes"),
-        sennit_arg_type(event, 9, NULL), (int)sennit_arg_count(event), sennit_event_name(event),
-        sennit_arg_string(event, 0, "user.name"), sennit_arg_integer(event, 0, "list.1", -1),
-        sennit_arg_integer(event, 0, "half", -1), sennit_arg_number(event, 0, "half", -1),
-        (int)sennit_arg_bool(event, 0, "yes", false), sennit_arg_json(event, 0, "list"),
-        sennit_arg_string(event, 0, "gone"), &blob);
+    sennit_ackf(event,
+                "[i,i,i,i,i,i,i,i,i,i],{'count':i,'name':s,'deep':s,'int':I,'half':I,'number':f,'yes':b,'raw':j,'none':"
+                "s,'bytes':x}",
+                sennit_arg_type(event, 0, NULL), sennit_arg_type(event, 0, "user.name"),
+                sennit_arg_type(event, 0, "list.1"), sennit_arg_type(event, 0, "gone"), sennit_arg_type(event, 1, NULL),
+                sennit_arg_type(event, 0, "yes"), sennit_arg_type(event, 9, NULL),
+                (int)sennit_arg_length(event, 0, NULL), (int)sennit_arg_length(event, 0, "list"),
+                (int)sennit_arg_length(event, 0, "user.name"), (int)sennit_arg_count(event), sennit_event_name(event),
+                sennit_arg_string(event, 0, "user.name"), sennit_arg_integer(event, 0, "list.1", -1),
+                sennit_arg_integer(event, 0, "half", -1), sennit_arg_number(event, 0, "half", -1),
+                (int)sennit_arg_bool(event, 0, "yes", false), sennit_arg_json(event, 0, "list"),
+                sennit_arg_string(event, 0, "gone"), &blob);
     (void)data;
 }
 
@@ -74,6 +76,17 @@ static void tell_answer(sennit_event *answer, void *data)
 {
     sennit_ack(data, sennit_event_args(answer));
     sennit_event_free(data);
+}
+
+/* All in a room, or all but the one who says so. */
+static void ask_all(sennit_event *event, void *data)
+{
+    const char *room = sennit_arg_string(event, 0, NULL);
+    sennit_event_keep(event);
+    if (!sennit_ask_allf(room != NULL ? sennit_to_room(sennit_event_nsp(event), room) : sennit_to_others(event),
+                         (uint64_t)sennit_arg_integer(event, 1, NULL, 1000), tell_answer, event, "all?", "i", 7))
+        sennit_event_free(event);
+    (void)data;
 }
 
 static void fleet(sennit_event *event, void *data)
@@ -142,12 +155,103 @@ static void misuse(sennit_event *event, void *data)
     wrong += !sennit_join((sennit_socket *)server, "x");
     wrong += !sennit_join(sennit_event_socket(event), "");
     wrong += !sennit_data_set(sennit_event_socket(event), "", SENNIT_DATA_MAX + 1);
+    wrong += !sennit_emitf(sennit_volatile(sennit_logged(sennit_to_all(nsp))), "x", "");
+    wrong += !sennit_ask_allf(sennit_to_all(nsp), 0, tell_answer, event, "x", "");
+    wrong += !sennit_ask_allf(sennit_to_all(nsp), 100, NULL, event, "x", "");
+    wrong += !sennit_ask_allf(sennit_logged(sennit_to_all(nsp)), 100, tell_answer, event, "x", "");
+    wrong += !sennit_ask_all(sennit_to_room(nsp, NULL), 100, tell_answer, event, "x", sennit_no_args());
     sennit_event_free(event); /* it was not kept */
     sennit_timer_stop(NULL);
     sennit_ackf(event, "i", wrong);
     wrong += !sennit_ackf(event, "i", wrong);
     sennit_emitf(sennit_to_sender(event), "misused", "i,b", wrong, (int)sennit_socket_is_here(last));
     (void)data;
+}
+
+/* In the namespaces of a pattern. */
+static void made_connected(sennit_event *event, void *data)
+{
+    sennit_data_set(sennit_event_socket(event), "made", 4);
+    sennit_emitf(sennit_to_all(sennit_event_nsp(event)), "in", "s", sennit_socket_id(sennit_event_socket(event)));
+    (void)data;
+}
+
+static void made_ended(sennit_event *event, void *data)
+{
+    sennit_socket *socket = sennit_event_socket(event);
+    sennit_emitf(sennit_to_all(sennit_event_nsp(event)), "out", "s,s,s,b", sennit_socket_id(socket),
+                 sennit_event_reason(event), sennit_data(socket, NULL),
+                 (int)(sennit_socket_nsp(socket) == sennit_event_nsp(event)));
+    (void)data;
+}
+
+static void made_say(sennit_event *event, void *data)
+{
+    sennit_emit(sennit_logged(sennit_to_all(sennit_event_nsp(event))), "said", sennit_event_args(event));
+    (void)data;
+}
+
+/* Twice to all: first only for those who can be written to. */
+static void made_wave(sennit_event *event, void *data)
+{
+    struct sennit_target all = sennit_to_all(sennit_event_nsp(event));
+    sennit_emitf(sennit_volatile(all), "wave", "i", 1);
+    sennit_emitf(all, "wave", "i", 2);
+    sennit_ack(event, sennit_no_args());
+    (void)data;
+}
+
+static void made_count(sennit_event *event, void *data)
+{
+    sennit_event_keep(event);
+    if (!sennit_count(sennit_event_nsp(event), NULL, tell_answer, event))
+        sennit_event_free(event);
+    (void)data;
+}
+
+/* To the namespace of this name, whoever is there, from one of the pattern's or from elsewhere. */
+static void made_shout(sennit_event *event, void *data)
+{
+    sennit_nsp *there = sennit_namespace(server, sennit_arg_string(event, 0, NULL));
+    bool again = there == sennit_namespace(server, sennit_arg_string(event, 0, NULL));
+    sennit_ackf(event, "b,b,b", (int)sennit_emitf(sennit_to_all(there), "shout", "s", "hello"), (int)again,
+                (int)sennit_emitf(sennit_to_all(sennit_namespace(server, "/made-*")), "shout", ""));
+    (void)data;
+}
+
+static void made_presence(sennit_event *event, void *data)
+{
+    sennit_emitf(sennit_to_all(sennit_event_nsp(event)), sennit_event_name(event), "s,s,j,i,s,b",
+                 sennit_arg_string(event, 0, NULL), sennit_arg_string(event, 1, NULL), sennit_arg_json(event, 2, NULL),
+                 (int)sennit_arg_integer(event, 3, NULL, -1), sennit_instance(server),
+                 (int)(sennit_event_socket(event) == NULL));
+    (void)data;
+}
+
+static void made_join(sennit_event *event, void *data)
+{
+    sennit_join(sennit_event_socket(event), sennit_arg_string(event, 0, NULL));
+    sennit_ackf(event, "");
+    (void)data;
+}
+
+static void made_set_up(void)
+{
+    const struct sennit_nsp_options options = {.recovery_ms = 1000};
+    sennit_nsp *made = sennit_namespace_with(server, "/made-*", &options);
+    sennit_on_connecting(made, connecting, NULL);
+    sennit_on_connect(made, made_connected, NULL);
+    sennit_on_disconnect(made, made_ended, NULL);
+    sennit_on(made, "say", made_say, NULL);
+    sennit_on(made, "wave", made_wave, NULL);
+    sennit_on(made, "count", made_count, NULL);
+    sennit_on(made, "shout", made_shout, NULL);
+    sennit_on(made, "ask all", ask_all, NULL);
+    const struct sennit_nsp_options present = {.recovery_ms = 1000, .presence = true};
+    sennit_nsp *hall = sennit_namespace_with(server, "/made-hall", &present); /* before the pattern */
+    sennit_on_connecting(hall, connecting, NULL);
+    sennit_on_presence(hall, made_presence, NULL);
+    sennit_on(hall, "join", made_join, NULL);
 }
 
 static void block(sennit_event *event, void *data)
@@ -205,6 +309,7 @@ int main(int argc, char **argv)
     sennit_on_disconnect(nsp, told, "told disconnect");
     sennit_on(nsp, "types", types, NULL);
     sennit_on(nsp, "ask back", ask_back, NULL);
+    sennit_on(nsp, "ask all", ask_all, NULL);
     sennit_on(nsp, "fleet", fleet, NULL);
     sennit_on(nsp, "rooms", rooms, NULL);
     sennit_on(nsp, "send", send, NULL);
@@ -213,5 +318,6 @@ int main(int argc, char **argv)
     sennit_on(nsp, "block", block, NULL);
     sennit_on(nsp, "ticks", start_ticks, NULL);
     sennit_on(nsp, "stop", stop, NULL);
+    made_set_up();
     return sennit_run(server);
 }

@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <fcntl.h>
 #include <math.h>
 #include <pthread.h>
 #include <signal.h>
@@ -183,12 +184,107 @@ static void test_a_server_runs_and_touches_no_signal(void **state)
     assert_false(sennit_emitf(sennit_to_all(nsp), "late", ""));
 }
 
+static int asked, answers;
+
+static void on_answers(sennit_event *event, void *data)
+{
+    const bool ended = data != NULL;
+    answers += ended ? sennit_event_error(event) != NULL
+                     : sennit_event_error(event) == NULL && strcmp(sennit_arg_json(event, 0, NULL), "[]") == 0 &&
+                           strcmp(sennit_arg_json(event, 1, NULL), "[]") == 0 && sennit_arg_bool(event, 2, NULL, false);
+    if (!ended && answers == asked)
+        stop(NULL);
+}
+
+static void ask_many(void *data)
+{
+    const struct sennit_target all = sennit_to_all(data);
+    while (sennit_ask_allf(all, 60000, on_answers, NULL, "x", "i", asked))
+        asked++;
+    assert_int_equal(asked, SENNIT_ASKING_MAX);
+    logged[0] = '\0';
+    assert_false(sennit_ask_allf(all, 0, on_answers, NULL, "x", ""));
+    assert_false(sennit_ask_allf(all, 300001, on_answers, NULL, "x", ""));
+    assert_false(sennit_ask_allf(all, 10, NULL, NULL, "x", ""));
+    assert_false(sennit_ask_allf(sennit_logged(all), 10, on_answers, NULL, "x", ""));
+    assert_false(sennit_ask_allf(sennit_volatile(all), 10, on_answers, NULL, "x", ""));
+    assert_false(sennit_ask_allf(all, 10, on_answers, NULL, "connect", ""));
+    assert_false(sennit_emitf(sennit_volatile(sennit_logged(all)), "x", ""));
+    assert_true(sennit_emitf(sennit_volatile(all), "x", ""));
+}
+
+/* Without any client: all answers are there at once. */
+static void test_many_are_asked(void **state)
+{
+    asked = answers = 0;
+    running = sennit_create_with(NULL);
+    assert_non_null(sennit_after(running, 20, ask_many, sennit_namespace(running, "/")));
+    assert_int_equal(sennit_run(running), 0);
+    assert_int_equal(answers, SENNIT_ASKING_MAX);
+}
+
+static void look_for_made(void *data)
+{
+    sennit_nsp *made = sennit_namespace(running, "/game-2"), *pattern = data;
+    assert_non_null(made);
+    assert_ptr_equal(sennit_namespace(running, "/game-2"), made);
+    assert_ptr_not_equal(made, pattern);
+    assert_ptr_not_equal(sennit_namespace(running, "/game-3"), made);
+    assert_ptr_equal(sennit_namespace(running, "/game-*"), pattern);
+    assert_true(sennit_emitf(sennit_logged(sennit_to_all(made)), "x", ""));
+    assert_true(sennit_count(made, NULL, on_count, NULL));
+    sennit_on(made, "x", NULL, NULL);
+    assert_false(sennit_emitf(sennit_to_all(pattern), "x", ""));
+    assert_false(sennit_count(pattern, NULL, on_count, NULL));
+    assert_false(sennit_ask_allf(sennit_to_all(pattern), 100, on_count, NULL, "x", ""));
+    assert_false(sennit_make_join(sennit_to_all(pattern), "r"));
+}
+
+static void test_a_pattern_makes_namespaces(void **state)
+{
+    running = sennit_create_with(NULL);
+    counted = 2; /* on_count stops at the third */
+    sennit_nsp *pattern = sennit_namespace(running, "/game-*"), *own = sennit_namespace(running, "/game-1");
+    assert_non_null(pattern);
+    assert_ptr_not_equal(own, pattern);
+    assert_true(sennit_emitf(sennit_to_all(own), "x", ""));
+    assert_null(sennit_namespace(running, "game-*"));
+    assert_non_null(sennit_after(running, 20, look_for_made, pattern));
+    assert_int_equal(sennit_run(running), 0);
+    assert_int_equal(counted, 3);
+}
+
+/* The file's patterns are not gone around: what they match has their settings. */
+static void test_a_pattern_of_the_file(void **state)
+{
+    char path[] = "/tmp/sennit-embed-XXXXXX";
+    int fd = mkstemp(path);
+    const char yaml[] = "namespaces: {\"/game-*\": {auth: none, events: {}}}\n";
+    assert_int_equal(write(fd, yaml, sizeof yaml - 1), sizeof yaml - 1);
+    close(fd);
+    const struct sennit_options options = {.config = path};
+    sennit_server *server = sennit_create_with(&options);
+    unlink(path);
+    assert_null(sennit_error(server));
+    sennit_nsp *one = sennit_namespace(server, "/game-1"), *pattern = sennit_namespace(server, "/game-*");
+    assert_non_null(one);
+    assert_ptr_not_equal(one, pattern);
+    assert_false(sennit_emitf(sennit_logged(sennit_to_all(one)), "x", "")); /* nothing is logged there */
+    assert_true(sennit_emitf(sennit_to_all(one), "x", ""));
+    sennit_destroy(server);
+}
+
 static void never(sennit_event *event, void *data)
 {
     fail();
 }
 
 static void never_fires(void *data)
+{
+    fail();
+}
+
+static void never_ready(int fd, unsigned ready, void *data)
 {
     fail();
 }
@@ -216,7 +312,8 @@ static int events_refused(sennit_event *event)
     refused +=
         sennit_event_name(event) == NULL && sennit_event_socket(event) == NULL && sennit_event_nsp(event) == NULL;
     refused += sennit_event_reason(event) == NULL && sennit_event_error(event) == NULL;
-    refused += sennit_arg_count(event) == 0 && sennit_arg_type(event, 0, NULL) == SENNIT_ABSENT;
+    refused += sennit_arg_count(event) == 0 && sennit_arg_length(event, 0, NULL) == 0 &&
+               sennit_arg_type(event, 0, NULL) == SENNIT_ABSENT;
     refused += sennit_arg_string(event, 0, "a.b") == NULL && sennit_arg_json(event, 0, NULL) == NULL;
     refused += sennit_arg_integer(event, 0, NULL, 7) == 7 && sennit_arg_bool(event, 0, NULL, true);
     refused += sennit_arg_bytes(event, 0, NULL).data == NULL && !sennit_event_keep(event);
@@ -235,10 +332,13 @@ static int nsps_refused(sennit_nsp *nsp)
     sennit_on_resumed(nsp, never, NULL);
     sennit_on_moved(nsp, never, NULL);
     sennit_on_disconnect(nsp, never, NULL);
+    sennit_on_presence(nsp, never, NULL);
     refused += !sennit_count(nsp, NULL, never, NULL) && !sennit_fetch(nsp, NULL, never, NULL);
     refused += !sennit_present(nsp, NULL, never, NULL) && !sennit_history(nsp, NULL, 1, NULL, never, NULL);
     refused += !sennit_emitf(sennit_to_all(nsp), "x", "") && !sennit_make_join(sennit_to_all(nsp), "r");
     refused += !sennit_make_leave(sennit_to_all(nsp), "r") && !sennit_make_disconnect(sennit_to_all(nsp));
+    refused += !sennit_ask_all(sennit_to_all(nsp), 100, never, NULL, "x", sennit_no_args()) &&
+               !sennit_emitf(sennit_volatile(sennit_to_all(nsp)), "x", "");
     return refused;
 }
 
@@ -263,7 +363,7 @@ static int all_refused(void *handle)
     sennit_watch_stop(handle);
     return sockets_refused(handle) + events_refused(handle) + nsps_refused(handle) + servers_refused(handle);
 }
-enum { ALL_REFUSED = 6 + 8 + 4 + 5 };
+enum { ALL_REFUSED = 6 + 8 + 5 + 5 };
 
 static void *of_another_thread(void *handle)
 {
@@ -280,8 +380,12 @@ static void test_a_wrong_handle_is_harmless(void **state)
     sennit_timer *timer = sennit_after(server, 1000, never_fires, NULL);
     assert_int_equal(all_refused(NULL), ALL_REFUSED);
     assert_int_equal(all_refused(&dummy), ALL_REFUSED);
+    int file = open("/dev/null", O_RDONLY);
+    assert_null(sennit_watch_fd(server, file, SENNIT_READ, never_ready, NULL));
+    close(file);
+    assert_null(sennit_watch_fd(server, file, SENNIT_READ, never_ready, NULL));
     assert_int_equal(sockets_refused((sennit_socket *)server) + events_refused((sennit_event *)nsp), 6 + 8);
-    assert_int_equal(nsps_refused((sennit_nsp *)timer) + servers_refused((sennit_server *)nsp), 4 + 5);
+    assert_int_equal(nsps_refused((sennit_nsp *)timer) + servers_refused((sennit_server *)nsp), 5 + 5);
     assert_int_equal(pthread_create(&thread, NULL, of_another_thread, server), 0);
     pthread_join(thread, &refused);
     assert_int_equal((intptr_t)refused, ALL_REFUSED);
@@ -302,6 +406,9 @@ int main(void)
         cmocka_unit_test_setup(test_a_wrong_handle_is_harmless, set_up),
         cmocka_unit_test_setup(test_a_server_that_cannot_start, set_up),
         cmocka_unit_test_setup(test_a_server_runs_and_touches_no_signal, set_up),
+        cmocka_unit_test_setup(test_many_are_asked, set_up),
+        cmocka_unit_test_setup(test_a_pattern_makes_namespaces, set_up),
+        cmocka_unit_test_setup(test_a_pattern_of_the_file, set_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -112,10 +112,11 @@ static void kept_events_come_in_their_order(void **state)
         {.room = SPAN_LIT("/"), .body = SPAN_LIT("[\"wave\",0]"), .after = before},
         {.room = SPAN_LIT("/other"), .body = SPAN_LIT("[\"wave\",9]"), .after = before},
         {.room = SPAN_LIT("/"), .body = SPAN_LIT("[\"wave\",2]"), .after = before + 2},
+        {.room = SPAN_LIT("/"), .body = SPAN_LIT("\003[\"wave\",7]"), .after = before + 2}, /* volatile */
         {.room = SPAN_LIT("/"), .body = SPAN_LIT("[\"wave\",3]"), .after = before + 3},
     };
     record.kept = kept;
-    record.kept_count = 4;
+    record.kept_count = 5;
     struct buf all = {0};
     struct request *request = get(2);
     buf_append(&all, payload(request));
@@ -127,6 +128,7 @@ static void kept_events_come_in_their_order(void **state)
         at = strstr(i == 0 ? all.data : at, expected[i]);
         assert_non_null(at);
     }
+    assert_true(sessions.counters.volatile_dropped >= 1);
     assert_int_equal(times(buf_span(&all), "\"wave\""), 3);
     buf_finish(&all);
 }

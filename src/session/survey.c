@@ -1,0 +1,293 @@
+/* survey: asks the sockets of this instance, and gathers their answers. Mail to all, for an answer that came to another
+ * instance:
+ *
+ *     late <number> <sid>\n<arguments>
+ */
+#include "session/survey.h"
+
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "session/backend.h"
+#include "wire/json.h"
+
+struct surveyed {
+    struct map_node by_sid;
+    char sid[ENGINEIO_SID_BYTES];
+    struct buf answer; /* the arguments; empty: none yet, or none at all */
+    bool waiting;
+};
+
+struct survey {
+    struct list node;
+    struct timer timer;
+    struct surveys *surveys;
+    struct buf from;
+    uint64_t number;
+    struct map asked;
+    size_t waiting, bytes;
+    size_t missed; /* not asked, or the answer was dropped */
+    bool asking;
+};
+
+struct surveys {
+    struct sessions *sessions;
+    struct list all;
+    size_t count;
+    survey_told_fn *told;
+    void *arg;
+};
+
+static void survey_free(struct survey *survey)
+{
+    struct map_node *node;
+    struct surveys *surveys = survey->surveys;
+    timer_stop(surveys->sessions->loop, &survey->timer);
+    while ((node = map_next(&survey->asked, NULL)) != NULL) {
+        struct surveyed *one = container_of(node, struct surveyed, by_sid);
+        map_remove(&survey->asked, node);
+        buf_finish(&one->answer);
+        free(one);
+        surveys->sessions->asking.count--;
+    }
+    map_finish(&survey->asked);
+    buf_finish(&survey->from);
+    list_remove(&survey->node);
+    surveys->count--;
+    free(survey);
+}
+
+static void survey_end(struct survey *survey)
+{
+    struct surveys *surveys = survey->surveys;
+    struct buf text = {0}, from = survey->from;
+    uint64_t number = survey->number;
+    buf_printf(&text, "0 %zu %zu\n", survey->asked.count + survey->missed, survey->asked.count);
+    for (struct map_node *node = map_next(&survey->asked, NULL); node != NULL; node = map_next(&survey->asked, node)) {
+        const struct surveyed *one = container_of(node, const struct surveyed, by_sid);
+        buf_printf(&text, "%d %zu %d\n%.*s", ENGINEIO_SID_BYTES, one->answer.len, one->answer.len > 0,
+                   ENGINEIO_SID_BYTES, one->sid);
+        buf_append(&text, buf_span(&one->answer));
+    }
+    survey->from = (struct buf){0};
+    survey_free(survey);
+    surveys->told(surveys->arg, buf_span(&from), number, buf_span(&text));
+    buf_finish(&from);
+    buf_finish(&text);
+}
+
+static void end_if_all(struct survey *survey)
+{
+    if (survey->waiting == 0 && !survey->asking)
+        survey_end(survey);
+}
+
+static void timed_out(struct timer *timer)
+{
+    survey_end(container_of(timer, struct survey, timer));
+}
+
+struct surveys *surveys_create(struct sessions *sessions, survey_told_fn *told, void *arg)
+{
+    struct surveys *surveys = mem_zero(1, sizeof *surveys);
+    *surveys = (struct surveys){.sessions = sessions, .told = told, .arg = arg};
+    list_init(&surveys->all);
+    sessions->surveys = surveys;
+    return surveys;
+}
+
+void surveys_destroy(struct surveys *surveys)
+{
+    if (surveys == NULL)
+        return;
+    list_each (node, &surveys->all)
+        survey_free(container_of(node, struct survey, node));
+    surveys->sessions->surveys = NULL;
+    free(surveys);
+}
+
+/* A client whose protocol has no answers gets the event alone, and does not count. */
+static void tell_one(struct subscriber *subscriber, const struct content *content)
+{
+    struct span sid = subscriber_sid(subscriber);
+    struct subscriber_emit emit = {.rooms = &sid, .room_count = 1, .content = content};
+    backend_publish_here(subscriber->sessions, subscriber->nsp, &emit);
+}
+
+static void ask_one(struct survey *survey, struct subscriber *subscriber, struct span id, const struct content *content)
+{
+    struct sessions *sessions = subscriber->sessions;
+    struct session *session = subscriber->session;
+    if (session->protocol->ask == NULL) {
+        tell_one(subscriber, content);
+        return;
+    }
+    if (survey->asked.count == INQUIRY_LIMIT_MAX || sessions->asking.count >= sessions->limits.asks_total_max) {
+        refusals_note(&sessions->refusals, REFUSAL_ASKED_FULL, subscriber_sid(subscriber), subscriber->nsp->name);
+        survey->missed++;
+        return;
+    }
+    struct surveyed *one = mem_zero(1, sizeof *one);
+    memcpy(one->sid, subscriber->sid, sizeof one->sid);
+    one->waiting = true;
+    map_add(&survey->asked, &one->by_sid, span_of(one->sid, sizeof one->sid));
+    survey->waiting++;
+    sessions->asking.count++;
+    session->moved = true;
+    session->protocol->ask(subscriber, id, content);
+}
+
+/* References to the subscribers that are selected: asking may end one of them. */
+struct selected {
+    struct subscriber **list;
+    size_t count, cap;
+};
+
+static void select_all(struct sessions *sessions, const struct inquiry_question *question, struct selected *selected)
+{
+    list_each (node, &sessions->all) {
+        struct session *session = container_of(node, struct session, of_all);
+        list_each (inner, &session->sockets) {
+            struct subscriber *subscriber = container_of(inner, struct subscriber, of_session);
+            if (!inquiry_selects(subscriber, question))
+                continue;
+            if (selected->count == selected->cap) {
+                selected->cap = selected->cap != 0 ? selected->cap * 2 : 64;
+                selected->list = mem_resize(selected->list, selected->cap * sizeof(struct subscriber *));
+            }
+            subscriber->refs++;
+            selected->list[selected->count++] = subscriber;
+        }
+    }
+}
+
+static void ask_all(struct survey *survey, const struct inquiry_question *question, const struct content *content)
+{
+    struct selected selected = {.count = 0};
+    struct buf id = {0};
+    buf_append_u64(&id, survey->number);
+    select_all(survey->surveys->sessions, question, &selected);
+    survey->asking = true;
+    for (size_t i = 0; i < selected.count; i++) {
+        if (subscriber_is_connected(selected.list[i]))
+            ask_one(survey, selected.list[i], buf_span(&id), content);
+        subscriber_unref(selected.list[i]);
+    }
+    survey->asking = false;
+    free(selected.list);
+    buf_finish(&id);
+}
+
+void survey_begin(struct surveys *surveys, struct span from, uint64_t number, const struct inquiry_question *question)
+{
+    struct content content;
+    if (!content_decode_text(question->body, &content)) {
+        refusals_note(&surveys->sessions->refusals, REFUSAL_EVENT_DAMAGED, from, question->nsp);
+        return;
+    }
+    if (surveys->count == SURVEYS_MAX) {
+        refusals_note(&surveys->sessions->refusals, REFUSAL_ASKED_FULL, from, question->nsp);
+        return;
+    }
+    struct survey *survey = mem_zero(1, sizeof *survey);
+    survey->surveys = surveys;
+    survey->number = number;
+    buf_append(&survey->from, from);
+    map_init(&survey->asked, surveys->sessions->sockets.seed);
+    timer_init(&survey->timer, timed_out);
+    timer_start(surveys->sessions->loop, &survey->timer, LOOP_MS(question->timeout_ms));
+    list_append(&surveys->all, &survey->node);
+    surveys->count++;
+    ask_all(survey, question, &content);
+    end_if_all(survey);
+}
+
+/* The survey of this number that has asked this socket, or NULL. */
+static struct survey *find(struct surveys *surveys, uint64_t number, struct span sid, struct surveyed **one)
+{
+    list_each (node, &surveys->all) {
+        struct survey *survey = container_of(node, struct survey, node);
+        struct map_node *asked = survey->number == number ? map_find(&survey->asked, sid) : NULL;
+        if (asked == NULL)
+            continue;
+        *one = container_of(asked, struct surveyed, by_sid);
+        return survey;
+    }
+    return NULL;
+}
+
+/* One may have answered already: its first answer counts. */
+static void take(struct survey *survey, struct surveyed *one, struct span args)
+{
+    struct sessions *sessions = survey->surveys->sessions;
+    if (!one->waiting)
+        return;
+    one->waiting = false;
+    survey->waiting--;
+    if (args.len > SURVEY_ANSWER_BYTES_MAX || survey->bytes + args.len > INQUIRY_ANSWER_BYTES) {
+        refusals_note(&sessions->refusals, REFUSAL_ANSWERS_FULL, span_of(one->sid, sizeof one->sid), SPAN_LIT(""));
+        survey->missed++;
+    } else {
+        buf_append(&one->answer, args);
+        survey->bytes += args.len;
+    }
+    end_if_all(survey);
+}
+
+/* Each such answer is mail to all: too many of a client count as changes for others. */
+static void pass_on(struct subscriber *subscriber, struct span id, struct span args)
+{
+    struct sessions *sessions = subscriber->sessions;
+    struct buf mail = {0};
+    session_change(subscriber->session, 1);
+    if (args.len > SURVEY_ANSWER_BYTES_MAX) {
+        refusals_note(&sessions->refusals, REFUSAL_ANSWERS_FULL, subscriber_sid(subscriber), SPAN_LIT(""));
+        return;
+    }
+    buf_printf(&mail, "late " SPAN_FMT " %.*s\n", SPAN_ARG(id), ENGINEIO_SID_BYTES, subscriber->sid);
+    buf_append(&mail, args);
+    mail_send(hub_broker(sessions->hub), SPAN_LIT(""), buf_span(&mail), NULL, NULL);
+    buf_finish(&mail);
+}
+
+void survey_answered(struct subscriber *subscriber, struct span id, const struct content *content)
+{
+    struct surveys *surveys = subscriber->sessions->surveys;
+    struct surveyed *one;
+    uint64_t number;
+    if (surveys == NULL || !span_to_u64(id, &number) || number < survey_number_min || number >= survey_number_end)
+        return;
+    struct survey *survey = find(surveys, number, subscriber_sid(subscriber), &one);
+    if (survey == NULL) {
+        pass_on(subscriber, id, content->args);
+        return;
+    }
+    subscriber->session->moved = true;
+    subscriber->sessions->counters.answered++;
+    take(survey, one, content->args);
+}
+
+void survey_late(struct surveys *surveys, struct span message)
+{
+    struct surveyed *one;
+    struct span sid;
+    uint64_t number;
+    if (!span_take_u64(&message, ' ', &number) || !span_next(&message, '\n', &sid) || !json_is_valid(message))
+        return;
+    struct survey *survey = find(surveys, number, sid, &one);
+    if (survey != NULL)
+        take(survey, one, message);
+}
+
+void survey_left(struct subscriber *subscriber, bool may_return)
+{
+    struct surveys *surveys = subscriber->sessions->surveys;
+    if (surveys == NULL || may_return)
+        return;
+    list_each (node, &surveys->all) {
+        struct survey *survey = container_of(node, struct survey, node);
+        struct map_node *asked = map_find(&survey->asked, subscriber_sid(subscriber));
+        if (asked != NULL)
+            take(survey, container_of(asked, struct surveyed, by_sid), SPAN_LIT(""));
+    }
+}
