@@ -111,8 +111,8 @@ struct record_grant {
 
 typedef void record_done_fn(void *arg, enum record_result result);
 
-/* A socket of a session, as its lease on the broker describes it. Its session polls: whether an instance holds it at the
- * moment or not makes no difference. */
+/* A socket of a session, as its lease on the broker describes it. Its session polls: whether an instance holds it at
+ * the moment or not makes no difference. */
 struct record_socket {
     struct span head;     /* of the session's record, RECORD_HEAD_BYTES_MAX at most */
     struct span instance; /* that holds the session; empty: nobody does */

@@ -125,7 +125,8 @@ static void gather_end(struct gather *gather)
             items.count = before; /* another program writes on the broker */
             continue;
         }
-        found.answered += !container_of(node, struct told, node)->partial && !container_of(node, struct told, node)->polls;
+        found.answered +=
+            !container_of(node, struct told, node)->partial && !container_of(node, struct told, node)->polls;
         if (last.data != NULL && (bound.data == NULL || span_compare(last, bound) < 0))
             bound = last;
     }

@@ -65,8 +65,8 @@ bool inquiry_ask(struct inquiries *inquiries, const struct inquiry_question *que
  * writes it. Not `whole`: some have not answered, and the answer is incomplete. */
 void inquiry_told(struct inquiries *inquiries, uint64_t number, struct span text, bool whole);
 
-/* inquiry_polls.c: lists the sockets of sessions that move, for the question with this number. It may have ended when the
- * broker answers; `inquiries` must not, but when the broker is destroyed. */
+/* inquiry_polls.c: lists the sockets of sessions that move, for the question with this number. It may have ended when
+ * the broker answers; `inquiries` must not, but when the broker is destroyed. */
 void inquiry_polls_ask(struct inquiries *inquiries, struct sessions *sessions, const struct inquiry_question *question,
                        uint64_t number);
 /* What was found, as inquiry_find writes it; NULL data: the broker did not say. */

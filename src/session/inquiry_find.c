@@ -159,7 +159,8 @@ static void socket_encode(struct buf *to, const struct subscriber *subscriber)
     rooms_encode(&rooms, subscriber);
     struct inquiry_shown shown = {.sid = subscriber_sid(subscriber),
                                   .instance = span_str(sessions->instance),
-                                  .transport = session->transport->format == TRANSPORT_POLLING ? "polling" : "websocket",
+                                  .transport =
+                                      session->transport->format == TRANSPORT_POLLING ? "polling" : "websocket",
                                   .address = span_str(peer),
                                   .session_ms = (loop_now_us(sessions->loop) - session->opened_us) / 1000,
                                   .data = span_str(subscriber_has(subscriber).presence_data),

@@ -52,8 +52,8 @@ bool parcel_socket_next(struct span *sockets, struct parcel_socket *socket)
     return span_take(sockets, numbers[NSP], &socket->nsp) && span_take(sockets, numbers[PID], &socket->pid) &&
            span_take(sockets, numbers[OFFSET], &socket->offset) &&
            span_take(sockets, numbers[PRESENCE_DATA], &socket->presence_data) &&
-           span_take(sockets, numbers[CLAIMS], &socket->claims) && span_take(sockets, numbers[ASKING], &socket->asking) &&
-           span_take(sockets, numbers[AUTH], &socket->auth);
+           span_take(sockets, numbers[CLAIMS], &socket->claims) &&
+           span_take(sockets, numbers[ASKING], &socket->asking) && span_take(sockets, numbers[AUTH], &socket->auth);
 }
 
 /* None, or an object that ends itself. */

@@ -76,9 +76,9 @@ struct subscriber_extra {
     char *presence_data;       /* JSON; NULL: none */
     struct identity *identity; /* NULL: none is known */
     struct asking *asking;     /* asking.c; NULL: nobody has asked */
-    char *auth;                /* JSON, of its CONNECT, for lists of sockets (sessions.keeps_auth). NULL: none is kept */
-    char *data;                /* the application's, of data_len bytes; it goes with the lease. NULL: none */
-    void *part;                /* what the application keeps with it (struct session_app, `departed`) */
+    char *auth; /* JSON, of its CONNECT, for lists of sockets (sessions.keeps_auth). NULL: none is kept */
+    char *data; /* the application's, of data_len bytes; it goes with the lease. NULL: none */
+    void *part; /* what the application keeps with it (struct session_app, `departed`) */
     uint32_t data_len;
 };
 

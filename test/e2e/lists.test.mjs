@@ -2,13 +2,13 @@
 // once: on Redis, on Postgres, and on one instance with a broker of its own. Directives reach them there, too.
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { io } from 'socket.io-client';
 import { redis, serve, temporary, until } from './lib.mjs';
 import { missing, postgres } from './postgres.mjs';
 
 const config = 'namespaces:\n  /:\n    log: {entries: 1000, age: 1h}\n    presence: {data: me}\n    events:\n      msg: {to: everyone, log: true}\n      join: {join: 0}\n  /bare:\n    events:\n      wave: {to: everyone}\n      join: {join: 0}\n';
-const kept = config;
+const kept = `handshake: {headers: [User-Agent, x-kind], query: true, auth: true}\n${config}`;
 const quickly = { timeout: 30000 };
 const skip = missing();
 
@@ -37,32 +37,47 @@ class Poller {
   }
 }
 
+// Each starts instances, and puts what ends them into `ends`.
+const start = async (ends, count, options) => {
+  const instances = [];
+  for (let i = 0; i < count; i++) {
+    instances.push(await serve(kept, options));
+    ends.unshift(() => instances[i].close());
+  }
+  return instances;
+};
 const brokers = {
-  Redis: async () => {
+  Redis: async (ends) => {
     const server = await redis();
-    const instances = await Promise.all([1, 2].map(() => serve(kept, { redisUrl: server.url })));
-    return { instances, close: () => server.close() };
+    ends.unshift(() => server.close());
+    return start(ends, 2, { redisUrl: server.url });
   },
-  Postgres: async () => {
+  Postgres: async (ends) => {
     const database = await postgres({ role: 'instances' });
-    const instances = await Promise.all([1, 2].map(() => serve(kept, { args: ['--broker', database.url], env: { SENNIT_BROKER: '' } })));
-    return { instances, close: () => database.close() };
+    ends.unshift(() => database.close());
+    return start(ends, 2, { args: ['--broker', database.url], env: { SENNIT_BROKER: '' } });
   },
-  disk: async () => {
+  disk: async (ends) => {
     const directory = temporary();
-    const instance = await serve(kept, { args: ['--broker', `file:${directory}`], env: { SENNIT_BROKER: '' } });
-    return { instances: [instance, instance], close: () => fs.rmSync(directory, { recursive: true, force: true }) };
+    ends.unshift(() => fs.rmSync(directory, { recursive: true, force: true }));
+    const [instance] = await start(ends, 1, { args: ['--broker', `file:${directory}`], env: { SENNIT_BROKER: '' } });
+    return [instance, instance];
   },
 };
+const end = async (ends) => {
+  for (const one of ends) await one();
+};
 
-for (const [name, start] of Object.entries(brokers)) {
+for (const [name, begin] of Object.entries(brokers)) {
   test(`lists and counts have each client once, between two requests, too: ${name}`, { ...quickly, skip: name === 'Postgres' && skip }, async () => {
-    const { instances, close } = await start();
-    const [one, two] = instances;
-    const poller = await Poller.open(one, '40{"me":"Ann"}', { 'x-kind': 'poller', 'x-secret': 'not kept' });
-    const holder = await Poller.open(two);
-    const socket = io(one.url, { transports: ['websocket'], auth: { me: 'Bob' }, query: { from: 'here' }, extraHeaders: { 'x-kind': 'stock' } });
+    const ends = [];
     try {
+      const instances = await begin(ends);
+      const [one, two] = instances;
+      const poller = await Poller.open(one, '40{"me":"Ann"}', { 'x-kind': 'poller', 'x-secret': 'not kept' });
+      const holder = await Poller.open(two);
+      const socket = io(one.url, { transports: ['websocket'], auth: { me: 'Bob' }, query: { from: 'here' }, extraHeaders: { 'x-kind': 'stock' } });
+      ends.unshift(() => socket.disconnect());
       await until('it is connected', () => socket.connected);
       await poller.post(two, '420["join","r"]');
       await holder.post(one, '420["join","r"]');
@@ -109,35 +124,35 @@ for (const [name, start] of Object.entries(brokers)) {
       const other = (await ask(two, `sockets/${socket.id}`)).handshake;
       assert.deepEqual([other.headers['x-kind'], other.auth, other.query.from], ['stock', { me: 'Bob' }, 'here']);
     } finally {
-      socket.disconnect();
-      for (const instance of new Set(instances)) await instance.close();
-      await close();
+      await end(ends);
     }
   });
 }
 
 test('directives reach clients between two polls, also where nothing is logged', quickly, async () => {
-  const server = await redis();
-  const [one, two] = await Promise.all([1, 2].map(() => serve(config, { redisUrl: server.url })));
+  const ends = [];
+  let one, two;
+  const count = async (nsp, room) => (await ask(two, `count?namespace=${nsp}${room ? `&room=${room}` : ''}`)).sockets;
   try {
+    [one, two] = await brokers.Redis(ends);
     for (const nsp of ['/', '/bare']) {
       const poller = await Poller.open(one, nsp === '/' ? '40' : '40/bare,');
-      const count = async (room) => (await ask(two, `count?namespace=${nsp}${room ? `&room=${room}` : ''}`)).sockets;
-      assert.equal(await count(), 1);
+      assert.equal(await count(nsp), 1);
       await ask(two, 'sockets/join', { namespace: nsp, join: 'late' });
-      await ask(two, 'publish', { namespace: nsp, rooms: 'late', event: 'msg', args: [nsp] });
-      assert.match(await poller.get(two), /\["msg","\//);
-      assert.equal(await count('late'), 1);
+      await ask(two, 'publish', { namespace: nsp, event: 'msg', args: ['after'] });
+      assert.match(await poller.get(two), /\["msg","after"/);
+      assert.equal(await count(nsp, 'late'), 1);
+      await ask(one, 'publish', { namespace: nsp, rooms: 'late', event: 'msg', args: ['to the room'] });
+      assert.match(await poller.get(one), /\["msg","to the room"/);
       await ask(one, 'sockets/leave', { namespace: nsp, leave: 'late' });
       await ask(one, 'publish', { namespace: nsp, event: 'msg', args: ['x'] });
       await poller.get(two);
-      assert.equal(await count('late'), 0);
+      assert.equal(await count(nsp, 'late'), 0);
       await ask(one, 'sockets/disconnect', { namespace: nsp, socket: poller.id });
       assert.match(await poller.get(two), /^41/);
-      assert.equal(await count(), 0);
+      assert.equal(await count(nsp), 0);
     }
   } finally {
-    for (const instance of [one, two]) await instance.close();
-    await server.close();
+    await end(ends);
   }
 });

@@ -397,129 +397,6 @@ static void the_leases_are_claimed_with_it(void **state)
     assert_int_equal(claim->result, BROKER_OK);
 }
 
-/* What record_list tells, all pages together; each socket as `<sid>:<instance>:<head>:<rooms> `. */
-struct listing {
-    struct ear *by;
-    bool answered, failed;
-    size_t pages, sockets;
-    bool seen[1000]; /* pids that are numbers */
-    char text[256];
-};
-
-static void on_listed(void *arg, const struct record_page *page)
-{
-    struct listing *listing = arg;
-    listing->failed = page == NULL;
-    for (size_t i = 0; page != NULL && i < page->count; i++) {
-        const struct record_socket *socket = &page->sockets[i];
-        size_t at = strlen(listing->text);
-        listing->sockets++;
-        assert_int_equal(socket->pid.len, 3);
-        listing->seen[number_of(socket->pid) % 1000] = true;
-        if (listing->sockets < 4)
-            snprintf(listing->text + at, sizeof listing->text - at,
-                     SPAN_FMT ":" SPAN_FMT ":" SPAN_FMT ":" SPAN_FMT " ", SPAN_ARG(socket->sid),
-                     SPAN_ARG(socket->instance), SPAN_ARG(socket->head), SPAN_ARG(socket->rooms));
-    }
-    listing->pages++;
-    listing->answered = page == NULL || page->next.len == 0;
-    if (!listing->answered)
-        record_list(listing->by->instance->broker, page->next, on_listed, listing);
-}
-
-static struct listing list_all(struct ear *by)
-{
-    struct listing listing = {.by = by};
-    record_list(by->instance->broker, SPAN_LIT(""), on_listed, &listing);
-    AWAIT(listing.answered);
-    assert_false(listing.failed);
-    return listing;
-}
-
-/* Between two requests no instance has a socket; so the broker lists those of sessions that poll, held or not. */
-static void sockets_are_listed_wherever_their_session_is(void **state)
-{
-    struct ear *a = open_ear(0, "A"), *b = open_ear(1, "B");
-    struct broker_lease lease = own_lease();
-    struct record_lease of = {.pid = lease.pid, .generation = 5};
-    struct record_passing passing = {
-        .record = SPAN_LIT("4 headrest"), .leases = &of, .lease_count = 1, .life_ms = LIFE_MS, .hold_ms = HOLD_MS};
-    struct call *call = lease_write(a->instance, &lease);
-    AWAIT_ANSWER(call);
-    assert_int_equal(list_all(b).sockets, 0);
-    begin(a, "one");
-    take(a, 1, RECORD_FOR_POST);
-    assert_int_equal(pass_with(a, 1, &passing), RECORD_OK);
-    assert_string_equal(list_all(b).text, "sid::head:rooms ");
-    take(a, 2, RECORD_FOR_GET);
-    assert_string_equal(list_all(b).text, "sid:A:head:rooms ");
-    /* What it joins counts from the write on. */
-    lease.generation = of.generation = 6;
-    lease.rooms = SPAN_LIT("more");
-    call = lease_write(a->instance, &lease);
-    AWAIT_ANSWER(call);
-    assert_string_equal(list_all(b).text, "sid:A:head:more ");
-    assert_int_equal(pass_with(a, 2, &passing), RECORD_OK);
-    /* Its client is back in another session. */
-    call = lease_claim(a->instance, "pid", a->instance->epoch, 0);
-    AWAIT_ANSWER(call);
-    assert_int_equal(list_all(b).sockets, 0);
-}
-
-static void a_session_that_polls_no_more_is_not_listed(void **state)
-{
-    struct ear *a = open_ear(0, "A"), *b = open_ear(1, "B");
-    struct broker_lease lease = own_lease();
-    struct record_lease of = {.pid = lease.pid, .generation = 5};
-    struct record_passing passing = {
-        .record = SPAN_LIT("4 headrest"), .leases = &of, .lease_count = 1, .life_ms = LIFE_MS, .hold_ms = HOLD_MS};
-    struct call *call = lease_write(a->instance, &lease);
-    AWAIT_ANSWER(call);
-    begin(a, "one");
-    take(a, 1, RECORD_FOR_POST);
-    assert_int_equal(pass_with(a, 1, &passing), RECORD_OK);
-    assert_int_equal(list_all(b).sockets, 1);
-    take(b, 2, RECORD_FOR_WEBSOCKET);
-    assert_int_equal(list_all(a).sockets, 0);
-    record_end(b->instance->broker, SPAN_LIT(SID), 2);
-    begin(a, "one");
-    take(a, 3, RECORD_FOR_POST);
-    of.generation = 6;
-    passing.life_ms = 50;
-    assert_int_equal(pass_with(a, 3, &passing), RECORD_OK);
-    assert_int_equal(list_all(b).sockets, 1);
-    instances_run(100);
-    assert_int_equal(list_all(b).sockets, 0); /* it was forgotten */
-}
-
-/* The pages together have each session. */
-static void long_lists_come_in_pages(void **state)
-{
-    enum { SESSIONS = 2 * RECORD_LIST_MAX + 50 };
-    struct ear *a = open_ear(0, "A");
-    struct outcome outcome;
-    for (int i = 0; i < SESSIONS; i++) {
-        char pid[8], sid[32];
-        snprintf(pid, sizeof pid, "%03d", i);
-        snprintf(sid, sizeof sid, "AAAABBBBCCCCDDDDE%03d", i);
-        struct broker_lease lease = own_lease();
-        lease.pid = span_str(pid);
-        lease.sid = span_str(sid);
-        lease.own = SPAN_LIT("");
-        struct record_lease of = {.pid = lease.pid, .generation = 5};
-        struct record_passing passing = {
-            .record = SPAN_LIT("1 h"), .leases = &of, .lease_count = 1, .life_ms = LIFE_MS, .hold_ms = HOLD_MS};
-        lease_write(a->instance, &lease);
-        outcome.answered = false;
-        record_open(a->instance->broker, span_str(sid), &passing, on_done, &outcome);
-        AWAIT(outcome.answered);
-    }
-    struct listing listing = list_all(a);
-    for (int i = 0; i < SESSIONS; i++)
-        assert_true(listing.seen[i]);
-    assert_int_equal(listing.pages, 3);
-}
-
 static void publish_unlogged(struct instance *by, const char *room, const char *body)
 {
     struct broker_publish publish = {.room = span_str(room), .body = span_str(body)};
@@ -705,9 +582,6 @@ int main(int argc, char **argv)
         BROKER_TEST(whoever_asks_waits_for_the_holder),
         BROKER_TEST(the_holder_passes_it_on_and_waits),
         BROKER_TEST(the_leases_are_claimed_with_it),
-        BROKER_TEST(sockets_are_listed_wherever_their_session_is),
-        BROKER_TEST(a_session_that_polls_no_more_is_not_listed),
-        BROKER_TEST(long_lists_come_in_pages),
         BROKER_TEST(unlogged_events_are_kept_for_it),
         BROKER_TEST(what_is_kept_is_bounded),
         BROKER_TEST(a_pong_needs_no_session),
