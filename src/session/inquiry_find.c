@@ -133,9 +133,7 @@ void inquiry_socket_encode(struct buf *to, const struct inquiry_shown *shown)
     }
     buf_printf(to, ",\"transport\":\"%s\",\"address\":\"", shown->transport);
     buf_append_json(to, shown->address);
-    buf_printf(to, "\",\"session_ms\":%llu,\"data\":", (unsigned long long)shown->session_ms);
-    buf_append(to, shown->data.len > 0 ? shown->data : null);
-    buf_append(to, SPAN_LIT(",\"handshake\":"));
+    buf_printf(to, "\",\"session_ms\":%llu,\"handshake\":", (unsigned long long)shown->session_ms);
     if (shown->handshake.len > 1) {
         buf_append(to, span_sub(shown->handshake, 0, shown->handshake.len - 1));
         buf_append(to, SPAN_LIT(",\"auth\":"));
@@ -144,6 +142,8 @@ void inquiry_socket_encode(struct buf *to, const struct inquiry_shown *shown)
     } else {
         buf_append(to, null);
     }
+    buf_append(to, SPAN_LIT(",\"data\":"));
+    buf_append(to, shown->data.len > 0 ? shown->data : null);
     buf_append(to, SPAN_LIT(",\"rooms\":["));
     buf_append(to, shown->rooms);
     buf_append(to, SPAN_LIT("]}"));
