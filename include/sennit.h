@@ -358,11 +358,10 @@ SENNIT_API const char *sennit_data(sennit_socket *socket, size_t *bytes);
  * event's error is set if there is no answer. */
 
 /* How many sockets are in a room (NULL: in the namespace), on all instances: arguments are the number, and whether
- * every instance that lives has answered within 2 s. Sessions of long-polling that wait for their next request are on
- * no instance, and not counted. */
+ * every instance that lives has answered within 2 s. Sessions of long-polling count between two requests, too. */
 SENNIT_API bool sennit_count(sennit_nsp *nsp, const char *room, sennit_handler *done, void *data);
 /* The sockets themselves, 1000 at most: [{"socket":ID,"instance":...,"rooms":[...],...},...], and whether all are
- * there. */
+ * there. docs/api.md describes their members; between two requests of long-polling, "instance" is null. */
 SENNIT_API bool sennit_fetch(sennit_nsp *nsp, const char *room, sennit_handler *done, void *data);
 /* The sockets that are present in a room with presence (NULL: in the namespace), SENNIT_PRESENT_MAX at most:
  * [{"id":ID,"data":...},...], how many there are, and whether all are listed. Those that were cut off a moment ago (4

@@ -103,8 +103,16 @@ static void handshake_append(struct buf *to, const struct subscriber *subscriber
     struct loop *loop = subscriber->sessions->loop;
     uint64_t issued_ms = (uint64_t)loop_wall_ms(loop) - (loop_now_us(loop) - session->opened_us) / 1000;
     time_t seconds = (time_t)(issued_ms / 1000);
+    struct span auth = span_str(subscriber_has(subscriber).auth), kept = span_str(session->handshake);
     char peer[ADDR_TEXT_MAX], text[32] = "";
     struct tm when;
+    if (kept.len > 0) {
+        buf_append(to, span_sub(kept, 0, kept.len - 1));
+        buf_append(to, SPAN_LIT(",\"auth\":"));
+        buf_append(to, auth.len > 0 ? auth : SPAN_LIT("{}"));
+        buf_append_char(to, '}');
+        return;
+    }
     addr_ip_print(session->transport->type->peer(session->transport), peer);
     if (gmtime_r(&seconds, &when) != NULL)
         strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &when);

@@ -239,6 +239,8 @@ static void socket_describe(struct fetch *fetch, struct span socket, struct buf 
         buf_printf(to, ",\"session_ms\":%llu", (unsigned long long)(now - issued));
     else
         buf_append(to, SPAN_LIT(",\"session_ms\":null"));
+    buf_append(to, SPAN_LIT(",\"handshake\":"));
+    buf_append(to, json_type(handshake) == JSON_OBJECT ? handshake : SPAN_LIT("null"));
     buf_append(to, SPAN_LIT(",\"data\":"));
     buf_append(to, data.data != NULL ? data : SPAN_LIT("null"));
     buf_append(to, SPAN_LIT(",\"rooms\":["));

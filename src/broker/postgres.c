@@ -39,6 +39,7 @@ static const struct {
     [PG_RECORD_ASK] = {"record_ask", 8},
     [PG_RECORD_PASS] = {"record_pass", 17},
     [PG_RECORD_END] = {"record_end", 6},
+    [PG_RECORD_LIST] = {"record_list", 3},
 };
 
 struct refused {

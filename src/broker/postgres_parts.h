@@ -44,6 +44,7 @@ enum postgres_function {
     PG_RECORD_ASK,
     PG_RECORD_PASS,
     PG_RECORD_END,
+    PG_RECORD_LIST,
     PG_FUNCTION_COUNT
 };
 

@@ -152,7 +152,66 @@ static void pong(struct broker *broker, struct span sid, uint64_t life_ms, recor
     end_call(broker, sid, "pong", 0, life_ms, done, arg);
 }
 
-const struct record_ops postgres_record_ops = {ask, pass, end, disown, probe, pong};
+struct list_call {
+    struct postgres_broker *postgres;
+    record_list_fn *done;
+    void *arg;
+};
+
+/* A row for each socket, and one for each session without any. */
+static void page_take(const PGresult *result, struct record_page *page, struct record_socket *sockets)
+{
+    enum { SESSION, HEAD, INSTANCE, PID, SID, ROOMS };
+    struct span last = SPAN_LIT("");
+    int sessions = 0;
+    for (int row = 0; row < PQntuples(result); row++) {
+        struct span session = pg_bytes(result, row, SESSION);
+        sessions += !span_equal(session, last);
+        last = session;
+        if (PQgetisnull(result, row, SID))
+            continue;
+        sockets[page->count++] = (struct record_socket){.head = pg_bytes(result, row, HEAD),
+                                                        .instance = pg_bytes(result, row, INSTANCE),
+                                                        .pid = pg_bytes(result, row, PID),
+                                                        .sid = pg_bytes(result, row, SID),
+                                                        .rooms = pg_bytes(result, row, ROOMS)};
+    }
+    page->sockets = sockets;
+    page->next = sessions == RECORD_LIST_MAX ? last : SPAN_LIT("");
+}
+
+static void listed(void *arg, const PGresult *result)
+{
+    struct list_call *call = arg;
+    struct record_page page = {.count = 0};
+    struct record_socket *sockets = NULL;
+    bool ok = result != NULL && !postgres_is_error(call->postgres, result, "listing polling sessions");
+    if (ok) {
+        sockets = mem_zero((size_t)PQntuples(result) + 1, sizeof *sockets);
+        page_take(result, &page, sockets);
+    }
+    call->done(call->arg, ok ? &page : NULL);
+    free(sockets);
+    free(call);
+}
+
+static void list_sockets(struct broker *broker, struct span cursor, record_list_fn *done, void *arg)
+{
+    struct postgres_broker *postgres = postgres_of(broker);
+    struct list_call *call = mem_zero(1, sizeof *call);
+    struct pg_args args = {.count = 0};
+    *call = (struct list_call){postgres, done, arg};
+    if (!broker->is_up) {
+        postgres_refuse(postgres, listed, call);
+        return;
+    }
+    pg_add_bytes(&args, cursor);
+    pg_add_int(&args, RECORD_LIST_MAX);
+    pg_add_int(&args, RECORD_HEAD_BYTES_MAX);
+    postgres_call(postgres, PG_RECORD_LIST, &args, listed, call);
+}
+
+const struct record_ops postgres_record_ops = {ask, pass, end, disown, probe, pong, list_sockets};
 
 enum { CLAIM_NONE, CLAIM_OURS, CLAIM_SUPERSEDED };
 

@@ -56,3 +56,8 @@ void record_pong(struct broker *broker, struct span sid, uint64_t life_ms, recor
 {
     broker->records->pong(broker, sid, life_ms, done, arg);
 }
+
+void record_list(struct broker *broker, struct span cursor, record_list_fn *done, void *arg)
+{
+    broker->records->list(broker, cursor, done, arg);
+}

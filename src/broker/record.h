@@ -20,6 +20,8 @@
  * repeated: asking again with the ticket of the holder gives the record again, passing again does nothing. So a link
  * that breaks and comes back changes nothing: the instance holds what it held, and asks again for what it waits for.
  *
+ * A record begins with a number and a space: so many bytes behind them are its *head*, that record_list tells.
+ *
  * The session layer calls these functions. A broker of a single instance has no records (broker_has_records): there,
  * sessions stay where they are. Spans are borrowed as in broker.h, which includes this file. */
 #ifndef SENNIT_BROKER_RECORD_H
@@ -34,7 +36,12 @@
 struct broker;
 struct broker_lease;
 
-enum { RECORD_BYTES_MAX = 8 << 20, RECORD_SID_BYTES = 20 };
+enum {
+    RECORD_BYTES_MAX = 8 << 20,
+    RECORD_SID_BYTES = 20,
+    RECORD_HEAD_BYTES_MAX = 16 << 10, /* of a head are told */
+    RECORD_LIST_MAX = 100             /* sessions of one page */
+};
 
 /* What the asking request is. */
 enum record_want {
@@ -104,6 +111,21 @@ struct record_grant {
 
 typedef void record_done_fn(void *arg, enum record_result result);
 
+/* A socket of a session, as its lease on the broker describes it. Its session polls: whether an instance holds it at
+ * the moment or not makes no difference. */
+struct record_socket {
+    struct span head;     /* of the session's record, RECORD_HEAD_BYTES_MAX at most */
+    struct span instance; /* that holds the session; empty: nobody does */
+    struct span pid, sid, rooms;
+};
+struct record_page {
+    const struct record_socket *sockets;
+    size_t count;
+    struct span next; /* the cursor of the next page; empty: this was the last */
+};
+/* `page`: NULL when the link broke before the answer, or the answer was no good. */
+typedef void record_list_fn(void *arg, const struct record_page *page);
+
 /* Told through the hub to the session layer, in the order of the pushes. */
 struct record_events {
     /* The holder is to pass the session on, to a request of this kind. */
@@ -130,6 +152,7 @@ struct record_ops {
     void (*probe)(struct broker *broker, struct span sid, uint64_t ticket, uint64_t until_ms, record_done_fn *done,
                   void *arg);
     void (*pong)(struct broker *broker, struct span sid, uint64_t life_ms, record_done_fn *done, void *arg);
+    void (*list)(struct broker *broker, struct span cursor, record_list_fn *done, void *arg);
 };
 
 /* record_events are called from the loop, never within a call. `events` and `arg` are borrowed for the broker's life.
@@ -160,5 +183,10 @@ void record_probe(struct broker *broker, struct span sid, uint64_t ticket, uint6
 /* A pong has come. The holder is told, or the next one finds it; if nobody holds the session, it lives for `life_ms`
  * from now. It counts as a POST: beside another one, it ends the session. */
 void record_pong(struct broker *broker, struct span sid, uint64_t life_ms, record_done_fn *done, void *arg);
+
+/* Lists the sockets of all sessions that poll, a page of RECORD_LIST_MAX sessions from `cursor` (empty: the beginning)
+ * on. A socket whose session polls all the while is listed at least once, perhaps on two pages. One that is on a
+ * WebSocket is not listed, nor one whose holder's instance has ended. */
+void record_list(struct broker *broker, struct span cursor, record_list_fn *done, void *arg);
 
 #endif

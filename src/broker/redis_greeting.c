@@ -24,6 +24,7 @@ static const char *const scripts[SCRIPT_COUNT] = {
     [SCRIPT_RECORD_ASK] = script_record_ask,
     [SCRIPT_RECORD_PASS] = script_record_pass,
     [SCRIPT_RECORD_END] = script_record_end,
+    [SCRIPT_RECORD_LIST] = script_record_list,
 };
 
 void redis_greeting_failed(struct redis_broker *redis, const char *what, struct span answer)

@@ -38,6 +38,7 @@ enum redis_script {
     SCRIPT_RECORD_ASK,
     SCRIPT_RECORD_PASS,
     SCRIPT_RECORD_END,
+    SCRIPT_RECORD_LIST,
     SCRIPT_COUNT
 };
 enum {

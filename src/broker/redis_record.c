@@ -169,7 +169,72 @@ static void pong(struct broker *broker, struct span sid, uint64_t life_ms, recor
     end_call(broker, sid, SPAN_LIT("pong"), 0, life_ms, done, arg);
 }
 
-const struct record_ops redis_record_ops = {ask, pass, end, disown, probe, pong};
+struct list_call {
+    struct redis_broker *redis;
+    record_list_fn *done;
+    void *arg;
+};
+
+/* Five texts for each socket, see record_list.lua. */
+static bool page_take(const struct resp *reply, struct record_page *page, struct record_socket *sockets)
+{
+    struct answer answer = answer_of(reply);
+    page->next = answer_text(&answer);
+    page->sockets = sockets;
+    while (!answer.bad && answer.at < answer.count) {
+        struct record_socket *socket = &sockets[page->count++];
+        socket->head = answer_text(&answer);
+        socket->instance = answer_text(&answer);
+        socket->pid = answer_text(&answer);
+        socket->sid = answer_text(&answer);
+        socket->rooms = answer_text(&answer);
+        answer.bad |= !text_is_sid(socket->sid);
+    }
+    return answer_is_good(&answer);
+}
+
+static void listed(void *arg, const struct resp *reply)
+{
+    enum { TEXTS = 5 };
+    struct list_call *call = arg;
+    struct record_page page = {.count = 0};
+    struct record_socket *sockets = NULL;
+    bool ok = reply != NULL && !redis_is_spoiled(call->redis, reply, "listing polling sessions") &&
+              !redis_is_error(call->redis, reply, "listing polling sessions");
+    if (ok) {
+        sockets = mem_zero(reply->item_count / TEXTS + 1, sizeof *sockets);
+        ok = page_take(reply, &page, sockets);
+        if (!ok)
+            redis_invalid(call->redis, "the list of polling sessions");
+    }
+    call->done(call->arg, ok ? &page : NULL);
+    free(sockets);
+    free(call);
+}
+
+static void list_sockets(struct broker *broker, struct span cursor, record_list_fn *done, void *arg)
+{
+    struct redis_broker *redis = redis_of(broker);
+    struct list_call *call = mem_zero(1, sizeof *call);
+    struct eval eval;
+    *call = (struct list_call){redis, done, arg};
+    if (!broker->is_up) {
+        redis_refuse(redis, listed, call);
+        return;
+    }
+    struct buf polls = {0};
+    buf_printf(&polls, "%spolls", redis->names.prefix);
+    eval_start(&eval, redis, SCRIPT_RECORD_LIST, 2, 3);
+    eval_add(&eval, buf_span(&polls));
+    eval_add(&eval, span_str(redis->names.lives));
+    eval_add(&eval, cursor.len > 0 ? cursor : SPAN_LIT("-inf"));
+    eval_add_u64(&eval, RECORD_LIST_MAX);
+    eval_add_u64(&eval, RECORD_HEAD_BYTES_MAX);
+    eval_send(&eval, redis, listed, call);
+    buf_finish(&polls);
+}
+
+const struct record_ops redis_record_ops = {ask, pass, end, disown, probe, pong, list_sockets};
 
 /* A record is given: see record.lua. */
 

@@ -192,7 +192,7 @@ static void fetched(void *arg, const struct inquiry_found *found)
             buf_append_char(&args, ',');
         buf_append(&args, found->items[i].text);
     }
-    buf_printf(&args, "],%s]", !found->more && found->answered >= found->living ? "true" : "false");
+    buf_printf(&args, "],%s]", !found->more && !found->incomplete ? "true" : "false");
     embed_answer(inquirer->nsp, "fetch", inquirer->done, buf_span(&args),
                  !inquirer->nsp->embed->is_open    ? "ended"
                  : !json_is_valid(buf_span(&args)) ? "damaged"

@@ -85,6 +85,9 @@
       "the broker is away or slow, and too many publishes wait for it: try again later") \
     X(PRESENCE_DATA, "presence_data", LOG_INFO, \
       "the presence data of this socket is longer than 1024 bytes: it is present without data") \
+    X(HANDSHAKE_UNKEPT, "handshake_unkept", LOG_INFO, \
+      "a client's connect payload (`auth`), or its first request, is too long to be kept for lists of sockets, which " \
+      "show none: name fewer headers under `handshake:`, or send less") \
     X(LEASES_FULL, "leases_full", LOG_WARNING, \
       "the leases of cut-off clients take the most memory allowed (`limits: lease_bytes`): this client starts anew " \
       "when it returns") \

@@ -32,7 +32,7 @@ static void ask(struct api_request *request, enum inquiry_kind kind, inquiry_fou
 void api_found(struct api_request *request, struct buf *json, const struct inquiry_found *found)
 {
     buf_printf(json, "\"incomplete\":%s,\"instances\":{\"living\":%llu,\"answered\":%llu}}\n",
-               found->answered < found->living || request->missed ? "true" : "false", (unsigned long long)found->living,
+               found->incomplete || request->missed ? "true" : "false", (unsigned long long)found->living,
                (unsigned long long)found->answered);
     api_answer(request, 200, buf_span(json));
     buf_finish(json);
@@ -89,7 +89,7 @@ static void socket_found(void *arg, const struct inquiry_found *found)
     if (found->count > 0) {
         struct span text = api_text_of(&found->items[0]);
         api_answer(request, 200, text);
-    } else if (found->answered < found->living) {
+    } else if (found->incomplete) {
         api_refuse(request, 503, REFUSAL_API_BROKER, NULL, "ask again: an instance has not answered");
     } else {
         api_refuse(request, 404, REFUSAL_SOCKET_UNKNOWN, NULL, NULL);

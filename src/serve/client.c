@@ -280,8 +280,9 @@ struct span client_token(const struct client *client, const struct http1_head *h
     return jwt->is_set ? span_sub(jwt_of_head(jwt, head), 0, JWS_BYTES_MAX + 1) : SPAN_LIT("");
 }
 
-bool client_upgrade(struct client *client, const struct http1_head *head, const struct protocol *protocol,
-                    struct span subprotocol, struct span sid)
+/* `sid`, `token` and `handshake`: see client_upgrade. */
+static bool upgrade(struct client *client, const struct http1_head *head, const struct protocol *protocol,
+                    struct span subprotocol, struct span sid, struct span handshake)
 {
     struct sessions *sessions = &client_server(client)->sessions;
     struct websocket *websocket = &client->websocket;
@@ -296,9 +297,34 @@ bool client_upgrade(struct client *client, const struct http1_head *head, const 
         websocket_open(websocket, sessions, protocol, &client->http.conn);
     if (websocket->transport.session != NULL)
         session_token_set(websocket->transport.session, token);
+    if (websocket->transport.session != NULL && handshake.len > 0)
+        session_handshake_set(websocket->transport.session, handshake);
     if (terms.offer == DEFLATE_OFFER_AGREED)
         websocket_compress(websocket, &terms.terms);
     return true;
+}
+
+void client_handshake_encode(const struct client *client, const struct http1_head *head, struct buf *to)
+{
+    struct server *server = client_server(client);
+    handshake_encode(to, &server->config.handshake, head, &client->http.conn.peer, loop_wall_ms(server->loop),
+                     server->config.trusted_hops > 0);
+    if (to->len <= HANDSHAKE_BYTES_MAX)
+        return;
+    refusals_note(&server->sessions.refusals, REFUSAL_HANDSHAKE_UNKEPT, SPAN_LIT(""), SPAN_LIT(""));
+    buf_clear(to);
+}
+
+/* The head is freed with the request, so what is kept of it is made before. */
+bool client_upgrade(struct client *client, const struct http1_head *head, const struct protocol *protocol,
+                    struct span subprotocol, struct span sid)
+{
+    struct buf handshake = {0};
+    if (sid.len == 0)
+        client_handshake_encode(client, head, &handshake);
+    bool begins = upgrade(client, head, protocol, subprotocol, sid, buf_span(&handshake));
+    buf_finish(&handshake);
+    return begins;
 }
 
 void client_server_init(struct server *server)

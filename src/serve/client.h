@@ -53,6 +53,8 @@ struct span client_token(const struct client *client, const struct http1_head *h
 /* The client begins a session. False if its address has begun too many lately: it is refused with 429, and with
  * `fields`. */
 bool client_may_begin(struct client *client, struct span fields);
+/* Appends what is to be kept of a client's first request (handshake.h); one that is too long is noted, and not kept. */
+void client_handshake_encode(const struct client *client, const struct http1_head *head, struct buf *to);
 /* Upgrades, and begins a session, or is to take over the polling session `sid` (empty: none). `subprotocol`: NULL data:
  * the first one offered. The caller has checked the request. False: it was refused here. */
 bool client_upgrade(struct client *client, const struct http1_head *head, const struct protocol *protocol,

@@ -104,7 +104,8 @@ static bool access_read(struct serve_config *config, const struct serve_options 
     return origins_read(&config->origins, yaml_get(root, "origins"), err) &&
            engine_config_read(&config->engine, root, err) && plain_config_read(&config->plain, root, err) &&
            admin_read(&config->admin, yaml_get(root, "admin"), environment("SENNIT_ADMIN_TOKEN"), err) &&
-           api_config_read(&config->api, yaml_get(root, "api"), environment("SENNIT_API_TOKEN"), err);
+           api_config_read(&config->api, yaml_get(root, "api"), environment("SENNIT_API_TOKEN"), err) &&
+           handshake_config_read(&config->handshake, yaml_get(root, "handshake"), err);
 }
 
 static bool parser_read(const struct yaml_node *root, bool *msgpack, struct err *err)
@@ -151,6 +152,7 @@ static bool root_read(struct serve_config *config, struct loop *loop, const stru
                                        "jwt",
                                        "api",
                                        "bridge",
+                                       "handshake",
                                        NULL};
     if (!yaml_expect(root, YAML_MAPPING, err) || !yaml_only(root, keys, err))
         return false;
@@ -330,6 +332,7 @@ void serve_config_finish(struct serve_config *config)
     plain_config_finish(&config->plain);
     admin_finish(&config->admin);
     admin_finish(&config->api.access);
+    handshake_config_finish(&config->handshake);
     free(config->headers);
     broker_config_finish(&config->broker);
     free(config->prefix);

@@ -11,6 +11,7 @@
 #include "serve/broker_config.h"
 #include "serve/engine_config.h"
 #include "serve/forwarded.h"
+#include "serve/handshake.h"
 #include "serve/limits.h"
 #include "serve/origin.h"
 #include "serve/plain_config.h"
@@ -34,18 +35,19 @@ struct serve_config {
     struct compression_settings compression;
     bool bounds_address; /* `limits: connections_per_address` was set */
     uint64_t files_allowed;
-    struct limits_files files;   /* the division of these descriptors */
-    unsigned trusted_hops;       /* proxies in front whose X-Forwarded-For is believed; 0: none (forwarded.h) */
-    struct origins origins;      /* origins whose pages may connect */
-    struct engine_config engine; /* paths, transports, CORS */
-    struct plain_config plain;   /* paths of clients that speak no Socket.IO */
-    struct admin admin;          /* access to /metrics */
-    struct api_config api;       /* the HTTP API */
-    struct bridge_config bridge; /* to servers with Socket.IO's Redis adapter */
-    char *headers;               /* header lines of every response */
-    bool msgpack;                /* `parser: msgpack`: Socket.IO packets are MessagePack */
-    bool is_built_in;            /* there is no file: one namespace that relays nothing */
-    uint16_t port;               /* PORT, default 8080; 0 picks a free one */
+    struct limits_files files;         /* the division of these descriptors */
+    unsigned trusted_hops;             /* proxies in front whose X-Forwarded-For is believed; 0: none (forwarded.h) */
+    struct origins origins;            /* origins whose pages may connect */
+    struct engine_config engine;       /* paths, transports, CORS */
+    struct plain_config plain;         /* paths of clients that speak no Socket.IO */
+    struct admin admin;                /* access to /metrics */
+    struct api_config api;             /* the HTTP API */
+    struct handshake_config handshake; /* what is kept of a client's first request */
+    struct bridge_config bridge;       /* to servers with Socket.IO's Redis adapter */
+    char *headers;                     /* header lines of every response */
+    bool msgpack;                      /* `parser: msgpack`: Socket.IO packets are MessagePack */
+    bool is_built_in;                  /* there is no file: one namespace that relays nothing */
+    uint16_t port;                     /* PORT, default 8080; 0 picks a free one */
     struct broker_config broker;
     char *prefix;                /* of the broker's keys */
     char *static_dir;            /* NULL: none */

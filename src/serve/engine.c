@@ -21,6 +21,7 @@ struct engine_request {
     struct client *client;
     struct buf cors;  /* lines of the answer */
     struct buf token; /* in a header or a cookie of the request */
+    struct buf handshake;
     char sid[ENGINEIO_SID_BYTES];
     enum engine_use use;
     bool is_octets;   /* a POST of a media type that this revision of the protocol does not have */
@@ -36,6 +37,7 @@ static void request_free(struct engine_request *request)
 {
     buf_finish(&request->cors);
     buf_finish(&request->token);
+    buf_finish(&request->handshake);
     free(request);
 }
 
@@ -177,6 +179,9 @@ static struct engine_request *request_create(struct client *client, const struct
         .answer = on_answer, .peer = &client->http.conn.peer, .packets_max = packets_max_of(head), .mark = ask->mark};
     buf_append(&request->token, client_token(client, head));
     request->exchange.token = buf_span(&request->token);
+    if (ask->use == ENGINE_HANDSHAKE)
+        client_handshake_encode(client, head, &request->handshake);
+    request->exchange.handshake = buf_span(&request->handshake);
     request->client = client;
     request->use = ask->use;
     request->is_octets = span_equal(type, SPAN_LIT("application/octet-stream"));

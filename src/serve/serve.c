@@ -207,6 +207,7 @@ bool server_open(struct server *server, struct loop *loop, const struct serve_op
     server->config.relay.made_max = server->config.bounds.instance_namespaces;
     sessions_init(&server->sessions, server->hub, &server->config.relay.app, &server->config.limits);
     server->sessions.instance = server->config.instance;
+    server->sessions.keeps_auth = server->config.handshake.auth;
     server->sessions.compression.settings = server->config.compression;
     server->sessions.request_timeout_ms = server->config.request_timeout_ms;
     if (server->config.msgpack)

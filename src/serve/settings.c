@@ -70,6 +70,9 @@ const struct setting settings[] = {
      "a cookie with the session's id, for load balancers; Sennit never reads it", ""},
     {"", "admin", "", "a mapping", "access to `/metrics`", "`admin`"},
     {"", "api", "", "a mapping", "access to the HTTP API: see [api.md](api.md)", "`api_forbidden`"},
+    {"", "handshake", "nothing is kept", "a mapping",
+     "what is kept of a client's first request, for lists of sockets: see [api.md](api.md#handshakes)",
+     "`handshake_unkept`"},
     {"", "bridge", "none", "a mapping", "servers with Socket.IO's Redis adapter: see [bridge.md](bridge.md)", ""},
     {"", "headers", "", "a mapping", "fields of every response", ""},
     {"", "compression", "", "a mapping", "permessage-deflate", "`extensions_invalid`, `ws_deflate_invalid`"},
@@ -114,6 +117,11 @@ const struct setting settings[] = {
      "`false`: this machine needs the token, too. A request with forwarding fields always does", "`api_forbidden`"},
     {"api", "listen", "the instance's own port", "a port, or an IP address and a port",
      "a port of its own, where nothing else is served", ""},
+
+    {"handshake", "headers", "none", "a list of up to 32 names", "these headers, if the request has them", ""},
+    {"handshake", "query", "false", "`true` or `false`", "the query, decoded and in `url`", ""},
+    {"handshake", "auth", "false", "`true` or `false`",
+     "the payload with which the client connects to a namespace; tokens in it are then in the lists, too", ""},
 
     {"bridge", "socketio-redis", "SENNIT_BRIDGE_URL", "a URL", "the Redis of the adapter", "`bridge_away`"},
     {"bridge", "key", "socket.io", "1 to 128 bytes", "the adapter's `key`, or `channelPrefix` in sharded mode", ""},

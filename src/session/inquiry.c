@@ -19,6 +19,7 @@ struct told {
     struct list node;
     struct buf from, text;
     bool partial; /* of other servers, not all of which have answered */
+    bool polls;   /* of no instance: what the broker lists */
 };
 
 struct gather {
@@ -30,6 +31,8 @@ struct gather {
     uint64_t answered, living, reached;
     bool sent;    /* living and reached are known */
     bool outside; /* other servers are asked, too, and count as one instance */
+    bool polls;   /* what the broker lists of sessions that poll is awaited */
+    bool lacking; /* it has not come whole */
     enum inquiry_kind kind;
     uint32_t limit;
     size_t bytes; /* told so far */
@@ -139,11 +142,13 @@ static void gather_end(struct gather *gather)
             items.count = before; /* another program writes on the broker */
             continue;
         }
-        found.answered += !container_of(node, struct told, node)->partial;
+        found.answered +=
+            !container_of(node, struct told, node)->partial && !container_of(node, struct told, node)->polls;
         any_missed |= missed;
         if (last.data != NULL && (bound.data == NULL || span_compare(last, bound) < 0))
             bound = last;
     }
+    found.incomplete = found.answered < found.living || gather->polls || gather->lacking;
     items_merge(&items, bound, gather, &found);
     found.more |= gather->kind == INQUIRY_ANSWERS && any_missed;
     gather->done(gather->arg, &found);
@@ -167,7 +172,7 @@ static void timed_out(struct timer *timer)
 static void end_if_all(struct gather *gather)
 {
     uint64_t expected = gather->reached < gather->living ? gather->reached : gather->living;
-    if (gather->sent && gather->answered >= expected)
+    if (gather->sent && gather->answered >= expected && !gather->polls)
         gather_end(gather);
 }
 
@@ -181,7 +186,7 @@ static struct gather *gather_find(struct inquiries *inquiries, uint64_t number)
     return NULL;
 }
 
-static void told_add(struct gather *gather, struct span from, struct span text, bool partial)
+static struct told *told_add(struct gather *gather, struct span from, struct span text, bool partial)
 {
     struct told *told = mem_zero(1, sizeof *told);
     told->partial = partial;
@@ -192,6 +197,26 @@ static void told_add(struct gather *gather, struct span from, struct span text, 
     list_init(&told->node);
     list_append(&gather->told, &told->node);
     gather->answered++;
+    return told;
+}
+
+bool inquiry_is_asked(const struct inquiries *inquiries, uint64_t number)
+{
+    return gather_find((struct inquiries *)(uintptr_t)inquiries, number) != NULL;
+}
+
+void inquiry_polls_told(struct inquiries *inquiries, uint64_t number, struct span text)
+{
+    struct gather *gather = gather_find(inquiries, number);
+    if (gather == NULL)
+        return; /* too late */
+    gather->polls = false;
+    gather->lacking = text.data == NULL;
+    if (text.data != NULL) {
+        told_add(gather, SPAN_LIT("polls"), text, false)->polls = true;
+        gather->answered--; /* it is no instance */
+    }
+    end_if_all(gather);
 }
 
 static void tell_received(struct inquiries *inquiries, struct span from, struct span rest)
@@ -428,6 +453,9 @@ bool inquiry_ask(struct inquiries *inquiries, const struct inquiry_question *que
     const struct outward *outward = inquiries->sessions->outward;
     gather->outside =
         !surveys && outward != NULL && outward->inquired(outward->arg, inquiries, question, gather->number);
+    gather->polls = broker_has_records(hub_broker(inquiries->sessions->hub));
+    if (gather->polls)
+        inquiry_polls_ask(inquiries, inquiries->sessions, question, gather->number);
     ask_all(gather, question);
     return true;
 }

@@ -1,7 +1,8 @@
 /* inquiry: questions about the sockets of all instances. Each instance answers for its own (inquiry_find.c); the
  * answers come by mail (broker/mail.h) and are put together. `serve` asks for the HTTP API.
  *
- * A socket whose session waits on the broker for its next poll is on no instance, so it is in no answer. */
+ * A polling session that moves between instances is on none between two requests. So its sockets are in the answer of
+ * no instance; the broker lists them (inquiry_polls.c), wherever the session is at the moment. */
 #ifndef SENNIT_SESSION_INQUIRY_H
 #define SENNIT_SESSION_INQUIRY_H
 
@@ -54,7 +55,8 @@ struct inquiry_found {
     bool more; /* there are items behind the last one. Of INQUIRY_ANSWERS: a socket was not asked, or its answer dropped
                 */
     uint64_t total;            /* for INQUIRY_COUNT */
-    uint64_t living, answered; /* instances; fewer answers than living ones: the answer is incomplete */
+    uint64_t living, answered; /* instances */
+    bool incomplete;           /* not all that live have answered, or the broker has not listed all that poll */
 };
 /* What `found` points to is borrowed until it returns. */
 typedef void inquiry_found_fn(void *arg, const struct inquiry_found *found);
@@ -71,6 +73,24 @@ bool inquiry_ask(struct inquiries *inquiries, const struct inquiry_question *que
 /* For a bridge (outward.h): what the other servers say to the question with this number, together and as inquiry_find
  * writes it. Not `whole`: some have not answered, and the answer is incomplete. */
 void inquiry_told(struct inquiries *inquiries, uint64_t number, struct span text, bool whole);
+
+/* inquiry_polls.c: lists the sockets of sessions that move, for the question with this number. It may have ended when
+ * the broker answers; `inquiries` must not, but when the broker is destroyed. */
+void inquiry_polls_ask(struct inquiries *inquiries, struct sessions *sessions, const struct inquiry_question *question,
+                       uint64_t number);
+/* What was found, as inquiry_find writes it; NULL data: the broker did not say. */
+void inquiry_polls_told(struct inquiries *inquiries, uint64_t number, struct span text);
+/* Whether somebody still waits for it. */
+bool inquiry_is_asked(const struct inquiries *inquiries, uint64_t number);
+
+/* What an answer says of a socket; rooms are JSON, separated by commas. */
+struct inquiry_shown {
+    struct span sid, instance, address, data, handshake, auth, rooms; /* each but sid may be empty: not known */
+    const char *transport;
+    uint64_t session_ms;
+};
+void inquiry_socket_encode(struct buf *to, const struct inquiry_shown *shown);
+void inquiry_item_encode(struct buf *to, struct span key, struct span text, uint64_t number);
 
 /* inquiry_find.c. Whether a question's namespace, rooms, exceptions and sid select this subscriber. */
 bool inquiry_selects(struct subscriber *subscriber, const struct inquiry_question *question);

@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "session/inquiry.h"
+#include "session/polling_parts.h"
 
 /* One that may be given. */
 struct candidate {
@@ -53,10 +54,18 @@ bool inquiry_selects(struct subscriber *subscriber, const struct inquiry_questio
            !is_in_one(subscriber, question->excepts, question->except_count);
 }
 
+/* The broker lists its sockets. */
+static bool is_listed(const struct search *search, const struct session *session)
+{
+    return !search->question->here && polling_carries(session);
+}
+
 static void sockets_find(struct search *search)
 {
     list_each (node, &search->sessions->all) {
         struct session *session = container_of(node, struct session, of_all);
+        if (is_listed(search, session))
+            continue;
         list_each (inner, &session->sockets) {
             struct subscriber *subscriber = container_of(inner, struct subscriber, of_session);
             if (inquiry_selects(subscriber, search->question))
@@ -78,6 +87,23 @@ static int by_key(const void *a, const void *b)
     return span_compare(((const struct candidate *)a)->key, ((const struct candidate *)b)->key);
 }
 
+/* What hub_rooms_each counts of this subscriber does not count. */
+static void room_members_take(struct search *search, const struct subscriber *subscriber)
+{
+    for (struct membership *at = member_next(&subscriber->member, NULL); at != NULL;
+         at = member_next(&subscriber->member, at)) {
+        struct span name = membership_room(at), nsp = search->question->nsp;
+        if (!membership_is_open(at) || broker_room_is_owned(name) || search->count == 0 || name.len <= nsp.len + 1)
+            continue;
+        struct candidate key = {.key = span_from(name, nsp.len + 1)};
+        struct candidate *found = span_equal(subscriber->nsp->name, nsp)
+                                      ? bsearch(&key, search->found, search->count, sizeof key, by_key)
+                                      : NULL;
+        if (found != NULL && found->number > 0)
+            found->number--;
+    }
+}
+
 /* The rooms that it has joined: without its namespace's, and its own. */
 static void rooms_encode(struct buf *to, const struct subscriber *subscriber)
 {
@@ -94,22 +120,62 @@ static void rooms_encode(struct buf *to, const struct subscriber *subscriber)
     }
 }
 
+void inquiry_socket_encode(struct buf *to, const struct inquiry_shown *shown)
+{
+    struct span null = SPAN_LIT("null");
+    buf_printf(to, "{\"socket\":\"" SPAN_FMT "\",\"instance\":", SPAN_ARG(shown->sid));
+    if (shown->instance.len > 0) {
+        buf_append_char(to, '"');
+        buf_append_json(to, shown->instance);
+        buf_append_char(to, '"');
+    } else {
+        buf_append(to, null);
+    }
+    buf_printf(to, ",\"transport\":\"%s\",\"address\":\"", shown->transport);
+    buf_append_json(to, shown->address);
+    buf_printf(to, "\",\"session_ms\":%llu,\"handshake\":", (unsigned long long)shown->session_ms);
+    if (shown->handshake.len > 1) {
+        buf_append(to, span_sub(shown->handshake, 0, shown->handshake.len - 1));
+        buf_append(to, SPAN_LIT(",\"auth\":"));
+        buf_append(to, shown->auth.len > 0 ? shown->auth : SPAN_LIT("{}"));
+        buf_append_char(to, '}');
+    } else {
+        buf_append(to, null);
+    }
+    buf_append(to, SPAN_LIT(",\"data\":"));
+    buf_append(to, shown->data.len > 0 ? shown->data : null);
+    buf_append(to, SPAN_LIT(",\"rooms\":["));
+    buf_append(to, shown->rooms);
+    buf_append(to, SPAN_LIT("]}"));
+}
+
 static void socket_encode(struct buf *to, const struct subscriber *subscriber)
 {
+    struct buf rooms = {0};
+    const struct session *session = subscriber->session;
     const struct sessions *sessions = subscriber->sessions;
-    const struct transport *transport = subscriber->session->transport;
     char peer[ADDR_TEXT_MAX];
-    addr_ip_print(transport->type->peer(transport), peer);
-    buf_printf(to, "{\"socket\":\"%.*s\",\"instance\":\"", ENGINEIO_SID_BYTES, subscriber->sid);
-    buf_append_json(to, span_str(sessions->instance));
-    buf_printf(to, "\",\"transport\":\"%s\",\"address\":\"%s\",\"session_ms\":%llu,\"data\":",
-               transport->format == TRANSPORT_POLLING ? "polling" : "websocket", peer,
-               (unsigned long long)(loop_now_us(sessions->loop) - subscriber->session->opened_us) / 1000);
-    buf_append(to, subscriber_has(subscriber).presence_data != NULL ? span_str(subscriber_has(subscriber).presence_data)
-                                                                    : SPAN_LIT("null"));
-    buf_append(to, SPAN_LIT(",\"rooms\":["));
-    rooms_encode(to, subscriber);
-    buf_append(to, SPAN_LIT("]}"));
+    addr_ip_print(session->transport->type->peer(session->transport), peer);
+    rooms_encode(&rooms, subscriber);
+    struct inquiry_shown shown = {.sid = subscriber_sid(subscriber),
+                                  .instance = span_str(sessions->instance),
+                                  .transport =
+                                      session->transport->format == TRANSPORT_POLLING ? "polling" : "websocket",
+                                  .address = span_str(peer),
+                                  .session_ms = (loop_now_us(sessions->loop) - session->opened_us) / 1000,
+                                  .data = span_str(subscriber_has(subscriber).presence_data),
+                                  .handshake = span_str(session->handshake),
+                                  .auth = span_str(subscriber_has(subscriber).auth),
+                                  .rooms = buf_span(&rooms)};
+    inquiry_socket_encode(to, &shown);
+    buf_finish(&rooms);
+}
+
+void inquiry_item_encode(struct buf *to, struct span key, struct span text, uint64_t number)
+{
+    buf_printf(to, "%zu %zu %llu\n", key.len, text.len, (unsigned long long)number);
+    buf_append(to, key);
+    buf_append(to, text);
 }
 
 static void item_encode(struct buf *to, const struct candidate *candidate)
@@ -117,10 +183,30 @@ static void item_encode(struct buf *to, const struct candidate *candidate)
     struct buf text = {0};
     if (candidate->subscriber != NULL)
         socket_encode(&text, candidate->subscriber);
-    buf_printf(to, "%zu %zu %zu\n", candidate->key.len, text.len, candidate->number);
-    buf_append(to, candidate->key);
-    buf_append(to, buf_span(&text));
+    inquiry_item_encode(to, candidate->key, buf_span(&text), candidate->number);
     buf_finish(&text);
+}
+
+/* Of a room, the members that the broker lists do not count here. */
+static void rooms_find(struct search *search)
+{
+    size_t kept = 0;
+    hub_rooms_each(search->sessions->hub, room_found, search);
+    if (search->count > 0)
+        qsort(search->found, search->count, sizeof *search->found, by_key);
+    list_each (node, &((struct sessions *)(uintptr_t)search->sessions)->all) {
+        struct session *session = container_of(node, struct session, of_all);
+        if (!is_listed(search, session))
+            continue;
+        list_each (inner, &session->sockets) {
+            struct subscriber *subscriber = container_of(inner, struct subscriber, of_session);
+            room_members_take(search, subscriber);
+        }
+    }
+    for (size_t i = 0; i < search->count; i++)
+        if (search->found[i].number > 0)
+            search->found[kept++] = search->found[i];
+    search->count = kept;
 }
 
 void inquiry_find(const struct sessions *sessions, const struct inquiry_question *question, struct buf *to)
@@ -129,7 +215,7 @@ void inquiry_find(const struct sessions *sessions, const struct inquiry_question
     struct buf items = {0};
     size_t given = 0;
     if (question->kind == INQUIRY_ROOMS)
-        hub_rooms_each(sessions->hub, room_found, &search);
+        rooms_find(&search);
     else
         sockets_find(&search);
     if (question->kind != INQUIRY_COUNT) {

@@ -256,6 +256,7 @@ void polling_handshake(struct sessions *sessions, const struct protocol *protoco
     struct polling *polling = polling_create(sessions, exchange->peer);
     polling->state = POLLING_LIVE;
     session_create(sessions, &polling->transport, protocol, sid);
+    session_handshake_set(polling->transport.session, exchange->handshake);
     polling_token_set(polling, exchange->token);
     polling_name(polling, span_of(sid, sizeof sid));
     memcpy(exchange->sid, sid, sizeof sid);

@@ -53,6 +53,7 @@ struct polling_exchange {
     uint64_t mark; /* a digest of what tells the client's requests apart (`t`): one that is repeated, by a proxy that
                     * lost the answer, has the mark of the first; 0: nothing does */
     struct span token;            /* in a header or a cookie of the request; empty: none. Valid until the answer */
+    struct span handshake;        /* of one that begins: see session_handshake_set. Valid until the call returns */
     char sid[ENGINEIO_SID_BYTES]; /* of the session; set when a handshake is answered */
     struct polling *polling;      /* private; NULL: nothing is under way */
 };

@@ -102,7 +102,7 @@ void polling_begin(struct sessions *sessions, const struct protocol *protocol, s
 {
     struct polling *polling = polling_create(sessions, exchange->peer);
     session_sid_create(sessions, polling->sid);
-    polling_parcel_begin(&polling->parcel, sessions, protocol);
+    polling_parcel_begin(polling, protocol, exchange->handshake);
     polling->get = exchange;
     exchange->polling = polling;
     begin_again(polling);

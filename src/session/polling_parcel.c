@@ -12,12 +12,15 @@
 
 enum { JOIN_MARGIN_MS = 1 /* rounding */ };
 
-void polling_parcel_begin(struct buf *to, const struct sessions *sessions, const struct protocol *protocol)
+void polling_parcel_begin(struct polling *polling, const struct protocol *protocol, struct span handshake)
 {
+    const struct sessions *sessions = polling->sessions;
     struct parcel parcel = {.protocol = protocol->kind,
                             .heartbeat_ms = sessions->limits.ping_interval_ms,
-                            .join_ms = sessions->limits.connect_timeout_ms};
-    parcel_encode(to, &parcel);
+                            .join_ms = sessions->limits.connect_timeout_ms,
+                            .begun_ms = loop_wall_ms(sessions->loop),
+                            .handshake = handshake};
+    parcel_encode(&polling->parcel, &parcel);
 }
 
 /* The claim of this socket's lease, which came with the record; NULL: none did. */
@@ -43,6 +46,7 @@ static void socket_open(struct session *session, const struct parcel_socket *par
                                      .grant = grant,
                                      .claim = nsp != NULL ? claim_of(grant, nsp, parcel->pid) : NULL,
                                      .asking = parcel->asking,
+                                     .kept_auth = parcel->auth,
                                      .away_ms = grant->away_ms};
     if (start.claim != NULL && parcel->claims.len > 0) {
         start.identity = identity_create(parcel->claims, (int64_t)parcel->expires_ms);
@@ -107,6 +111,8 @@ bool polling_parcel_open(struct polling *polling, struct transport *transport, c
     uint64_t since_us = polling->websocket != NULL ? polling_probe_since_us(polling) : loop_now_us(sessions->loop);
     struct session *session = session_restore(sessions, transport, sessions->polling_protocol, &clock, since_us);
     session_token_set(session, span_str(polling->token));
+    session_handshake_set(session, parcel.handshake);
+    polling->begun_ms = parcel.begun_ms;
     polling->join_until_us = loop_now_us(sessions->loop) + LOOP_MS(clock.join_ms);
     if (parcel.waiting.len > 0) {
         struct frame *frame = frame_copy(parcel.waiting);
@@ -129,8 +135,8 @@ bool polling_parcel_open(struct polling *polling, struct transport *transport, c
     return true;
 }
 
-/* The leases of all sockets, and the sockets themselves behind the parcel's head. */
-static void sockets_park(struct polling *polling)
+/* The leases of all sockets, and the sockets themselves as they stand in the parcel. */
+static void sockets_park(struct polling *polling, struct buf *sockets)
 {
     struct session *session = polling->transport.session;
     struct parking *parking = &polling->parking;
@@ -139,7 +145,7 @@ static void sockets_park(struct polling *polling)
     list_each (node, &session->sockets) {
         struct subscriber *subscriber = container_of(node, struct subscriber, of_session);
         struct token token;
-        subscriber_park(subscriber, &token, &polling->parcel);
+        subscriber_park(subscriber, &token, sockets);
         buf_append(&parking->bytes, subscriber_lease_name(subscriber));
         buf_append(&parking->bytes, span_of(token.epoch, token.epoch_len));
         parking->leases[parking->count++] = (struct record_lease){.pid = subscriber_lease_name(subscriber),
@@ -162,13 +168,16 @@ void polling_parcel_make(struct polling *polling)
     struct session *session = polling->transport.session;
     struct session_clock clock = session_clock(session);
     uint64_t now = loop_now_us(polling->sessions->loop);
-    struct buf waiting = {0}, unfinished = {0};
+    struct buf sockets = {0}, waiting = {0}, unfinished = {0};
+    char address[ADDR_TEXT_MAX];
+    addr_ip_print(&polling->peer, address);
     assembly_park(&unfinished, session);
     while (polling->queue_count > 0) {
         if (waiting.len > 0)
             buf_append_char(&waiting, PAYLOAD_SEPARATOR);
         polling_queue_take(polling, &waiting, 0);
     }
+    sockets_park(polling, &sockets);
     struct parcel parcel = {
         .protocol = session->protocol->kind,
         .joined = clock.joined,
@@ -181,12 +190,13 @@ void polling_parcel_make(struct polling *polling)
         .done_answer = buf_span(&polling->done_answer),
         .waiting = buf_span(&waiting),
         .unfinished = buf_span(&unfinished),
+        .begun_ms = polling->begun_ms,
+        .address = span_str(address),
+        .handshake = span_str(session->handshake),
+        .sockets = buf_span(&sockets),
     };
     parcel_encode(&polling->parcel, &parcel);
-    sockets_park(polling);
-    buf_append(&polling->parcel, buf_span(&polling->done_answer));
-    buf_append(&polling->parcel, buf_span(&waiting));
-    buf_append(&polling->parcel, buf_span(&unfinished));
+    buf_finish(&sockets);
     buf_finish(&waiting);
     buf_finish(&unfinished);
     polling->parked = clock;

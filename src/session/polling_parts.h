@@ -61,6 +61,7 @@ struct polling {
     bool held;              /* it has been given, at least once: its GET has waited */
     bool is_pong;           /* ASKING: the POST is a pong, and the session is not needed for it */
     uint64_t join_until_us; /* the client must have joined a namespace by then */
+    int64_t begun_ms;       /* since 1970: its handshake, on whichever instance */
     struct buf parcel;      /* that is being passed, */
     struct parking parking; /* and its leases */
     struct session_clock parked;
@@ -115,7 +116,7 @@ void polling_queue_drop(struct polling *polling);
 void polling_queue_take(struct polling *polling, struct buf *to, uint32_t packets_max);
 
 /* polling_parcel.c. The parcel of a session that begins. */
-void polling_parcel_begin(struct buf *to, const struct sessions *sessions, const struct protocol *protocol);
+void polling_parcel_begin(struct polling *polling, const struct protocol *protocol, struct span handshake);
 /* Makes the parcel of a calm session, and lists its leases. */
 void polling_parcel_make(struct polling *polling);
 void polling_parcel_finish(struct polling *polling);

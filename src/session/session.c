@@ -416,10 +416,17 @@ void session_token_set(struct session *session, struct span token)
     sessions->token_bytes += token.len;
 }
 
+void session_handshake_set(struct session *session, struct span json)
+{
+    free(session->handshake);
+    session->handshake = json.len > 0 && json.len <= HANDSHAKE_BYTES_MAX ? mem_text(json) : NULL;
+}
+
 void session_closed(struct session *session, enum close_reason reason)
 {
     struct sessions *sessions = session->sessions;
     token_drop(session);
+    free(session->handshake);
     timer_stop(sessions->loop, &session->timer);
     list_each (node, &session->sockets) {
         subscriber_detach(container_of(node, struct subscriber, of_session), reason);

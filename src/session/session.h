@@ -18,7 +18,10 @@
 #include "session/websocket.h"
 #include "wire/engineio.h"
 
-enum { TOKENS_BYTES_MAX = 64 << 20 }; /* of the tokens that sessions keep */
+enum {
+    TOKENS_BYTES_MAX = 64 << 20, /* of the tokens that sessions keep */
+    HANDSHAKE_BYTES_MAX = 8192   /* of what one session keeps of its first request */
+};
 
 struct session_limits {
     uint32_t ping_interval_ms;   /* 25000 */
@@ -82,8 +85,9 @@ struct sessions {
     struct session_app *app;
     struct session_limits limits;
     const struct outward *outward; /* a bridge to other servers (outward.h), borrowed; NULL: there is none */
-    const char *instance;        /* this instance's id, as sent to clients */
-    uint64_t request_timeout_ms; /* of the platform; 0: unknown */
+    bool keeps_auth;               /* with each subscriber, for lists of sockets */
+    const char *instance;          /* this instance's id, as sent to clients */
+    uint64_t request_timeout_ms;   /* of the platform; 0: unknown */
     struct list all;
     struct {
         struct session **slots; /* sessions whose queues have room again: their replays go on; NULL: it has closed */
@@ -130,6 +134,7 @@ struct session {
     struct transport *transport;
     const struct protocol *protocol;
     char *token;               /* that the client's requests carry, see session_token_set; NULL: none */
+    char *handshake;           /* see session_handshake_set; NULL: none is kept */
     struct load *load;         /* call.c; NULL: no calls */
     struct assembly *assembly; /* assembly.h; NULL: no attachments are awaited */
     struct list of_all;
@@ -204,6 +209,9 @@ static inline bool session_is_unread(const struct session *session)
 /* Keeps the token that a request of the client carried in a header or a cookie, for the namespaces that it connects to
  * (struct client_proof). Empty: the one that is there stays. Beyond TOKENS_BYTES_MAX of the instance none is kept. */
 void session_token_set(struct session *session, struct span token);
+/* Keeps what its first request said, for lists of sockets: a JSON object of HANDSHAKE_BYTES_MAX at most, with the
+ * members of Socket.IO's `handshake` but for `auth`. It goes with a session that moves. Empty: nothing is kept. */
+void session_handshake_set(struct session *session, struct span json);
 /* The client joined a namespace: ends the connect timeout. */
 void session_joined(struct session *session);
 /* The session goes on over another transport, with the same encoding of packets, whose request began at `since_us`. */

@@ -88,9 +88,7 @@ void subscriber_unref(struct subscriber *subscriber)
         return;
     }
     subscriber_identity_drop(subscriber);
-    free(subscriber_has(subscriber).presence_data);
-    free(subscriber_has(subscriber).data);
-    free(subscriber->extra);
+    subscriber_extra_free(subscriber);
     subscriber_lease_free(subscriber);
     connecting_end(subscriber);
     nsp_unref(subscriber->sessions->app, subscriber->nsp);
@@ -410,14 +408,6 @@ static void retry(struct timer *timer)
     }
 }
 
-static void presence_data_set(struct subscriber *subscriber, struct span data)
-{
-    if (data.len > BROKER_DATA_BYTES_MAX)
-        subscriber_refuse(subscriber, REFUSAL_PRESENCE_DATA, subscriber->nsp->name, (struct span){NULL, 0});
-    else if (data.len != 0)
-        subscriber_extra(subscriber)->presence_data = mem_text(data);
-}
-
 /* Asks the application. What it costs to refuse a client counts, so that one that tries again and again is slowed. */
 static enum refusal admit(struct session *session, const struct nsp *nsp, const struct subscriber_start *start,
                           struct admission *admission)
@@ -460,8 +450,8 @@ enum refusal subscriber_begin(struct session *session, const struct nsp *nsp, co
     session->sessions->socket_count++;
     subscriber->connecting = call_create(session, NULL, (struct span){NULL, 0}, CONNECT_BYTES);
     session_change(session, 1);
-    presence_data_set(subscriber,
-                      admission.presence_data != NULL ? span_str(admission.presence_data) : start->presence_data);
+    subscriber_shown_keep(
+        subscriber, admission.presence_data != NULL ? span_str(admission.presence_data) : start->presence_data, start);
     free(admission.presence_data);
     if (admission.identity != NULL)
         subscriber_identity_set(subscriber, admission.identity);
@@ -563,6 +553,7 @@ void subscriber_park(struct subscriber *subscriber, struct token *token, struct 
         .expires_ms = identity != NULL ? (uint64_t)identity->expires_ms : 0,
         .told = identity != NULL && identity->told,
         .asking = buf_span(&asking),
+        .auth = span_str(subscriber_has(subscriber).auth),
     };
     parcel_socket_encode(to, &parcel);
     buf_finish(&offset);

@@ -76,8 +76,9 @@ struct subscriber_extra {
     char *presence_data;       /* JSON; NULL: none */
     struct identity *identity; /* NULL: none is known */
     struct asking *asking;     /* asking.c; NULL: nobody has asked */
-    char *data;                /* the application's, of data_len bytes; it goes with the lease. NULL: none */
-    void *part;                /* what the application keeps with it (struct session_app, `departed`) */
+    char *auth; /* JSON, of its CONNECT, for lists of sockets (sessions.keeps_auth). NULL: none is kept */
+    char *data; /* the application's, of data_len bytes; it goes with the lease. NULL: none */
+    void *part; /* what the application keeps with it (struct session_app, `departed`) */
     uint32_t data_len;
 };
 
@@ -119,6 +120,7 @@ struct subscriber_start {
     struct span presence_data;        /* JSON */
     struct span room;                 /* that it is in from the start, unless it resumes; the caller has checked it */
     struct span auth;                 /* JSON, the payload of CONNECT; for the application */
+    struct span kept_auth;            /* of a moved one: that it keeps */
     bool is_moved;                    /* see struct subscriber; pid and offset are from a parcel, */
     const struct record_claim *claim; /* and the lease was claimed with it; NULL unless it is moved */
     const struct record_grant *grant; /* what it came with; likewise */
@@ -142,7 +144,7 @@ void subscriber_disconnect(struct subscriber *subscriber);
 void subscriber_detach(struct subscriber *subscriber, enum close_reason reason);
 void subscriber_unref(struct subscriber *subscriber);
 
-enum { SUBSCRIBER_DATA_BYTES_MAX = 1024 };
+enum { SUBSCRIBER_DATA_BYTES_MAX = 1024, SUBSCRIBER_AUTH_BYTES_MAX = 4096 };
 /* Keeps these bytes with it (SUBSCRIBER_DATA_BYTES_MAX at most), in place of what was kept. They are written to its
  * lease, so they come along when it resumes or moves. */
 void subscriber_data_set(struct subscriber *subscriber, struct span data);

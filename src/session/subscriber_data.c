@@ -1,7 +1,9 @@
 /* subscriber_data: what the application keeps with a subscriber, and what it is told when one has gone. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/mem.h"
+#include "broker/broker.h"
 #include "session/lease.h"
 #include "session/subscriber_parts.h"
 
@@ -10,6 +12,33 @@ struct subscriber_extra *subscriber_extra(struct subscriber *subscriber)
     if (subscriber->extra == NULL)
         subscriber->extra = mem_zero(1, sizeof *subscriber->extra);
     return subscriber->extra;
+}
+
+void subscriber_extra_free(struct subscriber *subscriber)
+{
+    struct subscriber_extra extra = subscriber_has(subscriber);
+    if (extra.auth != NULL)
+        explicit_bzero(extra.auth, strlen(extra.auth));
+    free(extra.auth);
+    free(extra.presence_data);
+    free(extra.data);
+    free(subscriber->extra);
+}
+
+void subscriber_shown_keep(struct subscriber *subscriber, struct span presence_data,
+                           const struct subscriber_start *start)
+{
+    struct span auth = start->is_moved ? start->kept_auth : start->auth;
+    if (presence_data.len > BROKER_DATA_BYTES_MAX)
+        subscriber_refuse(subscriber, REFUSAL_PRESENCE_DATA, subscriber->nsp->name, (struct span){NULL, 0});
+    else if (presence_data.len != 0)
+        subscriber_extra(subscriber)->presence_data = mem_text(presence_data);
+    if (!subscriber->sessions->keeps_auth || auth.len == 0)
+        return;
+    if (auth.len > SUBSCRIBER_AUTH_BYTES_MAX)
+        subscriber_refuse(subscriber, REFUSAL_HANDSHAKE_UNKEPT, subscriber->nsp->name, (struct span){NULL, 0});
+    else
+        subscriber_extra(subscriber)->auth = mem_text(auth);
 }
 
 /* Longer ones are not from here. */

@@ -25,8 +25,12 @@ bool subscriber_has_ended(const struct subscriber *subscriber);
  * owner may enter under the same sid, and a late leave from here must not remove it. */
 void subscriber_give_up(struct subscriber *subscriber, bool may_return, enum close_reason reason);
 
-/* subscriber_data.c: keeps these bytes without writing the lease; tells the application that one has gone; that the
- * lease of a client that comes back is given up. */
+/* subscriber_data.c: frees the extra part; keeps what others are shown of a subscriber that begins; keeps these bytes
+ * without writing the lease; tells the application that one has gone; that the lease of a client that comes back is
+ * given up. */
+void subscriber_extra_free(struct subscriber *subscriber);
+void subscriber_shown_keep(struct subscriber *subscriber, struct span presence_data,
+                           const struct subscriber_start *start);
 void subscriber_data_keep(struct subscriber *subscriber, struct span data);
 void subscriber_departed(struct sessions *sessions, const struct leaver *leaver, enum departure departure,
                          enum close_reason reason);

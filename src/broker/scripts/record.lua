@@ -62,6 +62,18 @@ local function tell_all_gone(sid, except)
     end
 end
 
+-- All sessions that poll are in `polls`, by a time that lies behind the end of their record. It only rises while a session lasts, so none
+-- is overlooked that moves while they are listed. Listing is all it is for, so it may fail alone.
+local polls = prefix .. 'polls'
+local function poll_list(sid, ms_left)
+    redis.pcall('ZADD', polls, string.format('%.0f', ms + ms_left), sid)
+    redis.pcall('PEXPIRE', polls, 86400000)
+end
+
+local function poll_unlist(sid)
+    redis.pcall('ZREM', polls, sid)
+end
+
 local function is_probed()
     return (tonumber(record.probe_ms or nil) or 0) > ms
 end

@@ -15,6 +15,7 @@ if not redis.call('ZSCORE', KEYS[2], life) then
 end
 if record.holder ~= '' and not holds and not life_now(record.life or '') then
     redis.call('DEL', KEYS[1]) -- what its last holder did since is lost with it
+    poll_unlist(sid)
     tell_all_gone(sid)
     return 0
 end
@@ -29,6 +30,7 @@ if record.holder ~= '' and not holds then
     end
     if overlaps then
         redis.call('DEL', KEYS[1])
+        poll_unlist(sid)
         tell_all_gone(sid)
         return 4
     end
@@ -43,5 +45,8 @@ redis.call('HSET', KEYS[1], 'holder', ticket, 'kind', kind, 'inbox', inbox, 'lif
 give(ticket, inbox, sid, tonumber(ARGV[5]))
 if kind == 'w' then
     redis.call('HSET', KEYS[1], 'moved', '1')
+    poll_unlist(sid)
+else
+    poll_list(sid, tonumber(ARGV[5]))
 end
 return 2

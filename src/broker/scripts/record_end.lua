@@ -32,5 +32,6 @@ if (record.moved or what == 'disown') and not is_same(ticket, record.holder) the
     return 0
 end
 redis.call('DEL', KEYS[1])
+poll_unlist(sid)
 tell_all_gone(sid, ticket)
 return what == 'pong' and 4 or 1

@@ -39,6 +39,14 @@ redis.pcall('PEXPIRE', KEYS[1], not next_ticket and ARGV[7] or next_kind == 'w' 
 if not record.pong_ms then
     redis.pcall('HDEL', KEYS[1], 'pong_ms')
 end
+if next_kind == 'w' then
+    poll_unlist(sid)
+else
+    poll_list(sid, math.max(tonumber(ARGV[7]), tonumber(ARGV[8])))
+end
+if ARGV[1] == '0' then -- those that have ended without a word
+    redis.pcall('ZREMRANGEBYSCORE', polls, '-inf', '(' .. ms_text)
+end
 if next_ticket then
     -- It has been passed on, whatever fails now: one that waits asks again.
     pcall(give, next_ticket, next_inbox, sid, tonumber(ARGV[8]))

@@ -254,3 +254,20 @@ BEGIN
     PERFORM record_drop(r, ticket);
     RETURN CASE WHEN in_what = 'pong' THEN 4 ELSE 1 END;
 END $$;
+
+-- The sockets of sessions that poll, `in_limit` sessions behind the one named, in the order of their names: the head of the record, the
+-- instance that holds it ('': nobody), and the lease that the session has. A session without one has a row all the same.
+CREATE OR REPLACE FUNCTION record_list(in_after text, in_limit int, in_head int)
+RETURNS TABLE (session text, head bytea, instance text, pid text, sid text, rooms bytea) LANGUAGE sql STABLE AS $$
+    WITH page AS (
+        SELECT p.*, p.until_ms > now_ms() AND NOT p.moved AND (p.holder = '' OR life_now(p.holder) IS NOT NULL) AS polls,
+            substring(encode(substring(p.record FROM 1 FOR 9), 'escape') FROM '^(\d{1,8}) ') AS bytes
+        FROM polling p WHERE p.sid > in_after ORDER BY p.sid LIMIT in_limit
+    )
+    SELECT p.sid, coalesce(substring(p.record FROM length(p.bytes) + 2 FOR least(p.bytes::int, in_head)), ''),
+        regexp_replace(ticket_life(p.holder), ':\d+$', ''), l.pid, l.sid, l.rooms
+    FROM page p LEFT JOIN LATERAL (
+        SELECT l.pid, l.sid, l.rooms FROM unnest(p.pids, p.generations) AS u(pid, generation)
+            JOIN lease l ON l.pid = u.pid AND l.generation = u.generation AND NOT l.ended WHERE p.polls
+    ) l ON true ORDER BY p.sid
+$$;

@@ -369,7 +369,8 @@ static void the_fleet_asks_the_servers(void **state)
     assert_non_null(strstr(found.text, "node-1=0 {\"socket\":\"node-1\",\"instance\":null,\"transport\":null,"
                                        "\"address\":\"10.0.0.1\",\"session_ms\":"));
     assert_non_null(strstr(found.text, ",\"data\":{\"x\":1},\"rooms\":[\"r\"]}"));
-    assert_non_null(strstr(found.text, "\"session_ms\":null,\"data\":null,\"rooms\":[\"r\",\"q\"]}"));
+    assert_non_null(
+        strstr(found.text, "\"session_ms\":null,\"handshake\":null,\"data\":null,\"rooms\":[\"r\",\"q\"]}"));
     inquire(inquiries, INQUIRY_ROOMS, sockets);
     assert_string_equal(found.text, "q=1 \nr=3 \n");
     inquire(inquiries, INQUIRY_COUNT, sockets);

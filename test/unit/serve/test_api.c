@@ -200,7 +200,6 @@ static void what_is_wrong_is_named(void **state)
         {"sockets/leave", "{\"leave\":\"\"}", 400, "\"field\":\"leave\""},
         {"rooms", "{}", 405, "\"reason\":\"api_method\""},
         {"serverSideEmit", "{\"event\":\"x\"}", 501, "may come later"},
-        {"emitWithAck", "{\"event\":\"x\"}", 501, "\"reason\":\"api_later\""},
         {"nothing", "{}", 404, "\"reason\":\"api_path\""},
         {"publish", "{\"event\":\"x\",\"args\":[1,\"a\"]}", 200, "\"accepted\":true"},
         {"publish", " {\"event\":\"x\",\"args\":null,\"rooms\":\"r\"} ", 200, "\"accepted\":true"},

@@ -200,7 +200,7 @@ static void pong(struct broker *of, struct span sid, uint64_t life_ms, record_do
     answer_later(done, arg, record.exists ? RECORD_OK : RECORD_NONE);
 }
 
-static const struct record_ops ops = {ask, pass, end, disown, probe, pong};
+static const struct record_ops ops = {ask, pass, end, disown, probe, pong, NULL};
 
 static int left_behind;  /* answers behind which this instance still had the session */
 static size_t walked_in; /* sessions of the test's other clients */

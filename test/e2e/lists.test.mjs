@@ -1,0 +1,158 @@
+// lists: what the HTTP API says of clients that poll. Between two of their requests no instance has them, and they count all the same,
+// once: on Redis, on Postgres, and on one instance with a broker of its own. Directives reach them there, too.
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import { test } from 'node:test';
+import { io } from 'socket.io-client';
+import { redis, serve, temporary, until } from './lib.mjs';
+import { missing, postgres } from './postgres.mjs';
+
+const config = 'namespaces:\n  /:\n    log: {entries: 1000, age: 1h}\n    presence: {data: me}\n    events:\n      msg: {to: everyone, log: true}\n      join: {join: 0}\n  /bare:\n    events:\n      wave: {to: everyone}\n      join: {join: 0}\n';
+const kept = `handshake: {headers: [User-Agent, x-kind], query: true, auth: true}\n${config}`;
+const quickly = { timeout: 30000 };
+const skip = missing();
+
+async function ask(instance, target, body) {
+  const answer = await fetch(`${instance.url}/api/v1/${target}`, body === undefined ? {} : { method: 'POST', body: JSON.stringify(body) });
+  return { status: answer.status, ...(await answer.json()) };
+}
+
+// A client that polls, request by request: between them it is nowhere.
+class Poller {
+  static async open(instance, connect = '40', headers = {}) {
+    const poller = new Poller();
+    const opened = await fetch(`${instance.url}/socket.io/?EIO=4&transport=polling&kind=slow+one`, { headers });
+    poller.query = `EIO=4&transport=polling&sid=${JSON.parse((await opened.text()).slice(1)).sid}`;
+    await poller.post(instance, connect);
+    poller.id = (await poller.get(instance)).match(/"sid":"([^"]+)"/)[1];
+    return poller;
+  }
+
+  async post(instance, body) {
+    assert.equal(await (await fetch(`${instance.url}/socket.io/?${this.query}`, { method: 'POST', body })).text(), 'ok');
+  }
+
+  async get(instance) {
+    return await (await fetch(`${instance.url}/socket.io/?${this.query}`)).text();
+  }
+}
+
+// Each starts instances, and puts what ends them into `ends`.
+const start = async (ends, count, options) => {
+  const instances = [];
+  for (let i = 0; i < count; i++) {
+    instances.push(await serve(kept, options));
+    ends.unshift(() => instances[i].close());
+  }
+  return instances;
+};
+const brokers = {
+  Redis: async (ends) => {
+    const server = await redis();
+    ends.unshift(() => server.close());
+    return start(ends, 2, { redisUrl: server.url });
+  },
+  Postgres: async (ends) => {
+    const database = await postgres({ role: 'instances' });
+    ends.unshift(() => database.close());
+    return start(ends, 2, { args: ['--broker', database.url], env: { SENNIT_BROKER: '' } });
+  },
+  disk: async (ends) => {
+    const directory = temporary();
+    ends.unshift(() => fs.rmSync(directory, { recursive: true, force: true }));
+    const [instance] = await start(ends, 1, { args: ['--broker', `file:${directory}`], env: { SENNIT_BROKER: '' } });
+    return [instance, instance];
+  },
+};
+const end = async (ends) => {
+  for (const one of ends) await one();
+};
+
+for (const [name, begin] of Object.entries(brokers)) {
+  test(`lists and counts have each client once, between two requests, too: ${name}`, { ...quickly, skip: name === 'Postgres' && skip }, async () => {
+    const ends = [];
+    try {
+      const instances = await begin(ends);
+      const [one, two] = instances;
+      const poller = await Poller.open(one, '40{"me":"Ann"}', { 'x-kind': 'poller', 'x-secret': 'not kept' });
+      const holder = await Poller.open(two);
+      const socket = io(one.url, { transports: ['websocket'], auth: { me: 'Bob' }, query: { from: 'here' }, extraHeaders: { 'x-kind': 'stock' } });
+      ends.unshift(() => socket.disconnect());
+      await until('it is connected', () => socket.connected);
+      await poller.post(two, '420["join","r"]');
+      await holder.post(one, '420["join","r"]');
+      socket.emit('join', 'r');
+      await until('it has joined', async () => (await ask(two, 'count?room=r&local=false')).sockets === 3);
+      assert.match(await poller.get(one), /430\[/);
+      assert.match(await holder.get(one), /430\[/);
+      const held = holder.get(two);
+      for (let i = 0; i < 5; i++) {
+        for (const instance of instances) {
+          const all = await ask(instance, 'sockets');
+          assert.equal(all.incomplete, false);
+          assert.deepEqual(all.sockets.map((item) => item.socket), [poller.id, holder.id, socket.id].sort());
+          assert.deepEqual(all.sockets.map((item) => item.rooms), [['r'], ['r'], ['r']]);
+          assert.deepEqual((await ask(instance, 'rooms')).rooms, [{ room: 'r', sockets: 3 }]);
+          assert.equal((await ask(instance, 'count')).sockets, 3);
+          assert.equal((await ask(instance, 'count?except=r')).sockets, 0);
+        }
+        await poller.post(instances[i % 2], '42["msg",1]'); // it moves, and is counted all the same
+        await poller.get(instances[(i + 1) % 2]);
+      }
+      const ids = [];
+      for (let next = ''; next !== null;) {
+        const page = await ask(one, `sockets?limit=1${next && `&after=${next}`}`);
+        ids.push(...page.sockets.map((item) => item.socket));
+        next = page.next;
+      }
+      assert.deepEqual(ids, [poller.id, holder.id, socket.id].sort());
+      await held;
+
+      const its = await ask(two, `sockets/${poller.id}`);
+      assert.deepEqual([its.transport, its.address, its.data, its.rooms], ['polling', '127.0.0.1', 'Ann', ['r']]);
+      if (name !== 'disk') assert.equal(its.instance, null);
+      assert.ok(its.session_ms > 0 && its.session_ms < 30000, `${its.session_ms}`);
+      const shaken = its.handshake;
+      assert.deepEqual([shaken.headers['x-kind'], shaken.headers['x-secret']], ['poller', undefined]);
+      assert.equal(shaken.headers['user-agent'], 'node');
+      assert.deepEqual(shaken.query, { EIO: '4', transport: 'polling', kind: 'slow one' });
+      assert.deepEqual(shaken.auth, { me: 'Ann' });
+      assert.deepEqual([shaken.address, shaken.secure, shaken.xdomain], ['127.0.0.1', false, false]);
+      assert.equal(shaken.url, '/socket.io/?EIO=4&transport=polling&kind=slow+one');
+      assert.ok(Math.abs(Date.now() - shaken.issued) < 30000);
+      assert.ok(Math.abs(Date.parse(shaken.time) - shaken.issued) < 1000);
+      const other = (await ask(two, `sockets/${socket.id}`)).handshake;
+      assert.deepEqual([other.headers['x-kind'], other.auth, other.query.from], ['stock', { me: 'Bob' }, 'here']);
+    } finally {
+      await end(ends);
+    }
+  });
+}
+
+test('directives reach clients between two polls, also where nothing is logged', quickly, async () => {
+  const ends = [];
+  let one, two;
+  const count = async (nsp, room) => (await ask(two, `count?namespace=${nsp}${room ? `&room=${room}` : ''}`)).sockets;
+  try {
+    [one, two] = await brokers.Redis(ends);
+    for (const nsp of ['/', '/bare']) {
+      const poller = await Poller.open(one, nsp === '/' ? '40' : '40/bare,');
+      assert.equal(await count(nsp), 1);
+      await ask(two, 'sockets/join', { namespace: nsp, join: 'late' });
+      await ask(two, 'publish', { namespace: nsp, event: 'msg', args: ['after'] });
+      assert.match(await poller.get(two), /\["msg","after"/);
+      assert.equal(await count(nsp, 'late'), 1);
+      await ask(one, 'publish', { namespace: nsp, rooms: 'late', event: 'msg', args: ['to the room'] });
+      assert.match(await poller.get(one), /\["msg","to the room"/);
+      await ask(one, 'sockets/leave', { namespace: nsp, leave: 'late' });
+      await ask(one, 'publish', { namespace: nsp, event: 'msg', args: ['x'] });
+      await poller.get(two);
+      assert.equal(await count(nsp, 'late'), 0);
+      await ask(one, 'sockets/disconnect', { namespace: nsp, socket: poller.id });
+      assert.match(await poller.get(two), /^41/);
+      assert.equal(await count(nsp), 0);
+    }
+  } finally {
+    await end(ends);
+  }
+});

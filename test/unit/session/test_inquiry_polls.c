@@ -1,0 +1,180 @@
+/* test_inquiry_polls: the sockets of polling sessions in answers: the broker lists them, the instance that happens to
+ * hold their session does not, and each counts once. The broker's list and the mail of other instances are played. */
+#include <stdio.h>
+
+#include "records.h"
+#include "session/inquiry.h"
+
+static struct inquiries *inquiries;
+static struct record_ops ops;
+static bool asked, broken, two_pages;
+static char others[64]; /* what another instance tells; empty: there is none */
+static struct {
+    int answers;
+    size_t count;
+    uint64_t total;
+    uint64_t numbers[4];
+    bool incomplete;
+    char keys[128], text[1024];
+} found;
+
+static void send_mail(struct broker *of, struct span to, struct span message, mail_sent_fn *done, void *arg)
+{
+    struct mail_receivers receivers = {2, 2};
+    char answer[512];
+    struct buf here = {0};
+    struct span word, number;
+    struct inquiry_question question = {.kind = (enum inquiry_kind)0, .nsp = SPAN_LIT("/"), .limit = 10};
+    span_next(&message, ' ', &word);
+    span_next(&message, ' ', &number);
+    question.kind = (enum inquiry_kind)message.data[0];
+    inquiry_find(&sessions, &question, &here);
+    done(arg, &receivers);
+    snprintf(answer, sizeof answer, "tell " SPAN_FMT "\n" SPAN_FMT, SPAN_ARG(number), SPAN_ARG(buf_span(&here)));
+    mail_received(broker, SPAN_LIT("here"), span_str(answer));
+    snprintf(answer, sizeof answer, "tell " SPAN_FMT "\n%s", SPAN_ARG(number), others);
+    mail_received(broker, SPAN_LIT("there"), span_str(answer));
+    buf_finish(&here);
+}
+
+static const struct mail_ops played = {send_mail};
+
+/* The socket of the record: it is in "r", was in "left", and has a room of its own. */
+static void list(struct broker *of, struct span cursor, record_list_fn *done, void *arg)
+{
+    struct span text = span_of(record.text, record.len), head;
+    uint64_t bytes;
+    asked = true;
+    assert_true(!record.exists || (span_take_u64(&text, ' ', &bytes) && span_take(&text, bytes, &head)));
+    struct record_socket socket = {.head = head,
+                                   .instance = SPAN_LIT("there"),
+                                   .pid = span_str(record.leases[0].pid),
+                                   .sid = SPAN_LIT("AAAAAAAAAAAAAAAAAAAA"),
+                                   .rooms =
+                                       SPAN_LIT("0 1 1 - 1 0 1 /1 1 - 1 0 3 /,r1 1 5 1 0 6 /,left1 1 - 1 0 4 @/,A")};
+    struct record_page page = {.sockets = &socket, .count = record.exists};
+    if (two_pages && cursor.len == 0)
+        page.next = SPAN_LIT("more"); /* it is on both */
+    done(arg, broken ? NULL : &page);
+}
+
+static void on_found(void *arg, const struct inquiry_found *got)
+{
+    found.answers++;
+    found.count = got->count;
+    found.total = got->total;
+    found.incomplete = got->incomplete;
+    found.keys[0] = found.text[0] = '\0';
+    for (size_t i = 0; i < got->count && i < 4; i++) {
+        snprintf(found.keys + strlen(found.keys), sizeof found.keys - strlen(found.keys), SPAN_FMT " ",
+                 SPAN_ARG(got->items[i].key));
+        found.numbers[i] = got->items[i].number;
+        if (i == 0)
+            snprintf(found.text, sizeof found.text, SPAN_FMT, SPAN_ARG(got->items[i].text));
+    }
+}
+
+static int begin_all(void **state)
+{
+    moves_set_up(state);
+    ops = *broker->records;
+    ops.list = list;
+    broker->records = &ops;
+    broker->mail = &played;
+    inquiries = inquiries_create(&sessions);
+    asked = broken = two_pages = false;
+    snprintf(others, sizeof others, "0 0 0\n");
+    memset(&found, 0, sizeof found);
+    return 0;
+}
+
+static int end_all(void **state)
+{
+    inquiries_destroy(inquiries);
+    return moves_tear_down(state);
+}
+
+static void ask(enum inquiry_kind kind)
+{
+    struct inquiry_question question = {.kind = kind, .nsp = SPAN_LIT("/"), .limit = 10};
+    int before = found.answers;
+    assert_true(inquiry_ask(inquiries, &question, on_found, NULL));
+    assert_int_equal(found.answers, before + 1);
+}
+
+static void one_between_two_requests_is_listed(void **state)
+{
+    join();
+    assert_int_equal(sessions.count, 0);
+    ask(INQUIRY_SOCKETS);
+    assert_string_equal(found.keys, "AAAAAAAAAAAAAAAAAAAA ");
+    assert_non_null(strstr(found.text, "\"transport\":\"polling\",\"address\":\""));
+    assert_non_null(strstr(found.text, "\"instance\":\"there\""));
+    assert_non_null(strstr(found.text, "\"rooms\":[\"r\"]}"));
+    assert_false(found.incomplete);
+    ask(INQUIRY_COUNT);
+    assert_int_equal(found.total, 1);
+    ask(INQUIRY_ROOMS);
+    assert_string_equal(found.keys, "r ");
+    assert_int_equal(found.numbers[0], 1);
+}
+
+/* While its GET waits here this instance has it, too. */
+static void one_that_is_held_counts_once(void **state)
+{
+    join();
+    post_now("421[\"join\",\"r\"]");
+    payload(get(2));
+    struct request *held = get(3);
+    turn(30);
+    assert_int_equal(sessions.count, 1);
+    ask(INQUIRY_COUNT);
+    assert_int_equal(found.total, 1);
+    ask(INQUIRY_ROOMS);
+    assert_string_equal(found.keys, "r ");
+    assert_int_equal(found.numbers[0], 1);
+    ask(INQUIRY_SOCKETS);
+    assert_int_equal(found.count, 1);
+    /* Of this instance alone: it is here. */
+    struct inquiry_question here = {.kind = INQUIRY_COUNT, .nsp = SPAN_LIT("/"), .limit = 1, .here = true};
+    assert_true(inquiry_ask(inquiries, &here, on_found, NULL));
+    turn(10);
+    assert_int_equal(found.total, 1);
+    broker->record_events->wanted(&sessions, own_sid(), record.holder, RECORD_FOR_WEBSOCKET);
+    await(held);
+}
+
+static void one_on_two_pages_counts_once(void **state)
+{
+    join();
+    two_pages = true;
+    snprintf(others, sizeof others, "0 1 1\n1 0 4\nr");
+    ask(INQUIRY_ROOMS);
+    assert_string_equal(found.keys, "r ");
+    assert_int_equal(found.numbers[0], 5); /* four are on another instance */
+    snprintf(others, sizeof others, "0 4 0\n");
+    ask(INQUIRY_COUNT);
+    assert_int_equal(found.total, 5);
+}
+
+static void without_the_list_the_answer_is_incomplete(void **state)
+{
+    join();
+    broken = true;
+    ask(INQUIRY_COUNT);
+    assert_true(asked && found.incomplete);
+    assert_int_equal(found.total, 0);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, begin_all, end_all)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(one_between_two_requests_is_listed),
+        TEST(one_that_is_held_counts_once),
+        TEST(one_on_two_pages_counts_once),
+        TEST(without_the_list_the_answer_is_incomplete),
+    };
+    return cmocka_run_group_tests_name("session/inquiry_polls", tests, NULL, NULL);
+}
