@@ -57,8 +57,8 @@ static void sockets_find(struct search *search)
 {
     list_each (node, &search->sessions->all) {
         struct session *session = container_of(node, struct session, of_all);
-        list_each (inner, &session->sockets) {
-            struct subscriber *subscriber = container_of(inner, struct subscriber, of_session);
+        subscribers_each(subscriber, session)
+        {
             if (inquiry_selects(subscriber, search->question))
                 add(search, (struct candidate){.key = subscriber_sid(subscriber), .subscriber = subscriber});
         }
