@@ -387,28 +387,36 @@ void session_drained(struct session *session)
     load_drained(session);
 }
 
+struct session_extra *session_extra(struct session *session)
+{
+    if (session->extra == NULL)
+        session->extra = mem_zero(1, sizeof *session->extra);
+    return session->extra;
+}
+
 static void token_drop(struct session *session)
 {
-    if (session->token == NULL)
+    char *token = session_has(session).token;
+    if (token == NULL)
         return;
-    session->sessions->token_bytes -= strlen(session->token);
-    explicit_bzero(session->token, strlen(session->token));
-    free(session->token);
-    session->token = NULL;
+    session->sessions->token_bytes -= strlen(token);
+    explicit_bzero(token, strlen(token));
+    free(token);
+    session->extra->token = NULL;
 }
 
 void session_token_set(struct session *session, struct span token)
 {
     struct sessions *sessions = session->sessions;
-    if (token.len == 0 || span_find(token, '\0') >= 0 ||
-        (session->token != NULL && span_equal(token, span_str(session->token))))
+    const char *old = session_has(session).token;
+    if (token.len == 0 || span_find(token, '\0') >= 0 || (old != NULL && span_equal(token, span_str(old))))
         return;
     token_drop(session);
     if (sessions->token_bytes + token.len > TOKENS_BYTES_MAX) {
         refusals_note(&sessions->refusals, REFUSAL_TOKENS_FULL, SPAN_LIT(""), SPAN_LIT(""));
         return;
     }
-    session->token = mem_text(token);
+    session_extra(session)->token = mem_text(token);
     sessions->token_bytes += token.len;
 }
 
@@ -425,6 +433,7 @@ void session_closed(struct session *session, enum close_reason reason)
     list_remove(&session->of_all);
     sessions->count--;
     sessions->of_protocol[session->protocol->kind]--;
+    free(session->extra);
     free(session);
 }
 
