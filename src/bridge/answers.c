@@ -50,25 +50,22 @@ static struct inquiry_question selection(const struct bridged *bridged, const st
 struct walk {
     struct sessions *sessions;
     struct inquiry_question question;
-    struct list *session, *socket; /* NULL: before the first */
+    struct list *session; /* NULL: before the first */
+    struct subscriber *next;
 };
 
 /* The next one, or NULL at the end. */
 static struct subscriber *walk_next(struct walk *walk)
 {
     for (;;) {
-        if (walk->socket == NULL) {
+        while (walk->next == NULL) {
             walk->session = walk->session == NULL ? walk->sessions->all.next : walk->session->next;
             if (walk->session == &walk->sessions->all)
                 return NULL;
-            walk->socket = &container_of(walk->session, struct session, of_all)->sockets;
+            walk->next = container_of(walk->session, struct session, of_all)->sockets;
         }
-        walk->socket = walk->socket->next;
-        if (walk->socket == &container_of(walk->session, struct session, of_all)->sockets) {
-            walk->socket = NULL;
-            continue;
-        }
-        struct subscriber *subscriber = container_of(walk->socket, struct subscriber, of_session);
+        struct subscriber *subscriber = walk->next;
+        walk->next = subscriber->next;
         if (inquiry_selects(subscriber, &walk->question))
             return subscriber;
     }
@@ -103,7 +100,7 @@ static void handshake_append(struct buf *to, const struct subscriber *subscriber
     struct loop *loop = subscriber->sessions->loop;
     uint64_t issued_ms = (uint64_t)loop_wall_ms(loop) - (loop_now_us(loop) - session->opened_us) / 1000;
     time_t seconds = (time_t)(issued_ms / 1000);
-    struct span auth = span_str(subscriber_has(subscriber).auth), kept = span_str(session->handshake);
+    struct span auth = span_str(subscriber_has(subscriber).auth), kept = span_str(session_has(session).handshake);
     char peer[ADDR_TEXT_MAX], text[32] = "";
     struct tm when;
     if (kept.len > 0) {

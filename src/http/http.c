@@ -287,10 +287,10 @@ static void on_broken(struct conn *conn)
 static bool lacks_its_end(const struct http *http, bool all_is_read)
 {
     struct http1_body body = http->exchange->body;
-    struct span rest = http->conn.input != NULL ? buf_span(http->conn.input) : SPAN_LIT(""), data;
+    struct span rest = conn_kept_bytes(&http->conn), data;
     ptrdiff_t step = 1;
     if (!all_is_read)
-        return http->conn.tls == NULL && body.kind == HTTP1_BODY_LENGTH && conn_unread(&http->conn) < body.left;
+        return conn_tls(&http->conn) == NULL && body.kind == HTTP1_BODY_LENGTH && conn_unread(&http->conn) < body.left;
     body.trailers = NULL;
     while (!body.done && step > 0) {
         step = http1_body_decode(&body, rest, &data);

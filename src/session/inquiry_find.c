@@ -66,8 +66,8 @@ static void sockets_find(struct search *search)
         struct session *session = container_of(node, struct session, of_all);
         if (is_listed(search, session))
             continue;
-        list_each (inner, &session->sockets) {
-            struct subscriber *subscriber = container_of(inner, struct subscriber, of_session);
+        subscribers_each(subscriber, session)
+        {
             if (inquiry_selects(subscriber, search->question))
                 add(search, (struct candidate){.key = subscriber_sid(subscriber), .subscriber = subscriber});
         }
@@ -164,7 +164,7 @@ static void socket_encode(struct buf *to, const struct subscriber *subscriber)
                                   .address = span_str(peer),
                                   .session_ms = (loop_now_us(sessions->loop) - session->opened_us) / 1000,
                                   .data = span_str(subscriber_has(subscriber).presence_data),
-                                  .handshake = span_str(session->handshake),
+                                  .handshake = span_str(session_has(session).handshake),
                                   .auth = span_str(subscriber_has(subscriber).auth),
                                   .rooms = buf_span(&rooms)};
     inquiry_socket_encode(to, &shown);
@@ -198,8 +198,8 @@ static void rooms_find(struct search *search)
         struct session *session = container_of(node, struct session, of_all);
         if (!is_listed(search, session))
             continue;
-        list_each (inner, &session->sockets) {
-            struct subscriber *subscriber = container_of(inner, struct subscriber, of_session);
+        subscribers_each(subscriber, session)
+        {
             room_members_take(search, subscriber);
         }
     }

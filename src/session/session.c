@@ -201,9 +201,7 @@ static void catch_up(struct task *task)
         if (session == NULL)
             continue;
         session->catching = 0;
-        list_each (inner, &session->sockets) {
-            member_continue(&container_of(inner, struct subscriber, of_session)->member);
-        }
+        subscribers_each(subscriber, session) member_continue(&subscriber->member);
     }
     sessions->catching.count = 0;
 }
@@ -220,7 +218,6 @@ static struct session *session_new(struct sessions *sessions, struct transport *
     session->opened_us = session->pinged_us = loop_now_us(sessions->loop);
     list_init(&session->of_all);
     list_append(&sessions->all, &session->of_all);
-    list_init(&session->sockets);
     timer_init(&session->timer, time_came);
     session->heartbeat_us = session->deadline_us = UINT64_MAX;
     sessions->count++;
@@ -284,8 +281,9 @@ bool session_is_calm(const struct session *session)
     if (session->closing || session_is_unread(session) ||
         (session->load != NULL && (session->load->count > 0 || session->load->asking)))
         return false;
-    list_each (node, &session->sockets) {
-        if (!subscriber_is_calm(container_of(node, const struct subscriber, of_session)))
+    subscribers_each(subscriber, session)
+    {
+        if (!subscriber_is_calm(subscriber))
             return false;
     }
     return true;
@@ -293,8 +291,9 @@ bool session_is_calm(const struct session *session)
 
 bool session_is_moving(const struct session *session)
 {
-    list_each (node, &session->sockets) {
-        if (container_of(node, const struct subscriber, of_session)->is_moved)
+    subscribers_each(subscriber, session)
+    {
+        if (subscriber->is_moved)
             return true;
     }
     return false;
@@ -324,10 +323,7 @@ void session_ending(struct session *session)
 /* All entries that were sent before the ping have arrived. */
 static void session_heard(struct session *session)
 {
-    list_each (node, &session->sockets) {
-        struct subscriber *subscriber = container_of(node, struct subscriber, of_session);
-        member_pasts_drop(&subscriber->member, session->pinged_us);
-    }
+    subscribers_each(subscriber, session) member_pasts_drop(&subscriber->member, session->pinged_us);
 }
 
 void session_ponged(struct session *session)
@@ -391,46 +387,54 @@ void session_drained(struct session *session)
     load_drained(session);
 }
 
+struct session_extra *session_extra(struct session *session)
+{
+    if (session->extra == NULL)
+        session->extra = mem_zero(1, sizeof *session->extra);
+    return session->extra;
+}
+
 static void token_drop(struct session *session)
 {
-    if (session->token == NULL)
+    char *token = session_has(session).token;
+    if (token == NULL)
         return;
-    session->sessions->token_bytes -= strlen(session->token);
-    explicit_bzero(session->token, strlen(session->token));
-    free(session->token);
-    session->token = NULL;
+    session->sessions->token_bytes -= strlen(token);
+    explicit_bzero(token, strlen(token));
+    free(token);
+    session->extra->token = NULL;
 }
 
 void session_token_set(struct session *session, struct span token)
 {
     struct sessions *sessions = session->sessions;
-    if (token.len == 0 || span_find(token, '\0') >= 0 ||
-        (session->token != NULL && span_equal(token, span_str(session->token))))
+    const char *old = session_has(session).token;
+    if (token.len == 0 || span_find(token, '\0') >= 0 || (old != NULL && span_equal(token, span_str(old))))
         return;
     token_drop(session);
     if (sessions->token_bytes + token.len > TOKENS_BYTES_MAX) {
         refusals_note(&sessions->refusals, REFUSAL_TOKENS_FULL, SPAN_LIT(""), SPAN_LIT(""));
         return;
     }
-    session->token = mem_text(token);
+    session_extra(session)->token = mem_text(token);
     sessions->token_bytes += token.len;
 }
 
 void session_handshake_set(struct session *session, struct span json)
 {
-    free(session->handshake);
-    session->handshake = json.len > 0 && json.len <= HANDSHAKE_BYTES_MAX ? mem_text(json) : NULL;
+    bool keeps = json.len > 0 && json.len <= HANDSHAKE_BYTES_MAX;
+    free(session_has(session).handshake);
+    if (session->extra != NULL || keeps)
+        session_extra(session)->handshake = keeps ? mem_text(json) : NULL;
 }
 
 void session_closed(struct session *session, enum close_reason reason)
 {
     struct sessions *sessions = session->sessions;
     token_drop(session);
-    free(session->handshake);
+    session_handshake_set(session, SPAN_LIT(""));
     timer_stop(sessions->loop, &session->timer);
-    list_each (node, &session->sockets) {
-        subscriber_detach(container_of(node, struct subscriber, of_session), reason);
-    }
+    subscribers_each(subscriber, session) subscriber_detach(subscriber, reason);
     load_finish(session);
     assembly_destroy(assembly_take(session));
     if (session->catching != 0)
@@ -438,6 +442,7 @@ void session_closed(struct session *session, enum close_reason reason)
     list_remove(&session->of_all);
     sessions->count--;
     sessions->of_protocol[session->protocol->kind]--;
+    free(session->extra);
     free(session);
 }
 
@@ -548,6 +553,7 @@ void sessions_init(struct sessions *sessions, struct hub *hub, struct session_ap
     map_init(&sessions->sockets, seed);
     map_init(&sessions->claims, seed);
     map_init(&sessions->pollings, seed);
+    map_init(&sessions->moved, seed);
     list_init(&sessions->all);
     list_init(&sessions->all_pollings);
     list_init(&sessions->polls_held);
@@ -583,4 +589,5 @@ void sessions_finish(struct sessions *sessions)
     map_finish(&sessions->sockets);
     map_finish(&sessions->claims);
     map_finish(&sessions->pollings);
+    map_finish(&sessions->moved);
 }

@@ -80,18 +80,18 @@ struct subscriber_extra {
     char *data; /* the application's, of data_len bytes; it goes with the lease. NULL: none */
     void *part; /* what the application keeps with it (struct session_app, `departed`) */
     uint32_t data_len;
+    struct call *connecting; /* until it is connected; NULL: it is */
+    struct list calls;       /* that wait for the lease, or for the start of a room */
 };
 
 struct subscriber {
     struct session *session; /* NULL once gone */
     struct sessions *sessions;
     const struct nsp *nsp;
-    struct list of_session;
+    struct subscriber *next; /* of its session */
     struct member member;
     struct subscriber_lease *lease; /* NULL: it has none, and is to get none */
     struct subscriber_extra *extra; /* NULL: none of it; see subscriber_extra */
-    struct call *connecting;        /* until it is connected */
-    struct list acks;               /* calls that wait for the lease */
     char sid[ENGINEIO_SID_BYTES];
     uint32_t refs;     /* the session's, and one for each awaited answer */
     uint32_t number;   /* in its session, from 1: the tag of its events */
@@ -99,6 +99,11 @@ struct subscriber {
     bool roams : 1;    /* its session moves between instances: it has a lease in every namespace */
     bool is_moved : 1; /* it resumes without its client's knowledge, because its session has moved */
 };
+
+/* Walks the subscribers of a session; the current one may leave it in the body, and no other. */
+#define subscribers_each(name, session) \
+    for (struct subscriber *name = (session)->sockets, *name##_next = NULL; \
+         name != NULL && (name##_next = name->next, true); name = name##_next)
 
 /* Its extra part, made if there is none. */
 struct subscriber_extra *subscriber_extra(struct subscriber *subscriber);

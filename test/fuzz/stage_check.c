@@ -7,7 +7,7 @@
 #include "hub/page.h"
 #include "serve/client.h"
 #include "session/call.h"
-#include "session/subscriber.h"
+#include "session/subscriber_parts.h"
 
 /* Of the sanitizers, whose allocator knows no mallinfo. */
 size_t __sanitizer_get_current_allocated_bytes(void) __attribute__((weak));
@@ -35,7 +35,7 @@ static void socket_check(const struct subscriber *socket)
     size_t pasts = 0, rooms = 0;
     pasts_each(past, member) pasts++;
     memberships_each(membership, member) rooms++;
-    assert(member->held == NULL || member->held->count <= HUB_HELD_MAX);
+    assert(member_held(member) == NULL || member_held(member)->count <= HUB_HELD_MAX);
     assert(member->past_count <= HUB_PASTS_MAX && pasts <= member->past_count);
     assert(rooms <= limits->rooms_max + 2 + HUB_PASTS_MAX);
 }
@@ -48,7 +48,7 @@ static void conn_check(const struct conn *conn)
         bytes += queue->slots[(queue->at + i) & (queue->cap - 1)].frame->len;
     assert(conn_queued(conn) <= conn->limits->queue_bytes_max &&
            bytes == conn_queued(conn) + (queue != NULL ? queue->head_written : 0));
-    assert(conn->input == NULL || conn->input->len <= conn->limits->input_bytes_max);
+    assert(conn_kept(conn) <= conn->limits->input_bytes_max);
 }
 
 static void load_check(const struct session *session)
@@ -66,9 +66,13 @@ static void session_check(const struct session *session)
 {
     load_check(session);
     assert(session->socket_count <= session->sessions->limits.sockets_max);
-    assert(length(&session->sockets) == session->socket_count);
-    for (const struct list *node = session->sockets.next; node != &session->sockets; node = node->next)
-        socket_check(container_of(node, struct subscriber, of_session));
+    size_t sockets = 0;
+    subscribers_each(subscriber, session)
+    {
+        sockets++;
+        socket_check(subscriber);
+    }
+    assert(sockets == session->socket_count);
 }
 
 static void hub_check(const struct hub *hub)
@@ -85,8 +89,8 @@ void stage_check(struct stage *stage)
     for (const struct list *node = server->http.conns.next; node != &server->http.conns; node = node->next) {
         const struct client *client = container_of(node, struct client, http.of_server);
         conn_check(&client->http.conn);
-        if (client->websocket.transport.session != NULL)
-            session_check(client->websocket.transport.session);
+        if (client_session(client) != NULL)
+            session_check(client_session(client));
     }
     hub_check(server->hub);
     assert(stage_memory() < stage->memory_before + STAGE_MEMORY_BYTES_MAX);
@@ -101,8 +105,7 @@ void stage_check_quiet(struct stage *stage)
         const struct session *session = container_of(node, struct session, of_all);
         assert(session->load == NULL || session->load->count == 0);
         assert(!session->paused);
-        for (const struct list *inner = session->sockets.next; inner != &session->sockets; inner = inner->next)
-            assert(list_empty(&container_of(inner, struct subscriber, of_session)->acks));
+        subscribers_each(subscriber, session) assert(!subscriber_is_awaited(subscriber));
     }
     assert(sessions->loads.cost == 0 && sessions->loads.asking == 0 && sessions->loads.answer_bytes == 0);
 }
