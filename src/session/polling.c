@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "base/moves.h"
+#include "session/moved.h"
 #include "session/polling_parts.h"
 #include "wire/payload.h"
 #include "wire/utf8.h"
@@ -18,12 +19,9 @@ enum { ANSWER_LEAD_MS = 2000 }; /* a held GET is answered so long before the pla
     MOVE(POLLING_PASSING, POLLING_ASKING) \
     MOVE(POLLING_ASKING, POLLING_GONE) \
     MOVE(POLLING_PASSING, POLLING_GONE) \
-    MOVE(POLLING_LIVE, POLLING_MOVED) \
-    MOVE(POLLING_ASKING, POLLING_MOVED) \
     MOVE(POLLING_LIVE, POLLING_ENDING) \
     MOVE(POLLING_LIVE, POLLING_GONE) \
-    MOVE(POLLING_ENDING, POLLING_GONE) \
-    MOVE(POLLING_MOVED, POLLING_GONE)
+    MOVE(POLLING_ENDING, POLLING_GONE)
 
 void polling_set_state(struct polling *polling, enum polling_state state)
 {
@@ -84,7 +82,7 @@ void polling_end(struct polling *polling, enum close_reason reason)
 {
     if (polling->state == POLLING_LIVE)
         polling->reason = reason;
-    if (polling_is_roaming(polling->sessions) && polling->state != POLLING_MOVED && polling->state != POLLING_ENDING)
+    if (polling_is_roaming(polling->sessions) && polling->state != POLLING_ENDING)
         polling_record_end(polling);
     if (polling->transport.session != NULL)
         session_ending(polling->transport.session);
@@ -276,8 +274,8 @@ static struct polling *polling_asked(struct sessions *sessions, struct polling_e
         polling_name(polling, sid);
         polling_ask(polling, want);
     }
-    if (polling == NULL || polling->state == POLLING_MOVED) {
-        refuse(exchange, polling == NULL ? POLLING_UNKNOWN_SID : POLLING_BAD_REQUEST);
+    if (polling == NULL) {
+        refuse(exchange, moved_is(sessions, sid) ? POLLING_BAD_REQUEST : POLLING_UNKNOWN_SID);
         return NULL;
     }
     polling_token_set(polling, exchange->token);
@@ -322,17 +320,17 @@ void polling_get(struct sessions *sessions, struct polling_exchange *exchange, s
 
 enum polling_outcome polling_look(const struct sessions *sessions, struct span sid)
 {
-    const struct polling *polling = polling_find(sessions, sid);
-    if (polling == NULL)
-        return polling_may_be_elsewhere(sessions, sid) ? POLLING_OK : POLLING_UNKNOWN_SID;
-    return polling->state == POLLING_MOVED ? POLLING_BAD_REQUEST : POLLING_OK;
+    if (moved_is(sessions, sid))
+        return POLLING_BAD_REQUEST;
+    return polling_find(sessions, sid) != NULL || polling_may_be_elsewhere(sessions, sid) ? POLLING_OK
+                                                                                          : POLLING_UNKNOWN_SID;
 }
 
 bool polling_post_begin(struct sessions *sessions, struct polling_exchange *exchange, struct span sid)
 {
     struct polling *polling = polling_find(sessions, sid);
     exchange->polling = NULL;
-    if (polling == NULL || polling->state == POLLING_MOVED) /* polling_post finds out what there is to say */
+    if (polling == NULL) /* polling_post finds out what there is to say */
         return true;
     if (is_overlapping(polling, polling->post != NULL ? polling->post : polling->coming, exchange))
         return false;

@@ -14,9 +14,11 @@
  *     PASSING --passed, and a request still waits--> ASKING
  *     ASKING, PASSING --there is none, or no request is left--> GONE
  *     ASKING --it is on a WebSocket elsewhere--> GONE
- *     LIVE, ASKING --a WebSocket proves itself--> MOVED
+ *     LIVE, ASKING --a WebSocket has taken it over--> GONE
  *     LIVE --closed, and the client is to be told--> ENDING
- *     LIVE, ENDING, MOVED --told, cut off, or forgotten--> GONE
+ *     LIVE, ENDING --told, cut off, or forgotten--> GONE
+ *
+ * Of a session that a WebSocket has taken over, only its id is kept (moved.h).
  *
  * https://socket.io/docs/v4/engine-io-protocol/ */
 #ifndef SENNIT_SESSION_POLLING_H

@@ -5,15 +5,7 @@
 #include "session/polling.h"
 #include "session/session.h"
 
-enum polling_state {
-    POLLING_ASKING,
-    POLLING_LIVE,
-    POLLING_PASSING,
-    POLLING_ENDING,
-    POLLING_MOVED,
-    POLLING_GONE,
-    POLLING_STATES
-};
+enum polling_state { POLLING_ASKING, POLLING_LIVE, POLLING_PASSING, POLLING_ENDING, POLLING_GONE, POLLING_STATES };
 
 struct polling_slot {
     struct frame *frame; /* packets, joined as in a payload */
@@ -51,7 +43,7 @@ struct polling {
     struct task flush;           /* answers the GET, behind everything that this turn sends */
     struct task reap;            /* tells the session that it has closed, and frees */
     struct timer timer;          /* while a GET is held: answers it before the platform's deadline; ENDING: forgets */
-    struct websocket *websocket; /* that probes, or that it has moved to; NULL: none */
+    struct websocket *websocket; /* that probes; NULL: none */
     struct timer probe_timer;    /* answers a GET soon once the WebSocket is probed; ends a probe that takes too long */
     uint64_t probe_until_us;
     /* Between instances: polling_moves.c. */
@@ -160,7 +152,7 @@ void polling_record_end(struct polling *polling);
 /* probe.c */
 enum { PROBE_NOOP_MS = 100 }; /* a GET is held so long at most once a WebSocket has been probed */
 void polling_probe_init(struct polling *polling);
-/* The WebSocket is gone, before or after the session moved to it. */
+/* The WebSocket that probes is gone. */
 void polling_websocket_closed(struct polling *polling);
 /* A text message of a WebSocket that probes. */
 void polling_probe_received(struct polling *polling, struct span text);
@@ -170,7 +162,7 @@ void polling_probe_polled(struct polling *polling);
 void polling_probed(struct polling *polling, bool probing);
 /* When the request of the WebSocket that takes it over began. */
 uint64_t polling_probe_since_us(const struct polling *polling);
-/* It has been opened on the WebSocket that asked for it. */
+/* Its session goes on over its WebSocket: nothing is left here but the id. */
 void polling_moved(struct polling *polling);
 /* Sends what waits over a WebSocket. */
 void polling_slot_send(struct transport *to, const struct polling_slot *slot);

@@ -8,6 +8,7 @@
  * Between the answer to its last GET and `5` the client has no request under way. */
 #include <stdlib.h>
 
+#include "session/moved.h"
 #include "session/polling_parts.h"
 #include "session/websocket.h"
 #include "wire/payload.h"
@@ -45,10 +46,13 @@ uint64_t polling_probe_since_us(const struct polling *polling)
 
 void polling_moved(struct polling *polling)
 {
-    polling_set_state(polling, POLLING_MOVED);
-    timer_stop(polling->sessions->loop, &polling->probe_timer);
+    struct websocket *websocket = polling->websocket;
+    struct span sid = span_of(polling->sid, sizeof polling->sid);
+    polling->websocket = NULL;
     timer_stop(polling->sessions->loop, &polling->timer);
-    session_stirred(polling->websocket->transport.session);
+    polling_leave(polling);
+    websocket_moved(websocket, polling_is_roaming(polling->sessions) ? NULL : moved_begin(polling->sessions, sid));
+    session_stirred(websocket->transport.session);
 }
 
 static void move(struct polling *polling)
@@ -214,8 +218,6 @@ void polling_upgrade(struct sessions *sessions, struct websocket *websocket, str
 
 void polling_websocket_closed(struct polling *polling)
 {
-    if (polling->state == POLLING_MOVED)
-        polling_end(polling, CLOSE_NORMAL);
-    else if (polling->websocket != NULL)
+    if (polling->websocket != NULL)
         probe_forget(polling);
 }

@@ -548,6 +548,7 @@ void sessions_init(struct sessions *sessions, struct hub *hub, struct session_ap
     map_init(&sessions->sockets, seed);
     map_init(&sessions->claims, seed);
     map_init(&sessions->pollings, seed);
+    map_init(&sessions->moved, seed);
     list_init(&sessions->all);
     list_init(&sessions->all_pollings);
     list_init(&sessions->polls_held);
@@ -583,4 +584,5 @@ void sessions_finish(struct sessions *sessions)
     map_finish(&sessions->sockets);
     map_finish(&sessions->claims);
     map_finish(&sessions->pollings);
+    map_finish(&sessions->moved);
 }

@@ -101,6 +101,7 @@ struct sessions {
     struct map claims;   /* subscribers that claim a lease, by its name */
     struct map rosters;  /* presence.c */
     struct map pollings; /* polling sessions, by sid */
+    struct map moved;    /* moved.h */
     struct list all_pollings;
     struct list polls_held; /* polling_held.c: in the order in which they began to wait */
     size_t polls_held_count;

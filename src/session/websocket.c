@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "net/conn.h"
 #include "session/call.h"
+#include "session/moved.h"
 #include "session/polling_parts.h"
 #include "session/session.h"
 #include "wire/ws.h"
@@ -23,6 +24,7 @@ struct websocket_extra {
     struct websocket_part *part;         /* NULL between messages */
     struct compression_context *context; /* of permessage-deflate; NULL: keeps none */
     struct polling *polling;             /* see websocket_polling_set */
+    struct moved *moved;                 /* NULL: its session did not begin with polling, or moves between instances */
     bool waits;                          /* for the session; nothing is read meanwhile */
 };
 
@@ -57,6 +59,25 @@ void websocket_polling_set(struct websocket *websocket, struct polling *polling)
 {
     if (polling != polling_of(websocket))
         extra(websocket)->polling = polling;
+}
+
+/* An idle WebSocket keeps nothing that it does not need. */
+static void extra_trim(struct websocket *websocket)
+{
+    const struct websocket_extra *held = websocket->extra;
+    if (held == NULL || held->part != NULL || held->context != NULL || held->polling != NULL || held->moved != NULL ||
+        held->waits)
+        return;
+    free(websocket->extra);
+    websocket->extra = NULL;
+}
+
+void websocket_moved(struct websocket *websocket, struct moved *moved)
+{
+    websocket_polling_set(websocket, NULL);
+    if (moved != NULL)
+        extra(websocket)->moved = moved;
+    extra_trim(websocket);
 }
 
 static struct websocket *websocket_of(struct transport *transport)
@@ -235,6 +256,7 @@ void websocket_wait(struct websocket *websocket, bool is_waiting)
 {
     if (is_waiting != waits(websocket))
         extra(websocket)->waits = is_waiting;
+    extra_trim(websocket);
     if (conn_is_open(websocket->conn))
         conn_read_pause(websocket->conn, is_waiting);
 }
@@ -378,6 +400,7 @@ static void part_destroy(struct websocket *websocket)
     ws_decoder_finish(&part->decoder);
     free(part);
     websocket->extra->part = NULL;
+    extra_trim(websocket);
 }
 
 static void part_drop(struct unfinished *unfinished)
@@ -438,6 +461,8 @@ void websocket_closed(struct websocket *websocket, enum close_reason reason)
         session_closed(session, reason);
     if (polling_of(websocket) != NULL)
         polling_websocket_closed(websocket->extra->polling);
+    if (websocket->extra != NULL)
+        moved_end(websocket->sessions, websocket->extra->moved);
     free(websocket->extra);
     websocket->extra = NULL;
 }

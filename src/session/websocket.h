@@ -11,6 +11,7 @@
 struct compression_context;
 struct conn;
 struct deflate_terms;
+struct moved;
 struct polling;
 struct protocol;
 struct sessions;
@@ -29,8 +30,10 @@ void websocket_open(struct websocket *websocket, struct sessions *sessions, cons
 /* For polling_upgrade: opens a connection that has no session yet. Its `polling` (websocket_polling_set) is told of its
  * text messages until then, and of its end (polling_websocket_closed). */
 void websocket_open_probe(struct websocket *websocket, struct sessions *sessions, struct conn *conn);
-/* The session that it is to take over, or has taken over; NULL: none. */
+/* The session that it is to take over; NULL: none. */
 void websocket_polling_set(struct websocket *websocket, struct polling *polling);
+/* It has taken the session over: `polling` is told no more. `moved` (moved.h; may be NULL) is ended with it. */
+void websocket_moved(struct websocket *websocket, struct moved *moved);
 /* While it waits for the session, nothing that comes in is read. */
 void websocket_wait(struct websocket *websocket, bool waits);
 /* Of a WebSocket just opened: permessage-deflate was agreed on with these terms (compression_agree). */

@@ -310,8 +310,46 @@ static void the_session_moves_to_a_websocket_that_proved_itself(void **state)
     expect(browser, "432[]");
     struct request *late = get(3);
     assert_int_equal(late->outcome, POLLING_BAD_REQUEST);
+    assert_int_equal(polling_look(&sessions, own_sid()), POLLING_BAD_REQUEST);
     cut(browser);
     assert_gone();
+}
+
+/* Most sessions of stock clients are upgraded, so what each of them keeps counts. */
+static void an_upgraded_session_keeps_its_id_alone(void **state)
+{
+    join();
+    struct browser *browser = probe(0);
+    say(browser, "2probe");
+    expect(browser, "3probe");
+    say(browser, "5");
+    turn(5);
+    assert_true(list_empty(&sessions.all_pollings));
+    assert_int_equal(sessions.pollings.count, 0);
+    assert_int_equal(sessions.moved.count, 1);
+    struct browser *second = probe(1);
+    expect(second, "close 1008");
+    cut(browser);
+    assert_int_equal(sessions.moved.count, 0);
+    assert_gone();
+}
+
+static void a_post_that_the_upgrade_overtakes_is_refused(void **state)
+{
+    join();
+    struct browser *browser = probe(0);
+    say(browser, "2probe");
+    expect(browser, "3probe");
+    struct request *slow = prepare(1), *lost = prepare(2);
+    assert_true(polling_post_begin(&sessions, &slow->exchange, own_sid()));
+    say(browser, "5");
+    turn(5);
+    polling_post(&sessions, &slow->exchange, own_sid(), SPAN_LIT("421[\"say\",1]"));
+    assert_int_equal(slow->outcome, POLLING_BAD_REQUEST);
+    assert_true(polling_post_begin(&sessions, &lost->exchange, own_sid()));
+    polling_aborted(&lost->exchange);
+    say(browser, "422[\"say\",2]");
+    expect(browser, "432[]");
 }
 
 static void a_probe_that_fails_leaves_polling_alone(void **state)
@@ -382,6 +420,8 @@ int main(void)
         TEST(a_held_get_ends_before_the_platforms_deadline),
         TEST(the_longest_held_get_makes_room),
         TEST(the_session_moves_to_a_websocket_that_proved_itself),
+        TEST(an_upgraded_session_keeps_its_id_alone),
+        TEST(a_post_that_the_upgrade_overtakes_is_refused),
         TEST(a_probe_that_fails_leaves_polling_alone),
         TEST(only_one_websocket_probes),
     };
