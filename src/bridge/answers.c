@@ -50,25 +50,22 @@ static struct inquiry_question selection(const struct bridged *bridged, const st
 struct walk {
     struct sessions *sessions;
     struct inquiry_question question;
-    struct list *session, *socket; /* NULL: before the first */
+    struct list *session; /* NULL: before the first */
+    struct subscriber *next;
 };
 
 /* The next one, or NULL at the end. */
 static struct subscriber *walk_next(struct walk *walk)
 {
     for (;;) {
-        if (walk->socket == NULL) {
+        while (walk->next == NULL) {
             walk->session = walk->session == NULL ? walk->sessions->all.next : walk->session->next;
             if (walk->session == &walk->sessions->all)
                 return NULL;
-            walk->socket = &container_of(walk->session, struct session, of_all)->sockets;
+            walk->next = container_of(walk->session, struct session, of_all)->sockets;
         }
-        walk->socket = walk->socket->next;
-        if (walk->socket == &container_of(walk->session, struct session, of_all)->sockets) {
-            walk->socket = NULL;
-            continue;
-        }
-        struct subscriber *subscriber = container_of(walk->socket, struct subscriber, of_session);
+        struct subscriber *subscriber = walk->next;
+        walk->next = subscriber->next;
         if (inquiry_selects(subscriber, &walk->question))
             return subscriber;
     }

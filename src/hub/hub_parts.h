@@ -81,12 +81,14 @@ struct membership_round {
     uint32_t page_at;
 };
 
-/* Positions of a member that has a lease, or comes back to one. */
+/* Positions of a member that has a lease, or comes back to one; and what waits or is owed to it. */
 struct member_marks {
-    uint64_t resumed_seq;  /* the position it resumed from */
-    uint64_t join_seq;     /* tokens up to it must name the rooms joined since */
-    uint64_t past_floor;   /* pasts up to this end were dropped: a client with a token below it cannot resume */
-    uint64_t directed_seq; /* directives up to it were carried out, and the lease may say so */
+    struct past *pasts;       /* linked by `next`, the first to be left in front */
+    struct member_held *held; /* entries that wait while it catches up; NULL: none */
+    uint64_t resumed_seq;     /* the position it resumed from */
+    uint64_t join_seq;        /* tokens up to it must name the rooms joined since */
+    uint64_t past_floor;      /* pasts up to this end were dropped: a client with a token below it cannot resume */
+    uint64_t directed_seq;    /* directives up to it were carried out, and the lease may say so */
     uint64_t stale_seq;
     char stale_version; /* 0: none. The client keeps a token of an earlier session until it gets one of this session. If
                          * it comes back with that very token, it has received nothing yet. So we never send it a token
@@ -174,9 +176,15 @@ static inline uint64_t membership_target(const struct membership *membership)
     return membership->round != NULL ? membership->round->target : 0;
 }
 
+static inline struct member_held *member_held(const struct member *member)
+{
+    return member->marks != NULL ? member->marks->held : NULL;
+}
+
 static inline bool member_holds(const struct member *member)
 {
-    return member->held != NULL && member->held->at < member->held->count;
+    const struct member_held *held = member_held(member);
+    return held != NULL && held->at < held->count;
 }
 
 static inline uint64_t member_join_seq(const struct member *member)
@@ -238,7 +246,7 @@ void room_member_remove(struct room *room, struct membership *membership);
     for (struct membership *name = (member)->memberships, *name##_next = NULL; \
          name != NULL && (name##_next = name->next, true); name = name##_next)
 #define pasts_each(name, member) \
-    for (struct past *name = (member)->pasts, *name##_next = NULL; name != NULL && (name##_next = name->next, true); \
-         name = name##_next)
+    for (struct past *name = (member)->marks != NULL ? (member)->marks->pasts : NULL, *name##_next = NULL; \
+         name != NULL && (name##_next = name->next, true); name = name##_next)
 
 #endif

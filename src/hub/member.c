@@ -111,7 +111,7 @@ void membership_destroy(struct membership *membership)
 
 void member_past_remove(struct member *member, struct past *past)
 {
-    struct past **at = &member->pasts;
+    struct past **at = &member->marks->pasts;
     while (*at != past)
         at = &(*at)->next;
     *at = past->next;
@@ -270,7 +270,7 @@ void member_note(struct member *member)
 
 static void past_add(struct member *member, struct span room, const struct stretch *stretch)
 {
-    struct past *oldest = member->pasts, **end = &member->pasts;
+    struct past *oldest = member_marks(member)->pasts, **end = &member->marks->pasts;
     if (member->past_count == HUB_PASTS_MAX) {
         if (oldest->stretch.end > member_floor(member))
             member_floor_set(member, oldest->stretch.end);

@@ -24,10 +24,8 @@
 
 struct hub;
 struct member;
-struct member_held;
 struct member_marks;
 struct membership;
-struct past;
 
 /* Where a membership starts in its room's log. */
 enum start_mode {
@@ -85,11 +83,9 @@ struct member {
     const struct member_events *events;
     struct list of_hub;
     struct membership *memberships; /* linked by `next` */
-    struct past *pasts;             /* likewise, the first to be left in front */
     const char *sid;                /* borrowed for the member's life */
     uint64_t sent_seq;              /* the position in the client's latest token */
-    struct member_marks *marks;     /* positions that only a lease leads to; NULL: all are 0 */
-    struct member_held *held;       /* entries that wait while it catches up; NULL: none */
+    struct member_marks *marks;     /* what most members have not; NULL: none of it */
     uint8_t past_count;
     uint8_t state; /* enum member_state */
     uint8_t sid_len;

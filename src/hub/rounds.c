@@ -34,16 +34,18 @@ enum { HELD_CAP_MIN = 8 };
 
 void member_held_drop(struct member *member)
 {
-    struct member_held *held = member->held;
-    for (size_t i = held != NULL ? held->at : 0; held != NULL && i < held->count; i++)
+    struct member_held *held = member_held(member);
+    if (held == NULL)
+        return;
+    for (size_t i = held->at; i < held->count; i++)
         entry_unref(held->entries[i]);
     free(held);
-    member->held = NULL;
+    member->marks->held = NULL;
 }
 
 void member_held_drop_room(struct member *member, uint32_t room)
 {
-    struct member_held *held = member->held;
+    struct member_held *held = member_held(member);
     if (held == NULL)
         return;
     uint16_t kept = held->at, events = held->kept_count;
@@ -62,7 +64,7 @@ void member_held_drop_room(struct member *member, uint32_t room)
  * targets lie below them. Unlogged entries are gone; the session layer sends presence lists anew. */
 static void held_spoil(struct member *member)
 {
-    const struct member_held *held = member->held;
+    const struct member_held *held = member_held(member);
     bool unlogged = false;
     for (size_t i = held != NULL ? held->at : 0; held != NULL && i < held->count; i++)
         unlogged |= held->entries[i]->seq == 0;
@@ -88,7 +90,7 @@ static void leave_settled(struct member *member)
 /* Fixes the targets: entries above them will be pushed, and are held from now on. */
 void member_round_begin(struct member *member)
 {
-    const struct member_held *held = member->held;
+    const struct member_held *held = member_held(member);
     bool only_kept = held != NULL && held->at == 0 && held->count == held->kept_count;
     if (!only_kept || held->kept_count == 0) /* the kept events wait for the first round */
         member_held_drop(member);
@@ -335,7 +337,7 @@ static void deliver(struct member *member, struct entry *entry, bool is_new)
 
 static void hold(struct member *member, struct entry *entry)
 {
-    struct member_held *held = member->held;
+    struct member_held *held = member_held(member);
     if (member->again)
         return;
     if (held != NULL && (held->count == HUB_HELD_MAX || held->bytes >= HUB_HELD_BYTES_MAX)) {
@@ -345,7 +347,7 @@ static void hold(struct member *member, struct entry *entry)
     if (held == NULL || held->count == held->cap) {
         uint16_t cap = held != NULL ? (uint16_t)(held->cap * 2) : HELD_CAP_MIN;
         bool is_new = held == NULL;
-        held = member->held = mem_resize(held, sizeof *held + cap * sizeof(struct entry *));
+        held = member_marks(member)->held = mem_resize(held, sizeof *held + cap * sizeof(struct entry *));
         if (is_new)
             *held = (struct member_held){.count = 0};
         held->cap = cap;
@@ -366,8 +368,9 @@ bool membership_takes(const struct membership *membership)
 static void keep(struct member *member, struct entry *entry)
 {
     hold(member, entry);
-    if (member->held != NULL)
-        member->held->kept_count = member->held->count;
+    struct member_held *held = member_held(member);
+    if (held != NULL)
+        held->kept_count = held->count;
 }
 
 void member_keep_begin(struct member *member)
@@ -378,7 +381,7 @@ void member_keep_begin(struct member *member)
 void member_keep(struct member *member, const struct broker_entry *event, uint64_t after)
 {
     struct membership *membership = member_find(member, event->room);
-    if (membership == NULL || (member->held != NULL && member->held->count == HUB_HELD_MAX))
+    if (membership == NULL || (member_held(member) != NULL && member_held(member)->count == HUB_HELD_MAX))
         return;
     struct entry *entry = entry_create(event);
     entry->token_seq = after;
@@ -470,7 +473,8 @@ static struct membership *lowest(struct member *member, struct entry **entry, bo
 /* Sends the first held entry. */
 static void held_send(struct member *member)
 {
-    struct entry *entry = member->held->entries[member->held->at++];
+    struct member_held *held = member_held(member);
+    struct entry *entry = held->entries[held->at++];
     advance(member, entry->seq);
     deliver(member, entry, false);
     entry_unref(entry);
@@ -478,7 +482,7 @@ static void held_send(struct member *member)
 
 static bool held_is_next(const struct member *member, const struct entry *read)
 {
-    const struct member_held *held = member->held;
+    const struct member_held *held = member_held(member);
     if (member->again || !member_holds(member))
         return false;
     if (held->at < held->kept_count)

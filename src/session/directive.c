@@ -56,8 +56,8 @@ static void disconnect(struct subscriber *subscriber, bool whole)
     struct session *session = subscriber->session;
     const struct protocol *protocol = session->protocol;
     whole = whole || protocol->disconnected == NULL;
-    list_each (node, &session->sockets) {
-        struct subscriber *other = container_of(node, struct subscriber, of_session);
+    subscribers_each(other, session)
+    {
         if (other != subscriber && !whole)
             continue;
         if (protocol->disconnected != NULL && subscriber_is_connected(other))

@@ -66,8 +66,8 @@ static void sockets_find(struct search *search)
         struct session *session = container_of(node, struct session, of_all);
         if (is_listed(search, session))
             continue;
-        list_each (inner, &session->sockets) {
-            struct subscriber *subscriber = container_of(inner, struct subscriber, of_session);
+        subscribers_each(subscriber, session)
+        {
             if (inquiry_selects(subscriber, search->question))
                 add(search, (struct candidate){.key = subscriber_sid(subscriber), .subscriber = subscriber});
         }
@@ -198,8 +198,8 @@ static void rooms_find(struct search *search)
         struct session *session = container_of(node, struct session, of_all);
         if (!is_listed(search, session))
             continue;
-        list_each (inner, &session->sockets) {
-            struct subscriber *subscriber = container_of(inner, struct subscriber, of_session);
+        subscribers_each(subscriber, session)
+        {
             room_members_take(search, subscriber);
         }
     }

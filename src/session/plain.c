@@ -209,9 +209,7 @@ static void request_received(struct subscriber *subscriber, const struct plain_m
 
 static void received(struct session *session, struct span text)
 {
-    struct list *sockets = &session->sockets;
-    struct subscriber *subscriber =
-        list_empty(sockets) ? NULL : container_of(sockets->next, struct subscriber, of_session);
+    struct subscriber *subscriber = session->sockets;
     struct plain_message message;
     session->moved = true;
     if (!plain_message_read(&message, session, text))

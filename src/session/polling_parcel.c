@@ -142,8 +142,8 @@ static void sockets_park(struct polling *polling, struct buf *sockets)
     struct parking *parking = &polling->parking;
     parking->kept = hub_kept(polling->sessions->hub);
     parking->leases = mem_zero((size_t)session->socket_count + 1, sizeof *parking->leases);
-    list_each (node, &session->sockets) {
-        struct subscriber *subscriber = container_of(node, struct subscriber, of_session);
+    subscribers_each(subscriber, session)
+    {
         struct token token;
         subscriber_park(subscriber, &token, sockets);
         buf_append(&parking->bytes, subscriber_lease_name(subscriber));

@@ -90,8 +90,8 @@ void presence_enter_again(struct sessions *sessions)
 {
     list_each (node, &sessions->all) {
         struct session *session = container_of(node, struct session, of_all);
-        list_each (inner, &session->sockets) {
-            struct subscriber *subscriber = container_of(inner, struct subscriber, of_session);
+        subscribers_each(subscriber, session)
+        {
             if (subscriber->state != SUBSCRIBER_CONNECTED)
                 continue; /* it is not present anywhere yet, or is still claiming its lease */
             for (struct membership *membership = member_next(&subscriber->member, NULL); membership != NULL;

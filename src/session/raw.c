@@ -53,9 +53,9 @@ static struct span room_of(const struct subscriber *subscriber)
 /* Without an acknowledgement, a message that the broker cannot take ends the session (subscriber_publish). */
 static void publish(struct session *session, char kind, struct span message)
 {
-    if (list_empty(&session->sockets))
+    struct subscriber *subscriber = session->sockets;
+    if (subscriber == NULL)
         return;
-    struct subscriber *subscriber = container_of(session->sockets.next, struct subscriber, of_session);
     struct span room = room_of(subscriber);
     struct buf body = {0};
     buf_append_char(&body, kind);

@@ -201,9 +201,7 @@ static void catch_up(struct task *task)
         if (session == NULL)
             continue;
         session->catching = 0;
-        list_each (inner, &session->sockets) {
-            member_continue(&container_of(inner, struct subscriber, of_session)->member);
-        }
+        subscribers_each(subscriber, session) member_continue(&subscriber->member);
     }
     sessions->catching.count = 0;
 }
@@ -220,7 +218,6 @@ static struct session *session_new(struct sessions *sessions, struct transport *
     session->opened_us = session->pinged_us = loop_now_us(sessions->loop);
     list_init(&session->of_all);
     list_append(&sessions->all, &session->of_all);
-    list_init(&session->sockets);
     timer_init(&session->timer, time_came);
     session->heartbeat_us = session->deadline_us = UINT64_MAX;
     sessions->count++;
@@ -284,8 +281,9 @@ bool session_is_calm(const struct session *session)
     if (session->closing || session_is_unread(session) ||
         (session->load != NULL && (session->load->count > 0 || session->load->asking)))
         return false;
-    list_each (node, &session->sockets) {
-        if (!subscriber_is_calm(container_of(node, const struct subscriber, of_session)))
+    subscribers_each(subscriber, session)
+    {
+        if (!subscriber_is_calm(subscriber))
             return false;
     }
     return true;
@@ -293,8 +291,9 @@ bool session_is_calm(const struct session *session)
 
 bool session_is_moving(const struct session *session)
 {
-    list_each (node, &session->sockets) {
-        if (container_of(node, const struct subscriber, of_session)->is_moved)
+    subscribers_each(subscriber, session)
+    {
+        if (subscriber->is_moved)
             return true;
     }
     return false;
@@ -324,10 +323,7 @@ void session_ending(struct session *session)
 /* All entries that were sent before the ping have arrived. */
 static void session_heard(struct session *session)
 {
-    list_each (node, &session->sockets) {
-        struct subscriber *subscriber = container_of(node, struct subscriber, of_session);
-        member_pasts_drop(&subscriber->member, session->pinged_us);
-    }
+    subscribers_each(subscriber, session) member_pasts_drop(&subscriber->member, session->pinged_us);
 }
 
 void session_ponged(struct session *session)
@@ -428,9 +424,7 @@ void session_closed(struct session *session, enum close_reason reason)
     token_drop(session);
     free(session->handshake);
     timer_stop(sessions->loop, &session->timer);
-    list_each (node, &session->sockets) {
-        subscriber_detach(container_of(node, struct subscriber, of_session), reason);
-    }
+    subscribers_each(subscriber, session) subscriber_detach(subscriber, reason);
     load_finish(session);
     assembly_destroy(assembly_take(session));
     if (session->catching != 0)

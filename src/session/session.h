@@ -139,17 +139,17 @@ struct session {
     struct load *load;         /* call.c; NULL: no calls */
     struct assembly *assembly; /* assembly.h; NULL: no attachments are awaited */
     struct list of_all;
-    struct list sockets;
-    struct timer timer;     /* for the earlier one of these: */
-    uint64_t heartbeat_us;  /* the next ping, or the deadline for its pong */
-    uint64_t deadline_us;   /* for joining a namespace; after that, for rotating the session; UINT64_MAX: none */
-    uint64_t opened_us;     /* when its transport's request began: the platform counts from there */
-    uint64_t pinged_us;     /* time of the last ping while its pong is awaited, else of the last pong */
-    struct bucket messages; /* from the client */
-    uint32_t changes;       /* that affect others: the level of the token bucket */
-    uint32_t changes_ms;    /* time of that level */
-    uint32_t sockets_made;  /* numbers them */
-    uint32_t catching;      /* its place in sessions.catching, from 1; 0: none */
+    struct subscriber *sockets; /* linked by `next`, in the order in which they began */
+    struct timer timer;         /* for the earlier one of these: */
+    uint64_t heartbeat_us;      /* the next ping, or the deadline for its pong */
+    uint64_t deadline_us;       /* for joining a namespace; after that, for rotating the session; UINT64_MAX: none */
+    uint64_t opened_us;         /* when its transport's request began: the platform counts from there */
+    uint64_t pinged_us;         /* time of the last ping while its pong is awaited, else of the last pong */
+    struct bucket messages;     /* from the client */
+    uint32_t changes;           /* that affect others: the level of the token bucket */
+    uint32_t changes_ms;        /* time of that level */
+    uint32_t sockets_made;      /* numbers them */
+    uint32_t catching;          /* its place in sessions.catching, from 1; 0: none */
     uint16_t socket_count;
     bool awaiting_pong : 1, closing : 1, joined : 1;
     bool moved : 1;     /* messages came or went since the last check for a quiet moment */

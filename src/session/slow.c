@@ -18,8 +18,8 @@ struct slow {
 
 static struct subscriber *subscriber_by_number(struct session *session, uint32_t number)
 {
-    list_each (node, &session->sockets) {
-        struct subscriber *subscriber = container_of(node, struct subscriber, of_session);
+    subscribers_each(subscriber, session)
+    {
         if (subscriber->number == number)
             return subscriber->state == SUBSCRIBER_CONNECTED ? subscriber : NULL;
     }

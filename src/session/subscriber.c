@@ -20,20 +20,10 @@
 enum {
     OFFSET_BYTES_MAX = TOKEN_BYTES_MAX, /* longer ones are not ours */
     REFUSED_CHANGES = 10,               /* a CONNECT that is refused counts so much: a signature was verified */
-    CONNECT_BYTES = 2048,               /* what a subscriber that connects makes this instance and the broker hold */
 };
 static const uint64_t NO_POSITION = UINT64_C(1) << 62; /* no log gets there: whoever claims it is refused */
 
 static void fresh_begin(struct subscriber *subscriber, struct span room);
-
-static void connecting_end(struct subscriber *subscriber)
-{
-    if (subscriber->connecting == NULL)
-        return;
-    call_end(subscriber->connecting);
-    free(subscriber->connecting);
-    subscriber->connecting = NULL;
-}
 
 #define SUBSCRIBER_MOVES(MOVE) \
     MOVE(SUBSCRIBER_NEW, SUBSCRIBER_CLAIMING) \
@@ -67,7 +57,7 @@ void subscriber_set_state(struct subscriber *subscriber, enum subscriber_state s
     assert(legal[subscriber->state][state]);
     subscriber->state = (uint8_t)state;
     if (state == SUBSCRIBER_CONNECTED) {
-        connecting_end(subscriber);
+        subscriber_connecting_end(subscriber);
         session_stirred(subscriber->session);
     }
 }
@@ -90,7 +80,7 @@ void subscriber_unref(struct subscriber *subscriber)
     subscriber_identity_drop(subscriber);
     subscriber_extra_free(subscriber);
     subscriber_lease_free(subscriber);
-    connecting_end(subscriber);
+    subscriber_connecting_end(subscriber);
     nsp_unref(subscriber->sessions->app, subscriber->nsp);
     free(subscriber);
 }
@@ -425,6 +415,25 @@ static enum refusal admit(struct session *session, const struct nsp *nsp, const 
     return admission->refusal;
 }
 
+/* Becomes the last subscriber of its session. */
+static void link_to(struct subscriber *subscriber, struct session *session)
+{
+    struct subscriber **end = &session->sockets;
+    while (*end != NULL)
+        end = &(*end)->next;
+    *end = subscriber;
+    session->socket_count++;
+}
+
+static void unlink_from(struct subscriber *subscriber, struct session *session)
+{
+    struct subscriber **at = &session->sockets;
+    while (*at != subscriber)
+        at = &(*at)->next;
+    *at = subscriber->next;
+    session->socket_count--;
+}
+
 enum refusal subscriber_begin(struct session *session, const struct nsp *nsp, const struct subscriber_start *start)
 {
     struct admission admission;
@@ -442,13 +451,10 @@ enum refusal subscriber_begin(struct session *session, const struct nsp *nsp, co
                                             broker_has_records(hub_broker(session->sessions->hub)));
     if (nsp->recoverable || subscriber->roams || nsp->watch.len != 0)
         subscriber_lease_create(subscriber, retry);
-    list_init(&subscriber->of_session);
-    list_append(&session->sockets, &subscriber->of_session);
-    list_init(&subscriber->acks);
+    link_to(subscriber, session);
     subscriber->number = ++session->sockets_made;
-    session->socket_count++;
     session->sessions->socket_count++;
-    subscriber->connecting = call_create(session, NULL, (struct span){NULL, 0}, CONNECT_BYTES);
+    subscriber_connecting_begin(subscriber);
     session_change(session, 1);
     subscriber_shown_keep(
         subscriber, admission.presence_data != NULL ? span_str(admission.presence_data) : start->presence_data, start);
@@ -477,8 +483,8 @@ enum refusal subscriber_begin(struct session *session, const struct nsp *nsp, co
 
 struct subscriber *subscriber_find(struct session *session, struct span nsp)
 {
-    list_each (node, &session->sockets) {
-        struct subscriber *subscriber = container_of(node, struct subscriber, of_session);
+    subscribers_each(subscriber, session)
+    {
         if (span_equal(subscriber->nsp->name, nsp))
             return subscriber;
     }
@@ -521,8 +527,7 @@ static void detach(struct subscriber *subscriber, bool for_good, enum close_reas
     member_finish(&subscriber->member);
     if (subscriber->lease != NULL)
         subscriber_unlist(subscriber);
-    list_remove(&subscriber->of_session);
-    subscriber->session->socket_count--;
+    unlink_from(subscriber, subscriber->session);
     sessions->socket_count--;
     subscriber->session = NULL;
     subscriber_unref(subscriber);
@@ -532,7 +537,7 @@ bool subscriber_is_calm(const struct subscriber *subscriber)
 {
     return subscriber->state == SUBSCRIBER_CONNECTED &&
            (subscriber->lease == NULL || subscriber->lease->state == LEASE_IDLE) &&
-           !subscriber_has_expired(subscriber) && subscriber->refs == 1 && list_empty(&subscriber->acks) &&
+           !subscriber_has_expired(subscriber) && subscriber->refs == 1 && subscriber->pending == NULL &&
            member_is_settled(&subscriber->member);
 }
 

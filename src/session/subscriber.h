@@ -82,16 +82,21 @@ struct subscriber_extra {
     uint32_t data_len;
 };
 
+/* Calls that wait for it. */
+struct subscriber_pending {
+    struct call *connecting; /* until it is connected */
+    struct list calls;       /* until the lease records them, or the start of a room is known */
+};
+
 struct subscriber {
     struct session *session; /* NULL once gone */
     struct sessions *sessions;
     const struct nsp *nsp;
-    struct list of_session;
+    struct subscriber *next; /* of its session */
     struct member member;
-    struct subscriber_lease *lease; /* NULL: it has none, and is to get none */
-    struct subscriber_extra *extra; /* NULL: none of it; see subscriber_extra */
-    struct call *connecting;        /* until it is connected */
-    struct list acks;               /* calls that wait for the lease */
+    struct subscriber_lease *lease;     /* NULL: it has none, and is to get none */
+    struct subscriber_extra *extra;     /* NULL: none of it; see subscriber_extra */
+    struct subscriber_pending *pending; /* NULL: nothing waits; see subscriber_calls.c */
     char sid[ENGINEIO_SID_BYTES];
     uint32_t refs;     /* the session's, and one for each awaited answer */
     uint32_t number;   /* in its session, from 1: the tag of its events */
@@ -99,6 +104,11 @@ struct subscriber {
     bool roams : 1;    /* its session moves between instances: it has a lease in every namespace */
     bool is_moved : 1; /* it resumes without its client's knowledge, because its session has moved */
 };
+
+/* Walks the subscribers of a session; the current one may leave it in the body, and no other. */
+#define subscribers_each(name, session) \
+    for (struct subscriber *name = (session)->sockets, *name##_next = NULL; \
+         name != NULL && (name##_next = name->next, true); name = name##_next)
 
 /* Its extra part, made if there is none. */
 struct subscriber_extra *subscriber_extra(struct subscriber *subscriber);

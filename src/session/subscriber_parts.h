@@ -12,8 +12,13 @@ void subscriber_connected(struct subscriber *subscriber, bool recovered);
 void subscriber_rooms_begin(struct subscriber *subscriber);
 /* The lease records the rooms joined since: they begin, and waiting calls are acknowledged. */
 void subscriber_joins_done(struct subscriber *subscriber);
-/* For calls that wait for the lease: the write that begins now records them; the write is done, so those it records are
- * acknowledged; all are ended without an answer. */
+/* subscriber_calls.c: it is being connected, and counts as a call of its session; it is connected, or will not be. */
+void subscriber_connecting_begin(struct subscriber *subscriber);
+void subscriber_connecting_end(struct subscriber *subscriber);
+/* A call that waits for the lease, to be answered under this id. */
+struct call *subscriber_call_await(struct subscriber *subscriber, struct span ack_id);
+/* For calls that wait for the lease: the write that begins now records them, except for a room whose start is not known
+ * yet; the write is done, so those it records are acknowledged; all are ended without an answer. */
 void subscriber_calls_note(struct subscriber *subscriber);
 void subscriber_calls_answer(struct subscriber *subscriber);
 void subscriber_calls_drop(struct subscriber *subscriber);

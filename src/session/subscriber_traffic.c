@@ -271,53 +271,12 @@ static bool is_active(const struct membership *membership)
     return membership != NULL && membership_has_begun(membership);
 }
 
-/* The write that begins now records these calls, except for a room whose start is not known yet. */
-void subscriber_calls_note(struct subscriber *subscriber)
-{
-    bool together = false; /* a call before this one, of the same request, still waits */
-    list_each (node, &subscriber->acks) {
-        struct call *call = container_of(node, struct call, node);
-        bool waits = together && !call->more;
-        for (struct membership *at = member_next(&subscriber->member, NULL); at != NULL;
-             at = member_next(&subscriber->member, at)) {
-            waits |= call->room != 0 && membership_room_number(at) == call->room && membership_is_open(at) &&
-                     !membership_is_noted(at);
-        }
-        if (call->lease == 0 && !waits)
-            call->lease = subscriber->lease != NULL ? subscriber->lease->writes : 1;
-        together = call->more && (together || call->lease == 0);
-    }
-}
-
-void subscriber_calls_answer(struct subscriber *subscriber)
-{
-    list_each (node, &subscriber->acks) {
-        struct call *call = container_of(node, struct call, node);
-        if (call->lease == 0)
-            continue;
-        list_remove(node);
-        subscriber_ack(subscriber, call_id(call));
-        call_end(call);
-        free(call);
-    }
-}
-
 void subscriber_joins_done(struct subscriber *subscriber)
 {
     subscriber_rooms_begin(subscriber);
     if (!subscriber_is_leased(subscriber)) /* there is no lease to wait for, but maybe the start of a room */
         subscriber_calls_note(subscriber);
     subscriber_calls_answer(subscriber);
-}
-
-void subscriber_calls_drop(struct subscriber *subscriber)
-{
-    struct list *node;
-    while ((node = list_take(&subscriber->acks)) != NULL) {
-        struct call *call = container_of(node, struct call, node);
-        call_end(call);
-        free(call);
-    }
 }
 
 /* Number of its rooms, without the namespace's and its own. */
@@ -397,13 +356,6 @@ static enum refusal rooms_check(struct subscriber *subscriber, const struct span
     return refusal;
 }
 
-static struct call *call_await_lease(struct subscriber *subscriber, struct span ack_id)
-{
-    struct call *call = call_create(subscriber->session, subscriber, ack_id, 0);
-    list_append(&subscriber->acks, &call->node);
-    return call;
-}
-
 static void join(struct subscriber *subscriber, struct span room, struct span name, struct call *call)
 {
     struct sessions *sessions = subscriber->sessions;
@@ -431,7 +383,7 @@ void subscriber_join(struct subscriber *subscriber, const struct span *rooms, si
             continue;
         if (call != NULL)
             call->more = true;
-        call = call_await_lease(subscriber, (struct span){NULL, 0});
+        call = subscriber_call_await(subscriber, (struct span){NULL, 0});
         join(subscriber, rooms[i], buf_span(&name), call);
     }
     buf_finish(&name);
@@ -450,7 +402,7 @@ static void leave_nothing(struct subscriber *subscriber, struct span ack_id)
         subscriber_ack(subscriber, ack_id);
         return;
     }
-    struct call *call = call_await_lease(subscriber, ack_id);
+    struct call *call = subscriber_call_await(subscriber, ack_id);
     call->lease = subscriber->lease->state == LEASE_WRITING ? subscriber->lease->writes : 0;
 }
 
@@ -478,7 +430,7 @@ void subscriber_leave(struct subscriber *subscriber, const struct span *rooms, s
         leave_nothing(subscriber, ack_id);
         return;
     }
-    call_await_lease(subscriber, ack_id);
+    subscriber_call_await(subscriber, ack_id);
     if (subscriber_is_leased(subscriber))
         subscriber_lease_refresh(subscriber);
     else

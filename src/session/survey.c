@@ -147,8 +147,8 @@ static void select_all(struct sessions *sessions, const struct inquiry_question 
 {
     list_each (node, &sessions->all) {
         struct session *session = container_of(node, struct session, of_all);
-        list_each (inner, &session->sockets) {
-            struct subscriber *subscriber = container_of(inner, struct subscriber, of_session);
+        subscribers_each(subscriber, session)
+        {
             if (!inquiry_selects(subscriber, question))
                 continue;
             if (selected->count == selected->cap) {

@@ -68,9 +68,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     struct stretch stretch;
     struct buf text = {0};
     rooms.last_place = &rooms.member.memberships;
-    rooms.last_past = &rooms.member.pasts;
     if (!lease_floor_decode(&rest, &floor) || !lease_directed_decode(&rest, &directed))
         return 0;
+    rooms.last_past = &member_marks(&rooms.member)->pasts;
     member_floor_set(&rooms.member, floor);
     member_directed_seq_set(&rooms.member, directed);
     while (rooms.place_count < ROOMS_MAX && rooms.past_count < ROOMS_MAX &&

@@ -35,7 +35,7 @@ static void socket_check(const struct subscriber *socket)
     size_t pasts = 0, rooms = 0;
     pasts_each(past, member) pasts++;
     memberships_each(membership, member) rooms++;
-    assert(member->held == NULL || member->held->count <= HUB_HELD_MAX);
+    assert(member_held(member) == NULL || member_held(member)->count <= HUB_HELD_MAX);
     assert(member->past_count <= HUB_PASTS_MAX && pasts <= member->past_count);
     assert(rooms <= limits->rooms_max + 2 + HUB_PASTS_MAX);
 }
@@ -66,9 +66,13 @@ static void session_check(const struct session *session)
 {
     load_check(session);
     assert(session->socket_count <= session->sessions->limits.sockets_max);
-    assert(length(&session->sockets) == session->socket_count);
-    for (const struct list *node = session->sockets.next; node != &session->sockets; node = node->next)
-        socket_check(container_of(node, struct subscriber, of_session));
+    size_t sockets = 0;
+    subscribers_each(subscriber, session)
+    {
+        sockets++;
+        socket_check(subscriber);
+    }
+    assert(sockets == session->socket_count);
 }
 
 static void hub_check(const struct hub *hub)
@@ -101,8 +105,7 @@ void stage_check_quiet(struct stage *stage)
         const struct session *session = container_of(node, struct session, of_all);
         assert(session->load == NULL || session->load->count == 0);
         assert(!session->paused);
-        for (const struct list *inner = session->sockets.next; inner != &session->sockets; inner = inner->next)
-            assert(list_empty(&container_of(inner, struct subscriber, of_session)->acks));
+        subscribers_each(subscriber, session) assert(subscriber->pending == NULL);
     }
     assert(sessions->loads.cost == 0 && sessions->loads.asking == 0 && sessions->loads.answer_bytes == 0);
 }

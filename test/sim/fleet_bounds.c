@@ -30,13 +30,13 @@ static void socket_check(struct fleet *fleet, const struct instance *instance, c
     size_t pasts = 0, rooms = 0;
     pasts_each(past, member) pasts++;
     memberships_each(membership, member) rooms++;
-    wrong(fleet, instance, "entries held", member->held != NULL ? member->held->count : 0, HUB_HELD_MAX);
+    wrong(fleet, instance, "entries held", member_held(member) != NULL ? member_held(member)->count : 0, HUB_HELD_MAX);
     wrong(fleet, instance, "rooms left", member->past_count, HUB_PASTS_MAX);
     wrong(fleet, instance, "rooms left, counted", pasts, member->past_count);
     /* Its own, and what it is still owed of those it left. */
     wrong(fleet, instance, "rooms", rooms, limits->rooms_max + 2 + HUB_PASTS_MAX);
     /* One for each join or leave that waits for the lease. */
-    wrong(fleet, instance, "answers that wait", list_length(&socket->acks),
+    wrong(fleet, instance, "answers that wait", socket->pending != NULL ? list_length(&socket->pending->calls) : 0,
           fleet->plan->hostiles > 0 ? limits->calls_max : ROOMS * 4);
 }
 
@@ -50,8 +50,7 @@ static void session_check(struct fleet *fleet, const struct instance *instance, 
     wrong(fleet, instance, "bytes of calls under way", session->load != NULL ? session->load->cost : 0,
           limits->call_bytes_max + limits->payload_bytes_max + NET_RECEIVE_BYTES);
     wrong(fleet, instance, "namespaces", session->socket_count, limits->sockets_max);
-    for (const struct list *node = session->sockets.next; node != &session->sockets; node = node->next)
-        socket_check(fleet, instance, container_of(node, struct subscriber, of_session));
+    subscribers_each(subscriber, session) socket_check(fleet, instance, subscriber);
 }
 
 static void conn_check(struct fleet *fleet, const struct instance *instance, const struct conn *conn)

@@ -55,8 +55,8 @@ static void what_is_held_is_weighed(void **state)
         turn(2);
         free(text);
         size_t bytes = 0;
-        for (uint16_t at = 0; member_holds(member) && at < member->held->count; at++)
-            bytes += at < member->held->at ? 0 : member->held->entries[at]->body_len;
+        for (uint16_t at = 0; member_holds(member) && at < member_held(member)->count; at++)
+            bytes += at < member_held(member)->at ? 0 : member_held(member)->entries[at]->body_len;
         most = bytes > most ? bytes : most;
     }
     assert_true(most > HUB_HELD_BYTES_MAX / 2); /* it was slow */
