@@ -100,7 +100,7 @@ static void handshake_append(struct buf *to, const struct subscriber *subscriber
     struct loop *loop = subscriber->sessions->loop;
     uint64_t issued_ms = (uint64_t)loop_wall_ms(loop) - (loop_now_us(loop) - session->opened_us) / 1000;
     time_t seconds = (time_t)(issued_ms / 1000);
-    struct span auth = span_str(subscriber_has(subscriber).auth), kept = span_str(session->handshake);
+    struct span auth = span_str(subscriber_has(subscriber).auth), kept = span_str(session_has(session).handshake);
     char peer[ADDR_TEXT_MAX], text[32] = "";
     struct tm when;
     if (kept.len > 0) {

@@ -49,7 +49,7 @@ static struct redis_broker *broker_of(struct redis_port *port)
 
 static void on_opened(struct conn *conn)
 {
-    if (conn->tls == NULL) {
+    if (conn_tls(conn) == NULL) {
         conn_send(conn, SPAN_LIT("PING\r\n"));
         return;
     }
@@ -59,7 +59,7 @@ static void on_opened(struct conn *conn)
 
 static size_t on_received(struct conn *conn, char *bytes, size_t len)
 {
-    if (conn->tls == NULL && (bytes[0] == '+' || bytes[0] == '-'))
+    if (conn_tls(conn) == NULL && (bytes[0] == '+' || bytes[0] == '-'))
         port_of(conn)->why = SPEAKS_PLAIN;
     conn_close(conn, CLOSE_DONE);
     return len;
@@ -113,7 +113,7 @@ void redis_port_cut(struct redis_broker *redis)
 static void silent(struct timer *timer)
 {
     struct redis_broker *redis = broker_of(container_of(timer, struct redis_port, silence));
-    const struct tls *tls = redis->commands.busy ? redis->commands.conn.tls : NULL;
+    const struct tls *tls = redis->commands.busy ? conn_tls(&redis->commands.conn) : NULL;
     if (redis->state == REDIS_CONNECTING && tls != NULL && tls->begun && !tls->heard && may_ask(redis))
         probe(redis, NULL);
 }

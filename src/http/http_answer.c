@@ -48,7 +48,7 @@ void http_answered(struct http *http)
 {
     struct http_exchange *exchange = http->exchange;
     struct loop *loop = http->server->net->loop;
-    bool more = !exchange->peer_ended || http->conn.input != NULL; /* may come */
+    bool more = !exchange->peer_ended || conn_unread(&http->conn) > 0; /* may come */
     list_remove(&exchange->waiter);
     buf_finish(&exchange->whole);
     buf_finish(&exchange->trailers);

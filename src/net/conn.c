@@ -42,22 +42,64 @@ bool conn_takes_input(const struct conn *conn)
     return (conn->state == CONN_OPEN || conn->state == CONN_DRAINING) && !conn->read_paused && !conn->resuming;
 }
 
-static void input_drop(struct conn *conn)
+static void on_stall(struct timer *timer);
+
+/* Its extra part, made if there is none. */
+static struct conn_extra *extra(struct conn *conn)
 {
-    buf_finish(conn->input);
-    free(conn->input);
-    conn->input = NULL;
+    if (conn->extra == NULL) {
+        conn->extra = mem_zero(1, sizeof *conn->extra);
+        conn->extra->conn = conn;
+        timer_init(&conn->extra->stall, on_stall);
+    }
+    return conn->extra;
+}
+
+/* Frees the extra part of an open connection that needs nothing of it. */
+static void extra_trim(struct conn *conn)
+{
+    const struct conn_extra *held = conn->extra;
+    if (held == NULL || conn->state != CONN_OPEN || held->tls != NULL || held->input.len > 0 ||
+        timer_running(&held->stall))
+        return;
+    free(conn->extra);
+    conn->extra = NULL;
+}
+
+void conn_stall_begin(struct conn *conn, uint64_t in_us)
+{
+    timer_start(conn->net->loop, &extra(conn)->stall, in_us);
+}
+
+void conn_stall_end(struct conn *conn)
+{
+    if (conn->extra == NULL)
+        return;
+    timer_stop(conn->net->loop, &conn->extra->stall);
+    extra_trim(conn);
 }
 
 /* Frees memory when little is left of much input. */
-static void input_shrink(struct conn *conn)
+static void input_shrink(struct buf *input)
 {
     struct buf less = {0};
-    if (conn->input->cap < INPUT_SHRINK_BYTES || conn->input->len > conn->input->cap / 4)
+    if (input->cap < INPUT_SHRINK_BYTES || input->len > input->cap / 4)
         return;
-    buf_append(&less, buf_span(conn->input));
-    buf_finish(conn->input);
-    *conn->input = less;
+    buf_append(&less, buf_span(input));
+    buf_finish(input);
+    *input = less;
+}
+
+static void input_consume(struct conn *conn, size_t used)
+{
+    struct buf *input = &conn->extra->input;
+    buf_consume(input, used);
+    if (input->len > 0) {
+        input_shrink(input);
+        return;
+    }
+    buf_finish(input);
+    extra_trim(conn);
 }
 
 /* Gives the owner `len` bytes at `bytes`, which are the kept ones if there are any, and keeps those that it does not
@@ -68,25 +110,20 @@ static void hand_out(struct conn *conn, char *bytes, size_t len)
     if (conn->state == CONN_CLOSING)
         return;
     assert(used <= len);
-    if (conn->input != NULL) {
-        buf_consume(conn->input, used);
-        if (conn->input->len == 0)
-            input_drop(conn);
-        else
-            input_shrink(conn);
-    } else if (used < len) {
-        conn->input = mem_zero(1, sizeof *conn->input);
-        buf_append(conn->input, span_of(bytes + used, len - used));
-    }
-    if (conn->input != NULL && conn->input->len > conn->limits->input_bytes_max)
+    if (conn_unread(conn) > 0)
+        input_consume(conn, used);
+    else if (used < len)
+        buf_append(&extra(conn)->input, span_of(bytes + used, len - used));
+    if (conn_unread(conn) > conn->limits->input_bytes_max)
         conn_close(conn, CLOSE_INPUT_LIMIT);
 }
 
 void conn_take_input(struct conn *conn, char *bytes, size_t len)
 {
-    if (conn->input != NULL) {
-        buf_append(conn->input, span_of(bytes, len));
-        hand_out(conn, conn->input->data + conn->input->off, conn->input->len);
+    if (conn_unread(conn) > 0) {
+        struct buf *input = &conn->extra->input;
+        buf_append(input, span_of(bytes, len));
+        hand_out(conn, input->data + input->off, input->len);
     } else {
         hand_out(conn, bytes, len);
     }
@@ -156,7 +193,7 @@ static void connect_ended(struct conn *conn)
 {
     if (io_connected(&conn->io) != 0)
         conn_close(conn, CLOSE_CONNECT_FAILED);
-    else if (conn->tls != NULL)
+    else if (conn_tls(conn) != NULL)
         conn_tls_begin(conn);
     else
         conn_established(conn);
@@ -164,8 +201,8 @@ static void connect_ended(struct conn *conn)
 
 void conn_established(struct conn *conn)
 {
-    timer_stop(conn->net->loop, &conn->stall);
     set_state(conn, CONN_OPEN);
+    conn_stall_end(conn);
     conn_update_want(conn);
     if (conn_has_output(conn))
         conn_touch(conn);
@@ -191,7 +228,7 @@ static void on_ready(struct io *io, unsigned ready)
     }
     if (ready & IO_WRITE && conn->blocked)
         conn_touch(conn);
-    if (ready & IO_READ && conn->tls != NULL)
+    if (ready & IO_READ && conn_tls(conn) != NULL)
         conn_tls_read(conn);
     else if (ready & IO_READ)
         read_some(conn);
@@ -202,9 +239,9 @@ static void on_ready(struct io *io, unsigned ready)
 /* Bytes wait and none was taken, the peer lingers, a connect takes too long, or failed before it began. */
 static void on_stall(struct timer *timer)
 {
-    struct conn *conn = container_of(timer, struct conn, stall);
+    struct conn *conn = container_of(timer, struct conn_extra, stall)->conn;
     if (conn_tls_is_shaking(conn))
-        tls_set_problem(conn->tls, TLS_FAULT_OTHER, "the peer does not answer the handshake");
+        tls_set_problem(conn_tls(conn), TLS_FAULT_OTHER, "the peer does not answer the handshake");
     if (conn->state == CONN_CONNECTING)
         conn_close(conn, io_is_open(&conn->io) ? CLOSE_CONNECT_TIMEOUT : CLOSE_CONNECT_FAILED);
     else if (conn->state == CONN_DRAINING)
@@ -219,9 +256,11 @@ void conn_resume(struct conn *conn)
         return;
     conn->resuming = false;
     conn_update_want(conn);
-    if (conn_takes_input(conn) && conn->input != NULL)
-        hand_out(conn, conn->input->data + conn->input->off, conn->input->len);
-    if (conn->tls != NULL)
+    if (conn_takes_input(conn) && conn_unread(conn) > 0) {
+        struct buf *input = &conn->extra->input;
+        hand_out(conn, input->data + input->off, input->len);
+    }
+    if (conn_tls(conn) != NULL)
         conn_tls_resume(conn);
 }
 
@@ -230,7 +269,6 @@ void conn_init(struct conn *conn, struct net *net, const struct conn_events *eve
     *conn = (struct conn){.net = net, .events = events, .limits = limits};
     io_init(&conn->io, net->loop, on_ready);
     list_init(&conn->turn);
-    timer_init(&conn->stall, on_stall);
 }
 
 /* A life begins; nothing of an earlier one is left. */
@@ -239,7 +277,7 @@ static void begin(struct conn *conn, enum conn_state state, const struct addr *p
     set_state(conn, state);
     conn->reason = CLOSE_NONE;
     conn->read_ended = conn->blocked = conn->shut = conn->resuming = conn->ending = conn->lost = false;
-    conn->tls = NULL;
+    conn->extra = NULL;
     addr_ip_of(peer, &conn->peer);
     conn->net->conns_open++;
 }
@@ -255,27 +293,25 @@ void conn_adopt_tls(struct conn *conn, struct io *from, const struct addr *peer,
 {
     io_move(&conn->io, from);
     begin(conn, CONN_CONNECTING, peer);
-    conn->tls = tls_accept(server);
-    timer_start(conn->net->loop, &conn->stall, LOOP_MS(CONN_CONNECT_MS_MAX));
+    extra(conn)->tls = tls_accept(server);
+    conn_stall_begin(conn, LOOP_MS(CONN_CONNECT_MS_MAX));
     conn_update_want(conn);
 }
 
 void conn_move(struct conn *to, struct conn *from, const struct conn_events *events)
 {
-    struct loop *loop = from->net->loop;
     assert(from->state == CONN_OPEN);
     bool touched = !list_empty(&from->turn);
     *to = *from;
     to->events = events;
-    io_init(&to->io, loop, on_ready);
+    io_init(&to->io, from->net->loop, on_ready);
     io_move(&to->io, &from->io);
     list_init(&to->turn);
     list_remove(&from->turn);
-    timer_init(&to->stall, on_stall);
-    if (timer_running(&from->stall)) { /* what waits may wait from now on */
-        timer_stop(loop, &from->stall);
-        timer_start(loop, &to->stall, LOOP_MS(to->limits->write_stall_ms_max));
-    }
+    if (to->extra != NULL)
+        to->extra->conn = to;
+    if (to->extra != NULL && timer_running(&to->extra->stall)) /* what waits may wait from now on */
+        conn_stall_begin(to, LOOP_MS(to->limits->write_stall_ms_max));
     conn_init(from, from->net, from->events, from->limits);
     if (touched || to->resuming || to->queue != NULL)
         conn_touch(to);
@@ -286,26 +322,26 @@ void conn_connect(struct conn *conn, const struct addr *addr)
 {
     begin(conn, CONN_CONNECTING, addr);
     bool begun = io_connect(&conn->io, addr);
-    timer_start(conn->net->loop, &conn->stall, begun ? LOOP_MS(CONN_CONNECT_MS_MAX) : 0);
+    conn_stall_begin(conn, begun ? LOOP_MS(CONN_CONNECT_MS_MAX) : 0);
     conn_update_want(conn);
 }
 
 void conn_connect_tls(struct conn *conn, const struct addr *addr, const struct tls_client *client)
 {
     conn_connect(conn, addr);
-    conn->tls = tls_create(client);
+    extra(conn)->tls = tls_create(client);
 }
 
 const struct tls_problem *conn_tls_problem(const struct conn *conn)
 {
     static const struct tls_problem none;
-    return conn->tls != NULL ? &conn->tls->problem : &none;
+    return conn_tls(conn) != NULL ? &conn_tls(conn)->problem : &none;
 }
 
 void conn_read_pause(struct conn *conn, bool paused)
 {
     bool lives = conn->state == CONN_OPEN || conn->state == CONN_DRAINING;
-    bool has_kept = conn->input != NULL || (conn->tls != NULL && tls_has_input(conn->tls));
+    bool has_kept = conn_unread(conn) > 0 || (conn_tls(conn) != NULL && tls_has_input(conn_tls(conn)));
     if (!paused && lives && (conn->read_paused || has_kept)) {
         /* Kept input, also input that is kept after the call in progress, is handed out by the loop and not from here.
          * Nothing is read before that: with an owner that pauses often, each read would add to the kept input, up to
@@ -328,7 +364,7 @@ void conn_limits_set(struct conn *conn, const struct conn_limits *limits)
 {
     conn->limits = limits;
     if (conn->blocked && !conn->shut && limits->write_stall_ms_max != 0)
-        timer_start(conn->net->loop, &conn->stall, LOOP_MS(limits->write_stall_ms_max));
+        conn_stall_begin(conn, LOOP_MS(limits->write_stall_ms_max));
 }
 
 void conn_shutdown(struct conn *conn, enum close_reason reason, uint32_t linger_ms)
@@ -340,11 +376,11 @@ void conn_shutdown(struct conn *conn, enum close_reason reason, uint32_t linger_
     if (conn->state != CONN_OPEN)
         return;
     conn->reason = (uint8_t)reason;
-    conn->linger_ms = linger_ms;
+    extra(conn)->linger_ms = linger_ms;
     set_state(conn, CONN_DRAINING);
     /* With a bound on stalls, time counts from the flush: until what waits stalls, and when all of it is out. */
     if (conn->limits->write_stall_ms_max == 0)
-        timer_start(conn->net->loop, &conn->stall, LOOP_MS(linger_ms));
+        conn_stall_begin(conn, LOOP_MS(linger_ms));
     conn_touch(conn);
     conn_update_want(conn);
 }
@@ -356,12 +392,12 @@ void conn_close(struct conn *conn, enum close_reason reason)
     if (conn->reason == CLOSE_NONE)
         conn->reason = (uint8_t)reason;
     /* One last attempt. */
-    if (conn->tls != NULL)
+    if (conn_tls(conn) != NULL)
         conn_tls_last_words(conn);
     else if (conn->state != CONN_CONNECTING)
         conn_queue_write(conn);
     set_state(conn, CONN_CLOSING);
-    timer_stop(conn->net->loop, &conn->stall);
+    conn_stall_end(conn);
     list_remove(&conn->turn);
     list_append(&conn->net->closing, &conn->turn);
     loop_at_reap(conn->net->loop, &conn->net->reap);
@@ -371,13 +407,16 @@ void conn_reap(struct conn *conn)
 {
     io_close(&conn->io, false);
     conn_queue_drop(conn);
-    input_drop(conn);
     set_state(conn, CONN_CLOSED);
     conn->read_paused = false;
     conn->net->conns_open--;
     conn->net->closed[conn->reason]++;
     /* `closed` may look at its problem, and free or open the connection. */
-    struct tls *tls = conn->tls;
+    struct conn_extra *last = conn->extra;
+    if (last != NULL)
+        buf_finish(&last->input);
     conn->events->closed(conn, (enum close_reason)conn->reason);
-    tls_destroy(tls);
+    if (last != NULL)
+        tls_destroy(last->tls);
+    free(last);
 }

@@ -84,6 +84,15 @@ struct conn_queue {
     struct conn_slot slots[];
 };
 
+/* What an idle connection without TLS has not. */
+struct conn_extra {
+    struct conn *conn;
+    struct timer stall; /* also the timer of connecting and of lingering */
+    struct buf input;   /* bytes that `received` did not consume */
+    struct tls *tls;    /* NULL: plain */
+    uint32_t linger_ms; /* from the end of our half to the end of the stream */
+};
+
 struct conn {
     struct net *net;
     const struct conn_events *events;
@@ -91,13 +100,10 @@ struct conn {
     struct io io;
     struct list turn;         /* in the turn's flush list or, once it is closed, in its reap list */
     struct conn_queue *queue; /* NULL: nothing waits */
-    struct buf *input;        /* bytes that `received` did not consume; NULL: none */
-    struct timer stall;       /* also the timer of connecting and of lingering */
-    struct tls *tls;          /* NULL: plain */
+    struct conn_extra *extra; /* NULL: none of it */
     struct addr_ip peer;
-    uint32_t linger_ms; /* from the end of our half to the end of the stream */
-    uint8_t state;      /* enum conn_state */
-    uint8_t reason;     /* enum close_reason, the first one given */
+    uint8_t state;  /* enum conn_state */
+    uint8_t reason; /* enum close_reason, the first one given */
     bool read_paused : 1, read_ended : 1, blocked : 1, shut : 1, awaited : 1;
     bool ending : 1, lost : 1; /* what the owner was told by `ending` */
     bool resuming : 1;         /* the turn's flush will hand out kept input again */
@@ -138,6 +144,16 @@ static inline bool conn_sends_source(const struct conn *conn)
 static inline bool conn_is_ending(const struct conn *conn)
 {
     return conn->ending;
+}
+/* Bytes that were read and not consumed. */
+static inline size_t conn_unread(const struct conn *conn)
+{
+    return conn->extra != NULL ? conn->extra->input.len : 0;
+}
+/* NULL: it is plain. */
+static inline struct tls *conn_tls(const struct conn *conn)
+{
+    return conn->extra != NULL ? conn->extra->tls : NULL;
 }
 /* Bytes that wait in the queue. */
 static inline size_t conn_queued(const struct conn *conn)

@@ -20,6 +20,9 @@ void conn_read_last(struct conn *conn);
 void conn_broken(struct conn *conn);
 /* Tells the loop whether to watch for input and for room for output. */
 void conn_update_want(struct conn *conn);
+/* The timer of stalls, of connecting and of lingering. */
+void conn_stall_begin(struct conn *conn, uint64_t in_us);
+void conn_stall_end(struct conn *conn);
 /* Hands kept input out again, if it is due. */
 void conn_resume(struct conn *conn);
 /* Ends what was closed. */
@@ -62,7 +65,7 @@ void conn_tls_begin(struct conn *conn);
 /* The handshake has begun and is not complete. */
 static inline bool conn_tls_is_shaking(const struct conn *conn)
 {
-    return conn->state == CONN_CONNECTING && conn->tls != NULL && conn->tls->begun;
+    return conn->state == CONN_CONNECTING && conn_tls(conn) != NULL && conn_tls(conn)->begun;
 }
 /* Reads, decrypts, hands out. */
 void conn_tls_read(struct conn *conn);

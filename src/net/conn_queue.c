@@ -142,7 +142,7 @@ void conn_send(struct conn *conn, struct span bytes)
 
 void conn_relay(struct conn *conn, struct span bytes)
 {
-    bool passes = conn->state == CONN_OPEN && !conn->blocked && !conn_has_output(conn) && conn->tls == NULL;
+    bool passes = conn->state == CONN_OPEN && !conn->blocked && !conn_has_output(conn) && conn_tls(conn) == NULL;
     if (passes && bytes.len > 0) {
         struct iovec part = {(void *)bytes.data, bytes.len};
         ssize_t written = io_writev(&conn->io, &part, 1);
@@ -158,7 +158,7 @@ void conn_relay(struct conn *conn, struct span bytes)
 
 void conn_send_source(struct conn *conn, struct conn_source *source, uint64_t offset, uint64_t end)
 {
-    assert(conn->tls == NULL && !conn_sends_source(conn) && offset <= end);
+    assert(conn_tls(conn) == NULL && !conn_sends_source(conn) && offset <= end);
     if (conn->state != CONN_OPEN || offset == end) {
         source->released(source);
         return;
@@ -251,7 +251,7 @@ static ssize_t write_once(struct conn *conn)
 ssize_t conn_queue_write(struct conn *conn)
 {
     ssize_t total = 0;
-    if (conn->tls != NULL)
+    if (conn_tls(conn) != NULL)
         return conn_tls_write(conn);
     while (conn_has_output(conn) &&
            total < (conn_sends_source(conn) ? (ssize_t)STREAM_FLUSH_BYTES_MAX : (ssize_t)CONN_FLUSH_BYTES_MAX)) {
@@ -274,9 +274,9 @@ static void set_blocked(struct conn *conn, bool blocked, bool progress)
     if ((conn->state != CONN_OPEN && conn->state != CONN_DRAINING) || stall_ms == 0)
         return;
     if (!blocked && conn->state == CONN_OPEN)
-        timer_stop(conn->net->loop, &conn->stall);
+        conn_stall_end(conn);
     else if (blocked && (progress || !was))
-        timer_start(conn->net->loop, &conn->stall, LOOP_MS(stall_ms));
+        conn_stall_begin(conn, LOOP_MS(stall_ms));
 }
 
 void conn_flush(struct conn *conn)
@@ -291,21 +291,21 @@ void conn_flush(struct conn *conn)
     }
     if (written == IO_ERROR) {
         /* The peer's last word may be an alert that says why, or an answer given before all was asked. */
-        if (conn->tls != NULL)
+        if (conn_tls(conn) != NULL)
             conn_tls_read(conn);
         else
             conn_read_last(conn);
         conn_broken(conn);
         return;
     }
-    bool waits = conn_has_output(conn) || (conn->tls != NULL && conn->tls->out.len > 0);
+    bool waits = conn_has_output(conn) || (conn_tls(conn) != NULL && conn_tls(conn)->out.len > 0);
     set_blocked(conn, waits, written > 0);
     if (waits || conn->state == CONN_CONNECTING)
         return;
     if (conn->state == CONN_DRAINING && !conn->shut) {
         conn->shut = true;
         io_shutdown(&conn->io);
-        timer_start(conn->net->loop, &conn->stall, LOOP_MS(conn->linger_ms));
+        conn_stall_begin(conn, LOOP_MS(conn->extra->linger_ms));
         if (conn->read_ended) {
             conn_close(conn, conn->reason);
             return;

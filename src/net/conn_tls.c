@@ -14,15 +14,15 @@ enum {
 /* What the handshake or reading has put out goes with the turn's flush. */
 static void answer(struct conn *conn)
 {
-    if (conn->tls->out.len > OUT_BYTES_MAX)
+    if (conn_tls(conn)->out.len > OUT_BYTES_MAX)
         conn_close(conn, CLOSE_SLOW_CONSUMER);
-    else if (conn->tls->out.len > 0 && conn->state != CONN_CLOSING && !conn->blocked)
+    else if (conn_tls(conn)->out.len > 0 && conn->state != CONN_CLOSING && !conn->blocked)
         conn_touch(conn);
 }
 
 static void shake(struct conn *conn)
 {
-    int result = tls_handshake(conn->tls);
+    int result = tls_handshake(conn_tls(conn));
     if (result == TLS_FAILED)
         conn_close(conn, CLOSE_TLS_FAILED);
     else if (result == 0)
@@ -34,7 +34,7 @@ static void open_records(struct conn *conn)
 {
     char *plain = conn->net->receive;
     while (conn_takes_input(conn) && !conn->read_ended) {
-        ssize_t got = tls_read(conn->tls, plain, NET_RECEIVE_BYTES);
+        ssize_t got = tls_read(conn_tls(conn), plain, NET_RECEIVE_BYTES);
         if (got == TLS_MORE)
             break;
         if (got == TLS_FAILED)
@@ -65,7 +65,7 @@ void conn_tls_begin(struct conn *conn)
 static void cut_off(struct conn *conn)
 {
     if (conn_tls_is_shaking(conn)) {
-        tls_set_problem(conn->tls, TLS_FAULT_OTHER, "the peer ends the connection during the handshake");
+        tls_set_problem(conn_tls(conn), TLS_FAULT_OTHER, "the peer ends the connection during the handshake");
         conn_close(conn, CLOSE_TLS_FAILED);
     } else {
         conn_close(conn, CLOSE_TLS_TRUNCATED);
@@ -78,7 +78,7 @@ void conn_tls_read(struct conn *conn)
     size_t budget = net->budget.read_bytes_per_turn;
     while (budget > 0 && (conn_takes_input(conn) || conn_tls_is_shaking(conn)) && !conn->read_ended) {
         size_t size = budget < NET_RECEIVE_BYTES ? budget : NET_RECEIVE_BYTES;
-        ssize_t got = io_read(&conn->io, buf_reserve(&conn->tls->in, size), size);
+        ssize_t got = io_read(&conn->io, buf_reserve(&conn_tls(conn)->in, size), size);
         if (got == IO_ERROR)
             conn_broken(conn);
         else if (got == 0)
@@ -87,7 +87,7 @@ void conn_tls_read(struct conn *conn)
             return;
         net->bytes_in += (uint64_t)got;
         budget -= (size_t)got;
-        buf_added(&conn->tls->in, (size_t)got);
+        buf_added(&conn_tls(conn)->in, (size_t)got);
         input_came(conn);
         if ((size_t)got < size)
             return; /* the kernel has no more for now */
@@ -103,7 +103,7 @@ void conn_tls_resume(struct conn *conn)
 /* Puts what waits into records, small frames together. */
 static bool seal(struct conn *conn)
 {
-    struct tls *tls = conn->tls;
+    struct tls *tls = conn_tls(conn);
     struct iovec parts[CONN_GATHER_MAX];
     char small[RECORD_BYTES];
     size_t filled = 0;
@@ -130,7 +130,7 @@ static bool seal(struct conn *conn)
 /* Makes the next ciphertext to write; false on a fault. Without any, `out` stays empty. */
 static bool fill_out(struct conn *conn)
 {
-    struct tls *tls = conn->tls;
+    struct tls *tls = conn_tls(conn);
     if (tls->sealed > 0)
         conn_queue_advance(conn, tls->sealed);
     tls->sealed = 0;
@@ -145,7 +145,7 @@ static bool fill_out(struct conn *conn)
 
 ssize_t conn_tls_write(struct conn *conn)
 {
-    struct buf *out = &conn->tls->out;
+    struct buf *out = &conn_tls(conn)->out;
     ssize_t total = 0;
     while (total < CONN_FLUSH_BYTES_MAX) {
         if (out->len == 0 && !fill_out(conn))
@@ -168,7 +168,7 @@ ssize_t conn_tls_write(struct conn *conn)
 
 void conn_tls_last_words(struct conn *conn)
 {
-    struct tls *tls = conn->tls;
+    struct tls *tls = conn_tls(conn);
     if (!tls->begun || !io_is_open(&conn->io) || conn_tls_write(conn) == IO_ERROR)
         return;
     /* Half a record would swallow a goodbye. */

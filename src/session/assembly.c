@@ -25,8 +25,8 @@ static void resize(struct assembly *assembly)
 
 void assembly_begin(struct session *session, struct span text, uint32_t wanted)
 {
-    assert(session->assembly == NULL && wanted > 0 && wanted <= CONTENT_ATTACHMENTS_MAX);
-    struct assembly *assembly = session->assembly = mem_zero(1, sizeof *assembly);
+    assert(session_has(session).assembly == NULL && wanted > 0 && wanted <= CONTENT_ATTACHMENTS_MAX);
+    struct assembly *assembly = session_extra(session)->assembly = mem_zero(1, sizeof *assembly);
     assembly->session = session;
     assembly->wanted = wanted;
     assembly->too_many = wanted > session->sessions->limits.attachments_max;
@@ -61,8 +61,9 @@ void assembly_content(const struct assembly *assembly, struct content *content)
 
 struct assembly *assembly_take(struct session *session)
 {
-    struct assembly *assembly = session->assembly;
-    session->assembly = NULL;
+    struct assembly *assembly = session_has(session).assembly;
+    if (assembly != NULL)
+        session->extra->assembly = NULL;
     return assembly;
 }
 
@@ -80,7 +81,7 @@ enum { PARKED_WHOLE = 'K', PARKED_LARGE = 'L' };
 
 void assembly_park(struct buf *to, const struct session *session)
 {
-    const struct assembly *assembly = session->assembly;
+    const struct assembly *assembly = session_has(session).assembly;
     struct content content = {.count = 0};
     if (assembly == NULL)
         return;
@@ -104,8 +105,9 @@ void assembly_restore(struct session *session, struct span parked)
         return;
     while (!session_is_ending(session) && payload_next(&rest, &begun, &packet))
         session_received(session, packet);
-    if (session->assembly != NULL)
-        session->assembly->too_large |= parked.data[0] == PARKED_LARGE;
+    struct assembly *assembly = session_has(session).assembly;
+    if (assembly != NULL)
+        assembly->too_large |= parked.data[0] == PARKED_LARGE;
     else
         session_close(session, CLOSE_BROKER_INVALID);
 }

@@ -41,6 +41,12 @@ static bool address_sends_too_much(const struct session *session, uint64_t now_u
     return rates_wait_us(rates, RATES_MESSAGES, session->transport->type->peer(session->transport), now_us) > 0;
 }
 
+static bool sends_too_much(const struct session *session, uint64_t now_us)
+{
+    const struct bucket messages = session_has(session).messages;
+    return !bucket_has(&messages, &session->sessions->limits.messages, now_us);
+}
+
 /* Why it is not to be read, or REFUSAL_COUNT. `part`: 1 for whether it has too much, 2 for whether half is not done
  * yet. */
 static enum refusal over(struct session *session, unsigned part)
@@ -50,7 +56,7 @@ static enum refusal over(struct session *session, unsigned part)
     uint64_t now_us = loop_now_us(sessions->loop);
     if (changes_too_much(session))
         return REFUSAL_CHANGES_RATE;
-    if (!bucket_has(&session->messages, &sessions->limits.messages, now_us))
+    if (sends_too_much(session, now_us))
         return REFUSAL_MESSAGES_RATE;
     if (address_sends_too_much(session, now_us))
         return REFUSAL_ADDRESS_MESSAGES_RATE;
@@ -262,9 +268,10 @@ void session_message(struct session *session)
     uint64_t now_us = loop_now_us(sessions->loop);
     if (rate->per_second == 0 && sessions->rates.rates[RATES_MESSAGES].per_second == 0)
         return;
-    bucket_take(&session->messages, rate, now_us);
+    if (rate->per_second != 0)
+        bucket_take(&session_extra(session)->messages, rate, now_us);
     rates_take(&sessions->rates, RATES_MESSAGES, session->transport->type->peer(session->transport), now_us);
-    if (!bucket_has(&session->messages, rate, now_us) || address_sends_too_much(session, now_us)) {
+    if (sends_too_much(session, now_us) || address_sends_too_much(session, now_us)) {
         load_of(session);
         stall_if_over(session);
     }

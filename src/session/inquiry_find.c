@@ -164,7 +164,7 @@ static void socket_encode(struct buf *to, const struct subscriber *subscriber)
                                   .address = span_str(peer),
                                   .session_ms = (loop_now_us(sessions->loop) - session->opened_us) / 1000,
                                   .data = span_str(subscriber_has(subscriber).presence_data),
-                                  .handshake = span_str(session->handshake),
+                                  .handshake = span_str(session_has(session).handshake),
                                   .auth = span_str(subscriber_has(subscriber).auth),
                                   .rooms = buf_span(&rooms)};
     inquiry_socket_encode(to, &shown);

@@ -192,7 +192,7 @@ void polling_parcel_make(struct polling *polling)
         .unfinished = buf_span(&unfinished),
         .begun_ms = polling->begun_ms,
         .address = span_str(address),
-        .handshake = span_str(session->handshake),
+        .handshake = span_str(session_has(session).handshake),
         .sockets = buf_span(&sockets),
     };
     parcel_encode(&polling->parcel, &parcel);

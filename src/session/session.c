@@ -387,42 +387,52 @@ void session_drained(struct session *session)
     load_drained(session);
 }
 
+struct session_extra *session_extra(struct session *session)
+{
+    if (session->extra == NULL)
+        session->extra = mem_zero(1, sizeof *session->extra);
+    return session->extra;
+}
+
 static void token_drop(struct session *session)
 {
-    if (session->token == NULL)
+    char *token = session_has(session).token;
+    if (token == NULL)
         return;
-    session->sessions->token_bytes -= strlen(session->token);
-    explicit_bzero(session->token, strlen(session->token));
-    free(session->token);
-    session->token = NULL;
+    session->sessions->token_bytes -= strlen(token);
+    explicit_bzero(token, strlen(token));
+    free(token);
+    session->extra->token = NULL;
 }
 
 void session_token_set(struct session *session, struct span token)
 {
     struct sessions *sessions = session->sessions;
-    if (token.len == 0 || span_find(token, '\0') >= 0 ||
-        (session->token != NULL && span_equal(token, span_str(session->token))))
+    const char *old = session_has(session).token;
+    if (token.len == 0 || span_find(token, '\0') >= 0 || (old != NULL && span_equal(token, span_str(old))))
         return;
     token_drop(session);
     if (sessions->token_bytes + token.len > TOKENS_BYTES_MAX) {
         refusals_note(&sessions->refusals, REFUSAL_TOKENS_FULL, SPAN_LIT(""), SPAN_LIT(""));
         return;
     }
-    session->token = mem_text(token);
+    session_extra(session)->token = mem_text(token);
     sessions->token_bytes += token.len;
 }
 
 void session_handshake_set(struct session *session, struct span json)
 {
-    free(session->handshake);
-    session->handshake = json.len > 0 && json.len <= HANDSHAKE_BYTES_MAX ? mem_text(json) : NULL;
+    bool is_kept = json.len > 0 && json.len <= HANDSHAKE_BYTES_MAX;
+    if (!is_kept && session->extra == NULL)
+        return;
+    free(session_extra(session)->handshake);
+    session->extra->handshake = is_kept ? mem_text(json) : NULL;
 }
 
 void session_closed(struct session *session, enum close_reason reason)
 {
     struct sessions *sessions = session->sessions;
     token_drop(session);
-    free(session->handshake);
     timer_stop(sessions->loop, &session->timer);
     subscribers_each(subscriber, session) subscriber_detach(subscriber, reason);
     load_finish(session);
@@ -432,6 +442,8 @@ void session_closed(struct session *session, enum close_reason reason)
     list_remove(&session->of_all);
     sessions->count--;
     sessions->of_protocol[session->protocol->kind]--;
+    free(session_has(session).handshake);
+    free(session->extra);
     free(session);
 }
 

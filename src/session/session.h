@@ -130,14 +130,20 @@ struct sessions {
     } counters;
 };
 
+/* What few sessions have. */
+struct session_extra {
+    char *token;               /* that the client's requests carry, see session_token_set; NULL: none */
+    char *handshake;           /* see session_handshake_set; NULL: none is kept */
+    struct assembly *assembly; /* assembly.h; NULL: no attachments are awaited */
+    struct bucket messages;    /* from the client, where they have a rate */
+};
+
 struct session {
     struct sessions *sessions;
     struct transport *transport;
     const struct protocol *protocol;
-    char *token;               /* that the client's requests carry, see session_token_set; NULL: none */
-    char *handshake;           /* see session_handshake_set; NULL: none is kept */
-    struct load *load;         /* call.c; NULL: no calls */
-    struct assembly *assembly; /* assembly.h; NULL: no attachments are awaited */
+    struct session_extra *extra; /* NULL: none of it */
+    struct load *load;           /* call.c; NULL: no calls */
     struct list of_all;
     struct subscriber *sockets; /* linked by `next`, in the order in which they began */
     struct timer timer;         /* for the earlier one of these: */
@@ -145,7 +151,6 @@ struct session {
     uint64_t deadline_us;       /* for joining a namespace; after that, for rotating the session; UINT64_MAX: none */
     uint64_t opened_us;         /* when its transport's request began: the platform counts from there */
     uint64_t pinged_us;         /* time of the last ping while its pong is awaited, else of the last pong */
-    struct bucket messages;     /* from the client */
     uint32_t changes;           /* that affect others: the level of the token bucket */
     uint32_t changes_ms;        /* time of that level */
     uint32_t sockets_made;      /* numbers them */
@@ -159,6 +164,14 @@ struct session {
     bool warned : 1;    /* the client was told that the session ends soon, for this reason: */
     uint8_t end_reason; /* enum close_reason */
 };
+
+/* Its extra part, made if there is none. */
+struct session_extra *session_extra(struct session *session);
+/* The extra part, to be read: all zero if there is none. */
+static inline struct session_extra session_has(const struct session *session)
+{
+    return session->extra != NULL ? *session->extra : (struct session_extra){.token = NULL};
+}
 
 void sessions_init(struct sessions *sessions, struct hub *hub, struct session_app *app,
                    const struct session_limits *limits);

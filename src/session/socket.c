@@ -266,7 +266,8 @@ static void received(struct session *session, struct span text)
 {
     static const struct content nothing;
     struct socketio_packet packet;
-    if (session->assembly != NULL || socketio_decode(text, &packet) < 0 || packet.type == SOCKETIO_CONNECT_ERROR)
+    if (session_has(session).assembly != NULL || socketio_decode(text, &packet) < 0 ||
+        packet.type == SOCKETIO_CONNECT_ERROR)
         session_close(session, CLOSE_SOCKETIO_INVALID);
     else if (packet.attachments != 0)
         assembly_begin(session, text, packet.attachments);
@@ -308,13 +309,14 @@ static void assembled(struct session *session, const struct assembly *assembly)
 
 static void received_binary(struct session *session, struct span bytes)
 {
-    if (session->assembly == NULL) {
+    struct assembly *assembly = session_has(session).assembly;
+    if (assembly == NULL) {
         session_close(session, CLOSE_SOCKETIO_INVALID);
         return;
     }
-    if (!assembly_add(session->assembly, bytes))
+    if (!assembly_add(assembly, bytes))
         return;
-    struct assembly *assembly = assembly_take(session);
+    assembly_take(session);
     assembled(session, assembly);
     assembly_destroy(assembly);
 }

@@ -403,7 +403,7 @@ static enum refusal admit(struct session *session, const struct nsp *nsp, const 
                           struct admission *admission)
 {
     struct session_app *app = session->sessions->app;
-    struct client_proof proof = {.auth = start->auth, .token = span_str(session->token)};
+    struct client_proof proof = {.auth = start->auth, .token = span_str(session_has(session).token)};
     *admission = (struct admission){.refusal = REFUSAL_COUNT, .identity = start->identity};
     if (start->is_moved || app->admit == NULL)
         return REFUSAL_COUNT;
@@ -413,25 +413,6 @@ static enum refusal admit(struct session *session, const struct nsp *nsp, const 
     free(session->sessions->denial);
     session->sessions->denial = admission->denial;
     return admission->refusal;
-}
-
-/* Becomes the last subscriber of its session. */
-static void link_to(struct subscriber *subscriber, struct session *session)
-{
-    struct subscriber **end = &session->sockets;
-    while (*end != NULL)
-        end = &(*end)->next;
-    *end = subscriber;
-    session->socket_count++;
-}
-
-static void unlink_from(struct subscriber *subscriber, struct session *session)
-{
-    struct subscriber **at = &session->sockets;
-    while (*at != subscriber)
-        at = &(*at)->next;
-    *at = subscriber->next;
-    session->socket_count--;
 }
 
 enum refusal subscriber_begin(struct session *session, const struct nsp *nsp, const struct subscriber_start *start)
@@ -451,7 +432,7 @@ enum refusal subscriber_begin(struct session *session, const struct nsp *nsp, co
                                             broker_has_records(hub_broker(session->sessions->hub)));
     if (nsp->recoverable || subscriber->roams || nsp->watch.len != 0)
         subscriber_lease_create(subscriber, retry);
-    link_to(subscriber, session);
+    subscriber_link(subscriber);
     subscriber->number = ++session->sockets_made;
     session->sessions->socket_count++;
     subscriber_connecting_begin(subscriber);
@@ -479,16 +460,6 @@ enum refusal subscriber_begin(struct session *session, const struct nsp *nsp, co
         fresh_begin(subscriber, start->room);
     }
     return REFUSAL_COUNT;
-}
-
-struct subscriber *subscriber_find(struct session *session, struct span nsp)
-{
-    subscribers_each(subscriber, session)
-    {
-        if (span_equal(subscriber->nsp->name, nsp))
-            return subscriber;
-    }
-    return NULL;
 }
 
 static void detach(struct subscriber *subscriber, bool for_good, enum close_reason reason)
@@ -527,7 +498,7 @@ static void detach(struct subscriber *subscriber, bool for_good, enum close_reas
     member_finish(&subscriber->member);
     if (subscriber->lease != NULL)
         subscriber_unlist(subscriber);
-    unlink_from(subscriber, subscriber->session);
+    subscriber_unlink(subscriber);
     sessions->socket_count--;
     subscriber->session = NULL;
     subscriber_unref(subscriber);
@@ -537,7 +508,7 @@ bool subscriber_is_calm(const struct subscriber *subscriber)
 {
     return subscriber->state == SUBSCRIBER_CONNECTED &&
            (subscriber->lease == NULL || subscriber->lease->state == LEASE_IDLE) &&
-           !subscriber_has_expired(subscriber) && subscriber->refs == 1 && subscriber->pending == NULL &&
+           !subscriber_has_expired(subscriber) && subscriber->refs == 1 && !subscriber_is_awaited(subscriber) &&
            member_is_settled(&subscriber->member);
 }
 

@@ -80,12 +80,8 @@ struct subscriber_extra {
     char *data; /* the application's, of data_len bytes; it goes with the lease. NULL: none */
     void *part; /* what the application keeps with it (struct session_app, `departed`) */
     uint32_t data_len;
-};
-
-/* Calls that wait for it. */
-struct subscriber_pending {
-    struct call *connecting; /* until it is connected */
-    struct list calls;       /* until the lease records them, or the start of a room is known */
+    struct call *connecting; /* until it is connected; NULL: it is */
+    struct list calls;       /* that wait for the lease, or for the start of a room */
 };
 
 struct subscriber {
@@ -94,9 +90,8 @@ struct subscriber {
     const struct nsp *nsp;
     struct subscriber *next; /* of its session */
     struct member member;
-    struct subscriber_lease *lease;     /* NULL: it has none, and is to get none */
-    struct subscriber_extra *extra;     /* NULL: none of it; see subscriber_extra */
-    struct subscriber_pending *pending; /* NULL: nothing waits; see subscriber_calls.c */
+    struct subscriber_lease *lease; /* NULL: it has none, and is to get none */
+    struct subscriber_extra *extra; /* NULL: none of it; see subscriber_extra */
     char sid[ENGINEIO_SID_BYTES];
     uint32_t refs;     /* the session's, and one for each awaited answer */
     uint32_t number;   /* in its session, from 1: the tag of its events */

@@ -2,29 +2,25 @@
  * joins and leaves, until its lease records them. */
 #include <stdlib.h>
 
-#include "base/mem.h"
 #include "session/subscriber_parts.h"
 
 enum { CONNECT_BYTES = 2048 /* what a subscriber that connects makes this instance and the broker hold */ };
 
-/* Its calls that wait, made if there are none. */
-static struct subscriber_pending *pending(struct subscriber *subscriber)
+/* Frees the extra part when nothing of it is left, as with most once they are connected. */
+static void extra_trim(struct subscriber *subscriber)
 {
-    if (subscriber->pending == NULL) {
-        subscriber->pending = mem_zero(1, sizeof *subscriber->pending);
-        list_init(&subscriber->pending->calls);
-    }
-    return subscriber->pending;
+    const struct subscriber_extra *extra = subscriber->extra;
+    if (extra == NULL || subscriber_is_awaited(subscriber) || extra->presence_data != NULL || extra->identity != NULL ||
+        extra->asking != NULL || extra->auth != NULL || extra->data != NULL || extra->part != NULL)
+        return;
+    free(subscriber->extra);
+    subscriber->extra = NULL;
 }
 
-/* Frees the memory when nothing waits any more. */
-static void pending_trim(struct subscriber *subscriber)
+bool subscriber_is_awaited(const struct subscriber *subscriber)
 {
-    struct subscriber_pending *waits = subscriber->pending;
-    if (waits == NULL || waits->connecting != NULL || !list_empty(&waits->calls))
-        return;
-    free(waits);
-    subscriber->pending = NULL;
+    const struct subscriber_extra *extra = subscriber->extra;
+    return extra != NULL && (extra->connecting != NULL || !list_empty(&extra->calls));
 }
 
 static void end(struct call *call)
@@ -35,22 +31,23 @@ static void end(struct call *call)
 
 void subscriber_connecting_begin(struct subscriber *subscriber)
 {
-    pending(subscriber)->connecting = call_create(subscriber->session, NULL, (struct span){NULL, 0}, CONNECT_BYTES);
+    subscriber_extra(subscriber)->connecting =
+        call_create(subscriber->session, NULL, (struct span){NULL, 0}, CONNECT_BYTES);
 }
 
 void subscriber_connecting_end(struct subscriber *subscriber)
 {
-    if (subscriber->pending == NULL || subscriber->pending->connecting == NULL)
+    if (subscriber->extra == NULL || subscriber->extra->connecting == NULL)
         return;
-    end(subscriber->pending->connecting);
-    subscriber->pending->connecting = NULL;
-    pending_trim(subscriber);
+    end(subscriber->extra->connecting);
+    subscriber->extra->connecting = NULL;
+    extra_trim(subscriber);
 }
 
 struct call *subscriber_call_await(struct subscriber *subscriber, struct span ack_id)
 {
     struct call *call = call_create(subscriber->session, subscriber, ack_id, 0);
-    list_append(&pending(subscriber)->calls, &call->node);
+    list_append(&subscriber_extra(subscriber)->calls, &call->node);
     return call;
 }
 
@@ -68,9 +65,9 @@ static bool awaits_start(struct subscriber *subscriber, const struct call *call)
 void subscriber_calls_note(struct subscriber *subscriber)
 {
     bool together = false; /* a call before this one, of the same request, still waits */
-    if (subscriber->pending == NULL)
+    if (subscriber->extra == NULL)
         return;
-    list_each (node, &subscriber->pending->calls) {
+    list_each (node, &subscriber->extra->calls) {
         struct call *call = container_of(node, struct call, node);
         bool waits = (together && !call->more) || awaits_start(subscriber, call);
         if (call->lease == 0 && !waits)
@@ -81,9 +78,9 @@ void subscriber_calls_note(struct subscriber *subscriber)
 
 void subscriber_calls_answer(struct subscriber *subscriber)
 {
-    if (subscriber->pending == NULL)
+    if (subscriber->extra == NULL)
         return;
-    list_each (node, &subscriber->pending->calls) {
+    list_each (node, &subscriber->extra->calls) {
         struct call *call = container_of(node, struct call, node);
         if (call->lease == 0)
             continue;
@@ -91,15 +88,15 @@ void subscriber_calls_answer(struct subscriber *subscriber)
         subscriber_ack(subscriber, call_id(call));
         end(call);
     }
-    pending_trim(subscriber);
+    extra_trim(subscriber);
 }
 
 void subscriber_calls_drop(struct subscriber *subscriber)
 {
     struct list *node;
-    if (subscriber->pending == NULL)
+    if (subscriber->extra == NULL)
         return;
-    while ((node = list_take(&subscriber->pending->calls)) != NULL)
+    while ((node = list_take(&subscriber->extra->calls)) != NULL)
         end(container_of(node, struct call, node));
-    pending_trim(subscriber);
+    extra_trim(subscriber);
 }

@@ -9,8 +9,10 @@
 
 struct subscriber_extra *subscriber_extra(struct subscriber *subscriber)
 {
-    if (subscriber->extra == NULL)
+    if (subscriber->extra == NULL) {
         subscriber->extra = mem_zero(1, sizeof *subscriber->extra);
+        list_init(&subscriber->extra->calls);
+    }
     return subscriber->extra;
 }
 

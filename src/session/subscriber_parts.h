@@ -12,9 +12,14 @@ void subscriber_connected(struct subscriber *subscriber, bool recovered);
 void subscriber_rooms_begin(struct subscriber *subscriber);
 /* The lease records the rooms joined since: they begin, and waiting calls are acknowledged. */
 void subscriber_joins_done(struct subscriber *subscriber);
+/* subscribers.c: puts it at the end of its session's list; takes it out. */
+void subscriber_link(struct subscriber *subscriber);
+void subscriber_unlink(struct subscriber *subscriber);
 /* subscriber_calls.c: it is being connected, and counts as a call of its session; it is connected, or will not be. */
 void subscriber_connecting_begin(struct subscriber *subscriber);
 void subscriber_connecting_end(struct subscriber *subscriber);
+/* A call waits: the one by which it connects, or one for the lease. */
+bool subscriber_is_awaited(const struct subscriber *subscriber);
 /* A call that waits for the lease, to be answered under this id. */
 struct call *subscriber_call_await(struct subscriber *subscriber, struct span ack_id);
 /* For calls that wait for the lease: the write that begins now records them, except for a room whose start is not known

@@ -7,7 +7,7 @@
 #include "hub/page.h"
 #include "serve/client.h"
 #include "session/call.h"
-#include "session/subscriber.h"
+#include "session/subscriber_parts.h"
 
 /* Of the sanitizers, whose allocator knows no mallinfo. */
 size_t __sanitizer_get_current_allocated_bytes(void) __attribute__((weak));
@@ -48,7 +48,7 @@ static void conn_check(const struct conn *conn)
         bytes += queue->slots[(queue->at + i) & (queue->cap - 1)].frame->len;
     assert(conn_queued(conn) <= conn->limits->queue_bytes_max &&
            bytes == conn_queued(conn) + (queue != NULL ? queue->head_written : 0));
-    assert(conn->input == NULL || conn->input->len <= conn->limits->input_bytes_max);
+    assert(conn_unread(conn) <= conn->limits->input_bytes_max);
 }
 
 static void load_check(const struct session *session)
@@ -105,7 +105,7 @@ void stage_check_quiet(struct stage *stage)
         const struct session *session = container_of(node, struct session, of_all);
         assert(session->load == NULL || session->load->count == 0);
         assert(!session->paused);
-        subscribers_each(subscriber, session) assert(subscriber->pending == NULL);
+        subscribers_each(subscriber, session) assert(!subscriber_is_awaited(subscriber));
     }
     assert(sessions->loads.cost == 0 && sessions->loads.asking == 0 && sessions->loads.answer_bytes == 0);
 }

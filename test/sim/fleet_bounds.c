@@ -36,7 +36,7 @@ static void socket_check(struct fleet *fleet, const struct instance *instance, c
     /* Its own, and what it is still owed of those it left. */
     wrong(fleet, instance, "rooms", rooms, limits->rooms_max + 2 + HUB_PASTS_MAX);
     /* One for each join or leave that waits for the lease. */
-    wrong(fleet, instance, "answers that wait", socket->pending != NULL ? list_length(&socket->pending->calls) : 0,
+    wrong(fleet, instance, "answers that wait", socket->extra != NULL ? list_length(&socket->extra->calls) : 0,
           fleet->plan->hostiles > 0 ? limits->calls_max : ROOMS * 4);
 }
 
@@ -60,7 +60,7 @@ static void conn_check(struct fleet *fleet, const struct instance *instance, con
     for (uint32_t i = 0; queue != NULL && i < queue->count; i++)
         bytes += queue->slots[(queue->at + i) & (queue->cap - 1)].frame->len;
     wrong(fleet, instance, "an output queue", conn_queued(conn), conn->limits->queue_bytes_max);
-    wrong(fleet, instance, "unread input", conn->input != NULL ? conn->input->len : 0, conn->limits->input_bytes_max);
+    wrong(fleet, instance, "unread input", conn_unread(conn), conn->limits->input_bytes_max);
     if (bytes != counted)
         check_fail(&fleet->check, "instance %u counts %zu bytes in a queue of %zu", instance->port, counted, bytes);
 }

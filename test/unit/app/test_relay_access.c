@@ -460,7 +460,7 @@ static void the_token_of_a_request(void **state)
     struct browser *browser = dial(0);
     struct session *session = container_of(sessions.all.next, struct session, of_all);
     session_token_set(session, span_str(token(ADA, 0)));
-    assert_int_equal(sessions.token_bytes, strlen(session->token));
+    assert_int_equal(sessions.token_bytes, strlen(session->extra->token));
     say(browser, "40");
     expect(browser, "40{\"sid\"");
     cut(browser);
@@ -473,7 +473,7 @@ static void the_token_of_a_request(void **state)
     expect(browser, "44{\"message\":\"Not authorized\"");
     sessions.token_bytes += TOKENS_BYTES_MAX;
     session_token_set(session, span_str(token(BOB, 0)));
-    assert_null(session->token);
+    assert_null(session_has(session).token);
     assert_int_equal(sessions.refusals.counts[REFUSAL_TOKENS_FULL], 1);
     sessions.token_bytes -= TOKENS_BYTES_MAX;
 }

@@ -51,9 +51,9 @@ static void test_an_idle_connection_holds_no_buffer(void **state)
     try_it(usual());
     say_hello();
     assert_null(ours.conn.queue);
-    assert_null(ours.conn.input);
-    assert_null(ours.conn.tls->in.data);
-    assert_null(ours.conn.tls->out.data);
+    assert_int_equal(conn_unread(&ours.conn), 0);
+    assert_null(conn_tls(&ours.conn)->in.data);
+    assert_null(conn_tls(&ours.conn)->out.data);
     assert_int_equal(conn_queued(&ours.conn), 0);
 }
 
@@ -355,7 +355,7 @@ static void test_answers_that_nobody_reads_are_bounded(void **state)
         tls_peer_step(&peer);
         if (i % 200 == 0)
             await(a_moment_passed);
-        assert_true(ours.closed || ours.conn.tls->out.len <= 256 << 10);
+        assert_true(ours.closed || conn_tls(&ours.conn)->out.len <= 256 << 10);
     }
     assert_true(ours.closed);
     assert_int_equal(ours.reason, CLOSE_SLOW_CONSUMER);

@@ -89,7 +89,7 @@ static void without_a_rate_nothing_is_counted(void **state)
     turn(100);
     assert_int_equal(acks_of(one), 90);
     assert_int_equal(sessions.counters.stalled, 0);
-    assert_int_equal(one->websocket.transport.session->messages.full_ns, 0);
+    assert_null(one->websocket.transport.session->extra);
     assert_int_equal(sessions.rates.addresses.count, 0);
 }
 
