@@ -37,7 +37,7 @@ static void log_closed(struct client *client, enum close_reason reason)
     enum log_level level = (enum log_level)close_reason_log_level(reason);
     uint64_t now = loop_now_us(client_server(client)->loop);
     char ip[ADDR_TEXT_MAX];
-    if (!log_enabled(level) || (client->websocket.transport.session == NULL && level < LOG_INFO))
+    if (!log_enabled(level) || (client_session(client) == NULL && level < LOG_INFO))
         return;
     if (now - log->since_us >= LOOP_MS(CLOSED_LOG_MS)) {
         log->since_us = now;
@@ -58,12 +58,20 @@ static void log_closed(struct client *client, enum close_reason reason)
     log->silent = 0;
 }
 
+static void speaking_end(struct client *client)
+{
+    crowd_keeps(&client_server(client)->crowd, &client->speaking->kept, 0);
+    free(client->speaking);
+}
+
 static void client_end(struct client *client, enum close_reason reason)
 {
     log_closed(client, reason);
-    websocket_closed(&client->websocket, reason);
+    if (client_is_upgraded(client))
+        websocket_closed(&client->websocket, reason);
+    else
+        speaking_end(client);
     crowd_leave(&client_server(client)->crowd, &client->crowd);
-    free(client->speaking);
     free(client);
 }
 
@@ -192,7 +200,7 @@ static void on_aborted(struct http *http)
 static bool on_keeps(struct http *http, size_t bytes)
 {
     struct client *client = client_of(http);
-    return crowd_keeps(&client_server(client)->crowd, &client->crowd, bytes);
+    return crowd_keeps(&client_server(client)->crowd, &client->speaking->kept, bytes);
 }
 
 static void on_closed(struct http *http, enum close_reason reason)
@@ -266,9 +274,9 @@ static bool shake_hands(struct client *client, const struct http1_head *head, co
         return false;
     }
     http_upgrade_websocket(&client->http, head, subprotocol, buf_span(&fields), &session_events);
-    free(client->speaking);
-    client->speaking = NULL;
     buf_finish(&fields);
+    speaking_end(client);
+    client->websocket = (struct websocket){.extra = NULL};
     crowd_upgraded(&server->crowd, &client->crowd);
     return true;
 }
@@ -295,10 +303,10 @@ static bool upgrade(struct client *client, const struct http1_head *head, const 
         polling_upgrade(sessions, websocket, sid, &client->http.conn, token);
     else
         websocket_open(websocket, sessions, protocol, &client->http.conn);
-    if (websocket->transport.session != NULL)
-        session_token_set(websocket->transport.session, token);
-    if (websocket->transport.session != NULL && handshake.len > 0)
-        session_handshake_set(websocket->transport.session, handshake);
+    if (client_session(client) != NULL)
+        session_token_set(client_session(client), token);
+    if (client_session(client) != NULL && handshake.len > 0)
+        session_handshake_set(client_session(client), handshake);
     if (terms.offer == DEFLATE_OFFER_AGREED)
         websocket_compress(websocket, &terms.terms);
     return true;

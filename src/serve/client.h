@@ -15,15 +15,28 @@ struct client_speaking {
     struct api_request *api;       /* the request to the HTTP API that is under way (api.h), or NULL */
     struct engine_request *engine; /* the request to a polling session that is under way (engine.h), or NULL */
     struct addr_ip proxy; /* the address that it is connected from; `http.conn.peer` is the client's, see below */
+    uint32_t kept;        /* bytes of requests, see crowd_keeps */
     bool by_api_port;     /* it came by the API's own port, where nothing else is served */
 };
 
 struct client {
     struct http http;
-    struct websocket websocket;       /* after an upgrade */
-    struct client_speaking *speaking; /* NULL after an upgrade */
+    union {
+        struct client_speaking *speaking; /* until it is upgraded */
+        struct websocket websocket;       /* from then on */
+    };
     struct crowd_member crowd;
 };
+
+static inline bool client_is_upgraded(const struct client *client)
+{
+    return client->crowd.place == CROWD_UPGRADED;
+}
+/* NULL: it speaks HTTP, or its WebSocket has no session (yet, or any more). */
+static inline struct session *client_session(const struct client *client)
+{
+    return client_is_upgraded(client) ? client->websocket.transport.session : NULL;
+}
 
 static inline struct server *client_server(const struct client *client)
 {

@@ -55,7 +55,7 @@ static void unjoined_sweep(struct crowd *crowd, uint64_t *room)
     list_each (node, &crowd->unjoined) {
         struct crowd_member *member = container_of(node, struct crowd_member, node);
         struct client *client = container_of(member, struct client, crowd);
-        struct session *session = client->websocket.transport.session; /* NULL: it probes */
+        struct session *session = client_session(client); /* NULL: it probes */
         if (session != NULL && session->joined) {
             list_remove(node);
             continue;
@@ -151,7 +151,6 @@ bool crowd_is_for(struct crowd *crowd, struct crowd_member *member, const struct
 
 void crowd_upgraded(struct crowd *crowd, struct crowd_member *member)
 {
-    crowd_keeps(crowd, member, 0);
     member->place = CROWD_UPGRADED;
     member->since_ms = now_ms(crowd);
     list_remove(&member->node);
@@ -160,7 +159,6 @@ void crowd_upgraded(struct crowd *crowd, struct crowd_member *member)
 
 void crowd_leave(struct crowd *crowd, struct crowd_member *member)
 {
-    crowd_keeps(crowd, member, 0);
     if (member->place == CROWD_SPARE)
         crowd->spare_count--;
     member->place = CROWD_NOWHERE;
@@ -169,9 +167,9 @@ void crowd_leave(struct crowd *crowd, struct crowd_member *member)
     member->address = NULL;
 }
 
-bool crowd_keeps(struct crowd *crowd, struct crowd_member *member, uint64_t bytes)
+bool crowd_keeps(struct crowd *crowd, uint32_t *kept, uint64_t bytes)
 {
-    crowd->waiting_bytes += bytes - member->waiting_bytes;
-    member->waiting_bytes = (uint32_t)bytes;
+    crowd->waiting_bytes += bytes - *kept;
+    *kept = (uint32_t)bytes;
     return bytes <= FREE_BYTES || crowd->waiting_bytes <= crowd->limits->request_bytes;
 }

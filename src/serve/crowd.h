@@ -36,9 +36,8 @@ struct crowd_member {
     struct list node;             /* in one of the crowd's lists, or none */
     struct door_address *address; /* NULL: not counted */
     uint32_t since_ms;            /* time of its arrival, last request or upgrade, on a clock that wraps */
-    uint32_t waiting_bytes;
-    uint8_t place;   /* enum crowd_place */
-    uint8_t refusal; /* enum refusal, of a connection in a spare place */
+    uint8_t place;                /* enum crowd_place */
+    uint8_t refusal;              /* enum refusal, of a connection in a spare place */
 };
 
 struct client;
@@ -56,7 +55,8 @@ void crowd_asked(struct crowd *crowd, struct crowd_member *member);
 bool crowd_is_for(struct crowd *crowd, struct crowd_member *member, const struct addr_ip *client);
 void crowd_upgraded(struct crowd *crowd, struct crowd_member *member);
 void crowd_leave(struct crowd *crowd, struct crowd_member *member);
-/* The member now keeps `bytes` of requests. False if that exceeds the bound. */
-bool crowd_keeps(struct crowd *crowd, struct crowd_member *member, uint64_t bytes);
+/* A member now keeps `bytes` of requests; its owner has `kept`, 0 at first, and tells the end with 0. False if that
+ * exceeds the bound. */
+bool crowd_keeps(struct crowd *crowd, uint32_t *kept, uint64_t bytes);
 
 #endif

@@ -52,8 +52,8 @@ static void begin(struct client *client, const struct http1_head *head, struct s
     struct plain_connect connect = {
         .nsp = span_str(nsp), .resume = span_str(resume), .at = span_str(at), .auth = span_str(auth)};
     if (client_upgrade(client, head, &plain_protocol, subprotocol, SPAN_LIT("")) && nsp != NULL &&
-        client->websocket.transport.session != NULL)
-        plain_connect(client->websocket.transport.session, &connect);
+        client_session(client) != NULL)
+        plain_connect(client_session(client), &connect);
     free(nsp);
     free(resume);
     free(at);
@@ -104,8 +104,8 @@ static void raw_handshake(struct client *client, const struct http1_head *head, 
     if (refusal != REFUSAL_COUNT)
         client_refuse(client, refusal == REFUSAL_INSTANCE_ROOMS_FULL ? 503 : 400, refusal, SPAN_LIT(""), path);
     else if (client_upgrade(client, head, &raw_protocol, (struct span){NULL, 0}, SPAN_LIT("")) &&
-             client->websocket.transport.session != NULL)
-        raw_enter(client->websocket.transport.session, nsp, name);
+             client_session(client) != NULL)
+        raw_enter(client_session(client), nsp, name);
     free(room);
 }
 

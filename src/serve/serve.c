@@ -48,7 +48,7 @@ static void drain_step(struct timer *timer)
     sessions_close_some(&server->sessions, server->drain_batch, CLOSE_DRAINED);
     list_each (node, &server->http.conns) {
         struct http *http = container_of(node, struct http, of_server);
-        bool is_session = container_of(http, struct client, http)->websocket.transport.session != NULL;
+        bool is_session = client_session(container_of(http, struct client, http)) != NULL;
         if (late || (!is_session && !http_is_answering(http)))
             conn_close(&http->conn, CLOSE_DRAINED);
     }

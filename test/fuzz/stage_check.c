@@ -89,8 +89,8 @@ void stage_check(struct stage *stage)
     for (const struct list *node = server->http.conns.next; node != &server->http.conns; node = node->next) {
         const struct client *client = container_of(node, struct client, http.of_server);
         conn_check(&client->http.conn);
-        if (client->websocket.transport.session != NULL)
-            session_check(client->websocket.transport.session);
+        if (client_session(client) != NULL)
+            session_check(client_session(client));
     }
     hub_check(server->hub);
     assert(stage_memory() < stage->memory_before + STAGE_MEMORY_BYTES_MAX);

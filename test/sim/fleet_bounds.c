@@ -111,8 +111,8 @@ void bounds_check(struct fleet *fleet)
         for (const struct list *node = server->http.conns.next; node != &server->http.conns; node = node->next) {
             const struct client *client = container_of(node, struct client, http.of_server);
             conn_check(fleet, instance, &client->http.conn);
-            if (client->websocket.transport.session != NULL)
-                session_check(fleet, instance, client->websocket.transport.session);
+            if (client_session(client) != NULL)
+                session_check(fleet, instance, client_session(client));
         }
         loads_check(fleet, instance);
         hub_check(fleet, instance);

@@ -125,19 +125,18 @@ static void test_spare_places(void **state)
 
 static void test_what_waits(void **state)
 {
+    uint32_t kept[3] = {0};
     limits.request_bytes = 100000;
-    enter(0, "10.0.0.1");
-    enter(1, "10.0.0.1");
-    enter(2, "10.0.0.1");
-    assert_true(crowd_keeps(&crowd, &clients[0].crowd, 60000));
-    assert_true(crowd_keeps(&crowd, &clients[1].crowd, 40000));
-    assert_false(crowd_keeps(&crowd, &clients[1].crowd, 40001));
-    assert_true(crowd_keeps(&crowd, &clients[2].crowd, 2000)); /* a small one of its own */
-    assert_false(crowd_keeps(&crowd, &clients[2].crowd, 3000));
-    crowd_leave(&crowd, &clients[0].crowd);
-    assert_true(crowd_keeps(&crowd, &clients[2].crowd, 3000));
-    crowd_upgraded(&crowd, &clients[1].crowd);
+    assert_true(crowd_keeps(&crowd, &kept[0], 60000));
+    assert_true(crowd_keeps(&crowd, &kept[1], 40000));
+    assert_false(crowd_keeps(&crowd, &kept[1], 40001));
+    assert_true(crowd_keeps(&crowd, &kept[2], 2000)); /* a small one of its own */
+    assert_false(crowd_keeps(&crowd, &kept[2], 3000));
+    assert_true(crowd_keeps(&crowd, &kept[0], 0));
+    assert_true(crowd_keeps(&crowd, &kept[2], 3000));
+    assert_true(crowd_keeps(&crowd, &kept[1], 0));
     assert_int_equal(crowd.waiting_bytes, 3000);
+    assert_true(crowd_keeps(&crowd, &kept[2], 0));
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, set_up, tear_down)
