@@ -1,5 +1,5 @@
 # The whole vocabulary. Everything is built with Meson, in build/.
-.PHONY: all run demo-timeout demo-scale demo-deploy demo-bill install test asan sim mutate chaos failover crowd fuzz attack check fmt bench bench-deflate bench-fleet bench-small bench-log bench-bytes bench-brokers bench-ingress screenshot clean help
+.PHONY: all run demo-timeout demo-scale demo-deploy demo-bill install test asan sim mutate chaos failover crowd fuzz attack check fmt bench bench-deflate bench-fleet bench-small bench-log bench-bytes bench-brokers bench-ingress bench-polling screenshot clean help
 
 SOURCES = $(shell git ls-files 'src/*.[ch]' 'test/*.[ch]' 'bench/*.[ch]' 2>/dev/null)
 
@@ -94,6 +94,11 @@ bench-fleet: ## four instances and Redis, 1000 clients in one room, beside Socke
 	@tools/install bench
 	@tools/build build-release --buildtype=release
 	@node bench/fleet.mjs
+
+bench-polling: ## what a session and a message cost over long-polling, and an upgrade, beside socket.io (bench/README.md)
+	@tools/install bench
+	@tools/build build-release --buildtype=release
+	@node bench/polling.mjs
 
 bench-small: ## one instance at rest: exec to first answer, memory, size; a handler in C beside the YAML rules (bench/README.md)
 	@tools/install bench

@@ -3,7 +3,8 @@ import { createServer } from 'node:http';
 import { Server } from 'socket.io';
 
 const server = createServer();
-const io = new Server(server, { transports: ['websocket'], serveClient: false });
+const transports = (process.env.TRANSPORTS ?? 'websocket').split(','); // bench/polling.mjs wants polling, too
+const io = new Server(server, { transports, serveClient: false });
 io.on('connection', (socket) => {
   socket.on('drawing', (data, done) => {
     socket.broadcast.emit('drawing', data);

@@ -335,7 +335,9 @@ void conn_connect_tls(struct conn *conn, const struct addr *addr, const struct t
 const struct tls_problem *conn_tls_problem(const struct conn *conn)
 {
     static const struct tls_problem none;
-    return conn_tls(conn) != NULL ? &conn_tls(conn)->problem : &none;
+    if (conn_tls(conn) != NULL)
+        return &conn_tls(conn)->problem;
+    return conn->net != NULL && conn->net->closing_now.conn == conn ? conn->net->closing_now.tls : &none;
 }
 
 void conn_read_pause(struct conn *conn, bool paused)
@@ -412,11 +414,18 @@ void conn_reap(struct conn *conn)
     conn->net->conns_open--;
     conn->net->closed[conn->reason]++;
     /* `closed` may look at its problem, and free or open the connection. */
+    struct net *net = conn->net;
     struct conn_extra *last = conn->extra;
-    if (last != NULL)
-        buf_finish(&last->input);
+    if (conn_tls(conn) != NULL) {
+        net->closing_now.conn = conn;
+        net->closing_now.tls = conn_tls_problem(conn);
+    }
+    conn->extra = NULL;
     conn->events->closed(conn, (enum close_reason)conn->reason);
-    if (last != NULL)
-        tls_destroy(last->tls);
+    net->closing_now.conn = NULL;
+    if (last == NULL)
+        return;
+    buf_finish(&last->input);
+    tls_destroy(last->tls);
     free(last);
 }

@@ -19,6 +19,10 @@ struct net {
     struct task flush, reap;
     char *receive; /* shared by all: NET_RECEIVE_BYTES */
     char *piece;   /* of a source, on its way out: NET_PIECE_BYTES */
+    struct {
+        const struct conn *conn;       /* NULL: none */
+        const struct tls_problem *tls; /* it stays to be asked for: conn_tls_problem */
+    } closing_now;                     /* its `closed` is being called */
     uint64_t conns_open;
     uint64_t bytes_in, bytes_out, writes;
     uint64_t closed[CLOSE_REASON_COUNT];

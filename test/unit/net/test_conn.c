@@ -458,6 +458,7 @@ static void test_reading_on_when_it_is_over(void **state)
     int second;
     ours.keeps = true;
     connect_ours();
+    assert_null(ours.conn.extra); /* an idle one has nothing of it */
     second = connect_one(&other);
     assert_int_equal(write(peer, "kept", 4), 4);
     await(a_moment_passed);
@@ -467,6 +468,7 @@ static void test_reading_on_when_it_is_over(void **state)
     conn_close(&ours.conn, CLOSE_DONE);
     await(is_closed);
     assert_false(ours.in_turn);
+    assert_null(ours.conn.extra);
     close(second);
 }
 
