@@ -11,7 +11,7 @@ static void extra_trim(struct subscriber *subscriber)
 {
     const struct subscriber_extra *extra = subscriber->extra;
     if (extra == NULL || subscriber_is_awaited(subscriber) || extra->presence_data != NULL || extra->identity != NULL ||
-        extra->asking != NULL || extra->data != NULL || extra->part != NULL)
+        extra->asking != NULL || extra->auth != NULL || extra->data != NULL || extra->part != NULL)
         return;
     free(subscriber->extra);
     subscriber->extra = NULL;
