@@ -15,38 +15,7 @@ struct reader {
     struct list of_port;
 };
 
-static const struct span v1 = SPAN_LIT("/computeMetadata/");
 static const struct span text_type = SPAN_LIT("text/plain");
-
-/* A page whose name was made to lead here has another name in Host (DNS rebinding). */
-static bool host_is_ours(struct span host)
-{
-    static const char *const names[] = {"127.0.0.1", "localhost", "metadata.google.internal", "metadata",
-                                        "169.254.169.254"};
-    struct span name = host;
-    span_next(&host, ':', &name);
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        if (span_equal_nocase(name, span_str(names[i])))
-            return true;
-    return name.len == 0;
-}
-
-/* Why a request is refused; NULL: it is not. Google's words first, then the cure. */
-static const char *fault_find(const struct http1_head *head, int *status)
-{
-    bool flavored = span_equal_nocase(http1_field_get(head, SPAN_LIT("Metadata-Flavor")), SPAN_LIT("Google"));
-    *status = 403;
-    if (http1_field_get(head, SPAN_LIT("X-Forwarded-For")).data != NULL)
-        return "Requests with X-Forwarded-For are refused: ask without a proxy.\n";
-    if (!host_is_ours(head->host))
-        return "The Host is not one of this server: ask for the address in GCE_METADATA_HOST.\n";
-    if (!flavored && span_starts_with(head->target, v1))
-        return "Missing Metadata-Flavor:Google header: send it, so that no web page asks by mistake.\n";
-    *status = 405;
-    if (!span_equal(head->method, SPAN_LIT("GET")) && !span_equal(head->method, SPAN_LIT("HEAD")))
-        return "GET and HEAD are allowed: nothing can be written here.\n";
-    return NULL;
-}
 
 static void refuse(struct reader *reader, int status, const char *text)
 {
@@ -63,7 +32,7 @@ static void on_request(struct http *http, const struct http1_head *head)
 {
     struct reader *reader = container_of(http, struct reader, http);
     int status;
-    const char *fault = fault_find(head, &status);
+    const char *fault = metadata_fault(head, &status);
     if (fault != NULL || reader->port == NULL) {
         refuse(reader, fault != NULL ? status : 503, fault != NULL ? fault : "The instance has ended.\n");
         return;

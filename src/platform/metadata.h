@@ -59,6 +59,9 @@ void metadata_port_name(const struct metadata_port *port, struct words *env);
 void metadata_port_close(struct metadata_port *port);
 
 /* metadata_answer.c, pure but for the key and the random numbers of a token. */
+
+/* Why a request is refused, with `*status`: a text for the one who asks. NULL: it is not. */
+const char *metadata_fault(const struct http1_head *head, int *status);
 struct metadata_answer {
     int status;
     struct span type;

@@ -46,7 +46,7 @@ test('an instance gets the file\'s environment and nothing of the shell but what
   for (const name of ['PATH', 'HOME', 'TMPDIR']) assert.equal(env[name], process.env[name]);
   assert.deepEqual([env.OWN, env.LANG, env.PASSED], ['of the file', 'xx', 'on']);
   assert.deepEqual(Object.keys(env).sort(), ['HOME', 'K_CONFIGURATION', 'K_REVISION', 'K_SERVICE', 'LANG', 'OWN', 'PASSED', 'PATH', 'PORT',
-    'SENNIT_CONCURRENCY', 'SENNIT_INSTANCE', 'SENNIT_REQUEST_TIMEOUT_SECONDS', ...(process.env.TMPDIR === undefined ? [] : ['TMPDIR'])].sort());
+    'GCE_METADATA_HOST', 'GCE_METADATA_IP', 'GCE_METADATA_ROOT', 'SENNIT_CONCURRENCY', 'SENNIT_INSTANCE', 'SENNIT_REQUEST_TIMEOUT_SECONDS', ...(process.env.TMPDIR === undefined ? [] : ['TMPDIR'])].sort());
 });
 
 test('--env: what cannot be passed on is told, without its value', quickly, async (t) => {

@@ -136,6 +136,38 @@ static void test_identity_tokens_verify(void **state)
     assert_non_null(strstr(text, "\"access_token\":\"sennit-local-not-a-google-token."));
 }
 
+/* A web page, and a program that is a proxy, do not ask by mistake. */
+static void test_requests_show_that_they_mean_it(void **state)
+{
+    static const struct {
+        const char *request;
+        int status;
+    } cases[] = {
+        {"GET /computeMetadata/v1/instance/id HTTP/1.1\r\nHost: 127.0.0.1:99\r\nMetadata-Flavor: Google", 0},
+        {"GET /computeMetadata/v1/instance/id HTTP/1.1\r\nHost: metadata.google.internal\r\nmetadata-flavor: google",
+         0},
+        {"HEAD / HTTP/1.1\r\nHost: 169.254.169.254", 0},
+        {"GET /computeMetadata/v1/instance/id HTTP/1.1\r\nHost: 127.0.0.1:99", 403},
+        {"GET /computeMetadata/v1/instance/id HTTP/1.1\r\nHost: 127.0.0.1\r\nMetadata-Flavor: Gaggle", 403},
+        {"GET /computeMetadata/v1/ HTTP/1.1\r\nHost: evil.example:99\r\nMetadata-Flavor: Google", 403},
+        {"GET /computeMetadata/v1/ HTTP/1.1\r\nHost: 127.0.0.1.evil.example\r\nMetadata-Flavor: Google", 403},
+        {"GET /computeMetadata/v1/ HTTP/1.1\r\nHost: 127.0.0.1\r\nMetadata-Flavor: Google\r\nX-Forwarded-For: ::1",
+         403},
+        {"PUT /computeMetadata/v1/ HTTP/1.1\r\nHost: 127.0.0.1\r\nMetadata-Flavor: Google\r\nContent-Length: 0", 405},
+        {"OPTIONS /computeMetadata/v1/ HTTP/1.1\r\nHost: 127.0.0.1\r\nOrigin: https://evil.example", 403},
+    };
+    static struct http1_head head;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char request[512];
+        int status;
+        snprintf(request, sizeof request, "%s\r\n\r\n", cases[i].request);
+        assert_true(http1_request_decode(span_str(request), 0, &head, &status) > 0);
+        const char *fault = metadata_fault(&head, &status);
+        if ((fault == NULL) != (cases[i].status == 0) || (fault != NULL && status != cases[i].status))
+            fail_msg("%s: %s", request, fault);
+    }
+}
+
 static void test_variables(void **state)
 {
     struct words env = {0};
@@ -161,6 +193,7 @@ int main(void)
         TEST(test_values),
         TEST(test_what_is_not_there),
         TEST(test_identity_tokens_verify),
+        TEST(test_requests_show_that_they_mean_it),
         TEST(test_variables),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
