@@ -416,14 +416,15 @@ static void fleet_live(struct fleet *fleet)
     programs_quiet(fleet);
     api_caller_finish(&fleet->caller);
     end_us += LOOP_S(BACK_WITHIN_S + plan->stalls * 4);
-    while (fleet->check.failure == NULL && !all_were_settled(fleet, settled) && sim_now_us(fleet->sim) < end_us)
+    while (fleet->check.failure == NULL && !(all_were_settled(fleet, settled) && programs_are_settled(fleet)) &&
+           sim_now_us(fleet->sim) < end_us)
         run_for(fleet, LOOP_MS(100));
     blame_the_absent(fleet, settled);
+    programs_check(fleet);
     free(settled);
     run_for(fleet, LOOP_S(1));
     for (int i = 0; i < plan->clients; i++)
         check_settled(&fleet->check, &fleet->clients[i].witness);
-    programs_check(fleet);
 }
 
 /* Nothing has changed for a while: everybody knows who is where, and may ask. */

@@ -166,6 +166,7 @@ void program_link_trouble(struct fleet *fleet, const struct sim_end *end);
 void programs_init(struct fleet *fleet);
 void programs_start(struct fleet *fleet);
 void programs_quiet(struct fleet *fleet);
+bool programs_are_settled(const struct fleet *fleet);
 void programs_check(struct fleet *fleet);
 void programs_leave(struct fleet *fleet);
 void programs_count(const struct fleet *fleet, struct fleet_result *result);

@@ -8,8 +8,6 @@
 #include "fleet_parts.h"
 #include "program_client.h"
 
-enum { ENDED_S = 5 }; /* so long after the last socket's time all ends are told */
-
 bool program_open(struct instance *instance, const struct serve_options *options, struct err *err)
 {
     struct fleet *fleet = instance->fleet;
@@ -79,6 +77,14 @@ void programs_quiet(struct fleet *fleet)
         program_client_quiet(&fleet->program_clients[i]);
     for (int i = 0; i < fleet->plan->instances; i++)
         fleet->instances[i].program.is_quiet = true;
+}
+
+bool programs_are_settled(const struct fleet *fleet)
+{
+    bool settled = true;
+    for (int i = 0; i < fleet->plan->programs; i++)
+        settled = settled && program_client_is_settled(&fleet->program_clients[i]);
+    return settled;
 }
 
 void programs_check(struct fleet *fleet)

@@ -357,6 +357,14 @@ void program_client_quiet(struct program_client *client)
         sim_timer_start(client->world->sim, &client->again, 0);
 }
 
+bool program_client_is_settled(const struct program_client *client)
+{
+    bool settled = client->state == CLIENT_CONNECTED;
+    for (int i = 0; i < PROGRAM_WAITING_MAX; i++)
+        settled = settled && (client->waiting[i].ack == 0 || !client->waiting[i].at_once);
+    return settled;
+}
+
 void program_client_check(struct program_client *client)
 {
     if (client->state != CLIENT_CONNECTED)

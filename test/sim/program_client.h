@@ -45,7 +45,8 @@ void program_client_init(struct program_client *client, struct client_world *wor
                          int number, enum engine_kind kind);
 /* Does nothing by itself any more, comes back if it is away, and stays connected. */
 void program_client_quiet(struct program_client *client);
-/* All is well for long: it is connected, and has every answer that its handlers gave at once. */
+/* It is connected, and has every answer that its handlers gave at once. The check: it must be by now. */
+bool program_client_is_settled(const struct program_client *client);
 void program_client_check(struct program_client *client);
 void program_client_finish(struct program_client *client);
 
