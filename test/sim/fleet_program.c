@@ -5,8 +5,24 @@
 #include "base/mem.h"
 #include "embed/embed_parts.h"
 #include "embed/hosted.h"
+#include "fake_redis_parts.h"
 #include "fleet_parts.h"
 #include "program_client.h"
+
+static uint64_t lease_generation(void *arg, const char *pid)
+{
+    const struct fake_key *key = redis_key(arg, "lease:", span_str(pid));
+    const struct fake_field *field = key != NULL ? fake_table_find(key->table, SPAN_LIT("generation")) : NULL;
+    uint64_t generation = 0;
+    return field != NULL && span_to_u64(buf_span(&field->value), &generation) ? generation : 0;
+}
+
+/* The program does not see it. */
+static uint64_t socket_generation(sennit_socket *handle)
+{
+    const struct embed_socket *socket = handle_peek(handle, HANDLE_SOCKET);
+    return socket != NULL && socket->subscriber != NULL ? subscriber_generation(socket->subscriber) : 0;
+}
 
 bool program_open(struct instance *instance, const struct serve_options *options, struct err *err)
 {
@@ -18,6 +34,7 @@ bool program_open(struct instance *instance, const struct serve_options *options
         return false;
     }
     program_start(&instance->program, fleet->sim, &fleet->program, instance->number, instance->embed->handle);
+    instance->program.generation = socket_generation;
     instance->program.is_quiet = fleet->healed;
     return true;
 }
@@ -56,6 +73,9 @@ void programs_init(struct fleet *fleet)
 {
     if (fleet->plan->programs > 0)
         program_check_init(&fleet->program, &fleet->check, LOOP_MS(PROGRAM_WINDOW_MS), fleet->slack_us);
+    fleet->program.verbose = fleet->plan->verbose;
+    fleet->program.lease_generation = lease_generation;
+    fleet->program.arg = fleet;
 }
 
 void programs_start(struct fleet *fleet)

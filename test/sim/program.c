@@ -36,7 +36,7 @@ static const char *data_of(sennit_event *event)
 static void write_data(struct program *program, sennit_socket *socket)
 {
     char data[PROGRAM_DATA_BYTES_MAX];
-    program_check_write(program->check, program->instance, sennit_socket_id(socket), data);
+    program_check_write(program->check, program->instance, sennit_socket_id(socket), program->generation(socket), data);
     if (!sennit_data_set(socket, data, strlen(data)))
         check_fail(program->check->check, "instance %d cannot write data", program->instance);
 }
@@ -100,8 +100,9 @@ static void connected(sennit_event *event, void *data)
 static void arrived(struct program *program, sennit_event *event, bool moved)
 {
     sennit_socket *socket = sennit_event_socket(event);
-    program_check_arrived(program->check, program->instance, sid_of(event), data_of(event), moved);
-    if (!sennit_socket_is_here(socket))
+    if (!program_check_arrived(program->check, program->instance, sid_of(event), program->generation(socket),
+                               data_of(event), moved) ||
+        !sennit_socket_is_here(socket))
         return;
     keep(program, socket);
     if (sim_chance(program->sim, 300))

@@ -84,6 +84,14 @@ static struct story *story_of(struct program_check *program, struct span sid)
     return story;
 }
 
+static void told(const struct program_check *program, const char *what, int instance, const struct story *story,
+                 uint32_t value)
+{
+    if (program->verbose)
+        printf("%.6f instance %d is told %s of socket %s, with data %u (written: %u, in the lease: %u)\n",
+               (double)now_us(program) / 1e6, instance, what, story->sid, value, story->written, story->kept);
+}
+
 /* Nothing has been wrong with the instance since. */
 static bool was_well(const struct program_check *program, int instance, uint64_t since_us)
 {
@@ -128,7 +136,7 @@ static void check_from_lease(struct program_check *program, const struct story *
     if (value != story->kept)
         check_fail(program->check, "socket %s: %s with data %u, and its lease has %u", story->sid, what, value,
                    story->kept);
-    else if (value != story->written && (moved || in_time))
+    else if (value != story->written && (in_time || (moved && story->claimed_us <= story->at_us)))
         check_fail(program->check, "socket %s: %s with data %u, and %u were written before", story->sid, what, value,
                    story->written);
 }
@@ -145,6 +153,7 @@ void program_check_connect(struct program_check *program, int instance, const ch
     struct story *story = story_of(program, span_str(sid));
     program->counts.connects++;
     check_digest(program->check, 'C', (uint64_t)instance, now_us(program));
+    told(program, "`connect`", instance, story, 0);
     check_goes_on(program, story, instance, "`connect`");
     if (story->connected)
         check_fail(program->check, "socket %s: `connect` comes twice", sid);
@@ -152,12 +161,31 @@ void program_check_connect(struct program_check *program, int instance, const ch
     arrive(program, story, instance, 0);
 }
 
-void program_check_arrived(struct program_check *program, int instance, const char *sid, const char *data, bool moved)
+/* An instance that stood still, or was cut off from Redis, may learn late that others have its sockets, or had. */
+static bool may_be_late(const struct program_check *program, int instance)
+{
+    uint64_t now = now_us(program);
+    return !was_well(program, instance, now > program->window_us * 3 ? now - program->window_us * 3 : 0);
+}
+
+/* The instance has the lease of the socket, and nobody has claimed it since. */
+static bool is_owner(const struct program_check *program, const struct story *story, uint64_t generation)
+{
+    return program->lease_generation(program->arg, story->pid) == generation;
+}
+
+bool program_check_arrived(struct program_check *program, int instance, const char *sid, uint64_t generation,
+                           const char *data, bool moved)
 {
     struct story *story = story_of(program, span_str(sid));
     uint32_t value = data_read(program, story, data);
     *(moved ? &program->counts.moved : &program->counts.resumed) += 1;
     check_digest(program->check, moved ? 'M' : 'R', (uint64_t)instance, value);
+    told(program, moved ? "`moved`" : "`resumed`", instance, story, value);
+    if (!is_owner(program, story, generation) && (story->disconnects == 0 || may_be_late(program, instance))) {
+        program->counts.stale++;
+        return false;
+    }
     check_goes_on(program, story, instance, moved ? "`moved`" : "`resumed`");
     check_from_lease(program, story, value, moved, moved ? "has moved" : "has resumed");
     if (moved && story->seen && !story->polls)
@@ -166,15 +194,22 @@ void program_check_arrived(struct program_check *program, int instance, const ch
         check_fail(program->check, "socket %s: has resumed %u times, and its client has asked %u times", sid,
                    story->resumes, story->returns);
     arrive(program, story, instance, value);
+    return true;
+}
+
+/* Something happens to a socket on an instance, and another one was told last that it has it. */
+static void check_is_late(struct program_check *program, const struct story *story, int instance, const char *what)
+{
+    program->counts.stale++;
+    if (!may_be_late(program, instance) && now_us(program) - story->at_us > STALE_US)
+        check_fail(program->check, "socket %s: %s instance %d, and instance %d was told that it has it", story->sid,
+                   what, instance, story->at);
 }
 
 bool program_check_event(struct program_check *program, int instance, const char *sid, const char *data)
 {
     struct story *story = story_of(program, span_str(sid));
-    uint64_t now = now_us(program);
-    /* A client's bytes may have waited in front of an instance that stood still. */
-    bool excused = !was_well(program, instance, now > program->window_us * 3 ? now - program->window_us * 3 : 0);
-    if (story->disconnects > 0 && instance != story->told_at && excused) {
+    if (story->disconnects > 0 && instance != story->told_at && may_be_late(program, instance)) {
         program->counts.stale++;
         return false;
     }
@@ -185,10 +220,7 @@ bool program_check_event(struct program_check *program, int instance, const char
             check_fail(program->check, "socket %s: an event finds data %u, and %u are there", sid, value, story->value);
         return true;
     }
-    program->counts.stale++;
-    if (!excused && now - story->at_us > STALE_US)
-        check_fail(program->check, "socket %s: an event comes to instance %d, and instance %d was told that it has it",
-                   sid, instance, story->at);
+    check_is_late(program, story, instance, "an event comes to");
     return false;
 }
 
@@ -202,6 +234,7 @@ void program_check_disconnect(struct program_check *program, int instance, const
     program->counts.lost += lost;
     program->counts.again += story->disconnects > 0;
     check_digest(program->check, 'D', (uint64_t)instance, now_us(program));
+    told(program, reason, instance, story, value);
     check_goes_on(program, story, instance, "`disconnect`");
     if (!lost && story->at == instance && value != story->value)
         check_fail(program->check, "socket %s: ends with data %u, and %u are there", sid, value, story->value);
@@ -215,15 +248,20 @@ void program_check_disconnect(struct program_check *program, int instance, const
     story->told_us = now_us(program);
 }
 
-void program_check_write(struct program_check *program, int instance, const char *sid,
+void program_check_write(struct program_check *program, int instance, const char *sid, uint64_t generation,
                          char data[PROGRAM_DATA_BYTES_MAX])
 {
     struct story *story = story_of(program, span_str(sid));
+    snprintf(data, PROGRAM_DATA_BYTES_MAX, "%s %u", sid, story->next);
+    if (!is_owner(program, story, generation)) { /* its write is refused */
+        story->next++;
+        program->counts.stale++;
+        return;
+    }
     program->counts.writes++;
     story->value = story->written = story->next++;
     story->written_at = instance;
     story->written_us = now_us(program);
-    snprintf(data, PROGRAM_DATA_BYTES_MAX, "%s %u", sid, story->value);
 }
 
 struct question_asked *program_check_asked(struct program_check *program, int instance, const char *sid,

@@ -21,6 +21,10 @@ struct program_check {
     /* When something was wrong with an instance, or with its link to Redis, last. */
     uint64_t trouble_us[PROGRAM_INSTANCES_MAX];
     uint32_t next_question;
+    bool verbose; /* says on stdout what handlers are told */
+    /* The generation of this lease on Redis; 0: there is none. */
+    uint64_t (*lease_generation)(void *arg, const char *pid);
+    void *arg;
     struct {
         uint64_t connects, resumed, moved, disconnects, lost, again, writes, asked, answered, unanswered, stale;
     } counts;
@@ -31,19 +35,22 @@ struct story;
 /* A question of the program to a client. */
 struct question_asked;
 
+/* `lease_generation` and `arg` are to be set behind it. */
 void program_check_init(struct program_check *program, struct check *check, uint64_t window_us, uint64_t slack_us);
 void program_check_finish(struct program_check *program);
 
-/* A handler was told on this instance. `data` is what sennit_data says. */
+/* A handler was told on this instance. `data` is what sennit_data says, `generation` that of the lease that the
+ * instance has. */
 void program_check_connect(struct program_check *program, int instance, const char *sid);
-void program_check_arrived(struct program_check *program, int instance, const char *sid, const char *data, bool moved);
-/* False: another instance has the socket by now, and nothing more is to be done for this event. */
+/* False, of these two: another instance has the socket by now, and nothing more is to be done for it. */
+bool program_check_arrived(struct program_check *program, int instance, const char *sid, uint64_t generation,
+                           const char *data, bool moved);
 bool program_check_event(struct program_check *program, int instance, const char *sid, const char *data);
 void program_check_disconnect(struct program_check *program, int instance, const char *sid, const char *reason,
                               const char *data);
 
-/* The instance is about to write data of a socket that it has: makes them. */
-void program_check_write(struct program_check *program, int instance, const char *sid,
+/* The instance is about to write data of a socket that is there: makes them. */
+void program_check_write(struct program_check *program, int instance, const char *sid, uint64_t generation,
                          char data[PROGRAM_DATA_BYTES_MAX]);
 
 /* A question is about to be sent, and takes `timeout_ms` at most. It was not sent (`unasked`), or its handler was
