@@ -12,7 +12,7 @@ static void stream_fault(struct fleet *fleet, bool to_redis, bool silent)
     if (to_redis || silent)
         fleet_trouble(fleet);
     if (to_redis)
-        program_link_trouble(fleet, end);
+        program_link_trouble(fleet, end, silent);
     if (silent)
         sim_silence(end, sim_chance(fleet->sim, 300));
     else

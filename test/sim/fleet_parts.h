@@ -161,7 +161,7 @@ void program_close(struct instance *instance, bool killed);
 void program_free(struct instance *instance);
 /* Something is wrong with an instance, or with its link to Redis; -1: with all. In other fleets nobody asks. */
 void program_trouble(struct fleet *fleet, int instance);
-void program_link_trouble(struct fleet *fleet, const struct sim_end *end);
+void program_link_trouble(struct fleet *fleet, const struct sim_end *end, bool silent);
 /* The programs' clients, and the check of what programs are told: in other fleets these do nothing. */
 void programs_init(struct fleet *fleet);
 void programs_start(struct fleet *fleet);

@@ -9,6 +9,9 @@
 #include "fleet_parts.h"
 #include "program_client.h"
 
+/* So soon a link is up again, and so late it may be noticed that it is silent. */
+enum { LINK_BACK_US = 2000000, SILENCE_US = 10000000 };
+
 static uint64_t lease_generation(void *arg, const char *pid)
 {
     const struct fake_key *key = redis_key(arg, "lease:", span_str(pid));
@@ -57,15 +60,15 @@ void program_free(struct instance *instance)
 void program_trouble(struct fleet *fleet, int instance)
 {
     if (fleet->plan->programs > 0)
-        program_check_trouble(&fleet->program, instance);
+        program_check_trouble(&fleet->program, instance, LINK_BACK_US);
 }
 
-void program_link_trouble(struct fleet *fleet, const struct sim_end *end)
+void program_link_trouble(struct fleet *fleet, const struct sim_end *end, bool silent)
 {
     for (int i = 0; i < fleet->plan->instances; i++) {
         const struct loop *loop = fleet->instances[i].loop;
-        if (loop != NULL && (end->loop == loop || sim_host_of(end) == loop))
-            program_trouble(fleet, i);
+        if (fleet->plan->programs > 0 && loop != NULL && (end->loop == loop || sim_host_of(end) == loop))
+            program_check_trouble(&fleet->program, i, silent ? SILENCE_US : LINK_BACK_US);
     }
 }
 

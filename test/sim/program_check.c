@@ -368,16 +368,17 @@ void program_check_lease_ended(struct program_check *program, struct span pid)
         story->ended = true;
 }
 
-void program_check_trouble(struct program_check *program, int instance)
+void program_check_trouble(struct program_check *program, int instance, uint64_t lasts_us)
 {
+    uint64_t until_us = now_us(program) + lasts_us;
     for (int i = 0; i < PROGRAM_INSTANCES_MAX; i++)
-        if (instance == NOWHERE || instance == i)
-            program->trouble_us[i] = now_us(program);
+        if ((instance == NOWHERE || instance == i) && program->trouble_us[i] < until_us)
+            program->trouble_us[i] = until_us;
 }
 
 void program_check_killed(struct program_check *program, int instance)
 {
-    program_check_trouble(program, instance);
+    program_check_trouble(program, instance, 0);
     list_each (node, &program->questions) {
         struct question_asked *question = container_of(node, struct question_asked, node);
         if (question->instance == instance)

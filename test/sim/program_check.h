@@ -18,7 +18,7 @@ struct program_check {
     struct list questions;
     uint64_t window_us; /* how long a socket may be away */
     uint64_t slack_us;  /* how long something may be under way */
-    /* When something was wrong with an instance, or with its link to Redis, last. */
+    /* Until when something was, or may be, wrong with an instance, or with its link to Redis. */
     uint64_t trouble_us[PROGRAM_INSTANCES_MAX];
     uint32_t next_question;
     bool verbose; /* says on stdout what handlers are told */
@@ -74,9 +74,10 @@ void program_check_lease_written(struct program_check *program, struct span pid,
 void program_check_lease_claimed(struct program_check *program, struct span pid);
 void program_check_lease_ended(struct program_check *program, struct span pid);
 
-/* Something is wrong with an instance or its link; -1: with all of them. It is killed: what it was asked is forgotten.
+/* Something is wrong with an instance or its link for so long; -1: with all of them. It is killed: what it was asked is
+ * forgotten.
  */
-void program_check_trouble(struct program_check *program, int instance);
+void program_check_trouble(struct program_check *program, int instance, uint64_t lasts_us);
 void program_check_killed(struct program_check *program, int instance);
 
 /* All clients are gone for long: each socket has ended, and each question has. */
