@@ -131,8 +131,10 @@ static void gone(sennit_event *event, void *data)
 
 static bool is_ours(struct program *program, sennit_event *event)
 {
-    return program_check_event(program->check, program->instance, sid_of(event), data_of(event)) &&
-           sennit_socket_is_here(sennit_event_socket(event));
+    sennit_socket *socket = sennit_event_socket(event);
+    return program_check_event(program->check, program->instance, sid_of(event), program->generation(socket),
+                               data_of(event)) &&
+           sennit_socket_is_here(socket);
 }
 
 /* `["count", number]`: one write more, and the same number back. */

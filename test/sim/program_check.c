@@ -197,31 +197,34 @@ bool program_check_arrived(struct program_check *program, int instance, const ch
     return true;
 }
 
-/* Something happens to a socket on an instance, and another one was told last that it has it. */
-static void check_is_late(struct program_check *program, const struct story *story, int instance, const char *what)
+/* An event comes to an instance, and another one was told last that it has the socket. */
+static void check_is_late(struct program_check *program, const struct story *story, int instance)
 {
-    program->counts.stale++;
     if (!may_be_late(program, instance) && now_us(program) - story->at_us > STALE_US)
-        check_fail(program->check, "socket %s: %s instance %d, and instance %d was told that it has it", story->sid,
-                   what, instance, story->at);
+        check_fail(program->check, "socket %s: an event comes to instance %d, and instance %d was told that it has it",
+                   story->sid, instance, story->at);
 }
 
-bool program_check_event(struct program_check *program, int instance, const char *sid, const char *data)
+bool program_check_event(struct program_check *program, int instance, const char *sid, uint64_t generation,
+                         const char *data)
 {
     struct story *story = story_of(program, span_str(sid));
-    if (story->disconnects > 0 && instance != story->told_at && may_be_late(program, instance)) {
+    if (!is_owner(program, story, generation)) {
+        if (story->disconnects > 0 && !may_be_late(program, instance))
+            check_goes_on(program, story, instance, "an event");
+        else if (story->at != instance)
+            check_is_late(program, story, instance);
         program->counts.stale++;
         return false;
     }
     check_goes_on(program, story, instance, "an event");
-    if (story->at == instance) {
-        uint32_t value = data_read(program, story, data);
-        if (value != story->value)
-            check_fail(program->check, "socket %s: an event finds data %u, and %u are there", sid, value, story->value);
-        return true;
-    }
-    check_is_late(program, story, instance, "an event comes to");
-    return false;
+    uint32_t value = data_read(program, story, data);
+    if (story->at != instance)
+        check_fail(program->check, "socket %s: an event comes to instance %d, which was not told that it has it", sid,
+                   instance);
+    else if (value != story->value)
+        check_fail(program->check, "socket %s: an event finds data %u, and %u are there", sid, value, story->value);
+    return true;
 }
 
 void program_check_disconnect(struct program_check *program, int instance, const char *sid, const char *reason,

@@ -45,7 +45,8 @@ void program_check_connect(struct program_check *program, int instance, const ch
 /* False, of these two: another instance has the socket by now, and nothing more is to be done for it. */
 bool program_check_arrived(struct program_check *program, int instance, const char *sid, uint64_t generation,
                            const char *data, bool moved);
-bool program_check_event(struct program_check *program, int instance, const char *sid, const char *data);
+bool program_check_event(struct program_check *program, int instance, const char *sid, uint64_t generation,
+                         const char *data);
 void program_check_disconnect(struct program_check *program, int instance, const char *sid, const char *reason,
                               const char *data);
 
