@@ -5,7 +5,7 @@
 #include "instances.h"
 
 #define SID "AAAABBBBCCCCDDDDEEEE"
-enum { LIFE_MS = 60000, HOLD_MS = 60000, HEARD_MAX = 16, WINDOW_MS = 200 };
+enum { LIFE_MS = 60000, HOLD_MS = 60000, HEARD_MAX = 16 };
 
 /* What an instance was told of sessions; and one call. */
 struct heard {
@@ -397,65 +397,6 @@ static void the_leases_are_claimed_with_it(void **state)
     assert_int_equal(claim->result, BROKER_OK);
 }
 
-/* A session with a lease that is watched; beside it the lease of a socket that is connected. */
-static struct record_passing watched_session(struct ear *by, struct record_lease *of)
-{
-    struct broker_lease lease = own_lease(), held = own_lease();
-    lease.window_ms = held.window_ms = WINDOW_MS;
-    lease.watch = held.watch = SPAN_LIT("/chat");
-    held.pid = SPAN_LIT("held");
-    held.own = SPAN_LIT("");
-    struct call *calls[] = {lease_write(by->instance, &lease), lease_write(by->instance, &held)};
-    for (size_t i = 0; i < 2; i++)
-        AWAIT_ANSWER(calls[i]);
-    begin(by, "one");
-    take(by, 1, RECORD_FOR_POST);
-    *of = (struct record_lease){.pid = SPAN_LIT("pid"), .generation = 5};
-    return (struct record_passing){
-        .record = SPAN_LIT("two"), .leases = of, .lease_count = 1, .life_ms = LIFE_MS, .hold_ms = HOLD_MS};
-}
-
-/* The session's lease does, and no other one. */
-static void assert_lapses(struct ear *by, uint64_t generation)
-{
-    struct call *call = lease_lapsed(by->instance, "/chat");
-    AWAIT_ANSWER(call);
-    assert_int_equal(call->result, BROKER_OK);
-    assert_true(span_equal(call->lease.pid, SPAN_LIT("pid")));
-    assert_int_equal(call->lease.generation, generation);
-    call = lease_lapsed(by->instance, "/chat");
-    AWAIT_ANSWER(call);
-    assert_int_equal(call->result, BROKER_NONE);
-}
-
-/* Between two requests nobody has its sockets: if their time is over, their end is told, though the instance that had
- * them last lives. */
-static void leases_of_a_session_that_nobody_asks_for_lapse(void **state)
-{
-    struct ear *a = open_ear(0, "A"), *b = open_ear(1, "B");
-    struct record_lease of;
-    struct record_passing passing = watched_session(a, &of);
-    assert_int_equal(pass_with(a, 1, &passing), RECORD_OK);
-    assert_true(take(b, 2, RECORD_FOR_GET).claimed);
-    of.generation = 6;
-    assert_int_equal(pass_with(b, 2, &passing), RECORD_OK);
-    instances_run(2 * WINDOW_MS + 100);
-    assert_lapses(a, 7);
-}
-
-/* An instance was given the session, and its client had gone before: it has no socket either. */
-static void leases_of_a_session_that_has_ended_lapse(void **state)
-{
-    struct ear *a = open_ear(0, "A"), *b = open_ear(1, "B");
-    struct record_lease of;
-    struct record_passing passing = watched_session(a, &of);
-    assert_int_equal(pass_with(a, 1, &passing), RECORD_OK);
-    assert_true(take(b, 2, RECORD_FOR_GET).claimed);
-    record_end(a->instance->broker, SPAN_LIT(SID), 7);
-    instances_run(2 * WINDOW_MS + 100);
-    assert_lapses(a, 7);
-}
-
 static void publish_unlogged(struct instance *by, const char *room, const char *body)
 {
     struct broker_publish publish = {.room = span_str(room), .body = span_str(body)};
@@ -641,8 +582,6 @@ int main(int argc, char **argv)
         BROKER_TEST(whoever_asks_waits_for_the_holder),
         BROKER_TEST(the_holder_passes_it_on_and_waits),
         BROKER_TEST(the_leases_are_claimed_with_it),
-        BROKER_TEST(leases_of_a_session_that_nobody_asks_for_lapse),
-        BROKER_TEST(leases_of_a_session_that_has_ended_lapse),
         BROKER_TEST(unlogged_events_are_kept_for_it),
         BROKER_TEST(what_is_kept_is_bounded),
         BROKER_TEST(a_pong_needs_no_session),
