@@ -154,10 +154,11 @@ SENNIT_API void sennit_on_moved(sennit_nsp *nsp, sennit_handler *handler, void *
 /* A socket has ended for good, and sennit_event_reason says why. One that was cut off has ended when its recovery time
  * is over and no instance has it. The handle of the socket still has its id and its data, until the handler returns.
  *
- * Once for each socket in the whole fleet: where it ended, or was cut off; if that instance is gone, on another one
- * that has this handler, with the reason "instance_lost". Instances without this handler do not take part, so set it
- * before sennit_run. Called a second time only if the instance is killed, or loses Redis for longer than the recovery
- * time, before the broker has confirmed the first call. */
+ * Once for each socket in the whole fleet, and last of all that is called for it: where it ended, or was cut off; if
+ * that instance is gone, or the client went away between two requests of long-polling, on any one that has this
+ * handler, with the reason "instance_lost". Instances without this handler do not take part, so set it before
+ * sennit_run. Called a second time only if the instance is killed, or loses Redis for longer than the recovery time,
+ * before the broker has confirmed the first call. */
 SENNIT_API void sennit_on_disconnect(sennit_nsp *nsp, sennit_handler *handler, void *data);
 
 /* A socket has come to a room with presence (in the namespace's options, or in the YAML file) or has left it: the event

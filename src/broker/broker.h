@@ -348,7 +348,8 @@ static inline void broker_lease_write(struct broker *broker, const struct broker
 }
 
 /* Makes this instance the owner, with a generation one higher, and notifies the previous owner (`superseded`).
- * Repeating it is harmless. `epoch` (empty: none) and `seq` are the client's position. */
+ * Repeating it is harmless. `epoch` (empty: none) and `seq` are the client's position. BROKER_NONE, too, once somebody
+ * has it to end it (broker_lease_take, broker_lease_lapsed). */
 static inline void broker_lease_claim(struct broker *broker, struct span pid, struct span epoch, uint64_t seq,
                                       broker_claim_fn *done, void *arg)
 {

@@ -11,6 +11,7 @@ struct kept {
     struct list of_left; /* watched, and without an owner */
     uint64_t generation, window_ms;
     int64_t until_ms;
+    bool taken; /* to be ended: nobody claims it to go on with it */
     uint32_t pid_len, sid_len, own_len, rooms_len, data_len, watch_len;
     char bytes[]; /* pid, sid, own, rooms, data, watch */
 };
@@ -184,11 +185,12 @@ static struct notice *claim_answer(struct memory *memory, enum broker_result res
     return notice;
 }
 
-/* `kept` may be NULL: there is none. */
-static struct notice *claim(struct memory *memory, struct kept *kept, broker_claim_fn *done, void *arg)
+/* `kept` may be NULL: there is none. `to_end`: it is claimed to be ended. */
+static struct notice *claim(struct memory *memory, struct kept *kept, bool to_end, broker_claim_fn *done, void *arg)
 {
     if (kept == NULL)
         return claim_answer(memory, BROKER_NONE, done, arg);
+    kept->taken = to_end;
     kept->generation++;
     list_remove(&kept->of_left);
     live(memory, kept, kept->window_ms * 2);
@@ -204,8 +206,9 @@ void memory_lease_claim(struct broker *broker, struct span pid, struct span epoc
                         void *arg)
 {
     struct memory *memory = memory_of(broker);
+    struct kept *kept = kept_find(memory, pid);
     uint64_t end;
-    claim(memory, kept_find(memory, pid), done, arg)->flag =
+    claim(memory, kept != NULL && !kept->taken ? kept : NULL, false, done, arg)->flag =
         epoch.len == 0 || (memory_epoch_end(memory, epoch, &end) && seq <= end);
 }
 
@@ -216,7 +219,7 @@ void memory_lease_take(struct broker *broker, struct span pid, uint64_t generati
     if (kept != NULL && kept->generation != generation)
         claim_answer(memory, BROKER_SUPERSEDED, done, arg);
     else
-        claim(memory, kept, done, arg);
+        claim(memory, kept, true, done, arg);
 }
 
 void memory_lease_lapsed(struct broker *broker, struct span watch, broker_claim_fn *done, void *arg)
@@ -227,10 +230,10 @@ void memory_lease_lapsed(struct broker *broker, struct span watch, broker_claim_
         struct kept *kept = container_of(node, struct kept, of_left);
         if (kept->until_ms > now || kept_is_over(kept, now) || !span_equal(kept_lease(kept).watch, watch))
             continue;
-        claim(memory, kept, done, arg);
+        claim(memory, kept, true, done, arg);
         return;
     }
-    claim(memory, NULL, done, arg);
+    claim(memory, NULL, true, done, arg);
 }
 
 void memory_lease_end(struct broker *broker, const struct broker_lease *lease, broker_done_fn *done, void *arg)

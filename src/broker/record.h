@@ -6,7 +6,8 @@
  * asks. If nobody holds it, the record is given at once; else the holder is told that it is wanted, and passes the
  * record on when it has finished what is under way. Those who wait get it in the order in which they asked. With the
  * record the instance gets the leases of its sockets, claimed for it, and learns where the pushes stand: that saves a
- * call for each.
+ * call for each. When nobody has the session any more, those of its leases that are watched lapse when their life is over
+ * (broker_lease_lapsed), also while the instance lives that had them last.
  *
  *     nobody --ask--> held --pass, somebody waits--> held by the first who waits
  *                     held --pass, nobody waits--> nobody

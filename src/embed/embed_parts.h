@@ -84,7 +84,7 @@ struct embed_event {
     const struct client_event *asked; /* of a client, while its handler runs; NULL: none, or relayed */
 };
 
-/* server.c */
+/* hosted.c */
 struct embed *embed_of(struct session_app *app);
 /* The server of a handle, if it is open; else NULL, with a line in the log. */
 struct embed *embed_find(sennit_server *server, const char *call);

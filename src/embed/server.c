@@ -6,69 +6,24 @@
 #include "base/mem.h"
 #include "embed/command_line.h"
 #include "embed/embed_parts.h"
+#include "embed/hosted.h"
 #include "embed/serve_arguments.h"
 #include "loop/process.h"
 
-struct embed *embed_of(struct session_app *app)
+/* On a loop of its own. */
+static void open_alone(struct embed *embed, const struct serve_options *options)
 {
-    struct relay *relay = container_of(app, struct relay, app);
-    struct serve_config *config = container_of(relay, struct serve_config, relay);
-    return container_of(container_of(config, struct server, config), struct embed, server);
+    struct loop *loop = loop_create(&embed->err);
+    if (loop != NULL)
+        embed_open(embed, loop, options);
 }
 
-struct embed *embed_find(sennit_server *server, const char *call)
+static void destroy_alone(struct embed *embed)
 {
-    struct embed *embed = handle_object(server, HANDLE_SERVER, call);
-    if (embed == NULL || embed->is_open)
-        return embed;
-    handle_misused(call, embed->err.text[0] != '\0' ? embed->err.text : "the server has ended");
-    return NULL;
-}
-
-struct embed_nsp *embed_nsp_find(sennit_nsp *handle, const char *call)
-{
-    struct embed_nsp *nsp = handle_object(handle, HANDLE_NSP, call);
-    if (nsp == NULL || nsp->embed->is_open)
-        return nsp;
-    handle_misused(call, "the server has ended");
-    return NULL;
-}
-
-struct embed_nsp *embed_nsp_single(sennit_nsp *handle, const char *call)
-{
-    struct embed_nsp *nsp = embed_nsp_find(handle, call);
-    if (nsp == NULL || !embed_nsp_is_pattern(nsp))
-        return nsp;
-    handle_misused(call, "the namespace is a pattern: take the one that an event, a socket or sennit_namespace gives");
-    return NULL;
-}
-
-static struct embed *embed_create(void)
-{
-    struct embed *embed = mem_zero(1, sizeof *embed);
-    embed->handle = handle_create(HANDLE_SERVER, embed);
-    list_init(&embed->nsps);
-    list_init(&embed->asked);
-    list_init(&embed->ticks);
-    list_init(&embed->watches);
-    list_init(&embed->events);
-    list_init(&embed->ends);
-    notes_init(embed);
-    counts_init(embed);
-    changes_init(embed);
-    return embed;
-}
-
-static void embed_open(struct embed *embed, const struct serve_options *options)
-{
-    embed->loop = loop_create(&embed->err);
-    if (embed->loop == NULL)
-        return;
-    embed->is_open = server_open(&embed->server, embed->loop, options, &embed->err);
-    if (!embed->is_open)
-        return;
-    embed->next_ask = loop_random_below(embed->loop, UINT64_C(1) << 30); /* not every client reads more than 31 bits */
-    embed_hooks_set(embed);
+    struct loop *loop = embed->loop;
+    embed_close(embed);
+    loop_destroy(loop);
+    embed_free(embed);
 }
 
 sennit_server *sennit_create(int argc, char **argv)
@@ -80,7 +35,7 @@ sennit_server *sennit_create(int argc, char **argv)
     serve_arguments_parse(&arguments, argc, argv);
     arguments.serve.files_allowed = process_files_allow(CLI_FILES_WANTED);
     if (cli_log_begin(&arguments.log, NULL, &embed->err))
-        embed_open(embed, &arguments.serve);
+        open_alone(embed, &arguments.serve);
     free(arguments.redis_url);
     free(arguments.broker);
     return embed->handle;
@@ -95,7 +50,7 @@ sennit_server *sennit_create_with(const struct sennit_options *options)
         serve.port = options->port;
         serve.broker.redis_url = options->redis_url;
     }
-    embed_open(embed, &serve);
+    open_alone(embed, &serve);
     return embed->handle;
 }
 
@@ -105,31 +60,6 @@ const char *sennit_error(sennit_server *server)
     if (embed == NULL)
         return "there is no such server";
     return embed->err.text[0] != '\0' ? embed->err.text : NULL;
-}
-
-static void embed_destroy(struct embed *embed)
-{
-    bool was_open = embed->is_open;
-    struct list *node;
-    embed->is_open = false; /* from here on a handler can call nothing */
-    asked_drop(embed, NULL);
-    aways_finish(embed);
-    ticks_finish(embed);
-    if (was_open)
-        embed_nsps_release(embed);
-    if (embed->loop != NULL)
-        server_close(&embed->server);
-    counts_finish(embed);
-    notes_finish(embed);
-    changes_finish(embed);
-    while ((node = list_take(&embed->events)) != NULL)
-        event_destroy(container_of(node, struct embed_event, node));
-    embed_nsps_destroy(embed);
-    if (was_open)
-        log_event(LOG_INFO, "stopped");
-    loop_destroy(embed->loop);
-    handle_end(embed->handle);
-    free(embed);
 }
 
 int sennit_run(sennit_server *server)
@@ -150,7 +80,7 @@ int sennit_run(sennit_server *server)
     bool failed = embed->err.text[0] != '\0';
     if (failed && embed->prints)
         cli_fail("server", &embed->err);
-    embed_destroy(embed);
+    destroy_alone(embed);
     return failed;
 }
 
@@ -169,7 +99,7 @@ void sennit_destroy(sennit_server *server)
     if (embed->running)
         handle_misused("sennit_destroy", "the server runs: call sennit_stop, and sennit_run frees it");
     else
-        embed_destroy(embed);
+        destroy_alone(embed);
 }
 
 unsigned sennit_port(sennit_server *server)

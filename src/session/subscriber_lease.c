@@ -251,7 +251,8 @@ static void last_written(void *arg, enum broker_result result)
 void subscriber_lease_write_last(struct subscriber *subscriber)
 {
     struct buf rooms = {0}, own = {0}, data = {0};
-    if (!member_lease_is_stale(&subscriber->member) && subscriber->lease->state != LEASE_RETRYING)
+    bool has_more = subscriber->lease->state == LEASE_WRITING_AGAIN && subscriber_has(subscriber).data_len > 0;
+    if (!member_lease_is_stale(&subscriber->member) && subscriber->lease->state != LEASE_RETRYING && !has_more)
         return;
     lease_rooms_encode(&rooms, &subscriber->member);
     struct broker_lease lease = subscriber_lease_of(subscriber, &own);

@@ -65,8 +65,9 @@ void subscriber_unlist(struct subscriber *subscriber);
 void subscriber_lease_release(struct subscriber *subscriber, bool for_good);
 /* It is watched (struct nsp), and its client does not know of it yet. */
 bool subscriber_lease_is_unheard(const struct subscriber *subscriber);
-/* Before a connected subscriber's lease is left: writes it again if a room got its first entry since, or if the last
- * write failed. Whoever claims it must know which rooms have a log. */
+/* Before a connected subscriber's lease is left: writes it again if a room got its first entry since, if the
+ * application's bytes have changed since, or if the last write failed. Whoever claims it must know which rooms have a
+ * log, and has the bytes. */
 void subscriber_lease_write_last(struct subscriber *subscriber);
 /* The transport of this peer is gone. The lease stays for whoever claims it, unless too much stays of others already:
  * then this returns false. */

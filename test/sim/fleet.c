@@ -53,7 +53,9 @@ static void instance_start(struct instance *instance)
     instance->loop = sim_host_create(fleet->sim);
     instance->paused = instance->draining = instance->frozen = false;
     instance->started_us = sim_now_us(fleet->sim);
-    if (!server_open(&instance->server, instance->loop, &options, &err))
+    instance->server = &instance->own;
+    if (fleet->plan->programs > 0 ? !program_open(instance, &options, &err)
+                                  : !server_open(instance->server, instance->loop, &options, &err))
         check_fail(&fleet->check, "an instance does not start: %s", err.text);
 }
 
@@ -62,11 +64,16 @@ static void instance_end(struct instance *instance, bool killed)
     struct fleet *fleet = instance->fleet;
     if (instance->loop == NULL)
         return;
-    fleet->slowed += instance->server.sessions.counters.slowed;
+    fleet->slowed += instance->server->sessions.counters.slowed;
     if (killed)
         sim_host_sever(instance->loop);
-    server_close(&instance->server);
-    end_check_closed(fleet, &instance->server);
+    if (instance->embed != NULL)
+        program_close(instance, killed);
+    else
+        server_close(instance->server);
+    end_check_closed(fleet, instance->server);
+    if (instance->embed != NULL)
+        program_free(instance);
     sim_host_destroy(instance->loop);
     instance->loop = NULL;
     sim_timer_stop(fleet->sim, &instance->change);
@@ -82,6 +89,7 @@ static void instance_change(struct timer *timer)
         instance->fleet->rosters.absent_us = sim_now_us(instance->fleet->sim);
         sim_host_pause(instance->loop, false);
         fleet_trouble(instance->fleet);
+        program_trouble(instance->fleet, instance->number);
     } else if (instance->draining) {
         if (instance->loop->stopped) {
             instance_end(instance, false);
@@ -104,6 +112,7 @@ void instance_pause(struct instance *instance)
 {
     fleet_say(instance->fleet, "instance %u stands still", instance->port);
     fleet_trouble(instance->fleet);
+    program_trouble(instance->fleet, instance->number);
     instance->paused = true;
     sim_host_pause(instance->loop, true);
     sim_timer_start(instance->fleet->sim, &instance->change, LOOP_MS(50 + sim_below(instance->fleet->sim, 6000)));
@@ -122,11 +131,11 @@ static uint16_t instance_pick(void *arg)
     struct fleet *fleet = arg;
     uint16_t ports[INSTANCES_MAX];
     uint64_t count = 0;
-    /* An ingress does not know that an instance is stopped, only that it is gone or going. Where nothing may go wrong, it
-     * waits until an instance listens. */
+    /* An ingress does not know that an instance is stopped, only that it is gone or going. Where nothing may go wrong,
+     * it waits until an instance listens. */
     for (int i = 0; i < fleet->plan->instances; i++) {
         const struct instance *instance = &fleet->instances[i];
-        bool listens = instance->loop != NULL && io_is_open(&instance->server.listener.io);
+        bool listens = instance->loop != NULL && io_is_open(&instance->server->listener.io);
         if (instance->loop != NULL && !instance->draining && (listens || !fleet->world.stays))
             ports[count++] = instance->port;
     }
@@ -139,7 +148,7 @@ static uint64_t position_of(void *arg, uint16_t port)
     uint64_t least = UINT64_MAX;
     for (int i = 0; i < fleet->plan->instances; i++) {
         const struct instance *instance = &fleet->instances[i];
-        uint64_t position = instance->loop != NULL ? hub_position(instance->server.hub) : 0;
+        uint64_t position = instance->loop != NULL ? hub_position(instance->server->hub) : 0;
         if ((port == 0 || port == instance->port) && position < least)
             least = position;
     }
@@ -325,6 +334,7 @@ static void fleet_start(struct fleet *fleet)
     redis_start(fleet);
     config_write(fleet);
     world_make(fleet);
+    programs_init(fleet);
     for (int i = 0; i < plan->instances; i++) {
         struct instance *instance = &fleet->instances[i];
         instance->fleet = fleet;
@@ -339,6 +349,8 @@ static void fleet_start(struct fleet *fleet)
         hostile_init(&fleet->hostiles[i], &fleet->world, i, plan->hostile_kinds);
     if (plan->directs)
         api_caller_init(&fleet->caller, &fleet->world);
+    if (plan->programs > 0)
+        programs_start(fleet);
 }
 
 static void fleet_finish(struct fleet *fleet)
@@ -351,6 +363,7 @@ static void fleet_finish(struct fleet *fleet)
     sim_drop_loose_ends(fleet->sim);
     unlink(fleet->config);
     due_finish(fleet);
+    programs_finish(fleet);
     free(fleet->clients);
     free(fleet->hostiles);
     free(fleet->witnesses);
@@ -400,11 +413,14 @@ static void fleet_live(struct fleet *fleet)
     fleet_run_until(fleet, end_us + LOOP_S(2));
     for (int i = 0; i < plan->clients; i++)
         stock_client_quiet(&fleet->clients[i]);
+    programs_quiet(fleet);
     api_caller_finish(&fleet->caller);
     end_us += LOOP_S(BACK_WITHIN_S + plan->stalls * 4);
-    while (fleet->check.failure == NULL && !all_were_settled(fleet, settled) && sim_now_us(fleet->sim) < end_us)
+    while (fleet->check.failure == NULL && !(all_were_settled(fleet, settled) && programs_are_settled(fleet)) &&
+           sim_now_us(fleet->sim) < end_us)
         run_for(fleet, LOOP_MS(100));
     blame_the_absent(fleet, settled);
+    programs_check(fleet);
     free(settled);
     run_for(fleet, LOOP_S(1));
     for (int i = 0; i < plan->clients; i++)
@@ -511,6 +527,7 @@ static void result_take(struct fleet *fleet, struct fleet_result *result)
         .evil = fleet->evil,
         .ack_us = world->ack_us_most,
     };
+    programs_count(fleet, result);
 }
 
 /* Most connections end before the ingress would end them. */
@@ -536,9 +553,12 @@ void fleet_run(const struct fleet_plan *plan, struct fleet_result *result)
     for (int i = 0; i < plan->clients; i++)
         stock_client_finish(&fleet->clients[i]);
     hostiles_finish(fleet);
+    programs_leave(fleet);
     freeze_end(fleet);
     fleet->world.rosters = NULL;
     fleet_run_until(fleet, sim_now_us(fleet->sim) + LOOP_S(IDLE_S));
+    if (plan->programs > 0)
+        program_check_end(&fleet->program);
     if (fleet->check.failure == NULL)
         end_check_instances(fleet);
     if (fleet->check.failure == NULL)

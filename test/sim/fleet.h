@@ -44,22 +44,23 @@ struct fleet_plan {
     uint64_t vanish_us;     /* all keys of these kinds vanish at once, this long after the faults begin; 0: never */
     int hostiles;           /* number of additional clients that are hostile, see hostile.h */
     uint32_t hostile_kinds; /* what they try: a bit for each enum hostile_kind */
-    int plain;              /* how many clients in a thousand speak sennit.v1 */
-    int polling;            /* how many clients in a thousand begin by polling, see engine_client.h */
-    int unheard;       /* of what instances tell each other of polling sessions, how much in a thousand gets lost */
-    int losses;        /* how many answers to polling clients in a thousand get lost on their way */
-    int repeats;       /* how many GETs in a thousand that get no answer a proxy repeats, elsewhere */
-    bool directs;      /* a backend publishes, and tells sockets to enter and leave a room, or to end */
-    bool freezes;      /* an instance without a request stands still */
-    bool presence;     /* clients are told which clients are in which room */
-    bool stay_away;    /* some do not come back from an instance that was killed */
-    bool pages;        /* they read the rooms' history */
-    bool stalls;       /* they stop reading for a while */
-    bool large;        /* some messages are */
-    bool quiet;        /* they say little, and enter and leave rooms as before */
-    bool busy;         /* they say much */
-    bool steady;       /* the network is never slow for a moment */
-    bool verbose;      /* prints its faults and events on stdout */
+    int programs;   /* number of additional clients, of a program on sennit.h that each instance runs; 0: none does */
+    int plain;      /* how many clients in a thousand speak sennit.v1 */
+    int polling;    /* how many clients in a thousand begin by polling, see engine_client.h */
+    int unheard;    /* of what instances tell each other of polling sessions, how much in a thousand gets lost */
+    int losses;     /* how many answers to polling clients in a thousand get lost on their way */
+    int repeats;    /* how many GETs in a thousand that get no answer a proxy repeats, elsewhere */
+    bool directs;   /* a backend publishes, and tells sockets to enter and leave a room, or to end */
+    bool freezes;   /* an instance without a request stands still */
+    bool presence;  /* clients are told which clients are in which room */
+    bool stay_away; /* some do not come back from an instance that was killed */
+    bool pages;     /* they read the rooms' history */
+    bool stalls;    /* they stop reading for a while */
+    bool large;     /* some messages are */
+    bool quiet;     /* they say little, and enter and leave rooms as before */
+    bool busy;      /* they say much */
+    bool steady;    /* the network is never slow for a moment */
+    bool verbose;   /* prints its faults and events on stdout */
     const char *asked; /* prints the commands to Redis that contain this text; NULL: none */
     int traced;        /* a client whose traffic is shown too; -1: none */
     struct tape *tape; /* records the commands to Redis and their answers; NULL: nothing is recorded */
@@ -81,6 +82,9 @@ struct fleet_result {
     uint64_t directives, backend_published, dismissed, plain, moved_ahead;
     uint64_t directs, wide, announced, compared, pages, page_entries, stalls, slowed, rotated, timed_out, swallowed,
         excused, missed, vanished, evil, ack_us;
+    /* Of programs: sockets, what their handlers were told, and what they wrote and asked. */
+    uint64_t program_sockets, program_resumed, program_moved, program_ended, program_lost, program_again, program_stale,
+        program_writes, program_answered, program_unanswered;
 };
 
 void fleet_run(const struct fleet_plan *plan, struct fleet_result *result);

@@ -67,7 +67,7 @@ static void conn_check(struct fleet *fleet, const struct instance *instance, con
 
 static void broker_check(struct fleet *fleet, const struct instance *instance)
 {
-    const struct redis_broker *redis = redis_of(instance->server.broker);
+    const struct redis_broker *redis = redis_of(instance->server->broker);
     wrong(fleet, instance, "a backlog", redis->publishing.backlog_bytes, BROKER_BACKLOG_BYTES_MAX);
     if (list_empty(&redis->publishing.waiting) && list_empty(&redis->publishing.flying) &&
         redis->publishing.backlog_bytes != 0)
@@ -80,7 +80,7 @@ static void broker_check(struct fleet *fleet, const struct instance *instance)
 /* The calls that all sessions together have under way. */
 static void loads_check(struct fleet *fleet, const struct instance *instance)
 {
-    const struct sessions *sessions = &instance->server.sessions;
+    const struct sessions *sessions = &instance->server->sessions;
     const struct session_limits *limits = &sessions->limits;
     /* The last of each may be as large as a message, or as an answer. */
     wrong(fleet, instance, "bytes of calls under way", sessions->loads.cost,
@@ -91,7 +91,7 @@ static void loads_check(struct fleet *fleet, const struct instance *instance)
 
 static void hub_check(struct fleet *fleet, const struct instance *instance)
 {
-    const struct hub *hub = instance->server.hub;
+    const struct hub *hub = instance->server->hub;
     size_t bytes = 0;
     for (const struct list *node = hub->pages.next; node != &hub->pages; node = node->next)
         bytes += container_of(node, struct page, of_hub)->bytes;
@@ -105,7 +105,7 @@ void bounds_check(struct fleet *fleet)
 {
     for (int i = 0; i < fleet->plan->instances; i++) {
         const struct instance *instance = &fleet->instances[i];
-        const struct server *server = &instance->server;
+        const struct server *server = instance->server;
         if (instance->loop == NULL || instance->paused)
             continue;
         for (const struct list *node = server->http.conns.next; node != &server->http.conns; node = node->next) {

@@ -15,7 +15,7 @@ static const struct instance *instance_of_life(const struct fleet *fleet, struct
 {
     for (int i = 0; i < fleet->plan->instances; i++) {
         const struct instance *instance = &fleet->instances[i];
-        if (instance->loop != NULL && span_equal(life, span_str(redis_of(instance->server.broker)->names.life)))
+        if (instance->loop != NULL && span_equal(life, span_str(redis_of(instance->server->broker)->names.life)))
             return instance;
     }
     return NULL;
@@ -90,7 +90,7 @@ static bool of_is_due(const struct fleet *fleet, const struct instance *instance
 /* `of:LIFE`: the leases and presences that an instance has, no more and no less. */
 static void check_of(struct fleet *fleet, const struct instance *instance)
 {
-    const struct fake_key *key = redis_key(fleet, "of:", span_str(redis_of(instance->server.broker)->names.life));
+    const struct fake_key *key = redis_key(fleet, "of:", span_str(redis_of(instance->server->broker)->names.life));
     char name[OF_NAME];
     for (int i = 0; i < fleet->plan->clients; i++)
         for (int room = -1; room < ROOMS; room++)
@@ -149,7 +149,7 @@ void end_check_instances(struct fleet *fleet)
     size_t streams = sim_streams(fleet->sim);
     for (int i = 0; i < fleet->plan->instances; i++) {
         const struct instance *instance = &fleet->instances[i];
-        const struct server *server = &instance->server;
+        const struct server *server = instance->server;
         if (instance->loop == NULL || server->http.count != 0 || server->sessions.count != 0 ||
             server->sessions.socket_count != 0 || server->sessions.sockets.count != 0 ||
             server->sessions.rosters.count != 0)

@@ -11,6 +11,8 @@ static void stream_fault(struct fleet *fleet, bool to_redis, bool silent)
     fleet_say(fleet, "a stream to %s %s", to_redis ? "Redis" : "an instance", silent ? "goes silent" : "is cut");
     if (to_redis || silent)
         fleet_trouble(fleet);
+    if (to_redis)
+        program_link_trouble(fleet, end, silent);
     if (silent)
         sim_silence(end, sim_chance(fleet->sim, 300));
     else

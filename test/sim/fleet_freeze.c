@@ -25,7 +25,7 @@ static bool is_asked(const struct fleet *fleet, const struct instance *instance)
 /* A request is under way, or its answer is not written; a WebSocket is a request that lasts. */
 static bool is_at_work(const struct instance *instance)
 {
-    const struct http_server *server = &instance->server.http;
+    const struct http_server *server = &instance->server->http;
     for (const struct list *node = server->conns.next; node != &server->conns; node = node->next) {
         const struct http *http = container_of(node, const struct http, of_server);
         if (http->exchange == NULL || http_is_answering(http) || http_head_bytes(http) > 0)
@@ -36,7 +36,7 @@ static bool is_at_work(const struct instance *instance)
 
 static bool is_starting(const struct fleet *fleet, const struct instance *instance)
 {
-    return !instance->server.broker->is_up && sim_now_us(fleet->sim) - instance->started_us < START_US;
+    return !instance->server->broker->is_up && sim_now_us(fleet->sim) - instance->started_us < START_US;
 }
 
 void freeze_step(void *arg)
@@ -51,6 +51,7 @@ void freeze_step(void *arg)
             continue;
         instance->frozen = stands;
         fleet->frozen += stands;
+        program_trouble(fleet, i);
         sim_host_pause(instance->loop, stands);
         fleet_say(fleet, "instance %u %s", instance->port, stands ? "is frozen" : "thaws");
     }

@@ -6,6 +6,7 @@
 #include "fake_redis.h"
 #include "fleet.h"
 #include "hostile.h"
+#include "program.h"
 #include "serve/serve.h"
 #include "sim_parts.h"
 #include "stock_client.h"
@@ -24,8 +25,11 @@ struct instance {
     struct fleet *fleet;
     uint16_t port;
     int number;
-    struct loop *loop; /* NULL: not running */
-    struct server server;
+    struct loop *loop;     /* NULL: not running */
+    struct server *server; /* its own, or the program's */
+    struct server own;
+    struct embed *embed; /* NULL: no program runs */
+    struct program program;
     struct timer change; /* starts again, or goes on */
     bool paused, draining, frozen;
     uint64_t started_us;
@@ -77,6 +81,8 @@ struct fleet {
     struct stock_client *clients;
     struct hostile *hostiles;
     struct api_caller caller;
+    struct program_check program; /* of the kind `program` alone */
+    struct program_client *program_clients;
     struct witness **witnesses;
     struct fake_redis *redis;
     struct resp_reader *replies;     /* of what is watched */
@@ -147,6 +153,24 @@ void freeze_end(struct fleet *fleet);
 
 /* fleet_bounds.c: checks all bounds now. */
 void bounds_check(struct fleet *fleet);
+
+/* fleet_program.c: an instance of the kind `program` is opened, closed (what is left of it can be looked at), and
+ * freed. */
+bool program_open(struct instance *instance, const struct serve_options *options, struct err *err);
+void program_close(struct instance *instance, bool killed);
+void program_free(struct instance *instance);
+/* Something is wrong with an instance, or with its link to Redis; -1: with all. In other fleets nobody asks. */
+void program_trouble(struct fleet *fleet, int instance);
+void program_link_trouble(struct fleet *fleet, const struct sim_end *end, bool silent);
+/* The programs' clients, and the check of what programs are told: in other fleets these do nothing. */
+void programs_init(struct fleet *fleet);
+void programs_start(struct fleet *fleet);
+void programs_quiet(struct fleet *fleet);
+bool programs_are_settled(const struct fleet *fleet);
+void programs_check(struct fleet *fleet);
+void programs_leave(struct fleet *fleet);
+void programs_count(const struct fleet *fleet, struct fleet_result *result);
+void programs_finish(struct fleet *fleet);
 
 /* fleet_due.c: checks what must have been noticed by now. */
 void due_swallowed(struct fleet *fleet, const struct instance *instance, const struct pushed *pushed);

@@ -8,6 +8,8 @@ enum { HOSTILE_SURE = (1 << HOSTILE_KINDS) - 1 };
 enum {
     KINDS = 20,
     MANY = 100000,
+    PROGRAM_SEEDS = 20000,
+    PROGRAM_SEEDS_END = 30000,
     POLLING_SHARE = 200,
     EVERYBODY_POLLS = 1000,
     DECADES = 10,
@@ -193,6 +195,29 @@ static void varied(struct fleet_plan *plan)
                     !plan->presence;
 }
 
+/* A program on sennit.h runs on each instance, with clients of its own; instances are lost, or cut off from Redis. In a
+ * third of the fleets instances stand still. */
+static void program(struct fleet_plan *plan, uint64_t state[2])
+{
+    plan->instances = 4;
+    plan->clients = 10;
+    plan->programs = 12 + (int)below(state, 20);
+    plan->faults_us = LOOP_S(16);
+    plan->polling = POLLING_SHARE;
+    plan->cuts = 100 + (int)below(state, 200);
+    plan->kills = 10 + (int)below(state, 30);
+    plan->drains = (int)below(state, 20);
+    plan->freezes = plan->seed % 3 == 0;
+    if (below(state, 2) == 0)
+        return;
+    plan->silences = (int)below(state, 20);
+    plan->link_cuts = (int)below(state, 30);
+    plan->pauses = plan->freezes ? 0 : (int)below(state, 10);
+    plan->redis_kills = (int)below(state, 5);
+    plan->redis_pauses = (int)below(state, 5);
+    plan->losses = below(state, 2) == 0 ? 10 : 0;
+}
+
 void fleet_plan_from_seed(struct fleet_plan *plan, uint64_t seed)
 {
     uint64_t state[2] = {seed * 0x9e3779b97f4a7c15u + 7, seed + 1};
@@ -200,6 +225,10 @@ void fleet_plan_from_seed(struct fleet_plan *plan, uint64_t seed)
         sim_random_next(state);
     *plan = (struct fleet_plan){
         .seed = seed, .instances = 8, .clients = 200, .faults_us = LOOP_S(8), .log_entries = MANY, .traced = -1};
+    if (seed >= PROGRAM_SEEDS && seed < PROGRAM_SEEDS_END) {
+        program(plan, state);
+        return;
+    }
     switch (seed % KINDS) {
     case 0: /* a broker that loses data while everything else is well, and little that clients were told: they live on
              */

@@ -109,6 +109,7 @@ static void redis_change(struct timer *timer)
         sim_listen_pause(fleet->sim, REDIS_PORT, false);
     fleet->redis_paused = false;
     fleet_trouble(fleet);
+    program_trouble(fleet, -1);
 }
 
 void redis_kill(struct fleet *fleet, bool failover)
@@ -128,6 +129,7 @@ void redis_kill(struct fleet *fleet, bool failover)
             tape_scripts_forgotten(fleet->plan->tape);
     }
     fleet->redis_down = true;
+    program_trouble(fleet, -1);
     sim_timer_start(fleet->sim, &fleet->redis_change, LOOP_MS(1 + sim_below(fleet->sim, 2000)));
 }
 
@@ -145,6 +147,7 @@ void redis_pause(struct fleet *fleet)
 {
     fleet_say(fleet, "Redis pauses");
     fleet->redis_paused = true;
+    program_trouble(fleet, -1);
     sim_listen_pause(fleet->sim, REDIS_PORT, true);
     sim_timer_start(fleet->sim, &fleet->redis_change, LOOP_MS(50 + sim_below(fleet->sim, 4000)));
 }

@@ -186,7 +186,7 @@ static void pulsed(struct fleet *fleet, struct span life)
     span_next(&life, ':', &name);
     for (int i = 0; i < fleet->plan->instances; i++) {
         struct instance *instance = &fleet->instances[i];
-        if (instance->loop != NULL && span_equal(name, span_sub(span_str(instance->server.config.instance), 0, 40)))
+        if (instance->loop != NULL && span_equal(name, span_sub(span_str(instance->server->config.instance), 0, 40)))
             instance->pulsed_us = sim_now_us(fleet->sim);
     }
 }
@@ -198,13 +198,29 @@ static bool is_elsewhere(struct span rooms)
     struct stretch stretch;
     uint64_t floor, directed;
     return lease_floor_decode(&rooms, &floor) && lease_directed_decode(&rooms, &directed) &&
-           lease_room_decode(&rooms, &name, &stretch) > 0 && span_starts_with(name, SPAN_LIT("/evil"));
+           lease_room_decode(&rooms, &name, &stretch) > 0 && truth_is_elsewhere(name);
+}
+
+/* The leases of sockets of a program: what they have, and who has them. */
+static void program_watched(struct fleet *fleet, int script, const struct span *argv, const struct resp *reply)
+{
+    struct span stale, subject, data;
+    if (script == WATCHED_WRITE && reply->integer == 1 && is_elsewhere(argv[2])) {
+        lease_data_decode(argv[3], &stale, &subject, &data);
+        program_check_lease_written(&fleet->program, argv[8], argv[1], data);
+    } else if (script == WATCHED_CLAIM && reply->item_count >= 7) {
+        program_check_lease_claimed(&fleet->program, argv[4].len != 0 ? argv[4] : reply->items[7].text);
+    } else if (script == WATCHED_RELEASE && reply->integer == 1 && span_equal(argv[2], SPAN_LIT("1"))) {
+        program_check_lease_ended(&fleet->program, argv[1]);
+    }
 }
 
 static void watched_ran(struct fleet *fleet, int script, const struct span *argv, const struct resp *reply)
 {
     struct check *check = &fleet->check;
     uint64_t seq = 0;
+    if (fleet->plan->programs > 0)
+        program_watched(fleet, script, argv, reply);
     switch (script) {
     case WATCHED_OPEN:
         if (reply->item_count >= 4 && span_to_u64(reply->items[1].text, &seq))

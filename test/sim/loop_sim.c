@@ -316,6 +316,14 @@ void io_lend(struct io *io, int fd, unsigned events)
 void io_take_back(struct io *io)
 {
 }
+void io_borrow(struct io *io, int fd)
+{
+    abort();
+}
+void io_give_back(struct io *io)
+{
+    abort();
+}
 
 void io_close(struct io *io, bool reset)
 {

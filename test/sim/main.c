@@ -93,6 +93,16 @@ static const struct figure figures[] = {
     FIGURE(excused, "entries excused"),
     FIGURE(vanished, "keys vanished"),
     FIGURE(evil, "hostile messages"),
+    FIGURE(program_sockets, "sockets of programs"),
+    FIGURE(program_resumed, "of them resumed"),
+    FIGURE(program_moved, "moved"),
+    FIGURE(program_ended, "ended"),
+    FIGURE(program_lost, "with their instance"),
+    FIGURE(program_again, "once more"),
+    FIGURE(program_stale, "events too late"),
+    FIGURE(program_writes, "writes of data"),
+    FIGURE(program_answered, "questions answered"),
+    FIGURE(program_unanswered, "not answered"),
 };
 enum { FIGURES = sizeof figures / sizeof figures[0] };
 

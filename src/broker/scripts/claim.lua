@@ -2,13 +2,14 @@
 -- 'error' and an error reply; or the lease (generation, sid, own room, rooms, data, window, and 1 if this log has reached the position:
 -- `epoch`, '' for none, and `seq`), nothing, and the rooms whose unlogged events are kept, see keep.lua. `expected`: another generation is not claimed, and 'superseded' is returned; nil: any is. The former
 -- owner is notified. Claiming again is harmless; with `again` it changes nothing if this life has claimed it before. The caller has checked that the life has not ended.
-local function lease_claim(prefix, pid, inbox, life, epoch, seq, expected, again)
+-- `to_end`: it is claimed to be ended. From then on nobody claims it to go on with it.
+local function lease_claim(prefix, pid, inbox, life, epoch, seq, expected, again, to_end)
     local key, of = prefix .. 'lease:' .. pid, prefix .. 'of:' .. life
     local wrong = spoiled(key, 'hash')
     if wrong then
         return 'error', wrong
     end
-    local lease = redis.call('HMGET', key, 'generation', 'sid', 'own', 'rooms', 'data', 'window', 'owner', 'life', 'keep', 'watch', 'ended')
+    local lease = redis.call('HMGET', key, 'generation', 'sid', 'own', 'rooms', 'data', 'window', 'owner', 'life', 'keep', 'watch', 'ended', 'taken')
     if not lease[1] then
         return
     end
@@ -23,6 +24,9 @@ local function lease_claim(prefix, pid, inbox, life, epoch, seq, expected, again
     end
     if expected and generation ~= expected then
         return 'superseded'
+    end
+    if lease[12] and not to_end then
+        return
     end
     local instance, number = string.match(life, '^(.*):(%d+)$')
     local was_instance, was_number = string.match(lease[8], '^(.*):(%d+)$')
@@ -54,12 +58,15 @@ local function lease_claim(prefix, pid, inbox, life, epoch, seq, expected, again
     if lease[3] ~= '' then
         redis.call('SET', prefix .. 'owner:' .. lease[3], inbox, 'PX', life_ms)
     end
+    local write = {'HSET', key, 'generation', generation, 'owner', inbox, 'life', life}
+    if to_end then
+        write[9], write[10] = 'taken', '1'
+    end
     if watch ~= '' then
         watch_until(prefix, watch, pid, life_ms)
-        redis.call('HSET', key, 'generation', generation, 'owner', inbox, 'life', life, 'left', '')
-    else
-        redis.call('HSET', key, 'generation', generation, 'owner', inbox, 'life', life)
+        write[#write + 1], write[#write + 2] = 'left', ''
     end
+    redis.call(unpack(write))
     if was_of ~= of then
         redis.pcall('SREM', was_of, 'l' .. pid)
     end

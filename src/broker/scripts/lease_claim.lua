@@ -1,6 +1,6 @@
 -- Claims a lease: of this pid, or, if it is '', one whose life is over, of those whose end is asked for under one name. KEYS: the lease, or
 -- those leases by the end of their life; state, leases and presences of this life, lives. ARGV: this instance's inbox, its life, epoch ('' for
--- none) and seq of the client's position, pid, the prefix of all keys, the generation that it must have ('0': any). Returns nothing when
+-- none) and seq of the client's position, pid, the prefix of all keys, the generation that it must have to be ended ('0': any, and the client goes on). Returns nothing when
 -- there is no lease, 0 when it has another generation, else what claim.lua says, and the pid if none was given.
 local inbox, life, pid, prefix = ARGV[1], ARGV[2], ARGV[5], ARGV[6]
 local alive = redis.call('ZSCORE', KEYS[4], life) -- else no pulse would end what it holds
@@ -10,7 +10,7 @@ local function claim()
         return redis.call('HGET', KEYS[1], 'generation') and redis.error_reply('LIFE has ended') or {}
     end
     local expected = ARGV[7] ~= '0' and tonumber(ARGV[7]) or nil
-    local lease, wrong = lease_claim(prefix, pid, inbox, life, ARGV[3], tonumber(ARGV[4]), expected)
+    local lease, wrong = lease_claim(prefix, pid, inbox, life, ARGV[3], tonumber(ARGV[4]), expected, false, expected ~= nil)
     if lease == 'superseded' then
         return 0
     end
@@ -36,7 +36,7 @@ local function claim_lapsed()
         if stands and lease[2] ~= '1' and redis.call('ZSCORE', KEYS[4], lease[1]) then
             redis.call('ZADD', KEYS[1], string.format('%.0f', ms + LATER_MS), name)
         else
-            local claimed = stands and lease_claim(prefix, name, inbox, life, '', 0)
+            local claimed = stands and lease_claim(prefix, name, inbox, life, '', 0, nil, false, true)
             if type(claimed) == 'table' then
                 claimed[#claimed + 1] = name
                 return claimed

@@ -15,7 +15,7 @@ if lease[1] then
     if ARGV[3] == '1' and watch ~= '' and tonumber(lease[2]) then
         redis.call('PEXPIRE', KEYS[1], string.format('%.0f', tonumber(lease[2]) * 2))
         redis.call('HSET', KEYS[1], 'generation', ARGV[1], 'ended', '1')
-        redis.pcall('HDEL', KEYS[1], 'sid', 'rooms', 'data', 'owner', 'life', 'own', 'keep', 'left')
+        redis.pcall('HDEL', KEYS[1], 'sid', 'rooms', 'data', 'owner', 'life', 'own', 'keep', 'left', 'taken')
         redis.pcall('ZREM', prefix .. 'ends:' .. watch, ARGV[2])
         if keys[2] then
             redis.pcall('DEL', keys[2])

@@ -74,6 +74,39 @@ local function poll_unlist(sid)
     redis.pcall('ZREM', polls, sid)
 end
 
+-- Calls `each` with pid, generation, epoch and seq of each lease, as texts.
+local function for_leases(each)
+    local rest = record.leases or ''
+    while rest ~= '' do
+        local bytes, generation, epoch, seq, tail = string.match(rest, '^(%d+) (%d+) (%S+) (%d+) (.*)$')
+        if not bytes then
+            break
+        end
+        rest = string.sub(tail, tonumber(bytes) + 2)
+        each(string.sub(tail, 1, tonumber(bytes)), generation, epoch, seq)
+    end
+end
+
+-- Nobody has its sockets any more: those whose end is asked for lapse when their time is over, although the instance that had them lives.
+-- One that has them all the same writes their leases again.
+local function leave()
+    for_leases(function(pid, generation)
+        local key = prefix .. 'lease:' .. pid
+        local lease = redis.pcall('HMGET', key, 'generation', 'watch', 'ended')
+        if lease[1] == generation and (lease[2] or '') ~= '' and not lease[3] then
+            redis.pcall('HSET', key, 'left', '1')
+        end
+    end)
+end
+
+-- The session ends.
+local function drop(sid, except)
+    redis.call('DEL', KEYS[1])
+    poll_unlist(sid)
+    tell_all_gone(sid, except)
+    leave()
+end
+
 local function is_probed()
     return (tonumber(record.probe_ms or nil) or 0) > ms
 end
@@ -82,14 +115,8 @@ end
 -- of the own room's newest entry> <bytes of pid> <of sid> <of own room> <of rooms> <of data>\n` and those; `what` is 0 for none, 1, 2 for
 -- one that somebody else has claimed since the session was passed on, and 3 for foreign data.
 local function claim_all(inbox, life, keep_ms, again)
-    local told, kept, rooms, rest = {}, {}, {}, record.leases or ''
-    while rest ~= '' do
-        local bytes, generation, epoch, seq, tail = string.match(rest, '^(%d+) (%d+) (%S+) (%d+) (.*)$')
-        if not bytes then
-            break
-        end
-        local pid = string.sub(tail, 1, tonumber(bytes))
-        rest = string.sub(tail, tonumber(bytes) + 2)
+    local told, kept, rooms = {}, {}, {}
+    for_leases(function(pid, generation, epoch, seq)
         local lease, bad, keep = lease_claim(prefix, pid, inbox, life, epoch == '-' and '' or epoch, tonumber(seq), tonumber(generation), again)
         if type(lease) == 'table' then
             local last = lease[3] ~= '' and redis.pcall('HGET', prefix .. 'room:' .. lease[3], 'last')
@@ -101,10 +128,10 @@ local function claim_all(inbox, life, keep_ms, again)
                 rooms[#rooms + 1] = room
             end
         else
-            told[#told + 1] = (bad and 3 or lease and 2 or 0) .. ' 0 0 0 0 ' .. bytes .. ' 0 0 0 0\n' .. pid
+            told[#told + 1] = (bad and 3 or lease and 2 or 0) .. ' 0 0 0 0 ' .. #pid .. ' 0 0 0 0\n' .. pid
         end
-        kept[#kept + 1] = bytes .. ' ' .. generation .. ' ' .. epoch .. ' ' .. seq .. ' ' .. pid .. '\n'
-    end
+        kept[#kept + 1] = #pid .. ' ' .. generation .. ' ' .. epoch .. ' ' .. seq .. ' ' .. pid .. '\n'
+    end)
     return told, rooms, table.concat(kept)
 end
 

@@ -14,9 +14,7 @@ if not redis.call('ZSCORE', KEYS[2], life) then
     return redis.error_reply('LIFE has ended') -- nobody would notice if it ended while it holds the session
 end
 if record.holder ~= '' and not holds and not life_now(record.life or '') then
-    redis.call('DEL', KEYS[1]) -- what its last holder did since is lost with it
-    poll_unlist(sid)
-    tell_all_gone(sid)
+    drop(sid) -- what its last holder did since is lost with it
     return 0
 end
 local function is_same_kind(other)
@@ -29,9 +27,7 @@ if record.holder ~= '' and not holds then
         overlaps = overlaps or not is_same(of, ticket) and is_same_kind(other)
     end
     if overlaps then
-        redis.call('DEL', KEYS[1])
-        poll_unlist(sid)
-        tell_all_gone(sid)
+        drop(sid)
         return 4
     end
     if not waits then

@@ -31,7 +31,5 @@ end
 if (record.moved or what == 'disown') and not is_same(ticket, record.holder) then
     return 0
 end
-redis.call('DEL', KEYS[1])
-poll_unlist(sid)
-tell_all_gone(sid, ticket)
+drop(sid, ticket)
 return what == 'pong' and 4 or 1

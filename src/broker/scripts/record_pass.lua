@@ -39,6 +39,9 @@ redis.pcall('PEXPIRE', KEYS[1], not next_ticket and ARGV[7] or next_kind == 'w' 
 if not record.pong_ms then
     redis.pcall('HDEL', KEYS[1], 'pong_ms')
 end
+if not next_ticket then
+    leave()
+end
 if next_kind == 'w' then
     poll_unlist(sid)
 else

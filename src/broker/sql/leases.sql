@@ -44,6 +44,13 @@ BEGIN
     PERFORM message_send('claimed', NULL, l.inbox, l.generation, convert_to(l.pid, 'SQL_ASCII'), '');
 END $$;
 
+-- The same, to be ended: from then on nobody claims it to go on with it (keep_ms is -1).
+CREATE OR REPLACE FUNCTION lease_give_to_end(INOUT l lease, in_life text, in_inbox text) LANGUAGE plpgsql AS $$
+BEGIN
+    l := lease_give(l, in_life, in_inbox);
+    UPDATE lease x SET keep_ms = -1 WHERE x.pid = l.pid;
+END $$;
+
 -- Claims a lease. No row: there is none.
 CREATE OR REPLACE FUNCTION lease_claim(in_epoch text, in_life text, in_inbox text, in_pid text, in_of text, in_seq bigint)
 RETURNS TABLE (generation bigint, sid text, own bytea, rooms bytea, data bytea, window_ms bigint, reached boolean)
@@ -56,7 +63,7 @@ BEGIN
     PERFORM life_check(in_life);
     s := state_lock(in_epoch);
     l := lease_find(in_pid);
-    IF l.pid IS NULL OR l.ended THEN
+    IF l.pid IS NULL OR l.ended OR l.keep_ms < 0 THEN
         RETURN;
     END IF;
     top := CASE WHEN in_of = s.epoch THEN s.seq ELSE (SELECT e.seq FROM epoch_end e WHERE e.name = in_of) END;
@@ -77,7 +84,7 @@ BEGIN
     IF l.generation <> in_generation THEN
         RETURN QUERY SELECT 0::bigint, ''::text, ''::bytea, ''::bytea, ''::bytea, 0::bigint, false;
     ELSIF NOT l.ended THEN
-        l := lease_give(l, in_life, in_inbox);
+        l := lease_give_to_end(l, in_life, in_inbox);
         RETURN QUERY SELECT l.generation, l.sid, l.own, l.rooms, l.data, l.window_ms, true;
     END IF;
 END $$;
@@ -101,7 +108,7 @@ BEGIN
         AND x.until_ms > ms - lapsed_ms() AND NOT EXISTS (SELECT FROM life y WHERE y.life = x.life)
         ORDER BY x.until_ms LIMIT 1 FOR UPDATE OF x;
     IF FOUND THEN
-        l := lease_give(l, in_life, in_inbox);
+        l := lease_give_to_end(l, in_life, in_inbox);
         RETURN QUERY SELECT l.generation, l.sid, l.own, l.rooms, l.data, l.window_ms, true, l.pid;
     END IF;
 END $$;

@@ -23,10 +23,18 @@ CREATE OR REPLACE FUNCTION record_tell(in_inbox text, in_kind text, in_ticket te
 RETURNS void LANGUAGE sql AS
 $$ SELECT message_send(in_kind, NULL, in_inbox, split_part(in_ticket, '@', 1)::bigint, convert_to(in_sid, 'SQL_ASCII'), in_body) $$;
 
+-- Nobody has the sockets of a session any more: those whose end is asked for lapse when their time is over, although the instance that had
+-- them lives. One that has them all the same writes their leases again.
+CREATE OR REPLACE FUNCTION record_leave(r polling) RETURNS void LANGUAGE sql AS $$
+    UPDATE lease x SET life = '' FROM unnest(r.pids, r.generations) AS u(pid, generation)
+        WHERE x.pid = u.pid AND x.generation = u.generation AND x.watch <> '' AND NOT x.ended
+$$;
+
 -- Ends a session. Whoever holds it or waits for it is told; but for `in_except`, who knows.
 CREATE OR REPLACE FUNCTION record_drop(r polling, in_except text) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     DELETE FROM polling WHERE sid = r.sid;
+    PERFORM record_leave(r);
     IF r.holder <> '' AND NOT is_same(r.holder, in_except) THEN
         PERFORM record_tell(r.inbox, 'gone', r.holder, r.sid, '');
     END IF;
@@ -203,7 +211,9 @@ BEGIN
         kinds = r.kinds, inboxes = r.inboxes, moved = coalesce(heir.kind, '') = 'w',
         until_ms = ms + CASE WHEN heir.ticket IS NULL THEN in_life_ms WHEN heir.kind = 'w' THEN in_moved_ms ELSE in_hold_ms END
     WHERE sid = in_sid RETURNING * INTO r;
-    IF heir.ticket IS NOT NULL THEN
+    IF heir.ticket IS NULL THEN
+        PERFORM record_leave(r);
+    ELSE
         PERFORM record_give(r, heir.ticket, heir.inbox, in_hold_ms);
         IF cardinality(r.waiting) > 0 THEN
             PERFORM record_tell(heir.inbox, 'wanted', heir.ticket, in_sid, convert_to(r.kinds[1], 'SQL_ASCII'));

@@ -160,6 +160,25 @@ static void a_lease_is_taken_if_nobody_else_has_it(void **state)
         assert_int_equal(write_now(a, &lease), BROKER_SUPERSEDED);
 }
 
+/* From then on its client cannot come back with it: it would go on behind its end. */
+static void a_lease_that_was_taken_is_not_claimed(void **state)
+{
+    struct instance *a = instance_up("A"), *b = instance_up("B");
+    struct broker_lease lease = watched("pid"), left = watched("left");
+    left.own = SPAN_LIT("");
+    write_now(a, &lease);
+    write_now(a, &left);
+    lease_release(a, &left, false);
+    struct call *taken = take_now(a, "pid", 1), *lapsed = await_lapsed(b);
+    for (size_t i = 0; i < 2; i++) {
+        struct call *claim = lease_claim(i == 0 ? b : a, i == 0 ? "pid" : "left", "", 0);
+        AWAIT_ANSWER(claim);
+        assert_int_equal(claim->result, BROKER_NONE);
+    }
+    assert_int_equal(end_now(a, &taken->lease), BROKER_OK);
+    assert_int_equal(end_now(b, &lapsed->lease), BROKER_OK);
+}
+
 /* Whoever got a lapsed lease died before the end: another one gets it. So does one whose client was connected. */
 static void leases_of_one_that_died_lapse(void **state)
 {
@@ -225,6 +244,7 @@ int main(int argc, char **argv)
         BROKER_TEST(what_was_claimed_in_time_does_not_lapse),
         BROKER_TEST(one_of_several_gets_it),
         BROKER_TEST(a_lease_is_taken_if_nobody_else_has_it),
+        BROKER_TEST(a_lease_that_was_taken_is_not_claimed),
         BROKER_TEST(leases_of_one_that_died_lapse),
         BROKER_TEST(leases_of_one_that_was_started_again_lapse),
         BROKER_TEST(leases_on_a_disk_lapse_in_the_next_process),

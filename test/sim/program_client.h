@@ -1,0 +1,53 @@
+/* program_client: a client of the program (program.h): in its namespace alone, on every way that stock clients take.
+ *
+ * It keeps its pid and offset over a cut, counts, answers questions (mostly at once, some late, some twice, some
+ * never), and leaves now and then. It stays away for a moment, or about as long as its socket may be away, or longer.
+ */
+#ifndef SENNIT_SIM_PROGRAM_CLIENT_H
+#define SENNIT_SIM_PROGRAM_CLIENT_H
+
+#include "program_check.h"
+#include "stock_client.h"
+
+enum { PROGRAM_WAITING_MAX = 16 };
+
+/* Of an acknowledgement that has not come. */
+struct program_waiting {
+    uint32_t ack; /* 0: none */
+    uint32_t number;
+    bool at_once; /* the handler acknowledges before it returns */
+    uint64_t sent_us;
+};
+
+struct program_client {
+    struct client_world *world;
+    struct program_check *check;
+    int number;
+    char name[24];
+    struct engine_client engine;
+    struct timer again, silence, act, reply;
+    uint8_t state; /* enum client_state */
+    bool quiet, is_refused;
+    char sid[SID_TEXT], pid[SID_TEXT * 2];
+    struct buf offset;
+    uint64_t patience_us;
+    uint32_t ack_next, number_next;
+    struct program_waiting waiting[PROGRAM_WAITING_MAX];
+    uint64_t late_ack; /* of a question that is answered late; 0: none */
+    uint32_t late_number;
+    uint64_t connected_us;
+    struct {
+        uint64_t acks, refused, events;
+    } counts;
+};
+
+void program_client_init(struct program_client *client, struct client_world *world, struct program_check *check,
+                         int number, enum engine_kind kind);
+/* Does nothing by itself any more, comes back if it is away, and stays connected. */
+void program_client_quiet(struct program_client *client);
+/* It is connected, and has every answer that its handlers gave at once. The check: it must be by now. */
+bool program_client_is_settled(const struct program_client *client);
+void program_client_check(struct program_client *client);
+void program_client_finish(struct program_client *client);
+
+#endif
