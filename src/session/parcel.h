@@ -22,7 +22,7 @@ struct parcel {
     uint64_t join_ms;      /* until the client must have joined a namespace */
     uint64_t socket_count;
     uint64_t done_post, done_get; /* marks of the last requests that were done, see struct polling */
-    struct span done_answer;      /* to that GET; empty: it has been confirmed, or is too long */
+    struct span done_answer;      /* to that GET; empty: none is known, or it was too long */
     struct span sockets;          /* for parcel_socket_next */
     struct span waiting;          /* a payload; empty: nothing waits */
     struct span unfinished;       /* empty: no attachments are awaited */

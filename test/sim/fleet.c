@@ -122,8 +122,8 @@ static uint16_t instance_pick(void *arg)
     struct fleet *fleet = arg;
     uint16_t ports[INSTANCES_MAX];
     uint64_t count = 0;
-    /* An ingress does not know that an instance is stopped, only that it is gone or going. Where nothing may go wrong, it
-     * waits until an instance listens. */
+    /* An ingress does not know that an instance is stopped, only that it is gone or going. Where nothing may go wrong,
+     * it waits until an instance listens. */
     for (int i = 0; i < fleet->plan->instances; i++) {
         const struct instance *instance = &fleet->instances[i];
         bool listens = instance->loop != NULL && io_is_open(&instance->server.listener.io);
@@ -275,6 +275,7 @@ static void world_make(struct fleet *fleet)
         .dawdles = plan->vanish_kinds != 0,
         .links_break = plan->link_cuts > 0,
         .stays = ends == 0 && !fleet->check.rules.trims,
+        .seed = plan->seed,
         .repeats = (uint64_t)plan->repeats,
         .losses = (uint64_t)plan->losses,
         .timeout_us = LOOP_S(plan->timeout_s),

@@ -300,7 +300,7 @@ void stock_client_init(struct stock_client *client, struct client_world *world, 
     engine_client_init(&client->engine, world->sim, &engine_events, client);
     client->engine.kind = (uint8_t)kind;
     client->engine.line.timeout_us = world->timeout_us;
-    client->engine.repeats = world->repeats;
+    engine_client_repeat(&client->engine, world->repeats, world->seed + (uint64_t)number);
     client->engine.losses = world->losses;
     client->engine.line.keeps = engine_kind_polls(kind) && sim_chance(world->sim, 500);
     world->counts.polling += engine_kind_polls(kind);
