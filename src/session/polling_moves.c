@@ -217,9 +217,17 @@ static void answered_about(struct polling *polling, enum record_result result)
     }
 }
 
+uint64_t polling_call_us(const struct polling *polling)
+{
+    uint64_t now = loop_now_us(polling->sessions->loop);
+    return polling->asked_us != 0 ? now - polling->asked_us : polling->asking_us;
+}
+
 static void asked(void *arg, enum record_result result)
 {
     struct polling *polling = arg;
+    polling->asking_us = polling_call_us(polling);
+    polling->asked_us = 0;
     if (is_answered(polling) && polling->state == POLLING_ASKING)
         answered_about(polling, result);
 }
@@ -227,6 +235,7 @@ static void asked(void *arg, enum record_result result)
 static void ask_again(struct polling *polling)
 {
     polling->calls++;
+    polling->asked_us = loop_now_us(polling->sessions->loop);
     record_ask(broker_of(polling), sid_of(polling), polling->ticket, (enum record_want)polling->want,
                polling_hold_ms(polling->sessions), asked, polling);
 }
