@@ -44,6 +44,8 @@
     X(POLLS_OVERLAP, "polls_overlap", 0, LOG_INFO, \
       "a polling client sent a request while one of its kind was under way: one client has one session") \
     X(POLL_ABORTED, "poll_aborted", 0, LOG_DEBUG, "a polling client ended the connection of a request under way") \
+    X(POLL_REPEATED, "poll_repeated", 0, LOG_INFO, \
+      "a GET came again, and its answer was too long to be kept: let no proxy repeat requests") \
     X(PARKED, "parked", 0, LOG_DEBUG, "a polling session waits on the broker for its next request") \
     X(PROBE_FAILED, "probe_failed", 1008, LOG_INFO, \
       "the upgrade from polling was not completed in time, or its session has ended or moved: connect again") \

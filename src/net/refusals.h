@@ -204,6 +204,9 @@
       "a second GET or POST of a session came while the first was under way: one client has one session, and no " \
       "proxy " \
       "may repeat its requests") \
+    X(POLL_REPEATED, "poll_repeated", LOG_INFO, \
+      "a GET of a session came again, and its answer was too long to be kept, so the session ends and the client " \
+      "recovers: let no proxy repeat requests, or publish smaller events") \
     X(PATH_SLASH, "path_slash", LOG_INFO, \
       "the path of the engine ends in a slash: add it in the client, or set `add_trailing_slash: false`") \
     X(CORS, "cors", LOG_WARNING, \

@@ -24,7 +24,7 @@ struct parcel {
     uint64_t join_ms;      /* until the client must have joined a namespace */
     uint64_t socket_count;
     uint64_t done_post, done_get; /* marks of the last requests that were done, see struct polling */
-    struct span done_answer;      /* to that GET; empty: it has been confirmed, or is too long */
+    struct span done_answer;      /* to that GET; empty: none is known, or it was too long */
     int64_t begun_ms;             /* since 1970 */
     struct span address;          /* of its client, at the last request */
     struct span handshake;        /* see session_handshake_set; empty: none is kept */

@@ -26,7 +26,7 @@ enum {
     GATHER_MS = 20,
     GATHER_LESS_MS = 5,
     BUSY_MS = 100,
-    ANSWER_KEPT_BYTES = 16384, /* a longer one is not repeated */
+    ANSWER_KEPT_BYTES = 16384, /* a longer one is not given again */
     QUIET_MS = 1000,
 };
 
@@ -217,9 +217,17 @@ static void answered_about(struct polling *polling, enum record_result result)
     }
 }
 
+uint64_t polling_call_us(const struct polling *polling)
+{
+    uint64_t now = loop_now_us(polling->sessions->loop);
+    return polling->asked_us != 0 ? now - polling->asked_us : polling->asking_us;
+}
+
 static void asked(void *arg, enum record_result result)
 {
     struct polling *polling = arg;
+    polling->asking_us = polling_call_us(polling);
+    polling->asked_us = 0;
     if (is_answered(polling) && polling->state == POLLING_ASKING)
         answered_about(polling, result);
 }
@@ -227,6 +235,7 @@ static void asked(void *arg, enum record_result result)
 static void ask_again(struct polling *polling)
 {
     polling->calls++;
+    polling->asked_us = loop_now_us(polling->sessions->loop);
     record_ask(broker_of(polling), sid_of(polling), polling->ticket, (enum record_want)polling->want,
                polling_hold_ms(polling->sessions), asked, polling);
 }
@@ -341,7 +350,8 @@ static void passed(void *arg, enum record_result result)
 }
 
 /* A proxy may repeat a request whose answer it has lost. A POST that was done is not done again, and a GET gets its
- * answer again. A GET with another mark says that the client has the answer. */
+ * answer again. If that was too long to be kept, the session ends: with the next answer the client would miss what was
+ * in this one, and by its lease it recovers it. A GET with another mark says that the client has the answer. */
 static bool is_repeated(const struct polling_exchange *exchange, uint64_t done)
 {
     return exchange != NULL && exchange->mark != 0 && exchange->mark == done;
@@ -351,7 +361,7 @@ static void answer_make(struct polling *polling)
 {
     if (polling->get == NULL)
         return;
-    if (is_repeated(polling->get, polling->done_get) && polling->done_answer.len > 0) {
+    if (is_repeated(polling->get, polling->done_get)) {
         buf_append(&polling->payload, buf_span(&polling->done_answer));
         return;
     }
@@ -361,10 +371,10 @@ static void answer_make(struct polling *polling)
         polling_queue_take(polling, &polling->payload, polling->get->packets_max);
     else if (polling->let_go)
         buf_append_char(&polling->payload, ENGINEIO_NOOP);
-    if (polling->payload.len == 0 || polling->payload.len > ANSWER_KEPT_BYTES || polling->get->mark == 0)
-        return;
-    polling->done_get = polling->get->mark;
-    buf_append(&polling->done_answer, buf_span(&polling->payload));
+    if (polling->payload.len > 0)
+        polling->done_get = polling->get->mark;
+    if (polling->done_get != 0 && polling->payload.len <= ANSWER_KEPT_BYTES)
+        buf_append(&polling->done_answer, buf_span(&polling->payload));
 }
 
 static void pass(struct polling *polling)
@@ -404,6 +414,14 @@ static bool has_gathered(struct polling *polling)
     return false;
 }
 
+static void end_repeated(struct polling *polling)
+{
+    char ip[ADDR_TEXT_MAX];
+    addr_ip_print(&polling->peer, ip);
+    refusals_note(&polling->sessions->refusals, REFUSAL_POLL_REPEATED, span_str(ip), SPAN_LIT(""));
+    polling_end(polling, CLOSE_POLL_REPEATED);
+}
+
 void polling_moves_step(struct polling *polling)
 {
     struct session *session = polling->transport.session;
@@ -421,6 +439,10 @@ void polling_moves_step(struct polling *polling)
     if (polling->read_all && polling->post != NULL)
         polling->done_post = polling->post->mark;
     bool is_again = is_repeated(polling->get, polling->done_get);
+    if (is_again && polling->done_answer.len == 0) {
+        end_repeated(polling);
+        return;
+    }
     bool is_due = polling->get != NULL && (polling->let_go || is_again || has_gathered(polling));
     bool is_idle = polling->get == NULL && (polling->post == NULL || polling->read_all);
     /* The broker knows of the POST alone: it would take the next one, elsewhere, for one too many. */

@@ -68,16 +68,22 @@ static uint64_t left_ms(uint64_t ms, uint64_t away_ms)
     return ms > away_ms ? ms - away_ms : 0;
 }
 
+/* The broker says for how long it had the session. On its way there and from there the clock stood still, too: about as
+ * long as a call takes. Without that, a session that moves often would be pinged late, and then too late. */
 static struct session_clock clock_of(const struct polling *polling, const struct parcel *parcel,
                                      const struct record_grant *grant)
 {
     const struct session_limits *limits = &polling->sessions->limits;
-    uint64_t since_ping_ms = left_ms(limits->ping_timeout_ms, parcel->heartbeat_ms) + grant->away_ms;
+    uint64_t away_ms = grant->away_ms + polling_call_us(polling) / 1000;
+    uint64_t since_ping_ms = left_ms(limits->ping_timeout_ms, parcel->heartbeat_ms) + away_ms;
     struct session_clock clock = {.joined = parcel->joined,
                                   .awaiting_pong = parcel->awaiting_pong,
-                                  .heartbeat_ms = left_ms(parcel->heartbeat_ms, grant->away_ms),
+                                  .heartbeat_ms = left_ms(parcel->heartbeat_ms, away_ms),
                                   .join_ms = left_ms(parcel->join_ms, grant->away_ms)};
-    if (parcel->awaiting_pong && grant->ponged && grant->pong_ms <= since_ping_ms) {
+    /* If the way took longer, the ping is older than it seems. A pong for the ping before it came an interval earlier.
+     */
+    uint64_t since_pong_ms = left_ms(grant->pong_ms, limits->ping_interval_ms / 2);
+    if (parcel->awaiting_pong && grant->ponged && since_pong_ms <= since_ping_ms) {
         clock.awaiting_pong = false;
         clock.heartbeat_ms = left_ms(limits->ping_interval_ms, grant->pong_ms);
     }

@@ -61,6 +61,8 @@ struct polling {
     struct timer again; /* asks, or passes, once more */
     uint64_t given_us;  /* it was opened here then, */
     uint64_t away_ms;   /* after nobody had it for so long */
+    uint64_t asked_us;  /* the broker is asked for it since then; 0: it has answered, */
+    uint64_t asking_us; /* and took so long */
     uint64_t gather_us; /* its GET is answered then, unless something else comes before; 0: nothing waits */
     uint32_t calls;     /* of the broker, unanswered, */
     uint32_t passes;    /* and of these, to pass it on: only the answer to the last counts */
@@ -135,6 +137,8 @@ static inline bool polling_carries(const struct session *session)
 }
 void polling_moves_init(struct polling *polling);
 void polling_moves_finish(struct polling *polling);
+/* How long a call of the broker takes now, there and back. */
+uint64_t polling_call_us(const struct polling *polling);
 /* Asks the broker for it, for the request that has just come. */
 void polling_ask(struct polling *polling, enum record_want want);
 /* Its POST is a pong alone, and it is not here: the broker notes it. */

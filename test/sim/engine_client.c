@@ -6,9 +6,10 @@
 #include <string.h>
 
 #include "engine_client_parts.h"
+#include "sim_parts.h"
 #include "wire/payload.h"
 
-enum { PYTHON_POST_US_MAX = 5000000, CLOSE_GOING_AWAY = 1001 };
+enum { PYTHON_POST_US_MAX = 5000000, PER_MILLE = 1000 };
 
 static bool is_python(const struct engine_client *engine)
 {
@@ -63,9 +64,10 @@ static uint64_t ask(struct engine_client *engine, uint16_t *port, const char *me
     /* Where nobody lives, the ingress has an answer of its own; here it is none at all. */
     uint64_t tag = poll_line_ask(&engine->line, *port, buf_span(&text));
     engine_note(engine, "%s to %u", method, *port);
-    if (!posts && engine->repeats > 0) {
-        buf_clear(&engine->get_bytes);
-        buf_append(&engine->get_bytes, buf_span(&text));
+    if (engine->repeats > 0) {
+        struct buf *kept = posts ? &engine->post_bytes : &engine->get_bytes;
+        buf_clear(kept);
+        buf_append(kept, buf_span(&text));
     }
     buf_finish(&text);
     return tag;
@@ -191,16 +193,16 @@ static void payload_read(struct engine_client *engine, struct span payload)
     }
 }
 
-/* A proxy between the client and the instances repeats a GET whose connection has ended without an answer. */
-static bool get_again(struct engine_client *engine)
+/* A proxy between the client and the instances repeats a request whose connection has ended without an answer; its tag.
+ * 0: not this time. */
+static uint64_t ask_again(struct engine_client *engine, uint16_t *port, struct span request)
 {
-    if (engine->repeats == 0 || !sim_chance(engine->sim, engine->repeats))
-        return false;
+    if (engine->repeats == 0 || !(sim_random_next(engine->dice) % PER_MILLE < engine->repeats))
+        return 0;
     engine->counts.repeated++;
-    engine->get_port = engine->events->pick(engine->owner);
-    engine->get = poll_line_ask(&engine->line, engine->get_port, buf_span(&engine->get_bytes));
-    engine_note(engine, "GET is repeated to %u", engine->get_port);
-    return true;
+    *port = engine->events->pick(engine->owner);
+    engine_note(engine, "%s is repeated to %u", request.data[0] == 'G' ? "GET" : "POST", *port);
+    return poll_line_ask(&engine->line, *port, request);
 }
 
 static void got(struct engine_client *engine, int status, struct span body)
@@ -209,7 +211,7 @@ static void got(struct engine_client *engine, int status, struct span body)
     bool opens = engine->state == ENGINE_OPENING;
     engine->get = 0;
     engine->get_port = 0;
-    if (status == 0 && get_again(engine))
+    if (status == 0 && (engine->get = ask_again(engine, &engine->get_port, buf_span(&engine->get_bytes))) != 0)
         return;
     if (status != 200 || body.len == 0) {
         requests_fail(engine, "GET", status, body);
@@ -230,6 +232,10 @@ static void posted(struct engine_client *engine, int status, struct span body)
     engine->post = 0;
     engine->post_port = 0;
     sim_timer_stop(engine->sim, &engine->post_late);
+    /* Python's POSTs have nothing to tell a repeated one from another with the same packets. */
+    if (status == 0 && !is_python(engine) &&
+        (engine->post = ask_again(engine, &engine->post_port, buf_span(&engine->post_bytes))) != 0)
+        return;
     if (status != 200) {
         requests_fail(engine, "POST", status, body);
         return;
@@ -269,6 +275,15 @@ void engine_client_init(struct engine_client *engine, struct sim *sim, const str
     timer_init(&engine->post_late, post_late);
 }
 
+void engine_client_repeat(struct engine_client *engine, uint64_t per_mille, uint64_t seed)
+{
+    engine->repeats = per_mille;
+    engine->dice[0] = seed * 0x9e3779b97f4a7c15u + 1;
+    engine->dice[1] = seed + 1;
+    for (int i = 0; i < 8; i++)
+        sim_random_next(engine->dice);
+}
+
 void engine_client_finish(struct engine_client *engine)
 {
     session_leave(engine, true);
@@ -276,6 +291,7 @@ void engine_client_finish(struct engine_client *engine)
         sim_close(engine->old, true);
     poll_line_finish(&engine->line);
     buf_finish(&engine->get_bytes);
+    buf_finish(&engine->post_bytes);
 }
 
 void engine_client_open(struct engine_client *engine, uint16_t port)

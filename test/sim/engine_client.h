@@ -74,15 +74,18 @@ struct engine_client {
     struct sim_end *old; /* one that was stepped over and is not closed yet */
     struct ws_stream stream;
     struct timer post_late;
-    uint64_t repeats;     /* of a thousand GETs that get no answer, so many are repeated by a proxy, elsewhere */
-    uint64_t losses;      /* of a thousand answers so many get lost */
-    struct buf get_bytes; /* the GET under way, where proxies repeat them */
+    uint64_t losses;  /* of a thousand answers so many get lost */
+    uint64_t repeats; /* of a thousand requests that get no answer, so many are repeated by a proxy, elsewhere */
+    uint64_t dice[2]; /* for that: these draws shift no other */
+    struct buf get_bytes, post_bytes; /* what is under way, where proxies repeat it */
     struct {
         uint64_t polls, moved, failed, repeated, lost; /* failed: WebSockets that were tried, and were of no use */
     } counts;
 };
 
 void engine_client_init(struct engine_client *engine, struct sim *sim, const struct engine_events *events, void *owner);
+/* From now on proxies repeat its requests, so many of a thousand that get no answer; `seed`: of their draws. */
+void engine_client_repeat(struct engine_client *engine, uint64_t per_mille, uint64_t seed);
 /* Whatever is under way ends. */
 void engine_client_finish(struct engine_client *engine);
 

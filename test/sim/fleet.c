@@ -284,6 +284,7 @@ static void world_make(struct fleet *fleet)
         .dawdles = plan->vanish_kinds != 0,
         .links_break = plan->link_cuts > 0,
         .stays = ends == 0 && !fleet->check.rules.trims,
+        .seed = plan->seed,
         .repeats = (uint64_t)plan->repeats,
         .losses = (uint64_t)plan->losses,
         .timeout_us = LOOP_S(plan->timeout_s),

@@ -25,9 +25,8 @@ enum vanish_kind {
 };
 /* All but the counter: when that is gone, the numbers by which the check knows entries mean something else. */
 enum { VANISH_SURE = (1 << VANISH_KINDS) - 1 - (1 << VANISH_STATE) };
-/* Of a thousand GETs that get no answer, so many may be repeated by a proxy. None: if the first answer was sent and got
- * lost, the second one goes on behind it. */
-enum { REPEATS_SURE = 0 };
+/* Of a thousand requests that get no answer, so many are repeated by a proxy where answers get lost. */
+enum { REPEATS_SURE = 300 };
 
 struct fleet_plan {
     uint64_t seed;
@@ -49,7 +48,7 @@ struct fleet_plan {
     int polling;    /* how many clients in a thousand begin by polling, see engine_client.h */
     int unheard;    /* of what instances tell each other of polling sessions, how much in a thousand gets lost */
     int losses;     /* how many answers to polling clients in a thousand get lost on their way */
-    int repeats;    /* how many GETs in a thousand that get no answer a proxy repeats, elsewhere */
+    int repeats;    /* how many requests in a thousand that get no answer a proxy repeats, elsewhere */
     bool directs;   /* a backend publishes, and tells sockets to enter and leave a room, or to end */
     bool freezes;   /* an instance without a request stands still */
     bool presence;  /* clients are told which clients are in which room */

@@ -153,9 +153,11 @@ static void on_closed(void *owner, uint16_t code)
     struct stock_client *client = owner;
     struct client_world *world = client->world;
     uint64_t age = sim_now_us(world->sim) - client->dialled_us;
-    if (code == CLOSE_NORMAL && client->engine.kind == ENGINE_PLAIN) {
-        if (!check_is_dismissed(world->check, client->witness.lease))
-            check_fail(world->check, "%s: was told to go, and no directive says so", client->witness.name);
+    bool is_dismissed = check_is_dismissed(world->check, client->witness.lease);
+    if (code == CLOSE_NORMAL && client->engine.kind == ENGINE_PLAIN && !is_dismissed)
+        check_fail(world->check, "%s: was told to go, and no directive says so", client->witness.name);
+    /* Between two polls of a session nobody is there to be told: it has ended when the next request comes. */
+    if (is_dismissed && (code == CLOSE_NORMAL || client->witness.polls)) {
         world->counts.dismissed++;
         client->left_once = true;
     }
@@ -300,7 +302,7 @@ void stock_client_init(struct stock_client *client, struct client_world *world, 
     engine_client_init(&client->engine, world->sim, &engine_events, client);
     client->engine.kind = (uint8_t)kind;
     client->engine.line.timeout_us = world->timeout_us;
-    client->engine.repeats = world->repeats;
+    engine_client_repeat(&client->engine, world->repeats, world->seed + (uint64_t)number);
     client->engine.losses = world->losses;
     client->engine.line.keeps = engine_kind_polls(kind) && sim_chance(world->sim, 500);
     world->counts.polling += engine_kind_polls(kind);

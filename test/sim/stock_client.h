@@ -37,6 +37,7 @@ struct client_world {
     bool links_break;         /* the links from instances to Redis are cut */
     bool leases_follow;       /* nothing keeps an instance from telling a broker that lost data what it knows */
     uint64_t repeats, losses; /* as in the plan */
+    uint64_t seed;            /* the plan's */
     uint64_t timeout_us;      /* of requests: the ingress cuts an older connection; 0: never */
     uint64_t rotate_lead_us;  /* how long before that instances begin to close it */
     int traced;               /* the number of a client whose actions are printed; -1: none */

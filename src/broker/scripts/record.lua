@@ -1,9 +1,9 @@
--- For the scripts of polling sessions. KEYS: record, lives, state. Fields of a record: `record`; `leases`, of its sockets, lines
--- `<bytes of pid> <generation> <epoch or -> <seq> <pid>`; `holder`, the ticket of whoever holds it ('': nobody), with `kind`, `inbox` and
+-- For the scripts of polling sessions. KEYS: record, lives, state. A record has: `record`; `leases`, lines
+-- `<bytes of pid> <generation> <epoch or -> <seq> <pid>`; `holder`, a ticket or '', with `kind`, `inbox` and
 -- `life`; `waiters`, lines `ticket kind life inbox`; `passed`, the last ticket that passed it on, and `passed_ms`; `probe`, ticket of a
--- WebSocket, and `probe_ms`, when it must have taken over; `pong_ms`, when a pong came that no holder has taken; `moved`: it is on a
--- WebSocket, held for good by `holder`; `kept`, number of the last kept event that its sockets have been sent;
--- `given`, the last ticket that it was given to.
+-- WebSocket, and `probe_ms`, when it must have taken over; `pong_ms`, of a pong that no holder has taken; `moved`: it is on a
+-- WebSocket, held for good by `holder`; `kept`, the last kept event that its sockets have been sent;
+-- `given`, the last ticket that got it.
 local wrong = spoiled(KEYS[1], 'hash')
 if wrong then
     return wrong
@@ -24,8 +24,7 @@ local function number_of(ticket)
     return string.match(ticket, '^%d+') or '0'
 end
 
--- A ticket is kept as `<number>@<life>`. When the link of an instance has broken and is up again, the instance goes on in another life
--- (`<instance>:<number>`), and its requests with it.
+-- A ticket is kept as `<number>@<life>`. Behind a broken link an instance goes on in another life (`<instance>:<number>`), and its requests with it.
 local function request_of(ticket)
     return string.match(ticket, '^(%d+@.*):%d+$') or ticket
 end
@@ -34,7 +33,7 @@ local function is_same(ticket, other)
     return request_of(ticket) == request_of(other or '')
 end
 
--- The life in which the instance of this life goes on: that one, or a later one; nil: none is known.
+-- The life in which this life's instance goes on: that one or a later one; nil: none is known.
 local function life_now(life)
     if redis.call('ZSCORE', KEYS[2], life) then
         return life
@@ -52,7 +51,7 @@ local function tell(inbox, what, ticket, detail, sid)
     redis.pcall('PUBLISH', inbox or '', 'record ' .. what .. ' ' .. number_of(ticket) .. detail .. '\n' .. sid)
 end
 
--- The session is gone, whoever holds it or waits for it; but for `except`, that knows.
+-- The session is gone: tells all who hold it or wait, but `except`.
 local function tell_all_gone(sid, except)
     if record.holder ~= '' and not is_same(record.holder, except) then
         tell(record.inbox, 'gone', record.holder, '', sid)
@@ -111,17 +110,25 @@ local function is_probed()
     return (tonumber(record.probe_ms or nil) or 0) > ms
 end
 
--- Claims the leases of the sockets for the life that gets the session. Each, as it is told: `<what> <generation> <window> <reached> <seq
--- of the own room's newest entry> <bytes of pid> <of sid> <of own room> <of rooms> <of data>\n` and those; `what` is 0 for none, 1, 2 for
--- one that somebody else has claimed since the session was passed on, and 3 for foreign data.
+-- A room's newest entry. If the meta is gone, the log says the same.
+local function newest_of(room)
+    local last = redis.pcall('HGET', prefix .. 'room:' .. room, 'last')
+    if type(last) ~= 'string' then
+        local top = redis.pcall('XREVRANGE', prefix .. 'log:' .. room, '+', '-', 'COUNT', 1)[1]
+        last = (top or {})[1]
+    end
+    return type(last) == 'string' and string.match(last, '^%d+') or '0'
+end
+
+-- Claims the leases for the life that gets the session. Each, as it is told: `<what> <generation> <window> <reached> <seq of the own room's
+-- newest entry> <bytes of pid> <of sid> <of own room> <of rooms> <of data>\n` and those; `what`: 0 none, 1, 2 claimed elsewhere
+-- since it was passed on, 3 foreign data.
 local function claim_all(inbox, life, keep_ms, again)
     local told, kept, rooms = {}, {}, {}
     for_leases(function(pid, generation, epoch, seq)
         local lease, bad, keep = lease_claim(prefix, pid, inbox, life, epoch == '-' and '' or epoch, tonumber(seq), tonumber(generation), again)
         if type(lease) == 'table' then
-            local last = lease[3] ~= '' and redis.pcall('HGET', prefix .. 'room:' .. lease[3], 'last')
-            last = type(last) == 'string' and string.match(last, '^%d+$') or '0'
-            told[#told + 1] = table.concat({1, lease[1], lease[6], lease[7], last, #pid, #lease[2], #lease[3],
+            told[#told + 1] = table.concat({1, lease[1], lease[6], lease[7], newest_of(lease[3]), #pid, #lease[2], #lease[3],
                 #lease[4], #lease[5]}, ' ') .. '\n' .. pid .. lease[2] .. lease[3] .. lease[4] .. lease[5]
             generation = lease[1]
             for _, room in ipairs(keep_rooms(prefix, keep, ms, keep_ms)) do
@@ -136,7 +143,7 @@ local function claim_all(inbox, life, keep_ms, again)
 end
 
 -- The kept events of these rooms behind this number, in their order, each `<after> <bytes of room> <of audience> <of body>\n` and those;
--- `after` is the counter's value when it came. And how many are lacking.
+-- `after`: the counter when it came. And how many lack.
 local function kept_read(rooms, number)
     local found, lost, bytes, told = {}, 0, 0, {}
     for _, room in ipairs(rooms) do
@@ -162,8 +169,8 @@ local function kept_read(rooms, number)
     return told, lost
 end
 
--- Gives the record to its holder, who was written before: with the leases claimed, and where the pushes stand. It goes through the inbox,
--- so everything up to that position has been pushed before it. Repeatable.
+-- Gives the record to its holder, written before, with the leases claimed, and where the pushes stand: through the inbox, so everything up
+-- to there was pushed before. Repeatable.
 local function give(ticket, inbox, sid, keep_ms)
     local told, rooms, leases = claim_all(inbox, string.match(ticket, '@(.*)$'), keep_ms, is_same(ticket, record.given))
     redis.call('HSET', KEYS[1], 'leases', leases, 'given', ticket) -- it may be given once more, if the message is lost or late

@@ -4,7 +4,7 @@
 
 #include "requests.h"
 
-enum { RECORD_MAX = 8192, LEASES = 4, OTHERS = 999999 };
+enum { RECORD_MAX = 65536, LEASES = 4, OTHERS = 999999 };
 
 /* The record of the one session. */
 struct record {

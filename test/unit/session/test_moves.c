@@ -371,6 +371,25 @@ static void a_repeated_request_acts_once(void **state)
     buf_finish(&first);
 }
 
+/* Its answer was too long to be kept: the client is told that its session has ended, and recovers by its lease. */
+static void a_long_answer_is_not_followed_by_the_next(void **state)
+{
+    struct buf body = {0};
+    buf_append(&body, SPAN_LIT("421[\"say\",\""));
+    for (int i = 0; i < 20000; i++)
+        buf_append_char(&body, 'x');
+    buf_append(&body, SPAN_LIT("\"]"));
+    buf_append_char(&body, '\0');
+    join();
+    marked_post(1, body.data, 7);
+    assert_int_equal(times(payload(marked_get(2, 8)), "42[\"say\",\"xxx"), 1);
+    marked_post(1, "422[\"say\",2]", 9);
+    assert_true(span_equal(payload(marked_get(2, 8)), SPAN_LIT("1")));
+    assert_false(record.exists);
+    assert_int_equal(sessions.refusals.counts[REFUSAL_POLL_REPEATED], 1);
+    buf_finish(&body);
+}
+
 /* It may have stopped to poll for the WebSocket that has failed now. */
 static void a_held_get_ends_when_the_probe_fails(void **state)
 {
@@ -465,6 +484,7 @@ int main(void)
         TEST(a_probe_told_before_the_answer_counts),
         TEST(a_wish_told_before_the_answer_counts),
         TEST(a_repeated_request_acts_once),
+        TEST(a_long_answer_is_not_followed_by_the_next),
         TEST(a_held_get_ends_when_the_probe_fails),
         TEST(a_namespace_without_recovery_moves_too),
         TEST(presence_is_told_once),

@@ -144,8 +144,20 @@ static void a_stray_pong_answers_no_later_ping(void **state)
     join();
     post_now("3");
     assert_true(span_equal(payload(get(2)), SPAN_LIT("2")));
-    record.pong_us = loop_now_us(loop) - LOOP_MS(60); /* it came before this ping */
+    record.pong_us = loop_now_us(loop) - LOOP_MS(100); /* it was for the ping before */
     assert_true(span_equal(payload(get(2)), SPAN_LIT("1")));
+}
+
+/* It came while the parcel was under way, whose clock stood still. */
+static void a_pong_that_overtakes_the_parcel_counts(void **state)
+{
+    sessions.limits.ping_interval_ms = 200;
+    sessions.limits.ping_timeout_ms = 150;
+    join();
+    post_now("3");
+    assert_true(span_equal(payload(get(2)), SPAN_LIT("2")));
+    record.pong_us = loop_now_us(loop) - LOOP_MS(60);
+    assert_true(span_equal(payload(get(2)), SPAN_LIT("2")));
 }
 
 /* Of many events each answer brings several, and one that comes alone does not wait. */
@@ -255,6 +267,7 @@ int main(void)
         TEST(an_idle_session_costs_three_calls_a_ping),
         TEST(a_pong_elsewhere_reaches_the_holder),
         TEST(a_stray_pong_answers_no_later_ping),
+        TEST(a_pong_that_overtakes_the_parcel_counts),
         TEST(a_busy_client_gets_several_at_once),
         TEST(an_old_session_takes_no_lease_back),
         TEST(a_held_get_is_told_when_the_link_is_up_again),
