@@ -78,9 +78,9 @@ void subscriber_unref(struct subscriber *subscriber)
         return;
     }
     subscriber_identity_drop(subscriber);
+    subscriber_connecting_end(subscriber);
     subscriber_extra_free(subscriber);
     subscriber_lease_free(subscriber);
-    subscriber_connecting_end(subscriber);
     nsp_unref(subscriber->sessions->app, subscriber->nsp);
     free(subscriber);
 }

@@ -462,7 +462,7 @@ static void test_reading_on_when_it_is_over(void **state)
     second = connect_one(&other);
     assert_int_equal(write(peer, "kept", 4), 4);
     await(a_moment_passed);
-    assert_int_equal(conn_unread(&ours.conn), 4);
+    assert_int_equal(conn_kept(&ours.conn), 4);
     other.resumes = &ours;
     conn_close(&other.conn, CLOSE_DONE); /* reaped first */
     conn_close(&ours.conn, CLOSE_DONE);
