@@ -77,12 +77,16 @@ typedef void sennit_handler(sennit_event *event, void *data);
  * sennit_run prints the error and returns 1. So a program needs no check. */
 SENNIT_API sennit_server *sennit_create(int argc, char **argv);
 
-/* For a program that has a command line, signals and a log of its own: changes nothing of the process. The environment
- * still counts (PORT, REDIS_URL, ...) for what is NULL here. sennit_stop ends it. */
+/* For a program that has a command line, signals and a log of its own: changes nothing of the process, unless `signals`
+ * is true. The environment still counts (PORT, REDIS_URL, ...) for what is NULL here. sennit_stop ends it. Texts are as
+ * the flags of `sennit serve` take them. */
 struct sennit_options {
     const char *config;    /* path of the YAML file; NULL: none */
     const char *port;      /* "0": a free one */
     const char *redis_url; /* NULL: REDIS_URL, or one instance alone */
+    const char *broker, *sync, *request_timeout, *rotate, *trusted_hops;
+    const char *name; /* an error that ends it is printed on standard error, as `sennit NAME: ...`; NULL: it is not */
+    bool signals;     /* SIGTERM and SIGINT drain it */
 };
 SENNIT_API sennit_server *sennit_create_with(const struct sennit_options *options);
 
@@ -90,7 +94,7 @@ SENNIT_API sennit_server *sennit_create_with(const struct sennit_options *option
 SENNIT_API const char *sennit_error(sennit_server *server);
 
 /* Runs until the server has drained, and frees it with all that belongs to it. Returns what main should: 0, or 1 after
- * an error, which it prints on standard error if the server came from sennit_create. */
+ * an error, which it prints on standard error if the server came from sennit_create, or has a name. */
 SENNIT_API int sennit_run(sennit_server *server);
 
 /* Begins to drain, as SIGTERM does: no new clients, and those that are there move to other instances, within 8 s. */

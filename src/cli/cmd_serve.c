@@ -1,4 +1,5 @@
-/* cmd_serve: `sennit serve`. */
+/* cmd_serve: `sennit serve`: a program with sennit.h that sets no handler, so the rules of its file count. */
+#include <sennit.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,7 +8,6 @@
 #include "embed/serve_arguments.h"
 #include "loop/process.h"
 #include "serve/manual.h"
-#include "serve/serve.h"
 
 enum { KEY_DESCRIBE = 256 };
 
@@ -71,21 +71,36 @@ static void page_print(void (*page)(struct buf *to))
     buf_finish(&text);
 }
 
+static int run(const struct serve_options *given)
+{
+    const struct sennit_options all = {.config = given->config_path,
+                                       .port = given->port,
+                                       .redis_url = given->broker.redis_url,
+                                       .broker = given->broker.broker,
+                                       .sync = given->broker.sync,
+                                       .request_timeout = given->request_timeout,
+                                       .rotate = given->rotate,
+                                       .trusted_hops = given->trusted_hops,
+                                       .name = "serve",
+                                       .signals = true};
+    process_files_allow(CLI_FILES_WANTED);
+    return sennit_run(sennit_create_with(&all));
+}
+
 int cmd_serve(int argc, char **argv)
 {
     static const struct argp argp = {options, parse, NULL, doc, serve_arguments_child, NULL, NULL};
     struct arguments arguments = {0};
     struct err err;
+    int status = 0;
     cli_parse(&argp, argc, argv, &arguments);
-    if (arguments.page != NULL) {
+    if (arguments.page != NULL)
         page_print(arguments.page);
-        free(arguments.all.redis_url);
-        free(arguments.all.broker);
-        return 0;
-    }
-    arguments.all.serve.files_allowed = process_files_allow(CLI_FILES_WANTED);
-    bool ok = cli_log_begin(&arguments.all.log, NULL, &err) && serve_run(&arguments.all.serve, &err);
+    else if (cli_log_begin(&arguments.all.log, NULL, &err))
+        status = run(&arguments.all.serve);
+    else
+        status = cli_fail("serve", &err);
     free(arguments.all.redis_url);
     free(arguments.all.broker);
-    return ok ? 0 : cli_fail("serve", &err);
+    return status;
 }

@@ -267,7 +267,12 @@ void aways_init(struct embed *embed)
 {
     map_init(&embed->aways, embed->server.config.relay.namespaces.seed);
     timer_init(&embed->look, look_all);
-    timer_start(embed->loop, &embed->look, LOOP_MS(LOOK_MS));
+}
+
+void aways_look(struct embed *embed)
+{
+    if (!timer_running(&embed->look))
+        timer_start(embed->loop, &embed->look, LOOP_MS(LOOK_MS));
 }
 
 void aways_finish(struct embed *embed)

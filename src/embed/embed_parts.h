@@ -23,7 +23,8 @@ struct embed {
     struct server server;
     struct session_app before; /* the relay's, for events without a handler */
     struct err err;
-    bool is_open, prints, running;
+    bool is_open, running;
+    char *name; /* under which errors are printed; NULL: they are not */
     struct list nsps;
     struct list notes; /* notes.c */
     struct task act;
@@ -135,6 +136,7 @@ void away_ended(struct embed_nsp *nsp, const struct leaver *leaver, const char *
 void away_returned(struct embed *embed, struct span lease);
 void away_told(struct away *away);
 void aways_init(struct embed *embed);
+void aways_look(struct embed *embed); /* from now on: there is a namespace */
 void aways_finish(struct embed *embed);
 
 /* present.c */

@@ -93,5 +93,6 @@ void embed_close(struct embed *embed)
 void embed_free(struct embed *embed)
 {
     handle_end(embed->handle);
+    free(embed->name);
     free(embed);
 }

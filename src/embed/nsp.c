@@ -197,6 +197,7 @@ struct embed_nsp *embed_nsp_add(struct embed *embed, struct relay_nsp *config)
     list_append(&embed->nsps, &nsp->node);
     config->nsp.recovery_ms += AWAY_MARGIN_MS;
     map_init(&nsp->handlers, embed->server.config.relay.namespaces.seed);
+    aways_look(embed);
     return nsp;
 }
 

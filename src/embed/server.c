@@ -30,7 +30,7 @@ sennit_server *sennit_create(int argc, char **argv)
 {
     struct serve_arguments arguments = {0};
     struct embed *embed = embed_create();
-    embed->prints = true;
+    embed->name = mem_text(SPAN_LIT("server"));
     process_signals_set();
     serve_arguments_parse(&arguments, argc, argv);
     arguments.serve.files_allowed = process_files_allow(CLI_FILES_WANTED);
@@ -44,12 +44,19 @@ sennit_server *sennit_create(int argc, char **argv)
 sennit_server *sennit_create_with(const struct sennit_options *options)
 {
     struct embed *embed = embed_create();
-    struct serve_options serve = {.unsignalled = true};
-    if (options != NULL) {
-        serve.config_path = options->config;
-        serve.port = options->port;
-        serve.broker.redis_url = options->redis_url;
-    }
+    static const struct sennit_options none;
+    options = options != NULL ? options : &none;
+    const struct serve_options serve = {
+        .config_path = options->config,
+        .port = options->port,
+        .broker = {.redis_url = options->redis_url, .broker = options->broker, .sync = options->sync},
+        .request_timeout = options->request_timeout,
+        .rotate = options->rotate,
+        .trusted_hops = options->trusted_hops,
+        .files_allowed = process_files_allow(0),
+        .unsignalled = !options->signals,
+    };
+    embed->name = options->name != NULL ? mem_text(span_str(options->name)) : NULL;
     open_alone(embed, &serve);
     return embed->handle;
 }
@@ -78,8 +85,8 @@ int sennit_run(sennit_server *server)
             err_set(&embed->err, "%s", embed->server.failure.text);
     }
     bool failed = embed->err.text[0] != '\0';
-    if (failed && embed->prints)
-        cli_fail("server", &embed->err);
+    if (failed && embed->name != NULL)
+        cli_fail(embed->name, &embed->err);
     destroy_alone(embed);
     return failed;
 }

@@ -248,23 +248,3 @@ void server_close(struct server *server)
     serve_config_finish(&server->config);
     net_finish(&server->net);
 }
-
-bool serve_run(const struct serve_options *options, struct err *err)
-{
-    struct loop *loop = loop_create(err);
-    if (loop == NULL)
-        return false;
-    struct server *server = mem_alloc(sizeof *server);
-    bool ok = server_open(server, loop, options, err);
-    if (ok) {
-        loop_run(loop);
-        if (server->failure.text[0] != '\0')
-            ok = err_set(err, "%s", server->failure.text);
-        else
-            log_event(LOG_INFO, "stopped");
-    }
-    server_close(server);
-    loop_destroy(loop);
-    free(server);
-    return ok;
-}

@@ -1,5 +1,6 @@
-/* serve: one stateless realtime instance: a listener, a broker, a hub, sessions, and the HTTP around them. `cli` calls
- * serve_run; tests and fuzzers call server_open on a loop of their own. The server owns all of these parts. */
+/* serve: one stateless realtime instance: a listener, a broker, a hub, sessions, and the HTTP around them. `embed`
+ * opens it, for `sennit serve` and for programs; tests and fuzzers do on a loop of their own. The server owns all of
+ * these parts. */
 #ifndef SENNIT_SERVE_SERVE_H
 #define SENNIT_SERVE_SERVE_H
 
@@ -22,7 +23,7 @@ struct server {
     struct listener listener, api_listener;
     struct inquiries *inquiries;
     struct bridge *bridge; /* NULL: none */
-    size_t api_requests; /* under way */
+    size_t api_requests;   /* under way */
     struct serve_config config;
     struct broker *broker;
     struct hub *hub;
@@ -56,8 +57,5 @@ bool server_open(struct server *server, struct loop *loop, const struct serve_op
 void server_drain(struct server *server, const char *why);
 /* Ends it at once and closes remaining connections. An orderly end drains first (SIGTERM). */
 void server_close(struct server *server);
-
-/* Runs one instance until SIGTERM or SIGINT, then drains. False with `err` set if it cannot start. */
-bool serve_run(const struct serve_options *options, struct err *err);
 
 #endif

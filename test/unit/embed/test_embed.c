@@ -223,6 +223,30 @@ static void test_many_are_asked(void **state)
     assert_int_equal(answers, SENNIT_ASKING_MAX);
 }
 
+static void end_by_signal(void *data)
+{
+    raise(SIGTERM);
+}
+
+/* What `sennit serve` gives: all flags, and signals if they are asked for. */
+static void test_options_are_the_flags(void **state)
+{
+    const struct sennit_options wrong = {.port = "0", .rotate = "perhaps"};
+    sennit_server *server = sennit_create_with(&wrong);
+    assert_non_null(strstr(sennit_error(server), "perhaps"));
+    sennit_destroy(server);
+    const struct sennit_options good = {.port = "0",
+                                        .broker = "memory",
+                                        .request_timeout = "60",
+                                        .rotate = "off",
+                                        .trusted_hops = "1",
+                                        .signals = true};
+    server = sennit_create_with(&good);
+    assert_null(sennit_error(server));
+    assert_non_null(sennit_after(server, 20, end_by_signal, NULL));
+    assert_int_equal(sennit_run(server), 0);
+}
+
 static void look_for_made(void *data)
 {
     sennit_nsp *made = sennit_namespace(running, "/game-2"), *pattern = data;
@@ -407,6 +431,7 @@ int main(void)
         cmocka_unit_test_setup(test_a_server_that_cannot_start, set_up),
         cmocka_unit_test_setup(test_a_server_runs_and_touches_no_signal, set_up),
         cmocka_unit_test_setup(test_many_are_asked, set_up),
+        cmocka_unit_test_setup(test_options_are_the_flags, set_up),
         cmocka_unit_test_setup(test_a_pattern_makes_namespaces, set_up),
         cmocka_unit_test_setup(test_a_pattern_of_the_file, set_up),
     };
