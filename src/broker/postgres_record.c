@@ -237,6 +237,7 @@ static void kept_take(struct pg_pack *pack, struct record_kept *kept)
     kept->room = pg_pack_bytes(pack);
     kept->audience = pg_pack_bytes(pack);
     kept->body = pg_pack_bytes(pack);
+    pack->bad |= !record_kept_read(kept);
 }
 
 /* As record_give in records.sql packs it. */

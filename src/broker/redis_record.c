@@ -273,7 +273,7 @@ static bool kept_take(struct words *words, struct record_kept *kept)
     kept->room = words_bytes(words, room);
     kept->audience = words_bytes(words, audience);
     kept->body = words_bytes(words, body);
-    return words_are_good(words);
+    return words_are_good(words) && record_kept_read(kept);
 }
 
 /* `granted <ticket> <probing> <away> <pong> <epoch> <counter> <leases> <kept> <kept events>
