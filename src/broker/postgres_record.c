@@ -114,6 +114,7 @@ static void ask(struct broker *broker, struct span sid, uint64_t ticket, enum re
     add_want(&args, want);
     pg_add_big(&args, hold_ms);
     pg_add_big(&args, RECORD_MOVED_MS);
+    pg_add_big(&args, RECORD_LOST_MS);
     postgres_call(call->postgres, PG_RECORD_ASK, &args, answered, call);
 }
 

@@ -10,7 +10,8 @@
  *
  *     nobody --ask--> held --pass, somebody waits--> held by the first who waits
  *                     held --pass, nobody waits--> nobody
- *                     held --end, or the holder's instance has ended--> gone
+ *                     held --end--> gone
+ *                     held --its instance has no life, and somebody has waited for RECORD_LOST_MS--> gone
  *
  * Unlogged events of the rooms that such a session is in, and news of who is present there, are *kept* for a minute,
  * numbered in one order for all rooms, because nobody is there for them between two requests. With the record come
@@ -41,7 +42,8 @@ enum {
     RECORD_BYTES_MAX = 8 << 20,
     RECORD_SID_BYTES = 20,
     RECORD_HEAD_BYTES_MAX = 16 << 10, /* of a head are told */
-    RECORD_LIST_MAX = 100             /* sessions of one page */
+    RECORD_LIST_MAX = 100,            /* sessions of one page */
+    RECORD_LOST_MS = 5000             /* a request waits so long for a holder whose instance has no life */
 };
 
 /* What the asking request is. */
