@@ -36,7 +36,7 @@ static const struct {
     [PG_PULSE] = {"pulse", 4},
     [PG_BLOCKER] = {"blocker", 0},
     [PG_SCHEMA_VERSION] = {"schema_version", 0},
-    [PG_RECORD_ASK] = {"record_ask", 8},
+    [PG_RECORD_ASK] = {"record_ask", 9},
     [PG_RECORD_PASS] = {"record_pass", 17},
     [PG_RECORD_END] = {"record_end", 6},
     [PG_RECORD_LIST] = {"record_list", 3},

@@ -153,6 +153,23 @@ static void entry_tell(struct postgres_broker *postgres, const PGresult *result,
         postgres->broker.events->pushed(postgres->broker.hub, &entry);
 }
 
+/* News of who is present that are kept, too, come as an event. False: it is none. */
+static bool kept_change_tell(struct postgres_broker *postgres, const PGresult *result, int row)
+{
+    const struct broker *broker = &postgres->broker;
+    struct record_kept kept = {
+        .room = pg_bytes(result, row, 5), .audience = pg_bytes(result, row, 6), .body = pg_bytes(result, row, 7)};
+    if (!pg_is(result, row, 0, "event") || !record_kept_read(&kept) || kept.change == 0)
+        return false;
+    struct broker_present who = {.sid = kept.sid, .data = kept.data};
+    const struct room *room = room_find(&postgres->feed, kept.room);
+    if (room == NULL || !room->subscribed)
+        return true;
+    broker->events->kept(broker->hub, pg_number(result, row, 3));
+    broker->events->presence(broker->hub, kept.room, &who, kept.change == '+', kept.count);
+    return true;
+}
+
 static void presence_tell(struct postgres_broker *postgres, const PGresult *result, int row, bool entered)
 {
     struct span name = pg_bytes(result, row, 5);
@@ -193,6 +210,8 @@ static void fence_tell(struct postgres_broker *postgres, const PGresult *result,
 static bool row_tell(struct postgres_broker *postgres, const PGresult *result, int row, uint64_t position)
 {
     const struct broker *broker = &postgres->broker;
+    if (kept_change_tell(postgres, result, row))
+        return true;
     if (pg_is(result, row, 0, "entry") || pg_is(result, row, 0, "event"))
         entry_tell(postgres, result, row, pg_is(result, row, 0, "entry"));
     else if (pg_is(result, row, 0, "entered") || pg_is(result, row, 0, "left"))

@@ -114,6 +114,7 @@ static void ask(struct broker *broker, struct span sid, uint64_t ticket, enum re
     add_want(&args, want);
     pg_add_big(&args, hold_ms);
     pg_add_big(&args, RECORD_MOVED_MS);
+    pg_add_big(&args, RECORD_LOST_MS);
     postgres_call(call->postgres, PG_RECORD_ASK, &args, answered, call);
 }
 
@@ -237,6 +238,7 @@ static void kept_take(struct pg_pack *pack, struct record_kept *kept)
     kept->room = pg_pack_bytes(pack);
     kept->audience = pg_pack_bytes(pack);
     kept->body = pg_pack_bytes(pack);
+    pack->bad |= !record_kept_read(kept);
 }
 
 /* As record_give in records.sql packs it. */

@@ -57,6 +57,23 @@ void record_pong(struct broker *broker, struct span sid, uint64_t life_ms, recor
     broker->records->pong(broker, sid, life_ms, done, arg);
 }
 
+bool record_kept_read(struct record_kept *kept)
+{
+    struct span rest = kept->audience, body = kept->body, number;
+    uint64_t sid;
+    if (!span_starts_with(rest, SPAN_LIT("@")))
+        return true;
+    number = span_from(rest, 2);
+    if (rest.len < 3 || (rest.data[1] != '+' && rest.data[1] != '-') || !span_to_u64(number, &kept->count) ||
+        !span_take_u64(&body, '\n', &sid) || !span_take(&body, sid, &kept->sid) || sid == 0 ||
+        body.len > BROKER_DATA_BYTES_MAX)
+        return false;
+    kept->change = rest.data[1];
+    kept->data = body;
+    kept->audience = kept->body = SPAN_LIT("");
+    return true;
+}
+
 void record_list(struct broker *broker, struct span cursor, record_list_fn *done, void *arg)
 {
     broker->records->list(broker, cursor, done, arg);

@@ -11,11 +11,13 @@
  *
  *     nobody --ask--> held --pass, somebody waits--> held by the first who waits
  *                     held --pass, nobody waits--> nobody
- *                     held --end, or the holder's instance has ended--> gone
+ *                     held --end--> gone
+ *                     held --its instance has no life, and somebody has waited for RECORD_LOST_MS--> gone
  *
- * Unlogged events of the rooms that such a session is in are *kept* for a minute, numbered in one order for all rooms,
- * because nobody is there for them between two requests. With the record come those behind the last that its sockets
- * have been sent. A room begins to be kept with the lease that has it (broker_lease.keep).
+ * Unlogged events of the rooms that such a session is in, and news of who is present there, are *kept* for a minute,
+ * numbered in one order for all rooms, because nobody is there for them between two requests. With the record come
+ * those behind the last that its sockets have been sent. A room begins to be kept with the lease that has it
+ * (broker_lease.keep).
  *
  * A request is known by its instance and its ticket, a number that this instance has not used before. Every call may be
  * repeated: asking again with the ticket of the holder gives the record again, passing again does nothing. So a link
@@ -41,7 +43,8 @@ enum {
     RECORD_BYTES_MAX = 8 << 20,
     RECORD_SID_BYTES = 20,
     RECORD_HEAD_BYTES_MAX = 16 << 10, /* of a head are told */
-    RECORD_LIST_MAX = 100             /* sessions of one page */
+    RECORD_LIST_MAX = 100,            /* sessions of one page */
+    RECORD_LOST_MS = 5000             /* a request waits so long for a holder whose instance has no life */
 };
 
 /* What the asking request is. */
@@ -89,10 +92,13 @@ struct record_claim {
     bool position_ok;                 /* the log has reached the position given */
 };
 
-/* An unlogged event that came meanwhile to a room of its sockets. */
+/* An unlogged event that came meanwhile to a room of its sockets, or news of who entered or left that room. */
 struct record_kept {
     struct span room, audience, body;
-    uint64_t after; /* the counter when it came: it follows the logged entries up to that seq */
+    uint64_t after;        /* the counter when it came: it follows the logged entries up to that seq */
+    char change;           /* '+': a socket entered; '-': one left. 0: an event */
+    struct span sid, data; /* of that socket; an event has none, and a change has neither audience nor body */
+    uint64_t count;        /* sockets present in the room then */
 };
 
 /* A session's contents, for whoever holds it now. */
@@ -184,6 +190,10 @@ void record_probe(struct broker *broker, struct span sid, uint64_t ticket, uint6
 /* A pong has come. The holder is told, or the next one finds it; if nobody holds the session, it lives for `life_ms`
  * from now. It counts as a POST: beside another one, it ends the session. */
 void record_pong(struct broker *broker, struct span sid, uint64_t life_ms, record_done_fn *done, void *arg);
+
+/* For implementers: news of who is present are kept as an event whose audience is `@<+ or -><count>`, and whose body is
+ * `<bytes of sid>\n<sid><data>`. Reads these if it is one. False: it is damaged. */
+bool record_kept_read(struct record_kept *kept);
 
 /* Lists the sockets of all sessions that poll, a page of RECORD_LIST_MAX sessions from `cursor` (empty: the beginning)
  * on. A socket whose session polls all the while is listed at least once, perhaps on two pages. One that is on a

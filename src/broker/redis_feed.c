@@ -194,11 +194,19 @@ static bool entries_received(struct redis_broker *redis, struct span room, struc
 
 static bool presence_received(struct redis_broker *redis, struct span room, bool entered, struct words *words)
 {
-    uint64_t count = words_number(words, ' '), sid_bytes = words_number(words, '\n');
+    struct words numbers = {.rest = words_text(words, '\n')};
+    uint64_t count = words_number(&numbers, ' '), kept = 0;
+    bool is_kept = numbers.rest.data != NULL && span_find(numbers.rest, ' ') >= 0;
+    uint64_t sid_bytes = words_number(&numbers, is_kept ? ' ' : '\0');
+    if (is_kept)
+        kept = words_number(&numbers, '\0');
     struct broker_present who = {.sid = words_bytes(words, sid_bytes)};
     who.data = words_text(words, '\0');
-    if (!words_are_good(words) || !text_is_sid(who.sid) || who.data.len > BROKER_DATA_BYTES_MAX)
+    if (!words_are_good(&numbers) || !words_are_good(words) || !text_is_sid(who.sid) ||
+        who.data.len > BROKER_DATA_BYTES_MAX)
         return false;
+    if (kept > 0)
+        redis->broker.events->kept(redis->broker.hub, kept);
     redis->broker.events->presence(redis->broker.hub, room, &who, entered, count);
     return true;
 }

@@ -120,7 +120,7 @@ static void ask(struct broker *broker, struct span sid, uint64_t ticket, enum re
     struct redis_broker *redis = redis_of(broker);
     struct record_call *call = call_create(redis, done, arg);
     struct eval eval;
-    if (!call_start(&eval, SCRIPT_RECORD_ASK, 7, sid, call))
+    if (!call_start(&eval, SCRIPT_RECORD_ASK, 8, sid, call))
         return;
     eval_add_u64(&eval, ticket);
     eval_add(&eval, span_str(redis->names.inbox));
@@ -129,6 +129,7 @@ static void ask(struct broker *broker, struct span sid, uint64_t ticket, enum re
     eval_add_u64(&eval, hold_ms);
     eval_add(&eval, sid);
     eval_add_u64(&eval, RECORD_MOVED_MS);
+    eval_add_u64(&eval, RECORD_LOST_MS);
     eval_send(&eval, redis, answered, call);
 }
 
@@ -273,7 +274,7 @@ static bool kept_take(struct words *words, struct record_kept *kept)
     kept->room = words_bytes(words, room);
     kept->audience = words_bytes(words, audience);
     kept->body = words_bytes(words, body);
-    return words_are_good(words);
+    return words_are_good(words) && record_kept_read(kept);
 }
 
 /* `granted <ticket> <probing> <away> <pong> <epoch> <counter> <leases> <kept> <kept events>

@@ -222,6 +222,12 @@
     X(BODY_LATE, "body_late", LOG_INFO, "less than 1 KiB of the request's body arrived in 30 s: send it faster") \
     X(BODY_TOO_LARGE, "body_too_large", LOG_INFO, \
       "the body of the request is larger than this path takes: send less at a time") \
+    X(POLLS_SHORTENED, "polls_shortened", LOG_NOTICE, \
+      "GETs that wait for events are answered early, because there are too many: let the service have more " \
+      "instances, let clients use WebSockets, or raise containerConcurrency and `limits: held_polls`") \
+    X(POLLS_FULL, "polls_full", LOG_WARNING, \
+      "GETs that wait for events take so many slots that none may begin: let the service have more instances, let " \
+      "clients use WebSockets, or raise containerConcurrency and `limits: held_polls`") \
     X(CONNECTIONS_FULL, "connections_full", LOG_WARNING, \
       "this instance has the most connections allowed: raise `limits: connections` and the descriptor limit (ulimit " \
       "-n), or start more instances") \

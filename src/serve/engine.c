@@ -201,15 +201,19 @@ static void handshake(struct client *client, struct engine_request *request)
         request_free(request);
         return;
     }
-    bool is_full = !polling_admit(&server->sessions, server->config.bounds.connections);
-    if (!server->draining && !is_full) {
+    bool is_crowded = polling_is_crowded(&server->sessions);
+    bool is_full = !is_crowded && !polling_admit(&server->sessions, server->config.bounds.connections);
+    if (!server->draining && !is_full && !is_crowded) {
         polling_handshake(&server->sessions, server->sessions.polling_protocol, &request->exchange);
         return;
     }
     buf_append(&request->cors, RETRY_SOON);
     client->speaking->engine = NULL;
-    client_refuse(client, 503, is_full ? REFUSAL_CONNECTIONS_FULL : REFUSAL_DRAINING, buf_span(&request->cors),
-                  NOTHING);
+    client_refuse(client, 503,
+                  is_crowded ? REFUSAL_POLLS_FULL
+                  : is_full  ? REFUSAL_CONNECTIONS_FULL
+                             : REFUSAL_DRAINING,
+                  buf_span(&request->cors), NOTHING);
     request_free(request);
 }
 

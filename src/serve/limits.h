@@ -68,8 +68,8 @@
     X(held_polls, LIMIT_COUNT, LIMIT_DERIVED, 1, 1000000, \
       "GETs of polling clients that wait for events at once: by default three quarters of `SENNIT_CONCURRENCY`, else " \
       "of `connections`; the rest stays free for POSTs and new clients", \
-      "the one that has waited longest is answered without an event, after a second at least " \
-      "(`sennit_polls_shortened_total`)") \
+      "the one that has waited longest is answered without an event, after a second at least (`polls_shortened`); " \
+      "until then handshakes get 503 with Retry-After (`polls_full`)") \
     X(api_requests, LIMIT_COUNT, 64, 1, 10000, "requests to the HTTP API that are under way", \
       "503 with Retry-After (`api_busy`)") \
     X(nesting, LIMIT_COUNT, 512, 1, JSON_DEPTH_MAX, "levels of arrays and objects in one event or CONNECT payload", \

@@ -63,6 +63,8 @@ struct polling_exchange {
 /* Whether one more session may begin, of `sessions_max`; if so, it is counted. Sessions that move are not here between
  * their requests, so those count that began within the life of one which nobody polls. */
 bool polling_admit(struct sessions *sessions, uint64_t sessions_max);
+/* Whether GETs that wait take more slots than they may (session_limits.polls_max), so that no session is to begin. */
+bool polling_is_crowded(const struct sessions *sessions);
 /* Begins a session; the payload is its open packet. */
 void polling_handshake(struct sessions *sessions, const struct protocol *protocol, struct polling_exchange *exchange);
 /* `sid` as it came; it need not be valid. */

@@ -3,7 +3,9 @@
  *
  * Beyond the bound the GET that has waited longest is answered soon, with nothing. Its client polls again, and the
  * platform may send it to an instance that has room. It has waited for a second at least, so clients that are too many
- * for the bound do not poll without a pause. */
+ * for the bound do not poll without a pause. While one waits out its second, GETs take more slots than they should, and
+ * no further session begins here: a handshake that is refused is tried again, while a POST that is refused ends its
+ * session. */
 #include "session/polling_parts.h"
 
 enum { HELD_MS_MIN = 1000 };
@@ -19,14 +21,26 @@ void polling_held_begin(struct polling *polling)
         uint64_t age_us = loop_now_us(sessions->loop) - oldest->held_us;
         polling_held_end(oldest); /* it does not count any more, and is not chosen twice */
         sessions->counters.polls_shortened++;
+        sessions->polls_over_count++;
+        oldest->is_over = true;
+        refusals_note(&sessions->refusals, REFUSAL_POLLS_SHORTENED, span_of(oldest->sid, sizeof oldest->sid),
+                      SPAN_LIT(""));
         timer_start(sessions->loop, &oldest->timer, age_us < LOOP_MS(HELD_MS_MIN) ? LOOP_MS(HELD_MS_MIN) - age_us : 0);
     }
 }
 
 void polling_held_end(struct polling *polling)
 {
+    if (polling->is_over)
+        polling->sessions->polls_over_count--;
+    polling->is_over = false;
     if (list_empty(&polling->of_held))
         return;
     list_remove(&polling->of_held);
     polling->sessions->polls_held_count--;
+}
+
+bool polling_is_crowded(const struct sessions *sessions)
+{
+    return sessions->polls_over_count > 0;
 }

@@ -25,6 +25,7 @@ struct polling {
     struct transport transport; /* its session is NULL once it has moved or closed */
     struct sessions *sessions;
     struct list of_all;  /* until it is freed */
+    bool is_over;        /* its GET is to end soon, because too many are held */
     struct list of_held; /* while its GET counts as held, */
     uint64_t held_us;    /* since then */
     struct map_node by_sid;

@@ -157,16 +157,34 @@ static void body_begin(struct buf *to, struct span room_name)
     buf_append(to, SPAN_LIT("\","));
 }
 
+static void change_encode(struct buf *body, struct span room, const struct broker_present *who, bool entered,
+                          uint64_t count)
+{
+    body_begin(body, room);
+    buf_append(body, entered ? SPAN_LIT("\"entered\":[") : SPAN_LIT("\"left\":["));
+    member_encode(body, who);
+    buf_append(body, SPAN_LIT("],\"count\":"));
+    buf_append_u64(body, count);
+    buf_append(body, SPAN_LIT("}]"));
+}
+
+void presence_keep(struct subscriber *subscriber, const struct record_kept *kept)
+{
+    struct broker_present who = {.sid = kept->sid, .data = kept->data};
+    struct buf body = {0};
+    if (span_equal(kept->sid, subscriber_sid(subscriber)))
+        return;
+    change_encode(&body, kept->room, &who, kept->change == '+', kept->count);
+    struct broker_entry event = {.room = kept->room, .body = buf_span(&body)};
+    member_keep(&subscriber->member, &event, kept->after);
+    buf_finish(&body);
+}
+
 void presence_changed(struct sessions *sessions, struct span room, const struct broker_present *who, bool entered,
                       uint64_t count)
 {
     struct buf body = {0};
-    body_begin(&body, room);
-    buf_append(&body, entered ? SPAN_LIT("\"entered\":[") : SPAN_LIT("\"left\":["));
-    member_encode(&body, who);
-    buf_append(&body, SPAN_LIT("],\"count\":"));
-    buf_append_u64(&body, count);
-    buf_append(&body, SPAN_LIT("}]"));
+    change_encode(&body, room, who, entered, count);
     hub_room_tell(sessions->hub, room, buf_span(&body), who->sid);
     if (sessions->app->presence != NULL)
         sessions->app->presence(sessions->app, room, who, entered, count);

@@ -27,8 +27,10 @@ void presence_enter_again(struct sessions *sessions);
 /* Leaves one room; or all rooms, for good or (`may_return`) because the connection was cut. */
 void presence_leave(struct subscriber *subscriber, struct membership *membership);
 void presence_leave_all(struct subscriber *subscriber, bool may_return);
-/* The client has the lists of all rooms that it is in, although its session has just come here: a polling client would
- * get them with every poll, and poll again at once. */
+/* News that the broker kept for a client whose session was nowhere: it is told in its place among the events. */
+void presence_keep(struct subscriber *subscriber, const struct record_kept *kept);
+/* The client has the lists of all rooms that it is in, and is told what changed since, although its session has just
+ * come here: a polling client would get them with every poll, and poll again at once. */
 void presence_known(struct subscriber *subscriber);
 /* The member is settled: sends the lists that are due. */
 void presence_settled(struct subscriber *subscriber);

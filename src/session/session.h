@@ -103,8 +103,8 @@ struct sessions {
     struct map pollings; /* polling sessions, by sid */
     struct map moved;    /* moved.h */
     struct list all_pollings;
-    struct list polls_held; /* polling_held.c: in the order in which they began to wait */
-    size_t polls_held_count;
+    struct list polls_held;                    /* polling_held.c: in the order in which they began to wait */
+    size_t polls_held_count, polls_over_count; /* the latter are to end soon, and have not yet */
     uint64_t polling_tickets;
     uint64_t polling_begun, polling_begun_us; /* a leaking bucket, see polling_admit */
     const struct protocol *polling_protocol;  /* of all Socket.IO sessions */

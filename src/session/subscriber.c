@@ -247,10 +247,13 @@ static bool rooms_restore(struct subscriber *subscriber, struct span rooms, cons
 static void kept_hold(struct subscriber *subscriber, const struct record_grant *grant)
 {
     member_keep_begin(&subscriber->member);
+    subscriber->lacks_kept = grant->kept_lost > 0;
     for (size_t i = 0; i < grant->kept_count; i++) {
         const struct record_kept *kept = &grant->kept[i];
         struct broker_entry event = {.room = kept->room, .audience = kept->audience, .body = kept->body};
-        if (content_is_volatile(kept->body))
+        if (kept->change != 0)
+            presence_keep(subscriber, kept);
+        else if (content_is_volatile(kept->body))
             subscriber->sessions->counters.volatile_dropped++;
         else
             member_keep(&subscriber->member, &event, kept->after);

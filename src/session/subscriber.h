@@ -93,11 +93,12 @@ struct subscriber {
     struct subscriber_lease *lease; /* NULL: it has none, and is to get none */
     struct subscriber_extra *extra; /* NULL: none of it; see subscriber_extra */
     char sid[ENGINEIO_SID_BYTES];
-    uint32_t refs;     /* the session's, and one for each awaited answer */
-    uint32_t number;   /* in its session, from 1: the tag of its events */
-    uint8_t state;     /* enum subscriber_state */
-    bool roams : 1;    /* its session moves between instances: it has a lease in every namespace */
-    bool is_moved : 1; /* it resumes without its client's knowledge, because its session has moved */
+    uint32_t refs;       /* the session's, and one for each awaited answer */
+    uint32_t number;     /* in its session, from 1: the tag of its events */
+    uint8_t state;       /* enum subscriber_state */
+    bool roams : 1;      /* its session moves between instances: it has a lease in every namespace */
+    bool lacks_kept : 1; /* the broker could not keep all that it missed meanwhile */
+    bool is_moved : 1;   /* it resumes without its client's knowledge, because its session has moved */
 };
 
 /* Walks the subscribers of a session; the current one may leave it in the body, and no other. */

@@ -60,7 +60,7 @@ void subscriber_connected(struct subscriber *subscriber, bool recovered)
                                subscriber->is_moved ? ARRIVAL_MOVED
                                : recovered          ? ARRIVAL_RESUMED
                                                     : ARRIVAL_NEW);
-    if (subscriber->is_moved && subscriber->session->transport->format == TRANSPORT_POLLING)
+    if (subscriber->is_moved && !subscriber->lacks_kept && subscriber->session->transport->format == TRANSPORT_POLLING)
         presence_known(subscriber);
     subscriber->is_moved = false;
     session_stirred(subscriber->session);

@@ -24,7 +24,8 @@ class Poller {
     const opened = await fetch(`${instance.url}/socket.io/?EIO=4&transport=polling&kind=slow+one`, { headers });
     poller.query = `EIO=4&transport=polling&sid=${JSON.parse((await opened.text()).slice(1)).sid}`;
     await poller.post(instance, connect);
-    poller.id = (await poller.get(instance)).match(/"sid":"([^"]+)"/)[1];
+    poller.first = await poller.get(instance);
+    poller.id = poller.first.match(/"sid":"([^"]+)"/)[1];
     return poller;
   }
 
@@ -156,3 +157,28 @@ test('directives reach clients between two polls, also where nothing is logged',
     await end(ends);
   }
 });
+
+for (const name of ['Redis', 'Postgres']) {
+  test(`a client learns with its next poll who came and went since, once and in order: ${name}`, { ...quickly, skip: name === 'Postgres' && skip }, async () => {
+    const ends = [];
+    try {
+      const [one, two] = await brokers[name](ends);
+      const poller = await Poller.open(one, '40{"me":"Ann"}');
+      if (!poller.first.includes('presence')) poller.first = await poller.get(two);
+      assert.match(poller.first, /\["presence",\{"room":null,"members":\[/);
+      const bob = await Poller.open(two, '40{"me":"Bob"}');
+      await ask(one, 'publish', { event: 'msg', args: ['between'] });
+      await bob.post(one, '41');
+      let got = '';
+      for (let i = 0; !got.includes('"left"') && i < 5; i++) got += await poller.get(i % 2 ? one : two);
+      const told = [...got.matchAll(/"(entered|left)":\[\{"id":"([^"]+)","data":"Bob"\}\],"count":(\d)|"(between)"/g)].map((found) => found[4] ?? `${found[1]} ${found[3]}`);
+      assert.deepEqual(told, ['entered 2', 'between', 'left 1']);
+      await ask(one, 'publish', { event: 'msg', args: ['end'] });
+      got = await poller.get(one);
+      assert.match(got, /"end"/);
+      assert.doesNotMatch(got, /presence/); // nothing is told again
+    } finally {
+      await end(ends);
+    }
+  });
+}

@@ -1,7 +1,8 @@
 -- Registers a member of a room as present, or as gone. KEYS: here, away, leases and presences of this life, lives, rooms with members
 -- present. ARGV: '+' to enter, '-' to leave, '?' to leave perhaps for a moment only, room, sid, its presence data, this life, the room's
 -- channel, the prefix of all keys, how long it may be away (ms), the generation of its lease. `here` has for each sid
--- `<life> <generation> <data>`. Changes are pushed to the room: `<+ or -><number of members present> <bytes of sid>\n<sid><data>`.
+-- `<life> <generation> <data>`. Changes are pushed to the room: `<+ or -><number of members present> <bytes of sid>\n<sid><data>`; a change that
+-- is kept for polling sessions has ` <its number>` before the line feed.
 local here, away, of, lives, heres = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local what, room, sid, data, life = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local DAY = 86400000
@@ -22,6 +23,11 @@ local ms = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 
 local function count()
     return tonumber(redis.pcall('HLEN', here)) or 0
+end
+
+local function tell(sign, tells)
+    local now = count()
+    redis.pcall('PUBLISH', ARGV[6], sign .. now .. ' ' .. #sid .. notice_keep(ARGV[7], room, sign, now, sid, tells, ms) .. '\n' .. sid .. tells)
 end
 
 if what == '+' then
@@ -53,7 +59,7 @@ if what == '+' then
         redis.pcall('ZADD', heres, 'NX', string.format('%.0f', ms), room)
     end
     if not was then
-        redis.pcall('PUBLISH', ARGV[6], '+' .. count() .. ' ' .. #sid .. '\n' .. sid .. data)
+        tell('+', data)
     end
 elseif was and was_life == life then
     -- Another life holds it already if the client came back before this end was known.
@@ -63,7 +69,7 @@ elseif was and was_life == life then
     else
         redis.call('HDEL', here, sid)
         redis.pcall('ZREM', away, name)
-        redis.pcall('PUBLISH', ARGV[6], '-' .. count() .. ' ' .. #sid .. '\n' .. sid .. was_tells)
+        tell('-', was_tells)
     end
     redis.pcall('SREM', of, 'h' .. name)
 end

@@ -129,7 +129,9 @@ for _, name in ipairs(left) do
     if type(was) == 'string' then
         call('HDEL', here, sid)
         local data = string.match(was, '^%S+ %d+ (.*)$') or ''
-        try('PUBLISH', prefix .. 'push:' .. room, '-' .. call('HLEN', here) .. ' ' .. #sid .. '\n' .. sid .. data)
+        local count = call('HLEN', here)
+        try('PUBLISH', prefix .. 'push:' .. room, '-' .. count .. ' ' .. #sid .. notice_keep(prefix, room, '-', count, sid, data, ms) .. '\n' ..
+            sid .. data)
     end
     call('ZREM', away, name)
 end

@@ -408,8 +408,22 @@ CREATE OR REPLACE FUNCTION rooms_keep(in_rooms bytea[], in_keep_ms bigint) RETUR
     ON CONFLICT (room) DO UPDATE SET until_ms = EXCLUDED.until_ms WHERE k.until_ms < EXCLUDED.until_ms
 $$;
 
-CREATE OR REPLACE FUNCTION present_tell(in_kind text, in_room bytea, in_sid text, in_data bytea) RETURNS void LANGUAGE sql AS
-$$ SELECT message_send(in_kind, in_room, NULL, (SELECT count(*) FROM present WHERE room = in_room), convert_to(in_sid, 'SQL_ASCII'), in_data) $$;
+-- Who comes and goes is told, and kept, as an event (record_kept_read) where polling sessions are in the room. The state is locked.
+CREATE OR REPLACE FUNCTION present_tell(in_kind text, in_room bytea, in_sid text, in_data bytea) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    many bigint := (SELECT count(*) FROM present WHERE room = in_room);
+    sid bytea := convert_to(in_sid, 'SQL_ASCII');
+    place bigint;
+BEGIN
+    IF NOT EXISTS (SELECT FROM keeps k WHERE k.room = in_room AND k.until_ms >= now_ms()) THEN
+        PERFORM message_send(in_kind, in_room, NULL, many, sid, in_data);
+        RETURN;
+    END IF;
+    UPDATE state SET kept = kept + 1 RETURNING kept INTO place;
+    PERFORM message_send('event', in_room, NULL, place,
+        convert_to('@' || CASE WHEN in_kind = 'entered' THEN '+' ELSE '-' END || many, 'SQL_ASCII'),
+        convert_to(octet_length(sid) || E'\n', 'SQL_ASCII') || sid || in_data);
+END $$;
 
 CREATE OR REPLACE FUNCTION present_enter(in_epoch text, in_life text, in_room bytea, in_sid text, in_data bytea, in_generation bigint)
 RETURNS void LANGUAGE plpgsql AS $$

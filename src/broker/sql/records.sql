@@ -122,7 +122,7 @@ END $$;
 -- Asks for a session. Returns 0: there is none; 2: it has been given or will be, through the inbox; 3: it is on a WebSocket; 4: a
 -- request of this kind is under way already, and the session has been ended.
 CREATE OR REPLACE FUNCTION record_ask(in_epoch text, in_life text, in_inbox text, in_sid text, in_ticket bigint, in_kind text,
-    in_hold_ms bigint, in_moved_ms bigint) RETURNS int LANGUAGE plpgsql AS $$
+    in_hold_ms bigint, in_moved_ms bigint, in_lost_ms bigint) RETURNS int LANGUAGE plpgsql AS $$
 DECLARE
     r polling;
     ticket text := in_ticket || '@' || in_life;
@@ -139,9 +139,13 @@ BEGIN
         RETURN 3;
     END IF;
     IF r.holder <> '' AND NOT is_same(r.holder, ticket) THEN
+        -- The links of its holder may come back: only that one knows what it did since, so the session waits for it, but not for long.
         IF life_now(r.holder) IS NULL THEN
-            PERFORM record_drop(r, r.holder); -- what its last holder did since is lost with it
-            RETURN 0;
+            IF in_kind <> 'w' AND r.kind = in_kind THEN -- the client asks again: the request that the holder had is over
+                PERFORM record_drop(r, r.holder);
+                RETURN 0;
+            END IF;
+            UPDATE polling SET until_ms = least(until_ms, ms + in_lost_ms) WHERE sid = in_sid;
         END IF;
         IF in_kind <> 'w' AND (r.kind = in_kind OR
             EXISTS (SELECT FROM unnest(r.waiting, r.kinds) AS u(t, kind) WHERE NOT is_same(u.t, ticket) AND u.kind = in_kind)) THEN

@@ -138,11 +138,11 @@ static void a_session_that_polls_no_more_is_not_listed(void **state)
     take(b, 2, RECORD_FOR_WEBSOCKET);
     assert_int_equal(list_all(a).sockets, 0);
     record_end(b->broker, SPAN_LIT(SID), 2);
-    begin(a, "one");
-    take(a, 3, RECORD_FOR_POST);
+    begin(b, "one");
+    take(b, 3, RECORD_FOR_POST);
     of.generation = 6;
     passing.life_ms = 50;
-    assert_int_equal(pass_with(a, 3, &passing), RECORD_OK);
+    assert_int_equal(pass_with(b, 3, &passing), RECORD_OK);
     assert_int_equal(list_all(b).sockets, 1);
     instances_run(100);
     assert_int_equal(list_all(b).sockets, 0); /* it was forgotten */

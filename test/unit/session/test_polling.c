@@ -267,12 +267,20 @@ static void the_longest_held_get_makes_room(void **state)
     held[0] = get_of(sids[0], 1); /* one more is too many again, but none has waited for long */
     turn(100);
     assert_false(held[2]->answered || held[3]->answered || held[0]->answered);
+    assert_true(
+        polling_is_crowded(&sessions)); /* until it has waited for a second, there is no place for new clients */
     turn(1000);
+    assert_false(polling_is_crowded(&sessions));
     assert_payload(held[2], "6");
     assert_false(held[3]->answered || held[0]->answered);
     assert_int_equal(sessions.counters.polls_shortened, 3);
+    assert_int_equal(sessions.refusals.counts[REFUSAL_POLLS_SHORTENED], 3);
     assert_int_equal(sessions.polls_held_count, 2);
-    polling_aborted(&held[3]->exchange);
+    held[1] = get_of(sids[1], 2);
+    assert_true(polling_is_crowded(&sessions));
+    polling_aborted(&held[3]->exchange); /* whose client goes, goes sooner */
+    assert_false(polling_is_crowded(&sessions));
+    polling_aborted(&held[1]->exchange);
     assert_int_equal(sessions.polls_held_count, 1);
     turn(5);
     memcpy(request_sid, sids[0], ENGINEIO_SID_BYTES);
