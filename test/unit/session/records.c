@@ -55,6 +55,7 @@ static void give(void)
                                  .claim_count = giving.count,
                                  .kept = record.kept,
                                  .kept_count = record.kept_count,
+                                 .kept_lost = record.kept_lost,
                                  .away_ms = record.away_ms,
                                  .probing = record.probing,
                                  .ponged = record.pong_us > 0,

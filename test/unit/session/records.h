@@ -20,6 +20,7 @@ struct record {
     size_t lease_count;
     const struct record_kept *kept; /* that came meanwhile */
     size_t kept_count;
+    uint64_t kept_lost;
     uint64_t life_ms, pong_us; /* pong_us: 0: none */
     bool awaits_pong;
     uint64_t away_ms; /* since the session was passed, as the broker says */

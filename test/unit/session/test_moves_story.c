@@ -183,6 +183,39 @@ static void what_waited_behind_a_lost_lease_is_not_sent(void **state)
     assert_false(record.exists);
 }
 
+/* Who came and went between two requests is told with the next one; if too many did, the whole list is. */
+static void news_of_presence_are_told_with_the_next_answer(void **state)
+{
+    policy.presence = true;
+    begin();
+    post_now("40");
+    struct buf all = {0};
+    for (int i = 0; i < 3 && times(buf_span(&all), "\"members\"") == 0; i++)
+        buf_append(&all, payload(get(2)));
+    buf_clear(&all);
+    uint64_t after = hub_position(hub);
+    const struct record_kept kept[] = {
+        {.room = SPAN_LIT("/"), .change = '+', .sid = SPAN_LIT("B"), .data = SPAN_LIT("1"), .count = 2, .after = after},
+        {.room = SPAN_LIT("/"), .body = SPAN_LIT("[\"wave\",2]"), .after = after},
+        {.room = SPAN_LIT("/"), .change = '-', .sid = SPAN_LIT("B"), .data = SPAN_LIT("1"), .count = 1, .after = after},
+    };
+    record.kept = kept;
+    record.kept_count = 3;
+    for (int i = 0; i < 2 && times(buf_span(&all), "\"left\"") == 0; i++)
+        buf_append(&all, payload(get(2)));
+    record.kept_count = 0;
+    buf_append_char(&all, '\0');
+    const char *at = strstr(all.data, "\"entered\":[{\"id\":\"B\",\"data\":1}],\"count\":2}");
+    assert_non_null(at);
+    assert_non_null(at = strstr(at, "[\"wave\",2"));
+    assert_non_null(strstr(at, "\"left\":[{\"id\":\"B\",\"data\":1}],\"count\":1}"));
+    assert_null(strstr(all.data, "\"members\""));
+    record.kept_lost = 1;
+    assert_int_equal(times(payload(get(2)), "\"members\""), 1);
+    record.kept_lost = 0;
+    buf_finish(&all);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, moves_set_up, moves_tear_down)
 
 int main(void)
@@ -197,6 +230,7 @@ int main(void)
         TEST(two_questions_in_one_post_are_answered),
         TEST(a_record_of_an_earlier_epoch_is_not_opened),
         TEST(what_waited_behind_a_lost_lease_is_not_sent),
+        TEST(news_of_presence_are_told_with_the_next_answer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
