@@ -16,6 +16,13 @@
 
 enum { MEMORY_EPOCH_BYTES = 10, MEMORY_AWAY_MS = 4000, MEMORY_ENDED_MAX = 100 };
 
+/* What makes it a replica (broker/firestore.h): each instance carries out the calls of all instances, in one order. So
+ * what it keeps may depend on nothing but these calls: the clock is theirs, and no timer runs. */
+struct memory_shared {
+    uint64_t now_us;      /* when the call that is carried out was made, since 1970 */
+    uint64_t actor, self; /* numbers of lives (> 0): whose call it is, and this instance's */
+};
+
 /* An epoch of an earlier process. */
 struct memory_ended {
     char name[BROKER_EPOCH_BYTES_MAX];
@@ -43,6 +50,7 @@ struct memory {
     struct journal *journal;                     /* NULL: nothing is kept; see there */
     struct memory_ended ended[MEMORY_ENDED_MAX]; /* the oldest one in front */
     size_t ended_count;
+    struct memory_shared *shared; /* NULL: one instance alone */
     /* The journal's numbers: of the epoch, and the last ones given to a room and to a message's name. */
     uint64_t epoch_number, room_number, name_number;
 };
@@ -72,6 +80,7 @@ struct channel {
     size_t count, bytes; /* in the log */
     uint64_t last;
     int64_t newest_ms;   /* time of that entry */
+    int64_t touched_ms;  /* an instance said that it is subscribed */
     uint64_t age_ms_max; /* of its retention */
     bool wanted;         /* the last call was to subscribe */
     bool subscribed;     /* the subscription was confirmed */
@@ -117,8 +126,45 @@ static inline struct memory *memory_of(struct broker *broker)
     return container_of(broker, struct memory, broker);
 }
 
+/* The time at which the call under way takes effect. */
+static inline int64_t memory_now_ms(const struct memory *memory)
+{
+    return memory->shared != NULL ? (int64_t)(memory->shared->now_us / 1000) : loop_wall_ms(memory->loop);
+}
+/* The same, to measure times with. */
+static inline uint64_t memory_now_us(const struct memory *memory)
+{
+    return memory->shared != NULL ? memory->shared->now_us : loop_now_us(memory->loop);
+}
+static inline uint64_t memory_actor(const struct memory *memory)
+{
+    return memory->shared != NULL ? memory->shared->actor : 1;
+}
+static inline bool memory_is_self(const struct memory *memory, uint64_t life)
+{
+    return memory->shared == NULL || life == memory->shared->self;
+}
+
 /* memory.c */
 struct memory *memory_create(struct loop *loop, const struct broker_bounds *bounds);
+/* The parts of it for an owner that embeds it. `shared` (NULL: none) is borrowed. memory_finish answers what waits. */
+void memory_init(struct memory *memory, struct loop *loop, const struct broker_bounds *bounds,
+                 struct memory_shared *shared);
+void memory_finish(struct memory *memory);
+/* Tells now all that waits in the queue. */
+void memory_tell_all(struct memory *memory);
+/* Forgets everything but the bounds; the queue has been told. */
+void memory_clear(struct memory *memory);
+/* Of a replica: what becomes due by the clock alone: leases, old entries and rooms, sockets that were away. */
+void memory_pass(struct memory *memory);
+/* Of a replica: an instance's life has ended. Its leases and sockets have nobody. */
+void memory_life_ended(struct memory *memory, uint64_t life);
+/* What firestore.c, whose table of functions is another, uses as it is. */
+bool memory_publish(struct broker *broker, const struct broker_publish *publish, broker_done_fn *done, void *arg);
+void memory_subscribe(struct broker *broker, struct span room);
+void memory_unsubscribe(struct broker *broker, struct span room);
+void memory_read(struct broker *broker, struct span room, const struct broker_range *range, broker_read_fn *done,
+                 void *arg);
 /* The link is up from the end of the turn on. */
 void memory_start(struct memory *memory);
 struct notice *memory_notice(struct memory *memory, notice_fn *tell);
@@ -151,9 +197,10 @@ void memory_lease_release(struct broker *broker, const struct broker_lease *leas
 void memory_lease_take(struct broker *broker, struct span pid, uint64_t generation, broker_claim_fn *done, void *arg);
 void memory_lease_lapsed(struct broker *broker, struct span watch, broker_claim_fn *done, void *arg);
 void memory_lease_end(struct broker *broker, const struct broker_lease *lease, broker_done_fn *done, void *arg);
-/* Whether a lease owns this room. */
-bool memory_room_has_owner(struct memory *memory, struct span room);
+/* Whether a lease owns this room; `*is_self` (may be NULL): whether this instance has that lease. */
+bool memory_room_has_owner(struct memory *memory, struct span room, bool *is_self);
 void memory_leases_sweep(struct memory *memory);
+void memory_leases_leave(struct memory *memory, uint64_t life);
 void memory_leases_finish(struct memory *memory);
 void memory_kept_destroy(struct kept *kept); /* accepts NULL */
 /* A lease of an earlier process, whose owner has gone. */
@@ -168,6 +215,8 @@ void memory_present_leave(struct broker *broker, struct span room, struct span s
 void memory_present_list(struct broker *broker, struct span room, uint64_t cursor, uint32_t limit,
                          broker_presence_fn *done, void *arg);
 void memory_leaves(struct timer *timer);
+void memory_presents_pass(struct memory *memory);
+void memory_presents_leave(struct memory *memory, uint64_t life);
 void memory_present_finish(struct channel *channel);
 /* A socket of an earlier process: it is away, and may return. */
 void memory_present_restore(struct memory *memory, struct channel *channel, const struct broker_present *who);
