@@ -312,6 +312,36 @@ void memory_leases_leave(struct memory *memory, uint64_t life)
     }
 }
 
+static void kept_show(const struct kept *kept, memory_lease_fn *each, void *arg)
+{
+    struct memory_lease lease = {kept_lease(kept), kept->until_ms, kept->owner, kept->ended};
+    each(arg, &lease);
+}
+
+void memory_leases_each(struct memory *memory, memory_lease_fn *each, void *arg)
+{
+    struct map_node *node = NULL;
+    while ((node = map_next(&memory->leases, node)) != NULL)
+        if (list_empty(&container_of(node, struct kept, by_pid)->of_left))
+            kept_show(container_of(node, struct kept, by_pid), each, arg);
+    list_each (of_left, &memory->left) {
+        kept_show(container_of(of_left, struct kept, of_left), each, arg);
+    }
+}
+
+void memory_lease_put(struct memory *memory, const struct memory_lease *lease)
+{
+    struct kept *kept = kept_create(&lease->lease);
+    kept->until_ms = lease->until_ms;
+    kept->owner = lease->owner;
+    kept->ended = lease->ended;
+    map_add(&memory->leases, &kept->by_pid, kept_lease(kept).pid);
+    if (kept->own_len != 0 && !kept->ended)
+        map_add(&memory->owned, &kept->by_own, kept_lease(kept).own);
+    if (kept->owner == 0 && !kept->ended)
+        left(memory, kept);
+}
+
 void memory_leases_finish(struct memory *memory)
 {
     struct map_node *node;

@@ -206,6 +206,17 @@ void memory_kept_destroy(struct kept *kept); /* accepts NULL */
 /* A lease of an earlier process, whose owner has gone. */
 void memory_lease_restore(struct memory *memory, const struct broker_lease *lease, int64_t until_ms);
 
+/* Of a replica: all leases, those without an owner in the order in which they were left; and one that was told so. */
+struct memory_lease {
+    struct broker_lease lease;
+    int64_t until_ms;
+    uint64_t owner; /* 0: nobody */
+    bool ended;
+};
+typedef void memory_lease_fn(void *arg, const struct memory_lease *lease);
+void memory_leases_each(struct memory *memory, memory_lease_fn *each, void *arg);
+void memory_lease_put(struct memory *memory, const struct memory_lease *lease);
+
 /* memory_mail.c */
 extern const struct mail_ops memory_mail_ops;
 
@@ -222,6 +233,16 @@ void memory_present_finish(struct channel *channel);
 void memory_present_restore(struct memory *memory, struct channel *channel, const struct broker_present *who);
 /* Those that were restored have from now on the usual time to return. */
 void memory_presents_await(struct memory *memory);
+
+/* Of a replica: all who are present, in the order of coming; and one that was told so. */
+struct memory_present {
+    struct broker_present who;
+    uint64_t owner;
+    uint64_t leave_us; /* 0: it is not away */
+};
+typedef void memory_present_fn(void *arg, struct span room, const struct memory_present *present);
+void memory_presents_each(struct memory *memory, memory_present_fn *each, void *arg);
+void memory_present_put(struct memory *memory, struct span room, const struct memory_present *present);
 
 /* memory_restore.c */
 /* Fills an empty broker from the disk, and notes in its journal that a new epoch begins. */

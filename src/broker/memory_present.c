@@ -251,6 +251,29 @@ void memory_present_list(struct broker *broker, struct span room, uint64_t curso
     }
 }
 
+void memory_presents_each(struct memory *memory, memory_present_fn *each, void *arg)
+{
+    struct map_node *node = NULL;
+    while ((node = map_next(&memory->channels, node)) != NULL) {
+        list_each (of_room, &container_of(node, struct channel, by_room)->present) {
+            const struct present *present = container_of(of_room, struct present, of_room);
+            struct memory_present shown = {text_of(present), present->owner, 0};
+            shown.who.generation = present->generation;
+            shown.leave_us = list_empty(&present->of_away) ? 0 : present->leave_us;
+            each(arg, node->key, &shown);
+        }
+    }
+}
+
+void memory_present_put(struct memory *memory, struct span room, const struct memory_present *shown)
+{
+    struct present *present = present_add(memory_channel(memory, room), &shown->who);
+    present->owner = shown->owner;
+    present->leave_us = shown->leave_us;
+    if (shown->leave_us != 0)
+        list_append(&memory->away, &present->of_away);
+}
+
 void memory_present_finish(struct channel *channel)
 {
     struct list *node;

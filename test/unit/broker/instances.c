@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "broker/file.h"
+#include "broker/firestore.h"
 #include "broker/memory.h"
 #include "broker/postgres.h"
 #include "broker/redis.h"
@@ -19,6 +20,7 @@ enum { PASS_MS = 1, STALL_MS = 20, CLOCK_SLACK_MS = 10000 };
 enum broker_kind kind;
 struct redis_process redis;
 struct postgres_process postgres;
+struct firestore_process firestore;
 struct loop *loop;
 struct net net;
 bool apart_awake;
@@ -38,7 +40,7 @@ static uint64_t stalled_ms, passed_at_ms;
 
 bool kind_is_shared(void)
 {
-    return kind == KIND_REDIS || kind == KIND_POSTGRES;
+    return kind == KIND_REDIS || kind == KIND_POSTGRES || kind == KIND_FIRESTORE;
 }
 
 uint64_t now_ms(void)
@@ -422,6 +424,8 @@ int instances_set_up(void **state)
     struct err err;
     log_init(LOG_TEXT, LOG_DEBUG, loop_clock_ms, log_keep);
     snprintf(prefix, sizeof prefix, "test%u", ++prefixes);
+    if (kind == KIND_FIRESTORE) /* the emulator may be one that other programs have written to */
+        snprintf(prefix, sizeof prefix, "test%d-%u", getpid(), prefixes);
     complaint[0] = '\0';
     passed_at_ms = 0;
     list_init(&instances);
@@ -477,6 +481,17 @@ static struct broker *postgres_create(const char *name, struct net *of, const ch
     return broker_postgres_create(of, &config, err);
 }
 
+/* `url` has the port behind its scheme: 127.0.0.1:PORT. */
+static struct broker *firestore_create(const char *name, struct net *of, const char *url, struct err *err)
+{
+    struct broker_firestore_config config = {.url = "firestore://demo-sennit",
+                                             .emulator_host = url,
+                                             .prefix = prefix,
+                                             .instance = name,
+                                             .bounds = instances_bounds};
+    return broker_firestore_create(of, &config, err);
+}
+
 static struct instance *instance_create(const char *name, struct net *of, const char *url)
 {
     struct instance *instance = mem_zero(1, sizeof *instance);
@@ -486,6 +501,8 @@ static struct instance *instance_create(const char *name, struct net *of, const 
     instance->net = of;
     if (url != NULL && kind == KIND_POSTGRES)
         instance->broker = postgres_create(name, of, url, &err);
+    else if (url != NULL && kind == KIND_FIRESTORE)
+        instance->broker = firestore_create(name, of, url, &err);
     else if (url != NULL)
         instance->broker = broker_redis_create(of, &config, &err);
     else if (kind == KIND_FILE)
@@ -515,6 +532,8 @@ const char *instances_url(uint16_t port)
     static char url[64];
     if (kind == KIND_POSTGRES)
         snprintf(url, sizeof url, "postgres://sennit@127.0.0.1:%u/postgres", port);
+    else if (kind == KIND_FIRESTORE)
+        snprintf(url, sizeof url, "127.0.0.1:%u", port);
     else
         snprintf(url, sizeof url, "redis://127.0.0.1:%u", port);
     return url;
@@ -522,7 +541,7 @@ const char *instances_url(uint16_t port)
 
 static uint16_t server_port(void)
 {
-    return kind == KIND_POSTGRES ? postgres.port : redis.port;
+    return kind == KIND_POSTGRES ? postgres.port : kind == KIND_FIRESTORE ? firestore.port : redis.port;
 }
 
 static struct instance *on_server(const char *name, struct net *of)

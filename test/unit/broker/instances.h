@@ -17,6 +17,7 @@
 #include "base/list.h"
 #include "broker/broker.h"
 #include "broker/journal.h"
+#include "firestore_process.h"
 #include "net/net.h"
 #include "postgres_process.h"
 #include "redis_process.h"
@@ -93,13 +94,14 @@ struct call {
     size_t kept_count;
 };
 
-enum broker_kind { KIND_MEMORY, KIND_FILE, KIND_REDIS, KIND_POSTGRES };
+enum broker_kind { KIND_MEMORY, KIND_FILE, KIND_REDIS, KIND_POSTGRES, KIND_FIRESTORE };
 
 extern enum broker_kind kind; /* of the brokers that instance_open makes */
 /* Whether there may be several instances; else there is one, which every name opens. */
 bool kind_is_shared(void);
-extern struct redis_process redis;       /* where they are, when on Redis */
-extern struct postgres_process postgres; /* the same, on Postgres */
+extern struct redis_process redis;         /* where they are, when on Redis */
+extern struct postgres_process postgres;   /* the same, on Postgres */
+extern struct firestore_process firestore; /* the same, on Firestore */
 extern struct loop *loop;
 extern struct net net;
 extern struct broker_bounds instances_bounds; /* of brokers opened from now on; every test begins without */
