@@ -73,35 +73,80 @@ static void lost_unless_up(struct broker *broker)
         container_of(memory->queue.prev, struct notice, queued)->result = BROKER_LOST;
 }
 
+static struct firestore_question *question_create(struct span room, void *arg)
+{
+    struct firestore_question *question = mem_zero(1, sizeof *question + room.len);
+    question->arg = arg;
+    question->room_len = room.len;
+    if (room.len > 0)
+        memcpy(question->room, room.data, room.len);
+    return question;
+}
+
+void firestore_question_answer(struct firestore *fs, struct firestore_question *question)
+{
+    question->ask(&fs->memory.broker, question);
+    lost_unless_up(&fs->memory.broker);
+    free(question);
+}
+
+static void ask_read(struct broker *broker, const struct firestore_question *question)
+{
+    memory_read(broker, span_of(question->room, question->room_len), &question->range, question->call.read,
+                question->arg);
+}
+
 static void read_range(struct broker *broker, struct span room, const struct broker_range *range, broker_read_fn *done,
                        void *arg)
 {
-    memory_read(broker, room, range, done, arg);
-    lost_unless_up(broker);
+    struct firestore_question *question = question_create(room, arg);
+    struct span epoch = span_sub(range->epoch, 0, sizeof question->epoch);
+    question->ask = ask_read;
+    question->call.read = done;
+    question->range = *range;
+    if (epoch.len > 0)
+        memcpy(question->epoch, epoch.data, epoch.len);
+    question->range.epoch = span_of(question->epoch, epoch.len);
+    firestore_ask(firestore_of(broker), question);
+}
+
+static void ask_list(struct broker *broker, const struct firestore_question *question)
+{
+    memory_present_list(broker, span_of(question->room, question->room_len), question->cursor, question->limit,
+                        question->call.presence, question->arg);
 }
 
 static void present_list(struct broker *broker, struct span room, uint64_t cursor, uint32_t limit,
                          broker_presence_fn *done, void *arg)
 {
-    memory_present_list(broker, room, cursor, limit, done, arg);
-    lost_unless_up(broker);
+    struct firestore_question *question = question_create(room, arg);
+    question->ask = ask_list;
+    question->call.presence = done;
+    question->cursor = cursor;
+    question->limit = limit;
+    firestore_ask(firestore_of(broker), question);
 }
 
 static void tell_stats(struct memory *memory, struct notice *notice)
 {
     struct firestore *fs = container_of(memory, struct firestore, memory);
-    struct broker_stats figures = {.memory_bytes = memory->log_bytes,
-                                   .memory_bytes_max = memory->store_bytes_max,
-                                   .instances = firestore_lives_count(fs)};
+    struct broker_stats figures = {.memory_bytes = memory->log_bytes, .instances = firestore_lives_count(fs)};
     notice->call.stats(notice->arg, notice->result, notice->result == BROKER_OK ? &figures : NULL);
+}
+
+static void ask_stats(struct broker *broker, const struct firestore_question *question)
+{
+    struct notice *notice = memory_notice(memory_of(broker), tell_stats);
+    notice->call.stats = question->call.stats;
+    notice->arg = question->arg;
 }
 
 static void stats(struct broker *broker, broker_stats_fn *done, void *arg)
 {
-    struct notice *notice = memory_notice(memory_of(broker), tell_stats);
-    notice->call.stats = done;
-    notice->arg = arg;
-    lost_unless_up(broker);
+    struct firestore_question *question = question_create(SPAN_LIT(""), arg);
+    question->ask = ask_stats;
+    question->call.stats = done;
+    firestore_ask(firestore_of(broker), question);
 }
 
 static void destroy(struct broker *broker)
@@ -110,8 +155,9 @@ static void destroy(struct broker *broker)
     fs->destroying = true;
     firestore_link_finish(fs);
     firestore_saved_finish(fs);
-    memory_finish(&fs->memory);
+    fs->memory.broker.is_up = false;
     firestore_call_finish(fs);
+    memory_finish(&fs->memory);
     firestore_feed_finish(fs);
     firestore_lives_finish(fs);
     tls_client_destroy(fs->tls);

@@ -14,8 +14,9 @@
 #include "net/net.h"
 
 enum {
-    FIRESTORE_ENTRY_BYTES_MAX = 7 << 20, /* room, audience, body and name of one publish: one commit has 10 MiB */
-    FIRESTORE_STORE_BYTES = 32 << 20,    /* of all logs, unless configured: each instance has them in memory */
+    FIRESTORE_ENTRY_BYTES_MAX =
+        3 << 20, /* room, audience, body and name of one publish: the emulator takes requests of 4 MiB */
+    FIRESTORE_STORE_BYTES = 32 << 20, /* of all logs, unless configured: each instance has them in memory */
 };
 
 struct broker_firestore_config {

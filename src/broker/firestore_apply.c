@@ -251,7 +251,10 @@ static void carry_out(struct firestore *fs, const struct life *life, const struc
         mail(fs, life, record, op);
         break;
     case FS_PROBE:
-        memory_done_later(&fs->memory, op != NULL ? op->call.done : NULL, op != NULL ? op->arg : NULL, BROKER_OK);
+        if (op != NULL && op->question != NULL)
+            firestore_question_answer(fs, op->question);
+        else
+            memory_done_later(&fs->memory, op != NULL ? op->call.done : NULL, op != NULL ? op->arg : NULL, BROKER_OK);
         break;
     case FS_TOUCH:
         touch(fs, record->texts[0]);

@@ -21,7 +21,9 @@ static void op_lose(struct firestore *fs, struct firestore_op *op)
 {
     if (op->kind == FS_PUBLISH)
         fs->backlog_bytes -= op->len;
-    if (op->call.done == NULL)
+    if (op->question != NULL)
+        firestore_question_answer(fs, op->question);
+    else if (op->call.done == NULL)
         ; /* nobody waits */
     else if (op->kind == FS_LEASE_CLAIM || op->kind == FS_LEASE_TAKE || op->kind == FS_LEASE_LAPSED)
         op->call.claim(op->arg, BROKER_LOST, NULL, false);
@@ -257,6 +259,14 @@ struct firestore_op *firestore_op_add(struct firestore *fs, enum fs_record_kind 
     return op;
 }
 
+void firestore_ask(struct firestore *fs, struct firestore_question *question)
+{
+    if (fs->memory.broker.is_up && (!list_empty(&fs->waiting) || !list_empty(&fs->flying)))
+        firestore_op_add(fs, FS_PROBE, NULL, NULL)->question = question;
+    else
+        firestore_question_answer(fs, question);
+}
+
 bool firestore_publish(struct broker *broker, const struct broker_publish *publish, broker_done_fn *done, void *arg)
 {
     struct firestore *fs = firestore_of(broker);
@@ -296,7 +306,10 @@ static void pulse(struct timer *timer)
         fs->sent_us = loop_now_us(fs->loop);
         firestore_link_break(fs, "the listener does not show what was written");
     }
-    if (!may_call(fs) || !fs->memory.broker.is_up)
+    if (!fs->feed.checked || !fs->memory.broker.is_up)
+        return;
+    firestore_feed_reached(fs);
+    if (!may_call(fs))
         return;
     rooms_touch(fs);
     if (quiet_us >= LOOP_MS(FIRESTORE_PULSE_MS))

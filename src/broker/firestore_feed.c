@@ -19,6 +19,7 @@ struct document {
     uint64_t created_ns;
     struct buf data;
     bool is_old;
+    uint64_t telling; /* in which it was heard last */
     char name[FIRESTORE_NAME_BYTES];
 };
 
@@ -75,9 +76,13 @@ static struct document *document_find(struct firestore *fs, struct span path)
 static void document_heard(struct firestore *fs, const struct fs_document *heard)
 {
     struct span name = name_of(heard->name);
-    if (name.len >= FIRESTORE_NAME_BYTES || document_find(fs, heard->name) != NULL)
+    struct document *document = document_find(fs, heard->name);
+    if (document != NULL)
+        document->telling = fs->feed.telling;
+    if (document != NULL || name.len >= FIRESTORE_NAME_BYTES)
         return;
-    struct document *document = mem_zero(1, sizeof *document);
+    document = mem_zero(1, sizeof *document);
+    document->telling = fs->feed.telling;
     document->created_ns = heard->created_ns;
     memcpy(document->name, name.data, name.len);
     buf_append(&document->data, heard->data);
@@ -87,14 +92,26 @@ static void document_heard(struct firestore *fs, const struct fs_document *heard
 }
 
 /* Documents go when a saved state covers them. One that this replica has not carried out may have gone for that reason.
- */
-static void document_deleted(struct firestore *fs, struct span path)
+ * `document` may be NULL. */
+static void document_deleted(struct firestore *fs, struct document *document)
 {
-    struct document *document = document_find(fs, path);
     if (document == NULL)
         return;
     fs->feed.checked = fs->feed.checked && document->is_old;
     document_remove(fs, document);
+}
+
+/* Behind a reset everything is told anew; what was not has been deleted. */
+static void retold(struct firestore *fs)
+{
+    struct map_node *next = fs->feed.retelling ? map_next(&fs->feed.documents, NULL) : NULL;
+    fs->feed.retelling = false;
+    while (next != NULL) {
+        struct document *document = container_of(next, struct document, by_name);
+        next = map_next(&fs->feed.documents, next);
+        if (document->telling != fs->feed.telling)
+            document_deleted(fs, document);
+    }
 }
 
 /* A document's name taken apart. */
@@ -150,10 +167,10 @@ static void tell_reached(struct memory *memory, struct notice *notice)
         memory->broker.events->reached(memory->broker.hub, notice->number);
 }
 
-static void reached_offer(struct firestore *fs)
+void firestore_feed_reached(struct firestore *fs)
 {
     uint64_t now = loop_now_us(fs->loop);
-    if (!fs->memory.broker.is_up || now - fs->feed.reached_us < LOOP_MS(REACHED_MS))
+    if (now - fs->feed.reached_us < LOOP_MS(REACHED_MS))
         return;
     fs->feed.reached_us = now;
     memory_notice(&fs->memory, tell_reached)->number = fs->memory.seq;
@@ -181,7 +198,6 @@ static void apply_all(struct firestore *fs)
     feed->old_count += count;
     buf_finish(&call);
     free(turn);
-    reached_offer(fs);
     firestore_call_ready(fs);
     firestore_saved_offer(fs);
 }
@@ -189,6 +205,7 @@ static void apply_all(struct firestore *fs)
 static void snapshot(struct firestore *fs, uint64_t read_ns)
 {
     struct firestore_feed *feed = &fs->feed;
+    retold(fs);
     /* What a listener that was away for so long has not been shown may have been deleted meanwhile. */
     if (read_ns > feed->snapshot_ns + (uint64_t)(FIRESTORE_KEEP_S - 5) * NS_PER_S)
         feed->checked = false;
@@ -197,6 +214,12 @@ static void snapshot(struct firestore *fs, uint64_t read_ns)
     if (feed->checked)
         apply_all(fs);
     else
+        firestore_saved_check(fs);
+}
+
+void firestore_feed_check(struct firestore *fs)
+{
+    if (!fs->feed.checked && fs->feed.snapshot_ns != 0)
         firestore_saved_check(fs);
 }
 
@@ -214,17 +237,17 @@ static void heard_take(struct firestore *fs, const struct fs_heard *heard)
         document_heard(fs, &heard->document);
         break;
     case FS_HEARD_DELETED:
-        document_deleted(fs, heard->document.name);
+        document_deleted(fs, document_find(fs, heard->document.name));
         break;
     case FS_HEARD_SNAPSHOT:
         snapshot(fs, heard->read_ns);
         break;
     case FS_HEARD_RESET:
-        documents_clear(fs);
-        fs->feed.checked = false;
+        fs->feed.telling++;
+        fs->feed.retelling = true;
         break;
     case FS_HEARD_COUNT:
-        if (heard->count != fs->feed.documents.count)
+        if (!fs->feed.retelling && heard->count != fs->feed.documents.count)
             firestore_link_break(fs, "the listener has lost documents");
         break;
     case FS_HEARD_ENDED:
@@ -274,6 +297,7 @@ void firestore_feed_start(struct firestore *fs)
     struct buf request = {0};
     documents_clear(fs);
     fs->feed.checked = false;
+    fs->feed.retelling = false;
     fs->feed.snapshot_ns = 0;
     fs->feed.listen = firestore_request(fs, "Listen", 0, &events, fs);
     if (fs->feed.listen == NULL)

@@ -61,8 +61,27 @@ struct firestore_op {
         mail_sent_fn *mailed;
     } call; /* NULL: nobody waits */
     void *arg;
+    struct firestore_question *question; /* NULL: none */
     size_t len;
     char bytes[]; /* the record */
+};
+
+/* What the replica is asked: at once, or behind what this instance has called before, for which a PROBE stands among
+ * its calls. */
+struct firestore_question {
+    void (*ask)(struct broker *broker, const struct firestore_question *question); /* puts the answer in the queue */
+    struct broker_range range;
+    uint64_t cursor;
+    uint32_t limit;
+    union {
+        broker_read_fn *read;
+        broker_presence_fn *presence;
+        broker_stats_fn *stats;
+    } call;
+    void *arg;
+    char epoch[BROKER_EPOCH_BYTES_MAX];
+    size_t room_len;
+    char room[];
 };
 
 struct firestore_feed {
@@ -71,6 +90,8 @@ struct firestore_feed {
     struct list fresh;        /* not carried out yet */
     struct list old;          /* carried out, in order, or found to be behind the saved state */
     uint64_t snapshot_ns;     /* everything up to here is known */
+    uint64_t telling;         /* counts how often everything was told anew, */
+    bool retelling;           /* which is going on */
     bool checked;             /* that nothing between the replica's place and the listener's beginning is missing */
     size_t old_count;
     uint64_t since, since_bytes; /* carried out since the state was saved */
@@ -154,6 +175,8 @@ void firestore_went_down(struct firestore *fs);
 /* This instance's life has begun. */
 void firestore_went_up(struct firestore *fs);
 void firestore_unusable(struct firestore *fs, const char *why);
+/* Asks now, and frees it. */
+void firestore_question_answer(struct firestore *fs, struct firestore_question *question);
 /* NULL: none. */
 void firestore_trouble(struct firestore *fs, const char *why);
 
@@ -178,6 +201,10 @@ void firestore_feed_finish(struct firestore *fs);
 /* The link is open: begins to listen. */
 void firestore_feed_start(struct firestore *fs);
 void firestore_feed_stop(struct firestore *fs);
+/* Tells the hub about once a second how far the pushes have come. */
+void firestore_feed_reached(struct firestore *fs);
+/* Compares with the saved state if that is due. */
+void firestore_feed_check(struct firestore *fs);
 /* The saved state was compared: goes on from the replica's place. */
 void firestore_feed_checked(struct firestore *fs);
 /* Appends the names of documents that may be deleted, `most` at most; frees nothing. */
@@ -210,6 +237,8 @@ void firestore_call_recalled(struct firestore *fs, uint64_t number, bool dropped
  * unless it is a publish. */
 struct firestore_op *firestore_op_add(struct firestore *fs, enum fs_record_kind kind, const uint64_t *numbers,
                                       const struct span *texts);
+/* Asks now or later; takes the question over. */
+void firestore_ask(struct firestore *fs, struct firestore_question *question);
 bool firestore_publish(struct broker *broker, const struct broker_publish *publish, broker_done_fn *done, void *arg);
 
 /* firestore_lease.c */

@@ -322,6 +322,8 @@ static void save_end(struct firestore *fs)
     saved->threshold =
         SAVE_CALLS_MIN + loop_random_below(fs->loop, SAVE_CALLS_MIN) + saved->state_bytes / STATE_BYTES_A_CALL;
     fs->feed.since = fs->feed.since_bytes = 0;
+    if (!fs->destroying)
+        firestore_feed_check(fs); /* which had to wait */
 }
 
 static void head_put(void *arg, enum grpc_status status, struct span text)

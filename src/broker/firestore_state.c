@@ -11,10 +11,10 @@ struct saving {
 static void lease_save(void *arg, const struct memory_lease *kept)
 {
     const struct broker_lease *lease = &kept->lease;
-    fs_record_append(
-        ((struct saving *)arg)->to, FS_LEASE,
-        (uint64_t[]){lease->generation, lease->window_ms, (uint64_t)kept->until_ms, kept->owner, kept->ended},
-        (struct span[]){lease->pid, lease->sid, lease->own, lease->rooms, lease->data, lease->watch});
+    fs_record_append(((struct saving *)arg)->to, FS_LEASE,
+                     (uint64_t[]){lease->generation, lease->window_ms, (uint64_t)kept->until_ms, kept->owner,
+                                  (uint64_t)kept->ended | (uint64_t)kept->left << 1},
+                     (struct span[]){lease->pid, lease->sid, lease->own, lease->rooms, lease->data, lease->watch});
 }
 
 static void present_save(void *arg, struct span room, const struct memory_present *present)
@@ -134,7 +134,8 @@ static void lease_load(struct firestore *fs, const struct fs_record *record)
                   .watch = record->texts[5]},
         .until_ms = (int64_t)record->numbers[2],
         .owner = record->numbers[3],
-        .ended = record->numbers[4] != 0,
+        .ended = (record->numbers[4] & 1) != 0,
+        .left = (record->numbers[4] & 2) != 0,
     };
     memory_lease_put(&fs->memory, &lease);
 }

@@ -12,7 +12,7 @@ struct kept {
     uint64_t generation, window_ms;
     int64_t until_ms;
     bool taken; /* to be ended: nobody claims it to go on with it */
-    uint64_t owner; /* the life that wrote or claimed it last; 0: that one has left it, or is gone */
+    uint64_t owner; /* the life that wrote or claimed it last; 0: that one is gone */
     bool ended;     /* only its end is remembered */
     uint32_t pid_len, sid_len, own_len, rooms_len, data_len, watch_len;
     char bytes[]; /* pid, sid, own, rooms, data, watch */
@@ -122,7 +122,6 @@ static void life_note(struct memory *memory, const struct kept *kept)
 static void left(struct memory *memory, struct kept *kept)
 {
     list_remove(&kept->of_left);
-    kept->owner = 0;
     if (kept->watch_len != 0)
         list_append(&memory->left, &kept->of_left);
 }
@@ -308,13 +307,16 @@ void memory_leases_leave(struct memory *memory, uint64_t life)
             continue;
         if (kept->until_ms > now + (int64_t)kept->window_ms)
             live(memory, kept, kept->window_ms);
-        left(memory, kept);
+        kept->owner = 0;
+        if (list_empty(&kept->of_left))
+            left(memory, kept);
     }
 }
 
 static void kept_show(const struct kept *kept, memory_lease_fn *each, void *arg)
 {
-    struct memory_lease lease = {kept_lease(kept), kept->until_ms, kept->owner, kept->ended};
+    struct memory_lease lease = {kept_lease(kept), kept->until_ms, kept->owner, kept->ended,
+                                 !list_empty(&kept->of_left)};
     each(arg, &lease);
 }
 
@@ -338,7 +340,7 @@ void memory_lease_put(struct memory *memory, const struct memory_lease *lease)
     map_add(&memory->leases, &kept->by_pid, kept_lease(kept).pid);
     if (kept->own_len != 0 && !kept->ended)
         map_add(&memory->owned, &kept->by_own, kept_lease(kept).own);
-    if (kept->owner == 0 && !kept->ended)
+    if (lease->left)
         left(memory, kept);
 }
 

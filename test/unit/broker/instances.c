@@ -539,14 +539,14 @@ const char *instances_url(uint16_t port)
     return url;
 }
 
-static uint16_t server_port(void)
+uint16_t instances_server_port(void)
 {
     return kind == KIND_POSTGRES ? postgres.port : kind == KIND_FIRESTORE ? firestore.port : redis.port;
 }
 
 static struct instance *on_server(const char *name, struct net *of)
 {
-    return instance_create(name, of, instances_url(server_port()));
+    return instance_create(name, of, instances_url(instances_server_port()));
 }
 
 struct instance *instance_open(const char *name)
@@ -575,7 +575,7 @@ struct instance *instance_up(const char *name)
 
 struct instance *instance_up_behind(const char *name, struct byte_proxy **proxy)
 {
-    *proxy = byte_proxy_open(&net, server_port());
+    *proxy = byte_proxy_open(&net, instances_server_port());
     struct instance *instance = instance_open_at(name, instances_url(listener_port(&(*proxy)->listener)));
     AWAIT(instance->up);
     return instance;

@@ -125,6 +125,7 @@ const char *instances_key(const char *name);
 
 /* The URL of the server's port on the loopback, for this kind of broker; good until the next call. */
 const char *instances_url(uint16_t port);
+uint16_t instances_server_port(void);
 
 /* Runs the tests on the kind of broker that the program's first argument names ("memory", "file", "postgres", else
  * Redis, with a server started for it by these options). Returns what main returns: 77, which Meson takes for skipped,
