@@ -102,6 +102,7 @@ static void read_range(struct broker *broker, struct span room, const struct bro
     struct firestore_question *question = question_create(room, arg);
     struct span epoch = span_sub(range->epoch, 0, sizeof question->epoch);
     question->ask = ask_read;
+    question->is_current = true;
     question->call.read = done;
     question->range = *range;
     if (epoch.len > 0)
@@ -121,6 +122,7 @@ static void present_list(struct broker *broker, struct span room, uint64_t curso
 {
     struct firestore_question *question = question_create(room, arg);
     question->ask = ask_list;
+    question->is_current = true;
     question->call.presence = done;
     question->cursor = cursor;
     question->limit = limit;

@@ -107,16 +107,30 @@ static void clock_pass(struct firestore *fs, uint64_t now_us)
     memory_pass(&fs->memory);
 }
 
+/* The number of the instance with this name, whose former process has ended; 0: it has none yet. */
+static uint64_t instance_number(struct firestore *fs, struct span instance)
+{
+    uint64_t number = 0;
+    list_each (node, &fs->lives) {
+        struct life *life = container_of(node, struct life, of_all);
+        if (!span_equal(span_str(life->instance), instance))
+            continue;
+        if (!life->ended)
+            life_end(fs, life);
+        number = life->number;
+    }
+    return number;
+}
+
 static void hello(struct firestore *fs, struct life *life, const struct fs_record *record, uint64_t run)
 {
     if (run <= life->run)
         return;
-    if (!life->ended)
-        life_end(fs, life);
+    uint64_t number = instance_number(fs, record->texts[0]);
     free(life->instance);
     life->instance = mem_text(record->texts[0]);
     life->run = run;
-    life->number = ++fs->lives_given;
+    life->number = number != 0 ? number : ++fs->lives_given;
     life->ended = false;
     fs->shared.actor = life->number;
     if (!is_ours(fs, life) || run != fs->run)

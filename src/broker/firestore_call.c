@@ -261,7 +261,8 @@ struct firestore_op *firestore_op_add(struct firestore *fs, enum fs_record_kind 
 
 void firestore_ask(struct firestore *fs, struct firestore_question *question)
 {
-    if (fs->memory.broker.is_up && (!list_empty(&fs->waiting) || !list_empty(&fs->flying)))
+    bool waits = question->is_current || !list_empty(&fs->waiting) || !list_empty(&fs->flying);
+    if (fs->memory.broker.is_up && waits)
         firestore_op_add(fs, FS_PROBE, NULL, NULL)->question = question;
     else
         firestore_question_answer(fs, question);

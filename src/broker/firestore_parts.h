@@ -41,7 +41,7 @@ struct firestore_place {
 /* An instance as the feed shows it. */
 struct life {
     struct list of_all;
-    uint64_t number;   /* of this run; what it holds is held under this number */
+    uint64_t number;   /* of its instance, whichever process that is; it holds leases and sockets under this number */
     uint64_t run;      /* of this publisher, from 1 */
     uint64_t calls;    /* the number of its last call */
     uint64_t dropped;  /* the number of the last one that was not carried out: its run had ended */
@@ -66,13 +66,14 @@ struct firestore_op {
     char bytes[]; /* the record */
 };
 
-/* What the replica is asked: at once, or behind what this instance has called before, for which a PROBE stands among
- * its calls. */
+/* What the replica is asked: behind what this instance has called before, and, if `is_current`, behind what any
+ * instance has been told before. For that a PROBE stands among the calls. */
 struct firestore_question {
     void (*ask)(struct broker *broker, const struct firestore_question *question); /* puts the answer in the queue */
     struct broker_range range;
     uint64_t cursor;
     uint32_t limit;
+    bool is_current;
     union {
         broker_read_fn *read;
         broker_presence_fn *presence;

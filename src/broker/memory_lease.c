@@ -12,7 +12,7 @@ struct kept {
     uint64_t generation, window_ms;
     int64_t until_ms;
     bool taken; /* to be ended: nobody claims it to go on with it */
-    uint64_t owner; /* the life that wrote or claimed it last; 0: that one is gone */
+    uint64_t owner; /* the number of who wrote or claimed it last */
     bool ended;     /* only its end is remembered */
     uint32_t pid_len, sid_len, own_len, rooms_len, data_len, watch_len;
     char bytes[]; /* pid, sid, own, rooms, data, watch */
@@ -307,7 +307,6 @@ void memory_leases_leave(struct memory *memory, uint64_t life)
             continue;
         if (kept->until_ms > now + (int64_t)kept->window_ms)
             live(memory, kept, kept->window_ms);
-        kept->owner = 0;
         if (list_empty(&kept->of_left))
             left(memory, kept);
     }

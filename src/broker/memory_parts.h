@@ -20,7 +20,7 @@ enum { MEMORY_EPOCH_BYTES = 10, MEMORY_AWAY_MS = 4000, MEMORY_ENDED_MAX = 100 };
  * what it keeps may depend on nothing but these calls: the clock is theirs, and no timer runs. */
 struct memory_shared {
     uint64_t now_us;      /* when the call that is carried out was made, since 1970 */
-    uint64_t actor, self; /* numbers of lives (> 0): whose call it is, and this instance's */
+    uint64_t actor, self; /* numbers of instances (> 0): whose call it is, and this one's */
 };
 
 /* An epoch of an earlier process. */
@@ -210,7 +210,7 @@ void memory_lease_restore(struct memory *memory, const struct broker_lease *leas
 struct memory_lease {
     struct broker_lease lease;
     int64_t until_ms;
-    uint64_t owner; /* 0: nobody */
+    uint64_t owner;
     bool ended;
     bool left; /* it is watched, and its owner has left it or is gone */
 };
