@@ -70,7 +70,8 @@ static bool is_ours(const struct firestore *fs, const struct life *life)
 static void life_end(struct firestore *fs, struct life *life)
 {
     life->ended = true;
-    memory_life_ended(&fs->memory, life->number);
+    memory_leases_leave(&fs->memory, life->number);
+    memory_presents_leave(&fs->memory, life->number);
     if (!is_ours(fs, life) || life->run != fs->run)
         return;
     fs->shared.self = UINT64_MAX;

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "firestore.pb-c.h"
+#include "broker/firestore.pb-c.h"
 
 enum { NS_PER_S = 1000000000 };
 

@@ -394,11 +394,3 @@ void grpc_call_send(struct grpc_call *call, struct span message, bool last)
     call->deferred = false;
     pump_soon(call->link);
 }
-
-void grpc_call_cancel(struct grpc_call *call)
-{
-    if (call->link->session != NULL)
-        nghttp2_session_set_stream_user_data(call->link->session, call->stream, NULL);
-    stream_reset(call);
-    call_free(call);
-}

@@ -86,7 +86,5 @@ struct grpc_call *grpc_call_begin(struct grpc_link *link, const struct grpc_meth
                                   const struct grpc_call_events *events, void *arg);
 /* Sends a copy of a message; behind the `last` one nothing may be sent. */
 void grpc_call_send(struct grpc_call *call, struct span message, bool last);
-/* Forgets it: no event follows. */
-void grpc_call_cancel(struct grpc_call *call);
 
 #endif

@@ -273,14 +273,6 @@ static void tell_read(struct memory *memory, struct notice *notice)
     free(entries);
 }
 
-/* In a replica reading changes nothing; so what is too old to be read may still be there. */
-static bool is_stale(const struct memory *memory, const struct channel *channel, const struct list *of_log)
-{
-    return memory->shared != NULL && of_log != &channel->log &&
-           loop_wall_ms(memory->loop) - container_of(of_log, struct stored, of_log)->entry.time_ms >
-               (int64_t)channel->age_ms_max;
-}
-
 /* The page of `limit` entries, at most, from `first` on up to where `end` stands, and whether there are more. */
 static struct notice *read_from(struct memory *memory, struct channel *channel, struct list *first, struct list *end,
                                 uint32_t limit, size_t bytes_max)
@@ -290,7 +282,7 @@ static struct notice *read_from(struct memory *memory, struct channel *channel, 
     notice->page.last = channel->last;
     notice->page.position = memory->seq;
     size_t bytes = 0;
-    while (first != end && is_stale(memory, channel, first))
+    while (first != end && memory_is_stale(memory, channel, first))
         first = first->next;
     for (; first != end && notice->page.count < limit; first = first->next) {
         const struct stored *stored = container_of(first, struct stored, of_log);
@@ -333,14 +325,14 @@ void memory_read(struct broker *broker, struct span room, const struct broker_ra
         size_t bytes = 0;
         end = first = find_above(channel, seq);
         for (uint32_t i = 0; i < range->limit && first->prev != &channel->log && bytes <= bytes_max; i++) {
-            if (is_stale(memory, channel, first->prev))
+            if (memory_is_stale(memory, channel, first->prev))
                 break;
             first = first->prev;
             bytes += stored_bytes(container_of(first, struct stored, of_log));
         }
         if (bytes > bytes_max && first->next != end)
             first = first->next; /* the one that was too much */
-        more = first->prev != &channel->log && !is_stale(memory, channel, first->prev);
+        more = first->prev != &channel->log && !memory_is_stale(memory, channel, first->prev);
     } else {
         first = find_above(channel, seq);
     }
@@ -487,12 +479,6 @@ void memory_pass(struct memory *memory)
     memory_leases_sweep(memory);
     if (++memory->sweeps % CHANNELS_SWEEP_EVERY == 0)
         channels_sweep(memory);
-}
-
-void memory_life_ended(struct memory *memory, uint64_t life)
-{
-    memory_leases_leave(memory, life);
-    memory_presents_leave(memory, life);
 }
 
 static void channels_finish(struct memory *memory)

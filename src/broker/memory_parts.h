@@ -145,6 +145,15 @@ static inline bool memory_is_self(const struct memory *memory, uint64_t life)
     return memory->shared == NULL || life == memory->shared->self;
 }
 
+/* In a replica reading changes nothing; so what is too old to be read may still be there. */
+static inline bool memory_is_stale(const struct memory *memory, const struct channel *channel,
+                                   const struct list *of_log)
+{
+    return memory->shared != NULL && of_log != &channel->log &&
+           loop_wall_ms(memory->loop) - container_of(of_log, struct stored, of_log)->entry.time_ms >
+               (int64_t)channel->age_ms_max;
+}
+
 /* memory.c */
 struct memory *memory_create(struct loop *loop, const struct broker_bounds *bounds);
 /* The parts of it for an owner that embeds it. `shared` (NULL: none) is borrowed. memory_finish answers what waits. */
@@ -157,8 +166,6 @@ void memory_tell_all(struct memory *memory);
 void memory_clear(struct memory *memory);
 /* Of a replica: what becomes due by the clock alone: leases, old entries and rooms, sockets that were away. */
 void memory_pass(struct memory *memory);
-/* Of a replica: an instance's life has ended. Its leases and sockets have nobody. */
-void memory_life_ended(struct memory *memory, uint64_t life);
 /* What firestore.c, whose table of functions is another, uses as it is. */
 bool memory_publish(struct broker *broker, const struct broker_publish *publish, broker_done_fn *done, void *arg);
 void memory_subscribe(struct broker *broker, struct span room);
@@ -200,6 +207,7 @@ void memory_lease_end(struct broker *broker, const struct broker_lease *lease, b
 /* Whether a lease owns this room; `*is_self` (may be NULL): whether this instance has that lease. */
 bool memory_room_has_owner(struct memory *memory, struct span room, bool *is_self);
 void memory_leases_sweep(struct memory *memory);
+/* Of a replica: the life of the instance with this number has ended; its leases have nobody. */
 void memory_leases_leave(struct memory *memory, uint64_t life);
 void memory_leases_finish(struct memory *memory);
 void memory_kept_destroy(struct kept *kept); /* accepts NULL */
@@ -228,6 +236,7 @@ void memory_present_list(struct broker *broker, struct span room, uint64_t curso
                          broker_presence_fn *done, void *arg);
 void memory_leaves(struct timer *timer);
 void memory_presents_pass(struct memory *memory);
+/* Of a replica: the same; its sockets will have left. */
 void memory_presents_leave(struct memory *memory, uint64_t life);
 void memory_present_finish(struct channel *channel);
 /* A socket of an earlier process: it is away, and may return. */

@@ -18,6 +18,8 @@
 
 #include <cmocka.h>
 
+#include "broker/firestore.h"
+
 enum { START_MS_MAX = 60000 };
 
 static const char jar[] = "/usr/lib/google-cloud-sdk/platform/cloud-firestore-emulator/cloud-firestore-emulator.jar";
@@ -97,4 +99,15 @@ void firestore_process_finish(struct firestore_process *firestore)
     kill(firestore->pid, SIGKILL);
     waitpid(firestore->pid, NULL, 0);
     firestore->pid = 0;
+}
+
+struct broker *firestore_process_broker(struct net *net, const char *host, const char *prefix, const char *instance,
+                                        const struct broker_bounds *bounds, struct err *err)
+{
+    struct broker_firestore_config config = {.url = "firestore://demo-sennit",
+                                             .emulator_host = host,
+                                             .prefix = prefix,
+                                             .instance = instance,
+                                             .bounds = *bounds};
+    return broker_firestore_create(net, &config, err);
 }

@@ -7,6 +7,9 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "broker/broker.h"
+#include "net/net.h"
+
 struct firestore_process {
     pid_t pid; /* 0: not ours, or not running */
     uint16_t port;
@@ -18,5 +21,8 @@ bool firestore_process_is_installed(void);
 void firestore_process_start(struct firestore_process *firestore);
 /* Accepts zeroed. */
 void firestore_process_finish(struct firestore_process *firestore);
+/* A broker on it, or on what else listens at `host` (HOST:PORT). */
+struct broker *firestore_process_broker(struct net *net, const char *host, const char *prefix, const char *instance,
+                                        const struct broker_bounds *bounds, struct err *err);
 
 #endif

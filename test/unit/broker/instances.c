@@ -9,7 +9,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "broker/file.h"
-#include "broker/firestore.h"
 #include "broker/memory.h"
 #include "broker/postgres.h"
 #include "broker/redis.h"
@@ -481,17 +480,6 @@ static struct broker *postgres_create(const char *name, struct net *of, const ch
     return broker_postgres_create(of, &config, err);
 }
 
-/* `url` has the port behind its scheme: 127.0.0.1:PORT. */
-static struct broker *firestore_create(const char *name, struct net *of, const char *url, struct err *err)
-{
-    struct broker_firestore_config config = {.url = "firestore://demo-sennit",
-                                             .emulator_host = url,
-                                             .prefix = prefix,
-                                             .instance = name,
-                                             .bounds = instances_bounds};
-    return broker_firestore_create(of, &config, err);
-}
-
 static struct instance *instance_create(const char *name, struct net *of, const char *url)
 {
     struct instance *instance = mem_zero(1, sizeof *instance);
@@ -502,7 +490,7 @@ static struct instance *instance_create(const char *name, struct net *of, const 
     if (url != NULL && kind == KIND_POSTGRES)
         instance->broker = postgres_create(name, of, url, &err);
     else if (url != NULL && kind == KIND_FIRESTORE)
-        instance->broker = firestore_create(name, of, url, &err);
+        instance->broker = firestore_process_broker(of, url, prefix, name, &instances_bounds, &err);
     else if (url != NULL)
         instance->broker = broker_redis_create(of, &config, &err);
     else if (kind == KIND_FILE)
