@@ -74,6 +74,7 @@ test('what an instance logged is there for one that starts when the first has en
 });
 
 test('what it cannot do is refused at the start, with the cure', () => {
+  const some = 'namespaces: {/: {auth: none, events: {drawing: {to: others}}}}\n';
   const refused = (url, text) => {
     const directory = temporary();
     fs.writeFileSync(`${directory}/config.yaml`, text);
@@ -82,7 +83,7 @@ test('what it cannot do is refused at the start, with the cure', () => {
     assert.notEqual(said.status, 0);
     return said.stderr;
   };
-  assert.match(refused('firestore://demo', 'namespaces: {/: {}}'), /transports: \[websocket\].*polling=affinity/);
-  assert.match(refused('firestore://demo', 'transports: [websocket]\nlimits: {max_payload: 4MiB}'), /max_payload/);
-  assert.match(refused('firestore://UPPER', 'transports: [websocket]'), /firestore:\/\/PROJECT|built without/);
+  assert.match(refused('firestore://demo', some), /transports: \[websocket\].*polling=affinity/);
+  assert.match(refused('firestore://demo', `transports: [websocket]\nlimits: {max_payload: 4MiB}\n${some}`), /max_payload/);
+  assert.match(refused('firestore://UPPER', `transports: [websocket]\n${some}`), /firestore:\/\/PROJECT|built without/);
 });
