@@ -133,7 +133,7 @@ static void trim_oldest(struct memory *memory, struct channel *channel)
 /* Drops entries beyond the log's age: on reads and sweeps, because a room may have no further publishes. */
 static void log_age(struct memory *memory, struct channel *channel)
 {
-    int64_t now = loop_wall_ms(memory->loop);
+    int64_t now = memory_now_ms(memory);
     while (channel->count > 0 && now - oldest(channel)->entry.time_ms > (int64_t)channel->age_ms_max)
         trim_oldest(memory, channel);
 }
@@ -191,7 +191,8 @@ static enum broker_result bounds_check(const struct memory *memory, const struct
 
 static void tell_push(struct memory *memory, struct notice *notice)
 {
-    if (notice->channel->subscribed || notice->flag)
+    bool owned = broker_room_is_owned(notice->channel->by_room.key);
+    if (owned ? notice->flag : notice->channel->subscribed)
         memory->broker.events->pushed(memory->broker.hub, &notice->copy->entry);
 }
 
@@ -204,21 +205,22 @@ static bool log_it(struct memory *memory, struct channel *channel, const struct 
         return false;
     entry->seq = ++memory->seq;
     entry->prev = channel->last;
-    entry->time_ms = loop_wall_ms(memory->loop);
+    entry->time_ms = memory_now_ms(memory);
     entry_note(memory, channel, entry, publish->retention->age_ms_max);
     memory_log_append(memory, channel, memory_stored_create(entry));
     log_trim(memory, channel, publish->retention);
     return true;
 }
 
-static bool publish(struct broker *broker, const struct broker_publish *publish, broker_done_fn *done, void *arg)
+bool memory_publish(struct broker *broker, const struct broker_publish *publish, broker_done_fn *done, void *arg)
 {
     struct memory *memory = memory_of(broker);
     enum broker_result result = BROKER_OK;
+    bool is_owner = false;
     /* Without a journal, nothing waits for longer than a turn. */
     if (memory->journal != NULL && memory->waiting_bytes > BROKER_BACKLOG_BYTES_MAX)
         return false;
-    if (!broker_room_is_owned(publish->room) || memory_room_has_owner(memory, publish->room)) {
+    if (!broker_room_is_owned(publish->room) || memory_room_has_owner(memory, publish->room, &is_owner)) {
         struct channel *channel = memory_channel(memory, publish->room);
         struct broker_entry entry = {
             .room = channel->by_room.key, .audience = publish->audience, .body = publish->body};
@@ -226,7 +228,7 @@ static bool publish(struct broker *broker, const struct broker_publish *publish,
             struct notice *notice = memory_notice_of(memory, tell_push, channel);
             notice->copy = memory_stored_create(&entry);
             memory->waiting_bytes += sizeof *notice + stored_bytes(notice->copy);
-            notice->flag = broker_room_is_owned(publish->room);
+            notice->flag = is_owner;
         }
     }
     memory_done_later(memory, done, arg, result);
@@ -241,7 +243,7 @@ static void tell_subscribed(struct memory *memory, struct notice *notice)
                                       notice->number);
 }
 
-static void subscribe(struct broker *broker, struct span room)
+void memory_subscribe(struct broker *broker, struct span room)
 {
     struct memory *memory = memory_of(broker);
     if (!broker->is_up)
@@ -252,7 +254,7 @@ static void subscribe(struct broker *broker, struct span room)
     notice->number = memory->seq;
 }
 
-static void unsubscribe(struct broker *broker, struct span room)
+void memory_unsubscribe(struct broker *broker, struct span room)
 {
     struct map_node *node = map_find(&memory_of(broker)->channels, room);
     if (node == NULL)
@@ -280,6 +282,8 @@ static struct notice *read_from(struct memory *memory, struct channel *channel, 
     notice->page.last = channel->last;
     notice->page.position = memory->seq;
     size_t bytes = 0;
+    while (first != end && memory_is_stale(memory, channel, first))
+        first = first->next;
     for (; first != end && notice->page.count < limit; first = first->next) {
         const struct stored *stored = container_of(first, struct stored, of_log);
         bytes += stored_bytes(stored);
@@ -300,8 +304,8 @@ static struct list *find_above(struct channel *channel, uint64_t seq)
     return at;
 }
 
-static void read_range(struct broker *broker, struct span room, const struct broker_range *range, broker_read_fn *done,
-                       void *arg)
+void memory_read(struct broker *broker, struct span room, const struct broker_range *range, broker_read_fn *done,
+                 void *arg)
 {
     struct memory *memory = memory_of(broker);
     struct channel *channel = memory_channel(memory, room);
@@ -313,19 +317,22 @@ static void read_range(struct broker *broker, struct span room, const struct bro
     if (clipped)
         seq = epoch_end;
     size_t bytes_max = broker_range_bytes(range);
-    log_age(memory, channel);
+    if (memory->shared == NULL)
+        log_age(memory, channel);
     struct list *end = &channel->log, *first;
     bool more = false;
     if (range->back) {
         size_t bytes = 0;
         end = first = find_above(channel, seq);
         for (uint32_t i = 0; i < range->limit && first->prev != &channel->log && bytes <= bytes_max; i++) {
+            if (memory_is_stale(memory, channel, first->prev))
+                break;
             first = first->prev;
             bytes += stored_bytes(container_of(first, struct stored, of_log));
         }
         if (bytes > bytes_max && first->next != end)
             first = first->next; /* the one that was too much */
-        more = first->prev != &channel->log;
+        more = first->prev != &channel->log && !memory_is_stale(memory, channel, first->prev);
     } else {
         first = find_above(channel, seq);
     }
@@ -393,9 +400,8 @@ static bool may_tell(const struct memory *memory)
 }
 
 /* A callback may make further calls; their answers wait for the next turn. */
-static void tell(struct task *task)
+void memory_tell_all(struct memory *memory)
 {
-    struct memory *memory = container_of(task, struct memory, tell);
     struct list *last = memory->queue.prev, *node;
     bool more = true;
     while (more && may_tell(memory)) {
@@ -407,13 +413,25 @@ static void tell(struct task *task)
     }
 }
 
-static void channel_destroy(struct memory *memory, struct channel *channel)
+static void tell(struct task *task)
 {
-    map_remove(&memory->channels, &channel->by_room);
+    memory_tell_all(container_of(task, struct memory, tell));
+}
+
+/* Nothing is left of its log. */
+static void channel_forget(struct memory *memory, struct channel *channel)
+{
     memory->rooms -= channel->last != 0;
     while (channel->count > 0)
         trim_oldest(memory, channel);
     memory_names_finish(memory, channel);
+    channel->last = 0;
+}
+
+static void channel_destroy(struct memory *memory, struct channel *channel)
+{
+    map_remove(&memory->channels, &channel->by_room);
+    channel_forget(memory, channel);
     if (channel->number != 0) {
         journal_note(memory->journal, JOURNAL_COUNTER, &memory->seq, NULL);
         journal_note(memory->journal, JOURNAL_ROOM_DROP, &channel->number, NULL);
@@ -426,17 +444,20 @@ static void channel_destroy(struct memory *memory, struct channel *channel)
 /* Drops old entries and unused rooms. A room's newest seq is kept longer than any lease. */
 static void channels_sweep(struct memory *memory)
 {
-    int64_t now = loop_wall_ms(memory->loop);
+    int64_t now = memory_now_ms(memory);
     struct map_node *next = map_next(&memory->channels, NULL);
     while (next != NULL) {
         struct channel *channel = container_of(next, struct channel, by_room);
         next = map_next(&memory->channels, next);
-        int64_t age = now - channel->newest_ms;
+        int64_t age = now - (channel->touched_ms > channel->newest_ms ? channel->touched_ms : channel->newest_ms);
         log_age(memory, channel);
         memory_names_expire(memory, channel, now);
         bool owned = broker_room_is_owned(channel->by_room.key);
-        bool over = owned ? !memory_room_has_owner(memory, channel->by_room.key)
+        bool over = owned ? !memory_room_has_owner(memory, channel->by_room.key, NULL)
                           : channel->last == 0 || age > (int64_t)channel->age_ms_max + META_MS;
+        /* Who is subscribed here is nothing that all replicas know. */
+        if (over && memory->shared != NULL)
+            channel_forget(memory, channel);
         if (over && !channel->subscribed && list_empty(&channel->present) && channel->noticed == 0)
             channel_destroy(memory, channel);
     }
@@ -452,6 +473,14 @@ static void sweep(struct timer *timer)
     timer_start(memory->loop, timer, LOOP_MS(SWEEP_MS));
 }
 
+void memory_pass(struct memory *memory)
+{
+    memory_presents_pass(memory);
+    memory_leases_sweep(memory);
+    if (++memory->sweeps % CHANNELS_SWEEP_EVERY == 0)
+        channels_sweep(memory);
+}
+
 static void channels_finish(struct memory *memory)
 {
     struct map_node *node;
@@ -460,9 +489,16 @@ static void channels_finish(struct memory *memory)
     map_finish(&memory->channels);
 }
 
-static void destroy(struct broker *broker)
+void memory_clear(struct memory *memory)
 {
-    struct memory *memory = memory_of(broker);
+    memory_leases_finish(memory);
+    channels_finish(memory);
+    memory->seq = memory->sweeps = 0;
+    memory->ended_count = 0;
+}
+
+void memory_finish(struct memory *memory)
+{
     struct list *queued;
     task_cancel(&memory->tell);
     timer_stop(memory->loop, &memory->sweep);
@@ -482,14 +518,20 @@ static void destroy(struct broker *broker)
     memory->journal = NULL; /* what ends here goes on there */
     memory_leases_finish(memory);
     channels_finish(memory);
+}
+
+static void destroy(struct broker *broker)
+{
+    struct memory *memory = memory_of(broker);
+    memory_finish(memory);
     free(memory);
 }
 
 static const struct broker_ops ops = {
-    .publish = publish,
-    .subscribe = subscribe,
-    .unsubscribe = unsubscribe,
-    .read = read_range,
+    .publish = memory_publish,
+    .subscribe = memory_subscribe,
+    .unsubscribe = memory_unsubscribe,
+    .read = memory_read,
     .lease_write = memory_lease_write,
     .lease_claim = memory_lease_claim,
     .lease_release = memory_lease_release,
@@ -504,11 +546,12 @@ static const struct broker_ops ops = {
     .destroy = destroy,
 };
 
-struct memory *memory_create(struct loop *loop, const struct broker_bounds *bounds)
+void memory_init(struct memory *memory, struct loop *loop, const struct broker_bounds *bounds,
+                 struct memory_shared *shared)
 {
     static const char digits[] = "0123456789abcdefghijklmnopqrstuvwxyz";
-    struct memory *memory = mem_zero(1, sizeof *memory);
     uint64_t seed[2];
+    memory->shared = shared;
     memory->broker.ops = &ops;
     memory->broker.mail = &memory_mail_ops;
     memory->loop = loop;
@@ -524,9 +567,16 @@ struct memory *memory_create(struct loop *loop, const struct broker_bounds *boun
     task_init(&memory->tell, tell);
     timer_init(&memory->leaves, memory_leaves);
     timer_init(&memory->sweep, sweep);
-    timer_start(loop, &memory->sweep, LOOP_MS(SWEEP_MS));
+    if (shared == NULL)
+        timer_start(loop, &memory->sweep, LOOP_MS(SWEEP_MS));
     for (int i = 0; i < MEMORY_EPOCH_BYTES; i++)
         memory->epoch[i] = digits[loop_random_below(loop, sizeof digits - 1)];
+}
+
+struct memory *memory_create(struct loop *loop, const struct broker_bounds *bounds)
+{
+    struct memory *memory = mem_zero(1, sizeof *memory);
+    memory_init(memory, loop, bounds, NULL);
     return memory;
 }
 

@@ -40,7 +40,7 @@ bool memory_name_is_new(struct memory *memory, struct channel *channel, const st
                         enum broker_result *result)
 {
     uint64_t digest = broker_digest(publish->body);
-    int64_t now = loop_wall_ms(memory->loop);
+    int64_t now = memory_now_ms(memory);
     memory_names_expire(memory, channel, now);
     struct map_node *node = map_find(&channel->ids, publish->id);
     struct named *named = node != NULL ? container_of(node, struct named, by_id) : NULL;

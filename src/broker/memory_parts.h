@@ -16,6 +16,13 @@
 
 enum { MEMORY_EPOCH_BYTES = 10, MEMORY_AWAY_MS = 4000, MEMORY_ENDED_MAX = 100 };
 
+/* What makes it a replica (broker/firestore.h): each instance carries out the calls of all instances, in one order. So
+ * what it keeps may depend on nothing but these calls: the clock is theirs, and no timer runs. */
+struct memory_shared {
+    uint64_t now_us;      /* when the call that is carried out was made, since 1970 */
+    uint64_t actor, self; /* numbers of instances (> 0): whose call it is, and this one's */
+};
+
 /* An epoch of an earlier process. */
 struct memory_ended {
     char name[BROKER_EPOCH_BYTES_MAX];
@@ -43,6 +50,7 @@ struct memory {
     struct journal *journal;                     /* NULL: nothing is kept; see there */
     struct memory_ended ended[MEMORY_ENDED_MAX]; /* the oldest one in front */
     size_t ended_count;
+    struct memory_shared *shared; /* NULL: one instance alone */
     /* The journal's numbers: of the epoch, and the last ones given to a room and to a message's name. */
     uint64_t epoch_number, room_number, name_number;
 };
@@ -72,6 +80,7 @@ struct channel {
     size_t count, bytes; /* in the log */
     uint64_t last;
     int64_t newest_ms;   /* time of that entry */
+    int64_t touched_ms;  /* an instance said that it is subscribed */
     uint64_t age_ms_max; /* of its retention */
     bool wanted;         /* the last call was to subscribe */
     bool subscribed;     /* the subscription was confirmed */
@@ -117,8 +126,52 @@ static inline struct memory *memory_of(struct broker *broker)
     return container_of(broker, struct memory, broker);
 }
 
+/* The time at which the call under way takes effect. */
+static inline int64_t memory_now_ms(const struct memory *memory)
+{
+    return memory->shared != NULL ? (int64_t)(memory->shared->now_us / 1000) : loop_wall_ms(memory->loop);
+}
+/* The same, to measure times with. */
+static inline uint64_t memory_now_us(const struct memory *memory)
+{
+    return memory->shared != NULL ? memory->shared->now_us : loop_now_us(memory->loop);
+}
+static inline uint64_t memory_actor(const struct memory *memory)
+{
+    return memory->shared != NULL ? memory->shared->actor : 1;
+}
+static inline bool memory_is_self(const struct memory *memory, uint64_t life)
+{
+    return memory->shared == NULL || life == memory->shared->self;
+}
+
+/* In a replica reading changes nothing; so what is too old to be read may still be there. */
+static inline bool memory_is_stale(const struct memory *memory, const struct channel *channel,
+                                   const struct list *of_log)
+{
+    return memory->shared != NULL && of_log != &channel->log &&
+           loop_wall_ms(memory->loop) - container_of(of_log, struct stored, of_log)->entry.time_ms >
+               (int64_t)channel->age_ms_max;
+}
+
 /* memory.c */
 struct memory *memory_create(struct loop *loop, const struct broker_bounds *bounds);
+/* The parts of it for an owner that embeds it. `shared` (NULL: none) is borrowed. memory_finish answers what waits. */
+void memory_init(struct memory *memory, struct loop *loop, const struct broker_bounds *bounds,
+                 struct memory_shared *shared);
+void memory_finish(struct memory *memory);
+/* Tells now all that waits in the queue. */
+void memory_tell_all(struct memory *memory);
+/* Forgets everything but the bounds; the queue has been told. */
+void memory_clear(struct memory *memory);
+/* Of a replica: what becomes due by the clock alone: leases, old entries and rooms, sockets that were away. */
+void memory_pass(struct memory *memory);
+/* What firestore.c, whose table of functions is another, uses as it is. */
+bool memory_publish(struct broker *broker, const struct broker_publish *publish, broker_done_fn *done, void *arg);
+void memory_subscribe(struct broker *broker, struct span room);
+void memory_unsubscribe(struct broker *broker, struct span room);
+void memory_read(struct broker *broker, struct span room, const struct broker_range *range, broker_read_fn *done,
+                 void *arg);
 /* The link is up from the end of the turn on. */
 void memory_start(struct memory *memory);
 struct notice *memory_notice(struct memory *memory, notice_fn *tell);
@@ -151,13 +204,27 @@ void memory_lease_release(struct broker *broker, const struct broker_lease *leas
 void memory_lease_take(struct broker *broker, struct span pid, uint64_t generation, broker_claim_fn *done, void *arg);
 void memory_lease_lapsed(struct broker *broker, struct span watch, broker_claim_fn *done, void *arg);
 void memory_lease_end(struct broker *broker, const struct broker_lease *lease, broker_done_fn *done, void *arg);
-/* Whether a lease owns this room. */
-bool memory_room_has_owner(struct memory *memory, struct span room);
+/* Whether a lease owns this room; `*is_self` (may be NULL): whether this instance has that lease. */
+bool memory_room_has_owner(struct memory *memory, struct span room, bool *is_self);
 void memory_leases_sweep(struct memory *memory);
+/* Of a replica: the life of the instance with this number has ended; its leases have nobody. */
+void memory_leases_leave(struct memory *memory, uint64_t life);
 void memory_leases_finish(struct memory *memory);
 void memory_kept_destroy(struct kept *kept); /* accepts NULL */
 /* A lease of an earlier process, whose owner has gone. */
 void memory_lease_restore(struct memory *memory, const struct broker_lease *lease, int64_t until_ms);
+
+/* Of a replica: all leases, those without an owner in the order in which they were left; and one that was told so. */
+struct memory_lease {
+    struct broker_lease lease;
+    int64_t until_ms;
+    uint64_t owner;
+    bool ended;
+    bool left; /* it is watched, and its owner has left it or is gone */
+};
+typedef void memory_lease_fn(void *arg, const struct memory_lease *lease);
+void memory_leases_each(struct memory *memory, memory_lease_fn *each, void *arg);
+void memory_lease_put(struct memory *memory, const struct memory_lease *lease);
 
 /* memory_mail.c */
 extern const struct mail_ops memory_mail_ops;
@@ -168,11 +235,24 @@ void memory_present_leave(struct broker *broker, struct span room, struct span s
 void memory_present_list(struct broker *broker, struct span room, uint64_t cursor, uint32_t limit,
                          broker_presence_fn *done, void *arg);
 void memory_leaves(struct timer *timer);
+void memory_presents_pass(struct memory *memory);
+/* Of a replica: the same; its sockets will have left. */
+void memory_presents_leave(struct memory *memory, uint64_t life);
 void memory_present_finish(struct channel *channel);
 /* A socket of an earlier process: it is away, and may return. */
 void memory_present_restore(struct memory *memory, struct channel *channel, const struct broker_present *who);
 /* Those that were restored have from now on the usual time to return. */
 void memory_presents_await(struct memory *memory);
+
+/* Of a replica: all who are present, in the order of coming; and one that was told so. */
+struct memory_present {
+    struct broker_present who;
+    uint64_t owner;
+    uint64_t leave_us; /* 0: it is not away */
+};
+typedef void memory_present_fn(void *arg, struct span room, const struct memory_present *present);
+void memory_presents_each(struct memory *memory, memory_present_fn *each, void *arg);
+void memory_present_put(struct memory *memory, struct span room, const struct memory_present *present);
 
 /* memory_restore.c */
 /* Fills an empty broker from the disk, and notes in its journal that a new epoch begins. */

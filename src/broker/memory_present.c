@@ -4,11 +4,14 @@
 #include "base/mem.h"
 #include "broker/memory_parts.h"
 
+enum { GONE_MS = 1000 }; /* the sockets of an ended life have left so long after its end */
+
 struct present {
     struct map_node by_sid;
     struct list of_room, of_away;
     struct channel *channel;
     uint64_t generation;
+    uint64_t owner;    /* the life that entered it */
     uint64_t number;   /* rises with the order of coming: the cursor of lists */
     uint64_t leave_us; /* while away */
     char *data;
@@ -118,10 +121,12 @@ void memory_present_enter(struct broker *broker, struct span room, const struct 
         list_remove(&present->of_away);
         data_set(present, who->data);
         present->generation = who->generation;
+        present->owner = memory_actor(memory);
         enter_note(memory, present);
         return;
     }
     present = present_add(channel, who);
+    present->owner = memory_actor(memory);
     enter_note(memory, present);
     change_tell(memory, present, true);
 }
@@ -138,9 +143,9 @@ static void left(struct memory *memory, struct present *present)
 /* Everybody may be away for equally long, so the list is in order. */
 static void leaves_start(struct memory *memory)
 {
-    if (list_empty(&memory->away))
+    if (list_empty(&memory->away) || memory->shared != NULL)
         return;
-    uint64_t now = loop_now_us(memory->loop);
+    uint64_t now = memory_now_us(memory);
     uint64_t due = container_of(memory->away.next, struct present, of_away)->leave_us;
     timer_start(memory->loop, &memory->leaves, due > now ? due - now : 0);
 }
@@ -148,7 +153,7 @@ static void leaves_start(struct memory *memory)
 void memory_leaves(struct timer *timer)
 {
     struct memory *memory = container_of(timer, struct memory, leaves);
-    uint64_t now = loop_now_us(memory->loop);
+    uint64_t now = memory_now_us(memory);
     list_each (node, &memory->away) {
         struct present *present = container_of(node, struct present, of_away);
         if (present->leave_us > now)
@@ -158,6 +163,30 @@ void memory_leaves(struct timer *timer)
     leaves_start(memory);
 }
 
+/* Not all may be away for equally long here. */
+void memory_presents_pass(struct memory *memory)
+{
+    list_each (node, &memory->away) {
+        struct present *present = container_of(node, struct present, of_away);
+        if (present->leave_us <= memory_now_us(memory))
+            left(memory, present);
+    }
+}
+
+void memory_presents_leave(struct memory *memory, uint64_t life)
+{
+    struct map_node *node = NULL;
+    while ((node = map_next(&memory->channels, node)) != NULL) {
+        list_each (of_room, &container_of(node, struct channel, by_room)->present) {
+            struct present *present = container_of(of_room, struct present, of_room);
+            if (present->owner != life || !list_empty(&present->of_away))
+                continue;
+            present->leave_us = memory_now_us(memory) + LOOP_MS(GONE_MS);
+            list_append(&memory->away, &present->of_away);
+        }
+    }
+}
+
 void memory_present_restore(struct memory *memory, struct channel *channel, const struct broker_present *who)
 {
     list_append(&memory->away, &present_add(channel, who)->of_away);
@@ -165,7 +194,7 @@ void memory_present_restore(struct memory *memory, struct channel *channel, cons
 
 void memory_presents_await(struct memory *memory)
 {
-    uint64_t due = loop_now_us(memory->loop) + LOOP_MS(MEMORY_AWAY_MS);
+    uint64_t due = memory_now_us(memory) + LOOP_MS(MEMORY_AWAY_MS);
     list_each (node, &memory->away) {
         container_of(node, struct present, of_away)->leave_us = due;
     }
@@ -176,12 +205,12 @@ void memory_present_leave(struct broker *broker, struct span room, struct span s
 {
     struct memory *memory = memory_of(broker);
     struct present *present = present_find(memory_channel(memory, room), sid);
-    if (present == NULL)
+    if (present == NULL || (memory->shared != NULL && present->owner != memory_actor(memory)))
         return;
     if (!may_return) {
         left(memory, present);
     } else if (list_empty(&present->of_away)) {
-        present->leave_us = loop_now_us(memory->loop) + LOOP_MS(MEMORY_AWAY_MS);
+        present->leave_us = memory_now_us(memory) + LOOP_MS(MEMORY_AWAY_MS);
         list_append(&memory->away, &present->of_away);
         leaves_start(memory);
     }
@@ -220,6 +249,29 @@ void memory_present_list(struct broker *broker, struct span room, uint64_t curso
         struct broker_present who = text_of(present);
         notice_add(notice, &who);
     }
+}
+
+void memory_presents_each(struct memory *memory, memory_present_fn *each, void *arg)
+{
+    struct map_node *node = NULL;
+    while ((node = map_next(&memory->channels, node)) != NULL) {
+        list_each (of_room, &container_of(node, struct channel, by_room)->present) {
+            const struct present *present = container_of(of_room, struct present, of_room);
+            struct memory_present shown = {text_of(present), present->owner, 0};
+            shown.who.generation = present->generation;
+            shown.leave_us = list_empty(&present->of_away) ? 0 : present->leave_us;
+            each(arg, node->key, &shown);
+        }
+    }
+}
+
+void memory_present_put(struct memory *memory, struct span room, const struct memory_present *shown)
+{
+    struct present *present = present_add(memory_channel(memory, room), &shown->who);
+    present->owner = shown->owner;
+    present->leave_us = shown->leave_us;
+    if (shown->leave_us != 0)
+        list_append(&memory->away, &present->of_away);
 }
 
 void memory_present_finish(struct channel *channel)

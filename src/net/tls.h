@@ -37,6 +37,7 @@ struct tls_client_options {
     const char *ca;   /* file of PEM certificates, or a directory prepared with `openssl rehash`; NULL: the system's */
     const char *cert, *key; /* PEM files, both or neither; `cert` may hold the chain behind the certificate */
     bool verify_off;        /* accept any certificate */
+    bool http2;             /* speaks HTTP/2, and says so (ALPN, RFC 7301) */
 };
 
 /* Reads the files. NULL with `err` set: "ca: /etc/ca.pem: No such file or directory". */

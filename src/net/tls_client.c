@@ -151,6 +151,8 @@ struct tls_client *tls_client_create(const struct tls_client_options *options, s
         goto fail;
     if (options->cert != NULL && !tls_context_certify(client->context, options->cert, options->key, err))
         goto fail;
+    if (options->http2)
+        SSL_CTX_set_alpn_protos(client->context, (const unsigned char *)"\2h2", 3);
     return client;
 fail:
     tls_client_destroy(client);

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/shown.h"
+#include "broker/firestore.h"
 #include "loop/file.h"
 
 static const char file_prefix[] = "file:";
@@ -84,6 +85,32 @@ static bool postgres_read(struct broker_config *config, const char *text, struct
            err_set(err, "--broker postgres: write its URL, like --broker postgres://sennit@127.0.0.1/sennit");
 }
 
+/* What our own setting leaves of it is read where it is used. */
+static bool firestore_read(struct broker_config *config, const char *text, struct err *err)
+{
+    static const struct span affinity = {"?polling=affinity", 17};
+    struct span url = span_str(text);
+    config->choice = BROKER_CHOICE_FIRESTORE;
+    config->affinity = span_ends_with(url, affinity);
+    config->url = mem_text(config->affinity ? span_sub(url, 0, url.len - affinity.len) : url);
+    return span_starts_with(url, SPAN_LIT("firestore://")) ||
+           err_set(err, "--broker firestore: write its URL, like --broker firestore://PROJECT");
+}
+
+bool broker_config_check(const struct broker_config *config, bool polling, uint64_t max_payload, struct err *err)
+{
+    enum { ROUND_BYTES = 64 << 10 }; /* of an entry, beside the payload */
+    if (config->choice != BROKER_CHOICE_FIRESTORE)
+        return true;
+    if (polling && !config->affinity)
+        return err_set(err, "with --broker firestore://..., a long-polling session cannot move between instances: say "
+                            "`transports: [websocket]`, or, if your balancer keeps each session on its instance (Cloud "
+                            "Run's session affinity), firestore://PROJECT?polling=affinity");
+    return max_payload + ROUND_BYTES <= FIRESTORE_ENTRY_BYTES_MAX ||
+           err_set(err, "limits: max_payload: with --broker firestore://... an event may have %d bytes: lower it",
+                   FIRESTORE_ENTRY_BYTES_MAX - ROUND_BYTES);
+}
+
 static bool choice_read(struct broker_config *config, const struct broker_options *options, const char *broker,
                         struct err *err)
 {
@@ -95,8 +122,10 @@ static bool choice_read(struct broker_config *config, const struct broker_option
         return directory_read(config, broker + sizeof file_prefix - 1, err);
     else if (is_postgres(broker))
         return postgres_read(config, broker, err);
+    else if (strncmp(broker, "firestore", 9) == 0)
+        return firestore_read(config, broker, err);
     else
-        return err_set(err, "%s: expected memory, file:DIR, redis or postgres://..., found %s",
+        return err_set(err, "%s: expected memory, file:DIR, redis, postgres://... or firestore://..., found %s",
                        options->broker != NULL ? "--broker" : "SENNIT_BROKER", SHOWN_FOUND(span_str(broker)));
     return true;
 }
@@ -116,7 +145,8 @@ bool broker_config_read(struct broker_config *config, const struct broker_option
         return err_set(
             err, "K_SERVICE is set, so this is one instance of a fleet, but REDIS_URL is not: instances without a "
                  "common broker would split the fleet silently. Set REDIS_URL=redis://HOST:PORT (or "
-                 "SENNIT_BROKER=postgres://...), or say --broker memory (SENNIT_BROKER=memory) if a single instance is "
+                 "SENNIT_BROKER=postgres://... or firestore://...), or say --broker memory (SENNIT_BROKER=memory) if a "
+                 "single instance is "
                  "all there will ever be");
     if (broker == NULL && url != NULL)
         config->choice = BROKER_CHOICE_REDIS;
@@ -154,7 +184,7 @@ const char *broker_config_name(const struct broker_config *config)
 {
     static const char *const names[] = {
         [BROKER_CHOICE_UNMADE] = "none", [BROKER_CHOICE_MEMORY] = "memory",     [BROKER_CHOICE_FILE] = "file",
-        [BROKER_CHOICE_REDIS] = "redis", [BROKER_CHOICE_POSTGRES] = "postgres",
+        [BROKER_CHOICE_REDIS] = "redis", [BROKER_CHOICE_POSTGRES] = "postgres", [BROKER_CHOICE_FIRESTORE] = "firestore",
     };
     return names[config->choice];
 }

@@ -314,6 +314,8 @@ bool serve_config_read(struct serve_config *config, struct loop *loop, const str
         !file_read_config(config, loop, options, err) || !instance_name(config, loop, err))
         return false;
     broker_config_settle(&config->broker, logs(&config->relay), options->config_path);
+    if (!broker_config_check(&config->broker, config->engine.polling, config->limits.payload_bytes_max, err))
+        return false;
     client_find(config);
     if (config->client_dir != NULL)
         config->client_version = library_version(config->client_dir);

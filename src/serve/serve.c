@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "broker/firestore.h"
 #include "broker/memory.h"
 #include "broker/postgres.h"
 #include "broker/redis.h"
@@ -100,12 +101,24 @@ static bool broker_start(struct server *server, struct err *err)
         .instance = config->instance,
         .bounds = bounds,
     };
+    const struct broker_firestore_config firestore = {
+        .url = config->broker.url,
+        .prefix = config->prefix,
+        .instance = config->instance,
+        .emulator_host = getenv("FIRESTORE_EMULATOR_HOST"),
+        .key_file = getenv("GOOGLE_APPLICATION_CREDENTIALS"),
+        .metadata_host = getenv("GCE_METADATA_HOST"),
+        .bounds = bounds,
+    };
     switch (config->broker.choice) {
     case BROKER_CHOICE_REDIS:
         server->broker = broker_redis_create(&server->net, &redis, err);
         break;
     case BROKER_CHOICE_POSTGRES:
         server->broker = broker_postgres_create(&server->net, &postgres, err);
+        break;
+    case BROKER_CHOICE_FIRESTORE:
+        server->broker = broker_firestore_create(&server->net, &firestore, err);
         break;
     case BROKER_CHOICE_FILE:
         server->broker = broker_file_create(server->loop, &disk, err);
@@ -120,7 +133,7 @@ static bool broker_start(struct server *server, struct err *err)
 static bool bridge_start(struct server *server, struct err *err)
 {
     const struct serve_config *config = &server->config;
-    bool is_common = config->broker.choice == BROKER_CHOICE_REDIS;
+    bool is_common = config->broker.choice == BROKER_CHOICE_REDIS || config->broker.choice == BROKER_CHOICE_FIRESTORE;
     if (config->bridge.url == NULL)
         return true;
     server->bridge = bridge_create(&server->sessions, &server->config.relay, &server->net, &config->bridge,

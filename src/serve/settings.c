@@ -6,7 +6,8 @@ const struct setting_flag setting_flags[] = {
     {"--port", "PORT", "8080", "0 picks a free one"},
     {"--redis-url", "REDIS_URL", "none", "`redis://`, `rediss://` (TLS) or `unix://`: see [serve.md](serve.md#redis)"},
     {"--broker", "SENNIT_BROKER", "see [brokers.md](brokers.md#the-default)",
-     "`memory`, `file:DIR`, `redis` or `postgres://...`: see [brokers.md](brokers.md); with `K_SERVICE` set, the first "
+     "`memory`, `file:DIR`, `redis`, `postgres://...` or `firestore://PROJECT`: see [brokers.md](brokers.md); with "
+     "`K_SERVICE` set, the first "
      "two are used only if they are set here"},
     {"--sync", "SENNIT_SYNC", "`second`",
      "when `file:DIR` has written to the disk itself: `second`, `batch` or `never`"},

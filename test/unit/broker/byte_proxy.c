@@ -197,7 +197,7 @@ static void message_received(struct pair *pair, const struct resp *reply)
 static void far_bytes(struct pair *pair, struct span bytes)
 {
     const struct resp *reply;
-    if (kind == KIND_POSTGRES) {
+    if (kind != KIND_REDIS) {
         if (conn_is_open(&pair->near))
             pass_on(pair, bytes);
         return;

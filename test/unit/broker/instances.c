@@ -19,6 +19,7 @@ enum { PASS_MS = 1, STALL_MS = 20, CLOCK_SLACK_MS = 10000 };
 enum broker_kind kind;
 struct redis_process redis;
 struct postgres_process postgres;
+struct firestore_process firestore;
 struct loop *loop;
 struct net net;
 bool apart_awake;
@@ -38,7 +39,7 @@ static uint64_t stalled_ms, passed_at_ms;
 
 bool kind_is_shared(void)
 {
-    return kind == KIND_REDIS || kind == KIND_POSTGRES;
+    return kind == KIND_REDIS || kind == KIND_POSTGRES || kind == KIND_FIRESTORE;
 }
 
 uint64_t now_ms(void)
@@ -422,6 +423,8 @@ int instances_set_up(void **state)
     struct err err;
     log_init(LOG_TEXT, LOG_DEBUG, loop_clock_ms, log_keep);
     snprintf(prefix, sizeof prefix, "test%u", ++prefixes);
+    if (kind == KIND_FIRESTORE) /* the emulator may be one that other programs have written to */
+        snprintf(prefix, sizeof prefix, "test%d-%u", getpid(), prefixes);
     complaint[0] = '\0';
     passed_at_ms = 0;
     list_init(&instances);
@@ -486,6 +489,8 @@ static struct instance *instance_create(const char *name, struct net *of, const 
     instance->net = of;
     if (url != NULL && kind == KIND_POSTGRES)
         instance->broker = postgres_create(name, of, url, &err);
+    else if (url != NULL && kind == KIND_FIRESTORE)
+        instance->broker = firestore_process_broker(of, url, prefix, name, &instances_bounds, &err);
     else if (url != NULL)
         instance->broker = broker_redis_create(of, &config, &err);
     else if (kind == KIND_FILE)
@@ -515,19 +520,21 @@ const char *instances_url(uint16_t port)
     static char url[64];
     if (kind == KIND_POSTGRES)
         snprintf(url, sizeof url, "postgres://sennit@127.0.0.1:%u/postgres", port);
+    else if (kind == KIND_FIRESTORE)
+        snprintf(url, sizeof url, "127.0.0.1:%u", port);
     else
         snprintf(url, sizeof url, "redis://127.0.0.1:%u", port);
     return url;
 }
 
-static uint16_t server_port(void)
+uint16_t instances_server_port(void)
 {
-    return kind == KIND_POSTGRES ? postgres.port : redis.port;
+    return kind == KIND_POSTGRES ? postgres.port : kind == KIND_FIRESTORE ? firestore.port : redis.port;
 }
 
 static struct instance *on_server(const char *name, struct net *of)
 {
-    return instance_create(name, of, instances_url(server_port()));
+    return instance_create(name, of, instances_url(instances_server_port()));
 }
 
 struct instance *instance_open(const char *name)
@@ -556,7 +563,7 @@ struct instance *instance_up(const char *name)
 
 struct instance *instance_up_behind(const char *name, struct byte_proxy **proxy)
 {
-    *proxy = byte_proxy_open(&net, server_port());
+    *proxy = byte_proxy_open(&net, instances_server_port());
     struct instance *instance = instance_open_at(name, instances_url(listener_port(&(*proxy)->listener)));
     AWAIT(instance->up);
     return instance;

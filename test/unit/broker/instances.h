@@ -17,6 +17,7 @@
 #include "base/list.h"
 #include "broker/broker.h"
 #include "broker/journal.h"
+#include "firestore_process.h"
 #include "net/net.h"
 #include "postgres_process.h"
 #include "redis_process.h"
@@ -93,13 +94,14 @@ struct call {
     size_t kept_count;
 };
 
-enum broker_kind { KIND_MEMORY, KIND_FILE, KIND_REDIS, KIND_POSTGRES };
+enum broker_kind { KIND_MEMORY, KIND_FILE, KIND_REDIS, KIND_POSTGRES, KIND_FIRESTORE };
 
 extern enum broker_kind kind; /* of the brokers that instance_open makes */
 /* Whether there may be several instances; else there is one, which every name opens. */
 bool kind_is_shared(void);
-extern struct redis_process redis;       /* where they are, when on Redis */
-extern struct postgres_process postgres; /* the same, on Postgres */
+extern struct redis_process redis;         /* where they are, when on Redis */
+extern struct postgres_process postgres;   /* the same, on Postgres */
+extern struct firestore_process firestore; /* the same, on Firestore */
 extern struct loop *loop;
 extern struct net net;
 extern struct broker_bounds instances_bounds; /* of brokers opened from now on; every test begins without */
@@ -123,6 +125,7 @@ const char *instances_key(const char *name);
 
 /* The URL of the server's port on the loopback, for this kind of broker; good until the next call. */
 const char *instances_url(uint16_t port);
+uint16_t instances_server_port(void);
 
 /* Runs the tests on the kind of broker that the program's first argument names ("memory", "file", "postgres", else
  * Redis, with a server started for it by these options). Returns what main returns: 77, which Meson takes for skipped,

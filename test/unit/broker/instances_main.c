@@ -10,6 +10,8 @@ static int server_start(void **state)
 {
     if (kind == KIND_POSTGRES)
         postgres_process_start(&postgres, NULL);
+    else if (kind == KIND_FIRESTORE)
+        firestore_process_start(&firestore);
     else
         redis_process_start(&redis, server_options);
     return 0;
@@ -19,6 +21,7 @@ static int server_finish(void **state)
 {
     redis_process_finish(&redis);
     postgres_process_finish(&postgres);
+    firestore_process_finish(&firestore);
     return 0;
 }
 
@@ -26,16 +29,21 @@ int instances_main(int argc, char **argv, const char *name, const struct CMUnitT
                    const char *const *redis_options)
 {
     char whole[64];
-    static const char *const names[] = {"memory", "file", "redis", "postgres"};
+    static const char *const names[] = {"memory", "file", "redis", "postgres", "firestore"};
     kind = KIND_REDIS;
-    for (int i = 0; i <= KIND_POSTGRES; i++)
+    for (int i = 0; i <= KIND_FIRESTORE; i++)
         if (argc > 1 && strcmp(argv[1], names[i]) == 0)
             kind = (enum broker_kind)i;
     snprintf(whole, sizeof whole, "%s/%s", name, names[kind]);
     if (!kind_is_shared())
         return _cmocka_run_group_tests(whole, tests, count, NULL, NULL);
-    if (kind == KIND_POSTGRES ? !postgres_process_is_installed() : !redis_process_is_installed()) {
-        printf("%s: skipped, there is no %s here\n", whole, kind == KIND_POSTGRES ? "Postgres" : "redis-server");
+    if (kind == KIND_POSTGRES    ? !postgres_process_is_installed()
+        : kind == KIND_FIRESTORE ? !firestore_process_is_installed()
+                                 : !redis_process_is_installed()) {
+        printf("%s: skipped, there is no %s here\n", whole,
+               kind == KIND_POSTGRES    ? "Postgres"
+               : kind == KIND_FIRESTORE ? "emulator of Firestore"
+                                        : "redis-server");
         return 77;
     }
     server_options = redis_options;

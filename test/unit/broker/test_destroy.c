@@ -108,7 +108,7 @@ static void it_may_go_while_it_tries_to_connect(void **state)
 {
     if (!kind_is_shared())
         return; /* it has nothing to connect to */
-    struct byte_proxy *proxy = byte_proxy_open(&net, kind == KIND_POSTGRES ? postgres.port : redis.port);
+    struct byte_proxy *proxy = byte_proxy_open(&net, instances_server_port());
     char silent[64];
     snprintf(silent, sizeof silent, "%s", instances_url(listener_port(&proxy->listener)));
     proxy->held[PROXY_COMMANDS] = proxy->held[PROXY_FEED] = true;
@@ -116,7 +116,8 @@ static void it_may_go_while_it_tries_to_connect(void **state)
     const char *const of_redis[] = {"redis://127.0.0.1:1", "redis://[::1]:1", "unix:///nonexistent", silent};
     const char *const of_postgres[] = {"postgres://127.0.0.1:1", "postgres://[::1]:1", "postgres://%2Fnonexistent",
                                        silent};
-    const char *const *urls = kind == KIND_POSTGRES ? of_postgres : of_redis;
+    const char *const of_firestore[] = {"127.0.0.1:1", "[::1]:1", "nonexistent.invalid:1", silent};
+    const char *const *urls = kind == KIND_POSTGRES ? of_postgres : kind == KIND_FIRESTORE ? of_firestore : of_redis;
     for (size_t i = 0; i < sizeof of_redis / sizeof of_redis[0]; i++) {
         for (int turns = 0; turns < 12; turns++) {
             struct instance *a = instance_open_at("A", urls[i]);

@@ -154,6 +154,10 @@ static void a_page_has_a_bound_in_bytes(void **state)
     page = ask(a, &(struct broker_range){.limit = 100});
     assert_int_equal(page->page.count, 1);
     struct broker_publish large = {.room = SPAN_LIT("r"), .body = span_of(body, BROKER_PAGE_BYTES_MAX + 1)};
+    if (kind == KIND_FIRESTORE) { /* where an entry is smaller than that */
+        assert_null(publish_with(a, &large, NULL));
+        return;
+    }
     last = publish_with(a, &large, NULL);
     publish(a, "r", "small");
     AWAIT_ANSWER(last);

@@ -88,7 +88,8 @@ static void one_that_has_died_is_not_reached(void **state)
     if (kind == KIND_POSTGRES) /* which has to end the process of that link */
         AWAIT((send_to(a, NULL, "and who"), sent.receivers.reached == 1));
     send_to(a, NULL, "who is there");
-    assert_int_equal(sent.receivers.reached, 1);
+    if (kind != KIND_FIRESTORE) /* which knows of no links: there all that live count as reached */
+        assert_int_equal(sent.receivers.reached, 1);
     assert_int_equal(sent.receivers.living, 2);
     AWAIT_WITHIN(8000, (send_to(a, NULL, "and now"), sent.receivers.living == 1));
 }

@@ -1,0 +1,113 @@
+/* firestore_process: see firestore_process.h. */
+#include "firestore_process.h"
+
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "broker/firestore.h"
+
+enum { START_MS_MAX = 60000 };
+
+static const char jar[] = "/usr/lib/google-cloud-sdk/platform/cloud-firestore-emulator/cloud-firestore-emulator.jar";
+
+static const char *given(void)
+{
+    const char *host = getenv("FIRESTORE_EMULATOR_HOST");
+    return host != NULL && strncmp(host, "127.0.0.1:", 10) == 0 ? host + 10 : NULL;
+}
+
+bool firestore_process_is_installed(void)
+{
+    return given() != NULL || (access(jar, R_OK) == 0 && access("/usr/bin/java", X_OK) == 0);
+}
+
+static uint16_t free_port(void)
+{
+    struct sockaddr_in name = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof name;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&name, sizeof name), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&name, &len), 0);
+    close(fd);
+    return ntohs(name.sin_port);
+}
+
+static bool is_listening(uint16_t port)
+{
+    struct sockaddr_in name = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool up = connect(fd, (struct sockaddr *)&name, sizeof name) == 0;
+    close(fd);
+    return up;
+}
+
+/* In the child. */
+static void become(const struct firestore_process *firestore)
+{
+    char port[8];
+    sigset_t none;
+    snprintf(port, sizeof port, "%u", firestore->port);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    int fd = open("/dev/null", O_WRONLY);
+    dup2(fd, STDOUT_FILENO);
+    dup2(fd, STDERR_FILENO);
+    execl("/usr/bin/java", "java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx512m", "-Duser.language=en",
+          "-cp", jar, "com.google.cloud.datastore.emulator.firestore.CloudFirestore", "--host", "127.0.0.1", "--port",
+          port, (char *)NULL);
+    _exit(127);
+}
+
+void firestore_process_start(struct firestore_process *firestore)
+{
+    if (given() != NULL) {
+        firestore->port = (uint16_t)atoi(given());
+        return;
+    }
+    firestore->port = free_port();
+    firestore->pid = fork();
+    assert_true(firestore->pid >= 0);
+    if (firestore->pid == 0)
+        become(firestore);
+    for (int ms = 0; !is_listening(firestore->port); ms += 50) {
+        if (ms > START_MS_MAX || waitpid(firestore->pid, NULL, WNOHANG) != 0)
+            fail_msg("the emulator of Firestore does not come up");
+        nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
+    }
+}
+
+void firestore_process_finish(struct firestore_process *firestore)
+{
+    if (firestore->pid == 0)
+        return;
+    kill(firestore->pid, SIGKILL);
+    waitpid(firestore->pid, NULL, 0);
+    firestore->pid = 0;
+}
+
+struct broker *firestore_process_broker(struct net *net, const char *host, const char *prefix, const char *instance,
+                                        const struct broker_bounds *bounds, struct err *err)
+{
+    struct broker_firestore_config config = {.url = "firestore://demo-sennit",
+                                             .emulator_host = host,
+                                             .prefix = prefix,
+                                             .instance = instance,
+                                             .bounds = *bounds};
+    return broker_firestore_create(net, &config, err);
+}
