@@ -90,7 +90,7 @@ uint64_t polling_hold_ms(const struct sessions *sessions);
 /* Called by the sessions: a room is subscribed that one of them may wait for. */
 void pollings_prepared(struct sessions *sessions);
 /* Called by the sessions: the link is up again. What is held here is passed on and taken back at once: that finds out
- * whether it was ended meanwhile, and its client is told. */
+ * whether it was ended meanwhile, and its client is told. What waits for the broker asks again. */
 void pollings_link_up(struct sessions *sessions);
 
 /* The connection of a WebSocket handshake that names a session, upgraded; the handshake is accepted unless polling_look

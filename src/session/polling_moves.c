@@ -217,12 +217,6 @@ static void answered_about(struct polling *polling, enum record_result result)
     }
 }
 
-uint64_t polling_call_us(const struct polling *polling)
-{
-    uint64_t now = loop_now_us(polling->sessions->loop);
-    return polling->asked_us != 0 ? now - polling->asked_us : polling->asking_us;
-}
-
 static void asked(void *arg, enum record_result result)
 {
     struct polling *polling = arg;
@@ -248,7 +242,6 @@ void polling_ask(struct polling *polling, enum record_want want)
 }
 
 /* A pong alone. */
-
 static void ponged_by_post(void *arg, enum record_result result)
 {
     struct polling *polling = arg;
@@ -280,6 +273,7 @@ static void passed(void *arg, enum record_result result);
 
 static void pass_again(struct polling *polling)
 {
+    polling_parcel_age(polling);
     struct record_passing passing = {
         .record = buf_span(&polling->parcel),
         .leases = polling->parking.leases,
@@ -325,6 +319,13 @@ static void wait_again(struct polling *polling)
     polling->want = (char)(polling->get != NULL ? RECORD_FOR_GET : RECORD_FOR_POST);
 }
 
+/* If the link broke and a first call was done, another instance may have had the session since: the broker knows only
+ * the last that passed it on. Then `none` says nothing, and asking for the session tells whether it still exists. */
+static bool is_passed(const struct polling *polling, enum record_result result)
+{
+    return result == RECORD_OK || (result == RECORD_NONE && polling->pass_lost);
+}
+
 static void passed(void *arg, enum record_result result)
 {
     struct polling *polling = arg;
@@ -332,10 +333,11 @@ static void passed(void *arg, enum record_result result)
     if (!is_answered(polling) || polling->state != POLLING_PASSING || polling->passes > 0)
         return;
     if (result == RECORD_LOST) {
+        polling->pass_lost = true;
         timer_start(polling->sessions->loop, &polling->again, LOOP_MS(AGAIN_MS));
         return;
     }
-    if (result != RECORD_OK) {
+    if (!is_passed(polling, result)) {
         refuse_all(polling, POLLING_UNKNOWN_SID);
         return;
     }
@@ -343,10 +345,10 @@ static void passed(void *arg, enum record_result result)
         return;
     if (polling->again_ticket == 0) {
         polling_ask(polling, polling->get != NULL ? RECORD_FOR_GET : RECORD_FOR_POST);
-        return;
+    } else {
+        wait_again(polling);
+        timer_start(polling->sessions->loop, &polling->again, result == RECORD_OK ? LOOP_MS(REMIND_MS) : 0);
     }
-    wait_again(polling);
-    timer_start(polling->sessions->loop, &polling->again, LOOP_MS(REMIND_MS));
 }
 
 /* A proxy may repeat a request whose answer it has lost. A POST that was done is not done again, and a GET gets its
@@ -390,6 +392,7 @@ static void pass(struct polling *polling)
         polling_end(polling, CLOSE_SLOW_CONSUMER);
         return;
     }
+    polling->pass_lost = false;
     polling_set_state(polling, POLLING_PASSING);
     polling->transport.session = NULL;
     session_ending(session);
@@ -591,5 +594,7 @@ void pollings_link_up(struct sessions *sessions)
         struct polling *polling = container_of(node, struct polling, of_all);
         if (polling->state == POLLING_LIVE)
             pass_soon(polling);
+        else if (polling->state == POLLING_ASKING || polling->state == POLLING_PASSING)
+            timer_start(sessions->loop, &polling->again, 0);
     }
 }

@@ -68,6 +68,12 @@ static uint64_t left_ms(uint64_t ms, uint64_t away_ms)
     return ms > away_ms ? ms - away_ms : 0;
 }
 
+uint64_t polling_call_us(const struct polling *polling)
+{
+    uint64_t now = loop_now_us(polling->sessions->loop);
+    return polling->asked_us != 0 ? now - polling->asked_us : polling->asking_us;
+}
+
 /* The broker says for how long it had the session. On its way there and from there the clock stood still, too: about as
  * long as a call takes. Without that, a session that moves often would be pinged late, and then too late. */
 static struct session_clock clock_of(const struct polling *polling, const struct parcel *parcel,
@@ -206,6 +212,24 @@ void polling_parcel_make(struct polling *polling)
     buf_finish(&waiting);
     buf_finish(&unfinished);
     polling->parked = clock;
+    polling->parked_us = now;
+}
+
+void polling_parcel_age(struct polling *polling)
+{
+    uint64_t gone_ms = (loop_now_us(polling->sessions->loop) - polling->parked_us) / 1000;
+    struct span text = buf_span(&polling->parcel), head;
+    struct parcel parcel;
+    struct buf aged = {0};
+    if (gone_ms == 0 || !parcel_decode(text, &parcel) || !span_next(&text, '\n', &head))
+        return;
+    parcel.heartbeat_ms = polling->parked.heartbeat_ms = left_ms(parcel.heartbeat_ms, gone_ms);
+    parcel.join_ms = left_ms(parcel.join_ms, gone_ms);
+    polling->parked_us += LOOP_MS(gone_ms);
+    parcel_encode(&aged, &parcel);
+    buf_append(&aged, text);
+    buf_finish(&polling->parcel);
+    polling->parcel = aged;
 }
 
 void polling_parcel_finish(struct polling *polling)

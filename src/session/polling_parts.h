@@ -58,6 +58,7 @@ struct polling {
     struct buf parcel;      /* that is being passed, */
     struct parking parking; /* and its leases */
     struct session_clock parked;
+    uint64_t parked_us; /* when the parcel was made */
     struct buf payload; /* for the GET, once it has been passed; empty: it goes on waiting */
     struct timer again; /* asks, or passes, once more */
     uint64_t given_us;  /* it was opened here then, */
@@ -67,6 +68,7 @@ struct polling {
     uint64_t gather_us; /* its GET is answered then, unless something else comes before; 0: nothing waits */
     uint32_t calls;     /* of the broker, unanswered, */
     uint32_t passes;    /* and of these, to pass it on: only the answer to the last counts */
+    bool pass_lost;     /* the answer to a call that passes it on is not known */
     bool prepares;      /* it was given, and is asked for once more when its rooms are subscribed here */
     bool wanted;        /* by another instance */
     bool let_go;        /* its GET is answered in any case: the deadline is near, or a WebSocket takes over */
@@ -115,6 +117,10 @@ void polling_parcel_begin(struct polling *polling, const struct protocol *protoc
 /* Makes the parcel of a calm session, and lists its leases. */
 void polling_parcel_make(struct polling *polling);
 void polling_parcel_finish(struct polling *polling);
+/* How long a call of the broker takes now, there and back. */
+uint64_t polling_call_us(const struct polling *polling);
+/* The parcel has waited for the broker: its clock goes on. */
+void polling_parcel_age(struct polling *polling);
 /* Whether all rooms of this lease are subscribed here; if not, they will be. */
 bool polling_claim_is_prepared(struct polling *polling, const struct record_claim *claim);
 /* Opens a parcel on this transport. False if it is none of ours. */
@@ -138,8 +144,6 @@ static inline bool polling_carries(const struct session *session)
 }
 void polling_moves_init(struct polling *polling);
 void polling_moves_finish(struct polling *polling);
-/* How long a call of the broker takes now, there and back. */
-uint64_t polling_call_us(const struct polling *polling);
 /* Asks the broker for it, for the request that has just come. */
 void polling_ask(struct polling *polling, enum record_want want);
 /* Its POST is a pong alone, and it is not here: the broker notes it. */

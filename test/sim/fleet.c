@@ -222,7 +222,8 @@ static void config_write(struct fleet *fleet)
     assert(fd >= 0);
     /* Where nothing but the request timeout ends anything, polls are held to the end. */
     bool pings_seldom = plan->polling > 0 && plan->timeout_s > 0 && plan->cuts == 0;
-    dprintf(fd, text, pings_seldom ? "20s" : "2s", plan->stalls ? "8s" : "2s", (unsigned long long)plan->log_entries,
+    dprintf(fd, text, pings_seldom ? "20s" : "2s", plan->stalls || plan->patient ? "8s" : "2s",
+            (unsigned long long)plan->log_entries,
             plan->log_bytes != 0 ? (unsigned long long)plan->log_bytes : 64ull << 20,
             plan->log_age_ms != 0 ? (unsigned long long)plan->log_age_ms : 3600000,
             plan->replay == 0  ? "none"
@@ -254,11 +255,9 @@ static struct check_rules rules_of(const struct fleet_plan *plan)
 static void world_make(struct fleet *fleet)
 {
     const struct fleet_plan *plan = fleet->plan;
+    /* A link to Redis that breaks and comes back ends no session. */
     int ends = plan->cuts + plan->silences + plan->kills + plan->pauses + plan->drains + plan->redis_kills +
                plan->redis_pauses + plan->failovers + plan->refusals + plan->unheard + plan->repeats + plan->losses;
-    /* A session that polls does not outlive the life of the instance that has it. */
-    if (plan->polling > 0)
-        ends += plan->link_cuts;
     fleet->clients = mem_zero((size_t)plan->clients, sizeof *fleet->clients);
     fleet->witnesses = mem_zero((size_t)plan->clients, sizeof(struct witness *));
     fleet->hostiles = mem_zero((size_t)plan->hostiles, sizeof *fleet->hostiles);

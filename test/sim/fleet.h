@@ -59,6 +59,7 @@ struct fleet_plan {
     bool quiet;     /* they say little, and enter and leave rooms as before */
     bool busy;      /* they say much */
     bool steady;    /* the network is never slow for a moment */
+    bool patient;   /* a ping may be late: the broker is away for long */
     bool verbose;   /* prints its faults and events on stdout */
     const char *asked; /* prints the commands to Redis that contain this text; NULL: none */
     int traced;        /* a client whose traffic is shown too; -1: none */

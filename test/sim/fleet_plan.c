@@ -10,6 +10,8 @@ enum {
     MANY = 100000,
     PROGRAM_SEEDS = 20000,
     PROGRAM_SEEDS_END = 30000,
+    LINK_SEEDS = 30000,
+    LINK_SEEDS_END = 31000,
     POLLING_SHARE = 200,
     EVERYBODY_POLLS = 1000,
     DECADES = 10,
@@ -218,6 +220,20 @@ static void program(struct fleet_plan *plan, uint64_t state[2])
     plan->losses = below(state, 2) == 0 ? 10 : 0;
 }
 
+/* Nothing is wrong but that links to Redis are cut: no client notices. */
+static void links(struct fleet_plan *plan, uint64_t state[2])
+{
+    plan->instances = 4;
+    plan->clients = 12 + (int)below(state, 20);
+    plan->link_cuts = 60 + (int)below(state, 200);
+    plan->polling = 600;
+    plan->plain = below(state, 2) == 0 ? 300 : 0;
+    plan->busy = below(state, 2) == 0;
+    plan->large = below(state, 3) == 0;
+    plan->freezes = plan->seed % 4 == 0;
+    plan->patient = true;
+}
+
 void fleet_plan_from_seed(struct fleet_plan *plan, uint64_t seed)
 {
     uint64_t state[2] = {seed * 0x9e3779b97f4a7c15u + 7, seed + 1};
@@ -227,6 +243,10 @@ void fleet_plan_from_seed(struct fleet_plan *plan, uint64_t seed)
         .seed = seed, .instances = 8, .clients = 200, .faults_us = LOOP_S(8), .log_entries = MANY, .traced = -1};
     if (seed >= PROGRAM_SEEDS && seed < PROGRAM_SEEDS_END) {
         program(plan, state);
+        return;
+    }
+    if (seed >= LINK_SEEDS && seed < LINK_SEEDS_END) {
+        links(plan, state);
         return;
     }
     switch (seed % KINDS) {

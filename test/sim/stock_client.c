@@ -69,11 +69,8 @@ static void client_away(struct stock_client *client)
     uint64_t now = sim_now_us(world->sim), delay = LOOP_MS(20 + sim_below(world->sim, 300));
     bool is_old = world->timeout_us != 0 && !client->witness.polls &&
                   now - client->dialled_us >= world->timeout_us - world->rotate_lead_us;
-    /* An instance has the sessions that it holds under the life of its link. */
-    bool is_held = world->links_break && (client->witness.polls || now - client->moved_us < MOVE_US_MAX);
     client_trace(client, "is away", SPAN_LIT(""));
-    if (world->stays && client->state == CLIENT_CONNECTED && !client->left_once && !client->moves_ahead && !is_old &&
-        !is_held)
+    if (world->stays && client->state == CLIENT_CONNECTED && !client->left_once && !client->moves_ahead && !is_old)
         check_fail(world->check, "%s: its connection ended without need", client->witness.name);
     if (client->state == CLIENT_CONNECTED) {
         check_away(world->check, &client->witness);
@@ -228,7 +225,8 @@ static void on_moved(void *owner)
     struct stock_client *client = owner;
     struct client_world *world = client->world;
     client_trace(client, "moves to its WebSocket", SPAN_LIT(""));
-    if (world->stays && !world->stalls && sim_now_us(world->sim) - client->engine.proved_us > MOVE_US_MAX)
+    if (world->stays && !world->stalls && !world->links_break &&
+        sim_now_us(world->sim) - client->engine.proved_us > MOVE_US_MAX)
         check_fail(world->check, "%s: its poll was not answered while its WebSocket waited", client->witness.name);
     world->counts.upgraded++;
     client->witness.polls = false;

@@ -19,6 +19,9 @@ CREATE OR REPLACE FUNCTION life_now(in_ticket text) RETURNS text LANGUAGE sql ST
         (SELECT l.life FROM life l WHERE is_same(l.life, ticket_life(in_ticket)) ORDER BY l.until_ms DESC LIMIT 1))
 $$;
 
+CREATE OR REPLACE FUNCTION life_number(in_ticket text) RETURNS numeric LANGUAGE sql IMMUTABLE AS
+$$ SELECT coalesce(substring(in_ticket FROM ':(\d+)$')::numeric, 0) $$;
+
 CREATE OR REPLACE FUNCTION record_tell(in_inbox text, in_kind text, in_ticket text, in_sid text, in_body bytea)
 RETURNS void LANGUAGE sql AS
 $$ SELECT message_send(in_kind, NULL, in_inbox, split_part(in_ticket, '@', 1)::bigint, convert_to(in_sid, 'SQL_ASCII'), in_body) $$;
@@ -134,6 +137,11 @@ BEGIN
     SELECT * INTO r FROM polling WHERE sid = in_sid AND until_ms > ms;
     IF NOT FOUND THEN
         RETURN 0;
+    END IF;
+    -- This call was under way when its link broke, and comes behind what the request has done in a later life: it is told there.
+    IF is_same(r.holder, ticket) AND life_number(r.holder) > life_number(ticket) OR
+        NOT is_same(r.holder, ticket) AND is_same(r.passed, ticket) THEN
+        RETURN 2;
     END IF;
     IF r.moved AND NOT is_same(r.holder, ticket) THEN
         RETURN 3;

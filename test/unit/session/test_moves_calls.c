@@ -160,6 +160,35 @@ static void a_pong_that_overtakes_the_parcel_counts(void **state)
     assert_true(span_equal(payload(get(2)), SPAN_LIT("2")));
 }
 
+/* Its time goes on while the link is down. */
+static void a_parcel_that_waits_grows_older(void **state)
+{
+    sessions.limits.ping_interval_ms = 300;
+    sessions.limits.ping_timeout_ms = 400;
+    join();
+    record.deaf = true;
+    struct request *request = post(1, "421[\"join\",\"r\"]");
+    turn(250);
+    assert_false(request->answered);
+    record.deaf = false;
+    await(request);
+    assert_in_range(record.life_ms, 400, 520);
+}
+
+/* The first call was done, and its answer lost. Another instance has had the session since. */
+static void a_session_that_went_on_is_passed(void **state)
+{
+    join();
+    record.deaf = true;
+    struct request *request = post(1, "421[\"join\",\"r\"]");
+    turn(50);
+    assert_false(request->answered);
+    record.holder = 0;
+    record.deaf = false;
+    await(request);
+    assert_int_equal(request->outcome, POLLING_OK);
+}
+
 /* Of many events each answer brings several, and one that comes alone does not wait. */
 static void a_busy_client_gets_several_at_once(void **state)
 {
@@ -268,6 +297,8 @@ int main(void)
         TEST(a_pong_elsewhere_reaches_the_holder),
         TEST(a_stray_pong_answers_no_later_ping),
         TEST(a_pong_that_overtakes_the_parcel_counts),
+        TEST(a_parcel_that_waits_grows_older),
+        TEST(a_session_that_went_on_is_passed),
         TEST(a_busy_client_gets_several_at_once),
         TEST(an_old_session_takes_no_lease_back),
         TEST(a_held_get_is_told_when_the_link_is_up_again),
