@@ -305,7 +305,8 @@ SENNIT_API struct sennit_target sennit_acknowledging(struct sennit_target target
 SENNIT_API bool sennit_emit(struct sennit_target target, const char *name, struct sennit_args args);
 SENNIT_API bool sennit_emitf(struct sennit_target target, const char *name, const char *format, ...);
 
-/* Acknowledges an event. False: the client asked for none, has had it, or is gone. */
+/* Acknowledges an event. False: the client asked for none, has had it, or its socket has ended or gone to another
+ * instance (long-polling, between two requests): then nothing is sent. */
 SENNIT_API bool sennit_ack(sennit_event *event, struct sennit_args args);
 SENNIT_API bool sennit_ackf(sennit_event *event, const char *format, ...);
 /* Whether the client waits for an acknowledgement. */

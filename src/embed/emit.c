@@ -16,11 +16,14 @@ struct sent {
     struct buf id; /* of the acknowledgement that is due then; empty: none */
 };
 
-static void acknowledge(sennit_socket *handle, struct span id, const struct content *content)
+/* False: the socket is not here any more. */
+static bool acknowledge(sennit_socket *handle, struct span id, const struct content *content)
 {
     struct embed_socket *socket = handle_peek(handle, HANDLE_SOCKET);
-    if (socket != NULL && socket->subscriber != NULL && subscriber_is_connected(socket->subscriber))
+    bool here = socket != NULL && socket->subscriber != NULL && subscriber_is_connected(socket->subscriber);
+    if (here)
         subscriber_answer(socket->subscriber, id, content);
+    return here;
 }
 
 static void sent_end(struct sent *sent)
@@ -175,7 +178,7 @@ static bool answer(sennit_event *handle, const char *call, struct format_result 
     struct embed_event *event = handle_object(handle, HANDLE_EVENT, call);
     bool waits = event != NULL && event->id.len > 0;
     if (waits) {
-        acknowledge(event->socket, buf_span(&event->id), &what->content);
+        waits = acknowledge(event->socket, buf_span(&event->id), &what->content);
         buf_clear(&event->id);
     }
     buf_finish(&what->text);

@@ -12,6 +12,7 @@ enum { TICK_MS = 250, ASK_MS_MAX = 4000, LATER_MS_MAX = 400 };
 /* An event that is acknowledged later. */
 struct later {
     struct list node;
+    struct check *check;
     sennit_event *event;
     int64_t number;
 };
@@ -149,7 +150,10 @@ static void count(sennit_event *event, void *data)
 static void is_late(void *data)
 {
     struct later *later = data;
-    sennit_ackf(later->event, "I", later->number);
+    bool here = sennit_socket_is_here(sennit_event_socket(later->event));
+    if (sennit_ackf(later->event, "I", later->number) != here)
+        check_fail(later->check, "an event is acknowledged to a socket that is %s",
+                   here ? "here, in vain" : "not here");
     sennit_event_free(later->event);
     list_remove(&later->node);
     free(later);
@@ -163,6 +167,7 @@ static void later(sennit_event *event, void *data)
     if (!sennit_event_keep(event))
         return;
     struct later *later = mem_zero(1, sizeof *later);
+    later->check = program->check->check;
     later->event = event;
     later->number = sennit_arg_integer(event, 0, NULL, 0);
     list_init(&later->node);
