@@ -286,17 +286,25 @@ static bool environment_make(struct words *env, const struct instance *instance,
     return true;
 }
 
-/* Few programs ask, so an instance starts without it, too. */
+/* Few programs ask, so an instance starts without it, too. The kernel may offer the port of a program that does not
+ * listen yet. */
 static void metadata_begin(struct instance *instance)
 {
+    enum { TRIES = 10 };
     const struct fleet *fleet = instance->fleet;
+    struct metadata *metadata = fleet->programs->metadata;
     struct err err;
-    if (fleet->programs->metadata == NULL)
-        return;
-    if (!metadata_port_open(&instance->metadata, fleet->programs->metadata, instance->id, fleet->spec->service_account,
-                            &err))
-        INSTANCE_EVENT(instance, LOG_WARNING, "the instance has no metadata server", LOG_C("instance", instance->id),
-                       LOG_C("error", err.text));
+    bool taken = true;
+    for (int i = 0; metadata != NULL && taken && i < TRIES; i++) {
+        if (!metadata_port_open(&instance->metadata, metadata, instance->id, fleet->spec->service_account, &err)) {
+            INSTANCE_EVENT(instance, LOG_WARNING, "the instance has no metadata server",
+                           LOG_C("instance", instance->id), LOG_C("error", err.text));
+            return;
+        }
+        taken = programs_have_port(fleet->programs, instance->metadata.number);
+        if (taken)
+            metadata_port_close(&instance->metadata);
+    }
 }
 
 static bool program_begin(struct instance *instance, struct err *err)
@@ -308,13 +316,13 @@ static bool program_begin(struct instance *instance, struct err *err)
     bool own = startup->kind != PROBE_NONE;
     struct program_spec spec = {.probe = own ? startup : &program_probe_default,
                                 .start_ms_max = own ? 0 : fleet->startup_ms_max};
+    metadata_begin(instance);
     if (!programs_find_port(fleet->programs, &instance->port, err) || !environment_make(&env, instance, err)) {
         words_finish(&env);
         free(variable);
         return false;
     }
     addr_loopback(&spec.addr, instance->port);
-    metadata_begin(instance);
     metadata_port_name(&instance->metadata, &env);
     spec.variable = variable;
     spec.child = (struct child_spec){

@@ -110,7 +110,7 @@ void programs_init(struct programs *programs, struct net *net)
 }
 
 /* A program that is starting does not listen yet, so the kernel takes its port for a free one. */
-static bool port_is_given(const struct programs *programs, uint16_t port)
+bool programs_have_port(const struct programs *programs, uint16_t port)
 {
     list_each (node, &programs->running) {
         if (addr_port(&container_of(node, struct program, of_programs)->addr) == port)
@@ -139,7 +139,7 @@ bool programs_find_port(struct programs *programs, uint16_t *port, struct err *e
     for (int i = 0; i < TRIES; i++) {
         if (!port_try(programs, port, err))
             return false;
-        if (!port_is_given(programs, *port))
+        if (!programs_have_port(programs, *port))
             return true;
     }
     return err_set(err, "no free port was found");

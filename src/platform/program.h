@@ -78,6 +78,9 @@ void programs_init(struct programs *programs, struct net *net);
  * program does; then the program ends by itself. False with `err` set. */
 bool programs_find_port(struct programs *programs, uint16_t *port, struct err *err);
 
+/* Whether a running program was given this port; it may not listen on it yet. */
+bool programs_have_port(const struct programs *programs, uint16_t port);
+
 void program_init(struct program *program, struct programs *programs, const struct program_events *events);
 /* The program is OFF. False with `err` set, and still OFF, if it cannot be executed. */
 bool program_start(struct program *program, const struct program_spec *spec, struct err *err);
