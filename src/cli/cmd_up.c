@@ -53,7 +53,9 @@ static const struct argp_option options[] = {
     {"bind", KEY_BIND, "ADDRESS", 0,
      "Serve on this IP address: 0.0.0.0 or :: for every network (default: this machine only, 127.0.0.1 and ::1)", 0},
     {"tls", KEY_TLS, NULL, 0,
-     "Serve https with a certificate for localhost and *.localhost, which is made once and kept in the state folder",
+     "Serve https with certificates for localhost and every name below it, from an authority that is made once and "
+     "kept in "
+     "the state folder",
      0},
     {"tls-cert", KEY_TLS_CERT, "FILE", 0, "Serve https with this certificate (PEM, with the chain behind it)", 0},
     {"tls-key", KEY_TLS_KEY, "FILE", 0, "The key of --tls-cert (PEM, without a passphrase)", 0},

@@ -26,8 +26,11 @@ void loop_destroy(struct loop *loop);
 void loop_run(struct loop *loop);
 void loop_stop(struct loop *loop);
 
-/* The next poll begins so much later, and so finds more at once: for an owner of many streams with little to say each,
- * to whom a turn and a sleep for each of them is dear. Once; the least that is asked for counts. */
+/* The next poll begins so much later, or as much later as this turn takes, LOOP_GATHER_TIMES as much at most; and so it
+ * finds more at once: for an owner of many streams with little to say each, to whom a turn and a sleep for each of them
+ * is dear. A loop that is busy half of its time at most leaves the other half to those that have something to say.
+ * Once; the least that is asked for counts. */
+enum { LOOP_GATHER_TIMES = 5 };
 void loop_gather(struct loop *loop, uint64_t us);
 
 /* Monotonic microseconds, read once a turn before the ready callbacks, never going back. */

@@ -233,10 +233,14 @@ void loop_gather(struct loop *loop, uint64_t us)
 /* Not while a task or a stop waits. A timer that is due meanwhile is that much late. */
 static void gather(struct loop *loop)
 {
-    struct timespec rest = {.tv_nsec = (long)(loop->gather_us % 1000000) * 1000};
-    if (loop->gather_us != 0 && sleep_us(loop) != 0)
-        nanosleep(&rest, NULL);
+    uint64_t us = loop->gather_us, took_us = loop->now_us - loop->polled_us;
     loop->gather_us = 0;
+    if (us == 0 || sleep_us(loop) == 0)
+        return;
+    if (took_us > us)
+        us = took_us < us * LOOP_GATHER_TIMES ? took_us : us * LOOP_GATHER_TIMES;
+    struct timespec rest = {.tv_nsec = (long)(us % 1000000) * 1000};
+    nanosleep(&rest, NULL);
 }
 
 static void turn(struct loop *loop)
@@ -246,7 +250,7 @@ static void turn(struct loop *loop)
     gather(loop);
     int count = poll_wait(loop, sleep_us(loop));
     assert(count >= 0 || errno == EINTR);
-    loop->now_us = clock_us();
+    loop->now_us = loop->polled_us = clock_us();
     loop->batch_at = 0;
     loop->batch_count = count > 0 ? count : 0;
     batch_handle(loop);

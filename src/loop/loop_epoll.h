@@ -19,6 +19,7 @@ struct loop {
     bool firing; /* timers that are due are being called */
     bool coarse; /* the kernel knows no epoll_pwait2: sleeps are rounded up to milliseconds */
     uint64_t now_us;
+    uint64_t polled_us; /* when this turn's poll returned */
     uint64_t gather_us; /* 0: the next poll begins at once */
     struct timer_heap timers;
     struct list flush, reap; /* waiting tasks */

@@ -49,14 +49,13 @@ void tls_client_destroy(struct tls_client *client);
 struct tls_server;
 /* Reads the PEM files; `cert` may hold the chain behind the certificate. NULL with `err` set. */
 struct tls_server *tls_server_create(const char *cert, const char *key, struct err *err);
+/* The same with certificates for this machine's names: localhost, 127.0.0.1, ::1, and each name below `localhost` that
+ * a client asks for (SNI). `cert` and `key` are the files of the authority that signs them, which clients have to trust
+ * and which may sign nothing else (RFC 5280 section 4.2.1.10); it is made, for this user alone, where the files hold
+ * none that is good for a year. NULL with `err` set. */
+struct tls_server *tls_server_create_local(const char *cert, const char *key, struct err *err);
 /* All of its streams must have been destroyed. Accepts NULL. */
 void tls_server_destroy(struct tls_server *server);
-/* Whether the certificate of this file is valid for another `days` at least, and for each of the hosts. */
-bool tls_certificate_is_good(const char *path, unsigned days, const char *const *hosts, size_t count);
-/* Makes a key and a certificate that it signs itself, for 127.0.0.1, ::1, these hosts and so many days, and writes both
- * files, for this user alone. False with `err` set. */
-bool tls_certificate_make(const char *cert, const char *key, unsigned days, const char *const *hosts, size_t count,
-                          struct err *err);
 
 struct tls {
     struct ssl_st *ssl;

@@ -16,6 +16,7 @@ struct tls_client {
 struct tls_server {
     SSL_CTX *context;
     BIO_METHOD *bytes;
+    struct tls_authority *authority; /* NULL: the certificate is the operator's */
 };
 
 /* TLS 1.2 and later, no renegotiation, no compression, no session cache. NULL with `err` set. */

@@ -35,7 +35,7 @@ enum {
     INGRESS_CROWDED_PERCENT = 80, /* of the connections; from there on they are scarce */
     INGRESS_EVICTED_MAX = 64,     /* silent connections ended for one new connection */
     INGRESS_TURNED_AWAY_MAX = 64, /* at once, with a response; others are closed without one */
-    INGRESS_MANY_TUNNELS = 32,    /* with bytes in a millisecond: from there on, the loop gathers for so long */
+    INGRESS_MANY_TUNNELS = 32,    /* with bytes in a millisecond: from there on, the loop gathers (loop_gather) */
     INGRESS_GATHER_US = 1000,
     INGRESS_BODY_MS = 30000, /* see http_rules.body_ms */
 };

@@ -24,9 +24,6 @@ enum {
     FILES_KEPT = 128,   /* descriptors of the platform, of Redis, and of clients that get a refusal at the door */
     FILES_INSTANCE = 8, /* two outputs, one to watch its end, a probe, metadata and its reader, two for its start */
     FILES_CLIENT = 2,
-    TLS_DAYS = 397,          /* of a certificate of our own making; browsers take no longer ones */
-    TLS_HOSTS_MAX = 102,     /* in it: localhost, and as many services as there may be */
-    TLS_DAYS_LEFT = 30,      /* with less, a new one is made */
     CONNECTIONS_MAX = 50000, /* unless the operator asks for more */
 };
 
@@ -172,36 +169,24 @@ static bool certificate_read(struct up *up, struct err *err)
     return up->tls != NULL || err_prefix(err, "--tls-");
 }
 
-/* Ours: made once, and kept, so that it need not be trusted anew with each start; only a service with another name
- * makes another one. Each has its name in it, because no browser takes a wildcard directly below `localhost`. */
+/* An authority of ours: made once, and kept, so that it need not be trusted anew with each start. It certifies the
+ * names below `localhost` one by one, because no browser takes a wildcard directly below it. */
 static bool certificate_make(struct up *up, struct err *err)
 {
-    const char *hosts[TLS_HOSTS_MAX] = {"localhost", "*.localhost"};
-    size_t count = 2;
     if (!up->options->tls || up->tls != NULL)
         return true;
     if (up->catalog.directory == NULL)
         return err_set(err, "--tls: there is no state folder to keep a certificate in: name one with --state");
-    list_each (node, &up->catalog.route.services) {
-        if (count < TLS_HOSTS_MAX)
-            hosts[count++] = mem_printf("%s.localhost", service_of(node)->name);
-    }
     char *cert = mem_printf("%s/tls-cert.pem", up->catalog.directory);
     char *key = mem_printf("%s/tls-key.pem", up->catalog.directory);
-    bool ok = tls_certificate_is_good(cert, TLS_DAYS_LEFT, hosts, count) ||
-              tls_certificate_make(cert, key, TLS_DAYS, hosts, count, err);
-    if (ok)
-        up->tls = tls_server_create(cert, key, err);
+    up->tls = tls_server_create_local(cert, key, err);
     if (up->tls != NULL)
-        log_event(
-            LOG_NOTICE,
-            "TLS with a certificate of our own making: `curl --cacert FILE` and NODE_EXTRA_CA_CERTS=FILE trust it, "
-            "and browsers do once it is imported",
-            LOG_C("file", cert));
+        log_event(LOG_NOTICE,
+                  "TLS with certificates of our own making, for localhost and all names below it: `curl --cacert FILE` "
+                  "and NODE_EXTRA_CA_CERTS=FILE trust them, and browsers do once FILE is imported as an authority",
+                  LOG_C("file", cert));
     else
         err_prefix(err, "--tls: ");
-    for (size_t i = 2; i < count; i++)
-        free((char *)hosts[i]);
     free(cert);
     free(key);
     return up->tls != NULL;

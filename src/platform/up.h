@@ -19,7 +19,7 @@ struct up_options {
     const char *user;               /* root switches to this user when the port is open; NULL: no switch */
     const char *state_dir;          /* of the managed Redis; NULL: under $XDG_STATE_HOME or ~/.local/state */
     const char *tls_cert, *tls_key; /* PEM files: the ingress speaks TLS; NULL: see `tls` */
-    bool tls;                       /* with a certificate of its own making, kept in the state folder */
+    bool tls;                       /* with certificates of its own making; the authority is kept in the state folder */
     const char *proxies;            /* see proxies_read; NULL: none */
     bool close_frame;               /* see ingress_options */
     bool propagate_disconnect;      /* see ingress_options */

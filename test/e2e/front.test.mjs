@@ -58,13 +58,33 @@ test('--tls serves https with a certificate that a client can trust, for localho
     response.on('data', (data) => (text += data));
     response.on('end', () => resolve(text));
   }).on('error', reject));
-  for (const host of ['localhost', 'board.localhost'])
+  for (const host of ['localhost', 'board.localhost', 'canary---board.localhost', 'a.b.localhost'])
     assert.equal(JSON.parse(await ask(host, { ca: certificate() }))['x-forwarded-proto'], 'https');
   assert.equal((await ask('localhost', { ca: certificate(), path: '/large' })).length, 1 << 20);
-  await assert.rejects(ask('localhost', {}), /self-signed|DEPTH_ZERO/i);
+  await assert.rejects(ask('localhost', {}), /self-signed|unable to verify|unable to get/i);
   await assert.rejects(ask('example.com', { ca: certificate() }), /altnames/i);
+  for (const host of ['a.localhost.example.com', 'a_b.localhost', 'a..localhost', 'xlocalhost']) await assert.rejects(ask(host, { ca: certificate() }), /altnames/i, host);
   assert.match((await secure.status_()).services[0].url, /^https:/);
   assert.equal(fs.statSync(path.join(secure.directory, 'control/tls-key.pem')).mode & 0o777, 0o600);
+});
+
+test('a name below localhost is in a certificate of its own, from an authority that can sign nothing else', quickly, async () => {
+  const socket = tls.connect({ port: secure.port, host: '127.0.0.1', servername: 'canary---board.localhost', ca: certificate() });
+  await once(socket, 'secureConnect');
+  assert.equal(socket.getPeerCertificate().subjectaltname, 'DNS:canary---board.localhost');
+  socket.destroy();
+  const sign = (host) => {
+    const [key, request, cert, names] = ['leaf.key', 'leaf.csr', 'leaf.pem', 'leaf.ext'].map((name) => path.join(directory, name));
+    fs.writeFileSync(names, `subjectAltName=DNS:${host}`);
+    const control = path.join(secure.directory, 'control');
+    spawnSync('openssl', ['req', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-subj', '/CN=x', '-keyout', key, '-out', request]);
+    spawnSync('openssl', ['x509', '-req', '-in', request, '-CA', path.join(control, 'tls-cert.pem'), '-CAkey', path.join(control, 'tls-key.pem'), '-set_serial', '7', '-days', '9', '-extfile', names, '-out', cert]);
+    return spawnSync('openssl', ['verify', '-CAfile', path.join(control, 'tls-cert.pem'), cert], { encoding: 'utf8' });
+  };
+  assert.equal(sign('b.localhost').status, 0);
+  const foreign = sign('example.com');
+  assert.notEqual(foreign.status, 0);
+  assert.match(foreign.stdout + foreign.stderr, /permitted subtree violation/);
 });
 
 test('a WebSocket over TLS carries bytes both ways, and the client offers what it likes by ALPN', quickly, async () => {
