@@ -218,16 +218,14 @@ void polling_parcel_make(struct polling *polling)
 void polling_parcel_age(struct polling *polling)
 {
     uint64_t gone_ms = (loop_now_us(polling->sessions->loop) - polling->parked_us) / 1000;
-    struct span text = buf_span(&polling->parcel), head;
     struct parcel parcel;
     struct buf aged = {0};
-    if (gone_ms == 0 || !parcel_decode(text, &parcel) || !span_next(&text, '\n', &head))
+    if (gone_ms == 0 || !parcel_decode(buf_span(&polling->parcel), &parcel))
         return;
     parcel.heartbeat_ms = polling->parked.heartbeat_ms = left_ms(parcel.heartbeat_ms, gone_ms);
     parcel.join_ms = left_ms(parcel.join_ms, gone_ms);
     polling->parked_us += LOOP_MS(gone_ms);
     parcel_encode(&aged, &parcel);
-    buf_append(&aged, text);
     buf_finish(&polling->parcel);
     polling->parcel = aged;
 }
