@@ -17,8 +17,9 @@ struct later {
     int64_t number;
 };
 
-/* A question under way. */
+/* A question. It stays until the program ends, so that a second answer to it finds it. */
 struct asked {
+    struct list node;
     struct program *program;
     struct question_asked *question;
     sennit_socket *socket;
@@ -49,7 +50,6 @@ static void answered(sennit_event *answer, void *data)
     if (!program->is_gone)
         program_check_answered(program->check, asked->question, sennit_event_error(answer),
                                (uint32_t)sennit_arg_integer(answer, 0, NULL, 0), sennit_socket_is_here(asked->socket));
-    free(asked);
 }
 
 static void ask(struct program *program, sennit_socket *socket)
@@ -57,12 +57,15 @@ static void ask(struct program *program, sennit_socket *socket)
     struct asked *asked = mem_zero(1, sizeof *asked);
     uint64_t timeout_ms = 20 + sim_below(program->sim, ASK_MS_MAX);
     asked->program = program;
+    list_init(&asked->node);
+    list_append(&program->asked, &asked->node);
     asked->socket = socket;
     asked->question = program_check_asked(program->check, program->instance, sennit_socket_id(socket), timeout_ms);
     if (sennit_askf(socket, timeout_ms, answered, asked, "question", "I",
                     (int64_t)program_question_number(asked->question)))
         return;
     program_check_unasked(asked->question);
+    list_remove(&asked->node);
     free(asked);
 }
 
@@ -229,6 +232,7 @@ void program_start(struct program *program, struct sim *sim, struct program_chec
     const struct sennit_nsp_options options = {.recovery_ms = PROGRAM_WINDOW_MS};
     *program = (struct program){.sim = sim, .check = check, .instance = instance, .server = server};
     list_init(&program->laters);
+    list_init(&program->asked);
     program->nsp = sennit_namespace_with(server, "/program", &options);
     sennit_on_connecting(program->nsp, connecting, program);
     sennit_on_connect(program->nsp, connected, program);
@@ -251,4 +255,6 @@ void program_finish(struct program *program)
     program->server = NULL;
     while (program->laters.next != NULL && (node = list_take(&program->laters)) != NULL)
         free(container_of(node, struct later, node));
+    while (program->asked.next != NULL && (node = list_take(&program->asked)) != NULL)
+        free(container_of(node, struct asked, node));
 }

@@ -20,7 +20,8 @@ struct program {
     sennit_nsp *nsp;
     sennit_socket *sockets[PROGRAM_SOCKETS_MAX]; /* that came here; some have gone */
     size_t socket_count;
-    struct list laters; /* events that it has kept: struct later */
+    struct list laters;                            /* events that it has kept: struct later */
+    struct list asked;                             /* its questions: struct asked */
     uint64_t (*generation)(sennit_socket *socket); /* of its lease, on this instance */
     bool is_gone;  /* the process was killed: whatever is called now is not called in truth */
     bool is_quiet; /* does nothing by itself any more */
