@@ -592,9 +592,11 @@ void pollings_link_up(struct sessions *sessions)
 {
     list_each (node, &sessions->all_pollings) {
         struct polling *polling = container_of(node, struct polling, of_all);
+        /* A WebSocket that is only probing has asked for nothing yet. */
+        bool has_asked = polling->ticket != 0 || polling->get != NULL || polling->is_pong;
         if (polling->state == POLLING_LIVE)
             pass_soon(polling);
-        else if (polling->state == POLLING_ASKING || polling->state == POLLING_PASSING)
+        else if (polling->state == POLLING_PASSING || (polling->state == POLLING_ASKING && has_asked))
             timer_start(sessions->loop, &polling->again, 0);
     }
 }
