@@ -32,7 +32,7 @@ enum { FIRESTORE_FORMAT = 1, FS_NUMBERS_MAX = 6, FS_TEXTS_MAX = 7 };
     X(ROOM, 4, 1)    /* last, newest_ms, age_ms, touched_ms; room */ \
     X(ENTRY, 3, 2)   /* of the room before: seq, prev, time_ms; audience, body */ \
     X(NAME, 2, 1)    /* of the room before: until_ms, digest; name */ \
-    X(LEASE, 5, 6)   /* generation, window_ms, until_ms, owner, 1 ended + 2 left; as LEASE_WRITE */ \
+    X(LEASE, 5, 6)   /* generation, window_ms, until_ms, owner, 1 ended + 2 left + 4 taken; as LEASE_WRITE */ \
     X(PRESENT, 3, 3) /* generation, owner, leave_us; room, sid, data */
 
 enum fs_record_kind {

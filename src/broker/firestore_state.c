@@ -13,7 +13,7 @@ static void lease_save(void *arg, const struct memory_lease *kept)
     const struct broker_lease *lease = &kept->lease;
     fs_record_append(((struct saving *)arg)->to, FS_LEASE,
                      (uint64_t[]){lease->generation, lease->window_ms, (uint64_t)kept->until_ms, kept->owner,
-                                  (uint64_t)kept->ended | (uint64_t)kept->left << 1},
+                                  (uint64_t)(kept->ended | kept->left << 1 | kept->taken << 2)},
                      (struct span[]){lease->pid, lease->sid, lease->own, lease->rooms, lease->data, lease->watch});
 }
 
@@ -136,6 +136,7 @@ static void lease_load(struct firestore *fs, const struct fs_record *record)
         .owner = record->numbers[3],
         .ended = (record->numbers[4] & 1) != 0,
         .left = (record->numbers[4] & 2) != 0,
+        .taken = (record->numbers[4] & 4) != 0,
     };
     memory_lease_put(&fs->memory, &lease);
 }

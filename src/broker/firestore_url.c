@@ -10,8 +10,6 @@
 
 enum { NAME_BYTES_MAX = 64 };
 
-static const char scheme[] = "firestore://";
-
 /* A project may have its organization's domain in front: example.com:project. */
 static bool is_name(struct span name, const char *others)
 {
@@ -42,10 +40,11 @@ static bool host_read(struct firestore_url *url, const char *emulator, struct er
 bool firestore_url_parse(struct firestore_url *url, const char *text, const char *emulator, struct err *err)
 {
     struct span whole = span_str(text), project, database = SPAN_LIT("(default)");
+    const struct span scheme = SPAN_LIT("firestore://");
     *url = (struct firestore_url){.port = 443};
-    if (!span_starts_with(whole, SPAN_LIT("firestore://")))
+    if (!span_starts_with(whole, scheme))
         return err_set(err, "--broker firestore: write its URL, like --broker firestore://PROJECT");
-    struct span rest = span_from(whole, sizeof scheme - 1);
+    struct span rest = span_from(whole, scheme.len);
     ptrdiff_t slash = span_find(rest, '/');
     project = slash >= 0 ? span_sub(rest, 0, (size_t)slash) : rest;
     if (slash >= 0)

@@ -11,7 +11,7 @@ struct kept {
     struct list of_left; /* watched, and without an owner */
     uint64_t generation, window_ms;
     int64_t until_ms;
-    bool taken; /* to be ended: nobody claims it to go on with it */
+    bool taken;     /* to be ended: nobody claims it to go on with it */
     uint64_t owner; /* the number of who wrote or claimed it last */
     bool ended;     /* only its end is remembered */
     uint32_t pid_len, sid_len, own_len, rooms_len, data_len, watch_len;
@@ -314,8 +314,8 @@ void memory_leases_leave(struct memory *memory, uint64_t life)
 
 static void kept_show(const struct kept *kept, memory_lease_fn *each, void *arg)
 {
-    struct memory_lease lease = {kept_lease(kept), kept->until_ms, kept->owner, kept->ended,
-                                 !list_empty(&kept->of_left)};
+    struct memory_lease lease = {kept_lease(kept), kept->until_ms, kept->owner,
+                                 kept->ended,      kept->taken,    !list_empty(&kept->of_left)};
     each(arg, &lease);
 }
 
@@ -336,6 +336,7 @@ void memory_lease_put(struct memory *memory, const struct memory_lease *lease)
     kept->until_ms = lease->until_ms;
     kept->owner = lease->owner;
     kept->ended = lease->ended;
+    kept->taken = lease->taken;
     map_add(&memory->leases, &kept->by_pid, kept_lease(kept).pid);
     if (kept->own_len != 0 && !kept->ended)
         map_add(&memory->owned, &kept->by_own, kept_lease(kept).own);

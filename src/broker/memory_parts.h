@@ -220,7 +220,8 @@ struct memory_lease {
     int64_t until_ms;
     uint64_t owner;
     bool ended;
-    bool left; /* it is watched, and its owner has left it or is gone */
+    bool taken; /* to be ended */
+    bool left;  /* it is watched, and its owner has left it or is gone */
 };
 typedef void memory_lease_fn(void *arg, const struct memory_lease *lease);
 void memory_leases_each(struct memory *memory, memory_lease_fn *each, void *arg);
