@@ -9,6 +9,10 @@ const struct setting_flag setting_flags[] = {
      "`memory`, `file:DIR`, `redis`, `postgres://...` or `firestore://PROJECT`: see [brokers.md](brokers.md); with "
      "`K_SERVICE` set, the first "
      "two are used only if they are set here"},
+    {NULL, "FIRESTORE_EMULATOR_HOST", "none", "HOST:PORT of Google's emulator, in place of Firestore"},
+    {NULL, "GOOGLE_APPLICATION_CREDENTIALS", "the metadata server", "the key file of a service account, for Firestore"},
+    {NULL, "GCE_METADATA_HOST", "`metadata.google.internal`",
+     "the metadata server that gives tokens for Firestore; `sennit up` sets it"},
     {"--sync", "SENNIT_SYNC", "`second`",
      "when `file:DIR` has written to the disk itself: `second`, `batch` or `never`"},
     {NULL, "STATE_DIRECTORY", "none", "where `file` has its directory if none is named; systemd sets it"},
