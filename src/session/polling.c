@@ -78,6 +78,11 @@ static void reap(struct task *task)
     free(polling);
 }
 
+void polling_record_end(struct polling *polling)
+{
+    record_end(hub_broker(polling->sessions->hub), span_of(polling->sid, sizeof polling->sid), polling->ticket);
+}
+
 void polling_end(struct polling *polling, enum close_reason reason)
 {
     if (polling->state == POLLING_LIVE)

@@ -458,11 +458,6 @@ void polling_moves_step(struct polling *polling)
     }
 }
 
-void polling_record_end(struct polling *polling)
-{
-    record_end(broker_of(polling), sid_of(polling), polling->ticket);
-}
-
 static void again(struct timer *timer)
 {
     struct polling *polling = container_of(timer, struct polling, again);
@@ -592,8 +587,7 @@ void pollings_link_up(struct sessions *sessions)
 {
     list_each (node, &sessions->all_pollings) {
         struct polling *polling = container_of(node, struct polling, of_all);
-        /* A WebSocket that is only probing has asked for nothing yet. */
-        bool has_asked = polling->ticket != 0 || polling->get != NULL || polling->is_pong;
+        bool has_asked = polling->ticket != 0 || polling->get != NULL || polling->is_pong; /* unlike a probe */
         if (polling->state == POLLING_LIVE)
             pass_soon(polling);
         else if (polling->state == POLLING_PASSING || (polling->state == POLLING_ASKING && has_asked))
