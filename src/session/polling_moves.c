@@ -71,15 +71,6 @@ uint64_t polling_hold_ms(const struct sessions *sessions)
 
 /* It begins. */
 
-static void begun(void *arg, enum record_result result);
-
-static void begin_again(struct polling *polling)
-{
-    struct record_passing passing = {.record = buf_span(&polling->parcel), .life_ms = whole_life_ms(polling->sessions)};
-    polling->calls++;
-    record_open(broker_of(polling), sid_of(polling), &passing, begun, polling);
-}
-
 static void begun(void *arg, enum record_result result)
 {
     struct polling *polling = arg;
@@ -96,6 +87,13 @@ static void begun(void *arg, enum record_result result)
     polling_answer(&polling->get, POLLING_PAYLOAD, buf_span(&text));
     buf_finish(&text);
     polling_leave(polling);
+}
+
+static void begin_again(struct polling *polling)
+{
+    struct record_passing passing = {.record = buf_span(&polling->parcel), .life_ms = whole_life_ms(polling->sessions)};
+    polling->calls++;
+    record_open(broker_of(polling), sid_of(polling), &passing, begun, polling);
 }
 
 void polling_begin(struct sessions *sessions, const struct protocol *protocol, struct polling_exchange *exchange)
@@ -152,8 +150,7 @@ static bool is_outdated(const struct polling *polling, struct span record)
     return false;
 }
 
-/* The session is not opened, so nobody here has the leases that were claimed with it: the client may come back by them.
- */
+/* The session is not opened, so nobody here has the leases claimed with it: the client may come back by them. */
 static void claims_release(const struct polling *polling, const struct record_grant *grant)
 {
     for (size_t i = 0; i < grant->claim_count; i++) {
@@ -587,7 +584,8 @@ void pollings_link_up(struct sessions *sessions)
 {
     list_each (node, &sessions->all_pollings) {
         struct polling *polling = container_of(node, struct polling, of_all);
-        bool has_asked = polling->ticket != 0 || polling->get != NULL || polling->is_pong; /* unlike a probe */
+        /* A WebSocket that only probes has a ticket, too, but is to be given the session when its client says `5`. */
+        bool has_asked = polling->websocket == NULL || polling->want == RECORD_FOR_WEBSOCKET;
         if (polling->state == POLLING_LIVE)
             pass_soon(polling);
         else if (polling->state == POLLING_PASSING || (polling->state == POLLING_ASKING && has_asked))

@@ -1,5 +1,6 @@
 /* test_records_lost: a holder whose instance is cut off for longer than a life. Only that instance knows what became of
- * the session since, so a request elsewhere waits for it, and not without end. */
+ * the session since, so a request elsewhere waits for it, and not without end. And a call that comes late, over a link
+ * that was cut. */
 #include <stdio.h>
 
 #include "byte_proxy.h"
@@ -130,12 +131,74 @@ static void a_second_get_waits_for_nobody(void **state)
     assert_int_equal(ask(b, 2, RECORD_FOR_GET), RECORD_NONE);
 }
 
+/* A asks for the session. Its link is cut, and Redis gets that call when `come_late` says so. By its next link, A asks
+ * for the session again, and is given it. */
+static void ask_twice(struct ear **a, struct ear **b, struct byte_proxy **proxy)
+{
+    *a = listen_to(0, instance_up_behind("A", proxy));
+    *b = listen_to(1, instance_up("B"));
+    subscribe_now((*b)->instance, "r");
+    assert_int_equal(pass(*b, 0, "one"), RECORD_OK);
+    (*proxy)->delaying = true;
+    outcome.answered = false;
+    record_ask((*a)->instance->broker, SPAN_LIT(SID), 1, RECORD_FOR_GET, HOLD_MS, on_done, NULL);
+    enter((*a)->instance, "r", "behind it");
+    instances_run(20);
+    byte_proxy_cut(*proxy);
+    AWAIT(outcome.answered);
+    assert_int_equal(outcome.result, RECORD_LOST);
+    (*proxy)->delaying = false;
+    AWAIT((*a)->instance->up);
+    assert_int_equal(ask(*a, 1, RECORD_FOR_GET), RECORD_WAITING);
+    AWAIT((*a)->granted == 1);
+}
+
+static void come_late(const struct ear *b, struct byte_proxy *proxy)
+{
+    assert_int_equal(told_who(b->instance, TOLD_ENTERED, "r", "behind it"), 0);
+    byte_proxy_deliver(proxy);
+    AWAIT(told_who(b->instance, TOLD_ENTERED, "r", "behind it") == 1);
+    instances_run(20);
+}
+
+static void a_late_ask_gives_nothing_to_an_ended_life(void **state)
+{
+    if (kind != KIND_REDIS)
+        return;
+    struct byte_proxy *proxy;
+    struct ear *a, *b;
+    ask_twice(&a, &b, &proxy);
+    come_late(b, proxy);
+    assert_int_equal(a->granted, 1);
+    assert_int_equal(ask(b, 2, RECORD_FOR_POST), RECORD_WAITING);
+    assert_int_equal(pass(a, 1, "two"), RECORD_OK);
+    AWAIT(b->granted == 1);
+    assert_string_equal(b->record, "two");
+}
+
+static void a_late_ask_of_one_that_has_passed_it_on_takes_nothing(void **state)
+{
+    if (kind != KIND_REDIS)
+        return;
+    struct byte_proxy *proxy;
+    struct ear *a, *b;
+    ask_twice(&a, &b, &proxy);
+    assert_int_equal(pass(a, 1, "two"), RECORD_OK);
+    come_late(b, proxy);
+    assert_int_equal(a->granted, 1);
+    assert_int_equal(ask(b, 2, RECORD_FOR_GET), RECORD_WAITING);
+    AWAIT(b->granted == 1);
+    assert_string_equal(b->record, "two");
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         BROKER_TEST(a_holder_that_comes_back_passes_it_on),
         BROKER_TEST(one_that_stays_away_is_not_awaited_for_ever),
         BROKER_TEST(a_second_get_waits_for_nobody),
+        BROKER_TEST(a_late_ask_gives_nothing_to_an_ended_life),
+        BROKER_TEST(a_late_ask_of_one_that_has_passed_it_on_takes_nothing),
     };
     return instances_main(argc, argv, "broker/records_lost", tests, sizeof tests / sizeof tests[0], NULL);
 }

@@ -281,6 +281,37 @@ static void a_websocket_takes_it_from_the_broker(void **state)
     assert_int_equal(request->outcome, POLLING_BAD_REQUEST);
 }
 
+/* The link to the broker breaks and comes back meanwhile: until its client says so, nothing is asked for. Then it is.
+ */
+static void a_websocket_that_only_probes_asks_for_nothing(void **state)
+{
+    join();
+    fixture_probe_sid = own_sid();
+    struct browser *browser = dial(0);
+    fixture_probe_sid = (struct span){NULL, 0};
+    pollings_link_up(&sessions);
+    turn(10);
+    say(browser, "2probe");
+    expect(browser, "3probe");
+    int asked = record.asked;
+    pollings_link_up(&sessions);
+    turn(10);
+    assert_int_equal(record.asked, asked);
+    assert_false(record.moved);
+    post_now("421[\"say\",1]"); /* it still polls */
+    look(browser);
+    assert_int_equal(count(browser, "42[\"say\",1,"), 0);
+    record.holder = OTHERS;
+    say(browser, "5");
+    turn(10);
+    assert_false(record.moved);
+    record.holder = 0; /* this instance was not told */
+    pollings_link_up(&sessions);
+    turn(10);
+    assert_true(record.moved);
+    expect(browser, "42[\"say\",1,");
+}
+
 /* The platform cuts the WebSocket's request, which began before the session moved to it. */
 static void a_websocket_is_closed_in_time_however_long_it_probed(void **state)
 {
@@ -479,6 +510,7 @@ int main(void)
         TEST(a_goodbye_ends_the_record),
         TEST(an_aborted_get_ends_the_record),
         TEST(a_websocket_takes_it_from_the_broker),
+        TEST(a_websocket_that_only_probes_asks_for_nothing),
         TEST(a_websocket_is_closed_in_time_however_long_it_probed),
         TEST(a_held_get_ends_soon_while_a_websocket_probes),
         TEST(a_probe_told_before_the_answer_counts),
