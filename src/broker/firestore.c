@@ -163,7 +163,7 @@ static void destroy(struct broker *broker)
     firestore_feed_finish(fs);
     firestore_lives_finish(fs);
     tls_client_destroy(fs->tls);
-    char *const texts[] = {fs->host, fs->authority, fs->database, fs->root, fs->instance, fs->trouble_text};
+    char *const texts[] = {fs->host, fs->authority, fs->database, fs->root, fs->turn, fs->instance, fs->trouble_text};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         free(texts[i]);
     free(fs);
@@ -200,6 +200,7 @@ static bool place_set(struct firestore *fs, const struct broker_firestore_config
     fs->authority = mem_printf("%s:%u", url.host, url.port);
     fs->database = mem_printf("projects/%s/databases/%s", url.project, url.database);
     fs->root = mem_printf("%s/documents/%s/broker", fs->database, config->prefix);
+    fs->turn = emulator ? mem_printf("%s/turn/last", fs->root) : NULL;
     free(url.project);
     free(url.database);
     if (!emulator) {

@@ -139,13 +139,25 @@ static int compare(const void *a, const void *b)
     return firestore_place_compare(&one, &other);
 }
 
-/* A document's turn: with the last piece of a call the call is whole. */
-static void document_apply(struct firestore *fs, struct document *document, struct buf *call)
+/* It was not there when what stands behind it was carried out: the replica is not what it would be on other instances.
+ * Firestore promises that this cannot be; its emulator does not keep that by itself (see firestore_call.c). */
+static void late(struct firestore *fs, const struct document *document)
+{
+    log_event(LOG_ERROR,
+              "Firestore has shown a call behind a later one, so this instance may have told clients what "
+              "others did not: it begins anew",
+              LOG_C("document", document->name));
+    fs->loaded = fs->feed.checked = false;
+    firestore_link_break(fs, "calls came out of their order");
+}
+
+/* A document's turn: with the last piece of a call the call is whole. False: it comes too late. */
+static bool document_apply(struct firestore *fs, struct document *document, struct buf *call)
 {
     struct piece piece;
     struct firestore_place place = place_of(document);
-    if (firestore_place_compare(&place, &fs->place) <= 0)
-        return; /* the state that was loaded has it */
+    if (firestore_place_compare(&place, &fs->place) <= 0) /* the state that was loaded has it? */
+        return firestore_place_compare(&place, &fs->feed.begin) <= 0;
     if (!piece_read(&piece, document)) {
         log_event(LOG_WARNING, "a document in the broker's collection is not of this program",
                   LOG_C("name", document->name));
@@ -159,6 +171,7 @@ static void document_apply(struct firestore *fs, struct document *document, stru
     fs->place = place;
     fs->feed.since++;
     fs->feed.since_bytes += document->data.len;
+    return true;
 }
 
 static void tell_reached(struct memory *memory, struct notice *notice)
@@ -181,23 +194,26 @@ static void apply_all(struct firestore *fs)
     struct firestore_feed *feed = &fs->feed;
     struct document **turn = mem_zero(feed->documents.count + 1, sizeof(struct document *));
     struct buf call = {0};
-    size_t count = 0;
+    size_t count = 0, done = 0;
     list_each (node, &feed->fresh) {
         struct document *document = container_of(node, struct document, node);
         if (document->created_ns <= feed->snapshot_ns)
             turn[count++] = document;
     }
     qsort(turn, count, sizeof(struct document *), compare);
-    for (size_t i = 0; i < count; i++) {
-        document_apply(fs, turn[i], &call);
-        list_remove(&turn[i]->node);
-        list_append(&feed->old, &turn[i]->node);
-        buf_finish(&turn[i]->data);
-        turn[i]->is_old = true;
+    for (; done < count && document_apply(fs, turn[done], &call); done++) {
+        list_remove(&turn[done]->node);
+        list_append(&feed->old, &turn[done]->node);
+        buf_finish(&turn[done]->data);
+        turn[done]->is_old = true;
     }
-    feed->old_count += count;
+    feed->old_count += done;
     buf_finish(&call);
+    if (done < count)
+        late(fs, turn[done]);
     free(turn);
+    if (!feed->checked)
+        return;
     firestore_call_ready(fs);
     firestore_saved_offer(fs);
 }
@@ -226,6 +242,7 @@ void firestore_feed_check(struct firestore *fs)
 void firestore_feed_checked(struct firestore *fs)
 {
     fs->feed.checked = true;
+    fs->feed.begin = fs->place;
     firestore_link_good(fs);
     apply_all(fs);
 }

@@ -86,14 +86,15 @@ struct firestore_question {
 };
 
 struct firestore_feed {
-    struct grpc_call *listen; /* NULL: none */
-    struct map documents;     /* all that the server has, by name */
-    struct list fresh;        /* not carried out yet */
-    struct list old;          /* carried out, in order, or found to be behind the saved state */
-    uint64_t snapshot_ns;     /* everything up to here is known */
-    uint64_t telling;         /* counts how often everything was told anew, */
-    bool retelling;           /* which is going on */
-    bool checked;             /* that nothing between the replica's place and the listener's beginning is missing */
+    struct grpc_call *listen;     /* NULL: none */
+    struct map documents;         /* all that the server has, by name */
+    struct list fresh;            /* not carried out yet */
+    struct list old;              /* carried out, in order, or found to be behind the saved state */
+    uint64_t snapshot_ns;         /* everything up to here is known */
+    uint64_t telling;             /* counts how often everything was told anew, */
+    bool retelling;               /* which is going on */
+    bool checked;                 /* that nothing between the replica's place and the listener's beginning is missing */
+    struct firestore_place begin; /* the replica's, when that was found */
     size_t old_count;
     uint64_t since, since_bytes; /* carried out since the state was saved */
     uint64_t reached_us;
@@ -121,6 +122,7 @@ struct firestore {
     struct loop *loop;
     /* Where it is. */
     char *host, *authority, *database, *root;
+    char *turn; /* a document that each call writes (firestore_call.c); NULL: none */
     uint16_t port;
     struct tls_client *tls;
     char *instance;

@@ -68,6 +68,8 @@ static void write_fill(struct write *to, const struct fs_write *from)
     document_fill(to, from);
     to->write.operation_case = FS__WRITE__OPERATION_UPDATE;
     to->write.update = &to->document;
+    if (from->kind == FS_PUT)
+        return;
     fs__precondition__init(&to->condition);
     to->condition.condition_case =
         from->kind == FS_CREATE ? FS__PRECONDITION__CONDITION_EXISTS : FS__PRECONDITION__CONDITION_UPDATE_TIME;

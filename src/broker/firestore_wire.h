@@ -11,6 +11,7 @@
 enum fs_write_kind {
     FS_CREATE, /* refused with GRPC_ALREADY_EXISTS if it is there */
     FS_CHANGE, /* refused with GRPC_FAILED_PRECONDITION unless its last change was at `updated_ns` */
+    FS_PUT,    /* whether or not it is there */
     FS_DELETE, /* harmless if it is not there */
 };
 

@@ -113,6 +113,28 @@ static void what_a_listener_hears(void **state)
     assert_false(fs_heard_decode(&heard, SPAN_LIT("\x1a\xff")));
 }
 
+/* With the emulator all instances write one document: whether or not it is there, behind those that must not be. */
+static void what_is_written(void **state)
+{
+    static const char new_one[] = "\x0a\x01"
+                                  "d\x12\x18\x0a\x12\x0a\x01"
+                                  "a\x12\x0d\x0a\x04"
+                                  "data\x12\x05\x92\x01\x02xy\x22\x02\x08\x00",
+                      any_one[] = "\x12\x14\x0a\x12\x0a\x01"
+                                  "b\x12\x0d\x0a\x04"
+                                  "data\x12\x05\x92\x01\x02xy";
+    const struct fs_write writes[] = {
+        {.kind = FS_CREATE, .name = SPAN_LIT("a"), .data = SPAN_LIT("xy")},
+        {.kind = FS_PUT, .name = SPAN_LIT("b"), .data = SPAN_LIT("xy")},
+    };
+    struct buf request = {0};
+    fs_commit_encode(&request, "d", writes, 2);
+    struct span rest = buf_span(&request);
+    assert_true(span_equal(span_sub(rest, 0, sizeof new_one - 1), BYTES(new_one)));
+    assert_true(span_equal(span_from(rest, sizeof new_one - 1), BYTES(any_one)));
+    buf_finish(&request);
+}
+
 static void the_key_signs(void **state)
 {
     char path[] = "/tmp/sennit-key-XXXXXX";
@@ -158,10 +180,8 @@ static void the_key_signs(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(records_come_back),
-        cmocka_unit_test(urls),
-        cmocka_unit_test(what_a_listener_hears),
-        cmocka_unit_test(the_key_signs),
+        cmocka_unit_test(records_come_back), cmocka_unit_test(urls),          cmocka_unit_test(what_a_listener_hears),
+        cmocka_unit_test(what_is_written),   cmocka_unit_test(the_key_signs),
     };
     return cmocka_run_group_tests_name("broker/firestore_parts", tests, NULL, NULL);
 }
