@@ -415,12 +415,11 @@ static bool is_forgotten(const struct membership *membership, uint64_t last, uin
     return last < membership->stretch.known && membership->pos < (position < end ? position : end);
 }
 
-/* The lease knows an entry that this instance may not have been pushed yet. Only the log can tell whether it is gone.
- */
+/* The lease knows an entry that this instance has not been pushed: not yet, or its push was lost, or it is gone. Only
+ * the log can tell. */
 static bool is_behind_lease(const struct membership *membership)
 {
-    uint64_t known = membership->stretch.known;
-    return membership->mode == START_AT && membership->room->last < known && membership->room->hub->position < known;
+    return membership->mode == START_AT && membership->room->last < membership->stretch.known;
 }
 
 /* Finds the start; that may need a page of the log. */
