@@ -5,6 +5,10 @@
 -- somebody else holds it. Passing again does nothing.
 local ticket, life, sid = ARGV[1] .. '@' .. ARGV[2], ARGV[2], ARGV[10]
 if ARGV[1] ~= '0' and not is_same(record.holder, ticket) then
+    if not record.exists then
+        record.leases = ARGV[5] -- also those written since the session ended
+        leave()
+    end
     return is_same(ticket, record.passed) and 1 or 0
 end
 if ARGV[1] == '0' and record.exists then

@@ -193,8 +193,13 @@ BEGIN
         DELETE FROM polling WHERE sid = in_sid;
         INSERT INTO polling (sid, record, pids, generations, epochs, seqs, kept, passed_ms, until_ms)
             VALUES (in_sid, '', '{}', '{}', '{}', '{}', 0, ms, ms + in_life_ms) RETURNING * INTO r;
-    ELSIF NOT FOUND OR NOT is_same(r.holder, ticket) THEN
-        RETURN (FOUND AND is_same(r.passed, ticket))::int;
+    ELSIF NOT FOUND THEN
+        r.pids := ARRAY(SELECT convert_from(u.t, 'SQL_ASCII') FROM unnest(in_pids) WITH ORDINALITY AS u(t, i) ORDER BY u.i);
+        r.generations := in_generations; -- also those written since the session ended
+        PERFORM record_leave(r);
+        RETURN 0;
+    ELSIF NOT is_same(r.holder, ticket) THEN
+        RETURN is_same(r.passed, ticket)::int;
     END IF;
     IF in_again > 0 THEN
         r.waiting := r.waiting || (in_again || '@' || in_life);

@@ -56,28 +56,33 @@ static void await_answer(enum record_result expected)
     is_answered = false;
 }
 
-/* A watched lease, in generation 5; only the first is the session's. */
-static void lease_begin(struct instance *by, const char *pid, const char *own)
+/* A watched lease; only the first is the session's. */
+static void lease_put(struct instance *by, const char *pid, const char *own, uint64_t generation)
 {
     const struct broker_lease lease = {.pid = span_str(pid),
                                        .sid = SPAN_LIT("sid"),
                                        .own = span_str(own),
                                        .rooms = SPAN_LIT("rooms"),
                                        .watch = SPAN_LIT("/chat"),
-                                       .generation = 5,
+                                       .generation = generation,
                                        .window_ms = WINDOW_MS};
     struct call *call = lease_write(by, &lease);
     AWAIT_ANSWER(call);
 }
 
 /* Passes the session on, with the lease in this generation, to nobody. */
-static void pass_on(struct instance *by, uint64_t ticket, uint64_t generation)
+static void pass_on_as(struct instance *by, uint64_t ticket, uint64_t generation, enum record_result expected)
 {
     const struct record_lease lease = {.pid = SPAN_LIT("pid"), .generation = generation};
     const struct record_passing passing = {
         .record = SPAN_LIT("record"), .leases = &lease, .lease_count = 1, .life_ms = LIFE_MS, .hold_ms = LIFE_MS};
     record_pass(by->broker, SPAN_LIT(SID), ticket, &passing, on_done, NULL);
-    await_answer(RECORD_OK);
+    await_answer(expected);
+}
+
+static void pass_on(struct instance *by, uint64_t ticket, uint64_t generation)
+{
+    pass_on_as(by, ticket, generation, RECORD_OK);
 }
 
 static void take(struct instance *by, uint64_t ticket, uint64_t generation)
@@ -96,8 +101,8 @@ static void session_begin(struct instance *a, struct instance *b)
     const struct record_passing passing = {.record = SPAN_LIT("record"), .life_ms = LIFE_MS};
     granted_generation = 0;
     is_answered = false;
-    lease_begin(a, "pid", "@own");
-    lease_begin(a, "held", "");
+    lease_put(a, "pid", "@own", 5);
+    lease_put(a, "held", "", 5);
     record_open(a->broker, SPAN_LIT(SID), &passing, on_done, NULL);
     await_answer(RECORD_OK);
     take(a, 1, 0);
@@ -136,11 +141,23 @@ static void one_that_has_ended(void **state)
     assert_lapses(a);
 }
 
+/* B does not know yet that it has ended, and writes the lease once more, as for a socket that has just connected. */
+static void one_that_has_ended_before_it_is_passed_on(void **state)
+{
+    struct instance *a = instance_with_records("A"), *b = instance_with_records("B");
+    session_begin(a, b);
+    record_end(a->broker, SPAN_LIT(SID), 7);
+    lease_put(b, "pid", "@own", 6);
+    pass_on_as(b, 2, 6, RECORD_NONE);
+    assert_lapses(a);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         BROKER_TEST(one_that_nobody_asks_for),
         BROKER_TEST(one_that_has_ended),
+        BROKER_TEST(one_that_has_ended_before_it_is_passed_on),
     };
     return instances_main(argc, argv, "broker/parked", tests, sizeof tests / sizeof tests[0], NULL);
 }
