@@ -189,7 +189,7 @@ void instances_complain(struct instance *instance, const char *format, ...) __at
         } \
         instances_check(__FILE__, __LINE__); \
     } while (0)
-#define AWAIT(condition) AWAIT_WITHIN(5000, condition)
+#define AWAIT(condition) AWAIT_WITHIN(15000, condition) /* Postgres on a busy machine is slow */
 #define AWAIT_ANSWER(call) AWAIT((call)->answers > 0)
 
 /* instance_calls.c. A NULL retention is `keep`; NOT_LOGGED is none. */
