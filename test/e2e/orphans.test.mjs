@@ -21,6 +21,7 @@ const notes = (directory) => fs.readdirSync(path.join(directory, 'control/progra
 
 async function killed(t, annotations = {}) {
   const service = await start(serviceYaml({ run: server, annotations: { 'autoscaling.knative.dev/minScale': 1, ...annotations } }), { ready: 1 });
+  t.after(() => service.status === null && service.stop('SIGKILL')); // a test that fails leaves nothing
   const pids = await (await fetch(service.url)).json();
   const { redis } = await service.status_();
   if (annotations['run.googleapis.com/cpu-throttling'] !== 'false') await until('it stands still', async () => (await service.status_()).instances[0].cpu === false);
