@@ -18,8 +18,7 @@
 struct told {
     struct list node;
     struct buf from, text;
-    bool partial; /* of other servers, not all of which have answered */
-    bool polls;   /* of no instance: what the broker lists */
+    bool partial; /* not the answer of an instance: what the broker lists, or of other servers, if not all answered */
 };
 
 struct gather {
@@ -142,8 +141,7 @@ static void gather_end(struct gather *gather)
             items.count = before; /* another program writes on the broker */
             continue;
         }
-        found.answered +=
-            !container_of(node, struct told, node)->partial && !container_of(node, struct told, node)->polls;
+        found.answered += !container_of(node, struct told, node)->partial;
         any_missed |= missed;
         if (last.data != NULL && (bound.data == NULL || span_compare(last, bound) < 0))
             bound = last;
@@ -186,7 +184,7 @@ static struct gather *gather_find(struct inquiries *inquiries, uint64_t number)
     return NULL;
 }
 
-static struct told *told_add(struct gather *gather, struct span from, struct span text, bool partial)
+static void told_add(struct gather *gather, struct span from, struct span text, bool partial)
 {
     struct told *told = mem_zero(1, sizeof *told);
     told->partial = partial;
@@ -197,7 +195,6 @@ static struct told *told_add(struct gather *gather, struct span from, struct spa
     list_init(&told->node);
     list_append(&gather->told, &told->node);
     gather->answered++;
-    return told;
 }
 
 bool inquiry_is_asked(const struct inquiries *inquiries, uint64_t number)
@@ -213,7 +210,7 @@ void inquiry_polls_told(struct inquiries *inquiries, uint64_t number, struct spa
     gather->polls = false;
     gather->lacking = text.data == NULL;
     if (text.data != NULL) {
-        told_add(gather, SPAN_LIT("polls"), text, false)->polls = true;
+        told_add(gather, SPAN_LIT("polls"), text, true);
         gather->answered--; /* it is no instance */
     }
     end_if_all(gather);
