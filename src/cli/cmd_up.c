@@ -209,7 +209,7 @@ static const char *word(struct argp_state *state, const char *option, const char
 {
     size_t len = strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789-:.");
     if (len == 0 || len > 63 || text[len] != '\0')
-        argp_error(state, "%s: expected 1 to 63 lower-case letters, digits and hyphens, found %s", option,
+        argp_error(state, "%s: expected 1 to 63 lower-case letters, digits, -, : and ., found %s", option,
                    SHOWN_FOUND(span_str(text)));
     return text;
 }

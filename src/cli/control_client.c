@@ -79,9 +79,7 @@ static bool answer_read(struct span bytes, struct span method, struct buf *answe
     } else if (head->status == 200) {
         buf_append(answer, body);
     } else {
-        struct span text = json_object_get(json_trim(body), SPAN_LIT("error"));
-        if (text.data != NULL)
-            json_string_decode(text, &error);
+        error = json_text_get(json_trim(body), "error");
         ok = err_set(err, SPAN_FMT, SPAN_ARG(buf_span(&error)));
     }
     buf_finish(&error);

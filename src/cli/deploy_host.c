@@ -42,10 +42,7 @@ void deploy_look(struct deploy *deploy)
 /* The text of a member, as people may see it. */
 static void member_print(struct span object, const char *key)
 {
-    struct buf text = {0}, shown = {0};
-    struct span value = json_object_get(object, span_str(key));
-    if (value.data != NULL)
-        json_string_decode(value, &text);
+    struct buf text = json_text_get(object, key), shown = {0};
     shown_append(&shown, buf_span(&text), SIZE_MAX);
     printf(SPAN_FMT, SPAN_ARG(buf_span(&shown)));
     buf_finish(&text);

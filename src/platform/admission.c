@@ -16,12 +16,16 @@ static const struct service_spec *spec_of(const struct service *service)
     return &(ready != NULL ? ready : service_latest(service))->spec;
 }
 
-bool admission_is_closed(const struct admission_door *door, const struct service *service)
+static bool is_closed(const struct service_spec *spec, bool closed)
 {
-    const struct service_spec *spec = spec_of(service);
     if (spec->access != SPEC_ACCESS_UNSAID)
         return spec->access == SPEC_ACCESS_CLOSED;
-    return door->closed && !spec->iam_disabled;
+    return closed && !spec->iam_disabled;
+}
+
+bool admission_is_closed(const struct service *service, bool closed)
+{
+    return is_closed(spec_of(service), closed);
 }
 
 /* The first of the two fields that is there counts, even with another scheme. */
@@ -52,13 +56,14 @@ static void url_add(struct words *audiences, const struct admission_door *door, 
     words_add(audiences, mem_printf("%s://%s%s%s/", door->scheme, host, domain, port));
 }
 
-static void audiences_make(struct words *audiences, const struct admission_door *door, const struct service *service)
+static void audiences_make(struct words *audiences, const struct admission_door *door, const struct service *service,
+                           const struct words *custom)
 {
     static const char *const bare[] = {"localhost", "127.0.0.1", "[::1]"};
     url_add(audiences, door, service->name, ".localhost");
     for (size_t i = 0; route_bare(door->route) == service && i < sizeof bare / sizeof bare[0]; i++)
         url_add(audiences, door, bare[i], "");
-    words_add_all(audiences, &spec_of(service)->audiences);
+    words_add_all(audiences, custom);
 }
 
 static void refuse(struct admission *admission, enum denial denial, const char *why, struct span culprit)
@@ -138,8 +143,9 @@ void admission_check(struct admission *admission, const struct admission_door *d
                      const struct http1_head *head, int64_t now_ms)
 {
     struct identities *identities = door->identities;
+    const struct service_spec *spec = spec_of(service);
     *admission = (struct admission){.denial = DENIAL_COUNT};
-    if (!admission_is_closed(door, service))
+    if (!is_closed(spec, door->closed))
         return;
     struct span token = token_find(head, &admission->field);
     if (token.len == 0) {
@@ -148,8 +154,8 @@ void admission_check(struct admission *admission, const struct admission_door *d
     }
     char *own = (char *)IDENTITY_ISSUER;
     struct words audiences = {0};
-    const struct words *invokers = &spec_of(service)->invokers;
-    audiences_make(&audiences, door, service);
+    const struct words *invokers = &spec->invokers;
+    audiences_make(&audiences, door, service, &spec->audiences);
     identities_signer(identities);
     struct claims_terms terms = {.keys = &identities->own,
                                  .issuers = {&own, 1},

@@ -31,7 +31,7 @@ struct admission {
 void admission_check(struct admission *admission, const struct admission_door *door, const struct service *service,
                      const struct http1_head *head, int64_t now_ms);
 void admission_finish(struct admission *admission);
-/* Whether requests of this service need a token. */
-bool admission_is_closed(const struct admission_door *door, const struct service *service);
+/* Whether requests of this service need a token. `closed`: see admission_door. */
+bool admission_is_closed(const struct service *service, bool closed);
 
 #endif

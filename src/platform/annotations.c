@@ -63,7 +63,7 @@ static const struct known known[] = {
     {RUN "default-url-disabled", KIND_BOOL, NULL, 0, 0, "false", "the service is served at its address"},
     {RUN "invoker-iam-disabled", KIND_BOOL, NULL, 0, 0, "true",
      "sennit.dev/allow-unauthenticated says whether requests need an identity token"},
-    {RUN "iap-enabled", KIND_BOOL, NULL, 0, 0, "false", "requests need no identity token"},
+    {RUN "iap-enabled", KIND_BOOL, NULL, 0, 0, "false", "nobody is asked to sign in"},
     {RUN "cpu-throttling", KIND_BOOL, NULL, 0, 0, NULL, NULL},
     {RUN "startup-cpu-boost", KIND_BOOL, NULL, 0, 0, "false", ""},
     {RUN "sessionAffinity", KIND_BOOL, NULL, 0, 0, NULL, NULL},

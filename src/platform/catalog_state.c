@@ -6,20 +6,13 @@
 #include "platform/catalog.h"
 #include "wire/json.h"
 
-static void text_encode(struct buf *to, const char *key, struct span text)
-{
-    buf_printf(to, "\"%s\":\"", key);
-    buf_append_json(to, text);
-    buf_append(to, SPAN_LIT("\","));
-}
-
 static void traffic_encode(struct buf *to, const struct traffic *traffic)
 {
     buf_append(to, SPAN_LIT("\"traffic\":["));
     for (size_t i = 0; i < traffic->count; i++) {
         buf_append(to, i > 0 ? SPAN_LIT(",{") : SPAN_LIT("{"));
-        text_encode(to, "revision", span_str(traffic->list[i].revision));
-        text_encode(to, "tag", span_str(traffic->list[i].tag));
+        json_text_append(to, "revision", span_str(traffic->list[i].revision));
+        json_text_append(to, "tag", span_str(traffic->list[i].tag));
         buf_printf(to, "\"percent\":%u}", traffic->list[i].percent);
     }
     buf_append(to, SPAN_LIT("],"));
@@ -28,11 +21,11 @@ static void traffic_encode(struct buf *to, const struct traffic *traffic)
 static void revision_encode(struct buf *to, const struct revision *revision)
 {
     buf_append_char(to, '{');
-    text_encode(to, "name", span_str(revision->spec.revision));
-    text_encode(to, "state", span_str(revision_state_name(revision)));
-    text_encode(to, "fault", span_str(revision->fault));
-    text_encode(to, "path", span_str(revision->spec.path));
-    text_encode(to, "document", buf_span(&revision->spec.document));
+    json_text_append(to, "name", span_str(revision->spec.revision));
+    json_text_append(to, "state", span_str(revision_state_name(revision)));
+    json_text_append(to, "fault", span_str(revision->fault));
+    json_text_append(to, "path", span_str(revision->spec.path));
+    json_text_append(to, "document", buf_span(&revision->spec.document));
     buf_printf(to, "\"created_ms\":%lld}", (long long)revision->created_ms);
 }
 
@@ -40,9 +33,9 @@ static void service_encode(struct buf *to, const struct service *service)
 {
     const char *separator = "";
     buf_append_char(to, '{');
-    text_encode(to, "name", span_str(service->name));
+    json_text_append(to, "name", span_str(service->name));
     if (service->document != NULL && service->deploying == NULL)
-        text_encode(to, "document", span_str(service->document));
+        json_text_append(to, "document", span_str(service->document));
     traffic_encode(to, &service->traffic);
     buf_printf(to, "\"number\":%u,\"revisions\":[", service->number);
     list_each (node, &service->revisions) {
@@ -61,7 +54,7 @@ void catalog_state_encode(struct buf *to, const struct catalog *catalog)
     const char *separator = "";
     struct buf paths = catalog_paths(catalog);
     buf_append_char(to, '{');
-    text_encode(to, "file", buf_span(&paths));
+    json_text_append(to, "file", buf_span(&paths));
     buf_finish(&paths);
     buf_append(to, SPAN_LIT("\"services\":["));
     list_each (node, &catalog->route.services) {

@@ -25,25 +25,29 @@ bool environment_name_is_valid(struct span name)
     return true;
 }
 
+/* env->count: it is not there. */
+static size_t find(const struct words *env, struct span name)
+{
+    size_t at = 0;
+    while (at < env->count && !span_equal(name_of(env->list[at]), name))
+        at++;
+    return at;
+}
+
 void environment_set(struct words *env, char *text)
 {
-    struct span name = name_of(text);
-    for (size_t i = 0; i < env->count; i++) {
-        if (!span_equal(name_of(env->list[i]), name))
-            continue;
-        free(env->list[i]);
-        env->list[i] = text;
+    size_t at = find(env, name_of(text));
+    if (at == env->count) {
+        words_add(env, text);
         return;
     }
-    words_add(env, text);
+    free(env->list[at]);
+    env->list[at] = text;
 }
 
 bool environment_has(const struct words *env, struct span name)
 {
-    for (size_t i = 0; i < env->count; i++)
-        if (span_equal(name_of(env->list[i]), name))
-            return true;
-    return false;
+    return find(env, name) < env->count;
 }
 
 void environment_unset(struct words *env, struct span name)

@@ -205,8 +205,7 @@ static void refuse_caller(struct exchange *exchange, const struct http1_head *he
     request_record_begin(&exchange->record, &exchange->ingress->log, head, SPAN_LIT(""));
     exchange->ask.fleet = &revision->fleet;
     if (admission->why != NULL)
-        request_record_note(&exchange->record, admission->why,
-                            span_str(admission->culprit != NULL ? admission->culprit : ""));
+        request_record_note(&exchange->record, admission->why, span_str(admission->culprit));
     exchange_refuse(exchange, admission->denial, 0);
 }
 

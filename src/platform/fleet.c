@@ -45,6 +45,12 @@ uint32_t fleet_timeout_s(const struct fleet *fleet)
     return seconds > 0 ? seconds : 1;
 }
 
+uint64_t fleet_left_us(const struct fleet *fleet, uint64_t began_us)
+{
+    uint64_t past_us = loop_now_us(fleet->loop) - began_us, timeout_us = LOOP_S(fleet_timeout_s(fleet));
+    return past_us < timeout_us ? timeout_us - past_us : 0;
+}
+
 static void demand_changed(struct fleet *fleet)
 {
     demand_note(&fleet->requests, fleet->open + fleet->ask_count, fleet_now_us(fleet));

@@ -108,6 +108,8 @@ uint64_t fleet_now_us(const struct fleet *fleet);
 
 /* The request timeout on this machine's clock; at least 1. */
 uint32_t fleet_timeout_s(const struct fleet *fleet);
+/* What is left of it for a request that began then (loop_now_us), in microseconds. */
+uint64_t fleet_left_us(const struct fleet *fleet, uint64_t began_us);
 
 /* Called by its instances: the number of requests that they serve changes, */
 void fleet_requests_add(struct fleet *fleet, int change);

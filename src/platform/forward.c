@@ -22,26 +22,32 @@ static bool begins_like(struct span name, const char *prefix)
     return true;
 }
 
+/* It begins with one of the prefixes, or is one of the names. Both lists end with NULL. */
+static bool is_like(struct span name, const char *const *prefixes, const char *const *names)
+{
+    for (; *prefixes != NULL; prefixes++)
+        if (begins_like(name, *prefixes))
+            return true;
+    for (; *names != NULL; names++)
+        if (name.len == strlen(*names) && begins_like(name, *names))
+            return true;
+    return false;
+}
+
 /* Written anew by us, or not the client's to say. */
 static bool is_ours(struct span name)
 {
-    static const char *const prefixes[] = {"x-forwarded-", "knative-serving-", "k-", "x-sennit-"};
+    static const char *const prefixes[] = {"x-forwarded-", "knative-serving-", "k-", "x-sennit-", NULL};
     static const char *const names[] = {"forwarded", "host",       "traceparent",    "x-cloud-trace-context",
                                         "upgrade",   "connection", "http2-settings", "x-real-ip",
-                                        "proxy"};
-    for (size_t i = 0; i < sizeof prefixes / sizeof prefixes[0]; i++)
-        if (begins_like(name, prefixes[i]))
-            return true;
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        if (name.len == strlen(names[i]) && begins_like(name, names[i]))
-            return true;
-    return false;
+                                        "proxy",     NULL};
+    return is_like(name, prefixes, names);
 }
 
 /* Of no effect, or of a dangerous one, behind the content. */
 static bool is_for_heads(struct span name)
 {
-    static const char *const prefixes[] = {"if-", "proxy-", "sec-", "access-control-"};
+    static const char *const prefixes[] = {"if-", "proxy-", "sec-", "access-control-", NULL};
     static const char *const names[] = {
         /* framing, the connection, routing */
         "transfer-encoding", "content-length", "trailer", "te", "keep-alive", "via", "origin",
@@ -49,14 +55,8 @@ static bool is_for_heads(struct span name)
         "cache-control", "expect", "max-forwards", "pragma", "range", "authorization", "cookie", "www-authenticate",
         /* control of the response, and how to read the content */
         "set-cookie", "age", "expires", "date", "location", "retry-after", "vary", "warning", "content-encoding",
-        "content-type", "content-range"};
-    for (size_t i = 0; i < sizeof prefixes / sizeof prefixes[0]; i++)
-        if (begins_like(name, prefixes[i]))
-            return true;
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        if (name.len == strlen(names[i]) && begins_like(name, names[i]))
-            return true;
-    return is_ours(name);
+        "content-type", "content-range", NULL};
+    return is_like(name, prefixes, names) || is_ours(name);
 }
 
 static void field(struct buf *to, struct span name, struct span value)

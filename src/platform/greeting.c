@@ -68,10 +68,9 @@ static void addresses_print(const struct catalog *catalog, uint16_t port)
     printf("\n");
     list_each (node, &route->services) {
         const char *name = service_of(node)->name;
-        bool is_chosen = route->bare != NULL && route_find(route, span_str(route->bare)) == service_of(node);
         if (!route_is_several(route))
             printf("  %s  %s://%s:%u%s\n", name, scheme, address, port, open);
-        else if (is_chosen)
+        else if (route_bare(route) == service_of(node))
             printf("  %-14s %s://%s:%u, %s://%s.localhost:%u%s\n", name, scheme, address, port, scheme, name, port,
                    open);
         else
@@ -99,9 +98,8 @@ static void service_print(const struct service_spec *spec)
 /* How to be let in. */
 static void access_tell(const struct catalog *catalog, const struct service *service, uint16_t port)
 {
-    const struct admission_door door = {.closed = catalog->options->closed};
     const char *scheme = catalog_scheme(catalog);
-    if (!admission_is_closed(&door, service))
+    if (!admission_is_closed(service, catalog->options->closed))
         return;
     if (catalog->options->text_log)
         printf("      Requests need an identity token: curl -H \"Authorization: Bearer $(sennit token --audience "

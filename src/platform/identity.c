@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "wire/json.h"
 
 /* Google's subjects are numbers. This one follows from the name, so it stays as it is. */
 static uint64_t subject_of(struct span email)
@@ -16,13 +17,6 @@ static uint64_t subject_of(struct span email)
     return hash;
 }
 
-static void text_encode(struct buf *to, const char *name, struct span text)
-{
-    buf_printf(to, "\"%s\":\"", name);
-    buf_append_json(to, text);
-    buf_append(to, SPAN_LIT("\","));
-}
-
 void identity_token_make(struct buf *to, const struct signer *signer, const struct identity_claims *claims)
 {
     struct buf json = {0};
@@ -30,11 +24,11 @@ void identity_token_make(struct buf *to, const struct signer *signer, const stru
     snprintf(subject, sizeof subject, "1%0*llu", IDENTITY_SUBJECT_DIGITS,
              (unsigned long long)subject_of(claims->email));
     buf_append_char(&json, '{');
-    text_encode(&json, "iss", SPAN_LIT(IDENTITY_ISSUER));
-    text_encode(&json, "aud", claims->audience);
-    text_encode(&json, "azp", span_str(subject));
-    text_encode(&json, "sub", span_str(subject));
-    text_encode(&json, "email", claims->email);
+    json_text_append(&json, "iss", SPAN_LIT(IDENTITY_ISSUER));
+    json_text_append(&json, "aud", claims->audience);
+    json_text_append(&json, "azp", span_str(subject));
+    json_text_append(&json, "sub", span_str(subject));
+    json_text_append(&json, "email", claims->email);
     buf_printf(&json, "\"email_verified\":true,\"iat\":%lld,\"exp\":%lld}", (long long)claims->now_s,
                (long long)claims->now_s + claims->lifetime_s);
     signer_sign(signer, to, buf_span(&json));

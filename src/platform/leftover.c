@@ -96,8 +96,6 @@ void leftover_begin(struct exchange *exchange)
     static const struct conn_events events = {.received = on_received, .closed = on_closed};
     struct ingress *ingress = exchange->ingress;
     struct leftover *leftover = mem_zero(1, sizeof *leftover);
-    uint64_t past_us = loop_now_us(ingress->loop) - exchange->record.began_us;
-    uint64_t timeout_us = LOOP_S(fleet_timeout_s(exchange->instance->fleet));
     *leftover = (struct leftover){
         .ingress = ingress,
         .upstream = exchange->upstream,
@@ -120,7 +118,8 @@ void leftover_begin(struct exchange *exchange)
     list_append(&ingress->leftovers, &leftover->of_ingress);
     ingress->counters.left++;
     timer_init(&leftover->deadline, deadline_passed);
-    timer_start(ingress->loop, &leftover->deadline, past_us < timeout_us ? timeout_us - past_us : 0);
+    timer_start(ingress->loop, &leftover->deadline,
+                fleet_left_us(leftover->instance->fleet, leftover->record.began_us));
     conn_read_pause(&leftover->upstream->conn, false); /* its client may have been slow */
 }
 

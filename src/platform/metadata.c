@@ -11,21 +11,21 @@
 /* A connection. Its instance may end before it. */
 struct reader {
     struct http http;
-    struct metadata_port *port; /* NULL: the instance has ended */
+    struct metadata_port *port; /* NULL: the instance has ended; then no request comes any more */
     struct list of_port;
 };
 
 static const struct span text_type = SPAN_LIT("text/plain");
 
-static void refuse(struct reader *reader, int status, const char *text)
+static void refuse(struct reader *reader, int status, struct span text)
 {
     struct metadata *metadata = container_of(reader->http.server, struct metadata, http);
     metadata->refused++;
     if (!metadata->refusal_told)
         log_event(LOG_INFO, "the metadata server refused a request; later ones are counted",
-                  LOG_C("instance", reader->port != NULL ? reader->port->instance : ""), LOG_C("why", text));
+                  LOG_C("instance", reader->port->instance), LOG_S("why", text));
     metadata->refusal_told = true;
-    http_respond(&reader->http, status, text_type, SPAN_LIT(""), span_str(text));
+    http_respond(&reader->http, status, text_type, SPAN_LIT(""), text);
 }
 
 static void on_request(struct http *http, const struct http1_head *head)
@@ -33,8 +33,8 @@ static void on_request(struct http *http, const struct http1_head *head)
     struct reader *reader = container_of(http, struct reader, http);
     int status;
     const char *fault = metadata_fault(head, &status);
-    if (fault != NULL || reader->port == NULL) {
-        refuse(reader, fault != NULL ? status : 503, fault != NULL ? fault : "The instance has ended.\n");
+    if (fault != NULL) {
+        refuse(reader, status, span_str(fault));
         return;
     }
     struct metadata_answer answer = {.status = 200, .type = SPAN_LIT("application/text")};
@@ -43,8 +43,7 @@ static void on_request(struct http *http, const struct http1_head *head)
         reader->port->metadata->answered++;
         http_respond(http, answer.status, answer.type, SPAN_LIT(""), buf_span(&answer.text));
     } else {
-        buf_append_char(&answer.text, '\0');
-        refuse(reader, answer.status, buf_span(&answer.text).data);
+        refuse(reader, answer.status, buf_span(&answer.text));
     }
     buf_finish(&answer.text);
 }

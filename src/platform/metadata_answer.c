@@ -238,6 +238,12 @@ static char *path_make(const struct metadata_port *port, struct span path)
     return made;
 }
 
+static void not_found(struct metadata_answer *answer)
+{
+    answer->status = 404;
+    buf_append(&answer->text, SPAN_LIT("Not Found: /computeMetadata/v1/ lists what is here\n"));
+}
+
 static void path_answer(struct metadata_answer *answer, const struct metadata_port *port, struct span path,
                         struct span query)
 {
@@ -257,8 +263,7 @@ static void path_answer(struct metadata_answer *answer, const struct metadata_po
             mem_printf(SPAN_FMT "%s", SPAN_ARG(path), path.len > 0 && path.data[path.len - 1] != '/' ? "/" : "");
         bool is_there = folder_print(&answer->text, port, span_str(folder));
         if (!is_there) {
-            answer->status = 404;
-            buf_append(&answer->text, SPAN_LIT("Not Found: /computeMetadata/v1/ lists what is here\n"));
+            not_found(answer);
         } else if (recursive != NULL && strcmp(recursive, "true") == 0) {
             buf_clear(&answer->text);
             answer->type = SPAN_LIT("application/json");
@@ -280,7 +285,7 @@ void metadata_answer(struct metadata_answer *answer, const struct metadata_port 
     } else if (span_equal(path, SPAN_LIT("/computeMetadata")) || span_equal(path, SPAN_LIT("/computeMetadata/"))) {
         buf_append(&answer->text, SPAN_LIT("v1/\n"));
     } else if (!span_starts_with(path, base) || (rest.len > 0 && rest.data[0] != '/')) {
-        path_answer(answer, port, SPAN_LIT("?"), SPAN_LIT(""));
+        not_found(answer);
     } else {
         char *made = path_make(port, span_from(rest, 1));
         path_answer(answer, port, span_str(made), query);

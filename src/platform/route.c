@@ -75,9 +75,7 @@ struct revision *route_revision(const struct route *route, struct span host, uin
     assert(!list_empty(&route->services));
     if (service == NULL && tag_split(label, &tag, &name) && (service = route_find(route, name)) != NULL)
         return service_tagged(service, tag);
-    if (service == NULL && !route_is_several(route))
-        service = container_of(route->services.next, struct service, of_route);
-    else if (service == NULL && route->bare != NULL && route_is_bare(host))
-        service = route_find(route, span_str(route->bare));
+    if (service == NULL && (!route_is_several(route) || route_is_bare(host)))
+        service = route_bare(route);
     return service != NULL ? service_revision(service, draw) : NULL;
 }

@@ -133,11 +133,12 @@ static bool platforms_annotation_read(struct service_spec *spec, const struct ya
     struct annotation found;
     if (!annotation_check(pair, &found, err))
         return false;
-    if (found.name != NULL)
-        effect_set(spec, &found);
-    if (found.name != NULL && strcmp(found.name, "run.googleapis.com/custom-audiences") == 0)
+    if (found.name == NULL)
+        return true;
+    if (strcmp(found.name, "run.googleapis.com/custom-audiences") == 0)
         return audiences_read(spec, pair->value, err);
-    if (found.name != NULL && found.consequence != NULL)
+    effect_set(spec, &found);
+    if (found.consequence != NULL)
         spec_inert(spec, found.name, found.consequence);
     return true;
 }

@@ -254,8 +254,6 @@ void tunnel_create(struct ingress *ingress, struct http *http, struct upstream *
         .closed = instance_closed,
     };
     struct tunnel *tunnel = mem_zero(1, sizeof *tunnel);
-    uint64_t past_us = loop_now_us(ingress->loop) - record->began_us;
-    uint64_t timeout_us = LOOP_S(fleet_timeout_s(instance->fleet));
     tunnel->ingress = ingress;
     tunnel->upstream = upstream;
     tunnel->instance = instance;
@@ -270,7 +268,7 @@ void tunnel_create(struct ingress *ingress, struct http *http, struct upstream *
     if (ingress->close_frame)
         tunnel->border = mem_zero(1, sizeof *tunnel->border);
     timer_init(&tunnel->deadline, deadline_passed);
-    timer_start(ingress->loop, &tunnel->deadline, past_us < timeout_us ? timeout_us - past_us : 0);
+    timer_start(ingress->loop, &tunnel->deadline, fleet_left_us(tunnel->instance->fleet, tunnel->record.began_us));
     http_hand_over_to(http, &tunnel->client, &client_events);
 }
 

@@ -12,7 +12,8 @@ const struct setting_flag setting_flags[] = {
     {NULL, "FIRESTORE_EMULATOR_HOST", "none", "HOST:PORT of Google's emulator, in place of Firestore"},
     {NULL, "GOOGLE_APPLICATION_CREDENTIALS", "the metadata server", "the key file of a service account, for Firestore"},
     {NULL, "GCE_METADATA_HOST", "`metadata.google.internal`",
-     "the metadata server that gives tokens for Firestore; `sennit up` sets it"},
+     "the metadata server that gives tokens for Firestore. `sennit up` sets it to its own, whose access tokens "
+     "Google refuses: there `GOOGLE_APPLICATION_CREDENTIALS` is needed"},
     {"--sync", "SENNIT_SYNC", "`second`",
      "when `file:DIR` has written to the disk itself: `second`, `batch` or `never`"},
     {NULL, "STATE_DIRECTORY", "none", "where `file` has its directory if none is named; systemd sets it"},

@@ -42,6 +42,8 @@ size_t json_string_len(struct span text);
 bool json_string_decode(struct span value, struct buf *to);
 /* The decoded text of a member; empty if there is none, or it is no string. The caller finishes the buffer. */
 struct buf json_text_get(struct span object, const char *name);
+/* Appends a member with a comma behind it: `"name":"text",`. */
+void json_text_append(struct buf *to, const char *name, struct span text);
 /* A valid JSON string equals `text`, without a copy where it has no escapes. */
 bool json_string_equal(struct span value, struct span text);
 

@@ -184,3 +184,10 @@ struct buf json_text_get(struct span object, const char *name)
         json_string_decode(value, &text);
     return text;
 }
+
+void json_text_append(struct buf *to, const char *name, struct span text)
+{
+    buf_printf(to, "\"%s\":\"", name);
+    buf_append_json(to, text);
+    buf_append(to, SPAN_LIT("\","));
+}
