@@ -329,7 +329,8 @@ SENNIT_API bool sennit_askf(sennit_socket *socket, uint64_t timeout_ms, sennit_h
  *
  * At most SENNIT_ANSWERS_MAX sockets are asked on each instance. An answer has up to 64 KiB, all of an instance up to
  * 512 KiB, and its attachments are left out. A client may answer on another instance than it was asked on. One that is
- * cut off, or waits for its next poll, when it is asked is in neither list; one that is just moving may be asked twice.
+ * cut off when it is asked is in neither list. One that is between two polls is not asked, and is in the second list.
+ * One that is just moving may be asked twice.
  * Clients of other protocols than Socket.IO get the event, and are in neither list. The event has up to 512 KiB, no
  * place in the order of other events, and is not logged.
  *
@@ -364,7 +365,8 @@ SENNIT_API const char *sennit_data(sennit_socket *socket, size_t *bytes);
  * event's error is set if there is no answer. */
 
 /* How many sockets are in a room (NULL: in the namespace), on all instances: arguments are the number, and whether
- * every instance that lives has answered within 2 s. Sessions of long-polling count between two requests, too. */
+ * that is all: every instance that lives has answered within 2 s, and the broker has listed those that poll. Sessions
+ * of long-polling count between two requests, too. */
 SENNIT_API bool sennit_count(sennit_nsp *nsp, const char *room, sennit_handler *done, void *data);
 /* The sockets themselves, 1000 at most: [{"socket":ID,"instance":...,"rooms":[...],...},...], and whether all are
  * there. docs/api.md describes their members; between two requests of long-polling, "instance" is null. */

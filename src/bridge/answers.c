@@ -104,10 +104,7 @@ static void handshake_append(struct buf *to, const struct subscriber *subscriber
     char peer[ADDR_TEXT_MAX], text[32] = "";
     struct tm when;
     if (kept.len > 0) {
-        buf_append(to, span_sub(kept, 0, kept.len - 1));
-        buf_append(to, SPAN_LIT(",\"auth\":"));
-        buf_append(to, auth.len > 0 ? auth : SPAN_LIT("{}"));
-        buf_append_char(to, '}');
+        inquiry_handshake_encode(to, kept, auth);
         return;
     }
     addr_ip_print(session->transport->type->peer(session->transport), peer);

@@ -3,8 +3,9 @@
 
 #include "base/mem.h"
 #include "embed/embed_parts.h"
+#include "session/survey.h"
 
-enum { TIMEOUT_MS_MAX = 3600000, ASK_IDS = 1 << 30 };
+enum { TIMEOUT_MS_MAX = 3600000 };
 
 struct asked {
     struct list node;
@@ -87,7 +88,8 @@ static bool ask(sennit_socket *handle, uint64_t timeout_ms, struct deed_handler 
         struct embed *embed = socket->nsp->embed;
         struct asked *asked = mem_zero(1, sizeof *asked);
         struct buf id = {0};
-        *asked = (struct asked){.embed = embed, .socket = socket, .done = done, .number = ++embed->next_ask % ASK_IDS};
+        *asked = (struct asked){
+            .embed = embed, .socket = socket, .done = done, .number = ++embed->next_ask % survey_number_min};
         list_init(&asked->node);
         list_append(&embed->asked, &asked->node);
         socket->asked++;

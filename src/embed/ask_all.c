@@ -35,13 +35,8 @@ static void all_answered(void *arg, const struct inquiry_found *found)
     sockets_append(&args, found, true);
     buf_append_char(&args, ',');
     sockets_append(&args, found, false);
-    buf_append(&args, !found->more && found->answered >= found->living ? SPAN_LIT(",true]") : SPAN_LIT(",false]"));
-    embed_answer(inquirer->nsp, "answers", inquirer->done, buf_span(&args),
-                 !inquirer->nsp->embed->is_open    ? "ended"
-                 : !json_is_valid(buf_span(&args)) ? "damaged"
-                                                   : NULL);
-    buf_finish(&args);
-    inquirer_free(inquirer);
+    buf_append(&args, !found->more && !found->incomplete ? SPAN_LIT(",true]") : SPAN_LIT(",false]"));
+    inquirer_answer(inquirer, "answers", &args);
 }
 
 /* What is wrong with it, or NULL. */

@@ -231,7 +231,7 @@ static void lapsed(void *arg, enum broker_result result, const struct broker_lea
     bool told = is_told(nsp->embed, lease->pid);
     /* A pattern's leases are those of all that it has made: a lease's name ends with the namespace. */
     struct embed_nsp *of =
-        embed_nsp_is_pattern(nsp) ? embed_nsp_make(nsp->embed, span_from(lease->pid, ENGINEIO_SID_BYTES)) : nsp;
+        embed_nsp_is_pattern(nsp) ? embed_nsp_make(nsp->embed, subscriber_lease_nsp(lease->pid)) : nsp;
     if (of == NULL)
         return; /* there are too many: the lease lapses again */
     lease_data_decode(lease->data, &stale, &subject, &leaver.data);

@@ -30,7 +30,7 @@ struct embed {
     struct task act;
     struct map aways;    /* away.c: struct away that wait, by lease */
     struct list ends;    /* all of them */
-    struct timer look;   /* for leases that lapsed */
+    struct timer look;   /* for leases that lapsed, and made namespaces without a use */
     struct list changes; /* present.c: of presence, that handlers are to be told of */
     struct task tell_changes;
     struct list asked; /* ask.c */
@@ -51,7 +51,6 @@ struct embed_nsp {
     struct embed_nsp *like; /* whose handlers count: itself, or the pattern that has made it (made.c) */
     size_t uses;            /* of one that a pattern has made */
     bool is_own;            /* the program has added it, the YAML file has none of this name */
-    bool is_asked_for;      /* one that a pattern has made stays to the end: the program has asked for it */
     struct map handlers;    /* struct named_handler */
     struct deed_handler connecting, connect, resumed, moved, disconnect, presence;
     bool looking; /* for leases that lapsed: away.c */
@@ -188,6 +187,8 @@ struct inquirer {
 };
 struct inquirer *inquirer_create(struct embed_nsp *nsp, struct deed_handler done);
 void inquirer_free(struct inquirer *inquirer);
+/* Calls its handler with these arguments, an event of this name, and frees both. */
+void inquirer_answer(struct inquirer *inquirer, const char *name, struct buf *args);
 /* Calls `done` with the answer, a JSON array; or with the error. */
 void embed_answer(struct embed_nsp *nsp, const char *name, struct deed_handler done, struct span args,
                   const char *error);

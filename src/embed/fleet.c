@@ -59,8 +59,7 @@ static void counted(void *arg, const struct inquiry_found *found)
     struct tally *tally = arg;
     struct embed *embed = tally->nsp->embed;
     struct buf args = {0};
-    buf_printf(&args, "[%llu,%s]", (unsigned long long)found->total,
-               found->answered >= found->living ? "true" : "false");
+    buf_printf(&args, "[%llu,%s]", (unsigned long long)found->total, !found->incomplete ? "true" : "false");
     tally->asking = false;
     waiting_end(tally, &tally->asked, buf_span(&args), embed->is_open ? NULL : "ended");
     buf_finish(&args);
@@ -182,6 +181,16 @@ void inquirer_free(struct inquirer *inquirer)
     free(inquirer);
 }
 
+void inquirer_answer(struct inquirer *inquirer, const char *name, struct buf *args)
+{
+    embed_answer(inquirer->nsp, name, inquirer->done, buf_span(args),
+                 !inquirer->nsp->embed->is_open   ? "ended"
+                 : !json_is_valid(buf_span(args)) ? "damaged"
+                                                  : NULL);
+    buf_finish(args);
+    inquirer_free(inquirer);
+}
+
 static void fetched(void *arg, const struct inquiry_found *found)
 {
     struct inquirer *inquirer = arg;
@@ -193,12 +202,7 @@ static void fetched(void *arg, const struct inquiry_found *found)
         buf_append(&args, found->items[i].text);
     }
     buf_printf(&args, "],%s]", !found->more && !found->incomplete ? "true" : "false");
-    embed_answer(inquirer->nsp, "fetch", inquirer->done, buf_span(&args),
-                 !inquirer->nsp->embed->is_open    ? "ended"
-                 : !json_is_valid(buf_span(&args)) ? "damaged"
-                                                   : NULL);
-    buf_finish(&args);
-    inquirer_free(inquirer);
+    inquirer_answer(inquirer, "fetch", &args);
 }
 
 bool sennit_fetch(sennit_nsp *handle, const char *name, sennit_handler *done, void *data)

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "embed/embed_parts.h"
+#include "session/survey.h"
 
 struct embed *embed_of(struct session_app *app)
 {
@@ -63,7 +64,7 @@ bool embed_open(struct embed *embed, struct loop *loop, const struct serve_optio
     embed->is_open = server_open(&embed->server, loop, options, &embed->err);
     if (!embed->is_open)
         return false;
-    embed->next_ask = loop_random_below(loop, UINT64_C(1) << 30); /* not every client reads more than 31 bits */
+    embed->next_ask = loop_random_below(loop, survey_number_min); /* see survey.h */
     embed_hooks_set(embed);
     return true;
 }

@@ -77,7 +77,7 @@ void embed_nsps_sweep(struct embed *embed)
 {
     list_each (node, &embed->nsps) {
         struct embed_nsp *made = container_of(node, struct embed_nsp, node);
-        if (made->like == made || made->uses > 0 || made->is_asked_for)
+        if (made->like == made || made->uses > 0)
             continue;
         reference_end(made);
         handle_end(made->handle);

@@ -218,8 +218,7 @@ static sennit_nsp *made_find(struct embed *embed, struct span name)
     if (pattern != NULL && pattern->part == NULL)
         embed_nsp_add(embed, pattern);
     struct embed_nsp *made = embed_nsp_make(embed, name);
-    if (made != NULL)
-        made->is_asked_for = true;
+    embed_nsp_use(made); /* and does not drop it: the program has asked for it */
     return made != NULL ? made->handle : NULL;
 }
 

@@ -432,9 +432,7 @@ void membership_resolve(struct membership *membership)
     bool nothing = room->last == 0 || (membership->mode == START_AT && membership->pos >= membership_top(membership));
     bool behind = is_behind_lease(membership);
     if (membership->mode == START_NOW || (nothing && !behind)) {
-        if (membership->mode == START_AT)
-            membership->member->whole &= !is_forgotten(membership, room->last, room->hub->position);
-        else
+        if (membership->mode != START_AT)
             membership->stretch.start = room->hub->position > room->last ? room->hub->position : room->last;
         start_found(membership);
         return;

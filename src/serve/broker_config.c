@@ -85,7 +85,7 @@ static bool postgres_read(struct broker_config *config, const char *text, struct
            err_set(err, "--broker postgres: write its URL, like --broker postgres://sennit@127.0.0.1/sennit");
 }
 
-/* What our own setting leaves of it is read where it is used. */
+/* `?polling=affinity` is read here, the rest of the URL by broker/firestore_url. */
 static bool firestore_read(struct broker_config *config, const char *text, struct err *err)
 {
     static const struct span affinity = {"?polling=affinity", 17};

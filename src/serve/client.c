@@ -288,7 +288,7 @@ struct span client_token(const struct client *client, const struct http1_head *h
     return jwt->is_set ? span_sub(jwt_of_head(jwt, head), 0, JWS_BYTES_MAX + 1) : SPAN_LIT("");
 }
 
-/* `sid`, `token` and `handshake`: see client_upgrade. */
+/* `sid`: see client_upgrade. `handshake`: see session_handshake_set. */
 static bool upgrade(struct client *client, const struct http1_head *head, const struct protocol *protocol,
                     struct span subprotocol, struct span sid, struct span handshake)
 {
@@ -303,10 +303,11 @@ static bool upgrade(struct client *client, const struct http1_head *head, const 
         polling_upgrade(sessions, websocket, sid, &client->http.conn, token);
     else
         websocket_open(websocket, sessions, protocol, &client->http.conn);
-    if (client_session(client) != NULL)
-        session_token_set(client_session(client), token);
-    if (client_session(client) != NULL && handshake.len > 0)
-        session_handshake_set(client_session(client), handshake);
+    struct session *session = client_session(client);
+    if (session != NULL)
+        session_token_set(session, token);
+    if (session != NULL && sid.len == 0)
+        session_handshake_set(session, handshake);
     if (terms.offer == DEFLATE_OFFER_AGREED)
         websocket_compress(websocket, &terms.terms);
     return true;
@@ -323,7 +324,6 @@ void client_handshake_encode(const struct client *client, const struct http1_hea
     buf_clear(to);
 }
 
-/* The head is freed with the request, so what is kept of it is made before. */
 bool client_upgrade(struct client *client, const struct http1_head *head, const struct protocol *protocol,
                     struct span subprotocol, struct span sid)
 {

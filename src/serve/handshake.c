@@ -82,14 +82,8 @@ static void headers_append(struct buf *to, const struct handshake_config *config
 /* A name or a value of the query, where a plus is a space; as it came if it cannot be decoded. */
 static char *query_decode(struct span text)
 {
-    struct buf spaced = {0};
-    for (size_t i = 0; i < text.len; i++)
-        buf_append_char(&spaced, text.data[i] == '+' ? ' ' : text.data[i]);
-    char *decoded = uri_decode(buf_span(&spaced));
-    if (decoded == NULL)
-        decoded = mem_text(text);
-    buf_finish(&spaced);
-    return decoded;
+    char *decoded = uri_form_decode(text);
+    return decoded != NULL ? decoded : mem_text(text);
 }
 
 /* Of a name that comes twice, the last value counts, as in an object of JavaScript. */

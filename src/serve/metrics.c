@@ -135,7 +135,7 @@ static void instance_encode(struct buf *to, const struct server *server)
     gauge(to, "polls_held", "GETs of polling clients that wait for events (limits: held_polls).",
           sessions->polls_held_count);
     counter(to, "polls_shortened_total", "Such GETs that were too many, and ended soon.",
-            sessions->counters.polls_shortened);
+            sessions->refusals.counts[REFUSAL_POLLS_SHORTENED]);
     counter(to, "rotated_total", "Sessions closed ahead of the request timeout.", sessions->counters.rotated);
     counter(to, "directives_total", "Directives that sockets obeyed: to join, to leave, to end.",
             sessions->counters.directed);

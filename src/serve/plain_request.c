@@ -22,29 +22,17 @@ static bool is_offered(const struct http1_head *head, bool *any)
     return !*any;
 }
 
-/* Decodes a value of a form (a plus is a space). NULL: it cannot be decoded. The caller frees. */
-static char *form_decode(struct span value)
-{
-    struct buf text = {0};
-    for (size_t i = 0; i < value.len; i++)
-        buf_append_char(&text, value.data[i] == '+' ? ' ' : value.data[i]);
-    char *decoded = uri_decode(buf_span(&text));
-    buf_finish(&text);
-    return decoded;
-}
-
 /* The value of a member of the query, which the caller frees; NULL: there is none, or it cannot be decoded. */
 static char *query_get(struct span query, const char *name)
 {
     struct span pair, key;
     while (query.data != NULL && span_next(&query, '&', &pair)) {
         if (span_next(&pair, '=', &key) && span_equal(key, span_str(name)) && pair.data != NULL)
-            return form_decode(pair);
+            return uri_form_decode(pair);
     }
     return NULL;
 }
 
-/* The query is read first: the handshake frees the head. */
 static void begin(struct client *client, const struct http1_head *head, struct span query, struct span subprotocol)
 {
     char *nsp = query_get(query, "ns"), *resume = query_get(query, "resume"), *at = query_get(query, "at");

@@ -73,7 +73,7 @@ static bool told_read(struct span text, struct items *items, uint64_t *total, st
     uint64_t more, here, count;
     struct inquiry_item item = {.number = 0};
     if (!span_take_u64(&text, ' ', &more) || !span_take_u64(&text, ' ', &here) || !span_take_u64(&text, '\n', &count) ||
-        count > INQUIRY_LIMIT_MAX)
+        count > INQUIRY_SURVEYED_MAX)
         return false;
     for (uint64_t i = 0; i < count; i++) {
         if (!item_take(&text, &item))

@@ -89,12 +89,14 @@ struct inquiry_shown {
     const char *transport;
     uint64_t session_ms;
 };
+/* What is kept of a client's handshake (not empty), with the payload of its CONNECT (empty: none is kept). */
+void inquiry_handshake_encode(struct buf *to, struct span kept, struct span auth);
 void inquiry_socket_encode(struct buf *to, const struct inquiry_shown *shown);
 void inquiry_item_encode(struct buf *to, struct span key, struct span text, uint64_t number);
 
 /* inquiry_find.c. Whether a question's namespace, rooms, exceptions and sid select this subscriber. */
 bool inquiry_selects(struct subscriber *subscriber, const struct inquiry_question *question);
-/* For inquiry.c: appends what this instance knows, as inquiry_items reads it. */
+/* For inquiry.c: appends what this instance knows, as inquiry.c reads it. */
 void inquiry_find(const struct sessions *sessions, const struct inquiry_question *question, struct buf *to);
 
 #endif

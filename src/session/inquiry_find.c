@@ -90,15 +90,15 @@ static int by_key(const void *a, const void *b)
 /* What hub_rooms_each counts of this subscriber does not count. */
 static void room_members_take(struct search *search, const struct subscriber *subscriber)
 {
+    if (search->count == 0 || !span_equal(subscriber->nsp->name, search->question->nsp))
+        return;
     for (struct membership *at = member_next(&subscriber->member, NULL); at != NULL;
          at = member_next(&subscriber->member, at)) {
-        struct span name = membership_room(at), nsp = search->question->nsp;
-        if (!membership_is_open(at) || broker_room_is_owned(name) || search->count == 0 || name.len <= nsp.len + 1)
+        struct span name = membership_room(at);
+        struct candidate key = {.key = subscriber_room_of(subscriber->nsp, name)};
+        if (!membership_is_open(at) || broker_room_is_owned(name) || key.key.len == 0)
             continue;
-        struct candidate key = {.key = span_from(name, nsp.len + 1)};
-        struct candidate *found = span_equal(subscriber->nsp->name, nsp)
-                                      ? bsearch(&key, search->found, search->count, sizeof key, by_key)
-                                      : NULL;
+        struct candidate *found = bsearch(&key, search->found, search->count, sizeof key, by_key);
         if (found != NULL && found->number > 0)
             found->number--;
     }
@@ -120,6 +120,14 @@ static void rooms_encode(struct buf *to, const struct subscriber *subscriber)
     }
 }
 
+void inquiry_handshake_encode(struct buf *to, struct span kept, struct span auth)
+{
+    buf_append(to, span_sub(kept, 0, kept.len - 1));
+    buf_append(to, SPAN_LIT(",\"auth\":"));
+    buf_append(to, auth.len > 0 ? auth : SPAN_LIT("{}"));
+    buf_append_char(to, '}');
+}
+
 void inquiry_socket_encode(struct buf *to, const struct inquiry_shown *shown)
 {
     struct span null = SPAN_LIT("null");
@@ -135,10 +143,7 @@ void inquiry_socket_encode(struct buf *to, const struct inquiry_shown *shown)
     buf_append_json(to, shown->address);
     buf_printf(to, "\",\"session_ms\":%llu,\"handshake\":", (unsigned long long)shown->session_ms);
     if (shown->handshake.len > 1) {
-        buf_append(to, span_sub(shown->handshake, 0, shown->handshake.len - 1));
-        buf_append(to, SPAN_LIT(",\"auth\":"));
-        buf_append(to, shown->auth.len > 0 ? shown->auth : SPAN_LIT("{}"));
-        buf_append_char(to, '}');
+        inquiry_handshake_encode(to, shown->handshake, shown->auth);
     } else {
         buf_append(to, null);
     }

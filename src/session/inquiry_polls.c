@@ -32,10 +32,9 @@ struct polls {
     struct span rooms[2 * INQUIRY_ROOMS_MAX]; /* and exceptions */
     struct buf texts;                         /* what the question's spans point to */
     struct map seen;
-    uint64_t total;
     struct item *items; /* after each page the first ones in their order, one more than the question wants */
     size_t count, cap;
-    bool more, stopped;
+    bool more;
 };
 
 static void next_page(struct polls *polls, struct span cursor);
@@ -165,12 +164,10 @@ static bool is_in_one(const struct polls *polls, const struct record_socket *soc
     return false;
 }
 
-/* The namespace is the end of the lease's name, see subscriber_lease_name. */
 static bool is_selected(const struct polls *polls, const struct record_socket *socket)
 {
     const struct inquiry_question *question = &polls->question;
-    struct span nsp = socket->pid.len > ENGINEIO_SID_BYTES ? span_from(socket->pid, ENGINEIO_SID_BYTES) : SPAN_LIT("/");
-    return span_equal(nsp, question->nsp) && socket->sid.len == ENGINEIO_SID_BYTES &&
+    return span_equal(subscriber_lease_nsp(socket->pid), question->nsp) && socket->sid.len == ENGINEIO_SID_BYTES &&
            (question->sid.len == 0 || span_equal(question->sid, socket->sid)) &&
            (question->room_count == 0 || is_in_one(polls, socket, question->rooms, question->room_count)) &&
            !is_in_one(polls, socket, question->excepts, question->except_count);
@@ -227,7 +224,6 @@ static void socket_take(struct polls *polls, const struct record_socket *socket)
     struct span rest, room;
     if (!is_selected(polls, socket) || !is_new(polls, socket->sid))
         return;
-    polls->total++;
     if (polls->question.kind == INQUIRY_SOCKETS && is_behind(polls, socket->sid)) {
         struct item *item = item_add(polls, socket->sid);
         socket_describe(polls, socket, &item->text);
@@ -249,7 +245,7 @@ static void tell(struct polls *polls)
         inquiry_item_encode(&items, buf_span(&item->key), buf_span(&item->text), item->number);
     }
     buf_printf(&answer, "%d %llu %zu\n", (polls->more || given < polls->count) && given > 0,
-               (unsigned long long)polls->total, given);
+               (unsigned long long)polls->seen.count, given);
     buf_append(&answer, buf_span(&items));
     inquiry_polls_told(polls->inquiries, polls->number, buf_span(&answer));
     buf_finish(&answer);
@@ -259,6 +255,7 @@ static void tell(struct polls *polls)
 static void listed(void *arg, const struct record_page *page)
 {
     struct polls *polls = arg;
+    bool stopped = false;
     if (page != NULL && inquiry_is_asked(polls->inquiries, polls->number)) {
         for (size_t i = 0; i < page->count; i++)
             socket_take(polls, &page->sockets[i]);
@@ -267,9 +264,9 @@ static void listed(void *arg, const struct record_page *page)
             next_page(polls, page->next);
             return;
         }
-        polls->stopped = page->next.len > 0;
+        stopped = page->next.len > 0;
     }
-    if (page == NULL || polls->stopped)
+    if (page == NULL || stopped)
         inquiry_polls_told(polls->inquiries, polls->number, (struct span){NULL, 0});
     else
         tell(polls);

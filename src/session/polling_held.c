@@ -20,7 +20,6 @@ void polling_held_begin(struct polling *polling)
         struct polling *oldest = container_of(sessions->polls_held.next, struct polling, of_held);
         uint64_t age_us = loop_now_us(sessions->loop) - oldest->held_us;
         polling_held_end(oldest); /* it does not count any more, and is not chosen twice */
-        sessions->counters.polls_shortened++;
         sessions->polls_over_count++;
         oldest->is_over = true;
         refusals_note(&sessions->refusals, REFUSAL_POLLS_SHORTENED, span_of(oldest->sid, sizeof oldest->sid),

@@ -96,6 +96,10 @@ void polling_let_go(struct polling *polling);
 /* Answers the GET with what waits, as much as one answer takes. */
 void polling_flush(struct polling *polling);
 void polling_answer(struct polling_exchange **exchange, enum polling_outcome outcome, struct span payload);
+/* It is GONE, and is freed once the broker has answered all its calls. */
+void polling_leave(struct polling *polling);
+/* The session has ended here: nobody is to get it any more. */
+void polling_record_end(struct polling *polling);
 
 /* A request of the session carries this token; empty: none. */
 void polling_token_set(struct polling *polling, struct span token);
@@ -152,11 +156,7 @@ void polling_pong(struct polling *polling);
 void polling_moves_step(struct polling *polling);
 /* Writes the record of a session that begins; then the exchange is answered. */
 void polling_begin(struct sessions *sessions, const struct protocol *protocol, struct polling_exchange *exchange);
-/* No request is left, and the session is not here: frees it, unless it is on a WebSocket. */
-void polling_leave(struct polling *polling);
 extern const struct record_events polling_record_events;
-/* The session has ended here: nobody is to get it any more. */
-void polling_record_end(struct polling *polling);
 
 /* probe.c */
 enum { PROBE_NOOP_MS = 100 }; /* a GET is held so long at most once a WebSocket has been probed */

@@ -126,7 +126,7 @@ struct sessions {
     struct refusals refusals;
     struct {
         uint64_t opened, packets_in, events_in, connects, resumes, resumes_refused, moves, kept, kept_lost,
-            leases_superseded, rotated, slowed, stalled, directed, asked, answered, volatile_dropped, polls_shortened;
+            leases_superseded, rotated, slowed, stalled, directed, asked, answered, volatile_dropped;
     } counters;
 };
 

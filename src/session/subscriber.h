@@ -168,6 +168,8 @@ bool subscriber_room_is_of(const struct nsp *nsp, struct span name, struct span 
 /* The broker's name of its lease. It includes the namespace, so that a pid of one namespace claims nothing in another.
  */
 struct span subscriber_lease_name(const struct subscriber *subscriber);
+/* The namespace that such a name ends with. */
+struct span subscriber_lease_nsp(struct span name);
 /* Whether it is in this room of its namespace. */
 bool subscriber_is_in(struct subscriber *subscriber, struct span room);
 

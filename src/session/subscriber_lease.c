@@ -69,6 +69,11 @@ struct span subscriber_lease_name(const struct subscriber *subscriber)
     return span_of(subscriber->lease->name, ENGINEIO_SID_BYTES + (nsp.len > 1 ? nsp.len : 0));
 }
 
+struct span subscriber_lease_nsp(struct span name)
+{
+    return name.len > ENGINEIO_SID_BYTES ? span_from(name, ENGINEIO_SID_BYTES) : SPAN_LIT("/");
+}
+
 void subscriber_lease_name_set(struct subscriber *subscriber, struct span pid)
 {
     struct span nsp = subscriber->nsp->name;

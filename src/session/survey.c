@@ -65,9 +65,7 @@ static void survey_end(struct survey *survey)
     buf_printf(&text, "0 %zu %zu\n", survey->asked.count + survey->missed, survey->asked.count);
     for (struct map_node *node = map_next(&survey->asked, NULL); node != NULL; node = map_next(&survey->asked, node)) {
         const struct surveyed *one = container_of(node, const struct surveyed, by_sid);
-        buf_printf(&text, "%d %zu %d\n%.*s", ENGINEIO_SID_BYTES, one->answer.len, one->answer.len > 0,
-                   ENGINEIO_SID_BYTES, one->sid);
-        buf_append(&text, buf_span(&one->answer));
+        inquiry_item_encode(&text, span_of(one->sid, sizeof one->sid), buf_span(&one->answer), one->answer.len > 0);
     }
     survey->from = (struct buf){0};
     survey_free(survey);

@@ -15,14 +15,14 @@ enum {
     SURVEYS_MAX = 64,                   /* under way, of one instance: asked by it, and answered by it */
     SURVEY_ANSWER_BYTES_MAX = 64 << 10, /* of one socket; all of an instance: INQUIRY_ANSWER_BYTES */
 };
-/* Numbers of surveys are ids for clients: ids of other questions to them lie below (session/asking.c) or far above (the
- * bridge). Not every client reads more than 31 bits. */
+/* Numbers of surveys are ids for clients: ids of other questions to them lie below (session/asking.c, embed/ask.c) or
+ * far above (the bridge). Not every client reads more than 31 bits. */
 static const uint64_t survey_number_min = UINT64_C(1) << 30, survey_number_end = UINT64_C(1) << 31;
 
 struct surveys;
 /* The answer of this instance, as inquiry_find writes it: each socket with its answer and the number 1, or with nothing
- * and 0. Its total counts the sockets that were not asked, or whose answer was dropped for its size, once more. `from`
- * and `number` are those of survey_begin. May be called within it. */
+ * and 0. Its total is the number of its items, and one more for each socket that was not asked or whose answer was too
+ * large. `from` and `number` are those of survey_begin. May be called within it. */
 typedef void survey_told_fn(void *arg, struct span from, uint64_t number, struct span text);
 
 /* Attaches itself to the sessions. */

@@ -10,6 +10,7 @@
 
 #include <uriparser/Uri.h>
 
+#include "base/buf.h"
 #include "base/mem.h"
 
 /* Where the parts of the authority lie, right or wrong. */
@@ -132,4 +133,14 @@ char *uri_decode(struct span part)
     char *text = mem_text(part);
     uriUnescapeInPlaceExA(text, URI_FALSE, URI_BR_DONT_TOUCH);
     return text;
+}
+
+char *uri_form_decode(struct span value)
+{
+    struct buf text = {0};
+    for (size_t i = 0; i < value.len; i++)
+        buf_append_char(&text, value.data[i] == '+' ? ' ' : value.data[i]);
+    char *decoded = uri_decode(buf_span(&text));
+    buf_finish(&text);
+    return decoded;
 }

@@ -37,5 +37,7 @@ bool uri_split(struct uri *uri, struct span text, enum uri_fault *fault);
 /* Decodes a part or a piece of one (RFC 3986 section 2.1). NULL if it has a `%` that begins no escape, or a NUL. The
  * caller frees. */
 char *uri_decode(struct span part);
+/* The same for a name or a value of a form, where a plus is a space. */
+char *uri_form_decode(struct span value);
 
 #endif

@@ -8,7 +8,8 @@
 static struct inquiries *inquiries;
 static struct record_ops ops;
 static bool asked, broken, two_pages;
-static char others[64]; /* what another instance tells; empty: there is none */
+enum { MANY = INQUIRY_LIMIT_MAX + 1 }; /* more than an instance tells of its own */
+static char others[64];                /* what another instance tells; empty: there is none */
 static struct {
     int answers;
     size_t count;
@@ -28,7 +29,10 @@ static void send_mail(struct broker *of, struct span to, struct span message, ma
     span_next(&message, ' ', &word);
     span_next(&message, ' ', &number);
     question.kind = (enum inquiry_kind)message.data[0];
-    inquiry_find(&sessions, &question, &here);
+    if (question.kind == INQUIRY_ANSWERS)
+        buf_append(&here, SPAN_LIT("0 0 0\n")); /* nobody is here who could be asked */
+    else
+        inquiry_find(&sessions, &question, &here);
     done(arg, &receivers);
     snprintf(answer, sizeof answer, "tell " SPAN_FMT "\n" SPAN_FMT, SPAN_ARG(number), SPAN_ARG(buf_span(&here)));
     mail_received(broker, SPAN_LIT("here"), span_str(answer));
@@ -38,6 +42,20 @@ static void send_mail(struct broker *of, struct span to, struct span message, ma
 }
 
 static const struct mail_ops played = {send_mail};
+
+/* Sockets that poll, in no room but their namespace's. */
+static void list_many(struct broker *of, struct span cursor, record_list_fn *done, void *arg)
+{
+    static struct record_socket sockets[MANY];
+    static char sids[MANY][24];
+    struct record_page page = {.sockets = sockets, .count = MANY};
+    for (size_t i = 0; i < MANY; i++) {
+        snprintf(sids[i], sizeof sids[i], "AAAAAAAAAAAAAAAA%04zu", i);
+        sockets[i] = (struct record_socket){
+            .pid = span_str(sids[i]), .sid = span_str(sids[i]), .rooms = SPAN_LIT("0 1 1 - 1 0 1 /")};
+    }
+    done(arg, &page);
+}
 
 /* The socket of the record: it is in "r", was in "left", and has a room of its own. */
 static void list(struct broker *of, struct span cursor, record_list_fn *done, void *arg)
@@ -166,15 +184,28 @@ static void without_the_list_the_answer_is_incomplete(void **state)
     assert_int_equal(found.total, 0);
 }
 
+/* They are not asked. */
+static void all_that_poll_are_without_an_answer(void **state)
+{
+    struct inquiry_question question = {
+        .kind = INQUIRY_ANSWERS, .nsp = SPAN_LIT("/"), .timeout_ms = 1000, .body = SPAN_LIT("[\"x\"]")};
+    ops.list = list_many;
+    assert_true(inquiry_ask(inquiries, &question, on_found, NULL));
+    assert_int_equal(found.answers, 1);
+    assert_int_equal(found.count, MANY);
+    assert_int_equal(found.numbers[0], 1);
+    assert_string_equal(found.text, "");
+    assert_false(found.incomplete);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin_all, end_all)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(one_between_two_requests_is_listed),
-        TEST(one_that_is_held_counts_once),
-        TEST(one_on_two_pages_counts_once),
-        TEST(without_the_list_the_answer_is_incomplete),
+        TEST(one_between_two_requests_is_listed),  TEST(one_that_is_held_counts_once),
+        TEST(one_on_two_pages_counts_once),        TEST(without_the_list_the_answer_is_incomplete),
+        TEST(all_that_poll_are_without_an_answer),
     };
     return cmocka_run_group_tests_name("session/inquiry_polls", tests, NULL, NULL);
 }
