@@ -282,7 +282,10 @@ def check_head(path, text):
     first = text.split("\n", 1)[0]
     if not re.match(r"/\* " + re.escape(name) + r": \S", first):
         breach(path, 1, "head", f'the file must begin with "/* {name}: what it is"')
-    elif re.match(r"/\* \w+: see \w+\.h\. \*/", text):
+
+
+def check_head_says(path, text):
+    if re.match(r"/\* \w+: see \w+\.h\. \*/", text):
         breach(path, 1, "head", "the head names a header and not what lives here")
 
 
@@ -340,6 +343,7 @@ def main():
         check_spans(path, text, code)
         check_lengths(path, text, code)
         check_head(path, text)
+        check_head_says(path, text)
         name = os.path.relpath(path, os.path.join(ROOT, "src"))
         check_process(path, code, name)
         check_state(path, code, name)
@@ -355,6 +359,7 @@ def main():
         for path in sources(folder, (".c", ".h")):
             text = open(path, encoding="utf-8").read()
             check_lengths(path, text, without_comments_and_strings(text))
+            check_head_says(path, text)
     for folder in ("src", "test", "bench", "tools", "web", "clients", "examples"):
         for path in sources(folder, (".c", ".h", ".py", ".mjs", ".js", ".html", ".css", ".lua", ".yaml", ".build")):
             if os.path.join("test", "vectors") not in path:

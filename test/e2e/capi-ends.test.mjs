@@ -1,49 +1,21 @@
 // capi-ends: the handler `disconnect` of a program in C is called once for each socket in the whole fleet, also when the instance that the
 // socket was on is killed; on Redis and on Postgres.
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import fs from 'node:fs';
-import path from 'node:path';
-import { once } from 'node:events';
 import { after, describe, test } from 'node:test';
-import { io } from 'socket.io-client';
-import { freePort, redis, sennit, sleep, until } from './lib.mjs';
+import { dial, end, instance, probe } from './capi.mjs';
+import { redis, sleep, until } from './lib.mjs';
 import { missing, postgres } from './postgres.mjs';
 
-const probe = path.join(path.resolve(fs.realpathSync(sennit), '../../..'), 'test/e2e/capi/capi_probe');
-const running = new Set(), clients = [], brokers = [];
+const brokers = [];
 after(async () => {
-  for (const socket of clients) socket.close();
-  for (const child of running) child.kill('SIGKILL');
+  end();
   for (const broker of brokers) await broker.close();
 });
 
-async function instance(args) {
-  const port = await freePort();
-  const child = spawn(probe, ['--port', String(port), '--log-format', 'json', ...args],
-    { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, K_SERVICE: '', REDIS_URL: '', SENNIT_BROKER: '' } });
-  const run = { url: `http://127.0.0.1:${port}/probe`, output: '' };
-  for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => (run.output += data));
-  const ended = once(child, 'close').finally(() => running.delete(child));
-  running.add(child);
-  run.stop = async (signal = 'SIGTERM') => {
-    child.kill(signal);
-    const [code] = await ended;
-    assert.doesNotMatch(run.output, /(Address|Leak|UndefinedBehavior)Sanitizer|runtime error:|Assertion .* failed/);
-    return code;
-  };
-  await until('it listens', () => {
-    if (child.exitCode !== null) throw new Error(run.output);
-    return run.output.includes('"listening"');
-  });
-  return run;
-}
-
 async function client(server) {
-  const socket = io(server.url, { transports: ['websocket'], forceNew: true, reconnectionDelay: 50, reconnectionDelayMax: 100 });
+  const socket = dial(`${server.url}/probe`);
   socket.ends = [];
-  socket.on('told disconnect', (end) => socket.ends.push(end));
-  clients.push(socket);
+  socket.on('told disconnect', (one) => socket.ends.push(one));
   await until('it is connected', () => socket.connected);
   socket.was = socket.id;
   return socket;
@@ -56,7 +28,7 @@ const goes = (socket) => { // without a word, and for good
 
 async function ends(broker, option) {
   brokers.push(broker);
-  const [a, b, c] = await Promise.all([1, 2, 3].map(() => instance([option, broker.url])));
+  const [a, b, c] = await Promise.all([1, 2, 3].map(() => instance(probe, [option, broker.url])));
   const watcher = await client(b);
   const [stays, away, left, back] = [await client(a), await client(a), await client(a), await client(a)];
   left.close();
@@ -64,7 +36,7 @@ async function ends(broker, option) {
   await until('the one that left is told', () => told(left).length === 1);
   goes(away);
   await sleep(100);
-  back.io.uri = c.url.replace('/probe', '');
+  back.io.uri = c.url;
   stays.io.reconnection(false);
   await a.stop('SIGKILL');
   await until('one came back', () => back.connected && back.recovered && back.id === back.was);

@@ -34,14 +34,20 @@ export async function instance(file, args = [], env = {}) {
   return run;
 }
 
-// A stock client of a namespace, once it is connected.
-export async function client(server, nsp = '/', options = {}) {
-  const socket = io(`${server.url}${nsp}`, { transports: ['websocket'], forceNew: true, reconnectionDelay: 50, reconnectionDelayMax: 100, ...options });
+// A stock client of this address and namespace.
+export function dial(url, options = {}) {
+  const socket = io(url, { transports: ['websocket'], forceNew: true, reconnectionDelay: 50, reconnectionDelayMax: 100, ...options });
   socket.got = [];
   socket.onAny((...args) => socket.got.push(args));
   socket.had = (name, check = () => true) => until(`${name} has come, not only ${JSON.stringify(socket.got)}`, () => socket.got.find((one) => one[0] === name && check(...one.slice(1))));
   socket.ask = (...args) => new Promise((resolve, reject) => socket.timeout(8000).emit(...args, (late, ...answer) => (late ? reject(new Error(`no answer to ${args}`)) : resolve(answer))));
   clients.push(socket);
+  return socket;
+}
+
+// The same, once it is connected.
+export async function client(server, nsp = '/', options = {}) {
+  const socket = dial(`${server.url}${nsp}`, options);
   await until(`a client of ${nsp} is connected`, () => socket.connected);
   return socket;
 }

@@ -1,56 +1,21 @@
 // capi: programs in C with sennit.h: the examples, two instances each on one Redis, with the stock client. One more program, of the test,
 // tries what the examples do not.
 import assert from 'node:assert/strict';
-import { spawn, spawnSync } from 'node:child_process';
-import fs from 'node:fs';
+import { spawnSync } from 'node:child_process';
 import path from 'node:path';
 import { once } from 'node:events';
 import { after, before, test } from 'node:test';
-import { io } from 'socket.io-client';
-import { freePort, redis, sennit, until } from './lib.mjs';
+import { build, dial, end, instance as run } from './capi.mjs';
+import { redis, until } from './lib.mjs';
 
-const build = path.resolve(fs.realpathSync(sennit), '../../..');
 const example = (name) => path.join(build, 'examples', name);
-
-const running = new Set();
-// One instance of a program of ours.
-async function instance(file, redisUrl, env = {}) {
-  const port = await freePort();
-  const child = spawn(file, ['--port', String(port), '--redis-url', redisUrl, '--log-format', 'json'],
-    { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, K_SERVICE: '', REDIS_URL: '', ...env } });
-  const run = { port, url: `http://127.0.0.1:${port}`, pid: child.pid, output: '' };
-  child.stdout.on('data', (data) => (run.output += data));
-  child.stderr.on('data', (data) => (run.output += data));
-  const ended = once(child, 'close').finally(() => running.delete(child));
-  running.add(child);
-  run.stop = async (signal = 'SIGTERM') => {
-    if (child.exitCode === null && child.signalCode === null) child.kill(signal);
-    const [code] = await ended;
-    assert.doesNotMatch(run.output, /(Address|Leak|UndefinedBehavior)Sanitizer|runtime error:|Assertion .* failed/);
-    return code;
-  };
-  await until(`${path.basename(file)} listens`, () => {
-    if (child.exitCode !== null) throw new Error(run.output);
-    return run.output.includes('"listening"');
-  });
-  return run;
-}
-
-const clients = [];
-function client(server, options = {}) {
-  const socket = io(server.url, { transports: ['websocket'], forceNew: true, reconnectionDelay: 50, reconnectionDelayMax: 100, ...options });
-  socket.got = [];
-  socket.onAny((...args) => socket.got.push(args));
-  socket.had = (name, check = () => true) => until(`${name} has come, not only ${JSON.stringify(socket.got)}`, () => socket.got.find((one) => one[0] === name && check(one[1])));
-  clients.push(socket);
-  return socket;
-}
+const instance = (file, redisUrl, env) => run(file, ['--redis-url', redisUrl], env);
+const client = (server, options) => dial(server.url, options);
 
 let broker;
 before(async () => { broker = await redis(); });
 after(async () => {
-  for (const socket of clients) socket.close();
-  for (const child of running) child.kill('SIGKILL'); // of a test that failed
+  end();
   await broker.close();
 });
 

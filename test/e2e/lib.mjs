@@ -1,4 +1,5 @@
 // lib: what the end-to-end tests share: services started on free ports and stopped by pid, and clients that keep count.
+import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
@@ -259,4 +260,20 @@ export function differences(client, expected) {
   const lost = expected.filter((id) => !got.has(id)).length;
   const extra = client.got.length - got.size;
   return lost || extra ? `${client.name}: ${lost} lost, ${extra} doubled of ${expected.length}` : '';
+}
+
+// Runs `sennit load --json` to its end, and returns what it says.
+export async function load(url, ...args) {
+  const run = program(['load', url, '--json', ...args.map(String)]);
+  await run.ended;
+  assert.equal(run.status, 0, run.output);
+  return JSON.parse(run.output.split('\n').find((text) => text.startsWith('{')));
+}
+
+// Clients were cut, and nothing of what they were owed is missing, or there twice.
+export function flawless({ check, sent }) {
+  const { lost, doubled, reordered, unexpected, wrongly_recovered: wrongly } = check;
+  assert.deepEqual({ lost, doubled, reordered, unexpected, wrongly }, { lost: 0, doubled: 0, reordered: 0, unexpected: 0, wrongly: 0 });
+  assert.equal(check.accepted, sent);
+  assert.ok(check.recovered > 10, `${check.recovered} recovered`);
 }

@@ -21,21 +21,23 @@ const notes = (directory) => fs.readdirSync(path.join(directory, 'control/progra
 
 async function killed(t, annotations = {}) {
   const service = await start(serviceYaml({ run: server, annotations: { 'autoscaling.knative.dev/minScale': 1, ...annotations } }), { ready: 1 });
-  t.after(() => service.status === null && service.stop('SIGKILL')); // a test that fails leaves nothing
-  const pids = await (await fetch(service.url)).json();
+  let pids = [];
+  t.after(async () => { // whatever writes in the folder ends before the folder goes
+    await service.stop();
+    await service.again?.stop();
+    for (const pid of pids) if (runs(pid)) process.kill(pid, 'SIGKILL');
+    fs.rmSync(service.directory, { recursive: true, force: true });
+  });
+  pids = await (await fetch(service.url)).json();
   const { redis } = await service.status_();
   if (annotations['run.googleapis.com/cpu-throttling'] !== 'false') await until('it stands still', async () => (await service.status_()).instances[0].cpu === false);
   assert.ok(notes(service.directory).includes(String(pids[0])));
   await service.stop('SIGKILL');
-  t.after(() => {
-    for (const pid of pids) if (runs(pid)) process.kill(pid, 'SIGKILL');
-    fs.rmSync(service.directory, { recursive: true, force: true });
-  });
   return { service, pids, redis };
 }
-async function again(t, { directory, port, statusPort }) {
-  const run = program(['up', path.join(directory, 'service.yaml'), '--port', port, '--status-port', statusPort, '--state', directory, '--log-format', 'json']);
-  t.after(() => run.stop());
+async function again(service) {
+  const { directory, port, statusPort } = service;
+  const run = service.again = program(['up', path.join(directory, 'service.yaml'), '--port', port, '--status-port', statusPort, '--state', directory, '--log-format', 'json']);
   await until('it serves again', () => run.output.includes('"serving"'));
   return run;
 }
@@ -45,7 +47,7 @@ for (const throttling of ['true', 'false'])
     const { service, pids } = await killed(t, { 'run.googleapis.com/cpu-throttling': throttling });
     await until('its child has died with it', () => !runs(pids[0]));
     assert.ok(runs(pids[1]), 'a grandchild is left, or there is nothing to test');
-    const run = await again(t, service);
+    const run = await again(service);
     assert.ok(!runs(pids[1]), `${pids[1]} is ${state(pids[1])}`);
     // One that has left the process group is found where there are control groups.
     if (fs.existsSync('/sys/fs/cgroup/memory') && process.getuid() === 0) assert.ok(!runs(pids[2]), `${pids[2]} is ${state(pids[2])}`);
@@ -61,7 +63,7 @@ for (const throttling of ['true', 'false'])
 test('the managed Redis dies with it, and the next one has its data', quickly, async (t) => {
   const { service, redis } = await killed(t, { 'sennit.dev/redis': 'managed' });
   await until('it is gone', () => !runs(redis.pid));
-  const run = await again(t, service);
+  const run = await again(service);
   await until('redis is ready', () => run.output.includes('"redis is ready"'));
 });
 
@@ -71,7 +73,7 @@ test('a process that has the number of one by now is left alone', quickly, async
   const boot = fs.readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
   fs.writeFileSync(path.join(service.directory, 'control/programs', String(mine)), `1 ${mine} 1 ${boot} SENNIT_INSTANCE=board-00001-1\n`);
   fs.writeFileSync(path.join(service.directory, 'control/programs/nonsense'), 'no note');
-  await again(t, service);
+  await again(service);
   assert.ok(runs(mine));
   assert.ok(!notes(service.directory).includes('nonsense'));
 });

@@ -1,4 +1,4 @@
-/* program: see program.h. */
+/* program: its handlers, each of which tells the checker what it is told. See program.h. */
 #include "program.h"
 
 #include <stdio.h>

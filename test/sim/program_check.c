@@ -1,4 +1,4 @@
-/* program_check: see program_check.h. */
+/* program_check: each word of a handler, compared with what the socket's story allows next. See program_check.h. */
 #include "program_check.h"
 
 #include <stdio.h>
@@ -278,7 +278,6 @@ struct question_asked *program_check_asked(struct program_check *program, int in
     question->timeout_us = LOOP_MS(timeout_ms);
     list_init(&question->node);
     list_append(&program->questions, &question->node);
-    program->counts.asked++;
     return question;
 }
 

@@ -26,7 +26,7 @@ struct program_check {
     uint64_t (*lease_generation)(void *arg, const char *pid);
     void *arg;
     struct {
-        uint64_t connects, resumed, moved, disconnects, lost, again, writes, asked, answered, unanswered, stale;
+        uint64_t connects, resumed, moved, disconnects, lost, again, writes, answered, unanswered, stale;
     } counts;
 };
 

@@ -1,4 +1,4 @@
-/* program_client: see program_client.h. */
+/* program_client: its connection, what it hears, and its own actions. See program_client.h. */
 #include "program_client.h"
 
 #include <stdarg.h>
@@ -104,7 +104,6 @@ static void connected(struct program_client *client, struct span payload)
         buf_clear(&client->offset);
     memcpy(client->pid, pid, sizeof pid);
     client->state = CLIENT_CONNECTED;
-    client->connected_us = sim_now_us(client->world->sim);
     patience(client, client->patience_us);
     if (client->is_refused)
         check_fail(client->check->check, "%s: is let in, and the program refuses it", client->name);
@@ -120,7 +119,6 @@ static void refused(struct program_client *client, struct span payload)
                 span_to_u64(json_object_get(data, SPAN_LIT("code")), &code);
     if (!client->is_refused || !good || code != (uint64_t)client->number + 1)
         check_fail(client->check->check, "%s: is refused: " SPAN_FMT, client->name, SPAN_ARG(payload));
-    client->counts.refused++;
     client->pid[0] = '\0';
     hang_up(client);
 }
@@ -164,7 +162,6 @@ static void event_shown(struct program_client *client, struct span args)
     struct span value, last = {NULL, 0};
     while (json_array_next(&args, &value))
         last = value;
-    client->counts.events++;
     if (json_type(last) != JSON_STRING)
         return;
     buf_clear(&client->offset);
@@ -182,7 +179,6 @@ static void acked(struct program_client *client, uint64_t ack, struct span args)
         if (number != waiting->number && json_array_at(args, 0).len != 0)
             check_fail(client->check->check, "%s: %u is acknowledged with " SPAN_FMT, client->name, waiting->number,
                        SPAN_ARG(args));
-        client->counts.acks++;
         waiting->ack = 0;
         return;
     }
@@ -295,10 +291,8 @@ static void send_event(struct program_client *client, const char *event, bool at
         struct program_waiting *waiting = &client->waiting[i];
         if (waiting->ack != 0)
             continue;
-        *waiting = (struct program_waiting){.ack = client->ack_next++,
-                                            .number = ++client->number_next,
-                                            .at_once = at_once,
-                                            .sent_us = sim_now_us(client->world->sim)};
+        *waiting =
+            (struct program_waiting){.ack = client->ack_next++, .number = ++client->number_next, .at_once = at_once};
         say(client, "42/program,%u[\"%s\",%u]", waiting->ack, event, waiting->number);
         return;
     }

@@ -1,6 +1,6 @@
 /* program_client: a client of the program (program.h): in its namespace alone, on every way that stock clients take.
  *
- * It keeps its pid and offset over a cut, counts, answers questions (mostly at once, some late, some twice, some
+ * It keeps its pid and offset over a cut, answers questions (mostly at once, some late, some twice, some
  * never), and leaves now and then. It stays away for a moment, or about as long as its socket may be away, or longer.
  */
 #ifndef SENNIT_SIM_PROGRAM_CLIENT_H
@@ -16,7 +16,6 @@ struct program_waiting {
     uint32_t ack; /* 0: none */
     uint32_t number;
     bool at_once; /* the handler acknowledges before it returns */
-    uint64_t sent_us;
 };
 
 struct program_client {
@@ -35,10 +34,6 @@ struct program_client {
     struct program_waiting waiting[PROGRAM_WAITING_MAX];
     uint64_t late_ack; /* of a question that is answered late; 0: none */
     uint32_t late_number;
-    uint64_t connected_us;
-    struct {
-        uint64_t acks, refused, events;
-    } counts;
 };
 
 void program_client_init(struct program_client *client, struct client_world *world, struct program_check *check,

@@ -1,5 +1,7 @@
-/* firestore_process: see firestore_process.h. */
+/* firestore_process: starts and ends the emulator, or takes the one that runs. See firestore_process.h. */
 #include "firestore_process.h"
+
+#include "free_port.h"
 
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -33,17 +35,6 @@ static const char *given(void)
 bool firestore_process_is_installed(void)
 {
     return given() != NULL || (access(jar, R_OK) == 0 && access("/usr/bin/java", X_OK) == 0);
-}
-
-static uint16_t free_port(void)
-{
-    struct sockaddr_in name = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t len = sizeof name;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_int_equal(bind(fd, (struct sockaddr *)&name, sizeof name), 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&name, &len), 0);
-    close(fd);
-    return ntohs(name.sin_port);
 }
 
 static bool is_listening(uint16_t port)
@@ -86,7 +77,10 @@ void firestore_process_start(struct firestore_process *firestore)
     if (firestore->pid == 0)
         become(firestore);
     for (int ms = 0; !is_listening(firestore->port); ms += 50) {
-        if (ms > START_MS_MAX || waitpid(firestore->pid, NULL, WNOHANG) != 0)
+        bool has_ended = waitpid(firestore->pid, NULL, WNOHANG) != 0;
+        if (has_ended)
+            firestore->pid = 0; /* the number is nobody's any more */
+        if (has_ended || ms > START_MS_MAX)
             fail_msg("the emulator of Firestore does not come up");
         nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
     }

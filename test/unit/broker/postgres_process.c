@@ -1,6 +1,8 @@
 /* postgres_process: starts and ends the server, and the blocking link. See postgres_process.h. */
 #include "postgres_process.h"
 
+#include "free_port.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -70,17 +72,6 @@ static const char *folder_of_programs(void)
 bool postgres_process_is_installed(void)
 {
     return folder_of_programs() != NULL;
-}
-
-static uint16_t free_port(void)
-{
-    struct sockaddr_in name = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t len = sizeof name;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    assert_int_equal(bind(fd, (struct sockaddr *)&name, sizeof name), 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&name, &len), 0);
-    close(fd);
-    return ntohs(name.sin_port);
 }
 
 static const struct passwd *server_user(void)

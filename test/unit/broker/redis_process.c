@@ -1,6 +1,8 @@
 /* redis_process: starts and ends the server, and the blocking link. See redis_process.h. */
 #include "redis_process.h"
 
+#include "free_port.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -65,17 +67,6 @@ static struct sockaddr_in loopback(uint16_t port)
 {
     return (struct sockaddr_in){
         .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-}
-
-static uint16_t free_port(void)
-{
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    struct sockaddr_in name = loopback(0);
-    socklen_t len = sizeof name;
-    assert_int_equal(bind(fd, (struct sockaddr *)&name, sizeof name), 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&name, &len), 0);
-    close(fd);
-    return ntohs(name.sin_port);
 }
 
 /* In the child. */

@@ -305,8 +305,9 @@ static void fate_look(const struct fate *fate, int late, struct instance *a, str
     publish_settled(b, fate->owns[late], "x");
     struct call *arrived = probe(a), *claim = claim_now(b, fate->pids[late]);
     AWAIT_ANSWER(arrived);
-    if (instances_stalled_ms() != stalled || now_ms() - began_ms > MARGIN_MS / 2)
-        return; /* the machine had other things to do: the times mean nothing */
+    bool is_slow = kind == KIND_FIRESTORE && now_ms() - began_ms > MARGIN_MS / 2;
+    if (instances_stalled_ms() != stalled || is_slow)
+        return; /* the machine, or the emulator, had other things to do: the times mean nothing */
     assert_int_equal(claim->result, late ? BROKER_NONE : BROKER_OK);
     assert_int_equal(told_count(a, TOLD_PUSHED, fate->owns[late]) - pushed, !late);
 }
@@ -379,7 +380,7 @@ static void a_lease_runs_out(void **state)
     for (uint64_t ms = 0; ms < 1200; ms = now_ms() - began) {
         for (int i = 0; i < FATES; i++)
             fate_step(&fates[i], a, b, ms, stalled);
-        if (now_ms() - began - ms > MARGIN_MS / 2)
+        if (kind == KIND_FIRESTORE && now_ms() - began - ms > MARGIN_MS / 2)
             stalled = UINT64_MAX; /* so are calls that take long */
         instances_run(STEP_MS);
     }

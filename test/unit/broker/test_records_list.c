@@ -92,6 +92,18 @@ static struct listing list_all(struct instance *by)
     return listing;
 }
 
+/* A session with this lease that nobody has. `other` asks for the list before it begins. */
+static void park(struct instance *by, struct instance *other, const struct broker_lease *lease,
+                 const struct record_passing *passing)
+{
+    struct call *call = lease_write(by, lease);
+    AWAIT_ANSWER(call);
+    assert_int_equal(list_all(other).sockets, 0);
+    begin(by, "one");
+    take(by, 1, RECORD_FOR_POST);
+    assert_int_equal(pass_with(by, 1, passing), RECORD_OK);
+}
+
 /* Between two requests no instance has a socket; so the broker lists those of sessions that poll, held or not. */
 static void sockets_are_listed_wherever_their_session_is(void **state)
 {
@@ -100,12 +112,8 @@ static void sockets_are_listed_wherever_their_session_is(void **state)
     struct record_lease of = {.pid = lease.pid, .generation = 5};
     struct record_passing passing = {
         .record = SPAN_LIT("4 headrest"), .leases = &of, .lease_count = 1, .life_ms = LIFE_MS, .hold_ms = HOLD_MS};
-    struct call *call = lease_write(a, &lease);
-    AWAIT_ANSWER(call);
-    assert_int_equal(list_all(b).sockets, 0);
-    begin(a, "one");
-    take(a, 1, RECORD_FOR_POST);
-    assert_int_equal(pass_with(a, 1, &passing), RECORD_OK);
+    struct call *call;
+    park(a, b, &lease, &passing);
     assert_string_equal(list_all(b).text, "sid::head:rooms ");
     take(a, 2, RECORD_FOR_GET);
     assert_string_equal(list_all(b).text, "sid:A:head:rooms ");
@@ -129,11 +137,7 @@ static void a_session_that_polls_no_more_is_not_listed(void **state)
     struct record_lease of = {.pid = lease.pid, .generation = 5};
     struct record_passing passing = {
         .record = SPAN_LIT("4 headrest"), .leases = &of, .lease_count = 1, .life_ms = LIFE_MS, .hold_ms = HOLD_MS};
-    struct call *call = lease_write(a, &lease);
-    AWAIT_ANSWER(call);
-    begin(a, "one");
-    take(a, 1, RECORD_FOR_POST);
-    assert_int_equal(pass_with(a, 1, &passing), RECORD_OK);
+    park(a, b, &lease, &passing);
     assert_int_equal(list_all(b).sockets, 1);
     take(b, 2, RECORD_FOR_WEBSOCKET);
     assert_int_equal(list_all(a).sockets, 0);

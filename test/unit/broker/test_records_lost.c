@@ -163,8 +163,6 @@ static void come_late(const struct ear *b, struct byte_proxy *proxy)
 
 static void a_late_ask_gives_nothing_to_an_ended_life(void **state)
 {
-    if (kind != KIND_REDIS)
-        return;
     struct byte_proxy *proxy;
     struct ear *a, *b;
     ask_twice(&a, &b, &proxy);
@@ -178,8 +176,6 @@ static void a_late_ask_gives_nothing_to_an_ended_life(void **state)
 
 static void a_late_ask_of_one_that_has_passed_it_on_takes_nothing(void **state)
 {
-    if (kind != KIND_REDIS)
-        return;
     struct byte_proxy *proxy;
     struct ear *a, *b;
     ask_twice(&a, &b, &proxy);
