@@ -67,8 +67,6 @@ static void call_over(struct firestore *fs)
     loop_at_flush(fs->loop, &fs->flush);
 }
 
-static void commit(struct firestore *fs);
-
 static void committed(void *arg, enum grpc_status status, struct span text)
 {
     struct firestore *fs = arg;

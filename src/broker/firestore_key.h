@@ -13,7 +13,7 @@ struct fs_key;
 /* NULL with `err` set: it cannot be read, or is no service account's key. The text repeats nothing of the key. */
 struct fs_key *fs_key_read(const char *path, struct err *err);
 void fs_key_destroy(struct fs_key *key); /* accepts NULL */
-/* A token that is good from `now_s` (since 1970) for FIRESTORE_TOKEN_S; the caller frees it. NULL: OpenSSL refuses. */
+/* A token that is good from `now_s` (since 1970) for FIRESTORE_TOKEN_S; the caller frees it. */
 char *fs_key_sign(const struct fs_key *key, int64_t now_s);
 
 #endif

@@ -4,14 +4,10 @@
 #include "base/mem.h"
 #include "broker/firestore_parts.h"
 
-struct saving {
-    struct buf *to;
-};
-
 static void lease_save(void *arg, const struct memory_lease *kept)
 {
     const struct broker_lease *lease = &kept->lease;
-    fs_record_append(((struct saving *)arg)->to, FS_LEASE,
+    fs_record_append(arg, FS_LEASE,
                      (uint64_t[]){lease->generation, lease->window_ms, (uint64_t)kept->until_ms, kept->owner,
                                   (uint64_t)(kept->ended | kept->left << 1 | kept->taken << 2)},
                      (struct span[]){lease->pid, lease->sid, lease->own, lease->rooms, lease->data, lease->watch});
@@ -19,8 +15,7 @@ static void lease_save(void *arg, const struct memory_lease *kept)
 
 static void present_save(void *arg, struct span room, const struct memory_present *present)
 {
-    fs_record_append(((struct saving *)arg)->to, FS_PRESENT,
-                     (uint64_t[]){present->who.generation, present->owner, present->leave_us},
+    fs_record_append(arg, FS_PRESENT, (uint64_t[]){present->who.generation, present->owner, present->leave_us},
                      (struct span[]){room, present->who.sid, present->who.data});
 }
 
@@ -44,7 +39,6 @@ static void room_save(struct buf *to, const struct channel *channel)
 void firestore_state_save(struct firestore *fs, struct buf *to)
 {
     struct memory *memory = &fs->memory;
-    struct saving saving = {to};
     struct map_node *node = NULL;
     struct span epoch = firestore_epoch(fs);
     fs_number_append(to, FIRESTORE_FORMAT);
@@ -59,8 +53,8 @@ void firestore_state_save(struct firestore *fs, struct buf *to)
     while ((node = map_next(&memory->channels, node)) != NULL)
         if (container_of(node, struct channel, by_room)->last != 0)
             room_save(to, container_of(node, struct channel, by_room));
-    memory_leases_each(memory, lease_save, &saving);
-    memory_presents_each(memory, present_save, &saving);
+    memory_leases_each(memory, lease_save, to);
+    memory_presents_each(memory, present_save, to);
 }
 
 static void life_load(struct firestore *fs, const struct fs_record *record)

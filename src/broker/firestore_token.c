@@ -215,10 +215,8 @@ void fs_token_get(struct fs_token *token, fs_token_fn *done, void *arg)
     }
     token->tried_us = loop_now_us(token->net->loop);
     if (token->key != NULL) {
-        char *text = fs_key_sign(token->key, loop_wall_ms(token->net->loop) / 1000);
-        if (text != NULL)
-            text_set(token, text, FIRESTORE_TOKEN_S);
-        done(arg, text, "the key of GOOGLE_APPLICATION_CREDENTIALS does not sign");
+        text_set(token, fs_key_sign(token->key, loop_wall_ms(token->net->loop) / 1000), FIRESTORE_TOKEN_S);
+        done(arg, token->text, NULL);
         return;
     }
     token->done = done;

@@ -18,7 +18,7 @@ enum { PEM_BYTES_MAX = 16 << 10 };
 
 struct signer {
     EVP_PKEY *key;
-    char kid[SIGNER_KID_BYTES + 1]; /* of the public key's hash, so that another key has another name */
+    char *kid;
 };
 
 /* A passphrase is never asked for. */
@@ -27,20 +27,26 @@ static int no_passphrase(char *to, int size, int writes, void *context)
     return -1;
 }
 
+static EVP_PKEY *pem_read(struct span pem, int bits_min)
+{
+    BIO *bio = BIO_new_mem_buf(pem.data, (int)pem.len);
+    EVP_PKEY *key = bio != NULL ? PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL) : NULL;
+    BIO_free(bio);
+    ERR_clear_error();
+    if (key == NULL ||
+        (EVP_PKEY_is_a(key, "RSA") && EVP_PKEY_get_bits(key) >= bits_min && EVP_PKEY_get_bits(key) <= SIGNER_BITS_MAX))
+        return key;
+    EVP_PKEY_free(key);
+    return NULL;
+}
+
 static EVP_PKEY *key_read(const char *path, struct err *err)
 {
     struct buf text = {0};
     EVP_PKEY *key = NULL;
     if (!file_read(path, PEM_BYTES_MAX, &text, err))
         goto done;
-    BIO *bio = BIO_new_mem_buf(buf_span(&text).data, (int)text.len);
-    key = bio != NULL ? PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL) : NULL;
-    BIO_free(bio);
-    if (key != NULL && (!EVP_PKEY_is_a(key, "RSA") || EVP_PKEY_get_bits(key) < SIGNER_BITS ||
-                        EVP_PKEY_get_bits(key) > SIGNER_BITS_MAX)) {
-        EVP_PKEY_free(key);
-        key = NULL;
-    }
+    key = pem_read(buf_span(&text), SIGNER_BITS);
     if (key == NULL)
         err_set(err, "%.300s: no RSA key of %d to %d bits in PEM: remove the file, and another one is made", path,
                 SIGNER_BITS, SIGNER_BITS_MAX);
@@ -80,15 +86,25 @@ static EVP_PKEY *key_find(const char *path, struct err *err)
     return ok ? key_read(path, err) : NULL;
 }
 
-static void name(struct signer *signer)
+/* Of the public key's hash, so that another key has another name. */
+static char *name_of(const EVP_PKEY *key)
 {
+    char *kid = mem_zero(1, SIGNER_KID_BYTES + 1);
     unsigned char *der = NULL, hash[EVP_MAX_MD_SIZE];
-    int len = i2d_PUBKEY(signer->key, &der);
+    int len = i2d_PUBKEY(key, &der);
     if (len <= 0 || EVP_Digest(der, (size_t)len, hash, NULL, EVP_sha256(), NULL) != 1)
         abort();
     for (size_t i = 0; i < SIGNER_KID_BYTES / 2; i++)
-        snprintf(signer->kid + i * 2, 3, "%02x", hash[i]);
+        snprintf(kid + i * 2, 3, "%02x", hash[i]);
     OPENSSL_free(der);
+    return kid;
+}
+
+static struct signer *signer_create(EVP_PKEY *key, char *kid)
+{
+    struct signer *signer = mem_zero(1, sizeof *signer);
+    *signer = (struct signer){key, kid};
+    return signer;
 }
 
 struct signer *signer_open(const char *path, struct err *err)
@@ -97,10 +113,13 @@ struct signer *signer_open(const char *path, struct err *err)
     ERR_clear_error();
     if (key == NULL)
         return NULL;
-    struct signer *signer = mem_zero(1, sizeof *signer);
-    signer->key = key;
-    name(signer);
-    return signer;
+    return signer_create(key, name_of(key));
+}
+
+struct signer *signer_of(struct span pem, const char *kid)
+{
+    EVP_PKEY *key = pem_read(pem, 0);
+    return key != NULL ? signer_create(key, mem_text(span_str(kid))) : NULL;
 }
 
 void signer_destroy(struct signer *signer)
@@ -108,6 +127,7 @@ void signer_destroy(struct signer *signer)
     if (signer == NULL)
         return;
     EVP_PKEY_free(signer->key);
+    free(signer->kid);
     free(signer);
 }
 
@@ -116,7 +136,9 @@ void signer_sign(const struct signer *signer, struct buf *to, struct span claims
     struct buf token = {0}, header = {0};
     unsigned char signature[SIGNER_BITS_MAX / 8];
     size_t len = sizeof signature;
-    buf_printf(&header, "{\"alg\":\"RS256\",\"kid\":\"%s\",\"typ\":\"JWT\"}", signer->kid);
+    buf_append(&header, SPAN_LIT("{\"alg\":\"RS256\",\"kid\":\""));
+    buf_append_json(&header, span_str(signer->kid));
+    buf_append(&header, SPAN_LIT("\",\"typ\":\"JWT\"}"));
     base64url_encode(&token, buf_span(&header));
     buf_append_char(&token, '.');
     base64url_encode(&token, claims);
