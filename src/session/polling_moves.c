@@ -226,6 +226,7 @@ static void asked(void *arg, enum record_result result)
 static void ask_again(struct polling *polling)
 {
     polling->calls++;
+    polling->prepares = false; /* else nobody would remind of this call if its grant is lost */
     polling->asked_us = loop_now_us(polling->sessions->loop);
     record_ask(broker_of(polling), sid_of(polling), polling->ticket, (enum record_want)polling->want,
                polling_hold_ms(polling->sessions), asked, polling);
