@@ -399,7 +399,7 @@ void member_entry(struct membership *membership, struct entry *entry)
         deliver(member, entry, false);
     else if (member->state == MEMBER_CATCHING && membership_is_found(membership))
         hold(member, entry);
-    else if (entry->seq == 0 && member->keeps)
+    else if (entry->seq == 0 && member->keeps && membership_is_noted(membership)) /* not for a room that it enters */
         keep(member, entry);
     else if (entry->seq == 0)
         membership->missed = true;

@@ -225,6 +225,29 @@ static void what_was_told_elsewhere_is_not_read_again(void **state)
     model_destroy(resumed);
 }
 
+/* What is not logged waits for the first round only in rooms that the client was in. In a room that it enters now, the
+ * log comes first. */
+static void what_is_not_logged_does_not_overtake_the_log(void **state)
+{
+    static const struct stretch whole = {.end = STRETCH_OPEN};
+    struct model *other = joined_and_started("one", "b", START_NOW, 0), *moved = model_create("two");
+    script_publish(&script, 1, true, "");
+    script_run(&script);
+    script_publish(&script, 1, false, ""); /* arrives before the room "a" is confirmed */
+    member_keep_begin(&moved->member);
+    member_rejoin(&moved->member, SPAN_LIT("a"), &whole, 0);
+    member_join(&moved->member, SPAN_LIT("b"), START_OLDEST, 0);
+    member_joined(&moved->member);
+    script_run(&script);
+    start(moved);
+    script_run(&script);
+    expect_got(moved, 1, (uint64_t[]){1});
+    assert_int_equal(moved->not_logged, 0);
+    assert_int_equal(other->not_logged, 1);
+    model_destroy(other);
+    model_destroy(moved);
+}
+
 /* Nothing but the digest may have told this instance how far the counter has come. */
 static void what_the_digest_showed_is_not_sent_again(void **state)
 {
@@ -310,6 +333,7 @@ int main(void)
         TEST(a_slow_member_is_read_to_at_its_own_pace),
         TEST(resumes_share_their_reads),
         TEST(the_digest_shows_a_lost_tail),
+        TEST(what_is_not_logged_does_not_overtake_the_log),
         TEST(what_the_digest_showed_is_not_sent_again),
         TEST(what_was_told_elsewhere_is_no_hole),
         TEST(what_was_told_elsewhere_is_not_read_again),
