@@ -401,6 +401,14 @@ static void blame_the_absent(struct fleet *fleet, const bool *settled)
     }
 }
 
+/* Goes on until nobody needs anything more, or until then. */
+static void settle(struct fleet *fleet, bool *settled, uint64_t until_us)
+{
+    while (fleet->check.failure == NULL && !(all_were_settled(fleet, settled) && programs_are_settled(fleet)) &&
+           sim_now_us(fleet->sim) < until_us)
+        run_for(fleet, LOOP_MS(100));
+}
+
 /* From the first fault to the moment when everybody must be back. */
 static void fleet_live(struct fleet *fleet)
 {
@@ -415,14 +423,16 @@ static void fleet_live(struct fleet *fleet)
         stock_client_quiet(&fleet->clients[i]);
     programs_quiet(fleet);
     api_caller_finish(&fleet->caller);
-    end_us += LOOP_S(BACK_WITHIN_S + plan->stalls * 4);
-    while (fleet->check.failure == NULL && !(all_were_settled(fleet, settled) && programs_are_settled(fleet)) &&
-           sim_now_us(fleet->sim) < end_us)
-        run_for(fleet, LOOP_MS(100));
+    settle(fleet, settled, end_us + LOOP_S(BACK_WITHIN_S + plan->stalls * 4));
     blame_the_absent(fleet, settled);
     programs_check(fleet);
-    free(settled);
     run_for(fleet, LOOP_S(1));
+    /* What was on its way until now may be owed to a client whose connection is silent, which it notices late. */
+    if (plan->silences > 0) {
+        memset(settled, 0, (size_t)plan->clients * sizeof *settled);
+        settle(fleet, settled, sim_now_us(fleet->sim) + LOOP_S(BACK_WITHIN_S));
+    }
+    free(settled);
     for (int i = 0; i < plan->clients; i++)
         check_settled(&fleet->check, &fleet->clients[i].witness);
 }
