@@ -44,6 +44,13 @@ void catalog_init(struct catalog *catalog, struct programs *programs, const stru
     logbooks_init(&catalog->books, programs->loop);
 }
 
+void catalog_close(struct catalog *catalog)
+{
+    list_each (node, &catalog->route.services) {
+        managed_redis_close(&service_of(node)->redis);
+    }
+}
+
 void catalog_finish(struct catalog *catalog)
 {
     list_each (node, &catalog->route.services) {

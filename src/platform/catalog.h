@@ -31,7 +31,9 @@ struct catalog {
 
 /* `programs` and `options` outlive it. */
 void catalog_init(struct catalog *catalog, struct programs *programs, const struct up_options *options);
-/* Everything is stopped, or was never started. */
+/* Closes what the services listen on: before net_finish. */
+void catalog_close(struct catalog *catalog);
+/* Everything is stopped, or was never started; and it is closed. */
 void catalog_finish(struct catalog *catalog);
 /* Reads the files and folders of the options. False with `err` set. */
 bool catalog_read(struct catalog *catalog, struct err *err);

@@ -265,11 +265,15 @@ void managed_redis_kill(struct managed_redis *redis)
     program_kill(&redis->program);
 }
 
+void managed_redis_close(struct managed_redis *redis)
+{
+    redis_port_close(&redis->port);
+}
+
 void managed_redis_finish(struct managed_redis *redis)
 {
     if (redis->program.programs == NULL)
         return;
-    redis_port_close(&redis->port);
     timer_stop(loop_of(redis), &redis->restart);
     file_lock_drop(&redis->lock);
     if (redis->short_directory != NULL)

@@ -65,7 +65,9 @@ pid_t managed_redis_pid(const struct managed_redis *redis);
 void managed_redis_stop(struct managed_redis *redis);
 /* Sends SIGKILL; harmless if it does not run. */
 void managed_redis_kill(struct managed_redis *redis);
-/* The process is gone. Accepts zeroed memory. */
+/* No longer listens for clients; before net_finish. Accepts zeroed memory. */
+void managed_redis_close(struct managed_redis *redis);
+/* The process is gone, and it is closed. Accepts zeroed memory. */
 void managed_redis_finish(struct managed_redis *redis);
 
 #endif

@@ -268,6 +268,7 @@ static void finish(struct up *up)
     status_close(&up->status);
     control_close(&up->control);
     metadata_close(&up->metadata);
+    catalog_close(&up->catalog);
     net_finish(&up->net);
     tls_server_destroy(up->tls);
     ingress_finish(&up->ingress);

@@ -285,7 +285,7 @@ static void token_check_stay(struct check *check, struct witness *witness, struc
             continue;
         if (entry->seq > position || entry->seq > stay->end)
             break;
-        if (entry->swallowed & 1 << witness->instance)
+        if (truth_is_swallowed(entry, witness->instance))
             break; /* may still come */
         if (stay_owes(check, lease, stay, i)) {
             check_fail(check, "%s: its token claims message %u of log %d, which it was not shown", witness->name,

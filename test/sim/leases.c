@@ -328,7 +328,7 @@ void stay_excuse(struct check *check, struct lease *lease, const struct stay *st
 {
     const struct truth_log *log = truth_log_of(check, lease, stay->log);
     for (size_t i = stay->next; i < log->count && check->rules.swallows && lease->witness != NULL; i++)
-        if (log->entries[i].seq <= position && log->entries[i].swallowed & 1 << lease->witness->instance &&
+        if (log->entries[i].seq <= position && truth_is_swallowed(&log->entries[i], lease->witness->instance) &&
             stay_would_owe(check, lease, stay, i))
             excuse(check, lease, stay->log, i);
 }

@@ -53,6 +53,12 @@ struct truth {
     char except[SID_TEXT];     /* of the sender, when it is for others */
 };
 
+/* Its push was not sent to this instance; below 0: to none. */
+static inline bool truth_is_swallowed(const struct truth *entry, int instance)
+{
+    return instance >= 0 && (entry->swallowed & 1 << instance) != 0;
+}
+
 struct truth_log {
     struct truth *entries;
     size_t count, cap;
