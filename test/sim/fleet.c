@@ -18,6 +18,8 @@ enum {
     ROTATE_SHARE = 10, /* as the product's default */
     CALM_MESSAGES = 40,
     ACK_MS_MAX = 500, /* of a client whose neighbours are hostile, and nothing else is wrong */
+    ACK_REMINDED_MS =
+        1000, /* later, if word about its session was lost: so long the instance waits until it asks again */
 };
 
 void fleet_say(const struct fleet *fleet, const char *format, ...)
@@ -279,7 +281,9 @@ static void world_make(struct fleet *fleet)
         .stalls = plan->stalls,
         .pages = plan->pages,
         .directs = plan->directs,
-        .ack_us_max = plan->hostiles > 0 && plan->redis_pauses == 0 ? LOOP_MS(ACK_MS_MAX) : 0,
+        .ack_us_max = plan->hostiles > 0 && plan->redis_pauses == 0
+                          ? LOOP_MS(ACK_MS_MAX + (plan->unheard > 0 ? ACK_REMINDED_MS : 0))
+                          : 0,
         .dawdles = plan->vanish_kinds != 0,
         .links_break = plan->link_cuts > 0,
         .stays = ends == 0 && !fleet->check.rules.trims,
