@@ -60,7 +60,7 @@ static void list_many(struct broker *of, struct span cursor, record_list_fn *don
 /* The socket of the record: it is in "r", was in "left", and has a room of its own. */
 static void list(struct broker *of, struct span cursor, record_list_fn *done, void *arg)
 {
-    struct span text = span_of(record.text, record.len), head;
+    struct span text = span_of(record.text, record.len), head = {NULL, 0};
     uint64_t bytes;
     asked = true;
     assert_true(!record.exists || (span_take_u64(&text, ' ', &bytes) && span_take(&text, bytes, &head)));
