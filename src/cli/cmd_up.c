@@ -5,6 +5,7 @@
 #include "base/shown.h"
 #include "cli/cli.h"
 #include "loop/process.h"
+#include "platform/instance_network.h"
 #include "platform/request_log.h"
 #include "platform/up.h"
 
@@ -39,6 +40,7 @@ enum {
     KEY_IDENTITY_ISSUER,
     KEY_PROJECT,
     KEY_REGION,
+    KEY_NETWORK,
 };
 
 struct arguments {
@@ -76,6 +78,11 @@ static const struct argp_option options[] = {
      0},
     {"identity-issuer", KEY_IDENTITY_ISSUER, "URL", 0,
      "The issuer (iss) of --identity-keys (default: https://accounts.google.com)", 0},
+    {"network", KEY_NETWORK, "WHICH", 0,
+     "private: each instance has a network of its own, in which PORT is the containerPort and nothing else of this "
+     "machine is but the managed Redis and the metadata server (needs root); shared: none has; auto (the default): "
+     "a program that insists on its port has",
+     0},
     {"project", KEY_PROJECT, "ID", 0, "The project's id, as the metadata server says it (default: sennit-local)", 0},
     {"region", KEY_REGION, "REGION", 0, "The region, likewise (default: us-central1)", 0},
     {"propagate-disconnect", KEY_PROPAGATE_DISCONNECT, NULL, 0,
@@ -240,6 +247,17 @@ static bool parse_identity(int key, char *argument, struct argp_state *state, st
     return true;
 }
 
+static uint8_t network(struct argp_state *state, const char *argument)
+{
+    static const char *const names[] = {
+        [NETWORK_AUTO] = "auto", [NETWORK_SHARED] = "shared", [NETWORK_PRIVATE] = "private"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (strcmp(argument, names[i]) == 0)
+            return (uint8_t)i;
+    argp_error(state, "--network: expected auto, shared or private, found \"%s\"", argument);
+    return NETWORK_AUTO;
+}
+
 static void path_take(struct argp_state *state, const char *path)
 {
     struct arguments *arguments = state->input;
@@ -277,6 +295,9 @@ static error_t parse(int key, char *argument, struct argp_state *state)
         break;
     case KEY_RUN:
         arguments->up.run = argument;
+        break;
+    case KEY_NETWORK:
+        arguments->up.network = network(state, argument);
         break;
     case KEY_USER:
         arguments->up.user = argument;

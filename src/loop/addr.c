@@ -76,6 +76,14 @@ uint16_t addr_port(const struct addr *addr)
     return 0;
 }
 
+void addr_port_set(struct addr *addr, uint16_t port)
+{
+    if (addr->storage.ss_family == AF_INET)
+        ((struct sockaddr_in *)&addr->storage)->sin_port = htons(port);
+    else if (addr->storage.ss_family == AF_INET6)
+        ((struct sockaddr_in6 *)&addr->storage)->sin6_port = htons(port);
+}
+
 void addr_ip_text(const struct addr *addr, char text[ADDR_TEXT_MAX])
 {
     struct addr_ip ip;

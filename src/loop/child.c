@@ -66,12 +66,14 @@ static bool outputs_take(int out, int err)
 }
 
 /* The steps from fork to exec; the child reports the one that failed. */
-enum step { STEP_OUTPUTS, STEP_DIRECTORY, STEP_EXEC };
+enum step { STEP_OUTPUTS, STEP_NETWORK, STEP_DIRECTORY, STEP_EXEC };
 
 static enum step steps_take(const struct child_spec *spec, char *const *environment, int out, int err)
 {
     if (!outputs_take(out, err))
         return STEP_OUTPUTS;
+    if (!netspace_join(spec->netspace))
+        return STEP_NETWORK;
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
     if (spec->is_private)
         umask(077);
@@ -242,6 +244,8 @@ static bool start_error(const struct child_spec *spec, const int report[2], stru
 {
     if (report[0] == STEP_DIRECTORY)
         return err_set(err, "cannot enter the directory %s: %s", spec->directory, strerror(report[1]));
+    if (report[0] == STEP_NETWORK)
+        return err_set(err, "%s: cannot enter its network: %s", spec->argv[0], strerror(report[1]));
     if (report[0] == STEP_EXEC && report[1] == ENOENT && strchr(spec->argv[0], '/') == NULL)
         return err_set(err, "%s: not found in PATH", spec->argv[0]);
     return err_set(err, "%s: cannot be run: %s", spec->argv[0], strerror(report[1]));
@@ -339,6 +343,25 @@ bool child_start(struct child *child, struct loop *loop, const struct child_spec
     watch_output(&child->err, loop, on_err, &pipes[1][0]);
     pipes_close(pipes, 0);
     return true;
+}
+
+void child_discard(struct child *child)
+{
+    if (child->loop == NULL)
+        return;
+    if (is_ours(child)) {
+        kill(-child->pid, SIGKILL);
+        kill(child->pid, SIGKILL);
+        wait_for(child->pid);
+    }
+    child->pid = 0;
+    timer_stop(child->loop, &child->settle);
+    io_close(&child->watch, false);
+    io_close(&child->out, false);
+    io_close(&child->err, false);
+    buf_finish(&child->out_rest);
+    buf_finish(&child->err_rest);
+    child->loop = NULL;
 }
 
 void child_signal(struct child *child, int number)

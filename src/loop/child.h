@@ -15,13 +15,15 @@
 
 #include "base/buf.h"
 #include "loop/io.h"
+#include "loop/netspace.h"
 
 struct child_spec {
-    const char *const *argv; /* NULL-terminated; argv[0] is looked up in PATH unless it has a slash */
-    const char *const *env;  /* NULL-terminated "NAME=value"s, the whole environment; NULL: ours */
-    const char *directory;   /* NULL: ours */
-    bool is_private;         /* the files it makes are for its user alone (umask 077) */
-    char *const *cgroups;    /* NULL-terminated; see struct cgroup.members; NULL: none */
+    const char *const *argv;         /* NULL-terminated; argv[0] is looked up in PATH unless it has a slash */
+    const char *const *env;          /* NULL-terminated "NAME=value"s, the whole environment; NULL: ours */
+    const char *directory;           /* NULL: ours */
+    bool is_private;                 /* the files it makes are for its user alone (umask 077) */
+    char *const *cgroups;            /* NULL-terminated; see struct cgroup.members; NULL: none */
+    const struct netspace *netspace; /* its network; NULL, or closed: ours */
 };
 
 /* How a child ended. When the host program took its status first, or ignores SIGCHLD, `exit_status` is
@@ -58,6 +60,10 @@ struct child {
  * early exit. `child` must stay in place until `ended` was called; `spec` is not kept. */
 bool child_start(struct child *child, struct loop *loop, const struct child_spec *spec, child_line_fn *line,
                  child_ended_fn *ended, struct err *err);
+
+/* Kills it with its group, waits for that, and calls nothing any more: the memory is the caller's again. Harmless if it
+ * has ended. Accepts zeroed memory. */
+void child_discard(struct child *child);
 
 /* Sends a signal to the child, or to its whole process group; harmless when the child is gone. */
 void child_signal(struct child *child, int number);

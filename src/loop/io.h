@@ -23,6 +23,7 @@ void addr_any(struct addr *addr, uint16_t port);
 void addr_loopback(struct addr *addr, uint16_t port);  /* 127.0.0.1 */
 void addr_loopback6(struct addr *addr, uint16_t port); /* ::1 */
 uint16_t addr_port(const struct addr *addr);
+void addr_port_set(struct addr *addr, uint16_t port); /* no effect on a path */
 /* The IP alone ("127.0.0.1", "::1"; an IPv4-mapped IPv6 address as IPv4), or "unix"; `text` has room for ADDR_TEXT_MAX.
  */
 enum { ADDR_TEXT_MAX = 64 };

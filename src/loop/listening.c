@@ -54,20 +54,23 @@ static size_t table_read(const char *path, struct listener *listeners, size_t co
     return count;
 }
 
-/* All listeners; the caller frees them. */
-static struct listener *read_all(size_t *count)
+/* All listeners in the network of this process; the caller frees them. */
+static struct listener *read_all(pid_t pid, size_t *count)
 {
     struct listener *listeners = mem_zero(SOCKETS_MAX, sizeof *listeners);
-    *count = table_read("/proc/net/tcp", listeners, 0);
-    *count = table_read("/proc/net/tcp6", listeners, *count);
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/net/tcp", (int)pid);
+    *count = table_read(path, listeners, 0);
+    snprintf(path, sizeof path, "/proc/%d/net/tcp6", (int)pid);
+    *count = table_read(path, listeners, *count);
     return listeners;
 }
 
-enum listening listening_on(uint16_t port)
+enum listening listening_on(pid_t pid, uint16_t port)
 {
     enum listening where = LISTENING_NOT;
     size_t count;
-    struct listener *listeners = read_all(&count);
+    struct listener *listeners = read_all(pid, &count);
     for (size_t i = 0; i < count; i++) {
         if (listeners[i].port != port)
             continue;
@@ -152,7 +155,7 @@ static size_t process_ports(pid_t pid, const struct listener *listeners, size_t 
 size_t listening_ports(pid_t group, uint16_t *ports, size_t max)
 {
     size_t count = 0, listener_count;
-    struct listener *listeners = read_all(&listener_count);
+    struct listener *listeners = read_all(group, &listener_count);
     DIR *processes = opendir("/proc");
     struct dirent *entry;
     while (processes != NULL && (entry = readdir(processes)) != NULL) {

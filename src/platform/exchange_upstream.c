@@ -256,16 +256,16 @@ void exchange_connect(struct exchange *exchange, struct instance *instance)
 {
     struct ingress *ingress = exchange->ingress;
     struct upstream *upstream = mem_zero(1, sizeof *upstream);
-    struct addr addr;
     exchange->instance = instance;
     exchange->upstream = upstream;
     exchange->response_seen = 0;
     exchange->tries++;
     upstream->exchange = exchange;
     exchange_set_state(exchange, EXCHANGE_CONNECTING);
-    addr_loopback(&addr, instance->port);
     conn_init(&upstream->conn, ingress->net, &upstream_events, &ingress->limits);
-    conn_connect(&upstream->conn, &addr);
+    netspace_enter(&instance->network.space);
+    conn_connect(&upstream->conn, &instance->program.addr);
+    netspace_leave(&instance->network.space);
 }
 
 void exchange_drop_upstream(struct exchange *exchange)

@@ -484,6 +484,10 @@ static void closed(struct fleet *fleet)
 void fleet_instance_gone(struct fleet *fleet, struct instance *instance, enum program_state before,
                          struct child_end end)
 {
+    if (before == PROGRAM_STARTING && takes_requests(fleet) && instance_network_was_missing(instance)) {
+        scale(fleet, false);
+        return;
+    }
     tell_end(instance, before, end);
     if (!takes_requests(fleet)) {
         if (list_empty(&fleet->instances))

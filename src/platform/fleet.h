@@ -52,6 +52,10 @@ struct fleet {
     struct bill *bill;               /* that its instances have accounts in; NULL: none */
     struct logbook *book;            /* of its service; NULL: none */
     struct account idle;             /* of the instances that minScale keeps */
+    struct redis_port *redis;        /* of its service; NULL: none */
+    uint8_t network;                 /* enum network_choice */
+    bool outside_told;               /* that the instances' networks do not lead outside */
+    bool insists;                    /* its program insists on its port: each instance has a network of its own */
     bool text_log;
     bool loopback_told; /* that its program listens on 127.0.0.1 only */
     bool retired;       /* no request is to come: idle instances stop at once, minScale does not count */

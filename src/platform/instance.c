@@ -171,20 +171,33 @@ static void probes_start(struct instance *instance)
 {
     const struct probe_spec *probes = instance->fleet->spec->probes;
     if (probes[SPEC_PROBE_LIVENESS].kind != PROBE_NONE)
-        probe_start(&instance->liveness, &probes[SPEC_PROBE_LIVENESS], &instance->program.addr);
+        probe_start(&instance->liveness, &probes[SPEC_PROBE_LIVENESS], &instance->program.addr,
+                    &instance->network.space);
     if (probes[SPEC_PROBE_READINESS].kind != PROBE_NONE)
-        probe_start(&instance->readiness, &probes[SPEC_PROBE_READINESS], &instance->program.addr);
+        probe_start(&instance->readiness, &probes[SPEC_PROBE_READINESS], &instance->program.addr,
+                    &instance->network.space);
 }
 
 /* On Cloud Run such a program does not start. */
 static void loopback_tell(const struct instance *instance)
 {
-    if (instance->fleet->loopback_told || listening_on(instance->port) != LISTENING_LOOPBACK)
+    if (instance->fleet->loopback_told || listening_on(instance->program.pid, instance->port) != LISTENING_LOOPBACK)
         return;
     instance->fleet->loopback_told = true;
     INSTANCE_EVENT(instance, LOG_WARNING,
                    "the program listens on 127.0.0.1 only, and would not start on Cloud Run: let it listen on "
                    "0.0.0.0",
+                   LOG_C("instance", instance->id), LOG_N("PORT", instance->port));
+}
+
+/* In a network of its own its peer is another address than 127.0.0.1, as on Cloud Run. */
+static void unreachable_tell(struct instance *instance)
+{
+    if (!instance->network.space.is_open || listening_on(instance->program.pid, instance->port) != LISTENING_LOOPBACK)
+        return;
+    instance->ports_told = true;
+    INSTANCE_EVENT(instance, LOG_ERROR,
+                   "the program listens on 127.0.0.1 only, and gets no requests: let it listen on 0.0.0.0",
                    LOG_C("instance", instance->id), LOG_N("PORT", instance->port));
 }
 
@@ -196,9 +209,13 @@ void instance_check_ports(struct instance *instance)
         return;
     size_t count = listening_ports(instance->program.pid, ports, sizeof ports / sizeof ports[0]);
     for (size_t i = 0; i < count; i++) {
-        if (ports[i] == instance->port)
+        if (ports[i] == instance->port) {
+            unreachable_tell(instance);
             continue;
+        }
         instance->ports_told = true;
+        if (instance_network_insists(instance, ports[i]))
+            return;
         INSTANCE_EVENT(
             instance, LOG_ERROR,
             "the program listens on another port than $PORT, and gets no requests: let it read PORT from its "
@@ -237,6 +254,7 @@ static void on_line(struct program *program, bool is_stderr, struct span line)
     char **slot = &instance->last[instance->last_count++ % INSTANCE_LAST_LINES];
     free(*slot);
     *slot = mem_text(span_sub(line, 0, 400));
+    instance_network_line(instance, line);
     fleet_line(instance->fleet, instance, is_stderr, line);
 }
 
@@ -248,6 +266,7 @@ static void on_ended(struct program *program, enum program_state before, struct 
     instance->frozen = false;
     cgroup_kill(&instance->cgroup); /* what has left its process group, too, as in a container */
     metadata_port_close(&instance->metadata);
+    instance_network_close(instance);
     account_end(&instance->account);
     fleet_idle_changed(instance->fleet);
     instance_is_out_of_memory(instance);
@@ -296,15 +315,29 @@ static void metadata_begin(struct instance *instance)
     struct err err;
     bool taken = true;
     for (int i = 0; metadata != NULL && taken && i < TRIES; i++) {
-        if (!metadata_port_open(&instance->metadata, metadata, instance->id, fleet->spec->service_account, &err)) {
+        if (!metadata_port_open(&instance->metadata, metadata, instance->id, fleet->spec->service_account,
+                                &instance->network.space, &err)) {
             INSTANCE_EVENT(instance, LOG_WARNING, "the instance has no metadata server",
                            LOG_C("instance", instance->id), LOG_C("error", err.text));
             return;
         }
-        taken = programs_have_port(fleet->programs, instance->metadata.number);
+        taken = !instance->metadata.is_private && programs_have_port(fleet->programs, instance->metadata.number);
         if (taken)
             metadata_port_close(&instance->metadata);
     }
+}
+
+/* Where it is to listen. */
+static bool port_find(struct instance *instance, struct addr *addr, struct err *err)
+{
+    if (instance->network.space.is_open) {
+        instance->port = (uint16_t)instance->fleet->spec->container_port;
+        return addr_from_ip(addr, SPAN_LIT(NETSPACE_ADDRESS), instance->port);
+    }
+    if (!programs_find_port(instance->fleet->programs, &instance->port, err))
+        return false;
+    addr_loopback(addr, instance->port);
+    return true;
 }
 
 static bool program_begin(struct instance *instance, struct err *err)
@@ -316,13 +349,14 @@ static bool program_begin(struct instance *instance, struct err *err)
     bool own = startup->kind != PROBE_NONE;
     struct program_spec spec = {.probe = own ? startup : &program_probe_default,
                                 .start_ms_max = own ? 0 : fleet->startup_ms_max};
-    metadata_begin(instance);
-    if (!programs_find_port(fleet->programs, &instance->port, err) || !environment_make(&env, instance, err)) {
+    bool has_network = instance_network_open(instance, err);
+    if (has_network)
+        metadata_begin(instance);
+    if (!has_network || !port_find(instance, &spec.addr, err) || !environment_make(&env, instance, err)) {
         words_finish(&env);
         free(variable);
         return false;
     }
-    addr_loopback(&spec.addr, instance->port);
     metadata_port_name(&instance->metadata, &env);
     spec.variable = variable;
     spec.child = (struct child_spec){
@@ -330,6 +364,7 @@ static bool program_begin(struct instance *instance, struct err *err)
         .env = (const char *const *)env.list,
         .directory = fleet->command->directory,
         .cgroups = instance->cgroup.members,
+        .netspace = &instance->network.space,
     };
     cgroup_create(&instance->cgroup, &fleet->programs->cgroups, instance->id, fleet->spec->memory_bytes_max,
                   fleet->spec->cpu_milli);
@@ -356,6 +391,7 @@ struct instance *instance_start(struct fleet *fleet, struct err *err)
     list_init(&instance->of_fleet);
     if (!program_begin(instance, err)) {
         metadata_port_close(&instance->metadata);
+        instance_network_close(instance);
         instance_destroy(instance);
         return NULL;
     }

@@ -6,6 +6,7 @@
 
 #include "platform/affinity.h"
 #include "platform/bill.h"
+#include "platform/instance_network.h"
 #include "platform/logbook.h"
 #include "platform/metadata.h"
 #include "platform/program.h"
@@ -33,6 +34,7 @@ struct instance {
     struct probe liveness, readiness;
     struct cgroup cgroup;
     struct account account; /* what it is billed for */
+    struct instance_network network;
     struct metadata_port metadata;
     struct timer still; /* then it has had nothing to do for long enough to stand still */
     uint32_t probing;   /* probes under way */

@@ -68,7 +68,7 @@ static const struct conn_limits limits = {
 static void on_accepted(struct listener *listener, struct io *io, const struct addr *peer)
 {
     struct metadata_port *port = container_of(listener, struct metadata_port, listener);
-    bool is_own = listening_peer_is_own(addr_port(peer), port->number);
+    bool is_own = port->is_private || listening_peer_is_own(addr_port(peer), port->number);
     if (!is_own || port->reader_count == METADATA_READERS_MAX) { /* the listener closes it */
         if (port->metadata->refused++ == 0)
             log_event(LOG_WARNING, "a connection to the metadata server is closed; later ones are counted",
@@ -103,13 +103,19 @@ void metadata_close(struct metadata *metadata)
 }
 
 bool metadata_port_open(struct metadata_port *port, struct metadata *metadata, const char *instance,
-                        const char *account, struct err *err)
+                        const char *account, const struct netspace *netspace, struct err *err)
 {
     struct addr addr;
-    *port = (struct metadata_port){.instance = instance, .account = account != NULL ? account : METADATA_ACCOUNT};
+    *port = (struct metadata_port){
+        .instance = instance, .account = account != NULL ? account : METADATA_ACCOUNT, .is_private = netspace->is_open};
     list_init(&port->readers);
     addr_loopback(&addr, 0);
-    if (!listener_open(&port->listener, metadata->net, &addr, on_accepted, err))
+    if (port->is_private)
+        addr_from_ip(&addr, SPAN_LIT(NETSPACE_METADATA_ADDRESS), 80);
+    netspace_enter(netspace);
+    bool ok = listener_open(&port->listener, metadata->net, &addr, on_accepted, err);
+    netspace_leave(netspace);
+    if (!ok)
         return false;
     port->metadata = metadata;
     port->number = listener_port(&port->listener);
@@ -123,7 +129,8 @@ void metadata_port_name(const struct metadata_port *port, struct words *env)
         if (environment_has(env, span_str(names[i])))
             return;
     for (size_t i = 0; port->metadata != NULL && i < sizeof names / sizeof names[0]; i++)
-        environment_set(env, mem_printf("%s=127.0.0.1:%u", names[i], port->number));
+        environment_set(env, port->is_private ? mem_printf("%s=" NETSPACE_METADATA_ADDRESS, names[i])
+                                              : mem_printf("%s=127.0.0.1:%u", names[i], port->number));
 }
 
 void metadata_port_close(struct metadata_port *port)

@@ -1,7 +1,8 @@
 /* metadata: the metadata server of Cloud Run
  * (https://docs.cloud.google.com/run/docs/container-contract#metadata-server) for instances: where they run, and as
- * whom. Each instance has a port of loopback of its own, which its variables GCE_METADATA_HOST, _IP and _ROOT name, so
- * the port says which instance asks. Only processes of this user get through.
+ * whom. Each instance has a port of loopback of its own (in a network of its own: Google's address), which its
+ * variables GCE_METADATA_HOST, _IP and _ROOT name, so the port says which instance asks. Only processes of this user
+ * get through.
  *
  * Access tokens are no tokens: Google refuses them, and their text says so. Identity tokens are those of identity.h: a
  * service of this `sennit up` takes them. `up` owns the server, an instance its port. */
@@ -9,6 +10,7 @@
 #define SENNIT_PLATFORM_METADATA_H
 
 #include "http/http.h"
+#include "loop/netspace.h"
 #include "net/listener.h"
 #include "platform/identity.h"
 #include "platform/words.h"
@@ -40,6 +42,7 @@ struct metadata_port {
     struct list readers;
     uint32_t reader_count;
     uint16_t number;
+    bool is_private;                /* in the instance's own network, where nobody else is */
     const char *instance, *account; /* its id, its service account's address */
 };
 
@@ -49,9 +52,10 @@ void metadata_open(struct metadata *metadata, struct net *net, struct identities
 /* Ends every connection; harmless if it was never opened. */
 void metadata_close(struct metadata *metadata);
 
-/* Listens on a free port. `instance` and `account` (NULL: the default one) outlive the port. False with `err` set. */
+/* Listens on a free port; in the instance's own network, if it has one, at Google's address. `instance` and `account`
+ * (NULL: the default one) outlive the port. False with `err` set. */
 bool metadata_port_open(struct metadata_port *port, struct metadata *metadata, const char *instance,
-                        const char *account, struct err *err);
+                        const char *account, const struct netspace *netspace, struct err *err);
 /* Adds the variables by which client libraries find it, unless the operator has set one of them: then he means another
  * server. */
 void metadata_port_name(const struct metadata_port *port, struct words *env);

@@ -90,7 +90,9 @@ static void on_timer(struct timer *timer)
     if (probe->asks != NULL)
         probe->asks(probe, true);
     probe->begun_us = loop_now_us(probe->loop);
+    netspace_enter(probe->netspace);
     conn_connect(&probe->conn, &probe->addr);
+    netspace_leave(probe->netspace);
     timer_start(probe->loop, timer, LOOP_MS(probe->spec->timeout_ms));
 }
 
@@ -101,12 +103,14 @@ void probe_init(struct probe *probe, struct net *net, probe_judged_fn *judged, p
     conn_init(&probe->conn, net, &events, &limits);
 }
 
-void probe_start(struct probe *probe, const struct probe_spec *spec, const struct addr *addr)
+void probe_start(struct probe *probe, const struct probe_spec *spec, const struct addr *addr,
+                 const struct netspace *netspace)
 {
     probe->spec = spec;
     probe->addr = *addr;
+    probe->netspace = netspace;
     if (spec->port != 0)
-        addr_loopback(&probe->addr, spec->port);
+        addr_port_set(&probe->addr, spec->port);
     probe->failed = probe->succeeded = 0;
     probe->on = true;
     timer_start(probe->loop, &probe->timer, LOOP_MS(spec->delay_ms));

@@ -8,6 +8,7 @@
 #ifndef SENNIT_PLATFORM_PROBE_H
 #define SENNIT_PLATFORM_PROBE_H
 
+#include "loop/netspace.h"
 #include "net/conn.h"
 
 enum probe_kind { PROBE_NONE, PROBE_TCP, PROBE_HTTP, PROBE_LINE };
@@ -36,6 +37,7 @@ struct probe {
     struct timer timer; /* until the next, or of the one under way */
     const struct probe_spec *spec;
     struct addr addr;
+    const struct netspace *netspace; /* NULL: ours */
     probe_judged_fn *judged;
     probe_over_fn *over;
     void (*asks)(struct probe *probe,
@@ -46,8 +48,10 @@ struct probe {
 };
 
 void probe_init(struct probe *probe, struct net *net, probe_judged_fn *judged, probe_over_fn *over);
-/* `addr` is where the program listens. `spec` is borrowed until it is over. */
-void probe_start(struct probe *probe, const struct probe_spec *spec, const struct addr *addr);
+/* `addr` is where the program listens, in `netspace` (NULL: in our network). It and `spec` are borrowed until it is
+ * over. */
+void probe_start(struct probe *probe, const struct probe_spec *spec, const struct addr *addr,
+                 const struct netspace *netspace);
 /* No judgement after this. Harmless if it is off. */
 void probe_stop(struct probe *probe);
 /* Whether it is off, and its connection closed. */

@@ -164,7 +164,7 @@ bool program_start(struct program *program, const struct program_spec *spec, str
     roster_note(&program->programs->roster, program->pid, spec->variable != NULL ? spec->variable : "-");
     list_append(&program->programs->running, &program->of_programs);
     set_state(program, PROGRAM_STARTING);
-    probe_start(&program->probe, spec->probe, &program->addr);
+    probe_start(&program->probe, spec->probe, &program->addr, spec->child.netspace);
     if (spec->start_ms_max != 0)
         timer_start(loop, &program->deadline, LOOP_MS(spec->start_ms_max));
     return true;

@@ -53,7 +53,7 @@ struct program_events {
 struct program_spec {
     struct child_spec child;        /* borrowed for the call */
     const char *variable;           /* see roster_note */
-    struct addr addr;               /* where it will listen */
+    struct addr addr;               /* where it will listen, in child.netspace */
     const struct probe_spec *probe; /* says that it is ready; outlives the program */
     uint64_t start_ms_max;          /* until it must be ready; 0: no bound but the probe's */
 };

@@ -103,13 +103,8 @@ static void turn_away(struct redis_port *port, struct io *io, const char *text)
         log_event(LOG_WARNING, "a connection to REDISPORT is refused; later ones are counted", LOG_C("why", text));
 }
 
-static void on_accepted(struct listener *listener, struct io *io, const struct addr *peer)
+static void link_begin(struct redis_port *port, struct io *io, const struct addr *peer)
 {
-    struct redis_port *port = container_of(listener, struct redis_port, listener);
-    if (!listening_peer_is_own(addr_port(peer), port->number)) {
-        turn_away(port, io, "-NOPERM this Redis is for processes of the user who runs sennit up\r\n");
-        return;
-    }
     if (port->count == REDIS_PORT_CLIENTS_MAX) {
         turn_away(port, io, "-ERR 1000 connections at REDISPORT are the most: close some, or use REDIS_URL\r\n");
         return;
@@ -122,6 +117,23 @@ static void on_accepted(struct listener *listener, struct io *io, const struct a
     conn_init(&link->redis, port->net, &redis_events, &limits);
     conn_adopt(&link->client, io, peer);
     conn_connect(&link->redis, &port->target);
+}
+
+static void on_accepted(struct listener *listener, struct io *io, const struct addr *peer)
+{
+    struct redis_port *port = container_of(listener, struct redis_port, listener);
+    if (listening_peer_is_own(addr_port(peer), port->number))
+        link_begin(port, io, peer);
+    else
+        turn_away(port, io, "-NOPERM this Redis is for processes of the user who runs sennit up\r\n");
+}
+
+/* Nobody else is in the instance's network. */
+static void on_entered(struct listener *listener, struct io *io, const struct addr *peer)
+{
+    struct redis_port *port = container_of(listener, struct redis_door, listener)->port;
+    if (port->net != NULL)
+        link_begin(port, io, peer);
 }
 
 bool redis_port_open(struct redis_port *port, struct net *net, const struct addr *target, struct err *err)
@@ -148,4 +160,23 @@ void redis_port_close(struct redis_port *port)
         conn_close(&link->client, CLOSE_DRAINED);
     }
     port->net = NULL;
+}
+
+bool redis_door_open(struct redis_door *door, struct redis_port *port, const struct netspace *netspace, struct err *err)
+{
+    struct addr addr;
+    addr_loopback(&addr, port->number);
+    netspace_enter(netspace);
+    bool ok = listener_open(&door->listener, port->net, &addr, on_entered, err);
+    netspace_leave(netspace);
+    door->port = ok ? port : NULL;
+    return ok;
+}
+
+void redis_door_close(struct redis_door *door)
+{
+    if (door->port == NULL)
+        return;
+    listener_close(&door->listener);
+    door->port = NULL;
 }

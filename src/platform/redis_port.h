@@ -6,6 +6,7 @@
 #ifndef SENNIT_PLATFORM_REDIS_PORT_H
 #define SENNIT_PLATFORM_REDIS_PORT_H
 
+#include "loop/netspace.h"
 #include "net/listener.h"
 
 enum {
@@ -26,9 +27,20 @@ struct redis_port {
     uint64_t refused; /* connections of other users */
 };
 
+/* The same port number in an instance's own network. Zeroed memory is closed. */
+struct redis_door {
+    struct redis_port *port;
+    struct listener listener;
+};
+
 /* Listens on a free port. False with `err` set. */
 bool redis_port_open(struct redis_port *port, struct net *net, const struct addr *target, struct err *err);
 /* Ends all connections; harmless if it is closed. */
 void redis_port_close(struct redis_port *port);
+/* `port` outlives the door. False with `err` set. */
+bool redis_door_open(struct redis_door *door, struct redis_port *port, const struct netspace *netspace,
+                     struct err *err);
+/* Its connections go on. Harmless if it is closed. */
+void redis_door_close(struct redis_door *door);
 
 #endif

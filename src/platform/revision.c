@@ -43,6 +43,7 @@ struct revision *revision_create(struct service *service, struct service_spec *s
     fleet_init(&revision->fleet, programs, &revision->spec, &revision->command, &revision->environment);
     revision->fleet.text_log = options->text_log;
     revision->fleet.secrets = options->secrets;
+    revision->fleet.network = options->network;
     revision->fleet.bill = &service->bill;
     revision->fleet.book = &service->book;
     if (options->time_scale != 0)

@@ -234,6 +234,12 @@ static void oldest_drop(struct service *service)
     }
 }
 
+static void redis_give(struct service *service, struct revision *revision)
+{
+    managed_redis_tell(&service->redis, &revision->environment);
+    revision->fleet.redis = &service->redis.port;
+}
+
 void service_deploy(struct service *service, struct revision *revision, const struct traffic *traffic)
 {
     if (service->deploying != NULL)
@@ -242,7 +248,7 @@ void service_deploy(struct service *service, struct revision *revision, const st
     if (service->name == NULL)
         service->name = mem_text(span_str(revision->spec.name));
     if (service->redis.state != MANAGED_REDIS_OFF)
-        managed_redis_tell(&service->redis, &revision->environment);
+        redis_give(service, revision);
     service->deploying = revision;
     traffic_copy(&service->awaited, traffic);
     revision->fleet.stopped = fleet_stopped;
@@ -349,7 +355,7 @@ static bool redis_start(struct service *service, struct err *err)
     free(directory);
     list_each (node, &service->revisions) {
         if (ok)
-            managed_redis_tell(&service->redis, &revision_of(node)->environment);
+            redis_give(service, revision_of(node));
     }
     return ok;
 }

@@ -39,6 +39,7 @@ struct up_options {
     bool kpa;                         /* Knative's autoscaler, whatever the file says */
     bool text_log;
     uint8_t request_log;     /* enum request_log_choice */
+    uint8_t network;         /* enum network_choice */
     const char *const *pass; /* names of the operator's variables to pass to instances */
     size_t pass_count;       /* at most UP_PASS_MAX */
 };

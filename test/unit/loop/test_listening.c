@@ -57,17 +57,17 @@ static void test_addresses(void **state)
 {
     uint16_t local, any, six;
     int a = listen_on("127.0.0.1", &local), b = listen_on("0.0.0.0", &any), c = listen_on_6(&in6addr_loopback, &six);
-    assert_int_equal(listening_on(local), LISTENING_LOOPBACK);
-    assert_int_equal(listening_on(any), LISTENING_OTHERS);
+    assert_int_equal(listening_on(getpid(), local), LISTENING_LOOPBACK);
+    assert_int_equal(listening_on(getpid(), any), LISTENING_OTHERS);
     if (c >= 0)
-        assert_int_equal(listening_on(six), LISTENING_LOOPBACK);
+        assert_int_equal(listening_on(getpid(), six), LISTENING_LOOPBACK);
     close(a);
     close(b);
     close(c);
-    assert_int_equal(listening_on(local), LISTENING_NOT);
+    assert_int_equal(listening_on(getpid(), local), LISTENING_NOT);
     c = listen_on_6(&in6addr_any, &six);
     if (c >= 0)
-        assert_int_equal(listening_on(six), LISTENING_OTHERS);
+        assert_int_equal(listening_on(getpid(), six), LISTENING_OTHERS);
     close(c);
 }
 

@@ -32,7 +32,8 @@ static int begin(void **state)
     net_init(&net, loop);
     assert_true(identities_open(&identities, loop, NULL, NULL, NULL, &err));
     metadata_open(&metadata, &net, &identities, "my-project", "europe-west1");
-    assert_true(metadata_port_open(&port, &metadata, "board-00001-1", "me@my-project.iam.gserviceaccount.com", &err));
+    assert_true(metadata_port_open(&port, &metadata, "board-00001-1", "me@my-project.iam.gserviceaccount.com",
+                                   &(struct netspace){.is_open = false}, &err));
     return 0;
 }
 

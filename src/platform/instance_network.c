@@ -1,0 +1,125 @@
+/* instance_network: what is in an instance's own network, and which program needs one. */
+#include "platform/instance_network.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "platform/fleet.h"
+#include "platform/instance.h"
+
+static bool is_private(const struct fleet *fleet)
+{
+    return fleet->network == NETWORK_PRIVATE || fleet->insists;
+}
+
+static void redis_let_in(struct instance *instance)
+{
+    struct redis_port *redis = instance->fleet->redis;
+    struct err err;
+    if (redis != NULL && redis->net != NULL &&
+        !redis_door_open(&instance->network.redis, redis, &instance->network.space, &err))
+        INSTANCE_EVENT(instance, LOG_WARNING, "REDISPORT is not in the instance's network; REDIS_URL works",
+                       LOG_C("instance", instance->id), LOG_C("error", err.text));
+}
+
+static struct instance *instance_of(struct child *child)
+{
+    return container_of(container_of(child, struct instance_network, outside), struct instance, network);
+}
+
+static void outside_line(struct child *child, bool is_stderr, struct span line)
+{
+}
+
+static void outside_ended(struct child *child, struct child_end end)
+{
+    child->loop = NULL;
+    INSTANCE_EVENT(instance_of(child), LOG_WARNING, "slirp4netns has ended: the instance does not reach the outside",
+                   LOG_C("instance", instance_of(child)->id), LOG_N("status", (uint64_t)end.exit_status));
+}
+
+/* Its way out needs no rights and no route of this machine: slirp4netns makes the instance's connections its own. */
+static void outside_open(struct instance *instance)
+{
+    struct fleet *fleet = instance->fleet;
+    char *path = mem_printf("/proc/%d/fd/%d", (int)getpid(), instance->network.space.fd);
+    const char *const argv[] = {"slirp4netns", "--configure", "--mtu=65520", "--netns-type=path", path, "tap0", NULL};
+    struct child_spec spec = {.argv = argv};
+    struct err err;
+    if (!child_start(&instance->network.outside, fleet->loop, &spec, outside_line, outside_ended, &err)) {
+        instance->network.outside.loop = NULL;
+        if (!fleet->outside_told)
+            INSTANCE_EVENT(instance, LOG_WARNING,
+                           "the instances' networks do not lead outside: install slirp4netns (apt-get install "
+                           "slirp4netns), or say --network shared",
+                           LOG_C("why", err.text));
+        fleet->outside_told = true;
+    }
+    free(path);
+}
+
+bool instance_network_open(struct instance *instance, struct err *err)
+{
+    struct fleet *fleet = instance->fleet;
+    struct err why;
+    if (!is_private(fleet))
+        return true;
+    if (netspace_open(&instance->network.space, &why)) {
+        redis_let_in(instance);
+        outside_open(instance);
+        return true;
+    }
+    if (fleet->network == NETWORK_PRIVATE)
+        return err_set(err, "--network private: %s; --network shared does without", why.text);
+    fleet->insists = false;
+    fleet->network = NETWORK_SHARED;
+    INSTANCE_EVENT(instance, LOG_ERROR,
+                   "the program insists on its port, and gets no network of its own in which that is free: let it read "
+                   "PORT from its environment",
+                   LOG_C("instance", instance->id), LOG_C("why", why.text));
+    return true;
+}
+
+void instance_network_close(struct instance *instance)
+{
+    child_discard(&instance->network.outside);
+    redis_door_close(&instance->network.redis);
+    netspace_close(&instance->network.space);
+}
+
+/* As C, Go, Java, Node, Python and Ruby say it. */
+void instance_network_line(struct instance *instance, struct span line)
+{
+    static const struct span texts[] = {SPAN_LIT("EADDRINUSE"), SPAN_LIT("ddress already in use")};
+    for (size_t i = 0; instance->program.state == PROGRAM_STARTING && i < sizeof texts / sizeof texts[0]; i++)
+        instance->network.port_taken |= memmem(line.data, line.len, texts[i].data, texts[i].len) != NULL;
+}
+
+bool instance_network_insists(struct instance *instance, uint16_t port)
+{
+    const struct fleet *fleet = instance->fleet;
+    if (fleet->network != NETWORK_AUTO || instance->network.space.is_open || port != fleet->spec->container_port)
+        return false;
+    instance->network.insists = true;
+    program_kill(&instance->program);
+    return true;
+}
+
+bool instance_network_was_missing(struct instance *instance)
+{
+    struct fleet *fleet = instance->fleet;
+    const struct instance_network *network = &instance->network;
+    if (fleet->network != NETWORK_AUTO || network->space.is_open || !(network->port_taken || network->insists))
+        return false;
+    if (!fleet->insists)
+        INSTANCE_EVENT(instance, LOG_WARNING,
+                       "the program does not listen on $PORT but on a port of its own; its instances get networks of "
+                       "their own, where that port is free, and this machine's loopback is not: let it read PORT from "
+                       "its environment, or say --network private",
+                       LOG_C("instance", instance->id), LOG_N("containerPort", fleet->spec->container_port));
+    fleet->insists = true;
+    return true;
+}
