@@ -224,6 +224,44 @@ SENNIT_API const char *sennit_arg_json(sennit_event *event, size_t index, const 
 /* An attachment, where the client sent a Buffer. Data NULL: absent, or something else. */
 SENNIT_API struct sennit_blob sennit_arg_bytes(sennit_event *event, size_t index, const char *path);
 
+/* ---- The client of an event ----
+ *
+ * What is known of the client that asks to connect (in a connecting handler), or of the event's socket, while it is
+ * here: also after it has moved here, and in an event that was kept. Results belong to the event. NULL: not known, or
+ * not kept; the log says so if the event has no client, if its client has ended or is elsewhere (so in a disconnect
+ * handler: put into the socket's data what that wants to know), and if the program has not asked to keep it.
+ *
+ * Of a client that resumes all of it is new: it shows a token and a payload again, and its new first request counts. A
+ * session of long-polling that moves, or is upgraded, takes all of it along. */
+
+/* The IP address, as the trusted hops give it (`trusted_hops`): "203.0.113.7", "2001:db8::1". Of long-polling, that of
+ * the last request. */
+SENNIT_API const char *sennit_client_address(sennit_event *event);
+/* A header of the client's first request, if sennit_keep_header or the YAML file (`handshake: {headers: [...]}`) names
+ * it. Of a name that came twice, the first value. */
+SENNIT_API const char *sennit_client_header(sennit_event *event, const char *name);
+/* A parameter of that request's query, decoded, if the query is kept (sennit_keep_query, `handshake: {query: true}`).
+ * Of a name that came twice, the last value. */
+SENNIT_API const char *sennit_client_query(sennit_event *event, const char *name);
+/* What a `path` names (as in an argument; NULL: all of it) in the payload with which the client connected to this
+ * namespace: its `auth`. In a connecting handler always; later if it is kept (sennit_keep_auth, `handshake: {auth:
+ * true}`) and has 4096 bytes at most. The text of a string, or any value as JSON text. */
+SENNIT_API const char *sennit_client_auth_string(sennit_event *event, const char *path);
+SENNIT_API const char *sennit_client_auth_json(sennit_event *event, const char *path);
+/* A claim of the client's token, in a namespace that takes tokens (`jwt:` in the YAML file): the one of this name, or a
+ * member inside others as a path names it ("realm_access.roles"). NULL in place of a name: all claims, an object. They
+ * are verified, and of the newest token that the client has shown. The text of a string, or any value as JSON text. */
+SENNIT_API const char *sennit_client_claim_string(sennit_event *event, const char *name);
+SENNIT_API const char *sennit_client_claim_json(sennit_event *event, const char *name);
+
+/* What is kept of each client for these functions, beside what the YAML file says. It takes memory in each session, may
+ * hold secrets, and lists of sockets show it (sennit_fetch, and the HTTP API's). So nothing is kept unless it is asked
+ * for, before sennit_run. A first request of which over 8 KiB would be kept is not, with `handshake_unkept` in the log.
+ * False: not before sennit_run; or the name is none, or 32 others are kept. */
+SENNIT_API bool sennit_keep_header(sennit_server *server, const char *name);
+SENNIT_API bool sennit_keep_query(sennit_server *server);
+SENNIT_API bool sennit_keep_auth(sennit_server *server);
+
 /* Does with a client's event what the rules of the YAML file say, acknowledgement included, as if it had no handler:
  * for those that this program need not handle. Once, while its handler runs. */
 SENNIT_API bool sennit_relay(sennit_event *event);

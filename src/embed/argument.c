@@ -19,14 +19,24 @@ static struct span step(struct span value, struct span name)
     return absent;
 }
 
-static struct span find(const struct embed_event *event, size_t index, const char *path)
+struct span embed_member(struct span value, const char *path)
 {
-    struct span value = json_array_at(event->content.args, index + event->skip), rest = span_str(path), name;
+    struct span rest = span_str(path), name;
     while (rest.len > 0 && value.data != NULL) {
         span_next(&rest, '.', &name);
         value = step(value, name);
     }
     return value;
+}
+
+const char *embed_string(struct embed_event *event, struct span value)
+{
+    struct buf text = {0};
+    const char *result = NULL;
+    if (json_string_decode(value, &text) && span_find(buf_span(&text), '\0') < 0)
+        result = event_text(event, buf_span(&text));
+    buf_finish(&text);
+    return result;
 }
 
 /* Which attachment a value stands for, or -1. */
@@ -44,7 +54,7 @@ static struct embed_event *event_of(sennit_event *handle, const char *call, size
                                     struct span *value)
 {
     struct embed_event *event = handle_object(handle, HANDLE_EVENT, call);
-    *value = event != NULL ? find(event, index, path) : absent;
+    *value = event != NULL ? embed_member(json_array_at(event->content.args, index + event->skip), path) : absent;
     return value->data != NULL ? event : NULL;
 }
 
@@ -93,13 +103,8 @@ size_t sennit_arg_length(sennit_event *handle, size_t index, const char *path)
 const char *sennit_arg_string(sennit_event *handle, size_t index, const char *path)
 {
     struct span value;
-    struct buf text = {0};
-    const char *result = NULL;
     struct embed_event *event = event_of(handle, "sennit_arg_string", index, path, &value);
-    if (event != NULL && json_string_decode(value, &text) && span_find(buf_span(&text), '\0') < 0)
-        result = event_text(event, buf_span(&text));
-    buf_finish(&text);
-    return result;
+    return event != NULL ? embed_string(event, value) : NULL;
 }
 
 /* The C library's functions want a NUL behind the digits, and a JSON number has none. */

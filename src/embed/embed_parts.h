@@ -80,7 +80,8 @@ struct embed_event {
     struct buf id;          /* of the acknowledgement; empty: none */
     bool kept, is_running;
     struct list memory;               /* what was given out, and copies */
-    struct admission *admission;      /* while connecting */
+    struct admission *admission;      /* while connecting, */
+    const struct client_proof *proof; /* and what the client shows */
     const struct client_event *asked; /* of a client, while its handler runs; NULL: none, or relayed */
 };
 
@@ -152,6 +153,13 @@ void event_destroy(struct embed_event *event);
 /* Memory that lives as long as the event. */
 void *event_memory(struct embed_event *event, size_t size);
 char *event_text(struct embed_event *event, struct span text);
+
+/* argument.c */
+/* The member of a JSON value that a path like "user.name" or "list.0" names (NULL: the value itself); no data: absent.
+ */
+struct span embed_member(struct span value, const char *path);
+/* The text of a JSON string, which lives as long as the event; NULL: it is none, or holds a NUL. */
+const char *embed_string(struct embed_event *event, struct span value);
 
 /* format.c: appends `["name",args]`, or without a name `[args]`; the content's arguments point into `to`. False, with a
  * line in the log: a fault. */

@@ -66,6 +66,7 @@ void event_run(struct embed_event *event, struct deed_handler handler)
         handler.call(event->handle, handler.data);
         event->is_running = false;
         event->admission = NULL;
+        event->proof = NULL;
         event->asked = NULL;
         int64_t took_ms = loop_clock_ms() - begun_ms;
         if (took_ms >= BLOCKED_MS)

@@ -101,6 +101,7 @@ static void on_admit(struct session_app *app, const struct nsp *nsp, const struc
     buf_append_char(&args, ']');
     event->content = content_of(buf_span(&args));
     event->admission = admission;
+    event->proof = proof;
     event_run(event, found->like->connecting);
     buf_finish(&args);
     if (admission->refusal != REFUSAL_COUNT) {

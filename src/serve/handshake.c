@@ -8,6 +8,29 @@
 #include "base/mem.h"
 #include "wire/uri.h"
 
+bool handshake_header_is_kept(const struct handshake_config *config, struct span name)
+{
+    for (size_t i = 0; i < config->header_count; i++)
+        if (span_equal_nocase(span_str(config->headers[i]), name))
+            return true;
+    return false;
+}
+
+bool handshake_header_keep(struct handshake_config *config, struct span name)
+{
+    if (!http1_name_is_valid(name))
+        return false;
+    if (handshake_header_is_kept(config, name))
+        return true;
+    if (config->header_count == HANDSHAKE_HEADERS_MAX)
+        return false;
+    config->on = true;
+    char *text = config->headers[config->header_count++] = mem_text(name);
+    for (; *text != '\0'; text++)
+        *text = (char)tolower((unsigned char)*text);
+    return true;
+}
+
 static bool headers_read(struct handshake_config *config, const struct yaml_node *node, struct err *err)
 {
     if (node == NULL)
@@ -20,11 +43,8 @@ static bool headers_read(struct handshake_config *config, const struct yaml_node
         struct span name;
         if (!yaml_string(node->items[i], &name, err))
             return false;
-        if (!http1_name_is_valid(name))
+        if (!handshake_header_keep(config, name))
             return yaml_error(err, node->items[i], "expected the name of a header, like User-Agent");
-        char *text = config->headers[config->header_count++] = mem_text(name);
-        for (; *text != '\0'; text++)
-            *text = (char)tolower((unsigned char)*text);
     }
     return true;
 }

@@ -68,8 +68,10 @@ struct client_request {
 
 /* What a client shows when it connects to a namespace; each may be empty. The application says which of them counts. */
 struct client_proof {
-    struct span auth;  /* JSON, the payload of CONNECT: an object */
-    struct span token; /* that came with the client's request, in a header or a cookie */
+    struct span auth;           /* JSON, the payload of CONNECT: an object */
+    struct span token;          /* that came with the client's request, in a header or a cookie */
+    struct span handshake;      /* that its session keeps: session_handshake_set */
+    const struct addr_ip *peer; /* the client's address; NULL: it shows a new token on a connection that it has */
 };
 
 /* What the application answers to it. */

@@ -63,6 +63,12 @@ static bool claims_are_good(const struct parcel_socket *socket)
                                        json_type(socket->claims) == JSON_OBJECT && json_is_valid(socket->claims));
 }
 
+/* What a client showed, and lists and programs are shown: nothing, or an object. */
+static bool shown_is_good(struct span shown)
+{
+    return shown.len == 0 || (json_type(shown) == JSON_OBJECT && json_is_valid(shown));
+}
+
 /* What stands in the head, but for its sockets; and the lengths of what stands behind it. */
 static bool head_take(struct span *head, struct parcel *parcel, uint64_t behind[3])
 {
@@ -105,10 +111,11 @@ bool parcel_decode(struct span text, struct parcel *parcel)
         return false;
     parcel->sockets = sockets = head;
     for (uint64_t i = 0; i < parcel->socket_count; i++) {
-        if (!parcel_socket_next(&sockets, &socket) || !engineio_sid_is_valid(socket.pid) || !claims_are_good(&socket))
+        if (!parcel_socket_next(&sockets, &socket) || !engineio_sid_is_valid(socket.pid) || !claims_are_good(&socket) ||
+            !shown_is_good(socket.auth))
             return false;
     }
-    return sockets.len == 0 && span_take(&text, behind[0], &parcel->done_answer) &&
+    return sockets.len == 0 && shown_is_good(parcel->handshake) && span_take(&text, behind[0], &parcel->done_answer) &&
            span_take(&text, behind[1], &parcel->waiting) && span_take(&text, behind[2], &parcel->unfinished) &&
            text.len == 0;
 }

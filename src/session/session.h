@@ -85,7 +85,7 @@ struct sessions {
     struct session_app *app;
     struct session_limits limits;
     const struct outward *outward; /* a bridge to other servers (outward.h), borrowed; NULL: there is none */
-    bool keeps_auth;               /* with each subscriber, for lists of sockets */
+    bool keeps_auth;               /* with each subscriber, for lists of sockets and the application */
     const char *instance;          /* this instance's id, as sent to clients */
     uint64_t request_timeout_ms;   /* of the platform; 0: unknown */
     struct list all;
@@ -223,8 +223,9 @@ static inline bool session_is_unread(const struct session *session)
 /* Keeps the token that a request of the client carried in a header or a cookie, for the namespaces that it connects to
  * (struct client_proof). Empty: the one that is there stays. Beyond TOKENS_BYTES_MAX of the instance none is kept. */
 void session_token_set(struct session *session, struct span token);
-/* Keeps what its first request said, for lists of sockets: a JSON object of HANDSHAKE_BYTES_MAX at most, with the
- * members of Socket.IO's `handshake` but for `auth`. It goes with a session that moves. Empty: nothing is kept. */
+/* Keeps what its first request said, for lists of sockets and the application: a JSON object of HANDSHAKE_BYTES_MAX at
+ * most, with the members of Socket.IO's `handshake` but for `auth`. It goes with a session that moves. Empty: nothing
+ * is kept. */
 void session_handshake_set(struct session *session, struct span json);
 /* The client joined a namespace: ends the connect timeout. */
 void session_joined(struct session *session);

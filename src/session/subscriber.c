@@ -406,7 +406,10 @@ static enum refusal admit(struct session *session, const struct nsp *nsp, const 
                           struct admission *admission)
 {
     struct session_app *app = session->sessions->app;
-    struct client_proof proof = {.auth = start->auth, .token = span_str(session_has(session).token)};
+    struct client_proof proof = {.auth = start->auth,
+                                 .token = span_str(session_has(session).token),
+                                 .handshake = span_str(session_has(session).handshake),
+                                 .peer = session->transport->type->peer(session->transport)};
     *admission = (struct admission){.refusal = REFUSAL_COUNT, .identity = start->identity};
     if (start->is_moved || app->admit == NULL)
         return REFUSAL_COUNT;

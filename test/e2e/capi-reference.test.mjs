@@ -1,12 +1,13 @@
 // capi-reference: the examples of docs/sennit.h.md run, and do with stock clients what the page says. An example without `main` gets one here.
 import assert from 'node:assert/strict';
 import { execFile, execFileSync } from 'node:child_process';
+import crypto from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { once } from 'node:events';
 import { promisify } from 'node:util';
 import { after, before, describe, test } from 'node:test';
-import { build, client, end, instance } from './capi.mjs';
+import { build, client, dial, end, instance } from './capi.mjs';
 import { sleep, temporary, top, until } from './lib.mjs';
 
 const page = fs.readFileSync(path.join(top, 'docs/sennit.h.md'), 'utf8');
@@ -128,6 +129,23 @@ describe('each does what the page says', { concurrency: 4 }, () => {
     const { bytes, ...rest } = (await b.had('file'))[1];
     assert.deepEqual([[...bytes], rest], [[1, 2, 3], { name: 'a.png', size: 3, scale: 1, shared: false, tags: [1] }]);
   });
+
+  const secret = 'a secret of thirty-two bytes, or more', keys = path.join(folder, 'me.yaml');
+  fs.writeFileSync(path.join(folder, 'secret'), secret);
+  fs.writeFileSync(keys, `jwt: {keys: [{file: ${folder}/secret, alg: HS256}]}\nnamespaces: {/me: {events: {}}}\n`);
+  const signed = (claims) => {
+    const text = [{ alg: 'HS256' }, claims].map((part) => Buffer.from(JSON.stringify(part)).toString('base64url')).join('.');
+    return `${text}.${crypto.createHmac('sha256', secret).update(text).digest('base64url')}`;
+  };
+  example('The client of an event', async (server) => {
+    const options = (until) => ({ auth: { token: signed({ sub: 'ada', roles: ['user'], until, exp: 9e9 }), name: 'Ada', settings: { dark: true } }, query: { team: 'red' }, extraHeaders: { 'Accept-Language': 'gsw' } });
+    const a = await client(server, '/me', options(2027));
+    assert.deepEqual(await a.ask('about me'), [{ address: '127.0.0.1', language: 'gsw', name: 'Ada', settings: { dark: true }, roles: ['user'] }]);
+    const [found] = (await (await fetch(`${server.url}/api/v1/sockets?namespace=/me`)).json()).sockets;
+    assert.deepEqual([found.rooms, found.handshake.query.team], [['red'], 'red']);
+    const [error] = await once(dial(`${server.url}/me`, options(2025)), 'connect_error');
+    assert.equal(error.message, 'your subscription has ended');
+  }, ['--config', keys]);
 
   const rules = path.join(folder, 'rules.yaml');
   fs.writeFileSync(rules, 'namespaces:\n  /: {auth: none, events: {say: {to: others}}}\n');

@@ -9,6 +9,7 @@
 #include <math.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -298,6 +299,30 @@ static void test_a_pattern_of_the_file(void **state)
     sennit_destroy(server);
 }
 
+static void keep_late(void *data)
+{
+    assert_false(sennit_keep_header(running, "x-late") || sennit_keep_query(running) || sennit_keep_auth(running));
+    stop(NULL);
+}
+
+/* Of a client's first request 32 headers at most are kept, of any case, and only what was asked for before it runs. */
+static void test_what_is_kept_of_a_client(void **state)
+{
+    char name[16];
+    running = sennit_create_with(NULL);
+    assert_false(sennit_keep_header(running, NULL) || sennit_keep_header(running, "") ||
+                 sennit_keep_header(running, "a b") || sennit_keep_header(running, "a:"));
+    for (int i = 0; i < HANDSHAKE_HEADERS_MAX; i++) {
+        snprintf(name, sizeof name, "X-%d", i);
+        assert_true(sennit_keep_header(running, name));
+    }
+    assert_true(sennit_keep_header(running, "x-0"));
+    assert_false(sennit_keep_header(running, "x-more"));
+    assert_true(sennit_keep_query(running) && sennit_keep_auth(running));
+    assert_non_null(sennit_after(running, 1, keep_late, NULL));
+    assert_int_equal(sennit_run(running), 0);
+}
+
 static void never(sennit_event *event, void *data)
 {
     fail();
@@ -343,6 +368,10 @@ static int events_refused(sennit_event *event)
     refused += sennit_arg_bytes(event, 0, NULL).data == NULL && !sennit_event_keep(event);
     refused += !sennit_ack(event, sennit_no_args()) && !sennit_wants_ack(event) && !sennit_present_as(event, "1");
     refused += !sennit_emit(sennit_to_others(event), "x", sennit_event_args(event));
+    refused += sennit_client_address(event) == NULL && sennit_client_header(event, "a") == NULL &&
+               sennit_client_query(event, "a") == NULL;
+    refused += sennit_client_auth_string(event, NULL) == NULL && sennit_client_auth_json(event, "a") == NULL &&
+               sennit_client_claim_string(event, "a") == NULL && sennit_client_claim_json(event, NULL) == NULL;
     return refused;
 }
 
@@ -378,6 +407,7 @@ static int servers_refused(sennit_server *server)
     refused += sennit_namespace(server, "/") == NULL && sennit_namespace_with(server, "/", NULL) == NULL;
     refused += sennit_after(server, 1, never_fires, NULL) == NULL && sennit_every(server, 1, never_fires, NULL) == NULL;
     refused += sennit_watch_fd(server, 0, SENNIT_READ, NULL, NULL) == NULL;
+    refused += !sennit_keep_header(server, "a") && !sennit_keep_query(server) && !sennit_keep_auth(server);
     return refused;
 }
 
@@ -387,7 +417,7 @@ static int all_refused(void *handle)
     sennit_watch_stop(handle);
     return sockets_refused(handle) + events_refused(handle) + nsps_refused(handle) + servers_refused(handle);
 }
-enum { ALL_REFUSED = 6 + 8 + 5 + 5 };
+enum { ALL_REFUSED = 6 + 10 + 5 + 6 };
 
 static void *of_another_thread(void *handle)
 {
@@ -408,8 +438,8 @@ static void test_a_wrong_handle_is_harmless(void **state)
     assert_null(sennit_watch_fd(server, file, SENNIT_READ, never_ready, NULL));
     close(file);
     assert_null(sennit_watch_fd(server, file, SENNIT_READ, never_ready, NULL));
-    assert_int_equal(sockets_refused((sennit_socket *)server) + events_refused((sennit_event *)nsp), 6 + 8);
-    assert_int_equal(nsps_refused((sennit_nsp *)timer) + servers_refused((sennit_server *)nsp), 5 + 5);
+    assert_int_equal(sockets_refused((sennit_socket *)server) + events_refused((sennit_event *)nsp), 6 + 10);
+    assert_int_equal(nsps_refused((sennit_nsp *)timer) + servers_refused((sennit_server *)nsp), 5 + 6);
     assert_int_equal(pthread_create(&thread, NULL, of_another_thread, server), 0);
     pthread_join(thread, &refused);
     assert_int_equal((intptr_t)refused, ALL_REFUSED);
@@ -434,6 +464,7 @@ int main(void)
         cmocka_unit_test_setup(test_options_are_the_flags, set_up),
         cmocka_unit_test_setup(test_a_pattern_makes_namespaces, set_up),
         cmocka_unit_test_setup(test_a_pattern_of_the_file, set_up),
+        cmocka_unit_test_setup(test_what_is_kept_of_a_client, set_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -155,6 +155,27 @@ static void the_holder_passes_it_on_and_takes_it_back(void **state)
     assert_int_equal(times(payload(request), "42[\"say\",1,"), 1);
 }
 
+/* Another program may write on the broker, and what a client has shown is shown to others and to programs. */
+static void a_parcel_shows_json_alone(void **state)
+{
+    static const char *const good[] = {"", "{}", "{\"headers\":{}}"}, *const bad[] = {"[]", "1", "{\"a\":}", "{} {}"};
+    for (size_t i = 0; i < 7; i++) {
+        struct span text = span_str(i < 3 ? good[i] : bad[i - 3]);
+        struct buf sockets = {0}, handshake = {0}, auth = {0};
+        struct parcel parcel;
+        parcel_encode(&handshake, &(struct parcel){.handshake = text});
+        parcel_socket_encode(
+            &sockets,
+            &(struct parcel_socket){.nsp = SPAN_LIT("/"), .pid = SPAN_LIT("0123456789abcdefghij"), .auth = text});
+        parcel_encode(&auth, &(struct parcel){.socket_count = 1, .sockets = buf_span(&sockets)});
+        assert_int_equal(parcel_decode(buf_span(&handshake), &parcel), i < 3);
+        assert_int_equal(parcel_decode(buf_span(&auth), &parcel), i < 3);
+        buf_finish(&sockets);
+        buf_finish(&handshake);
+        buf_finish(&auth);
+    }
+}
+
 static void one_that_waits_is_given_it_later(void **state)
 {
     join();
@@ -501,6 +522,7 @@ int main(void)
         TEST(a_session_that_is_wanted_in_vain_is_disowned),
         TEST(kept_events_come_in_their_order),
         TEST(the_holder_passes_it_on_and_takes_it_back),
+        TEST(a_parcel_shows_json_alone),
         TEST(one_that_waits_is_given_it_later),
         TEST(an_unknown_session_is_refused),
         TEST(a_held_get_is_told_that_the_session_is_gone),
