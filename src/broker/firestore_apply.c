@@ -298,8 +298,7 @@ void firestore_apply(struct firestore *fs, struct span publisher, uint64_t numbe
     struct fs_record record;
     struct life *life = life_find(fs, publisher);
     /* A replica that begins anew carries out earlier calls of ours again, which have been answered. */
-    bool mine =
-        span_equal(publisher, span_str(fs->publisher)) && fs->call_out && !fs->call_shown && number == fs->call_number;
+    bool mine = span_equal(publisher, span_str(fs->publisher)) && fs->call_out && number == fs->call_number;
     if (life != NULL && number <= life->calls)
         return; /* it came twice: its document had gone in between */
     if (!fs_number_take(&call, &format) || !fs_number_take(&call, &run) || refusal(format) != NULL) {

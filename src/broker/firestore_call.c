@@ -58,25 +58,34 @@ static void retry_later(struct firestore *fs)
     fs->retry_ms = fs->retry_ms * 2 > RETRY_MS_MAX ? RETRY_MS_MAX : fs->retry_ms * 2;
 }
 
-/* The next call may go out when this one has come back and the server has answered. */
+/* The next call may go out when this one has come back. The server's answer says no more than that, and may be late or
+ * get lost: an instance that waited for it would be silent for so long that others count it as dead. */
 static void call_over(struct firestore *fs)
 {
-    if (!fs->call_shown || !fs->call_kept)
-        return;
-    fs->call_out = false;
+    fs->call_out = fs->resend = false;
+    fs->retry_ms = RETRY_MS_MIN;
+    timer_stop(fs->loop, &fs->retry);
+    firestore_trouble(fs, NULL);
     loop_at_flush(fs->loop, &fs->flush);
 }
 
+/* A commit that was sent for a call. */
+struct sent {
+    struct firestore *fs;
+    uint64_t call_number;
+};
+
 static void committed(void *arg, enum grpc_status status, struct span text)
 {
-    struct firestore *fs = arg;
-    if (fs->destroying || !fs->call_out)
+    struct sent sent = *(struct sent *)arg;
+    struct firestore *fs = sent.fs;
+    free(arg);
+    if (fs->destroying || !fs->call_out || sent.call_number != fs->call_number || fs->call_kept)
         return;
-    if (status == GRPC_OK || status == GRPC_ALREADY_EXISTS || fs->call_shown) {
+    if (status == GRPC_OK || status == GRPC_ALREADY_EXISTS) {
         fs->call_kept = true;
         fs->retry_ms = RETRY_MS_MIN;
         firestore_trouble(fs, NULL);
-        call_over(fs);
         return;
     }
     if (status == GRPC_DEADLINE_EXCEEDED)
@@ -101,7 +110,9 @@ static void commit(struct firestore *fs)
     struct fs_write *writes = mem_zero(count + 1, sizeof *writes);
     char **names = mem_zero(count, sizeof *names);
     struct buf request = {0};
-    struct grpc_call *call = firestore_request(fs, "Commit", FIRESTORE_ANSWER_MS, &commit_events, fs);
+    struct sent *sent = mem_zero(1, sizeof *sent);
+    *sent = (struct sent){fs, fs->call_number};
+    struct grpc_call *call = firestore_request(fs, "Commit", FIRESTORE_ANSWER_MS, &commit_events, sent);
     for (size_t i = 0; i < count; i++) {
         names[i] =
             mem_printf("%s/feed/%s-%016" PRIx64 "-%04zx-%04zx", fs->root, fs->publisher, fs->call_number, i, count);
@@ -114,6 +125,8 @@ static void commit(struct firestore *fs)
     if (call != NULL) {
         fs_commit_encode(&request, fs->database, writes, count + (fs->turn != NULL));
         grpc_call_send(call, buf_span(&request), true);
+    } else {
+        free(sent);
     }
     for (size_t i = 0; i < count; i++)
         free(names[i]);
@@ -150,7 +163,7 @@ static void call_begin(struct firestore *fs)
     }
     fs->call_number++;
     fs->call_out = true;
-    fs->call_kept = fs->call_shown = false;
+    fs->call_kept = false;
     fs->sent_us = loop_now_us(fs->loop);
     commit(fs);
 }
@@ -172,10 +185,8 @@ void firestore_call_ready(struct firestore *fs)
 {
     if (fs->resend && fs->call_out && grpc_link_is_open(&fs->link)) {
         fs->resend = false;
-        fs->call_kept = fs->call_kept || fs->call_shown;
         if (!fs->call_kept)
             commit(fs);
-        call_over(fs);
     }
     loop_at_flush(fs->loop, &fs->flush);
 }
@@ -211,7 +222,6 @@ void firestore_call_shown(struct firestore *fs, uint64_t number)
 {
     if (!fs->call_out || number != fs->call_number)
         return;
-    fs->call_shown = true;
     flying_again(fs);
     call_over(fs);
 }
@@ -219,7 +229,7 @@ void firestore_call_shown(struct firestore *fs, uint64_t number)
 void firestore_call_recalled(struct firestore *fs, uint64_t number, bool dropped)
 {
     struct firestore_op *op;
-    if (!fs->call_out || fs->call_shown || number < fs->call_number)
+    if (!fs->call_out || number < fs->call_number)
         return;
     while (!dropped && (op = firestore_call_next(fs)) != NULL && op->kind == FS_PUBLISH) {
         memory_done_later(&fs->memory, op->call.done, op->arg, BROKER_OK);

@@ -257,11 +257,16 @@ static void heard_take(struct firestore *fs, const struct fs_heard *heard)
         document_deleted(fs, document_find(fs, heard->document.name));
         break;
     case FS_HEARD_SNAPSHOT:
-        snapshot(fs, heard->read_ns);
+        if (fs->feed.current)
+            snapshot(fs, heard->read_ns);
         break;
     case FS_HEARD_RESET:
         fs->feed.telling++;
         fs->feed.retelling = true;
+        fs->feed.current = false;
+        break;
+    case FS_HEARD_CURRENT:
+        fs->feed.current = true;
         break;
     case FS_HEARD_COUNT:
         if (!fs->feed.retelling && heard->count != fs->feed.documents.count)
@@ -314,7 +319,7 @@ void firestore_feed_start(struct firestore *fs)
     struct buf request = {0};
     documents_clear(fs);
     fs->feed.checked = false;
-    fs->feed.retelling = false;
+    fs->feed.retelling = fs->feed.current = false;
     fs->feed.snapshot_ns = 0;
     fs->feed.listen = firestore_request(fs, "Listen", 0, &events, fs);
     if (fs->feed.listen == NULL)

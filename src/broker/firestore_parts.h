@@ -92,7 +92,8 @@ struct firestore_feed {
     struct list old;              /* carried out, in order, or found to be behind the saved state */
     uint64_t snapshot_ns;         /* everything up to here is known */
     uint64_t telling;             /* counts how often everything was told anew, */
-    bool retelling;               /* which is going on */
+    bool retelling;               /* which is going on, until the next snapshot */
+    bool current;                 /* all of it has been told: before, no snapshot is whole */
     bool checked;                 /* that nothing between the replica's place and the listener's beginning is missing */
     struct firestore_place begin; /* the replica's, when that was found */
     size_t old_count;
@@ -150,9 +151,8 @@ struct firestore {
     struct list waiting, flying, lost; /* ops */
     size_t backlog_bytes;
     uint64_t call_number, run;
-    bool call_out;   /* a commit is under way */
-    bool call_shown; /* the call under way has come through the feed */
-    bool call_kept;  /* the server has said so */
+    bool call_out;   /* a call is under way: it has not come through the feed yet */
+    bool call_kept;  /* the server has said that it is written */
     bool resend;     /* the link broke before the server said so */
     struct buf call; /* its bytes */
     struct task flush, lose;

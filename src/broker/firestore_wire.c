@@ -173,6 +173,8 @@ static void target_read(struct fs_heard *heard, const Fs__TargetChange *change)
         heard->kind = FS_HEARD_SNAPSHOT;
     if (change->target_change_type == FS__TARGET_CHANGE__TYPE__RESET)
         heard->kind = FS_HEARD_RESET;
+    if (change->target_change_type == FS__TARGET_CHANGE__TYPE__CURRENT)
+        heard->kind = FS_HEARD_CURRENT;
     if (change->target_change_type != FS__TARGET_CHANGE__TYPE__REMOVE)
         return;
     heard->kind = FS_HEARD_ENDED;

@@ -30,7 +30,8 @@ struct fs_document {
 enum fs_heard_kind {
     FS_HEARD_OTHER,    /* nothing to do */
     FS_HEARD_SNAPSHOT, /* everything that was committed up to `read_ns` has been heard */
-    FS_HEARD_RESET,    /* everything is told anew */
+    FS_HEARD_RESET,    /* everything is told anew, */
+    FS_HEARD_CURRENT,  /* and has been told */
     FS_HEARD_ENDED,    /* the server has ended the target: `status`, `text` */
     FS_HEARD_DOCUMENT,
     FS_HEARD_DELETED, /* `document.name` */

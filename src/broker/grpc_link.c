@@ -191,15 +191,21 @@ static int on_data(nghttp2_session *session, uint8_t flags, int32_t stream, cons
     return 0;
 }
 
-static int on_stream_close(nghttp2_session *session, int32_t stream, uint32_t error, void *arg)
+/* The server has said all that it has to say. */
+static void answer_ended(nghttp2_session *session, int32_t stream)
 {
     struct grpc_call *call = nghttp2_session_get_stream_user_data(session, stream);
     if (call == NULL)
-        return 0;
+        return;
     if (!call->answered && call->status == GRPC_OK)
         call_end(call, GRPC_UNAVAILABLE, SPAN_LIT("the server has ended the stream without a status"));
     else
         call_end(call, call->status, span_of(call->text, call->text_len));
+}
+
+static int on_stream_close(nghttp2_session *session, int32_t stream, uint32_t error, void *arg)
+{
+    answer_ended(session, stream);
     return 0;
 }
 
@@ -209,6 +215,13 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
     if (frame->hd.type == NGHTTP2_GOAWAY) {
         link->is_going = true;
         conn_close(&link->conn, CLOSE_PEER_CLOSED);
+    } else if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0 &&
+               (frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA)) {
+        /* A listener's half of its stream is open still: without this the stream would stay, and never be closed. */
+        struct grpc_call *call = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
+        if (call != NULL && !call->last)
+            stream_reset(call);
+        answer_ended(session, frame->hd.stream_id);
     }
     return 0;
 }

@@ -74,6 +74,7 @@ static void reap(struct task *task)
     timer_stop(polling->sessions->loop, &polling->timer);
     polling_queue_drop(polling);
     buf_finish(&polling->rest);
+    polling_answer_forget(polling);
     free(polling->token);
     free(polling);
 }
@@ -134,6 +135,8 @@ void polling_read_on(struct polling *polling)
     }
     buf_finish(&polling->rest);
     polling->read_all = true;
+    if (polling->post != NULL && !polling_is_roaming(polling->sessions))
+        polling->done_post = polling->post->mark;
     if (polling->state != POLLING_LIVE || !polling_is_roaming(polling->sessions))
         polling_answer(&polling->post, POLLING_OK, SPAN_LIT(""));
 }
@@ -143,6 +146,7 @@ static void take_for_get(struct polling *polling)
     struct buf payload = {0};
     polling_queue_take(polling, &payload, polling->get->packets_max);
     timer_stop(polling->sessions->loop, &polling->timer);
+    polling_answer_keep(polling, buf_span(&payload));
     polling_answer(&polling->get, POLLING_PAYLOAD, buf_span(&payload));
     buf_finish(&payload);
 }
@@ -307,6 +311,15 @@ static void hold(struct polling *polling)
                     LOOP_MS(timeout_ms > 2 * ANSWER_LEAD_MS ? timeout_ms - ANSWER_LEAD_MS : timeout_ms / 2));
 }
 
+/* Where sessions do not move: its GET came before, and its answer got lost. What waits behind that answer stays. */
+static void get_again(struct polling *polling)
+{
+    if (polling->done_answer.len == 0)
+        polling_end_repeated(polling);
+    else
+        polling_answer(&polling->get, POLLING_PAYLOAD, buf_span(&polling->done_answer));
+}
+
 void polling_get(struct sessions *sessions, struct polling_exchange *exchange, struct span sid)
 {
     struct polling *polling = polling_asked(sessions, exchange, sid, RECORD_FOR_GET);
@@ -315,6 +328,13 @@ void polling_get(struct sessions *sessions, struct polling_exchange *exchange, s
     polling->get = exchange;
     exchange->polling = polling;
     polling->peer = *exchange->peer;
+    if (polling->state == POLLING_LIVE && !polling_is_roaming(sessions)) {
+        if (polling_is_repeated(exchange, polling->done_get)) {
+            get_again(polling);
+            return;
+        }
+        polling_answer_forget(polling);
+    }
     if (polling->state != POLLING_ENDING)
         hold(polling);
     polling_flush(polling);
@@ -375,7 +395,8 @@ void polling_post(struct sessions *sessions, struct polling_exchange *exchange, 
         return;
     polling->post = exchange;
     exchange->polling = polling;
-    if (polling->state == POLLING_ENDING) { /* its packets count no more */
+    bool is_done = !polling_is_roaming(sessions) && polling_is_repeated(exchange, polling->done_post);
+    if (polling->state == POLLING_ENDING || is_done) { /* its packets count no more, or were taken before */
         polling_answer(&polling->post, POLLING_OK, SPAN_LIT(""));
         return;
     }

@@ -26,7 +26,6 @@ enum {
     GATHER_MS = 20,
     GATHER_LESS_MS = 5,
     BUSY_MS = 100,
-    ANSWER_KEPT_BYTES = 16384, /* a longer one is not given again */
     QUIET_MS = 1000,
 };
 
@@ -349,32 +348,19 @@ static void passed(void *arg, enum record_result result)
     }
 }
 
-/* A proxy may repeat a request whose answer it has lost. A POST that was done is not done again, and a GET gets its
- * answer again. If that was too long to be kept, the session ends: with the next answer the client would miss what was
- * in this one, and by its lease it recovers it. A GET with another mark says that the client has the answer. */
-static bool is_repeated(const struct polling_exchange *exchange, uint64_t done)
-{
-    return exchange != NULL && exchange->mark != 0 && exchange->mark == done;
-}
-
 static void answer_make(struct polling *polling)
 {
     if (polling->get == NULL)
         return;
-    if (is_repeated(polling->get, polling->done_get)) {
+    if (polling_is_repeated(polling->get, polling->done_get)) {
         buf_append(&polling->payload, buf_span(&polling->done_answer));
         return;
     }
-    buf_clear(&polling->done_answer);
-    polling->done_get = 0;
     if (polling->queue_count > 0)
         polling_queue_take(polling, &polling->payload, polling->get->packets_max);
     else if (polling->let_go)
         buf_append_char(&polling->payload, ENGINEIO_NOOP);
-    if (polling->payload.len > 0)
-        polling->done_get = polling->get->mark;
-    if (polling->done_get != 0 && polling->payload.len <= ANSWER_KEPT_BYTES)
-        buf_append(&polling->done_answer, buf_span(&polling->payload));
+    polling_answer_keep(polling, buf_span(&polling->payload));
 }
 
 static void pass(struct polling *polling)
@@ -415,20 +401,12 @@ static bool has_gathered(struct polling *polling)
     return false;
 }
 
-static void end_repeated(struct polling *polling)
-{
-    char ip[ADDR_TEXT_MAX];
-    addr_ip_print(&polling->peer, ip);
-    refusals_note(&polling->sessions->refusals, REFUSAL_POLL_REPEATED, span_str(ip), SPAN_LIT(""));
-    polling_end(polling, CLOSE_POLL_REPEATED);
-}
-
 void polling_moves_step(struct polling *polling)
 {
     struct session *session = polling->transport.session;
     if (polling->state != POLLING_LIVE || !session_is_calm(session))
         return;
-    if (is_repeated(polling->post, polling->done_post)) {
+    if (polling_is_repeated(polling->post, polling->done_post)) {
         buf_finish(&polling->rest);
         polling->read_all = true;
     }
@@ -439,9 +417,9 @@ void polling_moves_step(struct polling *polling)
     }
     if (polling->read_all && polling->post != NULL)
         polling->done_post = polling->post->mark;
-    bool is_again = is_repeated(polling->get, polling->done_get);
+    bool is_again = polling_is_repeated(polling->get, polling->done_get);
     if (is_again && polling->done_answer.len == 0) {
-        end_repeated(polling);
+        polling_end_repeated(polling);
         return;
     }
     bool is_due = polling->get != NULL && (polling->let_go || is_again || has_gathered(polling));
@@ -481,7 +459,6 @@ void polling_moves_finish(struct polling *polling)
     timer_stop(polling->sessions->loop, &polling->again);
     polling_parcel_finish(polling);
     buf_finish(&polling->payload);
-    buf_finish(&polling->done_answer);
 }
 
 /* What the broker tells. */

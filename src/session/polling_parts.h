@@ -109,6 +109,14 @@ void polling_token_set(struct polling *polling, struct span token);
 void polling_held_begin(struct polling *polling);
 void polling_held_end(struct polling *polling);
 
+/* polling_repeated.c: whether this request (NULL: none) is the one that was done last, by its mark. */
+bool polling_is_repeated(const struct polling_exchange *exchange, uint64_t done);
+/* Its GET gets this answer, which is kept for the same GET again; or none is kept. */
+void polling_answer_keep(struct polling *polling, struct span payload);
+void polling_answer_forget(struct polling *polling);
+/* Its GET was repeated, and the answer is not there any more. */
+void polling_end_repeated(struct polling *polling);
+
 /* polling_queue.c: the transport's side towards the session. */
 extern const struct transport_type polling_transport_type;
 void polling_queue_drop(struct polling *polling);

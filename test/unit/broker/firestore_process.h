@@ -13,6 +13,7 @@
 struct firestore_process {
     pid_t pid; /* 0: not ours, or not running */
     uint16_t port;
+    bool is_modelled; /* it is firestore_model, which each test has anew */
 };
 
 /* False when this build has no Firestore, or this machine neither the emulator nor Java. */

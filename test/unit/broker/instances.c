@@ -13,6 +13,7 @@
 #include "broker/postgres.h"
 #include "broker/redis.h"
 #include "byte_proxy.h"
+#include "firestore_model.h"
 
 enum { PASS_MS = 1, STALL_MS = 20, CLOCK_SLACK_MS = 10000 };
 
@@ -432,6 +433,10 @@ int instances_set_up(void **state)
     assert_non_null(loop);
     net_init(&net, loop);
     timer_init(&tick, stop);
+    if (firestore.is_modelled) {
+        firestore_model_start(&net);
+        firestore.port = firestore_model_port();
+    }
     return 0;
 }
 
@@ -458,6 +463,7 @@ int instances_tear_down(void **state)
     directory_remove();
     buf_finish(&logged);
     byte_proxies_finish();
+    firestore_model_finish();
     timer_stop(loop, &tick);
     net_finish(&net);
     loop_destroy(loop);

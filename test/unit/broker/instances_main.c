@@ -8,6 +8,8 @@ static const char *const *server_options;
 
 static int server_start(void **state)
 {
+    if (firestore.is_modelled)
+        return 0;
     if (kind == KIND_POSTGRES)
         postgres_process_start(&postgres, NULL);
     else if (kind == KIND_FIRESTORE)
@@ -34,10 +36,13 @@ int instances_main(int argc, char **argv, const char *name, const struct CMUnitT
     for (int i = 0; i <= KIND_FIRESTORE; i++)
         if (argc > 1 && strcmp(argv[1], names[i]) == 0)
             kind = (enum broker_kind)i;
-    snprintf(whole, sizeof whole, "%s/%s", name, names[kind]);
+    firestore.is_modelled = argc > 1 && strcmp(argv[1], "firestore_model") == 0;
+    kind = firestore.is_modelled ? KIND_FIRESTORE : kind;
+    snprintf(whole, sizeof whole, "%s/%s", name, firestore.is_modelled ? argv[1] : names[kind]);
     if (!kind_is_shared())
         return _cmocka_run_group_tests(whole, tests, count, NULL, NULL);
-    if (kind == KIND_POSTGRES    ? !postgres_process_is_installed()
+    if (firestore.is_modelled    ? false
+        : kind == KIND_POSTGRES  ? !postgres_process_is_installed()
         : kind == KIND_FIRESTORE ? !firestore_process_is_installed()
                                  : !redis_process_is_installed()) {
         printf("%s: skipped, there is no %s here\n", whole,

@@ -400,6 +400,80 @@ static void only_one_websocket_probes(void **state)
     assert_int_equal(get(3)->outcome, POLLING_BAD_REQUEST);
 }
 
+static struct request *marked_get(int number, uint64_t mark)
+{
+    struct request *request = prepare(number);
+    request->exchange.mark = mark;
+    polling_get(&sessions, &request->exchange, own_sid());
+    return request;
+}
+
+static void marked_post(int number, const char *body, uint64_t mark)
+{
+    struct request *request = prepare(number);
+    request->exchange.mark = mark;
+    if (polling_post_begin(&sessions, &request->exchange, own_sid()))
+        polling_post(&sessions, &request->exchange, own_sid(), span_str(body));
+    assert_true(request->answered);
+    assert_int_equal(request->outcome, POLLING_OK);
+    turn(5);
+}
+
+static bool holds(const struct request *request, const char *text)
+{
+    struct span all = buf_span(&request->payload);
+    return memmem(all.data, all.len, text, strlen(text)) != NULL;
+}
+
+/* A proxy has lost an answer, and repeats the request. */
+static void a_repeated_request_acts_once(void **state)
+{
+    struct buf first = {0};
+    join();
+    marked_post(1, "421[\"say\",1]", 7);
+    marked_post(1, "421[\"say\",1]", 7);
+    struct request *request = marked_get(2, 8);
+    assert_int_equal(packets(request), 2); /* the event and its acknowledgement, each once */
+    buf_append(&first, buf_span(&request->payload));
+    marked_post(1, "422[\"say\",2]", 9);
+    for (int i = 0; i < 2; i++)
+        assert_true(span_equal(buf_span(&marked_get(2, 8)->payload), buf_span(&first)));
+    request = marked_get(2, 10);
+    assert_int_equal(packets(request), 2);
+    assert_true(holds(request, "42[\"say\",2,"));
+    assert_false(marked_get(2, 11)->answered); /* it says that the client has the answer before */
+    marked_post(1, "423[\"say\",3]", 7);       /* not the last one: another */
+    assert_true(holds(&requests[2], "42[\"say\",3,"));
+    buf_finish(&first);
+}
+
+/* Nothing that waits is lost by a GET that only took time, and one without a mark is never the same. */
+static void what_tells_nothing_apart_repeats_nothing(void **state)
+{
+    join();
+    marked_post(1, "421[\"say\",1]", 0);
+    marked_post(1, "421[\"say\",1]", 0);
+    assert_int_equal(packets(marked_get(2, 0)), 4);
+    assert_false(marked_get(2, 0)->answered);
+}
+
+/* Its answer was too long to be kept: the client is told that its session has ended, and recovers by its lease. */
+static void a_long_answer_is_not_followed_by_the_next(void **state)
+{
+    static char body[20000 + 16];
+    size_t len = (size_t)snprintf(body, sizeof body, "421[\"say\",\"");
+    memset(body + len, 'x', 20000);
+    memcpy(body + len + 20000, "\"]", 3);
+    join();
+    marked_post(1, body, 7);
+    assert_true(holds(marked_get(2, 8), "42[\"say\",\"xxx"));
+    marked_post(1, "422[\"say\",2]", 9);
+    assert_payload(marked_get(2, 8), "1");
+    turn(5);
+    assert_gone();
+    assert_int_equal(sessions.refusals.counts[REFUSAL_POLL_REPEATED], 1);
+}
+
 static int end(void **state)
 {
     int failed = tear_down(state);
@@ -431,6 +505,9 @@ int main(void)
         TEST(a_post_that_the_upgrade_overtakes_is_refused),
         TEST(a_probe_that_fails_leaves_polling_alone),
         TEST(only_one_websocket_probes),
+        TEST(a_repeated_request_acts_once),
+        TEST(what_tells_nothing_apart_repeats_nothing),
+        TEST(a_long_answer_is_not_followed_by_the_next),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
