@@ -74,7 +74,7 @@ static void entry_plan(struct mounts *mounts, const char *folder, const char *na
             free(to);
     } else {
         step_add(mounts, S_ISDIR(about.st_mode) ? MOUNT_FOLDER : MOUNT_EMPTY, NULL, to);
-        step_add(mounts, MOUNT_BIND, below(MOUNTS_OLD, path), mem_text(span_str(to)));
+        step_add(mounts, MOUNT_ENTRY, below(MOUNTS_OLD, path), mem_text(span_str(to)));
     }
     free(path);
 }
@@ -86,14 +86,18 @@ static bool replace_plan(struct mounts *mounts, const char *folder, struct err *
     int count = scandir(folder, &entries, NULL, alphasort);
     if (count < 0 || stat(folder, &about) != 0)
         return err_set(err, "%.300s, in which a mountPath is to be made, cannot be read: %s", folder, strerror(errno));
+    bool fits = count <= MOUNTS_ENTRIES_MAX;
     step_add(mounts, MOUNT_MEMORY, mem_printf("mode=%o", (unsigned)about.st_mode & 07777), below(MOUNTS_NEW, folder));
     for (int i = 0; i < count; i++) {
-        if (strcmp(entries[i]->d_name, ".") != 0 && strcmp(entries[i]->d_name, "..") != 0)
+        if (fits && strcmp(entries[i]->d_name, ".") != 0 && strcmp(entries[i]->d_name, "..") != 0)
             entry_plan(mounts, folder, entries[i]->d_name);
         free(entries[i]);
     }
     free(entries);
-    return true;
+    return fits || err_set(err,
+                           "%.300s, in which a mountPath is to be made, has %d entries, more than %d: choose a "
+                           "mountPath in another folder, or make its folder there",
+                           folder, count, MOUNTS_ENTRIES_MAX);
 }
 
 /* Each folder of `path` that is not there, from the root on. */

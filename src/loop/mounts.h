@@ -20,7 +20,8 @@
 #include "base/err.h"
 #include "base/span.h"
 
-enum { MOUNTS_VOLUMES_MAX = 100, MOUNTS_FILES_MAX = 1000, MOUNTS_NAME_BYTES_MAX = 128, MOUNTS_PATH_BYTES_MAX = 1024 };
+enum { MOUNTS_VOLUMES_MAX = 100, MOUNTS_FILES_MAX = 1000, MOUNTS_PATH_BYTES_MAX = 1024 };
+enum { MOUNTS_ENTRIES_MAX = 4096 /* of a folder that is replaced: each is a mount */ };
 
 /* The list of steps; zeroed memory is an empty one. */
 struct mount_step;

@@ -107,6 +107,8 @@ static bool step_take(const struct mounts *mounts, const struct mount_step *step
         return mount("tmpfs", step->to, "tmpfs", MS_NOSUID | MS_NODEV, step->from) == 0;
     case MOUNT_BIND:
         return mount(step->from, step->to, NULL, MS_BIND | MS_REC, NULL) == 0;
+    case MOUNT_ENTRY:
+        return mount(step->from, step->to, NULL, MS_BIND | MS_REC, NULL) == 0 || errno == ENOENT || errno == ENOTDIR;
     case MOUNT_SEAL:
         return seal(step);
     case MOUNT_WRITE:

@@ -17,6 +17,7 @@ enum mount_op {
     MOUNT_LINK,   /* makes the symbolic link `to`, which leads to `from` */
     MOUNT_MEMORY, /* mounts memory at `to`, with the options `from` */
     MOUNT_BIND,   /* lets `to` show what `from` shows */
+    MOUNT_ENTRY,  /* the same, but if `from` has gone meanwhile, `to` is left as it is */
     MOUNT_SEAL,   /* the same, and nobody may write there */
     MOUNT_WRITE,  /* writes the file `to` of the store */
     MOUNT_SEND,   /* sends the store's descriptor to the parent */

@@ -1,5 +1,6 @@
 /* test_mounts: a child sees volumes at paths that are not there, and everything else as it was. Where this user may
  * make no mount namespace, the tests that need one are skipped. */
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -132,6 +134,49 @@ static void test_files_change_while_it_runs(void **state)
     mounts_store_close(store);
 }
 
+/* The folder above may be busy: what was there when the steps were planned may have gone. */
+static void test_an_entry_that_goes_meanwhile(void **state)
+{
+    struct mounts mounts;
+    struct err err;
+    const struct mount_point points[] = {{below("/x/secret"), "secret", true}};
+    const struct mounts_wanted wanted = {volumes, files, points, 2, 2, 1};
+    const char *names[] = {below("/folder"), below("/file")};
+    if (*state == NULL)
+        skip();
+    assert_int_equal(mkdir(names[0], 0700), 0);
+    int fd = open(names[1], O_CREAT | O_WRONLY, 0600);
+    assert_true(fd >= 0);
+    close(fd);
+    assert_true(mounts_plan(&mounts, &wanted, &err));
+    assert_true(child_may_mount(&mounts, &err));
+    rmdir(names[0]);
+    unlink(names[1]);
+    if (!child_may_mount(&mounts, &err))
+        fail_msg("%s", err.text);
+    mounts_finish(&mounts);
+}
+
+static void test_a_crowded_folder_is_refused(void **state)
+{
+    struct mounts mounts;
+    struct err err;
+    const struct mount_point points[] = {{below("/x/secret"), "secret", true}};
+    const struct mounts_wanted wanted = {volumes, files, points, 2, 2, 1};
+    char name[128];
+    for (int i = 0; i < MOUNTS_ENTRIES_MAX; i++) {
+        snprintf(name, sizeof name, "%s/%d", folder, i);
+        assert_int_equal(symlink("x", name), 0);
+    }
+    assert_false(mounts_plan(&mounts, &wanted, &err));
+    assert_non_null(strstr(err.text, "entries, more than 4096: choose a mountPath in another folder"));
+    mounts_finish(&mounts);
+    for (int i = 0; i < MOUNTS_ENTRIES_MAX; i++) {
+        snprintf(name, sizeof name, "%s/%d", folder, i);
+        unlink(name);
+    }
+}
+
 static void test_faults_are_told(void **state)
 {
     struct mounts mounts;
@@ -150,8 +195,9 @@ static void test_faults_are_told(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_a_child_sees_its_volumes),
-                                       cmocka_unit_test(test_files_change_while_it_runs),
-                                       cmocka_unit_test(test_faults_are_told)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_child_sees_its_volumes), cmocka_unit_test(test_files_change_while_it_runs),
+        cmocka_unit_test(test_an_entry_that_goes_meanwhile), cmocka_unit_test(test_a_crowded_folder_is_refused),
+        cmocka_unit_test(test_faults_are_told)};
     return cmocka_run_group_tests(tests, begin, finish);
 }
