@@ -46,7 +46,7 @@ MOVES_ARROW = re.compile(r"\s*--[^>]*-->\s*")
 PROCESS = {
     r"signal|sigaction|sigprocmask|pthread_sigmask|waitpid|waitid|wait[34]?|umask|chdir|fchdir|setlocale|setrlimit|prctl|setenv|unsetenv|"
     r"putenv|clearenv|atexit|on_exit|set(?:e|re|res)?[ug]id|initgroups|setsid|setpgid|tzset|mallopt|mlockall|OPENSSL_init_\w+|"
-    r"OPENSSL_cleanup": {"loop/child.c", "loop/process.c", "loop/signals.c", "loop/worker.c"},
+    r"OPENSSL_cleanup": {"loop/child.c", "loop/mounts_enter.c", "loop/process.c", "loop/signals.c", "loop/worker.c"},
     r"pthread_(?!sigmask)\w+|thrd_\w+|mtx_\w+": {"loop/worker.c"},
     r"process_signals_set": {"loop/process.c", "cli/main.c", "embed/server.c"},
     r"process_files_allow": {"loop/process.c", "cli/cmd_serve.c", "cli/cmd_up.c", "embed/server.c", "platform/up.c", "load/load.c"},

@@ -25,6 +25,9 @@ enum {
     KEY_REMOVE_ENV,
     KEY_CLEAR_ENV,
     KEY_SET_SECRETS,
+    KEY_UPDATE_SECRETS,
+    KEY_REMOVE_SECRETS,
+    KEY_CLEAR_SECRETS,
     KEY_COMMAND,
     KEY_ARGS,
     KEY_TIMEOUT,
@@ -43,9 +46,10 @@ enum {
 
 struct arguments {
     struct deploy deploy;
-    const char *env_set, *env_update, *env_remove, *secrets, *timeout, *command, *args, *audiences;
+    const char *env_set, *env_update, *env_remove, *secrets_set, *secrets_update, *secrets_remove, *timeout, *command,
+        *args, *audiences;
     const char *texts[DEPLOYMENT_TEXTS_COUNT];
-    bool env_clear;
+    bool env_clear, secrets_clear;
 };
 
 static const struct argp_option options[] = {
@@ -75,8 +79,13 @@ static const struct argp_option options[] = {
     {"update-env-vars", KEY_UPDATE_ENV, "NAME=VALUE,...", 0, "Sets these, and keeps the others", 0},
     {"remove-env-vars", KEY_REMOVE_ENV, "NAME,...", 0, "Takes these away", 0},
     {"clear-env-vars", KEY_CLEAR_ENV, NULL, 0, "Takes all away", 0},
-    {"set-secrets", KEY_SET_SECRETS, "VARIABLE=SECRET:VERSION,...", 0,
-     "Variables from secrets, and no others (docs/up.md); the version is latest or a number", 0},
+    {"set-secrets", KEY_SET_SECRETS, "NAME=SECRET:VERSION,...", 0,
+     "These are the secrets, and no others: NAME is a variable or /FOLDER/FILE (docs/up.md), VERSION latest or a "
+     "number",
+     0},
+    {"update-secrets", KEY_UPDATE_SECRETS, "NAME=SECRET:VERSION,...", 0, "Sets these, and keeps the others", 0},
+    {"remove-secrets", KEY_REMOVE_SECRETS, "NAME,...", 0, "Takes these away", 0},
+    {"clear-secrets", KEY_CLEAR_SECRETS, NULL, 0, "Takes all away", 0},
     {"command", KEY_COMMAND, "WORD,...", 0, "Runs this in the built source, instead of what the source says", 0},
     {"args", KEY_ARGS, "WORD,...", 0, "Arguments behind the command", 0},
     {"no-traffic", KEY_NO_TRAFFIC, NULL, 0,
@@ -121,9 +130,6 @@ static error_t parse_env(int key, char *argument, struct arguments *arguments)
     case KEY_CLEAR_ENV:
         arguments->env_clear = true;
         break;
-    case KEY_SET_SECRETS:
-        arguments->secrets = argument;
-        break;
     case KEY_COMMAND:
         arguments->command = argument;
         break;
@@ -135,6 +141,28 @@ static error_t parse_env(int key, char *argument, struct arguments *arguments)
         break;
     case KEY_TIMEOUT:
         arguments->timeout = argument;
+        break;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+    return 0;
+}
+
+static error_t parse_secrets(int key, char *argument, struct arguments *arguments)
+{
+    switch (key) {
+    case KEY_SET_SECRETS:
+        arguments->secrets_clear = true;
+        arguments->secrets_set = argument;
+        break;
+    case KEY_UPDATE_SECRETS:
+        arguments->secrets_update = argument;
+        break;
+    case KEY_REMOVE_SECRETS:
+        arguments->secrets_remove = argument;
+        break;
+    case KEY_CLEAR_SECRETS:
+        arguments->secrets_clear = true;
         break;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -223,7 +251,8 @@ static error_t parse(int key, char *argument, struct argp_state *state)
         break;
     }
     default:
-        if (parse_env(key, argument, arguments) == 0 || parse_switch(key, arguments) == 0)
+        if (parse_env(key, argument, arguments) == 0 || parse_secrets(key, argument, arguments) == 0 ||
+            parse_switch(key, arguments) == 0)
             return 0;
         return parse_refused(key, state);
     }
@@ -285,13 +314,16 @@ static bool settings_take(struct arguments *arguments, struct err *err)
         return false;
     if (arguments->env_clear)
         words_finish(&wanted->env);
-    if (arguments->secrets != NULL)
+    if (arguments->secrets_clear)
         words_finish(&wanted->secrets);
     if (arguments->env_remove != NULL)
         deployment_env_remove(wanted, arguments->env_remove);
+    if (arguments->secrets_remove != NULL)
+        deployment_secrets_remove(wanted, arguments->secrets_remove);
     words_take(&wanted->command, arguments->command);
     words_take(&wanted->args, arguments->args);
-    return (arguments->secrets == NULL || deployment_secrets_add(wanted, arguments->secrets, err)) &&
+    return (arguments->secrets_set == NULL || deployment_secrets_add(wanted, arguments->secrets_set, err)) &&
+           (arguments->secrets_update == NULL || deployment_secrets_add(wanted, arguments->secrets_update, err)) &&
            (arguments->env_set == NULL || deployment_env_add(wanted, arguments->env_set, err)) &&
            (arguments->env_update == NULL || deployment_env_add(wanted, arguments->env_update, err));
 }

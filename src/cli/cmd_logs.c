@@ -1,4 +1,5 @@
-/* cmd_logs: `sennit logs`: asks a running `sennit up` for its services' entries, answer by answer. */
+/* cmd_logs: `sennit logs`: asks a running `sennit up` for its services' entries, answer by answer; where none runs, it
+ * reads those that are on the disk. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,15 +9,17 @@
 #include "cli/control_client.h"
 #include "cli/duration.h"
 #include "loop/process.h"
+#include "platform/catalog.h"
 #include "platform/logbook.h"
+#include "platform/logfile.h"
 #include "wire/json.h"
 
-enum { KEY_STATE = 256, KEY_REVISION, KEY_INSTANCE, KEY_SEVERITY, KEY_SINCE, KEY_FORMAT, FOLLOW_MS = 200 };
+enum { KEY_STATE = 256, KEY_REVISION, KEY_INSTANCE, KEY_SEVERITY, KEY_SINCE, KEY_FORMAT, KEY_PAST, FOLLOW_MS = 200 };
 
 struct arguments {
     const char *state, *service, *revision, *instance, *severity;
     uint64_t since_s;
-    bool follow, json;
+    bool follow, json, past;
 };
 
 static const struct argp_option options[] = {
@@ -27,6 +30,8 @@ static const struct argp_option options[] = {
     {"severity", KEY_SEVERITY, "SEVERITY", 0,
      "Only entries from this severity up: DEFAULT, DEBUG, INFO, NOTICE, WARNING, ERROR, CRITICAL, ALERT, EMERGENCY", 0},
     {"since", KEY_SINCE, "TIME", 0, "Only entries of the last TIME, like 5m, 1h30m or 90 (seconds)", 0},
+    {"past", KEY_PAST, NULL, 0,
+     "Only entries on the disk, also of earlier runs of `sennit up` (without one that runs: the default)", 0},
     {"format", KEY_FORMAT, "FORMAT", 0, "text (the default), or json: one LogEntry of Cloud Logging a line", 0},
     {0}};
 
@@ -65,6 +70,9 @@ static error_t parse(int key, char *argument, struct argp_state *state)
         break;
     case KEY_FORMAT:
         arguments->json = is_json(state, argument);
+        break;
+    case KEY_PAST:
+        arguments->past = true;
         break;
     case ARGP_KEY_ARG:
         cli_one_take(&arguments->service, argument, state);
@@ -156,23 +164,55 @@ static void target_make(struct buf *target, const struct arguments *arguments, i
     buf_append_char(target, '\0');
 }
 
+static void line_print(const struct arguments *arguments, struct span entry)
+{
+    if (arguments->json)
+        printf(SPAN_FMT "\n", SPAN_ARG(entry));
+    else
+        entry_print(entry);
+}
+
+static void past_entry(struct span entry, void *context)
+{
+    line_print(context, entry);
+}
+
+/* What earlier runs have left on the disk. */
+static bool past_print(struct arguments *arguments, int64_t since_ms, struct err *err)
+{
+    char since[LOGBOOK_TIME_BYTES], last[32];
+    enum log_severity severity = SEVERITY_DEFAULT;
+    logbook_time_print(since, since_ms);
+    if (arguments->severity != NULL)
+        log_severity_parse(span_str(arguments->severity), &severity);
+    const struct logfile_query query = {.service = arguments->service,
+                                        .revision = arguments->revision,
+                                        .instance = arguments->instance,
+                                        .since = since_ms > 0 ? since : NULL,
+                                        .severity_min = severity};
+    char *directory = catalog_directory(arguments->state);
+    bool ok = logfile_read(directory, &query, past_entry, arguments, last, err);
+    fflush(stdout);
+    if (ok && !arguments->past)
+        fprintf(stderr, "sennit logs: no sennit up runs on this state folder; earlier ones left these, until %s\n",
+                last);
+    free(directory);
+    return ok;
+}
+
 /* One answer. `*more`: another one follows at once. */
-static bool some_print(const struct arguments *arguments, int64_t since_ms, uint64_t *after, bool *more,
+static bool some_print(const struct arguments *arguments, int64_t since_ms, uint64_t *after, bool *more, bool *runs,
                        struct err *err)
 {
     struct buf target = {0}, answer = {0};
     struct span entries, entry;
     target_make(&target, arguments, since_ms, *after);
-    bool ok = control_ask(arguments->state, "GET", buf_span(&target).data, SPAN_LIT(""), &answer, err);
+    bool ok = control_ask_if_it_runs(arguments->state, "GET", buf_span(&target).data, SPAN_LIT(""), &answer, runs, err);
     if (ok) {
         struct span json = json_trim(buf_span(&answer));
         entries = json_object_get(json, SPAN_LIT("entries"));
-        while (entries.data != NULL && json_array_next(&entries, &entry)) {
-            if (arguments->json)
-                printf(SPAN_FMT "\n", SPAN_ARG(entry));
-            else
-                entry_print(entry);
-        }
+        while (entries.data != NULL && json_array_next(&entries, &entry))
+            line_print(arguments, entry);
         span_to_u64(json_object_get(json, SPAN_LIT("next")), after);
         *more = span_equal(json_object_get(json, SPAN_LIT("more")), SPAN_LIT("true"));
     }
@@ -188,24 +228,31 @@ int cmd_logs(int argc, char **argv)
         options,
         parse,
         "[SERVICE]",
-        "Prints what the requests and programs of a running `sennit up` have logged: its request log, the output of "
+        "Prints what the requests and programs of `sennit up` have logged: its request log, the output of "
         "its instances, and what the platform did with them. A program's line that is a JSON object is understood as "
         "Cloud Logging does (severity, message, logging.googleapis.com/trace).\v"
-        "Of each service, the last 4 MiB or 10,000 entries are kept, in memory, until `sennit up` ends.",
+        "Of each service, the last 4 MiB or 10,000 entries are kept in memory; the last 16 MiB or more of all of them "
+        "stay on the disk when `sennit up` has ended. Where none runs, those are printed.",
         NULL,
         NULL,
         NULL};
     struct arguments arguments = {0};
     struct err err;
     uint64_t after = 0;
-    bool more = false, ok;
+    bool more = false, runs = false, ok;
     cli_parse(&argp, argc, argv, &arguments);
     int64_t since_ms = arguments.since_s > 0 ? loop_clock_ms() - (int64_t)arguments.since_s * 1000 : 0;
-    while ((ok = some_print(&arguments, since_ms, &after, &more, &err)) && (more || arguments.follow)) {
+    if (arguments.past)
+        return past_print(&arguments, since_ms, &err) ? 0 : cli_fail("logs", &err);
+    while ((ok = some_print(&arguments, since_ms, &after, &more, &runs, &err)) && (more || arguments.follow)) {
         if (ferror(stdout)) /* its reader has gone */
             return 0;
         if (!more)
             process_pause_ms(FOLLOW_MS);
+    }
+    if (!ok && !runs && after == 0 && !arguments.follow) {
+        struct err none;
+        ok = past_print(&arguments, since_ms, &none);
     }
     return ok ? 0 : cli_fail("logs", &err);
 }

@@ -101,6 +101,13 @@ void control_value_append(struct buf *target, struct span value)
 bool control_ask(const char *state_dir, const char *method, const char *target, struct span body, struct buf *answer,
                  struct err *err)
 {
+    bool runs;
+    return control_ask_if_it_runs(state_dir, method, target, body, answer, &runs, err);
+}
+
+bool control_ask_if_it_runs(const char *state_dir, const char *method, const char *target, struct span body,
+                            struct buf *answer, bool *runs, struct err *err)
+{
     struct asking asking = {0};
     struct addr addr;
     char *directory = catalog_directory(state_dir), *path = mem_printf("%s/socket", directory);
@@ -109,6 +116,7 @@ bool control_ask(const char *state_dir, const char *method, const char *target, 
     buf_append(&asking.request, body);
     bool ok = addr_from_unix(&addr, span_str(path)) || err_set(err, "%s is longer than a socket's path may be", path);
     ok = ok && exchange(&asking, &addr, err);
+    *runs = asking.opened;
     if (ok && !asking.opened)
         ok = err_set(
             err, "no sennit up of this user answers at %s: start one, or name its state folder with --state DIR", path);

@@ -22,6 +22,7 @@ enum {
                                     writing does not stop the loop */
     SETTLE_MS = 200,
     DESCRIPTORS_MAX = 1 << 20,
+    REPORT_NUMBERS = 3, /* what the child reports of a step that failed: which one, errno, and its part */
 };
 
 static int pid_descriptor(pid_t pid)
@@ -66,15 +67,18 @@ static bool outputs_take(int out, int err)
 }
 
 /* The steps from fork to exec; the child reports the one that failed. */
-enum step { STEP_OUTPUTS, STEP_NETWORK, STEP_DIRECTORY, STEP_EXEC };
+enum step { STEP_OUTPUTS, STEP_NETWORK, STEP_MOUNTS, STEP_DIRECTORY, STEP_EXEC };
 
-static enum step steps_take(const struct child_spec *spec, char *const *environment, int out, int err)
+/* `*detail` says which part of a step failed. */
+static enum step steps_take(const struct child_spec *spec, char *const *environment, const int ends[3], int *detail)
 {
-    if (!outputs_take(out, err))
+    if (!outputs_take(ends[0], ends[1]))
         return STEP_OUTPUTS;
     if (!netspace_join(spec->netspace))
         return STEP_NETWORK;
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    if (spec->mounts != NULL && (*detail = mounts_enter(spec->mounts)) != 0)
+        return STEP_MOUNTS;
     if (spec->is_private)
         umask(077);
     if (spec->directory != NULL && chdir(spec->directory) != 0)
@@ -109,8 +113,8 @@ static void become(const struct child_spec *spec, char *const *environment, cons
     if (getppid() != parent)
         _exit(127);
     cgroups_join(spec->cgroups);
-    int step = (int)steps_take(spec, environment, ends[0], ends[1]);
-    int report[2] = {step, errno};
+    int detail = 0, step = (int)steps_take(spec, environment, ends, &detail);
+    int report[REPORT_NUMBERS] = {step, errno, detail};
     ssize_t ignored = write(ends[2], report, sizeof report);
     (void)ignored;
     _exit(127);
@@ -240,8 +244,10 @@ static void pipes_close(int pipes[3][2], int side)
     }
 }
 
-static bool start_error(const struct child_spec *spec, const int report[2], struct err *err)
+static bool start_error(const struct child_spec *spec, const int report[REPORT_NUMBERS], struct err *err)
 {
+    if (report[0] == STEP_MOUNTS)
+        return mounts_error(spec->mounts, report[2], report[1], err);
     if (report[0] == STEP_DIRECTORY)
         return err_set(err, "cannot enter the directory %s: %s", spec->directory, strerror(report[1]));
     if (report[0] == STEP_NETWORK)
@@ -294,13 +300,13 @@ static pid_t fork_quietly(const struct child_spec *spec, int pipes[3][2], int *w
 
 /* True when the child could not exec; `report` then has the step that failed and its errno. A signal handler of the
  * host may interrupt the read. */
-static bool report_read(int fd, int report[2])
+static bool report_read(int fd, int report[REPORT_NUMBERS])
 {
     ssize_t got;
     do
-        got = read(fd, report, 2 * sizeof report[0]);
+        got = read(fd, report, REPORT_NUMBERS * sizeof report[0]);
     while (got < 0 && errno == EINTR);
-    return got == 2 * sizeof report[0];
+    return got == REPORT_NUMBERS * sizeof report[0];
 }
 
 static void wait_for(pid_t pid)
@@ -309,10 +315,32 @@ static void wait_for(pid_t pid)
         continue;
 }
 
+bool child_may_mount(const struct mounts *mounts, struct err *err)
+{
+    int report[2] = {0}, ends[2], status;
+    if (pipe2(ends, O_CLOEXEC) != 0)
+        return err_set(err, "the volumes cannot be tried: %s", strerror(errno));
+    pid_t pid = fork();
+    if (pid == 0) {
+        report[0] = mounts_enter(mounts);
+        report[1] = errno;
+        _exit(write(ends[1], report, sizeof report) != sizeof report);
+    }
+    int error = errno;
+    close(ends[1]);
+    ssize_t got = pid > 0 ? read(ends[0], report, sizeof report) : -1;
+    close(ends[0]);
+    while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        continue;
+    if (got != sizeof report)
+        return err_set(err, "the volumes cannot be tried: %s", strerror(error));
+    return report[0] == 0 || mounts_error(mounts, report[0], report[1], err);
+}
+
 bool child_start(struct child *child, struct loop *loop, const struct child_spec *spec, child_line_fn *line,
                  child_ended_fn *ended, struct err *err)
 {
-    int pipes[3][2], report[2], watch = -1;
+    int pipes[3][2], report[REPORT_NUMBERS], watch = -1;
     *child = (struct child){.loop = loop, .line = line, .ended = ended};
     timer_init(&child->settle, on_settled);
     pid_t pid = pipes_open(pipes) ? fork_quietly(spec, pipes, &watch) : -1;

@@ -15,6 +15,7 @@
 
 #include "base/buf.h"
 #include "loop/io.h"
+#include "loop/mounts.h"
 #include "loop/netspace.h"
 
 struct child_spec {
@@ -24,6 +25,7 @@ struct child_spec {
     bool is_private;                 /* the files it makes are for its user alone (umask 077) */
     char *const *cgroups;            /* NULL-terminated; see struct cgroup.members; NULL: none */
     const struct netspace *netspace; /* its network; NULL, or closed: ours */
+    const struct mounts *mounts;     /* folders of its own; NULL: none */
 };
 
 /* How a child ended. When the host program took its status first, or ignores SIGCHLD, `exit_status` is
@@ -64,6 +66,10 @@ bool child_start(struct child *child, struct loop *loop, const struct child_spec
 /* Kills it with its group, waits for that, and calls nothing any more: the memory is the caller's again. Harmless if it
  * has ended. Accepts zeroed memory. */
 void child_discard(struct child *child);
+
+/* Tries the mounts in a child of its own that ends with that. False with `err` set: which one is not possible, and the
+ * cure. */
+bool child_may_mount(const struct mounts *mounts, struct err *err);
 
 /* Sends a signal to the child, or to its whole process group; harmless when the child is gone. */
 void child_signal(struct child *child, int number);

@@ -221,6 +221,11 @@ bool file_new(const char *path, struct span text, struct err *err)
     return ok || err_set(err, "%.300s: cannot be written: %s", path, strerror(errno));
 }
 
+bool file_move(const char *from, const char *to, struct err *err)
+{
+    return rename(from, to) == 0 || err_set(err, "%.300s: %s", to, strerror(errno));
+}
+
 void file_remove(const char *path)
 {
     unlink(path);

@@ -74,7 +74,7 @@ static const struct known known[] = {
     {RUN "vpc-access-egress", KIND_WORD, "all|all-traffic|private-ranges-only", 0, 0, NULL, NO_NETWORK},
     {RUN "network-interfaces", KIND_TEXT, NULL, 0, 0, NULL, NO_NETWORK},
     {RUN "cloudsql-instances", KIND_TEXT, NULL, 0, 0, NULL, "there is no socket under /cloudsql"},
-    {RUN "secrets", KIND_TEXT, NULL, 0, 0, NULL, "secrets are not fetched"},
+    {RUN "secrets", KIND_TEXT, NULL, 0, 0, NULL, "an alias is not followed: the secret is the file that has its name"},
     {RUN "encryption-key", KIND_TEXT, NULL, 0, 0, NULL, ""},
     {RUN "encryption-key-shutdown-hours", KIND_TEXT, NULL, 0, 0, NULL, ""},
     {RUN "post-key-revocation-action-type", KIND_TEXT, NULL, 0, 0, NULL, ""},

@@ -57,6 +57,8 @@ void catalog_finish(struct catalog *catalog)
         service_destroy(service_of(node));
     }
     specs_finish(&catalog->specs);
+    catalog->books.file = NULL;
+    logfile_close(&catalog->logs);
     ledger_close(&catalog->ledger);
     file_lock_drop(&catalog->lock);
     free(catalog->directory);
@@ -330,6 +332,14 @@ bool catalog_reload(struct catalog *catalog, struct err *err)
     return ok;
 }
 
+static void files_open(struct catalog *catalog)
+{
+    struct loop *loop = catalog->programs->loop;
+    ledger_open(&catalog->ledger, loop, catalog->directory);
+    logfile_open(&catalog->logs, loop, catalog->directory);
+    catalog->books.file = &catalog->logs;
+}
+
 /* Without a state folder, services run all the same; they cannot be changed, and nothing is kept. */
 static void state_open(struct catalog *catalog)
 {
@@ -351,7 +361,7 @@ static void state_open(struct catalog *catalog)
             "--state DIR names a folder of its own",
             LOG_C("error", err.text));
     else
-        ledger_open(&catalog->ledger, catalog->programs->loop, catalog->directory);
+        files_open(catalog);
     free(lock);
     free(wanted);
 }

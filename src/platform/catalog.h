@@ -11,6 +11,7 @@
 #define SENNIT_PLATFORM_CATALOG_H
 
 #include "loop/file.h"
+#include "platform/logfile.h"
 #include "platform/route.h"
 #include "platform/spec_file.h"
 
@@ -23,6 +24,7 @@ struct catalog {
     struct file_lock lock;
     struct logbooks books; /* of all services */
     struct ledger ledger;  /* of all services, in the state folder */
+    struct logfile logs;   /* likewise: what `books` get */
     uint32_t running;      /* services that are not stopped yet */
     bool stopping;
     void (*stopped)(struct catalog *catalog); /* all are; set by the owner */

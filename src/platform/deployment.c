@@ -30,11 +30,21 @@ static void env_set(struct deployment *deployment, struct span name, struct span
     environment_set(&deployment->env, mem_printf(SPAN_FMT "=" SPAN_FMT, SPAN_ARG(name), SPAN_ARG(value)));
 }
 
+/* Of a variable, or of a path. */
 static void secret_set(struct deployment *deployment, struct span variable, struct span name, struct span version)
 {
     environment_unset(&deployment->env, variable);
     environment_set(&deployment->secrets, mem_printf(SPAN_FMT "=" SPAN_FMT ":" SPAN_FMT, SPAN_ARG(variable),
                                                      SPAN_ARG(name), SPAN_ARG(version)));
+}
+
+/* /FOLDER/FILE; the rest is checked with the file. */
+static bool path_is_valid(struct span path)
+{
+    size_t slashes = 0;
+    for (size_t i = 0; i < path.len; i++)
+        slashes += path.data[i] == '/';
+    return slashes >= 2 && path.data[path.len - 1] != '/';
 }
 
 bool deployment_secrets_add(struct deployment *deployment, const char *pairs, struct err *err)
@@ -44,9 +54,11 @@ bool deployment_secrets_add(struct deployment *deployment, const char *pairs, st
         if (pair.len == 0)
             continue;
         if (span_find(pair, '=') < 0 || span_find(pair, ':') < 0 || !span_next(&pair, '=', &variable) ||
-            !span_next(&pair, ':', &name) || !environment_name_is_valid(variable) || !secret_name_is_valid(name) ||
-            !secret_version_is_valid(pair))
-            return err_set(err, "expected VARIABLE=SECRET:VERSION, with the version latest or a number");
+            !span_next(&pair, ':', &name) || !secret_name_is_valid(name) || !secret_version_is_valid(pair) ||
+            !(variable.len > 0 && variable.data[0] == '/' ? path_is_valid(variable)
+                                                          : environment_name_is_valid(variable)))
+            return err_set(err, "expected VARIABLE=SECRET:VERSION or /FOLDER/FILE=SECRET:VERSION, with the version "
+                                "latest or a number");
         secret_set(deployment, variable, name, pair);
     }
     return true;
@@ -98,6 +110,11 @@ void deployment_env_remove(struct deployment *deployment, const char *names)
     names_remove(&deployment->secrets, names);
 }
 
+void deployment_secrets_remove(struct deployment *deployment, const char *names)
+{
+    names_remove(&deployment->secrets, names);
+}
+
 /* The scalar `key` anywhere below `node`: each is in one place of our file. */
 static const struct yaml_node *find(const struct yaml_node *node, const char *key)
 {
@@ -112,11 +129,17 @@ static const struct yaml_node *find(const struct yaml_node *node, const char *ke
     return found;
 }
 
-static const struct yaml_node *container_of_file(const struct yaml_node *root)
+static const struct yaml_node *template_of_file(const struct yaml_node *root)
 {
-    static const char *const path[] = {"spec", "template", "spec", "containers"};
+    static const char *const path[] = {"spec", "template", "spec"};
     for (size_t i = 0; root != NULL && i < sizeof path / sizeof path[0]; i++)
         root = root->type == YAML_MAPPING ? yaml_get(root, path[i]) : NULL;
+    return root != NULL && root->type == YAML_MAPPING ? root : NULL;
+}
+
+static const struct yaml_node *container_of_file(const struct yaml_node *template)
+{
+    const struct yaml_node *root = template != NULL ? yaml_get(template, "containers") : NULL;
     return root != NULL && root->type == YAML_LIST && root->count > 0 && root->items[0]->type == YAML_MAPPING
                ? root->items[0]
                : NULL;
@@ -148,9 +171,11 @@ bool deployment_read(struct deployment *deployment, const char *path, struct err
         if (found != NULL)
             deployment->texts[i] = mem_text(found->text);
     }
-    const struct yaml_node *container = root != NULL ? container_of_file(root) : NULL;
-    if (container != NULL)
+    const struct yaml_node *template = template_of_file(root), *container = container_of_file(template);
+    if (container != NULL) {
         env_take(deployment, yaml_get(container, "env"));
+        deployment_volumes_take(deployment, template, container);
+    }
     bool ok = root != NULL;
     yaml_destroy(root);
     buf_finish(&text);
@@ -217,6 +242,32 @@ static void traffic_encode(struct buf *to, const struct traffic *traffic)
     }
 }
 
+/* The head of the variables comes with the first one. */
+static void variables_encode(struct buf *to, const struct deployment *deployment)
+{
+    const char *head = "          env:\n";
+    for (size_t i = 0; i < deployment->secrets.count; i++) {
+        if (deployment->secrets.list[i][0] == '/')
+            continue;
+        struct span version = span_str(deployment->secrets.list[i]), name, secret;
+        span_next(&version, '=', &name);
+        span_next(&version, ':', &secret);
+        buf_printf(to,
+                   "%s            - name: " SPAN_FMT "\n              valueFrom:\n                secretKeyRef:\n"
+                   "                  name: \"" SPAN_FMT "\"\n                  key: \"" SPAN_FMT "\"\n",
+                   head, SPAN_ARG(name), SPAN_ARG(secret), SPAN_ARG(version));
+        head = "";
+    }
+    for (size_t i = 0; i < deployment->env.count; i++) {
+        struct span rest = span_str(deployment->env.list[i]), name;
+        span_next(&rest, '=', &name);
+        buf_printf(to, "%s            - name: " SPAN_FMT "\n              value: \"", head, SPAN_ARG(name));
+        buf_append_json(to, rest);
+        buf_append(to, SPAN_LIT("\"\n"));
+        head = "";
+    }
+}
+
 static void container_encode(struct buf *to, const struct deployment *deployment)
 {
     quoted(to, "      containers:\n        - image: ", deployment->revision, "\n");
@@ -229,24 +280,8 @@ static void container_encode(struct buf *to, const struct deployment *deployment
         buf_append(to, SPAN_LIT("          resources:\n            limits:\n"));
     text_encode(to, deployment, DEPLOYMENT_cpu, "              ");
     text_encode(to, deployment, DEPLOYMENT_memory, "              ");
-    if (deployment->env.count + deployment->secrets.count > 0)
-        buf_append(to, SPAN_LIT("          env:\n"));
-    for (size_t i = 0; i < deployment->secrets.count; i++) {
-        struct span version = span_str(deployment->secrets.list[i]), name, secret;
-        span_next(&version, '=', &name);
-        span_next(&version, ':', &secret);
-        buf_printf(to,
-                   "            - name: " SPAN_FMT "\n              valueFrom:\n                secretKeyRef:\n"
-                   "                  name: \"" SPAN_FMT "\"\n                  key: \"" SPAN_FMT "\"\n",
-                   SPAN_ARG(name), SPAN_ARG(secret), SPAN_ARG(version));
-    }
-    for (size_t i = 0; i < deployment->env.count; i++) {
-        struct span rest = span_str(deployment->env.list[i]), name;
-        span_next(&rest, '=', &name);
-        buf_printf(to, "            - name: " SPAN_FMT "\n              value: \"", SPAN_ARG(name));
-        buf_append_json(to, rest);
-        buf_append(to, SPAN_LIT("\"\n"));
-    }
+    deployment_mounts_encode(to, deployment);
+    variables_encode(to, deployment);
 }
 
 void deployment_encode(struct buf *to, const struct deployment *deployment)
@@ -265,6 +300,7 @@ void deployment_encode(struct buf *to, const struct deployment *deployment)
     if (deployment->texts[DEPLOYMENT_timeout] != NULL)
         buf_printf(to, "      timeoutSeconds: %s\n", deployment->texts[DEPLOYMENT_timeout]);
     text_encode(to, deployment, DEPLOYMENT_account, "      ");
+    deployment_volumes_encode(to, deployment);
     container_encode(to, deployment);
 }
 

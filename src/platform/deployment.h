@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "platform/traffic.h"
 #include "platform/words.h"
+#include "wire/yaml.h"
 
 /* One field that is a text in the file; NULL: the file does not say it. */
 #define DEPLOYMENT_TEXTS(X) \
@@ -39,7 +40,7 @@ struct deployment {
     char *directory; /* of the build */
     char *texts[DEPLOYMENT_TEXTS_COUNT];
     struct words env, command, args;
-    struct words secrets; /* VARIABLE=NAME:VERSION; a variable is here or in `env` */
+    struct words secrets; /* VARIABLE=NAME:VERSION, and /a/FILE=NAME:VERSION; a variable is here or in `env` */
     struct traffic traffic;
 };
 
@@ -50,10 +51,20 @@ bool deployment_read(struct deployment *deployment, const char *path, struct err
 void deployment_set(struct deployment *deployment, enum deployment_text which, const char *text);
 /* Adds NAME=VALUE pairs, divided by commas, or by D in `^D^NAME=VALUE`. False with `err` set. */
 bool deployment_env_add(struct deployment *deployment, const char *pairs, struct err *err);
-/* Adds VARIABLE=NAME:VERSION pairs, divided by commas. False with `err` set. */
+/* Adds VARIABLE=NAME:VERSION and /a/FILE=NAME:VERSION pairs, divided by commas. False with `err` set. */
 bool deployment_secrets_add(struct deployment *deployment, const char *pairs, struct err *err);
 /* Takes variables away, by their names divided by commas. */
 void deployment_env_remove(struct deployment *deployment, const char *names);
+/* Takes secrets away, by their variables or paths divided by commas. */
+void deployment_secrets_remove(struct deployment *deployment, const char *names);
+/* deployment_volumes.c: secrets with a path, each folder of which is a volume. */
+
+/* Takes those of a file over: `inside` is its spec.template.spec, `container` the container. */
+void deployment_volumes_take(struct deployment *deployment, const struct yaml_node *inside,
+                             const struct yaml_node *container);
+/* Appends `volumes`; those of the container, `volumeMounts`. */
+void deployment_volumes_encode(struct buf *to, const struct deployment *deployment);
+void deployment_mounts_encode(struct buf *to, const struct deployment *deployment);
 /* Appends the file. */
 void deployment_encode(struct buf *to, const struct deployment *deployment);
 void deployment_finish(struct deployment *deployment);

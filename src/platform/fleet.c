@@ -352,6 +352,7 @@ static void tick(struct timer *timer)
     list_each (node, &fleet->instances) {
         instance_check_ports(instance_of(node));
         instance_check_memory(instance_of(node));
+        instance_check_volumes(instance_of(node));
     }
     serve_queue(fleet);
     scale(fleet, false);

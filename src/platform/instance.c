@@ -28,6 +28,7 @@ static void instance_destroy(struct instance *instance)
     for (int i = 0; i < INSTANCE_LAST_LINES; i++)
         free(instance->last[i]);
     cgroup_destroy(&instance->cgroup);
+    volumes_shown_finish(&instance->volumes, &instance->fleet->spec->volumes);
     free(instance->id);
     free(instance);
 }
@@ -224,6 +225,18 @@ void instance_check_ports(struct instance *instance)
     }
 }
 
+void instance_check_volumes(struct instance *instance)
+{
+    const struct fleet *fleet = instance->fleet;
+    struct err err;
+    unsigned failed = volumes_refresh(&instance->volumes, &fleet->spec->volumes, fleet->secrets, &err);
+    if (failed > 0 && !instance->volumes_told)
+        INSTANCE_EVENT(instance, LOG_ERROR,
+                       "a mounted secret is not there any more, and its file has gone until it is there again",
+                       LOG_C("instance", instance->id), LOG_C("error", err.text), LOG_N("files", failed));
+    instance->volumes_told = failed > 0;
+}
+
 static void on_ready(struct program *program)
 {
     struct instance *instance = instance_of(program);
@@ -340,10 +353,22 @@ static bool port_find(struct instance *instance, struct addr *addr, struct err *
     return true;
 }
 
+/* Secrets that are mounted are read here, too, and followed later. */
+static bool mounts_make(const struct instance *instance, struct mounts *mounts, struct volumes_shown *shown,
+                        struct child_spec *child, struct err *err)
+{
+    const struct fleet *fleet = instance->fleet;
+    if (!volumes_any(&fleet->spec->volumes))
+        return true;
+    child->mounts = mounts;
+    return volumes_plan(mounts, shown, &fleet->spec->volumes, fleet->secrets, fleet->spec->memory_bytes_max, err);
+}
+
 static bool program_begin(struct instance *instance, struct err *err)
 {
     struct fleet *fleet = instance->fleet;
     struct words env = {0};
+    struct mounts mounts = {0};
     char *variable = mem_printf("SENNIT_INSTANCE=%s", instance->id);
     const struct probe_spec *startup = &fleet->spec->probes[SPEC_PROBE_STARTUP];
     bool own = startup->kind != PROBE_NONE;
@@ -368,7 +393,11 @@ static bool program_begin(struct instance *instance, struct err *err)
     };
     cgroup_create(&instance->cgroup, &fleet->programs->cgroups, instance->id, fleet->spec->memory_bytes_max,
                   fleet->spec->cpu_milli);
-    bool ok = program_start(&instance->program, &spec, err);
+    bool ok = mounts_make(instance, &mounts, &instance->volumes, &spec.child, err) &&
+              program_start(&instance->program, &spec, err);
+    if (ok)
+        volumes_begin(&instance->volumes, &mounts);
+    mounts_finish(&mounts);
     words_finish(&env);
     free(variable);
     return ok;

@@ -10,6 +10,7 @@
 #include "platform/logbook.h"
 #include "platform/metadata.h"
 #include "platform/program.h"
+#include "platform/volumes.h"
 
 struct fleet;
 
@@ -36,12 +37,14 @@ struct instance {
     struct account account; /* what it is billed for */
     struct instance_network network;
     struct metadata_port metadata;
+    struct volumes_shown volumes;
     struct timer still; /* then it has had nothing to do for long enough to stand still */
     uint32_t probing;   /* probes under way */
     bool frozen;        /* it has no CPU */
     bool out_of_memory; /* it is ended, or has been, for its memory */
     bool doomed;        /* it is being killed */
     bool ports_told;    /* instance_check_ports has found something */
+    bool volumes_told;  /* likewise instance_check_volumes */
     bool unready;       /* its readiness probe failed: it gets no new request */
     char *last[INSTANCE_LAST_LINES];
     uint32_t last_count;
@@ -57,6 +60,8 @@ struct log_origin instance_origin(const struct instance *instance);
 struct instance *instance_start(struct fleet *fleet, struct err *err);
 /* Says once, of an instance that is starting for some time, that it listens on another port than $PORT. */
 void instance_check_ports(struct instance *instance);
+/* Lets the files of its volumes follow their secrets. */
+void instance_check_volumes(struct instance *instance);
 /* Sends SIGTERM, and SIGKILL later. */
 void instance_stop(struct instance *instance);
 /* Where the kernel does not bound its memory: ends it if it uses more than its limit. */

@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "base/shown.h"
+#include "platform/logfile.h"
 #include "wire/json.h"
 
 struct entry {
@@ -105,6 +106,53 @@ void logbook_finish(struct logbook *book)
     book->books = NULL;
 }
 
+void logbook_time_print(char text[LOGBOOK_TIME_BYTES], int64_t ms)
+{
+    time_t seconds = (time_t)(ms / 1000);
+    struct tm parts;
+    gmtime_r(&seconds, &parts);
+    size_t len = strftime(text, LOGBOOK_TIME_BYTES, "%Y-%m-%dT%H:%M:%S", &parts);
+    snprintf(text + len, LOGBOOK_TIME_BYTES - len, ".%03dZ", (int)(ms % 1000));
+}
+
+static void name_append(struct buf *to, const char *key, const char *text)
+{
+    if (text == NULL)
+        return;
+    buf_printf(to, ",\"%s\":\"", key);
+    buf_append_json(to, span_str(text));
+    buf_append_char(to, '"');
+}
+
+/* https://cloud.google.com/run/docs/logging : the names of the logs, and the resource. */
+static void entry_encode(struct buf *to, const struct logbook *book, const struct entry *entry)
+{
+    static const char *const sources[] = {[LOG_OF_REQUEST] = "requests",
+                                          [LOG_OF_STDOUT] = "stdout",
+                                          [LOG_OF_STDERR] = "stderr",
+                                          [LOG_OF_PLATFORM] = "varlog/system"};
+    char time[LOGBOOK_TIME_BYTES];
+    logbook_time_print(time, entry->time_ms);
+    buf_printf(to, "{\"timestamp\":\"%s\"", time);
+    buf_printf(to,
+               ",\"severity\":\"%s\",\"logName\":\"run.googleapis.com/%s\",\"resource\":{\"type\":"
+               "\"cloud_run_revision\",\"labels\":{\"service_name\":\"%s\"",
+               severities[entry->severity], sources[entry->source], book->service);
+    name_append(to, "revision_name", entry->revision);
+    name_append(to, "instance", entry->instance);
+    buf_printf(to, "}}," SPAN_FMT "}", SPAN_ARG(span_of(entry->members, entry->len)));
+}
+
+static void file_add(struct logbook *book, const struct entry *entry)
+{
+    struct buf line = {0};
+    if (book->books->file == NULL)
+        return;
+    entry_encode(&line, book, entry);
+    logfile_add(book->books->file, buf_span(&line));
+    buf_finish(&line);
+}
+
 void logbook_add(struct logbook *book, enum log_source source, enum log_severity severity, struct log_origin origin,
                  struct span members)
 {
@@ -120,6 +168,7 @@ void logbook_add(struct logbook *book, enum log_source source, enum log_severity
     entry->members = mem_text(members);
     entry->len = members.len;
     list_append(&book->entries, &entry->of_book);
+    file_add(book, entry);
     book->bytes += size_of(entry);
     book->count++;
     while (book->bytes > LOGBOOK_BYTES_MAX || book->count > LOGBOOK_ENTRIES_MAX) {
@@ -245,43 +294,6 @@ static bool is_wanted(const struct entry *entry, const struct logbook_query *que
 {
     return entry->severity >= query->severity_min && entry->time_ms >= query->since_ms &&
            is_named(query->revision, entry->revision) && is_named(query->instance, entry->instance);
-}
-
-static void time_append(struct buf *to, int64_t ms)
-{
-    time_t seconds = (time_t)(ms / 1000);
-    struct tm parts;
-    char text[32];
-    gmtime_r(&seconds, &parts);
-    if (strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts) > 0)
-        buf_printf(to, "\"timestamp\":\"%s.%03dZ\"", text, (int)(ms % 1000));
-}
-
-static void name_append(struct buf *to, const char *key, const char *text)
-{
-    if (text == NULL)
-        return;
-    buf_printf(to, ",\"%s\":\"", key);
-    buf_append_json(to, span_str(text));
-    buf_append_char(to, '"');
-}
-
-/* https://cloud.google.com/run/docs/logging : the names of the logs, and the resource. */
-static void entry_encode(struct buf *to, const struct logbook *book, const struct entry *entry)
-{
-    static const char *const sources[] = {[LOG_OF_REQUEST] = "requests",
-                                          [LOG_OF_STDOUT] = "stdout",
-                                          [LOG_OF_STDERR] = "stderr",
-                                          [LOG_OF_PLATFORM] = "varlog/system"};
-    buf_append_char(to, '{');
-    time_append(to, entry->time_ms);
-    buf_printf(to,
-               ",\"severity\":\"%s\",\"logName\":\"run.googleapis.com/%s\",\"resource\":{\"type\":"
-               "\"cloud_run_revision\",\"labels\":{\"service_name\":\"%s\"",
-               severities[entry->severity], sources[entry->source], book->service);
-    name_append(to, "revision_name", entry->revision);
-    name_append(to, "instance", entry->instance);
-    buf_printf(to, "}}," SPAN_FMT "}", SPAN_ARG(span_of(entry->members, entry->len)));
 }
 
 /* The first entry behind `after`, of a book whose entries are in the order of their numbers; NULL: none. A follower

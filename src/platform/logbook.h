@@ -1,6 +1,6 @@
-/* logbook: what the last requests and programs of a service have logged, kept in memory for `sennit logs`. Entries are
- * Cloud Logging's LogEntry: a request, a line of a program's output, or an event of the platform. A service owns its
- * logbook, the catalog the list of all of them, which gives the entries one order.
+/* logbook: what the last requests and programs of a service have logged, kept in memory for `sennit logs`, and handed
+ * on to a file (logfile.h). Entries are Cloud Logging's LogEntry: a request, a line of a program's output, or an event
+ * of the platform. A service owns its logbook, the catalog the list of all of them, which gives the entries one order.
  * https://cloud.google.com/logging/docs/reference/v2/rest/v2/LogEntry and
  * https://cloud.google.com/logging/docs/structured-logging */
 #ifndef SENNIT_PLATFORM_LOGBOOK_H
@@ -35,8 +35,14 @@ enum log_severity log_severity_of(enum log_level level);
 /* Where an entry comes from; also the last part of its `logName`. */
 enum log_source { LOG_OF_REQUEST, LOG_OF_STDOUT, LOG_OF_STDERR, LOG_OF_PLATFORM };
 
+/* A time as entries have it: 2026-11-28T15:00:00.123Z. */
+enum { LOGBOOK_TIME_BYTES = 48 };
+void logbook_time_print(char text[LOGBOOK_TIME_BYTES], int64_t ms);
+
+struct logfile;
 struct logbooks {
     struct loop *loop;
+    struct logfile *file; /* gets each entry, too; NULL: none */
     struct list books;
     uint64_t next; /* number of the next entry; begins with the time, so numbers of an earlier `sennit up` are lower */
 };

@@ -65,16 +65,26 @@ static const struct http_rules rules = {.body_bytes_max = UINT64_MAX, /* nobody 
 static const struct conn_limits limits = {
     .queue_bytes_max = 1 << 20, .input_bytes_max = HTTP1_HEAD_BYTES_MAX, .write_stall_ms_max = METADATA_MS_MAX};
 
+/* Each reason once: a request that was refused before has told neither. */
+static void closed_tell(const struct metadata_port *port, bool is_own)
+{
+    struct metadata *metadata = port->metadata;
+    bool *told = is_own ? &metadata->crowd_told : &metadata->stranger_told;
+    metadata->refused++;
+    if (!*told)
+        log_event(LOG_WARNING, "a connection to the metadata server is closed; later ones are counted",
+                  LOG_C("instance", port->instance),
+                  LOG_C("why", is_own ? "the instance has 32 already: let it close some"
+                                      : "it is not of the user who runs sennit up"));
+    *told = true;
+}
+
 static void on_accepted(struct listener *listener, struct io *io, const struct addr *peer)
 {
     struct metadata_port *port = container_of(listener, struct metadata_port, listener);
     bool is_own = port->is_private || listening_peer_is_own(addr_port(peer), port->number);
     if (!is_own || port->reader_count == METADATA_READERS_MAX) { /* the listener closes it */
-        if (port->metadata->refused++ == 0)
-            log_event(LOG_WARNING, "a connection to the metadata server is closed; later ones are counted",
-                      LOG_C("instance", port->instance),
-                      LOG_C("why", is_own ? "the instance has 32 already: let it close some"
-                                          : "it is not of the user who runs sennit up"));
+        closed_tell(port, is_own);
         return;
     }
     struct reader *reader = mem_zero(1, sizeof *reader);

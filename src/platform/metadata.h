@@ -31,8 +31,8 @@ struct metadata {
     struct http_server http;
     struct identities *identities;
     const char *project, *region;
-    uint64_t answered, refused; /* requests */
-    bool refusal_told;
+    uint64_t answered, refused; /* requests; connections that were closed, too */
+    bool refusal_told, crowd_told, stranger_told;
 };
 
 /* Zeroed memory is closed. */

@@ -74,7 +74,8 @@ static bool secrets_check(const struct revision *revision, const struct up_optio
     bool ok = secrets_take(&values, &revision->spec.secrets, options->secrets, err) ||
               err_prefix(err, "%s: ", revision->spec.path);
     words_finish(&values);
-    return ok;
+    return ok && (volumes_check(&revision->spec.volumes, options->secrets, revision->spec.memory_bytes_max, err) ||
+                  err_prefix(err, "%s: ", revision->spec.path));
 }
 
 bool revision_prepare(struct revision *revision, const struct up_options *options, struct err *err)

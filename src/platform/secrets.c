@@ -65,19 +65,28 @@ static char *path_find(const char *directory, const char *name, const char *vers
     return path;
 }
 
-/* Appends the value: all bytes of the file. Name and version are valid. False with `err` set: it is not there, or no
- * variable can hold it. */
-static bool secret_read(const char *directory, const char *name, const char *version, struct buf *to, struct err *err)
+char *secret_find(const char *given, const char *name, const char *version, struct err *err)
 {
-    size_t before = to->len;
-    char *path = path_find(directory, name, version);
-    bool ok = path != NULL && file_exists(path);
-    if (!ok)
+    char *directory = secrets_directory(given), *path = path_find(directory, name, version);
+    if (path == NULL || !file_exists(path)) {
         err_set(err,
                 "there is no version %s of the secret %s: write it into %.200s/%s, or into %s/1, %s/2 ... below that "
                 "folder (--secrets names another one)",
                 version, name, directory, name, name, name);
-    ok = ok && file_read(path, SECRET_BYTES_MAX, to, err);
+        free(path);
+        path = NULL;
+    }
+    free(directory);
+    return path;
+}
+
+/* Appends the value: all bytes of the file. Name and version are valid. False with `err` set: it is not there, or no
+ * variable can hold it. */
+static bool secret_read(const char *given, const char *name, const char *version, struct buf *to, struct err *err)
+{
+    size_t before = to->len;
+    char *path = secret_find(given, name, version, err);
+    bool ok = path != NULL && file_read(path, SECRET_BYTES_MAX, to, err);
     if (ok && span_find(span_from(buf_span(to), before), '\0') >= 0)
         ok = err_set(err, "the secret %s has a NUL in it, which no variable can hold", name);
     free(path);
@@ -86,19 +95,17 @@ static bool secret_read(const char *directory, const char *name, const char *ver
 
 bool secrets_take(struct words *env, const struct words *secrets, const char *given, struct err *err)
 {
-    char *directory = secrets_directory(given);
     bool ok = true;
     for (size_t i = 0; ok && i + 2 < secrets->count; i += 3) {
         struct buf text = {0};
         if (environment_has(env, span_str(secrets->list[i])))
             continue;
         buf_printf(&text, "%s=", secrets->list[i]);
-        ok = secret_read(directory, secrets->list[i + 1], secrets->list[i + 2], &text, err) ||
+        ok = secret_read(given, secrets->list[i + 1], secrets->list[i + 2], &text, err) ||
              err_prefix(err, "the variable %s: ", secrets->list[i]);
         if (ok)
             environment_set(env, mem_text(buf_span(&text)));
         buf_finish(&text);
     }
-    free(directory);
     return ok;
 }

@@ -1,6 +1,6 @@
-/* secrets: `valueFrom.secretKeyRef` of service.yaml, from a folder of this machine: DIR/NAME is the only version, or
- * DIR/NAME/1, DIR/NAME/2 ... are its versions, of which `latest` is the one with the highest number. No message holds a
- * value. https://cloud.google.com/run/docs/configuring/services/secrets */
+/* secrets: `valueFrom.secretKeyRef` and volumes of service.yaml, from a folder of this machine: DIR/NAME is the only
+ * version, or DIR/NAME/1, DIR/NAME/2 ... are its versions, of which `latest` is the one with the highest number. No
+ * message holds a value. https://cloud.google.com/run/docs/configuring/services/secrets */
 #ifndef SENNIT_PLATFORM_SECRETS_H
 #define SENNIT_PLATFORM_SECRETS_H
 
@@ -20,5 +20,9 @@ char *secrets_directory(const char *given);
 /* Sets the variables of `secrets` (three words each, see service_spec) in `env`, but for those that are there already.
  * `given`: the folder; NULL: the default one. False with `err` set, which names the variable. */
 bool secrets_take(struct words *env, const struct words *secrets, const char *given, struct err *err);
+
+/* The file of a version in that folder, which `latest` makes another one in time. The caller frees it; NULL with `err`
+ * set: it is not there. */
+char *secret_find(const char *given, const char *name, const char *version, struct err *err);
 
 #endif

@@ -122,7 +122,6 @@ static bool template_read(struct service_spec *spec, const struct yaml_node *tem
     static const struct spec_no_effect no_effect[] = {
         {"responseStartTimeoutSeconds", "only timeoutSeconds bounds a request"},
         {"idleTimeoutSeconds", "only timeoutSeconds bounds a request"},
-        {"volumes", "there are none"},
         {"nodeSelector", ""},
         {NULL, NULL},
     };
@@ -143,6 +142,8 @@ static bool template_read(struct service_spec *spec, const struct yaml_node *tem
     if (!spec_text_read(spec, inside, "serviceAccountName", &spec->service_account, err))
         return false;
     spec_inert_fields(spec, inside, no_effect);
+    if (!spec_volumes_read(spec, yaml_get(inside, "volumes"), err))
+        return false;
     if (yaml_get(inside, "containers") == NULL)
         return yaml_error(err, inside, "needs containers");
     return spec_container_read(spec, yaml_get(inside, "containers"), err);
@@ -277,6 +278,7 @@ void service_spec_finish(struct service_spec *spec)
     words_finish(&spec->args);
     words_finish(&spec->env);
     words_finish(&spec->secrets);
+    volumes_finish(&spec->volumes);
     free(spec->working_dir);
     free(spec->run);
     free(spec->hint);

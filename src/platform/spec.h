@@ -9,6 +9,7 @@
 #include "platform/kpa.h"
 #include "platform/spec_probe.h"
 #include "platform/traffic.h"
+#include "platform/volumes.h"
 #include "platform/words.h"
 
 enum {
@@ -58,6 +59,7 @@ struct service_spec {
     /* valueFrom.secretKeyRef, three words each: the variable, the secret's name, its version. A variable is here or in
      * `env`. */
     struct words secrets;
+    struct volumes volumes;
     char *working_dir;
     char *run;       /* sennit.dev/run */
     char *hint;      /* sennit.dev/hint */

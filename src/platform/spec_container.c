@@ -229,7 +229,6 @@ bool spec_container_read(struct service_spec *spec, const struct yaml_node *cont
                                        "securityContext",
                                        NULL};
     static const struct spec_no_effect no_effect[] = {
-        {"volumeMounts", "the paths are this machine's own"},
         {"securityContext", "programs run as the user of sennit up (--user)"},
         {"imagePullPolicy", ""},
         {NULL, NULL},
@@ -252,6 +251,7 @@ bool spec_container_read(struct service_spec *spec, const struct yaml_node *cont
            spec_text_read(spec, container, "workingDir", &spec->working_dir, err) &&
            words_read(spec, container, "command", &spec->command, err) &&
            words_read(spec, container, "args", &spec->args, err) && env_read(spec, yaml_get(container, "env"), err) &&
+           spec_mounts_read(spec, yaml_get(container, "volumeMounts"), err) &&
            resources_read(spec, yaml_get(container, "resources"), err) &&
            ports_read(spec, yaml_get(container, "ports"), err) && probes_read(spec, container, err);
 }

@@ -35,6 +35,10 @@ bool spec_traffic_read(struct service_spec *spec, const struct yaml_node *traffi
  * lines make no difference. */
 void spec_shape_print(struct buf *to, const struct yaml_node *root);
 
+/* spec_volumes.c: `volumes`, then the container's `volumeMounts`; NULL: there are none */
+bool spec_volumes_read(struct service_spec *spec, const struct yaml_node *volumes, struct err *err);
+bool spec_mounts_read(struct service_spec *spec, const struct yaml_node *mounts, struct err *err);
+
 /* spec_container.c: `spec.template.spec.containers` */
 bool spec_container_read(struct service_spec *spec, const struct yaml_node *containers, struct err *err);
 

@@ -16,7 +16,10 @@ const yaml = (annotations = {}) => serviceYaml({ name: 'board', run, annotations
 
 async function up(t, ...rest) {
   const service = await start(...rest);
-  t.after(() => service.close());
+  t.after(async () => {
+    await service.again?.stop(); // it writes in the folder that goes
+    await service.close();
+  });
   await until('it serves', () => service.output.includes('"serving"'));
   return service;
 }
@@ -103,8 +106,7 @@ test('kill -9 keeps the lines; a torn last one is dropped, and the sum goes on',
   fs.appendFileSync(ledger(service), '{"time_ms":1,"service":"bo');
   assert.match(await command(service, 'bill'), new RegExp(`total +${(billed / 1000).toFixed(1)} `));
 
-  const again = program(['up', path.join(service.directory, 'service.yaml'), '--port', service.port, '--status-port', service.statusPort, '--state', service.directory, '--log-format', 'json', ...flags]);
-  t.after(() => again.stop());
+  const again = service.again = program(['up', path.join(service.directory, 'service.yaml'), '--port', service.port, '--status-port', service.statusPort, '--state', service.directory, '--log-format', 'json', ...flags]);
   await until('it serves again', () => again.output.includes('"serving"'));
   assert.match(again.output, /torn by a crash.*"bytes":26/);
   assert.equal(fs.readFileSync(ledger(service), 'utf8'), kept);

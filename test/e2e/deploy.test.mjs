@@ -1,5 +1,6 @@
 // deploy: `sennit deploy` builds small sources and deploys them, on a `sennit up` that it starts, or on the running one.
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import http from 'node:http';
 import path from 'node:path';
@@ -24,12 +25,20 @@ const node = (text = 'one') => ({ 'package.json': JSON.stringify({ scripts: { st
 async function place(t) {
   const state = temporary();
   const port = await freePort();
-  t.after(() => fs.rmSync(state, { recursive: true, force: true }));
-  return { state, port, deploy: (directory, ...args) => program(['deploy', '--state', state, '--listen', port, '--source', directory, ...args]) };
+  const runs = []; // they write in the folder, so they end before it goes
+  t.after(async () => {
+    await Promise.all(runs.map((run) => run.stop()));
+    fs.rmSync(state, { recursive: true, force: true });
+  });
+  const deploy = (directory, ...args) => {
+    const run = program(['deploy', '--state', state, '--listen', port, '--source', directory, ...args]);
+    runs.push(run);
+    return run;
+  };
+  return { state, port, runs, deploy };
 }
 async function first(t, place_, directory, ...args) {
   const run = place_.deploy(directory, ...args);
-  t.after(() => run.stop());
   await until('it is deployed', () => run.status !== null || run.output.includes('Service URL'), 30000);
   return run;
 }
@@ -68,7 +77,7 @@ test('one command builds, deploys, and ends in a URL; the next ones go to the sa
   assert.match((await next(here, source(t, node('else')), 'other')).output, /revision \[other-00001\] has been deployed and is serving 100 percent/);
   await run.stop('SIGINT');
   const again = program(['up', path.join(here.state, 'deployed'), '--allow-empty', '--state', here.state, '--port', here.port]);
-  t.after(() => again.stop());
+  here.runs.push(again);
   await until('all is there again', async () => (await get(here.port, 'chat.localhost').catch(() => ({ env: {} }))).env?.K_REVISION === 'chat-00003');
   assert.equal((await get(here.port, 'other.localhost')).text, 'else');
 });
@@ -90,7 +99,7 @@ test('what fails to build or to start changes nothing, and says why', quickly, a
     [source(t, node()), ['--timeout', '2h'], /timeoutSeconds.*3600/],
     [source(t, node()), ['--set-env-vars', 'PORT=1'], /PORT is set by the platform/],
     [source(t, node()), ['--set-env-vars', 'A'], /expected NAME=VALUE/],
-    [source(t, node()), ['--set-secrets', '/mounted=a:latest'], /expected VARIABLE=SECRET:VERSION/],
+    [source(t, node()), ['--set-secrets', '/mounted=a:latest'], /expected VARIABLE=SECRET:VERSION or \/FOLDER\/FILE=SECRET:VERSION/],
     [source(t, node()), ['--set-secrets', 'A=nobody-has-it:latest'], /there is no version latest of the secret nobody-has-it/],
     [source(t, node()), ['--tag', 'Not_A_Tag'], /--tag/]]) {
     const refused = await next(here, directory, 'chat', ...args);
@@ -119,6 +128,24 @@ test('variables from secrets stay until others are set', quickly, async (t) => {
   assert.equal((await next(here, source(t, node()), 'chat', '--allow-unauthenticated')).status, 0);
   const two = await get(here.port, 'chat.localhost');
   assert.deepEqual([two.env.K_REVISION, two.env.A, two.env.B, two.env.C], ['chat-00003', 'plain', 'hush', '3']);
+});
+
+test('secrets are mounted, one by one', { ...quickly, skip: spawnSync('unshare', process.getuid() === 0 ? ['-m', 'true'] : ['-U', '-m', 'true']).status === 0 ? false : 'this user may make no mount namespace here' }, async (t) => {
+  const here = await place(t), config = source(t, { 'sennit/secrets/key': 'hush', 'sennit/secrets/other': 'else' });
+  const before = process.env.XDG_CONFIG_HOME;
+  process.env.XDG_CONFIG_HOME = config;
+  t.after(() => (before === undefined ? delete process.env.XDG_CONFIG_HOME : (process.env.XDG_CONFIG_HOME = before)));
+  const files = 'const fs = require("node:fs"); const read = (name) => { try { return fs.readFileSync(name, "utf8") } catch (error) { return error.code } };';
+  const code = { ...node(), 'server.js': `${files} require('node:http').createServer((request, response) => response.end(JSON.stringify({ text: '', env: { seen: [read('/sennit-a/key'), read('/sennit-a/old'), read('/sennit-b/x'), process.env.A], K_REVISION: process.env.K_REVISION } }))).listen(process.env.PORT)` };
+  const seen = async () => (await get(here.port, 'chat.localhost')).env.seen;
+  await first(t, here, source(t, code), 'chat', '--set-secrets', '/sennit-a/key=key:latest,A=key:1', '--update-secrets', '/sennit-b/x=other:latest,/sennit-a/old=key:1');
+  assert.deepEqual(await seen(), ['hush', 'hush', 'else', 'hush']);
+  const removed = await next(here, source(t, code), 'chat', '--remove-secrets', '/sennit-a/old,A');
+  assert.equal(removed.status, 0, removed.output);
+  assert.deepEqual(await seen(), ['hush', 'ENOENT', 'else', undefined].map((one) => one ?? null));
+  assert.equal((await next(here, source(t, code), 'chat', '--update-secrets', '/sennit-a/else=other:latest')).status, 1);
+  assert.equal((await next(here, source(t, code), 'chat', '--clear-secrets')).status, 0);
+  assert.deepEqual(await seen(), ['ENOENT', 'ENOENT', 'ENOENT', null]);
 });
 
 test('a Dockerfile is built by podman, and run on PORT', quickly, async (t) => {

@@ -17,7 +17,10 @@ const traffic = (document, lines) => document.replace('spec:\n', `spec:\n  traff
 
 async function up(t, ...rest) {
   const service = await start(...rest);
-  t.after(() => service.close());
+  t.after(async () => {
+    await service.again?.stop(); // it writes in the folder that goes
+    await service.close();
+  });
   await until('it serves', () => service.output.includes('"serving"'));
   return service;
 }
@@ -142,8 +145,7 @@ test('kill -9: services, revisions and traffic are there again', quickly, async 
   await applied(first, yaml(null));
   const before = (await first.status_()).services.map((one) => ({ ...one, url: 0, bill: 0, traffic: one.traffic.map(({ url, ...rest }) => rest), revisions: one.revisions.map(({ name, state, why, percent }) => ({ name, state, why, percent })) }));
   await first.stop('SIGKILL');
-  const again = program(['up', path.join(first.directory, 'service.yaml'), '--port', first.port, '--status-port', first.statusPort, '--state', first.directory, '--log-format', 'json']);
-  t.after(() => again.stop());
+  const again = first.again = program(['up', path.join(first.directory, 'service.yaml'), '--port', first.port, '--status-port', first.statusPort, '--state', first.directory, '--log-format', 'json']);
   await until('it serves again', () => again.output.includes('"serving"'));
   const after = (await first.status_()).services.map((one) => ({ ...one, url: 0, bill: 0, traffic: one.traffic.map(({ url, ...rest }) => rest), revisions: one.revisions.map(({ name, state, why, percent }) => ({ name, state, why, percent })) }));
   assert.deepEqual(after, before);
@@ -160,8 +162,7 @@ test('a folder of files', quickly, async (t) => {
   write(service, yaml('one'), 'all/a.yaml');
   write(service, serviceYaml({ name: 'other', run: server('else') }), 'all/b.yml');
   write(service, 'not read', 'all/c.txt');
-  const second = program(['up', path.join(service.directory, 'all'), '--port', '0', '--state', path.join(service.directory, 's'), '--log-format', 'json']);
-  t.after(() => second.stop());
+  const second = service.again = program(['up', path.join(service.directory, 'all'), '--port', '0', '--state', path.join(service.directory, 's'), '--log-format', 'json']);
   const port = await until('it serves', () => second.output.match(/"serving".*"port":(\d+)/)?.[1]);
   assert.equal(await get({ port }, 'other.localhost'), 'else other-00001');
   assert.equal(await get({ port }, 'board.localhost'), 'one board-00001');

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import crypto from 'node:crypto';
 import fs from 'node:fs';
 import http from 'node:http';
+import net from 'node:net';
 import path from 'node:path';
 import { test } from 'node:test';
 import { program, serviceYaml, temporary, until, up } from './lib.mjs';
@@ -109,6 +110,21 @@ test('a service calls another one with a token of the metadata server', quickly,
   assert.deepEqual(counted, { answered: 5, refused: 5 });
   const env = JSON.parse((await service.ask('caller')).text).env;
   assert.deepEqual([env.GCE_METADATA_IP, env.GCE_METADATA_ROOT], [env.GCE_METADATA_HOST, env.GCE_METADATA_HOST]);
+});
+
+test('connections beyond 32 are closed, and the log says so, also behind a refused request', quickly, async (t) => {
+  const service = await services(t);
+  const [host, port] = JSON.parse((await service.ask('caller')).text).env.GCE_METADATA_HOST.split(':');
+  assert.equal((await fetch(`http://${host}:${port}/computeMetadata/v1/instance/id`, { headers: { connection: 'close' } })).status, 403);
+  const sockets = Array.from({ length: 40 }, () => net.connect(port, host).on('error', () => {}));
+  t.after(() => sockets.forEach((one) => one.destroy()));
+  let ended = 0;
+  for (const one of sockets) one.on('close', () => ended++);
+  await until('some are closed', () => ended >= 8);
+  const told = service.output.match(/"a connection to the metadata server is closed; later ones are counted".*/g) ?? [];
+  assert.equal(told.length, 1, service.output);
+  assert.match(told[0], /the instance has 32 already: let it close some/);
+  assert.ok((await service.status_()).metadata.refused >= 9);
 });
 
 test('sennit token needs an audience', quickly, async (t) => {

@@ -39,7 +39,7 @@ const state = temporary();
 process.env.XDG_STATE_HOME = state;
 process.on('exit', () => fs.rmSync(state, { recursive: true, force: true }));
 
-const alive = (pid) => {
+export const alive = (pid) => {
   try {
     process.kill(pid, 0);
     return true;

@@ -70,115 +70,106 @@ const end = async (ends) => {
 };
 
 for (const [name, begin] of Object.entries(brokers)) {
-  test(`lists and counts have each client once, between two requests, too: ${name}`, { ...quickly, skip: name === 'Postgres' && skip }, async () => {
+  test(`lists and counts have each client once, between two requests, too: ${name}`, { ...quickly, skip: name === 'Postgres' && skip }, async (t) => {
     const ends = [];
-    try {
-      const instances = await begin(ends);
-      const [one, two] = instances;
-      const poller = await Poller.open(one, '40{"me":"Ann"}', { 'x-kind': 'poller', 'x-secret': 'not kept' });
-      const holder = await Poller.open(two);
-      const socket = io(one.url, { transports: ['websocket'], auth: { me: 'Bob' }, query: { from: 'here' }, extraHeaders: { 'x-kind': 'stock' } });
-      ends.unshift(() => socket.disconnect());
-      await until('it is connected', () => socket.connected);
-      await poller.post(two, '420["join","r"]');
-      await holder.post(one, '420["join","r"]');
-      socket.emit('join', 'r');
-      await until('it has joined', async () => (await ask(two, 'count?room=r&local=false')).sockets === 3);
-      assert.match(await poller.get(one), /430\[/);
-      assert.match(await holder.get(one), /430\[/);
-      const held = holder.get(two);
-      for (let i = 0; i < 5; i++) {
-        for (const instance of instances) {
-          const all = await ask(instance, 'sockets');
-          assert.equal(all.incomplete, false);
-          assert.deepEqual(all.sockets.map((item) => item.socket), [poller.id, holder.id, socket.id].sort());
-          assert.deepEqual(all.sockets.map((item) => item.rooms), [['r'], ['r'], ['r']]);
-          assert.deepEqual((await ask(instance, 'rooms')).rooms, [{ room: 'r', sockets: 3 }]);
-          assert.equal((await ask(instance, 'count')).sockets, 3);
-          assert.equal((await ask(instance, 'count?except=r')).sockets, 0);
-        }
-        await poller.post(instances[i % 2], '42["msg",1]'); // it moves, and is counted all the same
-        await poller.get(instances[(i + 1) % 2]);
+    t.after(() => end(ends));
+    const instances = await begin(ends);
+    const [one, two] = instances;
+    const poller = await Poller.open(one, '40{"me":"Ann"}', { 'x-kind': 'poller', 'x-secret': 'not kept' });
+    const holder = await Poller.open(two);
+    const socket = io(one.url, { transports: ['websocket'], auth: { me: 'Bob' }, query: { from: 'here' }, extraHeaders: { 'x-kind': 'stock' } });
+    ends.unshift(() => socket.disconnect());
+    await until('it is connected', () => socket.connected);
+    await poller.post(two, '420["join","r"]');
+    await holder.post(one, '420["join","r"]');
+    socket.emit('join', 'r');
+    await until('it has joined', async () => (await ask(two, 'count?room=r&local=false')).sockets === 3);
+    assert.match(await poller.get(one), /430\[/);
+    assert.match(await holder.get(one), /430\[/);
+    const held = holder.get(two);
+    for (let i = 0; i < 5; i++) {
+      for (const instance of instances) {
+        const all = await ask(instance, 'sockets');
+        assert.equal(all.incomplete, false);
+        assert.deepEqual(all.sockets.map((item) => item.socket), [poller.id, holder.id, socket.id].sort());
+        assert.deepEqual(all.sockets.map((item) => item.rooms), [['r'], ['r'], ['r']]);
+        assert.deepEqual((await ask(instance, 'rooms')).rooms, [{ room: 'r', sockets: 3 }]);
+        assert.equal((await ask(instance, 'count')).sockets, 3);
+        assert.equal((await ask(instance, 'count?except=r')).sockets, 0);
       }
-      const ids = [];
-      for (let next = ''; next !== null;) {
-        const page = await ask(one, `sockets?limit=1${next && `&after=${next}`}`);
-        ids.push(...page.sockets.map((item) => item.socket));
-        next = page.next;
-      }
-      assert.deepEqual(ids, [poller.id, holder.id, socket.id].sort());
-      await held;
-
-      const its = await ask(two, `sockets/${poller.id}`);
-      assert.deepEqual([its.transport, its.address, its.data, its.rooms], ['polling', '127.0.0.1', 'Ann', ['r']]);
-      if (name !== 'disk') assert.equal(its.instance, null);
-      assert.ok(its.session_ms > 0 && its.session_ms < 30000, `${its.session_ms}`);
-      const shaken = its.handshake;
-      assert.deepEqual([shaken.headers['x-kind'], shaken.headers['x-secret']], ['poller', undefined]);
-      assert.equal(shaken.headers['user-agent'], 'node');
-      assert.deepEqual(shaken.query, { EIO: '4', transport: 'polling', kind: 'slow one' });
-      assert.deepEqual(shaken.auth, { me: 'Ann' });
-      assert.deepEqual([shaken.address, shaken.secure, shaken.xdomain], ['127.0.0.1', false, false]);
-      assert.equal(shaken.url, '/socket.io/?EIO=4&transport=polling&kind=slow+one');
-      assert.ok(Math.abs(Date.now() - shaken.issued) < 30000);
-      assert.ok(Math.abs(Date.parse(shaken.time) - shaken.issued) < 1000);
-      const other = (await ask(two, `sockets/${socket.id}`)).handshake;
-      assert.deepEqual([other.headers['x-kind'], other.auth, other.query.from], ['stock', { me: 'Bob' }, 'here']);
-    } finally {
-      await end(ends);
+      await poller.post(instances[i % 2], '42["msg",1]'); // it moves, and is counted all the same
+      await poller.get(instances[(i + 1) % 2]);
     }
+    const ids = [];
+    for (let next = ''; next !== null;) {
+      const page = await ask(one, `sockets?limit=1${next && `&after=${next}`}`);
+      ids.push(...page.sockets.map((item) => item.socket));
+      next = page.next;
+    }
+    assert.deepEqual(ids, [poller.id, holder.id, socket.id].sort());
+    await held;
+
+    const its = await ask(two, `sockets/${poller.id}`);
+    assert.deepEqual([its.transport, its.address, its.data, its.rooms], ['polling', '127.0.0.1', 'Ann', ['r']]);
+    if (name !== 'disk') assert.equal(its.instance, null);
+    assert.ok(its.session_ms > 0 && its.session_ms < 30000, `${its.session_ms}`);
+    const shaken = its.handshake;
+    assert.deepEqual([shaken.headers['x-kind'], shaken.headers['x-secret']], ['poller', undefined]);
+    assert.equal(shaken.headers['user-agent'], 'node');
+    assert.deepEqual(shaken.query, { EIO: '4', transport: 'polling', kind: 'slow one' });
+    assert.deepEqual(shaken.auth, { me: 'Ann' });
+    assert.deepEqual([shaken.address, shaken.secure, shaken.xdomain], ['127.0.0.1', false, false]);
+    assert.equal(shaken.url, '/socket.io/?EIO=4&transport=polling&kind=slow+one');
+    assert.ok(Math.abs(Date.now() - shaken.issued) < 30000);
+    assert.ok(Math.abs(Date.parse(shaken.time) - shaken.issued) < 1000);
+    const other = (await ask(two, `sockets/${socket.id}`)).handshake;
+    assert.deepEqual([other.headers['x-kind'], other.auth, other.query.from], ['stock', { me: 'Bob' }, 'here']);
   });
 }
 
-test('directives reach clients between two polls, also where nothing is logged', quickly, async () => {
+test('directives reach clients between two polls, also where nothing is logged', quickly, async (t) => {
   const ends = [];
+  t.after(() => end(ends));
   let one, two;
   const count = async (nsp, room) => (await ask(two, `count?namespace=${nsp}${room ? `&room=${room}` : ''}`)).sockets;
-  try {
-    [one, two] = await brokers.Redis(ends);
-    for (const nsp of ['/', '/bare']) {
-      const poller = await Poller.open(one, nsp === '/' ? '40' : '40/bare,');
-      assert.equal(await count(nsp), 1);
-      await ask(two, 'sockets/join', { namespace: nsp, join: 'late' });
-      await ask(two, 'publish', { namespace: nsp, event: 'msg', args: ['after'] });
-      assert.match(await poller.get(two), /\["msg","after"/);
-      assert.equal(await count(nsp, 'late'), 1);
-      await ask(one, 'publish', { namespace: nsp, rooms: 'late', event: 'msg', args: ['to the room'] });
-      assert.match(await poller.get(one), /\["msg","to the room"/);
-      await ask(one, 'sockets/leave', { namespace: nsp, leave: 'late' });
-      await ask(one, 'publish', { namespace: nsp, event: 'msg', args: ['x'] });
-      await poller.get(two);
-      assert.equal(await count(nsp, 'late'), 0);
-      await ask(one, 'sockets/disconnect', { namespace: nsp, socket: poller.id });
-      assert.match(await poller.get(two), /^41/);
-      assert.equal(await count(nsp), 0);
-    }
-  } finally {
-    await end(ends);
+  [one, two] = await brokers.Redis(ends);
+  for (const nsp of ['/', '/bare']) {
+    const poller = await Poller.open(one, nsp === '/' ? '40' : '40/bare,');
+    assert.equal(await count(nsp), 1);
+    await ask(two, 'sockets/join', { namespace: nsp, join: 'late' });
+    await ask(two, 'publish', { namespace: nsp, event: 'msg', args: ['after'] });
+    assert.match(await poller.get(two), /\["msg","after"/);
+    assert.equal(await count(nsp, 'late'), 1);
+    await ask(one, 'publish', { namespace: nsp, rooms: 'late', event: 'msg', args: ['to the room'] });
+    assert.match(await poller.get(one), /\["msg","to the room"/);
+    await ask(one, 'sockets/leave', { namespace: nsp, leave: 'late' });
+    await ask(one, 'publish', { namespace: nsp, event: 'msg', args: ['x'] });
+    await poller.get(two);
+    assert.equal(await count(nsp, 'late'), 0);
+    await ask(one, 'sockets/disconnect', { namespace: nsp, socket: poller.id });
+    assert.match(await poller.get(two), /^41/);
+    assert.equal(await count(nsp), 0);
   }
 });
 
 for (const name of ['Redis', 'Postgres']) {
-  test(`a client learns with its next poll who came and went since, once and in order: ${name}`, { ...quickly, skip: name === 'Postgres' && skip }, async () => {
+  test(`a client learns with its next poll who came and went since, once and in order: ${name}`, { ...quickly, skip: name === 'Postgres' && skip }, async (t) => {
     const ends = [];
-    try {
-      const [one, two] = await brokers[name](ends);
-      const poller = await Poller.open(one, '40{"me":"Ann"}');
-      if (!poller.first.includes('presence')) poller.first = await poller.get(two);
-      assert.match(poller.first, /\["presence",\{"room":null,"members":\[/);
-      const bob = await Poller.open(two, '40{"me":"Bob"}');
-      await ask(one, 'publish', { event: 'msg', args: ['between'] });
-      await bob.post(one, '41');
-      let got = '';
-      for (let i = 0; !got.includes('"left"') && i < 5; i++) got += await poller.get(i % 2 ? one : two);
-      const told = [...got.matchAll(/"(entered|left)":\[\{"id":"([^"]+)","data":"Bob"\}\],"count":(\d)|"(between)"/g)].map((found) => found[4] ?? `${found[1]} ${found[3]}`);
-      assert.deepEqual(told, ['entered 2', 'between', 'left 1']);
-      await ask(one, 'publish', { event: 'msg', args: ['end'] });
-      got = await poller.get(one);
-      assert.match(got, /"end"/);
-      assert.doesNotMatch(got, /presence/); // nothing is told again
-    } finally {
-      await end(ends);
-    }
+    t.after(() => end(ends));
+    const [one, two] = await brokers[name](ends);
+    const poller = await Poller.open(one, '40{"me":"Ann"}');
+    if (!poller.first.includes('presence')) poller.first = await poller.get(two);
+    assert.match(poller.first, /\["presence",\{"room":null,"members":\[/);
+    const bob = await Poller.open(two, '40{"me":"Bob"}');
+    await ask(one, 'publish', { event: 'msg', args: ['between'] });
+    await bob.post(one, '41');
+    let got = '';
+    for (let i = 0; !got.includes('"left"') && i < 5; i++) got += await poller.get(i % 2 ? one : two);
+    const told = [...got.matchAll(/"(entered|left)":\[\{"id":"([^"]+)","data":"Bob"\}\],"count":(\d)|"(between)"/g)].map((found) => found[4] ?? `${found[1]} ${found[3]}`);
+    assert.deepEqual(told, ['entered 2', 'between', 'left 1']);
+    await ask(one, 'publish', { event: 'msg', args: ['end'] });
+    got = await poller.get(one);
+    assert.match(got, /"end"/);
+    assert.doesNotMatch(got, /presence/); // nothing is told again
   });
 }

@@ -1,8 +1,10 @@
 // logs: `sennit logs` of a running `sennit up`: requests, output of programs, events; filters, formats, --follow.
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
 import http from 'node:http';
+import path from 'node:path';
 import { test } from 'node:test';
-import { program, serviceYaml, until, up as start } from './lib.mjs';
+import { program, serviceYaml, sleep, until, up as start } from './lib.mjs';
 
 const quickly = { timeout: 60000 };
 // Logs what it is asked for: /warn in JSON, /plain on standard error; /503 fails.
@@ -10,7 +12,10 @@ const server = `${process.execPath} -e "require('node:http').createServer((reque
 
 async function up(t) {
   const service = await start(serviceYaml({ run: server }) + '---\n' + serviceYaml({ name: 'other', run: server }), { flags: ['--request-log', 'failed'] });
-  t.after(() => service.close());
+  t.after(async () => {
+    await service.again?.stop(); // it writes in the folder that goes
+    await service.close();
+  });
   await until('it serves', () => service.output.includes('"serving"'));
   return service;
 }
@@ -57,6 +62,33 @@ test('requests, output and events are there, and can be chosen', quickly, async 
   assert.match(text.output, /Z WARNING board-00001-1 stdout: careful user=5\n/);
   assert.match(text.output, /stderr: plain \/503\\x1b\n/); // harmless
   assert.ok(!service.output.includes('"path":"/warn'), 'the log of sennit up has the failed ones only');
+});
+
+test('entries stay when sennit up has ended, however it did, and those of earlier ones with them', quickly, async (t) => {
+  const service = await up(t);
+  assert.equal(await get(service, '/first'), 200);
+  assert.equal(await get(service, '/503', 'other'), 503);
+  await until('both are there', async () => (await entries(service)).filter((one) => one.httpRequest).length >= 2);
+  const before = await entries(service);
+  await sleep(300);
+  await service.stop('SIGKILL');
+  const run = await logs(service, '--format', 'json');
+  assert.equal(run.status, 0, run.output);
+  const lines = run.output.trim().split('\n'), note = lines.find((line) => !line.startsWith('{'));
+  assert.match(note, /^sennit logs: no sennit up runs on this state folder; earlier ones left these, until 20\d\d-.*Z$/);
+  assert.deepEqual(lines.filter((line) => line !== note).map((line) => JSON.parse(line)).slice(0, before.length), before);
+  assert.match((await logs(service, '--severity', 'ERROR', '--since', '5m', 'other')).output, /^\S+ ERROR other-00001-1 requests: GET \/503 503 \d/m);
+  assert.doesNotMatch((await logs(service, 'board')).output, /other-00001/);
+  // one that runs answers for itself; --past has both
+  const again = service.again = program(['up', path.join(service.directory, 'service.yaml'), '--port', service.port, '--state', service.directory, '--log-format', 'json']);
+  await until('it serves again', () => again.output.includes('"serving"'));
+  assert.equal(await get(service, '/second'), 200);
+  await until('it is there', async () => (await logs(service)).output.includes('GET /second 200'));
+  assert.doesNotMatch((await logs(service)).output, /GET \/first/);
+  await until('both are', async () => /GET \/first 200[^]*GET \/second 200/.test((await logs(service, '--past')).output));
+  await again.stop();
+  assert.match((await logs(service)).output, /GET \/first 200[^]*GET \/second 200/);
+  assert.equal(fs.statSync(path.join(service.directory, 'control/logs.jsonl')).mode & 0o777, 0o600);
 });
 
 test('--follow goes on, and ends with sennit up', quickly, async (t) => {

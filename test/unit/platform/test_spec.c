@@ -46,6 +46,72 @@ static void refuse_with(const char *annotations, const char *template, const cha
     assert_int_equal(strncmp(err.text, "dir/service.yaml:", 17), 0);
 }
 
+static void test_volumes(void **state)
+{
+    static const struct {
+        const char *volumes, *mounts, *why;
+    } bad[] = {
+        {"{name: a, secret: {}}", "", "volumes[0].secret: needs a secretName"},
+        {"{name: a, secret: {secretName: ../x}}", "", "a secret's name"},
+        {"{name: a, secret: {secretName: x, items: []}}", "", "needs an item"},
+        {"{name: a, secret: {secretName: x, items: [{key: latest}]}}", "", "needs key (the version"},
+        {"{name: a, secret: {secretName: x, items: [{key: newest, path: a}]}}", "", "expected the version"},
+        {"{name: a, secret: {secretName: x, items: [{key: latest, path: ../a}]}}", "", "without . and .."},
+        {"{name: a, secret: {secretName: x, items: [{key: latest, path: /a}]}}", "", "without . and .."},
+        {"{name: a, secret: {secretName: x, items: [{key: \"1\", path: a}, {key: \"2\", path: a}]}}", "",
+         "another item has this path"},
+        {"{name: a, secret: {secretName: x, defaultMode: 01000}}", "", "expected a mode from 0 to 0777"},
+        {"{name: a, secret: {secretName: x, defaultMode: 512}}", "", "expected a mode from 0 to 0777"},
+        {"{name: a, secret: {secretName: x, defaultMode: 09}}", "", "expected a mode from 0 to 0777"},
+        {"{name: a, secret: {secretName: x}, emptyDir: {}}", "", "needs one of secret, emptyDir"},
+        {"{name: a}", "", "needs one of secret, emptyDir"},
+        {"{name: A, emptyDir: {}}", "", "expected a name of lower-case letters"},
+        {"{name: a, emptyDir: {}}, {name: a, emptyDir: {}}", "", "another volume has this name"},
+        {"{name: a, emptyDir: {medium: Disk}}", "", "expected Memory, found \"Disk\""},
+        {"{name: a, emptyDir: {sizeLimit: 0}}", "", "sizeLimit: expected a size"},
+        {"{name: a, configMap: {name: b}}", "", "configMap"},
+        {"{name: a, emptyDir: {}}", "{name: b, mountPath: /a}", "no volume of this name"},
+        {"{name: a, emptyDir: {}}", "{name: a, mountPath: a}", "expected a path that begins with /"},
+        {"{name: a, emptyDir: {}}", "{name: a, mountPath: /}", "expected a path that begins with /"},
+        {"{name: a, emptyDir: {}}", "{name: a, mountPath: /a/../b}", "expected a path that begins with /"},
+        {"{name: a, emptyDir: {}}", "{name: a, mountPath: //a}", "expected a path that begins with /"},
+        {"{name: a, emptyDir: {}}", "{name: a, mountPath: /proc/a}", "nothing can be mounted in /dev"},
+        {"{name: a, emptyDir: {}}", "{name: a, mountPath: /sys}", "nothing can be mounted in /dev"},
+        {"{name: a, emptyDir: {}}", "{name: a, mountPath: /a}, {name: a, mountPath: /a/b}",
+         "choose paths side by side"},
+        {"{name: a, emptyDir: {}}", "{name: a, mountPath: /a/}, {name: a, mountPath: /a}", "choose paths side by side"},
+        {"{name: a, emptyDir: {}}", "{name: a, mountPath: /a, subPath: b}", "subPath"},
+    };
+    char template[512], container[512];
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        snprintf(template, sizeof template, "      volumes: [%s]\n", bad[i].volumes);
+        snprintf(container, sizeof container, "          volumeMounts: [%s]\n", bad[i].mounts);
+        refuse_with("", template, container, bad[i].why);
+    }
+    accept_with(
+        "",
+        "      volumes: [{name: a, secret: {secretName: x, defaultMode: 0640, items: [{key: latest, path: b/c}, "
+        "{key: \"3\", path: d, mode: 511}]}}, {name: e, secret: {secretName: y}}, {name: f, emptyDir: {medium: "
+        "Memory, sizeLimit: 2Mi}}, {name: g, nfs: {server: s, path: /}}]\n",
+        "          volumeMounts: [{name: f, mountPath: /devices/}, {name: a, mountPath: /a}, {name: e, "
+        "mountPath: /ab, readOnly: true}]\n");
+    const struct volumes *volumes = &spec.volumes;
+    assert_int_equal(volumes->count, 4);
+    assert_int_equal(volumes->item_count, 3);
+    assert_int_equal(volumes->list[0].items[0].mode, 0440); /* Cloud Run's umask is 0222 */
+    assert_string_equal(volumes->list[0].items[0].path, "b/c");
+    assert_int_equal(volumes->list[0].items[1].mode, 0555);
+    assert_string_equal(volumes->list[1].items[0].path, "y"); /* by default the secret's name, */
+    assert_string_equal(volumes->list[1].items[0].version, "latest");
+    assert_int_equal(volumes->list[1].items[0].mode, 0444); /* for everybody to read */
+    assert_int_equal(volumes->list[2].bytes_max, 2 << 20);
+    assert_int_equal(volumes->mount_count, 3);
+    assert_string_equal(volumes->mounts[0].path, "/devices");
+    assert_int_equal(volumes->mounts[0].volume, 2);
+    assert_int_equal(spec.lacking.count, 1);
+    assert_non_null(strstr(spec.lacking.list[0], "nfs"));
+}
+
 static void test_defaults(void **state)
 {
     accept_with("", "", "");
@@ -492,12 +558,19 @@ static int finish(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults),          cmocka_unit_test(test_numbers_that_are_none),
-        cmocka_unit_test(test_scales_that_cross), cmocka_unit_test(test_texts_that_cannot_be_passed),
-        cmocka_unit_test(test_variables),         cmocka_unit_test(test_who_may_call),
-        cmocka_unit_test(test_annotations),       cmocka_unit_test(test_resources),
-        cmocka_unit_test(test_scaling),           cmocka_unit_test(test_probes),
-        cmocka_unit_test(test_traffic),           cmocka_unit_test(test_names),
+        cmocka_unit_test(test_volumes),
+        cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_numbers_that_are_none),
+        cmocka_unit_test(test_scales_that_cross),
+        cmocka_unit_test(test_texts_that_cannot_be_passed),
+        cmocka_unit_test(test_variables),
+        cmocka_unit_test(test_who_may_call),
+        cmocka_unit_test(test_annotations),
+        cmocka_unit_test(test_resources),
+        cmocka_unit_test(test_scaling),
+        cmocka_unit_test(test_probes),
+        cmocka_unit_test(test_traffic),
+        cmocka_unit_test(test_names),
         cmocka_unit_test(test_broken_files),
     };
     return cmocka_run_group_tests(tests, NULL, finish);

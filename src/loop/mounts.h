@@ -1,0 +1,80 @@
+/* mounts: folders that one program alone sees, wherever their paths are: volumes of memory, and of files that we write.
+ * The program gets a mount namespace of its own, which ends with its last process; nothing of it is on a disk, and no
+ * other process sees it. Root makes one; another user does in a user namespace, where only its own number is mapped.
+ *
+ *     mounts_plan     in the parent: finds what has to be done, as a list of steps
+ *     mounts_enter    in the child, between fork and exec (loop/child.h): takes the steps
+ *     mounts_store    in the parent again: the folder with the files, to change them while the program runs
+ *
+ * A path that is not there cannot be made on this machine's disk. So the folder above it that is there is replaced, for
+ * the program, by one of memory with the same entries: each is bound to the original. Entries that others add later are
+ * not seen there, and what the program adds is its own. */
+#ifndef SENNIT_LOOP_MOUNTS_H
+#define SENNIT_LOOP_MOUNTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/err.h"
+#include "base/span.h"
+
+enum { MOUNTS_VOLUMES_MAX = 100, MOUNTS_FILES_MAX = 1000, MOUNTS_PATH_BYTES_MAX = 1024 };
+enum { MOUNTS_ENTRIES_MAX = 4096 /* of a folder that is replaced: each is a mount */ };
+
+/* The list of steps; zeroed memory is an empty one. */
+struct mount_step;
+struct mounts {
+    struct mount_step *steps;
+    size_t count;
+    char **replaced; /* folders that steps replace, the shortest first */
+    size_t replaced_count;
+    char *directory;  /* the working directory, which the child comes back to */
+    char maps[2][32]; /* of a user namespace: of users, and of groups */
+    int sockets[2];   /* bring the store's descriptor to the parent */
+};
+
+/* What a volume is. Its name is unique, and has no slash. */
+struct mount_volume {
+    const char *name;
+    uint64_t bytes_max; /* of memory; 0: it has our files, and the program cannot write */
+};
+/* A file of a volume, by its path below that: NAME/PATH. */
+struct mount_file {
+    const char *path;
+    struct span bytes;
+    uint32_t mode;
+};
+/* A path, absolute and without dots, at which the program sees a volume. */
+struct mount_point {
+    const char *path, *volume;
+    bool read_only;
+};
+struct mounts_wanted {
+    const struct mount_volume *volumes;
+    const struct mount_file *files;
+    const struct mount_point *points;
+    size_t volume_count, file_count, point_count;
+};
+
+/* Copies what it keeps. False with `err` set; call mounts_finish in either case. */
+bool mounts_plan(struct mounts *mounts, const struct mounts_wanted *wanted, struct err *err);
+void mounts_finish(struct mounts *mounts); /* accepts zeroed memory */
+/* Takes the steps, in a child with one thread that will exec; calls only functions that are safe between fork and exec.
+ * Returns 0, or the number of the step that failed, with errno set. */
+int mounts_enter(const struct mounts *mounts);
+/* Tells which step failed, and the cure. Returns false. */
+bool mounts_error(const struct mounts *mounts, int step, int number, struct err *err);
+/* The descriptor of the folder that has the files, once the child has exec'ed; -1: it has none. The caller closes it;
+ * the memory is freed then, if the program has ended. */
+int mounts_store(struct mounts *mounts);
+
+/* Writes a file below a store as a whole: whoever has the old one open keeps that. Folders in its path are made. Safe
+ * between fork and exec. False with errno set. */
+bool mounts_file_write(int store, const char *path, struct span bytes, uint32_t mode);
+/* Removes one; harmless if it is not there. */
+void mounts_file_remove(int store, const char *path);
+void mounts_store_close(int store); /* accepts -1 */
+
+#endif

@@ -1,0 +1,191 @@
+/* mounts_enter: takes the steps, in the child; and writes files of a store, there and later in the parent. Nothing here
+ * takes memory, so all of it is safe between fork and exec. */
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "loop/mounts.h"
+#include "loop/mounts_parts.h"
+
+enum { FOLDER_MODE = 0755 };
+
+static bool text_write(const char *path, const char *text)
+{
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    ssize_t len = (ssize_t)strlen(text);
+    bool ok = fd >= 0 && write(fd, text, (size_t)len) == len;
+    int error = errno;
+    if (fd >= 0)
+        close(fd);
+    errno = error;
+    return ok;
+}
+
+/* Root needs no user namespace, and may not be allowed one. */
+static bool space_make(const struct mounts *mounts)
+{
+    if (unshare(CLONE_NEWNS) == 0)
+        return true;
+    return unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0 && text_write("/proc/self/setgroups", "deny") &&
+           text_write("/proc/self/uid_map", mounts->maps[0]) && text_write("/proc/self/gid_map", mounts->maps[1]);
+}
+
+/* As a slave, the namespace sees what this machine mounts later, and this machine sees nothing of ours. */
+static bool stage_make(void)
+{
+    return mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) == 0 &&
+           mount("tmpfs", MOUNTS_STAGE, "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755") == 0 && chdir(MOUNTS_STAGE) == 0 &&
+           mkdir("old", FOLDER_MODE) == 0 && mkdir("new", FOLDER_MODE) == 0 &&
+           syscall(SYS_pivot_root, ".", "old") == 0 && chdir("/") == 0;
+}
+
+/* The old root lies on the new one for a moment (pivot_root(2)). */
+static bool stage_leave(const struct mounts *mounts)
+{
+    return chdir(MOUNTS_NEW) == 0 && syscall(SYS_pivot_root, ".", ".") == 0 && umount2(".", MNT_DETACH) == 0 &&
+           chdir("/") == 0 && chdir(mounts->directory) == 0;
+}
+
+static bool store_send(int to)
+{
+    union {
+        struct cmsghdr header;
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } control = {0};
+    struct iovec vector = {(char[]){'s'}, 1};
+    struct msghdr message = {
+        .msg_iov = &vector, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+    int store = open(MOUNTS_STORE, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (store < 0)
+        return false;
+    control.header =
+        (struct cmsghdr){.cmsg_len = CMSG_LEN(sizeof store), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
+    memcpy(CMSG_DATA(&control.header), &store, sizeof store);
+    return sendmsg(to, &message, 0) == 1;
+}
+
+static bool empty_make(const char *path)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0444);
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
+}
+
+static bool seal(const struct mount_step *step)
+{
+    return mount(step->from, step->to, NULL, MS_BIND, NULL) == 0 &&
+           mount(NULL, step->to, NULL, MS_BIND | MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV, NULL) == 0;
+}
+
+static bool file_put(const struct mount_step *step)
+{
+    int store = open(MOUNTS_STORE, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return store >= 0 && mounts_file_write(store, step->to, span_of(step->bytes, step->len), step->mode) &&
+           close(store) == 0;
+}
+
+static bool step_take(const struct mounts *mounts, const struct mount_step *step)
+{
+    switch (step->op) {
+    case MOUNT_SPACE:
+        return space_make(mounts) && stage_make();
+    case MOUNT_FOLDER:
+        return mkdir(step->to, FOLDER_MODE) == 0 || errno == EEXIST;
+    case MOUNT_EMPTY:
+        return empty_make(step->to);
+    case MOUNT_LINK:
+        return symlink(step->from, step->to) == 0;
+    case MOUNT_MEMORY:
+        return mount("tmpfs", step->to, "tmpfs", MS_NOSUID | MS_NODEV, step->from) == 0;
+    case MOUNT_BIND:
+        return mount(step->from, step->to, NULL, MS_BIND | MS_REC, NULL) == 0;
+    case MOUNT_ENTRY:
+        return mount(step->from, step->to, NULL, MS_BIND | MS_REC, NULL) == 0 || errno == ENOENT || errno == ENOTDIR;
+    case MOUNT_SEAL:
+        return seal(step);
+    case MOUNT_WRITE:
+        return file_put(step);
+    case MOUNT_SEND:
+        return store_send(mounts->sockets[1]);
+    case MOUNT_LEAVE:
+        return stage_leave(mounts);
+    }
+    return false;
+}
+
+int mounts_enter(const struct mounts *mounts)
+{
+    for (size_t i = 0; i < mounts->count; i++)
+        if (!step_take(mounts, &mounts->steps[i]))
+            return (int)i + 1;
+    return 0;
+}
+
+static bool bytes_write(int fd, struct span bytes)
+{
+    while (bytes.len > 0) {
+        ssize_t done = write(fd, bytes.data, bytes.len);
+        if (done < 0 && errno == EINTR)
+            continue;
+        if (done <= 0)
+            return false;
+        bytes = span_from(bytes, (size_t)done);
+    }
+    return true;
+}
+
+/* Makes the folders of a path, but for its last part. */
+static bool folders_make(int store, const char *path)
+{
+    char front[MOUNTS_PATH_BYTES_MAX];
+    size_t len = strlen(path);
+    if (len >= sizeof front) {
+        errno = ENAMETOOLONG;
+        return false;
+    }
+    memcpy(front, path, len + 1);
+    for (size_t i = 1; i < len; i++) {
+        if (path[i] != '/')
+            continue;
+        front[i] = '\0';
+        if (mkdirat(store, front, FOLDER_MODE) != 0 && errno != EEXIST)
+            return false;
+        front[i] = '/';
+    }
+    return true;
+}
+
+bool mounts_file_write(int store, const char *path, struct span bytes, uint32_t mode)
+{
+    static const char fresh[] = ".new"; /* no volume has this name */
+    if (!folders_make(store, path))
+        return false;
+    unlinkat(store, fresh, 0);
+    int fd = openat(store, fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return false;
+    bool ok = bytes_write(fd, bytes) && fchmod(fd, mode) == 0 && renameat(store, fresh, store, path) == 0;
+    int error = errno;
+    close(fd);
+    errno = error;
+    return ok;
+}
+
+void mounts_file_remove(int store, const char *path)
+{
+    unlinkat(store, path, 0);
+}
+
+void mounts_store_close(int store)
+{
+    if (store >= 0)
+        close(store);
+}
