@@ -15,8 +15,8 @@ struct awaited {
     struct subscriber *subscriber;
     bool for_client; /* our client awaits it; else it is our client that is to answer */
     uint8_t id_len, their_id_len;
-    char id[CALL_ID_BYTES_MAX];         /* our client's, or the one that we gave our client */
-    char their_id[CALL_ID_BYTES_MAX];   /* the asker's, if our client is to answer */
+    char id[CALL_ID_BYTES_MAX];       /* our client's, or the one that we gave our client */
+    char their_id[CALL_ID_BYTES_MAX]; /* the asker's, if our client is to answer; else the question's own, see ask_id */
     char their_sid[ENGINEIO_SID_BYTES]; /* the other socket */
     uint64_t until_us;
 };
@@ -111,24 +111,49 @@ static bool is_full(const struct subscriber *subscriber, bool for_client)
            sessions->limits.asks_max == 0;
 }
 
+/* The id of a question on the broker: the client's, with a number of ours in front. A client may give an id again on
+ * its next connection, and the answer to an earlier question of that id must not be taken for the answer to this one.
+ * Without the number if the client's id is too long for it. */
+static struct span ask_id(struct awaited *awaited)
+{
+    uint64_t number = asking_of(awaited->subscriber)->next_id++;
+    int len = snprintf(awaited->their_id, sizeof awaited->their_id, "%llu.%.*s", (unsigned long long)number,
+                       (int)awaited->id_len, awaited->id);
+    if (len < 0 || (size_t)len >= sizeof awaited->their_id) {
+        len = awaited->id_len;
+        memcpy(awaited->their_id, awaited->id, awaited->id_len);
+    }
+    awaited->their_id_len = (uint8_t)len;
+    return span_of(awaited->their_id, awaited->their_id_len);
+}
+
+/* The question that this id on the broker names, if its client still awaits the answer. */
+static struct awaited *find_asked(struct subscriber *subscriber, struct span id)
+{
+    ptrdiff_t dot = span_find(id, '.');
+    struct awaited *awaited = find(subscriber, true, dot >= 0 ? span_from(id, (size_t)dot + 1) : id);
+    return awaited != NULL && span_equal(id, span_of(awaited->their_id, awaited->their_id_len)) ? awaited : NULL;
+}
+
 void asking_ask(struct subscriber *subscriber, const struct subscriber_emit *emit, uint32_t timeout_ms)
 {
     struct sessions *sessions = subscriber->sessions;
     struct awaited *before = find(subscriber, true, emit->ack_id);
-    struct asking_entry entry = {
-        .ms = timeout_ms, .asker = subscriber_sid(subscriber), .id = emit->ack_id, .content = *emit->content};
+    struct asking_entry entry = {.ms = timeout_ms, .asker = subscriber_sid(subscriber), .content = *emit->content};
     if (before != NULL) /* no client gives an id twice; if one does, it gets one answer */
         forget(before);
     if (is_full(subscriber, true)) {
         subscriber_refuse(subscriber, REFUSAL_ASKS_FULL, emit->to_sid, emit->ack_id);
         return;
     }
+    struct awaited *awaited = note(subscriber, true, emit->ack_id, timeout_ms);
+    memcpy(awaited->their_sid, emit->to_sid.data, sizeof awaited->their_sid);
+    entry.id = ask_id(awaited);
     if (!asking_entry_publish(sessions, subscriber->nsp, subscriber, emit->to_sid, &entry)) {
+        forget(awaited);
         subscriber_refuse(subscriber, REFUSAL_BROKER_BACKLOG, emit->to_sid, emit->ack_id);
         return;
     }
-    struct awaited *awaited = note(subscriber, true, emit->ack_id, timeout_ms);
-    memcpy(awaited->their_sid, emit->to_sid.data, sizeof awaited->their_sid);
     sessions->counters.asked++;
 }
 
@@ -178,13 +203,14 @@ static void question_deliver(struct subscriber *subscriber, const struct asking_
 
 static void answer_deliver(struct subscriber *subscriber, const struct asking_entry *entry)
 {
-    struct awaited *awaited = find(subscriber, true, entry->id);
+    struct awaited *awaited = find_asked(subscriber, entry->id);
     if (awaited == NULL)
-        return; /* its time is over, or it was answered before */
+        return; /* its time is over, it was answered before, or it was asked on an earlier connection */
+    struct awaited copy = *awaited;
     forget(awaited);
     subscriber->session->moved = true;
     subscriber->sessions->counters.answered++;
-    subscriber_answer(subscriber, entry->id, &entry->content);
+    subscriber_answer(subscriber, id_of(&copy), &entry->content);
 }
 
 void asking_deliver(struct subscriber *subscriber, struct span body)
@@ -244,7 +270,8 @@ void asking_end(struct subscriber *subscriber, bool parked)
     subscriber->extra->asking = NULL;
 }
 
-/* `<next id>\n`, and for each question `q <ms left> <id> <receiver>\n` or `a <ms left> <id> <asker> <its id>\n`. */
+/* `<next id>\n`, and for each question `q <ms left> <id> <receiver> <its id on the broker>\n` or `a <ms left> <id>
+ * <asker> <its id>\n`. */
 
 static void table_park(struct buf *to, const struct sessions *sessions, const struct map *table)
 {
@@ -254,8 +281,7 @@ static void table_park(struct buf *to, const struct sessions *sessions, const st
         buf_printf(to, "%c %llu " SPAN_FMT " %.*s", awaited->for_client ? 'q' : 'a',
                    (unsigned long long)(awaited->until_us > now ? (awaited->until_us - now) / 1000 : 0),
                    SPAN_ARG(id_of(awaited)), (int)sizeof awaited->their_sid, awaited->their_sid);
-        if (!awaited->for_client)
-            buf_printf(to, " %.*s", (int)awaited->their_id_len, awaited->their_id);
+        buf_printf(to, " %.*s", (int)awaited->their_id_len, awaited->their_id);
         buf_append_char(to, '\n');
     }
 }
@@ -285,7 +311,7 @@ static bool line_restore(struct subscriber *subscriber, struct span line, uint64
         !id_is_good(id) || !engineio_sid_is_valid(sid))
         return false;
     bool for_client = kind.data[0] == 'q';
-    if (!for_client && (!span_next(&line, '\n', &their_id) || !id_is_good(their_id)))
+    if (!span_next(&line, '\n', &their_id) || !id_is_good(their_id))
         return false;
     if (find(subscriber, for_client, id) != NULL)
         return false;

@@ -41,10 +41,11 @@ static void session_leave(struct engine_client *engine, bool gone)
     buf_finish(&engine->out);
     poll_line_hold(&engine->line, false);
     sim_timer_stop(engine->sim, &engine->post_late);
+    engine_python_leave(engine);
 }
 
 /* A request with what waits; the fresh `t` is what engine.io-client has against caches. */
-static uint64_t ask(struct engine_client *engine, uint16_t *port, const char *method, struct span body)
+uint64_t engine_ask(struct engine_client *engine, uint16_t *port, const char *method, struct span body)
 {
     struct buf text = {0};
     bool posts = method[0] == 'P';
@@ -55,6 +56,8 @@ static uint64_t ask(struct engine_client *engine, uint16_t *port, const char *me
     if (engine->sid[0] != '\0')
         buf_printf(&text, "&sid=%s", engine->sid);
     buf_append(&text, SPAN_LIT(" HTTP/1.1\r\nHost: sim\r\n"));
+    if (engine->python.strict)
+        buf_append(&text, SPAN_LIT("User-Agent: python-requests/2.28.1\r\n"));
     if (posts)
         buf_printf(&text, "Content-Type: text/plain;charset=UTF-8\r\nContent-Length: %zu\r\n", body.len);
     if (!engine->line.keeps)
@@ -73,10 +76,12 @@ static uint64_t ask(struct engine_client *engine, uint16_t *port, const char *me
     return tag;
 }
 
-static void get_begin(struct engine_client *engine)
+void engine_get(struct engine_client *engine)
 {
     engine->counts.polls++;
-    engine->get = ask(engine, &engine->get_port, "GET", SPAN_LIT(""));
+    engine->get = engine_ask(engine, &engine->get_port, "GET", SPAN_LIT(""));
+    if (engine->python.strict)
+        engine_python_asked(engine);
 }
 
 /* As many packets as one body takes; one at least. */
@@ -98,10 +103,14 @@ static void out_take(struct engine_client *engine, struct buf *body)
 static void post_begin(struct engine_client *engine)
 {
     struct buf body = {0};
+    if (engine->python.strict) {
+        engine_python_post(engine);
+        return;
+    }
     if (engine->state != ENGINE_POLLS || engine->post != 0 || engine->out.len == 0)
         return;
     out_take(engine, &body);
-    engine->post = ask(engine, &engine->post_port, "POST", buf_span(&body));
+    engine->post = engine_ask(engine, &engine->post_port, "POST", buf_span(&body));
     if (is_python(engine))
         sim_timer_start(engine->sim, &engine->post_late, PYTHON_POST_US_MAX);
     buf_finish(&body);
@@ -111,7 +120,7 @@ void engine_poll(struct engine_client *engine)
 {
     engine->state = ENGINE_POLLS;
     post_begin(engine);
-    get_begin(engine);
+    engine_get(engine);
 }
 
 /* JavaScript says goodbye as soon as it believes that the session is over. */
@@ -119,7 +128,7 @@ static void goodbye(struct engine_client *engine)
 {
     uint16_t port;
     if (engine->state == ENGINE_POLLS && !is_python(engine))
-        ask(engine, &port, "POST", SPAN_LIT("1"));
+        engine_ask(engine, &port, "POST", SPAN_LIT("1"));
 }
 
 void engine_fail(struct engine_client *engine, uint16_t code)
@@ -145,6 +154,9 @@ static void opened(struct engine_client *engine, struct span data)
     memcpy(engine->sid, handshake.sid.data, ENGINEIO_SID_BYTES);
     engine->sid[ENGINEIO_SID_BYTES] = '\0';
     engine->payload_bytes_max = handshake.payload_bytes_max;
+    engine->python.patience_us =
+        LOOP_MS(handshake.ping_interval_ms > handshake.ping_timeout_ms ? handshake.ping_interval_ms
+                                                                       : handshake.ping_timeout_ms);
     engine->state = ENGINE_POLLS;
     if (handshake.upgrade_websocket && (engine->kind == ENGINE_DEFAULT || engine->kind == ENGINE_PYTHON)) {
         engine_probe(engine);
@@ -176,7 +188,7 @@ static void pause_step(struct engine_client *engine)
         engine_move(engine);
 }
 
-static void payload_read(struct engine_client *engine, struct span payload)
+void engine_payload(struct engine_client *engine, struct span payload)
 {
     uint64_t life = engine->life;
     struct span packet;
@@ -211,19 +223,24 @@ static void got(struct engine_client *engine, int status, struct span body)
     bool opens = engine->state == ENGINE_OPENING;
     engine->get = 0;
     engine->get_port = 0;
+    sim_timer_stop(engine->sim, &engine->python.get_late);
+    if (engine->python.strict && !opens) {
+        engine_python_got(engine, status, body);
+        return;
+    }
     if (status == 0 && (engine->get = ask_again(engine, &engine->get_port, buf_span(&engine->get_bytes))) != 0)
         return;
     if (status != 200 || body.len == 0) {
         requests_fail(engine, "GET", status, body);
         return;
     }
-    payload_read(engine, body);
+    engine_payload(engine, body);
     if (engine->life != life)
         return;
     if (opens && engine->state == ENGINE_OPENING)
         engine->events->broken(engine->owner, "an answer without a handshake");
     else if (engine->state == ENGINE_POLLS)
-        opens ? engine_poll(engine) : get_begin(engine);
+        opens ? engine_poll(engine) : engine_get(engine);
     pause_step(engine);
 }
 
@@ -232,6 +249,10 @@ static void posted(struct engine_client *engine, int status, struct span body)
     engine->post = 0;
     engine->post_port = 0;
     sim_timer_stop(engine->sim, &engine->post_late);
+    if (engine->python.strict) {
+        engine_python_posted(engine, status);
+        return;
+    }
     /* Python's POSTs have nothing to tell a repeated one from another with the same packets. */
     if (status == 0 && !is_python(engine) &&
         (engine->post = ask_again(engine, &engine->post_port, buf_span(&engine->post_bytes))) != 0)
@@ -273,6 +294,7 @@ void engine_client_init(struct engine_client *engine, struct sim *sim, const str
     *engine = (struct engine_client){.sim = sim, .events = events, .owner = owner};
     poll_line_init(&engine->line, sim, on_done, engine);
     timer_init(&engine->post_late, post_late);
+    engine_python_init(engine);
 }
 
 void engine_client_repeat(struct engine_client *engine, uint64_t per_mille, uint64_t seed)
@@ -301,7 +323,7 @@ void engine_client_open(struct engine_client *engine, uint16_t port)
     if (!engine_kind_polls(engine->kind))
         engine_dial(engine, port);
     else
-        get_begin(engine);
+        engine_get(engine);
 }
 
 void engine_client_send(struct engine_client *engine, bool binary, struct span bytes)
@@ -319,9 +341,19 @@ void engine_client_send(struct engine_client *engine, bool binary, struct span b
     post_begin(engine);
 }
 
+/* Python's disconnect(): what the writing loop is just sending is the last that it sends. */
+static void disconnect(struct engine_client *engine)
+{
+    uint16_t port;
+    if (engine->state == ENGINE_POLLS && engine->post == 0 && !engine->python.writes_over)
+        engine_ask(engine, &port, "POST", SPAN_LIT("1"));
+}
+
 void engine_client_close(struct engine_client *engine, bool gone)
 {
-    if (!gone)
+    if (!gone && engine->python.strict)
+        disconnect(engine);
+    else if (!gone)
         goodbye(engine);
     session_leave(engine, gone);
     if (gone)

@@ -7,6 +7,8 @@
  *     PYTHON           as python-engineio: tries the WebSocket before it polls, so no GET is held meanwhile; POSTs
  * without `t`; gives up a POST after 5 s; says no goodbye PYTHON_POLLING   the same, without WebSocket
  *
+ *     PYTHON and PYTHON_POLLING, `strict`: what the source of python-engineio does, see engine_client_python.c
+ *
  *     PLAIN            no Engine.IO: a WebSocket of `sennit.v1`, whose text messages are handed on as they are
  *
  * Each request goes to a random instance. A WebSocket that fails before its `3probe` is forgotten. One that fails
@@ -57,6 +59,17 @@ struct engine_events {
     uint16_t (*pick)(void *owner);
 };
 
+/* Of a client that is `strict`: its two loops, which end apart from each other. */
+struct engine_python {
+    bool strict;
+    bool deaf;            /* its GET has failed: it asks for nothing any more */
+    bool writes_over;     /* its POST has failed: it sends nothing any more */
+    bool none;            /* `None` waits in the queue: the writing loop ends there, if it finds it alone, */
+    size_t none_at;       /* behind so many bytes of `out` */
+    uint64_t patience_us; /* of its GETs, and of its queue */
+    struct timer get_late, queue_late, probe_late;
+};
+
 struct engine_client {
     struct sim *sim;
     const struct engine_events *events;
@@ -74,6 +87,7 @@ struct engine_client {
     struct sim_end *old; /* one that was stepped over and is not closed yet */
     struct ws_stream stream;
     struct timer post_late;
+    struct engine_python python;
     uint64_t losses;  /* of a thousand answers so many get lost */
     uint64_t repeats; /* of a thousand requests that get no answer, so many are repeated by a proxy, elsewhere */
     uint64_t dice[2]; /* for that: these draws shift no other */
@@ -86,6 +100,8 @@ struct engine_client {
 void engine_client_init(struct engine_client *engine, struct sim *sim, const struct engine_events *events, void *owner);
 /* From now on proxies repeat its requests, so many of a thousand that get no answer; `seed`: of their draws. */
 void engine_client_repeat(struct engine_client *engine, uint64_t per_mille, uint64_t seed);
+/* From now on it does what python-engineio's source says. */
+void engine_client_strict(struct engine_client *engine);
 /* Whatever is under way ends. */
 void engine_client_finish(struct engine_client *engine);
 

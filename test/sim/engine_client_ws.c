@@ -16,6 +16,7 @@ static void on_opened(struct sim_end *end, void *owner)
 /* A WebSocket that was only tried is of no use. */
 static void probe_lost(struct engine_client *engine)
 {
+    engine_python_proved(engine);
     engine->counts.failed++;
     engine_note(engine, "its WebSocket is of no use");
     ws_stream_finish(&engine->stream);
@@ -50,6 +51,7 @@ static void probe_message(struct engine_client *engine, const struct ws_event *e
         ws_drop(engine, false, 0);
         return;
     }
+    engine_python_proved(engine);
     engine->state = ENGINE_PAUSING;
     engine->proved_us = sim_now_us(engine->sim);
     engine_note(engine, "its WebSocket has proved itself");
@@ -126,6 +128,14 @@ void engine_probe(struct engine_client *engine)
     engine_dial(engine, engine->events->pick(engine->owner));
     engine_note(engine, "tries a WebSocket to %u", engine->ws_port);
     engine->events->probing(engine->owner);
+    if (engine->python.strict)
+        engine_python_probes(engine);
+}
+
+void engine_probe_end(struct engine_client *engine)
+{
+    if (engine->ws != NULL)
+        ws_drop(engine, false, 0);
 }
 
 void engine_move(struct engine_client *engine)

@@ -1,7 +1,6 @@
 /* fleet: see fleet.h. Here: its life, and its instances. */
 #include "fleet.h"
 
-#include <assert.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -185,6 +184,7 @@ void fleet_run_until(struct fleet *fleet, uint64_t until_us)
             continue;
         bounds_check(fleet);
         due_check(fleet);
+        guests_due(fleet);
         if (fleet->world.rosters != NULL && presence_is_certain(fleet->plan))
             rosters_compare(fleet->world.rosters);
     }
@@ -193,47 +193,6 @@ void fleet_run_until(struct fleet *fleet, uint64_t until_us)
 static void run_for(struct fleet *fleet, uint64_t us)
 {
     fleet_run_until(fleet, sim_now_us(fleet->sim) + us);
-}
-
-static void config_write(struct fleet *fleet)
-{
-    static const char text[] =
-        "ping_interval: %s\nping_timeout: %s\nconnect_timeout: 3s\n"
-        "namespaces:\n  /:\n    log: {entries: %llu, bytes: %llu, age: %llums}\n    replay: %s\n    announce: true\n"
-        "    presence: %s\n    recovery: 10m\n    events:\n"
-        "      all: {to: everyone, log: true, id: 0.id, except: 1}\n"
-        "      others: {to: others, log: true, id: 0.id, except: 1}\n"
-        "      say: {to: room, room: 0, log: true, id: 1.id, except: 2}\n"
-        "      tell: {to: room-others, room: 0, log: true, id: 1.id, except: 2}\n"
-        "      dm: {to: socket, socket: 0, log: true, id: 1.id}\n"
-        "      wave: {to: everyone, except: 1}\n"
-        "      cursor: {to: others, except: 1}\n"
-        "      hum: {to: room, room: 0, except: 2}\n"
-        "      whisper: {to: room-others, room: 0, except: 2}\n"
-        "      poke: {to: socket, socket: 0}\n"
-        "      join: {join: 0}\n      leave: {leave: 0}\n      past: {history: 0}\n%s%s";
-    /* Where hostile clients may do what they want. */
-    static const char evil[] =
-        "  /evil:\n    log: {entries: 100, bytes: 1MiB, age: 1h}\n    recovery: 10m\n    presence: true\n"
-        "    events:\n      all: {to: everyone, log: true}\n      who: {who: 0}\n";
-    const struct fleet_plan *plan = fleet->plan;
-    char replay[16];
-    snprintf(fleet->config, sizeof fleet->config, "/tmp/sennit-sim-XXXXXX");
-    snprintf(replay, sizeof replay, "%d", plan->replay);
-    int fd = mkstemp(fleet->config);
-    assert(fd >= 0);
-    /* Where nothing but the request timeout ends anything, polls are held to the end. */
-    bool pings_seldom = plan->polling > 0 && plan->timeout_s > 0 && plan->cuts == 0;
-    dprintf(fd, text, pings_seldom ? "20s" : "2s", plan->stalls || plan->patient ? "8s" : "2s",
-            (unsigned long long)plan->log_entries,
-            plan->log_bytes != 0 ? (unsigned long long)plan->log_bytes : 64ull << 20,
-            plan->log_age_ms != 0 ? (unsigned long long)plan->log_age_ms : 3600000,
-            plan->replay == 0  ? "none"
-            : plan->replay < 0 ? "all"
-                               : replay,
-            plan->presence ? "{data: me}" : "false", plan->presence ? "      who: {who: 0}\n" : "",
-            plan->hostiles > 0 ? evil : "");
-    close(fd);
 }
 
 static struct check_rules rules_of(const struct fleet_plan *plan)
@@ -286,6 +245,7 @@ static void world_make(struct fleet *fleet)
                           : 0,
         .dawdles = plan->vanish_kinds != 0,
         .links_break = plan->link_cuts > 0,
+        .strict = plan->python,
         .stays = ends == 0 && !fleet->check.rules.trims,
         .seed = plan->seed,
         .repeats = (uint64_t)plan->repeats,
@@ -316,6 +276,8 @@ static enum engine_kind kind_pick(struct fleet *fleet)
         return ENGINE_PLAIN;
     if (fleet->plan->polling == 0 || !sim_chance(fleet->sim, (uint64_t)fleet->plan->polling))
         return ENGINE_WEBSOCKET;
+    if (fleet->plan->python)
+        return sim_chance(fleet->sim, 500) ? ENGINE_PYTHON : ENGINE_PYTHON_POLLING;
     return kinds[sim_below(fleet->sim, sizeof kinds / sizeof kinds[0])];
 }
 
@@ -339,6 +301,7 @@ static void fleet_start(struct fleet *fleet)
     config_write(fleet);
     world_make(fleet);
     programs_init(fleet);
+    guests_init(fleet);
     for (int i = 0; i < plan->instances; i++) {
         struct instance *instance = &fleet->instances[i];
         instance->fleet = fleet;
@@ -355,6 +318,7 @@ static void fleet_start(struct fleet *fleet)
         api_caller_init(&fleet->caller, &fleet->world);
     if (plan->programs > 0)
         programs_start(fleet);
+    guests_start(fleet);
 }
 
 static void fleet_finish(struct fleet *fleet)
@@ -368,6 +332,7 @@ static void fleet_finish(struct fleet *fleet)
     unlink(fleet->config);
     due_finish(fleet);
     programs_finish(fleet);
+    guests_finish(fleet);
     free(fleet->clients);
     free(fleet->hostiles);
     free(fleet->witnesses);
@@ -408,7 +373,8 @@ static void blame_the_absent(struct fleet *fleet, const bool *settled)
 /* Goes on until nobody needs anything more, or until then. */
 static void settle(struct fleet *fleet, bool *settled, uint64_t until_us)
 {
-    while (fleet->check.failure == NULL && !(all_were_settled(fleet, settled) && programs_are_settled(fleet)) &&
+    while (fleet->check.failure == NULL &&
+           !(all_were_settled(fleet, settled) && programs_are_settled(fleet) && guests_are_settled(fleet)) &&
            sim_now_us(fleet->sim) < until_us)
         run_for(fleet, LOOP_MS(100));
 }
@@ -426,10 +392,12 @@ static void fleet_live(struct fleet *fleet)
     for (int i = 0; i < plan->clients; i++)
         stock_client_quiet(&fleet->clients[i]);
     programs_quiet(fleet);
+    guests_quiet(fleet);
     api_caller_finish(&fleet->caller);
     settle(fleet, settled, end_us + LOOP_S(BACK_WITHIN_S + plan->stalls * 4));
     blame_the_absent(fleet, settled);
     programs_check(fleet);
+    guests_check(fleet);
     run_for(fleet, LOOP_S(1));
     /* What was on its way until now may be owed to a client whose connection is silent, which it notices late. */
     if (plan->silences > 0) {
@@ -542,6 +510,7 @@ static void result_take(struct fleet *fleet, struct fleet_result *result)
         .ack_us = world->ack_us_most,
     };
     programs_count(fleet, result);
+    guests_count(fleet, result);
 }
 
 /* Most connections end before the ingress would end them. */
@@ -568,6 +537,7 @@ void fleet_run(const struct fleet_plan *plan, struct fleet_result *result)
         stock_client_finish(&fleet->clients[i]);
     hostiles_finish(fleet);
     programs_leave(fleet);
+    guests_leave(fleet);
     freeze_end(fleet);
     fleet->world.rosters = NULL;
     fleet_run_until(fleet, sim_now_us(fleet->sim) + LOOP_S(IDLE_S));

@@ -44,11 +44,14 @@ struct fleet_plan {
     int hostiles;           /* number of additional clients that are hostile, see hostile.h */
     uint32_t hostile_kinds; /* what they try: a bit for each enum hostile_kind */
     int programs;   /* number of additional clients, of a program on sennit.h that each instance runs; 0: none does */
+    int raws;       /* number of additional clients of raw rooms */
+    int askers;     /* number of additional clients that ask each other */
     int plain;      /* how many clients in a thousand speak sennit.v1 */
     int polling;    /* how many clients in a thousand begin by polling, see engine_client.h */
     int unheard;    /* of what instances tell each other of polling sessions, how much in a thousand gets lost */
     int losses;     /* how many answers to polling clients in a thousand get lost on their way */
     int repeats;    /* how many requests in a thousand that get no answer a proxy repeats, elsewhere */
+    bool python;    /* those that poll are Python's, to the letter: engine_client_python.c */
     bool directs;   /* a backend publishes, and tells sockets to enter and leave a room, or to end */
     bool freezes;   /* an instance without a request stands still */
     bool presence;  /* clients are told which clients are in which room */
@@ -85,6 +88,8 @@ struct fleet_result {
     /* Of programs: sockets, what their handlers were told, and what they wrote and asked. */
     uint64_t program_sockets, program_resumed, program_moved, program_ended, program_lost, program_again, program_stale,
         program_writes, program_answered, program_unanswered;
+    /* Of raw rooms: messages sent, shown, and looked for; of clients that ask each other: how their questions ended. */
+    uint64_t raw_sent, raw_shown, raw_owed, asked, ask_answered, ask_late, ask_gone, ask_refused;
 };
 
 void fleet_run(const struct fleet_plan *plan, struct fleet_result *result);

@@ -3,10 +3,12 @@
 #define SENNIT_SIM_FLEET_PARTS_H
 
 #include "api_caller.h"
+#include "ask_client.h"
 #include "fake_redis.h"
 #include "fleet.h"
 #include "hostile.h"
 #include "program.h"
+#include "raw_client.h"
 #include "serve/serve.h"
 #include "sim_parts.h"
 #include "stock_client.h"
@@ -83,6 +85,10 @@ struct fleet {
     struct api_caller caller;
     struct program_check program; /* of the kind `program` alone */
     struct program_client *program_clients;
+    struct raw_check raw; /* and these of fleets with guests: fleet_guests.c */
+    struct raw_client *raws;
+    struct ask_check asks;
+    struct ask_client *askers;
     struct witness **witnesses;
     struct fake_redis *redis;
     struct resp_reader *replies;     /* of what is watched */
@@ -115,6 +121,9 @@ void fleet_run_until(struct fleet *fleet, uint64_t until_us);
 void instance_kill(struct instance *instance);
 void instance_pause(struct instance *instance);
 void instance_drain(struct instance *instance);
+
+/* fleet_config.c: writes the file that all instances read. */
+void config_write(struct fleet *fleet);
 
 /* fleet_redis.c: the broker. */
 void redis_start(struct fleet *fleet);
@@ -171,6 +180,20 @@ void programs_check(struct fleet *fleet);
 void programs_leave(struct fleet *fleet);
 void programs_count(const struct fleet *fleet, struct fleet_result *result);
 void programs_finish(struct fleet *fleet);
+
+/* fleet_guests.c: clients of raw rooms, and those that ask each other; elsewhere these do nothing. */
+void guests_init(struct fleet *fleet);
+void guests_start(struct fleet *fleet);
+void guests_quiet(struct fleet *fleet);
+bool guests_are_settled(const struct fleet *fleet);
+void guests_check(struct fleet *fleet);
+/* What must have come by now. An entry of a room that is not looked at elsewhere. Trouble, as program_trouble. */
+void guests_due(struct fleet *fleet);
+void guests_pushed(struct fleet *fleet, const struct pushed *pushed);
+void guests_trouble(struct fleet *fleet, int instance, uint64_t lasts_us);
+void guests_leave(struct fleet *fleet);
+void guests_count(const struct fleet *fleet, struct fleet_result *result);
+void guests_finish(struct fleet *fleet);
 
 /* fleet_due.c: checks what must have been noticed by now. */
 void due_swallowed(struct fleet *fleet, const struct instance *instance, const struct pushed *pushed);

@@ -12,6 +12,12 @@ enum {
     PROGRAM_SEEDS_END = 30000,
     LINK_SEEDS = 30000,
     LINK_SEEDS_END = 31000,
+    PYTHON_SEEDS = 31000,
+    PYTHON_SEEDS_END = 32000,
+    RAW_SEEDS = 32000,
+    RAW_SEEDS_END = 33000,
+    ASK_SEEDS = 33000,
+    ASK_SEEDS_END = 34000,
     POLLING_SHARE = 200,
     EVERYBODY_POLLS = 1000,
     DECADES = 10,
@@ -234,21 +240,99 @@ static void links(struct fleet_plan *plan, uint64_t state[2])
     plan->patient = true;
 }
 
+/* Clients that do what python-engineio does, to the letter. In a third of the fleets nothing is wrong but that the
+ * ingress ends requests; in a quarter instances stand still. */
+static void python(struct fleet_plan *plan, uint64_t state[2])
+{
+    plan->instances = 3 + (int)below(state, 6);
+    plan->clients = 10 + (int)below(state, 20);
+    plan->faults_us = LOOP_S(12);
+    plan->python = true;
+    plan->polling = below(state, 3) == 0 ? 700 : EVERYBODY_POLLS;
+    plan->busy = below(state, 2) == 0;
+    plan->pages = below(state, 2) == 0;
+    plan->freezes = plan->seed % 4 == 0;
+    if (plan->seed % 3 == 0) {
+        plan->steady = true;
+        plan->timeout_s = plan->freezes ? 0 : 4 + (int)below(state, 5);
+        return;
+    }
+    plan->cuts = 50 + (int)below(state, 200);
+    plan->losses = (int)below(state, 20);
+    plan->kills = (int)below(state, 20);
+    plan->link_cuts = (int)below(state, 20);
+    plan->drains = (int)below(state, 10);
+    plan->redis_kills = (int)below(state, 5);
+    plan->unheard = below(state, 3) == 0 ? 30 : 0;
+    plan->directs = below(state, 2) == 0;
+}
+
+/* Clients of raw rooms, or clients that ask each other. In a quarter of the fleets nothing is wrong, in another one but
+ * that the ingress ends requests; in the third connections and instances end; in the last one Redis has its faults,
+ * too.
+ */
+static void guests(struct fleet_plan *plan, uint64_t state[2])
+{
+    uint64_t kind = plan->seed % 4;
+    plan->instances = 3 + (int)below(state, 3);
+    plan->clients = 6;
+    plan->faults_us = LOOP_S(14);
+    plan->polling = POLLING_SHARE;
+    plan->steady = kind < 2;
+    if (kind == 1)
+        plan->timeout_s = 4 + (int)below(state, 5);
+    if (kind < 2)
+        return;
+    plan->cuts = 50 + (int)below(state, 250);
+    plan->kills = (int)below(state, 30);
+    plan->drains = (int)below(state, 20);
+    plan->losses = below(state, 2) == 0 ? 10 : 0;
+    plan->repeats = plan->losses > 0 ? REPEATS_SURE : 0;
+    if (kind == 2)
+        return;
+    plan->link_cuts = (int)below(state, 40);
+    plan->redis_kills = (int)below(state, 6);
+    plan->redis_pauses = (int)below(state, 6);
+    plan->pauses = (int)below(state, 10);
+    plan->silences = (int)below(state, 10);
+    plan->unheard = below(state, 3) == 0 ? 30 : 0;
+}
+
+static void raw(struct fleet_plan *plan, uint64_t state[2])
+{
+    guests(plan, state);
+    plan->raws = 8 + (int)below(state, 24);
+}
+
+static void asking(struct fleet_plan *plan, uint64_t state[2])
+{
+    guests(plan, state);
+    plan->askers = 8 + (int)below(state, 24);
+    plan->freezes = below(state, 3) == 0;
+    if (plan->freezes)
+        plan->pauses = 0;
+}
+
 void fleet_plan_from_seed(struct fleet_plan *plan, uint64_t seed)
 {
+    static const struct {
+        uint64_t first, end;
+        void (*plan)(struct fleet_plan *plan, uint64_t state[2]);
+    } ranges[] = {{PROGRAM_SEEDS, PROGRAM_SEEDS_END, program},
+                  {LINK_SEEDS, LINK_SEEDS_END, links},
+                  {PYTHON_SEEDS, PYTHON_SEEDS_END, python},
+                  {RAW_SEEDS, RAW_SEEDS_END, raw},
+                  {ASK_SEEDS, ASK_SEEDS_END, asking}};
     uint64_t state[2] = {seed * 0x9e3779b97f4a7c15u + 7, seed + 1};
     for (int i = 0; i < 8; i++)
         sim_random_next(state);
     *plan = (struct fleet_plan){
         .seed = seed, .instances = 8, .clients = 200, .faults_us = LOOP_S(8), .log_entries = MANY, .traced = -1};
-    if (seed >= PROGRAM_SEEDS && seed < PROGRAM_SEEDS_END) {
-        program(plan, state);
-        return;
-    }
-    if (seed >= LINK_SEEDS && seed < LINK_SEEDS_END) {
-        links(plan, state);
-        return;
-    }
+    for (size_t i = 0; i < sizeof ranges / sizeof ranges[0]; i++)
+        if (seed >= ranges[i].first && seed < ranges[i].end) {
+            ranges[i].plan(plan, state);
+            return;
+        }
     switch (seed % KINDS) {
     case 0: /* a broker that loses data while everything else is well, and little that clients were told: they live on
              */

@@ -59,6 +59,7 @@ void program_free(struct instance *instance)
 
 void program_trouble(struct fleet *fleet, int instance)
 {
+    guests_trouble(fleet, instance, LINK_BACK_US);
     if (fleet->plan->programs > 0)
         program_check_trouble(&fleet->program, instance, LINK_BACK_US);
 }
@@ -67,7 +68,10 @@ void program_link_trouble(struct fleet *fleet, const struct sim_end *end, bool s
 {
     for (int i = 0; i < fleet->plan->instances; i++) {
         const struct loop *loop = fleet->instances[i].loop;
-        if (fleet->plan->programs > 0 && loop != NULL && (end->loop == loop || sim_host_of(end) == loop))
+        if (loop == NULL || (end->loop != loop && sim_host_of(end) != loop))
+            continue;
+        guests_trouble(fleet, i, silent ? SILENCE_US : LINK_BACK_US);
+        if (fleet->plan->programs > 0)
             program_check_trouble(&fleet->program, i, silent ? SILENCE_US : LINK_BACK_US);
     }
 }

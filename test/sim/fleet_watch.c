@@ -35,6 +35,7 @@ static bool push_read(struct span channel, struct span message, struct pushed *p
     } else if (!span_starts_with(channel, span_str(rooms))) {
         return false;
     }
+    pushed->room = room;
     pushed->log = truth_log_number(room, &pushed->sid);
     bool elsewhere = pushed->log < 0 && truth_is_elsewhere(room);
     if ((pushed->log < 0 && !elsewhere) || !span_next(&message, '\n', &head) || head.len == 0 ||
@@ -74,6 +75,7 @@ static bool push_next(struct span *entries, struct pushed *pushed)
         audience + len > entries->len)
         return false;
     pushed->audience = span_sub(*entries, 0, audience);
+    pushed->body = span_sub(*entries, audience, len);
     pushed->directive = 0;
     if (pushed->log < 0) {
         *entries = span_from(*entries, audience + len);
@@ -105,6 +107,7 @@ static void published(void *arg, struct span channel, struct span message)
     while (push_next(&entries, &pushed)) {
         if (pushed.log < 0) {
             check_pushed_elsewhere(&fleet->check, pushed.seq);
+            guests_pushed(fleet, &pushed);
             continue;
         }
         if (fleet->plan->traced >= 0)

@@ -103,6 +103,14 @@ static const struct figure figures[] = {
     FIGURE(program_writes, "writes of data"),
     FIGURE(program_answered, "questions answered"),
     FIGURE(program_unanswered, "not answered"),
+    FIGURE(raw_sent, "messages of raw rooms"),
+    FIGURE(raw_shown, "raw messages shown"),
+    FIGURE(raw_owed, "of these looked for"),
+    FIGURE(asked, "questions of clients"),
+    FIGURE(ask_answered, "with an answer"),
+    FIGURE(ask_late, "too late"),
+    FIGURE(ask_gone, "whose receiver was gone"),
+    FIGURE(ask_refused, "refused"),
 };
 enum { FIGURES = sizeof figures / sizeof figures[0] };
 

@@ -10,6 +10,7 @@
 
 enum {
     OPEN_US_MAX = 3000000, /* from dialling to connected */
+    STRICT_US = 30000000,
     MOVE_US_MAX = 1000000, /* from `3probe` to `5`, where nothing is wrong */
     DAWDLES_PER_MILLE = 400,
     CLOSE_NORMAL = 1000,  /* likewise: do not */
@@ -110,6 +111,9 @@ static void silence_over(struct timer *timer)
 
 void client_patience(struct stock_client *client, uint64_t us)
 {
+    /* Python's has none of its own: its requests have. */
+    if (client->engine.python.strict && client->state == CLIENT_CONNECTED && !engine_client_is_moved(&client->engine))
+        us += STRICT_US;
     sim_timer_start(client->world->sim, &client->silence, us);
 }
 
@@ -302,6 +306,8 @@ void stock_client_init(struct stock_client *client, struct client_world *world, 
     client->engine.line.timeout_us = world->timeout_us;
     engine_client_repeat(&client->engine, world->repeats, world->seed + (uint64_t)number);
     client->engine.losses = world->losses;
+    if (world->strict)
+        engine_client_strict(&client->engine);
     client->engine.line.keeps = engine_kind_polls(kind) && sim_chance(world->sim, 500);
     world->counts.polling += engine_kind_polls(kind);
     world->counts.plain += kind == ENGINE_PLAIN;

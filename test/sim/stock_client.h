@@ -34,6 +34,7 @@ struct client_world {
     bool directs;             /* directives say who is in one of the rooms */
     bool dawdles;             /* some take their time to come back */
     bool stays;               /* nothing but the request timeout ends a connection */
+    bool strict;              /* they are Python's, to the letter */
     bool links_break;         /* the links from instances to Redis are cut */
     bool leases_follow;       /* nothing keeps an instance from telling a broker that lost data what it knows */
     uint64_t repeats, losses; /* as in the plan */

@@ -275,7 +275,8 @@ void check_pushed_elsewhere(struct check *check, uint64_t seq)
 
 bool truth_is_elsewhere(struct span name)
 {
-    return memmem(name.data, name.len, "evil", 4) != NULL || memmem(name.data, name.len, "/program", 8) != NULL;
+    return memmem(name.data, name.len, "evil", 4) != NULL || memmem(name.data, name.len, "/program", 8) != NULL ||
+           memmem(name.data, name.len, "/asks", 5) != NULL || span_starts_with(name, SPAN_LIT("raw"));
 }
 
 size_t check_swallowed(struct check *check, const struct pushed *pushed, int instance)

@@ -110,7 +110,8 @@ struct pushed {
     struct span epoch, audience;
     uint64_t seq, prev, time_ms; /* seq 0: not logged */
     uint32_t message;
-    char directive; /* 0: it is an event */
+    char directive;         /* 0: it is an event */
+    struct span room, body; /* as the broker has them */
 };
 void check_pushed(struct check *check, const struct pushed *pushed);
 /* An entry of a room that is not looked at. */

@@ -40,6 +40,17 @@ void ws_stream_request_plain(struct sim_end *end)
     sim_send(end, request, sizeof request - 1);
 }
 
+void ws_stream_request_raw(struct sim_end *end, unsigned room)
+{
+    struct buf request = {0};
+    buf_printf(&request,
+               "GET /raw/w%u HTTP/1.1\r\nHost: sim\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+               "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+               room);
+    sim_send(end, buf_span(&request).data, request.len);
+    buf_finish(&request);
+}
+
 /* How many of these bytes belong to the head; all of them while it is not whole. Negative: no upgrade. */
 static ptrdiff_t head_read(struct ws_stream *stream, const char *bytes, size_t len, int *status)
 {

@@ -25,6 +25,8 @@ void ws_stream_request(struct sim_end *end, struct span sid);
 
 /* The same for the plain protocol. */
 void ws_stream_request_plain(struct sim_end *end);
+/* And for a raw room, by its number. */
+void ws_stream_request_raw(struct sim_end *end, unsigned room);
 
 enum ws_stream_result {
     WS_STREAM_FINE,
