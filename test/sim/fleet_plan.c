@@ -301,6 +301,8 @@ static void guests(struct fleet_plan *plan, uint64_t state[2])
 static void raw(struct fleet_plan *plan, uint64_t state[2])
 {
     guests(plan, state);
+    /* Nothing tells such a client that its connection only seems to stand, or that its message waits for Redis. */
+    plan->silences = plan->pauses = plan->redis_pauses = 0;
     plan->raws = 8 + (int)below(state, 24);
 }
 
