@@ -1,7 +1,7 @@
 // postgres: instances that share a Postgres and nothing else: clients of all kinds, an instance that is killed, and a server that crashes.
 import assert from 'node:assert/strict';
 import test, { after, before } from 'node:test';
-import { board, Client, differences, flawless, load, program, ready, serve, sleep, up, until } from './lib.mjs';
+import { board, Client, differences, flawless, load, program, ready, redis, serve, sleep, up, until } from './lib.mjs';
 import { missing, postgres } from './postgres.mjs';
 
 const config = `
@@ -60,6 +60,32 @@ test('the server crashes and comes back: what was accepted is there, and clients
   } finally {
     for (const client of clients) client.close();
     for (const server of servers) await server.close();
+  }
+});
+
+// The bridge's Redis carries what an instance says to Node servers past the others of its fleet, which have it from Postgres already.
+test('with a bridge, instances on one Postgres are one fleet: each event comes once', { skip, timeout: 60000 }, async () => {
+  const bridge = await redis();
+  const bridged = `bridge: {socketio-redis: "${bridge.url}", key: shared}\nprefix: bridged${config}`;
+  const schema = program(['schema', 'postgres', '--prefix', 'bridged', '--role', 'instances']);
+  await schema.ended;
+  database.sql(schema.output);
+  const servers = [], clients = [];
+  try {
+    for (let i = 0; i < 2; i++) servers.push(await serve(bridged, { args: ['--broker', database.url], env: { SENNIT_BROKER: '' } }));
+    await until('both bridges are up', async () => (await Promise.all(servers.map((server) => server.metric('bridge_up')))).every((up) => up === 1));
+    clients.push(...servers.map((server) => new Client(server.url)));
+    await Promise.all(clients.map((client) => client.connected()));
+    const sent = Array.from({ length: 20 }, () => clients[0].draw());
+    await clients[0].settled();
+    await until('the other client has all', () => sent.every((id) => clients[1].got.includes(id)));
+    await sleep(500); // what is too much would come by another way
+    assert.deepEqual(clients[1].doubled(), []);
+    assert.equal(differences(clients[1], sent), '');
+  } finally {
+    for (const client of clients) client.close();
+    for (const server of servers) await server.close();
+    await bridge.close();
   }
 });
 
