@@ -17,7 +17,7 @@ enum {
     ROWS_MAX = 500,
     SURE_MS = 1000, /* between polls while notifications come through */
     REACHED_MS = 900,
-    MISSES_MAX = 3, /* changes in a row that were not notified */
+    MISSES_MAX = 3, /* polls by the timer that found what was not notified */
 };
 
 struct room {
@@ -279,14 +279,14 @@ static void reached_tell(struct postgres_broker *postgres, bool whole)
     postgres->broker.events->reached(postgres->broker.hub, feed->reached.seq);
 }
 
-/* Each change is notified. If polls find changes again and again of which no notification came, none comes through: a
+/* Each change is notified. If polls whose time had come find changes again and again, no notification comes through: a
  * pooler stands between, for example. Then polling alone must be quick enough. */
 static void hearing_judge(struct postgres_broker *postgres, bool moved)
 {
     struct postgres_feed *feed = &postgres->feed;
-    if (moved)
-        feed->misses = feed->woken ? 0 : feed->misses + 1;
-    feed->woken = false;
+    if (moved && feed->by_timer)
+        feed->misses++;
+    feed->by_timer = false;
     if (feed->misses < MISSES_MAX)
         return;
     feed->hears = false;
@@ -395,15 +395,21 @@ static void next(struct postgres_broker *postgres)
 static void on_again(struct timer *timer)
 {
     struct postgres_broker *postgres = container_of(timer, struct postgres_broker, feed.again);
+    postgres->feed.by_timer = !postgres->feed.polling;
     postgres->feed.wake = true;
     next(postgres);
 }
 
+/* A pooler that works by transaction passes on what the server tells the connection that it has lent to a call: such a
+ * notification comes with a call, and says nothing of those that come while no call is under way. */
 void postgres_feed_notified(struct postgres_broker *postgres)
 {
-    postgres->feed.hears = postgres->feed.woken = true;
-    postgres->feed.misses = 0;
-    postgres->feed.wake = true;
+    struct postgres_feed *feed = &postgres->feed;
+    if (postgres->feed_link.sent_count == 0) {
+        feed->hears = true;
+        feed->misses = 0;
+    }
+    feed->wake = true;
     next(postgres);
 }
 
@@ -492,7 +498,7 @@ void postgres_feed_start(struct postgres_broker *postgres, struct postgres_posit
 {
     struct postgres_feed *feed = &postgres->feed;
     feed->reached = from;
-    feed->polling = feed->wake = feed->hears = feed->woken = false;
+    feed->polling = feed->wake = feed->hears = feed->by_timer = false;
     feed->misses = 0;
     feed->kept = 0;
     feed->told_us = loop_now_us(postgres->loop);

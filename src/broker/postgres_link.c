@@ -133,25 +133,6 @@ static void call_end(struct pg_link *link)
     free(call);
 }
 
-/* Of each call come its result, NULL, and what its synchronization point is answered with. */
-static void results_take(struct pg_link *link)
-{
-    int nothing = 0;
-    while (link->state == PG_LINK_OPEN && link->sent_count > 0 && nothing < 2 && !PQisBusy(link->conn)) {
-        PGresult *result = PQgetResult(link->conn);
-        nothing = result == NULL ? nothing + 1 : 0;
-        if (result == NULL)
-            continue;
-        if (PQresultStatus(result) == PGRES_PIPELINE_SYNC) {
-            PQclear(result);
-            call_end(link);
-        } else {
-            PQclear(link->result);
-            link->result = result;
-        }
-    }
-}
-
 static void notices_take(struct pg_link *link)
 {
     PGnotify *notice;
@@ -162,6 +143,28 @@ static void notices_take(struct pg_link *link)
     }
     if (any)
         link->events->notified(link);
+}
+
+/* Of each call come its result, NULL, and what its synchronization point is answered with. Notifications that came
+ * before that answer are told before the call ends: they came with its transaction. */
+static void results_take(struct pg_link *link)
+{
+    int nothing = 0;
+    while (link->state == PG_LINK_OPEN && link->sent_count > 0 && nothing < 2 && !PQisBusy(link->conn)) {
+        PGresult *result = PQgetResult(link->conn);
+        nothing = result == NULL ? nothing + 1 : 0;
+        if (result == NULL)
+            continue;
+        if (PQresultStatus(result) == PGRES_PIPELINE_SYNC) {
+            PQclear(result);
+            notices_take(link);
+            if (link->state == PG_LINK_OPEN)
+                call_end(link);
+        } else {
+            PQclear(link->result);
+            link->result = result;
+        }
+    }
 }
 
 static void input_take(struct pg_link *link)

@@ -69,8 +69,8 @@ struct postgres_feed {
     bool polling, wake; /* a poll is under way; another one is due behind it */
     bool hears;         /* notifications come through */
     bool said;          /* that they do not */
-    bool woken;         /* one came since the last poll ended */
-    unsigned misses;    /* polls in a row that found what was not notified */
+    bool by_timer;      /* the poll under way, or due, is there because its time had come */
+    unsigned misses;    /* such polls that found something, since the last notification that came by itself */
     uint64_t kept;      /* the number of the last kept event that the hub was told */
     uint64_t told_us;   /* the hub was told the position */
     uint64_t polls;     /* begun since the link is up */

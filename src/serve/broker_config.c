@@ -174,6 +174,12 @@ void broker_config_settle(struct broker_config *config, bool logs, const char *c
                   LOG_C("why", err.text));
 }
 
+bool broker_config_is_common(const struct broker_config *config)
+{
+    return config->choice == BROKER_CHOICE_REDIS || config->choice == BROKER_CHOICE_POSTGRES ||
+           config->choice == BROKER_CHOICE_FIRESTORE;
+}
+
 void broker_config_finish(struct broker_config *config)
 {
     free(config->url);

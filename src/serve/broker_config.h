@@ -39,6 +39,8 @@ bool broker_config_read(struct broker_config *config, const struct broker_option
 void broker_config_settle(struct broker_config *config, bool logs, const char *config_path);
 /* Whether the broker can do what the rest of the configuration asks for. False with `err` set, which has the cure. */
 bool broker_config_check(const struct broker_config *config, bool polling, uint64_t max_payload, struct err *err);
+/* Whether instances share it: those with the same one are one fleet. With any other, each instance is alone. */
+bool broker_config_is_common(const struct broker_config *config);
 void broker_config_finish(struct broker_config *config); /* accepts zeroed memory */
 /* Its name, for people. */
 const char *broker_config_name(const struct broker_config *config);

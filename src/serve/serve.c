@@ -129,13 +129,12 @@ static bool broker_start(struct server *server, struct err *err)
     return server->broker != NULL;
 }
 
-/* Instances with one broker are one fleet; one without a common broker is alone. */
 static bool bridge_start(struct server *server, struct err *err)
 {
     const struct serve_config *config = &server->config;
-    bool is_common = config->broker.choice == BROKER_CHOICE_REDIS || config->broker.choice == BROKER_CHOICE_FIRESTORE;
     if (config->bridge.url == NULL)
         return true;
+    bool is_common = broker_config_is_common(&config->broker);
     server->bridge = bridge_create(&server->sessions, &server->config.relay, &server->net, &config->bridge,
                                    span_str(is_common ? config->prefix : config->instance), err);
     return server->bridge != NULL;

@@ -61,3 +61,30 @@ export async function postgres({ role, settings: more = [] } = {}) {
   server.sql(`${role ? `CREATE ROLE ${role} LOGIN;` : ''}${schema.output}`);
   return server;
 }
+
+// Debian has it where only root's PATH looks.
+export const bouncer = ['/usr/sbin/pgbouncer', '/usr/bin/pgbouncer'].find((file) => fs.existsSync(file));
+
+// PgBouncer in front of that server, which gives each transaction any of its few connections. It refuses to run as root, too.
+export async function pgbouncer(server, role, more = []) {
+  const directory = temporary();
+  const port = await freePort();
+  const file = path.join(directory, 'pgbouncer.ini');
+  fs.writeFileSync(path.join(directory, 'users'), `"${role}" ""\n`);
+  fs.writeFileSync(file, ['[databases]', `postgres = host=127.0.0.1 port=${server.port}`, '[pgbouncer]', 'listen_addr = 127.0.0.1', `listen_port = ${port}`,
+    'unix_socket_dir =', 'auth_type = trust', `auth_file = ${directory}/users`, 'pool_mode = transaction', 'default_pool_size = 4', ...more, ''].join('\n'));
+  if (user.uid) for (const one of ['', 'users', 'pgbouncer.ini']) fs.chownSync(path.join(directory, one), user.uid, user.gid);
+  const child = spawn(bouncer, [file], { ...user, cwd: directory, stdio: ['ignore', 'pipe', 'pipe'] });
+  const ended = once(child, 'close');
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => (output += data));
+  await until('PgBouncer listens', () => {
+    if (child.exitCode !== null) throw new Error(`pgbouncer ended: ${output}`);
+    return output.includes('process up');
+  });
+  return { url: `postgres://${role}@127.0.0.1:${port}/postgres`, close: async () => {
+    child.kill('SIGKILL');
+    await ended;
+    fs.rmSync(directory, { recursive: true, force: true });
+  } };
+}
