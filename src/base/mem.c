@@ -5,12 +5,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+void mem_gone(void)
+{
+    fputs("sennit: out of memory\n", stderr);
+    abort();
+}
+
 static void *must(void *memory)
 {
-    if (memory == NULL) {
-        fputs("sennit: out of memory\n", stderr);
-        abort();
-    }
+    if (memory == NULL)
+        mem_gone();
     return memory;
 }
 

@@ -19,6 +19,9 @@ void *mem_zero(size_t count, size_t size);
 /* Resizes; `old` may be NULL. */
 void *mem_resize(void *old, size_t size);
 
+/* Ends the process as an allocation that failed does. */
+void mem_gone(void) __attribute__((noreturn));
+
 /* A NUL-terminated copy of `s`. */
 char *mem_text(struct span s);
 

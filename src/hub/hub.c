@@ -481,6 +481,7 @@ struct hub *hub_create(struct loop *loop, struct broker *broker)
     loop_random(loop, seed, sizeof seed);
     map_init(&hub->rooms, seed);
     list_init(&hub->members);
+    pool_init(&hub->memberships, sizeof(struct membership));
     list_init(&hub->empty_rooms);
     list_init(&hub->pages);
     list_init(&hub->ended);
@@ -505,6 +506,7 @@ void hub_destroy(struct hub *hub)
     while ((node = map_next(&hub->rooms, NULL)) != NULL)
         room_destroy(room_of(node));
     map_finish(&hub->rooms);
+    pool_finish(&hub->memberships);
     assert(hub->page_bytes == 0 && list_empty(&hub->pages) && list_empty(&hub->ended));
     free(hub);
 }

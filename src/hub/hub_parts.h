@@ -8,6 +8,7 @@
 #define SENNIT_HUB_HUB_PARTS_H
 
 #include "base/map.h"
+#include "base/pool.h"
 #include "hub/hub.h"
 #include "hub/member.h"
 
@@ -141,6 +142,7 @@ struct hub {
     struct broker *broker;
     struct map rooms;
     struct list members;
+    struct pool memberships;
     struct list empty_rooms;
     struct list pages;       /* cached ones, oldest first */
     size_t page_bytes;       /* of the cached pages */

@@ -106,7 +106,7 @@ void membership_destroy(struct membership *membership)
         at = &(*at)->next;
     *at = membership->next;
     room_member_remove(membership->room, membership);
-    free(membership);
+    pool_give(&membership->member->hub->memberships, membership);
 }
 
 void member_past_remove(struct member *member, struct past *past)
@@ -181,7 +181,7 @@ bool member_is_owed(const struct member *member, const struct past *past)
 
 static struct membership *membership_create(struct member *member, struct span room, enum start_mode mode)
 {
-    struct membership *membership = mem_zero(1, sizeof *membership), **end = &member->memberships;
+    struct membership *membership = pool_take(&member->hub->memberships), **end = &member->memberships;
     membership->member = member;
     membership->room = hub_room(member->hub, room);
     membership->mode = (uint8_t)mode;

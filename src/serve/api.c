@@ -80,7 +80,7 @@ void api_answer(struct api_request *request, int status, struct span json)
         return;
     timer_stop(request->server->loop, &request->late);
     request->client = NULL;
-    client->speaking->api = NULL;
+    client->speaking.api = NULL;
     http_respond(&client->http, status, JSON, fields_of(status), json);
 }
 
@@ -98,7 +98,7 @@ void api_done(struct api_request *request)
 {
     timer_stop(request->server->loop, &request->late);
     if (request->client != NULL)
-        request->client->speaking->api = NULL;
+        request->client->speaking.api = NULL;
     request->server->api_requests--;
     api_input_finish(&request->input);
     nsp_unref(request->server->sessions.app, request->nsp);
@@ -134,7 +134,7 @@ static void begin(struct client *client, const struct api_route *route, struct s
     request->route = route;
     timer_init(&request->late, late);
     buf_append(&request->input.socket, socket);
-    client->speaking->api = request;
+    client->speaking.api = request;
     server->api_requests++;
     if (route->posts) {
         http_read_body(&client->http, server->config.limits.payload_bytes_max + API_BODY_EXTRA, HTTP_BODY_WHOLE);
@@ -150,7 +150,7 @@ static void begin(struct client *client, const struct api_route *route, struct s
 
 void api_body(struct client *client, struct span body)
 {
-    struct api_request *request = client->speaking->api;
+    struct api_request *request = client->speaking.api;
     const char *field = NULL, *cure = NULL;
     if (!api_input_body(&request->input, body, request->route->fields, &field, &cure)) {
         api_refuse(request, 400, field != NULL ? REFUSAL_API_FIELD : REFUSAL_API_JSON, field, cure);
@@ -165,7 +165,7 @@ void api_body(struct client *client, struct span body)
 static void forget(struct api_request *request)
 {
     timer_stop(request->server->loop, &request->late);
-    request->client->speaking->api = NULL;
+    request->client->speaking.api = NULL;
     request->client = NULL;
     if (!request->acting)
         api_done(request);
@@ -173,16 +173,16 @@ static void forget(struct api_request *request)
 
 void api_aborted(struct client *client)
 {
-    if (client->speaking->api != NULL)
-        forget(client->speaking->api);
+    if (client->speaking.api != NULL)
+        forget(client->speaking.api);
 }
 
 bool api_refused(struct client *client, enum http_fault fault, int status)
 {
     struct buf body = {0};
-    if (client->speaking->api == NULL)
+    if (client->speaking.api == NULL)
         return false;
-    forget(client->speaking->api);
+    forget(client->speaking.api);
     if (status == 0)
         return true;
     error_encode(&body, fault == HTTP_FAULT_BODY_TOO_LARGE ? REFUSAL_BODY_TOO_LARGE : REFUSAL_BODY_LATE, NULL,
@@ -225,9 +225,9 @@ void api_request(struct client *client, const struct http1_head *head, struct sp
     struct server *server = client_server(client);
     bool reads = span_equal(head->method, SPAN_LIT("GET")) || span_equal(head->method, SPAN_LIT("HEAD"));
     bool is_ours =
-        span_starts_with(path, SPAN_LIT(PREFIX)) && client->speaking->by_api_port == server->config.api.has_port;
+        span_starts_with(path, SPAN_LIT(PREFIX)) && client->speaking.by_api_port == server->config.api.has_port;
     const struct api_route *route = is_ours ? route_find(span_from(path, sizeof PREFIX - 1)) : NULL;
-    if (client->speaking->by_api_port && reads && span_equal(path, SPAN_LIT("/health")))
+    if (client->speaking.by_api_port && reads && span_equal(path, SPAN_LIT("/health")))
         http_respond(&client->http, 200, SPAN_LIT("text/plain; charset=utf-8"), NO_STORE, SPAN_LIT("alive\n"));
     else if (!may_ask(client, head))
         refuse(client, server->config.api.access.token != NULL ? 401 : 403, REFUSAL_API_FORBIDDEN, NULL, path);

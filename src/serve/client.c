@@ -20,6 +20,8 @@ enum {
 
 #define RETRY_SOON SPAN_LIT("Retry-After: 1\r\n")
 
+_Static_assert(sizeof(struct client_speaking) <= sizeof(struct websocket), "every client would pay for it");
+
 static struct client *client_of(struct http *http)
 {
     return container_of(http, struct client, http);
@@ -60,19 +62,19 @@ static void log_closed(struct client *client, enum close_reason reason)
 
 static void speaking_end(struct client *client)
 {
-    crowd_keeps(&client_server(client)->crowd, &client->speaking->kept, 0);
-    free(client->speaking);
+    crowd_keeps(&client_server(client)->crowd, &client->speaking.kept, 0);
 }
 
 static void client_end(struct client *client, enum close_reason reason)
 {
+    struct server *server = client_server(client);
     log_closed(client, reason);
     if (client_is_upgraded(client))
         websocket_closed(&client->websocket, reason);
     else
         speaking_end(client);
-    crowd_leave(&client_server(client)->crowd, &client->crowd);
-    free(client);
+    crowd_leave(&server->crowd, &client->crowd);
+    pool_give(&server->clients, client);
 }
 
 void client_note(struct client *client, enum refusal refusal, struct span what)
@@ -141,7 +143,7 @@ static void address_decide(struct client *client, const struct http1_head *head)
     struct addr_ip *peer = &client->http.conn.peer;
     if (config->trusted_hops == 0)
         return;
-    *peer = client->speaking->proxy;
+    *peer = client->speaking.proxy;
     if (head == NULL || forwarded_find(head, config->trusted_hops, peer))
         return;
     struct span value = http1_field_get(head, SPAN_LIT("X-Forwarded-For"));
@@ -185,7 +187,7 @@ static void on_refused(struct http *http, enum http_fault fault, int status)
 static void on_body(struct http *http, struct span bytes, bool last)
 {
     struct client *client = client_of(http);
-    if (client->speaking->api != NULL)
+    if (client->speaking.api != NULL)
         api_body(client, bytes);
     else
         engine_body(client, bytes);
@@ -200,7 +202,7 @@ static void on_aborted(struct http *http)
 static bool on_keeps(struct http *http, size_t bytes)
 {
     struct client *client = client_of(http);
-    return crowd_keeps(&client_server(client)->crowd, &client->speaking->kept, bytes);
+    return crowd_keeps(&client_server(client)->crowd, &client->speaking.kept, bytes);
 }
 
 static void on_closed(struct http *http, enum close_reason reason)
@@ -352,6 +354,7 @@ void client_server_init(struct server *server)
         .output_bytes_max = bounds->output_bytes,
         .write_stall_ms_max = (uint32_t)bounds->write_timeout,
     };
+    pool_init(&server->clients, sizeof(struct client));
     http_server_init(&server->http, &server->net, &http_events, &server->limits, &rules);
     server->http.fields = span_str(server->config.headers);
 }
@@ -359,12 +362,11 @@ void client_server_init(struct server *server)
 void client_accept(struct server *server, struct io *io, const struct addr *peer, bool by_api_port)
 {
     const struct serve_limits *bounds = &server->config.bounds;
-    struct client *client = mem_zero(1, sizeof *client);
-    client->speaking = mem_zero(1, sizeof *client->speaking);
-    client->speaking->by_api_port = by_api_port;
+    struct client *client = pool_take(&server->clients);
+    client->speaking.by_api_port = by_api_port;
     crowd_enter(&server->crowd, &client->crowd, peer);
     bool spare = client->crowd.place == CROWD_SPARE;
-    addr_ip_of(peer, &client->speaking->proxy);
+    addr_ip_of(peer, &client->speaking.proxy);
     http_accept(&server->http, &client->http, io, peer,
                 (uint32_t)(spare ? bounds->crowded_head_timeout : bounds->head_timeout));
 }

@@ -10,7 +10,7 @@
 struct api_request;
 struct engine_request;
 
-/* What it has as long as it speaks HTTP. */
+/* What it has as long as it speaks HTTP: no larger than the WebSocket that takes its place. */
 struct client_speaking {
     struct api_request *api;       /* the request to the HTTP API that is under way (api.h), or NULL */
     struct engine_request *engine; /* the request to a polling session that is under way (engine.h), or NULL */
@@ -22,8 +22,8 @@ struct client_speaking {
 struct client {
     struct http http;
     union {
-        struct client_speaking *speaking; /* until it is upgraded */
-        struct websocket websocket;       /* from then on */
+        struct client_speaking speaking; /* until it is upgraded */
+        struct websocket websocket;      /* from then on */
     };
     struct crowd_member crowd;
 };

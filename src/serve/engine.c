@@ -131,7 +131,7 @@ static void respond_error(struct engine_request *request, enum engineio_error er
 static void on_answer(struct polling_exchange *exchange, enum polling_outcome outcome, struct span payload)
 {
     struct engine_request *request = container_of(exchange, struct engine_request, exchange);
-    request->client->speaking->engine = NULL;
+    request->client->speaking.engine = NULL;
     if (request->is_octets && outcome == POLLING_OK)
         outcome = POLLING_REFUSED;
     switch (outcome) {
@@ -189,7 +189,7 @@ static struct engine_request *request_create(struct client *client, const struct
     if (ask->sid.len == sizeof request->sid)
         memcpy(request->sid, ask->sid.data, sizeof request->sid);
     cors_encode(&request->cors, &config_of(client)->cors, head);
-    client->speaking->engine = request;
+    client->speaking.engine = request;
     return request;
 }
 
@@ -197,7 +197,7 @@ static void handshake(struct client *client, struct engine_request *request)
 {
     struct server *server = client_server(client);
     if (!client_may_begin(client, buf_span(&request->cors))) {
-        client->speaking->engine = NULL;
+        client->speaking.engine = NULL;
         request_free(request);
         return;
     }
@@ -208,7 +208,7 @@ static void handshake(struct client *client, struct engine_request *request)
         return;
     }
     buf_append(&request->cors, RETRY_SOON);
-    client->speaking->engine = NULL;
+    client->speaking.engine = NULL;
     client_refuse(client, 503,
                   is_crowded ? REFUSAL_POLLS_FULL
                   : is_full  ? REFUSAL_CONNECTIONS_FULL
@@ -237,7 +237,7 @@ static void exchange_begin(struct client *client, const struct http1_head *head,
             http_read_body(&client->http, sessions->limits.payload_bytes_max, HTTP_BODY_WHOLE);
         break;
     default: /* upstream's answer to a method that its transport does not know */
-        client->speaking->engine = NULL;
+        client->speaking.engine = NULL;
         respond_empty(request, 500, REFUSAL_METHOD);
         request_free(request);
         break;
@@ -246,31 +246,31 @@ static void exchange_begin(struct client *client, const struct http1_head *head,
 
 void engine_body(struct client *client, struct span body)
 {
-    struct engine_request *request = client->speaking->engine;
+    struct engine_request *request = client->speaking.engine;
     polling_post(&client_server(client)->sessions, &request->exchange, span_of(request->sid, sizeof request->sid),
                  request->is_octets ? NOTHING : body); /* no packet at all ends the session, too */
 }
 
 void engine_aborted(struct client *client)
 {
-    struct engine_request *request = client->speaking->engine;
+    struct engine_request *request = client->speaking.engine;
     if (request == NULL)
         return;
-    client->speaking->engine = NULL;
+    client->speaking.engine = NULL;
     polling_aborted(&request->exchange);
     request_free(request);
 }
 
 bool engine_refused(struct client *client, enum http_fault fault)
 {
-    struct engine_request *request = client->speaking->engine;
+    struct engine_request *request = client->speaking.engine;
     if (request == NULL)
         return false;
     if (fault != HTTP_FAULT_BODY_TOO_LARGE) {
         engine_aborted(client);
         return false;
     }
-    client->speaking->engine = NULL;
+    client->speaking.engine = NULL;
     polling_post_forget(&request->exchange); /* the session goes on without it */
     client_reason_encode(&request->cors, REFUSAL_BODY_TOO_LARGE);
     http_respond(&client->http, 413, NOTHING, buf_span(&request->cors), NOTHING);

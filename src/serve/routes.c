@@ -188,7 +188,7 @@ void route_request(struct client *client, const struct http1_head *head)
         return;
     if (head->upgrade_websocket) /* what is not upgraded ends */
         http_last(&client->http, CLOSE_DONE);
-    if (client->speaking->by_api_port || api_has(path)) {
+    if (client->speaking.by_api_port || api_has(path)) {
         api_request(client, head, path, query);
     } else if (engine_config_has(engine, path, &rest)) {
         engine_request(client, head, rest, query);

@@ -246,6 +246,7 @@ void server_close(struct server *server)
     listener_close(&server->api_listener);
     http_server_cut(&server->http, CLOSE_DRAINED);
     net_reap(&server->net);
+    pool_finish(&server->clients);
     if (server->hub != NULL)
         pollings_cut(&server->sessions, CLOSE_DRAINED);
     bridge_destroy(server->bridge);

@@ -29,6 +29,7 @@ struct server {
     struct hub *hub;
     struct sessions sessions;
     struct http_server http; /* lists the clients */
+    struct pool clients;
     struct conn_limits limits;
     struct crowd crowd;
     struct store store;

@@ -204,13 +204,16 @@ static void catch_up(struct task *task)
         subscribers_each(subscriber, session) member_continue(&subscriber->member);
     }
     sessions->catching.count = 0;
+    free(sessions->catching.slots); /* a herd made it large, and has passed */
+    sessions->catching.slots = NULL;
+    sessions->catching.cap = 0;
 }
 
 /* A session with its timers stopped. */
 static struct session *session_new(struct sessions *sessions, struct transport *transport,
                                    const struct protocol *protocol)
 {
-    struct session *session = mem_zero(1, sizeof *session);
+    struct session *session = pool_take(&sessions->pool);
     session->sessions = sessions;
     session->transport = transport;
     session->protocol = protocol;
@@ -443,7 +446,7 @@ void session_closed(struct session *session, enum close_reason reason)
     sessions->count--;
     sessions->of_protocol[session->protocol->kind]--;
     free(session->extra);
-    free(session);
+    pool_give(&sessions->pool, session);
 }
 
 static void end(struct session *session, enum close_reason reason)
@@ -555,6 +558,8 @@ void sessions_init(struct sessions *sessions, struct hub *hub, struct session_ap
     map_init(&sessions->pollings, seed);
     map_init(&sessions->moved, seed);
     list_init(&sessions->all);
+    pool_init(&sessions->pool, sizeof(struct session));
+    pool_init(&sessions->subscribers, sizeof(struct subscriber));
     list_init(&sessions->all_pollings);
     list_init(&sessions->polls_held);
     sessions->polling_protocol = &socket_protocol;
@@ -590,4 +595,6 @@ void sessions_finish(struct sessions *sessions)
     map_finish(&sessions->claims);
     map_finish(&sessions->pollings);
     map_finish(&sessions->moved);
+    pool_finish(&sessions->pool);
+    pool_finish(&sessions->subscribers);
 }

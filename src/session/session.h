@@ -7,6 +7,7 @@
 
 #include "base/list.h"
 #include "base/map.h"
+#include "base/pool.h"
 #include "hub/hub.h"
 #include "net/rate.h"
 #include "net/refusals.h"
@@ -89,6 +90,7 @@ struct sessions {
     const char *instance;          /* this instance's id, as sent to clients */
     uint64_t request_timeout_ms;   /* of the platform; 0: unknown */
     struct list all;
+    struct pool pool, subscribers; /* sessions, and subscribers */
     struct {
         struct session **slots; /* sessions whose queues have room again: their replays go on; NULL: it has closed */
         size_t count, cap;

@@ -82,7 +82,7 @@ void subscriber_unref(struct subscriber *subscriber)
     subscriber_extra_free(subscriber);
     subscriber_lease_free(subscriber);
     nsp_unref(subscriber->sessions->app, subscriber->nsp);
-    free(subscriber);
+    pool_give(&subscriber->sessions->subscribers, subscriber);
 }
 
 static void id_create(struct sessions *sessions, char to[ENGINEIO_SID_BYTES])
@@ -427,7 +427,7 @@ enum refusal subscriber_begin(struct session *session, const struct nsp *nsp, co
     enum refusal refusal = admit(session, nsp, start, &admission);
     if (refusal != REFUSAL_COUNT)
         return refusal;
-    struct subscriber *subscriber = mem_zero(1, sizeof *subscriber);
+    struct subscriber *subscriber = pool_take(&session->sessions->subscribers);
     subscriber->session = session;
     subscriber->sessions = session->sessions;
     subscriber->nsp = nsp_ref(session->sessions->app, nsp);
