@@ -5,19 +5,21 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { machine, optionsRead, table } from './parts.mjs';
 import { program, redis, redisCli, serve, temporary } from '../test/e2e/lib.mjs';
+import { firestore, missing as firestoreMissing } from '../test/e2e/firestore.mjs';
 import { missing, postgres } from '../test/e2e/postgres.mjs';
 
 const usage = `usage: node bench/brokers.mjs [OPTION...]
 
 One instance for each broker, and eight clients in one namespace that logs. First a few messages a second, for the latency; then as many as it takes.
 
-  --only NAME           this broker alone: memory, file, redis, postgres
+  --only NAME           this broker alone: memory, file, redis, postgres, firestore
   --seconds N           of each measurement (default 5)
   --rate N              messages a second for the latency (default 100)
   --size BYTES          of a message (default 100)
   --help                this text
 
-SENNIT names the program (default build/sennit). Postgres and Redis are servers of its own; Postgres syncs here, so its disk counts.`;
+SENNIT names the program (default build/sennit). Postgres and Redis are servers of its own; Postgres syncs here, so its disk counts.
+Firestore is Google's emulator, in memory, and gets 2,000 messages a second at most, and 20 for the latency: Google's own costs money for each.`;
 
 const options = optionsRead(usage, { only: null, seconds: 5, rate: 100, size: 100 }, { seconds: 2 });
 const config = `
@@ -75,23 +77,32 @@ const brokers = {
     return { args: ['--broker', server.url], pid: server.child.pid, close: server.close,
       bytes: async () => Number(server.sql("SELECT pg_total_relation_size('sennit.log')")) };
   },
+  firestore: async () => {
+    const server = await firestore();
+    return { args: [], env: server.env, pid: server.pid, close: server.close, calm: 20, flood: 2000 };
+  },
 };
 
 const rows = [];
 for (const [name, begin] of Object.entries(brokers)) {
   if (options.only && options.only !== name) continue;
-  if (name === 'postgres' && missing()) continue;
+  const why = name === 'postgres' ? missing() : name === 'firestore' ? firestoreMissing() : undefined;
+  if (why) {
+    console.log(`${name}: left out, ${why}`);
+    continue;
+  }
   const broker = await begin();
-  const instance = await serve(config, { args: broker.args, env: { SENNIT_BROKER: '' } });
+  const instance = await serve(config, { args: broker.args, env: { SENNIT_BROKER: '', ...broker.env } });
   try {
-    const calm = await load(instance.url, options.rate);
-    const before = await broker.bytes(instance);
+    const calm = await load(instance.url, Math.min(options.rate, broker.calm ?? Infinity));
+    const bytes = async () => (broker.bytes ? broker.bytes(instance) : NaN);
+    const before = await bytes();
     const spent = () => cpu(instance.pid) + (broker.pid ? cpu(broker.pid) : 0);
     const began = spent();
-    const flood = await load(instance.url, 100000);
+    const flood = await load(instance.url, broker.flood ?? 100000);
     const accepted = flood.acknowledged;
     rows.push([name, String(Math.round(accepted / flood.seconds)), String(Math.round(((spent() - began) * 1e6) / accepted)), calm.latency_ms.p50.toFixed(2),
-      calm.latency_ms.p99.toFixed(2), String(Math.round(((await broker.bytes(instance)) - before) / accepted))]);
+      calm.latency_ms.p99.toFixed(2), broker.bytes ? String(Math.round(((await bytes()) - before) / accepted)) : '-']);
   } finally {
     await instance.close();
     await broker.close();

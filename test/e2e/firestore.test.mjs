@@ -1,41 +1,19 @@
 // firestore: instances that share a database of Firestore and nothing else, on Google's emulator: cuts, and an instance that is killed.
 import assert from 'node:assert/strict';
-import { spawn, spawnSync } from 'node:child_process';
-import { once } from 'node:events';
+import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
-import net from 'node:net';
 import test, { after, before } from 'node:test';
-import { board, Client, flawless, freePort, load, sennit, serve, sleep, temporary, up, until } from './lib.mjs';
-
-const jar = '/usr/lib/google-cloud-sdk/platform/cloud-firestore-emulator/cloud-firestore-emulator.jar';
-
-// Why it cannot be tried here; undefined: it can.
-function missing() {
-  if (!fs.existsSync(jar) || !fs.existsSync('/usr/bin/java')) return "Google's emulator of Firestore is not installed";
-  const said = spawnSync(sennit, ['serve', '--broker', 'firestore://demo-sennit?polling=affinity', '--config', '/dev/null'],
-    { encoding: 'utf8', timeout: 1000, env: { ...process.env, FIRESTORE_EMULATOR_HOST: '127.0.0.1:1' } });
-  return /built without Firestore/.test(said.stderr) ? 'sennit is built without nghttp2 and protobuf-c' : undefined;
-}
+import { firestore, missing } from './firestore.mjs';
+import { board, Client, flawless, load, sennit, serve, sleep, temporary, up, until } from './lib.mjs';
 
 const skip = missing() ?? false;
-let emulator, ended, env;
+let emulator, env;
 before(async () => {
   if (skip) return;
-  const port = await freePort();
-  emulator = spawn('/usr/bin/java', ['-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-Xmx512m', '-cp', jar,
-    'com.google.cloud.datastore.emulator.firestore.CloudFirestore', '--host', '127.0.0.1', '--port', String(port)], { stdio: 'ignore' });
-  ended = once(emulator, 'close');
-  env = { FIRESTORE_EMULATOR_HOST: `127.0.0.1:${port}`, SENNIT_BROKER: 'firestore://demo-sennit?polling=affinity' };
-  await until('the emulator listens', () => new Promise((resolve) => {
-    const socket = net.connect(port, '127.0.0.1', () => resolve(true)).on('error', () => resolve(false));
-    socket.on('connect', () => socket.destroy());
-  }), 30000);
+  emulator = await firestore();
+  env = emulator.env;
 });
-after(async () => {
-  if (!emulator) return;
-  emulator.kill('SIGKILL');
-  await ended;
-});
+after(() => emulator?.close());
 
 test('on WebSocket through two instances, with cuts and one of them killed: nothing lost, nothing doubled', { skip, timeout: 60000 }, async () => {
   const service = { ...board({ min: 2 }), annotations: { 'autoscaling.knative.dev/minScale': 2 } };
