@@ -122,7 +122,7 @@ static void notify(struct sennit_target target, const char *title, const char *u
     sennit_emitf(target, "notification", "{'title':s,'description':s}", title, text);
 }
 
-/* The newcomer gets the messages so far with its acknowledgement: `(error, [{user, text}, ...])`. */
+/* The newcomer gets the messages so far with its acknowledgement: `(error, {messages: [{user, text}, ...]})`. */
 static void history(sennit_event *answer, void *data)
 {
     char *list, path[32];
@@ -137,7 +137,7 @@ static void history(sennit_event *answer, void *data)
     }
     fputs(count == 0 ? "[]" : "]", to);
     fclose(to);
-    sennit_ackf(data, sennit_event_error(answer) == NULL ? "n,j" : "'try again',j", list);
+    sennit_ackf(data, sennit_event_error(answer) == NULL ? "n,{'messages':j}" : "'try again',{'messages':j}", list);
     sennit_event_free(data);
     free(list);
 }

@@ -82,10 +82,10 @@ test("the chatroom, by the events of Google's tutorial: rooms, history in the ac
   const ask = (socket, ...args) => new Promise((resolve, reject) => socket.timeout(5000).emit(...args, (late, ...answer) => (late ? reject(new Error(`no answer to ${args}`)) : resolve(answer))));
   assert.deepEqual(await ask(ann, 'sendMessage', 'too early'), ['Sign in first, and write at most 4000 bytes']);
   assert.match((await ask(ann, 'signin', { user: '', room: 'tea' }))[0], /missing/);
-  assert.deepEqual(await ask(ann, 'signin', { user: 'ann', room: 'tea' }), [null, []]);
+  assert.deepEqual(await ask(ann, 'signin', { user: 'ann', room: 'tea' }), [null, { messages: [] }]);
   assert.deepEqual(await ask(ann, 'sendMessage', 'one'), []);
-  assert.deepEqual(await ask(far, 'signin', { user: 'far', room: 'coffee' }), [null, []]);
-  assert.deepEqual(await ask(bob, 'signin', { user: 'bob', room: 'tea' }), [null, [{ user: 'ann', text: 'one' }]]);
+  assert.deepEqual(await ask(far, 'signin', { user: 'far', room: 'coffee' }), [null, { messages: [] }]);
+  assert.deepEqual(await ask(bob, 'signin', { user: 'bob', room: 'tea' }), [null, { messages: [{ user: 'ann', text: 'one' }] }]);
   assert.deepEqual((await ann.had('notification'))[1], { title: "Someone's here", description: 'bob just entered the room' });
   assert.deepEqual(await ask(bob, 'sendMessage', 'two'), []);
   await ann.had('message', (one) => one.text === 'two');
