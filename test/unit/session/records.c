@@ -134,9 +134,27 @@ static void keep(const struct record_passing *passing)
         record.pong_us = 0;
 }
 
+static struct {
+    uint64_t ticket;
+    record_done_fn *done;
+    void *arg;
+} late;
+
+void record_answer_late(void)
+{
+    give_later(late.ticket);
+    answer_later(late.done, late.arg, RECORD_WAITING);
+}
+
 static void ask(struct broker *of, struct span sid, uint64_t ticket, enum record_want want, uint64_t hold_ms,
                 record_done_fn *done, void *arg)
 {
+    if (record.slow) {
+        late.ticket = ticket;
+        late.done = done;
+        late.arg = arg;
+        return;
+    }
     enum record_result result = !record.exists                            ? RECORD_NONE
                                 : record.moved && record.holder != ticket ? RECORD_MOVED
                                                                           : RECORD_WAITING;

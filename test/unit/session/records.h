@@ -9,6 +9,7 @@ enum { RECORD_MAX = 65536, LEASES = 4, OTHERS = 999999 };
 /* The record of the one session. */
 struct record {
     bool exists, moved, probing, deaf; /* deaf: passes are answered as if the link broke */
+    bool slow;                         /* who asks for it waits for record_answer_late */
     uint64_t holder;                   /* a ticket; 0: nobody; OTHERS: another instance */
     enum record_want kind;             /* what for */
     char text[RECORD_MAX];
@@ -28,6 +29,8 @@ struct record {
 };
 extern struct record record;
 
+/* Answers the call that waits for this. */
+void record_answer_late(void);
 /* Waits for the answer; no request is under way then, or the session is held here for one that is. */
 void await(struct request *request);
 /* Another client, on a WebSocket. */

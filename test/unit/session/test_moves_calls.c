@@ -160,6 +160,22 @@ static void a_pong_that_overtakes_the_parcel_counts(void **state)
     assert_true(span_equal(payload(get(2)), SPAN_LIT("2")));
 }
 
+/* The broker counts how long it has had the session, and nobody how long it was on its way. */
+static void a_ping_comes_in_time_though_the_way_is_long(void **state)
+{
+    sessions.limits.ping_interval_ms = 1000;
+    sessions.limits.ping_timeout_ms = 5000;
+    join();
+    uint64_t since = loop_now_us(loop);
+    record.slow = true;
+    struct request *request = get(2);
+    turn(600);
+    record.slow = false;
+    record_answer_late();
+    assert_true(span_equal(payload(request), SPAN_LIT("2")));
+    assert_in_range(loop_now_us(loop) - since, LOOP_MS(900), LOOP_MS(1450));
+}
+
 /* Its time goes on while the link is down. */
 static void a_parcel_that_waits_grows_older(void **state)
 {
@@ -297,6 +313,7 @@ int main(void)
         TEST(a_pong_elsewhere_reaches_the_holder),
         TEST(a_stray_pong_answers_no_later_ping),
         TEST(a_pong_that_overtakes_the_parcel_counts),
+        TEST(a_ping_comes_in_time_though_the_way_is_long),
         TEST(a_parcel_that_waits_grows_older),
         TEST(a_session_that_went_on_is_passed),
         TEST(a_busy_client_gets_several_at_once),
