@@ -65,7 +65,7 @@ bool netspace_open(struct netspace *space, struct err *err)
         if (space->home >= 0)
             close(space->home);
         return err_set(err, "a network namespace cannot be made: %s%s", strerror(error),
-                       error == EPERM ? " (that needs root)" : "");
+                       error == EPERM ? " (that needs root, without --user, and in a container CAP_SYS_ADMIN)" : "");
     }
     space->fd = own_open();
     bool ok = space->fd >= 0 && loopback_set();

@@ -212,6 +212,18 @@ static bool user_become(const struct up *up, struct err *err)
     return true;
 }
 
+/* Said before anything runs, and not by each instance that cannot start. */
+static bool networks_try(const struct up *up, struct err *err)
+{
+    struct netspace space;
+    if (up->options->network != NETWORK_PRIVATE)
+        return true;
+    if (!netspace_open(&space, err))
+        return err_prefix(err, "--network private: ");
+    netspace_close(&space);
+    return true;
+}
+
 static void signals_watch(struct up *up)
 {
     up->has_terminal = file_stdout_is_terminal();
@@ -227,7 +239,7 @@ static bool start(struct up *up, struct err *err)
     const struct up_options *options = up->options;
     /* The port comes first: only root opens ports below 1024. */
     if (!catalog_read(&up->catalog, err) || !door_open(up, err) || !certificate_read(up, err) ||
-        !user_become(up, err) || !catalog_open(&up->catalog, err) || !bare_set(up, err))
+        !user_become(up, err) || !networks_try(up, err) || !catalog_open(&up->catalog, err) || !bare_set(up, err))
         return false;
     cgroups_find(&up->programs.cgroups);
     if (up->catalog.directory != NULL)

@@ -79,6 +79,14 @@ test('--network shared: a program that insists is told, and no more', quickly, a
   assert.doesNotMatch(service.output, /networks of their own/);
 });
 
+test('--network private without the rights for it is refused at the start', { ...quickly, skip: process.getuid() !== 0 && 'this is not root' }, async (t) => {
+  const service = await up(serviceYaml({ run: 'true' }), { flags: ['--network', 'private', '--user', 'nobody'] });
+  t.after(() => service.close());
+  await until('it ends', () => service.status !== null, 8000);
+  assert.equal(service.status, 1);
+  assert.match(service.output, /--network private: a network namespace cannot be made: [^\n]*needs root, without --user/);
+});
+
 test('SIGKILL leaves no slirp4netns behind', { ...ours, skip: ours.skip || (!outside && 'there is no slirp4netns') }, async (t) => {
   const service = await begin(t, 'process.env.PORT', { flags: ['--network', 'private'] });
   const { instances: [one] } = await service.status_();
