@@ -328,19 +328,6 @@ static void foreign_data_is_no_session(void **state)
     assert_int_equal(ask(a, 2, RECORD_FOR_GET), RECORD_NONE); /* its holder lives nowhere */
 }
 
-/* Nobody would notice if its instance ended while it holds the session. */
-static void a_life_that_has_ended_is_given_nothing(void **state)
-{
-    if (kind != KIND_REDIS)
-        return;
-    struct ear *a = open_ear(0, "A");
-    begin(a, "one");
-    redis_ask(&redis, "DEL", instances_key("lives"), NULL);
-    assert_int_equal(ask(a, 1, RECORD_FOR_GET), RECORD_LOST);
-    AWAIT(broker_is_up(a->instance->broker));
-    assert_string_equal(take(a, 1, RECORD_FOR_GET).record, "one"); /* in its next life */
-}
-
 /* In one call the holder passes it on and goes on waiting for it. */
 static void the_holder_passes_it_on_and_waits(void **state)
 {
@@ -608,7 +595,6 @@ int main(int argc, char **argv)
         BROKER_TEST(who_does_not_hold_it_says_so),
         BROKER_TEST(one_that_nobody_asks_for_is_forgotten),
         BROKER_TEST(foreign_data_is_no_session),
-        BROKER_TEST(a_life_that_has_ended_is_given_nothing),
     };
     return instances_main(argc, argv, "broker/records", tests, sizeof tests / sizeof tests[0], NULL);
 }

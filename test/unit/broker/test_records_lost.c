@@ -87,6 +87,18 @@ static void cut_off(struct ear **a, struct ear **b, struct byte_proxy **proxy)
     instances_run(CUT_MS);
 }
 
+/* Nobody would notice if its instance ended while it holds the session. */
+static void a_life_that_has_ended_is_given_nothing(void **state)
+{
+    struct ear *a = listen_to(0, instance_up("A"));
+    assert_int_equal(pass(a, 0, "one"), RECORD_OK);
+    redis_ask(&redis, "DEL", instances_key("lives"), NULL);
+    assert_int_equal(ask(a, 1, RECORD_FOR_GET), RECORD_LOST);
+    AWAIT_WITHIN(10000, broker_is_up(a->instance->broker));
+    assert_int_equal(ask(a, 1, RECORD_FOR_GET), RECORD_WAITING); /* in its next life */
+    AWAIT(a->granted == 1);
+}
+
 static void a_holder_that_comes_back_passes_it_on(void **state)
 {
     struct byte_proxy *proxy;
@@ -190,6 +202,7 @@ static void a_late_ask_of_one_that_has_passed_it_on_takes_nothing(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
+        BROKER_TEST(a_life_that_has_ended_is_given_nothing),
         BROKER_TEST(a_holder_that_comes_back_passes_it_on),
         BROKER_TEST(one_that_stays_away_is_not_awaited_for_ever),
         BROKER_TEST(a_second_get_waits_for_nobody),
