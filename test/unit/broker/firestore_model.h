@@ -1,10 +1,8 @@
 /* firestore_model: what Firestore does, as far as the broker uses it, in memory and on the tests' loop: commits with
  * preconditions, reads, and listeners to a collection, by the API's rules
  * (https://cloud.google.com/firestore/docs/reference/rpc/google.firestore.v1). So the broker's contract is tested where
- * Google's emulator is not installed, and faults come that the emulator never makes.
- *
- * test_firestore_tape shows that it is right where it matters: it answers a recorded conversation as the emulator did.
- */
+ * Google's emulator is not installed, and faults come that the emulator never makes. Where the emulator is, the same
+ * contract runs on it. */
 #ifndef SENNIT_TEST_FIRESTORE_MODEL_H
 #define SENNIT_TEST_FIRESTORE_MODEL_H
 

@@ -1,6 +1,6 @@
 /* grpc_server: a gRPC server for tests, on the loop of its client: HTTP/2 by nghttp2, messages as bytes.
  *
- * What the messages mean, and what is answered, is its owner's business (firestore_model.c, firestore_tape.c). It also
+ * What the messages mean, and what is answered, is its owner's business (firestore_model.c). It also
  * does what servers do when something is wrong: reset a stream, say GOAWAY, cut the connection. */
 #ifndef SENNIT_TEST_GRPC_SERVER_H
 #define SENNIT_TEST_GRPC_SERVER_H
