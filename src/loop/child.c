@@ -161,17 +161,22 @@ static void drain(struct child *child, struct io *io, struct buf *rest)
         hand_out_lines(child, is_stderr, rest, true);
 }
 
-static void finish(struct child *child)
+static void outputs_close(struct child *child)
 {
     timer_stop(child->loop, &child->settle);
-    drain(child, &child->out, &child->out_rest);
-    drain(child, &child->err, &child->err_rest);
-    hand_out_lines(child, false, &child->out_rest, true);
-    hand_out_lines(child, true, &child->err_rest, true);
     io_close(&child->out, false);
     io_close(&child->err, false);
     buf_finish(&child->out_rest);
     buf_finish(&child->err_rest);
+}
+
+static void finish(struct child *child)
+{
+    drain(child, &child->out, &child->out_rest);
+    drain(child, &child->err, &child->err_rest);
+    hand_out_lines(child, false, &child->out_rest, true);
+    hand_out_lines(child, true, &child->err_rest, true);
+    outputs_close(child);
     child->ended(child, child->end);
 }
 
@@ -257,9 +262,8 @@ static bool start_error(const struct child_spec *spec, const int report[REPORT_N
     return err_set(err, "%s: cannot be run: %s", spec->argv[0], strerror(report[1]));
 }
 
-static void watch_output(struct io *io, struct loop *loop, io_ready_fn *ready, int *fd)
+static void watch_output(struct io *io, int *fd)
 {
-    io_init(io, loop, ready);
     fcntl(*fd, F_SETFL, O_NONBLOCK);
     io->fd = *fd;
     *fd = -1;
@@ -343,6 +347,9 @@ bool child_start(struct child *child, struct loop *loop, const struct child_spec
     int pipes[3][2], report[REPORT_NUMBERS], watch = -1;
     *child = (struct child){.loop = loop, .line = line, .ended = ended};
     timer_init(&child->settle, on_settled);
+    io_init(&child->watch, loop, on_ended);
+    io_init(&child->out, loop, on_out);
+    io_init(&child->err, loop, on_err);
     pid_t pid = pipes_open(pipes) ? fork_quietly(spec, pipes, &watch) : -1;
     int error = errno;
     pipes_close(pipes, 1);
@@ -364,11 +371,10 @@ bool child_start(struct child *child, struct loop *loop, const struct child_spec
         return err_set(err, "%s: cannot be watched: pidfd_open: %s", spec->argv[0], strerror(error));
     }
     child->pid = pid;
-    io_init(&child->watch, loop, on_ended);
     child->watch.fd = watch;
     io_want(&child->watch, IO_READ);
-    watch_output(&child->out, loop, on_out, &pipes[0][0]);
-    watch_output(&child->err, loop, on_err, &pipes[1][0]);
+    watch_output(&child->out, &pipes[0][0]);
+    watch_output(&child->err, &pipes[1][0]);
     pipes_close(pipes, 0);
     return true;
 }
@@ -378,18 +384,12 @@ void child_discard(struct child *child)
     if (child->loop == NULL)
         return;
     if (is_ours(child)) {
-        kill(-child->pid, SIGKILL);
-        kill(child->pid, SIGKILL);
+        child_signal_group(child, SIGKILL);
         wait_for(child->pid);
     }
     child->pid = 0;
-    timer_stop(child->loop, &child->settle);
     io_close(&child->watch, false);
-    io_close(&child->out, false);
-    io_close(&child->err, false);
-    buf_finish(&child->out_rest);
-    buf_finish(&child->err_rest);
-    child->loop = NULL;
+    outputs_close(child);
 }
 
 void child_signal(struct child *child, int number)

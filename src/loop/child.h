@@ -64,7 +64,7 @@ bool child_start(struct child *child, struct loop *loop, const struct child_spec
                  child_ended_fn *ended, struct err *err);
 
 /* Kills it with its group, waits for that, and calls nothing any more: the memory is the caller's again. Harmless if it
- * has ended. Accepts zeroed memory. */
+ * has ended, or was never started. Accepts zeroed memory. */
 void child_discard(struct child *child);
 
 /* Tries the mounts in a child of its own that ends with that. False with `err` set: which one is not possible, and the

@@ -36,7 +36,6 @@ static void outside_line(struct child *child, bool is_stderr, struct span line)
 
 static void outside_ended(struct child *child, struct child_end end)
 {
-    child->loop = NULL;
     INSTANCE_EVENT(instance_of(child), LOG_WARNING, "slirp4netns has ended: the instance does not reach the outside",
                    LOG_C("instance", instance_of(child)->id), LOG_N("status", (uint64_t)end.exit_status));
 }
@@ -50,7 +49,6 @@ static void outside_open(struct instance *instance)
     struct child_spec spec = {.argv = argv};
     struct err err;
     if (!child_start(&instance->network.outside, fleet->loop, &spec, outside_line, outside_ended, &err)) {
-        instance->network.outside.loop = NULL;
         if (!fleet->outside_told)
             INSTANCE_EVENT(instance, LOG_WARNING,
                            "the instances' networks do not lead outside: install slirp4netns (apt-get install "
@@ -95,7 +93,7 @@ void instance_network_line(struct instance *instance, struct span line)
 {
     static const struct span texts[] = {SPAN_LIT("EADDRINUSE"), SPAN_LIT("ddress already in use")};
     for (size_t i = 0; instance->program.state == PROGRAM_STARTING && i < sizeof texts / sizeof texts[0]; i++)
-        instance->network.port_taken |= memmem(line.data, line.len, texts[i].data, texts[i].len) != NULL;
+        instance->network.is_missed |= memmem(line.data, line.len, texts[i].data, texts[i].len) != NULL;
 }
 
 bool instance_network_insists(struct instance *instance, uint16_t port)
@@ -103,7 +101,7 @@ bool instance_network_insists(struct instance *instance, uint16_t port)
     const struct fleet *fleet = instance->fleet;
     if (fleet->network != NETWORK_AUTO || instance->network.space.is_open || port != fleet->spec->container_port)
         return false;
-    instance->network.insists = true;
+    instance->network.is_missed = true;
     program_kill(&instance->program);
     return true;
 }
@@ -111,8 +109,7 @@ bool instance_network_insists(struct instance *instance, uint16_t port)
 bool instance_network_was_missing(struct instance *instance)
 {
     struct fleet *fleet = instance->fleet;
-    const struct instance_network *network = &instance->network;
-    if (fleet->network != NETWORK_AUTO || network->space.is_open || !(network->port_taken || network->insists))
+    if (fleet->network != NETWORK_AUTO || instance->network.space.is_open || !instance->network.is_missed)
         return false;
     if (!fleet->insists)
         INSTANCE_EVENT(instance, LOG_WARNING,

@@ -18,8 +18,7 @@ struct instance_network {
     struct netspace space;
     struct redis_door redis;
     struct child outside; /* slirp4netns */
-    bool port_taken;      /* the program wrote that its port is in use */
-    bool insists;         /* it listens on the containerPort instead of $PORT */
+    bool is_missed;       /* the program listens on the containerPort instead of $PORT, or wrote that it is in use */
 };
 
 struct instance;
