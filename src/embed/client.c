@@ -107,7 +107,7 @@ const char *sennit_client_auth_string(sennit_event *handle, const char *path)
 {
     struct embed_event *event;
     struct span value = auth_find(handle, path, "sennit_client_auth_string", &event);
-    return value.data != NULL ? embed_string(event, value) : NULL;
+    return embed_string(event, value);
 }
 
 const char *sennit_client_auth_json(sennit_event *handle, const char *path)
@@ -134,7 +134,7 @@ const char *sennit_client_claim_string(sennit_event *handle, const char *name)
 {
     struct embed_event *event;
     struct span value = claim_find(handle, name, "sennit_client_claim_string", &event);
-    return value.data != NULL ? embed_string(event, value) : NULL;
+    return embed_string(event, value);
 }
 
 const char *sennit_client_claim_json(sennit_event *handle, const char *name)

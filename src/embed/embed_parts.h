@@ -158,7 +158,8 @@ char *event_text(struct embed_event *event, struct span text);
 /* The member of a JSON value that a path like "user.name" or "list.0" names (NULL: the value itself); no data: absent.
  */
 struct span embed_member(struct span value, const char *path);
-/* The text of a JSON string, which lives as long as the event; NULL: it is none, or holds a NUL. */
+/* The text of a JSON string, which lives as long as the event; NULL: there is no data, it is no string, or it holds a
+ * NUL. */
 const char *embed_string(struct embed_event *event, struct span value);
 
 /* format.c: appends `["name",args]`, or without a name `[args]`; the content's arguments point into `to`. False, with a

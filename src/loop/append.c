@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "loop/file.h"
+
 /* Where the last whole line ends; -1: it cannot be read. */
 static int64_t end_find(int fd, int64_t length)
 {
@@ -44,19 +46,12 @@ bool append_open(struct append *append, const char *path, uint64_t *torn, struct
 
 bool append_lines(struct append *append, struct span lines, struct err *err)
 {
-    size_t done = 0;
-    while (done < lines.len) {
-        ssize_t put = write(append->fd, lines.data + done, lines.len - done);
-        if (put < 0 && errno == EINTR)
-            continue;
-        if (put <= 0) {
-            int error = put < 0 ? errno : ENOSPC;
-            /* Half a line would make the next one unreadable; if it stays, the next start cuts it off. */
-            bool cut = ftruncate(append->fd, (off_t)append->bytes) == 0;
-            (void)cut;
-            return err_set(err, "%s", strerror(error));
-        }
-        done += (size_t)put;
+    if (!file_put(append->fd, lines)) {
+        int error = errno;
+        /* Half a line would make the next one unreadable; if it stays, the next start cuts it off. */
+        bool cut = ftruncate(append->fd, (off_t)append->bytes) == 0;
+        (void)cut;
+        return err_set(err, "%s", strerror(error));
     }
     append->bytes += lines.len;
     return true;

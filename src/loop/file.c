@@ -152,17 +152,24 @@ bool file_make_directory(const char *path, struct err *err)
     return ok || err_set(err, "%.300s: cannot be made: %s", path, strerror(errno));
 }
 
-static bool write_all(int fd, struct span text)
+bool file_put(int fd, struct span bytes)
 {
-    while (text.len > 0) {
-        ssize_t put = write(fd, text.data, text.len);
+    while (bytes.len > 0) {
+        ssize_t put = write(fd, bytes.data, bytes.len);
         if (put < 0 && errno == EINTR)
             continue;
+        if (put == 0)
+            errno = ENOSPC;
         if (put <= 0)
             return false;
-        text = span_from(text, (size_t)put);
+        bytes = span_from(bytes, (size_t)put);
     }
-    return fsync(fd) == 0;
+    return true;
+}
+
+static bool write_all(int fd, struct span text)
+{
+    return file_put(fd, text) && fsync(fd) == 0;
 }
 
 /* A rename is on the disk once the directory is. */

@@ -47,6 +47,8 @@ bool file_replace(const char *path, struct span text, struct err *err);
 /* The same, unless there is one already, which stays: of several processes that try at once, one does it. False with
  * `err` set: there is none. */
 bool file_keep(const char *path, struct span text, struct err *err);
+/* Writes all of the bytes to a descriptor. Safe between fork and exec. False with errno set. */
+bool file_put(int fd, struct span bytes);
 /* In the place of what is at `to`. False with `err` set, and both are as they were. */
 bool file_move(const char *from, const char *to, struct err *err);
 /* Harmless if there is none. */

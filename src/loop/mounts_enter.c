@@ -11,6 +11,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "loop/file.h"
 #include "loop/mounts.h"
 #include "loop/mounts_parts.h"
 
@@ -19,8 +20,7 @@ enum { FOLDER_MODE = 0755 };
 static bool text_write(const char *path, const char *text)
 {
     int fd = open(path, O_WRONLY | O_CLOEXEC);
-    ssize_t len = (ssize_t)strlen(text);
-    bool ok = fd >= 0 && write(fd, text, (size_t)len) == len;
+    bool ok = fd >= 0 && file_put(fd, span_str(text));
     int error = errno;
     if (fd >= 0)
         close(fd);
@@ -85,7 +85,7 @@ static bool seal(const struct mount_step *step)
            mount(NULL, step->to, NULL, MS_BIND | MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV, NULL) == 0;
 }
 
-static bool file_put(const struct mount_step *step)
+static bool write_take(const struct mount_step *step)
 {
     int store = open(MOUNTS_STORE, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     return store >= 0 && mounts_file_write(store, step->to, span_of(step->bytes, step->len), step->mode) &&
@@ -112,7 +112,7 @@ static bool step_take(const struct mounts *mounts, const struct mount_step *step
     case MOUNT_SEAL:
         return seal(step);
     case MOUNT_WRITE:
-        return file_put(step);
+        return write_take(step);
     case MOUNT_SEND:
         return store_send(mounts->sockets[1]);
     case MOUNT_LEAVE:
@@ -127,19 +127,6 @@ int mounts_enter(const struct mounts *mounts)
         if (!step_take(mounts, &mounts->steps[i]))
             return (int)i + 1;
     return 0;
-}
-
-static bool bytes_write(int fd, struct span bytes)
-{
-    while (bytes.len > 0) {
-        ssize_t done = write(fd, bytes.data, bytes.len);
-        if (done < 0 && errno == EINTR)
-            continue;
-        if (done <= 0)
-            return false;
-        bytes = span_from(bytes, (size_t)done);
-    }
-    return true;
 }
 
 /* Makes the folders of a path, but for its last part. */
@@ -172,7 +159,7 @@ bool mounts_file_write(int store, const char *path, struct span bytes, uint32_t 
     int fd = openat(store, fresh, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0)
         return false;
-    bool ok = bytes_write(fd, bytes) && fchmod(fd, mode) == 0 && renameat(store, fresh, store, path) == 0;
+    bool ok = file_put(fd, bytes) && fchmod(fd, mode) == 0 && renameat(store, fresh, store, path) == 0;
     int error = errno;
     close(fd);
     errno = error;

@@ -84,16 +84,22 @@ void deployment_mounts_encode(struct buf *to, const struct deployment *deploymen
     }
 }
 
-static struct span text_of(const struct yaml_node *mapping, const char *key)
+/* The member of this type; NULL: there is none. */
+static const struct yaml_node *member(const struct yaml_node *mapping, const char *key, enum yaml_type type)
 {
     const struct yaml_node *node = mapping != NULL && mapping->type == YAML_MAPPING ? yaml_get(mapping, key) : NULL;
-    return node != NULL && node->type == YAML_SCALAR ? node->text : SPAN_LIT("");
+    return node != NULL && node->type == type ? node : NULL;
+}
+
+static struct span text_of(const struct yaml_node *mapping, const char *key)
+{
+    const struct yaml_node *node = member(mapping, key, YAML_SCALAR);
+    return node != NULL ? node->text : SPAN_LIT("");
 }
 
 static const struct yaml_node *list_of(const struct yaml_node *mapping, const char *key)
 {
-    const struct yaml_node *node = mapping != NULL && mapping->type == YAML_MAPPING ? yaml_get(mapping, key) : NULL;
-    return node != NULL && node->type == YAML_LIST ? node : NULL;
+    return member(mapping, key, YAML_LIST);
 }
 
 /* The secret of the volume of this name; NULL: it has none. */
