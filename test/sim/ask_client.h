@@ -7,7 +7,7 @@
 #define SENNIT_SIM_ASK_CLIENT_H
 
 #include "ask_check.h"
-#include "stock_client.h"
+#include "visitor.h"
 
 enum { ASKS_WAITING_MAX = 16 };
 
@@ -16,28 +16,23 @@ struct ask_waiting {
 };
 
 struct ask_client {
-    struct client_world *world;
+    struct visitor visitor;
     struct ask_check *check;
     struct ask_member member;
     struct ask_client *others; /* all of them */
     int count;
-    struct engine_client engine;
-    struct timer again, silence, act, reply;
-    uint8_t state; /* enum client_state */
-    bool quiet, restarts;
-    char pid[SID_TEXT * 2], before[SID_TEXT]; /* before: the socket that it had before this one */
-    uint64_t patience_us;
+    bool restarts;
+    char before[SID_TEXT]; /* the socket that it had before this one */
     uint32_t ack_next;
     struct ask_waiting waiting[ASKS_WAITING_MAX];
     uint64_t late_ack; /* of a question that is answered late; late_number 0: none */
     uint32_t late_number;
-    struct buf text; /* of an answer whose bytes are still to come */
+    struct buf text; /* the arguments of an answer whose bytes are still to come; empty: of none */
+    uint64_t text_ack;
 };
 
 void ask_client_init(struct ask_client *client, struct client_world *world, struct ask_check *check,
                      struct ask_client *all, int count, int number, enum engine_kind kind);
-/* Does nothing by itself any more, comes back if it is away, and stays connected. */
-void ask_client_quiet(struct ask_client *client);
 /* It is connected, and no question of its waits. The check: it must be by now. */
 bool ask_client_is_settled(const struct ask_client *client);
 void ask_client_check(struct ask_client *client);

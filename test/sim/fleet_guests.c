@@ -37,7 +37,7 @@ void guests_quiet(struct fleet *fleet)
     for (int i = 0; i < fleet->plan->raws; i++)
         raw_client_quiet(&fleet->raws[i]);
     for (int i = 0; i < fleet->plan->askers; i++)
-        ask_client_quiet(&fleet->askers[i]);
+        visitor_quiet(&fleet->askers[i].visitor);
 }
 
 bool guests_are_settled(const struct fleet *fleet)

@@ -101,7 +101,7 @@ void programs_start(struct fleet *fleet)
 void programs_quiet(struct fleet *fleet)
 {
     for (int i = 0; i < fleet->plan->programs; i++)
-        program_client_quiet(&fleet->program_clients[i]);
+        visitor_quiet(&fleet->program_clients[i].visitor);
     for (int i = 0; i < fleet->plan->instances; i++)
         fleet->instances[i].program.is_quiet = true;
 }

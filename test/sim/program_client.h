@@ -7,7 +7,7 @@
 #define SENNIT_SIM_PROGRAM_CLIENT_H
 
 #include "program_check.h"
-#include "stock_client.h"
+#include "visitor.h"
 
 enum { PROGRAM_WAITING_MAX = 16 };
 
@@ -19,17 +19,12 @@ struct program_waiting {
 };
 
 struct program_client {
-    struct client_world *world;
+    struct visitor visitor;
     struct program_check *check;
-    int number;
     char name[24];
-    struct engine_client engine;
-    struct timer again, silence, act, reply;
-    uint8_t state; /* enum client_state */
-    bool quiet, is_refused;
-    char sid[SID_TEXT], pid[SID_TEXT * 2];
+    bool is_refused;
+    char sid[SID_TEXT];
     struct buf offset;
-    uint64_t patience_us;
     uint32_t ack_next, number_next;
     struct program_waiting waiting[PROGRAM_WAITING_MAX];
     uint64_t late_ack; /* of a question that is answered late; 0: none */
@@ -38,8 +33,6 @@ struct program_client {
 
 void program_client_init(struct program_client *client, struct client_world *world, struct program_check *check,
                          int number, enum engine_kind kind);
-/* Does nothing by itself any more, comes back if it is away, and stays connected. */
-void program_client_quiet(struct program_client *client);
 /* It is connected, and has every answer that its handlers gave at once. The check: it must be by now. */
 bool program_client_is_settled(const struct program_client *client);
 void program_client_check(struct program_client *client);
