@@ -20,20 +20,28 @@ before(async () => {
 });
 after(() => database?.close());
 
+const two = (url) => {
+  const service = { ...board({ min: 2 }), annotations: { 'autoscaling.knative.dev/minScale': 2 } };
+  service.env = { ...service.env, SENNIT_BROKER: url };
+  return up(service, { ready: 2 });
+};
+// Loads of both kinds, with cuts, and an instance that is killed.
+const weather = async (fleet) => {
+  for (const transport of ['upgrade', 'polling']) {
+    const going = load(fleet.url, '-c', 20, '-r', 100, '--publishers', 3, '-d', 3, '--check', '--settle', 20, '--cut-every', 1,
+      '--reconnect-delay', 100, '--transport', transport);
+    await sleep(1500);
+    if (transport === 'upgrade') process.kill((await fleet.instances())[0].pid, 'SIGKILL');
+    flawless(await going);
+  }
+};
+
 const start = () => serve(config, { args: ['--broker', database.url], env: { SENNIT_BROKER: '' } });
 
 test('on WebSocket and by polling through two instances, with cuts and one of them killed: nothing lost, nothing doubled', { skip, timeout: 60000 }, async () => {
-  const service = { ...board({ min: 2 }), annotations: { 'autoscaling.knative.dev/minScale': 2 } };
-  service.env = { ...service.env, SENNIT_BROKER: database.url };
-  const fleet = await up(service, { ready: 2 });
+  const fleet = await two(database.url);
   try {
-    for (const transport of ['upgrade', 'polling']) {
-      const going = load(fleet.url, '-c', 20, '-r', 100, '--publishers', 3, '-d', 3, '--check', '--settle', 20, '--cut-every', 1,
-        '--reconnect-delay', 100, '--transport', transport);
-      await sleep(1500);
-      if (transport === 'upgrade') process.kill((await fleet.instances())[0].pid, 'SIGKILL');
-      flawless(await going);
-    }
+    await weather(fleet);
   } finally {
     await fleet.close();
   }
@@ -67,16 +75,8 @@ test('through PgBouncer by transaction: instances poll, say so, and nothing is l
   const pool = await pgbouncer(database, 'instances');
   let fleet, client;
   try {
-    const service = { ...board({ min: 2 }), annotations: { 'autoscaling.knative.dev/minScale': 2 } };
-    service.env = { ...service.env, SENNIT_BROKER: pool.url };
-    fleet = await up(service, { ready: 2 });
-    for (const transport of ['upgrade', 'polling']) {
-      const going = load(fleet.url, '-c', 20, '-r', 100, '--publishers', 3, '-d', 3, '--check', '--settle', 20, '--cut-every', 1,
-        '--reconnect-delay', 100, '--transport', transport);
-      await sleep(1500);
-      if (transport === 'upgrade') process.kill((await fleet.instances())[0].pid, 'SIGKILL');
-      flawless(await going);
-    }
+    fleet = await two(pool.url);
+    await weather(fleet);
     // Under load stray notifications, which come with what an instance asks, may wake it all the time; then it has nothing to say.
     client = new Client(fleet.url);
     await until('it says that it polls', async () => {

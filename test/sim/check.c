@@ -46,7 +46,7 @@ void check_digest(struct check *check, char what, uint64_t a, uint64_t b)
 
 void witness_finish(struct witness *witness)
 {
-    free(witness->passing);
+    bits_finish(&witness->passing);
 }
 
 void check_acked(struct check *check, const struct witness *witness, uint32_t number)
@@ -229,23 +229,6 @@ static bool may_pass(const struct witness *witness, const struct message *messag
     return may_be_in(lease, message->rooms, message->pushed_us);
 }
 
-static bool passing_test(const struct witness *witness, uint32_t number)
-{
-    return number / 64 < witness->passing_words && witness->passing[number / 64] >> number % 64 & 1;
-}
-
-static void passing_set(struct witness *witness, uint32_t number)
-{
-    if (number / 64 >= witness->passing_words) {
-        size_t words = number / 64 + 16;
-        witness->passing = mem_resize(witness->passing, words * sizeof *witness->passing);
-        memset(witness->passing + witness->passing_words, 0,
-               (words - witness->passing_words) * sizeof *witness->passing);
-        witness->passing_words = words;
-    }
-    witness->passing[number / 64] |= 1ull << number % 64;
-}
-
 /* Not logged: delivered once at most, only to its audience, and in its place among the logged entries. */
 static void passing_shown(struct check *check, struct witness *witness, uint32_t number)
 {
@@ -253,11 +236,11 @@ static void passing_shown(struct check *check, struct witness *witness, uint32_t
     const struct stay *stay = lease_open_stay(witness->lease, log_of(message));
     if (message->entries == 0)
         check_fail(check, "%s: message %u, which is not logged, was never pushed", witness->name, number);
-    if (passing_test(witness, number) && message->entries == 1)
+    if (bits_have(&witness->passing, number) && message->entries == 1)
         check_fail(check, "%s: message %u, which is not logged, was shown twice", witness->name, number);
     if (!may_pass(witness, message))
         check_fail(check, "%s: message %u, which is not logged, was not meant for it", witness->name, number);
-    passing_set(witness, number);
+    bits_put(&witness->passing, number, true);
     check->counts.passing++;
     if (stay == NULL || check->rules.swallows || witness->lease->outdated || check->rules.loses)
         return;
@@ -359,6 +342,6 @@ void check_passed(struct check *check, const struct witness *witness, uint32_t n
         return; /* nobody was known to have that socket */
     if (message->entries == 0)
         check_fail(check, "message %u, which is not logged, was never pushed", number);
-    else if (may_pass(witness, message) && !passing_test(witness, number))
+    else if (may_pass(witness, message) && !bits_have(&witness->passing, number))
         check_fail(check, "%s: message %u, which is not logged, never came", witness->name, number);
 }

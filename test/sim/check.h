@@ -6,6 +6,7 @@
 #ifndef SENNIT_SIM_CHECK_H
 #define SENNIT_SIM_CHECK_H
 
+#include "bits.h"
 #include "leases.h"
 #include "sim.h"
 
@@ -45,9 +46,8 @@ struct witness {
     bool tainted;        /* was shown an entry that the broker lost, so it must be told `recovered: false` */
     bool has_token;      /* of this session */
     struct token token;
-    uint64_t shown_seq; /* of the logged entry it was shown last */
-    uint64_t *passing;  /* a bit for each message not logged that it was shown */
-    size_t passing_words;
+    uint64_t shown_seq;  /* of the logged entry it was shown last */
+    struct bits passing; /* messages not logged that it was shown */
 };
 
 /* `oldest` is the broker's: see struct truths. */

@@ -47,9 +47,7 @@ void raw_check_add(struct raw_check *raw, struct raw_member *member, int number)
 
 void raw_member_finish(struct raw_member *member)
 {
-    free(member->seen);
-    member->seen = NULL;
-    member->seen_words = 0;
+    bits_finish(&member->seen);
 }
 
 void raw_check_opened(struct raw_check *raw, struct raw_member *member, int instance)
@@ -153,22 +151,6 @@ void raw_check_pushed(struct raw_check *raw, struct span room, struct span body)
     }
 }
 
-static bool has_seen(const struct raw_member *member, uint32_t number)
-{
-    return number / 64 < member->seen_words && member->seen[number / 64] >> number % 64 & 1;
-}
-
-static void seen_set(struct raw_member *member, uint32_t number)
-{
-    if (number / 64 >= member->seen_words) {
-        size_t words = number / 64 + 16;
-        member->seen = mem_resize(member->seen, words * sizeof *member->seen);
-        memset(member->seen + member->seen_words, 0, (words - member->seen_words) * sizeof *member->seen);
-        member->seen_words = words;
-    }
-    member->seen[number / 64] |= 1ull << number % 64;
-}
-
 void raw_check_heard(struct raw_check *raw, struct raw_member *member, bool binary, struct span bytes)
 {
     uint32_t number;
@@ -187,12 +169,12 @@ void raw_check_heard(struct raw_check *raw, struct raw_member *member, bool bina
                    member->room);
     if (message->pushes == 0)
         check_fail(raw->check, "%s: gets message %u before the broker has it", member->name, number);
-    if (has_seen(member, number) && message->pushes < 2)
+    if (bits_have(&member->seen, number) && message->pushes < 2)
         check_fail(raw->check, "%s: gets message %u twice", member->name, number);
     if (message->last <= member->order)
         check_fail(raw->check, "%s: gets message %u behind what the broker was given after it", member->name, number);
     member->order = message->first > member->order ? message->first : message->last;
-    seen_set(member, number);
+    bits_put(&member->seen, number, true);
 }
 
 void raw_check_trouble(struct raw_check *raw, int instance, uint64_t lasts_us)
@@ -214,7 +196,7 @@ static void due_check(struct raw_check *raw, const struct due *due)
         if (due->sender != NULL && message->pushes == 0)
             check_fail(raw->check, "%s: its message %u has not reached the broker, and its connection stands",
                        member->name, due->message);
-        else if (due->sender == NULL && !has_seen(member, due->message))
+        else if (due->sender == NULL && !bits_have(&member->seen, due->message))
             check_fail(raw->check, "%s: message %u of room %d did not come", member->name, due->message, message->room);
     }
 }

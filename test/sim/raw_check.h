@@ -19,9 +19,8 @@ struct raw_member {
     uint64_t life; /* of its connection: 0: there is none, else counted over all clients */
     uint64_t open_us;
     int instance;
-    uint64_t order; /* of the message it was sent last, as the broker had it */
-    uint64_t *seen; /* a bit for each message, on this connection */
-    size_t seen_words;
+    uint64_t order;   /* of the message it was sent last, as the broker had it */
+    struct bits seen; /* messages, on this connection */
 };
 
 struct raw_message {

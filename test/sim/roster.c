@@ -19,7 +19,7 @@ void rosters_init(struct rosters *rosters, struct check *check, struct witness *
 void rosters_finish(struct rosters *rosters)
 {
     for (int i = 0; i < rosters->count * ROOMS; i++)
-        free(rosters->of[i].there);
+        bits_finish(&rosters->of[i].there);
     free(rosters->of);
     free(rosters->left_us);
 }
@@ -51,25 +51,6 @@ void roster_forget(struct rosters *rosters, const struct witness *witness, int r
     for (int i = 0; i < ROOMS; i++)
         if (room < 0 || i == room)
             roster_of(rosters, witness, i)->known = false;
-}
-
-static bool bit_test(const uint64_t *bits, size_t words, uint32_t number)
-{
-    return number / 64 < words && bits[number / 64] >> number % 64 & 1;
-}
-
-static void bit_put(struct roster *roster, uint32_t number, bool there)
-{
-    size_t word = number / 64;
-    if (word >= roster->words) {
-        roster->there = mem_resize(roster->there, (word + 4) * sizeof *roster->there);
-        memset(roster->there + roster->words, 0, (word + 4 - roster->words) * sizeof *roster->there);
-        roster->words = word + 4;
-    }
-    if (there)
-        roster->there[word] |= 1ull << number % 64;
-    else
-        roster->there[word] &= ~(1ull << number % 64);
 }
 
 /* `{"id":"<sid>","data":<number of the client>}`; NULL, with the failure told, when that is nobody. */
@@ -114,7 +95,7 @@ static void announced(struct rosters *rosters, const struct witness *witness, in
     rosters->announced++;
     if (lease == NULL || !roster->known)
         return;
-    bool was = bit_test(roster->there, roster->words, lease->number);
+    bool was = bits_have(&roster->there, lease->number);
     bool strict = rosters->strict && !witness->polled;
     if (strict && was == entered && !roster->more)
         check_fail(rosters->check, "%s: is told that %s %s room %d, and knew that", witness->name, lease->sid,
@@ -126,7 +107,7 @@ static void announced(struct rosters *rosters, const struct witness *witness, in
         check_fail(rosters->check, "%s: is told of itself", witness->name);
     roster->size += entered && !was;
     roster->size -= !entered && was;
-    bit_put(roster, lease->number, entered);
+    bits_put(&roster->there, lease->number, entered);
 }
 
 static void list_taken(struct rosters *rosters, const struct witness *witness, int room, struct span members, bool more)
@@ -134,8 +115,7 @@ static void list_taken(struct rosters *rosters, const struct witness *witness, i
     struct roster *roster = roster_of(rosters, witness, room);
     struct span member;
     bool among = false;
-    for (size_t i = 0; i < roster->words; i++)
-        roster->there[i] = 0;
+    bits_finish(&roster->there);
     roster->size = 0;
     roster->known = true;
     roster->more = more;
@@ -143,9 +123,9 @@ static void list_taken(struct rosters *rosters, const struct witness *witness, i
         const struct lease *lease = member_read(rosters, witness, member);
         if (lease == NULL)
             return;
-        if (bit_test(roster->there, roster->words, lease->number))
+        if (bits_have(&roster->there, lease->number))
             check_fail(rosters->check, "%s: the list of room %d names %s twice", witness->name, room, lease->sid);
-        bit_put(roster, lease->number, true);
+        bits_put(&roster->there, lease->number, true);
         roster->size++;
         among |= lease == witness->lease;
     }
@@ -217,7 +197,7 @@ static void compare_one(struct rosters *rosters, const struct witness *witness, 
     /* With a list that was not whole it cannot know. */
     for (int i = 0; i < rosters->count && !roster->more; i++) {
         const struct lease *other = rosters->witnesses[i]->lease;
-        if (other != NULL && roster_truth(other, room) && !bit_test(roster->there, roster->words, other->number))
+        if (other != NULL && roster_truth(other, room) && !bits_have(&roster->there, other->number))
             check_fail(rosters->check, "%s: does not know that %s is in room %d", witness->name,
                        rosters->witnesses[i]->name, room);
     }
@@ -256,8 +236,8 @@ void rosters_missed(struct rosters *rosters, const uint64_t *known, size_t words
         if (!roster->known || roster->more || witness->polled || witness->lease == NULL ||
             !roster_truth(witness->lease, i % ROOMS) || witness->lease->back_us > died_us)
             continue;
-        for (size_t word = 0; word < words && word < roster->words; word++) {
-            uint64_t both = known[word] & roster->there[word];
+        for (size_t word = 0; word < words && word < roster->there.words; word++) {
+            uint64_t both = known[word] & roster->there.list[word];
             if (both == 0)
                 continue;
             check_fail(rosters->check, "%s: does not miss who was in room %d on an instance that died", witness->name,

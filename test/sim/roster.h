@@ -23,8 +23,7 @@ struct roster {
     bool known;           /* the list has come */
     bool more;            /* but not all of it */
     uint64_t size, count; /* listed here; as told last */
-    uint64_t *there;      /* a bit for each lease, by its number */
-    size_t words;
+    struct bits there;    /* leases, by their numbers */
 };
 
 struct rosters {
