@@ -12,15 +12,16 @@ char *ledger_path(const char *directory)
     return mem_printf("%s/ledger.jsonl", directory);
 }
 
-static bool file_open_again(struct ledger *ledger, struct err *err)
+static const struct lines_texts texts = {
+    .failing = "the ledger cannot be written, and is tried again each second: make room on the disk, or what "
+               "`sennit bill` says is too little",
+    .again = "the ledger is written again",
+    .torn = "the ledger's last line was torn by a crash, and is dropped",
+};
+
+static void sum_later(struct ledger *ledger)
 {
-    uint64_t torn;
-    if (!append_open(&ledger->file, ledger->path, &torn, err))
-        return false;
-    if (torn > 0)
-        log_event(LOG_WARNING, "the ledger's last line was torn by a crash, and is dropped", LOG_N("bytes", torn));
-    ledger->sum_at_bytes = ledger->file.bytes + LEDGER_BYTES_MAX;
-    return true;
+    ledger->sum_at_bytes = ledger->lines.file.bytes + LEDGER_BYTES_MAX;
 }
 
 /* In the place of all lines. They stay if it fails. */
@@ -28,13 +29,13 @@ static bool sums_write(struct ledger *ledger, struct err *err)
 {
     struct buf text = {0}, sums = {0};
     struct ledger_rows rows = {0};
-    bool ok = file_read(ledger->path, LEDGER_READ_BYTES_MAX, &text, err);
+    const char *path = ledger->lines.path;
+    bool ok = file_read(path, LEDGER_READ_BYTES_MAX, &text, err);
     ledger_rows_read(&rows, buf_span(&text));
     ledger_rows_encode(&sums, &rows);
-    ok = ok && file_replace(ledger->path, buf_span(&sums), err);
+    ok = ok && file_replace(path, buf_span(&sums), err);
     if (ok) {
-        append_close(&ledger->file);
-        ok = file_open_again(ledger, err);
+        ok = lines_reopen(&ledger->lines, err);
         log_event(LOG_INFO, "the ledger has become long, and is replaced by its sums a day", LOG_N("bytes", text.len),
                   LOG_N("bytes_now", sums.len), LOG_N("faulty_lines", rows.faulty));
     }
@@ -49,65 +50,35 @@ static void shorten(struct ledger *ledger)
     struct err err;
     if (!sums_write(ledger, &err))
         log_event(LOG_WARNING, "the ledger cannot be replaced by its sums", LOG_C("error", err.text));
-    ledger->sum_at_bytes = ledger->file.bytes + LEDGER_BYTES_MAX;
-}
-
-/* Tells it once, until the disk takes lines again. */
-static void tell(struct ledger *ledger, const struct err *err)
-{
-    if (!ledger->failing)
-        log_event(LOG_ERROR,
-                  "the ledger cannot be written, and is tried again each second: make room on the disk, or what "
-                  "`sennit bill` says is too little",
-                  LOG_C("file", ledger->path), LOG_C("error", err->text));
-    ledger->failing = true;
-}
-
-static bool write_pending(struct ledger *ledger)
-{
-    struct err err;
-    if (ledger->pending.len == 0)
-        return true;
-    bool ok = ledger->file.fd >= 0 || file_open_again(ledger, &err);
-    if (!ok || !append_lines(&ledger->file, buf_span(&ledger->pending), &err)) {
-        tell(ledger, &err);
-        return false;
-    }
-    buf_clear(&ledger->pending);
-    if (ledger->failing)
-        log_event(LOG_NOTICE, "the ledger is written again", LOG_N("lines_lost", ledger->lost));
-    ledger->failing = false;
-    ledger->lost = 0;
-    return true;
+    sum_later(ledger);
 }
 
 static void on_sync(struct timer *timer)
 {
     struct ledger *ledger = container_of(timer, struct ledger, sync);
     struct err err;
-    if (!write_pending(ledger)) {
+    if (!lines_write(&ledger->lines)) {
         timer_start(ledger->loop, timer, LOOP_MS(LEDGER_SYNC_MS));
         return;
     }
-    if (ledger->file.bytes >= ledger->sum_at_bytes)
+    if (ledger->lines.file.bytes >= ledger->sum_at_bytes)
         shorten(ledger);
-    if (ledger->file.fd >= 0 && !append_sync(&ledger->file, &err))
-        tell(ledger, &err);
+    if (ledger->lines.file.fd >= 0 && !append_sync(&ledger->lines.file, &err))
+        lines_tell(&ledger->lines, &err);
 }
 
 void ledger_open(struct ledger *ledger, struct loop *loop, const char *directory)
 {
     struct err err;
-    *ledger = (struct ledger){.loop = loop, .path = ledger_path(directory), .file = {.fd = -1}};
+    *ledger = (struct ledger){.loop = loop};
     timer_init(&ledger->sync, on_sync);
-    if (file_open_again(ledger, &err)) {
-        if (ledger->file.bytes >= LEDGER_BYTES_MAX)
-            shorten(ledger);
+    if (!lines_open(&ledger->lines, &texts, ledger_path(directory), &err)) {
+        log_event(LOG_WARNING, "no ledger: `sennit bill` will not know of this sennit up", LOG_C("error", err.text));
         return;
     }
-    log_event(LOG_WARNING, "no ledger: `sennit bill` will not know of this sennit up", LOG_C("error", err.text));
-    free(ledger->path);
-    ledger->path = NULL;
+    sum_later(ledger);
+    if (ledger->lines.file.bytes >= LEDGER_BYTES_MAX)
+        shorten(ledger);
 }
 
 static void line_encode(struct buf *to, int64_t time_ms, const struct ledger_line *line)
@@ -126,15 +97,16 @@ static void line_encode(struct buf *to, int64_t time_ms, const struct ledger_lin
 
 void ledger_add(struct ledger *ledger, const struct ledger_line *line)
 {
-    if (ledger->path == NULL)
+    struct lines *lines = &ledger->lines;
+    if (lines->path == NULL)
         return;
-    if (ledger->pending.len > LEDGER_PENDING_BYTES_MAX) {
-        ledger->lost++;
+    if (lines->pending.len > LEDGER_PENDING_BYTES_MAX) {
+        lines->lost++;
         return;
     }
-    line_encode(&ledger->pending, loop_wall_ms(ledger->loop), line);
-    if (!ledger->failing)
-        write_pending(ledger);
+    line_encode(&lines->pending, loop_wall_ms(ledger->loop), line);
+    if (!lines->failing)
+        lines_write(lines);
     if (!timer_running(&ledger->sync))
         timer_start(ledger->loop, &ledger->sync, LOOP_MS(LEDGER_SYNC_MS));
 }
@@ -142,15 +114,12 @@ void ledger_add(struct ledger *ledger, const struct ledger_line *line)
 void ledger_close(struct ledger *ledger)
 {
     struct err err;
-    if (ledger->path == NULL)
+    if (ledger->lines.path == NULL)
         return;
     timer_stop(ledger->loop, &ledger->sync);
-    if (write_pending(ledger) && !append_sync(&ledger->file, &err))
-        tell(ledger, &err);
-    append_close(&ledger->file);
-    buf_finish(&ledger->pending);
-    free(ledger->path);
-    ledger->path = NULL;
+    if (lines_write(&ledger->lines) && !append_sync(&ledger->lines.file, &err))
+        lines_tell(&ledger->lines, &err);
+    lines_close(&ledger->lines);
 }
 
 void ledger_rows_encode(struct buf *to, const struct ledger_rows *rows)

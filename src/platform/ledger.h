@@ -10,10 +10,8 @@
 #ifndef SENNIT_PLATFORM_LEDGER_H
 #define SENNIT_PLATFORM_LEDGER_H
 
-#include "base/buf.h"
-#include "base/err.h"
-#include "loop/append.h"
 #include "loop/loop.h"
+#include "platform/lines.h"
 #include "platform/meter.h"
 
 enum {
@@ -26,13 +24,9 @@ enum {
 
 struct ledger {
     struct loop *loop;
-    char *path; /* NULL: closed, nothing is kept */
-    struct append file;
-    struct buf pending;    /* lines that the disk did not take yet */
-    uint64_t lost;         /* lines */
+    struct lines lines;
     uint64_t sum_at_bytes; /* at this length it is replaced by its sums */
     struct timer sync;
-    bool failing; /* it was told that the disk takes nothing */
 };
 
 struct ledger_line {

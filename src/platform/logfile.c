@@ -16,48 +16,27 @@ static char *path_make(const char *directory, bool old)
     return mem_printf("%s/%s", directory, old ? "logs.old.jsonl" : "logs.jsonl");
 }
 
-static bool file_open_again(struct logfile *logfile, struct err *err)
-{
-    uint64_t torn; /* by a crash; that line is dropped */
-    return append_open(&logfile->file, logfile->path, &torn, err);
-}
-
-/* Once, until the disk takes lines again. */
-static void tell(struct logfile *logfile, const struct err *err)
-{
-    if (!logfile->failing)
-        log_event(LOG_ERROR,
-                  "the log's file cannot be written, and is tried again: make room on the disk, or `sennit logs` will "
-                  "lack entries when this sennit up has ended",
-                  LOG_C("file", logfile->path), LOG_C("error", err->text));
-    logfile->failing = true;
-}
+static const struct lines_texts texts = {
+    .failing =
+        "the log's file cannot be written, and is tried again: make room on the disk, or `sennit logs` will lack "
+        "entries when this sennit up has ended",
+    .again = "the log's file is written again",
+};
 
 /* The full file becomes the old one. */
 static void turn(struct logfile *logfile)
 {
     struct err err;
-    append_close(&logfile->file);
-    if (!file_move(logfile->path, logfile->old_path, &err))
-        tell(logfile, &err);
+    append_close(&logfile->lines.file);
+    if (!file_move(logfile->lines.path, logfile->old_path, &err))
+        lines_tell(&logfile->lines, &err);
 }
 
 static bool write_pending(struct logfile *logfile)
 {
-    struct err err;
-    if (logfile->file.fd >= 0 && logfile->file.bytes >= LOGFILE_BYTES_MAX)
+    if (logfile->lines.file.fd >= 0 && logfile->lines.file.bytes >= LOGFILE_BYTES_MAX)
         turn(logfile);
-    bool ok = logfile->file.fd >= 0 || file_open_again(logfile, &err);
-    if (!ok || !append_lines(&logfile->file, buf_span(&logfile->pending), &err)) {
-        tell(logfile, &err);
-        return false;
-    }
-    buf_clear(&logfile->pending);
-    if (logfile->failing)
-        log_event(LOG_NOTICE, "the log's file is written again", LOG_N("lines_lost", logfile->lost));
-    logfile->failing = false;
-    logfile->lost = 0;
-    return true;
+    return lines_write(&logfile->lines);
 }
 
 static void on_write(struct timer *timer)
@@ -70,44 +49,41 @@ static void on_write(struct timer *timer)
 void logfile_open(struct logfile *logfile, struct loop *loop, const char *directory)
 {
     struct err err;
-    *logfile = (struct logfile){
-        .loop = loop, .path = path_make(directory, false), .old_path = path_make(directory, true), .file = {.fd = -1}};
+    *logfile = (struct logfile){.loop = loop, .old_path = path_make(directory, true)};
     timer_init(&logfile->write, on_write);
-    if (file_open_again(logfile, &err))
+    if (lines_open(&logfile->lines, &texts, path_make(directory, false), &err))
         return;
     log_event(LOG_WARNING, "no file for the log: `sennit logs` will not know of this sennit up when it has ended",
               LOG_C("error", err.text));
-    logfile_close(logfile);
+    free(logfile->old_path);
 }
 
 void logfile_add(struct logfile *logfile, struct span line)
 {
-    if (logfile->path == NULL)
+    struct lines *lines = &logfile->lines;
+    if (lines->path == NULL)
         return;
-    if (logfile->pending.len + line.len > LOGFILE_PENDING_BYTES_MAX && !logfile->failing)
+    if (lines->pending.len + line.len > LOGFILE_PENDING_BYTES_MAX && !lines->failing)
         write_pending(logfile);
-    if (logfile->pending.len + line.len > LOGFILE_PENDING_BYTES_MAX) {
-        logfile->lost++;
+    if (lines->pending.len + line.len > LOGFILE_PENDING_BYTES_MAX) {
+        lines->lost++;
         return;
     }
-    buf_append(&logfile->pending, line);
-    buf_append_char(&logfile->pending, '\n');
+    buf_append(&lines->pending, line);
+    buf_append_char(&lines->pending, '\n');
     if (!timer_running(&logfile->write))
         timer_start(logfile->loop, &logfile->write, LOOP_MS(LOGFILE_MS));
 }
 
 void logfile_close(struct logfile *logfile)
 {
-    if (logfile->path == NULL)
+    if (logfile->lines.path == NULL)
         return;
     timer_stop(logfile->loop, &logfile->write);
-    if (logfile->pending.len > 0)
+    if (logfile->lines.pending.len > 0)
         write_pending(logfile);
-    append_close(&logfile->file);
-    buf_finish(&logfile->pending);
-    free(logfile->path);
+    lines_close(&logfile->lines);
     free(logfile->old_path);
-    *logfile = (struct logfile){.file = {.fd = -1}};
 }
 
 static bool is_equal(struct span object, const char *key, const char *wanted)

@@ -7,10 +7,8 @@
 #ifndef SENNIT_PLATFORM_LOGFILE_H
 #define SENNIT_PLATFORM_LOGFILE_H
 
-#include "base/buf.h"
-#include "base/err.h"
-#include "loop/append.h"
 #include "loop/loop.h"
+#include "platform/lines.h"
 
 enum {
     LOGFILE_BYTES_MAX = 16 << 20,
@@ -20,12 +18,9 @@ enum {
 
 struct logfile {
     struct loop *loop;
-    char *path, *old_path; /* NULL: closed, nothing is kept */
-    struct append file;
-    struct buf pending;
+    struct lines lines;
+    char *old_path;
     struct timer write;
-    uint64_t lost; /* lines */
-    bool failing;  /* it was told that the disk takes nothing */
 };
 
 /* Opens the file in this folder, which one process at a time has. What prevents it is told in the log; then lines go

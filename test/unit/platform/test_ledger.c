@@ -194,15 +194,15 @@ static void test_full_disk(void **state)
     const struct ledger_line line = {.service = "a", .kind = METER_IDLE, .used = {.ms = 1}};
     put(SPAN_LIT(""));
     ledger_open(&ledger, loop, directory);
-    int whole = ledger.file.fd;
-    ledger.file.fd = open("/dev/full", O_WRONLY | O_CLOEXEC);
+    int whole = ledger.lines.file.fd;
+    ledger.lines.file.fd = open("/dev/full", O_WRONLY | O_CLOEXEC);
     for (int i = 0; i < 20000; i++)
         ledger_add(&ledger, &line);
-    assert_true(ledger.failing && ledger.lost > 0);
-    assert_in_range(ledger.pending.len, LEDGER_PENDING_BYTES_MAX, LEDGER_PENDING_BYTES_MAX + 1000);
-    uint64_t lost = ledger.lost;
-    close(ledger.file.fd);
-    ledger.file.fd = whole;
+    assert_true(ledger.lines.failing && ledger.lines.lost > 0);
+    assert_in_range(ledger.lines.pending.len, LEDGER_PENDING_BYTES_MAX, LEDGER_PENDING_BYTES_MAX + 1000);
+    uint64_t lost = ledger.lines.lost;
+    close(ledger.lines.file.fd);
+    ledger.lines.file.fd = whole;
     ledger_close(&ledger);
     read_back(&text);
     struct ledger_rows rows = {0};

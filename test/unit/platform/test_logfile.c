@@ -150,16 +150,16 @@ static void test_what_the_disk_does_not_take(void **state)
 {
     struct logfile logfile;
     logfile_open(&logfile, loop, "/nowhere/at/all");
-    assert_null(logfile.path);
+    assert_null(logfile.lines.path);
     entries_add(&logfile, 0, 10, 1);
     logfile_open(&logfile, loop, directory);
-    append_close(&logfile.file);
-    free(logfile.path);
-    logfile.path = mem_printf("%s/gone/logs.jsonl", directory);
+    append_close(&logfile.lines.file);
+    free(logfile.lines.path);
+    logfile.lines.path = mem_printf("%s/gone/logs.jsonl", directory);
     entries_add(&logfile, 0, 3000, 1024);
-    assert_true(logfile.failing);
-    assert_true(logfile.lost > 0);
-    assert_true(logfile.pending.len <= LOGFILE_PENDING_BYTES_MAX);
+    assert_true(logfile.lines.failing);
+    assert_true(logfile.lines.lost > 0);
+    assert_true(logfile.lines.pending.len <= LOGFILE_PENDING_BYTES_MAX);
     logfile_close(&logfile);
 }
 
