@@ -44,12 +44,18 @@ enum {
     KEY_TEXT = 400, /* and the number of a text */
 };
 
+/* What four flags say of a list, in gcloud's way: --set-X, --update-X, --remove-X and --clear-X, whose keys follow one
+ * another. */
+struct list_flags {
+    const char *set, *update, *remove;
+    bool clear;
+};
+
 struct arguments {
     struct deploy deploy;
-    const char *env_set, *env_update, *env_remove, *secrets_set, *secrets_update, *secrets_remove, *timeout, *command,
-        *args, *audiences;
+    struct list_flags env, secrets;
+    const char *timeout, *command, *args, *audiences;
     const char *texts[DEPLOYMENT_TEXTS_COUNT];
-    bool env_clear, secrets_clear;
 };
 
 static const struct argp_option options[] = {
@@ -114,22 +120,32 @@ static const struct argp_option options[] = {
     {"use-http2", KEY_HTTP2, NULL, OPTION_HIDDEN, NULL, 0},
     {0}};
 
-static error_t parse_env(int key, char *argument, struct arguments *arguments)
+static bool list_parse(struct list_flags *flags, int first, int key, const char *argument)
+{
+    enum { SET, UPDATE, REMOVE, CLEAR };
+    switch (key - first) {
+    case SET:
+        flags->clear = true;
+        flags->set = argument;
+        break;
+    case UPDATE:
+        flags->update = argument;
+        break;
+    case REMOVE:
+        flags->remove = argument;
+        break;
+    case CLEAR:
+        flags->clear = true;
+        break;
+    default:
+        return false;
+    }
+    return true;
+}
+
+static error_t parse_text(int key, char *argument, struct arguments *arguments)
 {
     switch (key) {
-    case KEY_SET_ENV:
-        arguments->env_clear = true;
-        arguments->env_set = argument;
-        break;
-    case KEY_UPDATE_ENV:
-        arguments->env_update = argument;
-        break;
-    case KEY_REMOVE_ENV:
-        arguments->env_remove = argument;
-        break;
-    case KEY_CLEAR_ENV:
-        arguments->env_clear = true;
-        break;
     case KEY_COMMAND:
         arguments->command = argument;
         break;
@@ -141,28 +157,6 @@ static error_t parse_env(int key, char *argument, struct arguments *arguments)
         break;
     case KEY_TIMEOUT:
         arguments->timeout = argument;
-        break;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
-    return 0;
-}
-
-static error_t parse_secrets(int key, char *argument, struct arguments *arguments)
-{
-    switch (key) {
-    case KEY_SET_SECRETS:
-        arguments->secrets_clear = true;
-        arguments->secrets_set = argument;
-        break;
-    case KEY_UPDATE_SECRETS:
-        arguments->secrets_update = argument;
-        break;
-    case KEY_REMOVE_SECRETS:
-        arguments->secrets_remove = argument;
-        break;
-    case KEY_CLEAR_SECRETS:
-        arguments->secrets_clear = true;
         break;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -251,8 +245,9 @@ static error_t parse(int key, char *argument, struct argp_state *state)
         break;
     }
     default:
-        if (parse_env(key, argument, arguments) == 0 || parse_secrets(key, argument, arguments) == 0 ||
-            parse_switch(key, arguments) == 0)
+        if (list_parse(&arguments->env, KEY_SET_ENV, key, argument) ||
+            list_parse(&arguments->secrets, KEY_SET_SECRETS, key, argument) ||
+            parse_text(key, argument, arguments) == 0 || parse_switch(key, arguments) == 0)
             return 0;
         return parse_refused(key, state);
     }
@@ -306,26 +301,34 @@ static bool texts_take(struct arguments *arguments, struct err *err)
     return true;
 }
 
+static void list_shorten(const struct list_flags *flags, struct words *list, struct deployment *wanted,
+                         void (*remove)(struct deployment *deployment, const char *names))
+{
+    if (flags->clear)
+        words_finish(list);
+    if (flags->remove != NULL)
+        remove(wanted, flags->remove);
+}
+
+static bool list_extend(const struct list_flags *flags, struct deployment *wanted,
+                        bool (*add)(struct deployment *deployment, const char *pairs, struct err *err), struct err *err)
+{
+    return (flags->set == NULL || add(wanted, flags->set, err)) &&
+           (flags->update == NULL || add(wanted, flags->update, err));
+}
+
 /* The settings of the last deployment, and what the flags change. */
 static bool settings_take(struct arguments *arguments, struct err *err)
 {
     struct deployment *wanted = &arguments->deploy.wanted;
     if (!deployment_read(wanted, arguments->deploy.file, err) || !texts_take(arguments, err))
         return false;
-    if (arguments->env_clear)
-        words_finish(&wanted->env);
-    if (arguments->secrets_clear)
-        words_finish(&wanted->secrets);
-    if (arguments->env_remove != NULL)
-        deployment_env_remove(wanted, arguments->env_remove);
-    if (arguments->secrets_remove != NULL)
-        deployment_secrets_remove(wanted, arguments->secrets_remove);
     words_take(&wanted->command, arguments->command);
     words_take(&wanted->args, arguments->args);
-    return (arguments->secrets_set == NULL || deployment_secrets_add(wanted, arguments->secrets_set, err)) &&
-           (arguments->secrets_update == NULL || deployment_secrets_add(wanted, arguments->secrets_update, err)) &&
-           (arguments->env_set == NULL || deployment_env_add(wanted, arguments->env_set, err)) &&
-           (arguments->env_update == NULL || deployment_env_add(wanted, arguments->env_update, err));
+    list_shorten(&arguments->secrets, &wanted->secrets, wanted, deployment_secrets_remove);
+    list_shorten(&arguments->env, &wanted->env, wanted, deployment_env_remove);
+    return list_extend(&arguments->secrets, wanted, deployment_secrets_add, err) &&
+           list_extend(&arguments->env, wanted, deployment_env_add, err);
 }
 
 static bool home_find(struct deploy *deploy, struct err *err)
