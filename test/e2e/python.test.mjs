@@ -81,7 +81,7 @@ test('Python through a fleet', { timeout: 90000, skip: python ? false : 'needs p
     for (const [who, n, answer] of answers) assert.deepEqual(answer, [who, n]);
     const wanted = "[('from node', 100), ('from node', 101), ('from node', 102), ('from node', 103), ('from node', 104)]";
     for (const one of children) {
-      await until(`${one.kind} has all: ${one.output}`, () => one.output.includes('RESULT'), 30000);
+      await until(`${one.kind} has all: ${one.output}`, () => /RESULT .*\n/.test(one.output), 30000); // a whole line
       const transport = one.kind === 'polling' ? 'polling' : 'websocket';
       assert.equal(one.output.match(/RESULT .*/)[0], `RESULT ${transport} ${EACH * CLIENTS} True ${CLIENTS - 1} True ${wanted}`, one.output);
     }
