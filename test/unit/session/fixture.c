@@ -135,8 +135,14 @@ static void on_closed(struct conn *conn, enum close_reason reason)
     websocket_closed(&browser->websocket, reason);
 }
 
+static void on_ending(struct conn *conn, bool broken)
+{
+    if (broken)
+        conn_close(conn, CLOSE_PEER_RESET);
+}
+
 static const struct conn_events events = {
-    .opened = on_opened, .received = on_received, .drained = on_drained, .closed = on_closed};
+    .opened = on_opened, .received = on_received, .ending = on_ending, .drained = on_drained, .closed = on_closed};
 
 void fixture_open(struct session_app *of)
 {

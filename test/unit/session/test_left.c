@@ -133,6 +133,42 @@ static void also_when_a_sweep_has_seen_that_it_is_stale(void **state)
     cut_after_the_first_entry(1100);
 }
 
+static unsigned claims;
+
+static void claim_lost(struct broker *asked, struct span pid, struct span epoch, uint64_t seq, broker_claim_fn *done,
+                       void *arg)
+{
+    claims++;
+    done(arg, BROKER_LOST, NULL, false);
+}
+
+/* A client leaves while its claim waits for the broker to be reached again. It may have claimed its lease elsewhere by
+ * then, and a second claim here would take it away. */
+static void nothing_is_claimed_for_one_that_has_left(void **state)
+{
+    char pid[PID_BYTES], text[64];
+    struct browser *one = enter(0, "40");
+    quoted(one, "40{", "\"pid\":\"", pid, sizeof pid);
+    cut(one);
+    struct broker_ops losing = *broker->ops;
+    watched = broker->ops;
+    losing.lease_claim = claim_lost;
+    broker->ops = &losing;
+    claims = 0;
+    struct browser *two = dial(1);
+    snprintf(text, sizeof text, "40{\"pid\":\"%s\"}", pid);
+    say(two, text);
+    turn(50);
+    assert_int_equal(claims, 1);
+    session_hold(two->websocket.transport.session, true); /* as that of a plain client is until it has entered */
+    shutdown(two->fd, SHUT_WR);
+    turn(500);
+    assert_int_equal(claims, 1);
+    assert_true(two->closed);
+    broker->ops = watched;
+    assert_true(is_resumed(2, pid, ""));
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -144,6 +180,7 @@ int main(void)
         TEST(who_claims_and_is_cut_off_counts),
         TEST(a_lease_that_is_left_knows_of_the_first_entry),
         TEST(also_when_a_sweep_has_seen_that_it_is_stale),
+        TEST(nothing_is_claimed_for_one_that_has_left),
     };
     return cmocka_run_group_tests_name("session/left", tests, NULL, NULL);
 }
