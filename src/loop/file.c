@@ -13,8 +13,23 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/shown.h"
 
-enum { STEP_BYTES = 16 * 1024 };
+enum { STEP_BYTES = 16 * 1024, PATH_SHOWN_BYTES_MAX = 300 };
+
+/* "PATH: TEXT". A name may hold a line feed, and the message stays one line. */
+static bool __attribute__((format(printf, 3, 4))) fail(struct err *err, const char *path, const char *format, ...)
+{
+    struct buf place = {0};
+    va_list args;
+    va_start(args, format);
+    err_vset(err, format, args);
+    va_end(args);
+    shown_append(&place, span_str(path), PATH_SHOWN_BYTES_MAX);
+    err_prefix(err, SPAN_FMT ": ", SPAN_ARG(buf_span(&place)));
+    buf_finish(&place);
+    return false;
+}
 
 static bool read_all(int fd, const char *path, size_t bytes_max, struct buf *to, struct err *err)
 {
@@ -24,12 +39,12 @@ static bool read_all(int fd, const char *path, size_t bytes_max, struct buf *to,
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0)
-            return err_set(err, "%.300s: %s", path, strerror(errno));
+            return fail(err, path, "%s", strerror(errno));
         if (got == 0)
             return true;
         total += (size_t)got;
         if (total > bytes_max)
-            return err_set(err, "%s: larger than %zu bytes", path, bytes_max);
+            return fail(err, path, "larger than %zu bytes", bytes_max);
         buf_added(to, (size_t)got);
     }
 }
@@ -41,11 +56,11 @@ bool file_read(const char *path, size_t bytes_max, struct buf *to, struct err *e
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     bool ok = false;
     if (fd < 0)
-        return err_set(err, "%.300s: %s", path, strerror(errno));
+        return fail(err, path, "%s", strerror(errno));
     if (fstat(fd, &about) != 0)
-        err_set(err, "%.300s: %s", path, strerror(errno));
+        fail(err, path, "%s", strerror(errno));
     else if (!S_ISREG(about.st_mode))
-        err_set(err, "%s: is not a regular file", path);
+        fail(err, path, "is not a regular file");
     else
         ok = read_all(fd, path, bytes_max, to, err);
     close(fd);
@@ -149,7 +164,7 @@ bool file_make_directory(const char *path, struct err *err)
         buf_append_char(&part, *at);
     }
     buf_finish(&part);
-    return ok || err_set(err, "%.300s: cannot be made: %s", path, strerror(errno));
+    return ok || fail(err, path, "cannot be made: %s", strerror(errno));
 }
 
 bool file_put(int fd, struct span bytes)
@@ -194,7 +209,7 @@ bool file_replace(const char *path, struct span text, struct err *err)
         ok = close(fd) == 0 && ok;
     ok = ok && rename(next, path) == 0 && directory_sync(path);
     if (!ok)
-        err_set(err, "%.300s: cannot be written: %s", path, strerror(errno));
+        fail(err, path, "cannot be written: %s", strerror(errno));
     free(next);
     return ok;
 }
@@ -208,7 +223,7 @@ bool file_keep(const char *path, struct span text, struct err *err)
         ok = close(fd) == 0 && ok;
     ok = ok && (link(next, path) == 0 || errno == EEXIST) && directory_sync(path);
     if (!ok)
-        err_set(err, "%.300s: cannot be written: %s", path, strerror(errno));
+        fail(err, path, "cannot be written: %s", strerror(errno));
     unlink(next);
     free(next);
     return ok;
@@ -216,7 +231,7 @@ bool file_keep(const char *path, struct span text, struct err *err)
 
 bool file_new_directory(const char *path, struct err *err)
 {
-    return mkdir(path, 0777) == 0 || err_set(err, "%.300s: cannot be made: %s", path, strerror(errno));
+    return mkdir(path, 0777) == 0 || fail(err, path, "cannot be made: %s", strerror(errno));
 }
 
 bool file_new(const char *path, struct span text, struct err *err)
@@ -225,12 +240,12 @@ bool file_new(const char *path, struct span text, struct err *err)
     bool ok = fd >= 0 && write_all(fd, text);
     if (fd >= 0)
         ok = close(fd) == 0 && ok;
-    return ok || err_set(err, "%.300s: cannot be written: %s", path, strerror(errno));
+    return ok || fail(err, path, "cannot be written: %s", strerror(errno));
 }
 
 bool file_move(const char *from, const char *to, struct err *err)
 {
-    return rename(from, to) == 0 || err_set(err, "%.300s: %s", to, strerror(errno));
+    return rename(from, to) == 0 || fail(err, to, "%s", strerror(errno));
 }
 
 void file_remove(const char *path)
@@ -244,7 +259,7 @@ char **file_list(const char *directory, const char *ending, struct err *err)
     int found = scandir(directory, &entries, NULL, alphasort);
     size_t count = 0;
     if (found < 0) {
-        err_set(err, "%.300s: %s", directory, strerror(errno));
+        fail(err, directory, "%s", strerror(errno));
         return NULL;
     }
     char **names = mem_zero((size_t)found + 1, sizeof *names);
@@ -260,14 +275,14 @@ char **file_list(const char *directory, const char *ending, struct err *err)
 
 bool file_may_write(const char *directory, struct err *err)
 {
-    return access(directory, W_OK | X_OK) == 0 || err_set(err, "%.300s: %s", directory, strerror(errno));
+    return access(directory, W_OK | X_OK) == 0 || fail(err, directory, "%s", strerror(errno));
 }
 
 bool file_create(const char *path, struct err *err)
 {
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0)
-        return err_set(err, "%.300s: %s", path, strerror(errno));
+        return fail(err, path, "%s", strerror(errno));
     close(fd);
     return true;
 }
@@ -277,14 +292,14 @@ bool file_lock_take(struct file_lock *lock, const char *path, struct err *err)
     char pid[16] = "";
     lock->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (lock->fd < 0)
-        return err_set(err, "%.300s: %s", path, strerror(errno));
+        return fail(err, path, "%s", strerror(errno));
     if (flock(lock->fd, LOCK_EX | LOCK_NB) != 0) {
         int error = errno;
         ssize_t got = read(lock->fd, pid, sizeof pid - 1);
         file_lock_drop(lock);
         if (error != EWOULDBLOCK)
-            return err_set(err, "%s: cannot be locked: %s", path, strerror(error));
-        return err_set(err, "%s: process %s holds it", path, got > 0 ? pid : "(unknown)");
+            return fail(err, path, "cannot be locked: %s", strerror(error));
+        return fail(err, path, "process %s holds it", got > 0 ? pid : "(unknown)");
     }
     /* The text only tells people which process holds the lock; the lock itself does not depend on it. */
     int len = snprintf(pid, sizeof pid, "%d", (int)getpid());
