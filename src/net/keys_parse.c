@@ -14,6 +14,7 @@
 #include "base/shown.h"
 #include "net/keys.h"
 #include "wire/json.h"
+#include "wire/jws.h"
 
 enum { RSA_BITS_MIN = 2048, RSA_BITS_MAX = 8192, NUMBER_BYTES_MAX = RSA_BITS_MAX / 8 };
 
@@ -203,6 +204,54 @@ static bool form_fits(const cjose_jwk_t *form, enum key_algorithm algorithm)
     return bits / 8 >= algorithms[algorithm].secret_bytes_min;
 }
 
+/* Appends a member as cjose is to see it. False: it is there, and no base64url. Padding, which some issuers write, is
+ * left out. */
+static bool number_copy(struct buf *to, struct span jwk, const char *name)
+{
+    struct buf bytes = {0};
+    char *text = member_text(jwk, name);
+    struct span digits = span_str(text);
+    while (digits.len > 0 && digits.data[digits.len - 1] == '=')
+        digits.len--;
+    bool ok = text == NULL || (digits.len > 0 && base64url_decode(&bytes, digits));
+    if (text != NULL && ok)
+        buf_printf(to, ",\"%s\":\"" SPAN_FMT "\"", name, SPAN_ARG(digits));
+    if (bytes.data != NULL)
+        explicit_bzero(bytes.data, bytes.cap);
+    if (text != NULL)
+        explicit_bzero(text, strlen(text));
+    buf_finish(&bytes);
+    free(text);
+    return ok;
+}
+
+/* What cjose makes of the members that make a key, and of nothing else: an assertion in its base64 ends the process
+ * for some texts. NULL: it is no valid JWK. */
+static cjose_jwk_t *jwk_form(struct span jwk)
+{
+    static const char *const numbers[] = {"n", "e", "x", "y", "k"};
+    char *type = member_text(jwk, "kty"), *curve = member_text(jwk, "crv");
+    struct buf text = {0};
+    cjose_jwk_t *form = NULL;
+    cjose_err fault;
+    bool ok = type != NULL;
+    buf_append(&text, SPAN_LIT("{\"kty\":\""));
+    buf_append_json(&text, span_str(type));
+    buf_append(&text, SPAN_LIT("\",\"crv\":\""));
+    buf_append_json(&text, span_str(curve));
+    buf_append_char(&text, '"');
+    for (size_t i = 0; ok && i < sizeof numbers / sizeof numbers[0]; i++)
+        ok = number_copy(&text, jwk, numbers[i]);
+    buf_append_char(&text, '}');
+    if (ok)
+        form = cjose_jwk_import(buf_span(&text).data, text.len, &fault);
+    explicit_bzero(text.data, text.cap);
+    buf_finish(&text);
+    free(type);
+    free(curve);
+    return form;
+}
+
 /* Why a JWK is no key for us; NULL: it has been added. */
 static const char *jwk_parse(struct list *keys, const struct key_terms *terms, struct span jwk)
 {
@@ -219,8 +268,7 @@ static const char *jwk_parse(struct list *keys, const struct key_terms *terms, s
         return "its algorithm is none of HS, RS, PS and ES with 256, 384 and 512";
     if (algorithms[algorithm].type != CJOSE_JWK_KTY_OCT && json_object_get(jwk, SPAN_LIT("d")).data != NULL)
         return "it is a private key, and whoever holds it can make tokens: take its private members out";
-    cjose_err fault;
-    cjose_jwk_t *form = cjose_jwk_import(jwk.data, jwk.len, &fault);
+    cjose_jwk_t *form = jwk_form(jwk);
     if (form == NULL)
         return "it is no valid JWK";
     if (!form_fits(form, algorithm)) {

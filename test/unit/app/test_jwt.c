@@ -364,6 +364,39 @@ static void test_a_set_of_keys(void **state)
     bad(token_sign("ES256", p256, NULL, "{\"alg\":\"ES256\",\"kid\":\"r\"}", "{}"), REFUSAL_TOKEN_ALGORITHM);
 }
 
+/* A file that somebody else writes must not end the process. */
+static void test_a_jwk_that_is_no_base64url(void **state)
+{
+    static const char *const wrong[] = {"A",    "AAAAA", "AA=A", "A=AA", "AAAAA=AA", "MDAwM=AwMDA",
+                                        "AA+A", "A A",   "=",    "",     "\\u0000"};
+    struct err err;
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        struct buf text = {0};
+        buf_printf(&text, "{\"kty\":\"oct\",\"alg\":\"HS256\",\"k\":\"%s\"}", wrong[i]);
+        buf_append_char(&text, '\0');
+        text_write(in_directory("jwk"), text.data);
+        assert_false(reads("keys: [{file: jwk}]", &err));
+        assert_non_null(strstr(err.text, "the key cannot be used"));
+        buf_clear(&text);
+        buf_printf(&text, "{\"kty\":\"RSA\",\"alg\":\"RS256\",\"e\":\"AQAB\",\"n\":\"%s\"}", wrong[i]);
+        buf_append_char(&text, '\0');
+        text_write(in_directory("jwk"), text.data);
+        assert_false(reads("keys: [{file: jwk}]", &err));
+        buf_finish(&text);
+    }
+    unlink(in_directory("jwk"));
+    /* Padding at the end is no part of base64url; some issuers write it. */
+    struct buf padded = {0};
+    buf_append(&padded, SPAN_LIT("{\"kty\":\"oct\",\"alg\":\"HS256\",\"k\":\""));
+    base64url_text(&padded, span_str(SECRET));
+    buf_append(&padded, SPAN_LIT("=\"}"));
+    buf_append_char(&padded, '\0');
+    text_write(in_directory("jwks"), padded.data);
+    buf_finish(&padded);
+    configured("keys: [{file: jwks}]");
+    good(token_sign("HS256", NULL, SECRET, "{\"alg\":\"HS256\"}", "{}"));
+}
+
 static void test_a_file_is_read_again(void **state)
 {
     key_write(rsa, in_directory("moving"), false);
@@ -524,6 +557,7 @@ int main(void)
         cmocka_unit_test(test_times),
         cmocka_unit_test(test_issuer_and_audience),
         cmocka_unit_test(test_a_set_of_keys),
+        cmocka_unit_test(test_a_jwk_that_is_no_base64url),
         cmocka_unit_test(test_a_file_is_read_again),
         cmocka_unit_test(test_wrong_configurations),
         cmocka_unit_test(test_where_tokens_are_found),
