@@ -129,7 +129,7 @@ void ledger_rows_encode(struct buf *to, const struct ledger_rows *rows)
         for (int kind = 0; kind < METER_KINDS; kind++) {
             const struct ledger_line line = {
                 .service = row->service, .kind = (enum meter_kind)kind, .used = row->usage.kinds[kind]};
-            if (line.used.ms > 0 || line.used.requests > 0)
+            if ((line.used.ms | line.used.vcpu_us | line.used.mib_ms | line.used.requests) != 0)
                 line_encode(to, row->day * LEDGER_DAY_MS, &line);
         }
     }

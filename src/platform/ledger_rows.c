@@ -6,6 +6,8 @@
 #include "platform/ledger.h"
 #include "wire/json.h"
 
+#define TIME_MS_MAX 253402300799999 /* the last moment of the year 9999 */
+
 struct parsed {
     char *service;
     int64_t day;
@@ -41,7 +43,7 @@ static bool line_parse(struct parsed *parsed, struct span line)
         parsed->service = mem_text(buf_span(&name));
     buf_finish(&name);
     parsed->kind = kind_of(json_object_get(line, SPAN_LIT("kind")));
-    if (parsed->service == NULL || parsed->kind < 0 || !number(line, "time_ms", &time_ms))
+    if (parsed->service == NULL || parsed->kind < 0 || !number(line, "time_ms", &time_ms) || time_ms > TIME_MS_MAX)
         return false;
     parsed->day = (int64_t)(time_ms / (uint64_t)LEDGER_DAY_MS);
     return number(line, "ms", &parsed->used.ms) && number(line, "vcpu_us", &parsed->used.vcpu_us) &&
