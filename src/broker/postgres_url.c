@@ -133,7 +133,8 @@ bool postgres_url_parse(struct postgres_url *url, const char *text, struct err *
     }
     PQconninfoFree(options);
     PQfreemem(why);
-    explicit_bzero(rest.data, rest.data != NULL ? rest.cap : 0);
+    if (rest.data != NULL)
+        explicit_bzero(rest.data, rest.cap);
     buf_finish(&rest);
     return ok;
 }
