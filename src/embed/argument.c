@@ -136,7 +136,7 @@ double sennit_arg_number(sennit_event *handle, size_t index, const char *path, d
     char text[64], *end;
     if (!number_text(event, value, text))
         return otherwise;
-    double number = strtod(text, &end);
+    double number = json_number_read(text, &end);
     return *end == '\0' && isfinite(number) ? number : otherwise;
 }
 

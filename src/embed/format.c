@@ -1,7 +1,6 @@
 /* format: arguments that a program sends: checked JSON text, or a format and its values. Every value becomes one whole
  * JSON value, so nothing in a text can end it; the whole is then read once more, as JSON. */
 #include <math.h>
-#include <stdio.h>
 
 #include "embed/embed_parts.h"
 #include "wire/json.h"
@@ -48,6 +47,16 @@ static bool finish(struct format_result *to, const char *call)
     return true;
 }
 
+/* One without bytes may be anywhere. */
+static bool blob_add(struct format_result *to, const struct sennit_blob *blob)
+{
+    struct content *content = &to->content;
+    if (blob == NULL || (blob->data == NULL && blob->bytes > 0))
+        return false;
+    content->attachments[content->count++] = span_of(blob->bytes > 0 ? blob->data : "", blob->bytes);
+    return true;
+}
+
 bool args_build(struct format_result *to, const char *call, const char *name, struct sennit_args args)
 {
     struct span json = args.json != NULL ? json_trim(span_str(args.json)) : SPAN_LIT("[]"), inside;
@@ -61,28 +70,26 @@ bool args_build(struct format_result *to, const char *call, const char *name, st
     if (inside.len > 0 && name != NULL)
         buf_append_char(&to->text, ',');
     buf_append(&to->text, inside);
-    to->content.count = (uint32_t)args.blob_count;
     for (size_t i = 0; i < args.blob_count; i++)
-        to->content.attachments[i] = span_of(args.blobs[i].data, args.blobs[i].bytes);
+        if (args.blobs == NULL || !blob_add(to, &args.blobs[i]))
+            return fault(to, call, "an attachment is NULL");
     return finish(to, call);
 }
 
 static bool blob_append(struct format_result *to, const struct sennit_blob *blob)
 {
-    struct content *content = &to->content;
-    if (blob == NULL || content->count == SENNIT_BLOBS_MAX)
+    if (to->content.count == SENNIT_BLOBS_MAX)
         return false;
-    buf_printf(&to->text, "{\"_placeholder\":true,\"num\":%u}", content->count);
-    content->attachments[content->count++] = span_of(blob->data, blob->bytes);
-    return true;
+    buf_printf(&to->text, "{\"_placeholder\":true,\"num\":%u}", to->content.count);
+    return blob_add(to, blob);
 }
 
 static bool number_append(struct buf *to, double number)
 {
-    char text[32];
+    char text[JSON_NUMBER_BYTES];
     if (!isfinite(number))
         return false;
-    snprintf(text, sizeof text, "%.17g", number);
+    json_number_write(text, number, 17);
     buf_append(to, span_str(text));
     return true;
 }

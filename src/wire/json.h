@@ -8,7 +8,10 @@
 #include "base/buf.h"
 #include "base/span.h"
 
-enum { JSON_DEPTH_MAX = 1024 }; /* levels of arrays and objects */
+enum {
+    JSON_DEPTH_MAX = 1024,  /* levels of arrays and objects */
+    JSON_NUMBER_BYTES = 32, /* of a number that we write, its NUL included */
+};
 
 enum json_type { JSON_INVALID, JSON_NULL, JSON_TRUE, JSON_FALSE, JSON_NUMBER, JSON_STRING, JSON_ARRAY, JSON_OBJECT };
 
@@ -46,5 +49,9 @@ struct buf json_text_get(struct span object, const char *name);
 void json_text_append(struct buf *to, const char *name, struct span text);
 /* A valid JSON string equals `text`, without a copy where it has no escapes. */
 bool json_string_equal(struct span value, struct span text);
+
+/* json_number.c: as strtod, and as printf's %.*g of a finite number, but in no locale: with a point. */
+double json_number_read(const char *text, char **end);
+void json_number_write(char text[JSON_NUMBER_BYTES], double number, int digits);
 
 #endif

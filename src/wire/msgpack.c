@@ -3,8 +3,6 @@
 #include "wire/msgpack.h"
 
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
 
 enum kind {
     KIND_BAD,
@@ -218,11 +216,11 @@ static void string_encode(struct buf *json, struct span text)
 /* The shortest of three forms that reads back as the same number. */
 static void real_encode(struct buf *json, double real)
 {
-    char text[32] = "null";
+    char text[JSON_NUMBER_BYTES] = "null";
     if (isfinite(real)) {
         for (int digits = 15; digits <= 17; digits++) {
-            snprintf(text, sizeof text, "%.*g", digits, real);
-            if (strtod(text, NULL) == real)
+            json_number_write(text, real, digits);
+            if (json_number_read(text, NULL) == real)
                 break;
         }
     }

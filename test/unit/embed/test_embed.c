@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 #include <fcntl.h>
+#include <locale.h>
 #include <math.h>
 #include <pthread.h>
 #include <signal.h>
@@ -14,6 +15,7 @@
 #include <unistd.h>
 
 #include "embed/embed_parts.h"
+#include "wire/json.h"
 
 static char logged[8192];
 
@@ -89,8 +91,65 @@ static void test_json_is_checked_too(void **state)
     const struct sennit_blob blobs[SENNIT_BLOBS_MAX + 1] = {{"", 0}};
     const struct sennit_args many = {"[]", blobs, SENNIT_BLOBS_MAX + 1};
     assert_false(args_build(&result, "test", "name", many));
+    /* A blob that is not there. */
+    const struct sennit_args none = {"[]", NULL, 1};
+    assert_false(args_build(&result, "test", "name", none));
+    const struct sennit_blob lost = {NULL, 100}, empty = {NULL, 0};
+    const struct sennit_args missing = {"[{\"_placeholder\":true,\"num\":0}]", &lost, 1};
+    assert_false(args_build(&result, "test", "name", missing));
+    assert_null(formatted(&result, "x", &lost));
+    assert_string_equal(formatted(&result, "x", &empty), "[{\"_placeholder\":true,\"num\":0}]");
+    assert_non_null(result.content.attachments[0].data);
+    buf_finish(&result.text);
     const struct sennit_args beyond = {"[{\"_placeholder\":true,\"num\":1}]", blobs, 1};
     assert_false(args_build(&result, "test", "name", beyond));
+}
+
+/* A locale of our own with a decimal comma, since a machine may have none. False: localedef is not here. */
+static bool comma_begin(char directory[64])
+{
+    char command[512];
+    snprintf(directory, 64, "/tmp/sennit-locale-XXXXXX");
+    assert_non_null(mkdtemp(directory));
+    snprintf(
+        command, sizeof command,
+        "cd %s && printf 'LC_NUMERIC\ndecimal_point \"<U002C>\"\nthousands_sep \"\"\ngrouping -1\nEND LC_NUMERIC\n' "
+        ">comma; localedef --no-archive -c -i ./comma -f ANSI_X3.4-1968 ./xx_XX >log 2>&1",
+        directory);
+    int ran = system(command);
+    (void)ran; /* it warns of the categories that are missing */
+    setenv("LOCPATH", directory, 1);
+    return setlocale(LC_NUMERIC, "xx_XX") != NULL;
+}
+
+static void comma_end(const char *directory)
+{
+    char command[128];
+    setlocale(LC_NUMERIC, "C");
+    unsetenv("LOCPATH");
+    snprintf(command, sizeof command, "rm -rf %s", directory);
+    int ran = system(command);
+    assert_int_equal(ran, 0);
+}
+
+/* A program around the library has any locale. */
+static void test_a_number_has_a_point(void **state)
+{
+    struct format_result result;
+    char directory[64], text[JSON_NUMBER_BYTES];
+    bool has_comma = comma_begin(directory);
+    if (has_comma) {
+        snprintf(text, sizeof text, "%.2f", 0.25);
+        assert_string_equal(text, "0,25");
+        assert_string_equal(formatted(&result, "f", 0.25), "[0.25]");
+        buf_finish(&result.text);
+        assert_true(json_number_read("-2.5e1", NULL) == -25.0);
+        snprintf(text, sizeof text, "%.2f", 0.25); /* it is the program's again */
+        assert_string_equal(text, "0,25");
+    }
+    comma_end(directory);
+    if (!has_comma)
+        skip(); /* localedef makes no locale: Debian's package locales is missing */
 }
 
 static void test_a_handle_is_looked_up(void **state)
@@ -456,6 +515,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_only_json_comes_of_a_format, set_up),
         cmocka_unit_test_setup(test_json_is_checked_too, set_up),
+        cmocka_unit_test_setup(test_a_number_has_a_point, set_up),
         cmocka_unit_test_setup(test_a_handle_is_looked_up, set_up),
         cmocka_unit_test_setup(test_a_wrong_handle_is_harmless, set_up),
         cmocka_unit_test_setup(test_a_server_that_cannot_start, set_up),
