@@ -113,9 +113,9 @@ static void stopped(struct service *service)
     service->stopped(service);
 }
 
-static void redis_stopped(struct managed_redis *redis)
+static void redis_stopped(struct managed *managed)
 {
-    stopped(container_of(redis, struct service, redis));
+    stopped(container_of(managed, struct service, redis.managed));
 }
 
 static void one_drained(struct service *service)
@@ -123,7 +123,7 @@ static void one_drained(struct service *service)
     if (--service->draining > 0)
         return;
     set_state(service, SERVICE_CLOSING);
-    if (service->redis.state == MANAGED_REDIS_OFF) {
+    if (service->redis.managed.state == MANAGED_OFF) {
         stopped(service);
         return;
     }
@@ -151,9 +151,9 @@ static void run(struct service *service)
 }
 
 /* It answers again after a restart, too. */
-static void redis_ready(struct managed_redis *redis)
+static void redis_ready(struct managed *managed)
 {
-    struct service *service = container_of(redis, struct service, redis);
+    struct service *service = container_of(managed, struct service, redis.managed);
     if (service->state == SERVICE_STARTING)
         run(service);
 }
@@ -247,7 +247,7 @@ void service_deploy(struct service *service, struct revision *revision, const st
     oldest_drop(service);
     if (service->name == NULL)
         service->name = mem_text(span_str(revision->spec.name));
-    if (service->redis.state != MANAGED_REDIS_OFF)
+    if (service->redis.managed.state != MANAGED_OFF)
         redis_give(service, revision);
     service->deploying = revision;
     traffic_copy(&service->awaited, traffic);
@@ -346,8 +346,8 @@ static bool redis_start(struct service *service, struct err *err)
 {
     const struct service_spec *spec = &service_latest(service)->spec;
     char *directory = state_directory(service);
-    service->redis.ready = redis_ready;
-    service->redis.stopped = redis_stopped;
+    service->redis.managed.ready = redis_ready;
+    service->redis.managed.stopped = redis_stopped;
     const struct managed_redis_options options = {.directory = directory,
                                                   .restart_delay_ms = spec->redis_restart_delay_ms,
                                                   .memory_bytes_max = spec->redis_memory_bytes_max};
@@ -394,7 +394,7 @@ void service_kill(struct service *service)
     list_each (node, &service->revisions) {
         fleet_kill(&revision_of(node)->fleet);
     }
-    managed_redis_kill(&service->redis);
+    managed_kill(&service->redis.managed);
 }
 
 struct revision *service_tagged(const struct service *service, struct span tag)

@@ -9,13 +9,13 @@ enum { STATUS_MS_MAX = 5000, STATUS_LINGER_MS = 1000, STATUS_READERS_MAX = 64 };
 
 static void redis_encode(struct buf *to, const struct managed_redis *redis)
 {
-    if (redis->state == MANAGED_REDIS_OFF) {
+    if (redis->managed.state == MANAGED_OFF) {
         buf_append(to, SPAN_LIT("null"));
         return;
     }
-    buf_printf(to, "{\"pid\":%d,\"ready\":%s,\"socket\":\"", (int)managed_redis_pid(redis),
-               redis->state == MANAGED_REDIS_READY ? "true" : "false");
-    buf_append_json(to, span_str(redis->socket));
+    buf_printf(to, "{\"pid\":%d,\"ready\":%s,\"socket\":\"", (int)managed_pid(&redis->managed),
+               redis->managed.state == MANAGED_READY ? "true" : "false");
+    buf_append_json(to, span_str(redis->managed.socket));
     buf_printf(to, "\",\"port\":%u,\"port_clients\":%u,\"port_refused\":%llu}", redis->port.number, redis->port.count,
                (unsigned long long)redis->port.refused);
 }

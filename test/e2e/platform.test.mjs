@@ -145,7 +145,7 @@ test('a state directory that others could read is closed, and that is told', qui
   fs.writeFileSync(path.join(redis, 'dump.txt'), 'x');
   for (const [file, bits] of [[redis, 0o755], [inside, 0o777], [path.join(redis, 'dump.txt'), 0o644]]) fs.chmodSync(file, bits);
   const service = await up(t, managed, { ready: 1, flags: ['--state', state] });
-  assert.match(service.output, /"other users could read the managed Redis' directory: modes corrected"[^\n]*"modes_changed":3/);
+  assert.match(service.output, /"other users could read the directory of a managed server: modes corrected"[^\n]*"modes_changed":3/);
   for (const file of everything(redis)) assert.equal(mode(file), fs.lstatSync(file).isDirectory() ? '700' : '600', file);
 });
 
