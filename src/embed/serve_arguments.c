@@ -16,7 +16,7 @@ static const struct argp_option options[] = {
      0},
     {"broker", KEY_BROKER, "NAME", 0,
      "memory, file:DIR (one instance, whose log and positions outlive it in this directory), redis, or "
-     "postgres://[user[:password]@]host[:port][/database] (see `sennit schema`); "
+     "postgres://[user[:password]@]host[:port][/database] (see `sennit schema`), or postgres: the one in DATABASE_URL; "
      "firestore://project[/database]. Default: redis "
      "with a URL; else, if the configuration logs, file, in a directory of its own below $XDG_STATE_HOME; else memory. "
      "With K_SERVICE set and no REDIS_URL, one must be chosen here, because a fleet would split silently "

@@ -76,13 +76,28 @@ static bool is_postgres(const char *broker)
     return strncmp(broker, "postgres", 8) == 0;
 }
 
-/* The rest of the URL is read where it is used, and never repeated: it may have a password. */
+static bool is_postgres_url(const char *text)
+{
+    return strncmp(text, "postgres://", 11) == 0 || strncmp(text, "postgresql://", 13) == 0;
+}
+
+/* `postgres` alone is the one of DATABASE_URL, as platforms set it. The rest of a URL is read where it is used, and
+ * never repeated: it may have a password. */
 static bool postgres_read(struct broker_config *config, const char *text, struct err *err)
 {
+    bool is_alone = strcmp(text, "postgres") == 0;
+    const char *url = is_alone ? environment("DATABASE_URL") : text;
     config->choice = BROKER_CHOICE_POSTGRES;
-    config->url = mem_text(span_str(text));
-    return strncmp(text, "postgres://", 11) == 0 || strncmp(text, "postgresql://", 13) == 0 ||
-           err_set(err, "--broker postgres: write its URL, like --broker postgres://sennit@127.0.0.1/sennit");
+    if (url == NULL)
+        return err_set(err, "--broker postgres: set DATABASE_URL, or write the URL, like --broker "
+                            "postgres://sennit@127.0.0.1/sennit");
+    config->url = mem_text(span_str(url));
+    return is_postgres_url(url) ||
+           err_set(err, is_alone
+                            ? "--broker postgres: DATABASE_URL is not the URL of a Postgres, like "
+                              "postgres://sennit@127.0.0.1/sennit"
+                            : "--broker postgres: write its URL, like --broker postgres://sennit@127.0.0.1/sennit, "
+                              "or `postgres` alone for that in DATABASE_URL");
 }
 
 /* `?polling=affinity` is read here, the rest of the URL by broker/firestore_url. */
@@ -125,7 +140,8 @@ static bool choice_read(struct broker_config *config, const struct broker_option
     else if (strncmp(broker, "firestore", 9) == 0)
         return firestore_read(config, broker, err);
     else
-        return err_set(err, "%s: expected memory, file:DIR, redis, postgres://... or firestore://..., found %s",
+        return err_set(err,
+                       "%s: expected memory, file:DIR, redis, postgres, postgres://... or firestore://..., found %s",
                        options->broker != NULL ? "--broker" : "SENNIT_BROKER", SHOWN_FOUND(span_str(broker)));
     return true;
 }

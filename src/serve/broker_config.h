@@ -1,6 +1,6 @@
 /* broker_config: which broker an instance uses, by its flags, its environment, and what its namespaces need.
  *
- *     --broker memory | file:DIR | redis | postgres://... | firestore://...
+ *     --broker memory | file:DIR | redis | postgres://... | postgres | firestore://...
  *
  * or nothing: Redis with a URL, else the disk if a namespace logs. */
 #ifndef SENNIT_SERVE_BROKER_CONFIG_H

@@ -6,9 +6,11 @@ const struct setting_flag setting_flags[] = {
     {"--port", "PORT", "8080", "0 picks a free one"},
     {"--redis-url", "REDIS_URL", "none", "`redis://`, `rediss://` (TLS) or `unix://`: see [serve.md](serve.md#redis)"},
     {"--broker", "SENNIT_BROKER", "see [brokers.md](brokers.md#the-default)",
-     "`memory`, `file:DIR`, `redis`, `postgres://...` or `firestore://PROJECT`: see [brokers.md](brokers.md); with "
+     "`memory`, `file:DIR`, `redis`, `postgres://...`, `postgres` or `firestore://PROJECT`: see "
+     "[brokers.md](brokers.md); with "
      "`K_SERVICE` set, the first "
      "two are used only if they are set here"},
+    {NULL, "DATABASE_URL", "none", "the URL that `--broker postgres` takes; nothing else reads it"},
     {NULL, "FIRESTORE_EMULATOR_HOST", "none", "HOST:PORT of Google's emulator, in place of Firestore"},
     {NULL, "GOOGLE_APPLICATION_CREDENTIALS", "the metadata server", "the key file of a service account, for Firestore"},
     {NULL, "GCE_METADATA_HOST", "`metadata.google.internal`",
