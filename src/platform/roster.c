@@ -32,9 +32,10 @@ static bool note_read(const char *path, struct note *note)
     struct err ignored;
     uint64_t owner, pid;
     bool ok = file_read(path, NOTE_BYTES_MAX, &text, &ignored);
-    struct span rest = span_trim(buf_span(&text)), boot;
-    ok = ok && number_take(&rest, &owner) && number_take(&rest, &pid) && number_take(&rest, &note->birth) &&
-         owner <= INT_MAX && pid <= INT_MAX && span_next(&rest, ' ', &boot) && rest.len > 0;
+    struct span all = buf_span(&text), rest = {"", 0}, boot;
+    ok = ok && span_next(&all, '\n', &rest) && number_take(&rest, &owner) && number_take(&rest, &pid) &&
+         number_take(&rest, &note->birth) && owner <= INT_MAX && pid <= INT_MAX && span_next(&rest, ' ', &boot) &&
+         rest.len > 0;
     if (ok) {
         note->owner = (pid_t)owner;
         note->pid = (pid_t)pid;
