@@ -20,6 +20,7 @@ enum {
     KEY_SUFFIX,
     KEY_NO_TRAFFIC,
     KEY_REDIS,
+    KEY_POSTGRES,
     KEY_SET_ENV,
     KEY_UPDATE_ENV,
     KEY_REMOVE_ENV,
@@ -99,6 +100,7 @@ static const struct argp_option options[] = {
     {"tag", KEY_TAG, "TAG", 0, "The host TAG---SERVICE.localhost leads to the new revision", 0},
     {"revision-suffix", KEY_SUFFIX, "SUFFIX", 0, "The revision is SERVICE-SUFFIX (default: the next number)", 0},
     {"redis", KEY_REDIS, NULL, 0, "Runs redis-server beside the service (sennit.dev/redis: managed)", 0},
+    {"postgres", KEY_POSTGRES, NULL, 0, "Runs a Postgres beside the service (sennit.dev/postgres: managed)", 0},
     {"listen", KEY_LISTEN, "PORT", 0, "Where no `sennit up` runs: the port of the one that starts (default 8080)", 0},
     CLI_OPTION_STATE(KEY_STATE),
     {"region", KEY_INERT, "REGION", 0,
@@ -182,6 +184,9 @@ static error_t parse_switch(int key, struct arguments *arguments)
         break;
     case KEY_REDIS:
         arguments->texts[DEPLOYMENT_redis] = "managed";
+        break;
+    case KEY_POSTGRES:
+        arguments->texts[DEPLOYMENT_postgres] = "managed";
         break;
     case KEY_NO_TRAFFIC:
         arguments->deploy.no_traffic = true;

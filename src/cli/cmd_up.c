@@ -80,7 +80,7 @@ static const struct argp_option options[] = {
      "The issuer (iss) of --identity-keys (default: https://accounts.google.com)", 0},
     {"network", KEY_NETWORK, "WHICH", 0,
      "private: each instance has a network of its own, in which PORT is the containerPort and nothing else of this "
-     "machine is but the managed Redis and the metadata server (needs root); shared: none has; auto (the default): "
+     "machine is but the managed servers and the metadata server (needs root); shared: none has; auto (the default): "
      "a program that insists on its port has",
      0},
     {"project", KEY_PROJECT, "ID", 0, "The project's id, as the metadata server says it (default: sennit-local)", 0},
@@ -98,9 +98,9 @@ static const struct argp_option options[] = {
     {"connections-per-address", KEY_PER_ADDRESS, "N", 0,
      "Bound of client connections from one address, except loopback (default: half of all)", 0},
     {"state", KEY_STATE, "DIR", 0,
-     "Directory of the services' state and of the managed Redis' data (default: $XDG_STATE_HOME/sennit)", 0},
+     "Directory of the services' state and of the managed servers' data (default: $XDG_STATE_HOME/sennit)", 0},
     {"user", KEY_USER, "NAME", 0,
-     "As root: switch to this user when the port is open, so that instances and Redis do not run as root", 0},
+     "As root: switch to this user when the port is open, so that instances and managed servers do not run as root", 0},
     {"secrets", KEY_SECRETS, "DIR", 0,
      "Folder of the secrets that valueFrom names (default: $XDG_CONFIG_HOME/sennit/secrets)", 0},
     {"status-port", KEY_STATUS_PORT, "PORT", 0,
@@ -138,8 +138,9 @@ static const char doc[] =
     "        annotations:\n"
     "          sennit.dev/run: node server.js\n"
     "          sennit.dev/redis: managed\n\n"
-    "`sennit.dev/redis: managed` starts redis-server beside the service and sets REDIS_URL. `command:` and `args:` of "
-    "the container work too; relative paths start at the file's directory.";
+    "`sennit.dev/redis: managed` starts redis-server beside the service and sets REDIS_URL; `sennit.dev/postgres: "
+    "managed` starts a Postgres, makes a database with the schema of `sennit serve`, and sets DATABASE_URL. "
+    "`command:` and `args:` of the container work too; relative paths start at the file's directory.";
 
 static uint64_t number(struct argp_state *state, const char *option, const char *text, uint64_t min, uint64_t max)
 {

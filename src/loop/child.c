@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <linux/close_range.h>
 #include <signal.h>
 #include <stdio.h>
@@ -66,11 +67,26 @@ static bool outputs_take(int out, int err)
     return null >= 0 && dup2(null, STDIN_FILENO) >= 0 && dup2(out, STDOUT_FILENO) >= 0 && dup2(err, STDERR_FILENO) >= 0;
 }
 
+/* `parent` may have ended before. A change of user takes it back. */
+static void dies_with(pid_t parent)
+{
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent)
+        _exit(127);
+}
+
 /* The steps from fork to exec; the child reports the one that failed. */
-enum step { STEP_OUTPUTS, STEP_NETWORK, STEP_MOUNTS, STEP_DIRECTORY, STEP_EXEC };
+enum step { STEP_OUTPUTS, STEP_NETWORK, STEP_MOUNTS, STEP_USER, STEP_DIRECTORY, STEP_EXEC };
+
+static bool user_become(const struct child_user *user)
+{
+    return setgroups(1, &user->gid) == 0 && setresgid(user->gid, user->gid, user->gid) == 0 &&
+           setresuid(user->uid, user->uid, user->uid) == 0;
+}
 
 /* `*detail` says which part of a step failed. */
-static enum step steps_take(const struct child_spec *spec, char *const *environment, const int ends[3], int *detail)
+static enum step steps_take(const struct child_spec *spec, char *const *environment, const int ends[3], pid_t parent,
+                            int *detail)
 {
     if (!outputs_take(ends[0], ends[1]))
         return STEP_OUTPUTS;
@@ -79,6 +95,9 @@ static enum step steps_take(const struct child_spec *spec, char *const *environm
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
     if (spec->mounts != NULL && (*detail = mounts_enter(spec->mounts)) != 0)
         return STEP_MOUNTS;
+    if (spec->user != NULL && !user_become(spec->user))
+        return STEP_USER;
+    dies_with(parent); /* another user's process would outlive us */
     if (spec->is_private)
         umask(077);
     if (spec->directory != NULL && chdir(spec->directory) != 0)
@@ -99,8 +118,7 @@ static void cgroups_join(char *const *members)
     }
 }
 
-/* In the child: never returns. Calls only functions that are safe between fork and exec. `parent` may have ended before
- * PR_SET_PDEATHSIG was set. */
+/* In the child: never returns. Calls only functions that are safe between fork and exec. */
 static void become(const struct child_spec *spec, char *const *environment, const int ends[3], pid_t parent)
 {
     sigset_t none;
@@ -109,11 +127,9 @@ static void become(const struct child_spec *spec, char *const *environment, cons
         signal(number, SIG_DFL);
     sigprocmask(SIG_SETMASK, &none, NULL);
     setpgid(0, 0);
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != parent)
-        _exit(127);
+    dies_with(parent);
     cgroups_join(spec->cgroups);
-    int detail = 0, step = (int)steps_take(spec, environment, ends, &detail);
+    int detail = 0, step = (int)steps_take(spec, environment, ends, parent, &detail);
     int report[REPORT_NUMBERS] = {step, errno, detail};
     ssize_t ignored = write(ends[2], report, sizeof report);
     (void)ignored;
@@ -255,6 +271,9 @@ static bool start_error(const struct child_spec *spec, const int report[REPORT_N
         return mounts_error(spec->mounts, report[2], report[1], err);
     if (report[0] == STEP_DIRECTORY)
         return err_set(err, "cannot enter the directory %s: %s", spec->directory, strerror(report[1]));
+    if (report[0] == STEP_USER)
+        return err_set(err, "%s: cannot become the user %u: %s", spec->argv[0], (unsigned)spec->user->uid,
+                       strerror(report[1]));
     if (report[0] == STEP_NETWORK)
         return err_set(err, "%s: cannot enter its network: %s", spec->argv[0], strerror(report[1]));
     if (report[0] == STEP_EXEC && report[1] == ENOENT && strchr(spec->argv[0], '/') == NULL)

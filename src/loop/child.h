@@ -18,6 +18,12 @@
 #include "loop/mounts.h"
 #include "loop/netspace.h"
 
+/* Whom a child of root's runs as. */
+struct child_user {
+    uid_t uid;
+    gid_t gid;
+};
+
 struct child_spec {
     const char *const *argv;         /* NULL-terminated; argv[0] is looked up in PATH unless it has a slash */
     const char *const *env;          /* NULL-terminated "NAME=value"s, the whole environment; NULL: ours */
@@ -26,6 +32,7 @@ struct child_spec {
     char *const *cgroups;            /* NULL-terminated; see struct cgroup.members; NULL: none */
     const struct netspace *netspace; /* its network; NULL, or closed: ours */
     const struct mounts *mounts;     /* folders of its own; NULL: none */
+    const struct child_user *user;   /* with no other group than its own; NULL: ours */
 };
 
 /* How a child ended. When the host program took its status first, or ignores SIGCHLD, `exit_status` is

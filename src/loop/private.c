@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -124,12 +125,83 @@ char *private_directory_make(const char *path, unsigned *corrected, struct err *
     return ok ? mem_text(span_str(whole)) : NULL;
 }
 
-char *private_directory_make_short(struct err *err)
+/* Those above the last one, each from the root on. */
+static bool above_make(const char *path, struct err *err)
 {
-    const char *runtime = getenv("XDG_RUNTIME_DIR");
+    char whole[PATH_MAX];
+    snprintf(whole, sizeof whole, "%s", path);
+    for (char *slash = strchr(whole + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        bool made = mkdir(whole, 0711) == 0;
+        if (!made && errno != EEXIST)
+            return err_set(err, "%.300s: cannot be made: %s", whole, strerror(errno));
+        if (made && chmod(whole, 0711) != 0) /* the umask may be narrower */
+            return err_set(err, "%.300s: its mode cannot be changed to 0711: %s", whole, strerror(errno));
+        *slash = '/';
+    }
+    return true;
+}
+
+static bool may_enter(const struct stat *about, const struct child_user *user)
+{
+    mode_t needed = about->st_uid == user->uid ? S_IXUSR : about->st_gid == user->gid ? S_IXGRP : S_IXOTH;
+    return (about->st_mode & needed) != 0;
+}
+
+static bool above_may_be_entered(const char *path, const struct child_user *user, struct err *err)
+{
+    char whole[PATH_MAX];
+    struct stat about;
+    snprintf(whole, sizeof whole, "%s", path);
+    for (char *slash = strchr(whole + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        if (stat(whole, &about) == 0 && !may_enter(&about, user))
+            return err_set(err, "%.300s: the user %u cannot enter it: chmod o+x it, or choose another directory", whole,
+                           (unsigned)user->uid);
+        *slash = '/';
+    }
+    return true;
+}
+
+/* Through the descriptor, so that nothing else is given away. */
+static bool top_give(const char *path, int fd, const struct child_user *user, struct err *err)
+{
+    struct stat about;
+    if (fstat(fd, &about) != 0)
+        return err_set(err, "%.300s: %s", path, strerror(errno));
+    if (about.st_uid != 0 && about.st_uid != user->uid)
+        return err_set(err, "%.300s: belongs to another user (%u) than %u: choose another directory", path,
+                       (unsigned)about.st_uid, (unsigned)user->uid);
+    return (fchown(fd, user->uid, user->gid) == 0 && fchmod(fd, 0700) == 0) ||
+           err_set(err, "%.300s: cannot be given to the user %u: %s", path, (unsigned)user->uid, strerror(errno));
+}
+
+char *private_directory_give(const char *path, const struct child_user *user, struct err *err)
+{
+    char whole[PATH_MAX];
+    if (!above_make(path, err))
+        return NULL;
+    if (mkdir(path, 0700) != 0 && errno != EEXIST) {
+        err_set(err, "%.300s: cannot be made: %s", path, strerror(errno));
+        return NULL;
+    }
+    int fd = open(path, OPEN_FLAGS | O_NOFOLLOW);
+    bool ok = fd >= 0 && realpath(path, whole) != NULL;
+    if (!ok)
+        err_set(err, "%.300s: %s", path, strerror(errno));
+    ok = ok && above_is_safe(path, fd, err) && above_may_be_entered(whole, user, err) && top_give(path, fd, user, err);
+    if (fd >= 0)
+        close(fd);
+    return ok ? mem_text(span_str(whole)) : NULL;
+}
+
+char *private_directory_make_short(const struct child_user *user, struct err *err)
+{
+    const char *runtime = user == NULL ? getenv("XDG_RUNTIME_DIR") : NULL;
     bool fits = runtime != NULL && runtime[0] == '/' && strlen(runtime) <= RUNTIME_BYTES_MAX;
     char *path = mem_printf("%s/sennit-XXXXXX", fits ? runtime : "/tmp");
-    if (mkdtemp(path) != NULL) /* mode 0700 */
+    if (mkdtemp(path) != NULL && /* mode 0700 */
+        (user == NULL || lchown(path, user->uid, user->gid) == 0))
         return path;
     err_set(err, "%.300s: cannot be made: %s", path, strerror(errno));
     free(path);

@@ -128,6 +128,14 @@ bool process_is_root(void)
     return geteuid() == 0;
 }
 
+bool process_user_find(const char *name, struct child_user *user)
+{
+    const struct passwd *entry = getpwnam(name);
+    if (entry != NULL)
+        *user = (struct child_user){entry->pw_uid, entry->pw_gid};
+    return entry != NULL;
+}
+
 bool process_user_become(const char *user, struct err *err)
 {
     uint64_t uid;

@@ -10,6 +10,7 @@
 #include <sys/types.h>
 
 #include "base/err.h"
+#include "loop/child.h"
 #include "loop/loop.h"
 
 /* User memory of a process, in bytes. */
@@ -46,6 +47,8 @@ void process_pause_ms(uint32_t ms);
 int process_self(void);
 /* This process is root's. */
 bool process_is_root(void);
+/* The user of this name. False: the system knows none. */
+bool process_user_find(const char *name, struct child_user *user);
 /* Becomes that user, with its groups and HOME, for good; XDG_STATE_HOME and XDG_RUNTIME_DIR, which were another's, are
  * forgotten. `user` is a name or a number that the system knows. False with `err` set: there is no such user, or this
  * process is not root's; the process is then as it was, or must not go on. */

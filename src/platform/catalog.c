@@ -178,9 +178,10 @@ static bool revision_plan(struct plan *plan, struct catalog *catalog, struct ser
                        "%s: the revision %s exists, and a revision never changes: give the new one another name, or "
                        "leave out spec.template.metadata.name",
                        spec->path, spec->revision);
-    if (service->state == SERVICE_RUNNING && spec->redis && service->redis.managed.state == MANAGED_OFF)
-        return err_set(err, "%s: a managed Redis starts with its service: stop sennit up, and start it again",
-                       spec->path);
+    if (service->state == SERVICE_RUNNING && ((spec->redis && service->redis.managed.state == MANAGED_OFF) ||
+                                              (spec->postgres && service->postgres.managed.state == MANAGED_OFF)))
+        return err_set(err, "%s: a managed %s starts with its service: stop sennit up, and start it again", spec->path,
+                       spec->redis && service->redis.managed.state == MANAGED_OFF ? "Redis" : "Postgres");
     if (!spec->revision_given && !plan->is_new) {
         free(spec->revision);
         spec->revision = service_name_next(service);

@@ -293,7 +293,7 @@ void deployment_encode(struct buf *to, const struct deployment *deployment)
     buf_append(to, SPAN_LIT("spec:\n"));
     traffic_encode(to, &deployment->traffic);
     quoted(to, "  template:\n    metadata:\n      name: ", deployment->revision, "\n");
-    annotations_encode(to, deployment, DEPLOYMENT_min, DEPLOYMENT_redis, "      ");
+    annotations_encode(to, deployment, DEPLOYMENT_min, DEPLOYMENT_postgres, "      ");
     buf_append(to, SPAN_LIT("    spec:\n"));
     if (deployment->texts[DEPLOYMENT_concurrency] != NULL)
         buf_printf(to, "      containerConcurrency: %s\n", deployment->texts[DEPLOYMENT_concurrency]);

@@ -20,6 +20,7 @@
     X(affinity, "run.googleapis.com/sessionAffinity") \
     X(throttling, "run.googleapis.com/cpu-throttling") \
     X(redis, "sennit.dev/redis") \
+    X(postgres, "sennit.dev/postgres") \
     X(concurrency, "containerConcurrency") \
     X(timeout, "timeoutSeconds") \
     X(account, "serviceAccountName") \

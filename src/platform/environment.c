@@ -75,20 +75,26 @@ void environment_add_system(struct words *env)
     }
 }
 
-bool environment_is_reserved(struct span name, bool redis)
+static bool is_among(struct span name, const char *const *names)
 {
-    static const char *const reserved[] = {"PORT",
-                                           "K_SERVICE",
-                                           "K_REVISION",
-                                           "K_CONFIGURATION",
-                                           "SENNIT_INSTANCE",
-                                           "SENNIT_REQUEST_TIMEOUT_SECONDS",
-                                           "SENNIT_CONCURRENCY"};
-    for (size_t i = 0; i < sizeof reserved / sizeof reserved[0]; i++)
-        if (span_equal(name, span_str(reserved[i])))
-            return true;
-    return redis && (span_equal(name, SPAN_LIT("REDIS_URL")) || span_equal(name, SPAN_LIT("REDISHOST")) ||
-                     span_equal(name, SPAN_LIT("REDISPORT")));
+    while (*names != NULL && !span_equal(name, span_str(*names)))
+        names++;
+    return *names != NULL;
+}
+
+bool environment_is_reserved(struct span name, bool redis, bool postgres)
+{
+    static const char *const always[] = {"PORT",
+                                         "K_SERVICE",
+                                         "K_REVISION",
+                                         "K_CONFIGURATION",
+                                         "SENNIT_INSTANCE",
+                                         "SENNIT_REQUEST_TIMEOUT_SECONDS",
+                                         "SENNIT_CONCURRENCY",
+                                         NULL};
+    static const char *const of_redis[] = {"REDIS_URL", "REDISHOST", "REDISPORT", NULL};
+    static const char *const of_postgres[] = {"DATABASE_URL", "PGHOST", "PGPORT", "PGDATABASE", "PGUSER", NULL};
+    return is_among(name, always) || (redis && is_among(name, of_redis)) || (postgres && is_among(name, of_postgres));
 }
 
 bool environment_pass(struct words *env, const char *const *names, size_t count, struct err *err)
@@ -99,7 +105,7 @@ bool environment_pass(struct words *env, const char *const *names, size_t count,
         if (!environment_name_is_valid(span_str(name)))
             return err_set(err,
                            "--env takes the name of a variable of this shell: NAME=VALUE sennit up --env NAME ...");
-        if (environment_is_reserved(span_str(name), false))
+        if (environment_is_reserved(span_str(name), false, false))
             return err_set(err, "--env %s: the platform sets this variable itself", name);
         const char *value = getenv(name);
         if (value == NULL)

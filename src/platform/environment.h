@@ -23,7 +23,7 @@ void environment_add_system(struct words *env);
 /* Adds the operator's variables of these names. False with `err` set: a name is not set, is invalid, or is reserved for
  * the platform. The text never holds a value. */
 bool environment_pass(struct words *env, const char *const *names, size_t count, struct err *err);
-/* Whether the platform sets this variable itself; `redis`: it manages a Redis. */
-bool environment_is_reserved(struct span name, bool redis);
+/* Whether the platform sets this variable itself; `redis`, `postgres`: it manages one. */
+bool environment_is_reserved(struct span name, bool redis, bool postgres);
 
 #endif

@@ -86,7 +86,10 @@ static void service_print(const struct service_spec *spec)
 {
     printf("  %s: %u to %u instances, %u requests each, request timeout %u s, %s\n", spec->name, spec->instances_min,
            spec->instances_max, spec->concurrency, spec->timeout_s,
-           spec->redis ? "Redis beside them" : "no Redis of ours");
+           spec->redis && spec->postgres ? "Redis and Postgres beside them"
+           : spec->redis                 ? "Redis beside them"
+           : spec->postgres              ? "Postgres beside them"
+                                         : "no Redis of ours");
     if (spec->hint == NULL)
         return;
     struct buf hint = {0};

@@ -113,10 +113,12 @@ bool managed_start(struct managed *managed, struct err *err)
         .child = {.argv = (const char *const *)argv.list,
                   .env = (const char *const *)environment.list,
                   .directory = "/",
+                  .user = managed->user,
                   .is_private = true},
         .variable = environment.list[environment.count - 1],
         .addr = managed->addr,
         .probe = kind->probe,
+        .stop_signal = kind->stop_signal,
     };
     bool ok = program_start(&managed->program, &spec, err);
     words_finish(&argv);
@@ -142,10 +144,12 @@ static void restart_due(struct timer *timer)
 bool managed_directory_take(struct managed *managed, const char *path, struct err *err)
 {
     unsigned corrected = 0;
-    managed->directory = private_directory_make(path, &corrected, err);
+    managed->directory = managed->user != NULL ? private_directory_give(path, managed->user, err)
+                                               : private_directory_make(path, &corrected, err);
     bool taken = managed->directory != NULL;
     if (taken) {
-        char *lock = mem_printf("%s/lock", managed->directory);
+        /* What another user may replace, root does not open. */
+        char *lock = mem_printf(managed->user != NULL ? "%s.lock" : "%s/lock", managed->directory);
         taken = file_lock_take(&managed->lock, lock, err);
         free(lock);
     }
@@ -158,26 +162,26 @@ bool managed_directory_take(struct managed *managed, const char *path, struct er
                       managed->kind->title);
 }
 
-void managed_path_append(struct buf *url, const char *path)
+static bool path_fits(const struct managed *managed, const char *path)
 {
-    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/";
-    for (; *path != '\0'; path++) {
-        if (strchr(plain, *path) != NULL)
-            buf_append_char(url, *path);
-        else
-            buf_printf(url, "%%%02X", (unsigned char)*path);
-    }
+    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._/";
+    struct addr addr;
+    return addr_from_unix(&addr, span_str(path)) && (!managed->kind->plain_socket || path[strspn(path, plain)] == '\0');
 }
 
 bool managed_socket_place(struct managed *managed, const char *name, struct err *err)
 {
     managed->socket = mem_printf("%s/%s", managed->directory, name);
-    if (addr_from_unix(&managed->addr, span_str(managed->socket)))
-        return true;
-    managed->short_directory = private_directory_make_short(err);
+    if (path_fits(managed, managed->socket))
+        return addr_from_unix(&managed->addr, span_str(managed->socket));
+    managed->short_directory = private_directory_make_short(managed->user, err);
     if (managed->short_directory == NULL)
-        return err_prefix(err, "the path %.200s is too long for a socket, and for a shorter one: ", managed->socket);
-    log_event(LOG_INFO, "the directory's path is too long for a socket: the socket is in another directory",
+        return err_prefix(err, "the path %.200s does not fit a socket, and for a shorter one: ", managed->socket);
+    log_event(LOG_INFO,
+              managed->kind->plain_socket
+                  ? "the directory's path is too long for a socket, or has other characters than letters, digits and "
+                    "._-: the socket is in another directory"
+                  : "the directory's path is too long for a socket: the socket is in another directory",
               LOG_C("directory", managed->short_directory));
     free(managed->socket);
     managed->socket = mem_printf("%s/%s", managed->short_directory, name);
@@ -229,6 +233,11 @@ void managed_finish(struct managed *managed)
         return;
     timer_stop(loop_of(managed), &managed->restart);
     file_lock_drop(&managed->lock);
+    if (managed->socket != NULL) { /* a server that was killed has left both */
+        char *lock = mem_printf("%s.lock", managed->socket);
+        file_remove(lock);
+        free(lock);
+    }
     if (managed->short_directory != NULL)
         private_directory_remove(managed->short_directory, strrchr(managed->socket, '/') + 1);
     free(managed->directory);

@@ -36,6 +36,8 @@ struct managed_kind {
     const char *variable; /* of its environment; its value is the directory. See roster_note */
     const char *needs;    /* in front of the error when it cannot be executed */
     const struct probe_spec *probe;
+    int stop_signal;   /* 0: SIGTERM */
+    bool plain_socket; /* its path may have letters, digits and ._-/ alone */
     /* Appends the command line. */
     void (*command)(const struct managed *managed, struct words *argv);
     /* The probe was answered: calls managed_serves, now or later. */
@@ -51,6 +53,7 @@ struct managed {
     const struct managed_kind *kind;
     struct program program;
     struct timer restart;
+    const struct child_user *user; /* as whom it runs; NULL: as we do */
     char *directory;               /* absolute */
     char *short_directory;         /* of the socket, if its path in `directory` would be too long; else NULL */
     char *socket;
@@ -67,11 +70,11 @@ struct managed {
 
 /* OFF, with the owner's callbacks as they were. Call managed_finish for each that was prepared. */
 void managed_prepare(struct managed *managed, const struct managed_kind *kind, struct programs *programs);
-/* Makes its directory for its user alone, and locks it for one server at a time, because two spoil the data. False with
- * `err` set. */
+/* Makes its directory for its user alone, and locks it (PATH.lock where the user is another one) for one server at a
+ * time, because two spoil the data. False with `err` set. */
 bool managed_directory_take(struct managed *managed, const char *path, struct err *err);
-/* Puts the socket `name` into the directory, or, where that path is too long for a socket (107 bytes), into another one
- * with a short name. False with `err` set. */
+/* Puts the socket `name` into the directory, or, where that path is too long for a socket (107 bytes) or not plain,
+ * into another one with a short name. False with `err` set. */
 bool managed_socket_place(struct managed *managed, const char *name, struct err *err);
 /* It has its directory and its socket. False with `err` set, which says what to install. */
 bool managed_start(struct managed *managed, struct err *err);
@@ -86,7 +89,5 @@ void managed_kill(struct managed *managed);
 void managed_finish(struct managed *managed);
 /* The process, 0 while there is none. */
 pid_t managed_pid(const struct managed *managed);
-/* Appends a path as part of a URL: all but RFC 3986's unreserved characters and the slash are percent-encoded. */
-void managed_path_append(struct buf *url, const char *path);
 
 #endif

@@ -2,6 +2,7 @@
 #include "platform/managed_redis.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "platform/environment.h"
@@ -63,11 +64,18 @@ static const struct managed_kind kind = {
     .answered = managed_serves,
 };
 
+/* Percent-encodes all but the unreserved characters and the slash (RFC 3986), so that any path fits into a URL. */
 static char *url_of(const char *path)
 {
+    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/";
     struct buf text = {0};
     buf_append(&text, SPAN_LIT("unix://"));
-    managed_path_append(&text, path);
+    for (; *path != '\0'; path++) {
+        if (strchr(plain, *path) != NULL)
+            buf_append_char(&text, *path);
+        else
+            buf_printf(&text, "%%%02X", (unsigned char)*path);
+    }
     char *url = mem_text(buf_span(&text));
     buf_finish(&text);
     return url;

@@ -35,10 +35,12 @@ static void judge(struct probe *probe, bool is_well)
 static void on_opened(struct conn *conn)
 {
     struct probe *probe = container_of(conn, struct probe, conn);
-    if (probe->spec->kind == PROBE_TCP)
+    const struct probe_spec *spec = probe->spec;
+    if (spec->kind == PROBE_TCP)
         judge(probe, true);
     else
-        conn_send(conn, span_str(probe->spec->question));
+        conn_send(conn,
+                  spec->question_bytes != 0 ? span_of(spec->question, spec->question_bytes) : span_str(spec->question));
 }
 
 /* "HTTP/1.1 200": 200 to 399 is well. */

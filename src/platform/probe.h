@@ -3,8 +3,8 @@
  *
  *     OFF --probe_start--> WAITING --its time--> ASKING --answer, or none in time--> WAITING
  *
- * What it asks is Kubernetes' choice: an accepted connection, an HTTP status from 200 to 399, or (for Redis) a line.
- * https://cloud.google.com/run/docs/configuring/healthchecks */
+ * What it asks is Kubernetes' choice: an accepted connection, an HTTP status from 200 to 399, or (for a managed server)
+ * how an answer begins. https://cloud.google.com/run/docs/configuring/healthchecks */
 #ifndef SENNIT_PLATFORM_PROBE_H
 #define SENNIT_PLATFORM_PROBE_H
 
@@ -14,15 +14,16 @@
 enum probe_kind { PROBE_NONE, PROBE_TCP, PROBE_HTTP, PROBE_LINE };
 
 struct probe_spec {
-    uint8_t kind;         /* enum probe_kind */
-    uint16_t port;        /* 0: the one that the program listens on */
-    const char *question; /* HTTP: the whole request; LINE: what is sent; TCP: NULL. Outlives the probe. */
-    const char *answer;   /* LINE: how the answer begins */
-    uint64_t delay_ms;    /* before the first */
-    uint64_t period_ms;   /* from one to the next */
-    uint64_t timeout_ms;  /* of one */
-    uint32_t failures;    /* so many in a row are a judgement; 0: they never are */
-    uint32_t successes;   /* likewise; at least 1 */
+    uint8_t kind;          /* enum probe_kind */
+    uint16_t port;         /* 0: the one that the program listens on */
+    const char *question;  /* HTTP: the whole request; LINE: what is sent; TCP: NULL. Outlives the probe. */
+    size_t question_bytes; /* 0: as many as the text has */
+    const char *answer;    /* LINE: how the answer begins */
+    uint64_t delay_ms;     /* before the first */
+    uint64_t period_ms;    /* from one to the next */
+    uint64_t timeout_ms;   /* of one */
+    uint32_t failures;     /* so many in a row are a judgement; 0: they never are */
+    uint32_t successes;    /* likewise; at least 1 */
 };
 
 struct probe;

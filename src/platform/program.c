@@ -158,6 +158,7 @@ bool program_start(struct program *program, const struct program_spec *spec, str
     struct loop *loop = loop_of(program);
     assert(program->state == PROGRAM_OFF);
     program->addr = spec->addr;
+    program->stop_signal = spec->stop_signal != 0 ? spec->stop_signal : SIGTERM;
     if (!child_start(&program->child, loop, &spec->child, line_received, process_ended, err))
         return false;
     program->pid = program->child.pid;
@@ -176,7 +177,7 @@ void program_stop(struct program *program)
         return;
     set_state(program, PROGRAM_STOPPING);
     probe_stop(&program->probe);
-    child_signal(&program->child, SIGTERM);
+    child_signal(&program->child, program->stop_signal);
     timer_start(loop_of(program), &program->deadline, LOOP_MS(PROGRAM_STOP_MS));
 }
 

@@ -1,5 +1,5 @@
-/* program: a child process with a life: started, probed until it answers, watched, and ended. An instance and the
- * managed Redis each embed one and get its events; `up` owns the list of all that run.
+/* program: a child process with a life: started, probed until it answers, watched, and ended. An instance and a
+ * managed server each embed one and get its events; `up` owns the list of all that run.
  *
  *   PROGRAM_MOVES:
  *     OFF --program_start--> STARTING --the probe is answered--> READY
@@ -18,7 +18,7 @@
 enum {
     PROGRAM_PROBE_MS = 25,            /* between two probes of the usual kind */
     PROGRAM_PROBE_TIMEOUT_MS = 10000, /* of one such probe */
-    PROGRAM_STOP_MS = 10000,          /* between SIGTERM and SIGKILL */
+    PROGRAM_STOP_MS = 10000,          /* between the stop signal and SIGKILL */
 };
 
 enum program_state { PROGRAM_OFF, PROGRAM_STARTING, PROGRAM_READY, PROGRAM_STOPPING, PROGRAM_ENDED, PROGRAM_STATES };
@@ -55,6 +55,7 @@ struct program_spec {
     const char *variable;           /* see roster_note */
     struct addr addr;               /* where it will listen, in child.netspace */
     const struct probe_spec *probe; /* says that it is ready; outlives the program */
+    int stop_signal;                /* 0: SIGTERM */
     uint64_t start_ms_max;          /* until it must be ready; 0: no bound but the probe's */
 };
 
@@ -67,6 +68,7 @@ struct program {
     struct timer deadline; /* to become ready, later to end */
     struct addr addr;
     pid_t pid; /* kept after the end, for the log */
+    int stop_signal;
     uint8_t state;
 };
 
@@ -84,7 +86,7 @@ bool programs_have_port(const struct programs *programs, uint16_t port);
 void program_init(struct program *program, struct programs *programs, const struct program_events *events);
 /* The program is OFF. False with `err` set, and still OFF, if it cannot be executed. */
 bool program_start(struct program *program, const struct program_spec *spec, struct err *err);
-/* Sends SIGTERM, and SIGKILL after PROGRAM_STOP_MS. Harmless if it is stopping or not running. */
+/* Sends its stop signal, and SIGKILL after PROGRAM_STOP_MS. Harmless if it is stopping or not running. */
 void program_stop(struct program *program);
 /* Sends SIGKILL to the whole process group now. Harmless if it is not running. */
 void program_kill(struct program *program);

@@ -1,5 +1,5 @@
-/* service: starts and stops the managed Redis and the fleets in their order, and divides requests among revisions. The
- * moves of its state are a table. */
+/* service: starts and stops the managed servers and the fleets in their order, and divides requests among revisions.
+ * The moves of its state are a table. */
 #include "platform/service.h"
 
 #include <assert.h>
@@ -100,6 +100,7 @@ void service_destroy(struct service *service)
     bill_finish(&service->bill);
     logbook_finish(&service->book);
     managed_redis_finish(&service->redis);
+    managed_postgres_finish(&service->postgres);
     traffic_finish(&service->traffic);
     traffic_finish(&service->awaited);
     free(service->document);
@@ -107,15 +108,22 @@ void service_destroy(struct service *service)
     free(service);
 }
 
-static void stopped(struct service *service)
+static void one_closed(struct service *service)
 {
+    if (--service->closing > 0)
+        return;
     set_state(service, SERVICE_STOPPED);
     service->stopped(service);
 }
 
 static void redis_stopped(struct managed *managed)
 {
-    stopped(container_of(managed, struct service, redis.managed));
+    one_closed(container_of(managed, struct service, redis.managed));
+}
+
+static void postgres_stopped(struct managed *managed)
+{
+    one_closed(container_of(managed, struct service, postgres.managed));
 }
 
 static void one_drained(struct service *service)
@@ -123,12 +131,18 @@ static void one_drained(struct service *service)
     if (--service->draining > 0)
         return;
     set_state(service, SERVICE_CLOSING);
-    if (service->redis.managed.state == MANAGED_OFF) {
-        stopped(service);
-        return;
+    bool has_redis = service->redis.managed.state != MANAGED_OFF;
+    bool has_postgres = service->postgres.managed.state != MANAGED_OFF;
+    service->closing = 1U + has_redis + has_postgres; /* 1: this function itself, so that the end comes once */
+    if (has_redis) {
+        log_event(LOG_INFO, "stopping redis");
+        managed_redis_stop(&service->redis);
     }
-    log_event(LOG_INFO, "stopping redis");
-    managed_redis_stop(&service->redis);
+    if (has_postgres) {
+        log_event(LOG_INFO, "stopping postgres");
+        managed_stop(&service->postgres.managed);
+    }
+    one_closed(service);
 }
 
 static void fleet_stopped(struct fleet *fleet)
@@ -150,12 +164,26 @@ static void run(struct service *service)
     }
 }
 
-/* It answers again after a restart, too. */
+static bool serves(const struct managed *managed)
+{
+    return managed->state == MANAGED_OFF || managed->state == MANAGED_READY;
+}
+
+/* They serve again after a restart, too. */
+static void run_if_served(struct service *service)
+{
+    if (service->state == SERVICE_STARTING && serves(&service->redis.managed) && serves(&service->postgres.managed))
+        run(service);
+}
+
 static void redis_ready(struct managed *managed)
 {
-    struct service *service = container_of(managed, struct service, redis.managed);
-    if (service->state == SERVICE_STARTING)
-        run(service);
+    run_if_served(container_of(managed, struct service, redis.managed));
+}
+
+static void postgres_ready(struct managed *managed)
+{
+    run_if_served(container_of(managed, struct service, postgres.managed));
 }
 
 static void changed(struct service *service)
@@ -234,10 +262,15 @@ static void oldest_drop(struct service *service)
     }
 }
 
-static void redis_give(struct service *service, struct revision *revision)
+/* Redis comes first: with both, it is the broker. */
+static void managed_give(struct service *service, struct revision *revision)
 {
-    managed_redis_tell(&service->redis, &revision->environment);
-    revision->fleet.redis = &service->redis.port;
+    if (service->redis.managed.state != MANAGED_OFF) {
+        managed_redis_tell(&service->redis, &revision->environment);
+        revision->fleet.redis = &service->redis.port;
+    }
+    if (service->postgres.managed.state != MANAGED_OFF)
+        managed_postgres_tell(&service->postgres, &revision->environment);
 }
 
 void service_deploy(struct service *service, struct revision *revision, const struct traffic *traffic)
@@ -247,8 +280,7 @@ void service_deploy(struct service *service, struct revision *revision, const st
     oldest_drop(service);
     if (service->name == NULL)
         service->name = mem_text(span_str(revision->spec.name));
-    if (service->redis.managed.state != MANAGED_OFF)
-        redis_give(service, revision);
+    managed_give(service, revision);
     service->deploying = revision;
     traffic_copy(&service->awaited, traffic);
     revision->fleet.stopped = fleet_stopped;
@@ -331,13 +363,20 @@ char *service_name_next(struct service *service)
     }
 }
 
-static char *state_directory(const struct service *service)
+/* No other user can enter root's home, and Postgres does not run as root. */
+static char *state_home(bool of_postgres)
+{
+    return of_postgres && process_is_root() ? mem_text(SPAN_LIT("/var/lib/sennit")) : process_state_home();
+}
+
+/* Of the managed server `name`. */
+static char *state_directory(const struct service *service, const char *name, bool of_postgres)
 {
     const char *given = service->options->state_dir;
     if (given != NULL && service->is_first)
-        return mem_printf("%s/redis", given);
-    char *home = given == NULL ? process_state_home() : NULL;
-    char *directory = mem_printf("%s/%s/redis", given != NULL ? given : home, service->name);
+        return mem_printf("%s/%s", given, name);
+    char *home = given == NULL ? state_home(of_postgres) : NULL;
+    char *directory = mem_printf("%s/%s/%s", given != NULL ? given : home, service->name, name);
     free(home);
     return directory;
 }
@@ -345,7 +384,7 @@ static char *state_directory(const struct service *service)
 static bool redis_start(struct service *service, struct err *err)
 {
     const struct service_spec *spec = &service_latest(service)->spec;
-    char *directory = state_directory(service);
+    char *directory = state_directory(service, "redis", false);
     service->redis.managed.ready = redis_ready;
     service->redis.managed.stopped = redis_stopped;
     const struct managed_redis_options options = {.directory = directory,
@@ -353,25 +392,33 @@ static bool redis_start(struct service *service, struct err *err)
                                                   .memory_bytes_max = spec->redis_memory_bytes_max};
     bool ok = managed_redis_start(&service->redis, service->programs, &options, err);
     free(directory);
-    list_each (node, &service->revisions) {
-        if (ok)
-            redis_give(service, revision_of(node));
-    }
+    return ok;
+}
+
+static bool postgres_start(struct service *service, struct err *err)
+{
+    char *directory = state_directory(service, "postgres", true);
+    service->postgres.managed.ready = postgres_ready;
+    service->postgres.managed.stopped = postgres_stopped;
+    bool ok = managed_postgres_start(&service->postgres, service->programs, directory, service->name, err);
+    free(directory);
     return ok;
 }
 
 bool service_start(struct service *service, struct err *err)
 {
-    bool has_redis = service_latest(service)->spec.redis;
-    if (has_redis && !redis_start(service, err))
+    const struct service_spec *spec = &service_latest(service)->spec;
+    if ((spec->redis && !redis_start(service, err)) || (spec->postgres && !postgres_start(service, err)))
         return false;
+    list_each (node, &service->revisions) {
+        managed_give(service, revision_of(node));
+    }
     set_state(service, SERVICE_STARTING);
     service->bill.service = service->name;
     bill_start(&service->bill);
     if (service->owner != NULL)
         logbook_open(&service->book, &service->owner->books, service->name);
-    if (!has_redis)
-        run(service);
+    run_if_served(service);
     return true;
 }
 
@@ -395,6 +442,7 @@ void service_kill(struct service *service)
         fleet_kill(&revision_of(node)->fleet);
     }
     managed_kill(&service->redis.managed);
+    managed_kill(&service->postgres.managed);
 }
 
 struct revision *service_tagged(const struct service *service, struct span tag)

@@ -1,15 +1,17 @@
-/* service: a name under which clients reach one or more revisions, and the managed Redis that these share. `up` owns
+/* service: a name under which clients reach one or more revisions, and the managed servers (Redis, Postgres) that these
+ * share. `up` owns
  * it; the route lists it.
  *
  *   SERVICE_MOVES:
- *     LOADED --service_start--> STARTING --its Redis answers, or it has none--> RUNNING
+ *     LOADED --service_start--> STARTING --its managed servers serve--> RUNNING
  *     STARTING, RUNNING --service_stop--> DRAINING --the last instance is gone--> CLOSING
- *     CLOSING --its Redis is gone, or it has none--> STOPPED
+ *     CLOSING --its managed servers are gone--> STOPPED
  */
 #ifndef SENNIT_PLATFORM_SERVICE_H
 #define SENNIT_PLATFORM_SERVICE_H
 
 #include "platform/bill.h"
+#include "platform/managed_postgres.h"
 #include "platform/managed_redis.h"
 #include "platform/revision.h"
 #include "platform/traffic.h"
@@ -40,15 +42,17 @@ struct service {
     char *document;        /* of the operator's file, as it was taken last; NULL: none, or it is to be taken again */
     struct list revisions; /* at least one, the latest last */
     uint32_t draining;     /* revisions whose instances are not all gone yet */
-    struct managed_redis redis; /* OFF unless the latest revision wants one */
-    struct traffic traffic;     /* in force */
-    struct traffic awaited;     /* in force as soon as `deploying` is ready */
-    struct revision *deploying; /* it has to prove itself; NULL: none */
-    struct logbook book;        /* what its requests and programs have logged; keeps nothing before it starts */
-    struct bill bill;           /* of all its revisions */
-    uint32_t number;            /* in the last name that was made for a revision */
-    bool is_first;              /* of its `up`: its Redis has the state folder's first place */
-    uint8_t state;              /* enum service_state */
+    uint32_t closing;      /* managed servers that are not gone yet */
+    struct managed_redis redis;       /* OFF unless the latest revision wants one */
+    struct managed_postgres postgres; /* likewise */
+    struct traffic traffic;           /* in force */
+    struct traffic awaited;           /* in force as soon as `deploying` is ready */
+    struct revision *deploying;       /* it has to prove itself; NULL: none */
+    struct logbook book;              /* what its requests and programs have logged; keeps nothing before it starts */
+    struct bill bill;                 /* of all its revisions */
+    uint32_t number;                  /* in the last name that was made for a revision */
+    bool is_first;                    /* of its `up`: its managed servers have the state folder's first places */
+    uint8_t state;                    /* enum service_state */
     void (*stopped)(struct service *service);
     /* The state to keep has changed: a revision, its state, or the traffic. May be NULL. */
     void (*changed)(struct service *service);
@@ -77,9 +81,9 @@ bool service_traffic_check(const struct service *service, const struct traffic *
 struct revision *service_find(const struct service *service, const char *name); /* NULL: none */
 /* Makes a name for a revision, which none has. The caller frees it. */
 char *service_name_next(struct service *service);
-/* Starts Redis, and then, from the loop, the fleets. False with `err` set. */
+/* Starts the managed servers, and then, from the loop, the fleets. False with `err` set. */
 bool service_start(struct service *service, struct err *err);
-/* Ends the instances, then Redis. It is STARTING or RUNNING. */
+/* Ends the instances, then the managed servers. It is STARTING or RUNNING. */
 void service_stop(struct service *service);
 /* Sends SIGKILL to all that runs. */
 void service_kill(struct service *service);

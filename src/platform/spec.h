@@ -73,7 +73,7 @@ struct service_spec {
     struct probe_spec probes[SPEC_PROBES]; /* PROBE_NONE: none */
     char *questions[SPEC_PROBES];          /* their texts */
     bool affinity;                         /* run.googleapis.com/sessionAffinity */
-    bool redis;                            /* sennit.dev/redis: managed */
+    bool redis, postgres;                  /* sennit.dev/redis: managed, and likewise */
     uint64_t redis_restart_delay_ms;
     uint64_t redis_memory_bytes_max; /* sennit.dev/redis-memory */
     uint8_t access;                  /* enum spec_access */

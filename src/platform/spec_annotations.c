@@ -11,17 +11,15 @@
 #include "platform/annotations.h"
 #include "wire/json.h"
 
-static bool redis_read(struct service_spec *spec, const struct yaml_node *node, struct err *err)
+/* `managed`, the only value. */
+static bool managed_read(const struct yaml_node *node, const char *instead, bool *managed, struct err *err)
 {
     struct span text;
     if (!yaml_string(node, &text, err))
         return false;
-    if (!span_equal(text, SPAN_LIT("managed")))
-        return yaml_error(err, node,
-                          "expected managed, found %s; for a Redis of your own, set REDIS_URL under env instead",
-                          SHOWN_FOUND(text));
-    spec->redis = true;
-    return true;
+    *managed = span_equal(text, SPAN_LIT("managed"));
+    return *managed ||
+           yaml_error(err, node, "expected managed, found %s; for %s under env instead", SHOWN_FOUND(text), instead);
 }
 
 /* `["https://board.example.com"]` */
@@ -155,7 +153,10 @@ bool spec_annotation_read(struct service_spec *spec, const struct yaml_pair *pai
     } else if (span_equal(key, SPAN_LIT("sennit.dev/hint"))) {
         return spec_text_set(spec, pair->value, &spec->hint, err);
     } else if (span_equal(key, SPAN_LIT("sennit.dev/redis"))) {
-        return redis_read(spec, pair->value, err);
+        return managed_read(pair->value, "a Redis of your own, set REDIS_URL", &spec->redis, err);
+    } else if (span_equal(key, SPAN_LIT("sennit.dev/postgres"))) {
+        return managed_read(pair->value, "a Postgres of your own, set DATABASE_URL, or SENNIT_BROKER=postgres://...,",
+                            &spec->postgres, err);
     } else if (span_equal(key, SPAN_LIT("sennit.dev/allow-unauthenticated"))) {
         return access_read(spec, pair->value, err);
     } else if (span_equal(key, SPAN_LIT("sennit.dev/invokers"))) {
@@ -168,6 +169,6 @@ bool spec_annotation_read(struct service_spec *spec, const struct yaml_pair *pai
     }
     return yaml_error(err, pair->value,
                       "unknown annotation; known: sennit.dev/run, sennit.dev/hint, sennit.dev/redis, "
-                      "sennit.dev/redis-memory, sennit.dev/redis-restart-delay, sennit.dev/allow-unauthenticated, "
-                      "sennit.dev/invokers");
+                      "sennit.dev/redis-memory, sennit.dev/redis-restart-delay, sennit.dev/postgres, "
+                      "sennit.dev/allow-unauthenticated, sennit.dev/invokers");
 }

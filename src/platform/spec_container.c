@@ -34,7 +34,7 @@ static bool variable_name_check(struct service_spec *spec, const struct yaml_nod
                           "cannot be the name of a variable: at most %d letters, digits, _ - and ., and no digit in "
                           "front",
                           ENVIRONMENT_NAME_BYTES_MAX);
-    if (environment_is_reserved(name, spec->redis))
+    if (environment_is_reserved(name, spec->redis, spec->postgres))
         return yaml_error(err, node, SPAN_FMT " is set by the platform and cannot be set here", SPAN_ARG(name));
     return true;
 }

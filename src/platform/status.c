@@ -20,6 +20,18 @@ static void redis_encode(struct buf *to, const struct managed_redis *redis)
                (unsigned long long)redis->port.refused);
 }
 
+static void postgres_encode(struct buf *to, const struct managed *postgres)
+{
+    if (postgres->state == MANAGED_OFF) {
+        buf_append(to, SPAN_LIT("null"));
+        return;
+    }
+    buf_printf(to, "{\"pid\":%d,\"ready\":%s,\"socket\":\"", (int)managed_pid(postgres),
+               postgres->state == MANAGED_READY ? "true" : "false");
+    buf_append_json(to, span_str(postgres->socket));
+    buf_append(to, SPAN_LIT("\"}"));
+}
+
 /* What all revisions' fleets count together. */
 struct sums {
     uint32_t instances, queued, started;
@@ -52,6 +64,8 @@ void status_encode(struct buf *to, const struct status *status)
     buf_printf(to, "{\"service\":\"%s\",\"revision\":\"%s\",\"url\":\"%s://localhost:%u\",\"redis\":", service->name,
                service_latest(service)->spec.revision, catalog_scheme(status->catalog), status->ingress_port);
     redis_encode(to, &service->redis);
+    buf_append(to, SPAN_LIT(",\"postgres\":"));
+    postgres_encode(to, &service->postgres.managed);
     buf_append(to, SPAN_LIT(",\"instances\":["));
     list_each (outer, services) {
         list_each (node, &container_of(outer, struct service, of_route)->revisions) {

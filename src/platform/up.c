@@ -1,5 +1,5 @@
 /* up: starts and stops the parts in order: the ingress' port, the switch of user, the state folder, the status page,
- * then each service with its managed Redis and its instances, and the control socket; at the end the ingress and the
+ * then each service with its managed servers and its instances, and the control socket; at the end the ingress and the
  * services.
  */
 #include "platform/up.h"
@@ -61,7 +61,8 @@ static void stop(struct up *up)
     if (up->stopping)
         return;
     up->stopping = true;
-    log_event(LOG_INFO, "stopping: the ingress, then the instances (SIGTERM, ten seconds), then the managed Redis");
+    log_event(LOG_INFO,
+              "stopping: the ingress, then the instances (SIGTERM, ten seconds), then what is managed beside them");
     ingress_stop(&up->ingress);
     status_close(&up->status);
     control_close(&up->control);

@@ -17,7 +17,7 @@ struct up_options {
     const char *bare;               /* the service that answers the address without a name; NULL: see route.h */
     const char *run;                /* the command to run instead of the image; NULL: as the file says */
     const char *user;               /* root switches to this user when the port is open; NULL: no switch */
-    const char *state_dir;          /* of the managed Redis; NULL: under $XDG_STATE_HOME or ~/.local/state */
+    const char *state_dir;          /* of the managed servers; NULL: under $XDG_STATE_HOME or ~/.local/state */
     const char *tls_cert, *tls_key; /* PEM files: the ingress speaks TLS; NULL: see `tls` */
     bool tls;                       /* with certificates of its own making; the authority is kept in the state folder */
     const char *proxies;            /* see proxies_read; NULL: none */

@@ -84,6 +84,7 @@ export function serviceYaml({ name = 'board', annotations = {}, concurrency = 80
 // `sennit up` on a service.yaml in a directory of its own.
 export async function up(service, { ready, flags = [], env = {}, within } = {}) {
   const directory = temporary();
+  fs.chmodSync(directory, 0o711); // root's managed Postgres runs as another user
   const file = path.join(directory, 'service.yaml');
   const [port, statusPort] = [await freePort(), await freePort()];
   fs.writeFileSync(file, typeof service === 'string' ? service : serviceYaml(service));
@@ -100,7 +101,7 @@ export async function up(service, { ready, flags = [], env = {}, within } = {}) 
     let pids = [];
     if (run.status === null) {
       const status = await run.status_().catch(() => null);
-      pids = status ? [...status.instances.map((one) => one.pid), ...(status.redis?.pid ? [status.redis.pid] : [])] : [];
+      pids = status ? [...status.instances, status.redis, status.postgres].map((one) => one?.pid).filter(Boolean) : [];
     }
     await run.stop();
     await sleep(50);

@@ -7,7 +7,7 @@ import { freePort, program, sennit, temporary, until } from './lib.mjs';
 
 // Where Debian has its programs, the newest version; undefined: nowhere.
 const versions = fs.existsSync('/usr/lib/postgresql') ? fs.readdirSync('/usr/lib/postgresql').sort((a, b) => b - a) : [];
-const folder = versions.map((version) => `/usr/lib/postgresql/${version}/bin`).find((bin) => fs.existsSync(path.join(bin, 'initdb')));
+export const folder = versions.map((version) => `/usr/lib/postgresql/${version}/bin`).find((bin) => fs.existsSync(path.join(bin, 'initdb')));
 
 // Why it cannot be tried here; undefined: it can.
 export function missing() {

@@ -260,6 +260,54 @@ static void test_what_a_private_one_makes_is_its_users(void **state)
     assert_string_equal(said("umask", NULL, false), "0022\n");
 }
 
+static const struct child_user nobody = {65534, 65534};
+
+static void test_another_user(void **state)
+{
+    const char *const argv[] = {"sh", "-c", "id -u; id -g; id -G", NULL};
+    const struct child_spec spec = {.argv = argv, .user = &nobody};
+    struct err err;
+    if (geteuid() != 0) {
+        assert_false(child_start(&child, loop, &spec, on_line, on_ended, &err));
+        assert_string_equal(err.text, "sh: cannot become the user 65534: Operation not permitted");
+        child.pid = 0;
+        return;
+    }
+    assert_true(child_start(&child, loop, &spec, on_line, on_ended, &err));
+    run_for(WAIT_MS);
+    assert_int_equal(lines, 3);
+    assert_string_equal(last, "65534"); /* its groups: none of root's */
+}
+
+/* The kernel forgets the signal at the parent's death when a process becomes another user. */
+static void test_another_user_ends_with_us_too(void **state)
+{
+    int ends[2];
+    pid_t inner = 0;
+    if (geteuid() != 0)
+        skip();
+    assert_int_equal(pipe(ends), 0);
+    pid_t us = fork();
+    if (us == 0) {
+        const char *const argv[] = {"sleep", "60", NULL};
+        const struct child_spec spec = {.argv = argv, .user = &nobody};
+        struct err err;
+        bool ok = child_start(&child, loop, &spec, on_line, on_ended, &err);
+        _exit(!ok || write(ends[1], &child.pid, sizeof child.pid) != sizeof child.pid || pause() == 0);
+    }
+    assert_int_equal(read(ends[0], &inner, sizeof inner), sizeof inner);
+    kill(us, SIGKILL);
+    waitpid(us, NULL, 0);
+    for (int i = 0; i < 500 && !is_gone(inner); i++)
+        run_for(10);
+    bool gone = is_gone(inner);
+    if (!gone)
+        kill(inner, SIGKILL);
+    assert_true(gone);
+    close(ends[0]);
+    close(ends[1]);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, set_up, tear_down)
 
 int main(void)
@@ -271,6 +319,8 @@ int main(void)
         TEST(it_gains_no_privileges),
         TEST(its_environment_is_what_it_is_given),
         TEST(what_a_private_one_makes_is_its_users),
+        TEST(another_user),
+        TEST(another_user_ends_with_us_too),
         TEST(a_program_that_is_not_there),
         TEST(children_that_cannot_be_watched),
         TEST(a_child_that_never_stops_talking),

@@ -85,15 +85,22 @@ static void test_passing_on(void **state)
 
 static void test_reserved(void **state)
 {
-    assert_true(environment_is_reserved(SPAN_LIT("PORT"), false));
-    assert_true(environment_is_reserved(SPAN_LIT("SENNIT_INSTANCE"), false));
-    assert_false(environment_is_reserved(SPAN_LIT("REDIS_URL"), false));
-    assert_true(environment_is_reserved(SPAN_LIT("REDIS_URL"), true));
-    assert_false(environment_is_reserved(SPAN_LIT("REDISHOST"), false));
-    assert_true(environment_is_reserved(SPAN_LIT("REDISHOST"), true));
-    assert_true(environment_is_reserved(SPAN_LIT("REDISPORT"), true));
-    assert_false(environment_is_reserved(SPAN_LIT("PORT2"), true));
-    assert_false(environment_is_reserved(SPAN_LIT(""), true));
+    assert_true(environment_is_reserved(SPAN_LIT("PORT"), false, false));
+    assert_true(environment_is_reserved(SPAN_LIT("SENNIT_INSTANCE"), false, false));
+    assert_false(environment_is_reserved(SPAN_LIT("REDIS_URL"), false, false));
+    assert_true(environment_is_reserved(SPAN_LIT("REDIS_URL"), true, false));
+    assert_false(environment_is_reserved(SPAN_LIT("REDISHOST"), false, false));
+    assert_true(environment_is_reserved(SPAN_LIT("REDISHOST"), true, false));
+    assert_true(environment_is_reserved(SPAN_LIT("REDISPORT"), true, false));
+    static const char *const of_postgres[] = {"DATABASE_URL", "PGHOST", "PGPORT", "PGDATABASE", "PGUSER"};
+    for (size_t i = 0; i < sizeof of_postgres / sizeof of_postgres[0]; i++) {
+        assert_false(environment_is_reserved(span_str(of_postgres[i]), true, false));
+        assert_true(environment_is_reserved(span_str(of_postgres[i]), false, true));
+    }
+    assert_false(environment_is_reserved(SPAN_LIT("REDIS_URL"), false, true));
+    assert_false(environment_is_reserved(SPAN_LIT("SENNIT_BROKER"), true, true)); /* the file may choose */
+    assert_false(environment_is_reserved(SPAN_LIT("PORT2"), true, true));
+    assert_false(environment_is_reserved(SPAN_LIT(""), true, false));
 }
 
 int main(void)

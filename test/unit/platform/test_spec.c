@@ -123,6 +123,27 @@ static void test_defaults(void **state)
     assert_int_equal(spec.instances_max, 100);
     assert_int_equal(spec.redis_memory_bytes_max, 512 << 20);
     assert_false(spec.redis);
+    assert_false(spec.postgres);
+}
+
+static void test_managed_servers(void **state)
+{
+    accept_with("        sennit.dev/postgres: managed\n", "", "");
+    assert_true(spec.postgres);
+    assert_false(spec.redis);
+    accept_with("        sennit.dev/postgres: managed\n        sennit.dev/redis: managed\n", "", "");
+    assert_true(spec.postgres && spec.redis);
+    refuse_with("        sennit.dev/postgres: \"16\"\n", "", "",
+                ":10: spec.template.metadata.annotations.sennit.dev/postgres: expected managed, found \"16\"; for a "
+                "Postgres of your own, set DATABASE_URL");
+    refuse_with("        sennit.dev/redis: mine\n", "", "",
+                "expected managed, found \"mine\"; for a Redis of your own");
+    refuse_with("        sennit.dev/postgres-memory: 1GiB\n", "", "", "unknown annotation; known:");
+    refuse_with("        sennit.dev/postgres: managed\n", "", "          env: [{name: DATABASE_URL, value: a}]\n",
+                "DATABASE_URL is set by the platform");
+    accept_with("", "", "          env: [{name: DATABASE_URL, value: a}]\n");
+    accept_with("        sennit.dev/postgres: managed\n", "",
+                "          env: [{name: SENNIT_BROKER, value: memory}]\n");
 }
 
 static void test_numbers_that_are_none(void **state)
@@ -558,19 +579,13 @@ static int finish(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_volumes),
-        cmocka_unit_test(test_defaults),
-        cmocka_unit_test(test_numbers_that_are_none),
-        cmocka_unit_test(test_scales_that_cross),
-        cmocka_unit_test(test_texts_that_cannot_be_passed),
-        cmocka_unit_test(test_variables),
-        cmocka_unit_test(test_who_may_call),
-        cmocka_unit_test(test_annotations),
-        cmocka_unit_test(test_resources),
-        cmocka_unit_test(test_scaling),
-        cmocka_unit_test(test_probes),
-        cmocka_unit_test(test_traffic),
-        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_volumes),           cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_managed_servers),   cmocka_unit_test(test_numbers_that_are_none),
+        cmocka_unit_test(test_scales_that_cross), cmocka_unit_test(test_texts_that_cannot_be_passed),
+        cmocka_unit_test(test_variables),         cmocka_unit_test(test_who_may_call),
+        cmocka_unit_test(test_annotations),       cmocka_unit_test(test_resources),
+        cmocka_unit_test(test_scaling),           cmocka_unit_test(test_probes),
+        cmocka_unit_test(test_traffic),           cmocka_unit_test(test_names),
         cmocka_unit_test(test_broken_files),
     };
     return cmocka_run_group_tests(tests, NULL, finish);
