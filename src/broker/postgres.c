@@ -247,17 +247,38 @@ static void listening(void *arg, const PGresult *result)
 }
 
 /* LISTEN comes before the epoch is opened, and so before the position from which the feed begins. */
+static void listen_or_greet(struct postgres_broker *postgres)
+{
+    if (postgres->url.listen)
+        pg_link_call(&postgres->feed_link, postgres->listen_statement, NULL, listening, postgres);
+    else
+        greet(postgres);
+}
+
+/* A pooler tells its clients process numbers of its own. */
+static void backend_told(void *arg, const PGresult *result)
+{
+    struct postgres_broker *postgres = arg;
+    if (result == NULL || postgres_is_error(postgres, result, "asking for a process") ||
+        postgres->calls.state != PG_LINK_OPEN || postgres->feed_link.state != PG_LINK_OPEN)
+        return;
+    uint64_t backend = PQntuples(result) == 1 ? pg_number(result, 0, 0) : 0;
+    if (backend == (uint64_t)PQbackendPID(postgres->calls.conn)) {
+        pg_link_pipeline(&postgres->calls);
+        pg_link_pipeline(&postgres->feed_link);
+        postgres->backend = postgres->url.listen ? (uint64_t)PQbackendPID(postgres->feed_link.conn) : 0;
+    }
+    listen_or_greet(postgres);
+}
+
 static void link_opened(struct pg_link *link)
 {
     struct postgres_broker *postgres = link->owner;
     if (postgres->state != POSTGRES_CONNECTING || postgres->calls.state != PG_LINK_OPEN ||
         postgres->feed_link.state != PG_LINK_OPEN)
         return;
-    postgres->backend = postgres->url.listen ? (uint64_t)PQbackendPID(postgres->feed_link.conn) : 0;
-    if (postgres->url.listen)
-        pg_link_call(&postgres->feed_link, postgres->listen_statement, NULL, listening, postgres);
-    else
-        greet(postgres);
+    postgres->backend = 0;
+    pg_link_call(&postgres->calls, "SELECT pg_backend_pid()::bigint", NULL, backend_told, postgres);
 }
 
 static void link_closed(struct pg_link *link, const char *why)

@@ -101,7 +101,7 @@ static void flush(struct task *task)
     struct list *node;
     if (link->state != PG_LINK_OPEN)
         return;
-    while (link->sent_count < SENT_MAX && (node = list_take(&link->waiting)) != NULL) {
+    while (link->sent_count < (link->pipelined ? SENT_MAX : 1) && (node = list_take(&link->waiting)) != NULL) {
         struct pg_call *call = container_of(node, struct pg_call, node);
         list_append(&link->sent, node);
         link->sent_count++;
@@ -244,6 +244,7 @@ void pg_link_open(struct pg_link *link, const char *const *keywords, const char 
 {
     assert(link->state == PG_LINK_CLOSED);
     link->state = PG_LINK_CONNECTING;
+    link->pipelined = false;
     link->conn = PQconnectStartParams(keywords, values, 0);
     if (link->conn == NULL || PQstatus(link->conn) == CONNECTION_BAD) {
         timer_start(link->loop, &link->silence, 0); /* told from the loop */
@@ -252,6 +253,12 @@ void pg_link_open(struct pg_link *link, const char *const *keywords, const char 
     PQsetNoticeProcessor(link->conn, notice_drop, NULL); /* it would write to standard error */
     timer_start(link->loop, &link->silence, LOOP_MS(CONNECT_MS));
     io_lend(&link->io, PQsocket(link->conn), IO_WRITE);
+}
+
+void pg_link_pipeline(struct pg_link *link)
+{
+    assert(link->state == PG_LINK_OPEN);
+    link->pipelined = true;
 }
 
 void pg_link_call(struct pg_link *link, const char *statement, struct pg_args *args, pg_done_fn *done, void *arg)

@@ -1,6 +1,7 @@
-/* postgres_link: a connection to Postgres on the loop, by libpq, with a queue of calls. Calls go out in order, several
- * at a time (libpq's pipeline mode), and each is a transaction of its own. Nothing here blocks: the host's address is
- * found before.
+/* postgres_link: a connection to Postgres on the loop, by libpq, with a queue of calls. Calls go out in order, and
+ * each is a transaction of its own. Once that is known to be safe, several go out at a time (libpq's pipeline mode):
+ * PgBouncer gives a connection of the server to another client when one answer has come, even if the next question has
+ * gone out on it, and that client gets its answer. Nothing here blocks: the host's address is found before.
  *
  *     CLOSED --open--> CONNECTING --> OPEN
  *        ^---------- close, or the server ends it ----/
@@ -35,6 +36,7 @@ struct pg_link {
     uint8_t state;             /* enum pg_link_state */
     struct list waiting, sent; /* calls */
     size_t sent_count;
+    bool pipelined;   /* several at a time */
     PGresult *result; /* of the first call that was sent, once it has come */
     struct task flush;
     struct timer silence; /* a connection that does not come up, or an answer that does not come */
@@ -44,6 +46,8 @@ void pg_link_init(struct pg_link *link, struct loop *loop, const struct pg_link_
 /* Opens with these options of libpq (NULL behind the last); the link must be closed. Ends in `opened` or `closed`, from
  * the loop. */
 void pg_link_open(struct pg_link *link, const char *const *keywords, const char *const *values);
+/* No pooler is in between, so several calls may be under way at a time. The link is open. */
+void pg_link_pipeline(struct pg_link *link);
 /* Calls a statement with these arguments, which are taken over (`args` is then empty; NULL: none). The link must be
  * open. `done` comes from the loop, exactly once. */
 void pg_link_call(struct pg_link *link, const char *statement, struct pg_args *args, pg_done_fn *done, void *arg);

@@ -94,7 +94,7 @@ struct postgres_broker {
     uint8_t state; /* enum postgres_state */
     bool destroying, complained, proven, unusable;
     uint8_t blaming;  /* enum postgres_blame */
-    uint64_t backend; /* of the feed's link; 0 with `listen=off` */
+    uint64_t backend; /* of the feed's link; 0 with `listen=off`, and behind a pooler */
     char *trouble_text;
     char epoch[BROKER_EPOCH_BYTES_MAX + 1];
     uint64_t life_number;

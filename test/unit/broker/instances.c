@@ -20,6 +20,7 @@ enum { PASS_MS = 1, STALL_MS = 20, CLOCK_SLACK_MS = 10000 };
 enum broker_kind kind;
 struct redis_process redis;
 struct postgres_process postgres;
+struct pgbouncer_process pgbouncer;
 struct firestore_process firestore;
 struct loop *loop;
 struct net net;
@@ -523,9 +524,10 @@ struct instance *instance_open_at(const char *name, const char *url)
 
 const char *instances_url(uint16_t port)
 {
-    static char url[64];
+    static char url[80];
     if (kind == KIND_POSTGRES)
-        snprintf(url, sizeof url, "postgres://sennit@127.0.0.1:%u/postgres", port);
+        snprintf(url, sizeof url, "postgres://sennit@127.0.0.1:%u/postgres%s", port,
+                 pgbouncer.pid != 0 ? "?poll=20ms" : "");
     else if (kind == KIND_FIRESTORE)
         snprintf(url, sizeof url, "127.0.0.1:%u", port);
     else
@@ -535,7 +537,10 @@ const char *instances_url(uint16_t port)
 
 uint16_t instances_server_port(void)
 {
-    return kind == KIND_POSTGRES ? postgres.port : kind == KIND_FIRESTORE ? firestore.port : redis.port;
+    return pgbouncer.pid != 0       ? pgbouncer.port
+           : kind == KIND_POSTGRES  ? postgres.port
+           : kind == KIND_FIRESTORE ? firestore.port
+                                    : redis.port;
 }
 
 static struct instance *on_server(const char *name, struct net *of)

@@ -19,6 +19,7 @@
 #include "broker/journal.h"
 #include "firestore_process.h"
 #include "net/net.h"
+#include "pgbouncer_process.h"
 #include "postgres_process.h"
 #include "redis_process.h"
 
@@ -101,6 +102,7 @@ extern enum broker_kind kind; /* of the brokers that instance_open makes */
 bool kind_is_shared(void);
 extern struct redis_process redis;         /* where they are, when on Redis */
 extern struct postgres_process postgres;   /* the same, on Postgres */
+extern struct pgbouncer_process pgbouncer; /* in front of it, if it is reached so: postgres is behind it all the same */
 extern struct firestore_process firestore; /* the same, on Firestore */
 extern struct loop *loop;
 extern struct net net;
@@ -128,8 +130,9 @@ const char *instances_url(uint16_t port);
 uint16_t instances_server_port(void);
 
 /* Runs the tests on the kind of broker that the program's first argument names ("memory", "file", "postgres",
- * "firestore", "firestore_model", else Redis, with a server started for it by these options). Returns what main
- * returns: 77, which Meson takes for skipped, without that server on this machine. */
+ * "pgbouncer", which is Postgres behind a pooler, "firestore", "firestore_model", else Redis, with a server started for
+ * it by these options). Returns what main returns: 77, which Meson takes for skipped, without that server on this
+ * machine. */
 int instances_main(int argc, char **argv, const char *name, const struct CMUnitTest *tests, size_t count,
                    const char *const *redis_options);
 #define BROKER_TEST(name) cmocka_unit_test_setup_teardown(name, instances_set_up, instances_tear_down)

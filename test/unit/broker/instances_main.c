@@ -5,6 +5,7 @@
 #include "instances.h"
 
 static const char *const *server_options;
+static bool behind_pgbouncer;
 
 static int server_start(void **state)
 {
@@ -16,12 +17,15 @@ static int server_start(void **state)
         firestore_process_start(&firestore);
     else
         redis_process_start(&redis, server_options);
+    if (behind_pgbouncer)
+        pgbouncer_process_start(&pgbouncer, postgres.port);
     return 0;
 }
 
 static int server_finish(void **state)
 {
     redis_process_finish(&redis);
+    pgbouncer_process_finish(&pgbouncer);
     postgres_process_finish(&postgres);
     firestore_process_finish(&firestore);
     return 0;
@@ -37,8 +41,9 @@ int instances_main(int argc, char **argv, const char *name, const struct CMUnitT
         if (argc > 1 && strcmp(argv[1], names[i]) == 0)
             kind = (enum broker_kind)i;
     firestore.is_modelled = argc > 1 && strcmp(argv[1], "firestore_model") == 0;
-    kind = firestore.is_modelled ? KIND_FIRESTORE : kind;
-    snprintf(whole, sizeof whole, "%s/%s", name, firestore.is_modelled ? argv[1] : names[kind]);
+    behind_pgbouncer = argc > 1 && strcmp(argv[1], "pgbouncer") == 0;
+    kind = firestore.is_modelled ? KIND_FIRESTORE : behind_pgbouncer ? KIND_POSTGRES : kind;
+    snprintf(whole, sizeof whole, "%s/%s", name, firestore.is_modelled || behind_pgbouncer ? argv[1] : names[kind]);
     if (!kind_is_shared())
         return _cmocka_run_group_tests(whole, tests, count, NULL, NULL);
     if (firestore.is_modelled    ? false
@@ -49,6 +54,10 @@ int instances_main(int argc, char **argv, const char *name, const struct CMUnitT
                kind == KIND_POSTGRES    ? "Postgres"
                : kind == KIND_FIRESTORE ? "emulator of Firestore"
                                         : "redis-server");
+        return 77;
+    }
+    if (behind_pgbouncer && !pgbouncer_process_is_installed()) {
+        printf("%s: skipped, there is no PgBouncer here\n", whole);
         return 77;
     }
     server_options = redis_options;

@@ -10,15 +10,15 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-enum { POSTGRES_OPTIONS_MAX = 12 };
+enum { POSTGRES_SETTINGS_MAX = 12 };
 
 struct postgres_process {
     pid_t pid; /* 0: not running */
     uint16_t port;
     char *directory;
-    const char *options[POSTGRES_OPTIONS_MAX + 1]; /* `name=value`, NULL-terminated */
-    void *conn;                                    /* the blocking link; NULL: closed */
-    char *said;                                    /* the last answer */
+    const char *options[POSTGRES_SETTINGS_MAX + 1]; /* `name=value`, NULL-terminated */
+    void *conn;                                     /* the blocking link; NULL: closed */
+    char *said;                                     /* the last answer */
 };
 
 /* False when this build has no libpq, or this machine no Postgres server. */

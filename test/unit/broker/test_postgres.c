@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "broker/postgres_parts.h"
 #include "broker/postgres_schema.h"
 #include "instances.h"
 
@@ -107,6 +108,32 @@ static void without_notifications_it_polls(void **state)
     }
     assert_true(instances_logged("Postgres sends no notifications, so this instance polls"));
     assert_true(instances_logged("poll_ms=50"));
+}
+
+/* Behind a pooler there is one: `destroy` of the kind pgbouncer shows what happens else. */
+static void several_calls_are_under_way(void **state)
+{
+    struct instance *a = instance_up("A");
+    const struct postgres_broker *broker = postgres_of(a->broker);
+    for (int i = 0; i < 3; i++)
+        read_range(a, SPAN_LIT("r"), &(struct broker_range){.limit = 1});
+    instances_turn();
+    assert_true(broker->calls.sent_count >= 2);
+    char url[128];
+    if (!pgbouncer_process_is_installed())
+        return;
+    pgbouncer_process_start(&pgbouncer, postgres.port);
+    snprintf(url, sizeof url, "%s", instances_url(pgbouncer.port));
+    struct instance *b = instance_open_at("B", url);
+    AWAIT(b->up);
+    for (int i = 0; i < 3; i++)
+        read_range(b, SPAN_LIT("r"), &(struct broker_range){.limit = 1});
+    instances_turn();
+    assert_int_equal(postgres_of(b->broker)->calls.sent_count, 1);
+    assert_int_equal(
+        postgres_ask_number(&postgres, "SELECT backend FROM %s.life WHERE instance = 'B'", instances_prefix()), 0);
+    instance_destroy(b);
+    pgbouncer_process_finish(&pgbouncer);
 }
 
 static void it_need_not_listen(void **state)
@@ -228,6 +255,7 @@ int main(int argc, char **argv)
         BROKER_TEST(a_slow_commit_is_waited_for),
         BROKER_TEST(notifications_wake),
         BROKER_TEST(without_notifications_it_polls),
+        BROKER_TEST(several_calls_are_under_way),
         BROKER_TEST(it_need_not_listen),
         BROKER_TEST(trimmed_entries_are_pushed_first),
         BROKER_TEST(a_role_may_only_call),
