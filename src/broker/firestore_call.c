@@ -13,7 +13,16 @@
 #include "base/mem.h"
 #include "broker/firestore_parts.h"
 
-enum { RETRY_MS_MIN = 100, RETRY_MS_MAX = 5000, TOUCH_S = 3600, STUCK_MS = 8000 };
+enum {
+    RETRY_MS_MIN = 100,
+    RETRY_MS_MAX = 5000,
+    /* A commit without an answer is written again after this time, and then after twice as much: an instance whose
+     * commit got lost must be heard again before its life is over (FIRESTORE_LIFE_US). */
+    AGAIN_MS = 600,
+    SIGN_MS = 400, /* for any sign of life of the connection meanwhile */
+    TOUCH_S = 3600,
+    STUCK_MS = 8000
+};
 
 static struct firestore_op *op_of(struct list *node)
 {
@@ -85,6 +94,7 @@ static void committed(void *arg, enum grpc_status status, struct span text)
     if (status == GRPC_OK || status == GRPC_ALREADY_EXISTS) {
         fs->call_kept = true;
         fs->retry_ms = RETRY_MS_MIN;
+        timer_stop(fs->loop, &fs->retry);
         firestore_trouble(fs, NULL);
         return;
     }
@@ -125,6 +135,8 @@ static void commit(struct firestore *fs)
     if (call != NULL) {
         fs_commit_encode(&request, fs->database, writes, count + (fs->turn != NULL));
         grpc_call_send(call, buf_span(&request), true);
+        timer_start(fs->loop, &fs->retry, LOOP_MS(fs->again_ms));
+        fs->again_ms *= 2;
     } else {
         free(sent);
     }
@@ -138,8 +150,10 @@ static void commit(struct firestore *fs)
 static void retry(struct timer *timer)
 {
     struct firestore *fs = container_of(timer, struct firestore, retry);
-    if (fs->call_out && !fs->call_kept && grpc_link_is_open(&fs->link))
-        commit(fs);
+    if (!fs->call_out || fs->call_kept || fs->resend || !grpc_link_is_open(&fs->link))
+        return;
+    grpc_link_probe(&fs->link, SIGN_MS);
+    commit(fs);
 }
 
 /* A call with all that waits, or with nothing: then it only says that this instance is there. */
@@ -165,6 +179,7 @@ static void call_begin(struct firestore *fs)
     fs->call_out = true;
     fs->call_kept = false;
     fs->sent_us = loop_now_us(fs->loop);
+    fs->again_ms = AGAIN_MS;
     commit(fs);
 }
 
@@ -185,6 +200,7 @@ void firestore_call_ready(struct firestore *fs)
 {
     if (fs->resend && fs->call_out && grpc_link_is_open(&fs->link)) {
         fs->resend = false;
+        fs->again_ms = AGAIN_MS;
         if (!fs->call_kept)
             commit(fs);
     }

@@ -157,7 +157,7 @@ struct firestore {
     struct buf call; /* its bytes */
     struct task flush, lose;
     struct timer pulse, retry;
-    uint64_t retry_ms, sent_us, touched_us;
+    uint64_t retry_ms, again_ms, sent_us, touched_us;
 };
 
 static inline struct firestore *firestore_of(struct broker *broker)

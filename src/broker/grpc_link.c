@@ -275,6 +275,7 @@ static void on_opened(struct conn *conn)
 static size_t on_received(struct conn *conn, char *bytes, size_t len)
 {
     struct grpc_link *link = container_of(conn, struct grpc_link, conn);
+    timer_stop(conn->net->loop, &link->sign);
     if (nghttp2_session_mem_recv(link->session, (const uint8_t *)bytes, len) < 0)
         conn_close(conn, CLOSE_BROKER_INVALID);
     pump_soon(link);
@@ -289,10 +290,25 @@ static void on_closed(struct conn *conn, enum close_reason reason)
     snprintf(why, sizeof why, "%s", problem->fault != TLS_FAULT_NONE ? problem->text : close_reason_text(reason));
     nghttp2_session_del(link->session);
     link->session = NULL;
+    timer_stop(conn->net->loop, &link->sign);
     while (!list_empty(&link->calls))
         call_end(container_of(link->calls.next, struct grpc_call, node), GRPC_UNAVAILABLE, span_str(why));
     link->busy = false;
     link->events->closed(link, why);
+}
+
+static void sign_missed(struct timer *timer)
+{
+    conn_close(&container_of(timer, struct grpc_link, sign)->conn, CLOSE_BROKER_LOST);
+}
+
+void grpc_link_probe(struct grpc_link *link, uint32_t ms)
+{
+    if (!grpc_link_is_open(link) || timer_running(&link->sign))
+        return;
+    nghttp2_submit_ping(link->session, NGHTTP2_FLAG_NONE, NULL);
+    timer_start(link->conn.net->loop, &link->sign, LOOP_MS(ms));
+    pump_soon(link);
 }
 
 static const struct conn_events conn_events = {.opened = on_opened, .received = on_received, .closed = on_closed};
@@ -302,6 +318,7 @@ void grpc_link_init(struct grpc_link *link, struct net *net, const struct grpc_l
     *link = (struct grpc_link){.events = events};
     list_init(&link->calls);
     task_init(&link->pump, pump);
+    timer_init(&link->sign, sign_missed);
     conn_init(&link->conn, net, &conn_events, &limits);
 }
 

@@ -55,6 +55,7 @@ struct grpc_link {
     struct nghttp2_session *session; /* NULL: closed */
     struct list calls;
     struct task pump;
+    struct timer sign; /* the server owes a sign of life until then */
     char *authority;
     bool secure;
     bool busy;     /* from opening to `closed` */
@@ -80,6 +81,10 @@ static inline bool grpc_link_is_open(const struct grpc_link *link)
 {
     return link->session != NULL && conn_is_open(&link->conn) && !link->is_going;
 }
+
+/* Asks the server for a sign of life: if it says nothing at all within `ms`, the connection is closed. While one is
+ * awaited this does nothing. */
+void grpc_link_probe(struct grpc_link *link, uint32_t ms);
 
 /* Begins a call on an open link. */
 struct grpc_call *grpc_call_begin(struct grpc_link *link, const struct grpc_method *method,

@@ -551,6 +551,11 @@ void firestore_model_leave(void)
     grpc_server_leave(&model.server);
 }
 
+void firestore_model_freeze(void)
+{
+    grpc_server_freeze(&model.server);
+}
+
 void firestore_model_cut(void)
 {
     grpc_server_cut(&model.server);

@@ -69,5 +69,7 @@ enum model_word {
 void firestore_model_tell(enum model_word word);
 void firestore_model_leave(void);
 void firestore_model_cut(void);
+/* Nothing passes any more on the connections that there are, and nobody says so. */
+void firestore_model_freeze(void);
 
 #endif

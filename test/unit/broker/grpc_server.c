@@ -17,6 +17,7 @@ struct grpc_peer {
     struct grpc_server *server;
     struct conn conn;
     nghttp2_session *session;
+    bool frozen;
     struct task pump; /* nghttp2 sends nothing from within its callbacks */
 };
 
@@ -32,7 +33,7 @@ static void pump_now(struct task *task)
     struct grpc_peer *peer = container_of(task, struct grpc_peer, pump);
     const uint8_t *bytes;
     ssize_t len;
-    while ((len = nghttp2_session_mem_send(peer->session, &bytes)) > 0)
+    while (!peer->frozen && (len = nghttp2_session_mem_send(peer->session, &bytes)) > 0)
         conn_send(&peer->conn, span_of(bytes, (size_t)len));
 }
 
@@ -113,6 +114,8 @@ static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t error,
 static size_t on_received(struct conn *conn, char *bytes, size_t len)
 {
     struct grpc_peer *peer = container_of(conn, struct grpc_peer, conn);
+    if (peer->frozen)
+        return len;
     if (nghttp2_session_mem_recv(peer->session, (const uint8_t *)bytes, len) < 0)
         conn_close(conn, CLOSE_DONE);
     pump(peer);
@@ -178,6 +181,13 @@ void grpc_server_cut(struct grpc_server *server)
 {
     list_each (node, &server->peers) {
         conn_close(&container_of(node, struct grpc_peer, of_server)->conn, CLOSE_DONE);
+    }
+}
+
+void grpc_server_freeze(struct grpc_server *server)
+{
+    list_each (node, &server->peers) {
+        container_of(node, struct grpc_peer, of_server)->frozen = true;
     }
 }
 

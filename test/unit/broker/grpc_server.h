@@ -52,5 +52,7 @@ void grpc_stream_reset(struct grpc_stream *stream);
 /* Ends the client's connection: with the word GOAWAY before, or without any. */
 void grpc_server_leave(struct grpc_server *server);
 void grpc_server_cut(struct grpc_server *server);
+/* The connections that there are take nothing in, and give nothing out. */
+void grpc_server_freeze(struct grpc_server *server);
 
 #endif

@@ -107,6 +107,47 @@ static void a_commit_that_gets_no_answer(void **state)
     publish_through((struct model_fault){.deed = MODEL_SILENT, .count = 1, .carried_out = true});
 }
 
+/* The others go on calling, so an instance that has written nothing for three seconds counts as dead. */
+static void a_commit_that_is_neither_done_nor_answered(void **state)
+{
+    publish_through((struct model_fault){.deed = MODEL_SILENT, .count = 1});
+}
+
+/* A middlebox has forgotten the connection of an instance: nothing passes, and nobody says so. */
+static void a_connection_that_carries_nothing(void **state)
+{
+    struct instance *a = instance_up("A");
+    subscribe_now(a, "r");
+    firestore_model_freeze();
+    struct instance *b = instance_up("B");
+    subscribe_now(b, "r");
+    struct call *call = publish(a, "r", "1");
+    publish_now(b, "r", "2");
+    assert_accepted(call);
+    assert_pushed(b, "21");
+    assert_pushed(a, "21");
+    assert_int_equal(told_count(a, TOLD_DOWN, "") + told_count(b, TOLD_DOWN, ""), 0);
+}
+
+/* Written again, it is found to be there; and it is shown once. */
+static void a_commit_whose_answer_is_lost_before_it_is_shown(void **state)
+{
+    struct instance *a = instance_up("A");
+    subscribe_now(a, "r");
+    firestore_model_mute(true);
+    firestore_model_fail(
+        &(struct model_fault){.method = "Commit", .deed = MODEL_SILENT, .count = 1, .carried_out = true});
+    struct call *call = publish(a, "r", "1");
+    instances_run(1500);
+    assert_int_equal(call->answers, 0);
+    firestore_model_mute(false);
+    assert_accepted(call);
+    publish_now(a, "r", "2");
+    assert_pushed(a, "12");
+    assert_int_equal(firestore_model_calls("Listen"), 1); /* the connection is good, and was kept */
+    assert_int_equal(told_count(a, TOLD_DOWN, ""), 0);
+}
+
 static void a_quota_that_is_used_up_is_told_and_waited_for(void **state)
 {
     struct instance *a = instance_up("A");
@@ -362,6 +403,9 @@ int main(int argc, char **argv)
         BROKER_TEST(a_commit_that_is_done_on_a_connection_that_breaks),
         BROKER_TEST(a_commit_answered_by_goaway),
         BROKER_TEST(a_commit_that_gets_no_answer),
+        BROKER_TEST(a_commit_that_is_neither_done_nor_answered),
+        BROKER_TEST(a_connection_that_carries_nothing),
+        BROKER_TEST(a_commit_whose_answer_is_lost_before_it_is_shown),
         BROKER_TEST(a_quota_that_is_used_up_is_told_and_waited_for),
         BROKER_TEST(listeners_that_end),
         BROKER_TEST(a_server_that_says_goaway_is_left),
