@@ -50,7 +50,7 @@ chaos: all ## eight real instances in bad weather for five minutes, or `make cha
 
 failover: all ## twenty replicas that lag are promoted under load, or `make failover PROMOTIONS=5 SERVER=valkey-server`: no loss may be hidden
 	@tools/install test
-	@node test/failover/run.mjs --promotions $(or $(PROMOTIONS),20) --server $(or $(SERVER),redis-server) $(FAILOVER)
+	@node test/failover/run.mjs --promotions $(or $(PROMOTIONS),20) $(if $(SERVER),--server $(SERVER)) $(FAILOVER)
 
 crowd: all ## 1,000 users take all places of the chatroom's four instances, two tabs of Chromium among them; USERS=400
 	@tools/install test

@@ -8,6 +8,7 @@ import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { io } from 'socket.io-client';
+import { redisServer } from '../tools/redis_server.mjs';
 import { busyNote, fail, freePort, here, listening, machine, median, optionsRead, output, redisStart, runs, sennit, start, stop, table } from './parts.mjs';
 
 const usage = `usage: node bench/log.mjs [OPTION...]
@@ -338,7 +339,7 @@ const parts = { publish, resume, tail, memory, latency };
 const wanted = options.part?.split(',') ?? Object.keys(parts);
 for (const name of wanted) if (!(name in parts)) fail(`--part: there is no part ${name}`);
 for (const file of [sennit, program('publish')]) if (!fs.existsSync(file)) fail(`${file} is not there: make bench-log builds it`);
-const redisVersion = runs(['redis-server', '--version']).stdout?.match(/v=(\S+)/)?.[1] ?? fail('redis-server does not run');
+const redisVersion = runs([redisServer, '--version']).stdout?.match(/v=(\S+)/)?.[1] ?? fail('redis-server does not run');
 
 console.log(`${machine()}, Redis ${redisVersion}; medians of ${options.rounds} round${options.rounds > 1 ? 's' : ''}\n`);
 for (const name of wanted) {

@@ -7,6 +7,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { freePort } from '../tools/free_port.mjs';
+import { redisClient, redisServer } from '../tools/redis_server.mjs';
 
 export { freePort };
 
@@ -84,12 +85,12 @@ export async function listening(port, child) {
 export async function redisStart(...settings) {
   const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'sennit-bench-'));
   const port = await freePort();
-  const child = start(['redis-server', '--port', port, '--bind', '127.0.0.1', '--dir', directory, '--save', '', '--appendonly', 'no', ...settings], { stdio: 'ignore' });
+  const child = start([redisServer, '--port', port, '--bind', '127.0.0.1', '--dir', directory, '--save', '', '--appendonly', 'no', ...settings], { stdio: 'ignore' });
   await listening(port, child);
   return {
     port, pid: child.pid, url: `redis://127.0.0.1:${port}`,
     command: (...words) => {
-      const ran = runs(['redis-cli', '-p', String(port), ...words]);
+      const ran = runs([redisClient, '-p', String(port), ...words]);
       if (ran.status !== 0) throw new Error(`redis-cli ${words.join(' ')}: ${ran.stderr}`);
       return ran.stdout.trim();
     },

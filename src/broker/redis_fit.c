@@ -70,6 +70,11 @@ static bool info_is(struct span info, struct span name, struct span value)
     return span_equal(redis_info_get(info, name), value);
 }
 
+bool redis_mode_is(struct span info, struct span mode)
+{
+    return info_is(info, SPAN_LIT("redis_mode:"), mode) || info_is(info, SPAN_LIT("server_mode:"), mode);
+}
+
 static char *replica_text(const struct redis_broker *redis, struct span info)
 {
     struct span host = redis_info_get(info, SPAN_LIT("master_host:"));
@@ -85,7 +90,7 @@ char *redis_unfit_text(const struct redis_broker *redis, struct span info)
     if (is_old(version))
         return mem_printf("this Redis is too old: 6.2 or later is needed, it is " SPAN_FMT,
                           SPAN_ARG(redis_quote(redis, span_sub(version, 0, WORD_BYTES_MAX))));
-    if (info_is(info, SPAN_LIT("redis_mode:"), SPAN_LIT("sentinel")))
+    if (redis_mode_is(info, SPAN_LIT("sentinel")))
         return mem_text(
             SPAN_LIT("this is a Redis Sentinel, which holds no data: write redis+sentinel://HOST:PORT/NAME in "
                      "REDIS_URL, with the name that it knows the primary by"));

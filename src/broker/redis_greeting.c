@@ -195,7 +195,7 @@ static void greeting_info(void *arg, const struct resp *reply)
         return;
     }
     struct span run_id = redis_info_get(reply->text, SPAN_LIT("run_id:"));
-    redis->cluster.is_one = span_equal(redis_info_get(reply->text, SPAN_LIT("redis_mode:")), SPAN_LIT("cluster"));
+    redis->cluster.is_one = redis_mode_is(reply->text, SPAN_LIT("cluster"));
     if (redis->url.kind == REDIS_URL_SENTINEL &&
         span_equal(redis_info_get(reply->text, SPAN_LIT("role:")), SPAN_LIT("slave"))) {
         redis_sentinel_was_wrong(&redis->sentinel);

@@ -270,6 +270,8 @@ void redis_check_again(struct redis_broker *redis);
 void redis_greeting_failed(struct redis_broker *redis, const char *what, struct span answer);
 
 /* redis_fit.c */
+/* Whether a server that answers INFO so runs as a `cluster` or a `sentinel`. Valkey names the field anew. */
+bool redis_mode_is(struct span info, struct span mode);
 /* The cure of an error that does not pass by itself, or NULL. */
 const char *redis_remedy(struct span answer);
 /* Advice for an error that may pass. */

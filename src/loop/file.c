@@ -129,6 +129,21 @@ bool file_exists(const char *path)
     return stat(path, &about) == 0 && S_ISREG(about.st_mode) && access(path, R_OK) == 0;
 }
 
+bool file_in_path(const char *program)
+{
+    const char *list = getenv("PATH");
+    struct span rest = span_str(list != NULL ? list : "/usr/local/bin:/usr/bin:/bin"), directory;
+    struct stat about;
+    while (span_next(&rest, ':', &directory)) {
+        char *path = mem_printf(SPAN_FMT "/%s", SPAN_ARG(directory), program);
+        bool is_there = stat(path, &about) == 0 && S_ISREG(about.st_mode) && access(path, X_OK) == 0;
+        free(path);
+        if (is_there)
+            return true;
+    }
+    return false;
+}
+
 char *file_absolute(const char *path)
 {
     char whole[PATH_MAX];

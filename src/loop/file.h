@@ -29,6 +29,8 @@ ssize_t file_read_at(const struct file *file, uint64_t offset, void *to, size_t 
 void file_close(struct file *file); /* harmless when closed */
 /* True when `path` is a readable regular file. */
 bool file_exists(const char *path);
+/* True when a folder of PATH, or of the usual ones if it is not set, has a program of this name. */
+bool file_in_path(const char *program);
 /* `path` as it is meant in the file `file`: a relative one begins at that file's directory. The caller frees it. */
 char *file_beside(const char *file, struct span path);
 /* The path from the root; `path` itself if there is no such file. The caller frees it. */

@@ -79,16 +79,7 @@ static bool program_exists(const struct command *command)
         free(path);
         return exists;
     }
-    const char *list = getenv("PATH");
-    struct span rest = span_str(list != NULL ? list : "/usr/local/bin:/usr/bin:/bin"), directory;
-    while (span_next(&rest, ':', &directory)) {
-        char *path = mem_printf(SPAN_FMT "/%s", SPAN_ARG(directory), name);
-        bool exists = file_exists(path);
-        free(path);
-        if (exists)
-            return true;
-    }
-    return false;
+    return file_in_path(name);
 }
 
 static bool argv_find(struct command *command, const struct service_spec *spec, const char *path, const char *run,

@@ -1,4 +1,4 @@
-/* managed_redis: redis-server's command line, and where programs find it. */
+/* managed_redis: the command line of redis-server, or of valkey-server, and where programs find it. */
 #include "platform/managed_redis.h"
 
 #include <stdlib.h>
@@ -43,7 +43,9 @@ static void command(const struct managed *managed, struct words *argv)
                                         "1024",
                                         "--daemonize",
                                         "no"};
-    words_add(argv, mem_text(SPAN_LIT("redis-server")));
+    /* Valkey takes the same options. */
+    bool is_valkey = !file_in_path("redis-server") && file_in_path("valkey-server");
+    words_add(argv, mem_text(is_valkey ? SPAN_LIT("valkey-server") : SPAN_LIT("redis-server")));
     for (size_t i = 0; i < sizeof fixed / sizeof fixed[0]; i++)
         words_add(argv, mem_text(span_str(fixed[i])));
     words_add(argv, mem_text(SPAN_LIT("--unixsocket")));
@@ -58,7 +60,7 @@ static const struct managed_kind kind = {
     .name = "redis",
     .title = "Redis",
     .variable = "SENNIT_REDIS",
-    .needs = "sennit.dev/redis: managed needs Debian's redis-server (apt-get install redis-server): ",
+    .needs = "sennit.dev/redis: managed needs Debian's redis-server or valkey-server (apt-get install redis-server): ",
     .probe = &redis_probe,
     .command = command,
     .answered = managed_serves,

@@ -1,4 +1,4 @@
-/* managed_redis: Debian's redis-server beside a service, for `sennit.dev/redis: managed`. It listens on a unix socket;
+/* managed_redis: Debian's redis-server, or valkey-server, beside a service, for `sennit.dev/redis: managed`. It listens on a unix socket;
  * a port of ours leads there (redis_port). It has bounded memory and an append-only file. */
 #ifndef SENNIT_PLATFORM_MANAGED_REDIS_H
 #define SENNIT_PLATFORM_MANAGED_REDIS_H
@@ -21,7 +21,7 @@ struct managed_redis {
 };
 
 /* Closes the directory to other users (loop/private.h). The owner has set the callbacks in `managed`. False with `err`
- * set; if there is no redis-server, the text names the package to install. Call managed_redis_finish in either case. */
+ * set; if there is neither, the text names the package to install. Call managed_redis_finish in either case. */
 bool managed_redis_start(struct managed_redis *redis, struct programs *programs,
                          const struct managed_redis_options *options, struct err *err);
 /* Sets the variables by which a program finds it: REDIS_URL, REDISHOST and REDISPORT. */

@@ -28,20 +28,6 @@ static void text_read(const struct source_plan *plan, const char *name, struct b
     free(path);
 }
 
-static bool in_path(const char *program)
-{
-    const char *list = getenv("PATH");
-    struct span rest = span_str(list != NULL ? list : "/usr/local/bin:/usr/bin:/bin"), directory;
-    while (span_next(&rest, ':', &directory)) {
-        char *path = mem_printf(SPAN_FMT "/%s", SPAN_ARG(directory), program);
-        bool is_there = file_exists(path);
-        free(path);
-        if (is_there)
-            return true;
-    }
-    return false;
-}
-
 /* The words end with NULL. */
 static void words_set(struct words *words, const char *first, ...)
 {
@@ -118,7 +104,7 @@ static bool kind_find(struct source_plan *plan)
                  {"app.py", SOURCE_PYTHON},     {"meson.build", SOURCE_MESON},       {"Makefile", SOURCE_MAKE},
                  {"makefile", SOURCE_MAKE},     {"GNUmakefile", SOURCE_MAKE},        {"server", SOURCE_EXECUTABLE},
                  {"Procfile", SOURCE_PROCFILE}};
-    plan->builder = in_path("podman") ? "podman" : in_path("docker") ? "docker" : NULL;
+    plan->builder = file_in_path("podman") ? "podman" : file_in_path("docker") ? "docker" : NULL;
     plan->ignores_dockerfile = has(plan, "Dockerfile") && plan->builder == NULL;
     plan->kind = SOURCE_CONTAINER;
     if (has(plan, "Dockerfile") && plan->builder != NULL)

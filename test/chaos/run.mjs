@@ -7,7 +7,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
 import path from 'node:path';
-import { freePort, program, sleep, temporary, top, until, up } from '../e2e/lib.mjs';
+import { freePort, program, redisClient, redisServer, sleep, temporary, top, until, up } from '../e2e/lib.mjs';
 
 const usage = `usage: node test/chaos/run.mjs [OPTION...]
 
@@ -116,14 +116,14 @@ class Broker {
     this.port ??= this.cable ? 6379 : await freePort();
     this.address = this.cable?.address ?? '127.0.0.1';
     this.url = `redis://${this.address}:${this.port}`;
-    const args = ['redis-server', '--port', this.port, '--bind', this.address, '--dir', this.directory, '--save', '', '--appendonly', 'yes', '--protected-mode', 'no', '--enable-debug-command', 'local'];
-    const argv = this.cable ? ['ip', 'netns', 'exec', this.cable.name, ...args] : args; // ip becomes redis-server: the pid is the same
+    const args = [redisServer, '--port', this.port, '--bind', this.address, '--dir', this.directory, '--save', '', '--appendonly', 'yes', '--protected-mode', 'no', '--enable-debug-command', 'local'];
+    const argv = this.cable ? ['ip', 'netns', 'exec', this.cable.name, ...args] : args; // ip becomes the server: the pid is the same
     const started = this.output.length;
     this.child = spawn(argv[0], argv.slice(1).map(String), { stdio: ['ignore', 'pipe', 'pipe'] });
     this.ended = once(this.child, 'close');
     for (const stream of [this.child.stdout, this.child.stderr]) stream.on('data', (data) => (this.output += data));
     await until('Redis accepts connections', () => {
-      if (this.child.exitCode !== null) throw new Error(`redis-server ended: ${this.output.slice(-2000)}`);
+      if (this.child.exitCode !== null) throw new Error(`${redisServer} ended: ${this.output.slice(-2000)}`);
       return this.output.indexOf('Ready to accept connections', started) >= 0;
     }, 60000);
   }
@@ -134,7 +134,7 @@ class Broker {
 
   // From its own side of the cable, so that a command is not lost to another fault.
   command(...words) {
-    const argv = ['redis-cli', '-h', this.address, '-p', String(this.port), ...words.map(String)];
+    const argv = [redisClient, '-h', this.address, '-p', String(this.port), ...words.map(String)];
     const { stdout, status } = this.cable ? run('ip', 'netns', 'exec', this.cable.name, ...argv) : run(...argv);
     return status === 0 ? stdout.trim() : '';
   }

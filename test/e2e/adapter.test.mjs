@@ -14,7 +14,7 @@ import { createClient } from 'redis';
 import { Server } from 'socket.io';
 import { io } from 'socket.io-client';
 import { Plain } from './plain.mjs';
-import { redis, redisCli, serve, sleep, top, until } from './lib.mjs';
+import { redis, redisCli, redisClient, serve, sleep, top, until } from './lib.mjs';
 
 const config = (url, mode) => `
 bridge: {socketio-redis: "${url}", key: shared, mode: ${mode}}
@@ -297,7 +297,7 @@ test('docs/bridge.md: a service moves over', async (t) => {
   ends.push(() => instance.close());
   const [metrics, classic, sharded] = /```sh\n(curl[^]*?)```/.exec(page)[1].trim().split('\n');
   const shell = (line) => {
-    const run = spawnSync('sh', ['-c', line.replace('127.0.0.1:8080', `127.0.0.1:${instance.port}`).replace('redis-cli', `redis-cli -p ${bus.port}`)], { encoding: 'utf8' });
+    const run = spawnSync('sh', ['-c', line.replace('127.0.0.1:8080', `127.0.0.1:${instance.port}`).replace('redis-cli', `${redisClient} -p ${bus.port}`)], { encoding: 'utf8' });
     assert.equal(run.status, 0, line + run.stderr);
     return run.stdout;
   };

@@ -124,7 +124,7 @@ for (const signal of ['SIGTERM', 'SIGKILL']) {
 function slowDisk() {
   const directory = temporary();
   const [source, object, wrapper] = ['slow.c', 'slow.so', 'redis-server'].map((name) => path.join(directory, name));
-  const real = execFileSync('sh', ['-c', 'command -v redis-server'], { encoding: 'utf8' }).trim();
+  const real = execFileSync('sh', ['-c', 'command -v redis-server || command -v valkey-server'], { encoding: 'utf8' }).trim();
   fs.writeFileSync(source, '#include <unistd.h>\nint fdatasync(int fd) { usleep(1500000); return fsync(fd); }\n');
   execFileSync('cc', ['-shared', '-fPIC', '-o', object, source]);
   fs.writeFileSync(wrapper, `#!/bin/sh\nLD_PRELOAD=${object} exec ${real} "$@"\n`, { mode: 0o755 });

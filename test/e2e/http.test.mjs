@@ -6,7 +6,7 @@ import fs from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
-import { redis, sennit, serve, sleep, temporary, until } from './lib.mjs';
+import { redis, redisClient, sennit, serve, sleep, temporary, until } from './lib.mjs';
 
 const quickly = { timeout: 60000 };
 const large = crypto.randomBytes(3000000);
@@ -213,7 +213,7 @@ test('the operator reads the metrics, and nobody else', quickly, async () => {
 
 test('whoever asks often whether it is ready does not ask the broker often', quickly, async () => {
   const server = await redis(), ready = await serve('namespaces: {/: {events: {}}}\n', { redisUrl: server.url });
-  const published = () => Number(execFileSync('redis-cli', ['-p', String(server.port), 'info', 'commandstats']).toString().match(/cmdstat_publish:calls=(\d+)/)?.[1] ?? 0);
+  const published = () => Number(execFileSync(redisClient, ['-p', String(server.port), 'info', 'commandstats']).toString().match(/cmdstat_publish:calls=(\d+)/)?.[1] ?? 0);
   try {
     await until('it is ready', async () => (await fetch(`${ready.url}/ready`)).status === 200);
     const before = published(), began = Date.now();

@@ -8,8 +8,9 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { io } from 'socket.io-client';
 import { freePort } from '../../tools/free_port.mjs';
+import { redisClient, redisServer } from '../../tools/redis_server.mjs';
 
-export { freePort };
+export { freePort, redisClient, redisServer };
 
 export const top = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
 export const sennit = process.env.SENNIT ? path.resolve(process.env.SENNIT) : path.join(top, 'build/sennit');
@@ -130,14 +131,14 @@ export const pythonWith = (modules) => ['python3', '/usr/bin/python3'].find((com
 export async function redis(args = []) {
   const directory = temporary();
   const port = await freePort();
-  const child = spawn('redis-server', ['--port', port, '--bind', '127.0.0.1', '--dir', directory, '--save', '', '--appendonly', 'no', ...args].map(String),
+  const child = spawn(redisServer, ['--port', port, '--bind', '127.0.0.1', '--dir', directory, '--save', '', '--appendonly', 'no', ...args].map(String),
     { stdio: ['ignore', 'pipe', 'pipe'] });
   let output = '';
   child.stdout.on('data', (data) => (output += data));
   child.stderr.on('data', (data) => (output += data));
   const ended = once(child, 'close');
   await until('Redis accepts connections', () => {
-    if (child.exitCode !== null) throw new Error(`redis-server ended: ${output}`);
+    if (child.exitCode !== null) throw new Error(`${redisServer} ended: ${output}`);
     return output.includes('Ready to accept connections');
   });
   return { port, pid: child.pid, url: `redis://127.0.0.1:${port}`, close: async () => {
@@ -147,9 +148,9 @@ export async function redis(args = []) {
   } };
 }
 
-// What redis-cli answers.
+// What redis-cli, or Valkey's, answers.
 export async function redisCli(...args) {
-  const child = spawn('redis-cli', args.map(String), { stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(redisClient, args.map(String), { stdio: ['ignore', 'pipe', 'pipe'] });
   let output = '';
   child.stdout.on('data', (data) => (output += data));
   child.stderr.on('data', (data) => (output += data));

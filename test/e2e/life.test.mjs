@@ -5,7 +5,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import { io } from 'socket.io-client';
-import { board, Client, differences, program, redis, serve, sleep, temporary, until, up } from './lib.mjs';
+import { board, Client, differences, program, redis, redisClient, serve, sleep, temporary, until, up } from './lib.mjs';
 
 const config = `
 max_payload: 100kB
@@ -168,7 +168,7 @@ test('a Redis that cannot be used is refused at the start, with what to do', { t
 test('an eviction policy switched on at run time makes the instance unready, with what to do, until it is put right', { timeout: 60000 }, async () => {
   const broker = await redis();
   const server = await serve(config, { redisUrl: broker.url });
-  const set = (...words) => execFileSync('redis-cli', ['-p', String(broker.port), 'CONFIG', 'SET', ...words]);
+  const set = (...words) => execFileSync(redisClient, ['-p', String(broker.port), 'CONFIG', 'SET', ...words]);
   const ready = async () => { const answer = await fetch(`${server.url}/ready`); return [answer.status, await answer.text()]; };
   try {
     assert.equal((await ready())[0], 200);

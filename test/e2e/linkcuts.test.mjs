@@ -7,7 +7,7 @@ import fs from 'node:fs';
 import http from 'node:http';
 import { after, before, test } from 'node:test';
 import { io } from 'socket.io-client';
-import { freePort, ready, redisCli, serve, sleep, temporary, until } from './lib.mjs';
+import { freePort, ready, redisCli, redisServer, serve, sleep, temporary, until } from './lib.mjs';
 
 const config = 'namespaces:\n  /:\n    log: {entries: 10000, age: 1h}\n    events:\n      say: {to: everyone, log: true}\n';
 const quickly = { timeout: 60000 };
@@ -15,7 +15,7 @@ let directory, port, server, instances, front;
 
 // A Redis that keeps what it has accepted over its own end.
 async function start() {
-  server = spawn('redis-server', ['--port', port, '--bind', '127.0.0.1', '--dir', directory, '--save', '', '--appendonly', 'yes', '--appendfsync', 'no'].map(String),
+  server = spawn(redisServer, ['--port', port, '--bind', '127.0.0.1', '--dir', directory, '--save', '', '--appendonly', 'yes', '--appendfsync', 'no'].map(String),
     { stdio: 'ignore' });
   await until('Redis answers', async () => (await redisCli('-p', port, 'PING')) === 'PONG');
 }

@@ -6,7 +6,7 @@ import fs from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
-import { Client, freePort, program, sleep, temporary, top, until } from './lib.mjs';
+import { Client, freePort, program, redisClient, redisServer, sleep, temporary, top, until } from './lib.mjs';
 
 const quickly = { timeout: 60000 };
 const whiteboard = path.join(top, 'examples/whiteboard/board.yaml');
@@ -42,7 +42,7 @@ async function redis(lines) {
   fs.writeFileSync(config, ['bind 127.0.0.1', `dir ${home}`, 'save ""', 'appendonly yes', 'appendfsync always', ...lines].join('\n') + '\n');
   const server = { output: '' };
   server.start = async () => {
-    server.child = spawn('redis-server', [config], { stdio: ['ignore', 'pipe', 'pipe'] });
+    server.child = spawn(redisServer, [config], { stdio: ['ignore', 'pipe', 'pipe'] });
     server.output = '';
     for (const stream of [server.child.stdout, server.child.stderr]) stream.on('data', (data) => (server.output += data));
     server.ended = once(server.child, 'close');
@@ -200,7 +200,7 @@ test('a Redis that becomes a replica later: not ready, and why', quickly, async 
   const server = await redis([`port ${port}`, 'appendonly no']);
   const url = `redis://127.0.0.1:${port}`;
   const instance = await serve(url);
-  const ask = (...args) => execFileSync('redis-cli', ['-p', String(port), ...args]);
+  const ask = (...args) => execFileSync(redisClient, ['-p', String(port), ...args]);
   const metric = async () => (await (await fetch(`${instance.url}/metrics`)).text()).match(/^sennit_broker_trouble (\d)$/m)[1];
   const client = new Client(instance.url, { name: 'c' });
   try {

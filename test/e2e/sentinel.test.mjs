@@ -6,7 +6,7 @@ import path from 'node:path';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { after, before, test } from 'node:test';
-import { Client, freePort, ready, redis, redisCli, serve, sleep, temporary, until } from './lib.mjs';
+import { Client, freePort, ready, redis, redisCli, redisServer, serve, sleep, temporary, until } from './lib.mjs';
 
 const config = 'namespaces: {/: {log: {entries: 1000}, replay: all, events: {drawing: {to: others, log: true, id: 0.id}}}}\n';
 const quickly = { timeout: 60000 };
@@ -16,7 +16,7 @@ async function sentinel(primaryPort, replicaPort) {
   const directory = temporary(), port = await freePort(), file = path.join(directory, 'sentinel.conf');
   fs.writeFileSync(file, `port ${port}\nbind 127.0.0.1\ndir ${directory}\nsentinel monitor board 127.0.0.1 ${primaryPort} 2\nsentinel known-replica board 127.0.0.1 ${replicaPort}\n` +
     `sentinel down-after-milliseconds board 500\nsentinel failover-timeout board 3000\nrequirepass ${password}\nsentinel sentinel-pass ${password}\n`);
-  const child = spawn('redis-server', [file, '--sentinel'], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(redisServer, [file, '--sentinel'], { stdio: ['ignore', 'pipe', 'pipe'] });
   let output = '';
   child.stdout.on('data', (data) => (output += data));
   const ended = once(child, 'close');

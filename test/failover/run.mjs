@@ -8,7 +8,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
 import net from 'node:net';
-import { freePort, program, redisCli, serve, sleep, temporary, until } from '../e2e/lib.mjs';
+import { freePort, program, redisCli, redisServer, serve, sleep, temporary, until } from '../e2e/lib.mjs';
 
 const usage = `usage: node test/failover/run.mjs [OPTION...]
 
@@ -20,11 +20,11 @@ Prints what each promotion lost, and what the clients were told.
   --clients N      (default 60)
   --rate N         messages a second (default 200)
   --lag MS         the replica is held back for so long before it is promoted (default 300)
-  --server PATH    redis-server, or another program that takes its options, like valkey-server (default redis-server)
+  --server PATH    redis-server, or another program that takes its options, like valkey-server (default: redis-server, or valkey-server where only that is)
   --write FILE     put the tables between the lines <!-- failover --> and <!-- /failover --> of this file
   --help           this text`;
 
-const options = { promotions: 20, clients: 60, rate: 200, lag: 300, server: 'redis-server', write: '' };
+const options = { promotions: 20, clients: 60, rate: 200, lag: 300, server: redisServer, write: '' };
 for (let args = process.argv.slice(2); args.length > 0;) {
   const name = args.shift().replace(/^--/, '');
   if (name === 'help') {

@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../unit/redis_server.h"
 #include "base/mem.h"
 #include "fake_redis_parts.h"
 
@@ -43,9 +44,26 @@ static void server_exec(const struct real_redis *redis)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     /* Small encodings stay small: the order of a large hash is nobody's promise. */
-    execlp("redis-server", "redis-server", "--port", "0", "--unixsocket", redis->socket, "--dir", redis->directory,
-           "--save", "", "--appendonly", "no", "--loglevel", "warning", "--logfile", "server.log",
-           "--hash-max-listpack-entries", "100000", "--hash-max-listpack-value", "1000000", (char *)NULL);
+    redis_server_exec((const char *[]){"redis-server",
+                                       "--port",
+                                       "0",
+                                       "--unixsocket",
+                                       redis->socket,
+                                       "--dir",
+                                       redis->directory,
+                                       "--save",
+                                       "",
+                                       "--appendonly",
+                                       "no",
+                                       "--loglevel",
+                                       "warning",
+                                       "--logfile",
+                                       "server.log",
+                                       "--hash-max-listpack-entries",
+                                       "100000",
+                                       "--hash-max-listpack-value",
+                                       "1000000",
+                                       NULL});
     _exit(127);
 }
 

@@ -1,6 +1,7 @@
 /* redis_process: starts and ends the server, and the blocking link. See redis_process.h. */
 #include "redis_process.h"
 
+#include "../redis_server.h"
 #include "free_port.h"
 
 #include <errno.h>
@@ -51,16 +52,7 @@ static void sleep_ms(long ms)
 
 bool redis_process_is_installed(void)
 {
-    const char *path = getenv("PATH");
-    struct span rest = span_str(path != NULL ? path : "/usr/bin:/bin"), folder;
-    while (span_next(&rest, ':', &folder)) {
-        char *file = mem_printf(SPAN_FMT "/redis-server", SPAN_ARG(folder));
-        bool found = access(file, X_OK) == 0;
-        free(file);
-        if (found)
-            return true;
-    }
-    return false;
+    return redis_server_is_installed();
 }
 
 static struct sockaddr_in loopback(uint16_t port)
@@ -88,7 +80,7 @@ static void become(const struct redis_process *redis)
     int fd = open(log, O_WRONLY | O_CREAT | O_APPEND, 0600);
     dup2(fd, STDOUT_FILENO);
     dup2(fd, STDERR_FILENO);
-    execvp(argv[0], (char *const *)(uintptr_t)argv);
+    redis_server_exec(argv);
     _exit(127);
 }
 

@@ -1,4 +1,4 @@
-/* redis_process: a real redis-server of the test's own, on a free port of the loopback and in a directory that is gone
+/* redis_process: a real Redis or Valkey of the test's own (../redis_server.h), on a free port of the loopback and in a directory that is gone
  * afterwards; and a blocking link to it, for what the test wants behind the brokers' backs. */
 #ifndef SENNIT_TEST_REDIS_PROCESS_H
 #define SENNIT_TEST_REDIS_PROCESS_H

@@ -188,13 +188,49 @@ static void a_moved_slot_is_followed(void **state)
     redis_process_finish(&other);
 }
 
+/* INFO's answer of a server of this mode and role, with what follows it. Valkey writes `server_mode` where Redis writes
+ * `redis_mode`. The caller frees it. */
+static char *info_text(const char *field, const char *mode, const char *role, const char *next)
+{
+    char *info = mem_printf(
+        "# Server\r\nredis_version:7.2.4\r\n%s:%s\r\nrun_id:0123456789\r\nrole:%s\r\nmaster_host:127.0.0.1\r\n", field,
+        mode, role);
+    char *text = mem_printf("$%zu\r\n%s\r\n%s", strlen(info), info, next);
+    free(info);
+    return text;
+}
+
+static const char *const mode_fields[] = {"redis_mode", "server_mode"};
+
 static void a_sentinel_is_told(void **state)
 {
-    struct instance *a =
-        instance_open_at("A", talker_open("$51\r\n# Server\r\nredis_version:7.0.15\r\nredis_mode:sentinel\r\n", false));
-    is_unusable(a, "Sentinel", "redis+sentinel://HOST:PORT/NAME");
-    instance_destroy(a);
-    talker_close();
+    for (int i = 0; i < 2; i++) {
+        char *text = info_text(mode_fields[i], "sentinel", "master", "");
+        struct instance *a = instance_open_at("A", talker_open(text, false));
+        is_unusable(a, "Sentinel", "redis+sentinel://HOST:PORT/NAME");
+        instance_destroy(a);
+        talker_close();
+        free(text);
+    }
+}
+
+/* A replica of a cluster names the primary of our slot, so it is no fault to be given one. */
+static void a_replica_of_a_cluster_names_its_primary(void **state)
+{
+    char moved[64];
+    const char *const options[] = {NULL};
+    other_open(options, "redis", 0);
+    snprintf(moved, sizeof moved, "-MOVED 13907 127.0.0.1:%u\r\n", other.port);
+    for (int i = 0; i < 2; i++) {
+        char *text = info_text(mode_fields[i], "cluster", "slave", moved);
+        struct instance *a = instance_open_at("A", talker_open(text, false));
+        AWAIT(told_count(a, TOLD_UP, "") == 1);
+        assert_int_equal(told_count(a, TOLD_UNUSABLE, ""), 0);
+        instance_destroy(a);
+        talker_close();
+        free(text);
+    }
+    redis_process_finish(&other);
 }
 
 static void a_replica_is_told(void **state)
@@ -273,10 +309,15 @@ int main(int argc, char **argv)
 {
 #define STRANGER_TEST(name) cmocka_unit_test_setup_teardown(name, instances_set_up_mended, instances_tear_down)
     const struct CMUnitTest tests[] = {
-        STRANGER_TEST(other_protocols_are_told),     STRANGER_TEST(what_may_pass_is_tried_again),
-        STRANGER_TEST(a_cluster_is_waited_for),      STRANGER_TEST(a_moved_slot_is_followed),
-        STRANGER_TEST(a_sentinel_is_told),           STRANGER_TEST(a_replica_is_told),
-        STRANGER_TEST(tls_and_plain_are_told_apart), STRANGER_TEST(later_it_is_a_trouble_with_its_cure),
+        STRANGER_TEST(other_protocols_are_told),
+        STRANGER_TEST(what_may_pass_is_tried_again),
+        STRANGER_TEST(a_cluster_is_waited_for),
+        STRANGER_TEST(a_moved_slot_is_followed),
+        STRANGER_TEST(a_sentinel_is_told),
+        STRANGER_TEST(a_replica_is_told),
+        STRANGER_TEST(a_replica_of_a_cluster_names_its_primary),
+        STRANGER_TEST(tls_and_plain_are_told_apart),
+        STRANGER_TEST(later_it_is_a_trouble_with_its_cure),
     };
     return instances_main(argc, argv, "broker/redis_strangers", tests, sizeof tests / sizeof tests[0], NULL);
 }
