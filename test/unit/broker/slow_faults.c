@@ -236,6 +236,12 @@ static void age_begin(void)
     }
 }
 
+/* In a call of its own: of two ages in one call Redis may take either for the room's names. */
+static void age_named(void)
+{
+    age_publish("named", "id");
+}
+
 /* At 100, 800, 1000, 1250 and 1400 ms. */
 static void age_first(void)
 {
@@ -244,7 +250,6 @@ static void age_first(void)
     for (int i = 0; i < 3; i++)
         age_publish("quiet", "");
     age_publish_for("named", "remembered", &keep);
-    age_publish("named", "id");
 }
 
 static void age_second(void)
@@ -338,6 +343,7 @@ static void begin(void)
 }
 
 static const struct step steps[] = {
+    {30, age_named},
     {100, age_first},
     {200, leave_before},
     {300, mute_hold},
