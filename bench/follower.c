@@ -81,7 +81,8 @@ void follower_start(struct follower *follower, struct net *net, uint64_t port, c
 {
     char url[URL_BYTES];
     struct err err;
-    snprintf(url, sizeof url, "redis://127.0.0.1:%u", (unsigned)port);
+    snprintf(url, sizeof url, "redis://127.0.0.1:%u%s", (unsigned)port,
+             follower->options != NULL ? follower->options : "");
     follower->broker = broker_redis_create(
         net, &(struct broker_redis_config){.url = url, .prefix = "bench", .instance = instance}, &err);
     if (follower->broker == NULL)

@@ -9,6 +9,7 @@
 /* All but `broker` are filled by the owner. */
 struct follower {
     void *arg;
+    const char *options; /* behind the URL; NULL: none */
     void (*up)(void *arg);
     void (*subscribed)(void *arg);
     void (*pushed)(void *arg, const struct broker_entry *entry); /* NULL: it does not matter */

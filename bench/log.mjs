@@ -8,7 +8,7 @@ import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { io } from 'socket.io-client';
-import { redisServer } from '../tools/redis_server.mjs';
+import { redisClient, redisServer } from '../tools/redis_server.mjs';
 import { busyNote, fail, freePort, here, listening, machine, median, optionsRead, output, redisStart, runs, sennit, start, stop, table } from './parts.mjs';
 
 const usage = `usage: node bench/log.mjs [OPTION...]
@@ -20,6 +20,7 @@ Measures the log on a real redis-server that it starts itself:
   tail      how soon the last message is there although its push was lost
   memory    of Redis for each entry, for 100,000 rooms of one entry; of an instance for rooms that nobody is in
   latency   of the ordered feed beside plain PUBLISH
+  cluster   publish on three primaries with a replica each: with sharded Pub/Sub and without
 
   --part NAME,NAME      of these (default all)
   --quick               one round where there are three, and less of everything else
@@ -335,7 +336,36 @@ async function latency() {
   results.latency = got;
 }
 
-const parts = { publish, resume, tail, memory, latency };
+// --- cluster
+
+// CPU of a process so far, in ms.
+const cpuMs = (pid) => fs.readFileSync(`/proc/${pid}/stat`, 'utf8').replace(/^.*\) /, '').split(' ').slice(11, 13).reduce((sum, ticks) => sum + Number(ticks) * 10, 0);
+
+async function cluster() {
+  const nodes = [];
+  for (let n = 0; n < 6; n++) nodes.push(await redisStart('--cluster-enabled', 'yes', '--cluster-port', await freePort()));
+  const made = runs([redisClient, '--cluster', 'create', ...nodes.map(({ port }) => `127.0.0.1:${port}`), '--cluster-replicas', '1', '--cluster-yes']);
+  if (made.status !== 0) throw new Error(made.stdout + made.stderr);
+  for (const node of nodes) while (!/cluster_state:ok/.test(node.command('CLUSTER', 'INFO'))) await sleep(50);
+  const slot = nodes[0].command('CLUSTER', 'KEYSLOT', 'bench:{0}:state');
+  const home = nodes.find((node) => node.command('CLUSTER', 'NODES').split('\n').some((line) => /myself,master/.test(line) &&
+    line.split(' ').slice(8).some((range) => Number(range.split('-')[0]) <= slot && slot <= Number(range.split('-').at(-1)))));
+  const got = await rounds([{ name: 'broker' }, { name: 'everywhere' }], async ({ name }) => {
+    const before = nodes.map(({ pid }) => cpuMs(pid));
+    const run = await measured('publish', '--port', home.port, '--pid', home.pid, '--subscribed', 1, '--way', name, '--publishers', 8, '--bytes', 1000, '--messages', 110000, '--warm', 10000);
+    const others = nodes.reduce((sum, node, at) => sum + (node === home ? 0 : cpuMs(node.pid) - before[at]), 0);
+    return { home: run.redis_us / run.messages, others: others * 1000 / 110000, rate: run.messages / run.us * 1e6 };
+  });
+  for (const node of nodes) await node.close();
+  console.log('Publishing on a cluster of three primaries with a replica each, 1000 B, 8 under way at any time: CPU of the slot\'s primary, and of the five other nodes.\n');
+  table(['', 'accepted/s', 'primary, µs a message', 'other nodes, µs a message'], [['broker', 'sharded Pub/Sub'], ['everywhere', 'Pub/Sub of all nodes']].map(([name, title]) => {
+    const one = medians(got[name]);
+    return [title, fixed(one.rate), fixed(one.home, 1), fixed(one.others, 1)];
+  }));
+  results.cluster = got;
+}
+
+const parts = { publish, resume, tail, memory, latency, cluster };
 const wanted = options.part?.split(',') ?? Object.keys(parts);
 for (const name of wanted) if (!(name in parts)) fail(`--part: there is no part ${name}`);
 for (const file of [sennit, program('publish')]) if (!fs.existsSync(file)) fail(`${file} is not there: make bench-log builds it`);

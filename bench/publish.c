@@ -84,7 +84,9 @@ static void rooms_order(struct publish *publish)
 
 static const struct publish_way *way_find(const char *name)
 {
-    const struct publish_way *way = strcmp(name, "broker") == 0 ? &publish_way_broker : publish_way_raw(name);
+    const struct publish_way *way = strcmp(name, "broker") == 0       ? &publish_way_broker
+                                    : strcmp(name, "everywhere") == 0 ? &publish_way_everywhere
+                                                                      : publish_way_raw(name);
     if (way == NULL)
         bench_fail("--way: there is no way %s", name);
     return way;

@@ -44,6 +44,8 @@ void publish_ready(struct publish *publish);
 void publish_done(struct publish *publish);
 
 extern const struct publish_way publish_way_broker;
+/* The same, on a cluster to all of its nodes. */
+extern const struct publish_way publish_way_everywhere;
 /* publish_raw.c: by name, NULL when there is none. */
 const struct publish_way *publish_way_raw(const char *name);
 

@@ -25,10 +25,20 @@ static void on_subscribed(void *arg)
         publish_ready(publish);
 }
 
+static void start_with(struct publish *publish, const char *options)
+{
+    publish->follower = (struct follower){.arg = publish, .options = options, .up = on_up, .subscribed = on_subscribed};
+    follower_start(&publish->follower, &publish->net, publish->port, "bench");
+}
+
 static void start(struct publish *publish)
 {
-    publish->follower = (struct follower){.arg = publish, .up = on_up, .subscribed = on_subscribed};
-    follower_start(&publish->follower, &publish->net, publish->port, "bench");
+    start_with(publish, NULL);
+}
+
+static void start_everywhere(struct publish *publish)
+{
+    start_with(publish, "?sharded=no");
 }
 
 static void accepted(void *arg, enum broker_result result)
@@ -49,3 +59,4 @@ static void send(struct publish *publish, uint32_t number)
 }
 
 const struct publish_way publish_way_broker = {"broker", start, send};
+const struct publish_way publish_way_everywhere = {"everywhere", start_everywhere, send};

@@ -5,7 +5,7 @@
  * with the address of the one that does. While a slot is moved, keys that have gone already are answered with ASK, and
  * scripts whose keys are on both sides with TRYAGAIN: no script has begun then, so the links are broken and tried again
  * until the slot has arrived. The other node's run id opens another epoch where the counter stands, and nothing is lost
- * by it. Published messages reach the subscribers of all nodes. */
+ * by it. redis_sharded.c has what becomes of published messages. */
 #include <stdlib.h>
 
 #include "base/log.h"

@@ -30,7 +30,7 @@ void eval_start(struct eval *eval, const struct redis_broker *redis, enum redis_
     buf_append_u64(&eval->command, eval->args);
     buf_append(&eval->command, SPAN_LIT("\r\n"));
     eval_add(eval, SPAN_LIT("EVALSHA"));
-    eval_add(eval, span_of(redis->greeting.sha[script], SHA_BYTES));
+    eval_add(eval, redis_sharded_script(redis, script));
     eval_add_u64(eval, keys);
 }
 

@@ -113,6 +113,8 @@ void redis_subscribe(struct broker *broker, struct span room)
     }
     redis_channel(&channel, redis, room);
     feed_command(redis, SPAN_LIT("SUBSCRIBE"), buf_span(&channel));
+    if (redis->sharded.listens)
+        feed_command(redis, SPAN_LIT("SSUBSCRIBE"), buf_span(&channel));
     buf_finish(&channel);
 }
 
@@ -124,6 +126,8 @@ void redis_unsubscribe(struct broker *broker, struct span room)
         return;
     redis_channel(&channel, redis, room);
     feed_command(redis, SPAN_LIT("UNSUBSCRIBE"), buf_span(&channel));
+    if (redis->sharded.listens)
+        feed_command(redis, SPAN_LIT("SUNSUBSCRIBE"), buf_span(&channel));
     buf_finish(&channel);
 }
 
@@ -367,11 +371,25 @@ static bool inbox_received(struct redis_broker *redis, struct span message)
     return true;
 }
 
+/* An answer to a subscription, or what looks like one. */
+static void confirmed(struct redis_broker *redis, struct span kind, struct span channel, struct span room)
+{
+    bool own = span_equal(channel, span_str(redis->names.inbox));
+    redis_window_answered(&redis->pushes.window);
+    /* Of two subscriptions the second one counts. */
+    if (span_equal(kind, redis->sharded.listens ? SPAN_LIT("ssubscribe") : SPAN_LIT("subscribe")) && text_is_room(room))
+        fence_add(redis, room);
+    else if (own && span_equal(kind, SPAN_LIT("sunsubscribe"))) /* nobody asked for it: the slot has left this node */
+        redis_break(redis, CLOSE_BROKER_LOST);
+}
+
 void redis_feed_received(struct redis_broker *redis, const struct resp *reply)
 {
+    if (reply->type == RESP_ERROR && redis_cluster_sends_away(redis, reply->text))
+        return;
     struct answer answer = answer_of(reply);
     struct span kind = answer_text(&answer), channel = answer_text(&answer), room = room_of(redis, channel);
-    if (span_equal(kind, SPAN_LIT("message"))) {
+    if (span_equal(kind, SPAN_LIT("message")) || span_equal(kind, SPAN_LIT("smessage"))) {
         struct span message = answer_text(&answer);
         redis_pulse_feed_seen(redis);
         bool own = span_equal(channel, span_str(redis->names.inbox));
@@ -387,7 +405,5 @@ void redis_feed_received(struct redis_broker *redis, const struct resp *reply)
         return;
     }
     redis_pulse_feed_seen(redis);
-    redis_window_answered(&redis->pushes.window);
-    if (span_equal(kind, SPAN_LIT("subscribe")) && text_is_room(room))
-        fence_add(redis, room);
+    confirmed(redis, kind, channel, room);
 }

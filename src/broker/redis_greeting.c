@@ -156,7 +156,12 @@ void redis_check_again(struct redis_broker *redis)
     check(redis, checked_again);
 }
 
-static void done(struct redis_broker *redis)
+const char *redis_script_text(enum redis_script script)
+{
+    return scripts[script];
+}
+
+void redis_greeting_answered(struct redis_broker *redis)
 {
     if (--redis->greeting.left == 0 && redis->state == REDIS_GREETING)
         check(redis, checked);
@@ -173,7 +178,7 @@ static void greeting_ok(void *arg, const struct resp *reply)
     else if (reply->type != RESP_STATUS && reply->type != RESP_ARRAY)
         redis_invalid(redis, "the answer to the login, the database or the subscription");
     else
-        done(redis);
+        redis_greeting_answered(redis);
 }
 
 static void greeting_nodes(void *arg, const struct resp *reply)
@@ -182,7 +187,7 @@ static void greeting_nodes(void *arg, const struct resp *reply)
     if (reply == NULL || redis->state != REDIS_GREETING)
         return;
     redis_cluster_nodes(redis, reply);
-    done(redis);
+    redis_greeting_answered(redis);
 }
 
 static void greeting_info(void *arg, const struct resp *reply)
@@ -217,10 +222,12 @@ static void greeting_info(void *arg, const struct resp *reply)
     redis_memory_seen(redis, reply->text);
     memcpy(redis->greeting.run_id, run_id.data, run_id.len);
     redis->greeting.run_id_len = run_id.len;
-    if (redis->cluster.is_one)
-        redis_cluster_greet(redis, greeting_nodes); /* then it is done */
-    else
-        done(redis);
+    if (!redis->cluster.is_one) {
+        redis_greeting_answered(redis);
+        return;
+    }
+    redis_sharded_greet(redis);
+    redis_cluster_greet(redis, greeting_nodes); /* then it is done */
 }
 
 struct loading {
@@ -241,7 +248,7 @@ static void greeting_script(void *arg, const struct resp *reply)
         return;
     }
     memcpy(redis->greeting.sha[script], reply->text.data, SHA_BYTES);
-    done(redis);
+    redis_greeting_answered(redis);
 }
 
 static void greet(struct redis_broker *redis, struct redis_link *link, const struct span *args, size_t count,
@@ -264,6 +271,7 @@ static void login(struct redis_broker *redis, struct redis_link *link)
 void redis_greet(struct redis_broker *redis)
 {
     redis->greeting.left = 0;
+    redis_sharded_begin(redis);
     login(redis, &redis->commands);
     login(redis, &redis->feed);
     /* Without a section: server and memory are both in the default ones, and only 7 takes two names. */

@@ -112,10 +112,8 @@ void redis_link_close(struct redis_link *link, enum close_reason reason)
         conn_close(&link->conn, reason);
 }
 
-static void expect(struct redis_link *link, redis_reply_fn *done, void *arg)
+void redis_link_await(struct redis_link *link, redis_reply_fn *done, void *arg)
 {
-    if (done == NULL)
-        return;
     struct waiting *waiting = mem_alloc(sizeof *waiting);
     *waiting = (struct waiting){.done = done, .arg = arg};
     if (list_empty(&link->waiting))
@@ -127,7 +125,8 @@ static void expect(struct redis_link *link, redis_reply_fn *done, void *arg)
 void redis_link_send_encoded(struct redis_link *link, struct span command, redis_reply_fn *done, void *arg)
 {
     conn_send(&link->conn, command);
-    expect(link, done, arg);
+    if (done != NULL)
+        redis_link_await(link, done, arg);
 }
 
 void redis_link_send(struct redis_link *link, const struct span *args, size_t count, redis_reply_fn *done, void *arg)

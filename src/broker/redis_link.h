@@ -45,6 +45,8 @@ void redis_link_open(struct redis_link *link, const struct addr *addr, const str
 void redis_link_close(struct redis_link *link, enum close_reason reason);
 /* Queues a command. A NULL `done` expects no reply (a subscriber's commands). */
 void redis_link_send(struct redis_link *link, const struct span *args, size_t count, redis_reply_fn *done, void *arg);
+/* A subscriber's message came in front of the answer: `done` gets the next reply, too. No other command waits. */
+void redis_link_await(struct redis_link *link, redis_reply_fn *done, void *arg);
 /* Queues AUTH, with a user or without; false: there is no password, so none is needed. */
 bool redis_link_login(struct redis_link *link, const char *user, const char *password, redis_reply_fn *done, void *arg);
 /* Queues an encoded command. */

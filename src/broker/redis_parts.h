@@ -187,6 +187,14 @@ struct redis_cluster {
     size_t next; /* of the URL's nodes and these; only counts up */
 };
 
+/* Sharded Pub/Sub on a cluster. Written by redis_sharded.c only. */
+struct redis_sharded {
+    bool listens; /* the feed is subscribed to our channels' sharded namesakes, too, and the fleet can see it */
+    bool failed;  /* a heartbeat failed so: it publishes to the others until the links are made anew */
+    bool told;    /* why it does without, since there is this broker */
+    char sha[SCRIPT_COUNT][SHA_BYTES], enlist[SHA_BYTES];
+};
+
 struct redis_broker {
     struct broker broker;
     struct net *net;
@@ -202,6 +210,7 @@ struct redis_broker {
     struct redis_port port;
     struct redis_sentinel sentinel; /* unused without Sentinels */
     struct redis_cluster cluster;
+    struct redis_sharded sharded;
     struct redis_greeting greeting;
     struct redis_trouble trouble;
     struct redis_memory memory;
@@ -268,6 +277,10 @@ void redis_greet(struct redis_broker *redis);
 void redis_check_again(struct redis_broker *redis);
 /* Redis refused `what`. A fault that may pass is logged once, and the greeting is tried again later. */
 void redis_greeting_failed(struct redis_broker *redis, const char *what, struct span answer);
+/* One of `left` has been answered. */
+void redis_greeting_answered(struct redis_broker *redis);
+/* The text of a script as the repository has it. */
+const char *redis_script_text(enum redis_script script);
 
 /* redis_fit.c */
 /* Whether a server that answers INFO so runs as a `cluster` or a `sentinel`. Valkey names the field anew. */
@@ -291,6 +304,18 @@ void redis_cluster_nodes(struct redis_broker *redis, const struct resp *reply);
 /* True for an error by which a node sends us elsewhere, or away for now: breaks the links. */
 bool redis_cluster_sends_away(struct redis_broker *redis, struct span error);
 void redis_cluster_finish(struct redis_broker *redis);
+
+/* redis_sharded.c */
+/* The links are being made: nothing is known yet. */
+void redis_sharded_begin(struct redis_broker *redis);
+/* Begins to listen to sharded channels, as a part of the greeting of a cluster, and says so to the fleet. */
+void redis_sharded_greet(struct redis_broker *redis);
+/* Says so again, before each heartbeat. */
+void redis_sharded_pulse(struct redis_broker *redis);
+/* A heartbeat failed. If that may be for the sharded channels, the scripts do without from now on. */
+void redis_sharded_failed(struct redis_broker *redis);
+/* The digest by which the server knows this script, in the form that is to run. */
+struct span redis_sharded_script(const struct redis_broker *redis, enum redis_script script);
 
 /* redis_port.c */
 /* The protocol that begins with these bytes, with the cure, or NULL: it is not known. */

@@ -58,6 +58,7 @@ static void pulsed(void *arg, const struct resp *reply)
     }
     if (redis_is_error(redis, reply, "sending a heartbeat")) {
         redis->pulse.probe_taken++; /* nothing will come of it, but it has been answered */
+        redis_sharded_failed(redis);
         return;
     }
     if (redis->state != REDIS_UP)
@@ -119,6 +120,7 @@ static void look(struct timer *timer)
     redis_memory_look(redis);
     if (now >= redis->pulse.due_us) {
         redis->pulse.due_us = now + LOOP_MS(PULSE_MS);
+        redis_sharded_pulse(redis);
         pulse_send(redis);
     } else if (redis->pulse.silent_since_us == 0 && now - redis->pulse.feed_seen_us >= LOOP_MS(SILENCE_MS)) {
         probe_send(redis, pending_number_next(&redis->pulse.probes));

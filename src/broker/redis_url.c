@@ -152,6 +152,11 @@ static bool option_read(struct redis_url *url, struct span key, struct span valu
         url->verify_off = span_equal(value, SPAN_LIT("no"));
         return url->verify_off || span_equal(value, SPAN_LIT("yes")) || err_set(err, "REDIS_URL: verify is yes or no");
     }
+    if ((url->kind == REDIS_URL_CLUSTER || url->kind == REDIS_URL_HOST) && span_equal(key, SPAN_LIT("sharded"))) {
+        url->sharded_off = span_equal(value, SPAN_LIT("no"));
+        return url->sharded_off || span_equal(value, SPAN_LIT("auto")) ||
+               err_set(err, "REDIS_URL: sharded is auto or no");
+    }
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         if (!texts[i].is_on || !span_equal(key, span_str(texts[i].name)))
             continue;
@@ -166,9 +171,9 @@ static bool option_read(struct redis_url *url, struct span key, struct span valu
                    url->kind == REDIS_URL_SENTINEL
                        ? "redis+sentinel:// knows sentinel_user and sentinel_password; with TLS, rediss+sentinel:// "
                          "also knows ca, cert, key, verify and server_name"
-                   : url->tls  ? "rediss:// knows ca, cert, key, verify and server_name"
+                   : url->tls  ? "rediss:// knows ca, cert, key, verify, server_name and sharded"
                    : url->path ? "unix:// knows db"
-                               : "redis:// knows nothing there, rediss:// (TLS) does");
+                               : "redis:// knows sharded, and rediss:// (TLS) more");
 }
 
 static bool options_read(struct redis_url *url, struct span options, struct err *err)

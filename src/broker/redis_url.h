@@ -4,7 +4,7 @@
  *     rediss://[[user]:password@]host[:port][/db][?ca=PATH][&cert=FILE&key=FILE][&verify=no][&server_name=NAME]   TLS
  *     unix://[[user]:password@]/path[?db=N]
  *     redis+sentinel://[[user]:password@]host[:port][,host[:port]]...[/NAME[/db]][?sentinel_password=...]
- *     redis+cluster://[[user]:password@]host[:port][,host[:port]]...
+ *     redis+cluster://[[user]:password@]host[:port][,host[:port]]...[?sharded=no]
  *     rediss+sentinel://..., rediss+cluster://...    the same with TLS, to the Sentinels too
  *
  * User, password, path and option values may be percent-encoded (RFC 3986 section 2.1). */
@@ -36,6 +36,7 @@ struct redis_url {
     /* With TLS; NULL: not given. */
     char *ca, *cert, *key, *server_name;
     bool verify_off;
+    bool sharded_off; /* with a cluster: its sharded Pub/Sub is not used */
     /* Sentinels, or nodes of a cluster; and the name that Sentinels know the primary by (without one in the URL:
      * mymaster, as in their own example). */
     struct redis_place seeds[REDIS_SEEDS_MAX];

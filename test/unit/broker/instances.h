@@ -130,9 +130,9 @@ const char *instances_url(uint16_t port);
 uint16_t instances_server_port(void);
 
 /* Runs the tests on the kind of broker that the program's first argument names ("memory", "file", "postgres",
- * "pgbouncer", which is Postgres behind a pooler, "firestore", "firestore_model", else Redis, with a server started for
- * it by these options). Returns what main returns: 77, which Meson takes for skipped, without that server on this
- * machine. */
+ * "pgbouncer", which is Postgres behind a pooler, "firestore", "firestore_model", "redis_cluster", else Redis, with a
+ * server started for it by these options). Returns what main returns: 77, which Meson takes for skipped, without that
+ * server on this machine. */
 int instances_main(int argc, char **argv, const char *name, const struct CMUnitTest *tests, size_t count,
                    const char *const *redis_options);
 #define BROKER_TEST(name) cmocka_unit_test_setup_teardown(name, instances_set_up, instances_tear_down)

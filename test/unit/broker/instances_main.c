@@ -5,7 +5,7 @@
 #include "instances.h"
 
 static const char *const *server_options;
-static bool behind_pgbouncer;
+static bool behind_pgbouncer, is_cluster;
 
 static int server_start(void **state)
 {
@@ -15,6 +15,8 @@ static int server_start(void **state)
         postgres_process_start(&postgres, NULL);
     else if (kind == KIND_FIRESTORE)
         firestore_process_start(&firestore);
+    else if (is_cluster)
+        redis_process_start_cluster(&redis);
     else
         redis_process_start(&redis, server_options);
     if (behind_pgbouncer)
@@ -42,8 +44,10 @@ int instances_main(int argc, char **argv, const char *name, const struct CMUnitT
             kind = (enum broker_kind)i;
     firestore.is_modelled = argc > 1 && strcmp(argv[1], "firestore_model") == 0;
     behind_pgbouncer = argc > 1 && strcmp(argv[1], "pgbouncer") == 0;
+    is_cluster = argc > 1 && strcmp(argv[1], "redis_cluster") == 0;
     kind = firestore.is_modelled ? KIND_FIRESTORE : behind_pgbouncer ? KIND_POSTGRES : kind;
-    snprintf(whole, sizeof whole, "%s/%s", name, firestore.is_modelled || behind_pgbouncer ? argv[1] : names[kind]);
+    bool has_own_name = firestore.is_modelled || behind_pgbouncer || is_cluster;
+    snprintf(whole, sizeof whole, "%s/%s", name, has_own_name ? argv[1] : names[kind]);
     if (!kind_is_shared())
         return _cmocka_run_group_tests(whole, tests, count, NULL, NULL);
     if (firestore.is_modelled    ? false

@@ -283,6 +283,18 @@ void redis_process_start(struct redis_process *redis, const char *const *options
     fail_msg("redis-server ends at once; its log is %s/log", redis->directory);
 }
 
+void redis_process_start_cluster(struct redis_process *redis)
+{
+    static char bus[8];
+    snprintf(bus, sizeof bus, "%u", free_port()); /* else it is the port plus 10000, which may be none */
+    redis_process_start(redis, (const char *const[]){"--cluster-enabled", "yes", "--cluster-port", bus, NULL});
+    redis_ask(redis, "CLUSTER", "ADDSLOTSRANGE", "0", "16383", NULL);
+    for (int ms = 0; strstr(redis_ask(redis, "CLUSTER", "INFO", NULL), "cluster_state:ok") == NULL; ms += 5) {
+        assert_true(ms < START_MS_MAX);
+        sleep_ms(5);
+    }
+}
+
 void redis_process_restart(struct redis_process *redis, bool loading)
 {
     assert_true(launch(redis, loading));

@@ -1,5 +1,5 @@
-/* redis_process: a real Redis or Valkey of the test's own (../redis_server.h), on a free port of the loopback and in a directory that is gone
- * afterwards; and a blocking link to it, for what the test wants behind the brokers' backs. */
+/* redis_process: a real Redis or Valkey of the test's own (../redis_server.h), on a free port of the loopback and in a
+ * directory that is gone afterwards; and a blocking link to it, for what the test wants behind the brokers' backs. */
 #ifndef SENNIT_TEST_REDIS_PROCESS_H
 #define SENNIT_TEST_REDIS_PROCESS_H
 
@@ -25,6 +25,8 @@ bool redis_process_is_installed(void);
 /* Starts it and waits until it answers; `options` ends in NULL and may be NULL. Fails the test when it does not come
  * up. It is finished with the program at the latest: `redis` is static. */
 void redis_process_start(struct redis_process *redis, const char *const *options);
+/* The same as a Cluster of one node, which has all slots and sharded Pub/Sub. */
+void redis_process_start_cluster(struct redis_process *redis);
 /* Ends it without a goodbye; its directory stays. */
 void redis_process_kill(struct redis_process *redis);
 /* Starts it again on its port and in its directory. With `loading`, returns as soon as it answers at all. */

@@ -90,6 +90,13 @@ static void test_clusters(void **state)
     assert_host(NULL, 0, 0, "me", "secret");
     assert_seed(0, "a", 6379);
     assert_seed(1, "b", 7);
+    assert_false(url.sharded_off);
+    parse("redis+cluster://a,b?sharded=no");
+    assert_true(url.sharded_off);
+    parse("redis://a?sharded=auto");
+    assert_false(url.sharded_off);
+    parse("rediss+cluster://a,b?verify=no&sharded=no");
+    assert_true(url.sharded_off && url.verify_off);
 }
 
 static void test_logins(void **state)
@@ -161,7 +168,10 @@ static void test_what_is_wrong_is_said(void **state)
         {"redis://me@localhost", "expected user:password@"},
         {"redis://me:%zz@localhost", "expected user:password@"},
         {"redis://me:%00@localhost", "expected user:password@"},
-        {"redis://localhost?ca=/x", "an option behind ? is unknown; redis:// knows nothing there"},
+        {"redis://localhost?ca=/x", "an option behind ? is unknown; redis:// knows sharded, and rediss://"},
+        {"redis+cluster://a,b?sharded=yes", "sharded is auto or no"},
+        {"redis+sentinel://a/b?sharded=no", "an option behind ? is unknown"},
+        {"unix:///a?sharded=no", "an option behind ? is unknown"},
         {"redis://localhost?db=3", "an option behind ? is unknown"},
         {"rediss://localhost/1?tls=yes", "an option behind ? is unknown; rediss:// knows ca, cert, key"},
         {"rediss://localhost?ca", "has no value"},
