@@ -74,7 +74,8 @@ struct instance {
     uint64_t newest, reached; /* of the pushes; the last position told */
     uint64_t kept;            /* number of the last kept event, as a fence or a record told it */
     bool up, calling;
-    bool loose; /* pushes get lost on the way on purpose: chains may have holes */
+    bool recorded; /* what it is told may be old */
+    bool loose;    /* pushes get lost on the way on purpose: chains may have holes */
 };
 
 /* One call and its answer, copied. */
