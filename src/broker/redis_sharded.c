@@ -113,9 +113,9 @@ static void enlisted_first(void *arg, const struct resp *reply)
     if (reply == NULL || redis->state != REDIS_GREETING ||
         (reply->type == RESP_ERROR && redis_cluster_sends_away(redis, reply->text)))
         return;
-    if (reply->type == RESP_ERROR)
+    if (reply->type == RESP_ERROR && redis_is_about_permission(reply->text))
         go_without(redis, reply->text);
-    redis_greeting_answered(redis);
+    redis_greeting_answered(redis); /* after another error, as with full memory, a heartbeat enlists it */
 }
 
 struct loading {
@@ -183,7 +183,7 @@ void redis_sharded_greet(struct redis_broker *redis)
                     redis);
 }
 
-/* What makes it fail makes the heartbeat fail, too, or is a permission that was taken away. */
+/* A permission was taken away. After another error this life is not on the list, or the heartbeat fails, too. */
 static void enlisted(void *arg, const struct resp *reply)
 {
     struct redis_broker *redis = arg;
