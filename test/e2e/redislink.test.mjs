@@ -225,7 +225,7 @@ test('a wrong URL, and files that are not there, end it with a word', quickly, a
   const cases = [
     ['rediss://127.0.0.1?ca=/no/such/ca.pem', /REDIS_URL: ca: \/no\/such\/ca\.pem: No such file or directory/],
     [`rediss://127.0.0.1?cert=${file('client.pem')}&key=${file('other.key')}`, /REDIS_URL: key: .*other\.key: is not the key of the certificate/],
-    ['rediss://127.0.0.1?insecure=yes', /REDIS_URL: an option behind \? is unknown; rediss:\/\/ knows ca, cert, key, verify and server_name/],
+    ['rediss://127.0.0.1?insecure=yes', /REDIS_URL: an option behind \? is unknown; rediss:\/\/ knows ca, cert, key, verify, server_name and sharded/],
     ['redis://me:secret?@127.0.0.1', /REDIS_URL: in user, password and path/],
   ];
   for (const [url, expected] of cases) {
