@@ -337,6 +337,7 @@ static void pulse(struct timer *timer)
         fs->sent_us = loop_now_us(fs->loop);
         firestore_link_break(fs, "the listener does not show what was written");
     }
+    firestore_feed_watch(fs);
     if (!fs->feed.checked || !fs->memory.broker.is_up)
         return;
     firestore_feed_reached(fs);

@@ -11,7 +11,7 @@
 #include "base/mem.h"
 #include "broker/firestore_parts.h"
 
-enum { NS_PER_S = 1000000000, REACHED_MS = 1000, PUBLISHER_DIGITS = 16 };
+enum { NS_PER_S = 1000000000, REACHED_MS = 1000, MUTE_MS = 4000, PUBLISHER_DIGITS = 16 };
 
 struct document {
     struct map_node by_name;
@@ -285,6 +285,7 @@ static bool message(void *arg, struct span bytes)
 {
     struct firestore *fs = arg;
     struct fs_heard heard;
+    fs->feed.heard_us = loop_now_us(fs->loop);
     if (!fs_heard_decode(&heard, bytes))
         return false;
     heard_take(fs, &heard);
@@ -321,12 +322,20 @@ void firestore_feed_start(struct firestore *fs)
     fs->feed.checked = false;
     fs->feed.retelling = fs->feed.current = false;
     fs->feed.snapshot_ns = 0;
+    fs->feed.heard_us = loop_now_us(fs->loop);
     fs->feed.listen = firestore_request(fs, "Listen", 0, &events, fs);
     if (fs->feed.listen == NULL)
         return;
     fs_listen_encode(&request, fs->database, fs->root, "feed");
     grpc_call_send(fs->feed.listen, buf_span(&request), false);
     buf_finish(&request);
+}
+
+void firestore_feed_watch(struct firestore *fs)
+{
+    if (fs->feed.listen != NULL && fs->feed.snapshot_ns == 0 &&
+        loop_now_us(fs->loop) - fs->feed.heard_us > LOOP_MS(MUTE_MS))
+        firestore_link_break(fs, "the listener says nothing");
 }
 
 void firestore_feed_stop(struct firestore *fs)

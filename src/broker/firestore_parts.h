@@ -99,6 +99,7 @@ struct firestore_feed {
     size_t old_count;
     uint64_t since, since_bytes; /* carried out since the state was saved */
     uint64_t reached_us;
+    uint64_t heard_us; /* the time of the listener's last word, or of its beginning */
 };
 
 struct firestore_saved {
@@ -204,6 +205,8 @@ void firestore_feed_finish(struct firestore *fs);
 /* The link is open: begins to listen. */
 void firestore_feed_start(struct firestore *fs);
 void firestore_feed_stop(struct firestore *fs);
+/* Breaks the link if the listener has begun and says nothing, so that nobody knows where the feed stands. */
+void firestore_feed_watch(struct firestore *fs);
 /* Tells the hub about once a second how far the pushes have come. */
 void firestore_feed_reached(struct firestore *fs);
 /* Compares with the saved state if that is due. */

@@ -148,6 +148,18 @@ static void a_commit_whose_answer_is_lost_before_it_is_shown(void **state)
     assert_int_equal(told_count(a, TOLD_DOWN, ""), 0);
 }
 
+/* Nobody says that a request is lost: the start goes on all the same. */
+static void requests_that_get_lost_at_the_start(void **state)
+{
+    static const char *const methods[] = {"Listen", "BatchGetDocuments", "Commit"};
+    for (size_t i = 0; i < sizeof methods / sizeof methods[0]; i++) {
+        firestore_model_fail(&(struct model_fault){.method = methods[i], .deed = MODEL_SILENT, .count = 1});
+        struct instance *a = instance_open("A");
+        AWAIT_WITHIN(8000, a->up);
+        instance_destroy(a);
+    }
+}
+
 static void a_quota_that_is_used_up_is_told_and_waited_for(void **state)
 {
     struct instance *a = instance_up("A");
@@ -406,6 +418,7 @@ int main(int argc, char **argv)
         BROKER_TEST(a_commit_that_is_neither_done_nor_answered),
         BROKER_TEST(a_connection_that_carries_nothing),
         BROKER_TEST(a_commit_whose_answer_is_lost_before_it_is_shown),
+        BROKER_TEST(requests_that_get_lost_at_the_start),
         BROKER_TEST(a_quota_that_is_used_up_is_told_and_waited_for),
         BROKER_TEST(listeners_that_end),
         BROKER_TEST(a_server_that_says_goaway_is_left),
