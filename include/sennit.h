@@ -360,7 +360,8 @@ SENNIT_API bool sennit_askf(sennit_socket *socket, uint64_t timeout_ms, sennit_h
                             const char *name, const char *format, ...);
 
 /* Asks all clients of a target, on all instances, for an answer, and calls `done` once: when all have answered or have
- * ended, else after `timeout_ms` (1 to 300000), or up to 2 s later if an instance is silent. Its arguments are
+ * ended, else after `timeout_ms` (1 to 300000), or up to 2 s later if an instance with sockets is silent. Its arguments
+ * are
  * [{"id":ID,"answer":[...]},...], each with the arguments of the client's acknowledgement; [ID,...], those who have not
  * answered; and whether that is all: every instance that lives has told, all were asked, and no answer was dropped.
  * Both lists are sorted by id.

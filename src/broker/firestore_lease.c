@@ -1,4 +1,7 @@
 /* firestore_lease: the calls of leases, presence, mail and probes, as records. */
+#include <stdlib.h>
+
+#include "base/mem.h"
 #include "broker/firestore_parts.h"
 
 static void done_by(struct firestore_op *op, broker_done_fn *done, void *arg)
@@ -72,4 +75,62 @@ static void mail_out(struct broker *broker, struct span to, struct span message,
     op->arg = arg;
 }
 
-const struct mail_ops firestore_mail_ops = {mail_out};
+/* Who owns which leases; the replica knows. */
+struct owners {
+    struct firestore *fs;
+    const struct span *heard;
+    size_t heard_count;
+    struct notice *notice;
+};
+
+static bool was_heard(const struct owners *owners, struct span instance)
+{
+    for (size_t i = 0; i < owners->heard_count; i++)
+        if (span_equal(owners->heard[i], instance))
+            return true;
+    return false;
+}
+
+static void owner_note(void *arg, const struct memory_lease *lease)
+{
+    struct owners *owners = arg;
+    struct notice *notice = owners->notice;
+    if (lease->owner == 0 || lease->ended || lease->left)
+        return;
+    list_each (node, &owners->fs->lives) {
+        const struct life *life = container_of(node, struct life, of_all);
+        struct span instance = span_str(life->instance);
+        if (life->ended || life->number != lease->owner || was_heard(owners, instance))
+            continue;
+        notice->lens = mem_resize(notice->lens, (notice->len_count + 2) * sizeof *notice->lens);
+        notice->lens[notice->len_count++] = instance.len;
+        notice->lens[notice->len_count++] = lease->lease.pid.len;
+        buf_append(&notice->text, instance);
+        buf_append(&notice->text, lease->lease.pid);
+    }
+}
+
+static void tell_owners(struct memory *memory, struct notice *notice)
+{
+    struct span rest = buf_span(&notice->text);
+    size_t count = notice->len_count / 2;
+    struct mail_owner *list = mem_zero(count + 1, sizeof *list);
+    (void)memory;
+    for (size_t i = 0; i < count; i++) {
+        span_take(&rest, notice->lens[2 * i], &list[i].instance);
+        span_take(&rest, notice->lens[2 * i + 1], &list[i].pid);
+    }
+    notice->call.owners(notice->arg, notice->result == BROKER_OK ? list : NULL, count);
+    free(list);
+}
+
+static void owners_ask(struct broker *broker, const struct span *heard, size_t count, mail_owners_fn *done, void *arg)
+{
+    struct firestore *fs = firestore_of(broker);
+    struct owners owners = {fs, heard, count, memory_notice(&fs->memory, tell_owners)};
+    owners.notice->call.owners = done;
+    owners.notice->arg = arg;
+    memory_leases_each(&fs->memory, owner_note, &owners);
+}
+
+const struct mail_ops firestore_mail_ops = {mail_out, owners_ask};

@@ -17,6 +17,14 @@ void mail_send(struct broker *broker, struct span to, struct span message, mail_
     broker->mail->send(broker, to, message, done, arg);
 }
 
+void mail_owners(struct broker *broker, const struct span *heard, size_t count, mail_owners_fn *done, void *arg)
+{
+    if (broker->mail->owners != NULL)
+        broker->mail->owners(broker, heard, count, done, arg);
+    else
+        done(arg, NULL, 0);
+}
+
 void mail_received(struct broker *broker, struct span from, struct span message)
 {
     if (broker->mail_events != NULL)

@@ -21,8 +21,22 @@ struct mail_receivers {
 /* `receivers`: NULL when the link broke before the answer; the message may have been sent all the same. */
 typedef void mail_sent_fn(void *arg, const struct mail_receivers *receivers);
 
+/* An instance that lives, and a lease that it owns. */
+struct mail_owner {
+    struct span instance;
+    struct span pid; /* empty: it may own more than are told */
+};
+enum {
+    MAIL_OWNERS_MAX = 1000
+}; /* leases that are looked at; of an instance behind them nothing but its name is told */
+
+/* `owners`: NULL when the broker did not say. */
+typedef void mail_owners_fn(void *arg, const struct mail_owner *owners, size_t count);
+
 struct mail_ops {
     void (*send)(struct broker *broker, struct span to, struct span message, mail_sent_fn *done, void *arg);
+    /* NULL: the broker has one instance. */
+    void (*owners)(struct broker *broker, const struct span *heard, size_t count, mail_owners_fn *done, void *arg);
 };
 
 /* Called from the loop, never within a call. */
@@ -35,6 +49,10 @@ struct mail_events {
 void mail_attach(struct broker *broker, const struct mail_events *events, void *arg);
 /* Sends a message of MAIL_BYTES_MAX bytes at most to the instance of this name (empty: to all). `done` may be NULL. */
 void mail_send(struct broker *broker, struct span to, struct span message, mail_sent_fn *done, void *arg);
+/* Which instances live and own leases, but for the `count` ones that were heard. An instance that stands still answers
+ * no mail; one that owns no lease has no sockets to answer for. `done` is not called within the call, unless the broker
+ * has one instance. */
+void mail_owners(struct broker *broker, const struct span *heard, size_t count, mail_owners_fn *done, void *arg);
 /* For implementers: a message has come. */
 void mail_received(struct broker *broker, struct span from, struct span message);
 

@@ -25,4 +25,4 @@ static void send_mail(struct broker *broker, struct span to, struct span message
     notice->arg = arg;
 }
 
-const struct mail_ops memory_mail_ops = {send_mail};
+const struct mail_ops memory_mail_ops = {send_mail, NULL};

@@ -105,6 +105,7 @@ struct notice {
         broker_presence_fn *presence;
         broker_stats_fn *stats;
         mail_sent_fn *mailed;
+        mail_owners_fn *owners;
     } call; /* to answer, also when the broker is destroyed; all NULL: an event */
     void *arg;
     enum broker_result result;
@@ -117,7 +118,7 @@ struct notice {
     struct stored **copies;
     struct kept *lease;
     struct buf text; /* of the present sockets: their texts, concatenated; or mail */
-    size_t *lens;    /* of these texts: sid, data, sid, ... */
+    size_t *lens;    /* of these texts: sid, data, sid, ...; or instance, pid, instance, ... */
     size_t len_count;
 };
 

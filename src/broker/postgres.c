@@ -31,6 +31,7 @@ static const struct {
     [PG_PRESENT_LEAVE] = {"present_leave", 5},
     [PG_PRESENT_LIST] = {"present_list", 4},
     [PG_MAIL_SEND] = {"mail_send", 4},
+    [PG_MAIL_OWNERS] = {"mail_owners", 2},
     [PG_STATS] = {"stats", 0},
     [PG_ROOMS_TOUCH] = {"rooms_touch", 2},
     [PG_PULSE] = {"pulse", 4},

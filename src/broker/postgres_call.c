@@ -13,6 +13,7 @@ struct call {
         broker_claim_fn *claimed;
         broker_stats_fn *stats;
         mail_sent_fn *sent;
+        mail_owners_fn *owners;
     } tell;
     void *arg;
     struct broker_range range;
@@ -305,4 +306,38 @@ static void send_mail(struct broker *broker, struct span to, struct span message
     postgres_call(postgres, PG_MAIL_SEND, &args, mail_answered, call);
 }
 
-const struct mail_ops postgres_mail_ops = {send_mail};
+static void owners_told(void *arg, const PGresult *result)
+{
+    struct call *call = arg;
+    bool ok = result != NULL && !postgres_is_error(call->postgres, result, "asking who owns leases");
+    size_t count = ok ? (size_t)PQntuples(result) : 0;
+    struct mail_owner *owners = mem_zero(count + 1, sizeof *owners);
+    for (size_t i = 0; i < count; i++)
+        owners[i] = (struct mail_owner){pg_bytes(result, (int)i, 0), pg_bytes(result, (int)i, 1)};
+    call->tell.owners(call->arg, ok ? owners : NULL, count);
+    free(owners);
+    free(call);
+}
+
+static void ask_owners(struct broker *broker, const struct span *heard, size_t count, mail_owners_fn *done, void *arg)
+{
+    struct postgres_broker *postgres = postgres_of(broker);
+    struct call *call = call_create(postgres, SPAN_LIT(""), arg);
+    struct pg_args args = {.count = 0};
+    struct buf names = {0};
+    call->tell.owners = done;
+    if (!broker->is_up) {
+        postgres_refuse(postgres, owners_told, call);
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        buf_append(&names, heard[i]);
+        buf_append_char(&names, '\n');
+    }
+    pg_add_bytes(&args, buf_span(&names));
+    pg_add_int(&args, MAIL_OWNERS_MAX);
+    postgres_call(postgres, PG_MAIL_OWNERS, &args, owners_told, call);
+    buf_finish(&names);
+}
+
+const struct mail_ops postgres_mail_ops = {send_mail, ask_owners};

@@ -36,6 +36,7 @@ enum postgres_function {
     PG_PRESENT_LEAVE,
     PG_PRESENT_LIST,
     PG_MAIL_SEND,
+    PG_MAIL_OWNERS,
     PG_STATS,
     PG_ROOMS_TOUCH,
     PG_PULSE,

@@ -453,6 +453,11 @@ extern const struct record_ops redis_record_ops;
 /* Handles the rest of a message after the word "record"; false if it is invalid. */
 bool redis_record_received(struct redis_broker *redis, struct words *words);
 
+/* redis_rare.c: loads a script, and runs it with these `count` arguments, of which the first is its only key. `done`
+ * gets NULL if it could not be loaded. */
+void redis_rare_send(struct redis_broker *redis, const char *script, const struct span *args, size_t count,
+                     redis_reply_fn *done, void *arg);
+
 /* redis_mail.c */
 extern const struct mail_ops redis_mail_ops;
 /* Handles the rest of a message after the word "mail"; false if it is invalid. */

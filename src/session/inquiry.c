@@ -28,6 +28,10 @@ struct gather {
     struct timer timer;
     struct list told;
     uint64_t answered, living, reached;
+    struct timer patience; /* then those that have not answered are looked at */
+    struct list awaited;   /* struct awaited: that own leases, and have not answered */
+    bool owners_known;     /* it is known who is awaited */
+    bool outside_told;
     bool sent;    /* living and reached are known */
     bool outside; /* other servers are asked, too, and count as one instance */
     bool polls;   /* what the broker lists of sessions that poll is awaited */
@@ -37,6 +41,12 @@ struct gather {
     size_t bytes; /* told so far */
     inquiry_found_fn *done;
     void *arg;
+};
+
+/* The name of an instance. */
+struct awaited {
+    struct list node;
+    struct buf instance;
 };
 
 struct inquiries {
@@ -126,19 +136,36 @@ static size_t *counter(struct inquiries *inquiries, enum inquiry_kind kind)
     return kind == INQUIRY_ANSWERS ? &inquiries->survey_count : &inquiries->count;
 }
 
+static void awaited_drop(struct awaited *awaited)
+{
+    list_remove(&awaited->node);
+    buf_finish(&awaited->instance);
+    free(awaited);
+}
+
+/* Whether some have not answered who must: those that own leases; all, while these are not known. */
+static bool lacks_some(const struct gather *gather)
+{
+    if (!gather->owners_known)
+        return gather->answered < (gather->reached < gather->living ? gather->reached : gather->living);
+    return !list_empty(&gather->awaited) || (gather->outside && !gather->outside_told);
+}
+
 static void gather_end(struct gather *gather)
 {
     struct inquiry_found found = {.living = gather->living > 0 ? gather->living : 1}; /* this one, at least */
     struct items items = {.count = 0};
     struct span bound = {NULL, 0}, last;
-    bool missed, any_missed = false;
+    bool missed, any_missed = false, any_damaged = false;
     list_remove(&gather->node);
     *counter(gather->inquiries, gather->kind) -= 1;
     timer_stop(gather->inquiries->sessions->loop, &gather->timer);
+    timer_stop(gather->inquiries->sessions->loop, &gather->patience);
     list_each (node, &gather->told) {
         size_t before = items.count;
         if (!told_read(buf_span(&container_of(node, struct told, node)->text), &items, &found.total, &last, &missed)) {
             items.count = before; /* another program writes on the broker */
+            any_damaged = true;
             continue;
         }
         found.answered += !container_of(node, struct told, node)->partial;
@@ -146,7 +173,8 @@ static void gather_end(struct gather *gather)
         if (last.data != NULL && (bound.data == NULL || span_compare(last, bound) < 0))
             bound = last;
     }
-    found.incomplete = found.answered < found.living || gather->polls || gather->lacking;
+    found.incomplete = (gather->owners_known ? lacks_some(gather) || any_damaged : found.answered < found.living) ||
+                       gather->polls || gather->lacking;
     items_merge(&items, bound, gather, &found);
     found.more |= gather->kind == INQUIRY_ANSWERS && any_missed;
     gather->done(gather->arg, &found);
@@ -156,6 +184,9 @@ static void gather_end(struct gather *gather)
         buf_finish(&told->from);
         buf_finish(&told->text);
         free(told);
+    }
+    list_each (awaited, &gather->awaited) {
+        awaited_drop(container_of(awaited, struct awaited, node));
     }
     free(items.list);
     free(gather);
@@ -169,8 +200,7 @@ static void timed_out(struct timer *timer)
 /* One that died a moment ago counts as living, but it was not reached, so its answer is not waited for. */
 static void end_if_all(struct gather *gather)
 {
-    uint64_t expected = gather->reached < gather->living ? gather->reached : gather->living;
-    if (gather->sent && gather->answered >= expected && !gather->polls)
+    if (gather->sent && !lacks_some(gather) && !gather->polls)
         gather_end(gather);
 }
 
@@ -216,6 +246,47 @@ void inquiry_polls_told(struct inquiries *inquiries, uint64_t number, struct spa
     end_if_all(gather);
 }
 
+static bool has_told(const struct gather *gather, struct span from)
+{
+    list_each (node, &gather->told) {
+        if (span_equal(buf_span(&container_of(node, struct told, node)->from), from))
+            return true;
+    }
+    return false;
+}
+
+/* Those that have answered meanwhile are not awaited. */
+void inquiry_owners_told(struct inquiries *inquiries, uint64_t number, const struct span *instances, size_t count)
+{
+    struct gather *gather = gather_find(inquiries, number);
+    if (gather == NULL)
+        return; /* too late */
+    gather->owners_known = true;
+    for (size_t i = 0; i < count; i++) {
+        if (has_told(gather, instances[i]))
+            continue;
+        struct awaited *awaited = mem_zero(1, sizeof *awaited);
+        buf_append(&awaited->instance, instances[i]);
+        list_init(&awaited->node);
+        list_append(&gather->awaited, &awaited->node);
+    }
+    end_if_all(gather);
+}
+
+static void patience_over(struct timer *timer)
+{
+    struct gather *gather = container_of(timer, struct gather, patience);
+    struct span *heard = mem_zero(gather->answered + 1, sizeof *heard);
+    size_t count = 0;
+    list_each (node, &gather->told) {
+        const struct told *told = container_of(node, struct told, node);
+        if (!told->partial)
+            heard[count++] = buf_span(&told->from);
+    }
+    inquiry_owners_ask(gather->inquiries, gather->inquiries->sessions, gather->number, heard, count);
+    free(heard);
+}
+
 static void tell_received(struct inquiries *inquiries, struct span from, struct span rest)
 {
     uint64_t number;
@@ -224,9 +295,11 @@ static void tell_received(struct inquiries *inquiries, struct span from, struct 
     struct gather *gather = gather_find(inquiries, number);
     if (gather == NULL || gather->answered == INQUIRY_INSTANCES_MAX)
         return; /* too late, or too many */
-    list_each (node, &gather->told) {
-        if (span_equal(buf_span(&container_of(node, struct told, node)->from), from))
-            return;
+    if (has_told(gather, from))
+        return;
+    list_each (node, &gather->awaited) {
+        if (span_equal(buf_span(&container_of(node, struct awaited, node)->instance), from))
+            awaited_drop(container_of(node, struct awaited, node));
     }
     told_add(gather, from, rest, false);
     end_if_all(gather);
@@ -238,6 +311,7 @@ void inquiry_told(struct inquiries *inquiries, uint64_t number, struct span text
     if (gather == NULL || !gather->outside)
         return; /* too late */
     told_add(gather, SPAN_LIT("outside"), text, !whole);
+    gather->outside_told = true;
     end_if_all(gather);
 }
 
@@ -371,6 +445,7 @@ static void sent(void *arg, const struct mail_receivers *receivers)
     gather->sent = true;
     gather->living = (receivers != NULL ? receivers->living : 0) + gather->outside;
     gather->reached = (receivers != NULL ? receivers->reached : 0) + gather->outside;
+    timer_start(gather->inquiries->sessions->loop, &gather->patience, LOOP_MS(INQUIRY_PATIENCE_MS));
     end_if_all(gather);
 }
 
@@ -427,6 +502,8 @@ bool inquiry_ask(struct inquiries *inquiries, const struct inquiry_question *que
                               .done = done,
                               .arg = arg};
     list_init(&gather->told);
+    list_init(&gather->awaited);
+    timer_init(&gather->patience, patience_over);
     list_init(&gather->node);
     list_append(&inquiries->gathers, &gather->node);
     *counter(inquiries, question->kind) += 1;

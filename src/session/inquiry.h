@@ -21,6 +21,7 @@ enum {
     INQUIRY_ROOMS_MAX = 32,           /* that a question may name, and as many exceptions */
     INQUIRY_INSTANCES_MAX = 1000,     /* whose answers are kept */
     INQUIRY_TIMEOUT_MS = 2000,        /* then what has come must do */
+    INQUIRY_PATIENCE_MS = 50,         /* then an instance is awaited only if it owns leases (inquiry_owners.c) */
     INQUIRY_ANSWER_BYTES = 512 << 10, /* of one instance; beyond it, the rest is for another question */
     INQUIRY_SURVEYS_MAX = 64,         /* questions of the kind INQUIRY_ANSWERS, which do not count above */
     INQUIRY_SURVEY_MS_MAX = 300000,
@@ -56,7 +57,8 @@ struct inquiry_found {
                 */
     uint64_t total;            /* for INQUIRY_COUNT */
     uint64_t living, answered; /* instances */
-    bool incomplete;           /* not all that live have answered, or the broker has not listed all that poll */
+    bool incomplete;           /* one that lives and may have sockets has not answered, or the broker has not listed all
+                                * that poll */
 };
 /* What `found` points to is borrowed until it returns. */
 typedef void inquiry_found_fn(void *arg, const struct inquiry_found *found);
@@ -82,6 +84,14 @@ void inquiry_polls_ask(struct inquiries *inquiries, struct sessions *sessions, c
 void inquiry_polls_told(struct inquiries *inquiries, uint64_t number, struct span text);
 /* Whether somebody still waits for it. */
 bool inquiry_is_asked(const struct inquiries *inquiries, uint64_t number);
+
+/* inquiry_owners.c: finds out which of the instances that live, but for the `count` ones that were heard, own leases of
+ * sockets that are in no list of the broker's. Only those have sockets to answer for: one that has none may stand still
+ * without a request, and would let everybody wait. */
+void inquiry_owners_ask(struct inquiries *inquiries, struct sessions *sessions, uint64_t number,
+                        const struct span *heard, size_t count);
+/* What it has found; not called if the broker did not say. */
+void inquiry_owners_told(struct inquiries *inquiries, uint64_t number, const struct span *instances, size_t count);
 
 /* What an answer says of a socket; rooms are JSON, separated by commas. */
 struct inquiry_shown {

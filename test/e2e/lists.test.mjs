@@ -127,6 +127,50 @@ for (const [name, begin] of Object.entries(brokers)) {
   });
 }
 
+// An instance without a request may have no CPU. One that holds no socket need not answer; the socket that it passed on last is in the broker's list.
+for (const name of ['Redis', 'Postgres']) {
+  test(`an instance that stands still without a socket lets nobody wait: ${name}`, { ...quickly, skip: name === 'Postgres' && skip }, async (t) => {
+    const ends = [];
+    t.after(() => end(ends));
+    const [one, two] = await brokers[name](ends);
+    const still = async (body) => {
+      process.kill(two.pid, 'SIGSTOP');
+      try {
+        return await body();
+      } finally {
+        process.kill(two.pid, 'SIGCONT');
+      }
+    };
+    const timed = async (...what) => {
+      const begun = performance.now();
+      return { ...(await ask(one, ...what)), ms: performance.now() - begun };
+    };
+    const socket = io(one.url, { transports: ['websocket'] });
+    ends.unshift(() => socket.disconnect());
+    await until('it is connected', () => socket.connected);
+    socket.on('q', (answer) => answer('yes'));
+    const [counted, asked] = await still(async () => [await timed('count'), await timed('ask', { event: 'q', timeout_ms: 20000 })]);
+    assert.deepEqual([counted.sockets, counted.incomplete, counted.instances], [1, false, { living: 2, answered: 1 }]);
+    assert.deepEqual([asked.answers, asked.missing, asked.incomplete], [[{ socket: socket.id, answer: ['yes'] }], [], false]);
+    assert.ok(counted.ms < 1000 && asked.ms < 1000, `${counted.ms} ${asked.ms}`);
+
+    const poller = await Poller.open(one);
+    await poller.post(two, '420["join","r"]');
+    assert.match(await poller.get(two), /430\[/);
+    const listed = await still(() => timed('sockets'));
+    assert.deepEqual([listed.sockets.map((item) => item.socket), listed.incomplete], [[poller.id, socket.id].sort(), false]);
+    assert.ok(listed.ms < 1000, `${listed.ms}`);
+
+    const other = io(two.url, { transports: ['websocket'] });
+    ends.unshift(() => other.disconnect());
+    await until('the other is connected', () => other.connected);
+    assert.equal((await timed('count')).sockets, 3);
+    const lacking = await still(() => timed('count')); // it has a socket, so it is awaited
+    assert.deepEqual([lacking.sockets, lacking.incomplete], [2, true]);
+    assert.ok(lacking.ms > 1900, `${lacking.ms}`);
+  });
+}
+
 test('directives reach clients between two polls, also where nothing is logged', quickly, async (t) => {
   const ends = [];
   t.after(() => end(ends));

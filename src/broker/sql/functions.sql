@@ -505,6 +505,17 @@ BEGIN
     END LOOP;
 END $$;
 
+-- The instances that live, but for those that were heard (a line each), with the pids of the leases that they own; behind `in_most` of an
+-- instance comes one that is ''.
+CREATE OR REPLACE FUNCTION mail_owners(in_heard text, in_most int) RETURNS TABLE (instance text, pid text) LANGUAGE sql STABLE AS $$
+    SELECT l.instance, CASE WHEN o.number <= in_most THEN o.pid ELSE '' END
+    FROM life l CROSS JOIN LATERAL (
+        SELECT x.pid, row_number() OVER () AS number FROM lease x WHERE x.life = l.life AND NOT x.ended AND x.until_ms > now_ms()
+        LIMIT in_most + 1
+    ) o
+    WHERE l.until_ms > now_ms() AND l.instance <> ALL (string_to_array(in_heard, E'\n'))
+$$;
+
 CREATE OR REPLACE FUNCTION stats(OUT bytes bigint, OUT instances bigint) LANGUAGE sql STABLE AS
 $$ SELECT (SELECT s.bytes FROM state s), (SELECT count(DISTINCT l.instance) FROM life l WHERE l.until_ms > now_ms()) $$;
 

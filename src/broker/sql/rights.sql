@@ -3,7 +3,7 @@
 DO $sennit$
 DECLARE
     called CONSTANT text[] := string_to_array('open poll publish read lease_write lease_claim lease_release lease_take '
-        'lease_lapsed lease_end present_enter present_leave present_list mail_send stats rooms_touch pulse blocker schema_version record_ask record_pass record_end record_list', ' ');
+        'lease_lapsed lease_end present_enter present_leave present_list mail_send mail_owners stats rooms_touch pulse blocker schema_version record_ask record_pass record_end record_list', ' ');
     allowed CONSTANT text := current_setting('sennit.role');
     f record;
 BEGIN

@@ -95,6 +95,66 @@ static void one_that_has_died_is_not_reached(void **state)
     AWAIT_WITHIN(8000, (send_to(a, NULL, "and now"), sent.receivers.living == 1));
 }
 
+static struct {
+    int answers;
+    char text[64]; /* `<pid>@<which box> `, or `? `: the broker does not say */
+} owners;
+
+static void on_owners(void *arg, const struct mail_owner *list, size_t count)
+{
+    struct buf text = {0};
+    for (size_t i = 0; list != NULL && i < count; i++)
+        buf_printf(&text, SPAN_FMT "@%s ", SPAN_ARG(list[i].pid),
+                   span_equal(list[i].instance, span_str(boxes[0].from[0])) ? "a" : "b");
+    snprintf(owners.text, sizeof owners.text, SPAN_FMT, SPAN_ARG(list != NULL ? buf_span(&text) : SPAN_LIT("? ")));
+    owners.answers++;
+    buf_finish(&text);
+}
+
+static const char *owners_now(struct instance *by, const char *heard)
+{
+    struct span one = span_str(heard != NULL ? heard : "");
+    int before = owners.answers;
+    mail_owners(by->broker, &one, heard != NULL, on_owners, NULL);
+    AWAIT(owners.answers > before);
+    return owners.text;
+}
+
+static void write_lease(struct instance *of, const char *pid)
+{
+    struct broker_lease lease = {.pid = span_str(pid),
+                                 .generation = 1,
+                                 .sid = span_str(pid),
+                                 .own = SPAN_LIT(""),
+                                 .rooms = SPAN_LIT("r"),
+                                 .data = SPAN_LIT(""),
+                                 .window_ms = 60000};
+    struct call *call = lease_write(of, &lease);
+    AWAIT_ANSWER(call);
+    assert_int_equal(call->result, BROKER_OK);
+}
+
+/* Who stands still answers no mail: whether it has anything to say, its leases tell. */
+static void who_lives_and_owns_leases(void **state)
+{
+    struct instance *a = open_box(0, "a");
+    if (!kind_is_shared()) {
+        assert_string_equal(owners_now(a, NULL), "? ");
+        return;
+    }
+    struct instance *b = open_box(1, "b");
+    send_to(a, NULL, "my name");
+    AWAIT(boxes[0].count == 1 && boxes[1].count == 1);
+    assert_string_equal(owners_now(a, NULL), "");
+    write_lease(b, "one");
+    assert_string_equal(owners_now(a, NULL), "one@b ");
+    assert_string_equal(owners_now(a, boxes[0].from[0]), "one@b ");
+    write_lease(a, "two");
+    assert_string_equal(owners_now(b, boxes[0].from[0]), "one@b ");
+    instance_destroy(b);
+    AWAIT_WITHIN(8000, strcmp(owners_now(a, NULL), "two@a ") == 0);
+}
+
 static void nothing_is_sent_while_the_link_is_down(void **state)
 {
     if (!kind_is_shared())
@@ -109,6 +169,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         BROKER_TEST(all_that_live_get_it),
         BROKER_TEST(one_that_has_died_is_not_reached),
+        BROKER_TEST(who_lives_and_owns_leases),
         BROKER_TEST(nothing_is_sent_while_the_link_is_down),
     };
     return instances_main(argc, argv, "broker/mail", tests, sizeof tests / sizeof tests[0], NULL);

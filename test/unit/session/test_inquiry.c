@@ -13,7 +13,7 @@ static struct {
     int answers;
     char keys[64], texts[64];
     uint64_t numbers[8];
-    bool more;
+    bool more, incomplete;
     uint64_t total, living, answered;
 } found;
 
@@ -24,7 +24,32 @@ static void send_mail(struct broker *of, struct span to, struct span message, ma
         done(arg, &receivers);
 }
 
-static const struct mail_ops played = {send_mail};
+static struct {
+    int asked;
+    char heard[64];
+    mail_owners_fn *done;
+    void *arg;
+} owners;
+
+static void ask_owners(struct broker *of, const struct span *heard, size_t count, mail_owners_fn *done, void *arg)
+{
+    struct buf text = {0};
+    for (size_t i = 0; i < count; i++)
+        buf_printf(&text, SPAN_FMT " ", SPAN_ARG(heard[i]));
+    snprintf(owners.heard, sizeof owners.heard, SPAN_FMT, SPAN_ARG(buf_span(&text)));
+    buf_finish(&text);
+    owners.asked++;
+    owners.done = done;
+    owners.arg = arg;
+}
+
+static void owners_told(const struct mail_owner *list, size_t count)
+{
+    owners.done(owners.arg, list, count);
+    owners.done = NULL;
+}
+
+static const struct mail_ops played = {send_mail, ask_owners};
 
 static void on_found(void *arg, const struct inquiry_found *got)
 {
@@ -39,6 +64,7 @@ static void on_found(void *arg, const struct inquiry_found *got)
         found.numbers[i] = got->items[i].number;
     }
     found.more = got->more;
+    found.incomplete = got->incomplete;
     found.total = got->total;
     found.living = got->living;
     found.answered = got->answered;
@@ -50,11 +76,14 @@ static int begin(void **state)
     broker->mail = &played;
     inquiries = inquiries_create(&sessions);
     memset(&found, 0, sizeof found);
+    memset(&owners, 0, sizeof owners);
     return 0;
 }
 
 static int end(void **state)
 {
+    if (owners.done != NULL)
+        owners_told(NULL, 0);
     inquiries_destroy(inquiries);
     return tear_down(state);
 }
@@ -150,6 +179,68 @@ static void a_missing_answer_is_told(void **state)
     assert_int_equal(found.answered, 1);
 }
 
+/* An instance without a request may stand still. If it owns no lease it has no socket to answer for. */
+static void one_that_owns_nothing_is_not_awaited(void **state)
+{
+    ask(INQUIRY_COUNT, 1, 3, 3);
+    tell("a", "0 4 0\n");
+    turn(INQUIRY_PATIENCE_MS + 20);
+    assert_int_equal(owners.asked, 1);
+    assert_string_equal(owners.heard, "a ");
+    assert_int_equal(found.answers, 0);
+    owners_told((struct mail_owner[]){{SPAN_LIT("a"), SPAN_LIT("/#x")}}, 1);
+    assert_int_equal(found.answers, 1);
+    assert_false(found.incomplete);
+    assert_int_equal(found.total, 4);
+    assert_int_equal(found.living, 3);
+    assert_int_equal(found.answered, 1);
+    /* Those that answer at once are never looked at. */
+    ask(INQUIRY_COUNT, 1, 1, 1);
+    tell("a", "0 4 0\n");
+    turn(INQUIRY_PATIENCE_MS + 20);
+    assert_int_equal(found.answers, 2);
+    assert_int_equal(owners.asked, 1);
+}
+
+static void one_that_owns_leases_is_awaited(void **state)
+{
+    static const struct mail_owner both[] = {
+        {SPAN_LIT("b"), SPAN_LIT("/#x")}, {SPAN_LIT("c"), SPAN_LIT("")}, {SPAN_LIT("b"), SPAN_LIT("/#y")}};
+    ask(INQUIRY_COUNT, 1, 4, 4);
+    tell("a", "0 4 0\n");
+    turn(INQUIRY_PATIENCE_MS + 20);
+    tell("b", "0 1 0\n"); /* meanwhile */
+    owners_told(both, 3);
+    assert_int_equal(found.answers, 0);
+    tell("c", "0 2 0\n");
+    assert_int_equal(found.answers, 1);
+    assert_int_equal(found.total, 7);
+    assert_false(found.incomplete);
+    /* It stands still with a socket, or what it says is damaged. */
+    for (int i = 0; i < 2; i++) {
+        ask(INQUIRY_COUNT, 1, 2, 2);
+        turn(INQUIRY_PATIENCE_MS + 20);
+        owners_told(both, 1);
+        if (i == 1)
+            tell("b", "damaged");
+        turn(i == 0 ? INQUIRY_TIMEOUT_MS : 10);
+        assert_int_equal(found.answers, i + 2);
+        assert_true(found.incomplete);
+    }
+}
+
+static void all_are_awaited_while_the_broker_does_not_say(void **state)
+{
+    ask(INQUIRY_COUNT, 1, 2, 2);
+    tell("a", "0 4 0\n");
+    turn(INQUIRY_PATIENCE_MS + 20);
+    owners_told(NULL, 0);
+    assert_int_equal(found.answers, 0);
+    turn(INQUIRY_TIMEOUT_MS);
+    assert_int_equal(found.answers, 1);
+    assert_true(found.incomplete);
+}
+
 /* Another program may write on the broker. */
 static void damaged_answers_do_not_count(void **state)
 {
@@ -204,9 +295,15 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
     const struct CMUnitTest tests[] = {
-        TEST(rooms_of_all_are_added_up),    TEST(a_page_ends_where_one_did_not_tell_on),
-        TEST(the_answer_of_one_that_moved), TEST(a_missing_answer_is_told),
-        TEST(damaged_answers_do_not_count), TEST(questions_are_bounded),
+        TEST(rooms_of_all_are_added_up),
+        TEST(a_page_ends_where_one_did_not_tell_on),
+        TEST(the_answer_of_one_that_moved),
+        TEST(a_missing_answer_is_told),
+        TEST(one_that_owns_nothing_is_not_awaited),
+        TEST(one_that_owns_leases_is_awaited),
+        TEST(all_are_awaited_while_the_broker_does_not_say),
+        TEST(damaged_answers_do_not_count),
+        TEST(questions_are_bounded),
     };
     return cmocka_run_group_tests_name("session/inquiry", tests, NULL, NULL);
 }

@@ -8,6 +8,7 @@
 static struct inquiries *inquiries;
 static struct record_ops ops;
 static bool asked, broken, two_pages;
+static bool silent, owns;              /* the other instance stands still; it owns a lease */
 enum { MANY = INQUIRY_LIMIT_MAX + 1 }; /* more than an instance tells of its own */
 static char others[64];                /* what another instance tells; empty: there is none */
 static struct {
@@ -37,11 +38,20 @@ static void send_mail(struct broker *of, struct span to, struct span message, ma
     snprintf(answer, sizeof answer, "tell " SPAN_FMT "\n" SPAN_FMT, SPAN_ARG(number), SPAN_ARG(buf_span(&here)));
     mail_received(broker, SPAN_LIT("here"), span_str(answer));
     snprintf(answer, sizeof answer, "tell " SPAN_FMT "\n%s", SPAN_ARG(number), others);
-    mail_received(broker, SPAN_LIT("there"), span_str(answer));
+    if (!silent)
+        mail_received(broker, SPAN_LIT("there"), span_str(answer));
     buf_finish(&here);
 }
 
-static const struct mail_ops played = {send_mail};
+/* Another instance passed the session of the record on; it has one of its own if `owns`. */
+static void ask_owners(struct broker *of, const struct span *heard, size_t count, mail_owners_fn *done, void *arg)
+{
+    struct mail_owner owners[] = {{SPAN_LIT("there"), span_str(record.leases[0].pid)},
+                                  {SPAN_LIT("there"), SPAN_LIT("/#own")}};
+    done(arg, owners, 1u + owns);
+}
+
+static const struct mail_ops played = {send_mail, ask_owners};
 
 /* Sockets that poll, in no room but their namespace's. */
 static void list_many(struct broker *of, struct span cursor, record_list_fn *done, void *arg)
@@ -100,7 +110,7 @@ static int begin_all(void **state)
     broker->records = &ops;
     broker->mail = &played;
     inquiries = inquiries_create(&sessions);
-    asked = broken = two_pages = false;
+    asked = broken = two_pages = silent = owns = false;
     snprintf(others, sizeof others, "0 0 0\n");
     memset(&found, 0, sizeof found);
     return 0;
@@ -184,6 +194,25 @@ static void without_the_list_the_answer_is_incomplete(void **state)
     assert_int_equal(found.total, 0);
 }
 
+static void sessions_that_were_passed_on_let_nobody_wait(void **state)
+{
+    struct inquiry_question question = {.kind = INQUIRY_COUNT, .nsp = SPAN_LIT("/"), .limit = 10};
+    join();
+    silent = two_pages = true;
+    for (int i = 0; i < 2; i++) {
+        owns = i == 1;
+        assert_true(inquiry_ask(inquiries, &question, on_found, NULL));
+        assert_int_equal(found.answers, i);
+        turn(INQUIRY_PATIENCE_MS + 50);
+        assert_int_equal(found.answers, 1);
+        assert_int_equal(found.total, 1);
+        assert_false(found.incomplete);
+    }
+    turn(INQUIRY_TIMEOUT_MS);
+    assert_int_equal(found.answers, 2);
+    assert_true(found.incomplete);
+}
+
 /* They are not asked. */
 static void all_that_poll_are_without_an_answer(void **state)
 {
@@ -203,8 +232,11 @@ static void all_that_poll_are_without_an_answer(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(one_between_two_requests_is_listed),  TEST(one_that_is_held_counts_once),
-        TEST(one_on_two_pages_counts_once),        TEST(without_the_list_the_answer_is_incomplete),
+        TEST(one_between_two_requests_is_listed),
+        TEST(one_that_is_held_counts_once),
+        TEST(one_on_two_pages_counts_once),
+        TEST(without_the_list_the_answer_is_incomplete),
+        TEST(sessions_that_were_passed_on_let_nobody_wait),
         TEST(all_that_poll_are_without_an_answer),
     };
     return cmocka_run_group_tests_name("session/inquiry_polls", tests, NULL, NULL);

@@ -26,7 +26,7 @@ static void send_mail(struct broker *of, struct span to, struct span message, ma
         memory_mail->send(of, to, message, done, arg);
 }
 
-static const struct mail_ops heard = {send_mail};
+static const struct mail_ops heard = {send_mail, NULL};
 
 static void on_found(void *arg, const struct inquiry_found *got)
 {
