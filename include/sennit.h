@@ -366,10 +366,11 @@ SENNIT_API bool sennit_askf(sennit_socket *socket, uint64_t timeout_ms, sennit_h
  * answered; and whether that is all: every instance that lives has told, all were asked, and no answer was dropped.
  * Both lists are sorted by id.
  *
- * At most SENNIT_ANSWERS_MAX sockets are asked on each instance. An answer has up to 64 KiB, all of an instance up to
- * 512 KiB, and its attachments are left out. A client may answer on another instance than it was asked on. One that is
- * cut off when it is asked is in neither list. One that is between two polls is not asked, and is in the second list.
- * One that is just moving may be asked twice.
+ * At most SENNIT_ANSWERS_MAX sockets are asked on each instance, and so many that poll. An answer has up to 64 KiB, all
+ * of an instance up to 512 KiB, attachments included. sennit_arg_bytes and sennit_arg_type find the attachments of an
+ * answer by its path, such as "3.answer.0" in argument 0; sennit_event_args does not have them. A client may answer on
+ * another instance than it was asked on. One that is cut off when it is asked is in neither list. One that is between
+ * two polls is asked with its next one, perhaps too late.
  * Clients of other protocols than Socket.IO get the event, and are in neither list. The event has up to 512 KiB, no
  * place in the order of other events, and is not logged.
  *

@@ -39,15 +39,40 @@ const char *embed_string(struct embed_event *event, struct span value)
     return result;
 }
 
-/* Which attachment a value stands for, or -1. */
-static int blob_of(const struct embed_event *event, struct span value)
+/* The attachments that a placeholder in this place means: the event's, or those of one of its parts. */
+static const struct span *blobs_at(const struct embed_event *event, struct span value, uint32_t *count)
+{
+    size_t at = (size_t)(value.data - event->content.args.data), from = 0, to = event->part_count;
+    *count = event->content.count;
+    if (event->part_count == 0)
+        return event->content.attachments;
+    while (from < to) {
+        size_t middle = from + (to - from) / 2;
+        const struct embed_part *part = &event->parts[middle];
+        if (at >= part->from && at < part->to) {
+            *count = part->count;
+            return part->attachments;
+        }
+        if (at < part->from)
+            to = middle;
+        else
+            from = middle + 1;
+    }
+    *count = 0;
+    return NULL;
+}
+
+/* The attachment a value stands for, or NULL. */
+static const struct span *blob_of(const struct embed_event *event, struct span value)
 {
     uint64_t number;
-    if (event->content.count == 0 || json_type(value) != JSON_OBJECT ||
+    uint32_t count;
+    const struct span *blobs = blobs_at(event, value, &count);
+    if (count == 0 || json_type(value) != JSON_OBJECT ||
         json_type(json_object_get(value, SPAN_LIT("_placeholder"))) != JSON_TRUE ||
-        !span_to_u64(json_object_get(value, SPAN_LIT("num")), &number) || number >= event->content.count)
-        return -1;
-    return (int)number;
+        !span_to_u64(json_object_get(value, SPAN_LIT("num")), &number) || number >= count)
+        return NULL;
+    return &blobs[number];
 }
 
 static struct embed_event *event_of(sennit_event *handle, const char *call, size_t index, const char *path,
@@ -82,7 +107,7 @@ enum sennit_type sennit_arg_type(sennit_event *handle, size_t index, const char 
     struct embed_event *event = event_of(handle, "sennit_arg_type", index, path, &value);
     if (event == NULL)
         return SENNIT_ABSENT;
-    return blob_of(event, value) >= 0 ? SENNIT_BYTES : types[json_type(value)];
+    return blob_of(event, value) != NULL ? SENNIT_BYTES : types[json_type(value)];
 }
 
 size_t sennit_arg_length(sennit_event *handle, size_t index, const char *path)
@@ -160,11 +185,10 @@ struct sennit_blob sennit_arg_bytes(sennit_event *handle, size_t index, const ch
 {
     struct span value;
     struct embed_event *event = event_of(handle, "sennit_arg_bytes", index, path, &value);
-    int number = event != NULL ? blob_of(event, value) : -1;
-    if (number < 0)
+    const struct span *bytes = event != NULL ? blob_of(event, value) : NULL;
+    if (bytes == NULL)
         return (struct sennit_blob){NULL, 0};
-    struct span bytes = event->content.attachments[number];
-    return (struct sennit_blob){bytes.len > 0 ? bytes.data : "", bytes.len};
+    return (struct sennit_blob){bytes->len > 0 ? bytes->data : "", bytes->len};
 }
 
 struct sennit_args sennit_event_args(sennit_event *handle)

@@ -1,16 +1,38 @@
 /* ask_all: an event that asks many clients, on all instances, and what they have answered together. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
 #include "embed/embed_parts.h"
-#include "session/content.h"
-#include "wire/json.h"
+#include "session/survey.h"
+
+struct gathered {
+    struct buf args;
+    struct embed_part *parts;
+    size_t part_count;
+};
+
+static void answer_append(struct gathered *to, const struct content *content)
+{
+    size_t from = to->args.len;
+    buf_append(&to->args, content->args);
+    if (content->count == 0)
+        return;
+    struct embed_part *part = &to->parts[to->part_count++];
+    *part = (struct embed_part){.from = from, .to = to->args.len, .count = content->count};
+    memcpy(part->attachments, content->attachments, content->count * sizeof content->attachments[0]);
+}
 
 /* Those who have answered, or those who have not; both come by their ids. */
-static void sockets_append(struct buf *args, const struct inquiry_found *found, bool answered)
+static void sockets_append(struct gathered *to, const struct inquiry_found *found, bool answered)
 {
+    struct buf *args = &to->args;
+    struct content content;
     bool any = false;
     buf_append_char(args, '[');
     for (size_t i = 0; i < found->count; i++) {
         const struct inquiry_item *item = &found->items[i];
-        if ((item->text.len > 0) != answered)
+        if (survey_answer_read(item->text, &content) != answered)
             continue;
         if (any)
             buf_append_char(args, ',');
@@ -20,7 +42,7 @@ static void sockets_append(struct buf *args, const struct inquiry_found *found, 
         buf_append_char(args, '"');
         if (answered) {
             buf_append(args, SPAN_LIT(",\"answer\":"));
-            buf_append(args, item->text);
+            answer_append(to, &content);
             buf_append_char(args, '}');
         }
     }
@@ -30,13 +52,26 @@ static void sockets_append(struct buf *args, const struct inquiry_found *found, 
 static void all_answered(void *arg, const struct inquiry_found *found)
 {
     struct inquirer *inquirer = arg;
-    struct buf args = {0};
-    buf_append_char(&args, '[');
-    sockets_append(&args, found, true);
-    buf_append_char(&args, ',');
-    sockets_append(&args, found, false);
-    buf_append(&args, !found->more && !found->incomplete ? SPAN_LIT(",true]") : SPAN_LIT(",false]"));
-    inquirer_answer(inquirer, "answers", &args);
+    struct embed_nsp *nsp = inquirer->nsp;
+    struct gathered all = {.parts = mem_zero(found->count + 1, sizeof *all.parts)};
+    buf_append_char(&all.args, '[');
+    sockets_append(&all, found, true);
+    buf_append_char(&all.args, ',');
+    sockets_append(&all, found, false);
+    buf_append(&all.args, !found->more && !found->incomplete ? SPAN_LIT(",true]") : SPAN_LIT(",false]"));
+    struct embed_event *event = event_create(nsp->embed, nsp, "answers");
+    if (nsp->embed->is_open) {
+        event->content = content_of(buf_span(&all.args));
+        event->part_count = all.part_count;
+        event->parts = event_memory(event, (all.part_count + 1) * sizeof *event->parts);
+        memcpy(event->parts, all.parts, all.part_count * sizeof *event->parts);
+    } else {
+        event->error = "ended";
+    }
+    event_run(event, inquirer->done);
+    free(all.parts);
+    buf_finish(&all.args);
+    inquirer_free(inquirer);
 }
 
 /* What is wrong with it, or NULL. */

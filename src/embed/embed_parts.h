@@ -68,6 +68,13 @@ struct embed_socket {
     size_t data_len;
 };
 
+/* A part of an event's arguments that has attachments of its own: a client's answer among others. */
+struct embed_part {
+    size_t from, to; /* of the arguments' bytes */
+    uint32_t count;
+    struct span attachments[CONTENT_ATTACHMENTS_MAX];
+};
+
 struct embed_event {
     struct list node;
     sennit_event *handle;
@@ -75,9 +82,11 @@ struct embed_event {
     struct embed_nsp *nsp;
     sennit_socket *socket;
     const char *name, *reason, *error;
-    struct content content; /* borrowed, or its own once kept */
-    size_t skip;            /* arguments in front that are not the program's: the name */
-    struct buf id;          /* of the acknowledgement; empty: none */
+    struct content content;   /* borrowed, or its own once kept */
+    struct embed_part *parts; /* in their order; its memory is the event's */
+    size_t part_count;
+    size_t skip;   /* arguments in front that are not the program's: the name */
+    struct buf id; /* of the acknowledgement; empty: none */
     bool kept, is_running;
     struct list memory;               /* what was given out, and copies */
     struct admission *admission;      /* while connecting, */

@@ -88,6 +88,9 @@ bool sennit_event_keep(sennit_event *handle)
     event->kept = true;
     event->embed->kept++;
     event->content.args.data = event_text(event, event->content.args);
+    for (size_t i = 0; i < event->part_count; i++)
+        for (uint32_t k = 0; k < event->parts[i].count; k++)
+            event->parts[i].attachments[k].data = event_text(event, event->parts[i].attachments[k]);
     for (uint32_t i = 0; i < event->content.count; i++)
         event->content.attachments[i].data = event_text(event, event->content.attachments[i]);
     return true;

@@ -1,23 +1,26 @@
 /* api_ask: an event that asks the clients it is for, and what they have answered together. */
 #include "serve/api_parts.h"
-#include "session/content.h"
+#include "session/survey.h"
 
 static void answered(void *arg, const struct inquiry_found *found)
 {
     struct api_request *request = arg;
     struct buf json = {0}, missing = {0};
+    struct content content;
     buf_append(&json, SPAN_LIT("{\"answers\":["));
     for (size_t i = 0; i < found->count; i++) {
         const struct inquiry_item *item = &found->items[i];
-        struct buf *to = item->text.len > 0 ? &json : &missing;
+        bool has_answered = survey_answer_read(item->text, &content);
+        struct buf *to = has_answered ? &json : &missing;
         if (to->len > 0 && to->data[to->off + to->len - 1] != '[')
             buf_append_char(to, ',');
-        buf_append(to, to == &json ? SPAN_LIT("{\"socket\":\"") : SPAN_LIT("\""));
+        buf_append(to, has_answered ? SPAN_LIT("{\"socket\":\"") : SPAN_LIT("\""));
         buf_append_json(to, item->key);
         buf_append_char(to, '"');
-        if (to == &json) {
+        if (has_answered) {
             buf_append(to, SPAN_LIT(",\"answer\":"));
-            buf_append(to, api_text_of(item));
+            buf_append(to, content.args);
+            api_attachments_append(to, &content);
             buf_append_char(to, '}');
         }
     }

@@ -125,16 +125,8 @@ void api_count(struct api_request *request)
     ask(request, INQUIRY_COUNT, counted);
 }
 
-/* {"at":"...","time":ms,"args":[...],"attachments":["<base64>",...]}; the last only if there are any. */
-static void entry_encode(struct buf *to, const struct hub *hub, const struct broker_entry *entry,
-                         const struct content *content)
+void api_attachments_append(struct buf *to, const struct content *content)
 {
-    struct token token;
-    hub_token(hub, entry->seq, &token);
-    buf_append(to, SPAN_LIT("{\"at\":\""));
-    token_encode(to, &token);
-    buf_printf(to, "\",\"time\":%lld,\"args\":", (long long)entry->time_ms);
-    buf_append(to, content->args);
     for (uint32_t i = 0; i < content->count; i++) {
         struct buf packet = {0};
         payload_binary_encode(&packet, content->attachments[i]);
@@ -145,6 +137,19 @@ static void entry_encode(struct buf *to, const struct hub *hub, const struct bro
     }
     if (content->count > 0)
         buf_append_char(to, ']');
+}
+
+/* {"at":"...","time":ms,"args":[...],"attachments":["<base64>",...]}; the last only if there are any. */
+static void entry_encode(struct buf *to, const struct hub *hub, const struct broker_entry *entry,
+                         const struct content *content)
+{
+    struct token token;
+    hub_token(hub, entry->seq, &token);
+    buf_append(to, SPAN_LIT("{\"at\":\""));
+    token_encode(to, &token);
+    buf_printf(to, "\",\"time\":%lld,\"args\":", (long long)entry->time_ms);
+    buf_append(to, content->args);
+    api_attachments_append(to, content);
     buf_append_char(to, '}');
 }
 

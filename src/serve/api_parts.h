@@ -79,6 +79,9 @@ void api_found(struct api_request *request, struct buf *json, const struct inqui
  * the broker. */
 struct span api_text_of(const struct inquiry_item *item);
 
+/* Appends `,"attachments":["<base64>",...]`; nothing if there are none. */
+void api_attachments_append(struct buf *to, const struct content *content);
+
 /* Handlers: api_act.c, api_ask.c and api_find.c. Each calls api_done in the end. */
 void api_publish(struct api_request *request);
 void api_ask(struct api_request *request);

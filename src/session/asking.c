@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "session/asking_entry.h"
+#include "session/survey.h"
 
 /* An answer that has not come yet. */
 struct awaited {
@@ -14,6 +15,7 @@ struct awaited {
     struct timer timer; /* its time is over */
     struct subscriber *subscriber;
     bool for_client; /* our client awaits it; else it is our client that is to answer */
+    bool of_survey;  /* to a survey (survey.h), under its number */
     uint8_t id_len, their_id_len;
     char id[CALL_ID_BYTES_MAX];       /* our client's, or the one that we gave our client */
     char their_id[CALL_ID_BYTES_MAX]; /* the asker's, if our client is to answer; else the question's own, see ask_id */
@@ -139,7 +141,8 @@ void asking_ask(struct subscriber *subscriber, const struct subscriber_emit *emi
 {
     struct sessions *sessions = subscriber->sessions;
     struct awaited *before = find(subscriber, true, emit->ack_id);
-    struct asking_entry entry = {.ms = timeout_ms, .asker = subscriber_sid(subscriber), .content = *emit->content};
+    struct asking_entry entry = {
+        .kind = ASKING_QUESTION, .ms = timeout_ms, .asker = subscriber_sid(subscriber), .content = *emit->content};
     if (before != NULL) /* no client gives an id twice; if one does, it gets one answer */
         forget(before);
     if (is_full(subscriber, true)) {
@@ -163,7 +166,7 @@ static void answer(struct subscriber *subscriber, struct subscriber *caller, str
 {
     /* It may find the asker between two requests, for as long as the longest question may wait. */
     struct asking_entry entry = {
-        .is_answer = true, .ms = ASKING_MS_MAX, .asker = SPAN_LIT("-"), .id = id, .content = *content};
+        .kind = ASKING_ANSWER, .ms = ASKING_MS_MAX, .asker = SPAN_LIT("-"), .id = id, .content = *content};
     if (!asking_entry_publish(subscriber->sessions, subscriber->nsp, caller, asker, &entry))
         refusals_note(&subscriber->sessions->refusals, REFUSAL_BROKER_BACKLOG, subscriber_sid(subscriber), asker);
 }
@@ -201,6 +204,24 @@ static void question_deliver(struct subscriber *subscriber, const struct asking_
     session->protocol->ask(subscriber, id_of(awaited), &entry->content);
 }
 
+/* What a survey asks a client that polls: once, since it may be named more than once by what another program writes. */
+static void survey_deliver(struct subscriber *subscriber, const struct asking_entry *entry)
+{
+    struct session *session = subscriber->session;
+    if (find(subscriber, false, entry->id) != NULL)
+        return;
+    if (session->protocol->ask == NULL || is_full(subscriber, false)) {
+        refusals_note(&subscriber->sessions->refusals,
+                      session->protocol->ask == NULL ? REFUSAL_RECEIVER_MUTE : REFUSAL_ASKED_FULL,
+                      subscriber_sid(subscriber), subscriber->nsp->name);
+        survey_unanswered(subscriber, entry->id);
+        return;
+    }
+    note(subscriber, false, entry->id, entry->ms)->of_survey = true;
+    session->moved = true;
+    session->protocol->ask(subscriber, entry->id, &entry->content);
+}
+
 static void answer_deliver(struct subscriber *subscriber, const struct asking_entry *entry)
 {
     struct awaited *awaited = find_asked(subscriber, entry->id);
@@ -216,23 +237,26 @@ static void answer_deliver(struct subscriber *subscriber, const struct asking_en
 void asking_deliver(struct subscriber *subscriber, struct span body)
 {
     struct asking_entry entry;
-    if (!subscriber_is_connected(subscriber))
+    if (!subscriber_is_connected(subscriber) || !asking_is_for(body, subscriber_sid(subscriber)))
         return;
     if (!asking_entry_decode(body, &entry)) {
         refusals_note(&subscriber->sessions->refusals, REFUSAL_EVENT_DAMAGED, subscriber_sid(subscriber),
                       subscriber->nsp->name);
-    } else if (entry.is_answer) {
+    } else if (entry.kind == ASKING_ANSWER) {
         answer_deliver(subscriber, &entry);
     } else if (subscriber->state == SUBSCRIBER_CONNECTED) {
-        question_deliver(subscriber, &entry);
+        (entry.kind == ASKING_SURVEY ? survey_deliver : question_deliver)(subscriber, &entry);
     }
 }
 
 bool asking_answered(struct subscriber *subscriber, struct span id, const struct content *content)
 {
     struct awaited *awaited = find(subscriber, false, id);
-    if (awaited == NULL)
+    if (awaited == NULL || awaited->of_survey) {
+        if (awaited != NULL)
+            forget(awaited);
         return false;
+    }
     answer(subscriber, subscriber, span_of(awaited->their_sid, sizeof awaited->their_sid),
            span_of(awaited->their_id, awaited->their_id_len), content);
     forget(awaited);
@@ -244,12 +268,28 @@ void asking_answer_refused(struct subscriber *subscriber, struct span id, enum r
     struct awaited *awaited = find(subscriber, false, id);
     if (awaited == NULL)
         return;
-    fail(subscriber, subscriber, span_of(awaited->their_sid, sizeof awaited->their_sid),
-         span_of(awaited->their_id, awaited->their_id_len), refusal);
+    if (awaited->of_survey) {
+        refusals_note(&subscriber->sessions->refusals, refusal, subscriber_sid(subscriber), subscriber->nsp->name);
+        survey_unanswered(subscriber, id);
+    } else {
+        fail(subscriber, subscriber, span_of(awaited->their_sid, sizeof awaited->their_sid),
+             span_of(awaited->their_id, awaited->their_id_len), refusal);
+    }
     forget(awaited);
 }
 
-void asking_end(struct subscriber *subscriber, bool parked)
+/* There will be no answer of our client; to a survey it may still come from another connection. */
+static void owed_end(struct awaited *awaited, bool may_return)
+{
+    struct subscriber *subscriber = awaited->subscriber;
+    if (!awaited->of_survey)
+        fail(subscriber, NULL, span_of(awaited->their_sid, sizeof awaited->their_sid),
+             span_of(awaited->their_id, awaited->their_id_len), REFUSAL_RECEIVER_GONE);
+    else if (!may_return)
+        survey_unanswered(subscriber, id_of(awaited));
+}
+
+void asking_end(struct subscriber *subscriber, bool parked, bool may_return)
 {
     struct asking *asking = subscriber_has(subscriber).asking;
     struct map_node *node;
@@ -260,8 +300,7 @@ void asking_end(struct subscriber *subscriber, bool parked)
     while ((node = map_next(&asking->from_client, NULL)) != NULL) {
         struct awaited *awaited = container_of(node, struct awaited, by_id);
         if (!parked)
-            fail(subscriber, NULL, span_of(awaited->their_sid, sizeof awaited->their_sid),
-                 span_of(awaited->their_id, awaited->their_id_len), REFUSAL_RECEIVER_GONE);
+            owed_end(awaited, may_return);
         forget(awaited);
     }
     map_finish(&asking->for_client);
@@ -270,18 +309,23 @@ void asking_end(struct subscriber *subscriber, bool parked)
     subscriber->extra->asking = NULL;
 }
 
-/* `<next id>\n`, and for each question `q <ms left> <id> <receiver> <its id on the broker>\n` or `a <ms left> <id>
- * <asker> <its id>\n`. */
+/* `<next id>\n`, and for each question `q <ms left> <id> <receiver> <its id on the broker>\n`, `a <ms left> <id>
+ * <asker> <its id>\n`, or of a survey `s <ms left> <number>\n`. */
 
 static void table_park(struct buf *to, const struct sessions *sessions, const struct map *table)
 {
     uint64_t now = loop_now_us(sessions->loop);
     for (struct map_node *node = map_next(table, NULL); node != NULL; node = map_next(table, node)) {
         const struct awaited *awaited = container_of(node, const struct awaited, by_id);
-        buf_printf(to, "%c %llu " SPAN_FMT " %.*s", awaited->for_client ? 'q' : 'a',
+        buf_printf(to, "%c %llu " SPAN_FMT,
+                   awaited->for_client  ? 'q'
+                   : awaited->of_survey ? 's'
+                                        : 'a',
                    (unsigned long long)(awaited->until_us > now ? (awaited->until_us - now) / 1000 : 0),
-                   SPAN_ARG(id_of(awaited)), (int)sizeof awaited->their_sid, awaited->their_sid);
-        buf_printf(to, " %.*s", (int)awaited->their_id_len, awaited->their_id);
+                   SPAN_ARG(id_of(awaited)));
+        if (!awaited->of_survey)
+            buf_printf(to, " %.*s %.*s", (int)sizeof awaited->their_sid, awaited->their_sid, (int)awaited->their_id_len,
+                       awaited->their_id);
         buf_append_char(to, '\n');
     }
 }
@@ -304,22 +348,24 @@ static bool id_is_good(struct span id)
 /* False: the line is none of ours. */
 static bool line_restore(struct subscriber *subscriber, struct span line, uint64_t away_ms)
 {
-    struct span kind, ms, id, sid, their_id = {NULL, 0};
+    struct span kind, ms, id, sid = {NULL, 0}, their_id = {NULL, 0};
     uint64_t left_ms;
-    if (!span_next(&line, ' ', &kind) || !span_next(&line, ' ', &ms) || !span_next(&line, ' ', &id) ||
-        !span_next(&line, ' ', &sid) || kind.len != 1 || !span_to_u64(ms, &left_ms) || left_ms > ASKING_MS_MAX ||
-        !id_is_good(id) || !engineio_sid_is_valid(sid))
+    if (!span_next(&line, ' ', &kind) || !span_next(&line, ' ', &ms) || !span_next(&line, ' ', &id) || kind.len != 1 ||
+        !span_to_u64(ms, &left_ms) || left_ms > ASKING_MS_MAX || !id_is_good(id))
         return false;
-    bool for_client = kind.data[0] == 'q';
-    if (!span_next(&line, '\n', &their_id) || !id_is_good(their_id))
+    bool for_client = kind.data[0] == 'q', of_survey = kind.data[0] == 's';
+    if (!of_survey && (!span_next(&line, ' ', &sid) || !engineio_sid_is_valid(sid) ||
+                       !span_next(&line, '\n', &their_id) || !id_is_good(their_id)))
         return false;
     if (find(subscriber, for_client, id) != NULL)
         return false;
     struct awaited *awaited = note(subscriber, for_client, id, left_ms > away_ms ? left_ms - away_ms : 0);
+    awaited->of_survey = of_survey;
+    if (of_survey)
+        return true;
     memcpy(awaited->their_sid, sid.data, sizeof awaited->their_sid);
     awaited->their_id_len = (uint8_t)their_id.len;
-    if (their_id.len > 0)
-        memcpy(awaited->their_id, their_id.data, their_id.len);
+    memcpy(awaited->their_id, their_id.data, their_id.len);
     return true;
 }
 

@@ -22,12 +22,13 @@
 void asking_ask(struct subscriber *subscriber, const struct subscriber_emit *emit, uint32_t timeout_ms);
 /* An entry for this subscriber (asking_is_entry): its client is asked, or gets an answer. */
 void asking_deliver(struct subscriber *subscriber, struct span body);
-/* The client has answered the question with this id. False: it is not known. */
+/* The client has answered the question with this id. False: it is not known, or it was a survey's (survey_answered). */
 bool asking_answered(struct subscriber *subscriber, struct span id, const struct content *content);
 /* Its answer exceeds a bound, for which this refusal stands. An id that is not known is ignored. */
 void asking_answer_refused(struct subscriber *subscriber, struct span id, enum refusal refusal);
-/* The subscriber ends; unless it is `parked`, those who asked its client are told. */
-void asking_end(struct subscriber *subscriber, bool parked);
+/* The subscriber ends; unless it is `parked`, those who asked its client are told: a survey only if it cannot come
+ * back. */
+void asking_end(struct subscriber *subscriber, bool parked, bool may_return);
 
 /* Appends both tables, for another instance; nothing when both are empty and no id was given out. */
 void asking_park(const struct subscriber *subscriber, struct buf *to);

@@ -21,27 +21,85 @@ static bool part_take(struct span *rest, char end, struct span *part)
     return rest->data != NULL && span_find(*rest, end) >= 0 && span_next(rest, end, part);
 }
 
-bool asking_entry_decode(struct span body, struct asking_entry *entry)
+bool asking_sids_have(struct span sids, struct span sid)
 {
-    struct span rest = span_from(body, asking_is_entry(body)), kind, ms, wait_ms, id;
-    if (!asking_is_entry(body) || !part_take(&rest, ' ', &kind) || !part_take(&rest, ' ', &ms) ||
-        !part_take(&rest, ' ', &wait_ms) || !part_take(&rest, ' ', &entry->asker) || !part_take(&rest, '\n', &id) ||
+    size_t from = 0, to = sids.len / ENGINEIO_SID_BYTES;
+    while (from < to) {
+        size_t middle = from + (to - from) / 2;
+        int order = span_compare(span_sub(sids, middle * ENGINEIO_SID_BYTES, ENGINEIO_SID_BYTES), sid);
+        if (order == 0)
+            return true;
+        if (order < 0)
+            from = middle + 1;
+        else
+            to = middle;
+    }
+    return false;
+}
+
+static bool kind_take(struct span *rest, struct span kind, struct asking_entry *entry)
+{
+    uint64_t bytes;
+    entry->kind = (enum asking_kind)kind.data[0];
+    entry->asked = SPAN_LIT("");
+    switch (entry->kind) {
+    case ASKING_QUESTION:
+        return engineio_sid_is_valid(entry->asker);
+    case ASKING_ANSWER:
+        return true;
+    case ASKING_SURVEY:
+        return span_take_u64(rest, '\n', &bytes) && bytes % ENGINEIO_SID_BYTES == 0 &&
+               span_take(rest, bytes, &entry->asked);
+    }
+    return false;
+}
+
+/* All but the content, which is what `rest` has then. */
+static bool head_decode(struct span body, struct asking_entry *entry, struct span *rest)
+{
+    struct span kind, ms, wait_ms, id;
+    *rest = span_from(body, asking_is_entry(body));
+    if (!asking_is_entry(body) || !part_take(rest, ' ', &kind) || !part_take(rest, ' ', &ms) ||
+        !part_take(rest, ' ', &wait_ms) || !part_take(rest, ' ', &entry->asker) || !part_take(rest, '\n', &id) ||
         kind.len != 1)
         return false;
-    entry->is_answer = kind.data[0] == 'a';
     entry->id = id;
-    return (entry->is_answer || (kind.data[0] == 'q' && engineio_sid_is_valid(entry->asker))) &&
-           span_to_u64(ms, &entry->ms) && entry->ms <= ASKING_MS_MAX && span_to_u64(wait_ms, &entry->wait_ms) &&
-           entry->wait_ms <= ASKING_MS_MAX && id.len >= 1 && id.len <= CALL_ID_BYTES_MAX &&
-           content_decode_text(rest, &entry->content);
+    return kind_take(rest, kind, entry) && span_to_u64(ms, &entry->ms) && entry->ms <= ASKING_MS_MAX &&
+           span_to_u64(wait_ms, &entry->wait_ms) && entry->wait_ms <= ASKING_MS_MAX && id.len >= 1 &&
+           id.len <= CALL_ID_BYTES_MAX;
+}
+
+bool asking_entry_decode(struct span body, struct asking_entry *entry)
+{
+    struct span rest;
+    return head_decode(body, entry, &rest) && content_decode_text(rest, &entry->content);
+}
+
+bool asking_is_for(struct span body, struct span sid)
+{
+    struct asking_entry entry;
+    struct span rest;
+    return !head_decode(body, &entry, &rest) || entry.kind != ASKING_SURVEY || asking_sids_have(entry.asked, sid);
 }
 
 static void head_encode(struct buf *to, const struct asking_entry *entry)
 {
     buf_append_char(to, ASKING_MARK);
-    buf_printf(to, "%c %llu %llu " SPAN_FMT " " SPAN_FMT "\n", entry->is_answer ? 'a' : 'q',
-               (unsigned long long)entry->ms, (unsigned long long)entry->wait_ms, SPAN_ARG(entry->asker),
-               SPAN_ARG(entry->id));
+    buf_printf(to, "%c %llu %llu " SPAN_FMT " " SPAN_FMT "\n", (char)entry->kind, (unsigned long long)entry->ms,
+               (unsigned long long)entry->wait_ms, SPAN_ARG(entry->asker), SPAN_ARG(entry->id));
+}
+
+void asking_entry_encode(struct buf *to, const struct asking_entry *entry)
+{
+    head_encode(to, entry);
+    if (entry->kind == ASKING_SURVEY) {
+        buf_printf(to, "%zu\n", entry->asked.len);
+        buf_append(to, entry->asked);
+    }
+    if (entry->content.count > 0)
+        content_encode(to, &entry->content);
+    else
+        buf_append(to, entry->content.args);
 }
 
 static void published(void *arg, enum broker_result result)
@@ -58,11 +116,7 @@ bool asking_entry_publish(struct sessions *sessions, const struct nsp *nsp, stru
     struct buf room = {0}, body = {0};
     struct call *call = NULL;
     subscriber_own_room_name(&room, nsp, sid);
-    head_encode(&body, entry);
-    if (entry->content.count > 0)
-        content_encode(&body, &entry->content);
-    else
-        buf_append(&body, entry->content.args);
+    asking_entry_encode(&body, entry);
     if (caller != NULL)
         call = call_create(caller->session, caller, (struct span){NULL, 0}, room.len + body.len);
     struct broker_publish publish = {.room = buf_span(&room), .body = buf_span(&body)};

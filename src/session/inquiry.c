@@ -4,8 +4,9 @@
  *     <bytes>\n<text>
  *     tell <number>\n<as inquiry_find encodes>
  *
- * Behind a question of the kind INQUIRY_ANSWERS comes `<timeout in ms>\n`, and the event like a text. Its answers come
- * later (survey.c); so does the word `late`.
+ * Behind a question of the kind INQUIRY_ANSWERS comes `<timeout in ms>\n`, and the event like a text; then the sids
+ * that are asked otherwise, if there are lists of the broker's, like a text, too. Its answers come later (survey.c); so
+ * does the word `late`.
  *
  * An instance that does not know the kind of a question is of an earlier version, and gives no answer: then the whole
  * is incomplete. */
@@ -325,7 +326,8 @@ static bool kind_take(struct span *rest, struct inquiry_question *question)
         return true;
     case INQUIRY_ANSWERS:
         return span_take_u64(rest, '\n', &question->timeout_ms) && question->timeout_ms > 0 &&
-               question->timeout_ms <= INQUIRY_SURVEY_MS_MAX && text_take(rest, &question->body);
+               question->timeout_ms <= INQUIRY_SURVEY_MS_MAX && text_take(rest, &question->body) &&
+               (rest->len == 0 || text_take(rest, &question->polls));
     }
     return false;
 }
@@ -361,10 +363,14 @@ static void tell_send(struct inquiries *inquiries, struct span from, uint64_t nu
     buf_finish(&answer);
 }
 
-/* An empty `from` is this instance, which was asked alone. */
-static void surveyed(void *arg, struct span from, uint64_t number, struct span text)
+/* An empty `from` is this instance, which was asked alone, or sockets that poll. */
+static void surveyed(void *arg, struct span from, uint64_t number, bool polls, struct span text)
 {
     struct inquiries *inquiries = arg;
+    if (polls) {
+        inquiry_polls_told(inquiries, number, text);
+        return;
+    }
     struct gather *gather = from.len == 0 ? gather_find(inquiries, number) : NULL;
     if (from.len > 0)
         tell_send(inquiries, from, number, text);
@@ -472,9 +478,29 @@ static void ask_all(struct gather *gather, const struct inquiry_question *questi
     if (question->kind == INQUIRY_ANSWERS) {
         buf_printf(&text, "%llu\n", (unsigned long long)question->timeout_ms);
         text_add(&text, question->body);
+        if (question->polls.data != NULL)
+            text_add(&text, question->polls);
     }
     mail_send(hub_broker(gather->inquiries->sessions->hub), (struct span){NULL, 0}, buf_span(&text), sent, asked);
     buf_finish(&text);
+}
+
+/* Without a list the instances ask those of their sockets that poll. */
+void inquiry_polls_ask_all(struct inquiries *inquiries, uint64_t number, const struct inquiry_question *question,
+                           const struct span *sids, size_t count, size_t left)
+{
+    struct gather *gather = gather_find(inquiries, number);
+    struct inquiry_question to_all = *question;
+    struct buf named = {0};
+    if (gather == NULL)
+        return; /* too late */
+    for (size_t i = 0; i < count; i++)
+        buf_append(&named, sids[i]);
+    to_all.polls = gather->lacking ? (struct span){NULL, 0} : count > 0 ? buf_span(&named) : SPAN_LIT("");
+    ask_all(gather, &to_all);
+    if (!gather->lacking)
+        survey_begin_polls(inquiries->surveys, number, question, sids, count, left);
+    buf_finish(&named);
 }
 
 /* Also the id under which the clients are asked. */
@@ -530,6 +556,7 @@ bool inquiry_ask(struct inquiries *inquiries, const struct inquiry_question *que
     gather->polls = broker_has_records(hub_broker(inquiries->sessions->hub));
     if (gather->polls)
         inquiry_polls_ask(inquiries, inquiries->sessions, question, gather->number);
-    ask_all(gather, question);
+    if (!gather->polls || !surveys) /* else it is asked behind the list: inquiry_polls_ask_all */
+        ask_all(gather, question);
     return true;
 }

@@ -12,7 +12,7 @@ enum inquiry_kind {
     INQUIRY_SOCKETS = 's', /* items: sid, JSON */
     INQUIRY_ROOMS = 'r',   /* items: room, number of its sockets */
     INQUIRY_COUNT = 'n',   /* the number of sockets alone */
-    INQUIRY_ANSWERS = 'a', /* each socket is asked (survey.h). Items: sid, its answer; empty: there is none */
+    INQUIRY_ANSWERS = 'a', /* each socket is asked (survey.h). Items: sid, its answer, a body; empty: there is none */
 };
 
 enum {
@@ -43,6 +43,8 @@ struct inquiry_question {
     bool here;           /* of this instance alone */
     uint64_t timeout_ms; /* for INQUIRY_ANSWERS: 1 to INQUIRY_SURVEY_MS_MAX; then `limit` and `after` do not count */
     struct span body;    /* likewise: the event (content_encode), INQUIRY_EVENT_BYTES_MAX at most */
+    struct span polls;   /* between instances: sids that are asked otherwise, as are all that poll (survey.h); NULL
+                          * data: none are */
 };
 
 struct inquiry_item {
@@ -82,6 +84,10 @@ void inquiry_polls_ask(struct inquiries *inquiries, struct sessions *sessions, c
                        uint64_t number);
 /* What was found, as inquiry_find writes it; NULL data: the broker did not say. */
 void inquiry_polls_told(struct inquiries *inquiries, uint64_t number, struct span text);
+/* The same of INQUIRY_ANSWERS: those to be asked, by their sids, and the number of those that are too many. Then all
+ * others are asked. */
+void inquiry_polls_ask_all(struct inquiries *inquiries, uint64_t number, const struct inquiry_question *question,
+                           const struct span *sids, size_t count, size_t left);
 /* Whether somebody still waits for it. */
 bool inquiry_is_asked(const struct inquiries *inquiries, uint64_t number);
 

@@ -50,14 +50,16 @@ static struct polls *polls_create(struct inquiries *inquiries, struct sessions *
     polls->number = number;
     polls->question = *question;
     if (question->kind == INQUIRY_ANSWERS)
-        polls->question.limit = INQUIRY_SURVEYED_MAX;
+        polls->question.limit = INQUIRY_LIMIT_MAX;
     map_init(&polls->seen, sessions->sockets.seed);
     for (size_t i = 0; i < all; i++)
         polls->rooms[i] = i < rooms ? question->rooms[i] : question->excepts[i - rooms];
-    struct span *spans[3] = {&polls->question.nsp, &polls->question.sid, &polls->question.after};
-    for (size_t i = 0; i < all + 3; i++)
+    enum { SPANS = 4 };
+    struct span *spans[SPANS] = {&polls->question.nsp, &polls->question.sid, &polls->question.after,
+                                 &polls->question.body};
+    for (size_t i = 0; i < all + SPANS; i++)
         buf_append(&polls->texts, i < all ? polls->rooms[i] : *spans[i - all]);
-    for (size_t i = 0; i < all + 3; i++) {
+    for (size_t i = 0; i < all + SPANS; i++) {
         struct span *span = i < all ? &polls->rooms[i] : spans[i - all];
         *span = span_sub(buf_span(&polls->texts), at, span->len);
         at += span->len;
@@ -228,7 +230,7 @@ static void socket_take(struct polls *polls, const struct record_socket *socket)
         struct item *item = item_add(polls, socket->sid);
         socket_describe(polls, socket, &item->text);
     } else if (polls->question.kind == INQUIRY_ANSWERS) {
-        item_add(polls, socket->sid); /* without a text: it has not answered, unless an instance says that it has */
+        item_add(polls, socket->sid);
     } else if (polls->question.kind == INQUIRY_ROOMS) {
         for (bool ok = rooms_begin(socket, &rest); ok && room_next(polls, &rest, &room);)
             if (is_behind(polls, room))
@@ -252,6 +254,15 @@ static void tell(struct polls *polls)
     buf_finish(&items);
 }
 
+static void ask(struct polls *polls)
+{
+    struct span sids[INQUIRY_LIMIT_MAX];
+    size_t count = 0;
+    for (; count < polls->count && count < INQUIRY_LIMIT_MAX; count++)
+        sids[count] = buf_span(&polls->items[count].key);
+    inquiry_polls_ask_all(polls->inquiries, polls->number, &polls->question, sids, count, polls->seen.count - count);
+}
+
 static void listed(void *arg, const struct record_page *page)
 {
     struct polls *polls = arg;
@@ -266,9 +277,12 @@ static void listed(void *arg, const struct record_page *page)
         }
         stopped = page->next.len > 0;
     }
-    if (page == NULL || stopped)
+    bool whole = page != NULL && !stopped;
+    if (!whole)
         inquiry_polls_told(polls->inquiries, polls->number, (struct span){NULL, 0});
-    else
+    if (polls->question.kind == INQUIRY_ANSWERS)
+        ask(polls);
+    else if (whole)
         tell(polls);
     polls_free(polls);
 }

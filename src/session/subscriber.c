@@ -488,7 +488,7 @@ static void detach(struct subscriber *subscriber, bool for_good, enum close_reas
             departure = DEPARTURE_CUT;
         buf_finish(&own);
     }
-    asking_end(subscriber, reason == CLOSE_PARKED);
+    asking_end(subscriber, reason == CLOSE_PARKED, departure != DEPARTURE_ENDED);
     survey_left(subscriber, departure != DEPARTURE_ENDED);
     if (subscriber_has(subscriber).part != NULL || subscriber->state == SUBSCRIBER_RESUMING) {
         const struct leaver leaver = subscriber_leaver(subscriber);

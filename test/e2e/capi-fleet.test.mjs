@@ -33,6 +33,16 @@ test('many are asked on two instances: all answers, and who gave none', async ()
   for (const socket of [a, b, c]) socket.close();
 });
 
+test('answers bring their bytes, from both instances', async () => {
+  const [a, b, c, d] = [await client(two[0], '/probe'), await client(two[0], '/probe'), await client(two[1], '/probe'), await client(two[1], '/probe')];
+  for (const one of [b, c]) one.on('bytes?', (bytes, done) => done(Buffer.concat([bytes, Buffer.from(one.id)]), { more: Buffer.from('x') }));
+  d.on('bytes?', (bytes, done) => done({ _placeholder: true, num: 0 })); // it only looks like bytes
+  const [first, second, withBytes, all] = await a.ask('ask bytes');
+  assert.deepEqual([withBytes, all], [2, 3]);
+  assert.deepEqual([first, second].map((bytes) => bytes.toString('latin1')), [b.id, c.id].sort().map((id) => `\u0001\u0002${id}`));
+  for (const socket of [a, b, c, d]) socket.close();
+});
+
 test('a backend asks the same by the HTTP API', async () => {
   const [a, b] = [await client(two[0], '/probe'), await client(two[1], '/probe')];
   b.on('all?', (n, done) => done('b', n));

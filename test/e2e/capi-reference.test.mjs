@@ -181,6 +181,13 @@ describe('each does what the page says', { concurrency: 4 }, () => {
     assert.equal((await b.had('vote'))[1].for, 'tea');
   });
 
+  example('Answers with bytes', async (server) => {
+    const [a, b, c] = [await client(server), await client(server), await client(server)];
+    await Promise.all([a, b, c].map((socket) => socket.had('entered')));
+    for (const socket of [b, c]) socket.on('picture?', (size, done) => done(Buffer.from(size)));
+    assert.deepEqual(await a.ask('show'), [10]);
+  });
+
   example('Rooms and the fleet', async (server) => {
     const [a, b] = [await client(server), await client(server)];
     await Promise.all([a, b].map((socket) => socket.had('entered')));

@@ -171,6 +171,61 @@ for (const name of ['Redis', 'Postgres']) {
   });
 }
 
+for (const name of ['Redis', 'Postgres']) {
+  test(`an event that asks reaches clients between two polls, and their answers come back with their bytes: ${name}`, { ...quickly, skip: name === 'Postgres' && skip }, async (t) => {
+    const ends = [];
+    t.after(() => end(ends));
+    const [one, two] = await brokers[name](ends);
+    const between = await Poller.open(one), holder = await Poller.open(two), away = await Poller.open(two), other = await Poller.open(two);
+    const socket = io(one.url, { transports: ['websocket'] });
+    ends.unshift(() => socket.disconnect());
+    await until('it is connected', () => socket.connected);
+    for (const poller of [between, holder, away]) {
+      await poller.post(one, '420["join","r"]');
+      assert.match(await poller.get(two), /430\[/);
+    }
+    await socket.emitWithAck('join', 'r');
+    let times = 0;
+    socket.on('q', (n, answer) => {
+      times++;
+      answer({ list: [Buffer.from([255, 0]), n] }, Buffer.alloc(0));
+    });
+    const question = async (poller, instance) => {
+      let got = '';
+      while (!got.includes('["q"')) got += await poller.get(instance); // who came stands in front
+      assert.equal(got.match(/\["q",7\]/g).length, 1, got);
+      return got.match(/42(\d+)\["q",7\]/)[1];
+    };
+    const held = question(holder, one);
+    await new Promise((done) => setTimeout(done, 200)); // its request is there, and waits
+    const began = performance.now();
+    const asked = ask(one, 'ask', { event: 'q', args: [7], rooms: 'r', timeout_ms: 4000 });
+    await holder.post(two, `43${await held}["held"]`);
+    const number = await question(between, two);
+    await between.post(one, `461-${number}[{"bytes":{"_placeholder":true,"num":0}}]\x1ebAQID`);
+    const { answers, missing, incomplete } = await asked;
+    assert.deepEqual([missing, incomplete], [[away.id], false]);
+    assert.ok(performance.now() - began > 3900, 'one may still ask for its next poll');
+    assert.deepEqual(answers, [
+      { socket: between.id, answer: [{ bytes: { _placeholder: true, num: 0 } }], attachments: ['AQID'] },
+      { socket: holder.id, answer: ['held'] },
+      { socket: socket.id, answer: [{ list: [{ _placeholder: true, num: 0 }, 7] }, { _placeholder: true, num: 1 }], attachments: ['/wA=', ''] },
+    ].sort((a, b) => (a.socket < b.socket ? -1 : 1)));
+    assert.equal(times, 1);
+
+    // The last answer ends it; one that has gone is not waited for.
+    const again = ask(two, 'ask', { event: 'q', args: [7], rooms: 'r', except: holder.id, timeout_ms: 20000 });
+    const second = await question(between, one);
+    await between.post(two, `43${second}[]`);
+    await away.post(two, '41');
+    const short = await again;
+    assert.deepEqual([short.answers.map((item) => item.socket), short.missing], [[between.id, socket.id].sort(), [away.id]]);
+    assert.ok(performance.now() - began < 20000);
+    await other.post(one, '420["join","s"]'); // it was in another room
+    assert.doesNotMatch(await other.get(two), /"q"/);
+  });
+}
+
 test('directives reach clients between two polls, also where nothing is logged', quickly, async (t) => {
   const ends = [];
   t.after(() => end(ends));

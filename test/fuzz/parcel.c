@@ -71,7 +71,9 @@ static void entry_check(struct span body)
         return;
     assert(asking_is_entry(body) && entry.ms <= ASKING_MS_MAX && entry.wait_ms <= ASKING_MS_MAX);
     assert(entry.id.len >= 1 && entry.id.len <= CALL_ID_BYTES_MAX && lies_in(entry.id, body));
-    assert(entry.is_answer || engineio_sid_is_valid(entry.asker));
+    assert(entry.kind != ASKING_QUESTION || engineio_sid_is_valid(entry.asker));
+    assert(entry.asked.len % ENGINEIO_SID_BYTES == 0 && (entry.asked.len == 0 || lies_in(entry.asked, body)));
+    asking_is_for(body, SPAN_LIT("AAAAAAAAAAAAAAAAAAAA"));
     assert(entry.content.count <= CONTENT_ATTACHMENTS_MAX && lies_in(entry.content.args, body));
 }
 

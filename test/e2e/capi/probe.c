@@ -89,6 +89,34 @@ static void ask_all(sennit_event *event, void *data)
     (void)data;
 }
 
+/* The bytes of two answers, how many have some, and how many there are. The answers are kept for a moment, and the
+ * bytes with them. */
+static void tell_bytes(sennit_event *answers, void *data)
+{
+    struct sennit_blob blobs[2] = {{"", 0}, {"", 0}};
+    int with_bytes = 0;
+    sennit_event_keep(answers);
+    for (size_t i = 0; i < sennit_arg_length(answers, 0, NULL); i++) {
+        char path[32];
+        snprintf(path, sizeof path, "%zu.answer.0", i);
+        struct sennit_blob blob = sennit_arg_bytes(answers, 0, path);
+        if (sennit_arg_type(answers, 0, path) == SENNIT_BYTES && blob.data != NULL && with_bytes < 2)
+            blobs[with_bytes++] = blob;
+    }
+    sennit_ackf(data, "x,x,i,i", &blobs[0], &blobs[1], with_bytes, (int)sennit_arg_length(answers, 0, NULL));
+    sennit_event_free(answers);
+    sennit_event_free(data);
+}
+
+static void ask_bytes(sennit_event *event, void *data)
+{
+    struct sennit_blob blob = {"\1\2", 2};
+    sennit_event_keep(event);
+    if (!sennit_ask_allf(sennit_to_others(event), 3000, tell_bytes, event, "bytes?", "x", &blob))
+        sennit_event_free(event);
+    (void)data;
+}
+
 static void fleet(sennit_event *event, void *data)
 {
     const char *what = sennit_arg_string(event, 0, NULL), *room = sennit_arg_string(event, 1, NULL);
@@ -310,6 +338,7 @@ int main(int argc, char **argv)
     sennit_on(nsp, "types", types, NULL);
     sennit_on(nsp, "ask back", ask_back, NULL);
     sennit_on(nsp, "ask all", ask_all, NULL);
+    sennit_on(nsp, "ask bytes", ask_bytes, NULL);
     sennit_on(nsp, "fleet", fleet, NULL);
     sennit_on(nsp, "rooms", rooms, NULL);
     sennit_on(nsp, "send", send, NULL);

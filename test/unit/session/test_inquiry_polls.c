@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "records.h"
+#include "session/asking_entry.h"
 #include "session/inquiry.h"
 
 static struct inquiries *inquiries;
@@ -16,7 +17,7 @@ static struct {
     size_t count;
     uint64_t total;
     uint64_t numbers[4];
-    bool incomplete;
+    bool incomplete, more;
     char keys[128], text[1024];
 } found;
 
@@ -26,6 +27,8 @@ static void send_mail(struct broker *of, struct span to, struct span message, ma
     char answer[512];
     struct buf here = {0};
     struct span word, number;
+    if (done == NULL)
+        return; /* this instance answers */
     struct inquiry_question question = {.kind = (enum inquiry_kind)0, .nsp = SPAN_LIT("/"), .limit = 10};
     span_next(&message, ' ', &word);
     span_next(&message, ' ', &number);
@@ -92,6 +95,7 @@ static void on_found(void *arg, const struct inquiry_found *got)
     found.count = got->count;
     found.total = got->total;
     found.incomplete = got->incomplete;
+    found.more = got->more;
     found.keys[0] = found.text[0] = '\0';
     for (size_t i = 0; i < got->count && i < 4; i++) {
         snprintf(found.keys + strlen(found.keys), sizeof found.keys - strlen(found.keys), SPAN_FMT " ",
@@ -213,21 +217,179 @@ static void sessions_that_were_passed_on_let_nobody_wait(void **state)
     assert_true(found.incomplete);
 }
 
-/* They are not asked. */
-static void all_that_poll_are_without_an_answer(void **state)
+/* What is published meanwhile is noted, and goes on to the broker unless `withheld`. */
+static const struct broker_ops *real_ops;
+static struct broker_ops noting;
+static struct buf published;
+static int publishes;
+static bool withheld, refused;
+
+static bool publish_noted(struct broker *of, const struct broker_publish *publish, broker_done_fn *done, void *arg)
+{
+    publishes++;
+    buf_clear(&published);
+    buf_append(&published, publish->body);
+    return !refused && (withheld || real_ops->publish(of, publish, done, arg));
+}
+
+static void survey(uint64_t ms)
 {
     struct inquiry_question question = {
-        .kind = INQUIRY_ANSWERS, .nsp = SPAN_LIT("/"), .timeout_ms = 1000, .body = SPAN_LIT("[\"x\"]")};
-    ops.list = list_many;
+        .kind = INQUIRY_ANSWERS, .nsp = SPAN_LIT("/"), .timeout_ms = ms, .body = SPAN_LIT("[\"x\"]")};
+    real_ops = broker->ops;
+    noting = *real_ops;
+    noting.publish = publish_noted;
+    broker->ops = &noting;
+    publishes = 0;
     assert_true(inquiry_ask(inquiries, &question, on_found, NULL));
+    broker->ops = real_ops;
+}
+
+static int begin_survey(void **state)
+{
+    withheld = refused = false;
+    return begin_all(state);
+}
+
+static int end_survey(void **state)
+{
+    buf_finish(&published);
+    return end_all(state);
+}
+
+/* One event names all that are asked; those that are too many make the answer incomplete. */
+static void many_that_poll_are_asked_by_one_event(void **state)
+{
+    struct asking_entry entry;
+    ops.list = list_many;
+    withheld = true;
+    survey(100);
+    assert_int_equal(publishes, 1);
+    assert_true(asking_entry_decode(buf_span(&published), &entry));
+    assert_int_equal(entry.kind, ASKING_SURVEY);
+    assert_int_equal(entry.ms, 100);
+    assert_true(span_equal(entry.content.args, SPAN_LIT("[\"x\"]")));
+    assert_int_equal(entry.asked.len, INQUIRY_LIMIT_MAX * ENGINEIO_SID_BYTES);
+    assert_true(asking_is_for(buf_span(&published), SPAN_LIT("AAAAAAAAAAAAAAAA0000")));
+    assert_true(asking_is_for(buf_span(&published), SPAN_LIT("AAAAAAAAAAAAAAAA0999")));
+    assert_false(asking_is_for(buf_span(&published), SPAN_LIT("AAAAAAAAAAAAAAAA1000")));
+    assert_int_equal(sessions.asking.count, INQUIRY_LIMIT_MAX);
+    turn(150);
     assert_int_equal(found.answers, 1);
-    assert_int_equal(found.count, MANY);
-    assert_int_equal(found.numbers[0], 1);
+    assert_int_equal(found.count, INQUIRY_LIMIT_MAX);
+    assert_int_equal(found.numbers[0], 0);
     assert_string_equal(found.text, "");
-    assert_false(found.incomplete);
+    assert_true(found.more);
+    assert_int_equal(sessions.asking.count, 0);
+    /* The broker takes no more: nobody is waited for. */
+    refused = true;
+    survey(60000);
+    assert_int_equal(found.answers, 2);
+    assert_true(found.more);
+}
+
+/* The id under which the client is asked. */
+static struct span asked_id(struct span got)
+{
+    assert_int_equal(times(got, "[\"x\"]"), 1);
+    ptrdiff_t end = memmem(got.data, got.len, "[\"x\"]", 5) - (const void *)got.data, from = end;
+    while (got.data[from - 1] >= '0' && got.data[from - 1] <= '9')
+        from--;
+    return span_sub(got, (size_t)from + 2, (size_t)(end - from) - 2); /* behind 42 */
+}
+
+static char own_socket[ENGINEIO_SID_BYTES + 1];
+
+static void list_own(struct broker *of, struct span cursor, record_list_fn *done, void *arg)
+{
+    struct record_socket socket = {
+        .pid = span_str(record.leases[0].pid), .sid = span_str(own_socket), .rooms = SPAN_LIT("0 1 1 - 1 0 1 /")};
+    struct record_page page = {.sockets = &socket, .count = 1};
+    done(arg, &page);
+}
+
+static void join_listed(void)
+{
+    begin();
+    post_now("40");
+    struct span got = payload(get(2));
+    snprintf(own_socket, sizeof own_socket, "%.*s", ENGINEIO_SID_BYTES, got.data + strlen("40{\"sid\":\""));
+    ops.list = list_own;
+}
+
+/* Its GET waits here: it is asked at once, by the event alone. Its answer may come to another instance. */
+static void one_that_waits_here_is_asked_once(void **state)
+{
+    char text[128];
+    join_listed();
+    struct request *held = get(3);
+    turn(30);
+    assert_int_equal(sessions.count, 1);
+    survey(60000);
+    assert_int_equal(publishes, 1);
+    struct span id = asked_id(payload(held));
+    snprintf(text, sizeof text, "43" SPAN_FMT "[1]", SPAN_ARG(id));
+    assert_int_equal(found.answers, 0);
+    post_now(text);
+    assert_int_equal(found.answers, 1);
+    snprintf(text, sizeof text, "%s ", own_socket);
+    assert_string_equal(found.keys, text);
+    assert_string_equal(found.text, "[1]");
+    assert_int_equal(sessions.asking.count, 0);
+}
+
+/* The instance that asks has asked those that poll, or has no list of them. */
+static void another_instance_asks_with_a_list_or_without(void **state)
+{
+    join_listed();
+    struct request *held = get(3);
+    turn(30);
+    mail_received(broker, SPAN_LIT("peer"), SPAN_LIT("ask 1500000000 a 1 0 0\n1\n/0\n0\n5000\n5\n[\"x\"]0\n"));
+    turn(30);
+    assert_false(held->answered);
+    mail_received(broker, SPAN_LIT("peer"), SPAN_LIT("ask 1500000001 a 1 0 0\n1\n/0\n0\n50\n5\n[\"x\"]"));
+    asked_id(payload(held));
+}
+
+/* The broker has kept the event, perhaps twice, until the next request. */
+static void one_between_two_requests_is_asked_with_its_next(void **state)
+{
+    char text[128];
+    join_listed();
+    withheld = true;
+    survey(60000);
+    struct record_kept kept[2] = {{.room = SPAN_LIT("/"), .audience = SPAN_LIT(""), .body = buf_span(&published)}};
+    kept[1] = kept[0];
+    record.kept = kept;
+    record.kept_count = 2;
+    struct span id = asked_id(payload(get(3)));
+    record.kept_count = 0;
+    assert_int_equal(found.answers, 0);
+    snprintf(text, sizeof text, "43" SPAN_FMT "[2]", SPAN_ARG(id));
+    post_now(text); /* the session has been on the broker meanwhile */
+    assert_int_equal(found.answers, 1);
+    assert_string_equal(found.text, "[2]");
+}
+
+static void one_that_leaves_is_not_awaited(void **state)
+{
+    join_listed();
+    withheld = true;
+    survey(60000);
+    struct record_kept kept = {.room = SPAN_LIT("/"), .audience = SPAN_LIT(""), .body = buf_span(&published)};
+    record.kept = &kept;
+    record.kept_count = 1;
+    asked_id(payload(get(3)));
+    record.kept_count = 0;
+    post_now("41");
+    turn(20);
+    assert_int_equal(found.answers, 1);
+    assert_string_equal(found.text, "");
+    assert_false(found.more || found.incomplete);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin_all, end_all)
+#define SURVEY(name) cmocka_unit_test_setup_teardown(name, begin_survey, end_survey)
 
 int main(void)
 {
@@ -237,7 +399,12 @@ int main(void)
         TEST(one_on_two_pages_counts_once),
         TEST(without_the_list_the_answer_is_incomplete),
         TEST(sessions_that_were_passed_on_let_nobody_wait),
-        TEST(all_that_poll_are_without_an_answer),
+
+        SURVEY(many_that_poll_are_asked_by_one_event),
+        SURVEY(one_that_waits_here_is_asked_once),
+        SURVEY(another_instance_asks_with_a_list_or_without),
+        SURVEY(one_between_two_requests_is_asked_with_its_next),
+        SURVEY(one_that_leaves_is_not_awaited),
     };
     return cmocka_run_group_tests_name("session/inquiry_polls", tests, NULL, NULL);
 }

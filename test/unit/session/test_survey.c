@@ -11,7 +11,8 @@
 static struct inquiries *inquiries;
 static struct {
     int times;
-    char text[1024]; /* `<which client>=<answer> `, in the order of the clients */
+    char text[1024];    /* `<which client>=<answer> `, in the order of the clients */
+    char attached[256]; /* `<which client>:<bytes of its first attachment> <arguments> ` */
     bool more;
     uint64_t living, answered;
 } found;
@@ -28,14 +29,29 @@ static void send_mail(struct broker *of, struct span to, struct span message, ma
 
 static const struct mail_ops heard = {send_mail, NULL};
 
+static void attached_note(struct buf *to, int client, struct span body)
+{
+    struct content content;
+    if (!survey_answer_read(body, &content) || content.count == 0)
+        return;
+    buf_printf(to, "%d:", client);
+    for (size_t i = 0; i < content.attachments[0].len; i++)
+        buf_printf(to, "%02x", (unsigned char)content.attachments[0].data[i]);
+    buf_printf(to, " " SPAN_FMT " ", SPAN_ARG(content.args));
+}
+
 static void on_found(void *arg, const struct inquiry_found *got)
 {
-    struct buf text = {0};
+    struct buf text = {0}, attached = {0};
     for (int i = 0; i < BROWSERS; i++) {
         for (size_t at = 0; at < got->count; at++)
-            if (span_equal(got->items[at].key, span_str(sids[i])))
+            if (span_equal(got->items[at].key, span_str(sids[i]))) {
                 buf_printf(&text, "%d=" SPAN_FMT " ", i, SPAN_ARG(got->items[at].text));
+                attached_note(&attached, i, got->items[at].text);
+            }
     }
+    snprintf(found.attached, sizeof found.attached, SPAN_FMT, SPAN_ARG(buf_span(&attached)));
+    buf_finish(&attached);
     snprintf(found.text, sizeof found.text, SPAN_FMT, SPAN_ARG(buf_span(&text)));
     buf_finish(&text);
     found.times++;
@@ -213,6 +229,22 @@ static void another_instance_asks(void **state)
     assert_string_equal(mailed, expected);
 }
 
+/* It polled when it was listed, and the instance that began has asked it by an event. */
+static void one_that_is_named_is_asked_elsewhere(void **state)
+{
+    struct browser *one = come(0), *two = come(1);
+    char text[256];
+    snprintf(text, sizeof text, "ask 1500000000 a 1 0 0\n1\n/0\n0\n5000\n12\n[\"color?\",1]20\n%s", sids[0]);
+    mail_received(broker, SPAN_LIT("peer"), span_str(text));
+    answer(two, asked(two), "[7]");
+    snprintf(text, sizeof text, "peer <- tell 1500000000\n0 1 1\n20 3 1\n%s[7]", sids[1]);
+    for (int i = 0; i < 500 && strcmp(mailed, text) != 0; i++)
+        turn(2);
+    assert_string_equal(mailed, text);
+    look(one);
+    assert_int_equal(count(one, "42"), 0);
+}
+
 /* The client has moved here with the question of another instance: that one gets the answer. */
 static void an_answer_is_passed_on(void **state)
 {
@@ -228,6 +260,49 @@ static void an_answer_is_passed_on(void **state)
     answer(one, 2147483648, "[7]");
     turn(50);
     assert_string_equal(mailed, "");
+}
+
+/* Answers keep their attachments, from here and by mail. Those of damaged ones are ignored. */
+static void attachments_come_with_the_answer(void **state)
+{
+    static const char *const bad[] = {"\x01\x01", "\x01\x01\x7f\x7f\x7f\x7fx[]", "{}", "\"x\"", "\x02q"};
+    struct browser *one = come(0), *two = come(1);
+    struct buf late = {0};
+    char head[64];
+    assert_true(survey(NULL, 60000, false));
+    unsigned long long id = asked(one);
+    asked(two);
+    snprintf(head, sizeof head, "461-%llu[{\"_placeholder\":true,\"num\":0}]", id);
+    say(one, head);
+    say_binary(one, "\x07");
+    for (size_t i = 0; i <= sizeof bad / sizeof bad[0]; i++) {
+        buf_clear(&late);
+        buf_printf(&late, "late %llu %s\n", id, sids[1]);
+        buf_append(&late, i < sizeof bad / sizeof bad[0] ? span_str(bad[i]) : span_of("\x01\x01\0\0\0\2ab[1]", 11));
+        assert_int_equal(found.times, 0);
+        turn(20);
+        mail_received(broker, SPAN_LIT("peer"), buf_span(&late));
+    }
+    buf_finish(&late);
+    await();
+    assert_string_equal(found.attached, "0:07 [{\"_placeholder\":true,\"num\":0}] 1:6162 [1] ");
+}
+
+/* One that was asked elsewhere, between two polls, will not answer. */
+static void no_answer_comes_by_mail(void **state)
+{
+    struct browser *one = come(0), *two = come(1);
+    char late[128];
+    assert_true(survey(NULL, 60000, false));
+    unsigned long long id = asked(one);
+    asked(two);
+    answer(two, id, "[2]");
+    cut(one);
+    turn(20);
+    snprintf(late, sizeof late, "late %llu %s\n", id, sids[0]);
+    mail_received(broker, SPAN_LIT("peer"), span_str(late));
+    await();
+    assert_string_equal(found.text, "0= 1=[2] ");
 }
 
 /* Ours has moved away with our question. */
@@ -303,8 +378,11 @@ int main(void)
         TEST(nobody_is_there),
         TEST(this_instance_alone),
         TEST(another_instance_asks),
+        TEST(one_that_is_named_is_asked_elsewhere),
         TEST(an_answer_is_passed_on),
         TEST(an_answer_comes_by_mail),
+        TEST(attachments_come_with_the_answer),
+        TEST(no_answer_comes_by_mail),
         TEST(bounds),
         TEST(an_answer_that_is_too_large),
     };
