@@ -1,6 +1,7 @@
 /* handle: the table of a thread's handles. */
 #include "embed/handle.h"
 
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
 
@@ -9,6 +10,8 @@
 #include "loop/loop.h"
 
 enum { LINES_A_SECOND = 10, INDEX_BITS = 24 };
+
+#define NUMBER_MASK (UINT64_MAX >> (INDEX_BITS + 1))
 
 struct slot {
     void *object; /* NULL: free */
@@ -21,10 +24,12 @@ struct slot {
 static _Thread_local struct {
     struct slot *slots;
     uint32_t count, cap, used, first_free;
-    uint64_t number;
     int64_t second; /* of the lines about misuse */
     uint32_t lines, silent;
 } handles;
+
+/* Of all threads together: two of them may stand at the same index, and must not have one number there. */
+static _Atomic uint64_t numbers;
 
 static uint32_t slot_take(void)
 {
@@ -43,7 +48,7 @@ static uint32_t slot_take(void)
 void *handle_create(enum handle_kind kind, void *object)
 {
     uint32_t at = slot_take();
-    uint64_t number = ++handles.number & (UINT64_MAX >> (INDEX_BITS + 1));
+    uint64_t number = (atomic_fetch_add_explicit(&numbers, 1, memory_order_relaxed) + 1) & NUMBER_MASK;
     handles.used++;
     handles.slots[at] = (struct slot){.object = object, .number = number, .kind = kind};
     return (void *)(uintptr_t)(number << (INDEX_BITS + 1) | (uint64_t)at << 1 | 1);

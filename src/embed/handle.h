@@ -1,6 +1,6 @@
 /* handle: what a program holds in place of our objects. A handle is a number in the place of an address: it is looked
  * up and never followed, so one whose object has ended, or that was made up, finds nothing. A number is not used
- * twice.
+ * twice, also not by two threads.
  *
  * The table belongs to the thread, because a call may come with nothing but a handle in its hand. So a handle of
  * another thread finds nothing either. */

@@ -105,6 +105,34 @@ static void test_json_is_checked_too(void **state)
     assert_false(args_build(&result, "test", "name", beyond));
 }
 
+static void *handle_make_elsewhere(void *arg)
+{
+    int foreign = 7;
+    void *handle = handle_create(HANDLE_NSP, &foreign);
+    *(void **)arg = handle;
+    handle_end(handle);
+    return NULL;
+}
+
+/* Two servers on two threads have handles that look alike. */
+static void test_a_handle_of_another_thread_finds_nothing(void **state)
+{
+    int object = 1;
+    pthread_t thread;
+    void *others[2], *own = handle_create(HANDLE_NSP, &object);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(pthread_create(&thread, NULL, handle_make_elsewhere, &others[i]), 0);
+        pthread_join(thread, NULL);
+        assert_ptr_not_equal(others[i], own);
+        assert_null(handle_object(others[i], HANDLE_NSP, "test"));
+    }
+    assert_ptr_not_equal(others[0], others[1]);
+    assert_ptr_equal(handle_peek(own, HANDLE_NSP), &object);
+    handle_end(others[0]); /* neither does it end ours */
+    assert_ptr_equal(handle_peek(own, HANDLE_NSP), &object);
+    handle_end(own);
+}
+
 /* A locale of our own with a decimal comma, since a machine may have none. False: localedef is not here. */
 static bool comma_begin(char directory[64])
 {
@@ -515,6 +543,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_only_json_comes_of_a_format, set_up),
         cmocka_unit_test_setup(test_json_is_checked_too, set_up),
+        cmocka_unit_test_setup(test_a_handle_of_another_thread_finds_nothing, set_up),
         cmocka_unit_test_setup(test_a_number_has_a_point, set_up),
         cmocka_unit_test_setup(test_a_handle_is_looked_up, set_up),
         cmocka_unit_test_setup(test_a_wrong_handle_is_harmless, set_up),
