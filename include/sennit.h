@@ -22,7 +22,8 @@
  *
  * Handlers run in the server's loop, one at a time. While one runs, nothing else does: no client is read, no timer
  * fires. So a handler must not block: give long work to a thread or a process of your own, and watch a descriptor for
- * the result (sennit_watch_fd). A handler that took 100 ms or more is named in the log.
+ * the result (sennit_watch_fd). A handler that took 100 ms or more is named in the log, and so is a function of a timer
+ * or of a descriptor.
  *
  * Memory. Texts that go into a function are copied before it returns. Texts that come from a function belong to the
  * handle that they were asked of: to an event until its handler returns (or sennit_event_free, once it was kept), to
@@ -435,7 +436,9 @@ SENNIT_API sennit_timer *sennit_every(sennit_server *server, uint64_t ms, void (
 SENNIT_API void sennit_timer_stop(sennit_timer *timer);
 
 /* Calls `ready` while a descriptor of yours can be read, or written: a database's socket, a pipe of a child or a
- * thread. It stays yours; stop watching before you close it. NULL: it is of a file, which needs no waiting. */
+ * thread. It stays yours; stop watching before you close it. A duplicate of it is watched: what you close all the same
+ * stays open until it is ready, and then its watch ends, with a line in the log. NULL: it is of a file, which needs no
+ * waiting. */
 enum sennit_ready { SENNIT_READ = 1, SENNIT_WRITE = 2 };
 SENNIT_API sennit_watch *sennit_watch_fd(sennit_server *server, int fd, unsigned wanted,
                                          void (*ready)(int fd, unsigned ready, void *data), void *data);

@@ -158,6 +158,8 @@ void embed_presence_changed(struct session_app *app, struct span room, const str
 struct embed_event *event_create(struct embed *embed, struct embed_nsp *nsp, const char *name);
 /* Calls the handler, and ends the event unless it was kept. One without a handler ends at once. */
 void event_run(struct embed_event *event, struct deed_handler handler);
+/* What a program was called for is done: a line in the log if it took too long (loop_clock_ms). */
+void embed_took(const char *handler, int64_t begun_ms);
 void event_destroy(struct embed_event *event);
 /* Memory that lives as long as the event. */
 void *event_memory(struct embed_event *event, size_t size);

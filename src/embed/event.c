@@ -58,6 +58,14 @@ void event_destroy(struct embed_event *event)
     free(event);
 }
 
+void embed_took(const char *handler, int64_t begun_ms)
+{
+    int64_t took_ms = loop_clock_ms() - begun_ms;
+    if (took_ms >= BLOCKED_MS)
+        log_event(LOG_WARNING, "a handler blocked the instance: give long work to a thread or a process",
+                  LOG_C("handler", handler), LOG_N("ms", took_ms));
+}
+
 void event_run(struct embed_event *event, struct deed_handler handler)
 {
     if (handler.call != NULL) {
@@ -68,10 +76,7 @@ void event_run(struct embed_event *event, struct deed_handler handler)
         event->admission = NULL;
         event->proof = NULL;
         event->asked = NULL;
-        int64_t took_ms = loop_clock_ms() - begun_ms;
-        if (took_ms >= BLOCKED_MS)
-            log_event(LOG_WARNING, "a handler blocked the instance: give long work to a thread or a process",
-                      LOG_C("handler", event->name), LOG_N("ms", took_ms));
+        embed_took(event->name, begun_ms);
     }
     if (!event->kept)
         event_destroy(event);

@@ -18,7 +18,8 @@ struct tick {
 
 struct watched {
     struct list node;
-    struct io io;
+    struct io io; /* of a duplicate */
+    int fd;       /* the program's */
     sennit_watch *handle;
     void (*ready)(int fd, unsigned ready, void *data);
     void *data;
@@ -37,11 +38,14 @@ static void fire(struct timer *timer)
     struct tick *tick = container_of(timer, struct tick, timer);
     void (*call)(void *data) = tick->fire;
     void *data = tick->data;
+    const char *name = tick->every_ms != 0 ? "sennit_every" : "sennit_after";
     if (tick->every_ms != 0)
         timer_start(tick->embed->loop, timer, LOOP_MS(tick->every_ms));
     else
         tick_destroy(tick);
+    int64_t begun_ms = loop_clock_ms();
     call(data); /* which may end the timer */
+    embed_took(name, begun_ms);
 }
 
 static sennit_timer *tick_start(sennit_server *server, uint64_t ms, uint64_t every_ms, void (*fire_it)(void *data),
@@ -93,7 +97,14 @@ static void watched_destroy(struct watched *watched)
 static void is_ready(struct io *io, unsigned ready)
 {
     struct watched *watched = container_of(io, struct watched, io);
-    watched->ready(io->fd, ready & (SENNIT_READ | SENNIT_WRITE), watched->data);
+    if (!io_is_of(io, watched->fd)) {
+        handle_misused("sennit_watch_fd", "the descriptor was closed while it was watched: its watch has ended");
+        watched_destroy(watched);
+        return;
+    }
+    int64_t begun_ms = loop_clock_ms();
+    watched->ready(watched->fd, ready & (SENNIT_READ | SENNIT_WRITE), watched->data); /* which may end it */
+    embed_took("sennit_watch_fd", begun_ms);
 }
 
 sennit_watch *sennit_watch_fd(sennit_server *server, int fd, unsigned wanted,
@@ -111,10 +122,11 @@ sennit_watch *sennit_watch_fd(sennit_server *server, int fd, unsigned wanted,
     watched->data = data;
     watched->handle = handle_create(HANDLE_WATCH, watched);
     io_init(&watched->io, embed->loop, is_ready);
-    io_borrow(&watched->io, fd);
-    io_want(&watched->io, wanted);
+    watched->fd = fd;
     list_init(&watched->node);
     list_append(&embed->watches, &watched->node);
+    if (io_borrow(&watched->io, fd))
+        io_want(&watched->io, wanted);
     if (watched->io.want == wanted)
         return watched->handle;
     watched_destroy(watched);

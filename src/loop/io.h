@@ -124,10 +124,13 @@ void io_move(struct io *to, struct io *from);
 /* Sets the events for which `ready` is called (level-triggered); 0 for none. */
 void io_want(struct io *io, unsigned events);
 
-/* Watches a descriptor that is not ours: `io`, initialised and closed, is open, to be ended by io_give_back, which
- * leaves the descriptor open. Not for io_close. */
-void io_borrow(struct io *io, int fd);
+/* Watches a descriptor that is not ours, by a duplicate: so it does no harm if its owner closes it meanwhile. `io`,
+ * initialised and closed, is open, to be ended by io_give_back. Not for io_close. False: there is no such descriptor,
+ * or there are too many. */
+bool io_borrow(struct io *io, int fd);
 void io_give_back(struct io *io);
+/* Whether `fd` is what was borrowed: its owner has not closed it, nor opened another one that got its number. */
+bool io_is_of(const struct io *io, int fd);
 
 static inline bool io_is_open(const struct io *io)
 {

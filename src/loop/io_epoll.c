@@ -60,10 +60,18 @@ void io_close(struct io *io, bool reset)
     io->want = 0;
 }
 
-void io_borrow(struct io *io, int fd)
+bool io_borrow(struct io *io, int fd)
 {
     assert(io->fd < 0);
-    io->fd = fd;
+    io->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    return io->fd >= 0;
+}
+
+bool io_is_of(const struct io *io, int fd)
+{
+    struct stat own, other;
+    return fstat(io->fd, &own) == 0 && fstat(fd, &other) == 0 && own.st_dev == other.st_dev &&
+           own.st_ino == other.st_ino;
 }
 
 void io_give_back(struct io *io)
@@ -72,6 +80,7 @@ void io_give_back(struct io *io)
         return;
     io_want(io, 0);
     loop_batch_forget(io->loop, io);
+    close(io->fd);
     io->fd = -1;
 }
 

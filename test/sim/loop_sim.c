@@ -316,7 +316,11 @@ void io_lend(struct io *io, int fd, unsigned events)
 void io_take_back(struct io *io)
 {
 }
-void io_borrow(struct io *io, int fd)
+bool io_borrow(struct io *io, int fd)
+{
+    abort();
+}
+bool io_is_of(const struct io *io, int fd)
 {
     abort();
 }
