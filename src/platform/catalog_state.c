@@ -1,5 +1,6 @@
 /* catalog_state: the state folder's JSON. Revisions are kept as the documents that they were read from. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "base/mem.h"
@@ -91,6 +92,20 @@ static void revision_put_back(struct service *service, struct service_spec *spec
     buf_finish(&fault);
 }
 
+/* Whether a revision of this name comes next; a file that something else has changed may say anything. */
+static bool is_next(const struct service *service, const struct service_spec *spec, struct span name, struct err *err)
+{
+    char *text = mem_text(name);
+    bool is_of = service->name == NULL || strcmp(service->name, spec->name) == 0;
+    bool is_new = service_find(service, text) == NULL;
+    free(text);
+    if (!is_of)
+        return err_set(err, "it is of another service");
+    if (!revision_name_is_valid(name, span_str(spec->name)))
+        return err_set(err, "its name is none for a revision");
+    return is_new || err_set(err, "its name is there twice");
+}
+
 static void revision_restore(struct service *service, struct span json)
 {
     struct service_spec spec;
@@ -98,7 +113,7 @@ static void revision_restore(struct service *service, struct span json)
                document = json_text_get(json, "document");
     char *where = mem_text(buf_span(&path));
     struct err err;
-    if (service_spec_parse(&spec, where, buf_span(&document), &err)) {
+    if (service_spec_parse(&spec, where, buf_span(&document), &err) && is_next(service, &spec, buf_span(&name), &err)) {
         free(spec.revision);
         spec.revision = mem_text(buf_span(&name));
         revision_put_back(service, &spec, json);
@@ -118,7 +133,10 @@ static void traffic_restore(struct traffic *traffic, struct span list)
     struct span target;
     while (json_array_next(&list, &target)) {
         struct buf revision = json_text_get(target, "revision"), tag = json_text_get(target, "tag");
-        traffic_add(traffic, buf_span(&revision), buf_span(&tag), (uint32_t)number_get(target, "percent"));
+        uint64_t percent = number_get(target, "percent");
+        if ((tag.len == 0 || traffic_tag_is_valid(buf_span(&tag))) && percent <= TRAFFIC_PERCENT &&
+            traffic->count < TRAFFIC_TARGETS_MAX)
+            traffic_add(traffic, buf_span(&revision), buf_span(&tag), (uint32_t)percent);
         buf_finish(&revision);
         buf_finish(&tag);
     }
@@ -136,7 +154,8 @@ static void service_put_back(struct catalog *catalog, struct span json)
     if (document.len > 0)
         service->document = mem_text(buf_span(&document));
     buf_finish(&document);
-    if (service_latest_ready(service) == NULL) { /* there is nothing to go on with */
+    bool is_taken = service->name != NULL && route_find(&catalog->route, span_str(service->name)) != NULL;
+    if (is_taken || service_latest_ready(service) == NULL) { /* there is nothing to go on with */
         service_destroy(service);
         return;
     }

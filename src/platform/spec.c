@@ -94,6 +94,12 @@ bool service_name_is_valid(struct span name)
     return name_is_valid(name, SERVICE_NAME_BYTES_MAX);
 }
 
+bool revision_name_is_valid(struct span name, struct span service)
+{
+    return span_starts_with(name, service) && name.len > service.len + 1 && name.data[service.len] == '-' &&
+           name_is_valid(name, REVISION_BYTES_MAX);
+}
+
 static bool metadata_read(struct service_spec *spec, const struct yaml_node *metadata, char **name, struct err *err)
 {
     static const char *const keys[] = {
@@ -228,14 +234,11 @@ static bool spec_check(struct service_spec *spec, const struct yaml_node *root, 
     spec->revision_given = spec->revision != NULL;
     if (!spec->revision_given) {
         spec->revision = mem_printf("%s-00001", spec->name);
-    } else {
-        struct span name = span_str(spec->name), revision = span_str(spec->revision);
-        if (!span_starts_with(revision, name) || revision.len <= name.len + 1 || revision.data[name.len] != '-' ||
-            !name_is_valid(revision, REVISION_BYTES_MAX))
-            return yaml_error(err, yaml_get(yaml_get(yaml_get(yaml_get(root, "spec"), "template"), "metadata"), "name"),
-                              "a revision's name begins with \"%s-\" and has at most %d lower-case letters, digits and "
-                              "hyphens, found %s",
-                              spec->name, REVISION_BYTES_MAX, SHOWN_FOUND(span_str(spec->revision)));
+    } else if (!revision_name_is_valid(span_str(spec->revision), span_str(spec->name))) {
+        return yaml_error(err, yaml_get(yaml_get(yaml_get(yaml_get(root, "spec"), "template"), "metadata"), "name"),
+                          "a revision's name begins with \"%s-\" and has at most %d lower-case letters, digits and "
+                          "hyphens, found %s",
+                          spec->name, REVISION_BYTES_MAX, SHOWN_FOUND(span_str(spec->revision)));
     }
     return true;
 }

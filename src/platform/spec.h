@@ -89,6 +89,8 @@ struct service_spec {
 /* Whether a service may have this name: 1 to SERVICE_NAME_BYTES_MAX lower-case letters, digits and hyphens, of which
  * the first is a letter and the last no hyphen. */
 bool service_name_is_valid(struct span name);
+/* Whether a revision of this service may have this name: the service's, a hyphen, and more such characters. */
+bool revision_name_is_valid(struct span name, struct span service);
 /* Reads one document. `path` is for messages, and its directory is the start of relative paths. False with `err` set:
  * file, line and field. Call service_spec_finish in either case. Files are read by spec_file.h. */
 bool service_spec_parse(struct service_spec *spec, const char *path, struct span text, struct err *err);
