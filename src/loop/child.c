@@ -67,7 +67,7 @@ static bool outputs_take(int out, int err)
     return null >= 0 && dup2(null, STDIN_FILENO) >= 0 && dup2(out, STDOUT_FILENO) >= 0 && dup2(err, STDERR_FILENO) >= 0;
 }
 
-/* `parent` may have ended before. A change of user takes it back. */
+/* `parent` may have ended before. */
 static void dies_with(pid_t parent)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -97,7 +97,7 @@ static enum step steps_take(const struct child_spec *spec, char *const *environm
         return STEP_MOUNTS;
     if (spec->user != NULL && !user_become(spec->user))
         return STEP_USER;
-    dies_with(parent); /* another user's process would outlive us */
+    dies_with(parent); /* again: the kernel forgets it with a change of user, or a user namespace */
     if (spec->is_private)
         umask(077);
     if (spec->directory != NULL && chdir(spec->directory) != 0)

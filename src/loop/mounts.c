@@ -14,7 +14,7 @@
 #include "base/mem.h"
 #include "loop/mounts_parts.h"
 
-static struct mount_step *step_add(struct mounts *mounts, enum mount_op op, char *from, char *to)
+struct mount_step *mounts_step_add(struct mounts *mounts, enum mount_op op, char *from, char *to)
 {
     mounts->steps = mem_resize(mounts->steps, (mounts->count + 1) * sizeof *mounts->steps);
     struct mount_step *step = &mounts->steps[mounts->count++];
@@ -69,12 +69,12 @@ static void entry_plan(struct mounts *mounts, const char *folder, const char *na
     } else if (S_ISLNK(about.st_mode)) {
         len = readlink(path, target, sizeof target);
         if (len > 0)
-            step_add(mounts, MOUNT_LINK, mem_text(span_of(target, (size_t)len)), to);
+            mounts_step_add(mounts, MOUNT_LINK, mem_text(span_of(target, (size_t)len)), to);
         else
             free(to);
     } else {
-        step_add(mounts, S_ISDIR(about.st_mode) ? MOUNT_FOLDER : MOUNT_EMPTY, NULL, to);
-        step_add(mounts, MOUNT_ENTRY, below(MOUNTS_OLD, path), mem_text(span_str(to)));
+        mounts_step_add(mounts, S_ISDIR(about.st_mode) ? MOUNT_FOLDER : MOUNT_EMPTY, NULL, to);
+        mounts_step_add(mounts, MOUNT_ENTRY, below(MOUNTS_OLD, path), mem_text(span_str(to)));
     }
     free(path);
 }
@@ -87,7 +87,8 @@ static bool replace_plan(struct mounts *mounts, const char *folder, struct err *
     if (count < 0 || stat(folder, &about) != 0)
         return err_set(err, "%.300s, in which a mountPath is to be made, cannot be read: %s", folder, strerror(errno));
     bool fits = count <= MOUNTS_ENTRIES_MAX;
-    step_add(mounts, MOUNT_MEMORY, mem_printf("mode=%o", (unsigned)about.st_mode & 07777), below(MOUNTS_NEW, folder));
+    mounts_step_add(mounts, MOUNT_MEMORY, mem_printf("mode=%o", (unsigned)about.st_mode & 07777),
+                    below(MOUNTS_NEW, folder));
     for (int i = 0; i < count; i++) {
         if (fits && strcmp(entries[i]->d_name, ".") != 0 && strcmp(entries[i]->d_name, "..") != 0)
             entry_plan(mounts, folder, entries[i]->d_name);
@@ -101,12 +102,12 @@ static bool replace_plan(struct mounts *mounts, const char *folder, struct err *
 }
 
 /* Each folder of `path` that is not there, from the root on. */
-static void folders_plan(struct mounts *mounts, const char *root, const char *path, size_t from)
+void mounts_folders_plan(struct mounts *mounts, const char *root, const char *path, size_t from)
 {
     size_t len = strlen(path);
     for (size_t i = from + 1; i <= len; i++)
         if (path[i] == '/' || path[i] == '\0')
-            step_add(mounts, MOUNT_FOLDER, NULL, mem_printf("%s" SPAN_FMT, root, SPAN_ARG(span_of(path, i))));
+            mounts_step_add(mounts, MOUNT_FOLDER, NULL, mem_printf("%s" SPAN_FMT, root, SPAN_ARG(span_of(path, i))));
 }
 
 static bool root_plan(struct mounts *mounts, const struct mounts_wanted *wanted, struct err *err)
@@ -125,7 +126,7 @@ static bool root_plan(struct mounts *mounts, const struct mounts_wanted *wanted,
         free(base);
     }
     if (mounts->replaced_count == 0 || strcmp(mounts->replaced[0], "/") != 0)
-        step_add(mounts, MOUNT_BIND, mem_text(SPAN_LIT(MOUNTS_OLD)), mem_text(SPAN_LIT(MOUNTS_NEW)));
+        mounts_step_add(mounts, MOUNT_BIND, mem_text(SPAN_LIT(MOUNTS_OLD)), mem_text(SPAN_LIT(MOUNTS_NEW)));
     for (size_t i = 0; ok && i < mounts->replaced_count; i++)
         ok = replace_plan(mounts, mounts->replaced[i], err);
     return ok;
@@ -133,32 +134,53 @@ static bool root_plan(struct mounts *mounts, const struct mounts_wanted *wanted,
 
 static void volumes_plan(struct mounts *mounts, const struct mounts_wanted *wanted)
 {
-    step_add(mounts, MOUNT_FOLDER, NULL, mem_text(SPAN_LIT(MOUNTS_STORE)));
-    step_add(mounts, MOUNT_MEMORY, mem_text(SPAN_LIT("mode=0755")), mem_text(SPAN_LIT(MOUNTS_STORE)));
+    mounts_step_add(mounts, MOUNT_FOLDER, NULL, mem_text(SPAN_LIT(MOUNTS_STORE)));
+    mounts_step_add(mounts, MOUNT_MEMORY, mem_text(SPAN_LIT("mode=0755")), mem_text(SPAN_LIT(MOUNTS_STORE)));
     for (size_t i = 0; i < wanted->volume_count; i++) {
         const struct mount_volume *volume = &wanted->volumes[i];
-        step_add(mounts, MOUNT_FOLDER, NULL, mem_printf("%s/%s", MOUNTS_STORE, volume->name));
+        mounts_step_add(mounts, MOUNT_FOLDER, NULL, mem_printf("%s/%s", MOUNTS_STORE, volume->name));
         if (volume->bytes_max != 0)
-            step_add(mounts, MOUNT_MEMORY, mem_printf("mode=0777,size=%llu", (unsigned long long)volume->bytes_max),
-                     mem_printf("%s/%s", MOUNTS_STORE, volume->name));
+            mounts_step_add(mounts, MOUNT_MEMORY,
+                            mem_printf("mode=0777,size=%llu", (unsigned long long)volume->bytes_max),
+                            mem_printf("%s/%s", MOUNTS_STORE, volume->name));
     }
     for (size_t i = 0; i < wanted->file_count; i++) {
-        struct mount_step *step = step_add(mounts, MOUNT_WRITE, NULL, mem_text(span_str(wanted->files[i].path)));
+        struct mount_step *step = mounts_step_add(mounts, MOUNT_WRITE, NULL, mem_text(span_str(wanted->files[i].path)));
         step->bytes = mem_text(wanted->files[i].bytes);
         step->len = wanted->files[i].bytes.len;
         step->mode = wanted->files[i].mode;
     }
+}
+
+/* The place of a volume: `*path` without links, of which `*there` bytes are there. */
+static bool point_find(const struct mounts_wanted *wanted, const struct mount_point *point, char **path, size_t *there,
+                       struct err *err)
+{
+    const char *rest;
+    if (wanted->image != NULL)
+        return mounts_image_find(wanted->image, point->path, path, there, err) ||
+               err_prefix(err, "the mountPath %s: ", point->path);
+    char *base = base_find(point->path, &rest);
+    *path = mem_printf("%s%s", strcmp(base, "/") != 0 ? base : "", rest);
+    *there = strlen(*path) - strlen(rest);
+    free(base);
+    return true;
+}
+
+static bool points_plan(struct mounts *mounts, const struct mounts_wanted *wanted, struct err *err)
+{
     for (size_t i = 0; i < wanted->point_count; i++) {
         const struct mount_point *point = &wanted->points[i];
-        const char *rest;
-        char *base = base_find(point->path, &rest),
-             *path = mem_printf("%s%s", strcmp(base, "/") != 0 ? base : "", rest);
-        folders_plan(mounts, MOUNTS_NEW, path, strlen(path) - strlen(rest));
-        step_add(mounts, point->read_only ? MOUNT_SEAL : MOUNT_BIND, mem_printf("%s/%s", MOUNTS_STORE, point->volume),
-                 below(MOUNTS_NEW, path));
+        char *path;
+        size_t there;
+        if (!point_find(wanted, point, &path, &there, err))
+            return false;
+        mounts_folders_plan(mounts, MOUNTS_NEW, path, there);
+        mounts_step_add(mounts, point->read_only ? MOUNT_SEAL : MOUNT_BIND,
+                        mem_printf("%s/%s", MOUNTS_STORE, point->volume), below(MOUNTS_NEW, path));
         free(path);
-        free(base);
     }
+    return true;
 }
 
 bool mounts_plan(struct mounts *mounts, const struct mounts_wanted *wanted, struct err *err)
@@ -167,19 +189,26 @@ bool mounts_plan(struct mounts *mounts, const struct mounts_wanted *wanted, stru
     *mounts = (struct mounts){.sockets = {-1, -1}};
     if (getcwd(directory, sizeof directory) == NULL)
         return err_set(err, "the working directory: %s", strerror(errno));
-    mounts->directory = mem_text(span_str(directory));
-    snprintf(mounts->maps[0], sizeof mounts->maps[0], "%u %u 1\n", (unsigned)geteuid(), (unsigned)geteuid());
-    snprintf(mounts->maps[1], sizeof mounts->maps[1], "%u %u 1\n", (unsigned)getegid(), (unsigned)getegid());
-    step_add(mounts, MOUNT_SPACE, NULL, NULL);
-    if (!root_plan(mounts, wanted, err))
+    mounts->is_image = wanted->image != NULL;
+    mounts->directory = mem_text(mounts->is_image ? SPAN_LIT("/") : span_str(directory));
+    mounts->uid = mounts->is_image ? wanted->image->uid : geteuid();
+    mounts->gid = mounts->is_image ? wanted->image->gid : getegid();
+    snprintf(mounts->maps[0], sizeof mounts->maps[0], "%u %u 1\n", (unsigned)mounts->uid, (unsigned)geteuid());
+    snprintf(mounts->maps[1], sizeof mounts->maps[1], "%u %u 1\n", (unsigned)mounts->gid, (unsigned)getegid());
+    mounts_step_add(mounts, MOUNT_SPACE, NULL, NULL);
+    if (mounts->is_image ? !mounts_image_plan(mounts, wanted->image, err) : !root_plan(mounts, wanted, err))
         return false;
     volumes_plan(mounts, wanted);
+    if (!points_plan(mounts, wanted, err))
+        return false;
     if (wanted->file_count > 0) {
         if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, mounts->sockets) != 0)
             return err_set(err, "no socket for the volumes' descriptor: %s", strerror(errno));
-        step_add(mounts, MOUNT_SEND, NULL, NULL);
+        mounts_step_add(mounts, MOUNT_SEND, NULL, NULL);
     }
-    step_add(mounts, MOUNT_LEAVE, NULL, NULL);
+    mounts_step_add(mounts, MOUNT_LEAVE, NULL, NULL);
+    if (mounts->is_image)
+        mounts_step_add(mounts, MOUNT_USER, NULL, NULL);
     return true;
 }
 
@@ -212,13 +241,29 @@ bool mounts_error(const struct mounts *mounts, int step, int number, struct err 
 {
     assert(step > 0 && (size_t)step <= mounts->count);
     const struct mount_step *failed = &mounts->steps[step - 1];
+    if (failed->op == MOUNT_SPACE && mounts->is_image)
+        return err_set(err,
+                       "an image needs a mount namespace, which this user may not make here (%s): run sennit up as "
+                       "root, or allow user namespaces (sysctl user.max_user_namespaces, and in a container its "
+                       "rights), or run the program without its image (sennit.dev/run)",
+                       strerror(number));
+    if (failed->op == MOUNT_LAYERS)
+        return err_set(
+            err,
+            "the image's files cannot be laid under a layer of memory (overlayfs: %s): for another user than "
+            "root that needs Linux 5.11; run sennit up as root, or the program without its image "
+            "(sennit.dev/run)",
+            strerror(number));
+    if (failed->op == MOUNT_USER)
+        return err_set(err, "the image's user cannot be set: %s", strerror(number));
     if (failed->op == MOUNT_SPACE)
         return err_set(err,
                        "volumes need a mount namespace, which this user may not make here (%s): run sennit up as root, "
                        "or allow user namespaces (sysctl user.max_user_namespaces, and in a container its rights), or "
                        "take volumes and volumeMounts out of the file",
                        strerror(number));
-    return err_set(err, "the volumes cannot be mounted: %.300s: %s", shown(failed->to), strerror(number));
+    return err_set(err, "%s cannot be mounted: %.300s: %s", mounts->is_image ? "the image" : "the volumes",
+                   shown(failed->to), strerror(number));
 }
 
 int mounts_store(struct mounts *mounts)

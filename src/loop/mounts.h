@@ -1,4 +1,5 @@
-/* mounts: folders that one program alone sees, wherever their paths are: volumes of memory, and of files that we write.
+/* mounts: folders that one program alone sees, wherever their paths are: volumes of memory, and of files that we write;
+ * or, for a container image, all of them.
  * The program gets a mount namespace of its own, which ends with its last process; nothing of it is on a disk, and no
  * other process sees it. Root makes one; another user does in a user namespace, where only its own number is mapped.
  *
@@ -8,7 +9,12 @@
  *
  * A path that is not there cannot be made on this machine's disk. So the folder above it that is there is replaced, for
  * the program, by one of memory with the same entries: each is bound to the original. Entries that others add later are
- * not seen there, and what the program adds is its own. */
+ * not seen there, and what the program adds is its own.
+ *
+ * An image's files are the root that the program gets, under a layer of memory that takes what it writes (overlayfs),
+ * with /proc, /sys and /dev; and it runs as the image's user. As root it keeps the capabilities that are of use in
+ * there, and cannot change what is this machine's. That is no wall against a program that means harm: it sees the
+ * machine's processes. */
 #ifndef SENNIT_LOOP_MOUNTS_H
 #define SENNIT_LOOP_MOUNTS_H
 
@@ -33,6 +39,8 @@ struct mounts {
     char *directory;  /* the working directory, which the child comes back to */
     char maps[2][32]; /* of a user namespace: of users, and of groups */
     int sockets[2];   /* bring the store's descriptor to the parent */
+    bool is_image;
+    uint32_t uid, gid; /* of an image's program */
 };
 
 /* What a volume is. Its name is unique, and has no slash. */
@@ -51,11 +59,19 @@ struct mount_point {
     const char *path, *volume;
     bool read_only;
 };
+/* A container image, whose files are below the folder `root` and stay as they are. */
+struct mount_image {
+    const char *root, *directory; /* `directory`: the working directory, which is made if it is missing */
+    uint32_t uid, gid;          /* as whom it runs; of another user than root, this is what its own number looks like */
+    uint64_t bytes_max;         /* of what it writes; 0: half of this machine's memory */
+    const char *hosts, *resolv; /* /etc/hosts and /etc/resolv.conf */
+};
 struct mounts_wanted {
     const struct mount_volume *volumes;
     const struct mount_file *files;
     const struct mount_point *points;
     size_t volume_count, file_count, point_count;
+    const struct mount_image *image; /* NULL: the root is this machine's */
 };
 
 /* Copies what it keeps. False with `err` set; call mounts_finish in either case. */

@@ -2,10 +2,12 @@
  * takes memory, so all of it is safe between fork and exec. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -73,10 +75,17 @@ static bool store_send(int to)
 
 static bool empty_make(const char *path)
 {
-    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0444);
+    int fd = open(path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0444);
     if (fd >= 0)
         close(fd);
     return fd >= 0;
+}
+
+static bool folder_make(const struct mount_step *step)
+{
+    if (mkdir(step->to, FOLDER_MODE) != 0)
+        return errno == EEXIST;
+    return step->mode == 0 || chmod(step->to, step->mode) == 0;
 }
 
 static bool seal(const struct mount_step *step)
@@ -92,13 +101,68 @@ static bool write_take(const struct mount_step *step)
            close(store) == 0;
 }
 
+/* Only another user than root needs `userxattr`, and before Linux 5.11 nobody knows it. */
+static bool layers_mount(void)
+{
+    static const char *const options[] = {
+        "lowerdir=" MOUNTS_LOWER ",upperdir=" MOUNTS_LAYER "/upper,workdir=" MOUNTS_LAYER "/work",
+        "lowerdir=" MOUNTS_LOWER ",upperdir=" MOUNTS_LAYER "/upper,workdir=" MOUNTS_LAYER "/work,userxattr"};
+    return mount("overlay", MOUNTS_NEW, "overlay", MS_NOSUID | MS_NODEV, options[0]) == 0 ||
+           mount("overlay", MOUNTS_NEW, "overlay", MS_NOSUID | MS_NODEV, options[1]) == 0;
+}
+
+/* In the place of a link, too: where that leads is not the image's to say. */
+static bool text_take(const struct mount_step *step)
+{
+    unlink(step->to);
+    int fd = open(step->to, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+    bool ok = fd >= 0 && file_put(fd, span_of(step->bytes, step->len)) && fchmod(fd, 0644) == 0;
+    if (fd >= 0)
+        close(fd);
+    return ok;
+}
+
+/* Flags are added and none is taken away, which the kernel refuses to another user than root. Before Linux 5.12 a mount
+ * below stays as it is. */
+static bool read_only_make(const char *path)
+{
+    struct mount_attr attributes = {.attr_set = MOUNT_ATTR_RDONLY};
+    return mount_setattr(AT_FDCWD, path, AT_RECURSIVE, &attributes, sizeof attributes) == 0 ||
+           mount(NULL, path, NULL, MS_BIND | MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) == 0;
+}
+
+/* Those that are of use in a container. Docker's, but for the ones to make devices, to change the root, to send raw
+ * packets, and to write to the audit log. */
+static bool is_kept(int capability)
+{
+    static const int kept[] = {CAP_CHOWN,  CAP_DAC_OVERRIDE, CAP_FOWNER,  CAP_FSETID,          CAP_KILL,
+                               CAP_SETGID, CAP_SETUID,       CAP_SETPCAP, CAP_NET_BIND_SERVICE};
+    for (size_t i = 0; i < sizeof kept / sizeof kept[0]; i++)
+        if (kept[i] == capability)
+            return true;
+    return false;
+}
+
+/* Another user than root got a user namespace, in which it has the wanted number already and cannot set groups; what it
+ * may do there ends there. setgid and the like of the C library would wake threads that this process does not have. */
+static bool user_become(const struct mounts *mounts)
+{
+    for (int i = 0; prctl(PR_CAPBSET_READ, i, 0, 0, 0) >= 0; i++)
+        if (!is_kept(i) && prctl(PR_CAPBSET_DROP, i, 0, 0, 0) != 0)
+            return false;
+    if (syscall(SYS_setgroups, 0, NULL) != 0 && (geteuid() != mounts->uid || getegid() != mounts->gid))
+        return false;
+    return syscall(SYS_setresgid, mounts->gid, mounts->gid, mounts->gid) == 0 &&
+           syscall(SYS_setresuid, mounts->uid, mounts->uid, mounts->uid) == 0;
+}
+
 static bool step_take(const struct mounts *mounts, const struct mount_step *step)
 {
     switch (step->op) {
     case MOUNT_SPACE:
         return space_make(mounts) && stage_make();
     case MOUNT_FOLDER:
-        return mkdir(step->to, FOLDER_MODE) == 0 || errno == EEXIST;
+        return folder_make(step);
     case MOUNT_EMPTY:
         return empty_make(step->to);
     case MOUNT_LINK:
@@ -117,6 +181,16 @@ static bool step_take(const struct mounts *mounts, const struct mount_step *step
         return store_send(mounts->sockets[1]);
     case MOUNT_LEAVE:
         return stage_leave(mounts);
+    case MOUNT_LAYERS:
+        return layers_mount();
+    case MOUNT_TEXT:
+        return text_take(step);
+    case MOUNT_TERMINALS:
+        return mount("devpts", step->to, "devpts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620") == 0;
+    case MOUNT_READ_ONLY:
+        return read_only_make(step->to);
+    case MOUNT_USER:
+        return user_become(mounts);
     }
     return false;
 }

@@ -171,6 +171,7 @@ static struct revision *same_find(struct service *service, const struct service_
 static bool revision_plan(struct plan *plan, struct catalog *catalog, struct service_spec *spec, struct err *err)
 {
     struct service *service = plan->service;
+    revision_shape_complete(spec, catalog->options);
     if (same_find(service, spec) != NULL)
         return true;
     if (spec->revision_given && service_find(service, spec->revision) != NULL)
@@ -381,11 +382,32 @@ static void state_read(struct catalog *catalog)
     free(path);
 }
 
+/* Images that no revision has any more. */
+static void images_keep(const struct catalog *catalog)
+{
+    const char **digests = mem_zero(1, sizeof *digests);
+    size_t count = 0;
+    list_each (node, &catalog->route.services) {
+        list_each (inner, &service_of(node)->revisions) {
+            const struct revision *revision = container_of(inner, struct revision, of_service);
+            digests = mem_resize(digests, (count + 2) * sizeof *digests);
+            digests[count++] = revision->command.image.digest;
+            digests[count] = NULL;
+        }
+    }
+    if (catalog->directory != NULL)
+        images_sweep(catalog->options->state_dir, digests);
+    free(digests);
+}
+
 bool catalog_open(struct catalog *catalog, struct err *err)
 {
     state_open(catalog);
     state_read(catalog);
-    return specs_take(catalog, &catalog->specs, true, true, err);
+    bool ok = specs_take(catalog, &catalog->specs, true, true, err);
+    if (ok)
+        images_keep(catalog);
+    return ok;
 }
 
 bool catalog_start(struct catalog *catalog, struct err *err)

@@ -116,6 +116,7 @@ static void revision_restore(struct service *service, struct span json)
     if (service_spec_parse(&spec, where, buf_span(&document), &err) && is_next(service, &spec, buf_span(&name), &err)) {
         free(spec.revision);
         spec.revision = mem_text(buf_span(&name));
+        revision_shape_complete(&spec, service->options);
         revision_put_back(service, &spec, json);
     } else {
         log_event(LOG_WARNING, "a kept revision cannot be read any more", LOG_S("revision", buf_span(&name)),

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/shown.h"
 #include "loop/file.h"
+#include "platform/image_program.h"
 
 static bool is_blank(char c)
 {
@@ -95,11 +96,13 @@ static bool argv_find(struct command *command, const struct service_spec *spec, 
     } else {
         return err_set(
             err,
-            "%s: the image %s is in a registry, and images are not run on this machine. Say which program stands "
-            "for it, with --run 'COMMAND' or a line that Cloud Run ignores:\n\n"
+            "%s: the image %s is in a registry, and nothing is fetched from there. Say which program stands for it, "
+            "with --run 'COMMAND' or a line that Cloud Run ignores:\n\n"
             "  spec:\n    template:\n      metadata:\n        annotations:\n"
-            "          sennit.dev/run: node server.js\n",
-            path, spec->image);
+            "          sennit.dev/run: node server.js\n\n"
+            "or save the image to a file (podman save --format oci-archive -o image.tar %s) and name that: image: "
+            "oci-archive:image.tar\n",
+            path, spec->image, spec->image);
     }
     words_add_all(&command->argv, &spec->args);
     return true;
@@ -124,10 +127,19 @@ static bool directory_find(struct command *command, const struct service_spec *s
                path, command->directory);
 }
 
+bool command_wants_image(const struct service_spec *spec, const char *run)
+{
+    return run == NULL && spec->run == NULL && image_is_local(spec->image);
+}
+
 bool command_find(struct command *command, const struct service_spec *spec, const char *path, const char *run,
                   struct err *err)
 {
     *command = (struct command){0};
+    if (command_wants_image(spec, run))
+        return (image_read(&command->image, spec->image, path, err) &&
+                image_program_check(&command->image, spec, err)) ||
+               err_prefix(err, "%.300s: ", path);
     if (!directory_find(command, spec, path, run, err) || !argv_find(command, spec, path, run, err))
         return false;
     find_self(&command->argv);
@@ -142,6 +154,7 @@ bool command_find(struct command *command, const struct service_spec *spec, cons
 void command_finish(struct command *command)
 {
     words_finish(&command->argv);
+    image_finish(&command->image);
     free(command->directory);
     command->directory = NULL;
 }

@@ -45,6 +45,12 @@ void environment_set(struct words *env, char *text)
     env->list[at] = text;
 }
 
+struct span environment_get(const struct words *env, struct span name)
+{
+    size_t at = find(env, name);
+    return at < env->count ? span_from(span_str(env->list[at]), name.len + 1) : span_str("");
+}
+
 bool environment_has(const struct words *env, struct span name)
 {
     return find(env, name) < env->count;

@@ -15,6 +15,8 @@ enum { ENVIRONMENT_NAME_BYTES_MAX = 256 };
 bool environment_name_is_valid(struct span name);
 /* Adds "NAME=value", replacing an earlier NAME. Takes ownership of the text. */
 void environment_set(struct words *env, char *text);
+/* Its value; empty if it is not there. */
+struct span environment_get(const struct words *env, struct span name);
 bool environment_has(const struct words *env, struct span name);
 /* Removes NAME; harmless if it is not there. */
 void environment_unset(struct words *env, struct span name);

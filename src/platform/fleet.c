@@ -299,7 +299,7 @@ static int64_t step(struct fleet *fleet, bool start_failed)
 /* Starts or stops instances, as the autoscaler says, and comes back when a pause after a failed start is over. */
 static void scale(struct fleet *fleet, bool start_failed)
 {
-    if (!takes_requests(fleet))
+    if (!takes_requests(fleet) || fleet->unpacks)
         return;
     int64_t missing = step(fleet, start_failed);
     while (missing > 0)
@@ -390,6 +390,12 @@ void fleet_prove(struct fleet *fleet)
 {
     fleet->proving = true;
     fleet_start(fleet);
+}
+
+void fleet_unpacked(struct fleet *fleet)
+{
+    fleet->unpacks = false;
+    scale(fleet, false);
 }
 
 void fleet_retire(struct fleet *fleet, bool retired)

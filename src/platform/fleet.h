@@ -48,12 +48,16 @@ struct fleet {
     const struct service_spec *spec;
     const struct command *command;
     const struct words *environment; /* of all instances */
+    const char *image_root;          /* where the files of its image are; NULL: not there yet */
+    const char *image_fault;         /* why they cannot be made; NULL: they can */
     const char *secrets;             /* the folder that an instance reads its secrets from; see secrets_take */
     struct bill *bill;               /* that its instances have accounts in; NULL: none */
     struct logbook *book;            /* of its service; NULL: none */
     struct account idle;             /* of the instances that minScale keeps */
     struct redis_port *redis;        /* of its service; NULL: none */
     uint8_t network;                 /* enum network_choice */
+    bool unpacks;                    /* its image is being unpacked: nothing starts before fleet_unpacked */
+    bool user_told;                  /* that its image has no such user */
     bool outside_told;               /* that the instances' networks do not lead outside */
     bool insists;                    /* its program insists on its port: each instance has a network of its own */
     bool text_log;
@@ -90,6 +94,8 @@ void fleet_init(struct fleet *fleet, struct programs *programs, const struct ser
 void fleet_start(struct fleet *fleet);
 /* The same, and starts one instance to see whether it becomes ready: `proved`, which is set before, says so. */
 void fleet_prove(struct fleet *fleet);
+/* Its image is unpacked, or cannot be: image_root and image_fault are set. */
+void fleet_unpacked(struct fleet *fleet);
 /* Whether requests are to come. Without, the instances end as soon as they are idle; with them again, all is as before.
  */
 void fleet_retire(struct fleet *fleet, bool retired);

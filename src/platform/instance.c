@@ -11,6 +11,7 @@
 #include "loop/process.h"
 #include "platform/environment.h"
 #include "platform/fleet.h"
+#include "platform/instance_image.h"
 #include "platform/secrets.h"
 
 struct log_origin instance_origin(const struct instance *instance)
@@ -354,14 +355,15 @@ static bool port_find(struct instance *instance, struct addr *addr, struct err *
 }
 
 /* Secrets that are mounted are read here, too, and followed later. */
-static bool mounts_make(const struct instance *instance, struct mounts *mounts, struct volumes_shown *shown,
-                        struct child_spec *child, struct err *err)
+static bool mounts_make(const struct instance *instance, const struct mount_image *image, struct mounts *mounts,
+                        struct volumes_shown *shown, struct child_spec *child, struct err *err)
 {
     const struct fleet *fleet = instance->fleet;
-    if (!volumes_any(&fleet->spec->volumes))
+    if (!volumes_any(&fleet->spec->volumes) && image->root == NULL)
         return true;
     child->mounts = mounts;
-    return volumes_plan(mounts, shown, &fleet->spec->volumes, fleet->secrets, fleet->spec->memory_bytes_max, err);
+    return volumes_plan(mounts, shown, &fleet->spec->volumes, fleet->secrets, fleet->spec->memory_bytes_max,
+                        image->root != NULL ? image : NULL, err);
 }
 
 static bool program_begin(struct instance *instance, struct err *err)
@@ -369,6 +371,7 @@ static bool program_begin(struct instance *instance, struct err *err)
     struct fleet *fleet = instance->fleet;
     struct words env = {0};
     struct mounts mounts = {0};
+    struct instance_image image = {0};
     char *variable = mem_printf("SENNIT_INSTANCE=%s", instance->id);
     const struct probe_spec *startup = &fleet->spec->probes[SPEC_PROBE_STARTUP];
     bool own = startup->kind != PROBE_NONE;
@@ -393,11 +396,13 @@ static bool program_begin(struct instance *instance, struct err *err)
     };
     cgroup_create(&instance->cgroup, &fleet->programs->cgroups, instance->id, fleet->spec->memory_bytes_max,
                   fleet->spec->cpu_milli);
-    bool ok = mounts_make(instance, &mounts, &instance->volumes, &spec.child, err) &&
+    bool ok = instance_image_make(&image, instance, &env, &spec.child, err) &&
+              mounts_make(instance, &image.mount, &mounts, &instance->volumes, &spec.child, err) &&
               program_start(&instance->program, &spec, err);
     if (ok)
         volumes_begin(&instance->volumes, &mounts);
     mounts_finish(&mounts);
+    instance_image_finish(&image);
     words_finish(&env);
     free(variable);
     return ok;

@@ -15,6 +15,12 @@ static bool is_private(const struct fleet *fleet)
     return fleet->network == NETWORK_PRIVATE || fleet->insists;
 }
 
+/* A container expects one, and does with $PORT if it gets none. */
+static bool is_container(const struct fleet *fleet)
+{
+    return fleet->network == NETWORK_AUTO && !fleet->insists && fleet->command->image.digest[0] != '\0';
+}
+
 static void redis_let_in(struct instance *instance)
 {
     struct redis_port *redis = instance->fleet->redis;
@@ -63,7 +69,7 @@ bool instance_network_open(struct instance *instance, struct err *err)
 {
     struct fleet *fleet = instance->fleet;
     struct err why;
-    if (!is_private(fleet))
+    if (!is_private(fleet) && !is_container(fleet))
         return true;
     if (netspace_open(&instance->network.space, &why)) {
         redis_let_in(instance);
@@ -72,6 +78,8 @@ bool instance_network_open(struct instance *instance, struct err *err)
     }
     if (fleet->network == NETWORK_PRIVATE)
         return err_set(err, "--network private: %s; --network shared does without", why.text);
+    if (is_container(fleet))
+        return true;
     fleet->insists = false;
     fleet->network = NETWORK_SHARED;
     INSTANCE_EVENT(instance, LOG_ERROR,

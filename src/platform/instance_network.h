@@ -4,7 +4,8 @@
  * is 10.0.2.2 then.
  *
  * So by default (NETWORK_AUTO) a program gets one only if it needs one: it listens on the containerPort instead of
- * $PORT, or ends because its port is taken. The fleet remembers that, and its later instances begin so. */
+ * $PORT, or ends because its port is taken. The fleet remembers that, and its later instances begin so. A container
+ * image's program always gets one, where this user may make it. */
 #ifndef SENNIT_PLATFORM_INSTANCE_NETWORK_H
 #define SENNIT_PLATFORM_INSTANCE_NETWORK_H
 

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/moves.h"
 #include "platform/environment.h"
+#include "platform/image_program.h"
 #include "platform/secrets.h"
 #include "platform/service.h"
 
@@ -60,6 +61,7 @@ struct revision *revision_create(struct service *service, struct service_spec *s
 void revision_destroy(struct revision *revision)
 {
     fleet_finish(&revision->fleet);
+    image_unpack_finish(&revision->unpack);
     command_finish(&revision->command);
     words_finish(&revision->environment);
     service_spec_finish(&revision->spec);
@@ -74,19 +76,63 @@ static bool secrets_check(const struct revision *revision, const struct up_optio
     bool ok = secrets_take(&values, &revision->spec.secrets, options->secrets, err) ||
               err_prefix(err, "%s: ", revision->spec.path);
     words_finish(&values);
-    return ok && (volumes_check(&revision->spec.volumes, options->secrets, revision->spec.memory_bytes_max, err) ||
+    return ok && (volumes_check(&revision->spec.volumes, options->secrets, revision->spec.memory_bytes_max,
+                                command_wants_image(&revision->spec, options->run), err) ||
                   err_prefix(err, "%s: ", revision->spec.path));
+}
+
+static void unpacked(struct image_unpack *unpack)
+{
+    struct revision *revision = container_of(unpack, struct revision, unpack);
+    struct fleet *fleet = &revision->fleet;
+    fleet->image_root = unpack->ok ? unpack->root : NULL;
+    fleet->image_fault = unpack->ok ? NULL : unpack->err.text;
+    if (unpack->ok)
+        LOGBOOK_EVENT(fleet->book, ((struct log_origin){.revision = revision->spec.revision}), LOG_INFO,
+                      "the image is unpacked", LOG_C("image", revision->spec.image), LOG_C("folder", unpack->root));
+    fleet_unpacked(fleet);
+}
+
+void revision_start(struct revision *revision, bool proves)
+{
+    const struct image *image = &revision->command.image;
+    struct fleet *fleet = &revision->fleet;
+    const char *state_dir = revision->service->options->state_dir;
+    bool is_there =
+        image->digest[0] == '\0' || image_unpack_begin(&revision->unpack, image, state_dir, fleet->loop, unpacked);
+    fleet->unpacks = !is_there;
+    if (is_there && image->digest[0] != '\0') {
+        fleet->image_root = revision->unpack.ok ? revision->unpack.root : NULL;
+        fleet->image_fault = revision->unpack.ok ? NULL : revision->unpack.err.text;
+    }
+    if (proves)
+        fleet_prove(fleet);
+    else
+        fleet_start(fleet);
+}
+
+void revision_shape_complete(struct service_spec *spec, const struct up_options *options)
+{
+    struct image image = {0};
+    struct err ignored; /* revision_prepare tells it */
+    if (command_wants_image(spec, options->run) && image_read(&image, spec->image, spec->path, &ignored))
+        buf_printf(&spec->shape, "image %s\n", image.digest);
+    image_finish(&image);
 }
 
 bool revision_prepare(struct revision *revision, const struct up_options *options, struct err *err)
 {
     const struct words *own = &revision->spec.env;
-    environment_add_system(&revision->environment);
+    if (!command_find(&revision->command, &revision->spec, revision->spec.path, options->run, err))
+        return false;
+    if (revision->command.image.digest[0] != '\0')
+        image_environment(&revision->environment, &revision->command.image);
+    else
+        environment_add_system(&revision->environment);
     for (size_t i = 0; i < own->count; i++)
         environment_set(&revision->environment, mem_text(span_str(own->list[i])));
     for (size_t i = 0; i < revision->spec.secrets.count; i += 3)
         environment_unset(&revision->environment, span_str(revision->spec.secrets.list[i]));
     return secrets_check(revision, options, err) &&
-           environment_pass(&revision->environment, options->pass, options->pass_count, err) &&
-           command_find(&revision->command, &revision->spec, revision->spec.path, options->run, err);
+           environment_pass(&revision->environment, options->pass, options->pass_count, err);
 }

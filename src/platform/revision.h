@@ -12,6 +12,7 @@
 
 #include "platform/command.h"
 #include "platform/fleet.h"
+#include "platform/image_unpack.h"
 #include "platform/spec.h"
 #include "platform/up.h"
 
@@ -26,6 +27,7 @@ struct revision {
     struct service_spec spec; /* with the document that it was read from */
     struct command command;
     struct words environment; /* of every instance */
+    struct image_unpack unpack;
     struct fleet fleet;
     uint32_t percent; /* share of its service's requests */
     uint8_t state;    /* enum revision_state */
@@ -39,6 +41,10 @@ struct revision *revision_create(struct service *service, struct service_spec *s
 /* The only function that changes its state. `fault` is for FAILED, and copied. */
 void revision_set_state(struct revision *revision, enum revision_state state, const char *fault);
 const char *revision_state_name(const struct revision *revision);
+/* Lets its fleet start, and its image be unpacked before the first instance does. `proves`: see fleet_prove. */
+void revision_start(struct revision *revision, bool proves);
+/* Completes spec.shape by what the image on the disk is now: another image of the same name makes another revision. */
+void revision_shape_complete(struct service_spec *spec, const struct up_options *options);
 /* Its instances are gone. */
 void revision_destroy(struct revision *revision);
 /* Finds the program and makes the environment; must come before the fleet starts. False with `err` set. */

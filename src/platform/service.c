@@ -158,9 +158,9 @@ static void run(struct service *service)
     list_each (node, &service->revisions) {
         struct revision *revision = revision_of(node);
         if (revision->state == REVISION_PROVING)
-            fleet_prove(&revision->fleet);
+            revision_start(revision, true);
         else if (revision->state == REVISION_READY)
-            fleet_start(&revision->fleet);
+            revision_start(revision, false);
     }
 }
 
@@ -290,7 +290,7 @@ void service_deploy(struct service *service, struct revision *revision, const st
     LOGBOOK_EVENT(&service->book, ((struct log_origin){.revision = revision->spec.revision}), LOG_INFO, "deploying",
                   LOG_C("service", service->name), LOG_C("revision", revision->spec.revision));
     if (service->state == SERVICE_RUNNING)
-        fleet_prove(&revision->fleet);
+        revision_start(revision, true);
     changed(service);
 }
 

@@ -74,9 +74,10 @@ static bool files_read(struct request *request, struct volumes_shown *shown, con
 }
 
 static bool request_plan(struct mounts *mounts, struct request *request, const struct volumes *volumes,
-                         uint64_t memory_bytes, struct err *err)
+                         uint64_t memory_bytes, const struct mount_image *image, struct err *err)
 {
-    struct mounts_wanted wanted = {.volumes = request->volumes,
+    struct mounts_wanted wanted = {.image = image,
+                                   .volumes = request->volumes,
                                    .files = request->files,
                                    .points = request->points,
                                    .file_count = request->file_count};
@@ -99,7 +100,7 @@ static bool request_plan(struct mounts *mounts, struct request *request, const s
 }
 
 bool volumes_plan(struct mounts *mounts, struct volumes_shown *shown, const struct volumes *volumes,
-                  const char *secrets, uint64_t memory_bytes, struct err *err)
+                  const char *secrets, uint64_t memory_bytes, const struct mount_image *image, struct err *err)
 {
     size_t room = volumes->item_count + 1;
     struct request *request = mem_zero(1, sizeof *request);
@@ -107,8 +108,8 @@ bool volumes_plan(struct mounts *mounts, struct volumes_shown *shown, const stru
     request->paths = mem_zero(room, sizeof *request->paths);
     request->values = mem_zero(room, sizeof *request->values);
     *shown = (struct volumes_shown){.store = -1, .items = mem_zero(room, sizeof *shown->items)};
-    bool ok =
-        files_read(request, shown, volumes, secrets, err) && request_plan(mounts, request, volumes, memory_bytes, err);
+    bool ok = files_read(request, shown, volumes, secrets, err) &&
+              request_plan(mounts, request, volumes, memory_bytes, image, err);
     for (size_t i = 0; i < request->file_count; i++) {
         free(request->paths[i]);
         buf_finish(&request->values[i]);
@@ -120,13 +121,17 @@ bool volumes_plan(struct mounts *mounts, struct volumes_shown *shown, const stru
     return ok;
 }
 
-bool volumes_check(const struct volumes *volumes, const char *secrets, uint64_t memory_bytes, struct err *err)
+bool volumes_check(const struct volumes *volumes, const char *secrets, uint64_t memory_bytes, bool has_image,
+                   struct err *err)
 {
     struct mounts mounts = {0};
     struct volumes_shown shown = {0};
+    struct volumes tried = *volumes;
     if (!volumes_any(volumes))
         return true;
-    bool ok = volumes_plan(&mounts, &shown, volumes, secrets, memory_bytes, err) && child_may_mount(&mounts, err);
+    if (has_image)
+        tried.mount_count = 0;
+    bool ok = volumes_plan(&mounts, &shown, &tried, secrets, memory_bytes, NULL, err) && child_may_mount(&mounts, err);
     mounts_finish(&mounts);
     volumes_shown_finish(&shown, volumes);
     return ok;

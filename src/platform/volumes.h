@@ -52,12 +52,14 @@ struct volumes_shown {
 };
 
 /* Plans the mounts of an instance with this much memory (0: no bound), with the secrets as they are now in the folder
- * `secrets` (NULL: the default one). `shown` is zeroed. False with `err` set. Call mounts_finish and
- * volumes_shown_finish in either case. */
+ * `secrets` (NULL: the default one); over the files of `image`, if it is not NULL. `shown` is zeroed. False with `err`
+ * set. Call mounts_finish and volumes_shown_finish in either case. */
 bool volumes_plan(struct mounts *mounts, struct volumes_shown *shown, const struct volumes *volumes,
-                  const char *secrets, uint64_t memory_bytes, struct err *err);
-/* Tries them, as a deployment does. False with `err` set: a secret is not there, or they cannot be mounted here. */
-bool volumes_check(const struct volumes *volumes, const char *secrets, uint64_t memory_bytes, struct err *err);
+                  const char *secrets, uint64_t memory_bytes, const struct mount_image *image, struct err *err);
+/* Tries them, as a deployment does. False with `err` set: a secret is not there, or they cannot be mounted here. With
+ * an image, whose files may not be there yet, the secrets alone. */
+bool volumes_check(const struct volumes *volumes, const char *secrets, uint64_t memory_bytes, bool has_image,
+                   struct err *err);
 /* The program has started. */
 void volumes_begin(struct volumes_shown *shown, struct mounts *mounts);
 /* Looks for secrets that have changed, and writes their files. Returns how many files it could not write; `err` then

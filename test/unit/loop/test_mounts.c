@@ -81,7 +81,7 @@ static void start(struct mounts *mounts, const char *script)
 {
     struct err err;
     const struct mount_point points[] = {{below("/x/secret"), "secret", true}, {below("/memory"), "memory", false}};
-    const struct mounts_wanted wanted = {volumes, files, points, 2, 2, 2};
+    const struct mounts_wanted wanted = {volumes, files, points, 2, 2, 2, NULL};
     const char *const argv[] = {"sh", "-c", script, folder, NULL};
     const struct child_spec spec = {.argv = argv, .mounts = mounts};
     buf_clear(&output);
@@ -140,7 +140,7 @@ static void test_an_entry_that_goes_meanwhile(void **state)
     struct mounts mounts;
     struct err err;
     const struct mount_point points[] = {{below("/x/secret"), "secret", true}};
-    const struct mounts_wanted wanted = {volumes, files, points, 2, 2, 1};
+    const struct mounts_wanted wanted = {volumes, files, points, 2, 2, 1, NULL};
     const char *names[] = {below("/folder"), below("/file")};
     if (*state == NULL)
         skip();
@@ -162,7 +162,7 @@ static void test_a_crowded_folder_is_refused(void **state)
     struct mounts mounts;
     struct err err;
     const struct mount_point points[] = {{below("/x/secret"), "secret", true}};
-    const struct mounts_wanted wanted = {volumes, files, points, 2, 2, 1};
+    const struct mounts_wanted wanted = {volumes, files, points, 2, 2, 1, NULL};
     char name[128];
     for (int i = 0; i < MOUNTS_ENTRIES_MAX; i++) {
         snprintf(name, sizeof name, "%s/%d", folder, i);
@@ -182,7 +182,7 @@ static void test_faults_are_told(void **state)
     struct mounts mounts;
     struct err err;
     const struct mount_point points[] = {{"/dev/null/x", "memory", false}};
-    const struct mounts_wanted wanted = {volumes, files, points, 2, 2, 1};
+    const struct mounts_wanted wanted = {volumes, files, points, 2, 2, 1, NULL};
     assert_false(mounts_plan(&mounts, &wanted, &err));
     assert_string_equal(err.text, "the mountPath /dev/null/x: /dev/null is no folder on this machine");
     mounts_finish(&mounts);

@@ -1,0 +1,348 @@
+/* image_unpack: layer after layer, the lowest first: decompressed, hashed, and made into files. A name that begins with
+ * `.wh.` takes a file of a lower layer away (opencontainers/image-spec, layer.md). */
+#include "platform/image_unpack.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "loop/file.h"
+#include "loop/process.h"
+#include "loop/rootfs.h"
+#include "loop/tree.h"
+#include "wire/gunzip.h"
+#include "wire/tar.h"
+
+enum { CHUNK_BYTES = 64 * 1024 };
+#define WHITEOUT ".wh."
+#define WHITEOUT_ALL ".wh..wh..opq"
+
+/* One layer under way. */
+struct unpacking {
+    struct rootfs rootfs;
+    struct tar tar;
+    struct words made;         /* paths of this layer */
+    struct rootfs_about about; /* of the file that is being written */
+    bool in_file;
+    uint64_t bytes;
+    size_t files;
+    atomic_bool *stop;
+    struct err *err;
+};
+
+/* A path without `.` and slashes too many; false: it has a `..`, or a name that no file has. */
+static bool path_clean(struct buf *to, const char *path)
+{
+    struct span rest = span_str(path), part;
+    while (span_next(&rest, '/', &part)) {
+        if (part.len == 0 || span_equal(part, SPAN_LIT(".")))
+            continue;
+        if (part.len > 255 || span_equal(part, SPAN_LIT("..")))
+            return false;
+        if (to->len > 0)
+            buf_append_char(to, '/');
+        buf_append(to, part);
+    }
+    buf_append_char(to, '\0');
+    return true;
+}
+
+static bool file_end(struct unpacking *unpacking)
+{
+    bool ok = !unpacking->in_file || rootfs_file_end(&unpacking->rootfs, &unpacking->about, unpacking->err);
+    unpacking->in_file = false;
+    return ok;
+}
+
+/* Whether this layer has made that path, or one below it. */
+static bool is_made(const struct unpacking *unpacking, const char *path)
+{
+    size_t len = strlen(path);
+    for (size_t i = 0; i < unpacking->made.count; i++) {
+        const char *made = unpacking->made.list[i];
+        if (strncmp(made, path, len) == 0 && (made[len] == '\0' || made[len] == '/'))
+            return true;
+    }
+    return false;
+}
+
+/* Takes away what lower layers have in a folder. */
+static void folder_empty(struct unpacking *unpacking, const char *folder)
+{
+    char **names = rootfs_list(&unpacking->rootfs, folder);
+    for (size_t i = 0; names != NULL && names[i] != NULL; i++) {
+        char *path = mem_printf("%s%s%s", folder, folder[0] != '\0' ? "/" : "", names[i]);
+        if (!is_made(unpacking, path))
+            rootfs_remove(&unpacking->rootfs, path);
+        free(path);
+        free(names[i]);
+    }
+    free(names);
+}
+
+/* True: the path is a whiteout, and done. */
+static bool whiteout_take(struct unpacking *unpacking, const char *path)
+{
+    const char *slash = strrchr(path, '/'), *name = slash != NULL ? slash + 1 : path;
+    if (strncmp(name, WHITEOUT, strlen(WHITEOUT)) != 0)
+        return false;
+    char *folder = mem_text(span_of(path, slash != NULL ? (size_t)(slash - path) : 0));
+    const char *gone = name + strlen(WHITEOUT);
+    if (strcmp(name, WHITEOUT_ALL) == 0) {
+        folder_empty(unpacking, folder);
+    } else if (strncmp(gone, WHITEOUT, strlen(WHITEOUT)) != 0 && gone[0] != '\0' && strcmp(gone, ".") != 0 &&
+               strcmp(gone, "..") != 0) { /* other names of two such beginnings are AUFS' own */
+        char *target = mem_printf("%s%s%s", folder, folder[0] != '\0' ? "/" : "", gone);
+        rootfs_remove(&unpacking->rootfs, target);
+        free(target);
+    }
+    free(folder);
+    return true;
+}
+
+static bool hard_link_make(struct unpacking *unpacking, const char *path, const char *to)
+{
+    struct buf target = {0};
+    bool ok = path_clean(&target, to) || err_set(unpacking->err, "%.300s: a link leads out of the image", path);
+    ok = ok && rootfs_link(&unpacking->rootfs, path, buf_span(&target).data, unpacking->err);
+    buf_finish(&target);
+    return ok;
+}
+
+static bool entry_make(struct unpacking *unpacking, const char *path)
+{
+    const struct tar_entry *entry = &unpacking->tar.entry;
+    struct rootfs *rootfs = &unpacking->rootfs;
+    struct err *err = unpacking->err;
+    const struct rootfs_about about = {entry->mode, entry->uid, entry->gid, entry->modified_s};
+    if (path[0] == '\0' && entry->type != TAR_FOLDER)
+        return err_set(err, "an entry without a name");
+    switch (entry->type) {
+    case TAR_FILE:
+        unpacking->about = about;
+        unpacking->in_file = rootfs_file_begin(rootfs, path, err);
+        return unpacking->in_file;
+    case TAR_FOLDER:
+        return rootfs_folder(rootfs, path, &about, err);
+    case TAR_SYMLINK:
+        return rootfs_symlink(rootfs, path, entry->link, &about, err);
+    case TAR_HARD_LINK:
+        return hard_link_make(unpacking, path, entry->link);
+    case TAR_OTHER: /* devices come from this machine, and nobody would write to a pipe */
+        break;
+    }
+    return true;
+}
+
+static bool entry_take(struct unpacking *unpacking)
+{
+    struct buf path = {0};
+    if (!file_end(unpacking))
+        return false;
+    bool ok = path_clean(&path, unpacking->tar.entry.path) ||
+              err_set(unpacking->err, "%.300s: a path leads out of the image", unpacking->tar.entry.path);
+    if (ok && ++unpacking->files > IMAGE_FILES_MAX)
+        ok = err_set(unpacking->err, "it has more than %d files", IMAGE_FILES_MAX);
+    if (ok && !whiteout_take(unpacking, buf_span(&path).data)) {
+        ok = entry_make(unpacking, buf_span(&path).data);
+        words_add(&unpacking->made, mem_text(span_sub(buf_span(&path), 0, path.len - 1)));
+    }
+    buf_finish(&path);
+    return ok;
+}
+
+static bool bytes_take(struct unpacking *unpacking, struct span bytes)
+{
+    unpacking->bytes += bytes.len;
+    if (unpacking->bytes > IMAGE_BYTES_MAX)
+        return err_set(unpacking->err, "it has more than %llu GiB", (unsigned long long)(IMAGE_BYTES_MAX >> 30));
+    return rootfs_file_write(&unpacking->rootfs, bytes, unpacking->err);
+}
+
+/* Some of the layer's archive. */
+static bool archive_take(struct unpacking *unpacking, struct span input)
+{
+    struct span bytes;
+    for (;;) {
+        enum tar_event event = tar_next(&unpacking->tar, &input, &bytes);
+        if (event == TAR_BAD)
+            return err_set(unpacking->err, "it is no tar archive, or one of a kind that is not read here: make the "
+                                           "image anew, with podman or docker");
+        if (event == TAR_MORE || event == TAR_OVER)
+            return event == TAR_MORE || file_end(unpacking);
+        if (event == TAR_ENTRY ? !entry_take(unpacking) : !bytes_take(unpacking, bytes))
+            return false;
+    }
+}
+
+/* Hands on what a piece of the blob decompresses to. */
+static bool piece_take(struct unpacking *unpacking, struct sha256 *sum, struct gunzip *gunzip, struct span piece)
+{
+    char room[CHUNK_BYTES];
+    ptrdiff_t got;
+    if (gunzip == NULL) {
+        sha256_add(sum, piece);
+        return archive_take(unpacking, piece);
+    }
+    while ((got = gunzip_next(gunzip, &piece, room, sizeof room)) > 0) {
+        sha256_add(sum, span_of(room, (size_t)got));
+        if (!archive_take(unpacking, span_of(room, (size_t)got)))
+            return false;
+    }
+    return got == 0 || err_set(unpacking->err, "its gzip is damaged: make the image anew");
+}
+
+static bool is_stopped(const struct unpacking *unpacking)
+{
+    return unpacking->stop != NULL && atomic_load(unpacking->stop);
+}
+
+static bool blob_take(struct unpacking *unpacking, const struct image_blob *blob, const struct file *file,
+                      struct sha256 *sum)
+{
+    char piece[CHUNK_BYTES];
+    struct gunzip *gunzip = NULL;
+    uint64_t done = 0;
+    ssize_t got = 0;
+    bool ok = true;
+    while (ok && done < blob->bytes) {
+        uint64_t left = blob->bytes - done;
+        got = file_read_at(file, blob->at + done, piece, left < sizeof piece ? (size_t)left : sizeof piece);
+        if (got <= 0 || is_stopped(unpacking)) {
+            ok = err_set(unpacking->err, got <= 0 ? "it cannot be read whole" : "sennit up stops");
+            break;
+        }
+        if (done == 0 && got >= 2 && piece[0] == '\x1f' && piece[1] == '\x8b')
+            gunzip = gunzip_create();
+        done += (uint64_t)got;
+        ok = piece_take(unpacking, sum, gunzip, span_of(piece, (size_t)got));
+    }
+    if (ok && ((gunzip != NULL && !gunzip_may_end(gunzip)) || !tar_may_end(&unpacking->tar)))
+        ok = err_set(unpacking->err, "it is cut off: make the image anew");
+    gunzip_destroy(gunzip);
+    return ok && file_end(unpacking);
+}
+
+static bool layer_take(struct unpacking *unpacking, const struct image_layer *layer)
+{
+    struct file file;
+    struct file_about about;
+    char hex[SHA256_HEX_LEN + 1];
+    if (file_open(&file, layer->blob.path, &about) != FILE_OPEN)
+        return err_set(unpacking->err, "it is not there any more");
+    struct sha256 *sum = sha256_create();
+    bool ok = blob_take(unpacking, &layer->blob, &file, sum);
+    sha256_end(sum, hex);
+    file_close(&file);
+    tar_finish(&unpacking->tar);
+    words_finish(&unpacking->made);
+    return ok && (strcmp(hex, layer->digest) == 0 ||
+                  err_set(unpacking->err,
+                          "its digest is not the one that the image's configuration says: make the image anew"));
+}
+
+bool image_unpack_into(const struct image *image, const char *folder, atomic_bool *stop, struct err *err)
+{
+    struct unpacking unpacking = {.stop = stop, .err = err};
+    if (!rootfs_open(&unpacking.rootfs, folder, err))
+        return false;
+    bool ok = true;
+    for (size_t i = 0; ok && i < image->layer_count; i++)
+        ok = layer_take(&unpacking, &image->layers[i]) ||
+             err_prefix(err, "layer %zu of %zu in %.300s: ", i + 1, image->layer_count, image->layers[i].blob.path);
+    rootfs_close(&unpacking.rootfs);
+    return ok;
+}
+
+char *image_folder(const char *state_dir)
+{
+    char *home = state_dir == NULL ? process_state_home() : NULL;
+    char *folder = mem_printf("%s/images", state_dir != NULL ? state_dir : home);
+    free(home);
+    return folder;
+}
+
+/* On the worker. Another process may have made the same image meanwhile. */
+static void unpack_run(struct job *job)
+{
+    struct image_unpack *unpack = container_of(job, struct image_unpack, job);
+    char *fresh = mem_printf("%s/%s-%d-%p", unpack->images, unpack->image->digest, process_self(), (void *)unpack);
+    unpack->ok = file_make_directory(fresh, &unpack->err) &&
+                 image_unpack_into(unpack->image, fresh, &unpack->stop, &unpack->err);
+    if (unpack->ok && !file_move(fresh, unpack->root, &unpack->err))
+        unpack->ok = file_is_directory(unpack->root);
+    tree_remove(fresh);
+    free(fresh);
+}
+
+/* Without symbolic links, for mounts. */
+static void root_complete(struct image_unpack *unpack)
+{
+    char *given = unpack->root;
+    unpack->root = file_absolute(given);
+    free(given);
+}
+
+static void unpack_done(struct job *job)
+{
+    struct image_unpack *unpack = container_of(job, struct image_unpack, job);
+    worker_finish(unpack->worker);
+    unpack->worker = NULL;
+    root_complete(unpack);
+    if (!unpack->ok)
+        err_prefix(&unpack->err, "the image cannot be unpacked: ");
+    unpack->done(unpack);
+}
+
+bool image_unpack_begin(struct image_unpack *unpack, const struct image *image, const char *state_dir,
+                        struct loop *loop, void (*done)(struct image_unpack *unpack))
+{
+    image_unpack_finish(unpack);
+    unpack->image = image;
+    unpack->done = done;
+    unpack->job = (struct job){unpack_run, unpack_done};
+    unpack->images = image_folder(state_dir);
+    unpack->root = mem_printf("%s/%s", unpack->images, image->digest);
+    unpack->ok = file_is_directory(unpack->root);
+    if (unpack->ok) {
+        root_complete(unpack);
+        return true;
+    }
+    unpack->worker = worker_start(loop, &unpack->err);
+    if (unpack->worker == NULL)
+        return true;
+    worker_give(unpack->worker, &unpack->job);
+    return false;
+}
+
+void image_unpack_finish(struct image_unpack *unpack)
+{
+    atomic_store(&unpack->stop, true);
+    worker_finish(unpack->worker);
+    free(unpack->images);
+    free(unpack->root);
+    *unpack = (struct image_unpack){0};
+}
+
+static bool is_listed(const char *const *digests, const char *name)
+{
+    for (; *digests != NULL; digests++)
+        if (strcmp(*digests, name) == 0)
+            return true;
+    return false;
+}
+
+void images_sweep(const char *state_dir, const char *const *digests)
+{
+    struct err ignored;
+    char *folder = image_folder(state_dir), **names = file_list(folder, "", &ignored);
+    for (size_t i = 0; names != NULL && names[i] != NULL; i++) {
+        char *path = mem_printf("%s/%s", folder, names[i]);
+        if (!is_listed(digests, names[i]))
+            tree_remove(path);
+        free(path);
+        free(names[i]);
+    }
+    free(names);
+    free(folder);
+}

@@ -1,0 +1,444 @@
+/* test_image: images in all three forms are read and unpacked, and one that is damaged, is for another machine or has
+ * no program is refused with the cure. */
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/mem.h"
+#include "loop/file.h"
+#include "loop/rootfs.h"
+#include "loop/tree.h"
+#include "platform/command.h"
+#include "platform/environment.h"
+#include "platform/image_program.h"
+#include "platform/image_unpack.h"
+
+static char folder[64], beside[96];
+static struct err err;
+
+static int begin(void **state)
+{
+    snprintf(folder, sizeof folder, "/tmp/sennit-image-XXXXXX");
+    assert_non_null(mkdtemp(folder));
+    snprintf(beside, sizeof beside, "%s/service.yaml", folder);
+    return 0;
+}
+
+static int finish(void **state)
+{
+    tree_remove(folder);
+    return 0;
+}
+
+static void file_write(const char *name, struct span bytes)
+{
+    char *path = mem_printf("%s/%s", folder, name), *slash = strrchr(path, '/');
+    *slash = '\0';
+    assert_true(file_make_directory(path, &err));
+    *slash = '/';
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0644);
+    assert_true(fd >= 0 && write(fd, bytes.data, bytes.len) == (ssize_t)bytes.len);
+    close(fd);
+    free(path);
+}
+
+/* Appends a member to a tar archive. */
+static void member(struct buf *to, const char *name, char type, uint32_t mode, struct span bytes, const char *link)
+{
+    char block[512] = {0}, zeros[512] = {0};
+    unsigned sum = 0;
+    memcpy(block, name, strlen(name));
+    snprintf(block + 100, 8, "%07o", mode);
+    snprintf(block + 108, 8, "%07o", 0);
+    snprintf(block + 116, 8, "%07o", 0);
+    snprintf(block + 124, 12, "%011zo", bytes.len);
+    snprintf(block + 136, 12, "%011o", 1700000000);
+    memset(block + 148, ' ', 8);
+    block[156] = type;
+    memcpy(block + 157, link, strlen(link));
+    for (size_t i = 0; i < sizeof block; i++)
+        sum += (unsigned char)block[i];
+    snprintf(block + 148, 8, "%06o", sum);
+    buf_append(to, span_of(block, sizeof block));
+    buf_append(to, bytes);
+    buf_append(to, span_of(zeros, (512 - bytes.len % 512) % 512));
+}
+
+/* What the next image is made of. */
+static struct {
+    struct buf layers[2];
+    size_t layer_count;
+    const char *config, *arch, *tag, *other; /* `other`: more in the index */
+    char digests[2][SHA256_HEX_LEN + 1];
+} made;
+
+static void recipe_begin(void)
+{
+    for (size_t i = 0; i < 2; i++)
+        buf_finish(&made.layers[i]);
+#if defined(__x86_64__)
+    made.arch = "amd64";
+#else
+    made.arch = "arm64";
+#endif
+    made.config = "\"Entrypoint\":[\"/bin/one\"],\"Cmd\":[\"two\"],\"Env\":[\"A=1\"],\"WorkingDir\":\"/srv\"";
+    made.tag = "latest";
+    made.other = "";
+    made.layer_count = 1;
+    member(&made.layers[0], "bin/one", '0', 0755, SPAN_LIT("program"), "");
+}
+
+static void put(struct buf *descriptor, struct span bytes)
+{
+    char hex[SHA256_HEX_LEN + 1];
+    sha256_of(bytes, hex);
+    char *name = mem_printf("layout/blobs/sha256/%s", hex);
+    file_write(name, bytes);
+    buf_printf(descriptor, "{\"digest\":\"sha256:%s\",\"size\":%zu", hex, bytes.len);
+    free(name);
+}
+
+/* DIR/layout */
+static void layout_write(void)
+{
+    struct buf config = {0}, manifest = {0}, index = {0};
+    buf_printf(&config, "{\"architecture\":\"%s\",\"os\":\"linux\",\"config\":{%s},\"rootfs\":{\"diff_ids\":[",
+               made.arch, made.config);
+    for (size_t i = 0; i < made.layer_count; i++) {
+        if (made.digests[i][0] == '\0')
+            sha256_of(buf_span(&made.layers[i]), made.digests[i]);
+        buf_printf(&config, "%s\"sha256:%s\"", i > 0 ? "," : "", made.digests[i]);
+        made.digests[i][0] = '\0';
+    }
+    buf_append(&config, SPAN_LIT("]}}"));
+    buf_append(&manifest, SPAN_LIT("{\"config\":"));
+    put(&manifest, buf_span(&config));
+    buf_append(&manifest, SPAN_LIT("},\"layers\":["));
+    for (size_t i = 0; i < made.layer_count; i++) {
+        buf_append(&manifest, i > 0 ? SPAN_LIT(",") : SPAN_LIT(""));
+        put(&manifest, buf_span(&made.layers[i]));
+        buf_append_char(&manifest, '}');
+    }
+    buf_append(&manifest, SPAN_LIT("]}"));
+    buf_printf(&index, "{\"manifests\":[%s", made.other);
+    put(&index, buf_span(&manifest));
+    buf_printf(&index, ",\"annotations\":{\"org.opencontainers.image.ref.name\":\"%s\"}}]}", made.tag);
+    file_write("layout/index.json", buf_span(&index));
+    buf_finish(&config);
+    buf_finish(&manifest);
+    buf_finish(&index);
+}
+
+/* "": it is read; else the error. */
+static const char *outcome(const char *reference)
+{
+    struct image image;
+    bool ok = image_read(&image, reference, beside, &err);
+    image_finish(&image);
+    return ok ? "" : err.text;
+}
+
+static void expect(const char *reference, const char *text)
+{
+    const char *found = outcome(reference);
+    if (text == NULL ? found[0] != '\0' : strstr(found, text) == NULL)
+        fail_msg("%s: found \"%s\", not \"%s\"", reference, found, text != NULL ? text : "");
+}
+
+static void test_names(void **state)
+{
+    assert_true(image_is_local("oci:a") && image_is_local("oci-archive:a:b") && image_is_local("docker-archive:a"));
+    assert_false(image_is_local("gcr.io/a/b:oci") || image_is_local("oci") || image_is_local("file:///a"));
+    expect("oci:", "has no path");
+    expect("oci:none", "there is no folder");
+    expect("oci-archive:none", "there is no file");
+    recipe_begin();
+    layout_write();
+    expect("oci:layout", NULL);
+    expect("oci:layout:latest", NULL);
+    expect("oci:layout:v2", "no image with the tag v2");
+    expect("oci:layout:v2", "tags there: latest");
+    made.other = "{\"digest\":\"sha256:0\",\"annotations\":{\"org.opencontainers.image.ref.name\":\"v2\"}},";
+    layout_write();
+    expect("oci:layout", NULL);
+    made.tag = "v1";
+    layout_write();
+    expect("oci:layout", "more than one image");
+    expect("oci:layout:v1", NULL);
+}
+
+static void test_what_is_damaged(void **state)
+{
+    recipe_begin();
+    layout_write();
+    file_write("layout/index.json", SPAN_LIT("{"));
+    expect("oci:layout", "index.json; make it anew");
+    file_write("layout/index.json", SPAN_LIT("{\"manifests\":[{\"digest\":\"md5:1\"}]}"));
+    expect("oci:layout", "a digest that is not sha256's");
+    file_write("layout/index.json", SPAN_LIT("[]"));
+    expect("oci:layout", "names no configuration");
+    recipe_begin();
+    layout_write();
+    struct image image;
+    assert_true(image_read(&image, "oci:layout", beside, &err));
+    assert_int_equal(unlink(image.layers[0].blob.path), 0);
+    expect("oci:layout", "a layer is missing");
+    image_finish(&image);
+    recipe_begin();
+    buf_clear(&made.layers[0]);
+    buf_append(&made.layers[0], SPAN_LIT("\x28\xb5\x2f\xfd and so on"));
+    layout_write();
+    expect("oci:layout", "zstd");
+    file_write("x.tar", SPAN_LIT("no archive"));
+    expect("oci-archive:x.tar", "no tar archive, or a damaged one");
+    file_write("x.tar", SPAN_LIT("\x1f\x8b"));
+    expect("docker-archive:x.tar", "not compressed as a whole");
+}
+
+static void test_what_does_not_run_here(void **state)
+{
+    recipe_begin();
+    made.arch = "sparc";
+    layout_write();
+    expect("oci:layout", "is for \"sparc\", and this machine is linux/");
+}
+
+/* The file's fields, of a service with an image. */
+static struct service_spec spec_of(const char *more)
+{
+    struct service_spec spec;
+    char *text =
+        mem_printf("apiVersion: serving.knative.dev/v1\nkind: Service\nmetadata: {name: a}\nspec: {template: {spec: "
+                   "{containers: [{image: 'oci:layout'%s}]}}}\n",
+                   more);
+    if (!service_spec_parse(&spec, beside, span_str(text), &err))
+        fail_msg("%s", err.text);
+    free(text);
+    return spec;
+}
+
+/* The words of the program with bars between, or the error. */
+static const char *program_of(const char *more, const char *root)
+{
+    static char shown[2048];
+    struct service_spec spec = spec_of(more);
+    struct command command;
+    struct image_program program = {0};
+    struct words env = {0};
+    size_t at = 0;
+    bool ok = command_find(&command, &spec, beside, NULL, &err);
+    if (ok) {
+        image_environment(&env, &command.image);
+        ok = image_program_find(&program, &command.image, root, &spec, &env, &err);
+    }
+    snprintf(shown, sizeof shown, "%s", ok ? "" : err.text);
+    for (size_t i = 0; ok && i < program.argv.count; i++)
+        at += (size_t)snprintf(shown + at, sizeof shown - at, "%s|", program.argv.list[i]);
+    if (ok)
+        snprintf(shown + at, sizeof shown - at, " %s %u:%u %s", program.directory, program.uid, program.gid,
+                 program.home);
+    image_program_finish(&program);
+    words_finish(&env);
+    command_finish(&command);
+    service_spec_finish(&spec);
+    return shown;
+}
+
+static void test_the_program(void **state)
+{
+    char *root = mem_printf("%s/root", folder);
+    recipe_begin();
+    layout_write();
+    file_write("root/bin/one", SPAN_LIT(""));
+    file_write("root/usr/bin/two", SPAN_LIT(""));
+    file_write("root/etc/passwd", SPAN_LIT("root:x:0:0::/root:/bin/sh\nnode:x:1000:1001::/home/node:/bin/sh\n"));
+    file_write("root/etc/group", SPAN_LIT("root:x:0:\nstaff:x:50:node\n"));
+    char *one = mem_printf("%s/bin/one", root), *two = mem_printf("%s/usr/bin/two", root);
+    chmod(one, 0755);
+    chmod(two, 0755);
+    assert_string_equal(program_of("", root), "/bin/one|two| /srv 0:0 /root");
+    assert_string_equal(program_of(", args: [x, y]", root), "/bin/one|x|y| /srv 0:0 /root");
+    assert_string_equal(program_of(", command: [two]", root), "/usr/bin/two| /srv 0:0 /root");
+    assert_string_equal(program_of(", command: [../bin/one], args: [x], workingDir: /usr", root),
+                        "/usr/../bin/one|x| /usr 0:0 /root");
+    assert_non_null(strstr(program_of(", command: [three]", root), "no program \"three\" (looked for in its PATH)"));
+    static const struct {
+        const char *user, *wanted;
+    } users[] = {{"node", "/bin/one|/ 1000:1001 /home/node"},
+                 {"1000", "1000:1001 /home/node"},
+                 {"node:staff", "1000:50 /home/node"},
+                 {"node:7", "1000:7 /home/node"},
+                 {"65532:65533", "65532:65533 /"},
+                 {"nobody", "0:0 /root"}};
+    for (size_t i = 0; i < sizeof users / sizeof users[0]; i++) {
+        char config[128];
+        const char *wanted = strchr(users[i].wanted, ' ');
+        snprintf(config, sizeof config, "\"Cmd\":[\"/bin/one\"],\"User\":\"%s\"", users[i].user);
+        made.config = config;
+        layout_write();
+        const char *found = program_of("", root);
+        if (strstr(found, i == 0 ? wanted : users[i].wanted) == NULL)
+            fail_msg("%s: %s", users[i].user, found);
+    }
+    made.config = "\"Env\":[\"PATH=/usr/bin\"]";
+    layout_write();
+    assert_non_null(strstr(program_of("", root), "has neither ENTRYPOINT nor CMD: say which program it runs"));
+    assert_string_equal(program_of(", command: [two]", root), "/usr/bin/two| / 0:0 /root");
+    assert_non_null(strstr(program_of(", command: [one]", root), "no program"));
+    free(one);
+    free(two);
+    free(root);
+}
+
+/* The image's files in DIR/root; the error, or "". */
+static const char *unpack(void)
+{
+    struct image image;
+    char *root = mem_printf("%s/root", folder);
+    tree_remove(root);
+    assert_int_equal(mkdir(root, 0755), 0);
+    bool ok = image_read(&image, "oci:layout", beside, &err) && image_unpack_into(&image, root, NULL, &err);
+    image_finish(&image);
+    free(root);
+    return ok ? "" : err.text;
+}
+
+static bool is_there(const char *path)
+{
+    char *root = mem_printf("%s/root", folder);
+    bool found = rootfs_is_there(root, path);
+    free(root);
+    return found;
+}
+
+static void test_layers_lie_over_each_other(void **state)
+{
+    recipe_begin();
+    made.layer_count = 2;
+    member(&made.layers[0], "./a/gone", '0', 0644, SPAN_LIT("x"), "");
+    member(&made.layers[0], "b/old", '0', 0644, SPAN_LIT("x"), "");
+    member(&made.layers[0], "b/also/old", '0', 0644, SPAN_LIT("x"), "");
+    member(&made.layers[0], "c/", '5', 0755, SPAN_LIT(""), "");
+    member(&made.layers[1], "/a/.wh.gone", '0', 0644, SPAN_LIT(""), "");
+    member(&made.layers[1], "b/anew", '0', 0644, SPAN_LIT("y"), "");
+    member(&made.layers[1], "b/.wh..wh..opq", '0', 0644, SPAN_LIT(""), "");
+    member(&made.layers[1], "b/new", '1', 0644, SPAN_LIT(""), "bin/one");
+    member(&made.layers[1], "c/.wh..", '0', 0644, SPAN_LIT(""), "");
+    layout_write();
+    assert_string_equal(unpack(), "");
+    assert_true(is_there("/a") && is_there("/b/anew") && is_there("/b/new") && is_there("/bin/one") && is_there("/c"));
+    assert_false(is_there("/a/gone") || is_there("/b/old") || is_there("/b/also") || is_there("/a/.wh.gone"));
+}
+
+static void test_layers_that_mean_harm(void **state)
+{
+    recipe_begin();
+    member(&made.layers[0], "../out", '0', 0644, SPAN_LIT("x"), "");
+    layout_write();
+    assert_non_null(strstr(unpack(), "../out: a path leads out of the image"));
+    recipe_begin();
+    member(&made.layers[0], "hard", '1', 0644, SPAN_LIT(""), "../../etc/passwd");
+    layout_write();
+    assert_non_null(strstr(unpack(), "a link leads out of the image"));
+    recipe_begin();
+    member(&made.layers[0], "up", '2', 0777, SPAN_LIT(""), "../..");
+    member(&made.layers[0], "up/out", '0', 0644, SPAN_LIT("x"), "");
+    layout_write();
+    assert_string_equal(unpack(), "");
+    char *out = mem_printf("%s/out", folder);
+    assert_false(file_exists(out));
+    assert_true(is_there("/out"));
+    free(out);
+}
+
+static void test_layers_that_are_not_what_was_said(void **state)
+{
+    recipe_begin();
+    memset(made.digests[0], 'a', SHA256_HEX_LEN);
+    layout_write();
+    assert_non_null(strstr(unpack(), "layer 1 of 1"));
+    assert_non_null(strstr(err.text, "its digest is not the one that the image's configuration says"));
+    recipe_begin();
+    made.layers[0].len -= 300;
+    layout_write();
+    assert_non_null(strstr(unpack(), "it is cut off"));
+    recipe_begin();
+    buf_clear(&made.layers[0]);
+    buf_append(&made.layers[0], SPAN_LIT("\x1f\x8b\x08\0 12345\x07 and more"));
+    layout_write();
+    assert_non_null(strstr(unpack(), "its gzip is damaged"));
+    recipe_begin();
+    buf_clear(&made.layers[0]);
+    for (int i = 0; i < 512; i++)
+        buf_append_char(&made.layers[0], 'x');
+    layout_write();
+    assert_non_null(strstr(unpack(), "no tar archive"));
+    recipe_begin();
+    for (size_t i = 0; i < 2; i++)
+        buf_finish(&made.layers[i]);
+}
+
+/* Docker's: a layer that is there twice is a link. */
+static void test_docker_archives(void **state)
+{
+    struct buf archive = {0}, config = {0}, manifest = {0};
+    recipe_begin();
+    char hex[SHA256_HEX_LEN + 1];
+    sha256_of(buf_span(&made.layers[0]), hex);
+    buf_printf(&config, "{\"config\":{%s},\"rootfs\":{\"diff_ids\":[\"sha256:%s\",\"sha256:%s\"]}}", made.config, hex,
+               hex);
+    buf_printf(&manifest,
+               "[{\"Config\":\"c.json\",\"RepoTags\":[\"a:1\"],\"Layers\":[\"l/layer.tar\",\"m/layer.tar\"]}]");
+    member(&archive, "l/layer.tar", '0', 0644, buf_span(&made.layers[0]), "");
+    member(&archive, "m/layer.tar", '2', 0644, SPAN_LIT(""), "../l/layer.tar");
+    member(&archive, "n", '2', 0644, SPAN_LIT(""), "../../../etc/passwd");
+    member(&archive, "c.json", '0', 0644, buf_span(&config), "");
+    member(&archive, "manifest.json", '0', 0644, buf_span(&manifest), "");
+    file_write("docker.tar", buf_span(&archive));
+    expect("docker-archive:docker.tar", NULL);
+    expect("docker-archive:docker.tar:a:1", NULL);
+    expect("docker-archive:docker.tar:a:2", "no image called a:2");
+    expect("oci-archive:docker.tar", "has no index.json");
+    struct image image;
+    char *root = mem_printf("%s/root", folder);
+    assert_int_equal(mkdir(root, 0755), 0);
+    assert_true(image_read(&image, "docker-archive:docker.tar", beside, &err));
+    assert_true(image_unpack_into(&image, root, NULL, &err));
+    assert_true(is_there("/bin/one"));
+    image_finish(&image);
+    file_write("cut.tar", span_sub(buf_span(&archive), 0, archive.len - 100));
+    expect("docker-archive:cut.tar", "is cut off: its last part is not whole");
+    file_write("cut.tar", span_sub(buf_span(&archive), 0, archive.len - 1000));
+    expect("docker-archive:cut.tar", "no tar archive, or a damaged one");
+    buf_finish(&archive);
+    buf_finish(&config);
+    buf_finish(&manifest);
+    recipe_begin();
+    for (size_t i = 0; i < 2; i++)
+        buf_finish(&made.layers[i]);
+    free(root);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_names, begin, finish),
+        cmocka_unit_test_setup_teardown(test_what_is_damaged, begin, finish),
+        cmocka_unit_test_setup_teardown(test_what_does_not_run_here, begin, finish),
+        cmocka_unit_test_setup_teardown(test_the_program, begin, finish),
+        cmocka_unit_test_setup_teardown(test_layers_lie_over_each_other, begin, finish),
+        cmocka_unit_test_setup_teardown(test_layers_that_mean_harm, begin, finish),
+        cmocka_unit_test_setup_teardown(test_layers_that_are_not_what_was_said, begin, finish),
+        cmocka_unit_test_setup_teardown(test_docker_archives, begin, finish),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
