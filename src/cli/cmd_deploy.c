@@ -61,6 +61,11 @@ struct arguments {
 
 static const struct argp_option options[] = {
     {"source", KEY_SOURCE, "DIR", 0, "The folder with the source (default: .)", 0},
+    {"image", KEY_IMAGE, "IMAGE", 0,
+     "Runs this image instead: oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE, or one that podman or "
+     "docker "
+     "has. Nothing is fetched from a registry",
+     0},
     {"allow-unauthenticated", KEY_ALLOW, NULL, 0, "Everybody may connect (the default)", 0},
     {"no-allow-unauthenticated", KEY_NO_ALLOW, NULL, 0, "Requests need an identity token (`sennit token`)", 0},
     {"set-custom-audiences", KEY_AUDIENCES, "URL,...", 0, "Audiences of tokens beside the service's URL", 0},
@@ -93,7 +98,7 @@ static const struct argp_option options[] = {
     {"update-secrets", KEY_UPDATE_SECRETS, "NAME=SECRET:VERSION,...", 0, "Sets these, and keeps the others", 0},
     {"remove-secrets", KEY_REMOVE_SECRETS, "NAME,...", 0, "Takes these away", 0},
     {"clear-secrets", KEY_CLEAR_SECRETS, NULL, 0, "Takes all away", 0},
-    {"command", KEY_COMMAND, "WORD,...", 0, "Runs this in the built source, instead of what the source says", 0},
+    {"command", KEY_COMMAND, "WORD,...", 0, "Runs this in the built source or the image, instead of what that says", 0},
     {"args", KEY_ARGS, "WORD,...", 0, "Arguments behind the command", 0},
     {"no-traffic", KEY_NO_TRAFFIC, NULL, 0,
      "The new revision gets no requests; `sennit traffic --to-latest` gives them", 0},
@@ -118,7 +123,6 @@ static const struct argp_option options[] = {
     {"format", KEY_INERT, "FORMAT", OPTION_HIDDEN, NULL, 0},
     {"async", KEY_INERT, NULL, OPTION_HIDDEN, NULL, 0},
     {"account", KEY_INERT, "ACCOUNT", OPTION_HIDDEN, NULL, 0},
-    {"image", KEY_IMAGE, "IMAGE", OPTION_HIDDEN, NULL, 0},
     {"use-http2", KEY_HTTP2, NULL, OPTION_HIDDEN, NULL, 0},
     {0}};
 
@@ -205,9 +209,7 @@ static error_t parse_switch(int key, struct arguments *arguments)
 
 static error_t parse_refused(int key, struct argp_state *state)
 {
-    if (key == KEY_IMAGE)
-        argp_error(state, "--image: images are not run here; --source=DIR builds what is in a folder");
-    else if (key == KEY_HTTP2)
+    if (key == KEY_HTTP2)
         argp_error(state, "--use-http2: WebSockets need HTTP/1.1 to the container");
     else
         return ARGP_ERR_UNKNOWN;
@@ -229,6 +231,9 @@ static error_t parse(int key, char *argument, struct argp_state *state)
         break;
     case KEY_SOURCE:
         deploy->source = argument;
+        break;
+    case KEY_IMAGE:
+        deploy->image = argument;
         break;
     case KEY_TAG:
         deploy->tag = argument;
@@ -371,6 +376,11 @@ static int deploy_run(struct arguments *arguments, struct err *err)
                 SERVICE_NAME_BYTES_MAX);
         return -1;
     }
+    if (deploy->image != NULL && deploy->source != NULL) {
+        err_set(err, "--source and --image: a service is built from a source, or is an image that is there; give one");
+        return -1;
+    }
+    deploy->source = deploy->source != NULL ? deploy->source : ".";
     if (!file_is_directory(deploy->source)) {
         err_set(err, "--source: %.300s is no folder", deploy->source);
         return -1;
@@ -391,15 +401,16 @@ int cmd_deploy(int argc, char **argv)
         options,
         parse,
         "SERVICE",
-        "Builds a folder of source and deploys it as a service, as `gcloud run deploy --source` does: on the running "
-        "`sennit up`, or on one that it starts and keeps until Ctrl-C.\v"
+        "Builds a folder of source, or takes an image, and deploys it as a service, as `gcloud run deploy` does: on "
+        "the "
+        "running `sennit up`, or on one that it starts and keeps until Ctrl-C.\v"
         "Known sources: Dockerfile (with podman or docker), Procfile, package.json (npm), requirements.txt or main.py "
         "(Python), meson.build, Makefile, an executable. Files that .gcloudignore, or else .gitignore, excludes are "
         "left out. Settings that no flag names stay as they were.",
         NULL,
         NULL,
         NULL};
-    struct arguments arguments = {.deploy = {.source = ".", .listen = "8080", .text = file_stdout_is_terminal()}};
+    struct arguments arguments = {.deploy = {.listen = "8080", .text = file_stdout_is_terminal()}};
     struct err err;
     cli_parse(&argp, argc, argv, &arguments);
     if (arguments.deploy.wanted.service == NULL) {

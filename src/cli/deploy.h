@@ -9,6 +9,7 @@ struct deploy {
     const char *state;  /* as --state says; NULL: the default */
     const char *listen; /* port of a `sennit up` that has to be started */
     const char *source, *tag, *suffix;
+    const char *image; /* instead of a source; NULL: the source */
     bool no_traffic, text;
     char *home;               /* the state folder */
     char *file;               /* the service.yaml that is written */
@@ -21,8 +22,9 @@ struct deploy {
 void deploy_look(struct deploy *deploy);
 /* deploy_plan.c: names the revision, and says where requests go. False with `err` set. */
 bool deploy_plan(struct deploy *deploy, struct err *err);
-/* deploy_build.c: copies the source into a folder of the revision's own, builds it there, and sets the command. False
- * with `err` set, and nothing is left. */
+/* deploy_build.c: copies the source into a folder of the revision's own, builds it there, and sets the command, or the
+ * image. An image that podman or docker has is saved there; one on the disk needs no folder. False with `err` set, and
+ * nothing is left. */
 bool deploy_build(struct deploy *deploy, struct err *err);
 /* Removes the build: no revision has come of it. */
 void deploy_undo(const struct deploy *deploy);

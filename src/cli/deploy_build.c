@@ -9,6 +9,7 @@
 #include "loop/child.h"
 #include "loop/file.h"
 #include "platform/ignore.h"
+#include "platform/image.h"
 #include "platform/source.h"
 #include "wire/json.h"
 
@@ -70,29 +71,67 @@ static bool source_copy(const struct deploy *deploy, const char *to, struct err 
     return ok;
 }
 
+/* The steps, told. */
+static bool plan_make(const struct deploy *deploy, const char *directory, struct source_plan *plan, struct err *err)
+{
+    const struct deployment *wanted = &deploy->wanted;
+    if (deploy->image != NULL)
+        return source_image_plan(plan, directory, deploy->image, err) && file_make_directory(directory, err);
+    *plan = (struct source_plan){0};
+    if (!source_copy(deploy, directory, err) ||
+        !source_plan_make(plan, directory, wanted->service, wanted->revision, err))
+        return false;
+    printf("  Building with %s%s%s\n", source_kind_name(plan), plan->image != NULL ? " and " : "",
+           plan->image != NULL ? plan->builder : "");
+    if (plan->ignores_dockerfile)
+        printf("  (its Dockerfile is left aside: neither podman nor docker is installed here)\n");
+    return true;
+}
+
 static bool build(struct deploy *deploy, const char *directory, struct err *err)
 {
     struct source_plan plan;
     struct deployment *wanted = &deploy->wanted;
-    if (!source_copy(deploy, directory, err))
-        return false;
-    bool ok = source_plan_make(&plan, directory, wanted->service, wanted->revision, err);
-    if (ok) {
-        printf("  Building with %s%s%s\n", source_kind_name(&plan), plan.image != NULL ? " and " : "",
-               plan.image != NULL ? plan.builder : "");
-        if (plan.ignores_dockerfile)
-            printf("  (its Dockerfile is left aside: neither podman nor docker is installed here)\n");
-    }
+    bool ok = plan_make(deploy, directory, &plan, err);
     for (size_t i = 0; ok && i < plan.step_count; i++)
         ok = step_run(&plan.steps[i], directory, err);
-    if (ok && wanted->command.count == 0)
-        ok = source_command_find(&plan, &wanted->env, &wanted->command, err);
+    if (ok && plan.reference != NULL)
+        wanted->image = mem_text(span_str(plan.reference));
+    else if (ok && wanted->command.count == 0)
+        ok = source_command_find(&plan, &wanted->command, err);
     source_plan_finish(&plan);
+    return ok;
+}
+
+/* With the path from the root: the file that names it is elsewhere. */
+static char *reference_complete(const char *reference)
+{
+    struct span rest = span_str(reference), kind, path;
+    span_next(&rest, ':', &kind);
+    bool is_tagged = span_find(rest, ':') >= 0;
+    span_next(&rest, ':', &path);
+    char *given = mem_text(path), *whole = file_absolute(given);
+    char *complete = mem_printf(SPAN_FMT ":%s%s" SPAN_FMT, SPAN_ARG(kind), whole, is_tagged ? ":" : "", SPAN_ARG(rest));
+    free(given);
+    free(whole);
+    return complete;
+}
+
+/* One on the disk stays where it is. */
+static bool image_take(struct deploy *deploy, struct err *err)
+{
+    struct image image;
+    bool ok = image_read(&image, deploy->image, "here", err) || err_prefix(err, "--");
+    image_finish(&image);
+    if (ok)
+        deploy->wanted.image = reference_complete(deploy->image);
     return ok;
 }
 
 bool deploy_build(struct deploy *deploy, struct err *err)
 {
+    if (deploy->image != NULL && image_is_local(deploy->image))
+        return image_take(deploy, err);
     char *builds = mem_printf("%s/sources/%s", deploy->home, deploy->wanted.service);
     char *directory = mem_printf("%s/%s", builds, deploy->wanted.revision);
     bool ok = file_make_directory(builds, err);
@@ -126,7 +165,8 @@ static bool is_known(struct span services, const char *service, const char *revi
 
 void deploy_undo(const struct deploy *deploy)
 {
-    tree_remove(deploy->wanted.directory);
+    if (deploy->wanted.directory != NULL)
+        tree_remove(deploy->wanted.directory);
 }
 
 void deploy_sweep(const struct deploy *deploy)

@@ -270,8 +270,10 @@ static void variables_encode(struct buf *to, const struct deployment *deployment
 
 static void container_encode(struct buf *to, const struct deployment *deployment)
 {
-    quoted(to, "      containers:\n        - image: ", deployment->revision, "\n");
-    quoted(to, "          workingDir: ", deployment->directory, "\n");
+    bool has_image = deployment->image != NULL;
+    quoted(to, "      containers:\n        - image: ", has_image ? deployment->image : deployment->revision, "\n");
+    if (!has_image)
+        quoted(to, "          workingDir: ", deployment->directory, "\n");
     words_encode(to, "command", &deployment->command);
     words_encode(to, "args", &deployment->args);
     if (deployment->texts[DEPLOYMENT_port] != NULL)
@@ -309,6 +311,7 @@ void deployment_finish(struct deployment *deployment)
     free(deployment->service);
     free(deployment->revision);
     free(deployment->directory);
+    free(deployment->image);
     for (int i = 0; i < DEPLOYMENT_TEXTS_COUNT; i++)
         free(deployment->texts[i]);
     words_finish(&deployment->env);

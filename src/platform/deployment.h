@@ -38,7 +38,8 @@ enum deployment_text {
 /* Zeroed memory is one without settings. */
 struct deployment {
     char *service, *revision;
-    char *directory; /* of the build */
+    char *directory; /* of the build; NULL: there is none */
+    char *image;     /* that is run, as the file names it; NULL: the command, in the directory */
     char *texts[DEPLOYMENT_TEXTS_COUNT];
     struct words env, command, args;
     struct words secrets; /* VARIABLE=NAME:VERSION, and /a/FILE=NAME:VERSION; a variable is here or in `env` */

@@ -95,6 +95,11 @@ static void python_plan(struct source_plan *plan)
     buf_finish(&requirements);
 }
 
+static const char *builder_find(void)
+{
+    return file_in_path("podman") ? "podman" : file_in_path("docker") ? "docker" : NULL;
+}
+
 static bool kind_find(struct source_plan *plan)
 {
     static const struct {
@@ -104,7 +109,7 @@ static bool kind_find(struct source_plan *plan)
                  {"app.py", SOURCE_PYTHON},     {"meson.build", SOURCE_MESON},       {"Makefile", SOURCE_MAKE},
                  {"makefile", SOURCE_MAKE},     {"GNUmakefile", SOURCE_MAKE},        {"server", SOURCE_EXECUTABLE},
                  {"Procfile", SOURCE_PROCFILE}};
-    plan->builder = file_in_path("podman") ? "podman" : file_in_path("docker") ? "docker" : NULL;
+    plan->builder = builder_find();
     plan->ignores_dockerfile = has(plan, "Dockerfile") && plan->builder == NULL;
     plan->kind = SOURCE_CONTAINER;
     if (has(plan, "Dockerfile") && plan->builder != NULL)
@@ -118,11 +123,37 @@ static bool kind_find(struct source_plan *plan)
     return has(plan, plan->service);
 }
 
+static void save_plan(struct source_plan *plan, const char *image)
+{
+    bool is_podman = strcmp(plan->builder, "podman") == 0;
+    if (is_podman)
+        STEP(plan, "podman", "save", "--quiet", "--format", "oci-archive", "-o", SOURCE_ARCHIVE, image);
+    else
+        STEP(plan, "docker", "save", "-o", SOURCE_ARCHIVE, image);
+    plan->reference =
+        mem_printf("%s:%s/%s", is_podman ? "oci-archive" : "docker-archive", plan->directory, SOURCE_ARCHIVE);
+}
+
+bool source_image_plan(struct source_plan *plan, const char *directory, const char *image, struct err *err)
+{
+    *plan = (struct source_plan){.directory = directory, .kind = SOURCE_CONTAINER};
+    plan->builder = builder_find();
+    if (plan->builder == NULL)
+        return err_set(err,
+                       "--image: %.300s would come from a registry, and nothing is fetched from there: install podman "
+                       "(apt-get install podman) and `podman pull` it, or save it elsewhere and name its file: "
+                       "--image=oci-archive:FILE, docker-archive:FILE or oci:DIR",
+                       image);
+    save_plan(plan, image);
+    return true;
+}
+
 static void steps_plan(struct source_plan *plan, const char *build)
 {
     if (plan->kind == SOURCE_CONTAINER) {
         plan->image = mem_printf("localhost/sennit/%s", build);
         STEP(plan, plan->builder, "build", "-t", plan->image, ".");
+        save_plan(plan, plan->image);
     } else if (plan->kind == SOURCE_NODE) {
         node_plan(plan);
     } else if (plan->kind == SOURCE_PYTHON) {
@@ -239,32 +270,12 @@ static bool make_has_run(const struct source_plan *plan)
     return found;
 }
 
-/* A container of one instance shares this machine's network, so that PORT is its port. */
-static void container_set(const struct source_plan *plan, const struct words *env, struct words *command)
-{
-    static const char *const names[] = {"PORT",      "K_SERVICE", "K_REVISION", "K_CONFIGURATION",
-                                        "REDIS_URL", "REDISHOST", "REDISPORT"};
-    words_set(command, plan->builder, "run", "--rm", "--network=host", NULL);
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        words_set(command, "--env", names[i], NULL);
-    for (size_t i = 0; i < env->count; i++) {
-        struct span rest = span_str(env->list[i]), name;
-        span_next(&rest, '=', &name);
-        words_add(command, mem_text(SPAN_LIT("--env")));
-        words_add(command, mem_text(name));
-    }
-    words_add(command, mem_text(span_str(plan->image)));
-}
-
-bool source_command_find(const struct source_plan *plan, const struct words *env, struct words *command,
-                         struct err *err)
+bool source_command_find(const struct source_plan *plan, struct words *command, struct err *err)
 {
     bool found = true;
-    char *line = plan->kind != SOURCE_CONTAINER ? procfile_get(plan) : NULL;
+    char *line = procfile_get(plan);
     if (line != NULL)
         shell_set(command, line, plan->kind == SOURCE_NODE);
-    else if (plan->kind == SOURCE_CONTAINER)
-        container_set(plan, env, command);
     else if (plan->kind == SOURCE_NODE)
         found = node_find(plan, command);
     else if (plan->kind == SOURCE_PYTHON)
@@ -296,4 +307,5 @@ void source_plan_finish(struct source_plan *plan)
     for (int i = 0; i < SOURCE_STEPS_MAX; i++)
         words_finish(&plan->steps[i]);
     free(plan->image);
+    free(plan->reference);
 }

@@ -5,6 +5,7 @@ import fs from 'node:fs';
 import http from 'node:http';
 import path from 'node:path';
 import { test } from 'node:test';
+import { dockerArchive, image, ociArchive, server as server_, tree, writeLayout } from './image.mjs';
 import { freePort, program, temporary, until } from './lib.mjs';
 
 const quickly = { timeout: 60000 };
@@ -31,7 +32,7 @@ async function place(t) {
     fs.rmSync(state, { recursive: true, force: true });
   });
   const deploy = (directory, ...args) => {
-    const run = program(['deploy', '--state', state, '--listen', port, '--source', directory, ...args]);
+    const run = program(['deploy', '--state', state, '--listen', port, ...(directory === null ? [] : ['--source', directory]), ...args]);
     runs.push(run);
     return run;
   };
@@ -148,18 +149,53 @@ test('secrets are mounted, one by one', { ...quickly, skip: spawnSync('unshare',
   assert.deepEqual(await seen(), ['ENOENT', 'ENOENT', 'ENOENT', null]);
 });
 
-test('a Dockerfile is built by podman, and run on PORT', quickly, async (t) => {
+const folder = temporary();
+process.on('exit', () => fs.rmSync(folder, { recursive: true, force: true }));
+const binary = server_(folder);
+const mayMount = spawnSync('unshare', process.getuid() === 0 ? ['-m', 'true'] : ['-U', '-m', 'true']).status === 0;
+const images = { ...quickly, skip: binary === null ? 'no C compiler with static libraries' : !mayMount && 'this user may make no mount namespace here' };
+const ask = (port, host, what) => new Promise((resolve, reject) => http.get({ host: '127.0.0.1', port, headers: { Host: host }, path: `/${what}`, agent: false }, (response) => {
+  let text = '';
+  response.on('data', (data) => (text += data)).on('end', () => resolve(JSON.parse(text)));
+}).on('error', reject));
+
+test('a Dockerfile is built by podman or docker, whose image runs without them; --image', images, async (t) => {
   const here = await place(t);
   const directory = source(t, { Dockerfile: 'FROM scratch\n', ...node() });
-  // Stands for podman: says what it was asked for, and runs the source itself.
-  const bin = source(t, { podman: `#!/bin/sh\necho "podman $*" >>"$(dirname "$0")/asked"\n[ "$1" = build ] || exec ${process.execPath} server.js\n` });
-  const before = process.env.PATH;
-  process.env.PATH = `${bin}:${before}`;
+  const what = (word) => image({ layers: [tree(binary)], config: { Entrypoint: ['/bin/server', word], Env: ['B=image'] } });
+  // Stand for them: say what they were asked for, and save an image of ours.
+  const tool = '#!/bin/sh\necho "$(basename "$0") $*" >>"$(dirname "$0")/asked"\n[ "$1" = build ] && exit 0\n[ "$1" = save ] || exit 9\nfor last; do :; done\n[ "$last" != lost ] || { echo "no such image"; exit 3; }\ncat "$(dirname "$0")/archive" >image.tar\n';
+  const podman = source(t, { podman: tool }), docker = source(t, { docker: tool }), before = process.env.PATH;
+  fs.writeFileSync(path.join(podman, 'archive'), ociArchive(what('podman')));
+  fs.writeFileSync(path.join(docker, 'archive'), dockerArchive(what('docker')));
   t.after(() => (process.env.PATH = before));
+  process.env.PATH = `${podman}:${before}`;
   const run = await first(t, here, directory, 'chat', '--set-env-vars', 'A=1');
   assert.match(run.output, /Service URL/, run.output);
-  assert.equal((await get(here.port, 'chat.localhost')).text, 'one');
-  assert.match(fs.readFileSync(path.join(bin, 'asked'), 'utf8'), /^podman build -t localhost\/sennit\/chat-00001 \.\npodman run --rm --network=host --env PORT .*--env A localhost\/sennit\/chat-00001\n$/);
+  assert.deepEqual(await ask(here.port, 'chat.localhost', 'args'), ['/bin/server', 'podman']);
+  const env = await ask(here.port, 'chat.localhost', 'env');
+  assert.ok(env.includes('A=1') && env.includes('B=image'));
+  assert.equal(fs.readFileSync(path.join(podman, 'asked'), 'utf8'), 'podman build -t localhost/sennit/chat-00001 .\npodman save --quiet --format oci-archive -o image.tar localhost/sennit/chat-00001\n');
+  // --image: what a tool has, and what is on the disk
+  const deploy = (...args) => next(here, null, 'chat', ...args);
+  assert.equal((await deploy('--image', 'localhost/mine', '--args', 'x')).status, 0);
+  assert.deepEqual(await ask(here.port, 'chat.localhost', 'args'), ['/bin/server', 'podman', 'x']);
+  assert.match((await deploy('--image', 'lost')).output, /no such image[^]*the build failed: podman ended with exit status 3/);
+  fs.rmSync(path.join(podman, 'podman'));
+  if (!before.split(':').some((one) => fs.existsSync(path.join(one, 'podman')))) {
+    process.env.PATH = `${docker}:${before}`;
+    assert.equal((await deploy('--image', 'localhost/mine')).status, 0);
+    assert.deepEqual(await ask(here.port, 'chat.localhost', 'args'), ['/bin/server', 'docker']);
+    process.env.PATH = before;
+    assert.match((await deploy('--image', 'gcr.io/a/b')).output, /--image: gcr.io\/a\/b would come from a registry, and nothing is fetched from there: install podman/);
+  }
+  const layout = source(t, {});
+  writeLayout(layout, what('layout'));
+  assert.equal((await deploy('--image', `oci:${path.relative('.', layout)}:latest`)).status, 0);
+  assert.deepEqual(await ask(here.port, 'chat.localhost', 'args'), ['/bin/server', 'layout']);
+  assert.match((await deploy('--image', 'oci:none')).output, /--image: there is no folder none/);
+  assert.match((await deploy('--image', 'oci:none', '--source', '.')).output, /--source and --image: .*give one/);
+  assert.deepEqual(await ask(here.port, 'chat.localhost', 'args'), ['/bin/server', 'layout']);
 });
 
 test('Procfile, Makefile and Python', quickly, async (t) => {
