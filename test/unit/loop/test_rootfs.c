@@ -1,6 +1,7 @@
 /* test_rootfs: nothing that a layer says leads out of the folder, and a child in an image sees that alone. */
 #include <fcntl.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -8,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -119,6 +121,19 @@ static void test_where_paths_lead(void **state)
     free(root);
 }
 
+/* It runs, and is no zombie that waits for the machine's first process. */
+static bool is_alive(pid_t pid)
+{
+    char path[64], text[256] = "";
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    int fd = open(path, O_RDONLY);
+    ssize_t got = fd >= 0 ? read(fd, text, sizeof text - 1) : 0;
+    if (fd >= 0)
+        close(fd);
+    const char *state_ = got > 0 ? strrchr(text, ')') : NULL;
+    return state_ != NULL && strchr("ZX", state_[2]) == NULL;
+}
+
 /* A child in an image: its output. */
 static struct loop *loop;
 static struct child child;
@@ -148,36 +163,46 @@ static bool run(const struct mounts_wanted *wanted, const char *const *argv)
     return ok;
 }
 
-/* The machine's own programs, below another root: links are followed in there. */
-static void test_a_child_sees_the_image_alone(void **state)
+/* Copies programs of this machine into the image. */
+static void programs_copy(void)
 {
-    const char *const script = "exec 2>/dev/null; pwd; echo new >/tmp/x; cat /tmp/x /etc/hosts /data/f; ls -d /outside "
-                               "2>/dev/null; echo >/dev/null && "
-                               "echo well; echo >/proc/sys/kernel/hostname || echo sealed; id -u";
-    const char *const argv[] = {"/bin/sh", "-c", script, NULL};
-    const struct mount_volume volumes[] = {{"data", 0}};
-    const struct mount_file files[] = {{"data/f", {"volume\n", 7}, 0444}};
-    const struct mount_point points[] = {{"/data", "data", true}};
-    struct mount_image image = {.root = inside, .directory = "/srv", .hosts = "hosts\n", .uid = 7, .gid = 8};
-    const struct mounts_wanted wanted = {volumes, files, points, 1, 1, 1, &image};
     char *command =
-        mem_printf("set -e; for p in sh ls cat id; do p=$(command -v $p); mkdir -p %s/bin; cp -L $p %s/bin/; "
+        mem_printf("set -e; for p in sh ls cat id sleep; do p=$(command -v $p); mkdir -p %s/bin; cp -L $p %s/bin/; "
                    "for l in $(ldd $p | grep -o '/[^ ]*\\.so[^ ]*'); do mkdir -p %s$(dirname $l); "
                    "cp -L $l %s$l; done; done",
                    inside, inside, inside, inside);
     assert_int_equal(system(command), 0);
     free(command);
     loop = loop_create(&err);
+}
+
+/* What the machine says of /proc/sys to a program that is root in there. */
+#define IS_SEALED "[ -w /proc/sys/kernel/hostname ] || echo sealed; "
+
+static void test_a_child_sees_the_image_alone(void **state)
+{
+    const char *const script =
+        "exec 2>/dev/null; pwd; echo new >/tmp/x; cat /tmp/x /etc/hosts /data/f; ls -d /outside; "
+        "echo >/dev/null && echo well; " IS_SEALED "id -u; id -G";
+    const char *const argv[] = {"/bin/sh", "-c", script, NULL};
+    const struct mount_volume volumes[] = {{"data", 0}};
+    const struct mount_file files[] = {{"data/f", {"volume\n", 7}, 0444}};
+    const struct mount_point points[] = {{"/data", "data", true}};
+    struct mount_image image = {.root = inside, .directory = "/srv", .hosts = "hosts\n", .uid = 7, .gid = 8};
+    const struct mounts_wanted wanted = {volumes, files, points, 1, 1, 1, &image};
+    programs_copy();
     bool ok = run(&wanted, argv);
-    if (!ok && strstr(err.text, "mount namespace") != NULL) {
+    if (!ok && (strstr(err.text, "mount namespace") != NULL || strstr(err.text, "overlayfs") != NULL)) {
         loop_destroy(loop);
         skip();
     }
     if (!ok)
         fail_msg("%s", err.text);
-    assert_non_null(strstr(buf_span(&output).data, "/srv\nnew\nhosts\nvolume\nwell\n"));
-    assert_non_null(strstr(buf_span(&output).data, "sealed\n7\n"));
+    assert_non_null(strstr(buf_span(&output).data, "/srv\nnew\nhosts\nvolume\nwell\nsealed\n7\n8"));
     assert_false(rootfs_is_there(inside, "/tmp/x")); /* it stays as it was */
+    image.uid = 0;
+    assert_true(run(&wanted, argv));
+    assert_non_null(strstr(buf_span(&output).data, "well\nsealed\n0\n8"));
     image.directory = "/bin/sh/below";
     assert_false(run(&wanted, argv));
     assert_non_null(strstr(err.text, "/bin/sh is no folder in the image"));
@@ -189,6 +214,45 @@ static void test_a_child_sees_the_image_alone(void **state)
     loop_destroy(loop);
 }
 
+/* In a process that ends at once: starts a child in the image, and says its pid. */
+static void child_leave(int to)
+{
+    const char *const argv[] = {"/bin/sleep", "1000", NULL};
+    const struct mount_image image = {.root = inside, .directory = "/", .uid = 7, .gid = 8};
+    const struct mounts_wanted wanted = {.image = &image};
+    struct mounts mounts = {0};
+    const struct child_spec spec = {.argv = argv, .mounts = &mounts};
+    pid_t pid = 0;
+    if (mounts_plan(&mounts, &wanted, &err) && child_start(&child, loop, &spec, on_line, on_ended, &err))
+        pid = child.pid;
+    _exit(write(to, &pid, sizeof pid) != sizeof pid);
+}
+
+/* The kernel forgets that when a process becomes another user. */
+static void test_a_child_dies_with_us(void **state)
+{
+    enum { TRIES = 500 };
+    int ends[2], tries = 0;
+    pid_t pid = 0;
+    programs_copy();
+    assert_int_equal(pipe(ends), 0);
+    pid_t parent = fork();
+    if (parent == 0)
+        child_leave(ends[1]);
+    assert_int_equal(read(ends[0], &pid, sizeof pid), sizeof pid);
+    close(ends[0]);
+    close(ends[1]);
+    assert_int_equal(waitpid(parent, NULL, 0), parent);
+    loop_destroy(loop);
+    if (pid == 0)
+        skip();
+    while (is_alive(pid) && ++tries < TRIES)
+        usleep(10000);
+    if (tries == TRIES)
+        kill(pid, SIGKILL);
+    assert_int_not_equal(tries, TRIES);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -196,6 +260,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_one_takes_the_place_of_another, begin, finish),
         cmocka_unit_test_setup_teardown(test_where_paths_lead, begin, finish),
         cmocka_unit_test_setup_teardown(test_a_child_sees_the_image_alone, begin, finish),
+        cmocka_unit_test_setup_teardown(test_a_child_dies_with_us, begin, finish),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
