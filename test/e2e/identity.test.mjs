@@ -32,8 +32,10 @@ async function services(t, { flags = [], board = {}, caller = {} } = {}) {
   const run = `${process.execPath} ${folder}/server.js`;
   const texts = [serviceYaml({ name: 'board', run, annotations: board }), serviceYaml({ name: 'caller', run, annotations: caller }).replace('    spec:\n      container', '    spec:\n      serviceAccountName: caller@example.com\n      container')];
   const service = await up(texts.join('---\n'), { flags });
-  t.after(() => service.close());
-  t.after(() => fs.rmSync(folder, { recursive: true, force: true }));
+  t.after(async () => { // its program is in that folder
+    await service.close();
+    fs.rmSync(folder, { recursive: true, force: true });
+  });
   await until('it serves', () => service.output.includes('"service":"caller"'));
   service.ask = (host, headers = {}, target = '/') => new Promise((resolve, reject) => http.request({ host: '127.0.0.1', port: service.port, path: target, agent: false, headers: { Host: `${host}.localhost:${service.port}`, ...headers } }, (response) => {
     let text = '';
