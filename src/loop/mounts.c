@@ -183,6 +183,19 @@ static bool points_plan(struct mounts *mounts, const struct mounts_wanted *wante
     return true;
 }
 
+/* Where the machine has none, the program's library does without. */
+static void hosts_plan(struct mounts *mounts, const char *hosts)
+{
+    char *path = realpath("/etc/hosts", NULL);
+    if (path == NULL)
+        return;
+    struct mount_step *step = mounts_step_add(mounts, MOUNT_TEXT, NULL, mem_text(SPAN_LIT(MOUNTS_STORE "/.hosts")));
+    step->bytes = mem_text(span_str(hosts));
+    step->len = strlen(hosts);
+    mounts_step_add(mounts, MOUNT_BIND, mem_text(SPAN_LIT(MOUNTS_STORE "/.hosts")), below(MOUNTS_NEW, path));
+    free(path);
+}
+
 bool mounts_plan(struct mounts *mounts, const struct mounts_wanted *wanted, struct err *err)
 {
     char directory[MOUNTS_PATH_BYTES_MAX];
@@ -201,6 +214,8 @@ bool mounts_plan(struct mounts *mounts, const struct mounts_wanted *wanted, stru
     volumes_plan(mounts, wanted);
     if (!points_plan(mounts, wanted, err))
         return false;
+    if (wanted->hosts != NULL && !mounts->is_image)
+        hosts_plan(mounts, wanted->hosts);
     if (wanted->file_count > 0) {
         if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, mounts->sockets) != 0)
             return err_set(err, "no socket for the volumes' descriptor: %s", strerror(errno));

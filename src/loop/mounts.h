@@ -72,6 +72,7 @@ struct mounts_wanted {
     const struct mount_point *points;
     size_t volume_count, file_count, point_count;
     const struct mount_image *image; /* NULL: the root is this machine's */
+    const char *hosts;               /* what the program sees at /etc/hosts; NULL, or with an image: what is there */
 };
 
 /* Copies what it keeps. False with `err` set; call mounts_finish in either case. */

@@ -359,11 +359,17 @@ static bool mounts_make(const struct instance *instance, const struct mount_imag
                         struct volumes_shown *shown, struct child_spec *child, struct err *err)
 {
     const struct fleet *fleet = instance->fleet;
-    if (!volumes_any(&fleet->spec->volumes) && image->root == NULL)
+    struct buf hosts = {0};
+    struct volumes_place place = {.secrets = fleet->secrets, .memory_bytes = fleet->spec->memory_bytes_max};
+    place.image = image->root != NULL ? image : NULL;
+    if (instance_network_hosts(instance, &hosts))
+        place.hosts = buf_span(&hosts).data;
+    if (!volumes_any(&fleet->spec->volumes) && place.image == NULL && place.hosts == NULL)
         return true;
     child->mounts = mounts;
-    return volumes_plan(mounts, shown, &fleet->spec->volumes, fleet->secrets, fleet->spec->memory_bytes_max,
-                        image->root != NULL ? image : NULL, err);
+    bool ok = volumes_plan(mounts, shown, &fleet->spec->volumes, &place, err);
+    buf_finish(&hosts);
+    return ok;
 }
 
 static bool program_begin(struct instance *instance, struct err *err)

@@ -7,8 +7,11 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "loop/file.h"
 #include "platform/fleet.h"
 #include "platform/instance.h"
+
+enum { HOSTS_BYTES_MAX = 1 << 20 };
 
 static bool is_private(const struct fleet *fleet)
 {
@@ -86,6 +89,18 @@ bool instance_network_open(struct instance *instance, struct err *err)
                    "the program insists on its port, and gets no network of its own in which that is free: let it read "
                    "PORT from its environment",
                    LOG_C("instance", instance->id), LOG_C("why", why.text));
+    return true;
+}
+
+bool instance_network_hosts(const struct instance *instance, struct buf *hosts)
+{
+    struct err ignored;
+    if (!instance->network.space.is_open)
+        return false;
+    if (file_exists("/etc/hosts"))
+        file_read("/etc/hosts", HOSTS_BYTES_MAX, hosts, &ignored);
+    buf_append(hosts, SPAN_LIT("\n" NETSPACE_METADATA_ADDRESS "\tmetadata.google.internal metadata\n"));
+    buf_append_char(hosts, '\0');
     return true;
 }
 

@@ -27,6 +27,8 @@ struct instance;
 /* Makes it if the fleet's instances have one. False with `err` set: --network private cannot be had. With NETWORK_AUTO
  * the instance starts without it then, and the log says why. */
 bool instance_network_open(struct instance *instance, struct err *err);
+/* In a network of its own: appends /etc/hosts as the program sees it, with a NUL. False: it sees this machine's. */
+bool instance_network_hosts(const struct instance *instance, struct buf *hosts);
 void instance_network_close(struct instance *instance);
 /* A line that the program wrote while it starts. */
 void instance_network_line(struct instance *instance, struct span line);

@@ -74,14 +74,15 @@ static bool files_read(struct request *request, struct volumes_shown *shown, con
 }
 
 static bool request_plan(struct mounts *mounts, struct request *request, const struct volumes *volumes,
-                         uint64_t memory_bytes, const struct mount_image *image, struct err *err)
+                         const struct volumes_place *place, struct err *err)
 {
-    struct mounts_wanted wanted = {.image = image,
+    struct mounts_wanted wanted = {.image = place->image,
+                                   .hosts = place->hosts,
                                    .volumes = request->volumes,
                                    .files = request->files,
                                    .points = request->points,
                                    .file_count = request->file_count};
-    uint64_t whole = memory_bytes != 0 ? memory_bytes : MEMORY_BYTES_DEFAULT;
+    uint64_t whole = place->memory_bytes != 0 ? place->memory_bytes : MEMORY_BYTES_DEFAULT;
     for (size_t i = 0; i < volumes->count; i++) {
         const struct volume *volume = &volumes->list[i];
         uint64_t bytes = volume->bytes_max != 0 ? volume->bytes_max : whole;
@@ -100,7 +101,7 @@ static bool request_plan(struct mounts *mounts, struct request *request, const s
 }
 
 bool volumes_plan(struct mounts *mounts, struct volumes_shown *shown, const struct volumes *volumes,
-                  const char *secrets, uint64_t memory_bytes, const struct mount_image *image, struct err *err)
+                  const struct volumes_place *place, struct err *err)
 {
     size_t room = volumes->item_count + 1;
     struct request *request = mem_zero(1, sizeof *request);
@@ -108,8 +109,8 @@ bool volumes_plan(struct mounts *mounts, struct volumes_shown *shown, const stru
     request->paths = mem_zero(room, sizeof *request->paths);
     request->values = mem_zero(room, sizeof *request->values);
     *shown = (struct volumes_shown){.store = -1, .items = mem_zero(room, sizeof *shown->items)};
-    bool ok = files_read(request, shown, volumes, secrets, err) &&
-              request_plan(mounts, request, volumes, memory_bytes, image, err);
+    bool ok =
+        files_read(request, shown, volumes, place->secrets, err) && request_plan(mounts, request, volumes, place, err);
     for (size_t i = 0; i < request->file_count; i++) {
         free(request->paths[i]);
         buf_finish(&request->values[i]);
@@ -131,7 +132,8 @@ bool volumes_check(const struct volumes *volumes, const char *secrets, uint64_t 
         return true;
     if (has_image)
         tried.mount_count = 0;
-    bool ok = volumes_plan(&mounts, &shown, &tried, secrets, memory_bytes, NULL, err) && child_may_mount(&mounts, err);
+    const struct volumes_place place = {.secrets = secrets, .memory_bytes = memory_bytes};
+    bool ok = volumes_plan(&mounts, &shown, &tried, &place, err) && child_may_mount(&mounts, err);
     mounts_finish(&mounts);
     volumes_shown_finish(&shown, volumes);
     return ok;

@@ -51,11 +51,18 @@ struct volumes_shown {
     } * items; /* in the order of the volumes; NULL: none */
 };
 
-/* Plans the mounts of an instance with this much memory (0: no bound), with the secrets as they are now in the folder
- * `secrets` (NULL: the default one); over the files of `image`, if it is not NULL. `shown` is zeroed. False with `err`
- * set. Call mounts_finish and volumes_shown_finish in either case. */
+/* Where an instance sees them. */
+struct volumes_place {
+    const char *secrets;             /* the folder; NULL: the default one */
+    uint64_t memory_bytes;           /* of the instance; 0: no bound */
+    const struct mount_image *image; /* over whose files they lie; NULL: over this machine's */
+    const char *hosts;               /* see mounts_wanted */
+};
+
+/* Plans the mounts of an instance, with the secrets as they are now. `shown` is zeroed. False with `err` set. Call
+ * mounts_finish and volumes_shown_finish in either case. */
 bool volumes_plan(struct mounts *mounts, struct volumes_shown *shown, const struct volumes *volumes,
-                  const char *secrets, uint64_t memory_bytes, const struct mount_image *image, struct err *err);
+                  const struct volumes_place *place, struct err *err);
 /* Tries them, as a deployment does. False with `err` set: a secret is not there, or they cannot be mounted here. With
  * an image, whose files may not be there yet, the secrets alone. */
 bool volumes_check(const struct volumes *volumes, const char *secrets, uint64_t memory_bytes, bool has_image,

@@ -60,6 +60,7 @@ test('--network private: PORT is the containerPort, and the outside is there, th
   t.after(() => here.close());
   await once(here, 'listening');
   assert.equal((await get(service)).port, '8080');
+  assert.match((await get(service, '/' + encodeURIComponent('http://metadata.google.internal/computeMetadata/v1/instance/id'))).asked, /-\d+$/);
   assert.match((await get(service, '/' + encodeURIComponent(`http://127.0.0.1:${here.address().port}/`))).asked, /^failed/);
   if (!outside) {
     assert.match(service.output, /do not lead outside: install slirp4netns/);

@@ -81,7 +81,7 @@ static void start(struct mounts *mounts, const char *script)
 {
     struct err err;
     const struct mount_point points[] = {{below("/x/secret"), "secret", true}, {below("/memory"), "memory", false}};
-    const struct mounts_wanted wanted = {volumes, files, points, 2, 2, 2, NULL};
+    const struct mounts_wanted wanted = {volumes, files, points, 2, 2, 2, NULL, NULL};
     const char *const argv[] = {"sh", "-c", script, folder, NULL};
     const struct child_spec spec = {.argv = argv, .mounts = mounts};
     buf_clear(&output);
@@ -140,7 +140,7 @@ static void test_an_entry_that_goes_meanwhile(void **state)
     struct mounts mounts;
     struct err err;
     const struct mount_point points[] = {{below("/x/secret"), "secret", true}};
-    const struct mounts_wanted wanted = {volumes, files, points, 2, 2, 1, NULL};
+    const struct mounts_wanted wanted = {volumes, files, points, 2, 2, 1, NULL, NULL};
     const char *names[] = {below("/folder"), below("/file")};
     if (*state == NULL)
         skip();
@@ -162,7 +162,7 @@ static void test_a_crowded_folder_is_refused(void **state)
     struct mounts mounts;
     struct err err;
     const struct mount_point points[] = {{below("/x/secret"), "secret", true}};
-    const struct mounts_wanted wanted = {volumes, files, points, 2, 2, 1, NULL};
+    const struct mounts_wanted wanted = {volumes, files, points, 2, 2, 1, NULL, NULL};
     char name[128];
     for (int i = 0; i < MOUNTS_ENTRIES_MAX; i++) {
         snprintf(name, sizeof name, "%s/%d", folder, i);
@@ -177,12 +177,30 @@ static void test_a_crowded_folder_is_refused(void **state)
     }
 }
 
+static void test_a_hosts_file_of_its_own(void **state)
+{
+    struct err err;
+    struct mounts mounts;
+    const char *const argv[] = {"cat", "/etc/hosts", NULL};
+    const struct mounts_wanted wanted = {.hosts = "169.254.169.254 a.name\n"};
+    const struct child_spec spec = {.argv = argv, .mounts = &mounts};
+    if (*state == NULL || access("/etc/hosts", F_OK) != 0)
+        skip();
+    buf_clear(&output);
+    if (!mounts_plan(&mounts, &wanted, &err) || !child_start(&child, loop, &spec, on_line, on_ended, &err))
+        fail_msg("%s", err.text);
+    timer_start(loop, &patience, LOOP_MS(20000));
+    until_it_ends();
+    assert_string_equal(buf_span(&output).data, wanted.hosts);
+    mounts_finish(&mounts);
+}
+
 static void test_faults_are_told(void **state)
 {
     struct mounts mounts;
     struct err err;
     const struct mount_point points[] = {{"/dev/null/x", "memory", false}};
-    const struct mounts_wanted wanted = {volumes, files, points, 2, 2, 1, NULL};
+    const struct mounts_wanted wanted = {volumes, files, points, 2, 2, 1, NULL, NULL};
     assert_false(mounts_plan(&mounts, &wanted, &err));
     assert_string_equal(err.text, "the mountPath /dev/null/x: /dev/null is no folder on this machine");
     mounts_finish(&mounts);
@@ -196,8 +214,8 @@ static void test_faults_are_told(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_a_child_sees_its_volumes), cmocka_unit_test(test_files_change_while_it_runs),
+        cmocka_unit_test(test_a_child_sees_its_volumes),     cmocka_unit_test(test_files_change_while_it_runs),
         cmocka_unit_test(test_an_entry_that_goes_meanwhile), cmocka_unit_test(test_a_crowded_folder_is_refused),
-        cmocka_unit_test(test_faults_are_told)};
+        cmocka_unit_test(test_a_hosts_file_of_its_own),      cmocka_unit_test(test_faults_are_told)};
     return cmocka_run_group_tests(tests, begin, finish);
 }

@@ -189,7 +189,7 @@ static void test_a_child_sees_the_image_alone(void **state)
     const struct mount_file files[] = {{"data/f", {"volume\n", 7}, 0444}};
     const struct mount_point points[] = {{"/data", "data", true}};
     struct mount_image image = {.root = inside, .directory = "/srv", .hosts = "hosts\n", .uid = 7, .gid = 8};
-    const struct mounts_wanted wanted = {volumes, files, points, 1, 1, 1, &image};
+    const struct mounts_wanted wanted = {volumes, files, points, 1, 1, 1, &image, NULL};
     programs_copy();
     bool ok = run(&wanted, argv);
     if (!ok && (strstr(err.text, "mount namespace") != NULL || strstr(err.text, "overlayfs") != NULL)) {
