@@ -25,7 +25,7 @@ struct unpacking {
     struct rootfs_about about; /* of the file that is being written */
     bool in_file;
     uint64_t bytes;
-    size_t files;
+    size_t files, names_bytes;
     atomic_bool *stop;
     struct err *err;
 };
@@ -141,8 +141,10 @@ static bool entry_take(struct unpacking *unpacking)
         return false;
     bool ok = path_clean(&path, unpacking->tar.entry.path) ||
               err_set(unpacking->err, "%.300s: a path leads out of the image", unpacking->tar.entry.path);
-    if (ok && ++unpacking->files > IMAGE_FILES_MAX)
-        ok = err_set(unpacking->err, "it has more than %d files", IMAGE_FILES_MAX);
+    unpacking->names_bytes += path.len;
+    if (ok && (++unpacking->files > IMAGE_FILES_MAX || unpacking->names_bytes > IMAGE_NAMES_BYTES_MAX))
+        ok = err_set(unpacking->err, "it has more than %d files, or more than %d MiB of names", IMAGE_FILES_MAX,
+                     IMAGE_NAMES_BYTES_MAX >> 20);
     if (ok && !whiteout_take(unpacking, buf_span(&path).data)) {
         ok = entry_make(unpacking, buf_span(&path).data);
         words_add(&unpacking->made, mem_text(span_sub(buf_span(&path), 0, path.len - 1)));
@@ -236,6 +238,7 @@ static bool layer_take(struct unpacking *unpacking, const struct image_layer *la
     file_close(&file);
     tar_finish(&unpacking->tar);
     words_finish(&unpacking->made);
+    unpacking->names_bytes = 0;
     return ok && (strcmp(hex, layer->digest) == 0 ||
                   err_set(unpacking->err,
                           "its digest is not the one that the image's configuration says: make the image anew"));

@@ -12,7 +12,10 @@
 #include "loop/worker.h"
 #include "platform/image.h"
 
-enum { IMAGE_FILES_MAX = 1000000 };
+enum {
+    IMAGE_FILES_MAX = 1000000,
+    IMAGE_NAMES_BYTES_MAX = 256 << 20 /* of a layer's paths, which are kept meanwhile */
+};
 #define IMAGE_BYTES_MAX ((uint64_t)32 << 30) /* as much as an instance's memory on Cloud Run */
 
 /* Zeroed memory does nothing. */

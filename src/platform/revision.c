@@ -101,6 +101,9 @@ void revision_start(struct revision *revision, bool proves)
     bool is_there =
         image->digest[0] == '\0' || image_unpack_begin(&revision->unpack, image, state_dir, fleet->loop, unpacked);
     fleet->unpacks = !is_there;
+    if (!is_there)
+        LOGBOOK_EVENT(fleet->book, ((struct log_origin){.revision = revision->spec.revision}), LOG_INFO,
+                      "unpacking the image", LOG_C("image", revision->spec.image));
     if (is_there && image->digest[0] != '\0') {
         fleet->image_root = revision->unpack.ok ? revision->unpack.root : NULL;
         fleet->image_fault = revision->unpack.ok ? NULL : revision->unpack.err.text;
