@@ -3,10 +3,13 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
+#include "loop/child.h"
 #include "loop/loop.h"
 #include "loop/netspace.h"
 
@@ -82,6 +85,47 @@ static void each_has_ports_of_its_own(void **state)
     netspace_close(&first);
 }
 
+static char said[128];
+
+static void on_line(struct child *child, bool is_stderr, struct span line)
+{
+    snprintf(said, sizeof said, SPAN_FMT, SPAN_ARG(line));
+}
+
+static void on_ended(struct child *child, struct child_end end)
+{
+    loop_stop(loop);
+}
+
+/* What a child says of its network. */
+static const char *network_of_child(const struct netspace *space)
+{
+    static struct child child;
+    struct err err;
+    const char *const argv[] = {"readlink", "/proc/self/ns/net", NULL};
+    const struct child_spec spec = {.argv = argv, .netspace = space};
+    said[0] = '\0';
+    if (!child_start(&child, loop, &spec, on_line, on_ended, &err))
+        fail_msg("%s", err.text);
+    loop_run(loop);
+    return said;
+}
+
+static void a_child_is_in_it(void **state)
+{
+    struct netspace space;
+    char ours[128] = "", its[128] = "", path[64];
+    if (!opened(&space))
+        return;
+    snprintf(path, sizeof path, "/proc/self/fd/%d", space.fd);
+    assert_true(readlink(path, its, sizeof its - 1) > 0);
+    assert_true(readlink("/proc/self/ns/net", ours, sizeof ours - 1) > 0);
+    assert_string_equal(network_of_child(&space), its);
+    assert_string_equal(network_of_child(NULL), ours);
+    assert_string_not_equal(its, ours);
+    netspace_close(&space);
+}
+
 static void a_closed_one_is_ours(void **state)
 {
     struct netspace closed = {.is_open = false};
@@ -98,6 +142,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(each_has_ports_of_its_own, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_child_is_in_it, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_closed_one_is_ours, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
