@@ -83,7 +83,7 @@ static void room_append(struct buf *to, struct span room)
 static void rooms_append(struct buf *to, const struct subscriber *subscriber)
 {
     const struct nsp *nsp = subscriber->nsp;
-    buf_printf(to, "[\"%.*s\"", ENGINEIO_SID_BYTES, subscriber->sid);
+    buf_printf(to, "[\"" SPAN_FMT "\"", SPAN_ARG(subscriber_sid(subscriber)));
     for (struct membership *at = member_next(&subscriber->member, NULL); at != NULL;
          at = member_next(&subscriber->member, at)) {
         struct span room = membership_room(at);
@@ -118,7 +118,7 @@ static void handshake_append(struct buf *to, const struct subscriber *subscriber
 
 static void socket_append(struct buf *to, const struct subscriber *subscriber)
 {
-    buf_printf(to, "{\"id\":\"%.*s\",\"handshake\":", ENGINEIO_SID_BYTES, subscriber->sid);
+    buf_printf(to, "{\"id\":\"" SPAN_FMT "\",\"handshake\":", SPAN_ARG(subscriber_sid(subscriber)));
     handshake_append(to, subscriber);
     buf_append(to, SPAN_LIT(",\"rooms\":"));
     rooms_append(to, subscriber);
@@ -147,7 +147,7 @@ void bridge_fetch(struct bridge *bridge, const struct bridged *bridged, const st
         if (list.len > 1)
             buf_append_char(&list, ',');
         if (message->kind == ADAPTER_SIDS)
-            buf_printf(&list, "\"%.*s\"", ENGINEIO_SID_BYTES, subscriber->sid);
+            buf_printf(&list, "\"" SPAN_FMT "\"", SPAN_ARG(subscriber_sid(subscriber)));
         else
             socket_append(&list, subscriber);
     }
@@ -253,7 +253,7 @@ static void ask_one(struct question *question, struct subscriber *subscriber, st
                     const struct content *content)
 {
     struct asked *asked = mem_zero(1, sizeof *asked);
-    memcpy(asked->sid, subscriber->sid, sizeof asked->sid);
+    memcpy(asked->sid, subscriber_sid(subscriber).data, sizeof asked->sid);
     map_add(&question->asked, &asked->by_sid, span_of(asked->sid, sizeof asked->sid));
     question->bridge->ask_count++;
     question->bridge->counters.asked++;

@@ -17,6 +17,10 @@ static struct room *room_of(struct map_node *node)
     return container_of(node, struct room, node);
 }
 
+/* Walks the rooms, in no order; none may come or go in the body. */
+#define rooms_each(name, hub) \
+    for (struct map_node *name = map_next(&(hub)->rooms, NULL); name != NULL; name = map_next(&(hub)->rooms, name))
+
 static struct room *room_find(struct hub *hub, struct span name)
 {
     struct map_node *node = map_find(&hub->rooms, name);
@@ -129,8 +133,7 @@ static void sweep(struct timer *timer)
 static void keep(struct timer *timer)
 {
     struct hub *hub = container_of(timer, struct hub, keep);
-    for (struct map_node *node = map_next(&hub->rooms, NULL); node != NULL; node = map_next(&hub->rooms, node))
-        broker_subscribe(hub->broker, node->key);
+    rooms_each(node, hub) broker_subscribe(hub->broker, node->key);
     timer_start(hub->loop, timer, LOOP_MS(HUB_ROOMS_KEEP_MS));
 }
 
@@ -173,12 +176,35 @@ static void stretch_clip(struct stretch *stretch, uint64_t end)
         stretch->known = 0;
 }
 
+static void membership_epoch_ended(struct membership *membership, uint64_t end)
+{
+    stretch_clip(&membership->stretch, end);
+    if (membership->pos > end)
+        membership->pos = end;
+}
+
+/* A member in several rooms comes here once for each, to no further effect. Its owner may finish it when it is lost: a
+ * membership that another one has replaced is not skipped. */
+static void room_epoch_ended(struct room *room, uint64_t end, bool all)
+{
+    for (size_t i = 0; i < room->member_count;) {
+        struct membership *membership = room->members[i];
+        struct member *member = membership->member;
+        memberships_each(each, member) membership_epoch_ended(each, end);
+        pasts_each(past, member) stretch_clip(&past->stretch, end);
+        if (member->sent_seq > end || all)
+            member_lose(member);
+        i += i < room->member_count && room->members[i] == membership;
+    }
+}
+
 /* The broker has lost the entries above `end`. A member that was sent one of them cannot go on. If nothing of the epoch
  * is left, the broker may not know the epoch at all; then no member's position means anything. */
 static void epoch_ended(struct hub *hub, uint64_t end)
 {
     bool all = end == 0 && hub->position > 0;
-    for (struct map_node *node = map_next(&hub->rooms, NULL); node != NULL; node = map_next(&hub->rooms, node)) {
+    rooms_each(node, hub)
+    {
         /* If the newest entry was lost, the one before may lie anywhere below `end`; the next confirmation says where.
          * If it was not lost, the broker must still know it. */
         if (room_of(node)->last > end)
@@ -187,18 +213,7 @@ static void epoch_ended(struct hub *hub, uint64_t end)
     if (hub->position > end)
         hub->position = end;
     page_cache_clear(hub);
-    list_each (node, &hub->members) {
-        struct member *member = container_of(node, struct member, of_hub);
-        memberships_each(membership, member)
-        {
-            stretch_clip(&membership->stretch, end);
-            if (membership->pos > end)
-                membership->pos = end;
-        }
-        pasts_each(past, member) stretch_clip(&past->stretch, end);
-        if (member->sent_seq > end || all)
-            member_lose(member);
-    }
+    rooms_each(node, hub) room_epoch_ended(room_of(node), end, all);
 }
 
 static void on_up(void *arg, struct span epoch, struct span previous, uint64_t previous_end)
@@ -217,17 +232,18 @@ static void on_up(void *arg, struct span epoch, struct span previous, uint64_t p
     /* Leases come first: they say which instance owns a room, and only the owners can restore lost ones. */
     if (hub->owner != NULL && hub->owner->up != NULL)
         hub->owner->up(hub->owner_arg, previous.len != 0);
-    for (struct map_node *node = map_next(&hub->rooms, NULL); node != NULL; node = map_next(&hub->rooms, node))
-        broker_subscribe(hub->broker, node->key);
+    rooms_each(node, hub) broker_subscribe(hub->broker, node->key);
 }
 
 static void on_down(void *arg)
 {
     struct hub *hub = arg;
-    for (struct map_node *node = map_next(&hub->rooms, NULL); node != NULL; node = map_next(&hub->rooms, node))
-        room_of(node)->state = ROOM_SUBSCRIBING;
-    list_each (node, &hub->members) {
-        member_link_lost(container_of(node, struct member, of_hub));
+    rooms_each(node, hub) room_of(node)->state = ROOM_SUBSCRIBING;
+    rooms_each(node, hub)
+    {
+        const struct room *room = room_of(node);
+        for (size_t i = 0; i < room->member_count; i++)
+            member_link_lost(room->members[i]->member); /* of a member in several rooms, again without effect */
     }
 }
 
@@ -480,7 +496,6 @@ struct hub *hub_create(struct loop *loop, struct broker *broker)
     hub->broker = broker;
     loop_random(loop, seed, sizeof seed);
     map_init(&hub->rooms, seed);
-    list_init(&hub->members);
     pool_init(&hub->memberships, sizeof(struct membership));
     list_init(&hub->empty_rooms);
     list_init(&hub->pages);
@@ -498,7 +513,7 @@ void hub_destroy(struct hub *hub)
 {
     if (hub == NULL)
         return;
-    assert(list_empty(&hub->members));
+    assert(hub->member_count == 0);
     timer_stop(hub->loop, &hub->sweep);
     timer_stop(hub->loop, &hub->keep);
     task_cancel(&hub->bury);
@@ -509,6 +524,11 @@ void hub_destroy(struct hub *hub)
     pool_finish(&hub->memberships);
     assert(hub->page_bytes == 0 && list_empty(&hub->pages) && list_empty(&hub->ended));
     free(hub);
+}
+
+void hub_members_set(struct hub *hub, const struct member_events *members)
+{
+    hub->events = members;
 }
 
 void hub_owner_set(struct hub *hub, const struct hub_owner *owner, void *arg)
@@ -544,7 +564,8 @@ const struct hub_counters *hub_counters(const struct hub *hub)
 
 void hub_rooms_each(const struct hub *hub, void (*each)(void *arg, struct span room, size_t members), void *arg)
 {
-    for (struct map_node *node = map_next(&hub->rooms, NULL); node != NULL; node = map_next(&hub->rooms, node)) {
+    rooms_each(node, hub)
+    {
         const struct room *room = room_of(node);
         size_t members = 0;
         for (size_t i = 0; i < room->member_count; i++)

@@ -11,6 +11,7 @@
 #include "loop/loop.h"
 
 struct hub;
+struct member_events;
 
 /* Since the hub was created. */
 struct hub_counters {
@@ -42,6 +43,8 @@ struct hub_owner {
 /* Attaches itself to the broker. `loop` and `broker` are borrowed. The broker may be destroyed before the hub, and may
  * still answer after it. */
 struct hub *hub_create(struct loop *loop, struct broker *broker);
+/* Sets who is told of what concerns a member, before the first one joins. `members` is borrowed for the hub's life. */
+void hub_members_set(struct hub *hub, const struct member_events *members);
 /* All members must have been finished. Accepts NULL. */
 void hub_destroy(struct hub *hub);
 /* Sets who is told of events that concern no single member. `owner` and `arg` are borrowed for the hub's life. */

@@ -91,6 +91,7 @@ struct member_marks {
     uint64_t past_floor;      /* pasts up to this end were dropped: a client with a token below it cannot resume */
     uint64_t directed_seq;    /* directives up to it were carried out, and the lease may say so */
     uint64_t stale_seq;
+    uint8_t past_count;
     char stale_version; /* 0: none. The client keeps a token of an earlier session until it gets one of this session. If
                          * it comes back with that very token, it has received nothing yet. So we never send it a token
                          * that is spelled alike. */
@@ -140,8 +141,9 @@ struct hub_told {
 struct hub {
     struct loop *loop;
     struct broker *broker;
+    const struct member_events *events; /* of all members */
     struct map rooms;
-    struct list members;
+    size_t member_count;
     struct pool memberships;
     struct list empty_rooms;
     struct list pages;       /* cached ones, oldest first */

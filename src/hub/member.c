@@ -62,12 +62,12 @@ void member_set_state(struct member *member, enum member_state state)
     member->state = (uint8_t)state;
 }
 
-void member_init(struct member *member, struct hub *hub, const struct member_events *events, struct span sid)
+void member_init(struct member *member, struct hub *hub, struct span sid)
 {
-    *member =
-        (struct member){.hub = hub, .events = events, .sid = sid.data, .sid_len = (uint8_t)sid.len, .whole = true};
-    list_init(&member->of_hub);
-    list_append(&hub->members, &member->of_hub);
+    assert(sid.len <= MEMBER_SID_BYTES_MAX);
+    *member = (struct member){.hub = hub, .sid_len = (uint8_t)sid.len, .whole = true};
+    memcpy(member->sid, sid.data, sid.len);
+    hub->member_count++;
 }
 
 struct membership_round *membership_round(struct membership *membership)
@@ -115,7 +115,7 @@ void member_past_remove(struct member *member, struct past *past)
     while (*at != past)
         at = &(*at)->next;
     *at = past->next;
-    member->past_count--;
+    member->marks->past_count--;
 }
 
 static void past_destroy(struct member *member, struct past *past)
@@ -133,7 +133,7 @@ void member_finish(struct member *member)
     member_held_drop(member);
     free(member->marks);
     member->marks = NULL;
-    list_remove(&member->of_hub);
+    member->hub->member_count--;
     member->hub = NULL;
 }
 
@@ -271,7 +271,7 @@ void member_note(struct member *member)
 static void past_add(struct member *member, struct span room, const struct stretch *stretch)
 {
     struct past *oldest = member_marks(member)->pasts, **end = &member->marks->pasts;
-    if (member->past_count == HUB_PASTS_MAX) {
+    if (member->marks->past_count == HUB_PASTS_MAX) {
         if (oldest->stretch.end > member_floor(member))
             member_floor_set(member, oldest->stretch.end);
         past_destroy(member, oldest);
@@ -284,13 +284,11 @@ static void past_add(struct member *member, struct span room, const struct stret
     while (*end != NULL)
         end = &(*end)->next;
     *end = past;
-    member->past_count++;
+    member->marks->past_count++;
 }
 
 void member_pasts_drop(struct member *member, uint64_t before_us)
 {
-    if (member->past_count == 0)
-        return;
     pasts_each(past, member) if (past->left_us < before_us && member->state == MEMBER_SETTLED)
         past_destroy(member, past);
 }
@@ -531,7 +529,7 @@ void member_rooms_live(struct member *member)
     else if (member->state == MEMBER_WAITING)
         member_set_state(member, MEMBER_READY);
     if (joining)
-        member->events->ready(member, member->whole);
+        member->hub->events->ready(member, member->whole);
 }
 
 void membership_activate(struct membership *membership)

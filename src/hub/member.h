@@ -35,6 +35,9 @@ enum start_mode {
     START_AT,     /* behind the position `argument` */
 };
 
+enum { MEMBER_SID_BYTES_MAX = 20 };
+
+/* What the owner of a hub's members is told (hub_members_set). */
 struct member_events {
     /* All joins so far are confirmed and have their start. `whole`: for START_AT, every entry behind it is still in the
      * log. */
@@ -80,15 +83,12 @@ static const uint64_t STRETCH_OPEN = UINT64_MAX;
  * a settled member without a lease does not need is allocated when it is needed. */
 struct member {
     struct hub *hub;
-    const struct member_events *events;
-    struct list of_hub;
     struct membership *memberships; /* linked by `next` */
-    const char *sid;                /* borrowed for the member's life */
     uint64_t sent_seq;              /* the position in the client's latest token */
     struct member_marks *marks;     /* what most members have not; NULL: none of it */
-    uint8_t past_count;
-    uint8_t state; /* enum member_state */
+    char sid[MEMBER_SID_BYTES_MAX];
     uint8_t sid_len;
+    uint8_t state; /* enum member_state */
     /* No states: each may hold in several states, or lasts for one call. */
     bool directed : 1; /* it was given a directive that is not carried out yet */
     bool again : 1;    /* the held entries are incomplete: another round is due */
@@ -102,9 +102,10 @@ struct member {
     bool keeps : 1;           /* unlogged events are held, too, until its first round: see member_keep_begin */
 };
 
-/* A member in no room yet. `sid` is borrowed until member_finish. */
-void member_init(struct member *member, struct hub *hub, const struct member_events *events, struct span sid);
-/* Leaves all rooms, if any. Accepts zeroed memory. */
+/* A member in no room yet; its sid has MEMBER_SID_BYTES_MAX at most. What happens to the hub as a whole (a lost link,
+ * the end of an epoch) reaches a member through its rooms: one that is in none hears of nothing. */
+void member_init(struct member *member, struct hub *hub, struct span sid);
+/* Leaves all rooms, if any. Its sid can still be asked for. Accepts zeroed memory. */
 void member_finish(struct member *member);
 
 /* Joins; `ready` follows, from the loop or at once within member_joined. Returns the membership, new or not. */

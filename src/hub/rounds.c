@@ -266,7 +266,7 @@ void member_lose(struct member *member)
         return;
     member_set_state(member, MEMBER_LOST);
     member->hub->counters.lost++;
-    member->events->lost(member);
+    member->hub->events->lost(member);
 }
 
 /* An unlogged entry is for the members at its arrival. */
@@ -299,12 +299,13 @@ void member_round_pause(struct member *member, uint64_t seq)
 /* Gives it to the owner, unless it was carried out before: by another instance, or before the queue was dropped. */
 static void direct(struct member *member, struct entry *entry, bool is_new)
 {
-    if (member->events->directed == NULL || (!is_new && entry->seq != 0 && entry->seq <= member_directed_seq(member)))
+    if (member->hub->events->directed == NULL ||
+        (!is_new && entry->seq != 0 && entry->seq <= member_directed_seq(member)))
         return;
     member->directed = true;
     if (member->state == MEMBER_SETTLED)
         member_round_pause(member, entry->seq);
-    member->events->directed(member, entry);
+    member->hub->events->directed(member, entry);
 }
 
 /* `is_new`: it is read because it was never pushed. */
@@ -332,7 +333,7 @@ static void deliver(struct member *member, struct entry *entry, bool is_new)
     }
     if (token_respell(member, &token))
         shared = false;
-    member->events->deliver(member, entry, &token, shared);
+    member->hub->events->deliver(member, entry, &token, shared);
 }
 
 static void hold(struct member *member, struct entry *entry)
@@ -516,7 +517,7 @@ static void round_end(struct member *member)
         return;
     member_held_drop(member);
     if (member->state == MEMBER_SETTLED)
-        member->events->settled(member);
+        member->hub->events->settled(member);
 }
 
 /* The lease does not record a joined or left room yet. Until it does, no token may advance. */
@@ -561,7 +562,7 @@ void member_continue(struct member *member)
             round_end(member);
             return;
         }
-        if (!member->events->has_room(member)) {
+        if (!member->hub->events->has_room(member)) {
             pages_give_back(member);
             break;
         }

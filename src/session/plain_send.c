@@ -106,7 +106,7 @@ void plain_connected(struct subscriber *subscriber, bool recovered)
     struct buf text = {0};
     buf_append(&text, SPAN_LIT("{\"type\":\"connected\",\"ns\":\""));
     buf_append_json(&text, subscriber->nsp->name);
-    buf_printf(&text, "\",\"id\":\"%.*s\",\"resume\":", ENGINEIO_SID_BYTES, subscriber->sid);
+    buf_printf(&text, "\",\"id\":\"" SPAN_FMT "\",\"resume\":", SPAN_ARG(subscriber_sid(subscriber)));
     if (subscriber->nsp->recoverable)
         buf_printf(&text, "\"%.*s\"", ENGINEIO_SID_BYTES, subscriber->lease->name);
     else

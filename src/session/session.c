@@ -7,7 +7,6 @@
 
 #include "base/mem.h"
 #include "session/asking_entry.h"
-#include "session/assembly.h"
 #include "session/call.h"
 #include "session/departed.h"
 #include "session/directive.h"
@@ -390,62 +389,18 @@ void session_drained(struct session *session)
     load_drained(session);
 }
 
-struct session_extra *session_extra(struct session *session)
-{
-    if (session->extra == NULL)
-        session->extra = mem_zero(1, sizeof *session->extra);
-    return session->extra;
-}
-
-static void token_drop(struct session *session)
-{
-    char *token = session_has(session).token;
-    if (token == NULL)
-        return;
-    session->sessions->token_bytes -= strlen(token);
-    explicit_bzero(token, strlen(token));
-    free(token);
-    session->extra->token = NULL;
-}
-
-void session_token_set(struct session *session, struct span token)
-{
-    struct sessions *sessions = session->sessions;
-    const char *old = session_has(session).token;
-    if (token.len == 0 || span_find(token, '\0') >= 0 || (old != NULL && span_equal(token, span_str(old))))
-        return;
-    token_drop(session);
-    if (sessions->token_bytes + token.len > TOKENS_BYTES_MAX) {
-        refusals_note(&sessions->refusals, REFUSAL_TOKENS_FULL, SPAN_LIT(""), SPAN_LIT(""));
-        return;
-    }
-    session_extra(session)->token = mem_text(token);
-    sessions->token_bytes += token.len;
-}
-
-void session_handshake_set(struct session *session, struct span json)
-{
-    bool keeps = json.len > 0 && json.len <= HANDSHAKE_BYTES_MAX;
-    free(session_has(session).handshake);
-    if (session->extra != NULL || keeps)
-        session_extra(session)->handshake = keeps ? mem_text(json) : NULL;
-}
-
 void session_closed(struct session *session, enum close_reason reason)
 {
     struct sessions *sessions = session->sessions;
-    token_drop(session);
-    session_handshake_set(session, SPAN_LIT(""));
     timer_stop(sessions->loop, &session->timer);
     subscribers_each(subscriber, session) subscriber_detach(subscriber, reason);
     load_finish(session);
-    assembly_destroy(assembly_take(session));
     if (session->catching != 0)
         sessions->catching.slots[session->catching - 1] = NULL;
     list_remove(&session->of_all);
     sessions->count--;
     sessions->of_protocol[session->protocol->kind]--;
-    free(session->extra);
+    session_extra_free(session);
     pool_give(&sessions->pool, session);
 }
 
@@ -575,6 +530,7 @@ void sessions_init(struct sessions *sessions, struct hub *hub, struct session_ap
     timer_init(&sessions->lease_sweep, lease_sweep);
     timer_start(hub_loop(hub), &sessions->lease_sweep, LOOP_MS(LEASE_SWEEP_MS));
     hub_owner_set(hub, &hub_owner, sessions);
+    hub_members_set(hub, &subscriber_member_events);
 }
 
 void sessions_finish(struct sessions *sessions)

@@ -169,6 +169,8 @@ struct session {
 
 /* Its extra part, made if there is none. */
 struct session_extra *session_extra(struct session *session);
+/* Frees it, with what it holds, if there is one. */
+void session_extra_free(struct session *session);
 /* The extra part, to be read: all zero if there is none. */
 static inline struct session_extra session_has(const struct session *session)
 {

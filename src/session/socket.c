@@ -17,7 +17,7 @@ static const struct span none = {NULL, 0};
 static void reply_send(struct subscriber *subscriber)
 {
     struct buf json = {0};
-    buf_printf(&json, "{\"sid\":\"%.*s\"", ENGINEIO_SID_BYTES, subscriber->sid);
+    buf_printf(&json, "{\"sid\":\"" SPAN_FMT "\"", SPAN_ARG(subscriber_sid(subscriber)));
     if (subscriber->nsp->recoverable)
         buf_printf(&json, ",\"pid\":\"%.*s\"", ENGINEIO_SID_BYTES, subscriber->lease->name);
     buf_append_char(&json, '}');

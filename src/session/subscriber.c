@@ -155,7 +155,7 @@ static void on_lost(struct member *member)
     subscriber_give_up(subscriber, false, CLOSE_HISTORY_LOST);
 }
 
-static const struct member_events member_events = {
+const struct member_events subscriber_member_events = {
     .ready = on_ready,
     .deliver = subscriber_deliver,
     .settled = on_settled,
@@ -180,7 +180,8 @@ static void fresh_begin(struct subscriber *subscriber, struct span room)
 {
     const struct nsp *nsp = subscriber->nsp;
     struct subscriber_lease *lease = subscriber->lease;
-    id_create(subscriber->sessions, subscriber->sid);
+    char sid[ENGINEIO_SID_BYTES];
+    id_create(subscriber->sessions, sid);
     if (lease != NULL) {
         char pid[ENGINEIO_SID_BYTES];
         id_create(subscriber->sessions, pid);
@@ -188,7 +189,7 @@ static void fresh_begin(struct subscriber *subscriber, struct span room)
         lease->generation = 1;
     }
     subscriber_set_state(subscriber, SUBSCRIBER_JOINING);
-    member_init(&subscriber->member, subscriber->sessions->hub, &member_events, subscriber_sid(subscriber));
+    member_init(&subscriber->member, subscriber->sessions->hub, span_of(sid, sizeof sid));
     if (lease != NULL) {
         subscriber_stale_set(subscriber, span_str(lease->offset));
         free(lease->offset);
@@ -277,13 +278,12 @@ static void resume_begin(struct subscriber *subscriber, const struct broker_leas
         free(subscriber->lease->offset);
         subscriber->lease->offset = NULL;
     }
-    memcpy(subscriber->sid, lease->sid.data, ENGINEIO_SID_BYTES);
     subscriber->lease->generation = lease->generation;
     subscriber->lease->bytes = (uint32_t)lease->rooms.len + subscriber_has(subscriber).data_len;
     departed_returned(subscriber->sessions, lease->pid);
     subscriber_list(subscriber); /* from now on somebody else's claim must find us */
     subscriber_set_state(subscriber, SUBSCRIBER_RESUMING);
-    member_init(&subscriber->member, subscriber->sessions->hub, &member_events, subscriber_sid(subscriber));
+    member_init(&subscriber->member, subscriber->sessions->hub, lease->sid);
     member_resume(&subscriber->member, token.seq);
     subscriber_stale_set(subscriber, stale);
     if (!rooms_restore(subscriber, lease->rooms, has_token ? &token : NULL))

@@ -92,13 +92,12 @@ struct subscriber {
     struct member member;
     struct subscriber_lease *lease; /* NULL: it has none, and is to get none */
     struct subscriber_extra *extra; /* NULL: none of it; see subscriber_extra */
-    char sid[ENGINEIO_SID_BYTES];
-    uint32_t refs;       /* the session's, and one for each awaited answer */
-    uint32_t number;     /* in its session, from 1: the tag of its events */
-    uint8_t state;       /* enum subscriber_state */
-    bool roams : 1;      /* its session moves between instances: it has a lease in every namespace */
-    bool lacks_kept : 1; /* the broker could not keep all that it missed meanwhile */
-    bool is_moved : 1;   /* it resumes without its client's knowledge, because its session has moved */
+    uint32_t refs;                  /* the session's, and one for each awaited answer */
+    uint32_t number;                /* in its session, from 1: the tag of its events */
+    uint8_t state;                  /* enum subscriber_state */
+    bool roams : 1;                 /* its session moves between instances: it has a lease in every namespace */
+    bool lacks_kept : 1;            /* the broker could not keep all that it missed meanwhile */
+    bool is_moved : 1;              /* it resumes without its client's knowledge, because its session has moved */
 };
 
 /* Walks the subscribers of a session; the current one may leave it in the body, and no other. */
@@ -222,7 +221,7 @@ void subscriber_answer(struct subscriber *subscriber, struct span ack_id, const 
 
 static inline struct span subscriber_sid(const struct subscriber *subscriber)
 {
-    return span_of(subscriber->sid, ENGINEIO_SID_BYTES);
+    return span_of(member_sid(&subscriber->member).data, ENGINEIO_SID_BYTES);
 }
 /* The client has the CONNECT reply, and its packets count. */
 static inline bool subscriber_is_connected(const struct subscriber *subscriber)
@@ -239,6 +238,8 @@ static inline bool subscriber_has_lease(const struct subscriber *subscriber)
 {
     return subscriber->state == SUBSCRIBER_CONNECTED || subscriber->state == SUBSCRIBER_RESUMING;
 }
+/* What the hub tells subscribers. */
+extern const struct member_events subscriber_member_events;
 /* Called by the sessions: rewrites the lease if it is due; ends a subscriber whose lease another instance claimed. */
 void subscriber_lease_refresh(struct subscriber *subscriber);
 void subscriber_superseded(struct sessions *sessions, struct span lease, uint64_t generation);

@@ -327,7 +327,7 @@ static void pass_on(struct subscriber *subscriber, struct span id, struct span b
         refusals_note(&sessions->refusals, REFUSAL_ANSWERS_FULL, subscriber_sid(subscriber), SPAN_LIT(""));
         body = SPAN_LIT("");
     }
-    buf_printf(&mail, "late " SPAN_FMT " %.*s\n", SPAN_ARG(id), ENGINEIO_SID_BYTES, subscriber->sid);
+    buf_printf(&mail, "late " SPAN_FMT " " SPAN_FMT "\n", SPAN_ARG(id), SPAN_ARG(subscriber_sid(subscriber)));
     buf_append(&mail, body);
     mail_send(hub_broker(sessions->hub), SPAN_LIT(""), buf_span(&mail), NULL, NULL);
     buf_finish(&mail);

@@ -32,11 +32,11 @@ static void socket_check(const struct subscriber *socket)
     const struct session_limits *limits = &socket->sessions->limits;
     if (member->hub == NULL)
         return;
-    size_t pasts = 0, rooms = 0;
+    size_t pasts = 0, rooms = 0, counted = member->marks != NULL ? member->marks->past_count : 0;
     pasts_each(past, member) pasts++;
     memberships_each(membership, member) rooms++;
     assert(member_held(member) == NULL || member_held(member)->count <= HUB_HELD_MAX);
-    assert(member->past_count <= HUB_PASTS_MAX && pasts <= member->past_count);
+    assert(counted <= HUB_PASTS_MAX && pasts <= counted);
     assert(rooms <= limits->rooms_max + 2 + HUB_PASTS_MAX);
 }
 

@@ -27,12 +27,12 @@ static void socket_check(struct fleet *fleet, const struct instance *instance, c
     const struct session_limits *limits = &socket->sessions->limits;
     if (member->hub == NULL)
         return;
-    size_t pasts = 0, rooms = 0;
+    size_t pasts = 0, rooms = 0, counted = member->marks != NULL ? member->marks->past_count : 0;
     pasts_each(past, member) pasts++;
     memberships_each(membership, member) rooms++;
     wrong(fleet, instance, "entries held", member_held(member) != NULL ? member_held(member)->count : 0, HUB_HELD_MAX);
-    wrong(fleet, instance, "rooms left", member->past_count, HUB_PASTS_MAX);
-    wrong(fleet, instance, "rooms left, counted", pasts, member->past_count);
+    wrong(fleet, instance, "rooms left", counted, HUB_PASTS_MAX);
+    wrong(fleet, instance, "rooms left, counted", pasts, counted);
     /* Its own, and what it is still owed of those it left. */
     wrong(fleet, instance, "rooms", rooms, limits->rooms_max + 2 + HUB_PASTS_MAX);
     /* One for each join or leave that waits for the lease. */

@@ -155,7 +155,7 @@ void end_check_instances(struct fleet *fleet)
             server->sessions.rosters.count != 0)
             check_fail(&fleet->check, "instance %u holds %zu connections, %zu sessions, %zu sockets of nobody",
                        instance->port, server->http.count, server->sessions.count, server->sessions.socket_count);
-        else if (!list_empty(&server->hub->members) || server->hub->rooms.count != 0 || server->hub->page_bytes != 0)
+        else if (server->hub->member_count != 0 || server->hub->rooms.count != 0 || server->hub->page_bytes != 0)
             check_fail(&fleet->check, "instance %u holds %zu rooms and %zu bytes of pages for nobody", instance->port,
                        server->hub->rooms.count, server->hub->page_bytes);
     }

@@ -69,6 +69,7 @@ int set_up(void **state)
     loop = loop_create(&err);
     script_init(&script);
     hub = hub_create(loop, &script.broker);
+    hub_members_set(hub, &model_events);
     map_init(&hub->rooms, (uint64_t[2]){1, 2}); /* the order of walks is part of a seed */
     script_up(&script);
     return 0;
@@ -77,8 +78,10 @@ int set_up(void **state)
 int tear_down(void **state)
 {
     /* A test that failed left its members behind. */
-    list_each (node, &hub->members) {
-        member_finish(container_of(node, struct member, of_hub));
+    for (struct map_node *node = map_next(&hub->rooms, NULL); node != NULL; node = map_next(&hub->rooms, node)) {
+        const struct room *room = container_of(node, struct room, node);
+        while (room->member_count > 0)
+            member_finish(room->members[0]->member);
     }
     hub_destroy(hub);
     while (script_read_step(&script))
@@ -91,7 +94,7 @@ struct model *model_create(const char *sid)
 {
     struct model *model = calloc(1, sizeof *model);
     snprintf(model->sid, sizeof model->sid, "%s", sid);
-    member_init(&model->member, hub, &model_events, span_str(model->sid));
+    member_init(&model->member, hub, span_str(model->sid));
     return model;
 }
 

@@ -65,7 +65,7 @@ static void cut(struct model *model)
 
 static void resume(struct model *model)
 {
-    member_init(&model->member, hub, &model_events, span_str(model->sid));
+    member_init(&model->member, hub, span_str(model->sid));
     model->ready = model->whole = false;
     model->member.sent_seq = model->has_token ? model->token.seq : 0;
     for (int room = 0; room < ROOMS; room++) {
@@ -168,6 +168,7 @@ static void a_resume_elsewhere_into_a_room_whose_keys_are_gone(void **state)
     script_vanish(&script, 0, true, true);
     hub_destroy(hub);
     hub = hub_create(loop, &script.broker);
+    hub_members_set(hub, &model_events);
     script_up(&script);
     resume(back);
     assert_false(back->whole);

@@ -68,7 +68,7 @@ static void run(struct client *client)
 
 static void enter(struct client *client, const char *sid)
 {
-    member_init(&client->member, hub, &events, span_str(sid));
+    member_init(&client->member, hub, span_str(sid));
     member_join(&client->member, SPAN_LIT("a"), START_NOW, 0);
     member_joined(&client->member);
     run(client);
@@ -80,6 +80,7 @@ static int set_up(void **state)
     loop = loop_create(&err);
     script_init(&script);
     hub = hub_create(loop, &script.broker);
+    hub_members_set(hub, &events);
     script_up(&script);
     stays = back = (struct client){0};
     return 0;
@@ -111,7 +112,7 @@ static void what_was_sent_elsewhere_is_not_sent_again(void **state)
     uint64_t sent = script_publish(&script, 0, true, "");
     assert_true(hub_position(hub) < sent);
     back = (struct client){0};
-    member_init(&back.member, hub, &events, SPAN_LIT("back"));
+    member_init(&back.member, hub, SPAN_LIT("back"));
     member_resume(&back.member, sent);
     member_rejoin(&back.member, SPAN_LIT("a"), &stretch, sent);
     member_joined(&back.member);

@@ -151,7 +151,7 @@ static void cut_and_resume(struct story *story)
     bool has_token = model->has_token;
     struct token token = model->token;
     member_finish(&model->member);
-    member_init(&model->member, hub, &model_events, span_str(model->sid));
+    member_init(&model->member, hub, span_str(model->sid));
     model->member.sent_seq = has_token ? token.seq : 0;
     model->ready = model->settled = false;
     for (int i = 0; i < lease->count; i++) {
