@@ -67,6 +67,7 @@ void http_exchange_free(struct http *http)
     struct http_exchange *exchange = http->exchange;
     if (exchange == NULL)
         return;
+    list_remove(&exchange->of_server);
     list_remove(&exchange->waiter);
     timer_stop(http->server->net->loop, &exchange->timer);
     buf_finish(&exchange->whole);
@@ -385,15 +386,16 @@ void http_server_init(struct http_server *server, struct net *net, const struct 
                       const struct conn_limits *limits, const struct http_rules *rules)
 {
     *server = (struct http_server){.net = net, .events = events, .limits = limits, .rules = *rules};
-    list_init(&server->conns);
+    list_init(&server->exchanges);
 }
 
 void http_server_stop(struct http_server *server)
 {
     server->stopping = true;
-    list_each (node, &server->conns) {
-        struct http *http = container_of(node, struct http, of_server);
-        if (http->exchange == NULL || http->exchange->state != HTTP_IDLE)
+    list_each (node, &server->exchanges) {
+        struct http_exchange *exchange = container_of(node, struct http_exchange, of_server);
+        struct http *http = exchange->http;
+        if (exchange->state != HTTP_IDLE)
             continue;
         if (http_is_answering(http))
             http_answered(http);
@@ -404,8 +406,8 @@ void http_server_stop(struct http_server *server)
 
 void http_server_cut(struct http_server *server, enum close_reason reason)
 {
-    list_each (node, &server->conns) {
-        conn_close(&container_of(node, struct http, of_server)->conn, reason);
+    list_each (node, &server->exchanges) {
+        conn_close(&container_of(node, struct http_exchange, of_server)->http->conn, reason);
     }
 }
 
@@ -420,8 +422,8 @@ void http_accept(struct http_server *server, struct http *http, struct io *io, c
     list_init(&exchange->waiter);
     timer_init(&exchange->timer, on_timer);
     timer_start(server->net->loop, &exchange->timer, LOOP_MS(head_ms));
-    list_init(&http->of_server);
-    list_append(&server->conns, &http->of_server);
+    list_init(&exchange->of_server);
+    list_append(&server->exchanges, &exchange->of_server);
     server->count++;
     conn_init(&http->conn, server->net, &conn_events, server->limits);
     if (server->tls != NULL)
@@ -432,7 +434,6 @@ void http_accept(struct http_server *server, struct http *http, struct io *io, c
 
 void http_forget(struct http *http)
 {
-    list_remove(&http->of_server);
     http->server->count--;
 }
 

@@ -92,9 +92,9 @@ struct http_server {
     struct http_rules rules;
     const struct tls_server *tls; /* every connection begins with its handshake; NULL: plain */
     struct span fields;           /* complete lines for every answer that is made here, or empty */
-    struct list conns;            /* struct http.of_server, also of those handed over */
-    size_t count;
-    struct http1_head head; /* of the request that is being read: large, and used by one call at a time */
+    struct list exchanges;        /* of connections that speak HTTP */
+    size_t count;                 /* of connections, also of those handed over to other events */
+    struct http1_head head;       /* of the request that is being read: large, and used by one call at a time */
     bool stopping;
 };
 
@@ -103,7 +103,6 @@ struct http {
     struct conn conn;
     struct http_server *server;
     struct http_exchange *exchange; /* NULL once it was handed over */
-    struct list of_server;
 };
 
 /* `events`, `limits` and the bytes of `fields` outlive the server. */
@@ -112,7 +111,7 @@ void http_server_init(struct http_server *server, struct net *net, const struct 
 /* Every answer from now on is the last of its connection. Connections without a request end now, others with their
  * answer. Those handed over are the owner's to end. */
 void http_server_stop(struct http_server *server);
-/* Ends every connection now, those handed over too. */
+/* Ends every connection now, but for those handed over. */
 void http_server_cut(struct http_server *server, enum close_reason reason);
 
 /* Takes over an accepted stream; `http` is the owner's memory, and zeroed. The client has `head_ms` for its first
@@ -189,7 +188,7 @@ void http_hand_over_to(struct http *http, struct conn *conn, const struct conn_e
  * subprotocol; NULL data: the first one offered, if any. `fields`: further complete lines, or empty. */
 void http_upgrade_websocket(struct http *http, const struct http1_head *head, struct span protocol, struct span fields,
                             const struct conn_events *events);
-/* Takes a connection that was handed over, and is closed, out of the server's list. */
+/* A connection that was handed over is closed: the server counts it no more. */
 void http_forget(struct http *http);
 
 #endif

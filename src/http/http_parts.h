@@ -9,6 +9,7 @@ enum http_state { HTTP_IDLE, HTTP_ASKED, HTTP_ANSWERING, HTTP_OVER };
 
 struct http_exchange {
     struct http *http;
+    struct list of_server;
     struct list waiter; /* the handler's */
     struct timer timer; /* IDLE: the deadline of the head; later: the next look at the body's progress */
     struct http1_body body;

@@ -63,6 +63,7 @@ static void log_closed(struct client *client, enum close_reason reason)
 static void speaking_end(struct client *client)
 {
     crowd_keeps(&client_server(client)->crowd, &client->speaking.kept, 0);
+    free(client->speaking.proxy);
 }
 
 static void client_end(struct client *client, enum close_reason reason)
@@ -143,7 +144,7 @@ static void address_decide(struct client *client, const struct http1_head *head)
     struct addr_ip *peer = &client->http.conn.peer;
     if (config->trusted_hops == 0)
         return;
-    *peer = client->speaking.proxy;
+    *peer = *client->speaking.proxy;
     if (head == NULL || forwarded_find(head, config->trusted_hops, peer))
         return;
     struct span value = http1_field_get(head, SPAN_LIT("X-Forwarded-For"));
@@ -366,7 +367,10 @@ void client_accept(struct server *server, struct io *io, const struct addr *peer
     client->speaking.by_api_port = by_api_port;
     crowd_enter(&server->crowd, &client->crowd, peer);
     bool spare = client->crowd.place == CROWD_SPARE;
-    addr_ip_of(peer, &client->speaking.proxy);
+    if (server->config.trusted_hops > 0) {
+        client->speaking.proxy = mem_alloc(sizeof *client->speaking.proxy);
+        addr_ip_of(peer, client->speaking.proxy);
+    }
     http_accept(&server->http, &client->http, io, peer,
                 (uint32_t)(spare ? bounds->crowded_head_timeout : bounds->head_timeout));
 }

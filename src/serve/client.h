@@ -1,5 +1,5 @@
 /* client: a client's connection to this instance. It speaks HTTP first; after an upgrade its bytes go to a session. The
- * HTTP server lists clients; each owns its connection and frees itself when that is closed. */
+ * crowd lists clients; each owns its connection and frees itself when that is closed. */
 #ifndef SENNIT_SERVE_CLIENT_H
 #define SENNIT_SERVE_CLIENT_H
 
@@ -14,9 +14,9 @@ struct engine_request;
 struct client_speaking {
     struct api_request *api;       /* the request to the HTTP API that is under way (api.h), or NULL */
     struct engine_request *engine; /* the request to a polling session that is under way (engine.h), or NULL */
-    struct addr_ip proxy; /* the address that it is connected from; `http.conn.peer` is the client's, see below */
-    uint32_t kept;        /* bytes of requests, see crowd_keeps */
-    bool by_api_port;     /* it came by the API's own port, where nothing else is served */
+    struct addr_ip *proxy;         /* with trusted_hops, the address that it is connected from: see below; else NULL */
+    uint32_t kept;                 /* bytes of requests, see crowd_keeps */
+    bool by_api_port;              /* it came by the API's own port, where nothing else is served */
 };
 
 struct client {

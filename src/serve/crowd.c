@@ -28,6 +28,12 @@ static bool is_overdue(const struct crowd *crowd, const struct crowd_member *mem
     return now_ms(crowd) - member->since_ms >= allowed_ms;
 }
 
+static void move(struct crowd_member *member, struct list *to)
+{
+    list_remove(&member->node);
+    list_append(to, &member->node);
+}
+
 /* Ends those that are overdue, until there is room. An ended one gives its place back when it is closed, which a
  * goodbye delays: `room` counts what is needed. */
 static void speaking_sweep(struct crowd *crowd, uint64_t *room)
@@ -41,7 +47,7 @@ static void speaking_sweep(struct crowd *crowd, uint64_t *room)
             return;
         if (!is_overdue(crowd, member, allowed_ms))
             continue;
-        list_remove(node);
+        move(member, &crowd->rest);
         (*room)--;
         if (answering)
             conn_close(&client->http.conn, CLOSE_RESPONSE_TIMEOUT_CROWDED);
@@ -57,12 +63,12 @@ static void unjoined_sweep(struct crowd *crowd, uint64_t *room)
         struct client *client = container_of(member, struct client, crowd);
         struct session *session = client_session(client); /* NULL: it probes */
         if (session != NULL && session->joined) {
-            list_remove(node);
+            move(member, &crowd->rest);
             continue;
         }
         if (*room == 0 || !is_overdue(crowd, member, crowd->limits->crowded_connect_timeout))
             return;
-        list_remove(node);
+        move(member, &crowd->rest);
         (*room)--;
         if (session != NULL)
             session_close(session, CLOSE_CONNECT_PACKET_TIMEOUT_CROWDED);
@@ -93,6 +99,7 @@ void crowd_init(struct crowd *crowd, struct loop *loop, const struct serve_limit
     list_init(&crowd->spare);
     list_init(&crowd->speaking);
     list_init(&crowd->unjoined);
+    list_init(&crowd->rest);
     timer_init(&crowd->sweep, sweep);
 }
 
@@ -107,8 +114,9 @@ void crowd_finish(struct crowd *crowd)
 static void spare_enter(struct crowd *crowd, struct crowd_member *member, enum refusal refusal)
 {
     if (crowd->spare_count >= crowd->spare_max && !list_empty(&crowd->spare)) {
-        struct list *first = list_take(&crowd->spare);
-        client_give_way(container_of(first, struct client, crowd.node));
+        struct crowd_member *first = container_of(crowd->spare.next, struct crowd_member, node);
+        move(first, &crowd->rest);
+        client_give_way(container_of(first, struct client, crowd));
     }
     crowd->spare_count++;
     member->place = CROWD_SPARE;
@@ -140,8 +148,7 @@ void crowd_asked(struct crowd *crowd, struct crowd_member *member)
     if (member->place != CROWD_SPEAKING)
         return;
     member->since_ms = now_ms(crowd);
-    list_remove(&member->node);
-    list_append(&crowd->speaking, &member->node);
+    move(member, &crowd->speaking);
 }
 
 bool crowd_is_for(struct crowd *crowd, struct crowd_member *member, const struct addr_ip *client)
@@ -153,8 +160,7 @@ void crowd_upgraded(struct crowd *crowd, struct crowd_member *member)
 {
     member->place = CROWD_UPGRADED;
     member->since_ms = now_ms(crowd);
-    list_remove(&member->node);
-    list_append(&crowd->unjoined, &member->node);
+    move(member, &crowd->unjoined);
 }
 
 void crowd_leave(struct crowd *crowd, struct crowd_member *member)
@@ -165,6 +171,16 @@ void crowd_leave(struct crowd *crowd, struct crowd_member *member)
     list_remove(&member->node);
     door_leave(&crowd->door, member->address);
     member->address = NULL;
+}
+
+void crowd_each(struct crowd *crowd, void (*each)(struct client *client, void *arg), void *arg)
+{
+    struct list *lists[] = {&crowd->spare, &crowd->speaking, &crowd->unjoined, &crowd->rest};
+    for (size_t i = 0; crowd->loop != NULL && i < sizeof lists / sizeof lists[0]; i++) {
+        list_each (node, lists[i]) {
+            each(container_of(node, struct client, crowd.node), arg);
+        }
+    }
 }
 
 bool crowd_keeps(struct crowd *crowd, uint32_t *kept, uint64_t bytes)

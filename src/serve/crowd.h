@@ -19,8 +19,11 @@ struct crowd {
     bool behind_proxies; /* connections come from trusted proxies, which have no bound as addresses */
     struct door door;    /* counts those that have a place, not the spare ones */
     uint64_t spare_count;
-    uint64_t waiting_bytes;                /* of incomplete and waiting requests */
-    struct list spare, speaking, unjoined; /* members, the oldest first */
+    uint64_t waiting_bytes; /* of incomplete and waiting requests */
+    /* Members, the oldest first. Each is in one of these. */
+    struct list spare, speaking;
+    struct list unjoined; /* upgraded, and not seen in a namespace yet */
+    struct list rest;
     struct timer sweep;
 };
 
@@ -33,7 +36,7 @@ enum crowd_place {
 
 /* Embedded in a client. */
 struct crowd_member {
-    struct list node;             /* in one of the crowd's lists, or none */
+    struct list node;             /* in one of the crowd's lists */
     struct door_address *address; /* NULL: not counted */
     uint32_t since_ms;            /* time of its arrival, last request or upgrade, on a clock that wraps */
     uint8_t place;                /* enum crowd_place */
@@ -55,6 +58,9 @@ void crowd_asked(struct crowd *crowd, struct crowd_member *member);
 bool crowd_is_for(struct crowd *crowd, struct crowd_member *member, const struct addr_ip *client);
 void crowd_upgraded(struct crowd *crowd, struct crowd_member *member);
 void crowd_leave(struct crowd *crowd, struct crowd_member *member);
+/* Calls `each` for all clients. It may close connections, which do not leave before the end of the turn. Accepts zeroed
+ * memory. */
+void crowd_each(struct crowd *crowd, void (*each)(struct client *client, void *arg), void *arg);
 /* A member now keeps `bytes` of requests; its owner has `kept`, 0 at first, and tells the end with 0. False if that
  * exceeds the bound. */
 bool crowd_keeps(struct crowd *crowd, uint32_t *kept, uint64_t bytes);

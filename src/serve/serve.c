@@ -41,18 +41,25 @@ static void on_exhausted(struct listener *listener, struct io *io, const struct 
     client_answer_unkept(server, io, peer);
 }
 
+static void end(struct client *client, void *arg)
+{
+    conn_close(&client->http.conn, CLOSE_DRAINED);
+}
+
+/* Sessions are ended in batches. */
+static void end_unless_awaited(struct client *client, void *arg)
+{
+    if (client_session(client) == NULL && !http_is_answering(&client->http))
+        end(client, arg);
+}
+
 /* Closes the transport only: a Socket.IO DISCONNECT would tell the stock client never to come back. */
 static void drain_step(struct timer *timer)
 {
     struct server *server = container_of(timer, struct server, drain);
     bool late = loop_now_us(server->loop) >= server->drain_until_us;
     sessions_close_some(&server->sessions, server->drain_batch, CLOSE_DRAINED);
-    list_each (node, &server->http.conns) {
-        struct http *http = container_of(node, struct http, of_server);
-        bool is_session = client_session(container_of(http, struct client, http)) != NULL;
-        if (late || (!is_session && !http_is_answering(http)))
-            conn_close(&http->conn, CLOSE_DRAINED);
-    }
+    crowd_each(&server->crowd, late ? end : end_unless_awaited, NULL);
     if (server->http.count == 0)
         loop_stop(server->loop);
     else
@@ -192,7 +199,6 @@ bool server_open(struct server *server, struct loop *loop, const struct serve_op
 {
     uint64_t seed[2];
     *server = (struct server){.loop = loop, .started_us = loop_now_us(loop)};
-    list_init(&server->http.conns);
     list_init(&server->ready_waiters);
     list_init(&server->ready_operators);
     list_init(&server->metrics_waiters);
@@ -244,7 +250,7 @@ void server_close(struct server *server)
     signal_watch_stop(server->loop, &server->interrupt);
     listener_close(&server->listener);
     listener_close(&server->api_listener);
-    http_server_cut(&server->http, CLOSE_DRAINED);
+    crowd_each(&server->crowd, end, NULL);
     net_reap(&server->net);
     pool_finish(&server->clients);
     if (server->hub != NULL)

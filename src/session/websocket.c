@@ -21,6 +21,7 @@ struct websocket_part {
 
 /* What an idle WebSocket of the usual kind has not. */
 struct websocket_extra {
+    struct sessions *sessions;           /* NULL: those of its session, which has begun with it */
     struct websocket_part *part;         /* NULL between messages */
     struct compression_context *context; /* of permessage-deflate; NULL: keeps none */
     struct polling *polling;             /* see websocket_polling_set */
@@ -33,6 +34,12 @@ static struct websocket_extra *extra(struct websocket *websocket)
     if (websocket->extra == NULL)
         websocket->extra = mem_zero(1, sizeof *websocket->extra);
     return websocket->extra;
+}
+
+static struct sessions *sessions_of(const struct websocket *websocket)
+{
+    const struct websocket_extra *held = websocket->extra;
+    return held != NULL && held->sessions != NULL ? held->sessions : websocket->transport.session->sessions;
 }
 
 static struct websocket_part *part_of(const struct websocket *websocket)
@@ -65,8 +72,8 @@ void websocket_polling_set(struct websocket *websocket, struct polling *polling)
 static void extra_trim(struct websocket *websocket)
 {
     const struct websocket_extra *held = websocket->extra;
-    if (held == NULL || held->part != NULL || held->context != NULL || held->polling != NULL || held->moved != NULL ||
-        held->waits)
+    if (held == NULL || held->sessions != NULL || held->part != NULL || held->context != NULL ||
+        held->polling != NULL || held->moved != NULL || held->waits)
         return;
     free(websocket->extra);
     websocket->extra = NULL;
@@ -75,6 +82,7 @@ static void extra_trim(struct websocket *websocket)
 void websocket_moved(struct websocket *websocket, struct moved *moved)
 {
     websocket_polling_set(websocket, NULL);
+    extra(websocket)->sessions = NULL;
     if (moved != NULL)
         extra(websocket)->moved = moved;
     extra_trim(websocket);
@@ -93,7 +101,7 @@ static const struct conn *conn_of(const struct transport *transport)
 static struct frame *encode(const struct transport *transport, const struct span *parts, size_t count)
 {
     const struct websocket *websocket = container_of(transport, const struct websocket, transport);
-    struct compression *compression = &websocket->sessions->compression;
+    struct compression *compression = &sessions_of(websocket)->compression;
     struct buf all = {0};
     if (count > 1 && !compression_is_format(transport->format))
         return ws_frames_create(parts, count);
@@ -117,7 +125,7 @@ static void send_frame(struct transport *transport, struct frame *frame, struct 
         conn_send_tagged(websocket->conn, frame, tag);
         return;
     }
-    frame = compression_reframe(&websocket->sessions->compression, context, frame, tag.whose);
+    frame = compression_reframe(&sessions_of(websocket)->compression, context, frame, tag.whose);
     conn_send_tagged(websocket->conn, frame, tag);
     frame_unref(frame);
 }
@@ -164,7 +172,7 @@ static void close_frame_send(struct websocket *websocket, uint16_t code, struct 
 
 static void shut_down(struct websocket *websocket, enum close_reason reason)
 {
-    conn_shutdown(websocket->conn, reason, websocket->sessions->limits.close_linger_ms);
+    conn_shutdown(websocket->conn, reason, sessions_of(websocket)->limits.close_linger_ms);
 }
 
 static void close_with(struct websocket *websocket, enum close_reason reason)
@@ -243,13 +251,14 @@ static const struct transport_type websocket_type = {
 void websocket_open(struct websocket *websocket, struct sessions *sessions, const struct protocol *protocol,
                     struct conn *conn)
 {
-    *websocket = (struct websocket){.transport.type = &websocket_type, .sessions = sessions, .conn = conn};
+    *websocket = (struct websocket){.transport.type = &websocket_type, .conn = conn};
     session_create(sessions, &websocket->transport, protocol, NULL);
 }
 
 void websocket_open_probe(struct websocket *websocket, struct sessions *sessions, struct conn *conn)
 {
-    *websocket = (struct websocket){.transport.type = &websocket_type, .sessions = sessions, .conn = conn};
+    *websocket = (struct websocket){.transport.type = &websocket_type, .conn = conn};
+    extra(websocket)->sessions = sessions;
 }
 
 void websocket_wait(struct websocket *websocket, bool is_waiting)
@@ -264,7 +273,7 @@ void websocket_wait(struct websocket *websocket, bool is_waiting)
 void websocket_compress(struct websocket *websocket, const struct deflate_terms *terms)
 {
     websocket->transport.format = compression_format(terms);
-    struct compression_context *context = compression_context_create(&websocket->sessions->compression, terms);
+    struct compression_context *context = compression_context_create(&sessions_of(websocket)->compression, terms);
     if (context != NULL)
         extra(websocket)->context = context;
 }
@@ -313,8 +322,8 @@ static void compressed_received(struct websocket *websocket, const struct ws_eve
 {
     struct buf message = {0};
     enum close_reason reason =
-        compression_inflate(&websocket->sessions->compression, context_of(websocket), event->payload,
-                            event->opcode == WS_TEXT, websocket->sessions->limits.payload_bytes_max, &message);
+        compression_inflate(&sessions_of(websocket)->compression, context_of(websocket), event->payload,
+                            event->opcode == WS_TEXT, sessions_of(websocket)->limits.payload_bytes_max, &message);
     if (reason == CLOSE_NONE && websocket->transport.session != NULL)
         session_change(websocket->transport.session, compression_changes(event->payload.len, message.len));
     if (reason == CLOSE_NONE)
@@ -396,7 +405,7 @@ static void part_destroy(struct websocket *websocket)
     struct websocket_part *part = part_of(websocket);
     if (part == NULL)
         return;
-    unfinished_end(&websocket->sessions->unfinished, &part->unfinished);
+    unfinished_end(&sessions_of(websocket)->unfinished, &part->unfinished);
     ws_decoder_finish(&part->decoder);
     free(part);
     websocket->extra->part = NULL;
@@ -411,7 +420,7 @@ static void part_drop(struct unfinished *unfinished)
 /* Keeps the received part of a message. */
 static void part_keep(struct websocket *websocket, const struct ws_decoder *fresh)
 {
-    struct sessions *sessions = websocket->sessions;
+    struct sessions *sessions = sessions_of(websocket);
     struct websocket_part *part = part_of(websocket);
     if (part == NULL) {
         part = extra(websocket)->part = mem_zero(1, sizeof *part);
@@ -425,10 +434,11 @@ static void part_keep(struct websocket *websocket, const struct ws_decoder *fres
 
 size_t websocket_received(struct websocket *websocket, char *bytes, size_t len)
 {
+    const struct session_limits *limits = &sessions_of(websocket)->limits;
     struct ws_decoder fresh, *decoder = part_of(websocket) != NULL ? &part_of(websocket)->decoder : NULL;
     if (decoder == NULL) {
-        ws_decoder_init(&fresh, true, websocket->sessions->limits.payload_bytes_max);
-        fresh.frames_max = websocket->sessions->limits.frames_max;
+        ws_decoder_init(&fresh, true, limits->payload_bytes_max);
+        fresh.frames_max = limits->frames_max;
         fresh.takes_compressed = context_of(websocket) != NULL || compression_is_format(websocket->transport.format);
         decoder = &fresh;
     }
@@ -451,9 +461,12 @@ void websocket_drained(struct websocket *websocket)
 void websocket_closed(struct websocket *websocket, enum close_reason reason)
 {
     struct session *session = websocket->transport.session;
+    struct sessions *sessions = NULL;
+    if (websocket->extra != NULL)
+        sessions = sessions_of(websocket);
     part_destroy(websocket);
     if (context_of(websocket) != NULL) {
-        compression_context_destroy(&websocket->sessions->compression, websocket->extra->context);
+        compression_context_destroy(&sessions->compression, websocket->extra->context);
         websocket->extra->context = NULL;
     }
     websocket->transport.session = NULL;
@@ -462,7 +475,7 @@ void websocket_closed(struct websocket *websocket, enum close_reason reason)
     if (polling_of(websocket) != NULL)
         polling_websocket_closed(websocket->extra->polling);
     if (websocket->extra != NULL)
-        moved_end(websocket->sessions, websocket->extra->moved);
+        moved_end(sessions, websocket->extra->moved);
     free(websocket->extra);
     websocket->extra = NULL;
 }

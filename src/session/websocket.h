@@ -19,7 +19,6 @@ struct websocket_extra;
 
 struct websocket {
     struct transport transport;
-    struct sessions *sessions;
     struct conn *conn;             /* the owner's */
     struct websocket_extra *extra; /* NULL: none of it */
 };

@@ -83,15 +83,17 @@ static void hub_check(const struct hub *hub)
     assert(bytes == hub->page_bytes && bytes <= HUB_PAGES_BYTES_MAX);
 }
 
+static void client_check(struct client *client, void *arg)
+{
+    conn_check(&client->http.conn);
+    if (client_session(client) != NULL)
+        session_check(client_session(client));
+}
+
 void stage_check(struct stage *stage)
 {
-    const struct server *server = &stage->server;
-    for (const struct list *node = server->http.conns.next; node != &server->http.conns; node = node->next) {
-        const struct client *client = container_of(node, struct client, http.of_server);
-        conn_check(&client->http.conn);
-        if (client_session(client) != NULL)
-            session_check(client_session(client));
-    }
+    struct server *server = &stage->server;
+    crowd_each(&server->crowd, client_check, NULL);
     hub_check(server->hub);
     assert(stage_memory() < stage->memory_before + STAGE_MEMORY_BYTES_MAX);
 }

@@ -101,19 +101,28 @@ static void hub_check(struct fleet *fleet, const struct instance *instance)
                    hub->page_bytes, bytes);
 }
 
+/* Of the clients of an instance. */
+struct checking {
+    struct fleet *fleet;
+    const struct instance *instance;
+};
+
+static void client_check(struct client *client, void *arg)
+{
+    const struct checking *checking = arg;
+    conn_check(checking->fleet, checking->instance, &client->http.conn);
+    if (client_session(client) != NULL)
+        session_check(checking->fleet, checking->instance, client_session(client));
+}
+
 void bounds_check(struct fleet *fleet)
 {
     for (int i = 0; i < fleet->plan->instances; i++) {
         const struct instance *instance = &fleet->instances[i];
-        const struct server *server = instance->server;
+        struct checking checking = {fleet, instance};
         if (instance->loop == NULL || instance->paused)
             continue;
-        for (const struct list *node = server->http.conns.next; node != &server->http.conns; node = node->next) {
-            const struct client *client = container_of(node, struct client, http.of_server);
-            conn_check(fleet, instance, &client->http.conn);
-            if (client_session(client) != NULL)
-                session_check(fleet, instance, client_session(client));
-        }
+        crowd_each(&instance->server->crowd, client_check, &checking);
         loads_check(fleet, instance);
         hub_check(fleet, instance);
         broker_check(fleet, instance);

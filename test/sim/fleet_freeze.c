@@ -1,6 +1,7 @@
 /* fleet_freeze: a platform that takes the CPU from an instance as soon as it has no request, and gives it back with the
  * first byte of the next. What the instance has sent by then arrives, what it is sent meanwhile waits. */
 #include "fleet_parts.h"
+#include "serve/client.h"
 
 enum { START_US = 3000000 }; /* so long an instance may take to start, with its CPU */
 
@@ -22,16 +23,18 @@ static bool is_asked(const struct fleet *fleet, const struct instance *instance)
            (port != NULL && has_unread(&port->waiting, instance->port));
 }
 
+static void client_look(struct client *client, void *is_at_work)
+{
+    if (client_is_upgraded(client) || http_is_answering(&client->http) || http_head_bytes(&client->http) > 0)
+        *(bool *)is_at_work = true;
+}
+
 /* A request is under way, or its answer is not written; a WebSocket is a request that lasts. */
 static bool is_at_work(const struct instance *instance)
 {
-    const struct http_server *server = &instance->server->http;
-    for (const struct list *node = server->conns.next; node != &server->conns; node = node->next) {
-        const struct http *http = container_of(node, const struct http, of_server);
-        if (http->exchange == NULL || http_is_answering(http) || http_head_bytes(http) > 0)
-            return true;
-    }
-    return false;
+    bool is_at_work = false;
+    crowd_each(&instance->server->crowd, client_look, &is_at_work);
+    return is_at_work;
 }
 
 static bool is_starting(const struct fleet *fleet, const struct instance *instance)

@@ -346,7 +346,7 @@ int fixture_tear_down(void **state)
     http_server_cut(&fixture.server, CLOSE_DRAINED);
     net_reap(&fixture.net);
     assert_int_equal(fixture.server.count, 0);
-    assert_true(list_empty(&visitors) && list_empty(&fixture.server.conns));
+    assert_true(list_empty(&visitors) && list_empty(&fixture.server.exchanges));
     buf_finish(&fixture.story);
     buf_finish(&fixture.got);
     net_finish(&fixture.net);

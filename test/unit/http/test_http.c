@@ -306,6 +306,10 @@ static void test_a_hand_over_later(void **state)
     pass_ms(10);
     http_hand_over(fixture.held, &later_events);
     await_got("what follows waits", 1);
+    http_server_cut(&fixture.server, CLOSE_DRAINED); /* it is its owner's to end */
+    assert_true(conn_is_open(&fixture.held->conn));
+    assert_int_equal(fixture.server.count, 1);
+    conn_close(&fixture.held->conn, CLOSE_DONE);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, fixture_set_up, fixture_tear_down)

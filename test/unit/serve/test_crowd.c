@@ -39,7 +39,8 @@ static int tear_down(void **state)
     assert_int_equal(crowd.spare_count, 0);
     assert_int_equal(crowd.waiting_bytes, 0);
     assert_int_equal(crowd.door.addresses.count, 0);
-    assert_true(list_empty(&crowd.spare) && list_empty(&crowd.speaking) && list_empty(&crowd.unjoined));
+    assert_true(list_empty(&crowd.spare) && list_empty(&crowd.speaking) && list_empty(&crowd.unjoined) &&
+                list_empty(&crowd.rest));
     crowd_finish(&crowd);
     loop_destroy(loop);
     free(clients);
@@ -115,12 +116,32 @@ static void test_spare_places(void **state)
         enter(i, "10.0.0.1");
     assert_int_equal(crowd.spare_count, SPARE);
     enter(20, "10.0.0.1");
-    assert_true(list_empty(&clients[10].crowd.node));
-    assert_false(list_empty(&clients[11].crowd.node));
+    assert_true(crowd.rest.prev == &clients[10].crowd.node);
+    assert_true(crowd.spare.next == &clients[11].crowd.node);
     crowd_leave(&crowd, &clients[10].crowd);
     assert_int_equal(crowd.spare_count, SPARE);
     enter(21, "10.0.0.1");
-    assert_true(list_empty(&clients[11].crowd.node));
+    assert_true(crowd.rest.prev == &clients[11].crowd.node);
+}
+
+static void count(struct client *client, void *arg)
+{
+    ((int *)arg)[client - clients]++;
+}
+
+/* Whatever a client does, each walk comes to it, once. */
+static void test_none_is_passed_over(void **state)
+{
+    int seen[CLIENTS] = {0};
+    for (int i = 0; i < 10 + SPARE + 2; i++) /* the last two take the places of the first two spare ones */
+        enter(i, "10.0.0.1");
+    crowd_asked(&crowd, &clients[1].crowd);
+    crowd_upgraded(&crowd, &clients[2].crowd);
+    crowd_upgraded(&crowd, &clients[3].crowd);
+    crowd_leave(&crowd, &clients[3].crowd);
+    crowd_each(&crowd, count, seen);
+    for (int i = 0; i < CLIENTS; i++)
+        assert_int_equal(seen[i], i != 3 && i < 10 + SPARE + 2);
 }
 
 static void test_what_waits(void **state)
@@ -149,6 +170,7 @@ int main(void)
         TEST(a_network_of_ipv6_is_one_address),
         TEST(neighbours_are_counted_when_it_is_set),
         TEST(spare_places),
+        TEST(none_is_passed_over),
         TEST(what_waits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -130,8 +130,7 @@ static void test_each_request_is_by_its_own_client(void **state)
 {
     start("trusted_hops: 1");
     answers(&peers[0], request("GET", "/health", XFF "1.2.3.4\r\n", ""), "HTTP/1.1 200 ");
-    struct client *client =
-        container_of(container_of(server->http.conns.next, struct http, of_server), struct client, http);
+    struct client *client = container_of(server->crowd.speaking.next, struct client, crowd.node);
     char text[ADDR_TEXT_MAX];
     addr_ip_print(&client->http.conn.peer, text);
     assert_string_equal(text, "1.2.3.4");
