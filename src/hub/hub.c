@@ -178,9 +178,12 @@ static void stretch_clip(struct stretch *stretch, uint64_t end)
 
 static void membership_epoch_ended(struct membership *membership, uint64_t end)
 {
-    stretch_clip(&membership->stretch, end);
-    if (membership->pos > end)
-        membership->pos = end;
+    if (membership->log == &membership_no_log)
+        return;
+    struct membership_log *log = membership_log(membership);
+    stretch_clip(&log->stretch, end);
+    if (log->pos > end)
+        log->pos = end;
 }
 
 /* A member in several rooms comes here once for each, to no further effect. Its owner may finish it when it is lost: a
@@ -497,6 +500,7 @@ struct hub *hub_create(struct loop *loop, struct broker *broker)
     loop_random(loop, seed, sizeof seed);
     map_init(&hub->rooms, seed);
     pool_init(&hub->memberships, sizeof(struct membership));
+    pool_init(&hub->logs, sizeof(struct membership_log));
     list_init(&hub->empty_rooms);
     list_init(&hub->pages);
     list_init(&hub->ended);
@@ -522,6 +526,7 @@ void hub_destroy(struct hub *hub)
         room_destroy(room_of(node));
     map_finish(&hub->rooms);
     pool_finish(&hub->memberships);
+    pool_finish(&hub->logs);
     assert(hub->page_bytes == 0 && list_empty(&hub->pages) && list_empty(&hub->ended));
     free(hub);
 }

@@ -55,13 +55,11 @@ enum membership_state {
 struct membership {
     struct member *member;
     struct room *room;
-    struct membership *next; /* of the member */
-    struct stretch stretch;
-    uint64_t pos;                   /* while not settled: entries up to it were sent */
-    struct membership_round *round; /* NULL: nothing is to be read */
-    uint32_t index;                 /* in the room's dense array */
-    uint8_t mode;                   /* enum start_mode, until its start is known */
-    uint8_t state;                  /* enum membership_state */
+    struct membership *next;          /* of the member */
+    const struct membership_log *log; /* written by membership_log; membership_no_log: it is as at position 0 */
+    uint32_t index;                   /* in the room's dense array */
+    uint8_t mode;                     /* enum start_mode, until its start is known */
+    uint8_t state;                    /* enum membership_state */
     /* No states: each is true or false in any state in which entries are sent, and has no effect on the others. */
     bool late : 1;     /* this round replays entries below sent_seq */
     bool resumed : 1;  /* another instance has sent its client every entry up to member_marks.resumed_seq */
@@ -70,6 +68,15 @@ struct membership {
     bool holed : 1;    /* this round reads what was never pushed: a directive in it is not to be taken for an old one */
     uint8_t mark;      /* the owner's */
 };
+
+/* Where a membership stands in its room's log. Where nothing was logged before it began, and it is settled, all of
+ * this is as at position 0: then it has none of its own. */
+struct membership_log {
+    struct stretch stretch;
+    uint64_t pos;                   /* while not settled: entries up to it were sent */
+    struct membership_round *round; /* NULL: nothing is to be read */
+};
+extern const struct membership_log membership_no_log;
 
 /* How far a membership is to read, and from which page. From the moment its start is sought until the member is settled
  * with it. */
@@ -144,7 +151,7 @@ struct hub {
     const struct member_events *events; /* of all members */
     struct map rooms;
     size_t member_count;
-    struct pool memberships;
+    struct pool memberships, logs; /* of struct membership, and struct membership_log */
     struct list empty_rooms;
     struct list pages;       /* cached ones, oldest first */
     size_t page_bytes;       /* of the cached pages */
@@ -177,7 +184,7 @@ static inline bool membership_takes_part(const struct membership *membership)
 /* The room may have entries that were not sent: it reads up to there. */
 static inline uint64_t membership_target(const struct membership *membership)
 {
-    return membership->round != NULL ? membership->round->target : 0;
+    return membership->log->round != NULL ? membership->log->round->target : 0;
 }
 
 static inline struct member_held *member_held(const struct member *member)
@@ -223,11 +230,6 @@ bool member_is_owed(const struct member *member, const struct past *past);
 void membership_set_state(struct membership *membership, enum membership_state state);
 void membership_resolve(struct membership *membership);
 void membership_page_loaded(struct membership *membership);
-void membership_page_drop(struct membership *membership);
-/* Nothing is to be read for it. */
-void membership_round_drop(struct membership *membership);
-/* Its round, made if there is none. */
-struct membership_round *membership_round(struct membership *membership);
 void membership_destroy(struct membership *membership);
 /* member_start was called for it, if the lease records it. */
 void membership_start(struct membership *membership);
@@ -239,6 +241,23 @@ uint64_t membership_top(const struct membership *membership);
 void membership_target_fix(struct membership *membership);
 /* The newest entry that the room is known to have had; see struct stretch. */
 uint64_t membership_known(const struct membership *membership);
+
+/* membership_log.c */
+
+/* Its log, to be written: one of its own from now on. */
+struct membership_log *membership_log(struct membership *membership);
+/* It is settled: does without a log of its own, if it can. */
+void membership_log_trim(struct membership *membership);
+/* It is as at position 0. */
+void membership_log_drop(struct membership *membership);
+/* Its round, made if there is none. */
+struct membership_round *membership_round(struct membership *membership);
+/* Nothing is to be read for it; it needs its page no more. */
+void membership_round_drop(struct membership *membership);
+void membership_page_drop(struct membership *membership);
+
+/* hub.c */
+
 struct room *hub_room(struct hub *hub, struct span name);
 /* Frees it at the end of the turn, because a caller may be walking the room now. */
 void hub_membership_ended(struct membership *membership);

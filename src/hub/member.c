@@ -70,34 +70,6 @@ void member_init(struct member *member, struct hub *hub, struct span sid)
     hub->member_count++;
 }
 
-struct membership_round *membership_round(struct membership *membership)
-{
-    struct membership_round *round = membership->round;
-    if (round == NULL) {
-        round = membership->round = mem_zero(1, sizeof *round);
-        round->membership = membership;
-        list_init(&round->waiter);
-    }
-    return round;
-}
-
-void membership_page_drop(struct membership *membership)
-{
-    struct membership_round *round = membership->round;
-    if (round == NULL)
-        return;
-    list_remove(&round->waiter);
-    page_unref(round->page);
-    round->page = NULL;
-}
-
-void membership_round_drop(struct membership *membership)
-{
-    membership_page_drop(membership);
-    free(membership->round);
-    membership->round = NULL;
-}
-
 void membership_destroy(struct membership *membership)
 {
     struct membership **at = &membership->member->memberships;
@@ -106,6 +78,7 @@ void membership_destroy(struct membership *membership)
         at = &(*at)->next;
     *at = membership->next;
     room_member_remove(membership->room, membership);
+    membership_log_drop(membership);
     pool_give(&membership->member->hub->memberships, membership);
 }
 
@@ -141,7 +114,7 @@ struct membership *member_find(struct member *member, struct span room)
 {
     memberships_each(membership, member)
     {
-        if (membership->stretch.end == STRETCH_OPEN && span_equal(membership->room->node.key, room))
+        if (membership->log->stretch.end == STRETCH_OPEN && span_equal(membership->room->node.key, room))
             return membership;
     }
     return NULL;
@@ -156,7 +129,7 @@ bool member_was_in(const struct member *member, struct span room, uint64_t seq)
 {
     memberships_each(membership, member)
     {
-        if (membership_is_found(membership) && holds(&membership->stretch, seq) &&
+        if (membership_is_found(membership) && holds(&membership->log->stretch, seq) &&
             span_equal(membership->room->node.key, room))
             return true;
     }
@@ -172,7 +145,8 @@ bool member_is_owed(const struct member *member, const struct past *past)
 {
     memberships_each(membership, member)
     {
-        if (membership->stretch.end == past->stretch.end && membership->stretch.since == past->stretch.since &&
+        if (membership->log->stretch.end == past->stretch.end &&
+            membership->log->stretch.since == past->stretch.since &&
             span_equal(membership->room->node.key, span_of(past->room, past->room_len)))
             return true;
     }
@@ -185,7 +159,7 @@ static struct membership *membership_create(struct member *member, struct span r
     membership->member = member;
     membership->room = hub_room(member->hub, room);
     membership->mode = (uint8_t)mode;
-    membership->stretch.end = STRETCH_OPEN;
+    membership->log = &membership_no_log;
     membership->missed = true;
     while (*end != NULL)
         end = &(*end)->next;
@@ -203,7 +177,8 @@ struct membership *member_join(struct member *member, struct span room, enum sta
     if (membership != NULL)
         return membership;
     membership = membership_create(member, room, mode);
-    membership->stretch.start = membership->pos = argument;
+    struct membership_log *log = membership_log(membership);
+    log->stretch.start = log->pos = argument;
     membership_resolve(membership);
     return membership;
 }
@@ -216,8 +191,9 @@ struct membership *member_join_directed(struct member *member, struct span room,
         return membership;
     membership = membership_create(member, room, mode);
     membership->directed = true;
-    membership->stretch.start = membership->pos = argument;
-    membership->stretch.since = seq;
+    struct membership_log *log = membership_log(membership);
+    log->stretch.start = log->pos = argument;
+    log->stretch.since = seq;
     membership_resolve(membership);
     return membership;
 }
@@ -226,7 +202,8 @@ static void note(struct membership *membership, uint64_t joined_at)
 {
     struct member *member = membership->member;
     membership_set_state(membership, membership_is_found(membership) ? MEMBERSHIP_NOTED : MEMBERSHIP_SEEKING_NOTED);
-    membership->stretch.joined_at = joined_at;
+    if (joined_at != membership->log->stretch.joined_at)
+        membership_log(membership)->stretch.joined_at = joined_at;
     if (joined_at > member_join_seq(member))
         member_marks(member)->join_seq = joined_at;
 }
@@ -245,8 +222,8 @@ static void directed_note(struct member *member)
     {
         if (membership->directed && !membership_is_noted(membership))
             return;
-        if (membership->directed && membership->stretch.since > seq)
-            seq = membership->stretch.since;
+        if (membership->directed && membership->log->stretch.since > seq)
+            seq = membership->log->stretch.since;
     }
     directed_done(member, seq);
 }
@@ -304,8 +281,9 @@ struct membership *member_rejoin(struct member *member, struct span room, const 
             return NULL;
     }
     struct membership *membership = membership_create(member, room, START_AT);
-    membership->stretch = *stretch; /* as the lease has it: tokens must be read alike by it and by us */
-    membership->pos = position;
+    struct membership_log *log = membership_log(membership);
+    log->stretch = *stretch; /* as the lease has it: tokens must be read alike by it and by us */
+    log->pos = position;
     member_marks(member)->resumed_seq = member->sent_seq;
     membership->resumed = position >= member->sent_seq;
     note(membership, stretch->joined_at);
@@ -333,14 +311,14 @@ static void leave(struct member *member, struct span room, uint64_t end)
             member_unsettle(member);
     }
     if (membership_takes_part(membership)) {
-        struct stretch stretch = membership->stretch;
+        struct stretch stretch = membership->log->stretch;
         /* The client gets no entry of it that is held or not read yet. */
-        stretch.end = membership->pos < end ? membership->pos : end;
+        stretch.end = membership->log->pos < end ? membership->log->pos : end;
         stretch.known = membership_known(membership);
         past_add(member, room, &stretch);
     }
     if (membership->directed)
-        directed_done(member, membership->stretch.since); /* it joins no more */
+        directed_done(member, membership->log->stretch.since); /* it joins no more */
     member_held_drop_room(member, membership->room->number);
     membership_destroy(membership);
     /* The member no longer waits for this room's reads, confirmation or start. */
@@ -363,19 +341,19 @@ void member_leave_directed(struct member *member, struct span room, uint64_t seq
 
 uint64_t membership_top(const struct membership *membership)
 {
-    uint64_t last = membership->room->last, end = membership->stretch.end;
+    uint64_t last = membership->room->last, end = membership->log->stretch.end;
     return last < end ? last : end;
 }
 
 uint64_t membership_known(const struct membership *membership)
 {
-    uint64_t last = membership->room->last, known = membership->stretch.known;
+    uint64_t last = membership->room->last, known = membership->log->stretch.known;
     return last > known ? last : known;
 }
 
 void membership_target_fix(struct membership *membership)
 {
-    uint64_t position = membership->member->hub->position, end = membership->stretch.end;
+    uint64_t position = membership->member->hub->position, end = membership->log->stretch.end;
     struct membership_round *round = membership_round(membership);
     round->target = membership_top(membership);
     round->upto = position < end ? position : end;
@@ -392,12 +370,12 @@ static void start_found(struct membership *membership)
     };
     membership_set_state(membership, found[membership->state]);
     if (membership->mode != START_AT)
-        membership->pos = membership->stretch.start;
+        membership_log(membership)->pos = membership->log->stretch.start;
     membership_target_fix(membership);
     if (membership->state == MEMBERSHIP_FOUND) {
         if (!membership->directed)
-            membership->stretch.since = member->hub->position;
-        membership->stretch.known = membership->room->last;
+            membership_log(membership)->stretch.since = member->hub->position;
+        membership_log(membership)->stretch.known = membership->room->last;
     }
     if (member->state == MEMBER_SETTLED)
         member_unsettle(member);
@@ -409,41 +387,43 @@ static void start_found(struct membership *membership)
  * since the lease was written. There were none since if the counter equals the client's position. */
 static bool is_forgotten(const struct membership *membership, uint64_t last, uint64_t position)
 {
-    uint64_t end = membership->stretch.end;
-    return last < membership->stretch.known && membership->pos < (position < end ? position : end);
+    uint64_t end = membership->log->stretch.end;
+    return last < membership->log->stretch.known && membership->log->pos < (position < end ? position : end);
 }
 
 /* The lease knows an entry that this instance has not been pushed: not yet, or its push was lost, or it is gone. Only
  * the log can tell. */
 static bool is_behind_lease(const struct membership *membership)
 {
-    return membership->mode == START_AT && membership->room->last < membership->stretch.known;
+    return membership->mode == START_AT && membership->room->last < membership->log->stretch.known;
 }
 
 /* Finds the start; that may need a page of the log. */
 void membership_resolve(struct membership *membership)
 {
     struct room *room = membership->room;
-    struct membership_round *round = membership->round;
+    struct membership_round *round = membership->log->round;
     if (membership_is_found(membership) || (round != NULL && round->page != NULL) || room->state != ROOM_LIVE)
         return;
-    bool nothing = room->last == 0 || (membership->mode == START_AT && membership->pos >= membership_top(membership));
+    bool nothing =
+        room->last == 0 || (membership->mode == START_AT && membership->log->pos >= membership_top(membership));
     bool behind = is_behind_lease(membership);
     if (membership->mode == START_NOW || (nothing && !behind)) {
         if (membership->mode != START_AT)
-            membership->stretch.start = room->hub->position > room->last ? room->hub->position : room->last;
+            membership_log(membership)->stretch.start =
+                room->hub->position > room->last ? room->hub->position : room->last;
         start_found(membership);
         return;
     }
     round = membership_round(membership);
     if (membership->mode == START_NEWEST)
-        round->page = page_get_newest(room, (uint32_t)membership->stretch.start);
+        round->page = page_get_newest(room, (uint32_t)membership->log->stretch.start);
     else if (membership->mode == START_OLDEST)
         round->page = page_get_oldest(room);
     else if (behind)
-        round->page = page_get_now(room, membership->pos);
+        round->page = page_get_now(room, membership->log->pos);
     else
-        round->page = page_get(room, membership->pos);
+        round->page = page_get(room, membership->log->pos);
     if (round->page->loading)
         list_append(&round->page->waiters, &round->waiter);
     else
@@ -452,11 +432,11 @@ void membership_resolve(struct membership *membership)
 
 static void resolve_from_page(struct membership *membership)
 {
-    struct page *page = membership->round->page;
+    struct page *page = membership->log->round->page;
     if (membership->mode == START_AT) {
-        uint32_t at = page_index(page, membership->pos);
-        bool gone = page_shows_loss(page, at, membership->pos, membership->stretch.known);
-        if (page->count == 0 && page->after == membership->pos && is_behind_lease(membership)) {
+        uint32_t at = page_index(page, membership->log->pos);
+        bool gone = page_shows_loss(page, at, membership->log->pos, membership->log->stretch.known);
+        if (page->count == 0 && page->after == membership->log->pos && is_behind_lease(membership)) {
             gone |= is_forgotten(membership, page->last, page->position);
         } else if (at == page->count && !gone) {
             membership_page_drop(
@@ -468,16 +448,17 @@ static void resolve_from_page(struct membership *membership)
     } else if (page->count > 0) {
         /* No entry before it counts, not even one on a page that was read before the room's keys were lost. */
         const struct entry *first = page->entries[0];
-        membership->stretch.start = first->prev != 0 ? first->prev : first->seq - 1;
+        membership_log(membership)->stretch.start = first->prev != 0 ? first->prev : first->seq - 1;
     } else if (page->last < page->shown) {
-        membership->stretch.start = page->shown; /* all earlier entries are gone */
+        membership_log(membership)->stretch.start = page->shown; /* all earlier entries are gone */
     } else {
         /* The log was empty when it was read. Entries that the feed has shown since belong to this membership. */
-        membership->stretch.start = page->position < membership->room->last ? page->position : membership->room->last;
+        uint64_t last = membership->room->last;
+        membership_log(membership)->stretch.start = page->position < last ? page->position : last;
     }
     /* The log may be ahead of the feed. Entries that are still to be pushed will be sent, however many they are. */
-    if (membership->mode != START_AT && membership->stretch.start > membership->room->hub->position)
-        membership->stretch.start = membership->room->hub->position;
+    if (membership->mode != START_AT && membership->log->stretch.start > membership->room->hub->position)
+        membership_log(membership)->stretch.start = membership->room->hub->position;
     membership_page_drop(membership);
     start_found(membership);
 }
@@ -487,7 +468,7 @@ void membership_page_loaded(struct membership *membership)
 {
     struct member *member = membership->member;
     bool was_found = membership_is_found(membership);
-    if (membership->round->page->failed) {
+    if (membership->log->round->page->failed) {
         membership_page_drop(membership);
         membership_resolve(membership);
     } else if (!was_found) {
@@ -536,7 +517,7 @@ void membership_activate(struct membership *membership)
 {
     membership_set_state(membership, MEMBERSHIP_ACTIVE);
     membership->late =
-        membership->pos < membership_target(membership) && membership->pos < membership->member->sent_seq;
+        membership->log->pos < membership_target(membership) && membership->log->pos < membership->member->sent_seq;
 }
 
 void membership_start(struct membership *membership)

@@ -62,7 +62,7 @@ void member_stretches(const struct member *member,
     {
         if (!membership_is_noted(membership) || !membership_is_open(membership))
             continue;
-        struct stretch stretch = membership->stretch;
+        struct stretch stretch = membership->log->stretch;
         stretch.known = membership_known(membership);
         each(arg, membership->room->node.key, &stretch);
     }
@@ -98,7 +98,7 @@ size_t membership_room_members(const struct membership *membership)
 
 bool membership_is_open(const struct membership *membership)
 {
-    return membership->stretch.end == STRETCH_OPEN;
+    return membership->log->stretch.end == STRETCH_OPEN;
 }
 
 bool membership_is_noted(const struct membership *membership)

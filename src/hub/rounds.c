@@ -82,8 +82,8 @@ static void leave_settled(struct member *member)
     {
         if (!membership_takes_part(membership))
             continue;
-        membership->pos = member->hub->position;
-        membership->stretch.known = membership_known(membership);
+        membership_log(membership)->pos = member->hub->position;
+        membership_log(membership)->stretch.known = membership_known(membership);
     }
 }
 
@@ -103,7 +103,8 @@ void member_round_begin(struct member *member)
         if (membership->state == MEMBERSHIP_STARTING)
             membership_activate(membership);
         else if (membership_takes_part(membership))
-            membership->late = membership->pos < membership_target(membership) && membership->pos < member->sent_seq;
+            membership->late =
+                membership->log->pos < membership_target(membership) && membership->log->pos < member->sent_seq;
     }
     if (member->state != MEMBER_CATCHING)
         member_set_state(member, MEMBER_CATCHING);
@@ -133,24 +134,24 @@ void member_link_lost(struct member *member)
 void member_hole(struct membership *membership, uint64_t after)
 {
     struct member *member = membership->member;
-    if (!membership_is_found(membership) || membership->stretch.end != STRETCH_OPEN)
+    if (!membership_is_found(membership) || membership->log->stretch.end != STRETCH_OPEN)
         return;
-    uint64_t before = after > membership->stretch.start ? after : membership->stretch.start;
+    uint64_t before = after > membership->log->stretch.start ? after : membership->log->stretch.start;
     if (membership->resumed && before < member->marks->resumed_seq)
         before =
             member->marks->resumed_seq; /* this instance missed the push, but the one that it resumed from did not */
     if (member->state == MEMBER_SETTLED) {
-        uint64_t known = membership->stretch.known;
+        uint64_t known = membership->log->stretch.known;
         leave_settled(member);
-        membership->pos = before;
-        membership->stretch.known = after > known ? after : known; /* later entries may not follow it */
+        membership_log(membership)->pos = before;
+        membership_log(membership)->stretch.known = after > known ? after : known; /* later entries may not follow it */
         membership->holed = true;
         member_round_begin(member);
     } else if (member->state == MEMBER_CATCHING) {
         /* Its position had advanced with other rooms, because nothing had shown the hole yet. */
-        if (membership_takes_part(membership) && membership->pos > before) {
+        if (membership_takes_part(membership) && membership->log->pos > before) {
             membership_page_drop(membership);
-            membership->pos = before;
+            membership_log(membership)->pos = before;
             membership->holed = true;
         }
         held_spoil(member);
@@ -193,7 +194,7 @@ void member_rewind(struct member *member, const struct token *token)
         if (!membership_takes_part(membership))
             continue;
         membership_page_drop(membership);
-        membership->pos = position_by(token, membership->room->node.key, &membership->stretch);
+        membership_log(membership)->pos = position_by(token, membership->room->node.key, &membership->log->stretch);
         membership->missed = true; /* unlogged presence events were dropped, too */
         membership->holed = false;
     }
@@ -224,12 +225,12 @@ static bool token_add_rooms(struct member *member, bool replayed, struct token *
 {
     memberships_each(membership, member)
     {
-        bool behind = replayed && membership->late && membership->pos < membership_target(membership);
-        uint64_t position = behind ? membership->pos : token->seq;
-        if (position < membership->stretch.start)
-            position = membership->stretch.start;
+        bool behind = replayed && membership->late && membership->log->pos < membership_target(membership);
+        uint64_t position = behind ? membership->log->pos : token->seq;
+        if (position < membership->log->stretch.start)
+            position = membership->log->stretch.start;
         if (membership_takes_part(membership) &&
-            !name_stretch(token, membership->room->node.key, &membership->stretch, position))
+            !name_stretch(token, membership->room->node.key, &membership->log->stretch, position))
             return false;
     }
     pasts_each(past, member)
@@ -279,8 +280,9 @@ static bool admits(const struct member *member, const struct entry *entry)
 /* The lowest of all next entries is about to be sent: every room has been sent up to it. */
 static void advance(struct member *member, uint64_t seq)
 {
-    memberships_each(membership, member) if (membership_takes_part(membership) && membership->pos < seq)
-        membership->pos = seq;
+    memberships_each(membership, member) if (membership_takes_part(membership) && membership->log->pos < seq)
+        membership_log(membership)
+            ->pos = seq;
 }
 
 void member_round_pause(struct member *member, uint64_t seq)
@@ -290,8 +292,8 @@ void member_round_pause(struct member *member, uint64_t seq)
     advance(member, seq);
     memberships_each(membership, member)
     {
-        if (membership_takes_part(membership) && membership->round != NULL)
-            membership->round->target = membership->round->upto = membership->pos;
+        if (membership_takes_part(membership) && membership->log->round != NULL)
+            membership->log->round->target = membership->log->round->upto = membership->log->pos;
     }
     member_set_state(member, MEMBER_CATCHING);
 }
@@ -360,7 +362,7 @@ static void hold(struct member *member, struct entry *entry)
 bool membership_takes(const struct membership *membership)
 {
     const struct member *member = membership->member;
-    return membership->stretch.end == STRETCH_OPEN &&
+    return membership->log->stretch.end == STRETCH_OPEN &&
            ((member->state == MEMBER_SETTLED && membership_takes_part(membership)) ||
             (member->state == MEMBER_CATCHING && membership_is_found(membership) && !member->again));
 }
@@ -394,7 +396,7 @@ void member_keep(struct member *member, const struct broker_entry *event, uint64
 void member_entry(struct membership *membership, struct entry *entry)
 {
     struct member *member = membership->member;
-    if (membership->stretch.end != STRETCH_OPEN)
+    if (membership->log->stretch.end != STRETCH_OPEN)
         return;
     if (member->state == MEMBER_SETTLED && membership_takes_part(membership))
         deliver(member, entry, false);
@@ -418,12 +420,12 @@ void member_tell(struct member *member, struct entry *entry)
  * `*gone` if the page shows a loss. */
 static struct entry *next_entry(struct membership *membership, bool *waits, bool *gone)
 {
-    struct membership_round *round = membership->round;
+    struct membership_round *round = membership->log->round;
     if (round == NULL)
         return NULL;
-    while (membership_takes_part(membership) && membership->pos < round->target) {
+    while (membership_takes_part(membership) && membership->log->pos < round->target) {
         if (round->page == NULL) {
-            round->page = page_get(membership->room, membership->pos);
+            round->page = page_get(membership->room, membership->log->pos);
             round->page_at = UINT32_MAX;
             if (round->page->loading)
                 list_append(&round->page->waiters, &round->waiter);
@@ -434,25 +436,25 @@ static struct entry *next_entry(struct membership *membership, bool *waits, bool
             return NULL;
         }
         if (round->page_at == UINT32_MAX)
-            round->page_at = page_index(page, membership->pos);
+            round->page_at = page_index(page, membership->log->pos);
         if (round->page_at < page->count) {
             struct entry *entry = page->entries[round->page_at];
-            *gone |= page_shows_loss(page, round->page_at, membership->pos, membership->stretch.known);
+            *gone |= page_shows_loss(page, round->page_at, membership->log->pos, membership->log->stretch.known);
             if (entry->seq <= round->target)
                 return entry;
-            membership->pos = round->target;
+            membership_log(membership)->pos = round->target;
             membership_page_drop(membership);
             break;
         }
         /* The page has no entry above our position, though the room has. It was read for another member, or before the
          * entry arrived, or the entry is gone. */
-        *gone |= page_shows_loss(page, round->page_at, membership->pos, membership->stretch.known);
+        *gone |= page_shows_loss(page, round->page_at, membership->log->pos, membership->log->stretch.known);
         membership_page_drop(membership);
         if (*gone)
             return NULL;
     }
-    if (membership_takes_part(membership) && membership->pos < round->upto)
-        membership->pos = round->upto;
+    if (membership_takes_part(membership) && membership->log->pos < round->upto)
+        membership_log(membership)->pos = round->upto;
     return NULL;
 }
 
@@ -503,7 +505,7 @@ static void round_end(struct member *member)
         if (!membership_takes_part(membership))
             continue; /* it looks for its start */
         membership_round_drop(membership);
-        if (membership->stretch.end != STRETCH_OPEN)
+        if (membership->log->stretch.end != STRETCH_OPEN)
             hub_membership_ended(membership);
     }
     memberships_each(membership, member) membership->late = membership->holed = false;
@@ -516,8 +518,10 @@ static void round_end(struct member *member)
     if (member->directed)
         return;
     member_held_drop(member);
-    if (member->state == MEMBER_SETTLED)
-        member->hub->events->settled(member);
+    if (member->state != MEMBER_SETTLED)
+        return;
+    memberships_each(membership, member) membership_log_trim(membership);
+    member->hub->events->settled(member);
 }
 
 /* The lease does not record a joined or left room yet. Until it does, no token may advance. */
@@ -571,9 +575,9 @@ void member_continue(struct member *member)
             continue;
         }
         advance(member, entry->seq);
-        from->round->page_at++;
-        if (entry->seq > from->stretch.known)
-            from->stretch.known = entry->seq;
+        from->log->round->page_at++;
+        if (entry->seq > from->log->stretch.known)
+            membership_log(from)->stretch.known = entry->seq;
         member->hub->counters.replayed++;
         deliver(member, entry, from->holed);
     }

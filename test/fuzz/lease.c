@@ -12,6 +12,7 @@ enum { ROOMS_MAX = 200 };
 
 struct place {
     struct membership membership;
+    struct membership_log log;
     struct room room;
 };
 
@@ -29,7 +30,8 @@ static void room_add(struct rooms *rooms, struct span room, const struct stretch
     if (stretch->end == STRETCH_OPEN) {
         struct place *place = rooms->places[rooms->place_count++] = mem_zero(1, sizeof *place);
         place->room.node.key = room;
-        place->membership = (struct membership){.room = &place->room, .stretch = *stretch, .state = MEMBERSHIP_NOTED};
+        place->log.stretch = *stretch;
+        place->membership = (struct membership){.room = &place->room, .log = &place->log, .state = MEMBERSHIP_NOTED};
         *rooms->last_place = &place->membership;
         rooms->last_place = &place->membership.next;
         return;
@@ -53,7 +55,7 @@ static void same_check(struct span text, const struct rooms *rooms)
     for (size_t i = 0; i < rooms->place_count + rooms->past_count; i++) {
         int got = lease_room_decode(&text, &room, &stretch);
         const struct past *past = i < rooms->place_count ? NULL : rooms->pasts[i - rooms->place_count];
-        const struct stretch *was = past != NULL ? &past->stretch : &rooms->places[i]->membership.stretch;
+        const struct stretch *was = past != NULL ? &past->stretch : &rooms->places[i]->log.stretch;
         struct span name = past != NULL ? span_of(past->room, past->room_len) : rooms->places[i]->room.node.key;
         assert(got == 1 && span_equal(room, name) && memcmp(was, &stretch, sizeof stretch) == 0);
     }

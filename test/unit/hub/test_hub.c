@@ -109,7 +109,7 @@ static void the_newest_entries_may_all_be_still_on_their_way(void **state)
     assert_true(script_read_step(&script)); /* 5 and 6 */
     assert_true(model->ready);
     start(model);
-    assert_int_equal(member_find(&model->member, SPAN_LIT("a"))->stretch.start, 2);
+    assert_int_equal(member_find(&model->member, SPAN_LIT("a"))->log->stretch.start, 2);
     script_run(&script);
     expect_got(model, 4, (uint64_t[]){3, 4, 5, 6});
     model_destroy(model);
@@ -240,6 +240,31 @@ static void what_is_held_and_what_is_read_are_merged(void **state)
     model_destroy(model);
 }
 
+/* What a settled member can do without is freed, made again when it lags, and kept where it says something: that room b
+ * has had an entry. */
+static void a_log_of_its_own_comes_and_goes(void **state)
+{
+    struct model *model = joined_and_started("one", "ab", START_NOW, 0);
+    assert_true(model->settled);
+    assert_int_equal(hub->logs.count, 0);
+    script_publish(&script, 1, true, "");
+    script_run(&script);
+    assert_int_equal(hub->logs.count, 0);
+    script_down(&script);
+    assert_int_equal(hub->logs.count, 2);
+    script_publish(&script, 1, true, "");
+    script_up(&script);
+    script_run(&script);
+    expect_got(model, 2, (uint64_t[]){1, 2});
+    assert_int_equal(hub->logs.count, 1);
+    assert_int_equal(member_find(&model->member, SPAN_LIT("b"))->log->stretch.known, 2);
+    struct model *later = joined_and_started("two", "a", START_NOW, 0); /* at position 2 */
+    assert_int_equal(hub->logs.count, 2);
+    model_destroy(model);
+    model_destroy(later);
+    assert_int_equal(hub->logs.count, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -254,6 +279,7 @@ int main(void)
         TEST(many_holes_are_told_once),
         TEST(what_comes_twice_is_delivered_once),
         TEST(what_is_held_and_what_is_read_are_merged),
+        TEST(a_log_of_its_own_comes_and_goes),
     };
     return cmocka_run_group_tests_name("hub/hub", tests, NULL, NULL);
 }

@@ -33,7 +33,7 @@ static void lease_write(struct model *model)
         const struct membership *membership = member_find(&model->member, name_of(room));
         if (membership == NULL)
             continue;
-        model->lease[room] = membership->stretch;
+        model->lease[room] = membership->log->stretch;
         model->lease[room].known = membership_known(membership);
     }
 }

@@ -104,7 +104,7 @@ static void what_was_sent_elsewhere_is_not_sent_again(void **state)
     script_publish(&script, 0, true, "");
     run(&back);
     assert_int_equal(back.got_count, 1);
-    struct stretch stretch = member_find(&back.member, SPAN_LIT("a"))->stretch;
+    struct stretch stretch = member_find(&back.member, SPAN_LIT("a"))->log->stretch;
     member_finish(&back.member);
 
     /* Another instance has pushed both to the client; here they are still under way. */

@@ -27,8 +27,8 @@ static void lease_of(struct model *model, struct lease *lease)
     lease->count = 0;
     memberships_each(membership, &model->member)
     {
-        if (membership_is_noted(membership) && membership->stretch.end == STRETCH_OPEN)
-            lease_add(lease, membership->room->node.key, &membership->stretch);
+        if (membership_is_noted(membership) && membership->log->stretch.end == STRETCH_OPEN)
+            lease_add(lease, membership->room->node.key, &membership->log->stretch);
     }
     pasts_each(past, &model->member) lease_add(lease, span_of(past->room, past->room_len), &past->stretch);
 }
