@@ -268,7 +268,6 @@ void conn_init(struct conn *conn, struct net *net, const struct conn_events *eve
 {
     *conn = (struct conn){.net = net, .events = events, .limits = limits};
     io_init(&conn->io, net->loop, on_ready);
-    list_init(&conn->turn);
 }
 
 /* A life begins; nothing of an earlier one is left. */
@@ -301,13 +300,13 @@ void conn_adopt_tls(struct conn *conn, struct io *from, const struct addr *peer,
 void conn_move(struct conn *to, struct conn *from, const struct conn_events *events)
 {
     assert(from->state == CONN_OPEN);
-    bool touched = !list_empty(&from->turn);
+    bool touched = from->turn != 0;
     *to = *from;
     to->events = events;
     io_init(&to->io, from->net->loop, on_ready);
     io_move(&to->io, &from->io);
-    list_init(&to->turn);
-    list_remove(&from->turn);
+    to->turn = 0;
+    net_turn_remove(&from->net->touched, from);
     if (to->extra != NULL)
         to->extra->conn = to;
     if (to->extra != NULL && timer_running(&to->extra->stall)) /* what waits may wait from now on */
@@ -400,8 +399,8 @@ void conn_close(struct conn *conn, enum close_reason reason)
         conn_queue_write(conn);
     set_state(conn, CONN_CLOSING);
     conn_stall_end(conn);
-    list_remove(&conn->turn);
-    list_append(&conn->net->closing, &conn->turn);
+    net_turn_remove(&conn->net->touched, conn);
+    net_turn_add(&conn->net->closing, conn);
     loop_at_reap(conn->net->loop, &conn->net->reap);
 }
 

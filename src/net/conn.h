@@ -14,7 +14,6 @@
 
 #include "base/buf.h"
 #include "base/frame.h"
-#include "base/list.h"
 #include "loop/io.h"
 #include "net/close_reasons.h"
 #include "net/net.h"
@@ -98,10 +97,10 @@ struct conn {
     const struct conn_events *events;
     const struct conn_limits *limits; /* shared by many, owned by the caller, outlives the connection */
     struct io io;
-    struct list turn;         /* in the turn's flush list or, once it is closed, in its reap list */
     struct conn_queue *queue; /* NULL: nothing waits */
     struct conn_extra *extra; /* NULL: none of it */
     struct addr_ip peer;
+    uint32_t turn;  /* its place in net.touched or, once it is closed, in net.closing, from 1; 0: none */
     uint8_t state;  /* enum conn_state */
     uint8_t reason; /* enum close_reason, the first one given */
     bool read_paused : 1, read_ended : 1, blocked : 1, shut : 1, awaited : 1;

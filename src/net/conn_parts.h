@@ -4,6 +4,16 @@
 
 #include "net/conn.h"
 
+/* net.c: at the end of this turn the connection, which is in neither list, is flushed or reaped. */
+void net_turn_add(struct net_turn *turn, struct conn *conn);
+/* Takes it out again, if it is in this one. */
+static inline void net_turn_remove(struct net_turn *turn, struct conn *conn)
+{
+    if (conn->turn != 0)
+        turn->conns[conn->turn - 1] = NULL;
+    conn->turn = 0;
+}
+
 /* conn.c */
 
 /* The stream carries bytes both ways: tells the owner. */

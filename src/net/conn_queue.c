@@ -85,9 +85,9 @@ void conn_queue_filter(struct conn *conn, conn_keep_fn *keep, void *arg)
 
 void conn_touch(struct conn *conn)
 {
-    if (!list_empty(&conn->turn))
+    if (conn->turn != 0)
         return;
-    list_append(&conn->net->touched, &conn->turn);
+    net_turn_add(&conn->net->touched, conn);
     loop_at_flush(conn->net->loop, &conn->net->flush);
 }
 

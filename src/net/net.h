@@ -3,9 +3,18 @@
 #ifndef SENNIT_NET_NET_H
 #define SENNIT_NET_NET_H
 
-#include "base/list.h"
 #include "loop/loop.h"
 #include "net/close_reasons.h"
+
+struct conn;
+
+/* The connections that the end of a turn has to do with, in order. Each knows its place, so that it can be taken out;
+ * then NULL is there. */
+struct net_turn {
+    struct conn **conns;
+    uint32_t at; /* those before it are done */
+    uint32_t count, cap;
+};
 
 struct net_budget {
     uint32_t accepts_per_turn;    /* default 64, so that a burst of connects does not starve open connections */
@@ -15,7 +24,7 @@ struct net_budget {
 struct net {
     struct loop *loop;
     struct net_budget budget;
-    struct list touched, closing;
+    struct net_turn touched, closing;
     struct task flush, reap;
     char *receive; /* shared by all: NET_RECEIVE_BYTES */
     char *piece;   /* of a source, on its way out: NET_PIECE_BYTES */

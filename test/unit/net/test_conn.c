@@ -88,7 +88,7 @@ static void on_closed(struct conn *conn, enum close_reason reason)
     struct end *end = container_of(conn, struct end, conn);
     end->closed++;
     end->reason = reason;
-    end->in_turn = !list_empty(&conn->turn);
+    end->in_turn = conn->turn != 0;
     if (end->resumes != NULL)
         conn_read_pause(&end->resumes->conn, false);
 }
