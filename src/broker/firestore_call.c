@@ -19,7 +19,8 @@ enum {
     /* A commit without an answer is written again after this time, and then after twice as much: an instance whose
      * commit got lost must be heard again before its life is over (FIRESTORE_LIFE_US). */
     AGAIN_MS = 600,
-    SIGN_MS = 400, /* for any sign of life of the connection meanwhile */
+    SIGN_MS = 700,       /* for any sign of life of the connection meanwhile; */
+    SIGN_DOWN_MS = 5000, /* while the hub is down, no life is at stake, and a slow server needs the time */
     TOUCH_S = 3600,
     STUCK_MS = 8000
 };
@@ -152,7 +153,7 @@ static void retry(struct timer *timer)
     struct firestore *fs = container_of(timer, struct firestore, retry);
     if (!fs->call_out || fs->call_kept || fs->resend || !grpc_link_is_open(&fs->link))
         return;
-    grpc_link_probe(&fs->link, SIGN_MS);
+    grpc_link_probe(&fs->link, fs->memory.broker.is_up ? SIGN_MS : SIGN_DOWN_MS);
     commit(fs);
 }
 

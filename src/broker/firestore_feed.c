@@ -11,7 +11,7 @@
 #include "base/mem.h"
 #include "broker/firestore_parts.h"
 
-enum { NS_PER_S = 1000000000, REACHED_MS = 1000, MUTE_MS = 4000, PUBLISHER_DIGITS = 16 };
+enum { NS_PER_S = 1000000000, REACHED_MS = 1000, MUTE_MS_MIN = 4000, MUTE_MS_MAX = 32000, PUBLISHER_DIGITS = 16 };
 
 struct document {
     struct map_node by_name;
@@ -227,6 +227,7 @@ static void snapshot(struct firestore *fs, uint64_t read_ns)
         feed->checked = false;
     if (read_ns > feed->snapshot_ns)
         feed->snapshot_ns = read_ns;
+    feed->mute_ms = MUTE_MS_MIN;
     if (feed->checked)
         apply_all(fs);
     else
@@ -313,6 +314,7 @@ void firestore_feed_init(struct firestore *fs)
     map_init(&fs->feed.documents, seed);
     list_init(&fs->feed.fresh);
     list_init(&fs->feed.old);
+    fs->feed.mute_ms = MUTE_MS_MIN;
 }
 
 void firestore_feed_start(struct firestore *fs)
@@ -334,8 +336,10 @@ void firestore_feed_start(struct firestore *fs)
 void firestore_feed_watch(struct firestore *fs)
 {
     if (fs->feed.listen != NULL && fs->feed.snapshot_ns == 0 &&
-        loop_now_us(fs->loop) - fs->feed.heard_us > LOOP_MS(MUTE_MS))
+        loop_now_us(fs->loop) - fs->feed.heard_us > LOOP_MS(fs->feed.mute_ms)) {
+        fs->feed.mute_ms = fs->feed.mute_ms * 2 > MUTE_MS_MAX ? MUTE_MS_MAX : fs->feed.mute_ms * 2;
         firestore_link_break(fs, "the listener says nothing");
+    }
 }
 
 void firestore_feed_stop(struct firestore *fs)

@@ -99,6 +99,7 @@ struct firestore_feed {
     size_t old_count;
     uint64_t since, since_bytes; /* carried out since the state was saved */
     uint64_t reached_us;
+    uint64_t mute_ms;  /* so long it may say nothing before its first snapshot: a server may be slow, so it grows */
     uint64_t heard_us; /* the time of the listener's last word, or of its beginning */
 };
 
