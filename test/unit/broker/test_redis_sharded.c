@@ -88,6 +88,8 @@ static void the_slot_leaves_the_node(void **state)
     AWAIT(told_count(b, TOLD_PUSHED, "r") == 1);
     redis_ask(&redis, "CLUSTER", "DELSLOTSRANGE", "0", "16383", NULL);
     redis_ask(&redis, "CLUSTER", "ADDSLOTSRANGE", "0", "16383", NULL);
+    AWAIT(told_count(a, TOLD_DOWN, "") == 1);
+    assert_false(instances_logged("is down for now")); /* no command had to find out */
     AWAIT(told_count(a, TOLD_UP, "") == 2 && told_count(b, TOLD_UP, "") == 2 && a->up && b->up);
     subscribe_now(a, "r");
     subscribe_now(b, "r");
