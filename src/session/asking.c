@@ -208,11 +208,11 @@ static void question_deliver(struct subscriber *subscriber, const struct asking_
 static void survey_deliver(struct subscriber *subscriber, const struct asking_entry *entry)
 {
     struct session *session = subscriber->session;
+    struct sessions *sessions = subscriber->sessions;
     if (find(subscriber, false, entry->id) != NULL)
         return;
-    if (session->protocol->ask == NULL || is_full(subscriber, false)) {
-        refusals_note(&subscriber->sessions->refusals,
-                      session->protocol->ask == NULL ? REFUSAL_RECEIVER_MUTE : REFUSAL_ASKED_FULL,
+    if (session->protocol->ask == NULL || sessions->asking.count >= sessions->limits.asks_total_max) {
+        refusals_note(&sessions->refusals, session->protocol->ask == NULL ? REFUSAL_RECEIVER_MUTE : REFUSAL_ASKED_FULL,
                       subscriber_sid(subscriber), subscriber->nsp->name);
         survey_unanswered(subscriber, entry->id);
         return;

@@ -260,6 +260,10 @@ void survey_begin_polls(struct surveys *surveys, uint64_t number, const struct i
 {
     struct buf asked = {0}, id = {0};
     struct asking_entry entry = {.kind = ASKING_SURVEY, .ms = question->timeout_ms, .asker = SPAN_LIT("-")};
+    if (count == 0) {
+        surveys->told(surveys->arg, SPAN_LIT(""), number, true, SPAN_LIT("0 0 0\n"));
+        return;
+    }
     struct survey *survey = survey_create(surveys, SPAN_LIT(""), number, question, &entry.content);
     if (survey == NULL) {
         surveys->told(surveys->arg, SPAN_LIT(""), number, true, (struct span){NULL, 0});

@@ -19,7 +19,7 @@
 #include "session/inquiry.h"
 
 enum {
-    SURVEYS_MAX = 64, /* under way, of one instance: asked by it, and answered by it */
+    SURVEYS_MAX = 128, /* under way, of one instance: asked by it, and answered by it */
     SURVEY_ANSWER_BYTES_MAX =
         64 << 10, /* of one socket, attachments included; all of an instance: INQUIRY_ANSWER_BYTES */
 };
