@@ -553,10 +553,12 @@ bool inquiry_ask(struct inquiries *inquiries, const struct inquiry_question *que
     const struct outward *outward = inquiries->sessions->outward;
     gather->outside =
         !surveys && outward != NULL && outward->inquired(outward->arg, inquiries, question, gather->number);
+    /* Then inquiry_polls_ask_all asks, and the gather may be over already. */
+    bool behind_the_list = surveys && broker_has_records(hub_broker(inquiries->sessions->hub));
     gather->polls = broker_has_records(hub_broker(inquiries->sessions->hub));
     if (gather->polls)
         inquiry_polls_ask(inquiries, inquiries->sessions, question, gather->number);
-    if (!gather->polls || !surveys) /* else it is asked behind the list: inquiry_polls_ask_all */
+    if (!behind_the_list)
         ask_all(gather, question);
     return true;
 }

@@ -293,7 +293,7 @@ static struct span asked_id(struct span got)
 {
     assert_int_equal(times(got, "[\"x\"]"), 1);
     ptrdiff_t end = memmem(got.data, got.len, "[\"x\"]", 5) - (const void *)got.data, from = end;
-    while (got.data[from - 1] >= '0' && got.data[from - 1] <= '9')
+    while (from > 0 && got.data[from - 1] >= '0' && got.data[from - 1] <= '9')
         from--;
     return span_sub(got, (size_t)from + 2, (size_t)(end - from) - 2); /* behind 42 */
 }
