@@ -16,7 +16,9 @@ static const char text[] =
 
 static const char html[] =
     "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Sennit</title>"
-    "<meta name=\"viewport\" content=\"width=device-width\">"
+    "<meta name=\"viewport\" content=\"width=device-width\"><meta name=\"color-scheme\" content=\"light dark\">"
+    "<style>body{font-family:system-ui,sans-serif;line-height:1.5;max-width:44rem;margin:2rem auto;padding:0 1rem}"
+    "pre{white-space:pre-wrap;overflow-wrap:anywhere}</style>"
     "<h1>Sennit " SENNIT_VERSION "</h1><p>A realtime server for Socket.IO and WebSocket clients. It runs.</p>"
     "<p>To connect, with socket.io-client 3 or 4 (the path is <code>/socket.io/</code>):</p>"
     "<pre>&lt;script src=\"/socket.io/socket.io.js\"&gt;&lt;/script&gt;\n"

@@ -337,3 +337,21 @@ test('while it is cut off, a page says so in words, keeps what is written, and s
     await server.close();
   }
 });
+
+test('a page that has not been told a name yet waits for nothing, and says so', options, async () => {
+  const service = await alone();
+  try {
+    const page = await newPage(browser, { viewport: { width: 390, height: 844 }, colorScheme: 'dark' });
+    await page.goto(service.url);
+    await until('it asks for a name', () => page.locator('#welcome').isVisible());
+    await sleep(4000);
+    assert.equal(await page.textContent('#trouble'), '');
+    assert.equal(await page.textContent('#state'), 'Connecting');
+    await page.fill('#name', 'Slow');
+    await page.press('#name', 'Enter');
+    await until('it is live', async () => (await page.textContent('#state')) === 'Live');
+    await page.close();
+  } finally {
+    await service.close();
+  }
+});

@@ -81,7 +81,7 @@ test(`${USERS} users take all places of ${INSTANCES} instances`, { timeout: WHOL
     // One too many waits, and is told so in words; when nobody leaves, it is told that as well.
     await late.fill('#name', 'Cy');
     await late.press('#name', 'Enter');
-    await until('it says that it waits', async () => /All places are taken at the moment\. You are in the queue\./.test(await late.textContent('#trouble')));
+    await until('it says that it waits', async () => /This takes longer than usual: all places may be taken\./.test(await late.textContent('#trouble')));
     if (WHOLE) {
       await until('it says that it goes on trying', async () => /All places are taken\. You will be let in as soon as somebody leaves/.test(await late.textContent('#trouble')), 90000);
       const refused = await fetch(`${service.url}/socket.io/?EIO=4&transport=polling`);

@@ -4,6 +4,7 @@
 // the page is on, when that connection will be cut, how the last cut went, and why the page is not let in.
 
 const SLOW_MS = 3000;
+const LOOK_MS = 250;
 const BRIEF_MS = 1000; // a cut that is over by then is no news
 
 // WebSocket first. Where that fails, long-polling follows: it works behind every proxy, and its answer says why (429, 503).
@@ -20,7 +21,7 @@ export function leaveWithPage(...sockets) {
 
 const STATES = {
   connecting: ['Connecting', ''],
-  waiting: ['Waiting for a place', 'All places are taken at the moment. You are in the queue.'],
+  waiting: ['Waiting for a place', 'This takes longer than usual: all places may be taken. You will be let in as soon as there is one.'],
   live: ['Live', ''],
   away: ['Reconnecting', 'The connection was cut and is coming back. You will get what you miss.'],
   full: ['Full', 'All places are taken. You will be let in as soon as somebody leaves; this page keeps trying.'],
@@ -55,7 +56,8 @@ export class Link {
     this.cuts = 0;
     this.cutAt = null;
     this.back = null; // the last return: {at, after, recovered}
-    this.slow = setTimeout(() => this.state === 'connecting' && this.become('waiting'), SLOW_MS);
+    this.slow = null;
+    this.waitOn(socket);
     socket.on('connect', () => this.connected(socket));
     socket.on('disconnect', () => this.disconnected());
     socket.on('connect_error', (error) => this.become(stateOf(error), error.data?.error ?? ''));
@@ -67,6 +69,14 @@ export class Link {
     this.state = state;
     this.why = why;
     this.changed(this);
+  }
+
+  // A socket that nobody has opened yet waits for nothing: the page may be asking for a name.
+  waitOn(socket, since = null) {
+    const begun = socket.active ? (since ?? Date.now()) : null;
+    if (this.state !== 'connecting') return;
+    if (begun !== null && Date.now() - begun >= SLOW_MS) this.become('waiting');
+    else this.slow = setTimeout(() => this.waitOn(socket, begun), LOOK_MS);
   }
 
   connected(socket) {
