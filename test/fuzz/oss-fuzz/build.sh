@@ -16,10 +16,15 @@ else
   targets=$(cd "$fuzz" && grep -l LLVMFuzzerTestOneInput -- *.c | grep -v '^replay\.c$' | sed 's/\.c$//')
 fi
 
-[ -e "$build/build.ninja" ] || meson setup "$build" "$source" --buildtype=plain -Dprefer_static=true -Dwerror=false -Db_lundef=false
+# Without Postgres: what libpq needs to be linked statically is in no package of its own.
+[ -e "$build/build.ninja" ] || meson setup "$build" "$source" --buildtype=plain -Dpostgres=disabled -Dprefer_static=true -Dwerror=false -Db_lundef=false
 
 for name in $targets; do
   target="test/fuzz/fuzz_$name"
+  if ! ninja -C "$build" -t query "$target" >/dev/null 2>&1; then
+    echo "$name: left out, since a library is missing" >&2
+    continue
+  fi
   ninja -C "$build" --quiet "$target"
   read -ra words <<< "$(ninja -C "$build" -t commands -s "$target")"
   link=("$CXX")
