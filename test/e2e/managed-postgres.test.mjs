@@ -150,10 +150,13 @@ test('a Postgres that an operator runs on its data is left alone, and named', qu
     if (own.exitCode === null) await once(own, 'close');
   });
   await until('it runs', () => fs.existsSync(socket));
+  const session = spawn(path.join(folder, 'psql'), ['-h', directory, '-U', 'postgres', 'board', '-c', 'SELECT pg_sleep(60)'], { stdio: 'ignore' });
+  t.after(() => session.kill('SIGKILL'));
+  await until('it has a session', () => psql(socket, 'postgres', "SELECT count(*) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(60)'") === '1');
   const run = program(['up', path.join(service.directory, 'service.yaml'), '--port', '0', '--state', service.directory, '--log-format', 'json']);
   t.after(() => run.stop());
   await until('the log says so', () => new RegExp(`"postgres ended; restarting it"[^\\n]*sennit up has not started \\(process ${own.pid}\\)[^\\n]*kill -INT ${own.pid}`).test(run.output));
-  assert.equal(own.exitCode, null);
+  assert.deepEqual([own.exitCode, session.exitCode], [null, null]);
   own.kill('SIGINT');
   await until('it starts then', () => run.output.includes('"postgres is ready"'));
 });
