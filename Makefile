@@ -44,9 +44,9 @@ mutate: ## break the product on purpose, in every way of test/mutants: the proof
 	@[ -n "$(MUTANTS)" ] || SENNIT_FAULTS=1 node --test test/e2e/client.test.mjs test/e2e/pages.test.mjs
 
 chaos: SECONDS = 300
-chaos: all ## eight real instances in bad weather for five minutes, or `make chaos SECONDS=30 SEED=2`: nothing may be lost
+chaos: all ## eight real instances in bad weather for five minutes, or `make chaos SECONDS=30 SEED=2 BROKER=postgres`: nothing may be lost
 	@tools/install test
-	@node test/chaos/run.mjs --seconds $(SECONDS) --seed $(or $(SEED),1) $(CHAOS)
+	@node test/chaos/run.mjs --seconds $(SECONDS) --seed $(or $(SEED),1) --broker $(or $(BROKER),redis) $(CHAOS)
 
 failover: all ## twenty replicas that lag are promoted under load, or `make failover PROMOTIONS=5 SERVER=valkey-server`: no loss may be hidden
 	@tools/install test

@@ -3,17 +3,20 @@
 //
 // `sennit load --check` is the clients and the judge; this is the weather. The seed decides which faults come in which
 // order and how long they last; what the machine makes of them differs from run to run.
-import { spawn, spawnSync } from 'node:child_process';
-import { once } from 'node:events';
+import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
-import { freePort, program, redisClient, redisServer, sleep, temporary, top, until, up } from '../e2e/lib.mjs';
+import { program, sleep, temporary, top, up } from '../e2e/lib.mjs';
+import { missing } from '../e2e/postgres.mjs';
+import { Postgres } from './postgres.mjs';
+import { Redis } from './redis.mjs';
 
 const usage = `usage: node test/chaos/run.mjs [OPTION...]
 
-Instances of sennit serve behind sennit up with a request timeout of 5 s, a real Redis with an append-only file, clients
-that are cut off every 3 s each: meanwhile instances are killed, stopped and drained, Redis is killed, restarted, stopped,
-refuses writes and closes connections, and its cable is pulled. Then counts what was lost, doubled or reordered.
+Instances of sennit serve behind sennit up with a request timeout of 5 s, a real Redis with an append-only file or a real
+Postgres, clients that are cut off every 3 s each: meanwhile instances are killed, stopped and drained, Redis or Postgres is
+killed, restarted, stopped, refuses writes and closes connections, and its cable is pulled. Then counts what was lost,
+doubled or reordered.
 
   --seconds N      so long (default 300)
   --clients N      (default 300)
@@ -21,20 +24,22 @@ refuses writes and closes connections, and its cable is pulled. Then counts what
   --rooms N        each client is in two of them (default 20)
   --rate N         messages a second (default 100)
   --timeout N      request timeout of the ingress in seconds (default 5)
+  --broker NAME    redis or postgres (default redis)
   --seed N         which faults, in which order (default 1)
   --only A,B       of these faults only
   --loopback       no network namespace, even as root
-  --write FILE     put the table between the lines <!-- chaos --> and <!-- /chaos --> of this file
+  --write FILE     put the table between the lines <!-- chaos --> and <!-- /chaos --> of this file; with another broker
+                   than Redis, between those with its name (<!-- chaos postgres -->)
   --help           this text
 
-As root, and with ip (iproute2), Redis runs in a network namespace behind a cable of its own that can be pulled.`;
+As root, and with ip (iproute2), the broker runs in a network namespace behind a cable of its own that can be pulled.`;
 
 function fail(text) {
   console.error(`chaos: ${text}`);
   process.exit(2);
 }
 
-const options = { seconds: 300, clients: 300, instances: 8, rooms: 20, rate: 100, timeout: 5, seed: 1, only: null, loopback: false, write: null };
+const options = { seconds: 300, clients: 300, instances: 8, rooms: 20, rate: 100, timeout: 5, broker: 'redis', seed: 1, only: null, loopback: false, write: null };
 for (let args = process.argv.slice(2); args.length > 0;) {
   const name = args.shift().replace(/^--/, '');
   if (name === 'help') {
@@ -47,6 +52,10 @@ for (let args = process.argv.slice(2); args.length > 0;) {
   else options[name] = typeof options[name] === 'number' ? Number(args.shift()) : args.shift();
   if (typeof options[name] === 'number' && !(options[name] >= 1)) fail(`--${name}: expected a number above 0`);
 }
+
+const brokers = { redis: Redis, postgres: Postgres };
+if (!(options.broker in brokers)) fail(`--broker: expected ${Object.keys(brokers).join(' or ')}`);
+if (options.broker === 'postgres' && missing()) fail(missing());
 
 // mulberry32: the numbers depend on the seed alone.
 let state = options.seed >>> 0;
@@ -64,7 +73,7 @@ const began = Date.now();
 const say = (text) => console.error(`${((Date.now() - began) / 1000).toFixed(1).padStart(6)} s  ${text}`);
 const run = (...argv) => spawnSync(argv[0], argv.slice(1), { encoding: 'utf8' });
 
-// A cable between this machine and a namespace in which Redis lives. Addresses of RFC 2544's test network: nobody has them.
+// A cable between this machine and a namespace in which the broker lives. Addresses of RFC 2544's test network: nobody has them.
 class Cable {
   static make() {
     if (options.loopback || process.getuid() !== 0 || run('ip', '-V').status !== 0) return null;
@@ -104,56 +113,6 @@ class Cable {
   }
 }
 
-// Redis, which keeps accepted data over its own death.
-class Broker {
-  constructor(cable) {
-    this.cable = cable;
-    this.directory = temporary();
-    this.output = '';
-  }
-
-  async start() {
-    this.port ??= this.cable ? 6379 : await freePort();
-    this.address = this.cable?.address ?? '127.0.0.1';
-    this.url = `redis://${this.address}:${this.port}`;
-    const args = [redisServer, '--port', this.port, '--bind', this.address, '--dir', this.directory, '--save', '', '--appendonly', 'yes', '--protected-mode', 'no', '--enable-debug-command', 'local'];
-    const argv = this.cable ? ['ip', 'netns', 'exec', this.cable.name, ...args] : args; // ip becomes the server: the pid is the same
-    const started = this.output.length;
-    this.child = spawn(argv[0], argv.slice(1).map(String), { stdio: ['ignore', 'pipe', 'pipe'] });
-    this.ended = once(this.child, 'close');
-    for (const stream of [this.child.stdout, this.child.stderr]) stream.on('data', (data) => (this.output += data));
-    await until('Redis accepts connections', () => {
-      if (this.child.exitCode !== null) throw new Error(`${redisServer} ended: ${this.output.slice(-2000)}`);
-      return this.output.indexOf('Ready to accept connections', started) >= 0;
-    }, 60000);
-  }
-
-  signal(name) {
-    this.child.kill(name);
-  }
-
-  // From its own side of the cable, so that a command is not lost to another fault.
-  command(...words) {
-    const argv = [redisClient, '-h', this.address, '-p', String(this.port), ...words.map(String)];
-    const { stdout, status } = this.cable ? run('ip', 'netns', 'exec', this.cable.name, ...argv) : run(...argv);
-    return status === 0 ? stdout.trim() : '';
-  }
-
-  async restart(signal, ms) {
-    this.signal(signal);
-    await this.ended;
-    await sleep(ms);
-    await this.start();
-  }
-
-  async close() {
-    this.signal('SIGCONT');
-    this.signal('SIGKILL');
-    await this.ended;
-    fs.rmSync(this.directory, { recursive: true, force: true });
-  }
-}
-
 const config = `
 namespaces:
   /:
@@ -164,7 +123,7 @@ namespaces:
       say: {to: room, room: 0, log: true, id: 1.id}
 `;
 
-// Faults of instances, and faults of Redis and the way to it: one of each kind is under way at a time, and the
+// Faults of instances, and faults of the broker and the way to it: one of each kind is under way at a time, and the
 // two do not wait for each other.
 function faults(fleet, broker, cable) {
   const victim = async () => {
@@ -186,10 +145,6 @@ function faults(fleet, broker, cable) {
     off();
     return `${ms} ms`;
   };
-  const setting = (name, bad, low, high) => {
-    const good = broker.command('CONFIG', 'GET', name).split('\n').slice(1).join(' ');
-    return for_ms(() => broker.command('CONFIG', 'SET', name, bad), () => broker.command('CONFIG', 'SET', name, good), low, high);
-  };
   const instance = {
     'instance-kill': ['an instance killed (`SIGKILL`)', async () => {
       const one = await victim();
@@ -204,28 +159,11 @@ function faults(fleet, broker, cable) {
       return one && (await for_ms(() => signal(one, 'SIGSTOP'), () => signal(one, 'SIGCONT'), 200, 8000)) + `, pid ${one.pid}`;
     }],
   };
-  const redis = {
-    'redis-kill': ['Redis killed (`SIGKILL`) and started again', () => broker.restart('SIGKILL', between(0, 2000))],
-    'redis-term': ['Redis ended (`SIGTERM`) and started again', () => broker.restart('SIGTERM', between(0, 2000))],
-    'redis-stop': ['Redis stopped for up to 4 s (`SIGSTOP`)', () => for_ms(() => broker.signal('SIGSTOP'), () => broker.signal('SIGCONT'), 100, 4000)],
-    'kill-pubsub': ['all subscriber connections closed (`CLIENT KILL TYPE pubsub`)', () => broker.command('CLIENT', 'KILL', 'TYPE', 'pubsub') !== ''],
-    'kill-normal': ['all command connections closed (`CLIENT KILL TYPE normal`)', () => broker.command('CLIENT', 'KILL', 'TYPE', 'normal') !== ''],
-    'script-flush': ['scripts forgotten (`SCRIPT FLUSH`)', () => broker.command('SCRIPT', 'FLUSH') !== ''],
-    'out-of-memory': ['writes refused for up to 3 s (`maxmemory 1`)', () => setting('maxmemory', 1, 200, 3000)],
-    'no-replicas': ['writes refused for up to 3 s (`min-replicas-to-write 1`)', () => setting('min-replicas-to-write', 1, 200, 3000)],
-    'feed-overrun': ['subscribers cut off by Redis for a full output buffer', async () => {
-      const channels = broker.command('PUBSUB', 'CHANNELS', '*push:*').split('\n').filter((name) => name !== '');
-      const good = broker.command('CONFIG', 'GET', 'client-output-buffer-limit').split('\n')[1];
-      if (channels.length === 0 || !good) return null;
-      broker.command('CONFIG', 'SET', 'client-output-buffer-limit', 'pubsub 1kb 1kb 0');
-      broker.command('PUBLISH', pick(channels), 'x'.repeat(100000)); // what nobody can read, and too much of it
-      broker.command('CONFIG', 'SET', 'client-output-buffer-limit', good);
-      return `${channels.length} rooms`;
-    }],
-  };
-  if (cable) redis['link-down'] = ['the cable to Redis pulled for up to 5 s', () => for_ms(() => cable.pull(true), () => cable.pull(false), 100, 5000)];
-  if (cable?.netem) redis['link-bad'] = ['the cable to Redis bad for up to 5 s (5 % lost, 20 ms ± 15 ms late)', () => for_ms(() => cable.slow(true), () => cable.slow(false), 1000, 5000)];
-  return { instance, redis };
+  const others = broker.faults({ during: for_ms, away: () => sleep(between(0, 2000)), pick });
+  const name = broker.title.split(' ')[0];
+  if (cable) others['link-down'] = [`the cable to ${name} pulled for up to 5 s`, () => for_ms(() => cable.pull(true), () => cable.pull(false), 100, 5000)];
+  if (cable?.netem) others['link-bad'] = [`the cable to ${name} bad for up to 5 s (5 % lost, 20 ms ± 15 ms late)`, () => for_ms(() => cable.slow(true), () => cable.slow(false), 1000, 5000)];
+  return { instance, broker: others };
 }
 
 // One fault after the other, with pauses, as long as going() is true.
@@ -247,16 +185,16 @@ async function weather(kinds, done, going, pause) {
 
 const thousands = (n) => String(n).replace(/\B(?=(\d{3})+$)/g, ',');
 
-function table(report, done, kinds, redisVersion) {
+function table(report, done, kinds, title) {
   const { check, cuts } = report;
   const rows = [['**Done**', '']];
   rows.push([`clients cut off: ${Object.keys(cuts).join(', ')}`, Object.values(cuts).reduce((a, b) => a + b, 0)]);
-  for (const [name, [text]] of Object.entries({ ...kinds.instance, ...kinds.redis })) if (done[name]) rows.push([text, done[name]]);
+  for (const [name, [text]] of Object.entries({ ...kinds.instance, ...kinds.broker })) if (done[name]) rows.push([text, done[name]]);
   rows.push(['**Seen**', ''], ['connections closed by the server: request timeout, instances that ended', report.closed_by_server], ['reconnects that recovered', report.recovered],
     ['reconnects that were told that recovery failed', report.not_recovered], ['messages accepted', check.accepted], ['sent again, whether accepted before or not', report.resent], ['deliveries owed', check.expected],
     ['**lost**', check.lost], ['**doubled**', check.doubled], ['**reordered**', check.reordered], ['**wrongly recovered**', check.wrongly_recovered], ['unexpected', check.unexpected]);
   const setting = `${options.seconds} s, ${options.clients} clients in two of ${options.rooms} rooms each, ${options.rate} messages a second, ${options.instances} instances, request timeout ${options.timeout} s, ` +
-    `Redis ${redisVersion}, seed ${options.seed}:`;
+    `${title}, seed ${options.seed}:`;
   return [setting, '', '| | |', '|---|--:|', ...rows.map(([what, count]) => `| ${what} | ${typeof count === 'number' ? thousands(count) : count} |`)].join('\n');
 }
 
@@ -267,16 +205,15 @@ for (const name of ['SIGINT', 'SIGTERM']) process.once(name, () => (interrupted 
 async function main() {
   const cable = Cable.make();
   if (cable) cleanups.push(() => cable.remove());
-  const broker = new Broker(cable);
-  await broker.start();
+  const broker = new brokers[options.broker](cable);
   cleanups.push(() => broker.close());
-  const redisVersion = broker.command('INFO', 'server').match(/redis_version:([\d.]+)/)?.[1];
+  await broker.start();
   const directory = temporary();
   cleanups.push(() => fs.rmSync(directory, { recursive: true, force: true }));
   const file = path.join(directory, 'chaos.yaml');
   fs.writeFileSync(file, config);
-  say(`Redis ${redisVersion} on ${broker.url}${cable ? `, behind a cable${cable.netem ? '' : ' (without netem)'}` : ''}`);
-  const fleet = await up({ name: 'chaos', concurrency: 250, timeout: options.timeout, env: { REDIS_URL: broker.url, SENNIT_ROTATE: 'off' }, run: `sennit serve --config ${file}`,
+  say(`${broker.title} on ${broker.url}${cable ? `, behind a cable${cable.netem ? '' : ' (without netem)'}` : ''}`);
+  const fleet = await up({ name: 'chaos', concurrency: 250, timeout: options.timeout, env: { ...broker.env, SENNIT_ROTATE: 'off' }, run: `sennit serve --config ${file}`,
     annotations: { 'autoscaling.knative.dev/minScale': options.instances, 'autoscaling.knative.dev/maxScale': options.instances } }, { ready: options.instances });
   cleanups.push(() => fleet.close());
   say(`${options.instances} instances behind ${fleet.url}`);
@@ -288,14 +225,14 @@ async function main() {
   const kinds = faults(fleet, broker, cable);
   const end = Date.now() + options.seconds * 1000;
   const going = () => Date.now() < end && load.status === null && !interrupted;
-  await Promise.all([weather(kinds.instance, done, going, [500, 3000]), weather(kinds.redis, done, going, [1000, 4000])]);
+  await Promise.all([weather(kinds.instance, done, going, [500, 3000]), weather(kinds.broker, done, going, [1000, 4000])]);
   say('the faults have ended; the rest is awaited');
   if (interrupted) load.child.kill('SIGINT');
   const status = await load.ended;
   const start = load.output.indexOf('{');
   if (start < 0) throw new Error(`sennit load: ${load.output.slice(-2000)}`);
   const report = JSON.parse(load.output.slice(start, load.output.lastIndexOf('}') + 1));
-  const text = table(report, done, kinds, redisVersion);
+  const text = table(report, done, kinds, broker.title);
   console.log(`\n${text}\n\n${report.outcome}${report.why ? `: ${report.why}` : ''}`);
   if (status !== 0) {
     const log = path.join(process.env.TMPDIR ?? '/tmp', `sennit-chaos-${process.pid}.log`);
@@ -304,8 +241,9 @@ async function main() {
   } else if (options.write) {
     const name = path.resolve(top, options.write);
     const old = fs.readFileSync(name, 'utf8');
-    const fresh = old.replace(/(<!-- chaos -->\n)[^]*?(<!-- \/chaos -->)/, (all, begin, close) => `${begin}\n${text}\n\n${close}`);
-    if (fresh === old && !old.includes('<!-- chaos -->')) throw new Error(`${options.write} has no <!-- chaos --> line`);
+    const mark = options.broker === 'redis' ? 'chaos' : `chaos ${options.broker}`;
+    const fresh = old.replace(new RegExp(`(<!-- ${mark} -->\\n)[^]*?(<!-- /${mark} -->)`), (all, begin, close) => `${begin}\n${text}\n\n${close}`);
+    if (fresh === old && !old.includes(`<!-- ${mark} -->`)) throw new Error(`${options.write} has no <!-- ${mark} --> line`);
     fs.writeFileSync(name, fresh);
   }
   return status === 0 ? 0 : 1;

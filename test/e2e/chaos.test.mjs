@@ -3,17 +3,18 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import path from 'node:path';
 import { test } from 'node:test';
 import { top } from './lib.mjs';
+import { missing } from './postgres.mjs';
 
-test('eight seconds of bad weather: nothing lost, doubled or reordered', { timeout: 120000 }, async () => {
-  const args = ['test/chaos/run.mjs', '--seconds', '8', '--clients', '60', '--instances', '3', '--rooms', '5', '--timeout', '2', '--loopback'];
-  const child = spawn(process.execPath, args, { cwd: top, stdio: ['ignore', 'pipe', 'pipe'] });
-  let output = '';
-  for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => (output += data));
-  const [status] = await once(child, 'close');
-  assert.equal(status, 0, output);
-  assert.match(output, /\| \*\*lost\*\* \| 0 \|/);
-  assert.match(output, /\ngood/);
-});
+for (const [broker, skip] of [['redis', false], ['postgres', missing() ?? false]])
+  test(`eight seconds of bad weather on ${broker}: nothing lost, doubled or reordered`, { skip, timeout: 120000 }, async () => {
+    const args = ['test/chaos/run.mjs', '--broker', broker, '--seconds', '8', '--clients', '60', '--instances', '3', '--rooms', '5', '--timeout', '2', '--loopback'];
+    const child = spawn(process.execPath, args, { cwd: top, stdio: ['ignore', 'pipe', 'pipe'] });
+    let output = '';
+    for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => (output += data));
+    const [status] = await once(child, 'close');
+    assert.equal(status, 0, output);
+    assert.match(output, /\| \*\*lost\*\* \| 0 \|/);
+    assert.match(output, /\ngood/);
+  });

@@ -19,7 +19,8 @@ export function missing() {
 // Postgres refuses to run as root.
 const user = process.getuid() === 0 ? { uid: 65534, gid: 65534 } : {};
 
-export async function postgres({ role, settings: more = [] } = {}) {
+// `within`: a command that runs it elsewhere, where it listens on `address`; the test itself reaches it by its socket.
+export async function postgres({ role, settings: more = [], within = [], address = '127.0.0.1' } = {}) {
   const directory = temporary();
   const data = path.join(directory, 'data');
   const port = await freePort();
@@ -30,12 +31,18 @@ export async function postgres({ role, settings: more = [] } = {}) {
     return done.stdout.trim();
   };
   run('initdb', ['--no-sync', '--auth=trust', '--username=owner', '--encoding=UTF8', '--locale=C', '-D', data]);
+  if (address !== '127.0.0.1') fs.appendFileSync(path.join(data, 'pg_hba.conf'), `host all all ${address}/24 trust\n`);
   const server = { port, child: null };
-  server.url = `postgres://${role ?? 'owner'}@127.0.0.1:${port}/postgres`;
-  server.sql = (text) => run('psql', ['-XqAt', '-v', 'ON_ERROR_STOP=1', '-h', '127.0.0.1', '-p', String(port), '-U', 'owner', 'postgres'], text);
+  const asOwner = ['-XqAt', '-v', 'ON_ERROR_STOP=1', '-h', directory, '-p', String(port), '-U', 'owner', 'postgres'];
+  server.url = `postgres://${role ?? 'owner'}@${address}:${port}/postgres`;
+  server.sql = (text) => run('psql', asOwner, text);
+  server.psql = (args) => [path.join(folder, 'psql'), [...asOwner, ...args], { ...user, cwd: directory, stdio: 'ignore' }]; // for spawn
   server.start = async () => {
-    const settings = [`port=${port}`, 'listen_addresses=127.0.0.1', 'unix_socket_directories=', 'fsync=off', 'shared_buffers=16MB', ...more];
-    server.child = spawn(path.join(folder, 'postgres'), ['-D', data, ...settings.flatMap((one) => ['-c', one])], { ...user, cwd: directory, stdio: 'ignore' });
+    const settings = [`port=${port}`, `listen_addresses=${address}`, `unix_socket_directories=${directory}`, 'fsync=off', 'shared_buffers=16MB', ...more];
+    const argv = [path.join(folder, 'postgres'), '-D', data, ...settings.flatMap((one) => ['-c', one])];
+    const become = within.length && user.uid ? ['setpriv', `--reuid=${user.uid}`, `--regid=${user.gid}`, '--clear-groups'] : [];
+    const [command, ...rest] = [...within, ...become, ...argv];
+    server.child = spawn(command, rest, { ...(within.length ? {} : user), cwd: directory, stdio: 'ignore' });
     server.ended = once(server.child, 'close');
     await until('Postgres answers', () => {
       try {
