@@ -1,8 +1,8 @@
-// postgres: the Postgres of a run of chaos, and what may happen to it. It does not sync: processes die here, and no machine.
+// postgres: the Postgres of a run of chaos, by itself or behind PgBouncer, and what may happen to it. It does not sync: processes die here, and no machine.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
-import { postgres } from '../e2e/postgres.mjs';
+import { pgbouncer, postgres } from '../e2e/postgres.mjs';
 
 const SESSIONS = "FROM pg_stat_activity WHERE backend_type = 'client backend' AND usename = 'instances'";
 
@@ -91,5 +91,31 @@ export class Postgres {
       'read-only': ['writes refused for up to 3 s (`default_transaction_read_only`)', () => setting('default_transaction_read_only = on')],
       'statement-timeout': ['statements cancelled after 1 ms for up to 3 s (`statement_timeout`)', () => setting('statement_timeout = 1')],
     };
+  }
+}
+
+// By transaction, so that an instance's calls run on any of a few connections, which it shares with all the others. No cable leads there.
+export class Pooled extends Postgres {
+  static loopback = true;
+
+  async start() {
+    await super.start();
+    this.pool = await pgbouncer(this.server, 'instances', ['server_login_retry = 1']);
+    this.url = this.pool.url;
+    this.env = { SENNIT_BROKER: this.url };
+    this.title += ' behind PgBouncer';
+  }
+
+  async close() {
+    await this.pool?.close();
+    await super.close();
+  }
+
+  faults(how) {
+    return { ...super.faults(how), 'pooler-kill': ['PgBouncer killed (`SIGKILL`) and started again', async () => {
+      await this.pool.kill();
+      await how.away();
+      await this.pool.start();
+    }] };
   }
 }

@@ -7,8 +7,8 @@ import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { program, sleep, temporary, top, up } from '../e2e/lib.mjs';
-import { missing } from '../e2e/postgres.mjs';
-import { Postgres } from './postgres.mjs';
+import { bouncer, missing } from '../e2e/postgres.mjs';
+import { Pooled, Postgres } from './postgres.mjs';
 import { Redis } from './redis.mjs';
 
 const usage = `usage: node test/chaos/run.mjs [OPTION...]
@@ -24,7 +24,7 @@ doubled or reordered.
   --rooms N        each client is in two of them (default 20)
   --rate N         messages a second (default 100)
   --timeout N      request timeout of the ingress in seconds (default 5)
-  --broker NAME    redis or postgres (default redis)
+  --broker NAME    redis, postgres, or pgbouncer: Postgres behind a pooler (default redis)
   --seed N         which faults, in which order (default 1)
   --only A,B       of these faults only
   --loopback       no network namespace, even as root
@@ -53,9 +53,10 @@ for (let args = process.argv.slice(2); args.length > 0;) {
   if (typeof options[name] === 'number' && !(options[name] >= 1)) fail(`--${name}: expected a number above 0`);
 }
 
-const brokers = { redis: Redis, postgres: Postgres };
-if (!(options.broker in brokers)) fail(`--broker: expected ${Object.keys(brokers).join(' or ')}`);
-if (options.broker === 'postgres' && missing()) fail(missing());
+const brokers = { redis: Redis, postgres: Postgres, pgbouncer: Pooled };
+if (!(options.broker in brokers)) fail(`--broker: expected ${Object.keys(brokers).join(', ')}`);
+if (options.broker !== 'redis' && missing()) fail(missing());
+if (options.broker === 'pgbouncer' && !bouncer) fail('PgBouncer is not installed');
 
 // mulberry32: the numbers depend on the seed alone.
 let state = options.seed >>> 0;
@@ -203,7 +204,7 @@ let interrupted = false;
 for (const name of ['SIGINT', 'SIGTERM']) process.once(name, () => (interrupted = true));
 
 async function main() {
-  const cable = Cable.make();
+  const cable = brokers[options.broker].loopback ? null : Cable.make();
   if (cable) cleanups.push(() => cable.remove());
   const broker = new brokers[options.broker](cable);
   cleanups.push(() => broker.close());

@@ -5,10 +5,11 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { test } from 'node:test';
 import { top } from './lib.mjs';
-import { missing } from './postgres.mjs';
+import { bouncer, missing } from './postgres.mjs';
 
-for (const [broker, skip] of [['redis', false], ['postgres', missing() ?? false]])
-  test(`eight seconds of bad weather on ${broker}: nothing lost, doubled or reordered`, { skip, timeout: 120000 }, async () => {
+const skip = missing() ?? false;
+for (const [broker, why] of [['redis', false], ['postgres', skip], ['pgbouncer', skip || (!bouncer && 'PgBouncer is not installed')]])
+  test(`eight seconds of bad weather on ${broker}: nothing lost, doubled or reordered`, { skip: why, timeout: 120000 }, async () => {
     const args = ['test/chaos/run.mjs', '--broker', broker, '--seconds', '8', '--clients', '60', '--instances', '3', '--rooms', '5', '--timeout', '2', '--loopback'];
     const child = spawn(process.execPath, args, { cwd: top, stdio: ['ignore', 'pipe', 'pipe'] });
     let output = '';

@@ -81,17 +81,25 @@ export async function pgbouncer(server, role, more = []) {
   fs.writeFileSync(file, ['[databases]', `postgres = host=127.0.0.1 port=${server.port}`, '[pgbouncer]', 'listen_addr = 127.0.0.1', `listen_port = ${port}`,
     'unix_socket_dir =', 'auth_type = trust', `auth_file = ${directory}/users`, 'pool_mode = transaction', 'default_pool_size = 4', ...more, ''].join('\n'));
   if (user.uid) for (const one of ['', 'users', 'pgbouncer.ini']) fs.chownSync(path.join(directory, one), user.uid, user.gid);
-  const child = spawn(bouncer, [file], { ...user, cwd: directory, stdio: ['ignore', 'pipe', 'pipe'] });
-  const ended = once(child, 'close');
-  let output = '';
-  for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => (output += data));
-  await until('PgBouncer listens', () => {
-    if (child.exitCode !== null) throw new Error(`pgbouncer ended: ${output}`);
-    return output.includes('process up');
-  });
-  return { url: `postgres://${role}@127.0.0.1:${port}/postgres`, close: async () => {
-    child.kill('SIGKILL');
-    await ended;
+  const pool = { url: `postgres://${role}@127.0.0.1:${port}/postgres` };
+  pool.start = async () => {
+    let output = '';
+    pool.child = spawn(bouncer, [file], { ...user, cwd: directory, stdio: ['ignore', 'pipe', 'pipe'] });
+    pool.ended = once(pool.child, 'close');
+    for (const stream of [pool.child.stdout, pool.child.stderr]) stream.on('data', (data) => (output += data));
+    await until('PgBouncer listens', () => {
+      if (pool.child.exitCode !== null) throw new Error(`pgbouncer ended: ${output}`);
+      return output.includes('process up');
+    });
+  };
+  pool.kill = async () => {
+    pool.child.kill('SIGKILL');
+    await pool.ended;
+  };
+  pool.close = async () => {
+    await pool.kill();
     fs.rmSync(directory, { recursive: true, force: true });
-  } };
+  };
+  await pool.start();
+  return pool;
 }
