@@ -81,11 +81,12 @@ static bool empty_make(const char *path)
     return fd >= 0;
 }
 
+/* The operator's umask is not the program's. */
 static bool folder_make(const struct mount_step *step)
 {
     if (mkdir(step->to, FOLDER_MODE) != 0)
         return errno == EEXIST;
-    return step->mode == 0 || chmod(step->to, step->mode) == 0;
+    return chmod(step->to, step->mode != 0 ? step->mode : FOLDER_MODE) == 0;
 }
 
 static bool seal(const struct mount_step *step)

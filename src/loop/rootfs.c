@@ -75,7 +75,9 @@ static int folder_open(const struct rootfs *rootfs, const char *path, size_t len
             int above = inside_open(rootfs->fd, name != NULL ? front : ".", O_PATH | O_DIRECTORY);
             if (name != NULL)
                 *name = '/';
-            bool made = above >= 0 && mkdirat(above, name != NULL ? name + 1 : front, FOLDER_MODE) == 0;
+            const char *last = name != NULL ? name + 1 : front;
+            bool made = above >= 0 && mkdirat(above, last, FOLDER_MODE) == 0 &&
+                        fchmodat(above, last, FOLDER_MODE, 0) == 0; /* whatever the umask is */
             if (above >= 0)
                 close(above);
             if (!made)
