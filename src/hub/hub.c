@@ -186,15 +186,21 @@ static void membership_epoch_ended(struct membership *membership, uint64_t end)
         log->pos = end;
 }
 
-/* A member in several rooms comes here once for each, to no further effect. Its owner may finish it when it is lost: a
- * membership that another one has replaced is not skipped. */
-static void room_epoch_ended(struct room *room, uint64_t end, bool all)
+/* What is known of entries above `end` means nothing any more. */
+static void room_clip(struct room *room, uint64_t end)
+{
+    for (size_t i = 0; i < room->member_count; i++) {
+        membership_epoch_ended(room->members[i], end);
+        pasts_each(past, room->members[i]->member) stretch_clip(&past->stretch, end);
+    }
+}
+
+/* Its owner may finish a member that is lost: a membership that another one has replaced is not skipped. */
+static void room_lose(struct room *room, uint64_t end, bool all)
 {
     for (size_t i = 0; i < room->member_count;) {
         struct membership *membership = room->members[i];
         struct member *member = membership->member;
-        memberships_each(each, member) membership_epoch_ended(each, end);
-        pasts_each(past, member) stretch_clip(&past->stretch, end);
         if (member->sent_seq > end || all)
             member_lose(member);
         i += i < room->member_count && room->members[i] == membership;
@@ -216,7 +222,8 @@ static void epoch_ended(struct hub *hub, uint64_t end)
     if (hub->position > end)
         hub->position = end;
     page_cache_clear(hub);
-    rooms_each(node, hub) room_epoch_ended(room_of(node), end, all);
+    rooms_each(node, hub) room_clip(room_of(node), end);
+    rooms_each(node, hub) room_lose(room_of(node), end, all);
 }
 
 static void on_up(void *arg, struct span epoch, struct span previous, uint64_t previous_end)
