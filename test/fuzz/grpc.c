@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "broker/grpc_link.h"
-#include "sim/sim.h"
+#include "pieces.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
@@ -76,11 +76,6 @@ static void server_closed(struct sim_end *end, void *owner)
     play.server = NULL;
 }
 
-static void pass(struct sim *sim, uint64_t us)
-{
-    sim_run(sim, sim_now_us(sim) + us, NULL, NULL);
-}
-
 /* Plays the bytes in pieces of up to `piece_max`, and appends what the calls heard to `heard`. */
 static void run(struct span bytes, uint64_t seed, size_t piece_max, struct buf *heard)
 {
@@ -97,18 +92,13 @@ static void run(struct span bytes, uint64_t seed, size_t piece_max, struct buf *
     assert(is_ip);
     grpc_link_init(&play.link, &net, &events);
     grpc_link_open(&play.link, &addr, "localhost", NULL);
-    pass(sim, LOOP_MS(100));
-    while (bytes.len > 0 && play.server != NULL) {
-        struct span piece = span_sub(bytes, 0, 1 + sim_below(sim, piece_max));
-        sim_send(play.server, piece.data, piece.len);
-        bytes = span_from(bytes, piece.len);
-        pass(sim, sim_below(sim, 100));
-    }
-    pass(sim, LOOP_MS(SETTLE_MS));
+    pieces_pass(sim, LOOP_MS(100));
+    pieces_send(sim, &play.server, bytes, piece_max, 100);
+    pieces_pass(sim, LOOP_MS(SETTLE_MS));
     assert(play.calls[1] == NULL && play.sent <= OUT_BYTES_MAX); /* its deadline has passed */
     if (play.server != NULL)
         sim_close(play.server, false);
-    pass(sim, LOOP_MS(SETTLE_MS));
+    pieces_pass(sim, LOOP_MS(SETTLE_MS));
     assert(play.closed);
     grpc_link_finish(&play.link);
     net_finish(&net);

@@ -8,7 +8,7 @@
 #include "base/mem.h"
 #include "http/http.h"
 #include "net/listener.h"
-#include "sim/sim.h"
+#include "pieces.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
@@ -115,11 +115,6 @@ static void end_closed(struct sim_end *end, void *owner)
     play.end = NULL;
 }
 
-static void pass(struct sim *sim, uint64_t us)
-{
-    sim_run(sim, sim_now_us(sim) + us, NULL, NULL);
-}
-
 /* Plays the bytes in pieces of up to `piece_max`, and appends what the handler saw to `seen`. */
 static void run(struct span bytes, uint64_t seed, size_t piece_max, struct buf *seen)
 {
@@ -135,17 +130,12 @@ static void run(struct span bytes, uint64_t seed, size_t piece_max, struct buf *
     bool listens = listener_open(&play.listener, &play.net, &addr, on_accepted, &err);
     assert(listens);
     play.end = sim_connect(sim, PORT, &peer, NULL);
-    pass(sim, LOOP_MS(100));
-    while (bytes.len > 0 && play.end != NULL) {
-        struct span piece = span_sub(bytes, 0, 1 + sim_below(sim, piece_max));
-        sim_send(play.end, piece.data, piece.len);
-        bytes = span_from(bytes, piece.len);
-        pass(sim, sim_below(sim, 3000));
-    }
-    pass(sim, LOOP_MS(SETTLE_MS));
+    pieces_pass(sim, LOOP_MS(100));
+    pieces_send(sim, &play.end, bytes, piece_max, 3000);
+    pieces_pass(sim, LOOP_MS(SETTLE_MS));
     if (play.end != NULL)
         sim_close(play.end, false);
-    pass(sim, LOOP_MS(SETTLE_MS));
+    pieces_pass(sim, LOOP_MS(SETTLE_MS));
     listener_close(&play.listener);
     http_server_cut(&play.server, CLOSE_DRAINED);
     net_reap(&play.net);

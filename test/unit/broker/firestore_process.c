@@ -4,7 +4,6 @@
 #include "free_port.h"
 
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -13,9 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -35,16 +32,6 @@ static const char *given(void)
 bool firestore_process_is_installed(void)
 {
     return given() != NULL || (access(jar, R_OK) == 0 && access("/usr/bin/java", X_OK) == 0);
-}
-
-static bool is_listening(uint16_t port)
-{
-    struct sockaddr_in name = {
-        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    bool up = connect(fd, (struct sockaddr *)&name, sizeof name) == 0;
-    close(fd);
-    return up;
 }
 
 /* In the child. */
@@ -76,14 +63,8 @@ void firestore_process_start(struct firestore_process *firestore)
     assert_true(firestore->pid >= 0);
     if (firestore->pid == 0)
         become(firestore);
-    for (int ms = 0; !is_listening(firestore->port); ms += 50) {
-        bool has_ended = waitpid(firestore->pid, NULL, WNOHANG) != 0;
-        if (has_ended)
-            firestore->pid = 0; /* the number is nobody's any more */
-        if (has_ended || ms > START_MS_MAX)
-            fail_msg("the emulator of Firestore does not come up");
-        nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
-    }
+    if (!port_await(firestore->port, &firestore->pid, START_MS_MAX))
+        fail_msg("the emulator of Firestore does not come up");
 }
 
 void firestore_process_finish(struct firestore_process *firestore)

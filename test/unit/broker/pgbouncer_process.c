@@ -15,7 +15,6 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -89,16 +88,6 @@ static void become(const struct pgbouncer_process *pgbouncer)
     _exit(127);
 }
 
-static bool is_listening(uint16_t port)
-{
-    struct sockaddr_in name = {
-        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    bool up = connect(fd, (struct sockaddr *)&name, sizeof name) == 0;
-    close(fd);
-    return up;
-}
-
 void pgbouncer_process_start(struct pgbouncer_process *pgbouncer, uint16_t port)
 {
     const char *folder = getenv("TMPDIR");
@@ -113,14 +102,8 @@ void pgbouncer_process_start(struct pgbouncer_process *pgbouncer, uint16_t port)
     assert_true(pgbouncer->pid >= 0);
     if (pgbouncer->pid == 0)
         become(pgbouncer);
-    for (int ms = 0; !is_listening(pgbouncer->port); ms += 10) {
-        bool has_ended = waitpid(pgbouncer->pid, NULL, WNOHANG) != 0;
-        if (has_ended)
-            pgbouncer->pid = 0; /* the number is nobody's any more */
-        if (has_ended || ms > START_MS_MAX)
-            fail_msg("PgBouncer does not come up: see %s/log", pgbouncer->directory);
-        nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
-    }
+    if (!port_await(pgbouncer->port, &pgbouncer->pid, START_MS_MAX))
+        fail_msg("PgBouncer does not come up: see %s/log", pgbouncer->directory);
 }
 
 void pgbouncer_process_finish(struct pgbouncer_process *pgbouncer)

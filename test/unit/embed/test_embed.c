@@ -15,23 +15,12 @@
 #include <unistd.h>
 
 #include "embed/embed_parts.h"
+#include "kept_log.h"
 #include "wire/json.h"
-
-static char logged[8192];
-
-static void keep_line(const char *line, size_t bytes)
-{
-    size_t len = strlen(logged);
-    if (len + bytes < sizeof logged) {
-        memcpy(logged + len, line, bytes);
-        logged[len + bytes] = '\0';
-    }
-}
 
 static int set_up(void **state)
 {
-    sennit_log_to(keep_line);
-    logged[0] = '\0';
+    kept_log_begin();
     setenv("PORT", "0", 1);
     unsetenv("REDIS_URL");
     unsetenv("K_SERVICE");

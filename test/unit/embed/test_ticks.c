@@ -12,31 +12,20 @@
 #include <string.h>
 #include <unistd.h>
 
-#include <sennit.h>
+#include "kept_log.h"
 
 enum { BLOCK_MS = 120, END_MS = 300 };
 
-static char logged[16384];
 static sennit_server *server;
 static sennit_timer *timer;
 static sennit_watch *watch;
 static unsigned calls;
 static int ends[2];
 
-static void keep_line(const char *line, size_t bytes)
-{
-    size_t len = strlen(logged);
-    if (len + bytes < sizeof logged) {
-        memcpy(logged + len, line, bytes);
-        logged[len + bytes] = '\0';
-    }
-}
-
 static int set_up(void **state)
 {
     const struct sennit_options options = {.port = "0", .broker = "memory"};
-    sennit_log_to(keep_line);
-    logged[0] = '\0';
+    kept_log_begin();
     unsetenv("K_SERVICE");
     calls = 0;
     server = sennit_create_with(&options);

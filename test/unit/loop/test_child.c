@@ -20,6 +20,7 @@
 
 #include <cmocka.h>
 
+#include "../patience.h"
 #include "loop/child.h"
 
 enum { WAIT_MS = 10000, LINE_NS = 5000 };
@@ -29,19 +30,6 @@ static struct child child;
 static struct child_end end;
 static unsigned ended, lines;
 static char last[256];
-static struct timer patience;
-
-static void on_patience(struct timer *timer)
-{
-    loop_stop(loop);
-}
-
-static void run_for(unsigned ms)
-{
-    timer_start(loop, &patience, LOOP_MS(ms));
-    loop_run(loop);
-    timer_stop(loop, &patience);
-}
 
 static void on_line(struct child *of, bool is_stderr, struct span line)
 {
@@ -78,7 +66,6 @@ static int set_up(void **state)
 {
     struct err err;
     loop = loop_create(&err);
-    timer_init(&patience, on_patience);
     ended = lines = 0;
     return 0;
 }
@@ -87,7 +74,7 @@ static int tear_down(void **state)
 {
     if (ended == 0 && child.pid > 0) {
         child_signal_group(&child, SIGKILL);
-        run_for(WAIT_MS);
+        run_for(loop, WAIT_MS);
     }
     loop_destroy(loop);
     return 0;
@@ -97,7 +84,7 @@ static void test_lines_and_an_end(void **state)
 {
     struct err err;
     assert_true(start("echo one; printf two; echo bad >&2; exit 3", on_line, &err));
-    run_for(WAIT_MS);
+    run_for(loop, WAIT_MS);
     assert_int_equal(ended, 1);
     assert_int_equal(end.exit_status, 3);
     assert_int_equal(lines, 3);
@@ -108,7 +95,7 @@ static void test_a_signal(void **state)
     struct err err;
     assert_true(start("exec sleep 60", on_line, &err));
     child_signal(&child, SIGTERM);
-    run_for(WAIT_MS);
+    run_for(loop, WAIT_MS);
     assert_int_equal(end.signal, SIGTERM);
 }
 
@@ -128,10 +115,10 @@ static void test_a_child_that_never_stops_talking(void **state)
     struct err err;
     alarm(20); /* a loop that is not left cannot be waited for */
     assert_true(start("exec yes", on_line_slowly, &err));
-    run_for(200);
+    run_for(loop, 200);
     assert_true(lines > 100);
     child_signal(&child, SIGKILL);
-    run_for(WAIT_MS);
+    run_for(loop, WAIT_MS);
     assert_int_equal(ended, 1);
     alarm(0);
 }
@@ -142,7 +129,7 @@ static void test_a_grandchild_that_never_stops_talking(void **state)
     struct err err;
     alarm(20);
     assert_true(start("yes & echo $! >&2; exit 0", on_line_slowly, &err));
-    run_for(WAIT_MS);
+    run_for(loop, WAIT_MS);
     assert_int_equal(ended, 1);
     alarm(0);
 }
@@ -166,13 +153,13 @@ static void test_a_grandchild_ends_with_its_parent(void **state)
     struct err err;
     alarm(20);
     assert_true(start("sleep 60 >&- 2>&- & echo $!; kill -TERM $$; sleep 60", on_line, &err));
-    run_for(WAIT_MS);
+    run_for(loop, WAIT_MS);
     assert_int_equal(ended, 1);
     assert_int_equal(end.signal, SIGTERM);
     long grandchild = strtol(last, NULL, 10);
     assert_true(grandchild > 1);
     for (int i = 0; i < 100 && !is_gone(grandchild); i++)
-        run_for(10);
+        run_for(loop, 10);
     assert_true(is_gone(grandchild));
     alarm(0);
 }
@@ -225,7 +212,7 @@ static const char *said(const char *script, const char *const *env, bool is_priv
     all[0] = '\0';
     ended = 0;
     assert_true(child_start(&child, loop, &spec, on_line_kept, on_ended, &err));
-    run_for(WAIT_MS);
+    run_for(loop, WAIT_MS);
     assert_int_equal(ended, 1);
     return all;
 }
@@ -274,7 +261,7 @@ static void test_another_user(void **state)
         return;
     }
     assert_true(child_start(&child, loop, &spec, on_line, on_ended, &err));
-    run_for(WAIT_MS);
+    run_for(loop, WAIT_MS);
     assert_int_equal(lines, 3);
     assert_string_equal(last, "65534"); /* its groups: none of root's */
 }
@@ -299,7 +286,7 @@ static void test_another_user_ends_with_us_too(void **state)
     kill(us, SIGKILL);
     waitpid(us, NULL, 0);
     for (int i = 0; i < 500 && !is_gone(inner); i++)
-        run_for(10);
+        run_for(loop, 10);
     bool gone = is_gone(inner);
     if (!gone)
         kill(inner, SIGKILL);

@@ -14,6 +14,7 @@
 #include <ares.h>
 #include <cmocka.h>
 
+#include "../patience.h"
 #include "loop/io.h"
 #include "loop/resolve.h"
 
@@ -71,19 +72,6 @@ static struct io listener, stream;
 static bool stream_heard, answered;
 static size_t count;
 static char ip[ADDR_TEXT_MAX], reason[128];
-static struct timer patience;
-
-static void on_patience(struct timer *timer)
-{
-    loop_stop(loop);
-}
-
-static void run_for(unsigned ms)
-{
-    timer_start(loop, &patience, LOOP_MS(ms));
-    loop_run(loop);
-    timer_stop(loop, &patience);
-}
 
 static void on_answer(void *arg, const struct addr *addrs, size_t addr_count, const char *why)
 {
@@ -120,7 +108,6 @@ static int set_up(void **state)
     struct err err;
     struct addr addr;
     loop = loop_create(&err);
-    timer_init(&patience, on_patience);
     io_init(&server, loop, on_question);
     io_init(&listener, loop, on_stream);
     io_init(&stream, loop, on_stream);
@@ -148,7 +135,7 @@ static int tear_down(void **state)
 static void test_a_name(void **state)
 {
     resolve_start(loop, "known.test", 6379, on_answer, NULL);
-    run_for(WAIT_MS);
+    run_for(loop, WAIT_MS);
     assert_true(answered && asked > 0);
     assert_int_equal(count, 1);
     assert_string_equal(ip, "127.0.0.9");
@@ -158,7 +145,7 @@ static void test_an_address(void **state)
 {
     resolve_start(loop, "127.0.0.3", 6379, on_answer, NULL);
     assert_false(answered);
-    run_for(WAIT_MS);
+    run_for(loop, WAIT_MS);
     assert_string_equal(ip, "127.0.0.3");
     assert_int_equal(asked, 0);
 }
@@ -166,7 +153,7 @@ static void test_an_address(void **state)
 static void test_a_name_that_is_not_known(void **state)
 {
     resolve_start(loop, "strange.test", 6379, on_answer, NULL);
-    run_for(WAIT_MS);
+    run_for(loop, WAIT_MS);
     assert_true(answered);
     assert_int_equal(count, 0);
     assert_string_equal(reason, "Domain name not found");
@@ -177,7 +164,7 @@ static void test_what_is_opened_on_the_answer_is_heard(void **state)
     for (int i = 0; i < 5; i++) {
         answered = stream_heard = false;
         resolve_start(loop, "known.test", 6379, on_answer_connect, NULL);
-        run_for(2000);
+        run_for(loop, 2000);
         assert_true(answered);
         assert_true(stream_heard);
         io_close(&stream, false);
@@ -188,9 +175,9 @@ static void test_cancelled(void **state)
 {
     deaf = true;
     struct resolve *resolve = resolve_start(loop, "known.test", 6379, on_answer, NULL);
-    run_for(100);
+    run_for(loop, 100);
     resolve_cancel(resolve);
-    run_for(100);
+    run_for(loop, 100);
     assert_false(answered);
 }
 

@@ -15,6 +15,7 @@
 
 #include <cmocka.h>
 
+#include "../patience.h"
 #include "base/mem.h"
 #include "net/listener.h"
 #include "platform/environment.h"
@@ -26,24 +27,11 @@ static struct loop *loop;
 static struct net net;
 static struct programs programs;
 static struct managed managed;
-static struct timer patience;
 static struct listener listener; /* plays the server's socket */
 static struct err err;
 static char folder[] = "/tmp/sennit-managed-XXXXXX";
 static const char *script;
 static unsigned ready, stopped, gone, ready_wanted;
-
-static void on_patience(struct timer *timer)
-{
-    loop_stop(loop);
-}
-
-static void run_for(unsigned ms)
-{
-    timer_start(loop, &patience, LOOP_MS(ms));
-    loop_run(loop);
-    timer_stop(loop, &patience);
-}
 
 static void on_ready(struct managed *of)
 {
@@ -100,7 +88,6 @@ static int set_up(void **state)
     net_init(&net, loop);
     programs = (struct programs){0};
     programs_init(&programs, &net);
-    timer_init(&patience, on_patience);
     strcpy(folder + sizeof folder - 7, "XXXXXX");
     assert_non_null(mkdtemp(folder));
     managed = (struct managed){.ready = on_ready, .stopped = on_stopped};
@@ -120,7 +107,7 @@ static int remove_one(const char *path, const struct stat *about, int type, stru
 static int tear_down(void **state)
 {
     managed_kill(&managed);
-    run_for(50);
+    run_for(loop, 50);
     managed_finish(&managed);
     listener_close(&listener);
     net_finish(&net);
@@ -134,7 +121,7 @@ static void test_one_that_ends_is_started_again(void **state)
     script = "echo fault 7; echo later; [ \"$SENNIT_SERVER\" = \"$PWD\" ] && exit 1; sleep 0.1; exit 3";
     ready_wanted = 2;
     assert_true(managed_start(&managed, &err));
-    run_for(WAIT_MS);
+    run_for(loop, WAIT_MS);
     assert_int_equal(ready, 2);
     assert_int_equal(gone, 1);
     assert_string_equal(managed.last, "fault 7"); /* and not what was said later */
@@ -145,11 +132,11 @@ static void test_it_stops_while_it_runs(void **state)
     script = "trap 'exit 0' INT; trap '' TERM; while :; do sleep 0.01; done";
     ready_wanted = 1;
     assert_true(managed_start(&managed, &err));
-    run_for(WAIT_MS);
+    run_for(loop, WAIT_MS);
     assert_int_equal(ready, 1);
-    run_for(100); /* the trap is set */
+    run_for(loop, 100); /* the trap is set */
     managed_stop(&managed);
-    run_for(2000); /* a SIGTERM would take ten seconds */
+    run_for(loop, 2000); /* a SIGTERM would take ten seconds */
     assert_int_equal(stopped, 1);
 }
 
@@ -159,11 +146,11 @@ static void test_it_stops_while_it_waits(void **state)
     managed.restart_delay_ms = 60000;
     assert_true(managed_start(&managed, &err));
     for (int i = 0; i < 100 && (managed.state != MANAGED_WAITING || managed.program.state != PROGRAM_OFF); i++)
-        run_for(20);
+        run_for(loop, 20);
     assert_int_equal(managed.state, MANAGED_WAITING);
     managed_stop(&managed);
     assert_int_equal(stopped, 1);
-    run_for(50);
+    run_for(loop, 50);
     assert_int_equal(stopped, 1);
 }
 
