@@ -94,48 +94,53 @@ static void never(int fd, unsigned ready, void *data)
     fail_msg("a closed descriptor is ready");
 }
 
-/* The number is used again at once, and somebody else still has the closed pipe. */
-static void test_a_descriptor_is_closed_while_it_is_watched(void **state)
+static int other, again[2];
+
+/* The watched descriptor is closed. Its number is used again at once, and watched too, and somebody else still has the
+ * closed pipe. Returns the watch of the closed one. */
+static sennit_watch *close_while_watched(void)
 {
-    int again[2];
     assert_int_equal(pipe(ends), 0);
     sennit_watch *closed = sennit_watch_fd(server, ends[0], SENNIT_READ, never, NULL);
-    int other = dup(ends[0]);
+    other = dup(ends[0]);
     close(ends[0]);
     assert_int_equal(pipe(again), 0);
     assert_int_equal(again[0], ends[0]);
     watch = sennit_watch_fd(server, again[0], SENNIT_READ, is_ready, NULL);
+    return closed;
+}
+
+static void run_with_both_written(void)
+{
     assert_int_equal(write(ends[1], "x", 1), 1);
     assert_int_equal(write(again[1], "y", 1), 1);
     run();
     assert_int_equal(calls, 1);
-    assert_non_null(strstr(logged, "the descriptor was closed while it was watched: its watch has ended"));
-    sennit_watch_stop(closed);
+}
+
+static void all_close(void)
+{
     close(other);
     close(ends[1]);
     close(again[0]);
     close(again[1]);
 }
 
+static void test_a_descriptor_is_closed_while_it_is_watched(void **state)
+{
+    sennit_watch *closed = close_while_watched();
+    run_with_both_written();
+    assert_non_null(strstr(logged, "the descriptor was closed while it was watched: its watch has ended"));
+    sennit_watch_stop(closed);
+    all_close();
+}
+
 /* Ending the watch of a closed descriptor touches nothing that has its number now. */
 static void test_a_watch_is_stopped_too_late(void **state)
 {
-    int again[2];
-    assert_int_equal(pipe(ends), 0);
-    sennit_watch *closed = sennit_watch_fd(server, ends[0], SENNIT_READ, never, NULL);
-    int other = dup(ends[0]);
-    close(ends[0]);
-    assert_int_equal(pipe(again), 0);
-    watch = sennit_watch_fd(server, again[0], SENNIT_READ, is_ready, NULL);
-    sennit_watch_stop(closed);
-    assert_int_equal(write(ends[1], "x", 1), 1);
-    assert_int_equal(write(again[1], "y", 1), 1);
-    run();
-    assert_int_equal(calls, 1);
-    close(other);
-    close(ends[1]);
-    close(again[0]);
-    close(again[1]);
+    sennit_watch_stop(close_while_watched());
+    run_with_both_written();
+    all_close();
 }
 
 int main(void)

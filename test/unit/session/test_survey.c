@@ -262,12 +262,33 @@ static void an_answer_is_passed_on(void **state)
     assert_string_equal(mailed, "");
 }
 
+/* What another instance passes on, as the body of this socket's answer. */
+static void late(unsigned long long id, const char *sid, struct span body)
+{
+    struct buf mail = {0};
+    buf_printf(&mail, "late %llu %s\n", id, sid);
+    buf_append(&mail, body);
+    mail_received(broker, SPAN_LIT("peer"), buf_span(&mail));
+    buf_finish(&mail);
+}
+
+/* Two are asked; the second one answers, and the first one is cut. Returns the question's id. */
+static unsigned long long one_is_cut(void)
+{
+    struct browser *one = come(0), *two = come(1);
+    assert_true(survey(NULL, 60000, false));
+    unsigned long long id = asked(one);
+    asked(two);
+    answer(two, id, "[2]");
+    cut(one);
+    return id;
+}
+
 /* Answers keep their attachments, from here and by mail. Those of damaged ones are ignored. */
 static void attachments_come_with_the_answer(void **state)
 {
     static const char *const bad[] = {"\x01\x01", "\x01\x01\x7f\x7f\x7f\x7fx[]", "{}", "\"x\"", "\x02q"};
     struct browser *one = come(0), *two = come(1);
-    struct buf late = {0};
     char head[64];
     assert_true(survey(NULL, 60000, false));
     unsigned long long id = asked(one);
@@ -276,14 +297,10 @@ static void attachments_come_with_the_answer(void **state)
     say(one, head);
     say_binary(one, "\x07");
     for (size_t i = 0; i <= sizeof bad / sizeof bad[0]; i++) {
-        buf_clear(&late);
-        buf_printf(&late, "late %llu %s\n", id, sids[1]);
-        buf_append(&late, i < sizeof bad / sizeof bad[0] ? span_str(bad[i]) : span_of("\x01\x01\0\0\0\2ab[1]", 11));
         assert_int_equal(found.times, 0);
         turn(20);
-        mail_received(broker, SPAN_LIT("peer"), buf_span(&late));
+        late(id, sids[1], i < sizeof bad / sizeof bad[0] ? span_str(bad[i]) : span_of("\x01\x01\0\0\0\2ab[1]", 11));
     }
-    buf_finish(&late);
     await();
     assert_string_equal(found.attached, "0:07 [{\"_placeholder\":true,\"num\":0}] 1:6162 [1] ");
 }
@@ -291,16 +308,9 @@ static void attachments_come_with_the_answer(void **state)
 /* One that was asked elsewhere, between two polls, will not answer. */
 static void no_answer_comes_by_mail(void **state)
 {
-    struct browser *one = come(0), *two = come(1);
-    char late[128];
-    assert_true(survey(NULL, 60000, false));
-    unsigned long long id = asked(one);
-    asked(two);
-    answer(two, id, "[2]");
-    cut(one);
+    unsigned long long id = one_is_cut();
     turn(20);
-    snprintf(late, sizeof late, "late %llu %s\n", id, sids[0]);
-    mail_received(broker, SPAN_LIT("peer"), span_str(late));
+    late(id, sids[0], SPAN_LIT(""));
     await();
     assert_string_equal(found.text, "0= 1=[2] ");
 }
@@ -308,21 +318,12 @@ static void no_answer_comes_by_mail(void **state)
 /* Ours has moved away with our question. */
 static void an_answer_comes_by_mail(void **state)
 {
-    struct browser *one = come(0), *two = come(1);
-    char late[128];
-    assert_true(survey(NULL, 60000, false));
-    unsigned long long id = asked(one);
-    asked(two);
-    answer(two, id, "[2]");
-    cut(one);
-    snprintf(late, sizeof late, "late %llu %s\n[1", id, sids[0]); /* damaged */
-    mail_received(broker, SPAN_LIT("peer"), span_str(late));
-    snprintf(late, sizeof late, "late %llu %s\n[3]", id, "nobody-knows-this-id");
-    mail_received(broker, SPAN_LIT("peer"), span_str(late));
+    unsigned long long id = one_is_cut();
+    late(id, sids[0], SPAN_LIT("[1")); /* damaged */
+    late(id, "nobody-knows-this-id", SPAN_LIT("[3]"));
     turn(20);
     assert_int_equal(found.times, 0);
-    snprintf(late, sizeof late, "late %llu %s\n[1]", id, sids[0]);
-    mail_received(broker, SPAN_LIT("peer"), span_str(late));
+    late(id, sids[0], SPAN_LIT("[1]"));
     await();
     assert_string_equal(found.text, "0=[1] 1=[2] ");
 }
@@ -354,13 +355,13 @@ static void an_answer_that_is_too_large(void **state)
     struct browser *one = come(0);
     assert_true(survey(NULL, 60000, false));
     unsigned long long id = asked(one);
-    struct buf late = {0};
-    buf_printf(&late, "late %llu %s\n[\"", id, sids[0]);
+    struct buf body = {0};
+    buf_append(&body, SPAN_LIT("[\""));
     for (int i = 0; i < SURVEY_ANSWER_BYTES_MAX; i++)
-        buf_append_char(&late, 'x');
-    buf_append(&late, SPAN_LIT("\"]"));
-    mail_received(broker, SPAN_LIT("peer"), buf_span(&late));
-    buf_finish(&late);
+        buf_append_char(&body, 'x');
+    buf_append(&body, SPAN_LIT("\"]"));
+    late(id, sids[0], buf_span(&body));
+    buf_finish(&body);
     await();
     assert_string_equal(found.text, "0= ");
     assert_true(found.more);
