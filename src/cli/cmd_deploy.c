@@ -63,8 +63,7 @@ static const struct argp_option options[] = {
     {"source", KEY_SOURCE, "DIR", 0, "The folder with the source (default: .)", 0},
     {"image", KEY_IMAGE, "IMAGE", 0,
      "Runs this image instead: oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE, or one that podman or "
-     "docker "
-     "has. Nothing is fetched from a registry",
+     "docker has. Nothing is fetched from a registry",
      0},
     {"allow-unauthenticated", KEY_ALLOW, NULL, 0, "Everybody may connect (the default)", 0},
     {"no-allow-unauthenticated", KEY_NO_ALLOW, NULL, 0, "Requests need an identity token (`sennit token`)", 0},
@@ -402,8 +401,7 @@ int cmd_deploy(int argc, char **argv)
         parse,
         "SERVICE",
         "Builds a folder of source, or takes an image, and deploys it as a service, as `gcloud run deploy` does: on "
-        "the "
-        "running `sennit up`, or on one that it starts and keeps until Ctrl-C.\v"
+        "the running `sennit up`, or on one that it starts and keeps until Ctrl-C.\v"
         "Known sources: Dockerfile (with podman or docker), Procfile, package.json (npm), requirements.txt or main.py "
         "(Python), meson.build, Makefile, an executable. Files that .gcloudignore, or else .gitignore, excludes are "
         "left out. Settings that no flag names stay as they were.",

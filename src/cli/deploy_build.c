@@ -103,20 +103,6 @@ static bool build(struct deploy *deploy, const char *directory, struct err *err)
     return ok;
 }
 
-/* With the path from the root: the file that names it is elsewhere. */
-static char *reference_complete(const char *reference)
-{
-    struct span rest = span_str(reference), kind, path;
-    span_next(&rest, ':', &kind);
-    bool is_tagged = span_find(rest, ':') >= 0;
-    span_next(&rest, ':', &path);
-    char *given = mem_text(path), *whole = file_absolute(given);
-    char *complete = mem_printf(SPAN_FMT ":%s%s" SPAN_FMT, SPAN_ARG(kind), whole, is_tagged ? ":" : "", SPAN_ARG(rest));
-    free(given);
-    free(whole);
-    return complete;
-}
-
 /* One on the disk stays where it is. */
 static bool image_take(struct deploy *deploy, struct err *err)
 {
@@ -124,7 +110,7 @@ static bool image_take(struct deploy *deploy, struct err *err)
     bool ok = image_read(&image, deploy->image, "here", err) || err_prefix(err, "--");
     image_finish(&image);
     if (ok)
-        deploy->wanted.image = reference_complete(deploy->image);
+        deploy->wanted.image = image_reference_complete(deploy->image);
     return ok;
 }
 

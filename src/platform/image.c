@@ -123,15 +123,20 @@ static bool descriptor_read(struct reading *reading, struct span descriptor, str
     return ok;
 }
 
+static char *string_take(struct span value)
+{
+    struct buf text = {0};
+    json_string_decode(value, &text);
+    char *taken = mem_text(buf_span(&text));
+    buf_finish(&text);
+    return taken;
+}
+
 static void words_take(struct words *words, struct span list)
 {
     struct span one;
-    while (json_array_next(&list, &one) && words->count < WORDS_MAX) {
-        struct buf text = {0};
-        json_string_decode(one, &text);
-        words_add(words, mem_text(buf_span(&text)));
-        buf_finish(&text);
-    }
+    while (json_array_next(&list, &one) && words->count < WORDS_MAX)
+        words_add(words, string_take(one));
 }
 
 static char *text_take(struct span object, const char *key)
@@ -142,17 +147,26 @@ static char *text_take(struct span object, const char *key)
     return taken;
 }
 
-static bool platform_check(struct reading *reading, struct span config)
+/* Whether this machine is what a configuration, or the platform of a descriptor, says; it may say nothing. */
+static bool is_for_us(struct span about)
 {
-    struct buf arch = json_text_get(config, "architecture"), os = json_text_get(config, "os");
-    bool ok = (arch.len == 0 || span_equal(buf_span(&arch), span_str(architecture()))) &&
-              (os.len == 0 || span_equal(buf_span(&os), SPAN_LIT("linux")));
-    if (!ok)
-        err_set(reading->err, "%.300s is for %s, and this machine is linux/%s: build it with --platform linux/%s",
-                reading->store.path, SHOWN_FOUND(buf_span(&arch)), architecture(), architecture());
+    struct buf arch = json_text_get(about, "architecture"), os = json_text_get(about, "os");
+    bool is_so = (arch.len == 0 || span_equal(buf_span(&arch), span_str(architecture()))) &&
+                 (os.len == 0 || span_equal(buf_span(&os), SPAN_LIT("linux")));
     buf_finish(&arch);
     buf_finish(&os);
-    return ok;
+    return is_so;
+}
+
+static bool platform_check(struct reading *reading, struct span config)
+{
+    if (is_for_us(config))
+        return true;
+    struct buf arch = json_text_get(config, "architecture");
+    err_set(reading->err, "%.300s is for %s, and this machine is linux/%s: build it with --platform linux/%s",
+            reading->store.path, SHOWN_FOUND(buf_span(&arch)), architecture(), architecture());
+    buf_finish(&arch);
+    return false;
 }
 
 static bool config_take(struct reading *reading, struct span config)
@@ -222,26 +236,21 @@ static struct buf tag_of(struct span descriptor)
 }
 
 /* Whether it may be the one: for this machine, if it says for which; with the tag, if it has one. */
-static bool is_candidate(const struct reading *reading, struct span descriptor, const char *tag)
+static bool is_candidate(struct span descriptor, const char *tag)
 {
-    struct span platform = json_object_get(descriptor, SPAN_LIT("platform"));
-    struct buf arch = json_text_get(platform, "architecture"), os = json_text_get(platform, "os"),
-               name = tag_of(descriptor);
-    bool is_one = (arch.len == 0 || span_equal(buf_span(&arch), span_str(architecture()))) &&
-                  (os.len == 0 || span_equal(buf_span(&os), SPAN_LIT("linux"))) &&
+    struct buf name = tag_of(descriptor);
+    bool is_one = is_for_us(json_object_get(descriptor, SPAN_LIT("platform"))) &&
                   (tag[0] == '\0' || span_equal(buf_span(&name), span_str(tag)));
-    buf_finish(&arch);
-    buf_finish(&os);
     buf_finish(&name);
     return is_one;
 }
 
-static size_t candidates(const struct reading *reading, struct span list, const char *tag, struct span *found)
+static size_t candidates(struct span list, const char *tag, struct span *found)
 {
     struct span one;
     size_t count = 0;
     while (json_array_next(&list, &one))
-        if (json_type(one) == JSON_OBJECT && is_candidate(reading, one, tag)) {
+        if (json_type(one) == JSON_OBJECT && is_candidate(one, tag)) {
             *found = one;
             count++;
         }
@@ -279,8 +288,8 @@ static bool index_take(struct reading *reading, struct span index, const char *t
         return manifest_take(reading, index);
     if (++reading->depth > DEPTH_MAX)
         return fault(reading, "indexes within indexes");
-    size_t count = candidates(reading, list, tag, &chosen);
-    if (count > 1 && tag[0] == '\0' && reading->depth == 1 && candidates(reading, list, "latest", &chosen) == 1)
+    size_t count = candidates(list, tag, &chosen);
+    if (count > 1 && tag[0] == '\0' && reading->depth == 1 && candidates(list, "latest", &chosen) == 1)
         count = 1;
     if (count != 1)
         return candidates_tell(reading, list, count);
@@ -317,12 +326,9 @@ static bool docker_take(struct reading *reading, struct span list)
     bool ok = true;
     layers = list_get(chosen, SPAN_LIT("Layers"));
     while (ok && json_array_next(&layers, &layer)) {
-        struct buf name = {0};
-        json_string_decode(layer, &name);
-        char *part = mem_text(buf_span(&name));
-        ok = layer_add(reading, part);
-        free(part);
-        buf_finish(&name);
+        char *name = string_take(layer);
+        ok = layer_add(reading, name);
+        free(name);
     }
     char *config = text_take(chosen, "Config");
     ok = ok && json_read(reading, config, &text, reading->image->digest) && config_take(reading, buf_span(&text));
@@ -388,6 +394,20 @@ bool image_read(struct image *image, const char *reference, const char *beside, 
     if (!ok)
         image->digest[0] = '\0';
     return ok || err_prefix(err, "image: ");
+}
+
+char *image_reference_complete(const char *reference)
+{
+    struct span rest, path;
+    int form = form_find(reference, &rest);
+    bool is_tagged = span_find(rest, ':') >= 0;
+    span_next(&rest, ':', &path);
+    char *given = mem_text(path), *whole = file_absolute(given);
+    char *complete =
+        mem_printf(SPAN_FMT "%s%s" SPAN_FMT, SPAN_ARG(forms[form].prefix), whole, is_tagged ? ":" : "", SPAN_ARG(rest));
+    free(given);
+    free(whole);
+    return complete;
 }
 
 void image_finish(struct image *image)

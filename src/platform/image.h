@@ -32,6 +32,8 @@ struct image {
 
 /* Whether the text of `image:` names one on the disk. */
 bool image_is_local(const char *reference);
+/* Such a text with its path from the root, for a file that lies elsewhere. The caller frees it. */
+char *image_reference_complete(const char *reference);
 /* Reads all but the layers' contents; a relative path begins at the file `beside`. False with `err` set: it is not
  * there, is damaged, or does not run on this machine; the text has the cure. */
 bool image_read(struct image *image, const char *reference, const char *beside, struct err *err);
