@@ -59,16 +59,8 @@ static void all_answered(void *arg, const struct inquiry_found *found)
     buf_append_char(&all.args, ',');
     sockets_append(&all, found, false);
     buf_append(&all.args, !found->more && !found->incomplete ? SPAN_LIT(",true]") : SPAN_LIT(",false]"));
-    struct embed_event *event = event_create(nsp->embed, nsp, "answers");
-    if (nsp->embed->is_open) {
-        event->content = content_of(buf_span(&all.args));
-        event->part_count = all.part_count;
-        event->parts = event_memory(event, (all.part_count + 1) * sizeof *event->parts);
-        memcpy(event->parts, all.parts, all.part_count * sizeof *event->parts);
-    } else {
-        event->error = "ended";
-    }
-    event_run(event, inquirer->done);
+    embed_answer_parts(nsp, "answers", inquirer->done, buf_span(&all.args), all.parts, all.part_count,
+                       nsp->embed->is_open ? NULL : "ended");
     free(all.parts);
     buf_finish(&all.args);
     inquirer_free(inquirer);

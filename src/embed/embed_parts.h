@@ -207,11 +207,12 @@ struct inquirer {
 };
 struct inquirer *inquirer_create(struct embed_nsp *nsp, struct deed_handler done);
 void inquirer_free(struct inquirer *inquirer);
-/* Calls its handler with these arguments, an event of this name, and frees both. */
-void inquirer_answer(struct inquirer *inquirer, const char *name, struct buf *args);
 /* Calls `done` with the answer, a JSON array; or with the error. */
 void embed_answer(struct embed_nsp *nsp, const char *name, struct deed_handler done, struct span args,
                   const char *error);
+/* The same for one with parts that have attachments; they are copied. */
+void embed_answer_parts(struct embed_nsp *nsp, const char *name, struct deed_handler done, struct span args,
+                        const struct embed_part *parts, size_t part_count, const char *error);
 /* A room's name as it may be asked for; NULL stands for the namespace. False, with a line in the log: it is none. */
 bool embed_room_read(const char *room, const char *call, struct span *to);
 /* False, with a line in the log: there is none. */

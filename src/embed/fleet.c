@@ -1,6 +1,7 @@
 /* fleet: questions about sockets of all instances, and about the log of a room. Counts of one room that are asked for
  * while one is under way share the next, so that many clients who come at once cost few questions. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "embed/embed_parts.h"
@@ -23,14 +24,25 @@ struct tally {
     struct list asked, next; /* struct waiting: for the answer that comes, and for the one behind it */
 };
 
-void embed_answer(struct embed_nsp *nsp, const char *name, struct deed_handler done, struct span args,
-                  const char *error)
+void embed_answer_parts(struct embed_nsp *nsp, const char *name, struct deed_handler done, struct span args,
+                        const struct embed_part *parts, size_t part_count, const char *error)
 {
     struct embed_event *event = event_create(nsp->embed, nsp, name);
     event->error = error;
     if (error == NULL)
         event->content = content_of(args);
+    if (error == NULL && part_count > 0) {
+        event->part_count = part_count;
+        event->parts = event_memory(event, part_count * sizeof *parts);
+        memcpy(event->parts, parts, part_count * sizeof *parts);
+    }
     event_run(event, done);
+}
+
+void embed_answer(struct embed_nsp *nsp, const char *name, struct deed_handler done, struct span args,
+                  const char *error)
+{
+    embed_answer_parts(nsp, name, done, args, NULL, 0, error);
 }
 
 static void waiting_end(struct tally *tally, struct list *waiting, struct span args, const char *error)
@@ -181,16 +193,6 @@ void inquirer_free(struct inquirer *inquirer)
     free(inquirer);
 }
 
-void inquirer_answer(struct inquirer *inquirer, const char *name, struct buf *args)
-{
-    embed_answer(inquirer->nsp, name, inquirer->done, buf_span(args),
-                 !inquirer->nsp->embed->is_open   ? "ended"
-                 : !json_is_valid(buf_span(args)) ? "damaged"
-                                                  : NULL);
-    buf_finish(args);
-    inquirer_free(inquirer);
-}
-
 static void fetched(void *arg, const struct inquiry_found *found)
 {
     struct inquirer *inquirer = arg;
@@ -202,7 +204,12 @@ static void fetched(void *arg, const struct inquiry_found *found)
         buf_append(&args, found->items[i].text);
     }
     buf_printf(&args, "],%s]", !found->more && !found->incomplete ? "true" : "false");
-    inquirer_answer(inquirer, "fetch", &args);
+    embed_answer(inquirer->nsp, "fetch", inquirer->done, buf_span(&args),
+                 !inquirer->nsp->embed->is_open    ? "ended"
+                 : !json_is_valid(buf_span(&args)) ? "damaged"
+                                                   : NULL);
+    buf_finish(&args);
+    inquirer_free(inquirer);
 }
 
 bool sennit_fetch(sennit_nsp *handle, const char *name, sennit_handler *done, void *data)
