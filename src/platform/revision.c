@@ -81,12 +81,18 @@ static bool secrets_check(const struct revision *revision, const struct up_optio
                   err_prefix(err, "%s: ", revision->spec.path));
 }
 
+/* The fleet's instances run on the image's files, or say why these are not there. */
+static void image_give(const struct image_unpack *unpack, struct fleet *fleet)
+{
+    fleet->image_root = unpack->ok ? unpack->root : NULL;
+    fleet->image_fault = unpack->ok ? NULL : unpack->err.text;
+}
+
 static void unpacked(struct image_unpack *unpack)
 {
     struct revision *revision = container_of(unpack, struct revision, unpack);
     struct fleet *fleet = &revision->fleet;
-    fleet->image_root = unpack->ok ? unpack->root : NULL;
-    fleet->image_fault = unpack->ok ? NULL : unpack->err.text;
+    image_give(unpack, fleet);
     if (unpack->ok)
         LOGBOOK_EVENT(fleet->book, ((struct log_origin){.revision = revision->spec.revision}), LOG_INFO,
                       "the image is unpacked", LOG_C("image", revision->spec.image), LOG_C("folder", unpack->root));
@@ -98,15 +104,13 @@ void revision_start(struct revision *revision, bool proves)
     const struct image *image = &revision->command.image;
     struct fleet *fleet = &revision->fleet;
     const char *state_dir = revision->service->options->state_dir;
-    bool is_there =
-        image->digest[0] == '\0' || image_unpack_begin(&revision->unpack, image, state_dir, fleet->loop, unpacked);
-    fleet->unpacks = !is_there;
-    if (!is_there)
-        LOGBOOK_EVENT(fleet->book, ((struct log_origin){.revision = revision->spec.revision}), LOG_INFO,
-                      "unpacking the image", LOG_C("image", revision->spec.image));
-    if (is_there && image->digest[0] != '\0') {
-        fleet->image_root = revision->unpack.ok ? revision->unpack.root : NULL;
-        fleet->image_fault = revision->unpack.ok ? NULL : revision->unpack.err.text;
+    if (image->digest[0] != '\0') {
+        fleet->unpacks = !image_unpack_begin(&revision->unpack, image, state_dir, fleet->loop, unpacked);
+        if (fleet->unpacks)
+            LOGBOOK_EVENT(fleet->book, ((struct log_origin){.revision = revision->spec.revision}), LOG_INFO,
+                          "unpacking the image", LOG_C("image", revision->spec.image));
+        else
+            image_give(&revision->unpack, fleet);
     }
     if (proves)
         fleet_prove(fleet);

@@ -7,29 +7,29 @@
 
 enum { STATUS_MS_MAX = 5000, STATUS_LINGER_MS = 1000, STATUS_READERS_MAX = 64 };
 
-static void redis_encode(struct buf *to, const struct managed_redis *redis)
+/* False: there is none, and all is written. */
+static bool managed_begin(struct buf *to, const char *name, const struct managed *managed)
 {
-    if (redis->managed.state == MANAGED_OFF) {
+    buf_printf(to, ",\"%s\":", name);
+    if (managed->state == MANAGED_OFF) {
         buf_append(to, SPAN_LIT("null"));
-        return;
+        return false;
     }
-    buf_printf(to, "{\"pid\":%d,\"ready\":%s,\"socket\":\"", (int)managed_pid(&redis->managed),
-               redis->managed.state == MANAGED_READY ? "true" : "false");
-    buf_append_json(to, span_str(redis->managed.socket));
-    buf_printf(to, "\",\"port\":%u,\"port_clients\":%u,\"port_refused\":%llu}", redis->port.number, redis->port.count,
-               (unsigned long long)redis->port.refused);
+    buf_printf(to, "{\"pid\":%d,\"ready\":%s,\"socket\":\"", (int)managed_pid(managed),
+               managed->state == MANAGED_READY ? "true" : "false");
+    buf_append_json(to, span_str(managed->socket));
+    buf_append_char(to, '"');
+    return true;
 }
 
-static void postgres_encode(struct buf *to, const struct managed *postgres)
+static void managed_encode(struct buf *to, const struct service *service)
 {
-    if (postgres->state == MANAGED_OFF) {
-        buf_append(to, SPAN_LIT("null"));
-        return;
-    }
-    buf_printf(to, "{\"pid\":%d,\"ready\":%s,\"socket\":\"", (int)managed_pid(postgres),
-               postgres->state == MANAGED_READY ? "true" : "false");
-    buf_append_json(to, span_str(postgres->socket));
-    buf_append(to, SPAN_LIT("\"}"));
+    const struct redis_port *port = &service->redis.port;
+    if (managed_begin(to, "redis", &service->redis.managed))
+        buf_printf(to, ",\"port\":%u,\"port_clients\":%u,\"port_refused\":%llu}", port->number, port->count,
+                   (unsigned long long)port->refused);
+    if (managed_begin(to, "postgres", &service->postgres.managed))
+        buf_append_char(to, '}');
 }
 
 /* What all revisions' fleets count together. */
@@ -61,11 +61,9 @@ void status_encode(struct buf *to, const struct status *status)
     const struct service *service = container_of(services->next, struct service, of_route);
     const struct ingress *ingress = status->ingress;
     struct sums sums = {0};
-    buf_printf(to, "{\"service\":\"%s\",\"revision\":\"%s\",\"url\":\"%s://localhost:%u\",\"redis\":", service->name,
+    buf_printf(to, "{\"service\":\"%s\",\"revision\":\"%s\",\"url\":\"%s://localhost:%u\"", service->name,
                service_latest(service)->spec.revision, catalog_scheme(status->catalog), status->ingress_port);
-    redis_encode(to, &service->redis);
-    buf_append(to, SPAN_LIT(",\"postgres\":"));
-    postgres_encode(to, &service->postgres.managed);
+    managed_encode(to, service);
     buf_append(to, SPAN_LIT(",\"instances\":["));
     list_each (outer, services) {
         list_each (node, &container_of(outer, struct service, of_route)->revisions) {
