@@ -34,14 +34,27 @@ void demand_note(struct demand *demand, uint32_t count, uint64_t now_us)
     demand->count = count;
 }
 
-double demand_mean(struct demand *demand, uint32_t window_s, uint64_t now_us)
+/* The sum of the means of these seconds, at most as many as are complete. */
+static double sum_over(struct demand *demand, uint32_t *window_s, uint64_t now_us)
 {
     double sum = 0;
     demand_note(demand, demand->begun ? demand->count : 0, now_us);
     uint64_t complete = demand->second_s - demand->first_s;
-    if (complete < window_s)
-        window_s = (uint32_t)complete;
-    for (uint64_t s = demand->second_s - window_s; s < demand->second_s; s++)
+    if (complete < *window_s)
+        *window_s = (uint32_t)complete;
+    for (uint64_t s = demand->second_s - *window_s; s < demand->second_s; s++)
         sum += demand->means[s % DEMAND_SECONDS];
+    return sum;
+}
+
+double demand_mean(struct demand *demand, uint32_t window_s, uint64_t now_us)
+{
+    double sum = sum_over(demand, &window_s, now_us);
     return window_s > 0 ? sum / window_s : 0;
+}
+
+double demand_mean_whole(struct demand *demand, uint32_t window_s, uint64_t now_us)
+{
+    uint32_t complete_s = window_s;
+    return sum_over(demand, &complete_s, now_us) / window_s;
 }

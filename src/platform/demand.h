@@ -26,5 +26,7 @@ void demand_note(struct demand *demand, uint32_t count, uint64_t now_us);
 /* The mean over the last `window_s` complete seconds (1 to DEMAND_SECONDS - 1); before so many have passed, over those
  * that have. 0 before the first second is complete. Notes the present count first. */
 double demand_mean(struct demand *demand, uint32_t window_s, uint64_t now_us);
+/* Likewise, but nothing at all counts for the seconds before the first note. */
+double demand_mean_whole(struct demand *demand, uint32_t window_s, uint64_t now_us);
 
 #endif

@@ -267,6 +267,19 @@ static void stop_idle(struct fleet *fleet, uint32_t count)
     }
 }
 
+/* Knative averages over the seconds that there are. Here a revision that is new starts from nothing: else its first
+ * second would count for the whole minute. A retired one needs no room for more requests than it has. */
+static void means_measure(struct fleet *fleet, const struct autoscaler_policy *policy,
+                          struct autoscaler_measure *measure, uint64_t now_us)
+{
+    double (*mean)(struct demand *, uint32_t, uint64_t) = policy->kpa != NULL ? demand_mean : demand_mean_whole;
+    uint32_t window_s = autoscaler_window_s(policy);
+    measure->requests_mean = fleet->retired ? 0 : mean(&fleet->requests, window_s, now_us);
+    measure->cpu_mean = fleet->retired ? 0 : mean(&fleet->cpu, window_s, now_us) / CPU_PARTS;
+    if (policy->kpa != NULL)
+        measure->panic_mean = demand_mean(&fleet->requests, kpa_panic_window_s(policy->kpa), now_us);
+}
+
 /* The number of instances that are missing (above 0) or too many (below 0). */
 static int64_t step(struct fleet *fleet, bool start_failed)
 {
@@ -287,11 +300,7 @@ static int64_t step(struct fleet *fleet, bool start_failed)
     if (unready > 0 && unready == measure.ready)
         measure.queued = 0;
     uint64_t now_us = fleet_now_us(fleet);
-    /* A retired one needs no room for more requests than it has. */
-    measure.requests_mean = fleet->retired ? 0 : demand_mean(&fleet->requests, autoscaler_window_s(&policy), now_us);
-    measure.cpu_mean = fleet->retired ? 0 : demand_mean(&fleet->cpu, autoscaler_window_s(&policy), now_us) / CPU_PARTS;
-    if (policy.kpa != NULL)
-        measure.panic_mean = demand_mean(&fleet->requests, kpa_panic_window_s(policy.kpa), now_us);
+    means_measure(fleet, &policy, &measure, now_us);
     uint32_t wanted = autoscaler_step(&fleet->autoscaler, &policy, &measure, now_us);
     return (int64_t)wanted - measure.ready - measure.starting;
 }

@@ -31,6 +31,8 @@ static void test_means(void **state)
     demand_note(&demand, 8, 5 * SECOND + 500000);
     assert_close(demand_mean(&demand, 60, 6 * SECOND), 6); /* half a second each of 4 and 8 */
     assert_close(demand_mean(&demand, 60, 8 * SECOND), (6 + 8 + 8) / 3.0);
+    assert_close(demand_mean_whole(&demand, 60, 8 * SECOND), (6 + 8 + 8) / 60.0);
+    assert_close(demand_mean_whole(&demand, 2, 8 * SECOND), 8);
     assert_close(demand_mean(&demand, 2, 8 * SECOND), 8);
     demand_note(&demand, 0, 8 * SECOND);
     assert_close(demand_mean(&demand, 60, 65 * SECOND), (6 + 8 + 8) / 60.0);
