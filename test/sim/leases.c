@@ -302,7 +302,7 @@ bool stay_owes(struct check *check, struct lease *lease, const struct stay *stay
 {
     const struct truth *entry = &truth_log_of(check, lease, stay->log)->entries[index];
     return stay_would_owe(check, lease, stay, index) &&
-           !(lease->witness != NULL && entry->unnoticed & 1 << lease->witness->instance);
+           !(lease->witness != NULL && truth_is_unnoticed(entry, lease->witness->instance));
 }
 
 size_t stay_missing(struct check *check, struct lease *lease, const struct stay *stay, size_t to)

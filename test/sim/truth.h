@@ -59,6 +59,12 @@ static inline bool truth_is_swallowed(const struct truth *entry, int instance)
     return instance >= 0 && (entry->swallowed & 1 << instance) != 0;
 }
 
+/* This instance has missed it and does not know; below 0: none. */
+static inline bool truth_is_unnoticed(const struct truth *entry, int instance)
+{
+    return instance >= 0 && (entry->unnoticed & 1 << instance) != 0;
+}
+
 struct truth_log {
     struct truth *entries;
     size_t count, cap;

@@ -36,9 +36,10 @@ static int begin(void **state)
 
 static int end(void **state)
 {
+    struct loop *loop = net.loop;
     catalog_finish(&catalog);
     net_finish(&net);
-    loop_destroy(net.loop);
+    loop_destroy(loop);
     buf_finish(&text);
     return 0;
 }

@@ -107,7 +107,8 @@ static int remove_one(const char *path, const struct stat *about, int type, stru
 static int tear_down(void **state)
 {
     managed_kill(&managed);
-    run_for(loop, 50);
+    for (int i = 0; i < 100 && managed.program.state != PROGRAM_OFF; i++)
+        run_for(loop, 50);
     managed_finish(&managed);
     listener_close(&listener);
     net_finish(&net);
