@@ -194,6 +194,7 @@ test('whatever an instance prints, the log is one JSON object a line', quickly, 
     process.stdout.write(Buffer.from(lines.join('\\n'), 'latin1'));
     require('node:net').createServer().listen(process.env.PORT);`.replaceAll('\\\\', '\\'));
   const one = await upFor(t, { run: `${process.execPath} ${script}`, annotations: kept(1) }, { ready: 1 });
+  await until('it has printed all', () => one.output.includes('"line":""')); // it listens while Node still has some of it
   await one.stop();
   const events = one.output.trim().split('\n').map((line) => JSON.parse(line));
   const printed = events.filter((event) => event.line !== undefined).map((event) => event.line);

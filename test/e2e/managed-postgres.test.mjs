@@ -149,7 +149,7 @@ test('a Postgres that an operator runs on its data is left alone, and named', qu
     own.kill('SIGQUIT');
     if (own.exitCode === null) await once(own, 'close');
   });
-  await until('it runs', () => fs.existsSync(socket));
+  await until('it runs', () => spawnSync(path.join(folder, 'pg_isready'), ['-q', '-h', directory]).status === 0);
   const session = spawn(path.join(folder, 'psql'), ['-h', directory, '-U', 'postgres', 'board', '-c', 'SELECT pg_sleep(60)'], { stdio: 'ignore' });
   t.after(() => session.kill('SIGKILL'));
   await until('it has a session', () => psql(socket, 'postgres', "SELECT count(*) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(60)'") === '1');
