@@ -26,7 +26,8 @@ struct embed {
     bool is_open, running;
     char *name; /* under which errors are printed; NULL: they are not */
     struct list nsps;
-    struct list notes; /* notes.c */
+    struct list notes;   /* notes.c */
+    struct list arrived; /* those of sockets that came in this turn, and were told */
     struct task act;
     struct map aways;    /* away.c: struct away that wait, by lease */
     struct list ends;    /* all of them */
@@ -123,6 +124,7 @@ void embed_nsps_release(struct embed *embed); /* the relay is about to end */
 
 /* notes.c: sockets that came and went, and the handlers that are to be told. */
 void notes_init(struct embed *embed);
+void notes_close(struct embed *embed); /* the sessions are about to end */
 void notes_finish(struct embed *embed);
 void notes_act(struct embed *embed); /* tells them now */
 /* Notes that a socket has ended, and ends its handle afterwards. `away` (NULL: none) is told then: away_told. */

@@ -77,6 +77,7 @@ void embed_close(struct embed *embed)
     asked_drop(embed, NULL);
     aways_finish(embed);
     ticks_finish(embed);
+    notes_close(embed);
     if (was_open)
         embed_nsps_release(embed);
     if (embed->loop != NULL)

@@ -1,5 +1,6 @@
 /* notes: the session layer says that sockets came and went, from deep inside. It is noted here, and at the end of the
- * turn, or before the next event of a client, the handlers are told. */
+ * turn, or before the next event of a client, the handlers are told. A socket that came is referred to until the end of
+ * the turn: so its session is here when its handler is told, although another instance may wait for it already. */
 #include <stdlib.h>
 
 #include "base/mem.h"
@@ -11,6 +12,7 @@ struct note {
     struct list node;
     enum note_kind kind;
     struct embed_socket *socket; /* of DISCONNECT and GONE it ends with the note */
+    struct subscriber *arrived;  /* a reference; NULL: none came, or no handler is to be told */
     struct away *away;           /* of DISCONNECT; NULL: none */
     sennit_socket *handle;
     char *reason;
@@ -76,6 +78,14 @@ struct embed_socket *embed_socket_left(struct embed_nsp *nsp, const struct leave
     return socket;
 }
 
+/* The handlers in the order of the kinds that have one. */
+static struct deed_handler handler_of(const struct embed_nsp *nsp, enum note_kind kind)
+{
+    const struct deed_handler handlers[] = {nsp->like->connect, nsp->like->resumed, nsp->like->moved,
+                                            nsp->like->disconnect};
+    return handlers[kind];
+}
+
 void embed_arrived(struct session_app *app, struct subscriber *subscriber, enum arrival arrival)
 {
     static const enum note_kind kinds[] = {
@@ -89,7 +99,11 @@ void embed_arrived(struct session_app *app, struct subscriber *subscriber, enum 
     subscriber_extra(subscriber)->part = socket;
     if (arrival != ARRIVAL_NEW)
         away_returned(embed, subscriber_lease_name(subscriber));
-    note(kinds[arrival], socket);
+    struct note *made = note(kinds[arrival], socket);
+    if (handler_of(nsp, made->kind).call == NULL || !embed->is_open)
+        return;
+    made->arrived = subscriber;
+    subscriber->refs++;
 }
 
 void embed_departed(struct session_app *app, const struct leaver *leaver, enum departure departure,
@@ -122,13 +136,18 @@ static void tell(struct embed *embed, const struct note *note)
     if (socket == NULL || note->kind >= NOTE_LEFT)
         return;
     struct embed_nsp *nsp = socket->nsp;
-    const struct deed_handler handlers[] = {nsp->like->connect, nsp->like->resumed, nsp->like->moved,
-                                            nsp->like->disconnect};
     struct embed_event *event = event_create(embed, nsp, names[note->kind]);
     event->socket = note->handle;
     if (note->reason != NULL)
         event->reason = event_text(event, span_str(note->reason));
-    event_run(event, handlers[note->kind]);
+    event_run(event, handler_of(nsp, note->kind));
+}
+
+static void arrived_drop(struct note *note)
+{
+    if (note->arrived != NULL)
+        subscriber_unref(note->arrived);
+    note->arrived = NULL;
 }
 
 static void note_destroy(struct embed *embed, struct note *note)
@@ -140,7 +159,22 @@ static void note_destroy(struct embed *embed, struct note *note)
     if (note->away != NULL)
         away_told(note->away);
     free(note->reason);
-    free(note);
+    note->reason = NULL;
+    if (note->arrived != NULL)
+        list_append(&embed->arrived, &note->node);
+    else
+        free(note);
+}
+
+/* Their sessions may move from here on. Not within another session's event: what this sets off would be read then. */
+static void arrived_let_go(struct embed *embed)
+{
+    struct list *node;
+    while ((node = list_take(&embed->arrived)) != NULL) {
+        struct note *note = container_of(node, struct note, node);
+        arrived_drop(note);
+        free(note);
+    }
 }
 
 void notes_act(struct embed *embed)
@@ -155,13 +189,23 @@ void notes_act(struct embed *embed)
 
 static void act(struct task *task)
 {
-    notes_act(container_of(task, struct embed, act));
+    struct embed *embed = container_of(task, struct embed, act);
+    notes_act(embed);
+    arrived_let_go(embed);
 }
 
 void notes_init(struct embed *embed)
 {
     list_init(&embed->notes);
+    list_init(&embed->arrived);
     task_init(&embed->act, act);
+}
+
+void notes_close(struct embed *embed)
+{
+    list_each (node, &embed->notes)
+        arrived_drop(container_of(node, struct note, node));
+    arrived_let_go(embed);
 }
 
 void notes_finish(struct embed *embed)

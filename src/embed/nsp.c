@@ -39,7 +39,8 @@ static bool event_handle(struct embed *embed, struct embed_nsp *nsp, struct subs
     buf_finish(&name);
     if (found == NULL)
         return false;
-    notes_act(embed); /* of this socket's arrival, too */
+    subscriber->refs++; /* first, so that its session stays here */
+    notes_act(embed);   /* of this socket's arrival, too */
     struct embed_event *event = event_create(embed, nsp, NULL);
     event->name = event_text(event, found->by_name.key);
     event->socket = subscriber_has(subscriber).part != NULL
@@ -50,7 +51,6 @@ static bool event_handle(struct embed *embed, struct embed_nsp *nsp, struct subs
     event->asked = asked;
     buf_append(&event->id, asked->id);
     embed->current = subscriber;
-    subscriber->refs++;
     event_run(event, found->handler);
     embed->current = NULL;
     subscriber_unref(subscriber);

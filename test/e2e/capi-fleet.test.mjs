@@ -62,6 +62,28 @@ test('a backend asks the same by the HTTP API', async () => {
   for (const socket of [a, b]) socket.close();
 });
 
+test('a handler that is told of a new socket has it, also while another instance waits for its session', async () => {
+  const before = two.map((one) => one.output.length);
+  const ask = async (server, sid, body) => {
+    const url = `${server.url}/socket.io/?EIO=4&transport=polling${sid ? `&sid=${sid}` : ''}`;
+    return (await fetch(url, body === undefined ? {} : { method: 'POST', body })).text();
+  };
+  const connect = async () => {
+    const { sid } = JSON.parse((await ask(two[0])).slice(1));
+    let got = '';
+    const polled = (async () => {
+      for (let i = 0; i < 9 && !got.includes('40/made-born,{"sid"'); i++) got += await ask(two[0], sid); // waits while the other one connects
+    })();
+    assert.equal(await ask(two[1], sid, '40/made-born,'), 'ok');
+    await polled;
+    return sid;
+  };
+  const sids = [];
+  for (let i = 0; i < 10; i++) sids.push(await connect());
+  two.forEach((one, i) => assert.doesNotMatch(one.output.slice(before[i]), /sennit_data_set/, 'the handler of `connect` could write data'));
+  for (const sid of sids) await ask(two[0], sid, '41/made-born,');
+});
+
 test('a client answers on another instance than it was asked on', async () => {
   const a = await client(two[0], '/made-asked');
   const ask = async (server, sid, body) => {

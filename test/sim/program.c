@@ -93,9 +93,9 @@ static void connected(sennit_event *event, void *data)
 {
     struct program *program = data;
     sennit_socket *socket = sennit_event_socket(event);
-    program_check_connect(program->check, program->instance, sid_of(event));
+    program_check_connect(program->check, program->instance, sid_of(event), sennit_socket_is_here(socket));
     if (!sennit_socket_is_here(socket))
-        return; /* it has gone in the same turn */
+        return; /* it has left in the same turn */
     keep(program, socket);
     write_data(program, socket);
     sennit_join(socket, "hall");

@@ -20,6 +20,7 @@ struct story {
     struct list node;
     char sid[SID_TEXT], pid[64];
     bool has_pid, connected, seen, polls, ended;
+    bool missed;         /* the handler of `connect` did not have it */
     int at;              /* the instance that was told last that it has the socket */
     uint64_t at_us;      /* when */
     uint32_t next;       /* number of the next write */
@@ -148,7 +149,7 @@ static void arrive(struct program_check *program, struct story *story, int insta
     story->value = story->written = value;
 }
 
-void program_check_connect(struct program_check *program, int instance, const char *sid)
+void program_check_connect(struct program_check *program, int instance, const char *sid, bool here)
 {
     struct story *story = story_of(program, span_str(sid));
     program->counts.connects++;
@@ -158,6 +159,7 @@ void program_check_connect(struct program_check *program, int instance, const ch
     if (story->connected)
         check_fail(program->check, "socket %s: `connect` comes twice", sid);
     story->connected = true;
+    story->missed = !here;
     arrive(program, story, instance, 0);
 }
 
@@ -188,6 +190,8 @@ bool program_check_arrived(struct program_check *program, int instance, const ch
     }
     check_goes_on(program, story, instance, moved ? "`moved`" : "`resumed`");
     check_from_lease(program, story, value, moved, moved ? "has moved" : "has resumed");
+    if (moved && story->missed)
+        check_fail(program->check, "socket %s: has moved, and was gone when `connect` was told", sid);
     if (moved && story->seen && !story->polls)
         check_fail(program->check, "socket %s: has moved, and its client is on a WebSocket", sid);
     if (!moved && ++story->resumes > story->returns)

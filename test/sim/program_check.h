@@ -41,7 +41,8 @@ void program_check_finish(struct program_check *program);
 
 /* A handler was told on this instance. `data` is what sennit_data says, `generation` that of the lease that the
  * instance has. */
-void program_check_connect(struct program_check *program, int instance, const char *sid);
+/* `here`: the handler has the socket. If not, the socket has ended. */
+void program_check_connect(struct program_check *program, int instance, const char *sid, bool here);
 /* False, of these two: another instance has the socket by now, and nothing more is to be done for it. */
 bool program_check_arrived(struct program_check *program, int instance, const char *sid, uint64_t generation,
                            const char *data, bool moved);
