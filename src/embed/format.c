@@ -35,11 +35,24 @@ static bool name_begin(struct format_result *to, const char *call, const char *n
     return true;
 }
 
-/* The arguments stand behind the name; reads the whole once. */
-static bool finish(struct format_result *to, const char *call)
+/* The same for a format, at this byte of it. */
+static bool format_fault(struct format_result *to, const char *call, const char *format, size_t at, const char *why)
+{
+    struct buf text = {0};
+    buf_printf(&text, "byte %zu of the format \"%.200s\": %s", at, format, why);
+    buf_append_char(&text, '\0');
+    fault(to, call, buf_span(&text).data);
+    buf_finish(&text);
+    return false;
+}
+
+/* The arguments stand behind the name; reads the whole once. `format`: what made them; NULL: none. */
+static bool finish(struct format_result *to, const char *call, const char *format)
 {
     buf_append_char(&to->text, ']');
     to->content.args = buf_span(&to->text);
+    if (!json_is_valid(to->content.args) && format != NULL)
+        return format_fault(to, call, format, strlen(format), "what it makes is no JSON");
     if (!json_is_valid(to->content.args))
         return fault(to, call, "the arguments are no JSON");
     if (to->content.count > 0 && !socketio_placeholders_valid(to->content.args, to->content.count))
@@ -73,7 +86,7 @@ bool args_build(struct format_result *to, const char *call, const char *name, st
     for (size_t i = 0; i < args.blob_count; i++)
         if (args.blobs == NULL || !blob_add(to, &args.blobs[i]))
             return fault(to, call, "an attachment is NULL");
-    return finish(to, call);
+    return finish(to, call, NULL);
 }
 
 static bool blob_append(struct format_result *to, const struct sennit_blob *blob)
@@ -110,15 +123,17 @@ static bool json_append(struct buf *to, const char *json)
     return valid;
 }
 
-/* A literal text stands between apostrophes; returns what is behind it, or NULL. */
-static const char *literal_append(struct buf *to, const char *at)
+/* A literal text stands between apostrophes. False: it has no end. */
+static bool literal_append(struct buf *to, const char **at)
 {
-    size_t len = strcspn(at, "'");
-    string_append(to, span_of(at, len));
-    return at[len] == '\'' ? at + len + 1 : NULL;
+    size_t len = strcspn(*at, "'");
+    bool ends = (*at)[len] == '\'';
+    string_append(to, span_of(*at, len));
+    *at += len + ends;
+    return ends;
 }
 
-/* Appends the value of one letter. False: it is none, or its value is none. */
+/* Appends the value of one letter. False: its value is none. */
 static bool value_append(struct format_result *to, char letter, va_list *values)
 {
     struct buf *text = &to->text;
@@ -149,30 +164,39 @@ static bool value_append(struct format_result *to, char letter, va_list *values)
     }
 }
 
+/* Appends what stands at `*at` and goes behind it. Returns NULL, or what is wrong there. */
+static const char *piece_append(struct format_result *to, const char **at, va_list *values)
+{
+    char letter = *(*at)++;
+    if (letter == '\'')
+        return literal_append(&to->text, at) ? NULL : "the text that begins here has no end";
+    if (strchr("{}[]:, ", letter) != NULL)
+        buf_append_char(&to->text, letter);
+    else if (strchr("siIfbnjx", letter) == NULL)
+        return "no letter of a format: it has s i I f b n j x";
+    else if (!value_append(to, letter, values))
+        return letter == 'j'   ? "the value is no JSON"
+               : letter == 'f' ? "the number is not finite"
+                               : "the attachment is NULL, or one more than 10";
+    return NULL;
+}
+
 bool args_format(struct format_result *to, const char *call, const char *name, const char *format, va_list given)
 {
-    const char *at = format != NULL ? format : "";
-    bool good = true;
+    const char *at = format != NULL ? format : "", *from = at;
     va_list values;
     if (!name_begin(to, call, name))
         return false;
     if (name != NULL && at[strspn(at, " ")] != '\0')
         buf_append_char(&to->text, ',');
     va_copy(values, given);
-    while (good && *at != '\0') {
-        char letter = *at++;
-        if (letter == '\'') {
-            at = literal_append(&to->text, at);
-            good = at != NULL;
-        } else if (letter != '\0' && strchr("{}[]:, ", letter) != NULL) {
-            buf_append_char(&to->text, letter);
-        } else {
-            good = value_append(to, letter, &values);
-        }
+    const char *why = NULL;
+    while (why == NULL && *at != '\0') {
+        size_t begin = (size_t)(at - from);
+        why = piece_append(to, &at, &values);
+        if (why != NULL)
+            format_fault(to, call, from, begin, why);
     }
     va_end(values);
-    if (!good)
-        return fault(to, call,
-                     "the format has a letter that is none, a text without an end, or a value that is no JSON");
-    return finish(to, call);
+    return why == NULL && finish(to, call, from);
 }

@@ -37,8 +37,9 @@ void io_want(struct io *io, unsigned events)
     struct epoll_event event = {.events = epoll_events(events), .data.ptr = io};
     if (epoll_ctl(io->loop->epoll_fd, op, io->fd, &event) != 0) {
         /* The kernel's memory or fs.epoll.max_user_watches is used up: this stream will hear nothing until its
-         * owner's timers end it. */
-        log_event(LOG_ERROR, "epoll refused a descriptor", LOG_C("error", strerror(errno)));
+         * owner's timers end it. Or it is of a file (EPERM), which only a program can have given: it is told. */
+        if (errno != EPERM)
+            log_event(LOG_ERROR, "epoll refused a descriptor", LOG_C("error", strerror(errno)));
         return;
     }
     io->want = (uint8_t)events;

@@ -61,7 +61,31 @@ static void test_only_json_comes_of_a_format(void **state)
     assert_null(formatted(&result, "'open"));
     assert_null(formatted(&result, "%s", "a"));
     assert_null(formatted(&result, "x", (struct sennit_blob *)NULL));
-    assert_non_null(strstr(logged, "a value that is no JSON"));
+}
+
+/* The log says where. */
+static void test_a_fault_of_a_format_is_located(void **state)
+{
+    static const struct {
+        const char *format, *said;
+    } faults[] = {
+        {"{'a':%s}", "byte 5 of the format \\\"{'a':%s}\\\": no letter of a format"},
+        {"i,'open", "byte 2 of the format \\\"i,'open\\\": the text that begins here has no end"},
+        {"{'a':i", "byte 6 of the format \\\"{'a':i\\\": what it makes is no JSON"},
+        {"i,i,q", "byte 4 of the format \\\"i,i,q\\\": no letter of a format"},
+    };
+    struct format_result result;
+    for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) {
+        kept_log_begin();
+        assert_null(formatted(&result, faults[i].format, 1, 2));
+        assert_non_null(strstr(logged, faults[i].said));
+    }
+    kept_log_begin();
+    assert_null(formatted(&result, "s,j", "a", "1,2"));
+    assert_non_null(strstr(logged, "byte 2 of the format \\\"s,j\\\": the value is no JSON"));
+    kept_log_begin();
+    assert_null(formatted(&result, " f", (double)INFINITY));
+    assert_non_null(strstr(logged, "byte 1 of the format \\\" f\\\": the number is not finite"));
 }
 
 static void test_json_is_checked_too(void **state)
@@ -530,6 +554,7 @@ static void test_a_wrong_handle_is_harmless(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(test_a_fault_of_a_format_is_located, set_up), /* first: ten lines a second */
         cmocka_unit_test_setup(test_only_json_comes_of_a_format, set_up),
         cmocka_unit_test_setup(test_json_is_checked_too, set_up),
         cmocka_unit_test_setup(test_a_handle_of_another_thread_finds_nothing, set_up),

@@ -143,6 +143,22 @@ static void test_a_watch_is_stopped_too_late(void **state)
     all_close();
 }
 
+static void fd_ready_never(int fd, unsigned ready, void *data)
+{
+    fail();
+}
+
+/* The program is told, and that is all: nothing is wrong with the instance. */
+static void test_a_file_is_not_watched(void **state)
+{
+    int folder = open("/", O_RDONLY | O_CLOEXEC);
+    assert_null(sennit_watch_fd(server, folder, SENNIT_READ, fd_ready_never, NULL));
+    assert_non_null(strstr(logged, "the descriptor is none that can be waited for: it is closed, or of a file"));
+    assert_null(strstr(logged, "\"ERROR\""));
+    run();
+    close(folder);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -150,6 +166,7 @@ int main(void)
         cmocka_unit_test_setup(test_what_blocks_is_named, set_up),
         cmocka_unit_test_setup(test_a_descriptor_is_closed_while_it_is_watched, set_up),
         cmocka_unit_test_setup(test_a_watch_is_stopped_too_late, set_up),
+        cmocka_unit_test_setup(test_a_file_is_not_watched, set_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
