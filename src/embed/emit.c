@@ -1,7 +1,6 @@
 /* emit: sends events and acknowledgements, and tells sockets of the fleet to join, leave or end. */
 #include <stdlib.h>
 
-#include "base/log.h"
 #include "base/mem.h"
 #include "embed/embed_parts.h"
 #include "session/backend.h"
@@ -11,9 +10,11 @@ enum { MESSAGE_NAME_BYTES_MAX = 128, ROOM_BYTES_MAX = BROKER_ROOM_BYTES_MAX - 1 
 
 /* A publish, until the broker has answered. */
 struct sent {
+    struct embed *embed;
     struct call *call; /* of the client whose event is being handled; NULL: of none */
     sennit_socket *socket;
     struct buf id; /* of the acknowledgement that is due then; empty: none */
+    char *what;    /* the message's name, or its room, for the log; NULL: neither */
 };
 
 /* False: the socket is not here any more. */
@@ -33,7 +34,20 @@ static void sent_end(struct sent *sent)
         free(sent->call);
     }
     buf_finish(&sent->id);
+    free(sent->what);
     free(sent);
+}
+
+/* The broker has refused it for good. The client that waits for its acknowledgement is told as by `sennit serve`. */
+static void refuse(struct sent *sent, enum broker_result result)
+{
+    struct span what = sent->what != NULL ? span_str(sent->what) : SPAN_LIT("");
+    struct embed_socket *socket = sent->id.len > 0 ? handle_peek(sent->socket, HANDLE_SOCKET) : NULL;
+    if (socket != NULL && socket->subscriber != NULL && subscriber_is_connected(socket->subscriber))
+        subscriber_refuse_publish(socket->subscriber, result, what, buf_span(&sent->id));
+    else
+        refusals_note(&sent->embed->server.sessions.refusals, subscriber_refusal_of(result), SPAN_LIT("sennit.h"),
+                      what);
 }
 
 static void sent_done(void *arg, enum broker_result result)
@@ -43,7 +57,7 @@ static void sent_done(void *arg, enum broker_result result)
     if (result == BROKER_OK && sent->id.len > 0)
         acknowledge(sent->socket, buf_span(&sent->id), &nothing);
     else if (broker_refusal_text(result) != NULL)
-        log_event(LOG_WARNING, "an event was refused", LOG_C("why", broker_refusal_text(result)));
+        refuse(sent, result);
     sent_end(sent);
 }
 
@@ -125,6 +139,9 @@ bool receivers_read(struct receivers *to, const struct sennit_target *target, co
 static struct sent *sent_begin(struct embed *embed, const struct sennit_target *target, size_t bytes)
 {
     struct sent *sent = mem_zero(1, sizeof *sent);
+    sent->embed = embed;
+    if (target->name != NULL || (target->logged && target->room_count > 0))
+        sent->what = mem_text(span_str(target->name != NULL ? target->name : target->rooms[0]));
     struct subscriber *current = embed->current;
     struct embed_event *answers =
         target->answers != NULL ? handle_object(target->answers, HANDLE_EVENT, "sennit_acknowledging") : NULL;

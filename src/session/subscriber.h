@@ -195,6 +195,11 @@ void subscriber_leave(struct subscriber *subscriber, const struct span *rooms, s
 /* Refuses one request: counts and logs the refusal, and sends it to the client if it asked for an acknowledgement.
  * `what` is the room or event concerned, for the log. */
 void subscriber_refuse(struct subscriber *subscriber, enum refusal refusal, struct span what, struct span ack_id);
+/* The same for what the broker has refused for good (broker_refusal_text). A client that takes any acknowledgement for
+ * an acceptance gets none; where the namespace announces, it is told by the event `sennit`. */
+void subscriber_refuse_publish(struct subscriber *subscriber, enum broker_result result, struct span what,
+                               struct span ack_id);
+enum refusal subscriber_refusal_of(enum broker_result result);
 /* Ends it, while its session goes on: the client is told why, and may come back and resume. Counts the refusal. */
 void subscriber_expel(struct subscriber *subscriber, enum refusal refusal);
 /* Tells the client something in the event `sennit`: the arguments are `["sennit",{...}]`. */

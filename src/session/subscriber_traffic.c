@@ -203,12 +203,18 @@ static void refuse_for_now(struct subscriber *subscriber, enum refusal refusal, 
     buf_finish(&body);
 }
 
-static enum refusal refusal_of(enum broker_result result)
+enum refusal subscriber_refusal_of(enum broker_result result)
 {
     return result == BROKER_TAKEN        ? REFUSAL_ID_TAKEN
            : result == BROKER_FULL       ? REFUSAL_BROKER_FULL
            : result == BROKER_FULL_ROOMS ? REFUSAL_BROKER_ROOMS_FULL
                                          : REFUSAL_BROKER_SPOILED;
+}
+
+void subscriber_refuse_publish(struct subscriber *subscriber, enum broker_result result, struct span what,
+                               struct span ack_id)
+{
+    refuse_for_now(subscriber, subscriber_refusal_of(result), what, ack_id);
 }
 
 static void published(void *arg, enum broker_result result)
@@ -218,7 +224,7 @@ static void published(void *arg, enum broker_result result)
     if (subscriber->session != NULL && result == BROKER_OK)
         subscriber_ack(subscriber, call_id(call));
     else if (subscriber->session != NULL && broker_refusal_text(result) != NULL)
-        refuse_for_now(subscriber, refusal_of(result), (struct span){NULL, 0}, call_id(call));
+        subscriber_refuse_publish(subscriber, result, (struct span){NULL, 0}, call_id(call));
     call_end(call);
     free(call);
 }

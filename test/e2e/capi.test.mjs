@@ -153,6 +153,13 @@ for (const [library, file] of [['shared', 'capi_probe'], ['static', 'capi_static
     assert.deepEqual([entries.map((one) => one.args[1]), more], [['one', 'two', 'three'], false]);
     const [older] = await ask(a, 'fleet', 'history', 'book', entries[1].at);
     assert.deepEqual(older.map((one) => one.args[1]), ['one']);
+    // Another message under a name that is taken is never acknowledged, as with `sennit serve`: the client is told, and the operator.
+    let taken = false;
+    a.emit('log', 'book', 'n1', 'another', () => (taken = true));
+    await a.had('sennit', (about) => about.refused === 'id_taken');
+    assert.equal(taken, false);
+    await until('the log and a counter say so', async () => /"refused","[^\n]*"reason":"id_taken"[^\n]*"what":"n1"/.test(two[0].output) &&
+      (await (await fetch(`${two[0].url}/metrics`)).text()).includes('sennit_refusals_total{reason="id_taken"} 1'));
 
     // Misuse is harmless, and a handler that blocks is named.
     assert.deepEqual(await ask(a, 'misuse'), [17]);

@@ -325,7 +325,7 @@ static void stop(sennit_event *event, void *data)
 
 int main(int argc, char **argv)
 {
-    const struct sennit_nsp_options options = {.recovery_ms = 1000, .presence = true};
+    const struct sennit_nsp_options options = {.recovery_ms = 1000, .presence = true, .announce = true};
     if (pipe(pipe_ends) != 0)
         return 1;
     server = sennit_create(argc, argv);
