@@ -23,7 +23,7 @@
  * Handlers run in the server's loop, one at a time. While one runs, nothing else does: no client is read, no timer
  * fires. So a handler must not block: give long work to a thread or a process of your own, and watch a descriptor for
  * the result (sennit_watch_fd). A handler that took 100 ms or more is named in the log, and so is a function of a timer
- * or of a descriptor.
+ * or of a descriptor. In C++, no handler and no such function may let an exception out: it would end the process.
  *
  * Memory. Texts that go into a function are copied before it returns. Texts that come from a function belong to the
  * handle that they were asked of: to an event until its handler returns (or sennit_event_free, once it was kept), to
@@ -267,7 +267,8 @@ SENNIT_API bool sennit_keep_auth(sennit_server *server);
  * for those that this program need not handle. Once, while its handler runs. */
 SENNIT_API bool sennit_relay(sennit_event *event);
 
-/* Keeps an event beyond its handler, to be acknowledged later. True: sennit_event_free must follow, once. */
+/* Keeps an event beyond its handler, to be acknowledged later. True: sennit_event_free must follow, once. False: it is
+ * kept already, or SENNIT_KEPT_MAX are. */
 SENNIT_API bool sennit_event_keep(sennit_event *event);
 SENNIT_API void sennit_event_free(sennit_event *event);
 
@@ -332,11 +333,15 @@ SENNIT_API struct sennit_target sennit_volatile(struct sennit_target target);
  * slowly, gets it all the same, once and in order. An event that is not logged reaches clients that are connected and
  * keep up. */
 SENNIT_API struct sennit_target sennit_logged(struct sennit_target target);
-/* Logged, under a name (at most 128 bytes; random, if clients choose it): another one with this name in the same room
- * is taken for the same message, and does not come twice. */
+/* Logged, under a name (at most 128 bytes; random, if clients choose it): the same event with this name in the same
+ * room is the same message, and does not come twice. So what each instance says under one name is said once in the
+ * fleet. Another event or other arguments under a name that is taken are refused: the first stays, and the log has
+ * `id_taken`. */
 SENNIT_API struct sennit_target sennit_named(struct sennit_target target, const char *name);
 /* The event, one that asked for an acknowledgement, is acknowledged (without arguments) once the broker has accepted
- * what is sent: a client that sends again until it is acknowledged, under a name, loses nothing and doubles nothing. */
+ * what is sent: a client that sends again until it is acknowledged, under a name, loses nothing and doubles nothing. If
+ * the broker refuses it (the name is taken, the log is full), there is no acknowledgement, since clients would take it
+ * for an acceptance; where the namespace announces, the client is told by the event `sennit` ({refused, error}). */
 SENNIT_API struct sennit_target sennit_acknowledging(struct sennit_target target, sennit_event *event);
 
 /* Sends. False: nothing is sent, and the log says why (no such handle, no JSON, a reserved name, the broker's backlog
@@ -344,8 +349,9 @@ SENNIT_API struct sennit_target sennit_acknowledging(struct sennit_target target
 SENNIT_API bool sennit_emit(struct sennit_target target, const char *name, struct sennit_args args);
 SENNIT_API bool sennit_emitf(struct sennit_target target, const char *name, const char *format, ...);
 
-/* Acknowledges an event. False: the client asked for none, has had it, or its socket has ended or gone to another
- * instance (long-polling, between two requests): then nothing is sent. */
+/* Acknowledges an event: in its handler, or later if it was kept. A client that polls gets it wherever its session is
+ * by then, within 5 minutes; after them it has been told that there is no answer. False: the client asked for none, has
+ * had it, or its socket has ended here: then nothing is sent. */
 SENNIT_API bool sennit_ack(sennit_event *event, struct sennit_args args);
 SENNIT_API bool sennit_ackf(sennit_event *event, const char *format, ...);
 /* Whether the client waits for an acknowledgement. */
@@ -429,7 +435,10 @@ SENNIT_API bool sennit_make_disconnect(struct sennit_target target);
 
 /* ---- The loop ---- */
 
-/* Calls `fire` once after `ms`, or again and again every `ms` (at least 1). */
+/* Calls `fire` once after `ms`, or again and again every `ms` (at least 1). On this instance: each one of the fleet has
+ * timers of its own (to say something once in the fleet, give it a name: sennit_named). Where the platform gives an
+ * instance no CPU between requests, as Cloud Run does by default, a timer that is due then fires once when the next
+ * request comes. */
 SENNIT_API sennit_timer *sennit_after(sennit_server *server, uint64_t ms, void (*fire)(void *data), void *data);
 SENNIT_API sennit_timer *sennit_every(sennit_server *server, uint64_t ms, void (*fire)(void *data), void *data);
 /* Also from `fire`. A timer that has fired once and for all has ended by itself. */

@@ -6,6 +6,7 @@
 
 #include "embed/handle.h"
 #include "serve/serve.h"
+#include "session/asking.h"
 #include "session/inquiry.h"
 
 /* A handler, and what it is called with. */
@@ -76,18 +77,26 @@ struct embed_part {
     struct span attachments[CONTENT_ATTACHMENTS_MAX];
 };
 
+/* An acknowledgement that a client waits for. */
+struct owed {
+    sennit_socket *socket;
+    struct buf id;       /* the client's; empty: none */
+    uint8_t promise_len; /* 0: it is for the socket of that handle alone; else see asking_promise */
+    char promise[CALL_ID_BYTES_MAX], sid[ENGINEIO_SID_BYTES];
+};
+
 struct embed_event {
     struct list node;
     sennit_event *handle;
     struct embed *embed;
     struct embed_nsp *nsp;
     sennit_socket *socket;
+    struct owed owed;
     const char *name, *reason, *error;
     struct content content;   /* borrowed, or its own once kept */
     struct embed_part *parts; /* in their order; its memory is the event's */
     size_t part_count;
-    size_t skip;   /* arguments in front that are not the program's: the name */
-    struct buf id; /* of the acknowledgement; empty: none */
+    size_t skip; /* arguments in front that are not the program's: the name */
     bool kept, is_running;
     struct list memory;               /* what was given out, and copies */
     struct admission *admission;      /* while connecting, */
@@ -166,6 +175,16 @@ void event_destroy(struct embed_event *event);
 /* Memory that lives as long as the event. */
 void *event_memory(struct embed_event *event, size_t size);
 char *event_text(struct embed_event *event, struct span text);
+
+/* owed.c: acknowledgements. */
+/* One that is due behind the handler: wherever the socket is by then. */
+void owed_promise(struct owed *owed);
+/* Pays it. False: there is none, or its socket is gone. */
+bool owed_pay(struct owed *owed, struct embed_nsp *nsp, const struct content *content);
+/* Takes it from `from`. */
+void owed_take(struct owed *owed, struct owed *from);
+/* It will not be paid. */
+void owed_drop(struct owed *owed);
 
 /* argument.c */
 /* The member of a JSON value that a path like "user.name" or "list.0" names (NULL: the value itself); no data: absent.

@@ -12,20 +12,10 @@ enum { MESSAGE_NAME_BYTES_MAX = 128, ROOM_BYTES_MAX = BROKER_ROOM_BYTES_MAX - 1 
 struct sent {
     struct embed *embed;
     struct call *call; /* of the client whose event is being handled; NULL: of none */
-    sennit_socket *socket;
-    struct buf id; /* of the acknowledgement that is due then; empty: none */
-    char *what;    /* the message's name, or its room, for the log; NULL: neither */
+    struct embed_nsp *nsp;
+    struct owed owed; /* is due then */
+    char *what;       /* the message's name, or its room, for the log; NULL: neither */
 };
-
-/* False: the socket is not here any more. */
-static bool acknowledge(sennit_socket *handle, struct span id, const struct content *content)
-{
-    struct embed_socket *socket = handle_peek(handle, HANDLE_SOCKET);
-    bool here = socket != NULL && socket->subscriber != NULL && subscriber_is_connected(socket->subscriber);
-    if (here)
-        subscriber_answer(socket->subscriber, id, content);
-    return here;
-}
 
 static void sent_end(struct sent *sent)
 {
@@ -33,7 +23,8 @@ static void sent_end(struct sent *sent)
         call_end(sent->call);
         free(sent->call);
     }
-    buf_finish(&sent->id);
+    owed_drop(&sent->owed);
+    embed_nsp_drop(sent->nsp);
     free(sent->what);
     free(sent);
 }
@@ -42,9 +33,9 @@ static void sent_end(struct sent *sent)
 static void refuse(struct sent *sent, enum broker_result result)
 {
     struct span what = sent->what != NULL ? span_str(sent->what) : SPAN_LIT("");
-    struct embed_socket *socket = sent->id.len > 0 ? handle_peek(sent->socket, HANDLE_SOCKET) : NULL;
+    struct embed_socket *socket = sent->owed.id.len > 0 ? handle_peek(sent->owed.socket, HANDLE_SOCKET) : NULL;
     if (socket != NULL && socket->subscriber != NULL && subscriber_is_connected(socket->subscriber))
-        subscriber_refuse_publish(socket->subscriber, result, what, buf_span(&sent->id));
+        subscriber_refuse_publish(socket->subscriber, result, what, buf_span(&sent->owed.id));
     else
         refusals_note(&sent->embed->server.sessions.refusals, subscriber_refusal_of(result), SPAN_LIT("sennit.h"),
                       what);
@@ -54,8 +45,8 @@ static void sent_done(void *arg, enum broker_result result)
 {
     struct sent *sent = arg;
     struct content nothing = content_of(SPAN_LIT("[]"));
-    if (result == BROKER_OK && sent->id.len > 0)
-        acknowledge(sent->socket, buf_span(&sent->id), &nothing);
+    if (result == BROKER_OK)
+        owed_pay(&sent->owed, sent->nsp, &nothing);
     else if (broker_refusal_text(result) != NULL)
         refuse(sent, result);
     sent_end(sent);
@@ -148,9 +139,8 @@ static struct sent *sent_begin(struct embed *embed, const struct sennit_target *
     if (current != NULL && current->session != NULL)
         sent->call = call_create(current->session, current, (struct span){NULL, 0}, bytes);
     if (answers != NULL) {
-        sent->socket = answers->socket;
-        buf_append(&sent->id, buf_span(&answers->id));
-        buf_clear(&answers->id);
+        sent->nsp = embed_nsp_use(answers->nsp);
+        owed_take(&sent->owed, &answers->owed);
     }
     return sent;
 }
@@ -193,13 +183,11 @@ bool sennit_emitf(struct sennit_target target, const char *name, const char *for
 static bool answer(sennit_event *handle, const char *call, struct format_result *what)
 {
     struct embed_event *event = handle_object(handle, HANDLE_EVENT, call);
-    bool waits = event != NULL && event->id.len > 0;
-    if (waits) {
-        waits = acknowledge(event->socket, buf_span(&event->id), &what->content);
-        buf_clear(&event->id);
-    }
+    bool paid = event != NULL && owed_pay(&event->owed, event->nsp, &what->content);
+    if (event != NULL)
+        owed_drop(&event->owed);
     buf_finish(&what->text);
-    return waits;
+    return paid;
 }
 
 bool sennit_ack(sennit_event *event, struct sennit_args args)
@@ -221,7 +209,7 @@ bool sennit_ackf(sennit_event *event, const char *format, ...)
 bool sennit_wants_ack(sennit_event *handle)
 {
     struct embed_event *event = handle_object(handle, HANDLE_EVENT, "sennit_wants_ack");
-    return event != NULL && event->id.len > 0;
+    return event != NULL && event->owed.id.len > 0;
 }
 
 static bool direct(const char *call, struct sennit_target *target, const struct directive *directive)

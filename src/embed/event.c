@@ -49,12 +49,12 @@ void event_destroy(struct embed_event *event)
     struct list *node;
     if (event->kept)
         event->embed->kept--;
+    owed_drop(&event->owed);
     embed_nsp_drop(event->nsp);
     handle_end(event->handle);
     list_remove(&event->node);
     while ((node = list_take(&event->memory)) != NULL)
         free(container_of(node, struct given, node));
-    buf_finish(&event->id);
     free(event);
 }
 
@@ -92,6 +92,7 @@ bool sennit_event_keep(sennit_event *handle)
     }
     event->kept = true;
     event->embed->kept++;
+    owed_promise(&event->owed);
     event->content.args.data = event_text(event, event->content.args);
     for (size_t i = 0; i < event->part_count; i++)
         for (uint32_t k = 0; k < event->parts[i].count; k++)

@@ -49,7 +49,8 @@ static bool event_handle(struct embed *embed, struct embed_nsp *nsp, struct subs
     event->content = asked->content;
     event->skip = 1;
     event->asked = asked;
-    buf_append(&event->id, asked->id);
+    event->owed.socket = event->socket;
+    buf_append(&event->owed.id, asked->id);
     embed->current = subscriber;
     event_run(event, found->handler);
     embed->current = NULL;
@@ -68,12 +69,12 @@ bool sennit_relay(sennit_event *handle)
     }
     const struct client_event *asked = event->asked;
     struct embed *embed = event->embed;
-    if (event->id.len != asked->id.len) {
+    if (event->owed.id.len != asked->id.len) {
         handle_misused("sennit_relay", "the event was acknowledged already, and the rules may answer it, too");
         return false;
     }
     event->asked = NULL;
-    buf_clear(&event->id); /* the relay answers it */
+    owed_drop(&event->owed); /* the relay answers it */
     embed->before.event(&embed->server.config.relay.app, embed->current, asked);
     return true;
 }

@@ -249,6 +249,38 @@ void asking_deliver(struct subscriber *subscriber, struct span body)
     }
 }
 
+struct span asking_promise(struct subscriber *subscriber, struct span ack_id)
+{
+    struct span sid = subscriber_sid(subscriber), none = {NULL, 0};
+    struct awaited *before = find(subscriber, true, ack_id);
+    if (!subscriber->roams || !subscriber->nsp->direct || subscriber->session->transport->format != TRANSPORT_POLLING ||
+        before != NULL || is_full(subscriber, true))
+        return none;
+    struct awaited *awaited = note(subscriber, true, ack_id, ASKING_MS_MAX);
+    memcpy(awaited->their_sid, sid.data, sizeof awaited->their_sid);
+    return ask_id(awaited);
+}
+
+bool asking_keep(struct subscriber *subscriber, struct span id, const struct content *content)
+{
+    struct awaited *awaited = find_asked(subscriber, id);
+    if (awaited == NULL)
+        return false;
+    struct awaited copy = *awaited;
+    forget(awaited);
+    if (content != NULL)
+        subscriber_answer(subscriber, id_of(&copy), content);
+    return true;
+}
+
+bool asking_keep_elsewhere(struct sessions *sessions, const struct nsp *nsp, struct span sid, struct span id,
+                           const struct content *content)
+{
+    struct asking_entry entry = {
+        .kind = ASKING_ANSWER, .ms = ASKING_MS_MAX, .asker = SPAN_LIT("-"), .id = id, .content = *content};
+    return asking_entry_publish(sessions, nsp, NULL, sid, &entry);
+}
+
 bool asking_answered(struct subscriber *subscriber, struct span id, const struct content *content)
 {
     struct awaited *awaited = find(subscriber, false, id);

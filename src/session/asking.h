@@ -9,6 +9,9 @@
  * by a failure, when the receiver's connection ends, or the answer exceeds a bound; or by a failure when its time is
  * over. A later answer is ignored. Both tables move with a session that moves (parcel.h).
  *
+ * A program's answer to an event, given later, takes the same way if its client polls: the event counts as a question
+ * of its client, which the program has taken.
+ *
  * A question is delivered at most once and carries no token: the stock client takes no offset from an event that asks
  * for an answer, and would find the token among the handler's arguments. */
 #ifndef SENNIT_SESSION_ASKING_H
@@ -26,6 +29,15 @@ void asking_deliver(struct subscriber *subscriber, struct span body);
 bool asking_answered(struct subscriber *subscriber, struct span id, const struct content *content);
 /* Its answer exceeds a bound, for which this refusal stands. An id that is not known is ignored. */
 void asking_answer_refused(struct subscriber *subscriber, struct span id, enum refusal refusal);
+/* The program will answer an event of this subscriber's client later: perhaps when the session has moved. Returns the
+ * id under which it does (it lasts as long as the promise); none, if the session does not move, or too much is awaited.
+ * If no answer comes for ASKING_MS_MAX, the client is told so. */
+struct span asking_promise(struct subscriber *subscriber, struct span ack_id);
+/* The answer, where the subscriber is (connected); NULL withdraws the promise. False: it is over. */
+bool asking_keep(struct subscriber *subscriber, struct span id, const struct content *content);
+/* The answer, from an instance that the subscriber has left. False: too much waits for the broker. */
+bool asking_keep_elsewhere(struct sessions *sessions, const struct nsp *nsp, struct span sid, struct span id,
+                           const struct content *content);
 /* The subscriber ends; unless it is `parked`, those who asked its client are told: a survey only if it cannot come
  * back. */
 void asking_end(struct subscriber *subscriber, bool parked, bool may_return);

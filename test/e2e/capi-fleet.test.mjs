@@ -62,34 +62,56 @@ test('a backend asks the same by the HTTP API', async () => {
   for (const socket of [a, b]) socket.close();
 });
 
+// A request of a session of long-polling, to any instance.
+async function request(server, sid, body) {
+  const url = `${server.url}/socket.io/?EIO=4&transport=polling${sid ? `&sid=${sid}` : ''}`;
+  return (await fetch(url, body === undefined ? {} : { method: 'POST', body })).text();
+}
+
 test('a handler that is told of a new socket has it, also while another instance waits for its session', async () => {
   const before = two.map((one) => one.output.length);
-  const ask = async (server, sid, body) => {
-    const url = `${server.url}/socket.io/?EIO=4&transport=polling${sid ? `&sid=${sid}` : ''}`;
-    return (await fetch(url, body === undefined ? {} : { method: 'POST', body })).text();
-  };
   const connect = async () => {
-    const { sid } = JSON.parse((await ask(two[0])).slice(1));
+    const { sid } = JSON.parse((await request(two[0])).slice(1));
     let got = '';
     const polled = (async () => {
-      for (let i = 0; i < 9 && !got.includes('40/made-born,{"sid"'); i++) got += await ask(two[0], sid); // waits while the other one connects
+      for (let i = 0; i < 9 && !got.includes('40/made-born,{"sid"'); i++) got += await request(two[0], sid); // waits while the other one connects
     })();
-    assert.equal(await ask(two[1], sid, '40/made-born,'), 'ok');
+    assert.equal(await request(two[1], sid, '40/made-born,'), 'ok');
     await polled;
     return sid;
   };
   const sids = [];
   for (let i = 0; i < 10; i++) sids.push(await connect());
   two.forEach((one, i) => assert.doesNotMatch(one.output.slice(before[i]), /sennit_data_set/, 'the handler of `connect` could write data'));
-  for (const sid of sids) await ask(two[0], sid, '41/made-born,');
+  for (const sid of sids) await request(two[0], sid, '41/made-born,');
+});
+
+test('an event of a client that polls is acknowledged later, wherever its session is by then', async () => {
+  const { sid } = JSON.parse((await request(two[0])).slice(1));
+  await request(two[0], sid, '40/made-later,');
+  let got = '';
+  const poll = async (until) => {
+    for (let i = 0; i < 9 && !got.includes(until); i++) got += await request(two[0], sid);
+  };
+  await poll('40/made-later,{"sid"');
+  for (let i = 1; i < 6; i++) {
+    const polled = poll(`43/made-later,${i}[1,true]`); // here, while the handler is there
+    assert.equal(await request(two[1], sid, `42/made-later,${i}["count"]`), 'ok');
+    await polled;
+  }
+  // No request has the session when the handler is done, and each is acknowledged once.
+  assert.equal(await request(two[1], sid, '42/made-later,6["count"]'), 'ok');
+  await sleep(300);
+  await poll('43/made-later,6[1,true]');
+  assert.equal(await request(two[1], sid, '42/made-later,7["count"]'), 'ok');
+  await poll('43/made-later,7[1,true]');
+  assert.deepEqual([1, 2, 3, 4, 5, 6, 7].map((i) => got.split(`43/made-later,${i}[`).length - 1), [1, 1, 1, 1, 1, 1, 1]);
+  await request(two[0], sid, '41/made-later,');
 });
 
 test('a client answers on another instance than it was asked on', async () => {
   const a = await client(two[0], '/made-asked');
-  const ask = async (server, sid, body) => {
-    const url = `${server.url}/socket.io/?EIO=4&transport=polling${sid ? `&sid=${sid}` : ''}`;
-    return (await fetch(url, body === undefined ? {} : { method: 'POST', body })).text();
-  };
+  const ask = request;
   const { sid } = JSON.parse((await ask(two[1])).slice(1));
   await ask(two[1], sid, '40/made-asked,');
   let got = '';

@@ -315,35 +315,6 @@ static void ask_many(void *data)
 }
 
 /* Without any client: all answers are there at once. */
-static void stop_it(void *data)
-{
-    sennit_stop(data);
-}
-
-static void emit_twice(void *data)
-{
-    struct sennit_target named = sennit_named(sennit_to_all(data), "tick-1");
-    assert_true(sennit_emitf(named, "tick", "i", 1));
-    assert_true(sennit_emitf(named, "tick", "i", 1)); /* the same message */
-    assert_true(sennit_emitf(named, "tick", "i", 2)); /* another one */
-    assert_true(sennit_emitf(named, "tick", "i", 3));
-}
-
-/* A program that runs on many instances may make all of them say the same: the log is not flooded. */
-static void test_a_name_that_is_taken(void **state)
-{
-    const struct sennit_options options = {.port = "0", .broker = "memory"};
-    sennit_server *server = sennit_create_with(&options);
-    sennit_after(server, 1, emit_twice, sennit_namespace(server, "/"));
-    sennit_after(server, 50, stop_it, server);
-    assert_int_equal(sennit_run(server), 0);
-    const char *line = strstr(logged, "\"reason\":\"id_taken\"");
-    assert_non_null(line);
-    assert_non_null(strstr(line, "\"what\":\"tick-1\""));
-    assert_null(strstr(line + 1, "\"reason\":\"id_taken\""));
-    assert_null(strstr(logged, "WARNING"));
-}
-
 static void test_many_are_asked(void **state)
 {
     asked = answers = 0;
@@ -592,7 +563,6 @@ int main(void)
         cmocka_unit_test_setup(test_a_wrong_handle_is_harmless, set_up),
         cmocka_unit_test_setup(test_a_server_that_cannot_start, set_up),
         cmocka_unit_test_setup(test_a_server_runs_and_touches_no_signal, set_up),
-        cmocka_unit_test_setup(test_a_name_that_is_taken, set_up),
         cmocka_unit_test_setup(test_many_are_asked, set_up),
         cmocka_unit_test_setup(test_options_are_the_flags, set_up),
         cmocka_unit_test_setup(test_a_pattern_makes_namespaces, set_up),

@@ -1,5 +1,5 @@
-/* test_ticks: timers and watched descriptors of a program, and what it may do to them: end them from within, close
- * what is watched, block. */
+/* test_ticks: timers and watched descriptors of a program, what it may do to them (end them from within, close what is
+ * watched, block), and what each instance says by a timer under one name. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -143,6 +143,27 @@ static void test_a_watch_is_stopped_too_late(void **state)
     all_close();
 }
 
+static void say_twice(void *data)
+{
+    struct sennit_target named = sennit_named(sennit_to_all(data), "tick-1");
+    assert_true(sennit_emitf(named, "tick", "i", 1));
+    assert_true(sennit_emitf(named, "tick", "i", 1)); /* the same message */
+    assert_true(sennit_emitf(named, "tick", "i", 2)); /* another one */
+    assert_true(sennit_emitf(named, "tick", "i", 3));
+}
+
+/* It is refused, which does not flood the log. */
+static void test_a_name_that_is_taken(void **state)
+{
+    sennit_after(server, 1, say_twice, sennit_namespace(server, "/"));
+    run();
+    const char *line = strstr(logged, "\"reason\":\"id_taken\"");
+    assert_non_null(line);
+    assert_non_null(strstr(line, "\"what\":\"tick-1\""));
+    assert_null(strstr(line + 1, "\"reason\":\"id_taken\""));
+    assert_null(strstr(logged, "WARNING"));
+}
+
 static void fd_ready_never(int fd, unsigned ready, void *data)
 {
     fail();
@@ -166,6 +187,7 @@ int main(void)
         cmocka_unit_test_setup(test_what_blocks_is_named, set_up),
         cmocka_unit_test_setup(test_a_descriptor_is_closed_while_it_is_watched, set_up),
         cmocka_unit_test_setup(test_a_watch_is_stopped_too_late, set_up),
+        cmocka_unit_test_setup(test_a_name_that_is_taken, set_up),
         cmocka_unit_test_setup(test_a_file_is_not_watched, set_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
