@@ -127,21 +127,28 @@ static enum refusal connect_to(struct session *session, const struct nsp *nsp, c
     return refusal;
 }
 
-/* The message is upstream's where upstream has one; `data` names the refusal and the cure. */
-static void connect_refuse(struct session *session, const struct socketio_packet *packet, enum refusal refusal)
+/* `data` names the refusal and the cure, but where upstream has that refusal, too: then the answer is upstream's to the
+ * byte, and the cure is in the log. */
+static void connect_error_print(struct buf *to, struct session *session, enum refusal refusal)
 {
     bool is_full = refusal == REFUSAL_NAMESPACES_FULL || refusal == REFUSAL_INSTANCE_NAMESPACES_FULL;
-    const char *message = refusal == REFUSAL_NAMESPACE_UNKNOWN ? "Invalid namespace"
-                          : is_full                            ? "Too many namespaces"
-                          : refusal == REFUSAL_TOO_DEEP        ? "Invalid payload"
-                                                               : "Not authorized";
+    const char *message = is_full                       ? "Too many namespaces"
+                          : refusal == REFUSAL_TOO_DEEP ? "Invalid payload"
+                                                        : "Not authorized";
+    if (refusal == REFUSAL_BY_APPLICATION && session->sessions->denial != NULL)
+        buf_append(to, span_str(session->sessions->denial));
+    else if (refusal == REFUSAL_NAMESPACE_UNKNOWN)
+        buf_append(to, SPAN_LIT("{\"message\":\"Invalid namespace\"}"));
+    else
+        buf_printf(to, "{\"message\":\"%s\",\"data\":{\"error\":\"%s\",\"reason\":\"%s\"}}", message,
+                   refusal_text(refusal), refusal_name(refusal));
+}
+
+static void connect_refuse(struct session *session, const struct socketio_packet *packet, enum refusal refusal)
+{
     struct buf text = {0};
     refusals_note(&session->sessions->refusals, refusal, none, packet->nsp);
-    if (refusal == REFUSAL_BY_APPLICATION && session->sessions->denial != NULL)
-        buf_append(&text, span_str(session->sessions->denial));
-    else
-        buf_printf(&text, "{\"message\":\"%s\",\"data\":{\"error\":\"%s\",\"reason\":\"%s\"}}", message,
-                   refusal_text(refusal), refusal_name(refusal));
+    connect_error_print(&text, session, refusal);
     struct content content = content_of(buf_span(&text));
     socket_packet_send(session, SOCKETIO_CONNECT_ERROR, packet->nsp, none, &content);
     buf_finish(&text);
