@@ -187,9 +187,9 @@ static void close_told(struct transport *transport, enum close_reason reason)
 {
     struct polling *polling = polling_of(transport);
     bool is_asked = reason == CLOSE_ENGINE_CLOSED;
-    /* A client that broke the protocol, or has gone, finds its session unknown, as upstream has it. */
-    bool is_awaited =
-        !is_asked && reason != CLOSE_PING_TIMEOUT && reason != CLOSE_ENGINE_INVALID && reason != CLOSE_SOCKETIO_INVALID;
+    /* A client whose packets are none of Engine.IO's, or that has gone, finds its session unknown, as upstream has it.
+     */
+    bool is_awaited = !is_asked && reason != CLOSE_PING_TIMEOUT && reason != CLOSE_ENGINE_INVALID;
     if (polling->state != POLLING_LIVE)
         return;
     if (polling_is_roaming(polling->sessions) && (reason == CLOSE_DRAINED || reason == CLOSE_ROTATED)) {

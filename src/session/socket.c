@@ -88,7 +88,13 @@ static_assert((int)CALL_ID_BYTES_MAX >= (int)SOCKETIO_ACK_DIGITS_MAX, "the id of
 
 static void answer(struct subscriber *subscriber, struct span ack_id, const struct content *content)
 {
+    struct buf rounded = {0};
+    if (ack_id.len > SOCKETIO_ACK_DIGITS_EXACT) {
+        socketio_ack_id_print(&rounded, ack_id);
+        ack_id = buf_span(&rounded);
+    }
     socket_packet_send(subscriber->session, SOCKETIO_ACK, subscriber->nsp->name, ack_id, content);
+    buf_finish(&rounded);
 }
 
 static void ask(struct subscriber *subscriber, struct span id, const struct content *content)

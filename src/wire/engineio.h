@@ -22,7 +22,7 @@ struct engineio_packet {
     struct span data; /* behind the type character */
 };
 /* One packet from a WebSocket text message: consumed (all of it), or -1 for an empty one or an unknown type. (`b` and
- * base64 belong to polling. Upstream accepts them on a WebSocket too, but no client sends them there.) */
+ * base64 are wire/payload's, also on a WebSocket: a client with `forceBase64` sends them there.) */
 ptrdiff_t engineio_decode(struct span text, struct engineio_packet *packet);
 
 /* The query of a request: `?EIO=4&transport=websocket&sid=...`. Spans into the query; NULL data where absent; the first

@@ -2,6 +2,8 @@
  * stock parser accepts, except forms that no client sends (a count written as 1e0). */
 #include "wire/socketio.h"
 
+#include <stdlib.h>
+
 #include "wire/json.h"
 
 static const struct span none = {NULL, 0};
@@ -51,11 +53,38 @@ static bool take_ack_id(struct span *rest, struct span *id)
         len++;
     if (len == 0)
         return true;
-    if (len > SOCKETIO_ACK_DIGITS_MAX)
+    size_t zeros = 0; /* upstream reads a number, and 007 is 7 */
+    while (zeros + 1 < len && rest->data[zeros] == '0')
+        zeros++;
+    if (len - zeros > SOCKETIO_ACK_DIGITS_MAX)
         return false;
-    *id = span_sub(*rest, 0, len);
+    *id = span_sub(*rest, zeros, len - zeros);
     *rest = span_from(*rest, len);
     return true;
+}
+
+/* The fewest digits that read back as the same double, and zeros. */
+void socketio_ack_id_print(struct buf *to, struct span id)
+{
+    enum { DOUBLE_DIGITS = 17 };
+    char text[SOCKETIO_ACK_DIGITS_MAX + 1] = "", shown[JSON_NUMBER_BYTES];
+    if (id.len <= SOCKETIO_ACK_DIGITS_EXACT || id.len > SOCKETIO_ACK_DIGITS_MAX) {
+        buf_append(to, id);
+        return;
+    }
+    memcpy(text, id.data, id.len);
+    double number = json_number_read(text, NULL);
+    int digits = SOCKETIO_ACK_DIGITS_EXACT;
+    for (json_number_write(shown, number, digits); json_number_read(shown, NULL) != number && digits < DOUBLE_DIGITS;)
+        json_number_write(shown, number, ++digits);
+    size_t before = to->len;
+    const char *at = shown;
+    for (; *at != '\0' && *at != 'e'; at++)
+        if (*at != '.')
+            buf_append_char(to, *at);
+    if (*at == 'e')
+        for (size_t len = (size_t)atoi(at + 1) + 1; to->len - before < len;)
+            buf_append_char(to, '0');
 }
 
 static const struct span reserved[] = {

@@ -18,13 +18,17 @@ enum socketio_type {
     SOCKETIO_BINARY_EVENT,
     SOCKETIO_BINARY_ACK,
 };
-enum { SOCKETIO_ATTACHMENTS_MAX = 10, SOCKETIO_ACK_DIGITS_MAX = 20 };
+enum {
+    SOCKETIO_ATTACHMENTS_MAX = 10,
+    SOCKETIO_ACK_DIGITS_MAX = 20,
+    SOCKETIO_ACK_DIGITS_EXACT = 15, /* an id of so many is shown as it came */
+};
 
 struct socketio_packet {
     enum socketio_type type;
     uint32_t attachments;
     struct span nsp;     /* "/" when the packet names none; the part behind a '?' is kept */
-    struct span ack_id;  /* digits as they came; NULL data: none. Echoed in the acknowledgement. */
+    struct span ack_id;  /* digits, without zeros in front; NULL data: none */
     struct span payload; /* JSON as it came; NULL data: none */
     uint32_t depth;      /* levels of the payload; above JSON_DEPTH_MAX: it was not read, and `payload` is empty */
     struct span event;   /* EVENT, BINARY_EVENT: first element of the payload, raw JSON; NULL data: no payload */
@@ -38,6 +42,10 @@ struct socketio_packet {
  * upstream does, it accepts an id on any type and any type without a payload (an EVENT without one is an empty event).
  */
 ptrdiff_t socketio_decode(struct span text, struct socketio_packet *packet);
+
+/* Appends an id as upstream writes it in an acknowledgement: it has read a number, which JavaScript keeps as a double.
+ */
+void socketio_ack_id_print(struct buf *to, struct span id);
 
 /* Every placeholder, `{"_placeholder":true,"num":k}`, in this valid JSON has a k that is an integer below
  * `attachments`. */

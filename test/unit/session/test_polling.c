@@ -180,7 +180,7 @@ static void a_goodbye_without_a_get_ends_it(void **state)
 
 static void garbage_ends_it(void **state)
 {
-    static const char *const bodies[] = {"", "9", "42[\"say\",1]\x1e", "\x1e", "2", "4\xff", "b!!", "bAQID"};
+    static const char *const bodies[] = {"", "9", "42[\"say\",1]\x1e", "\x1e", "2", "4\xff", "b!!"};
     for (size_t i = 0; i < sizeof bodies / sizeof bodies[0]; i++) {
         join();
         assert_posted(1, bodies[i]);
@@ -200,6 +200,21 @@ static void a_closed_session_tells_the_next_get(void **state)
     struct request *request = get(2);
     assert_payload(request, "1");
     assert_gone();
+}
+
+/* Engine.IO's packets are good, what they carry is not: then it is the server that closes, as upstream has it. */
+static void a_bad_message_closes_and_tells_the_next_get(void **state)
+{
+    static const char *const bodies[] = {"4", "47", "42{}", "40", "bAQID"};
+    for (size_t i = 0; i < sizeof bodies / sizeof bodies[0]; i++) {
+        join();
+        assert_posted(1, bodies[i]);
+        turn(5);
+        assert_int_equal(sessions.count, 0);
+        struct request *request = get(2);
+        assert_payload(request, "1");
+        assert_gone();
+    }
 }
 
 static void pings_come_with_answers(void **state)
@@ -497,6 +512,7 @@ int main(void)
         TEST(a_goodbye_without_a_get_ends_it),
         TEST(garbage_ends_it),
         TEST(a_closed_session_tells_the_next_get),
+        TEST(a_bad_message_closes_and_tells_the_next_get),
         TEST(pings_come_with_answers),
         TEST(a_held_get_ends_before_the_platforms_deadline),
         TEST(the_longest_held_get_makes_room),

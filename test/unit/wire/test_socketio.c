@@ -112,7 +112,7 @@ static void test_fields(void **state)
     assert_true(decode("452-/n?q,007[ \"a\" ,1] ", &packet) > 0);
     assert_int_equal(packet.attachments, 2);
     assert_true(span_equal(packet.nsp, SPAN_LIT("/n?q")));
-    assert_true(span_equal(packet.ack_id, SPAN_LIT("007")));
+    assert_true(span_equal(packet.ack_id, SPAN_LIT("7")));
     assert_true(span_equal(packet.payload, SPAN_LIT("[ \"a\" ,1]")));
     assert_true(span_equal(packet.event, SPAN_LIT("\"a\"")));
     assert_int_equal(socketio_decode(span_of(NULL, 0), &packet), -1);
@@ -130,6 +130,35 @@ static void test_ids(void **state)
     buf_append_char(&text, '9');
     assert_int_equal(socketio_decode(span_from(buf_span(&text), 1), &packet), -1);
     buf_finish(&text);
+}
+
+/* An id is a number, as upstream reads and writes it. */
+static void test_ids_are_numbers(void **state)
+{
+    static const char *const ids[][2] = {
+        {"0", "0"},
+        {"00", "0"},
+        {"007", "7"},
+        {"0000000000000000000000000000012", "12"},
+        {"999999999999999", "999999999999999"},
+        {"9007199254740991", "9007199254740991"},
+        {"9007199254740993", "9007199254740992"},
+        {"1000000000000000000", "1000000000000000000"},
+        {"1234567890123456789", "1234567890123456800"},
+        {"12345678901234567890", "12345678901234567000"},
+        {"99999999999999999999", "100000000000000000000"},
+    };
+    for (size_t i = 0; i < sizeof ids / sizeof ids[0]; i++) {
+        struct socketio_packet packet;
+        struct buf text = {0}, shown = {0};
+        buf_printf(&text, "2%s[\"a\"]", ids[i][0]);
+        assert_int_equal(socketio_decode(buf_span(&text), &packet), text.len);
+        socketio_ack_id_print(&shown, packet.ack_id);
+        if (!span_equal(buf_span(&shown), span_str(ids[i][1])))
+            fail_msg("%s is shown as " SPAN_FMT, ids[i][0], SPAN_ARG(buf_span(&shown)));
+        buf_finish(&text);
+        buf_finish(&shown);
+    }
 }
 
 static void assert_prefix(enum socketio_type type, const char *nsp, const char *id, const char *expected)
@@ -210,9 +239,11 @@ static void test_placeholders_deep(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_accepted), cmocka_unit_test(test_refused),  cmocka_unit_test(test_fields),
-        cmocka_unit_test(test_ids),      cmocka_unit_test(test_prefixes), cmocka_unit_test(test_binary_prefixes),
-        cmocka_unit_test(test_shift),    cmocka_unit_test(test_reserved), cmocka_unit_test(test_placeholders_deep),
+        cmocka_unit_test(test_accepted),        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_fields),          cmocka_unit_test(test_ids),
+        cmocka_unit_test(test_ids_are_numbers), cmocka_unit_test(test_prefixes),
+        cmocka_unit_test(test_binary_prefixes), cmocka_unit_test(test_shift),
+        cmocka_unit_test(test_reserved),        cmocka_unit_test(test_placeholders_deep),
     };
     return cmocka_run_group_tests_name("socketio", tests, NULL, NULL);
 }
