@@ -136,6 +136,15 @@ bool process_user_find(const char *name, struct child_user *user)
     return entry != NULL;
 }
 
+char *process_user_numbered(struct child_user *user)
+{
+    const struct passwd *entry = getpwuid(user->uid);
+    if (entry == NULL)
+        return NULL;
+    user->gid = entry->pw_gid;
+    return mem_text(span_str(entry->pw_dir));
+}
+
 bool process_user_become(const char *user, struct err *err)
 {
     uint64_t uid;

@@ -49,6 +49,8 @@ int process_self(void);
 bool process_is_root(void);
 /* The user of this name. False: the system knows none. */
 bool process_user_find(const char *name, struct child_user *user);
+/* Sets the group of the user with this number, if the system knows it. Its folder, which the caller frees, or NULL. */
+char *process_user_numbered(struct child_user *user);
 /* Becomes that user, with its groups and HOME, for good; XDG_STATE_HOME and XDG_RUNTIME_DIR, which were another's, are
  * forgotten. `user` is a name or a number that the system knows. False with `err` set: there is no such user, or this
  * process is not root's; the process is then as it was, or must not go on. */

@@ -16,7 +16,7 @@ enum kind {
     KIND_BOOL,     /* true or false, in any case */
     KIND_COUNT,    /* a whole number from min to max */
     KIND_DECIMAL,  /* a number from min to max thousandths, or one of `words` */
-    KIND_DURATION, /* from min to max milliseconds */
+    KIND_DURATION, /* in Go's form, from min to max milliseconds, in whole seconds, as Knative has it */
 };
 
 enum { SECOND = 1000, HOUR = 3600 * SECOND, THOUSAND = 1000, ANY = 1000000000 };
@@ -104,8 +104,9 @@ static const struct known known[] = {
     {SERVING "lastModifier", KIND_TEXT, NULL, 0, 0, NULL, ""},
     {SERVING "forceUpgrade", KIND_TEXT, NULL, 0, 0, NULL, ""},
     {SERVING "revision-tag-routing", KIND_TEXT, NULL, 0, 0, NULL, ""},
-    {SERVING "rollout-duration", KIND_TEXT, NULL, 0, 0, NULL, "traffic moves at once"},
-    {SERVING "progress-deadline", KIND_TEXT, NULL, 0, 0, NULL, ""},
+    {SERVING "rollout-duration", KIND_DURATION, NULL, 0, ANY, "0s", "traffic moves at once"},
+    {SERVING "progress-deadline", KIND_DURATION, NULL, SECOND, ANY, NULL, ""},
+    {SERVING "no-gc", KIND_TEXT, NULL, 0, 0, NULL, ""},
 };
 enum { KNOWN = sizeof known / sizeof known[0], WORDS_BYTES_MAX = 160 };
 
@@ -133,7 +134,8 @@ static bool is_spelled(struct span key, const char *name)
 static const struct known *find(struct span key)
 {
     for (size_t i = 0; i < KNOWN; i++) {
-        bool both = span_starts_with(span_str(known[i].name), SPAN_LIT(AUTOSCALING));
+        bool both = span_starts_with(span_str(known[i].name), SPAN_LIT(AUTOSCALING)) ||
+                    span_equal(span_str(known[i].name), SPAN_LIT(SERVING "rollout-duration"));
         if (both ? is_spelled(key, known[i].name) : span_equal(key, span_str(known[i].name)))
             return &known[i];
     }
@@ -165,6 +167,56 @@ static bool is_among(struct span text, const char *words, bool fold)
     return false;
 }
 
+/* The unit in front of `text`, in microseconds; `*len`: its length. 0: none. */
+static uint64_t unit_read(struct span text, size_t *len)
+{
+    static const struct {
+        const char *name;
+        uint64_t us;
+    } units[] = {{"ms", 1000}, {"us", 1}, {"h", 3600000000}, {"m", 60000000}, {"s", 1000000}};
+    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
+        *len = strlen(units[i].name);
+        if (span_starts_with(text, span_str(units[i].name)))
+            return units[i].us;
+    }
+    return 0;
+}
+
+/* "1m30s", "1.5h", "0": numbers with units, as Go's time.ParseDuration reads them. */
+static bool go_duration_read(struct span text, uint64_t *us)
+{
+    uint64_t sum = 0, thousandths;
+    if (span_equal(text, SPAN_LIT("0")))
+        return (*us = 0, true);
+    for (size_t at = 0, unit_len; at < text.len; at += unit_len) {
+        size_t from = at;
+        while (at < text.len && (text.data[at] == '.' || (text.data[at] >= '0' && text.data[at] <= '9')))
+            at++;
+        uint64_t unit = unit_read(span_from(text, at), &unit_len);
+        if (unit == 0 || !span_to_thousandths(span_sub(text, from, at - from), &thousandths) || thousandths > ANY)
+            return false;
+        sum += thousandths * unit / THOUSAND;
+        if (sum > (uint64_t)ANY * THOUSAND)
+            return false;
+    }
+    *us = sum;
+    return text.len > 0;
+}
+
+static bool duration_read(const struct known *one, const struct yaml_node *node, struct span text, uint64_t *ms,
+                          struct err *err)
+{
+    uint64_t us;
+    if (!go_duration_read(text, &us) || us / THOUSAND < one->min || us / THOUSAND > one->max)
+        return yaml_error(
+            err, node, "expected a duration from %llus to %llus, with units (like 90s, 1m30s, 1h), found %s",
+            (unsigned long long)one->min / SECOND, (unsigned long long)one->max / SECOND, SHOWN_FOUND(text));
+    if (us % (SECOND * THOUSAND) != 0)
+        return yaml_error(err, node, "expected whole seconds, found %s", SHOWN_FOUND(text));
+    *ms = us / THOUSAND;
+    return true;
+}
+
 static bool value_check(const struct known *one, const struct yaml_node *node, struct span text,
                         struct annotation *found, struct err *err)
 {
@@ -174,7 +226,7 @@ static bool value_check(const struct known *one, const struct yaml_node *node, s
     case KIND_COUNT:
         return yaml_u64_text(node, one->min, one->max, &found->number, err);
     case KIND_DURATION:
-        return yaml_duration_ms(node, one->min, one->max, &found->number, err);
+        return duration_read(one, node, text, &found->number, err);
     case KIND_BOOL:
         return is_among(text, "true|false", true) ||
                yaml_error(err, node, "expected \"true\" or \"false\", found %s", SHOWN_FOUND(text));
@@ -189,10 +241,8 @@ static bool value_check(const struct known *one, const struct yaml_node *node, s
         return true;
     if (span_to_thousandths(text, &found->number) && found->number >= one->min && found->number <= one->max)
         return true;
-    return yaml_error(err, node, "expected a number from %llu.%02llu to %llu%s%s, found %s",
-                      (unsigned long long)one->min / THOUSAND, (unsigned long long)one->min % THOUSAND / 10,
-                      (unsigned long long)one->max / THOUSAND, one->words[0] != '\0' ? ", or " : "", one->words,
-                      SHOWN_FOUND(text));
+    return yaml_error(err, node, "expected a number from %g to %.10g%s%s, found %s", (double)one->min / THOUSAND,
+                      (double)one->max / THOUSAND, one->words[0] != '\0' ? ", or " : "", one->words, SHOWN_FOUND(text));
 }
 
 bool annotation_check(const struct yaml_pair *pair, struct annotation *found, struct err *err)

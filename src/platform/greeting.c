@@ -7,6 +7,8 @@
 #include "base/log.h"
 #include "base/shown.h"
 #include "platform/admission.h"
+#include "platform/image.h"
+#include "platform/instance_user.h"
 
 static struct service *service_of(struct list *node)
 {
@@ -17,6 +19,10 @@ void greeting_differences_tell(const struct service_spec *spec)
 {
     for (size_t i = 0; i < spec->lacking.count; i++)
         log_event(LOG_WARNING, "a field has no effect here", LOG_C("field", spec->lacking.list[i]));
+    if (instance_user_is_ours(spec) && !image_is_local(spec->image))
+        log_event(LOG_WARNING, "a field has no effect here",
+                  LOG_C("field", "securityContext.runAsUser: only root can start programs as another user, so they run "
+                                 "as the user of sennit up"));
     if (spec->inert.len != 0)
         log_event(LOG_INFO, "these fields change nothing here", LOG_S("fields", buf_span(&spec->inert)));
 }

@@ -105,6 +105,15 @@ static void user_find(struct image_program *program, const char *root, const cha
     buf_finish(&groups);
 }
 
+/* securityContext of the file counts before the image's USER. NULL: it says nothing. */
+static char *user_given(const struct service_spec *spec)
+{
+    if (!spec->uid.is_given)
+        return NULL;
+    return spec->gid.is_given ? mem_printf("%u:%u", spec->uid.number, spec->gid.number)
+                              : mem_printf("%u", spec->uid.number);
+}
+
 /* The path of a program: relative to the working directory if it has a slash, else in PATH; NULL: there is none. */
 static char *path_find(const char *root, const char *directory, const char *name, struct span list)
 {
@@ -139,7 +148,12 @@ bool image_program_find(struct image_program *program, const struct image *image
         return false;
     argv_make(&program->argv, image, spec);
     program->directory = directory_of(image, spec);
-    user_find(program, root, image->user);
+    char *given = user_given(spec);
+    user_find(program, root, given != NULL ? given : image->user);
+    free(given);
+    if (spec->not_root && program->uid == 0)
+        return err_set(err, "securityContext.runAsNonRoot is true, and the image runs as root: give a runAsUser, or "
+                            "a USER in its Dockerfile");
     char **name = &program->argv.list[0];
     char *path = path_find(root, program->directory, *name, environment_get(env, SPAN_LIT("PATH")));
     if (path == NULL)

@@ -12,6 +12,7 @@
 #include "platform/environment.h"
 #include "platform/fleet.h"
 #include "platform/instance_image.h"
+#include "platform/instance_user.h"
 #include "platform/secrets.h"
 
 struct log_origin instance_origin(const struct instance *instance)
@@ -378,6 +379,7 @@ static bool program_begin(struct instance *instance, struct err *err)
     struct words env = {0};
     struct mounts mounts = {0};
     struct instance_image image = {0};
+    struct child_user user;
     char *variable = mem_printf("SENNIT_INSTANCE=%s", instance->id);
     const struct probe_spec *startup = &fleet->spec->probes[SPEC_PROBE_STARTUP];
     bool own = startup->kind != PROBE_NONE;
@@ -402,7 +404,9 @@ static bool program_begin(struct instance *instance, struct err *err)
     };
     cgroup_create(&instance->cgroup, &fleet->programs->cgroups, instance->id, fleet->spec->memory_bytes_max,
                   fleet->spec->cpu_milli);
-    bool ok = instance_image_make(&image, instance, &env, &spec.child, err) &&
+    bool is_image = fleet->command->image.digest[0] != '\0';
+    bool ok = (is_image || instance_user_choose(fleet->spec, &user, &env, &spec.child, err)) &&
+              instance_image_make(&image, instance, &env, &spec.child, err) &&
               mounts_make(instance, &image.mount, &mounts, &instance->volumes, &spec.child, err) &&
               program_start(&instance->program, &spec, err);
     if (ok)

@@ -11,6 +11,16 @@
 
 enum { REVISION_BYTES_MAX = 63 };
 
+struct yaml_node *spec_get(const struct yaml_node *mapping, const char *key)
+{
+    struct yaml_node *node = yaml_get(mapping, key);
+    static const char *const nothing[] = {"", "~", "null", "Null", "NULL"};
+    for (size_t i = 0; node != NULL && i < sizeof nothing / sizeof nothing[0]; i++)
+        if (node->type == YAML_SCALAR && !node->quoted && span_equal(node->text, span_str(nothing[i])))
+            return NULL;
+    return node;
+}
+
 void spec_inert(struct service_spec *spec, const char *name, const char *consequence)
 {
     if (consequence[0] != '\0') {
@@ -25,7 +35,7 @@ void spec_inert(struct service_spec *spec, const char *name, const char *consequ
 void spec_inert_fields(struct service_spec *spec, const struct yaml_node *mapping, const struct spec_no_effect *fields)
 {
     for (; fields->name != NULL; fields++) {
-        const struct yaml_node *node = yaml_get(mapping, fields->name);
+        const struct yaml_node *node = spec_get(mapping, fields->name);
         if (node != NULL && (node->type == YAML_SCALAR ? node->text.len != 0 : node->count != 0))
             spec_inert(spec, fields->name, fields->consequence);
     }
@@ -58,14 +68,14 @@ bool spec_text_set(struct service_spec *spec, const struct yaml_node *node, char
 bool spec_text_read(struct service_spec *spec, const struct yaml_node *mapping, const char *key, char **to,
                     struct err *err)
 {
-    const struct yaml_node *node = yaml_get(mapping, key);
+    const struct yaml_node *node = spec_get(mapping, key);
     return node == NULL || spec_text_set(spec, node, to, err);
 }
 
 bool spec_number_read(const struct yaml_node *mapping, const char *key, uint64_t min, uint64_t max, uint32_t *to,
                       struct err *err)
 {
-    const struct yaml_node *node = yaml_get(mapping, key);
+    const struct yaml_node *node = spec_get(mapping, key);
     uint64_t value;
     if (node == NULL)
         return true;
@@ -103,12 +113,13 @@ bool revision_name_is_valid(struct span name, struct span service)
 static bool metadata_read(struct service_spec *spec, const struct yaml_node *metadata, char **name, struct err *err)
 {
     static const char *const keys[] = {
-        "name",     "namespace",       "annotations",       "labels", "generation", "uid",
-        "selfLink", "resourceVersion", "creationTimestamp", NULL};
+        "name",     "namespace",       "annotations",       "labels",     "generation",      "uid",
+        "selfLink", "resourceVersion", "creationTimestamp", "finalizers", "ownerReferences", "managedFields",
+        NULL};
     if (!yaml_expect(metadata, YAML_MAPPING, err) || !yaml_only(metadata, keys, err) ||
         !spec_text_read(spec, metadata, "name", name, err))
         return false;
-    const struct yaml_node *annotations = yaml_get(metadata, "annotations");
+    const struct yaml_node *annotations = spec_get(metadata, "annotations");
     if (annotations == NULL)
         return true;
     if (!yaml_expect(annotations, YAML_MAPPING, err))
@@ -122,18 +133,29 @@ static bool metadata_read(struct service_spec *spec, const struct yaml_node *met
 static bool template_read(struct service_spec *spec, const struct yaml_node *template, struct err *err)
 {
     static const char *const keys[] = {"metadata", "spec", NULL};
-    static const char *const spec_keys[] = {
-        "containerConcurrency",        "timeoutSeconds",     "containers",         "serviceAccountName", "volumes",
-        "responseStartTimeoutSeconds", "idleTimeoutSeconds", "enableServiceLinks", "nodeSelector",       NULL};
+    static const char *const spec_keys[] = {"containerConcurrency",
+                                            "timeoutSeconds",
+                                            "containers",
+                                            "serviceAccountName",
+                                            "volumes",
+                                            "responseStartTimeoutSeconds",
+                                            "idleTimeoutSeconds",
+                                            "enableServiceLinks",
+                                            "nodeSelector",
+                                            "imagePullSecrets",
+                                            "automountServiceAccountToken",
+                                            NULL};
     static const struct spec_no_effect no_effect[] = {
         {"responseStartTimeoutSeconds", "only timeoutSeconds bounds a request"},
         {"idleTimeoutSeconds", "only timeoutSeconds bounds a request"},
         {"nodeSelector", ""},
+        {"imagePullSecrets", ""},
         {NULL, NULL},
     };
+    uint32_t ignored;
     if (!yaml_expect(template, YAML_MAPPING, err) || !yaml_only(template, keys, err))
         return false;
-    const struct yaml_node *metadata = yaml_get(template, "metadata"), *inside = yaml_get(template, "spec");
+    const struct yaml_node *metadata = spec_get(template, "metadata"), *inside = spec_get(template, "spec");
     if (metadata != NULL && !metadata_read(spec, metadata, &spec->revision, err))
         return false;
     if (inside == NULL)
@@ -141,23 +163,25 @@ static bool template_read(struct service_spec *spec, const struct yaml_node *tem
     if (!yaml_expect(inside, YAML_MAPPING, err) || !yaml_only(inside, spec_keys, err))
         return false;
     if (!spec_number_read(inside, "containerConcurrency", 0, SPEC_CONCURRENCY_MAX, &spec->concurrency, err) ||
-        !spec_number_read(inside, "timeoutSeconds", 1, SPEC_TIMEOUT_S_MAX, &spec->timeout_s, err))
+        !spec_number_read(inside, "timeoutSeconds", 1, SPEC_TIMEOUT_S_MAX, &spec->timeout_s, err) ||
+        !spec_number_read(inside, "responseStartTimeoutSeconds", 0, spec->timeout_s, &ignored, err) ||
+        !spec_number_read(inside, "idleTimeoutSeconds", 0, spec->timeout_s, &ignored, err))
         return false;
     if (spec->concurrency == 0)
         spec->concurrency = SPEC_CONCURRENCY_DEFAULT;
     if (!spec_text_read(spec, inside, "serviceAccountName", &spec->service_account, err))
         return false;
     spec_inert_fields(spec, inside, no_effect);
-    if (!spec_volumes_read(spec, yaml_get(inside, "volumes"), err))
+    if (!spec_volumes_read(spec, spec_get(inside, "volumes"), err))
         return false;
-    if (yaml_get(inside, "containers") == NULL)
+    if (spec_get(inside, "containers") == NULL)
         return yaml_error(err, inside, "needs containers");
-    return spec_container_read(spec, yaml_get(inside, "containers"), err);
+    return spec_container_read(spec, spec_get(inside, "containers"), err);
 }
 
 static bool fixed(const struct yaml_node *root, const char *key, const char *expected, struct err *err)
 {
-    const struct yaml_node *node = yaml_get(root, key);
+    const struct yaml_node *node = spec_get(root, key);
     struct span text;
     if (node == NULL)
         return yaml_error(err, root, "needs %s: %s", key, expected);
@@ -175,14 +199,14 @@ static bool root_read(struct service_spec *spec, const struct yaml_node *root, s
     if (!yaml_expect(root, YAML_MAPPING, err) || !yaml_only(root, keys, err) ||
         !fixed(root, "apiVersion", "serving.knative.dev/v1", err) || !fixed(root, "kind", "Service", err))
         return false;
-    const struct yaml_node *metadata = yaml_get(root, "metadata"), *inside = yaml_get(root, "spec");
-    if (metadata == NULL || yaml_get(metadata, "name") == NULL)
+    const struct yaml_node *metadata = spec_get(root, "metadata"), *inside = spec_get(root, "spec");
+    if (metadata == NULL || spec_get(metadata, "name") == NULL)
         return yaml_error(err, metadata != NULL ? metadata : root, "needs metadata.name");
     if (!metadata_read(spec, metadata, &spec->name, err))
         return false;
     if (!service_name_is_valid(span_str(spec->name)))
         return yaml_error(
-            err, yaml_get(metadata, "name"),
+            err, spec_get(metadata, "name"),
             "expected a name of at most %d lower-case letters, digits and hyphens that begins with a letter, "
             "found %s",
             SERVICE_NAME_BYTES_MAX, SHOWN_FOUND(span_str(spec->name)));
@@ -190,21 +214,21 @@ static bool root_read(struct service_spec *spec, const struct yaml_node *root, s
         return inside == NULL ? yaml_error(err, root, "needs spec.template") : false;
     if (!yaml_only(inside, spec_keys, err))
         return false;
-    if (!spec_traffic_read(spec, yaml_get(inside, "traffic"), err))
+    if (!spec_traffic_read(spec, spec_get(inside, "traffic"), err))
         return false;
-    if (yaml_get(inside, "template") == NULL)
+    if (spec_get(inside, "template") == NULL)
         return yaml_error(err, inside, "needs spec.template");
-    return template_read(spec, yaml_get(inside, "template"), err);
+    return template_read(spec, spec_get(inside, "template"), err);
 }
 
 /* Finds the annotation that sets minScale or maxScale, for an error text; the root if there is none. */
 static const struct yaml_node *scale_node(const struct yaml_node *root, const char *prefix, const char *other)
 {
-    const struct yaml_node *template = yaml_get(yaml_get(root, "spec"), "template");
+    const struct yaml_node *template = spec_get(spec_get(root, "spec"), "template");
     const struct yaml_node *const places[] = {template, root};
     for (size_t i = 0; i < 2; i++) {
-        const struct yaml_node *metadata = yaml_get(places[i], "metadata");
-        const struct yaml_node *notes = metadata != NULL ? yaml_get(metadata, "annotations") : NULL;
+        const struct yaml_node *metadata = spec_get(places[i], "metadata");
+        const struct yaml_node *notes = metadata != NULL ? spec_get(metadata, "annotations") : NULL;
         for (size_t j = 0; notes != NULL && j < notes->count; j++)
             if (span_starts_with(notes->pairs[j].key, span_str(prefix)) ||
                 span_starts_with(notes->pairs[j].key, span_str(other)))
@@ -221,6 +245,11 @@ static bool spec_check(struct service_spec *spec, const struct yaml_node *root, 
     scaling->kpa.concurrency = spec->concurrency;
     scaling->kpa.instances_min = spec->instances_min;
     scaling->kpa.instances_max = spec->instances_max;
+    if (spec->cpu_milli != 0 && spec->cpu_milli < 1000 && !spec->throttled)
+        return yaml_error(
+            err, root,
+            "run.googleapis.com/cpu-throttling \"false\" needs at least one CPU (resources.limits.cpu: 1), "
+            "as on Cloud Run");
     if (scaling->concurrency_target <= 0 && scaling->cpu_target <= 0)
         return yaml_error(err, root, "scaling-cpu-target and scaling-concurrency-target cannot both be disabled");
     if (scaling->is_manual && scaling->instances_manual > spec->instances_max)
@@ -235,7 +264,7 @@ static bool spec_check(struct service_spec *spec, const struct yaml_node *root, 
     if (!spec->revision_given) {
         spec->revision = mem_printf("%s-00001", spec->name);
     } else if (!revision_name_is_valid(span_str(spec->revision), span_str(spec->name))) {
-        return yaml_error(err, yaml_get(yaml_get(yaml_get(yaml_get(root, "spec"), "template"), "metadata"), "name"),
+        return yaml_error(err, spec_get(spec_get(spec_get(spec_get(root, "spec"), "template"), "metadata"), "name"),
                           "a revision's name begins with \"%s-\" and has at most %d lower-case letters, digits and "
                           "hyphens, found %s",
                           spec->name, REVISION_BYTES_MAX, SHOWN_FOUND(span_str(spec->revision)));

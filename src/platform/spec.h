@@ -27,6 +27,7 @@ enum {
     SPEC_TEXT_BYTES_MAX = 100 * 1024, /* of one text; the kernel accepts no argument or variable of 128 KiB, */
     SPEC_BYTES_MAX = 1 << 20,         /* and no more than about 2 MiB of all of them */
 };
+enum { SPEC_CPU_MILLI_MAX = 8000 };
 #define SPEC_MEMORY_MIN ((uint64_t)128 << 20)
 #define SPEC_MEMORY_MAX ((uint64_t)32 << 30)
 #define SPEC_MEMORY_4_CPU ((uint64_t)2 << 30)
@@ -46,6 +47,12 @@ struct scaling {
 
 /* Who may call a service: sennit.dev/allow-unauthenticated. */
 enum spec_access { SPEC_ACCESS_UNSAID, SPEC_ACCESS_OPEN, SPEC_ACCESS_CLOSED };
+
+/* A user's or a group's number, if the file gives it. */
+struct spec_id {
+    bool is_given;
+    uint32_t number;
+};
 
 struct service_spec {
     char *path;          /* of the file, as the operator named it */
@@ -69,6 +76,9 @@ struct service_spec {
     uint32_t container_port;
     uint64_t memory_bytes_max;             /* resources.limits.memory; 0: it says nothing */
     uint32_t cpu_milli;                    /* resources.limits.cpu; 0 likewise */
+    uint32_t cpu_request_milli;            /* resources.requests.cpu; 0 likewise */
+    struct spec_id uid, gid;               /* securityContext.runAsUser, runAsGroup */
+    bool not_root;                         /* securityContext.runAsNonRoot */
     bool throttled;                        /* run.googleapis.com/cpu-throttling: no CPU without a request */
     struct probe_spec probes[SPEC_PROBES]; /* PROBE_NONE: none */
     char *questions[SPEC_PROBES];          /* their texts */

@@ -1,4 +1,5 @@
-/* spec_container: the one container: its program, variables, port, resources and probes. */
+/* spec_container: the one container: its program, variables, port and probes. Its resources and its user:
+ * spec_limits.c. */
 #include <stdlib.h>
 
 #include "base/mem.h"
@@ -10,7 +11,7 @@
 static bool words_read(struct service_spec *spec, const struct yaml_node *mapping, const char *key, struct words *words,
                        struct err *err)
 {
-    const struct yaml_node *node = yaml_get(mapping, key);
+    const struct yaml_node *node = spec_get(mapping, key);
     struct span text;
     if (node == NULL)
         return true;
@@ -56,13 +57,13 @@ static bool secret_take(struct service_spec *spec, const struct yaml_node *from,
     static const char *const keys[] = {"secretKeyRef", NULL}, *const inner[] = {"name", "key", NULL};
     if (!yaml_expect(from, YAML_MAPPING, err) || !yaml_only(from, keys, err))
         return false;
-    const struct yaml_node *ref = yaml_get(from, "secretKeyRef"), *name, *key;
+    const struct yaml_node *ref = spec_get(from, "secretKeyRef"), *name, *key;
     if (ref == NULL)
         return yaml_error(err, from, "needs a secretKeyRef");
     if (!yaml_expect(ref, YAML_MAPPING, err) || !yaml_only(ref, inner, err))
         return false;
-    name = yaml_get(ref, "name");
-    key = yaml_get(ref, "key");
+    name = spec_get(ref, "name");
+    key = spec_get(ref, "key");
     struct span name_text, key_text;
     if (name == NULL || key == NULL)
         return yaml_error(err, ref, "needs name (of the secret) and key (its version: latest, or a number)");
@@ -84,8 +85,8 @@ static bool variable_read(struct service_spec *spec, const struct yaml_node *nod
     static const char *const keys[] = {"name", "value", "valueFrom", NULL};
     if (!yaml_expect(node, YAML_MAPPING, err) || !yaml_only(node, keys, err))
         return false;
-    const struct yaml_node *name = yaml_get(node, "name"), *value = yaml_get(node, "value"),
-                           *from = yaml_get(node, "valueFrom");
+    const struct yaml_node *name = spec_get(node, "name"), *value = spec_get(node, "value"),
+                           *from = spec_get(node, "valueFrom");
     struct span name_text, value_text = SPAN_LIT("");
     if (name == NULL)
         return yaml_error(err, node, "needs a name");
@@ -133,7 +134,12 @@ static bool ports_read(struct service_spec *spec, const struct yaml_node *ports,
         if (!yaml_expect(node, YAML_MAPPING, err) || !yaml_only(node, keys, err) ||
             !spec_number_read(node, "containerPort", 1, 65535, &spec->container_port, err))
             return false;
-        name = yaml_get(node, "name");
+        name = spec_get(node, "name");
+        const struct yaml_node *protocol = spec_get(node, "protocol");
+        if (protocol != NULL && !yaml_string(protocol, &text, err))
+            return false;
+        if (protocol != NULL && text.len != 0 && !span_equal(text, SPAN_LIT("TCP")))
+            return yaml_error(err, protocol, "expected TCP, found %s", SHOWN_FOUND(text));
         if (name == NULL)
             continue;
         if (!yaml_string(name, &text, err))
@@ -147,65 +153,19 @@ static bool ports_read(struct service_spec *spec, const struct yaml_node *ports,
     return true;
 }
 
-/* "500m", "0.5", "2": thousandths of a CPU. */
-static bool cpu_read(struct service_spec *spec, const struct yaml_node *node, struct err *err)
-{
-    static const uint32_t whole[] = {1000, 2000, 4000, 6000, 8000};
-    struct span text;
-    uint64_t number = 0;
-    if (!yaml_string(node, &text, err))
-        return false;
-    bool milli = text.len > 1 && text.data[text.len - 1] == 'm';
-    bool ok = milli ? span_to_u64(span_sub(text, 0, text.len - 1), &number) : span_to_thousandths(text, &number);
-    ok = ok && number >= 80 && number <= 8000;
-    bool known = number < 1000 && number % 10 == 0;
-    for (size_t i = 0; i < sizeof whole / sizeof whole[0]; i++)
-        known = known || number == whole[i];
-    if (!ok || !known)
-        return yaml_error(err, node, "expected 0.08 to 1 in steps of 0.01, or 1, 2, 4, 6 or 8 CPUs, found %s",
-                          SHOWN_FOUND(text));
-    spec->cpu_milli = (uint32_t)number;
-    return true;
-}
-
-static bool resources_read(struct service_spec *spec, const struct yaml_node *resources, struct err *err)
-{
-    static const char *const keys[] = {"limits", "requests", NULL}, *const names[] = {"cpu", "memory", "nvidia.com/gpu",
-                                                                                      NULL};
-    const struct yaml_node *limits = resources != NULL ? yaml_get(resources, "limits") : NULL, *cpu, *memory;
-    if (resources == NULL)
-        return true;
-    if (!yaml_only(resources, keys, err) || (limits != NULL && !yaml_only(limits, names, err)))
-        return false;
-    if (limits == NULL)
-        return true;
-    cpu = yaml_get(limits, "cpu");
-    memory = yaml_get(limits, "memory");
-    if ((cpu != NULL && !cpu_read(spec, cpu, err)) ||
-        (memory != NULL && !yaml_bytes(memory, SPEC_MEMORY_MIN, SPEC_MEMORY_MAX, &spec->memory_bytes_max, err)))
-        return false;
-    uint64_t least = spec->cpu_milli >= 6000 ? SPEC_MEMORY_6_CPU : spec->cpu_milli >= 4000 ? SPEC_MEMORY_4_CPU : 0;
-    if (memory != NULL && spec->memory_bytes_max < least)
-        return yaml_error(err, memory, "%u CPUs need at least %lluGi", spec->cpu_milli / 1000,
-                          (unsigned long long)(least >> 30));
-    if (yaml_get(limits, "nvidia.com/gpu") != NULL)
-        spec_inert(spec, "nvidia.com/gpu", "instances have no GPU of their own");
-    return true;
-}
-
 static bool probes_read(struct service_spec *spec, const struct yaml_node *container, struct err *err)
 {
     static const char *const names[] = {[SPEC_PROBE_STARTUP] = "startupProbe",
                                         [SPEC_PROBE_LIVENESS] = "livenessProbe",
                                         [SPEC_PROBE_READINESS] = "readinessProbe"};
     for (int use = 0; use < SPEC_PROBES; use++) {
-        const struct yaml_node *node = yaml_get(container, names[use]);
+        const struct yaml_node *node = spec_get(container, names[use]);
         if (node == NULL)
             continue;
         if (!spec_probe_read(&spec->probes[use], &spec->questions[use], (enum spec_probe_use)use, node,
                              (uint16_t)spec->container_port, err))
             return false;
-        if (yaml_get(node, "grpc") != NULL)
+        if (spec_get(node, "grpc") != NULL)
             spec_inert(spec, names[use], "gRPC probes are not run here");
     }
     return true;
@@ -229,7 +189,6 @@ bool spec_container_read(struct service_spec *spec, const struct yaml_node *cont
                                        "securityContext",
                                        NULL};
     static const struct spec_no_effect no_effect[] = {
-        {"securityContext", "programs run as the user of sennit up (--user)"},
         {"imagePullPolicy", ""},
         {NULL, NULL},
     };
@@ -241,17 +200,18 @@ bool spec_container_read(struct service_spec *spec, const struct yaml_node *cont
     const struct yaml_node *container = containers->items[0];
     if (!yaml_expect(container, YAML_MAPPING, err) || !yaml_only(container, keys, err))
         return false;
-    if (yaml_get(container, "image") == NULL)
+    if (spec_get(container, "image") == NULL)
         return yaml_error(err, container, "needs an image");
-    yaml_keep_secret(yaml_get(container, "env"));
-    yaml_keep_secret(yaml_get(container, "command"));
-    yaml_keep_secret(yaml_get(container, "args"));
+    yaml_keep_secret(spec_get(container, "env"));
+    yaml_keep_secret(spec_get(container, "command"));
+    yaml_keep_secret(spec_get(container, "args"));
     spec_inert_fields(spec, container, no_effect);
     return spec_text_read(spec, container, "image", &spec->image, err) &&
            spec_text_read(spec, container, "workingDir", &spec->working_dir, err) &&
            words_read(spec, container, "command", &spec->command, err) &&
-           words_read(spec, container, "args", &spec->args, err) && env_read(spec, yaml_get(container, "env"), err) &&
-           spec_mounts_read(spec, yaml_get(container, "volumeMounts"), err) &&
-           resources_read(spec, yaml_get(container, "resources"), err) &&
-           ports_read(spec, yaml_get(container, "ports"), err) && probes_read(spec, container, err);
+           words_read(spec, container, "args", &spec->args, err) && env_read(spec, spec_get(container, "env"), err) &&
+           spec_mounts_read(spec, spec_get(container, "volumeMounts"), err) &&
+           spec_resources_read(spec, spec_get(container, "resources"), err) &&
+           spec_security_read(spec, spec_get(container, "securityContext"), err) &&
+           ports_read(spec, spec_get(container, "ports"), err) && probes_read(spec, container, err);
 }

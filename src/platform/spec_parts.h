@@ -7,6 +7,10 @@
 
 /* spec.c */
 
+/* The value of `key` in a mapping. NULL: there is none, or nothing behind its colon (`env:`, `env: null`), which is the
+ * same to the platforms. */
+struct yaml_node *spec_get(const struct yaml_node *mapping, const char *key);
+
 /* Notes a field that Cloud Run or Knative knows, and that has no effect here; and what happens instead ("": nothing
  * that anybody would miss). */
 void spec_inert(struct service_spec *spec, const char *name, const char *consequence);
@@ -38,6 +42,12 @@ void spec_shape_print(struct buf *to, const struct yaml_node *root);
 /* spec_volumes.c: `volumes`, then the container's `volumeMounts`; NULL: there are none */
 bool spec_volumes_read(struct service_spec *spec, const struct yaml_node *volumes, struct err *err);
 bool spec_mounts_read(struct service_spec *spec, const struct yaml_node *mounts, struct err *err);
+
+/* spec_limits.c: `resources` and `securityContext` of a container; NULL: there is none */
+bool spec_resources_read(struct service_spec *spec, const struct yaml_node *resources, struct err *err);
+bool spec_security_read(struct service_spec *spec, const struct yaml_node *context, struct err *err);
+/* A quantity of memory, from `min` (`least`, for the message) to Cloud Run's most. */
+bool spec_bytes_read(const struct yaml_node *node, uint64_t min, const char *least, uint64_t *bytes, struct err *err);
 
 /* spec_container.c: `spec.template.spec.containers` */
 bool spec_container_read(struct service_spec *spec, const struct yaml_node *containers, struct err *err);

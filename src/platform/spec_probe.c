@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "base/shown.h"
+#include "platform/spec_parts.h"
 #include "wire/http1.h"
 
 static const struct {
@@ -13,13 +14,13 @@ static const struct {
 } uses[] = {
     [SPEC_PROBE_STARTUP] = {240, 240, true},
     [SPEC_PROBE_LIVENESS] = {3600, 3600, false},
-    [SPEC_PROBE_READINESS] = {3600, 3600, false},
+    [SPEC_PROBE_READINESS] = {3600, 3600, true}, /* Knative's; Cloud Run knows no such one */
 };
 
 static bool number_get(const struct yaml_node *mapping, const char *key, uint64_t min, uint64_t max, uint64_t *to,
                        struct err *err)
 {
-    const struct yaml_node *node = yaml_get(mapping, key);
+    const struct yaml_node *node = spec_get(mapping, key);
     return node == NULL || yaml_u64(node, min, max, to, err);
 }
 
@@ -39,7 +40,7 @@ static bool header_append(struct buf *to, const struct yaml_node *node, struct e
     struct span name, value = SPAN_LIT("");
     if (!yaml_only(node, keys, err))
         return false;
-    const struct yaml_node *name_node = yaml_get(node, "name"), *value_node = yaml_get(node, "value");
+    const struct yaml_node *name_node = spec_get(node, "name"), *value_node = spec_get(node, "value");
     if (name_node == NULL)
         return yaml_error(err, node, "needs a name");
     if (!yaml_string(name_node, &name, err) || (value_node != NULL && !yaml_string(value_node, &value, err)))
@@ -81,8 +82,8 @@ static bool http_read(struct probe_spec *probe, char **question, const struct ya
     struct buf text = {0};
     if (!yaml_only(get, keys, err))
         return false;
-    const struct yaml_node *path_node = yaml_get(get, "path"), *scheme_node = yaml_get(get, "scheme"),
-                           *host_node = yaml_get(get, "host");
+    const struct yaml_node *path_node = spec_get(get, "path"), *scheme_node = spec_get(get, "scheme"),
+                           *host_node = spec_get(get, "host");
     if ((path_node != NULL && !yaml_string(path_node, &path, err)) ||
         (scheme_node != NULL && !yaml_string(scheme_node, &scheme, err)) ||
         (host_node != NULL && !yaml_string(host_node, &host, err)) || !port_get(probe, get, container_port, err))
@@ -95,7 +96,7 @@ static bool http_read(struct probe_spec *probe, char **question, const struct ya
         return yaml_error(err, host_node, "expected a host, found %s", SHOWN_FOUND(host));
     buf_printf(&text, "GET " SPAN_FMT " HTTP/1.1\r\nHost: " SPAN_FMT "\r\nUser-Agent: sennit-probe\r\n", SPAN_ARG(path),
                SPAN_ARG(host));
-    bool ok = headers_append(&text, yaml_get(get, "httpHeaders"), err);
+    bool ok = headers_append(&text, spec_get(get, "httpHeaders"), err);
     buf_append(&text, SPAN_LIT("Connection: close\r\n\r\n"));
     free(*question);
     *question = mem_text(buf_span(&text));
@@ -110,7 +111,7 @@ static bool tcp_read(struct probe_spec *probe, enum spec_probe_use use, const st
 {
     static const char *const keys[] = {"port", "host", NULL};
     if (!uses[use].tcp)
-        return yaml_error(err, socket, "only a startup probe may ask for a connection: use httpGet");
+        return yaml_error(err, socket, "a liveness probe asks with httpGet");
     probe->kind = PROBE_TCP;
     return yaml_only(socket, keys, err) && port_get(probe, socket, container_port, err);
 }
@@ -125,7 +126,7 @@ static bool times_read(struct probe_spec *probe, enum spec_probe_use use, const 
         !number_get(node, "successThreshold", 1, use == SPEC_PROBE_READINESS ? 1000 : 1, &successes, err))
         return false;
     if (timeout > period)
-        return yaml_error(err, yaml_get(node, "timeoutSeconds"), "at most periodSeconds (%llu), found %llu",
+        return yaml_error(err, spec_get(node, "timeoutSeconds"), "at most periodSeconds (%llu), found %llu",
                           (unsigned long long)period, (unsigned long long)timeout);
     probe->delay_ms = delay * 1000;
     probe->period_ms = period * 1000;
@@ -151,8 +152,8 @@ bool spec_probe_read(struct probe_spec *probe, char **question, enum spec_probe_
     *probe = (struct probe_spec){0};
     if (!yaml_only(node, keys, err) || !times_read(probe, use, node, err))
         return false;
-    const struct yaml_node *get = yaml_get(node, "httpGet"), *socket = yaml_get(node, "tcpSocket"),
-                           *exec = yaml_get(node, "exec"), *grpc = yaml_get(node, "grpc");
+    const struct yaml_node *get = spec_get(node, "httpGet"), *socket = spec_get(node, "tcpSocket"),
+                           *exec = spec_get(node, "exec"), *grpc = spec_get(node, "grpc");
     if (exec != NULL)
         return yaml_error(err, exec, "Cloud Run has no exec probes: use httpGet%s",
                           uses[use].tcp ? " or tcpSocket" : "");

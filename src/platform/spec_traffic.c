@@ -4,7 +4,7 @@
 
 static bool tag_read(const struct yaml_node *node, const struct traffic *before, struct span *tag, struct err *err)
 {
-    const struct yaml_node *field = yaml_get(node, "tag");
+    const struct yaml_node *field = spec_get(node, "tag");
     *tag = SPAN_LIT("");
     if (field == NULL)
         return true;
@@ -27,7 +27,7 @@ static bool target_read(struct traffic *traffic, const struct yaml_node *node, u
     struct span revision = SPAN_LIT(""), tag;
     if (!yaml_only(node, keys, err) || !spec_number_read(node, "percent", 0, TRAFFIC_PERCENT, &percent, err))
         return false;
-    const struct yaml_node *flag = yaml_get(node, "latestRevision"), *name = yaml_get(node, "revisionName");
+    const struct yaml_node *flag = spec_get(node, "latestRevision"), *name = spec_get(node, "revisionName");
     if (flag != NULL && !yaml_bool(flag, &is_latest, err))
         return false;
     if (is_latest && name != NULL)
@@ -84,9 +84,9 @@ static void node_print(struct buf *to, const struct yaml_node *node)
 
 void spec_shape_print(struct buf *to, const struct yaml_node *root)
 {
-    const struct yaml_node *inside = yaml_get(root, "spec"), *metadata = yaml_get(root, "metadata");
-    const struct yaml_node *annotations = metadata != NULL ? yaml_get(metadata, "annotations") : NULL;
+    const struct yaml_node *inside = spec_get(root, "spec"), *metadata = spec_get(root, "metadata");
+    const struct yaml_node *annotations = metadata != NULL ? spec_get(metadata, "annotations") : NULL;
     if (annotations != NULL)
         node_print(to, annotations);
-    node_print(to, yaml_get(inside, "template"));
+    node_print(to, spec_get(inside, "template"));
 }

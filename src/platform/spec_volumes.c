@@ -32,7 +32,7 @@ static bool mode_parse(struct span text, uint32_t *mode)
 /* 0, or a field that is not there, leaves the default. */
 static bool mode_read(const struct yaml_node *mapping, const char *key, uint32_t *mode, struct err *err)
 {
-    const struct yaml_node *node = yaml_get(mapping, key);
+    const struct yaml_node *node = spec_get(mapping, key);
     struct span text;
     uint32_t number;
     if (node == NULL)
@@ -76,7 +76,7 @@ static bool item_read(struct service_spec *spec, struct volume *volume, const st
     struct span version, file;
     if (!yaml_expect(node, YAML_MAPPING, err) || !yaml_only(node, keys, err))
         return false;
-    const struct yaml_node *key = yaml_get(node, "key"), *path = yaml_get(node, "path");
+    const struct yaml_node *key = spec_get(node, "key"), *path = spec_get(node, "path");
     if (key == NULL || path == NULL)
         return yaml_error(err, node, "needs key (the version of the secret: latest, or a number) and path");
     if (!yaml_string(key, &version, err) || !yaml_string(path, &file, err) || !mode_read(node, "mode", &mode, err))
@@ -104,14 +104,14 @@ static bool secret_read(struct service_spec *spec, struct volume *volume, const 
     struct span text;
     if (!yaml_expect(node, YAML_MAPPING, err) || !yaml_only(node, keys, err))
         return false;
-    const struct yaml_node *name = yaml_get(node, "secretName"), *items = yaml_get(node, "items");
+    const struct yaml_node *name = spec_get(node, "secretName"), *items = spec_get(node, "items");
     if (name == NULL)
         return yaml_error(err, node, "needs a secretName");
     if (!yaml_string(name, &text, err) || !mode_read(node, "defaultMode", &mode, err))
         return false;
     if (!secret_name_is_valid(text))
         return yaml_error(err, name, "a secret's name is at most %d letters, digits, - and _", SECRET_NAME_BYTES_MAX);
-    if (yaml_get(node, "optional") != NULL)
+    if (spec_get(node, "optional") != NULL)
         spec_inert(spec, "optional", "a secret that is mounted must be there");
     volume->kind = VOLUME_SECRET;
     volume->secret = mem_text(text);
@@ -133,13 +133,13 @@ static bool memory_read(struct volume *volume, const struct yaml_node *node, str
     struct span text;
     if (!yaml_expect(node, YAML_MAPPING, err) || !yaml_only(node, keys, err))
         return false;
-    const struct yaml_node *medium = yaml_get(node, "medium"), *size = yaml_get(node, "sizeLimit");
+    const struct yaml_node *medium = spec_get(node, "medium"), *size = spec_get(node, "sizeLimit");
     if (medium != NULL && !yaml_string(medium, &text, err))
         return false;
     if (medium != NULL && text.len > 0 && !span_equal(text, SPAN_LIT("Memory")))
         return yaml_error(err, medium, "expected Memory, found %s", SHOWN_FOUND(text));
     volume->kind = VOLUME_MEMORY;
-    return size == NULL || yaml_bytes(size, 1, SPEC_MEMORY_MAX, &volume->bytes_max, err);
+    return size == NULL || spec_bytes_read(size, 1, "1", &volume->bytes_max, err);
 }
 
 static bool volume_read(struct service_spec *spec, struct volume *volume, const struct yaml_node *node, struct err *err)
@@ -148,8 +148,8 @@ static bool volume_read(struct service_spec *spec, struct volume *volume, const 
     struct span text;
     if (!yaml_expect(node, YAML_MAPPING, err) || !yaml_only(node, keys, err))
         return false;
-    const struct yaml_node *name = yaml_get(node, "name"), *secret = yaml_get(node, "secret"),
-                           *memory = yaml_get(node, "emptyDir");
+    const struct yaml_node *name = spec_get(node, "name"), *secret = spec_get(node, "secret"),
+                           *memory = spec_get(node, "emptyDir");
     if (name == NULL)
         return yaml_error(err, node, "needs a name");
     if (!yaml_string(name, &text, err))
@@ -221,8 +221,8 @@ static bool mount_read(struct service_spec *spec, struct volume_mount *mount, co
     struct span text, name_text;
     if (!yaml_expect(node, YAML_MAPPING, err) || !yaml_only(node, keys, err))
         return false;
-    const struct yaml_node *name = yaml_get(node, "name"), *path = yaml_get(node, "mountPath"),
-                           *read_only = yaml_get(node, "readOnly");
+    const struct yaml_node *name = spec_get(node, "name"), *path = spec_get(node, "mountPath"),
+                           *read_only = spec_get(node, "readOnly");
     if (name == NULL || path == NULL)
         return yaml_error(err, node, "needs name (of a volume) and mountPath");
     if (!yaml_string(name, &name_text, err) || !yaml_string(path, &text, err) ||

@@ -142,6 +142,19 @@ test('SIGTERM, ten seconds, SIGKILL; from none to one and back', ours, async (t)
   assert.equal(alive(pid), false);
 });
 
+test('securityContext says as whom it runs', ours, async (t) => {
+  const security = (text) => ({ spec: { more: `          securityContext: ${text}\n` } });
+  const service = await up(t, security('{runAsUser: 2020, runAsGroup: 7, runAsNonRoot: true}'));
+  assert.deepEqual(await get(service, 'id'), [2020, 7]);
+  assert.equal((await variables(service)).HOME, '/');
+  const known = await up(t, security('{runAsUser: 1000}')); // the image knows it
+  assert.deepEqual(await get(known, 'id'), [1000, 1001]);
+  assert.equal((await variables(known)).HOME, '/home/node');
+  const root = await up(t, { what: make({ User: 'root' }), ready: 0, ...security('{runAsNonRoot: true}') });
+  assert.match(await get(root, 'id'), /^500 /);
+  assert.match(root.output, /runAsNonRoot is true, and the image runs as root: give a runAsUser/);
+});
+
 test('its limits are the instance\'s', ours, async (t) => {
   const limits = '          resources: {limits: {cpu: 1, memory: 128Mi}}\n';
   const service = await up(t, { spec: { more: limits } });

@@ -85,6 +85,13 @@ test('an instance holds no descriptor of the platform, gains no privileges, and 
   await until('they are gone', () => [redis.pid, ...instances.map((one) => one.pid)].every(gone), 5000);
 });
 
+test('securityContext: a program runs as the user that the file names', { ...quickly, skip: process.getuid() !== 0 && 'this is not root' }, async (t) => {
+  const service = await up(t, serviceYaml({ run: mirror }) + '          securityContext: {runAsUser: 65534}\n');
+  const { env, status } = await (await fetch(service.url)).json();
+  assert.match(status, /^Uid:\t65534\t65534\t65534\t65534\nGid:\t65534\t65534\t65534\t65534$/m);
+  assert.equal(env.HOME, fs.readFileSync('/etc/passwd', 'utf8').match(/^[^:]+:[^:]*:65534:.*$/m)[0].split(':')[5]);
+});
+
 test('root becomes an ordinary user, and so do instances and Redis', { ...quickly, skip: process.getuid() !== 0 && 'this is not root' }, async (t) => {
   const state = directory(t);
   fs.chmodSync(state, 0o755);

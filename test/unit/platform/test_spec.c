@@ -305,10 +305,15 @@ static void test_annotations(void **state)
         {"run.googleapis.com/ingress: bogus", "expected one of all|internal|"},
         {"run.googleapis.com/cpu-throttling: banana", "expected \"true\" or \"false\", found"},
         {"autoscaling.knative.dev/window: 5s", "expected"},
-        {"autoscaling.knative.dev/window: 2h", "expected"},
+        {"autoscaling.knative.dev/window: 2h", "expected a duration from 6s to 3600s"},
+        {"autoscaling.knative.dev/window: \"60\"", "with units (like 90s"},
+        {"autoscaling.knative.dev/window: 1d", "with units"},
+        {"autoscaling.knative.dev/window: 6.5s", "expected whole seconds"},
+        {"autoscaling.knative.dev/scale-down-delay: 99999999999999999999h", "expected a duration"},
+        {"serving.knative.dev/rolloutDuration: soon", "expected a duration"},
         {"autoscaling.knative.dev/target: \"0.001\"", "expected a number from 0.01"},
         {"autoscaling.knative.dev/targetBurstCapacity: \"-2\"", "or -1, found"},
-        {"run.googleapis.com/scaling-cpu-target: \"0.95\"", "expected a number from 0.10"},
+        {"run.googleapis.com/scaling-cpu-target: \"0.95\"", "expected a number from 0.1 to 0.9, or disabled|default"},
         {"run.googleapis.com/maxScale: \"0\"", "expected"},
         {"sennit.dev/allow-unauthenticated: \"no\"", "expected \"true\" or \"false\", found"},
         {"sennit.dev/invokers: allUsers", "e-mail addresses with commas between them, found"},
@@ -339,88 +344,13 @@ static void test_annotations(void **state)
     assert_true(span_equal(buf_span(&spec.inert), SPAN_LIT("run.googleapis.com/client-name")));
 }
 
-static void test_probes(void **state)
-{
-    static const struct {
-        const char *line, *why;
-    } bad[] = {
-        {"startupProbe: {exec: {command: [a]}}", "Cloud Run has no exec probes: use httpGet or tcpSocket"},
-        {"livenessProbe: {tcpSocket: {}}", "only a startup probe may ask for a connection"},
-        {"livenessProbe: {httpGet: {}, grpc: {}}", "not several"},
-        {"startupProbe: {periodSeconds: 241}", "from 1 to 240"},
-        {"startupProbe: {timeoutSeconds: 11}", "at most periodSeconds (10), found 11"},
-        {"livenessProbe: {successThreshold: 2}", "expected"},
-        {"livenessProbe: {httpGet: {path: health}}", "expected a path like /health"},
-        {"livenessProbe: {httpGet: {path: \"/a b\"}}", "expected a path like /health"},
-        {"livenessProbe: {httpGet: {port: 70000}}", "from 1 to 65535"},
-        {"livenessProbe: {httpGet: {httpHeaders: [{name: \"A B\", value: c}]}}", "cannot be a field"},
-        {"livenessProbe: {httpGett: {}}", "did you mean \"httpGet\""},
-    };
-    char line[256];
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-        snprintf(line, sizeof line, "          %s\n", bad[i].line);
-        refuse_with("", "", line, bad[i].why);
-    }
-    accept_with(
-        "", "",
-        "          ports: [{containerPort: 9000}]\n"
-        "          startupProbe: {tcpSocket: {port: 9000}}\n"
-        "          livenessProbe: {httpGet: {path: /up?x=1, httpHeaders: [{name: A, value: b}]}, periodSeconds: 5}\n"
-        "          readinessProbe: {grpc: {}}\n");
-    const struct probe_spec *probes = spec.probes;
-    assert_int_equal(probes[SPEC_PROBE_STARTUP].kind, PROBE_TCP);
-    assert_int_equal(probes[SPEC_PROBE_STARTUP].port, 0); /* the one that the instance is given */
-    assert_int_equal(probes[SPEC_PROBE_STARTUP].period_ms, 10000);
-    assert_int_equal(probes[SPEC_PROBE_STARTUP].failures, 3);
-    assert_int_equal(probes[SPEC_PROBE_LIVENESS].period_ms, 5000);
-    assert_string_equal(probes[SPEC_PROBE_LIVENESS].question,
-                        "GET /up?x=1 HTTP/1.1\r\nHost: localhost\r\nUser-Agent: sennit-probe\r\nA: b\r\nConnection: "
-                        "close\r\n\r\n");
-    assert_int_equal(probes[SPEC_PROBE_READINESS].kind, PROBE_NONE);
-    assert_int_equal(spec.lacking.count, 1);
-}
-
-static void test_resources(void **state)
-{
-    static const struct {
-        const char *line, *why;
-    } bad[] = {
-        {"{limits: {cpu: banana}}", "expected 0.08 to 1 in steps of 0.01, or 1, 2, 4, 6 or 8 CPUs"},
-        {"{limits: {cpu: \"3\"}}", "expected 0.08 to 1"},
-        {"{limits: {cpu: \"0.075\"}}", "expected 0.08 to 1"},
-        {"{limits: {cpu: 1500m}}", "expected 0.08 to 1"},
-        {"{limits: {cpu: \"0.5.5\"}}", "expected 0.08 to 1"},
-        {"{limits: {memory: 127Mi}}", "expected"},
-        {"{limits: {memory: 33Gi}}", "expected"},
-        {"{limits: {cpu: \"4\", memory: 1Gi}}", "4 CPUs need at least 2Gi"},
-        {"{limits: {cpu: 8000m, memory: 2Gi}}", "8 CPUs need at least 4Gi"},
-        {"{limits: {mem: 1Gi}}", "unknown field"},
-        {"{limit: {}}", "did you mean \"limits\""},
-    };
-    char line[256];
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-        snprintf(line, sizeof line, "          resources: %s\n", bad[i].line);
-        refuse_with("", "", line, bad[i].why);
-    }
-    accept_with("", "", "          resources: {limits: {cpu: 1000m, memory: 512Mi}, requests: {cpu: 1}}\n");
-    assert_int_equal(spec.cpu_milli, 1000);
-    assert_int_equal(spec.memory_bytes_max, 512 << 20);
-    assert_int_equal(spec.concurrency, 80);
-    accept_with("", "", "          resources: {limits: {cpu: \"0.5\"}}\n");
-    assert_int_equal(spec.cpu_milli, 500);
-    assert_int_equal(spec.concurrency, 1); /* below one CPU, as on Cloud Run */
-    assert_true(spec.throttled);
-    accept_with("        run.googleapis.com/cpu-throttling: \"False\"\n", "", "");
-    assert_false(spec.throttled);
-}
-
 static void test_scaling(void **state)
 {
     accept_with("        autoscaling.knative.dev/class: kpa.autoscaling.knative.dev\n"
                 "        autoscaling.knative.dev/target: \"20\"\n"
                 "        autoscaling.knative.dev/targetUtilizationPercentage: \"50\"\n"
                 "        autoscaling.knative.dev/window: 30s\n"
-                "        autoscaling.knative.dev/scale-down-delay: 2m\n"
+                "        autoscaling.knative.dev/scale-down-delay: 1m30.5s500ms29s\n"
                 "        run.googleapis.com/scaling-concurrency-target: \"0.75\"\n",
                 "", "");
     assert_true(spec.scaling.is_kpa);
@@ -583,8 +513,7 @@ int main(void)
         cmocka_unit_test(test_managed_servers),   cmocka_unit_test(test_numbers_that_are_none),
         cmocka_unit_test(test_scales_that_cross), cmocka_unit_test(test_texts_that_cannot_be_passed),
         cmocka_unit_test(test_variables),         cmocka_unit_test(test_who_may_call),
-        cmocka_unit_test(test_annotations),       cmocka_unit_test(test_resources),
-        cmocka_unit_test(test_scaling),           cmocka_unit_test(test_probes),
+        cmocka_unit_test(test_annotations),       cmocka_unit_test(test_scaling),
         cmocka_unit_test(test_traffic),           cmocka_unit_test(test_names),
         cmocka_unit_test(test_broken_files),
     };
