@@ -98,8 +98,8 @@ static bool mount_read(char *line, const char *type, const char *controller, cha
     return true;
 }
 
-/* The folder of this process in a hierarchy, or NULL. */
-static char *folder_find(const char *type, const char *controller)
+/* The folder of this process in a hierarchy, or NULL; `*mounted`: where that is mounted, which the caller frees. */
+static char *folder_find(const char *type, const char *controller, char **mounted)
 {
     char own[PATH_BYTES], line[PATH_BYTES], *root, *point, *folder = NULL;
     FILE *file = fopen("/proc/self/mountinfo", "re");
@@ -114,6 +114,7 @@ static char *folder_find(const char *type, const char *controller)
         /* The mount may show only a part of the hierarchy. */
         size_t skip = strcmp(root, "/") != 0 && strncmp(own, root, strlen(root)) == 0 ? strlen(root) : 0;
         folder = mem_printf("%s%s", point, strcmp(own + skip, "/") == 0 ? "" : own + skip);
+        *mounted = mem_text(span_str(point));
     }
     if (file != NULL)
         fclose(file);
@@ -136,9 +137,9 @@ static void leftovers_remove(const char *base)
         closedir(folder);
 }
 
-static char *base_find(const char *type, const char *controller, const char *needed)
+static char *base_find(const char *type, const char *controller, const char *needed, char **point)
 {
-    char *base = folder_find(type, controller), path[PATH_BYTES];
+    char *base = folder_find(type, controller, point), path[PATH_BYTES];
     if (base == NULL)
         return NULL;
     leftovers_remove(base);
@@ -169,21 +170,24 @@ static bool unified_gives(const char *base, const char *controller)
 void cgroups_find(struct cgroups *cgroups)
 {
     *cgroups = (struct cgroups){0};
-    cgroups->bases[CGROUP_UNIFIED] = base_find("cgroup2", "", "cgroup.freeze");
+    cgroups->bases[CGROUP_UNIFIED] = base_find("cgroup2", "", "cgroup.freeze", &cgroups->points[CGROUP_UNIFIED]);
     if (cgroups->bases[CGROUP_UNIFIED] != NULL) {
         cgroups->unified_memory = unified_gives(cgroups->bases[CGROUP_UNIFIED], "memory");
         cgroups->unified_cpu = unified_gives(cgroups->bases[CGROUP_UNIFIED], "cpu");
     }
     if (!cgroups->unified_memory)
-        cgroups->bases[CGROUP_MEMORY] = base_find("cgroup", "memory", "memory.limit_in_bytes");
+        cgroups->bases[CGROUP_MEMORY] =
+            base_find("cgroup", "memory", "memory.limit_in_bytes", &cgroups->points[CGROUP_MEMORY]);
     if (!cgroups->unified_cpu)
-        cgroups->bases[CGROUP_CPU] = base_find("cgroup", "cpu", "cpu.cfs_quota_us");
+        cgroups->bases[CGROUP_CPU] = base_find("cgroup", "cpu", "cpu.cfs_quota_us", &cgroups->points[CGROUP_CPU]);
 }
 
 void cgroups_finish(struct cgroups *cgroups)
 {
-    for (int i = 0; i < CGROUP_KINDS; i++)
+    for (int i = 0; i < CGROUP_KINDS; i++) {
         free(cgroups->bases[i]);
+        free(cgroups->points[i]);
+    }
 }
 
 bool cgroups_limit_memory(const struct cgroups *cgroups)
@@ -204,28 +208,48 @@ static void number_write(const char *folder, const char *name, uint64_t number)
         group_write(folder, name, text);
 }
 
-static void limits_set(const struct cgroup *cgroup, const struct cgroups *cgroups, uint64_t memory, uint32_t cpu_milli)
+static void memory_set(const struct cgroup *cgroup, const char *unified, uint64_t bytes)
 {
-    const char *unified = cgroup->folders[CGROUP_UNIFIED];
-    uint64_t quota = (uint64_t)cpu_milli * CPU_PERIOD_US / 1000;
+    number_write(unified, "memory.max", bytes);
+    number_write(unified, "memory.swap.max", 0);
+    number_write(cgroup->folders[CGROUP_MEMORY], "memory.limit_in_bytes", bytes);
+    number_write(cgroup->folders[CGROUP_MEMORY], "memory.memsw.limit_in_bytes", bytes);
+}
+
+static void cpu_set(const struct cgroup *cgroup, const char *unified, uint32_t milli)
+{
+    uint64_t quota = (uint64_t)milli * CPU_PERIOD_US / 1000;
     char text[64];
-    if (memory != 0) {
-        number_write(cgroups->unified_memory ? unified : NULL, "memory.max", memory);
-        number_write(cgroups->unified_memory ? unified : NULL, "memory.swap.max", 0);
-        number_write(cgroup->folders[CGROUP_MEMORY], "memory.limit_in_bytes", memory);
-        number_write(cgroup->folders[CGROUP_MEMORY], "memory.memsw.limit_in_bytes", memory);
-    }
-    if (cpu_milli == 0)
-        return;
     number_write(cgroup->folders[CGROUP_CPU], "cpu.cfs_period_us", CPU_PERIOD_US);
     number_write(cgroup->folders[CGROUP_CPU], "cpu.cfs_quota_us", quota);
     snprintf(text, sizeof text, "%llu %d", (unsigned long long)quota, CPU_PERIOD_US);
-    if (cgroups->unified_cpu)
+    if (unified != NULL)
         group_write(unified, "cpu.max", text);
 }
 
-void cgroup_create(struct cgroup *cgroup, const struct cgroups *cgroups, const char *name, uint64_t memory_bytes_max,
-                   uint32_t cpu_milli)
+/* Version 1's shares, 1024 for a CPU; and version 2's weight, 1 to 10000, as runc makes it of them. */
+static void weight_set(const struct cgroup *cgroup, const char *unified, uint32_t milli)
+{
+    enum { SHARES_OF_CPU = 1024, SHARES_MIN = 2, SHARES_MAX = 262144, WEIGHT_MAX = 10000 };
+    uint64_t shares = (uint64_t)milli * SHARES_OF_CPU / 1000;
+    shares = shares < SHARES_MIN ? SHARES_MIN : shares;
+    number_write(cgroup->folders[CGROUP_CPU], "cpu.shares", shares);
+    number_write(unified, "cpu.weight", 1 + (shares - SHARES_MIN) * (WEIGHT_MAX - 1) / (SHARES_MAX - SHARES_MIN));
+}
+
+static void limits_set(const struct cgroup *cgroup, const struct cgroups *cgroups, const struct cgroup_limits *limits)
+{
+    const char *unified = cgroup->folders[CGROUP_UNIFIED];
+    if (limits->memory_bytes_max != 0)
+        memory_set(cgroup, cgroups->unified_memory ? unified : NULL, limits->memory_bytes_max);
+    if (limits->cpu_milli != 0)
+        cpu_set(cgroup, cgroups->unified_cpu ? unified : NULL, limits->cpu_milli);
+    if (limits->cpu_request_milli != 0)
+        weight_set(cgroup, cgroups->unified_cpu ? unified : NULL, limits->cpu_request_milli);
+}
+
+void cgroup_create(struct cgroup *cgroup, const struct cgroups *cgroups, const char *name,
+                   const struct cgroup_limits *limits)
 {
     int members = 0;
     *cgroup = (struct cgroup){.unified_memory = cgroups->unified_memory};
@@ -240,7 +264,7 @@ void cgroup_create(struct cgroup *cgroup, const struct cgroups *cgroups, const c
         cgroup->folders[i] = folder;
         cgroup->members[members++] = mem_printf("%s/cgroup.procs", folder);
     }
-    limits_set(cgroup, cgroups, memory_bytes_max, cpu_milli);
+    limits_set(cgroup, cgroups, limits);
 }
 
 void cgroup_destroy(struct cgroup *cgroup)

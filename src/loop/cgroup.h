@@ -17,6 +17,7 @@ enum cgroup_kind { CGROUP_UNIFIED, CGROUP_MEMORY, CGROUP_CPU, CGROUP_KINDS };
 /* Folders in which this process may make groups; NULL: none of that kind. */
 struct cgroups {
     char *bases[CGROUP_KINDS];
+    char *points[CGROUP_KINDS];       /* where the hierarchy of each is mounted */
     bool unified_memory, unified_cpu; /* the controllers are version 2's */
 };
 /* Looks for them, and tries each. Also removes groups that earlier processes of this kind have left. */
@@ -32,9 +33,15 @@ struct cgroup {
     char *members[CGROUP_KINDS + 1];
 };
 
-/* Makes a group; `name` is unique among those of this process. What cannot be made is left out. 0: no limit. */
-void cgroup_create(struct cgroup *cgroup, const struct cgroups *cgroups, const char *name, uint64_t memory_bytes_max,
-                   uint32_t cpu_milli);
+/* What a group may use. 0: it says nothing. */
+struct cgroup_limits {
+    uint64_t memory_bytes_max;
+    uint32_t cpu_milli;         /* thousandths of a CPU */
+    uint32_t cpu_request_milli; /* its weight against others, as Kubernetes makes it of a request */
+};
+/* Makes a group; `name` is unique among those of this process. What cannot be made is left out. */
+void cgroup_create(struct cgroup *cgroup, const struct cgroups *cgroups, const char *name,
+                   const struct cgroup_limits *limits);
 /* Removes it, when its processes are gone. Accepts zeroed memory. */
 void cgroup_destroy(struct cgroup *cgroup);
 /* Sends SIGKILL to all its processes. Returns how many. */

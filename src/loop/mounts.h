@@ -12,9 +12,10 @@
  * not seen there, and what the program adds is its own.
  *
  * An image's files are the root that the program gets, under a layer of memory that takes what it writes (overlayfs),
- * with /proc, /sys and /dev; and it runs as the image's user. As root it keeps the capabilities that are of use in
- * there, and cannot change what is this machine's. That is no wall against a program that means harm: it sees the
- * machine's processes. */
+ * with /proc, /sys and /dev; and it runs as the image's user. Its control group looks like the root of all (a cgroup
+ * namespace, and a bind mount for each hierarchy), so that it finds its limits where containers have them. As root it
+ * keeps the capabilities that are of use in there, and cannot change what is this machine's. That is no wall against a
+ * program that means harm: it sees the machine's processes. */
 #ifndef SENNIT_LOOP_MOUNTS_H
 #define SENNIT_LOOP_MOUNTS_H
 
@@ -25,6 +26,7 @@
 
 #include "base/err.h"
 #include "base/span.h"
+#include "loop/cgroup.h"
 
 enum { MOUNTS_VOLUMES_MAX = 100, MOUNTS_FILES_MAX = 1000, MOUNTS_PATH_BYTES_MAX = 1024 };
 enum { MOUNTS_ENTRIES_MAX = 4096 /* of a folder that is replaced: each is a mount */ };
@@ -65,6 +67,9 @@ struct mount_image {
     uint32_t uid, gid;          /* as whom it runs; of another user than root, this is what its own number looks like */
     uint64_t bytes_max;         /* of what it writes; 0: half of this machine's memory */
     const char *hosts, *resolv; /* /etc/hosts and /etc/resolv.conf */
+    /* What it sees of control groups: its own in the place of the whole hierarchies. NULL: those of this machine. */
+    const struct cgroups *groups;
+    const struct cgroup *group;
 };
 struct mounts_wanted {
     const struct mount_volume *volumes;

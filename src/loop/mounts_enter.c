@@ -33,9 +33,10 @@ static bool text_write(const char *path, const char *text)
 /* Root needs no user namespace, and may not be allowed one. */
 static bool space_make(const struct mounts *mounts)
 {
-    if (unshare(CLONE_NEWNS) == 0)
+    int spaces = CLONE_NEWNS | (mounts->is_image ? CLONE_NEWCGROUP : 0);
+    if (unshare(spaces) == 0)
         return true;
-    return unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0 && text_write("/proc/self/setgroups", "deny") &&
+    return unshare(CLONE_NEWUSER | spaces) == 0 && text_write("/proc/self/setgroups", "deny") &&
            text_write("/proc/self/uid_map", mounts->maps[0]) && text_write("/proc/self/gid_map", mounts->maps[1]);
 }
 

@@ -69,8 +69,20 @@ static bool folder_plan(struct mounts *mounts, const struct mount_image *image, 
     return true;
 }
 
+/* On a hybrid host version 2 lies inside of the folder that version 1's hierarchies are in, so each is bound alone. */
+static void groups_plan(struct mounts *mounts, const struct mount_image *image, const char *sys)
+{
+    static const char above[] = "/sys";
+    for (int i = 0; image->group != NULL && i < CGROUP_KINDS; i++) {
+        const char *point = image->groups->points[i];
+        if (image->group->folders[i] != NULL && point != NULL && span_starts_with(span_str(point), SPAN_LIT("/sys/")))
+            mounts_step_add(mounts, MOUNT_BIND, mem_printf("%s%s", MOUNTS_OLD, image->group->folders[i]),
+                            mem_printf("%s%s", sys, point + strlen(above)));
+    }
+}
+
 /* What belongs to this machine is seen, and not changed. */
-static void machine_plan(struct mounts *mounts, const char *proc, const char *sys)
+static void machine_plan(struct mounts *mounts, const struct mount_image *image, const char *proc, const char *sys)
 {
     static const char *const sealed[] = {"sys", "sysrq-trigger", "irq", "bus", "fs"};
     mounts_step_add(mounts, MOUNT_BIND, text(MOUNTS_OLD "/proc"), text(proc));
@@ -84,6 +96,7 @@ static void machine_plan(struct mounts *mounts, const char *proc, const char *sy
         free(path);
     }
     mounts_step_add(mounts, MOUNT_BIND, text(MOUNTS_OLD "/sys"), text(sys));
+    groups_plan(mounts, image, sys);
     mounts_step_add(mounts, MOUNT_READ_ONLY, NULL, text(sys));
 }
 
@@ -135,7 +148,7 @@ bool mounts_image_plan(struct mounts *mounts, const struct mount_image *image, s
         ok = folder_plan(mounts, image, folders[i].path, folders[i].mode, &places[i], err);
     ok = ok && folder_plan(mounts, image, image->directory, 0755, &directory, err);
     if (ok) {
-        machine_plan(mounts, places[PROC], places[SYS]);
+        machine_plan(mounts, image, places[PROC], places[SYS]);
         devices_plan(mounts, places[DEV]);
         text_plan(mounts, places[ETC], "hosts", image->hosts);
         text_plan(mounts, places[ETC], "resolv.conf", image->resolv);

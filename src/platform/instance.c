@@ -402,8 +402,9 @@ static bool program_begin(struct instance *instance, struct err *err)
         .cgroups = instance->cgroup.members,
         .netspace = &instance->network.space,
     };
-    cgroup_create(&instance->cgroup, &fleet->programs->cgroups, instance->id, fleet->spec->memory_bytes_max,
-                  fleet->spec->cpu_milli);
+    cgroup_create(
+        &instance->cgroup, &fleet->programs->cgroups, instance->id,
+        &(struct cgroup_limits){fleet->spec->memory_bytes_max, fleet->spec->cpu_milli, fleet->spec->cpu_request_milli});
     bool is_image = fleet->command->image.digest[0] != '\0';
     bool ok = (is_image || instance_user_choose(fleet->spec, &user, &env, &spec.child, err)) &&
               instance_image_make(&image, instance, &env, &spec.child, err) &&

@@ -60,6 +60,8 @@ bool instance_image_make(struct instance_image *image, struct instance *instance
                                         .uid = image->program.uid,
                                         .gid = image->program.gid,
                                         .bytes_max = fleet->spec->memory_bytes_max,
+                                        .groups = &fleet->programs->cgroups,
+                                        .group = &instance->cgroup,
                                         .hosts = buf_span(&image->hosts).data,
                                         .resolv = buf_span(&image->resolv).data};
     child->argv = (const char *const *)image->program.argv.list;

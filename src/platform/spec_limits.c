@@ -84,7 +84,7 @@ static bool limits_read(struct service_spec *spec, const struct yaml_node *limit
     return true;
 }
 
-/* They reserve nothing. */
+/* Weights the CPU of instances against each other, and reserves nothing. */
 static bool requests_read(struct service_spec *spec, const struct yaml_node *requests, struct err *err)
 {
     static const char *const names[] = {"cpu", "memory", NULL};

@@ -142,6 +142,16 @@ test('SIGTERM, ten seconds, SIGKILL; from none to one and back', ours, async (t)
   assert.equal(alive(pid), false);
 });
 
+// A runtime asks the control group for its limits, where containers have them: version 1's files, or version 2's.
+async function finds(service, memory, quota) {
+  const one = async (...names) => (await Promise.all(names.map((name) => get(service, 'read', `/sys/fs/cgroup/${name}`)))).find((text) => !/^No such/.test(text));
+  assert.equal((await one('memory.max', 'memory/memory.limit_in_bytes')).trim(), memory);
+  assert.equal((await one('cpu.max', 'cpu/cpu.cfs_quota_us')).trim().split(' ')[0], quota);
+  assert.match(await get(service, 'read', '/proc/self/cgroup'), /^([^:]*:[^:]*:\/\n)+$/); // it looks like the root of all
+  for (const name of ['memory/memory.limit_in_bytes', 'memory.max', 'cpu/cpu.shares', 'cpu.weight'])
+    assert.match(await get(service, 'write', `/sys/fs/cgroup/${name}=9`), /^(Read-only file system|No such file or directory|Permission denied)$/);
+}
+
 test('securityContext says as whom it runs', ours, async (t) => {
   const security = (text) => ({ spec: { more: `          securityContext: ${text}\n` } });
   const service = await up(t, security('{runAsUser: 2020, runAsGroup: 7, runAsNonRoot: true}'));
@@ -159,6 +169,7 @@ test('its limits are the instance\'s', ours, async (t) => {
   const limits = '          resources: {limits: {cpu: 1, memory: 128Mi}}\n';
   const service = await up(t, { spec: { more: limits } });
   const [first] = await service.instances();
+  if (isRoot) await finds(service, '134217728', '100000');
   assert.match(await get(service, 'eat', '300'), /^5\d\d .*memory/s);
   let pid;
   await until('the next one is there', async () => (pid = (await service.instances()).find((one) => one.pid !== 0 && one.pid !== first.pid)?.pid), 30000);
