@@ -117,7 +117,7 @@ static const struct argp_option options[] = {
     {"time-scale", KEY_TIME_SCALE, "N", 0,
      "Let the platform's clock run N times faster, up to 3600: the autoscaler, idle time, timeoutSeconds", 0},
     {"idle-timeout", KEY_IDLE, "SECONDS", 0, "Stop an instance after this time without a request (default 900)", 0},
-    {"startup-timeout", KEY_STARTUP, "SECONDS", 0, "Time for an instance to listen (default 240)", 0},
+    {"startup-timeout", KEY_STARTUP, "SECONDS", 0, "Time for an instance to become ready (default 240)", 0},
     {0},
 };
 

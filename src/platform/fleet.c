@@ -78,7 +78,7 @@ static uint32_t ready_count(const struct fleet *fleet)
 {
     uint32_t count = 0;
     list_each (node, &fleet->instances) {
-        count += instance_of(node)->program.state == PROGRAM_READY;
+        count += instance_is_ready(instance_of(node));
     }
     return count;
 }
@@ -290,9 +290,9 @@ static int64_t step(struct fleet *fleet, bool start_failed)
         .queued = fleet->ask_count, .idle_since_us = idle_since_us, .start_failed = start_failed};
     list_each (node, &fleet->instances) {
         struct instance *instance = instance_of(node);
-        measure.ready += instance->program.state == PROGRAM_READY;
-        unready += instance->unready;
-        measure.starting += instance->program.state == PROGRAM_STARTING;
+        measure.ready += instance_is_ready(instance);
+        unready += instance_is_ready(instance) && instance->unready;
+        measure.starting += instance_is_starting(instance);
         if (is_idle(instance) && measure.idle_count < SPEC_INSTANCES_MAX)
             idle_since_us[measure.idle_count++] = instance->idle_since_us;
     }
@@ -361,6 +361,7 @@ static void tick(struct timer *timer)
     list_each (node, &fleet->instances) {
         instance_check_ports(instance_of(node));
         instance_check_memory(instance_of(node));
+        instance_check_readiness(instance_of(node));
         instance_check_volumes(instance_of(node));
     }
     serve_queue(fleet);
@@ -466,6 +467,12 @@ static void end_print(char how[HOW_BYTES], struct child_end end)
         snprintf(how, HOW_BYTES, "exit status %d", end.exit_status);
 }
 
+/* What a start was waiting for. */
+static const char *awaited(const struct instance *instance)
+{
+    return instance->unproved ? "its readiness probe succeeded" : "it listened on $PORT";
+}
+
 /* Why the first instance did not become ready: how it ended, and the last line that it wrote. */
 static char *fault_of(const struct instance *instance, struct child_end end)
 {
@@ -473,7 +480,7 @@ static char *fault_of(const struct instance *instance, struct child_end end)
     uint32_t lines = instance->last_count;
     const char *last = lines > 0 ? instance->last[(lines - 1) % INSTANCE_LAST_LINES] : "";
     end_print(how, end);
-    return mem_printf("its first instance ended before it listened on $PORT (%s)%s%s", how,
+    return mem_printf("its first instance ended before %s (%s)%s%s", awaited(instance), how,
                       lines > 0 ? "; its last output: " : "", last);
 }
 
@@ -483,7 +490,9 @@ static void tell_end(const struct instance *instance, enum program_state before,
     enum log_level level = before == PROGRAM_STOPPING ? LOG_INFO : LOG_ERROR;
     end_print(how, end);
     INSTANCE_EVENT(instance, level,
-                   before == PROGRAM_STARTING ? "the instance ended before it listened on $PORT" : "instance ended",
+                   before != PROGRAM_STARTING ? "instance ended"
+                   : instance->unproved       ? "the instance ended before its readiness probe succeeded"
+                                              : "the instance ended before it listened on $PORT",
                    LOG_C("instance", instance->id), LOG_C("how", how), LOG_N("requests_open", instance->requests));
     uint32_t first = instance->last_count > INSTANCE_LAST_LINES ? instance->last_count - INSTANCE_LAST_LINES : 0;
     for (uint32_t i = first; before == PROGRAM_STARTING && i < instance->last_count; i++)

@@ -53,12 +53,23 @@ static void freeze(struct instance *instance, bool frozen)
         child_signal_group(&instance->program.child, frozen ? SIGSTOP : SIGCONT);
 }
 
+bool instance_is_starting(const struct instance *instance)
+{
+    return instance->program.state == PROGRAM_STARTING ||
+           (instance->program.state == PROGRAM_READY && instance->unproved);
+}
+
+bool instance_is_ready(const struct instance *instance)
+{
+    return instance->program.state == PROGRAM_READY && !instance->unproved;
+}
+
 /* As on Cloud Run, it has CPU while it starts, serves, is probed, or stops. */
 static void gate(struct instance *instance)
 {
     struct loop *loop = instance->fleet->loop;
-    bool rests = instance->fleet->spec->throttled && instance->program.state == PROGRAM_READY &&
-                 instance->requests == 0 && instance->probing == 0;
+    bool rests = instance->fleet->spec->throttled && instance_is_ready(instance) && instance->requests == 0 &&
+                 instance->probing == 0;
     if (instance->account.meter.runs == rests) {
         account_run(&instance->account, !rests);
         fleet_idle_changed(instance->fleet);
@@ -132,6 +143,15 @@ static void readiness_asking(struct probe *probe, bool begins)
     on_asking(container_of(probe, struct instance, readiness), begins);
 }
 
+/* It may get requests. */
+static void started(struct instance *instance)
+{
+    instance->ready_us = loop_now_us(instance->fleet->loop);
+    instance->idle_since_us = fleet_now_us(instance->fleet);
+    fleet_instance_ready(instance->fleet, instance);
+    gate(instance);
+}
+
 static void liveness_judged(struct probe *probe, bool is_well)
 {
     struct instance *instance = container_of(probe, struct instance, liveness);
@@ -152,6 +172,11 @@ static void readiness_judged(struct probe *probe, bool is_well)
     if (instance->unready != is_well)
         return;
     instance->unready = !is_well;
+    if (instance->unproved) {
+        instance->unproved = false;
+        started(instance);
+        return;
+    }
     INSTANCE_EVENT(instance, is_well ? LOG_INFO : LOG_WARNING,
                    is_well ? "READINESS probe succeeded: the instance gets requests again"
                            : "READINESS probe failed: the instance gets no new requests, and keeps those that it has",
@@ -176,6 +201,7 @@ static void probes_start(struct instance *instance)
     if (probes[SPEC_PROBE_LIVENESS].kind != PROBE_NONE)
         probe_start(&instance->liveness, &probes[SPEC_PROBE_LIVENESS], &instance->program.addr,
                     &instance->network.space);
+    instance->readiness.eager = true; /* until the first success, which clients wait for */
     if (probes[SPEC_PROBE_READINESS].kind != PROBE_NONE)
         probe_start(&instance->readiness, &probes[SPEC_PROBE_READINESS], &instance->program.addr,
                     &instance->network.space);
@@ -242,12 +268,25 @@ void instance_check_volumes(struct instance *instance)
 static void on_ready(struct program *program)
 {
     struct instance *instance = instance_of(program);
-    instance->ready_us = loop_now_us(instance->fleet->loop);
-    instance->idle_since_us = fleet_now_us(instance->fleet);
     loopback_tell(instance);
+    instance->unproved = instance->unready = instance->fleet->spec->probes[SPEC_PROBE_READINESS].kind != PROBE_NONE;
     probes_start(instance);
-    fleet_instance_ready(instance->fleet, instance);
-    gate(instance);
+    if (!instance->unproved)
+        started(instance);
+}
+
+void instance_check_readiness(struct instance *instance)
+{
+    const struct fleet *fleet = instance->fleet;
+    uint64_t passed_us = loop_now_us(fleet->loop) - instance->started_us;
+    if (!instance->unproved || instance->doomed || instance->program.state != PROGRAM_READY ||
+        passed_us < LOOP_MS(fleet->startup_ms_max))
+        return;
+    INSTANCE_EVENT(instance, LOG_ERROR, "READINESS probe never succeeded: the instance was not started",
+                   LOG_C("instance", instance->id), LOG_C("probe", probe_kind_name(instance->readiness.spec)),
+                   LOG_N("passed_s", passed_us / LOOP_S(1)));
+    instance->doomed = true;
+    program_kill(&instance->program);
 }
 
 static void on_late(struct program *program)
@@ -276,6 +315,8 @@ static void on_line(struct program *program, bool is_stderr, struct span line)
 static void on_ended(struct program *program, enum program_state before, struct child_end end)
 {
     struct instance *instance = instance_of(program);
+    if (before == PROGRAM_READY && instance->unproved)
+        before = PROGRAM_STARTING;
     list_remove(&instance->of_fleet);
     timer_stop(instance->fleet->loop, &instance->still);
     instance->frozen = false;
@@ -455,7 +496,9 @@ const char *instance_state_name(const struct instance *instance)
         [PROGRAM_OFF] = "gone",          [PROGRAM_STARTING] = "starting", [PROGRAM_READY] = "ready",
         [PROGRAM_STOPPING] = "draining", [PROGRAM_ENDED] = "gone",
     };
-    return instance->unready && instance->program.state == PROGRAM_READY ? "unready" : names[instance->program.state];
+    if (instance_is_starting(instance))
+        return names[PROGRAM_STARTING];
+    return instance->unready && instance_is_ready(instance) ? "unready" : names[instance->program.state];
 }
 
 void instance_hold(struct instance *instance)

@@ -45,7 +45,8 @@ struct instance {
     bool doomed;        /* it is being killed */
     bool ports_told;    /* instance_check_ports has found something */
     bool volumes_told;  /* likewise instance_check_volumes */
-    bool unready;       /* its readiness probe failed: it gets no new request */
+    bool unready;       /* its readiness probe failed, or has not succeeded yet: it gets no new request */
+    bool unproved;      /* it listens, and its readiness probe has not succeeded yet: it still counts as starting */
     char *last[INSTANCE_LAST_LINES];
     uint32_t last_count;
 };
@@ -60,6 +61,11 @@ struct log_origin instance_origin(const struct instance *instance);
 struct instance *instance_start(struct fleet *fleet, struct err *err);
 /* Says once, of an instance that is starting for some time, that it listens on another port than $PORT. */
 void instance_check_ports(struct instance *instance);
+/* Ends one whose readiness probe has not succeeded in the time that a start may take. */
+void instance_check_readiness(struct instance *instance);
+/* Whether it is starting, and whether it has started and does not stop. */
+bool instance_is_starting(const struct instance *instance);
+bool instance_is_ready(const struct instance *instance);
 /* Lets the files of its volumes follow their secrets. */
 void instance_check_volumes(struct instance *instance);
 /* Sends SIGTERM, and SIGKILL later. */

@@ -16,6 +16,8 @@ const char *probe_kind_name(const struct probe_spec *spec)
 static void schedule(struct probe *probe)
 {
     uint64_t passed = loop_now_us(probe->loop) - probe->begun_us, period = LOOP_MS(probe->spec->period_ms);
+    if (probe->eager && period > LOOP_S(1))
+        period = LOOP_S(1);
     timer_start(probe->loop, &probe->timer, passed < period ? period - passed : 0);
 }
 
@@ -28,6 +30,8 @@ static void judge(struct probe *probe, bool is_well)
         return;
     probe->failed = is_well ? 0 : probe->failed + 1;
     probe->succeeded = is_well ? probe->succeeded + 1 : 0;
+    if (is_well && probe->succeeded == spec->successes)
+        probe->eager = false;
     if (is_well ? probe->succeeded == spec->successes : probe->failed == spec->failures)
         probe->judged(probe, is_well);
 }

@@ -46,6 +46,7 @@ struct probe {
     uint64_t begun_us;         /* the one under way, or the last */
     uint32_t failed, succeeded;
     bool on, asking, answered;
+    bool eager; /* set by the owner: asks every second until the first good judgement */
 };
 
 void probe_init(struct probe *probe, struct net *net, probe_judged_fn *judged, probe_over_fn *over);

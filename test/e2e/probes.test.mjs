@@ -23,7 +23,7 @@ const source = `
     socket.pipe(socket);
   }).listen(process.env.PORT);`;
 
-async function up(t, { probes, env = {}, annotations = {}, ready }) {
+async function up(t, { probes, env = {}, annotations = {}, ready, flags }) {
   const directory = temporary();
   const server = path.join(directory, 'server.cjs'), state = path.join(directory, 'state');
   fs.writeFileSync(server, source);
@@ -44,7 +44,7 @@ spec:
 ${lines.join('\n')}
           ${probes.join('\n          ')}
 `;
-  const service = await start(file, { ready });
+  const service = await start(file, { ready, flags });
   t.after(async () => {
     await service.close();
     fs.rmSync(directory, { recursive: true, force: true });
@@ -95,4 +95,23 @@ test('an instance that is unready gets no new requests, keeps its streams, and n
   service.answer(200);
   assert.equal(await waits, 200);
   socket.destroy();
+});
+
+test('an instance gets no request before its readiness probe has succeeded; it has CPU until then, and no other is started', quickly, async (t) => {
+  const service = await up(t, { env: { SLOW: '3000' }, probes: ['readinessProbe: {httpGet: {path: /up}, periodSeconds: 30, failureThreshold: 1}'] });
+  await until('it listens', () => /"serving"/.test(service.output));
+  const states = new Set(), watch = setInterval(async () => (await service.status_()).instances.forEach((one) => states.add(`${one.state} ${one.cpu}`)), 100);
+  const response = await fetch(`${service.url}/up`); // 503 for a while
+  clearInterval(watch);
+  assert.equal(response.status, 200);
+  assert.deepEqual([...states], ['starting true']);
+  assert.equal((await service.status_()).instances.length, 1);
+});
+
+test('a revision whose readiness probe never succeeds fails, and says so', quickly, async (t) => {
+  const service = await up(t, { probes: ['readinessProbe: {tcpSocket: {port: 1}}'], flags: ['--startup-timeout', '2'] });
+  await until('it listens', () => /"serving"/.test(service.output));
+  assert.equal((await fetch(service.url)).status, 500);
+  assert.match(service.output, /READINESS probe never succeeded: the instance was not started/);
+  assert.match(service.output, /the instance ended before its readiness probe succeeded/);
 });
