@@ -75,31 +75,91 @@ static bool is_hex(struct span s)
     return s.len > 0;
 }
 
-/* `00-<32 hex>-<16 hex>-<2 hex>` (W3C Trace Context) */
-static bool traceparent_is_valid(struct span value)
+/* The number that lower-case hexadecimal digits spell, at most 16 of them. */
+static uint64_t hex_number(struct span s)
 {
-    return value.len == 55 && span_starts_with(value, SPAN_LIT("00-")) && is_hex(span_sub(value, 3, 32)) &&
-           value.data[35] == '-' && is_hex(span_sub(value, 36, 16)) && value.data[52] == '-' &&
-           is_hex(span_sub(value, 53, 2));
+    uint64_t number = 0;
+    for (size_t i = 0; i < s.len; i++)
+        number = number << 4 | (uint64_t)(s.data[i] <= '9' ? s.data[i] - '0' : s.data[i] - 'a' + 10);
+    return number;
+}
+
+static bool trace_id_is_valid(struct span id)
+{
+    return id.len == TRACE_BYTES && is_hex(id) &&
+           (hex_number(span_sub(id, 0, 16)) != 0 || hex_number(span_sub(id, 16, 16)) != 0);
+}
+
+/* What a request belongs to. */
+struct trace {
+    struct span id;
+    uint64_t span;
+    bool sampled;
+};
+
+/* `00-<32 hex>-<16 hex>-<2 hex>` (W3C Trace Context) */
+static bool traceparent_read(struct span value, struct trace *trace)
+{
+    struct span id = span_sub(value, 3, TRACE_BYTES), span = span_sub(value, 36, SPAN_BYTES),
+                flags = span_sub(value, 53, 2);
+    if (value.len != 55 || !span_starts_with(value, SPAN_LIT("00-")) || !trace_id_is_valid(id) ||
+        value.data[35] != '-' || !is_hex(span) || value.data[52] != '-' || !is_hex(flags))
+        return false;
+    *trace = (struct trace){id, hex_number(span), (hex_number(flags) & 1) != 0};
+    return trace->span != 0;
+}
+
+/* `TRACE/SPAN;o=1`: 32 hexadecimal digits, a decimal number, and whether it is traced; the last two may be missing.
+ * https://cloud.google.com/trace/docs/trace-context#legacy-http-header */
+static bool cloud_trace_read(struct span value, struct trace *trace)
+{
+    struct span rest = span_from(value, TRACE_BYTES), number = SPAN_LIT("0");
+    trace->id = span_sub(value, 0, TRACE_BYTES);
+    trace->sampled = true;
+    if (!trace_id_is_valid(trace->id))
+        return false;
+    if (span_starts_with(rest, SPAN_LIT("/"))) {
+        rest = span_from(rest, 1);
+        ptrdiff_t end = span_find(rest, ';');
+        number = span_sub(rest, 0, end < 0 ? rest.len : (size_t)end);
+        rest = span_from(rest, number.len);
+    }
+    if (span_equal(rest, SPAN_LIT(";o=0")))
+        trace->sampled = false;
+    else if (rest.len != 0 && !span_equal(rest, SPAN_LIT(";o=1")))
+        return false;
+    return span_to_u64(number, &trace->span);
+}
+
+/* The client's, or the context's. */
+static struct trace trace_of(const struct http1_head *head, const struct forward_context *context)
+{
+    struct trace trace;
+    uint64_t ours = hex_number(span_str(context->span));
+    if (!traceparent_read(http1_field_get(head, SPAN_LIT("traceparent")), &trace) &&
+        !cloud_trace_read(http1_field_get(head, SPAN_LIT("X-Cloud-Trace-Context")), &trace))
+        trace = (struct trace){span_str(context->trace), ours, true};
+    trace.span = trace.span != 0 ? trace.span : ours;
+    return trace;
 }
 
 struct span forward_trace(const struct http1_head *head, const struct forward_context *context)
 {
-    struct span parent = http1_field_get(head, SPAN_LIT("traceparent"));
-    return parent.data != NULL && traceparent_is_valid(parent) ? span_sub(parent, 3, TRACE_BYTES)
-                                                               : span_str(context->trace);
+    return trace_of(head, context).id;
 }
 
+/* The same trace and span in both spellings. */
 static void trace_fields(struct buf *to, const struct http1_head *head, const struct forward_context *context)
 {
+    struct trace given, trace = trace_of(head, context);
     struct span parent = http1_field_get(head, SPAN_LIT("traceparent"));
-    if (parent.data != NULL && traceparent_is_valid(parent)) {
+    if (traceparent_read(parent, &given))
         field(to, SPAN_LIT("traceparent"), parent);
-        buf_printf(to, "X-Cloud-Trace-Context: " SPAN_FMT "/1;o=1\r\n", SPAN_ARG(span_sub(parent, 3, 32)));
-        return;
-    }
-    buf_printf(to, "traceparent: 00-%s-%s-01\r\nX-Cloud-Trace-Context: %s/1;o=1\r\n", context->trace, context->span,
-               context->trace);
+    else
+        buf_printf(to, "traceparent: 00-" SPAN_FMT "-%016llx-%02d\r\n", SPAN_ARG(trace.id),
+                   (unsigned long long)trace.span, trace.sampled);
+    buf_printf(to, "X-Cloud-Trace-Context: " SPAN_FMT "/%llu;o=%d\r\n", SPAN_ARG(trace.id),
+               (unsigned long long)trace.span, trace.sampled);
 }
 
 /* The entry of X-Forwarded-For with so many behind it, of all its fields together; empty: there are not so many. */

@@ -19,10 +19,11 @@ struct forward_context {
     unsigned trusted_hops;
     const char *checked; /* the name, in lower case, of the field whose token was checked: the instance gets it without
                           * its signature; NULL: none was */
-    char trace[TRACE_BYTES + 1], span[SPAN_BYTES + 1]; /* hex, used unless the client sent a valid traceparent */
+    char trace[TRACE_BYTES + 1], span[SPAN_BYTES + 1]; /* hex, used unless the client names a trace */
 };
 
-/* The trace that a request belongs to: the client's if its traceparent is valid, else the context's. */
+/* The trace that a request belongs to: that of the client's traceparent if it is valid, else that of its
+ * X-Cloud-Trace-Context likewise, else the context's. */
 struct span forward_trace(const struct http1_head *head, const struct forward_context *context);
 /* The client's address: the peer's, or what the outermost of the trusted balancers has appended. With fewer entries
  * than balancers, or an entry that is no address, the peer's. */

@@ -140,7 +140,49 @@ static void test_traces(void **state)
     snprintf(request, sizeof request, "GET / HTTP/1.1\r\nHost: a\r\n%s\r\n\r\n", good);
     assert_has(forwarded(request), good);
     assert_has(forwarded("GET / HTTP/1.1\r\nHost: a\r\n\r\n"),
-               "traceparent: 00-0123456789abcdef0123456789abcdef-0123456789abcdef-01\r\n");
+               "traceparent: 00-0123456789abcdef0123456789abcdef-0123456789abcdef-01\r\n"
+               "X-Cloud-Trace-Context: 0123456789abcdef0123456789abcdef/81985529216486895;o=1\r\n");
+}
+
+/* Google's older field names a trace, too, and both leave with the same span. */
+static void test_traces_in_the_older_field(void **state)
+{
+    static const struct {
+        const char *value, *id, *span, *number;
+        int sampled;
+    } good[] = {
+        {"105445aa7843bc8bf206b12000100000/1;o=1", "105445aa7843bc8bf206b12000100000", "0000000000000001", "1", 1},
+        {"105445aa7843bc8bf206b12000100000/18446744073709551615;o=0", "105445aa7843bc8bf206b12000100000",
+         "ffffffffffffffff", "18446744073709551615", 0},
+        {"105445aa7843bc8bf206b12000100000", "105445aa7843bc8bf206b12000100000", "0123456789abcdef",
+         "81985529216486895", 1},
+    };
+    static const char *const bad[] = {"00000000000000000000000000000000/1;o=1",
+                                      "105445aa7843bc8bf206b1200010000/1",
+                                      "105445AA7843BC8BF206B12000100000/1",
+                                      "105445aa7843bc8bf206b12000100000/x",
+                                      "105445aa7843bc8bf206b12000100000/1;o=2",
+                                      "105445aa7843bc8bf206b12000100000/",
+                                      "105445aa7843bc8bf206b12000100000/18446744073709551616"};
+    char request[256], wanted[256];
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        snprintf(request, sizeof request, "GET / HTTP/1.1\r\nHost: a\r\nX-Cloud-Trace-Context: %s\r\n\r\n",
+                 good[i].value);
+        snprintf(wanted, sizeof wanted, "traceparent: 00-%s-%s-0%d\r\nX-Cloud-Trace-Context: %s/%s;o=%d\r\n",
+                 good[i].id, good[i].span, good[i].sampled, good[i].id, good[i].number, good[i].sampled);
+        assert_has(forwarded(request), wanted);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        snprintf(request, sizeof request, "GET / HTTP/1.1\r\nHost: a\r\nX-Cloud-Trace-Context: %s\r\n\r\n", bad[i]);
+        assert_has(forwarded(request), "traceparent: 00-0123456789abcdef0123456789abcdef-");
+    }
+    assert_has(forwarded("GET / HTTP/1.1\r\nHost: a\r\n"
+                         "traceparent: 00-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-00000000000000ff-00\r\n"
+                         "X-Cloud-Trace-Context: 105445aa7843bc8bf206b12000100000/1;o=1\r\n\r\n"),
+               "X-Cloud-Trace-Context: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa/255;o=0\r\n");
+    assert_has(forwarded("GET / HTTP/1.1\r\nHost: a\r\n"
+                         "traceparent: 00-00000000000000000000000000000000-00000000000000ff-01\r\n\r\n"),
+               "traceparent: 00-0123456789abcdef0123456789abcdef-");
 }
 
 /* The oracle: what the ingress understood and what a server of the same grammar makes of the head that it wrote. */
@@ -301,6 +343,7 @@ int main(void)
         cmocka_unit_test(test_what_frames_cannot_be_taken_away),
         cmocka_unit_test(test_trailers),
         cmocka_unit_test(test_traces),
+        cmocka_unit_test(test_traces_in_the_older_field),
         cmocka_unit_test(test_trusted_hops),
         cmocka_unit_test(test_whatever_passes_is_read_as_it_was),
         cmocka_unit_test(test_responses),
