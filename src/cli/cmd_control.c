@@ -14,12 +14,30 @@
 #include "wire/json.h"
 #include "wire/yaml.h"
 
-enum { KEY_STATE = 256, KEY_TO_LATEST, KEY_TO_REVISIONS, KEY_SET_TAGS, KEY_TO, KEY_NO_WAIT, POLL_MS = 100 };
+enum {
+    KEY_STATE = 256,
+    KEY_TO_LATEST,
+    KEY_TO_REVISIONS,
+    KEY_SET_TAGS,
+    KEY_REMOVE_TAGS,
+    KEY_TO,
+    KEY_NO_WAIT,
+    POLL_MS = 100
+};
 
 struct arguments {
-    const char *state, *name, *shares, *tags, *to;
+    const char *state, *name, *shares, *to;
+    struct buf tags; /* as --set-tags has them, those to be removed too */
     bool no_wait;
 };
+
+/* Each with a text behind it. */
+static void tags_append(struct buf *tags, struct span list, const char *behind)
+{
+    struct span tag;
+    while (span_next(&list, ',', &tag))
+        buf_printf(tags, "%s" SPAN_FMT "%s", tags->len > 0 ? "," : "", SPAN_ARG(tag), behind);
+}
 
 static error_t parse(int key, char *argument, struct argp_state *state)
 {
@@ -29,13 +47,16 @@ static error_t parse(int key, char *argument, struct argp_state *state)
         arguments->state = argument;
         break;
     case KEY_TO_LATEST:
-        arguments->shares = TRAFFIC_LATEST "=100";
-        break;
     case KEY_TO_REVISIONS:
-        arguments->shares = argument;
+        if (arguments->shares != NULL)
+            argp_error(state, "give --to-latest or --to-revisions once, not both");
+        arguments->shares = key == KEY_TO_LATEST ? TRAFFIC_LATEST "=100" : argument;
         break;
     case KEY_SET_TAGS:
-        arguments->tags = argument;
+        tags_append(&arguments->tags, span_str(argument), "");
+        break;
+    case KEY_REMOVE_TAGS:
+        tags_append(&arguments->tags, span_str(argument), "=");
         break;
     case KEY_TO:
         arguments->to = argument;
@@ -125,6 +146,16 @@ static void revisions_print(struct span answer, const char *name)
     }
 }
 
+/* Whether the answer has that service. False with `err` set. */
+static bool name_check(struct span answer, const char *name, struct err *err)
+{
+    struct span list = json_object_get(answer, SPAN_LIT("services")), service;
+    bool found = name == NULL;
+    while (!found && list.data != NULL && json_array_next(&list, &service))
+        found = is_named(service, name);
+    return found || err_set(err, "there is no service of that name: `sennit services` lists them");
+}
+
 static bool services_ask(const struct arguments *arguments, struct buf *answer, struct err *err)
 {
     return control_ask(arguments->state, "GET", "/services", SPAN_LIT(""), answer, err);
@@ -137,7 +168,7 @@ static int show(const char *command, const struct argp *argp, int argc, char **a
     struct buf answer = {0};
     struct err err;
     cli_parse(argp, argc, argv, &arguments);
-    bool ok = services_ask(&arguments, &answer, &err);
+    bool ok = services_ask(&arguments, &answer, &err) && name_check(json_trim(buf_span(&answer)), arguments.name, &err);
     if (ok)
         print(json_trim(buf_span(&answer)), arguments.name);
     buf_finish(&answer);
@@ -201,7 +232,9 @@ int cmd_traffic(int argc, char **argv)
         {"to-revisions", KEY_TO_REVISIONS, "A=50,B=50", 0, "Shares of the requests, 100 together; LATEST is one, too",
          0},
         {"set-tags", KEY_SET_TAGS, "TAG=REVISION,...", 0,
-         "Hosts TAG---SERVICE.localhost that lead to one revision; TAG= removes one", 0},
+         "Hosts TAG---SERVICE.localhost that lead to one revision; TAG= removes one, and others stay", 0},
+        {"update-tags", KEY_SET_TAGS, NULL, OPTION_ALIAS, NULL, 0},
+        {"remove-tags", KEY_REMOVE_TAGS, "TAG,...", 0, "Removes such hosts", 0},
         {0}};
     static const struct argp argp = {
         options, parse, "SERVICE", "Divides the requests of a service; those under way stay where they are.",
@@ -209,7 +242,7 @@ int cmd_traffic(int argc, char **argv)
     struct arguments arguments = {0};
     struct buf target = {0};
     cli_parse(&argp, argc, argv, &arguments);
-    if (arguments.name == NULL || (arguments.shares == NULL && arguments.tags == NULL)) {
+    if (arguments.name == NULL || (arguments.shares == NULL && arguments.tags.len == 0)) {
         fputs("sennit traffic: which service, and how? like: sennit traffic board "
               "--to-revisions=board-00001=90,LATEST=10\n",
               stderr);
@@ -217,9 +250,11 @@ int cmd_traffic(int argc, char **argv)
     }
     target_begin(&target, arguments.name, "traffic");
     pair_append(&target, "to", arguments.shares);
-    pair_append(&target, "tags", arguments.tags);
+    buf_append_char(&arguments.tags, '\0');
+    pair_append(&target, "tags", arguments.tags.len > 1 ? buf_span(&arguments.tags).data : NULL);
     int status = change("traffic", &arguments, &target);
     buf_finish(&target);
+    buf_finish(&arguments.tags);
     return status;
 }
 
@@ -351,6 +386,8 @@ int cmd_apply(int argc, char **argv)
         return CLI_USAGE;
     }
     int failed = apply(&arguments, &answer, &err) ? 0 : -1;
+    if (failed == 0 && deploying_find(json_trim(buf_span(&answer))).data == NULL)
+        printf("No new revision: the services have what the file says.\n");
     if (failed == 0 && !arguments.no_wait)
         failed = outcomes_wait(&arguments, &answer, &err);
     buf_finish(&answer);

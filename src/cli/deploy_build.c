@@ -63,7 +63,7 @@ static bool source_copy(const struct deploy *deploy, const char *to, struct err 
     struct ignore ignore = {0};
     struct tree_count count;
     bool ok = ignore_read(&ignore, deploy->source, err) || err_prefix(err, "the rules about files to leave out: ");
-    ok = ok && (tree_copy(deploy->source, to, &ignore.filter, &count, err) || err_prefix(err, "the source: "));
+    ok = ok && (tree_copy(deploy->source, to, &ignore.filter, &count, err));
     if (ok)
         printf("  Copying the source: %u files, %llu KB\n", count.files,
                (unsigned long long)(count.bytes + 999) / 1000);
@@ -80,7 +80,7 @@ static bool plan_make(const struct deploy *deploy, const char *directory, struct
     *plan = (struct source_plan){0};
     if (!source_copy(deploy, directory, err) ||
         !source_plan_make(plan, directory, wanted->service, wanted->revision, err))
-        return false;
+        return err_prefix(err, "--source=%.300s: ", deploy->source);
     printf("  Building with %s%s%s\n", source_kind_name(plan), plan->image != NULL ? " and " : "",
            plan->image != NULL ? plan->builder : "");
     if (plan->ignores_dockerfile)

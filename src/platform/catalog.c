@@ -9,7 +9,7 @@
 #include "loop/process.h"
 #include "platform/revision.h"
 
-enum { STATE_BYTES_MAX = 64 << 20 };
+enum { STATE_BYTES_MAX = 64 << 20, STATE_AGAIN_MS = 1000 };
 
 /* The task for one service. */
 struct plan {
@@ -37,10 +37,13 @@ char *catalog_directory(const char *state_dir)
     return directory;
 }
 
+static void on_late(struct timer *timer);
+
 void catalog_init(struct catalog *catalog, struct programs *programs, const struct up_options *options)
 {
     *catalog = (struct catalog){.programs = programs, .options = options, .lock = {.fd = -1}};
     route_init(&catalog->route);
+    timer_init(&catalog->late, on_late);
     logbooks_init(&catalog->books, programs->loop);
 }
 
@@ -53,6 +56,8 @@ void catalog_close(struct catalog *catalog)
 
 void catalog_finish(struct catalog *catalog)
 {
+    if (catalog->programs != NULL)
+        timer_stop(catalog->programs->loop, &catalog->late);
     list_each (node, &catalog->route.services) {
         service_destroy(service_of(node));
     }
@@ -114,22 +119,40 @@ static void service_stopped(struct service *service)
         catalog->stopped(catalog);
 }
 
-/* Writes the state folder. What cannot be written is told, and all goes on. */
-static void keep(struct catalog *catalog)
+static bool state_write(const struct catalog *catalog, struct err *err)
 {
     struct buf json = {0};
+    char *path = mem_printf("%s/state.json", catalog->directory);
+    catalog_state_encode(&json, catalog);
+    bool ok = file_replace(path, buf_span(&json), err);
+    buf_finish(&json);
+    free(path);
+    return ok;
+}
+
+/* Writes the state folder. What cannot be written is told, and tried again each second; all goes on. */
+static void keep(struct catalog *catalog)
+{
     struct err err;
     if (catalog->changed != NULL && !catalog->stopping)
         catalog->changed(catalog);
-    if (catalog->directory == NULL || catalog->stopping)
+    if (catalog->directory == NULL || catalog->stopping || timer_running(&catalog->late) || state_write(catalog, &err))
         return;
-    char *path = mem_printf("%s/state.json", catalog->directory);
-    catalog_state_encode(&json, catalog);
-    if (!file_replace(path, buf_span(&json), &err))
-        log_event(LOG_ERROR, "the state cannot be kept: services may be lost with this process",
-                  LOG_C("error", err.text));
-    buf_finish(&json);
-    free(path);
+    log_event(LOG_ERROR,
+              "the state cannot be kept, and is tried again each second: make room on the disk, or services and "
+              "revisions may be lost with this process",
+              LOG_C("error", err.text));
+    timer_start(catalog->programs->loop, &catalog->late, LOOP_MS(STATE_AGAIN_MS));
+}
+
+static void on_late(struct timer *timer)
+{
+    struct catalog *catalog = container_of(timer, struct catalog, late);
+    struct err ignored;
+    if (state_write(catalog, &ignored))
+        log_event(LOG_INFO, "the state is kept again");
+    else
+        timer_start(catalog->programs->loop, timer, LOOP_MS(STATE_AGAIN_MS));
 }
 
 static void service_changed(struct service *service)
@@ -368,6 +391,19 @@ static void state_open(struct catalog *catalog)
     free(wanted);
 }
 
+/* The next change writes over it. */
+static void state_put_aside(const struct catalog *catalog, struct span json)
+{
+    struct err err;
+    char *path = mem_printf("%s/state.damaged.json", catalog->directory);
+    if (file_replace(path, json, &err))
+        log_event(LOG_ERROR, "the kept state is damaged: services begin anew, and what is left of it is put aside",
+                  LOG_C("path", path), LOG_N("bytes", json.len));
+    else
+        log_event(LOG_ERROR, "the kept state is damaged: services begin anew", LOG_C("error", err.text));
+    free(path);
+}
+
 static void state_read(struct catalog *catalog)
 {
     struct buf json = {0};
@@ -377,7 +413,8 @@ static void state_read(struct catalog *catalog)
     char *path = mem_printf("%s/state.json", catalog->directory);
     if (file_exists(path) && !file_read(path, STATE_BYTES_MAX, &json, &err))
         log_event(LOG_ERROR, "the kept state cannot be read", LOG_C("error", err.text));
-    catalog_state_restore(catalog, buf_span(&json));
+    else if (file_exists(path) && !catalog_state_restore(catalog, buf_span(&json)))
+        state_put_aside(catalog, buf_span(&json));
     buf_finish(&json);
     free(path);
 }
@@ -423,6 +460,9 @@ bool catalog_start(struct catalog *catalog, struct err *err)
 void catalog_stop(struct catalog *catalog)
 {
     catalog->stopping = true;
+    if (timer_running(&catalog->late))
+        on_late(&catalog->late); /* a last time */
+    timer_stop(catalog->programs->loop, &catalog->late);
     if (catalog->running == 0)
         catalog->stopped(catalog);
     list_each (node, &catalog->route.services) {

@@ -27,6 +27,7 @@ struct catalog {
     struct logfile logs;   /* likewise: what `books` get */
     uint32_t running;      /* services that are not stopped yet */
     bool stopping;
+    struct timer late;                        /* then the state, which could not be written, is tried again */
     void (*stopped)(struct catalog *catalog); /* all are; set by the owner */
     void (*changed)(struct catalog *catalog); /* a revision, its state, or traffic; likewise, or NULL */
 };
@@ -60,9 +61,9 @@ bool catalog_apply(struct catalog *catalog, const char *path, struct span text, 
 bool catalog_reload(struct catalog *catalog, struct err *err);
 
 /* catalog_state.c: appends the state as JSON; makes services of it, in the route. A service or a revision that cannot
- * be restored is left out, and the log says why. */
+ * be restored is left out, and the log says why. False: it is no state at all. */
 void catalog_state_encode(struct buf *to, const struct catalog *catalog);
-void catalog_state_restore(struct catalog *catalog, struct span json);
+bool catalog_state_restore(struct catalog *catalog, struct span json);
 /* catalog.c, for catalog_state.c: a new service, not in the route yet. */
 struct service *catalog_service(struct catalog *catalog);
 

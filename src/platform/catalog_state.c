@@ -165,15 +165,11 @@ static void service_put_back(struct catalog *catalog, struct span json)
     route_add(&catalog->route, service);
 }
 
-void catalog_state_restore(struct catalog *catalog, struct span json)
+bool catalog_state_restore(struct catalog *catalog, struct span json)
 {
     struct span text = json_trim(json), services, one;
-    if (text.len == 0)
-        return;
-    if (!json_is_valid(text)) {
-        log_event(LOG_ERROR, "the kept state is damaged, and left aside");
-        return;
-    }
+    if (!json_is_valid(text) || json_type(text) != JSON_OBJECT)
+        return false;
     struct buf file = json_text_get(text, "file"), paths = catalog_paths(catalog);
     bool is_ours = span_equal(buf_span(&file), buf_span(&paths));
     buf_finish(&file);
@@ -181,8 +177,9 @@ void catalog_state_restore(struct catalog *catalog, struct span json)
     services = json_object_get(text, SPAN_LIT("services"));
     if (!is_ours) {
         log_event(LOG_INFO, "the state folder is of another file, and begins anew");
-        return;
+        return true;
     }
     while (services.data != NULL && json_array_next(&services, &one))
         service_put_back(catalog, one);
+    return true;
 }

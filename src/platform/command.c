@@ -143,10 +143,12 @@ bool command_find(struct command *command, const struct service_spec *spec, cons
     if (!directory_find(command, spec, path, run, err) || !argv_find(command, spec, path, run, err))
         return false;
     find_self(&command->argv);
+    const char *name = command->argv.list[0];
+    if (name[0] == '/' && !program_exists(command))
+        return err_set(err, "%.300s: the program %s is not there", path, SHOWN_FOUND(span_str(name)));
     if (!program_exists(command))
         return err_set(err, "%.300s: the program %s is not there (looked for %s %.300s)", path,
-                       SHOWN_FOUND(span_str(command->argv.list[0])),
-                       strchr(command->argv.list[0], '/') != NULL ? "relative to" : "in PATH, beginning in",
+                       SHOWN_FOUND(span_str(name)), strchr(name, '/') != NULL ? "relative to" : "in PATH, beginning in",
                        command->directory);
     return true;
 }

@@ -171,15 +171,13 @@ bool source_plan_make(struct source_plan *plan, const char *directory, const cha
 {
     *plan = (struct source_plan){.directory = directory, .service = service};
     if (!kind_find(plan))
-        return err_set(err,
-                       plan->ignores_dockerfile
-                           ? "%s has a Dockerfile, and neither podman nor docker is installed here: install one "
-                             "(apt-get install podman), or add a Procfile (web: COMMAND), package.json, "
-                             "requirements.txt, meson.build or Makefile"
-                           : "%s is no source that is known here: expected a Dockerfile, Procfile (web: COMMAND), "
-                             "package.json, requirements.txt, main.py, meson.build, Makefile, or an executable "
-                             "called \"server\" or like the service",
-                       directory);
+        return err_set(err, plan->ignores_dockerfile
+                                ? "it has a Dockerfile, and neither podman nor docker is installed here: install one "
+                                  "(apt-get install podman), or add a Procfile (web: COMMAND), package.json, "
+                                  "requirements.txt, meson.build or Makefile"
+                                : "it is no source that is known here: expected a Dockerfile, Procfile (web: COMMAND), "
+                                  "package.json, requirements.txt, main.py, meson.build, Makefile, or an executable "
+                                  "called \"server\" or like the service");
     steps_plan(plan, build);
     return true;
 }

@@ -156,6 +156,50 @@ test('kill -9: services, revisions and traffic are there again', quickly, async 
   assert.equal((fs.lstatSync(path.join(first.directory, 'control')).mode & 0o777).toString(8), '700');
 });
 
+test('a state that cannot be written is tried again; one that is damaged is put aside', quickly, async (t) => {
+  const first = await up(t, yaml('one')), state = path.join(first.directory, 'control', 'state.json');
+  await until('it is ready', async () => (await revisions(first))[0].state === 'ready');
+  fs.rmSync(state);
+  fs.mkdirSync(state); // nothing can be put in its place
+  await applied(first, yaml('two'));
+  await until('it is told', () => first.output.includes('the state cannot be kept, and is tried again each second'));
+  fs.rmdirSync(state);
+  await until('it is there again', () => fs.existsSync(state) && first.output.includes('the state is kept again'));
+  assert.match(fs.readFileSync(state, 'utf8'), /board-00002/);
+  assert.equal(first.output.split('the state cannot be kept').length, 2);
+  await first.stop('SIGKILL');
+  for (const damaged of ['', '{"file":', '[]']) {
+    fs.writeFileSync(state, damaged);
+    const again = first.again = program(['up', path.join(first.directory, 'service.yaml'), '--port', first.port, '--state', first.directory, '--log-format', 'json']);
+    await until('it serves again', () => again.output.includes('"serving"'));
+    assert.match(again.output, /the kept state is damaged: services begin anew/);
+    assert.equal(fs.readFileSync(path.join(first.directory, 'control', 'state.damaged.json'), 'utf8'), damaged);
+    assert.equal(await get(first), 'one board-00001');
+    await again.stop();
+  }
+});
+
+test('commands say what they do not find, and what does not change', quickly, async (t) => {
+  const service = await up(t, yaml('one'));
+  assert.equal(await get(service), 'one board-00001');
+  for (const args of [['services', 'none'], ['revisions', 'none'], ['rollback', 'none'], ['traffic', 'none', '--to-latest'], ['logs', 'none']]) {
+    const run = await command(service, ...args);
+    assert.deepEqual([run.status, /there is no service/.test(run.output)], [1, true], `${args}: ${run.output}`);
+  }
+  const bill = await command(service, 'bill', 'none');
+  assert.deepEqual([bill.status, /the ledger has nothing of a service of that name/.test(bill.output)], [1, true], bill.output);
+  const both = await command(service, 'traffic', 'board', '--to-latest', '--to-revisions=board-00001=100');
+  assert.deepEqual([both.status, /not both/.test(both.output)], [2, true], both.output);
+  await command(service, 'traffic', 'board', '--update-tags=old=board-00001,new=LATEST');
+  assert.deepEqual((await service.status_()).services[0].traffic.map((one) => one.tag).filter(Boolean), ['old', 'new']);
+  await command(service, 'traffic', 'board', '--remove-tags=old');
+  assert.deepEqual((await service.status_()).services[0].traffic.map((one) => one.tag).filter(Boolean), ['new']);
+  const same = await applied(service, yaml('one'));
+  assert.deepEqual([same.status, same.output], [0, 'No new revision: the services have what the file says.\n']);
+  const path_ = await applied(service, yaml('one').replace(/sennit.dev\/run: .*/, 'sennit.dev/run: /none/such'));
+  assert.match(path_.output, /the program "\/none\/such" is not there$/m);
+});
+
 test('a folder of files', quickly, async (t) => {
   const service = await up(t, yaml('one'));
   fs.mkdirSync(path.join(service.directory, 'all'));
