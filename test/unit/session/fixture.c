@@ -37,6 +37,7 @@ struct browser browsers[BROWSERS];
 struct span fixture_probe_sid;
 uint32_t fixture_ask_ms = 5000;
 struct room_policy policy;
+char fixture_promise[CALL_ID_BYTES_MAX + 1];
 static struct net net;
 static int listening;
 
@@ -79,6 +80,11 @@ static void event(struct session_app *app, struct subscriber *subscriber, const 
         struct span sid = json_array_at(asked->content.args, 1);
         emit.to_sid = span_sub(sid, 1, ENGINEIO_SID_BYTES);
         asking_ask(subscriber, &emit, fixture_ask_ms);
+        return;
+    }
+    if (span_equal(asked->name, SPAN_LIT("\"later\""))) {
+        struct span id = asking_promise(subscriber, asked->id);
+        snprintf(fixture_promise, sizeof fixture_promise, SPAN_FMT, SPAN_ARG(id));
         return;
     }
     if (span_equal(asked->name, SPAN_LIT("\"both\""))) {

@@ -2,8 +2,8 @@
  *
  * Unless a test brings an application of its own, every event is logged and goes to the whole namespace, its sender
  * included, but for `join` and `leave`, which name a room, `past`, which reads the namespace's log, and `both`, which
- * is for the rooms a and b, and `ask`, which asks the socket of this id for an answer. Namespaces are "/" and "/other".
- */
+ * is for the rooms a and b, `ask`, which asks the socket of this id for an answer, and `later`, whose answer
+ * is promised (fixture_promise). Namespaces are "/" and "/other". */
 #ifndef SENNIT_TEST_SESSION_FIXTURE_H
 #define SENNIT_TEST_SESSION_FIXTURE_H
 
@@ -48,6 +48,9 @@ extern uint32_t fixture_ask_ms;
 void fixture_open(struct session_app *of);
 int set_up(void **state);
 int tear_down(void **state);
+
+/* Under which the last `later` is to be answered. */
+extern char fixture_promise[CALL_ID_BYTES_MAX + 1];
 
 /* Lets the loop run for a moment. */
 void turn(uint64_t ms);

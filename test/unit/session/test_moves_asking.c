@@ -1,8 +1,9 @@
-/* test_moves_asking: questions to and from polling sessions that are on the broker between their requests, and how much
- * of what waits there one answer takes. */
+/* test_moves_asking: questions to and from polling sessions that are on the broker between their requests, a program's
+ * late answers to them, and how much of what waits there one answer takes. */
 #include <stdio.h>
 
 #include "records.h"
+#include "session/asking.h"
 
 /* The rest is on the broker meanwhile. */
 static void an_answer_has_as_many_packets_as_the_client_takes(void **state)
@@ -92,6 +93,32 @@ static void an_answer_finds_one_between_two_polls(void **state)
     fixture_ask_ms = 5000;
 }
 
+/* What a program answers later: from where its handler ran, while the session is on the broker. */
+static void a_promised_answer_finds_one_between_two_polls(void **state)
+{
+    char sid[PID_BYTES], text[64];
+    struct content done = content_of(SPAN_LIT("[\"done\"]"));
+    nsp.direct = true;
+    begin();
+    post_now("40");
+    struct span got = payload(get(2));
+    snprintf(sid, sizeof sid, "%.*s", ENGINEIO_SID_BYTES, got.data + strlen("40{\"sid\":\""));
+    for (int i = 1; i < 4; i++) {
+        snprintf(text, sizeof text, "42%d[\"later\"]", i);
+        post_now(text);
+        assert_true(fixture_promise[0] != '\0');
+        for (int n = 0; n < 2; n++) /* the second is one too many */
+            assert_true(asking_keep_elsewhere(&sessions, &nsp, span_str(sid), span_str(fixture_promise), &done));
+        turn(20);
+        got = payload(get(2));
+        snprintf(text, sizeof text, "43%d[\"done\"]", i);
+        assert_int_equal(times(got, text), 1);
+        assert_int_equal(times(got, "43"), 1);
+    }
+    assert_int_equal(sessions.asking.count, 0);
+    assert_int_equal(sessions.refusals.counts[REFUSAL_ANSWER_LATE], 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, moves_set_up, moves_tear_down)
 
 int main(void)
@@ -100,6 +127,7 @@ int main(void)
         TEST(an_answer_has_as_many_packets_as_the_client_takes),
         TEST(one_between_two_polls_is_asked_and_answers_elsewhere),
         TEST(an_answer_finds_one_between_two_polls),
+        TEST(a_promised_answer_finds_one_between_two_polls),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
