@@ -190,6 +190,42 @@ test("text is text: no markup, no name and no malformed message of a stranger's 
   }
 });
 
+test('names and rooms of any script, and more people than a list has', options, async () => {
+  const server = await alone();
+  try {
+    const page = await come(server.url, 'Ada');
+    const family = '\u{1f468}\u200d\u{1f469}\u200d\u{1f467}';
+    const visitor1 = await visitor(server.url, '\u0639\u0628\u062f'), visitor2 = await visitor(server.url, `${family} Fox`);
+    for (const one of [visitor1, visitor2]) one.emit('typing', { username: one.auth.user.name }, '#den');
+    // Each name turns the direction of its own text alone.
+    await until('names are set apart', async () => (await page.locator('#typing bdi').allTextContents()).length === 2 && (await page.locator('.notice bdi').allTextContents()).length === 2);
+    assert.equal(await page.textContent('#typing'), `\u0639\u0628\u062f and ${family} Fox are typing`);
+    assert.equal(await page.textContent('.notice'), `\u0639\u0628\u062f and ${family} Fox joined`);
+    assert.ok((await page.locator('#people .face').allTextContents()).includes(`${family}F`));
+    for (let i = 0; i < 120; i++) await visitor(server.url, `Visitor ${i}`);
+    await page.reload();
+    await until('they are counted', async () => (await page.textContent('#here')) === '123 here');
+    assert.equal((await page.locator('#people li').first().textContent()).replace(/^A/, ''), 'Adayou');
+    assert.equal(await page.getAttribute('#people', 'tabindex'), '0', 'the keyboard reaches a list that scrolls');
+    assert.deepEqual(await nameless(page), []);
+    const go = async (room) => {
+      await page.fill('#room', room);
+      await page.press('#room', 'Enter');
+    };
+    await go('\u{1f389}');
+    assert.match(await page.evaluate(() => document.querySelector('#room').validationMessage), /letters or digits/);
+    assert.equal(await page.textContent('#title'), '#den');
+    for (const [room, title] of [['Cafe\u0301 <b>', '#caf\u00e9-b'], ['\u0939\u093f\u0928\u094d\u0926\u0940 \u0915\u092e\u0930\u093e', '#\u0939\u093f\u0928\u094d\u0926\u0940-\u0915\u092e\u0930\u093e']]) {
+      await go(room);
+      await until(`${title} is entered`, async () => (await page.textContent('#title')) === title && page.evaluate(() => window.chat.conversation.ready));
+    }
+    assert.deepEqual(page.errors, []);
+    await page.close();
+  } finally {
+    await server.close();
+  }
+});
+
 test('a busy room: the oldest messages leave the page, and come back on scrolling up, each once', options, async () => {
   const server = await alone();
   try {

@@ -2,7 +2,7 @@
 
 import { Conversation, TEXT_CHARS_MAX } from './conversation.js';
 import { leaveWithPage, Link, open } from './link.js';
-import { copyAddress, disclosure, make, page, roomInAddress, roomOf, showFacts } from './page.js';
+import { complain, copyAddress, disclosure, listed, make, page, roomInAddress, roomOf, showFacts } from './page.js';
 import { clean, hue, initials, keep, keepName, kept, keptName, suggestion } from './person.js';
 import { Transcript } from './transcript.js';
 
@@ -66,8 +66,8 @@ const conversation = new Conversation(socket, {
   people: showPeople,
   everywhere: (count) => (page('everywhere').textContent = count > 1 ? `${count} people in all rooms` : ''),
   typing(names) {
-    page('typing').textContent = names.length === 0 ? '' : names.length > 3 ? 'Several people are typing' :
-      `${new Intl.ListFormat('en').format(names)} ${names.length > 1 ? 'are' : 'is'} typing`;
+    if (names.length > 3) page('typing').textContent = 'Several people are typing';
+    else page('typing').replaceChildren(...(names.length ? [...listed(names), ` ${names.length > 1 ? 'are' : 'is'} typing`] : []));
   },
   trouble,
 });
@@ -87,9 +87,10 @@ function face(name) {
 }
 
 function showPeople(people, count, more) {
-  const named = people.map(([id, name]) => ({ name, me: id === socket.id })).sort((a, b) => b.me - a.me || a.name.localeCompare(b.name)).slice(0, 200);
+  const named = people.map(([id, name]) => ({ name, me: id === socket.id })).sort((a, b) => b.me - a.me || a.name.localeCompare(b.name, undefined, { numeric: true })).slice(0, 200);
   page('people').replaceChildren(...named.map(({ name, me }) => make('li', {}, face(name), make('bdi', {}, name), ...(me ? [make('small', {}, 'you')] : []))));
   if (more && count > named.length) page('people').append(make('li', { class: 'others' }, `and ${count - named.length} others`));
+  page('people').tabIndex = page('people').scrollHeight > page('people').clientHeight ? 0 : -1; // arrow keys scroll a long list
   page('count').textContent = count || '';
   page('here').textContent = count ? `${count} here` : '';
 }
@@ -154,8 +155,9 @@ addEventListener('hashchange', () => {
 page('go').addEventListener('submit', (event) => {
   event.preventDefault();
   const room = roomOf(page('room').value);
+  if (!room) return complain(page('room'), 'A room has a name with letters or digits.');
   page('room').value = '';
-  if (room) location.hash = encodeURIComponent(room);
+  location.hash = encodeURIComponent(room);
 });
 
 page('copy').addEventListener('click', () => copyAddress(page('copy'), page('copied')));
@@ -182,7 +184,7 @@ page('composer').addEventListener('submit', (event) => {
 });
 
 text.addEventListener('keydown', (event) => {
-  if (event.key !== 'Enter' || event.shiftKey || event.isComposing) return;
+  if (event.key !== 'Enter' || event.shiftKey || event.isComposing || event.keyCode === 229) return; // 229: Safari, while one composes
   event.preventDefault();
   page('composer').requestSubmit();
 });
@@ -229,8 +231,7 @@ page('naming').addEventListener('submit', (event) => {
   const name = clean(page('name').value);
   if (name === '') {
     event.preventDefault();
-    page('name').setCustomValidity('');
-    page('name').focus();
+    complain(page('name'), 'Write a name that others can see.');
     return;
   }
   if (name !== conversation.name) named(name);

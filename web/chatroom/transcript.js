@@ -2,7 +2,7 @@
 // those that are still on their way. It stays at the newest message while the reader does, and keeps the place of a reader above.
 
 import { hue, initials, keep, kept } from './person.js';
-import { make, page } from './page.js';
+import { listed, make, page } from './page.js';
 
 const TOGETHER_MS = 5 * 60 * 1000;
 const SHOWN_MAX = 600;  // messages; beyond it the oldest leave the page, and come back by scrolling up
@@ -21,13 +21,6 @@ function mineRead() {
 
 const clock = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' });
 const day = new Intl.DateTimeFormat(undefined, { weekday: 'long', day: 'numeric', month: 'long' });
-
-function listed(names) {
-  const first = names.slice(0, NAMES_MAX);
-  const others = names.length - first.length;
-  if (others > 0) return `${first.join(', ')} and ${others} ${others === 1 ? 'other' : 'others'}`;
-  return first.length > 1 ? `${first.slice(0, -1).join(', ')} and ${first.at(-1)}` : first.join('');
-}
 
 export class Transcript {
   // `top()` is called when the reader comes near the top, `read(newer)` with the number of messages below the reader.
@@ -203,7 +196,8 @@ export class Transcript {
     const { joined, left } = this.notice;
     const names = verb === 'joined' ? joined : left;
     if (!names.includes(name) && names.length < 1000) names.push(name);
-    this.notice.textContent = [[joined, 'joined'], [left, 'left']].filter(([who]) => who.length).map(([who, did]) => `${listed(who)} ${did}`).join(' · ');
+    const said = [[joined, 'joined'], [left, 'left']].filter(([who]) => who.length).map(([who, did]) => [...listed(who, NAMES_MAX), ` ${did}`]);
+    this.notice.replaceChildren(...said.flatMap((parts, i) => (i > 0 ? [' · ', ...parts] : parts)));
     this.below(false);
   }
 }

@@ -13,6 +13,16 @@ export function make(tag, attributes = {}, ...children) {
   return element;
 }
 
+// Names in a sentence, "Ada, Bob and 2 others", as texts and elements: each keeps its own direction of writing to itself.
+const list = new Intl.ListFormat('en-GB');
+export function listed(names, max = names.length) {
+  const first = names.slice(0, max);
+  const others = names.length - first.length;
+  const all = others > 0 ? [...first, `${others} ${others === 1 ? 'other' : 'others'}`] : first;
+  let at = 0;
+  return list.formatToParts(all).map(({ type, value }) => (type === 'element' && at++ < first.length ? make('bdi', {}, value) : value));
+}
+
 // The facts of a link, as the rows of a `dl`.
 export function showFacts(list, facts) {
   list.replaceChildren(...facts.flatMap(([name, text]) => [make('dt', {}, name), make('dd', {}, text)]));
@@ -38,7 +48,7 @@ export function disclosure(button, panel, changed = () => {}) {
   return set;
 }
 
-// The name in the address behind `#`, as a room: lower case, words joined by hyphens; `otherwise` without one.
+// The name in the address behind `#`, as a room: lower case, words of any script joined by hyphens; `otherwise` without one.
 export function roomInAddress(otherwise) {
   let text = location.hash.slice(1);
   try {
@@ -48,7 +58,14 @@ export function roomInAddress(otherwise) {
 }
 
 export function roomOf(text) {
-  return Array.from(text.toLowerCase().replace(/[^\p{L}\p{N}_-]+/gu, '-').replace(/^-+|-+$/g, '')).slice(0, 40).join('');
+  return Array.from(text.normalize('NFC').toLowerCase().replace(/[^\p{L}\p{M}\p{N}_-]+/gu, '-').replace(/^[-\p{M}]+|-+$/gu, '')).slice(0, 40).join('');
+}
+
+// Says at a field what is wrong with it, until it is changed.
+export function complain(field, text) {
+  field.setCustomValidity(text);
+  field.reportValidity();
+  field.addEventListener('input', () => field.setCustomValidity(''), { once: true });
 }
 
 // Copies the page's address, and says on the button that it did.

@@ -27,10 +27,15 @@ export function hue(name) {
   return (hash >>> 0) % 360;
 }
 
+// What a reader takes for one letter may be several characters, like a family of four as one emoji.
+const letters = Intl.Segmenter ? new Intl.Segmenter() : null;
+function firstLetter(word) {
+  return letters ? letters.segment(word)[Symbol.iterator]().next().value?.segment ?? '' : Array.from(word)[0] ?? '';
+}
+
 export function initials(name) {
   const words = name.split(' ').filter(Boolean);
-  const letters = words.length > 1 ? [words[0], words[words.length - 1]].map((word) => Array.from(word)[0]) : Array.from(name).slice(0, 1);
-  return letters.join('').toUpperCase();
+  return (words.length > 1 ? [words[0], words[words.length - 1]] : words).map(firstLetter).join('').toUpperCase();
 }
 
 const pick = (list) => list[crypto.getRandomValues(new Uint8Array(1))[0] % list.length];

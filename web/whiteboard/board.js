@@ -3,7 +3,7 @@
 import { Drawing } from './drawing.js';
 import { Hand } from './hand.js';
 import { leaveWithPage, Link } from './link.js';
-import { copyAddress, disclosure, make, page, roomInAddress, roomOf, showFacts } from './page.js';
+import { complain, copyAddress, disclosure, make, page, roomInAddress, roomOf, showFacts } from './page.js';
 import { People } from './people.js';
 import { clean, hue, initials, keepName, keptName, random, suggestion } from './person.js';
 import { WIDTH } from './picture.js';
@@ -85,7 +85,8 @@ setInterval(showBadge, 500);
 page('naming').addEventListener('submit', (event) => {
   event.preventDefault();
   const name = clean(page('name').value);
-  if (name && name !== me.name) {
+  if (!name) return complain(page('name'), 'Write a name that others can see.');
+  if (name !== me.name) {
     keepName((me.name = name));
     people.renamed();
   }
@@ -104,7 +105,9 @@ disclosure(page('boards'), page('other'), (opened) => {
 });
 page('go').addEventListener('submit', (event) => {
   event.preventDefault();
-  location.hash = encodeURIComponent(roomOf(page('room').value));
+  const room = roomOf(page('room').value);
+  if (!room && page('room').value.trim()) return complain(page('room'), 'A board has a name with letters or digits, or none.');
+  location.hash = encodeURIComponent(room);
 });
 // Another board is another page.
 addEventListener('hashchange', () => location.reload());
