@@ -70,12 +70,13 @@ function showBadge() {
 }
 
 function showPeople() {
-  const list = people.list();
-  page('people').replaceChildren(...list.slice(0, 100).map(({ name, me: self }) => {
+  const list = people.list().slice(0, 100);
+  page('people').replaceChildren(...list.map(({ name, me: self }) => {
     const face = make('span', { class: 'face', 'aria-hidden': 'true' }, initials(name));
     face.style.setProperty('--hue', hue(name));
     return make('li', {}, face, make('bdi', {}, name), ...(self ? [make('small', {}, 'you')] : []));
   }));
+  page('people').tabIndex = page('people').scrollHeight > page('people').clientHeight ? 0 : -1; // arrow keys scroll a long list
   if (people.count > list.length) page('people').append(make('li', {}, `and ${people.count - list.length} others`));
 }
 

@@ -33,7 +33,8 @@ export class People {
 
   presence({ members, entered = [], left = [], count }) {
     const nameOf = ({ id, data }) => [id, clean(data?.name) || 'Somebody'];
-    if (members) this.names = new Map(members.map(nameOf));
+    // Of many only some members are listed; who reads this is one of them.
+    if (members) this.names = new Map([...(this.socket.connected ? [[this.socket.id, this.me.name]] : []), ...members.map(nameOf)]);
     for (const one of entered) this.names.set(...nameOf(one));
     for (const { id } of left) {
       this.names.delete(id);
@@ -45,7 +46,7 @@ export class People {
 
   // Everybody who is known by name, the person here first.
   list() {
-    return [...this.names].map(([id, name]) => ({ name, me: id === this.socket.id })).sort((a, b) => b.me - a.me || a.name.localeCompare(b.name));
+    return [...this.names].map(([id, name]) => ({ name, me: id === this.socket.id })).sort((a, b) => b.me - a.me || a.name.localeCompare(b.name, undefined, { numeric: true }));
   }
 
   /* One's own pointer: `at` is a place on the board; null: it has left. */
