@@ -1,9 +1,11 @@
-/* main: finds the command. */
+/* main: finds the command, or guesses which one was meant. */
 #include <stdio.h>
 #include <string.h>
 
 #include "cli/cli.h"
 #include "loop/process.h"
+
+enum { WORD_MAX = 20 };
 
 static const struct {
     const char *name;
@@ -34,8 +36,60 @@ static void usage(FILE *to)
     fputs("\n`sennit COMMAND --help` says more. `sennit --version` tells the version.\n", to);
 }
 
+/* How many letters must be put in, taken out or replaced to make one word of the other. Both are short. */
+static size_t distance(const char *from, const char *to)
+{
+    size_t row[WORD_MAX + 1], len = strlen(to);
+    for (size_t j = 0; j <= len; j++)
+        row[j] = j;
+    for (size_t i = 1; i <= strlen(from); i++) {
+        size_t corner = row[0];
+        row[0] = i;
+        for (size_t j = 1; j <= len; j++) {
+            size_t replaced = corner + (from[i - 1] != to[j - 1]), least = row[j] < row[j - 1] ? row[j] : row[j - 1];
+            corner = row[j];
+            row[j] = least + 1 < replaced ? least + 1 : replaced;
+        }
+    }
+    return row[len];
+}
+
+/* The command that was meant, perhaps; NULL: no idea. */
+static const char *guess(const char *word)
+{
+    const char *best = NULL;
+    size_t least = strlen(word) > 3 ? 3 : 2; /* as far is too far */
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
+        size_t so_far = distance(word, commands[i].name);
+        if (so_far < least) {
+            least = so_far;
+            best = commands[i].name;
+        }
+    }
+    return best;
+}
+
+static int unknown(const char *word)
+{
+    /* Anything but a word may be a value with a secret in it. */
+    bool is_word = word[strspn(word, "abcdefghijklmnopqrstuvwxyz-")] == '\0' && strlen(word) <= WORD_MAX;
+    const char *meant = is_word ? guess(word) : NULL;
+    if (meant != NULL) {
+        fprintf(stderr, "sennit: there is no command \"%s\"; did you mean \"%s\"? `sennit --help` lists all\n", word,
+                meant);
+        return 2;
+    }
+    if (is_word)
+        fprintf(stderr, "sennit: there is no command \"%s\"\n\n", word);
+    else
+        fputs("sennit: the first argument is no command\n\n", stderr);
+    usage(stderr);
+    return 2;
+}
+
 int main(int argc, char **argv)
 {
+    static char help[] = "--help";
     if (argc < 2) {
         usage(stderr);
         return 2;
@@ -44,9 +98,15 @@ int main(int argc, char **argv)
         puts("sennit " SENNIT_VERSION);
         return 0;
     }
-    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
+    bool asks_help = strcmp(argv[1], "help") == 0;
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || (asks_help && argc == 2)) {
         usage(stdout);
         return 0;
+    }
+    if (asks_help) { /* `sennit help up` is `sennit up --help` */
+        argc = 3;
+        argv[1] = argv[2];
+        argv[2] = help;
     }
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
         if (strcmp(argv[1], commands[i].name) != 0)
@@ -58,11 +118,5 @@ int main(int argc, char **argv)
         argv[1] = name;
         return commands[i].run(argc - 1, argv + 1);
     }
-    /* Anything but a word may be a value with a secret in it. */
-    if (argv[1][strspn(argv[1], "abcdefghijklmnopqrstuvwxyz-")] == '\0' && strlen(argv[1]) <= 20)
-        fprintf(stderr, "sennit: there is no command \"%s\"\n\n", argv[1]);
-    else
-        fputs("sennit: the first argument is no command\n\n", stderr);
-    usage(stderr);
-    return 2;
+    return unknown(argv[1]);
 }

@@ -145,12 +145,38 @@ class Manual(unittest.TestCase):
         path = lambda name: os.path.join(TOP, "tools/completion", name)
         script = f'. {path("sennit.bash")}; COMP_WORDS=(sennit ""); COMP_CWORD=1; _sennit; echo "${{COMPREPLY[@]}}"'
         completed = subprocess.run(["bash", "-c", script], stdout=subprocess.PIPE, text=True, check=True).stdout.split()
-        self.assertEqual({word for word in completed if not word.startswith("-")}, wanted)
+        self.assertEqual({word for word in completed if not word.startswith("-")}, wanted | {"help"})
         with open(path("_sennit"), encoding="utf-8") as file:
-            words = re.search(r"CURRENT == 2.*\n *compadd (.*)", file.read()).group(1).split()
-        self.assertEqual({word for word in words if not word.startswith("-")}, wanted)
+            words = re.search(r"commands=\((.*)\)", file.read()).group(1).split()
+        self.assertEqual(set(words), wanted)
         items = re.findall(r"^\.It Cm (.*)", page("man/sennit.1"), re.M)
         self.assertEqual(set(re.findall(r"\b[a-z]+\b", " ".join(items))), wanted)
+
+    def test_help_is_given_and_a_mistyped_command_is_guessed(self):
+        run = lambda *args: subprocess.run([SENNIT, *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=20)
+        for command in commands():
+            asked, helped = run(command, "--help"), run("help", command)
+            self.assertEqual((asked.returncode, helped.returncode, asked.stdout), (0, 0, helped.stdout), command)
+            self.assertRegex(asked.stdout, rf"^Usage: sennit {command}\b")
+        for typed, meant in (("serv", "serve"), ("upp", "up"), ("lod", "load"), ("deplyo", "deploy"), ("service", "services"), ("log", "logs")):
+            done = run(typed)
+            self.assertEqual((done.returncode, done.stdout), (2, ""), typed)
+            self.assertIn(f'there is no command "{typed}"; did you mean "{meant}"?', done.stderr)
+        for typed in ("frobnicate", "x", "-v", "redis://:secret@host"):
+            done = run(typed)
+            self.assertEqual(done.returncode, 2)
+            self.assertNotIn("did you mean", done.stderr)
+            self.assertNotIn("secret", done.stderr)
+            self.assertIn("sennit serve", done.stderr)
+
+    def test_every_option_is_completed(self):
+        """In bash, for each command: what its --help lists, and no word of a sentence."""
+        path = os.path.join(TOP, "tools/completion/sennit.bash")
+        for command in commands():
+            script = f'. {path}; COMP_WORDS=({SENNIT} {command} --); COMP_CWORD=2; _sennit; echo "${{COMPREPLY[@]}}"'
+            completed = subprocess.run(["bash", "-c", script], stdout=subprocess.PIPE, text=True, check=True).stdout.split()
+            text = subprocess.run([SENNIT, command, "--help"], stdout=subprocess.PIPE, text=True, timeout=20, check=True).stdout
+            self.assertEqual(sorted(completed), sorted(set(re.findall(r"^ +(?:-[\w?], )?(--[a-z][a-z-]*)", text, re.M))), command)
 
     def test_what_counts_is_counted(self):
         reasons = {name_of(row) for rows in tables(page("refusals.md")).values() for row in rows}
