@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/meant.h"
 #include "cli/cli.h"
 #include "loop/process.h"
 
@@ -36,37 +37,13 @@ static void usage(FILE *to)
     fputs("\n`sennit COMMAND --help` says more. `sennit --version` tells the version.\n", to);
 }
 
-/* How many letters must be put in, taken out or replaced to make one word of the other. Both are short. */
-static size_t distance(const char *from, const char *to)
-{
-    size_t row[WORD_MAX + 1], len = strlen(to);
-    for (size_t j = 0; j <= len; j++)
-        row[j] = j;
-    for (size_t i = 1; i <= strlen(from); i++) {
-        size_t corner = row[0];
-        row[0] = i;
-        for (size_t j = 1; j <= len; j++) {
-            size_t replaced = corner + (from[i - 1] != to[j - 1]), least = row[j] < row[j - 1] ? row[j] : row[j - 1];
-            corner = row[j];
-            row[j] = least + 1 < replaced ? least + 1 : replaced;
-        }
-    }
-    return row[len];
-}
-
 /* The command that was meant, perhaps; NULL: no idea. */
 static const char *guess(const char *word)
 {
-    const char *best = NULL;
-    size_t least = strlen(word) > 3 ? 3 : 2; /* as far is too far */
-    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
-        size_t so_far = distance(word, commands[i].name);
-        if (so_far < least) {
-            least = so_far;
-            best = commands[i].name;
-        }
-    }
-    return best;
+    const char *names[sizeof commands / sizeof commands[0] + 1] = {NULL};
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++)
+        names[i] = commands[i].name;
+    return name_meant(span_str(word), names);
 }
 
 static int unknown(const char *word)
@@ -89,7 +66,7 @@ static int unknown(const char *word)
 
 int main(int argc, char **argv)
 {
-    static char help[] = "--help";
+    char help[] = "--help";
     if (argc < 2) {
         usage(stderr);
         return 2;

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "base/meant.h"
 #include "base/shown.h"
 #include "platform/spec.h"
 
@@ -150,7 +151,7 @@ static bool refuse_name(const struct yaml_pair *pair, struct span prefix, struct
         if (span_starts_with(span_str(known[i].name), prefix))
             names[count++] = known[i].name;
     names[count] = NULL;
-    const char *meant = yaml_name_meant(pair->key, names);
+    const char *meant = name_meant(pair->key, names);
     return meant != NULL
                ? yaml_error(err, pair->value, "the platforms know no such annotation; did you mean \"%s\"?", meant)
                : yaml_error(err, pair->value,

@@ -48,9 +48,6 @@ struct yaml_node *yaml_get(const struct yaml_node *mapping, const char *key);
 /* err_set with `file:line: path: ` before the message. Returns false. */
 bool yaml_error(struct err *err, const struct yaml_node *node, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-/* The name of these (NULL-terminated) that was probably meant: up to two letters off, less for short names. NULL: none.
- */
-const char *yaml_name_meant(struct span name, const char *const *allowed);
 /* Fails unless `mapping` is one and every key of it is in `allowed` (NULL-terminated): the error names the key's line,
  * and the field that was probably meant or else all that are allowed. */
 bool yaml_only(const struct yaml_node *mapping, const char *const *allowed, struct err *err);

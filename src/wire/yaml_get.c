@@ -3,12 +3,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/meant.h"
 #include "base/shown.h"
 #include "wire/yaml.h"
 
 enum {
     SHOWN_BYTES_MAX = 60, /* of a value, in a message */
-    FIELD_BYTES_MAX = 64, /* of names that are compared for "did you mean" */
     ALLOWED_BYTES_MAX = 512,
     PLACE_BYTES_MAX = 200, /* of the file's name, and of the path of keys, in a message */
 };
@@ -58,44 +58,6 @@ bool yaml_error(struct err *err, const struct yaml_node *node, const char *forma
     return error_at(err, node, node->line);
 }
 
-/* Letters to change, add or drop to make one out of the other, case aside. */
-static size_t name_distance(struct span a, struct span b)
-{
-    size_t row[FIELD_BYTES_MAX + 1];
-    if (a.len > FIELD_BYTES_MAX || b.len > FIELD_BYTES_MAX)
-        return SIZE_MAX;
-    for (size_t j = 0; j <= b.len; j++)
-        row[j] = j;
-    for (size_t i = 1; i <= a.len; i++) {
-        size_t diagonal = row[0];
-        row[0] = i;
-        for (size_t j = 1; j <= b.len; j++) {
-            size_t best = diagonal + ((a.data[i - 1] | 32) != (b.data[j - 1] | 32));
-            diagonal = row[j];
-            if (row[j] + 1 < best)
-                best = row[j] + 1;
-            if (row[j - 1] + 1 < best)
-                best = row[j - 1] + 1;
-            row[j] = best;
-        }
-    }
-    return row[b.len];
-}
-
-const char *yaml_name_meant(struct span name, const char *const *allowed)
-{
-    const char *meant = NULL;
-    size_t best = name.len < 4 ? 2 : 3;
-    for (; *allowed != NULL; allowed++) {
-        size_t away = name_distance(name, span_str(*allowed));
-        if (away < best && away < strlen(*allowed)) {
-            best = away;
-            meant = *allowed;
-        }
-    }
-    return meant;
-}
-
 static bool name_is_allowed(struct span name, const char *const *allowed)
 {
     while (*allowed != NULL)
@@ -112,7 +74,7 @@ bool yaml_only(const struct yaml_node *mapping, const char *const *allowed, stru
         const struct yaml_pair *pair = &mapping->pairs[i];
         if (name_is_allowed(pair->key, allowed))
             continue;
-        const char *meant = yaml_name_meant(pair->key, allowed);
+        const char *meant = name_meant(pair->key, allowed);
         if (meant != NULL) {
             err_set(err, "unknown field %s; did you mean \"%s\"?", SHOWN_FOUND(pair->key), meant);
         } else {
