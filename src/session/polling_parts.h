@@ -78,6 +78,7 @@ struct polling {
     struct buf done_answer;
     bool read_all; /* of the POST: it is answered once everything is accepted */
     bool probed;   /* 3probe was sent */
+    bool looked;   /* the broker was asked whether the session of a silent WebSocket polls */
 };
 
 /* The session of this sid, as a client sent it, in this instance, or NULL. */

@@ -13,7 +13,10 @@
 #include "session/websocket.h"
 #include "wire/payload.h"
 
-enum { PARTS_MAX = 64 };
+enum {
+    PARTS_MAX = 64,
+    SILENT_MS = 1000, /* of a WebSocket that says nothing for so long, the broker is asked whether its session polls */
+};
 
 /* One queued message: a text packet, then its attachments; or binary packets without a text, each a message. */
 void polling_slot_send(struct transport *to, const struct polling_slot *slot)
@@ -94,6 +97,8 @@ static void probe_fail(struct polling *polling)
     websocket_refuse(websocket, CLOSE_PROBE_FAILED);
 }
 
+static void look(struct polling *polling);
+
 static void probe_tick(struct timer *timer)
 {
     struct polling *polling = container_of(timer, struct polling, probe_timer);
@@ -105,6 +110,8 @@ static void probe_tick(struct timer *timer)
     }
     if (polling->probed)
         polling_let_go(polling);
+    else if (polling->websocket != NULL && polling->state == POLLING_ASKING && polling->ticket == 0)
+        look(polling);
     if (polling->websocket != NULL)
         timer_start(loop, timer, polling->probe_until_us - now);
 }
@@ -145,32 +152,69 @@ static void answer_probe(struct polling *polling)
     polling_probe_polled(polling);
 }
 
-/* Whoever holds the session has been told, so a held GET ends soon. */
-static void noted(void *arg, enum record_result result)
+/* Calls the broker for a WebSocket whose session is not here. What its client says meanwhile waits. */
+static void call(struct polling *polling, uint64_t until_ms, record_done_fn *done)
 {
-    struct polling *polling = arg;
+    polling->ticket = ++polling->sessions->polling_tickets;
+    polling->calls++;
+    websocket_wait(polling->websocket, true);
+    record_probe(hub_broker(polling->sessions->hub), span_of(polling->sid, sizeof polling->sid), polling->ticket,
+                 until_ms, done, polling);
+}
+
+/* False: the WebSocket is gone. */
+static bool is_answered(struct polling *polling)
+{
     polling->calls--;
     if (polling->state == POLLING_GONE) {
         if (polling->calls == 0)
             polling->reap.run(&polling->reap);
-    } else if (polling->websocket != NULL && result == RECORD_OK) {
+        return false;
+    }
+    return polling->websocket != NULL;
+}
+
+/* Whoever holds the session has been told, so a held GET ends soon. */
+static void noted(void *arg, enum record_result result)
+{
+    struct polling *polling = arg;
+    if (!is_answered(polling))
+        return;
+    if (result == RECORD_OK) {
         answer_probe(polling);
-    } else if (polling->websocket != NULL) {
+        websocket_wait(polling->websocket, false);
+    } else {
         probe_fail(polling);
     }
 }
 
 static void probe_begin(struct polling *polling)
 {
-    struct sessions *sessions = polling->sessions;
-    if (polling->transport.session != NULL) {
+    if (polling->transport.session != NULL)
         answer_probe(polling);
+    else
+        call(polling, polling->sessions->limits.upgrade_timeout_ms, noted);
+}
+
+static void looked(void *arg, enum record_result result)
+{
+    struct polling *polling = arg;
+    if (!is_answered(polling))
+        return;
+    if (result == RECORD_NONE) {
+        probe_fail(polling);
         return;
     }
-    polling->ticket = ++sessions->polling_tickets;
-    polling->calls++;
-    record_probe(hub_broker(sessions->hub), span_of(polling->sid, sizeof polling->sid), polling->ticket,
-                 sessions->limits.upgrade_timeout_ms, noted, polling);
+    polling->looked = true;
+    polling->ticket = 0;
+    websocket_wait(polling->websocket, false);
+}
+
+/* A probe that fails at once changes nothing but that a held GET is answered early. */
+static void look(struct polling *polling)
+{
+    if (!polling->looked)
+        call(polling, 1, looked);
 }
 
 void polling_probe_received(struct polling *polling, struct span text)
@@ -213,7 +257,8 @@ void polling_upgrade(struct sessions *sessions, struct websocket *websocket, str
     polling->websocket = websocket;
     polling_token_set(polling, token);
     polling->probe_until_us = loop_now_us(sessions->loop) + LOOP_MS(sessions->limits.upgrade_timeout_ms);
-    timer_start(sessions->loop, &polling->probe_timer, LOOP_MS(sessions->limits.upgrade_timeout_ms));
+    uint64_t timeout_ms = sessions->limits.upgrade_timeout_ms;
+    timer_start(sessions->loop, &polling->probe_timer, LOOP_MS(timeout_ms < SILENT_MS ? timeout_ms : SILENT_MS));
 }
 
 void polling_websocket_closed(struct polling *polling)

@@ -205,8 +205,9 @@ static void disown(struct broker *of, struct span sid, uint64_t ticket)
 static void probe(struct broker *of, struct span sid, uint64_t ticket, uint64_t until_ms, record_done_fn *done,
                   void *arg)
 {
-    record.probing = record.exists && until_ms > 0;
-    answer_later(done, arg, record.exists ? RECORD_OK : RECORD_NONE);
+    bool is_free = record.exists && !record.moved;
+    record.probing = is_free && until_ms > 0;
+    answer_later(done, arg, is_free ? RECORD_OK : RECORD_NONE);
 }
 
 static void pong(struct broker *of, struct span sid, uint64_t life_ms, record_done_fn *done, void *arg)

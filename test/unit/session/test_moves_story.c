@@ -218,9 +218,56 @@ static void news_of_presence_are_told_with_the_next_answer(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, moves_set_up, moves_tear_down)
 
+static struct browser *dial_probe(int number)
+{
+    fixture_probe_sid = own_sid();
+    struct browser *browser = dial(number);
+    fixture_probe_sid = (struct span){NULL, 0};
+    return browser;
+}
+
+/* The broker's answer to the first comes behind the second, which waits for it. */
+static void a_client_may_say_probe_and_upgrade_in_one_breath(void **state)
+{
+    join();
+    struct browser *browser = dial_probe(0);
+    say(browser, "2probe");
+    say(browser, "5");
+    say(browser, "421[\"say\",1]");
+    expect(browser, "3probe");
+    expect(browser, "431[]");
+    assert_true(record.moved);
+}
+
+/* Whether the session still polls is asked once the WebSocket has said nothing for a second. Until then it may be a
+ * slow client's. */
+static void a_silent_websocket_is_closed_if_the_session_does_not_poll(void **state)
+{
+    join();
+    struct browser *browser = dial_probe(0);
+    turn(1100);
+    look(browser);
+    assert_int_equal(count(browser, "close"), 0);
+    say(browser, "2probe");
+    expect(browser, "3probe");
+    say(browser, "5");
+    say(browser, "421[\"say\",1]");
+    expect(browser, "431[]");
+    assert_true(record.moved);
+    browser = dial_probe(1);
+    turn(500);
+    look(browser);
+    assert_int_equal(count(browser, "close"), 0);
+    turn(600);
+    look(browser);
+    assert_int_equal(count(browser, "close 1008"), 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+
+        TEST(a_silent_websocket_is_closed_if_the_session_does_not_poll),
         TEST(the_identity_moves_with_the_session),
         TEST(a_notice_is_told_once),
         TEST(a_room_is_replayed_once),
@@ -231,6 +278,7 @@ int main(void)
         TEST(a_record_of_an_earlier_epoch_is_not_opened),
         TEST(what_waited_behind_a_lost_lease_is_not_sent),
         TEST(news_of_presence_are_told_with_the_next_answer),
+        TEST(a_client_may_say_probe_and_upgrade_in_one_breath),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
