@@ -69,7 +69,7 @@ void run_abort(struct run *run, const char *format, ...)
     if (run->phase == RUN_OVER)
         return;
     va_start(args, format);
-    vsnprintf(run->why.text, sizeof run->why.text, format, args);
+    err_vset(&run->why, format, args); /* which an argument may be part of */
     va_end(args);
     run->outcome = LOAD_ABORTED;
     run_end(run);

@@ -271,6 +271,18 @@ test('clients of sennit.v1 over three instances and cuts of every kind', quickly
   }
 });
 
+test('a server that refuses some says why the last one failed', quickly(30000), async () => {
+  const server = await serve('limits: {connections_per_address: 5}\nnamespaces: {"/": {auth: none, events: {drawing: {to: others}}}}\n', { args: ['--broker', 'memory'] });
+  try {
+    const run = await load(server.url, '-c', 10, '-d', 1, '--connect-timeout', 1);
+    assert.equal(run.status, 3);
+    assert.match(run.output, /: 5 of 10 clients connected, and then none for 1 s; the last one that failed: .*429/);
+    assert.equal(run.output.match(/clients connected, and then/g).length, 1);
+  } finally {
+    await server.close();
+  }
+});
+
 test('sennit.v1: rooms, attachments, deflate, and what is refused', quickly(60000), async () => {
   const server = await serve(`compression: {websocket: on}
 namespaces:
