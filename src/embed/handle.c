@@ -94,12 +94,12 @@ void *handle_object(const void *handle, enum handle_kind kind, const char *call)
     return object;
 }
 
-void handle_misused(const char *call, const char *why)
+void handle_told(const char *what, const char *call, const char *why)
 {
     int64_t second = loop_clock_ms() / 1000;
     if (second != handles.second) {
         if (handles.silent > 0)
-            log_event(LOG_WARNING, "more calls did nothing", LOG_N("calls", handles.silent));
+            log_event(LOG_WARNING, "more was to be said of calls", LOG_N("lines", handles.silent));
         handles.second = second;
         handles.lines = handles.silent = 0;
     }
@@ -108,5 +108,10 @@ void handle_misused(const char *call, const char *why)
         return;
     }
     handles.lines++;
-    log_event(LOG_WARNING, "a call did nothing", LOG_C("call", call), LOG_C("why", why));
+    log_event(LOG_WARNING, what, LOG_C("call", call), LOG_C("why", why));
+}
+
+void handle_misused(const char *call, const char *why)
+{
+    handle_told("a call did nothing", call, why);
 }

@@ -18,7 +18,9 @@ void handle_end(const void *handle); /* accepts NULL and one that has ended */
 void *handle_object(const void *handle, enum handle_kind kind, const char *call);
 /* The same without a line. */
 void *handle_peek(const void *handle, enum handle_kind kind);
-/* A line in the log: this call does nothing, because. At most ten a second, and then their number. */
+/* A line in the log: `what` came of this call, and why. At most ten a second, and then their number. */
+void handle_told(const char *what, const char *call, const char *why);
+/* The same for a call that does nothing. */
 void handle_misused(const char *call, const char *why);
 
 #endif

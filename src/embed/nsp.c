@@ -166,19 +166,18 @@ static void bound(uint64_t *to, uint64_t value, uint64_t least, uint64_t most, c
         return;
     *to = value < least ? least : value > most ? most : value;
     if (*to != value)
-        handle_misused("sennit_namespace_with", what);
+        handle_told("a value is out of its bounds: the nearest one counts", "sennit_namespace_with", what);
 }
 
 static void options_set(struct relay_nsp *config, const struct sennit_nsp_options *options)
 {
     struct relay_rooms *all = &config->all;
     bound(&config->nsp.recovery_ms, options->recovery_ms, RECOVERY_MS_MIN, RECOVERY_MS_MAX,
-          "recovery_ms is brought within 1000 to 43200000");
-    bound(&all->retention.entries_max, options->log_entries, 1, ENTRIES_MAX,
-          "log_entries is brought within 1 to 10000000");
+          "recovery_ms: 1000 to 43200000");
+    bound(&all->retention.entries_max, options->log_entries, 1, ENTRIES_MAX, "log_entries: 1 to 10000000");
     bound(&all->retention.age_ms_max, options->log_age_ms, AGE_MS_MIN, age_ms_max,
-          "log_age_ms is brought within 1000 and 366 days");
-    bound(&all->policy.replay_entries, options->replay, 1, REPLAY_MAX, "replay is brought within 1 to 1000");
+          "log_age_ms: 1000 to 31622400000, which is 366 days");
+    bound(&all->policy.replay_entries, options->replay, 1, REPLAY_MAX, "replay: 1 to 1000");
     if (options->replay != 0)
         all->policy.replay = START_NEWEST;
     if (options->replay_all)

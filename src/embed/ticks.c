@@ -98,7 +98,7 @@ static void is_ready(struct io *io, unsigned ready)
 {
     struct watched *watched = container_of(io, struct watched, io);
     if (!io_is_of(io, watched->fd)) {
-        handle_misused("sennit_watch_fd", "the descriptor was closed while it was watched: its watch has ended");
+        handle_told("a watch has ended", "sennit_watch_fd", "the descriptor was closed while it was watched");
         watched_destroy(watched);
         return;
     }

@@ -551,6 +551,25 @@ static void test_a_wrong_handle_is_harmless(void **state)
     assert_int_equal(all_refused(server) + all_refused(nsp), 2 * ALL_REFUSED);
 }
 
+/* The call does what it can, and the log says so. */
+static void test_an_option_out_of_bounds_is_brought_within(void **state)
+{
+    const struct sennit_nsp_options options = {
+        .recovery_ms = 1, .log_entries = 20000000, .log_age_ms = 1, .replay = 5000};
+    sennit_server *server = sennit_create_with(NULL);
+    for (int64_t now = loop_clock_ms() / 1000; loop_clock_ms() / 1000 == now;)
+        usleep(10000); /* the lines of this second may be used up */
+    assert_non_null(sennit_namespace_with(server, "/", &options));
+    int lines = 0;
+    for (const char *at = logged; (at = strstr(at, "a value is out of its bounds: the nearest one counts")) != NULL;
+         at++)
+        lines++;
+    assert_int_equal(lines, 4);
+    assert_non_null(strstr(logged, "recovery_ms: 1000 to 43200000"));
+    assert_null(strstr(logged, "did nothing"));
+    sennit_destroy(server);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -568,6 +587,7 @@ int main(void)
         cmocka_unit_test_setup(test_a_pattern_makes_namespaces, set_up),
         cmocka_unit_test_setup(test_a_pattern_of_the_file, set_up),
         cmocka_unit_test_setup(test_what_is_kept_of_a_client, set_up),
+        cmocka_unit_test_setup(test_an_option_out_of_bounds_is_brought_within, set_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
