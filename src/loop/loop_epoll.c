@@ -41,7 +41,7 @@ void loop_destroy(struct loop *loop)
 {
     if (loop == NULL)
         return;
-    assert(loop->timers.count == 0);
+    assert(loop->timers.heap.count == 0);
     assert(list_empty(&loop->flush) && list_empty(&loop->reap));
     loop_signals_finish(loop);
     timer_heap_finish(&loop->timers);

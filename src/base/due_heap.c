@@ -1,5 +1,5 @@
-/* timer_heap: sifting up and down in a four-way heap. */
-#include "loop/timer_heap.h"
+/* due_heap: sifting up and down in a four-way heap. */
+#include "base/due_heap.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -8,21 +8,21 @@
 
 enum { HEAP_WAYS = 4, HEAP_CAP_MIN = 16 };
 
-void timer_heap_finish(struct timer_heap *heap)
+void due_heap_finish(struct due_heap *heap)
 {
     if (heap == NULL)
         return;
     free(heap->slots);
-    *heap = (struct timer_heap){0};
+    *heap = (struct due_heap){0};
 }
 
-static void heap_set(struct timer_heap *heap, size_t at, struct timer_slot slot)
+static void heap_set(struct due_heap *heap, size_t at, struct due_slot slot)
 {
     heap->slots[at] = slot;
-    slot.timer->place = (uint32_t)at + 1;
+    *slot.place = (uint32_t)at + 1;
 }
 
-static void heap_rise(struct timer_heap *heap, size_t at, struct timer_slot slot)
+static void heap_rise(struct due_heap *heap, size_t at, struct due_slot slot)
 {
     while (at > 0) {
         size_t parent = (at - 1) / HEAP_WAYS;
@@ -34,7 +34,7 @@ static void heap_rise(struct timer_heap *heap, size_t at, struct timer_slot slot
     heap_set(heap, at, slot);
 }
 
-static void heap_sink(struct timer_heap *heap, size_t at, struct timer_slot slot)
+static void heap_sink(struct due_heap *heap, size_t at, struct due_slot slot)
 {
     for (;;) {
         size_t first = at * HEAP_WAYS + 1;
@@ -54,7 +54,7 @@ static void heap_sink(struct timer_heap *heap, size_t at, struct timer_slot slot
 }
 
 /* Fills slot `at`, whose content is gone, so that the order holds in both directions. */
-static void heap_settle(struct timer_heap *heap, size_t at, struct timer_slot slot)
+static void heap_settle(struct due_heap *heap, size_t at, struct due_slot slot)
 {
     if (at > 0 && slot.due_us < heap->slots[(at - 1) / HEAP_WAYS].due_us)
         heap_rise(heap, at, slot);
@@ -62,18 +62,18 @@ static void heap_settle(struct timer_heap *heap, size_t at, struct timer_slot sl
         heap_sink(heap, at, slot);
 }
 
-static void heap_resize(struct timer_heap *heap, size_t cap)
+static void heap_resize(struct due_heap *heap, size_t cap)
 {
     heap->slots = mem_resize(heap->slots, cap * sizeof *heap->slots);
     heap->cap = cap;
 }
 
-void timer_heap_put(struct timer_heap *heap, struct timer *timer, uint64_t due_us)
+void due_heap_put(struct due_heap *heap, uint32_t *place, uint64_t due_us)
 {
-    struct timer_slot slot = {due_us, timer};
-    if (timer->place != 0) {
-        assert(timer->place <= heap->count && heap->slots[timer->place - 1].timer == timer);
-        heap_settle(heap, timer->place - 1, slot);
+    struct due_slot slot = {due_us, place};
+    if (*place != 0) {
+        assert(*place <= heap->count && heap->slots[*place - 1].place == place);
+        heap_settle(heap, *place - 1, slot);
         return;
     }
     if (heap->count == heap->cap)
@@ -83,13 +83,13 @@ void timer_heap_put(struct timer_heap *heap, struct timer *timer, uint64_t due_u
     heap_rise(heap, heap->count - 1, slot);
 }
 
-void timer_heap_remove(struct timer_heap *heap, struct timer *timer)
+void due_heap_remove(struct due_heap *heap, uint32_t *place)
 {
-    if (timer->place == 0)
+    if (*place == 0)
         return;
-    size_t at = timer->place - 1;
-    assert(at < heap->count && heap->slots[at].timer == timer);
-    timer->place = 0;
+    size_t at = *place - 1;
+    assert(at < heap->count && heap->slots[at].place == place);
+    *place = 0;
     heap->count--;
     if (at != heap->count)
         heap_settle(heap, at, heap->slots[heap->count]);
@@ -97,11 +97,11 @@ void timer_heap_remove(struct timer_heap *heap, struct timer *timer)
         heap_resize(heap, heap->cap / 2);
 }
 
-struct timer *timer_heap_take(struct timer_heap *heap, uint64_t now_us)
+uint32_t *due_heap_take(struct due_heap *heap, uint64_t now_us)
 {
     if (heap->count == 0 || heap->slots[0].due_us > now_us)
         return NULL;
-    struct timer *first = heap->slots[0].timer;
-    timer_heap_remove(heap, first);
+    uint32_t *first = heap->slots[0].place;
+    due_heap_remove(heap, first);
     return first;
 }
