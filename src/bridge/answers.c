@@ -50,7 +50,7 @@ static struct inquiry_question selection(const struct bridged *bridged, const st
 struct walk {
     struct sessions *sessions;
     struct inquiry_question question;
-    struct list *session; /* NULL: before the first */
+    struct session *session; /* NULL: before the first */
     struct subscriber *next;
 };
 
@@ -59,10 +59,10 @@ static struct subscriber *walk_next(struct walk *walk)
 {
     for (;;) {
         while (walk->next == NULL) {
-            walk->session = walk->session == NULL ? walk->sessions->all.next : walk->session->next;
-            if (walk->session == &walk->sessions->all)
+            walk->session = sessions_next(walk->sessions, walk->session);
+            if (walk->session == NULL)
                 return NULL;
-            walk->next = container_of(walk->session, struct session, of_all)->sockets;
+            walk->next = walk->session->sockets;
         }
         struct subscriber *subscriber = walk->next;
         walk->next = subscriber->next;

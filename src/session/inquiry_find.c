@@ -62,8 +62,8 @@ static bool is_listed(const struct search *search, const struct session *session
 
 static void sockets_find(struct search *search)
 {
-    list_each (node, &search->sessions->all) {
-        struct session *session = container_of(node, struct session, of_all);
+    sessions_each(session, search->sessions)
+    {
         if (is_listed(search, session))
             continue;
         subscribers_each(subscriber, session)
@@ -199,8 +199,8 @@ static void rooms_find(struct search *search)
     hub_rooms_each(search->sessions->hub, room_found, search);
     if (search->count > 0)
         qsort(search->found, search->count, sizeof *search->found, by_key);
-    list_each (node, &((struct sessions *)(uintptr_t)search->sessions)->all) {
-        struct session *session = container_of(node, struct session, of_all);
+    sessions_each(session, search->sessions)
+    {
         if (!is_listed(search, session))
             continue;
         subscribers_each(subscriber, session)

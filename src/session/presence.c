@@ -88,8 +88,8 @@ void presence_enter(struct subscriber *subscriber)
 
 void presence_enter_again(struct sessions *sessions)
 {
-    list_each (node, &sessions->all) {
-        struct session *session = container_of(node, struct session, of_all);
+    sessions_each(session, sessions)
+    {
         subscribers_each(subscriber, session)
         {
             if (subscriber->state != SUBSCRIBER_CONNECTED)

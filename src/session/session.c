@@ -56,31 +56,17 @@ const struct session_limits session_limits_default = {
     .upgrades = true,
 };
 
-/* Its two times share a timer, for memory of an idle session counts. */
-static void timer_set(struct session *session)
-{
-    struct loop *loop = session->sessions->loop;
-    uint64_t now = loop_now_us(loop), heartbeat = session->heartbeat_us, deadline = session->deadline_us,
-             next = heartbeat < deadline ? heartbeat : deadline;
-    if (next != UINT64_MAX)
-        timer_start(loop, &session->timer, next > now ? next - now : 0);
-    else
-        timer_stop(loop, &session->timer);
-}
-
 static void heartbeat_in(struct session *session, uint64_t delay_us)
 {
-    session->heartbeat_us = loop_now_us(session->sessions->loop) + delay_us;
-    timer_set(session);
+    times_beat_at(session, loop_now_us(session->sessions->loop) + delay_us);
 }
 
 static void deadline_in(struct session *session, uint64_t delay_us)
 {
-    session->deadline_us = loop_now_us(session->sessions->loop) + delay_us;
-    timer_set(session);
+    times_deadline_at(session, loop_now_us(session->sessions->loop) + delay_us);
 }
 
-static void heartbeat(struct session *session)
+void session_beat_due(struct session *session)
 {
     if (session->awaiting_pong && !session_is_unread(session)) {
         session_close(session, CLOSE_PING_TIMEOUT);
@@ -93,7 +79,7 @@ static void heartbeat(struct session *session)
     session->awaiting_pong = true;
     session->pinged_us = loop_now_us(session->sessions->loop);
     session->protocol->ping(session);
-    heartbeat_in(session, LOOP_MS(session->sessions->limits.ping_timeout_ms));
+    times_ask(session);
 }
 
 /* Closes the session after a while, in which its client can open another connection. */
@@ -129,7 +115,7 @@ static void rotate(struct session *session)
     }
 }
 
-static void deadline_passed(struct session *session)
+void session_deadline_due(struct session *session)
 {
     if (session->warned)
         session_close(session, (enum close_reason)session->end_reason);
@@ -137,23 +123,6 @@ static void deadline_passed(struct session *session)
         rotate(session);
     else
         session_close(session, CLOSE_CONNECT_PACKET_TIMEOUT);
-}
-
-/* A time that has come is taken away first, for what is done may set it anew, or end the session. */
-static void time_came(struct timer *timer)
-{
-    struct session *session = container_of(timer, struct session, timer);
-    uint64_t now = loop_now_us(session->sessions->loop);
-    bool beats = session->heartbeat_us <= now, ends = !beats && session->deadline_us <= now;
-    if (beats)
-        session->heartbeat_us = UINT64_MAX;
-    else if (ends)
-        session->deadline_us = UINT64_MAX;
-    timer_set(session);
-    if (beats)
-        heartbeat(session);
-    else if (ends)
-        deadline_passed(session);
 }
 
 /* The session is closed before the platform cuts its request. A polling session has no request of its own to be cut. */
@@ -176,8 +145,7 @@ void session_joined(struct session *session)
     session->joined = true;
     if (session->warned)
         return;
-    session->deadline_us = UINT64_MAX;
-    timer_set(session);
+    times_deadline_at(session, UINT64_MAX);
     rotation_begin(session);
 }
 
@@ -208,7 +176,7 @@ static void catch_up(struct task *task)
     sessions->catching.cap = 0;
 }
 
-/* A session with its timers stopped. */
+/* A session for which nothing is due. */
 static struct session *session_new(struct sessions *sessions, struct transport *transport,
                                    const struct protocol *protocol)
 {
@@ -218,10 +186,7 @@ static struct session *session_new(struct sessions *sessions, struct transport *
     session->protocol = protocol;
     transport->session = session;
     session->opened_us = session->pinged_us = loop_now_us(sessions->loop);
-    list_init(&session->of_all);
-    list_append(&sessions->all, &session->of_all);
-    timer_init(&session->timer, time_came);
-    session->heartbeat_us = session->deadline_us = UINT64_MAX;
+    times_begin(session);
     sessions->count++;
     sessions->of_protocol[protocol->kind]++;
     return session;
@@ -242,7 +207,7 @@ struct session *session_create(struct sessions *sessions, struct transport *tran
     if (sid == NULL)
         sid = own;
     session_sid_create(sessions, sid);
-    heartbeat_in(session, LOOP_MS(sessions->limits.ping_interval_ms));
+    times_rest(session);
     deadline_in(session, LOOP_MS(sessions->limits.connect_timeout_ms));
     sessions->counters.opened++;
     protocol->opened(session, sid);
@@ -336,7 +301,7 @@ void session_ponged(struct session *session)
     session->awaiting_pong = false;
     session_heard(session);
     session->pinged_us = loop_now_us(sessions->loop);
-    heartbeat_in(session, LOOP_MS(sessions->limits.ping_interval_ms));
+    times_rest(session);
 }
 
 void session_transport_ping(struct session *session)
@@ -392,12 +357,11 @@ void session_drained(struct session *session)
 void session_closed(struct session *session, enum close_reason reason)
 {
     struct sessions *sessions = session->sessions;
-    timer_stop(sessions->loop, &session->timer);
+    times_end(session);
     subscribers_each(subscriber, session) subscriber_detach(subscriber, reason);
     load_finish(session);
     if (session->catching != 0)
         sessions->catching.slots[session->catching - 1] = NULL;
-    list_remove(&session->of_all);
     sessions->count--;
     sessions->of_protocol[session->protocol->kind]--;
     session_extra_free(session);
@@ -415,8 +379,8 @@ static void end(struct session *session, enum close_reason reason)
 size_t sessions_close_some(struct sessions *sessions, size_t count, enum close_reason reason)
 {
     size_t left = 0;
-    list_each (node, &sessions->all) {
-        struct session *session = container_of(node, struct session, of_all);
+    sessions_each(session, sessions)
+    {
         if (session->closing || (session->warned && session->end_reason == reason))
             continue;
         if (count > 0) {
@@ -512,7 +476,7 @@ void sessions_init(struct sessions *sessions, struct hub *hub, struct session_ap
     map_init(&sessions->claims, seed);
     map_init(&sessions->pollings, seed);
     map_init(&sessions->moved, seed);
-    list_init(&sessions->all);
+    times_init(sessions);
     pool_init(&sessions->pool, sizeof(struct session));
     pool_init(&sessions->subscribers, sizeof(struct subscriber));
     list_init(&sessions->all_pollings);
@@ -535,7 +499,8 @@ void sessions_init(struct sessions *sessions, struct hub *hub, struct session_ap
 
 void sessions_finish(struct sessions *sessions)
 {
-    assert(list_empty(&sessions->all) && list_empty(&sessions->all_pollings));
+    assert(list_empty(&sessions->all_pollings));
+    times_finish(sessions);
     timer_stop(sessions->loop, &sessions->lease_sweep);
     task_cancel(&sessions->catch_up);
     free(sessions->catching.slots);

@@ -15,6 +15,7 @@
 #include "session/namespace.h"
 #include "session/outward.h"
 #include "session/protocol.h"
+#include "session/times.h"
 #include "session/unfinished.h"
 #include "session/websocket.h"
 #include "wire/engineio.h"
@@ -89,7 +90,7 @@ struct sessions {
     bool keeps_auth;               /* with each subscriber, for lists of sockets and the application */
     const char *instance;          /* this instance's id, as sent to clients */
     uint64_t request_timeout_ms;   /* of the platform; 0: unknown */
-    struct list all;
+    struct times times;            /* also the list of all sessions: sessions_each */
     struct pool pool, subscribers; /* sessions, and subscribers */
     struct {
         struct session **slots; /* sessions whose queues have room again: their replays go on; NULL: it has closed */
@@ -138,6 +139,8 @@ struct session_extra {
     char *handshake;           /* see session_handshake_set; NULL: none is kept */
     struct assembly *assembly; /* assembly.h; NULL: no attachments are awaited */
     struct bucket messages;    /* from the client, where they have a rate */
+    struct session *session;
+    uint32_t beat; /* its place in sessions.times.apart; 0: none */
 };
 
 struct session {
@@ -146,17 +149,16 @@ struct session {
     const struct protocol *protocol;
     struct session_extra *extra; /* NULL: none of it */
     struct load *load;           /* call.c; NULL: no calls */
-    struct list of_all;
-    struct subscriber *sockets; /* linked by `next`, in the order in which they began */
-    struct timer timer;         /* for the earlier one of these: */
-    uint64_t heartbeat_us;      /* the next ping, or the deadline for its pong */
-    uint64_t deadline_us;       /* for joining a namespace; after that, for rotating the session; UINT64_MAX: none */
-    uint64_t opened_us;         /* when its transport's request began: the platform counts from there */
-    uint64_t pinged_us;         /* time of the last ping while its pong is awaited, else of the last pong */
-    uint32_t changes;           /* that affect others: the level of the token bucket */
-    uint32_t changes_ms;        /* time of that level */
-    uint32_t sockets_made;      /* numbers them */
-    uint32_t catching;          /* its place in sessions.catching, from 1; 0: none */
+    struct list of_all;          /* in one of sessions.times.lists */
+    struct subscriber *sockets;  /* linked by `next`, in the order in which they began */
+    uint64_t opened_us;          /* when its transport's request began: the platform counts from there */
+    uint64_t pinged_us;          /* time of the last ping while its pong is awaited, else of the last pong */
+    uint32_t deadline;           /* for joining a namespace; after that, for rotating the session: its place in
+                                  * sessions.times.deadlines; 0: none */
+    uint32_t changes;            /* that affect others: the level of the token bucket */
+    uint32_t changes_ms;         /* time of that level */
+    uint32_t sockets_made;       /* numbers them */
+    uint32_t catching;           /* its place in sessions.catching, from 1; 0: none */
     uint16_t socket_count;
     bool awaiting_pong : 1, closing : 1, joined : 1;
     bool moved : 1;     /* messages came or went since the last check for a quiet moment */
@@ -176,6 +178,13 @@ static inline struct session_extra session_has(const struct session *session)
 {
     return session->extra != NULL ? *session->extra : (struct session_extra){.token = NULL};
 }
+
+/* All sessions of the instance, in no particular order: begins with NULL, and ends with it. */
+struct session *sessions_next(const struct sessions *sessions, const struct session *after);
+/* Walks them; the current one may end in the body, and no other. */
+#define sessions_each(name, sessions) \
+    for (struct session *name = sessions_next(sessions, NULL), *name##_next = NULL; \
+         name != NULL && (name##_next = sessions_next(sessions, name), true); name = name##_next)
 
 void sessions_init(struct sessions *sessions, struct hub *hub, struct session_app *app,
                    const struct session_limits *limits);

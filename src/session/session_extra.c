@@ -7,8 +7,10 @@
 
 struct session_extra *session_extra(struct session *session)
 {
-    if (session->extra == NULL)
+    if (session->extra == NULL) {
         session->extra = mem_zero(1, sizeof *session->extra);
+        session->extra->session = session;
+    }
     return session->extra;
 }
 

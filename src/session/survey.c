@@ -164,8 +164,8 @@ static bool is_asked_elsewhere(const struct subscriber *subscriber, const struct
 
 static void select_all(struct sessions *sessions, const struct inquiry_question *question, struct selected *selected)
 {
-    list_each (node, &sessions->all) {
-        struct session *session = container_of(node, struct session, of_all);
+    sessions_each(session, sessions)
+    {
         subscribers_each(subscriber, session)
         {
             if (!inquiry_selects(subscriber, question) || is_asked_elsewhere(subscriber, question))

@@ -103,8 +103,8 @@ void stage_check_quiet(struct stage *stage)
     const struct sessions *sessions = &stage->server.sessions;
     if (!broker_is_up(stage->server.broker))
         return;
-    for (const struct list *node = sessions->all.next; node != &sessions->all; node = node->next) {
-        const struct session *session = container_of(node, struct session, of_all);
+    sessions_each(session, sessions)
+    {
         assert(session->load == NULL || session->load->count == 0);
         assert(!session->paused);
         subscribers_each(subscriber, session) assert(!subscriber_is_awaited(subscriber));

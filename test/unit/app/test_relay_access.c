@@ -163,8 +163,8 @@ static void a_refused_client_is_still_to_connect(void **state)
     struct browser *browser = dial(0);
     say(browser, "40");
     expect(browser, "44");
-    assert_false(list_empty(&sessions.all));
-    assert_false(container_of(sessions.all.next, struct session, of_all)->joined);
+    assert_non_null(sessions_next(&sessions, NULL));
+    assert_false(sessions_next(&sessions, NULL)->joined);
 }
 
 /* Verifying signatures is work: who tries on and on is read more slowly. */
@@ -412,7 +412,7 @@ static void a_session_of_one_ends(void **state)
     struct browser *ada = dial(0);
     struct protocol bare = socket_protocol;
     bare.disconnected = NULL;
-    container_of(sessions.all.next, struct session, of_all)->protocol = &bare;
+    sessions_next(&sessions, NULL)->protocol = &bare;
     await_second();
     snprintf(text, sizeof text, "40{\"token\":\"%s\"}", token(ADA, 1000));
     say(ada, text);
@@ -458,7 +458,7 @@ static void an_identity_is_renewed(void **state)
 static void the_token_of_a_request(void **state)
 {
     struct browser *browser = dial(0);
-    struct session *session = container_of(sessions.all.next, struct session, of_all);
+    struct session *session = sessions_next(&sessions, NULL);
     session_token_set(session, span_str(token(ADA, 0)));
     assert_int_equal(sessions.token_bytes, strlen(session->extra->token));
     say(browser, "40");
@@ -467,7 +467,7 @@ static void the_token_of_a_request(void **state)
     turn(20);
     assert_int_equal(sessions.token_bytes, 0);
     browser = dial(1);
-    session = container_of(sessions.all.next, struct session, of_all);
+    session = sessions_next(&sessions, NULL);
     session_token_set(session, span_str(token(ADA, 0)));
     say(browser, "40{\"token\":\"x\"}"); /* a wrong one stands alone */
     expect(browser, "44{\"message\":\"Not authorized\"");
