@@ -77,8 +77,9 @@ void conn_tls_read(struct conn *conn)
     struct net *net = conn->net;
     size_t budget = net->budget.read_bytes_per_turn;
     while (budget > 0 && (conn_takes_input(conn) || conn_tls_is_shaking(conn)) && !conn->read_ended) {
-        size_t size = budget < NET_RECEIVE_BYTES ? budget : NET_RECEIVE_BYTES;
-        ssize_t got = io_read(&conn->io, buf_reserve(&conn_tls(conn)->in, size), size);
+        size_t size = budget < NET_PIECE_BYTES ? budget : NET_PIECE_BYTES;
+        /* By way of shared memory: each of many handshakes keeps what has come, and no room for more. */
+        ssize_t got = io_read(&conn->io, net->piece, size);
         if (got == IO_ERROR)
             conn_broken(conn);
         else if (got == 0)
@@ -87,7 +88,7 @@ void conn_tls_read(struct conn *conn)
             return;
         net->bytes_in += (uint64_t)got;
         budget -= (size_t)got;
-        buf_added(&conn_tls(conn)->in, (size_t)got);
+        buf_append(&conn_tls(conn)->in, span_of(net->piece, (size_t)got));
         input_came(conn);
         if ((size_t)got < size)
             return; /* the kernel has no more for now */

@@ -27,7 +27,7 @@ struct net {
     struct net_turn touched, closing;
     struct task flush, reap;
     char *receive; /* shared by all: NET_RECEIVE_BYTES */
-    char *piece;   /* of a source, on its way out: NET_PIECE_BYTES */
+    char *piece;   /* of a source, on its way out, or of ciphertext, on its way in: NET_PIECE_BYTES */
     struct {
         const struct conn *conn;       /* NULL: none */
         const struct tls_problem *tls; /* it stays to be asked for: conn_tls_problem */

@@ -184,6 +184,8 @@ int tls_handshake(struct tls *tls)
     }
     ERR_clear_error();
     int result = result_of(tls, SSL_do_handshake(tls->ssl));
+    if (tls->in.len == 0) /* the peer may take its time */
+        buf_finish(&tls->in);
     if (result > 0)
         tls->established = true;
     else if (result == 0) {

@@ -201,6 +201,21 @@ static void test_half_a_record_and_later_the_rest(void **state)
     await(we_have_answer);
 }
 
+static void test_a_handshake_that_waits_holds_no_buffer(void **state)
+{
+    tls_peer_open(&peer, &net, &good, NULL);
+    peer.hold_back = 10;
+    begin(usual());
+    await(a_moment_passed);
+    assert_false(ours.opened || ours.closed);
+    assert_true(conn_tls(&ours.conn)->heard);
+    assert_null(conn_tls(&ours.conn)->in.data);
+    peer.hold_back = 0;
+    tls_peer_step(&peer);
+    await(is_open);
+    say_hello();
+}
+
 static void test_an_end_during_the_handshake(void **state)
 {
     tls_peer_open(&peer, &net, &good, NULL);
@@ -416,6 +431,7 @@ int main(void)
         TEST(an_end_without_close_notify),
         TEST(half_a_record_and_the_end),
         TEST(half_a_record_and_later_the_rest),
+        TEST(a_handshake_that_waits_holds_no_buffer),
         TEST(an_end_during_the_handshake),
         TEST(another_protocol),
         cmocka_unit_test(test_garbage_for_a_handshake),
