@@ -173,6 +173,7 @@ static void on_opened(struct conn *conn)
         return;
     exchange_set_state(exchange, EXCHANGE_WAITING);
     conn_send(conn, buf_span(&exchange->head));
+    buf_finish(&exchange->head); /* it has been accepted: there is no other try */
     if (!http_body_is_done(&exchange->http))
         http_read_body(&exchange->http, INGRESS_BODY_BYTES_MAX, HTTP_BODY_RELAYED);
 }

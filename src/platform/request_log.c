@@ -39,6 +39,26 @@ void request_log_finish(struct request_log *log)
     tell_left_out(&log->tell);
 }
 
+static uint8_t digit_value(char c)
+{
+    return (uint8_t)(c <= '9' ? c - '0' : c - 'a' + 10);
+}
+
+static void trace_keep(struct request_record *record, struct span digits)
+{
+    if (digits.len != sizeof record->trace * 2)
+        return;
+    for (size_t i = 0; i < sizeof record->trace; i++)
+        record->trace[i] = (uint8_t)(digit_value(digits.data[2 * i]) << 4 | digit_value(digits.data[2 * i + 1]));
+    record->has_trace = true;
+}
+
+static void trace_print(const struct request_record *record, char digits[REQUEST_TRACE_BYTES * 2 + 1])
+{
+    for (size_t i = 0; i < sizeof record->trace; i++)
+        snprintf(digits + 2 * i, 3, "%02x", record->trace[i]);
+}
+
 void request_record_begin(struct request_record *record, const struct request_log *log, const struct http1_head *head,
                           struct span trace)
 {
@@ -49,7 +69,7 @@ void request_record_begin(struct request_record *record, const struct request_lo
     if (log->choice == REQUEST_LOG_NONE) /* nobody will read it */
         return;
     record->target = mem_text(shown_cut(head->target, REQUEST_LOG_TARGET_BYTES_MAX));
-    record->trace = mem_text(trace);
+    trace_keep(record, trace);
 }
 
 void request_record_ends(struct request_record *record, enum request_end end)
@@ -108,6 +128,7 @@ static void line_write(const struct request_log *log, const struct request_recor
 {
     bool refused = record->end == REQUEST_REFUSED;
     const char *why = refused ? denial_text((enum denial)record->denial) : ends[record->end].why;
+    char trace[REQUEST_TRACE_BYTES * 2 + 1];
     struct log_field fields[13], *at = fields;
     *at++ = LOG_C("method", record->method);
     *at++ = LOG_C("path", record->target != NULL ? record->target : "");
@@ -123,8 +144,10 @@ static void line_write(const struct request_log *log, const struct request_recor
     *at++ = LOG_C("why", why);
     if (record->detail != NULL)
         *at++ = LOG_C("detail", record->detail);
-    if (record->trace != NULL)
-        *at++ = LOG_C("logging.googleapis.com/trace", record->trace);
+    if (record->has_trace) {
+        trace_print(record, trace);
+        *at++ = LOG_C("logging.googleapis.com/trace", trace);
+    }
     log_write(level, "request", fields, (size_t)(at - fields));
 }
 
@@ -157,8 +180,11 @@ static void entry_add(const struct request_log *log, const struct request_record
     if (record->detail != NULL)
         member_append(&to, ",\"detail\":\"", span_str(record->detail));
     buf_append_char(&to, '}');
-    if (record->trace != NULL)
-        member_append(&to, ",\"trace\":\"", span_str(record->trace));
+    if (record->has_trace) {
+        char trace[REQUEST_TRACE_BYTES * 2 + 1];
+        trace_print(record, trace);
+        member_append(&to, ",\"trace\":\"", span_str(trace));
+    }
     logbook_add(book, LOG_OF_REQUEST, log_severity_of(level), origin, buf_span(&to));
     buf_finish(&to);
 }
@@ -178,7 +204,6 @@ void request_record_over(struct request_log *log, struct request_record *record,
             entry_add(log, record, level, peer, book, origin);
     }
     free(record->target);
-    free(record->trace);
     free(record->detail);
     *record = (struct request_record){0};
 }

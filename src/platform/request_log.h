@@ -40,6 +40,7 @@ enum request_log_choice { REQUEST_LOG_ALL, REQUEST_LOG_FAILED, REQUEST_LOG_NONE 
 enum {
     REQUEST_LOG_TARGET_BYTES_MAX = 1024, /* of a target in a line; longer ones are cut */
     REQUEST_LOG_CULPRIT_BYTES_MAX = 120, /* likewise of bytes that break a rule */
+    REQUEST_TRACE_BYTES = 16,            /* W3C Trace Context */
     REQUEST_LOG_LINES_MAX = 1000,        /* in a second; the others are counted, and told in one line */
 };
 
@@ -60,17 +61,19 @@ void request_log_finish(struct request_log *log);
 struct request_record {
     uint64_t began_us; /* 0: no request is under way */
     uint64_t bytes_in, bytes_out;
-    char *target; /* NULL: it was not read */
-    char *detail; /* what is odd about it; NULL: nothing */
-    char *trace;  /* NULL: none */
+    char *target;                       /* NULL: it was not read */
+    char *detail;                       /* what is odd about it; NULL: nothing */
+    uint8_t trace[REQUEST_TRACE_BYTES]; /* a tunnel keeps it for hours, so not as digits */
     char method[16];
     uint16_t status; /* 0: no response has begun */
     uint8_t end;     /* enum request_end */
     uint8_t denial;  /* enum denial, for REFUSED */
-    bool ended;      /* `end` is known: the first one stands */
+    bool has_trace;
+    bool ended; /* `end` is known: the first one stands */
 };
 
-/* A request begins. `head` is NULL for bytes that are none; they have no trace. */
+/* A request begins. `head` is NULL for bytes that are none; they have no trace. `trace` is 32 hexadecimal digits in
+ * lower case, or empty. */
 void request_record_begin(struct request_record *record, const struct request_log *log, const struct http1_head *head,
                           struct span trace);
 /* Why it ends, or is going to. */
