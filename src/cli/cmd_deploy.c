@@ -25,6 +25,7 @@ enum {
     KEY_UPDATE_ENV,
     KEY_REMOVE_ENV,
     KEY_CLEAR_ENV,
+    KEY_ENV_FILE,
     KEY_SET_SECRETS,
     KEY_UPDATE_SECRETS,
     KEY_REMOVE_SECRETS,
@@ -41,6 +42,11 @@ enum {
     KEY_AUDIENCES,
     KEY_IMAGE,
     KEY_HTTP2,
+    KEY_SIDECAR,
+    KEY_VOLUME,
+    KEY_SCALING,
+    KEY_CHECK,
+    KEY_NO_CHECK,
     KEY_INERT,      /* taken, and without effect */
     KEY_TEXT = 400, /* and the number of a text */
 };
@@ -55,7 +61,7 @@ struct list_flags {
 struct arguments {
     struct deploy deploy;
     struct list_flags env, secrets;
-    const char *timeout, *command, *args, *audiences;
+    const char *timeout, *command, *args, *audiences, *env_file, *scaling;
     const char *texts[DEPLOYMENT_TEXTS_COUNT];
 };
 
@@ -80,8 +86,13 @@ static const struct argp_option options[] = {
     {"service-min-instances", KEY_TEXT + DEPLOYMENT_service_min, "N", OPTION_ALIAS, NULL, 0},
     {"max", KEY_TEXT + DEPLOYMENT_service_max, "N", 0, "Greatest number of instances, said of the service", 0},
     {"service-max-instances", KEY_TEXT + DEPLOYMENT_service_max, "N", OPTION_ALIAS, NULL, 0},
+    {"scaling", KEY_SCALING, "auto|N", 0, "As many instances as are needed, or always N", 0},
     {"cpu", KEY_TEXT + DEPLOYMENT_cpu, "CPU", 0, "CPUs of an instance, 0.08 to 8", 0},
     {"memory", KEY_TEXT + DEPLOYMENT_memory, "BYTES", 0, "Memory of an instance, like 512Mi", 0},
+    {"startup-probe", KEY_TEXT + DEPLOYMENT_startup, "KEY=VALUE,...", 0,
+     "Like httpGet.path=/health,periodSeconds=5 or tcpSocket.port=8080; an empty text takes it away", 0},
+    {"liveness-probe", KEY_TEXT + DEPLOYMENT_liveness, "KEY=VALUE,...", 0, "Likewise", 0},
+    {"readiness-probe", KEY_TEXT + DEPLOYMENT_readiness, "KEY=VALUE,...", 0, "Likewise", 0},
     {"session-affinity", KEY_AFFINITY, NULL, 0, "A client returns to its instance, by a cookie", 0},
     {"no-session-affinity", KEY_NO_AFFINITY, NULL, 0, "It does not (the default)", 0},
     {"cpu-throttling", KEY_THROTTLING, NULL, 0, "CPU only for requests (the default)", 0},
@@ -90,6 +101,7 @@ static const struct argp_option options[] = {
     {"update-env-vars", KEY_UPDATE_ENV, "NAME=VALUE,...", 0, "Sets these, and keeps the others", 0},
     {"remove-env-vars", KEY_REMOVE_ENV, "NAME,...", 0, "Takes these away", 0},
     {"clear-env-vars", KEY_CLEAR_ENV, NULL, 0, "Takes all away", 0},
+    {"env-vars-file", KEY_ENV_FILE, "FILE", 0, "The variables of a YAML file, and no others: NAME: VALUE lines", 0},
     {"set-secrets", KEY_SET_SECRETS, "NAME=SECRET:VERSION,...", 0,
      "These are the secrets, and no others: NAME is a variable or /FOLDER/FILE (docs/up.md), VERSION latest or a "
      "number",
@@ -109,14 +121,24 @@ static const struct argp_option options[] = {
     CLI_OPTION_STATE(KEY_STATE),
     {"region", KEY_INERT, "REGION", 0,
      "Taken as gcloud does, and without effect; so are project, platform, quiet, "
-     "ingress, labels, execution-environment, cpu-boost, no-cpu-boost, format, async and account",
+     "ingress, labels, execution-environment, cpu-boost, no-cpu-boost, deploy-health-check, format, async, verbosity "
+     "and account",
      0},
     {"project", KEY_INERT, "PROJECT", OPTION_HIDDEN, NULL, 0},
     {"platform", KEY_INERT, "PLATFORM", OPTION_HIDDEN, NULL, 0},
-    {"quiet", KEY_INERT, NULL, OPTION_HIDDEN, NULL, 0},
-    {"ingress", KEY_INERT, "INGRESS", OPTION_HIDDEN, NULL, 0},
+    {"quiet", 'q', NULL, OPTION_HIDDEN, NULL, 0},
+    {"ingress", KEY_TEXT + DEPLOYMENT_ingress, "INGRESS", OPTION_HIDDEN, NULL, 0},
     {"labels", KEY_INERT, "LABELS", OPTION_HIDDEN, NULL, 0},
-    {"execution-environment", KEY_INERT, "GEN", OPTION_HIDDEN, NULL, 0},
+    {"update-labels", KEY_INERT, "LABELS", OPTION_HIDDEN, NULL, 0},
+    {"execution-environment", KEY_TEXT + DEPLOYMENT_generation, "GEN", OPTION_HIDDEN, NULL, 0},
+    {"deploy-health-check", KEY_CHECK, NULL, OPTION_HIDDEN, NULL, 0},
+    {"no-deploy-health-check", KEY_NO_CHECK, NULL, OPTION_HIDDEN, NULL, 0},
+    {"no-use-http2", KEY_INERT, NULL, OPTION_HIDDEN, NULL, 0},
+    {"verbosity", KEY_INERT, "LEVEL", OPTION_HIDDEN, NULL, 0},
+    {"container", KEY_SIDECAR, "NAME", OPTION_HIDDEN, NULL, 0},
+    {"depends-on", KEY_SIDECAR, "NAME", OPTION_HIDDEN, NULL, 0},
+    {"add-volume", KEY_VOLUME, "VOLUME", OPTION_HIDDEN, NULL, 0},
+    {"add-volume-mount", KEY_VOLUME, "MOUNT", OPTION_HIDDEN, NULL, 0},
     {"cpu-boost", KEY_INERT, NULL, OPTION_HIDDEN, NULL, 0},
     {"no-cpu-boost", KEY_INERT, NULL, OPTION_HIDDEN, NULL, 0},
     {"format", KEY_INERT, "FORMAT", OPTION_HIDDEN, NULL, 0},
@@ -160,6 +182,13 @@ static error_t parse_text(int key, char *argument, struct arguments *arguments)
     case KEY_AUDIENCES:
         arguments->audiences = argument;
         break;
+    case KEY_ENV_FILE:
+        arguments->env.clear = true;
+        arguments->env_file = argument;
+        break;
+    case KEY_SCALING:
+        arguments->scaling = argument;
+        break;
     case KEY_TIMEOUT:
         arguments->timeout = argument;
         break;
@@ -184,6 +213,12 @@ static error_t parse_switch(int key, struct arguments *arguments)
         break;
     case KEY_NO_THROTTLING:
         arguments->texts[DEPLOYMENT_throttling] = "false";
+        break;
+    case KEY_CHECK:
+        arguments->texts[DEPLOYMENT_unchecked] = "default";
+        break;
+    case KEY_NO_CHECK:
+        arguments->texts[DEPLOYMENT_unchecked] = "true";
         break;
     case KEY_REDIS:
         arguments->texts[DEPLOYMENT_redis] = "managed";
@@ -210,6 +245,12 @@ static error_t parse_refused(int key, struct argp_state *state)
 {
     if (key == KEY_HTTP2)
         argp_error(state, "--use-http2: WebSockets need HTTP/1.1 to the container");
+    else if (key == KEY_SIDECAR)
+        argp_error(state, "--container, --depends-on: a service has one container here, and no sidecars");
+    else if (key == KEY_VOLUME)
+        argp_error(state, "--add-volume, --add-volume-mount: secrets are mounted with --set-secrets "
+                          "/FOLDER/FILE=SECRET:VERSION; for other volumes write them into a service.yaml, and `sennit "
+                          "apply` it");
     else
         return ARGP_ERR_UNKNOWN;
     return 0;
@@ -246,6 +287,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
         deploy->listen = argument;
         break;
     case KEY_INERT:
+    case 'q':
         break;
     case ARGP_KEY_ARG: {
         const char *name = deploy->wanted.service;
@@ -290,13 +332,32 @@ static void audiences_take(struct deployment *wanted, const char *list)
     buf_finish(&json);
 }
 
+/* `auto`, or so many instances. */
+static void scaling_take(struct deployment *wanted, const char *scaling)
+{
+    bool is_auto = strcmp(scaling, "auto") == 0;
+    deployment_set(wanted, DEPLOYMENT_scaling, is_auto ? "default" : "manual");
+    deployment_set(wanted, DEPLOYMENT_manual, is_auto ? "default" : scaling);
+}
+
+static bool is_probe(int which)
+{
+    return which == DEPLOYMENT_startup || which == DEPLOYMENT_liveness || which == DEPLOYMENT_readiness;
+}
+
 static bool texts_take(struct arguments *arguments, struct err *err)
 {
     struct deployment *wanted = &arguments->deploy.wanted;
     uint64_t seconds;
-    for (int i = 0; i < DEPLOYMENT_TEXTS_COUNT; i++)
-        if (arguments->texts[i] != NULL)
-            deployment_set(wanted, (enum deployment_text)i, arguments->texts[i]);
+    for (int i = 0; i < DEPLOYMENT_TEXTS_COUNT; i++) {
+        const char *text = arguments->texts[i];
+        if (text != NULL && !is_probe(i))
+            deployment_set(wanted, (enum deployment_text)i, text);
+        else if (text != NULL && !deployment_probe_set(wanted, (enum deployment_text)i, text, err))
+            return false;
+    }
+    if (arguments->scaling != NULL)
+        scaling_take(wanted, arguments->scaling);
     if (arguments->audiences != NULL)
         audiences_take(wanted, arguments->audiences);
     if (arguments->timeout == NULL)
@@ -336,7 +397,8 @@ static bool settings_take(struct arguments *arguments, struct err *err)
     words_take(&wanted->args, arguments->args);
     list_shorten(&arguments->secrets, &wanted->secrets, wanted, deployment_secrets_remove);
     list_shorten(&arguments->env, &wanted->env, wanted, deployment_env_remove);
-    return list_extend(&arguments->secrets, wanted, deployment_secrets_add, err) &&
+    return (arguments->env_file == NULL || deployment_env_file_add(wanted, arguments->env_file, err)) &&
+           list_extend(&arguments->secrets, wanted, deployment_secrets_add, err) &&
            list_extend(&arguments->env, wanted, deployment_env_add, err);
 }
 

@@ -58,11 +58,28 @@ static bool step_run(const struct words *argv, const char *directory, struct err
     return ok;
 }
 
+/* The state folder, to which the source is copied, may be inside of the source. */
+static bool home_exclude(struct ignore *ignore, const struct deploy *deploy, struct err *err)
+{
+    char *source = file_absolute(deploy->source), *home = file_absolute(deploy->home);
+    bool ok = true;
+    size_t len = strlen(source);
+    if (strncmp(home, source, len) == 0 && home[len] == '/') {
+        char *rule = mem_printf("%s\n", home + len);
+        ok = ignore_add(ignore, span_str(rule), err);
+        free(rule);
+    }
+    free(source);
+    free(home);
+    return ok;
+}
+
 static bool source_copy(const struct deploy *deploy, const char *to, struct err *err)
 {
     struct ignore ignore = {0};
     struct tree_count count;
     bool ok = ignore_read(&ignore, deploy->source, err) || err_prefix(err, "the rules about files to leave out: ");
+    ok = ok && home_exclude(&ignore, deploy, err);
     ok = ok && (tree_copy(deploy->source, to, &ignore.filter, &count, err));
     if (ok)
         printf("  Copying the source: %u files, %llu KB\n", count.files,

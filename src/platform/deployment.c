@@ -82,6 +82,31 @@ bool deployment_env_add(struct deployment *deployment, const char *pairs, struct
     return true;
 }
 
+static bool env_pair_take(struct deployment *deployment, const struct yaml_pair *pair, struct err *err)
+{
+    struct span value;
+    if (!environment_name_is_valid(pair->key))
+        return yaml_error(err, pair->value, "%s cannot be the name of a variable", SHOWN_FOUND(pair->key));
+    if (!yaml_string(pair->value, &value, err))
+        return false;
+    env_set(deployment, pair->key, value);
+    return true;
+}
+
+bool deployment_env_file_add(struct deployment *deployment, const char *path, struct err *err)
+{
+    struct buf text = {0};
+    struct yaml_node *root =
+        file_read(path, YAML_BYTES_MAX, &text, err) ? yaml_parse(path, buf_span(&text), err) : NULL;
+    yaml_keep_secret(root);
+    bool ok = root != NULL && yaml_expect(root, YAML_MAPPING, err);
+    for (size_t i = 0; ok && i < root->count; i++)
+        ok = env_pair_take(deployment, &root->pairs[i], err);
+    yaml_destroy(root);
+    buf_finish(&text);
+    return ok;
+}
+
 static bool is_in_list(struct span list, struct span wanted)
 {
     struct span name;
@@ -175,6 +200,7 @@ bool deployment_read(struct deployment *deployment, const char *path, struct err
     if (container != NULL) {
         env_take(deployment, yaml_get(container, "env"));
         deployment_volumes_take(deployment, template, container);
+        deployment_probes_take(deployment, container);
     }
     bool ok = root != NULL;
     yaml_destroy(root);
@@ -282,6 +308,7 @@ static void container_encode(struct buf *to, const struct deployment *deployment
         buf_append(to, SPAN_LIT("          resources:\n            limits:\n"));
     text_encode(to, deployment, DEPLOYMENT_cpu, "              ");
     text_encode(to, deployment, DEPLOYMENT_memory, "              ");
+    deployment_probes_encode(to, deployment);
     deployment_mounts_encode(to, deployment);
     variables_encode(to, deployment);
 }

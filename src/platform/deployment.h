@@ -13,12 +13,17 @@
 #define DEPLOYMENT_TEXTS(X) \
     X(service_min, "run.googleapis.com/minScale") \
     X(service_max, "run.googleapis.com/maxScale") \
+    X(scaling, "run.googleapis.com/scalingMode") \
+    X(manual, "run.googleapis.com/manualInstanceCount") \
+    X(ingress, "run.googleapis.com/ingress") \
     X(allow, "sennit.dev/allow-unauthenticated") \
     X(audiences, "run.googleapis.com/custom-audiences") \
     X(min, "autoscaling.knative.dev/minScale") \
     X(max, "autoscaling.knative.dev/maxScale") \
     X(affinity, "run.googleapis.com/sessionAffinity") \
     X(throttling, "run.googleapis.com/cpu-throttling") \
+    X(generation, "run.googleapis.com/execution-environment") \
+    X(unchecked, "run.googleapis.com/health-check-disabled") \
     X(redis, "sennit.dev/redis") \
     X(postgres, "sennit.dev/postgres") \
     X(concurrency, "containerConcurrency") \
@@ -26,7 +31,10 @@
     X(account, "serviceAccountName") \
     X(port, "containerPort") \
     X(cpu, "cpu") \
-    X(memory, "memory")
+    X(memory, "memory") \
+    X(startup, "startupProbe") \
+    X(liveness, "livenessProbe") \
+    X(readiness, "readinessProbe")
 
 enum deployment_text {
 #define X(name, key) DEPLOYMENT_##name,
@@ -67,6 +75,14 @@ void deployment_volumes_take(struct deployment *deployment, const struct yaml_no
 /* Appends `volumes`; those of the container, `volumeMounts`. */
 void deployment_volumes_encode(struct buf *to, const struct deployment *deployment);
 void deployment_mounts_encode(struct buf *to, const struct deployment *deployment);
+/* deployment_probes.c: probes, whose texts are gcloud's KEY=VALUE,GROUP.KEY=VALUE. */
+
+/* Sets one; an empty list takes it away. False with `err` set: it is no such list. */
+bool deployment_probe_set(struct deployment *deployment, enum deployment_text which, const char *list, struct err *err);
+void deployment_probes_take(struct deployment *deployment, const struct yaml_node *container);
+void deployment_probes_encode(struct buf *to, const struct deployment *deployment);
+/* Sets the variables that a YAML file of NAME: VALUE lines has. False with `err` set. */
+bool deployment_env_file_add(struct deployment *deployment, const char *path, struct err *err);
 /* Appends the file. */
 void deployment_encode(struct buf *to, const struct deployment *deployment);
 void deployment_finish(struct deployment *deployment);

@@ -23,8 +23,7 @@ function source(t, files) {
 const node = (text = 'one') => ({ 'package.json': JSON.stringify({ scripts: { start: 'node server.js' } }), 'server.js': server.replace('TEXT', text) });
 
 // The first deployment starts a `sennit up`, which the others find by the state folder.
-async function place(t) {
-  const state = temporary();
+async function place(t, state = temporary()) {
   const port = await freePort();
   const runs = []; // they write in the folder, so they end before it goes
   t.after(async () => {
@@ -81,6 +80,36 @@ test('one command builds, deploys, and ends in a URL; the next ones go to the sa
   here.runs.push(again);
   await until('all is there again', async () => (await get(here.port, 'chat.localhost').catch(() => ({ env: {} }))).env?.K_REVISION === 'chat-00003');
   assert.equal((await get(here.port, 'other.localhost')).text, 'else');
+});
+
+test('probes, scaling, and variables of a file, as gcloud has them; they stay', quickly, async (t) => {
+  const here = await place(t), directory = source(t, { ...node(), 'vars.yaml': 'A: "1"\nB: two words\nC: 3\n' });
+  const file = () => fs.readFileSync(path.join(here.state, 'deployed/chat.yaml'), 'utf8');
+  await first(t, here, directory, 'chat', '--startup-probe', 'httpGet.path=/a b,periodSeconds=2,httpGet.port=8080'.replace(' ', '%20'), '--liveness-probe=httpGet.path=/', '--readiness-probe', 'tcpSocket.port=8080',
+    '--scaling', '2', '--env-vars-file', path.join(directory, 'vars.yaml'), '--ingress', 'internal', '--execution-environment=gen2', '--no-deploy-health-check', '-q', '--no-use-http2');
+  const { env } = await get(here.port, 'chat.localhost');
+  assert.deepEqual([env.A, env.B, env.C], ['1', 'two words', '3']);
+  const lines = ['startupProbe: {httpGet: {path: "/a%20b", port: 8080}, periodSeconds: 2}', 'livenessProbe: {httpGet: {path: "/"}}', 'readinessProbe: {tcpSocket: {port: 8080}}',
+    'run.googleapis.com/scalingMode: "manual"', 'run.googleapis.com/manualInstanceCount: "2"', 'run.googleapis.com/ingress: "internal"', 'run.googleapis.com/execution-environment: "gen2"', 'run.googleapis.com/health-check-disabled: "true"'];
+  for (const line of lines) assert.ok(file().includes(line), `${line}\n${file()}`);
+  assert.equal((await next(here, directory, 'chat')).status, 0);
+  for (const line of lines) assert.ok(file().includes(line), `${line}\n${file()}`); // what no flag names stays
+  assert.equal((await next(here, directory, 'chat', '--startup-probe=', '--liveness-probe', '', '--scaling=auto', '--deploy-health-check')).status, 0);
+  for (const word of ['startupProbe', 'livenessProbe', 'scalingMode', 'manualInstanceCount', 'health-check-disabled']) assert.ok(!file().includes(word), file());
+  assert.ok(file().includes(lines[2]));
+  for (const [args, status, why] of [
+    [['--startup-probe', 'httpGet'], 1, /expected KEY=VALUE,KEY=VALUE/], [['--startup-probe', 'a b: {=1'], 1, /expected KEY=VALUE/], [['--startup-probe', 'foo=1'], 1, /unknown field "foo"/],
+    [['--liveness-probe', 'tcpSocket.port=8080'], 1, /a liveness probe asks with httpGet/], [['--scaling', 'much'], 1, /manualInstanceCount: expected a whole number/], [['--ingress', 'x'], 1, /expected one of all\|internal/],
+    [['--env-vars-file', '/nowhere'], 1, /\/nowhere: No such file/], [['--container', 'a'], 2, /no sidecars/], [['--add-volume', 'a'], 2, /--set-secrets/]]) {
+    const refused = await next(here, directory, 'chat', ...args);
+    assert.deepEqual([refused.status, why.test(refused.output)], [status, true], `${args}: ${refused.output}`);
+  }
+});
+
+test('a state folder that lies in the source is not copied into itself', quickly, async (t) => {
+  const directory = source(t, node()), here = await place(t, path.join(directory, 'state'));
+  await first(t, here, directory, 'chat');
+  assert.ok(!(await get(here.port, 'chat.localhost')).files.includes('state'));
 });
 
 test('what fails to build or to start changes nothing, and says why', quickly, async (t) => {
