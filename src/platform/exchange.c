@@ -46,10 +46,20 @@ void exchange_note(struct exchange *exchange, enum denial denial)
 }
 
 /* Bytes that are no request have a record, too; a connection beyond a bound, of which nothing is read, has none. */
-static bool record_ensure(struct exchange *exchange)
+static bool is_visible(struct span text)
 {
+    for (size_t i = 0; i < text.len; i++)
+        if (text.data[i] <= ' ' || text.data[i] > '~')
+            return false;
+    return text.len > 0;
+}
+
+/* `head`: of a request that is refused for it, as far as it was read; NULL: there is none. */
+static bool record_ensure(struct exchange *exchange, const struct http1_head *head)
+{
+    bool is_known = head != NULL && is_visible(head->method) && is_visible(head->target);
     if (exchange->record.began_us == 0 && !exchange->turned_away)
-        request_record_begin(&exchange->record, &exchange->ingress->log, NULL, SPAN_LIT(""));
+        request_record_begin(&exchange->record, &exchange->ingress->log, is_known ? head : NULL, SPAN_LIT(""));
     return exchange->record.began_us != 0;
 }
 
@@ -58,7 +68,7 @@ void exchange_refuse(struct exchange *exchange, enum denial denial, int status)
     struct http *http = &exchange->http;
     struct buf text = {0};
     exchange_note(exchange, denial);
-    if (record_ensure(exchange))
+    if (record_ensure(exchange, NULL))
         request_record_refused(&exchange->record, denial, denial_status(denial, status));
     denial_encode(&text, denial, status, http_stays(http), !http_is_head(http));
     http_stream_begin_head(http, buf_span(&text), false);
@@ -277,7 +287,7 @@ static void on_aborted(struct http *http)
 static void malformed_note(struct exchange *exchange)
 {
     const struct http1_head *head = &exchange->ingress->http.head;
-    if (record_ensure(exchange))
+    if (record_ensure(exchange, head))
         request_record_note(&exchange->record, head->rule, head->culprit);
 }
 
@@ -291,6 +301,8 @@ static void on_refused(struct http *http, enum http_fault fault, int status)
     struct exchange *exchange = exchange_of(http);
     if (fault == HTTP_FAULT_INVALID)
         malformed_note(exchange);
+    else if (fault == HTTP_FAULT_BODY_TOO_LARGE)
+        record_ensure(exchange, &exchange->ingress->http.head); /* it may be refused before it has begun */
     if (status == 0)
         exchange_note(exchange, denials[fault]);
     else if (fault == HTTP_FAULT_HEAD_LATE && http_head_bytes(http) == 0) /* it said nothing, and is told nothing */

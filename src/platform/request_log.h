@@ -72,8 +72,8 @@ struct request_record {
     bool ended; /* `end` is known: the first one stands */
 };
 
-/* A request begins. `head` is NULL for bytes that are none; they have no trace. `trace` is 32 hexadecimal digits in
- * lower case, or empty. */
+/* A request begins. `head` is NULL for bytes that are none. `trace` is 32 hexadecimal digits in lower case, or empty.
+ */
 void request_record_begin(struct request_record *record, const struct request_log *log, const struct http1_head *head,
                           struct span trace);
 /* Why it ends, or is going to. */

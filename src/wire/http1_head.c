@@ -142,6 +142,7 @@ ptrdiff_t http1_request_decode(struct span bytes, size_t seen, struct http1_head
 {
     size_t start = 0;
     *status = 0;
+    head_reset(head); /* a fault tells of this request alone */
     /* RFC 9112 section 2.2: one empty line before the request line is ignored. */
     if (bytes.len != 0 && bytes.data[0] == '\r') {
         if (bytes.len == 1)
@@ -162,7 +163,6 @@ ptrdiff_t http1_request_decode(struct span bytes, size_t seen, struct http1_head
     ptrdiff_t end = head_end(head, bytes, start, seen, status);
     if (end <= 0)
         return end;
-    head_reset(head);
     *status = request_decode(head, span_sub(bytes, start, (size_t)end - start));
     return *status == 0 ? end : -1;
 }

@@ -85,7 +85,10 @@ test('a line says what was asked and answered, by which instance, and who ended 
   });
   has(left, { severity: 'INFO', path: '/never', status: 0, ended_by: 'client' });
   const malformed = await line(service, 'GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n');
-  has(malformed, { severity: 'WARNING', status: 400, reason: 'malformed-request', detail: 'Host stands once: b' });
+  has(malformed, { severity: 'WARNING', method: 'GET', path: '/', status: 400, reason: 'malformed-request', detail: 'Host stands once: b' });
+  has(await line(service, 'GET /a#b HTTP/1.1\r\nHost: a\r\n\r\n'), { method: '', path: '', status: 400 }); // what cannot be a target is in the detail alone
+  has(await line(service, 'GE\x01T / HTTP/1.1\r\nHost: a\r\n\r\n'), { method: '', path: '', status: 400 });
+  has(await line(service, 'POST /large HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999\r\n\r\n'), { method: 'POST', path: '/large', status: 413, reason: 'request-too-large' });
 });
 
 test('a WebSocket that is cut at the timeout has a line, and so has a request that got no answer', quickly, async (t) => {
