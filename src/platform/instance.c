@@ -219,14 +219,21 @@ static void loopback_tell(const struct instance *instance)
                    LOG_C("instance", instance->id), LOG_N("PORT", instance->port));
 }
 
-/* In a network of its own its peer is another address than 127.0.0.1, as on Cloud Run. */
+/* Of one that listens on its port, and whose start waits for a connection there. In a network of its own its peer is
+ * another address than 127.0.0.1, as on Cloud Run; else it is 127.0.0.1. */
 static void unreachable_tell(struct instance *instance)
 {
-    if (!instance->network.space.is_open || listening_on(instance->program.pid, instance->port) != LISTENING_LOOPBACK)
+    bool is_private = instance->network.space.is_open;
+    bool is_loopback = listening_on(instance->program.pid, instance->port) == LISTENING_LOOPBACK;
+    bool is_asked = instance->fleet->spec->probes[SPEC_PROBE_STARTUP].kind != PROBE_HTTP;
+    if (is_private ? !is_loopback : !is_asked)
         return;
     instance->ports_told = true;
     INSTANCE_EVENT(instance, LOG_ERROR,
-                   "the program listens on 127.0.0.1 only, and gets no requests: let it listen on 0.0.0.0",
+                   is_private
+                       ? "the program listens on 127.0.0.1 only, and gets no requests: let it listen on 0.0.0.0"
+                       : "the program listens on $PORT, but not on 127.0.0.1 (on ::1 only, or on another address "
+                         "only), and gets no requests: let it listen on 0.0.0.0",
                    LOG_C("instance", instance->id), LOG_N("PORT", instance->port));
 }
 

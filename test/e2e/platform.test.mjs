@@ -283,6 +283,10 @@ test('a program that listens elsewhere than on $PORT, or on 127.0.0.1 only, is t
   const elsewhere = await up(t, { run: server(port), annotations }), local = await up(t, { run: server("process.env.PORT, '127.0.0.1'"), annotations }, { ready: 1 });
   const open = await up(t, { run: server('process.env.PORT'), annotations }, { ready: 1 });
   await until('the other port is told', () => new RegExp(`"severity":"ERROR"[^\\n]*another port than \\$PORT[^\\n]*"listens_on":${port},`).test(elsewhere.output), 8000);
+  if (os.networkInterfaces().lo?.some((one) => one.family === 'IPv6')) {
+    const six = await up(t, { run: server("process.env.PORT, '::1'"), annotations });
+    await until('the other address is told', () => /"severity":"ERROR"[^\n]*listens on \$PORT, but not on 127\.0\.0\.1/.test(six.output), 8000);
+  }
   assert.match(local.output, /"severity":"WARNING"[^\n]*listens on 127\.0\.0\.1 only/);
   assert.doesNotMatch(open.output, /127\.0\.0\.1 only|another port/);
 });
