@@ -66,6 +66,17 @@ static bool headers_append(struct buf *to, const struct yaml_node *headers, stru
     return true;
 }
 
+/* Kubernetes' own fields give way to those of the file. */
+static bool has_header(const struct yaml_node *headers, struct span wanted)
+{
+    for (size_t i = 0; headers != NULL && headers->type == YAML_LIST && i < headers->count; i++) {
+        const struct yaml_node *name = spec_get(headers->items[i], "name");
+        if (name != NULL && name->type == YAML_SCALAR && span_equal_nocase(name->text, wanted))
+            return true;
+    }
+    return false;
+}
+
 static bool target_is_valid(struct span path)
 {
     for (size_t i = 0; i < path.len; i++)
@@ -94,9 +105,13 @@ static bool http_read(struct probe_spec *probe, char **question, const struct ya
         return yaml_error(err, scheme_node, "expected HTTP, found %s", SHOWN_FOUND(scheme));
     if (!http1_value_is_valid(host) || host.len == 0)
         return yaml_error(err, host_node, "expected a host, found %s", SHOWN_FOUND(host));
-    buf_printf(&text, "GET " SPAN_FMT " HTTP/1.1\r\nHost: " SPAN_FMT "\r\nUser-Agent: sennit-probe\r\n", SPAN_ARG(path),
-               SPAN_ARG(host));
-    bool ok = headers_append(&text, spec_get(get, "httpHeaders"), err);
+    const struct yaml_node *headers = spec_get(get, "httpHeaders");
+    buf_printf(&text, "GET " SPAN_FMT " HTTP/1.1\r\n", SPAN_ARG(path));
+    if (!has_header(headers, SPAN_LIT("Host")))
+        buf_printf(&text, "Host: " SPAN_FMT "\r\n", SPAN_ARG(host));
+    if (!has_header(headers, SPAN_LIT("User-Agent")))
+        buf_append(&text, SPAN_LIT("User-Agent: kube-probe/sennit\r\n")); /* programs tell probes by this front */
+    bool ok = headers_append(&text, headers, err);
     buf_append(&text, SPAN_LIT("Connection: close\r\n\r\n"));
     free(*question);
     *question = mem_text(buf_span(&text));

@@ -23,7 +23,7 @@ static bool target_read(struct traffic *traffic, const struct yaml_node *node, u
     static const char *const keys[] = {"percent", "revisionName", "latestRevision", "tag", "url", "configurationName",
                                        NULL};
     uint32_t percent = 0;
-    bool is_latest = false;
+    bool is_latest = spec_get(node, "revisionName") == NULL; /* unless the file says otherwise, as on Knative */
     struct span revision = SPAN_LIT(""), tag;
     if (!yaml_only(node, keys, err) || !spec_number_read(node, "percent", 0, TRAFFIC_PERCENT, &percent, err))
         return false;

@@ -390,7 +390,7 @@ static void test_traffic(void **state)
         {"  traffic: [{percent: 90, latestRevision: true}]\n", "add up to 90, expected 100"},
         {"  traffic: [{percent: 60, latestRevision: true}, {percent: 60, revisionName: plain-1}]\n", "add up to 120"},
         {"  traffic: [{percent: 101, latestRevision: true}]\n", "from 0 to 100"},
-        {"  traffic: [{percent: 100}]\n", "needs revisionName, or latestRevision: true"},
+        {"  traffic: [{percent: 100, latestRevision: false}]\n", "needs revisionName, or latestRevision: true"},
         {"  traffic: [{percent: 100, latestRevision: true, revisionName: a}]\n", "not both"},
         {"  traffic: [{percent: 100, latestRevision: true, tag: Old}]\n", "expected a tag"},
         {"  traffic: [{percent: 100, latestRevision: true, tag: a}, {revisionName: b, tag: a}]\n", "given twice"},
@@ -410,6 +410,9 @@ static void test_traffic(void **state)
     assert_int_equal(spec.lacking.count, 0);
     assert_string_equal(spec.traffic.list[1].revision, "plain-1");
     assert_int_equal(spec.traffic.list[1].percent, 50);
+    assert_true(parsed("  traffic: [{percent: 100}, {tag: new}]\n"));
+    assert_null(spec.traffic.list[0].revision);
+    assert_string_equal(spec.traffic.list[1].tag, "new");
     assert_true(parsed("  traffic: []\n"));
     assert_int_equal(spec.traffic.count, 0);
 }

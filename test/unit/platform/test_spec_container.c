@@ -79,11 +79,17 @@ static void test_probes(void **state)
     assert_int_equal(probes[SPEC_PROBE_STARTUP].period_ms, 10000);
     assert_int_equal(probes[SPEC_PROBE_STARTUP].failures, 3);
     assert_int_equal(probes[SPEC_PROBE_LIVENESS].period_ms, 5000);
-    assert_string_equal(probes[SPEC_PROBE_LIVENESS].question,
-                        "GET /up?x=1 HTTP/1.1\r\nHost: localhost\r\nUser-Agent: sennit-probe\r\nA: b\r\nConnection: "
-                        "close\r\n\r\n");
+    assert_string_equal(
+        probes[SPEC_PROBE_LIVENESS].question,
+        "GET /up?x=1 HTTP/1.1\r\nHost: localhost\r\nUser-Agent: kube-probe/sennit\r\nA: b\r\nConnection: "
+        "close\r\n\r\n");
     assert_int_equal(probes[SPEC_PROBE_READINESS].kind, PROBE_NONE);
     assert_int_equal(spec.lacking.count, 1);
+    accept_with("", "",
+                "          livenessProbe: {httpGet: {host: ignored, httpHeaders: [{name: host, value: a.example}, "
+                "{name: USER-AGENT, value: mine}]}}\n");
+    assert_string_equal(spec.probes[SPEC_PROBE_LIVENESS].question,
+                        "GET / HTTP/1.1\r\nhost: a.example\r\nUSER-AGENT: mine\r\nConnection: close\r\n\r\n");
     accept_with("", "", "          readinessProbe: {tcpSocket: {}}\n"); /* Knative's */
     assert_int_equal(spec.probes[SPEC_PROBE_READINESS].kind, PROBE_TCP);
 }
