@@ -1,8 +1,7 @@
-/* chatroom: a chat over many instances. It speaks the events of Socket.IO's chat example (`add user`, `new message`,
- * `typing`, `stop typing`) and those of Google's chat for Cloud Run (`signin`, `updateSocketId`, `sendMessage`), so the
- * pages of both work. With chatroom.yaml it also serves our page (web/chatroom), whose rooms, history and people follow
- * the rules of that file. A user's name and room are in the data of the socket, so they are still known when the socket
- * comes back on another instance.
+/* chatroom: a chat over many instances. It speaks the events of Socket.IO's chat example and those of Google's chat for
+ * Cloud Run, so the pages of both work (they load scripts of other sites: `headers: {csp: none}`). With chatroom.yaml
+ * it also serves our page (web/chatroom), whose rooms, history and people follow the rules of that file. A user's name
+ * and room are in the data of the socket, so they are still known when the socket comes back on another instance.
  *
  *     cc chatroom.c $(pkg-config --cflags --libs sennit) -o chatroom && ./chatroom --config chatroom.yaml --port 8080
  */
@@ -14,7 +13,6 @@
 enum { NAME_MAX_BYTES = 100, TEXT_MAX_BYTES = 4000, HISTORY = 50 };
 
 static const char lobby[] = "lobby"; /* the room of Socket.IO's example, which has no rooms */
-
 /* What a socket keeps: the user's name, a newline, the room. Neither has a newline. */
 struct person {
     char user[NAME_MAX_BYTES + 1], room[NAME_MAX_BYTES + 1];
@@ -37,7 +35,8 @@ static bool person_set(sennit_socket *socket, const char *user, const char *room
     if (!is_name(user) || !is_name(room))
         return false;
     snprintf(kept, sizeof kept, "%s\n%s", user, room);
-    return sennit_data_set(socket, kept, strlen(kept)) && sennit_join(socket, room);
+    return sennit_join(socket, room) &&
+           sennit_data_set(socket, kept, strlen(kept)); /* joined first: it counts at once */
 }
 
 /* What somebody wrote who has said who it is; NULL: nothing, or too much. */
@@ -49,27 +48,27 @@ static const char *text_of(sennit_event *event, struct person *person)
 }
 
 /* ---- Socket.IO's chat example ---- */
-
 /* Our page says `{username, ...}, room` by the same names, which follows the rules of chatroom.yaml. */
 static bool is_of_page(sennit_event *event)
 {
     return sennit_arg_type(event, 0, NULL) == SENNIT_OBJECT;
 }
 
-/* Somebody came or left: the others are told, with the number of users on all instances, and the newcomer is. */
+/* Somebody came or left: all are told, with the number of users on all instances. */
 struct change {
-    sennit_socket *newcomer; /* NULL: somebody left */
+    char newcomer[24]; /* its id, since it may have gone to another instance; empty: somebody left */
     char user[NAME_MAX_BYTES + 1];
 };
 
 static void counted(sennit_event *event, void *data)
 {
     struct change *change = data;
-    bool came = change->newcomer != NULL, is_here = came && sennit_socket_is_here(change->newcomer);
+    bool came = change->newcomer[0] != '\0';
     int64_t users = sennit_arg_integer(event, 0, NULL, 0);
-    struct sennit_target others = sennit_to_room(sennit_event_nsp(event), lobby);
-    if (is_here && sennit_emitf(sennit_to_socket(change->newcomer), "login", "{'numUsers':I}", users))
-        others = sennit_except(others, sennit_socket_id(change->newcomer));
+    sennit_nsp *nsp = sennit_event_nsp(event);
+    struct sennit_target others = sennit_to_room(nsp, lobby);
+    if (came && sennit_emitf(sennit_to_room(nsp, change->newcomer), "login", "{'numUsers':I}", users))
+        others = sennit_except(others, change->newcomer);
     sennit_emitf(others, came ? "user joined" : "user left", "{'username':s,'numUsers':I}", change->user, users);
     free(change);
 }
@@ -77,7 +76,8 @@ static void counted(sennit_event *event, void *data)
 static void tell_change(sennit_event *event, const char *user, bool came)
 {
     struct change *change = calloc(1, sizeof *change);
-    change->newcomer = came ? sennit_event_socket(event) : NULL;
+    if (came)
+        snprintf(change->newcomer, sizeof change->newcomer, "%s", sennit_socket_id(sennit_event_socket(event)));
     snprintf(change->user, sizeof change->user, "%s", user);
     if (!sennit_count(sennit_event_nsp(event), lobby, counted, change))
         free(change);

@@ -78,7 +78,9 @@ int sennit_run(sennit_server *server)
         handle_misused("sennit_run", "the server runs already");
         return 1;
     }
-    if (embed->is_open) {
+    if (embed->is_open && list_empty(&embed->nsps) && embed->server.config.lacks.text[0] != '\0') {
+        err_set(&embed->err, "%s", embed->server.config.lacks.text);
+    } else if (embed->is_open) {
         embed->running = true;
         loop_run(embed->loop);
         if (embed->server.failure.text[0] != '\0')

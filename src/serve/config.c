@@ -122,6 +122,28 @@ static bool parser_read(const struct yaml_node *root, bool *msgpack, struct err 
     return yaml_error(err, node, "expected default or msgpack, found %s", SHOWN_FOUND(text));
 }
 
+static const char nothing_relayed[] = "namespaces: {/: {auth: none, events: {}}}";
+
+static bool namespaces_read(struct serve_config *config, struct loop *loop, const struct yaml_node *root,
+                            struct err *err)
+{
+    const struct yaml_node *namespaces = yaml_get(root, "namespaces");
+    struct yaml_node *none = NULL;
+    if (namespaces == NULL) {
+        yaml_error(&config->lacks, root, "needs `namespaces:`, a mapping from namespaces to what is relayed in them");
+        config->is_built_in = true;
+        none = yaml_parse("the built-in configuration", span_str(nothing_relayed), err);
+        namespaces = yaml_get(none, "namespaces");
+    }
+    bool ok = relay_init(&config->relay, loop, namespaces, err) &&
+              relay_access_read(&config->relay, loop, yaml_get(root, "jwt"), namespaces,
+                                environment("K_SERVICE") != NULL, err) &&
+              bridge_config_read(&config->bridge, &config->relay, yaml_get(root, "bridge"),
+                                 environment("SENNIT_BRIDGE_URL"), err);
+    yaml_destroy(none);
+    return ok;
+}
+
 static bool root_read(struct serve_config *config, struct loop *loop, const struct serve_options *options,
                       const struct yaml_node *root, struct err *err)
 {
@@ -161,17 +183,8 @@ static bool root_read(struct serve_config *config, struct loop *loop, const stru
         !compression_config_read(&config->compression, yaml_get(root, "compression"), err) ||
         !prefix_read(root, &config->prefix, err) || !access_read(config, options, root, err))
         return false;
-    const struct yaml_node *namespaces = yaml_get(root, "namespaces");
-    if (namespaces == NULL)
-        return yaml_error(err, root, "needs `namespaces:`, a mapping from namespaces to what is relayed in them");
-    return relay_init(&config->relay, loop, namespaces, err) &&
-           relay_access_read(&config->relay, loop, yaml_get(root, "jwt"), namespaces, environment("K_SERVICE") != NULL,
-                             err) &&
-           bridge_config_read(&config->bridge, &config->relay, yaml_get(root, "bridge"),
-                              environment("SENNIT_BRIDGE_URL"), err);
+    return namespaces_read(config, loop, root, err);
 }
-
-static const char nothing_relayed[] = "namespaces: {/: {auth: none, events: {}}}";
 
 static bool file_read_config(struct serve_config *config, struct loop *loop, const struct serve_options *options,
                              struct err *err)

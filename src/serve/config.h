@@ -46,7 +46,8 @@ struct serve_config {
     struct bridge_config bridge;       /* to servers with Socket.IO's Redis adapter */
     char *headers;                     /* header lines of every response */
     bool msgpack;                      /* `parser: msgpack`: Socket.IO packets are MessagePack */
-    bool is_built_in;                  /* there is no file: one namespace that relays nothing */
+    bool is_built_in;                  /* no file names a namespace: there is one, which relays nothing */
+    struct err lacks;                  /* there is a file, and that is wrong with it unless a program has namespaces */
     uint16_t port;                     /* PORT, default 8080; 0 picks a free one */
     struct broker_config broker;
     char *prefix;                /* of the broker's keys */
