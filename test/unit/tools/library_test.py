@@ -75,6 +75,12 @@ class Library(unittest.TestCase):
             self.assertEqual(done.returncode, 0, done.stderr)
             told = subprocess.run([program, "--help"], env={**os.environ, "LD_LIBRARY_PATH": found["libsennit.so"]}, capture_output=True, text=True)
             self.assertIn("--redis-url", told.stdout)
+            # The same with the static library, as docs/sennit.h.md has it: nothing but what `make install` asks for is needed.
+            static = subprocess.run(["pkg-config", "--static", "--cflags", "--libs", "sennit"], env=environment, capture_output=True, text=True, check=True).stdout.split()
+            static = [os.path.join(found["libsennit.a"], "libsennit.a") if flag == "-lsennit" else flag for flag in static]
+            done = subprocess.run(["cc", *sanitized, os.path.join(TOP, "examples/whiteboard/whiteboard.c"), *static, "-o", program], capture_output=True, text=True)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertIn("--redis-url", subprocess.run([program, "--help"], capture_output=True, text=True).stdout)
 
 
 if __name__ == "__main__":
