@@ -12,6 +12,7 @@ ROOT = os.path.abspath(sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.pat
 # A layer may include itself and the layers listed here.
 ORDER = ["base", "wire", "loop", "net", "http", "broker", "hub", "session", "app", "bridge", "serve", "embed"]
 MAY = {layer: set(ORDER[: at + 1]) for at, layer in enumerate(ORDER)}
+MAY["untar"] = {"base", "wire", "loop", "untar"}
 MAY["platform"] = {"base", "wire", "loop", "net", "http", "platform"}
 MAY["load"] = {"base", "wire", "loop", "net", "load"}
 MAY["cli"] = set(ORDER) | {"platform", "load", "cli"}
@@ -46,7 +47,7 @@ MOVES_ARROW = re.compile(r"\s*--[^>]*-->\s*")
 PROCESS = {
     r"signal|sigaction|sigprocmask|pthread_sigmask|waitpid|waitid|wait[34]?|umask|chdir|fchdir|setlocale|setrlimit|prctl|setenv|unsetenv|"
     r"putenv|clearenv|atexit|on_exit|set(?:e|re|res)?[ug]id|initgroups|setsid|setpgid|tzset|mallopt|mlockall|OPENSSL_init_\w+|"
-    r"OPENSSL_cleanup": {"loop/child.c", "loop/mounts_enter.c", "loop/process.c", "loop/signals.c", "loop/worker.c"},
+    r"OPENSSL_cleanup": {"loop/child.c", "loop/confine.c", "loop/filter.c", "loop/mounts_enter.c", "loop/process.c", "loop/signals.c", "loop/worker.c"},
     r"pthread_(?!sigmask)\w+|thrd_\w+|mtx_\w+": {"loop/worker.c"},
     r"process_signals_set": {"loop/process.c", "cli/main.c", "embed/server.c"},
     r"process_files_allow": {"loop/process.c", "cli/cmd_serve.c", "cli/cmd_up.c", "embed/server.c", "platform/up.c", "load/load.c"},

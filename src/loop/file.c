@@ -107,6 +107,15 @@ bool file_about_equal(const struct file_about *a, const struct file_about *b)
            a->changed_ns == b->changed_ns;
 }
 
+bool file_bytes_get(const struct file *file, uint64_t *bytes)
+{
+    struct stat about;
+    if (fstat(file->fd, &about) != 0 || !S_ISREG(about.st_mode))
+        return false;
+    *bytes = (uint64_t)about.st_size;
+    return true;
+}
+
 ssize_t file_read_at(const struct file *file, uint64_t offset, void *to, size_t size)
 {
     ssize_t got;

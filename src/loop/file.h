@@ -24,6 +24,8 @@ struct file {
 };
 enum file_result { FILE_OPEN, FILE_ABSENT, FILE_EXHAUSTED /* no descriptor is left */ };
 enum file_result file_open(struct file *file, const char *path, struct file_about *about);
+/* How large it is. False: it is no regular file. */
+bool file_bytes_get(const struct file *file, uint64_t *bytes);
 /* Bytes read at `offset` (> 0), 0 at the end, -1 when the disk fails. */
 ssize_t file_read_at(const struct file *file, uint64_t offset, void *to, size_t size);
 void file_close(struct file *file); /* harmless when closed */

@@ -1,6 +1,7 @@
 /* image: from the reference through index and manifest to the configuration. */
 #include "platform/image.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,6 +9,7 @@
 #include "base/shown.h"
 #include "loop/file.h"
 #include "loop/process.h"
+#include "platform/image_archive.h"
 #include "wire/json.h"
 
 enum { DEPTH_MAX = 4 /* of indexes in each other */, TAGS_SHOWN_BYTES = 200 };
@@ -194,7 +196,8 @@ static bool config_take(struct reading *reading, struct span config)
     return count == image->layer_count || fault(reading, "its configuration names other layers than its manifest");
 }
 
-static bool layer_add(struct reading *reading, const char *name)
+/* `packed_digest`: "" where nothing says it. */
+static bool layer_add(struct reading *reading, const char *name, const char *packed_digest)
 {
     struct image *image = reading->image;
     struct image_blob blob;
@@ -203,7 +206,9 @@ static bool layer_add(struct reading *reading, const char *name)
     if (!image_store_find(&reading->store, name, &blob, reading->err))
         return err_prefix(reading->err, "a layer is missing: ");
     image->layers = mem_resize(image->layers, (image->layer_count + 1) * sizeof *image->layers);
-    image->layers[image->layer_count++] = (struct image_layer){.blob = blob};
+    struct image_layer *layer = &image->layers[image->layer_count++];
+    *layer = (struct image_layer){.blob = blob};
+    snprintf(layer->packed_digest, sizeof layer->packed_digest, "%s", packed_digest);
     return true;
 }
 
@@ -218,7 +223,7 @@ static bool manifest_take(struct reading *reading, struct span manifest)
         ok = descriptor_name(reading, one, hex, &name);
         if (!ok)
             break;
-        ok = layer_add(reading, name);
+        ok = layer_add(reading, name, hex);
         free(name);
     }
     ok = ok && descriptor_read(reading, config, &text);
@@ -327,7 +332,7 @@ static bool docker_take(struct reading *reading, struct span list)
     layers = list_get(chosen, SPAN_LIT("Layers"));
     while (ok && json_array_next(&layers, &layer)) {
         char *name = string_take(layer);
-        ok = layer_add(reading, name);
+        ok = layer_add(reading, name, "");
         free(name);
     }
     char *config = text_take(chosen, "Config");
@@ -335,30 +340,6 @@ static bool docker_take(struct reading *reading, struct span list)
     free(config);
     buf_finish(&text);
     return ok;
-}
-
-/* zstd's magic number (RFC 8878). What is in a layer shows once it is unpacked. */
-static bool layers_check(struct reading *reading)
-{
-    static const char zstd[] = {'\x28', '\xb5', '\x2f', '\xfd'};
-    for (size_t i = 0; i < reading->image->layer_count; i++) {
-        const struct image_blob *blob = &reading->image->layers[i].blob;
-        char magic[sizeof zstd] = {0};
-        struct file file = {-1};
-        struct file_about about;
-        bool ok = file_open(&file, blob->path, &about) == FILE_OPEN && blob->at + blob->bytes <= about.bytes;
-        if (ok && blob->bytes >= sizeof magic)
-            ok = file_read_at(&file, blob->at, magic, sizeof magic) == sizeof magic;
-        file_close(&file);
-        if (!ok)
-            return fault(reading, "a layer is cut off");
-        if (memcmp(magic, zstd, sizeof zstd) == 0)
-            return err_set(reading->err,
-                           "%.300s has layers in zstd, which is not read here: save it with `docker save`, or `podman "
-                           "save` (docker-archive:), or build it with --compression-format gzip",
-                           reading->store.path);
-    }
-    return true;
 }
 
 static bool parts_read(struct reading *reading, enum form form)
@@ -374,7 +355,7 @@ static bool parts_read(struct reading *reading, enum form form)
         ok = form == FORM_DOCKER_ARCHIVE ? docker_take(reading, json_trim(buf_span(&text)))
                                          : index_take(reading, json_trim(buf_span(&text)), reading->tag);
     buf_finish(&text);
-    return ok && layers_check(reading);
+    return ok;
 }
 
 bool image_read(struct image *image, const char *reference, const char *beside, struct err *err)
@@ -387,7 +368,8 @@ bool image_read(struct image *image, const char *reference, const char *beside, 
     char *tag = mem_text(rest), *where = file_beside(beside, path);
     reading.tag = tag;
     bool ok = path.len > 0 || err_set(err, "image: %s has no path", SHOWN_FOUND(span_str(reference)));
-    ok = ok && image_store_open(&reading.store, where, form != FORM_OCI, err) && parts_read(&reading, (enum form)form);
+    ok = ok && image_archive_ready(err) && image_store_open(&reading.store, where, form != FORM_OCI, err) &&
+         parts_read(&reading, (enum form)form);
     image_store_close(&reading.store);
     free(tag);
     free(where);

@@ -18,7 +18,8 @@ enum { IMAGE_LAYERS_MAX = 500, IMAGE_JSON_BYTES_MAX = 4 << 20 };
 
 struct image_layer {
     struct image_blob blob;
-    char digest[SHA256_HEX_LEN + 1]; /* of its tar archive, decompressed */
+    char digest[SHA256_HEX_LEN + 1];        /* of its tar archive, decompressed */
+    char packed_digest[SHA256_HEX_LEN + 1]; /* of the blob; empty: its manifest does not say it */
 };
 
 /* Zeroed memory is none. */

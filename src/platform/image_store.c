@@ -1,4 +1,4 @@
-/* image_store: reads an archive's headers and passes over the contents. */
+/* image_store: reads an archive's headers and passes over the contents. A part is found again by its number. */
 #include "platform/image_store.h"
 
 #include <stdlib.h>
@@ -6,13 +6,24 @@
 
 #include "base/mem.h"
 #include "loop/file.h"
-#include "wire/tar.h"
+#include "platform/image_archive.h"
 
-enum { LINKS_MAX = 8 };
+enum { LINKS_MAX = 8, PIECE_BYTES = 64 * 1024 };
 
-struct image_entry {
-    char *name, *link; /* `link`: the name of the entry that it leads to, or NULL */
-    uint64_t at, bytes;
+struct image_part {
+    char *name, *link; /* `link`: the name of the part that it leads to, or NULL */
+    size_t number;     /* of the archive's entries, from 1 */
+    uint64_t bytes;
+};
+
+/* The bytes of a part, read one piece after the other. */
+struct blob_reading {
+    const struct image_blob *blob;
+    struct file file;             /* of a blob that is a file */
+    struct image_archive archive; /* of an entry */
+    uint64_t done;
+    atomic_bool *stop;
+    char piece[PIECE_BYTES];
 };
 
 void image_blob_finish(struct image_blob *blob)
@@ -54,76 +65,52 @@ static struct span folder_of(const char *name)
     return span_of(name, slash != NULL ? (size_t)(slash - name) : 0);
 }
 
-static void entry_add(struct image_store *store, const struct tar_entry *from, uint64_t at)
+static void part_add(struct image_store *store, const struct untar_entry *from, size_t number)
 {
-    bool is_link = from->type == TAR_SYMLINK || from->type == TAR_HARD_LINK;
-    char *name = from->type == TAR_FILE || is_link ? name_make(SPAN_LIT(""), span_str(from->path)) : NULL;
+    bool is_link = from->type == UNTAR_SYMLINK || from->type == UNTAR_HARD_LINK;
+    char *name = from->type == UNTAR_FILE || is_link ? name_make(SPAN_LIT(""), from->path) : NULL;
     char *link = name != NULL && is_link
-                     ? name_make(from->type == TAR_SYMLINK ? folder_of(name) : SPAN_LIT(""), span_str(from->link))
+                     ? name_make(from->type == UNTAR_SYMLINK ? folder_of(name) : SPAN_LIT(""), from->link)
                      : NULL;
     if (name == NULL || (is_link && link == NULL)) {
         free(name);
         return;
     }
-    store->entries = mem_resize(store->entries, (store->count + 1) * sizeof *store->entries);
-    store->entries[store->count++] = (struct image_entry){name, link, at, from->bytes};
+    store->parts = mem_resize(store->parts, (store->count + 1) * sizeof *store->parts);
+    store->parts[store->count++] = (struct image_part){name, link, number, from->bytes};
 }
 
 /* Reads header after header. */
-static bool entries_read(struct image_store *store, const struct file *file, uint64_t bytes, struct err *err)
+static bool parts_read(struct image_store *store, struct err *err)
 {
-    struct tar tar = {0};
-    char block[TAR_BLOCK_BYTES];
-    struct span input = {0}, contents;
-    uint64_t at = 0;
-    ssize_t got = 1;
-    enum tar_event event = TAR_MORE;
-    while (event != TAR_OVER && event != TAR_BAD && store->count <= IMAGE_ENTRIES_MAX) {
-        if (input.len == 0) {
-            if ((got = file_read_at(file, at, block, sizeof block)) <= 0)
-                break;
-            input = span_of(block, (size_t)got);
-        }
-        size_t before = input.len;
-        event = tar_next(&tar, &input, &contents);
-        at += before - input.len;
-        if (event != TAR_ENTRY)
-            continue;
-        entry_add(store, &tar.entry, at);
-        at += tar_contents_skip(&tar);
-        input.len = 0;
+    struct image_archive archive;
+    struct untar_record record;
+    size_t number = 0;
+    bool ok = image_archive_open(&archive, IMAGE_ARCHIVE_LIST, store->path, 0, 0, NULL, err);
+    while (ok && (ok = image_archive_next(&archive, &record, err)) && record.kind == UNTAR_ENTRY) {
+        part_add(store, &record.entry, ++number);
+        if (number > IMAGE_ENTRIES_MAX)
+            ok = err_set(err, "it has more than %d files: save an image alone", IMAGE_ENTRIES_MAX);
     }
-    bool ok = event == TAR_OVER || (got == 0 && tar_may_end(&tar) && store->count > 0);
-    tar_finish(&tar);
-    if (at > bytes)
-        return err_set(err, "%.300s is cut off: its last part is not whole", store->path);
-    return ok || err_set(err,
-                         "%.300s is no tar archive, or a damaged one: an image's archive is made by `podman save` or "
-                         "`docker save`, and is not compressed as a whole",
-                         store->path);
+    image_archive_close(&archive);
+    return ok || err_prefix(err, "%.300s: ", store->path);
 }
 
 bool image_store_open(struct image_store *store, const char *path, bool is_archive, struct err *err)
 {
-    struct file file;
-    struct file_about about;
     *store = (struct image_store){.path = path, .is_archive = is_archive};
     if (!is_archive)
         return file_is_directory(path) ||
                err_set(err, "there is no folder %.300s: an OCI layout is one, with index.json in it", path);
-    if (file_open(&file, path, &about) != FILE_OPEN)
-        return err_set(err, "there is no file %.300s", path);
-    bool ok = entries_read(store, &file, about.bytes, err);
-    file_close(&file);
-    return ok;
+    return file_exists(path) ? parts_read(store, err) : err_set(err, "there is no file %.300s", path);
 }
 
 /* The last of this name counts, as when it is unpacked. */
-static const struct image_entry *entry_find(const struct image_store *store, const char *name)
+static const struct image_part *part_find(const struct image_store *store, const char *name)
 {
     for (size_t i = store->count; i > 0; i--)
-        if (strcmp(store->entries[i - 1].name, name) == 0)
-            return &store->entries[i - 1];
+        if (strcmp(store->parts[i - 1].name, name) == 0)
+            return &store->parts[i - 1];
     return NULL;
 }
 
@@ -139,49 +126,100 @@ bool image_store_find(const struct image_store *store, const char *name, struct 
         }
         image_blob_finish(blob);
     } else {
-        const struct image_entry *entry = entry_find(store, name);
-        for (int i = 0; entry != NULL && entry->link != NULL; i++)
-            entry = i < LINKS_MAX ? entry_find(store, entry->link) : NULL;
-        if (entry != NULL) {
-            *blob = (struct image_blob){mem_text(span_str(store->path)), entry->at, entry->bytes};
+        const struct image_part *part = part_find(store, name);
+        for (int i = 0; part != NULL && part->link != NULL; i++)
+            part = i < LINKS_MAX ? part_find(store, part->link) : NULL;
+        if (part != NULL) {
+            *blob = (struct image_blob){mem_text(span_str(store->path)), part->number, part->bytes};
             return true;
         }
     }
     return err_set(err, "%.300s has no %.200s", store->path, name);
 }
 
+static struct blob_reading *blob_open(const struct image_blob *blob, atomic_bool *stop, struct err *err)
+{
+    struct blob_reading *reading = mem_zero(1, sizeof *reading);
+    struct file_about about;
+    reading->blob = blob;
+    reading->stop = stop;
+    reading->file.fd = -1;
+    bool ok = blob->number == 0
+                  ? file_open(&reading->file, blob->path, &about) == FILE_OPEN || err_set(err, "it cannot be read")
+                  : image_archive_open(&reading->archive, IMAGE_ARCHIVE_PART, blob->path, blob->number, 0, stop, err);
+    if (ok)
+        return reading;
+    free(reading);
+    return NULL;
+}
+
+static void blob_close(struct blob_reading *reading)
+{
+    if (reading == NULL)
+        return;
+    file_close(&reading->file);
+    image_archive_close(&reading->archive);
+    free(reading);
+}
+
+/* `piece` is empty at the blob's end. */
+static bool blob_next(struct blob_reading *reading, struct span *piece, struct err *err)
+{
+    const struct image_blob *blob = reading->blob;
+    struct untar_record record = {0};
+    *piece = (struct span){0};
+    if (reading->stop != NULL && atomic_load(reading->stop))
+        return err_set(err, "sennit up stops");
+    if (blob->number == 0) {
+        ssize_t got = file_read_at(&reading->file, reading->done, reading->piece, sizeof reading->piece);
+        *piece = span_of(reading->piece, got > 0 ? (size_t)got : 0);
+    } else if (!image_archive_next(&reading->archive, &record, err)) {
+        return false;
+    } else if (record.kind == UNTAR_BYTES) {
+        *piece = record.bytes;
+    }
+    reading->done += piece->len;
+    if (reading->done > blob->bytes || (piece->len == 0 && reading->done < blob->bytes))
+        return err_set(err, "it has changed meanwhile, or cannot be read whole");
+    return true;
+}
+
 bool image_store_read(const struct image_store *store, const char *name, size_t bytes_max, struct buf *to,
                       struct err *err)
 {
     struct image_blob blob;
-    struct file file = {-1};
-    struct file_about about;
+    struct span piece;
     if (!image_store_find(store, name, &blob, err))
         return false;
-    bool ok = blob.bytes <= bytes_max ||
-              err_set(err, "%.300s: %.200s is larger than %zu bytes", store->path, name, bytes_max);
-    ok = ok && (file_open(&file, blob.path, &about) == FILE_OPEN || err_set(err, "%.300s cannot be read", blob.path));
-    uint64_t done = 0;
-    ssize_t got = 1;
-    while (ok && done < blob.bytes && got > 0) {
-        got = file_read_at(&file, blob.at + done, buf_reserve(to, blob.bytes - done), blob.bytes - done);
-        if (got > 0)
-            buf_added(to, (size_t)got);
-        done += got > 0 ? (uint64_t)got : 0;
-    }
-    if (ok && done < blob.bytes)
-        ok = err_set(err, "%.300s: %.200s cannot be read whole", store->path, name);
-    file_close(&file);
+    bool ok = blob.bytes <= bytes_max || err_set(err, "it is larger than %zu bytes", bytes_max);
+    struct blob_reading *reading = ok ? blob_open(&blob, NULL, err) : NULL;
+    ok = reading != NULL;
+    while (ok && (ok = blob_next(reading, &piece, err)) && piece.len > 0)
+        buf_append(to, piece);
+    blob_close(reading);
     image_blob_finish(&blob);
+    return ok || err_prefix(err, "%.300s: %.200s: ", store->path, name);
+}
+
+bool image_blob_digest(const struct image_blob *blob, char hex[SHA256_HEX_LEN + 1], atomic_bool *stop, struct err *err)
+{
+    struct blob_reading *reading = blob_open(blob, stop, err);
+    struct sha256 *sum = sha256_create();
+    struct span piece;
+    bool ok = reading != NULL;
+    while (ok && (ok = blob_next(reading, &piece, err)) && piece.len > 0)
+        sha256_add(sum, piece);
+    sha256_end(sum, hex);
+    blob_close(reading);
     return ok;
 }
 
 void image_store_close(struct image_store *store)
 {
     for (size_t i = 0; i < store->count; i++) {
-        free(store->entries[i].name);
-        free(store->entries[i].link);
+        free(store->parts[i].name);
+        free(store->parts[i].link);
     }
-    free(store->entries);
+    free(store->parts);
     *store = (struct image_store){0};
 }

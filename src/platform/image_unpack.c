@@ -1,5 +1,6 @@
-/* image_unpack: layer after layer, the lowest first: decompressed, hashed, and made into files. A name that begins with
- * `.wh.` takes a file of a lower layer away (opencontainers/image-spec, layer.md). */
+/* image_unpack: first the digests of all blobs, before anything reads what is in one; then layer after layer, the
+ * lowest first, made into files as sennit-untar says its entries. A name that begins with `.wh.` takes a file of a
+ * lower layer away (opencontainers/image-spec, layer.md). */
 #include "platform/image_unpack.h"
 
 #include <stdlib.h>
@@ -10,30 +11,31 @@
 #include "loop/process.h"
 #include "loop/rootfs.h"
 #include "loop/tree.h"
-#include "wire/gunzip.h"
-#include "wire/tar.h"
+#include "platform/image_archive.h"
 
-enum { CHUNK_BYTES = 64 * 1024 };
+#define PATH_SHOWN(path) (int)((path).len < 300 ? (path).len : 300), (path).data
 #define WHITEOUT ".wh."
 #define WHITEOUT_ALL ".wh..wh..opq"
 
 /* One layer under way. */
 struct unpacking {
     struct rootfs rootfs;
-    struct tar tar;
     struct words made;         /* paths of this layer */
     struct rootfs_about about; /* of the file that is being written */
     bool in_file;
-    uint64_t bytes;
+    uint64_t file_left; /* of its contents */
+    /* Of files' contents, and of what the layers decompress to. Each is bounded: holes are only in the former, and
+     * bytes behind an archive's end only in the latter. */
+    uint64_t bytes, layers_bytes;
     size_t files, names_bytes;
     atomic_bool *stop;
     struct err *err;
 };
 
 /* A path without `.` and slashes too many; false: it has a `..`, or a name that no file has. */
-static bool path_clean(struct buf *to, const char *path)
+static bool path_clean(struct buf *to, struct span path)
 {
-    struct span rest = span_str(path), part;
+    struct span rest = path, part;
     while (span_next(&rest, '/', &part)) {
         if (part.len == 0 || span_equal(part, SPAN_LIT(".")))
             continue;
@@ -49,7 +51,8 @@ static bool path_clean(struct buf *to, const char *path)
 
 static bool file_end(struct unpacking *unpacking)
 {
-    bool ok = !unpacking->in_file || rootfs_file_end(&unpacking->rootfs, &unpacking->about, unpacking->err);
+    bool ok = unpacking->file_left == 0 || err_set(unpacking->err, "a file is shorter than its header says");
+    ok = ok && (!unpacking->in_file || rootfs_file_end(&unpacking->rootfs, &unpacking->about, unpacking->err));
     unpacking->in_file = false;
     return ok;
 }
@@ -100,7 +103,7 @@ static bool whiteout_take(struct unpacking *unpacking, const char *path)
     return true;
 }
 
-static bool hard_link_make(struct unpacking *unpacking, const char *path, const char *to)
+static bool hard_link_make(struct unpacking *unpacking, const char *path, struct span to)
 {
     struct buf target = {0};
     bool ok = path_clean(&target, to) || err_set(unpacking->err, "%.300s: a link leads out of the image", path);
@@ -109,44 +112,53 @@ static bool hard_link_make(struct unpacking *unpacking, const char *path, const 
     return ok;
 }
 
-static bool entry_make(struct unpacking *unpacking, const char *path)
+static bool symlink_make(struct unpacking *unpacking, const char *path, const struct untar_entry *entry,
+                         const struct rootfs_about *about)
 {
-    const struct tar_entry *entry = &unpacking->tar.entry;
+    char *to = mem_text(entry->link);
+    bool ok = rootfs_symlink(&unpacking->rootfs, path, to, about, unpacking->err);
+    free(to);
+    return ok;
+}
+
+static bool entry_make(struct unpacking *unpacking, const char *path, const struct untar_entry *entry)
+{
     struct rootfs *rootfs = &unpacking->rootfs;
     struct err *err = unpacking->err;
     const struct rootfs_about about = {entry->mode, entry->uid, entry->gid, entry->modified_s};
-    if (path[0] == '\0' && entry->type != TAR_FOLDER)
+    if (path[0] == '\0' && entry->type != UNTAR_FOLDER)
         return err_set(err, "an entry without a name");
     switch (entry->type) {
-    case TAR_FILE:
+    case UNTAR_FILE:
         unpacking->about = about;
+        unpacking->file_left = entry->bytes;
         unpacking->in_file = rootfs_file_begin(rootfs, path, err);
         return unpacking->in_file;
-    case TAR_FOLDER:
+    case UNTAR_FOLDER:
         return rootfs_folder(rootfs, path, &about, err);
-    case TAR_SYMLINK:
-        return rootfs_symlink(rootfs, path, entry->link, &about, err);
-    case TAR_HARD_LINK:
+    case UNTAR_SYMLINK:
+        return symlink_make(unpacking, path, entry, &about);
+    case UNTAR_HARD_LINK:
         return hard_link_make(unpacking, path, entry->link);
-    case TAR_OTHER: /* devices come from this machine, and nobody would write to a pipe */
+    case UNTAR_OTHER: /* devices come from this machine, and nobody would write to a pipe */
         break;
     }
     return true;
 }
 
-static bool entry_take(struct unpacking *unpacking)
+static bool entry_take(struct unpacking *unpacking, const struct untar_entry *entry)
 {
     struct buf path = {0};
     if (!file_end(unpacking))
         return false;
-    bool ok = path_clean(&path, unpacking->tar.entry.path) ||
-              err_set(unpacking->err, "%.300s: a path leads out of the image", unpacking->tar.entry.path);
+    bool ok = path_clean(&path, entry->path) ||
+              err_set(unpacking->err, "%.*s: a path leads out of the image", PATH_SHOWN(entry->path));
     unpacking->names_bytes += path.len;
     if (ok && (++unpacking->files > IMAGE_FILES_MAX || unpacking->names_bytes > IMAGE_NAMES_BYTES_MAX))
         ok = err_set(unpacking->err, "it has more than %d files, or more than %d MiB of names", IMAGE_FILES_MAX,
                      IMAGE_NAMES_BYTES_MAX >> 20);
     if (ok && !whiteout_take(unpacking, buf_span(&path).data)) {
-        ok = entry_make(unpacking, buf_span(&path).data);
+        ok = entry_make(unpacking, buf_span(&path).data, entry);
         words_add(&unpacking->made, mem_text(span_sub(buf_span(&path), 0, path.len - 1)));
     }
     buf_finish(&path);
@@ -155,93 +167,63 @@ static bool entry_take(struct unpacking *unpacking)
 
 static bool bytes_take(struct unpacking *unpacking, struct span bytes)
 {
+    if (bytes.len > unpacking->file_left)
+        return err_set(unpacking->err, "a file is longer than its header says");
+    unpacking->file_left -= bytes.len;
     unpacking->bytes += bytes.len;
     if (unpacking->bytes > IMAGE_BYTES_MAX)
         return err_set(unpacking->err, "it has more than %llu GiB", (unsigned long long)(IMAGE_BYTES_MAX >> 30));
     return rootfs_file_write(&unpacking->rootfs, bytes, unpacking->err);
 }
 
-/* Some of the layer's archive. */
-static bool archive_take(struct unpacking *unpacking, struct span input)
+/* A record of the layer. `*digest` is of its tar archive, once that is over. */
+static bool record_take(struct unpacking *unpacking, const struct untar_record *record, const char **digest)
 {
-    struct span bytes;
-    for (;;) {
-        enum tar_event event = tar_next(&unpacking->tar, &input, &bytes);
-        if (event == TAR_BAD)
-            return err_set(unpacking->err, "it is no tar archive, or one of a kind that is not read here: make the "
-                                           "image anew, with podman or docker");
-        if (event == TAR_MORE || event == TAR_OVER)
-            return event == TAR_MORE || file_end(unpacking);
-        if (event == TAR_ENTRY ? !entry_take(unpacking) : !bytes_take(unpacking, bytes))
-            return false;
+    switch (record->kind) {
+    case UNTAR_ENTRY:
+        return entry_take(unpacking, &record->entry);
+    case UNTAR_BYTES:
+        return bytes_take(unpacking, record->bytes);
+    case UNTAR_END:
+        if (record->total > IMAGE_BYTES_MAX - unpacking->layers_bytes)
+            return err_set(unpacking->err, "it decompresses to more than an image may have");
+        unpacking->layers_bytes += record->total;
+        *digest = record->digest;
+        break;
+    case UNTAR_FAULT: /* image_archive_next has failed */
+        break;
     }
-}
-
-/* Hands on what a piece of the blob decompresses to. */
-static bool piece_take(struct unpacking *unpacking, struct sha256 *sum, struct gunzip *gunzip, struct span piece)
-{
-    char room[CHUNK_BYTES];
-    ptrdiff_t got;
-    if (gunzip == NULL) {
-        sha256_add(sum, piece);
-        return archive_take(unpacking, piece);
-    }
-    while ((got = gunzip_next(gunzip, &piece, room, sizeof room)) > 0) {
-        sha256_add(sum, span_of(room, (size_t)got));
-        if (!archive_take(unpacking, span_of(room, (size_t)got)))
-            return false;
-    }
-    return got == 0 || err_set(unpacking->err, "its gzip is damaged: make the image anew");
-}
-
-static bool is_stopped(const struct unpacking *unpacking)
-{
-    return unpacking->stop != NULL && atomic_load(unpacking->stop);
-}
-
-static bool blob_take(struct unpacking *unpacking, const struct image_blob *blob, const struct file *file,
-                      struct sha256 *sum)
-{
-    char piece[CHUNK_BYTES];
-    struct gunzip *gunzip = NULL;
-    uint64_t done = 0;
-    ssize_t got = 0;
-    bool ok = true;
-    while (ok && done < blob->bytes) {
-        uint64_t left = blob->bytes - done;
-        got = file_read_at(file, blob->at + done, piece, left < sizeof piece ? (size_t)left : sizeof piece);
-        if (got <= 0 || is_stopped(unpacking)) {
-            ok = err_set(unpacking->err, got <= 0 ? "it cannot be read whole" : "sennit up stops");
-            break;
-        }
-        if (done == 0 && got >= 2 && piece[0] == '\x1f' && piece[1] == '\x8b')
-            gunzip = gunzip_create();
-        done += (uint64_t)got;
-        ok = piece_take(unpacking, sum, gunzip, span_of(piece, (size_t)got));
-    }
-    if (ok && ((gunzip != NULL && !gunzip_may_end(gunzip)) || !tar_may_end(&unpacking->tar)))
-        ok = err_set(unpacking->err, "it is cut off: make the image anew");
-    gunzip_destroy(gunzip);
-    return ok && file_end(unpacking);
+    return file_end(unpacking);
 }
 
 static bool layer_take(struct unpacking *unpacking, const struct image_layer *layer)
 {
-    struct file file;
-    struct file_about about;
-    char hex[SHA256_HEX_LEN + 1];
-    if (file_open(&file, layer->blob.path, &about) != FILE_OPEN)
-        return err_set(unpacking->err, "it is not there any more");
-    struct sha256 *sum = sha256_create();
-    bool ok = blob_take(unpacking, &layer->blob, &file, sum);
-    sha256_end(sum, hex);
-    file_close(&file);
-    tar_finish(&unpacking->tar);
+    struct image_archive archive;
+    struct untar_record record;
+    const char *digest = NULL;
+    uint64_t left = IMAGE_BYTES_MAX - unpacking->layers_bytes;
+    bool ok = image_archive_open(&archive, IMAGE_ARCHIVE_UNPACK, layer->blob.path, layer->blob.number, left,
+                                 unpacking->stop, unpacking->err);
+    while (ok && digest == NULL)
+        ok = image_archive_next(&archive, &record, unpacking->err) && record_take(unpacking, &record, &digest);
+    image_archive_close(&archive);
     words_finish(&unpacking->made);
     unpacking->names_bytes = 0;
-    return ok && (strcmp(hex, layer->digest) == 0 ||
+    return ok && (strcmp(digest, layer->digest) == 0 ||
                   err_set(unpacking->err,
                           "its digest is not the one that the image's configuration says: make the image anew"));
+}
+
+/* A blob without a digest is checked when it is unpacked: by that of its tar archive. */
+static bool blob_check(const struct unpacking *unpacking, const struct image_layer *layer)
+{
+    char found[SHA256_HEX_LEN + 1];
+    if (layer->packed_digest[0] == '\0')
+        return true;
+    return image_blob_digest(&layer->blob, found, unpacking->stop, unpacking->err) &&
+           (strcmp(found, layer->packed_digest) == 0 ||
+            err_set(unpacking->err,
+                    "it is damaged: its digest is not the one that its manifest says: make the image anew"));
 }
 
 bool image_unpack_into(const struct image *image, const char *folder, atomic_bool *stop, struct err *err)
@@ -250,9 +232,12 @@ bool image_unpack_into(const struct image *image, const char *folder, atomic_boo
     if (!rootfs_open(&unpacking.rootfs, folder, err))
         return false;
     bool ok = true;
-    for (size_t i = 0; ok && i < image->layer_count; i++)
-        ok = layer_take(&unpacking, &image->layers[i]) ||
-             err_prefix(err, "layer %zu of %zu in %.300s: ", i + 1, image->layer_count, image->layers[i].blob.path);
+    for (size_t i = 0; ok && i < 2 * image->layer_count; i++) {
+        size_t at = i % image->layer_count;
+        const struct image_layer *layer = &image->layers[at];
+        ok = (i < image->layer_count ? blob_check(&unpacking, layer) : layer_take(&unpacking, layer)) ||
+             err_prefix(err, "layer %zu of %zu in %.300s: ", at + 1, image->layer_count, layer->blob.path);
+    }
     rootfs_close(&unpacking.rootfs);
     return ok;
 }

@@ -6,7 +6,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import { dockerArchive, image, ociArchive, server, tree, writeLayout } from './image.mjs';
-import { alive, program, serviceYaml, temporary, until, up as start } from './lib.mjs';
+import { alive, freePort, program, sennit, serviceYaml, temporary, until, up as start } from './lib.mjs';
 
 const isRoot = process.getuid() === 0;
 const folder = temporary();
@@ -14,7 +14,8 @@ process.on('exit', () => fs.rmSync(folder, { recursive: true, force: true }));
 fs.chmodSync(folder, 0o755);
 const binary = server(folder);
 const mayMount = spawnSync('unshare', isRoot ? ['-m', 'true'] : ['-U', '-m', 'true']).status === 0;
-const ours = { timeout: 90000, skip: binary === null ? 'no C compiler with static libraries' : !mayMount && 'this user may make no mount namespace here' };
+const reads = fs.existsSync(path.join(path.dirname(fs.realpathSync(sennit)), 'sennit-untar'));
+const ours = { timeout: 90000, skip: !reads ? 'sennit was built without libarchive-dev' : binary === null ? 'no C compiler with static libraries' : !mayMount && 'this user may make no mount namespace here' };
 const ownNetwork = spawnSync('unshare', ['--net', 'true']).status === 0;
 const podman = spawnSync('podman', ['info']).status === 0;
 
@@ -120,6 +121,41 @@ test('command, args and workingDir of the file, volumes, and a user without a na
   assert.equal(await get(service, 'write', '/proc/sys/kernel/hostname=x'), 'Read-only file system');
 });
 
+test('its layers may be packed in zstd, or not at all', ours, async (t) => {
+  for (const packing of ['zstd', 'none']) {
+    const service = await up(t, { what: image({ layers: [tree(binary), second], config, packing }) });
+    assert.deepEqual(await get(service, 'list', '/opaque'), ['new']);
+  }
+});
+
+// What reads an image stays out of this process, and is found beside it.
+test('libarchive is in no process but its own, which may be missing, old, hostile or broken', ours, async (t) => {
+  const service = await up(t), place = temporary();
+  t.after(() => fs.rmSync(place, { recursive: true, force: true }));
+  const foreign = /libarchive|libxml2|libicu/;
+  assert.doesNotMatch(fs.readFileSync(`/proc/${service.pid}/maps`, 'utf8'), foreign);
+  assert.doesNotMatch(spawnSync('ldd', [sennit]).stdout.toString(), foreign);
+  const copy = path.join(place, 'sennit'), reader = path.join(place, 'sennit-untar'), file = path.join(service.directory, 'service.yaml');
+  fs.copyFileSync(sennit, copy);
+  const says = async (message) => {
+    const run = program(['up', file, '--port', await freePort(), '--state', path.join(place, 'state'), '--log-format', 'json'], { file: copy });
+    t.after(() => run.stop());
+    await until(`it says ${message}`, () => message.test(run.output)).catch((error) => assert.fail(`${error.message}: ${run.output}`));
+    await run.stop();
+  };
+  if (!fs.existsSync('/usr/local/libexec/sennit/sennit-untar')) await says(/images are read by sennit-untar, which is built where the package libarchive-dev is: install that package/);
+  for (const [script, message] of [
+    ['kill -SEGV $$', /layer 1 of 2 .*its reader \(sennit-untar\) was ended by signal 11/],
+    ['exit 0', /its reader \(sennit-untar\) broke off/],
+    ['exec cat /dev/zero', /its reader \(sennit-untar\) broke off/],
+    ["printf 'f\\006\\000\\000\\000\\0100.0.9'", /sennit-untar is not of this version, [\d.]+ \(0\.0\.9\): install sennit again/],
+    ["printf 'e\\047\\000\\000\\000\\001\\000\\000\\000'; head -c 28 /dev/zero; printf '\\001\\000\\002\\000h..'", /h: a link leads out of the image/],
+  ]) {
+    fs.writeFileSync(reader, `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+    await says(message);
+  }
+});
+
 for (const reference of ['oci:layout:latest', 'oci-archive:oci.tar', 'oci-archive:oci.tar:latest', 'docker-archive:docker.tar', 'docker-archive:docker.tar:test:latest'])
   test(`${reference} is the same image`, ours, async (t) => {
     const service = await up(t, { reference });
@@ -200,7 +236,7 @@ test('the image is another one now, and revisions that cannot be are refused', o
     [image({ layers: [tree(binary)], config, diffs: [`sha256:${'a'.repeat(64)}`] }), /layer 1 of 1 .*its digest is not the one/],
     [image({ layers: [[{ name: '../../out', bytes: 'x' }]], config }), /a path leads out of the image/],
     [image({ layers: [tree(binary).filter(({ name }) => name !== 'bin/same')], config: { ...config, WorkingDir: '/bin/server' } }), /\/bin\/server is no folder in the image/],
-    [wrong, /it is cut off: make the image anew/],
+    [wrong, /it is damaged: its digest is not the one that its manifest says: make the image anew/],
   ]) {
     layoutOf(what);
     const refused = await command(service, 'apply', changed);

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <zlib.h>
 
 #include "base/mem.h"
 #include "loop/file.h"
@@ -193,11 +194,6 @@ static void test_what_is_damaged(void **state)
     assert_int_equal(unlink(image.layers[0].blob.path), 0);
     expect("oci:layout", "a layer is missing");
     image_finish(&image);
-    recipe_begin();
-    buf_clear(&made.layers[0]);
-    buf_append(&made.layers[0], SPAN_LIT("\x28\xb5\x2f\xfd and so on"));
-    layout_write();
-    expect("oci:layout", "zstd");
     file_write("x.tar", SPAN_LIT("no archive"));
     expect("oci-archive:x.tar", "no tar archive, or a damaged one");
     file_write("x.tar", SPAN_LIT("\x1f\x8b"));
@@ -339,6 +335,147 @@ static void test_layers_lie_over_each_other(void **state)
     assert_false(is_there("/a/gone") || is_there("/b/old") || is_there("/b/also") || is_there("/a/.wh.gone"));
 }
 
+static void as_gzip(struct buf *layer)
+{
+    char packed[4096];
+    z_stream stream = {.next_in = (Bytef *)buf_span(layer).data,
+                       .avail_in = (uInt)layer->len,
+                       .next_out = (Bytef *)packed,
+                       .avail_out = sizeof packed};
+    deflateInit2(&stream, 6, Z_DEFLATED, 31, 8, Z_DEFAULT_STRATEGY);
+    assert_int_equal(deflate(&stream, Z_FINISH), Z_STREAM_END);
+    deflateEnd(&stream);
+    buf_clear(layer);
+    buf_append(layer, span_of(packed, stream.total_out));
+}
+
+/* One block, as it is (RFC 8878, 3.1.1): of 128 KiB at most. */
+static void as_zstd(struct buf *layer)
+{
+    struct buf packed = {0};
+    uint32_t len = (uint32_t)layer->len, block = len << 3 | 1; /* both little-endian */
+    char rest[] = {(char)len,   (char)(len >> 8),   (char)(len >> 16),  (char)(len >> 24),
+                   (char)block, (char)(block >> 8), (char)(block >> 16)};
+    buf_append(&packed, SPAN_LIT("\x28\xb5\x2f\xfd\xa0"));
+    buf_append(&packed, span_of(rest, sizeof rest));
+    buf_append(&packed, buf_span(layer));
+    buf_finish(layer);
+    *layer = packed;
+}
+
+/* The digest is that of the tar archive, with what stands behind its end, however much that is. */
+static void test_layers_are_packed(void **state)
+{
+    void (*const ways[])(struct buf *) = {as_gzip, as_zstd, NULL};
+    for (size_t i = 0; i < 3; i++) {
+        recipe_begin();
+        for (int j = 0; j < 100000; j++)
+            buf_append_char(&made.layers[0], j < 1024 ? '\0' : 'x');
+        sha256_of(buf_span(&made.layers[0]), made.digests[0]);
+        if (ways[i] != NULL)
+            ways[i](&made.layers[0]);
+        layout_write();
+        assert_string_equal(unpack(), "");
+        assert_true(is_there("/bin/one"));
+    }
+    recipe_begin();
+    as_zstd(&made.layers[0]);
+    made.layers[0].len -= 100;
+    layout_write();
+    assert_non_null(strstr(unpack(), "it is cut off"));
+    recipe_begin();
+    buf_clear(&made.layers[0]);
+    buf_append(&made.layers[0], SPAN_LIT("\x28\xb5\x2f\xfd\x60 and so on"));
+    layout_write();
+    assert_non_null(strstr(unpack(), "its zstd is damaged ("));
+    recipe_begin();
+    as_gzip(&made.layers[0]);
+    as_gzip(&made.layers[0]);
+    layout_write();
+    assert_non_null(strstr(unpack(), "its gzip is damaged (compressed more than once)"));
+}
+
+/* zstd asks for a window of 128 MiB where a layer was packed with --long; more is refused. */
+static void test_a_large_window(void **state)
+{
+    for (int log = 27; log <= 28; log++) {
+        struct buf packed = {0};
+        recipe_begin();
+        sha256_of(buf_span(&made.layers[0]), made.digests[0]);
+        uint32_t block = (uint32_t)made.layers[0].len << 3 | 1;
+        const char rest[] = {(char)((log - 10) << 3), (char)block, (char)(block >> 8), (char)(block >> 16)};
+        buf_append(&packed, SPAN_LIT("\x28\xb5\x2f\xfd\0"));
+        buf_append(&packed, span_of(rest, sizeof rest));
+        buf_append(&packed, buf_span(&made.layers[0]));
+        buf_finish(&made.layers[0]);
+        made.layers[0] = packed;
+        layout_write();
+        const char *found = unpack();
+        if (log == 27 ? found[0] != '\0' : strstr(found, "its zstd is damaged (") == NULL)
+            fail_msg("%d: %s", log, found);
+    }
+}
+
+/* Each blob is compared with its digest before the first file is made. */
+static void test_a_damaged_blob(void **state)
+{
+    struct image image;
+    char *root = mem_printf("%s/root", folder);
+    recipe_begin();
+    made.layer_count = 2;
+    member(&made.layers[1], "two", '0', 0644, SPAN_LIT("x"), "");
+    layout_write();
+    assert_true(image_read(&image, "oci:layout", beside, &err));
+    int fd = open(image.layers[1].blob.path, O_WRONLY);
+    assert_true(fd >= 0 && pwrite(fd, "y", 1, 512) == 1);
+    close(fd);
+    assert_int_equal(mkdir(root, 0755), 0);
+    assert_false(image_unpack_into(&image, root, NULL, &err));
+    assert_non_null(strstr(err.text, "layer 2 of 2"));
+    assert_non_null(strstr(err.text, "it is damaged: its digest is not the one that its manifest says"));
+    assert_false(is_there("/bin"));
+    assert_int_equal(truncate(image.layers[1].blob.path, 600), 0);
+    assert_false(image_unpack_into(&image, root, NULL, &err));
+    assert_non_null(strstr(err.text, "it has changed meanwhile, or cannot be read whole"));
+    image_finish(&image);
+    free(root);
+}
+
+/* Devices come from this machine, and names are bytes. */
+static void test_other_entries(void **state)
+{
+    char path[96];
+    struct stat about;
+    recipe_begin();
+    member(&made.layers[0], "block", '4', 0666, SPAN_LIT(""), "");
+    member(&made.layers[0], "null", '3', 0666, SPAN_LIT(""), "");
+    member(&made.layers[0], "pipe", '6', 0666, SPAN_LIT(""), "");
+    member(&made.layers[0], "PaxHeader", 'x', 0644, SPAN_LIT("16 path=\xc3\xa9/\xe6\x97\xa5\xff\n"), "");
+    member(&made.layers[0], "e", '0', 04711, SPAN_LIT("x"), "");
+    layout_write();
+    assert_string_equal(unpack(), "");
+    assert_false(is_there("/block") || is_there("/null") || is_there("/pipe"));
+    snprintf(path, sizeof path, "%s/root/\xc3\xa9/\xe6\x97\xa5\xff", folder);
+    assert_int_equal(stat(path, &about), 0);
+    assert_true(about.st_mtime == 1700000000);
+}
+
+static void test_unpacking_stops(void **state)
+{
+    struct image image;
+    atomic_bool stop = true;
+    char *root = mem_printf("%s/root", folder);
+    recipe_begin();
+    layout_write();
+    assert_int_equal(mkdir(root, 0755), 0);
+    assert_true(image_read(&image, "oci:layout", beside, &err));
+    assert_false(image_unpack_into(&image, root, &stop, &err));
+    assert_non_null(strstr(err.text, "sennit up stops"));
+    assert_false(is_there("/bin/one"));
+    image_finish(&image);
+    free(root);
+}
+
 static void test_layers_that_mean_harm(void **state)
 {
     recipe_begin();
@@ -416,9 +553,12 @@ static void test_docker_archives(void **state)
     assert_true(is_there("/bin/one"));
     image_finish(&image);
     file_write("cut.tar", span_sub(buf_span(&archive), 0, archive.len - 100));
-    expect("docker-archive:cut.tar", "is cut off: its last part is not whole");
+    expect("docker-archive:cut.tar", "it is cut off");
     file_write("cut.tar", span_sub(buf_span(&archive), 0, archive.len - 1000));
-    expect("docker-archive:cut.tar", "no tar archive, or a damaged one");
+    expect("docker-archive:cut.tar", "it is cut off");
+    memset(archive.data + archive.off + archive.len - 1024, 'x', 100);
+    file_write("damaged.tar", buf_span(&archive));
+    expect("docker-archive:damaged.tar", "no tar archive, or a damaged one (");
     buf_finish(&archive);
     buf_finish(&config);
     buf_finish(&manifest);
@@ -436,6 +576,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_what_does_not_run_here, begin, finish),
         cmocka_unit_test_setup_teardown(test_the_program, begin, finish),
         cmocka_unit_test_setup_teardown(test_layers_lie_over_each_other, begin, finish),
+        cmocka_unit_test_setup_teardown(test_layers_are_packed, begin, finish),
+        cmocka_unit_test_setup_teardown(test_a_large_window, begin, finish),
+        cmocka_unit_test_setup_teardown(test_a_damaged_blob, begin, finish),
+        cmocka_unit_test_setup_teardown(test_other_entries, begin, finish),
+        cmocka_unit_test_setup_teardown(test_unpacking_stops, begin, finish),
         cmocka_unit_test_setup_teardown(test_layers_that_mean_harm, begin, finish),
         cmocka_unit_test_setup_teardown(test_layers_that_are_not_what_was_said, begin, finish),
         cmocka_unit_test_setup_teardown(test_docker_archives, begin, finish),

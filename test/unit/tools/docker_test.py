@@ -13,8 +13,8 @@ top = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.ab
 build = sys.argv.pop(1)
 EXAMPLES = ("whiteboard", "chatroom")
 TEMPLATE = "templates"  # what `sennit new` writes
-# What tools/install knows and an image does without: Redis runs elsewhere, and npm brings Node.
-NOT_TO_BUILD = {"redis-server", "nodejs"}
+# What tools/install knows and an image does without: Redis runs elsewhere, npm brings Node, and no image runs `sennit up`.
+NOT_TO_BUILD = {"redis-server", "nodejs", "libarchive-dev"}
 
 
 def read(*path):

@@ -67,6 +67,8 @@ class Library(unittest.TestCase):
             for name in ("sennit", "sennit.h", "libsennit.a", "libsennit.so", "libsennit.so.0", "sennit.pc", "sennit.1", "sennit-serve.1", "sennit-up.1",
                          "sennit-load.1", "sennit.h.3", "_sennit"):
                 self.assertIn(name, found)
+            if os.path.exists(os.path.join(BUILD, "src/cli/sennit-untar")):
+                self.assertTrue(found["sennit-untar"].endswith("libexec/sennit"), found["sennit-untar"])
             environment = {**os.environ, "PKG_CONFIG_PATH": found["sennit.pc"], "PKG_CONFIG_SYSROOT_DIR": folder}
             flags = subprocess.run(["pkg-config", "--cflags", "--libs", "sennit"], env=environment, capture_output=True, text=True, check=True).stdout.split()
             program = os.path.join(folder, "whiteboard")
