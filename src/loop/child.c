@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/close_range.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -103,6 +104,8 @@ static enum step steps_take(const struct child_spec *spec, char *const *environm
     if (spec->directory != NULL && chdir(spec->directory) != 0)
         return STEP_DIRECTORY;
     descriptors_hide();
+    if (spec->ready != NULL)
+        fcntl(spec->ready->its, F_SETFD, 0);
     execvpe(spec->argv[0], (char *const *)spec->argv, environment);
     return STEP_EXEC;
 }
@@ -336,6 +339,40 @@ static void wait_for(pid_t pid)
 {
     while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
         continue;
+}
+
+bool child_ready_open(struct child_ready *ready, struct err *err)
+{
+    int ends[2];
+    *ready = (struct child_ready){-1, -1};
+    if (pipe2(ends, O_CLOEXEC) != 0)
+        return err_set(err, "no pipe: %s", strerror(errno));
+    *ready = (struct child_ready){ends[0], ends[1]};
+    return true;
+}
+
+void child_ready_close(struct child_ready *ready)
+{
+    if (ready->its >= 0)
+        close(ready->its);
+    if (ready->ours >= 0)
+        close(ready->ours);
+    *ready = (struct child_ready){-1, -1};
+}
+
+enum child_readiness child_ready_wait(struct child_ready *ready, uint32_t ms_max)
+{
+    struct pollfd waited = {.fd = ready->ours, .events = POLLIN};
+    char ignored;
+    close(ready->its); /* the child's own is open until it ends */
+    ready->its = -1;
+    int there;
+    do
+        there = poll(&waited, 1, (int)ms_max);
+    while (there < 0 && errno == EINTR);
+    bool is_ready = there > 0 && read(ready->ours, &ignored, 1) == 1;
+    child_ready_close(ready);
+    return is_ready ? CHILD_READY : there == 0 ? CHILD_LATE : CHILD_NOT_READY;
 }
 
 bool child_may_mount(const struct mounts *mounts, struct err *err)

@@ -1,8 +1,8 @@
 /* child: processes that the loop starts and watches.
  *
  * Each child leads a process group of its own, which is killed when it ends, has /dev/null as its standard input and
- * dies with us (PR_SET_PDEATHSIG). It gets no descriptor but its standard ones, whatever we have open, and cannot gain
- * privileges (PR_SET_NO_NEW_PRIVS). Its two outputs arrive line by line.
+ * dies with us (PR_SET_PDEATHSIG). It gets no descriptor but its standard ones (and struct child_ready's), whatever we
+ * have open, and cannot gain privileges (PR_SET_NO_NEW_PRIVS). Its two outputs arrive line by line.
  *
  * Starting and waiting touch nothing else of the process: no signal handler, no SIGCHLD, and no child that is not ours.
  * Each child is watched, signalled and reaped through its own pidfd, so a host program may have children and a SIGCHLD
@@ -24,6 +24,12 @@ struct child_user {
     gid_t gid;
 };
 
+/* A pipe by which a program says that it is ready (`--ready-fd N`). -1: none. */
+struct child_ready {
+    int ours, its;
+};
+enum child_readiness { CHILD_READY, CHILD_NOT_READY /* it has ended, or closed the pipe */, CHILD_LATE };
+
 struct child_spec {
     const char *const *argv;         /* NULL-terminated; argv[0] is looked up in PATH unless it has a slash */
     const char *const *env;          /* NULL-terminated "NAME=value"s, the whole environment; NULL: ours */
@@ -33,6 +39,7 @@ struct child_spec {
     const struct netspace *netspace; /* its network; NULL, or closed: ours */
     const struct mounts *mounts;     /* folders of its own; NULL: none */
     const struct child_user *user;   /* with no other group than its own; NULL: ours */
+    const struct child_ready *ready; /* it has `its` under the same number; NULL: none */
 };
 
 /* How a child ended. When the host program took its status first, or ignores SIGCHLD, `exit_status` is
@@ -73,6 +80,13 @@ bool child_start(struct child *child, struct loop *loop, const struct child_spec
 /* Kills it with its group, waits for that, and calls nothing any more: the memory is the caller's again. Harmless if it
  * has ended, or was never started. Accepts zeroed memory. */
 void child_discard(struct child *child);
+
+/* False with `err` set: no descriptor is left. */
+bool child_ready_open(struct child_ready *ready, struct err *err);
+/* After child_start: waits until the child has written something, blocking, and closes the pipe. For what takes a few
+ * milliseconds. */
+enum child_readiness child_ready_wait(struct child_ready *ready, uint32_t ms_max);
+void child_ready_close(struct child_ready *ready); /* harmless when closed */
 
 /* Tries the mounts in a child of its own that ends with that. False with `err` set: which one is not possible, and the
  * cure. */

@@ -11,7 +11,13 @@
 #include "platform/fleet.h"
 #include "platform/instance.h"
 
-enum { HOSTS_BYTES_MAX = 1 << 20 };
+enum {
+    HOSTS_BYTES_MAX = 1 << 20,
+    SAID_BYTES_MAX = 300,
+    OUTSIDE_MS_MAX = 1000 /* it takes less than 10 */
+};
+#define OUTSIDE_CURE \
+    "see that /dev/net/tun is there (modprobe tun) and that slirp4netns is 1.0 or newer, or say --network shared"
 
 static bool is_private(const struct fleet *fleet)
 {
@@ -41,23 +47,52 @@ static struct instance *instance_of(struct child *child)
 
 static void outside_line(struct child *child, bool is_stderr, struct span line)
 {
+    struct instance_network *network = container_of(child, struct instance_network, outside);
+    if (!is_stderr || line.len == 0)
+        return;
+    free(network->outside_said);
+    network->outside_said = mem_text(span_sub(line, 0, SAID_BYTES_MAX));
 }
 
 static void outside_ended(struct child *child, struct child_end end)
 {
-    INSTANCE_EVENT(instance_of(child), LOG_WARNING, "slirp4netns has ended: the instance does not reach the outside",
-                   LOG_C("instance", instance_of(child)->id), LOG_N("status", (uint64_t)end.exit_status));
+    struct instance *instance = instance_of(child);
+    const char *said = instance->network.outside_said;
+    INSTANCE_EVENT(instance, LOG_ERROR, "slirp4netns has ended: the instance does not reach the outside; " OUTSIDE_CURE,
+                   LOG_C("instance", instance->id), LOG_N("status", (uint64_t)end.exit_status),
+                   LOG_N("signal", (uint64_t)end.signal), LOG_C("said", said != NULL ? said : ""));
 }
 
-/* Its way out needs no rights and no route of this machine: slirp4netns makes the instance's connections its own. */
+/* The way out is there, or never will be. Of one that has ended, outside_ended tells. */
+static void outside_await(struct instance *instance, struct child_ready *ready)
+{
+    if (child_ready_wait(ready, OUTSIDE_MS_MAX) != CHILD_LATE)
+        return;
+    child_discard(&instance->network.outside);
+    INSTANCE_EVENT(instance, LOG_ERROR,
+                   "slirp4netns has not made the instance's way outside in time, and is ended; " OUTSIDE_CURE,
+                   LOG_C("instance", instance->id), LOG_N("ms", OUTSIDE_MS_MAX));
+}
+
+/* Its way out needs no rights and no route of this machine: slirp4netns makes the instance's connections its own. The
+ * loop waits for it, as it does for a program's exec: a program that finds no way out when it starts may give up. */
 static void outside_open(struct instance *instance)
 {
     struct fleet *fleet = instance->fleet;
-    char *path = mem_printf("/proc/%d/fd/%d", (int)getpid(), instance->network.space.fd);
-    const char *const argv[] = {"slirp4netns", "--configure", "--mtu=65520", "--netns-type=path", path, "tap0", NULL};
-    struct child_spec spec = {.argv = argv};
+    struct child_ready ready;
     struct err err;
-    if (!child_start(&instance->network.outside, fleet->loop, &spec, outside_line, outside_ended, &err)) {
+    bool is_open = child_ready_open(&ready, &err);
+    char *path = mem_printf("/proc/%d/fd/%d", (int)getpid(), instance->network.space.fd);
+    char *number = mem_printf("--ready-fd=%d", ready.its);
+    const char *const argv[] = {"slirp4netns",       "--configure", "--mtu=65520", number,
+                                "--netns-type=path", path,          "tap0",        NULL};
+    struct child_spec spec = {.argv = argv, .ready = &ready};
+    bool has_begun =
+        is_open && child_start(&instance->network.outside, fleet->loop, &spec, outside_line, outside_ended, &err);
+    if (has_begun)
+        outside_await(instance, &ready);
+    else {
+        child_ready_close(&ready);
         if (!fleet->outside_told)
             INSTANCE_EVENT(instance, LOG_WARNING,
                            "the instances' networks do not lead outside: install slirp4netns (apt-get install "
@@ -65,6 +100,7 @@ static void outside_open(struct instance *instance)
                            LOG_C("why", err.text));
         fleet->outside_told = true;
     }
+    free(number);
     free(path);
 }
 
@@ -107,6 +143,8 @@ bool instance_network_hosts(const struct instance *instance, struct buf *hosts)
 void instance_network_close(struct instance *instance)
 {
     child_discard(&instance->network.outside);
+    free(instance->network.outside_said);
+    instance->network.outside_said = NULL;
     redis_door_close(&instance->network.redis);
     netspace_close(&instance->network.space);
 }

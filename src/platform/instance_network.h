@@ -1,7 +1,7 @@
 /* instance_network: a network of its own for an instance (loop/netspace.h), in which PORT is the containerPort, as on
  * Cloud Run. On its loopback are the program, the metadata server at Google's address, and the managed Redis' port. The
- * machine's own loopback is not there. Debian's slirp4netns, if it is installed, leads outside; the machine's 127.0.0.1
- * is 10.0.2.2 then.
+ * machine's own loopback is not there. Debian's slirp4netns, if it is installed, leads outside, and has made the way
+ * before the program starts; the machine's 127.0.0.1 is 10.0.2.2 then.
  *
  * So by default (NETWORK_AUTO) a program gets one only if it needs one: it listens on the containerPort instead of
  * $PORT, or ends because its port is taken. The fleet remembers that, and its later instances begin so. A container
@@ -19,6 +19,7 @@ struct instance_network {
     struct netspace space;
     struct redis_door redis;
     struct child outside; /* slirp4netns */
+    char *outside_said;   /* its last line of errors */
     bool is_missed;       /* the program listens on the containerPort instead of $PORT, or wrote that it is in use */
 };
 

@@ -17,7 +17,8 @@ const program = (listen) => `
 const http = require('node:http'), net = require('node:net');
 const ask = (url) => fetch(url, { headers: { 'Metadata-Flavor': 'Google' } }).then((got) => got.text(), (error) => 'failed: ' + error.cause);
 const redis = () => new Promise((done) => { const socket = net.connect(process.env.REDISPORT, process.env.REDISHOST, () => socket.write('PING\\r\\n')).on('data', (data) => done(String(data))).on('error', (error) => done(String(error))); });
-http.createServer(async (request, response) => response.end(JSON.stringify({ port: process.env.PORT, peer: request.socket.remoteAddress.replace('::ffff:', ''), host: process.env.GCE_METADATA_HOST,
+const first = process.env.AT_START && ask(process.env.AT_START);
+http.createServer(async (request, response) => response.end(JSON.stringify({ first: await first, port: process.env.PORT, peer: request.socket.remoteAddress.replace('::ffff:', ''), host: process.env.GCE_METADATA_HOST,
   metadata: await ask('http://' + process.env.GCE_METADATA_HOST + '/computeMetadata/v1/instance/id'), redis: process.env.REDISPORT && await redis(), asked: request.url.length > 1 && await ask(decodeURIComponent(request.url.slice(1))) }))).listen(${listen});`;
 
 async function begin(t, listen, { port, flags = [], annotations = {}, instances = 1, ...options } = {}) {
@@ -67,6 +68,31 @@ test('--network private: PORT is the containerPort, and the outside is there, th
     return;
   }
   await until('it reaches this machine', async () => (await get(service, '/' + encodeURIComponent(`http://10.0.2.2:${here.address().port}/`))).asked === 'here');
+});
+
+// slirp4netns as a script of ours, in front of the real one in PATH.
+async function withOutside(t, script, env = {}) {
+  const place = temporary();
+  t.after(() => fs.rmSync(place, { recursive: true, force: true }));
+  fs.writeFileSync(path.join(place, 'slirp4netns'), `#!/bin/sh\nPATH=\${PATH#*:}\n${script}\n`, { mode: 0o755 });
+  return begin(t, 'process.env.PORT', { flags: ['--network', 'private'], env: { ...env, PATH: `${place}:${process.env.PATH}` } });
+}
+
+test('the outside is there when the program starts, also where that takes a while', { ...ours, skip: ours.skip || (!outside && 'there is no slirp4netns') }, async (t) => {
+  const here = http.createServer((request, response) => response.end('here')).listen(0, '127.0.0.1');
+  t.after(() => here.close());
+  await once(here, 'listening');
+  const service = await withOutside(t, 'sleep 0.5; exec slirp4netns "$@"', { AT_START: `http://10.0.2.2:${here.address().port}/` });
+  assert.equal((await get(service)).first, 'here');
+});
+
+test('a slirp4netns that fails or hangs costs the way outside, and its error names the cure', ours, async (t) => {
+  const fails = await withOutside(t, 'echo "no such device" >&2; exit 1');
+  assert.equal((await get(fails)).port, '8080');
+  await until('it is told', () => /"severity":"ERROR","message":"slirp4netns has ended: the instance does not reach the outside; see that \/dev\/net\/tun is there[^\n]*"status":1[^\n]*"said":"no such device"/.test(fails.output));
+  const hangs = await withOutside(t, 'exec sleep 1000');
+  assert.equal((await get(hangs)).port, '8080');
+  assert.match(hangs.output, /"severity":"ERROR","message":"slirp4netns has not made the instance's way outside in time, and is ended; see that/);
 });
 
 test('one that listens on 127.0.0.1 alone is told so', ours, async (t) => {

@@ -295,6 +295,34 @@ static void test_another_user_ends_with_us_too(void **state)
     close(ends[1]);
 }
 
+/* It writes to the descriptor that it was named, has no other one of ours, and the wait ends with it. */
+static void test_readiness(void **state)
+{
+    static const struct {
+        const char *script;
+        enum child_readiness wanted;
+    } cases[] = {{"printf 1 >&$0; exec sleep 100", CHILD_READY},
+                 {"exit 0", CHILD_NOT_READY},
+                 {"eval \"exec $0>&-\"; exec sleep 100", CHILD_NOT_READY},
+                 {"exec sleep 100", CHILD_LATE},
+                 {"[ $(ls /proc/self/fd | wc -l) = 5 ] && printf 1 >&$0; exec sleep 100", CHILD_READY}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct child_ready ready;
+        struct err err;
+        char number[16];
+        assert_true(child_ready_open(&ready, &err));
+        snprintf(number, sizeof number, "%d", ready.its);
+        const char *const argv[] = {"sh", "-c", cases[i].script, number, NULL};
+        const struct child_spec spec = {.argv = argv, .ready = &ready};
+        assert_true(child_start(&child, loop, &spec, on_line, on_ended, &err));
+        int late = cases[i].wanted == CHILD_LATE ? 200 : WAIT_MS;
+        if (child_ready_wait(&ready, (uint32_t)late) != cases[i].wanted)
+            fail_msg("%s", cases[i].script);
+        assert_true(ready.ours == -1 && ready.its == -1);
+        child_discard(&child);
+    }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, set_up, tear_down)
 
 int main(void)
@@ -313,6 +341,7 @@ int main(void)
         TEST(a_child_that_never_stops_talking),
         TEST(a_grandchild_that_never_stops_talking),
         TEST(a_grandchild_ends_with_its_parent),
+        TEST(readiness),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
