@@ -191,6 +191,8 @@ static void on_ended(struct child *child, struct child_end end)
     if (host->phase == WAITS) {
         fwrite(buf_span(&host->early).data, 1, host->early.len, stderr);
         host->status = err_set(host->err, "sennit up has not started: see above") - 1;
+    } else if (host->phase == ASKED) {
+        host->status = err_set(host->err, "sennit up has ended before the revision was ready") - 1;
     }
     loop_stop(host->loop);
 }

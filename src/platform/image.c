@@ -48,8 +48,7 @@ bool image_is_local(const char *reference)
     return form_find(reference, &rest) >= 0;
 }
 
-/* This machine's, as images name it (Go's GOARCH). */
-static const char *architecture(void)
+const char *image_architecture(void)
 {
 #if defined(__x86_64__)
     return "amd64";
@@ -153,7 +152,7 @@ static char *text_take(struct span object, const char *key)
 static bool is_for_us(struct span about)
 {
     struct buf arch = json_text_get(about, "architecture"), os = json_text_get(about, "os");
-    bool is_so = (arch.len == 0 || span_equal(buf_span(&arch), span_str(architecture()))) &&
+    bool is_so = (arch.len == 0 || span_equal(buf_span(&arch), span_str(image_architecture()))) &&
                  (os.len == 0 || span_equal(buf_span(&os), SPAN_LIT("linux")));
     buf_finish(&arch);
     buf_finish(&os);
@@ -165,8 +164,8 @@ static bool platform_check(struct reading *reading, struct span config)
     if (is_for_us(config))
         return true;
     struct buf arch = json_text_get(config, "architecture");
-    err_set(reading->err, "%.300s is for %s, and this machine is linux/%s: build it with --platform linux/%s",
-            reading->store.path, SHOWN_FOUND(buf_span(&arch)), architecture(), architecture());
+    err_set(reading->err, "%.300s is for %s, and this machine is linux/%s: pull or build it with --platform linux/%s",
+            reading->store.path, SHOWN_FOUND(buf_span(&arch)), image_architecture(), image_architecture());
     buf_finish(&arch);
     return false;
 }
@@ -276,10 +275,10 @@ static bool candidates_tell(struct reading *reading, struct span list, size_t co
     }
     if (tags.len == 0)
         buf_append(&tags, SPAN_LIT("none"));
-    err_set(reading->err,
-            "%.300s has %s%s%s for linux/%s; name one by its tag behind the path (tags there: " SPAN_FMT ")",
-            reading->store.path, count > 1 ? "more than one image" : "no image",
-            reading->tag[0] != '\0' ? " with the tag " : "", reading->tag, architecture(), SPAN_ARG(buf_span(&tags)));
+    err_set(
+        reading->err, "%.300s has %s%s%s for linux/%s; name one by its tag behind the path (tags there: " SPAN_FMT ")",
+        reading->store.path, count > 1 ? "more than one image" : "no image",
+        reading->tag[0] != '\0' ? " with the tag " : "", reading->tag, image_architecture(), SPAN_ARG(buf_span(&tags)));
     buf_finish(&tags);
     return false;
 }

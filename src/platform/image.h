@@ -33,6 +33,8 @@ struct image {
 
 /* Whether the text of `image:` names one on the disk. */
 bool image_is_local(const char *reference);
+/* This machine's processor, as images name it (Go's GOARCH). */
+const char *image_architecture(void);
 /* Such a text with its path from the root, for a file that lies elsewhere. The caller frees it. */
 char *image_reference_complete(const char *reference);
 /* Reads all but the layers' contents; a relative path begins at the file `beside`. False with `err` set: it is not

@@ -134,6 +134,24 @@ static char *path_find(const char *root, const char *directory, const char *name
     return NULL;
 }
 
+static bool missing_tell(const char *root, const char *directory, const char *name, struct span list, struct err *err)
+{
+    static const char cure[] = "name one that is there, in `command`, ENTRYPOINT or CMD";
+    if (strchr(name, '/') == NULL)
+        return err_set(err, "the image has no program %s (looked for in its PATH, %s): %s", SHOWN_FOUND(span_str(name)),
+                       SHOWN_FOUND(list), cure);
+    char *path = name[0] == '/' ? mem_text(span_str(name)) : mem_printf("%s/%s", directory, name);
+    bool is_there = rootfs_is_there(root, path);
+    if (is_there && !rootfs_is_folder(root, path))
+        err_set(err, "nobody may execute the image's %s: COPY it with --chmod=755 in its Dockerfile, or RUN chmod +x",
+                SHOWN_FOUND(span_str(path)));
+    else
+        err_set(err, "the image has no program %s (looked for from the working directory on): %s",
+                SHOWN_FOUND(span_str(name)), cure);
+    free(path);
+    return false;
+}
+
 static char *directory_of(const struct image *image, const struct service_spec *spec)
 {
     const char *wanted = spec->working_dir != NULL ? spec->working_dir : image->directory;
@@ -157,11 +175,7 @@ bool image_program_find(struct image_program *program, const struct image *image
     char **name = &program->argv.list[0];
     char *path = path_find(root, program->directory, *name, environment_get(env, SPAN_LIT("PATH")));
     if (path == NULL)
-        return err_set(err,
-                       "the image has no program %s (looked for %s): name one that is there, in `command`, "
-                       "ENTRYPOINT or CMD",
-                       SHOWN_FOUND(span_str(*name)),
-                       strchr(*name, '/') != NULL ? "from the working directory on" : "in its PATH");
+        return missing_tell(root, program->directory, *name, environment_get(env, SPAN_LIT("PATH")), err);
     free(*name);
     *name = path;
     return true;

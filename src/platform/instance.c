@@ -255,7 +255,7 @@ void instance_check_ports(struct instance *instance)
         INSTANCE_EVENT(
             instance, LOG_ERROR,
             "the program listens on another port than $PORT, and gets no requests: let it read PORT from its "
-            "environment",
+            "environment, or name its port as containerPort (sennit deploy --port)",
             LOG_C("instance", instance->id), LOG_N("listens_on", ports[i]), LOG_N("PORT", instance->port));
     }
 }
@@ -457,7 +457,7 @@ static bool program_begin(struct instance *instance, struct err *err)
     bool ok = (is_image || instance_user_choose(fleet->spec, &user, &env, &spec.child, err)) &&
               instance_image_make(&image, instance, &env, &spec.child, err) &&
               mounts_make(instance, &image.mount, &mounts, &instance->volumes, &spec.child, err) &&
-              program_start(&instance->program, &spec, err);
+              (program_start(&instance->program, &spec, err) || instance_image_explain(&image, err));
     if (ok)
         volumes_begin(&instance->volumes, &mounts);
     mounts_finish(&mounts);

@@ -5,6 +5,7 @@
 #include "loop/file.h"
 #include "platform/environment.h"
 #include "platform/fleet.h"
+#include "platform/image_exec.h"
 #include "platform/instance.h"
 
 enum { RESOLV_BYTES_MAX = 64 * 1024 };
@@ -68,6 +69,11 @@ bool instance_image_make(struct instance_image *image, struct instance *instance
     child->env = (const char *const *)env->list;
     child->directory = image->program.directory;
     return true;
+}
+
+bool instance_image_explain(const struct instance_image *image, struct err *err)
+{
+    return image->mount.root != NULL && image_exec_explain(image->mount.root, image->program.argv.list[0], err);
 }
 
 void instance_image_finish(struct instance_image *image)

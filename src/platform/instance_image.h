@@ -19,6 +19,8 @@ struct instance_image {
  * set: the image could not be unpacked, or has no such program. */
 bool instance_image_make(struct instance_image *image, struct instance *instance, struct words *env,
                          struct child_spec *child, struct err *err);
+/* The program was not executed: puts a reason that the image gives in the place of the kernel's. Returns false. */
+bool instance_image_explain(const struct instance_image *image, struct err *err);
 void instance_image_finish(struct instance_image *image);
 
 #endif

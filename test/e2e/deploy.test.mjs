@@ -112,6 +112,14 @@ test('a state folder that lies in the source is not copied into itself', quickly
   assert.ok(!(await get(here.port, 'chat.localhost')).files.includes('state'));
 });
 
+test('Ctrl-C before the revision is ready ends all, and says so', quickly, async (t) => {
+  const here = await place(t), run = here.deploy(source(t, { Procfile: 'web: exec sleep 1000\n' }), 'never');
+  await until('the instance starts', () => run.output.includes('instance starts'), 30000);
+  await run.stop('SIGINT');
+  assert.equal(run.status, 1);
+  assert.match(run.output, /\nsennit deploy: sennit up has ended before the revision was ready\n$/);
+});
+
 test('what fails to build or to start changes nothing, and says why', quickly, async (t) => {
   const here = await place(t);
   const run = await first(t, here, source(t, node()), 'chat');

@@ -230,7 +230,7 @@ test('the image is another one now, and revisions that cannot be are refused', o
   wrong.files[Object.keys(wrong.files).find((name) => wrong.files[name].length > 100000)] = Buffer.from('x'); // a layer's bytes
   for (const [what, message] of [
     [make({ Entrypoint: [], Cmd: [] }), /has neither ENTRYPOINT nor CMD: say which program it runs/],
-    [make({ Entrypoint: ['none'] }), /the image has no program \\?"none\\?" \(looked for in its PATH\)/],
+    [make({ Entrypoint: ['none'] }), /the image has no program \\?"none\\?" \(looked for in its PATH, \\?"\/bin\\?"\)/],
     [image({ layers: [tree(binary)], config, arch: 'sparc' }), /is for \\?"sparc\\?", and this machine is linux\/.*--platform/],
     [{ files: {} }, /there is no folder/],
     [image({ layers: [tree(binary)], config, diffs: [`sha256:${'a'.repeat(64)}`] }), /layer 1 of 1 .*its digest is not the one/],

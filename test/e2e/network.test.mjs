@@ -103,6 +103,7 @@ test('one that listens on 127.0.0.1 alone is told so', ours, async (t) => {
 test('--network shared: a program that insists is told, and no more', quickly, async (t) => {
   const port = await freePort(), service = await begin(t, port, { port, flags: ['--network', 'shared'], instances: 0, annotations: { 'autoscaling.knative.dev/minScale': 1 } });
   await until('it is told', () => new RegExp(`another port than \\$PORT[^\\n]*"listens_on":${port},`).test(service.output), 8000);
+  assert.match(service.output, /name its port as containerPort/);
   assert.doesNotMatch(service.output, /networks of their own/);
 });
 

@@ -1,5 +1,6 @@
 /* test_image: images in all three forms are read and unpacked, and one that is damaged, is for another machine or has
  * no program is refused with the cure. */
+#include <elf.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -20,6 +21,7 @@
 #include "loop/tree.h"
 #include "platform/command.h"
 #include "platform/environment.h"
+#include "platform/image_exec.h"
 #include "platform/image_program.h"
 #include "platform/image_unpack.h"
 
@@ -266,7 +268,8 @@ static void test_the_program(void **state)
     assert_string_equal(program_of(", command: [two]", root), "/usr/bin/two| /srv 0:0 /root");
     assert_string_equal(program_of(", command: [../bin/one], args: [x], workingDir: /usr", root),
                         "/usr/../bin/one|x| /usr 0:0 /root");
-    assert_non_null(strstr(program_of(", command: [three]", root), "no program \"three\" (looked for in its PATH)"));
+    assert_non_null(strstr(program_of(", command: [three]", root),
+                           "no program \"three\" (looked for in its PATH, \"/usr/local/sbin:"));
     static const struct {
         const char *user, *wanted;
     } users[] = {{"node", "/bin/one|/ 1000:1001 /home/node"},
@@ -290,9 +293,61 @@ static void test_the_program(void **state)
     assert_non_null(strstr(program_of("", root), "has neither ENTRYPOINT nor CMD: say which program it runs"));
     assert_string_equal(program_of(", command: [two]", root), "/usr/bin/two| / 0:0 /root");
     assert_non_null(strstr(program_of(", command: [one]", root), "no program"));
+    file_write("root/plain", SPAN_LIT(""));
+    assert_non_null(strstr(program_of(", command: [/plain]", root), "nobody may execute the image's \"/plain\""));
     free(one);
     free(two);
     free(root);
+}
+
+static void exec_expect(struct span bytes, const char *wanted)
+{
+    char *root = mem_printf("%s/root", folder);
+    file_write("root/bin/app", bytes);
+    snprintf(err.text, sizeof err.text, "the kernel's");
+    assert_false(image_exec_explain(root, "/bin/app", &err));
+    if (strstr(err.text, wanted) == NULL)
+        fail_msg("found \"%s\", not \"%s\"", err.text, wanted);
+    free(root);
+}
+
+/* The kernel says "No such file or directory" of what is there, and lacks something. */
+static void test_what_is_not_executed(void **state)
+{
+    struct {
+        Elf64_Ehdr head;
+        Elf64_Phdr segment;
+        char loader[24];
+    } file = {.head = {.e_ident = ELFMAG, .e_machine = EM_X86_64, .e_phoff = sizeof file.head, .e_phnum = 1},
+              .segment = {.p_type = PT_INTERP, .p_offset = sizeof file.head + sizeof file.segment, .p_filesz = 15},
+              .loader = "/lib/ld-some.so"};
+    file.segment.p_filesz = sizeof "/lib/ld-some.so";
+#if defined(__aarch64__)
+    file.head.e_machine = EM_AARCH64;
+#endif
+    file.head.e_ident[EI_CLASS] = ELFCLASS64;
+    struct span bytes = span_of(&file, sizeof file);
+    exec_expect(bytes, "/bin/app needs the loader \"/lib/ld-some.so\", which the image does not have");
+    exec_expect(span_sub(bytes, 0, sizeof file.head), "the kernel's");
+    exec_expect(span_sub(bytes, 0, 10), "/bin/app is cut off");
+    file.segment.p_offset = UINT64_MAX;
+    exec_expect(bytes, "the kernel's");
+    file.head.e_phoff = UINT64_MAX;
+    exec_expect(bytes, "the kernel's");
+    file.head.e_machine = EM_SPARC;
+    exec_expect(bytes, "is a program for another processor, and this machine is linux/");
+    file.head.e_machine = EM_RISCV;
+    exec_expect(bytes, "is a program for riscv64, and this machine is linux/");
+    exec_expect(SPAN_LIT("#! /bin/none -x\necho"),
+                "the first line of /bin/app names \"/bin/none\", which the image does not");
+    exec_expect(SPAN_LIT("#!/bin/app\r\necho"), "its lines end in CR LF");
+    exec_expect(SPAN_LIT("#!"), "the kernel's");
+    exec_expect(SPAN_LIT(""), "/bin/app is no program: it is no ELF file");
+    file_write("root/bin/there", SPAN_LIT("#!/bin/app"));
+    char *there = mem_printf("%s/root/bin/there", folder);
+    chmod(there, 0755);
+    exec_expect(SPAN_LIT("#!/bin/there"), "the kernel's");
+    free(there);
 }
 
 /* The image's files in DIR/root; the error, or "". */
@@ -575,6 +630,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_what_is_damaged, begin, finish),
         cmocka_unit_test_setup_teardown(test_what_does_not_run_here, begin, finish),
         cmocka_unit_test_setup_teardown(test_the_program, begin, finish),
+        cmocka_unit_test_setup_teardown(test_what_is_not_executed, begin, finish),
         cmocka_unit_test_setup_teardown(test_layers_lie_over_each_other, begin, finish),
         cmocka_unit_test_setup_teardown(test_layers_are_packed, begin, finish),
         cmocka_unit_test_setup_teardown(test_a_large_window, begin, finish),
