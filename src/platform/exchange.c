@@ -45,7 +45,6 @@ void exchange_note(struct exchange *exchange, enum denial denial)
     denials_note(&exchange->ingress->denials, denial, ip, exchange->instance != NULL ? exchange->instance->id : "");
 }
 
-/* Bytes that are no request have a record, too; a connection beyond a bound, of which nothing is read, has none. */
 static bool is_visible(struct span text)
 {
     for (size_t i = 0; i < text.len; i++)
@@ -54,7 +53,8 @@ static bool is_visible(struct span text)
     return text.len > 0;
 }
 
-/* `head`: of a request that is refused for it, as far as it was read; NULL: there is none. */
+/* Bytes that are no request have a record, too; a connection beyond a bound, of which nothing is read, has none.
+ * `head`: of a request that is refused for it, as far as it was read; NULL: there is none. */
 static bool record_ensure(struct exchange *exchange, const struct http1_head *head)
 {
     bool is_known = head != NULL && is_visible(head->method) && is_visible(head->target);
