@@ -18,7 +18,8 @@ FILES = {
     "tools/build": '#!/bin/sh\ncd "$(dirname "$0")/.." && mkdir -p "$1"\n',
     "bin/ninja": "#!/bin/sh\n! grep -q broken \"$2/../src/product.c\" || { echo 'syntax error'; exit 1; }\n",
     "bin/meson": """#!/bin/sh
-echo '[{"name": "sim/fleets", "cmd": ["'$2'/../bin/simulator"]}, {"name": "hub/hub", "cmd": ["'$2'/../bin/unit"]}]'
+echo '[{"name": "sim/fleets", "cmd": ["'$2'/../bin/simulator"]}, {"name": "cli/main", "cmd": ["'$2'/../bin/unit"]},
+    {"name": "hub/hub", "cmd": ["'$2'/../bin/unit"]}]'
 """,
     "bin/simulator": "#!/bin/sh\ncd \"$(dirname \"$0\")\"\n" + SIMULATOR + "\n",
     "bin/unit": "#!/bin/sh\ncd \"$(dirname \"$0\")\"\n" + UNIT + "\n",
@@ -130,13 +131,32 @@ class Mutate(unittest.TestCase):
 
     def test_check(self):
         status, output = self.mutate("--check", liar=patch("honest", "lie"), messy=patch("tidy", "mess", "Test: hub/hub\n"))
-        self.assertEqual((status, output), (0, "2 mutants, 0 do not fit the tree\n"))
+        self.assertEqual((status, output), (0, "2 mutants, 0 do not fit the tree (judges were not looked up: build is not built)\n"))
         for text, words in ((patch("absent", "x"), "does not apply"), (patch("honest", "lie", ""), "must name one judge"),
                             (patch("honest", "lie", "Seed: soon\n"), "`Seed:` must be a number"),
                             (patch("honest", "lie", more="Breaks: it.\n"), "must say `Breaks:` and `Shows:`")):
             status, output = self.mutate("--check", odd=text)
             self.assertEqual(status, 1, output)
             self.assertIn(words, output)
+
+    def test_check_of_judges_that_are_not_there(self):
+        for judge, wrong in (("hub/hub", None), ("hub/none", "there is no test hub/none"), ("hub", "there is no test hub"),
+                             ("sim/fleets", "a simulated fleet judges by `Seed: N`, not as the test sim/fleets"),
+                             ("cli/main", "tests of cli are asked of no mutant"), ("broker/lease/postgres", None),
+                             ("broker/lease/memory", "there is no test broker/lease/memory")):
+            head = patch("honest", "lie", f"Test: {judge}\n")
+            # Without a build nobody knows; the line says so.
+            self.assertEqual(self.mutate("--check", odd=head), (0, "1 mutants, 0 do not fit the tree (judges were not looked up: build is not built)\n"))
+            self.write("made/build.ninja", "")
+            status, output = self.mutate("--check", "--build", "made", odd=head)
+            self.assertEqual(status, 1 if wrong else 0, output)
+            self.assertIn(f"test/mutants/odd.patch: {wrong}" if wrong else "1 mutants, 0 do not fit the tree\n", output)
+            shutil.rmtree(os.path.join(self.tree, "made"))
+        # Where some tests for Postgres are, all are.
+        self.write("made/build.ninja", "")
+        self.write("bin/meson", FILES["bin/meson"].replace("hub/hub", "broker/log/postgres"))
+        status, output = self.mutate("--check", "--build", "made", odd=patch("honest", "lie", "Test: broker/lease/postgres\n"))
+        self.assertIn("there is no test broker/lease/postgres", output)
 
 
 if __name__ == "__main__":
