@@ -25,6 +25,11 @@ void mail_owners(struct broker *broker, const struct span *heard, size_t count, 
         done(arg, NULL, 0);
 }
 
+bool mail_has_owners(const struct broker *broker)
+{
+    return broker->mail->owners != NULL;
+}
+
 void mail_received(struct broker *broker, struct span from, struct span message)
 {
     if (broker->mail_events != NULL)

@@ -7,6 +7,8 @@
 #ifndef SENNIT_BROKER_MAIL_H
 #define SENNIT_BROKER_MAIL_H
 
+#include <stdbool.h>
+
 #include "base/span.h"
 
 struct broker;
@@ -53,6 +55,8 @@ void mail_send(struct broker *broker, struct span to, struct span message, mail_
  * no mail; one that owns no lease has no sockets to answer for. `done` is not called within the call, unless the broker
  * has one instance. */
 void mail_owners(struct broker *broker, const struct span *heard, size_t count, mail_owners_fn *done, void *arg);
+/* Whether anybody may ask that: false with one instance. */
+bool mail_has_owners(const struct broker *broker);
 /* For implementers: a message has come. */
 void mail_received(struct broker *broker, struct span from, struct span message);
 

@@ -6,7 +6,7 @@
  *
  * Behind a question of the kind INQUIRY_ANSWERS comes `<timeout in ms>\n`, and the event like a text; then the sids
  * that are asked otherwise, if there are lists of the broker's, like a text, too. Its answers come later (survey.c); so
- * does the word `late`.
+ * do the words `late` and `hold`.
  *
  * An instance that does not know the kind of a question is of an earlier version, and gives no answer: then the whole
  * is incomplete. */
@@ -30,7 +30,8 @@ struct gather {
     struct list told;
     uint64_t answered, living, reached;
     struct timer patience; /* then those that have not answered are looked at */
-    struct list awaited;   /* struct awaited: that own leases, and have not answered */
+    struct list awaited;   /* struct awaited: that own leases, or hold the answer back, and have not answered */
+    size_t awaited_count;  /* that ever were */
     bool owners_known;     /* it is known who is awaited */
     bool outside_told;
     bool sent;    /* living and reached are known */
@@ -256,21 +257,35 @@ static bool has_told(const struct gather *gather, struct span from)
     return false;
 }
 
-/* Those that have answered meanwhile are not awaited. */
+static bool is_awaited(const struct gather *gather, struct span instance)
+{
+    list_each (node, &gather->awaited) {
+        if (span_equal(buf_span(&container_of(node, struct awaited, node)->instance), instance))
+            return true;
+    }
+    return false;
+}
+
+/* Unless it has answered. */
+static void await_instance(struct gather *gather, struct span instance)
+{
+    if (has_told(gather, instance) || is_awaited(gather, instance))
+        return;
+    struct awaited *awaited = mem_zero(1, sizeof *awaited);
+    buf_append(&awaited->instance, instance);
+    list_init(&awaited->node);
+    list_append(&gather->awaited, &awaited->node);
+    gather->awaited_count++;
+}
+
 void inquiry_owners_told(struct inquiries *inquiries, uint64_t number, const struct span *instances, size_t count)
 {
     struct gather *gather = gather_find(inquiries, number);
     if (gather == NULL)
         return; /* too late */
     gather->owners_known = true;
-    for (size_t i = 0; i < count; i++) {
-        if (has_told(gather, instances[i]))
-            continue;
-        struct awaited *awaited = mem_zero(1, sizeof *awaited);
-        buf_append(&awaited->instance, instances[i]);
-        list_init(&awaited->node);
-        list_append(&gather->awaited, &awaited->node);
-    }
+    for (size_t i = 0; i < count; i++)
+        await_instance(gather, instances[i]);
     end_if_all(gather);
 }
 
@@ -304,6 +319,17 @@ static void tell_received(struct inquiries *inquiries, struct span from, struct 
     }
     told_add(gather, from, rest, false);
     end_if_all(gather);
+}
+
+/* It has asked sockets, and will tell; whatever the broker says of its leases. */
+static void hold_received(struct inquiries *inquiries, struct span from, struct span rest)
+{
+    uint64_t number;
+    if (!span_take_u64(&rest, '\n', &number))
+        return;
+    struct gather *gather = gather_find(inquiries, number);
+    if (gather != NULL && gather->kind == INQUIRY_ANSWERS && gather->awaited_count < INQUIRY_INSTANCES_MAX)
+        await_instance(gather, from);
 }
 
 void inquiry_told(struct inquiries *inquiries, uint64_t number, struct span text, bool whole)
@@ -406,6 +432,8 @@ static void received(void *arg, struct span from, struct span message)
         ask_received(arg, from, message);
     else if (span_equal(word, SPAN_LIT("tell")))
         tell_received(arg, from, message);
+    else if (span_equal(word, SPAN_LIT("hold")))
+        hold_received(arg, from, message);
     else if (span_equal(word, SPAN_LIT("late")))
         survey_late(((struct inquiries *)arg)->surveys, message);
 }

@@ -413,6 +413,7 @@ static void lease_sweep(struct timer *timer)
             subscriber_lease_refresh(subscriber);
     }
     departed_sweep(sessions);
+    unleased_sweep(sessions);
     timer_start(sessions->loop, timer, LOOP_MS(LEASE_SWEEP_MS));
 }
 
@@ -434,6 +435,7 @@ static void link_up(void *arg, bool lost)
     }
     if (lost)
         lease_sweep(&sessions->lease_sweep);
+    unleased_link_up(sessions);
     presence_enter_again(sessions);
     pollings_link_up(sessions);
 }

@@ -17,6 +17,7 @@
 #include "session/protocol.h"
 #include "session/times.h"
 #include "session/unfinished.h"
+#include "session/unleased.h"
 #include "session/websocket.h"
 #include "wire/engineio.h"
 
@@ -116,6 +117,7 @@ struct sessions {
     struct unfinished_all unfinished;
     struct compression compression;
     struct departures departed;
+    struct unleased unleased;
     struct {
         size_t count;     /* of answers that are awaited, by all sockets and from all */
         struct list kept; /* asking_entry.c */

@@ -9,6 +9,8 @@ void subscriber_link(struct subscriber *subscriber)
         end = &(*end)->next;
     *end = subscriber;
     session->socket_count++;
+    if (subscriber->lease == NULL)
+        unleased_begin(session->sessions);
 }
 
 void subscriber_unlink(struct subscriber *subscriber)
@@ -19,6 +21,8 @@ void subscriber_unlink(struct subscriber *subscriber)
         at = &(*at)->next;
     *at = subscriber->next;
     session->socket_count--;
+    if (subscriber->lease == NULL)
+        unleased_end(session->sessions);
 }
 
 struct subscriber *subscriber_find(struct session *session, struct span nsp)

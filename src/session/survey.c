@@ -1,7 +1,8 @@
 /* survey: asks the sockets of this instance, and gathers their answers. Mail to all, for an answer that came to another
- * instance:
+ * instance; and to the instance that began, when sockets have been asked and have not answered yet:
  *
  *     late <number> <sid>\n<body>
+ *     hold <number>\n
  *
  * An empty body: there will be no answer. */
 #include "session/survey.h"
@@ -221,6 +222,18 @@ static struct survey *survey_create(struct surveys *surveys, struct span from, u
     return survey;
 }
 
+/* The broker may not say that this instance is to be awaited: what it has asked may be on another one a moment later.
+ */
+static void hold(const struct survey *survey)
+{
+    struct buf mail = {0};
+    if (survey->from.len == 0)
+        return;
+    buf_printf(&mail, "hold %llu\n", (unsigned long long)survey->number);
+    mail_send(hub_broker(survey->surveys->sessions->hub), buf_span(&survey->from), buf_span(&mail), NULL, NULL);
+    buf_finish(&mail);
+}
+
 void survey_begin(struct surveys *surveys, struct span from, uint64_t number, const struct inquiry_question *question)
 {
     struct content content;
@@ -228,6 +241,8 @@ void survey_begin(struct surveys *surveys, struct span from, uint64_t number, co
     if (survey == NULL)
         return;
     ask_all(survey, question, &content);
+    if (survey->waiting > 0)
+        hold(survey);
     end_if_all(survey);
 }
 
@@ -392,8 +407,8 @@ void survey_late(struct surveys *surveys, struct span message)
 void survey_left(struct subscriber *subscriber, bool may_return)
 {
     struct surveys *surveys = subscriber->sessions->surveys;
-    if (surveys == NULL || may_return)
-        return;
+    if (surveys == NULL || (may_return && subscriber->lease != NULL))
+        return; /* without a lease it cannot come back as the same socket */
     list_each (node, &surveys->all) {
         struct survey *survey = container_of(node, struct survey, node);
         struct map_node *asked = map_find(&survey->asked, subscriber_sid(subscriber));

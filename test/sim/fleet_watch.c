@@ -204,6 +204,12 @@ static bool is_elsewhere(struct span rooms)
            lease_room_decode(&rooms, &name, &stretch) > 0 && truth_is_elsewhere(name);
 }
 
+/* The lease of an instance, for its sockets without one (session/unleased.h). */
+static bool is_unleased(struct span pid)
+{
+    return pid.len > 0 && pid.data[0] == '~';
+}
+
 /* The leases of sockets of a program: what they have, and who has them. */
 static void program_watched(struct fleet *fleet, int script, const struct span *argv, const struct resp *reply)
 {
@@ -230,7 +236,7 @@ static void watched_ran(struct fleet *fleet, int script, const struct span *argv
             check_opened(check, reply->items[0].text, seq);
         break;
     case WATCHED_WRITE:
-        if (reply->integer == 1 && !is_elsewhere(argv[2]))
+        if (reply->integer == 1 && !is_elsewhere(argv[2]) && !is_unleased(argv[8]))
             check_lease_written(check, argv[8], argv[1], argv[2]);
         break;
     case WATCHED_CLAIM:

@@ -291,6 +291,84 @@ static void questions_are_bounded(void **state)
     assert_false(inquiry_ask(inquiries, &question, on_found, NULL));
 }
 
+/* What it has asked may be on another instance a moment later, so that it owns no lease by then. */
+static void one_that_has_asked_is_awaited(void **state)
+{
+    char hold[64];
+    for (int i = 0; i < 2; i++) {
+        ask(INQUIRY_ANSWERS, 1, 3, 3);
+        snprintf(hold, sizeof hold, "hold %llu\n", strtoull(asked + sizeof "ask " - 1, NULL, 10));
+        mail_received(broker, SPAN_LIT("b"), span_str(hold));
+        tell("a", "0 0 0\n");
+        turn(INQUIRY_PATIENCE_MS + 20);
+        owners_told((struct mail_owner[]){{SPAN_LIT("b"), SPAN_LIT("/#x")}}, i == 0 ? 0 : 1);
+        assert_int_equal(found.answers, i);
+        tell("b", "0 1 1\n1 3 1\nx[1]");
+        assert_int_equal(found.answers, i + 1);
+        assert_string_equal(found.keys, "x ");
+        assert_false(found.incomplete);
+    }
+    /* It has told before it says so. */
+    ask(INQUIRY_ANSWERS, 1, 2, 2);
+    snprintf(hold, sizeof hold, "hold %llu\n", strtoull(asked + sizeof "ask " - 1, NULL, 10));
+    tell("a", "0 0 0\n");
+    mail_received(broker, SPAN_LIT("a"), span_str(hold));
+    turn(INQUIRY_PATIENCE_MS + 20);
+    owners_told((struct mail_owner[]){{SPAN_LIT("c"), SPAN_LIT("/#x")}}, 0);
+    assert_int_equal(found.answers, 3);
+    assert_false(found.incomplete);
+}
+
+static struct broker_ops watched;
+static const struct broker_ops *ops;
+static char leases[256];
+
+static void write_noted(struct broker *of, const struct broker_lease *lease, broker_done_fn *done, void *arg)
+{
+    size_t len = strlen(leases);
+    snprintf(leases + len, sizeof leases - len, "+" SPAN_FMT "%s", SPAN_ARG(lease->pid),
+             lease->rooms.len + lease->data.len + lease->own.len != 0 ? "?" : "");
+    ops->lease_write(of, lease, done, arg);
+}
+
+static void release_noted(struct broker *of, const struct broker_lease *lease, bool for_good)
+{
+    size_t len = strlen(leases);
+    snprintf(leases + len, sizeof leases - len, "%s" SPAN_FMT, for_good ? "-" : "?", SPAN_ARG(lease->pid));
+    ops->lease_release(of, lease, for_good);
+}
+
+/* Where nothing is logged sockets have no lease, and a question is not waited for where nobody owns one. */
+static void sockets_without_a_lease_have_one_together(void **state)
+{
+    nsp.recoverable = false;
+    sessions.instance = "here";
+    ops = broker->ops;
+    watched = *ops;
+    watched.lease_write = write_noted;
+    watched.lease_release = release_noted;
+    broker->ops = &watched;
+    leases[0] = '\0';
+    expect(enter(0, "40"), "40{\"sid\"");
+    expect(enter(1, "40"), "40{\"sid\"");
+    assert_string_equal(leases, "+~here");
+    cut(&browsers[0]);
+    turn(20);
+    assert_string_equal(leases, "+~here");
+    cut(&browsers[1]);
+    turn(20);
+    assert_string_equal(leases, "+~here-~here");
+    /* With one instance nobody asks for it. */
+    static const struct mail_ops alone = {send_mail, NULL};
+    broker->mail = &alone;
+    expect(enter(2, "40"), "40{\"sid\"");
+    cut(&browsers[2]);
+    turn(20);
+    assert_string_equal(leases, "+~here-~here");
+    broker->mail = &played;
+    broker->ops = ops;
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
@@ -304,6 +382,8 @@ int main(void)
         TEST(all_are_awaited_while_the_broker_does_not_say),
         TEST(damaged_answers_do_not_count),
         TEST(questions_are_bounded),
+        TEST(one_that_has_asked_is_awaited),
+        TEST(sockets_without_a_lease_have_one_together),
     };
     return cmocka_run_group_tests_name("session/inquiry", tests, NULL, NULL);
 }
