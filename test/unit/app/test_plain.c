@@ -489,21 +489,29 @@ static void a_slow_reader_gets_everything_once_it_reads(void **state)
     assert_int_equal(script_waiting(client, "{\"type\":\"event\",\"event\":\"all\",\"args\":[4],"), 1);
 }
 
-/* While nothing is read, no pong is awaited either. So there is another end to it. */
+static void until_closed(const struct script *client)
+{
+    for (int i = 0; i < 2000 && !client->closed; i++)
+        turn(5);
+    assert_true(client->closed);
+}
+
+/* While nothing is read, no pong is awaited either. So there is another end to it. On a busy machine both may be over
+ * by the time that the first is looked at. */
 static void a_client_that_waits_in_vain_is_closed(void **state)
 {
     struct script *client = &clients[0], *silent = &clients[1];
-    sessions.limits.connect_timeout_ms = 60;
+    sessions.limits.connect_timeout_ms = 300;
     sessions.limits.ping_interval_ms = sessions.limits.ping_timeout_ms = 10;
     hold();
     slow.lease_write = lease_write_held;
     script_begin(client, &plain_protocol);
     script_begin(silent, &plain_protocol);
     session_received(client->transport.session, SPAN_LIT("{\"type\":\"connect\"}"));
-    turn(40);
-    assert_true(client->paused && !client->closed);
+    until_closed(silent);
     assert_int_equal(silent->reason, CLOSE_PING_TIMEOUT);
-    turn(40);
+    assert_true(client->paused || client->closed);
+    until_closed(client);
     assert_false(client->paused);
     assert_int_equal(client->reason, CLOSE_CONNECT_PACKET_TIMEOUT);
     script_end(client);
