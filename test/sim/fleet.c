@@ -16,6 +16,8 @@ enum {
     BOUNDS_EVERY = 5,  /* steps */
     ROTATE_SHARE = 10, /* as the product's default */
     CALM_MESSAGES = 40,
+    PAUSE_MS_MAX = 6000,
+    PAUSE_US = (50 + PAUSE_MS_MAX) * 1000,
     ACK_MS_MAX = 500, /* of a client whose neighbours are hostile, and nothing else is wrong */
     ACK_REMINDED_MS =
         1000, /* later, if word about its session was lost: so long the instance waits until it asks again */
@@ -55,8 +57,9 @@ static void instance_start(struct instance *instance)
     instance->paused = instance->draining = instance->frozen = false;
     instance->started_us = sim_now_us(fleet->sim);
     instance->server = &instance->own;
-    if (fleet->plan->programs > 0 ? !program_open(instance, &options, &err)
-                                  : !server_open(instance->server, instance->loop, &options, &err))
+    if (fleet->plan->programs + fleet->plan->surveyors > 0
+            ? !program_open(instance, &options, &err)
+            : !server_open(instance->server, instance->loop, &options, &err))
         check_fail(&fleet->check, "an instance does not start: %s", err.text);
 }
 
@@ -114,9 +117,11 @@ void instance_pause(struct instance *instance)
     fleet_say(instance->fleet, "instance %u stands still", instance->port);
     fleet_trouble(instance->fleet);
     program_trouble(instance->fleet, instance->number);
+    guests_trouble(instance->fleet, instance->number, PAUSE_US);
     instance->paused = true;
     sim_host_pause(instance->loop, true);
-    sim_timer_start(instance->fleet->sim, &instance->change, LOOP_MS(50 + sim_below(instance->fleet->sim, 6000)));
+    sim_timer_start(instance->fleet->sim, &instance->change,
+                    LOOP_MS(50 + sim_below(instance->fleet->sim, PAUSE_MS_MAX)));
 }
 
 void instance_drain(struct instance *instance)
@@ -546,6 +551,7 @@ void fleet_run(const struct fleet_plan *plan, struct fleet_result *result)
     fleet_run_until(fleet, sim_now_us(fleet->sim) + LOOP_S(IDLE_S));
     if (plan->programs > 0)
         program_check_end(&fleet->program);
+    guests_end(fleet);
     if (fleet->check.failure == NULL)
         end_check_instances(fleet);
     if (fleet->check.failure == NULL)

@@ -46,12 +46,15 @@ struct fleet_plan {
     int programs;   /* number of additional clients, of a program on sennit.h that each instance runs; 0: none does */
     int raws;       /* number of additional clients of raw rooms */
     int askers;     /* number of additional clients that ask each other */
+    int surveyors;  /* number of additional clients that are asked by programs and a backend */
+    bool unlogged;  /* their namespace logs nothing */
     int plain;      /* how many clients in a thousand speak sennit.v1 */
     int polling;    /* how many clients in a thousand begin by polling, see engine_client.h */
     int unheard;    /* of what instances tell each other of polling sessions, how much in a thousand gets lost */
     int losses;     /* how many answers to polling clients in a thousand get lost on their way */
     int repeats;    /* how many requests in a thousand that get no answer a proxy repeats, elsewhere */
     bool python;    /* those that poll are Python's, to the letter: engine_client_python.c */
+    bool publishes; /* a backend publishes, and repeats what has no answer */
     bool directs;   /* a backend publishes, and tells sockets to enter and leave a room, or to end */
     bool freezes;   /* an instance without a request stands still */
     bool presence;  /* clients are told which clients are in which room */
@@ -90,6 +93,10 @@ struct fleet_result {
         program_writes, program_answered, program_unanswered;
     /* Of raw rooms: messages sent, shown, and looked for; of clients that ask each other: how their questions ended. */
     uint64_t raw_sent, raw_shown, raw_owed, asked, ask_answered, ask_late, ask_gone, ask_refused;
+    /* Of surveys: how many there were, clients that were asked, answers, those who gave none, and surveys that said
+     * they were incomplete, failed, and were looked at. */
+    uint64_t published, published_sent, published_again, published_refused; /* by a backend that repeats itself */
+    uint64_t surveys, survey_heard, survey_answers, survey_missing, survey_incomplete, survey_failed, survey_judged;
 };
 
 void fleet_run(const struct fleet_plan *plan, struct fleet_result *result);

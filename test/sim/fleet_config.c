@@ -22,7 +22,7 @@ void config_write(struct fleet *fleet)
         "      hum: {to: room, room: 0, except: 2}\n"
         "      whisper: {to: room-others, room: 0, except: 2}\n"
         "      poke: {to: socket, socket: 0}\n"
-        "      join: {join: 0}\n      leave: {leave: 0}\n      past: {history: 0}\n%s%s%s%s";
+        "      join: {join: 0}\n      leave: {leave: 0}\n      past: {history: 0}\n%s%s%s%s%s%s";
     /* Where hostile clients may do what they want. */
     static const char evil[] =
         "  /evil:\n    log: {entries: 100, bytes: 1MiB, age: 1h}\n    recovery: 10m\n    presence: true\n"
@@ -31,6 +31,12 @@ void config_write(struct fleet *fleet)
     static const char asks[] =
         "  /asks:\n    log: {entries: 100, bytes: 1MiB, age: 1h}\n    recovery: 10m\n    events:\n"
         "      ask: {to: socket, socket: 0, ack: receiver, timeout: 3s}\n";
+    /* Where clients are asked together (survey_check.h). In half of the fleets nothing is logged there, so sockets on
+     * WebSockets have no lease. */
+    static const char surveys[] =
+        "  /survey:\n    log: {entries: 100, bytes: 1MiB, age: 1h}\n    recovery: 10m\n    events:\n"
+        "      enter: {join: 0}\n",
+                      logged[] = "      note: {to: everyone, log: true}\n";
     const struct fleet_plan *plan = fleet->plan;
     char replay[16];
     snprintf(fleet->config, sizeof fleet->config, "/tmp/sennit-sim-XXXXXX");
@@ -47,6 +53,7 @@ void config_write(struct fleet *fleet)
             : plan->replay < 0 ? "all"
                                : replay,
             plan->presence ? "{data: me}" : "false", plan->presence ? "      who: {who: 0}\n" : "",
-            plan->hostiles > 0 ? evil : "", plan->askers > 0 ? asks : "", plan->raws > 0 ? "raw: on\n" : "");
+            plan->hostiles > 0 ? evil : "", plan->askers > 0 ? asks : "", plan->surveyors > 0 ? surveys : "",
+            plan->surveyors > 0 && !plan->unlogged ? logged : "", plan->raws > 0 ? "raw: on\n" : "");
     close(fd);
 }

@@ -1,9 +1,13 @@
-/* fleet_guests: fleets with clients of raw rooms (raw_client.h), or with clients that ask each other (ask_client.h),
- * beside those of the other fleets. In other fleets these functions do nothing. */
+/* fleet_guests: fleets with clients of raw rooms (raw_client.h), with clients that ask each other (ask_client.h), or
+ * with clients that programs and a backend ask together (survey_client.h), beside those of the other fleets. In other
+ * fleets these functions do nothing. */
 #include <stdlib.h>
 
 #include "base/mem.h"
 #include "fleet_parts.h"
+
+/* So long an instance may wait for word of a polling session that was lost. */
+enum { REMINDED_US = 2000000 };
 
 static bool is_calm(const struct fleet *fleet)
 {
@@ -14,6 +18,21 @@ void guests_init(struct fleet *fleet)
 {
     raw_check_init(&fleet->raw, &fleet->check, fleet->slack_us);
     ask_check_init(&fleet->asks, &fleet->check, is_calm(fleet), fleet->slack_us);
+    survey_check_init(&fleet->surveys, &fleet->check, is_calm(fleet),
+                      fleet->slack_us + (fleet->plan->unheard > 0 ? REMINDED_US : 0));
+}
+
+static void surveyors_start(struct fleet *fleet, const enum engine_kind *kinds, size_t kind_count)
+{
+    const struct fleet_plan *plan = fleet->plan;
+    fleet->surveyors = mem_zero((size_t)plan->surveyors, sizeof *fleet->surveyors);
+    for (int i = 0; i < plan->surveyors; i++) {
+        enum engine_kind kind = kinds[sim_below(fleet->sim, kind_count)];
+        survey_client_init(&fleet->surveyors[i], &fleet->world, &fleet->surveys, i,
+                           plan->freezes && kind == ENGINE_WEBSOCKET ? ENGINE_POLLING : kind);
+    }
+    if (plan->surveyors > 0)
+        survey_caller_init(&fleet->survey_caller, &fleet->world, &fleet->surveys);
 }
 
 void guests_start(struct fleet *fleet)
@@ -30,6 +49,9 @@ void guests_start(struct fleet *fleet)
         ask_client_init(&fleet->askers[i], &fleet->world, &fleet->asks, fleet->askers, plan->askers, i,
                         plan->freezes && kind == ENGINE_WEBSOCKET ? ENGINE_POLLING : kind);
     }
+    surveyors_start(fleet, kinds, sizeof kinds / sizeof kinds[0]);
+    if (plan->publishes)
+        api_publisher_init(&fleet->publisher, &fleet->world);
 }
 
 void guests_quiet(struct fleet *fleet)
@@ -38,6 +60,12 @@ void guests_quiet(struct fleet *fleet)
         raw_client_quiet(&fleet->raws[i]);
     for (int i = 0; i < fleet->plan->askers; i++)
         visitor_quiet(&fleet->askers[i].visitor);
+    for (int i = 0; i < fleet->plan->surveyors; i++)
+        visitor_quiet(&fleet->surveyors[i].visitor);
+    for (int i = 0; i < fleet->plan->instances; i++)
+        fleet->instances[i].survey.is_quiet = true;
+    survey_caller_quiet(&fleet->survey_caller);
+    api_publisher_quiet(&fleet->publisher);
 }
 
 bool guests_are_settled(const struct fleet *fleet)
@@ -47,6 +75,10 @@ bool guests_are_settled(const struct fleet *fleet)
         settled = settled && (fleet->world.timeout_us != 0 || raw_client_is_settled(&fleet->raws[i]));
     for (int i = 0; i < fleet->plan->askers; i++)
         settled = settled && ask_client_is_settled(&fleet->askers[i]);
+    for (int i = 0; i < fleet->plan->surveyors; i++)
+        settled = settled && survey_client_is_settled(&fleet->surveyors[i]);
+    settled = settled && survey_caller_is_settled(&fleet->survey_caller);
+    settled = settled && api_publisher_is_settled(&fleet->publisher);
     return settled;
 }
 
@@ -57,12 +89,18 @@ void guests_check(struct fleet *fleet)
             check_fail(&fleet->check, "%s: is not back", fleet->raws[i].member.name);
     for (int i = 0; i < fleet->plan->askers && fleet->world.timeout_us == 0; i++)
         ask_client_check(&fleet->askers[i]);
+    for (int i = 0; i < fleet->plan->surveyors && fleet->world.timeout_us == 0; i++)
+        survey_client_check(&fleet->surveyors[i]);
+    api_publisher_check(&fleet->publisher);
 }
 
 void guests_due(struct fleet *fleet)
 {
     if (fleet->plan->raws > 0)
         raw_check_due(&fleet->raw);
+    for (int i = 0; i < fleet->plan->surveyors; i++)
+        survey_client_look(&fleet->surveyors[i]);
+    survey_check_due(&fleet->surveys, false);
 }
 
 void guests_pushed(struct fleet *fleet, const struct pushed *pushed)
@@ -74,6 +112,7 @@ void guests_pushed(struct fleet *fleet, const struct pushed *pushed)
 void guests_trouble(struct fleet *fleet, int instance, uint64_t lasts_us)
 {
     raw_check_trouble(&fleet->raw, instance, lasts_us);
+    survey_check_trouble(&fleet->surveys, instance, lasts_us);
 }
 
 void guests_leave(struct fleet *fleet)
@@ -82,6 +121,15 @@ void guests_leave(struct fleet *fleet)
         raw_client_finish(&fleet->raws[i]);
     for (int i = 0; i < fleet->plan->askers; i++)
         ask_client_finish(&fleet->askers[i]);
+    for (int i = 0; i < fleet->plan->surveyors; i++)
+        survey_client_finish(&fleet->surveyors[i]);
+    survey_caller_finish(&fleet->survey_caller);
+    api_publisher_finish(&fleet->publisher);
+}
+
+void guests_end(struct fleet *fleet)
+{
+    survey_check_due(&fleet->surveys, true);
 }
 
 void guests_count(const struct fleet *fleet, struct fleet_result *result)
@@ -94,12 +142,25 @@ void guests_count(const struct fleet *fleet, struct fleet_result *result)
     result->ask_late = fleet->asks.counts.late;
     result->ask_gone = fleet->asks.counts.gone;
     result->ask_refused = fleet->asks.counts.refused;
+    result->published = fleet->publisher.counts.published;
+    result->published_sent = fleet->publisher.counts.sent;
+    result->published_again = fleet->publisher.counts.repeated;
+    result->published_refused = fleet->publisher.counts.refused;
+    result->surveys = fleet->surveys.counts.asked;
+    result->survey_heard = fleet->surveys.counts.heard;
+    result->survey_answers = fleet->surveys.counts.answers;
+    result->survey_missing = fleet->surveys.counts.missing;
+    result->survey_incomplete = fleet->surveys.counts.incomplete;
+    result->survey_failed = fleet->surveys.counts.failed;
+    result->survey_judged = fleet->surveys.counts.judged;
 }
 
 void guests_finish(struct fleet *fleet)
 {
     raw_check_finish(&fleet->raw);
     ask_check_finish(&fleet->asks);
+    survey_check_finish(&fleet->surveys);
     free(fleet->raws);
     free(fleet->askers);
+    free(fleet->surveyors);
 }

@@ -3,6 +3,7 @@
 #define SENNIT_SIM_FLEET_PARTS_H
 
 #include "api_caller.h"
+#include "api_publisher.h"
 #include "ask_client.h"
 #include "fake_redis.h"
 #include "fleet.h"
@@ -12,6 +13,9 @@
 #include "serve/serve.h"
 #include "sim_parts.h"
 #include "stock_client.h"
+#include "survey_caller.h"
+#include "survey_client.h"
+#include "survey_program.h"
 #include "wire/resp.h"
 
 enum {
@@ -32,6 +36,7 @@ struct instance {
     struct server own;
     struct embed *embed; /* NULL: no program runs */
     struct program program;
+    struct survey_program survey;
     struct timer change; /* starts again, or goes on */
     bool paused, draining, frozen;
     uint64_t started_us;
@@ -89,6 +94,10 @@ struct fleet {
     struct raw_client *raws;
     struct ask_check asks;
     struct ask_client *askers;
+    struct survey_check surveys;
+    struct survey_client *surveyors;
+    struct survey_caller survey_caller;
+    struct api_publisher publisher;
     struct witness **witnesses;
     struct fake_redis *redis;
     struct resp_reader *replies;     /* of what is watched */
@@ -181,7 +190,8 @@ void programs_leave(struct fleet *fleet);
 void programs_count(const struct fleet *fleet, struct fleet_result *result);
 void programs_finish(struct fleet *fleet);
 
-/* fleet_guests.c: clients of raw rooms, and those that ask each other; elsewhere these do nothing. */
+/* fleet_guests.c: clients of raw rooms, those that ask each other, and those that are asked by many; elsewhere these do
+ * nothing. */
 void guests_init(struct fleet *fleet);
 void guests_start(struct fleet *fleet);
 void guests_quiet(struct fleet *fleet);
@@ -192,6 +202,8 @@ void guests_due(struct fleet *fleet);
 void guests_pushed(struct fleet *fleet, const struct pushed *pushed);
 void guests_trouble(struct fleet *fleet, int instance, uint64_t lasts_us);
 void guests_leave(struct fleet *fleet);
+/* Long after that: what must have ended has. */
+void guests_end(struct fleet *fleet);
 void guests_count(const struct fleet *fleet, struct fleet_result *result);
 void guests_finish(struct fleet *fleet);
 

@@ -18,6 +18,10 @@ enum {
     RAW_SEEDS_END = 33000,
     ASK_SEEDS = 33000,
     ASK_SEEDS_END = 34000,
+    SURVEY_SEEDS = 34000,
+    SURVEY_SEEDS_END = 35000,
+    PUBLISH_SEEDS = 35000,
+    PUBLISH_SEEDS_END = 36000,
     POLLING_SHARE = 200,
     EVERYBODY_POLLS = 1000,
     DECADES = 10,
@@ -315,6 +319,30 @@ static void asking(struct fleet_plan *plan, uint64_t state[2])
         plan->pauses = 0;
 }
 
+static void surveying(struct fleet_plan *plan, uint64_t state[2])
+{
+    guests(plan, state);
+    plan->surveyors = 8 + (int)below(state, 24);
+    plan->unlogged = below(state, 2) == 0;
+    plan->silences = 0; /* a client whose connection only seems to stand is not there */
+    plan->freezes = below(state, 3) == 0;
+    if (plan->freezes)
+        plan->pauses = 0;
+}
+
+/* A backend publishes and gives directives, to sockets that are on any instance, poll, or are cut off. */
+static void publishing(struct fleet_plan *plan, uint64_t state[2])
+{
+    guests(plan, state);
+    plan->clients = 12 + (int)below(state, 16);
+    plan->polling = below(state, 2) == 0 ? POLLING_SHARE : EVERYBODY_POLLS;
+    plan->plain = below(state, 2) == 0 ? PLAIN_SHARE : 0;
+    plan->publishes = plan->directs = true;
+    plan->freezes = below(state, 3) == 0;
+    if (plan->freezes)
+        plan->pauses = plan->plain = 0;
+}
+
 void fleet_plan_from_seed(struct fleet_plan *plan, uint64_t seed)
 {
     static const struct {
@@ -324,7 +352,9 @@ void fleet_plan_from_seed(struct fleet_plan *plan, uint64_t seed)
                   {LINK_SEEDS, LINK_SEEDS_END, links},
                   {PYTHON_SEEDS, PYTHON_SEEDS_END, python},
                   {RAW_SEEDS, RAW_SEEDS_END, raw},
-                  {ASK_SEEDS, ASK_SEEDS_END, asking}};
+                  {ASK_SEEDS, ASK_SEEDS_END, asking},
+                  {SURVEY_SEEDS, SURVEY_SEEDS_END, surveying},
+                  {PUBLISH_SEEDS, PUBLISH_SEEDS_END, publishing}};
     uint64_t state[2] = {seed * 0x9e3779b97f4a7c15u + 7, seed + 1};
     for (int i = 0; i < 8; i++)
         sim_random_next(state);
@@ -407,10 +437,13 @@ void fleet_plan_print(const struct fleet_plan *plan)
         plan->script_flushes, plan->refusals, plan->clock_jumps, plan->swallows, plan->vanishings, plan->hostiles,
         plan->hostile_kinds, plan->polling, plan->plain, plan->unheard, plan->losses, plan->repeats,
         plan->freezes ? ", instances freeze" : "");
-    printf("    replay %d; logs keep %llu entries, %llu bytes, %llu ms; requests take %d s at most%s%s%s%s%s%s%s%s\n",
+    printf("    replay %d; logs keep %llu entries, %llu bytes, %llu ms; requests take %d s at most%s%s%s%s%s%s%s%s%s\n",
            plan->replay, (unsigned long long)plan->log_entries, (unsigned long long)plan->log_bytes,
            (unsigned long long)plan->log_age_ms, plan->timeout_s, plan->presence ? ", presence" : "",
            plan->stay_away ? ", some stay away" : "", plan->pages ? ", history" : "", plan->stalls ? ", stalls" : "",
            plan->large ? ", large" : "", plan->quiet ? ", quiet" : "", plan->busy ? ", busy" : "",
-           plan->directs ? ", a backend" : "");
+           plan->directs ? ", a backend" : "",
+           plan->surveyors == 0 ? ""
+           : plan->unlogged     ? ", surveys where nothing is logged"
+                                : ", surveys");
 }

@@ -36,16 +36,23 @@ bool program_open(struct instance *instance, const struct serve_options *options
         *err = instance->embed->err;
         return false;
     }
-    program_start(&instance->program, fleet->sim, &fleet->program, instance->number, instance->embed->handle);
-    instance->program.generation = socket_generation;
-    instance->program.is_quiet = fleet->healed;
+    if (fleet->plan->programs > 0) {
+        program_start(&instance->program, fleet->sim, &fleet->program, instance->number, instance->embed->handle);
+        instance->program.generation = socket_generation;
+        instance->program.is_quiet = fleet->healed;
+    }
+    if (fleet->plan->surveyors > 0) {
+        survey_program_start(&instance->survey, fleet->sim, &fleet->surveys, instance->number, instance->embed->handle);
+        instance->survey.is_quiet = fleet->healed;
+    }
     return true;
 }
 
 void program_close(struct instance *instance, bool killed)
 {
-    instance->program.is_gone = killed;
-    if (killed)
+    instance->program.is_gone = instance->survey.is_gone = killed;
+    guests_trouble(instance->fleet, instance->number, 0);
+    if (killed && instance->fleet->plan->programs > 0)
         program_check_killed(&instance->fleet->program, instance->number);
     embed_close(instance->embed);
 }
@@ -53,6 +60,7 @@ void program_close(struct instance *instance, bool killed)
 void program_free(struct instance *instance)
 {
     program_finish(&instance->program);
+    survey_program_finish(&instance->survey);
     embed_free(instance->embed);
     instance->embed = NULL;
 }

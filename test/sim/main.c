@@ -111,6 +111,17 @@ static const struct figure figures[] = {
     FIGURE(ask_late, "too late"),
     FIGURE(ask_gone, "whose receiver was gone"),
     FIGURE(ask_refused, "refused"),
+    FIGURE(published, "messages of a backend that repeats"),
+    FIGURE(published_sent, "requests for these"),
+    FIGURE(published_again, "of them repeated"),
+    FIGURE(published_refused, "names taken"),
+    FIGURE(surveys, "surveys"),
+    FIGURE(survey_heard, "clients asked by them"),
+    FIGURE(survey_answers, "answers"),
+    FIGURE(survey_missing, "called missing"),
+    FIGURE(survey_incomplete, "surveys called incomplete"),
+    FIGURE(survey_failed, "without an end"),
+    FIGURE(survey_judged, "looked at"),
 };
 enum { FIGURES = sizeof figures / sizeof figures[0] };
 

@@ -31,6 +31,9 @@ struct message {
     bool logged;
     char directive; /* it is one, of this letter (session/directive.h); 0: it is an event */
     uint32_t bytes; /* that were added to make it long */
+    bool unnamed;   /* it counts as often as it was sent, at most */
+    bool refused;   /* it is to be refused, and counts never */
+    uint32_t sends; /* of those two */
     /* Its fate at the broker. */
     bool acked;
     uint8_t entries;              /* in the truth and not lost; not logged: how often it was pushed */
