@@ -165,7 +165,7 @@ static bool excepts_read(struct names *excepts, const struct relay_rule *rule, s
 static void publish(struct subscriber *subscriber, struct relay_rule *rule, const struct names *to,
                     const struct client_event *asked)
 {
-    struct relay *relay = container_of(subscriber->sessions->app, struct relay, app);
+    struct relay *relay = container_of(subscriber_sessions(subscriber)->app, struct relay, app);
     struct content content = asked->content;
     struct span args = content.args, id;
     struct names excepts;

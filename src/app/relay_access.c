@@ -76,7 +76,7 @@ bool relay_may(struct session_app *app, const struct subscriber *subscriber, enu
 
 bool relay_renew(struct subscriber *subscriber, const struct client_event *asked)
 {
-    struct relay *relay = relay_of(subscriber->sessions->app);
+    struct relay *relay = relay_of(subscriber_sessions(subscriber)->app);
     const struct relay_nsp *config = config_of(subscriber->nsp);
     struct client_proof proof = {.auth = json_array_at(asked->content.args, 1)};
     struct identity *identity = NULL;

@@ -24,7 +24,7 @@ static void args_with_room(struct buf *to, struct span args, size_t place, struc
 
 void relay_event_to_room(struct subscriber *subscriber, const struct relay_rule *rule, const struct client_event *asked)
 {
-    struct session_app *app = subscriber->sessions->app;
+    struct session_app *app = subscriber_sessions(subscriber)->app;
     struct client_event placed = *asked;
     struct buf args = {0};
     if (rule->action != RELAY_ROOM && rule->action != RELAY_ROOM_OTHERS) {

@@ -97,7 +97,7 @@ static void rooms_append(struct buf *to, const struct subscriber *subscriber)
 static void handshake_append(struct buf *to, const struct subscriber *subscriber)
 {
     const struct session *session = subscriber->session;
-    struct loop *loop = subscriber->sessions->loop;
+    struct loop *loop = subscriber_sessions(subscriber)->loop;
     uint64_t issued_ms = (uint64_t)loop_wall_ms(loop) - (loop_now_us(loop) - session->opened_us) / 1000;
     time_t seconds = (time_t)(issued_ms / 1000);
     struct span auth = span_str(subscriber_has(subscriber).auth), kept = span_str(session_has(session).handshake);

@@ -39,7 +39,7 @@ static struct span id_of(const struct awaited *awaited)
 
 static struct asking *asking_of(struct subscriber *subscriber)
 {
-    struct sessions *sessions = subscriber->sessions;
+    struct sessions *sessions = subscriber_sessions(subscriber);
     if (subscriber_has(subscriber).asking == NULL) {
         struct asking *asking = subscriber_extra(subscriber)->asking = mem_zero(1, sizeof *asking);
         map_init(&asking->for_client, sessions->sockets.seed);
@@ -63,7 +63,7 @@ static struct awaited *find(struct subscriber *subscriber, bool for_client, stru
 
 static void forget(struct awaited *awaited)
 {
-    struct sessions *sessions = awaited->subscriber->sessions;
+    struct sessions *sessions = subscriber_sessions(awaited->subscriber);
     timer_stop(sessions->loop, &awaited->timer);
     map_remove(table_of(subscriber_has(awaited->subscriber).asking, awaited->for_client), &awaited->by_id);
     sessions->asking.count--;
@@ -77,7 +77,7 @@ static void time_over(struct timer *timer)
     struct subscriber *subscriber = awaited->subscriber;
     struct awaited copy = *awaited;
     if (awaited->for_client && subscriber->is_moved) { /* it cannot be told yet */
-        timer_start(subscriber->sessions->loop, timer, LOOP_MS(MOVING_MS));
+        timer_start(subscriber_sessions(subscriber)->loop, timer, LOOP_MS(MOVING_MS));
         return;
     }
     forget(awaited);
@@ -96,17 +96,17 @@ static struct awaited *note(struct subscriber *subscriber, bool for_client, stru
     awaited->id_len = (uint8_t)id.len;
     memcpy(awaited->id, id.data, id.len);
     timer_init(&awaited->timer, time_over);
-    awaited->until_us = loop_now_us(subscriber->sessions->loop) + LOOP_MS(ms);
-    timer_start(subscriber->sessions->loop, &awaited->timer, LOOP_MS(ms));
+    awaited->until_us = loop_now_us(subscriber_sessions(subscriber)->loop) + LOOP_MS(ms);
+    timer_start(subscriber_sessions(subscriber)->loop, &awaited->timer, LOOP_MS(ms));
     map_add(table_of(asking, for_client), &awaited->by_id, id_of(awaited));
-    subscriber->sessions->asking.count++;
+    subscriber_sessions(subscriber)->asking.count++;
     return awaited;
 }
 
 /* One more question would be too many, of this subscriber or of the instance. */
 static bool is_full(const struct subscriber *subscriber, bool for_client)
 {
-    const struct sessions *sessions = subscriber->sessions;
+    const struct sessions *sessions = subscriber_sessions(subscriber);
     struct asking *asking = subscriber_has(subscriber).asking;
     return sessions->asking.count >= sessions->limits.asks_total_max ||
            (asking != NULL && table_of(asking, for_client)->count >= sessions->limits.asks_max) ||
@@ -139,7 +139,7 @@ static struct awaited *find_asked(struct subscriber *subscriber, struct span id)
 
 void asking_ask(struct subscriber *subscriber, const struct subscriber_emit *emit, uint32_t timeout_ms)
 {
-    struct sessions *sessions = subscriber->sessions;
+    struct sessions *sessions = subscriber_sessions(subscriber);
     struct awaited *before = find(subscriber, true, emit->ack_id);
     struct asking_entry entry = {
         .kind = ASKING_QUESTION, .ms = timeout_ms, .asker = subscriber_sid(subscriber), .content = *emit->content};
@@ -167,8 +167,9 @@ static void answer(struct subscriber *subscriber, struct subscriber *caller, str
     /* It may find the asker between two requests, for as long as the longest question may wait. */
     struct asking_entry entry = {
         .kind = ASKING_ANSWER, .ms = ASKING_MS_MAX, .asker = SPAN_LIT("-"), .id = id, .content = *content};
-    if (!asking_entry_publish(subscriber->sessions, subscriber->nsp, caller, asker, &entry))
-        refusals_note(&subscriber->sessions->refusals, REFUSAL_BROKER_BACKLOG, subscriber_sid(subscriber), asker);
+    if (!asking_entry_publish(subscriber_sessions(subscriber), subscriber->nsp, caller, asker, &entry))
+        refusals_note(&subscriber_sessions(subscriber)->refusals, REFUSAL_BROKER_BACKLOG, subscriber_sid(subscriber),
+                      asker);
 }
 
 /* Tells the asker that there will be no answer. */
@@ -176,7 +177,7 @@ static void fail(struct subscriber *subscriber, struct subscriber *caller, struc
                  enum refusal refusal)
 {
     struct buf args = {0};
-    refusals_note(&subscriber->sessions->refusals, refusal, subscriber_sid(subscriber), asker);
+    refusals_note(&subscriber_sessions(subscriber)->refusals, refusal, subscriber_sid(subscriber), asker);
     buf_printf(&args, "[{\"error\":\"%s\",\"reason\":\"%s\"}]", refusal_text(refusal), refusal_name(refusal));
     struct content content = content_of(buf_span(&args));
     answer(subscriber, caller, asker, id, &content);
@@ -208,7 +209,7 @@ static void question_deliver(struct subscriber *subscriber, const struct asking_
 static void survey_deliver(struct subscriber *subscriber, const struct asking_entry *entry)
 {
     struct session *session = subscriber->session;
-    struct sessions *sessions = subscriber->sessions;
+    struct sessions *sessions = subscriber_sessions(subscriber);
     if (find(subscriber, false, entry->id) != NULL)
         return;
     if (session->protocol->ask == NULL || sessions->asking.count >= sessions->limits.asks_total_max) {
@@ -230,7 +231,7 @@ static void answer_deliver(struct subscriber *subscriber, const struct asking_en
     struct awaited copy = *awaited;
     forget(awaited);
     subscriber->session->moved = true;
-    subscriber->sessions->counters.answered++;
+    subscriber_sessions(subscriber)->counters.answered++;
     subscriber_answer(subscriber, id_of(&copy), &entry->content);
 }
 
@@ -240,7 +241,7 @@ void asking_deliver(struct subscriber *subscriber, struct span body)
     if (!subscriber_is_connected(subscriber) || !asking_is_for(body, subscriber_sid(subscriber)))
         return;
     if (!asking_entry_decode(body, &entry)) {
-        refusals_note(&subscriber->sessions->refusals, REFUSAL_EVENT_DAMAGED, subscriber_sid(subscriber),
+        refusals_note(&subscriber_sessions(subscriber)->refusals, REFUSAL_EVENT_DAMAGED, subscriber_sid(subscriber),
                       subscriber->nsp->name);
     } else if (entry.kind == ASKING_ANSWER) {
         answer_deliver(subscriber, &entry);
@@ -301,7 +302,8 @@ void asking_answer_refused(struct subscriber *subscriber, struct span id, enum r
     if (awaited == NULL)
         return;
     if (awaited->of_survey) {
-        refusals_note(&subscriber->sessions->refusals, refusal, subscriber_sid(subscriber), subscriber->nsp->name);
+        refusals_note(&subscriber_sessions(subscriber)->refusals, refusal, subscriber_sid(subscriber),
+                      subscriber->nsp->name);
         survey_unanswered(subscriber, id);
     } else {
         fail(subscriber, subscriber, span_of(awaited->their_sid, sizeof awaited->their_sid),
@@ -368,8 +370,8 @@ void asking_park(const struct subscriber *subscriber, struct buf *to)
     if (asking == NULL)
         return;
     buf_printf(to, "%llu\n", (unsigned long long)asking->next_id);
-    table_park(to, subscriber->sessions, &asking->for_client);
-    table_park(to, subscriber->sessions, &asking->from_client);
+    table_park(to, subscriber_sessions(subscriber), &asking->for_client);
+    table_park(to, subscriber_sessions(subscriber), &asking->from_client);
 }
 
 static bool id_is_good(struct span id)

@@ -75,9 +75,9 @@ static void obey(struct subscriber *subscriber, const struct entry *entry)
     struct directive directive;
     if (subscriber->state != SUBSCRIBER_CONNECTED)
         return; /* it has ended since */
-    subscriber->sessions->counters.directed++;
+    subscriber_sessions(subscriber)->counters.directed++;
     if (!directive_decode(entry_body(entry), &directive)) {
-        refusals_note(&subscriber->sessions->refusals, REFUSAL_EVENT_DAMAGED, subscriber_sid(subscriber),
+        refusals_note(&subscriber_sessions(subscriber)->refusals, REFUSAL_EVENT_DAMAGED, subscriber_sid(subscriber),
                       subscriber->nsp->name);
         subscriber_join_directed(subscriber, NULL, 0, entry->seq); /* it joins nothing, and goes on */
         return;
@@ -117,8 +117,8 @@ void subscriber_directed(struct member *member, struct entry *entry)
     given->entry = entry_ref(entry);
     subscriber->refs++;
     list_init(&given->node);
-    list_append(&subscriber->sessions->given, &given->node);
-    loop_at_flush(subscriber->sessions->loop, &subscriber->sessions->obey);
+    list_append(&subscriber_sessions(subscriber)->given, &given->node);
+    loop_at_flush(subscriber_sessions(subscriber)->loop, &subscriber_sessions(subscriber)->obey);
 }
 
 void directives_init(struct sessions *sessions)

@@ -59,7 +59,7 @@ static bool is_shown(const struct subscriber *subscriber, const struct broker_en
         return false;
     if (content_decode_text(entry->body, content))
         return true;
-    refusals_note(&subscriber->sessions->refusals, REFUSAL_EVENT_DAMAGED, subscriber_sid(subscriber),
+    refusals_note(&subscriber_sessions(subscriber)->refusals, REFUSAL_EVENT_DAMAGED, subscriber_sid(subscriber),
                   subscriber->nsp->name);
     return false;
 }
@@ -117,7 +117,7 @@ static void page_encode(struct answer *answer, struct buf *to, const struct ques
     struct content content;
     for (size_t i = cut.begin; i < cut.end; i++) {
         if (is_shown(subscriber, &page->entries[i], &content))
-            entry_encode(answer, subscriber->sessions->hub, &page->entries[i], &content);
+            entry_encode(answer, subscriber_sessions(subscriber)->hub, &page->entries[i], &content);
     }
     buf_append(to, SPAN_LIT("[{\"entries\":["));
     buf_append(to, buf_span(&answer->entries));

@@ -158,7 +158,7 @@ static void socket_encode(struct buf *to, const struct subscriber *subscriber)
 {
     struct buf rooms = {0};
     const struct session *session = subscriber->session;
-    const struct sessions *sessions = subscriber->sessions;
+    const struct sessions *sessions = subscriber_sessions(subscriber);
     char peer[ADDR_TEXT_MAX];
     addr_ip_print(session->transport->type->peer(session->transport), peer);
     rooms_encode(&rooms, subscriber);

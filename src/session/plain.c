@@ -128,7 +128,7 @@ static void args_append(struct buf *to, struct span name, struct span args)
 
 static void publish(struct subscriber *subscriber, const struct plain_message *message, bool except_self)
 {
-    struct session_app *app = subscriber->sessions->app;
+    struct session_app *app = subscriber_sessions(subscriber)->app;
     struct attachments attachments = {.count = 0};
     struct buf args = {0};
     struct client_event event = {.name = message->fields[PLAIN_EVENT],
@@ -151,10 +151,11 @@ static void publish(struct subscriber *subscriber, const struct plain_message *m
 static void publish_received(struct subscriber *subscriber, const struct plain_message *message)
 {
     bool except_self;
-    subscriber->sessions->counters.events_in++;
+    subscriber_sessions(subscriber)->counters.events_in++;
     if (message->fields[PLAIN_EVENT].len == 0)
         plain_refuse(message, REFUSAL_FIELD_INVALID, PLAIN_EVENT);
-    else if (message->depth > subscriber->sessions->limits.nesting_max + 1) /* the message is a level itself */
+    else if (message->depth >
+             subscriber_sessions(subscriber)->limits.nesting_max + 1) /* the message is a level itself */
         plain_refuse(message, REFUSAL_TOO_DEEP, PLAIN_ARGS);
     else if (plain_check_type(message, PLAIN_EVENT, JSON_STRING) && plain_check_type(message, PLAIN_ARGS, JSON_ARRAY) &&
              plain_read_bool(message, PLAIN_EXCEPT_SELF, &except_self))
@@ -163,7 +164,7 @@ static void publish_received(struct subscriber *subscriber, const struct plain_m
 
 static void request(struct subscriber *subscriber, const struct plain_message *message, enum client_verb verb)
 {
-    struct session_app *app = subscriber->sessions->app;
+    struct session_app *app = subscriber_sessions(subscriber)->app;
     bool asks = verb == CLIENT_PRESENCE || verb == CLIENT_HISTORY; /* for an answer, and nothing else */
     struct client_request asked = {
         .verb = verb,

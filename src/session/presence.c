@@ -53,7 +53,7 @@ static bool has_presence(const struct subscriber *subscriber, const struct membe
     struct span name = membership_room(membership);
     if (broker_room_is_owned(name))
         return false;
-    struct session_app *app = subscriber->sessions->app;
+    struct session_app *app = subscriber_sessions(subscriber)->app;
     return app->room_policy(app, subscriber->nsp, subscriber_room_of(subscriber->nsp, name))->presence;
 }
 
@@ -75,7 +75,7 @@ static void enter(struct subscriber *subscriber, bool again)
             !membership_is_open(membership) || !has_presence(subscriber, membership))
             continue;
         membership_mark_set(membership, PRESENT);
-        broker_present_enter(hub_broker(subscriber->sessions->hub), membership_room(membership), &who);
+        broker_present_enter(hub_broker(subscriber_sessions(subscriber)->hub), membership_room(membership), &who);
         if (!again)
             weigh(subscriber, membership);
     }
@@ -107,8 +107,8 @@ static void leave(struct subscriber *subscriber, struct membership *membership, 
     if (membership_mark(membership) != PRESENT)
         return;
     membership_mark_set(membership, ABSENT);
-    broker_present_leave(hub_broker(subscriber->sessions->hub), membership_room(membership), subscriber_sid(subscriber),
-                         may_return);
+    broker_present_leave(hub_broker(subscriber_sessions(subscriber)->hub), membership_room(membership),
+                         subscriber_sid(subscriber), may_return);
     if (!may_return)
         weigh(subscriber, membership);
 }
@@ -261,7 +261,7 @@ static void listed(void *arg, enum broker_result result, const struct broker_pre
 
 static void list_for(struct subscriber *subscriber, struct span room)
 {
-    struct sessions *sessions = subscriber->sessions;
+    struct sessions *sessions = subscriber_sessions(subscriber);
     struct map_node *node = map_find(&sessions->rosters, room);
     if (node != NULL) {
         waiters_add(&container_of(node, struct roster, by_room)->next, subscriber);

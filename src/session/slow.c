@@ -72,7 +72,8 @@ bool subscriber_slow(struct subscriber *subscriber, bool is_logged)
         return true;
     }
     if (nsp->slow == SLOW_DROP && !is_logged) {
-        refusals_note(&subscriber->sessions->refusals, REFUSAL_SLOW_DROPPED, subscriber_sid(subscriber), nsp->name);
+        refusals_note(&subscriber_sessions(subscriber)->refusals, REFUSAL_SLOW_DROPPED, subscriber_sid(subscriber),
+                      nsp->name);
         return true;
     }
     return nsp->recoverable && catches_up(subscriber->session, subscriber);

@@ -30,7 +30,7 @@ static void reply_send(struct subscriber *subscriber)
  * old position, because no entry was sent yet. */
 static void announcement_send(struct subscriber *subscriber, bool recovered)
 {
-    struct sessions *sessions = subscriber->sessions;
+    struct sessions *sessions = subscriber_sessions(subscriber);
     struct buf json = {0};
     buf_append(&json, SPAN_LIT("[\"sennit\",{\"instance\":\""));
     buf_append_json(&json, span_str(sessions->instance));
@@ -203,7 +203,7 @@ static void connect_received(struct session *session, const struct socketio_pack
 static void event_received(struct subscriber *subscriber, const struct socketio_packet *packet,
                            const struct content *content)
 {
-    struct sessions *sessions = subscriber->sessions;
+    struct sessions *sessions = subscriber_sessions(subscriber);
     struct client_event event = {.name = packet->event, .content = *content, .id = packet->ack_id};
     sessions->counters.events_in++;
     if (packet->depth > sessions->limits.nesting_max) {
@@ -224,17 +224,18 @@ static void ack_received(struct subscriber *subscriber, const struct socketio_pa
     if (packet->ack_id.len == 0)
         return;
     answer.args = packet->payload;
-    struct session_app *app = subscriber->sessions->app;
+    struct session_app *app = subscriber_sessions(subscriber)->app;
     if (app->answered != NULL && packet->payload.data != NULL &&
-        packet->depth <= subscriber->sessions->limits.nesting_max && content->count <= CONTENT_ATTACHMENTS_MAX &&
-        app->answered(app, subscriber, packet->ack_id, &answer))
+        packet->depth <= subscriber_sessions(subscriber)->limits.nesting_max &&
+        content->count <= CONTENT_ATTACHMENTS_MAX && app->answered(app, subscriber, packet->ack_id, &answer))
         return;
-    const struct outward *outward = subscriber->sessions->outward;
-    if (outward != NULL && packet->payload.data != NULL && packet->depth <= subscriber->sessions->limits.nesting_max &&
+    const struct outward *outward = subscriber_sessions(subscriber)->outward;
+    if (outward != NULL && packet->payload.data != NULL &&
+        packet->depth <= subscriber_sessions(subscriber)->limits.nesting_max &&
         content->count <= CONTENT_ATTACHMENTS_MAX &&
         outward->answered(outward->arg, subscriber, packet->ack_id, &answer))
         return;
-    if (packet->depth > subscriber->sessions->limits.nesting_max)
+    if (packet->depth > subscriber_sessions(subscriber)->limits.nesting_max)
         asking_answer_refused(subscriber, packet->ack_id, REFUSAL_TOO_DEEP);
     else if (packet->payload.data != NULL && !asking_answered(subscriber, packet->ack_id, &answer))
         survey_answered(subscriber, packet->ack_id, &answer);

@@ -81,8 +81,8 @@ void subscriber_unref(struct subscriber *subscriber)
     subscriber_connecting_end(subscriber);
     subscriber_extra_free(subscriber);
     subscriber_lease_free(subscriber);
-    nsp_unref(subscriber->sessions->app, subscriber->nsp);
-    pool_give(&subscriber->sessions->subscribers, subscriber);
+    nsp_unref(subscriber_sessions(subscriber)->app, subscriber->nsp);
+    pool_give(&subscriber_sessions(subscriber)->subscribers, subscriber);
 }
 
 static void id_create(struct sessions *sessions, char to[ENGINEIO_SID_BYTES])
@@ -114,7 +114,7 @@ static void restart(struct subscriber *subscriber)
         return;
     }
     subscriber_set_state(subscriber, SUBSCRIBER_RESTARTING);
-    timer_start(subscriber->sessions->loop, &subscriber->lease->retry, 0);
+    timer_start(subscriber_sessions(subscriber)->loop, &subscriber->lease->retry, 0);
 }
 
 static void on_ready(struct member *member, bool whole)
@@ -166,7 +166,7 @@ const struct member_events subscriber_member_events = {
 
 static void room_join(struct subscriber *subscriber, struct span room)
 {
-    struct session_app *app = subscriber->sessions->app;
+    struct session_app *app = subscriber_sessions(subscriber)->app;
     const struct room_policy *policy = app->room_policy(app, subscriber->nsp, room);
     struct buf name = {0};
     subscriber_room_name(&name, subscriber->nsp, room);
@@ -181,15 +181,15 @@ static void fresh_begin(struct subscriber *subscriber, struct span room)
     const struct nsp *nsp = subscriber->nsp;
     struct subscriber_lease *lease = subscriber->lease;
     char sid[ENGINEIO_SID_BYTES];
-    id_create(subscriber->sessions, sid);
+    id_create(subscriber_sessions(subscriber), sid);
     if (lease != NULL) {
         char pid[ENGINEIO_SID_BYTES];
-        id_create(subscriber->sessions, pid);
+        id_create(subscriber_sessions(subscriber), pid);
         subscriber_lease_name_set(subscriber, span_of(pid, sizeof pid));
         lease->generation = 1;
     }
     subscriber_set_state(subscriber, SUBSCRIBER_JOINING);
-    member_init(&subscriber->member, subscriber->sessions->hub, span_of(sid, sizeof sid));
+    member_init(&subscriber->member, subscriber_sessions(subscriber)->hub, span_of(sid, sizeof sid));
     if (lease != NULL) {
         subscriber_stale_set(subscriber, span_str(lease->offset));
         free(lease->offset);
@@ -213,7 +213,7 @@ static bool room_is_allowed(struct subscriber *subscriber, struct span name)
     struct span room = subscriber_room_of(subscriber->nsp, name);
     if (broker_room_is_owned(name) || room.len == 0 || subscriber_may(subscriber, DEED_JOIN, room))
         return true;
-    refusals_note(&subscriber->sessions->refusals, REFUSAL_ROOM_FORBIDDEN, subscriber_sid(subscriber), room);
+    refusals_note(&subscriber_sessions(subscriber)->refusals, REFUSAL_ROOM_FORBIDDEN, subscriber_sid(subscriber), room);
     return false;
 }
 
@@ -255,7 +255,7 @@ static void kept_hold(struct subscriber *subscriber, const struct record_grant *
         if (kept->change != 0)
             presence_keep(subscriber, kept);
         else if (content_is_volatile(kept->body))
-            subscriber->sessions->counters.volatile_dropped++;
+            subscriber_sessions(subscriber)->counters.volatile_dropped++;
         else
             member_keep(&subscriber->member, &event, kept->after);
     }
@@ -280,10 +280,10 @@ static void resume_begin(struct subscriber *subscriber, const struct broker_leas
     }
     subscriber->lease->generation = lease->generation;
     subscriber->lease->bytes = (uint32_t)lease->rooms.len + subscriber_has(subscriber).data_len;
-    departed_returned(subscriber->sessions, lease->pid);
+    departed_returned(subscriber_sessions(subscriber), lease->pid);
     subscriber_list(subscriber); /* from now on somebody else's claim must find us */
     subscriber_set_state(subscriber, SUBSCRIBER_RESUMING);
-    member_init(&subscriber->member, subscriber->sessions->hub, lease->sid);
+    member_init(&subscriber->member, subscriber_sessions(subscriber)->hub, lease->sid);
     member_resume(&subscriber->member, token.seq);
     subscriber_stale_set(subscriber, stale);
     if (!rooms_restore(subscriber, lease->rooms, has_token ? &token : NULL))
@@ -296,7 +296,7 @@ static void resume_begin(struct subscriber *subscriber, const struct broker_leas
 /* News of a later claim may arrive before this answer, because they come by different links. */
 static void claim_list(struct subscriber *subscriber)
 {
-    struct map *claims = &subscriber->sessions->claims;
+    struct map *claims = &subscriber_sessions(subscriber)->claims;
     struct subscriber *earlier = subscriber_by_lease(claims, subscriber_lease_name(subscriber));
     if (earlier != NULL)
         subscriber_unlist(earlier); /* the same client, earlier: socket_list will end that one */
@@ -317,8 +317,9 @@ static bool lease_is_anothers(const struct subscriber *subscriber, const struct 
 static void claimed_wrongly(struct subscriber *subscriber, const struct broker_lease *lease)
 {
     const struct transport *transport = subscriber->session->transport;
-    refusals_note(&subscriber->sessions->refusals, REFUSAL_LEASE_OF_ANOTHER, lease->sid, subscriber->nsp->name);
-    subscriber->sessions->counters.resumes_refused++;
+    refusals_note(&subscriber_sessions(subscriber)->refusals, REFUSAL_LEASE_OF_ANOTHER, lease->sid,
+                  subscriber->nsp->name);
+    subscriber_sessions(subscriber)->counters.resumes_refused++;
     subscriber->lease->bytes = (uint32_t)lease->rooms.len;
     subscriber_lease_leave(subscriber, lease, transport->type->peer(transport), CLOSE_PEER_CLOSED);
     fresh_begin(subscriber, (struct span){NULL, 0});
@@ -328,7 +329,7 @@ static void claimed_wrongly(struct subscriber *subscriber, const struct broker_l
 static void claim_end(struct subscriber *subscriber, enum broker_result result, const struct broker_lease *lease,
                       bool position_ok, const struct record_grant *grant)
 {
-    struct sessions *sessions = subscriber->sessions;
+    struct sessions *sessions = subscriber_sessions(subscriber);
     if (result == BROKER_LOST) {
         timer_start(sessions->loop, &subscriber->lease->retry, LOOP_MS(SUBSCRIBER_RETRY_MS));
     } else if (result == BROKER_SUPERSEDED ||
@@ -376,7 +377,7 @@ static void claim(struct subscriber *subscriber)
         token.epoch_len = 0;
     claim_list(subscriber);
     subscriber->refs++;
-    broker_lease_claim(hub_broker(subscriber->sessions->hub), subscriber_lease_name(subscriber),
+    broker_lease_claim(hub_broker(subscriber_sessions(subscriber)->hub), subscriber_lease_name(subscriber),
                        span_of(token.epoch, token.epoch_len), token.seq, claimed, subscriber);
 }
 
@@ -388,9 +389,9 @@ static void retry(struct timer *timer)
     } else if (subscriber->state == SUBSCRIBER_CLAIMING) {
         claim(subscriber);
     } else if (subscriber->state == SUBSCRIBER_RESTARTING) {
-        subscriber->sessions->counters.resumes_refused++;
+        subscriber_sessions(subscriber)->counters.resumes_refused++;
         const struct leaver leaver = subscriber_leaver(subscriber);
-        subscriber_departed(subscriber->sessions, &leaver, DEPARTURE_ENDED, CLOSE_HISTORY_LOST);
+        subscriber_departed(subscriber_sessions(subscriber), &leaver, DEPARTURE_ENDED, CLOSE_HISTORY_LOST);
         subscriber_data_keep(subscriber, SPAN_LIT(""));
         member_finish(&subscriber->member);
         subscriber_unlist(subscriber);
@@ -429,7 +430,6 @@ enum refusal subscriber_begin(struct session *session, const struct nsp *nsp, co
         return refusal;
     struct subscriber *subscriber = pool_take(&session->sessions->subscribers);
     subscriber->session = session;
-    subscriber->sessions = session->sessions;
     subscriber->nsp = nsp_ref(session->sessions->app, nsp);
     subscriber->refs = 1;
     subscriber->state = SUBSCRIBER_NEW;
@@ -470,7 +470,7 @@ enum refusal subscriber_begin(struct session *session, const struct nsp *nsp, co
 
 static void detach(struct subscriber *subscriber, bool for_good, enum close_reason reason)
 {
-    struct sessions *sessions = subscriber->sessions;
+    struct sessions *sessions = subscriber_sessions(subscriber);
     enum departure departure =
         !for_good && (reason == CLOSE_PARKED || reason == CLOSE_SUPERSEDED) ? DEPARTURE_MOVED : DEPARTURE_ENDED;
     if (member_is_in_use(&subscriber->member))
@@ -507,6 +507,7 @@ static void detach(struct subscriber *subscriber, bool for_good, enum close_reas
     subscriber_unlink(subscriber);
     sessions->socket_count--;
     subscriber->session = NULL;
+    subscriber->left_from = sessions;
     subscriber_unref(subscriber);
 }
 
@@ -556,7 +557,8 @@ void subscriber_expel(struct subscriber *subscriber, enum refusal refusal)
 {
     struct session *session = subscriber->session;
     struct buf args = {0};
-    refusals_note(&subscriber->sessions->refusals, refusal, subscriber_sid(subscriber), subscriber->nsp->name);
+    refusals_note(&subscriber_sessions(subscriber)->refusals, refusal, subscriber_sid(subscriber),
+                  subscriber->nsp->name);
     buf_printf(&args, "[\"sennit\",{\"disconnected\":true,\"reason\":\"%s\",\"error\":\"%s\"}]", refusal_name(refusal),
                refusal_text(refusal));
     subscriber_tell(subscriber, buf_span(&args));

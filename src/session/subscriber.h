@@ -86,18 +86,20 @@ struct subscriber_extra {
 
 struct subscriber {
     struct session *session; /* NULL once gone */
-    struct sessions *sessions;
     const struct nsp *nsp;
-    struct subscriber *next; /* of its session */
+    union {
+        struct subscriber *next;    /* of its session */
+        struct sessions *left_from; /* once gone: those of its session */
+    };
     struct member member;
     struct subscriber_lease *lease; /* NULL: it has none, and is to get none */
     struct subscriber_extra *extra; /* NULL: none of it; see subscriber_extra */
-    uint32_t refs;                  /* the session's, and one for each awaited answer */
     uint32_t number;                /* in its session, from 1: the tag of its events */
-    uint8_t state;                  /* enum subscriber_state */
-    bool roams : 1;                 /* its session moves between instances: it has a lease in every namespace */
-    bool lacks_kept : 1;            /* the broker could not keep all that it missed meanwhile */
-    bool is_moved : 1;              /* it resumes without its client's knowledge, because its session has moved */
+    uint32_t refs : 24;  /* the session's, and one for each awaited answer: instance_call_bytes bounds them */
+    uint32_t state : 5;  /* enum subscriber_state */
+    bool roams : 1;      /* its session moves between instances: it has a lease in every namespace */
+    bool lacks_kept : 1; /* the broker could not keep all that it missed meanwhile */
+    bool is_moved : 1;   /* it resumes without its client's knowledge, because its session has moved */
 };
 
 /* Walks the subscribers of a session; the current one may leave it in the body, and no other. */
@@ -105,6 +107,11 @@ struct subscriber {
     for (struct subscriber *name = (session)->sockets, *name##_next = NULL; \
          name != NULL && (name##_next = name->next, true); name = name##_next)
 
+/* The sessions of its instance, also once it is gone. */
+static inline struct sessions *subscriber_sessions(const struct subscriber *subscriber)
+{
+    return subscriber->session != NULL ? subscriber->session->sessions : subscriber->left_from;
+}
 /* Its extra part, made if there is none. */
 struct subscriber_extra *subscriber_extra(struct subscriber *subscriber);
 /* The extra part, to be read: all zero if there is none. */

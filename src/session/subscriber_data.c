@@ -35,7 +35,7 @@ void subscriber_shown_keep(struct subscriber *subscriber, struct span presence_d
         subscriber_refuse(subscriber, REFUSAL_PRESENCE_DATA, subscriber->nsp->name, (struct span){NULL, 0});
     else if (presence_data.len != 0)
         subscriber_extra(subscriber)->presence_data = mem_text(presence_data);
-    if (!subscriber->sessions->keeps_auth || auth.len == 0)
+    if (!subscriber_sessions(subscriber)->keeps_auth || auth.len == 0)
         return;
     if (auth.len > SUBSCRIBER_AUTH_BYTES_MAX)
         subscriber_refuse(subscriber, REFUSAL_HANDSHAKE_UNKEPT, subscriber->nsp->name, (struct span){NULL, 0});
@@ -89,5 +89,5 @@ void subscriber_lease_ended(struct subscriber *subscriber, const struct broker_l
     struct leaver leaver = {
         .nsp = subscriber->nsp, .sid = lease->sid, .lease = lease->pid, .generation = lease->generation};
     lease_data_decode(lease->data, &stale, &subject, &leaver.data);
-    subscriber_departed(subscriber->sessions, &leaver, DEPARTURE_ENDED, CLOSE_HISTORY_LOST);
+    subscriber_departed(subscriber_sessions(subscriber), &leaver, DEPARTURE_ENDED, CLOSE_HISTORY_LOST);
 }

@@ -16,7 +16,7 @@ uint64_t subscriber_expires_in_ms(const struct subscriber *subscriber)
     const struct identity *identity = subscriber_has(subscriber).identity;
     if (identity == NULL || identity->expires_ms == IDENTITY_FOREVER)
         return UINT64_MAX;
-    int64_t left_ms = identity->expires_ms - loop_wall_ms(subscriber->sessions->loop);
+    int64_t left_ms = identity->expires_ms - loop_wall_ms(subscriber_sessions(subscriber)->loop);
     return left_ms > 0 ? (uint64_t)left_ms : 0;
 }
 
@@ -58,14 +58,14 @@ static void look(struct timer *timer)
         identity->told = true;
         tell(subscriber, left_ms);
     }
-    timer_start(subscriber->sessions->loop, timer, LOOP_MS(look_in_ms(subscriber, left_ms)));
+    timer_start(subscriber_sessions(subscriber)->loop, timer, LOOP_MS(look_in_ms(subscriber, left_ms)));
 }
 
 void subscriber_identity_drop(struct subscriber *subscriber)
 {
     if (subscriber_has(subscriber).identity == NULL)
         return;
-    timer_stop(subscriber->sessions->loop, &subscriber->extra->identity->timer);
+    timer_stop(subscriber_sessions(subscriber)->loop, &subscriber->extra->identity->timer);
     identity_destroy(subscriber_has(subscriber).identity);
     subscriber->extra->identity = NULL;
 }
@@ -78,12 +78,12 @@ void subscriber_identity_set(struct subscriber *subscriber, struct identity *ide
     timer_init(&identity->timer, look);
     uint64_t left_ms = subscriber_expires_in_ms(subscriber);
     if (left_ms != UINT64_MAX)
-        timer_start(subscriber->sessions->loop, &identity->timer, LOOP_MS(look_in_ms(subscriber, left_ms)));
+        timer_start(subscriber_sessions(subscriber)->loop, &identity->timer, LOOP_MS(look_in_ms(subscriber, left_ms)));
 }
 
 bool subscriber_may(const struct subscriber *subscriber, enum deed deed, struct span room)
 {
-    struct session_app *app = subscriber->sessions->app;
+    struct session_app *app = subscriber_sessions(subscriber)->app;
     return app->may == NULL || app->may(app, subscriber, deed, room);
 }
 
@@ -109,7 +109,8 @@ static void rooms_check(struct subscriber *subscriber)
     struct buf room = {0}, args = {0};
     while (forbidden_find(subscriber, &room)) {
         struct span name = buf_span(&room);
-        refusals_note(&subscriber->sessions->refusals, REFUSAL_ROOM_FORBIDDEN, subscriber_sid(subscriber), name);
+        refusals_note(&subscriber_sessions(subscriber)->refusals, REFUSAL_ROOM_FORBIDDEN, subscriber_sid(subscriber),
+                      name);
         subscriber_leave(subscriber, &name, 1, (struct span){NULL, 0});
         buf_clear(&args);
         buf_append(&args, SPAN_LIT("[\"sennit\",{\"left\":\""));

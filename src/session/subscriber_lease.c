@@ -92,7 +92,7 @@ static uint64_t window_ms(const struct subscriber *subscriber)
 /* Rewritten at half its life, so that the whole window is left whenever the instance dies. */
 static void lease_due_set(struct subscriber *subscriber)
 {
-    subscriber->lease->due_us = loop_now_us(subscriber->sessions->loop) + LOOP_MS(window_ms(subscriber));
+    subscriber->lease->due_us = loop_now_us(subscriber_sessions(subscriber)->loop) + LOOP_MS(window_ms(subscriber));
 }
 
 struct subscriber *subscriber_by_lease(const struct map *map, struct span name)
@@ -104,16 +104,16 @@ struct subscriber *subscriber_by_lease(const struct map *map, struct span name)
 void subscriber_unlist(struct subscriber *subscriber)
 {
     if (subscriber->lease->listing == LISTED_AS_OWNER)
-        map_remove(&subscriber->sessions->sockets, &subscriber->lease->by_name);
+        map_remove(&subscriber_sessions(subscriber)->sockets, &subscriber->lease->by_name);
     else if (subscriber->lease->listing == LISTED_AS_CLAIM)
-        map_remove(&subscriber->sessions->claims, &subscriber->lease->by_name);
+        map_remove(&subscriber_sessions(subscriber)->claims, &subscriber->lease->by_name);
     subscriber->lease->listing = LISTED_NOWHERE;
 }
 
 /* Lists it by its lease. The same client may still seem alive on another connection to this instance; that one ends. */
 void subscriber_list(struct subscriber *subscriber)
 {
-    struct sessions *sessions = subscriber->sessions;
+    struct sessions *sessions = subscriber_sessions(subscriber);
     struct span name = subscriber_lease_name(subscriber);
     struct subscriber *old = subscriber_by_lease(&sessions->sockets, name);
     if (old != NULL) {
@@ -151,11 +151,11 @@ static void lease_written(void *arg, enum broker_result result)
         set_lease_state(subscriber, LEASE_IDLE);
     } else if (result == BROKER_SUPERSEDED) {
         set_lease_state(subscriber, LEASE_IDLE);
-        subscriber->sessions->counters.leases_superseded++;
+        subscriber_sessions(subscriber)->counters.leases_superseded++;
         subscriber_give_up(subscriber, true, CLOSE_SUPERSEDED);
     } else if (result != BROKER_OK) {
         set_lease_state(subscriber, LEASE_RETRYING);
-        timer_start(subscriber->sessions->loop, &subscriber->lease->retry, LOOP_MS(SUBSCRIBER_RETRY_MS));
+        timer_start(subscriber_sessions(subscriber)->loop, &subscriber->lease->retry, LOOP_MS(SUBSCRIBER_RETRY_MS));
     } else if (again) {
         subscriber_calls_answer(subscriber); /* those that this write knows of need not wait for the next */
         lease_write(subscriber);
@@ -187,7 +187,7 @@ static void keep_encode(struct buf *to, const struct subscriber *subscriber, str
         buf_append(to, membership_room(at));
     }
     lease->keep = buf_span(to);
-    lease->keep_ms = polling_hold_ms(subscriber->sessions);
+    lease->keep_ms = polling_hold_ms(subscriber_sessions(subscriber));
 }
 
 static void lease_write(struct subscriber *subscriber)
@@ -208,7 +208,7 @@ static void lease_write(struct subscriber *subscriber)
     subscriber->refs++;
     lease_due_set(subscriber);
     session_change(subscriber->session, rooms.len / LEASE_CHANGE_BYTES);
-    broker_lease_write(hub_broker(subscriber->sessions->hub), &lease, lease_written, subscriber);
+    broker_lease_write(hub_broker(subscriber_sessions(subscriber)->hub), &lease, lease_written, subscriber);
     buf_finish(&rooms);
     buf_finish(&own);
     buf_finish(&keep);
@@ -244,7 +244,7 @@ void subscriber_lease_release(struct subscriber *subscriber, bool for_good)
     if (for_good && lease_is_apps(subscriber))
         return;
     struct broker_lease lease = subscriber_lease_of(subscriber, &own);
-    broker_lease_release(hub_broker(subscriber->sessions->hub), &lease, for_good);
+    broker_lease_release(hub_broker(subscriber_sessions(subscriber)->hub), &lease, for_good);
     buf_finish(&own);
 }
 
@@ -266,7 +266,7 @@ void subscriber_lease_write_last(struct subscriber *subscriber)
                       span_of(subscriber_has(subscriber).data, subscriber_has(subscriber).data_len));
     lease.data = buf_span(&data);
     subscriber->lease->bytes = (uint32_t)rooms.len + subscriber_has(subscriber).data_len;
-    broker_lease_write(hub_broker(subscriber->sessions->hub), &lease, last_written, NULL);
+    broker_lease_write(hub_broker(subscriber_sessions(subscriber)->hub), &lease, last_written, NULL);
     buf_finish(&rooms);
     buf_finish(&own);
     buf_finish(&data);
@@ -276,7 +276,7 @@ void subscriber_lease_write_last(struct subscriber *subscriber)
 bool subscriber_lease_leave(struct subscriber *subscriber, const struct broker_lease *lease, const struct addr_ip *from,
                             enum close_reason reason)
 {
-    struct sessions *sessions = subscriber->sessions;
+    struct sessions *sessions = subscriber_sessions(subscriber);
     bool by_us = reason == CLOSE_DRAINED || reason == CLOSE_ROTATED;
     bool stays = departed_keep(sessions, lease->pid, from, subscriber->lease->bytes, lease->window_ms, by_us);
     if (!stays) {

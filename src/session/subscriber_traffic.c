@@ -44,7 +44,7 @@ bool subscriber_is_in(struct subscriber *subscriber, struct span room)
 
 void subscriber_connected(struct subscriber *subscriber, bool recovered)
 {
-    struct sessions *sessions = subscriber->sessions;
+    struct sessions *sessions = subscriber_sessions(subscriber);
     if (subscriber_is_leased(subscriber) && subscriber->lease->listing != LISTED_AS_OWNER)
         subscriber_list(subscriber);
     if (subscriber->is_moved)
@@ -101,7 +101,7 @@ static struct frame *entry_encode(struct subscriber *subscriber, const struct en
     bool is_raw = subscriber->session->protocol->kind == PROTOCOL_RAW;
     bool is_good = (is_raw ? content_decode : content_decode_text)(entry_body(entry), &content);
     if (!is_good)
-        refusals_note(&subscriber->sessions->refusals, REFUSAL_EVENT_DAMAGED, subscriber_sid(subscriber),
+        refusals_note(&subscriber_sessions(subscriber)->refusals, REFUSAL_EVENT_DAMAGED, subscriber_sid(subscriber),
                       subscriber->nsp->name);
     return subscriber->session->protocol->event_encode(subscriber, is_good ? &content : &damaged, token);
 }
@@ -115,11 +115,11 @@ void subscriber_deliver(struct member *member, struct entry *entry, const struct
         return;
     }
     if (content_is_volatile(entry_body(entry)) && !session->transport->type->is_writable(session->transport)) {
-        subscriber->sessions->counters.volatile_dropped++;
+        subscriber_sessions(subscriber)->counters.volatile_dropped++;
         return;
     }
     if (!polling_carries(session) &&
-        transport_queued(session->transport) > subscriber->sessions->limits.slow_queue_bytes &&
+        transport_queued(session->transport) > subscriber_sessions(subscriber)->limits.slow_queue_bytes &&
         subscriber_slow(subscriber, entry->seq != 0))
         return; /* it comes again, or is dropped */
     session->moved = true;
@@ -140,7 +140,7 @@ bool subscriber_has_room(struct member *member)
     if (!transport_is_open(session->transport))
         return false; /* it is ending: no further try */
     if (polling_carries(session) ||
-        transport_queued(session->transport) < subscriber->sessions->limits.replay_queue_bytes)
+        transport_queued(session->transport) < subscriber_sessions(subscriber)->limits.replay_queue_bytes)
         return true;
     transport_await_drained(session->transport);
     return false;
@@ -161,7 +161,7 @@ void subscriber_ack(struct subscriber *subscriber, struct span ack_id)
 /* {"error":"<what is wrong and what to change>","reason":"<name>"} */
 void subscriber_refuse(struct subscriber *subscriber, enum refusal refusal, struct span what, struct span ack_id)
 {
-    refusals_note(&subscriber->sessions->refusals, refusal, subscriber_sid(subscriber), what);
+    refusals_note(&subscriber_sessions(subscriber)->refusals, refusal, subscriber_sid(subscriber), what);
     if (subscriber->session->protocol->refused != NULL) {
         subscriber->session->protocol->refused(subscriber, refusal, ack_id);
         return;
@@ -179,7 +179,7 @@ void subscriber_tell(struct subscriber *subscriber, struct span args)
 {
     if (!subscriber_is_connected(subscriber))
         return;
-    struct entry *entry = hub_entry_create(subscriber->sessions->hub, subscriber->nsp->name, args);
+    struct entry *entry = hub_entry_create(subscriber_sessions(subscriber)->hub, subscriber->nsp->name, args);
     member_tell(&subscriber->member, entry);
     entry_unref(entry);
 }
@@ -232,7 +232,7 @@ static void published(void *arg, enum broker_result result)
 /* To the members on this instance, at once: nobody else is asked. */
 static void publish_here(struct subscriber *subscriber, const struct broker_publish *publish, struct span ack_id)
 {
-    hub_room_tell_audience(subscriber->sessions->hub, publish->room, publish->body, publish->audience);
+    hub_room_tell_audience(subscriber_sessions(subscriber)->hub, publish->room, publish->body, publish->audience);
     subscriber_ack(subscriber, ack_id);
 }
 
@@ -241,7 +241,7 @@ static bool publish_all(struct subscriber *subscriber, const struct broker_publi
 {
     size_t bytes = publish->room.len + publish->audience.len + publish->body.len + publish->id.len;
     struct call *call = call_create(subscriber->session, subscriber, ack_id, bytes);
-    if (broker_publish(hub_broker(subscriber->sessions->hub), publish, published, call))
+    if (broker_publish(hub_broker(subscriber_sessions(subscriber)->hub), publish, published, call))
         return true;
     call_end(call);
     free(call);
@@ -264,7 +264,7 @@ void subscriber_publish(struct subscriber *subscriber, const struct subscriber_e
         .id = from->id,
         .retention = from->retention,
     };
-    const struct outward *outward = subscriber->sessions->outward;
+    const struct outward *outward = subscriber_sessions(subscriber)->outward;
     if (from->is_local)
         publish_here(subscriber, &publish, from->ack_id);
     else if (publish_all(subscriber, &publish, from->ack_id) && outward != NULL)
@@ -308,7 +308,7 @@ bool subscriber_room_is_of(const struct nsp *nsp, struct span name, struct span 
 /* Whether the room's members are told about joins and leaves. */
 static bool is_watched(const struct subscriber *subscriber, struct span room)
 {
-    struct session_app *app = subscriber->sessions->app;
+    struct session_app *app = subscriber_sessions(subscriber)->app;
     return app->room_policy(app, subscriber->nsp, room)->presence;
 }
 
@@ -336,7 +336,7 @@ static bool is_named_before(const struct span *rooms, size_t count)
 static enum refusal rooms_check(struct subscriber *subscriber, const struct span *rooms, size_t count, bool directed,
                                 size_t *bad)
 {
-    struct sessions *sessions = subscriber->sessions;
+    struct sessions *sessions = subscriber_sessions(subscriber);
     size_t own = rooms_count(subscriber), all = hub_room_count(sessions->hub);
     enum refusal refusal = REFUSAL_COUNT;
     struct buf name = {0};
@@ -364,7 +364,7 @@ static enum refusal rooms_check(struct subscriber *subscriber, const struct span
 
 static void join(struct subscriber *subscriber, struct span room, struct span name, struct call *call)
 {
-    struct sessions *sessions = subscriber->sessions;
+    struct sessions *sessions = subscriber_sessions(subscriber);
     const struct room_policy *policy = sessions->app->room_policy(sessions->app, subscriber->nsp, room);
     if (policy->presence || !hub_has_room(sessions->hub, name))
         session_change(subscriber->session, 1);
@@ -457,7 +457,7 @@ static void directive_end(struct subscriber *subscriber, uint64_t seq, bool join
 
 void subscriber_join_directed(struct subscriber *subscriber, const struct span *rooms, size_t count, uint64_t seq)
 {
-    struct session_app *app = subscriber->sessions->app;
+    struct session_app *app = subscriber_sessions(subscriber)->app;
     struct buf name = {0};
     bool joins = false;
     size_t bad = 0;

@@ -116,7 +116,7 @@ static void tell_one(struct subscriber *subscriber, const struct content *conten
 {
     struct span sid = subscriber_sid(subscriber);
     struct subscriber_emit emit = {.rooms = &sid, .room_count = 1, .content = content};
-    backend_publish_here(subscriber->sessions, subscriber->nsp, &emit);
+    backend_publish_here(subscriber_sessions(subscriber), subscriber->nsp, &emit);
 }
 
 /* An answer of this socket is awaited. False: of too many. */
@@ -339,7 +339,7 @@ static void take(struct survey *survey, struct surveyed *one, struct span body)
 /* Each such answer is mail to all: too many of a client count as changes for others. */
 static void pass_on(struct subscriber *subscriber, struct span id, struct span body)
 {
-    struct sessions *sessions = subscriber->sessions;
+    struct sessions *sessions = subscriber_sessions(subscriber);
     struct buf mail = {0};
     session_change(subscriber->session, 1);
     if (body.len > SURVEY_ANSWER_BYTES_MAX) {
@@ -355,7 +355,7 @@ static void pass_on(struct subscriber *subscriber, struct span id, struct span b
 /* An empty body: there will be no answer. False: the id is none of a survey. */
 static bool answered(struct subscriber *subscriber, struct span id, struct span body)
 {
-    struct surveys *surveys = subscriber->sessions->surveys;
+    struct surveys *surveys = subscriber_sessions(subscriber)->surveys;
     struct surveyed *one;
     uint64_t number;
     if (surveys == NULL || !span_to_u64(id, &number) || number < survey_number_min || number >= survey_number_end)
@@ -374,7 +374,7 @@ void survey_answered(struct subscriber *subscriber, struct span id, const struct
     content_encode(&body, content);
     if (answered(subscriber, id, buf_span(&body))) {
         subscriber->session->moved = true;
-        subscriber->sessions->counters.answered++;
+        subscriber_sessions(subscriber)->counters.answered++;
     }
     buf_finish(&body);
 }
@@ -406,7 +406,7 @@ void survey_late(struct surveys *surveys, struct span message)
 
 void survey_left(struct subscriber *subscriber, bool may_return)
 {
-    struct surveys *surveys = subscriber->sessions->surveys;
+    struct surveys *surveys = subscriber_sessions(subscriber)->surveys;
     if (surveys == NULL || (may_return && subscriber->lease != NULL))
         return; /* without a lease it cannot come back as the same socket */
     list_each (node, &surveys->all) {

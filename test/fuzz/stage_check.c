@@ -29,7 +29,7 @@ static size_t length(const struct list *list)
 static void socket_check(const struct subscriber *socket)
 {
     const struct member *member = &socket->member;
-    const struct session_limits *limits = &socket->sessions->limits;
+    const struct session_limits *limits = &subscriber_sessions(socket)->limits;
     if (member->hub == NULL)
         return;
     size_t pasts = 0, rooms = 0, counted = member->marks != NULL ? member->marks->past_count : 0;

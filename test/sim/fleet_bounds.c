@@ -24,7 +24,7 @@ static size_t list_length(const struct list *list)
 static void socket_check(struct fleet *fleet, const struct instance *instance, const struct subscriber *socket)
 {
     const struct member *member = &socket->member;
-    const struct session_limits *limits = &socket->sessions->limits;
+    const struct session_limits *limits = &subscriber_sessions(socket)->limits;
     if (member->hub == NULL)
         return;
     size_t pasts = 0, rooms = 0, counted = member->marks != NULL ? member->marks->past_count : 0;
