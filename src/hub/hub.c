@@ -91,7 +91,7 @@ static void filled(const struct room *room, bool is_filled)
 void room_member_add(struct room *room, struct membership *membership)
 {
     if (room->member_count == room->member_cap) {
-        room->member_cap = room->member_cap != 0 ? room->member_cap * 2 : 4;
+        room->member_cap = room->member_cap != 0 ? room->member_cap + room->member_cap / 2 : 4;
         room->members = mem_resize(room->members, room->member_cap * sizeof *room->members);
     }
     membership->index = (uint32_t)room->member_count;
