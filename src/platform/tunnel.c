@@ -22,10 +22,10 @@ struct tunnel {
     struct door_address *address; /* counts the client at the door; NULL: not counted */
     struct timer deadline;        /* of the request */
     struct request_record record;
-    struct ws_border *border; /* where the instance's bytes stand; NULL: nobody asks (--close-frame) */
-    uint32_t busy_ms;         /* the millisecond in which it last carried bytes */
-    uint8_t reads;            /* since the kernel was last asked to acknowledge late */
-    bool instance_ended;      /* its half: it may still read what the client sends */
+    uint32_t busy_ms;          /* the millisecond in which it last carried bytes */
+    uint8_t reads;             /* since the kernel was last asked to acknowledge late */
+    bool instance_ended;       /* its half: it may still read what the client sends */
+    struct ws_border border[]; /* where the instance's bytes stand: one with --close-frame, else none */
 };
 
 static struct tunnel *tunnel_of(struct conn *client)
@@ -157,7 +157,6 @@ static void client_closed(struct conn *conn, enum close_reason reason)
     list_remove(&tunnel->of_ingress);
     tunnel->ingress->tunnel_count--;
     door_leave(&tunnel->ingress->door, tunnel->address);
-    free(tunnel->border);
     free(tunnel);
 }
 
@@ -167,7 +166,7 @@ static size_t instance_received(struct conn *conn, char *bytes, size_t len)
     if (tunnel == NULL)
         return len;
     tunnel->record.bytes_out += len;
-    if (tunnel->border != NULL)
+    if (tunnel->ingress->close_frame)
         ws_border_feed(tunnel->border, span_of(bytes, len));
     relay(tunnel, conn, &tunnel->client, span_of(bytes, len));
     return len;
@@ -227,7 +226,7 @@ static void deadline_passed(struct timer *timer)
     struct tunnel *tunnel = container_of(timer, struct tunnel, deadline);
     tunnel->ingress->counters.timeouts++;
     /* In the middle of a frame it would be taken for a part of it: then there is none. */
-    if (tunnel->border != NULL && ws_border_is_between(tunnel->border)) {
+    if (tunnel->ingress->close_frame && ws_border_is_between(tunnel->border)) {
         struct frame *frame = ws_close_create(CLOSE_CODE_GOING_AWAY, SPAN_LIT("timeoutSeconds is over"));
         conn_send_frame(&tunnel->client, frame);
         frame_unref(frame);
@@ -253,7 +252,7 @@ void tunnel_create(struct ingress *ingress, struct http *http, struct upstream *
         .drained = instance_drained,
         .closed = instance_closed,
     };
-    struct tunnel *tunnel = mem_zero(1, sizeof *tunnel);
+    struct tunnel *tunnel = mem_zero(1, sizeof *tunnel + (ingress->close_frame ? sizeof tunnel->border[0] : 0));
     tunnel->ingress = ingress;
     tunnel->upstream = upstream;
     tunnel->instance = instance;
@@ -265,8 +264,6 @@ void tunnel_create(struct ingress *ingress, struct http *http, struct upstream *
     list_append(&ingress->tunnels, &tunnel->of_ingress);
     ingress->tunnel_count++;
     ingress->counters.tunnels++;
-    if (ingress->close_frame)
-        tunnel->border = mem_zero(1, sizeof *tunnel->border);
     timer_init(&tunnel->deadline, deadline_passed);
     timer_start(ingress->loop, &tunnel->deadline, fleet_left_us(tunnel->instance->fleet, tunnel->record.began_us));
     http_hand_over_to(http, &tunnel->client, &client_events);
