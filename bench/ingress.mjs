@@ -13,7 +13,7 @@ import { busyNote, fail, freePort, here, listening, machine, median, optionsRead
 const usage = `usage: node bench/ingress.mjs [OPTION...]
 
 Measures \`sennit up\`, nginx and HAProxy as the proxy of WebSockets: CPU of the proxy for each message that it relays to 1000 tunnels, at 50 and at
-500 messages a second; memory of a tunnel at rest; connects while messages flow; 100 MB each way; many tunnels. Prints ratios to nginx first.
+500 messages a second; memory of a tunnel at rest, of 1000 that came at once and of many; connects while messages flow; 100 MB each way; many tunnels. Prints ratios to nginx first.
 
   --quick               one round of 2 s instead of three of 4 s
   --rounds N            so many rounds (default 3)
@@ -168,8 +168,10 @@ async function rest(name, got) {
   await behind(name, bulky, 1, async (port) => {
     for (const way of ['up', 'down']) got[way] = median([await transfer(port, way), await transfer(port, way), await transfer(port, way)]);
   });
-  await behind(name, serve, options.many, async (port) => {
-    got.many = (await load(port, '-c', options.many, '--idle', '-d', 2, '--connect-rate', 1000)).connected;
+  await behind(name, serve, options.many, async (port, pid) => {
+    const run = await load(port, '-c', options.many, '--idle', '-d', 2, '--connect-rate', 1000, '--pid', pid);
+    got.many = run.connected;
+    got.bytes_many = run.server_bytes_per_client;
   });
 }
 
@@ -177,6 +179,7 @@ const columns = [
   { key: 'cpu50', title: 'CPU/message at 50/s, µs', ratio: true, digits: 2 },
   { key: 'cpu500', title: 'at 500/s, µs', ratio: true, digits: 2 },
   { key: 'bytes', title: 'tunnel at rest, B', ratio: true, digits: 0 },
+  { key: 'bytes_many', title: `one of ${options.many}, B`, ratio: true, digits: 0 },
   { key: 'p50_50', title: 'p50 at 50/s, ms', digits: 1 },
   { key: 'p50_500', title: 'p50 at 500/s, ms', digits: 1 },
   { key: 'connects', title: 'connects/s of 1000 beside messages', digits: 0 },
