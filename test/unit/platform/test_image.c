@@ -288,6 +288,15 @@ static void test_the_program(void **state)
         if (strstr(found, i == 0 ? wanted : users[i].wanted) == NULL)
             fail_msg("%s: %s", users[i].user, found);
     }
+    made.config = "\"Cmd\":[\"/bin/one\"],\"User\":\"node\"";
+    layout_write();
+    assert_non_null(strstr(program_of(", securityContext: {runAsUser: 2020}", root), " 2020:0 /"));
+    assert_non_null(
+        strstr(program_of(", securityContext: {runAsUser: 1000, runAsGroup: 7}", root), " 1000:7 /home/node"));
+    assert_non_null(strstr(program_of(", securityContext: {runAsNonRoot: true}", root), " 1000:1001 /home/node"));
+    made.config = "\"Cmd\":[\"/bin/one\"]";
+    layout_write();
+    assert_non_null(strstr(program_of(", securityContext: {runAsNonRoot: true}", root), "the image runs as root"));
     made.config = "\"Env\":[\"PATH=/usr/bin\"]";
     layout_write();
     assert_non_null(strstr(program_of("", root), "has neither ENTRYPOINT nor CMD: say which program it runs"));
