@@ -317,7 +317,8 @@ struct sennit_target {
 SENNIT_API struct sennit_target sennit_to_all(sennit_nsp *nsp);
 /* A room, or the socket with this id, wherever in the fleet it is. */
 SENNIT_API struct sennit_target sennit_to_room(sennit_nsp *nsp, const char *room);
-/* The socket that the event came from; all but that one; those in a room but that one. */
+/* The socket that the event came from, also if the event was kept and the socket has gone to another instance; all but
+ * that one; those in a room but that one. */
 SENNIT_API struct sennit_target sennit_to_sender(sennit_event *event);
 SENNIT_API struct sennit_target sennit_to_others(sennit_event *event);
 SENNIT_API struct sennit_target sennit_to_room_others(sennit_event *event, const char *room);

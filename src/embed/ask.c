@@ -22,7 +22,7 @@ static void asked_end(struct asked *asked, const struct content *content, const 
     struct embed *embed = asked->embed;
     struct embed_event *event = event_create(embed, asked->socket->nsp, "answer");
     struct deed_handler done = asked->done;
-    event->socket = asked->socket->handle;
+    event_socket_set(event, asked->socket);
     event->error = error;
     if (content != NULL)
         event->content = *content;

@@ -91,6 +91,7 @@ struct embed_event {
     struct embed *embed;
     struct embed_nsp *nsp;
     sennit_socket *socket;
+    char sid[ENGINEIO_SID_BYTES + 1]; /* its id, also when it has gone; empty: there is none */
     struct owed owed;
     const char *name, *reason, *error;
     struct content content;   /* borrowed, or its own once kept */
@@ -167,6 +168,8 @@ void embed_presence_changed(struct session_app *app, struct span room, const str
 
 /* event.c */
 struct embed_event *event_create(struct embed *embed, struct embed_nsp *nsp, const char *name);
+/* The socket that it has to do with; NULL: none. */
+void event_socket_set(struct embed_event *event, const struct embed_socket *socket);
 /* Calls the handler, and ends the event unless it was kept. One without a handler ends at once. */
 void event_run(struct embed_event *event, struct deed_handler handler);
 /* What a program was called for is done: a line in the log if it took too long (loop_clock_ms). */

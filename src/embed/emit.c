@@ -113,8 +113,8 @@ bool receivers_read(struct receivers *to, const struct sennit_target *target, co
         !rooms_read(target->rooms, target->room_count, to->rooms) ||
         !rooms_read(target->excepts, target->except_count, to->excepts)) {
         handle_misused(call,
-                       "a target has up to 16 rooms and 16 exceptions of 1 to about 1000 bytes, and a socket where "
-                       "it is for one");
+                       "the target has a room without a name (NULL, \"\", or a socket that has ended) or with over "
+                       "about 1000 bytes, or more than 16 rooms or exceptions");
         return false;
     }
     to->emit.rooms = to->rooms;

@@ -27,6 +27,13 @@ struct embed_event *event_create(struct embed *embed, struct embed_nsp *nsp, con
     return event;
 }
 
+void event_socket_set(struct embed_event *event, const struct embed_socket *socket)
+{
+    event->socket = socket != NULL ? socket->handle : NULL;
+    if (socket != NULL)
+        memcpy(event->sid, socket->sid, sizeof event->sid);
+}
+
 void *event_memory(struct embed_event *event, size_t size)
 {
     struct given *given = mem_alloc(sizeof *given + size);

@@ -137,7 +137,7 @@ static void tell(struct embed *embed, const struct note *note)
         return;
     struct embed_nsp *nsp = socket->nsp;
     struct embed_event *event = event_create(embed, nsp, names[note->kind]);
-    event->socket = note->handle;
+    event_socket_set(event, socket);
     if (note->reason != NULL)
         event->reason = event_text(event, span_str(note->reason));
     event_run(event, handler_of(nsp, note->kind));

@@ -43,9 +43,7 @@ static bool event_handle(struct embed *embed, struct embed_nsp *nsp, struct subs
     notes_act(embed);   /* of this socket's arrival, too */
     struct embed_event *event = event_create(embed, nsp, NULL);
     event->name = event_text(event, found->by_name.key);
-    event->socket = subscriber_has(subscriber).part != NULL
-                        ? ((struct embed_socket *)subscriber_has(subscriber).part)->handle
-                        : NULL;
+    event_socket_set(event, subscriber_has(subscriber).part);
     event->content = asked->content;
     event->skip = 1;
     event->asked = asked;

@@ -22,14 +22,13 @@ struct sennit_target sennit_to_room(sennit_nsp *nsp, const char *room)
     return sennit_and(sennit_to_all(nsp), room);
 }
 
-/* The namespace of an event, and the id of its socket. */
+/* The namespace of an event, and the id of its socket, wherever that is by now. */
 static struct sennit_target from(sennit_event *handle, const char *call)
 {
     struct embed_event *event = handle_object(handle, HANDLE_EVENT, call);
-    struct embed_socket *socket = event != NULL ? handle_peek(event->socket, HANDLE_SOCKET) : NULL;
     struct sennit_target target = {.nsp = event != NULL && event->nsp != NULL ? event->nsp->handle : NULL};
-    if (socket != NULL)
-        memcpy(target.socket, socket->sid, sizeof socket->sid);
+    if (event != NULL && event->sid[0] != '\0')
+        memcpy(target.socket, event->sid, sizeof event->sid);
     else
         target.room_count = NOBODY;
     return target;

@@ -106,6 +106,14 @@ test('an event of a client that polls is acknowledged later, wherever its sessio
   assert.equal(await request(two[1], sid, '42/made-later,7["count"]'), 'ok');
   await poll('43/made-later,7[1,true]');
   assert.deepEqual([1, 2, 3, 4, 5, 6, 7].map((i) => got.split(`43/made-later,${i}[`).length - 1), [1, 1, 1, 1, 1, 1, 1]);
+  // So is what is sent to the client of an event that was kept.
+  for (let i = 1; i < 4; i++) {
+    got = '';
+    const polled = poll('42/made-later,["counted",1');
+    assert.equal(await request(two[1], sid, '42/made-later,["tell"]'), 'ok');
+    await polled;
+    assert.equal(got.includes('["counted",0'), false);
+  }
   await request(two[0], sid, '41/made-later,');
 });
 

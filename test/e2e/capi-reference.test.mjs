@@ -8,7 +8,7 @@ import { once } from 'node:events';
 import { promisify } from 'node:util';
 import { after, before, describe, test } from 'node:test';
 import { build, client, dial, end, instance } from './capi.mjs';
-import { sleep, temporary, top, until } from './lib.mjs';
+import { redis, sleep, temporary, top, until } from './lib.mjs';
 
 const page = fs.readFileSync(path.join(top, 'docs/sennit.h.md'), 'utf8');
 const library = path.join(build, 'src/embed');
@@ -208,6 +208,19 @@ describe('each does what the page says', { concurrency: 4 }, () => {
       return a.got.length === before;
     });
   });
+
+  test('Once in the fleet', async () => {
+    const broker = await redis();
+    const two = await Promise.all([1, 2].map(() => instance(programs.get('Once in the fleet'), ['--redis-url', broker.url])));
+    const clients = [await client(two[0], '/clock'), await client(two[1], '/clock')];
+    const seconds = (one) => one.got.filter(([name]) => name === 'second').map((event) => event[1]);
+    await until('three seconds have come to both', () => clients.every((one) => seconds(one).length > 3));
+    for (const one of clients) assert.deepEqual(seconds(one), seconds(one).map((_, i) => seconds(one)[0] + i), 'each second once, in order');
+    for (const one of two) assert.equal(await one.stop(), 0);
+    assert.doesNotMatch(two.map((one) => one.output).join(''), /refused/);
+    await broker.close();
+  });
+  tried.add('Once in the fleet');
 
   example('Child processes', async (server) => {
     const a = await client(server);

@@ -237,6 +237,21 @@ static void made_count(sennit_event *event, void *data)
     (void)data;
 }
 
+/* A message to the client, behind the handler. */
+static void tell_sender(sennit_event *answer, void *data)
+{
+    sennit_emitf(sennit_to_sender(data), "counted", "I", sennit_arg_integer(answer, 0, NULL, -1));
+    sennit_emitf(sennit_to_others(data), "counted", "i", 0);
+    sennit_event_free(data);
+}
+
+static void made_tell(sennit_event *event, void *data)
+{
+    if (sennit_event_keep(event) && !sennit_count(sennit_event_nsp(event), NULL, tell_sender, event))
+        sennit_event_free(event);
+    (void)data;
+}
+
 /* To the namespace of this name, whoever is there, from one of the pattern's or from elsewhere. */
 static void made_shout(sennit_event *event, void *data)
 {
@@ -273,6 +288,7 @@ static void made_set_up(void)
     sennit_on(made, "say", made_say, NULL);
     sennit_on(made, "wave", made_wave, NULL);
     sennit_on(made, "count", made_count, NULL);
+    sennit_on(made, "tell", made_tell, NULL);
     sennit_on(made, "shout", made_shout, NULL);
     sennit_on(made, "ask all", ask_all, NULL);
     const struct sennit_nsp_options present = {.recovery_ms = 1000, .presence = true};
