@@ -145,7 +145,8 @@ static void take_for_get(struct polling *polling)
 {
     struct buf payload = {0};
     polling_queue_take(polling, &payload, polling->get->packets_max);
-    timer_stop(polling->sessions->loop, &polling->timer);
+    if (polling->state != POLLING_ENDING) /* the client may not come for the rest */
+        timer_stop(polling->sessions->loop, &polling->timer);
     polling_answer_keep(polling, buf_span(&payload));
     polling_answer(&polling->get, POLLING_PAYLOAD, buf_span(&payload));
     buf_finish(&payload);
@@ -164,7 +165,7 @@ void polling_flush(struct polling *polling)
     bool is_roaming = polling_is_roaming(polling->sessions);
     if (polling->get != NULL && polling->queue_count > 0 && (!is_roaming || polling->state == POLLING_ENDING))
         take_for_get(polling);
-    if (polling->state == POLLING_ENDING && polling->queue_count == 0)
+    if (polling->state == POLLING_ENDING && polling->queue_count == 0 && !polling_farewell_late(polling))
         polling_end(polling, polling->reason);
     tell_drained(polling);
     if (is_roaming)

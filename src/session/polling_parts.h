@@ -38,7 +38,8 @@ struct polling {
     struct buf rest; /* of the POST's body that is not read while the session is paused */
     bool rest_begun; /* a packet of the body has been taken */
     bool paused, drain_awaited;
-    uint8_t state; /* enum polling_state */
+    bool farewell_waits; /* ENDING: until the queue is empty */
+    uint8_t state;       /* enum polling_state */
     enum close_reason reason;
     struct addr_ip peer;
     struct task flush;           /* answers the GET, behind everything that this turn sends */
@@ -121,6 +122,9 @@ void polling_end_repeated(struct polling *polling);
 /* polling_queue.c: the transport's side towards the session. */
 extern const struct transport_type polling_transport_type;
 void polling_queue_drop(struct polling *polling);
+/* The session was closed when no GET waited, and all of its queue has gone out: the next GET is told. False: it has
+ * been told. */
+bool polling_farewell_late(struct polling *polling);
 /* Takes frames from the front into a payload: all, or as many as an answer takes, of `packets_max` packets at most (0:
  * any number). */
 void polling_queue_take(struct polling *polling, struct buf *to, uint32_t packets_max);

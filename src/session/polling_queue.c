@@ -12,6 +12,11 @@ enum {
     ENDING_MS = 30000,            /* the client may fetch the close packet for so long (upstream's closeTimeout) */
 };
 
+/* To a GET that comes when the session has been closed: upstream's answer, to the byte. */
+#define FAREWELL_LATE \
+    "6\x1e" \
+    "1"
+
 static struct polling *polling_of(struct transport *transport)
 {
     return container_of(transport, struct polling, transport);
@@ -182,7 +187,24 @@ static bool fits_one_answer(const struct polling *polling)
            (polling->get->packets_max == 0 || packets <= polling->get->packets_max);
 }
 
-/* The client is told with the next answer: `1`, or `6` if it has said goodbye itself. */
+static void farewell(struct polling *polling, const char *packets)
+{
+    struct frame *frame = frame_copy(span_str(packets));
+    queue_append(polling, frame, (struct frame_tag){0});
+    frame_unref(frame);
+}
+
+bool polling_farewell_late(struct polling *polling)
+{
+    if (!polling->farewell_waits)
+        return false;
+    polling->farewell_waits = false;
+    farewell(polling, FAREWELL_LATE);
+    return true;
+}
+
+/* The client is told: with the answer to the GET that waits (`1`, or `6` if it has said goodbye itself), else with an
+ * answer of its own behind what waits, as upstream has it. */
 static void close_told(struct transport *transport, enum close_reason reason)
 {
     struct polling *polling = polling_of(transport);
@@ -204,9 +226,9 @@ static void close_told(struct transport *transport, enum close_reason reason)
     /* The client reads again what it is not sent. What waited behind a lost lease speaks of what is lost. */
     if (polling_is_roaming(polling->sessions) && (reason == CLOSE_HISTORY_LOST || !fits_one_answer(polling)))
         polling_queue_drop(polling);
-    struct frame *farewell = frame_copy(is_asked ? SPAN_LIT("6") : SPAN_LIT("1"));
-    queue_append(polling, farewell, (struct frame_tag){0});
-    frame_unref(farewell);
+    polling->farewell_waits = polling->get == NULL && polling->queue_count > 0;
+    if (!polling->farewell_waits)
+        farewell(polling, is_asked ? "6" : polling->get != NULL ? "1" : FAREWELL_LATE);
     polling->reason = reason;
     polling_set_state(polling, POLLING_ENDING);
     if (polling_is_roaming(polling->sessions))

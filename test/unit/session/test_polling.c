@@ -198,7 +198,8 @@ static void a_closed_session_tells_the_next_get(void **state)
     assert_int_equal(sessions.count, 0);
     assert_posted(1, "42[\"say\",1]");
     struct request *request = get(2);
-    assert_payload(request, "1");
+    assert_payload(request, "6\x1e"
+                            "1");
     assert_gone();
 }
 
@@ -212,9 +213,29 @@ static void a_bad_message_closes_and_tells_the_next_get(void **state)
         turn(5);
         assert_int_equal(sessions.count, 0);
         struct request *request = get(2);
-        assert_payload(request, "1");
+        assert_payload(request, "6\x1e"
+                                "1");
         assert_gone();
     }
+}
+
+/* What it was sent before comes first, in an answer without the goodbye. */
+static void a_closed_session_is_sent_what_waits(void **state)
+{
+    begin();
+    assert_posted(1, "40");
+    turn(5);
+    assert_posted(1, "4abc");
+    turn(5);
+    assert_int_equal(sessions.count, 0);
+    struct request *request = get(2);
+    assert_true(request->answered);
+    assert_true(span_starts_with(buf_span(&request->payload), SPAN_LIT("40{\"sid\":\"")));
+    assert_int_equal(packets(request), 1);
+    request = get(3);
+    assert_payload(request, "6\x1e"
+                            "1");
+    assert_gone();
 }
 
 static void pings_come_with_answers(void **state)
@@ -513,6 +534,7 @@ int main(void)
         TEST(garbage_ends_it),
         TEST(a_closed_session_tells_the_next_get),
         TEST(a_bad_message_closes_and_tells_the_next_get),
+        TEST(a_closed_session_is_sent_what_waits),
         TEST(pings_come_with_answers),
         TEST(a_held_get_ends_before_the_platforms_deadline),
         TEST(the_longest_held_get_makes_room),
