@@ -250,7 +250,7 @@ static bool start_one(struct fleet *fleet)
 
 static bool is_idle(const struct instance *instance)
 {
-    return instance->program.state == PROGRAM_READY && instance->requests == 0;
+    return instance_is_ready(instance) && instance->requests == 0;
 }
 
 static void stop_idle(struct fleet *fleet, uint32_t count)

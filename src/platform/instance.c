@@ -276,6 +276,7 @@ static void on_ready(struct program *program)
 {
     struct instance *instance = instance_of(program);
     loopback_tell(instance);
+    instance->ready_us = loop_now_us(instance->fleet->loop);
     instance->unproved = instance->unready = instance->fleet->spec->probes[SPEC_PROBE_READINESS].kind != PROBE_NONE;
     probes_start(instance);
     if (!instance->unproved)
@@ -285,7 +286,7 @@ static void on_ready(struct program *program)
 void instance_check_readiness(struct instance *instance)
 {
     const struct fleet *fleet = instance->fleet;
-    uint64_t passed_us = loop_now_us(fleet->loop) - instance->started_us;
+    uint64_t passed_us = loop_now_us(fleet->loop) - instance->ready_us; /* its startup probe had its own time */
     if (!instance->unproved || instance->doomed || instance->program.state != PROGRAM_READY ||
         passed_us < LOOP_MS(fleet->startup_ms_max))
         return;

@@ -49,6 +49,7 @@ ${lines.join('\n')}
     await service.close();
     fs.rmSync(directory, { recursive: true, force: true });
   });
+  service.begun = Date.now();
   service.answer = (status) => fs.writeFileSync(state, String(status));
   return service;
 }
@@ -106,6 +107,21 @@ test('an instance gets no request before its readiness probe has succeeded; it h
   assert.equal(response.status, 200);
   assert.deepEqual([...states], ['starting true']);
   assert.equal((await service.status_()).instances.length, 1);
+});
+
+test('an instance that is not ready yet is not idle; its readiness probe has its own time', quickly, async (t) => {
+  const service = await up(t, { env: { SLOW: '4500' }, flags: ['--startup-timeout', '3'],
+    probes: ['startupProbe: {httpGet: {path: /early}, periodSeconds: 1, failureThreshold: 10}', 'readinessProbe: {httpGet: {path: /well}}'] });
+  await until('it listens', () => /"serving"/.test(service.output));
+  service.answer(503);
+  const left = net.connect(service.port, '127.0.0.1');
+  left.write('GET /up HTTP/1.1\r\nHost: a\r\n\r\n');
+  await sleep(300);
+  left.destroy(); // nobody waits for it any more
+  await until('its startup probe has succeeded', async () => (await service.status_()).instances.length === 1 && Date.now() - service.begun > 6000, 20000);
+  service.answer(200);
+  await until('it is ready', async () => (await service.instances()).length === 1);
+  assert.doesNotMatch(service.output, /never succeeded|instance stops/);
 });
 
 test('a revision whose readiness probe never succeeds fails, and says so', quickly, async (t) => {
