@@ -272,6 +272,10 @@ static bool start_error(const struct child_spec *spec, const int report[REPORT_N
 {
     if (report[0] == STEP_MOUNTS)
         return mounts_error(spec->mounts, report[2], report[1], err);
+    if (report[0] == STEP_DIRECTORY && spec->user != NULL && report[1] == EACCES)
+        return err_set(err,
+                       "the user %u cannot enter the directory %s: let it (chmod o+x), or choose another directory",
+                       (unsigned)spec->user->uid, spec->directory);
     if (report[0] == STEP_DIRECTORY)
         return err_set(err, "cannot enter the directory %s: %s", spec->directory, strerror(report[1]));
     if (report[0] == STEP_USER)
