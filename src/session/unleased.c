@@ -6,14 +6,14 @@
 
 #include "session/session.h"
 
-enum { UNLEASED_WINDOW_MS = 600000, INSTANCE_BYTES_MAX = 40 };
+enum { UNLEASED_WINDOW_MS = 600000, INSTANCE_BYTES_MAX = 63 /* of the 64 that a lease's name may have */ };
 
 static struct broker_lease lease_of(const struct sessions *sessions, struct buf *name)
 {
+    struct span instance = span_str(sessions->instance);
     buf_append_char(name, '~');
-    buf_append(name, span_sub(span_str(sessions->instance), 0,
-                              strlen(sessions->instance) < INSTANCE_BYTES_MAX ? strlen(sessions->instance)
-                                                                              : INSTANCE_BYTES_MAX));
+    /* What instances of one revision differ in stands at the end. */
+    buf_append(name, span_from(instance, instance.len > INSTANCE_BYTES_MAX ? instance.len - INSTANCE_BYTES_MAX : 0));
     return (struct broker_lease){
         .pid = buf_span(name), .sid = buf_span(name), .generation = 1, .window_ms = UNLEASED_WINDOW_MS};
 }
@@ -50,9 +50,10 @@ void unleased_begin(struct sessions *sessions)
 void unleased_end(struct sessions *sessions)
 {
     struct buf name = {0};
+    if (--sessions->unleased.count > 0 || !is_asked_for(sessions))
+        return;
     struct broker_lease lease = lease_of(sessions, &name);
-    if (--sessions->unleased.count == 0 && is_asked_for(sessions))
-        broker_lease_release(hub_broker(sessions->hub), &lease, true);
+    broker_lease_release(hub_broker(sessions->hub), &lease, true);
     buf_finish(&name);
 }
 

@@ -358,13 +358,22 @@ static void sockets_without_a_lease_have_one_together(void **state)
     cut(&browsers[1]);
     turn(20);
     assert_string_equal(leases, "+~here-~here");
+    /* A long name is told from others by its end. */
+    sessions.instance = "a-revision-of-a-service-with-a-name-that-is-quite-long-00042-abc-51d8385e";
+    leases[0] = '\0';
+    expect(enter(3, "40"), "40{\"sid\"");
+    assert_string_equal(leases, "+~-of-a-service-with-a-name-that-is-quite-long-00042-abc-51d8385e");
+    cut(&browsers[3]);
+    turn(20);
+    leases[0] = '\0';
+    sessions.instance = "here";
     /* With one instance nobody asks for it. */
     static const struct mail_ops alone = {send_mail, NULL};
     broker->mail = &alone;
     expect(enter(2, "40"), "40{\"sid\"");
     cut(&browsers[2]);
     turn(20);
-    assert_string_equal(leases, "+~here-~here");
+    assert_string_equal(leases, "");
     broker->mail = &played;
     broker->ops = ops;
 }
