@@ -8,7 +8,7 @@ import { io } from 'socket.io-client';
 import { io as io31 } from 'socket.io-client-3';
 import { io as io40 } from 'socket.io-client-4.0';
 import parser from 'socket.io-msgpack-parser';
-import { serve, sleep, temporary, until, up } from './lib.mjs';
+import { redis, serve, sleep, temporary, until, up } from './lib.mjs';
 
 const config = `
 namespaces:
@@ -123,6 +123,27 @@ for (const [version, connect] of [['3.1', io31], ['4.0', io40]]) {
     assert.equal(await new Promise((resolve) => fresh.emit('ask', old.id, 5, resolve)), 6);
   });
 }
+
+// Such sockets have no lease on the broker, by which other instances know where sockets are.
+test('a backend asks clients of a namespace that logs nothing, on two instances', { timeout: 30000 }, async () => {
+  const broker = await redis();
+  const instances = [];
+  try {
+    for (let i = 0; i < 2; i++) instances.push(await serve('namespaces:\n  /:\n    events: {hum: {to: others}}\n', { redisUrl: broker.url }));
+    const clients = instances.map(({ url }) => io(url, { forceNew: true, transports: ['websocket'] }));
+    sockets.push(...clients);
+    await until('both are connected', () => clients.every((socket) => socket.connected));
+    for (const [i, socket] of clients.entries()) socket.on('ready?', (callback) => setTimeout(callback, 600 * i, i));
+    await until('both instances live', async () => (await (await fetch(`${instances[0].url}/api/v1/count`)).json()).sockets === 2);
+    const answer = await fetch(`${instances[0].url}/api/v1/ask`, { method: 'POST', body: JSON.stringify({ event: 'ready?', timeout_ms: 5000 }) });
+    const { answers, missing, incomplete } = await answer.json();
+    assert.deepEqual(Object.fromEntries(answers.map((one) => [one.socket, one.answer])), { [clients[0].id]: [0], [clients[1].id]: [1] });
+    assert.deepEqual([missing, incomplete], [[], false]);
+  } finally {
+    for (const instance of instances) await instance.close();
+    await broker.close();
+  }
+});
 
 test('namespaces by pattern', { timeout: 30000 }, async () => {
   const got = { same: [], other: [] };
