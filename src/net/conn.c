@@ -339,9 +339,14 @@ const struct tls_problem *conn_tls_problem(const struct conn *conn)
     return conn->net != NULL && conn->net->closing_now.conn == conn ? conn->net->closing_now.tls : &none;
 }
 
+static bool is_alive(const struct conn *conn)
+{
+    return conn->state == CONN_OPEN || conn->state == CONN_DRAINING;
+}
+
 void conn_read_pause(struct conn *conn, bool paused)
 {
-    bool lives = conn->state == CONN_OPEN || conn->state == CONN_DRAINING;
+    bool lives = is_alive(conn);
     bool has_kept = conn_kept(conn) > 0 || (conn_tls(conn) != NULL && tls_has_input(conn_tls(conn)));
     if (!paused && lives && (conn->read_paused || has_kept)) {
         /* Kept input, also input that is kept after the call in progress, is handed out by the loop and not from here.
@@ -364,7 +369,7 @@ size_t conn_unread(const struct conn *conn)
 void conn_limits_set(struct conn *conn, const struct conn_limits *limits)
 {
     conn->limits = limits;
-    if (conn->blocked && !conn->shut && limits->write_stall_ms_max != 0)
+    if (is_alive(conn) && conn->blocked && !conn->shut && limits->write_stall_ms_max != 0)
         conn_stall_begin(conn, LOOP_MS(limits->write_stall_ms_max));
 }
 

@@ -1,5 +1,6 @@
 /* test_conn_relay: bytes that go out at once keep their order with those that wait, and a connection that moves takes
- * all that waits in it along. Over a real loopback; the peer is a bare socket. */
+ * all that waits in it along; new limits start nothing on one that is over. Over a real loopback; the peer is a bare
+ * socket. */
 #include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -158,6 +159,19 @@ static void test_a_move_takes_all_along(void **state)
     assert_int_equal(ours.closed, 0);
 }
 
+/* An owner may have news for a connection that it will only learn at the end of the turn is over. */
+static void test_limits_of_a_connection_that_is_over(void **state)
+{
+    static const struct conn_limits tail = {
+        .queue_bytes_max = 64 << 20, .input_bytes_max = 1 << 20, .write_stall_ms_max = 5000};
+    pieces_relay(&ours.conn, 0, PIECES / 2);
+    await(a_moment_passed);
+    assert_true(conn_is_blocked(&ours.conn));
+    conn_close(&ours.conn, CLOSE_DONE);
+    conn_limits_set(&ours.conn, &tail);
+    assert_false(ours.conn.extra != NULL && timer_running(&ours.conn.extra->stall));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(test_##name, set_up, tear_down)
 
 int main(void)
@@ -166,6 +180,7 @@ int main(void)
         TEST(what_goes_out_at_once),
         TEST(order_behind_what_waits),
         TEST(a_move_takes_all_along),
+        TEST(limits_of_a_connection_that_is_over),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
