@@ -24,6 +24,7 @@ struct upstream {
     union { /* NULL once it has ended */
         struct exchange *exchange;
         struct tunnel *tunnel;     /* behind a 101 */
+        struct tail *tail;         /* of a tunnel that is over */
         struct leftover *leftover; /* the client has left */
     };
 };

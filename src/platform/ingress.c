@@ -111,6 +111,7 @@ bool ingress_open(struct ingress *ingress, struct net *net, const struct route *
     list_init(&ingress->arrivals);
     list_init(&ingress->idle);
     list_init(&ingress->tunnels);
+    list_init(&ingress->tails);
     loop_random(net->loop, seed, sizeof seed);
     door_init(&ingress->door, seed, options->connections_max, options->connections_per_address, DOOR_EXEMPTS_LOOPBACK);
     denials_init(&ingress->denials, net->loop);

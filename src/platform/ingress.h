@@ -61,6 +61,7 @@ struct ingress {
     struct http_server http;   /* lists the exchanges */
     struct list tunnels;       /* struct tunnel */
     uint32_t tunnel_count;
+    struct list tails;     /* struct tail of tunnel.c: connections to instances that outlive their tunnels */
     struct list leftovers; /* struct leftover */
     struct list arrivals;  /* struct arrival */
     uint32_t arrivals_count;

@@ -45,6 +45,50 @@ static void upstream_finish(struct ingress *ingress, struct conn *conn)
     conn_shutdown(conn, CLOSE_PEER_CLOSED, INGRESS_LINGER_MS);
 }
 
+/* A tunnel's connection to its instance that outlives it: what waits still goes out to the instance, which may take
+ * some time to end its half. The ingress lists tails, so that its own end is theirs, too. */
+struct tail {
+    struct list of_ingress;
+    struct upstream *upstream;
+};
+
+static size_t tail_received(struct conn *conn, char *bytes, size_t len)
+{
+    return len; /* there is no client any more */
+}
+
+static void tail_closed(struct conn *conn, enum close_reason reason)
+{
+    struct upstream *upstream = container_of(conn, struct upstream, conn);
+    list_remove(&upstream->tail->of_ingress);
+    free(upstream->tail);
+    free(upstream);
+}
+
+static void tail_create(struct ingress *ingress, struct upstream *upstream)
+{
+    static const struct conn_events events = {.received = tail_received, .closed = tail_closed};
+    struct tail *tail = mem_zero(1, sizeof *tail);
+    tail->upstream = upstream;
+    list_init(&tail->of_ingress);
+    list_append(&ingress->tails, &tail->of_ingress);
+    upstream->tail = tail;
+    upstream->conn.events = &events;
+}
+
+/* The tunnel is over: its connection to the instance ends, behind what the instance still gets. */
+static void upstream_leave(struct tunnel *tunnel, struct upstream *upstream)
+{
+    struct ingress *ingress = tunnel->ingress;
+    if (tunnel->instance_ended) /* what waits for it goes out first */
+        upstream_finish(ingress, &upstream->conn);
+    upstream->tunnel = NULL;
+    if (upstream->conn.state == CONN_DRAINING && !ingress->is_cut)
+        tail_create(ingress, upstream);
+    else
+        conn_close(&upstream->conn, CLOSE_DONE);
+}
+
 /* Ends what the tunnel has besides its client's connection: closes the one to the instance, behind what that still
  * gets, writes the request's line, and gives the slot back. Harmless when it has. */
 static void tunnel_over(struct tunnel *tunnel)
@@ -57,13 +101,8 @@ static void tunnel_over(struct tunnel *tunnel)
     timer_stop(tunnel->ingress->loop, &tunnel->deadline);
     tunnel->upstream = NULL;
     tunnel->instance = NULL;
-    if (upstream != NULL) {
-        upstream->tunnel = NULL;
-        if (tunnel->instance_ended) /* what waits for it goes out first */
-            upstream_finish(tunnel->ingress, &upstream->conn);
-        else if (upstream->conn.state != CONN_DRAINING) /* else it ends by itself */
-            conn_close(&upstream->conn, CLOSE_DONE);
-    }
+    if (upstream != NULL)
+        upstream_leave(tunnel, upstream);
     addr_ip_print(&tunnel->client.peer, ip);
     request_record_ends(&tunnel->record, REQUEST_TUNNEL_BY_CLIENT);
     request_record_over(&tunnel->ingress->log, &tunnel->record, ip, instance->fleet->book, instance_origin(instance));
@@ -271,6 +310,9 @@ void tunnel_create(struct ingress *ingress, struct http *http, struct upstream *
 
 void tunnels_cut(struct ingress *ingress, enum close_reason reason)
 {
+    list_each (node, &ingress->tails) {
+        conn_close(&container_of(node, struct tail, of_ingress)->upstream->conn, reason);
+    }
     list_each (node, &ingress->tunnels) {
         conn_close(&container_of(node, struct tunnel, of_ingress)->client, reason);
     }

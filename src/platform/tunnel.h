@@ -13,7 +13,7 @@
  * request timeout goes on. Of `http` nothing is left. */
 void tunnel_create(struct ingress *ingress, struct http *http, struct upstream *upstream, struct instance *instance,
                    struct door_address *address, const struct request_record *record);
-/* Ends all of them. */
+/* Ends all of them, and what is left of those that are over. */
 void tunnels_cut(struct ingress *ingress, enum close_reason reason);
 
 #endif

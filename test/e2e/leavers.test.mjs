@@ -9,7 +9,8 @@ import { sleep, temporary, until, up } from './lib.mjs';
 
 const quickly = { timeout: 60000 };
 const accepted = 'HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n';
-// A server that speaks raw TCP. /deaf reads nothing behind the handshake; /late reads nothing for a while and then all;
+// A server that speaks raw TCP. /deaf reads nothing behind the handshake, /flood
+// neither, and says much; /late reads nothing for a while and then all;
 // /bye ends its half once /end is asked for, and then reads.
 const source = `
   const got = [];
@@ -26,6 +27,7 @@ const source = `
       socket.write(${JSON.stringify(accepted)});
       socket.pause();
       if (path === '/deaf') return;
+      if (path === '/flood') return socket.write(Buffer.alloc(8 << 20));
       counted();
       socket.on('end', () => socket.end());
       if (path === '/bye') return (ends = () => { socket.end(); setTimeout(() => socket.resume(), 200); });
@@ -126,4 +128,22 @@ test('what waits in the ingress for an instance that ends its half reaches it', 
   assert.ok(got >= read, `the ingress had read ${read} bytes, the instance got ${got}`);
   socket.destroy();
   await free();
+});
+
+test('sennit up ends while clients that do not read are leaving', quickly, async () => {
+  const own = await up({ run: `${process.execPath} ${path.join(directory, 'server.cjs')}`, concurrency: 100,
+    annotations: { 'autoscaling.knative.dev/minScale': 1, 'autoscaling.knative.dev/maxScale': 1 } }, { ready: 1 });
+  const sockets = [];
+  for (let n = 0; n < 40; n++) {
+    const socket = net.connect({ port: own.port, host: '127.0.0.1', allowHalfOpen: true });
+    socket.on('error', () => {});
+    socket.write(handshake('/flood'));
+    await once(socket, 'connect');
+    sockets.push(socket);
+  }
+  await until('every client has its WebSocket', async () => (await own.instances())[0].requests === 40, 10000);
+  await sleep(500);
+  for (const [n, socket] of sockets.entries()) n % 2 ? socket.end() : socket.destroy();
+  await sleep(20);
+  await own.close();
 });
