@@ -414,7 +414,8 @@ SENNIT_API const char *sennit_data(sennit_socket *socket, size_t *bytes);
 
 /* How many sockets are in a room (NULL: in the namespace), on all instances: arguments are the number, and whether
  * that is all: every instance that lives has answered within 2 s, and the broker has listed those that poll. Sessions
- * of long-polling count between two requests, too. */
+ * of long-polling count between two requests, too. In a handler of a client's event: with what it has joined just now.
+ */
 SENNIT_API bool sennit_count(sennit_nsp *nsp, const char *room, sennit_handler *done, void *data);
 /* The sockets themselves, 1000 at most: [{"socket":ID,"instance":...,"rooms":[...],...},...], and whether all are
  * there. docs/api.md describes their members; between two requests of long-polling, "instance" is null. */

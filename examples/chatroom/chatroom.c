@@ -35,7 +35,7 @@ static bool person_set(sennit_socket *socket, const char *user, const char *room
     if (!is_name(user) || !is_name(room))
         return false;
     snprintf(kept, sizeof kept, "%s\n%s", user, room);
-    return sennit_join(socket, room) && sennit_data_set(socket, kept, strlen(kept)); /* it counts when it has joined */
+    return sennit_join(socket, room) && sennit_data_set(socket, kept, strlen(kept));
 }
 
 /* What somebody wrote who has said who it is; NULL: nothing, or too much. */

@@ -42,6 +42,7 @@ struct embed {
     struct timer count_later;
     size_t kept;
     uint64_t next_ask;
+    struct subscriber *acting;  /* its handler runs; NULL: none */
     struct subscriber *current; /* its event is being handled, so what is sent counts as its call; NULL: none */
 };
 
@@ -223,6 +224,7 @@ void asked_drop(struct embed *embed, struct embed_socket *socket); /* NULL: all 
 
 /* fleet.c */
 void counts_init(struct embed *embed);
+void counts_close(struct embed *embed); /* the sessions are about to end */
 void counts_finish(struct embed *embed);
 /* What waits for an answer of the fleet. */
 struct inquirer {

@@ -1,5 +1,6 @@
 /* fleet: questions about sockets of all instances, and about the log of a room. Counts of one room that are asked for
- * while one is under way share the next, so that many clients who come at once cost few questions. */
+ * while one is under way share the next, so that many clients who come at once cost few questions. A client that polls
+ * counts by its lease; if it is the one whose handler asks, its rooms are written there first. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,11 +9,13 @@
 #include "hub/token.h"
 #include "wire/json.h"
 
-enum { AGAIN_MS = 50, HISTORY_MAX = BROKER_READ_LIMIT_MAX };
+enum { AGAIN_MS = 50, RECORDED_AGAIN_MS = 10, RECORDED_WITHIN_MS = 2000, HISTORY_MAX = BROKER_READ_LIMIT_MAX };
 
 struct waiting {
     struct list node;
     struct deed_handler done;
+    struct subscriber *joining; /* a reference: it is to be recorded first, until then; NULL: none */
+    uint64_t until_us;
 };
 
 /* A room that is counted. */
@@ -45,12 +48,29 @@ void embed_answer(struct embed_nsp *nsp, const char *name, struct deed_handler d
     embed_answer_parts(nsp, name, done, args, NULL, 0, error);
 }
 
+static void joining_drop(struct waiting *waiting)
+{
+    if (waiting->joining != NULL)
+        subscriber_unref(waiting->joining);
+    waiting->joining = NULL;
+}
+
+/* Whether it may be asked for: what the one who asks has joined is in its lease. */
+static bool is_ready(struct embed *embed, struct waiting *waiting)
+{
+    if (waiting->joining != NULL &&
+        (subscriber_is_recorded(waiting->joining) || loop_now_us(embed->loop) >= waiting->until_us))
+        joining_drop(waiting);
+    return waiting->joining == NULL;
+}
+
 static void waiting_end(struct tally *tally, struct list *waiting, struct span args, const char *error)
 {
     struct list *node;
     while ((node = list_take(waiting)) != NULL) {
         struct waiting *one = container_of(node, struct waiting, node);
         struct deed_handler done = one->done;
+        joining_drop(one);
         free(one);
         embed_answer(tally->nsp, "count", done, args, error);
     }
@@ -89,6 +109,13 @@ static void tally_ask(struct tally *tally)
 {
     struct embed *embed = tally->nsp->embed;
     struct span room = span_str(tally->room);
+    bool ready = false;
+    list_each (node, &tally->next)
+        ready |= is_ready(embed, container_of(node, struct waiting, node));
+    if (!ready) {
+        timer_start(embed->loop, &embed->count_later, LOOP_MS(RECORDED_AGAIN_MS));
+        return;
+    }
     struct inquiry_question question = {.kind = INQUIRY_COUNT,
                                         .nsp = tally->nsp->config->nsp.name,
                                         .rooms = &room,
@@ -99,9 +126,12 @@ static void tally_ask(struct tally *tally)
         timer_start(embed->loop, &embed->count_later, LOOP_MS(AGAIN_MS));
         return;
     }
-    struct list *node;
-    while ((node = list_take(&tally->next)) != NULL)
+    list_each (node, &tally->next) {
+        if (container_of(node, struct waiting, node)->joining != NULL)
+            continue;
+        list_remove(node);
         list_append(&tally->asked, node);
+    }
 }
 
 static void ask_again(struct timer *timer)
@@ -118,6 +148,15 @@ void counts_init(struct embed *embed)
 {
     list_init(&embed->counts);
     timer_init(&embed->count_later, ask_again);
+}
+
+void counts_close(struct embed *embed)
+{
+    list_each (node, &embed->counts) {
+        struct tally *tally = container_of(node, struct tally, node);
+        list_each (at, &tally->next)
+            joining_drop(container_of(at, struct waiting, node));
+    }
 }
 
 /* Behind the end of the broker: what was asked is answered. */
@@ -173,6 +212,12 @@ bool sennit_count(sennit_nsp *handle, const char *name, sennit_handler *done, vo
     }
     struct waiting *waiting = mem_zero(1, sizeof *waiting);
     waiting->done = (struct deed_handler){done, data};
+    waiting->until_us = loop_now_us(nsp->embed->loop) + LOOP_MS(RECORDED_WITHIN_MS);
+    struct subscriber *acting = nsp->embed->acting;
+    if (acting != NULL && acting->roams && !subscriber_is_recorded(acting)) {
+        waiting->joining = acting;
+        acting->refs++;
+    }
     list_init(&waiting->node);
     list_append(&tally->next, &waiting->node);
     if (!tally->asking)

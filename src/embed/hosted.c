@@ -78,6 +78,7 @@ void embed_close(struct embed *embed)
     aways_finish(embed);
     ticks_finish(embed);
     notes_close(embed);
+    counts_close(embed);
     if (was_open)
         embed_nsps_release(embed);
     if (embed->loop != NULL)

@@ -140,7 +140,9 @@ static void tell(struct embed *embed, const struct note *note)
     event_socket_set(event, socket);
     if (note->reason != NULL)
         event->reason = event_text(event, span_str(note->reason));
+    embed->acting = note->arrived;
     event_run(event, handler_of(nsp, note->kind));
+    embed->acting = NULL;
 }
 
 static void arrived_drop(struct note *note)

@@ -49,9 +49,9 @@ static bool event_handle(struct embed *embed, struct embed_nsp *nsp, struct subs
     event->asked = asked;
     event->owed.socket = event->socket;
     buf_append(&event->owed.id, asked->id);
-    embed->current = subscriber;
+    embed->current = embed->acting = subscriber;
     event_run(event, found->handler);
-    embed->current = NULL;
+    embed->current = embed->acting = NULL;
     subscriber_unref(subscriber);
     return true;
 }

@@ -511,12 +511,17 @@ static void detach(struct subscriber *subscriber, bool for_good, enum close_reas
     subscriber_unref(subscriber);
 }
 
+bool subscriber_is_recorded(const struct subscriber *subscriber)
+{
+    return subscriber->session == NULL ||
+           ((subscriber->lease == NULL || subscriber->lease->state == LEASE_IDLE) &&
+            !subscriber_is_awaited(subscriber) && member_is_settled(&subscriber->member));
+}
+
 bool subscriber_is_calm(const struct subscriber *subscriber)
 {
-    return subscriber->state == SUBSCRIBER_CONNECTED &&
-           (subscriber->lease == NULL || subscriber->lease->state == LEASE_IDLE) &&
-           !subscriber_has_expired(subscriber) && subscriber->refs == 1 && !subscriber_is_awaited(subscriber) &&
-           member_is_settled(&subscriber->member);
+    return subscriber->state == SUBSCRIBER_CONNECTED && subscriber_is_recorded(subscriber) &&
+           !subscriber_has_expired(subscriber) && subscriber->refs == 1;
 }
 
 void subscriber_park(struct subscriber *subscriber, struct token *token, struct buf *to)

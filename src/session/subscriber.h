@@ -144,6 +144,8 @@ struct subscriber_start {
  * returns why, and nothing has begun. REFUSAL_COUNT: it has begun, with a reference of the namespace. */
 enum refusal subscriber_begin(struct session *session, const struct nsp *nsp, const struct subscriber_start *start)
     __attribute__((warn_unused_result));
+/* Its lease says all rooms that it is in, or it has ended. */
+bool subscriber_is_recorded(const struct subscriber *subscriber);
 /* Nothing of it is under way, see session_is_calm. */
 bool subscriber_is_calm(const struct subscriber *subscriber);
 /* Appends what brings a calm subscriber back on another instance. `token` is set to its position. */

@@ -117,6 +117,26 @@ test('an event of a client that polls is acknowledged later, wherever its sessio
   await request(two[0], sid, '41/made-later,');
 });
 
+test('who enters a room is counted there at once, also a client that polls', async () => {
+  const a = await client(two[0], '/made-enter');
+  assert.deepEqual(await a.ask('enter', 'first'), [1, true]);
+  a.close();
+  const { sid } = JSON.parse((await request(two[0])).slice(1));
+  await request(two[0], sid, '40/made-enter,');
+  let got = '';
+  const poll = async (until) => {
+    for (let i = 0; i < 9 && !got.includes(until); i++) got += await request(two[0], sid);
+  };
+  await poll('40/made-enter,{"sid"');
+  for (let i = 1; i < 6; i++) {
+    const polled = poll(`43/made-enter,${i}[`);
+    assert.equal(await request(two[i % 2], sid, `42/made-enter,${i}["enter","room ${i}"]`), 'ok'); // a room that this instance does not know yet
+    await polled;
+    assert.ok(got.includes(`43/made-enter,${i}[1,true]`), got);
+  }
+  await request(two[0], sid, '41/made-enter,');
+});
+
 test('a client answers on another instance than it was asked on', async () => {
   const a = await client(two[0], '/made-asked');
   const ask = request;

@@ -237,6 +237,18 @@ static void made_count(sennit_event *event, void *data)
     (void)data;
 }
 
+/* Enters a room, and counts who is in it. */
+static void made_enter(sennit_event *event, void *data)
+{
+    const char *room = sennit_arg_string(event, 0, NULL);
+    sennit_data_set(sennit_event_socket(event), "entering", 8);
+    sennit_join(sennit_event_socket(event), room);
+    sennit_event_keep(event);
+    if (!sennit_count(sennit_event_nsp(event), room, tell_answer, event))
+        sennit_event_free(event);
+    (void)data;
+}
+
 /* A message to the client, behind the handler. */
 static void tell_sender(sennit_event *answer, void *data)
 {
@@ -289,6 +301,7 @@ static void made_set_up(void)
     sennit_on(made, "wave", made_wave, NULL);
     sennit_on(made, "count", made_count, NULL);
     sennit_on(made, "tell", made_tell, NULL);
+    sennit_on(made, "enter", made_enter, NULL);
     sennit_on(made, "shout", made_shout, NULL);
     sennit_on(made, "ask all", ask_all, NULL);
     const struct sennit_nsp_options present = {.recovery_ms = 1000, .presence = true};

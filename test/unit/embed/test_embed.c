@@ -238,46 +238,6 @@ static void test_a_pattern_makes_namespaces(void **state)
     assert_int_equal(counted, 3);
 }
 
-/* The file's patterns are not gone around: what they match has their settings. */
-static void test_a_pattern_of_the_file(void **state)
-{
-    char path[] = "/tmp/sennit-embed-XXXXXX";
-    int fd = mkstemp(path);
-    const char yaml[] = "namespaces: {\"/game-*\": {auth: none, events: {}}}\n";
-    assert_int_equal(write(fd, yaml, sizeof yaml - 1), sizeof yaml - 1);
-    close(fd);
-    const struct sennit_options options = {.config = path};
-    sennit_server *server = sennit_create_with(&options);
-    unlink(path);
-    assert_null(sennit_error(server));
-    sennit_nsp *one = sennit_namespace(server, "/game-1"), *pattern = sennit_namespace(server, "/game-*");
-    assert_non_null(one);
-    assert_ptr_not_equal(one, pattern);
-    assert_false(sennit_emitf(sennit_logged(sennit_to_all(one)), "x", "")); /* nothing is logged there */
-    assert_true(sennit_emitf(sennit_to_all(one), "x", ""));
-    sennit_destroy(server);
-}
-
-/* One that says nothing of namespaces is for a program that has its own, with its own settings. */
-static void test_a_file_without_namespaces(void **state)
-{
-    char path[] = "/tmp/sennit-embed-XXXXXX";
-    int fd = mkstemp(path);
-    const char yaml[] = "max_payload: 2000\n";
-    assert_int_equal(write(fd, yaml, sizeof yaml - 1), sizeof yaml - 1);
-    close(fd);
-    const struct sennit_options options = {.config = path, .port = "0", .broker = "memory"};
-    sennit_server *server = sennit_create_with(&options), *bare = sennit_create_with(&options);
-    unlink(path);
-    sennit_nsp *nsp = sennit_namespace_with(server, "/", &(struct sennit_nsp_options){.replay = 5});
-    assert_true(sennit_emitf(sennit_logged(sennit_to_all(nsp)), "x", ""));
-    assert_null(strstr(logged, "its settings count"));
-    running = server;
-    sennit_after(server, 20, stop, NULL);
-    assert_int_equal(sennit_run(server), 0);
-    assert_int_equal(sennit_run(bare), 1); /* nobody can come */
-}
-
 static void keep_late(void *data)
 {
     assert_false(sennit_keep_header(running, "x-late") || sennit_keep_query(running) || sennit_keep_auth(running));
@@ -460,8 +420,6 @@ int main(void)
         cmocka_unit_test_setup(test_many_are_asked, set_up),
         cmocka_unit_test_setup(test_options_are_the_flags, set_up),
         cmocka_unit_test_setup(test_a_pattern_makes_namespaces, set_up),
-        cmocka_unit_test_setup(test_a_pattern_of_the_file, set_up),
-        cmocka_unit_test_setup(test_a_file_without_namespaces, set_up),
         cmocka_unit_test_setup(test_what_is_kept_of_a_client, set_up),
         cmocka_unit_test_setup(test_an_option_out_of_bounds_is_brought_within, set_up),
     };
