@@ -55,7 +55,8 @@ async function command(service, ...args) {
 const variables = async (service) => Object.fromEntries((await get(service, 'env')).map((one) => [one.slice(0, one.indexOf('=')), one.slice(one.indexOf('=') + 1)]));
 
 test('a program finds what its image says', ours, async (t) => {
-  const service = await up(t, { spec: { env: { B: 'file' }, annotations: { 'sennit.dev/redis': 'managed' } } });
+  const unused = { ExposedPorts: { '9999/tcp': {} }, Volumes: { '/data': {} }, StopSignal: 'SIGINT', Healthcheck: { Test: ['CMD', '/bin/none'] } };
+  const service = await up(t, { what: make(unused), spec: { env: { B: 'file' }, annotations: { 'sennit.dev/redis': 'managed' } } });
   const env = await variables(service);
   assert.deepEqual([env.A, env.B, env.PATH, env.HOME, env.K_SERVICE], ['image', 'file', '/bin', '/home/node', 'board']);
   assert.equal(Object.keys(env).some((name) => ['TMPDIR', 'LANG'].includes(name)), false); // this machine's
