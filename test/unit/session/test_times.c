@@ -152,9 +152,17 @@ static void a_session_that_is_idle_has_nothing_of_its_own(void **state)
     script_end(&scripts[0]);
 }
 
+/* Also after a test that failed in the middle. */
+static int let_go(void **state)
+{
+    for (int i = 0; i < SCRIPTS; i++)
+        script_end(&scripts[i]);
+    return tear_down(state);
+}
+
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, let_go)
     const struct CMUnitTest tests[] = {
         TEST(the_timer_waits_for_what_is_due_first),
         TEST(pings_come_at_their_time),
