@@ -12,7 +12,7 @@ const source = `
   const server = require('node:http').createServer((request, response) => {
     if (request.url === '/hang') return;
     if (request.url === '/deaf') return request.pause();
-    response.end(Buffer.alloc(50 << 20));
+    response.end(Buffer.alloc(30 << 20));
   });
   server.on('upgrade', (request, socket) => {
     const accept = crypto.createHash('sha1').update(request.headers['sec-websocket-key'] + '258EAFA5-E914-47DA-95CA-C5AB0DC85B11').digest('base64');
