@@ -48,20 +48,25 @@ void embed_answer(struct embed_nsp *nsp, const char *name, struct deed_handler d
     embed_answer_parts(nsp, name, done, args, NULL, 0, error);
 }
 
-static void joining_drop(struct waiting *waiting)
+/* Lets those go that were waited for. Their sessions may be read on at once, and handlers may ask for more counts. */
+static void joining_drop(struct list *list)
 {
-    if (waiting->joining != NULL)
-        subscriber_unref(waiting->joining);
-    waiting->joining = NULL;
+    list_each (node, list) {
+        struct waiting *waiting = container_of(node, struct waiting, node);
+        struct subscriber *joining = waiting->joining;
+        if (joining == NULL)
+            continue;
+        waiting->joining = NULL;
+        subscriber_unref(joining);
+        node_next = list->next; /* from the beginning, since the list may be another one */
+    }
 }
 
 /* Whether it may be asked for: what the one who asks has joined is in its lease. */
-static bool is_ready(struct embed *embed, struct waiting *waiting)
+static bool is_ready(struct embed *embed, const struct waiting *waiting)
 {
-    if (waiting->joining != NULL &&
-        (subscriber_is_recorded(waiting->joining) || loop_now_us(embed->loop) >= waiting->until_us))
-        joining_drop(waiting);
-    return waiting->joining == NULL;
+    return waiting->joining == NULL || subscriber_is_recorded(waiting->joining) ||
+           loop_now_us(embed->loop) >= waiting->until_us;
 }
 
 static void waiting_end(struct tally *tally, struct list *waiting, struct span args, const char *error)
@@ -70,7 +75,6 @@ static void waiting_end(struct tally *tally, struct list *waiting, struct span a
     while ((node = list_take(waiting)) != NULL) {
         struct waiting *one = container_of(node, struct waiting, node);
         struct deed_handler done = one->done;
-        joining_drop(one);
         free(one);
         embed_answer(tally->nsp, "count", done, args, error);
     }
@@ -127,11 +131,12 @@ static void tally_ask(struct tally *tally)
         return;
     }
     list_each (node, &tally->next) {
-        if (container_of(node, struct waiting, node)->joining != NULL)
+        if (!is_ready(embed, container_of(node, struct waiting, node)))
             continue;
         list_remove(node);
         list_append(&tally->asked, node);
     }
+    joining_drop(&tally->asked);
 }
 
 static void ask_again(struct timer *timer)
@@ -154,8 +159,7 @@ void counts_close(struct embed *embed)
 {
     list_each (node, &embed->counts) {
         struct tally *tally = container_of(node, struct tally, node);
-        list_each (at, &tally->next)
-            joining_drop(container_of(at, struct waiting, node));
+        joining_drop(&tally->next);
     }
 }
 
