@@ -110,15 +110,6 @@ static void bill_print(const struct ledger_rows *rows, const struct arguments *a
         printf("%llu lines of the ledger cannot be read, and do not count.\n", (unsigned long long)rows->faulty);
 }
 
-static bool name_check(const struct ledger_rows *rows, const char *name, struct err *err)
-{
-    for (size_t i = 0; name != NULL && i < rows->count; i++)
-        if (strcmp(rows->list[i].service, name) == 0)
-            return true;
-    return name == NULL || err_set(err, "the ledger has nothing of a service of that name; without a name, "
-                                        "`sennit bill` lists those that it has");
-}
-
 int cmd_bill(int argc, char **argv)
 {
     static const struct argp_option options[] = {
@@ -138,11 +129,10 @@ int cmd_bill(int argc, char **argv)
     cli_parse(&argp, argc, argv, &arguments);
     char *directory = catalog_directory(arguments.state), *path = ledger_path(directory);
     bool ok = file_read(path, LEDGER_READ_BYTES_MAX, &text, &err);
-    if (ok)
+    if (ok) {
         ledger_rows_read(&rows, buf_span(&text));
-    ok = ok && name_check(&rows, arguments.name, &err);
-    if (ok)
         bill_print(&rows, &arguments);
+    }
     ledger_rows_finish(&rows);
     buf_finish(&text);
     free(path);

@@ -186,8 +186,6 @@ test('commands say what they do not find, and what does not change', quickly, as
     const run = await command(service, ...args);
     assert.deepEqual([run.status, /there is no service/.test(run.output)], [1, true], `${args}: ${run.output}`);
   }
-  const bill = await command(service, 'bill', 'none');
-  assert.deepEqual([bill.status, /the ledger has nothing of a service of that name/.test(bill.output)], [1, true], bill.output);
   const both = await command(service, 'traffic', 'board', '--to-latest', '--to-revisions=board-00001=100');
   assert.deepEqual([both.status, /not both/.test(both.output)], [2, true], both.output);
   await command(service, 'traffic', 'board', '--update-tags=old=board-00001,new=LATEST');
