@@ -34,7 +34,8 @@ struct gather {
     size_t awaited_count;  /* that ever were */
     bool owners_known;     /* it is known who is awaited */
     bool outside_told;
-    bool sent;    /* living and reached are known */
+    bool sent;    /* living and reached are known, or are `unsaid` */
+    bool unsaid;  /* the link broke before the broker said: the question may have reached nobody */
     bool outside; /* other servers are asked, too, and count as one instance */
     bool polls;   /* what the broker lists of sessions that poll is awaited */
     bool lacking; /* it has not come whole */
@@ -145,11 +146,17 @@ static void awaited_drop(struct awaited *awaited)
     free(awaited);
 }
 
-/* Whether some have not answered who must: those that own leases; all, while these are not known. */
+static uint64_t least(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Whether some have not answered who must: those that own leases, or hold the answer back; all, while the owners are
+ * not known. */
 static bool lacks_some(const struct gather *gather)
 {
-    if (!gather->owners_known)
-        return gather->answered < (gather->reached < gather->living ? gather->reached : gather->living);
+    if (!gather->owners_known && (gather->unsaid || gather->answered < least(gather->reached, gather->living)))
+        return true;
     return !list_empty(&gather->awaited) || (gather->outside && !gather->outside_told);
 }
 
@@ -175,7 +182,7 @@ static void gather_end(struct gather *gather)
         if (last.data != NULL && (bound.data == NULL || span_compare(last, bound) < 0))
             bound = last;
     }
-    found.incomplete = (gather->owners_known ? lacks_some(gather) || any_damaged : found.answered < found.living) ||
+    found.incomplete = lacks_some(gather) || (gather->owners_known ? any_damaged : found.answered < found.living) ||
                        gather->polls || gather->lacking;
     items_merge(&items, bound, gather, &found);
     found.more |= gather->kind == INQUIRY_ANSWERS && any_missed;
@@ -477,6 +484,7 @@ static void sent(void *arg, const struct mail_receivers *receivers)
     if (gather == NULL)
         return;
     gather->sent = true;
+    gather->unsaid = receivers == NULL;
     gather->living = (receivers != NULL ? receivers->living : 0) + gather->outside;
     gather->reached = (receivers != NULL ? receivers->reached : 0) + gather->outside;
     timer_start(gather->inquiries->sessions->loop, &gather->patience, LOOP_MS(INQUIRY_PATIENCE_MS));

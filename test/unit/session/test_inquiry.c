@@ -9,6 +9,7 @@
 static struct inquiries *inquiries;
 static char asked[256];
 static struct mail_receivers receivers;
+static bool is_cut; /* the link breaks before the broker says who was reached */
 static struct {
     int answers;
     char keys[64], texts[64];
@@ -21,7 +22,7 @@ static void send_mail(struct broker *of, struct span to, struct span message, ma
 {
     snprintf(asked, sizeof asked, SPAN_FMT, SPAN_ARG(message));
     if (done != NULL)
-        done(arg, &receivers);
+        done(arg, is_cut ? NULL : &receivers);
 }
 
 static struct {
@@ -77,6 +78,7 @@ static int begin(void **state)
     inquiries = inquiries_create(&sessions);
     memset(&found, 0, sizeof found);
     memset(&owners, 0, sizeof owners);
+    is_cut = false;
     return 0;
 }
 
@@ -241,6 +243,23 @@ static void all_are_awaited_while_the_broker_does_not_say(void **state)
     assert_true(found.incomplete);
 }
 
+/* Nobody knows then how many there are, or whether they were asked. */
+static void who_owns_sockets_decides_after_a_cut(void **state)
+{
+    for (int said = 0; said < 2; said++) {
+        is_cut = true;
+        ask(said == 0 ? INQUIRY_ANSWERS : INQUIRY_COUNT, 1, 0, 0);
+        tell("a", said == 0 ? "0 0 0\n" : "0 4 0\n");
+        turn(INQUIRY_PATIENCE_MS + 20);
+        assert_int_equal(found.answers, said);
+        owners_told(said == 0 ? NULL : (struct mail_owner[]){{SPAN_LIT("a"), SPAN_LIT("/#x")}}, 0);
+        assert_int_equal(found.answers, 2 * said);
+        turn(INQUIRY_TIMEOUT_MS + 600);
+        assert_int_equal(found.answers, 1 + said);
+        assert_int_equal(found.incomplete, said == 0);
+    }
+}
+
 /* Another program may write on the broker. */
 static void damaged_answers_do_not_count(void **state)
 {
@@ -389,6 +408,7 @@ int main(void)
         TEST(one_that_owns_nothing_is_not_awaited),
         TEST(one_that_owns_leases_is_awaited),
         TEST(all_are_awaited_while_the_broker_does_not_say),
+        TEST(who_owns_sockets_decides_after_a_cut),
         TEST(damaged_answers_do_not_count),
         TEST(questions_are_bounded),
         TEST(one_that_has_asked_is_awaited),
