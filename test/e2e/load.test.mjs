@@ -277,7 +277,7 @@ test('a server that refuses some says why the last one failed', quickly(30000), 
     const run = await load(server.url, '-c', 10, '-d', 1, '--connect-timeout', 1);
     assert.equal(run.status, 3);
     assert.match(run.output, /: 5 of 10 clients connected, and then none for 1 s; the last one that failed: .*429/);
-    assert.equal(run.output.match(/clients connected, and then/g).length, 1);
+    assert.equal(run.why.match(/clients connected, and then/g).length, 1);
   } finally {
     await server.close();
   }
