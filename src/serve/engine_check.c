@@ -58,7 +58,7 @@ void engine_check(struct engine_ask *ask, const struct engine_config *config, co
     bool websocket = span_equal(asked.transport, SPAN_LIT("websocket"));
     if (!(polling && config->polling) && !(websocket && config->websocket)) {
         refuse(ask, ENGINEIO_UNKNOWN_TRANSPORT, REFUSAL_TRANSPORT_UNKNOWN);
-    } else if (!http1_value_is_valid(http1_field_get(head, SPAN_LIT("Origin")))) {
+    } else if (!http1_received_is_valid(http1_field_get(head, SPAN_LIT("Origin")))) {
         refuse(ask, ENGINEIO_BAD_REQUEST, REFUSAL_HTTP_INVALID);
     } else if (polling && asked.j.data != NULL) {
         refuse(ask, ENGINEIO_BAD_REQUEST, REFUSAL_JSONP);

@@ -88,9 +88,11 @@ bool http1_trailer_next(struct span *lines, struct http1_field *field);
 /* "Not Found" for 404; "" for a code without a phrase. */
 const char *http1_status_text(int status);
 /* True for a valid field name / value (RFC 9110 section 5.1, 5.5): a token; visible ASCII, SP and HTAB, neither of the
- * latter at an end, no obs-text. So we write them; in what we receive, obs-text is accepted. */
+ * latter at an end, no obs-text. So we write them. */
 bool http1_name_is_valid(struct span name);
 bool http1_value_is_valid(struct span value);
+/* The same for a value that is received: it may have obs-text. */
+bool http1_received_is_valid(struct span value);
 
 /* Appends the head of a response whose body has `content_length` bytes; otherwise like the next function. In this
  * order: Content-Type, Content-Length, `fields`, Connection. Engine.IO's own server answers so, and its clients' tests

@@ -56,9 +56,19 @@ bool http1_name_is_valid(struct span name)
     return http1_chars_are(name, HTTP1_CHAR_TOKEN);
 }
 
+static bool is_value_of(struct span value, uint8_t kind)
+{
+    return value.len == 0 || (http1_chars_are(value, kind) && span_trim(value).len == value.len);
+}
+
 bool http1_value_is_valid(struct span value)
 {
-    return value.len == 0 || (http1_chars_are(value, HTTP1_CHAR_VALUE) && span_trim(value).len == value.len);
+    return is_value_of(value, HTTP1_CHAR_VALUE);
+}
+
+bool http1_received_is_valid(struct span value)
+{
+    return is_value_of(value, HTTP1_CHAR_RECEIVED);
 }
 
 int http1_version_decode(struct span text, int *minor)
