@@ -1,4 +1,4 @@
-/* meant: names are compared by the letters that one must change, add or drop to make one out of the other. */
+/* meant: the closest name counts, by the fewest letters that differ. */
 #include "base/meant.h"
 
 #include <stdint.h>

@@ -48,6 +48,15 @@ static inline struct span span_from(struct span s, size_t from)
     return span_sub(s, from, SIZE_MAX);
 }
 
+/* The value of a hexadecimal digit in either case; -1: it is none. */
+static inline int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c |= 32;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
 static inline bool span_equal(struct span a, struct span b)
 {
     return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);

@@ -97,8 +97,7 @@ static int hex_pair(struct span digits)
 {
     int value = 0;
     for (size_t i = 0; i < 2; i++) {
-        char c = i < digits.len ? digits.data[i] : ' ';
-        int digit = c >= '0' && c <= '9' ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : -1;
+        int digit = hex_digit(i < digits.len ? digits.data[i] : ' ');
         if (digit < 0)
             return -1;
         value = value * 16 + digit;

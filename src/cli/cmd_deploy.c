@@ -340,18 +340,13 @@ static void scaling_take(struct deployment *wanted, const char *scaling)
     deployment_set(wanted, DEPLOYMENT_manual, is_auto ? "default" : scaling);
 }
 
-static bool is_probe(int which)
-{
-    return which == DEPLOYMENT_startup || which == DEPLOYMENT_liveness || which == DEPLOYMENT_readiness;
-}
-
 static bool texts_take(struct arguments *arguments, struct err *err)
 {
     struct deployment *wanted = &arguments->deploy.wanted;
     uint64_t seconds;
     for (int i = 0; i < DEPLOYMENT_TEXTS_COUNT; i++) {
         const char *text = arguments->texts[i];
-        if (text != NULL && !is_probe(i))
+        if (text != NULL && !deployment_is_probe((enum deployment_text)i))
             deployment_set(wanted, (enum deployment_text)i, text);
         else if (text != NULL && !deployment_probe_set(wanted, (enum deployment_text)i, text, err))
             return false;

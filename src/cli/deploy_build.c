@@ -80,7 +80,7 @@ static bool source_copy(const struct deploy *deploy, const char *to, struct err 
     struct tree_count count;
     bool ok = ignore_read(&ignore, deploy->source, err) || err_prefix(err, "the rules about files to leave out: ");
     ok = ok && home_exclude(&ignore, deploy, err);
-    ok = ok && (tree_copy(deploy->source, to, &ignore.filter, &count, err));
+    ok = ok && tree_copy(deploy->source, to, &ignore.filter, &count, err);
     if (ok)
         printf("  Copying the source: %u files, %llu KB\n", count.files,
                (unsigned long long)(count.bytes + 999) / 1000);

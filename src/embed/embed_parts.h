@@ -181,6 +181,8 @@ void *event_memory(struct embed_event *event, size_t size);
 char *event_text(struct embed_event *event, struct span text);
 
 /* owed.c: acknowledgements. */
+/* The connected subscriber that waits for it; NULL: none does, or it has ended, or is elsewhere. */
+struct subscriber *owed_subscriber(const struct owed *owed);
 /* One that is due behind the handler: wherever the socket is by then. */
 void owed_promise(struct owed *owed);
 /* Pays it. False: there is none, or its socket is gone. */

@@ -33,9 +33,9 @@ static void sent_end(struct sent *sent)
 static void refuse(struct sent *sent, enum broker_result result)
 {
     struct span what = sent->what != NULL ? span_str(sent->what) : SPAN_LIT("");
-    struct embed_socket *socket = sent->owed.id.len > 0 ? handle_peek(sent->owed.socket, HANDLE_SOCKET) : NULL;
-    if (socket != NULL && socket->subscriber != NULL && subscriber_is_connected(socket->subscriber))
-        subscriber_refuse_publish(socket->subscriber, result, what, buf_span(&sent->owed.id));
+    struct subscriber *subscriber = owed_subscriber(&sent->owed);
+    if (subscriber != NULL)
+        subscriber_refuse_publish(subscriber, result, what, buf_span(&sent->owed.id));
     else
         refusals_note(&sent->embed->server.sessions.refusals, subscriber_refusal_of(result), SPAN_LIT("sennit.h"),
                       what);

@@ -3,17 +3,16 @@
  * socket wherever it is. */
 #include "embed/embed_parts.h"
 
-/* The connected subscriber of a handle; NULL: it has ended, or is elsewhere. */
-static struct subscriber *subscriber_of(sennit_socket *handle)
+struct subscriber *owed_subscriber(const struct owed *owed)
 {
-    struct embed_socket *socket = handle_peek(handle, HANDLE_SOCKET);
+    struct embed_socket *socket = owed->id.len > 0 ? handle_peek(owed->socket, HANDLE_SOCKET) : NULL;
     bool here = socket != NULL && socket->subscriber != NULL && subscriber_is_connected(socket->subscriber);
     return here ? socket->subscriber : NULL;
 }
 
 void owed_promise(struct owed *owed)
 {
-    struct subscriber *subscriber = owed->id.len > 0 ? subscriber_of(owed->socket) : NULL;
+    struct subscriber *subscriber = owed_subscriber(owed);
     if (subscriber == NULL || owed->promise_len != 0)
         return;
     struct span id = asking_promise(subscriber, buf_span(&owed->id)), sid = subscriber_sid(subscriber);
@@ -26,7 +25,7 @@ void owed_promise(struct owed *owed)
 
 bool owed_pay(struct owed *owed, struct embed_nsp *nsp, const struct content *content)
 {
-    struct subscriber *subscriber = subscriber_of(owed->socket);
+    struct subscriber *subscriber = owed_subscriber(owed);
     struct span promise = span_of(owed->promise, owed->promise_len), sid = span_of(owed->sid, sizeof owed->sid);
     if (owed->id.len == 0)
         return false;
@@ -48,7 +47,7 @@ void owed_take(struct owed *owed, struct owed *from)
 
 void owed_drop(struct owed *owed)
 {
-    struct subscriber *subscriber = owed->promise_len != 0 ? subscriber_of(owed->socket) : NULL;
+    struct subscriber *subscriber = owed->promise_len != 0 ? owed_subscriber(owed) : NULL;
     if (subscriber != NULL)
         asking_keep(subscriber, span_of(owed->promise, owed->promise_len), NULL);
     buf_finish(&owed->id);

@@ -144,13 +144,12 @@ bool command_find(struct command *command, const struct service_spec *spec, cons
         return false;
     find_self(&command->argv);
     const char *name = command->argv.list[0];
-    if (name[0] == '/' && !program_exists(command))
+    if (program_exists(command))
+        return true;
+    if (name[0] == '/')
         return err_set(err, "%.300s: the program %s is not there", path, SHOWN_FOUND(span_str(name)));
-    if (!program_exists(command))
-        return err_set(err, "%.300s: the program %s is not there (looked for %s %.300s)", path,
-                       SHOWN_FOUND(span_str(name)), strchr(name, '/') != NULL ? "relative to" : "in PATH, beginning in",
-                       command->directory);
-    return true;
+    return err_set(err, "%.300s: the program %s is not there (looked for %s %.300s)", path, SHOWN_FOUND(span_str(name)),
+                   strchr(name, '/') != NULL ? "relative to" : "in PATH, beginning in", command->directory);
 }
 
 void command_finish(struct command *command)

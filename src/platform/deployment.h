@@ -61,6 +61,8 @@ bool deployment_read(struct deployment *deployment, const char *path, struct err
 void deployment_set(struct deployment *deployment, enum deployment_text which, const char *text);
 /* Adds NAME=VALUE pairs, divided by commas, or by D in `^D^NAME=VALUE`. False with `err` set. */
 bool deployment_env_add(struct deployment *deployment, const char *pairs, struct err *err);
+/* Sets the variables that a YAML file of NAME: VALUE lines has. False with `err` set. */
+bool deployment_env_file_add(struct deployment *deployment, const char *path, struct err *err);
 /* Adds VARIABLE=NAME:VERSION and /a/FILE=NAME:VERSION pairs, divided by commas. False with `err` set. */
 bool deployment_secrets_add(struct deployment *deployment, const char *pairs, struct err *err);
 /* Takes variables away, by their names divided by commas. */
@@ -77,12 +79,11 @@ void deployment_volumes_encode(struct buf *to, const struct deployment *deployme
 void deployment_mounts_encode(struct buf *to, const struct deployment *deployment);
 /* deployment_probes.c: probes, whose texts are gcloud's KEY=VALUE,GROUP.KEY=VALUE. */
 
+bool deployment_is_probe(enum deployment_text which);
 /* Sets one; an empty list takes it away. False with `err` set: it is no such list. */
 bool deployment_probe_set(struct deployment *deployment, enum deployment_text which, const char *list, struct err *err);
 void deployment_probes_take(struct deployment *deployment, const struct yaml_node *container);
 void deployment_probes_encode(struct buf *to, const struct deployment *deployment);
-/* Sets the variables that a YAML file of NAME: VALUE lines has. False with `err` set. */
-bool deployment_env_file_add(struct deployment *deployment, const char *path, struct err *err);
 /* Appends the file. */
 void deployment_encode(struct buf *to, const struct deployment *deployment);
 void deployment_finish(struct deployment *deployment);

@@ -13,6 +13,14 @@ static const struct {
               {DEPLOYMENT_readiness, "readinessProbe"}};
 enum { PROBES = sizeof probes / sizeof probes[0] };
 
+bool deployment_is_probe(enum deployment_text which)
+{
+    for (int i = 0; i < PROBES; i++)
+        if (probes[i].which == which)
+            return true;
+    return false;
+}
+
 /* "httpGet.path=/": what it is in (empty: in the probe itself), its name, and its value. */
 struct setting {
     struct span group, name, value;

@@ -75,12 +75,12 @@ static bool is_hex(struct span s)
     return s.len > 0;
 }
 
-/* The number that lower-case hexadecimal digits spell, at most 16 of them. */
+/* The number that hexadecimal digits spell, at most 16 of them. */
 static uint64_t hex_number(struct span s)
 {
     uint64_t number = 0;
     for (size_t i = 0; i < s.len; i++)
-        number = number << 4 | (uint64_t)(s.data[i] <= '9' ? s.data[i] - '0' : s.data[i] - 'a' + 10);
+        number = number << 4 | (uint64_t)hex_digit(s.data[i]);
     return number;
 }
 

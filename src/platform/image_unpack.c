@@ -215,7 +215,7 @@ static bool layer_take(struct unpacking *unpacking, const struct image_layer *la
 }
 
 /* A blob without a digest is checked when it is unpacked: by that of its tar archive. */
-static bool blob_check(const struct unpacking *unpacking, const struct image_layer *layer)
+static bool blob_check(struct unpacking *unpacking, const struct image_layer *layer)
 {
     char found[SHA256_HEX_LEN + 1];
     if (layer->packed_digest[0] == '\0')
@@ -226,18 +226,22 @@ static bool blob_check(const struct unpacking *unpacking, const struct image_lay
                     "it is damaged: its digest is not the one that its manifest says: make the image anew"));
 }
 
+static bool each_layer(struct unpacking *unpacking, const struct image *image,
+                       bool (*act)(struct unpacking *, const struct image_layer *))
+{
+    bool ok = true;
+    for (size_t i = 0; ok && i < image->layer_count; i++)
+        ok = act(unpacking, &image->layers[i]) || err_prefix(unpacking->err, "layer %zu of %zu in %.300s: ", i + 1,
+                                                             image->layer_count, image->layers[i].blob.path);
+    return ok;
+}
+
 bool image_unpack_into(const struct image *image, const char *folder, atomic_bool *stop, struct err *err)
 {
     struct unpacking unpacking = {.stop = stop, .err = err};
     if (!rootfs_open(&unpacking.rootfs, folder, err))
         return false;
-    bool ok = true;
-    for (size_t i = 0; ok && i < 2 * image->layer_count; i++) {
-        size_t at = i % image->layer_count;
-        const struct image_layer *layer = &image->layers[at];
-        ok = (i < image->layer_count ? blob_check(&unpacking, layer) : layer_take(&unpacking, layer)) ||
-             err_prefix(err, "layer %zu of %zu in %.300s: ", at + 1, image->layer_count, layer->blob.path);
-    }
+    bool ok = each_layer(&unpacking, image, blob_check) && each_layer(&unpacking, image, layer_take);
     rootfs_close(&unpacking.rootfs);
     return ok;
 }

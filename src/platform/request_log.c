@@ -39,17 +39,12 @@ void request_log_finish(struct request_log *log)
     tell_left_out(&log->tell);
 }
 
-static uint8_t digit_value(char c)
-{
-    return (uint8_t)(c <= '9' ? c - '0' : c - 'a' + 10);
-}
-
 static void trace_keep(struct request_record *record, struct span digits)
 {
     if (digits.len != sizeof record->trace * 2)
         return;
     for (size_t i = 0; i < sizeof record->trace; i++)
-        record->trace[i] = (uint8_t)(digit_value(digits.data[2 * i]) << 4 | digit_value(digits.data[2 * i + 1]));
+        record->trace[i] = (uint8_t)(hex_digit(digits.data[2 * i]) << 4 | hex_digit(digits.data[2 * i + 1]));
     record->has_trace = true;
 }
 

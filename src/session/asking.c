@@ -160,14 +160,20 @@ void asking_ask(struct subscriber *subscriber, const struct subscriber_emit *emi
     sessions->counters.asked++;
 }
 
+/* It may find the asker between two requests, for as long as the longest question may wait. */
+static bool answer_publish(struct sessions *sessions, const struct nsp *nsp, struct subscriber *caller,
+                           struct span asker, struct span id, const struct content *content)
+{
+    struct asking_entry entry = {
+        .kind = ASKING_ANSWER, .ms = ASKING_MS_MAX, .asker = SPAN_LIT("-"), .id = id, .content = *content};
+    return asking_entry_publish(sessions, nsp, caller, asker, &entry);
+}
+
 /* Answers the asker. Without a caller when our client has gone. */
 static void answer(struct subscriber *subscriber, struct subscriber *caller, struct span asker, struct span id,
                    const struct content *content)
 {
-    /* It may find the asker between two requests, for as long as the longest question may wait. */
-    struct asking_entry entry = {
-        .kind = ASKING_ANSWER, .ms = ASKING_MS_MAX, .asker = SPAN_LIT("-"), .id = id, .content = *content};
-    if (!asking_entry_publish(subscriber_sessions(subscriber), subscriber->nsp, caller, asker, &entry))
+    if (!answer_publish(subscriber_sessions(subscriber), subscriber->nsp, caller, asker, id, content))
         refusals_note(&subscriber_sessions(subscriber)->refusals, REFUSAL_BROKER_BACKLOG, subscriber_sid(subscriber),
                       asker);
 }
@@ -277,9 +283,7 @@ bool asking_keep(struct subscriber *subscriber, struct span id, const struct con
 bool asking_keep_elsewhere(struct sessions *sessions, const struct nsp *nsp, struct span sid, struct span id,
                            const struct content *content)
 {
-    struct asking_entry entry = {
-        .kind = ASKING_ANSWER, .ms = ASKING_MS_MAX, .asker = SPAN_LIT("-"), .id = id, .content = *content};
-    return asking_entry_publish(sessions, nsp, NULL, sid, &entry);
+    return answer_publish(sessions, nsp, NULL, sid, id, content);
 }
 
 bool asking_answered(struct subscriber *subscriber, struct span id, const struct content *content)

@@ -35,11 +35,6 @@ void http1_body_start(struct http1_body *body, const struct http1_head *head)
     body->done = head->body == HTTP1_BODY_NONE || (head->body == HTTP1_BODY_LENGTH && body->left == 0);
 }
 
-static uint64_t hex_value(char c)
-{
-    return (uint64_t)(c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10);
-}
-
 /* One more byte of a line or of the trailers; false when there are too many. */
 static bool line_grow(struct http1_body *body, uint16_t limit)
 {
@@ -57,7 +52,7 @@ static bool size_step(struct http1_body *body, char c)
         if (http1_char_is(c, HTTP1_CHAR_HEX)) {
             if (body->line_bytes > SIZE_DIGITS_MAX)
                 return false;
-            body->left = body->left << 4 | hex_value(c);
+            body->left = body->left << 4 | (uint64_t)hex_digit(c);
             body->state = SIZE;
             return body->left <= INT64_MAX;
         }

@@ -15,14 +15,6 @@ struct span json_trim(struct span s)
     return s;
 }
 
-static int hex_value(char c)
-{
-    return c >= '0' && c <= '9'   ? c - '0'
-           : c >= 'a' && c <= 'f' ? c - 'a' + 10
-           : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                  : -1;
-}
-
 /* The value at the front of `*rest`, trimmed; `*rest` begins behind it. */
 static struct span take_value(struct span *rest)
 {
@@ -118,7 +110,7 @@ static int32_t unit_at(struct span s, size_t at)
     if (s.len < at + 4)
         return -1;
     for (size_t i = at; i < at + 4; i++) {
-        int digit = hex_value(s.data[i]);
+        int digit = hex_digit(s.data[i]);
         if (digit < 0)
             return -1;
         unit = unit << 4 | digit;

@@ -232,7 +232,7 @@ export class Conversation {
     if (room === null) return this.show.everywhere(count);
     if (room !== wire(this.room)) return;
     const named = (list = []) => list.map(({ id, data }) => [id, clean(data?.name) || 'somebody']);
-    // Of a full room only some members are listed; who reads this is one of them.
+    // The server lists only some members of a full room. The reader is always one of them here.
     if (members) this.people = new Map([...(this.socket.connected ? [[this.socket.id, this.name]] : []), ...named(members)]);
     for (const [id, name] of named(entered)) {
       if (!this.people.has(id) && id !== this.socket.id) this.show.came(name);

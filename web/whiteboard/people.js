@@ -33,7 +33,7 @@ export class People {
 
   presence({ members, entered = [], left = [], count }) {
     const nameOf = ({ id, data }) => [id, clean(data?.name) || 'Somebody'];
-    // Of many only some members are listed; who reads this is one of them.
+    // The server lists only some of many members. The reader is always one of them here.
     if (members) this.names = new Map([...(this.socket.connected ? [[this.socket.id, this.me.name]] : []), ...members.map(nameOf)]);
     for (const one of entered) this.names.set(...nameOf(one));
     for (const { id } of left) {

@@ -2,6 +2,7 @@
 #ifndef SENNIT_TEST_KEPT_LOG_H
 #define SENNIT_TEST_KEPT_LOG_H
 
+#include <stdlib.h>
 #include <string.h>
 
 #include <sennit.h>
@@ -21,6 +22,16 @@ static inline void kept_log_begin(void)
 {
     sennit_log_to(keep_line);
     logged[0] = '\0';
+}
+
+/* The environment says nothing but that any port will do. */
+static inline int kept_log_set_up(void **state)
+{
+    kept_log_begin();
+    setenv("PORT", "0", 1);
+    unsetenv("REDIS_URL");
+    unsetenv("K_SERVICE");
+    return 0;
 }
 
 #endif

@@ -15,15 +15,6 @@
 #include "embed/embed_parts.h"
 #include "kept_log.h"
 
-static int set_up(void **state)
-{
-    kept_log_begin();
-    setenv("PORT", "0", 1);
-    unsetenv("REDIS_URL");
-    unsetenv("K_SERVICE");
-    return 0;
-}
-
 static void *handle_make_elsewhere(void *arg)
 {
     int foreign = 7;
@@ -412,16 +403,16 @@ static void test_an_option_out_of_bounds_is_brought_within(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(test_a_handle_of_another_thread_finds_nothing, set_up),
-        cmocka_unit_test_setup(test_a_handle_is_looked_up, set_up),
-        cmocka_unit_test_setup(test_a_wrong_handle_is_harmless, set_up),
-        cmocka_unit_test_setup(test_a_server_that_cannot_start, set_up),
-        cmocka_unit_test_setup(test_a_server_runs_and_touches_no_signal, set_up),
-        cmocka_unit_test_setup(test_many_are_asked, set_up),
-        cmocka_unit_test_setup(test_options_are_the_flags, set_up),
-        cmocka_unit_test_setup(test_a_pattern_makes_namespaces, set_up),
-        cmocka_unit_test_setup(test_what_is_kept_of_a_client, set_up),
-        cmocka_unit_test_setup(test_an_option_out_of_bounds_is_brought_within, set_up),
+        cmocka_unit_test_setup(test_a_handle_of_another_thread_finds_nothing, kept_log_set_up),
+        cmocka_unit_test_setup(test_a_handle_is_looked_up, kept_log_set_up),
+        cmocka_unit_test_setup(test_a_wrong_handle_is_harmless, kept_log_set_up),
+        cmocka_unit_test_setup(test_a_server_that_cannot_start, kept_log_set_up),
+        cmocka_unit_test_setup(test_a_server_runs_and_touches_no_signal, kept_log_set_up),
+        cmocka_unit_test_setup(test_many_are_asked, kept_log_set_up),
+        cmocka_unit_test_setup(test_options_are_the_flags, kept_log_set_up),
+        cmocka_unit_test_setup(test_a_pattern_makes_namespaces, kept_log_set_up),
+        cmocka_unit_test_setup(test_what_is_kept_of_a_client, kept_log_set_up),
+        cmocka_unit_test_setup(test_an_option_out_of_bounds_is_brought_within, kept_log_set_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,18 +5,21 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "kept_log.h"
 
-static int set_up(void **state)
+enum { PATH_BYTES = 64 };
+
+/* A file of its own with this text. */
+static void file_make(char path[PATH_BYTES], const char *text)
 {
-    kept_log_begin();
-    setenv("PORT", "0", 1);
-    unsetenv("REDIS_URL");
-    unsetenv("K_SERVICE");
-    return 0;
+    snprintf(path, PATH_BYTES, "/tmp/sennit-embed-XXXXXX");
+    int fd = mkstemp(path);
+    assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+    close(fd);
 }
 
 static void stop(void *data)
@@ -27,11 +30,8 @@ static void stop(void *data)
 /* The file's patterns are not gone around: what they match has their settings. */
 static void test_a_pattern_of_the_file(void **state)
 {
-    char path[] = "/tmp/sennit-embed-XXXXXX";
-    int fd = mkstemp(path);
-    const char yaml[] = "namespaces: {\"/game-*\": {auth: none, events: {}}}\n";
-    assert_int_equal(write(fd, yaml, sizeof yaml - 1), sizeof yaml - 1);
-    close(fd);
+    char path[PATH_BYTES];
+    file_make(path, "namespaces: {\"/game-*\": {auth: none, events: {}}}\n");
     const struct sennit_options options = {.config = path};
     sennit_server *server = sennit_create_with(&options);
     unlink(path);
@@ -47,11 +47,8 @@ static void test_a_pattern_of_the_file(void **state)
 /* One that says nothing of namespaces is for a program that has its own, with its own settings. */
 static void test_a_file_without_namespaces(void **state)
 {
-    char path[] = "/tmp/sennit-embed-XXXXXX";
-    int fd = mkstemp(path);
-    const char yaml[] = "max_payload: 2000\n";
-    assert_int_equal(write(fd, yaml, sizeof yaml - 1), sizeof yaml - 1);
-    close(fd);
+    char path[PATH_BYTES];
+    file_make(path, "max_payload: 2000\n");
     const struct sennit_options options = {.config = path, .port = "0", .broker = "memory"};
     sennit_server *server = sennit_create_with(&options), *bare = sennit_create_with(&options);
     unlink(path);
@@ -66,8 +63,8 @@ static void test_a_file_without_namespaces(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(test_a_pattern_of_the_file, set_up),
-        cmocka_unit_test_setup(test_a_file_without_namespaces, set_up),
+        cmocka_unit_test_setup(test_a_pattern_of_the_file, kept_log_set_up),
+        cmocka_unit_test_setup(test_a_file_without_namespaces, kept_log_set_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
